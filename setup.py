@@ -1,0 +1,58 @@
+"""Builds the processor; everything else about the package is in pyproject.toml.
+
+Environment:
+    GUESTDBG_DISPATCH=threaded|loop   how one instruction's function reaches the next (default
+                                      threaded; loop is for builds where the compiler cannot
+                                      make jumps of tail calls: sanitizers, coverage, -O0)
+    GUESTDBG_SANITIZE=address,undefined   build the processor under these sanitizers
+    GUESTDBG_REQUIRE_CPU=1            fail where the processor cannot be compiled, instead of
+                                      installing without the software provider
+"""
+
+import os
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+HERE = Path(__file__).parent
+CPU = Path("src/guestdbg/cpu")
+
+
+def extensions() -> list[Extension]:
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        return []
+    dispatch = os.environ.get("GUESTDBG_DISPATCH", "threaded")
+    if dispatch not in ("threaded", "loop"):
+        raise SystemExit(f"GUESTDBG_DISPATCH={dispatch!r}: must be 'threaded' or 'loop'")
+    sanitize = os.environ.get("GUESTDBG_SANITIZE", "")
+    macros = [("GUESTDBG_LOOP", "1")] if dispatch == "loop" or sanitize else []
+    compile_args = ["-O2", "-fno-strict-aliasing", "-fno-stack-protector", "-Wno-unused-function"]
+    link_args: list[str] = []
+    if sanitize:
+        compile_args = ["-O1", "-g", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
+        compile_args += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=undefined"]
+        link_args += [f"-fsanitize={sanitize}"]
+    names = sorted(path.stem for path in (HERE / CPU).glob("*.pyx"))
+    return cythonize(
+        [
+            Extension(
+                f"guestdbg.cpu.{name}",
+                [str(CPU / f"{name}.pyx")],
+                include_dirs=[str(CPU)],
+                define_macros=macros,
+                extra_compile_args=compile_args,
+                extra_link_args=link_args,
+                depends=[str(CPU / "dispatch.h")],
+                optional=not os.environ.get("GUESTDBG_REQUIRE_CPU"),
+            )
+            for name in names
+        ],
+        build_dir="build/cython",
+        include_path=["src"],
+        compiler_directives={"language_level": 3},
+    )
+
+
+setup(ext_modules=extensions())
