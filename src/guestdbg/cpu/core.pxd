@@ -1,0 +1,389 @@
+# cython: language_level=3
+"""What the processor's modules share: its state, the decoded instruction, the fast paths.
+
+core.pyx       run loop, decode table, block cache, the Python face
+branch.pyx     branches (they link blocks together)
+mmu.pyx        translation, the TLBs, slow paths of memory accesses
+exception.pyx  taking exceptions to EL1 and EL2, ERET
+debug.pyx      breakpoints, watchpoints, software step
+sysreg.pyx     system registers; system.pyx  MSR/MRS, hints, barriers, cache/TLB/AT operations
+timer.pyx      the generic timer
+data_*.pyx     data processing; mem_*.pyx  loads and stores
+
+Conventions:
+  - A register operand is an index into Cpu.x: 0..30; 31 reads as zero (never written); 32 takes
+    writes to XZR; 33 is the current SP. `src()`, `dst()`, `srcsp()` map encodings to them.
+  - 32-bit results are written zero-extended to 64 bits.
+  - NZCV live apart: N and V are bit 63 of nf and vf; Z is zf == 0; C is cf (0 or 1).
+  - An instruction function ends with NEXT(c, i); or it gives the processor up: after a helper
+    that raised an exception or left the block it just returns.
+"""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t
+
+ctypedef void (*Op)(Cpu*, const Insn*) noexcept nogil
+
+cdef extern from "dispatch.h" nogil:
+    const bint GUESTDBG_THREADED
+    void NEXT(Cpu* c, const Insn* i)
+    void GO(Cpu* c, const Insn* i)
+    bint likely(bint)
+    bint unlikely(bint)
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    typedef unsigned __int128 guestdbg_u128;
+    typedef __int128 guestdbg_s128;
+    """
+    ctypedef unsigned long long u128 "guestdbg_u128"   # 128 bits; Cython only needs a type
+    ctypedef long long s128 "guestdbg_s128"
+
+cdef enum:
+    ZR = 31          # x[] index that reads as zero
+    SINK = 32        # x[] index that takes writes to XZR
+    SP = 33          # x[] index of the current stack pointer
+
+    MAX_BLOCK = 64   # instructions in a block
+    TLB_SIZE = 512
+    JUMP_SIZE = 4096
+
+# What a Fill answers.
+cdef enum:
+    UNDEF = 0        # the encoding is unallocated (or its feature is absent): UNDEFINED exception
+    OK = 1           # goes on to the instruction behind it
+    ENDS = 2         # ends the block: the function never does NEXT, it leaves or branches
+
+# Kinds of memory access: flags of mem_load, mem_store, translate.
+cdef enum:
+    ACC_READ = 1
+    ACC_WRITE = 2
+    ACC_EXEC = 4
+    ACC_UNPRIV = 8         # LDTR/STTR: as EL0
+    ACC_ALIGNED = 16       # must be aligned whatever SCTLR_EL1.A (exclusive, ordered, atomic)
+    ACC_EXCLUSIVE = 32
+    ACC_ORDERED = 64       # ISS.AR
+    ACC_PAIR = 128         # two registers of size/2 each: alignment is to size/2 unless ALIGNED
+    ACC_NOISV = 256        # no ISS.ISV even at a stage 2 fault (pairs, write-back, SIMD, atomics)
+    ACC_CACHE = 512        # cache maintenance or DC ZVA: ISS.CM
+    ACC_AT = 1024          # address translation instruction: never an abort, PAR_EL1 instead
+    ACC_DCZVA = 2048
+    ACC_ATOMIC = 4096      # read and write at once (LSE)
+
+# Why run() came back.
+cdef enum:
+    EXIT_NONE = 0
+    EXIT_EL2 = 1           # an exception to EL2: ESR_EL2, FAR_EL2, HPFAR_EL2 are set
+    EXIT_LIMIT = 2         # max_instructions have retired
+    EXIT_KICK = 3
+    EXIT_TIMER = 4         # a timer's output rose or fell
+
+cdef struct Cpu
+cdef struct Block
+
+cdef struct Insn:
+    Op f
+    uint64_t imm
+    uint32_t raw           # the encoding
+    uint32_t aux           # free for the instruction's Fill
+    uint8_t rd
+    uint8_t rn
+    uint8_t rm
+    uint8_t ra
+    uint16_t idx           # place in the block: PC = block.pc + 4*idx
+    uint16_t len           # instructions in the block
+
+cdef struct Block:
+    uint64_t pc
+    uint64_t pa
+    Block* hash_next
+    Block* page_next       # blocks decoded from the same physical page
+    Op* hidden             # where a check stands in an instruction's place: its own function
+    uint32_t flavour
+    uint32_t length
+    # Insn insns[length + 3] follow: the instructions, then the links (see branch.pyx)
+
+# One page of one regime. A tag is the page's virtual address, or has TAG_SLOW set: then every
+# access goes the slow way (invalid, watched, MMIO, code behind a write, no permission).
+cdef struct Tlbe:
+    uint64_t rtag
+    uint64_t wtag
+    uint64_t add           # host address = va + add
+    uint64_t xpn           # page VA | flags for the slow path
+
+cdef enum:
+    TAG_SLOW = 1 << 11
+
+cdef struct Region:        # a memory slot
+    uint64_t gpa
+    uint64_t size
+    uint8_t* host
+    uint64_t* code         # a bit for each 64 bytes of each 4 KiB page: decoded code is there
+    bint readonly
+    int slot
+
+cdef struct Phys:          # the VM's physical memory, shared by its processors
+    Region regions[64]
+    int count
+    int last
+    uint64_t code_epoch    # grows whenever decoded code was overwritten by anybody
+    Cpu* cpus[64]
+    int ncpus
+
+cdef struct Jump:
+    uint64_t pc
+    const Insn* target
+
+cdef struct Timer:
+    uint64_t cval
+    uint64_t ctl           # ENABLE, IMASK as written (ISTATUS is computed)
+
+cdef struct Cpu:
+    # -- hot --
+    uint64_t x[34]
+    uint64_t nf
+    uint64_t zf
+    uint64_t cf
+    uint64_t vf
+    int64_t budget         # counts down at the entry of each block by its length
+    Tlbe* tlb              # data TLB of the current EL
+    const Insn* ip         # GUESTDBG_LOOP: what comes next
+    uint64_t lo            # what mem_load read (up to 16 bytes); what mem_store writes
+    uint64_t hi
+    uint64_t v[64]         # V0..V31, low half then high half
+    # -- the processor between blocks --
+    uint64_t pc            # true whenever no block runs
+    int exit               # EXIT_*; not EXIT_NONE makes the loop return
+    uint64_t end_count     # instruction count at which budget reaches 0
+    uint64_t limit         # instruction count at which run() returns EXIT_LIMIT
+    int kick               # set by another thread
+    # -- PSTATE --
+    uint32_t el            # 0 or 1
+    uint32_t spsel
+    uint32_t daif          # bits 9..6 as in SPSR: D A I F
+    uint32_t ss
+    uint32_t il
+    uint64_t sp_el[2]      # banked SPs; the current one lives in x[SP]
+    uint32_t fpcr
+    uint32_t fpsr
+    # -- exclusive monitor --
+    int ex_open
+    uint64_t ex_pa
+    uint64_t ex_size
+    uint64_t ex_lo
+    uint64_t ex_hi
+    # -- EL1 system registers --
+    uint64_t sctlr_el1
+    uint64_t actlr_el1
+    uint64_t cpacr_el1
+    uint64_t ttbr0_el1
+    uint64_t ttbr1_el1
+    uint64_t tcr_el1
+    uint64_t esr_el1
+    uint64_t afsr0_el1
+    uint64_t afsr1_el1
+    uint64_t far_el1
+    uint64_t par_el1
+    uint64_t mair_el1
+    uint64_t amair_el1
+    uint64_t vbar_el1
+    uint64_t contextidr_el1
+    uint64_t tpidr_el0
+    uint64_t tpidrro_el0
+    uint64_t tpidr_el1
+    uint64_t elr_el1
+    uint64_t spsr_el1
+    uint64_t csselr_el1
+    uint64_t cntkctl_el1
+    Timer vtimer
+    Timer ptimer
+    uint64_t pmcr_el0
+    uint64_t pmuserenr_el0
+    # -- debug registers (as the hardware holds them) --
+    uint64_t mdscr_el1
+    uint64_t dbgbvr[16]
+    uint64_t dbgbcr[16]
+    uint64_t dbgwvr[16]
+    uint64_t dbgwcr[16]
+    uint64_t oslk          # OS Lock: OSLSR_EL1.OSLK
+    uint64_t osdlr_el1
+    uint64_t dbgclaim
+    uint64_t dbgprcr_el1
+    uint64_t osdtrrx_el1
+    uint64_t osdtrtx_el1
+    uint64_t oseccr_el1
+    uint64_t mdccint_el1
+    # -- EL2's hold on the processor --
+    uint64_t hcr_el2
+    uint64_t mdcr_el2
+    uint64_t cptr_el2
+    uint64_t cnthctl_el2
+    uint64_t cntvoff_el2
+    uint64_t vttbr_el2
+    uint64_t vpidr_el2
+    uint64_t vmpidr_el2
+    uint64_t hstr_el2
+    uint64_t esr_el2
+    uint64_t far_el2
+    uint64_t hpfar_el2
+    # -- identification --
+    uint64_t midr_el1
+    uint64_t mpidr_el1
+    uint64_t revidr_el1
+    uint64_t id_aa64pfr0
+    uint64_t id_aa64pfr1
+    uint64_t id_aa64dfr0
+    uint64_t id_aa64dfr1
+    uint64_t id_aa64isar0
+    uint64_t id_aa64isar1
+    uint64_t id_aa64mmfr0
+    uint64_t id_aa64mmfr1
+    uint64_t id_aa64mmfr2
+    uint64_t ctr_el0
+    uint64_t dczid_el0
+    uint64_t clidr_el1
+    uint64_t cntfrq_el0
+    uint32_t nbrp          # breakpoint registers implemented
+    uint32_t nwrp
+    uint32_t nctx          # context-aware: the highest numbered
+    # -- what debug.pyx keeps ready (dbg_changed()) --
+    uint32_t bp_live       # bit n: breakpoint n may match something (enabled, MDE/TDE, locks)
+    uint32_t wp_live
+    bint bp_everywhere     # some live breakpoint matches by context only: check every instruction
+    bint step_enabled      # software step is enabled (MDSCR_EL1.SS and routing), whatever the EL
+    bint step_exclusive    # ISS.EX of the step just made
+    uint64_t wp_far        # FAR of the watchpoint that dbg_watch found
+    # -- what mmu.pyx answers --
+    uint64_t tr_pa
+    uint64_t tr_host       # host address, 0: no memory there (stage 2 fault)
+    uint32_t tr_prot       # ACC_READ/WRITE/EXEC as the current or unprivileged EL has them
+    uint32_t tr_device     # the access is to Device memory (alignment is required)
+    uint32_t tr_readonly
+    uint32_t tr_attr       # MAIR attribute byte
+    uint32_t tr_sh
+    uint32_t tr_fsc        # fault status code, 0: no fault
+    uint32_t tr_s1ptw      # the fault is a stage 2 fault on a stage 1 table walk
+    uint64_t tr_ipa        # IPA of a stage 2 fault
+    uint32_t tr_ns
+    # -- caches --
+    Tlbe tlbs[2][512]      # [EL]
+    Jump jumps[4096]
+    Phys* phys
+    void* cache            # block cache, core.pyx's own
+    uint64_t context       # grows with every change that may move code: blocks are looked up anew
+    uint64_t time_offset   # virtual counter ticks added to what the instruction count gives
+    uint32_t irq_level     # physical lines, for HCR_EL2.IMO/FMO clear
+    uint32_t fiq_level
+    bint clock_host        # time follows the host, not the instruction count
+    bint vtimer_was        # outputs as the owner last saw them
+    bint ptimer_was
+    void* owner            # the Processor (borrowed), for messages from slow paths
+
+ctypedef int (*Fill)(Cpu* c, Insn* out, uint32_t raw, uint64_t pc) noexcept nogil
+
+# ---- decode helpers ---------------------------------------------------------------------------
+
+cdef inline uint32_t bits(uint32_t raw, int high, int low) noexcept nogil:
+    return (raw >> low) & (<uint32_t>0xFFFFFFFF >> (31 - (high - low)))
+
+cdef inline int64_t sbits(uint32_t raw, int high, int low) noexcept nogil:
+    return <int64_t>(<int32_t>(raw << (31 - high)) >> (31 - high + low))
+
+cdef inline uint8_t src(uint32_t r) noexcept nogil:
+    """Source register: 31 is XZR, which reads as zero."""
+    return <uint8_t>(r & 31)
+
+cdef inline uint8_t dst(uint32_t r) noexcept nogil:
+    """Destination register: 31 is XZR, whose writes go to the sink."""
+    return <uint8_t>(32 if (r & 31) == 31 else r & 31)
+
+cdef inline uint8_t spreg(uint32_t r) noexcept nogil:
+    """Source or destination where 31 is SP."""
+    return <uint8_t>(33 if (r & 31) == 31 else r & 31)
+
+# ---- flags ------------------------------------------------------------------------------------
+
+cdef inline uint32_t get_nzcv(Cpu* c) noexcept nogil:
+    """NZCV in bits 31..28."""
+    return <uint32_t>(((c.nf >> 63) << 31) | ((<uint64_t>(c.zf == 0)) << 30) | (c.cf << 29)
+                      | ((c.vf >> 63) << 28))
+
+cdef inline void set_nzcv(Cpu* c, uint32_t nzcv) noexcept nogil:
+    c.nf = (<uint64_t>nzcv >> 31) << 63
+    c.zf = 0 if nzcv & (1 << 30) else 1
+    c.cf = (nzcv >> 29) & 1
+    c.vf = (<uint64_t>nzcv >> 28) << 63
+
+cdef inline bint cond_holds(Cpu* c, uint32_t cond) noexcept nogil:
+    """A condition code (0..15)."""
+    cdef bint r
+    cdef uint32_t k = cond >> 1
+    if k == 0:
+        r = c.zf == 0
+    elif k == 1:
+        r = c.cf != 0
+    elif k == 2:
+        r = (c.nf >> 63) != 0
+    elif k == 3:
+        r = (c.vf >> 63) != 0
+    elif k == 4:
+        r = c.cf != 0 and c.zf != 0
+    elif k == 5:
+        r = ((c.nf ^ c.vf) >> 63) == 0
+    elif k == 6:
+        r = ((c.nf ^ c.vf) >> 63) == 0 and c.zf != 0
+    else:
+        return True
+    return not r if cond & 1 else r
+
+# ---- blocks and time --------------------------------------------------------------------------
+
+cdef inline Block* block_of(const Insn* i) noexcept nogil:
+    return (<Block*>(i - i.idx)) - 1
+
+cdef inline uint64_t pc_of(const Insn* i) noexcept nogil:
+    return block_of(i).pc + 4 * <uint64_t>i.idx
+
+cdef inline uint64_t count_at(Cpu* c, const Insn* i) noexcept nogil:
+    """Instructions retired before i, of the running block."""
+    return c.end_count - <uint64_t>(c.budget + (i.len - i.idx))
+
+cdef inline void leave(Cpu* c, const Insn* i, uint64_t pc) noexcept nogil:
+    """i has retired; go on at pc by way of the run loop (contexts, interrupts, steps are looked at)."""
+    c.budget += i.len - i.idx - 1
+    c.pc = pc
+    c.ip = NULL
+
+cdef inline void abandon(Cpu* c, const Insn* i) noexcept nogil:
+    """i has not retired (it raises an exception); pc is its own."""
+    c.budget += i.len - i.idx
+    c.pc = pc_of(i)
+    c.ip = NULL
+
+# ---- fast path of memory ----------------------------------------------------------------------
+
+cdef inline Tlbe* tlbe(Cpu* c, uint64_t va) noexcept nogil:
+    return &c.tlb[(va >> 12) & 511]
+
+cdef inline bint miss_r(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogil:
+    """Not a plain aligned read of a page in the TLB: go the slow way."""
+    return e.rtag != (va & (~<uint64_t>0xFFF | (size - 1)))
+
+cdef inline bint miss_w(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogil:
+    return e.wtag != (va & (~<uint64_t>0xFFF | (size - 1)))
+
+# ---- core.pyx ---------------------------------------------------------------------------------
+
+cdef int add(const char* name, const char* pattern, Fill fill, Op op) except -1
+"""Put an instruction into the decode table. pattern: 32 of 0, 1 and letters (any bit), blanks
+ignored. Rows must not overlap, unless one's fixed bits include the other's: the more special
+one wins. Called by each module's `register()` when the package is imported."""
+
+cdef void flush_jumps(Cpu* c) noexcept nogil
+"""Forget where code is: after any change of translation, EL, debug set-up."""
+
+cdef void code_written(Cpu* c, Region* r, uint64_t offset, uint64_t size) noexcept nogil
+"""Memory that has decoded code in it was written: drop it, on every processor."""
+
+cdef void drop_all_code(Cpu* c) noexcept nogil
+cdef void drop_blocks_of_page(Cpu* c, uint64_t va) noexcept nogil
+"""Drop every block decoded at this virtual page (a breakpoint there came)."""

@@ -1,0 +1,30 @@
+# cython: language_level=3
+from libc.stdint cimport uint64_t, uint32_t, uint8_t
+from guestdbg.cpu.core cimport Cpu, Insn, Phys, Region
+
+cdef bint mem_load(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil
+"""Read size (1, 2, 4, 8, 16) bytes at va into c.lo (and c.hi), zero-extended: the slow way, which is
+always right (alignment, translation, watchpoints, page crossing, stage 2). False: an exception was
+raised for i; the caller just returns."""
+
+cdef bint mem_store(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil
+"""Write the low size bytes of c.lo, c.hi at va, as mem_load."""
+
+cdef bint mem_probe(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil
+"""Everything that mem_load and mem_store do before the access itself (flags has ACC_READ and/or
+ACC_WRITE; both for atomics, one syndrome): alignment, faults, watchpoints. False: exception raised. Afterwards the
+access may still be split by the caller in any way. Does not check a range above 64 bytes."""
+
+cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil
+"""Stage 1 and the slot lookup, no side effects but c.tr_*. False: c.tr_fsc (and tr_s1ptw, tr_ipa)
+tell the stage 1 fault, or the stage 2 fault on the walk. True with tr_host == 0: nobody's memory."""
+
+cdef bint fetch(Cpu* c, uint64_t pc, uint32_t* raw, uint64_t* pa) noexcept nogil
+"""The instruction at pc; False: an exception was taken (c.pc is where to go on, or c.exit is set)."""
+
+cdef void tlb_flush(Cpu* c) noexcept nogil
+cdef void tlb_flush_page(Cpu* c, uint64_t va) noexcept nogil
+cdef void regime_changed(Cpu* c) noexcept nogil
+"""After EL, SCTLR_EL1, TCR_EL1, TTBRn_EL1 ... changed: pick the TLB, forget jumps (and pages)."""
+
+cdef Region* find_region(Phys* p, uint64_t pa) noexcept nogil
