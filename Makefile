@@ -1,0 +1,49 @@
+# Every target does its own set-up from a fresh clone. `make help` lists them.
+#
+#   PYTHON=…            the interpreter that .venv is made from (3.11 or newer; default: found)
+#   PYTEST_ADDOPTS=…    further options for pytest, e.g. PYTEST_ADDOPTS="-k watch"
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+DEV    := $(VENV)/.dev
+CPU    := $(wildcard src/guestdbg/cpu/*.pyx src/guestdbg/cpu/*.pxd src/guestdbg/cpu/*.h)
+
+.DEFAULT_GOAL := help
+.PHONY: demo test bench lint format venv dev clean help
+
+demo: $(READY)              ## hunt a bug in a bare-metal guest with a hardware watchpoint
+	@$(BIN)/python examples/demo.py
+
+test: $(DEV)                ## everything that is checked: style, types, imports, tests
+	@tools/test
+
+bench: $(DEV)               ## measure, beside QEMU, GDB and Unicorn where installed: build/bench.json
+	@$(BIN)/python -m bench
+
+lint: $(DEV)                ## style, types and the direction of imports only
+	@tools/lint
+
+format: $(DEV)              ## let ruff put the sources in order
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+venv: $(READY)              ## .venv with guestdbg installed from this tree
+dev: $(DEV)                 ## the same with what tests and benchmarks need
+
+# Made again when what is compiled, or what describes the build, changes.
+$(READY): pyproject.toml setup.py tools/setup-venv tools/find-python $(CPU)
+	@tools/setup-venv $(VENV)
+
+$(DEV): $(READY) tools/setup-dev
+	@tools/setup-dev $(VENV)
+
+clean:                      ## remove everything that was built, .venv and .cache with it
+	rm -rf $(VENV) build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf src/*.egg-info
+	find src -name '*.so' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:                       ## this list
+	@echo "make targets:"
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name what; do \
+	  printf '  %-8s %s\n' "$$name" "$$what"; done
