@@ -1,0 +1,14 @@
+#include "guest.h"
+
+/* Nobody expected one: say what it was, and stop. */
+__attribute__((weak)) void exception(struct frame *frame)
+{
+	put("unexpected exception: ESR_EL1 ");
+	put_hex(frame->esr);
+	put(" ELR_EL1 ");
+	put_hex(frame->elr);
+	put(" FAR_EL1 ");
+	put_hex(frame->far);
+	put("\n");
+	power_off();
+}

@@ -1,0 +1,22 @@
+/* The two that GCC may call by itself, freestanding or not. */
+#include <stddef.h>
+#include <stdint.h>
+
+void *memset(void *to, int value, size_t length)
+{
+	volatile uint8_t *p = to;
+
+	while (length--)
+		*p++ = (uint8_t)value;
+	return to;
+}
+
+void *memcpy(void *to, const void *from, size_t length)
+{
+	volatile uint8_t *p = to;
+	const uint8_t *q = from;
+
+	while (length--)
+		*p++ = *q++;
+	return to;
+}
