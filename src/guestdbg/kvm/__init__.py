@@ -1,0 +1,62 @@
+"""The KVM API as a Python program would like it, with two providers behind it.
+
+Start with ``open_kvm()``. docs/kvm-api.md tells every call; ``guestdbg.kvm.constants``,
+``guestdbg.kvm.layouts`` and ``guestdbg.kvm.regs`` have the numbers, structures and register ids.
+"""
+
+from guestdbg.kvm.debug_state import DebugState
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.exits import (
+    Exit,
+    ExitArmNisv,
+    ExitDebug,
+    ExitFailEntry,
+    ExitInternalError,
+    ExitIntr,
+    ExitMmio,
+    ExitShutdown,
+    ExitSystemEvent,
+    ExitUnknown,
+)
+from guestdbg.kvm.interface import (
+    Device,
+    Kvm,
+    Memory,
+    SupportsCodeChanged,
+    SupportsDebugState,
+    SupportsInstructionCount,
+    SupportsInstructionLimit,
+    Vcpu,
+    Vm,
+)
+from guestdbg.kvm.provider import open_kvm
+from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
+
+__all__ = [
+    "DebugRegisters",
+    "DebugState",
+    "Device",
+    "Exit",
+    "ExitArmNisv",
+    "ExitDebug",
+    "ExitFailEntry",
+    "ExitInternalError",
+    "ExitIntr",
+    "ExitMmio",
+    "ExitShutdown",
+    "ExitSystemEvent",
+    "ExitUnknown",
+    "GuestDebug",
+    "Kvm",
+    "KvmError",
+    "Memory",
+    "SupportsCodeChanged",
+    "SupportsDebugState",
+    "SupportsInstructionCount",
+    "SupportsInstructionLimit",
+    "Vcpu",
+    "VcpuEvents",
+    "VcpuInit",
+    "Vm",
+    "open_kvm",
+]

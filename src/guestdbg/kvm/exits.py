@@ -1,0 +1,207 @@
+"""Why ``Vcpu.run()`` came back: one small immutable object per KVM_EXIT_*.
+
+An exit owns its data and outlives the next run. It may be shared: two stops with the same content
+can be the same object, so compare exits with ``==`` and never attach anything to one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from guestdbg.kvm.constants import (
+    KVM_DEBUG_ARCH_HSR_HIGH_VALID,
+    KVM_EXIT_ARM_NISV,
+    KVM_EXIT_DEBUG,
+    KVM_EXIT_FAIL_ENTRY,
+    KVM_EXIT_INTERNAL_ERROR,
+    KVM_EXIT_INTR,
+    KVM_EXIT_MMIO,
+    KVM_EXIT_SHUTDOWN,
+    KVM_EXIT_SYSTEM_EVENT,
+    KVM_EXIT_UNKNOWN,
+    KVM_SYSTEM_EVENT_CRASH,
+    KVM_SYSTEM_EVENT_RESET,
+    KVM_SYSTEM_EVENT_SHUTDOWN,
+    KVM_SYSTEM_EVENT_SUSPEND,
+    KVM_SYSTEM_EVENT_WAKEUP,
+)
+
+_EC_SHIFT = 26
+_EC_NAMES = {
+    0x30: "breakpoint",
+    0x32: "software step",
+    0x34: "watchpoint",
+    0x35: "watchpoint",
+    0x38: "BKPT (AArch32)",
+    0x3C: "BRK",
+}
+_EVENT_NAMES = {
+    KVM_SYSTEM_EVENT_SHUTDOWN: "shutdown",
+    KVM_SYSTEM_EVENT_RESET: "reset",
+    KVM_SYSTEM_EVENT_CRASH: "crash",
+    KVM_SYSTEM_EVENT_WAKEUP: "wakeup",
+    KVM_SYSTEM_EVENT_SUSPEND: "suspend",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """What every exit has: ``reason`` (KVM_EXIT_*) and ``flags`` (``kvm_run.flags``)."""
+
+    reason: ClassVar[int]
+
+    @property
+    def flags(self) -> int:
+        """``kvm_run.flags`` at this exit."""
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExitDebug(Exit):
+    """KVM_EXIT_DEBUG: a debug exception of the guest was routed to the host.
+
+    Attributes:
+        hsr: ESR_EL2[31:0]. The class is in [31:26]: 0x30 breakpoint, 0x32 software step, 0x34
+            watchpoint, 0x38 BKPT of AArch32, 0x3C BRK.
+        hsr_high: ESR_EL2[61:32]; zero on processors without FEAT_LS64 and the like.
+        far: the watched address for watchpoints; ``None`` otherwise, where the kernel's field is
+            stale.
+    """
+
+    reason: ClassVar[int] = KVM_EXIT_DEBUG
+    hsr: int
+    hsr_high: int = 0
+    far: int | None = None
+
+    @property
+    def ec(self) -> int:
+        """Exception class, ``hsr[31:26]``."""
+        return self.hsr >> _EC_SHIFT
+
+    @property
+    def flags(self) -> int:
+        """KVM_DEBUG_ARCH_HSR_HIGH_VALID: ``hsr_high`` is meaningful."""
+        return KVM_DEBUG_ARCH_HSR_HIGH_VALID
+
+    def __str__(self) -> str:
+        far = "" if self.far is None else f", far {self.far:#x}"
+        name = _EC_NAMES.get(self.ec, f"class {self.ec:#04x}")
+        return f"debug: {name}, hsr {self.hsr:#010x}{far}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExitMmio(Exit):
+    """KVM_EXIT_MMIO: the guest accessed an address that no memory slot covers.
+
+    Attributes:
+        phys_addr: guest-physical address of the access.
+        data: for a write the ``len`` bytes written, in memory order; zeros for a read.
+        len: 1, 2, 4 or 8 bytes.
+        is_write: a read is answered with ``Vcpu.complete_mmio`` before the next run.
+    """
+
+    reason: ClassVar[int] = KVM_EXIT_MMIO
+    phys_addr: int
+    data: bytes
+    len: int
+    is_write: bool
+
+    def __str__(self) -> str:
+        if self.is_write:
+            value = int.from_bytes(self.data, "little")
+            return f"mmio: write of {value:#x}, {self.len} bytes, at {self.phys_addr:#x}"
+        return f"mmio: read of {self.len} bytes at {self.phys_addr:#x}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExitSystemEvent(Exit):
+    """KVM_EXIT_SYSTEM_EVENT: the guest asked its firmware to turn off, reset, or suspend.
+
+    Attributes:
+        type: KVM_SYSTEM_EVENT_*.
+        data: its words; for a reset the first holds flags (0 for PSCI SYSTEM_RESET).
+    """
+
+    reason: ClassVar[int] = KVM_EXIT_SYSTEM_EVENT
+    type: int
+    data: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"system event: {_EVENT_NAMES.get(self.type, self.type)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExitInternalError(Exit):
+    """KVM_EXIT_INTERNAL_ERROR: the provider could not go on.
+
+    Attributes:
+        suberror: KVM_INTERNAL_ERROR_*.
+        data: words that describe it.
+        text: the same for a person.
+    """
+
+    reason: ClassVar[int] = KVM_EXIT_INTERNAL_ERROR
+    suberror: int
+    data: tuple[int, ...] = ()
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"internal error {self.suberror}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExitFailEntry(Exit):
+    """KVM_EXIT_FAIL_ENTRY: the guest could not be entered on this processor."""
+
+    reason: ClassVar[int] = KVM_EXIT_FAIL_ENTRY
+    hardware_entry_failure_reason: int
+    cpu: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExitIntr(Exit):
+    """KVM_EXIT_INTR: a kick, ``immediate_exit``, a limit of instructions, or nothing left to run.
+
+    Attributes:
+        idle: the vCPU waits (WFI, or PSCI CPU_OFF) for something that only the caller can bring:
+            an interrupt, another vCPU's turn, or time (soft provider only; False on the host,
+            which waits in the kernel).
+    """
+
+    reason: ClassVar[int] = KVM_EXIT_INTR
+    idle: bool = False
+
+    def __str__(self) -> str:
+        return "interrupted: idle" if self.idle else "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class ExitShutdown(Exit):
+    """KVM_EXIT_SHUTDOWN: the guest is beyond recovery (not produced by arm64 KVM today)."""
+
+    reason: ClassVar[int] = KVM_EXIT_SHUTDOWN
+
+
+@dataclass(frozen=True, slots=True)
+class ExitUnknown(Exit):
+    """KVM_EXIT_UNKNOWN, or an exit reason that this interface does not know."""
+
+    reason: ClassVar[int] = KVM_EXIT_UNKNOWN
+    hardware_exit_reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExitArmNisv(Exit):
+    """KVM_EXIT_ARM_NISV: an access outside every slot whose syndrome does not describe it.
+
+    Comes only after ``Vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)``.
+
+    Attributes:
+        esr_iss: the ISS of the data abort, ESR_EL2[24:0].
+        fault_ipa: guest-physical address, page offset included.
+    """
+
+    reason: ClassVar[int] = KVM_EXIT_ARM_NISV
+    esr_iss: int
+    fault_ipa: int

@@ -1,0 +1,160 @@
+"""The structures of the KVM API as small typed Python objects."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, field
+from typing import Final
+
+from guestdbg.kvm.constants import (
+    KVM_ARM_MAX_DBG_REGS,
+    KVM_GUESTDBG_ENABLE,
+    KVM_GUESTDBG_SINGLESTEP,
+    KVM_GUESTDBG_USE_HW,
+    KVM_GUESTDBG_USE_SW_BP,
+)
+from guestdbg.kvm.errors import KvmError
+
+_U64: Final = (1 << 64) - 1
+_U32: Final = (1 << 32) - 1
+_NO_REGISTERS: Final = (0,) * KVM_ARM_MAX_DBG_REGS
+
+
+@dataclass(frozen=True, slots=True)
+class DebugRegisters:
+    """``struct kvm_guest_debug_arch``: one set of debug registers, 16 of each kind, never fewer.
+
+    Attributes:
+        bcr, bvr: DBGBCR<n>_EL1 and DBGBVR<n>_EL1.
+        wcr, wvr: DBGWCR<n>_EL1 and DBGWVR<n>_EL1.
+    """
+
+    bcr: tuple[int, ...] = _NO_REGISTERS
+    bvr: tuple[int, ...] = _NO_REGISTERS
+    wcr: tuple[int, ...] = _NO_REGISTERS
+    wvr: tuple[int, ...] = _NO_REGISTERS
+
+    def __str__(self) -> str:
+        used = [
+            f"{kind}{n} {value:#x} ({control:#x}{'' if control & 1 else ', off'})"
+            for kind, controls, values in (("b", self.bcr, self.bvr), ("w", self.wcr, self.wvr))
+            for n, (control, value) in enumerate(zip(controls, values, strict=True))
+            if control or value
+        ]
+        return ", ".join(used) or "nothing set"
+
+
+def _padded(name: str, values: tuple[int, ...]) -> tuple[int, ...]:
+    if len(values) > KVM_ARM_MAX_DBG_REGS:
+        raise KvmError(
+            errno.EINVAL,
+            "KVM_SET_GUEST_DEBUG",
+            f"{name} has {len(values)} registers; the structure holds {KVM_ARM_MAX_DBG_REGS}",
+        )
+    for n, value in enumerate(values):
+        if not 0 <= value <= _U64:
+            raise KvmError(
+                errno.EINVAL, "KVM_SET_GUEST_DEBUG", f"{name}[{n}] = {value:#x} is not 64 bits wide"
+            )
+    return tuple(values) + _NO_REGISTERS[len(values) :]
+
+
+@dataclass(frozen=True, slots=True)
+class GuestDebug:
+    """``struct kvm_guest_debug``: what ``Vcpu.set_guest_debug`` takes.
+
+    Keep and reuse these objects where speed matters: a provider recognises the object it was given
+    last, and its registers, without comparing them.
+
+    Attributes:
+        control: KVM_GUESTDBG_ENABLE, SINGLESTEP, USE_SW_BP, USE_HW.
+        dbg_bcr, dbg_bvr: breakpoint controls and addresses; up to 16, the rest are zero.
+        dbg_wcr, dbg_wvr: watchpoint controls and addresses; up to 16, the rest are zero.
+        registers: the same as one immutable set.
+
+    Raises:
+        KvmError: EINVAL for more than 16 registers, or a value that does not fit its field.
+    """
+
+    control: int = 0
+    dbg_bcr: tuple[int, ...] = ()
+    dbg_bvr: tuple[int, ...] = ()
+    dbg_wcr: tuple[int, ...] = ()
+    dbg_wvr: tuple[int, ...] = ()
+    registers: DebugRegisters = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.control <= _U32:
+            raise KvmError(
+                errno.EINVAL,
+                "KVM_SET_GUEST_DEBUG",
+                f"control {self.control:#x} is not 32 bits wide",
+            )
+        for name in ("dbg_bcr", "dbg_bvr", "dbg_wcr", "dbg_wvr"):
+            object.__setattr__(self, name, _padded(name, getattr(self, name)))
+        registers = DebugRegisters(self.dbg_bcr, self.dbg_bvr, self.dbg_wcr, self.dbg_wvr)
+        object.__setattr__(self, "registers", registers)
+
+    def __str__(self) -> str:
+        return f"{control_names(self.control)}; {self.registers}"
+
+
+def control_names(control: int) -> str:
+    """The flags of a guest-debug control word, as words."""
+    names = [
+        name
+        for bit, name in (
+            (KVM_GUESTDBG_ENABLE, "ENABLE"),
+            (KVM_GUESTDBG_SINGLESTEP, "SINGLESTEP"),
+            (KVM_GUESTDBG_USE_SW_BP, "USE_SW_BP"),
+            (KVM_GUESTDBG_USE_HW, "USE_HW"),
+        )
+        if control & bit
+    ]
+    known = (
+        KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW
+    )
+    if control & ~known:
+        names.append(f"{control & ~known:#x}")
+    return " | ".join(names) or "off"
+
+
+@dataclass(frozen=True, slots=True)
+class VcpuInit:
+    """``struct kvm_vcpu_init``.
+
+    Attributes:
+        target: KVM_ARM_TARGET_*.
+        features: seven words of feature bits; bit n of word 0 is feature n (KVM_ARM_VCPU_*).
+    """
+
+    target: int
+    features: tuple[int, ...] = (0,) * 7
+
+    def has(self, feature: int) -> bool:
+        """Whether a feature (KVM_ARM_VCPU_*) is asked for."""
+        return bool(self.features[feature // 32] >> feature % 32 & 1)
+
+    def with_feature(self, *features: int) -> VcpuInit:
+        """A copy that asks for these features (KVM_ARM_VCPU_*) too."""
+        words = list(self.features)
+        for feature in features:
+            words[feature // 32] |= 1 << feature % 32
+        return VcpuInit(self.target, tuple(words))
+
+
+@dataclass(frozen=True, slots=True)
+class VcpuEvents:
+    """``struct kvm_vcpu_events``: exceptions that wait for the guest.
+
+    Attributes:
+        serror_pending: an SError waits.
+        serror_has_esr: its syndrome is given (needs RAS).
+        ext_dabt_pending: inject an external data abort (only set, never read back).
+        serror_esr: the syndrome.
+    """
+
+    serror_pending: bool = False
+    serror_has_esr: bool = False
+    ext_dabt_pending: bool = False
+    serror_esr: int = 0
