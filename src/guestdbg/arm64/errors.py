@@ -1,0 +1,41 @@
+"""Errors of the architecture package. All are ValueErrors: bad input, said clearly."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def near_matches(name: str, known: Iterable[str], count: int = 4) -> list[str]:
+    """Up to `count` of `known` that look like `name`, the likeliest first; case is ignored."""
+    by_folded = {k.lower(): k for k in known}
+    folded = name.lower()
+    close = difflib.get_close_matches(folded, by_folded, n=count, cutoff=0.6)
+    begins = sorted(k for k in by_folded if folded and k.startswith(folded) and k not in close)
+    return [by_folded[k] for k in [*close, *begins][:count]]
+
+
+class UnknownName(ValueError):
+    """A name that the architecture does not have; `.near` lists what may have been meant."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.near = near_matches(name, known)
+        hint = f"; did you mean {' or '.join(self.near)}?" if self.near else ""
+        super().__init__(f"no {what} is called {name!r}{hint}")
+
+
+class BadField(ValueError):
+    """A field value that does not fit its field."""
+
+
+class TooFewRegisters(ValueError):
+    """A range that needs more watchpoint registers than may be used."""
+
+    def __init__(self, address: int, length: int, needed: int, available: int) -> None:
+        self.needed = needed
+        self.available = available
+        super().__init__(
+            f"{length} bytes at {address:#x} need {needed} watchpoint registers, "
+            f"and only {available} may be used; an aligned power-of-two range needs one"
+        )
