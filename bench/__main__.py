@@ -1,0 +1,64 @@
+"""`python -m bench [--only KEY]... [--output FILE]`."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bench import report
+from bench.measurement import Measurement, Result, take
+from bench.measurements import (
+    loop_mips,
+    loop_mips_armed,
+    qemu_gdb_steps_per_second,
+    qemu_gdb_stops_per_second,
+    qemu_loop_mips,
+    qemu_loop_mips_armed,
+    qemu_uboot_seconds,
+    steps_per_second,
+    stops_per_second,
+    uboot_seconds,
+    unicorn_loop_mips,
+)
+
+# Each of ours next to its rivals, so that the same minute on the same machine judges both.
+MEASUREMENTS: list[Measurement] = [
+    loop_mips.MEASUREMENT,
+    unicorn_loop_mips.MEASUREMENT,
+    qemu_loop_mips.MEASUREMENT,
+    loop_mips_armed.MEASUREMENT,
+    qemu_loop_mips_armed.MEASUREMENT,
+    stops_per_second.MEASUREMENT,
+    qemu_gdb_stops_per_second.MEASUREMENT,
+    steps_per_second.MEASUREMENT,
+    qemu_gdb_steps_per_second.MEASUREMENT,
+    uboot_seconds.MEASUREMENT,
+    qemu_uboot_seconds.MEASUREMENT,
+]
+
+BY_KEY = {m.key: m for m in MEASUREMENTS}
+
+
+@click.command()
+@click.option("--only", multiple=True, type=click.Choice(list(BY_KEY)), help="Measure only this.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("build/bench.json"),
+    show_default=True,
+)
+def main(only: tuple[str, ...], output: Path) -> None:
+    """Measures guestdbg and its rivals; prints a table and writes the figures as JSON."""
+    console = Console()
+    chosen = [BY_KEY[key] for key in only] if only else MEASUREMENTS
+    results: dict[str, Result] = {}
+    for measurement in chosen:
+        with console.status(f"{measurement.key}: {measurement.what}"):
+            results[measurement.key] = take(measurement)
+    report.print_table(console, chosen, results)
+    report.write_json(output, chosen, results)
+    console.print(f"written to {output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""GDB on QEMU as a rival: a Python script inside gdb-multiarch, which is how people do it."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from bench import loop_guest, qemu
+
+# Many more turns than a measurement uses: the guest must not come to its end.
+TURNS = 1 << 40
+
+_PROLOGUE = """
+import gdb, time
+for setting in ("pagination off", "confirm off", "architecture aarch64"):
+    gdb.execute("set " + setting)
+gdb.execute("target remote {socket}", to_string=True)
+"""
+
+
+def per_second(script: str, **values: int) -> float:
+    """Runs a script in GDB, attached to the loop guest; it must print one line `RATE <figure>`."""
+    gdb = qemu.program(qemu.GDB)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        guest = loop_guest.write(directory, TURNS)
+        with qemu.stopped(guest) as socket:
+            file = directory / "script.py"
+            addresses = {"DATA": loop_guest.DATA, "LOOP": loop_guest.LOOP} | values
+            constants = "".join(f"{key} = {value}\n" for key, value in addresses.items())
+            file.write_text(constants + _PROLOGUE.format(socket=socket) + script)
+            result = subprocess.run(
+                [gdb, "-nx", "-batch", "-x", str(file)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+    for line in result.stdout.splitlines():
+        if line.startswith("RATE "):
+            return float(line.split()[1])
+    raise RuntimeError(f"GDB printed no figure:\n{result.stdout}\n{result.stderr}")

@@ -1,0 +1,23 @@
+"""GDB on QEMU: stepping one instruction at a time."""
+
+from bench import gdb
+from bench.measurement import Measurement
+
+STEPS = 1500
+
+SCRIPT = """
+gdb.execute("stepi", to_string=True)
+start = time.perf_counter()
+for _ in range(STEPS):
+    gdb.execute("stepi", to_string=True)
+print("RATE", STEPS / (time.perf_counter() - start))
+"""
+
+
+def run() -> float:
+    return gdb.per_second(SCRIPT, STEPS=STEPS)
+
+
+MEASUREMENT = Measurement(
+    "qemu_gdb_steps_per_second", "/s", "GDB on QEMU: stepi from a Python loop", run, repeat=3
+)

@@ -1,0 +1,34 @@
+"""guestdbg itself, through its public face, as anybody would use it."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import guestdbg
+from bench import loop_guest
+
+LIMIT_SECONDS = 120.0
+
+
+@contextmanager
+def loop(turns: int) -> Iterator[guestdbg.Guest]:
+    """The loop guest, loaded and not yet run."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = loop_guest.write(Path(directory), turns)
+        with guestdbg.load(path, console=None) as guest:
+            yield guest
+
+
+def loop_mips(guest: guestdbg.Guest, turns: int) -> float:
+    """Runs the loop guest to its power-off; millions of instructions a second."""
+    start = time.perf_counter()
+    stop = guest.run(timeout=LIMIT_SECONDS)
+    seconds = time.perf_counter() - start
+    if stop.reason != "exit":
+        raise RuntimeError(f"the guest did not power off: {stop}")
+    turned = guest.vcpus[0].x[4]
+    if turned != turns:
+        raise RuntimeError(f"the guest went round {turned} times instead of {turns}")
+    return loop_guest.instructions(turns) / seconds / 1e6

@@ -1,0 +1,114 @@
+"""QEMU as a rival: started stopped, driven over its GDB stub by a client of a few lines.
+
+Speaking the protocol ourselves keeps GDB's own slowness out of the figures that are QEMU's.
+"""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.measurement import Unavailable
+
+QEMU = "qemu-system-aarch64"
+GDB = "gdb-multiarch"
+UBOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+
+MACHINE = ["-M", "virt", "-cpu", "cortex-a57", "-m", "128M", "-nographic", "-net", "none"]
+
+
+def program(name: str) -> str:
+    """The path of a program that must be installed."""
+    path = shutil.which(name)
+    if path is None:
+        raise Unavailable(f"{name} is not installed")
+    return path
+
+
+class Stub:
+    """The remote serial protocol as far as the benchmarks need it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._received = b""
+
+    def command(self, text: str) -> str:
+        """Sends a packet and returns the answer; '' also when the stub does not know it."""
+        self.send(text)
+        return self.answer()
+
+    def send(self, text: str) -> None:
+        checksum = sum(text.encode()) & 0xFF
+        self._connection.sendall(f"${text}#{checksum:02x}".encode())
+
+    def answer(self) -> str:
+        """The next packet from the stub. Raises EOFError when QEMU has gone."""
+        while True:
+            start = self._received.find(b"$")
+            end = self._received.find(b"#", start)
+            if start >= 0 and end >= 0 and len(self._received) >= end + 3:
+                packet = self._received[start + 1 : end]
+                self._received = self._received[end + 3 :]
+                with contextlib.suppress(OSError):
+                    self._connection.sendall(b"+")
+                return packet.decode()
+            try:
+                data = self._connection.recv(4096)
+            except ConnectionError:
+                data = b""
+            if not data:
+                raise EOFError("QEMU closed the connection")
+            self._received += data
+
+
+@contextlib.contextmanager
+def stopped(kernel: Path) -> Iterator[Path]:
+    """QEMU with an ELF loaded and not yet running; yields the path of its stub's socket."""
+    qemu = program(QEMU)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "gdb"
+        process = subprocess.Popen(
+            [qemu, *MACHINE, "-kernel", str(kernel), "-S", "-gdb", "chardev:gdb"]
+            + ["-chardev", f"socket,path={path},server=on,wait=off,id=gdb"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            deadline = time.monotonic() + 20
+            while not path.exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    process.kill()
+                    raise Unavailable(f"{QEMU} did not start: {process.communicate()[1].decode()}")
+                time.sleep(0.01)
+            yield path
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@contextlib.contextmanager
+def stub(kernel: Path) -> Iterator[Stub]:
+    """The same, connected."""
+    with stopped(kernel) as path, socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(120)
+        connection.connect(str(path))
+        yield Stub(connection)
+
+
+def seconds_to_power_off(stub: Stub) -> float:
+    """Lets the guest go and waits until it powers off; anything else is an error."""
+    start = time.perf_counter()
+    stub.send("c")
+    try:
+        reply = stub.answer()
+    except EOFError:
+        reply = "W"
+    seconds = time.perf_counter() - start
+    if not reply.startswith("W"):
+        raise RuntimeError(f"the guest stopped instead of powering off: {reply}")
+    return seconds

@@ -1,0 +1,122 @@
+"""The benchmarks' own promises: every key, honest absence, a guest that is what it says."""
+
+import json
+from pathlib import Path
+
+import capstone
+import pytest
+import unicorn
+
+from bench import loop_guest, report
+from bench.measurement import Measurement, Result, Unavailable, take
+
+KEYS = {
+    "loop_mips",
+    "loop_mips_armed",
+    "stops_per_second",
+    "steps_per_second",
+    "uboot_seconds",
+    "qemu_loop_mips",
+    "qemu_loop_mips_armed",
+    "qemu_gdb_stops_per_second",
+    "qemu_gdb_steps_per_second",
+    "unicorn_loop_mips",
+    "qemu_uboot_seconds",
+}
+
+
+def test_every_key_is_measured() -> None:
+    from bench.__main__ import BY_KEY
+
+    assert set(BY_KEY) == KEYS
+
+
+def test_ratios_divide_keys_that_exist() -> None:
+    assert {key for pair in report.RATIOS.values() for key in pair} <= KEYS
+
+
+def measurement(values: list[float], **kwargs: object) -> Measurement:
+    runs = iter(values)
+    return Measurement("k", "u", "w", lambda: next(runs), **({"repeat": len(values)} | kwargs))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "expected"),
+    [({}, 9.0), ({"better": "less"}, 1.0), ({"summary": "median"}, 2.0)],
+)
+def test_how_runs_become_one_figure(kwargs: dict[str, object], expected: float) -> None:
+    result = take(measurement([9.0, 1.0, 2.0], **kwargs))
+    assert (result.value, result.runs) == (expected, (9.0, 1.0, 2.0))
+    assert result.how == f"{kwargs.get('summary', 'best')} of 3"
+
+
+def test_what_is_missing_is_null_with_the_reason(tmp_path: Path) -> None:
+    def run() -> float:
+        raise Unavailable("no rival here")
+
+    absent = Measurement("qemu_loop_mips", "MIPS", "a rival", run)
+    ours = Measurement("loop_mips", "MIPS", "ours", lambda: 8.0, repeat=1)
+    results = {m.key: take(m) for m in (absent, ours)}
+    report.write_json(tmp_path / "build" / "bench.json", [absent, ours], results)
+    document = json.loads((tmp_path / "build" / "bench.json").read_text())
+    assert document["qemu_loop_mips"] is None
+    assert document["not_measured"] == {"qemu_loop_mips": "no rival here"}
+    assert document["loop_mips"] == 8.0
+    assert document["ratios"]["loop_mips / qemu_loop_mips"] is None
+
+
+def test_a_failing_measurement_is_not_hidden() -> None:
+    def run() -> float:
+        raise RuntimeError("the guest went astray")
+
+    with pytest.raises(RuntimeError, match="astray"):
+        take(Measurement("k", "u", "w", run))
+
+
+def test_ratios_are_quotients() -> None:
+    results = {
+        "loop_mips": Result(800.0, (800.0,), "best of 1"),
+        "unicorn_loop_mips": Result(100.0, (100.0,), "best of 1"),
+    }
+    assert report.ratios(results)["loop_mips / unicorn_loop_mips"] == 8.0
+
+
+def test_the_loop_guest_is_what_its_comment_says() -> None:
+    """Disassembled by somebody else; the counts of instructions rest on it."""
+    machine = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
+    listing = list(machine.disasm(loop_guest.code(0x1_0002_0003), loop_guest.CODE))
+    text = [f"{i.mnemonic} {i.op_str}" for i in listing if i.address >= loop_guest.LOOP]
+    assert text[: loop_guest.PER_TURN] == [
+        "add x0, x0, #1",
+        "str x0, [x1]",
+        "ldr x2, [x1, #0x40]",
+        "eor x3, x3, x2",
+        "cmp x0, x4",
+        f"b.lt #{loop_guest.LOOP:#x}",
+    ]
+    assert [i.mnemonic for i in listing if i.address >= loop_guest.OFF][2:] == ["hvc", "b"]
+
+
+@pytest.mark.parametrize("turns", [1, 2, 1000])
+def test_the_loop_guest_goes_round_that_often(turns: int) -> None:
+    """Run by Unicorn, which counts: the figures divide by this number."""
+    machine = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
+    machine.mem_map(loop_guest.CODE, 4096)
+    machine.mem_map(loop_guest.DATA, 4096)
+    machine.mem_write(loop_guest.CODE, loop_guest.code(turns))
+    retired = 0
+
+    def count(*_: object) -> None:
+        nonlocal retired
+        retired += 1
+
+    machine.hook_add(unicorn.UC_HOOK_CODE, count)
+    machine.emu_start(loop_guest.CODE, loop_guest.OFF + 8)
+    assert retired == loop_guest.instructions(turns)
+    assert int.from_bytes(machine.mem_read(loop_guest.DATA, 8), "little") == turns
+
+
+@pytest.mark.parametrize("turns", [0, -1, 1 << 63])
+def test_a_number_of_turns_that_cannot_be(turns: int) -> None:
+    with pytest.raises(ValueError, match="turns"):
+        loop_guest.words(turns)
