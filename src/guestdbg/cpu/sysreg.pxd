@@ -1,10 +1,71 @@
 # cython: language_level=3
-from libc.stdint cimport uint64_t, uint32_t
+from libc.stdint cimport uint64_t, uint32_t, uint16_t, uint8_t
 from guestdbg.cpu.core cimport Cpu, Insn
+
+# Who may do what with a register without a trap: Reg.access.
+cdef enum:
+    R0 = 1
+    W0 = 2
+    R1 = 4
+    W1 = 8
+
+# What changes with a write, and so what must be done after it: Reg.effect.
+cdef enum:
+    GOES_ON = 0        # nothing: the next instruction may follow in the same block
+    LEAVES = 1         # interrupts, timers, or what is looked at between blocks
+    REGIME = 2         # translation: mmu.regime_changed()
+    RETAGS = 3         # translation, and what the TLB holds: mmu.tlb_flush() too
+    DEBUGS = 4         # debug.dbg_changed()
+
+# What keeps an access from being made: denied().
+cdef enum:
+    ALLOWED = 0
+    UNDEFINED = 1      # UNDEFINED exception to EL1
+    TO_EL1 = 2         # trap to EL1, EC 0x18
+    TO_EL2 = 3         # trap to EL2, EC 0x18
+    FP_TO_EL1 = 4      # trap of FP/SIMD to EL1, EC 0x07
+    FP_TO_EL2 = 5
+
+cdef struct Reg
+
+ctypedef uint64_t (*Read)(Cpu*, const Reg*, uint64_t) noexcept nogil
+ctypedef void (*Write)(Cpu*, const Reg*, uint64_t, uint64_t) noexcept nogil
+
+cdef struct Reg:
+    const char* name
+    Read read          # NULL: at offset. Takes the count of retired instructions
+    Write write        # NULL: value & mask to offset. Takes value, count
+    Write set          # how EL2 sets it, where that differs from how the guest writes it
+    uint64_t mask      # the bits that can be written; the others are RES0
+    uint32_t offset    # in Cpu; 0: no storage of its own
+    uint16_t enc
+    uint8_t access
+    uint8_t trap       # which controls trap it: see denied()
+    uint8_t effect
+    uint8_t number     # DBGBVRn, ...
 
 cdef bint sysreg_read(Cpu* c, uint32_t enc, uint64_t* value) noexcept
 """The register's value, past all traps, for the Python face. enc = op0<<14|op1<<11|CRn<<7|CRm<<3|op2.
 False: no such register."""
 cdef bint sysreg_write(Cpu* c, uint32_t enc, uint64_t value) noexcept
 """Set the register as EL2 would (ID registers too: that is how a VM is configured), with the side
-effects on translation, timers and debug. False: no such register."""
+effects on translation, timers and debug. What only ever reads as it does (CurrentEL, ...) stays as it
+is. False: no such register."""
+
+cdef void sysreg_reset(Cpu* c) noexcept nogil
+"""EL1's system registers, the debug registers and the timers to their reset values (zero where the
+architecture leaves them UNKNOWN). Neither identification nor EL2's registers. No effects: the caller
+does regime_changed() and dbg_changed()."""
+cdef void sysreg_identify(Cpu* c) noexcept nogil
+"""The identification registers: a Cortex-A57 as KVM shows it, less what is not implemented, with the
+nbrp, nwrp and nctx of c. Not MPIDR_EL1."""
+
+cdef const Reg* sysreg_find(uint32_t enc) noexcept nogil
+"""The register with this encoding; NULL: there is none."""
+cdef uint32_t denied(Cpu* c, const Reg* r, bint read) noexcept nogil
+"""May the guest, at its EL, make this access? ALLOWED, or what it gets instead."""
+cdef uint64_t reg_get(Cpu* c, const Reg* r, uint64_t count) noexcept nogil
+cdef void reg_put(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil
+"""Write it as the guest, with its effects: may drop the block that is running."""
+cdef bint interrupt_waits(Cpu* c) noexcept nogil
+"""Is an interrupt pending, masked or not? (That wakes from WFI.)"""
