@@ -1,0 +1,108 @@
+# cython: language_level=3
+"""What the data processing modules share: arithmetic that sets NZCV, second operands.
+
+Only inline functions: there is no module of this name at run time.
+"""
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from guestdbg.cpu.core cimport Cpu, Insn
+
+# ---- NZCV -------------------------------------------------------------------------------------
+# Operands are read before a flag is written: the caller's values are plain numbers by then.
+
+cdef inline uint64_t add_nzcv64(Cpu* c, uint64_t a, uint64_t b) noexcept nogil:
+    cdef uint64_t r = a + b
+    c.nf = r
+    c.zf = r
+    c.cf = r < a
+    c.vf = (a ^ r) & (b ^ r)
+    return r
+
+cdef inline uint64_t add_nzcv32(Cpu* c, uint32_t a, uint32_t b) noexcept nogil:
+    cdef uint32_t r = a + b
+    c.nf = <uint64_t>r << 32
+    c.zf = r
+    c.cf = r < a
+    c.vf = <uint64_t>((a ^ r) & (b ^ r)) << 32
+    return r
+
+cdef inline uint64_t sub_nzcv64(Cpu* c, uint64_t a, uint64_t b) noexcept nogil:
+    cdef uint64_t r = a - b
+    c.nf = r
+    c.zf = r
+    c.cf = a >= b
+    c.vf = (a ^ b) & (a ^ r)
+    return r
+
+cdef inline uint64_t sub_nzcv32(Cpu* c, uint32_t a, uint32_t b) noexcept nogil:
+    cdef uint32_t r = a - b
+    c.nf = <uint64_t>r << 32
+    c.zf = r
+    c.cf = a >= b
+    c.vf = <uint64_t>((a ^ b) & (a ^ r)) << 32
+    return r
+
+cdef inline uint64_t adc_nzcv64(Cpu* c, uint64_t a, uint64_t b) noexcept nogil:
+    """a + b + C. SBCS is a + NOT(b) + C."""
+    cdef uint64_t s = a + b
+    cdef uint64_t r = s + c.cf
+    c.nf = r
+    c.zf = r
+    c.cf = (s < a) | (r < s)
+    c.vf = (a ^ r) & (b ^ r)
+    return r
+
+cdef inline uint64_t adc_nzcv32(Cpu* c, uint32_t a, uint32_t b) noexcept nogil:
+    cdef uint64_t s = <uint64_t>a + b + c.cf
+    cdef uint32_t r = <uint32_t>s
+    c.nf = <uint64_t>r << 32
+    c.zf = r
+    c.cf = s >> 32
+    c.vf = <uint64_t>((a ^ r) & (b ^ r)) << 32
+    return r
+
+cdef inline uint64_t logic_nzcv64(Cpu* c, uint64_t r) noexcept nogil:
+    c.nf = r
+    c.zf = r
+    c.cf = 0
+    c.vf = 0
+    return r
+
+cdef inline uint64_t logic_nzcv32(Cpu* c, uint32_t r) noexcept nogil:
+    c.nf = <uint64_t>r << 32
+    c.zf = r
+    c.cf = 0
+    c.vf = 0
+    return r
+
+# ---- the second operand -----------------------------------------------------------------------
+
+cdef inline uint64_t lsl64(const Cpu* c, const Insn* i) noexcept nogil:
+    return c.x[i.rm] << i.aux
+
+cdef inline uint32_t lsl32(const Cpu* c, const Insn* i) noexcept nogil:
+    return <uint32_t>c.x[i.rm] << i.aux
+
+cdef inline uint64_t lsr64(const Cpu* c, const Insn* i) noexcept nogil:
+    return c.x[i.rm] >> i.aux
+
+cdef inline uint32_t lsr32(const Cpu* c, const Insn* i) noexcept nogil:
+    return <uint32_t>c.x[i.rm] >> i.aux
+
+cdef inline uint64_t asr64(const Cpu* c, const Insn* i) noexcept nogil:
+    return <uint64_t>(<int64_t>c.x[i.rm] >> i.aux)
+
+cdef inline uint32_t asr32(const Cpu* c, const Insn* i) noexcept nogil:
+    return <uint32_t>(<int32_t>c.x[i.rm] >> i.aux)
+
+cdef inline uint64_t ror64(const Cpu* c, const Insn* i) noexcept nogil:
+    return (c.x[i.rm] >> i.aux) | (c.x[i.rm] << (-i.aux & 63))
+
+cdef inline uint32_t ror32(const Cpu* c, const Insn* i) noexcept nogil:
+    return (<uint32_t>c.x[i.rm] >> i.aux) | (<uint32_t>c.x[i.rm] << (-i.aux & 31))
+
+cdef inline uint64_t zext(const Cpu* c, const Insn* i) noexcept nogil:
+    """UXTB to UXTX with a shift: left by aux, then right by imm."""
+    return (c.x[i.rm] << i.aux) >> i.imm
+
+cdef inline uint64_t sext(const Cpu* c, const Insn* i) noexcept nogil:
+    return <uint64_t>(<int64_t>(c.x[i.rm] << i.aux) >> i.imm)

@@ -1,0 +1,433 @@
+# cython: language_level=3
+"""Data processing with an immediate: addresses, arithmetic, logic, wide moves, bitfields, extract.
+
+Everything that the encoding alone decides is folded at decoding: an address, a rotated bitmask, a
+shifted immediate. Several instructions then become one function: ADR, MOVZ and MOVN are the same
+constant; SUB is ADD of the negated immediate; UBFX and UBFIZ are two shifts.
+"""
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from guestdbg.cpu.core cimport (
+    Cpu, Insn, NEXT, OK, UNDEF, ZR, add, bits, sbits, dst, spreg, src)
+from guestdbg.cpu.data_common cimport (
+    add_nzcv32, add_nzcv64, logic_nzcv32, logic_nzcv64, sub_nzcv32, sub_nzcv64)
+
+# ---- shared by several classes ----------------------------------------------------------------
+
+cdef void const64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = i.imm
+    NEXT(c, i)
+
+cdef void move64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = c.x[i.rn]
+    NEXT(c, i)
+
+cdef void move32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint32_t>c.x[i.rn]
+    NEXT(c, i)
+
+# ---- PC-relative addresses --------------------------------------------------------------------
+
+cdef int fill_adr(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    cdef uint64_t offset = (<uint64_t>sbits(raw, 23, 5) << 2) | bits(raw, 30, 29)
+    o.rd = dst(raw)
+    if raw >> 31:
+        o.imm = (pc & ~<uint64_t>0xFFF) + (offset << 12)
+    else:
+        o.imm = pc + offset
+    return OK
+
+# ---- add and subtract -------------------------------------------------------------------------
+
+cdef void add_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = c.x[i.rn] + i.imm
+    NEXT(c, i)
+
+cdef void add_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint32_t>(c.x[i.rn] + i.imm)
+    NEXT(c, i)
+
+cdef void adds_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = add_nzcv64(c, c.x[i.rn], i.imm)
+    NEXT(c, i)
+
+cdef void adds_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = add_nzcv32(c, <uint32_t>c.x[i.rn], <uint32_t>i.imm)
+    NEXT(c, i)
+
+cdef void subs_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = sub_nzcv64(c, c.x[i.rn], i.imm)
+    NEXT(c, i)
+
+cdef void subs_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = sub_nzcv32(c, <uint32_t>c.x[i.rn], <uint32_t>i.imm)
+    NEXT(c, i)
+
+cdef void cmn_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    add_nzcv64(c, c.x[i.rn], i.imm)
+    NEXT(c, i)
+
+cdef void cmn_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    add_nzcv32(c, <uint32_t>c.x[i.rn], <uint32_t>i.imm)
+    NEXT(c, i)
+
+cdef void cmp_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    sub_nzcv64(c, c.x[i.rn], i.imm)
+    NEXT(c, i)
+
+cdef void cmp_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    sub_nzcv32(c, <uint32_t>c.x[i.rn], <uint32_t>i.imm)
+    NEXT(c, i)
+
+cdef int fill_add(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    """ADD and SUB: rd and rn may be SP."""
+    cdef uint64_t imm = <uint64_t>bits(raw, 21, 10) << (12 if bits(raw, 22, 22) else 0)
+    o.rd = spreg(raw)
+    o.rn = spreg(raw >> 5)
+    o.imm = <uint64_t>0 - imm if bits(raw, 30, 30) else imm
+    if imm == 0:  # MOV to or from SP
+        o.f = move64 if raw >> 31 else move32
+    return OK
+
+cdef int fill_adds(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    """ADDS and SUBS: rd is never SP, and with XZR they are CMN and CMP."""
+    o.rd = dst(raw)
+    o.rn = spreg(raw >> 5)
+    o.imm = <uint64_t>bits(raw, 21, 10) << (12 if bits(raw, 22, 22) else 0)
+    if bits(raw, 4, 0) == 31:
+        if bits(raw, 30, 30):
+            o.f = cmp_imm64 if raw >> 31 else cmp_imm32
+        else:
+            o.f = cmn_imm64 if raw >> 31 else cmn_imm32
+    return OK
+
+# ---- logical ----------------------------------------------------------------------------------
+
+cdef uint64_t bitmask(uint32_t n, uint32_t imms, uint32_t immr) noexcept nogil:
+    """The value of a bitmask immediate; 0: reserved (no bitmask immediate is 0).
+
+    N:NOT(imms) has its highest set bit at log2 of the element's size; the rest of imms counts the
+    ones in it less one, immr is how far they are rotated right, and the element repeats.
+    """
+    cdef uint32_t sizes = (n << 6) | (~imms & 0x3F)
+    cdef uint32_t size = 64
+    cdef uint32_t ones
+    cdef uint32_t turn
+    cdef uint64_t value
+    if sizes < 2:
+        return 0
+    while not sizes & size:
+        size >>= 1
+    ones = (imms & (size - 1)) + 1
+    turn = immr & (size - 1)
+    if ones == size:
+        return 0
+    value = (<uint64_t>1 << ones) - 1
+    if turn:
+        value = (value >> turn) | (value << (size - turn))
+    if size < 64:
+        value &= (<uint64_t>1 << size) - 1
+    while size < 64:
+        value |= value << size
+        size <<= 1
+    return value
+
+cdef void and_imm(Cpu* c, const Insn* i) noexcept nogil:
+    """Both sizes: the 32-bit immediate clears the upper half. UXTB and UXTH too."""
+    c.x[i.rd] = c.x[i.rn] & i.imm
+    NEXT(c, i)
+
+cdef void orr_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = c.x[i.rn] | i.imm
+    NEXT(c, i)
+
+cdef void orr_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint32_t>(c.x[i.rn] | i.imm)
+    NEXT(c, i)
+
+cdef void eor_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = c.x[i.rn] ^ i.imm
+    NEXT(c, i)
+
+cdef void eor_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint32_t>(c.x[i.rn] ^ i.imm)
+    NEXT(c, i)
+
+cdef void ands_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = logic_nzcv64(c, c.x[i.rn] & i.imm)
+    NEXT(c, i)
+
+cdef void ands_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = logic_nzcv32(c, <uint32_t>(c.x[i.rn] & i.imm))
+    NEXT(c, i)
+
+cdef void tst_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    logic_nzcv64(c, c.x[i.rn] & i.imm)
+    NEXT(c, i)
+
+cdef void tst_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    logic_nzcv32(c, <uint32_t>(c.x[i.rn] & i.imm))
+    NEXT(c, i)
+
+cdef int fill_logical(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    """AND, ORR, EOR: rd may be SP."""
+    cdef uint64_t imm = bitmask(bits(raw, 22, 22), bits(raw, 15, 10), bits(raw, 21, 16))
+    if imm == 0:
+        return UNDEF
+    o.imm = imm if raw >> 31 else <uint32_t>imm
+    o.rd = spreg(raw)
+    o.rn = src(raw >> 5)
+    if bits(raw, 30, 29) == 1 and o.rn == ZR:  # MOV (bitmask immediate)
+        o.f = const64
+    return OK
+
+cdef int fill_ands(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    cdef uint64_t imm = bitmask(bits(raw, 22, 22), bits(raw, 15, 10), bits(raw, 21, 16))
+    if imm == 0:
+        return UNDEF
+    o.imm = imm if raw >> 31 else <uint32_t>imm
+    o.rd = dst(raw)
+    o.rn = src(raw >> 5)
+    if bits(raw, 4, 0) == 31:
+        o.f = tst_imm64 if raw >> 31 else tst_imm32
+    return OK
+
+# ---- wide moves -------------------------------------------------------------------------------
+
+cdef void movk64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = (c.x[i.rn] & ~(<uint64_t>0xFFFF << i.aux)) | i.imm
+    NEXT(c, i)
+
+cdef void movk32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = (<uint32_t>c.x[i.rn] & ~(<uint32_t>0xFFFF << i.aux)) | i.imm
+    NEXT(c, i)
+
+cdef int fill_movewide(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    cdef uint32_t shift = 16 * bits(raw, 22, 21)
+    cdef uint32_t opc = bits(raw, 30, 29)
+    o.imm = <uint64_t>bits(raw, 20, 5) << shift
+    o.rd = dst(raw)
+    if opc == 0:  # MOVN
+        o.imm = ~o.imm if raw >> 31 else <uint32_t>~o.imm
+    elif opc == 3:  # MOVK
+        o.rn = src(raw)
+        o.aux = shift
+    return OK
+
+# ---- bitfields --------------------------------------------------------------------------------
+# A field of `width` bits goes from bit `lsb` of the source to bit `pos` of the destination, where
+# one of lsb and pos is 0. Shifting left until the field is at the top, then right until it is in
+# its place, does it for the signed and the unsigned kind.
+
+cdef void lsl_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = c.x[i.rn] << i.aux
+    NEXT(c, i)
+
+cdef void lsl_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint32_t>c.x[i.rn] << i.aux
+    NEXT(c, i)
+
+cdef void lsr_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = c.x[i.rn] >> i.aux
+    NEXT(c, i)
+
+cdef void lsr_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint32_t>c.x[i.rn] >> i.aux
+    NEXT(c, i)
+
+cdef void asr_imm64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint64_t>(<int64_t>c.x[i.rn] >> i.aux)
+    NEXT(c, i)
+
+cdef void asr_imm32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint32_t>(<int32_t>c.x[i.rn] >> i.aux)
+    NEXT(c, i)
+
+cdef void sxtb64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint64_t><int64_t><signed char>c.x[i.rn]
+    NEXT(c, i)
+
+cdef void sxtb32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint32_t><signed char>c.x[i.rn]
+    NEXT(c, i)
+
+cdef void sxth64(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint64_t><int64_t><short>c.x[i.rn]
+    NEXT(c, i)
+
+cdef void sxth32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint32_t><short>c.x[i.rn]
+    NEXT(c, i)
+
+cdef void sxtw(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint64_t><int64_t><int32_t>c.x[i.rn]
+    NEXT(c, i)
+
+cdef void ubfx(Cpu* c, const Insn* i) noexcept nogil:
+    """Both sizes. imm: the mask behind the shift."""
+    c.x[i.rd] = (c.x[i.rn] >> i.aux) & i.imm
+    NEXT(c, i)
+
+cdef void ubfiz(Cpu* c, const Insn* i) noexcept nogil:
+    """Both sizes. imm: the mask behind the shift."""
+    c.x[i.rd] = (c.x[i.rn] << i.aux) & i.imm
+    NEXT(c, i)
+
+cdef void sbfm64(Cpu* c, const Insn* i) noexcept nogil:
+    """aux: how far left; imm: how far right."""
+    c.x[i.rd] = <uint64_t>(<int64_t>(c.x[i.rn] << i.aux) >> i.imm)
+    NEXT(c, i)
+
+cdef void sbfm32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint32_t>(<int32_t>(<uint32_t>c.x[i.rn] << i.aux) >> i.imm)
+    NEXT(c, i)
+
+cdef void bfm64(Cpu* c, const Insn* i) noexcept nogil:
+    """aux: rotation right of the source, rm: the destination as a source, imm: the bits inserted."""
+    cdef uint64_t v = c.x[i.rn]
+    v = (v >> i.aux) | (v << (-i.aux & 63))
+    c.x[i.rd] = (c.x[i.rm] & ~i.imm) | (v & i.imm)
+    NEXT(c, i)
+
+cdef void bfm32(Cpu* c, const Insn* i) noexcept nogil:
+    """The field never wraps, so the rotation is of 64 bits all the same."""
+    cdef uint64_t v = c.x[i.rn]
+    v = (v >> i.aux) | (v << (-i.aux & 63))
+    c.x[i.rd] = (<uint32_t>c.x[i.rm] & ~i.imm) | (v & i.imm)
+    NEXT(c, i)
+
+cdef inline uint64_t ones(uint32_t width) noexcept nogil:
+    """width is 1..64."""
+    return ~<uint64_t>0 >> (64 - width)
+
+cdef int fill_ubfm(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    cdef uint32_t size = 64 if raw >> 31 else 32
+    cdef uint32_t r = bits(raw, 21, 16)
+    cdef uint32_t s = bits(raw, 15, 10)
+    o.rd = dst(raw)
+    o.rn = src(raw >> 5)
+    if s >= r:
+        o.aux = r
+        if s == size - 1:  # LSR
+            if r == 0:
+                o.f = move64 if size == 64 else move32
+            else:
+                o.f = lsr_imm64 if size == 64 else lsr_imm32
+        else:  # UBFX, UXTB, UXTH
+            o.imm = ones(s - r + 1)
+            o.f = and_imm if r == 0 else ubfx
+    else:
+        o.aux = size - r
+        if s + 1 == r:  # LSL
+            o.f = lsl_imm64 if size == 64 else lsl_imm32
+        else:  # UBFIZ
+            o.imm = ones(s + 1) << (size - r)
+            o.f = ubfiz
+    return OK
+
+cdef int fill_sbfm(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    cdef uint32_t size = 64 if raw >> 31 else 32
+    cdef uint32_t r = bits(raw, 21, 16)
+    cdef uint32_t s = bits(raw, 15, 10)
+    o.rd = dst(raw)
+    o.rn = src(raw >> 5)
+    if s == size - 1:  # ASR
+        o.aux = r
+        if r == 0:
+            o.f = move64 if size == 64 else move32
+        else:
+            o.f = asr_imm64 if size == 64 else asr_imm32
+    elif r == 0 and s == 7:
+        o.f = sxtb64 if size == 64 else sxtb32
+    elif r == 0 and s == 15:
+        o.f = sxth64 if size == 64 else sxth32
+    elif r == 0 and s == 31:  # only the 64-bit one comes here
+        o.f = sxtw
+    else:
+        o.aux = size - 1 - s
+        if s >= r:  # SBFX
+            o.imm = size - 1 - s + r
+        else:  # SBFIZ
+            o.imm = r - 1 - s
+    return OK
+
+cdef int fill_bfm(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    cdef uint32_t size = 64 if raw >> 31 else 32
+    cdef uint32_t r = bits(raw, 21, 16)
+    cdef uint32_t s = bits(raw, 15, 10)
+    o.rd = dst(raw)
+    o.rn = src(raw >> 5)
+    o.rm = src(raw)
+    if s >= r:  # BFXIL
+        o.aux = r
+        o.imm = ones(s - r + 1)
+    else:  # BFI, BFC
+        o.aux = 64 - (size - r)
+        o.imm = ones(s + 1) << (size - r)
+    return OK
+
+# ---- extract ----------------------------------------------------------------------------------
+
+cdef void extr64(Cpu* c, const Insn* i) noexcept nogil:
+    """aux is 1..63."""
+    c.x[i.rd] = (c.x[i.rm] >> i.aux) | (c.x[i.rn] << (64 - i.aux))
+    NEXT(c, i)
+
+cdef void extr32(Cpu* c, const Insn* i) noexcept nogil:
+    c.x[i.rd] = <uint32_t>(((c.x[i.rn] << 32) | <uint32_t>c.x[i.rm]) >> i.aux)
+    NEXT(c, i)
+
+cdef int fill_extr(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    o.rd = dst(raw)
+    o.rn = src(raw >> 5)
+    o.rm = src(raw >> 16)
+    o.aux = bits(raw, 15, 10)
+    if o.aux == 0:
+        o.rn = o.rm
+        o.f = move64 if raw >> 31 else move32
+    return OK
+
+# ---- the table --------------------------------------------------------------------------------
+
+cdef int register() except -1:
+    add(b"ADR_only_pcreladdr", b"0ii 10000 iiiiiiiiiiiiiiiiiii ddddd", fill_adr, const64)
+    add(b"ADRP_only_pcreladdr", b"1ii 10000 iiiiiiiiiiiiiiiiiii ddddd", fill_adr, const64)
+
+    add(b"ADD_32_addsub_imm", b"0 0 0 100010 s iiiiiiiiiiii nnnnn ddddd", fill_add, add_imm32)
+    add(b"ADDS_32S_addsub_imm", b"0 0 1 100010 s iiiiiiiiiiii nnnnn ddddd", fill_adds, adds_imm32)
+    add(b"SUB_32_addsub_imm", b"0 1 0 100010 s iiiiiiiiiiii nnnnn ddddd", fill_add, add_imm32)
+    add(b"SUBS_32S_addsub_imm", b"0 1 1 100010 s iiiiiiiiiiii nnnnn ddddd", fill_adds, subs_imm32)
+    add(b"ADD_64_addsub_imm", b"1 0 0 100010 s iiiiiiiiiiii nnnnn ddddd", fill_add, add_imm64)
+    add(b"ADDS_64S_addsub_imm", b"1 0 1 100010 s iiiiiiiiiiii nnnnn ddddd", fill_adds, adds_imm64)
+    add(b"SUB_64_addsub_imm", b"1 1 0 100010 s iiiiiiiiiiii nnnnn ddddd", fill_add, add_imm64)
+    add(b"SUBS_64S_addsub_imm", b"1 1 1 100010 s iiiiiiiiiiii nnnnn ddddd", fill_adds, subs_imm64)
+
+    add(b"AND_32_log_imm", b"0 00 100100 0 rrrrrr ssssss nnnnn ddddd", fill_logical, and_imm)
+    add(b"ORR_32_log_imm", b"0 01 100100 0 rrrrrr ssssss nnnnn ddddd", fill_logical, orr_imm32)
+    add(b"EOR_32_log_imm", b"0 10 100100 0 rrrrrr ssssss nnnnn ddddd", fill_logical, eor_imm32)
+    add(b"ANDS_32S_log_imm", b"0 11 100100 0 rrrrrr ssssss nnnnn ddddd", fill_ands, ands_imm32)
+    add(b"AND_64_log_imm", b"1 00 100100 N rrrrrr ssssss nnnnn ddddd", fill_logical, and_imm)
+    add(b"ORR_64_log_imm", b"1 01 100100 N rrrrrr ssssss nnnnn ddddd", fill_logical, orr_imm64)
+    add(b"EOR_64_log_imm", b"1 10 100100 N rrrrrr ssssss nnnnn ddddd", fill_logical, eor_imm64)
+    add(b"ANDS_64S_log_imm", b"1 11 100100 N rrrrrr ssssss nnnnn ddddd", fill_ands, ands_imm64)
+
+    add(b"MOVN_32_movewide", b"0 00 100101 0h iiiiiiiiiiiiiiii ddddd", fill_movewide, const64)
+    add(b"MOVZ_32_movewide", b"0 10 100101 0h iiiiiiiiiiiiiiii ddddd", fill_movewide, const64)
+    add(b"MOVK_32_movewide", b"0 11 100101 0h iiiiiiiiiiiiiiii ddddd", fill_movewide, movk32)
+    add(b"MOVN_64_movewide", b"1 00 100101 hh iiiiiiiiiiiiiiii ddddd", fill_movewide, const64)
+    add(b"MOVZ_64_movewide", b"1 10 100101 hh iiiiiiiiiiiiiiii ddddd", fill_movewide, const64)
+    add(b"MOVK_64_movewide", b"1 11 100101 hh iiiiiiiiiiiiiiii ddddd", fill_movewide, movk64)
+
+    add(b"SBFM_32M_bitfield", b"0 00 100110 0 0rrrrr 0sssss nnnnn ddddd", fill_sbfm, sbfm32)
+    add(b"BFM_32M_bitfield", b"0 01 100110 0 0rrrrr 0sssss nnnnn ddddd", fill_bfm, bfm32)
+    add(b"UBFM_32M_bitfield", b"0 10 100110 0 0rrrrr 0sssss nnnnn ddddd", fill_ubfm, ubfx)
+    add(b"SBFM_64M_bitfield", b"1 00 100110 1 rrrrrr ssssss nnnnn ddddd", fill_sbfm, sbfm64)
+    add(b"BFM_64M_bitfield", b"1 01 100110 1 rrrrrr ssssss nnnnn ddddd", fill_bfm, bfm64)
+    add(b"UBFM_64M_bitfield", b"1 10 100110 1 rrrrrr ssssss nnnnn ddddd", fill_ubfm, ubfx)
+
+    add(b"EXTR_32_extract", b"0 00 100111 0 0 mmmmm 0sssss nnnnn ddddd", fill_extr, extr32)
+    add(b"EXTR_64_extract", b"1 00 100111 1 0 mmmmm ssssss nnnnn ddddd", fill_extr, extr64)
+    return 0
+
+def install() -> None:
+    """Put this module's instructions into the decode table."""
+    register()
