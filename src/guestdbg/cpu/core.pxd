@@ -171,6 +171,7 @@ cdef struct Cpu:
     uint64_t ex_size
     uint64_t ex_lo
     uint64_t ex_hi
+    uint32_t event         # the Event Register: SEV, SEVL and exception returns set it, WFE clears it
     # -- EL1 system registers --
     uint64_t sctlr_el1
     uint64_t actlr_el1

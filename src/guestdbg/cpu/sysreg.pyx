@@ -1,0 +1,732 @@
+# cython: language_level=3
+"""System registers: one table, from which guest and Python face read and write (Arm manual, D17).
+
+A row tells the encoding, where the value is (or the functions that know it), which bits can be
+written (the others are RES0), who may access it, which controls trap the access, and what must
+be done after a write. Armv8.0-A without AArch32, EL3, PMU, trace, RAS and GIC system registers.
+"""
+from libc.string cimport memset
+from libc.stdint cimport int32_t, int64_t
+from guestdbg.cpu.core cimport Cpu, SP, get_nzcv, set_nzcv
+from guestdbg.cpu.debug cimport dbg_changed
+from guestdbg.cpu.mmu cimport regime_changed, tlb_flush
+from guestdbg.cpu.timer cimport counter, timer_met
+
+# Which controls trap an access: Reg.trap.
+cdef enum:
+    T_NONE = 0
+    T_VM = 1           # HCR_EL2.TVM, TRVM
+    T_ACTLR = 2        # HCR_EL2.TACR
+    T_ID1 = 3          # HCR_EL2.TID1
+    T_ID2 = 4          # HCR_EL2.TID2
+    T_CTR = 5          # SCTLR_EL1.UCT at EL0; HCR_EL2.TID2
+    T_ID3 = 6          # HCR_EL2.TID3
+    T_CPACR = 7        # CPTR_EL2.TCPAC
+    T_FP = 8           # CPACR_EL1.FPEN, CPTR_EL2.TFP
+    T_DAIF = 9         # SCTLR_EL1.UMA at EL0
+    T_SP_EL0 = 10      # not while it is the current SP
+    T_FRQ = 11         # CNTKCTL_EL1.EL0PCTEN, EL0VCTEN (either will do)
+    T_PCT = 12         # CNTKCTL_EL1.EL0PCTEN; CNTHCTL_EL2.EL1PCTEN
+    T_VCT = 13         # CNTKCTL_EL1.EL0VCTEN
+    T_PTIMER = 14      # CNTKCTL_EL1.EL0PTEN; CNTHCTL_EL2.EL1PCEN
+    T_VTIMER = 15      # CNTKCTL_EL1.EL0VTEN
+    T_DBG = 16         # MDCR_EL2.TDA
+    T_DCC = 17         # MDSCR_EL1.TDCC at EL0; MDCR_EL2.TDA
+    T_DBGOS = 18       # MDCR_EL2.TDOSA
+    T_DBGRA = 19       # MDCR_EL2.TDRA
+    T_BRP = 20         # as T_DBG, where that breakpoint is implemented
+    T_WRP = 21
+    T_PMU = 22         # MDCR_EL2.TPM; without a PMU what it does not trap is UNDEFINED
+    T_PMCR = 23        # MDCR_EL2.TPM, TPMCR
+    T_IMPDEF = 24      # HCR_EL2.TIDCP; what it does not trap is UNDEFINED
+
+cdef enum:
+    HCR_FMO = 1 << 3
+    HCR_IMO = 1 << 4
+    HCR_AMO = 1 << 5
+    HCR_VF = 1 << 6
+    HCR_VI = 1 << 7
+    HCR_VSE = 1 << 8
+    HCR_TID1 = 1 << 16
+    HCR_TID2 = 1 << 17
+    HCR_TID3 = 1 << 18
+    HCR_TIDCP = 1 << 20
+    HCR_TACR = 1 << 21
+    HCR_TVM = 1 << 26
+    HCR_TDZ = 1 << 28
+    HCR_TRVM = 1 << 30
+    MDCR_TPMCR = 1 << 5
+    MDCR_TPM = 1 << 6
+    MDCR_TDE = 1 << 8
+    MDCR_TDA = 1 << 9
+    MDCR_TDOSA = 1 << 10
+    MDCR_TDRA = 1 << 11
+    CPTR_TFP = 1 << 10
+    SCTLR_UMA = 1 << 9
+    SCTLR_DZE = 1 << 14
+    SCTLR_UCT = 1 << 15
+    MDSCR_TDCC = 1 << 12
+    MDSCR_TXFULL = 1 << 29
+    MDSCR_RXFULL = 1 << 30
+
+cdef uint64_t ALL = ~<uint64_t>0
+cdef uint64_t WORD = 0xFFFFFFFF
+cdef uint64_t CPTR_TCPAC = <uint64_t>1 << 31
+
+# SCTLR_EL1 without what later versions put into its RES0 bits and without big-endian data.
+cdef uint64_t SCTLR_MASK = WORD & ~<uint64_t>(
+    1 << 13 | 1 << 17 | 1 << 21 | 1 << 24 | 1 << 25 | 1 << 27 | 1 << 30 | <uint64_t>1 << 31)
+# TCR_EL1: TxSZ, EPDx, IRGNx, ORGNx, SHx, TGx, A1, IPS, AS, TBIx.
+cdef uint64_t TCR_MASK = 0x77FFFFFFBF
+# MDSCR_EL1: SS, TDCC, KDE, MDE always; what saves and restores EDSCR while the OS Lock is locked.
+cdef uint64_t MDSCR_MASK = 1 << 0 | 1 << 12 | 1 << 13 | 1 << 15
+cdef uint64_t MDSCR_LOCKED = (1 << 6 | 1 << 14 | 1 << 21 | 3 << 22 | 1 << 26 | 1 << 27
+                              | 1 << 29 | 1 << 30)
+cdef uint64_t BCR_MASK = 0x00FFE1E7   # BT, LBN, SSC, HMC, BAS, PMC, E
+cdef uint64_t WCR_MASK = 0x1F1FFFFF   # MASK, WT, LBN, SSC, HMC, BAS, LSC, PAC, E
+
+cdef enum:
+    MAX_REGS = 512
+
+cdef Reg regs[MAX_REGS]
+cdef int nregs = 1                    # regs[0] stands for the IMPLEMENTATION DEFINED space
+cdef uint16_t index_of[0x8000]        # by encoding; op0 is 2 or 3
+cdef Cpu layout                       # only its members' places are used
+
+
+# ---- the registers that are more than a place in memory -----------------------------------------
+
+cdef uint64_t read_midr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.vpidr_el2 if c.vpidr_el2 else c.midr_el1
+
+cdef uint64_t read_mpidr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.vmpidr_el2 if c.vmpidr_el2 else c.mpidr_el1
+
+cdef uint64_t read_zero(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return 0
+
+cdef uint64_t read_ccsidr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    # Cortex-A57: 32 KB data, 48 KB instruction, 2 MB unified; UNKNOWN (0) for what is not there.
+    if c.csselr_el1 == 0:
+        return 0x701FE00A
+    if c.csselr_el1 == 1:
+        return 0x201FE012
+    if c.csselr_el1 == 2:
+        return 0x70FFE07A
+    return 0
+
+cdef uint64_t read_dczid(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    # DZP: DC ZVA is prohibited, at this EL.
+    if c.hcr_el2 & HCR_TDZ or (c.el == 0 and not c.sctlr_el1 & SCTLR_DZE):
+        return c.dczid_el0 | 1 << 4
+    return c.dczid_el0
+
+cdef inline uint32_t current_sp(Cpu* c) noexcept nogil:
+    """Which banked SP lives in x[SP]."""
+    return 1 if c.el == 1 and c.spsel else 0
+
+cdef uint64_t read_sp(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.x[SP] if current_sp(c) == r.number else c.sp_el[r.number]
+
+cdef void write_sp(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    if current_sp(c) == r.number:
+        c.x[SP] = value
+    else:
+        c.sp_el[r.number] = value
+
+cdef uint64_t read_currentel(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.el << 2
+
+cdef uint64_t read_spsel(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.spsel
+
+cdef void write_spsel(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    if c.el == 1 and c.spsel != (value & 1):
+        c.sp_el[c.spsel] = c.x[SP]
+        c.spsel = <uint32_t>(value & 1)
+        c.x[SP] = c.sp_el[c.spsel]
+
+cdef uint64_t read_nzcv(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return get_nzcv(c)
+
+cdef void write_nzcv(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    set_nzcv(c, <uint32_t>value)
+
+cdef uint64_t read_daif(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.daif
+
+cdef void write_daif(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.daif = <uint32_t>value & 0x3C0
+
+cdef uint64_t read_fpcr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.fpcr
+
+cdef void write_fpcr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.fpcr = <uint32_t>(value & r.mask)
+
+cdef uint64_t read_fpsr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.fpsr
+
+cdef void write_fpsr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.fpsr = <uint32_t>(value & r.mask)
+
+cdef uint64_t read_isr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    cdef uint64_t value = 0
+    if c.hcr_el2 & HCR_VI if c.hcr_el2 & HCR_IMO else c.irq_level:
+        value |= 1 << 7
+    if c.hcr_el2 & HCR_VF if c.hcr_el2 & HCR_FMO else c.fiq_level:
+        value |= 1 << 6
+    if c.hcr_el2 & HCR_AMO and c.hcr_el2 & HCR_VSE:
+        value |= 1 << 8
+    return value
+
+# -- timers --
+
+cdef uint64_t read_cntpct(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return counter(c, count)
+
+cdef void set_cntpct(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.time_offset += value - counter(c, count)
+
+cdef uint64_t read_cntvct(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return counter(c, count) - c.cntvoff_el2
+
+cdef void set_cntvct(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.cntvoff_el2 = counter(c, count) - value
+
+cdef uint64_t read_cntp_tval(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return (c.ptimer.cval - counter(c, count)) & WORD
+
+cdef void write_cntp_tval(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.ptimer.cval = counter(c, count) + <uint64_t><int64_t><int32_t><uint32_t>value
+
+cdef uint64_t read_cntp_ctl(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.ptimer.ctl | <uint64_t>timer_met(c, False, count) << 2
+
+cdef uint64_t read_cntv_tval(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return (c.vtimer.cval - (counter(c, count) - c.cntvoff_el2)) & WORD
+
+cdef void write_cntv_tval(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.vtimer.cval = (counter(c, count) - c.cntvoff_el2
+                     + <uint64_t><int64_t><int32_t><uint32_t>value)
+
+cdef uint64_t read_cntv_ctl(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.vtimer.ctl | <uint64_t>timer_met(c, True, count) << 2
+
+# -- debug --
+
+cdef void write_mdscr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    cdef uint64_t mask = MDSCR_MASK | MDSCR_LOCKED if c.oslk else MDSCR_MASK
+    c.mdscr_el1 = (c.mdscr_el1 & ~mask) | (value & mask)
+
+cdef void write_oslar(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.oslk = value & 1
+
+cdef uint64_t read_oslsr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return 1 << 3 | c.oslk << 1            # OSLM 0b10: the OS Lock is implemented
+
+cdef void set_oslsr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.oslk = (value >> 1) & 1
+
+cdef uint64_t read_oseccr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.oseccr_el1 if c.oslk else 0
+
+cdef void write_oseccr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    if c.oslk:
+        c.oseccr_el1 = value & WORD
+
+cdef uint64_t read_claimset(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return 0xFF                            # so many claim tags there are
+
+cdef void write_claimset(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.dbgclaim |= value & 0xFF
+
+cdef uint64_t read_claimclr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.dbgclaim
+
+cdef void write_claimclr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.dbgclaim &= ~value
+
+cdef uint64_t read_authstatus(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return 0x0A                            # Non-secure debug, invasive or not: there, not enabled
+
+cdef uint64_t read_mdccsr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.mdscr_el1 & (MDSCR_RXFULL | MDSCR_TXFULL)
+
+cdef uint64_t read_dtrrx(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    c.mdscr_el1 &= ~<uint64_t>MDSCR_RXFULL
+    return c.osdtrrx_el1
+
+cdef void write_dtrtx(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.osdtrtx_el1 = value & WORD
+    c.mdscr_el1 |= MDSCR_TXFULL
+
+cdef uint64_t read_dtr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    c.mdscr_el1 &= ~<uint64_t>MDSCR_RXFULL
+    return c.osdtrtx_el1 << 32 | c.osdtrrx_el1
+
+cdef void write_dtr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.osdtrrx_el1 = value >> 32
+    c.osdtrtx_el1 = value & WORD
+    c.mdscr_el1 |= MDSCR_TXFULL
+
+
+# ---- access -------------------------------------------------------------------------------------
+
+cdef const Reg* sysreg_find(uint32_t enc) noexcept nogil:
+    cdef uint32_t n
+    if enc < 0x8000 or enc > 0xFFFF:
+        return NULL
+    n = index_of[enc - 0x8000]
+    if n == 0 and enc >= 0xC000 and ((enc >> 7) & 0xB) == 0xB:
+        return &regs[0]                   # S3_x_C11_y_z, S3_x_C15_y_z
+    return &regs[n] if n else NULL
+
+
+cdef inline uint32_t mdcr_traps(Cpu* c, uint64_t which) noexcept nogil:
+    """TDE makes TDA, TDOSA and TDRA behave as set."""
+    return TO_EL2 if c.mdcr_el2 & (which | MDCR_TDE) else ALLOWED
+
+
+cdef uint32_t fp_denied(Cpu* c) noexcept nogil:
+    """FP/SIMD at the current EL: FP_TO_EL1, FP_TO_EL2 or ALLOWED."""
+    cdef uint64_t fpen = (c.cpacr_el1 >> 20) & 3
+    if fpen != 3 and (fpen != 1 or c.el == 0):
+        return FP_TO_EL1
+    return FP_TO_EL2 if c.cptr_el2 & CPTR_TFP else ALLOWED
+
+
+cdef uint32_t denied(Cpu* c, const Reg* r, bint read) noexcept nogil:
+    # At EL0 EL1's controls come first, then EL2's: what is UNDEFINED anyway is never trapped.
+    cdef bint el0 = c.el == 0
+    cdef uint32_t t = r.trap
+    cdef uint32_t need
+    if el0:
+        need = R0 if read else W0
+    else:
+        need = R1 if read else W1
+    if not r.access & need:
+        return UNDEFINED
+    if t == T_NONE:
+        return ALLOWED
+    if t == T_VM:
+        return TO_EL2 if c.hcr_el2 & (HCR_TRVM if read else HCR_TVM) else ALLOWED
+    if t == T_DAIF:
+        return TO_EL1 if el0 and not c.sctlr_el1 & SCTLR_UMA else ALLOWED
+    if t == T_FP:
+        return fp_denied(c)
+    if t == T_VCT:
+        return TO_EL1 if el0 and not c.cntkctl_el1 & 2 else ALLOWED
+    if t == T_VTIMER:
+        return TO_EL1 if el0 and not c.cntkctl_el1 & 1 << 8 else ALLOWED
+    if t == T_PCT:
+        if el0 and not c.cntkctl_el1 & 1:
+            return TO_EL1
+        return ALLOWED if c.cnthctl_el2 & 1 else TO_EL2
+    if t == T_PTIMER:
+        if el0 and not c.cntkctl_el1 & 1 << 9:
+            return TO_EL1
+        return ALLOWED if c.cnthctl_el2 & 2 else TO_EL2
+    if t == T_FRQ:
+        return TO_EL1 if el0 and not c.cntkctl_el1 & 3 else ALLOWED
+    if t == T_ACTLR:
+        return TO_EL2 if c.hcr_el2 & HCR_TACR else ALLOWED
+    if t == T_ID1:
+        return TO_EL2 if c.hcr_el2 & HCR_TID1 else ALLOWED
+    if t == T_CTR:
+        if el0 and not c.sctlr_el1 & SCTLR_UCT:
+            return TO_EL1
+        return TO_EL2 if c.hcr_el2 & HCR_TID2 else ALLOWED
+    if t == T_ID2:
+        return TO_EL2 if c.hcr_el2 & HCR_TID2 else ALLOWED
+    if t == T_ID3:
+        return TO_EL2 if c.hcr_el2 & HCR_TID3 else ALLOWED
+    if t == T_CPACR:
+        return TO_EL2 if c.cptr_el2 & CPTR_TCPAC else ALLOWED
+    if t == T_SP_EL0:
+        return ALLOWED if c.spsel else UNDEFINED
+    if t == T_BRP:
+        return UNDEFINED if r.number >= c.nbrp else mdcr_traps(c, MDCR_TDA)
+    if t == T_WRP:
+        return UNDEFINED if r.number >= c.nwrp else mdcr_traps(c, MDCR_TDA)
+    if t == T_DBG:
+        return mdcr_traps(c, MDCR_TDA)
+    if t == T_DCC:
+        if el0 and c.mdscr_el1 & MDSCR_TDCC:
+            return TO_EL1
+        return mdcr_traps(c, MDCR_TDA)
+    if t == T_DBGOS:
+        return mdcr_traps(c, MDCR_TDOSA)
+    if t == T_DBGRA:
+        return mdcr_traps(c, MDCR_TDRA)
+    if t == T_PMU:
+        return TO_EL2 if c.mdcr_el2 & MDCR_TPM else UNDEFINED
+    if t == T_PMCR:
+        return TO_EL2 if c.mdcr_el2 & (MDCR_TPM | MDCR_TPMCR) else UNDEFINED
+    # T_IMPDEF
+    return TO_EL2 if c.hcr_el2 & HCR_TIDCP else UNDEFINED
+
+
+cdef uint64_t reg_get(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    if r.read != NULL:
+        return r.read(c, r, count)
+    return (<uint64_t*>(<char*>c + r.offset))[0]
+
+
+cdef void effect(Cpu* c, const Reg* r) noexcept nogil:
+    if r.effect == REGIME:
+        regime_changed(c)
+    elif r.effect == RETAGS:
+        tlb_flush(c)
+        regime_changed(c)
+    elif r.effect == DEBUGS:
+        dbg_changed(c)
+
+
+cdef void reg_put(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    cdef uint64_t* place
+    if r.write != NULL:
+        r.write(c, r, value, count)
+    else:
+        place = <uint64_t*>(<char*>c + r.offset)
+        if place[0] == (value & r.mask):
+            return
+        place[0] = value & r.mask
+    effect(c, r)
+
+
+cdef bint interrupt_waits(Cpu* c) noexcept nogil:
+    return (c.irq_level or c.fiq_level
+            or (c.hcr_el2 & HCR_VI and c.hcr_el2 & HCR_IMO)
+            or (c.hcr_el2 & HCR_VF and c.hcr_el2 & HCR_FMO)
+            or (c.hcr_el2 & HCR_VSE and c.hcr_el2 & HCR_AMO))
+
+
+cdef bint known(Cpu* c, const Reg* r) noexcept nogil:
+    """Is it there for the Python face: neither trapped-only space nor an unimplemented number?"""
+    if r == NULL or r.trap == T_PMU or r.trap == T_PMCR or r.trap == T_IMPDEF:
+        return False
+    if r.trap == T_BRP:
+        return r.number < c.nbrp
+    if r.trap == T_WRP:
+        return r.number < c.nwrp
+    return True
+
+
+cdef bint sysreg_read(Cpu* c, uint32_t enc, uint64_t* value) noexcept:
+    cdef const Reg* r = sysreg_find(enc)
+    if not known(c, r) or (r.read == NULL and r.offset == 0):
+        return False
+    if r.read == read_dtrrx or r.read == read_dtr:
+        value[0] = (c.osdtrtx_el1 << 32 if r.read == read_dtr else 0) | c.osdtrrx_el1
+    elif r.read == read_oseccr:
+        value[0] = c.oseccr_el1
+    elif r.read == read_dczid:
+        value[0] = c.dczid_el0
+    else:
+        value[0] = reg_get(c, r, c.end_count - <uint64_t>c.budget)
+    return True
+
+
+cdef bint sysreg_write(Cpu* c, uint32_t enc, uint64_t value) noexcept:
+    cdef const Reg* r = sysreg_find(enc)
+    cdef uint64_t count = c.end_count - <uint64_t>c.budget
+    if not known(c, r):
+        return False
+    if r.set != NULL:
+        r.set(c, r, value, count)
+    elif r.write != NULL:
+        r.write(c, r, value, count)
+    elif r.offset != 0:
+        (<uint64_t*>(<char*>c + r.offset))[0] = value & r.mask
+    effect(c, r)
+    return True
+
+
+cdef void set_plain(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    (<uint64_t*>(<char*>c + r.offset))[0] = value & r.mask
+
+
+cdef void sysreg_reset(Cpu* c) noexcept nogil:
+    cdef uint64_t count = c.end_count - <uint64_t>c.budget
+    cdef int n
+    for n in range(1, nregs):
+        # EL2's registers (op1 4) and identification are the owner's.
+        if regs[n].offset and regs[n].access & (W0 | W1):
+            (<uint64_t*>(<char*>c + regs[n].offset))[0] = 0
+    c.sctlr_el1 = 0x00C50078              # what KVM starts a vCPU with: MMU and caches off
+    c.oslk = 0                            # a cold reset locks it; firmware unlocks, so KVM does not
+    c.dbgclaim = 0
+    c.oseccr_el1 = 0
+    c.mdscr_el1 = 0
+    c.fpcr = 0
+    c.fpsr = 0
+    c.vtimer.ctl = 0
+    c.vtimer.cval = 0
+    c.ptimer.ctl = 0
+    c.ptimer.cval = 0
+
+
+cdef void sysreg_identify(Cpu* c) noexcept nogil:
+    c.midr_el1 = 0x411FD070               # Arm Ltd, Cortex-A57 r1p0
+    c.revidr_el1 = 0
+    c.id_aa64pfr0 = 0x0111                # EL0, EL1, EL2: AArch64 only; FP and SIMD
+    c.id_aa64pfr1 = 0
+    c.id_aa64dfr0 = (0x6                  # Armv8 debug architecture; no trace, no PMU
+                     | <uint64_t>(c.nbrp - 1) << 12
+                     | <uint64_t>(c.nwrp - 1) << 20
+                     | <uint64_t>(c.nctx - 1) << 28)
+    c.id_aa64dfr1 = 0
+    c.id_aa64isar0 = 1 << 16              # CRC32
+    c.id_aa64isar1 = 0
+    c.id_aa64mmfr0 = 0x4 | 2 << 4 | 1 << 20   # 44 bits of PA, 16 of ASID; 4, 16 and 64 KB granules
+    c.id_aa64mmfr1 = 0
+    c.id_aa64mmfr2 = 0
+    c.ctr_el0 = 0x8444C004                # lines of 64 bytes, PIPT
+    c.dczid_el0 = 4                       # DC ZVA: 64 bytes
+    c.clidr_el1 = 0x0A200023              # two levels: separate, unified
+    c.cntfrq_el0 = 62500000
+
+
+# ---- the table ----------------------------------------------------------------------------------
+
+cdef enum:
+    RW = R1 | W1
+    RO = R1
+    WO = W1
+    RW0 = R0 | W0 | R1 | W1
+    RO0 = R0 | R1
+    EL2 = 0            # EL2's own, here for the Python face
+
+
+cdef Reg* row(const char* name, int op0, int op1, int crn, int crm, int op2, uint32_t access,
+              uint32_t trap, uint32_t effect) except NULL:
+    global nregs
+    cdef uint32_t enc = op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
+    cdef Reg* r
+    if nregs == MAX_REGS or index_of[enc - 0x8000]:
+        raise AssertionError(f"system register {name.decode()} {enc:#x}: twice, or too many")
+    r = &regs[nregs]
+    memset(r, 0, sizeof(Reg))
+    index_of[enc - 0x8000] = <uint16_t>nregs
+    nregs += 1
+    r.name = name
+    r.enc = <uint16_t>enc
+    r.access = <uint8_t>access
+    r.trap = <uint8_t>trap
+    r.effect = <uint8_t>effect
+    return r
+
+
+cdef int at(const char* name, int op0, int op1, int crn, int crm, int op2, uint32_t access,
+            uint32_t trap, uint32_t effect, uint64_t* place, uint64_t mask) except -1:
+    """A register that is a place in Cpu."""
+    cdef Reg* r = row(name, op0, op1, crn, crm, op2, access, trap, effect)
+    r.offset = <uint32_t>(<char*>place - <char*>&layout)
+    r.mask = mask
+    return 0
+
+
+cdef int by(const char* name, int op0, int op1, int crn, int crm, int op2, uint32_t access,
+            uint32_t trap, uint32_t effect, Read read, Write write, Write set,
+            uint64_t mask = ~<uint64_t>0) except -1:
+    """A register that functions know."""
+    cdef Reg* r = row(name, op0, op1, crn, crm, op2, access, trap, effect)
+    r.read = read
+    r.write = write
+    r.set = set
+    r.mask = mask
+    return 0
+
+
+cdef int with_read(Read read) except -1:
+    """The register just put in: is read by this function, though it has a place."""
+    regs[nregs - 1].read = read
+    return 0
+
+
+cdef int with_write(Write write, Write set) except -1:
+    regs[nregs - 1].write = write
+    regs[nregs - 1].set = set
+    return 0
+
+
+cdef int identification() except -1:
+    cdef int crm, op2
+    at("MIDR_EL1", 3, 0, 0, 0, 0, RO, T_NONE, GOES_ON, &layout.midr_el1, ALL)
+    with_read(read_midr)
+    at("MPIDR_EL1", 3, 0, 0, 0, 5, RO, T_NONE, GOES_ON, &layout.mpidr_el1, ALL)
+    with_read(read_mpidr)
+    at("REVIDR_EL1", 3, 0, 0, 0, 6, RO, T_ID1, GOES_ON, &layout.revidr_el1, ALL)
+    at("ID_AA64PFR0_EL1", 3, 0, 0, 4, 0, RO, T_ID3, GOES_ON, &layout.id_aa64pfr0, ALL)
+    at("ID_AA64PFR1_EL1", 3, 0, 0, 4, 1, RO, T_ID3, GOES_ON, &layout.id_aa64pfr1, ALL)
+    at("ID_AA64DFR0_EL1", 3, 0, 0, 5, 0, RO, T_ID3, GOES_ON, &layout.id_aa64dfr0, ALL)
+    at("ID_AA64DFR1_EL1", 3, 0, 0, 5, 1, RO, T_ID3, GOES_ON, &layout.id_aa64dfr1, ALL)
+    at("ID_AA64ISAR0_EL1", 3, 0, 0, 6, 0, RO, T_ID3, LEAVES, &layout.id_aa64isar0, ALL)
+    at("ID_AA64ISAR1_EL1", 3, 0, 0, 6, 1, RO, T_ID3, LEAVES, &layout.id_aa64isar1, ALL)
+    at("ID_AA64MMFR0_EL1", 3, 0, 0, 7, 0, RO, T_ID3, RETAGS, &layout.id_aa64mmfr0, ALL)
+    at("ID_AA64MMFR1_EL1", 3, 0, 0, 7, 1, RO, T_ID3, RETAGS, &layout.id_aa64mmfr1, ALL)
+    at("ID_AA64MMFR2_EL1", 3, 0, 0, 7, 2, RO, T_ID3, RETAGS, &layout.id_aa64mmfr2, ALL)
+    # AArch32's and all that is reserved for identification reads as zero.
+    for crm in range(1, 8):
+        for op2 in range(8):
+            if not index_of[(3 << 14 | crm << 3 | op2) - 0x8000]:
+                by(b"ID_RESERVED", 3, 0, 0, crm, op2, RO, T_ID3, GOES_ON, read_zero, NULL, NULL)
+    by("CCSIDR_EL1", 3, 1, 0, 0, 0, RO, T_ID2, GOES_ON, read_ccsidr, NULL, NULL)
+    at("CLIDR_EL1", 3, 1, 0, 0, 1, RO, T_ID2, GOES_ON, &layout.clidr_el1, ALL)
+    by("AIDR_EL1", 3, 1, 0, 0, 7, RO, T_ID1, GOES_ON, read_zero, NULL, NULL)
+    at("CSSELR_EL1", 3, 2, 0, 0, 0, RW, T_ID2, GOES_ON, &layout.csselr_el1, 0xF)
+    at("CTR_EL0", 3, 3, 0, 0, 1, RO0, T_CTR, GOES_ON, &layout.ctr_el0, ALL)
+    at("DCZID_EL0", 3, 3, 0, 0, 7, RO0, T_NONE, GOES_ON, &layout.dczid_el0, ALL)
+    with_read(read_dczid)
+    return 0
+
+
+cdef int control() except -1:
+    at("SCTLR_EL1", 3, 0, 1, 0, 0, RW, T_VM, RETAGS, &layout.sctlr_el1, SCTLR_MASK)
+    at("ACTLR_EL1", 3, 0, 1, 0, 1, RW, T_ACTLR, GOES_ON, &layout.actlr_el1, ALL)
+    at("CPACR_EL1", 3, 0, 1, 0, 2, RW, T_CPACR, LEAVES, &layout.cpacr_el1, 3 << 20)
+    at("TTBR0_EL1", 3, 0, 2, 0, 0, RW, T_VM, REGIME, &layout.ttbr0_el1, ~<uint64_t>1)
+    at("TTBR1_EL1", 3, 0, 2, 0, 1, RW, T_VM, REGIME, &layout.ttbr1_el1, ~<uint64_t>1)
+    at("TCR_EL1", 3, 0, 2, 0, 2, RW, T_VM, RETAGS, &layout.tcr_el1, TCR_MASK)
+    at("SPSR_EL1", 3, 0, 4, 0, 0, RW, T_NONE, GOES_ON, &layout.spsr_el1, WORD)
+    at("ELR_EL1", 3, 0, 4, 0, 1, RW, T_NONE, GOES_ON, &layout.elr_el1, ALL)
+    by("SP_EL0", 3, 0, 4, 1, 0, RW, T_SP_EL0, GOES_ON, read_sp, write_sp, NULL)
+    by("SPSel", 3, 0, 4, 2, 0, RW, T_NONE, LEAVES, read_spsel, write_spsel, NULL, 1)
+    by("CurrentEL", 3, 0, 4, 2, 2, RO, T_NONE, GOES_ON, read_currentel, NULL, NULL)
+    at("AFSR0_EL1", 3, 0, 5, 1, 0, RW, T_VM, GOES_ON, &layout.afsr0_el1, WORD)
+    at("AFSR1_EL1", 3, 0, 5, 1, 1, RW, T_VM, GOES_ON, &layout.afsr1_el1, WORD)
+    at("ESR_EL1", 3, 0, 5, 2, 0, RW, T_VM, GOES_ON, &layout.esr_el1, WORD)
+    at("FAR_EL1", 3, 0, 6, 0, 0, RW, T_VM, GOES_ON, &layout.far_el1, ALL)
+    at("PAR_EL1", 3, 0, 7, 4, 0, RW, T_NONE, GOES_ON, &layout.par_el1, ALL)
+    at("MAIR_EL1", 3, 0, 10, 2, 0, RW, T_VM, RETAGS, &layout.mair_el1, ALL)
+    at("AMAIR_EL1", 3, 0, 10, 3, 0, RW, T_VM, GOES_ON, &layout.amair_el1, ALL)
+    at("VBAR_EL1", 3, 0, 12, 0, 0, RW, T_NONE, GOES_ON, &layout.vbar_el1, ~<uint64_t>0x7FF)
+    by("ISR_EL1", 3, 0, 12, 1, 0, RO, T_NONE, GOES_ON, read_isr, NULL, NULL)
+    at("CONTEXTIDR_EL1", 3, 0, 13, 0, 1, RW, T_VM, DEBUGS, &layout.contextidr_el1, WORD)
+    at("TPIDR_EL1", 3, 0, 13, 0, 4, RW, T_NONE, GOES_ON, &layout.tpidr_el1, ALL)
+    by("NZCV", 3, 3, 4, 2, 0, RW0, T_NONE, GOES_ON, read_nzcv, write_nzcv, NULL, 0xF0000000)
+    by("DAIF", 3, 3, 4, 2, 1, RW0, T_DAIF, LEAVES, read_daif, write_daif, NULL, 0x3C0)
+    # AHP, DN, FZ, RMode: no trapped exceptions, no FP16
+    by("FPCR", 3, 3, 4, 4, 0, RW0, T_FP, GOES_ON, read_fpcr, write_fpcr, NULL, 0x07C00000)
+    # QC and the cumulative exceptions
+    by("FPSR", 3, 3, 4, 4, 1, RW0, T_FP, GOES_ON, read_fpsr, write_fpsr, NULL, 0x0800009F)
+    at("TPIDR_EL0", 3, 3, 13, 0, 2, RW0, T_NONE, GOES_ON, &layout.tpidr_el0, ALL)
+    at("TPIDRRO_EL0", 3, 3, 13, 0, 3, RW | R0, T_NONE, GOES_ON, &layout.tpidrro_el0, ALL)
+    by("SP_EL1", 3, 4, 4, 1, 0, EL2, T_NONE, GOES_ON, read_sp, write_sp, NULL)
+    regs[nregs - 1].number = 1
+    return 0
+
+
+cdef int timers() except -1:
+    at("CNTKCTL_EL1", 3, 0, 14, 1, 0, RW, T_NONE, GOES_ON, &layout.cntkctl_el1, 0x3FF)
+    # Written only at the highest exception level.
+    at("CNTFRQ_EL0", 3, 3, 14, 0, 0, RO0, T_FRQ, GOES_ON, &layout.cntfrq_el0, WORD)
+    by("CNTPCT_EL0", 3, 3, 14, 0, 1, RO0, T_PCT, LEAVES, read_cntpct, NULL, set_cntpct)
+    by("CNTVCT_EL0", 3, 3, 14, 0, 2, RO0, T_VCT, LEAVES, read_cntvct, NULL, set_cntvct)
+    by("CNTP_TVAL_EL0", 3, 3, 14, 2, 0, RW0, T_PTIMER, LEAVES, read_cntp_tval, write_cntp_tval,
+       NULL, WORD)
+    at("CNTP_CTL_EL0", 3, 3, 14, 2, 1, RW0, T_PTIMER, LEAVES, &layout.ptimer.ctl, 3)
+    with_read(read_cntp_ctl)
+    at("CNTP_CVAL_EL0", 3, 3, 14, 2, 2, RW0, T_PTIMER, LEAVES, &layout.ptimer.cval, ALL)
+    by("CNTV_TVAL_EL0", 3, 3, 14, 3, 0, RW0, T_VTIMER, LEAVES, read_cntv_tval, write_cntv_tval,
+       NULL, WORD)
+    at("CNTV_CTL_EL0", 3, 3, 14, 3, 1, RW0, T_VTIMER, LEAVES, &layout.vtimer.ctl, 3)
+    with_read(read_cntv_ctl)
+    at("CNTV_CVAL_EL0", 3, 3, 14, 3, 2, RW0, T_VTIMER, LEAVES, &layout.vtimer.cval, ALL)
+    return 0
+
+
+cdef int debug() except -1:
+    cdef int n
+    at("OSDTRRX_EL1", 2, 0, 0, 0, 2, RW, T_DBG, GOES_ON, &layout.osdtrrx_el1, WORD)
+    at("MDCCINT_EL1", 2, 0, 0, 2, 0, RW, T_DBG, GOES_ON, &layout.mdccint_el1, 3 << 29)
+    at("MDSCR_EL1", 2, 0, 0, 2, 2, RW, T_DBG, DEBUGS, &layout.mdscr_el1,
+       MDSCR_MASK | MDSCR_LOCKED)
+    with_write(write_mdscr, set_plain)
+    at("OSDTRTX_EL1", 2, 0, 0, 3, 2, RW, T_DBG, GOES_ON, &layout.osdtrtx_el1, WORD)
+    at("OSECCR_EL1", 2, 0, 0, 6, 2, RW, T_DBG, GOES_ON, &layout.oseccr_el1, WORD)
+    with_read(read_oseccr)
+    with_write(write_oseccr, set_plain)
+    for n in range(16):
+        at("DBGBVR_EL1", 2, 0, 0, n, 4, RW, T_BRP, DEBUGS, &layout.dbgbvr[n], ALL)
+        regs[nregs - 1].number = <uint8_t>n
+        at("DBGBCR_EL1", 2, 0, 0, n, 5, RW, T_BRP, DEBUGS, &layout.dbgbcr[n], BCR_MASK)
+        regs[nregs - 1].number = <uint8_t>n
+        at("DBGWVR_EL1", 2, 0, 0, n, 6, RW, T_WRP, DEBUGS, &layout.dbgwvr[n], ~<uint64_t>3)
+        regs[nregs - 1].number = <uint8_t>n
+        at("DBGWCR_EL1", 2, 0, 0, n, 7, RW, T_WRP, DEBUGS, &layout.dbgwcr[n], WCR_MASK)
+        regs[nregs - 1].number = <uint8_t>n
+    by("MDRAR_EL1", 2, 0, 1, 0, 0, RO, T_DBGRA, GOES_ON, read_zero, NULL, NULL)
+    by("OSLAR_EL1", 2, 0, 1, 0, 4, WO, T_DBGOS, DEBUGS, NULL, write_oslar, NULL, 1)
+    by("OSLSR_EL1", 2, 0, 1, 1, 4, RO, T_DBGOS, DEBUGS, read_oslsr, NULL, set_oslsr)
+    at("OSDLR_EL1", 2, 0, 1, 3, 4, RW, T_DBGOS, DEBUGS, &layout.osdlr_el1, 1)
+    at("DBGPRCR_EL1", 2, 0, 1, 4, 4, RW, T_DBGOS, DEBUGS, &layout.dbgprcr_el1, 1)
+    by("DBGCLAIMSET_EL1", 2, 0, 7, 8, 6, RW, T_DBG, GOES_ON, read_claimset, write_claimset,
+       NULL, 0xFF)
+    by("DBGCLAIMCLR_EL1", 2, 0, 7, 9, 6, RW, T_DBG, GOES_ON, read_claimclr, write_claimclr,
+       NULL, 0xFF)
+    by("DBGAUTHSTATUS_EL1", 2, 0, 7, 14, 6, RO, T_DBG, GOES_ON, read_authstatus, NULL, NULL)
+    by("MDCCSR_EL0", 2, 3, 0, 1, 0, RO0, T_DCC, GOES_ON, read_mdccsr, NULL, NULL)
+    by("DBGDTR_EL0", 2, 3, 0, 4, 0, RW0, T_DCC, GOES_ON, read_dtr, write_dtr, NULL)
+    # One encoding: reading receives, writing transmits.
+    by("DBGDTRRX_EL0", 2, 3, 0, 5, 0, RW0, T_DCC, GOES_ON, read_dtrrx, write_dtrtx, NULL, WORD)
+    return 0
+
+
+cdef int pmu() except -1:
+    cdef int n, op2
+    row("PMINTENSET_EL1", 3, 0, 9, 14, 1, RW, T_PMU, GOES_ON)
+    row("PMINTENCLR_EL1", 3, 0, 9, 14, 2, RW, T_PMU, GOES_ON)
+    row("PMCR_EL0", 3, 3, 9, 12, 0, RW0, T_PMCR, GOES_ON)
+    row("PMCNTENSET_EL0", 3, 3, 9, 12, 1, RW0, T_PMU, GOES_ON)
+    row("PMCNTENCLR_EL0", 3, 3, 9, 12, 2, RW0, T_PMU, GOES_ON)
+    row("PMOVSCLR_EL0", 3, 3, 9, 12, 3, RW0, T_PMU, GOES_ON)
+    row("PMSWINC_EL0", 3, 3, 9, 12, 4, W0 | W1, T_PMU, GOES_ON)
+    row("PMSELR_EL0", 3, 3, 9, 12, 5, RW0, T_PMU, GOES_ON)
+    row("PMCEID0_EL0", 3, 3, 9, 12, 6, RO0, T_PMU, GOES_ON)
+    row("PMCEID1_EL0", 3, 3, 9, 12, 7, RO0, T_PMU, GOES_ON)
+    row("PMCCNTR_EL0", 3, 3, 9, 13, 0, RW0, T_PMU, GOES_ON)
+    row("PMXEVTYPER_EL0", 3, 3, 9, 13, 1, RW0, T_PMU, GOES_ON)
+    row("PMXEVCNTR_EL0", 3, 3, 9, 13, 2, RW0, T_PMU, GOES_ON)
+    row("PMUSERENR_EL0", 3, 3, 9, 14, 0, RW | R0, T_PMU, GOES_ON)
+    row("PMOVSSET_EL0", 3, 3, 9, 14, 3, RW0, T_PMU, GOES_ON)
+    for n in range(31):
+        row("PMEVCNTR_EL0", 3, 3, 14, 8 + (n >> 3), n & 7, RW0, T_PMU, GOES_ON)
+        row("PMEVTYPER_EL0", 3, 3, 14, 12 + (n >> 3), n & 7, RW0, T_PMU, GOES_ON)
+    row("PMCCFILTR_EL0", 3, 3, 14, 15, 7, RW0, T_PMU, GOES_ON)
+    return 0
+
+
+cdef int el2() except -1:
+    at("VPIDR_EL2", 3, 4, 0, 0, 0, EL2, T_NONE, GOES_ON, &layout.vpidr_el2, WORD)
+    at("VMPIDR_EL2", 3, 4, 0, 0, 5, EL2, T_NONE, GOES_ON, &layout.vmpidr_el2, ALL)
+    at("HCR_EL2", 3, 4, 1, 1, 0, EL2, T_NONE, RETAGS, &layout.hcr_el2, ALL)
+    at("MDCR_EL2", 3, 4, 1, 1, 1, EL2, T_NONE, DEBUGS, &layout.mdcr_el2, WORD)
+    at("CPTR_EL2", 3, 4, 1, 1, 2, EL2, T_NONE, LEAVES, &layout.cptr_el2, WORD)
+    at("HSTR_EL2", 3, 4, 1, 1, 3, EL2, T_NONE, GOES_ON, &layout.hstr_el2, WORD)
+    at("VTTBR_EL2", 3, 4, 2, 1, 0, EL2, T_NONE, RETAGS, &layout.vttbr_el2, ALL)
+    at("ESR_EL2", 3, 4, 5, 2, 0, EL2, T_NONE, GOES_ON, &layout.esr_el2, WORD)
+    at("FAR_EL2", 3, 4, 6, 0, 0, EL2, T_NONE, GOES_ON, &layout.far_el2, ALL)
+    at("HPFAR_EL2", 3, 4, 6, 0, 4, EL2, T_NONE, GOES_ON, &layout.hpfar_el2, ALL)
+    at("CNTVOFF_EL2", 3, 4, 14, 0, 3, EL2, T_NONE, LEAVES, &layout.cntvoff_el2, ALL)
+    at("CNTHCTL_EL2", 3, 4, 14, 1, 0, EL2, T_NONE, LEAVES, &layout.cnthctl_el2, 0xFF)
+    return 0
+
+
+regs[0].name = "IMPLEMENTATION DEFINED"
+regs[0].access = RW
+regs[0].trap = T_IMPDEF
+identification()
+control()
+timers()
+debug()
+pmu()
+el2()
+
+
+def table():
+    """Every register: (name, encoding, access bits R0 1, W0 2, R1 4, W1 8, writable mask)."""
+    cdef int n
+    return [(regs[n].name.decode(), regs[n].enc, regs[n].access, regs[n].mask)
+            for n in range(1, nregs)]
