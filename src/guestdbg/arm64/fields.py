@@ -159,7 +159,8 @@ class Register:
         self.check(value)
         lines = [
             Line(f.name, f.bits, f.get(value), f.width, f.words(f.get(value)))
-            for f in self.layout(value)
+            # A field that holds others comes before them.
+            for f in sorted(self.layout(value), key=lambda f: (-f.high, f.low))
             if f.when is None or f.when(value)
         ]
         reserved = self.unnamed(value) & ~self.res1
