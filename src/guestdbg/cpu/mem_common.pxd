@@ -1,0 +1,98 @@
+# cython: language_level=3
+"""What the load and store modules (mem_*.pyx) share; all of it is inlined.
+
+Conventions of these modules, on top of core.pxd's:
+  - k names a kind of single-register access as the encoding does: size << 2 | opc. size is the
+    log2 of the bytes; opc is ST (store), LD (zero-extending), LDS64, LDS32 (sign-extending to 64,
+    to 32 bits). It is a constant wherever speed matters, and folds away.
+  - Insn.ra is 15 where the base is SP, else 0: (x[rn] & ra) != 0 is "perhaps an SP alignment
+    fault", one test for all bases; check_sp() on the slow path knows whether it is one.
+  - Insn.imm is what is added to the base before the access, <int32_t>Insn.aux what is added to it
+    for write-back (post-index: imm is 0).
+  - Nothing of the processor's state changes before the last check has passed: an access that
+    faults or hits a watchpoint can be executed again.
+  - The host is little-endian, as the guest is.
+"""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t
+
+from guestdbg.cpu.core cimport Cpu, Insn, SP, spreg
+from guestdbg.cpu.exception cimport EC_FP, EC_SP_ALIGN, raise_el1, raise_el2
+
+cdef enum:
+    ST = 0
+    LD = 1
+    LDS64 = 2
+    LDS32 = 3
+
+# ---- host memory ------------------------------------------------------------------------------
+
+cdef inline uint64_t host_read(uint64_t p, uint32_t log2) noexcept nogil:
+    """1 << log2 (up to 8) bytes at host address p, zero-extended."""
+    if log2 == 0:
+        return (<uint8_t*>p)[0]
+    if log2 == 1:
+        return (<uint16_t*>p)[0]
+    if log2 == 2:
+        return (<uint32_t*>p)[0]
+    return (<uint64_t*>p)[0]
+
+cdef inline void host_write(uint64_t p, uint64_t value, uint32_t log2) noexcept nogil:
+    if log2 == 0:
+        (<uint8_t*>p)[0] = <uint8_t>value
+    elif log2 == 1:
+        (<uint16_t*>p)[0] = <uint16_t>value
+    elif log2 == 2:
+        (<uint32_t*>p)[0] = <uint32_t>value
+    else:
+        (<uint64_t*>p)[0] = value
+
+cdef inline uint64_t extend(uint64_t value, uint32_t k) noexcept nogil:
+    """What a load of kind k makes of the bytes read (zero-extended)."""
+    cdef int64_t s
+    if (k & 3) == LD:
+        return value
+    if (k >> 2) == 0:
+        s = <int8_t>value
+    elif (k >> 2) == 1:
+        s = <int16_t>value
+    else:
+        s = <int32_t>value
+    if (k & 3) == LDS32:
+        return <uint32_t>s
+    return <uint64_t>s
+
+cdef inline uint64_t sext32(uint32_t value) noexcept nogil:
+    return <uint64_t><int64_t><int32_t>value
+
+# ---- operands ---------------------------------------------------------------------------------
+
+cdef inline void set_base(Insn* o, uint32_t raw) noexcept nogil:
+    """Rn (bits 9..5), where 31 is SP."""
+    o.rn = spreg(raw >> 5)
+    o.ra = 15 if o.rn == SP else 0
+
+# ---- checks before the access -----------------------------------------------------------------
+
+cdef inline bint check_sp(Cpu* c, const Insn* i) noexcept nogil:
+    """SP alignment: with SCTLR_EL1.SA (EL1) or SA0 (EL0), a base SP must be 16-byte aligned.
+    False: the exception was raised."""
+    if c.x[i.rn] & i.ra and (c.sctlr_el1 >> (3 if c.el else 4)) & 1:
+        raise_el1(c, i, EC_SP_ALIGN, 0)
+        return False
+    return True
+
+cdef inline bint fp_perhaps_trapped(Cpu* c) noexcept nogil:
+    """Quick test: False only where FP and SIMD are enabled at EL0 and EL1 and not trapped to EL2."""
+    return ((~c.cpacr_el1 & (<uint64_t>3 << 20)) | (c.cptr_el2 & (1 << 10))) != 0
+
+cdef inline bint check_fp(Cpu* c, const Insn* i) noexcept nogil:
+    """Access to the FP and SIMD registers: CPACR_EL1.FPEN, then CPTR_EL2.TFP. False: the trap was
+    taken. ISS: CV = 1, COND = 0b1110, as for every trapped A64 instruction."""
+    cdef uint64_t fpen = (c.cpacr_el1 >> 20) & 3
+    if not (fpen == 3 or (fpen == 1 and c.el == 1)):
+        raise_el1(c, i, EC_FP, 0x1E00000)
+        return False
+    if c.cptr_el2 & (1 << 10):
+        raise_el2(c, i, EC_FP, 0x1E00000)
+        return False
+    return True

@@ -1,0 +1,23 @@
+# cython: language_level=3
+"""The slow halves of loads and stores: each is a whole instruction (checks, access, registers,
+write-back) that the fast function goes on to as its last call. They stand in a module of their
+own so that no compiler inlines them there. va is the first byte accessed."""
+from libc.stdint cimport uint32_t, uint64_t
+
+from guestdbg.cpu.core cimport Cpu, Insn
+
+# One general-purpose register; k: the kind (mem_common.pxd).
+cdef void slow(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
+cdef void slow_wb(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
+cdef void slow_unpriv(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
+cdef void slow_ordered(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
+
+# Two general-purpose registers x[rd], x[rm]; k: the kind of each.
+cdef void slow_pair(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
+cdef void slow_pair_wb(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
+
+# One or two SIMD and FP registers v[rd], v[rm] of 1 << log2 bytes.
+cdef void slow_fp_load(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil
+cdef void slow_fp_store(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil
+cdef void slow_fp_ldp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil
+cdef void slow_fp_stp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil
