@@ -45,7 +45,7 @@ cdef enum:
 
     MAX_BLOCK = 64   # instructions in a block
     TLB_SIZE = 512
-    JUMP_SIZE = 4096
+    JUMP_SIZE = 1024
 
 # What a Fill answers.
 cdef enum:
@@ -100,7 +100,11 @@ cdef struct Block:
     Op* hidden             # where a check stands in an instruction's place: its own function
     uint32_t flavour
     uint32_t length
-    # Insn insns[length + 3] follow: the instructions, then the links (see branch.pyx)
+    # Insn insns[length + 2] follow: the instructions, then two links. A link's imm points to the
+    # first instruction of the block that comes next; until that is known, to the link itself, whose
+    # len is 0 and whose function looks for it. Its aux is the target's distance from block.pc.
+    # Behind a branch i, i[1] is the way taken and i[2] the way not taken. Behind a block that ends
+    # for another reason stand an instruction that follows the link, and the link.
 
 # One page of one regime. A tag is the page's virtual address, or has TAG_SLOW set: then every
 # access goes the slow way (invalid, watched, MMIO, code behind a write, no permission).
@@ -132,6 +136,11 @@ cdef struct Phys:          # the VM's physical memory, shared by its processors
 cdef struct Jump:
     uint64_t pc
     const Insn* target
+
+cdef struct Itlbe:         # where a page of code is
+    uint64_t tag           # page VA | 1
+    uint64_t pa
+    uint8_t* host
 
 cdef struct Timer:
     uint64_t cval
@@ -253,10 +262,20 @@ cdef struct Cpu:
     bint step_enabled      # software step is enabled (MDSCR_EL1.SS and routing), whatever the EL
     bint step_exclusive    # ISS.EX of the step just made
     uint64_t wp_far        # FAR of the watchpoint that dbg_watch found
+    bint wp_read           # a read would have matched it (WnR of atomics)
+    bint did_step          # the last instruction was executed in step's active-not-pending state
+    uint64_t planted[64]   # addresses at which decoded blocks have a check
+    uint32_t nplanted
+    uint64_t was_wvr[16]   # what dbg_changed() saw last
+    uint64_t was_wcr[16]
+    uint32_t was_wp_live
     # -- what mmu.pyx answers --
-    uint64_t tr_pa
+    uint8_t* acc           # host address of the access that mem_probe allowed
+    uint8_t* acc2          # of its part on the next page
+    uint64_t acc_len       # bytes at acc; the rest is at acc2
+    uint64_t tr_pa         # (also after mem_probe with ACC_EXCLUSIVE)
     uint64_t tr_host       # host address, 0: no memory there (stage 2 fault)
-    uint32_t tr_prot       # ACC_READ/WRITE/EXEC as the current or unprivileged EL has them
+    uint32_t tr_prot       # ACC_READ | ACC_WRITE that this EL has
     uint32_t tr_device     # the access is to Device memory (alignment is required)
     uint32_t tr_readonly
     uint32_t tr_attr       # MAIR attribute byte
@@ -267,7 +286,8 @@ cdef struct Cpu:
     uint32_t tr_ns
     # -- caches --
     Tlbe tlbs[2][512]      # [EL]
-    Jump jumps[4096]
+    Jump jumps[2][1024]    # [EL]
+    Itlbe itlb[2][64]
     Phys* phys
     void* cache            # block cache, core.pyx's own
     uint64_t context       # grows with every change that may move code: blocks are looked up anew
@@ -277,7 +297,9 @@ cdef struct Cpu:
     bint clock_host        # time follows the host, not the instruction count
     bint vtimer_was        # outputs as the owner last saw them
     bint ptimer_was
-    void* owner            # the Processor (borrowed), for messages from slow paths
+    uint32_t undef_raw[32] # UNDEFINED by decoding, not yet fetched by the owner
+    uint64_t undef_pc[32]
+    uint32_t undef_count
 
 ctypedef int (*Fill)(Cpu* c, Insn* out, uint32_t raw, uint64_t pc) noexcept nogil
 
@@ -379,12 +401,42 @@ cdef int add(const char* name, const char* pattern, Fill fill, Op op) except -1
 ignored. Rows must not overlap, unless one's fixed bits include the other's: the more special
 one wins. Called by each module's `register()` when the package is imported."""
 
+cdef inline void follow(Cpu* c, const Insn* t) noexcept nogil:
+    """Go on at a block's first instruction, if the budget lasts for the whole of it."""
+    c.budget -= t.len
+    if unlikely(c.budget < 0):
+        c.budget += t.len
+        c.pc = (<Block*>t - 1).pc
+        c.ip = NULL
+        return
+    GO(c, t)
+
+cdef inline void goto_pc(Cpu* c, uint64_t pc) noexcept nogil:
+    """An indirect branch: by the jump cache, or by way of the run loop."""
+    cdef const Jump* j = &c.jumps[c.el][(pc >> 2) & 1023]
+    if unlikely(j.pc != pc):
+        c.pc = pc
+        c.ip = NULL
+        return
+    follow(c, j.target)
+
 cdef void flush_jumps(Cpu* c) noexcept nogil
 """Forget where code is: after any change of translation, EL, debug set-up."""
 
 cdef void code_written(Cpu* c, Region* r, uint64_t offset, uint64_t size) noexcept nogil
 """Memory that has decoded code in it was written: drop it, on every processor."""
 
+cdef void link_resolve(Cpu* c, const Insn* i) noexcept nogil
+"""What a link does until its target is decoded: see Block."""
+
 cdef void drop_all_code(Cpu* c) noexcept nogil
 cdef void drop_blocks_of_page(Cpu* c, uint64_t va) noexcept nogil
 """Drop every block decoded at this virtual page (a breakpoint there came)."""
+
+# ---- for the Python face ----------------------------------------------------------------------
+
+cdef void run_loop(Cpu* c) noexcept nogil
+cdef void* cache_new() noexcept nogil
+cdef void cache_free(void* p) noexcept nogil
+cdef void cache_statistics(Cpu* c, uint64_t* out) noexcept nogil
+cdef Region* region_of(Cpu* c, uint64_t pa) noexcept nogil

@@ -1,13 +1,558 @@
 # cython: language_level=3
-"""Run loop, decode table, block cache and the Python face."""
+"""Run loop, decode table and block cache."""
+from libc.stdlib cimport calloc, malloc, realloc, free
+from libc.string cimport memset, memcpy
+from guestdbg.cpu.mmu cimport fetch_page
+from guestdbg.cpu.exception cimport (take_el1, raise_undefined, EC_ILLEGAL, EC_SERROR)
+from guestdbg.cpu.debug cimport (dbg_breakpoint_matches, dbg_take_breakpoint, dbg_block_has_breakpoint,
+                                 dbg_step_pending, dbg_stepping)
+from guestdbg.cpu.timer cimport timer_output, timer_deadline
+
+# ---- the decode table -------------------------------------------------------------------------
+
+cdef struct Row:
+    uint32_t mask
+    uint32_t value
+    Fill fill
+    Op op
+    int weight
+
+cdef struct Bucket:
+    uint16_t* rows
+    int count
+
+cdef Row* rows = NULL
+cdef int nrows = 0
+cdef Bucket buckets[2048]      # by bits 31..21
+row_names = []
+cdef bint sealed = False
+
 
 cdef int add(const char* name, const char* pattern, Fill fill, Op op) except -1:
-    raise NotImplementedError("the decode table is being built")
+    global rows, nrows
+    cdef uint32_t mask = 0, value = 0
+    cdef int n = 0
+    text = pattern.decode().replace(" ", "")
+    if sealed:
+        raise RuntimeError("the decode table is sealed")
+    if len(text) != 32:
+        raise ValueError(f"{name.decode()}: a pattern has 32 bits, {text!r} has {len(text)}")
+    for ch in text:
+        mask <<= 1
+        value <<= 1
+        if ch in "01":
+            mask |= 1
+            value |= ch == "1"
+            n += 1
+    if nrows % 256 == 0:
+        rows = <Row*>realloc(rows, (nrows + 256) * sizeof(Row))
+        if rows == NULL:
+            raise MemoryError
+    rows[nrows].mask = mask
+    rows[nrows].value = value
+    rows[nrows].fill = fill
+    rows[nrows].op = op
+    rows[nrows].weight = n
+    nrows += 1
+    row_names.append(name.decode())
+    return 0
+
+
+def seal():
+    """Sort the table into buckets: no row comes after this. The more special row goes first."""
+    global sealed
+    cdef int b, k
+    order = sorted(range(nrows), key=lambda r: -rows[r].weight)
+    for b in range(2048):
+        here = [r for r in order if ((<uint32_t>b << 21) ^ rows[r].value) & rows[r].mask & 0xFFE00000 == 0]
+        buckets[b].count = len(here)
+        buckets[b].rows = <uint16_t*>malloc(max(1, len(here)) * sizeof(uint16_t))
+        if buckets[b].rows == NULL:
+            raise MemoryError
+        for k, r in enumerate(here):
+            buckets[b].rows[k] = r
+    sealed = True
+
+
+def table():
+    """(name, mask, value) of every row of the decode table."""
+    return [(row_names[k], rows[k].mask, rows[k].value) for k in range(nrows)]
+
+
+cdef int decode(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    cdef Bucket* b = &buckets[raw >> 21]
+    cdef int k, r
+    cdef const Row* row
+    for k in range(b.count):
+        row = &rows[b.rows[k]]
+        if (raw & row.mask) == row.value:
+            o.f = row.op
+            r = row.fill(c, o, raw, pc)
+            if r == UNDEF:
+                break
+            return r
+    o.f = undefined
+    return UNDEF
+
+
+cdef void undefined(Cpu* c, const Insn* i) noexcept nogil:
+    """An encoding that the table does not have: noted for the owner, UNDEFINED for the guest."""
+    cdef uint32_t k
+    cdef bint known = False
+    for k in range(c.undef_count):
+        if c.undef_raw[k] == i.raw:
+            known = True
+    if not known and c.undef_count < 32:
+        c.undef_raw[c.undef_count] = i.raw
+        c.undef_pc[c.undef_count] = pc_of(i)
+        c.undef_count += 1
+    raise_undefined(c, i)
+
+
+# ---- the block cache --------------------------------------------------------------------------
+
+cdef enum:
+    HASH_SIZE = 16384
+    PAGES_SIZE = 4096
+    ARENA_SIZE = 64 << 20
+
+cdef enum:
+    FLAVOUR_PLAIN = 0
+    FLAVOUR_ONE = 1        # a single instruction: steps, and the last of a limit
+    FLAVOUR_CHECKED = 2    # a breakpoint check at every instruction
+
+cdef struct Cache:
+    uint8_t* arena
+    uint64_t used
+    Block* hash[16384]
+    Block* pages[4096]
+    uint64_t decoded
+    uint64_t dropped
+    uint64_t flushed
+
+
+cdef void* cache_new() noexcept nogil:
+    cdef Cache* k = <Cache*>calloc(1, sizeof(Cache))
+    if k == NULL:
+        return NULL
+    k.arena = <uint8_t*>malloc(ARENA_SIZE)     # the kernel gives pages as they are touched
+    if k.arena == NULL:
+        free(k)
+        return NULL
+    return k
+
+
+cdef void cache_free(void* p) noexcept nogil:
+    cdef Cache* k = <Cache*>p
+    if k != NULL:
+        free(k.arena)
+        free(k)
+
+
+cdef void cache_statistics(Cpu* c, uint64_t* out) noexcept nogil:
+    cdef Cache* k = <Cache*>c.cache
+    out[0] = k.decoded
+    out[1] = k.dropped
+    out[2] = k.flushed
+    out[3] = k.used
+
+
+cdef inline uint32_t hash_of(uint64_t pc, uint64_t pa, uint32_t flavour) noexcept nogil:
+    return <uint32_t>(((pc >> 2) ^ (pa >> 12) ^ (flavour << 11)) & (HASH_SIZE - 1))
+
+
+cdef inline Insn* insns_of(Block* b) noexcept nogil:
+    return <Insn*>(b + 1)
+
+
+cdef Block* find(Cpu* c, uint64_t pc, uint64_t pa, uint32_t flavour) noexcept nogil:
+    cdef Block* b = (<Cache*>c.cache).hash[hash_of(pc, pa, flavour)]
+    while b != NULL:
+        if b.pc == pc and b.pa == pa and b.flavour == flavour:
+            return b
+        b = b.hash_next
+    return NULL
+
+
 cdef void flush_jumps(Cpu* c) noexcept nogil:
-    pass
-cdef void code_written(Cpu* c, Region* r, uint64_t offset, uint64_t size) noexcept nogil:
-    pass
-cdef void drop_all_code(Cpu* c) noexcept nogil:
-    pass
+    cdef int k
+    for k in range(JUMP_SIZE):
+        c.jumps[0][k].pc = 1       # no PC that code was found at is odd
+        c.jumps[1][k].pc = 1
+
+
+cdef void stale(Cpu* c, const Insn* i) noexcept nogil:
+    """A link led to a block that was dropped: undo its entry, look again."""
+    c.budget += i.len
+    c.pc = (<Block*>i - 1).pc
+    c.ip = NULL
+
+
+cdef void drop(Cache* k, Block* b) noexcept nogil:
+    cdef Block** p = &k.hash[hash_of(b.pc, b.pa, b.flavour)]
+    while p[0] != NULL:
+        if p[0] == b:
+            p[0] = b.hash_next
+            break
+        p = &p[0].hash_next
+    insns_of(b).f = stale          # its memory stays until the arena is flushed
+    k.dropped += 1
+
+
+cdef void drop_physical_page(Cpu* c, uint64_t pa) noexcept nogil:
+    cdef Cache* k = <Cache*>c.cache
+    cdef Block** p = &k.pages[(pa >> 12) & (PAGES_SIZE - 1)]
+    cdef Block* b
+    cdef bint any = False
+    while p[0] != NULL:
+        b = p[0]
+        if b.pa >> 12 == pa >> 12:
+            p[0] = b.page_next
+            drop(k, b)
+            any = True
+        else:
+            p = &b.page_next
+    if any:
+        flush_jumps(c)
+
+
 cdef void drop_blocks_of_page(Cpu* c, uint64_t va) noexcept nogil:
-    pass
+    cdef Cache* k = <Cache*>c.cache
+    cdef Block** p
+    cdef Block* b
+    cdef int n
+    for n in range(PAGES_SIZE):
+        p = &k.pages[n]
+        while p[0] != NULL:
+            b = p[0]
+            if b.pc >> 12 == va >> 12:
+                p[0] = b.page_next
+                drop(k, b)
+            else:
+                p = &b.page_next
+    flush_jumps(c)
+
+
+cdef void drop_all_code(Cpu* c) noexcept nogil:
+    """Every block becomes stale. May be called from an instruction of one: memory is kept."""
+    cdef Cache* k = <Cache*>c.cache
+    cdef int n
+    cdef Block* b
+    for n in range(PAGES_SIZE):
+        b = k.pages[n]
+        while b != NULL:
+            insns_of(b).f = stale
+            k.dropped += 1
+            b = b.page_next
+    memset(k.hash, 0, sizeof(k.hash))
+    memset(k.pages, 0, sizeof(k.pages))
+    flush_jumps(c)
+
+
+cdef void code_written(Cpu* c, Region* r, uint64_t offset, uint64_t size) noexcept nogil:
+    cdef uint64_t page = offset >> 12
+    cdef uint64_t last = (offset + size - 1) >> 12
+    cdef int k
+    while page <= last:
+        if r.code[page]:
+            r.code[page] = 0
+            for k in range(c.phys.ncpus):
+                drop_physical_page(c.phys.cpus[k], r.gpa + (page << 12))
+        page += 1
+
+
+cdef void write_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
+    """Code was decoded from a page that had none: writes to it must be seen from now on."""
+    cdef int k, el, n
+    cdef Tlbe* e
+    for k in range(p.ncpus):
+        for el in range(2):
+            for n in range(TLB_SIZE):
+                e = &p.cpus[k].tlbs[el][n]
+                if e.xpn and (e.xpn & ~<uint64_t>0xFFF) + e.add == <uint64_t>host_page:
+                    e.wtag |= TAG_SLOW
+
+
+cdef void check(Cpu* c, const Insn* i) noexcept nogil:
+    """Stands in the place of an instruction at which a breakpoint may match."""
+    if unlikely(dbg_breakpoint_matches(c, pc_of(i))):
+        breakpoint_hit(c, i)
+        return
+    block_of(i).hidden[i.idx](c, i)
+
+
+cdef void breakpoint_hit(Cpu* c, const Insn* i) noexcept nogil:
+    abandon(c, i)
+    dbg_take_breakpoint(c)
+
+
+cdef void fall_through(Cpu* c, const Insn* i) noexcept nogil:
+    """Behind a block that ended without a branch."""
+    follow(c, <const Insn*>i[1].imm)
+
+
+cdef void link_resolve(Cpu* c, const Insn* i) noexcept nogil:
+    # idx of a link is its place, so that block_of() works for it too
+    cdef Block* b = block_of(i)
+    cdef uint64_t pc = b.pc + <int64_t><int32_t>i.aux
+    cdef Block* t
+    if pc >> 12 == b.pc >> 12:
+        # The same page: the link holds for as long as the block does.
+        t = find(c, pc, (b.pa & ~<uint64_t>0xFFF) | (pc & 0xFFF), b.flavour)
+        if t != NULL:
+            (<Insn*>i).imm = <uint64_t>insns_of(t)
+            follow(c, insns_of(t))
+            return
+        c.pc = pc
+        c.ip = NULL
+        return
+    goto_pc(c, pc)
+
+
+cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page, Region* region,
+                            uint32_t flavour) noexcept nogil:
+    """Decode a block; its memory comes from the arena."""
+    cdef Cache* k = <Cache*>c.cache
+    cdef uint64_t offset = pc & 0xFFF
+    cdef uint32_t most = <uint32_t>((4096 - offset) >> 2)
+    cdef uint32_t n = 0, ckecks = 0, j, size
+    cdef uint32_t raw
+    cdef int r = OK
+    cdef Block* b
+    cdef Insn* o
+    cdef uint64_t here = pc, page, first, last, need
+    if most > MAX_BLOCK:
+        most = MAX_BLOCK
+    if flavour == FLAVOUR_ONE:
+        most = 1
+    need = sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + MAX_BLOCK * sizeof(Op)
+    if k.used + need > ARENA_SIZE:
+        drop_all_code(c)
+        k.used = 0
+        k.flushed += 1
+    b = <Block*>(k.arena + k.used)
+    b.pc = pc
+    b.pa = pa
+    b.flavour = flavour
+    b.hidden = NULL
+    o = insns_of(b)
+    while n < most:
+        memcpy(&raw, host_page + offset, 4)
+        memset(o, 0, sizeof(Insn))
+        o.raw = raw
+        o.idx = <uint16_t>n
+        r = decode(c, o, raw, here)
+        if c.bp_everywhere or dbg_block_has_breakpoint(c, here):
+            if b.hidden == NULL:
+                # behind the longest block there may be; moved up when the length is known
+                b.hidden = <Op*>(insns_of(b) + MAX_BLOCK + 2)
+                for j in range(n):
+                    b.hidden[j] = insns_of(b)[j].f
+            b.hidden[n] = o.f
+            o.f = check
+        elif b.hidden != NULL:
+            b.hidden[n] = o.f
+        n += 1
+        o += 1
+        offset += 4
+        here += 4
+        if r != OK:
+            break
+    b.length = n
+    for j in range(n):
+        insns_of(b)[j].len = <uint16_t>n
+    memset(o, 0, 2 * sizeof(Insn))
+    o[0].idx = <uint16_t>n
+    o[1].idx = <uint16_t>(n + 1)
+    if r == OK:
+        o[0].f = fall_through
+        o[1].f = link_resolve
+        o[1].imm = <uint64_t>&o[1]
+        o[1].aux = 4 * n
+    else:
+        o[0].f = link_resolve
+        o[0].imm = <uint64_t>&o[0]
+        o[0].aux = insns_of(b)[n - 1].aux      # set by the branch's Fill
+        o[1].f = link_resolve
+        o[1].imm = <uint64_t>&o[1]
+        o[1].aux = 4 * n
+    if r != OK and r != UNDEF:
+        # A branch's Fill gives the target's distance from the branch; links count from the block.
+        o[0].aux = <uint32_t>(<int32_t>o[0].aux + 4 * (<int32_t>n - 1))
+    if b.hidden != NULL:
+        k.used += sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + n * sizeof(Op)
+    else:
+        k.used += sizeof(Block) + (n + 2) * sizeof(Insn)
+    k.used = (k.used + 31) & ~<uint64_t>31
+    k.decoded += 1
+    j = hash_of(pc, pa, flavour)
+    b.hash_next = k.hash[j]
+    k.hash[j] = b
+    j = <uint32_t>((pa >> 12) & (PAGES_SIZE - 1))
+    b.page_next = k.pages[j]
+    k.pages[j] = b
+    # Writes to these bytes must be seen.
+    page = (pa - region.gpa) >> 12
+    if region.code[page] == 0:
+        write_slowly(c.phys, host_page)
+    first = (pa & 0xFFF) >> 6
+    last = ((pa & 0xFFF) + 4 * n - 1) >> 6
+    while first <= last:
+        region.code[page] |= <uint64_t>1 << first
+        first += 1
+    return b
+
+
+# ---- the run loop -----------------------------------------------------------------------------
+
+cdef enum:
+    SLICE = 65536          # instructions between looks at kick and the host's clock
+
+cdef enum:
+    HCR_FMO = 1 << 3
+    HCR_IMO = 1 << 4
+    HCR_AMO = 1 << 5
+    HCR_VF = 1 << 6
+    HCR_VI = 1 << 7
+    HCR_VSE = 1 << 8
+
+
+cdef bint interrupts(Cpu* c) noexcept nogil:
+    """Take an interrupt if one is pending and not masked."""
+    cdef bint irq, fiq
+    if c.hcr_el2 & HCR_VSE and c.hcr_el2 & HCR_AMO and not c.daif & 0x100:
+        c.hcr_el2 &= ~<uint64_t>HCR_VSE
+        take_el1(c, c.pc, (EC_SERROR << 26) | (1 << 25), 0x180, False, 0)
+        return True
+    fiq = (c.hcr_el2 & (HCR_FMO | HCR_VF)) == (HCR_FMO | HCR_VF)
+    if not c.hcr_el2 & HCR_FMO and c.fiq_level:
+        fiq = True
+    if fiq and not c.daif & 0x40:
+        take_el1(c, c.pc, 0, 0x100, False, 0)
+        return True
+    irq = (c.hcr_el2 & (HCR_IMO | HCR_VI)) == (HCR_IMO | HCR_VI)
+    if not c.hcr_el2 & HCR_IMO and c.irq_level:
+        irq = True
+    if irq and not c.daif & 0x80:
+        take_el1(c, c.pc, 0, 0x80, False, 0)
+        return True
+    return False
+
+
+cdef void execute(Cpu* c, const Insn* i) noexcept nogil:
+    cdef const Insn* ip
+    if GUESTDBG_THREADED:
+        i.f(c, i)
+    else:
+        c.ip = i
+        while c.ip != NULL:
+            ip = c.ip
+            ip.f(c, ip)
+
+
+cdef void run_loop(Cpu* c) noexcept nogil:
+    cdef uint64_t now, most, deadline, pa, before
+    cdef bint stepping, v, p
+    cdef uint32_t flavour
+    cdef uint8_t* host_page
+    cdef Region* region
+    cdef Block* b
+    cdef Insn* i
+    cdef Jump* j
+    cdef uint32_t raw
+    while True:
+        now = c.end_count - <uint64_t>c.budget
+        if c.exit:
+            return
+        if c.kick:
+            c.kick = 0
+            c.exit = EXIT_KICK
+            return
+        if now >= c.limit:
+            c.exit = EXIT_LIMIT
+            return
+        deadline = ~<uint64_t>0
+        if (c.vtimer.ctl | c.ptimer.ctl) & 1 or c.vtimer_was or c.ptimer_was:
+            v = timer_output(c, True, now)
+            p = timer_output(c, False, now)
+            if v != c.vtimer_was or p != c.ptimer_was:
+                c.vtimer_was = v
+                c.ptimer_was = p
+                c.exit = EXIT_TIMER
+                return
+            deadline = timer_deadline(c, now)
+        stepping = False
+        if c.step_enabled:
+            if dbg_step_pending(c):
+                continue
+            stepping = dbg_stepping(c)
+        if (c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE) or c.irq_level or c.fiq_level) and interrupts(c):
+            if stepping:
+                c.did_step = True      # the exception's first instruction is not executed
+            continue
+        flavour = FLAVOUR_CHECKED if c.bp_everywhere else FLAVOUR_PLAIN
+        if stepping:
+            flavour = FLAVOUR_ONE
+        most = SLICE
+        if c.limit - now < most:
+            most = c.limit - now
+        if deadline > now and deadline - now < most:
+            most = deadline - now
+        i = NULL
+        if not stepping:
+            j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]
+            if j.pc == c.pc:
+                i = <Insn*>j.target
+                if i.f == stale or i.len > most:
+                    i = NULL
+        if i == NULL:
+            if not fetch_page(c, c.pc, &pa, &host_page):
+                continue
+            if c.il:
+                if dbg_breakpoint_matches(c, c.pc):
+                    dbg_take_breakpoint(c)
+                else:
+                    take_el1(c, c.pc, (<uint32_t>EC_ILLEGAL << 26) | (1 << 25), 0, False, 0)
+                continue
+            b = find(c, c.pc, pa, flavour)
+            if b == NULL:
+                region = region_of(c, pa)
+                b = translate_block(c, c.pc, pa, host_page, region, flavour)
+            i = insns_of(b)
+            if i.len > most:
+                flavour = FLAVOUR_ONE
+                b = find(c, c.pc, pa, flavour)
+                if b == NULL:
+                    b = translate_block(c, c.pc, pa, host_page, region_of(c, pa), flavour)
+                i = insns_of(b)
+            elif flavour != FLAVOUR_ONE:
+                j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]
+                j.pc = c.pc
+                j.target = i
+        if stepping:
+            most = 1
+            raw = i.raw
+            c.end_count = now + 1
+            c.budget = 1 - i.len
+            execute(c, i)
+            c.did_step = True
+            # LDXR, LDAXR, LDXP, LDAXP
+            c.step_exclusive = (raw & 0x3FC00000) == 0x08400000
+            if c.budget == 0:
+                c.ss = 0               # it has retired: active-pending
+            continue
+        c.did_step = False
+        c.end_count = now + most
+        c.budget = <int64_t>most - i.len
+        execute(c, i)
+
+
+cdef Region* region_of(Cpu* c, uint64_t pa) noexcept nogil:
+    """The region of memory that is known to be there."""
+    cdef int k
+    cdef Region* r
+    for k in range(c.phys.count):
+        r = &c.phys.regions[k]
+        if pa - r.gpa < r.size:
+            return r
+    return NULL

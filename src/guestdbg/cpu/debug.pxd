@@ -19,8 +19,11 @@ cdef void dbg_raise_watchpoint(Cpu* c, const Insn* i, uint32_t flags) noexcept n
 cdef bint dbg_block_has_breakpoint(Cpu* c, uint64_t pc) noexcept nogil
 """At decoding: may a live breakpoint match at this address (whatever the EL)? Then a check stands there."""
 
-cdef bint dbg_breakpoint(Cpu* c, uint64_t pc) noexcept nogil
-"""Does a breakpoint match here and now? Then the exception has been taken (c.pc, c.exit)."""
+cdef bint dbg_breakpoint_matches(Cpu* c, uint64_t pc) noexcept nogil
+"""Does a breakpoint match here and now, its exception enabled?"""
+
+cdef void dbg_take_breakpoint(Cpu* c) noexcept nogil
+"""Take the breakpoint exception at c.pc, to EL2 or EL1 as MDCR_EL2.TDE says."""
 
 cdef bint dbg_step_pending(Cpu* c) noexcept nogil
 """Software step active-pending: the exception has been taken."""

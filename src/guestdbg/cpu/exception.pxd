@@ -49,6 +49,9 @@ cdef void after_el2(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept n
 cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has_far, uint64_t far) noexcept nogil
 """Between blocks: take an exception to EL1. vector: 0 sync, 0x80 IRQ, 0x100 FIQ, 0x180 SError."""
 
+cdef void take_el2(Cpu* c, uint32_t ec, uint32_t iss) noexcept nogil
+"""Between blocks: an exception to EL2; run() will return."""
+
 cdef void do_eret(Cpu* c, const Insn* i) noexcept nogil
 """ERET at EL1: i ends its block here."""
 

@@ -13,17 +13,23 @@ cdef bint mem_store(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t 
 cdef bint mem_probe(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil
 """Everything that mem_load and mem_store do before the access itself (flags has ACC_READ and/or
 ACC_WRITE; both for atomics, one syndrome): alignment, faults, watchpoints. False: exception raised. Afterwards the
-access may still be split by the caller in any way. Does not check a range above 64 bytes."""
+access may be made any number of times, whole or in parts, with mem_load and mem_store, or directly:
+c.acc is its host address (c.acc_len bytes of it, the rest at c.acc2 if it crosses a page), and
+decoded code under a write has been dropped. With ACC_EXCLUSIVE c.tr_pa is its physical address.
+size is at most 4096."""
 
 cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil
 """Stage 1 and the slot lookup, no side effects but c.tr_*. False: c.tr_fsc (and tr_s1ptw, tr_ipa)
 tell the stage 1 fault, or the stage 2 fault on the walk. True with tr_host == 0: nobody's memory."""
 
-cdef bint fetch(Cpu* c, uint64_t pc, uint32_t* raw, uint64_t* pa) noexcept nogil
-"""The instruction at pc; False: an exception was taken (c.pc is where to go on, or c.exit is set)."""
+cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noexcept nogil
+"""Where the code at pc is: its physical address, and the host address of its 4 KiB page. False: an
+exception was taken instead (c.pc is where to go on, or c.exit is set)."""
 
 cdef void tlb_flush(Cpu* c) noexcept nogil
 cdef void tlb_flush_page(Cpu* c, uint64_t va) noexcept nogil
+cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil
+"""Look this page up anew at the next load or store: its watch state changed."""
 cdef void regime_changed(Cpu* c) noexcept nogil
 """After EL, SCTLR_EL1, TCR_EL1, TTBRn_EL1 ... changed: pick the TLB, forget jumps (and pages)."""
 

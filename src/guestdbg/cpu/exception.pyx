@@ -1,0 +1,124 @@
+# cython: language_level=3
+"""Taking exceptions to EL1 and EL2, and returning from EL1 (D1.10, D1.11)."""
+from guestdbg.cpu.core cimport *
+from guestdbg.cpu.debug cimport dbg_eret_ss
+
+cdef enum:
+    IL = 1 << 25
+    SPSR_SS = 1 << 21
+    SPSR_IL = 1 << 20
+
+
+cdef uint64_t get_spsr(Cpu* c) noexcept nogil:
+    return (get_nzcv(c) | (c.ss << 21) | (c.il << 20) | c.daif
+            | ((4 | c.spsel) if c.el else 0))
+
+
+cdef void set_el(Cpu* c, uint32_t el, uint32_t spsel) noexcept nogil:
+    c.sp_el[c.el & c.spsel] = c.x[SP]
+    c.el = el
+    c.spsel = spsel
+    c.x[SP] = c.sp_el[el & spsel]
+    c.tlb = c.tlbs[el]
+
+
+cdef bint set_pstate(Cpu* c, uint64_t spsr) noexcept nogil:
+    cdef uint32_t mode = <uint32_t>(spsr & 0x1F)
+    if mode != 0 and mode != 4 and mode != 5:
+        return False
+    set_nzcv(c, <uint32_t>spsr & 0xF0000000)
+    c.ss = (spsr >> 21) & 1
+    c.il = (spsr >> 20) & 1
+    c.daif = spsr & 0x3C0
+    # SPSel reads as 0 at EL0 only in name: an exception from there sets it anyway
+    set_el(c, 1 if mode else 0, mode & 1)
+    return True
+
+
+cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has_far, uint64_t far) noexcept nogil:
+    cdef uint64_t base = c.vbar_el1
+    if c.el == 0:
+        base += 0x400
+    elif c.spsel:
+        base += 0x200
+    c.spsr_el1 = get_spsr(c)
+    c.elr_el1 = ret
+    if vector == 0 or vector == 0x180:
+        c.esr_el1 = esr
+    if has_far:
+        c.far_el1 = far
+    c.daif = 0x3C0
+    c.ss = 0
+    c.il = 0
+    set_el(c, 1, 1)
+    c.pc = base + vector
+    c.ip = NULL
+
+
+cdef void take_el2(Cpu* c, uint32_t ec, uint32_t iss) noexcept nogil:
+    c.esr_el2 = (<uint64_t>ec << 26) | IL | iss
+    c.exit = EXIT_EL2
+
+
+cdef void raise_undefined(Cpu* c, const Insn* i) noexcept nogil:
+    raise_el1(c, i, EC_UNKNOWN, 0)
+
+
+cdef uint32_t class_from(Cpu* c, uint32_t ec) noexcept nogil:
+    """The exception classes that come in pairs: one more when taken from the same EL."""
+    if c.el and (ec == EC_IABT_LOW or ec == EC_DABT_LOW or ec == EC_BREAKPT_LOW or ec == EC_SOFTSTP_LOW
+                 or ec == EC_WATCHPT_LOW):
+        return ec + 1
+    return ec
+
+
+cdef void raise_el1(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept nogil:
+    abandon(c, i)
+    take_el1(c, c.pc, (class_from(c, ec) << 26) | IL | iss, 0, False, 0)
+
+
+cdef void raise_el1_far(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss, uint64_t far) noexcept nogil:
+    abandon(c, i)
+    take_el1(c, c.pc, (class_from(c, ec) << 26) | IL | iss, 0, True, far)
+
+
+cdef void raise_el2(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept nogil:
+    abandon(c, i)
+    take_el2(c, ec, iss)
+
+
+cdef void raise_el2_far(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss, uint64_t far) noexcept nogil:
+    c.far_el2 = far
+    raise_el2(c, i, ec, iss)
+
+
+cdef void after_el1(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept nogil:
+    leave(c, i, pc_of(i) + 4)
+    # An exception-generating instruction completes: a step ends with it, before PSTATE is saved.
+    if c.step_enabled:
+        c.ss = 0
+    take_el1(c, c.pc, (ec << 26) | IL | iss, 0, False, 0)
+
+
+cdef void after_el2(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept nogil:
+    leave(c, i, pc_of(i) + 4)
+    if c.step_enabled:
+        c.ss = 0
+    take_el2(c, ec, iss)
+
+
+cdef void do_eret(Cpu* c, const Insn* i) noexcept nogil:
+    cdef uint64_t spsr = c.spsr_el1
+    cdef uint64_t to = c.elr_el1
+    cdef uint32_t ss = dbg_eret_ss(c, spsr)
+    leave(c, i, to)
+    c.ex_open = 0
+    if not set_pstate(c, spsr & ~<uint64_t>(SPSR_SS)):
+        # An illegal return stays at this EL and sets PSTATE.IL; flags and masks come all the same.
+        set_nzcv(c, <uint32_t>spsr & 0xF0000000)
+        c.daif = spsr & 0x3C0
+        c.il = 1
+    c.ss = ss
+    # A tagged address is made canonical where the translation ignores the tag.
+    if (c.tcr_el1 >> (38 if (to >> 55) & 1 else 37)) & 1:
+        c.pc = to | 0xFF00000000000000 if (to >> 55) & 1 else to & 0x00FFFFFFFFFFFFFF

@@ -1,0 +1,466 @@
+# cython: language_level=3
+"""Translation (D5: the VMSAv8-64 stage 1 EL1&0 regime), the TLBs, and memory the slow way.
+
+Stage 2 is the VM's memory slots: a flat map, whose holes are what a hypervisor sees as MMIO.
+"""
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
+from guestdbg.cpu.core cimport *
+from guestdbg.cpu.exception cimport (raise_el1_far, raise_el2_far, take_el1, take_el2, EC_DABT_LOW, EC_IABT_LOW,
+                                     EC_IABT_CUR, EC_PC_ALIGN)
+from guestdbg.cpu.debug cimport dbg_page_watched, dbg_watch, dbg_raise_watchpoint
+
+cdef enum:
+    SCTLR_M = 1 << 0
+    SCTLR_A = 1 << 1
+    SCTLR_WXN = 1 << 19
+    HCR_DC = 1 << 12
+
+    FSC_ADDRESS = 0x00         # + level
+    FSC_TRANSLATION = 0x04
+    FSC_ACCESS = 0x08
+    FSC_PERMISSION = 0x0C
+    FSC_ALIGNMENT = 0x21
+
+    # Flags in the low bits of Tlbe.xpn
+    X_VALID = 1
+    X_READ = 2
+    X_WRITE = 4
+    X_DEVICE = 8
+    X_READONLY = 16            # a read-only slot: a write is a stage 2 permission fault
+    X_PRESENT = 32             # memory is there
+
+    PAGE = 0xFFF
+
+
+# ---- translation ------------------------------------------------------------------------------
+
+cdef Region* find_region(Phys* p, uint64_t pa) noexcept nogil:
+    cdef int k
+    cdef Region* r = &p.regions[p.last]
+    if p.last < p.count and pa - r.gpa < r.size:
+        return r
+    for k in range(p.count):
+        r = &p.regions[k]
+        if pa - r.gpa < r.size:
+            p.last = k
+            return r
+    return NULL
+
+
+cdef inline uint64_t ones(uint32_t n) noexcept nogil:
+    return ~<uint64_t>0 if n >= 64 else (<uint64_t>1 << n) - 1
+
+
+cdef inline uint32_t pa_bits(uint64_t parange) noexcept nogil:
+    if parange == 0:
+        return 32
+    if parange == 1:
+        return 36
+    if parange == 2:
+        return 40
+    if parange == 3:
+        return 42
+    if parange == 4:
+        return 44
+    return 48
+
+
+cdef inline bint tbi(Cpu* c, uint64_t va) noexcept nogil:
+    return ((c.tcr_el1 >> 38) & 1) if (va >> 55) & 1 else ((c.tcr_el1 >> 37) & 1)
+
+
+cdef bint fault(Cpu* c, uint32_t fsc) noexcept nogil:
+    c.tr_fsc = fsc
+    return False
+
+
+cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
+    cdef uint32_t grain, stride, insize, outsize, level, low, ap, aptable = 0
+    cdef uint32_t parange
+    cdef bint upper, pxn, uxn, pxntable = False, uxntable = False, priv, r, w, xn, user_w, device
+    cdef uint64_t tcr = c.tcr_el1, ttbr, table, desc, top, tnsz, pa
+    cdef Region* region
+    c.tr_fsc = 0
+    c.tr_s1ptw = 0
+    c.tr_host = 0
+    parange = pa_bits(c.id_aa64mmfr0 & 15)
+    top = 55 if tbi(c, va) else 63
+    if not c.sctlr_el1 & SCTLR_M:
+        if (va & ones(<uint32_t>top + 1)) >> parange:
+            return fault(c, FSC_ADDRESS)
+        c.tr_pa = va & ones(48)
+        c.tr_prot = ACC_READ | ACC_WRITE
+        c.tr_device = not (flags & ACC_EXEC) and not (c.hcr_el2 & HCR_DC)
+        c.tr_attr = 0x00 if c.tr_device else 0xFF if c.hcr_el2 & HCR_DC else 0x44
+        c.tr_sh = 2 if c.tr_device or not c.hcr_el2 & HCR_DC else 0
+        c.tr_ns = 1
+    else:
+        upper = (va >> 55) & 1
+        if upper:
+            tnsz = (tcr >> 16) & 63
+            grain = <uint32_t>((tcr >> 30) & 3)
+            grain = 14 if grain == 1 else 16 if grain == 3 else 12
+            ttbr = c.ttbr1_el1
+        else:
+            tnsz = tcr & 63
+            grain = <uint32_t>((tcr >> 14) & 3)
+            grain = 16 if grain == 1 else 14 if grain == 2 else 12
+            ttbr = c.ttbr0_el1
+        # Out of range is CONSTRAINED UNPREDICTABLE: taken as the nearest size there is.
+        tnsz = 16 if tnsz < 16 else 39 if tnsz > 39 else tnsz
+        insize = 64 - <uint32_t>tnsz
+        # All bits above the input size equal bit 55, or nothing is there.
+        if ((va ^ (~<uint64_t>0 if upper else 0)) & ones(<uint32_t>top + 1)) >> insize:
+            return fault(c, FSC_TRANSLATION)
+        if (tcr >> (23 if upper else 7)) & 1:             # EPDn
+            return fault(c, FSC_TRANSLATION)
+        outsize = pa_bits((tcr >> 32) & 7)
+        if outsize > parange:
+            outsize = parange
+        stride = grain - 3
+        level = 4 - (insize - grain + stride - 1) // stride
+        low = 3 + insize - ((3 - level) * stride + grain)
+        table = ttbr & ones(48) & ~ones(low)
+        if (ttbr & ones(48)) >> outsize:
+            return fault(c, FSC_ADDRESS)
+        while True:
+            low = (3 - level) * stride + grain            # lowest bit that this level translates
+            pa = table | (((va & ones(insize)) >> low) & ones(insize - low if insize - low < stride else stride)) << 3
+            region = find_region(c.phys, pa)
+            if region == NULL:
+                c.tr_s1ptw = 1
+                c.tr_ipa = pa
+                return fault(c, FSC_TRANSLATION + level)
+            memcpy(&desc, region.host + (pa - region.gpa), 8)
+            if not desc & 1:
+                return fault(c, FSC_TRANSLATION + level)
+            if level == 3:
+                if not desc & 2:
+                    return fault(c, FSC_TRANSLATION + level)
+                break
+            if not desc & 2:
+                # A block: at level 1 and 2 for 4K, at level 2 for 16K and 64K.
+                if level == 0 or (level == 1 and grain != 12):
+                    return fault(c, FSC_TRANSLATION + level)
+                break
+            table = desc & ones(48) & ~ones(grain)
+            if table >> outsize:
+                return fault(c, FSC_ADDRESS + level)
+            aptable |= <uint32_t>((desc >> 61) & 3)
+            uxntable |= (desc >> 60) & 1
+            pxntable |= (desc >> 59) & 1
+            level += 1
+        pa = desc & ones(48) & ~ones(low)
+        if pa >> outsize:
+            return fault(c, FSC_ADDRESS + level)
+        c.tr_pa = pa | (va & ones(low))
+        if not (desc >> 10) & 1:
+            return fault(c, FSC_ACCESS + level)
+        ap = <uint32_t>((desc >> 6) & 3)                  # AP[2:1]
+        if aptable & 2:
+            ap |= 2
+        if aptable & 1:
+            ap &= 2
+        uxn = (desc >> 54) & 1 or uxntable
+        pxn = (desc >> 53) & 1 or pxntable
+        user_w = ap == 1
+        priv = c.el == 1 and not flags & ACC_UNPRIV
+        if priv:
+            r = True
+            w = not ap & 2
+            xn = pxn or (w and c.sctlr_el1 & SCTLR_WXN) or user_w
+        else:
+            r = ap & 1
+            w = user_w
+            xn = uxn or (w and c.sctlr_el1 & SCTLR_WXN)
+        c.tr_prot = (ACC_READ if r else 0) | (ACC_WRITE if w else 0)
+        c.tr_attr = <uint32_t>((c.mair_el1 >> (8 * ((desc >> 2) & 7))) & 0xFF)
+        c.tr_sh = <uint32_t>((desc >> 8) & 3)
+        c.tr_ns = 1
+        device = c.tr_attr >> 4 == 0
+        if device:
+            c.tr_sh = 2
+        c.tr_device = device
+        if flags & ACC_EXEC and xn:
+            return fault(c, FSC_PERMISSION + level)
+        # An atomic that may not even read says so first (its WnR is 0).
+        if (flags & ACC_READ and not r) or (flags & ACC_WRITE and not w):
+            return fault(c, FSC_PERMISSION + level)
+    region = find_region(c.phys, c.tr_pa)
+    if region != NULL:
+        c.tr_host = <uint64_t>region.host + (c.tr_pa - region.gpa)
+        c.tr_readonly = region.readonly
+    return True
+
+
+# ---- TLBs -------------------------------------------------------------------------------------
+
+cdef void tlb_flush(Cpu* c) noexcept nogil:
+    cdef int el, n
+    for el in range(2):
+        for n in range(TLB_SIZE):
+            c.tlbs[el][n].rtag = TAG_SLOW
+            c.tlbs[el][n].wtag = TAG_SLOW
+            c.tlbs[el][n].xpn = 0
+    memset(c.itlb, 0, sizeof(c.itlb))
+    flush_jumps(c)
+
+
+cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil:
+    cdef int el
+    cdef Tlbe* e
+    for el in range(2):
+        e = &c.tlbs[el][(va >> 12) & (TLB_SIZE - 1)]
+        e.rtag = TAG_SLOW
+        e.wtag = TAG_SLOW
+        e.xpn = 0
+
+
+cdef void tlb_flush_page(Cpu* c, uint64_t va) noexcept nogil:
+    tlb_forget_data(c, va)
+    c.itlb[0][(va >> 12) & 63].tag = 0
+    c.itlb[1][(va >> 12) & 63].tag = 0
+    flush_jumps(c)
+
+
+cdef void regime_changed(Cpu* c) noexcept nogil:
+    """Over-invalidation is always allowed; a change of EL alone does not come here."""
+    tlb_flush(c)
+
+
+cdef void fill(Cpu* c, Tlbe* e, uint64_t va) noexcept nogil:
+    """Put what translate() found into the TLB entry."""
+    cdef uint64_t page = va & ~<uint64_t>PAGE
+    cdef uint64_t x = X_VALID
+    cdef uint32_t watched = dbg_page_watched(c, va)
+    cdef Region* r
+    e.rtag = TAG_SLOW
+    e.wtag = TAG_SLOW
+    e.add = c.tr_host - va
+    if c.tr_prot & ACC_READ:
+        x |= X_READ
+        e.rtag = page
+    if c.tr_prot & ACC_WRITE:
+        x |= X_WRITE
+        e.wtag = page
+    if c.tr_device:
+        x |= X_DEVICE
+    if c.tr_host == 0:
+        e.xpn = 0              # nobody's memory: looked up each time
+        e.rtag = TAG_SLOW
+        e.wtag = TAG_SLOW
+        return
+    x |= X_PRESENT
+    if c.tr_readonly:
+        x |= X_READONLY
+        e.wtag |= TAG_SLOW
+    if watched & ACC_READ:
+        e.rtag |= TAG_SLOW
+    if watched & ACC_WRITE:
+        e.wtag |= TAG_SLOW
+    r = find_region(c.phys, c.tr_pa)
+    if r != NULL and r.code[(c.tr_pa - r.gpa) >> 12]:
+        e.wtag |= TAG_SLOW
+    e.xpn = page | x
+
+
+cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noexcept nogil:
+    cdef Itlbe* e = &c.itlb[c.el][(pc >> 12) & 63]
+    cdef uint32_t ec
+    if pc & 3:
+        take_el1(c, pc, (<uint32_t>EC_PC_ALIGN << 26) | (1 << 25), 0, True, pc)
+        return False
+    if e.tag != ((pc & ~<uint64_t>PAGE) | 1):
+        if not translate(c, pc, ACC_EXEC):
+            if c.tr_s1ptw:
+                c.far_el2 = pc
+                c.hpfar_el2 = (c.tr_ipa >> 12) << 4
+                take_el2(c, EC_IABT_LOW, (1 << 7) | c.tr_fsc)
+            else:
+                ec = EC_IABT_CUR if c.el else EC_IABT_LOW
+                take_el1(c, pc, (ec << 26) | (1 << 25) | c.tr_fsc, 0, True, pc)
+            return False
+        if c.tr_host == 0:
+            c.far_el2 = pc
+            c.hpfar_el2 = (c.tr_pa >> 12) << 4
+            take_el2(c, EC_IABT_LOW, FSC_TRANSLATION + 1)
+            return False
+        e.tag = (pc & ~<uint64_t>PAGE) | 1
+        e.pa = c.tr_pa & ~<uint64_t>PAGE
+        e.host = <uint8_t*>(c.tr_host & ~<uint64_t>PAGE)
+    pa[0] = e.pa | (pc & PAGE)
+    host_page[0] = e.host
+    return True
+
+
+# ---- memory, the slow way ---------------------------------------------------------------------
+
+cdef uint32_t write_bit(uint32_t flags, uint32_t missing) noexcept nogil:
+    """ISS.WnR: set for a write; clear for an atomic that a read would have stopped as well."""
+    if not flags & (ACC_WRITE | ACC_CACHE):
+        return 0
+    if flags & ACC_ATOMIC and missing & ACC_READ:
+        return 0
+    return 1 << 6
+
+
+cdef void abort(Cpu* c, const Insn* i, uint64_t va, uint32_t flags, uint32_t fsc, bint wnr) noexcept nogil:
+    """A Data Abort of stage 1."""
+    raise_el1_far(c, i, EC_DABT_LOW, fsc | (wnr << 6) | ((1 << 8) if flags & ACC_CACHE else 0), va)
+
+
+cdef uint32_t instruction_syndrome(uint32_t raw, uint32_t flags) noexcept nogil:
+    """ISS[24:14] of a stage 2 Data Abort: what a hypervisor needs to emulate the access."""
+    cdef uint32_t size, opc, sse, sf
+    if flags & (ACC_NOISV | ACC_PAIR | ACC_EXCLUSIVE | ACC_ATOMIC | ACC_CACHE | ACC_AT):
+        return 0
+    if (raw & 0x3F000000) == 0x08000000:                 # LDAR, STLR
+        size = raw >> 30
+        sse = 0
+        sf = size == 3
+    elif (raw & 0x3B000000) == 0x18000000:               # literal
+        opc = raw >> 30
+        size = 3 if opc == 1 else 2
+        sse = opc == 2
+        sf = opc != 0
+    else:
+        size = raw >> 30
+        opc = (raw >> 22) & 3
+        sse = opc >> 1
+        sf = size == 3 if opc < 2 else opc == 2
+    return ((1 << 24) | (size << 22) | (sse << 21) | ((raw & 31) << 16) | (sf << 15)
+            | ((1 << 14) if flags & ACC_ORDERED else 0))
+
+
+cdef void stage2_abort(Cpu* c, const Insn* i, uint64_t va, uint64_t ipa, uint32_t flags, uint32_t fsc,
+                       bint wnr) noexcept nogil:
+    cdef uint32_t iss = fsc | (wnr << 6) | ((1 << 8) if flags & ACC_CACHE else 0)
+    if c.tr_s1ptw:
+        iss |= 1 << 7
+    else:
+        iss |= instruction_syndrome(i.raw, flags)
+    c.hpfar_el2 = (ipa >> 12) << 4
+    raise_el2_far(c, i, EC_DABT_LOW, iss, va)
+
+
+cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags, bint unaligned,
+               uint8_t** host) noexcept nogil:
+    """What of an access lies in one page: everything that comes before it."""
+    cdef Tlbe* e
+    cdef uint64_t x
+    cdef uint32_t missing
+    cdef Region* r
+    cdef uint64_t offset, first, last, k
+    cdef uint32_t el = 0 if flags & ACC_UNPRIV else c.el
+    e = &c.tlbs[el][(va >> 12) & (TLB_SIZE - 1)]
+    x = e.xpn
+    if (x & ~<uint64_t>PAGE) != (va & ~<uint64_t>PAGE) or not x & X_VALID:
+        # Translated as a read that asks for nothing, so that the entry serves all accesses.
+        if not translate(c, va, flags & ACC_UNPRIV):
+            if c.tr_s1ptw:
+                stage2_abort(c, i, va, c.tr_ipa, flags, c.tr_fsc, 0)
+            else:
+                abort(c, i, va, flags, c.tr_fsc, (flags & ACC_WRITE or flags & ACC_CACHE) and not flags & ACC_ATOMIC)
+            return False
+        fill(c, e, va)
+        if c.tr_host == 0:
+            # Nobody's memory. Stage 1 permission comes first all the same.
+            missing = (flags & (ACC_READ | ACC_WRITE)) & ~c.tr_prot
+            if missing:
+                translate(c, va, flags & (ACC_UNPRIV | ACC_READ | ACC_WRITE))
+                abort(c, i, va, flags, c.tr_fsc, write_bit(flags, missing) >> 6)
+            elif unaligned and c.tr_device:
+                abort(c, i, va, flags, FSC_ALIGNMENT, write_bit(flags, 0) >> 6)
+            else:
+                stage2_abort(c, i, va, c.tr_pa, flags, FSC_TRANSLATION + 1, write_bit(flags, 0) >> 6)
+            return False
+        x = e.xpn
+    missing = 0
+    if flags & ACC_READ and not x & X_READ:
+        missing |= ACC_READ
+    if flags & ACC_WRITE and not x & X_WRITE:
+        missing |= ACC_WRITE
+    if missing:
+        translate(c, va, flags & (ACC_UNPRIV | ACC_READ | ACC_WRITE))
+        abort(c, i, va, flags, c.tr_fsc, write_bit(flags, missing) >> 6)
+        return False
+    if x & X_DEVICE and (unaligned or flags & ACC_DCZVA):
+        abort(c, i, va, flags, FSC_ALIGNMENT, write_bit(flags, 0) >> 6)
+        return False
+    if x & X_READONLY and flags & ACC_WRITE:
+        r = region_of_host(c.phys, va + e.add)
+        stage2_abort(c, i, va, r.gpa + (va + e.add - <uint64_t>r.host), flags, FSC_PERMISSION + 3, 1)
+        return False
+    if c.wp_live and not flags & ACC_AT and dbg_watch(c, va, size, flags):
+        dbg_raise_watchpoint(c, i, flags)
+        return False
+    host[0] = <uint8_t*>(va + e.add)
+    if flags & ACC_WRITE and e.wtag & TAG_SLOW or flags & ACC_EXCLUSIVE:
+        r = region_of_host(c.phys, va + e.add)
+        offset = va + e.add - <uint64_t>r.host
+        c.tr_pa = r.gpa + offset
+        if flags & ACC_WRITE and r.code[offset >> 12]:
+            first = (offset & PAGE) >> 6
+            last = ((offset & PAGE) + size - 1) >> 6
+            k = ones(<uint32_t>(last + 1)) & ~ones(<uint32_t>first)
+            if r.code[offset >> 12] & k:
+                code_written(c, r, offset, size)
+                tlb_forget_data(c, va)         # plain again until code is decoded there
+    return True
+
+
+cdef Region* region_of_host(Phys* p, uint64_t host) noexcept nogil:
+    """The region that a host address, known to be in one, lies in."""
+    cdef int k
+    for k in range(p.count):
+        if host - <uint64_t>p.regions[k].host < p.regions[k].size:
+            return &p.regions[k]
+    return NULL
+
+
+cdef bint mem_probe(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil:
+    cdef uint64_t each = size >> 1 if flags & ACC_PAIR and not flags & ACC_ALIGNED else size
+    cdef bint unaligned = (va & (each - 1)) != 0
+    cdef uint64_t here
+    if unaligned and (c.sctlr_el1 & SCTLR_A or flags & ACC_ALIGNED):
+        abort(c, i, va, flags, FSC_ALIGNMENT, write_bit(flags, 0) >> 6)
+        return False
+    here = 4096 - (va & PAGE)
+    if here >= size:
+        c.acc_len = size
+        return part(c, i, va, size, flags, unaligned, &c.acc)
+    c.acc_len = here
+    if not part(c, i, va, here, flags, unaligned, &c.acc):
+        return False
+    return part(c, i, va + here, size - here, flags, unaligned, &c.acc2)
+
+
+cdef bint mem_load(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil:
+    if not mem_probe(c, i, va, size, flags | ACC_READ):
+        return False
+    c.lo = 0
+    c.hi = 0
+    if c.acc_len == size:
+        if size == 8:
+            c.lo = (<uint64_t*>c.acc)[0]
+        else:
+            memcpy(&c.lo, c.acc, size)         # lo and hi are neighbours
+    else:
+        memcpy(&c.lo, c.acc, c.acc_len)
+        memcpy(<uint8_t*>&c.lo + c.acc_len, c.acc2, size - c.acc_len)
+    return True
+
+
+cdef bint mem_store(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil:
+    if not mem_probe(c, i, va, size, flags | ACC_WRITE):
+        return False
+    if c.acc_len == size:
+        if size == 8:
+            (<uint64_t*>c.acc)[0] = c.lo
+        else:
+            memcpy(c.acc, &c.lo, size)
+    else:
+        memcpy(c.acc, &c.lo, c.acc_len)
+        memcpy(c.acc2, <uint8_t*>&c.lo + c.acc_len, size - c.acc_len)
+    return True
