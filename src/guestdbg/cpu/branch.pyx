@@ -91,9 +91,9 @@ cdef inline uint64_t branch_address(Cpu* c, uint64_t pc) noexcept nogil:
     if unlikely(c.tcr_el1 & (<uint64_t>3 << 37)):
         if (pc >> 55) & 1:
             if (c.tcr_el1 >> 38) & 1:
-                return pc | 0xFF00000000000000
+                return pc | (<uint64_t>0xFF << 56)
         elif (c.tcr_el1 >> 37) & 1:
-            return pc & 0x00FFFFFFFFFFFFFF
+            return pc & ~(<uint64_t>0xFF << 56)
     return pc
 
 cdef void br(Cpu* c, const Insn* i) noexcept nogil:

@@ -26,7 +26,7 @@ cdef bint set_pstate(Cpu* c, uint64_t spsr) noexcept nogil:
     cdef uint32_t mode = <uint32_t>(spsr & 0x1F)
     if mode != 0 and mode != 4 and mode != 5:
         return False
-    set_nzcv(c, <uint32_t>spsr & 0xF0000000)
+    set_nzcv(c, <uint32_t>spsr)
     c.ss = (spsr >> 21) & 1
     c.il = (spsr >> 20) & 1
     c.daif = spsr & 0x3C0
@@ -115,10 +115,10 @@ cdef void do_eret(Cpu* c, const Insn* i) noexcept nogil:
     c.ex_open = 0
     if not set_pstate(c, spsr & ~<uint64_t>(SPSR_SS)):
         # An illegal return stays at this EL and sets PSTATE.IL; flags and masks come all the same.
-        set_nzcv(c, <uint32_t>spsr & 0xF0000000)
+        set_nzcv(c, <uint32_t>spsr)
         c.daif = spsr & 0x3C0
         c.il = 1
     c.ss = ss
     # A tagged address is made canonical where the translation ignores the tag.
     if (c.tcr_el1 >> (38 if (to >> 55) & 1 else 37)) & 1:
-        c.pc = to | 0xFF00000000000000 if (to >> 55) & 1 else to & 0x00FFFFFFFFFFFFFF
+        c.pc = to | (<uint64_t>0xFF << 56) if (to >> 55) & 1 else to & ~(<uint64_t>0xFF << 56)

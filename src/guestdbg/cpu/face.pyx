@@ -7,8 +7,8 @@ from guestdbg.cpu.core cimport *
 from guestdbg.cpu.mmu cimport tlb_flush, translate
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.exception cimport take_el1, get_spsr, set_pstate
-from guestdbg.cpu.timer cimport counter, timer_output, timer_deadline, timer_ticks_to_next
-from guestdbg.cpu.sysreg cimport sysreg_read, sysreg_write, sysreg_reset, sysreg_list
+from guestdbg.cpu.timer cimport counter, timer_output, timer_ticks
+from guestdbg.cpu.sysreg cimport sysreg_read, sysreg_write, sysreg_reset, sysreg_identify, sysreg_find
 
 
 cdef class PhysicalMemory:
@@ -133,7 +133,7 @@ cdef class Processor:
         c.mpidr_el1 = mpidr
         memory.p.cpus[memory.p.ncpus] = c
         memory.p.ncpus += 1
-        sysreg_reset(c, True)
+        sysreg_identify(c)
         if lse:
             c.id_aa64isar0 |= 2 << 20
         self.reset()
@@ -163,7 +163,7 @@ cdef class Processor:
         c.pc = 0
         c.fpcr = 0
         c.fpsr = 0
-        sysreg_reset(c, False)
+        sysreg_reset(c)
         set_pstate(c, 0x3C5)
         tlb_flush(c)
         dbg_changed(c)
@@ -257,7 +257,8 @@ cdef class Processor:
             raise KeyError(f"no system register {enc:#06x}")
 
     def sysregs(self):
-        return sysreg_list(self.c)
+        """Every encoding that get_sysreg() knows."""
+        return [enc for enc in range(1 << 16) if sysreg_find(enc) != NULL]
 
     # ---- EL2's registers ----------------------------------------------------------------------
 
@@ -406,7 +407,9 @@ cdef class Processor:
 
     def next_timer(self):
         """Ticks until an enabled and unmasked timer is met; 0: one is; None: none is enabled."""
-        cdef uint64_t ticks = timer_ticks_to_next(self.c, self.now())
+        cdef uint64_t ticks = timer_ticks(self.c, self.now())
+        if timer_output(self.c, True, self.now()) or timer_output(self.c, False, self.now()):
+            return 0
         return None if ticks == ~<uint64_t>0 else ticks
 
     @property
@@ -472,3 +475,9 @@ cdef class Processor:
         found = {self.c.undef_raw[k]: self.c.undef_pc[k] for k in range(self.c.undef_count)}
         self.c.undef_count = 0
         return found
+
+
+EXIT_EL2_ = EXIT_EL2
+EXIT_LIMIT_ = EXIT_LIMIT
+EXIT_KICK_ = EXIT_KICK
+EXIT_TIMER_ = EXIT_TIMER

@@ -1,0 +1,57 @@
+"""The processor, ready for use: imports the compiled modules and installs the decode table.
+
+Raises ImportError, saying what to do, where the processor is not compiled.
+"""
+
+import importlib
+
+_INSTRUCTIONS = (
+    "branch",
+    "data_arith",
+    "data_cond",
+    "data_imm",
+    "data_logic",
+    "data_mul",
+    "mem_atomic",
+    "mem_exclusive",
+    "mem_fp",
+    "mem_int",
+    "mem_pair",
+    "mem_structure",
+    "system",
+)
+
+try:
+    from guestdbg.cpu import core, face
+    from guestdbg.cpu.face import PhysicalMemory, Processor
+
+    for _name in _INSTRUCTIONS:
+        importlib.import_module(f"guestdbg.cpu.{_name}").install()
+    core.seal()
+except ImportError as error:
+    raise ImportError(
+        "the software provider needs guestdbg's compiled processor, which is not built here "
+        f"({error}). Install a C compiler and the Python headers, then reinstall guestdbg: "
+        "GUESTDBG_REQUIRE_CPU=1 pip install --force-reinstall --no-binary guestdbg guestdbg"
+    ) from error
+
+EXIT_EL2: int = face.EXIT_EL2_
+EXIT_LIMIT: int = face.EXIT_LIMIT_
+EXIT_KICK: int = face.EXIT_KICK_
+EXIT_TIMER: int = face.EXIT_TIMER_
+
+
+def encodings() -> list[tuple[str, int, int]]:
+    """The decode table: (name, mask, value) of every row; an encoding & mask == value is one of it."""
+    return core.table()
+
+
+__all__ = [
+    "EXIT_EL2",
+    "EXIT_KICK",
+    "EXIT_LIMIT",
+    "EXIT_TIMER",
+    "PhysicalMemory",
+    "Processor",
+    "encodings",
+]
