@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-EXIT_EL2: Final[int]  # 1: an exception to EL2; esr_el2, far_el2, hpfar_el2 are set
-EXIT_LIMIT: Final[int]  # 2: max_instructions have retired
-EXIT_KICK: Final[int]  # 3: kick() was called
-EXIT_TIMER: Final[int]  # 4: a timer's output changed: see vtimer_output, ptimer_output
+EXIT_EL2_: Final[int]  # 1: an exception to EL2; esr_el2, far_el2, hpfar_el2 are set
+EXIT_LIMIT_: Final[int]  # 2: max_instructions have retired
+EXIT_KICK_: Final[int]  # 3: kick() was called
+EXIT_TIMER_: Final[int]  # 4: a timer's output changed: see vtimer_output, ptimer_output
 
 class PhysicalMemory:
     """The physical address space that the processors of a VM share: at most 64 regions."""
@@ -81,6 +81,7 @@ class Processor:
         Returns EXIT_*. The GIL is released for long runs. Clears the exclusive monitor (an
         exception return does).
         """
+    def skip_instruction(self) -> None: ...  # it was emulated: PC += 4, PSTATE.SS = 0, retired
     def kick(self) -> None: ...  # from any thread; the next or current run() returns EXIT_KICK
     def take_exception(self, esr: int, far: int | None = None) -> None:
         """Take a synchronous exception to EL1 here and now, as the hypervisor injects one."""
@@ -90,7 +91,4 @@ class Processor:
         """Physical address by the current stage 1 regime; None: it faults."""
     def statistics(self) -> dict[str, int]: ...  # blocks decoded, dropped, …
     def undefined(self) -> dict[int, int]: ...
-    """Encodings that were UNDEFINED only because they are not implemented: first PC of each."""
-
-def encodings() -> list[tuple[str, int, int]]:
-    """The decode table: (name, mask, value) of every row."""
+    """Encodings that the decode table did not know since the last call: {encoding: first PC}."""

@@ -1,0 +1,3 @@
+def seal() -> None: ...
+def table() -> list[tuple[str, int, int]]:
+    """(name, mask, value) of every row of the decode table."""
