@@ -1,0 +1,73 @@
+"""`guestdbg caps`: what the provider can do, as KVM_CHECK_EXTENSION answers."""
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from guestdbg.kvm import Kvm, constants, open_kvm
+from guestdbg.kvm.provider import PROVIDERS
+
+NOTES = {
+    "KVM_CAP_SET_GUEST_DEBUG": "guests can be debugged from userspace",
+    "KVM_CAP_GUEST_DEBUG_HW_BPS": "breakpoint registers",
+    "KVM_CAP_GUEST_DEBUG_HW_WPS": "watchpoint registers",
+    "KVM_CAP_SET_GUEST_DEBUG2": "the control flags that KVM_SET_GUEST_DEBUG takes",
+    "KVM_CAP_ARM_EL1_32BIT": "32-bit guests",
+    "KVM_CAP_MAX_VCPUS": "vCPUs of a machine at most",
+    "KVM_CAP_NR_MEMSLOTS": "memory regions of a machine at most",
+    "KVM_CAP_ARM_VM_IPA_SIZE": "bits of guest-physical address at most",
+}
+FLAGS = {"KVM_CAP_SET_GUEST_DEBUG2"}
+
+
+def capabilities(kvm: Kvm) -> dict[str, tuple[int, int]]:
+    """Name -> (number, answer) of every capability that guestdbg has a name for."""
+    numbers = {n: v for n, v in vars(constants).items() if n.startswith("KVM_CAP_")}
+    return {
+        name: (number, kvm.check_extension(number))
+        for name, number in sorted(numbers.items(), key=lambda item: item[1])
+    }
+
+
+@click.command(
+    epilog="""\b
+Example:
+  guestdbg caps --json | jq .capabilities.KVM_CAP_GUEST_DEBUG_HW_WPS
+"""
+)
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--all", "show_all", is_flag=True, help="Also what the provider does not have.")
+@click.option(
+    "--provider",
+    type=click.Choice(PROVIDERS),
+    default="auto",
+    show_default=True,
+    help="Whose capabilities.",
+)
+def caps(as_json: bool, show_all: bool, provider: str) -> None:
+    """Show what the provider can do: debug registers, limits, extensions."""
+    with open_kvm(provider) as kvm:
+        found = capabilities(kvm)
+        if as_json:
+            document = {
+                "provider": kvm.provider,
+                "api_version": kvm.api_version(),
+                "capabilities": {name: answer for name, (_, answer) in found.items()},
+            }
+            click.echo(json.dumps(document, indent=2))
+            return
+        table = Table(
+            title=f"provider {kvm.provider}, KVM API version {kvm.api_version()}",
+            title_justify="left",
+        )
+        table.add_column("capability", no_wrap=True)
+        table.add_column("number", justify="right")
+        table.add_column("answer", justify="right")
+        table.add_column("")
+        for name, (number, answer) in found.items():
+            if answer or show_all or name in NOTES:
+                value = f"{answer:#x}" if name in FLAGS else str(answer)
+                table.add_row(name, str(number), value, NOTES.get(name, ""))
+        Console().print(table)

@@ -1,0 +1,93 @@
+"""The `guestdbg` command: finds its subcommands, and turns errors into one clear line.
+
+Exit status: 0 fine; 1 something was wrong with what was asked or with the guest; 2 the command
+line itself was wrong (click); 70 a defect of guestdbg; 124 a limit was reached; 130 Ctrl-C.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any, ClassVar
+
+import click
+
+from guestdbg.errors import GuestdbgError
+
+EXIT_PROBLEM = 1
+EXIT_DEFECT = 70
+EXIT_INTERRUPTED = 130
+
+TRACEBACK = "GUESTDBG_TRACEBACK"
+
+
+class Commands(click.Group):
+    """Subcommands by name, imported when used: `explain` need not load a debugger."""
+
+    modules: ClassVar = {
+        "caps": "guestdbg.cli.caps",
+        "explain": "guestdbg.cli.explain",
+        "run": "guestdbg.cli.run",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self.modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.modules:
+            return None
+        command = getattr(importlib.import_module(self.modules[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in self.modules and not name.startswith("-"):
+            ctx.fail(f"no command {name!r}; there is: {', '.join(self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (GuestdbgError, OSError) as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            if isinstance(error, BrokenPipeError):
+                # The reader of our output has gone (`| head`): nothing is wrong. What is still
+                # buffered has nowhere to go; Python must not complain about that at its end.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                ctx.exit(EXIT_PROBLEM)
+            click.echo(f"guestdbg: {describe(error)}", err=True)
+            ctx.exit(EXIT_PROBLEM)
+        except KeyboardInterrupt:
+            click.echo("guestdbg: interrupted", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            click.echo(
+                f"guestdbg: this is a defect of guestdbg: {type(error).__name__}: {error}\n"
+                f"(run again with {TRACEBACK}=1 to see where)",
+                err=True,
+            )
+            ctx.exit(EXIT_DEFECT)
+
+
+def describe(error: GuestdbgError | OSError) -> str:
+    """An error as one line for a person."""
+    if isinstance(error, GuestdbgError) or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Each command's --help has an example.",
+)
+@click.version_option(package_name="guestdbg", prog_name="guestdbg")
+def main() -> None:
+    """Stop an arm64 guest with the processor's own breakpoint and watchpoint hardware."""

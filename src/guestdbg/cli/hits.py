@@ -1,0 +1,113 @@
+"""A hit as a line for people and as a JSON object for programs."""
+
+from typing import Any
+
+from rich.text import Text
+
+from guestdbg.debugger import Frame, Hit, Watch
+
+# Numbers from here on are shown in hexadecimal: they are addresses or flags more often than counts.
+_HEXADECIMAL_FROM = 1 << 16
+
+
+def value(value: int | bytes | None) -> str:
+    """A value as a person reads it."""
+    if value is None:
+        return "?"
+    if isinstance(value, bytes):
+        return value.hex(" ")
+    return f"{value:#x}" if value >= _HEXADECIMAL_FROM else str(value)
+
+
+def line(number: int, label: str, hit: Hit) -> Text:
+    """The line that says who did what where: `#3 write queue.tail 12 -> 951 in note_worst …`."""
+    text = Text()
+    text.append(f"#{number} ", style="bold yellow")
+    if isinstance(hit.point, Watch):
+        text.append(f"{hit.access} ", style="cyan")
+        text.append(label, style="bold")
+        _append_values(text, hit)
+    else:
+        text.append("break ", style="cyan")
+        text.append(label, style="bold")
+    location = hit.location
+    text.append("  in ")
+    text.append(location.symbolic, style="bold green")
+    if location.source is not None:
+        text.append(f" ({location.source})", style="green")
+    text.append(f"  pc {hit.pc:#x}", style="dim")
+    if isinstance(hit.point, Watch):
+        text.append(f"  {hit.size} byte{'s' * (hit.size != 1)} at {hit.address:#x}", style="dim")
+    if hit.vcpu.id:
+        text.append(f"  vcpu {hit.vcpu.id}", style="dim")
+    return text
+
+
+def _append_values(text: Text, hit: Hit) -> None:
+    if hit.access == "read":
+        text.append(f"  {value(hit.old)}", style="bold magenta")
+        return
+    if hit.new is None:
+        text.append(f"  {value(hit.old)}, not written: {hit.new_reason}", style="magenta")
+        return
+    text.append(f"  {value(hit.old)} -> {value(hit.new)}", style="bold magenta")
+
+
+def frames(backtrace: list[Frame]) -> Text:
+    """The backtrace, one indented line a frame; the innermost is on the hit's own line."""
+    text = Text()
+    for frame in backtrace[1:]:
+        if text:
+            text.append("\n")
+        text.append(f"     called by {frame.location.symbolic}", style="green")
+        if frame.location.source is not None:
+            text.append(f" ({frame.location.source})", style="green")
+        text.append(f"  {frame.pc:#x}", style="dim")
+    return text
+
+
+def _plain(value: int | bytes | None) -> int | str | None:
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def record(number: int, label: str, hit: Hit, backtrace: list[Frame] | None) -> dict[str, Any]:
+    """The hit for the log: addresses and the syndrome as hexadecimal text, values as numbers.
+
+    Values of other sizes than 1, 2, 4 and 8 bytes are the bytes in hexadecimal.
+    """
+    location = hit.location
+    found: dict[str, Any] = {
+        "event": "hit",
+        "number": number,
+        "point": label,
+        "kind": "watch" if isinstance(hit.point, Watch) else "break",
+        "count": hit.count,
+        "vcpu": hit.vcpu.id,
+        "pc": f"{hit.pc:#x}",
+        "function": location.function,
+        "offset": location.offset if location.function is not None else None,
+        "file": location.file,
+        "line": location.line,
+    }
+    if isinstance(hit.point, Watch):
+        found |= {
+            "access": hit.access,
+            "address": f"{hit.address:#x}",
+            "size": hit.size,
+            "old": _plain(hit.old),
+            "new": _plain(hit.new),
+        }
+        if hit.new is None and hit.new_reason is not None:
+            found["new_reason"] = hit.new_reason
+    found["esr_el2"] = f"{hit.syndrome:#x}"
+    if backtrace is not None:
+        found["backtrace"] = [
+            {
+                "pc": f"{frame.pc:#x}",
+                "function": frame.location.function,
+                "file": frame.location.file,
+                "line": frame.location.line,
+            }
+            for frame in backtrace
+        ]
+    return found

@@ -1,0 +1,177 @@
+"""Running a guest for a person: in slices, so that keys, Ctrl-C and the progress line get a turn.
+
+Everything about the guest is done in this one thread. The keyboard's thread and the signal
+handler only leave a note and interrupt the guest.
+"""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+from guestdbg.cli.summary import Ending, Totals
+from guestdbg.cli.terminal import Terminal
+from guestdbg.cli.tracing import Tracer
+from guestdbg.debugger import Guest, Stop
+from guestdbg.errors import GuestdbgError
+from guestdbg.kvm import SupportsInstructionCount
+
+# How long the guest runs before the progress line is brought up to date.
+SLICE_SECONDS = 0.5
+
+STATUS_LIMIT = 124
+
+
+class Session:
+    """One run of a guest, up to what ends it.
+
+    `timeout` in seconds and `max_instructions` bound it; None means no bound. `tracer` knows how
+    much was hit: the progress line is for the time while nothing is.
+    """
+
+    def __init__(
+        self,
+        guest: Guest,
+        terminal: Terminal,
+        tracer: Tracer,
+        *,
+        timeout: float | None,
+        max_instructions: int | None,
+    ) -> None:
+        self._guest = guest
+        self._terminal = terminal
+        self._tracer = tracer
+        self._timeout = timeout
+        self._max_instructions = max_instructions
+        self._typed: list[bytes] = []
+        self._lock = threading.Lock()
+        self._signal: signal.Signals | None = None
+        self._saw_text: str | None = None
+        self._start = time.monotonic()
+
+    # -- what other threads and handlers may call --------------------------------------------
+
+    def type(self, data: bytes) -> None:
+        """Gives the guest input, from any thread."""
+        with self._lock:
+            self._typed.append(data)
+        self._guest.interrupt()
+
+    def text_seen(self, text: str) -> None:
+        """The guest has printed what the run was to last until."""
+        self._saw_text = text
+        self._guest.interrupt()
+
+    # -- the run -----------------------------------------------------------------------------
+
+    def run(self) -> Ending:
+        """Runs the guest to the end of the run."""
+        self._start = time.monotonic()
+        with self._signals():
+            while True:
+                self._feed()
+                stop = self._guest.run(
+                    timeout=self._slice(), max_instructions=self._instructions_left()
+                )
+                ending = self._ending(stop)
+                if ending is not None:
+                    return ending
+                self._show_progress()
+
+    def failed(self, error: GuestdbgError) -> Ending:
+        """The ending of a run that raised."""
+        return Ending("error", str(error), 1)
+
+    def totals(self) -> Totals:
+        """How far the guest has come."""
+        return Totals(time.monotonic() - self._start, self.instructions())
+
+    def instructions(self) -> int | None:
+        """Instructions retired by all vCPUs, where the provider counts them."""
+        counts = [
+            cpu.vcpu.instructions
+            for cpu in self._guest.vcpus
+            if isinstance(cpu.vcpu, SupportsInstructionCount)
+        ]
+        return sum(counts) if counts else None
+
+    def _slice(self) -> float:
+        if self._timeout is None:
+            return SLICE_SECONDS
+        left = self._timeout - (time.monotonic() - self._start)
+        return max(0.0, min(SLICE_SECONDS, left))
+
+    def _instructions_left(self) -> int | None:
+        if self._max_instructions is None:
+            return None
+        return max(0, self._max_instructions - (self.instructions() or 0))
+
+    def _ending(self, stop: Stop) -> Ending | None:
+        """Why the run is over; None where it is not."""
+        if self._signal is not None:
+            return Ending("interrupt", f"interrupted ({self._signal.name})", 128 + self._signal)
+        if self._saw_text is not None:
+            return Ending("output", f"the guest printed {self._saw_text!r}")
+        match stop.reason:
+            case "exit":
+                return Ending("exit", stop.detail or "the guest ended")
+            case "hit":
+                return Ending("count", "enough hits (--count)")
+            case "limit":
+                return Ending(
+                    "limit",
+                    f"the guest did not end within {self._max_instructions:,} instructions "
+                    "(--max-instructions)",
+                    STATUS_LIMIT,
+                )
+            case "timeout":
+                if self._timeout is None or time.monotonic() - self._start < self._timeout:
+                    return None
+                return Ending(
+                    "timeout",
+                    f"the guest did not end within {self._timeout:g} s (--timeout)",
+                    STATUS_LIMIT,
+                )
+            case "interrupt":
+                return None
+        return Ending("error", stop.detail or "the guest cannot go on", 1)
+
+    def _feed(self) -> None:
+        with self._lock:
+            typed, self._typed = self._typed, []
+        for data in typed:
+            self._guest.board.console.feed(data)
+
+    def _show_progress(self) -> None:
+        if self._tracer.total or self._terminal.quiet:
+            return
+        seconds = time.monotonic() - self._start
+        count = self.instructions()
+        text = f"running, nothing hit yet: {seconds:.0f} s"
+        if count is not None:
+            text += f", {count / 1e6:,.0f} million instructions"
+        self._terminal.progress(text + " (Ctrl-C ends)")
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C, and a polite `kill`, end the run with its summary; a second one at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def handler(number: int, frame: FrameType | None) -> None:
+            if self._signal is not None:
+                raise KeyboardInterrupt
+            self._signal = signal.Signals(number)
+            self._guest.interrupt()
+
+        before = {
+            number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, old in before.items():
+                signal.signal(number, old)

@@ -1,0 +1,72 @@
+"""The end of `guestdbg run`: why it ended, how far the guest came, what was hit how often."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from guestdbg.cli.terminal import Terminal
+from guestdbg.debugger import Point, Watch
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why the run ended: a word for programs, a sentence for people, the exit status."""
+
+    reason: str
+    text: str
+    status: int = 0
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How far the guest came; `instructions` is None where the provider does not count."""
+
+    seconds: float
+    instructions: int | None
+
+
+def print_summary(
+    terminal: Terminal, ending: Ending, totals: Totals, points: dict[str, Point]
+) -> None:
+    """Writes the summary to the terminal."""
+    text = Text(f"-- {ending.text}", style="bold" if ending.status == 0 else "bold red")
+    text.append(f" ({_far(totals)})", style="not bold dim")
+    if not points:
+        terminal.line(text)
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("hits", justify="right")
+    table.add_column("seen", justify="right")
+    table.add_column("point")
+    for label, point in points.items():
+        kind = "watch" if isinstance(point, Watch) else "break"
+        table.add_row(f"{point.hits:,}", f"{point.seen:,}", f"{kind} {label}")
+    terminal.line(text, Padding(table, (0, 0, 0, 3)))
+
+
+def _far(totals: Totals) -> str:
+    parts = [f"{totals.seconds:.2f} s"]
+    if totals.instructions is not None:
+        parts.append(f"{totals.instructions:,} instructions")
+        if totals.seconds > 0.1:
+            parts.append(f"{totals.instructions / totals.seconds / 1e6:,.0f} MIPS")
+    return ", ".join(parts)
+
+
+def record(ending: Ending, totals: Totals, points: dict[str, Point]) -> dict[str, Any]:
+    """The last line of the log."""
+    return {
+        "event": "end",
+        "reason": ending.reason,
+        "text": ending.text,
+        "status": ending.status,
+        "seconds": round(totals.seconds, 3),
+        "instructions": totals.instructions,
+        "points": [
+            {"point": label, "hits": point.hits, "seen": point.seen}
+            for label, point in points.items()
+        ],
+    }

@@ -1,0 +1,144 @@
+"""The language of conditions: what it says, and that it can do nothing else."""
+
+import ast
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guestdbg.cli.condition import Condition, ConditionError
+
+
+class Guest:
+    """Variables by expression, as guest[...] gives them."""
+
+    variables = {"queue.size": 64, "limit": 7, "items[2].id": 5, "items[2]['id']": 6}
+
+    def __getitem__(self, name: str) -> int:
+        return self.variables[name]
+
+
+def hit(**values: Any) -> Any:
+    """Something with the attributes of a hit that conditions read."""
+    return SimpleNamespace(
+        **{
+            "new": 8,
+            "old": 7,
+            "pc": 0x4008_0000,
+            "address": 0x4009_0000,
+            "size": 4,
+            "count": 3,
+            "location": SimpleNamespace(function="note_worst", file="queue/stats.c", line=16),
+            "vcpu": SimpleNamespace(
+                x=list(range(0xFFFF_FFFF_0000_0000, 0xFFFF_FFFF_0000_001F)), sp=5
+            ),
+            "guest": Guest(),
+        }
+        | values
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("new == 8", True),
+        ("new != old + 1", False),
+        ("old < new <= 8", True),
+        ("old < new < 8", False),
+        ("new > 8 or count == 3", True),
+        ("new > 8 and count == 3", False),
+        ("not new", False),
+        ("new & 0xc", True),
+        ("new ^ 8", False),
+        ("(new << 4) == 0x80", True),
+        ("-new < 0", True),
+        ("~new == -9", True),
+        ("new % 3 == 2 and new // 3 == 2", True),
+        ("function == 'note_worst'", True),
+        ("function not in ('queue_push', 'queue_pop')", True),
+        ("'worst' in function", True),
+        ("line == 16 and file == 'queue/stats.c'", True),
+        ("x1 == 0xffffffff00000001", True),
+        ("w1 == 1", True),
+        ("x30 == lr and sp == 5", True),
+        ("pc == 0x40080000 and address > pc and size == 4", True),
+        ("new >= queue.size", False),
+        ("limit == 7 and items[2].id == 5 and items[2]['id'] == 6", True),
+    ],
+)
+def test_what_conditions_say(text: str, expected: bool) -> None:
+    assert Condition(text)(hit()) is expected
+
+
+@pytest.mark.parametrize("text", ["new > 3", "new < 3", "3 <= new"])
+def test_what_was_not_written_is_neither_more_nor_less(text: str) -> None:
+    assert Condition(text)(hit(new=None)) is False
+
+
+def test_not_written_can_be_asked_for() -> None:
+    assert Condition("new == None")(hit(new=None)) is True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('true')",
+        "new()",
+        "guest.read(0, 4)",
+        "lambda: 1",
+        "[x for x in (1, 2)]",
+        "f'{new}'",
+        "new if old else 3",
+        "(new := 3)",
+        "items[new]",
+        "f().x",
+        "(1).real",
+        "'a'.join",
+        "items[1:2]",
+        "x ** 99999999",
+        "1.5 < new",
+        "b'x'",
+        "new is None",
+        "*new",
+        "{1: 2}",
+        "await new",
+        "",
+        "new ==",
+        "new; old",
+        "\0",
+        "(" * 500 + "new" + ")" * 500,
+        "not " * 5000 + "new",
+    ],
+)
+def test_what_is_not_in_the_language(text: str) -> None:
+    with pytest.raises(ConditionError, match="condition"):
+        Condition(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["new // 0 == 1", "1 << 9999999999 << 99", "new < 'a'", "new << -1", "'a' in new"]
+)
+def test_what_cannot_be_judged(text: str) -> None:
+    with pytest.raises(ConditionError, match="cannot be judged"):
+        Condition(text)(hit())
+
+
+NUMBERS = st.integers(0, (1 << 64) - 1)
+
+
+@given(NUMBERS, NUMBERS, st.sampled_from(["+", "-", "*", "&", "|", "^"]), NUMBERS)
+def test_arithmetic_is_pythons(new: int, old: int, op: str, than: int) -> None:
+    text = f"(new {op} old) > {than}"
+    expected = eval(text, {"new": new, "old": old})
+    assert Condition(text)(hit(new=new, old=old)) is expected
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_condition_or_refused_clearly(text: str) -> None:
+    try:
+        condition = Condition(text)
+    except ConditionError:
+        return
+    assert isinstance(ast.parse(condition.text, mode="eval"), ast.Expression)
