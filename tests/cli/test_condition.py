@@ -2,7 +2,7 @@
 
 import ast
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from guestdbg.cli.condition import Condition, ConditionError
 class Guest:
     """Variables by expression, as guest[...] gives them."""
 
-    variables = {"queue.size": 64, "limit": 7, "items[2].id": 5, "items[2]['id']": 6}
+    variables: ClassVar = {"queue.size": 64, "limit": 7, "items[2].id": 5, "items[2]['id']": 6}
 
     def __getitem__(self, name: str) -> int:
         return self.variables[name]

@@ -14,7 +14,7 @@ from guestdbg.cli.points import BreakSpec, WatchSpec, parse_break, parse_watch
 from guestdbg.cli.session import Session
 from guestdbg.cli.summary import print_summary, record
 from guestdbg.cli.terminal import Terminal
-from guestdbg.cli.text import GuestText
+from guestdbg.cli.text import guest_text
 from guestdbg.cli.tracing import Lines, Log, Sink, Tracer
 from guestdbg.debugger import Breakpoint, Guest, Point, load
 from guestdbg.errors import GuestdbgError
@@ -86,16 +86,16 @@ Exit status: 0 the guest powered off, or there were enough hits (--count);
     "--max-instructions", metavar="N", type=click.IntRange(1), help="Instructions, of all vCPUs."
 )
 @click.option(
-    "--until", metavar="TEXT", type=GuestText(), help="End once the guest has printed TEXT."
+    "--until", metavar="TEXT", type=guest_text, help="End once the guest has printed TEXT."
 )
-@click.option("--input", "typed", metavar="TEXT", type=GuestText(), help="Type TEXT to the guest.")
+@click.option("--input", "typed", metavar="TEXT", type=guest_text, help="Type TEXT to the guest.")
 @click.option(
     "--answer",
     "answers",
     metavar="EXPECTED TEXT",
     nargs=2,
     multiple=True,
-    type=GuestText(),
+    type=guest_text,
     help="Once the guest has printed EXPECTED, type TEXT; several come in turn.",
 )
 @click.option(

@@ -22,17 +22,9 @@ def unescape(text: str) -> bytes:
     return _ESCAPE.sub(replace, text.encode())
 
 
-class GuestText(click.ParamType):
-    """A command line argument with escapes, as bytes."""
-
-    name = "text"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> bytes:
-        if isinstance(value, bytes):
-            return value
-        try:
-            return unescape(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def guest_text(text: str) -> bytes:
+    """`unescape` as the type of a click option."""
+    try:
+        return unescape(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
