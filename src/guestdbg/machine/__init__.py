@@ -1,0 +1,50 @@
+"""A board around the vCPUs: memory, devices, a device tree, and the loading of guests."""
+
+from guestdbg.machine.board import DEFAULT_MEMORY_SIZE, Board
+from guestdbg.machine.bus import Bus
+from guestdbg.machine.console import Console
+from guestdbg.machine.errors import (
+    AddressError,
+    EmptyFileError,
+    ForeignError,
+    LoadError,
+    MachineError,
+    MalformedError,
+    OutsideMemoryError,
+    OverlapError,
+    TruncatedError,
+    UnknownFormatError,
+    UnreadableError,
+)
+from guestdbg.machine.loader import FileKind, Kind, Loaded, Segment, load
+from guestdbg.machine.memory import PhysicalMemory, Region
+from guestdbg.machine.pl011 import Pl011
+from guestdbg.machine.sizes import format_size, parse_size
+
+__all__ = [
+    "DEFAULT_MEMORY_SIZE",
+    "AddressError",
+    "Board",
+    "Bus",
+    "Console",
+    "EmptyFileError",
+    "FileKind",
+    "ForeignError",
+    "Kind",
+    "LoadError",
+    "Loaded",
+    "MachineError",
+    "MalformedError",
+    "OutsideMemoryError",
+    "OverlapError",
+    "PhysicalMemory",
+    "Pl011",
+    "Region",
+    "Segment",
+    "TruncatedError",
+    "UnknownFormatError",
+    "UnreadableError",
+    "format_size",
+    "load",
+    "parse_size",
+]

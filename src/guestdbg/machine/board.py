@@ -1,0 +1,242 @@
+"""The board around the vCPUs: RAM, a UART, power, and a device tree that says so.
+
+Compatible with QEMU's ``virt`` as far as bare-metal guests, U-Boot and kernels look. PSCI is
+answered below the seam (the kernel's, or the software provider's), so power-off and reset arrive as
+``ExitSystemEvent``.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Literal, Self
+
+from guestdbg.kvm import (
+    Exit,
+    ExitArmNisv,
+    ExitMmio,
+    Kvm,
+    KvmError,
+    SupportsCodeChanged,
+    Vcpu,
+    Vm,
+)
+from guestdbg.kvm.constants import (
+    KVM_ARM_VCPU_POWER_OFF,
+    KVM_ARM_VCPU_PSCI_0_2,
+    KVM_CAP_ARM_INJECT_EXT_DABT,
+    KVM_CAP_ARM_NISV_TO_USER,
+    KVM_CAP_MAX_VCPUS,
+    KVM_CAP_READONLY_MEM,
+    KVM_MEM_READONLY,
+)
+from guestdbg.kvm.regs import core_reg, sys_reg
+from guestdbg.machine import devicetree
+from guestdbg.machine.bus import Bus
+from guestdbg.machine.console import Console
+from guestdbg.machine.errors import MachineError
+from guestdbg.machine.layout import (
+    FLASH_BASE,
+    FLASH_SIZE,
+    MIB,
+    PAGE_SIZE,
+    RAM_BASE,
+    RAM_MAX,
+    RAM_MIN,
+)
+from guestdbg.machine.memory import PhysicalMemory, Region
+from guestdbg.machine.pl011 import Pl011
+from guestdbg.machine.sizes import format_size
+
+DEFAULT_MEMORY_SIZE = 128 * MIB
+MAX_VCPUS = 8  # as QEMU's board with its first interrupt controller
+
+# PSTATE of a vCPU as it starts: EL1 with SP_EL1, D, A, I and F masked.
+PSTATE_START = 0x3C5
+
+_DESCRIBED = (
+    ("pc", core_reg("pc")),
+    ("pstate", core_reg("pstate")),
+    ("x30", core_reg("x30")),
+    ("SP_EL0", core_reg("sp")),
+    ("SP_EL1", core_reg("sp_el1")),
+    ("ESR_EL1", sys_reg("ESR_EL1")),
+    ("ELR_EL1", core_reg("elr_el1")),
+    ("FAR_EL1", sys_reg("FAR_EL1")),
+    ("VBAR_EL1", sys_reg("VBAR_EL1")),
+    ("SCTLR_EL1", sys_reg("SCTLR_EL1")),
+)
+
+
+class Board:
+    """A board with RAM at 0x40000000, a PL011 at 0x09000000 and ``vcpus`` processors.
+
+    Args:
+        kvm: the provider; it stays the caller's to close.
+        memory_size: bytes of RAM, a multiple of 4 KiB. Only what a guest touches is taken.
+        vcpus: how many processors; all but the first wait for PSCI CPU_ON.
+        console: the terminal on the serial line; None drops the output.
+        bootargs: the kernel's command line, in the device tree.
+        unmapped: what an access gets where QEMU's board has nothing either: ``"abort"``, an
+            external abort as there, or ``"zero"``.
+
+    Attributes:
+        vm, vcpus, memory, ram, uart, bus, console: its parts. ``flash`` is None until
+            ``map_flash``.
+
+    Raises:
+        MachineError: a size or number that no board has, or memory that the host has not.
+        KvmError: the provider refuses.
+    """
+
+    def __init__(
+        self,
+        kvm: Kvm,
+        *,
+        memory_size: int = DEFAULT_MEMORY_SIZE,
+        vcpus: int = 1,
+        console: Console | None = None,
+        bootargs: str = "",
+        unmapped: Literal["abort", "zero"] = "abort",
+    ) -> None:
+        _check(memory_size, vcpus, unmapped)
+        self.kvm = kvm
+        self.memory_size = memory_size
+        self.bootargs = bootargs
+        self.console = Console() if console is None else console
+        self.uart = Pl011(self.console)
+        self.memory = PhysicalMemory()
+        self.flash: Region | None = None
+        self.ram = Region("RAM", RAM_BASE, memory_size)
+        self.memory.add(self.ram)
+        self.vm: Vm = kvm.create_vm()
+        self.vm.set_user_memory_region(0, RAM_BASE, self.ram.buffer)
+        self.vcpus: tuple[Vcpu, ...] = self._create_vcpus(vcpus)
+        injects = bool(self.vm.check_extension(KVM_CAP_ARM_INJECT_EXT_DABT))
+        if injects and self.vm.check_extension(KVM_CAP_ARM_NISV_TO_USER):
+            self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
+        self.bus = Bus([self.uart], aborts=injects and unmapped == "abort")
+        self._code_changed = (
+            self.vm.code_changed if isinstance(self.vm, SupportsCodeChanged) else None
+        )
+
+    def _create_vcpus(self, count: int) -> tuple[Vcpu, ...]:
+        limit = self.vm.check_extension(KVM_CAP_MAX_VCPUS)
+        if limit and count > limit:
+            raise MachineError(f"{count} vCPUs, but this provider runs {limit} at most")
+        return tuple(self.vm.create_vcpu(number) for number in range(count))
+
+    def start(self, entry: int, x0: int = 0) -> None:
+        """Reset everything but memory; the first vCPU will enter at ``entry`` with ``x0`` in x0.
+
+        It does so at EL1 with the MMU off and all exceptions masked; the others are powered off.
+        """
+        init = self.vm.preferred_target().with_feature(KVM_ARM_VCPU_PSCI_0_2)
+        for number, vcpu in enumerate(self.vcpus):
+            vcpu.init(init if number == 0 else init.with_feature(KVM_ARM_VCPU_POWER_OFF))
+        self.uart.reset()
+        boot = self.vcpus[0]
+        for number in range(1, 31):
+            boot.set_one_reg(core_reg(f"x{number}"), 0)
+        boot.set_one_reg(core_reg("x0"), x0)
+        boot.set_one_reg(core_reg("pstate"), PSTATE_START)
+        boot.set_one_reg(core_reg("pc"), entry)
+
+    def map_flash(self) -> Region:
+        """Put both banks of flash at 0: memory that the guest can read and execute, not write.
+
+        Where the provider has no read-only memory the guest can write it.
+        """
+        if self.flash is None:
+            read_only = bool(self.vm.check_extension(KVM_CAP_READONLY_MEM))
+            flash = Region("flash", FLASH_BASE, 2 * FLASH_SIZE, read_only=read_only)
+            self.memory.add(flash)
+            flags = KVM_MEM_READONLY if read_only else 0
+            self.vm.set_user_memory_region(1, FLASH_BASE, flash.buffer, flags)
+            self.flash = flash
+        return self.flash
+
+    def device_tree(self) -> bytes:
+        """The flattened device tree of this board."""
+        return devicetree.build(self.memory_size, len(self.vcpus), bootargs=self.bootargs)
+
+    def read_phys(self, address: int, length: int) -> bytes:
+        """``length`` bytes of memory at guest-physical ``address``.
+
+        Raises:
+            AddressError: some of them are not memory.
+        """
+        return self.memory.read(address, length)
+
+    def write_phys(self, address: int, data: bytes) -> None:
+        """Write memory at guest-physical ``address``, read-only memory and instructions too.
+
+        Raises:
+            AddressError: some of it is not memory.
+        """
+        self.memory.write(address, data)
+        if self._code_changed is not None and data:
+            self._code_changed(address, len(data))
+
+    def run(self, vcpu: Vcpu) -> Exit:
+        """Run ``vcpu`` until something that is not the board's own business.
+
+        Accesses to its devices are carried out inside. Console output is handed on before return.
+
+        Raises:
+            KvmError: the provider cannot go on; the text says where the vCPU stood.
+        """
+        if self.console.pending_input:
+            self.uart.poll()
+        try:
+            while True:
+                exit_ = vcpu.run()
+                if isinstance(exit_, ExitMmio):
+                    self.bus.access(vcpu, exit_)
+                elif isinstance(exit_, ExitArmNisv):
+                    self.bus.undescribed(vcpu, exit_)
+                else:
+                    return exit_
+        except KvmError as error:
+            where = f"{error.text}; the vCPU stood at {self.describe(vcpu)}"
+            raise KvmError(error.errno or 0, error.call, where) from error
+        finally:
+            self.console.flush()
+
+    def describe(self, vcpu: Vcpu) -> str:
+        """Where a vCPU is, in one line: the registers that tell most about a guest gone wrong."""
+        parts = []
+        for name, reg_id in _DESCRIBED:
+            try:
+                parts.append(f"{name} {vcpu.get_one_reg(reg_id):#x}")
+            except KvmError:  # not initialised, or a register that this provider has not
+                continue
+        return f"vCPU {vcpu.id}: " + (", ".join(parts) or "no registers yet")
+
+    def close(self) -> None:
+        """Close the virtual machine and give its memory back. Twice does nothing."""
+        self.console.flush()
+        self.vm.close()
+        self.memory.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _check(memory_size: int, vcpus: int, unmapped: str) -> None:
+    if memory_size % PAGE_SIZE or not RAM_MIN <= memory_size <= RAM_MAX:
+        raise MachineError(
+            f"memory of {format_size(memory_size)}: a board has {format_size(RAM_MIN)} to "
+            f"{format_size(RAM_MAX)}, in multiples of {format_size(PAGE_SIZE)}"
+        )
+    if not 1 <= vcpus <= MAX_VCPUS:
+        raise MachineError(f"{vcpus} vCPUs: a board has 1 to {MAX_VCPUS}")
+    if unmapped not in ("abort", "zero"):
+        raise MachineError(f"unmapped={unmapped!r}: 'abort' or 'zero'")

@@ -1,0 +1,152 @@
+"""The device tree that tells a guest what is on the board.
+
+Nodes and properties are those that QEMU's ``virt`` has for the same devices, so that what boots
+there finds its way here; devices that the board has not are not in the tree. Built with the ``fdt``
+library. Bindings: the Devicetree Specification 0.4 and Documentation/devicetree in Linux.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import fdt
+
+from guestdbg.machine.layout import RAM_BASE, UART_BASE, UART_SIZE, UART_SPI
+
+CLOCK_PHANDLE = 1
+GIC_PHANDLE = 2
+
+UART_CLOCK_HZ = 24_000_000
+
+# Cells of an interrupt specifier (GIC binding): kind, number, flags.
+GIC_SPI = 0
+GIC_PPI = 1
+LEVEL_HIGH = 4
+PPI_LEVEL_LOW_ALL = 0x104  # the timers': level, low, to CPU 0's target list as QEMU says it
+
+# The generic timer's private interrupts: secure and non-secure physical, virtual, hypervisor.
+TIMER_PPIS = (13, 14, 11, 10)
+
+PSCI_CPU_SUSPEND = 0xC400_0001
+PSCI_CPU_OFF = 0x8400_0002
+PSCI_CPU_ON = 0xC400_0003
+PSCI_MIGRATE = 0xC400_0005
+
+
+@dataclass(frozen=True, slots=True)
+class GicFrames:
+    """Where an interrupt controller's register frames are: (base, size) pairs, bytes."""
+
+    version: int  # 2 or 3
+    frames: tuple[tuple[int, int], ...]
+
+
+def build(
+    memory_size: int,
+    vcpus: int = 1,
+    *,
+    bootargs: str = "",
+    gic: GicFrames | None = None,
+) -> bytes:
+    """The flattened tree of a board with ``memory_size`` bytes of RAM and ``vcpus`` processors.
+
+    ``bootargs`` becomes /chosen/bootargs when not empty. Interrupts are named only where there is a
+    controller (``gic``) to take them.
+    """
+    tree = fdt.FDT()
+    tree.header.version = 17
+    tree.header.last_comp_version = 16
+    tree.header.boot_cpuid_phys = 0
+    for path, name, value in _properties(memory_size, vcpus, bootargs, gic):
+        tree.set_property(name, value, path)
+    blob: bytes = tree.to_dtb()
+    return blob
+
+
+Value: TypeAlias = str | list[str] | int | list[int] | None
+
+
+def _properties(
+    memory_size: int, vcpus: int, bootargs: str, gic: GicFrames | None
+) -> Iterator[tuple[str, str, Value]]:
+    yield "/", "compatible", "linux,dummy-virt"
+    yield "/", "model", "linux,dummy-virt"
+    yield "/", "#address-cells", 2
+    yield "/", "#size-cells", 2
+    if gic is not None:
+        yield "/", "interrupt-parent", GIC_PHANDLE
+
+    memory = f"/memory@{RAM_BASE:x}"
+    yield memory, "device_type", "memory"
+    yield memory, "reg", _cells(RAM_BASE, memory_size)
+
+    yield "/cpus", "#address-cells", 1
+    yield "/cpus", "#size-cells", 0
+    for number in range(vcpus):
+        cpu = f"/cpus/cpu@{number:x}"
+        yield cpu, "device_type", "cpu"
+        yield cpu, "compatible", "arm,armv8"
+        yield cpu, "reg", number
+        yield cpu, "enable-method", "psci"
+
+    yield "/psci", "compatible", ["arm,psci-1.0", "arm,psci-0.2", "arm,psci"]
+    yield "/psci", "method", "hvc"
+    yield "/psci", "cpu_suspend", PSCI_CPU_SUSPEND
+    yield "/psci", "cpu_off", PSCI_CPU_OFF
+    yield "/psci", "cpu_on", PSCI_CPU_ON
+    yield "/psci", "migrate", PSCI_MIGRATE
+
+    yield "/timer", "compatible", ["arm,armv8-timer", "arm,armv7-timer"]
+    yield "/timer", "always-on", None
+    if gic is not None:
+        specifiers = [(GIC_PPI, ppi, PPI_LEVEL_LOW_ALL) for ppi in TIMER_PPIS]
+        yield "/timer", "interrupts", [cell for entry in specifiers for cell in entry]
+
+    yield "/apb-pclk", "compatible", "fixed-clock"
+    yield "/apb-pclk", "#clock-cells", 0
+    yield "/apb-pclk", "clock-frequency", UART_CLOCK_HZ
+    yield "/apb-pclk", "clock-output-names", "clk24mhz"
+    yield "/apb-pclk", "phandle", CLOCK_PHANDLE
+
+    uart = f"/pl011@{UART_BASE:x}"
+    yield uart, "compatible", ["arm,pl011", "arm,primecell"]
+    yield uart, "reg", _cells(UART_BASE, UART_SIZE)
+    yield uart, "clocks", [CLOCK_PHANDLE, CLOCK_PHANDLE]
+    yield uart, "clock-names", ["uartclk", "apb_pclk"]
+    if gic is not None:
+        yield uart, "interrupts", [GIC_SPI, UART_SPI, LEVEL_HIGH]
+        yield from _gic_properties(gic)
+
+    yield "/chosen", "stdout-path", uart
+    if bootargs:
+        yield "/chosen", "bootargs", bootargs
+
+
+def _gic_properties(gic: GicFrames) -> Iterator[tuple[str, str, Value]]:
+    node = f"/intc@{gic.frames[0][0]:x}"
+    yield node, "compatible", "arm,gic-v3" if gic.version == 3 else "arm,cortex-a15-gic"
+    yield node, "reg", _cells(*(number for frame in gic.frames for number in frame))
+    yield node, "interrupt-controller", None
+    yield node, "#interrupt-cells", 3
+    yield node, "#address-cells", 2
+    yield node, "#size-cells", 2
+    yield node, "ranges", None
+    yield node, "phandle", GIC_PHANDLE
+
+
+def _cells(*numbers: int) -> list[int]:
+    """64-bit numbers as the pairs of 32-bit cells, high first, that two address cells mean."""
+    return [cell for number in numbers for cell in (number >> 32, number & 0xFFFF_FFFF)]
+
+
+def bootargs_of(blob: bytes) -> str:
+    """The kernel command line in a flattened tree; empty when there is none."""
+    tree = fdt.parse_dtb(blob)
+    if not tree.exist_property("bootargs", "/chosen"):
+        return ""
+    return str(tree.get_property("bootargs", "/chosen").value)
+
+
+def node_names(blob: bytes, path: str = "/") -> Sequence[str]:
+    """The names of the nodes below ``path``."""
+    return tuple(node.name for node in fdt.parse_dtb(blob).get_node(path).nodes)

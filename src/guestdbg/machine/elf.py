@@ -1,0 +1,218 @@
+"""What of an ELF file goes where: its loadable segments and its entry point.
+
+Source: System V ABI, chapters 4 and 5; ELF for the Arm 64-bit Architecture (AAELF64). Parsed with
+pyelftools; every number in the file is taken as hostile and checked here.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from elftools.common.utils import struct_parse
+from elftools.elf.elffile import ELFFile
+
+from guestdbg.machine.errors import (
+    ForeignError,
+    MalformedError,
+    OverlapError,
+    TruncatedError,
+)
+
+MAGIC = b"\x7fELF"
+HEADER_SIZE = 64
+PROGRAM_HEADER_SIZE = 56
+MAX_PROGRAM_HEADERS = 0xFFFE  # 0xffff says "more than fit here", which no guest of ours has
+
+EI_CLASS, EI_DATA, EI_VERSION = 4, 5, 6
+CLASS_64 = 2
+LITTLE_ENDIAN = 1
+EM_AARCH64 = 183
+ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
+
+_MACHINES = {
+    2: "SPARC",
+    3: "x86 (32-bit)",
+    8: "MIPS",
+    20: "PowerPC",
+    21: "PowerPC64",
+    22: "S/390",
+    40: "Arm (32-bit)",
+    62: "x86-64",
+    243: "RISC-V",
+    258: "LoongArch",
+}
+_ADDRESSES = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class ElfSegment:
+    """A loadable segment: addresses and sizes in bytes, ``data`` what the file holds of it."""
+
+    index: int
+    virtual: int
+    physical: int
+    memory_size: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        """The first physical address behind it."""
+        return self.physical + self.memory_size
+
+
+@dataclass(frozen=True, slots=True)
+class ElfImage:
+    """An executable for bare metal. ``entry`` is a physical address."""
+
+    entry: int
+    segments: tuple[ElfSegment, ...]
+
+
+def is_elf(contents: bytes) -> bool:
+    """Whether a file claims to be ELF."""
+    return contents.startswith(MAGIC)
+
+
+def parse(contents: bytes, name: str = "the file") -> ElfImage:
+    """Take a little-endian AArch64 executable apart.
+
+    Raises:
+        TruncatedError, ForeignError, MalformedError, OverlapError: with ``name`` and the reason.
+    """
+    _check_identity(contents, name)
+    headers = _program_headers(contents, name)
+    segments = tuple(
+        segment
+        for index, header in headers
+        if (segment := _segment(contents, name, index, header)) is not None
+    )
+    if not segments:
+        raise MalformedError(
+            f"{name}: no loadable segment holds anything; link it with a script that has some"
+        )
+    segments = _with_physical(segments)
+    _check_overlaps(name, segments)
+    return ElfImage(_entry(contents, name, segments), segments)
+
+
+def _check_identity(contents: bytes, name: str) -> None:
+    if not is_elf(contents):
+        raise ForeignError(f"{name}: not an ELF file (it does not begin with 7f 45 4c 46)")
+    if len(contents) < HEADER_SIZE:
+        raise TruncatedError(
+            f"{name}: {len(contents)} bytes, but an ELF header has {HEADER_SIZE}; "
+            "copy or build the file again"
+        )
+    if contents[EI_CLASS] != CLASS_64:
+        raise ForeignError(f"{name}: a 32-bit ELF; guests are 64-bit Arm (AArch64)")
+    if contents[EI_DATA] != LITTLE_ENDIAN:
+        raise ForeignError(f"{name}: a big-endian ELF; guests are little-endian (-mlittle-endian)")
+    machine = int.from_bytes(contents[18:20], "little")
+    if machine != EM_AARCH64:
+        what = _MACHINES.get(machine, f"machine number {machine}")
+        raise ForeignError(f"{name}: an ELF for {what}; guests are 64-bit Arm (AArch64)")
+    kind = int.from_bytes(contents[16:18], "little")
+    if kind == ET_REL:
+        raise ForeignError(f"{name}: a relocatable object (.o); link it into an executable first")
+    if kind == ET_CORE:
+        raise ForeignError(f"{name}: a core dump; give the executable that it came from")
+    if kind not in (ET_EXEC, ET_DYN):
+        raise MalformedError(f"{name}: ELF type {kind} is not an executable's")
+
+
+def _program_headers(contents: bytes, name: str) -> list[tuple[int, dict[str, Any]]]:
+    offset = int.from_bytes(contents[32:40], "little")
+    entry_size = int.from_bytes(contents[54:56], "little")
+    count = int.from_bytes(contents[56:58], "little")
+    if not count:
+        raise MalformedError(f"{name}: no program headers, so nothing says what to load; link it")
+    if entry_size != PROGRAM_HEADER_SIZE or count > MAX_PROGRAM_HEADERS:
+        raise MalformedError(
+            f"{name}: {count} program headers of {entry_size} bytes; they have "
+            f"{PROGRAM_HEADER_SIZE}, and there are at most {MAX_PROGRAM_HEADERS}"
+        )
+    if offset + count * entry_size > len(contents):
+        raise TruncatedError(
+            f"{name}: {len(contents)} bytes, but its program headers end at "
+            f"{offset + count * entry_size}; copy or build the file again"
+        )
+    # Only the header and the program headers are needed to load; the section headers, which a
+    # stripped or cut file may have lost, are hidden from the parser.
+    visible = bytearray(contents[:HEADER_SIZE])
+    visible[40:48] = bytes(8)  # e_shoff
+    visible[58:64] = bytes(6)  # e_shentsize, e_shnum, e_shstrndx
+    visible[32:40] = HEADER_SIZE.to_bytes(8, "little")
+    visible += contents[offset : offset + count * entry_size]
+    try:
+        elf = ELFFile(io.BytesIO(bytes(visible)))
+        layout, table = elf.structs.Elf_Phdr, io.BytesIO(bytes(visible[HEADER_SIZE:]))
+        segments = [dict(struct_parse(layout, table)) for _ in range(count)]
+    except Exception as error:  # a parser's many ways to say that bytes make no sense
+        raise MalformedError(f"{name}: its program headers make no sense: {error}") from error
+    if any(header["p_type"] == "PT_INTERP" for header in segments):
+        raise ForeignError(
+            f"{name}: a program for an operating system (it asks for a dynamic linker); "
+            "a guest is bare metal: link with -static -nostdlib"
+        )
+    return list(enumerate(segments))
+
+
+def _segment(contents: bytes, name: str, index: int, header: dict[str, Any]) -> ElfSegment | None:
+    if header["p_type"] != "PT_LOAD" or not header["p_memsz"]:
+        return None
+    offset, file_size = header["p_offset"], header["p_filesz"]
+    memory_size, virtual = header["p_memsz"], header["p_vaddr"]
+    physical = header["p_paddr"]
+    if file_size > memory_size:
+        raise MalformedError(
+            f"{name}: segment {index} has {file_size:#x} bytes in the file but room for only "
+            f"{memory_size:#x} in memory"
+        )
+    if offset + file_size > len(contents):
+        raise TruncatedError(
+            f"{name}: {len(contents):#x} bytes, but segment {index} ends at "
+            f"{offset + file_size:#x}; copy or build the file again"
+        )
+    if physical + memory_size > _ADDRESSES or virtual + memory_size > _ADDRESSES:
+        raise MalformedError(
+            f"{name}: segment {index} of {memory_size:#x} bytes at {physical:#x} (virtual "
+            f"{virtual:#x}) goes over the end of the address space"
+        )
+    data = contents[offset : offset + file_size]
+    return ElfSegment(index, virtual, physical, memory_size, data)
+
+
+def _with_physical(segments: tuple[ElfSegment, ...]) -> tuple[ElfSegment, ...]:
+    """Some linkers leave every physical address zero: then the virtual ones are meant."""
+    if any(segment.physical for segment in segments):
+        return segments
+    return tuple(ElfSegment(s.index, s.virtual, s.virtual, s.memory_size, s.data) for s in segments)
+
+
+def _check_overlaps(name: str, segments: tuple[ElfSegment, ...]) -> None:
+    ordered = sorted(segments, key=lambda segment: segment.physical)
+    for low, high in pairwise(ordered):
+        if high.physical < low.end:
+            raise OverlapError(
+                f"{name}: segment {low.index} ({low.physical:#x} to {low.end - 1:#x}) and segment "
+                f"{high.index} ({high.physical:#x} to {high.end - 1:#x}) overlap in memory; "
+                "give them load addresses of their own"
+            )
+
+
+def _entry(contents: bytes, name: str, segments: tuple[ElfSegment, ...]) -> int:
+    """The entry as a physical address: it may be linked for after the MMU is on."""
+    entry = int.from_bytes(contents[24:32], "little")
+    if entry % 4:
+        raise MalformedError(f"{name}: entry point {entry:#x} is not a multiple of 4")
+    if any(segment.physical <= entry < segment.end for segment in segments):
+        return entry
+    for segment in segments:
+        if segment.virtual <= entry < segment.virtual + segment.memory_size:
+            return entry - segment.virtual + segment.physical
+    raise MalformedError(
+        f"{name}: entry point {entry:#x} lies in no segment; name one with ENTRY() or -e"
+    )

@@ -1,0 +1,59 @@
+"""Where things are on the board: the physical memory map of QEMU's ``virt``, as far as we have it.
+
+Addresses and sizes in bytes. Source: QEMU's documentation of the ``virt`` board and the device tree
+that it hands its guests (``-M virt,dumpdtb=FILE``), which guests in turn take as the truth.
+"""
+
+from dataclasses import dataclass
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+
+PAGE_SIZE = 4 * KIB
+
+FLASH_BASE = 0x0
+FLASH_SIZE = 64 * MIB  # the first of two banks: what a firmware is entered in
+
+UART_BASE = 0x0900_0000
+UART_SIZE = PAGE_SIZE
+UART_SPI = 1  # shared peripheral interrupt 1, so interrupt id 33
+
+RAM_BASE = 0x4000_0000
+RAM_MIN = 4 * MIB
+RAM_MAX = 255 * GIB  # where the board's upper device windows begin
+
+KERNEL_OFFSET = 2 * MIB  # where an Image goes in RAM: the device tree has what is below
+RAW_OFFSET = 512 * KIB  # where a raw file goes unless told, as with QEMU's -kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A range of guest-physical addresses with a name."""
+
+    name: str
+    base: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.base + self.size
+
+    def __contains__(self, address: int) -> bool:
+        return self.base <= address < self.end
+
+
+# What the real board has here and ours has not. Guests probe these without asking the device tree;
+# there they find hardware that is idle, so here they read zero instead of taking an abort.
+TOLERATED = (
+    Window("flash", FLASH_BASE, 2 * FLASH_SIZE),
+    Window("GIC", 0x0800_0000, 16 * MIB),
+    Window("PL031 RTC", 0x0901_0000, PAGE_SIZE),
+    Window("fw_cfg", 0x0902_0000, PAGE_SIZE),
+    Window("PL061 GPIO", 0x0903_0000, PAGE_SIZE),
+    Window("virtio-mmio", 0x0A00_0000, 16 * KIB),
+    Window("PCI memory and I/O", 0x1000_0000, 0x2F00_0000),
+    Window("PCI configuration (low)", 0x3F00_0000, 16 * MIB),
+    Window("PCI configuration (high)", 0x40_1000_0000, 256 * MIB),
+)

@@ -1,0 +1,189 @@
+"""The PL011 UART: enough of it for firmware and kernels to print, to read, and to wait for input.
+
+Source: Arm PrimeCell UART (PL011) Technical Reference Manual, DDI 0183, chapter 3. The line itself
+has no speed: what is sent is out at once, and the transmitter is never full nor busy. As on QEMU's
+board, it sends and receives also before a guest has enabled it. DMA and modem lines do nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import IntEnum, IntFlag
+
+from guestdbg.machine.console import Console
+from guestdbg.machine.layout import UART_BASE, UART_SIZE
+
+FIFO_DEPTH = 16
+ID_REGISTERS = 0xFE0
+# Part 0x011, designer 0x41 (Arm), revision r1p1 (16-deep FIFOs), then the PrimeCell's own.
+IDENTIFICATION = (0x11, 0x10, 0x14, 0x00, 0x0D, 0xF0, 0x05, 0xB1)
+
+
+class Reg(IntEnum):
+    """Offsets of the registers, bytes."""
+
+    DR = 0x00
+    RSR = 0x04
+    FR = 0x18
+    ILPR = 0x20
+    IBRD = 0x24
+    FBRD = 0x28
+    LCR_H = 0x2C
+    CR = 0x30
+    IFLS = 0x34
+    IMSC = 0x38
+    RIS = 0x3C
+    MIS = 0x40
+    ICR = 0x44
+    DMACR = 0x48
+
+
+class Flag(IntFlag):
+    """UARTFR."""
+
+    RXFE = 1 << 4
+    TXFF = 1 << 5
+    RXFF = 1 << 6
+    TXFE = 1 << 7
+
+
+class Interrupt(IntFlag):
+    """Bits of UARTIMSC, UARTRIS, UARTMIS and UARTICR that this one raises."""
+
+    RX = 1 << 4
+    TX = 1 << 5
+    RT = 1 << 6
+
+
+LCR_FEN = 1 << 4
+INTERRUPT_MASK = 0x7FF
+
+# Registers that only store what is written: the bits that exist.
+_STORED: dict[int, int] = {
+    Reg.ILPR: 0xFF,
+    Reg.IBRD: 0xFFFF,
+    Reg.FBRD: 0x3F,
+    Reg.LCR_H: 0xFF,
+    Reg.CR: 0xFFFF,
+    Reg.IFLS: 0x3F,
+    Reg.IMSC: INTERRUPT_MASK,
+    Reg.DMACR: 0x7,
+}
+_RESET: dict[int, int] = {Reg.CR: 0x300, Reg.IFLS: 0x12}
+
+# UARTIFLS.RXIFLSEL: the FIFO's filling at which the receive interrupt comes.
+_RX_LEVELS = {0: 2, 1: 4, 2: 8, 3: 12, 4: 14}
+
+
+class Pl011:
+    """A PL011 at ``base``, wired to ``console``.
+
+    ``on_interrupt`` is called with the new level whenever the combined interrupt changes.
+    """
+
+    name = "PL011"
+
+    def __init__(
+        self,
+        console: Console,
+        base: int = UART_BASE,
+        on_interrupt: Callable[[bool], object] | None = None,
+    ) -> None:
+        self.base = base
+        self.size = UART_SIZE
+        self.console = console
+        self.level = False
+        self._on_interrupt = on_interrupt
+        self._stored: dict[int, int] = {}
+        self._raised = Interrupt(0)
+        self._receive: deque[int] = deque()
+        self.reset()
+
+    def reset(self) -> None:
+        """All registers at their reset values; the receive FIFO empty."""
+        self._stored = dict.fromkeys(_STORED, 0) | _RESET
+        self._raised = Interrupt(0)
+        self._receive.clear()
+        self._update()
+
+    def poll(self) -> None:
+        """Take typed input, and raise what it raises. The board calls it before it enters."""
+        room = self._depth - len(self._receive)
+        data = self.console.take(room)
+        if not data:
+            return
+        self._receive.extend(data)
+        if len(self._receive) >= self._receive_trigger:
+            self._raised |= Interrupt.RX
+        # On a real line the time-out interrupt tells of fewer bytes after 32 bit times of silence;
+        # here the line falls silent as soon as there is nothing more to take.
+        self._raised |= Interrupt.RT
+        self._update()
+
+    def read(self, offset: int, size: int) -> int:
+        if offset == Reg.DR:
+            return self._read_data()
+        if offset == Reg.FR:
+            return self._flags()
+        if offset == Reg.RIS:
+            return int(self._raised)
+        if offset == Reg.MIS:
+            return int(self._raised) & self._stored[Reg.IMSC]
+        if offset >= ID_REGISTERS and offset % 4 == 0:
+            return IDENTIFICATION[(offset - ID_REGISTERS) // 4]
+        return self._stored.get(offset, 0)
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        if offset == Reg.DR:
+            self.console.put(value & 0xFF)
+            self._raised |= Interrupt.TX
+            self._update()
+        elif offset == Reg.ICR:
+            self._raised &= ~Interrupt(value & INTERRUPT_MASK)
+            self._update()
+        elif offset in self._stored:
+            mask = _STORED[offset]
+            if offset == Reg.LCR_H and (value ^ self._stored[offset]) & LCR_FEN:
+                self._receive.clear()  # changing the FIFO's depth empties it
+            self._stored[offset] = value & mask
+            self._update()
+
+    @property
+    def _depth(self) -> int:
+        return FIFO_DEPTH if self._stored[Reg.LCR_H] & LCR_FEN else 1
+
+    @property
+    def _receive_trigger(self) -> int:
+        if self._depth == 1:
+            return 1
+        return _RX_LEVELS.get(self._stored[Reg.IFLS] >> 3, FIFO_DEPTH)
+
+    def _flags(self) -> int:
+        if not self._receive:
+            self.console.flush()  # the guest waits for somebody to type: show what it has said
+            self.poll()
+        flags = Flag.TXFE
+        if not self._receive:
+            flags |= Flag.RXFE
+        if len(self._receive) >= self._depth:
+            flags |= Flag.RXFF
+        return int(flags)
+
+    def _read_data(self) -> int:
+        if not self._receive:
+            self.poll()
+        byte = self._receive.popleft() if self._receive else 0
+        if len(self._receive) < self._receive_trigger:
+            self._raised &= ~Interrupt.RX
+        if not self._receive:
+            self._raised &= ~Interrupt.RT
+        self._update()
+        return byte
+
+    def _update(self) -> None:
+        level = bool(int(self._raised) & self._stored[Reg.IMSC])
+        if level != self.level:
+            self.level = level
+            if self._on_interrupt is not None:
+                self._on_interrupt(level)

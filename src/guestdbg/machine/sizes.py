@@ -1,0 +1,30 @@
+"""Sizes of memory in words: ``"128M"``."""
+
+import re
+
+from guestdbg.machine.errors import MachineError
+
+_UNITS = {"": 0, "k": 10, "m": 20, "g": 30}
+_SIZE = re.compile(r"(0x[0-9a-f]+|[0-9]+) *([kmg]?)(?:i?b)?", re.IGNORECASE)
+
+
+def parse_size(text: str | int) -> int:
+    """Bytes from ``"128M"``, ``"64 KiB"``, ``"0x8000000"`` or a number; units are powers of two.
+
+    Raises:
+        MachineError: not a size.
+    """
+    if isinstance(text, int):
+        return text
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise MachineError(f"{text!r} is not a size; write bytes, or a number with K, M or G: 128M")
+    return int(match[1], 0 if match[1].lower().startswith("0x") else 10) << _UNITS[match[2].lower()]
+
+
+def format_size(size: int) -> str:
+    """``size`` bytes for a person: ``128 MiB``, or the bytes where no unit divides them."""
+    for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size and size % (1 << shift) == 0:
+            return f"{size >> shift} {unit}"
+    return f"{size} bytes"

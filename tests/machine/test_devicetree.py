@@ -1,0 +1,65 @@
+"""The device tree, read back by the library and by the device tree compiler where there is one."""
+
+import fdt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guestdbg.machine import devicetree
+from guestdbg.machine.devicetree import GicFrames
+
+
+def value(blob: bytes, path: str, name: str) -> list[int] | list[str]:
+    prop = fdt.parse_dtb(blob).get_property(name, path)
+    assert prop is not None, f"{path}/{name}"
+    return list(prop.data)
+
+
+@given(size=st.integers(1, 1 << 28).map(lambda n: n << 12), vcpus=st.integers(1, 8))
+def test_memory_and_processors(size: int, vcpus: int) -> None:
+    blob = devicetree.build(size, vcpus)
+    assert value(blob, "/memory@40000000", "reg") == [
+        0,
+        0x40000000,
+        size >> 32,
+        size & 0xFFFFFFFF,
+    ]
+    assert list(devicetree.node_names(blob, "/cpus")) == [f"cpu@{n:x}" for n in range(vcpus)]
+    assert int.from_bytes(blob[4:8], "big") == len(blob), "totalsize"
+
+
+def test_what_firmware_looks_for() -> None:
+    blob = devicetree.build(128 << 20)
+    assert value(blob, "/psci", "method") == ["hvc"]
+    assert value(blob, "/chosen", "stdout-path") == ["/pl011@9000000"]
+    assert value(blob, "/pl011@9000000", "compatible") == ["arm,pl011", "arm,primecell"]
+    assert value(blob, "/pl011@9000000", "reg") == [0, 0x09000000, 0, 0x1000]
+    clock = value(blob, "/pl011@9000000", "clocks")[0]
+    assert value(blob, "/apb-pclk", "phandle") == [clock]
+    assert value(blob, "/apb-pclk", "clock-frequency") == [24_000_000]
+    assert "arm,armv8-timer" in value(blob, "/timer", "compatible")
+
+
+@pytest.mark.parametrize("bootargs", ["", "console=ttyAMA0 quiet panic=-1"])
+def test_boot_arguments(bootargs: str) -> None:
+    assert devicetree.bootargs_of(devicetree.build(128 << 20, bootargs=bootargs)) == bootargs
+
+
+def test_interrupts_only_where_there_is_a_controller() -> None:
+    def all_properties(blob: bytes) -> set[str]:
+        return {prop.name for _, _, props in fdt.parse_dtb(blob).walk() for prop in props}
+
+    without = devicetree.build(128 << 20)
+    assert not {"interrupts", "interrupt-parent"} & all_properties(without)
+    assert not [name for name in devicetree.node_names(without) if name.startswith("intc")]
+
+    gic = GicFrames(3, ((0x08000000, 0x10000), (0x080A0000, 0xF60000)))
+    blob = devicetree.build(128 << 20, gic=gic)
+    controller = value(blob, "/intc@8000000", "phandle")
+    assert value(blob, "/", "interrupt-parent") == controller
+    assert value(blob, "/pl011@9000000", "interrupts") == [0, 1, 4]
+    assert len(value(blob, "/timer", "interrupts")) == 12
+    assert value(blob, "/intc@8000000", "compatible") == ["arm,gic-v3"]
+    assert value(blob, "/intc@8000000", "reg") == [
+        0, 0x08000000, 0, 0x10000, 0, 0x080A0000, 0, 0xF60000,
+    ]  # fmt: skip

@@ -1,0 +1,283 @@
+"""Loading guests into a board: what goes where, and what is refused in which words."""
+
+import errno
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guestdbg.kvm.constants import KVM_CAP_READONLY_MEM, KVM_MEM_READONLY
+from guestdbg.machine import (
+    Board,
+    EmptyFileError,
+    ForeignError,
+    LoadError,
+    MalformedError,
+    OutsideMemoryError,
+    TruncatedError,
+    UnknownFormatError,
+    UnreadableError,
+    load,
+)
+from guestdbg.machine.board import PSTATE_START
+from tests.machine.elfs import make_elf
+from tests.machine.fakes import ALL_CAPS, FakeKvm, FakeVcpu
+
+RAM = 0x4000_0000
+NOP = b"\x1f\x20\x03\xd5"
+FDT_MAGIC = b"\xd0\x0d\xfe\xed"
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(FakeKvm(), memory_size=16 << 20)
+
+
+def regs(board: Board) -> dict[str, int]:
+    vcpu = board.vcpus[0]
+    assert isinstance(vcpu, FakeVcpu)
+    return vcpu.regs
+
+
+def write(tmp_path: Path, contents: bytes, name: str = "guest") -> Path:
+    path = tmp_path / name
+    path.write_bytes(contents)
+    return path
+
+
+def make_image(
+    size: int = 256, *, text_offset: int = 0, image_size: int = 4096, flags: int = 0
+) -> bytes:
+    header = struct.pack(
+        "<IIQQQQQQ4sI", 0, 0, text_offset, image_size, flags, 0, 0, 0, b"ARM\x64", 0
+    )
+    return header + bytes(range(1, 256)) * (size // 255 + 1)
+
+
+def test_elf(board: Board, tmp_path: Path) -> None:
+    board.write_phys(0x40300000, b"\xff" * 200)
+    path = write(
+        tmp_path,
+        make_elf(
+            [(0x40200000, NOP * 3), (0x40300000, b"data")],
+            entry=0x40200004,
+            memory_sizes=[None, 100],
+        ),
+    )
+    loaded = load(board, path)
+    assert loaded.kind == "elf"
+    assert loaded.elf == path
+    assert loaded.entry == 0x40200004
+    assert board.read_phys(0x40200000, 12) == NOP * 3
+    assert board.read_phys(0x40300000, 101) == b"data" + bytes(96) + b"\xff", ".bss is cleared"
+    assert regs(board)["pc"] == 0x40200004
+    assert regs(board)["pstate"] == PSTATE_START
+    assert regs(board)["x0"] == loaded.device_tree == RAM
+    assert board.read_phys(RAM, 4) == FDT_MAGIC
+
+
+def test_every_part_that_was_written_is_told_to_the_provider(board: Board, tmp_path: Path) -> None:
+    """Or a second guest would run what was decoded of the first."""
+    load(board, write(tmp_path, make_elf()))
+    assert (0x40200000, 16) in board.vm.changed  # type: ignore[attr-defined]
+
+
+def test_the_device_tree_gives_way(board: Board, tmp_path: Path) -> None:
+    loaded = load(board, write(tmp_path, make_elf([(RAM, NOP * 100)])))
+    assert loaded.device_tree == RAM + (2 << 20)
+    assert board.read_phys(RAM, 4) == NOP
+    assert board.read_phys(RAM + (2 << 20), 4) == FDT_MAGIC
+
+
+def test_no_room_for_a_device_tree(board: Board, tmp_path: Path) -> None:
+    path = write(tmp_path, make_elf([(RAM, NOP)], memory_sizes=[(16 << 20) - 512]))
+    loaded = load(board, path)
+    assert loaded.device_tree is None
+    assert regs(board)["x0"] == 0
+
+
+def test_firmware_is_flashed_at_zero(board: Board, tmp_path: Path) -> None:
+    loaded = load(board, write(tmp_path, NOP * 10), kind="firmware")
+    assert loaded.entry == regs(board)["pc"] == 0
+    assert regs(board)["x0"] == RAM
+    assert board.read_phys(0, 40) == NOP * 10
+    assert board.read_phys(RAM, 4) == FDT_MAGIC
+    address, memory, flags = board.vm.slots[1]  # type: ignore[attr-defined]
+    assert address == 0
+    assert len(memory) == 128 << 20, "both banks"
+    assert flags == KVM_MEM_READONLY
+
+
+def test_flash_is_writable_where_there_is_no_read_only_memory(tmp_path: Path) -> None:
+    board = Board(FakeKvm(ALL_CAPS - {KVM_CAP_READONLY_MEM}))
+    load(board, write(tmp_path, NOP), kind="firmware")
+    assert board.vm.slots[1][2] == 0  # type: ignore[attr-defined]
+
+
+def test_an_elf_linked_into_flash(board: Board, tmp_path: Path) -> None:
+    loaded = load(board, write(tmp_path, make_elf([(0, NOP * 2)])))
+    assert loaded.entry == 0
+    assert board.read_phys(0, 8) == NOP * 2
+
+
+def test_without_firmware_there_is_no_flash(board: Board, tmp_path: Path) -> None:
+    load(board, write(tmp_path, make_elf()))
+    assert board.flash is None
+
+
+def test_image(board: Board, tmp_path: Path) -> None:
+    contents = make_image(text_offset=0x1000, image_size=0x9000)
+    loaded = load(board, write(tmp_path, contents))
+    assert loaded.kind == "image"
+    assert loaded.elf is None
+    assert loaded.entry == RAM + (2 << 20) + 0x1000
+    assert board.read_phys(loaded.entry, len(contents)) == contents
+    assert loaded.segments[0].size == 0x9000
+    assert regs(board)["x0"] == RAM
+
+
+def test_an_old_image_without_a_size(board: Board, tmp_path: Path) -> None:
+    loaded = load(board, write(tmp_path, make_image(image_size=0, text_offset=77)))
+    assert loaded.entry == RAM + (2 << 20) + (512 << 10)
+
+
+def test_raw(board: Board, tmp_path: Path) -> None:
+    path = write(tmp_path, NOP * 5)
+    assert load(board, path, kind="raw").entry == RAM + (512 << 10)
+    loaded = load(board, path, address=RAM + 0x10000)
+    assert loaded.kind == "raw"
+    assert loaded.entry == regs(board)["pc"] == RAM + 0x10000
+    assert board.read_phys(RAM + 0x10000, 20) == NOP * 5
+
+
+def test_an_elf_as_raw_bytes(board: Board, tmp_path: Path) -> None:
+    loaded = load(board, write(tmp_path, make_elf()), kind="raw", address=RAM + 0x1000)
+    assert board.read_phys(loaded.entry, 4) == b"\x7fELF"
+
+
+def test_loading_again_starts_afresh(board: Board, tmp_path: Path) -> None:
+    load(board, write(tmp_path, make_elf()))
+    vcpu = board.vcpus[0]
+    assert isinstance(vcpu, FakeVcpu)
+    load(board, write(tmp_path, make_elf([(0x40300000, NOP)])))
+    assert len(vcpu.inits) == 2
+    assert vcpu.regs["pc"] == 0x40300000
+
+
+@pytest.mark.parametrize(
+    ("contents", "arguments", "error", "message"),
+    [
+        (b"", {}, EmptyFileError, "the file is empty"),
+        (b"#!/bin/sh\n", {}, UnknownFormatError, "say what it is: kind='firmware'"),
+        (b"\x1f\x8b" + bytes(60), {}, UnknownFormatError, "compressed with gzip; unpack it first"),
+        (NOP, {"kind": "elf"}, ForeignError, "not an ELF file"),
+        (NOP, {"kind": "image"}, TruncatedError, "4 bytes, but an arm64 Image begins with"),
+        (NOP * 99, {"kind": "image"}, ForeignError, "not an arm64 Linux Image"),
+        (make_image(flags=1), {}, ForeignError, "big-endian kernel"),
+        (make_image(text_offset=2 << 20), {}, MalformedError, "text offset 0x200000"),
+        (make_image(image_size=1 << 40), {}, OutsideMemoryError, "at least 1048578 MiB of memory"),
+        (make_image(image_size=15 << 20), {}, OutsideMemoryError, "at least 17 MiB of memory"),
+        (NOP, {"kind": "uefi"}, LoadError, "kind='uefi': one of auto, elf"),
+        (NOP, {"address": RAM + 2}, LoadError, "code is at multiples of 4"),
+        (NOP, {"address": RAM - 4}, OutsideMemoryError, "lie outside memory: RAM is 0x40000000"),
+        (NOP, {"address": -8}, OutsideMemoryError, "lie outside memory"),
+        (NOP * 2, {"address": RAM + (16 << 20) - 4}, OutsideMemoryError, "at least 17 MiB"),
+        (NOP, {"kind": "firmware", "address": 4}, LoadError, "an address is for raw files"),
+        (make_elf([(0x80000000, NOP)]), {}, OutsideMemoryError, "link the guest there"),
+        (
+            make_elf(memory_sizes=[64 << 20]),
+            {},
+            OutsideMemoryError,
+            r"do not fit: RAM is 0x40000000 to 0x40ffffff \(16 MiB\); .* at least 66 MiB",
+        ),
+        (make_elf([((64 << 20) - 4, NOP * 2)]), {}, OutsideMemoryError, "outside memory"),
+    ],
+)
+def test_what_cannot_be_loaded(
+    board: Board,
+    tmp_path: Path,
+    contents: bytes,
+    arguments: dict[str, object],
+    error: type[LoadError],
+    message: str,
+) -> None:
+    path = write(tmp_path, contents)
+    with pytest.raises(error, match=message):
+        load(board, path, **arguments)  # type: ignore[arg-type]
+    assert board.flash is None, "nothing is changed by a failed load"
+    assert not regs(board)
+    assert not any(board.ram.buffer[:4096])
+
+
+def test_a_firmware_larger_than_flash(board: Board, tmp_path: Path) -> None:
+    path = tmp_path / "big"
+    with path.open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(OutsideMemoryError, match="fits into 64 MiB of flash"):
+        load(board, path, kind="firmware")
+
+
+def test_files_that_cannot_be_read(board: Board, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match="no such file"):
+        load(board, tmp_path / "missing")
+    with pytest.raises(UnreadableError, match="a directory"):
+        load(board, tmp_path)
+    with pytest.raises(UnreadableError, match="not a regular file"):
+        load(board, "/dev/zero")
+    with pytest.raises(UnreadableError, match="cannot be read"):
+        load(board, "nul\0byte")
+
+
+def test_a_file_without_permission(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused by hand: root, whom containers run tests as, may read everything."""
+
+    def refuse(self: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    path = write(tmp_path, make_elf())
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(UnreadableError, match="may not be read; check its permissions"):
+        load(board, path)
+
+
+def test_a_file_of_absurd_size(board: Board, tmp_path: Path) -> None:
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(LoadError, match="at most 4 GiB"):
+        load(board, path)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    places=st.lists(
+        st.tuples(
+            st.integers(0, 16 << 8).map(lambda n: RAM + n * 0x1000),
+            st.integers(1, 0x3000),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_segments_anywhere(
+    places: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Loaded exactly, device tree out of their way; or refused."""
+    board = Board(FakeKvm(), memory_size=16 << 20)
+    segments = [(start, bytes([index + 1]) * size) for index, (start, size) in enumerate(places)]
+    path = tmp_path_factory.getbasetemp() / "anywhere.elf"
+    path.write_bytes(make_elf(segments))
+    try:
+        loaded = load(board, path)
+    except LoadError:
+        assert not any(board.ram.buffer[:0x1000])
+        return
+    for start, data in segments:
+        assert board.read_phys(start, len(data)) == data
+    if loaded.device_tree is not None:
+        assert board.read_phys(loaded.device_tree, 4) == FDT_MAGIC
+    board.close()
