@@ -8,57 +8,15 @@ for writing) but writes nothing.
 
 CASP with an odd Rs or Rt is UNDEFINED.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    ACC_ALIGNED, ACC_ATOMIC, ACC_NOISV, ACC_ORDERED, ACC_READ, ACC_WRITE, Cpu, Fill, Insn, NEXT, OK,
-    Op, Tlbe, UNDEF, add, bits, dst, miss_r, miss_w, src, tlbe, unlikely,
+    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, UNDEF, add, bits, dst, miss_r, miss_w, src, tlbe, unlikely,
 )
-from guestdbg.cpu.mem_common cimport check_sp, host_read, host_write, set_base
-from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
-
-cdef enum:               # Insn.aux: o3 << 3 | opc of the encoding
-    ADD = 0
-    CLR = 1
-    EOR = 2
-    SET = 3
-    SMAX = 4
-    SMIN = 5
-    UMAX = 6
-    UMIN = 7
-    SWP = 8
-
-cdef inline int64_t signed(uint64_t value, uint32_t log2) noexcept nogil:
-    cdef uint32_t shift = 64 - (8 << log2)
-    return <int64_t>(value << shift) >> shift
-
-cdef inline uint64_t result(Cpu* c, const Insn* i, uint64_t old, uint32_t log2) noexcept nogil:
-    """What is written where memory holds old (zero-extended)."""
-    cdef uint64_t mask = ~<uint64_t>0 >> (64 - (8 << log2))
-    cdef uint64_t operand = c.x[i.rm] & mask
-    cdef uint32_t what = i.aux
-    if what == ADD:
-        return (old + operand) & mask
-    if what == CLR:
-        return old & ~operand
-    if what == EOR:
-        return old ^ operand
-    if what == SET:
-        return old | operand
-    if what == SMAX:
-        return old if signed(old, log2) > signed(operand, log2) else operand
-    if what == SMIN:
-        return old if signed(old, log2) < signed(operand, log2) else operand
-    if what == UMAX:
-        return old if old > operand else operand
-    if what == UMIN:
-        return old if old < operand else operand
-    return operand
-
-cdef inline bint checked(Cpu* c, const Insn* i, uint64_t va, uint64_t size) noexcept nogil:
-    return check_sp(c, i) and mem_probe(
-        c, i, va, size,
-        ACC_READ | ACC_WRITE | ACC_ATOMIC | ACC_ALIGNED | ACC_NOISV | ACC_ORDERED)
+from guestdbg.cpu.mem_common cimport host_read, host_write, set_base
+from guestdbg.cpu.mem_sync_slow cimport (
+    result, slow_modify, slow_swap_if, slow_swap_pair_if, truncate,
+)
 
 cdef inline void modify(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     """LDADD ... SWP: x[rd] receives what memory held, x[rm] is the operand."""
@@ -66,23 +24,10 @@ cdef inline void modify(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     cdef const Tlbe* e = tlbe(c, va)
     cdef uint64_t old
     if unlikely(miss_r(e, va, 1 << log2) or miss_w(e, va, 1 << log2) or (va & i.ra) != 0):
-        modify_slow(c, i, va, log2)
+        slow_modify(c, i, va, log2)
         return
     old = host_read(va + e.add, log2)
     host_write(va + e.add, result(c, i, old, log2), log2)
-    c.x[i.rd] = old
-    NEXT(c, i)
-
-cdef void modify_slow(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
-    cdef uint64_t old
-    if not checked(c, i, va, 1 << log2):
-        return
-    if not mem_load(c, i, va, 1 << log2, ACC_READ | ACC_ATOMIC | ACC_ALIGNED | ACC_NOISV):
-        return
-    old = c.lo
-    c.lo = result(c, i, old, log2)
-    if not mem_store(c, i, va, 1 << log2, ACC_WRITE | ACC_ATOMIC | ACC_ALIGNED | ACC_NOISV):
-        return
     c.x[i.rd] = old
     NEXT(c, i)
 
@@ -90,54 +35,14 @@ cdef inline void swap_if(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     """CAS: x[rm] is compared, x[rd] stored; what memory held goes to x[aux] (x[rm] or the sink)."""
     cdef uint64_t va = c.x[i.rn]
     cdef const Tlbe* e = tlbe(c, va)
-    cdef uint64_t mask = ~<uint64_t>0 >> (64 - (8 << log2))
     cdef uint64_t old
     if unlikely(miss_r(e, va, 1 << log2) or miss_w(e, va, 1 << log2) or (va & i.ra) != 0):
-        swap_if_slow(c, i, va, log2)
+        slow_swap_if(c, i, va, log2)
         return
     old = host_read(va + e.add, log2)
-    if old == c.x[i.rm] & mask:
+    if old == truncate(c.x[i.rm], log2):
         host_write(va + e.add, c.x[i.rd], log2)
     c.x[i.aux] = old
-    NEXT(c, i)
-
-cdef void swap_if_slow(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
-    cdef uint64_t mask = ~<uint64_t>0 >> (64 - (8 << log2))
-    cdef uint64_t old
-    if not checked(c, i, va, 1 << log2):
-        return
-    if not mem_load(c, i, va, 1 << log2, ACC_READ | ACC_ATOMIC | ACC_ALIGNED | ACC_NOISV):
-        return
-    old = c.lo
-    if old == c.x[i.rm] & mask:
-        c.lo = c.x[i.rd]
-        if not mem_store(c, i, va, 1 << log2, ACC_WRITE | ACC_ATOMIC | ACC_ALIGNED | ACC_NOISV):
-            return
-    c.x[i.aux] = old
-    NEXT(c, i)
-
-cdef inline void swap_pair_if(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
-    """CASP: x[rm], x[rm + 1] compared, x[rd], x[rd + 1] stored (all even numbers: 30 goes with XZR);
-    log2 is of one register. Rare enough to have no fast path."""
-    cdef uint64_t va = c.x[i.rn]
-    cdef uint64_t mask = ~<uint64_t>0 >> (64 - (8 << log2))
-    cdef uint64_t low, high
-    if not checked(c, i, va, 2 << log2):
-        return
-    if not mem_load(c, i, va, 2 << log2, ACC_READ | ACC_ATOMIC | ACC_ALIGNED | ACC_NOISV):
-        return
-    low = c.lo & mask
-    high = c.hi if log2 == 3 else c.lo >> 32
-    if low == c.x[i.rm] & mask and high == c.x[i.rm + 1] & mask:
-        if log2 == 3:
-            c.lo = c.x[i.rd]
-            c.hi = c.x[i.rd + 1]
-        else:
-            c.lo = <uint64_t><uint32_t>c.x[i.rd] | (c.x[i.rd + 1] << 32)
-        if not mem_store(c, i, va, 2 << log2, ACC_WRITE | ACC_ATOMIC | ACC_ALIGNED | ACC_NOISV):
-            return
-    c.x[dst(i.rm)] = low
-    c.x[dst(i.rm + 1)] = high
     NEXT(c, i)
 
 cdef void modify_b(Cpu* c, const Insn* i) noexcept nogil: modify(c, i, 0)
@@ -148,8 +53,9 @@ cdef void cas_b(Cpu* c, const Insn* i) noexcept nogil: swap_if(c, i, 0)
 cdef void cas_h(Cpu* c, const Insn* i) noexcept nogil: swap_if(c, i, 1)
 cdef void cas_w(Cpu* c, const Insn* i) noexcept nogil: swap_if(c, i, 2)
 cdef void cas_x(Cpu* c, const Insn* i) noexcept nogil: swap_if(c, i, 3)
-cdef void casp_w(Cpu* c, const Insn* i) noexcept nogil: swap_pair_if(c, i, 2)
-cdef void casp_x(Cpu* c, const Insn* i) noexcept nogil: swap_pair_if(c, i, 3)
+# Rare enough to have no fast path.
+cdef void casp_w(Cpu* c, const Insn* i) noexcept nogil: slow_swap_pair_if(c, i, c.x[i.rn], 2)
+cdef void casp_x(Cpu* c, const Insn* i) noexcept nogil: slow_swap_pair_if(c, i, c.x[i.rn], 3)
 
 # ---- decode -----------------------------------------------------------------------------------
 

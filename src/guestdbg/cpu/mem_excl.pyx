@@ -2,7 +2,7 @@
 """Load- and store-exclusive (single registers and pairs); load-acquire, store-release.
 
 Order between processors needs no doing: they take turns on one thread. The monitor is explained in
-mem_exclusive.pyx, where the slow halves are.
+mem_sync_slow.pyx, where the slow halves are.
 
 CONSTRAINED UNPREDICTABLE cases, as QEMU does (and Arm allows): STXR with Rs == Rt stores the old
 value, with Rs == Rn uses the old address; LDXP with Rt == Rt2 leaves the second register's value.
@@ -13,7 +13,7 @@ from guestdbg.cpu.core cimport (
     Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, UNDEF, add, bits, dst, miss_r, miss_w, src, tlbe, unlikely,
 )
 from guestdbg.cpu.mem_common cimport LD, ST, host_read, host_write, set_base
-from guestdbg.cpu.mem_exclusive cimport slow_load_exclusive, slow_store_exclusive
+from guestdbg.cpu.mem_sync_slow cimport slow_load_exclusive, slow_store_exclusive
 from guestdbg.cpu.mem_slow cimport slow_ordered
 
 cdef inline void load(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept nogil:

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Load- and store-exclusive, the slow way; and what the exclusive monitor is.
+"""Exclusives and LSE atomics, the slow way; and what the exclusive monitor is.
 
 The monitor remembers where the last load-exclusive read (Cpu.ex_pa), how much, and what. A
 store-exclusive succeeds if it is to the same place and of the same size, and memory still holds
@@ -18,7 +18,8 @@ differs.)
 from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    ACC_ALIGNED, ACC_EXCLUSIVE, ACC_NOISV, ACC_ORDERED, ACC_READ, ACC_WRITE, Cpu, Insn, NEXT,
+    ACC_ALIGNED, ACC_ATOMIC, ACC_EXCLUSIVE, ACC_NOISV, ACC_ORDERED, ACC_READ, ACC_WRITE, Cpu, Insn,
+    NEXT, dst,
 )
 from guestdbg.cpu.mem_common cimport check_sp, host_read
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store, translate
@@ -84,4 +85,62 @@ cdef void slow_store_exclusive(Cpu* c, const Insn* i, uint64_t va, uint32_t log2
             return
     c.ex_open = 0
     c.x[i.rm] = 0 if done else 1
+    NEXT(c, i)
+
+# ---- LSE atomics ------------------------------------------------------------------------------
+
+cdef enum:
+    ATOMIC = ACC_ATOMIC | ACC_ALIGNED | ACC_NOISV
+
+cdef inline bint checked(Cpu* c, const Insn* i, uint64_t va, uint64_t size) noexcept nogil:
+    return check_sp(c, i) and mem_probe(
+        c, i, va, size,
+        ATOMIC | ACC_READ | ACC_WRITE | ACC_ORDERED)
+
+cdef void slow_modify(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
+    cdef uint64_t old
+    if not checked(c, i, va, 1 << log2):
+        return
+    if not mem_load(c, i, va, 1 << log2, ATOMIC | ACC_READ):
+        return
+    old = c.lo
+    c.lo = result(c, i, old, log2)
+    if not mem_store(c, i, va, 1 << log2, ATOMIC | ACC_WRITE):
+        return
+    c.x[i.rd] = old
+    NEXT(c, i)
+
+cdef void slow_swap_if(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
+    cdef uint64_t old
+    if not checked(c, i, va, 1 << log2):
+        return
+    if not mem_load(c, i, va, 1 << log2, ATOMIC | ACC_READ):
+        return
+    old = c.lo
+    if old == truncate(c.x[i.rm], log2):
+        c.lo = c.x[i.rd]
+        if not mem_store(c, i, va, 1 << log2, ATOMIC | ACC_WRITE):
+            return
+    c.x[i.aux] = old
+    NEXT(c, i)
+
+cdef void slow_swap_pair_if(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
+    """CASP: x[rm], x[rm + 1] compared, x[rd], x[rd + 1] stored (even numbers: 30 goes with XZR)."""
+    cdef uint64_t low, high
+    if not checked(c, i, va, 2 << log2):
+        return
+    if not mem_load(c, i, va, 2 << log2, ATOMIC | ACC_READ):
+        return
+    low = truncate(c.lo, log2)
+    high = c.hi if log2 == 3 else c.lo >> 32
+    if low == truncate(c.x[i.rm], log2) and high == truncate(c.x[i.rm + 1], log2):
+        if log2 == 3:
+            c.lo = c.x[i.rd]
+            c.hi = c.x[i.rd + 1]
+        else:
+            c.lo = <uint64_t><uint32_t>c.x[i.rd] | (c.x[i.rd + 1] << 32)
+        if not mem_store(c, i, va, 2 << log2, ATOMIC | ACC_WRITE):
+            return
+    c.x[dst(i.rm)] = low
+    c.x[dst(i.rm + 1)] = high
     NEXT(c, i)
