@@ -22,7 +22,7 @@ from guestdbg.cpu.core cimport (
     NEXT, dst,
 )
 from guestdbg.cpu.mem_common cimport check_sp, host_read
-from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store, translate
+from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
 
 cdef inline uint32_t flags_of(const Insn* i) noexcept nogil:
     # Bit 15: LDAXR, STLXR and their pairs.
@@ -33,12 +33,8 @@ cdef void slow_load_exclusive(Cpu* c, const Insn* i, uint64_t va, uint32_t log2,
         return
     if not mem_load(c, i, va, 1 << log2, flags_of(i) | ACC_READ):
         return
-    # Aligned, so it is all in one page; the load has shown that there is memory.
-    if not translate(c, va, ACC_READ) or not c.tr_host:
-        c.ex_open = 0
-    else:
-        c.ex_open = 1
-    c.ex_pa = c.tr_host
+    c.ex_open = 1
+    c.ex_pa = <uint64_t>c.acc                      # aligned, so all of it is there
     c.ex_size = 1 << log2
     c.ex_lo = c.lo
     c.ex_hi = c.hi if log2 == 4 else 0
@@ -71,8 +67,7 @@ cdef void slow_store_exclusive(Cpu* c, const Insn* i, uint64_t va, uint32_t log2
     if c.ex_open and c.ex_size == <uint64_t>1 << log2:
         if not mem_probe(c, i, va, 1 << log2, flags):
             return
-        if translate(c, va, ACC_WRITE) and c.tr_host:
-            done = still_there(c, c.tr_host, log2)
+        done = still_there(c, <uint64_t>c.acc, log2)
     if done:
         if not pair:
             c.lo = c.x[i.rd]

@@ -13,11 +13,11 @@ _INSTRUCTIONS = (
     "data_logic",
     "data_mul",
     "mem_atomic",
-    "mem_exclusive",
+    "mem_excl",
     "mem_fp",
     "mem_int",
     "mem_pair",
-    "mem_structure",
+    "mem_struct",
     "system",
 )
 
