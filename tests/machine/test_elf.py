@@ -90,6 +90,12 @@ BAD: list[tuple[str, bytes, type[LoadError], str]] = [
     ("entry nowhere", make_elf(entry=0x1000), MalformedError, "entry point 0x1000 lies in no"),
     ("entry odd", make_elf(entry=0x40200002), MalformedError, "not a multiple of 4"),
     (
+        "entry odd once it is physical",
+        make_elf([(0x40200001, NOP)], virtuals=[0x80200000], entry=0x80200000),
+        MalformedError,
+        r"physical 0x40200001\) is not a multiple of 4",
+    ),
+    (
         "overlapping",
         make_elf([(0x40200000, NOP * 4), (0x4020000C, NOP)]),
         OverlapError,

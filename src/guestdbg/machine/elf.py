@@ -206,13 +206,22 @@ def _check_overlaps(name: str, segments: tuple[ElfSegment, ...]) -> None:
 def _entry(contents: bytes, name: str, segments: tuple[ElfSegment, ...]) -> int:
     """The entry as a physical address: it may be linked for after the MMU is on."""
     entry = int.from_bytes(contents[24:32], "little")
-    if entry % 4:
-        raise MalformedError(f"{name}: entry point {entry:#x} is not a multiple of 4")
-    if any(segment.physical <= entry < segment.end for segment in segments):
-        return entry
+    physical = _physical(entry, segments)
+    if physical is None:
+        raise MalformedError(
+            f"{name}: entry point {entry:#x} lies in no segment; name one with ENTRY() or -e"
+        )
+    if physical % 4:
+        raise MalformedError(
+            f"{name}: entry point {entry:#x} (physical {physical:#x}) is not a multiple of 4"
+        )
+    return physical
+
+
+def _physical(address: int, segments: tuple[ElfSegment, ...]) -> int | None:
+    if any(segment.physical <= address < segment.end for segment in segments):
+        return address
     for segment in segments:
-        if segment.virtual <= entry < segment.virtual + segment.memory_size:
-            return entry - segment.virtual + segment.physical
-    raise MalformedError(
-        f"{name}: entry point {entry:#x} lies in no segment; name one with ENTRY() or -e"
-    )
+        if segment.virtual <= address < segment.virtual + segment.memory_size:
+            return address - segment.virtual + segment.physical
+    return None
