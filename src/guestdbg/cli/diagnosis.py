@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from guestdbg.arm64.esr import Syndrome
+from guestdbg.arm64.esr import Syndrome, class_words
 from guestdbg.debugger import Cpu, DebuggerError, Guest
 
 # The vector table: 16 entries of 128 bytes at VBAR_EL1.
@@ -37,6 +37,6 @@ def _lost(guest: Guest, cpu: Cpu) -> str | None:
     syndrome = Syndrome.decode(cpu.reg("esr_el1"))
     return (
         f"it is lost: there is no code at its exception vectors (VBAR_EL1 {vectors:#x}), so each "
-        f"exception ends in the next; the last was {syndrome.ec.name} at "
+        f"exception ends in the next; the last was {class_words(syndrome.ec)!r} at "
         f"ELR_EL1 {cpu.reg('elr_el1'):#x}, FAR_EL1 {cpu.reg('far_el1'):#x}"
     )
