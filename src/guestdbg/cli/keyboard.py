@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import sys
 import termios
 import threading
@@ -53,8 +54,13 @@ def passed_on(feed: Callable[[bytes], None]) -> Iterator[None]:
         yield
         return
 
+    wake, waker = os.pipe()
+
     def read() -> None:
         while True:
+            ready, _, _ = select.select([fd, wake], [], [])
+            if wake in ready:
+                return
             try:
                 data = os.read(fd, 1024)
             except OSError:
@@ -63,7 +69,12 @@ def passed_on(feed: Callable[[bytes], None]) -> Iterator[None]:
                 return
             feed(data)
 
+    thread = threading.Thread(target=read, name="keyboard", daemon=True)
     with _unbuffered(fd):
-        # It cannot be woken out of its read; as a daemon it does not hold up the end.
-        threading.Thread(target=read, name="keyboard", daemon=True).start()
-        yield
+        thread.start()
+        try:
+            yield
+        finally:
+            os.close(waker)
+            thread.join()
+            os.close(wake)

@@ -1,0 +1,94 @@
+"""Running a program on a terminal of its own, to see what a person would see."""
+
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+LIMIT_SECONDS = 30
+
+
+class Terminal:
+    """A program on a pseudo-terminal of 100 by 40."""
+
+    def __init__(self, arguments: list[str], *, cwd: Path | None = None) -> None:
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            arguments,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=cwd,
+            env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"},
+            # A session of its own with this terminal: Ctrl-C works as it does for a person.
+            start_new_session=True,
+            preexec_fn=_take_terminal,
+        )
+        os.close(slave)
+        os.set_blocking(self._master, False)
+        self.output = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+    def type(self, data: bytes) -> None:
+        os.write(self._master, data)
+
+    def _read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                try:
+                    data = os.read(self._master, 65536)
+                except BlockingIOError:
+                    raise
+                except OSError:  # the other end is closed
+                    return
+                if not data:
+                    return
+                self.output += data
+
+    def wait_for(self, text: bytes) -> None:
+        """Until the program has printed `text`."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while text not in self.output:
+            ended = self.process.poll() is not None
+            self._read()
+            if text in self.output:
+                return
+            assert not ended, f"ended without printing {text!r}:\n{self.screen}"
+            assert time.monotonic() < deadline, f"never printed {text!r}:\n{self.screen}"
+            time.sleep(0.02)
+
+    def wait(self) -> int:
+        """Until the program ends; its exit status."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while self.process.poll() is None:
+            self._read()
+            assert time.monotonic() < deadline, f"never ended:\n{self.screen}"
+            time.sleep(0.02)
+        self._read()
+        return self.process.returncode
+
+    @property
+    def screen(self) -> str:
+        return self.output.decode(errors="replace")
+
+
+def _take_terminal() -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
