@@ -288,7 +288,7 @@ cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noe
             return False
         e.tag = (pc & ~<uint64_t>PAGE) | 1
         e.pa = c.tr_pa & ~<uint64_t>PAGE
-        e.host = <uint8_t*>(c.tr_host & ~<uint64_t>PAGE)
+        e.host = <uint8_t*>(c.tr_host - (pc & PAGE))      # a buffer need not be aligned in the host
     pa[0] = e.pa | (pc & PAGE)
     host_page[0] = e.host
     return True
