@@ -1,0 +1,90 @@
+"""Fields of EL2's registers, PSTATE and the syndromes, as plain numbers.
+
+The same fields have names and meanings in ``guestdbg.arm64.registers``; here they are constants
+because they are used at every entry and exit. The tests hold the two against each other.
+"""
+
+from typing import Final
+
+# MDCR_EL2: what EL2 traps and takes of debug (Arm ARM D24.3.17).
+MDCR_TPMCR: Final = 1 << 5
+MDCR_TPM: Final = 1 << 6
+MDCR_TDE: Final = 1 << 8
+MDCR_TDA: Final = 1 << 9
+MDCR_TDOSA: Final = 1 << 10
+MDCR_TDRA: Final = 1 << 11
+
+# MDSCR_EL1 (D24.3.20).
+MDSCR_SS: Final = 1 << 0
+MDSCR_KDE: Final = 1 << 13
+MDSCR_MDE: Final = 1 << 15
+
+# OSLSR_EL1 (D24.3.24): the lock, and "OS Lock implemented".
+OSLSR_OSLK: Final = 1 << 1
+OSLSR_OSLM: Final = 1 << 3
+
+# HCR_EL2 (D23.2.48).
+HCR_VM: Final = 1 << 0
+HCR_SWIO: Final = 1 << 1
+HCR_PTW: Final = 1 << 2
+HCR_FMO: Final = 1 << 3
+HCR_IMO: Final = 1 << 4
+HCR_AMO: Final = 1 << 5
+HCR_VF: Final = 1 << 6
+HCR_VI: Final = 1 << 7
+HCR_VSE: Final = 1 << 8
+HCR_FB: Final = 1 << 9
+HCR_BSU_IS: Final = 1 << 10
+HCR_TWI: Final = 1 << 13
+HCR_TSC: Final = 1 << 19
+HCR_TIDCP: Final = 1 << 20
+HCR_RW: Final = 1 << 31
+
+# CNTHCTL_EL2 without VHE (D23.12.8).
+CNTHCTL_EL1PCTEN: Final = 1 << 0
+CNTHCTL_EL1PCEN: Final = 1 << 1
+
+# PSTATE as SPSR has it (C5.2.20).
+PSTATE_M: Final = 0x1F
+PSTATE_EL0T: Final = 0x0
+PSTATE_EL1T: Final = 0x4
+PSTATE_EL1H: Final = 0x5
+PSTATE_DAIF: Final = 0x3C0
+PSTATE_SS: Final = 1 << 21
+
+# ESR_ELx (D23.2.40).
+EC_SHIFT: Final = 26
+EC_MASK: Final = 0x3F
+ESR_IL: Final = 1 << 25
+EC_UNKNOWN: Final = 0x00
+EC_WFX: Final = 0x01
+EC_HVC64: Final = 0x16
+EC_SMC64: Final = 0x17
+EC_SYS64: Final = 0x18
+EC_IABT_LOW: Final = 0x20
+EC_IABT_CUR: Final = 0x21
+EC_DABT_LOW: Final = 0x24
+EC_DABT_CUR: Final = 0x25
+EC_BREAKPT_LOW: Final = 0x30
+EC_SOFTSTP_LOW: Final = 0x32
+EC_WATCHPT_LOW: Final = 0x34
+EC_BKPT32: Final = 0x38
+EC_BRK64: Final = 0x3C
+
+# ISS of aborts.
+ISS_FSC: Final = 0x3F
+ISS_FSC_TYPE: Final = 0x3C
+ISS_WNR: Final = 1 << 6
+ISS_S1PTW: Final = 1 << 7
+ISS_CM: Final = 1 << 8
+ISS_EA: Final = 1 << 9
+ISS_SF: Final = 1 << 15
+ISS_SSE: Final = 1 << 21
+ISS_ISV: Final = 1 << 24
+FSC_TRANSLATION: Final = 0x04
+FSC_ACCESS: Final = 0x08
+FSC_PERMISSION: Final = 0x0C
+FSC_EXTABT: Final = 0x10
+
+U64: Final = (1 << 64) - 1
+U32: Final = (1 << 32) - 1

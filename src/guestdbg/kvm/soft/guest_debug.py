@@ -1,0 +1,146 @@
+"""Guest debug: what an entry sets up and what an exit takes back (the kernel's debug.c).
+
+Two parties may want the debug hardware: the guest for itself, and userspace (the host) to debug
+the guest. ``setup_debug`` decides before every entry who gets what, ``clear_debug`` gives back
+after every exit, before the exit is handled: a trapped access must see the guest's own value, and
+what it writes must last.
+
+The states of a vCPU that are used here:
+
+- ``guest_debug``: the control flags of KVM_SET_GUEST_DEBUG, 0 when the host does not debug;
+- ``guest_regs``, ``external_regs``: the guest's own set of debug registers and the host's;
+- ``debug_ptr``: which of the two the hardware gets. Chosen here, at entry, and nowhere else;
+- ``dirty``: the chosen set must be moved into the hardware (see switch.py);
+- ``mdscr_el1``: the guest's own MDSCR_EL1, never the value that the hardware runs with;
+- ``os_lock``: the guest's own OS Lock; the hardware's is never locked;
+- ``active_pending``: the software step that the host asked for has been made, its exception has
+  not been taken yet.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Final
+
+from guestdbg.kvm.constants import (
+    KVM_GUESTDBG_ENABLE,
+    KVM_GUESTDBG_SINGLESTEP,
+    KVM_GUESTDBG_USE_HW,
+    KVM_GUESTDBG_VALID_MASK,
+)
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.soft.bits import (
+    MDCR_TDA,
+    MDCR_TDE,
+    MDCR_TDOSA,
+    MDCR_TDRA,
+    MDCR_TPM,
+    MDCR_TPMCR,
+    MDSCR_KDE,
+    MDSCR_MDE,
+    MDSCR_SS,
+    PSTATE_SS,
+)
+from guestdbg.kvm.structures import GuestDebug
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+DEBUG_PTR_GUEST: Final = "guest"
+DEBUG_PTR_EXTERNAL: Final = "external"
+
+#: Trapped in every guest: performance monitors, the debug ROM address, the OS Lock registers.
+MDCR_ALWAYS: Final = MDCR_TPM | MDCR_TPMCR | MDCR_TDRA | MDCR_TDOSA
+
+_MDSCR_ENABLES: Final = MDSCR_MDE | MDSCR_KDE
+
+
+def set_guest_debug(vcpu: SoftVcpu, debug: GuestDebug) -> None:
+    """KVM_SET_GUEST_DEBUG. EINVAL for a flag that does not exist; nothing has changed then."""
+    control = debug.control
+    if control & ~KVM_GUESTDBG_VALID_MASK:
+        raise KvmError(
+            errno.EINVAL,
+            "KVM_SET_GUEST_DEBUG",
+            f"control {control:#x} has flags that do not exist on arm64; the valid ones are "
+            f"{KVM_GUESTDBG_VALID_MASK:#x} (KVM_CAP_SET_GUEST_DEBUG2)",
+        )
+    if control & KVM_GUESTDBG_ENABLE:
+        vcpu.guest_debug = control
+        if control & KVM_GUESTDBG_USE_HW:
+            vcpu.external_regs = debug.registers
+    else:
+        vcpu.guest_debug = 0
+        vcpu.active_pending = False
+
+
+def setup_debug(vcpu: SoftVcpu) -> None:
+    """Before an entry: MDCR_EL2, MDSCR_EL1, PSTATE.SS and the set of registers to run with."""
+    control = vcpu.guest_debug
+    os_lock = vcpu.os_lock
+    cpu = vcpu.cpu
+
+    mdcr = MDCR_ALWAYS
+    if control:
+        # All of the guest's debug exceptions come to EL2. TDE also makes TDA, TDRA and TDOSA
+        # behave as set; TDA is written all the same, so that the value tells the truth.
+        mdcr |= MDCR_TDE
+    # The guest may touch the hardware registers only while they hold its own set, which it is
+    # using. Hence TDA when
+    #  - the set is not dirty: the guest does not use the registers (yet); its accesses are
+    #    emulated on its set, and the first write makes the set dirty;
+    #  - the host debugs with the registers (USE_HW): they hold the host's set;
+    #  - the guest's OS Lock is locked: it is emulated, so the hardware must not be reached past it.
+    if not vcpu.dirty or control & KVM_GUESTDBG_USE_HW or os_lock:
+        mdcr |= MDCR_TDA
+
+    mdscr = vcpu.mdscr_el1
+    vcpu.debug_ptr = DEBUG_PTR_GUEST
+    if control or os_lock:
+        pstate = cpu.pstate
+        vcpu.preserved_ss = pstate & PSTATE_SS
+        if control & KVM_GUESTDBG_SINGLESTEP:
+            # PSTATE.SS = 1 is active-not-pending: one instruction, then the exception. Where the
+            # step was made before the last exit and its exception is still to come, SS stays 0
+            # (active-pending), or a second instruction would be run in one step.
+            mdscr |= MDSCR_SS
+            wanted = 0 if vcpu.active_pending else PSTATE_SS
+            if (pstate ^ wanted) & PSTATE_SS:
+                cpu.pstate = pstate ^ PSTATE_SS
+        else:
+            # A guest that steps its own EL0 while the host debugs it would bring its step
+            # exceptions to the host: its steps are suppressed for as long.
+            mdscr &= ~MDSCR_SS
+        if control & KVM_GUESTDBG_USE_HW:
+            # MDE enables breakpoint and watchpoint exceptions altogether. KDE would be needed to
+            # take them from the exception level that handles them, EL1 from EL1; TDE has them
+            # taken at EL2, below which both EL0 and EL1 are, so that KDE makes no difference.
+            mdscr |= MDSCR_MDE
+            vcpu.debug_ptr = DEBUG_PTR_EXTERNAL
+            vcpu.dirty = True
+        elif os_lock:
+            # A locked OS Lock disables breakpoints and watchpoints. Ours is the guest's alone:
+            # the hardware's would bind the host as well.
+            mdscr &= ~MDSCR_MDE
+
+    if mdscr & _MDSCR_ENABLES:
+        vcpu.dirty = True
+
+    if mdcr != vcpu.mdcr_el2:
+        cpu.mdcr_el2 = vcpu.mdcr_el2 = mdcr
+    if mdscr != vcpu.hardware_mdscr_el1:
+        cpu.mdscr_el1 = vcpu.hardware_mdscr_el1 = mdscr
+
+
+def clear_debug(vcpu: SoftVcpu) -> None:
+    """After an exit, before it is handled: the guest gets back what is its own."""
+    if vcpu.guest_debug or vcpu.os_lock:
+        cpu = vcpu.cpu
+        pstate = cpu.pstate
+        if vcpu.guest_debug & KVM_GUESTDBG_SINGLESTEP and not pstate & PSTATE_SS:
+            vcpu.active_pending = True
+        if (pstate ^ vcpu.preserved_ss) & PSTATE_SS:
+            cpu.pstate = pstate ^ PSTATE_SS
+    elif not vcpu.mdcr_el2 & MDCR_TDA:
+        # The guest could write MDSCR_EL1 itself: what the hardware has is the guest's value.
+        vcpu.mdscr_el1 = vcpu.hardware_mdscr_el1 = vcpu.cpu.mdscr_el1

@@ -1,0 +1,66 @@
+"""The world switch of the debug registers (the kernel's hyp/debug-sr).
+
+They move only when dirty: the set that ``debug_ptr`` names goes into the hardware before the
+guest runs, and what the guest made of its own set comes back after.
+
+Nothing but this vCPU runs on its processor, so two things that the kernel does cost nothing here:
+the host's own registers, all zero, are put back only when nobody debugs any more, and a set that
+is in the hardware already is not loaded again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guestdbg.kvm.constants import KVM_ARM_MAX_DBG_REGS
+from guestdbg.kvm.soft.bits import MDCR_TDA, MDCR_TDE
+from guestdbg.kvm.soft.guest_debug import DEBUG_PTR_EXTERNAL
+from guestdbg.kvm.structures import DebugRegisters
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+#: What the hardware holds when no guest uses it.
+HOST_REGISTERS = DebugRegisters()
+
+
+def switch_to_guest(vcpu: SoftVcpu) -> None:
+    """Put the chosen set into the hardware, as many registers as are implemented."""
+    if vcpu.dirty:
+        wanted = vcpu.external_regs if vcpu.debug_ptr == DEBUG_PTR_EXTERNAL else vcpu.guest_regs
+    elif vcpu.guest_debug:
+        return
+    else:
+        wanted = HOST_REGISTERS
+    held = vcpu.hardware_regs
+    if wanted is not held:
+        if wanted != held:
+            vcpu.cpu.load_debug(wanted.bcr, wanted.bvr, wanted.wcr, wanted.wvr)
+        vcpu.hardware_regs = wanted
+
+
+def switch_to_host(vcpu: SoftVcpu) -> None:
+    """Take back what the guest made of its set; clean until the next entry says otherwise."""
+    if vcpu.dirty:
+        # With TDA (or TDE, which implies it) every write was trapped: nothing can have changed.
+        if not vcpu.mdcr_el2 & (MDCR_TDA | MDCR_TDE):
+            before = vcpu.guest_regs
+            # Registers that are not implemented stay as they are.
+            bcr, bvr, wcr, wvr = vcpu.cpu.save_debug()
+            after = DebugRegisters(
+                bcr + before.bcr[len(bcr) :],
+                bvr + before.bvr[len(bvr) :],
+                wcr + before.wcr[len(wcr) :],
+                wvr + before.wvr[len(wvr) :],
+            )
+            if after != before:
+                vcpu.guest_regs = after
+            vcpu.hardware_regs = vcpu.guest_regs
+        vcpu.dirty = False
+
+
+def read_hardware(vcpu: SoftVcpu) -> DebugRegisters:
+    """What the processor's debug registers hold, padded with zeros to 16 of each."""
+    sets = vcpu.cpu.save_debug()
+    padded = [values + (0,) * (KVM_ARM_MAX_DBG_REGS - len(values)) for values in sets]
+    return DebugRegisters(*padded)

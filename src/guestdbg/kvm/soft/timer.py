@@ -1,0 +1,105 @@
+"""The generic timer as far as EL2 keeps it: offsets, one-reg access, and waiting for it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from guestdbg.arm64.sysregs import SYSREGS, encode16
+from guestdbg.kvm.constants import (
+    KVM_ARM_VCPU_TIMER_CTRL,
+    KVM_ARM_VCPU_TIMER_IRQ_PTIMER,
+    KVM_ARM_VCPU_TIMER_IRQ_VTIMER,
+    KVM_REG_ARM_PTIMER_CNT,
+    KVM_REG_ARM_PTIMER_CTL,
+    KVM_REG_ARM_PTIMER_CVAL,
+    KVM_REG_ARM_TIMER_CNT,
+    KVM_REG_ARM_TIMER_CTL,
+    KVM_REG_ARM_TIMER_CVAL,
+)
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.soft.bits import U64
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+#: Ticks of the counters in a second (CNTFRQ_EL0).
+COUNTER_HZ: Final = 62_500_000
+
+#: The interrupts of the timers (PPIs), as KVM has them before anybody changes them.
+TIMER_PPIS: Final = {KVM_ARM_VCPU_TIMER_IRQ_VTIMER: 27, KVM_ARM_VCPU_TIMER_IRQ_PTIMER: 30}
+
+
+def _enc(name: str) -> int:
+    reg = SYSREGS[name]
+    return encode16(reg.op0, reg.op1, reg.crn, reg.crm, reg.op2)
+
+
+_VIRTUAL_CTL, _VIRTUAL_CVAL = _enc("CNTV_CTL_EL0"), _enc("CNTV_CVAL_EL0")
+_PHYSICAL_CTL, _PHYSICAL_CVAL = _enc("CNTP_CTL_EL0"), _enc("CNTP_CVAL_EL0")
+
+
+def _set_virtual_counter(vcpu: SoftVcpu, value: int) -> None:
+    """The virtual counter of the whole machine is set by its offset."""
+    vcpu.vm.cntvoff = vcpu.cpu.counter - value & U64
+    for other in vcpu.vm.soft_vcpus:
+        other.cpu.cntvoff_el2 = vcpu.vm.cntvoff
+
+
+def _ignore(vcpu: SoftVcpu, value: int) -> None:
+    """The physical counter belongs to the host; KVM ignores the write as well."""
+
+
+#: One-reg ids of the timers: id -> (get, set).
+TIMER_REGS: Final[dict[int, tuple[Callable[[SoftVcpu], int], Callable[[SoftVcpu, int], None]]]] = {
+    KVM_REG_ARM_TIMER_CTL: (
+        lambda vcpu: vcpu.cpu.get_sysreg(_VIRTUAL_CTL),
+        lambda vcpu, value: vcpu.cpu.set_sysreg(_VIRTUAL_CTL, value),
+    ),
+    KVM_REG_ARM_TIMER_CVAL: (
+        lambda vcpu: vcpu.cpu.get_sysreg(_VIRTUAL_CVAL),
+        lambda vcpu, value: vcpu.cpu.set_sysreg(_VIRTUAL_CVAL, value),
+    ),
+    KVM_REG_ARM_TIMER_CNT: (
+        lambda vcpu: vcpu.cpu.counter - vcpu.vm.cntvoff & U64,
+        _set_virtual_counter,
+    ),
+    KVM_REG_ARM_PTIMER_CTL: (
+        lambda vcpu: vcpu.cpu.get_sysreg(_PHYSICAL_CTL),
+        lambda vcpu, value: vcpu.cpu.set_sysreg(_PHYSICAL_CTL, value),
+    ),
+    KVM_REG_ARM_PTIMER_CVAL: (
+        lambda vcpu: vcpu.cpu.get_sysreg(_PHYSICAL_CVAL),
+        lambda vcpu, value: vcpu.cpu.set_sysreg(_PHYSICAL_CVAL, value),
+    ),
+    KVM_REG_ARM_PTIMER_CNT: (lambda vcpu: vcpu.cpu.counter, _ignore),
+}
+
+
+def has_attr(group: int, attr: int) -> bool:
+    """Whether a vCPU has this device attribute: the numbers of the timers' interrupts."""
+    return group == KVM_ARM_VCPU_TIMER_CTRL and attr in TIMER_PPIS
+
+
+def get_attr(group: int, attr: int, size: int) -> bytes:
+    """The number of a timer's interrupt, an int of 4 bytes."""
+    _check(group, attr)
+    if size != 4:
+        raise KvmError(errno.EFAULT, "KVM_GET_DEVICE_ATTR", f"the attribute is 4 bytes, not {size}")
+    return TIMER_PPIS[attr].to_bytes(4, "little")
+
+
+def set_attr(group: int, attr: int, value: bytes) -> None:
+    """Refused: a timer's interrupt goes to the interrupt controller, and there is none."""
+    _check(group, attr)
+    raise KvmError(
+        errno.EINVAL, "KVM_SET_DEVICE_ATTR", "the machine has no interrupt controller yet"
+    )
+
+
+def _check(group: int, attr: int) -> None:
+    if not has_attr(group, attr):
+        raise KvmError(
+            errno.ENXIO, "KVM_DEVICE_ATTR", f"a vCPU has no attribute {attr} in group {group}"
+        )

@@ -1,0 +1,285 @@
+"""A machine of the soft provider: memory slots, vCPUs, and whose turn it is."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Literal
+
+from guestdbg.cpu.processor import PhysicalMemory
+from guestdbg.kvm.constants import (
+    KVM_ARM_IRQ_CPU_FIQ,
+    KVM_ARM_IRQ_NUM_MASK,
+    KVM_ARM_IRQ_TYPE_CPU,
+    KVM_ARM_IRQ_TYPE_SHIFT,
+    KVM_ARM_IRQ_VCPU2_SHIFT,
+    KVM_ARM_IRQ_VCPU_SHIFT,
+    KVM_ARM_TARGET_CORTEX_A57,
+    KVM_CAP_ARM_NISV_TO_USER,
+    KVM_MEM_READONLY,
+    KVM_VM_TYPE_ARM_IPA_SIZE_MASK,
+)
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.interface import Device, Memory, Vm
+from guestdbg.kvm.soft.bits import U64
+from guestdbg.kvm.soft.reset import (
+    DEFAULT_IPA_BITS,
+    MAX_MEMSLOTS,
+    MAX_VCPUS,
+    MIN_IPA_BITS,
+    check_extension,
+)
+from guestdbg.kvm.soft.turns import Turns
+from guestdbg.kvm.soft.vcpu import SoftVcpu
+from guestdbg.kvm.structures import VcpuInit
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.kvm import SoftKvm
+
+log = logging.getLogger("guestdbg.kvm")
+
+PAGE: Final = 4096
+_MPIDR_RES1: Final = 1 << 31
+
+
+class SoftVm(Vm):
+    """A machine whose processors are ours and share one physical memory."""
+
+    cntvoff: int
+
+    def __init__(self, kvm: SoftKvm, vm_type: int) -> None:
+        self._kvm = kvm
+        self.ipa_bits = self._ipa_bits(vm_type)
+        self.clock: Literal["virtual", "host"] = kvm.clock
+        self.psci_smc = kvm.psci_smc
+        self.nisv_to_user = False
+        self.phys = PhysicalMemory()
+        self.turns = Turns()
+        #: One vCPU only: nobody to share the turn with.
+        self.alone = True
+        #: Virtual counters start at zero when the machine does.
+        self.cntvoff = kvm.template.counter & U64 if kvm.clock == "host" else 0
+        self.soft_vcpus: list[SoftVcpu] = []
+        self._slots: dict[int, tuple[int, int, int, Memory]] = {}
+        self._told: set[Hashable] = set()
+        self._closed = False
+
+    def _ipa_bits(self, vm_type: int) -> int:
+        if vm_type & ~KVM_VM_TYPE_ARM_IPA_SIZE_MASK or vm_type < 0:
+            raise KvmError(errno.EINVAL, "KVM_CREATE_VM", f"unknown machine type {vm_type:#x}")
+        limit = self._kvm.ipa_limit
+        bits = vm_type or min(DEFAULT_IPA_BITS, limit)
+        if not MIN_IPA_BITS <= bits <= limit:
+            raise KvmError(
+                errno.EINVAL,
+                "KVM_CREATE_VM",
+                f"{bits} bits of physical address: {MIN_IPA_BITS} to {limit} are possible "
+                "(KVM_CAP_ARM_VM_IPA_SIZE)",
+            )
+        return bits
+
+    def _check(self, call: str) -> None:
+        if self._closed:
+            raise KvmError(errno.EBADF, call, "the machine is closed")
+
+    def __repr__(self) -> str:
+        return f"<SoftVm {len(self._slots)} slots, {len(self.soft_vcpus)} vCPUs>"
+
+    @property
+    def vcpus(self) -> Sequence[SoftVcpu]:
+        return tuple(self.soft_vcpus)
+
+    def check_extension(self, cap: int) -> int:
+        self._check("KVM_CHECK_EXTENSION")
+        return check_extension(self._kvm.template, cap)
+
+    def enable_cap(self, cap: int, args: Sequence[int] = ()) -> None:
+        self._check("KVM_ENABLE_CAP")
+        if cap != KVM_CAP_ARM_NISV_TO_USER:
+            raise KvmError(
+                errno.EINVAL,
+                "KVM_ENABLE_CAP",
+                f"capability {cap} cannot be enabled; KVM_CAP_ARM_NISV_TO_USER "
+                f"({KVM_CAP_ARM_NISV_TO_USER}) can",
+            )
+        self.nisv_to_user = True
+
+    # -- memory -----------------------------------------------------------------------------------
+
+    def set_user_memory_region(
+        self, slot: int, guest_phys_addr: int, memory: Memory | None, flags: int = 0
+    ) -> None:
+        call = "KVM_SET_USER_MEMORY_REGION"
+        self._check(call)
+        if not 0 <= slot < MAX_MEMSLOTS:
+            raise KvmError(errno.EINVAL, call, f"slot {slot}: 0 to {MAX_MEMSLOTS - 1} are there")
+        if memory is None:
+            if slot not in self._slots:
+                raise KvmError(errno.EINVAL, call, f"slot {slot} is not in use")
+            with self._stopped():
+                self.phys.unmap(slot)
+            del self._slots[slot]
+            return
+        if flags & ~KVM_MEM_READONLY:
+            raise KvmError(
+                errno.EINVAL, call, f"flags {flags:#x}: only KVM_MEM_READONLY (2) is supported"
+            )
+        view = memoryview(memory)
+        size = view.nbytes
+        if view.readonly:
+            raise KvmError(
+                errno.EFAULT,
+                call,
+                "the buffer is read-only; give a writable one (KVM_MEM_READONLY makes the slot "
+                "read-only to the guest)",
+            )
+        if not view.c_contiguous:
+            raise KvmError(errno.EFAULT, call, "the buffer is not contiguous")
+        if guest_phys_addr % PAGE or size % PAGE or not size:
+            raise KvmError(
+                errno.EINVAL,
+                call,
+                f"{size:#x} bytes at {guest_phys_addr:#x}: both must be multiples of the page "
+                f"size, {PAGE:#x}, and there must be at least one page",
+            )
+        if guest_phys_addr < 0 or (guest_phys_addr + size) >> self.ipa_bits:
+            raise KvmError(
+                errno.EFAULT,
+                call,
+                f"{size:#x} bytes at {guest_phys_addr:#x} do not fit into the {self.ipa_bits} bits "
+                "of the machine's physical addresses",
+            )
+        old = self._slots.get(slot)
+        if old is not None and old[1] != size:
+            raise KvmError(
+                errno.EINVAL,
+                call,
+                f"slot {slot} is {old[1]:#x} bytes and cannot become {size:#x}; delete it first",
+            )
+        for other, (start, length, _, _) in self._slots.items():
+            overlaps = start < guest_phys_addr + size and guest_phys_addr < start + length
+            if other != slot and overlaps:
+                raise KvmError(
+                    errno.EEXIST,
+                    call,
+                    f"{size:#x} bytes at {guest_phys_addr:#x} overlap slot {other}, "
+                    f"{length:#x} bytes at {start:#x}",
+                )
+        with self._stopped():
+            if old is not None:
+                self.phys.unmap(slot)
+            self.phys.map(slot, guest_phys_addr, memory, bool(flags & KVM_MEM_READONLY))
+        self._slots[slot] = (guest_phys_addr, size, flags, memory)
+
+    def has_memory(self, address: int) -> bool:
+        """Whether a slot covers this guest-physical address."""
+        return any(start <= address < start + size for start, size, _, _ in self._slots.values())
+
+    def code_changed(self, guest_phys_addr: int, length: int) -> None:
+        """Userspace wrote instructions: what was decoded from there is forgotten."""
+        self._check("code_changed")
+        with self._stopped():
+            self.phys.code_changed(guest_phys_addr, length)
+
+    @contextmanager
+    def _stopped(self) -> Iterator[None]:
+        """The machine with no vCPU inside the guest."""
+        for vcpu in self.soft_vcpus:
+            if vcpu.running:
+                vcpu.request()
+        with self.turns:
+            yield
+
+    # -- vCPUs ------------------------------------------------------------------------------------
+
+    def create_vcpu(self, vcpu_id: int = 0) -> SoftVcpu:
+        self._check("KVM_CREATE_VCPU")
+        if not 0 <= vcpu_id < MAX_VCPUS:
+            raise KvmError(
+                errno.EINVAL, "KVM_CREATE_VCPU", f"id {vcpu_id}: 0 to {MAX_VCPUS - 1} are possible"
+            )
+        if any(vcpu.id == vcpu_id for vcpu in self.soft_vcpus):
+            raise KvmError(errno.EEXIST, "KVM_CREATE_VCPU", f"there is a vCPU {vcpu_id} already")
+        # As KVM counts: 16 to a cluster (Aff0), then Aff1.
+        mpidr = _MPIDR_RES1 | (vcpu_id >> 4) << 8 | vcpu_id & 15
+        cpu = self._kvm.new_processor(self.phys, mpidr)
+        vcpu = SoftVcpu(self, vcpu_id, cpu, mpidr)
+        with self._stopped():
+            self.soft_vcpus.append(vcpu)
+            self.alone = len(self.soft_vcpus) == 1
+        return vcpu
+
+    def preferred_target(self) -> VcpuInit:
+        self._check("KVM_ARM_PREFERRED_TARGET")
+        return VcpuInit(KVM_ARM_TARGET_CORTEX_A57)
+
+    # -- devices and lines ------------------------------------------------------------------------
+
+    def create_device(self, device_type: int, flags: int = 0) -> Device:
+        self._check("KVM_CREATE_DEVICE")
+        raise KvmError(
+            errno.ENODEV,
+            "KVM_CREATE_DEVICE",
+            f"device type {device_type}: the soft provider has no devices in the kernel yet "
+            "(no GIC)",
+        )
+
+    def irq_line(self, irq: int, level: int) -> None:
+        self._check("KVM_IRQ_LINE")
+        kind = irq >> KVM_ARM_IRQ_TYPE_SHIFT & 15
+        vcpu_index = (irq >> KVM_ARM_IRQ_VCPU_SHIFT & 255) + 256 * (
+            irq >> KVM_ARM_IRQ_VCPU2_SHIFT & 15
+        )
+        number = irq & KVM_ARM_IRQ_NUM_MASK
+        if kind != KVM_ARM_IRQ_TYPE_CPU:
+            raise KvmError(
+                errno.ENXIO,
+                "KVM_IRQ_LINE",
+                f"type {kind}: SPIs and PPIs need an interrupt controller, which is not there yet; "
+                "a vCPU's own IRQ and FIQ lines (type 0) are",
+            )
+        vcpu = next((v for v in self.soft_vcpus if v.id == vcpu_index), None)
+        if vcpu is None:
+            raise KvmError(errno.EINVAL, "KVM_IRQ_LINE", f"there is no vCPU {vcpu_index}")
+        if number > KVM_ARM_IRQ_CPU_FIQ:
+            raise KvmError(
+                errno.EINVAL, "KVM_IRQ_LINE", f"line {number}: a vCPU has IRQ (0) and FIQ (1)"
+            )
+        vcpu.set_line(number, bool(level))
+
+    def set_device_attr(self, group: int, attr: int, value: bytes) -> None:
+        self._no_attr("KVM_SET_DEVICE_ATTR", group, attr)
+
+    def get_device_attr(self, group: int, attr: int, size: int) -> bytes:
+        raise self._no_attr_error("KVM_GET_DEVICE_ATTR", group, attr)
+
+    def has_device_attr(self, group: int, attr: int) -> bool:
+        self._check("KVM_HAS_DEVICE_ATTR")
+        return False
+
+    def _no_attr(self, call: str, group: int, attr: int) -> None:
+        raise self._no_attr_error(call, group, attr)
+
+    def _no_attr_error(self, call: str, group: int, attr: int) -> KvmError:
+        self._check(call)
+        return KvmError(errno.ENXIO, call, f"the machine has no attribute {attr} in group {group}")
+
+    # -- the rest ---------------------------------------------------------------------------------
+
+    def warn_once(self, key: Hashable, text: str) -> None:
+        """Log something that the guest does and we do not do, the first time."""
+        if key not in self._told:
+            self._told.add(key)
+            log.warning("%s", text)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        for vcpu in self.soft_vcpus:
+            vcpu.close()
+        for slot in list(self._slots):
+            self.phys.unmap(slot)
+        self._slots.clear()
+        self._closed = True
