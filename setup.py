@@ -5,6 +5,8 @@ Environment:
                                       threaded; loop is for builds where the compiler cannot
                                       make jumps of tail calls: sanitizers, coverage, -O0)
     GUESTDBG_SANITIZE=address,undefined   build the processor under these sanitizers
+    GUESTDBG_PREBUILT=1   compile nothing: an editable install of a tree in which the processor has
+                          been built already (tools/setup-venv; pip would compile it all anew)
     GUESTDBG_REQUIRE_CPU=1            fail where the processor cannot be compiled, instead of
                                       installing without the software provider
 """
@@ -19,6 +21,8 @@ CPU = Path("src/guestdbg/cpu")
 
 
 def extensions() -> list[Extension]:
+    if os.environ.get("GUESTDBG_PREBUILT"):
+        return []
     try:
         from Cython.Build import cythonize
     except ImportError:
