@@ -113,6 +113,7 @@ cdef void do_eret(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint32_t ss = dbg_eret_ss(c, spsr)
     leave(c, i, to)
     c.ex_open = 0
+    c.event = 1                # for WFE
     if not set_pstate(c, spsr & ~<uint64_t>(SPSR_SS)):
         # An illegal return stays at this EL and sets PSTATE.IL; flags and masks come all the same.
         set_nzcv(c, <uint32_t>spsr)

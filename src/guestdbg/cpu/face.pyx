@@ -8,7 +8,7 @@ from guestdbg.cpu.mmu cimport tlb_flush, translate
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.exception cimport take_el1, get_spsr, set_pstate
 from guestdbg.cpu.timer cimport counter, timer_output, timer_ticks
-from guestdbg.cpu.sysreg cimport sysreg_read, sysreg_write, sysreg_reset, sysreg_identify, sysreg_find
+from guestdbg.cpu.sysreg cimport sysreg_read, sysreg_write, sysreg_reset, sysreg_identify, sysreg_list
 
 
 cdef class PhysicalMemory:
@@ -258,7 +258,7 @@ cdef class Processor:
 
     def sysregs(self):
         """Every encoding that get_sysreg() knows."""
-        return [enc for enc in range(1 << 16) if sysreg_find(enc) != NULL]
+        return sysreg_list(self.c)
 
     # ---- EL2's registers ----------------------------------------------------------------------
 

@@ -52,6 +52,9 @@ cdef bint sysreg_write(Cpu* c, uint32_t enc, uint64_t value) noexcept
 effects on translation, timers and debug. What only ever reads as it does (CurrentEL, ...) stays as it
 is. False: no such register."""
 
+cdef list sysreg_list(Cpu* c)
+"""The encodings that sysreg_read() knows, in order."""
+
 cdef void sysreg_reset(Cpu* c) noexcept nogil
 """EL1's system registers, the debug registers and the timers to their reset values (zero where the
 architecture leaves them UNKNOWN). Neither identification nor EL2's registers. No effects: the caller

@@ -649,13 +649,13 @@ cdef int debug() except -1:
     with_read(read_oseccr)
     with_write(write_oseccr, set_plain)
     for n in range(16):
-        at("DBGBVR_EL1", 2, 0, 0, n, 4, RW, T_BRP, DEBUGS, &layout.dbgbvr[n], ALL)
+        at("DBGBVRn_EL1", 2, 0, 0, n, 4, RW, T_BRP, DEBUGS, &layout.dbgbvr[n], ALL)
         regs[nregs - 1].number = <uint8_t>n
-        at("DBGBCR_EL1", 2, 0, 0, n, 5, RW, T_BRP, DEBUGS, &layout.dbgbcr[n], BCR_MASK)
+        at("DBGBCRn_EL1", 2, 0, 0, n, 5, RW, T_BRP, DEBUGS, &layout.dbgbcr[n], BCR_MASK)
         regs[nregs - 1].number = <uint8_t>n
-        at("DBGWVR_EL1", 2, 0, 0, n, 6, RW, T_WRP, DEBUGS, &layout.dbgwvr[n], ~<uint64_t>3)
+        at("DBGWVRn_EL1", 2, 0, 0, n, 6, RW, T_WRP, DEBUGS, &layout.dbgwvr[n], ~<uint64_t>3)
         regs[nregs - 1].number = <uint8_t>n
-        at("DBGWCR_EL1", 2, 0, 0, n, 7, RW, T_WRP, DEBUGS, &layout.dbgwcr[n], WCR_MASK)
+        at("DBGWCRn_EL1", 2, 0, 0, n, 7, RW, T_WRP, DEBUGS, &layout.dbgwcr[n], WCR_MASK)
         regs[nregs - 1].number = <uint8_t>n
     by("MDRAR_EL1", 2, 0, 1, 0, 0, RO, T_DBGRA, GOES_ON, read_zero, NULL, NULL)
     by("OSLAR_EL1", 2, 0, 1, 0, 4, WO, T_DBGOS, DEBUGS, NULL, write_oslar, NULL, 1)
@@ -675,7 +675,8 @@ cdef int debug() except -1:
 
 
 cdef int pmu() except -1:
-    cdef int n, op2
+    cdef int n
+    cdef Reg* r
     row("PMINTENSET_EL1", 3, 0, 9, 14, 1, RW, T_PMU, GOES_ON)
     row("PMINTENCLR_EL1", 3, 0, 9, 14, 2, RW, T_PMU, GOES_ON)
     row("PMCR_EL0", 3, 3, 9, 12, 0, RW0, T_PMCR, GOES_ON)
@@ -692,8 +693,10 @@ cdef int pmu() except -1:
     row("PMUSERENR_EL0", 3, 3, 9, 14, 0, RW | R0, T_PMU, GOES_ON)
     row("PMOVSSET_EL0", 3, 3, 9, 14, 3, RW0, T_PMU, GOES_ON)
     for n in range(31):
-        row("PMEVCNTR_EL0", 3, 3, 14, 8 + (n >> 3), n & 7, RW0, T_PMU, GOES_ON)
-        row("PMEVTYPER_EL0", 3, 3, 14, 12 + (n >> 3), n & 7, RW0, T_PMU, GOES_ON)
+        r = row("PMEVCNTRn_EL0", 3, 3, 14, 8 + (n >> 3), n & 7, RW0, T_PMU, GOES_ON)
+        r.number = <uint8_t>n
+        r = row("PMEVTYPERn_EL0", 3, 3, 14, 12 + (n >> 3), n & 7, RW0, T_PMU, GOES_ON)
+        r.number = <uint8_t>n
     row("PMCCFILTR_EL0", 3, 3, 14, 15, 7, RW0, T_PMU, GOES_ON)
     return 0
 
@@ -725,8 +728,18 @@ pmu()
 el2()
 
 
-def table():
-    """Every register: (name, encoding, access bits R0 1, W0 2, R1 4, W1 8, writable mask)."""
+cdef list sysreg_list(Cpu* c):
     cdef int n
-    return [(regs[n].name.decode(), regs[n].enc, regs[n].access, regs[n].mask)
+    cdef uint64_t value = 0
+    cdef list found = []
+    for n in range(1, nregs):
+        if sysreg_read(c, regs[n].enc, &value):
+            found.append(regs[n].enc)
+    return sorted(found)
+
+
+def table():
+    """Every register: (name, encoding, access bits R0 1, W0 2, R1 4, W1 8)."""
+    cdef int n
+    return [(regs[n].name.decode().replace("n_", f"{regs[n].number}_"), regs[n].enc, regs[n].access)
             for n in range(1, nregs)]
