@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from guestdbg.arm64.errors import TooFewRegisters
+from guestdbg.arm64.errors import ArchitectureError, TooFewRegisters
 from guestdbg.arm64.fields import Field, Register, flag
 
 AccessKind = Literal["read", "write", "any"]
@@ -210,10 +210,10 @@ class RegisterPair(NamedTuple):
 
 def _check_address(address: int, what: str) -> int:
     if not 0 <= address < 1 << 64:
-        raise ValueError(f"{what} {address:#x} is not a 64-bit address")
+        raise ArchitectureError(f"{what} {address:#x} is not a 64-bit address")
     # No address size of AArch64 has bits 55 to 52 differ (bit 55 chooses the TTBR).
     if address >> 52 & 15 not in (0, 15):
-        raise ValueError(
+        raise ArchitectureError(
             f"{what} {address:#x} lies in neither half of the address space: "
             "bits 55 to 52 of an arm64 virtual address are all equal"
         )
@@ -229,7 +229,9 @@ def _choose(table: dict[str, int], value: str, what: str) -> int:
     try:
         return table[value]
     except KeyError:
-        raise ValueError(f"{what} is {value!r}: it must be one of {', '.join(table)}") from None
+        raise ArchitectureError(
+            f"{what} is {value!r}: it must be one of {', '.join(table)}"
+        ) from None
 
 
 def _link(linked_to: int | None) -> tuple[int, int]:
@@ -237,7 +239,7 @@ def _link(linked_to: int | None) -> tuple[int, int]:
     if linked_to is None:
         return 0, 0
     if not 0 <= linked_to < 16:
-        raise ValueError(f"breakpoint {linked_to} cannot be linked to: numbers are 0 to 15")
+        raise ArchitectureError(f"breakpoint {linked_to} cannot be linked to: numbers are 0 to 15")
     return 1, linked_to
 
 
@@ -247,11 +249,11 @@ def breakpoint(
     """The pair that stops before the instruction at `address` is executed.
 
     `linked_to` is the number of a context-matching breakpoint that must match as well.
-    Raises ValueError for an address that is not a multiple of 4 or not an arm64 one.
+    Raises ArchitectureError for an address that is not a multiple of 4 or not an arm64 one.
     """
     _check_address(address, "breakpoint address")
     if address & 3:
-        raise ValueError(
+        raise ArchitectureError(
             f"breakpoint address {address:#x} is not a multiple of 4: "
             f"A64 instructions are; the one around it is at {address & ~3:#x}"
         )
@@ -269,7 +271,7 @@ def context_breakpoint(
     breakpoints are able to (ID_AA64DFR0_EL1.CTX_CMPs says how many).
     """
     if not 0 <= context_id < 1 << 32:
-        raise ValueError(f"context id {context_id:#x} does not fit CONTEXTIDR_EL1's 32 bits")
+        raise ArchitectureError(f"context id {context_id:#x} does not fit CONTEXTIDR_EL1's 32 bits")
     control = DBGBCR.encode(E=1, PMC=_choose(_PRIVILEGE, el, "el"), BAS=0xF, BT=3 if linked else 2)
     return RegisterPair(control, context_id)
 
@@ -288,17 +290,17 @@ def watchpoint(
     Within one doubleword a pair selects bytes (BAS); an aligned power-of-two range up to 2 GiB
     is one pair with MASK; anything else is split. Sorted by address.
 
-    Raises ValueError for an empty range, one that no address space holds or an unknown access,
-    and TooFewRegisters where more than `max_registers` would be needed.
+    Raises ArchitectureError for an empty range, one that no address space holds or an unknown
+    access, and TooFewRegisters where more than `max_registers` would be needed.
     """
     if length <= 0:
-        raise ValueError(
+        raise ArchitectureError(
             f"a watched range of {length} bytes is empty: the length must be 1 or more"
         )
     _check_address(address, "watched address")
     last = _check_address(address + length - 1, "end of the watched range")
     if canonical(address) - address != canonical(last) - last or (last ^ address) >> 55 & 1:
-        raise ValueError(
+        raise ArchitectureError(
             f"{length:#x} bytes at {address:#x} reach beyond the address space's half they begin in"
         )
     linked, number = _link(linked_to)

@@ -1,9 +1,11 @@
-"""Errors of the architecture package. All are ValueErrors: bad input, said clearly."""
+"""Errors of the architecture package. All are ValueErrors too: bad input, said clearly."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+from guestdbg.errors import GuestdbgError
 
 
 def near_matches(name: str, known: Iterable[str], count: int = 4) -> list[str]:
@@ -15,7 +17,11 @@ def near_matches(name: str, known: Iterable[str], count: int = 4) -> list[str]:
     return [by_folded[k] for k in [*close, *begins][:count]]
 
 
-class UnknownName(ValueError):
+class ArchitectureError(GuestdbgError, ValueError):
+    """Something the architecture does not have, or cannot do."""
+
+
+class UnknownName(ArchitectureError):
     """A name that the architecture does not have; `.near` lists what may have been meant."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
@@ -25,11 +31,11 @@ class UnknownName(ValueError):
         super().__init__(f"no {what} is called {name!r}{hint}")
 
 
-class BadField(ValueError):
+class BadField(ArchitectureError):
     """A field value that does not fit its field."""
 
 
-class TooFewRegisters(ValueError):
+class TooFewRegisters(ArchitectureError):
     """A range that needs more watchpoint registers than may be used."""
 
     def __init__(self, address: int, length: int, needed: int, available: int) -> None:

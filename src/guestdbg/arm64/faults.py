@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from guestdbg.arm64.errors import ArchitectureError
+
 
 class FaultKind(StrEnum):
     """What stopped a translation or an access."""
@@ -53,7 +55,7 @@ _WORDS = {
 def status_code(kind: FaultKind, level: int) -> int:
     """The six-bit status code of a fault at a lookup level (-1 to 3).
 
-    Raises ValueError for a level the kind does not have.
+    Raises ArchitectureError for a level the kind does not have.
     """
     if kind is FaultKind.ALIGNMENT:
         return ALIGNMENT
@@ -62,7 +64,7 @@ def status_code(kind: FaultKind, level: int) -> int:
     if level == -1 and kind in _MINUS_ONE:
         return _MINUS_ONE[kind]
     if not 0 <= level <= 3:
-        raise ValueError(f"a {kind} has no lookup level {level}")
+        raise ArchitectureError(f"a {kind} has no lookup level {level}")
     return _BY_LEVEL[kind] | level
 
 

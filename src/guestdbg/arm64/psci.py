@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from guestdbg.arm64.errors import ArchitectureError
+
 #: Bit 31: a fast call; bit 30: the 64-bit convention; bits 29 to 24: the owner.
 FAST_CALL = 1 << 31
 CALL_64 = 1 << 30
@@ -106,9 +108,12 @@ MAX_AFFINITY_LEVEL = 3
 
 
 def version(major: int, minor: int) -> int:
-    """A version as PSCI_VERSION and SMCCC_VERSION return it. Raises ValueError for a misfit."""
+    """A version as PSCI_VERSION and SMCCC_VERSION return it.
+
+    Raises ArchitectureError for a part that does not fit.
+    """
     if not (0 <= major < 1 << 15 and 0 <= minor < 1 << 16):
-        raise ValueError(f"{major}.{minor} is no version: the parts have 15 and 16 bits")
+        raise ArchitectureError(f"{major}.{minor} is no version: the parts have 15 and 16 bits")
     return major << 16 | minor
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from guestdbg.arm64.errors import UnknownName
+from guestdbg.arm64.errors import ArchitectureError, UnknownName
 
 Access = Literal["RW", "RO", "WO"]
 
@@ -20,7 +20,7 @@ Access = Literal["RW", "RO", "WO"]
 def encode16(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
     """Pack an encoding into 16 bits: op0<<14 | op1<<11 | CRn<<7 | CRm<<3 | op2, as KVM does.
 
-    Raises ValueError for a field that does not fit.
+    Raises ArchitectureError for a field that does not fit.
     """
     for what, value, limit in (
         ("op0", op0, 4),
@@ -30,14 +30,14 @@ def encode16(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
         ("op2", op2, 8),
     ):
         if not 0 <= value < limit:
-            raise ValueError(f"{what} is {value}: it must lie between 0 and {limit - 1}")
+            raise ArchitectureError(f"{what} is {value}: it must lie between 0 and {limit - 1}")
     return op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
 
 
 def decode16(encoding: int) -> tuple[int, int, int, int, int]:
     """The (op0, op1, CRn, CRm, op2) of a 16-bit packed encoding; the inverse of encode16()."""
     if not 0 <= encoding <= 0xFFFF:
-        raise ValueError(f"{encoding:#x} is not a 16-bit system register encoding")
+        raise ArchitectureError(f"{encoding:#x} is not a 16-bit system register encoding")
     return (
         encoding >> 14,
         encoding >> 11 & 7,

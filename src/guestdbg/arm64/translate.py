@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, NoReturn
 
+from guestdbg.arm64.errors import ArchitectureError
 from guestdbg.arm64.faults import FaultKind, status_code
+from guestdbg.errors import GuestdbgError
 
 AccessType = Literal["read", "write", "execute"]
 
@@ -22,7 +24,7 @@ _GRAIN1 = (12, 14, 12, 16)
 _SHAREABILITY = ("non-shareable", "reserved", "outer shareable", "inner shareable")
 
 
-class TranslationFault(Exception):
+class TranslationFault(GuestdbgError):
     """An access that the tables (or the address itself) do not permit.
 
     `level` is the lookup level (-1 to 3), `kind` says what went wrong, `fsc` is the status code
@@ -178,12 +180,12 @@ def walk(
     (ID_AA64MMFR0_EL1.PARange); 52 brings the 52-bit forms (FEAT_LPA, FEAT_LVA, FEAT_LPA2).
     `check_access_flag` False looks through pages whose access flag is clear.
 
-    Raises TranslationFault; ValueError for an address or level that cannot be.
+    Raises TranslationFault; ArchitectureError for an address or level that cannot be.
     """
     if not 0 <= va < 1 << 64:
-        raise ValueError(f"{va:#x} is not a 64-bit address")
+        raise ArchitectureError(f"{va:#x} is not a 64-bit address")
     if el not in (0, 1):
-        raise ValueError(f"EL{el} is not in the EL1&0 translation regime: 0 or 1 is")
+        raise ArchitectureError(f"EL{el} is not in the EL1&0 translation regime: 0 or 1 is")
 
     def fault(kind: FaultKind, level: int) -> NoReturn:
         raise TranslationFault(va, kind, level)

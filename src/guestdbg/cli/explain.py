@@ -1,0 +1,297 @@
+"""`guestdbg explain`: registers in words, and words in registers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from guestdbg.arm64 import debug, registers
+from guestdbg.arm64.fields import Line, Register
+
+_SUFFIXES = {"K": 10, "M": 20, "G": 30}
+#: What a processor usually has; fewer than 2 and more than 16 are not permitted.
+_USUAL_WATCHPOINTS = 4
+
+
+class Number(click.ParamType):
+    """An unsigned number: decimal, 0x hexadecimal or 0b binary; sizes may end in K, M or G."""
+
+    name = "number"
+
+    def __init__(self, *, size: bool = False) -> None:
+        self.size = size
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text, shift = str(value), 0
+        if self.size and text[-1:].upper() in _SUFFIXES:
+            shift, text = _SUFFIXES[text[-1].upper()], text[:-1]
+        try:
+            number = int(text, 0)
+        except ValueError:
+            try:
+                int(text, 16)
+            except ValueError:
+                self.fail(f"{value!r} is not a number (0x1000, 4096)", param, ctx)
+            self.fail(f"{value!r} is not a decimal number; did you mean 0x{text}?", param, ctx)
+        if number < 0:
+            self.fail(f"{value} is negative", param, ctx)
+        return number << shift
+
+
+ADDRESS = Number()
+SIZE = Number(size=True)
+
+
+class Explain(click.Group):
+    """`watch`, `break` and `list` are commands; any other word is the name of a register."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            return args[0], explain_register, args[1:]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Explain,
+    subcommand_metavar="REGISTER [VALUE | FIELD=N...] | COMMAND [ARGS]...",
+    epilog="""\b
+Examples:
+  guestdbg explain esr_el2 0xc2000022        what the value says, field by field
+  guestdbg explain mdscr_el1 MDE=1 KDE=1     the value that has these fields
+  guestdbg explain dbgwcr                    the fields there are
+  guestdbg explain watch 0x40090004 12       registers that watch exactly 12 bytes
+  guestdbg explain break 0x40080000          registers that stop there
+""",
+)
+def explain() -> None:
+    """Take a register of the arm64 architecture apart in words, or put one together."""
+
+
+@explain.command("list")
+def list_registers() -> None:
+    """The registers that can be explained.
+
+    \b
+    Example:
+      guestdbg explain list
+    """
+    width = max(map(len, registers.REGISTERS))
+    for name, register in sorted(registers.REGISTERS.items()):
+        click.echo(f"{name:{width}}  {register.title}")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  guestdbg explain esr_el2 0xc2000022
+  guestdbg explain mdscr_el1 MDE=1 KDE=1
+""",
+)
+@click.argument("values", metavar="[VALUE | FIELD=N...]", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Also fields that say nothing when zero.")
+@click.pass_context
+def explain_register(ctx: click.Context, values: tuple[str, ...], everything: bool) -> None:
+    """Take this register apart in words, or put a value together from its fields."""
+    # The command is called by the register's name: any of them.
+    register = registers.by_name(ctx.info_name or "")
+    if not values:
+        _show_layout(register)
+        return
+    if any("=" in v for v in values):
+        value = _assembled(ctx, register, values)
+    elif len(values) == 1:
+        value = ADDRESS.convert(values[0], _parameter(ctx, "values"), ctx)
+    else:
+        raise click.UsageError(
+            "one VALUE is explained at a time; several arguments are FIELD=N, all of them"
+        )
+    _show_value(register, value, everything)
+
+
+def _parameter(ctx: click.Context, name: str) -> click.Parameter:
+    return next(p for p in ctx.command.params if p.name == name)
+
+
+def _assembled(ctx: click.Context, register: Register, settings: Sequence[str]) -> int:
+    """The value that FIELD=N settings make; those that select further fields come first."""
+    fields: dict[str, int] = {}
+    for setting in settings:
+        field, equals, text = setting.partition("=")
+        if not (field and equals):
+            raise click.UsageError(f"{setting!r} is not FIELD=N, as the others are")
+        fields[field] = ADDRESS.convert(text, _parameter(ctx, "values"), ctx)
+    known = {f.name.lower(): f.name for f in register.fields}
+    first = {known[n.lower()]: v for n, v in fields.items() if n.lower() in known}
+    value = register.encode(**first)
+    rest = {register.field(n, value).name: v for n, v in fields.items() if n.lower() not in known}
+    return register.encode(base=value, **rest)
+
+
+def _show_layout(register: Register) -> None:
+    """A register without a value: its fields."""
+    click.echo(f"{register.name}: {register.title}")
+    for field in sorted(register.fields, key=lambda f: (-f.high, f.low)):
+        click.echo(f"  {field.bits:>8}  {field.name}")
+    if register.select:
+        click.echo("  The other fields depend on these: give a value.")
+
+
+def _show_value(register: Register, value: int, everything: bool) -> None:
+    lines = [x for x in register.describe(value) if everything or x.value or x.text]
+    summary = register.summary(value) if register.summary else register.title
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        click.echo(f"{register.name} = {value:#x}: {summary}")
+        for line in lines:
+            click.echo(f"  {line.bits:>8}  {line}")
+        return
+    console.print(
+        Text.assemble(
+            (register.name, "bold"), " = ", (f"{value:#x}", "bold cyan"), ": ", (summary, "bold")
+        )
+    )
+    console.print(_table(lines))
+
+
+def _table(lines: Sequence[Line]) -> Table:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(justify="right", style="dim", no_wrap=True)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column()
+    for line in lines:
+        shown = str(line.value) if line.value < 10 else f"{line.value:#x}"
+        # What is zero and only says so recedes; what is set stands out.
+        style = "" if line.value else "dim"
+        table.add_row(
+            line.bits, Text(line.field, style), Text(shown, style), Text(line.text, style)
+        )
+    return table
+
+
+_EL = click.option(
+    "--el",
+    type=click.Choice(["any", "el0", "el1"]),
+    default="any",
+    show_default=True,
+    help="The Exception levels at which it matches.",
+)
+
+
+def _bytes(size: int) -> str:
+    """12 as "12 bytes", 4096 as "4 KiB"."""
+    return debug.format_size(size)
+
+
+def _print_rows(rows: Sequence[tuple[str, int, str]]) -> None:
+    """(register, value, words) as a table on a terminal, as plain lines elsewhere."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        width = max(len(name) for name, _, _ in rows)
+        for name, value, words in rows:
+            click.echo(f"  {name:{width}} = {value:#018x}  {words}".rstrip())
+        return
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column()
+    for name, value, words in rows:
+        table.add_row(f"  {name}", f"{value:#018x}", Text(words))
+    console.print(table)
+
+
+@explain.command(
+    epilog="""\b
+Examples:
+  guestdbg explain watch 0x40090004 12
+  guestdbg explain watch 0x40100000 64K --access any --el el0
+"""
+)
+@click.argument("address", type=ADDRESS)
+@click.argument("length", type=SIZE)
+@click.option(
+    "--access",
+    type=click.Choice(["read", "write", "any"]),
+    default="write",
+    show_default=True,
+    help="What to stop at.",
+)
+@_EL
+@click.option(
+    "--registers",
+    "available",
+    type=click.IntRange(1, 64),
+    help="How many registers there are: more is an error.",
+)
+def watch(address: int, length: int, access: str, el: str, available: int | None) -> None:
+    """Show the watchpoint registers that cover exactly LENGTH bytes at ADDRESS.
+
+    LENGTH may end in K, M or G.
+    """
+    pairs = debug.watchpoint(
+        address,
+        length,
+        cast(debug.AccessKind, access),
+        el=cast(debug.Privilege, el),
+        max_registers=available,
+    )
+    what = {"read": "reads", "write": "writes", "any": "reads and writes"}[access]
+    last = address + length - 1
+    many = "one watchpoint" if len(pairs) == 1 else f"{len(pairs)} watchpoints"
+    click.echo(f"{what} of {_bytes(length)}, {address:#x} to {last:#x}: {many}")
+    rows: list[tuple[str, int, str]] = []
+    for number, pair in enumerate(pairs):
+        covered = debug.watched_range(pair)
+        assert covered is not None
+        start, size = covered
+        fields = debug.DBGWCR.decode(pair.control)
+        how = f"MASK = {fields['MASK']}" if fields["MASK"] else f"BAS = {fields['BAS']:#x}"
+        rows.append((f"DBGWVR{number}_EL1", pair.value, ""))
+        rows.append(
+            (
+                f"DBGWCR{number}_EL1",
+                pair.control,
+                f"{how}: {_bytes(size)}, {start:#x} to {start + size - 1:#x}",
+            )
+        )
+    _print_rows(rows)
+    if available is None and len(pairs) > _USUAL_WATCHPOINTS:
+        click.echo(
+            f"Processors have 2 to 16 watchpoint registers, {_USUAL_WATCHPOINTS} as a rule; "
+            "an aligned power-of-two range needs one."
+        )
+
+
+@explain.command(
+    "break",
+    epilog="""\b
+Example:
+  guestdbg explain break 0x40080000 --el el1
+""",
+)
+@click.argument("address", type=ADDRESS)
+@_EL
+def break_(address: int, el: str) -> None:
+    """Show the breakpoint registers that stop before the instruction at ADDRESS."""
+    pair = debug.breakpoint(address, el=cast(debug.Privilege, el))
+    click.echo(f"execution of {address:#x}: one breakpoint")
+    _print_rows(
+        [
+            ("DBGBVR0_EL1", pair.value, ""),
+            ("DBGBCR0_EL1", pair.control, "; ".join(_breakpoint_words(pair.control))),
+        ]
+    )
+
+
+def _breakpoint_words(control: int) -> list[str]:
+    lines = debug.DBGBCR.describe(control)
+    return [str(line) for line in lines if line.field in ("BT", "BAS", "PMC")]
