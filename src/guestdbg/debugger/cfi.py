@@ -1,0 +1,82 @@
+"""DWARF call frame information: how to find a function's caller without a frame pointer."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elftools.dwarf.dwarfinfo import DWARFInfo
+
+__all__ = ["FrameTable"]
+
+# DWARF register numbers of AArch64 (DWARF for the Arm 64-bit Architecture, section 4.1).
+_SP, _LR = 31, 30
+
+Registers = dict[int, int]
+ReadWord = Callable[[int], int]
+
+
+class FrameTable:
+    """The frame description entries of one image, sorted by address."""
+
+    def __init__(self, entries: list[tuple[int, int, Any, int]]) -> None:
+        self._entries = sorted(entries, key=lambda e: e[0])
+        self._starts = [e[0] for e in self._entries]
+
+    @classmethod
+    def from_dwarf(cls, dwarf: DWARFInfo, slide: int = 0) -> FrameTable:
+        """Collect the entries of ``.debug_frame`` and ``.eh_frame``."""
+        from elftools.dwarf.callframe import FDE
+
+        parsed: list[Any] = []
+        if dwarf.has_CFI():
+            parsed += dwarf.CFI_entries()
+        if dwarf.has_EH_CFI():
+            parsed += dwarf.EH_CFI_entries()
+        entries = []
+        for entry in parsed:
+            if isinstance(entry, FDE):
+                start = entry["initial_location"] + slide
+                entries.append((start, start + entry["address_range"], entry, slide))
+        return cls(entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def caller(self, pc: int, registers: Registers, read_u64: ReadWord) -> Registers | None:
+        """The registers of the caller of the function that ``pc`` is in.
+
+        ``registers`` maps DWARF numbers (0 to 30, 31 for SP) to values; the return address is in
+        30 of the answer. None when no entry covers ``pc`` or its rule cannot be followed.
+        """
+        i = bisect_right(self._starts, pc) - 1
+        if i < 0 or pc >= self._entries[i][1]:
+            return None
+        _start, _end, entry, slide = self._entries[i]
+        row: dict[Any, Any] | None = None
+        for line in entry.get_decoded().table:
+            if line["pc"] + slide > pc:
+                break
+            row = line
+        if row is None:
+            return None
+        cfa_rule = row["cfa"]
+        if cfa_rule.reg is None or cfa_rule.reg not in registers:
+            return None  # an expression: no compiler writes one for ordinary AArch64 code
+        cfa = registers[cfa_rule.reg] + cfa_rule.offset & 0xFFFF_FFFF_FFFF_FFFF
+        caller = dict(registers)
+        for number, rule in row.items():
+            if not isinstance(number, int):
+                continue
+            if rule.type == "OFFSET":
+                caller[number] = read_u64(cfa + rule.arg & 0xFFFF_FFFF_FFFF_FFFF)
+            elif rule.type == "VAL_OFFSET":
+                caller[number] = cfa + rule.arg & 0xFFFF_FFFF_FFFF_FFFF
+            elif rule.type == "REGISTER":
+                caller[number] = registers.get(rule.arg, 0)
+            elif rule.type == "UNDEFINED" and number == _LR:
+                return None  # the outermost frame says so
+        caller[_SP] = cfa
+        return caller

@@ -1,0 +1,173 @@
+"""A vCPU as a person sees it: registers by their names, read and written through one-reg."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from guestdbg.debugger.errors import UnknownRegister, near
+from guestdbg.kvm import Vcpu
+from guestdbg.kvm.regs import CORE_REGS, core_reg, sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.location import Location
+
+__all__ = ["Cpu", "GeneralRegisters"]
+
+_PC = core_reg("pc")
+_PSTATE = core_reg("pstate")
+_SP_EL0 = core_reg("sp")
+_SP_EL1 = core_reg("sp_el1")
+_X = tuple(core_reg(f"x{n}") for n in range(31))
+_FPSR, _FPCR = core_reg("fpsr"), core_reg("fpcr")
+_U64 = (1 << 64) - 1
+_ALIASES = {
+    "fp": "x29",
+    "lr": "x30",
+    "spsr_el1": "spsr[0]",
+    "sp_el0": "sp",  # KVM's name for SP_EL0; plain "sp" is the one in use, see reg()
+}
+_W = re.compile(r"w(\d\d?)\Z")
+# PSTATE as in SPSR_EL1: M[3:2] is the exception level, M[0] is SPSel.
+_EL_SHIFT, _SPSEL = 2, 1
+
+
+class GeneralRegisters:
+    """``cpu.x``: X0 to X30 as a sequence that can be assigned to."""
+
+    __slots__ = ("_vcpu",)
+
+    def __init__(self, vcpu: Vcpu) -> None:
+        self._vcpu = vcpu
+
+    def __len__(self) -> int:
+        return 31
+
+    def __getitem__(self, n: int) -> int:
+        return self._vcpu.get_one_reg(_X[_number(n)])
+
+    def __setitem__(self, n: int, value: int) -> None:
+        self._vcpu.set_one_reg(_X[_number(n)], value & _U64)
+
+    def __iter__(self) -> Iterator[int]:
+        return (self._vcpu.get_one_reg(reg) for reg in _X)
+
+    def __repr__(self) -> str:
+        return "[" + ", ".join(f"{value:#x}" for value in self) + "]"
+
+
+def _number(n: int) -> int:
+    if not 0 <= n <= 30:
+        raise UnknownRegister(f"there is no X{n}: the general registers are X0 to X30")
+    return n
+
+
+class Cpu:
+    """One vCPU of a guest: ``guest.vcpus[0]``.
+
+    ``vcpu`` is the seam's own object underneath. Registers can be read and written while the
+    guest is stopped (in a handler too), by the thread that runs it.
+    """
+
+    __slots__ = ("_locate", "vcpu", "x")
+
+    def __init__(self, vcpu: Vcpu, locate: Callable[[int], Location]) -> None:
+        self.vcpu = vcpu
+        self.x = GeneralRegisters(vcpu)
+        self._locate = locate
+
+    @property
+    def id(self) -> int:
+        """The vCPU's number."""
+        return self.vcpu.id
+
+    @property
+    def pc(self) -> int:
+        """The address of the next instruction."""
+        return self.vcpu.get_one_reg(_PC)
+
+    @pc.setter
+    def pc(self, value: int) -> None:
+        self.vcpu.set_one_reg(_PC, value & _U64)
+
+    @property
+    def pstate(self) -> int:
+        """PSTATE, laid out as SPSR_EL1 keeps it."""
+        return self.vcpu.get_one_reg(_PSTATE)
+
+    @pstate.setter
+    def pstate(self, value: int) -> None:
+        self.vcpu.set_one_reg(_PSTATE, value & _U64)
+
+    @property
+    def el(self) -> int:
+        """The exception level: 0 or 1."""
+        return self.pstate >> _EL_SHIFT & 3
+
+    @property
+    def sp(self) -> int:
+        """The stack pointer in use: SP_EL1, or SP_EL0 at EL0 and while SPSel is 0."""
+        return self.vcpu.get_one_reg(self._sp_reg())
+
+    @sp.setter
+    def sp(self, value: int) -> None:
+        self.vcpu.set_one_reg(self._sp_reg(), value & _U64)
+
+    def _sp_reg(self) -> int:
+        pstate = self.pstate
+        return _SP_EL1 if pstate >> _EL_SHIFT & 3 and pstate & _SPSEL else _SP_EL0
+
+    @property
+    def location(self) -> Location:
+        """Where the PC is: function, offset, file and line as far as they are known."""
+        return self._locate(self.pc)
+
+    def reg(self, name: str) -> int:
+        """A register by name, in any case: x0, w0, sp, pc, pstate, v0, fpcr, ESR_EL1, …
+
+        ``sp`` is the stack pointer in use; SP_EL0 and SP_EL1 are the two there are. Raises
+        UnknownRegister; KvmError when the provider does not have the register.
+        """
+        key = name.lower()
+        if key == "sp":
+            return self.sp
+        narrow = _W.match(key)
+        if narrow and int(narrow[1]) <= 30:
+            return self.x[int(narrow[1])] & 0xFFFF_FFFF
+        return self.vcpu.get_one_reg(self._reg_id(name))
+
+    def set_reg(self, name: str, value: int) -> None:
+        """Write a register by name; a negative value is taken as two's complement."""
+        key = name.lower()
+        if key == "sp":
+            self.sp = value
+            return
+        narrow = _W.match(key)
+        if narrow and int(narrow[1]) <= 30:
+            self.x[int(narrow[1])] = value & 0xFFFF_FFFF
+            return
+        reg_id = self._reg_id(name)
+        bits = 128 if key[0] == "v" and key[1:].isdigit() else 64
+        if reg_id in (_FPSR, _FPCR):
+            bits = 32
+        self.vcpu.set_one_reg(reg_id, value & (1 << bits) - 1)
+
+    def _reg_id(self, name: str) -> int:
+        key = name.lower()
+        key = _ALIASES.get(key, key)
+        if key in CORE_REGS:
+            return CORE_REGS[key]
+        try:
+            return sys_reg(key.upper())
+        except KeyError:
+            from guestdbg.arm64.sysregs import SYSREGS
+
+            matches = near(key.upper(), SYSREGS)
+            text = f"there is no register named {name!r}"
+            if matches:
+                text += "; did you mean " + " or ".join(matches) + "?"
+            raise UnknownRegister(text) from None
+
+    def __repr__(self) -> str:
+        return f"<vCPU {self.id}>"

@@ -1,0 +1,109 @@
+"""What the debugger refuses, each with what was wrong and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from guestdbg.errors import GuestdbgError
+
+__all__ = [
+    "AddressError",
+    "BadImage",
+    "BadRange",
+    "BadWhere",
+    "DebuggerError",
+    "GuestBusy",
+    "GuestClosed",
+    "MissingDependency",
+    "NoDebugInfo",
+    "OutOfRegisters",
+    "StaleHit",
+    "UnknownLine",
+    "UnknownRegister",
+    "UnknownSymbol",
+    "Unsupported",
+    "near",
+]
+
+
+def near(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Up to ``count`` of ``known`` that look like ``name``, the likeliest first."""
+    names = list(known)
+    found = get_close_matches(name, names, count, 0.6)
+    if len(found) < count:
+        folded = name.lower()
+        found += [n for n in names if n not in found and len(folded) > 2 and folded in n.lower()]
+    return found[:count]
+
+
+class DebuggerError(GuestdbgError):
+    """The root of the debugger's own errors."""
+
+
+class BadImage(DebuggerError):
+    """A file given for its symbols is not a readable AArch64 ELF file."""
+
+
+class BadRange(DebuggerError):
+    """A range of addresses that nothing can watch: empty, wrapped round, or badly aligned."""
+
+
+class BadWhere(DebuggerError):
+    """A place was named in a way that cannot be understood."""
+
+
+class UnknownSymbol(DebuggerError):
+    """No loaded image defines the name; ``matches`` holds names that look like it."""
+
+    def __init__(self, name: str, matches: list[str], what: str = "symbol") -> None:
+        text = f"there is no {what} named {name!r}"
+        if matches:
+            text += "; did you mean " + " or ".join(repr(m) for m in matches) + "?"
+        super().__init__(text)
+        self.name = name
+        self.matches = matches
+
+
+class UnknownLine(DebuggerError):
+    """A source line that no code was made of, or a source file that is not in the debug info."""
+
+
+class NoDebugInfo(DebuggerError):
+    """The question needs debug information that no loaded image carries."""
+
+
+class MissingDependency(DebuggerError):
+    """The question needs a package that is not installed here."""
+
+
+class UnknownRegister(DebuggerError):
+    """No register of that name can be read or written."""
+
+
+class AddressError(DebuggerError):
+    """Guest memory that is not mapped, or not memory, was to be read or written."""
+
+    def __init__(self, text: str, address: int) -> None:
+        super().__init__(text)
+        self.address = address
+
+
+class OutOfRegisters(DebuggerError):
+    """The hardware has too few breakpoint or watchpoint registers for what is asked."""
+
+
+class Unsupported(DebuggerError):
+    """The provider that runs the guest cannot do this; the text names what is missing."""
+
+
+class StaleHit(DebuggerError):
+    """A hit was asked about the guest's present state after the guest had gone on."""
+
+
+class GuestBusy(DebuggerError):
+    """The guest is already running: from within a handler, or in another thread."""
+
+
+class GuestClosed(DebuggerError):
+    """The guest has been closed."""

@@ -1,0 +1,111 @@
+"""Load-exclusive/store-exclusive sequences, which a debugger must not stop within.
+
+Every stop clears the exclusive monitor (DDI 0487, B2.12): the store-exclusive then fails, the
+guest tries again, stops again, for ever. Such a sequence is run over as a whole, to where it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from guestdbg.debugger.opcodes import branch_target, is_load_exclusive, is_store_exclusive
+
+__all__ = ["Sequence", "find"]
+
+#: How far a sequence reaches at most, in instructions. The architecture promises progress only
+#: to loops of 128 bytes (B2.12.5), so real ones are shorter.
+_LIMIT = 32
+_RETRY_WITHIN = 4
+
+ReadWord = Callable[[int], int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Code from ``start`` to ``last`` (addresses of instructions, both included).
+
+    ``load`` and ``store`` are the exclusives; ``exits`` where the code goes on; ``status`` the
+    number of the register that is 0 when the store was done.
+    """
+
+    start: int
+    load: int
+    store: int
+    last: int
+    exits: tuple[int, ...]
+    status: int
+
+    def __contains__(self, pc: int) -> bool:
+        return self.start <= pc <= self.last
+
+
+def find(pc: int, word: ReadWord) -> Sequence | None:
+    """The sequence that the instruction at ``pc`` is part of, exclusives included.
+
+    ``word`` reads an instruction, or gives None where there is none. None when there is no such
+    sequence, or it leaves in a way that cannot be foreseen (a call, a return).
+    """
+    raw = word(pc)
+    if raw is None:
+        return None
+    load = pc if is_load_exclusive(raw) else _load_before(pc, word)
+    if load is None:
+        return None
+    store = _store_after(load, word)
+    if store is None or store < pc:
+        return None
+    store_raw = word(store)
+    assert store_raw is not None
+    start, last = load, store
+    for n in range(1, _RETRY_WITHIN + 1):
+        at = store + 4 * n
+        raw = word(at)
+        if raw is None or _leaves(raw):
+            break
+        target = branch_target(raw, at)
+        if target is not None and load - 4 * _LIMIT <= target <= store:
+            start, last = min(load, target), at
+            break
+    exits = {last + 4}
+    for at in range(start, last + 4, 4):
+        raw = word(at)
+        if raw is None or _leaves(raw):
+            return None
+        target = branch_target(raw, at)
+        if target is not None and not start <= target <= last:
+            exits.add(target)
+    return Sequence(start, load, store, last, tuple(sorted(exits)), store_raw >> 16 & 31)
+
+
+def _load_before(pc: int, word: ReadWord) -> int | None:
+    for n in range(1, _LIMIT + 1):
+        at = pc - 4 * n
+        raw = word(at)
+        if raw is None or is_store_exclusive(raw) or _leaves(raw) or raw == _CLREX | raw & 0xF00:
+            return None
+        if is_load_exclusive(raw):
+            return at
+    return None
+
+
+def _store_after(load: int, word: ReadWord) -> int | None:
+    for n in range(1, _LIMIT + 1):
+        raw = word(load + 4 * n)
+        if raw is None or is_load_exclusive(raw) or _leaves(raw):
+            return None
+        if is_store_exclusive(raw):
+            return load + 4 * n
+    return None
+
+
+_CLREX = 0xD503305F
+
+
+def _leaves(raw: int) -> bool:
+    """Whether the instruction goes where its encoding does not say, or calls."""
+    return (
+        raw >> 26 == 0b100101  # BL
+        or raw >> 25 == 0b1101011  # BR, BLR, RET, ERET and their like
+        or raw >> 24 == 0b11010100  # SVC, HVC, SMC, BRK, HLT
+    )

@@ -1,0 +1,139 @@
+"""Guest memory by virtual address: through the guest's own page tables, or straight without."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from guestdbg.arm64.translate import TranslationFault, walk
+from guestdbg.debugger.errors import AddressError
+from guestdbg.kvm import Vcpu
+from guestdbg.kvm.regs import sys_reg
+
+__all__ = ["AddressSpace", "PhysicalMemory"]
+
+_SCTLR = sys_reg("SCTLR_EL1")
+_TCR = sys_reg("TCR_EL1")
+_TTBR0 = sys_reg("TTBR0_EL1")
+_TTBR1 = sys_reg("TTBR1_EL1")
+_MAIR = sys_reg("MAIR_EL1")
+
+_PAGE = 0x1000
+_CACHED_PAGES = 4096
+_U64 = (1 << 64) - 1
+
+
+class PhysicalMemory(Protocol):
+    """Guest-physical memory as a board gives it; raises for addresses without memory."""
+
+    def read_phys(self, address: int, length: int) -> bytes:
+        """``length`` bytes at the guest-physical ``address``."""
+
+    def write_phys(self, address: int, data: bytes) -> None:
+        """Write bytes at the guest-physical ``address``."""
+
+
+class _Page:
+    """One cached translation, with all that it was derived from."""
+
+    __slots__ = ("evidence", "pa", "registers")
+
+    def __init__(
+        self, pa: int, registers: tuple[int, int, int, int], evidence: list[tuple[int, bytes]]
+    ) -> None:
+        self.pa = pa
+        self.registers = registers
+        self.evidence = evidence
+
+
+class AddressSpace:
+    """The virtual memory that one vCPU sees.
+
+    Translations are kept, and used again only after every register and descriptor that made them
+    was found unchanged: what a read returns is what a walk would have returned. (A guest that
+    changes a descriptor without TLBI may see its old translation a while longer.)
+    """
+
+    def __init__(self, vcpu: Vcpu, memory: PhysicalMemory) -> None:
+        self._get = vcpu.get_one_reg
+        self._memory = memory
+        self._read_phys = memory.read_phys
+        self._pages: dict[int, _Page] = {}
+
+    def translate(self, va: int) -> int:
+        """The guest-physical address of ``va``; raises AddressError where nothing is mapped."""
+        get = self._get
+        sctlr = get(_SCTLR)
+        if not sctlr & 1:
+            return va & 0x00FF_FFFF_FFFF_FFFF  # the top byte may be a tag
+        registers = (sctlr, get(_TCR), get(_TTBR0), get(_TTBR1))
+        page = self._pages.get(va >> 12)
+        if page is not None and page.registers == registers:
+            read = self._read_phys
+            for address, value in page.evidence:
+                if read(address, 8) != value:
+                    break
+            else:
+                return page.pa | va & 0xFFF
+        return self._walk(va, registers)
+
+    def _walk(self, va: int, registers: tuple[int, int, int, int]) -> int:
+        sctlr, tcr, ttbr0, ttbr1 = registers
+        evidence: list[tuple[int, bytes]] = []
+
+        def read_u64(address: int) -> int:
+            data = self._read_phys(address, 8)
+            evidence.append((address, data))
+            return int.from_bytes(data, "little")
+
+        try:
+            found = walk(
+                read_u64, va, tcr=tcr, ttbr0=ttbr0, ttbr1=ttbr1, sctlr=sctlr, mair=self._get(_MAIR)
+            )
+        except TranslationFault as fault:
+            raise AddressError(
+                f"{va:#x} is not mapped in the guest's page tables: {fault}", va
+            ) from fault
+        if len(self._pages) >= _CACHED_PAGES:
+            self._pages.clear()
+        self._pages[va >> 12] = _Page(found.pa & ~0xFFF, registers, evidence)
+        return found.pa
+
+    def _chunks(self, va: int, length: int) -> list[tuple[int, int]]:
+        found = []
+        while length:
+            here = min(length, _PAGE - (va & 0xFFF))
+            found.append((self.translate(va), here))
+            va = va + here & _U64
+            length -= here
+        return found
+
+    def read(self, va: int, length: int) -> bytes:
+        """``length`` bytes at the virtual address; AddressError where there is no memory."""
+        if (va & 0xFFF) + length <= _PAGE:
+            return self._read(va, self.translate(va), length)
+        parts = self._chunks(va, length)
+        return b"".join(self._read(va, pa, n) for pa, n in parts)
+
+    def write(self, va: int, data: bytes) -> list[tuple[int, int]]:
+        """Write at the virtual address; nothing is written where a part is not mapped.
+
+        The page's permissions do not bind a debugger. Returns the physical (address, length)
+        ranges that were written.
+        """
+        parts = self._chunks(va, len(data))
+        for pa, n in parts:
+            self._read(va, pa, n)
+        at = 0
+        for pa, n in parts:
+            self._memory.write_phys(pa, bytes(data[at : at + n]))
+            at += n
+        return parts
+
+    def _read(self, va: int, pa: int, length: int) -> bytes:
+        try:
+            return self._read_phys(pa, length)
+        except AddressError:
+            raise
+        except Exception as error:
+            mapped = "" if pa == va else f" (physical {pa:#x})"
+            raise AddressError(f"there is no memory at {va:#x}{mapped}: {error}", va) from error

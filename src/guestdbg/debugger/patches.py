@@ -1,0 +1,121 @@
+"""Software breakpoints: BRK instructions put into the guest's memory, and hidden from readers."""
+
+from __future__ import annotations
+
+import logging
+
+from guestdbg.debugger.errors import Unsupported
+from guestdbg.debugger.memory import PhysicalMemory
+from guestdbg.kvm import SupportsCodeChanged, Vm
+
+__all__ = ["BRK", "PatchedMemory", "can_patch"]
+
+log = logging.getLogger(__name__)
+
+#: BRK #0x6db (DDI 0487, C6.2, BRK): an immediate that no compiler or kernel uses for its own.
+BRK = (0xD4200000 | 0x6DB << 5).to_bytes(4, "little")
+
+
+def can_patch(vm: Vm) -> str | None:
+    """Why instructions cannot be changed under this provider; None when they can.
+
+    A provider that decodes instructions ahead has to be told. On real hardware the caches would
+    have to be cleaned and invalidated, which a Python program cannot do for a guest.
+    """
+    if isinstance(vm, SupportsCodeChanged):
+        return None
+    return (
+        "software breakpoints change the guest's instructions, and this provider has no way to "
+        "make the processor see that (the extension vm.code_changed): use hardware ones"
+    )
+
+
+class PatchedMemory:
+    """The board's memory as it would be without our BRK instructions.
+
+    Reading gives the original instructions, writing changes them underneath. ``lift`` and ``drop``
+    take a patch out of memory and put it back, to let the original instruction run.
+    """
+
+    def __init__(self, board: PhysicalMemory, vm: Vm) -> None:
+        self._read = board.read_phys
+        self._write = board.write_phys
+        self._vm = vm
+        self._original: dict[int, bytes] = {}
+        self._users: dict[int, int] = {}
+
+    def __contains__(self, address: int) -> bool:
+        return address in self._original
+
+    def patch(self, address: int) -> None:
+        """Put a BRK at the guest-physical ``address``; once for each user of it."""
+        reason = can_patch(self._vm)
+        if reason is not None:
+            raise Unsupported(reason)
+        if address not in self._users:
+            self._users[address] = 0
+            self._original[address] = self._read(address, 4)
+            self._write(address, BRK)
+        self._users[address] += 1
+
+    def restore(self, address: int) -> None:
+        """Take one user's BRK away; the last brings the original instruction back."""
+        self._users[address] -= 1
+        if self._users[address]:
+            return
+        del self._users[address]
+        original = self._original.pop(address)
+        if self._read(address, 4) == BRK:
+            self._write(address, original)
+        else:
+            log.warning(
+                "the guest has overwritten the software breakpoint at physical %#x", address
+            )
+
+    def restore_all(self) -> None:
+        """Take every BRK away."""
+        for address in list(self._users):
+            self._users[address] = 1
+            self.restore(address)
+
+    def is_ours(self, address: int) -> bool:
+        """Whether memory still holds our BRK at ``address``."""
+        return address in self._original and self._read(address, 4) == BRK
+
+    def lift(self, address: int) -> None:
+        """Let the original instruction be in memory for a while."""
+        if self._read(address, 4) == BRK:
+            self._write(address, self._original[address])
+
+    def drop(self, address: int) -> None:
+        """Put the BRK back, unless the guest changed the instruction or it has been restored."""
+        if address in self._original and self._read(address, 4) == self._original[address]:
+            self._write(address, BRK)
+
+    def read_phys(self, address: int, length: int) -> bytes:
+        """Guest-physical memory, with the original instructions."""
+        data = self._read(address, length)
+        if not self._original:
+            return data
+        patched = bytearray(data)
+        for at, original in self._original.items():
+            if address - 4 < at < address + length and self._read(at, 4) == BRK:
+                for i in range(4):
+                    if 0 <= at + i - address < length:
+                        patched[at + i - address] = original[i]
+        return bytes(patched)
+
+    def write_phys(self, address: int, data: bytes) -> None:
+        """Write guest-physical memory; what lies under a BRK becomes the new original."""
+        if self._original:
+            visible = bytearray(data)
+            for at in self._original:
+                if address - 4 < at < address + len(data) and self._read(at, 4) == BRK:
+                    original = bytearray(self._original[at])
+                    for i in range(4):
+                        if 0 <= at + i - address < len(data):
+                            original[i] = data[at + i - address]
+                            visible[at + i - address] = BRK[i]
+                    self._original[at] = bytes(original)
+            data = bytes(visible)
+        self._write(address, data)

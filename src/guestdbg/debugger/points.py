@@ -1,0 +1,222 @@
+"""What a person asks to stop at: watches and breakpoints, with their handlers and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from guestdbg.arm64.debug import AccessKind, Privilege
+from guestdbg.debugger.allocation import ACCESS_BITS, BreakRequest, WatchRequest
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.hits import Hit
+
+__all__ = ["STOP", "Breakpoint", "Condition", "Handler", "Point", "Stopper", "Watch"]
+
+
+class Stopper:
+    """The type of ``guestdbg.STOP``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "guestdbg.STOP"
+
+
+#: What a handler returns to end ``guest.run()``.
+STOP: Final = Stopper()
+
+Handler = Callable[["Hit"], Any]
+Condition = Callable[["Hit"], Any]
+Kind = Literal["hardware", "software", "auto"]
+
+
+class Point:
+    """A watch or a breakpoint.
+
+    Attributes:
+        number: counts from 1 in the order of making; handlers of one stop are called in it.
+        name: what it is called in hits and messages: what was asked for, unless a name was given.
+        when: called with the hit; a false answer lets the guest go on, and counts nothing.
+        ignore: so many hits are counted without calling the handler.
+        handler: called with the hit; None ends ``guest.run()`` at the first hit.
+        hits: hits for which the condition was true, ignored ones included.
+        seen: all accesses or arrivals, those that the condition turned away included.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_enabled",
+        "context",
+        "deleted",
+        "el",
+        "handler",
+        "hits",
+        "ignore",
+        "name",
+        "number",
+        "seen",
+        "when",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        changed: Callable[[Point, str], None],
+        *,
+        when: Condition | None,
+        ignore: int,
+        el: Privilege,
+        context: int | None,
+    ) -> None:
+        self.number = number
+        self.name = name
+        self.when = when
+        self.ignore = ignore
+        self.el: Privilege = el
+        self.context = context
+        self.handler: Handler | None = None
+        self.hits = 0
+        self.seen = 0
+        self.deleted = False
+        self._enabled = True
+        self._changed = changed
+
+    def __call__(self, handler: Handler) -> Self:
+        """Set the handler; this is what makes ``@guest.watch(...)`` a decorator.
+
+        The decorated name then is the point itself: ``moved.hits``, ``moved.delete()``. One
+        function can serve several points.
+        """
+        if isinstance(handler, Point):
+            if handler.handler is None:
+                raise TypeError(f"{handler.name} has no handler that could be shared")
+            handler = handler.handler
+        self.handler = handler
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is armed. Enabling takes registers, and may raise OutOfRegisters."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        if value == self._enabled or self.deleted:
+            return
+        self._enabled = value
+        try:
+            self._changed(self, "enabled" if value else "disabled")
+        except Exception:
+            self._enabled = not value
+            raise
+
+    def delete(self) -> None:
+        """Disarm it for good. Deleting twice does nothing."""
+        if self.deleted:
+            return
+        self._enabled = False
+        self.deleted = True
+        self._changed(self, "deleted")
+
+
+class Watch(Point):
+    """A range of guest virtual addresses whose accesses are reported.
+
+    Attributes:
+        address, length: the watched bytes.
+        access: ``"read"``, ``"write"`` or ``"any"``.
+        before: the handler is called before the access instead of after it.
+        type_name: the type of the watched variable where it is known.
+    """
+
+    __slots__ = ("access", "address", "before", "bits", "end", "length", "scalar", "type_name")
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        changed: Callable[[Point, str], None],
+        *,
+        address: int,
+        length: int,
+        access: AccessKind,
+        before: bool,
+        type_name: str | None = None,
+        when: Condition | None = None,
+        ignore: int = 0,
+        el: Privilege = "any",
+        context: int | None = None,
+    ) -> None:
+        super().__init__(number, name, changed, when=when, ignore=ignore, el=el, context=context)
+        self.address = address
+        self.length = length
+        self.end = address + length
+        self.access: AccessKind = access
+        self.bits = ACCESS_BITS[access]
+        self.before = before
+        self.type_name = type_name
+        # A variable's value is told whole, however few of its bytes were written.
+        self.scalar = length in (1, 2, 4, 8)
+
+    def request(self) -> WatchRequest:
+        """What it asks of the hardware."""
+        return WatchRequest(
+            self.name, self.address, self.length, self.access, self.el, self.context
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Watch {self.number} {self.name}: {self.access} of {self.length} bytes at "
+            f"{self.address:#x}, {self.hits} hits>"
+        )
+
+
+class Breakpoint(Point):
+    """One or several instructions before which the guest is stopped.
+
+    Attributes:
+        addresses: where; several for a source line that was compiled into several places.
+        kind: ``"hardware"`` or ``"software"``: what it was made. Software ones are BRK
+            instructions, which a guest that reads its own code sees.
+        why_software: why an ``"auto"`` breakpoint became a software one; None otherwise.
+        line: the source line taken, where one was asked for: the next that has code.
+    """
+
+    __slots__ = ("addresses", "kind", "line", "why_software")
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        changed: Callable[[Point, str], None],
+        *,
+        addresses: Sequence[int],
+        kind: Literal["hardware", "software"],
+        line: int | None = None,
+        when: Condition | None = None,
+        ignore: int = 0,
+        el: Privilege = "any",
+        context: int | None = None,
+    ) -> None:
+        super().__init__(number, name, changed, when=when, ignore=ignore, el=el, context=context)
+        self.addresses = tuple(addresses)
+        self.kind: Literal["hardware", "software"] = kind
+        self.why_software: str | None = None
+        self.line = line
+
+    @property
+    def address(self) -> int:
+        """The first of ``addresses``."""
+        return self.addresses[0]
+
+    def requests(self) -> list[BreakRequest]:
+        """What it asks of the hardware; nothing when it is a software one."""
+        if self.kind == "software":
+            return []
+        return [BreakRequest(self.name, a, self.el, self.context) for a in self.addresses]
+
+    def __repr__(self) -> str:
+        where = ", ".join(f"{a:#x}" for a in self.addresses)
+        return f"<Breakpoint {self.number} {self.name}: {self.kind} at {where}, {self.hits} hits>"

@@ -1,0 +1,135 @@
+"""The symbol table of an ELF image: names to addresses and back."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["Symbol", "SymbolKind", "SymbolTable"]
+
+
+class SymbolKind(Enum):
+    """What a symbol names, by the low four bits of its ``st_info``."""
+
+    NOTYPE = 0
+    OBJECT = 1
+    FUNCTION = 2
+    OTHER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """One symbol: addresses and sizes in bytes; a size of 0 means that the file gives none."""
+
+    name: str
+    address: int
+    size: int
+    kind: SymbolKind
+    is_global: bool
+
+    def contains(self, address: int) -> bool:
+        """Whether ``address`` lies in the symbol's extent (never true for one without a size)."""
+        return self.address <= address < self.address + self.size
+
+
+_ENTRY = struct.Struct("<IBBHQQ")
+_SHN_UNDEF, _SHN_ABS, _SHN_COMMON = 0, 0xFFF1, 0xFFF2
+_STT = {0: SymbolKind.NOTYPE, 1: SymbolKind.OBJECT, 2: SymbolKind.FUNCTION}
+# Of several names for one address the likeliest to be the one a person knows comes last.
+_PREFERENCE = {
+    SymbolKind.OTHER: 0,
+    SymbolKind.NOTYPE: 1,
+    SymbolKind.OBJECT: 2,
+    SymbolKind.FUNCTION: 3,
+}
+
+
+class SymbolTable:
+    """The named addresses of one image, moved by ``slide`` bytes from where it was linked."""
+
+    def __init__(self, symbols: list[Symbol]) -> None:
+        self._by_name: dict[str, Symbol] = {}
+        for symbol in symbols:
+            known = self._by_name.get(symbol.name)
+            if known is None or (symbol.is_global and not known.is_global):
+                self._by_name[symbol.name] = symbol
+        self._sorted = sorted(
+            symbols, key=lambda s: (s.address, _PREFERENCE[s.kind], s.is_global, s.size > 0)
+        )
+        self._starts = [s.address for s in self._sorted]
+        self._all = symbols
+
+    @classmethod
+    def parse(
+        cls, symtab: bytes, strtab: bytes, *, slide: int = 0, sections: int | None = None
+    ) -> SymbolTable:
+        """Read the contents of ``.symtab`` and ``.strtab`` (ELF64, little-endian).
+
+        ``sections`` is the number of sections: a symbol in one that does not exist is dropped, as
+        is what has no name, no address in the guest, or only helps a disassembler (``$x``).
+        """
+        found: list[Symbol] = []
+        for name_at, info, _other, shndx, value, size in _ENTRY.iter_unpack(
+            symtab[: len(symtab) // _ENTRY.size * _ENTRY.size]
+        ):
+            kind_number = info & 0xF
+            if not name_at or shndx in (_SHN_UNDEF, _SHN_COMMON) or kind_number in (3, 4, 6):
+                continue  # unnamed, undefined, or a section, file or thread-local symbol
+            if sections is not None and shndx >= sections and shndx != _SHN_ABS:
+                continue
+            end = strtab.find(b"\0", name_at)
+            if end <= name_at:
+                continue
+            name = strtab[name_at:end].decode("utf-8", "replace")
+            if name[0] == "$":
+                continue
+            address = value + slide if shndx != _SHN_ABS else value
+            found.append(
+                Symbol(
+                    name,
+                    address & 0xFFFF_FFFF_FFFF_FFFF,
+                    size,
+                    _STT.get(kind_number, SymbolKind.OTHER),
+                    info >> 4 != 0,
+                )
+            )
+        return cls(found)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Symbol]:
+        return iter(self._all)
+
+    def names(self) -> list[str]:
+        """Every name, once each."""
+        return list(self._by_name)
+
+    def find(self, name: str) -> Symbol | None:
+        """The symbol of that name, a global one before a local one; None when there is none."""
+        return self._by_name.get(name)
+
+    def at(self, address: int) -> Symbol | None:
+        """The symbol whose extent holds ``address``.
+
+        A symbol without a size (a label of an assembly file) reaches to the next symbol.
+        """
+        i = bisect_right(self._starts, address) - 1
+        if i < 0:
+            return None
+        best = self._sorted[i]
+        if best.contains(address) or best.size == 0:
+            if best.size or best.address == address:
+                return best
+            # a label inside a sized function belongs to that function's body
+            return self._enclosing(i, address) or best
+        return self._enclosing(i, address)
+
+    def _enclosing(self, i: int, address: int) -> Symbol | None:
+        for symbol in reversed(self._sorted[max(0, i - 64) : i]):
+            if symbol.contains(address):
+                return symbol
+        return None
