@@ -1,0 +1,49 @@
+"""Debug arm64 guests with the processor's own breakpoints, watchpoints and single-step.
+
+    import guestdbg
+
+    guest = guestdbg.load("firmware.elf")
+
+    @guest.watch("queue.tail", access="write")
+    def moved(hit):
+        print(hit.location, hit.old, "->", hit.new)
+
+    guest.run()
+
+docs/python-api.md tells the rest.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import STOP, Guest, Hit, Stop, load
+    from guestdbg.errors import GuestdbgError
+
+__all__ = ["STOP", "Guest", "GuestdbgError", "Hit", "Stop", "load"]
+
+# Imported when they are first asked for: the layers below are of use without the debugger, and
+# `guestdbg --help` should not load it.
+_HOMES = {
+    "STOP": "guestdbg.debugger",
+    "Guest": "guestdbg.debugger",
+    "GuestdbgError": "guestdbg.errors",
+    "Hit": "guestdbg.debugger",
+    "Stop": "guestdbg.debugger",
+    "load": "guestdbg.debugger",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

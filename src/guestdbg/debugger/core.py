@@ -7,16 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from guestdbg.arm64.debug import canonical
 from guestdbg.debugger import exclusive
 from guestdbg.debugger.arming import OFF, Arming, Temporary, exits_only
 from guestdbg.debugger.backtrace import Frame, unwind
 from guestdbg.debugger.cpu import Cpu
-from guestdbg.debugger.decode import Decoder, Touched
+from guestdbg.debugger.decode import READ, WRITE, Decoder, Touched
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.handback import hand_back
 from guestdbg.debugger.hits import Hit
 from guestdbg.debugger.memory import AddressSpace
-from guestdbg.debugger.points import Breakpoint, Watch
+from guestdbg.debugger.points import Watch
 from guestdbg.debugger.stops import Stop
 from guestdbg.kvm import (
     Exit,
@@ -51,11 +52,11 @@ _CONTEXTIDR_EL1 = sys_reg("CONTEXTIDR_EL1")
 
 _EC_SHIFT = 26
 _EC_BREAKPOINT, _EC_STEP, _EC_WATCHPOINT, _EC_BRK = 0x30, 0x32, 0x34, 0x3C
-_READ, _WRITE = 1, 2
+_ISS_WNR = 1 << 6
 _SYNCHRONOUS = 0
 _U64 = (1 << 64) - 1
 
-_ONLY_READ = "the instruction only reads"
+_ONLYREAD = "the instruction only reads"
 _NOT_YET = "the handler is called before the access"
 _FAILED_STORE = "the store-exclusive failed"
 
@@ -174,13 +175,11 @@ class Core:
 
     def _interrupted_step(self, pc: int, sp: int) -> Stop | ExitIntr:
         """The interrupt came first: let its handler run, then step."""
-        with self.guest.temporaries([Temporary(pc, self.number, sp)]):
-            while True:
-                outcome = self.advance()
-                if isinstance(outcome, ExitIntr) or outcome.reason != "until":
-                    return outcome
-                if self.get(_PC) == pc:
-                    break
+        guest = self.guest
+        with guest.points.temporaries([Temporary(pc, self.number, sp)]):
+            outcome = guest.runloop.settle(self.advance)
+            if outcome.reason != "until":
+                return outcome
         self.reported = None
         return self._step_plain(pc)
 
@@ -222,7 +221,7 @@ class Core:
             if patched:
                 guest.memory.drop(physical)
             if guest.limited:
-                guest.apply_limit()
+                guest.runloop.apply_limits()
 
     def _lift_limit(self) -> None:
         if isinstance(self.vcpu, SupportsInstructionLimit):
@@ -313,12 +312,12 @@ class Core:
         hits = [
             Hit(self, point, pc, 0, pc, 4, syndrome, None)
             for point in points
-            if self._concerned(point.el, point.context, None)
+            if self._concerned(point.el, point.context, False)
         ]
         stop = self.guest.dispatch(self, hits) if hits else None
         return stop or done
 
-    def _concerned(self, el: str, context: int | None, unprivileged: bool | None) -> bool:
+    def _concerned(self, el: str, context: int | None, unprivileged: bool) -> bool:
         """Whether the present exception level and context are those that a point is for."""
         if el != "any":
             at_el0 = unprivileged or self.get(_PSTATE) >> 2 & 3 == 0
@@ -384,17 +383,17 @@ class Core:
             return None
         pc = self.get(_PC)
         plan = self._decoder.plan(self.word(pc) or 0)
-        touched = plan.touched(self._read_reg)
+        touched = plan.touched(self.get, self.sp)
         far = exit_.far
         if touched is None:
-            # Not an instruction we know the accesses of; FAR lies at or below the watched byte.
-            at = far or 0
-            wnr = exit_.hsr >> 6 & 1
-            touched = (Touched(at & ~63, 64, _WRITE if wnr else _READ),)
+            # Not an instruction whose accesses we know; FAR lies near the watched byte, or below.
+            touched = Touched((far or 0) & ~63, 64, WRITE if exit_.hsr & _ISS_WNR else READ)
+        if touched.address >> 56:
+            touched = touched._replace(address=canonical(touched.address))  # it may carry a tag
         hits: list[Hit] = []
         early: list[Hit] = []
         for watch in arming.watches:
-            hit = self._match(watch, touched, pc, exit_.hsr, far)
+            hit = self._match(watch, touched, pc, exit_, plan.unprivileged)
             if hit is not None:
                 (early if watch.before else hits).append(hit)
         if early:
@@ -404,12 +403,12 @@ class Core:
             if self.get(_PC) != pc:
                 self._announced = None
                 return None  # the handler put the vCPU elsewhere
-        if plan.is_exclusive:
+        if plan.exclusive:
             sequence = self.sequence_at(pc)
             if sequence is not None and self._begin_over(sequence, exit_.hsr, far):
                 assert self._over is not None
-                self._over.touched = touched[0]
-                self._over.watched = self._watched_by(touched[0], arming, hits)
+                self._over.touched = touched
+                self._over.watched = self._watched_by(touched, arming, hits)
                 return None
         stepped = self._single(pc, arming.step_bare)
         if type(stepped) is not ExitDebug:
@@ -423,11 +422,11 @@ class Core:
             elif vector is not None:
                 return None  # an interrupt came first: the access will be made again, and hit
         self._announced = None
-        if plan.is_store_exclusive and reason is None and self._read_reg(plan.status) & 1:
+        if plan.store_exclusive and reason is None and self._x(plan.status) & 1:
             reason = _FAILED_STORE
         for hit in hits:
-            if not hit._bits & _WRITE:
-                hit.new_reason = _ONLY_READ
+            if not hit._bits & WRITE:
+                hit.new_reason = _ONLYREAD
             elif reason is not None:
                 hit.new_reason = reason
             elif hit.old_bytes is not None:
@@ -448,35 +447,24 @@ class Core:
         return self.guest.dispatch(self, early)
 
     def _match(
-        self,
-        watch: Watch,
-        touched: Sequence[Touched],
-        pc: int,
-        syndrome: int,
-        far: int | None,
+        self, watch: Watch, touched: Touched, pc: int, exit_: ExitDebug, unprivileged: bool
     ) -> Hit | None:
-        low, high, bits = _U64, 0, 0
-        whole_low, whole_high = _U64, 0
-        for address, size, kind in touched:
-            end = address + size
-            if kind & watch.bits and address < watch.end and watch.address < end:
-                low = min(low, max(address, watch.address))
-                high = max(high, min(end, watch.end))
-                whole_low, whole_high = min(whole_low, address), max(whole_high, end)
-                bits |= kind
-        if not bits:
+        """The hit of a watch by an access, with the old value; None if it is not concerned."""
+        address, size, bits = touched
+        end = address + size
+        if not bits & watch.bits or address >= watch.end or end <= watch.address:
             return None
-        if (watch.el != "any" or watch.context is not None) and not self._concerned(
-            watch.el, watch.context, None
-        ):
+        if watch.restricted and not self._concerned(watch.el, watch.context, unprivileged):
             return None
-        hit = Hit(self, watch, pc, bits, low, high - low, syndrome, far)
-        hit.access_address, hit.access_size = whole_low, whole_high - whole_low
+        low = address if address > watch.address else watch.address
+        length = (end if end < watch.end else watch.end) - low
+        hit = Hit(self, watch, pc, bits, low, length, exit_.hsr, exit_.far)
+        hit.access_address = address
+        hit.access_size = size
         if watch.scalar:
-            hit.value_address = watch.address
-            hit.old_bytes = self._peek(watch.address, watch.length)
-        else:
-            hit.old_bytes = self._peek(low, high - low)
+            hit.value_address = low = watch.address
+            length = watch.length
+        hit.old_bytes = self._peek(low, length)
         return hit
 
     def _peek(self, address: int, length: int) -> bytes | None:
@@ -485,9 +473,9 @@ class Core:
         except AddressError:
             return None
 
-    def _read_reg(self, number: int) -> int:
-        """X0 to X30; 31 is SP as in the base register of a load or store."""
-        return self.sp() if number == 31 else self.get(_X[number])
+    def _x(self, number: int | None) -> int:
+        """X0 to X30, or 0 for the zero register."""
+        return 0 if number is None or number == 31 else self.get(_X[number])
 
     def word(self, pc: int) -> int | None:
         """The instruction at ``pc``, None where nothing can be read."""
@@ -538,11 +526,11 @@ class Core:
         self, touched: Touched, arming: Arming, hits: Sequence[Hit]
     ) -> list[tuple[Watch, bool, bytes | None]]:
         """The watches that the sequence may concern: (watch, hit by the read, old value)."""
-        read = {hit.point for hit in hits} if touched.bits & _READ else set()
+        read = {hit.point for hit in hits} if touched.bits & READ else set()
         found = []
         for watch in arming.watches:
-            if watch.before or (watch.el != "any" or watch.context is not None) and not (
-                self._concerned(watch.el, watch.context, None)
+            if watch.before or (
+                watch.restricted and not self._concerned(watch.el, watch.context, False)
             ):
                 continue
             low, size = self._value_range(watch, touched)
@@ -570,7 +558,7 @@ class Core:
         if pc not in sequence.exits:
             left_at = self.get(_ELR_EL1)  # by an exception
         beyond = left_at == sequence.last + 4 or sequence.store < left_at <= sequence.last
-        stored = beyond and self._read_reg(sequence.status) == 0
+        stored = beyond and self._x(sequence.status) == 0
         if pc not in sequence.exits and not stored:
             if over.breakpoint_at is not None:
                 self._interrupted.add(over.breakpoint_at)
@@ -590,20 +578,20 @@ class Core:
     ) -> Hit | None:
         assert over.touched is not None
         address, size, kind = over.touched
-        bits = _READ if by_read else 0
-        attempted = kind & _WRITE and watch.bits & _WRITE
-        if watch.bits & _WRITE and (stored or attempted):
-            bits |= _WRITE
+        bits = READ if by_read else 0
+        attempted = kind & WRITE and watch.bits & WRITE
+        if watch.bits & WRITE and (stored or attempted):
+            bits |= WRITE
         if not bits:
             return None
-        pc = over.sequence.store if bits & _WRITE else over.sequence.load
+        pc = over.sequence.store if bits & WRITE else over.sequence.load
         low, high = max(watch.address, address), min(watch.end, address + size)
         hit = Hit(self, watch, pc, bits, low, high - low, over.syndrome, over.far)
         hit.access_address, hit.access_size = address, size
         hit.value_address, length = self._value_range(watch, over.touched)
         hit.old_bytes = old
-        if not bits & _WRITE:
-            hit.new_reason = _ONLY_READ
+        if not bits & WRITE:
+            hit.new_reason = _ONLYREAD
         elif stored:
             hit.new_bytes = self._peek(hit.value_address, length)
         else:
@@ -617,14 +605,14 @@ class Core:
 
         The stage-2 abort that makes an MMIO exit is taken before the watchpoint would be.
         """
-        bits = _WRITE if exit_.is_write else _READ
+        bits = WRITE if exit_.is_write else READ
         pc = self.get(_PC)
         for watch in self.guest.arming.watches:
             if not bits & watch.bits:
                 continue
             # Page offsets survive translation: most watches are ruled out without one.
-            offset = (exit_.phys_addr - watch.address) & 0xFFF
-            if offset >= watch.length and offset + exit_.len <= 0x1000:
+            ahead = exit_.phys_addr - watch.address & 0xFFF
+            if ahead >= watch.length and watch.address - exit_.phys_addr & 0xFFF >= exit_.len:
                 continue
             try:
                 physical = self.space.translate(watch.address)
@@ -632,7 +620,7 @@ class Core:
                 continue
             low = max(physical, exit_.phys_addr)
             high = min(physical + watch.length, exit_.phys_addr + exit_.len)
-            if low >= high or not self._concerned(watch.el, watch.context, None):
+            if low >= high or not self._concerned(watch.el, watch.context, False):
                 continue
             address = watch.address + low - physical
             hit = Hit(self, watch, pc, bits, address, high - low, 0, None)
@@ -642,7 +630,7 @@ class Core:
                 hit.new_bytes = value
             else:
                 hit.old_bytes = value
-                hit.new_reason = _ONLY_READ
+                hit.new_reason = _ONLYREAD
             self.mmio_hits.append(hit)
         if self.mmio_hits:
             # The access is completed, then the provider comes back before the next instruction.
@@ -677,8 +665,3 @@ class Core:
         )
         frames[0] = Frame(0, pc, frames[0].sp, guest.locate(pc))
         return frames
-
-
-def breakpoints_at(arming: Arming, pc: int) -> tuple[Breakpoint, ...]:
-    """The enabled breakpoints at an address."""
-    return arming.breakpoints.get(pc, ())

@@ -1,17 +1,24 @@
-"""What a load or store accesses, decoded once an instruction and kept."""
+"""What a load or store accesses: decoded once an instruction, and kept ready for the next time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from guestdbg.arm64 import instructions
-from guestdbg.debugger.opcodes import is_exclusive, is_store_exclusive
+from guestdbg.arm64.instructions import MemoryOperand, accesses, memory_operand
+from guestdbg.kvm.regs import core_reg
 
-__all__ = ["Decoder", "Plan", "Touched"]
+__all__ = ["READ", "WRITE", "Decoder", "Plan", "Touched"]
 
-_READ, _WRITE = 1, 2
+READ, WRITE = 1, 2
 _CACHED = 65536
+_SP = 31
+_U64 = (1 << 64) - 1
+_X = {f"x{n}": core_reg(f"x{n}") for n in range(31)}
+_PC = core_reg("pc")
+
+GetReg = Callable[[int], int]
+GetSp = Callable[[], int]
 
 
 class Touched(NamedTuple):
@@ -22,24 +29,49 @@ class Touched(NamedTuple):
     bits: int
 
 
-ReadReg = Callable[[int], int]
-
-
 class Plan:
-    """All that the debugger wants to know of one load or store."""
+    """All that the debugger wants to know of one instruction.
 
-    __slots__ = ("is_exclusive", "is_store_exclusive", "raw", "status", "touched")
+    ``touched`` gives what it accesses, from the registers as they are before it: called with a way
+    to read a register by its one-reg id, and one to read the stack pointer. Adjoining accesses of
+    one instruction are told as one. None where the decoder does not know the instruction.
+    """
+
+    __slots__ = ("exclusive", "store_exclusive", "status", "touched", "unprivileged")
 
     def __init__(self, raw: int) -> None:
-        self.raw = raw
-        self.is_exclusive = is_exclusive(raw)
-        self.is_store_exclusive = is_store_exclusive(raw)
-        self.status = raw >> 16 & 31
-        self.touched: Callable[[ReadReg], tuple[Touched, ...] | None] = _general(raw)
+        operand = memory_operand(raw)
+        self.exclusive = operand is not None and operand.exclusive
+        self.store_exclusive = self.exclusive and operand is not None and operand.writes
+        self.status = operand.status if operand is not None else None
+        self.unprivileged = operand is not None and operand.unprivileged
+        self.touched = _touched(raw, operand)
 
 
-def _general(raw: int) -> Callable[[ReadReg], tuple[Touched, ...] | None]:
-    raise NotImplementedError
+def _touched(
+    raw: int, operand: MemoryOperand | None
+) -> Callable[[GetReg, GetSp], Touched | None]:
+    if operand is None or operand.index is not None or operand.authenticated or operand.base > _SP:
+        return lambda get, sp: _general(raw, get, sp)
+    offset, size = operand.offset, operand.total
+    bits = (READ if operand.reads else 0) | (WRITE if operand.writes else 0)
+    if operand.base == _SP:
+        return lambda get, sp: Touched(sp() + offset & _U64, size, bits)
+    base = _X[f"x{operand.base}"]
+    return lambda get, sp: Touched(get(base) + offset & _U64, size, bits)
+
+
+def _general(raw: int, get: GetReg, sp: GetSp) -> Touched | None:
+    def read_reg(name: str) -> int:
+        if name == "sp":
+            return sp()
+        return get(_PC if name == "pc" else _X[name])
+
+    found = accesses(raw, read_reg)
+    if not found:
+        return None
+    bits = (READ if found[0].is_read else 0) | (WRITE if found[0].is_write else 0)
+    return Touched(found[0].address, sum(a.size for a in found), bits)
 
 
 class Decoder:
@@ -51,7 +83,7 @@ class Decoder:
         self._plans: dict[int, Plan] = {}
 
     def plan(self, raw: int) -> Plan:
-        """The plan of an instruction."""
+        """The plan of an instruction word."""
         plan = self._plans.get(raw)
         if plan is None:
             if len(self._plans) >= _CACHED:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from guestdbg.debugger.opcodes import branch_target, is_load_exclusive, is_store_exclusive
+from guestdbg.arm64.instructions import branch, is_load_exclusive, is_store_exclusive
 
 __all__ = ["Sequence", "find"]
 
@@ -63,7 +63,7 @@ def find(pc: int, word: ReadWord) -> Sequence | None:
         raw = word(at)
         if raw is None or _leaves(raw):
             break
-        target = branch_target(raw, at)
+        target = _target(raw, at)
         if target is not None and load - 4 * _LIMIT <= target <= store:
             start, last = min(load, target), at
             break
@@ -72,7 +72,7 @@ def find(pc: int, word: ReadWord) -> Sequence | None:
         raw = word(at)
         if raw is None or _leaves(raw):
             return None
-        target = branch_target(raw, at)
+        target = _target(raw, at)
         if target is not None and not start <= target <= last:
             exits.add(target)
     return Sequence(start, load, store, last, tuple(sorted(exits)), store_raw >> 16 & 31)
@@ -100,6 +100,12 @@ def _store_after(load: int, word: ReadWord) -> int | None:
 
 
 _CLREX = 0xD503305F
+
+
+def _target(raw: int, pc: int) -> int | None:
+    """Where a branch whose encoding says it goes to, conditional or not."""
+    found = branch(raw)
+    return None if found is None or found.offset is None else pc + found.offset
 
 
 def _leaves(raw: int) -> bool:

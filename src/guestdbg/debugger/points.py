@@ -55,6 +55,7 @@ class Point:
         "ignore",
         "name",
         "number",
+        "restricted",
         "seen",
         "when",
     )
@@ -76,6 +77,7 @@ class Point:
         self.ignore = ignore
         self.el: Privilege = el
         self.context = context
+        self.restricted = el != "any" or context is not None
         self.handler: Handler | None = None
         self.hits = 0
         self.seen = 0

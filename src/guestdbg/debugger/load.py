@@ -1,0 +1,79 @@
+"""From a file to a guest that can be debugged: ``guestdbg.load``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from guestdbg.debugger.guest import Guest
+from guestdbg.debugger.image import Image
+from guestdbg.kvm import open_kvm
+from guestdbg.machine import Board, Console, Kind, parse_size
+from guestdbg.machine import load as load_into
+from guestdbg.machine.console import ByteSink
+
+__all__ = ["load"]
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    provider: str = "auto",
+    memory: str | int = "128M",
+    vcpus: int = 1,
+    kind: Kind = "auto",
+    address: int | None = None,
+    symbols: str | os.PathLike[str] | None = None,
+    slide: int = 0,
+    console: Console | ByteSink | Callable[[bytes], object] | Literal["stdout"] | None = "stdout",
+    bootargs: str = "",
+    overwatch: int = 0,
+    **options: Any,
+) -> Guest:
+    """Load a guest on a new board, ready to run.
+
+    Args:
+        path: an ELF file, an arm64 Linux Image, a raw image or a firmware.
+        provider: ``"soft"``, ``"host"`` (KVM of an arm64 machine), or ``"auto"``.
+        memory: size of RAM: ``"128M"``, or bytes.
+        vcpus: how many processors; all but the first wait for PSCI CPU_ON.
+        kind: what the file is, where it does not say itself: ``"elf"``, ``"image"``, ``"raw"``
+            (bytes at ``address``), ``"firmware"`` (entered at 0).
+        symbols: an ELF file with the symbols, where the guest itself carries none.
+        slide: how far the guest moves itself from where it was linked, in bytes.
+        console: where its console output goes: a binary file, a callable that takes bytes, a
+            ``guestdbg.machine.Console``, ``"stdout"``, or None.
+        bootargs: the kernel command line, for the device tree.
+        overwatch: bytes that one register may watch for several watches, when they run out.
+        options: of the provider (``guestdbg.kvm.open_kvm``).
+
+    Raises:
+        LoadError: the file is not a guest, or does not fit the board.
+        MachineError: no such board. BadImage: the file's symbols are damaged.
+        KvmError: the provider is not to be had.
+    """
+    if console == "stdout":
+        console = sys.stdout.buffer
+    if not isinstance(console, Console):
+        console = Console(console)  # type: ignore[arg-type]
+    size = parse_size(memory)
+    kvm = open_kvm(provider, **options)
+    board: Board | None = None
+    try:
+        board = Board(
+            kvm, memory_size=size, vcpus=vcpus, console=console, bootargs=bootargs
+        )
+        loaded = load_into(board, path, kind=kind, address=address)
+        images = []
+        named = symbols if symbols is not None else loaded.elf
+        if named is not None:
+            images.append(Image(Path(named), slide))
+        return Guest(board, images, overwatch=overwatch, on_close=kvm.close)
+    except BaseException:
+        if board is not None:
+            board.close()
+        kvm.close()
+        raise

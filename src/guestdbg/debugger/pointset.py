@@ -1,0 +1,229 @@
+"""All points of a guest, and what is armed because of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from guestdbg.arm64.debug import AccessKind, Privilege
+from guestdbg.debugger.arming import Arming, Temporary, arm
+from guestdbg.debugger.errors import BadWhere, OutOfRegisters, Unsupported
+from guestdbg.debugger.patches import can_patch
+from guestdbg.debugger.points import Breakpoint, Condition, Kind, Point, Watch
+from guestdbg.debugger.where import Code, Data
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.guest import Guest
+
+__all__ = ["Points"]
+
+log = logging.getLogger(__name__)
+
+_KINDS = ("hardware", "software", "auto")
+
+
+class Points:
+    """The watches and breakpoints of a guest."""
+
+    def __init__(self, guest: Guest, overwatch: int) -> None:
+        self._guest = guest
+        self._overwatch = overwatch
+        self._points: dict[int, Point] = {}
+        self._temporaries: list[Temporary] = []
+        self._patched: dict[int, list[int]] = {}
+        self._next = 1
+        self.arming: Arming = arm(guest.hardware, ())
+
+    def __iter__(self) -> Iterator[Point]:
+        return iter(list(self._points.values()))
+
+    def watch(
+        self,
+        data: Data,
+        *,
+        access: AccessKind,
+        when: Condition | None,
+        ignore: int,
+        before: bool,
+        name: str | None,
+        el: Privilege,
+        context: int | None,
+    ) -> Watch:
+        """Make and arm a watch."""
+        assert data.length is not None
+        watch = Watch(
+            self._next,
+            name or data.name,
+            self._changed,
+            address=data.address,
+            length=data.length,
+            access=access,
+            before=before,
+            type_name=data.type_name,
+            when=when,
+            ignore=ignore,
+            el=el,
+            context=context,
+        )
+        self._add(watch)
+        return watch
+
+    def breakpoint(
+        self,
+        code: Code,
+        *,
+        kind: Kind,
+        when: Condition | None,
+        ignore: int,
+        name: str | None,
+        el: Privilege,
+        context: int | None,
+    ) -> Breakpoint:
+        """Make and arm a breakpoint."""
+        if kind not in _KINDS:
+            raise BadWhere(f"a breakpoint is 'hardware', 'software' or 'auto', not {kind!r}")
+
+        def make(kind: Literal["hardware", "software"]) -> Breakpoint:
+            return Breakpoint(
+                self._next,
+                name or code.name,
+                self._changed,
+                addresses=code.addresses,
+                kind=kind,
+                line=code.line,
+                when=when,
+                ignore=ignore,
+                el=el,
+                context=context,
+            )
+
+        if kind == "software":
+            point = make("software")
+            point.why_software = "asked for"
+            self._add(point)
+            return point
+        point = make("hardware")
+        try:
+            self._add(point)
+        except OutOfRegisters as error:
+            if kind == "hardware":
+                raise
+            refused = can_patch(self._guest.board.vm)
+            if refused is not None:
+                raise OutOfRegisters(f"{error}\n{refused}") from None
+            point = make("software")
+            point.why_software = (
+                f"all {self._guest.hardware.breakpoints} breakpoint registers are taken"
+            )
+            self._add(point)
+            log.warning(
+                "%s is a software breakpoint, a BRK instruction in the guest's memory: %s",
+                point.name,
+                point.why_software,
+            )
+        return point
+
+    def _add(self, point: Point) -> None:
+        self._points[point.number] = point
+        try:
+            self._rearm(point)
+        except Exception:
+            del self._points[point.number]
+            raise
+        self._next += 1
+
+    def _changed(self, point: Point, _what: str) -> None:
+        self._rearm(point)
+        if point.deleted:
+            self._points.pop(point.number, None)
+
+    def _rearm(self, point: Point | None = None) -> None:
+        """Work out the registers anew; nothing has changed if that fails."""
+        arming = arm(
+            self._guest.hardware,
+            self._points.values(),
+            self._temporaries,
+            overwatch=self._overwatch,
+        )
+        if isinstance(point, Breakpoint) and point.kind == "software":
+            self._patch(point)
+        for address, length in arming.allocation.wide:
+            if (address, length) not in self.arming.allocation.wide:
+                log.warning(
+                    "one register watches %d bytes at %#x for the sake of several watches; "
+                    "accesses to the bytes between stop the guest for nothing",
+                    length,
+                    address,
+                )
+        self.arming = arming
+        self._guest.arming = arming
+
+    def _patch(self, point: Breakpoint) -> None:
+        memory = self._guest.memory
+        if point.enabled and point.number not in self._patched:
+            reason = can_patch(self._guest.board.vm)
+            if reason is not None:
+                raise Unsupported(reason)
+            translate = self._guest.space.translate
+            physical = [translate(address) for address in point.addresses]
+            done: list[int] = []
+            try:
+                for address in physical:
+                    memory.patch(address)
+                    done.append(address)
+            except Exception:
+                for address in done:
+                    memory.restore(address)
+                raise
+            self._patched[point.number] = physical
+        elif not point.enabled:
+            for address in self._patched.pop(point.number, ()):
+                memory.restore(address)
+
+    @contextmanager
+    def temporaries(self, wanted: Sequence[Temporary]) -> Iterator[None]:
+        """Arm the debugger's own breakpoints for a while.
+
+        Where no breakpoint register is left for one, it becomes a BRK if that is possible.
+        """
+        guest = self._guest
+        before = list(self._temporaries)
+        self._temporaries += wanted
+        patched: list[Breakpoint] = []
+        try:
+            try:
+                self._rearm()
+            except OutOfRegisters:
+                self._temporaries = before
+                addresses = sorted({t.address for t in wanted})
+                if can_patch(guest.board.vm) is not None:
+                    raise
+                patched.append(
+                    self.breakpoint(
+                        Code("a place to come back to", tuple(addresses)),
+                        kind="software",
+                        when=lambda hit: False,
+                        ignore=0,
+                        name=None,
+                        el="any",
+                        context=None,
+                    )
+                )
+                self._temporaries = before + list(wanted)
+                self._rearm()
+            yield
+        finally:
+            self._temporaries = before
+            for point in patched:
+                point.delete()
+            self._rearm()
+
+    def disarm(self) -> None:
+        """Take every BRK out of the guest and forget all points."""
+        self._points.clear()
+        self._temporaries.clear()
+        self._patched.clear()
+        self._guest.memory.restore_all()
+        self._rearm()

@@ -1,0 +1,209 @@
+"""Letting the vCPUs run: turns, time and instruction limits, interruption."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from guestdbg.debugger.core import Core
+from guestdbg.debugger.errors import BadWhere, Unsupported
+from guestdbg.debugger.stops import Stop
+from guestdbg.kvm import ExitIntr, SupportsInstructionCount, SupportsInstructionLimit
+from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.guest import Guest
+
+__all__ = ["RunLoop"]
+
+#: A vCPU's turn where several share the thread: instructions, or seconds where nothing counts them.
+TURN_INSTRUCTIONS = 100_000
+TURN_SECONDS = 0.005
+
+_IDLE = "every vCPU waits (WFI, or powered off) for an interrupt that nothing will bring"
+
+
+class RunLoop:
+    """Runs the vCPUs of a guest in turns, in one thread, and stops them all together."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self._turn = 0
+        self._limits: dict[int, int] = {}
+        self._interrupted = False
+        self._timed_out = False
+        self._timeout: float | None = None
+        self._max_instructions: int | None = None
+        self._stop_at: int | None = None
+
+    @property
+    def current(self) -> Core:
+        """The vCPU whose turn it is: the one that stopped last."""
+        return self._guest.cores[self._turn]
+
+    def interrupt(self) -> None:
+        """Stop the guest; from any thread. One that is not running stops as soon as it is run."""
+        self._interrupted = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._guest.attention = True
+        for core in self._guest.cores:
+            core.vcpu.kick()
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self._wake()
+
+    def until_stop(
+        self, move: Callable[[], Stop], timeout: float | None, max_instructions: int | None
+    ) -> Stop:
+        """Make a move, under limits: ``timeout`` in seconds, ``max_instructions`` over all vCPUs."""
+        guest = self._guest
+        timer: threading.Timer | None = None
+        if timeout is not None:
+            if not 0 <= timeout <= threading.TIMEOUT_MAX:
+                raise BadWhere(f"a timeout of {timeout} seconds: it is 0 or more")
+            timer = threading.Timer(timeout, self._time_out)
+            timer.daemon = True
+        self._timed_out = False
+        self._timeout = timeout
+        self._max_instructions = max_instructions
+        self._set_limit(max_instructions)
+        try:
+            if timer is not None:
+                timer.start()
+            return move()
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._clear_limits()
+
+    def settle(self, move: Callable[[], Stop | ExitIntr]) -> Stop:
+        """Make a move of one vCPU, as often as it is given up for nothing (a stray kick)."""
+        while True:
+            stop = self._due()
+            if stop is not None:
+                return stop
+            outcome = move()
+            if isinstance(outcome, Stop):
+                return outcome
+            if outcome.idle and not self._guest.attention and not self._input():
+                return self.current._stop("idle", _IDLE)
+
+    def all(self) -> Stop:
+        """Let all vCPUs run, in turns, until something stops one of them."""
+        guest = self._guest
+        cores = guest.cores
+        idle = 0
+        while True:
+            stop = self._due()
+            if stop is not None:
+                return stop
+            outcome = self._take_turn(cores[self._turn])
+            if isinstance(outcome, Stop):
+                return outcome
+            idle = idle + 1 if outcome.idle else 0
+            if idle >= len(cores) and not guest.attention and not self._input():
+                return self.current._stop("idle", _IDLE)
+            self._turn = (self._turn + 1) % len(cores)
+
+    def _input(self) -> bool:
+        """Whether the console still has something for the guest, which may wake it."""
+        return bool(self._guest.board.console.pending_input)
+
+    def _due(self) -> Stop | None:
+        """What there is to stop for, other than what the guest does."""
+        guest = self._guest
+        if guest.attention:
+            guest.attention = False
+            if self._interrupted:
+                self._interrupted = False
+                return self.current._stop("interrupt")
+            if self._timed_out:
+                self._timed_out = False
+                return self.current._stop("timeout", f"after {self._timeout:g} seconds")
+        if self._stop_at is not None and self._left(self._stop_at) <= 0:
+            return self.current._stop("limit", f"after {self._max_instructions} instructions")
+        return None
+
+    def _take_turn(self, core: Core) -> Stop | ExitIntr:
+        if len(self._guest.cores) == 1:
+            return core.advance()
+        if core.vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
+            return ExitIntr(idle=True)
+        vcpu = core.vcpu
+        if isinstance(vcpu, SupportsInstructionLimit) and isinstance(
+            vcpu, SupportsInstructionCount
+        ):
+            turn = TURN_INSTRUCTIONS
+            if self._stop_at is not None:
+                turn = min(turn, self._left(self._stop_at))
+            self._limits[core.number] = vcpu.instructions + turn
+            vcpu.max_instructions = self._limits[core.number]
+            self._guest.limited = True
+            return core.advance()
+        timer = threading.Timer(TURN_SECONDS, vcpu.kick)
+        timer.daemon = True
+        timer.start()
+        try:
+            return core.advance()
+        finally:
+            timer.cancel()
+
+    # ---- instruction limits ------------------------------------------------------------------
+
+    def retired(self) -> int:
+        """Instructions retired by all vCPUs; raises Unsupported where nobody counts them."""
+        total = 0
+        for core in self._guest.cores:
+            if not isinstance(core.vcpu, SupportsInstructionCount):
+                raise Unsupported(
+                    "this provider does not count instructions: give a timeout instead of "
+                    "max_instructions"
+                )
+            total += core.vcpu.instructions
+        return total
+
+    def _left(self, stop_at: int) -> int:
+        return stop_at - self.retired()
+
+    def _set_limit(self, max_instructions: int | None) -> None:
+        if max_instructions is None:
+            return
+        if max_instructions < 0:
+            raise BadWhere(f"max_instructions is {max_instructions}: 0 is the least")
+        guest = self._guest
+        self._stop_at = self.retired() + max_instructions
+        for core in guest.cores:
+            vcpu = core.vcpu
+            if not isinstance(vcpu, SupportsInstructionLimit) or not isinstance(
+                vcpu, SupportsInstructionCount
+            ):
+                raise Unsupported(
+                    "this provider cannot stop after a number of instructions: give a timeout"
+                )
+            self._limits[core.number] = vcpu.instructions + max_instructions
+        guest.limited = True
+        self.apply_limits()
+
+    def _clear_limits(self) -> None:
+        self._stop_at = None
+        self._limits.clear()
+        if self._guest.limited:
+            self._guest.limited = False
+            for core in self._guest.cores:
+                if isinstance(core.vcpu, SupportsInstructionLimit):
+                    core.vcpu.max_instructions = None
+
+    def apply_limits(self) -> None:
+        """Put the limits back that a single step had to lift."""
+        for core in self._guest.cores:
+            limit = self._limits.get(core.number)
+            if limit is not None and isinstance(core.vcpu, SupportsInstructionLimit):
+                core.vcpu.max_instructions = limit
+
+    def select(self, number: int) -> None:
+        """Make a vCPU the current one."""
+        self._turn = number
