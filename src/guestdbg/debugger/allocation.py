@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import pairwise
 
 from guestdbg.arm64 import debug as arm64_debug
 from guestdbg.arm64.debug import AccessKind, Privilege
@@ -24,7 +24,7 @@ _ACCESS_NAMES: dict[int, AccessKind] = {1: "read", 2: "write", 3: "any"}
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """How many registers there are: the highest-numbered ``contexts`` breakpoints match contexts."""
+    """How many registers there are; the last ``contexts`` of the breakpoints match contexts."""
 
     breakpoints: int
     watchpoints: int
@@ -96,7 +96,7 @@ def _pieces(requests: Iterable[WatchRequest]) -> list[_Piece]:
     for (el, context), members in groups.items():
         edges = sorted({e for r in members for e in (r.address, r.address + r.length)})
         last: _Piece | None = None
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             bits, names = 0, []
             for r in members:
                 if r.address < end and start < r.address + r.length:
@@ -186,9 +186,7 @@ def allocate(
         for control, value in pairs:
             wcr.append(control)
             wvr.append(value)
-    return Allocation(
-        tuple(bcr), tuple(bvr), tuple(wcr), tuple(wvr), _surplus(pieces, watches)
-    )
+    return Allocation(tuple(bcr), tuple(bvr), tuple(wcr), tuple(wvr), _surplus(pieces, watches))
 
 
 def _surplus(

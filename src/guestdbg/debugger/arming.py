@@ -98,9 +98,7 @@ def arm(
     step = control | KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP
     a = allocation
     return Arming(
-        armed=GuestDebug(control, a.dbg_bcr, a.dbg_bvr, a.dbg_wcr, a.dbg_wvr)
-        if control
-        else OFF,
+        armed=GuestDebug(control, a.dbg_bcr, a.dbg_bvr, a.dbg_wcr, a.dbg_wvr) if control else OFF,
         step_watching=GuestDebug(step, (), (), a.dbg_wcr, a.dbg_wvr),
         # With USE_HW and nothing enabled the guest's own registers stay out of the way too.
         step_bare=GuestDebug(step),

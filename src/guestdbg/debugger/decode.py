@@ -37,7 +37,7 @@ class Plan:
     one instruction are told as one. None where the decoder does not know the instruction.
     """
 
-    __slots__ = ("exclusive", "store_exclusive", "status", "touched", "unprivileged")
+    __slots__ = ("exclusive", "status", "store_exclusive", "touched", "unprivileged")
 
     def __init__(self, raw: int) -> None:
         operand = memory_operand(raw)
@@ -48,9 +48,7 @@ class Plan:
         self.touched = _touched(raw, operand)
 
 
-def _touched(
-    raw: int, operand: MemoryOperand | None
-) -> Callable[[GetReg, GetSp], Touched | None]:
+def _touched(raw: int, operand: MemoryOperand | None) -> Callable[[GetReg, GetSp], Touched | None]:
     if operand is None or operand.index is not None or operand.authenticated or operand.base > _SP:
         return lambda get, sp: _general(raw, get, sp)
     offset, size = operand.offset, operand.total

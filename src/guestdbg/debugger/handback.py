@@ -1,6 +1,6 @@
 """Debug exceptions that are not ours, given to the guest as it would have had them.
 
-While userspace debugs a guest, every debug exception of the guest comes to userspace (MDCR_EL2.TDE).
+While userspace debugs a guest, every debug exception of it comes to userspace (MDCR_EL2.TDE).
 A guest with a BRK of its own, or with breakpoints of its own, still wants its exception: this
 module does what the processor would have done on taking it to EL1 (DDI 0487, D1.3, "Exception
 entry"), through one-reg.

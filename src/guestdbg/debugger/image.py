@@ -114,7 +114,7 @@ class Image:
 
     @cached_property
     def frames(self) -> FrameTable:
-        """The call frame information (``.debug_frame``, ``.eh_frame``); empty when there is none."""
+        """The call frame information (``.debug_frame``, ``.eh_frame``), if there is any."""
         dwarf = self._dwarf
         if dwarf is None:
             return FrameTable([])

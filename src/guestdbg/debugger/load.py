@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from guestdbg.debugger.guest import Guest
 from guestdbg.debugger.image import Image
@@ -24,7 +24,7 @@ def load(
     provider: str = "auto",
     memory: str | int = "128M",
     vcpus: int = 1,
-    kind: Kind = "auto",
+    kind: str = "auto",
     address: int | None = None,
     symbols: str | os.PathLike[str] | None = None,
     slide: int = 0,
@@ -58,15 +58,13 @@ def load(
     if console == "stdout":
         console = sys.stdout.buffer
     if not isinstance(console, Console):
-        console = Console(console)  # type: ignore[arg-type]
+        console = Console(console)
     size = parse_size(memory)
     kvm = open_kvm(provider, **options)
     board: Board | None = None
     try:
-        board = Board(
-            kvm, memory_size=size, vcpus=vcpus, console=console, bootargs=bootargs
-        )
-        loaded = load_into(board, path, kind=kind, address=address)
+        board = Board(kvm, memory_size=size, vcpus=vcpus, console=console, bootargs=bootargs)
+        loaded = load_into(board, path, kind=cast(Kind, kind), address=address)
         images = []
         named = symbols if symbols is not None else loaded.elf
         if named is not None:

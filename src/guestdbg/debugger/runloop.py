@@ -59,8 +59,7 @@ class RunLoop:
     def until_stop(
         self, move: Callable[[], Stop], timeout: float | None, max_instructions: int | None
     ) -> Stop:
-        """Make a move, under limits: ``timeout`` in seconds, ``max_instructions`` over all vCPUs."""
-        guest = self._guest
+        """Make a move within ``timeout`` seconds and ``max_instructions`` over all vCPUs."""
         timer: threading.Timer | None = None
         if timeout is not None:
             if not 0 <= timeout <= threading.TIMEOUT_MAX:

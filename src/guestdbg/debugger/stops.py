@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reason", "Stop"]
 
-Reason = Literal[
-    "hit", "step", "until", "exit", "timeout", "limit", "interrupt", "idle", "error"
-]
+Reason = Literal["hit", "step", "until", "exit", "timeout", "limit", "interrupt", "idle", "error"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
+from operator import getitem
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.debugger.errors import (
@@ -145,7 +147,7 @@ class Types:
             elif match[3]:
                 index, base = int(match[3], 0), value
                 _check_index(expression, base, index)
-                value = _apply(expression, lambda b=base, i=index: b[i])
+                value = _apply(expression, partial(getitem, base, index))
             else:
                 value = (
                     self.variable(match[4], file)
