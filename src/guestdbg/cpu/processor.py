@@ -26,10 +26,7 @@ try:
     from guestdbg.cpu.face import PhysicalMemory, Processor
 
     for _name in _INSTRUCTIONS:
-        try:  # TODO: all of them, once all of them are there
-            importlib.import_module(f"guestdbg.cpu.{_name}").install()
-        except ModuleNotFoundError:
-            continue
+        importlib.import_module(f"guestdbg.cpu.{_name}").install()
     core.seal()
 except ImportError as error:
     raise ImportError(
