@@ -84,7 +84,7 @@ def test_a_limit_already_reached_runs_nothing() -> None:
 
 
 def test_code_that_the_guest_writes_is_executed() -> None:
-    """A store into code that was decoded, on the same page: the next time round it is the new one."""
+    """A store into decoded code on the same page: the next time round it is the new one."""
     add_x5_1 = 0x910004A5
     add_x5_16 = 0x910040A5
     bench = Bench(

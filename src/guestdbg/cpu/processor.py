@@ -42,7 +42,7 @@ EXIT_TIMER: int = face.EXIT_TIMER_
 
 
 def encodings() -> list[tuple[str, int, int]]:
-    """The decode table: (name, mask, value) of every row; an encoding & mask == value is one of it."""
+    """The decode table: (name, mask, value) of each row."""
     return core.table()
 
 
