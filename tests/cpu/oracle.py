@@ -18,6 +18,7 @@ import random
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import capstone
 from unicorn import arm64_const as uc_arm64
@@ -193,8 +194,9 @@ class Oracle:
             return bool(self.run([smaller])[0][2])
 
         state = case.state
-        for part in ({"v": (0,) * 32}, {"nzcv": 0}, {"sp": 0}):
-            smaller = replace(state, **part)  # type: ignore[arg-type]
+        parts: list[dict[str, Any]] = [{"v": (0,) * 32}, {"nzcv": 0}, {"sp": 0}]
+        for part in parts:
+            smaller = replace(state, **part)
             if fails(replace(case, state=smaller)):
                 state = smaller
                 case = replace(case, state=state)

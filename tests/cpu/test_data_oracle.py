@@ -93,7 +93,7 @@ def kinds(outcomes: list[Outcome]) -> set[str]:
 def test_unallocated_encodings_are_undefined(oracle: Oracle) -> None:
     """Around the table: encodings one to three bits away from an allocated one, in no row."""
     rng = random.Random(SEED)
-    cases = []
+    cases: list[Case] = []
     while len(cases) < 3000 * SCALE:
         row = rng.choice(ROWS)
         raw = rng.getrandbits(32) & ~row.mask & 0xFFFF_FFFF | row.value
@@ -217,22 +217,18 @@ def test_addresses_are_of_the_instruction_itself(oracle: Oracle) -> None:
     assert after.x[0] == ((pc & ~0xFFF) - (1 << 32)) % (1 << 64)
 
 
-def test_the_oracle_notices_a_difference(oracle: Oracle) -> None:
+def test_the_oracle_notices_a_difference(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong result is found, reduced to what matters, and reported with its disassembly."""
     state = random_state(random.Random(SEED))
     add = 0x8B02_0020  # ADD X0, X1, X2
     place = oracle.ours.place
-    oracle.ours.place = (
-        lambda pc, words: place(  # type: ignore[method-assign]
-            pc,
-            struct.pack("<I", 0xCB02_0020) + words[4:],  # ours gets SUB X0, X1, X2
-        )
-    )
-    try:
-        with pytest.raises(AssertionError) as caught:
-            oracle.check([Case("ADD", add, state)])
-    finally:
-        oracle.ours.place = place  # type: ignore[method-assign]
+
+    def place_sub(pc: int, words: bytes) -> None:
+        place(pc, struct.pack("<I", 0xCB02_0020) + words[4:])  # ours gets SUB X0, X1, X2
+
+    monkeypatch.setattr(oracle.ours, "place", place_sub)
+    with pytest.raises(AssertionError) as caught:
+        oracle.check([Case("ADD", add, state)])
     text = str(caught.value)
     assert "add x0, x1, x2" in text
     assert f"seed {SEED}" in text

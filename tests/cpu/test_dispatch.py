@@ -75,7 +75,7 @@ HOSTS = {"x86_64": X86_64, "AMD64": X86_64, "aarch64": AARCH64, "arm64": AARCH64
 
 def indirect(host: Host, insn: capstone.CsInsn) -> bool:
     """Of a jump or call: its target is not in the instruction."""
-    return host is AARCH64 or not insn.op_str.startswith("0x")
+    return host is AARCH64 or not str(insn.op_str).startswith("0x")
 
 
 def from_module_variable(host: Host, code: list[capstone.CsInsn], at: int) -> bool:
@@ -86,7 +86,7 @@ def from_module_variable(host: Host, code: list[capstone.CsInsn], at: int) -> bo
             return True
         for insn in reversed(code[:at]):
             if insn.mnemonic == "mov" and insn.op_str.startswith(f"{operand}, "):
-                return "rip" in insn.op_str
+                return "rip" in str(insn.op_str)
         return False
     for n in range(at - 1, -1, -1):
         load = re.match(rf"{operand}, \[(x\d+)", code[n].op_str)
@@ -94,7 +94,7 @@ def from_module_variable(host: Host, code: list[capstone.CsInsn], at: int) -> bo
             page = load[1]
             for insn in reversed(code[:n]):
                 if insn.op_str.startswith(f"{page}, "):
-                    return insn.mnemonic == "adrp"
+                    return str(insn.mnemonic) == "adrp"
             return False
     return False
 

@@ -1,3 +1,7 @@
+from typing import Final
+
+THREADED: Final[bool]  # built so that instructions jump to the next; False: with GUESTDBG_LOOP
+
 def seal() -> None: ...
 def table() -> list[tuple[str, int, int]]:
     """(name, mask, value) of every row of the decode table."""

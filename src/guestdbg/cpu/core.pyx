@@ -8,6 +8,8 @@ from guestdbg.cpu.debug cimport (dbg_breakpoint_matches, dbg_take_breakpoint, db
                                  dbg_step_pending, dbg_stepping)
 from guestdbg.cpu.timer cimport timer_output, timer_deadline
 
+THREADED = bool(GUESTDBG_THREADED)  # how it was built: instructions jump to the next one
+
 # ---- the decode table -------------------------------------------------------------------------
 
 cdef struct Row:
