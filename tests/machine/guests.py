@@ -1,0 +1,101 @@
+"""The example guests, and how to run them to their end here and on QEMU."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from guestdbg.kvm import Exit, ExitIntr, SupportsInstructionLimit, open_kvm
+from guestdbg.machine import Board, Console, Kind, load
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+QEMU_BOARD = ("-M", "virt", "-cpu", "cortex-a57", "-m", "128M", "-nographic", "-net", "none")
+U_BOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+
+# What each guest that ends must print, to the letter, on any machine that is what it says.
+OUTPUT = {
+    "hello": b"Hello from EL1\n",
+    "loop": b"",
+    "counter": b"counter: 1000\nfactorial of 10: 3628800\npair: 1801\ntable: 963\n",
+    "queue": (
+        b"queue: start\n"
+        b"jobs done: 5000\njobs done: 10000\njobs done: 15000\njobs done: 20000\n"
+        b"jobs made: 20000\njobs done: 20062\nlongest queue: 31\nqueue corrupt\n"
+    ),
+    "fault": (
+        b"reading nothing\n  exception class 0x25, status 0x10, at 0xb000000\n"
+        b"writing nothing\n  exception class 0x25, status 0x10, at 0xb000000\n"
+        b"jumping into nothing\n  exception class 0x21, status 0x10, at 0xb000000\n"
+        b"faults: 3\n"
+    ),
+    "selfdebug": (
+        b"breakpoints: 6\nwatchpoints: 4\n"
+        b"register keeps its value: yes\nbreakpoint: yes\n"
+        b"no hit on a load, nor beside: yes\nwatchpoint on a store: yes\n"
+        b"the store is done after it: yes\nwatchpoint on a load: yes\n"
+        b"no hit on bytes not selected: yes\nwatchpoint on selected bytes: yes\n"
+        b"BRK: yes\nsoftware step: yes\nPSTATE.D masks: yes\nselfdebug: all well\n"
+    ),
+    "mmu": (
+        b"mmu: on, running at the upper half\nEL0 says 1496\n"
+        b"exception class 0x24, status 0xd, address 0xffffff8040200000\n"
+        b"exception class 0x24, status 0x7, address 0x402000\n"
+        b"system calls: 2\nfaults at EL0: 2\ntotal: 1496\n"
+    ),
+}
+ENDLESS = ("flood", "lost", "loop-endless", "spin")
+
+
+def guest(name: str) -> Path:
+    """An example's ELF."""
+    return EXAMPLES / f"{name}.elf"
+
+
+def qemu() -> str:
+    """QEMU's path; the test is skipped where it is not installed."""
+    found = shutil.which("qemu-system-aarch64")
+    if found is None:
+        pytest.skip("qemu-system-aarch64 is not installed")
+    return found
+
+
+def run_on_qemu(*arguments: str, typed: bytes = b"", timeout: float = 60) -> bytes:
+    """The console of QEMU's virt board until it powers off."""
+    command = [qemu(), *QEMU_BOARD, *arguments]
+    result = subprocess.run(command, input=typed, capture_output=True, timeout=timeout, check=True)
+    return result.stdout
+
+
+def run_on_soft(
+    path: Path,
+    *,
+    kind: Kind = "auto",
+    max_instructions: int | None = None,
+    dialogue: tuple[tuple[bytes, bytes], ...] = (),
+    prepare: Callable[[Board], object] = lambda board: None,
+    inspect: Callable[[Board], object] = lambda board: None,
+) -> tuple[Exit, bytes]:
+    """The exit that ends a guest on the software provider, and its console.
+
+    ``dialogue``: (text to wait for, what to type then). ``max_instructions`` ends it with an
+    ``ExitIntr``. ``prepare`` gets the board once it is loaded, ``inspect`` once it has ended.
+    """
+    output = bytearray()
+    with open_kvm("soft") as kvm:
+        console = Console(output.extend)
+        for expected, reply in dialogue:
+            console.answer(expected, reply)
+        with Board(kvm, console=console) as board:
+            load(board, path, kind=kind)
+            prepare(board)
+            vcpu = board.vcpus[0]
+            if max_instructions is not None:
+                assert isinstance(vcpu, SupportsInstructionLimit)
+                vcpu.max_instructions = max_instructions
+            exit_ = board.run(vcpu)
+            while isinstance(exit_, ExitIntr) and max_instructions is None:
+                exit_ = board.run(vcpu)
+            inspect(board)
+            return exit_, bytes(output)
