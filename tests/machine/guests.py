@@ -1,8 +1,11 @@
 """The example guests, and how to run them to their end here and on QEMU."""
 
+import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -61,11 +64,36 @@ def qemu() -> str:
     return found
 
 
-def run_on_qemu(*arguments: str, typed: bytes = b"", timeout: float = 60) -> bytes:
-    """The console of QEMU's virt board until it powers off."""
-    command = [qemu(), *QEMU_BOARD, *arguments]
-    result = subprocess.run(command, input=typed, capture_output=True, timeout=timeout, check=True)
-    return result.stdout
+def run_on_qemu(
+    *arguments: str, dialogue: Sequence[tuple[bytes, bytes]] = (), timeout: float = 60
+) -> bytes:
+    """The console of QEMU's virt board until it powers off; ``dialogue`` as in `run_on_soft`."""
+    output, waiting, seen = bytearray(), deque(dialogue), 0
+    process = subprocess.Popen(
+        [qemu(), *QEMU_BOARD, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    watchdog = threading.Timer(timeout, process.kill)
+    watchdog.start()
+    try:
+        while piece := os.read(process.stdout.fileno(), 4096):
+            output += piece
+            while waiting and (at := output.find(waiting[0][0], seen)) >= 0:
+                expected, reply = waiting.popleft()
+                seen = at + len(expected)
+                process.stdin.write(reply)
+                process.stdin.flush()
+        assert process.wait() == 0, process.stderr.read()
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+    return bytes(output)
 
 
 def run_on_soft(

@@ -1,0 +1,93 @@
+"""A real guest that none of us wrote: Debian's U-Boot for QEMU's board, to its prompt and at it."""
+
+import re
+
+import pytest
+
+from guestdbg.kvm import ExitIntr, ExitSystemEvent
+from guestdbg.kvm.constants import KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN
+from guestdbg.machine import Board
+from tests.machine.guests import U_BOOT, run_on_qemu, run_on_soft
+
+PROMPT = b"\n=> "  # with its line: crc32 prints "==> "
+KEY = (b"Hit any key to stop autoboot", b"\r")
+
+pytestmark = pytest.mark.skipif(
+    not U_BOOT.is_file(), reason=f"no {U_BOOT}: install Debian's u-boot-qemu"
+)
+
+
+def lines(output: bytes) -> list[str]:
+    return [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+
+
+def session(*commands: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """A key that stops the countdown, the commands at the prompt, and the end."""
+    return (KEY, *((PROMPT, command + b"\r") for command in (*commands, b"poweroff")))
+
+
+def test_it_boots_to_its_prompt_and_answers() -> None:
+    exit_, output = run_on_soft(
+        U_BOOT,
+        kind="firmware",
+        dialogue=session(b"version", b"md 0x40000000 8", b"bdinfo", b"nosuchcommand"),
+    )
+    assert exit_ == ExitSystemEvent(KVM_SYSTEM_EVENT_SHUTDOWN)
+    text = lines(output)
+    assert text[0].startswith("U-Boot 2")
+    assert "DRAM:  128 MiB" in text
+    at = text.index("=> version")
+    assert text[at + 1].startswith("U-Boot 2")
+    assert "=> md 0x40000000 8" in text
+    assert any(re.match(r"40000000: edfe0dd0 ", line) for line in text), "our device tree"
+    assert "-> size     = 0x0000000008000000" in text
+    assert "Unknown command 'nosuchcommand' - try 'help'" in text
+
+
+def test_reset_is_the_callers_to_carry_out() -> None:
+    exit_, _ = run_on_soft(U_BOOT, kind="firmware", dialogue=(KEY, (PROMPT, b"reset\r")))
+    assert isinstance(exit_, ExitSystemEvent)
+    assert exit_.type == KVM_SYSTEM_EVENT_RESET
+
+
+def test_the_same_run_every_time() -> None:
+    """The dialogue is set off by the guest's own output, so not an instruction may differ."""
+    counts = []
+
+    def count(board: Board) -> None:
+        counts.append(board.vcpus[0].instructions)  # type: ignore[attr-defined]
+
+    outputs = {
+        run_on_soft(U_BOOT, kind="firmware", dialogue=session(b"version"), inspect=count)[1]
+        for _ in range(2)
+    }
+    assert len(outputs) == len(set(counts)) == 1
+
+
+def test_a_limit_stops_it_anywhere() -> None:
+    exit_, output = run_on_soft(U_BOOT, kind="firmware", max_instructions=1_000_000)
+    assert isinstance(exit_, ExitIntr)
+    assert PROMPT not in output
+
+
+@pytest.mark.slow
+def test_memory_reads_as_on_qemu() -> None:
+    """The same commands on QEMU's board give the same answers, but for what QEMU has more."""
+    commands = (
+        b"version",
+        b"mw.q 0x41000000 0x0123456789abcdef 4",
+        b"md.b 0x41000000 20",
+        b"crc32 0x41000000 20",
+        b"md.l 0x0 10",
+        b"setexpr x 0x1234 * 0x5678",
+        b"printenv x",
+        b"cmp.b 0x0 0x40000000 1",
+    )
+    _, ours = run_on_soft(U_BOOT, kind="firmware", dialogue=session(*commands))
+    theirs = run_on_qemu("-bios", str(U_BOOT), dialogue=session(*commands))
+
+    def answers(output: bytes) -> list[str]:
+        text = lines(output)
+        return text[text.index("=> version") :]
+
+    assert answers(ours) == answers(theirs)
