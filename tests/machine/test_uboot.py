@@ -32,7 +32,8 @@ def test_it_boots_to_its_prompt_and_answers() -> None:
         kind="firmware",
         dialogue=session(b"version", b"md 0x40000000 8", b"bdinfo", b"nosuchcommand"),
     )
-    assert exit_ == ExitSystemEvent(KVM_SYSTEM_EVENT_SHUTDOWN)
+    assert isinstance(exit_, ExitSystemEvent)
+    assert exit_.type == KVM_SYSTEM_EVENT_SHUTDOWN
     text = lines(output)
     assert text[0].startswith("U-Boot 2")
     assert "DRAM:  128 MiB" in text
