@@ -87,7 +87,9 @@ UNDEFINED = Outcome("el1", IL)
 class One:
     """A processor with 1 MiB at RAM whose exception vectors are loops without end."""
 
-    def __init__(self, *, clock: str = "virtual", breakpoints: int = 6, watchpoints: int = 4) -> None:
+    def __init__(
+        self, *, clock: str = "virtual", breakpoints: int = 6, watchpoints: int = 4
+    ) -> None:
         self.ram = mmap.mmap(-1, SIZE)
         self.memory = PhysicalMemory()
         self.memory.map(0, RAM, self.ram)

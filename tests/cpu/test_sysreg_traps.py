@@ -35,24 +35,29 @@ from .system_support import (
 
 # ---- the model ------------------------------------------------------------------------------
 
-VM_CONTROLS = set(
+
+def names(text: str) -> set[str]:
+    return set(text.split())
+
+
+VM_CONTROLS = names(
     "SCTLR_EL1 TTBR0_EL1 TTBR1_EL1 TCR_EL1 ESR_EL1 FAR_EL1 AFSR0_EL1 AFSR1_EL1 MAIR_EL1 AMAIR_EL1"
-    " CONTEXTIDR_EL1".split()
+    " CONTEXTIDR_EL1"
 )
-EL1_ONLY_RW = VM_CONTROLS | set(
+EL1_ONLY_RW = VM_CONTROLS | names(
     "ACTLR_EL1 CPACR_EL1 SPSR_EL1 ELR_EL1 SP_EL0 SPSEL PAR_EL1 VBAR_EL1 TPIDR_EL1 CSSELR_EL1"
     " CNTKCTL_EL1 OSDTRRX_EL1 OSDTRTX_EL1 MDCCINT_EL1 MDSCR_EL1 OSECCR_EL1 OSDLR_EL1 DBGPRCR_EL1"
-    " DBGCLAIMSET_EL1 DBGCLAIMCLR_EL1".split()
+    " DBGCLAIMSET_EL1 DBGCLAIMCLR_EL1"
 )
-EL1_ONLY_RO = set(
+EL1_ONLY_RO = names(
     "MIDR_EL1 MPIDR_EL1 REVIDR_EL1 CCSIDR_EL1 CLIDR_EL1 AIDR_EL1 CURRENTEL ISR_EL1 MDRAR_EL1"
-    " OSLSR_EL1 DBGAUTHSTATUS_EL1".split()
+    " OSLSR_EL1 DBGAUTHSTATUS_EL1"
 )
-EL0_RW = set(
+EL0_RW = names(
     "NZCV DAIF FPCR FPSR TPIDR_EL0 CNTP_TVAL_EL0 CNTP_CTL_EL0 CNTP_CVAL_EL0 CNTV_TVAL_EL0"
-    " CNTV_CTL_EL0 CNTV_CVAL_EL0 DBGDTR_EL0 DBGDTRRX_EL0 DBGDTRTX_EL0".split()
+    " CNTV_CTL_EL0 CNTV_CVAL_EL0 DBGDTR_EL0 DBGDTRRX_EL0 DBGDTRTX_EL0"
 )
-EL0_RO = set("CTR_EL0 DCZID_EL0 CNTFRQ_EL0 CNTPCT_EL0 CNTVCT_EL0 MDCCSR_EL0".split())
+EL0_RO = names("CTR_EL0 DCZID_EL0 CNTFRQ_EL0 CNTPCT_EL0 CNTVCT_EL0 MDCCSR_EL0")
 PMU_RO = {"PMCEID0_EL0", "PMCEID1_EL0"}
 # Allocated after Armv8.0, or by an extension that is not there: as if it did not exist.
 PMU_LATER = re.compile(r"PM(MIR|S\w+|B\w+|SLATFR)_EL1")
@@ -78,11 +83,7 @@ def is_identification(name: str) -> bool:
 
 def is_pmu(name: str) -> bool:
     r = SYSREGS[name]
-    return (
-        name.startswith("PM")
-        and (r.crn in (9, 14))
-        and not PMU_LATER.fullmatch(name)
-    )
+    return name.startswith("PM") and (r.crn in (9, 14)) and not PMU_LATER.fullmatch(name)
 
 
 def numbered(name: str) -> tuple[str, int] | None:
@@ -91,7 +92,7 @@ def numbered(name: str) -> tuple[str, int] | None:
 
 
 def trap(controls: Controls, el: int, read: bool, name: str) -> str:
-    """'ok', 'undefined', 'el1', 'el2', 'fp1' or 'fp2', as the register's page in the manual says."""
+    """'ok', 'undefined', 'el1', 'el2', 'fp1' or 'fp2', as the register's page has it."""
 
     def hcr(bit: int) -> str:
         return "el2" if controls.hcr >> bit & 1 else "ok"

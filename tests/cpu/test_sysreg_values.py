@@ -312,7 +312,7 @@ def test_claim_tags() -> None:
 
 
 def test_the_debug_communications_channel() -> None:
-    """Without an external debugger what is sent stays full, and what it would have sent is read once."""
+    """Without an external debugger what is sent stays; what one would have sent is read once."""
     one = One()
     one.execute(mrs(0, "MDCCSR_EL0"), el=1)
     assert one.p.get_x(0) == 0
