@@ -1,6 +1,7 @@
 /*
  * Jumps into nothing with no exception vectors set up: VBAR_EL1 points at nothing either, so that
- * the fetch of the handler faults too, for ever. Only a limit set from outside ends it.
+ * the fetch of the handler faults too, for ever, and not one more instruction is
+ * executed.
  */
 	.section .text.start, "ax"
 	.global _start
