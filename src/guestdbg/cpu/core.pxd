@@ -45,6 +45,7 @@ cdef enum:
 
     MAX_BLOCK = 64   # instructions in a block
     TLB_SIZE = 512
+    LINES = 256
     JUMP_SIZE = 1024
 
 # What a Fill answers.
@@ -115,7 +116,8 @@ cdef struct Tlbe:
     uint64_t xpn           # page VA | flags for the slow path
 
 cdef enum:
-    TAG_SLOW = 1 << 11
+    TAG_SLOW = 1 << 11     # of a page
+    LINE_NONE = 1 << 5     # of a line: no address and size give this tag
 
 cdef struct Region:        # a memory slot
     uint64_t gpa
@@ -286,6 +288,7 @@ cdef struct Cpu:
     uint32_t tr_ns
     # -- caches --
     Tlbe tlbs[2][512]      # [EL]
+    Tlbe lines[2][256]     # [EL]: 64-byte lines of pages that must go the slow way elsewhere
     Jump jumps[2][1024]    # [EL]
     Itlbe itlb[2][64]
     Phys* phys
@@ -393,6 +396,18 @@ cdef inline bint miss_r(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogi
 
 cdef inline bint miss_w(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogil:
     return e.wtag != (va & (~<uint64_t>0xFFF | (size - 1)))
+
+# The second chance: of a page that is watched, or that code was decoded from, only the 64-byte lines
+# concerned need the slow way. mem_probe finds out which do, line by line.
+
+cdef inline Tlbe* line(Cpu* c, uint64_t va) noexcept nogil:
+    return &c.lines[c.el][(va >> 6) & 255]
+
+cdef inline bint line_miss_r(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogil:
+    return e.rtag != (va & (~<uint64_t>0x3F | (size - 1)))
+
+cdef inline bint line_miss_w(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogil:
+    return e.wtag != (va & (~<uint64_t>0x3F | (size - 1)))
 
 # ---- core.pyx ---------------------------------------------------------------------------------
 

@@ -275,6 +275,18 @@ cdef void write_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
                     e.wtag |= TAG_SLOW
 
 
+cdef void write_lines_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
+    """Code was decoded from more lines of a page."""
+    cdef int k, el, n
+    cdef Tlbe* e
+    for k in range(p.ncpus):
+        for el in range(2):
+            for n in range(LINES):
+                e = &p.cpus[k].lines[el][n]
+                if e.wtag != LINE_NONE and ((e.wtag + e.add) ^ <uint64_t>host_page) >> 12 == 0:
+                    e.wtag = LINE_NONE
+
+
 cdef void check(Cpu* c, const Insn* i) noexcept nogil:
     """Stands in the place of an instruction at which a breakpoint may match."""
     if unlikely(dbg_breakpoint_matches(c, pc_of(i))):
@@ -317,12 +329,12 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     cdef Cache* k = <Cache*>c.cache
     cdef uint64_t offset = pc & 0xFFF
     cdef uint32_t most = <uint32_t>((4096 - offset) >> 2)
-    cdef uint32_t n = 0, ckecks = 0, j, size
+    cdef uint32_t n = 0, j, size
     cdef uint32_t raw
     cdef int r = OK
     cdef Block* b
     cdef Insn* o
-    cdef uint64_t here = pc, page, first, last, need
+    cdef uint64_t here = pc, page, first, last, lines, need
     if most > MAX_BLOCK:
         most = MAX_BLOCK
     if flavour == FLAVOUR_ONE:
@@ -399,9 +411,13 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
         write_slowly(c.phys, host_page)
     first = (pa & 0xFFF) >> 6
     last = ((pa & 0xFFF) + 4 * n - 1) >> 6
+    lines = 0
     while first <= last:
-        region.code[page] |= <uint64_t>1 << first
+        lines |= <uint64_t>1 << first
         first += 1
+    if lines & ~region.code[page]:
+        write_lines_slowly(c.phys, host_page)
+        region.code[page] |= lines
     return b
 
 

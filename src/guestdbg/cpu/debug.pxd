@@ -6,8 +6,9 @@ cdef void dbg_changed(Cpu* c) noexcept nogil
 """After any write of a debug register, MDSCR_EL1, the OS Locks, MDCR_EL2 or CONTEXTIDR_EL1:
 recompute what is kept ready, drop the TLB pages and blocks that this concerns."""
 
-cdef uint32_t dbg_page_watched(Cpu* c, uint64_t va) noexcept nogil
-"""ACC_READ | ACC_WRITE: which accesses to the 4 KiB page at va some live watchpoint might match."""
+cdef uint32_t dbg_watched(Cpu* c, uint64_t va, uint64_t size) noexcept nogil
+"""ACC_READ | ACC_WRITE: which accesses to the naturally aligned block of size (a power of two, 8 at
+least) bytes around va some live watchpoint might match."""
 
 cdef bint dbg_watch(Cpu* c, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil
 """Does the access (ACC_READ, ACC_WRITE, ACC_UNPRIV, ...) match a watchpoint, and is the exception enabled at

@@ -196,16 +196,17 @@ cdef bint watched_bytes(Cpu* c, uint32_t n, uint64_t* base, uint64_t* mask, uint
     return bas[0] != 0
 
 
-cdef uint32_t dbg_page_watched(Cpu* c, uint64_t va) noexcept nogil:
+cdef uint32_t dbg_watched(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
     cdef uint32_t n, r = 0, bas, top
-    cdef uint64_t base, mask
+    cdef uint64_t base, mask, both
     if not c.wp_live:
         return 0
     top = address_top(c, va)
     for n in range(c.nwrp):
         if (c.wp_live >> n) & 1 and watched_bytes(c, n, &base, &mask, &bas):
-            # do the page and the block overlap? One contains the other: compare above the larger
-            if same(va & mask & ~<uint64_t>0xFFF, base & ~<uint64_t>0xFFF & mask, top, 0):
+            # Of two naturally aligned blocks that overlap one contains the other.
+            both = mask & ~(size - 1)
+            if same(va & both, base & both, top, 0):
                 r |= (c.dbgwcr[n] >> 3) & 3
     return r
 

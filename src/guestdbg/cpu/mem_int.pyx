@@ -11,8 +11,8 @@ result is lost to the write-back; a store stores the register's old value.
 from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, ZR, add, bits, dst, miss_r, miss_w, sbits, src, tlbe,
-    unlikely,
+    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, ZR, add, bits, dst, line, line_miss_r, line_miss_w, miss_r,
+    miss_w, sbits, src, tlbe, unlikely,
 )
 from guestdbg.cpu.mem_common cimport (
     LD, LDS32, LDS64, ST, extend, host_read, host_write, set_base, sext32,
@@ -41,6 +41,11 @@ cdef inline bint miss(const Tlbe* e, uint64_t va, uint32_t k) noexcept nogil:
         return miss_w(e, va, 1 << (k >> 2))
     return miss_r(e, va, 1 << (k >> 2))
 
+cdef inline bint line_miss(const Tlbe* e, uint64_t va, uint32_t k) noexcept nogil:
+    if (k & 3) == ST:
+        return line_miss_w(e, va, 1 << (k >> 2))
+    return line_miss_r(e, va, 1 << (k >> 2))
+
 cdef inline void access(Cpu* c, const Insn* i, const Tlbe* e, uint64_t va, uint32_t k) noexcept nogil:
     if (k & 3) == ST:
         host_write(va + e.add, c.x[i.rd], k >> 2)
@@ -50,8 +55,10 @@ cdef inline void access(Cpu* c, const Insn* i, const Tlbe* e, uint64_t va, uint3
 cdef inline void at(Cpu* c, const Insn* i, uint64_t va, uint32_t k, bint check) noexcept nogil:
     cdef const Tlbe* e = tlbe(c, va)
     if unlikely(miss(e, va, k)):
-        slow(c, i, va, k)
-        return
+        e = line(c, va)
+        if line_miss(e, va, k):
+            slow(c, i, va, k)
+            return
     if check:
         if unlikely((c.x[i.rn] & i.ra) != 0):
             slow(c, i, va, k)
@@ -78,7 +85,12 @@ cdef inline void wb(Cpu* c, const Insn* i, uint32_t k) noexcept nogil:
     cdef uint64_t va = c.x[i.rn] + i.imm
     cdef uint64_t back = c.x[i.rn] + sext32(i.aux)
     cdef const Tlbe* e = tlbe(c, va)
-    if unlikely(miss(e, va, k) or (c.x[i.rn] & i.ra) != 0):
+    if unlikely(miss(e, va, k)):
+        e = line(c, va)
+        if line_miss(e, va, k):
+            slow_wb(c, i, va, k)
+            return
+    if unlikely((c.x[i.rn] & i.ra) != 0):
         slow_wb(c, i, va, k)
         return
     access(c, i, e, va, k)

@@ -11,7 +11,8 @@ write-back, a store stores the old value.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, add, bits, dst, miss_r, miss_w, sbits, src, tlbe, unlikely,
+    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, add, bits, dst, line, line_miss_r, line_miss_w,
+    miss_r, miss_w, sbits, src, tlbe, unlikely,
 )
 from guestdbg.cpu.mem_common cimport (
     LD, LDS64, ST, extend, host_read, host_write, set_base, sext32,
@@ -33,6 +34,13 @@ cdef inline bint miss(const Tlbe* e, uint64_t va, uint32_t k) noexcept nogil:
         return miss_w(e, va, size) or crosses
     return miss_r(e, va, size) or crosses
 
+cdef inline bint line_miss(const Tlbe* e, uint64_t va, uint32_t k) noexcept nogil:
+    cdef uint64_t size = 1 << (k >> 2)
+    cdef bint crosses = (va & (0x40 - size)) == 0x40 - size
+    if (k & 3) == ST:
+        return line_miss_w(e, va, size) or crosses
+    return line_miss_r(e, va, size) or crosses
+
 cdef inline void access(Cpu* c, const Insn* i, uint64_t p, uint32_t k) noexcept nogil:
     cdef uint32_t size = 1 << (k >> 2)
     cdef uint64_t first
@@ -47,7 +55,12 @@ cdef inline void access(Cpu* c, const Insn* i, uint64_t p, uint32_t k) noexcept 
 cdef inline void offset(Cpu* c, const Insn* i, uint32_t k) noexcept nogil:
     cdef uint64_t va = c.x[i.rn] + i.imm
     cdef const Tlbe* e = tlbe(c, va)
-    if unlikely(miss(e, va, k) or (c.x[i.rn] & i.ra) != 0):
+    if unlikely(miss(e, va, k)):
+        e = line(c, va)
+        if line_miss(e, va, k):
+            slow_pair(c, i, va, k)
+            return
+    if unlikely((c.x[i.rn] & i.ra) != 0):
         slow_pair(c, i, va, k)
         return
     access(c, i, va + e.add, k)
@@ -57,7 +70,12 @@ cdef inline void wb(Cpu* c, const Insn* i, uint32_t k) noexcept nogil:
     cdef uint64_t va = c.x[i.rn] + i.imm
     cdef uint64_t back = c.x[i.rn] + sext32(i.aux)
     cdef const Tlbe* e = tlbe(c, va)
-    if unlikely(miss(e, va, k) or (c.x[i.rn] & i.ra) != 0):
+    if unlikely(miss(e, va, k)):
+        e = line(c, va)
+        if line_miss(e, va, k):
+            slow_pair_wb(c, i, va, k)
+            return
+    if unlikely((c.x[i.rn] & i.ra) != 0):
         slow_pair_wb(c, i, va, k)
         return
     access(c, i, va + e.add, k)

@@ -8,7 +8,7 @@ from libc.string cimport memcpy, memset
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.exception cimport (raise_el1_far, raise_el2_far, take_el1, take_el2, EC_DABT_LOW, EC_IABT_LOW,
                                      EC_IABT_CUR, EC_PC_ALIGN)
-from guestdbg.cpu.debug cimport dbg_page_watched, dbg_watch, dbg_raise_watchpoint
+from guestdbg.cpu.debug cimport dbg_watched, dbg_watch, dbg_raise_watchpoint
 
 cdef enum:
     SCTLR_M = 1 << 0
@@ -203,14 +203,21 @@ cdef void tlb_flush(Cpu* c) noexcept nogil:
             c.tlbs[el][n].rtag = TAG_SLOW
             c.tlbs[el][n].wtag = TAG_SLOW
             c.tlbs[el][n].xpn = 0
+        for n in range(LINES):
+            c.lines[el][n].rtag = LINE_NONE
+            c.lines[el][n].wtag = LINE_NONE
     memset(c.itlb, 0, sizeof(c.itlb))
     flush_jumps(c)
 
 
 cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil:
-    cdef int el
+    cdef int el, n
     cdef Tlbe* e
     for el in range(2):
+        e = &c.lines[el][((va & ~<uint64_t>PAGE) >> 6) & (LINES - 1)]
+        for n in range(64):
+            e[n].rtag = LINE_NONE
+            e[n].wtag = LINE_NONE
         e = &c.tlbs[el][(va >> 12) & (TLB_SIZE - 1)]
         e.rtag = TAG_SLOW
         e.wtag = TAG_SLOW
@@ -233,7 +240,7 @@ cdef void fill(Cpu* c, Tlbe* e, uint64_t va) noexcept nogil:
     """Put what translate() found into the TLB entry."""
     cdef uint64_t page = va & ~<uint64_t>PAGE
     cdef uint64_t x = X_VALID
-    cdef uint32_t watched = dbg_page_watched(c, va)
+    cdef uint32_t watched = dbg_watched(c, va, 4096)
     cdef Region* r
     e.rtag = TAG_SLOW
     e.wtag = TAG_SLOW
@@ -407,7 +414,27 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
             if r.code[offset >> 12] & k:
                 code_written(c, r, offset, size)
                 tlb_forget_data(c, va)         # plain again until code is decoded there
+                return True
+    if (e.rtag | e.wtag) & TAG_SLOW:
+        fill_line(c, e, va, el)
     return True
+
+
+cdef void fill_line(Cpu* c, const Tlbe* e, uint64_t va, uint32_t el) noexcept nogil:
+    """An access was allowed on a page that goes the slow way: its line may not need to."""
+    cdef uint64_t x = e.xpn, offset
+    cdef uint64_t base = va & ~<uint64_t>0x3F
+    cdef uint32_t watched = dbg_watched(c, va, 64)
+    cdef Tlbe* f = &c.lines[el][(va >> 6) & (LINES - 1)]
+    cdef Region* r
+    f.add = e.add
+    f.rtag = base if x & X_READ and not watched & ACC_READ else LINE_NONE
+    f.wtag = LINE_NONE
+    if x & X_WRITE and not x & X_READONLY and not watched & ACC_WRITE:
+        r = region_of_host(c.phys, va + e.add)
+        offset = va + e.add - <uint64_t>r.host
+        if not (r.code[offset >> 12] >> ((offset & PAGE) >> 6)) & 1:
+            f.wtag = base
 
 
 cdef Region* region_of_host(Phys* p, uint64_t host) noexcept nogil:

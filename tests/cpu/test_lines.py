@@ -1,0 +1,105 @@
+"""Pages that are watched or hold code are fast all the same, line by line: never a hit missed,
+never one made up, whatever was armed, run or decoded before."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
+
+from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT
+
+from .support import B_SELF, CODE, DATA, Bench, branch
+
+# Code for one access each, x1 the address: (word, bytes, LSC bits that match it)
+ACCESSES = [
+    (0xF9000020, 8, 2),  # str x0, [x1]
+    (0x39000020, 1, 2),  # strb w0, [x1]
+    (0xF9400022, 8, 1),  # ldr x2, [x1]
+    (0x79400022, 2, 1),  # ldrh w2, [x1]
+    (0xA9000C22, 16, 2),  # stp x2, x3, [x1]
+    (0xA9401022, 16, 1),  # ldp x2, x4, [x1]
+    (0x3DC00020, 16, 1),  # ldr q0, [x1]
+    (0xF8008420, 8, 2),  # str x0, [x1], #8
+]
+
+offsets = st.one_of(
+    st.integers(0, 0x1100),
+    st.builds(lambda line, byte: line * 64 + byte, st.integers(0, 70), st.integers(-9, 9)).map(
+        lambda x: max(x, 0)
+    ),
+)
+arms = st.tuples(st.just("arm"), offsets, st.integers(1, 3), st.sampled_from([0, 3, 5, 7, 12]))
+accesses = st.tuples(st.just("access"), offsets, st.sampled_from(ACCESSES), st.just(0))
+disarms = st.tuples(st.just("disarm"), st.just(0), st.just(0), st.just(0))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(arms, accesses, accesses, disarms), max_size=25))
+def test_every_watched_byte_and_no_other(steps: list[tuple[str, int, object, int]]) -> None:
+    bench = Bench()
+    bench.p.set_sysreg(0xC082, 3 << 20)  # CPACR_EL1: FP allowed
+    bench.p.hcr_el2 = 1 << 12  # DC: unaligned accesses are allowed with the MMU off
+    for n, (word, _, _) in enumerate(ACCESSES):
+        bench.put(CODE + 8 * n, [word, B_SELF])
+    watched: tuple[range, int] = (range(0), 0)
+    for kind, offset, what, mask in steps:
+        address = DATA + offset
+        if kind == "arm":
+            assert isinstance(what, int)
+            low = address >> mask << mask if mask else address & ~7
+            control = 1 | 3 << 1 | what << 3 | 0xFF << 5 | mask << 24
+            bench.arm([], [(low, control)])
+            watched = (range(low, low + (1 << mask if mask else 8)), what)
+        elif kind == "disarm":
+            bench.arm()
+            watched = (range(0), 0)
+        else:
+            assert isinstance(what, tuple)
+            word, size, lsc = what
+            bench.p.set_x(1, address)
+            bench.p.pc = CODE + 8 * ACCESSES.index(what)
+            touched = range(max(address, watched[0].start), min(address + size, watched[0].stop))
+            hit = bool(touched) and bool(lsc & watched[1])
+            assert bench.run(1) == (EXIT_EL2 if hit else EXIT_LIMIT), hex(word)
+            if hit:
+                assert bench.p.esr_el2 >> 26 == 0x34
+                assert bench.p.far_el2 == touched.start
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 127)), min_size=1, max_size=40))
+def test_code_decoded_next_to_data_is_seen_when_it_is_overwritten(
+    steps: list[tuple[bool, int]],
+) -> None:
+    """On one page: slots of 32 bytes, written as data and executed as code in any order."""
+    bench = Bench()
+    store = 0xB9000020  # str w0, [x1]
+    bench.put(CODE, [store, B_SELF])
+    for slot in range(128):
+        bench.put(DATA + 32 * slot, [0x91000442, B_SELF])  # add x2, x2, #1
+    adds = dict.fromkeys(range(128), 1)
+    for number, (write, slot) in enumerate(steps, start=2):
+        if write:
+            bench.p.pc = CODE
+            bench.p.set_x(1, DATA + 32 * slot)
+            bench.p.set_x(0, 0x91000042 | number << 10)  # add x2, x2, #number
+            bench.run(1)
+            adds[slot] = number
+        else:
+            bench.p.pc = DATA + 32 * slot
+            bench.p.set_x(2, 0)
+            bench.run(5)
+            assert bench.p.get_x(2) == adds[slot]
+
+
+def test_writing_beside_running_code_drops_nothing() -> None:
+    """A guest whose code and data share a page does not decode its code again and again."""
+    bench = Bench([0x91000400, 0xF9000020, branch(-2)])  # add x0, x0, #1; str x0, [x1]
+    bench.p.set_x(1, CODE + 0x800)
+    bench.run(3000)
+    statistics = bench.p.statistics()
+    assert statistics["dropped"] == 0
+    assert bench.u64(CODE + 0x800) == 1000
