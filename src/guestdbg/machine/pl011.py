@@ -56,6 +56,14 @@ class Interrupt(IntFlag):
     RT = 1 << 6
 
 
+# What UARTFR reads with nothing, something, or all it can hold in the receive FIFO. Firmware that
+# waits for a key does little else than read it.
+_FLAGS_EMPTY = int(Flag.TXFE | Flag.RXFE)
+_FLAGS_SOME = int(Flag.TXFE)
+_FLAGS_FULL = int(Flag.TXFE | Flag.RXFF)
+
+_RX, _TX, _RT = int(Interrupt.RX), int(Interrupt.TX), int(Interrupt.RT)
+
 LCR_FEN = 1 << 4
 INTERRUPT_MASK = 0x7FF
 
@@ -96,14 +104,14 @@ class Pl011:
         self.level = False
         self._on_interrupt = on_interrupt
         self._stored: dict[int, int] = {}
-        self._raised = Interrupt(0)
+        self._raised = 0
         self._receive: deque[int] = deque()
         self.reset()
 
     def reset(self) -> None:
         """All registers at their reset values; the receive FIFO empty."""
         self._stored = dict.fromkeys(_STORED, 0) | _RESET
-        self._raised = Interrupt(0)
+        self._raised = 0
         self._receive.clear()
         self._update()
 
@@ -115,21 +123,21 @@ class Pl011:
             return
         self._receive.extend(data)
         if len(self._receive) >= self._receive_trigger:
-            self._raised |= Interrupt.RX
+            self._raised |= _RX
         # On a real line the time-out interrupt tells of fewer bytes after 32 bit times of silence;
         # here the line falls silent as soon as there is nothing more to take.
-        self._raised |= Interrupt.RT
+        self._raised |= _RT
         self._update()
 
     def read(self, offset: int, size: int) -> int:
-        if offset == Reg.DR:
-            return self._read_data()
         if offset == Reg.FR:
             return self._flags()
+        if offset == Reg.DR:
+            return self._read_data()
         if offset == Reg.RIS:
-            return int(self._raised)
+            return self._raised
         if offset == Reg.MIS:
-            return int(self._raised) & self._stored[Reg.IMSC]
+            return self._raised & self._stored[Reg.IMSC]
         if offset >= ID_REGISTERS and offset % 4 == 0:
             return IDENTIFICATION[(offset - ID_REGISTERS) // 4]
         return self._stored.get(offset, 0)
@@ -137,10 +145,11 @@ class Pl011:
     def write(self, offset: int, size: int, value: int) -> None:
         if offset == Reg.DR:
             self.console.put(value & 0xFF)
-            self._raised |= Interrupt.TX
-            self._update()
+            if not self._raised & _TX:
+                self._raised |= _TX
+                self._update()
         elif offset == Reg.ICR:
-            self._raised &= ~Interrupt(value & INTERRUPT_MASK)
+            self._raised &= ~value
             self._update()
         elif offset in self._stored:
             mask = _STORED[offset]
@@ -162,27 +171,25 @@ class Pl011:
     def _flags(self) -> int:
         if not self._receive:
             self.console.flush()  # the guest waits for somebody to type: show what it has said
-            self.poll()
-        flags = Flag.TXFE
-        if not self._receive:
-            flags |= Flag.RXFE
-        if len(self._receive) >= self._depth:
-            flags |= Flag.RXFF
-        return int(flags)
+            if self.console.pending_input:
+                self.poll()
+            if not self._receive:
+                return _FLAGS_EMPTY
+        return _FLAGS_FULL if len(self._receive) >= self._depth else _FLAGS_SOME
 
     def _read_data(self) -> int:
         if not self._receive:
             self.poll()
         byte = self._receive.popleft() if self._receive else 0
         if len(self._receive) < self._receive_trigger:
-            self._raised &= ~Interrupt.RX
+            self._raised &= ~_RX
         if not self._receive:
-            self._raised &= ~Interrupt.RT
+            self._raised &= ~_RT
         self._update()
         return byte
 
     def _update(self) -> None:
-        level = bool(int(self._raised) & self._stored[Reg.IMSC])
+        level = bool(self._raised & self._stored[Reg.IMSC])
         if level != self.level:
             self.level = level
             if self._on_interrupt is not None:
