@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 import guestdbg
+from guestdbg.debugger import Location
 
 EXAMPLES = Path(__file__).resolve().parent
 GUEST = EXAMPLES / "queue.elf"
 
 
-def source(console: Console, location: guestdbg.Location, around: int = 3) -> None:
+def source(console: Console, location: Location, around: int = 3) -> None:
     """Shows the lines around a location, when the source is here."""
     if location.file is None or location.line is None:
         return

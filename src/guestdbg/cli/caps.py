@@ -3,8 +3,6 @@
 import json
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from guestdbg.kvm import Kvm, constants, open_kvm
 from guestdbg.kvm.provider import PROVIDERS
@@ -58,16 +56,8 @@ def caps(as_json: bool, show_all: bool, provider: str) -> None:
             }
             click.echo(json.dumps(document, indent=2))
             return
-        table = Table(
-            title=f"provider {kvm.provider}, KVM API version {kvm.api_version()}",
-            title_justify="left",
-        )
-        table.add_column("capability", no_wrap=True)
-        table.add_column("number", justify="right")
-        table.add_column("answer", justify="right")
-        table.add_column("")
+        click.echo(f"provider {kvm.provider}, KVM API version {kvm.api_version()}")
         for name, (number, answer) in found.items():
             if answer or show_all or name in NOTES:
                 value = f"{answer:#x}" if name in FLAGS else str(answer)
-                table.add_row(name, str(number), value, NOTES.get(name, ""))
-        Console().print(table)
+                click.echo(f"{name:36} {number:>3}  {value:<8}  {NOTES.get(name, '')}".rstrip())

@@ -9,13 +9,13 @@ from guestdbg.debugger import Cpu, DebuggerError, Guest
 _VECTORS = 16 * 128
 
 
-def diagnose(guest: Guest) -> list[Text]:
-    """One line a vCPU that says where it was; one more where it will never come out of there."""
+def diagnose(guest: Guest, *, lost: bool = True) -> list[Text]:
+    """One line a vCPU that says where it was; one more (with `lost`) where it is stuck for ever."""
     lines = []
     for cpu in guest.vcpus:
         name = f"vCPU {cpu.id}: " if len(guest.vcpus) > 1 else ""
         lines.append(Text(f"   {name}it was at {guest.locate(cpu.pc)}, pc {cpu.pc:#x}", "dim"))
-        if why := _lost(guest, cpu):
+        if lost and (why := _lost(guest, cpu)):
             lines.append(Text(f"   {name}{why}", "bold red"))
     return lines
 

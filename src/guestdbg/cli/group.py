@@ -6,6 +6,7 @@ line itself was wrong (click); 70 a defect of guestdbg; 124 a limit was reached;
 
 import importlib
 import os
+import re
 import sys
 from typing import Any, ClassVar
 
@@ -76,10 +77,16 @@ class Commands(click.Group):
             ctx.exit(EXIT_DEFECT)
 
 
+# What the library calls by the name of an argument is an option here.
+_ARGUMENT = re.compile(
+    r"\b(kind|address|memory|provider|overwatch|symbols|slide|vcpus|bootargs)=('?)([^\s',;)]*)\2"
+)
+
+
 def describe(error: GuestdbgError | OSError) -> str:
-    """An error as one line for a person."""
+    """An error for a person at the command line."""
     if isinstance(error, GuestdbgError) or error.strerror is None:
-        return str(error)
+        return _ARGUMENT.sub(lambda m: f"--{m[1]} {m[3]}".rstrip(), str(error))
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 

@@ -59,7 +59,9 @@ def frames(backtrace: list[Frame]) -> Text:
     for frame in backtrace[1:]:
         if text:
             text.append("\n")
-        text.append(f"     called by {frame.location.symbolic}", style="green")
+        # The location is that of the call; an offset into its middle would tell nobody anything.
+        caller = frame.location.function or frame.location.symbolic
+        text.append(f"     called by {caller}", style="green")
         if frame.location.source is not None:
             text.append(f" ({frame.location.source})", style="green")
         text.append(f"  {frame.pc:#x}", style="dim")

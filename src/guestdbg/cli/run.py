@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import click
 
@@ -14,11 +14,12 @@ from guestdbg.cli.points import BreakSpec, WatchSpec, parse_break, parse_watch
 from guestdbg.cli.session import Session
 from guestdbg.cli.summary import print_summary, record
 from guestdbg.cli.terminal import Terminal
-from guestdbg.cli.text import guest_text
+from guestdbg.cli.text import guest_text, number
 from guestdbg.cli.tracing import Lines, Log, Sink, Tracer
 from guestdbg.debugger import Breakpoint, Guest, Point, load
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.provider import PROVIDERS
+from guestdbg.machine import Kind
 
 KINDS = ("auto", "elf", "raw", "image", "firmware")
 
@@ -105,7 +106,32 @@ Exit status: 0 the guest powered off, or there were enough hits (--count);
     show_default=True,
     help="What the guest's file is; a firmware is entered at address 0.",
 )
+@click.option("--address", metavar="N", type=number, help="Where a raw guest is loaded.")
+@click.option(
+    "--symbols",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="An ELF file with the symbols, where the guest has none.",
+)
+@click.option(
+    "--slide",
+    metavar="N",
+    type=number,
+    default=0,
+    help="How far the guest moves itself from where it was linked.",
+)
 @click.option("--memory", metavar="SIZE", default="128M", show_default=True, help="Of the guest.")
+@click.option(
+    "--vcpus", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="Processors."
+)
+@click.option("--bootargs", metavar="TEXT", default="", help="A kernel's command line.")
+@click.option(
+    "--overwatch",
+    metavar="N",
+    type=number,
+    default=0,
+    help="Bytes that one register may watch too much where registers run out.",
+)
 @click.option(
     "--provider",
     type=click.Choice(PROVIDERS),
@@ -129,7 +155,13 @@ def run(
     typed: bytes | None,
     answers: tuple[tuple[bytes, bytes], ...],
     kind: str,
+    address: int | None,
+    symbols: Path | None,
+    slide: int,
     memory: str,
+    vcpus: int,
+    bootargs: str,
+    overwatch: int,
     provider: str,
 ) -> None:
     """Run GUEST under hardware breakpoints and watchpoints, and tell of each hit.
@@ -152,7 +184,19 @@ def run(
                 session.text_seen(until.decode(errors="replace"))
 
         machine = stack.enter_context(
-            load(guest, provider=provider, memory=memory, kind=kind, console=console)
+            load(
+                guest,
+                provider=provider,
+                memory=memory,
+                vcpus=vcpus,
+                kind=cast(Kind, kind),
+                address=address,
+                symbols=symbols,
+                slide=slide,
+                bootargs=bootargs,
+                overwatch=overwatch,
+                console=console,
+            )
         )
         log = _open_log(stack, log_path, trace_only, backtrace)
         sinks: list[Sink] = [] if trace_only else [Lines(terminal, backtrace=backtrace)]
@@ -177,8 +221,8 @@ def run(
         if log is not None:
             log.write(record(ending, totals, points))
         print_summary(terminal, ending, totals, points)
-        if failure is None and ending.reason in ("timeout", "limit", "interrupt", "error"):
-            terminal.line(*diagnose(machine))
+        if failure is None and ending.reason not in ("exit", "count", "output"):
+            terminal.line(*diagnose(machine, lost=ending.reason != "error"))
         ctx.exit(ending.status)
 
 

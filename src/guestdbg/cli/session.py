@@ -116,9 +116,10 @@ class Session:
             return Ending("output", f"the guest printed {self._saw_text!r}")
         match stop.reason:
             case "exit":
-                return Ending("exit", stop.detail or "the guest ended")
+                return Ending("exit", f"the guest {stop.detail or 'ended'}")
             case "hit":
-                return Ending("count", "enough hits (--count)")
+                hits = "hit" if self._tracer.total == 1 else "hits"
+                return Ending("count", f"stopped after {self._tracer.total:,} {hits} (--count)")
             case "limit":
                 return Ending(
                     "limit",
@@ -136,6 +137,8 @@ class Session:
                 )
             case "interrupt":
                 return None
+            case "idle":
+                return Ending("idle", stop.detail or "every vCPU waits for ever", 1)
         return Ending("error", stop.detail or "the guest cannot go on", 1)
 
     def _feed(self) -> None:

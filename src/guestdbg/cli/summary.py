@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from guestdbg.cli.terminal import Terminal
@@ -37,14 +35,13 @@ def print_summary(
     if not points:
         terminal.line(text)
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("hits", justify="right")
-    table.add_column("seen", justify="right")
-    table.add_column("point")
+    rows = [("hits", "seen", "point")]
     for label, point in points.items():
         kind = "watch" if isinstance(point, Watch) else "break"
-        table.add_row(f"{point.hits:,}", f"{point.seen:,}", f"{kind} {label}")
-    terminal.line(text, Padding(table, (0, 0, 0, 3)))
+        rows.append((f"{point.hits:,}", f"{point.seen:,}", f"{kind} {label}"))
+    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    lines = [f"   {hits:>{wide[0]}}  {seen:>{wide[1]}}  {what}" for hits, seen, what in rows]
+    terminal.line(text, Text(lines[0], "dim"), *(Text(line) for line in lines[1:]))
 
 
 def _far(totals: Totals) -> str:

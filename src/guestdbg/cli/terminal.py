@@ -1,8 +1,8 @@
 """One terminal for three voices: the guest's console, guestdbg's lines, and the progress line.
 
 The console goes to stdout byte for byte. Everything of ours goes to stderr, so that either can be
-redirected. Where both are the same terminal, a line of ours never starts in the middle of a line
-of the guest's, and the progress line is wiped before anything else is written.
+redirected. Where both are the same terminal (or file), a line of ours never starts in the middle of
+a line of the guest's, and the progress line is wiped before anything else is written.
 """
 
 import os
@@ -18,7 +18,7 @@ class Terminal:
     def __init__(self, *, console: bool = True) -> None:
         self._stdout: BinaryIO | None = sys.stdout.buffer if console else None
         self._lines = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._shared = self._lines.is_terminal and sys.stdout.isatty()
+        self._shared = _same_file(1, 2)
         self._mid_line = False
         self._progress = False
         self.quiet = not self._lines.is_terminal
@@ -56,6 +56,14 @@ class Terminal:
             self._lines.file.write("\r\x1b[K")
             self._lines.file.flush()
             self._progress = False
+
+
+def _same_file(one: int, other: int) -> bool:
+    """Whether two descriptors write to the same terminal, file or pipe."""
+    try:
+        return os.path.samestat(os.fstat(one), os.fstat(other))
+    except OSError:
+        return False
 
 
 def is_foreground(fd: int) -> bool:

@@ -28,3 +28,11 @@ def guest_text(text: str) -> bytes:
         return unescape(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def number(text: str | int) -> int:
+    """A number as a click option takes it: decimal, or hexadecimal after 0x."""
+    try:
+        return int(str(text), 0)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a number; write e.g. 4096 or 0x1000") from None
