@@ -84,8 +84,9 @@ def hunt(console: Console) -> bool:
         console.print()
         source(console, hit.location)
         console.print("\n  called by", highlight=False)
-        for frame in hit.backtrace():
-            console.print(f"    {frame}", highlight=False)
+        for frame in hit.backtrace()[1:]:
+            place = frame.location
+            console.print(f"    {place.function} ({place.file}:{place.line})", highlight=False)
     return True
 
 
