@@ -265,18 +265,18 @@ def test_each_control_alone(pstate: int, read: bool) -> None:
         "cntkctl": 0x303,
         "pstate": pstate,
     }
-    cases = [Controls(**permissive)]  # type: ignore[arg-type]
-    cases += [Controls(**permissive, hcr=1 << b) for b in HCR]  # type: ignore[arg-type]
-    cases += [Controls(**permissive, mdcr=1 << b) for b in MDCR]  # type: ignore[arg-type]
-    cases += [Controls(**permissive, cptr=1 << b) for b in (10, 31)]  # type: ignore[arg-type]
-    cases += [Controls(**permissive, mdscr=1 << 12)]  # type: ignore[arg-type]
+    cases = [Controls(**permissive)]
+    cases += [Controls(**permissive, hcr=1 << b) for b in HCR]
+    cases += [Controls(**permissive, mdcr=1 << b) for b in MDCR]
+    cases += [Controls(**permissive, cptr=1 << b) for b in (10, 31)]
+    cases += [Controls(**permissive, mdscr=1 << 12)]
     for key, values in {
         "cnthctl": (0, 1, 2),
         "cpacr": (0, 1 << 20, 2 << 20),
         "sctlr": (0, 1 << 9, 1 << 15),
         "cntkctl": (0, 1, 2, 3, 1 << 8, 1 << 9),
     }.items():
-        cases += [Controls(**{**permissive, key: v}) for v in values]  # type: ignore[arg-type]
+        cases += [Controls(**{**permissive, key: v}) for v in values]
     here = {name.upper() for name, _, _ in sysreg.table()} & set(SYSREGS) | {"DBGDTRTX_EL0"}
     # Of the numbered ones the first and the last, implemented or not.
     numbers = re.compile(r"(DBG[BW][VC]R(1|2|4|[7-9]|1[0-4])|PMEV\w+?R([2-9]|1\d|2\d))_EL[01]")
