@@ -19,10 +19,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from guestdbg.debugger import STOP, Guest, Hit, Stop, load
+    from guestdbg.debugger import STOP, Guest, Hit, Location, Stop, load
     from guestdbg.errors import GuestdbgError
 
-__all__ = ["STOP", "Guest", "GuestdbgError", "Hit", "Stop", "load"]
+__all__ = ["STOP", "Guest", "GuestdbgError", "Hit", "Location", "Stop", "load"]
 
 # Imported when they are first asked for: the layers below are of use without the debugger, and
 # `guestdbg --help` should not load it.
@@ -31,6 +31,7 @@ _HOMES = {
     "Guest": "guestdbg.debugger",
     "GuestdbgError": "guestdbg.errors",
     "Hit": "guestdbg.debugger",
+    "Location": "guestdbg.debugger",
     "Stop": "guestdbg.debugger",
     "load": "guestdbg.debugger",
 }
