@@ -2,9 +2,9 @@
 
 Done as a call, everything would still work, at half the speed and with the host's stack growing
 with each instruction until it overflows. What breaks it is silent (the address of a local, a
-statement behind NEXT, a compiler option), so the built modules are disassembled: every function
-that says NEXT or GO in its source must contain an indirect jump and no indirect call but those to
-functions that other modules export, whose addresses Cython keeps in variables of the module.
+statement behind NEXT, too many arguments, a compiler option), so the built modules are
+disassembled. Which functions go on to the next instruction is read off the sources: those that say
+NEXT or GO, and those that call such a one. All of them must get there by jumps, and call none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,31 +27,72 @@ core = pytest.importorskip(
 
 SOURCES = Path(__file__).parents[2] / "src" / "guestdbg" / "cpu"
 FUNCTION = re.compile(
-    r"^cdef (?P<inline>inline )?void (?P<name>\w+)\((?P<arguments>[^)]*)\) noexcept nogil:\n"
-    r"(?P<body>(?:[ ]{4}.*\n|[ ]*\n)*)",
+    r"^cdef (?P<inline>inline )?void (?P<name>\w+)\([^)]*\) noexcept nogil:"
+    r"(?P<body>.*\n(?:(?: .*)?\n)*)",
     re.MULTILINE,
 )
-GOES_ON = re.compile(r"^\s*(?:NEXT|GO)\(", re.MULTILINE)
+CALL = re.compile(r"\b(\w+)\(")
+SYMBOL = re.compile(r"__pyx_f_8guestdbg_3cpu_\d+")
 
 
-def instruction_functions(source: str) -> list[str]:
-    """Names of the functions that are an instruction and end with NEXT or GO."""
+@dataclass(frozen=True)
+class Function:
+    """A function of the processor's sources that returns nothing and runs without the GIL."""
+
+    module: str
+    name: str
+    inline: bool
+    calls: frozenset[str]
+
+
+def scan(module: str, source: str) -> list[Function]:
+    source = re.sub(r'""".*?"""', "", source, flags=re.DOTALL)
+    source = re.sub(r"#.*", "", source)
     return [
-        found["name"]
+        Function(
+            module, found["name"], bool(found["inline"]), frozenset(CALL.findall(found["body"]))
+        )
         for found in FUNCTION.finditer(source)
-        if not found["inline"]
-        and re.match(r"Cpu\* \w+, const Insn\* \w+", found["arguments"])
-        and GOES_ON.search(found["body"])
     ]
 
 
-def modules() -> list[str]:
-    """Modules of the processor that have instruction functions."""
-    return sorted(
-        path.stem
-        for path in SOURCES.glob("*.pyx")
-        if instruction_functions(path.read_text(encoding="utf-8"))
-    )
+def going_on(functions: Iterable[Function]) -> set[Function]:
+    """Those that reach the next instruction: by NEXT or GO, or by a function that does."""
+    functions = list(functions)
+    found: set[Function] = set()
+    while True:
+        names = {(function.module, function.name) for function in found}
+        anywhere = {function.name for function in found}
+        here = {(function.module, function.name) for function in functions}
+        more = {
+            function
+            for function in functions
+            if function not in found
+            and any(
+                call in ("NEXT", "GO")
+                or (
+                    (function.module, call) in names
+                    if (function.module, call) in here
+                    else call in anywhere
+                )
+                for call in function.calls
+            )
+        }
+        if not more:
+            return found
+        found |= more
+
+
+def _sources() -> list[Function]:
+    found: list[Function] = []
+    for path in sorted([*SOURCES.glob("*.pyx"), *SOURCES.glob("*.pxd")]):
+        found += scan(path.stem, path.read_text(encoding="utf-8"))
+    return found
+
+
+GOING_ON = going_on(_sources())
+GOING_ON_NAMES = {(function.module, function.name) for function in GOING_ON}
+MODULES = sorted({function.module for function in GOING_ON if not function.inline})
 
 
 @dataclass(frozen=True)
@@ -60,63 +101,95 @@ class Host:
 
     arch: int
     mode: int
-    jump: str
+    jumps: tuple[str, ...]
     calls: tuple[str, ...]
+    target: Callable[[list[capstone.CsInsn], int], int | None]
 
     def decode(self, code: bytes, address: int) -> list[capstone.CsInsn]:
         engine = capstone.Cs(self.arch, self.mode)
         return list(engine.disasm(code, address))
 
 
-X86_64 = Host(capstone.CS_ARCH_X86, capstone.CS_MODE_64, "jmp", ("call",))
-AARCH64 = Host(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM, "br", ("blr",))
+@dataclass
+class Image:
+    """A built module: what is at an address, as far as symbols tell."""
+
+    code: dict[str, tuple[int, bytes]]  # functions by symbol: address, machine code
+    names: dict[int, str]  # symbols of functions and variables by address
+
+
+def goes_on(symbol: str) -> bool:
+    """The symbol of a function, or of the variable in which Cython keeps one of another module."""
+    if not SYMBOL.match(symbol):
+        return False
+    name = SYMBOL.sub("", symbol).split(".")[0]
+    return any(name == f"{module}_{function}" for module, function in GOING_ON_NAMES)
+
+
+def _x86_target(code: list[capstone.CsInsn], at: int) -> int | None:
+    """The variable whose value the jump or call at code[at] takes for its target."""
+    operand = str(code[at].op_str)
+    for insn in reversed(code[: at + 1]):
+        text = str(insn.op_str)
+        if insn is code[at] or (insn.mnemonic == "mov" and text.startswith(f"{operand}, ")):
+            relative = re.search(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]", text)
+            if relative:
+                offset = int(relative[2], 0)
+                return int(insn.address + insn.size + (offset if relative[1] == "+" else -offset))
+            if insn is not code[at]:
+                return None
+    return None
+
+
+def _a64_target(code: list[capstone.CsInsn], at: int) -> int | None:
+    operand = str(code[at].op_str)
+    for n in range(at - 1, -1, -1):
+        if not str(code[n].op_str).startswith(f"{operand}, "):
+            continue
+        load = re.match(rf"{operand}, \[(x\d+)(?:, #(\w+))?\]", str(code[n].op_str))
+        if code[n].mnemonic != "ldr" or not load:
+            return None
+        for insn in reversed(code[:n]):
+            if str(insn.op_str).startswith(f"{load[1]}, "):
+                if insn.mnemonic != "adrp":
+                    return None
+                return int(insn.op_str.split("#")[1], 0) + int(load[2] or "0", 0)
+    return None
+
+
+X86_64 = Host(capstone.CS_ARCH_X86, capstone.CS_MODE_64, ("jmp",), ("call",), _x86_target)
+AARCH64 = Host(
+    capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM, ("br", "b"), ("blr", "bl"), _a64_target
+)
 HOSTS = {"x86_64": X86_64, "AMD64": X86_64, "aarch64": AARCH64, "arm64": AARCH64}
 
 
-def indirect(host: Host, insn: capstone.CsInsn) -> bool:
-    """Of a jump or call: its target is not in the instruction."""
-    return host is AARCH64 or not str(insn.op_str).startswith("0x")
-
-
-def from_module_variable(host: Host, code: list[capstone.CsInsn], at: int) -> bool:
-    """The call at code[at] goes through a variable of the module: to another module's function."""
-    operand = code[at].op_str
-    if host is X86_64:
-        if "rip" in operand:
-            return True
-        for insn in reversed(code[:at]):
-            if insn.mnemonic == "mov" and insn.op_str.startswith(f"{operand}, "):
-                return "rip" in str(insn.op_str)
-        return False
-    for n in range(at - 1, -1, -1):
-        load = re.match(rf"{operand}, \[(x\d+)", code[n].op_str)
-        if code[n].mnemonic == "ldr" and load:
-            page = load[1]
-            for insn in reversed(code[:n]):
-                if insn.op_str.startswith(f"{page}, "):
-                    return str(insn.mnemonic) == "adrp"
-            return False
-    return False
-
-
-def wrong_with(host: Host, code: list[capstone.CsInsn]) -> list[str]:
-    """Why these are not the instructions of a function that jumps to the next one."""
+def wrong_with(host: Host, image: Image, code: list[capstone.CsInsn]) -> list[str]:
+    """Why these are not the instructions of a function that jumps on to the next."""
     found = []
-    jumps = [insn for insn in code if insn.mnemonic == host.jump and indirect(host, insn)]
-    if not any(host is AARCH64 or "rip" not in insn.op_str for insn in jumps):
-        found.append("no indirect jump")
+    reaches = False
     for n, insn in enumerate(code):
-        if (
-            insn.mnemonic in host.calls
-            and indirect(host, insn)
-            and not from_module_variable(host, code, n)
-        ):
-            found.append(f"{insn.address:#x}: {insn.mnemonic} {insn.op_str}")
+        text = str(insn.op_str)
+        jump = insn.mnemonic in host.jumps
+        if not jump and insn.mnemonic not in host.calls:
+            continue
+        direct = re.fullmatch(r"#?(0x[0-9a-f]+)", text)
+        at = int(direct[1], 16) if direct else host.target(code, n)
+        # where the target's address comes from is not known: from the decoded instruction
+        onward = at is None or goes_on(image.names.get(at, ""))
+        if onward and jump:
+            reaches = True
+        elif onward:
+            what = "the next instruction" if at is None else image.names[at]
+            found.append(f"{insn.address:#x}: {insn.mnemonic} {text} calls {what}")
+    if not reaches:
+        found.append("it never jumps on")
     return found
 
 
-def functions(path: Path) -> Iterator[tuple[str, int, bytes]]:
-    """Name, address and code of each function of a built module; skips where none can be told."""
+def load(path: Path) -> Image:
+    """The functions of a built module; skips where their names cannot be told."""
+    image = Image({}, {})
     with path.open("rb") as file:
         if file.read(4) != b"\x7fELF":
             pytest.skip(f"{path.name} is not ELF: its symbols are not looked at")
@@ -125,18 +198,18 @@ def functions(path: Path) -> Iterator[tuple[str, int, bytes]]:
         if not isinstance(table, SymbolTableSection):
             pytest.skip(f"{path.name} is stripped: its functions have no names")
         for symbol in table.iter_symbols():
-            if symbol["st_info"]["type"] != "STT_FUNC" or not symbol["st_size"]:
+            kind, size, value = symbol["st_info"]["type"], symbol["st_size"], symbol["st_value"]
+            if not size or kind not in ("STT_FUNC", "STT_OBJECT"):
                 continue
-            section = elf.get_section(symbol["st_shndx"])
-            start = symbol["st_value"] - section["sh_addr"]
-            yield (
-                symbol.name,
-                symbol["st_value"],
-                section.data()[start : start + symbol["st_size"]],
-            )
+            image.names[value] = symbol.name
+            if kind == "STT_FUNC":
+                section = elf.get_section(symbol["st_shndx"])
+                start = value - section["sh_addr"]
+                image.code[symbol.name] = (value, section.data()[start : start + size])
+    return image
 
 
-@pytest.mark.parametrize("module", modules())
+@pytest.mark.parametrize("module", MODULES)
 def test_instructions_end_in_jumps(module: str) -> None:
     if not core.THREADED:
         pytest.skip("built with GUESTDBG_LOOP: instruction functions return to a loop")
@@ -146,63 +219,90 @@ def test_instructions_end_in_jumps(module: str) -> None:
     spec = importlib.util.find_spec(f"guestdbg.cpu.{module}")
     assert spec is not None, f"guestdbg.cpu.{module} is not built"
     assert spec.origin is not None
-    wanted = set(instruction_functions((SOURCES / f"{module}.pyx").read_text(encoding="utf-8")))
-    prefix = re.compile(rf"__pyx_f_8guestdbg_3cpu_\d+{module}_(\w+?)(?:\.\w+(?:\.\d+)?)?$")
+    image = load(Path(spec.origin))
     seen = set()
     wrong = []
-    for symbol, address, code in functions(Path(spec.origin)):
-        match = prefix.match(symbol)
-        if match is None or match[1] not in wanted or symbol.endswith(".cold"):
+    for symbol, (address, code) in image.code.items():
+        if not goes_on(symbol) or symbol.endswith(".cold"):
             continue
-        seen.add(match[1])
-        why = wrong_with(host, host.decode(code, address))
+        name = SYMBOL.sub("", symbol).split(".")[0]
+        seen.add(name)
+        why = wrong_with(host, image, host.decode(code, address))
         if why:
-            wrong.append(f"{match[1]}: {'; '.join(why)}")
+            wrong.append(f"{name}: {'; '.join(why)}")
+    wanted = {
+        f"{module}_{function.name}"
+        for function in GOING_ON
+        if function.module == module and not function.inline
+    }
     assert not wanted - seen, "the module has no such functions"
     assert not wrong
 
 
-CALLING = bytes.fromhex(  # sub rsp,8; lea rsi,[rsi+0x20]; call [rsi]; add rsp,8; ret
-    "4883ec08488d7620ff164883c408c3"
-)
-CALLING_REGISTER = bytes.fromhex("488b4620ffd0ffe0")  # mov rax,[rsi+32]; call rax; jmp rax
-JUMPING = bytes.fromhex("488b46204883c620ffe0")  # mov rax,[rsi+32]; add rsi,32; jmp rax
-SLOW = bytes.fromhex(  # call [rip+0x1000]; mov rax,[rip]; call rax; jmp [rsi]
-    "ff1500100000488b0500000000ffd0ff26"
-)
-A64_CALLING = bytes.fromhex("220040f940003fd6c0035fd6")  # ldr x2,[x1]; blr x2; ret
-A64_JUMPING = bytes.fromhex("220040f940001fd6")  # ldr x2,[x1]; br x2
-A64_SLOW = bytes.fromhex(  # adrp x3,.; ldr x3,[x3,#8]; blr x3; ldr x2,[x1]; br x2
-    "03000090630440f960003fd6220040f940001fd6"
-)
+SLOW = "__pyx_f_8guestdbg_3cpu_8mem_slow_slow_ordered"  # goes on
+PLAIN = "__pyx_f_8guestdbg_3cpu_3mmu_mem_load"  # comes back
 
 
 @pytest.mark.parametrize(
-    ("host", "code", "fine"),
+    ("host", "code", "names", "fine"),
     [
-        (X86_64, CALLING, False),
-        (X86_64, CALLING_REGISTER, False),
-        (X86_64, JUMPING, True),
-        (X86_64, SLOW, True),
-        (AARCH64, A64_CALLING, False),
-        (AARCH64, A64_JUMPING, True),
-        (AARCH64, A64_SLOW, True),
+        pytest.param(X86_64, "488b4620 4883c620 ffe0", {}, True, id="mov rax,[rsi+32]; jmp rax"),
+        pytest.param(X86_64, "ff6620", {}, True, id="jmp [rsi+32]"),
+        pytest.param(X86_64, "4883ec08 ff16 4883c408 c3", {}, False, id="call [rsi]; ret"),
+        pytest.param(X86_64, "488b4620 ffd0 ffe0", {}, False, id="mov rax,[rsi+32]; call rax"),
+        pytest.param(X86_64, "c3", {}, False, id="ret"),
+        pytest.param(X86_64, "ff15fa0f0000 ff26", {0x2000: PLAIN}, True, id="call mem_load"),
+        pytest.param(X86_64, "ff15fa0f0000 ff26", {0x2000: SLOW}, False, id="call slow_ordered"),
+        pytest.param(X86_64, "ff25fa0f0000", {0x2000: SLOW}, True, id="jmp slow_ordered"),
+        pytest.param(X86_64, "ff25fa0f0000", {0x2000: PLAIN}, False, id="jmp mem_load"),
+        pytest.param(
+            X86_64, "488b05f90f0000 ffd0 ff26", {0x2000: SLOW}, False, id="mov slow; call rax"
+        ),
+        pytest.param(X86_64, "e8fb000000 ff26", {0x1100: SLOW}, False, id="call directly"),
+        pytest.param(X86_64, "e9fb000000", {0x1100: SLOW}, True, id="jmp directly"),
+        pytest.param(AARCH64, "220040f9 40001fd6", {}, True, id="ldr x2,[x1]; br x2"),
+        pytest.param(AARCH64, "220040f9 40003fd6 c0035fd6", {}, False, id="ldr x2,[x1]; blr x2"),
+        pytest.param(
+            AARCH64,
+            "03000090 630440f9 60003fd6 220040f9 40001fd6",
+            {0x1008: PLAIN},
+            True,
+            id="adrp x3; ldr x3,[x3,#8]; blr x3",
+        ),
+        pytest.param(
+            AARCH64,
+            "03000090 630440f9 60003fd6 220040f9 40001fd6",
+            {0x1008: SLOW},
+            False,
+            id="adrp x3; ldr x3,[x3,#8]; blr x3 of slow",
+        ),
+        pytest.param(AARCH64, "40000014", {0x1100: SLOW}, True, id="b directly"),
+        pytest.param(AARCH64, "40000094 c0035fd6", {0x1100: SLOW}, False, id="bl directly"),
     ],
 )
-def test_calls_and_jumps_are_told_apart(host: Host, code: bytes, fine: bool) -> None:
-    decoded = host.decode(code, 0x1000)
-    assert decoded
-    assert (not wrong_with(host, decoded)) is fine
+def test_calls_and_jumps_are_told_apart(
+    host: Host, code: str, names: dict[int, str], fine: bool
+) -> None:
+    decoded = host.decode(bytes.fromhex(code), 0x1000)
+    assert sum(insn.size for insn in decoded) == len(bytes.fromhex(code))
+    assert (not wrong_with(host, Image({}, names), decoded)) is fine
 
 
-def test_instruction_functions_are_found_in_the_source() -> None:
-    source = (
-        "cdef void good(Cpu* c, const Insn* i) noexcept nogil:\n    c.x[0] = 1\n\n"
-        "    NEXT(c, i)\n\n"
-        "cdef inline void inlined(Cpu* c, const Insn* i) noexcept nogil:\n    NEXT(c, i)\n\n"
-        "cdef void ending(Cpu* c, const Insn* i) noexcept nogil:\n    raise_undefined(c, i)\n\n"
-        "cdef int fill(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:\n    return OK\n"
+def test_functions_that_go_on_are_found_in_the_sources() -> None:
+    header = "(Cpu* c, const Insn* i) noexcept nogil:"
+    first = scan(
+        "one",
+        f'cdef void says{header}\n    """NEXT(c, i)"""\n    c.x[0] = 1\n\n    NEXT(c, i)\n\n'
+        f"cdef inline void helper{header}\n    go_slow(c, i)\n"
+        f"cdef void by_helper{header} helper(c, i)\n"
+        f"cdef void ends{header}\n    # NEXT(c, i)\n    raise_undefined(c, i)\n",
     )
-    assert instruction_functions(source) == ["good"]
-    for module in ("data_arith", "data_imm", "data_mul"):
-        assert len(instruction_functions((SOURCES / f"{module}.pyx").read_text())) > 30
+    second = scan("two", f"cdef void go_slow{header}\n    GO(c, i)\ncdef int f():\n    pass\n")
+    found = {function.name for function in going_on([*first, *second])}
+    assert found == {"says", "helper", "by_helper", "go_slow"}
+
+
+def test_the_sources_have_many_functions_that_go_on() -> None:
+    assert {"branch", "data_arith", "mem_int", "mem_slow"} <= set(MODULES)
+    for module in ("branch", "data_arith", "data_imm", "mem_int"):
+        assert sum(function.module == module for function in GOING_ON) > 20
