@@ -168,7 +168,7 @@ def allocate(
         pieces = _widen(pieces, hardware.watchpoints, overwatch)
     needed = sum(p.registers for p in pieces)
     if needed > hardware.watchpoints:
-        raise OutOfRegisters(_watch_shortage(needed, hardware.watchpoints, pieces))
+        raise OutOfRegisters(_watch_shortage(needed, hardware.watchpoints, _pieces(watches)))
     bcr, bvr, links = _breakpoints(hardware, breaks, pieces)
     wcr: list[int] = []
     wvr: list[int] = []
@@ -262,11 +262,26 @@ def _watch_shortage(needed: int, available: int, pieces: Sequence[_Piece]) -> st
             "one register watches up to 8 bytes within a doubleword, or an aligned power of two "
             "from 16 bytes to 2 GiB"
         )
+    enough = _enough(list(pieces), available)
     lines.append(
-        "watch less, or let one register watch more than was asked (overwatch=, in bytes), at the "
-        "price of stops that concern nobody"
+        "watch less"
+        + (
+            f", or let one register watch more than was asked (overwatch={enough} bytes would do), "
+            "at the price of stops that concern nobody"
+            if enough
+            else ""
+        )
     )
     return "\n".join(lines)
+
+
+def _enough(pieces: list[_Piece], available: int) -> int | None:
+    """The least power of two that ``overwatch`` would have to be; None where none would do."""
+    for bits in range(3, 17):
+        widened = _widen(pieces, available, 1 << bits)
+        if sum(p.registers for p in widened) <= available:
+            return 1 << bits
+    return None
 
 
 def _why_split(start: int, length: int) -> str:

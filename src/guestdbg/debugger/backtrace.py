@@ -1,4 +1,4 @@
-"""Who called whom: frames by call frame information, else by the chain of frame records."""
+"""Who called whom: by call frame information, else by the code, else by frame records."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.image import Image
 from guestdbg.debugger.location import Location
+from guestdbg.debugger.prologue import caller, frame_state
 
-__all__ = ["Frame", "strip_pac", "unwind"]
+__all__ = ["Frame", "Unwinder", "strip_pac"]
 
 _FP, _LR, _SP = 29, 30, 31
 _U64 = (1 << 64) - 1
@@ -43,69 +44,79 @@ def strip_pac(address: int) -> int:
     return address & 0x0000_FFFF_FFFF_FFFF
 
 
-def unwind(
-    registers: list[int],
-    pc: int,
-    *,
-    images: list[Image],
-    locate: Callable[[int], Location],
-    read_u64: Callable[[int], int],
-    limit: int = 64,
-) -> list[Frame]:
-    """Frames from ``pc`` outwards, at most ``limit``.
+class Unwinder:
+    """Finds frames from registers, over the images and memory of a guest."""
 
-    ``registers`` are X0 to X30 and SP. Ends where a return address is 0, memory cannot be read, or
-    the stack would not grow towards its base.
-    """
-    frames = [Frame(0, pc, registers[_SP], locate(pc))]
-    state = dict(enumerate(registers))
-    sp: int | None = registers[_SP]
-    while len(frames) < limit:
-        # A return address may be the first of the next function, when the call never returns.
-        lookup = pc if len(frames) == 1 else pc - 1
-        try:
-            caller = _by_cfi(lookup, state, images, read_u64)
-            if caller is not None:
-                if sp is not None and caller[_SP] < sp:
-                    break
-                sp = caller[_SP]
-            else:
-                caller = _by_frame_record(lookup, state, frames, read_u64)
-                sp = None
-        except AddressError:
-            break
-        if caller is None:
-            break
-        pc = strip_pac(caller[_LR])
-        if pc == 0 or (pc == frames[-1].pc and caller.get(_SP) == state.get(_SP)):
-            break
-        frames.append(Frame(len(frames), pc, sp, locate(pc - 1)))
-        state = caller
-    return frames
+    def __init__(
+        self,
+        images: list[Image],
+        locate: Callable[[int], Location],
+        read: Callable[[int, int], bytes],
+    ) -> None:
+        self._images = images
+        self._locate = locate
+        self._read = read
+
+    def frames(self, registers: list[int], pc: int, limit: int) -> list[Frame]:
+        """Frames from ``pc`` outwards, at most ``limit``.
+
+        ``registers`` are X0 to X30 and SP. Ends where a return address is 0, memory cannot be read,
+        or the stack would not grow towards its base.
+        """
+        frames = [Frame(0, pc, registers[_SP], self._locate(pc))]
+        state = dict(enumerate(registers))
+        while len(frames) < limit:
+            innermost = len(frames) == 1
+            # A return address may be the first of the next function, when the call never returns.
+            try:
+                outer = self._caller(pc if innermost else pc - 4, state, innermost)
+            except AddressError:
+                break
+            if outer is None or not _outwards(state, outer):
+                break
+            last, pc = pc, strip_pac(outer[_LR])
+            if pc == 0 or (pc == last and all(outer.get(n) == state.get(n) for n in (_FP, _SP))):
+                break
+            frames.append(Frame(len(frames), pc, outer.get(_SP), self._locate(pc - 4)))
+            state = outer
+        return frames
+
+    def _caller(self, pc: int, state: dict[int, int], innermost: bool) -> dict[int, int] | None:
+        image = next((i for i in self._images if i.covers(pc)), None)
+        if image is not None:
+            if _SP in state:
+                found = image.frames.caller(pc, state, self._read_u64)
+                if found is not None:
+                    return found
+            found = self._by_code(image, pc, state, innermost)
+            if found is not None:
+                return found
+        return self._by_frame_record(state)
+
+    def _by_code(
+        self, image: Image, pc: int, state: dict[int, int], innermost: bool
+    ) -> dict[int, int] | None:
+        symbol = image.symbols.at(pc)
+        if symbol is None or pc & 3 or not symbol.contains(pc):
+            return None
+        # A return address is behind a call, which has saved what it clobbers.
+        code = self._read(symbol.address, symbol.size & ~3)
+        found = frame_state(code, symbol.address, pc)
+        return None if found is None else caller(found, state, self._read_u64, innermost)
+
+    def _by_frame_record(self, state: dict[int, int]) -> dict[int, int] | None:
+        """Follow X29 to a pair of the caller's X29 and the return address (AAPCS64, 6.4.6)."""
+        fp = state[_FP]
+        if fp == 0 or fp & 7:
+            return None
+        return {_FP: self._read_u64(fp), _LR: self._read_u64(fp + 8)}
+
+    def _read_u64(self, address: int) -> int:
+        return int.from_bytes(self._read(address, 8), "little")
 
 
-def _by_cfi(
-    pc: int, state: dict[int, int], images: list[Image], read_u64: Callable[[int], int]
-) -> dict[int, int] | None:
-    if _SP not in state:
-        return None
-    for image in images:
-        if any(start <= pc < end for start, end in image.segments):
-            return image.frames.caller(pc, state, read_u64)
-    return None
-
-
-def _by_frame_record(
-    pc: int, state: dict[int, int], frames: list[Frame], read_u64: Callable[[int], int]
-) -> dict[int, int] | None:
-    """Follow X29 (AAPCS64, section 6.4.6): a pair of the caller's X29 and the return address."""
-    fp = state[_FP]
-    if len(frames) == 1 and frames[0].location.offset == 0 and frames[0].location.function:
-        # Nothing of the function has run: its caller is in X30, its caller's record in X29.
-        return {_FP: fp, _LR: state[_LR], _SP: state[_SP]}
-    if fp == 0 or fp & 7:
-        return None
-    previous, lr = read_u64(fp), read_u64(fp + 8)
-    if previous and previous <= fp:
-        return {_FP: 0, _LR: lr}  # the chain must lead towards the stack's base; this is the last
-    return {_FP: previous, _LR: lr}
+def _outwards(state: dict[int, int], caller: dict[int, int]) -> bool:
+    """Whether the caller's frame lies further towards the stack's base, or is the same size."""
+    if _SP in caller and _SP in state:
+        return caller[_SP] >= state[_SP]
+    return caller[_FP] == 0 or caller[_FP] > state[_FP] or _SP in caller

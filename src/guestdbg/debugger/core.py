@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from guestdbg.arm64.debug import canonical
 from guestdbg.debugger import exclusive
 from guestdbg.debugger.arming import OFF, Arming, Temporary, exits_only
-from guestdbg.debugger.backtrace import Frame, unwind
+from guestdbg.debugger.backtrace import Frame, Unwinder
 from guestdbg.debugger.cpu import Cpu
 from guestdbg.debugger.decode import READ, WRITE, Decoder, Touched
 from guestdbg.debugger.errors import AddressError
@@ -655,13 +655,7 @@ class Core:
         # After a watched access the registers are those behind the instruction; if it faulted,
         # or began a sequence, the frame is still that of the instruction itself.
         here = now if abs(now - pc) <= 128 else pc
-        frames = unwind(
-            registers,
-            here,
-            images=guest.images,
-            locate=guest.locate,
-            read_u64=lambda a: int.from_bytes(self.space.read(a, 8), "little"),
-            limit=limit,
-        )
+        unwinder = Unwinder(guest.images, guest.locate, self.space.read)
+        frames = unwinder.frames(registers, here, limit)
         frames[0] = Frame(0, pc, frames[0].sp, guest.locate(pc))
         return frames

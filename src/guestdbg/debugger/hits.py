@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from guestdbg.debugger.errors import StaleHit
 from guestdbg.debugger.points import Point, Watch
@@ -110,7 +110,7 @@ class Hit:
         return _NAMES[self._bits]
 
     @property
-    def old(self) -> Value | None:
+    def old(self) -> Any:
         """The watched value before the access: an int for 1, 2, 4 and 8 bytes, else bytes.
 
         A watch of 1, 2, 4 or 8 bytes always tells the whole of them, also where fewer were
@@ -119,7 +119,7 @@ class Hit:
         return None if self.old_bytes is None else _value(self.old_bytes)
 
     @property
-    def new(self) -> Value | None:
+    def new(self) -> Any:
         """The watched value after the access; None where nothing was written: ``new_reason``."""
         return None if self.new_bytes is None else _value(self.new_bytes)
 

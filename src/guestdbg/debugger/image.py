@@ -84,6 +84,10 @@ class Image:
                 found.append((start, start + segment["p_memsz"]))
         return sorted(found)
 
+    def covers(self, address: int) -> bool:
+        """Whether ``address`` lies in one of the file's segments."""
+        return any(start <= address < end for start, end in self.segments)
+
     @cached_property
     def _dwarf(self) -> DWARFInfo | None:
         try:

@@ -85,7 +85,7 @@ class Point:
         self._enabled = True
         self._changed = changed
 
-    def __call__(self, handler: Handler) -> Self:
+    def __call__(self, handler: Handler | Point) -> Self:
         """Set the handler; this is what makes ``@guest.watch(...)`` a decorator.
 
         The decorated name then is the point itself: ``moved.hits``, ``moved.delete()``. One

@@ -113,7 +113,10 @@ class Wheres:
         if not isinstance(where, str):
             extent = self._types.extent(where, str(type(where).__name__))
             return _data(
-                f"{extent.address:#x}", extent.address, length or extent.length, extent.type_name
+                f"{extent.address:#x}",
+                extent.address,
+                extent.length if length is None else length,
+                extent.type_name,
             )
         text = where.strip()
         number = _number(text)
@@ -131,7 +134,9 @@ class Wheres:
             raise BadRange(
                 f"{text!r} lies outside {base}, which has {symbol.size} bytes: say how many bytes"
             )
-        return _data(text, symbol.address + offset, length or left or None, type_name)
+        if length is None:
+            length = left or None
+        return _data(text, symbol.address + offset, length, type_name)
 
     def _expression(self, text: str, base: str, offset: int, length: int | None) -> Data:
         if offset:
