@@ -17,7 +17,7 @@ from guestdbg.kvm.regs import core_reg, sys_reg
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
-from guestdbg.kvm.soft import SoftKvm, SoftVcpu, SoftVm  # noqa: E402
+from guestdbg.kvm.soft import SoftKvm, SoftVcpu, SoftVm
 
 RAM = 0x40000000
 RAM_SIZE = 1 << 20

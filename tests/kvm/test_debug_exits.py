@@ -47,7 +47,7 @@ def test_single_step_ec_0x32() -> None:
 
 
 def test_watchpoint_on_a_store_ec_0x34() -> None:
-    """DBGWCR 0x1ff7 -> hsr 0xd2000062 (WnR set), far = the address, pc = the store, not executed."""
+    """DBGWCR 0x1ff7 -> hsr 0xd2000062 (WnR), far = the address, pc = the store, not executed."""
     guest = Guest(*STORE)
     guest.set_x(0, 0x1122)
     guest.set_x(1, DATA)

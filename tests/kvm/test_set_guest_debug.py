@@ -37,7 +37,7 @@ def test_every_known_flag_is_accepted(control: int) -> None:
 
 
 def test_without_enable_all_debugging_is_off() -> None:
-    """Without ENABLE the other flags mean nothing: all off, and the external set stays as it was."""
+    """Without ENABLE the other flags mean nothing: all off; the external set stays as it was."""
     guest = Guest()
     guest.debug(USE_HW, dbg_bcr=(BREAK_ANY,), dbg_bvr=(RAM,))
     external = guest.vcpu.debug_state.external

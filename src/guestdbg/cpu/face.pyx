@@ -1,5 +1,6 @@
 # cython: language_level=3
 """The processor's Python face: who holds a Processor is its EL2."""
+cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
@@ -98,6 +99,8 @@ cdef class PhysicalMemory:
                 code_written(self.p.cpus[0], r, low - r.gpa, high - low)
 
 
+# no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory to leave its list.
+@cython.no_gc_clear
 cdef class Processor:
     """One Armv8-A processing element at EL0 and EL1; whoever holds it is EL2."""
     cdef Cpu* c

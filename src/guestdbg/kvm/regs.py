@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.arm64.sysregs import SYSREGS, decode16, generic_name
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.constants import (
     KVM_NR_SPSR,
@@ -104,8 +104,7 @@ def sys_reg(name: str) -> int:
             f"no system register is called {name!r}; use the Arm manual's name, with the exception "
             "level (SCTLR_EL1)"
         ) from None
-    encoding = reg.op0 << 14 | reg.op1 << 11 | reg.crn << 7 | reg.crm << 3 | reg.op2
-    return sys_reg_id(encoding)
+    return sys_reg_id(reg.encoding)
 
 
 @cache
@@ -117,7 +116,7 @@ def _sys_names() -> dict[int, str]:
 
 
 def name_of(reg_id: int) -> str:
-    """The name of an id: ``"x0"``, ``"SCTLR_EL1"``, or ``S3_0_C1_C0_0`` for what has no name.
+    """The name of an id: ``"x0"``, ``"SCTLR_EL1"``, or ``S3_0_C15_C0_0`` for what has no name.
 
     Ids that are neither core nor system registers come back in hexadecimal.
     """
@@ -131,14 +130,7 @@ def name_of(reg_id: int) -> str:
         name = _sys_names().get(reg_id)
         if name is not None:
             return name
-        op0, op1, crn, crm, op2 = (
-            reg_id >> 14 & 3,
-            reg_id >> 11 & 7,
-            reg_id >> 7 & 15,
-            reg_id >> 3 & 15,
-            reg_id & 7,
-        )
-        return f"S{op0}_{op1}_C{crn}_C{crm}_{op2}"
+        return generic_name(*decode16(reg_id & 0xFFFF))
     return f"{reg_id:#x}"
 
 

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from guestdbg.arm64.sysregs import SYSREGS, encode16
+from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import (
     KVM_REG_ARM64,
     KVM_REG_ARM64_SYSREG,
@@ -29,12 +29,7 @@ Set = Callable[["SoftVcpu", int], None]
 _SYSREG_CLASS: Final = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG
 
 
-def _enc(name: str) -> int:
-    reg = SYSREGS[name]
-    return encode16(reg.op0, reg.op1, reg.crn, reg.crm, reg.op2)
-
-
-_ELR_EL1, _SPSR_EL1 = _enc("ELR_EL1"), _enc("SPSR_EL1")
+_ELR_EL1, _SPSR_EL1 = SYSREGS["ELR_EL1"].encoding, SYSREGS["SPSR_EL1"].encoding
 
 
 def _x(n: int) -> tuple[Get, Set]:

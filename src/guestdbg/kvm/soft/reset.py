@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from guestdbg.arm64.sysregs import SYSREGS, encode16
+from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.cpu.processor import Processor
 from guestdbg.kvm import constants as kvm
 from guestdbg.kvm.soft.bits import (
@@ -56,15 +56,10 @@ MIN_IPA_BITS: Final = 32
 DEFAULT_IPA_BITS: Final = 40
 
 
-def _enc(name: str) -> int:
-    reg = SYSREGS[name]
-    return encode16(reg.op0, reg.op1, reg.crn, reg.crm, reg.op2)
-
-
-_ID_AA64DFR0 = _enc("ID_AA64DFR0_EL1")
-_ID_AA64PFR0 = _enc("ID_AA64PFR0_EL1")
-_ID_AA64MMFR0 = _enc("ID_AA64MMFR0_EL1")
-_OSLAR = _enc("OSLAR_EL1")
+_ID_AA64DFR0 = SYSREGS["ID_AA64DFR0_EL1"].encoding
+_ID_AA64PFR0 = SYSREGS["ID_AA64PFR0_EL1"].encoding
+_ID_AA64MMFR0 = SYSREGS["ID_AA64MMFR0_EL1"].encoding
+_OSLAR = SYSREGS["OSLAR_EL1"].encoding
 
 _PA_RANGES: Final = (32, 36, 40, 42, 44, 48)
 

@@ -10,8 +10,9 @@ is in the hardware already is not loaded again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import KVM_ARM_MAX_DBG_REGS
 from guestdbg.kvm.soft.bits import MDCR_TDA, MDCR_TDE
 from guestdbg.kvm.soft.guest_debug import DEBUG_PTR_EXTERNAL
@@ -19,6 +20,10 @@ from guestdbg.kvm.structures import DebugRegisters
 
 if TYPE_CHECKING:
     from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+# Every access of the guest to the debug registers is trapped: TDE implies TDA.
+_NOT_THE_GUESTS: Final = MDCR_TDA | MDCR_TDE
+_MDCCINT: Final = SYSREGS["MDCCINT_EL1"].encoding
 
 #: What the hardware holds when no guest uses it.
 HOST_REGISTERS = DebugRegisters()
@@ -37,13 +42,15 @@ def switch_to_guest(vcpu: SoftVcpu) -> None:
         if wanted != held:
             vcpu.cpu.load_debug(wanted.bcr, wanted.bvr, wanted.wcr, wanted.wvr)
         vcpu.hardware_regs = wanted
+    if not vcpu.mdcr_el2 & _NOT_THE_GUESTS:
+        vcpu.cpu.set_sysreg(_MDCCINT, vcpu.mdccint_el1)
 
 
 def switch_to_host(vcpu: SoftVcpu) -> None:
     """Take back what the guest made of its set; clean until the next entry says otherwise."""
     if vcpu.dirty:
         # With TDA (or TDE, which implies it) every write was trapped: nothing can have changed.
-        if not vcpu.mdcr_el2 & (MDCR_TDA | MDCR_TDE):
+        if not vcpu.mdcr_el2 & _NOT_THE_GUESTS:
             before = vcpu.guest_regs
             # Registers that are not implemented stay as they are.
             bcr, bvr, wcr, wvr = vcpu.cpu.save_debug()
@@ -56,6 +63,7 @@ def switch_to_host(vcpu: SoftVcpu) -> None:
             if after != before:
                 vcpu.guest_regs = after
             vcpu.hardware_regs = vcpu.guest_regs
+            vcpu.mdccint_el1 = vcpu.cpu.get_sysreg(_MDCCINT)
         vcpu.dirty = False
 
 

@@ -29,11 +29,6 @@ Kind = Literal["bcr", "bvr", "wcr", "wvr"]
 _OSLAR_OSLK: Final = 1 << 0
 
 
-def _enc(name: str) -> int:
-    reg = SYSREGS[name]
-    return encode16(reg.op0, reg.op1, reg.crn, reg.crm, reg.op2)
-
-
 # -- the guest's own debug state ------------------------------------------------------------------
 
 
@@ -131,14 +126,14 @@ TRAPS: Final[dict[int, tuple[Read | None, Write | None]]] = {
         encoding: (_read_debug_register(kind, n), _dirtying(_write_debug_register(kind, n)))
         for encoding, (kind, n) in _DEBUG_REGISTERS.items()
     },
-    _enc("MDSCR_EL1"): (_read_mdscr, _dirtying(_write_mdscr)),
-    _enc("MDCCINT_EL1"): (_read_mdccint, _dirtying(_write_mdccint)),
-    _enc("OSLAR_EL1"): (None, _write_oslar),
-    _enc("OSLSR_EL1"): (_read_oslsr, None),
-    _enc("DBGAUTHSTATUS_EL1"): (_read_dbgauthstatus, _wi),
+    SYSREGS["MDSCR_EL1"].encoding: (_read_mdscr, _dirtying(_write_mdscr)),
+    SYSREGS["MDCCINT_EL1"].encoding: (_read_mdccint, _dirtying(_write_mdccint)),
+    SYSREGS["OSLAR_EL1"].encoding: (None, _write_oslar),
+    SYSREGS["OSLSR_EL1"].encoding: (_read_oslsr, None),
+    SYSREGS["DBGAUTHSTATUS_EL1"].encoding: (_read_dbgauthstatus, _wi),
     # Nobody is at the other end of these: read as zero, writes ignored.
     **{
-        _enc(name): (_raz, _wi)
+        SYSREGS[name].encoding: (_raz, _wi)
         for name in (
             "MDRAR_EL1",
             "OSDLR_EL1",
@@ -193,14 +188,14 @@ KEPT: Final[dict[int, tuple[Read, Write]]] = {
         encoding: (_read_debug_register(kind, n), _write_debug_register(kind, n))
         for encoding, (kind, n) in _DEBUG_REGISTERS.items()
     },
-    _enc("MDSCR_EL1"): (_read_mdscr, _write_mdscr),
-    _enc("MDCCINT_EL1"): (_read_mdccint, _write_mdccint),
-    _enc("OSLSR_EL1"): (_read_oslsr, _set_oslsr),
+    SYSREGS["MDSCR_EL1"].encoding: (_read_mdscr, _write_mdscr),
+    SYSREGS["MDCCINT_EL1"].encoding: (_read_mdccint, _write_mdccint),
+    SYSREGS["OSLSR_EL1"].encoding: (_read_oslsr, _set_oslsr),
 }
 
 
 def _encodings(names: Iterable[str]) -> frozenset[int]:
-    return frozenset(_enc(name) for name in names)
+    return frozenset(SYSREGS[name].encoding for name in names)
 
 
 #: In the processor, read and written.

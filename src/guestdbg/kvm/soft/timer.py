@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from guestdbg.arm64.sysregs import SYSREGS, encode16
+from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_TIMER_CTRL,
     KVM_ARM_VCPU_TIMER_IRQ_PTIMER,
@@ -31,13 +31,8 @@ COUNTER_HZ: Final = 62_500_000
 TIMER_PPIS: Final = {KVM_ARM_VCPU_TIMER_IRQ_VTIMER: 27, KVM_ARM_VCPU_TIMER_IRQ_PTIMER: 30}
 
 
-def _enc(name: str) -> int:
-    reg = SYSREGS[name]
-    return encode16(reg.op0, reg.op1, reg.crn, reg.crm, reg.op2)
-
-
-_VIRTUAL_CTL, _VIRTUAL_CVAL = _enc("CNTV_CTL_EL0"), _enc("CNTV_CVAL_EL0")
-_PHYSICAL_CTL, _PHYSICAL_CVAL = _enc("CNTP_CTL_EL0"), _enc("CNTP_CVAL_EL0")
+_VIRTUAL_CTL, _VIRTUAL_CVAL = SYSREGS["CNTV_CTL_EL0"].encoding, SYSREGS["CNTV_CVAL_EL0"].encoding
+_PHYSICAL_CTL, _PHYSICAL_CVAL = SYSREGS["CNTP_CTL_EL0"].encoding, SYSREGS["CNTP_CVAL_EL0"].encoding
 
 
 def _set_virtual_counter(vcpu: SoftVcpu, value: int) -> None:

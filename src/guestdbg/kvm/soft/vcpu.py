@@ -16,7 +16,7 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.exits import Exit, ExitIntr
+from guestdbg.kvm.exits import Exit, ExitDebug, ExitIntr
 from guestdbg.kvm.interface import Vcpu
 from guestdbg.kvm.soft import guest, mmio, timer
 from guestdbg.kvm.soft.bits import EC_MASK, EC_SHIFT, HCR_VF, HCR_VI, HCR_VSE, PSTATE_SS
@@ -293,6 +293,8 @@ class SoftVcpu(Vcpu):
     def close(self) -> None:
         if self._running:
             self._check("close")
+        if not self._closed:
+            self._name_undefined()
         self._closed = True
 
     # -- running ----------------------------------------------------------------------------------
@@ -333,6 +335,8 @@ class SoftVcpu(Vcpu):
                 else:
                     exit_ = self._handle_return(why)
                 if exit_ is not None:
+                    if exit_.__class__ is not ExitDebug:
+                        self._name_undefined()
                     return exit_
         finally:
             # Userspace sees the registers as after the emulated instruction, or in the handler of
@@ -367,6 +371,15 @@ class SoftVcpu(Vcpu):
             raise unexpected(why)
         # A timer's output has changed. There is no interrupt controller to tell: the guest polls.
         return None
+
+    def _name_undefined(self) -> None:
+        """Log, once each, the encodings that the processor did not know."""
+        for encoding, pc in self.cpu.undefined().items():
+            self._vm.warn_once(
+                ("instruction", encoding),
+                f"instruction {encoding:#010x} at pc {pc:#x} is not implemented; UNDEFINED to the "
+                "guest",
+            )
 
     def _handle_requests(self) -> Exit | None:
         """What others asked of this vCPU since its last entry."""

@@ -144,7 +144,7 @@ class SoftVm(Vm):
                 f"{size:#x} bytes at {guest_phys_addr:#x}: both must be multiples of the page "
                 f"size, {PAGE:#x}, and there must be at least one page",
             )
-        if guest_phys_addr < 0 or (guest_phys_addr + size) >> self.ipa_bits:
+        if guest_phys_addr < 0 or (guest_phys_addr + size - 1) >> self.ipa_bits:
             raise KvmError(
                 errno.EFAULT,
                 call,
