@@ -138,3 +138,44 @@ class One:
         self.memory.code_changed(CODE, 4 * len(words))
         self.p.pc = CODE
         return self.p.run(self.p.instructions + limit)
+
+
+# Page descriptors for Paged.map
+UXN = 1 << 54
+PXN = 1 << 53
+NG = 1 << 11
+AF = 1 << 10
+RO = 1 << 7  # AP[2]
+USER = 1 << 6  # AP[1]
+NORMAL, DEVICE, NONCACHEABLE = 0 << 2, 1 << 2, 2 << 2
+
+
+class Paged(One):
+    """One with translation on: 39-bit addresses, 4 KiB pages; code and vectors mapped flat, and
+    executable at EL0 and EL1."""
+
+    def __init__(self, *, watchpoints: int = 4) -> None:
+        super().__init__(watchpoints=watchpoints)
+        self.tables = TABLES + 0x1000
+        for page in (CODE, VECTORS):
+            self.map(page, page, AF | RO | USER)
+        self.set("MAIR_EL1", 0x44_04_FF)
+        self.set("TCR_EL1", 25 | 25 << 16 | 2 << 30 | 2 << 32)
+        self.set("TTBR0_EL1", TABLES)
+        self.set("SCTLR_EL1", self.get("SCTLR_EL1") | 1)
+
+    def entry(self, va: int) -> int:
+        """The address of the page descriptor for va, whose tables are made on the way."""
+        table = TABLES
+        for shift in (30, 21):
+            at = table + (va >> shift & 511) * 8
+            found = int(struct.unpack_from("<Q", self.ram, at - RAM)[0])
+            if not found:
+                found = self.tables | 3
+                self.tables += 0x1000
+                self.store64(at, found)
+            table = found & ~0xFFF
+        return table + (va >> 12 & 511) * 8
+
+    def map(self, va: int, pa: int, attributes: int) -> None:
+        self.store64(self.entry(va), pa | attributes | 3)

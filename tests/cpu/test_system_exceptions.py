@@ -1,4 +1,4 @@
-"""SVC, HVC, SMC, BRK, HLT, DCPS, ERET, DRPS: where they go, with what syndrome and return address."""
+"""SVC, HVC, SMC, BRK, HLT, DCPS, ERET, DRPS: where they go, with what syndrome and return."""
 
 from __future__ import annotations
 
