@@ -194,8 +194,8 @@ class FpTrapIss(Iss):
 class Ls64Iss(Iss):
     """Trapped 64-byte loads and stores."""
 
-    LAYOUT = (Field("ISS", 24, 0, {0: "ST64BV", 1: "ST64BV0", 2: "LD64B or ST64B"}),)
-    iss: int = 0
+    LAYOUT = (Field("Form", 24, 0, {0: "ST64BV", 1: "ST64BV0", 2: "LD64B or ST64B"}),)
+    form: int = 0
 
 
 @dataclass(frozen=True)
@@ -356,8 +356,8 @@ class GpcIss(Iss):
 class ImplementationIss(Iss):
     """IMPLEMENTATION DEFINED exception to EL3."""
 
-    LAYOUT = (Field("ISS", 24, 0, "IMPLEMENTATION DEFINED"),)
-    iss: int = 0
+    LAYOUT = (Field("IMPDEF", 24, 0, "IMPLEMENTATION DEFINED"),)
+    impdef: int = 0
 
 
 @dataclass(frozen=True)

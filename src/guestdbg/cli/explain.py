@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import click
 from rich.console import Console
@@ -18,35 +18,27 @@ _SUFFIXES = {"K": 10, "M": 20, "G": 30}
 _USUAL_WATCHPOINTS = 4
 
 
-class Number(click.ParamType):
-    """An unsigned number: decimal, 0x hexadecimal or 0b binary; sizes may end in K, M or G."""
-
-    name = "number"
-
-    def __init__(self, *, size: bool = False) -> None:
-        self.size = size
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        text, shift = str(value), 0
-        if self.size and text[-1:].upper() in _SUFFIXES:
-            shift, text = _SUFFIXES[text[-1].upper()], text[:-1]
+def number(text: str) -> int:
+    """An unsigned number as the type of a click argument: decimal, 0x hex or 0b binary."""
+    try:
+        value = int(text, 0)
+    except ValueError:
         try:
-            number = int(text, 0)
+            int(text, 16)
         except ValueError:
-            try:
-                int(text, 16)
-            except ValueError:
-                self.fail(f"{value!r} is not a number (0x1000, 4096)", param, ctx)
-            self.fail(f"{value!r} is not a decimal number; did you mean 0x{text}?", param, ctx)
-        if number < 0:
-            self.fail(f"{value} is negative", param, ctx)
-        return number << shift
+            raise click.BadParameter(f"{text!r} is not a number (0x1000, 4096)") from None
+        raise click.BadParameter(
+            f"{text!r} is not a decimal number; did you mean 0x{text}?"
+        ) from None
+    if value < 0:
+        raise click.BadParameter(f"{text} is negative")
+    return value
 
 
-ADDRESS = Number()
-SIZE = Number(size=True)
+def size(text: str) -> int:
+    """The same for sizes, which may end in K, M or G."""
+    shift = _SUFFIXES.get(text[-1:].upper(), 0)
+    return number(text[:-1] if shift else text) << shift
 
 
 class Explain(click.Group):
@@ -107,9 +99,9 @@ def explain_register(ctx: click.Context, values: tuple[str, ...], everything: bo
         _show_layout(register)
         return
     if any("=" in v for v in values):
-        value = _assembled(ctx, register, values)
+        value = _assembled(register, values)
     elif len(values) == 1:
-        value = ADDRESS.convert(values[0], _parameter(ctx, "values"), ctx)
+        value = number(values[0])
     else:
         raise click.UsageError(
             "one VALUE is explained at a time; several arguments are FIELD=N, all of them"
@@ -117,18 +109,14 @@ def explain_register(ctx: click.Context, values: tuple[str, ...], everything: bo
     _show_value(register, value, everything)
 
 
-def _parameter(ctx: click.Context, name: str) -> click.Parameter:
-    return next(p for p in ctx.command.params if p.name == name)
-
-
-def _assembled(ctx: click.Context, register: Register, settings: Sequence[str]) -> int:
+def _assembled(register: Register, settings: Sequence[str]) -> int:
     """The value that FIELD=N settings make; those that select further fields come first."""
     fields: dict[str, int] = {}
     for setting in settings:
         field, equals, text = setting.partition("=")
         if not (field and equals):
             raise click.UsageError(f"{setting!r} is not FIELD=N, as the others are")
-        fields[field] = ADDRESS.convert(text, _parameter(ctx, "values"), ctx)
+        fields[field] = number(text)
     known = {f.name.lower(): f.name for f in register.fields}
     first = {known[n.lower()]: v for n, v in fields.items() if n.lower() in known}
     value = register.encode(**first)
@@ -187,11 +175,6 @@ _EL = click.option(
 )
 
 
-def _bytes(size: int) -> str:
-    """12 as "12 bytes", 4096 as "4 KiB"."""
-    return debug.format_size(size)
-
-
 def _print_rows(rows: Sequence[tuple[str, int, str]]) -> None:
     """(register, value, words) as a table on a terminal, as plain lines elsewhere."""
     console = Console(highlight=False)
@@ -216,8 +199,8 @@ Examples:
   guestdbg explain watch 0x40100000 64K --access any --el el0
 """
 )
-@click.argument("address", type=ADDRESS)
-@click.argument("length", type=SIZE)
+@click.argument("address", type=number)
+@click.argument("length", type=size)
 @click.option(
     "--access",
     type=click.Choice(["read", "write", "any"]),
@@ -247,20 +230,21 @@ def watch(address: int, length: int, access: str, el: str, available: int | None
     what = {"read": "reads", "write": "writes", "any": "reads and writes"}[access]
     last = address + length - 1
     many = "one watchpoint" if len(pairs) == 1 else f"{len(pairs)} watchpoints"
-    click.echo(f"{what} of {_bytes(length)}, {address:#x} to {last:#x}: {many}")
+    click.echo(f"{what} of {debug.format_size(length)}, {address:#x} to {last:#x}: {many}")
     rows: list[tuple[str, int, str]] = []
-    for number, pair in enumerate(pairs):
+    for n, pair in enumerate(pairs):
         covered = debug.watched_range(pair)
         assert covered is not None
-        start, size = covered
+        start, length_here = covered
+        last_here = start + length_here - 1
         fields = debug.DBGWCR.decode(pair.control)
         how = f"MASK = {fields['MASK']}" if fields["MASK"] else f"BAS = {fields['BAS']:#x}"
-        rows.append((f"DBGWVR{number}_EL1", pair.value, ""))
+        rows.append((f"DBGWVR{n}_EL1", pair.value, ""))
         rows.append(
             (
-                f"DBGWCR{number}_EL1",
+                f"DBGWCR{n}_EL1",
                 pair.control,
-                f"{how}: {_bytes(size)}, {start:#x} to {start + size - 1:#x}",
+                f"{how}: {debug.format_size(length_here)}, {start:#x} to {last_here:#x}",
             )
         )
     _print_rows(rows)
@@ -278,7 +262,7 @@ Example:
   guestdbg explain break 0x40080000 --el el1
 """,
 )
-@click.argument("address", type=ADDRESS)
+@click.argument("address", type=number)
 @_EL
 def break_(address: int, el: str) -> None:
     """Show the breakpoint registers that stop before the instruction at ADDRESS."""
