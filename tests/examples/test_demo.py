@@ -1,0 +1,68 @@
+"""The demo finds the culprit: what `make demo` runs, and the same in a few lines of the library."""
+
+import subprocess
+import sys
+
+import guestdbg
+from tests.machine.guests import EXAMPLES, guest
+
+SOURCE = EXAMPLES / "queue" / "stats.c"
+CULPRIT = 1 + next(
+    number
+    for number, line in enumerate(SOURCE.read_text().splitlines())
+    if "stats->worst = ticks" in line
+)
+
+
+def test_the_demo_names_function_line_values_and_callers() -> None:
+    result = subprocess.run(
+        [sys.executable, str(EXAMPLES / "demo.py")], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    told = result.stdout
+    assert "queue corrupt" in told, "the guest alone"
+    assert "note_worst wrote queue.tail" in told
+    assert f"stats.c:{CULPRIT}" in told
+    assert told.index("stats_record (") < told.index("job_finish (") < told.index("worker (")
+
+
+def test_only_one_function_has_business_with_the_tail() -> None:
+    """Over the whole run: the rightful writer thousands of times, the culprit rarely."""
+    writers: dict[str | None, list[tuple[object, object]]] = {}
+    with guestdbg.load(guest("queue"), console=None) as machine:
+
+        @machine.watch("queue.tail", access="write")
+        def wrote(hit: guestdbg.Hit) -> None:
+            writers.setdefault(hit.location.function, []).append((hit.old, hit.new))
+
+        assert machine.run(timeout=60).reason == "exit"
+    assert set(writers) == {"queue_push", "note_worst"}
+    assert len(writers["queue_push"]) == 20000
+    assert 1 <= len(writers["note_worst"]) <= 3
+    for old, new in writers["note_worst"]:
+        assert isinstance(old, int)
+        assert isinstance(new, int)
+        assert old < 32 <= 900 <= new < 1000
+    assert all(new == (old + 1) % 32 for old, new in writers["queue_push"])  # type: ignore[operator]
+
+
+def test_the_first_wrong_write_comes_after_thousands_of_right_ones() -> None:
+    with guestdbg.load(guest("queue"), console=None) as machine:
+        size = machine["queue.size"].value_()
+        point = machine.watch("queue.tail", access="write", when=lambda hit: hit.new >= size)
+        stop = machine.run(timeout=60)
+        assert stop.reason == "hit"
+        assert stop.hit is not None
+        assert stop.hit.location.function == "note_worst"
+        assert stop.hit.location.line == CULPRIT
+        assert point.seen == 6008
+        assert [frame.location.function for frame in stop.hit.backtrace()] == [
+            "note_worst",
+            "stats_record",
+            "job_finish",
+            "worker",
+            "main",
+            "_start",
+        ]
+        assert machine["sources_poll"] is not None, "the rest of the program can be asked as well"
+        assert machine["source_stats[0].budget"].value_() == 20
