@@ -63,7 +63,9 @@ class Tables:
         high, low = self.indices[level]
         return table + 8 * ((va & ((1 << (high + 1)) - 1)) >> low)
 
-    def map(self, va: int, pa: int, level: int, leaf: int, tables: dict[int, int] | None = None):
+    def map(
+        self, va: int, pa: int, level: int, leaf: int, tables: dict[int, int] | None = None
+    ) -> int:
         """Map the page or block at `level` that holds `va`; `tables`: bits for table entries."""
         table = self.root
         for n in sorted(self.indices):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from guestdbg.arm64.fields import Field, Register, flag
+from guestdbg.arm64.idregs32 import AARCH32_REGISTERS
 
 Row = tuple[str, int, Mapping[int, str] | str]
 
@@ -33,16 +34,6 @@ def _register(name: str, title: str, *rows: Row, extra: tuple[Field, ...] = ()) 
     fields = [Field(field, low + 3, low, meaning) for field, low, meaning in rows]
     both = sorted([*fields, *extra], key=lambda f: -f.high)
     return Register(name, title, tuple(both))
-
-
-def _plain(name: str, title: str, *names: str) -> Register:
-    """An AArch32 register: eight four-bit fields (or fewer), lowest first; "" is reserved."""
-    rows: list[Row] = [
-        (field, 4 * i, "feature level, as in the AArch32 ID scheme")
-        for i, field in enumerate(names)
-        if field
-    ]
-    return _register(name, title, *rows)
 
 
 # ---------------------------------------------------------------- who am I
@@ -465,10 +456,42 @@ ID_AA64MMFR3_EL1 = _register(
     "ID_AA64MMFR3_EL1",
     "AArch64 Memory Model Feature Register 3",
     ("Spec_FPACC", 60, _has("speculative FPAC behaviour statement")),
-    ("ADERR", 56, _has("asynchronous Device errors")),
-    ("SDERR", 52, _has("synchronous Device errors")),
-    ("ANERR", 44, _has("asynchronous Normal errors")),
-    ("SNERR", 40, _has("synchronous Normal errors")),
+    (
+        "ADERR",
+        56,
+        _has(
+            "asynchronous external aborts on Device loads",
+            "configurable by SCTLR2_ELx",
+            "configurable and indicated",
+        ),
+    ),
+    (
+        "SDERR",
+        52,
+        _has(
+            "synchronous external aborts on Device loads",
+            "configurable by SCTLR2_ELx",
+            "configurable and indicated",
+        ),
+    ),
+    (
+        "ANERR",
+        44,
+        _has(
+            "asynchronous external aborts on Normal memory loads",
+            "configurable by SCTLR2_ELx",
+            "configurable and indicated",
+        ),
+    ),
+    (
+        "SNERR",
+        40,
+        _has(
+            "synchronous external aborts on Normal memory loads",
+            "configurable by SCTLR2_ELx",
+            "configurable and indicated",
+        ),
+    ),
     ("D128_2", 36, _has("128-bit descriptors at stage 2")),
     ("D128", 32, _has("128-bit descriptors")),
     ("MEC", 28, _has("memory encryption contexts")),
@@ -628,223 +651,6 @@ ID_AA64FPFR0_EL1 = Register(
     ),
 )
 
-# ---------------------------------------------------------------- AArch32 feature registers
-
-_AARCH32 = (
-    _plain(
-        "ID_PFR0_EL1",
-        "AArch32 Processor Feature Register 0",
-        "State0",
-        "State1",
-        "State2",
-        "State3",
-        "CSV2",
-        "AMU",
-        "DIT",
-        "RAS",
-    ),
-    _plain(
-        "ID_PFR1_EL1",
-        "AArch32 Processor Feature Register 1",
-        "ProgMod",
-        "Security",
-        "MProgMod",
-        "Virtualization",
-        "GenTimer",
-        "Sec_frac",
-        "Virt_frac",
-        "GIC",
-    ),
-    _plain("ID_PFR2_EL1", "AArch32 Processor Feature Register 2", "CSV3", "SSBS", "RAS_frac"),
-    _plain(
-        "ID_DFR0_EL1",
-        "AArch32 Debug Feature Register 0",
-        "CopDbg",
-        "CopSDbg",
-        "MMapDbg",
-        "CopTrc",
-        "MMapTrc",
-        "MProfDbg",
-        "PerfMon",
-        "TraceFilt",
-    ),
-    _plain("ID_DFR1_EL1", "AArch32 Debug Feature Register 1", "MTPMU", "HPMN0"),
-    _plain(
-        "ID_MMFR0_EL1",
-        "AArch32 Memory Model Feature Register 0",
-        "VMSA",
-        "PMSA",
-        "OuterShr",
-        "ShareLvl",
-        "TCM",
-        "AuxReg",
-        "FCSE",
-        "InnerShr",
-    ),
-    _plain(
-        "ID_MMFR1_EL1",
-        "AArch32 Memory Model Feature Register 1",
-        "L1HvdVA",
-        "L1UniVA",
-        "L1HvdSW",
-        "L1UniSW",
-        "L1Hvd",
-        "L1Uni",
-        "L1TstCln",
-        "BPred",
-    ),
-    _plain(
-        "ID_MMFR2_EL1",
-        "AArch32 Memory Model Feature Register 2",
-        "L1HvdFG",
-        "L1HvdBG",
-        "L1HvdRng",
-        "HvdTLB",
-        "UniTLB",
-        "MemBarr",
-        "WFIStall",
-        "HWAccFlg",
-    ),
-    _plain(
-        "ID_MMFR3_EL1",
-        "AArch32 Memory Model Feature Register 3",
-        "CMaintVA",
-        "CMaintSW",
-        "BPMaint",
-        "MaintBcst",
-        "PAN",
-        "CohWalk",
-        "CMemSz",
-        "Supersec",
-    ),
-    _plain(
-        "ID_MMFR4_EL1",
-        "AArch32 Memory Model Feature Register 4",
-        "SpecSEI",
-        "AC2",
-        "XNX",
-        "CnP",
-        "HPDS",
-        "LSM",
-        "CCIDX",
-        "EVT",
-    ),
-    _plain("ID_MMFR5_EL1", "AArch32 Memory Model Feature Register 5", "ETS", "nTLBPA"),
-    _plain(
-        "ID_ISAR0_EL1",
-        "AArch32 Instruction Set Attribute Register 0",
-        "Swap",
-        "BitCount",
-        "BitField",
-        "CmpBranch",
-        "Coproc",
-        "Debug",
-        "Divide",
-    ),
-    _plain(
-        "ID_ISAR1_EL1",
-        "AArch32 Instruction Set Attribute Register 1",
-        "Endian",
-        "Except",
-        "Except_AR",
-        "Extend",
-        "IfThen",
-        "Immediate",
-        "Interwork",
-        "Jazelle",
-    ),
-    _plain(
-        "ID_ISAR2_EL1",
-        "AArch32 Instruction Set Attribute Register 2",
-        "LoadStore",
-        "MemHint",
-        "MultiAccessInt",
-        "Mult",
-        "MultS",
-        "MultU",
-        "PSR_AR",
-        "Reversal",
-    ),
-    _plain(
-        "ID_ISAR3_EL1",
-        "AArch32 Instruction Set Attribute Register 3",
-        "Saturate",
-        "SIMD",
-        "SVC",
-        "SynchPrim",
-        "TabBranch",
-        "T32Copy",
-        "TrueNOP",
-        "T32EE",
-    ),
-    _plain(
-        "ID_ISAR4_EL1",
-        "AArch32 Instruction Set Attribute Register 4",
-        "Unpriv",
-        "WithShifts",
-        "Writeback",
-        "SMC",
-        "Barrier",
-        "SynchPrim_frac",
-        "PSR_M",
-        "SWP_frac",
-    ),
-    _plain(
-        "ID_ISAR5_EL1",
-        "AArch32 Instruction Set Attribute Register 5",
-        "SEVL",
-        "AES",
-        "SHA1",
-        "SHA2",
-        "CRC32",
-        "",
-        "RDM",
-        "VCMA",
-    ),
-    _plain(
-        "ID_ISAR6_EL1",
-        "AArch32 Instruction Set Attribute Register 6",
-        "JSCVT",
-        "DP",
-        "FHM",
-        "SB",
-        "SPECRES",
-        "BF16",
-        "I8MM",
-        "CLRBHB",
-    ),
-    _plain(
-        "MVFR0_EL1",
-        "AArch32 Media and VFP Feature Register 0",
-        "SIMDReg",
-        "FPSP",
-        "FPDP",
-        "FPTrap",
-        "FPDivide",
-        "FPSqrt",
-        "FPShVec",
-        "FPRound",
-    ),
-    _plain(
-        "MVFR1_EL1",
-        "AArch32 Media and VFP Feature Register 1",
-        "FPFtZ",
-        "FPDNaN",
-        "SIMDLS",
-        "SIMDInt",
-        "SIMDSP",
-        "SIMDHP",
-        "FPHP",
-        "SIMDFMAC",
-    ),
-    _plain("MVFR2_EL1", "AArch32 Media and VFP Feature Register 2", "SIMDMisc", "FPMisc"),
-    Register(
-        "ID_AFR0_EL1",
-        "AArch32 Auxiliary Feature Register 0",
-        (Field("IMPDEF", 15, 0, "IMPLEMENTATION DEFINED"),),
-    ),
-)
-
 # ---------------------------------------------------------------- caches
 
 
@@ -888,10 +694,17 @@ _CACHE_TYPES = {
     3: "separate instruction and data caches",
     4: "unified cache",
 }
+_TAG_CACHES = {
+    0: "",
+    1: "a separate cache for allocation tags",
+    2: "allocation tags and data cached in separate lines",
+    3: "allocation tags and data cached in the same lines",
+}
 CLIDR_EL1 = Register(
     "CLIDR_EL1",
     "Cache Level ID Register",
     (
+        *(Field(f"Ttype{n}", 32 + 2 * n, 31 + 2 * n, _TAG_CACHES) for n in range(7, 0, -1)),
         Field("ICB", 32, 30, lambda v: f"inner cache boundary at level {v}" if v else ""),
         Field("LoUU", 29, 27, "level of unification, uniprocessor"),
         Field("LoC", 26, 24, "level of coherence"),
@@ -912,6 +725,7 @@ CSSELR_EL1 = Register(
     "CSSELR_EL1",
     "Cache Size Selection Register",
     (
+        flag("TnD", 4, "allocation tags", ""),
         Field("Level", 3, 1, lambda v: f"level {v + 1}"),
         flag("InD", 0, "instruction cache", "data or unified cache"),
     ),
@@ -941,7 +755,7 @@ ID_REGISTERS: tuple[Register, ...] = (
     ID_AA64MMFR2_EL1,
     ID_AA64MMFR3_EL1,
     ID_AA64MMFR4_EL1,
-    *_AARCH32,
+    *AARCH32_REGISTERS,
     CTR_EL0,
     DCZID_EL0,
     CLIDR_EL1,
