@@ -11,7 +11,7 @@ from guestdbg.kvm import ExitMmio, KvmError, open_kvm
 from guestdbg.kvm.constants import KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY
 
 from . import asm
-from .support import DATA, NOWHERE, RAM, RAM_SIZE, Guest
+from .support import RAM, RAM_SIZE, Guest
 
 PAGE = 4096
 
@@ -174,4 +174,3 @@ def test_devices_of_the_kernel_are_not_there_yet() -> None:
     assert not guest.vm.has_device_attr(0, 0)
     assert guest.vcpu.has_device_attr(1, 0)
     assert guest.vcpu.get_device_attr(1, 0, 4) == bytes([27, 0, 0, 0])
-    assert DATA != NOWHERE

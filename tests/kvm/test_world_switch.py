@@ -85,7 +85,7 @@ def test_dirty_again_at_entry_by_the_guests_own_mde_or_kde(bit: int) -> None:
 
 @pytest.mark.parametrize("name", ["DBGBVR0_EL1", "DBGWVR3_EL1", "MDSCR_EL1"])
 def test_dirty_again_by_a_trapped_write_and_then_the_guest_has_the_hardware(name: str) -> None:
-    """The first write is emulated, the next goes straight; nothing is trapped until the next exit."""
+    """The first write is emulated, the next goes straight: no traps until the next exit."""
     guest = Guest(
         *asm.mov(2, 0x1000),
         asm.msr(name, 2),
