@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ class Terminal:
     """A program on a pseudo-terminal of 100 by 40."""
 
     def __init__(self, arguments: list[str], *, cwd: Path | None = None) -> None:
-        self._master, slave = pty.openpty()
+        self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
             arguments,
             stdin=slave,
@@ -29,7 +30,7 @@ class Terminal:
             preexec_fn=_take_terminal,
         )
         os.close(slave)
-        os.set_blocking(self._master, False)
+        os.set_blocking(self.master, False)
         self.output = b""
 
     def __enter__(self) -> Self:
@@ -38,16 +39,16 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self._master)
+        os.close(self.master)
 
     def type(self, data: bytes) -> None:
-        os.write(self._master, data)
+        os.write(self.master, data)
 
     def _read(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
                 try:
-                    data = os.read(self._master, 65536)
+                    data = os.read(self.master, 65536)
                 except BlockingIOError:
                     raise
                 except OSError:  # the other end is closed
@@ -79,8 +80,14 @@ class Terminal:
         return self.process.returncode
 
     @property
-    def screen(self) -> str:
+    def raw(self) -> str:
+        """All that was printed."""
         return self.output.decode(errors="replace")
+
+    @property
+    def screen(self) -> str:
+        """The same without colours."""
+        return re.sub(r"\x1b\[[0-9;]*[mK]", "", self.raw)
 
 
 def _take_terminal() -> None:

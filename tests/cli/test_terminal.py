@@ -19,21 +19,17 @@ t.line("-- ended")
 """
 
 
-def plain(screen: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*[mK]", "", screen)
-
-
 def test_a_line_never_starts_within_one_of_the_guest() -> None:
     with Terminal(python(SPEAK)) as terminal:
         assert terminal.wait() == 0
-        lines = [line.split("\r")[-1] for line in plain(terminal.screen).split("\r\n")]
+        lines = [line.split("\r")[-1] for line in terminal.screen.split("\r\n")]
     assert lines == ["jobs done: ", "#1 a hit", "500", "#2 another", "the end", "-- ended", ""]
 
 
 def test_progress_is_wiped_before_anything_else() -> None:
     with Terminal(python(SPEAK)) as terminal:
         assert terminal.wait() == 0
-        screen = terminal.screen
+        screen = terminal.raw
     assert "running" in screen
     for after in ("the end", "-- ended"):
         before = screen[: screen.index(after)]

@@ -8,6 +8,7 @@ import importlib
 import os
 import re
 import sys
+from importlib import metadata
 from typing import Any, ClassVar
 
 import click
@@ -90,11 +91,18 @@ def describe(error: GuestdbgError | OSError) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
+def _version() -> str:
+    try:
+        return metadata.version("guestdbg")
+    except metadata.PackageNotFoundError:
+        return "unknown (run from a tree that is not installed)"
+
+
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Each command's --help has an example.",
 )
-@click.version_option(package_name="guestdbg", prog_name="guestdbg")
+@click.version_option(version=_version(), prog_name="guestdbg")
 def main() -> None:
     """Stop an arm64 guest with the processor's own breakpoint and watchpoint hardware."""

@@ -1,0 +1,39 @@
+"""Where the guests are, and `guestdbg` as a process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+GUESTDBG = [
+    sys.executable,
+    "-c",
+    "from guestdbg.cli import main; main(prog_name='guestdbg')",
+]
+
+
+def guestdbg(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """Runs the command as a user would; its output as text."""
+    result = subprocess.run(
+        [*GUESTDBG, *arguments],
+        input=stdin,
+        capture_output=True,
+        cwd=ROOT,
+        check=False,
+        timeout=120,
+    )
+    return subprocess.CompletedProcess(
+        result.args, result.returncode, result.stdout.decode(), result.stderr.decode()
+    )
+
+
+def problem(*arguments: str) -> str:
+    """Runs the command, which must end with status 1, and one clear message that is returned."""
+    result = guestdbg(*arguments)
+    assert result.returncode == 1, (result.returncode, result.stdout, result.stderr)
+    assert "Traceback" not in result.stderr
+    assert "defect" not in result.stderr
+    assert result.stdout == ""
+    return result.stderr

@@ -1,0 +1,190 @@
+"""`guestdbg run` with real guests: hits, log, console, limits, and how each run ends."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.guests import guestdbg
+
+QUEUE = "examples/queue.elf"
+
+
+def summary(stderr: str) -> dict[str, tuple[int, int]]:
+    """Point -> (hits, seen), of the table at the end."""
+    rows = re.findall(r"^ +([\d,]+) +([\d,]+)  (?:watch|break) (.*)$", stderr, re.MULTILINE)
+    return {
+        point: (int(hits.replace(",", "")), int(seen.replace(",", "")))
+        for hits, seen, point in rows
+    }
+
+
+def test_the_console_is_stdout_and_nothing_else() -> None:
+    result = guestdbg("run", "examples/hello.elf")
+    assert (result.returncode, result.stdout) == (0, "Hello from EL1\n")
+    assert re.fullmatch(
+        r"-- the guest powered off \(\d+\.\d\d s, \d+ instructions\)\n", result.stderr
+    )
+
+
+def test_hits_are_lines_with_all_that_matters() -> None:
+    result = guestdbg("run", QUEUE, "--watch", "queue.tail", "--count", "2", "--backtrace")
+    assert result.returncode == 0
+    assert result.stdout == "queue: start\n"
+    lines = result.stderr.splitlines()
+    assert re.fullmatch(
+        r"#1 write queue\.tail  0 -> 1  in queue_push\+0x\w+ \(queue\.c:17\)  pc 0x\w+  "
+        r"4 bytes at 0x\w+",
+        lines[0],
+    )
+    assert re.fullmatch(r"     called by submit \(main\.c:\d+\)  0x\w+", lines[1])
+    assert any(line.startswith("     called by main (main.c:") for line in lines)
+    assert any(re.match(r"#2 write queue\.tail  1 -> 2 ", line) for line in lines)
+    assert "-- stopped after 2 hits (--count)" in result.stderr
+    assert summary(result.stderr) == {"queue.tail": (2, 2)}
+
+
+def test_the_culprit_by_a_condition_of_the_command_line() -> None:
+    """What the demo does, without a line of Python."""
+    what = "queue.tail if new != (old + 1) % queue.size"
+    result = guestdbg("run", QUEUE, "--watch", what, "--count", "1", "--backtrace")
+    assert result.returncode == 0
+    assert re.search(r"^#1 write queue\.tail if .*  23 -> 979  in note_worst", result.stderr)
+    assert "called by stats_record (stats.c:" in result.stderr
+    hits, seen = summary(result.stderr)[what]
+    assert hits == 1
+    assert seen > 5000
+
+
+def test_breakpoints_and_watches_of_every_kind_in_one_run(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    result = guestdbg(
+        *("run", QUEUE, "--break", "job_finish", "--break", "queue.c:25", "--break", "main+4"),
+        *("--watch", "queue.tail:rw", "--watch", "queue.head:r", "--count", "200"),
+        *("--log", str(log), "--trace-only"),
+    )
+    assert result.returncode == 0
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    hits, end = events[:-1], events[-1]
+    assert [hit["number"] for hit in hits] == list(range(1, 201))
+    assert {hit["event"] for hit in hits} == {"hit"}
+    by_point: dict[str, list[dict[str, object]]] = {}
+    for hit in hits:
+        by_point.setdefault(str(hit["point"]), []).append(hit)
+    for point, found in by_point.items():
+        assert [hit["count"] for hit in found] == list(range(1, len(found) + 1)), point
+    assert {hit["function"] for hit in by_point["job_finish"]} == {"job_finish"}
+    assert all((hit["offset"], hit["kind"]) == (0, "break") for hit in by_point["job_finish"])
+    assert all(
+        (hit["line"], hit["function"]) == (25, "queue_pop") for hit in by_point["queue.c:25"]
+    )
+    assert len(by_point["main+4"]) == 1
+    assert {hit["access"] for hit in by_point["queue.tail:rw"]} == {"read", "write"}
+    assert {hit["access"] for hit in by_point["queue.head:r"]} == {"read"}
+    # The values tell one story: each write finds what the last one left.
+    value = 0
+    for hit in by_point["queue.tail:rw"]:
+        assert hit["old"] == value
+        if hit["access"] == "write":
+            value = int(str(hit["new"]))
+            assert value == (int(str(hit["old"])) + 1) % 32
+    assert end["event"] == "end"
+    assert (end["reason"], end["status"]) == ("count", 0)
+    assert {p["point"]: p["hits"] for p in end["points"]} == {
+        point: len(found) for point, found in by_point.items()
+    }
+    assert summary(result.stderr) == {p["point"]: (p["hits"], p["seen"]) for p in end["points"]}
+
+
+def test_tracing_only_leaves_nothing_but_the_trace_on_stdout() -> None:
+    result = guestdbg("run", QUEUE, "--watch", "queue.tail", "--trace-only", "--count", "5")
+    events = [json.loads(line)["event"] for line in result.stdout.splitlines()]
+    assert events == ["hit"] * 5 + ["end"]
+    assert "#1" not in result.stderr
+
+
+def test_the_log_carries_the_backtrace() -> None:
+    result = guestdbg(
+        *("run", QUEUE, "--break", "note_worst", "--trace-only", "--count", "1", "--backtrace")
+    )
+    frames = json.loads(result.stdout.splitlines()[0])["backtrace"]
+    functions = [frame["function"] for frame in frames]
+    assert functions[:3] == ["note_worst", "stats_record", "job_finish"]
+    assert functions[-2:] == ["main", "_start"]
+
+
+def test_addresses_lengths_and_wide_watches(tmp_path: Path) -> None:
+    """An address with a length watches just those bytes, and a whole structure is one watch."""
+    log = tmp_path / "log.jsonl"
+    whole = guestdbg(
+        "run",
+        QUEUE,
+        "-w",
+        "queue",
+        "--overwatch",
+        "512",
+        "--count",
+        "9",
+        "--trace-only",
+        "--log",
+        str(log),
+    )
+    assert whole.returncode == 0, whole.stderr
+    first = json.loads(log.read_text().splitlines()[0])
+    bytes_only = guestdbg(
+        *("run", QUEUE, "-w", f"{first['address']},{first['size']}:w", "--trace-only"),
+        *("--count", "1"),
+    )
+    again = json.loads(bytes_only.stdout.splitlines()[0])
+    assert (again["pc"], again["new"]) == (first["pc"], first["new"])
+
+
+def test_a_timeout_ends_with_124_and_says_where() -> None:
+    result = guestdbg("run", "examples/spin.elf", "--timeout", "0.3")
+    assert result.returncode == 124
+    assert "the guest did not end within 0.3 s (--timeout)" in result.stderr
+    assert re.search(r"it was at main(\+0x\w+)? \(spin\.c:\d+\)", result.stderr)
+
+
+@pytest.mark.parametrize("limit", [1, 1000, 1_234_567])
+def test_a_limit_of_instructions_is_exact(limit: int) -> None:
+    result = guestdbg("run", "examples/loop-endless.elf", "--max-instructions", str(limit))
+    assert result.returncode == 124
+    assert f"{limit:,} instructions" in result.stderr.split("(")[-1] or re.search(
+        rf"\(\d+\.\d\d s, {limit:,} instructions", result.stderr
+    )
+
+
+def test_a_flooded_console_ends_at_the_limit_and_loses_nothing() -> None:
+    result = guestdbg("run", "examples/flood.elf", "--max-instructions", "300000")
+    assert result.returncode == 124
+    lines = result.stdout.splitlines()
+    assert len(lines) > 100
+    assert lines[:-1] == [f"flood: line {n}" for n in range(len(lines) - 1)]
+
+
+def test_until_a_text_on_the_console() -> None:
+    result = guestdbg("run", "examples/flood.elf", "--until", "line 20\\n", "--timeout", "60")
+    assert result.returncode == 0
+    assert "flood: line 20\n" in result.stdout
+    assert "the guest printed 'line 20\\n'" in result.stderr
+
+
+def test_a_lost_guest_ends_by_itself_and_is_explained() -> None:
+    result = guestdbg("run", "examples/lost.elf")
+    assert result.returncode == 1
+    assert "cannot go on" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_more_breakpoints_than_registers_become_software_ones_and_that_is_said() -> None:
+    places = [f"job_finish+{4 * n}" for n in range(8)]
+    result = guestdbg("run", QUEUE, *(x for p in places for x in ("-b", p)), "--count", "8")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("is a software breakpoint (BRK)") >= 1
+    assert summary(result.stderr) == dict.fromkeys(places, (1, 1))
+
+
+def test_what_is_piped_in_does_not_hurt_a_guest_that_reads_nothing() -> None:
+    assert guestdbg("run", "examples/hello.elf", stdin=b"x" * 100_000).returncode == 0
