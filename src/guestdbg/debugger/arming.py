@@ -50,6 +50,8 @@ class Arming:
         breakpoints: the enabled breakpoints by address, in the order of their numbers.
         software: the addresses that hold a BRK of ours.
         hardware: whether the guest's own debug registers are out of the hardware (USE_HW).
+        quick: whether every watch is one of the simplest kind: told after the access, whatever the
+            exception level and context, and no BRK of ours in memory.
     """
 
     armed: GuestDebug
@@ -60,6 +62,7 @@ class Arming:
     temporaries: dict[int, tuple[Temporary, ...]]
     software: frozenset[int]
     hardware: bool
+    quick: bool
     allocation: Allocation
 
 
@@ -107,6 +110,7 @@ def arm(
         temporaries={address: tuple(found) for address, found in by_place.items()},
         software=software,
         hardware=hardware,
+        quick=hardware and not software and not any(w.before or w.restricted for w in watches),
         allocation=allocation,
     )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from guestdbg.arm64.instructions import MemoryOperand, accesses, memory_operand
+from guestdbg.arm64.instructions import accesses, memory_operand
 from guestdbg.kvm.regs import core_reg
 
 __all__ = ["READ", "WRITE", "Decoder", "Plan", "Touched"]
@@ -13,7 +14,6 @@ __all__ = ["READ", "WRITE", "Decoder", "Plan", "Touched"]
 READ, WRITE = 1, 2
 _CACHED = 65536
 _SP = 31
-_U64 = (1 << 64) - 1
 _X = {f"x{n}": core_reg(f"x{n}") for n in range(31)}
 _PC = core_reg("pc")
 
@@ -37,7 +37,17 @@ class Plan:
     one instruction are told as one. None where the decoder does not know the instruction.
     """
 
-    __slots__ = ("exclusive", "status", "store_exclusive", "touched", "unprivileged")
+    __slots__ = (
+        "base",
+        "bits",
+        "exclusive",
+        "offset",
+        "size",
+        "status",
+        "store_exclusive",
+        "touched",
+        "unprivileged",
+    )
 
     def __init__(self, raw: int) -> None:
         operand = memory_operand(raw)
@@ -45,18 +55,16 @@ class Plan:
         self.store_exclusive = self.exclusive and operand is not None and operand.writes
         self.status = operand.status if operand is not None else None
         self.unprivileged = operand is not None and operand.unprivileged
-        self.touched = _touched(raw, operand)
-
-
-def _touched(raw: int, operand: MemoryOperand | None) -> Callable[[GetReg, GetSp], Touched | None]:
-    if operand is None or operand.index is not None or operand.authenticated or operand.base > _SP:
-        return lambda get, sp: _general(raw, get, sp)
-    offset, size = operand.offset, operand.total
-    bits = (READ if operand.reads else 0) | (WRITE if operand.writes else 0)
-    if operand.base == _SP:
-        return lambda get, sp: Touched(sp() + offset & _U64, size, bits)
-    base = _X[f"x{operand.base}"]
-    return lambda get, sp: Touched(get(base) + offset & _U64, size, bits)
+        #: For the plainest forms, the one-reg id of the base register; else None. What they
+        #: access is ``size`` bytes at its value plus ``offset``.
+        self.base: int | None = None
+        self.offset = self.size = self.bits = 0
+        if operand is not None:
+            self.offset, self.size = operand.offset, operand.total
+            self.bits = (READ if operand.reads else 0) | (WRITE if operand.writes else 0)
+            if operand.index is None and not operand.authenticated and operand.base < _SP:
+                self.base = _X[f"x{operand.base}"]
+        self.touched: Callable[[GetReg, GetSp], Touched | None] = partial(_general, raw)
 
 
 def _general(raw: int, get: GetReg, sp: GetSp) -> Touched | None:

@@ -30,7 +30,7 @@ from guestdbg.debugger.stops import Stop
 from guestdbg.debugger.symbols import Symbol
 from guestdbg.debugger.types import Types
 from guestdbg.debugger.where import Data, Where, Wheres
-from guestdbg.kvm import Vcpu
+from guestdbg.kvm import ExitMmio, Vcpu
 from guestdbg.kvm.constants import KVM_CAP_GUEST_DEBUG_HW_BPS, KVM_CAP_GUEST_DEBUG_HW_WPS
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.machine import Board
@@ -73,7 +73,7 @@ class Guest:
     ) -> None:
         self.board = board
         self.images = list(images)
-        self.memory = PatchedMemory(board, board.vm)
+        self.memory = PatchedMemory(board)
         self.decoder = Decoder()
         self.attention = False
         self.limited = False
@@ -305,13 +305,13 @@ class Guest:
                 ended.append(hit)
         if not ended:
             return None
-        return core._stop("hit", str(ended[0].point.name), ended[0], ended)
+        return core.stop("hit", ended[0].point.name, ended)
 
-    def _mmio(self, vcpu: Vcpu, exit_: Any, data: bytes) -> None:
+    def _mmio(self, vcpu: Vcpu, exit_: ExitMmio, data: bytes) -> None:
         if self.arming.watches:
             for core in self.cores:
                 if core.vcpu is vcpu:
-                    core.mmio(exit_, data)
+                    core.devices.accessed(exit_, data)
 
     # ---- running -----------------------------------------------------------------------------
 

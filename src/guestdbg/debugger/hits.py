@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from guestdbg.debugger.backtrace import Frame
     from guestdbg.debugger.core import Core
     from guestdbg.debugger.cpu import Cpu
+    from guestdbg.debugger.decode import Touched
     from guestdbg.debugger.guest import Guest
     from guestdbg.debugger.location import Location
+    from guestdbg.kvm import ExitDebug
 
 __all__ = ["AccessName", "Hit", "Value"]
 
@@ -33,12 +35,8 @@ class Hit:
     Attributes:
         point: the watch or breakpoint.
         pc: the address of the instruction: of the one that made the access, also after it.
-        address, size: the watched bytes that were accessed; for a breakpoint its address and 4.
-        access_address, access_size: all that the instruction accessed there, which may be more.
         old_bytes, new_bytes: the watched value before and after, as bytes; see ``old``.
         new_reason: why ``new`` is None.
-        syndrome: ESR_EL2 as the provider reported it (``hsr``).
-        far: FAR_EL2 of a watchpoint; None for a breakpoint.
         count: the point's ``hits`` with this one.
 
     Everything but what is asked of the guest's present state (``backtrace``, the registers) stays
@@ -47,52 +45,77 @@ class Hit:
 
     __slots__ = (
         "_backtrace",
-        "_bits",
         "_core",
+        "_exit",
         "_location",
         "_stop",
-        "access_address",
-        "access_size",
-        "address",
+        "_touched",
         "count",
-        "far",
         "new_bytes",
         "new_reason",
         "old_bytes",
         "pc",
         "point",
-        "size",
-        "syndrome",
-        "value_address",
     )
 
+    # Made at every stop, wanted or not: nothing is worked out here that can be later.
     def __init__(
         self,
         core: Core,
         point: Point,
         pc: int,
-        bits: int,
-        address: int,
-        size: int,
-        syndrome: int,
-        far: int | None,
+        touched: Touched,
+        exit_: ExitDebug | None,
+        old_bytes: bytes | None,
     ) -> None:
         self._core = core
         self.point = point
         self.pc = pc
-        self._bits = bits
-        self.access_address = self.address = address
-        self.access_size = self.size = size
-        self.syndrome = syndrome
-        self.far = far
-        self.value_address = address
-        self.old_bytes: bytes | None = None
+        self._touched = touched
+        self._exit = exit_
+        self.old_bytes = old_bytes
         self.new_bytes: bytes | None = None
         self.new_reason: str | None = None
         self.count = 0
         self._stop = 0
         self._location: Location | None = None
         self._backtrace: list[Frame] | None = None
+
+    @property
+    def address(self) -> int:
+        """The first watched byte that was accessed; for a breakpoint its address."""
+        point = self.point
+        start = self._touched.address
+        return max(start, point.address) if isinstance(point, Watch) else start
+
+    @property
+    def size(self) -> int:
+        """How many watched bytes were accessed; 4 for a breakpoint."""
+        point = self.point
+        start, size, _bits = self._touched
+        if isinstance(point, Watch):
+            return min(start + size, point.end) - max(start, point.address)
+        return size
+
+    @property
+    def access_address(self) -> int:
+        """The first byte that the instruction accessed, watched or not."""
+        return self._touched.address
+
+    @property
+    def access_size(self) -> int:
+        """How many bytes the instruction accessed there."""
+        return self._touched.size
+
+    @property
+    def syndrome(self) -> int:
+        """ESR_EL2 as the provider reported it (``hsr``); 0 for an access to a device."""
+        return 0 if self._exit is None else self._exit.hsr
+
+    @property
+    def far(self) -> int | None:
+        """FAR_EL2 of a watchpoint, which may lie below the watched bytes; else None."""
+        return None if self._exit is None else self._exit.far
 
     @property
     def guest(self) -> Guest:
@@ -107,7 +130,7 @@ class Hit:
     @property
     def access(self) -> AccessName:
         """``"read"``, ``"write"``, ``"readwrite"`` (an atomic), or ``"execute"``."""
-        return _NAMES[self._bits]
+        return _NAMES[self._touched.bits]
 
     @property
     def old(self) -> Any:
@@ -160,7 +183,7 @@ class Hit:
             text += f": {_show(self.old)}"
             if self.new_bytes is not None:
                 text += f" -> {_show(self.new)}"
-            elif self._bits & 2 and self.new_reason:
+            elif self._touched.bits & 2 and self.new_reason:
                 text += f", {self.new_reason}"
         return text
 

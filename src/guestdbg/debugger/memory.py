@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmap import mmap
 from typing import Protocol
 
 from guestdbg.arm64.translate import TranslationFault, walk
@@ -9,7 +10,10 @@ from guestdbg.debugger.errors import AddressError
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import sys_reg
 
-__all__ = ["AddressSpace", "PhysicalMemory"]
+__all__ = ["AddressSpace", "PhysicalMemory", "View"]
+
+#: A piece of host memory that backs guest memory: the mapping, and where it begins and ends there.
+View = tuple[mmap, int, int]
 
 _SCTLR = sys_reg("SCTLR_EL1")
 _TCR = sys_reg("TCR_EL1")
@@ -30,6 +34,9 @@ class PhysicalMemory(Protocol):
 
     def write_phys(self, address: int, data: bytes) -> None:
         """Write bytes at the guest-physical ``address``."""
+
+    def find(self, address: int, length: int) -> View | None:
+        """The host memory behind; None where it is not in one piece, or not memory."""
 
 
 class _Page:
@@ -58,6 +65,28 @@ class AddressSpace:
         self._memory = memory
         self._read_phys = memory.read_phys
         self._pages: dict[int, _Page] = {}
+        self._views: dict[tuple[int, int], View] = {}
+
+    def view(self, va: int, length: int) -> View | None:
+        """The host memory behind guest virtual memory; None where it is not one piece of it.
+
+        It holds what is there, a BRK of ours included.
+        """
+        if not self._get(_SCTLR) & 1:
+            place = self._views.get((va, length))
+            if place is None and not va >> 56:
+                place = self._memory.find(va, length)
+                if place is not None:
+                    if len(self._views) >= _CACHED_PAGES:
+                        self._views.clear()
+                    self._views[va, length] = place
+            return place
+        if (va & 0xFFF) + length > _PAGE:
+            return None
+        try:
+            return self._memory.find(self.translate(va), length)
+        except AddressError:
+            return None
 
     def translate(self, va: int) -> int:
         """The guest-physical address of ``va``; raises AddressError where nothing is mapped."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 from guestdbg.debugger.errors import Unsupported
-from guestdbg.debugger.memory import PhysicalMemory
+from guestdbg.debugger.memory import View
 from guestdbg.kvm import SupportsCodeChanged, Vm
+from guestdbg.machine import Board
 
 __all__ = ["BRK", "PatchedMemory", "can_patch"]
 
@@ -37,10 +38,11 @@ class PatchedMemory:
     take a patch out of memory and put it back, to let the original instruction run.
     """
 
-    def __init__(self, board: PhysicalMemory, vm: Vm) -> None:
+    def __init__(self, board: Board) -> None:
         self._read = board.read_phys
         self._write = board.write_phys
-        self._vm = vm
+        self._find = board.memory.find
+        self._vm = board.vm
         self._original: dict[int, bytes] = {}
         self._users: dict[int, int] = {}
 
@@ -104,6 +106,14 @@ class PatchedMemory:
                     if 0 <= at + i - address < length:
                         patched[at + i - address] = original[i]
         return bytes(patched)
+
+    def find(self, address: int, length: int) -> View | None:
+        """The host memory behind guest-physical memory, as it is, with our BRK instructions."""
+        region = self._find(address, length)
+        if region is None:
+            return None
+        start = address - region.base
+        return region.buffer, start, start + length
 
     def write_phys(self, address: int, data: bytes) -> None:
         """Write guest-physical memory; what lies under a BRK becomes the new original."""

@@ -89,7 +89,7 @@ class RunLoop:
             if isinstance(outcome, Stop):
                 return outcome
             if outcome.idle and not self._guest.attention and not self._input():
-                return self.current._stop("idle", _IDLE)
+                return self.current.stop("idle", _IDLE)
 
     def all(self) -> Stop:
         """Let all vCPUs run, in turns, until something stops one of them."""
@@ -105,7 +105,7 @@ class RunLoop:
                 return outcome
             idle = idle + 1 if outcome.idle else 0
             if idle >= len(cores) and not guest.attention and not self._input():
-                return self.current._stop("idle", _IDLE)
+                return self.current.stop("idle", _IDLE)
             self._turn = (self._turn + 1) % len(cores)
 
     def _input(self) -> bool:
@@ -119,12 +119,12 @@ class RunLoop:
             guest.attention = False
             if self._interrupted:
                 self._interrupted = False
-                return self.current._stop("interrupt")
+                return self.current.stop("interrupt")
             if self._timed_out:
                 self._timed_out = False
-                return self.current._stop("timeout", f"after {self._timeout:g} seconds")
+                return self.current.stop("timeout", f"after {self._timeout:g} seconds")
         if self._stop_at is not None and self._left(self._stop_at) <= 0:
-            return self.current._stop("limit", f"after {self._max_instructions} instructions")
+            return self.current.stop("limit", f"after {self._max_instructions} instructions")
         return None
 
     def _take_turn(self, core: Core) -> Stop | ExitIntr:

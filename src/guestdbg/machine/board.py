@@ -187,20 +187,33 @@ class Board:
         """
         if self.console.pending_input:
             self.uart.poll()
+        return self.carry_on(vcpu, None)
+
+    def carry_on(self, vcpu: Vcpu, exit_: Exit | None) -> Exit:
+        """As ``run``, from an exit that the vCPU has returned already; None where it has not.
+
+        For those who run a vCPU themselves, because only some exits concern the board.
+        """
         try:
             while True:
-                exit_ = vcpu.run()
+                if exit_ is None:
+                    exit_ = vcpu.run()
                 if isinstance(exit_, ExitMmio):
                     self.bus.access(vcpu, exit_)
                 elif isinstance(exit_, ExitArmNisv):
                     self.bus.undescribed(vcpu, exit_)
                 else:
                     return exit_
+                exit_ = None
         except KvmError as error:
-            where = f"{error.text}; the vCPU stood at {self.describe(vcpu)}"
-            raise KvmError(error.errno or 0, error.call, where) from error
+            raise self.explained(vcpu, error) from error
         finally:
             self.console.flush()
+
+    def explained(self, vcpu: Vcpu, error: KvmError) -> KvmError:
+        """An error of running ``vcpu``, with where it stood."""
+        where = f"{error.text}; the vCPU stood at {self.describe(vcpu)}"
+        return KvmError(error.errno or 0, error.call, where)
 
     def describe(self, vcpu: Vcpu) -> str:
         """Where a vCPU is, in one line: the registers that tell most about a guest gone wrong."""

@@ -1,0 +1,164 @@
+"""Running over exclusive sequences: disarmed, from where they were broken to where they end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from guestdbg.debugger import exclusive
+from guestdbg.debugger.arming import exits_only
+from guestdbg.debugger.decode import READ, WRITE, Touched
+from guestdbg.debugger.devices import ONLY_READS
+from guestdbg.debugger.hits import Hit
+from guestdbg.debugger.points import Watch
+from guestdbg.debugger.stops import Stop
+from guestdbg.kvm import ExitDebug, GuestDebug
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.core import Core
+
+__all__ = ["FAILED_STORE", "Sequences"]
+
+log = logging.getLogger(__name__)
+
+FAILED_STORE = "the store-exclusive failed"
+
+
+@dataclass(slots=True)
+class _Over:
+    """A sequence that is being run over.
+
+    ``watched`` holds the watches that it may concern: (watch, hit by the read, old value).
+    ``breakpoint_at`` is the PC and SP of the reported breakpoint that it was begun from.
+    """
+
+    sequence: exclusive.Sequence
+    exit_: ExitDebug | None = None
+    touched: Touched | None = None
+    watched: list[tuple[Watch, bool, bytes | None]] = field(default_factory=list)
+    lifted: list[int] = field(default_factory=list)
+    breakpoint_at: tuple[int, int] | None = None
+
+
+class Sequences:
+    """The exclusive sequences of one vCPU.
+
+    ``debug`` is what the vCPU has to be armed with while it runs over one; None at other times.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._over: _Over | None = None
+        self.debug: GuestDebug | None = None
+
+    def begin(self, pc: int, *, from_breakpoint: bool = False) -> bool:
+        """If ``pc`` is within a sequence, arrange for that to run undisturbed."""
+        core = self._core
+        sequence = exclusive.find(pc, core.word)
+        if sequence is None or not sequence.load <= pc <= sequence.store:
+            return False
+        guest = core.guest
+        available = guest.hardware.breakpoints
+        if len(sequence.exits) > available:
+            log.warning(
+                "the exclusive sequence at %#x has %d exits, and there are %d breakpoint registers:"
+                " it is stepped, and may never get done",
+                sequence.start,
+                len(sequence.exits),
+                available,
+            )
+            return False
+        # As far as registers go, get control back when an exception breaks into the sequence.
+        vectors = [a for a in core.vectors.addresses() if not a & 3]
+        ways = [*sequence.exits, *vectors][:available]
+        over = _Over(sequence)
+        if from_breakpoint:
+            over.breakpoint_at = (pc, core.sp())
+        for address in guest.arming.software:
+            if address in sequence:
+                physical = core.space.translate(address)
+                guest.memory.lift(physical)
+                over.lifted.append(physical)
+        self._over = over
+        self.debug = exits_only(guest.arming, ways)
+        return True
+
+    def begin_at_watch(self, pc: int, exit_: ExitDebug, touched: Touched, hits: Seq[Hit]) -> bool:
+        """The same for a watch that was hit within one; ``hits`` are those of the access."""
+        if not self.begin(pc):
+            return False
+        core, over = self._core, self._over
+        assert over is not None
+        over.exit_, over.touched = exit_, touched
+        read = {hit.point for hit in hits} if touched.bits & READ else set()
+        for watch in core.guest.arming.watches:
+            if watch.before or (
+                watch.restricted and not core.concerned(watch.el, watch.context, False)
+            ):
+                continue
+            low, length = _value_range(watch, touched)
+            if length:
+                over.watched.append((watch, watch in read, core.peek(low, length)))
+        return True
+
+    def end(self, pc: int) -> Stop | None:
+        """The sequence has been left at ``pc``: report what became of the value."""
+        core, over = self._core, self._over
+        assert over is not None
+        self._over = self.debug = None
+        for physical in over.lifted:
+            core.guest.memory.drop(physical)
+        sequence = over.sequence
+        by_exit = pc in sequence.exits
+        left_at = pc if by_exit else core.vectors.returns_to()
+        beyond = sequence.store < left_at <= sequence.last + 4
+        stored = beyond and core.x(sequence.status) == 0
+        if not by_exit and not stored:
+            if over.breakpoint_at is not None:
+                core.interrupted.add(over.breakpoint_at)
+            return None  # it begins anew, and is hit anew, when the exception is over
+        core.watching.announced = None
+        if over.touched is None:
+            return None
+        hits = []
+        for watch, by_read, old in over.watched:
+            hit = self._hit(over, over.touched, watch, by_read, old, stored)
+            if hit is not None:
+                hits.append(hit)
+        return core.guest.dispatch(core, hits) if hits else None
+
+    def _hit(
+        self,
+        over: _Over,
+        touched: Touched,
+        watch: Watch,
+        by_read: bool,
+        old: bytes | None,
+        stored: bool,
+    ) -> Hit | None:
+        bits = READ if by_read else 0
+        if watch.bits & WRITE and (stored or touched.bits & WRITE):
+            bits |= WRITE
+        if not bits:
+            return None
+        core = self._core
+        pc = over.sequence.store if bits & WRITE else over.sequence.load
+        hit = Hit(core, watch, pc, touched._replace(bits=bits), over.exit_, old)
+        if not bits & WRITE:
+            hit.new_reason = ONLY_READS
+        elif stored:
+            hit.new_bytes = core.peek(*_value_range(watch, touched))
+        else:
+            hit.new_reason = FAILED_STORE
+        return hit
+
+
+def _value_range(watch: Watch, touched: Touched) -> tuple[int, int]:
+    """(address, length) of the value that a hit of the watch tells; no length if it is none."""
+    low = max(watch.address, touched.address)
+    high = min(watch.end, touched.address + touched.size)
+    if low >= high:
+        return low, 0
+    return (watch.address, watch.length) if watch.scalar else (low, high - low)

@@ -1,0 +1,218 @@
+"""Watch hits: who accessed what, the value before, the step off, the value after, the handlers.
+
+The hardware stops before the access. There are two ways through here that do the same: the plain
+one, which knows every case, and a quick one for what nearly every hit is, a plain load or store
+seen before, in memory, with handlers that are called after it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guestdbg.arm64.debug import canonical
+from guestdbg.debugger.decode import READ, WRITE, Plan, Touched
+from guestdbg.debugger.devices import ONLY_READS
+from guestdbg.debugger.hits import Hit
+from guestdbg.debugger.points import Watch
+from guestdbg.debugger.sequences import FAILED_STORE
+from guestdbg.debugger.stops import Stop
+from guestdbg.debugger.vectors import SYNCHRONOUS
+from guestdbg.kvm import ExitDebug, ExitIntr
+from guestdbg.kvm.regs import core_reg, sys_reg
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.core import Core
+    from guestdbg.debugger.memory import View
+
+__all__ = ["Watching"]
+
+_PC = core_reg("pc")
+_ESR_EL1 = sys_reg("ESR_EL1")
+_ISS_WNR = 1 << 6
+_EC_STEP = 0x32 << 26
+_EC_MASK = 0x3E << 26  # a step from EL0 or EL1: they differ in the lowest bit
+_SITES = 4096
+
+_NOT_YET = "the handler is called before the access"
+
+
+class _Site:
+    """An instruction that hit a watch before, and where in memory it is."""
+
+    __slots__ = ("code", "plan", "view")
+
+    def __init__(self, plan: Plan, view: View, code: bytes) -> None:
+        self.plan = plan
+        self.view = view
+        self.code = code
+
+
+class Watching:
+    """The watch hits of one vCPU.
+
+    ``announced`` is the PC and SP of the access that handlers have been told of before it.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._guest = core.guest
+        self._vcpu = core.vcpu
+        self._get = core.vcpu.get_one_reg
+        self._run = core.vcpu.run
+        self._set_guest_debug = core.vcpu.set_guest_debug
+        self._view = core.space.view
+        self._decoder = core.guest.decoder
+        self._sites: dict[int, _Site] = {}
+        self.announced: tuple[int, int] | None = None
+
+    def hit(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
+        """A watchpoint exit: the access is made, and told to whom it concerns."""
+        arming = self._guest.arming
+        get = self._get
+        pc = get(_PC)
+        site = self._sites.get(pc)
+        # Only what is sure to be as it was the last time goes the quick way.
+        if site is None or not arming.quick:
+            return self._plainly(exit_, pc)
+        view = self._view(pc, 4)
+        if view is None or view != site.view or view[0][view[1] : view[2]] != site.code:
+            return self._plainly(exit_, pc)
+        plan = site.plan
+        touched = Touched(get(plan.base) + plan.offset, plan.size, plan.bits)  # type: ignore[arg-type]
+        address, size, bits = touched
+        end = address + size
+        hits: list[Hit] = []
+        values: list[View] = []
+        core = self._core
+        for watch in arming.watches:
+            if bits & watch.bits and address < watch.end and watch.address < end:
+                if watch.scalar:
+                    value = self._view(watch.address, watch.length)
+                else:
+                    low = max(address, watch.address)
+                    value = self._view(low, min(end, watch.end) - low)
+                if value is None:
+                    return self._plainly(exit_, pc)
+                memory, start, stop = value
+                values.append(value)
+                hits.append(Hit(core, watch, pc, touched, exit_, memory[start:stop]))
+        if not hits:
+            return self._plainly(exit_, pc)
+        self._set_guest_debug(arming.step_bare)
+        core.current = arming.step_bare
+        core.stop_number += 1
+        stepped = self._run()
+        if (
+            type(stepped) is not ExitDebug
+            or stepped.hsr & _EC_MASK != _EC_STEP
+            or get(_PC) != pc + 4
+        ):
+            return self._stepped(core.finish_single(pc, stepped), plan, pc, hits)
+        if bits & WRITE:
+            for hit, (memory, start, stop) in zip(hits, values, strict=True):
+                hit.new_bytes = memory[start:stop]
+        else:
+            for hit in hits:
+                hit.new_reason = ONLY_READS
+        return self._guest.dispatch(core, hits)
+
+    def _plainly(self, exit_: ExitDebug, pc: int) -> Stop | ExitIntr | None:
+        core = self._core
+        arming = self._guest.arming
+        if not arming.hardware:
+            core.hand_back(exit_)
+            return None
+        raw = core.word(pc) or 0
+        plan = self._decoder.plan(raw)
+        touched = plan.touched(self._get, core.sp)
+        if touched is None:
+            # Not an instruction whose accesses we know; FAR lies near the watched byte, or below.
+            bits = WRITE if exit_.hsr & _ISS_WNR else READ
+            touched = Touched((exit_.far or 0) & ~63, 64, bits)
+        elif plan.base is not None and not plan.exclusive and not touched.address >> 56:
+            self._remember(pc, raw, plan)
+        if touched.address >> 56:
+            touched = touched._replace(address=canonical(touched.address))  # it may carry a tag
+        hits: list[Hit] = []
+        early: list[Hit] = []
+        for watch in arming.watches:
+            hit = self._match(watch, touched, pc, exit_, plan.unprivileged)
+            if hit is not None:
+                (early if watch.before else hits).append(hit)
+        if early:
+            outcome = self._announce(pc, early)
+            if outcome is not None:
+                return outcome
+            if self._get(_PC) != pc:
+                self.announced = None
+                return None  # the handler put the vCPU elsewhere
+        if plan.exclusive and core.sequences.begin_at_watch(pc, exit_, touched, hits):
+            return None
+        return self._stepped(core.single(pc, arming.step_bare), plan, pc, hits)
+
+    def _remember(self, pc: int, raw: int, plan: Plan) -> None:
+        view = self._view(pc, 4)
+        code = raw.to_bytes(4, "little")
+        if view is None or view[0][view[1] : view[2]] != code:
+            return  # a BRK of ours is there
+        if len(self._sites) >= _SITES:
+            self._sites.clear()
+        self._sites[pc] = _Site(plan, view, code)
+
+    def _stepped(
+        self, stepped: object, plan: Plan, pc: int, hits: list[Hit]
+    ) -> Stop | ExitIntr | None:
+        """The step off the watchpoint has ended: tell what came of the access."""
+        core = self._core
+        if type(stepped) is not ExitDebug:
+            assert not isinstance(stepped, ExitDebug)
+            return core.ended(stepped)  # type: ignore[arg-type]
+        reason: str | None = None
+        if self._get(_PC) != pc + 4:
+            vector = core.vectors.taken_at(pc)
+            if vector == SYNCHRONOUS:
+                reason = f"the access faulted (ESR_EL1 {self._get(_ESR_EL1):#x})"
+            elif vector is not None:
+                return None  # an interrupt came first: the access will be made again, and hit
+        self.announced = None
+        if plan.store_exclusive and reason is None and core.x(plan.status) & 1:
+            reason = FAILED_STORE
+        for hit in hits:
+            if not hit._touched.bits & WRITE:
+                hit.new_reason = ONLY_READS
+            elif reason is not None:
+                hit.new_reason = reason
+            elif hit.old_bytes is not None:
+                assert isinstance(hit.point, Watch)
+                start = hit.point.address if hit.point.scalar else hit.address
+                hit.new_bytes = core.peek(start, len(hit.old_bytes))
+        stop = self._guest.dispatch(core, hits) if hits else None
+        return core.devices.report() or stop
+
+    def _announce(self, pc: int, early: list[Hit]) -> Stop | None:
+        """Call the handlers that want to be called before the access; once an access."""
+        place = (pc, self._core.sp())
+        if self.announced == place:
+            return None
+        self.announced = place
+        for hit in early:
+            hit.new_reason = _NOT_YET
+        return self._guest.dispatch(self._core, early)
+
+    def _match(
+        self, watch: Watch, touched: Touched, pc: int, exit_: ExitDebug, unprivileged: bool
+    ) -> Hit | None:
+        """The hit of a watch by an access, with the old value; None if it is not concerned."""
+        address, size, bits = touched
+        end = address + size
+        if not bits & watch.bits or address >= watch.end or end <= watch.address:
+            return None
+        core = self._core
+        if watch.restricted and not core.concerned(watch.el, watch.context, unprivileged):
+            return None
+        if watch.scalar:
+            old = core.peek(watch.address, watch.length)
+        else:
+            low = max(address, watch.address)
+            old = core.peek(low, min(end, watch.end) - low)
+        return Hit(core, watch, pc, touched, exit_, old)
