@@ -2,10 +2,13 @@
  * Entry at EL1 with the MMU off: give C a stack and empty .bss, send exceptions to vectors.S, call
  * main, and power off when it comes back. The frame record of _start is the end of every backtrace.
  */
+	.cfi_sections .debug_frame
 	.section .text.start, "ax"
 	.global _start
 	.type _start, %function
 _start:
+	.cfi_startproc
+	.cfi_undefined x30
 	adrp	x1, stack_top
 	add	x1, x1, :lo12:stack_top
 	msr	SPSel, #1
@@ -28,6 +31,7 @@ _start:
 	mov	x30, xzr
 	bl	main
 	b	power_off
+	.cfi_endproc
 	.size _start, . - _start
 
 /* PSCI SYSTEM_OFF (0x84000008), SMC calling convention, conduit HVC as the device tree says. */

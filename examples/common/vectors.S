@@ -9,6 +9,7 @@
 	b	save
 	.endm
 
+	.cfi_sections .debug_frame
 	.text
 	.balign	0x800
 	.global	vectors
@@ -19,6 +20,8 @@ vectors:
 
 	.type	save, %function
 save:
+	.cfi_startproc
+	.cfi_undefined x30	/* what was interrupted did not call: backtraces end here */
 	stp	x2, x3, [sp, #16]
 	stp	x4, x5, [sp, #32]
 	stp	x6, x7, [sp, #48]
@@ -66,4 +69,5 @@ save:
 	ldp	x0, x1, [sp]
 	add	sp, sp, #288
 	eret
+	.cfi_endproc
 	.size	save, . - save

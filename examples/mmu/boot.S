@@ -12,6 +12,7 @@
 #define TCR		0x00000002b5193519	/* T0SZ=T1SZ=25, 4K/4K, WBWA, inner shareable, IPS=40 */
 #define SCTLR_SET	0x1005			/* M, C, I */
 
+	.cfi_sections .debug_frame
 	.section .boot, "ax"
 	.global _start
 	.type _start, %function
@@ -58,6 +59,8 @@ boot_tables:
 	.section .text.start, "ax"
 	.type upper, %function
 upper:
+	.cfi_startproc
+	.cfi_undefined x30
 	ldr	x1, =stack_top
 	msr	SPSel, #1
 	mov	sp, x1
@@ -74,6 +77,7 @@ upper:
 	mov	x30, xzr
 	bl	main
 	b	power_off
+	.cfi_endproc
 	.size upper, . - upper
 	.ltorg
 
@@ -136,6 +140,8 @@ user_sp:
 	.global user_start
 	.type user_start, %function
 user_start:
+	.cfi_startproc
+	.cfi_undefined x30
 	ldr	x1, =0x401000
 	mov	x0, xzr
 	mov	x2, #16
@@ -151,5 +157,6 @@ user_loop:
 	ldr	x5, =0x402000
 	str	x5, [x5]		/* not mapped: translation fault */
 	svc	#0
+	.cfi_endproc
 	.size user_start, . - user_start
 	.ltorg

@@ -47,7 +47,7 @@ static void map_user(void)
 	__asm__ volatile("tlbi vmalle1\n\tdsb sy\n\tisb" ::: "memory");
 }
 
-static void serve(struct frame *frame)
+static __attribute__((noinline)) void serve(struct frame *frame)
 {
 	syscalls++;
 	switch (frame->esr & 0xffff) {

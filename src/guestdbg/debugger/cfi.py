@@ -49,7 +49,8 @@ class FrameTable:
         """The registers of the caller of the function that ``pc`` is in.
 
         ``registers`` maps DWARF numbers (0 to 30, 31 for SP) to values; the return address is in
-        30 of the answer. None when no entry covers ``pc`` or its rule cannot be followed.
+        30 of the answer, 0 in the outermost frame. None when no entry covers ``pc`` or its rule
+        cannot be followed.
         """
         i = bisect_right(self._starts, pc) - 1
         if i < 0 or pc >= self._entries[i][1]:
@@ -77,6 +78,6 @@ class FrameTable:
             elif rule.type == "REGISTER":
                 caller[number] = registers.get(rule.arg, 0)
             elif rule.type == "UNDEFINED" and number == _LR:
-                return None  # the outermost frame says so
+                caller[_LR] = 0  # the outermost frame says so: nobody called
         caller[_SP] = cfa
         return caller

@@ -103,6 +103,7 @@ class Pl011:
         self.console = console
         self.level = False
         self._on_interrupt = on_interrupt
+        self._polled = False
         self._stored: dict[int, int] = {}
         self._raised = 0
         self._receive: deque[int] = deque()
@@ -144,6 +145,7 @@ class Pl011:
 
     def write(self, offset: int, size: int, value: int) -> None:
         if offset == Reg.DR:
+            self._polled = False
             self.console.put(value & 0xFF)
             if not self._raised & _TX:
                 self._raised |= _TX
@@ -170,7 +172,9 @@ class Pl011:
 
     def _flags(self) -> int:
         if not self._receive:
-            self.console.flush()  # the guest waits for somebody to type: show what it has said
+            if self._polled:  # twice in a row: the guest waits, so show what it has said
+                self.console.flush()
+            self._polled = True  # once: it looks for room before it sends, as every byte does
             if self.console.pending_input:
                 self.poll()
             if not self._receive:

@@ -4,8 +4,8 @@ import re
 
 from guestdbg.machine.errors import MachineError
 
-_UNITS = {"": 0, "k": 10, "m": 20, "g": 30}
-_SIZE = re.compile(r"(0x[0-9a-f]+|[0-9]+) *([kmg]?)(?:i?b)?", re.IGNORECASE)
+_UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+_SIZE = re.compile(r"(0x[0-9a-f]+|[0-9]+) *([kmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
 def parse_size(text: str | int) -> int:
@@ -18,7 +18,7 @@ def parse_size(text: str | int) -> int:
         return text
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise MachineError(f"{text!r} is not a size; write bytes, or a number with K, M or G: 128M")
+        raise MachineError(f"{text!r} is not a size; write bytes, or a number with K, M, G or T: 128M")
     return int(match[1], 0 if match[1].lower().startswith("0x") else 10) << _UNITS[match[2].lower()]
 
 
