@@ -18,7 +18,9 @@ def parse_size(text: str | int) -> int:
         return text
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise MachineError(f"{text!r} is not a size; write bytes, or a number with K, M, G or T: 128M")
+        raise MachineError(
+            f"{text!r} is not a size; write bytes, or a number with K, M, G or T: 128M"
+        )
     return int(match[1], 0 if match[1].lower().startswith("0x") else 10) << _UNITS[match[2].lower()]
 
 
