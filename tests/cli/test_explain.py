@@ -125,7 +125,7 @@ def test_colours_on_a_terminal_say_the_same(args: list[str], words: list[str]) -
     run = f"from guestdbg.cli import main; main({['explain', *args]!r}, prog_name='guestdbg')"
     with Terminal(python(run)) as terminal:
         assert terminal.wait() == 0
-        screen = terminal.screen
+        screen = terminal.raw
     assert "\x1b[" in screen
     plain = re.sub(r"\x1b\[[0-9;]*m", "", screen)
     assert all(word in plain for word in words), plain
