@@ -206,7 +206,7 @@ def test_turns_are_exclusive_and_nobody_starves() -> None:
     for thread in threads:
         thread.join(20)
         assert not thread.is_alive()
-    assert not turns.contended
+    assert not turns.waiters
 
 
 def test_virtual_time_is_the_same_in_one_piece_and_in_pieces() -> None:

@@ -33,6 +33,7 @@ class Processor:
     sp_el0: int
     sp_el1: int
     pstate: int  # in SPSR layout: NZCV, SS, IL, DAIF, M
+    pstate_ss: int  # PSTATE.SS alone, 0 or 1
     fpcr: int
     fpsr: int
     def get_x(self, n: int) -> int: ...  # 0..30

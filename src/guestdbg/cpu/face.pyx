@@ -234,6 +234,15 @@ cdef class Processor:
             raise ValueError(f"PSTATE {value:#x}: mode {value & 0x1F:#x} is none of EL0t (0), EL1t (4), EL1h (5)")
 
     @property
+    def pstate_ss(self):
+        """PSTATE.SS alone, 0 or 1: what a hypervisor that steps the guest looks at all the time."""
+        return self.c.ss
+
+    @pstate_ss.setter
+    def pstate_ss(self, bint value):
+        self.c.ss = value
+
+    @property
     def fpcr(self):
         return self.c.fpcr
 

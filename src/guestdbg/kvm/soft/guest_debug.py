@@ -39,7 +39,6 @@ from guestdbg.kvm.soft.bits import (
     MDSCR_KDE,
     MDSCR_MDE,
     MDSCR_SS,
-    PSTATE_SS,
 )
 from guestdbg.kvm.structures import GuestDebug
 
@@ -97,16 +96,14 @@ def setup_debug(vcpu: SoftVcpu) -> None:
     mdscr = vcpu.mdscr_el1
     vcpu.debug_ptr = DEBUG_PTR_GUEST
     if control or os_lock:
-        pstate = cpu.pstate
-        vcpu.preserved_ss = pstate & PSTATE_SS
+        ss = vcpu.preserved_ss = cpu.pstate_ss
         if control & KVM_GUESTDBG_SINGLESTEP:
             # PSTATE.SS = 1 is active-not-pending: one instruction, then the exception. Where the
             # step was made before the last exit and its exception is still to come, SS stays 0
             # (active-pending), or a second instruction would be run in one step.
             mdscr |= MDSCR_SS
-            wanted = 0 if vcpu.active_pending else PSTATE_SS
-            if (pstate ^ wanted) & PSTATE_SS:
-                cpu.pstate = pstate ^ PSTATE_SS
+            if ss == vcpu.active_pending:
+                cpu.pstate_ss = not ss
         else:
             # A guest that steps its own EL0 while the host debugs it would bring its step
             # exceptions to the host: its steps are suppressed for as long.
@@ -136,11 +133,11 @@ def clear_debug(vcpu: SoftVcpu) -> None:
     """After an exit, before it is handled: the guest gets back what is its own."""
     if vcpu.guest_debug or vcpu.os_lock:
         cpu = vcpu.cpu
-        pstate = cpu.pstate
-        if vcpu.guest_debug & KVM_GUESTDBG_SINGLESTEP and not pstate & PSTATE_SS:
+        ss = cpu.pstate_ss
+        if not ss and vcpu.guest_debug & KVM_GUESTDBG_SINGLESTEP:
             vcpu.active_pending = True
-        if (pstate ^ vcpu.preserved_ss) & PSTATE_SS:
-            cpu.pstate = pstate ^ PSTATE_SS
+        if ss != vcpu.preserved_ss:
+            cpu.pstate_ss = vcpu.preserved_ss
     elif not vcpu.mdcr_el2 & MDCR_TDA:
         # The guest could write MDSCR_EL1 itself: what the hardware has is the guest's value.
         vcpu.mdscr_el1 = vcpu.hardware_mdscr_el1 = vcpu.cpu.mdscr_el1

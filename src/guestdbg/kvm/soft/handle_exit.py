@@ -43,18 +43,27 @@ Handler = Callable[["SoftVcpu", int], Exit | None]
 _WFX_IS_WFE: Final = 1 << 0
 _HSR_HIGH: Final = (1 << 30) - 1
 
-# Exits are immutable and most stops repeat: the object made for a syndrome serves again.
-_debug_exits: dict[tuple[int, int | None], ExitDebug] = {}
-_DEBUG_EXITS_KEPT: Final = 4096
+# Exits are immutable and most stops repeat: the object made for a syndrome (and address) serves
+# again. Making one costs as much as the rest of a stop.
+_exits: dict[int, ExitDebug] = {}
+_watch_exits: dict[int, dict[int, ExitDebug]] = {}
+_EXITS_KEPT: Final = 4096
 
 
-def _debug_exit(esr: int, far: int | None) -> ExitDebug:
-    key = (esr, far)
-    exit_ = _debug_exits.get(key)
+def _debug_exit(esr: int) -> ExitDebug:
+    exit_ = _exits.get(esr)
     if exit_ is None:
-        if len(_debug_exits) >= _DEBUG_EXITS_KEPT:
-            _debug_exits.clear()
-        exit_ = _debug_exits[key] = ExitDebug(esr & U32, esr >> 32 & _HSR_HIGH, far)
+        if len(_exits) >= _EXITS_KEPT:
+            _exits.clear()
+        exit_ = _exits[esr] = ExitDebug(esr & U32, esr >> 32 & _HSR_HIGH)
+    return exit_
+
+
+def _new_watch_exit(esr: int, far: int) -> ExitDebug:
+    by_far = _watch_exits.setdefault(esr, {})
+    if len(by_far) >= _EXITS_KEPT:
+        by_far.clear()
+    exit_ = by_far[far] = ExitDebug(esr & U32, esr >> 32 & _HSR_HIGH, far)
     return exit_
 
 
@@ -64,18 +73,22 @@ def handle_breakpoint(vcpu: SoftVcpu, esr: int) -> Exit:
     Whose it is, the host's or the guest's own, is for userspace to find out: what is not its own
     it must hand back to the guest.
     """
-    return _debug_exit(esr, None)
+    return _debug_exit(esr)
 
 
 def handle_step(vcpu: SoftVcpu, esr: int) -> Exit:
     """A software step (EC 0x32): KVM_EXIT_DEBUG, and no step is pending any more."""
     vcpu.active_pending = False
-    return _debug_exit(esr, None)
+    return _exits.get(esr) or _debug_exit(esr)
 
 
 def handle_watchpoint(vcpu: SoftVcpu, esr: int) -> Exit:
     """A watchpoint (EC 0x34): KVM_EXIT_DEBUG, the only one for which FAR means anything."""
-    return _debug_exit(esr, vcpu.cpu.far_el2)
+    far = vcpu.cpu.far_el2
+    try:
+        return _watch_exits[esr][far]
+    except KeyError:
+        return _new_watch_exit(esr, far)
 
 
 def handle_wfx(vcpu: SoftVcpu, esr: int) -> Exit | None:

@@ -13,47 +13,47 @@ class Turns:
     machines whose vCPUs have a thread each, and for calls that change the machine under them.
     """
 
-    __slots__ = ("_lock", "_mutex", "_waiters")
+    __slots__ = ("_lock", "_mutex", "free", "try_acquire", "waiters")
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._mutex = Lock()
-        self._waiters: deque[Lock] = deque()
-
-    @property
-    def contended(self) -> bool:
-        """Whether anybody waits."""
-        return bool(self._waiters)
+        #: Who waits, longest first.
+        self.waiters: deque[Lock] = deque()
+        # The two calls that are all of it where nobody waits, for `SoftVcpu.run`: there each
+        # function call counts.
+        self.try_acquire = self._lock.acquire
+        self.free = self._lock.release
 
     def acquire(self) -> None:
         """Take the turn, after all who wait already."""
-        if not self._waiters and self._lock.acquire(blocking=False):
+        if not self.waiters and self._lock.acquire(blocking=False):
             return
         gate = Lock()
         gate.acquire()
         with self._mutex:
-            self._waiters.append(gate)
+            self.waiters.append(gate)
         # The holder may have left between the first try and the entry in the queue.
-        self._wake()
+        self.wake()
         gate.acquire()
 
     def release(self) -> None:
         """Give the turn to whoever waits longest, or to nobody."""
         self._lock.release()
-        if self._waiters:
-            self._wake()
+        if self.waiters:
+            self.wake()
 
     def pass_on(self) -> None:
         """Let the others have their turn, then go on."""
-        if self._waiters:
+        if self.waiters:
             self.release()
             self.acquire()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """Hand the lock, if it is free, to the first in the queue."""
         with self._mutex:
-            if self._waiters and self._lock.acquire(blocking=False):
-                self._waiters.popleft().release()
+            if self.waiters and self._lock.acquire(blocking=False):
+                self.waiters.popleft().release()
 
     def __enter__(self) -> None:
         self.acquire()

@@ -60,6 +60,45 @@ class SoftVcpu(Vcpu):
     modules beside this one work on them.
     """
 
+    # Slots: attributes that a run reads come quickly, and a mistyped one is an error.
+    __slots__ = (
+        "_closed",
+        "_id",
+        "_immediate_exit",
+        "_init",
+        "_kicked",
+        "_last_abort",
+        "_max_instructions",
+        "_not_callable",
+        "_requests",
+        "_reset_to",
+        "_running",
+        "_vm",
+        "_wake",
+        "active_pending",
+        "affinity",
+        "cpu",
+        "debug_ptr",
+        "dirty",
+        "external_regs",
+        "guest_debug",
+        "guest_regs",
+        "hardware_mdscr_el1",
+        "hardware_regs",
+        "irq_lines",
+        "mdccint_el1",
+        "mdcr_el2",
+        "mdscr_el1",
+        "mmio",
+        "mmio_data",
+        "os_lock",
+        "pending",
+        "preserved_ss",
+        "psci_version",
+        "spsr_aarch32",
+        "stopped",
+    )
+
     cpu: Processor
 
     def __init__(self, vm: SoftVm, vcpu_id: int, cpu: Processor, mpidr: int) -> None:
@@ -70,6 +109,8 @@ class SoftVcpu(Vcpu):
         self._init: VcpuInit | None = None
         self._closed = False
         self._running = False
+        #: Closed, running, or not initialised yet: what most calls must ask first.
+        self._not_callable = True
         self._immediate_exit = False
         self._max_instructions: int | None = None
         self._kicked = False
@@ -203,15 +244,16 @@ class SoftVcpu(Vcpu):
         reset_vcpu(self)
         self.stopped = init.has(KVM_ARM_VCPU_POWER_OFF)
         self._requests = self.stopped
+        self._not_callable = False
 
     def get_one_reg(self, reg_id: int) -> int:
-        if self._running or self._init is None or self._closed:
+        if self._not_callable:
             self._check("KVM_GET_ONE_REG", initialised=True)
         get = _GETTERS.get(reg_id)
         return get(self) if get is not None else guest.get_reg(self, reg_id)
 
     def set_one_reg(self, reg_id: int, value: int) -> None:
-        if self._running or self._init is None or self._closed:
+        if self._not_callable:
             self._check("KVM_SET_ONE_REG", initialised=True)
         guest.set_reg(self, reg_id, value)
 
@@ -258,7 +300,7 @@ class SoftVcpu(Vcpu):
             )
 
     def set_guest_debug(self, debug: GuestDebug) -> None:
-        if self._running or self._closed:
+        if self._not_callable:
             self._check("KVM_SET_GUEST_DEBUG")
         set_guest_debug(self, debug)
 
@@ -296,16 +338,18 @@ class SoftVcpu(Vcpu):
         if not self._closed:
             self._name_undefined()
         self._closed = True
+        self._not_callable = True
 
     # -- running ----------------------------------------------------------------------------------
 
     def run(self) -> Exit:
-        if self._running or self._init is None or self._closed:
+        if self._not_callable:
             self._check("KVM_RUN", initialised=True)
         vm = self._vm
         turns = vm.turns
-        turns.acquire()
-        self._running = True
+        if turns.waiters or not turns.try_acquire(False):
+            turns.acquire()
+        self._running = self._not_callable = True
         try:
             if self.mmio is not None:
                 mmio.handle_mmio_return(self)
@@ -334,17 +378,20 @@ class SoftVcpu(Vcpu):
                     exit_ = EXIT_HANDLERS[esr >> EC_SHIFT & EC_MASK](self, esr)
                 else:
                     exit_ = self._handle_return(why)
+                if exit_.__class__ is ExitDebug:
+                    return exit_
                 if exit_ is not None:
-                    if exit_.__class__ is not ExitDebug:
-                        self._name_undefined()
+                    self._name_undefined()
                     return exit_
         finally:
             # Userspace sees the registers as after the emulated instruction, or in the handler of
             # the injected exception.
             if self.pending is not None:
                 adjust_pc(self)
-            self._running = False
-            turns.release()
+            self._running = self._not_callable = False
+            turns.free()
+            if turns.waiters:
+                turns.wake()
 
     def _slice(self) -> int:
         """The processor's instruction count at which it is to come back."""
