@@ -1,8 +1,16 @@
 """The other examples under the debugger: what docs/examples.md says of them."""
 
+import pytest
+
 import guestdbg
 from guestdbg.machine import Console
 from tests.machine.guests import OUTPUT, guest
+
+
+def on_processors(count: int) -> tuple[guestdbg.Guest, bytearray]:
+    output = bytearray()
+    console = Console(output.extend)
+    return guestdbg.load(guest("smp"), vcpus=count, console=console), output
 
 
 def functions(hit: guestdbg.Hit) -> list[str | None]:
@@ -47,3 +55,43 @@ def test_a_guest_that_debugs_itself_is_left_alone() -> None:
     with guestdbg.load(guest("selfdebug"), console=Console(output.extend)) as machine:
         assert machine.run(timeout=60).reason == "exit"
     assert bytes(output) == OUTPUT["selfdebug"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_processors_share_a_counter(count: int) -> None:
+    machine, output = on_processors(count)
+    with machine:
+        assert machine.run(timeout=60).reason == "exit"
+    assert output.decode() == (f"processors: {count}\ncounter: {1000 * count}\nsmp: all well\n")
+
+
+def test_every_write_of_every_processor_is_seen() -> None:
+    """A locked counter under watch on three processors: no write lost, none seen twice."""
+    machine, output = on_processors(3)
+    values: list[object] = []
+    writers: set[int] = set()
+    with machine:
+
+        @machine.watch("counter")
+        def wrote(hit: guestdbg.Hit) -> None:
+            writers.add(hit.vcpu.id)
+            values.append(hit.new)
+
+        assert machine.run(timeout=60).reason == "exit"
+    assert values == [0, *range(1, 3001)] or values == list(range(1, 3001))
+    assert writers == {0, 1, 2}
+    assert "smp: all well" in output.decode()
+
+
+def test_a_processor_is_armed_before_its_first_instruction() -> None:
+    arrivals: list[tuple[int, int]] = []
+    machine, _ = on_processors(3)
+    with machine:
+
+        @machine.break_("secondary_start")
+        def arrived(hit: guestdbg.Hit) -> None:
+            arrivals.append((hit.vcpu.id, hit.pc))
+
+        start = machine.symbol("secondary_start").address
+        assert machine.run(timeout=60).reason == "exit"
+    assert sorted(arrivals) == [(1, start), (2, start)]

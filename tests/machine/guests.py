@@ -41,6 +41,7 @@ OUTPUT = {
         b"no hit on bytes not selected: yes\nwatchpoint on selected bytes: yes\n"
         b"BRK: yes\nsoftware step: yes\nPSTATE.D masks: yes\nselfdebug: all well\n"
     ),
+    "smp": b"processors: 1\ncounter: 1000\nsmp: all well\n",
     "mmu": (
         b"mmu: on, running at the upper half\nEL0 says 1496\n"
         b"exception class 0x24, status 0xd, address 0xffffff8040200000\n"

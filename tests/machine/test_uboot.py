@@ -72,7 +72,7 @@ def test_a_limit_stops_it_anywhere() -> None:
 
 
 @pytest.mark.slow
-def test_memory_reads_as_on_qemu() -> None:
+def test_memory_and_uart_are_as_on_qemu() -> None:
     """The same commands on QEMU's board give the same answers, but for what QEMU has more."""
     commands = (
         b"version",
@@ -83,6 +83,9 @@ def test_memory_reads_as_on_qemu() -> None:
         b"setexpr x 0x1234 * 0x5678",
         b"printenv x",
         b"cmp.b 0x0 0x40000000 1",
+        b"md.l 0x09000fe0 8",  # the UART says what it is,
+        b"md.l 0x09000024 5",  # how it was set up,
+        b"md.l 0x09000018 1",  # and that nobody types
     )
     _, ours = run_on_soft(U_BOOT, kind="firmware", dialogue=session(*commands))
     theirs = run_on_qemu("-bios", str(U_BOOT), dialogue=session(*commands))
