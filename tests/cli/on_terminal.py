@@ -13,6 +13,14 @@ from typing import Self
 LIMIT_SECONDS = 30
 
 
+# A plain terminal, whatever the tests themselves run in (NO_COLOR and the like change what is seen).
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM")
+} | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+
+
 class Terminal:
     """A program on a pseudo-terminal of 100 by 40."""
 
@@ -24,7 +32,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             cwd=cwd,
-            env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"},
+            env=ENVIRONMENT,
             # A session of its own with this terminal: Ctrl-C works as it does for a person.
             start_new_session=True,
             preexec_fn=_take_terminal,
