@@ -122,13 +122,16 @@ def test_an_access_may_not_straddle_a_device() -> None:
     assert vcpu.events == [ABORT, ABORT]
 
 
-def test_accesses_without_a_description_abort() -> None:
+def test_accesses_without_a_description_abort(caplog: pytest.LogCaptureFixture) -> None:
     board = Board(FakeKvm())
     assert board.vm.enabled == [KVM_CAP_ARM_NISV_TO_USER]  # type: ignore[attr-defined]
     vcpu = vcpu_of(board)
     vcpu.script = [ExitArmNisv(0x46, UART)]
     assert board.run(vcpu) == POWER_OFF
     assert vcpu.events == [ABORT]
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "access at 0x9000000 by an instruction" in record.getMessage()
 
 
 def test_a_guest_cannot_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -65,8 +65,13 @@ class Bus:
 
         No device can be asked, whoever is there, so it is an external abort.
         """
-        what = f"access at {exit_.fault_ipa:#x} that the hardware does not describe"
-        self._log(exit_.fault_ipa, what, "the guest gets an external abort")
+        self._log(
+            exit_.fault_ipa,
+            f"access at {exit_.fault_ipa:#x} by an instruction that the hardware does not describe "
+            "(a pair, write-back or SIMD: see docs/examples.md)",
+            "the guest gets an external abort",
+            logging.WARNING,
+        )
         vcpu.set_vcpu_events(_EXTERNAL_ABORT)
 
     def _device(self, address: int, length: int) -> Device | None:
@@ -89,10 +94,10 @@ class Bus:
         vcpu.set_vcpu_events(_EXTERNAL_ABORT)
         return True
 
-    def _log(self, address: int, what: object, outcome: str) -> None:
+    def _log(self, address: int, what: object, outcome: str, severity: int = logging.INFO) -> None:
         if address in self._logged or len(self._logged) >= LOGGED_ADDRESSES_MAX:
             return
         self._logged.add(address)
-        log.info("%s: %s", what, outcome)
+        log.log(severity, "%s: %s", what, outcome)
         if len(self._logged) == LOGGED_ADDRESSES_MAX:
             log.info("%d such addresses: no more are reported", LOGGED_ADDRESSES_MAX)
