@@ -13,7 +13,7 @@ from typing import Self
 LIMIT_SECONDS = 30
 
 
-# A plain terminal, whatever the tests themselves run in (NO_COLOR and the like change what is seen).
+# A plain terminal, whatever the tests themselves run in: NO_COLOR and the like change what is seen.
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
