@@ -221,6 +221,31 @@ def test_jump_into_nothing_without_a_vector_ends_with_words() -> None:
     assert isinstance(guest.run(), ExitInternalError), "and says so again"
 
 
+VECTOR_THAT_FAILS = {
+    "UNDEFINED": 0,
+    "BRK": asm.brk(1),
+    "trapped system register": asm.mrs(1, "PMCR_EL0"),
+    "access beyond the machine": asm.ldr(0, 1),
+}
+
+
+@pytest.mark.parametrize("word", VECTOR_THAT_FAILS.values(), ids=VECTOR_THAT_FAILS)
+def test_exception_vector_that_raises_an_exception_ends_with_words(word: int) -> None:
+    """No instruction retires ever again: no limit of instructions would end it."""
+    guest = Guest(asm.NOP, word)
+    guest.place(VECTORS + 0x200, word)
+    guest.set_reg("VBAR_EL1", VECTORS)
+    guest.set_x(1, 1 << 41)
+    exit_ = guest.run()
+    assert isinstance(exit_, ExitInternalError)
+    assert f"{VECTORS + 0x200:#x}" in exit_.text
+    assert isinstance(guest.run(), ExitInternalError), "and says so again"
+    # The host can still put it right.
+    guest.place(VECTORS + 0x200, asm.add(5, 5, 1), asm.b(0))
+    assert guest.run(10) == ExitIntr()
+    assert guest.x(5) == 1
+
+
 def test_jump_into_nothing_from_el0() -> None:
     guest = Guest(asm.br(1))
     guest.place(VECTORS + 0x400, asm.b(0))

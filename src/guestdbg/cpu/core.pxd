@@ -77,6 +77,7 @@ cdef enum:
     EXIT_LIMIT = 2         # max_instructions have retired
     EXIT_KICK = 3
     EXIT_TIMER = 4         # a timer's output rose or fell
+    EXIT_STUCK = 5         # exceptions without end: no instruction retires between them
 
 cdef struct Cpu
 cdef struct Block

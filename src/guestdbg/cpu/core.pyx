@@ -478,6 +478,8 @@ cdef void run_loop(Cpu* c) noexcept nogil:
     cdef Insn* i
     cdef Jump* j
     cdef uint32_t raw
+    cdef uint64_t was = ~<uint64_t>0
+    cdef uint32_t futile = 0       # times round since an instruction retired
     while True:
         now = c.end_count - <uint64_t>c.budget
         if c.exit:
@@ -489,6 +491,16 @@ cdef void run_loop(Cpu* c) noexcept nogil:
         if now >= c.limit:
             c.exit = EXIT_LIMIT
             return
+        # An exception vector that itself raises an exception would keep this loop for ever, past
+        # any limit: nothing retires.
+        if now != was:
+            was = now
+            futile = 0
+        else:
+            futile += 1
+            if futile > 1000:
+                c.exit = EXIT_STUCK
+                return
         deadline = ~<uint64_t>0
         if (c.vtimer.ctl | c.ptimer.ctl) & 1 or c.vtimer_was or c.ptimer_was:
             v = timer_output(c, True, now)

@@ -7,6 +7,7 @@ EXIT_EL2_: Final[int]  # 1: an exception to EL2; esr_el2, far_el2, hpfar_el2 are
 EXIT_LIMIT_: Final[int]  # 2: max_instructions have retired
 EXIT_KICK_: Final[int]  # 3: kick() was called
 EXIT_TIMER_: Final[int]  # 4: a timer's output changed: see vtimer_output, ptimer_output
+EXIT_STUCK_: Final[int]  # 5: exceptions without end, and no instruction retires between them
 
 class PhysicalMemory:
     """The physical address space that the processors of a VM share: at most 64 regions."""

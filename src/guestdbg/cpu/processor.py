@@ -39,6 +39,7 @@ EXIT_EL2: int = face.EXIT_EL2_
 EXIT_LIMIT: int = face.EXIT_LIMIT_
 EXIT_KICK: int = face.EXIT_KICK_
 EXIT_TIMER: int = face.EXIT_TIMER_
+EXIT_STUCK: int = face.EXIT_STUCK_
 
 
 def encodings() -> list[tuple[str, int, int]]:
@@ -50,6 +51,7 @@ __all__ = [
     "EXIT_EL2",
     "EXIT_KICK",
     "EXIT_LIMIT",
+    "EXIT_STUCK",
     "EXIT_TIMER",
     "PhysicalMemory",
     "Processor",

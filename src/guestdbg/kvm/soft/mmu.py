@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from guestdbg.kvm.constants import KVM_INTERNAL_ERROR_DELIVERY_EV
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.exits import Exit, ExitInternalError
+from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.soft.bits import (
     EC_IABT_LOW,
     EC_MASK,
@@ -45,29 +44,18 @@ def handle_guest_abort(vcpu: SoftVcpu, esr: int) -> Exit | None:
         )
     if page >> vcpu.vm.ipa_bits:
         inject_size_fault(vcpu, page | far & 0xFFF, instruction=is_instruction)
-        return vcpu.no_progress(esr, far)
+        return None
     if is_instruction:
         # Its instructions are where nothing is: userspace could do nothing about that, for there
         # is no syndrome. The guest has it back as an external abort.
         inject_pabt(vcpu, far)
-        return vcpu.no_progress(esr, far)
+        return None
     if esr & ISS_S1PTW:
         # Its page tables are where nothing is.
         inject_dabt(vcpu, far)
-        return vcpu.no_progress(esr, far)
+        return None
     if esr & ISS_CM and not vcpu.vm.has_memory(page):
         # Cache maintenance where nothing can be cached is already done.
         skip_instr(vcpu)
         return None
     return io_mem_abort(vcpu, esr, page | far & 0xFFF)
-
-
-def stuck(vcpu: SoftVcpu, esr: int, far: int) -> Exit:
-    """The exit for a guest whose own exception vector cannot be fetched."""
-    pc = vcpu.cpu.pc
-    return ExitInternalError(
-        KVM_INTERNAL_ERROR_DELIVERY_EV,
-        (esr, far, pc),
-        f"the guest cannot go on: its exception vector at {pc:#x} cannot be fetched either, so "
-        "that it takes the same instruction abort for ever (is VBAR_EL1 set, and the jump right?)",
-    )

@@ -6,17 +6,26 @@ import errno
 import threading
 from typing import TYPE_CHECKING, Final
 
-from guestdbg.cpu.processor import EXIT_EL2, EXIT_KICK, EXIT_LIMIT, EXIT_TIMER, Processor
+from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.cpu.processor import (
+    EXIT_EL2,
+    EXIT_KICK,
+    EXIT_LIMIT,
+    EXIT_STUCK,
+    EXIT_TIMER,
+    Processor,
+)
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_POWER_OFF,
     KVM_ARM_VCPU_PSCI_0_2,
     KVM_GUESTDBG_USE_HW,
+    KVM_INTERNAL_ERROR_DELIVERY_EV,
     KVM_MP_STATE_RUNNABLE,
     KVM_MP_STATE_STOPPED,
 )
 from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.exits import Exit, ExitDebug, ExitIntr
+from guestdbg.kvm.exits import Exit, ExitDebug, ExitInternalError, ExitIntr
 from guestdbg.kvm.interface import Vcpu
 from guestdbg.kvm.soft import guest, mmio, timer
 from guestdbg.kvm.soft.bits import EC_MASK, EC_SHIFT, HCR_VF, HCR_VI, HCR_VSE, PSTATE_SS
@@ -28,8 +37,7 @@ from guestdbg.kvm.soft.guest_debug import (
     setup_debug,
 )
 from guestdbg.kvm.soft.handle_exit import EXIT_HANDLERS, unexpected
-from guestdbg.kvm.soft.inject_fault import adjust_pc, inject_dabt
-from guestdbg.kvm.soft.mmu import stuck
+from guestdbg.kvm.soft.inject_fault import INCREMENT_PC, adjust_pc, inject_dabt
 from guestdbg.kvm.soft.psci import MPIDR_AFFINITY, PSCI_1_1
 from guestdbg.kvm.soft.reset import reset_vcpu
 from guestdbg.kvm.soft.switch import (
@@ -46,6 +54,9 @@ if TYPE_CHECKING:
 _INTR: Final = ExitIntr()
 _IDLE: Final = ExitIntr(idle=True)
 _GETTERS: Final = guest.GETTERS
+
+_ESR_EL1: Final = SYSREGS["ESR_EL1"].encoding
+_ELR_EL1: Final = SYSREGS["ELR_EL1"].encoding
 
 #: Instructions that a vCPU runs before others, each with a thread of its own, get their turn.
 QUANTUM: Final = 100_000
@@ -67,7 +78,7 @@ class SoftVcpu(Vcpu):
         "_immediate_exit",
         "_init",
         "_kicked",
-        "_last_abort",
+        "_last_injected",
         "_max_instructions",
         "_not_callable",
         "_requests",
@@ -118,7 +129,7 @@ class SoftVcpu(Vcpu):
         # Something is to be done before the next entry: power, a reset, interrupt lines.
         self._requests = False
         self._reset_to: tuple[int, int] | None = None
-        self._last_abort: tuple[int, int, int, int] | None = None
+        self._last_injected: tuple[object, ...] | None = None
         self.stopped = False
         self.irq_lines = 0
         self.psci_version = PSCI_1_1
@@ -380,6 +391,8 @@ class SoftVcpu(Vcpu):
                     exit_ = self._handle_return(why)
                 if exit_.__class__ is ExitDebug:
                     return exit_
+                if exit_ is None and self.pending is not None and self.pending is not INCREMENT_PC:
+                    exit_ = self._repeats()
                 if exit_ is not None:
                     self._name_undefined()
                     return exit_
@@ -414,6 +427,8 @@ class SoftVcpu(Vcpu):
                 return _INTR
             # Somebody wants the machine for a moment, or an interrupt line has changed.
             self._vm.turns.pass_on()
+        elif why == EXIT_STUCK:
+            return self._stuck()
         elif why != EXIT_TIMER:
             raise unexpected(why)
         # A timer's output has changed. There is no interrupt controller to tell: the guest polls.
@@ -444,16 +459,26 @@ class SoftVcpu(Vcpu):
         self.update_lines()
         return None
 
-    def no_progress(self, esr: int, far: int) -> Exit | None:
-        """An abort is to be injected: is it the same as the last, with nothing executed between?
-
-        The kernel would go round for ever; here the guest's end is told.
-        """
-        here = (self.cpu.pc, esr, far, self.cpu.instructions)
-        if here == self._last_abort:
-            return stuck(self, esr, far)
-        self._last_abort = here
+    def _repeats(self) -> Exit | None:
+        """An exception is about to be injected: is it the last one again, nothing done between?"""
+        here = (self.cpu.pc, self.pending, self.cpu.instructions)
+        if here == self._last_injected:
+            return self._stuck()
+        self._last_injected = here
         return None
+
+    def _stuck(self) -> Exit:
+        """The exit for a guest whose exception vector raises the same exception, for ever.
+
+        The kernel lets it go round; here it would never come to the end of a limit.
+        """
+        pc = self.cpu.pc
+        return ExitInternalError(
+            KVM_INTERNAL_ERROR_DELIVERY_EV,
+            (pc, self.cpu.get_sysreg(_ESR_EL1), self.cpu.get_sysreg(_ELR_EL1)),
+            f"the guest cannot go on: its exception vector at {pc:#x} raises an exception itself, "
+            "and so for ever (is VBAR_EL1 set, and is there code at it?)",
+        )
 
     # -- waiting, power, interrupt lines ----------------------------------------------------------
 
