@@ -11,12 +11,13 @@ BREAKPOINTS = 6
 
 def run() -> float:
     with ours.loop(TURNS) as guest:
+        # Apart from each other: neighbours would share a register.
         for n in range(WATCHPOINTS):
-            guest.watch(loop_guest.DATA + 0x800 + 8 * n, 8, access="any")
+            guest.watch(loop_guest.DATA + 0x800 + 0x40 * n, 8, access="any")
         for n in range(BREAKPOINTS):
             guest.break_(loop_guest.CODE + 0x800 + 4 * n, kind="hardware")
         # That nothing is left is what "every" means.
-        for arm in (lambda: guest.watch(loop_guest.DATA + 0x900, 8), lambda: guest.break_(0x900)):
+        for arm in (lambda: guest.watch(loop_guest.DATA + 0xA00, 8), lambda: guest.break_(0x900)):
             try:
                 arm()
             except guestdbg.GuestdbgError:
