@@ -58,6 +58,8 @@ def main(only: tuple[str, ...], output: Path) -> None:
     report.print_table(console, chosen, results)
     report.write_json(output, chosen, results)
     console.print(f"written to {output}")
+    if any(result.failed for result in results.values()):
+        raise click.ClickException("a measurement failed; the table says which and why")
 
 
 if __name__ == "__main__":

@@ -29,12 +29,16 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Result:
-    """A figure with how it came about; `value` is None where `reason` says why there is none."""
+    """A figure with how it came about; `value` is None where `reason` says why there is none.
+
+    `failed`: not because something is missing here, but because something went wrong.
+    """
 
     value: float | None
     runs: tuple[float, ...]
     how: str
     reason: str | None = None
+    failed: bool = False
 
 
 def take(measurement: Measurement) -> Result:
@@ -45,6 +49,10 @@ def take(measurement: Measurement) -> Result:
             runs.append(measurement.run())
     except Unavailable as unavailable:
         return Result(None, tuple(runs), "not measured", str(unavailable))
+    except Exception as error:
+        # The other figures are worth having all the same; the run as a whole fails at its end.
+        reason = f"failed: {type(error).__name__}: {error}"
+        return Result(None, tuple(runs), "failed", reason, failed=True)
     how = f"{measurement.summary} of {measurement.repeat}"
     if measurement.summary == "median":
         return Result(median(runs), tuple(runs), how)

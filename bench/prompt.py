@@ -1,24 +1,48 @@
-"""Waiting for U-Boot's prompt, the same way for us and for QEMU."""
+"""From the start of a process to U-Boot's prompt on its standard output, for us and for QEMU."""
 
-PROMPT = b"=> "
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from bench.measurement import Unavailable
+
+UBOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+LIMIT_SECONDS = 60
 COUNTDOWN = b"Hit any key to stop autoboot"
+PROMPT = b"\n=> "
 
 
-class PromptWatcher:
-    """Fed with what U-Boot prints; says when to press a key and when the prompt is there."""
+def firmware() -> str:
+    """U-Boot's path, if it is here."""
+    if not UBOOT.exists():
+        raise Unavailable(f"{UBOOT} is not there (Debian package u-boot-qemu)")
+    return str(UBOOT)
 
-    def __init__(self) -> None:
-        self.output = b""
-        self._pressed = False
 
-    def feed(self, data: bytes) -> bytes:
-        """Takes output, returns what to type now."""
-        self.output += data
-        if not self._pressed and COUNTDOWN in self.output:
-            self._pressed = True
-            return b" "
-        return b""
-
-    @property
-    def at_prompt(self) -> bool:
-        return self.output.endswith(PROMPT)
+def seconds(command: list[str]) -> float:
+    """Starts a command that runs U-Boot on its stdin and stdout; seconds until the prompt."""
+    output = b""
+    pressed = False
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        while not output.endswith(PROMPT):
+            if time.perf_counter() - start > LIMIT_SECONDS:
+                raise RuntimeError(f"no prompt in {LIMIT_SECONDS} s:\n{output!r}")
+            data = os.read(process.stdout.fileno(), 4096)
+            if not data:
+                raise RuntimeError(f"{command[0]} ended before the prompt:\n{output!r}")
+            output += data
+            if not pressed and COUNTDOWN in output:
+                pressed = True
+                process.stdin.write(b" ")
+                process.stdin.flush()
+        return time.perf_counter() - start
+    finally:
+        process.kill()
+        process.communicate()

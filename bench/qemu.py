@@ -16,7 +16,6 @@ from bench.measurement import Unavailable
 
 QEMU = "qemu-system-aarch64"
 GDB = "gdb-multiarch"
-UBOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
 
 MACHINE = ["-M", "virt", "-cpu", "cortex-a57", "-m", "128M", "-nographic", "-net", "none"]
 

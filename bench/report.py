@@ -113,5 +113,6 @@ def print_table(
     table.add_column("what by what")
     table.add_column("ratio", justify="right")
     for name, ratio in ratios(results).items():
-        table.add_row(name, "-" if ratio is None else f"{ratio:,.2f}")
+        if set(RATIOS[name]) <= set(results):
+            table.add_row(name, "-" if ratio is None else f"{ratio:,.2f}")
     console.print(table)

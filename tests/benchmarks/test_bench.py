@@ -1,12 +1,15 @@
 """The benchmarks' own promises: every key, honest absence, a guest that is what it says."""
 
 import json
+import sys
 from pathlib import Path
 
 import capstone
 import pytest
 import unicorn
+from click.testing import CliRunner
 
+import bench.__main__ as bench_main
 from bench import loop_guest, report
 from bench.measurement import Measurement, Result, Unavailable, take
 
@@ -26,9 +29,7 @@ KEYS = {
 
 
 def test_every_key_is_measured() -> None:
-    from bench.__main__ import BY_KEY
-
-    assert set(BY_KEY) == KEYS
+    assert set(bench_main.BY_KEY) == KEYS
 
 
 def test_ratios_divide_keys_that_exist() -> None:
@@ -69,8 +70,41 @@ def test_a_failing_measurement_is_not_hidden() -> None:
     def run() -> float:
         raise RuntimeError("the guest went astray")
 
-    with pytest.raises(RuntimeError, match="astray"):
-        take(Measurement("k", "u", "w", run))
+    result = take(Measurement("k", "u", "w", run))
+    assert result.value is None
+    assert result.failed
+    assert result.reason == "failed: RuntimeError: the guest went astray"
+
+
+def test_a_failed_measurement_fails_the_run_but_not_the_other_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> float:
+        raise RuntimeError("the guest went astray")
+
+    bad = Measurement("loop_mips", "MIPS", "ours", run)
+    good = Measurement("unicorn_loop_mips", "MIPS", "a rival", lambda: 3.0, repeat=1)
+    monkeypatch.setattr(bench_main, "MEASUREMENTS", [bad, good])
+    path = tmp_path / "bench.json"
+    result = CliRunner().invoke(bench_main.main, ["--output", str(path)])
+    assert result.exit_code == 1
+    document = json.loads(path.read_text())
+    assert document["unicorn_loop_mips"] == 3.0
+    assert document["loop_mips"] is None
+    assert "astray" in document["not_measured"]["loop_mips"]
+
+
+@pytest.mark.parametrize(
+    "key", ["loop_mips", "loop_mips_armed", "stops_per_second", "steps_per_second"]
+)
+def test_our_measurements_measure_what_they_say(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In small; each checks itself that the guest did what was to be measured."""
+    measurement = bench_main.BY_KEY[key]
+    module = sys.modules[measurement.run.__module__]
+    for name, value in {"TURNS": 20_000, "STOPS": 200, "STEPS": 200}.items():
+        if hasattr(module, name) and (name != "TURNS" or "mips" in key):
+            monkeypatch.setattr(module, name, value)
+    assert measurement.run() > 0
 
 
 def test_ratios_are_quotients() -> None:
