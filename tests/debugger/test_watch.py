@@ -325,7 +325,7 @@ def test_a_device_register_can_be_watched(start: Load) -> None:
     polled = collect(guest.watch(0x0900_0018, 4, access="read"))
     done(guest)
     assert out == b"Hello from EL1\n"
-    assert bytes(hit.new for hit in sent) == bytes(out)  # type: ignore[misc]
+    assert bytes(hit.new for hit in sent) == bytes(out)
     assert {hit.location.function for hit in sent} == {"put_char"}
     assert len(polled) >= len(sent)
     assert {hit.new for hit in polled} == {None}

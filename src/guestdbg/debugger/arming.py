@@ -20,9 +20,11 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_SW_BP,
 )
 
-__all__ = ["OFF", "Arming", "Temporary", "arm", "exits_only"]
+__all__ = ["ASIDE", "OFF", "Arming", "Temporary", "arm", "exits_only"]
 
 OFF = GuestDebug()
+#: One instruction with all debug registers empty, the guest's own put aside.
+ASIDE = GuestDebug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW)
 
 
 @dataclass(frozen=True, slots=True)

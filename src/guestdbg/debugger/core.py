@@ -6,13 +6,13 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.arming import OFF, Temporary
+from guestdbg.debugger.arming import ASIDE, OFF, Temporary
 from guestdbg.debugger.backtrace import Frame, Unwinder
 from guestdbg.debugger.cpu import Cpu
 from guestdbg.debugger.decode import Touched
 from guestdbg.debugger.devices import DeviceWatches
 from guestdbg.debugger.errors import AddressError
-from guestdbg.debugger.handback import hand_back
+from guestdbg.debugger.handback import hand_back, would_take
 from guestdbg.debugger.hits import Hit
 from guestdbg.debugger.memory import AddressSpace
 from guestdbg.debugger.sequences import Sequences
@@ -90,6 +90,8 @@ class Core:
         run, watchpoint = vcpu.run, self.watching.hit
         outcome: Stop | ExitIntr | None
         stretch = 0
+        if self.sequences.debug is not None:
+            self.sequences.resume()
         try:
             while not guest.attention:
                 if self.reported is not None:
@@ -259,12 +261,17 @@ class Core:
             return self._breakpoint(exit_)
         if ec == _EC_BRK and self._is_ours(pc := self.get(_PC)):
             return self._arrive(pc, exit_)
-        self.hand_back(exit_)
-        return None
+        return self.hand_back(exit_)
 
-    def hand_back(self, exit_: ExitDebug) -> None:
+    def hand_back(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
         """Give the guest a debug exception that is its own."""
         pc = self.get(_PC)
+        if not would_take(self.vcpu, exit_.hsr):
+            # Routed to userspace it is not masked, but at EL1 it would have been.
+            stepped = self.single(pc, ASIDE)
+            if type(stepped) is not ExitDebug:
+                return self._other(stepped)
+            return self.devices.report()
         vector = hand_back(self.vcpu, exit_.hsr, exit_.far)
         log.debug(
             "vCPU %d: a debug exception of the guest's own (hsr %#x) at %#x: it goes on at %#x",
@@ -273,6 +280,7 @@ class Core:
             pc,
             vector,
         )
+        return None
 
     def _is_ours(self, pc: int) -> bool:
         if pc not in self.guest.arming.software:
@@ -284,15 +292,15 @@ class Core:
 
     # ---- breakpoints -------------------------------------------------------------------------
 
-    def _breakpoint(self, exit_: ExitDebug) -> Stop | None:
+    def _breakpoint(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
         pc = self.get(_PC)
         if self.sequences.debug is not None:
             return self.sequences.end(pc)
         arming = self.guest.arming
+        if not arming.hardware:
+            return self.hand_back(exit_)
         if pc in arming.breakpoints or pc in arming.temporaries:
             return self._arrive(pc, exit_)
-        if not arming.hardware:
-            self.hand_back(exit_)
         return None
 
     def _arrive(self, pc: int, exit_: ExitDebug) -> Stop | None:

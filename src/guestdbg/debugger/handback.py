@@ -11,7 +11,7 @@ from __future__ import annotations
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import core_reg, sys_reg
 
-__all__ = ["hand_back"]
+__all__ = ["hand_back", "would_take"]
 
 _PC = core_reg("pc")
 _PSTATE = core_reg("pstate")
@@ -20,6 +20,7 @@ _SPSR_EL1 = core_reg("spsr[0]")
 _ESR_EL1 = sys_reg("ESR_EL1")
 _FAR_EL1 = sys_reg("FAR_EL1")
 _VBAR_EL1 = sys_reg("VBAR_EL1")
+_MDSCR_EL1 = sys_reg("MDSCR_EL1")
 _SCTLR_EL1 = sys_reg("SCTLR_EL1")
 _ID_AA64MMFR1 = sys_reg("ID_AA64MMFR1_EL1")
 
@@ -34,6 +35,25 @@ _SCTLR_SPAN, _SCTLR_DSSBS = 1 << 23, 1 << 44
 _TWINS = (0x30, 0x32, 0x34)
 _EC_SHIFT = 26
 _WATCHPOINT = 0x34
+
+
+_MDSCR_KDE = 1 << 13
+_PSTATE_D = 1 << 9
+
+
+def would_take(vcpu: Vcpu, hsr: int) -> bool:
+    """Whether the guest, on its own, would have had this debug exception at its present PC.
+
+    To EL1 itself, breakpoints, watchpoints and steps come only with MDSCR_EL1.KDE set and PSTATE.D
+    clear (DDI 0487, D2.4, "Enabling debug exceptions"); routed to EL2, neither counts. BRK always
+    comes.
+    """
+    if hsr >> _EC_SHIFT & ~1 not in _TWINS:
+        return True
+    pstate = vcpu.get_one_reg(_PSTATE)
+    if pstate >> 2 & 3 == 0:
+        return True
+    return bool(vcpu.get_one_reg(_MDSCR_EL1) & _MDSCR_KDE) and not pstate & _PSTATE_D
 
 
 def hand_back(vcpu: Vcpu, hsr: int, far: int | None) -> int:

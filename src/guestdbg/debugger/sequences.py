@@ -103,6 +103,15 @@ class Sequences:
                 over.watched.append((watch, watch in read, core.peek(low, length)))
         return True
 
+    def resume(self) -> None:
+        """The vCPU is let go again within a sequence: others may have changed the value since."""
+        core, over = self._core, self._over
+        if over is None or over.touched is None or core.cpu.pc > over.sequence.store:
+            return
+        for n, (watch, by_read, _old) in enumerate(over.watched):
+            value = core.peek(*_value_range(watch, over.touched))
+            over.watched[n] = (watch, by_read, value)
+
     def end(self, pc: int) -> Stop | None:
         """The sequence has been left at ``pc``: report what became of the value."""
         core, over = self._core, self._over

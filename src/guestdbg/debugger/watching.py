@@ -120,8 +120,7 @@ class Watching:
         core = self._core
         arming = self._guest.arming
         if not arming.hardware:
-            core.hand_back(exit_)
-            return None
+            return core.hand_back(exit_)
         raw = core.word(pc) or 0
         plan = self._decoder.plan(raw)
         touched = plan.touched(self._get, core.sp)

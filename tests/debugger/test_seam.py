@@ -1,0 +1,204 @@
+"""The debugger over the seam alone: a provider with no extension, and what then cannot be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from guestdbg.debugger import Guest, Hit, OutOfRegisters, Unsupported
+from guestdbg.kvm.constants import KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW
+from tests.kvm.asm import NOP, add, b, brk, daifclr, flat, hvc, ldr, mov, msr, str_
+
+from .assembled import (
+    CODE,
+    DATA,
+    VECTORS,
+    PlainVcpu,
+    assembled,
+    cbnz_w,
+    ldadd,
+    ldaxr,
+    stlxr,
+)
+
+OFF = flat(mov(0, 0x8400_0008), hvc())
+START = flat(mov(1, DATA), mov(3, 0))
+LOOP = CODE + 4 * len(START)
+
+
+@pytest.fixture
+def plain() -> Iterator[Guest]:
+    """Stores 1, 2, 3, … to DATA for ever, over the bare seam."""
+    guest = assembled(flat(START, add(3, 3, 1), str_(3, 1), b(-8)), plain=True)
+    yield guest
+    guest.close()
+
+
+def vcpu_of(guest: Guest) -> PlainVcpu:
+    vcpu = guest.vcpus[0].vcpu
+    assert isinstance(vcpu, PlainVcpu)
+    return vcpu
+
+
+def test_watches_breakpoints_and_steps_need_no_extension(plain: Guest) -> None:
+    values: list[int] = []
+    plain.watch(DATA, 8)(lambda hit: values.append(hit.new))
+    tenth = plain.break_(LOOP, ignore=9)
+    stop = plain.run(timeout=20)
+    assert stop.reason == "hit"
+    assert values == list(range(1, 10))
+    assert plain.step(2).reason == "step"
+    assert values == list(range(1, 11))
+    assert plain.step_over().pc == LOOP
+    tenth.delete()
+    assert plain.run(until=LOOP + 4, timeout=20).reason == "until"
+    assert plain.run(timeout=0.01).reason == "timeout"
+
+
+def test_what_needs_an_extension_is_refused_with_the_reason(plain: Guest) -> None:
+    with pytest.raises(Unsupported, match="code_changed"):
+        plain.break_(LOOP, kind="software")
+    with pytest.raises(Unsupported, match="count instructions"):
+        plain.run(max_instructions=10)
+    for n in range(plain.hardware.breakpoints):
+        plain.break_(CODE + 0x1000 + 4 * n)
+    with pytest.raises(OutOfRegisters, match="code_changed"):
+        plain.break_(LOOP)
+    assert len(list(plain.points)) == plain.hardware.breakpoints
+
+
+def test_a_stop_costs_two_runs_and_two_armings(plain: Guest) -> None:
+    hits: list[Hit] = []
+    watch = plain.watch(DATA, 8, when=lambda hit: hit.new % 100 == 0)
+    watch(hits.append)
+    plain.break_(CODE)  # comes first, and out of the way
+    assert plain.run(timeout=20).reason == "hit"
+    vcpu = vcpu_of(plain)
+
+    def count(stops: int) -> tuple[int, int]:
+        runs, armings, seen = vcpu.runs, len(vcpu.armings), watch.seen
+        watch.when = lambda hit: watch.seen == seen + stops
+        watch.handler = None
+        assert plain.run(timeout=20).reason == "hit"
+        return vcpu.runs - runs, len(vcpu.armings) - armings
+
+    count(10)
+    runs, armings = count(100)
+    assert runs == 200
+    assert armings == 200
+    # The same objects each time: a provider recognises what it was given before.
+    assert len({id(debug) for debug in vcpu.armings[-100:]}) == 2
+
+
+def test_the_step_off_keeps_the_guests_registers_out(plain: Guest) -> None:
+    plain.watch(DATA, 8)
+    plain.run(timeout=20)
+    steps = [d for d in vcpu_of(plain).armings if d.control & KVM_GUESTDBG_SINGLESTEP]
+    assert steps
+    assert all(d.control & KVM_GUESTDBG_USE_HW for d in steps)
+    assert not any(any(d.dbg_wcr) or any(d.dbg_bcr) for d in steps)
+
+
+def test_without_points_the_guest_is_not_debugged(plain: Guest) -> None:
+    assert plain.run(timeout=0.01).reason == "timeout"
+    assert all(d.control == 0 for d in vcpu_of(plain).armings)
+    point = plain.watch(DATA, 8)
+    plain.run(timeout=20)
+    with plain.detached():
+        assert plain.run(timeout=0.01).reason == "timeout"
+        assert vcpu_of(plain).armings[-1].control == 0
+    assert point.enabled
+    assert plain.run(timeout=20).reason == "hit"
+
+
+def test_an_atomic_reads_and_writes() -> None:
+    code = flat(START, mov(4, 5), ldadd(4, 6, 1), ldr(7, 1), OFF)
+    with assembled(code, lse=True) as guest:
+        told: list[tuple[str, str, int, object]] = []
+        for access in ("read", "write", "any"):
+            watch = guest.watch(DATA, 8, access=access, name=access)
+            watch(lambda hit: told.append((hit.point.name, hit.access, hit.old, hit.new)))
+        assert guest.run(timeout=10).reason == "exit"
+        assert told == [
+            ("read", "readwrite", 0, 5),
+            ("write", "readwrite", 0, 5),
+            ("any", "readwrite", 0, 5),
+            ("read", "read", 5, None),
+            ("any", "read", 5, None),
+        ]
+
+
+def test_a_store_exclusive_that_fails_says_so() -> None:
+    """Without its load-exclusive it always fails, and nothing is written."""
+    code = flat(START, stlxr(5, 3, 1), OFF)
+    with assembled(code) as guest:
+        hits: list[Hit] = []
+        guest.watch(DATA, 8)(hits.append)
+        assert guest.run(timeout=10).reason == "exit"
+        # Whether an access that is not made hits at all is left to the implementation.
+        for hit in hits:
+            assert (hit.new, hit.new_reason) == (None, "the store-exclusive failed")
+        assert guest.cpu.x[5] == 1
+        assert guest.read_u64(DATA) == 0
+
+
+def test_a_guests_own_brk_is_handed_back() -> None:
+    handler = flat(mov(9, 1), OFF)
+    code = flat(START, mov(2, VECTORS), msr("VBAR_EL1", 2), str_(3, 1), brk(0x77), NOP)
+    where = CODE + 4 * (len(code) - 2)
+    with assembled(code, {0x200: handler}) as guest:
+        guest.watch(DATA, 8)(lambda hit: None)
+        guest.break_(CODE, kind="software")(lambda hit: None)
+        assert guest.run(timeout=10).reason == "exit"
+        cpu = guest.cpu
+        assert cpu.x[9] == 1
+        assert cpu.reg("esr_el1") == 0x3C << 26 | 1 << 25 | 0x77
+        assert cpu.reg("elr_el1") == where
+        assert cpu.reg("spsr_el1") & 0x3FF == 0x3C5
+
+
+def test_handed_back_as_the_processor_would_have_done_it() -> None:
+    """The same guest with and without a debugger: every register afterwards is the same."""
+    handler = flat([0xAA0003EA], OFF)
+    code = flat(
+        mov(2, VECTORS), msr("VBAR_EL1", 2), daifclr(0xF), mov(5, 3), [0xF10010BF], brk(9), NOP
+    )
+    seen = []
+    for debugged in (False, True):
+        with assembled(code, {0x200: handler}) as guest:
+            if debugged:
+                guest.watch(DATA, 8)
+            assert guest.run(timeout=10).reason == "exit"
+            names = ("esr_el1", "elr_el1", "spsr_el1", "pstate", "sp_el1", "pc")
+            seen.append({name: guest.cpu.reg(name) for name in names})
+    assert seen[0] == seen[1]
+
+
+def test_a_sequence_of_an_unknown_way_out_is_stepped(caplog: pytest.LogCaptureFixture) -> None:
+    """More exits than registers: said, and the guest stepped all the same."""
+    caplog.set_level(logging.WARNING, "guestdbg.debugger")
+    branches = [0xB4000000 | (40 + 7 * n) << 5 | 8 for n in range(8)]  # cbz x8, far away
+    code = flat(START, mov(8, 1), ldaxr(4, 1), branches, stlxr(5, 4, 1), [NOP], OFF)
+    with assembled(code) as guest:
+        hits: list[Hit] = []
+        guest.watch(DATA, 8, access="read")(hits.append)
+        assert guest.run(timeout=10).reason == "exit"
+        assert [hit.access for hit in hits] == ["read"]
+        assert "has 9 exits" in caplog.text
+
+
+def test_spinning_for_a_lock_leaves_room_for_others() -> None:
+    """A sequence that spins is run over disarmed, and can be interrupted all the same."""
+    code = flat(START, ldaxr(4, 1), [0xB5FFFFE4], mov(4, 1), stlxr(5, 4, 1), cbnz_w(5, -16), OFF)
+    with assembled(code) as guest:
+        guest.write_u64(DATA, 1)
+        hits: list[Hit] = []
+        guest.watch(DATA, 8, access="any")(hits.append)
+        assert guest.run(timeout=0.1).reason == "timeout"
+        assert hits == []
+        guest.write_u64(DATA, 0)
+        assert guest.run(timeout=10).reason == "exit"
+        assert [hit.access for hit in hits] == ["readwrite"]
+        assert hits[0].new == 1
