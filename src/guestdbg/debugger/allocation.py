@@ -80,6 +80,15 @@ class _Piece:
     context: int | None
     names: list[str] = field(default_factory=list)
 
+    def does_for(self, other: _Piece) -> bool:
+        """Whether all that ``other`` watches is watched by this piece too."""
+        return (
+            (self.el, self.context) == (other.el, other.context)
+            and self.start <= other.start
+            and other.end <= self.end
+            and other.bits & ~self.bits == 0
+        )
+
     @property
     def registers(self) -> int:
         length = self.end - self.start
@@ -115,7 +124,10 @@ def _pieces(requests: Iterable[WatchRequest]) -> list[_Piece]:
 
 
 def covering(start: int, end: int) -> tuple[int, int]:
-    """The smallest (address, length) that one register can watch and that holds the range."""
+    """The smallest (address, length) that one register can watch and that holds the range.
+
+    Up to MAX_MASK_BYTES: a longer one is told all the same, and no register watches it.
+    """
     if start & ~7 == (end - 1) & ~7:
         return start, end - start
     size = 16
@@ -136,7 +148,7 @@ def _widen(pieces: list[_Piece], available: int, limit: int) -> list[_Piece]:
                     continue
                 start, length = covering(min(a.start, b.start), max(a.end, b.end))
                 saved = a.registers + (b.registers if i != j else 0) - 1
-                if saved <= 0 or length > limit:
+                if saved <= 0 or length > min(limit, arm64_debug.MAX_MASK_BYTES):
                     continue
                 extra = length - (a.end - a.start) - (b.end - b.start if i != j else 0)
                 if best is None or extra < best[0]:
@@ -146,7 +158,8 @@ def _widen(pieces: list[_Piece], available: int, limit: int) -> list[_Piece]:
         if best is None:
             return pieces
         _extra, i, j, piece = best
-        merged = [p for n, p in enumerate(merged) if n not in (i, j)] + [piece]
+        merged = [p for n, p in enumerate(merged) if n not in (i, j) and not piece.does_for(p)]
+        merged.append(piece)
     return merged
 
 

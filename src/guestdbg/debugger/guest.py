@@ -110,6 +110,8 @@ class Guest:
     def locate(self, address: int) -> Location:
         """What is known of an address: function (or variable), offset, file and line."""
         for image in self.images:
+            if not image.covers(address):
+                continue
             symbol = image.symbols.at(address)
             row = image.lines.at(address)
             if symbol is None and row is None:

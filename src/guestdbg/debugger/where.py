@@ -111,7 +111,8 @@ class Wheres:
         if isinstance(where, int):
             return _data(f"{where:#x}", where, length)
         if not isinstance(where, str):
-            extent = self._types.extent(where, str(type(where).__name__))
+            _drgn_address(where)
+            extent = self._types.extent(where, "the drgn object")
             return _data(
                 f"{extent.address:#x}",
                 extent.address,
