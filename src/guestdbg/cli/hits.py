@@ -19,20 +19,21 @@ def value(value: int | bytes | None) -> str:
     return f"{value:#x}" if value >= _HEXADECIMAL_FROM else str(value)
 
 
-def line(number: int, label: str, hit: Hit) -> Text:
+def line(number: int, name: str, hit: Hit) -> Text:
     """The line that says who did what where: `#3 write queue.tail 12 -> 951 in note_worst …`."""
     text = Text()
     text.append(f"#{number} ", style="bold yellow")
     if isinstance(hit.point, Watch):
         text.append(f"{hit.access} ", style="cyan")
-        text.append(label, style="bold")
+        text.append(name, style="bold")
         _append_values(text, hit)
     else:
         text.append("break ", style="cyan")
-        text.append(label, style="bold")
+        text.append(name, style="bold")
     location = hit.location
-    text.append("  in ")
-    text.append(location.symbolic, style="bold green")
+    if location.function is not None:
+        text.append("  in ")
+        text.append(location.symbolic, style="bold green")
     if location.source is not None:
         text.append(f" ({location.source})", style="green")
     text.append(f"  pc {hit.pc:#x}", style="dim")

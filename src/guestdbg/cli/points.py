@@ -22,18 +22,23 @@ class PointError(GuestdbgError):
 
 @dataclass(frozen=True)
 class BreakSpec:
-    """`WHERE [if CONDITION]`."""
+    """`WHERE [if CONDITION]`: all of it is `text`, WHERE alone is `name`."""
 
     text: str
+    name: str
     where: str | int
     condition: Condition | None
 
 
 @dataclass(frozen=True)
 class WatchSpec:
-    """`WHAT[,LENGTH][:r|w|rw] [if CONDITION]`; length in bytes, None for that of the variable."""
+    """`WHAT[,LENGTH][:r|w|rw] [if CONDITION]`: all of it is `text`, WHAT alone is `name`.
+
+    `length` is in bytes, None for that of the variable.
+    """
 
     text: str
+    name: str
     where: str | int
     length: int | None
     access: Access
@@ -58,7 +63,7 @@ def parse_break(text: str) -> BreakSpec:
     what, condition = _split_condition(text)
     if not what:
         raise PointError(f"--break {text!r} names no place: give a symbol, an address or file:line")
-    return BreakSpec(text, _place(what), condition)
+    return BreakSpec(text, what, _place(what), condition)
 
 
 def parse_watch(text: str) -> WatchSpec:
@@ -80,4 +85,4 @@ def parse_watch(text: str) -> WatchSpec:
         raise PointError(
             f"--watch {text!r} names nothing: give a variable, a member, a symbol or an address"
         )
-    return WatchSpec(text, _place(what), length, access, condition)
+    return WatchSpec(text, what, _place(what), length, access, condition)

@@ -243,7 +243,7 @@ def _arm(
     terminal: Terminal,
     breaks: list[BreakSpec],
     watches: list[WatchSpec],
-    attach: Callable[[Point, str], None],
+    attach: Callable[[Point, BreakSpec | WatchSpec], None],
 ) -> dict[str, Point]:
     """Sets all the points; the label of each is what was written on the command line."""
     points: dict[str, Point] = {}
@@ -254,9 +254,9 @@ def _arm(
                 f"-- {place.text} is a software breakpoint (BRK): {breakpoint_.why_software}"
             )
         points[place.text] = breakpoint_
-        attach(breakpoint_, place.text)
+        attach(breakpoint_, place)
     for what in watches:
         watch = guest.watch(what.where, what.length, access=what.access, when=what.condition)
         points[what.text] = watch
-        attach(watch, what.text)
+        attach(watch, what)
     return points

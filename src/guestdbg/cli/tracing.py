@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 from guestdbg.cli import hits
+from guestdbg.cli.points import BreakSpec, WatchSpec
 from guestdbg.cli.terminal import Terminal
 from guestdbg.debugger import STOP, Hit, Point
 
@@ -12,7 +13,7 @@ from guestdbg.debugger import STOP, Hit, Point
 class Sink(Protocol):
     """Something that is told of hits."""
 
-    def hit(self, number: int, label: str, hit: Hit) -> None: ...
+    def hit(self, number: int, spec: BreakSpec | WatchSpec, hit: Hit) -> None: ...
 
 
 class Lines:
@@ -22,8 +23,8 @@ class Lines:
         self._terminal = terminal
         self._backtrace = backtrace
 
-    def hit(self, number: int, label: str, hit: Hit) -> None:
-        line = hits.line(number, label, hit)
+    def hit(self, number: int, spec: BreakSpec | WatchSpec, hit: Hit) -> None:
+        line = hits.line(number, spec.name, hit)
         frames = hits.frames(hit.backtrace()) if self._backtrace else None
         self._terminal.line(*([line, frames] if frames else [line]))
 
@@ -35,9 +36,9 @@ class Log:
         self._file = file
         self._backtrace = backtrace
 
-    def hit(self, number: int, label: str, hit: Hit) -> None:
+    def hit(self, number: int, spec: BreakSpec | WatchSpec, hit: Hit) -> None:
         backtrace = hit.backtrace() if self._backtrace else None
-        self.write(hits.record(number, label, hit, backtrace))
+        self.write(hits.record(number, spec.text, hit, backtrace))
 
     def write(self, document: dict[str, Any]) -> None:
         self._file.write(json.dumps(document) + "\n")
@@ -54,13 +55,13 @@ class Tracer:
     limit: int | None
     total: int = 0
 
-    def attach(self, point: Point, label: str) -> None:
+    def attach(self, point: Point, spec: BreakSpec | WatchSpec) -> None:
         """Makes itself the point's handler."""
 
         def handler(hit: Hit) -> object:
             self.total += 1
             for sink in self.sinks:
-                sink.hit(self.total, label, hit)
+                sink.hit(self.total, spec, hit)
             return STOP if self.total == self.limit else None
 
         point(handler)
