@@ -58,13 +58,12 @@ class Walk:
 
 
 def walks() -> st.SearchStrategy[Walk]:
-    low = st.sampled_from([0, 0, 0, 1])
     attributes = st.builds(
         lambda ap, af, index, sh, ng, xn, other: (
             ap << 6 | af << 10 | index << 2 | sh << 8 | ng << 11 | xn << 53 | other
         ),
         st.integers(0, 3),
-        st.sampled_from([0, 1, 1, 1]),
+        st.sampled_from([0, 1, 1, 1, 1, 1]),
         st.integers(0, 7),
         st.integers(0, 3),
         st.integers(0, 1),
@@ -77,19 +76,21 @@ def walks() -> st.SearchStrategy[Walk]:
         grain=st.sampled_from([12, 14, 16]),
         size=st.integers(16, 39),
         va=st.integers(0, ALL),
-        depth=st.integers(0, 4),
+        depth=st.sampled_from([4, 4, 4, 4, 3, 2, 1, 0]),
         attributes=attributes,
-        target=st.one_of(st.just(RAM), st.integers(0, (1 << 48) - 1)),
+        target=st.one_of(
+            st.just(RAM), st.integers(0, (1 << 44) - 1), st.integers(0, (1 << 48) - 1)
+        ),
         table_attributes=st.lists(
             st.sampled_from([0, 0, 0, 1 << 59, 1 << 60, 1 << 61, 1 << 62]), min_size=4, max_size=4
         ),
-        kind=st.sampled_from([3, 3, 3, 1, 1, 2, 0]),
+        kind=st.sampled_from([3, 3, 3, 3, 1, 2, 0]),
         # TBI of both, IPS, EPDn of the half under test rarely
         tcr=st.builds(
             lambda tbi, ips, epd: tbi << 37 | ips << 32 | epd,
             st.integers(0, 3),
             st.sampled_from([5, 5, 5, 0, 1, 2, 3, 4, 6, 7]),
-            low,
+            st.sampled_from([0] * 9 + [1]),
         ),
         mair=st.integers(0, ALL),
         wxn=st.booleans(),
@@ -127,7 +128,9 @@ def prepare(w: Walk) -> int:
             one.store64(at, table | w.table_attributes[n] | 3)
         else:
             output = w.target & ~((1 << shift) - 1)
-            one.store64(at, (output | w.attributes) & ~3 | w.kind)
+            # mostly what belongs at that level: a page, or a block
+            kind = w.kind ^ 2 if level + n < 3 and w.kind & 1 else w.kind
+            one.store64(at, (output | w.attributes) & ~3 | kind)
             break
     grain0 = {12: 0, 14: 2, 16: 1}[w.grain]
     grain1 = {12: 2, 14: 1, 16: 3}[w.grain]
