@@ -38,6 +38,14 @@ def source(console: Console, location: Location, around: int = 3) -> None:
         )
 
 
+def argument(guest: guestdbg.Guest, hit: guestdbg.Hit) -> str:
+    """What the culprit was given: its first argument (X0) as an element of source_stats[]."""
+    array = guest["source_stats"]
+    element = array.type_.type
+    index = (hit.vcpu.x[0] - array.address_) // element.size
+    return f"stats = &source_stats[{index}], of an array of {array.type_.length}"
+
+
 def run_alone(console: Console) -> None:
     """The guest by itself: something is wrong, and nothing says what."""
     console.rule("the guest alone", align="left")
@@ -79,6 +87,7 @@ def hunt(console: Console) -> bool:
             ("address", f"{hit.address:#x}, {hit.size} bytes"),
             ("old value", str(hit.old)),
             ("new value", f"{hit.new} (queue.size is {size})"),
+            ("through", argument(guest, hit)),
         ):
             console.print(f"    {name:9} [bold]{value}[/]", highlight=False)
         console.print()
@@ -92,9 +101,15 @@ def hunt(console: Console) -> bool:
 
 def main() -> int:
     console = Console()
-    run_alone(console)
-    console.print()
-    found = hunt(console)
+    if not console.is_terminal:
+        console = Console(width=96)
+    try:
+        run_alone(console)
+        console.print()
+        found = hunt(console)
+    except guestdbg.GuestdbgError as error:
+        console.print(f"demo: {error}", highlight=False)
+        return 1
     console.print()
     if found:
         console.print("The same from the command line:\n", highlight=False)
