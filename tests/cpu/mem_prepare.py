@@ -58,12 +58,12 @@ def natural(raw: int) -> int:
     return size
 
 
-def target(rng: random.Random) -> int:
-    """An address that 64 bytes from are in the data area; often aligned, often across its pages."""
+def target(rng: random.Random, data_at: int) -> int:
+    """An address that 64 bytes from are in the case's data; often aligned, often across a page."""
     if rng.randrange(3) == 0:
-        at = DATA + DATA_SIZE // 2 - rng.randrange(0, 64)
+        at = data_at + DATA_SIZE // 2 - rng.randrange(0, 64)
     else:
-        at = DATA + rng.randrange(MARGIN, DATA_SIZE - MARGIN)
+        at = data_at + rng.randrange(MARGIN, DATA_SIZE - MARGIN)
     return at & ~(rng.choice((1, 4, 8, 16)) - 1)
 
 
@@ -78,7 +78,7 @@ def loads_and_stores(*, aligned: bool = False) -> Prepare:
     def prepare(rng: random.Random, case: Case) -> Case:
         raw, state = case.raw, case.state
         rn = field(raw, 9, 5)
-        at = target(rng)
+        at = target(rng, case.data_at)
         if aligned:
             at &= ~(natural(raw) - 1)
         add = displacement(raw)
@@ -99,10 +99,11 @@ def loads_and_stores(*, aligned: bool = False) -> Prepare:
 
 
 def literals(oracle: Oracle) -> Prepare:
-    """Points the literal into the code area, at what was placed there before."""
+    """Points the literal into the code area, at what was placed there before. An instruction's
+    place follows from its number in the batch."""
 
     def prepare(rng: random.Random, case: Case) -> Case:
-        slot = oracle.slot if oracle.slot < CODE_SIZE else 0
+        slot = (oracle.slot + 8 * ((case.data_at - DATA) // DATA_SIZE)) % CODE_SIZE
         away = rng.randrange(-(slot // 4), 2) if slot else 0
         assert CODE <= CODE + slot + 4 * away < CODE + CODE_SIZE
         raw = case.raw & ~(0x7FFFF << 5) | (away & 0x7FFFF) << 5
