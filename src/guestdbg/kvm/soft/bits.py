@@ -16,6 +16,7 @@ MDCR_TDRA: Final = 1 << 11
 
 # MDSCR_EL1 (D24.3.20).
 MDSCR_SS: Final = 1 << 0
+MDSCR_TDCC: Final = 1 << 12
 MDSCR_KDE: Final = 1 << 13
 MDSCR_MDE: Final = 1 << 15
 

@@ -16,7 +16,15 @@ from guestdbg.kvm.constants import KVM_ARM_MAX_DBG_REGS
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.regs import name_of, sys_reg_id
-from guestdbg.kvm.soft.bits import OSLSR_OSLK, OSLSR_OSLM
+from guestdbg.kvm.soft.bits import (
+    MDSCR_KDE,
+    MDSCR_MDE,
+    MDSCR_SS,
+    MDSCR_TDCC,
+    OSLSR_OSLK,
+    OSLSR_OSLM,
+    U64,
+)
 from guestdbg.kvm.soft.inject_fault import inject_undef, skip_instr
 
 if TYPE_CHECKING:
@@ -31,6 +39,19 @@ _OSLAR_OSLK: Final = 1 << 0
 
 # -- the guest's own debug state ------------------------------------------------------------------
 
+# The bits that the hardware keeps. The guest's set has no others, so that it reads the same whether
+# its registers were in the hardware meanwhile or not.
+_KEPT_BITS: Final[dict[Kind, int]] = {
+    "bcr": 0x00FFE1E7,
+    "bvr": U64,
+    "wcr": 0x1F1FFFFF,
+    "wvr": U64 & ~3,
+}
+_MDSCR_KEPT: Final = MDSCR_SS | MDSCR_TDCC | MDSCR_KDE | MDSCR_MDE
+#: What saves and restores the external debugger's EDSCR: writable while the OS Lock is locked.
+_MDSCR_EDSCR: Final = 1 << 6 | 1 << 14 | 1 << 21 | 3 << 22 | 1 << 26 | 1 << 27 | 1 << 29 | 1 << 30
+_MDCCINT_KEPT: Final = 3 << 29
+
 
 def _read_debug_register(kind: Kind, n: int) -> Read:
     def read(vcpu: SoftVcpu) -> int:
@@ -41,7 +62,10 @@ def _read_debug_register(kind: Kind, n: int) -> Read:
 
 
 def _write_debug_register(kind: Kind, n: int) -> Write:
+    kept = _KEPT_BITS[kind]
+
     def write(vcpu: SoftVcpu, value: int) -> None:
+        value &= kept
         values = getattr(vcpu.guest_regs, kind)
         changed: tuple[int, ...] = (*values[:n], value, *values[n + 1 :])
         regs = vcpu.guest_regs
@@ -62,7 +86,12 @@ def _read_mdscr(vcpu: SoftVcpu) -> int:
 
 
 def _write_mdscr(vcpu: SoftVcpu, value: int) -> None:
-    vcpu.mdscr_el1 = value
+    mask = _MDSCR_KEPT | _MDSCR_EDSCR if vcpu.os_lock else _MDSCR_KEPT
+    vcpu.mdscr_el1 = vcpu.mdscr_el1 & ~mask | value & mask
+
+
+def _set_mdscr(vcpu: SoftVcpu, value: int) -> None:
+    vcpu.mdscr_el1 = value & (_MDSCR_KEPT | _MDSCR_EDSCR)
 
 
 def _read_mdccint(vcpu: SoftVcpu) -> int:
@@ -70,7 +99,7 @@ def _read_mdccint(vcpu: SoftVcpu) -> int:
 
 
 def _write_mdccint(vcpu: SoftVcpu, value: int) -> None:
-    vcpu.mdccint_el1 = value
+    vcpu.mdccint_el1 = value & _MDCCINT_KEPT
 
 
 def _dirtying(write: Write) -> Write:
@@ -188,7 +217,7 @@ KEPT: Final[dict[int, tuple[Read, Write]]] = {
         encoding: (_read_debug_register(kind, n), _write_debug_register(kind, n))
         for encoding, (kind, n) in _DEBUG_REGISTERS.items()
     },
-    SYSREGS["MDSCR_EL1"].encoding: (_read_mdscr, _write_mdscr),
+    SYSREGS["MDSCR_EL1"].encoding: (_read_mdscr, _set_mdscr),
     SYSREGS["MDCCINT_EL1"].encoding: (_read_mdccint, _write_mdccint),
     SYSREGS["OSLSR_EL1"].encoding: (_read_oslsr, _set_oslsr),
 }
