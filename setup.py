@@ -18,6 +18,7 @@ from setuptools import Extension, setup
 
 HERE = Path(__file__).parent
 CPU = Path("src/guestdbg/cpu")
+REQUIRED = bool(os.environ.get("GUESTDBG_REQUIRE_CPU"))
 
 
 def extensions() -> list[Extension]:
@@ -26,6 +27,8 @@ def extensions() -> list[Extension]:
     try:
         from Cython.Build import cythonize
     except ImportError:
+        if REQUIRED:
+            raise
         return []
     dispatch = os.environ.get("GUESTDBG_DISPATCH", "threaded")
     if dispatch not in ("threaded", "loop"):
@@ -39,7 +42,7 @@ def extensions() -> list[Extension]:
         compile_args += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=undefined"]
         link_args += [f"-fsanitize={sanitize}"]
     names = sorted(path.stem for path in (HERE / CPU).glob("*.pyx"))
-    return cythonize(
+    modules = cythonize(
         [
             Extension(
                 f"guestdbg.cpu.{name}",
@@ -49,7 +52,6 @@ def extensions() -> list[Extension]:
                 extra_compile_args=compile_args,
                 extra_link_args=link_args,
                 depends=[str(CPU / "dispatch.h")],
-                optional=not os.environ.get("GUESTDBG_REQUIRE_CPU"),
             )
             for name in names
         ],
@@ -57,6 +59,10 @@ def extensions() -> list[Extension]:
         include_path=["src"],
         compiler_directives={"language_level": 3},
     )
+    for module in modules:
+        # Set here, because cythonize() makes new extensions that do not keep it.
+        module.optional = not REQUIRED
+    return modules
 
 
 setup(ext_modules=extensions())
