@@ -130,6 +130,10 @@ def _rows(vector: bool) -> list[Row]:
     return rows(lambda row: _is_memory(row) and field(row.value, 26, 26) == vector)
 
 
+def all_rows() -> list[Row]:
+    return rows(_is_memory)
+
+
 def atomic_rows() -> list[Row]:
     """Armv8.1's: LSE and limited ordering regions."""
     return [row for row in _rows(False) if _ATOMIC.fullmatch(row.name)]
