@@ -9,6 +9,8 @@ where the chain of frame records skips a caller.
 
 from __future__ import annotations
 
+import struct
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -41,8 +43,9 @@ def frame_state(code: bytes, start: int, pc: int) -> FrameState | None:
     None where no path through the function leads there.
     """
     end = start + len(code)
+    targets = _targets(code, start)
     seen: set[int] = set()
-    waiting: list[tuple[int, FrameState]] = [(start, FrameState())]
+    waiting: deque[tuple[int, FrameState]] = deque([(start, FrameState())])
     while waiting and len(seen) < _LIMIT:
         at, state = waiting.pop()
         while start <= at < end - 3 and at not in seen:
@@ -55,6 +58,11 @@ def frame_state(code: bytes, start: int, pc: int) -> FrameState | None:
                 state = _after(raw, state)
             elif found.kind is BranchKind.CALL:
                 state = state._replace(written=True)
+                if at + 4 in targets:
+                    # The call may be one that never returns, and what is behind it another path's:
+                    # that path, if there is one, knows better.
+                    waiting.appendleft((at + 4, state))
+                    break
             else:
                 if found.offset is not None:
                     waiting.append((at + found.offset, state))
@@ -62,6 +70,16 @@ def frame_state(code: bytes, start: int, pc: int) -> FrameState | None:
                     break
             at += 4
     return None
+
+
+def _targets(code: bytes, start: int) -> set[int]:
+    """Where the function's own branches lead."""
+    found = set()
+    for n, (raw,) in enumerate(struct.iter_unpack("<I", code)):
+        to = branch(raw)
+        if to is not None and to.offset is not None and to.kind is not BranchKind.CALL:
+            found.add(start + 4 * n + to.offset)
+    return found
 
 
 def _after(raw: int, state: FrameState) -> FrameState:
