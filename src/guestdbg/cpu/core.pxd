@@ -77,6 +77,7 @@ cdef enum:
     EXIT_LIMIT = 2         # max_instructions have retired
     EXIT_KICK = 3
     EXIT_TIMER = 4         # a timer's output rose or fell
+    EXIT_HIT = 5           # a hit program stopped the run, the access made (hits.pyx)
     EXIT_STUCK = 5         # exceptions without end: no instruction retires between them
 
 cdef struct Cpu
@@ -269,6 +270,9 @@ cdef struct Cpu:
     bint did_step          # the last instruction was executed in step's active-not-pending state
     uint64_t planted[64]   # addresses at which decoded blocks have a check
     uint32_t nplanted
+    bint suspended         # for one instruction nothing matches (hits.pyx steps off a watchpoint)
+    bint passing           # for one instruction no breakpoint does
+    void* programs         # hit programs, hits.pyx's own; NULL: none are to be looked at
     uint64_t was_wvr[16]   # what dbg_changed() saw last
     uint64_t was_wcr[16]
     uint32_t was_wp_live
@@ -276,6 +280,9 @@ cdef struct Cpu:
     uint8_t* acc           # host address of the access that mem_probe allowed
     uint8_t* acc2          # of its part on the next page
     uint64_t acc_len       # bytes at acc; the rest is at acc2
+    uint64_t pr_va         # the access that mem_probe was asked about last
+    uint64_t pr_size
+    uint32_t pr_flags
     uint64_t tr_pa         # (also after mem_probe with ACC_EXCLUSIVE)
     uint64_t tr_host       # host address, 0: no memory there (stage 2 fault)
     uint32_t tr_prot       # ACC_READ | ACC_WRITE that this EL has
@@ -456,3 +463,7 @@ cdef void* cache_new() noexcept nogil
 cdef void cache_free(void* p) noexcept nogil
 cdef void cache_statistics(Cpu* c, uint64_t* out) noexcept nogil
 cdef Region* region_of(Cpu* c, uint64_t pa) noexcept nogil
+
+cdef bint execute_one(Cpu* c) noexcept nogil
+"""The instruction at c.pc alone, between blocks. False: it did not retire (an exception was taken
+instead: c.pc, c.exit)."""

@@ -6,6 +6,7 @@ from guestdbg.cpu.mmu cimport fetch_page
 from guestdbg.cpu.exception cimport (take_el1, raise_undefined, EC_ILLEGAL, EC_SERROR)
 from guestdbg.cpu.debug cimport (dbg_breakpoint_matches, dbg_take_breakpoint, dbg_block_has_breakpoint,
                                  dbg_step_pending, dbg_stepping)
+from guestdbg.cpu.hits cimport hits_decide
 from guestdbg.cpu.timer cimport timer_output, timer_deadline
 
 THREADED = bool(GUESTDBG_THREADED)  # how it was built: instructions jump to the next one
@@ -483,6 +484,8 @@ cdef void run_loop(Cpu* c) noexcept nogil:
     while True:
         now = c.end_count - <uint64_t>c.budget
         if c.exit:
+            if c.programs != NULL and c.exit == EXIT_EL2 and hits_decide(c):
+                continue
             return
         if c.kick:
             c.kick = 0
@@ -575,6 +578,24 @@ cdef void run_loop(Cpu* c) noexcept nogil:
         c.end_count = now + most
         c.budget = <int64_t>most - i.len
         execute(c, i)
+
+
+cdef bint execute_one(Cpu* c) noexcept nogil:
+    cdef uint64_t now = c.end_count - <uint64_t>c.budget
+    cdef uint64_t pa
+    cdef uint8_t* host_page
+    cdef Block* b
+    cdef Insn* i
+    if not fetch_page(c, c.pc, &pa, &host_page):
+        return False
+    b = find(c, c.pc, pa, FLAVOUR_ONE)
+    if b == NULL:
+        b = translate_block(c, c.pc, pa, host_page, region_of(c, pa), FLAVOUR_ONE)
+    i = insns_of(b)
+    c.end_count = now + 1
+    c.budget = 0
+    execute(c, i)
+    return c.budget == 0
 
 
 cdef Region* region_of(Cpu* c, uint64_t pa) noexcept nogil:

@@ -115,7 +115,7 @@ cdef bint value_matches(Cpu* c, uint32_t n, uint64_t va, bint linked_to) noexcep
 cdef bint dbg_breakpoint_matches(Cpu* c, uint64_t pc) noexcept nogil:
     cdef uint32_t n
     cdef uint64_t control
-    if not c.bp_live or not enabled(c):
+    if not c.bp_live or c.suspended or c.passing or not enabled(c):
         return False
     for n in range(c.nbrp):
         if (c.bp_live >> n) & 1:

@@ -9,6 +9,42 @@ EXIT_KICK_: Final[int]  # 3: kick() was called
 EXIT_TIMER_: Final[int]  # 4: a timer's output changed: see vtimer_output, ptimer_output
 EXIT_STUCK_: Final[int]  # 5: exceptions without end, and no instruction retires between them
 
+EXIT_HIT_: Final[int]  # 5: a hit program stopped the run: see HitPrograms.hit()
+
+class HitPrograms:
+    """Programs for hits. programs: (kind, address, length, access, code, buffer, registers) each.
+
+    kind 0: watch of length bytes; 1: breakpoint. access: 1 reads, 2 writes. code: steps (op, index,
+    value) in the codes of guestdbg.kvm.programs, or None. buffer: where to record, or None to stop.
+    plain: (address, end) of what else is watched, (pc, pc) of other breakpoints.
+    ValueError for anything that could not run.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[
+            tuple[
+                int,
+                int,
+                int,
+                int,
+                Sequence[tuple[int, int, int]] | None,
+                object,
+                Sequence[int],
+            ]
+        ],
+        plain: Sequence[tuple[int, int]] = (),
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def counts(self, n: int) -> tuple[int, int]: ...
+    def set_counts(self, n: int, seen: int, passed: int) -> None: ...
+    def recorded(self, n: int) -> int: ...
+    def clear(self, n: int) -> None: ...
+    def full(self) -> int: ...
+    def hit(
+        self,
+    ) -> tuple[int, int, int, int, list[tuple[int, bool, bytes, bytes | None]]]: ...
+
 class PhysicalMemory:
     """The physical address space that the processors of a VM share: at most 64 regions."""
 
@@ -84,6 +120,9 @@ class Processor:
         exception return does).
         """
     def skip_instruction(self) -> None: ...  # it was emulated: PC += 4, PSTATE.SS = 0, retired
+    def set_programs(self, programs: HitPrograms | None) -> None: ...
+    @property
+    def programs(self) -> HitPrograms | None: ...
     def kick(self) -> None: ...  # from any thread; the next or current run() returns EXIT_KICK
     def take_exception(self, esr: int, far: int | None = None) -> None:
         """Take a synchronous exception to EL1 here and now, as the hypervisor injects one."""

@@ -3,6 +3,8 @@
 cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from guestdbg.cpu.hits cimport *
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.mmu cimport tlb_flush, translate
@@ -101,10 +103,142 @@ cdef class PhysicalMemory:
 
 # no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory to leave its list.
 @cython.no_gc_clear
+cdef class HitPrograms:
+    """Programs for hits, checked and made ready; see Processor.set_programs()."""
+    cdef Programs k
+    cdef Py_buffer buffers[32]
+
+    def __cinit__(self, programs, plain=()):
+        cdef Program* p
+        cdef Step* s
+        cdef uint32_t n, depth
+        if len(programs) > MOST:
+            raise ValueError(f"{len(programs)} hit programs: there can be {MOST}")
+        if len(plain) > 64:
+            raise ValueError(f"{len(plain)} ranges without a program: there can be 64")
+        for n, (address, end) in enumerate(plain):
+            self.k.plain_address[n] = address
+            self.k.plain_end[n] = end
+        self.k.plain_count = len(plain)
+        for kind, address, length, access, code, buffer, registers in programs:
+            p = &self.k.program[self.k.count]
+            if kind not in (KIND_WATCH, KIND_BREAK) or length < (1 if kind == KIND_WATCH else 0):
+                raise ValueError(f"a hit program of kind {kind} for {length} bytes")
+            p.kind = kind
+            p.address = address
+            p.length = length
+            p.access = access
+            p.scalar = kind == KIND_WATCH and length in (1, 2, 4, 8)
+            if len(registers) > 16 or not all(0 <= r <= 30 for r in registers):
+                raise ValueError("a record holds at most 16 of x0 to x30")
+            p.nregisters = len(registers)
+            for n, r in enumerate(registers):
+                p.registers[n] = r
+            if code is not None:
+                self.load(p, code)
+            self.k.count += 1
+            if buffer is not None:
+                p.action = ACTION_RECORD
+                PyObject_GetBuffer(buffer, &self.buffers[self.k.count - 1], PyBUF_SIMPLE | PyBUF_WRITABLE)
+                p.buffer = <uint8_t*>self.buffers[self.k.count - 1].buf
+                p.capacity = <uint64_t>self.buffers[self.k.count - 1].len // ((RECORD_WORDS + p.nregisters) * 8)
+                if p.capacity == 0:
+                    raise ValueError("the buffer is too small for one record")
+
+    cdef int load(self, Program* p, code) except -1:
+        """A condition's steps, once it is certain that they keep to the stack and leave one value."""
+        cdef uint32_t n
+        depth = 0
+        if not code:
+            raise ValueError("a condition without steps")
+        p.code = <Step*>calloc(len(code), sizeof(Step))
+        if p.code == NULL:
+            raise MemoryError
+        p.steps = len(code)
+        for n, (op, index, value) in enumerate(code):
+            if op <= LOAD_MEMORY:
+                depth += 1
+                if op in (LOAD_X, LOAD_W) and not 0 <= index <= 30:
+                    raise ValueError(f"x{index}: general registers are x0 to x30")
+                if op in (LOAD_NEW, LOAD_OLD) and not p.scalar:
+                    raise ValueError("only a watch of 1, 2, 4 or 8 bytes has values to compute with")
+                if op == LOAD_MEMORY and index & 15 not in (1, 2, 4, 8):
+                    raise ValueError(f"{index & 15} bytes of memory: must be 1, 2, 4 or 8")
+                p.uses_new = p.uses_new or op == LOAD_NEW
+            elif op in (NEG, INVERT, NOT):
+                pass
+            elif ADD <= op <= RSHIFT or EQ <= op <= GE or op in (BOTH, EITHER):
+                depth -= 1
+            else:
+                raise ValueError(f"a condition has no step {op}")
+            if not 1 <= depth <= DEPTH:
+                raise ValueError(f"a condition needs between 1 and {DEPTH} places on its stack")
+            value &= (1 << 128) - 1
+            p.code[n].op = op
+            p.code[n].index = index
+            p.code[n].low = value & 0xFFFFFFFFFFFFFFFF
+            p.code[n].high = value >> 64
+        if depth != 1:
+            raise ValueError("a condition leaves exactly one value")
+        return 0
+
+    def __dealloc__(self):
+        cdef uint32_t n
+        for n in range(MOST):
+            free(self.k.program[n].code)
+            if self.k.program[n].buffer != NULL:
+                PyBuffer_Release(&self.buffers[n])
+
+    def __len__(self):
+        return self.k.count
+
+    def counts(self, uint32_t n):
+        """(hits, hits whose condition held) of program n so far."""
+        if n >= self.k.count:
+            raise IndexError(f"program {n} of {self.k.count}")
+        return self.k.program[n].seen, self.k.program[n].passed
+
+    def set_counts(self, uint32_t n, uint64_t seen, uint64_t passed):
+        if n >= self.k.count:
+            raise IndexError(f"program {n} of {self.k.count}")
+        self.k.program[n].seen = seen
+        self.k.program[n].passed = passed
+
+    def recorded(self, uint32_t n):
+        """How many records of program n are in its buffer."""
+        if n >= self.k.count:
+            raise IndexError(f"program {n} of {self.k.count}")
+        return self.k.program[n].used
+
+    def clear(self, uint32_t n):
+        """The records of program n were taken: its buffer is empty."""
+        if n >= self.k.count:
+            raise IndexError(f"program {n} of {self.k.count}")
+        self.k.program[n].used = 0
+
+    def full(self):
+        """Programs, as a mask, whose buffer has no place left: at EXIT_HIT."""
+        return self.k.full
+
+    def hit(self):
+        """What stopped the run with EXIT_HIT: (pc, address, size, access, hits); a hit is (program,
+        decided, old bytes, new bytes or None). A hit without an entry in hits: a buffer is full."""
+        cdef uint32_t n
+        cdef Program* p
+        found = []
+        for n in range(self.k.count):
+            if (self.k.stopped >> n) & 1:
+                p = &self.k.program[n]
+                found.append((n, bool(p.decided), PyBytes_FromStringAndSize(<char*>p.old, p.size),
+                              PyBytes_FromStringAndSize(<char*>p.new, p.size) if p.written else None))
+        return self.k.pc, self.k.address, self.k.size, self.k.access, found
+
+
 cdef class Processor:
     """One Armv8-A processing element at EL0 and EL1; whoever holds it is EL2."""
     cdef Cpu* c
     cdef readonly PhysicalMemory memory
+    cdef readonly HitPrograms programs
 
     def __cinit__(self, PhysicalMemory memory not None, *, uint64_t mpidr=0x80000000, int breakpoints=6,
                   int watchpoints=4, int context_aware=2, bint lse=False, str clock="virtual"):
@@ -445,6 +579,16 @@ cdef class Processor:
             run_loop(c)
         return c.exit
 
+    def set_programs(self, HitPrograms programs):
+        """Have breakpoint and watchpoint hits that go to EL2 decided here; None: nothing is.
+
+        A run then ends with EXIT_HIT for a hit that a program wants seen (a watchpoint's access has
+        been made; at a breakpoint the instruction has not) or for a buffer that is full, and with
+        EXIT_EL2 for all that no program is for, or that must be looked at step by step.
+        """
+        self.programs = programs
+        self.c.programs = NULL if programs is None else &programs.k
+
     def kick(self):
         """From any thread: the run that goes on, or the next one, returns EXIT_KICK."""
         self.c.kick = 1
@@ -493,4 +637,5 @@ EXIT_EL2_ = EXIT_EL2
 EXIT_LIMIT_ = EXIT_LIMIT
 EXIT_KICK_ = EXIT_KICK
 EXIT_TIMER_ = EXIT_TIMER
+EXIT_HIT_ = EXIT_HIT
 EXIT_STUCK_ = EXIT_STUCK

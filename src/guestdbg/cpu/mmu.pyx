@@ -399,7 +399,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
         r = region_of_host(c.phys, va + e.add)
         stage2_abort(c, i, va, r.gpa + (va + e.add - <uint64_t>r.host), flags, FSC_PERMISSION + 3, 1)
         return False
-    if c.wp_live and not flags & ACC_AT and dbg_watch(c, va, size, flags):
+    if c.wp_live and not c.suspended and not flags & ACC_AT and dbg_watch(c, va, size, flags):
         dbg_raise_watchpoint(c, i, flags)
         return False
     host[0] = <uint8_t*>(va + e.add)
@@ -450,6 +450,9 @@ cdef bint mem_probe(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t 
     cdef uint64_t each = size >> 1 if flags & ACC_PAIR and not flags & ACC_ALIGNED else size
     cdef bint unaligned = (va & (each - 1)) != 0
     cdef uint64_t here
+    c.pr_va = va
+    c.pr_size = size
+    c.pr_flags = flags
     if unaligned and (c.sctlr_el1 & SCTLR_A or flags & ACC_ALIGNED):
         abort(c, i, va, flags, FSC_ALIGNMENT, write_bit(flags, 0) >> 6)
         return False

@@ -23,7 +23,7 @@ _INSTRUCTIONS = (
 
 try:
     from guestdbg.cpu import core, face
-    from guestdbg.cpu.face import PhysicalMemory, Processor
+    from guestdbg.cpu.face import HitPrograms, PhysicalMemory, Processor
 
     for _name in _INSTRUCTIONS:
         importlib.import_module(f"guestdbg.cpu.{_name}").install()
@@ -39,6 +39,7 @@ EXIT_EL2: int = face.EXIT_EL2_
 EXIT_LIMIT: int = face.EXIT_LIMIT_
 EXIT_KICK: int = face.EXIT_KICK_
 EXIT_TIMER: int = face.EXIT_TIMER_
+EXIT_HIT: int = face.EXIT_HIT_
 EXIT_STUCK: int = face.EXIT_STUCK_
 
 
@@ -49,10 +50,12 @@ def encodings() -> list[tuple[str, int, int]]:
 
 __all__ = [
     "EXIT_EL2",
+    "EXIT_HIT",
     "EXIT_KICK",
     "EXIT_LIMIT",
     "EXIT_STUCK",
     "EXIT_TIMER",
+    "HitPrograms",
     "PhysicalMemory",
     "Processor",
     "encodings",
