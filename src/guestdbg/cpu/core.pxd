@@ -77,7 +77,7 @@ cdef enum:
     EXIT_LIMIT = 2         # max_instructions have retired
     EXIT_KICK = 3
     EXIT_TIMER = 4         # a timer's output rose or fell
-    EXIT_HIT = 5           # a hit program stopped the run, the access made (hits.pyx)
+    EXIT_HIT = 6           # a hit program stopped the run, the access made (hits.pyx)
     EXIT_STUCK = 5         # exceptions without end: no instruction retires between them
 
 cdef struct Cpu

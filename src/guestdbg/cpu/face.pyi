@@ -9,7 +9,7 @@ EXIT_KICK_: Final[int]  # 3: kick() was called
 EXIT_TIMER_: Final[int]  # 4: a timer's output changed: see vtimer_output, ptimer_output
 EXIT_STUCK_: Final[int]  # 5: exceptions without end, and no instruction retires between them
 
-EXIT_HIT_: Final[int]  # 5: a hit program stopped the run: see HitPrograms.hit()
+EXIT_HIT_: Final[int]  # 6: a hit program stopped the run: see HitPrograms.hit()
 
 class HitPrograms:
     """Programs for hits. programs: (kind, address, length, access, code, buffer, registers) each.

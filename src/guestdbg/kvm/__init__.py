@@ -29,6 +29,7 @@ from guestdbg.kvm.interface import (
     Vcpu,
     Vm,
 )
+from guestdbg.kvm.programs import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
 from guestdbg.kvm.provider import open_kvm
 from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
 
@@ -40,6 +41,7 @@ __all__ = [
     "ExitArmNisv",
     "ExitDebug",
     "ExitFailEntry",
+    "ExitHit",
     "ExitInternalError",
     "ExitIntr",
     "ExitMmio",
@@ -47,11 +49,14 @@ __all__ = [
     "ExitSystemEvent",
     "ExitUnknown",
     "GuestDebug",
+    "HitProgram",
+    "InstalledPrograms",
     "Kvm",
     "KvmError",
     "Memory",
     "SupportsCodeChanged",
     "SupportsDebugState",
+    "SupportsHitPrograms",
     "SupportsInstructionCount",
     "SupportsInstructionLimit",
     "Vcpu",

@@ -71,6 +71,9 @@ def set_guest_debug(vcpu: SoftVcpu, debug: GuestDebug) -> None:
     else:
         vcpu.guest_debug = 0
         vcpu.active_pending = False
+    if vcpu.hit_programs is not None:
+        # They are for hits of the external set, and for no others.
+        vcpu.cpu.set_programs(vcpu.hit_programs if control & KVM_GUESTDBG_USE_HW else None)
 
 
 def setup_debug(vcpu: SoftVcpu) -> None:

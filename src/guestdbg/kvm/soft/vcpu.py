@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.cpu.processor import (
     EXIT_EL2,
+    EXIT_HIT,
     EXIT_KICK,
     EXIT_LIMIT,
     EXIT_STUCK,
     EXIT_TIMER,
+    HitPrograms,
     Processor,
 )
 from guestdbg.kvm.constants import (
@@ -27,7 +30,8 @@ from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitDebug, ExitInternalError, ExitIntr
 from guestdbg.kvm.interface import Vcpu
-from guestdbg.kvm.soft import guest, mmio, timer
+from guestdbg.kvm.programs import ExitHit, HitProgram, InstalledPrograms
+from guestdbg.kvm.soft import guest, mmio, programs, timer
 from guestdbg.kvm.soft.bits import EC_MASK, EC_SHIFT, HCR_VF, HCR_VI, HCR_VSE, PSTATE_SS
 from guestdbg.kvm.soft.guest_debug import (
     DEBUG_PTR_EXTERNAL,
@@ -96,6 +100,7 @@ class SoftVcpu(Vcpu):
         "guest_regs",
         "hardware_mdscr_el1",
         "hardware_regs",
+        "hit_programs",
         "irq_lines",
         "mdccint_el1",
         "mdcr_el2",
@@ -137,6 +142,7 @@ class SoftVcpu(Vcpu):
         self.pending: tuple[int, int | None] | None = None
         self.mmio: mmio.PendingMmio | None = None
         self.mmio_data: bytes | None = None
+        self.hit_programs: HitPrograms | None = None
         # Guest debug; told in guest_debug.py.
         self.guest_debug = 0
         self.guest_regs = DebugRegisters()
@@ -315,6 +321,13 @@ class SoftVcpu(Vcpu):
             self._check("KVM_SET_GUEST_DEBUG")
         set_guest_debug(self, debug)
 
+    def set_hit_programs(
+        self, wanted: Sequence[HitProgram], plain: Sequence[tuple[int, int]] = ()
+    ) -> InstalledPrograms:
+        """The extension SupportsHitPrograms."""
+        self._check("set_hit_programs")
+        return programs.install(self, wanted, plain)
+
     def complete_mmio(self, data: bytes) -> None:
         self._check("complete_mmio")
         mmio.complete_mmio(self, data)
@@ -389,7 +402,7 @@ class SoftVcpu(Vcpu):
                     exit_ = EXIT_HANDLERS[esr >> EC_SHIFT & EC_MASK](self, esr)
                 else:
                     exit_ = self._handle_return(why)
-                if exit_.__class__ is ExitDebug:
+                if exit_.__class__ is ExitDebug or exit_.__class__ is ExitHit:
                     return exit_
                 if exit_ is None and self.pending is not None and self.pending is not INCREMENT_PC:
                     exit_ = self._repeats()
@@ -429,6 +442,8 @@ class SoftVcpu(Vcpu):
             self._vm.turns.pass_on()
         elif why == EXIT_STUCK:
             return self._stuck()
+        elif why == EXIT_HIT:
+            return programs.hit_exit(self)
         elif why != EXIT_TIMER:
             raise unexpected(why)
         # A timer's output has changed. There is no interrupt controller to tell: the guest polls.
