@@ -20,6 +20,7 @@ from guestdbg.kvm.constants import KVM_CAP_ARM_NISV_TO_USER
 from . import asm
 from .support import (
     NOWHERE,
+    PC,
     RAM,
     STEP,
     USE_HW,
@@ -381,3 +382,83 @@ def test_stepping_over_wfi_stops_behind_it() -> None:
     assert guest.run() == ExitIntr(idle=True)
     assert guest.pc == RAM + 4
     assert guest.x(0) == 0
+
+
+# -- time, with several vCPUs ---------------------------------------------------------------------
+
+
+def in_turn(guest: Guest, until: int) -> list[ExitIntr]:
+    """Run the vCPUs in turn, as a debugger does; the exits, up to so many."""
+    exits: list[ExitIntr] = []
+    while len(exits) < until:
+        for vcpu in guest.vcpus:
+            vcpu.max_instructions = vcpu.instructions + 50
+            exit_ = vcpu.run()
+            assert isinstance(exit_, ExitIntr)
+            exits.append(exit_)
+    return exits
+
+
+def test_counters_of_several_vcpus_are_one_clock() -> None:
+    """It never goes back from one turn to the next, whatever the lengths of the turns."""
+    guest = Guest(asm.mrs(2, "CNTVCT_EL0"), asm.b(-4), vcpus=3)
+    for vcpu in guest.vcpus:
+        guest.vcpu = vcpu
+        guest.pc = RAM
+    seen = []
+    for n in range(30):
+        guest.vcpu = guest.vcpus[n % 3]
+        guest.run(2 + 100 * (n % 4))
+        seen.append(guest.x(2))
+        seen.append(guest.reg("CNTVCT_EL0"))
+    assert seen == sorted(seen)
+    assert seen[-1] > 0
+
+
+SET_TIMER = asm.flat(
+    asm.msr("CNTV_TVAL_EL0", 4), *asm.mov(5, 1), asm.msr("CNTV_CTL_EL0", 5)
+)  # then from RAM + 12 on:
+WAIT = [asm.WFI, asm.mrs(6, "CNTV_CTL_EL0"), 0x3617FFC6]  # tbz w6, #2, the WFI
+
+
+def test_wfi_of_one_lets_the_others_run_without_a_jump_of_time() -> None:
+    guest = Guest(*SET_TIMER, *WAIT, asm.b(0), vcpus=2)
+    guest.place(RAM + 0x100, asm.add(0, 0, 1), asm.b(-4))
+    guest.set_x(4, 625_000)
+    guest.vcpus[1].set_one_reg(PC, RAM + 0x100)
+    exits = in_turn(guest, 40)
+    assert exits[0] == ExitIntr(idle=True)
+    assert guest.reg("CNTVCT_EL0") < 10_000
+    assert guest.pc < RAM + 24, "it still waits"
+
+
+def test_wfi_of_all_warps_to_the_earliest_timer() -> None:
+    guest = Guest(*SET_TIMER, *WAIT, asm.mrs(7, "CNTVCT_EL0"), asm.b(0), vcpus=3)
+    late, early, none = guest.vcpus
+    for vcpu, ticks in ((late, 9_000_000), (early, 4_000_000), (none, 0)):
+        guest.vcpu = vcpu
+        guest.pc = RAM
+        guest.set_x(4, ticks)
+    none.set_one_reg(PC, RAM + 0x100)
+    guest.place(RAM + 0x100, asm.WFI, asm.b(-4))
+    for _ in range(20):
+        in_turn(guest, 1)
+        guest.vcpu = early
+        if guest.x(7):
+            break
+    assert 4_000_000 <= guest.x(7) < 4_010_000
+    guest.vcpu = late
+    assert guest.x(7) == 0
+    early.power_off()
+    for _ in range(20):
+        in_turn(guest, 1)
+        if guest.x(7):
+            break
+        early.power_off()
+    assert 9_000_000 <= guest.x(7) < 9_010_000
+
+
+def test_wfi_of_all_with_no_timer_is_idle_for_all() -> None:
+    guest = Guest(asm.WFI, asm.b(-4), vcpus=2)
+    guest.vcpus[1].set_one_reg(PC, RAM)
+    assert in_turn(guest, 6) == [ExitIntr(idle=True)] * 6

@@ -1,13 +1,14 @@
 """DESIGN 4, "Guest's own use": trapped accesses, emulated on the guest's set."""
 
 import logging
+from unittest import mock
 
 import pytest
 
 from guestdbg.kvm import ExitMmio
 
 from . import asm
-from .support import DATA, NOWHERE, RAM, STEP, USE_HW, VECTORS, Guest
+from .support import DATA, ENABLE, NOWHERE, RAM, STEP, USE_HW, VECTORS, Guest
 
 STORED = ["MDSCR_EL1", "MDCCINT_EL1"] + [
     f"DBG{kind}{n}_EL1"
@@ -122,3 +123,34 @@ def test_el0_may_not_touch_what_el1_may() -> None:
     guest.run(100)
     assert guest.pc == VECTORS + 0x400
     assert guest.reg("DBGBVR0_EL1") == 0
+
+
+def test_tde_makes_tda_behave_as_set() -> None:
+    """With ENABLE alone and the guest's own set in the hardware TDA is clear, and traps all the
+    same: what the guest writes is emulated, and reaches the hardware at the next entry."""
+    guest = Guest(
+        *asm.mov(2, 0x1000),
+        asm.msr("DBGBVR0_EL1", 2),
+        asm.msr("DBGBVR1_EL1", 2),
+        asm.mrs(3, "DBGBVR1_EL1"),
+        asm.b(0),
+    )
+    traps = []
+    from guestdbg.kvm.soft import vcpu
+
+    real = vcpu.EXIT_HANDLERS[0x18]
+
+    def counted(v: object, esr: int) -> object:
+        traps.append(guest.vcpu.mdcr_el2)
+        return real(v, esr)  # type: ignore[arg-type]
+
+    handlers = list(vcpu.EXIT_HANDLERS)
+    handlers[0x18] = counted  # type: ignore[assignment]
+    guest.debug(ENABLE)
+    with mock.patch.object(vcpu, "EXIT_HANDLERS", tuple(handlers)):
+        guest.run(100)
+    tda, tde = 1 << 9, 1 << 8
+    assert [bool(mdcr & tda) for mdcr in traps] == [True, False, False]
+    assert all(mdcr & tde for mdcr in traps)
+    assert guest.x(3) == 0x1000
+    assert guest.vcpu.debug_state.hardware.bvr[:2] == (0x1000, 0x1000)

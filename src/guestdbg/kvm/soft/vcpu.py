@@ -75,7 +75,7 @@ class SoftVcpu(Vcpu):
     modules beside this one work on them.
     """
 
-    # Slots: attributes that a run reads come quickly, and a mistyped one is an error.
+    # Slots: a run reads many attributes, and these come quickly however many there are.
     __slots__ = (
         "_closed",
         "_id",
@@ -113,6 +113,7 @@ class SoftVcpu(Vcpu):
         "psci_version",
         "spsr_aarch32",
         "stopped",
+        "waiting",
     )
 
     cpu: Processor
@@ -136,6 +137,8 @@ class SoftVcpu(Vcpu):
         self._reset_to: tuple[int, int] | None = None
         self._last_injected: tuple[object, ...] | None = None
         self.stopped = False
+        # In a WFI that only time, or somebody else, can end.
+        self.waiting = False
         self.irq_lines = 0
         self.psci_version = PSCI_1_1
         self.spsr_aarch32 = [0] * 5
@@ -380,6 +383,7 @@ class SoftVcpu(Vcpu):
             if self._immediate_exit:
                 return _INTR
             cpu = self.cpu
+            self.waiting = False
             while True:
                 if self._requests:
                     exit_ = self._handle_requests()
@@ -390,10 +394,7 @@ class SoftVcpu(Vcpu):
                     adjust_pc(self)
                 if self.dirty or self.hardware_regs is not HOST_REGISTERS:
                     switch_to_guest(self)
-                if vm.alone and self._max_instructions is None:
-                    why = cpu.run()
-                else:
-                    why = cpu.run(self._slice())
+                why = cpu.run(self._max_instructions) if vm.alone else self._run_in_turn()
                 if self.dirty:
                     switch_to_host(self)
                 clear_debug(self)
@@ -419,12 +420,22 @@ class SoftVcpu(Vcpu):
             if turns.waiters:
                 turns.wake()
 
-    def _slice(self) -> int:
-        """The processor's instruction count at which it is to come back."""
-        quantum = self.cpu.instructions + QUANTUM
-        if self._max_instructions is None:
-            return quantum
-        return self._max_instructions if self._vm.alone else min(self._max_instructions, quantum)
+    def _run_in_turn(self) -> int:
+        """Run the processor for no longer than one turn, one of several in the machine.
+
+        Their counters are one clock: what one has run is in the past of who comes after it.
+        """
+        cpu = self.cpu
+        vm = self._vm
+        behind = vm.now - cpu.counter
+        if behind > 0:
+            cpu.advance_counter(behind)
+        limit = cpu.instructions + QUANTUM
+        if self._max_instructions is not None:
+            limit = min(limit, self._max_instructions)
+        why = cpu.run(limit)
+        vm.now = cpu.counter
+        return why
 
     def _handle_return(self, why: int) -> Exit | None:
         """The processor came back without an exception to EL2."""
@@ -500,20 +511,44 @@ class SoftVcpu(Vcpu):
     def wait_for_interrupt(self) -> Exit | None:
         """WFI: until an interrupt is pending or a timer is met. None: the guest goes on.
 
-        In virtual time the wait is over at once: time jumps to the next timer. With nothing to
-        wait for, and always while others could bring something, the caller is told (``idle``).
-        With the host's clock the thread sleeps.
+        In virtual time nobody sleeps. When all who could run are waiting, time jumps to the next
+        timer of any of them. Where there is none, or others can still run, the caller is told
+        (``idle``). With the host's clock the thread sleeps.
         """
         cpu = self.cpu
         if self.irq_lines or cpu.hcr_el2 & HCR_VSE or cpu.vtimer_output or cpu.ptimer_output:
             return None
         ticks = cpu.next_timer()
-        if self._vm.clock == "virtual":
+        if self._vm.clock == "host":
+            return self._sleep(None if ticks is None else ticks / timer.COUNTER_HZ)
+        if self._vm.alone:
             if ticks is None:
                 return _IDLE
             cpu.advance_counter(ticks)
             return None
-        return self._sleep(None if ticks is None else ticks / timer.COUNTER_HZ)
+        return self._wait_with_others(ticks)
+
+    def _wait_with_others(self, ticks: int | None) -> Exit | None:
+        """WFI in virtual time, one of several; ``ticks`` to the own timer, None: it is not set."""
+        vm = self._vm
+        self.waiting = True
+        others = [v for v in vm.soft_vcpus if v is not self and not v.stopped]
+        if not all(v.waiting for v in others):
+            return _IDLE
+        now = self.cpu.counter
+        times = [] if ticks is None else [now + ticks]
+        for other in others:
+            theirs = other.cpu.next_timer()
+            if theirs is not None:
+                times.append(other.cpu.counter + theirs)
+        if not times:
+            return _IDLE
+        if min(times) > now:
+            self.cpu.advance_counter(min(times) - now)
+        vm.now = self.cpu.counter
+        # Ours, or somebody else's: then it is for the caller to run that one.
+        mine = self.cpu.vtimer_output or self.cpu.ptimer_output
+        return None if mine else _INTR
 
     def _sleep(self, seconds: float | None) -> Exit | None:
         """Let others run until woken (None) or kicked (the exit); virtual time does not wait."""

@@ -61,6 +61,8 @@ class SoftVm(Vm):
         self.alone = True
         #: Virtual counters start at zero when the machine does.
         self.cntvoff = kvm.template.counter & U64 if kvm.clock == "host" else 0
+        #: Virtual time of the machine, in ticks: the furthest that any of its counters has come.
+        self.now = 0
         self.soft_vcpus: list[SoftVcpu] = []
         self._slots: dict[int, tuple[int, int, int, Memory]] = {}
         self._told: set[Hashable] = set()
