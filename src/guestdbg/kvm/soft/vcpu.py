@@ -382,6 +382,10 @@ class SoftVcpu(Vcpu):
                 mmio.handle_mmio_return(self)
             if self._immediate_exit:
                 return _INTR
+            if self.pending is not None and self.pending is not INCREMENT_PC:
+                exit_ = self._repeats()  # an external abort, by KVM_SET_VCPU_EVENTS
+                if exit_ is not None:
+                    return exit_
             cpu = self.cpu
             self.waiting = False
             while True:
