@@ -14,6 +14,14 @@ from guestdbg.debugger.prologue import caller, frame_state
 
 from .conftest import EXAMPLES, Load
 
+# As optimised firmware is built; calls stay calls, for there to be something to trace back.
+FLAGS = (
+    *("-O2", "-g", "-std=gnu11", "-ffreestanding", "-fno-stack-protector", "-fno-pic", "-fno-pie"),
+    *("-mstrict-align", "-mgeneral-regs-only", "-fomit-frame-pointer"),
+    *("-fasynchronous-unwind-tables", "-fno-optimize-sibling-calls", "-fno-ipa-cp", "-fno-inline"),
+    *("-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-z,max-page-size=4096"),
+    "-Wl,-z,noseparate-code",
+)
 GCC = shutil.which("aarch64-linux-gnu-gcc")
 LIBC = Path("/usr/aarch64-linux-gnu/lib/libc.so.6")
 
@@ -34,17 +42,9 @@ def without_frame_pointers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = directory / "counter.elf"
     common = [EXAMPLES / "common" / f"{n}.c" for n in ("console", "exception", "memory")]
     assembly = [EXAMPLES / "common" / f"{n}.S" for n in ("start", "vectors")]
-    flags = (
-        "-O2 -g -std=gnu11 -ffreestanding -fno-stack-protector -fno-pic -fno-pie -mstrict-align "
-        "-mgeneral-regs-only -fomit-frame-pointer -fasynchronous-unwind-tables -nostdlib -static "
-        "-fno-optimize-sibling-calls -fno-ipa-cp -fno-inline "
-        "-no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noseparate-code"
-    ).split()
-    subprocess.run(
-        [GCC, *flags, f"-I{EXAMPLES / 'common'}", "-T", directory / "guest.ld", "-o", path]
-        + [*assembly, *common, EXAMPLES / "counter/counter.c"],
-        check=True,
-    )
+    command = [GCC, *FLAGS, f"-I{EXAMPLES / 'common'}", "-T", str(directory / "guest.ld")]
+    sources = [*assembly, *common, EXAMPLES / "counter/counter.c"]
+    subprocess.run([*command, "-o", str(path), *map(str, sources)], check=True)
     return path
 
 
@@ -80,9 +80,7 @@ def test_every_instruction_of_a_call_has_the_same_callers(without_frame_pointers
             expected = ["middle", "outer", "main"]
             steps = 0
             while True:
-                names = [
-                    frame.location.function for frame in core.backtrace(guest.cpu.pc, 64)
-                ]
+                names = [frame.location.function for frame in core.backtrace(guest.cpu.pc, 64)]
                 if "middle" not in names:
                     break
                 assert names[names.index("middle") :][:3] == expected, guest.cpu.location
@@ -98,6 +96,7 @@ def test_the_code_tells_what_the_call_frame_information_tells() -> None:
     """Thousands of instructions of a C library: the same frame by either way."""
     image = Image(LIBC)
     text = image._elf.get_section_by_name(".text")
+    assert text is not None
     base, data = text["sh_addr"], text.data()
     sp = 0x7000_0000
 

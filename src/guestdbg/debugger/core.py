@@ -25,7 +25,6 @@ from guestdbg.kvm import (
     ExitIntr,
     ExitSystemEvent,
     GuestDebug,
-    KvmError,
     SupportsInstructionLimit,
     Vcpu,
 )
@@ -48,6 +47,8 @@ _CONTEXTIDR_EL1 = sys_reg("CONTEXTIDR_EL1")
 
 _EC_SHIFT = 26
 _EC_BREAKPOINT, _EC_STEP, _EC_WATCHPOINT, _EC_BRK = 0x30, 0x32, 0x34, 0x3C
+# A class from a lower level and the same one: they differ in the lowest bit.
+_EC_EITHER_EL = 0x3E << _EC_SHIFT
 # Watch hits between which the board is not looked after.
 _AT_A_STRETCH = 256
 #: Instructions between the PC after a hit and that of the hit, for them to be in one frame.
@@ -73,7 +74,7 @@ class Core:
         self.cpu = Cpu(vcpu, guest.locate)
         self.space = AddressSpace(vcpu, guest.memory)
         self.get = vcpu.get_one_reg
-        self.current: GuestDebug = OFF
+        self.current: GuestDebug | None = OFF
         self.reported: int | None = None
         self.interrupted: set[tuple[int, int]] = set()
         self.stop_number = 0
@@ -92,42 +93,36 @@ class Core:
         stretch = 0
         if self.sequences.debug is not None:
             self.sequences.resume()
-        try:
-            while not guest.attention:
-                if self.reported is not None:
-                    outcome = self._leave_breakpoint()
-                    if outcome is not None:
-                        return outcome
-                    continue
-                wanted = self.sequences.debug or guest.arming.armed
-                if self.current is not wanted:
-                    vcpu.set_guest_debug(wanted)
-                    self.current = wanted
-                self.stop_number += 1
-                # The board need not be asked about the stops that a watch makes by the thousand.
-                if stretch:
-                    stretch -= 1
-                    exit_ = run()
-                    if type(exit_) is not ExitDebug:
-                        exit_ = board.carry_on(vcpu, exit_)
-                else:
-                    exit_ = board.run(vcpu)
-                    stretch = _AT_A_STRETCH
-                if type(exit_) is not ExitDebug:
-                    stretch = 0
-                    outcome = self._other(exit_)
-                elif exit_.far is not None:
-                    outcome = watchpoint(exit_)
-                else:
-                    outcome = self.debug(exit_)
+        while not guest.attention:
+            if self.reported is not None:
+                outcome = self._leave_breakpoint()
                 if outcome is not None:
                     return outcome
-        except KvmError as error:
-            if error.call != "KVM_RUN" or "stood at" in error.text:
-                raise
-            raise board.explained(vcpu, error) from error
-        finally:
-            board.console.flush()
+                continue
+            wanted = self.sequences.debug or guest.arming.armed
+            if self.current is not wanted:
+                self.current = None
+                vcpu.set_guest_debug(wanted)
+                self.current = wanted
+            self.stop_number += 1
+            # The board need not be asked about the stops that a watch makes by the thousand.
+            if stretch:
+                stretch -= 1
+                exit_ = run()
+                if type(exit_) is not ExitDebug:
+                    exit_ = board.carry_on(vcpu, exit_)
+            else:
+                exit_ = board.run(vcpu)
+                stretch = _AT_A_STRETCH
+            if type(exit_) is not ExitDebug:
+                stretch = 0
+                outcome = self._other(exit_)
+            elif exit_.far is not None:
+                outcome = watchpoint(exit_)
+            else:
+                outcome = self.debug(exit_)
+            if outcome is not None:
+                return outcome
         return ExitIntr()
 
     def _other(self, exit_: Exit) -> Stop | ExitIntr | None:
@@ -140,8 +135,8 @@ class Core:
             return exit_
         return self.ended(exit_)
 
-    def step(self) -> Stop | ExitIntr:
-        """One instruction, with watches armed; ``Stop("step")`` when it went by unremarked.
+    def step(self) -> Stop | ExitIntr | None:
+        """One instruction, with watches armed; None when it went by unremarked.
 
         An exclusive sequence counts as one instruction. An interrupt that is taken instead of the
         instruction is run to its end first.
@@ -160,26 +155,24 @@ class Core:
             outcome = self.debug(exit_) if type(exit_) is ExitDebug else self._other(exit_)
             if outcome is not None:
                 return outcome
-        return self.stop("step")
+        return None
 
-    def _step_plain(self, pc: int) -> Stop | ExitIntr:
-        sp = self.sp()
+    def _step_plain(self, pc: int) -> Stop | ExitIntr | None:
         exit_ = self.single(pc, self.guest.arming.step_watching)
         if type(exit_) is not ExitDebug:
-            return self._other(exit_) or self.stop("step")
-        if exit_.hsr >> _EC_SHIFT & ~1 == _EC_STEP:
-            if self.vectors.taken_instead(pc):
-                return self._interrupted_step(pc, sp)
-            return self.devices.report() or self.stop("step")
-        outcome = self.debug(exit_)
-        return outcome if outcome is not None else self.stop("step")
+            return self._other(exit_)
+        if exit_.hsr & _EC_EITHER_EL != _EC_STEP << _EC_SHIFT:
+            return self.debug(exit_)
+        if self.get(_PC) != pc + 4 and self.vectors.taken_instead(pc):
+            return self._interrupted_step(pc, self.vectors.sp_before())
+        return self.devices.report() if self.devices.hits else None
 
-    def _interrupted_step(self, pc: int, sp: int) -> Stop | ExitIntr:
+    def _interrupted_step(self, pc: int, sp: int) -> Stop | ExitIntr | None:
         """The interrupt came first: let its handler run, then step."""
         guest = self.guest
         with guest.points.temporaries([Temporary(pc, self.number, sp)]):
             outcome = guest.runloop.settle(self.advance)
-            if outcome.reason != "until":
+            if outcome is None or outcome.reason != "until":
                 return outcome
         self.reported = None
         return self._step_plain(pc)
@@ -187,6 +180,7 @@ class Core:
     def set(self, wanted: GuestDebug) -> None:
         """KVM_SET_GUEST_DEBUG, unless that is what is set."""
         if self.current is not wanted:
+            self.current = None  # until it is known to be done: an exception may come between
             self.vcpu.set_guest_debug(wanted)
             self.current = wanted
 
@@ -196,17 +190,19 @@ class Core:
         A kick in between is remembered by the guest, so the step is carried through.
         """
         guest = self.guest
-        patched = pc in guest.arming.software
-        physical = 0
-        if patched:
-            physical = self.space.translate(pc)
-            guest.memory.lift(physical)
+        if pc not in guest.arming.software:
+            if self.current is not debug:
+                self.set(debug)
+            self.stop_number += 1
+            exit_ = self.vcpu.run()
+            return exit_ if type(exit_) is ExitDebug else self.finish_single(pc, exit_)
+        physical = self.space.translate(pc)
+        guest.memory.lift(physical)
         self.set(debug)
         try:
             return self.finish_single(pc, None)
         finally:
-            if patched:
-                guest.memory.drop(physical)
+            guest.memory.drop(physical)
 
     def finish_single(self, pc: int, exit_: Exit | None) -> Exit:
         """Carry a step through; ``exit_`` is what it has come to so far, None before it began."""
@@ -238,8 +234,7 @@ class Core:
 
     def stop(self, reason: Reason, detail: str = "", hits: Sequence[Hit] = ()) -> Stop:
         """A Stop at where the vCPU stands."""
-        where = self.guest.locate(self.get(_PC))
-        return Stop(reason, self.cpu, where, hits[0] if hits else None, tuple(hits), detail)
+        return Stop(reason, self.cpu, self.get(_PC), tuple(hits), detail)
 
     def ended(self, exit_: Exit) -> Stop | ExitIntr:
         """The Stop that an exit means which no debugger asked for."""
@@ -261,6 +256,10 @@ class Core:
             return self._breakpoint(exit_)
         if ec == _EC_BRK and self._is_ours(pc := self.get(_PC)):
             return self._arrive(pc, exit_)
+        if ec & ~1 == _EC_STEP:
+            # The guest's own are masked while it is debugged: one of ours that was broken off.
+            self.current = None
+            return None
         return self.hand_back(exit_)
 
     def hand_back(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
@@ -349,11 +348,11 @@ class Core:
         self.reported = None
         if type(exit_) is not ExitDebug:
             return self._other(exit_)
-        if exit_.hsr >> _EC_SHIFT & ~1 == _EC_STEP:
-            if self.vectors.taken_instead(pc):
-                self.interrupted.add((pc, self.vectors.sp_before()))
-            return self.devices.report()
-        return self.debug(exit_)
+        if exit_.hsr & _EC_EITHER_EL != _EC_STEP << _EC_SHIFT:
+            return self.debug(exit_)
+        if self.get(_PC) != pc + 4 and self.vectors.taken_instead(pc):
+            self.interrupted.add((pc, self.vectors.sp_before()))
+        return self.devices.report() if self.devices.hits else None
 
     # ---- looking -----------------------------------------------------------------------------
 

@@ -70,12 +70,12 @@ class Cpu:
     guest is stopped (in a handler too), by the thread that runs it.
     """
 
-    __slots__ = ("_locate", "vcpu", "x")
+    __slots__ = ("locate", "vcpu", "x")
 
     def __init__(self, vcpu: Vcpu, locate: Callable[[int], Location]) -> None:
         self.vcpu = vcpu
         self.x = GeneralRegisters(vcpu)
-        self._locate = locate
+        self.locate = locate
 
     @property
     def id(self) -> int:
@@ -121,7 +121,7 @@ class Cpu:
     @property
     def location(self) -> Location:
         """Where the PC is: function, offset, file and line as far as they are known."""
-        return self._locate(self.pc)
+        return self.locate(self.pc)
 
     def reg(self, name: str) -> int:
         """A register by name, in any case: x0, w0, sp, pc, pstate, v0, fpcr, ESR_EL1, …

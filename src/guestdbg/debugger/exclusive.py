@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 from guestdbg.arm64.instructions import branch, is_load_exclusive, is_store_exclusive
 
-__all__ = ["Sequence", "find"]
+__all__ = ["BEFORE", "BEHIND", "Sequence", "find"]
 
 #: How far a sequence reaches at most, in instructions. The architecture promises progress only
 #: to loops of 128 bytes (B2.12.5), so real ones are shorter.
 _LIMIT = 32
 _RETRY_WITHIN = 4
+
+#: What decides whether an address is in a sequence lies at most so many bytes from it.
+BEFORE, BEHIND = 4 * 2 * _LIMIT, 4 * (_LIMIT + _RETRY_WITHIN + 2)
 
 ReadWord = Callable[[int], int | None]
 

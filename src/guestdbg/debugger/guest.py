@@ -30,7 +30,7 @@ from guestdbg.debugger.stops import Stop
 from guestdbg.debugger.symbols import Symbol
 from guestdbg.debugger.types import Types
 from guestdbg.debugger.where import Data, Where, Wheres
-from guestdbg.kvm import ExitMmio, Vcpu
+from guestdbg.kvm import ExitMmio, KvmError, Vcpu
 from guestdbg.kvm.constants import KVM_CAP_GUEST_DEBUG_HW_BPS, KVM_CAP_GUEST_DEBUG_HW_WPS
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.machine import Board
@@ -38,6 +38,7 @@ from guestdbg.machine import Board
 __all__ = ["Guest"]
 
 _ID_AA64DFR0 = sys_reg("ID_AA64DFR0_EL1")
+_LOCATIONS = 4096
 _ACCESSES = ("read", "write", "any")
 _LEVELS = ("any", "el0", "el1")
 
@@ -81,6 +82,7 @@ class Guest:
         self._on_close = on_close
         self._closed = False
         self._running: int | None = None
+        self._locations: dict[int, Location] = {}
         self._types = Types(self.read, self.images)
         self._wheres = Wheres(self.images, self._types)
         self.points = Points(self, overwatch)
@@ -101,6 +103,7 @@ class Guest:
         image = Image(Path(path), slide)
         self.images.append(image)
         self._types.add(image)
+        self._locations.clear()
         return image
 
     def symbol(self, name: str) -> Symbol:
@@ -109,6 +112,14 @@ class Guest:
 
     def locate(self, address: int) -> Location:
         """What is known of an address: function (or variable), offset, file and line."""
+        found = self._locations.get(address)
+        if found is None:
+            if len(self._locations) >= _LOCATIONS:
+                self._locations.clear()
+            found = self._locations[address] = self._locate(address)
+        return found
+
+    def _locate(self, address: int) -> Location:
         for image in self.images:
             if not image.covers(address):
                 continue
@@ -410,8 +421,13 @@ class Guest:
         self._running = threading.get_ident()
         try:
             return self.runloop.until_stop(move, timeout, max_instructions)
+        except KvmError as error:
+            if error.call != "KVM_RUN" or "stood at" in error.text:
+                raise
+            raise self.board.explained(self.cpu.vcpu, error) from error
         finally:
             self._running = None
+            self.board.console.flush()
 
     def select(self, cpu: Cpu | int) -> None:
         """Make a vCPU the current one: the one that is stepped, and whose memory is read."""

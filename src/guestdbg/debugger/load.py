@@ -56,7 +56,7 @@ def load(
         KvmError: the provider is not to be had.
     """
     if console == "stdout":
-        console = sys.stdout.buffer
+        console = _to_stdout()
     if not isinstance(console, Console):
         console = Console(console)
     size = parse_size(memory)
@@ -75,3 +75,12 @@ def load(
             board.close()
         kvm.close()
         raise
+
+
+def _to_stdout() -> ByteSink | Callable[[bytes], object]:
+    """Standard output, also where it has been replaced by something that takes text only."""
+    binary = getattr(sys.stdout, "buffer", None)
+    if binary is not None:
+        return cast(ByteSink, binary)
+    text = sys.stdout
+    return lambda data: text.write(data.decode("utf-8", "replace"))

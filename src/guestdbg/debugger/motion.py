@@ -19,12 +19,16 @@ __all__ = ["step_instructions", "step_line", "step_out", "step_over"]
 
 def step_instructions(core: Core, count: int) -> Stop:
     """``count`` instructions, or fewer when something stops the guest before."""
-    outcome = core.guest.runloop.settle(core.step)
-    for _ in range(count - 1):
-        if outcome.reason != "step":
+    settle, step = core.guest.runloop.settle, core.step
+    for _ in range(count):
+        outcome = settle(step)
+        if outcome is not None:
             return outcome
-        outcome = core.guest.runloop.settle(core.step)
-    return outcome
+    return core.stop("step")
+
+
+def _step(core: Core) -> Stop:
+    return core.guest.runloop.settle(core.step) or core.stop("step")
 
 
 def run_to(core: Core, address: int, minimum_sp: int) -> Stop:
@@ -42,14 +46,14 @@ def step_over(core: Core) -> Stop:
     pc = core.cpu.pc
     raw = core.word(pc)
     if raw is None or not is_call(raw):
-        return core.guest.runloop.settle(core.step)
+        return _step(core)
     return _arrived(run_to(core, pc + 4, core.sp()))
 
 
 def _arrived(outcome: Stop) -> Stop:
     """A place of the debugger's own was reached: that is a step done."""
     if outcome.reason == "until":
-        return Stop("step", outcome.cpu, outcome.location)
+        return Stop("step", outcome.cpu, outcome.pc)
     return outcome
 
 
@@ -78,10 +82,7 @@ def step_line(core: Core, *, into: bool) -> Stop:
     while True:
         pc = core.cpu.pc
         raw = core.word(pc)
-        if raw is not None and is_call(raw):
-            outcome = _call(core, pc, into)
-        else:
-            outcome = core.guest.runloop.settle(core.step)
+        outcome = _call(core, pc, into) if raw is not None and is_call(raw) else _step(core)
         if outcome.reason not in ("step", "until"):
             return outcome
         now = outcome.pc
@@ -101,13 +102,13 @@ def step_line(core: Core, *, into: bool) -> Stop:
             if row.start != now and core.sp() > sp:
                 start, function, sp = row, _function(guest, now), core.sp()
                 continue  # returned into the middle of the caller's line: finish that
-            return Stop("step", outcome.cpu, guest.locate(now))
+            return Stop("step", outcome.cpu, now)
 
 
 def _call(core: Core, pc: int, into: bool) -> Stop:
     if not into:
         return step_over(core)
-    outcome = core.guest.runloop.settle(core.step)
+    outcome = _step(core)
     if outcome.reason != "step":
         return outcome
     if outcome.pc != pc + 4 and _row(core.guest, outcome.pc) is None:

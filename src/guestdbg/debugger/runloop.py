@@ -79,15 +79,20 @@ class RunLoop:
                 timer.cancel()
             self._clear_limits()
 
-    def settle(self, move: Callable[[], Stop | ExitIntr]) -> Stop:
-        """Make a move of one vCPU, as often as it is given up for nothing (a stray kick)."""
+    def settle(self, move: Callable[[], Stop | ExitIntr | None]) -> Stop | None:
+        """Make a move of one vCPU, as often as it is given up for nothing (a stray kick).
+
+        None when the move was made and there is nothing to say of it.
+        """
         while True:
-            stop = self._due()
-            if stop is not None:
-                return stop
+            if self._guest.attention or self._stop_at is not None:
+                stop = self._due()
+                if stop is not None:
+                    return stop
             outcome = move()
-            if isinstance(outcome, Stop):
+            if outcome is None or type(outcome) is Stop:
                 return outcome
+            assert isinstance(outcome, ExitIntr)
             if outcome.idle and not self._guest.attention and not self._input():
                 return self.current.stop("idle", _IDLE)
 

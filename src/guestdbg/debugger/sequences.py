@@ -23,6 +23,9 @@ __all__ = ["FAILED_STORE", "Sequences"]
 
 log = logging.getLogger(__name__)
 
+_KNOWN = 4096
+_U64 = (1 << 64) - 1
+
 FAILED_STORE = "the store-exclusive failed"
 
 
@@ -50,15 +53,17 @@ class Sequences:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._view = core.space.view
+        self._known: dict[int, tuple[bytes, exclusive.Sequence | None]] = {}
         self._over: _Over | None = None
         self.debug: GuestDebug | None = None
 
     def begin(self, pc: int, *, from_breakpoint: bool = False) -> bool:
         """If ``pc`` is within a sequence, arrange for that to run undisturbed."""
-        core = self._core
-        sequence = exclusive.find(pc, core.word)
-        if sequence is None or not sequence.load <= pc <= sequence.store:
+        sequence = self._at(pc)
+        if sequence is None:
             return False
+        core = self._core
         guest = core.guest
         available = guest.hardware.breakpoints
         if len(sequence.exits) > available:
@@ -84,6 +89,26 @@ class Sequences:
         self._over = over
         self.debug = exits_only(guest.arming, ways)
         return True
+
+    def _at(self, pc: int) -> exclusive.Sequence | None:
+        """The sequence that an exit at ``pc`` would break."""
+        # Asked at every step: the answer is kept with all the code that it was derived from.
+        around = self._view(pc - exclusive.BEFORE & _U64, exclusive.BEFORE + exclusive.BEHIND)
+        code = None
+        if around is not None:
+            memory, start, end = around
+            code = memory[start:end]
+            known = self._known.get(pc)
+            if known is not None and known[0] == code:
+                return known[1]
+        sequence = exclusive.find(pc, self._core.word)
+        if sequence is not None and not sequence.load <= pc <= sequence.store:
+            sequence = None
+        if code is not None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[pc] = (code, sequence)
+        return sequence
 
     def begin_at_watch(self, pc: int, exit_: ExitDebug, touched: Touched, hits: Seq[Hit]) -> bool:
         """The same for a watch that was hit within one; ``hits`` are those of the access."""

@@ -26,24 +26,27 @@ class Stop:
             the guest powered off or asked for a reset (``detail`` says which); ``"timeout"``,
             ``"limit"``, ``"interrupt"``: as asked; ``"idle"``: every vCPU waits for an interrupt
             that nothing in the guest will bring; ``"error"``: the provider cannot go on.
-        hit: the first hit that ended the run, for ``"hit"``.
-        hits: all of them: several points may be hit by one instruction.
         cpu: the vCPU that stopped.
-        location: where it stands now.
+        pc: where it stands: the address of its next instruction.
+        hits: those that ended the run: several points may be hit by one instruction.
         detail: more in words.
     """
 
     reason: Reason
     cpu: Cpu
-    location: Location
-    hit: Hit | None = None
+    pc: int
     hits: tuple[Hit, ...] = ()
     detail: str = ""
 
     @property
-    def pc(self) -> int:
-        """Where the vCPU stands: the address of its next instruction."""
-        return self.location.address
+    def hit(self) -> Hit | None:
+        """The first hit that ended the run, for ``"hit"``."""
+        return self.hits[0] if self.hits else None
+
+    @property
+    def location(self) -> Location:
+        """What is known of ``pc``: function, offset, file and line."""
+        return self.cpu.locate(self.pc)
 
     def __str__(self) -> str:
         if self.hit is not None:

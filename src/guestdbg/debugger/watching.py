@@ -98,6 +98,7 @@ class Watching:
                 hits.append(Hit(core, watch, pc, touched, exit_, memory[start:stop]))
         if not hits:
             return self._plainly(exit_, pc)
+        core.current = None
         self._set_guest_debug(arming.step_bare)
         core.current = arming.step_bare
         core.stop_number += 1
