@@ -2,8 +2,8 @@
 
 import pytest
 
-from guestdbg.cli.condition import ConditionError
 from guestdbg.cli.points import PointError, parse_break, parse_watch
+from guestdbg.debugger.condition import ConditionError
 
 
 @pytest.mark.parametrize(

@@ -1,281 +1,154 @@
-"""Stepping instructions, calls, functions and lines; limits, timeouts, interruption."""
+"""Conditions judged by the processor come out as in Python, or are left to Python."""
 
 from __future__ import annotations
 
-import threading
+import struct
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from guestdbg.debugger import (
-    BadWhere,
-    GuestBusy,
-    GuestClosed,
-    Hit,
-    Unsupported,
-)
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
-from .conftest import Load
-from .test_watch import done
+from guestdbg.cpu.processor import EXIT_HIT, EXIT_LIMIT, HitPrograms
+from guestdbg.debugger.condition import Condition, ConditionError
+from guestdbg.debugger.steps import Fixed, Shape
+from tests.cpu.support import B_SELF, CODE, DATA, Bench
 
-
-def test_step_instructions(start: Load) -> None:
-    guest = start("counter")
-    entry = guest.cpu.pc
-    stop = guest.step()
-    assert (stop.reason, stop.pc) == ("step", entry + 4)
-    stop = guest.step(2)
-    assert stop.pc == entry + 12
-    pcs = set()
-    for _ in range(300):
-        pcs.add(guest.step().pc)
-    assert any(guest.locate(pc).function == "_start" for pc in pcs)
+VARIABLES = {"limit": Fixed(DATA + 0x100, 4, True), "queue.size": Fixed(DATA + 0x108, 2, False)}
+BENCH = Bench([0xF9000020, B_SELF])  # str x0, [x1]
+SHAPE = Shape(8, True, VARIABLES.get)
 
 
-def test_a_step_onto_a_watch_is_a_hit(start: Load) -> None:
-    guest = start("counter")
-    guest.run(until="count", timeout=60)
-    guest.watch("counter")
-    while (stop := guest.step()).reason == "step":
-        pass
-    assert stop.reason == "hit"
-    assert stop.hit is not None
-    assert stop.pc == stop.hit.pc + 4
+def judge(text: str, old: int, new: int, x2: int, limit: int) -> tuple[str, object]:
+    """("processor", truth) or ("undecided", None) by the processor; ("python", None) if not its."""
+    steps = Condition(text).steps(SHAPE)
+    if steps is None:
+        return "python", None
+    bench = BENCH
+    bench.p.pc = CODE
+    bench.set_u64(DATA, old)
+    struct.pack_into("<i", bench.ram, 0x10100, limit)
+    struct.pack_into("<H", bench.ram, 0x10108, 64)
+    for n, value in ((0, new), (1, DATA), (2, x2), (30, 7)):
+        bench.p.set_x(n, value)
+    bench.p.sp_el1 = 0x7000
+    bench.arm([], [(DATA, 0x1FF7)])
+    programs = HitPrograms([(0, DATA, 8, 2, steps, None, ())])
+    bench.p.set_programs(programs)
+    exit_ = bench.run(1)
+    if exit_ == EXIT_LIMIT:
+        assert bench.u64(DATA) == new
+        return "processor", False
+    assert exit_ == EXIT_HIT
+    (hit,) = programs.hit()[4]
+    assert (hit[2], hit[3]) == (struct.pack("<Q", old), struct.pack("<Q", new))
+    return ("processor", True) if hit[1] else ("undecided", None)
 
 
-def test_step_over_a_call(start: Load) -> None:
-    guest = start("counter")
-    guest.run(until="inner", timeout=60)
-    while guest.read_u32(guest.cpu.pc) >> 26 != 0b100101:  # BL
-        guest.step()
-    call = guest.cpu.pc
-    stop = guest.step_over()
-    assert (stop.reason, stop.pc) == ("step", call + 4)
-    assert guest.read_u64(guest.symbol("counter").address) == 1
-
-
-def test_step_over_a_recursive_call_ends_in_the_same_frame(start: Load) -> None:
-    guest = start("counter")
-    guest.run(until="factorial", timeout=60)
-    while guest.read_u32(guest.cpu.pc) >> 26 != 0b100101:
-        guest.step()
-    sp, call = guest.cpu.sp, guest.cpu.pc
-    stop = guest.step_over()
-    assert (stop.pc, guest.cpu.sp) == (call + 4, sp)
-    assert guest.cpu.x[0] == 362880  # 9!
-
-
-def test_step_out(start: Load) -> None:
-    guest = start("counter")
-    guest.run(until="count", timeout=60)
-    for name in ("inner", "middle", "outer", "main"):
-        stop = guest.step_out()
-        assert stop.reason == "step"
-        assert stop.location.function == name
-    guest.run(until="factorial", timeout=60)
-    guest.break_("factorial", when=lambda hit: hit.vcpu.x[0] == 7)
-    guest.run(timeout=60)
-    for point in list(guest.points):
-        point.delete()
-    guest.step(3)
-    stop = guest.step_out()
-    assert stop.location.function == "factorial"
-    assert guest.cpu.x[0] == 5040
-
-
-def test_step_out_of_the_outermost_frame_is_refused(start: Load) -> None:
-    guest = start("counter")
-    guest.step(12)
-    with pytest.raises(Unsupported, match="no caller"):
-        guest.step_out()
-
-
-def test_step_lines(start: Load) -> None:
-    guest = start("counter")
-    guest.run(until="write_sizes", timeout=60)
-    lines = []
-    for _ in range(6):
-        stop = guest.step_line()
-        assert stop.reason == "step"
-        lines.append((stop.location.function, stop.location.line))
-    within = [line for function, line in lines if function == "write_sizes" and line]
-    assert within == sorted(within)
-    assert len(within) >= 3
-    assert lines[-1][0] == "main"
-
-
-def test_step_line_over_and_into_a_call(start: Load) -> None:
-    guest = start("counter")
-    guest.run(until="counter.c:92", timeout=60)
-    stop = guest.step_line()
-    assert stop.location.function == "main"
-    assert guest.read_u64(guest.symbol("counter").address) == 1
-    again = start("counter")
-    again.run(until="counter.c:92", timeout=60)
-    stop = again.step_line(into=True)
-    assert stop.location.function == "outer"
-    assert again.read_u64(again.symbol("counter").address) == 0
-
-
-def test_step_over_a_handlerless_breakpoint_stops_there(start: Load) -> None:
-    guest = start("counter")
-    guest.run(until="counter.c:92", timeout=60)
-    point = guest.break_("count")
-    stop = guest.step_line()
-    assert stop.reason == "hit"
-    assert stop.hit is not None
-    assert stop.hit.point is point
-
-
-def test_stepping_through_an_exclusive_sequence(start: Load) -> None:
-    guest = start("counter")
-    guest.run(until="take_lock", timeout=60)
-    address = guest.symbol("lock").address
-    for _ in range(40):
-        guest.step()
-        if guest.locate(guest.cpu.pc).function != "take_lock":
-            break
-    assert guest.locate(guest.cpu.pc).function == "main"
-    assert guest.read_u32(address) == 1
-
-
-def test_stepping_what_the_provider_emulates(start: Load) -> None:
-    """A store to a device is an MMIO exit first, and one step all the same."""
-    out = bytearray()
-    guest = start("hello", console=out.extend)
-    guest.run(until="put_char", timeout=60)
-    before = guest.cpu.pc
-    while not out and before:
-        stop = guest.step()
-        assert stop.reason == "step"
-        assert stop.pc != before
-        before = stop.pc
-        guest.board.console.flush()
-    assert out == b"H"
-
-
-def test_the_steps_of_a_whole_guest_change_nothing(start: Load) -> None:
-    plain, stepped = bytearray(), bytearray()
-    done(start("hello", console=plain.extend))
-    guest = start("hello", console=stepped.extend)
-    for _ in range(100_000):
-        stop = guest.step()
-        if stop.reason != "step":
-            break
-    assert stop.reason == "exit"
-    assert stepped == plain
-
-
-def test_run_until(start: Load) -> None:
-    guest = start("counter")
-    stop = guest.run(until="take_lock", timeout=60)
-    assert (stop.reason, stop.pc) == ("until", guest.symbol("take_lock").address)
-    # Standing there already, it goes round once more.
-    counter = guest.symbol("counter").address
-    assert guest.read_u64(counter) == 1
-    stop = guest.run(until="take_lock", timeout=60)
-    assert (stop.reason, guest.read_u64(counter)) == ("until", 101)
-    assert guest.arming.allocation.used == (0, 0)
-
-
-def test_timeout(start: Load) -> None:
-    guest = start("spin")
-    stop = guest.run(timeout=0.05)
-    assert stop.reason == "timeout"
-    turns = guest.read_u64(guest.symbol("turns").address)
-    assert turns > 0
-    assert guest.run(timeout=0.05).reason == "timeout"
-    assert guest.read_u64(guest.symbol("turns").address) > turns
-    assert guest.run(timeout=0).reason == "timeout"
-    with pytest.raises(BadWhere):
-        guest.run(timeout=-1)
-
-
-def test_max_instructions(start: Load) -> None:
-    guest = start("spin")
-    stop = guest.run(max_instructions=12345, timeout=60)
-    assert stop.reason == "limit"
-    assert guest.runloop.retired() == 12345
-    assert guest.run(max_instructions=0).reason == "limit"
-    assert guest.runloop.retired() == 12345
-    with pytest.raises(BadWhere):
-        guest.run(max_instructions=-1)
-
-
-def test_max_instructions_with_hits_in_between(start: Load) -> None:
-    guest = start("spin")
-    hits: list[Hit] = []
-    guest.watch("turns")(hits.append)
-    stop = guest.run(max_instructions=5000, timeout=60)
-    assert stop.reason == "limit"
-    assert 5000 <= guest.runloop.retired() <= 5001
-    assert len(hits) > 500
-
-
-def test_interrupt_from_another_thread(start: Load) -> None:
-    guest = start("spin")
-    timer = threading.Timer(0.1, guest.interrupt)
-    timer.start()
-    stop = guest.run(timeout=60)
-    timer.join()
-    assert stop.reason == "interrupt"
-    assert stop.location.function == "main"
-
-
-def test_interrupt_while_hits_keep_coming(start: Load) -> None:
-    guest = start("spin")
-    guest.watch("turns")(lambda hit: None)
-    timer = threading.Timer(0.1, guest.interrupt)
-    timer.start()
-    assert guest.run(timeout=60).reason == "interrupt"
-    timer.join()
-
-
-def test_interrupt_before_the_run_is_not_lost(start: Load) -> None:
-    guest = start("spin")
-    guest.interrupt()
-    assert guest.run(timeout=60).reason == "interrupt"
-    assert guest.run(timeout=0.01).reason == "timeout"
-
-
-def test_a_handler_cannot_run_the_guest(start: Load) -> None:
-    guest = start("counter")
-    refused = []
-
-    @guest.watch("counter")
-    def nested(hit: Hit) -> object:
-        with pytest.raises(GuestBusy):
-            guest.step()
-        refused.append(hit)
-        nested.delete()
+def python(text: str, old: int, new: int, x2: int, limit: int) -> object:
+    x = [0] * 31
+    x[0], x[1], x[2], x[30] = new, DATA, x2, 7
+    hit: Any = SimpleNamespace(
+        new=new,
+        old=old,
+        pc=CODE,
+        address=DATA,
+        size=8,
+        point=SimpleNamespace(seen=1),
+        vcpu=SimpleNamespace(x=x, sp=0x7000),
+        guest={"limit": limit, "queue.size": 64},
+        location="here",
+    )
+    try:
+        return Condition(text)(hit)
+    except ConditionError:
         return None
 
-    done(guest)
-    assert len(refused) == 1
+
+leaves = st.one_of(
+    st.sampled_from(
+        ["new", "old", "pc", "sp", "lr", "address", "size", "count", "x2", "w2", "limit"]
+        + ["queue.size", "True", "0", "1", "-1"]
+    ),
+    st.integers(0, (1 << 64) - 1).map(str),
+    st.integers(0, 70).map(str),
+)
+binary = st.sampled_from(["+", "-", "*", "//", "%", "&", "|", "^", "<<", ">>"])
+compare = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
 
 
-def test_an_error_in_a_handler_comes_out_of_run(start: Load) -> None:
-    guest = start("counter")
-
-    @guest.watch("counter", when=lambda hit: hit.new == 2)
-    def faulty(hit: Hit) -> None:
-        raise RuntimeError("mine")
-
-    with pytest.raises(RuntimeError, match="mine"):
-        guest.run(timeout=60)
-    done(guest)
-    assert guest.read_u64(guest.symbol("counter").address) == 1000
-
-
-def test_after_close_everything_is_refused(start: Load) -> None:
-    guest = start("hello")
-    guest.close()
-    guest.close()
-    with pytest.raises(GuestClosed):
-        guest.run()
-    with pytest.raises(GuestClosed):
-        guest.read(0x4000_0000, 1)
+def grow(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.builds("({} {} {})".format, parts, binary, parts),
+        st.builds("({} {} {})".format, parts, compare, parts),
+        st.builds("({} {} {} {} {})".format, parts, compare, parts, compare, parts),
+        st.builds("({} and {})".format, parts, parts),
+        st.builds("({} or {})".format, parts, parts),
+        st.builds("({}{})".format, st.sampled_from(["not ", "-", "~", "+"]), parts),
+        st.builds(
+            "({} {} ({}, {}))".format, parts, st.sampled_from(["in", "not in"]), parts, parts
+        ),
+    )
 
 
-def test_a_guest_that_jumps_into_nothing_does_not_end(start: Load) -> None:
-    guest = start("lost")
-    assert guest.run(max_instructions=100_000, timeout=60).reason in ("limit", "error")
+u64 = st.one_of(st.integers(0, 20), st.integers(0, (1 << 64) - 1))
+
+
+@settings(max_examples=800, deadline=None)
+@given(st.recursive(leaves, grow, max_leaves=12), u64, u64, u64, st.integers(-5, 70))
+def test_the_processor_judges_as_python_does(
+    text: str, old: int, new: int, x2: int, limit: int
+) -> None:
+    where, truth = judge(text, old, new, x2, limit)
+    if where == "processor":
+        assert truth is python(text, old, new, x2, limit)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "new > 8",
+        "old != new and x2 == 3",
+        "0x1000 <= pc < 0x2000",
+        "count == 100000",
+        "new != (old + 1) % queue.size",
+        "new in (1, 2, 3) or not (x2 & 1)",
+        "-limit < new",
+        "(new << 4) - lr > 5 * size",
+    ],
+)
+def test_what_people_write_is_judged_by_the_processor(text: str) -> None:
+    assert Condition(text).steps(SHAPE) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "function == 'main'",
+        "new == None",
+        "new << x2 == 0",
+        "new * old * x2 > 5",
+        "unknown.variable == 3",
+        "(new or 5) == 5",
+        "line == 3",
+        "new in ()",
+    ],
+)
+def test_what_the_processor_cannot_judge_exactly_is_left_to_python(text: str) -> None:
+    assert Condition(text).steps(SHAPE) is None
+
+
+@pytest.mark.parametrize("text", ["new // (x2 - x2)", "new % 0 == 1"])
+def test_errors_are_left_to_python(text: str) -> None:
+    assert judge(text, 1, 2, 3, 4) == ("undecided", None)
+    assert python(text, 1, 2, 3, 4) is None
+
+
+def test_values_need_a_watch_that_has_them() -> None:
+    bare = Shape(0, True, VARIABLES.get)
+    assert Condition("new > 1").steps(bare) is None
+    assert Condition("x0 > 1").steps(bare) is not None
+    assert Condition("count > 1").steps(Shape(8, False, VARIABLES.get)) is None

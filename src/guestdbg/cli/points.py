@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from guestdbg.cli.condition import Condition
+from guestdbg.debugger.condition import Condition
 from guestdbg.errors import GuestdbgError
 
 Access = Literal["read", "write", "any"]

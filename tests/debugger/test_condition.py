@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestdbg.cli.condition import Condition, ConditionError
+from guestdbg.debugger.condition import Condition, ConditionError
 
 
 class Guest:
@@ -29,7 +29,7 @@ def hit(**values: Any) -> Any:
             "pc": 0x4008_0000,
             "address": 0x4009_0000,
             "size": 4,
-            "count": 3,
+            "point": SimpleNamespace(seen=3),
             "location": SimpleNamespace(function="note_worst", file="queue/stats.c", line=16),
             "vcpu": SimpleNamespace(
                 x=list(range(0xFFFF_FFFF_0000_0000, 0xFFFF_FFFF_0000_001F)), sp=5

@@ -1,11 +1,13 @@
-"""Conditions of the command line: `--watch 'queue.tail:w if new >= queue.size'`.
+"""Conditions as text: `guestdbg.cond("new >= queue.size")`, `--watch 'queue.tail:w if new > 8'`.
 
 A small language in Python's own notation, taken apart by Python's parser and evaluated here: no
 calls, no attributes of Python objects, nothing that could do anything but compare and compute.
 
 Names: new, old, pc, sp, lr, address, size, count; x0 to x30 and w0 to w30; function, file and line
 of the code; everything else is a variable of the guest (`queue.size`), read when the condition is
-judged.
+judged. `count` is how often the point was hit so far, this time included.
+
+Where the provider can judge a condition by itself (steps.py), it is not judged here.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from guestdbg.debugger.steps import Shape, steps_of
 from guestdbg.errors import GuestdbgError
+from guestdbg.kvm.programs import Step
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Hit
@@ -63,7 +67,7 @@ _HIT: dict[str, Evaluate] = {
     "pc": lambda hit: hit.pc,
     "address": lambda hit: hit.address,
     "size": lambda hit: hit.size,
-    "count": lambda hit: hit.count,
+    "count": lambda hit: hit.point.seen,
     "sp": lambda hit: hit.vcpu.sp,
     "lr": lambda hit: hit.vcpu.x[30],
     "function": lambda hit: hit.location.function,
@@ -90,7 +94,15 @@ class Condition:
             raise self._error(f"is not an expression ({error})") from None
         except RecursionError:
             raise self._error("is nested too deeply") from None
+        self._tree = tree.body
         self._evaluate = self._compile(tree.body)
+
+    def __repr__(self) -> str:
+        return f"cond({self.text!r})"
+
+    def steps(self, shape: Shape) -> tuple[Step, ...] | None:
+        """The condition for a provider that judges by itself; None: it must be judged here."""
+        return steps_of(self._tree, shape)
 
     def __call__(self, hit: Hit) -> bool:
         """Judges a hit. Raises ConditionError where it cannot be judged."""
