@@ -459,6 +459,7 @@ cdef void drop_blocks_of_page(Cpu* c, uint64_t va) noexcept nogil
 # ---- for the Python face ----------------------------------------------------------------------
 
 cdef void run_loop(Cpu* c) noexcept nogil
+cdef int decode(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil
 cdef void* cache_new() noexcept nogil
 cdef void cache_free(void* p) noexcept nogil
 cdef void cache_statistics(Cpu* c, uint64_t* out) noexcept nogil

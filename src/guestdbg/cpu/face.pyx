@@ -3,7 +3,7 @@
 cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from guestdbg.cpu.hits cimport *
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
 from guestdbg.cpu.core cimport *
@@ -624,6 +624,34 @@ cdef class Processor:
         cdef uint64_t out[4]
         cache_statistics(self.c, out)
         return {"decoded": out[0], "dropped": out[1], "flushed": out[2], "bytes": out[3]}
+
+    def decodes(self, encodings):
+        """For a buffer of 32-bit encodings a byte each: 0 unallocated (UNDEFINED), 1 it goes on to the
+        instruction behind it, 2 it may go elsewhere. Nothing is executed, and nothing changes.
+
+        Raises ValueError for a length that is not a multiple of 4.
+        """
+        cdef Py_buffer view
+        cdef Insn o
+        cdef Py_ssize_t n, count
+        cdef const uint32_t* raw
+        cdef char* out
+        PyObject_GetBuffer(encodings, &view, PyBUF_SIMPLE)
+        try:
+            if view.len & 3:
+                raise ValueError(f"{view.len} bytes of encodings: must be a multiple of 4")
+            count = view.len >> 2
+            raw = <const uint32_t*>view.buf
+            found = PyBytes_FromStringAndSize(NULL, count)
+            out = <char*>PyBytes_AS_STRING(found)
+            with nogil:
+                for n in range(count):
+                    memset(&o, 0, sizeof(Insn))
+                    o.raw = raw[n]
+                    out[n] = <char>decode(self.c, &o, raw[n], 0)
+        finally:
+            PyBuffer_Release(&view)
+        return found
 
     def undefined(self):
         """Encodings that the decode table did not know since the last call: {encoding: first PC}."""
