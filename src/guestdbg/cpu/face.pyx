@@ -101,8 +101,6 @@ cdef class PhysicalMemory:
                 code_written(self.p.cpus[0], r, low - r.gpa, high - low)
 
 
-# no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory to leave its list.
-@cython.no_gc_clear
 cdef class HitPrograms:
     """Programs for hits, checked and made ready; see Processor.set_programs()."""
     cdef Programs k
@@ -234,6 +232,8 @@ cdef class HitPrograms:
         return self.k.pc, self.k.address, self.k.size, self.k.access, found
 
 
+# no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory to leave its list.
+@cython.no_gc_clear
 cdef class Processor:
     """One Armv8-A processing element at EL0 and EL1; whoever holds it is EL2."""
     cdef Cpu* c
