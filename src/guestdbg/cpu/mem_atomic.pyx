@@ -11,9 +11,9 @@ CASP with an odd Rs or Rt is UNDEFINED.
 from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, UNDEF, add, bits, dst, miss_r, miss_w, src, tlbe, unlikely,
+    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, UNDEF, add, bits, dst, src, unlikely,
 )
-from guestdbg.cpu.mem_common cimport host_read, host_write, set_base
+from guestdbg.cpu.mem_common cimport host_read, host_write, readable, set_base, writable
 from guestdbg.cpu.mem_sync_slow cimport (
     result, slow_modify, slow_swap_if, slow_swap_pair_if, truncate,
 )
@@ -21,9 +21,9 @@ from guestdbg.cpu.mem_sync_slow cimport (
 cdef inline void modify(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     """LDADD ... SWP: x[rd] receives what memory held, x[rm] is the operand."""
     cdef uint64_t va = c.x[i.rn]
-    cdef const Tlbe* e = tlbe(c, va)
+    cdef const Tlbe* e = readable(c, va, 1 << log2)
     cdef uint64_t old
-    if unlikely(miss_r(e, va, 1 << log2) or miss_w(e, va, 1 << log2) or (va & i.ra) != 0):
+    if unlikely(e == NULL or writable(c, va, 1 << log2) == NULL or (va & i.ra) != 0):
         slow_modify(c, i, va, log2)
         return
     old = host_read(va + e.add, log2)
@@ -34,9 +34,9 @@ cdef inline void modify(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
 cdef inline void swap_if(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     """CAS: x[rm] is compared, x[rd] stored; what memory held goes to x[aux] (x[rm] or the sink)."""
     cdef uint64_t va = c.x[i.rn]
-    cdef const Tlbe* e = tlbe(c, va)
+    cdef const Tlbe* e = readable(c, va, 1 << log2)
     cdef uint64_t old
-    if unlikely(miss_r(e, va, 1 << log2) or miss_w(e, va, 1 << log2) or (va & i.ra) != 0):
+    if unlikely(e == NULL or writable(c, va, 1 << log2) == NULL or (va & i.ra) != 0):
         slow_swap_if(c, i, va, log2)
         return
     old = host_read(va + e.add, log2)

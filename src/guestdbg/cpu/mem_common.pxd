@@ -15,7 +15,9 @@ Conventions of these modules, on top of core.pxd's:
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t
 
-from guestdbg.cpu.core cimport Cpu, Insn, SP, spreg
+from guestdbg.cpu.core cimport (
+    Cpu, Insn, SP, Tlbe, likely, line, line_miss_r, line_miss_w, miss_r, miss_w, spreg, tlbe,
+)
 from guestdbg.cpu.exception cimport EC_FP, EC_SP_ALIGN, raise_el1, raise_el2
 
 cdef enum:
@@ -63,6 +65,51 @@ cdef inline uint64_t extend(uint64_t value, uint32_t k) noexcept nogil:
 
 cdef inline uint64_t sext32(uint32_t value) noexcept nogil:
     return <uint64_t><int64_t><int32_t>value
+
+# ---- the fast path --------------------------------------------------------------------------------
+
+cdef inline const Tlbe* readable(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
+    """The entry, of a page or of a line, that makes this a plain aligned read; else NULL."""
+    cdef const Tlbe* e = tlbe(c, va)
+    if likely(not miss_r(e, va, size)):
+        return e
+    e = line(c, va)
+    if not line_miss_r(e, va, size):
+        return e
+    return NULL
+
+cdef inline const Tlbe* writable(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
+    cdef const Tlbe* e = tlbe(c, va)
+    if likely(not miss_w(e, va, size)):
+        return e
+    e = line(c, va)
+    if not line_miss_w(e, va, size):
+        return e
+    return NULL
+
+# Two registers of size bytes each, aligned to one of them.
+
+cdef inline bint last_of(uint64_t va, uint64_t size, uint64_t unit) noexcept nogil:
+    """The second of a pair is not in the same unit (a page, a line) as the first."""
+    return (va & (unit - size)) == unit - size
+
+cdef inline const Tlbe* pair_readable(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
+    cdef const Tlbe* e = tlbe(c, va)
+    if likely(not miss_r(e, va, size) and not last_of(va, size, 4096)):
+        return e
+    e = line(c, va)
+    if not line_miss_r(e, va, size) and not last_of(va, size, 64):
+        return e
+    return NULL
+
+cdef inline const Tlbe* pair_writable(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
+    cdef const Tlbe* e = tlbe(c, va)
+    if likely(not miss_w(e, va, size) and not last_of(va, size, 4096)):
+        return e
+    e = line(c, va)
+    if not line_miss_w(e, va, size) and not last_of(va, size, 64):
+        return e
+    return NULL
 
 # ---- operands ---------------------------------------------------------------------------------
 

@@ -10,17 +10,17 @@ value, with Rs == Rn uses the old address; LDXP with Rt == Rt2 leaves the second
 from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, UNDEF, add, bits, dst, miss_r, miss_w, src, tlbe, unlikely,
+    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, UNDEF, add, bits, dst, src, unlikely,
 )
-from guestdbg.cpu.mem_common cimport LD, ST, host_read, host_write, set_base
+from guestdbg.cpu.mem_common cimport LD, ST, host_read, host_write, readable, set_base, writable
 from guestdbg.cpu.mem_sync_slow cimport slow_load_exclusive, slow_store_exclusive
 from guestdbg.cpu.mem_slow cimport slow_ordered
 
 cdef inline void load(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept nogil:
     cdef uint64_t va = c.x[i.rn]
-    cdef const Tlbe* e = tlbe(c, va)
+    cdef const Tlbe* e = readable(c, va, 1 << log2)
     cdef uint64_t p
-    if unlikely(miss_r(e, va, 1 << log2) or (va & i.ra) != 0):
+    if unlikely(e == NULL or (va & i.ra) != 0):
         slow_load_exclusive(c, i, va, log2, pair)
         return
     p = va + e.add
@@ -42,12 +42,13 @@ cdef inline void load(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept 
 
 cdef inline void store(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept nogil:
     cdef uint64_t va = c.x[i.rn]
-    cdef const Tlbe* e = tlbe(c, va)
-    cdef uint64_t p = va + e.add
+    cdef const Tlbe* e = writable(c, va, 1 << log2)
+    cdef uint64_t p
     cdef bint good
-    if unlikely(miss_w(e, va, 1 << log2) or (va & i.ra) != 0):
+    if unlikely(e == NULL or (va & i.ra) != 0):
         slow_store_exclusive(c, i, va, log2, pair)
         return
+    p = va + e.add
     good = c.ex_open and c.ex_pa == p and c.ex_size == <uint64_t>1 << log2
     good = good and host_read(p, 3 if log2 == 4 else log2) == c.ex_lo
     if log2 == 4:
@@ -79,8 +80,8 @@ cdef void stxp_x(Cpu* c, const Insn* i) noexcept nogil: store(c, i, 4, True)
 
 cdef inline void acquire(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     cdef uint64_t va = c.x[i.rn]
-    cdef const Tlbe* e = tlbe(c, va)
-    if unlikely(miss_r(e, va, 1 << log2) or (va & i.ra) != 0):
+    cdef const Tlbe* e = readable(c, va, 1 << log2)
+    if unlikely(e == NULL or (va & i.ra) != 0):
         slow_ordered(c, i, va, log2 << 2 | LD)
         return
     c.x[i.rd] = host_read(va + e.add, log2)
@@ -88,8 +89,8 @@ cdef inline void acquire(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
 
 cdef inline void release(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     cdef uint64_t va = c.x[i.rn]
-    cdef const Tlbe* e = tlbe(c, va)
-    if unlikely(miss_w(e, va, 1 << log2) or (va & i.ra) != 0):
+    cdef const Tlbe* e = writable(c, va, 1 << log2)
+    if unlikely(e == NULL or (va & i.ra) != 0):
         slow_ordered(c, i, va, log2 << 2 | ST)
         return
     host_write(va + e.add, c.x[i.rd], log2)

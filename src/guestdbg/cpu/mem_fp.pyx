@@ -10,9 +10,12 @@ CONSTRAINED UNPREDICTABLE: LDP with Rt == Rt2 leaves the second register's value
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, ZR, add, bits, miss_r, miss_w, sbits, src, tlbe, unlikely,
+    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, ZR, add, bits, sbits, src, unlikely,
 )
-from guestdbg.cpu.mem_common cimport fp_perhaps_trapped, host_read, host_write, set_base, sext32
+from guestdbg.cpu.mem_common cimport (
+    fp_perhaps_trapped, host_read, host_write, pair_readable, pair_writable, readable, set_base,
+    sext32, writable,
+)
 from guestdbg.cpu.mem_slow cimport slow_fp_ldp, slow_fp_load, slow_fp_store, slow_fp_stp
 
 # ---- one register -----------------------------------------------------------------------------
@@ -22,11 +25,12 @@ cdef inline bint special(Cpu* c, const Insn* i) noexcept nogil:
     return (c.x[i.rn] & i.ra) != 0 or fp_perhaps_trapped(c)
 
 cdef inline void load_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
-    cdef const Tlbe* e = tlbe(c, va)
-    cdef uint64_t p = va + e.add
-    if unlikely(miss_r(e, va, 1 << log2) or special(c, i)):
+    cdef const Tlbe* e = readable(c, va, 1 << log2)
+    cdef uint64_t p
+    if unlikely(e == NULL or special(c, i)):
         slow_fp_load(c, i, va, log2)
         return
+    p = va + e.add
     if log2 == 4:
         c.v[2 * i.rd] = host_read(p, 3)
         c.v[2 * i.rd + 1] = host_read(p + 8, 3)
@@ -37,11 +41,12 @@ cdef inline void load_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noex
     NEXT(c, i)
 
 cdef inline void store_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
-    cdef const Tlbe* e = tlbe(c, va)
-    cdef uint64_t p = va + e.add
-    if unlikely(miss_w(e, va, 1 << log2) or special(c, i)):
+    cdef const Tlbe* e = writable(c, va, 1 << log2)
+    cdef uint64_t p
+    if unlikely(e == NULL or special(c, i)):
         slow_fp_store(c, i, va, log2)
         return
+    p = va + e.add
     if log2 == 4:
         host_write(p, c.v[2 * i.rd], 3)
         host_write(p + 8, c.v[2 * i.rd + 1], 3)
@@ -83,16 +88,14 @@ cdef void str_q_reg(Cpu* c, const Insn* i) noexcept nogil: store_at(c, i, regist
 
 # ---- two registers ----------------------------------------------------------------------------
 
-cdef inline bint crosses(uint64_t va, uint64_t size) noexcept nogil:
-    return (va & (0x1000 - size)) == 0x1000 - size
-
 cdef inline void ldp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     cdef uint64_t va = c.x[i.rn] + i.imm
-    cdef const Tlbe* e = tlbe(c, va)
-    cdef uint64_t p = va + e.add
-    if unlikely(miss_r(e, va, 1 << log2) or crosses(va, 1 << log2) or special(c, i)):
+    cdef const Tlbe* e = pair_readable(c, va, 1 << log2)
+    cdef uint64_t p
+    if unlikely(e == NULL or special(c, i)):
         slow_fp_ldp(c, i, va, log2)
         return
+    p = va + e.add
     if log2 == 4:
         c.v[2 * i.rd] = host_read(p, 3)
         c.v[2 * i.rd + 1] = host_read(p + 8, 3)
@@ -108,11 +111,12 @@ cdef inline void ldp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
 
 cdef inline void stp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     cdef uint64_t va = c.x[i.rn] + i.imm
-    cdef const Tlbe* e = tlbe(c, va)
-    cdef uint64_t p = va + e.add
-    if unlikely(miss_w(e, va, 1 << log2) or crosses(va, 1 << log2) or special(c, i)):
+    cdef const Tlbe* e = pair_writable(c, va, 1 << log2)
+    cdef uint64_t p
+    if unlikely(e == NULL or special(c, i)):
         slow_fp_stp(c, i, va, log2)
         return
+    p = va + e.add
     if log2 == 4:
         host_write(p, c.v[2 * i.rd], 3)
         host_write(p + 8, c.v[2 * i.rd + 1], 3)

@@ -13,7 +13,6 @@ post-index, or the zero register, imm the constant added for post-index (0 witho
 shape (see the enum).
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 
 from guestdbg.cpu.core cimport (
     ACC_NOISV, ACC_READ, ACC_WRITE, Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, UNDEF, ZR, add, bits,
@@ -69,14 +68,8 @@ cdef bint permitted(Cpu* c, const Insn* i, uint64_t va, uint32_t count, uint32_t
 
 # ---- multiple structures ------------------------------------------------------------------------
 
-cdef inline uint32_t place(const Insn* i, uint32_t n, uint32_t* e) noexcept nogil:
-    """Register (from the first) and element of it that the n-th element in memory belongs to."""
-    cdef uint32_t s = selem(i)
-    if s == 1:
-        e[0] = n % elements(i)
-        return n // elements(i)
-    e[0] = n // s
-    return n % s
+# Memory holds, for each repetition and each element in turn, that element of each of the structure's
+# registers.
 
 cdef void clear_high(Cpu* c, const Insn* i, uint32_t registers) noexcept nogil:
     """A 64-bit vector's load zeroes the other half."""
@@ -85,31 +78,56 @@ cdef void clear_high(Cpu* c, const Insn* i, uint32_t registers) noexcept nogil:
         for r in range(registers):
             c.v[2 * ((i.rd + r) & 31) + 1] = 0
 
+cdef inline void load_plain(Cpu* c, const Insn* i, uint64_t p, uint32_t log2) noexcept nogil:
+    """LD2 to LD4 from host memory."""
+    cdef uint32_t e, r
+    for e in range(elements(i)):
+        for r in range(selem(i)):
+            host_write(<uint64_t>element(c, i.rd + r, e, log2), host_read(p, log2), log2)
+            p += 1 << log2
+
+cdef inline void store_plain(Cpu* c, const Insn* i, uint64_t p, uint32_t log2) noexcept nogil:
+    cdef uint32_t e, r
+    for e in range(elements(i)):
+        for r in range(selem(i)):
+            host_write(p, host_read(<uint64_t>element(c, i.rd + r, e, log2), log2), log2)
+            p += 1 << log2
+
 cdef bint load_all(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint64_t va = c.x[i.rn], p
     cdef uint32_t log2 = elem_log2(i)
     cdef uint32_t registers = selem(i) * repeat(i)
     cdef uint32_t total = registers * elements(i)
-    cdef uint32_t width = elements(i) << log2
-    cdef uint32_t n, r, e = 0
+    cdef uint32_t r, e, s
     if not check_fp(c, i) or not check_sp(c, i):
         return False
     p = plain(c, i, va, total << log2, True)
     if p and selem(i) == 1:
         for r in range(registers):
-            memcpy(element(c, i.rd + r, 0, 0), <uint8_t*>p + r * width, width)
+            c.v[2 * ((i.rd + r) & 31)] = host_read(p, 3)
+            p += 8
+            if i.aux >> 17:
+                c.v[2 * ((i.rd + r) & 31) + 1] = host_read(p, 3)
+                p += 8
     elif p:
-        for n in range(total):
-            r = place(i, n, &e)
-            host_write(<uint64_t>element(c, i.rd + r, e, log2), host_read(p + (n << log2), log2), log2)
+        if log2 == 0:
+            load_plain(c, i, p, 0)
+        elif log2 == 1:
+            load_plain(c, i, p, 1)
+        elif log2 == 2:
+            load_plain(c, i, p, 2)
+        else:
+            load_plain(c, i, p, 3)
     else:
         if not permitted(c, i, va, total, ACC_READ | ACC_NOISV):
             return False
-        for n in range(total):
-            if not mem_load(c, i, va + (n << log2), 1 << log2, ACC_READ | ACC_NOISV):
-                return False
-            r = place(i, n, &e)
-            host_write(<uint64_t>element(c, i.rd + r, e, log2), c.lo, log2)
+        for r in range(repeat(i)):
+            for e in range(elements(i)):
+                for s in range(selem(i)):
+                    if not mem_load(c, i, va, 1 << log2, ACC_READ | ACC_NOISV):
+                        return False
+                    host_write(<uint64_t>element(c, i.rd + r + s, e, log2), c.lo, log2)
+                    va += 1 << log2
     clear_high(c, i, registers)
     return True
 
@@ -118,29 +136,39 @@ cdef bint store_all(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint32_t log2 = elem_log2(i)
     cdef uint32_t registers = selem(i) * repeat(i)
     cdef uint32_t total = registers * elements(i)
-    cdef uint32_t width = elements(i) << log2
-    cdef uint32_t n, r, e = 0
+    cdef uint32_t r, e, s
     if not check_fp(c, i) or not check_sp(c, i):
         return False
     p = plain(c, i, va, total << log2, False)
     if p and selem(i) == 1:
         for r in range(registers):
-            memcpy(<uint8_t*>p + r * width, element(c, i.rd + r, 0, 0), width)
+            host_write(p, c.v[2 * ((i.rd + r) & 31)], 3)
+            p += 8
+            if i.aux >> 17:
+                host_write(p, c.v[2 * ((i.rd + r) & 31) + 1], 3)
+                p += 8
     elif p:
-        for n in range(total):
-            r = place(i, n, &e)
-            host_write(p + (n << log2), host_read(<uint64_t>element(c, i.rd + r, e, log2), log2), log2)
+        if log2 == 0:
+            store_plain(c, i, p, 0)
+        elif log2 == 1:
+            store_plain(c, i, p, 1)
+        elif log2 == 2:
+            store_plain(c, i, p, 2)
+        else:
+            store_plain(c, i, p, 3)
     else:
         if not permitted(c, i, va, total, ACC_WRITE | ACC_NOISV):
             return False
-        for n in range(total):
-            r = place(i, n, &e)
-            c.lo = host_read(<uint64_t>element(c, i.rd + r, e, log2), log2)
-            if not mem_store(c, i, va + (n << log2), 1 << log2, ACC_WRITE | ACC_NOISV):
-                return False
+        for r in range(repeat(i)):
+            for e in range(elements(i)):
+                for s in range(selem(i)):
+                    c.lo = host_read(<uint64_t>element(c, i.rd + r + s, e, log2), log2)
+                    if not mem_store(c, i, va, 1 << log2, ACC_WRITE | ACC_NOISV):
+                        return False
+                    va += 1 << log2
     return True
 
-# The work is done in functions of their own: they have local variables whose address is taken.
+# Functions of their own, so that what keeps registers busy does not surround the jump.
 
 cdef void ld_multiple(Cpu* c, const Insn* i) noexcept nogil:
     if not load_all(c, i):
@@ -159,13 +187,17 @@ cdef void st_multiple(Cpu* c, const Insn* i) noexcept nogil:
 cdef bint load_one(Cpu* c, const Insn* i, bint replicate) noexcept nogil:
     cdef uint64_t va = c.x[i.rn]
     cdef uint32_t log2 = elem_log2(i)
+    cdef uint64_t p
     cdef uint32_t s, n
     if not check_fp(c, i) or not check_sp(c, i):
         return False
-    if not permitted(c, i, va, selem(i), ACC_READ | ACC_NOISV):
+    p = plain(c, i, va, selem(i) << log2, True)
+    if not p and not permitted(c, i, va, selem(i), ACC_READ | ACC_NOISV):
         return False
     for s in range(selem(i)):
-        if not mem_load(c, i, va + (s << log2), 1 << log2, ACC_READ | ACC_NOISV):
+        if p:
+            c.lo = host_read(p + (s << log2), log2)
+        elif not mem_load(c, i, va + (s << log2), 1 << log2, ACC_READ | ACC_NOISV):
             return False
         if replicate:
             for n in range(elements(i)):
@@ -179,14 +211,18 @@ cdef bint load_one(Cpu* c, const Insn* i, bint replicate) noexcept nogil:
 cdef bint store_one(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint64_t va = c.x[i.rn]
     cdef uint32_t log2 = elem_log2(i)
+    cdef uint64_t p
     cdef uint32_t s
     if not check_fp(c, i) or not check_sp(c, i):
         return False
-    if not permitted(c, i, va, selem(i), ACC_WRITE | ACC_NOISV):
+    p = plain(c, i, va, selem(i) << log2, False)
+    if not p and not permitted(c, i, va, selem(i), ACC_WRITE | ACC_NOISV):
         return False
     for s in range(selem(i)):
         c.lo = host_read(<uint64_t>element(c, i.rd + s, index(i), log2), log2)
-        if not mem_store(c, i, va + (s << log2), 1 << log2, ACC_WRITE | ACC_NOISV):
+        if p:
+            host_write(p + (s << log2), c.lo, log2)
+        elif not mem_store(c, i, va + (s << log2), 1 << log2, ACC_WRITE | ACC_NOISV):
             return False
     return True
 
