@@ -121,6 +121,7 @@ cdef enum:
 
 cdef enum:
     FLAVOUR_PLAIN = 0
+    # bits:
     FLAVOUR_ONE = 1        # a single instruction: steps, and the last of a limit
     FLAVOUR_CHECKED = 2    # a breakpoint check at every instruction
 
@@ -178,10 +179,11 @@ cdef Block* find(Cpu* c, uint64_t pc, uint64_t pa, uint32_t flavour) noexcept no
 
 
 cdef void flush_jumps(Cpu* c) noexcept nogil:
+    # An empty place holds a PC that belongs into the next one, so that no PC is ever found in it.
     cdef int k
     for k in range(JUMP_SIZE):
-        c.jumps[0][k].pc = 1       # no PC that code was found at is odd
-        c.jumps[1][k].pc = 1
+        c.jumps[0][k].pc = 4 * (k + 1)
+        c.jumps[1][k].pc = 4 * (k + 1)
 
 
 cdef void stale(Cpu* c, const Insn* i) noexcept nogil:
@@ -338,7 +340,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     cdef uint64_t here = pc, page, first, last, lines, need
     if most > MAX_BLOCK:
         most = MAX_BLOCK
-    if flavour == FLAVOUR_ONE:
+    if flavour & FLAVOUR_ONE:
         most = 1
     need = sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + MAX_BLOCK * sizeof(Op)
     if k.used + need > ARENA_SIZE:
@@ -522,10 +524,11 @@ cdef void run_loop(Cpu* c) noexcept nogil:
         if (c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE) or c.irq_level or c.fiq_level) and interrupts(c):
             if stepping:
                 c.did_step = True      # the exception's first instruction is not executed
+                c.step_exclusive = False
             continue
         flavour = FLAVOUR_CHECKED if c.bp_everywhere else FLAVOUR_PLAIN
         if stepping:
-            flavour = FLAVOUR_ONE
+            flavour |= FLAVOUR_ONE
         most = SLICE
         if c.limit - now < most:
             most = c.limit - now
@@ -553,12 +556,12 @@ cdef void run_loop(Cpu* c) noexcept nogil:
                 b = translate_block(c, c.pc, pa, host_page, region, flavour)
             i = insns_of(b)
             if i.len > most:
-                flavour = FLAVOUR_ONE
+                flavour |= FLAVOUR_ONE
                 b = find(c, c.pc, pa, flavour)
                 if b == NULL:
                     b = translate_block(c, c.pc, pa, host_page, region_of(c, pa), flavour)
                 i = insns_of(b)
-            elif flavour != FLAVOUR_ONE:
+            elif not flavour & FLAVOUR_ONE:
                 j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]
                 j.pc = c.pc
                 j.target = i
@@ -569,8 +572,8 @@ cdef void run_loop(Cpu* c) noexcept nogil:
             c.budget = 1 - i.len
             execute(c, i)
             c.did_step = True
-            # LDXR, LDAXR, LDXP, LDAXP
-            c.step_exclusive = (raw & 0x3FC00000) == 0x08400000
+            # LDXR, LDAXR, LDXP, LDAXP; but with bit 21 set and bit 31 clear it is CASP
+            c.step_exclusive = (raw & 0x3FC00000) == 0x08400000 and ((raw >> 31) != 0 or (raw >> 21) & 1 == 0)
             if c.budget == 0:
                 c.ss = 0               # it has retired: active-pending
             continue

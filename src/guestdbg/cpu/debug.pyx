@@ -132,10 +132,16 @@ cdef void dbg_take_breakpoint(Cpu* c) noexcept nogil:
         take_el1(c, c.pc, (<uint32_t>(EC_BREAKPT_LOW + c.el) << 26) | IL | DEBUG_FSC, 0, False, 0)
 
 
+cdef inline uint64_t untagged(uint64_t va) noexcept nogil:
+    """The address that the PC has there where translation ignores the tag. (Elsewhere a breakpoint
+    with a tag never matches.)"""
+    return <uint64_t>(<int64_t>(va << 8) >> 8)
+
+
 cdef bint dbg_block_has_breakpoint(Cpu* c, uint64_t pc) noexcept nogil:
     cdef uint32_t n
     for n in range(c.nplanted):
-        if c.planted[n] == pc & ~<uint64_t>3:
+        if c.planted[n] == untagged(pc & ~<uint64_t>3):
             return True
     return False
 
@@ -152,7 +158,7 @@ cdef void plant(Cpu* c) noexcept nogil:
     for n in range(c.nbrp):
         if not (c.bp_live >> n) & 1 or (c.dbgbcr[n] >> 20) & 10:
             continue
-        va = c.dbgbvr[n] & ~<uint64_t>3
+        va = untagged(c.dbgbvr[n] & ~<uint64_t>3)
         known = False
         for k in range(c.nplanted):
             if c.planted[k] == va:
@@ -310,9 +316,11 @@ cdef bint dbg_stepping(Cpu* c) noexcept nogil:
 
 
 cdef uint32_t dbg_eret_ss(Cpu* c, uint64_t spsr) noexcept nogil:
+    cdef uint32_t mode = <uint32_t>(spsr & 0x1F)
     if not c.step_enabled or enabled(c):
         return 0
-    if not enabled_from(c, 0 if spsr & 0xF == 0 else 1, (spsr & PSTATE_D) != 0):
+    # an illegal return (any mode but EL0t, EL1t, EL1h) stays at this EL
+    if not enabled_from(c, 0 if mode == 0 else 1 if mode == 4 or mode == 5 else c.el, (spsr & PSTATE_D) != 0):
         return 0
     return (spsr >> 21) & 1
 

@@ -374,15 +374,19 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
         if c.tr_host == 0:
             # Nobody's memory. Stage 1 permission comes first all the same.
             missing = (flags & (ACC_READ | ACC_WRITE)) & ~c.tr_prot
-            if missing:
+            if c.tr_device and (unaligned or flags & ACC_DCZVA):
+                abort(c, i, va, flags, FSC_ALIGNMENT, write_bit(flags, ACC_READ) >> 6)
+            elif missing:
                 translate(c, va, flags & (ACC_UNPRIV | ACC_READ | ACC_WRITE))
                 abort(c, i, va, flags, c.tr_fsc, write_bit(flags, missing) >> 6)
-            elif unaligned and c.tr_device:
-                abort(c, i, va, flags, FSC_ALIGNMENT, write_bit(flags, 0) >> 6)
             else:
                 stage2_abort(c, i, va, c.tr_pa, flags, FSC_TRANSLATION + 1, write_bit(flags, 0) >> 6)
             return False
         x = e.xpn
+    # An Alignment fault that the memory type causes comes before permissions (D5.2.11).
+    if x & X_DEVICE and (unaligned or flags & ACC_DCZVA):
+        abort(c, i, va, flags, FSC_ALIGNMENT, write_bit(flags, ACC_READ) >> 6)
+        return False
     missing = 0
     if flags & ACC_READ and not x & X_READ:
         missing |= ACC_READ
@@ -391,9 +395,6 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
     if missing:
         translate(c, va, flags & (ACC_UNPRIV | ACC_READ | ACC_WRITE))
         abort(c, i, va, flags, c.tr_fsc, write_bit(flags, missing) >> 6)
-        return False
-    if x & X_DEVICE and (unaligned or flags & ACC_DCZVA):
-        abort(c, i, va, flags, FSC_ALIGNMENT, write_bit(flags, 0) >> 6)
         return False
     if x & X_READONLY and flags & ACC_WRITE:
         r = region_of_host(c.phys, va + e.add)
