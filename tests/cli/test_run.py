@@ -34,8 +34,8 @@ def test_hits_are_lines_with_all_that_matters() -> None:
     assert result.stdout == "queue: start\n"
     lines = result.stderr.splitlines()
     assert re.fullmatch(
-        r"#1 write queue\.tail  0 -> 1  in queue_push\+0x\w+ \(queue\.c:17\)  pc 0x\w+  "
-        r"4 bytes at 0x\w+",
+        r"#1 write queue\.tail  0 -> 1  in queue_push\+0x\w+ \(queue\.c:17\)  "
+        r"pc 0x\w+: str w\d+, \[x\d+(, #\w+)?\]  4 bytes at 0x\w+",
         lines[0],
     )
     assert re.fullmatch(r"     called by submit \(main\.c:\d+\)  0x\w+", lines[1])
@@ -80,6 +80,8 @@ def test_breakpoints_and_watches_of_every_kind_in_one_run(tmp_path: Path) -> Non
         (hit["line"], hit["function"]) == (25, "queue_pop") for hit in by_point["queue.c:25"]
     )
     assert len(by_point["main+4"]) == 1
+    for hit in by_point["queue.tail:rw"]:
+        assert str(hit["instruction"])[:2] == {"read": "ld", "write": "st"}[str(hit["access"])]
     assert {hit["access"] for hit in by_point["queue.tail:rw"]} == {"read", "write"}
     assert {hit["access"] for hit in by_point["queue.head:r"]} == {"read"}
     # The values tell one story: each write finds what the last one left.

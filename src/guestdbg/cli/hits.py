@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.text import Text
 
+from guestdbg.cli import disassembly
 from guestdbg.debugger import Frame, Hit, Watch
 
 # Numbers from here on are shown in hexadecimal: they are addresses or flags more often than counts.
@@ -37,6 +38,8 @@ def line(number: int, name: str, hit: Hit) -> Text:
     if location.source is not None:
         text.append(f" ({location.source})", style="green")
     text.append(f"  pc {hit.pc:#x}", style="dim")
+    if (instruction := disassembly.of(hit)) is not None:
+        text.append(f": {instruction}", style="dim")
     if isinstance(hit.point, Watch):
         text.append(f"  {hit.size} byte{'s' * (hit.size != 1)} at {hit.address:#x}", style="dim")
     if hit.vcpu.id:
@@ -87,6 +90,7 @@ def record(number: int, label: str, hit: Hit, backtrace: list[Frame] | None) -> 
         "count": hit.count,
         "vcpu": hit.vcpu.id,
         "pc": f"{hit.pc:#x}",
+        "instruction": disassembly.of(hit),
         "function": location.function,
         "offset": location.offset if location.function is not None else None,
         "file": location.file,

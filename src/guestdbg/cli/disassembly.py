@@ -1,0 +1,28 @@
+"""The instruction of a hit as text, by capstone."""
+
+import functools
+
+import capstone
+
+from guestdbg.debugger import DebuggerError, Hit
+
+
+@functools.cache
+def _disassembler() -> capstone.Cs:
+    return capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
+
+
+@functools.lru_cache(maxsize=4096)
+def instruction(code: bytes, address: int) -> str | None:
+    """Four bytes at an address as assembly, None where they are no instruction."""
+    for _, _, mnemonic, operands in _disassembler().disasm_lite(code, address, 1):
+        return f"{mnemonic} {operands}".rstrip()
+    return None
+
+
+def of(hit: Hit) -> str | None:
+    """The instruction that was hit; None where it cannot be read any more."""
+    try:
+        return instruction(hit.guest.read(hit.pc, 4), hit.pc)
+    except DebuggerError:
+        return None
