@@ -1,0 +1,74 @@
+"""Every command that docs/examples.md shows does what the text beside it says."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.machine.guests import EXAMPLES, U_BOOT
+
+ROOT = EXAMPLES.parent
+TEXT = (ROOT / "docs" / "examples.md").read_text()
+
+# What a command must print and its exit status, by a word that only it has.
+EXPECTED = {
+    "queue.tail": (0, "in note_worst+0xc (stats.c:15)"),
+    "u-boot.bin": (0, "41000000: 600dcafe"),
+    "spin.elf": (124, "it was at main"),
+    "flood.elf": (124, "flood: line 100"),
+    "lost.elf": (1, "the guest cannot go on"),
+    "fault.elf": (0, "#3 break exception"),
+    "mmu.elf": (0, "#3 write syscalls  0 -> 1  in serve"),
+}
+
+
+def commands() -> list[str]:
+    """The command lines, with their continuations, without comments."""
+    joined = TEXT.replace("\\\n", " ")
+    found = re.findall(r"^    (guestdbg run .*)$", joined, re.MULTILINE)
+    return [line.split("   #")[0] for line in found]
+
+
+def test_every_command_is_checked() -> None:
+    found = commands()
+    assert len(found) == len(EXPECTED)
+    for word in EXPECTED:
+        assert len([line for line in found if word in line]) == 1, word
+
+
+@pytest.mark.parametrize("word", EXPECTED)
+def test_command(word: str) -> None:
+    (line,) = [line for line in commands() if word in line]
+    if "u-boot" in line and not U_BOOT.is_file():
+        pytest.skip(f"no {U_BOOT}: install Debian's u-boot-qemu")
+    status, text = EXPECTED[word]
+    result = subprocess.run(
+        [sys.executable, "-c", "from guestdbg.cli import main; main()", *shlex.split(line)[1:]],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert text in result.stdout + result.stderr
+    assert result.returncode == status
+    assert "Traceback" not in result.stderr
+
+
+def test_the_python_program_finds_the_culprit() -> None:
+    """The one in the section of the bug hunt, as it stands there."""
+    blocks = re.findall(r"(?:^    .*\n|^\n)+", TEXT, re.MULTILINE)
+    (program,) = [block for block in blocks if "    import guestdbg\n" in block]
+    result = subprocess.run(
+        [sys.executable, "-c", re.sub(r"^    ", "", program, flags=re.MULTILINE)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "note_worst+0xc" in result.stdout
+    assert "23 -> 979" in result.stdout
+    assert "stats_record" in result.stdout
