@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Iterator
 
 from guestdbg.machine.errors import AddressError, MachineError
 from guestdbg.machine.layout import PAGE_SIZE
 from guestdbg.machine.sizes import format_size
 
-# Python names it from 3.13 on. Linux: address space without a promise of swap behind it.
-_MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
+# Linux: address space without a promise of swap behind it. Python names it from 3.13 on. Elsewhere
+# the number means something else, and nothing of the kind is needed.
+_MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0
 
 _ZEROS = bytes(PAGE_SIZE)
 
