@@ -2,11 +2,13 @@
 
 import json
 import re
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.cli.guests import guestdbg
+from tests.cli.guests import GUESTDBG, ROOT, guestdbg
 
 QUEUE = "examples/queue.elf"
 
@@ -186,6 +188,36 @@ def test_more_breakpoints_than_registers_become_software_ones_and_that_is_said()
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("is a software breakpoint (BRK)") >= 1
     assert summary(result.stderr) == dict.fromkeys(places, (1, 1))
+
+
+def test_the_same_point_twice_is_two_points_and_the_limit_holds() -> None:
+    """Both are hit by one instruction; what is beyond --count is neither shown nor logged."""
+    both = guestdbg("run", "examples/hello.elf", "-b", "main", "-b", "main", "--trace-only")
+    events = [json.loads(line) for line in both.stdout.splitlines()]
+    assert [event["event"] for event in events] == ["hit", "hit", "end"]
+    assert [point["hits"] for point in events[-1]["points"]] == [1, 1]
+    one = guestdbg(
+        *("run", "examples/hello.elf", "-b", "main", "-b", "main", "--count", "1", "--trace-only")
+    )
+    assert [json.loads(line)["event"] for line in one.stdout.splitlines()] == ["hit", "end"]
+
+
+def test_hits_are_in_the_log_when_they_happen(tmp_path: Path) -> None:
+    """For `tail -f`: a run that is killed leaves what it found."""
+    log = tmp_path / "log.jsonl"
+    process = subprocess.Popen(
+        [*GUESTDBG, "run", "examples/loop-endless.elf", "-b", "_start", "--log", str(log)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not (log.exists() and log.read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert json.loads(log.read_text())["function"] == "_start"
 
 
 def test_what_is_piped_in_does_not_hurt_a_guest_that_reads_nothing() -> None:

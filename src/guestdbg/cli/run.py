@@ -1,7 +1,6 @@
 """`guestdbg run`: run a guest under watch from the command line."""
 
 import contextlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO, cast
@@ -232,9 +231,12 @@ def _open_log(
     """The log, if one is wanted; `--trace-only` without a file, and `-`, mean stdout."""
     if path is None and not trace_only:
         return None
-    file: TextIO = sys.stdout
+    # Line by line, so that `tail -f` and `| jq` see a hit when it happens.
     if path is not None and str(path) != "-":
-        file = stack.enter_context(path.open("w", encoding="utf-8"))
+        file: TextIO = stack.enter_context(path.open("w", encoding="utf-8", buffering=1))
+    else:
+        stdout = open(1, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+        file = stack.enter_context(stdout)
     return Log(file, backtrace=backtrace)
 
 
@@ -244,19 +246,19 @@ def _arm(
     breaks: list[BreakSpec],
     watches: list[WatchSpec],
     attach: Callable[[Point, BreakSpec | WatchSpec], None],
-) -> dict[str, Point]:
+) -> list[tuple[str, Point]]:
     """Sets all the points; the label of each is what was written on the command line."""
-    points: dict[str, Point] = {}
+    points: list[tuple[str, Point]] = []
     for place in breaks:
         breakpoint_ = guest.break_(place.where, when=place.condition, kind="auto")
         if isinstance(breakpoint_, Breakpoint) and breakpoint_.why_software:
             terminal.line(
                 f"-- {place.text} is a software breakpoint (BRK): {breakpoint_.why_software}"
             )
-        points[place.text] = breakpoint_
+        points.append((place.text, breakpoint_))
         attach(breakpoint_, place)
     for what in watches:
         watch = guest.watch(what.where, what.length, access=what.access, when=what.condition)
-        points[what.text] = watch
+        points.append((what.text, watch))
         attach(watch, what)
     return points

@@ -27,7 +27,7 @@ class Totals:
 
 
 def print_summary(
-    terminal: Terminal, ending: Ending, totals: Totals, points: dict[str, Point]
+    terminal: Terminal, ending: Ending, totals: Totals, points: list[tuple[str, Point]]
 ) -> None:
     """Writes the summary to the terminal."""
     text = Text(f"-- {ending.text}", style="bold" if ending.status == 0 else "bold red")
@@ -36,7 +36,7 @@ def print_summary(
         terminal.line(text)
         return
     rows = [("hits", "seen", "point")]
-    for label, point in points.items():
+    for label, point in points:
         kind = "watch" if isinstance(point, Watch) else "break"
         rows.append((f"{point.hits:,}", f"{point.seen:,}", f"{kind} {label}"))
     wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -53,7 +53,7 @@ def _far(totals: Totals) -> str:
     return ", ".join(parts)
 
 
-def record(ending: Ending, totals: Totals, points: dict[str, Point]) -> dict[str, Any]:
+def record(ending: Ending, totals: Totals, points: list[tuple[str, Point]]) -> dict[str, Any]:
     """The last line of the log."""
     return {
         "event": "end",
@@ -63,7 +63,6 @@ def record(ending: Ending, totals: Totals, points: dict[str, Point]) -> dict[str
         "seconds": round(totals.seconds, 3),
         "instructions": totals.instructions,
         "points": [
-            {"point": label, "hits": point.hits, "seen": point.seen}
-            for label, point in points.items()
+            {"point": label, "hits": point.hits, "seen": point.seen} for label, point in points
         ],
     }

@@ -59,6 +59,9 @@ class Tracer:
         """Makes itself the point's handler."""
 
         def handler(hit: Hit) -> object:
+            if self.total == self.limit:
+                # One instruction can hit several points; what is beyond the limit is not told.
+                return STOP
             self.total += 1
             for sink in self.sinks:
                 sink.hit(self.total, spec, hit)
