@@ -28,25 +28,52 @@ cdef enum:
 
 # ---- host memory ------------------------------------------------------------------------------
 
+# Guest memory may lie anywhere in the host (a slice of a buffer), so an aligned guest address says
+# nothing of the host's. C wants memcpy for that; compilers make one move of it.
+cdef extern from *:
+    """
+    #include <string.h>
+    #define GUESTDBG_HOST(bits) \
+        static inline uint64_t guestdbg_get##bits(uint64_t p) \
+        { uint##bits##_t v; memcpy(&v, (const void *)p, sizeof v); return v; } \
+        static inline void guestdbg_put##bits(uint64_t p, uint64_t value) \
+        { uint##bits##_t v = (uint##bits##_t)value; memcpy((void *)p, &v, sizeof v); }
+    #ifndef GUESTDBG_HOST_DONE
+    #define GUESTDBG_HOST_DONE
+    GUESTDBG_HOST(8)
+    GUESTDBG_HOST(16)
+    GUESTDBG_HOST(32)
+    GUESTDBG_HOST(64)
+    #endif
+    """
+    uint64_t guestdbg_get8(uint64_t p) nogil
+    uint64_t guestdbg_get16(uint64_t p) nogil
+    uint64_t guestdbg_get32(uint64_t p) nogil
+    uint64_t guestdbg_get64(uint64_t p) nogil
+    void guestdbg_put8(uint64_t p, uint64_t value) nogil
+    void guestdbg_put16(uint64_t p, uint64_t value) nogil
+    void guestdbg_put32(uint64_t p, uint64_t value) nogil
+    void guestdbg_put64(uint64_t p, uint64_t value) nogil
+
 cdef inline uint64_t host_read(uint64_t p, uint32_t log2) noexcept nogil:
     """1 << log2 (up to 8) bytes at host address p, zero-extended."""
     if log2 == 0:
-        return (<uint8_t*>p)[0]
+        return guestdbg_get8(p)
     if log2 == 1:
-        return (<uint16_t*>p)[0]
+        return guestdbg_get16(p)
     if log2 == 2:
-        return (<uint32_t*>p)[0]
-    return (<uint64_t*>p)[0]
+        return guestdbg_get32(p)
+    return guestdbg_get64(p)
 
 cdef inline void host_write(uint64_t p, uint64_t value, uint32_t log2) noexcept nogil:
     if log2 == 0:
-        (<uint8_t*>p)[0] = <uint8_t>value
+        guestdbg_put8(p, value)
     elif log2 == 1:
-        (<uint16_t*>p)[0] = <uint16_t>value
+        guestdbg_put16(p, value)
     elif log2 == 2:
-        (<uint32_t*>p)[0] = <uint32_t>value
+        guestdbg_put32(p, value)
     else:
-        (<uint64_t*>p)[0] = value
+        guestdbg_put64(p, value)
 
 cdef inline uint64_t extend(uint64_t value, uint32_t k) noexcept nogil:
     """What a load of kind k makes of the bytes read (zero-extended)."""
