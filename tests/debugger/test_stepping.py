@@ -13,7 +13,9 @@ from guestdbg.debugger import (
     Hit,
     Unsupported,
 )
+from tests.kvm.asm import NOP, WFI, b
 
+from .assembled import assembled
 from .conftest import Load
 from .test_watch import done
 
@@ -279,3 +281,23 @@ def test_after_close_everything_is_refused(start: Load) -> None:
 def test_a_guest_that_jumps_into_nothing_does_not_end(start: Load) -> None:
     guest = start("lost")
     assert guest.run(max_instructions=100_000, timeout=60).reason in ("limit", "error")
+
+
+def test_a_guest_that_has_powered_off_stays_so(start: Load) -> None:
+    guest = start("hello")
+    stop = guest.run(timeout=60)
+    assert stop.reason == "exit"
+    assert guest.run(timeout=60) is stop
+    assert guest.step() is stop
+
+
+def test_waiting_for_nothing_is_idle() -> None:
+    with assembled([WFI, NOP, b(-8)]) as guest:
+        stop = guest.run(timeout=60)
+        assert stop.reason == "idle"
+        assert "WFI" in stop.detail
+        # What is typed wakes nobody without an interrupt for it, and does not keep it running.
+        guest.board.console.feed(bytes(200))
+        assert guest.run(timeout=60).reason == "idle"
+        reasons = [guest.step(timeout=60).reason for _ in range(3)]
+        assert reasons.count("idle") == 1  # of WFI, NOP and B the first waits

@@ -207,6 +207,18 @@ def test_variables_members_and_elements(start: Load) -> None:
 
 
 @needs_drgn
+def test_an_expression_is_read_anew_each_time(start: Load) -> None:
+    """Also where its place depends on a pointer that the guest has moved since."""
+    guest = start("queue", at_main=True)
+    queue = guest.symbol("queue").address
+    assert guest["queue.tail"] == 0
+    guest.write_u32(queue + 4, 5)
+    assert guest["queue.tail"] == 5
+    frame = guest.program.variable("queue")
+    assert frame.tail == 5
+
+
+@needs_drgn
 @pytest.mark.parametrize(
     ("expression", "error", "text"),
     [

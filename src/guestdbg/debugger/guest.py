@@ -82,6 +82,7 @@ class Guest:
         self._on_close = on_close
         self._closed = False
         self._running: int | None = None
+        self._ended: Stop | None = None
         self._locations: dict[int, Location] = {}
         self._types = Types(self.read, self.images)
         self._wheres = Wheres(self.images, self._types)
@@ -338,7 +339,8 @@ class Guest:
         """Let the guest run until something stops it; the Stop says what.
 
         ``timeout`` in seconds; ``max_instructions`` over all vCPUs (where the provider counts
-        them); ``until`` a place as for ``break_``. Raises GuestBusy from within a handler.
+        them); ``until`` a place as for ``break_``. A guest that has powered off stays so: running
+        it again gives the same Stop. Raises GuestBusy from within a handler.
         """
         if until is None:
             return self._move(self.runloop.all, timeout, max_instructions)
@@ -418,9 +420,14 @@ class Guest:
                 else "another thread runs it"
             )
             raise GuestBusy(f"the guest is running already: {who}")
+        if self._ended is not None:
+            return self._ended
         self._running = threading.get_ident()
         try:
-            return self.runloop.until_stop(move, timeout, max_instructions)
+            stop = self.runloop.until_stop(move, timeout, max_instructions)
+            if stop.reason == "exit":
+                self._ended = stop
+            return stop
         except KvmError as error:
             if error.call != "KVM_RUN" or "stood at" in error.text:
                 raise
@@ -476,6 +483,10 @@ class Guest:
     def _check_open(self) -> None:
         if self._closed:
             raise GuestClosed("the guest has been closed")
+
+    def __repr__(self) -> str:
+        names = ", ".join(image.path.name for image in self.images) or "no symbols"
+        return f"<Guest {names}: {len(self.cores)} vCPU, {len(self.points)} points>"
 
     def __enter__(self) -> Self:
         return self

@@ -39,6 +39,9 @@ class Points:
     def __iter__(self) -> Iterator[Point]:
         return iter(list(self._points.values()))
 
+    def __len__(self) -> int:
+        return len(self._points)
+
     def watch(
         self,
         data: Data,

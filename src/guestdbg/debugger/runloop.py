@@ -36,6 +36,7 @@ class RunLoop:
         self._timeout: float | None = None
         self._max_instructions: int | None = None
         self._stop_at: int | None = None
+        self._untaken = 0
 
     @property
     def current(self) -> Core:
@@ -114,8 +115,13 @@ class RunLoop:
             self._turn = (self._turn + 1) % len(cores)
 
     def _input(self) -> bool:
-        """Whether the console still has something for the guest, which may wake it."""
-        return bool(self._guest.board.console.pending_input)
+        """Whether the console still has something for the guest that it may yet take.
+
+        A guest that waits and takes nothing is not woken by it.
+        """
+        left = self._guest.board.console.pending_input
+        taken, self._untaken = left != self._untaken, left
+        return bool(left) and taken
 
     def _due(self) -> Stop | None:
         """What there is to stop for, other than what the guest does."""

@@ -29,6 +29,7 @@ ReadMemory = Callable[[int, int], bytes]
 
 _TOKEN = re.compile(r"\s*(?:(->)|(\.)|\[\s*(0[xX][0-9a-fA-F]+|\d+)\s*\]|([A-Za-z_]\w*))")
 _PAGE = 0xFFF
+_KNOWN = 4096
 
 
 class Extent(NamedTuple):
@@ -49,6 +50,7 @@ class Types:
         self._read = read
         self._images = list(images)
         self._program: Any = None
+        self._known: dict[str, Any] = {}
 
     @property
     def program(self) -> Any:
@@ -60,6 +62,7 @@ class Types:
     def add(self, image: Image) -> None:
         """Bring in another image's debug information."""
         self._images.append(image)
+        self._known.clear()
         if self._program is not None:
             self._add_module(self._program, image)
 
@@ -122,10 +125,14 @@ class Types:
         A variable first, then members by ``.`` and ``->`` and elements by ``[n]``; a ``*`` in front
         follows a pointer, ``file.c:name`` picks a static variable of that file.
         """
+        known = self._known.get(expression)
+        if known is not None:
+            return known
         text = expression.strip()
         if text.startswith("*"):
             target = self.evaluate(text[1:])
             return _apply(expression, lambda: target[0])
+        through_pointer = False
         file = None
         if ":" in text:
             file, _, text = text.rpartition(":")
@@ -146,19 +153,19 @@ class Types:
                 expect_name, arrow = True, bool(match[1])
             elif match[3]:
                 index, base = int(match[3], 0), value
-                _check_index(expression, base, index)
+                through_pointer |= _check_index(expression, base, index)
                 value = _apply(expression, partial(getitem, base, index))
+            elif value is None:
+                value, expect_name = self.variable(match[4], file), False
             else:
-                value = (
-                    self.variable(match[4], file)
-                    if value is None
-                    else _member(expression, value, match[4], arrow)
-                )
-                expect_name = False
+                through_pointer |= _is_pointer(value)
+                value, expect_name = _member(expression, value, match[4], arrow), False
             if value is None:
                 raise BadWhere(f"{expression!r} does not begin with the name of a variable")
         if expect_name:
             raise BadWhere(f"{expression!r} ends where a name is missing")
+        if not through_pointer and len(self._known) < _KNOWN:
+            self._known[expression] = value  # a place: what is there is read when it is looked at
         return value
 
     def extent(self, value: Any, expression: str) -> Extent:
@@ -201,7 +208,14 @@ def _kind(value: Any) -> tuple[Any, Any]:
     return type_, type_.kind
 
 
-def _check_index(expression: str, value: Any, index: int) -> None:
+def _is_pointer(value: Any) -> bool:
+    import drgn
+
+    return bool(_kind(value)[1] == drgn.TypeKind.POINTER)
+
+
+def _check_index(expression: str, value: Any, index: int) -> bool:
+    """Whether the element is reached through a pointer, if there may be one of that index."""
     import drgn
 
     type_, kind = _kind(value)
@@ -213,6 +227,7 @@ def _check_index(expression: str, value: Any, index: int) -> None:
             )
     elif kind != drgn.TypeKind.POINTER:
         raise BadWhere(f"{expression!r}: a {value.type_.type_name()} has no elements")
+    return bool(kind == drgn.TypeKind.POINTER)
 
 
 def _member(expression: str, value: Any, name: str, arrow: bool) -> Any:
