@@ -305,7 +305,7 @@ class Guest:
         ended: list[Hit] = []
         for hit in hits:
             point = hit.point
-            if not point.enabled:
+            if not point._enabled:
                 continue  # by a handler of this very stop
             hit._stop = core.stop_number
             point.seen += 1

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from guestdbg.debugger.backtrace import Frame
     from guestdbg.debugger.core import Core
     from guestdbg.debugger.cpu import Cpu
-    from guestdbg.debugger.decode import Touched
     from guestdbg.debugger.guest import Guest
     from guestdbg.debugger.location import Location
     from guestdbg.kvm import ExitDebug
@@ -43,28 +42,20 @@ class Hit:
     good for ever.
     """
 
-    __slots__ = (
-        "_backtrace",
-        "_core",
-        "_exit",
-        "_location",
-        "_stop",
-        "_touched",
-        "count",
-        "new_bytes",
-        "new_reason",
-        "old_bytes",
-        "pc",
-        "point",
-    )
+    # One is made at every stop, wanted or not: what need not be set or worked out then, is not.
+    new_bytes: bytes | None = None
+    new_reason: str | None = None
+    count = 0
+    _stop = 0
+    _location: Location | None = None
+    _backtrace: list[Frame] | None = None
 
-    # Made at every stop, wanted or not: nothing is worked out here that can be later.
     def __init__(
         self,
         core: Core,
         point: Point,
         pc: int,
-        touched: Touched,
+        touched: tuple[int, int, int],
         exit_: ExitDebug | None,
         old_bytes: bytes | None,
     ) -> None:
@@ -74,18 +65,12 @@ class Hit:
         self._touched = touched
         self._exit = exit_
         self.old_bytes = old_bytes
-        self.new_bytes: bytes | None = None
-        self.new_reason: str | None = None
-        self.count = 0
-        self._stop = 0
-        self._location: Location | None = None
-        self._backtrace: list[Frame] | None = None
 
     @property
     def address(self) -> int:
         """The first watched byte that was accessed; for a breakpoint its address."""
         point = self.point
-        start = self._touched.address
+        start = self._touched[0]
         return max(start, point.address) if isinstance(point, Watch) else start
 
     @property
@@ -100,12 +85,12 @@ class Hit:
     @property
     def access_address(self) -> int:
         """The first byte that the instruction accessed, watched or not."""
-        return self._touched.address
+        return self._touched[0]
 
     @property
     def access_size(self) -> int:
         """How many bytes the instruction accessed there."""
-        return self._touched.size
+        return self._touched[1]
 
     @property
     def syndrome(self) -> int:
@@ -130,7 +115,7 @@ class Hit:
     @property
     def access(self) -> AccessName:
         """``"read"``, ``"write"``, ``"readwrite"`` (an atomic), or ``"execute"``."""
-        return _NAMES[self._touched.bits]
+        return _NAMES[self._touched[2]]
 
     @property
     def old(self) -> Any:
@@ -183,7 +168,7 @@ class Hit:
             text += f": {_show(self.old)}"
             if self.new_bytes is not None:
                 text += f" -> {_show(self.new)}"
-            elif self._touched.bits & 2 and self.new_reason:
+            elif self._touched[2] & 2 and self.new_reason:
                 text += f", {self.new_reason}"
         return text
 

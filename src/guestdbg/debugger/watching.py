@@ -21,6 +21,7 @@ from guestdbg.kvm import ExitDebug, ExitIntr
 from guestdbg.kvm.regs import core_reg, sys_reg
 
 if TYPE_CHECKING:
+    from guestdbg.debugger.arming import Arming
     from guestdbg.debugger.core import Core
     from guestdbg.debugger.memory import View
 
@@ -28,6 +29,7 @@ __all__ = ["Watching"]
 
 _PC = core_reg("pc")
 _ESR_EL1 = sys_reg("ESR_EL1")
+_SCTLR = sys_reg("SCTLR_EL1")
 _ISS_WNR = 1 << 6
 _EC_STEP = 0x32 << 26
 _EC_MASK = 0x3E << 26  # a step from EL0 or EL1: they differ in the lowest bit
@@ -37,14 +39,35 @@ _NOT_YET = "the handler is called before the access"
 
 
 class _Site:
-    """An instruction that hit a watch before, and where in memory it is."""
+    """An instruction that hit a watch before: all that is known of it for the next time.
 
-    __slots__ = ("code", "plan", "view")
+    Good for one arming and one state of the MMU. ``watches`` holds those that it can hit by what it
+    does: (first address, end, watch, where its value is in host memory; None if that varies).
+    """
 
-    def __init__(self, plan: Plan, view: View, code: bytes) -> None:
+    __slots__ = (
+        "arming",
+        "base",
+        "bits",
+        "code",
+        "mapped",
+        "offset",
+        "plan",
+        "size",
+        "view",
+        "watches",
+    )
+
+    def __init__(self, arming: Arming, plan: Plan, view: View, code: bytes, mapped: int) -> None:
+        assert plan.base is not None
+        self.arming = arming
         self.plan = plan
+        self.base = plan.base
+        self.offset, self.size, self.bits = plan.offset, plan.size, plan.bits
         self.view = view
         self.code = code
+        self.mapped = mapped
+        self.watches: list[tuple[int, int, Watch, View | None]] = []
 
 
 class Watching:
@@ -67,37 +90,36 @@ class Watching:
 
     def hit(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
         """A watchpoint exit: the access is made, and told to whom it concerns."""
-        arming = self._guest.arming
-        get = self._get
+        guest, core, get = self._guest, self._core, self._get
+        arming = guest.arming
         pc = get(_PC)
         site = self._sites.get(pc)
         # Only what is sure to be as it was the last time goes the quick way.
-        if site is None or not arming.quick:
+        if site is None or site.arming is not arming or get(_SCTLR) & 1 != site.mapped:
             return self._plainly(exit_, pc)
-        view = self._view(pc, 4)
-        if view is None or view != site.view or view[0][view[1] : view[2]] != site.code:
+        if site.mapped and self._view(pc, 4) != site.view:
             return self._plainly(exit_, pc)
-        plan = site.plan
-        touched = Touched(get(plan.base) + plan.offset, plan.size, plan.bits)  # type: ignore[arg-type]
-        address, size, bits = touched
+        memory, start, stop = site.view
+        if memory[start:stop] != site.code:
+            return self._plainly(exit_, pc)
+        size = site.size
+        address = get(site.base) + site.offset
         end = address + size
-        hits: list[Hit] = []
-        values: list[View] = []
-        core = self._core
-        for watch in arming.watches:
-            if bits & watch.bits and address < watch.end and watch.address < end:
-                if watch.scalar:
-                    value = self._view(watch.address, watch.length)
-                else:
-                    low = max(address, watch.address)
-                    value = self._view(low, min(end, watch.end) - low)
-                if value is None:
+        watch: Watch | None = None
+        view: View | None = None
+        for first, behind, candidate, known in site.watches:
+            if address < behind and first < end:
+                if watch is not None:
                     return self._plainly(exit_, pc)
-                memory, start, stop = value
-                values.append(value)
-                hits.append(Hit(core, watch, pc, touched, exit_, memory[start:stop]))
-        if not hits:
+                watch, view = candidate, known
+        if watch is None:
             return self._plainly(exit_, pc)
+        if view is None:
+            view = self._value(watch, address, end)
+            if view is None:
+                return self._plainly(exit_, pc)
+        memory, start, stop = view
+        hit = Hit(core, watch, pc, (address, size, site.bits), exit_, memory[start:stop])
         core.current = None
         self._set_guest_debug(arming.step_bare)
         core.current = arming.step_bare
@@ -108,14 +130,19 @@ class Watching:
             or stepped.hsr & _EC_MASK != _EC_STEP
             or get(_PC) != pc + 4
         ):
-            return self._stepped(core.finish_single(pc, stepped), plan, pc, hits)
-        if bits & WRITE:
-            for hit, (memory, start, stop) in zip(hits, values, strict=True):
-                hit.new_bytes = memory[start:stop]
+            return self._stepped(core.finish_single(pc, stepped), site.plan, pc, [hit])
+        if site.bits & WRITE:
+            hit.new_bytes = memory[start:stop]
         else:
-            for hit in hits:
-                hit.new_reason = ONLY_READS
-        return self._guest.dispatch(core, hits)
+            hit.new_reason = ONLY_READS
+        return guest.dispatch(core, (hit,))
+
+    def _value(self, watch: Watch, address: int, end: int) -> View | None:
+        """Where in host memory the value is that a hit by this access tells."""
+        if watch.scalar:
+            return self._view(watch.address, watch.length)
+        low = max(address, watch.address)
+        return self._view(low, min(end, watch.end) - low)
 
     def _plainly(self, exit_: ExitDebug, pc: int) -> Stop | ExitIntr | None:
         core = self._core
@@ -151,13 +178,21 @@ class Watching:
         return self._stepped(core.single(pc, arming.step_bare), plan, pc, hits)
 
     def _remember(self, pc: int, raw: int, plan: Plan) -> None:
+        arming = self._guest.arming
         view = self._view(pc, 4)
         code = raw.to_bytes(4, "little")
-        if view is None or view[0][view[1] : view[2]] != code:
-            return  # a BRK of ours is there
+        if not arming.quick or view is None or view[0][view[1] : view[2]] != code:
+            return  # the last: a BRK of ours is there
+        mapped = self._get(_SCTLR) & 1
+        site = _Site(arming, plan, view, code, mapped)
+        for watch in arming.watches:
+            if watch.bits & plan.bits:
+                fixed = watch.scalar and not mapped
+                value = self._view(watch.address, watch.length) if fixed else None
+                site.watches.append((watch.address, watch.end, watch, value))
         if len(self._sites) >= _SITES:
             self._sites.clear()
-        self._sites[pc] = _Site(plan, view, code)
+        self._sites[pc] = site
 
     def _stepped(
         self, stepped: object, plan: Plan, pc: int, hits: list[Hit]
@@ -178,7 +213,7 @@ class Watching:
         if plan.store_exclusive and reason is None and core.x(plan.status) & 1:
             reason = FAILED_STORE
         for hit in hits:
-            if not hit._touched.bits & WRITE:
+            if not hit._touched[2] & WRITE:
                 hit.new_reason = ONLY_READS
             elif reason is not None:
                 hit.new_reason = reason
