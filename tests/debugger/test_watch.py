@@ -223,6 +223,25 @@ def test_a_handler_before_the_access_may_prevent_it(start: Load) -> None:
     assert guest.read_u64(guest.symbol("counter").address) == 0
 
 
+def test_moved_away_by_hand_an_access_is_told_of_again(start: Load) -> None:
+    guest = start("counter", at_main=True)
+    told = guest.watch("counter", before=True)
+    hit = guest.run(timeout=60).hit
+    assert hit is not None
+    entry = guest.symbol("count").address
+    for turn in range(3):
+        # The access is not made, its function run once more from its start.
+        guest.cpu.pc = entry
+        stop = guest.run(timeout=60)
+        assert stop.reason == "hit"
+        assert stop.pc == hit.pc
+        assert told.hits == turn + 2
+    assert guest.read_u64(hit.address) == 0
+    told.delete()
+    done(guest)
+    assert guest.read_u64(hit.address) == 1000
+
+
 def test_conditions_ignore_counts_and_counts(start: Load) -> None:
     guest = start("counter", at_main=True)
     told: list[tuple[object, int]] = []

@@ -63,6 +63,7 @@ class Core:
             it is stepped off before anything else.
         interrupted: breakpoints (PC and SP) that were reported, and whose instruction an interrupt
             kept from being executed: coming back to one is not a new hit.
+        stood: the PC at the last Stop, until the vCPU is let go again.
         stop_number: counts the times the vCPU was let go; tells hits of the past from the present.
         current: what ``set_guest_debug`` was given last.
     """
@@ -76,6 +77,7 @@ class Core:
         self.get = vcpu.get_one_reg
         self.current: GuestDebug | None = OFF
         self.reported: int | None = None
+        self.stood: int | None = None
         self.interrupted: set[tuple[int, int]] = set()
         self.stop_number = 0
         self.vectors = Vectors(vcpu)
@@ -91,6 +93,8 @@ class Core:
         run, watchpoint = vcpu.run, self.watching.hit
         outcome: Stop | ExitIntr | None
         stretch = 0
+        if self.stood is not None:
+            self._resumed()
         if self.sequences.debug is not None:
             self.sequences.resume()
         while not guest.attention:
@@ -143,6 +147,8 @@ class Core:
         """
         guest, sequences = self.guest, self.sequences
         pc = self.get(_PC)
+        if self.stood is not None:
+            self._resumed()
         self.reported = None
         if sequences.debug is None and not sequences.begin(pc):
             return self._step_plain(pc)
@@ -174,7 +180,7 @@ class Core:
             outcome = guest.runloop.settle(self.advance)
             if outcome is None or outcome.reason != "until":
                 return outcome
-        self.reported = None
+        self.reported = self.stood = None
         return self._step_plain(pc)
 
     def set(self, wanted: GuestDebug) -> None:
@@ -234,7 +240,16 @@ class Core:
 
     def stop(self, reason: Reason, detail: str = "", hits: Sequence[Hit] = ()) -> Stop:
         """A Stop at where the vCPU stands."""
-        return Stop(reason, self.cpu, self.get(_PC), tuple(hits), detail)
+        self.stood = pc = self.get(_PC)
+        return Stop(reason, self.cpu, pc, tuple(hits), detail)
+
+    def _resumed(self) -> None:
+        """Let go again after a stop: nothing is left to be finished if the PC was moved by hand."""
+        if self.get(_PC) != self.stood:
+            self.sequences.abandon()
+            self.watching.announced = None
+            self.interrupted.clear()
+        self.stood = None
 
     def ended(self, exit_: Exit) -> Stop | ExitIntr:
         """The Stop that an exit means which no debugger asked for."""

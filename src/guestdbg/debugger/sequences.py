@@ -137,6 +137,13 @@ class Sequences:
             value = core.peek(*_value_range(watch, over.touched))
             over.watched[n] = (watch, by_read, value)
 
+    def abandon(self) -> None:
+        """Forget the sequence that was being run over: the vCPU has been put elsewhere."""
+        if self._over is not None:
+            for physical in self._over.lifted:
+                self._core.guest.memory.drop(physical)
+        self._over = self.debug = None
+
     def end(self, pc: int) -> Stop | None:
         """The sequence has been left at ``pc``: report what became of the value."""
         core, over = self._core, self._over
