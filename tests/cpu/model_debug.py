@@ -64,6 +64,7 @@ class State:
     vmid: int = 0
     tbi: tuple[bool, bool] = (False, False)
     context_aware: int = 2
+    holds_tags: bool | None = None  # bits 63:49 of value registers are stored; None: unknown
     bcr: list[int] = field(default_factory=lambda: [0] * 6)
     bvr: list[int] = field(default_factory=lambda: [0] * 6)
     wcr: list[int] = field(default_factory=lambda: [0] * 4)
@@ -97,10 +98,11 @@ class State:
         """The most significant bit of address that is compared."""
         return 55 if self.tbi[address >> 55 & 1] else 63
 
-    @staticmethod
-    def held(value: int) -> set[int]:
+    def held(self, value: int) -> set[int]:
         """What a value register may hold of what was written: bits 63:49 are RESS, which may be
         hardwired to copies of bit 48."""
+        if self.holds_tags:
+            return {value}
         low = value & ((1 << 49) - 1)
         return {value, low | (MASK64 >> 49 << 49 if low >> 48 else 0)}
 

@@ -10,8 +10,22 @@ import pytest
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
+from guestdbg.cpu.processor import EXIT_EL2
+
 from .model_debug import KDE, MASK64, MDE, YES, State
-from .model_rig import CODE, EC_BREAKPOINT, NOP, Outcome, Rig, syndrome
+from .model_rig import (
+    CODE,
+    EC_BREAKPOINT,
+    ELR_EL1,
+    ERET,
+    NOP,
+    SPSR_EL1,
+    VBAR_EL1,
+    VECTORS,
+    Outcome,
+    Rig,
+    syndrome,
+)
 
 SEED = 20261122
 CONTEXT = 0x1234_5678
@@ -129,6 +143,37 @@ def test_every_bit_of_the_address_counts(rig: Rig) -> None:
         for k in range(-4, 8):
             state.bvr[0] = CODE + 16 + k & MASK64
             expect(rig, state, CODE + 16)
+
+
+def test_tags_do_not_get_into_the_pc(rig: Rig) -> None:
+    """However the PC gets a tagged address, where tags are ignored it is canonical, and breakpoints
+    match; where they are not ignored the address is another one."""
+    tag = 0x5A << 56
+    p = rig.p
+    branch = CODE + 0x200
+    for tbi, value, how in itertools.product(
+        (False, True), (CODE, CODE | 0x33 << 56), ("run", "br", "blr", "ret", "eret", "vector")
+    ):
+        state = rig.state(el=1, mdscr=MDE, tde=True, tbi=(tbi, tbi))
+        state.bcr[3], state.bvr[3] = control(), value
+        if how == "vector":
+            state.bvr[3] += VECTORS + 0x200 - CODE
+        rig.set(state)
+        words = {"br": 0xD61F0060, "blr": 0xD63F0060, "ret": 0xD65F0060, "eret": ERET, "vector": 0}
+        rig.code(branch, [words.get(how, NOP)])
+        p.set_x(3, CODE | tag)
+        p.set_sysreg(ELR_EL1, CODE | tag)
+        p.set_sysreg(SPSR_EL1, 0x3C5)
+        p.set_sysreg(VBAR_EL1, VECTORS | tag)
+        p.pc = CODE | tag if how == "run" else branch
+        reason = p.run(p.instructions + 2)
+        p.set_sysreg(VBAR_EL1, VECTORS)
+        if tbi:
+            assert reason == EXIT_EL2
+            assert p.esr_el2 == syndrome(EC_BREAKPOINT, state)
+            assert p.pc == state.bvr[3] & MASK64 >> 8
+        else:
+            assert p.pc >> 56 == 0x5A
 
 
 @pytest.mark.parametrize(("breakpoints", "aware"), [(2, 1), (4, 4), (6, 2), (16, 1), (16, 5)])

@@ -86,16 +86,6 @@ cdef void tbnz(Cpu* c, const Insn* i) noexcept nogil:
 
 # ---- indirect ---------------------------------------------------------------------------------
 
-cdef inline uint64_t branch_address(Cpu* c, uint64_t pc) noexcept nogil:
-    """A tag that translation ignores does not get into the PC (BranchAddr)."""
-    if unlikely(c.tcr_el1 & (<uint64_t>3 << 37)):
-        if (pc >> 55) & 1:
-            if (c.tcr_el1 >> 38) & 1:
-                return pc | (<uint64_t>0xFF << 56)
-        elif (c.tcr_el1 >> 37) & 1:
-            return pc & ~(<uint64_t>0xFF << 56)
-    return pc
-
 cdef void br(Cpu* c, const Insn* i) noexcept nogil:
     goto_pc(c, branch_address(c, c.x[i.rn]))
 

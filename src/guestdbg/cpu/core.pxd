@@ -434,6 +434,16 @@ cdef inline void follow(Cpu* c, const Insn* t) noexcept nogil:
         return
     GO(c, t)
 
+cdef inline uint64_t branch_address(Cpu* c, uint64_t pc) noexcept nogil:
+    """A tag that translation ignores does not get into the PC (BranchAddr)."""
+    if unlikely(c.tcr_el1 & (<uint64_t>3 << 37)):
+        if (pc >> 55) & 1:
+            if (c.tcr_el1 >> 38) & 1:
+                return pc | (<uint64_t>0xFF << 56)
+        elif (c.tcr_el1 >> 37) & 1:
+            return pc & ~(<uint64_t>0xFF << 56)
+    return pc
+
 cdef inline void goto_pc(Cpu* c, uint64_t pc) noexcept nogil:
     """An indirect branch: by the jump cache, or by way of the run loop."""
     cdef const Jump* j = &c.jumps[c.el][(pc >> 2) & 1023]

@@ -51,7 +51,7 @@ cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has
     c.ss = 0
     c.il = 0
     set_el(c, 1, 1)
-    c.pc = base + vector
+    c.pc = branch_address(c, base + vector)
     c.ip = NULL
 
 
@@ -111,7 +111,7 @@ cdef void do_eret(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint64_t spsr = c.spsr_el1
     cdef uint64_t to = c.elr_el1
     cdef uint32_t ss = dbg_eret_ss(c, spsr)
-    leave(c, i, to)
+    leave(c, i, branch_address(c, to))
     c.ex_open = 0
     c.event = 1                # for WFE
     if not set_pstate(c, spsr & ~<uint64_t>(SPSR_SS)):
@@ -120,6 +120,3 @@ cdef void do_eret(Cpu* c, const Insn* i) noexcept nogil:
         c.daif = spsr & 0x3C0
         c.il = 1
     c.ss = ss
-    # A tagged address is made canonical where the translation ignores the tag.
-    if (c.tcr_el1 >> (38 if (to >> 55) & 1 else 37)) & 1:
-        c.pc = to | (<uint64_t>0xFF << 56) if (to >> 55) & 1 else to & ~(<uint64_t>0xFF << 56)

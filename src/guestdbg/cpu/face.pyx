@@ -568,9 +568,11 @@ cdef class Processor:
         """Run until something ends it.
 
         limit: the value of `instructions` at which to stop. Returns EXIT_*. As the exception return
-        into the guest does, it clears the exclusive monitor.
+        into the guest does, it clears the exclusive monitor, and the tag of the PC where translation
+        ignores tags.
         """
         cdef Cpu* c = self.c
+        c.pc = branch_address(c, c.pc)
         c.limit = ~<uint64_t>0 if limit is None else limit
         c.exit = EXIT_NONE
         c.ex_open = 0
