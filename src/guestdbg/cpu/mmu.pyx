@@ -474,7 +474,7 @@ cdef bint mem_load(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t f
     c.hi = 0
     if c.acc_len == size:
         if size == 8:
-            c.lo = (<uint64_t*>c.acc)[0]
+            memcpy(&c.lo, c.acc, 8)            # one move; the host's address may be unaligned
         else:
             memcpy(&c.lo, c.acc, size)         # lo and hi are neighbours
     else:
@@ -488,7 +488,7 @@ cdef bint mem_store(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t 
         return False
     if c.acc_len == size:
         if size == 8:
-            (<uint64_t*>c.acc)[0] = c.lo
+            memcpy(c.acc, &c.lo, 8)
         else:
             memcpy(c.acc, &c.lo, size)
     else:
