@@ -287,15 +287,16 @@ def test_cache_maintenance_outside_memory_is_done() -> None:
     assert guest.pc == RAM + 4
 
 
-def test_address_beyond_the_machine_is_an_address_size_fault() -> None:
-    """Above the machine's physical addresses: an address size fault, level 0, to the guest."""
+def test_address_beyond_the_machine_is_an_external_abort() -> None:
+    """Above the machine's 40 bits, within the processor's 44: an external abort to the guest."""
     guest = Guest(asm.ldr(0, 1))
     guest.place(VECTORS + 0x200, asm.b(0))
     guest.set_reg("VBAR_EL1", VECTORS)
     guest.set_x(1, 1 << 41)
     guest.run(10)
     assert guest.pc == VECTORS + 0x200
-    assert guest.reg("ESR_EL1") == 0x96000000
+    assert guest.reg("ESR_EL1") == 0x96000010
+    assert guest.reg("FAR_EL1") == 1 << 41
 
 
 # -- waiting --------------------------------------------------------------------------------------

@@ -89,16 +89,25 @@ def test_list_is_readable_and_writes_back() -> None:
         assert sys_reg(name) not in ids
 
 
-def test_unknown_registers_are_enoent() -> None:
+def test_unknown_registers_are_enoent_and_impossible_ids_einval() -> None:
     vcpu = Guest().vcpu
-    for reg_id in (0, sys_reg("HCR_EL2"), sys_reg_id(0xFFFF), core_reg("pc") + 1, 1 << 63):
+    cases = {
+        sys_reg("HCR_EL2"): errno.ENOENT,
+        sys_reg_id(0xFFFF): errno.ENOENT,
+        core_reg("x0") | 0xFFFF: errno.ENOENT,
+        0: errno.EINVAL,
+        1 << 63: errno.EINVAL,
+        core_reg("pc") + 1: errno.EINVAL,
+        core_reg("fpcr") ^ 0x0010000000000000: errno.EINVAL,
+    }
+    for reg_id, code in cases.items():
         for call in (
             lambda reg_id=reg_id: vcpu.get_one_reg(reg_id),
             lambda reg_id=reg_id: vcpu.set_one_reg(reg_id, 0),
         ):
             with pytest.raises(KvmError) as error:
                 call()
-            assert error.value.errno == errno.ENOENT
+            assert error.value.errno == code, hex(reg_id)
 
 
 def test_values_that_do_not_fit_are_einval() -> None:

@@ -522,9 +522,6 @@ cdef void run_loop(Cpu* c) noexcept nogil:
                 continue
             stepping = dbg_stepping(c)
         if (c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE) or c.irq_level or c.fiq_level) and interrupts(c):
-            if stepping:
-                c.did_step = True      # the exception's first instruction is not executed
-                c.step_exclusive = False
             continue
         flavour = FLAVOUR_CHECKED if c.bp_everywhere else FLAVOUR_PLAIN
         if stepping:
@@ -570,8 +567,8 @@ cdef void run_loop(Cpu* c) noexcept nogil:
             raw = i.raw
             c.end_count = now + 1
             c.budget = 1 - i.len
+            c.did_step = True          # unless it takes an exception: ISS.ISV is then 0, as QEMU has it
             execute(c, i)
-            c.did_step = True
             # LDXR, LDAXR, LDXP, LDAXP; but with bit 21 set and bit 31 clear it is CASP
             c.step_exclusive = (raw & 0x3FC00000) == 0x08400000 and ((raw >> 31) != 0 or (raw >> 21) & 1 == 0)
             if c.budget == 0:

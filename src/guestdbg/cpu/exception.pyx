@@ -49,6 +49,7 @@ cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has
         c.far_el1 = far
     c.daif = 0x3C0
     c.ss = 0
+    c.did_step = False
     c.il = 0
     set_el(c, 1, 1)
     c.pc = branch_address(c, base + vector)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from ctypes import sizeof
 from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import (
     KVM_REG_ARM64,
     KVM_REG_ARM64_SYSREG,
+    KVM_REG_ARM_COPROC_MASK,
+    KVM_REG_ARM_CORE,
     KVM_REG_ARM_PSCI_VERSION,
+    KVM_REG_SIZE_MASK,
     KVM_REG_SIZE_U64,
 )
 from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.layouts import kvm_regs
 from guestdbg.kvm.regs import CORE_REGS, name_of, size_of, sys_reg_id
 from guestdbg.kvm.soft.bits import PSTATE_EL0T, PSTATE_EL1H, PSTATE_EL1T, PSTATE_M
 from guestdbg.kvm.soft.psci import PSCI_VERSIONS
@@ -133,7 +138,19 @@ _SETTERS: Final[dict[int, Set]] = {reg_id: set_ for reg_id, (_, set_) in _REGS.i
 _LIMITS: Final[dict[int, int]] = {reg_id: 1 << 8 * size_of(reg_id) for reg_id in _REGS}
 
 
+_CORE_END: Final = sizeof(kvm_regs) // 4
+
+
 def _no_such(call: str, reg_id: int) -> KvmError:
+    """As the kernel has it: EINVAL for what cannot be an id, ENOENT for one that is not in use."""
+    if reg_id >> 32 & ~(KVM_REG_SIZE_MASK >> 32) != KVM_REG_ARM64 >> 32:
+        return KvmError(errno.EINVAL, call, f"{reg_id:#x} is not the id of an arm64 register")
+    if reg_id & KVM_REG_ARM_COPROC_MASK == KVM_REG_ARM_CORE and reg_id & 0xFFFF < _CORE_END:
+        return KvmError(
+            errno.EINVAL,
+            call,
+            f"{reg_id:#x} is not the start of a core register, or not with its size",
+        )
     return KvmError(
         errno.ENOENT, call, f"a vCPU has no register {name_of(reg_id)} (id {reg_id:#x})"
     )

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from guestdbg.kvm.soft.vcpu import SoftVcpu
 
 SMCCC_VERSION: Final = 0x80000000
-SMCCC_ARCH_FEATURES: Final = 0x80000001
 SMCCC_1_1: Final = 0x10001
 NOT_SUPPORTED: Final = -1
 
@@ -44,10 +43,6 @@ def smccc_call(vcpu: SoftVcpu) -> Exit | None:
     result: int | None = NOT_SUPPORTED
     if function == SMCCC_VERSION:
         result = SMCCC_1_1
-    elif function == SMCCC_ARCH_FEATURES:
-        # No erratum of this processor has a workaround to offer.
-        if cpu.get_x(1) & U32 in (SMCCC_VERSION, SMCCC_ARCH_FEATURES):
-            result = 0
     elif function in PSCI_FUNCTIONS:
         result, exit_ = psci_call(vcpu, function)
     if result is not None:

@@ -43,7 +43,14 @@ def handle_guest_abort(vcpu: SoftVcpu, esr: int) -> Exit | None:
             errno.EFAULT, "KVM_RUN", f"stage 2 abort with a status nobody expects: esr {esr:#x}"
         )
     if page >> vcpu.vm.ipa_bits:
-        inject_size_fault(vcpu, page | far & 0xFFF, instruction=is_instruction)
+        # Beyond what the machine was given; or even beyond what any could be.
+        address = page | far & 0xFFF
+        if page >> vcpu.vm.ipa_limit:
+            inject_size_fault(vcpu, address, instruction=is_instruction)
+        elif is_instruction:
+            inject_pabt(vcpu, address)
+        else:
+            inject_dabt(vcpu, address)
         return None
     if is_instruction:
         # Its instructions are where nothing is: userspace could do nothing about that, for there

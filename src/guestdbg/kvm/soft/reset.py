@@ -26,6 +26,7 @@ from guestdbg.kvm.soft.bits import (
     PSTATE_EL1H,
 )
 from guestdbg.kvm.soft.switch import HOST_REGISTERS
+from guestdbg.kvm.soft.sys_regs import UNUSED_RESET
 from guestdbg.kvm.structures import DebugRegisters
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ _ALWAYS: Final = {
     kvm.KVM_CAP_MAX_VCPU_ID: MAX_VCPUS,
     kvm.KVM_CAP_NR_MEMSLOTS: MAX_MEMSLOTS,
     kvm.KVM_CAP_MP_STATE: 1,
+    kvm.KVM_CAP_SYNC_MMU: 1,
     kvm.KVM_CAP_DESTROY_MEMORY_REGION_WORKS: 1,
     kvm.KVM_CAP_JOIN_MEMORY_REGIONS_WORKS: 1,
     kvm.KVM_CAP_SET_GUEST_DEBUG: 1,
@@ -132,6 +134,7 @@ def reset_vcpu(vcpu: SoftVcpu) -> None:
     vcpu.mdscr_el1 = 0
     vcpu.mdccint_el1 = 0
     vcpu.os_lock = False
+    vcpu.unused_regs = dict(UNUSED_RESET)
     vcpu.dirty = False
     vcpu.active_pending = False
     vcpu.preserved_ss = 0

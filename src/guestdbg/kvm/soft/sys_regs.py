@@ -223,6 +223,20 @@ KEPT: Final[dict[int, tuple[Read, Write]]] = {
 }
 
 
+#: Of use to AArch32 or RAS only, which this processor has not: kept for whoever migrates a vCPU,
+#: and used by nobody. Encoding -> value at reset.
+UNUSED_RESET: Final[dict[int, int]] = {
+    SYSREGS[name].encoding: value
+    for name, value in (
+        ("DBGVCR32_EL2", 0),
+        ("DISR_EL1", 0),
+        ("DACR32_EL2", 0),
+        ("IFSR32_EL2", 0),
+        ("FPEXC32_EL2", 0x700),
+    )
+}
+
+
 def _encodings(names: Iterable[str]) -> frozenset[int]:
     return frozenset(SYSREGS[name].encoding for name in names)
 
@@ -268,6 +282,8 @@ def get_sys_reg(vcpu: SoftVcpu, encoding: int) -> int:
         return kept[0](vcpu)
     if encoding in IN_PROCESSOR:
         return vcpu.cpu.get_sysreg(encoding)
+    if encoding in UNUSED_RESET:
+        return vcpu.unused_regs[encoding]
     if encoding in INVARIANT:
         try:
             return vcpu.cpu.get_sysreg(encoding)
@@ -283,6 +299,8 @@ def set_sys_reg(vcpu: SoftVcpu, encoding: int, value: int) -> None:
         kept[1](vcpu, value)
     elif encoding in IN_PROCESSOR:
         vcpu.cpu.set_sysreg(encoding, value)
+    elif encoding in UNUSED_RESET:
+        vcpu.unused_regs[encoding] = value
     elif encoding in INVARIANT:
         present = get_sys_reg(vcpu, encoding)
         if value != present:
@@ -298,4 +316,4 @@ def set_sys_reg(vcpu: SoftVcpu, encoding: int, value: int) -> None:
 
 def sys_reg_list() -> list[int]:
     """The encodings that one-reg access knows."""
-    return sorted({*KEPT, *IN_PROCESSOR, *INVARIANT})
+    return sorted({*KEPT, *IN_PROCESSOR, *UNUSED_RESET, *INVARIANT})

@@ -113,6 +113,7 @@ class SoftVcpu(Vcpu):
         "psci_version",
         "spsr_aarch32",
         "stopped",
+        "unused_regs",
         "waiting",
     )
 
@@ -142,6 +143,7 @@ class SoftVcpu(Vcpu):
         self.irq_lines = 0
         self.psci_version = PSCI_1_1
         self.spsr_aarch32 = [0] * 5
+        self.unused_regs: dict[int, int] = {}
         self.pending: tuple[int, int | None] | None = None
         self.mmio: mmio.PendingMmio | None = None
         self.mmio_data: bytes | None = None

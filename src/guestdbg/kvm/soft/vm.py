@@ -51,6 +51,7 @@ class SoftVm(Vm):
 
     def __init__(self, kvm: SoftKvm, vm_type: int) -> None:
         self._kvm = kvm
+        self.ipa_limit = kvm.ipa_limit
         self.ipa_bits = self._ipa_bits(vm_type)
         self.clock: Literal["virtual", "host"] = kvm.clock
         self.psci_smc = kvm.psci_smc
@@ -71,7 +72,7 @@ class SoftVm(Vm):
     def _ipa_bits(self, vm_type: int) -> int:
         if vm_type & ~KVM_VM_TYPE_ARM_IPA_SIZE_MASK or vm_type < 0:
             raise KvmError(errno.EINVAL, "KVM_CREATE_VM", f"unknown machine type {vm_type:#x}")
-        limit = self._kvm.ipa_limit
+        limit = self.ipa_limit
         bits = vm_type or min(DEFAULT_IPA_BITS, limit)
         if not MIN_IPA_BITS <= bits <= limit:
             raise KvmError(
