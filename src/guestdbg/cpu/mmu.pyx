@@ -86,7 +86,7 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
     c.tr_host = 0
     parange = pa_bits(c.id_aa64mmfr0 & 15)
     top = 55 if tbi(c, va) else 63
-    if not c.sctlr_el1 & SCTLR_M:
+    if not c.sctlr_el1 & SCTLR_M or c.hcr_el2 & HCR_DC:
         if (va & ones(<uint32_t>top + 1)) >> parange:
             return fault(c, FSC_ADDRESS)
         c.tr_pa = va & ones(48)
@@ -131,7 +131,7 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
             if region == NULL:
                 c.tr_s1ptw = 1
                 c.tr_ipa = pa
-                return fault(c, FSC_TRANSLATION + level)
+                return fault(c, FSC_TRANSLATION + 1)      # stage 2's level, as where no memory is
             memcpy(&desc, region.host + (pa - region.gpa), 8)
             if not desc & 1:
                 return fault(c, FSC_TRANSLATION + level)
@@ -303,18 +303,18 @@ cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noe
 
 # ---- memory, the slow way ---------------------------------------------------------------------
 
-cdef uint32_t write_bit(uint32_t flags, uint32_t missing) noexcept nogil:
-    """ISS.WnR: set for a write; clear for an atomic that a read would have stopped as well."""
-    if not flags & (ACC_WRITE | ACC_CACHE):
-        return 0
-    if flags & ACC_ATOMIC and missing & ACC_READ:
-        return 0
-    return 1 << 6
+cdef bint wnr(uint32_t flags, uint32_t missing) noexcept nogil:
+    """ISS.WnR: a write, or cache maintenance; of atomics, only what would not have stopped a read.
+
+    missing: the rights that a Permission fault is about, 0 for other faults."""
+    if flags & ACC_ATOMIC:
+        return missing == ACC_WRITE
+    return (flags & (ACC_WRITE | ACC_CACHE)) != 0
 
 
-cdef void abort(Cpu* c, const Insn* i, uint64_t va, uint32_t flags, uint32_t fsc, bint wnr) noexcept nogil:
+cdef void abort(Cpu* c, const Insn* i, uint64_t va, uint32_t flags, uint32_t fsc, uint32_t missing) noexcept nogil:
     """A Data Abort of stage 1."""
-    raise_el1_far(c, i, EC_DABT_LOW, fsc | (wnr << 6) | ((1 << 8) if flags & ACC_CACHE else 0), va)
+    raise_el1_far(c, i, EC_DABT_LOW, fsc | (wnr(flags, missing) << 6) | ((1 << 8) if flags & ACC_CACHE else 0), va)
 
 
 cdef uint32_t instruction_syndrome(uint32_t raw, uint32_t flags) noexcept nogil:
@@ -341,8 +341,8 @@ cdef uint32_t instruction_syndrome(uint32_t raw, uint32_t flags) noexcept nogil:
 
 
 cdef void stage2_abort(Cpu* c, const Insn* i, uint64_t va, uint64_t ipa, uint32_t flags, uint32_t fsc,
-                       bint wnr) noexcept nogil:
-    cdef uint32_t iss = fsc | (wnr << 6) | ((1 << 8) if flags & ACC_CACHE else 0)
+                       uint32_t missing) noexcept nogil:
+    cdef uint32_t iss = fsc | (wnr(flags, missing) << 6) | ((1 << 8) if flags & ACC_CACHE else 0)
     if c.tr_s1ptw:
         iss |= 1 << 7
     else:
@@ -368,24 +368,24 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
             if c.tr_s1ptw:
                 stage2_abort(c, i, va, c.tr_ipa, flags, c.tr_fsc, 0)
             else:
-                abort(c, i, va, flags, c.tr_fsc, (flags & ACC_WRITE or flags & ACC_CACHE) and not flags & ACC_ATOMIC)
+                abort(c, i, va, flags, c.tr_fsc, 0)
             return False
         fill(c, e, va)
         if c.tr_host == 0:
-            # Nobody's memory. Stage 1 permission comes first all the same.
+            # Nobody's memory. Stage 1 comes first all the same.
             missing = (flags & (ACC_READ | ACC_WRITE)) & ~c.tr_prot
             if c.tr_device and (unaligned or flags & ACC_DCZVA):
-                abort(c, i, va, flags, FSC_ALIGNMENT, write_bit(flags, ACC_READ) >> 6)
+                abort(c, i, va, flags, FSC_ALIGNMENT, 0)
             elif missing:
                 translate(c, va, flags & (ACC_UNPRIV | ACC_READ | ACC_WRITE))
-                abort(c, i, va, flags, c.tr_fsc, write_bit(flags, missing) >> 6)
+                abort(c, i, va, flags, c.tr_fsc, missing)
             else:
-                stage2_abort(c, i, va, c.tr_pa, flags, FSC_TRANSLATION + 1, write_bit(flags, 0) >> 6)
+                stage2_abort(c, i, va, c.tr_pa, flags, FSC_TRANSLATION + 1, 0)
             return False
         x = e.xpn
     # An Alignment fault that the memory type causes comes before permissions (D5.2.11).
     if x & X_DEVICE and (unaligned or flags & ACC_DCZVA):
-        abort(c, i, va, flags, FSC_ALIGNMENT, write_bit(flags, ACC_READ) >> 6)
+        abort(c, i, va, flags, FSC_ALIGNMENT, 0)
         return False
     missing = 0
     if flags & ACC_READ and not x & X_READ:
@@ -394,11 +394,12 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
         missing |= ACC_WRITE
     if missing:
         translate(c, va, flags & (ACC_UNPRIV | ACC_READ | ACC_WRITE))
-        abort(c, i, va, flags, c.tr_fsc, write_bit(flags, missing) >> 6)
+        abort(c, i, va, flags, c.tr_fsc, missing)
         return False
     if x & X_READONLY and flags & ACC_WRITE:
         r = region_of_host(c.phys, va + e.add)
-        stage2_abort(c, i, va, r.gpa + (va + e.add - <uint64_t>r.host), flags, FSC_PERMISSION + 3, 1)
+        c.tr_s1ptw = 0             # what the last translation left, which need not be this page's
+        stage2_abort(c, i, va, r.gpa + (va + e.add - <uint64_t>r.host), flags, FSC_PERMISSION + 3, ACC_WRITE)
         return False
     if c.wp_live and not c.suspended and not flags & ACC_AT and dbg_watch(c, va, size, flags):
         dbg_raise_watchpoint(c, i, flags)
@@ -455,7 +456,7 @@ cdef bint mem_probe(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t 
     c.pr_size = size
     c.pr_flags = flags
     if unaligned and (c.sctlr_el1 & SCTLR_A or flags & ACC_ALIGNED):
-        abort(c, i, va, flags, FSC_ALIGNMENT, write_bit(flags, 0) >> 6)
+        abort(c, i, va, flags, FSC_ALIGNMENT, 0)
         return False
     here = 4096 - (va & PAGE)
     if here >= size:
