@@ -1,0 +1,168 @@
+"""Every encoding that Armv8.0-A leaves unallocated is UNDEFINED, none that it has is refused.
+
+Our decoder against LLVM's, over every value of bits 31 to 10 (see scan.py). What they differ in is
+listed with its reason in scan_explained.py.
+"""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections import Counter
+
+import pytest
+
+pytest.importorskip(
+    "guestdbg.cpu.processor", reason="the processor is not compiled", exc_type=ImportError
+)
+
+from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.cpu.processor import PhysicalMemory, Processor, encodings
+from tests.cpu import scan
+from tests.cpu.oracle import SEED
+from tests.cpu.scan_explained import EXPLAINED, Explained, explain
+
+needs_llvm = pytest.mark.skipif(scan.llvm_library() is None, reason="llvm-mc is not installed")
+needs_objdump = pytest.mark.skipif(scan.objdump() is None, reason="no aarch64 objdump")
+
+PARTS = 16
+LATER = "+v8a,+crc,+lse,+lor"
+
+
+def processor(*, later: bool = False) -> Processor:
+    """later: with LSE atomics and limited ordering regions."""
+    cpu = Processor(PhysicalMemory(), lse=later)
+    if later:
+        mmfr1 = SYSREGS["ID_AA64MMFR1_EL1"].encoding
+        cpu.set_sysreg(mmfr1, cpu.get_sysreg(mmfr1) | 1 << 16)
+    return cpu
+
+
+class Scan:
+    """Compares, counts the differences that are explained, keeps those that are not."""
+
+    def __init__(self, cpu: Processor, llvm: scan.Llvm) -> None:
+        self.cpu = cpu
+        self.llvm = llvm
+        self.scanned = 0
+        self.explained: Counter[str] = Counter()
+        self.wrong: dict[tuple[int, bool], list[str]] = {}
+
+    def compare(self, some: array[int]) -> None:
+        ours = self.cpu.decodes(some).translate(scan.ACCEPTED)
+        theirs = self.llvm.accepts(some)
+        self.scanned += len(some)
+        if ours == theirs:
+            return
+        for raw, mine, other in zip(some, ours, theirs, strict=True):
+            if mine == other:
+                continue
+            text = self.llvm.text(raw)
+            why = explain(raw, text, bool(mine))
+            if why is not None:
+                self.explained[why.name] += 1
+                continue
+            group = self.wrong.setdefault((raw >> 21, bool(mine)), [])
+            if len(group) < 4:
+                group.append(f"{raw:#010x} {text}")
+
+    def check(self) -> None:
+        lines = [
+            f"bits 31..21 {top:011b}: {'we accept' if mine else 'LLVM accepts'} {', '.join(some)}"
+            for (top, mine), some in sorted(self.wrong.items())
+        ]
+        print(f"seed {SEED}: {self.scanned} encodings; explained: {dict(self.explained)}")
+        assert not lines, "\n".join([f"seed {SEED}, not explained:", *lines])
+
+
+@needs_llvm
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_opcode(part: int) -> None:
+    """20,971,520 encodings in all (with GUESTDBG_SCAN=1024 all 4,294,967,296)."""
+    it = Scan(processor(), scan.Llvm())
+    for top in range(part, scan.TOPS, PARTS):
+        for some in scan.encodings_with(top):
+            it.compare(some)
+    it.check()
+    assert it.scanned == scan.TOPS // PARTS * scan.MIDDLES * min(scan.VARIANTS, 1024)
+
+
+@needs_llvm
+def test_exceptions_and_branches_to_registers() -> None:
+    """Where bits 4 to 0 are opcode too: every value of them, and of bits 31 to 10."""
+    it = Scan(processor(), scan.Llvm())
+    rng = random.Random(f"{SEED} exceptions")
+    for low in range(32):
+        some = [0xD400_0000 | n << 21 | rng.getrandbits(16) << 5 | low for n in range(8)] * 4
+        it.compare(array("I", some))
+        for byte in (0x54, 0x55, 0xD6, 0xD7):
+            middles = range(0, 1 << 24, 1 << 10)
+            it.compare(
+                array("I", [byte << 24 | n | rng.getrandbits(5) << 5 | low for n in middles])
+            )
+    it.check()
+
+
+@needs_llvm
+def test_system_instructions() -> None:
+    """All of 1101010100: every op0 to op2, with Rt 31, which means none, and without."""
+    it = Scan(processor(), scan.Llvm())
+    for rt in (31, 0, 5):
+        it.compare(array("I", [0xD500_0000 | n << 5 | rt for n in range(1 << 17)]))
+    it.check()
+    assert it.explained["generic system instructions"] > 100_000
+
+
+@needs_llvm
+@pytest.mark.slow
+def test_later_atomics() -> None:
+    """Exclusives, ordered accesses and atomics of Armv8.1, with the features in the ID registers:
+    every value of bits 31..30 and 23..10; each is refused without the feature, which
+    test_every_opcode says."""
+    it = Scan(processor(later=True), scan.Llvm(LATER))
+    tops = [size << 9 | group << 3 | n for size in range(4) for group in (8, 56) for n in range(8)]
+    for top in tops:
+        for some in scan.encodings_with(top):
+            it.compare(some)
+    it.check()
+    one = array("I", [0xF820_0020, 0xC8A0_7C20, 0x88C0_7C20])  # LDADD, CAS, LDLAR
+    assert processor(later=True).decodes(one) == bytes([1, 1, 1])
+    assert processor().decodes(one) == bytes(3)
+
+
+@needs_llvm
+@pytest.mark.parametrize("it", EXPLAINED, ids=lambda it: it.name)
+def test_each_explanation_has_its_example(it: Explained) -> None:
+    """An entry that explains nothing any more must go."""
+    llvm = scan.Llvm()
+    one = array("I", [it.example])
+    ours, theirs = processor().decodes(one), llvm.accepts(one)
+    assert (bool(ours[0]), bool(theirs[0])) == (it.ours, not it.ours)
+    assert explain(it.example, llvm.text(it.example), it.ours) is it
+
+
+@needs_objdump
+@pytest.mark.slow
+def test_what_we_accept_binutils_knows() -> None:
+    """A second opinion, of one who knows more instructions: of every row some thousands."""
+    cpu = processor(later=True)
+    rng = random.Random(f"{SEED} objdump")
+    some = array("I")
+    for _, mask, value in encodings():
+        some.extend(rng.getrandbits(32) & ~mask & 0xFFFF_FFFF | value for _ in range(2000))
+    ours = array("I", [raw for raw, mine in zip(some, cpu.decodes(some), strict=True) if mine])
+    print(f"seed {SEED}: {len(ours)} encodings")
+    assert len(ours) > len(some) // 2
+    refused = scan.objdump_refuses(ours)
+    wrong = [f"{raw:#010x}" for raw in refused if explain(raw, "", True) is None]
+    assert not wrong, wrong[:20]
+
+
+def test_decodes_takes_whole_encodings() -> None:
+    cpu = processor()
+    assert cpu.decodes(array("I", [0xD503_201F, 0x1400_0000, 0])) == bytes([1, 2, 0])
+    assert cpu.decodes(b"") == b""
+    with pytest.raises(ValueError, match="multiple of 4"):
+        cpu.decodes(b"12345")
