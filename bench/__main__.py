@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 from bench import report
-from bench.measurement import Measurement, Result, take
+from bench.measurement import Measurement, take_all
 from bench.measurements import (
     loop_mips,
     loop_mips_armed,
@@ -51,10 +51,8 @@ def main(only: tuple[str, ...], output: Path) -> None:
     """Measures guestdbg and its rivals; prints a table and writes the figures as JSON."""
     console = Console()
     chosen = [BY_KEY[key] for key in only] if only else MEASUREMENTS
-    results: dict[str, Result] = {}
-    for measurement in chosen:
-        with console.status(f"{measurement.key}: {measurement.what}"):
-            results[measurement.key] = take(measurement)
+    with console.status("measuring") as status:
+        results = take_all(chosen, lambda m: status.update(f"{m.key}: {m.what}"))
     report.print_table(console, chosen, results)
     report.write_json(output, chosen, results)
     console.print(f"written to {output}")

@@ -1,6 +1,6 @@
 """What a measurement is, and how repeated runs become one figure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -22,7 +22,7 @@ class Measurement:
     unit: str
     what: str
     run: Callable[[], float]
-    repeat: int = 3
+    repeat: int = 5
     summary: str = "best"
     better: str = "more"
 
@@ -41,20 +41,35 @@ class Result:
     failed: bool = False
 
 
-def take(measurement: Measurement) -> Result:
-    """Runs a measurement as often as it asks and summarises."""
-    runs: list[float] = []
-    try:
-        for _ in range(measurement.repeat):
-            runs.append(measurement.run())
-    except Unavailable as unavailable:
-        return Result(None, tuple(runs), "not measured", str(unavailable))
-    except Exception as error:
-        # The other figures are worth having all the same; the run as a whole fails at its end.
-        reason = f"failed: {type(error).__name__}: {error}"
-        return Result(None, tuple(runs), "failed", reason, failed=True)
+def take_all(
+    measurements: Sequence[Measurement], announce: Callable[[Measurement], None] = lambda m: None
+) -> dict[str, Result]:
+    """Takes measurements in rounds, each once a round, and summarises.
+
+    In rounds, because what else the machine does comes and goes: two figures that will be divided
+    by each other should have had the same weather.
+    """
+    runs: dict[str, list[float]] = {m.key: [] for m in measurements}
+    ended: dict[str, Result] = {}
+    for number in range(max((m.repeat for m in measurements), default=0)):
+        for m in measurements:
+            if number >= m.repeat or m.key in ended:
+                continue
+            announce(m)
+            try:
+                runs[m.key].append(m.run())
+            except Unavailable as unavailable:
+                ended[m.key] = Result(None, (), "not measured", str(unavailable))
+            except Exception as error:
+                # The other figures are worth having all the same; the whole fails at its end.
+                reason = f"failed: {type(error).__name__}: {error}"
+                ended[m.key] = Result(None, tuple(runs[m.key]), "failed", reason, failed=True)
+    return {m.key: ended.get(m.key) or summarise(m, tuple(runs[m.key])) for m in measurements}
+
+
+def summarise(measurement: Measurement, runs: tuple[float, ...]) -> Result:
+    """One figure of several runs, as the measurement asks."""
     how = f"{measurement.summary} of {measurement.repeat}"
     if measurement.summary == "median":
-        return Result(median(runs), tuple(runs), how)
-    best = max(runs) if measurement.better == "more" else min(runs)
-    return Result(best, tuple(runs), how)
+        return Result(median(runs), runs, how)
+    return Result(max(runs) if measurement.better == "more" else min(runs), runs, how)

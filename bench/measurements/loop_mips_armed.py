@@ -31,5 +31,4 @@ MEASUREMENT = Measurement(
     "MIPS",
     "guestdbg: the loop, 4 watchpoints and 6 breakpoints on the same pages, none hit",
     run,
-    repeat=3,
 )

@@ -19,5 +19,5 @@ def run() -> float:
 
 
 MEASUREMENT = Measurement(
-    "qemu_gdb_steps_per_second", "/s", "GDB on QEMU: stepi from a Python loop", run, repeat=3
+    "qemu_gdb_steps_per_second", "/s", "GDB on QEMU: stepi from a Python loop", run
 )

@@ -30,5 +30,4 @@ MEASUREMENT = Measurement(
     "/s",
     "GDB on QEMU: watchpoint hits, Python stop() returning False",
     run,
-    repeat=3,
 )

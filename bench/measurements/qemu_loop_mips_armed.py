@@ -24,5 +24,4 @@ MEASUREMENT = Measurement(
     "MIPS",
     "QEMU TCG: the loop, one watchpoint on the same page, never hit",
     run,
-    repeat=3,
 )

@@ -14,7 +14,6 @@ MEASUREMENT = Measurement(
     "s",
     "QEMU TCG: U-Boot, start of the process to the prompt",
     run,
-    repeat=5,
     summary="median",
     better="less",
 )

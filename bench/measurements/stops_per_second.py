@@ -32,5 +32,5 @@ def run() -> float:
 
 
 MEASUREMENT = Measurement(
-    "stops_per_second", "/s", "guestdbg: watchpoint hits with a Python handler", run, repeat=3
+    "stops_per_second", "/s", "guestdbg: watchpoint hits with a Python handler", run
 )

@@ -17,7 +17,6 @@ MEASUREMENT = Measurement(
     "s",
     "guestdbg: U-Boot, start of the process to the prompt",
     run,
-    repeat=5,
     summary="median",
     better="less",
 )

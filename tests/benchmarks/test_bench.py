@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import bench.__main__ as bench_main
 from bench import loop_guest, report
-from bench.measurement import Measurement, Result, Unavailable, take
+from bench.measurement import Measurement, Result, Unavailable, take_all
 
 KEYS = {
     "loop_mips",
@@ -46,7 +46,7 @@ def measurement(values: list[float], **kwargs: object) -> Measurement:
     [({}, 9.0), ({"better": "less"}, 1.0), ({"summary": "median"}, 2.0)],
 )
 def test_how_runs_become_one_figure(kwargs: dict[str, object], expected: float) -> None:
-    result = take(measurement([9.0, 1.0, 2.0], **kwargs))
+    result = take_all([measurement([9.0, 1.0, 2.0], **kwargs)])["k"]
     assert (result.value, result.runs) == (expected, (9.0, 1.0, 2.0))
     assert result.how == f"{kwargs.get('summary', 'best')} of 3"
 
@@ -57,7 +57,7 @@ def test_what_is_missing_is_null_with_the_reason(tmp_path: Path) -> None:
 
     absent = Measurement("qemu_loop_mips", "MIPS", "a rival", run)
     ours = Measurement("loop_mips", "MIPS", "ours", lambda: 8.0, repeat=1)
-    results = {m.key: take(m) for m in (absent, ours)}
+    results = take_all([absent, ours])
     report.write_json(tmp_path / "build" / "bench.json", [absent, ours], results)
     document = json.loads((tmp_path / "build" / "bench.json").read_text())
     assert document["qemu_loop_mips"] is None
@@ -66,11 +66,22 @@ def test_what_is_missing_is_null_with_the_reason(tmp_path: Path) -> None:
     assert document["ratios"]["loop_mips / qemu_loop_mips"] is None
 
 
+def test_measurements_take_turns() -> None:
+    """So that figures which are divided by each other were taken in the same minutes."""
+    order: list[str] = []
+
+    def run(key: str, repeat: int) -> Measurement:
+        return Measurement(key, "u", "w", lambda: float(order.append(key) or 1), repeat=repeat)
+
+    take_all([run("a", 3), run("b", 2)])
+    assert order == ["a", "b", "a", "b", "a"]
+
+
 def test_a_failing_measurement_is_not_hidden() -> None:
     def run() -> float:
         raise RuntimeError("the guest went astray")
 
-    result = take(Measurement("k", "u", "w", run))
+    result = take_all([Measurement("k", "u", "w", run)])["k"]
     assert result.value is None
     assert result.failed
     assert result.reason == "failed: RuntimeError: the guest went astray"
