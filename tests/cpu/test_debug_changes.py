@@ -15,6 +15,7 @@ from .model_debug import KDE, MDE, YES, State
 from .model_rig import (
     CODE,
     DATA,
+    DBGPRCR_EL1,
     DEBUG,
     EC_BREAKPOINT,
     EC_WATCHPOINT,
@@ -23,6 +24,8 @@ from .model_rig import (
     FAR_EL1,
     ISB,
     NOP,
+    OSDLR_EL1,
+    OSLAR_EL1,
     SPSR_EL1,
     VECTORS,
     Rig,
@@ -282,6 +285,13 @@ def test_by_the_guest_itself() -> None:
         # be in force.
         writes += [(enc("CONTEXTIDR_EL1"), s.contextidr), (enc("MDSCR_EL1"), mdscr)]
         s.mdscr = mdscr
+        s.os_lock, s.double_lock = rng.random() < 0.1, rng.random() < 0.1
+        s.no_powerdown = rng.random() < 0.5
+        writes += [
+            (OSLAR_EL1, int(s.os_lock)),
+            (OSDLR_EL1, int(s.double_lock)),
+            (DBGPRCR_EL1, int(s.no_powerdown)),
+        ]
         entry = rng.choice(PCS)
         words: list[int] = []
         registers = range(6, 30)

@@ -23,6 +23,7 @@ from .model_rig import (
     EC_STEP,
     EC_WATCHPOINT,
     ELR_EL1,
+    ERET,
     ESR_EL1,
     FAR_EL1,
     SCTLR_EL1,
@@ -333,6 +334,28 @@ def test_an_access_over_two_pages(rig: Priorities) -> None:
         assert p.get_x(2) == 0x123
         assert rig.ram[DATA + 0xFF0 - 0x4000_0000 : DATA + 0x1000 - 0x4000_0000] == before
         assert normal < missing
+
+
+def test_illegal_state_at_code_in_use(rig: Priorities) -> None:
+    """PSTATE.IL counts at instructions that have been executed many times, set from outside and by
+    an illegal exception return."""
+    p = rig.p
+    loop, back = CODE + 0x100, CODE + 0x200
+    rig.code(loop, [WORDS["nop"]] * 3 + [0x17FFFFFD])
+    rig.code(back, [ERET])
+    for illegal, way in itertools.product((False, True, False, True, True), ("set", "eret")):
+        rig.set(rig.state(el=1), tcr=rig.tcr, others=0x1C0 | (illegal and way == "set") << 20)
+        p.set_sysreg(ELR_EL1, loop)
+        p.set_sysreg(SPSR_EL1, 0x3C9 if illegal else 0x3C5)
+        p.set_sysreg(ESR_EL1, 0)
+        p.pc = loop if way == "set" else back
+        p.run(p.instructions + 40 + (way == "eret"))
+        if illegal:
+            assert p.get_sysreg(ELR_EL1) == loop
+            assert p.get_sysreg(ESR_EL1) == 0x0E << 26 | 1 << 25
+        else:
+            assert p.pc == loop
+            assert p.get_sysreg(ESR_EL1) == 0
 
 
 def test_watchpoints_are_virtual(rig: Priorities) -> None:

@@ -532,7 +532,7 @@ cdef void run_loop(Cpu* c) noexcept nogil:
         if deadline > now and deadline - now < most:
             most = deadline - now
         i = NULL
-        if not stepping:
+        if not stepping and not c.il:
             j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]
             if j.pc == c.pc:
                 i = <Insn*>j.target
