@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guestdbg.debugger import (
     AddressError,
     BadImage,
     BadRange,
     BadWhere,
+    DebuggerError,
     Image,
     MissingDependency,
     NoDebugInfo,
@@ -22,6 +27,7 @@ from guestdbg.debugger import (
     UnknownRegister,
     UnknownSymbol,
 )
+from guestdbg.debugger.types import Types
 
 from .conftest import EXAMPLES, Load
 
@@ -121,6 +127,35 @@ def test_truncated_files_are_refused_clearly(tmp_path: Path, length: int) -> Non
 
     with pytest.raises(BadImage, match=r"short\.elf"):
         Image(path)
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_damaged_files_give_errors_of_ours_or_less(
+    tmp_path_factory: pytest.TempPathFactory, random: Random
+) -> None:
+    """Whatever a few wrong bytes do to an image: no other exception, and no endless loop."""
+    data = bytearray((EXAMPLES / "queue.elf").read_bytes())
+    for _ in range(random.randint(1, 20)):
+        data[random.randrange(64 if random.random() < 0.1 else 0x1000, len(data))] = (
+            random.randrange(256)
+        )
+    path = tmp_path_factory.mktemp("damaged") / "queue.elf"
+    path.write_bytes(data)
+    try:
+        image = Image(path)
+        for address in range(0x4020_0000, 0x4020_1800, 52):
+            image.symbols.at(address)
+            image.lines.at(address)
+            image.frames.caller(address, dict.fromkeys(range(32), 0x4020_4000), lambda a: a)
+        with contextlib.suppress(UnknownLine):
+            image.lines.addresses("queue.c", 20)
+        if HAS_DRGN:
+            types = Types(lambda address, length: bytes(length), [image])
+            for expression in ("queue.tail", "source_stats[1].budget", "main"):
+                types.evaluate(expression)
+    except DebuggerError:
+        pass
 
 
 def test_foreign_files_are_refused(tmp_path: Path) -> None:

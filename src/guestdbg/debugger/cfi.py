@@ -57,7 +57,11 @@ class FrameTable:
             return None
         _start, _end, entry, slide = self._entries[i]
         row: dict[Any, Any] | None = None
-        for line in entry.get_decoded().table:
+        try:
+            table = entry.get_decoded().table
+        except Exception:  # damaged: what the parser trips over
+            return None
+        for line in table:
             if line["pc"] + slide > pc:
                 break
             row = line

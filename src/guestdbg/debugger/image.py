@@ -110,9 +110,9 @@ class Image:
         """The line table; empty when the file carries none."""
         dwarf = self._dwarf
         if dwarf is None or not self.has_types:
-            return LineTable([], [])
+            return LineTable(None)
         try:
-            return LineTable.from_dwarf(dwarf, self.slide)
+            return LineTable(dwarf, self.slide)
         except Exception as error:
             raise BadImage(f"the line numbers of {self.path} are damaged: {error}") from error
 

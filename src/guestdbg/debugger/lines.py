@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.debugger.errors import UnknownLine, near
 
 if TYPE_CHECKING:
+    from elftools.dwarf.compileunit import CompileUnit
     from elftools.dwarf.dwarfinfo import DWARFInfo
+    from elftools.dwarf.lineprogram import LineProgram
+
+log = logging.getLogger(__name__)
 
 __all__ = ["LineRow", "LineTable", "Statement"]
 
@@ -33,56 +39,86 @@ class Statement(NamedTuple):
 
 
 class LineTable:
-    """All rows and statements of all compilation units, sorted by address."""
+    """The rows and statements of one image.
 
-    def __init__(self, rows: list[LineRow], statements: list[Statement]) -> None:
-        self._rows = sorted(rows)
-        self._starts = [row.start for row in self._rows]
-        self._by_file: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for address, file, line in sorted(set(statements)):
-            self._by_file[file][line].append(address)
+    Compilation units are read as they are asked about, by ``.debug_aranges``; a question about a
+    source file reads them all.
+    """
 
-    @classmethod
-    def from_dwarf(cls, dwarf: DWARFInfo, slide: int = 0) -> LineTable:
-        """Run every line-number program; addresses are moved by ``slide`` bytes."""
-        rows: list[LineRow] = []
-        statements: list[Statement] = []
-        for unit in dwarf.iter_CUs():
-            program = dwarf.line_program_for_CU(unit)
-            if program is None:
-                continue
-            names = _file_names(program)
-            first = 0 if program["version"] >= 5 else 1
-            last: tuple[int, str, int] | None = None
-            for entry in program.get_entries():
-                state = entry.state
-                if state is None:
-                    continue
-                index = state.file - first
-                name = names[index] if 0 <= index < len(names) else "?"
-                address = state.address + slide
-                if last is not None and address > last[0] and last[2]:
-                    rows.append(LineRow(last[0], address, last[1], last[2]))
-                # A row of no length still says where a statement begins.
-                if state.is_stmt and state.line and not state.end_sequence:
-                    statements.append(Statement(address, name, state.line))
-                last = None if state.end_sequence else (address, name, state.line)
-        return cls(rows, statements)
+    def __init__(self, dwarf: DWARFInfo | None, slide: int = 0) -> None:
+        self._dwarf = dwarf
+        self._slide = slide
+        try:
+            self._aranges = dwarf.get_aranges() if dwarf is not None else None
+        except Exception:
+            self._aranges = None
+        self._units: dict[int, _Unit] = {}
+        self._by_file: dict[str, dict[int, list[int]]] | None = None
 
-    def __len__(self) -> int:
-        return len(self._rows)
+    def __bool__(self) -> bool:
+        """Whether there are any line numbers at all."""
+        return bool(self._files())
 
     @property
     def files(self) -> list[str]:
         """The source files that code was made of, as the compiler named them."""
-        return sorted(self._by_file)
+        return sorted(self._files())
 
     def at(self, address: int) -> LineRow | None:
         """The row that covers ``address``."""
-        i = bisect_right(self._starts, address) - 1
-        if i >= 0 and self._rows[i].start <= address < self._rows[i].end:
-            return self._rows[i]
+        try:
+            for unit in self._units_at(address - self._slide):
+                row = unit.at(address)
+                if row is not None:
+                    return row
+        except Exception as error:
+            self._damaged(error)
         return None
+
+    def _damaged(self, error: Exception) -> None:
+        """What is left of damaged debug information is not worth asking again."""
+        log.warning("the line numbers are damaged, and left out: %s", error or type(error).__name__)
+        self._dwarf = None
+        self._by_file = None
+
+    def _units_at(self, address: int) -> Iterator[_Unit]:
+        if self._dwarf is None:
+            return
+        offset = None
+        if self._aranges is not None and self._aranges.entries:
+            offset = self._aranges.cu_offset_at_addr(address)
+        if offset is not None:
+            yield self._unit(offset)
+            return
+        # Not every unit need be in the table of addresses.
+        listed = {e.info_offset for e in self._aranges.entries} if self._aranges else set()
+        for unit in self._dwarf.iter_CUs():
+            if unit.cu_offset not in listed:
+                yield self._unit(unit.cu_offset)
+
+    def _unit(self, offset: int) -> _Unit:
+        unit = self._units.get(offset)
+        if unit is None:
+            assert self._dwarf is not None
+            unit = _Unit(self._dwarf, self._dwarf.get_CU_at(offset), self._slide)
+            self._units[offset] = unit
+        return unit
+
+    def _files(self) -> dict[str, dict[int, list[int]]]:
+        """All statements: file, line, addresses."""
+        if self._by_file is None:
+            found: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+            try:
+                for unit in self._dwarf.iter_CUs() if self._dwarf is not None else ():
+                    for address, file, line in self._unit(unit.cu_offset).statements:
+                        found[file][line].add(address)
+            except Exception as error:
+                self._damaged(error)
+            self._by_file = {
+                file: {line: sorted(addresses) for line, addresses in lines.items()}
+                for file, lines in found.items()
+            }
+        return self._by_file
 
     def addresses(self, file: str, line: int) -> tuple[list[int], int, str]:
         """Where statements of ``file:line`` begin: (addresses, the line taken, the file's name).
@@ -91,7 +127,7 @@ class LineTable:
         for the next one that has some, as in other debuggers. Raises UnknownLine.
         """
         name = self._file(file)
-        lines = self._by_file[name]
+        lines = self._files()[name]
         known = sorted(lines)
         i = bisect_left(known, line)
         if i == len(known):
@@ -104,11 +140,11 @@ class LineTable:
 
     def _file(self, file: str) -> str:
         wanted = PurePosixPath(file).parts
-        found = [f for f in self._by_file if PurePosixPath(f).parts[-len(wanted) :] == wanted]
+        found = [f for f in self._files() if PurePosixPath(f).parts[-len(wanted) :] == wanted]
         if len(found) == 1:
             return found[0]
         if not found:
-            names = [PurePosixPath(f).name for f in self._by_file]
+            names = [PurePosixPath(f).name for f in self._files()]
             text = f"no code was made of a file named {file!r}"
             matches = near(PurePosixPath(file).name, names)
             if matches:
@@ -120,6 +156,43 @@ class LineTable:
         if exact:
             return exact[0]
         raise UnknownLine(f"{file!r} may be any of " + ", ".join(sorted(found)[:6]))
+
+
+class _Unit:
+    """The rows and statements of one compilation unit, sorted by address."""
+
+    def __init__(self, dwarf: DWARFInfo, unit: CompileUnit, slide: int) -> None:
+        self._rows: list[LineRow] = []
+        self.statements: list[Statement] = []
+        program = dwarf.line_program_for_CU(unit)
+        if program is not None:
+            self._run(program, slide)
+        self._rows.sort()
+        self._starts = [row.start for row in self._rows]
+
+    def _run(self, program: LineProgram, slide: int) -> None:
+        names = _file_names(program)
+        first = 0 if program["version"] >= 5 else 1
+        last: tuple[int, str, int] | None = None
+        for entry in program.get_entries():
+            state = entry.state
+            if state is None:
+                continue
+            index = state.file - first
+            name = names[index] if 0 <= index < len(names) else "?"
+            address = state.address + slide
+            if last is not None and address > last[0] and last[2]:
+                self._rows.append(LineRow(last[0], address, last[1], last[2]))
+            # A row of no length still says where a statement begins.
+            if state.is_stmt and state.line and not state.end_sequence:
+                self.statements.append(Statement(address, name, state.line))
+            last = None if state.end_sequence else (address, name, state.line)
+
+    def at(self, address: int) -> LineRow | None:
+        i = bisect_right(self._starts, address) - 1
+        if i >= 0 and self._rows[i].start <= address < self._rows[i].end:
+            return self._rows[i]
+        return None
 
 
 def _file_names(program: object) -> list[str]:

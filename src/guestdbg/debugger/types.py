@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.debugger.errors import (
     AddressError,
+    BadImage,
     BadWhere,
+    DebuggerError,
     MissingDependency,
     NoDebugInfo,
     UnknownSymbol,
@@ -93,7 +95,10 @@ class Types:
         start = image.segments[0][0] & ~_PAGE
         end = max(e for _, e in image.segments)
         module.address_ranges = [(start, end)]
-        module.try_file(str(image.path), force=True)
+        try:
+            module.try_file(str(image.path), force=True)
+        except Exception as error:
+            raise BadImage(f"drgn cannot read the types of {image.path}: {error}") from error
 
     def _need_types(self, what: str) -> None:
         if not any(image.has_types for image in self._images):
@@ -110,11 +115,15 @@ class Types:
             if file is not None:
                 return self.program.object(name, drgn.FindObjectFlags.ANY, file)
             return self.program.object(name)
+        except DebuggerError:
+            raise
         except LookupError:
             where = f" in {file}" if file else ""
             raise UnknownSymbol(
                 name + where, near(name, self._variable_names()), "variable"
             ) from None
+        except Exception as error:
+            raise BadImage(f"drgn cannot make out what {name!r} is: {error}") from error
 
     def _variable_names(self) -> list[str]:
         return [s.name for image in self._images for s in image.symbols]

@@ -92,7 +92,7 @@ class Wheres:
     def _line(self, text: str, file: str, line: int) -> Code:
         failure: UnknownLine | None = None
         for image in self._images:
-            if not len(image.lines):
+            if not image.lines:
                 continue
             try:
                 addresses, taken, _name = image.lines.addresses(file, line)
