@@ -7,6 +7,7 @@ import contextlib
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -68,26 +69,29 @@ class Stub:
 def stopped(kernel: Path) -> Iterator[Path]:
     """QEMU with an ELF loaded and not yet running; yields the path of its stub's socket."""
     qemu = program(QEMU)
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
+        # Listening before QEMU starts: a client can connect at once, and nothing has to be polled.
         path = Path(directory) / "gdb"
+        listener.bind(str(path))
+        listener.listen()
+        descriptor = listener.fileno()
         process = subprocess.Popen(
             [qemu, *MACHINE, "-kernel", str(kernel), "-S", "-gdb", "chardev:gdb"]
-            + ["-chardev", f"socket,path={path},server=on,wait=off,id=gdb"],
+            + ["-chardev", f"socket,fd={descriptor},server=on,wait=off,id=gdb"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            pass_fds=[descriptor],
         )
+        # From here on QEMU alone holds it: if it dies, the client is told instead of waiting.
+        listener.close()
         try:
-            deadline = time.monotonic() + 20
-            while not path.exists():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    process.kill()
-                    raise Unavailable(f"{QEMU} did not start: {process.communicate()[1].decode()}")
-                time.sleep(0.01)
             yield path
         finally:
             process.kill()
-            process.communicate()
+            errors = process.communicate()[1].decode()
+            if errors:
+                print(f"{QEMU}: {errors}", file=sys.stderr)
 
 
 @contextlib.contextmanager

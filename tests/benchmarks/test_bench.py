@@ -1,6 +1,7 @@
 """The benchmarks' own promises: every key, honest absence, a guest that is what it says."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import unicorn
 from click.testing import CliRunner
 
 import bench.__main__ as bench_main
-from bench import loop_guest, report
+from bench import loop_guest, prompt, qemu, report
 from bench.measurement import Measurement, Result, Unavailable, take_all
 
 KEYS = {
@@ -87,6 +88,17 @@ def test_a_failing_measurement_is_not_hidden() -> None:
     assert result.reason == "failed: RuntimeError: the guest went astray"
 
 
+def test_a_qemu_that_does_not_start_is_noticed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "qemu"
+    broken.write_text("#!/bin/sh\necho no such machine >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(qemu, "QEMU", str(broken))
+    with pytest.raises((EOFError, OSError)), qemu.stub(tmp_path / "guest.elf") as stub:
+        stub.command("?")
+
+
 def test_a_failed_measurement_fails_the_run_but_not_the_other_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,11 +117,14 @@ def test_a_failed_measurement_fails_the_run_but_not_the_other_figures(
     assert "astray" in document["not_measured"]["loop_mips"]
 
 
-@pytest.mark.parametrize(
-    "key", ["loop_mips", "loop_mips_armed", "stops_per_second", "steps_per_second"]
-)
-def test_our_measurements_measure_what_they_say(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_each_measurement_runs(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In small; each checks itself that the guest did what was to be measured."""
+    for program in (qemu.QEMU, qemu.GDB):
+        if program.split("-")[0] in key and shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    if "uboot" in key and not prompt.UBOOT.exists():
+        pytest.skip(f"{prompt.UBOOT} is not there")
     measurement = bench_main.BY_KEY[key]
     module = sys.modules[measurement.run.__module__]
     for name, value in {"TURNS": 20_000, "STOPS": 200, "STEPS": 200}.items():
