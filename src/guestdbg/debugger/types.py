@@ -113,8 +113,9 @@ class Types:
         drgn = _drgn()
         try:
             if file is not None:
-                return self.program.object(name, drgn.FindObjectFlags.ANY, file)
-            return self.program.object(name)
+                found = self.program.object(name, drgn.FindObjectFlags.ANY, file)
+            else:
+                found = self.program.object(name)
         except DebuggerError:
             raise
         except LookupError:
@@ -124,6 +125,12 @@ class Types:
             ) from None
         except Exception as error:
             raise BadImage(f"drgn cannot make out what {name!r} is: {error}") from error
+        if found.absent_:
+            raise NoDebugInfo(
+                f"the debug information declares {name!r} without saying where it is: the compiler "
+                "has optimised it away, or it is defined elsewhere"
+            )
+        return found
 
     def _variable_names(self) -> list[str]:
         return [s.name for image in self._images for s in image.symbols]

@@ -1,0 +1,146 @@
+"""Variables, members, pointers and bit-fields of a compiled program, over memory of our own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from guestdbg.debugger import AddressError, BadWhere, Image, UnknownSymbol
+from guestdbg.debugger.types import Types
+
+GCC = shutil.which("aarch64-linux-gnu-gcc")
+pytestmark = pytest.mark.skipif(GCC is None, reason="aarch64-linux-gnu-gcc is not installed")
+pytest.importorskip("drgn", reason="drgn runs on Linux only")
+
+SOURCE = """
+typedef struct node {
+    int value; struct node *next; unsigned low : 3, middle : 10, high : 19;
+} node;
+union either { long number; char bytes[8]; };
+static node nodes[4];
+node *head = &nodes[1];
+node **door = &head;
+union either either;
+static int hidden;
+struct { struct { int x; } inner; } outer;
+const char *text = "hello";
+void *anything;
+int (*function)(void);
+int use(void) { return hidden++ + nodes[0].value; }
+void _start(void) { use(); }
+"""
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    assert GCC is not None
+    directory = tmp_path_factory.mktemp("types")
+    (directory / "program.c").write_text(SOURCE)
+    command = [GCC, "-g", "-O0", "-ffreestanding", "-nostdlib", "-static", "-no-pie"]
+    path = directory / "program.elf"
+    subprocess.run([*command, "-o", path, directory / "program.c"], check=True)
+    return Image(path)
+
+
+@pytest.fixture
+def types(image: Image) -> Types:
+    """The program's memory: head points at nodes[1], whose next is nodes[3]; the rest is zero."""
+    nodes, head, door = (image.symbols.find(name) for name in ("nodes", "head", "door"))
+    assert nodes is not None
+    assert head is not None
+    assert door is not None
+    words = {
+        head.address: nodes.address + 24,
+        door.address: head.address,
+        nodes.address + 24 + 8: nodes.address + 72,
+    }
+
+    def read(address: int, length: int) -> bytes:
+        if not nodes.address & ~0xFFFFF <= address < (nodes.address | 0xFFFFF):
+            raise AddressError(f"no memory at {address:#x}", address)
+        data = bytearray(length)
+        for at, value in words.items():
+            word = value.to_bytes(8, "little")
+            for i in range(8):
+                if address <= at + i < address + length:
+                    data[at + i - address] = word[i]
+        return bytes(data)
+
+    return Types(read, [image])
+
+
+def extent(types: Types, expression: str) -> tuple[int, int]:
+    found = types.extent(types.evaluate(expression), expression)
+    return found.address, found.length
+
+
+def test_through_pointers(types: Types, image: Image) -> None:
+    nodes = image.symbols.find("nodes")
+    assert nodes is not None
+    base = nodes.address
+    for expression, offset, length in (
+        ("nodes[2].value", 48, 4),
+        ("nodes[2].next", 56, 8),
+        ("head->value", 24, 4),
+        ("head->next->value", 72, 4),
+        ("head[1].value", 48, 4),
+        ("*head", 24, 24),
+        ("program.c:nodes[1]", 24, 24),
+    ):
+        assert extent(types, expression) == (base + offset, length), expression
+    assert types.evaluate("**door").value.address_ == base + 24
+    with pytest.raises(AddressError):
+        types.evaluate("head->next->next->next->value")
+
+
+def test_bit_fields_stand_for_the_bytes_they_touch(types: Types, image: Image) -> None:
+    nodes = image.symbols.find("nodes")
+    assert nodes is not None
+    assert extent(types, "nodes[0].low") == (nodes.address + 16, 1)
+    assert extent(types, "nodes[0].middle") == (nodes.address + 16, 2)
+    assert extent(types, "nodes[0].high") == (nodes.address + 17, 3)
+
+
+def test_unions_and_nested_structures(types: Types, image: Image) -> None:
+    either = image.symbols.find("either")
+    assert either is not None
+    assert extent(types, "either.number") == (either.address, 8)
+    assert extent(types, "either.bytes[5]") == (either.address + 5, 1)
+    assert extent(types, "outer.inner.x")[1] == 4
+    assert extent(types, "program.c:hidden")[1] == 4
+
+
+@pytest.mark.parametrize(
+    ("expression", "error", "text"),
+    [
+        ("*anything", BadWhere, "void"),
+        ("anything->x", BadWhere, "no members"),
+        ("head.nxt", UnknownSymbol, "did you mean 'next'"),
+        ("nodes.value", BadWhere, "no members"),
+        ("other.c:hidden", UnknownSymbol, "hidden in other.c"),
+        ("function->x", BadWhere, "no members"),
+    ],
+)
+def test_what_cannot_be(types: Types, expression: str, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=re.escape(text)):
+        types.extent(types.evaluate(expression), expression)
+
+
+def test_a_pointer_is_followed_anew_each_time(image: Image) -> None:
+    """Expressions through pointers are not kept: the guest may have moved them."""
+    nodes, head = image.symbols.find("nodes"), image.symbols.find("head")
+    assert nodes is not None
+    assert head is not None
+    target = [nodes.address]
+
+    def read(address: int, length: int) -> bytes:
+        word = target[0].to_bytes(8, "little") if address == head.address else bytes(8)
+        return word[:length] + bytes(max(0, length - 8))
+
+    types = Types(read, [image])
+    assert extent(types, "head->value")[0] == nodes.address
+    target[0] += 24
+    assert extent(types, "head->value")[0] == nodes.address + 24
