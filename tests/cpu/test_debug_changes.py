@@ -165,6 +165,71 @@ def change(rng: random.Random, s: State) -> None:
         s.os_lock = not s.os_lock
 
 
+# Registers: (control, value); addresses of data are taken from the page in use.
+ARMED: dict[str, dict[str, tuple[int, int]]] = {
+    "address": {"b1": (0x1E7, PCS[5])},
+    "context": {"b4": (2 << 20 | 0x1E7, 0x77)},
+    "linked address": {"b5": (3 << 20 | 0x1E1, 0x77), "b0": (1 << 20 | 5 << 16 | 0x1E7, PCS[2])},
+    "linked watch": {"b5": (3 << 20 | 0x1E1, 0x77), "w2": (1 << 20 | 5 << 16 | 0x1FFF, 16)},
+    "watch": {"w1": (0x1FFF, 8)},
+    "page": {"w3": (12 << 24 | 0x1FFF, 0)},
+    "everything": {"w0": (31 << 24 | 0x1FFF, 0)},
+}
+# What one more change lets through: fields of the state, before
+HELD_BACK: dict[str, dict[str, object]] = {
+    "MDE": {"mdscr": KDE},
+    "KDE": {"mdscr": MDE},
+    "D": {"d": True},
+    "OS Lock": {"os_lock": True},
+    "OS Double Lock": {"double_lock": True},
+    "CONTEXTIDR": {"contextidr": 0x78},
+    "registers": {},
+}
+
+
+@pytest.mark.parametrize("page", [0, 1, 127, 128, 150])
+@pytest.mark.parametrize("held_back", HELD_BACK)
+@pytest.mark.parametrize("armed", ARMED)
+def test_one_change_after_long_use(armed: str, held_back: str, page: int) -> None:
+    """A loop has run for long, all of it decoded and remembered, its data on any page; then one
+    thing changes, and the next run sees it; it is taken back, and the loop runs as it did."""
+    if held_back == "CONTEXTIDR" and "link" not in armed and armed != "context":
+        return
+    rig = Loop()
+    rig.base = DATA + page * 0x1000
+    for el, tde in ((1, False), (1, True), (0, True), (0, False)) * 2:
+        if held_back in ("KDE", "D") and (el, tde) != (1, False):
+            continue  # these count where the exception stays at its level
+
+        def run(s: State, *, hit: bool) -> None:
+            rig.set(s)
+            assert bool(rig.first_event(s, START, 300)[2]) == hit
+            rig.go(s, START, 300)
+
+        fields: dict[str, object] = {"el": el, "tde": bool(tde), "contextidr": 0x77}
+        fields["mdscr"] = MDE | KDE
+        free, loud = rig.state(**fields), rig.state(**fields)
+        quiet = rig.state(**(fields | HELD_BACK[held_back]))
+        for s in (quiet, loud):
+            if s is quiet and held_back == "registers":
+                continue
+            for name, (control, value) in ARMED[armed].items():
+                n = int(name[1])
+                if name[0] == "b":
+                    s.bcr[n], s.bvr[n] = control, value
+                else:
+                    s.wcr[n], s.wvr[n] = control, value + rig.base * (armed != "everything")
+        for _ in range(3):
+            run(free, hit=False)
+        run(quiet, hit=False)
+        run(quiet, hit=False)
+        run(loud, hit=True)
+        run(loud, hit=True)
+        run(quiet, hit=False)
+        run(free, hit=False)
+        run(loud, hit=True)
+
+
 def test_between_runs() -> None:
     """Thousands of small changes; after each the same code runs on, for as long as it takes to the
     next debug exception, and over it."""
@@ -177,7 +242,8 @@ def test_between_runs() -> None:
             s = rig.state(el=rng.randrange(2), mdscr=MDE | KDE, tde=True)
         for _ in range(rng.choice((0, 1, 1, 2, 5))):
             change(rng, s)
-        rig.base = DATA | (0x5A << 56 if s.tbi[0] and rng.random() < 0.5 else 0)
+        page = rng.choice((0, 0, 0, 1, 150)) * 0x1000
+        rig.base = DATA + page | (0x5A << 56 if s.tbi[0] and rng.random() < 0.5 else 0)
         rig.set(s)
         if rng.random() < 0.3:
             pc = rng.choice(PCS)
