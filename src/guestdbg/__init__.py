@@ -19,10 +19,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from guestdbg.debugger import STOP, Guest, Hit, Location, Stop, load
+    from guestdbg.debugger import STOP, Guest, Hit, Location, Stop, cond, load
     from guestdbg.errors import GuestdbgError
 
-__all__ = ["STOP", "Guest", "GuestdbgError", "Hit", "Location", "Stop", "load"]
+__all__ = ["STOP", "Guest", "GuestdbgError", "Hit", "Location", "Stop", "cond", "load"]
 
 # Imported when they are first asked for: the layers below are of use without the debugger, and
 # `guestdbg --help` should not load it.
@@ -33,6 +33,7 @@ _HOMES = {
     "Hit": "guestdbg.debugger",
     "Location": "guestdbg.debugger",
     "Stop": "guestdbg.debugger",
+    "cond": "guestdbg.debugger",
     "load": "guestdbg.debugger",
 }
 

@@ -109,11 +109,6 @@ class Loop(Rig):
         return at
 
 
-@pytest.fixture(scope="module")
-def rig() -> Loop:
-    return Loop()
-
-
 def random_breakpoint(rng: random.Random, n: int) -> tuple[int, int]:
     if rng.random() < 0.4:
         return 0, 0
@@ -170,8 +165,6 @@ def change(rng: random.Random, s: State) -> None:
         s.os_lock = not s.os_lock
 
 
-LONG = 64  # seven times round
-
 # Registers: (control, value); addresses of data are taken from the page in use.
 ARMED: dict[str, dict[str, tuple[int, int]]] = {
     "address": {"b1": (0x1E7, PCS[5])},
@@ -197,11 +190,12 @@ HELD_BACK: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("page", [0, 1, 127, 128, 150])
 @pytest.mark.parametrize("held_back", HELD_BACK)
 @pytest.mark.parametrize("armed", ARMED)
-def test_one_change_after_long_use(rig: Loop, armed: str, held_back: str, page: int) -> None:
+def test_one_change_after_long_use(armed: str, held_back: str, page: int) -> None:
     """A loop has run for long, all of it decoded and remembered, its data on any page; then one
     thing changes, and the next run sees it; it is taken back, and the loop runs as it did."""
     if held_back == "CONTEXTIDR" and "link" not in armed and armed != "context":
         return
+    rig = Loop()
     rig.base = DATA + page * 0x1000
     for el, tde in ((1, False), (1, True), (0, True), (0, False)) * 2:
         if held_back in ("KDE", "D") and (el, tde) != (1, False):
@@ -209,8 +203,8 @@ def test_one_change_after_long_use(rig: Loop, armed: str, held_back: str, page: 
 
         def run(s: State, *, hit: bool) -> None:
             rig.set(s)
-            assert bool(rig.first_event(s, START, LONG)[2]) == hit
-            rig.go(s, START, LONG)
+            assert bool(rig.first_event(s, START, 300)[2]) == hit
+            rig.go(s, START, 300)
 
         fields: dict[str, object] = {"el": el, "tde": bool(tde), "contextidr": 0x77}
         fields["mdscr"] = MDE | KDE

@@ -65,7 +65,7 @@ cdef enum:
     ACC_ORDERED = 64       # ISS.AR
     ACC_PAIR = 128         # two registers of size/2 each: alignment is to size/2 unless ALIGNED
     ACC_NOISV = 256        # no ISS.ISV even at a stage 2 fault (pairs, write-back, SIMD, atomics)
-    ACC_CACHE = 512        # cache maintenance or DC ZVA: ISS.CM
+    ACC_CACHE = 512        # cache maintenance: ISS.CM
     ACC_AT = 1024          # address translation instruction: never an abort, PAR_EL1 instead
     ACC_DCZVA = 2048
     ACC_ATOMIC = 4096      # read and write at once (LSE)

@@ -575,7 +575,7 @@ cdef class Processor:
         c.pc = branch_address(c, c.pc)
         c.limit = ~<uint64_t>0 if limit is None else limit
         c.exit = EXIT_NONE
-        c.ex_open = 0
+        c.ex_open = 0              # as the exception return into the guest does
         c.did_step = False
         with nogil:
             run_loop(c)

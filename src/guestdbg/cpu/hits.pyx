@@ -237,9 +237,9 @@ cdef uint32_t instruction_at(Cpu* c) noexcept nogil:
     return raw
 
 
-cdef inline bint store_exclusive(uint32_t raw) noexcept nogil:
-    """STXR, STLXR, STXP, STLXP; CASP lies among them."""
-    return (raw & 0x3FC00000) == 0x08000000 and (raw >> 31 or not (raw >> 21) & 1)
+cdef inline bint exclusive(uint32_t raw) noexcept nogil:
+    """LDXR, STXR, LDXP, STXP and their like; CASP lies among them."""
+    return (raw & 0x3F800000) == 0x08000000 and (raw >> 31 or not (raw >> 21) & 1)
 
 
 cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
@@ -259,6 +259,8 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     raw = instruction_at(c)
     if not ((raw >> 27) & 7 == 7 or (raw >> 27) & 7 == 5 or (raw & 0x3F000000) == 0x08000000):
         return False                       # LD1 to ST4: several accesses
+    if exclusive(raw):
+        return False                       # an exit would break the sequence: the debugger knows how
     for n in range(k.plain_count):
         if k.plain_address[n] < end and va < k.plain_end[n]:
             return False
@@ -280,8 +282,6 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     if not step_off(c):
         return True                        # its exception, whatever it is, is looked at anew
     written = (access & ACC_WRITE) != 0
-    if store_exclusive(raw) and c.x[dst(raw >> 16)] & 1:
-        written = False                    # it failed
     k.stopped = 0
     k.full = 0
     k.pc = pc

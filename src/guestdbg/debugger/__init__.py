@@ -5,6 +5,8 @@ provider runs the guest.
 """
 
 from guestdbg.debugger.backtrace import Frame
+from guestdbg.debugger.condition import Condition, ConditionError
+from guestdbg.debugger.condition import Condition as cond
 from guestdbg.debugger.cpu import Cpu
 from guestdbg.debugger.errors import (
     AddressError,
@@ -29,6 +31,7 @@ from guestdbg.debugger.image import Image
 from guestdbg.debugger.load import load
 from guestdbg.debugger.location import Location
 from guestdbg.debugger.points import STOP, Breakpoint, Point, Watch
+from guestdbg.debugger.recording import Record, Recording
 from guestdbg.debugger.stops import Stop
 from guestdbg.debugger.symbols import Symbol
 
@@ -39,6 +42,8 @@ __all__ = [
     "BadRange",
     "BadWhere",
     "Breakpoint",
+    "Condition",
+    "ConditionError",
     "Cpu",
     "DebuggerError",
     "Frame",
@@ -52,6 +57,8 @@ __all__ = [
     "NoDebugInfo",
     "OutOfRegisters",
     "Point",
+    "Record",
+    "Recording",
     "StaleHit",
     "Stop",
     "Symbol",
@@ -60,5 +67,6 @@ __all__ = [
     "UnknownSymbol",
     "Unsupported",
     "Watch",
+    "cond",
     "load",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from guestdbg.debugger.arming import ASIDE, OFF, Temporary
 from guestdbg.debugger.backtrace import Frame, Unwinder
 from guestdbg.debugger.cpu import Cpu
+from guestdbg.debugger.deciding import Deciding
 from guestdbg.debugger.decode import Touched
 from guestdbg.debugger.devices import DeviceWatches
 from guestdbg.debugger.errors import AddressError
@@ -22,6 +23,7 @@ from guestdbg.debugger.watching import Watching
 from guestdbg.kvm import (
     Exit,
     ExitDebug,
+    ExitHit,
     ExitIntr,
     ExitSystemEvent,
     GuestDebug,
@@ -84,13 +86,14 @@ class Core:
         self.devices = DeviceWatches(self)
         self.sequences = Sequences(self)
         self.watching = Watching(self)
+        self.deciding = Deciding(self)
 
     # ---- running -----------------------------------------------------------------------------
 
     def advance(self) -> Stop | ExitIntr:
         """Run until something ends the run, or the provider gives the turn back (ExitIntr)."""
         guest, vcpu, board = self.guest, self.vcpu, self.guest.board
-        run, watchpoint = vcpu.run, self.watching.hit
+        run, watchpoint, deciding = vcpu.run, self.watching.hit, self.deciding
         outcome: Stop | ExitIntr | None
         stretch = 0
         if self.stood is not None:
@@ -108,17 +111,27 @@ class Core:
                 self.current = None
                 vcpu.set_guest_debug(wanted)
                 self.current = wanted
+            if deciding.arming is not guest.arming or self.sequences.debug or self.interrupted:
+                plainly = self.sequences.debug is not None or self.interrupted
+                deciding.follow(None if plainly else guest.arming)
             self.stop_number += 1
             # The board need not be asked about the stops that a watch makes by the thousand.
             if stretch:
                 stretch -= 1
                 exit_ = run()
+                if type(exit_) is ExitHit:
+                    outcome = deciding.hit(exit_)
+                    if outcome is not None:
+                        return outcome
+                    continue
                 if type(exit_) is not ExitDebug:
                     exit_ = board.carry_on(vcpu, exit_)
             else:
                 exit_ = board.run(vcpu)
                 stretch = _AT_A_STRETCH
-            if type(exit_) is not ExitDebug:
+            if type(exit_) is ExitHit:
+                outcome = deciding.hit(exit_)
+            elif type(exit_) is not ExitDebug:
                 stretch = 0
                 outcome = self._other(exit_)
             elif exit_.far is not None:
@@ -152,6 +165,7 @@ class Core:
         self.reported = None
         if sequences.debug is None and not sequences.begin(pc):
             return self._step_plain(pc)
+        self.deciding.follow(None)
         while sequences.debug is not None:
             if guest.attention:
                 return ExitIntr()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from guestdbg.debugger.cpu import Cpu
     from guestdbg.debugger.guest import Guest
     from guestdbg.debugger.location import Location
-    from guestdbg.kvm import ExitDebug
+    from guestdbg.kvm import ExitDebug, Vcpu
 
 __all__ = ["AccessName", "Hit", "Value"]
 
@@ -49,6 +49,9 @@ class Hit:
     _stop = 0
     _location: Location | None = None
     _backtrace: list[Frame] | None = None
+
+    point: Point
+    pc: int
 
     def __init__(
         self,
@@ -111,6 +114,11 @@ class Hit:
     def vcpu(self) -> Cpu:
         """The vCPU that made the access; its registers are as after it."""
         return self._core.cpu
+
+    @property
+    def provider(self) -> Vcpu:
+        """The vCPU at the seam."""
+        return self._core.vcpu
 
     @property
     def access(self) -> AccessName:

@@ -37,7 +37,6 @@ class Point:
     Attributes:
         number: counts from 1 in the order of making; handlers of one stop are called in it.
         name: what it is called in hits and messages: what was asked for, unless a name was given.
-        when: called with the hit; a false answer lets the guest go on, and counts nothing.
         ignore: so many hits are counted without calling the handler.
         handler: called with the hit; None ends ``guest.run()`` at the first hit.
         hits: hits for which the condition was true, ignored ones included.
@@ -47,6 +46,7 @@ class Point:
     __slots__ = (
         "_changed",
         "_enabled",
+        "_when",
         "context",
         "deleted",
         "el",
@@ -57,7 +57,6 @@ class Point:
         "number",
         "restricted",
         "seen",
-        "when",
     )
 
     def __init__(
@@ -73,7 +72,7 @@ class Point:
     ) -> None:
         self.number = number
         self.name = name
-        self.when = when
+        self._when = when
         self.ignore = ignore
         self.el: Privilege = el
         self.context = context
@@ -97,6 +96,17 @@ class Point:
             handler = handler.handler
         self.handler = handler
         return self
+
+    @property
+    def when(self) -> Condition | None:
+        """Called with the hit; a false answer lets the guest go on, and counts nothing."""
+        return self._when
+
+    @when.setter
+    def when(self, condition: Condition | None) -> None:
+        self._when = condition
+        if self._enabled:
+            self._changed(self, "given another condition")
 
     @property
     def enabled(self) -> bool:

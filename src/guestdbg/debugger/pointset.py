@@ -12,6 +12,7 @@ from guestdbg.debugger.arming import Arming, Temporary, arm
 from guestdbg.debugger.errors import BadWhere, OutOfRegisters, Unsupported
 from guestdbg.debugger.patches import can_patch
 from guestdbg.debugger.points import Breakpoint, Condition, Kind, Point, Watch
+from guestdbg.debugger.recording import Recording
 from guestdbg.debugger.where import Code, Data
 
 if TYPE_CHECKING:
@@ -72,6 +73,34 @@ class Points:
         )
         self._add(watch)
         return watch
+
+    def record(
+        self,
+        data: Data,
+        *,
+        access: AccessKind,
+        when: Condition | None,
+        registers: Sequence[int],
+        limit: int | None,
+        name: str | None,
+    ) -> Recording:
+        """Make and arm a recording."""
+        assert data.length is not None
+        recording = Recording(
+            self._next,
+            name or data.name,
+            self._changed,
+            registers=registers,
+            limit=limit,
+            address=data.address,
+            length=data.length,
+            access=access,
+            before=False,
+            type_name=data.type_name,
+            when=when,
+        )
+        self._add(recording)
+        return recording
 
     def breakpoint(
         self,

@@ -21,6 +21,8 @@ from guestdbg.debugger.errors import (
     UnknownSymbol,
     near,
 )
+from guestdbg.debugger.steps import Fixed
+from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
     from guestdbg.debugger.image import Image
@@ -183,6 +185,28 @@ class Types:
         if not through_pointer and len(self._known) < _KNOWN:
             self._known[expression] = value  # a place: what is there is read when it is looked at
         return value
+
+    def fixed(self, expression: str) -> Fixed | None:
+        """Where an integer variable lies, if that never changes; None for all others."""
+        try:
+            drgn = _drgn()
+            value = self.evaluate(expression)
+        except GuestdbgError:
+            return None
+        if "->" in expression or "*" in expression or value.address_ is None:
+            return None  # behind a pointer, which may change
+        if getattr(value, "bit_field_size_", None) is not None:
+            return None
+        kinds = drgn.TypeKind
+        type_, kind = _kind(value)
+        if kind not in (kinds.INT, kinds.BOOL, kinds.POINTER):
+            return None
+        # Elements and members by `[n]` and `.` may lie behind a pointer as well.
+        parts = [expression[: m.start()] for m in re.finditer(r"\.|\[", expression)]
+        if any(_kind(self.evaluate(part))[1] == kinds.POINTER for part in parts):
+            return None
+        signed = kind == kinds.INT and bool(type_.is_signed)
+        return Fixed(int(value.address_), _size(value), signed)
 
     def extent(self, value: Any, expression: str) -> Extent:
         """Where a drgn object lies in guest memory; a bit-field gives the bytes it touches."""

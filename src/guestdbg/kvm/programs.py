@@ -96,7 +96,7 @@ class HitProgram:
 
 class ProgramHit(NamedTuple):
     """A hit that ended the run. ``decided`` is False where the condition is for the caller to judge
-    (memory that could not be read, a division by zero, a store-exclusive that wrote nothing)."""
+    (memory that could not be read, a division by zero, the new value of a read)."""
 
     program: int
     decided: bool
