@@ -10,6 +10,9 @@ import guestdbg
 from bench import loop_guest
 
 LIMIT_SECONDS = 120.0
+# What a Cortex-A57 has.
+WATCHPOINTS = 4
+BREAKPOINTS = 6
 
 
 @contextmanager
@@ -32,3 +35,22 @@ def loop_mips(guest: guestdbg.Guest, turns: int) -> float:
     if turned != turns:
         raise RuntimeError(f"the guest went round {turned} times instead of {turns}")
     return loop_guest.instructions(turns) / seconds / 1e6
+
+
+def arm_everything(guest: guestdbg.Guest, data: int, code: int) -> None:
+    """Watchpoints from `data` and breakpoints from `code` on, until no debug register is left."""
+    # Apart from each other: neighbours would share a register.
+    for n in range(WATCHPOINTS):
+        guest.watch(data + 0x40 * n, 8, access="any")
+    for n in range(BREAKPOINTS):
+        guest.break_(code + 4 * n, kind="hardware")
+    # That nothing is left is what "everything" means.
+    for arm in (
+        lambda: guest.watch(data + 0x200, 8),
+        lambda: guest.break_(code + 0x200, kind="hardware"),
+    ):
+        try:
+            arm()
+        except guestdbg.GuestdbgError:
+            continue
+        raise RuntimeError("there were more debug registers than this measurement armed")

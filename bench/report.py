@@ -18,6 +18,7 @@ RATIOS = {
     "loop_mips / unicorn_loop_mips": ("loop_mips", "unicorn_loop_mips"),
     "loop_mips / qemu_loop_mips": ("loop_mips", "qemu_loop_mips"),
     "loop_mips_armed / loop_mips": ("loop_mips_armed", "loop_mips"),
+    "loop_mips_armed_elsewhere / loop_mips": ("loop_mips_armed_elsewhere", "loop_mips"),
     "qemu_loop_mips_armed / qemu_loop_mips": ("qemu_loop_mips_armed", "qemu_loop_mips"),
     "loop_mips_armed / qemu_loop_mips_armed": ("loop_mips_armed", "qemu_loop_mips_armed"),
     "stops_per_second / qemu_gdb_stops_per_second": (

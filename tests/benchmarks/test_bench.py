@@ -17,7 +17,10 @@ from bench.measurement import Measurement, Result, Unavailable, take_all
 KEYS = {
     "loop_mips",
     "loop_mips_armed",
+    "loop_mips_armed_elsewhere",
     "stops_per_second",
+    "decided_per_second",
+    "recorded_per_second",
     "steps_per_second",
     "uboot_seconds",
     "qemu_loop_mips",
@@ -127,7 +130,7 @@ def test_each_measurement_runs(key: str, monkeypatch: pytest.MonkeyPatch) -> Non
         pytest.skip(f"{prompt.UBOOT} is not there")
     measurement = bench_main.BY_KEY[key]
     module = sys.modules[measurement.run.__module__]
-    for name, value in {"TURNS": 20_000, "STOPS": 200, "STEPS": 200}.items():
+    for name, value in {"TURNS": 20_000, "STOPS": 200, "STEPS": 200, "HITS": 200}.items():
         if hasattr(module, name) and (name != "TURNS" or "mips" in key):
             monkeypatch.setattr(module, name, value)
     assert measurement.run() > 0

@@ -1,0 +1,21 @@
+"""Our processor on the loop with every debug register armed, but on pages it does not use."""
+
+from bench import loop_guest, ours
+from bench.measurement import Measurement
+
+TURNS = 100_000_000
+PAGE = 4096
+
+
+def run() -> float:
+    with ours.loop(TURNS) as guest:
+        ours.arm_everything(guest, loop_guest.DATA + PAGE, loop_guest.CODE + PAGE)
+        return ours.loop_mips(guest, TURNS)
+
+
+MEASUREMENT = Measurement(
+    "loop_mips_armed_elsewhere",
+    "MIPS",
+    "guestdbg: the loop, 4 watchpoints and 6 breakpoints on other pages",
+    run,
+)

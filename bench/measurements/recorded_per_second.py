@@ -1,0 +1,32 @@
+"""Watchpoint hits that are only recorded, with one register each."""
+
+import time
+
+from bench import loop_guest, ours
+from bench.measurement import Measurement
+
+HITS = 1_000_000
+
+
+def run() -> float:
+    with ours.loop(HITS) as guest:
+        recording = guest.record(loop_guest.DATA, 8, registers=(0,))
+        start = time.perf_counter()
+        stop = guest.run(timeout=ours.LIMIT_SECONDS)
+        seconds = time.perf_counter() - start
+        if stop.reason != "exit" or len(recording) != HITS:
+            raise RuntimeError(f"{len(recording)} records, then {stop}")
+        # The last record: what the last turn wrote, over what the one before had.
+        data = recording.data()
+        old, new, x0 = data[HITS - 1, 2], data[HITS - 1, 3], data[HITS - 1, 7]
+        if (old, new, x0) != (HITS - 1, HITS, HITS):
+            raise RuntimeError(f"the last record is of {old} -> {new} with x0 = {x0}")
+    return HITS / seconds
+
+
+MEASUREMENT = Measurement(
+    "recorded_per_second",
+    "/s",
+    "guestdbg: watchpoint hits recorded (PC, address, old, new, count of instructions, x0)",
+    run,
+)
