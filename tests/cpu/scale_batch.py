@@ -359,16 +359,21 @@ class Pair:
         return alone if self._fails(alone) else batch.of(batch.cases[:high])
 
     def _reduce(self, batch: Batch) -> Batch:
-        """NOPs for instructions that do not matter, 0 for registers."""
+        """NOPs for instructions that do not matter, 0 for registers, while the same differs."""
+
+        def what(some: Case) -> list[str]:
+            wrong = self.differences(batch.of([some]))
+            return [line.split(":")[0] for lines in wrong.values() for line in lines[:1]]
 
         def keep(smaller: Case) -> bool:
             nonlocal case
-            if smaller == case or not self._fails(batch.of([smaller])):
+            if smaller == case or what(smaller) != first:
                 return False
             case = smaller
             return True
 
         case = batch.cases[0]
+        first = what(case)
         if case.fault is None:
             for n in range(len(case.words)):
                 keep(replace(case, words=(*case.words[:n], NOP, *case.words[n + 1 :])))
@@ -398,7 +403,7 @@ def run_batches(
             make(batch)
         total.add(pair.check(batch))
     print(
-        f"seed {SEED}, {name}: {total.instructions} instructions compared, of {len(total.executed)} "
-        f"rows; {total.undefined} UNDEFINED, {total.faulted.total()} faults"
+        f"seed {SEED}, {name}: {total.instructions} instructions compared, of "
+        f"{len(total.executed)} rows; {total.undefined} UNDEFINED, {total.faulted.total()} faults"
     )
     return total

@@ -32,6 +32,10 @@ TABLES_SIZE = 0x1_0000
 DATA = 0x4000_0000  # see DATA_PAGES
 DATA_SIZE = 0x4_0000
 
+EXECUTABLE = {CODE: CODE_SIZE, SUPPORT: SUPPORT_SIZE}
+# For branches that go far: the ends of what B reaches from CODE.
+FAR_CODE = {CODE - 0x0800_0000: 0x20_0000, CODE + 0x07C0_0000: 0x20_0000}
+
 # A case's block. V0 to V31 are at 0.
 X_AT = 512
 SP_AT, NZCV_AT, FPCR_AT, FPSR_AT = 760, 768, 776, 784
@@ -48,7 +52,7 @@ _ATTRIBUTES = {BOTH: 0x743, READ_ONLY: 0x7C3, KERNEL: 0x703, KERNEL_READ_ONLY: 0
 _NEVER_EXECUTE = 3 << 53
 DATA_PAGES: dict[int, int] = {
     # 16 pages for accesses that succeed
-    **dict.fromkeys(range(0, 16), BOTH),
+    **dict.fromkeys(range(16), BOTH),
     # every kind beside every other, in both orders
     17: BOTH, 18: READ_ONLY, 19: BOTH, 20: KERNEL, 21: BOTH, 22: KERNEL_READ_ONLY, 23: BOTH,
     25: READ_ONLY, 26: KERNEL, 27: READ_ONLY, 28: KERNEL_READ_ONLY, 29: READ_ONLY,
@@ -76,13 +80,13 @@ def tables() -> bytes:
         struct.pack_into("<Q", image, table - TABLES + 8 * index, entry)
 
     put(level1, 0, blocks | 3)
-    for at in range(0, 1 << 30, 1 << 21):
-        entry = at | 0x7C1  # read-only, executable
-        if STATE <= at < STATE + STATE_SIZE:
-            entry = at | 0x741 | _NEVER_EXECUTE
-        elif at == TABLES:
-            entry = at | 0x701 | _NEVER_EXECUTE
-        put(blocks, at >> 21, entry)
+    for start, size, attributes in (
+        *((at, size, 0x7C1) for at, size in (*EXECUTABLE.items(), *FAR_CODE.items())),
+        (STATE, STATE_SIZE, 0x741 | _NEVER_EXECUTE),
+        (TABLES, TABLES_SIZE, 0x701 | _NEVER_EXECUTE),
+    ):
+        for at in range(start & ~0x1F_FFFF, start + size, 1 << 21):
+            put(blocks, at >> 21, at | attributes)
     put(level1, DATA >> 30, level2 | 3)
     put(level2, 0, level3 | 3)
     for page, kind in DATA_PAGES.items():
