@@ -383,7 +383,7 @@ class Pair:
             (value,) = _QUAD.unpack_from(case.block, at)
             for less in (0, 1, value & 0xFF, value & 0xFFFF_FFFF):
                 block = case.block[:at] + _QUAD.pack(less) + case.block[at + 8 :]
-                if keep(replace(case, block=block)):
+                if value == less or keep(replace(case, block=block)):
                     break
         return batch.of([case])
 
