@@ -1,5 +1,6 @@
 """Where the guests are, and `guestdbg` as a process."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,16 @@ GUESTDBG = [
 ]
 
 
-def guestdbg(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+def guestdbg(
+    *arguments: str, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs the command as a user would; its output as text."""
     result = subprocess.run(
         [*GUESTDBG, *arguments],
         input=stdin,
         capture_output=True,
         cwd=ROOT,
+        env=os.environ | environment,
         check=False,
         timeout=120,
     )

@@ -1,5 +1,6 @@
 """`guestdbg run` on a terminal: the progress line, Ctrl-C, typing to the guest."""
 
+import re
 import signal
 import subprocess
 import time
@@ -29,6 +30,18 @@ def test_no_progress_line_once_something_was_hit() -> None:
         assert terminal.wait() == 124
         assert "#1 break _start" in terminal.screen
         assert "nothing hit yet" not in terminal.screen
+
+
+def test_hits_that_a_condition_turns_away_are_no_hits_for_the_progress_line() -> None:
+    """Though millions of them are seen, and the summary says how many."""
+    with run("examples/loop-endless.elf", "--watch", "loop_data,8 if new == 0") as terminal:
+        terminal.wait_for(b"running, nothing hit yet: ")
+        terminal.wait_for(b" million instructions")
+        terminal.type(b"\x03")
+        assert terminal.wait() == 130
+        row = re.search(r"^ +0  ([\d,]+)  watch ", terminal.screen, re.MULTILINE)
+        assert row is not None, terminal.screen
+        assert int(row[1].replace(",", "")) > 1000
 
 
 def test_ctrl_c_in_a_storm_of_hits() -> None:

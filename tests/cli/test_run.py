@@ -59,6 +59,44 @@ def test_the_culprit_by_a_condition_of_the_command_line() -> None:
     assert seen > 5000
 
 
+CONDITIONS = [
+    # Whatever can be judged without Python, and what cannot; all of it comes to the same.
+    ("--watch", "queue.tail:rw if new == 7 and count % 2 == 0", "--count", "9"),
+    (
+        "--watch",
+        "queue.tail if new >= queue.size",
+        "--watch",
+        "queue.head if x0 == 5",
+        "--count",
+        "4",
+    ),
+    ("--watch", "queue.tail if count == 707", "--break", "queue_push if x0 != 0 and count > 699")
+    + ("--count", "9"),
+    ("--watch", "queue.tail if new == 1 << 40", "--max-instructions", "200000"),
+    ("--watch", "queue.tail if line == 15", "--watch", "queue.tail if new == 3", "--count", "20"),
+]
+
+
+@pytest.mark.parametrize("arguments", CONDITIONS, ids=lambda arguments: str(arguments[1]))
+def test_conditions_decided_by_the_provider_tell_the_same(arguments: tuple[str, ...]) -> None:
+    """The log, the counts of the summary and the status, with hit programs and without."""
+    told = []
+    for plain in ("", "1"):
+        result = guestdbg(
+            *("run", QUEUE, *arguments, "--backtrace", "--trace-only"), GUESTDBG_PLAIN=plain
+        )
+        events = [json.loads(line) for line in result.stdout.splitlines()]
+        hits, end = events[:-1], events[-1]
+        assert summary(result.stderr) == {p["point"]: (p["hits"], p["seen"]) for p in end["points"]}
+        for point in end["points"]:
+            counts = [hit["count"] for hit in hits if hit["point"] == point["point"]]
+            assert counts == list(range(1, point["hits"] + 1))
+        assert max(point["seen"] for point in end["points"]) > len(hits)
+        del end["seconds"]
+        told.append((result.returncode, hits, end))
+    assert told[0] == told[1]
+
+
 def test_breakpoints_and_watches_of_every_kind_in_one_run(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     result = guestdbg(

@@ -259,3 +259,20 @@ def test_processors_refuse_what_the_architecture_has_not() -> None:
     with pytest.raises(ValueError, match="mode 0x9"):
         p.pstate = 0x3C9
     assert p.pstate == EL1H
+
+
+def test_debug_registers_are_set_all_at_once_or_not_at_all() -> None:
+    """Sequences shorter than the registers there are: a clear word, and nothing has changed."""
+    p = Processor(PhysicalMemory())
+    sixteen = [0] * 16
+    p.load_debug([0x1E7] * 16, [RAM] * 16, [0x1FFF] * 16, [RAM] * 16)
+    before = p.save_debug()
+    assert [len(values) for values in before] == [6, 6, 4, 4]
+    for short in range(4):
+        values = [sixteen[: 6 if n < 2 else 4] for n in range(4)]
+        p.load_debug(*values)
+        p.load_debug(*before)
+        values[short] = values[short][:-1]
+        with pytest.raises(ValueError, match="has 6 breakpoints and 4 watchpoints"):
+            p.load_debug(*values)
+        assert p.save_debug() == before

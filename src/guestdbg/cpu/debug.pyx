@@ -1,9 +1,15 @@
 # cython: language_level=3
 """The debug unit: breakpoints, watchpoints, software step (D2: AArch64 self-hosted debug).
 
-Where the architecture leaves a choice (CONSTRAINED UNPREDICTABLE), the choice taken is named. The
-processing element is one with EL2 and EL3 and AArch32 at EL0 (as a Cortex-A57 is), always Non-secure:
-that decides which control values are reserved.
+Where the architecture leaves a choice (CONSTRAINED UNPREDICTABLE), the choice taken is named.
+
+Which control values are reserved depends on what the processing element has. Here they are those of
+a Cortex-A57, always Non-secure: the debug unit of the hardware that KVM runs on, which has EL3 and
+AArch32. ID_AA64PFR0_EL1 says something else, and truthfully: neither EL3 nor AArch32 can be
+executed here, and a guest told otherwise would try. The two meet in two places. SSC: without EL3
+the values 1 and 2 are reserved, and what is done (1: as 0, 2: disabled) is permitted then, too.
+DBGBCR.BAS: without AArch32 it would be RES1 and not looked at; here it counts, so that a register
+value which stops on real hardware stops here, and one which does not, does not.
 """
 from libc.stdint cimport int64_t
 from guestdbg.cpu.core cimport *

@@ -90,7 +90,8 @@ class Processor:
     far_el2: int
     hpfar_el2: int
     mdscr_el1: int
-    # The hardware debug registers, all at once (up to the implemented number; longer is ignored)
+    # The hardware debug registers, all at once (up to the implemented number; longer is ignored,
+    # shorter a ValueError)
     def load_debug(
         self, bcr: Sequence[int], bvr: Sequence[int], wcr: Sequence[int], wvr: Sequence[int]
     ) -> None: ...

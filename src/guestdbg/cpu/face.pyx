@@ -495,9 +495,15 @@ cdef class Processor:
         return self.c.nwrp
 
     def load_debug(self, bcr, bvr, wcr, wvr):
-        """Set all implemented breakpoint and watchpoint registers; longer sequences are cut."""
+        """Set all implemented breakpoint and watchpoint registers; longer sequences are cut.
+
+        ValueError where there are more registers than values: nothing has changed then.
+        """
         cdef Cpu* c = self.c
         cdef uint32_t n
+        if len(bcr) < c.nbrp or len(bvr) < c.nbrp or len(wcr) < c.nwrp or len(wvr) < c.nwrp:
+            raise ValueError(f"{len(bcr)} DBGBCR, {len(bvr)} DBGBVR, {len(wcr)} DBGWCR, {len(wvr)} DBGWVR values: "
+                             f"this processor has {c.nbrp} breakpoints and {c.nwrp} watchpoints, and all are set")
         for n in range(c.nbrp):
             c.dbgbcr[n] = bcr[n] & 0x00FFE1E7
             c.dbgbvr[n] = bvr[n]

@@ -470,7 +470,7 @@ cdef void sysreg_reset(Cpu* c) noexcept nogil:
 cdef void sysreg_identify(Cpu* c) noexcept nogil:
     c.midr_el1 = 0x411FD070               # Arm Ltd, Cortex-A57 r1p0
     c.revidr_el1 = 0
-    c.id_aa64pfr0 = 0x0111                # EL0, EL1, EL2: AArch64 only; FP and SIMD
+    c.id_aa64pfr0 = 0x0111                # EL0, EL1, EL2: AArch64 only (see debug.pyx); FP and SIMD
     c.id_aa64pfr1 = 0
     c.id_aa64dfr0 = (0x6                  # Armv8 debug architecture; no trace, no PMU
                      | <uint64_t>(c.nbrp - 1) << 12

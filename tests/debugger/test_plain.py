@@ -1,0 +1,50 @@
+"""Nothing rests on hit programs: without them the same tests pass."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
+
+
+def plainly(code: str, value: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"GUESTDBG_PLAIN": value},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize(("value", "plain"), [("1", True), ("0", False), ("", False)])
+def test_the_variable_switches_them_off(value: str, plain: bool) -> None:
+    code = "from guestdbg.debugger import deciding; print(deciding.PLAIN)"
+    assert plainly(code, value) == str(plain)
+
+
+@pytest.mark.slow
+def test_the_debuggers_tests_pass_the_plain_way() -> None:
+    """All but those that are about the two ways themselves."""
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        + ["--ignore", str(HERE / "test_deciding.py"), "--ignore", __file__, str(HERE)],
+        cwd=HERE.parents[1],
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+        | {"GUESTDBG_PLAIN": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+    passed = re.search(r"(\d+) passed", result.stdout.splitlines()[-1])
+    assert passed is not None
+    assert int(passed[1]) > 150
