@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import guestdbg
-from guestdbg.debugger import BadRange, Guest, Hit, deciding
+from guestdbg.debugger import BadRange, Guest, Hit, Record, deciding
 
 from .conftest import EXAMPLES
 
@@ -161,6 +161,24 @@ def test_recordings(monkeypatch: pytest.MonkeyPatch, limit: int | None, when: An
         assert len(records) == limit
     assert all(r.address and r.size == 4 and r.access == "write" for r in records)
     assert [r.instructions for r in records] == sorted(r.instructions for r in records)
+
+
+def test_reads_are_recorded_with_the_register_that_was_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def scenario() -> list[Record]:
+        with guestdbg.load(QUEUE, console=None) as guest:
+            recording = guest.record(
+                "queue.tail", access="any", registers=tuple(range(16)), limit=60
+            )
+            assert guest.run(timeout=60).reason == "hit"
+            return list(recording)
+
+    records: list[Record] = both_ways(monkeypatch, scenario)
+    reads = [record for record in records if record.access == "read"]
+    assert len({record.old for record in reads}) > 5
+    assert all(record.new is None for record in reads)
+    assert all(record.old in record.registers for record in reads)
 
 
 def test_a_recording_goes_on_over_several_runs(way: str) -> None:

@@ -5,7 +5,7 @@ calls, no attributes of Python objects, nothing that could do anything but compa
 
 Names: new, old, pc, sp, lr, address, size, count; x0 to x30 and w0 to w30; function, file and line
 of the code; everything else is a variable of the guest (`queue.size`), read when the condition is
-judged. `count` is how often the point was hit so far, this time included.
+judged. `count` is how often the point was reached so far, this time included.
 
 Where the provider can judge a condition by itself (steps.py), it is not judged here.
 """
