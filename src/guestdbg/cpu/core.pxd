@@ -159,6 +159,7 @@ cdef struct Cpu:
     uint64_t vf
     int64_t budget         # counts down at the entry of each block by its length
     Tlbe* tlb              # data TLB of the current EL
+    Tlbe* line_tlb         # and its lines
     const Insn* ip         # GUESTDBG_LOOP: what comes next
     uint64_t lo            # what mem_load read (up to 16 bytes); what mem_store writes
     uint64_t hi
@@ -409,7 +410,7 @@ cdef inline bint miss_w(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogi
 # concerned need the slow way. mem_probe finds out which do, line by line.
 
 cdef inline Tlbe* line(Cpu* c, uint64_t va) noexcept nogil:
-    return &c.lines[c.el][(va >> 6) & 255]
+    return &c.line_tlb[(va >> 6) & 255]
 
 cdef inline bint line_miss_r(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogil:
     return e.rtag != (va & (~<uint64_t>0x3F | (size - 1)))

@@ -20,6 +20,7 @@ cdef void set_el(Cpu* c, uint32_t el, uint32_t spsel) noexcept nogil:
     c.spsel = spsel
     c.x[SP] = c.sp_el[el & spsel]
     c.tlb = c.tlbs[el]
+    c.line_tlb = c.lines[el]
 
 
 cdef bint set_pstate(Cpu* c, uint64_t spsr) noexcept nogil:

@@ -296,6 +296,7 @@ cdef class Processor:
         c.el = 1
         c.spsel = 1
         c.tlb = c.tlbs[1]
+        c.line_tlb = c.lines[1]
         c.ex_open = 0
         c.pc = 0
         c.fpcr = 0
