@@ -16,12 +16,15 @@ from bench.measurements import (
     qemu_gdb_stops_per_second,
     qemu_loop_mips,
     qemu_loop_mips_armed,
+    qemu_suite_mips,
     qemu_uboot_seconds,
     recorded_per_second,
     steps_per_second,
     stops_per_second,
+    suite_mips,
     uboot_seconds,
     unicorn_loop_mips,
+    unicorn_suite_mips,
 )
 
 # Each of ours next to its rivals, so that the same minute on the same machine judges both.
@@ -32,6 +35,9 @@ MEASUREMENTS: list[Measurement] = [
     loop_mips_armed.MEASUREMENT,
     loop_mips_armed_elsewhere.MEASUREMENT,
     qemu_loop_mips_armed.MEASUREMENT,
+    suite_mips.MEASUREMENT,
+    unicorn_suite_mips.MEASUREMENT,
+    qemu_suite_mips.MEASUREMENT,
     stops_per_second.MEASUREMENT,
     qemu_gdb_stops_per_second.MEASUREMENT,
     decided_per_second.MEASUREMENT,

@@ -66,7 +66,7 @@ class Stub:
 
 
 @contextlib.contextmanager
-def stopped(kernel: Path) -> Iterator[Path]:
+def stopped(kernel: Path, *options: str) -> Iterator[Path]:
     """QEMU with an ELF loaded and not yet running; yields the path of its stub's socket."""
     qemu = program(QEMU)
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
@@ -76,7 +76,7 @@ def stopped(kernel: Path) -> Iterator[Path]:
         listener.listen()
         descriptor = listener.fileno()
         process = subprocess.Popen(
-            [qemu, *MACHINE, "-kernel", str(kernel), "-S", "-gdb", "chardev:gdb"]
+            [qemu, *MACHINE, *options, "-kernel", str(kernel), "-S", "-gdb", "chardev:gdb"]
             + ["-chardev", f"socket,fd={descriptor},server=on,wait=off,id=gdb"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -95,9 +95,9 @@ def stopped(kernel: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def stub(kernel: Path) -> Iterator[Stub]:
+def stub(kernel: Path, *options: str) -> Iterator[Stub]:
     """The same, connected."""
-    with stopped(kernel) as path, socket.socket(socket.AF_UNIX) as connection:
+    with stopped(kernel, *options) as path, socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(120)
         connection.connect(str(path))
         yield Stub(connection)

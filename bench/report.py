@@ -17,6 +17,8 @@ from bench.measurement import Measurement, Result
 RATIOS = {
     "loop_mips / unicorn_loop_mips": ("loop_mips", "unicorn_loop_mips"),
     "loop_mips / qemu_loop_mips": ("loop_mips", "qemu_loop_mips"),
+    "suite_mips / unicorn_suite_mips": ("suite_mips", "unicorn_suite_mips"),
+    "suite_mips / qemu_suite_mips": ("suite_mips", "qemu_suite_mips"),
     "loop_mips_armed / loop_mips": ("loop_mips_armed", "loop_mips"),
     "loop_mips_armed_elsewhere / loop_mips": ("loop_mips_armed_elsewhere", "loop_mips"),
     "qemu_loop_mips_armed / qemu_loop_mips": ("qemu_loop_mips_armed", "qemu_loop_mips"),
@@ -83,6 +85,7 @@ def write_json(path: Path, measurements: list[Measurement], results: dict[str, R
             "how": results[m.key].how,
             "runs": results[m.key].runs,
         }
+        | ({"parts": dict(results[m.key].parts)} if results[m.key].parts else {})
         for m in measurements
         if m.key in results
     }
@@ -110,6 +113,16 @@ def print_table(
             result = results[m.key]
             table.add_row(m.key, figure(result.value, m.unit), result.how, result.reason or m.what)
     console.print(table)
+    in_parts = [m for m in measurements if m.key in results and results[m.key].parts]
+    if in_parts:
+        table = Table(title="part by part", title_justify="left")
+        table.add_column("part")
+        for m in in_parts:
+            table.add_column(m.key, justify="right")
+        for part in dict.fromkeys(part for m in in_parts for part in results[m.key].parts):
+            figures = (results[m.key].parts.get(part) for m in in_parts)
+            table.add_row(part, *("-" if f is None else f"{f:,.0f}" for f in figures))
+        console.print(table)
     table = Table(title="ratios", title_justify="left")
     table.add_column("what by what")
     table.add_column("ratio", justify="right")

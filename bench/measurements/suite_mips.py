@@ -1,0 +1,16 @@
+"""Our processor on real programs, nothing armed."""
+
+from bench.measurement import Measurement
+from bench.suite_programs import mips, on_ours
+
+# None: as many as each program has by itself.
+ROUNDS: int | None = None
+
+
+def run() -> dict[str, float]:
+    return mips(on_ours, ROUNDS)
+
+
+MEASUREMENT = Measurement(
+    "suite_mips", "MIPS", "guestdbg: geometric mean over the programs of bench/suite", run, repeat=3
+)

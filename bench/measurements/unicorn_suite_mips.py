@@ -1,0 +1,16 @@
+"""Unicorn on the programs of the suite, no hooks."""
+
+from bench.measurement import Measurement
+from bench.suite_programs import mips, on_unicorn
+
+# None: as many as each program has by itself.
+ROUNDS: int | None = None
+
+
+def run() -> dict[str, float]:
+    return mips(on_unicorn, ROUNDS)
+
+
+MEASUREMENT = Measurement(
+    "unicorn_suite_mips", "MIPS", "Unicorn: the same programs, no hooks", run, repeat=3
+)

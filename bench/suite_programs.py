@@ -1,0 +1,163 @@
+"""The programs of `bench/suite`, and how to run them here, on QEMU and on Unicorn.
+
+Each run is checked by the checksum that the program leaves in memory. Figures are millions of
+instructions a second; the instructions are those that we retire, which are the guest's own and thus
+everybody's.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+
+import guestdbg
+from bench import qemu
+from bench.measurement import Unavailable
+from guestdbg.kvm import SupportsInstructionCount
+
+DIRECTORY = Path(__file__).parent / "suite"
+RAM = 0x4000_0000
+RAM_SIZE = 16 << 20
+LIMIT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program and what it answers after so many rounds; the ELF has its own number of rounds."""
+
+    name: str
+    what: str
+    rounds: int
+    checksum: int
+
+    @property
+    def path(self) -> Path:
+        return DIRECTORY / f"{self.name}.elf"
+
+
+PROGRAMS = (
+    Program("sort", "quicksort of 4,096 numbers", 300, 0xAC588BD74936E6C8),
+    Program("hash", "SHA-256 of 4 KiB", 600, 0xB6FE74239DB8C27D),
+    Program("crc", "CRC-32 of 16 KiB, by a table", 900, 0x8FC60AABB87D21B3),
+    Program("search", "Horspool's string search in 64 KiB", 400, 0x9E1AF83103E12784),
+    Program("matrix", "product of integer matrices, 64 by 64", 60, 0x95A27ED627BAE428),
+    Program("list", "linked list of 2,048: sorted, reversed, thinned", 250, 0x9F1782E4C7E0F6D2),
+    Program("interpreter", "a register machine that looks for primes", 100, 0x6C896D22DD34DAAD),
+    Program("copy", "memcpy of any alignment", 600, 0x9F0A1522389C3346),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a program: seconds from its first instruction to its end, and its answer."""
+
+    seconds: float
+    checksum: int
+    instructions: int | None = None
+
+
+@cache
+def symbols(path: Path) -> dict[str, int]:
+    """The addresses of an ELF's symbols."""
+    with path.open("rb") as file:
+        table: Any = ELFFile(file).get_section_by_name(".symtab")
+        return {symbol.name: int(symbol["st_value"]) for symbol in table.iter_symbols()}
+
+
+@contextmanager
+def loaded(program: Program, rounds: int | None) -> Iterator[guestdbg.Guest]:
+    """A program on our processor, not yet run; `rounds` None: as many as it has by itself."""
+    with guestdbg.load(program.path, console=None) as guest:
+        if rounds is not None:
+            guest.write_u64(guest.symbol("rounds").address, rounds)
+        yield guest
+
+
+def on_ours(program: Program, rounds: int | None = None) -> Run:
+    """Here; the only run that has the number of instructions."""
+    with loaded(program, rounds) as guest:
+        start = time.perf_counter()
+        stop = guest.run(timeout=LIMIT_SECONDS)
+        seconds = time.perf_counter() - start
+        if stop.reason != "exit":
+            raise RuntimeError(f"{program.name} did not power off: {stop}")
+        vcpu = guest.vcpus[0].vcpu
+        if not isinstance(vcpu, SupportsInstructionCount):
+            raise Unavailable("this provider does not count instructions")
+        checksum = guest.read_u64(guest.symbol("checksum").address)
+        return Run(seconds, checksum, vcpu.instructions)
+
+
+def on_qemu(program: Program, rounds: int | None = None) -> Run:
+    """On QEMU, from letting it go to its power-off: its start is not in the seconds."""
+    addresses = symbols(program.path)
+    # It stays when the guest has powered off: its memory is still to be read.
+    with qemu.stub(program.path, "-no-shutdown") as stub:
+        if rounds is not None:
+            data = rounds.to_bytes(8, "little").hex()
+            if stub.command(f"M{addresses['rounds']:x},8:{data}") != "OK":
+                raise RuntimeError("QEMU did not take the number of rounds")
+        start = time.perf_counter()
+        stub.send("c")
+        reply = stub.answer()
+        seconds = time.perf_counter() - start
+        # The T packet of QEMU's pause at the power-off.
+        if not reply.startswith("T"):
+            raise RuntimeError(f"{program.name} on QEMU ended with {reply}")
+        data = stub.command(f"m{addresses['checksum']:x},8")
+    return Run(seconds, int.from_bytes(bytes.fromhex(data), "little"))
+
+
+def on_unicorn(program: Program, rounds: int | None = None) -> Run:
+    """On Unicorn, without hooks, until `finished`."""
+    try:
+        import unicorn
+    except ImportError:
+        raise Unavailable("the Python package unicorn is not installed") from None
+    # Its binding carries no types.
+    library: Any = unicorn
+    machine = library.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
+    machine.mem_map(RAM, RAM_SIZE)
+    with program.path.open("rb") as file:
+        for segment in ELFFile(file).iter_segments("PT_LOAD"):
+            machine.mem_write(segment["p_paddr"], segment.data())
+    addresses = symbols(program.path)
+    if rounds is not None:
+        machine.mem_write(addresses["rounds"], rounds.to_bytes(8, "little"))
+    start = time.perf_counter()
+    machine.emu_start(addresses["_start"], addresses["finished"])
+    seconds = time.perf_counter() - start
+    return Run(seconds, int.from_bytes(machine.mem_read(addresses["checksum"], 8), "little"))
+
+
+@cache
+def counted(program: Program, rounds: int | None) -> Run:
+    """How many instructions a program is, and its answer. Every run is the same: once will do."""
+    return on_ours(program, rounds)
+
+
+def check(program: Program, run: Run, rounds: int | None) -> None:
+    """Raises RuntimeError where the answer is wrong: not the program's, or not ours (`rounds`)."""
+    expected = program.checksum if rounds is None else counted(program, rounds).checksum
+    if run.checksum != expected:
+        raise RuntimeError(f"{program.name} answered {run.checksum:#x} instead of {expected:#x}")
+
+
+def mips(
+    run_program: Callable[[Program, int | None], Run], rounds: int | None = None
+) -> dict[str, float]:
+    """Runs every program once; millions of instructions a second of each."""
+    figures = {}
+    for program in PROGRAMS:
+        run = run_program(program, rounds)
+        check(program, run, rounds)
+        instructions = run.instructions or counted(program, rounds).instructions
+        if not instructions:
+            raise Unavailable("this provider does not count instructions")
+        figures[program.name] = instructions / run.seconds / 1e6
+    return figures
