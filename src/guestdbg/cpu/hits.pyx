@@ -352,3 +352,15 @@ cdef bint hits_decide(Cpu* c) noexcept nogil:
     if ec == EC_BREAKPOINT:
         return break_hit(c, k)
     return False
+
+
+# The codes, for the test that holds them to guestdbg.kvm.programs.
+OPS = {
+    "CONST": LOAD_CONST, "NEW": LOAD_NEW, "OLD": LOAD_OLD, "PC": LOAD_PC, "ADDRESS": LOAD_ADDRESS,
+    "SIZE": LOAD_SIZE, "COUNT": LOAD_COUNT, "SP": LOAD_SP, "X": LOAD_X, "W": LOAD_W,
+    "MEMORY": LOAD_MEMORY, "NEG": NEG, "INVERT": INVERT, "NOT": NOT, "ADD": ADD, "SUB": SUB,
+    "MUL": MUL, "FLOORDIV": FLOORDIV, "MOD": MOD, "AND": AND, "OR": OR, "XOR": XOR,
+    "LSHIFT": LSHIFT, "RSHIFT": RSHIFT, "EQ": EQ, "NE": NE, "LT": LT, "LE": LE, "GT": GT, "GE": GE,
+    "BOTH": BOTH, "EITHER": EITHER,
+}
+LIMITS = {"depth": DEPTH, "programs": MOST, "record_words": RECORD_WORDS}

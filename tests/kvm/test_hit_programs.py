@@ -1,0 +1,257 @@
+"""Hit programs at the seam: what they decide, what they leave alone, what they refuse."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Sequence
+
+import pytest
+
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
+
+from guestdbg.kvm import (
+    ExitDebug,
+    ExitHit,
+    ExitIntr,
+    GuestDebug,
+    HitProgram,
+    KvmError,
+    SupportsHitPrograms,
+    open_kvm,
+)
+from guestdbg.kvm.constants import (
+    KVM_GUESTDBG_ENABLE,
+    KVM_GUESTDBG_SINGLESTEP,
+    KVM_GUESTDBG_USE_HW,
+)
+from guestdbg.kvm.programs import MAX_DEPTH, MAX_PROGRAMS, RECORD_WORDS, Op
+from guestdbg.kvm.regs import core_reg, sys_reg
+from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+RAM, DATA = 0x4000_0000, 0x4001_0000
+PC, X0, X1, X2 = (core_reg(name) for name in ("pc", "x0", "x1", "x2"))
+B_SELF = 0x14000000
+ADD_X0_1, STR_X0_X1, LDR_X2_X1 = 0x91000400, 0xF9000020, 0xF9400022
+LOOP = [ADD_X0_1, STR_X0_X1, LDR_X2_X1, 0x17FFFFFD]  # b loop
+
+HARDWARE = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW
+ARMED = GuestDebug(HARDWARE, dbg_wvr=(DATA,), dbg_wcr=(0x1FF7,))  # stores to the doubleword
+STORES = HitProgram("watch", DATA, 8, 2)
+
+
+class Guest:
+    def __init__(self, words: Sequence[int] = LOOP) -> None:
+        self.ram = mmap.mmap(-1, 1 << 20)
+        self.ram[: 4 * len(words)] = struct.pack(f"<{len(words)}I", *words)
+        vm = open_kvm("soft").create_vm()
+        vm.set_user_memory_region(0, RAM, self.ram)
+        vcpu = vm.create_vcpu()
+        vcpu.init(vm.preferred_target())
+        assert isinstance(vcpu, SoftVcpu)
+        self.vcpu = vcpu
+        vcpu.set_one_reg(PC, RAM)
+        vcpu.set_one_reg(X1, DATA)
+        vcpu.set_guest_debug(ARMED)
+        vcpu.max_instructions = 10_000
+
+    def pc(self) -> int:
+        return self.vcpu.get_one_reg(PC) - RAM
+
+
+def equals(op: Op, value: int, index: int = 0) -> tuple[tuple[int, int, int], ...]:
+    return ((op, index, 0), (Op.CONST, 0, value), (Op.EQ, 0, 0))
+
+
+def test_the_extension_is_found_as_one() -> None:
+    assert isinstance(Guest().vcpu, SupportsHitPrograms)
+
+
+def test_the_codes_are_the_same_on_both_sides() -> None:
+    from guestdbg.cpu import hits  # type: ignore[attr-defined]
+
+    assert {op.name: op.value for op in Op} == hits.OPS
+    assert hits.LIMITS == {
+        "depth": MAX_DEPTH,
+        "programs": MAX_PROGRAMS,
+        "record_words": RECORD_WORDS,
+    }
+
+
+def test_a_hit_comes_with_the_access_made() -> None:
+    guest = Guest()
+    programs = guest.vcpu.set_hit_programs([STORES])
+    for n in range(1, 4):
+        exit_ = guest.vcpu.run()
+        assert isinstance(exit_, ExitHit)
+        assert exit_.debug == ExitDebug(0xD2000062, 0, DATA)
+        pc, address, size, access, _ = exit_.what
+        assert (pc, address, size, access) == (RAM + 4, DATA, 8, 2)
+        (hit,) = exit_.hits
+        assert (hit.program, hit.decided) == (0, True)
+        assert hit.old == struct.pack("<Q", n - 1)
+        assert hit.new == struct.pack("<Q", n) == guest.ram[0x10000:0x10008]
+        assert guest.pc() == 8
+        assert programs.counts(0) == (n, n)
+
+
+def test_what_the_condition_turns_away_is_only_counted() -> None:
+    guest = Guest()
+    programs = guest.vcpu.set_hit_programs(
+        [HitProgram("watch", DATA, 8, 2, condition=equals(Op.NEW, 1000))]
+    )
+    exit_ = guest.vcpu.run()
+    assert isinstance(exit_, ExitHit)
+    assert guest.vcpu.get_one_reg(X0) == 1000
+    assert programs.counts(0) == (1000, 1)
+    # 1000 rounds of four but for what was to come after the store
+    assert guest.vcpu.instructions == 4 * 1000 - 2
+    assert isinstance(guest.vcpu.run(), ExitIntr)
+    assert guest.vcpu.instructions == 10_000
+
+
+def test_a_breakpoint_is_decided_before_its_instruction() -> None:
+    guest = Guest()
+    guest.vcpu.set_guest_debug(GuestDebug(HARDWARE, dbg_bvr=(RAM + 4,), dbg_bcr=(0x1E7,)))
+    programs = guest.vcpu.set_hit_programs(
+        [HitProgram("break", RAM + 4, condition=equals(Op.X, 500, 0))]
+    )
+    exit_ = guest.vcpu.run()
+    assert isinstance(exit_, ExitHit)
+    assert exit_.debug.hsr == 0xC2000022
+    assert guest.pc() == 4
+    assert programs.counts(0) == (500, 1)
+    assert guest.ram[0x10000:0x10008] == struct.pack("<Q", 499)
+
+
+def test_records_until_the_buffer_is_full() -> None:
+    guest = Guest()
+    buffer = bytearray(100 * 8 * (RECORD_WORDS + 2))
+    programs = guest.vcpu.set_hit_programs(
+        [HitProgram("watch", DATA, 8, 2, buffer=buffer, registers=(0, 1))]
+    )
+    exit_ = guest.vcpu.run()
+    assert isinstance(exit_, ExitHit)
+    assert exit_.hits == []
+    assert programs.recorded(0) == 100
+    records = list(struct.iter_unpack("=9Q", buffer))
+    for n, record in enumerate(records, start=1):
+        size = 8 | 2 << 8 | 1 << 16
+        assert record == (RAM + 4, DATA, n - 1, n, 4 * n - 2, size, n, n, DATA)
+    programs.clear(0)
+    guest.vcpu.run()
+    assert struct.unpack_from("=4Q", buffer) == (RAM + 4, DATA, 100, 101)
+
+
+@pytest.mark.parametrize(
+    ("word", "offset", "why"),
+    [
+        (STR_X0_X1, 0xFFC, "it crosses a page"),
+        (0x4C007020, 0x1000, "st1 {v0.16b}, [x1]"),
+        (0xC8047C20, 0x1000, "stxr w4, x0, [x1]"),
+        (0xC85F7C20, 0x1000, "ldxr x0, [x1]"),
+    ],
+)
+def test_what_is_left_to_the_debugger(word: int, offset: int, why: str) -> None:
+    guest = Guest([0xC85F7C20, word, B_SELF] if "stxr" in why else [word, B_SELF])
+    base = DATA & ~0xFFF
+    guest.vcpu.set_one_reg(sys_reg("CPACR_EL1"), 3 << 20)
+    guest.vcpu.set_one_reg(X1, base + offset)
+    # With the MMU off memory is Device memory, where unaligned accesses fault: map it as Normal.
+    tables(guest)
+    control = GuestDebug(HARDWARE, dbg_wvr=(base + 0x1000,), dbg_wcr=(0x1FFF,))
+    guest.vcpu.set_guest_debug(control)
+    guest.vcpu.set_hit_programs([HitProgram("watch", base + 0x1000, 8, 3)])
+    exit_ = guest.vcpu.run()
+    assert isinstance(exit_, ExitDebug), why
+    assert exit_.ec == 0x34
+
+
+def tables(guest: Guest) -> None:
+    """The MMU on: the first 2 MiB of RAM at their own address, Normal memory."""
+    struct.pack_into("<Q", guest.ram, 0x80000 + 8, RAM + 0x81000 | 3)  # level 1, the second GiB
+    struct.pack_into("<Q", guest.ram, 0x81000, RAM | 1 << 10 | 1)  # level 2, a block
+    for name, value in (
+        ("MAIR_EL1", 0xFF),
+        ("TCR_EL1", 25 | 25 << 16 | 1 << 23),
+        ("TTBR0_EL1", RAM + 0x80000),
+        ("SCTLR_EL1", 0x30D00801),
+    ):
+        guest.vcpu.set_one_reg(sys_reg(name), value)
+
+
+def test_plain_ranges_and_breakpoints_exit_as_ever() -> None:
+    guest = Guest()
+    guest.vcpu.set_hit_programs([STORES], plain=[(DATA + 4, DATA + 5)])
+    assert guest.vcpu.run() == ExitDebug(0xD2000062, 0, DATA)
+    assert guest.pc() == 4
+    guest = Guest()
+    guest.vcpu.set_guest_debug(GuestDebug(HARDWARE, dbg_bvr=(RAM + 4,), dbg_bcr=(0x1E7,)))
+    never = HitProgram("break", RAM + 4, condition=equals(Op.X, 500, 0))
+    guest.vcpu.set_hit_programs([never], plain=[(RAM + 4, RAM + 4)])
+    assert guest.vcpu.run() == ExitDebug(0xC2000022)
+
+
+def test_they_rest_while_the_host_steps_or_leaves_the_registers() -> None:
+    guest = Guest()
+    programs = guest.vcpu.set_hit_programs([STORES])
+    step = GuestDebug(HARDWARE | KVM_GUESTDBG_SINGLESTEP, dbg_wvr=(DATA,), dbg_wcr=(0x1FF7,))
+    guest.vcpu.set_guest_debug(step)
+    exits = [guest.vcpu.run() for _ in range(2)]
+    assert [exit_.ec for exit_ in exits if isinstance(exit_, ExitDebug)] == [0x32, 0x34]
+    assert programs.counts(0) == (0, 0)
+    # The guest's own watchpoint, brought out by ENABLE alone, is nobody's program.
+    guest = Guest()
+    guest.vcpu.set_hit_programs([STORES])
+    guest.vcpu.set_guest_debug(GuestDebug(KVM_GUESTDBG_ENABLE))
+    guest.vcpu.set_one_reg(sys_reg("DBGWVR0_EL1"), DATA)
+    guest.vcpu.set_one_reg(sys_reg("DBGWCR0_EL1"), 0x1FF7)
+    guest.vcpu.set_one_reg(sys_reg("MDSCR_EL1"), 1 << 15 | 1 << 13)
+    assert isinstance(guest.vcpu.run(), ExitDebug)
+    guest.vcpu.set_guest_debug(ARMED)
+    assert isinstance(guest.vcpu.run(), ExitHit)
+
+
+def test_no_programs_take_them_away() -> None:
+    guest = Guest()
+    guest.vcpu.set_hit_programs([STORES])
+    assert isinstance(guest.vcpu.run(), ExitHit)
+    guest.vcpu.set_hit_programs([])
+    assert isinstance(guest.vcpu.run(), ExitDebug)
+
+
+def test_what_cannot_be_judged_is_handed_over() -> None:
+    divided = (*equals(Op.NEW, 0), (Op.CONST, 0, 0), (Op.FLOORDIV, 0, 0))
+    unmapped = ((Op.MEMORY, 8, 0x123_0000_0000),)
+    for condition in (divided, unmapped):
+        guest = Guest()
+        guest.vcpu.set_hit_programs([HitProgram("watch", DATA, 8, 2, condition=condition)])
+        exit_ = guest.vcpu.run()
+        assert isinstance(exit_, ExitHit)
+        assert exit_.hits[0].decided is False
+
+
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        (HitProgram("watch", DATA, 0, 2), "for 0 bytes"),
+        (HitProgram("watch", DATA, 8, 2, condition=()), "without steps"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.ADD, 0, 0),)), "stack"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0),) * 2), "one value"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0),) * 33), "stack"),
+        (HitProgram("watch", DATA, 8, 2, condition=((99, 0, 0),)), "no step 99"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.X, 31, 0),)), "x0 to x30"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.MEMORY, 3, 0),)), "1, 2, 4 or 8"),
+        (HitProgram("watch", DATA, 24, 2, condition=((Op.NEW, 0, 0),)), "1, 2, 4 or 8 bytes"),
+        (HitProgram("watch", DATA, 8, 2, buffer=bytearray(8)), "too small"),
+        (HitProgram("watch", DATA, 8, 2, registers=(31,)), "x0 to x30"),
+    ],
+)
+def test_programs_that_could_not_run_are_refused(program: HitProgram, text: str) -> None:
+    guest = Guest()
+    with pytest.raises(KvmError, match=text) as caught:
+        guest.vcpu.set_hit_programs([program])
+    assert caught.value.errno == 22
+    with pytest.raises(KvmError, match="there can be 32"):
+        guest.vcpu.set_hit_programs([STORES] * 33)
+    assert isinstance(guest.vcpu.run(), ExitDebug)
