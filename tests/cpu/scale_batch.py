@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.cpu.oracle import EDGES, SEED, disassemble
-from tests.cpu.scale_machines import EL0T, EL1H, EL1T, Ours, Reference
+from tests.cpu.scale_machines import EL0T, EL1H, EL1T, Ours, Reference, Stopped
 from tests.cpu.scale_program import (
     CASE_SIZE,
     CODE,
@@ -58,6 +58,7 @@ class Fault:
     at: int = 0
     unknown: frozenset[int] = frozenset()
     returns_behind: bool = False  # ELR is the next instruction (SVC)
+    elr: int | None = None  # somewhere else: a branch went there, and there is no instruction
 
 
 @dataclass(frozen=True)
@@ -209,8 +210,11 @@ class Pair:
         return found[0], found[2], found[1], found[3]
 
     def differences(self, batch: Batch) -> dict[int, list[str]]:
-        """By the number of the case; -1: of the data, nobody knows whose."""
-        ours, theirs, data, other_data = self._run(batch)
+        """By the number of the case; -1: nobody knows whose (data, or a machine that stopped)."""
+        try:
+            ours, theirs, data, other_data = self._run(batch)
+        except Stopped as error:
+            return {-1: [f"stopped: {error}"]}
         wrong: dict[int, list[str]] = {}
         self.outcomes = [0] * len(batch.cases)  # instructions that retired
         report = REPORT_AT, REPORT_AT + REPORT_SIZE
@@ -283,12 +287,14 @@ class Pair:
         first = case.at + 12
         fault = case.fault or Fault(UNDEFINED_ESR, None, UNDEFINED, (elr - first) // 4)
         expected_elr = first + 4 * (fault.at + fault.returns_behind)
+        if fault.elr is not None:
+            expected_elr = fault.elr
         self.outcomes[n] = fault.at
         if esr != fault.esr:
             lines.append(f"ESR_EL1: ours {esr:#x}, the architecture's {fault.esr:#x}")
         if fault.far is not None and far != fault.far:
             lines.append(f"FAR_EL1: ours {far:#x}, the architecture's {fault.far:#x}")
-        if elr != expected_elr or not first <= elr <= first + 4 * len(case.words):
+        if elr != expected_elr or (case.fault is None and not 0 <= fault.at < len(case.words)):
             lines.append(f"ELR_EL1: ours {elr:#x}, the architecture's {expected_elr:#x}")
         (nzcv,) = _QUAD.unpack_from(after, NZCV_AT)
         if spsr != MODES[batch.mode] | nzcv:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import mmap
 import struct
-from collections.abc import Mapping
 
 import unicorn
 from unicorn import arm64_const as uc_arm64
@@ -21,10 +20,10 @@ from tests.cpu.scale_program import (
     DATA,
     DATA_SIZE,
     EXCEPTION,
+    FAR_CODE,
     FINISHED,
     PC_AT,
     REPORT_AT,
-    START,
     STATE,
     STATE_SIZE,
     SUPPORT,
@@ -33,24 +32,30 @@ from tests.cpu.scale_program import (
     TABLES_SIZE,
     X_AT,
     move_system,
+    start_of,
     support,
     tables,
 )
+
+
+class Stopped(AssertionError):
+    """A machine did not come to the end of its cases."""
+
 
 EL0T, EL1T, EL1H = 0x3C0, 0x3C4, 0x3C5
 
 
 class Memory:
-    """The regions of one machine; more (region address: size) may be asked for."""
+    """The regions of one machine."""
 
-    def __init__(self, more: Mapping[int, int]) -> None:
+    def __init__(self) -> None:
         sizes = {
             CODE: CODE_SIZE,
             SUPPORT: SUPPORT_SIZE,
             STATE: STATE_SIZE,
             TABLES: TABLES_SIZE,
             DATA: DATA_SIZE,
-            **more,
+            **FAR_CODE,
         }
         self.regions = {at: mmap.mmap(-1, size) for at, size in sizes.items()}
         self.regions[SUPPORT][:] = support()
@@ -88,8 +93,8 @@ class Ours(Memory):
 
     BUDGET = 4000  # instructions for each case: prologue, epilogue, vector are about 200
 
-    def __init__(self, *, lse: bool = False, more: Mapping[int, int] | None = None) -> None:
-        super().__init__(more or {})
+    def __init__(self, *, lse: bool = False) -> None:
+        super().__init__()
         self.physical = PhysicalMemory()
         for slot, (at, region) in enumerate(self.regions.items()):
             self.physical.map(slot, at, region)
@@ -108,7 +113,7 @@ class Ours(Memory):
         cpu = self.cpu
         cpu.pstate = EL1H
         cpu.set_x(0, pstate)
-        cpu.pc = START
+        cpu.pc = start_of(pstate)
         limit = cpu.instructions + (count + 1) * self.BUDGET
         code = EXIT_LIMIT
         while cpu.instructions < limit and cpu.pc != FINISHED:
@@ -116,23 +121,19 @@ class Ours(Memory):
             if code != EXIT_LIMIT:
                 break
         done = self.reached()
-        assert cpu.pc == FINISHED, (
-            f"our processor stopped at case {done} with exit {code}, PC {cpu.pc:#x}, "
-            f"ESR_EL2 {cpu.esr_el2:#x}"
-        )
+        if cpu.pc != FINISHED:
+            raise Stopped(
+                f"our processor stopped at case {done} with exit {code}, PC {cpu.pc:#x}, "
+                f"ESR_EL2 {cpu.esr_el2:#x}"
+            )
         return self.blocks(count)
 
 
 class Reference(Memory):
     """Unicorn. model: a UC_CPU_ARM64_* constant; the Cortex-A57 is an Armv8.0-A processor."""
 
-    def __init__(
-        self,
-        model: int = uc_arm64.UC_CPU_ARM64_A57,
-        *,
-        more: Mapping[int, int] | None = None,
-    ) -> None:
-        super().__init__(more or {})
+    def __init__(self, model: int = uc_arm64.UC_CPU_ARM64_A57) -> None:
+        super().__init__()
         uc = self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
         uc.ctl_set_cpu_model(model)
         for at, region in self.regions.items():
@@ -178,7 +179,7 @@ class Reference(Memory):
         uc.context_restore(self.at_el1)  # writing PSTATE does not bring it back to EL1
         uc.reg_write(uc_arm64.UC_ARM64_REG_X0, pstate)
         try:
-            uc.emu_start(START, FINISHED)
+            uc.emu_start(start_of(pstate), FINISHED)
         except unicorn.UcError as error:
-            raise AssertionError(f"Unicorn stopped at case {self.reached()}: {error}") from error
+            raise Stopped(f"Unicorn stopped at case {self.reached()}: {error}") from error
         return self.blocks(count)

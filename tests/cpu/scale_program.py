@@ -20,7 +20,8 @@ SUPPORT = 0x0FE0_0000  # prologue and so on; like CODE
 SUPPORT_SIZE = 0x1_0000
 EPILOGUE = SUPPORT + 0x1000
 EXCEPTION = SUPPORT + 0x2000
-START = SUPPORT + 0x3000  # to the EL of the batch
+START = SUPPORT + 0x3000  # to the EL of the batch; X0: its PSTATE
+START_EL1T = SUPPORT + 0x3800  # by MSR SPSel: Unicorn 2.1.4's ERET keeps the stack pointer
 VECTORS = SUPPORT + 0x4000
 FINISHED = SUPPORT + 0x6000  # arriving means that the batch is done
 STATE = 0x2000_0000  # cursor, scratch; cases from CASES on; both ELs may write it
@@ -196,10 +197,14 @@ def _vector() -> list[int]:
 
 
 def _start() -> list[int]:
-    """X0: PSTATE of the batch, X1: what SCTLR_EL1 and so on there is to set is set."""
     words = [move_system(False, SPSR, 0)]
     words += [0xD280_0001 | (SUPPORT & 0xFFFF) << 5, 0xF2A0_0001 | SUPPORT >> 16 << 5]
     return [*words, move_system(False, ELR, 1), ERET]
+
+
+def start_of(pstate: int) -> int:
+    """Where a batch of this PSTATE starts, at EL1h."""
+    return START_EL1T if pstate & 0xF == 4 else START
 
 
 def support() -> bytes:
@@ -212,6 +217,7 @@ def support() -> bytes:
     put(EPILOGUE, _epilogue())
     put(EXCEPTION, _exception())
     put(START, _start())
+    put(START_EL1T, [0xD500_40BF, branch(START_EL1T + 4, SUPPORT)])
     vector = _vector()
     assert len(vector) <= 32
     for offset in (0, 0x200, 0x400):  # synchronous from EL1t, EL1h, EL0
