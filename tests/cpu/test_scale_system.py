@@ -246,8 +246,8 @@ SYSTEM_ROWS = {
 
 
 def test_no_row_of_the_decode_table_is_left_out() -> None:
-    """Each is in a test at scale: those of data, memory and branches say so of themselves. SYSL has
-    nothing allocated but the IMPLEMENTATION DEFINED, which is UNDEFINED: test_system_maintenance.py.
+    """Each is in a test at scale: those of data, memory and branches say so of themselves. All of
+    SYSL is UNDEFINED, the IMPLEMENTATION DEFINED too: see test_system_maintenance.py.
     """
     covered = SYSTEM_ROWS | BRANCHES.names | ACCESSING.names | LITERAL.names | ATOMIC.names
     covered |= {row.name for row in DATA_ROWS}
