@@ -38,6 +38,7 @@ def extensions() -> list[Extension]:
     compile_args = ["-O2", "-fno-strict-aliasing", "-fno-stack-protector", "-Wno-unused-function"]
     link_args: list[str] = []
     if sanitize:
+        macros.append(("GUESTDBG_ARENA", str(1 << 18)))
         compile_args = ["-O1", "-g", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
         compile_args += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=undefined"]
         link_args += [f"-fsanitize={sanitize}"]

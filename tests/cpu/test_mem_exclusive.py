@@ -149,10 +149,19 @@ def test_the_last_load_counts(guest: Guest) -> None:
 
 
 def test_entering_again_clears_it(guest: Guest) -> None:
-    """run() is an exception return from EL2."""
-    assert guest.run(load(8)) is None
+    """After an exception to EL2, here HVC, run() is the exception return."""
+    taken = guest.run(load(8), 0xD4000002)
+    assert taken is not None
+    assert taken.el == 2
     assert guest.run(store(8)) is None
     assert guest.cpu.get_x(6) == 1
+
+
+def test_a_limit_reached_does_not_clear_it(guest: Guest) -> None:
+    """No exception was taken: how a run is cut into pieces is not for the guest to see."""
+    assert guest.run(load(8)) is None
+    assert guest.run(store(8)) is None
+    assert guest.cpu.get_x(6) == 0
 
 
 @given(

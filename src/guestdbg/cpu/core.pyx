@@ -117,13 +117,15 @@ cdef void undefined(Cpu* c, const Insn* i) noexcept nogil:
 cdef enum:
     HASH_SIZE = 16384
     PAGES_SIZE = 4096
-    ARENA_SIZE = 64 << 20
 
 cdef enum:
     FLAVOUR_PLAIN = 0
     # bits:
     FLAVOUR_ONE = 1        # a single instruction: steps, and the last of a limit
     FLAVOUR_CHECKED = 2    # a breakpoint check at every instruction
+
+cdef extern from "dispatch.h" nogil:
+    const uint64_t GUESTDBG_ARENA
 
 cdef struct Cache:
     uint8_t* arena
@@ -139,7 +141,7 @@ cdef void* cache_new() noexcept nogil:
     cdef Cache* k = <Cache*>calloc(1, sizeof(Cache))
     if k == NULL:
         return NULL
-    k.arena = <uint8_t*>malloc(ARENA_SIZE)     # the kernel gives pages as they are touched
+    k.arena = <uint8_t*>malloc(GUESTDBG_ARENA)     # the kernel gives pages as they are touched
     if k.arena == NULL:
         free(k)
         return NULL
@@ -187,20 +189,22 @@ cdef void flush_jumps(Cpu* c) noexcept nogil:
 
 
 cdef void stale(Cpu* c, const Insn* i) noexcept nogil:
-    """A link led to a block that was dropped: undo its entry, look again."""
-    c.budget += i.len
-    c.pc = (<Block*>i - 1).pc
-    c.ip = NULL
+    """Of a block that was dropped: a link led to it, or a store of its own wrote over it. Look again."""
+    abandon(c, i)
 
 
 cdef void drop(Cache* k, Block* b) noexcept nogil:
     cdef Block** p = &k.hash[hash_of(b.pc, b.pa, b.flavour)]
+    cdef uint32_t n
     while p[0] != NULL:
         if p[0] == b:
             p[0] = b.hash_next
             break
         p = &p[0].hash_next
-    insns_of(b).f = stale          # its memory stays until the arena is flushed
+    # Its memory stays until the arena is flushed, and perhaps one of its instructions runs: what comes
+    # behind that must be what memory holds now.
+    for n in range(b.length):
+        insns_of(b)[n].f = stale
     k.dropped += 1
 
 
@@ -343,7 +347,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     if flavour & FLAVOUR_ONE:
         most = 1
     need = sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + MAX_BLOCK * sizeof(Op)
-    if k.used + need > ARENA_SIZE:
+    if k.used + need > GUESTDBG_ARENA:
         drop_all_code(c)
         k.used = 0
         k.flushed += 1

@@ -29,6 +29,11 @@
 #endif
 #define NEXT(c, i) GO((c), (i) + 1)
 
+/* Bytes of decoded code that a processor keeps. Fuzzing makes it small, to have it full often. */
+#ifndef GUESTDBG_ARENA
+#define GUESTDBG_ARENA (64 << 20)
+#endif
+
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 

@@ -118,7 +118,7 @@ class Processor:
         """Run until something ends it; limit: the value of `instructions` at which to stop.
 
         Returns EXIT_*. The GIL is released for long runs. Clears the exclusive monitor (an
-        exception return does).
+        exception return does), unless the last run ended with EXIT_LIMIT or EXIT_KICK.
         """
     def skip_instruction(self) -> None: ...  # it was emulated: PC += 4, PSTATE.SS = 0, retired
     def set_programs(self, programs: HitPrograms | None) -> None: ...

@@ -576,14 +576,16 @@ cdef class Processor:
 
         limit: the value of `instructions` at which to stop. Returns EXIT_*. As the exception return
         into the guest does, it clears the exclusive monitor, and the tag of the PC where translation
-        ignores tags.
+        ignores tags. After EXIT_LIMIT and EXIT_KICK it goes on as if it had not stopped: no exception
+        was taken to EL2, and where a run is cut into pieces must not show.
         """
         cdef Cpu* c = self.c
         c.pc = branch_address(c, c.pc)
         c.limit = ~<uint64_t>0 if limit is None else limit
+        if c.exit != EXIT_LIMIT and c.exit != EXIT_KICK:
+            c.ex_open = 0          # as the exception return into the guest does
+            c.did_step = False
         c.exit = EXIT_NONE
-        c.ex_open = 0              # as the exception return into the guest does
-        c.did_step = False
         with nogil:
             run_loop(c)
         return c.exit

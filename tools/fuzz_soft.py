@@ -1,0 +1,335 @@
+"""Cases for the software KVM: every call of the seam, with a guest that does anything."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import random
+import threading
+from typing import cast
+
+import fuzz_memory
+import fuzz_words
+from fuzz_case import Action, Case, Failure
+
+from guestdbg.kvm import open_kvm
+from guestdbg.kvm.constants import KVM_CAP_ARM_NISV_TO_USER, KVM_MEM_READONLY
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.exits import Exit, ExitIntr, ExitMmio
+from guestdbg.kvm.programs import HitProgram
+from guestdbg.kvm.regs import core_reg, name_of, size_of, sys_reg
+from guestdbg.kvm.soft.vcpu import SoftVcpu
+from guestdbg.kvm.soft.vm import SoftVm
+from guestdbg.kvm.structures import GuestDebug, VcpuEvents
+
+RAM = 0x4000_0000
+PAGES = 16
+BASES = (0, 0x1000, 0x8000_0000, RAM + (PAGES << 12), RAM - 0x2000, 0xFF_FFFF_E000, 0xFFF_FFFF_E000)
+_X = [core_reg(f"x{n}") for n in range(31)]
+_PC, _PSTATE = core_reg("pc"), core_reg("pstate")
+_VBAR, _SCTLR, _CPACR = sys_reg("VBAR_EL1"), sys_reg("SCTLR_EL1"), sys_reg("CPACR_EL1")
+
+# What a guest does that is not implemented is logged: here it is nothing but noise.
+logging.getLogger("guestdbg").setLevel(logging.CRITICAL)
+
+
+class SoftCase(Case):
+    kind = "soft"
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        rng = self.rng
+        breakpoints = rng.choice([6, 2, 16])
+        # With the host's clock a guest that waits would really wait.
+        self.kvm = open_kvm(
+            "soft",
+            breakpoints=breakpoints,
+            watchpoints=rng.choice([4, 2, 16]),
+            context_aware=rng.choice([1, 2, breakpoints]),
+            lse=rng.random() < 0.5,
+            psci_smc=rng.random() < 0.5,
+        )
+        self.vm = cast(SoftVm, self.kvm.create_vm())
+        self.kept: list[fuzz_memory.Memory] = []
+        self.bases: dict[int, tuple[int, int]] = {}
+        self.ram = fuzz_memory.make(rng, PAGES << 12)
+        self.ram.view[:0x800] = fuzz_words.vectors(rng)
+        self.ram.view[0x1000:0x3000] = fuzz_words.code(rng, 0x800)
+        self.near: list[int] = []
+        self._slot(0, RAM, self.ram, 0)
+        if rng.random() < 0.5:
+            self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
+        self.vcpus: list[SoftVcpu] = []
+        for n in range(rng.choice([1, 1, 1, 2])):
+            vcpu = self.vm.create_vcpu(n)
+            init = self.vm.preferred_target()
+            vcpu.init(init.with_feature(2) if rng.random() < 0.8 else init)
+            self.vcpus.append(vcpu)
+            self._start(vcpu, rng)
+        self.mmio: dict[int, Exit] = {}
+
+    def _start(self, vcpu: SoftVcpu, rng: random.Random) -> None:
+        vcpu.set_one_reg(_VBAR, RAM)
+        vcpu.set_one_reg(_CPACR, rng.choice([0, 3, 3, 3]) << 20)
+        vcpu.set_one_reg(_PC, RAM + 0x1000 + 4 * rng.getrandbits(10))
+        for reg in _X:
+            vcpu.set_one_reg(reg, fuzz_words.value(rng, self.near))
+
+    def _slot(self, slot: int, base: int, memory: fuzz_memory.Memory, flags: int) -> None:
+        self.vm.set_user_memory_region(slot, base, memory.view, flags)
+        self.bases[slot] = (base, len(memory.view))
+        self.kept.append(memory)
+        self._near()
+
+    def _near(self) -> None:
+        self.near = [
+            at for base, size in self.bases.values() for at in (base, base + 0x1000, base + size)
+        ]
+
+    @property
+    def instructions(self) -> int:
+        return sum(vcpu.instructions for vcpu in self.vcpus)
+
+    def check(self) -> None:
+        for memory in self.kept:
+            memory.check()
+
+    def close(self) -> None:
+        self.check()
+        self.vm.close()
+        self.kvm.close()
+
+    def actions(self) -> list[tuple[int, Action]]:
+        return [
+            (30, self.run_guest),
+            (6, self.guest_debug),
+            (5, self.write_code),
+            (4, self.set_registers),
+            (3, self.restart),
+            (3, self.system_registers),
+            (3, self.change_memory),
+            (2, self.programs),
+            (2, self.events),
+            (2, self.look),
+            (2, self.refused),
+            (1, self.init_again),
+            (1, self.threads),
+        ]
+
+    # ---- running ------------------------------------------------------------------------------
+
+    def _step(self, vcpu: SoftVcpu, rng: random.Random) -> Exit | None:
+        """One KVM_RUN; None: it refused, and that is over when this returns."""
+        try:
+            exit_ = vcpu.run()
+        except KvmError as error:
+            # An access that the syndrome does not describe; a fetch from where nothing is.
+            if error.errno not in (errno.ENOSYS, errno.ENOMEM, errno.EFAULT, errno.EINVAL):
+                raise
+            self._start(vcpu, rng)
+            vcpu.set_one_reg(_SCTLR, 0x30D00800)
+            return None
+        if not isinstance(exit_, Exit):
+            raise Failure(f"run() returned {exit_!r}")
+        str(exit_)
+        if isinstance(exit_, ExitMmio) and not exit_.is_write and rng.random() < 0.9:
+            vcpu.complete_mmio(rng.randbytes(exit_.len))
+        return exit_
+
+    def run_guest(self, rng: random.Random) -> None:
+        vcpu = rng.choice(self.vcpus)
+        end = vcpu.instructions + rng.choice([1, 10, 1000, 20000])
+        vcpu.max_instructions = end
+        for _ in range(300):
+            vcpu.immediate_exit = rng.random() < 0.02
+            before = vcpu.instructions
+            exit_ = self._step(vcpu, rng)
+            now = vcpu.instructions
+            # What EL2 emulated may have come on top.
+            if now > max(end, before) + 1:
+                raise Failure(f"{now} instructions after {before}, with a limit of {end}")
+            if now >= end:
+                break
+            if isinstance(exit_, ExitIntr) and not vcpu.immediate_exit:
+                if getattr(exit_, "idle", False):
+                    self._start(vcpu, rng)
+                    vcpu.set_mp_state(0)
+            elif exit_ is not None and not isinstance(exit_, (ExitMmio, ExitIntr)):
+                choice = rng.random()
+                if choice < 0.3:
+                    vcpu.set_guest_debug(GuestDebug())
+                elif choice < 0.8:
+                    vcpu.set_one_reg(_PC, vcpu.get_one_reg(_PC) + 4 & fuzz_words.MASK64)
+                else:
+                    self._start(vcpu, rng)
+        vcpu.max_instructions = None
+
+    def guest_debug(self, rng: random.Random) -> None:
+        vcpu = rng.choice(self.vcpus)
+        code = [RAM + 0x1000 + 4 * n for n in range(0, 400, 7)]
+
+        def controls(plain: int) -> tuple[int, ...]:
+            return tuple(
+                rng.choice([0, plain, plain, rng.getrandbits(32)])
+                for _ in range(rng.randint(0, 16))
+            )
+
+        debug = GuestDebug(
+            rng.choice([0, 1, 3, 0x20001, 0x20003, 0x10001, 0x30003]),
+            controls(0x1E7),
+            tuple(rng.choice(code) for _ in range(16)),
+            controls(0x1FF7 | rng.choice([0, 12]) << 24),
+            tuple(fuzz_words.value(rng, self.near) for _ in range(16)),
+        )
+        vcpu.set_guest_debug(debug)
+        str(vcpu.debug_state)
+
+    def programs(self, rng: random.Random) -> None:
+        vcpu = rng.choice(self.vcpus)
+        debug = vcpu.debug_state.external
+        made = []
+        for _ in range(rng.randint(0, 3)):
+            watch = rng.random() < 0.6
+            made.append(
+                HitProgram(
+                    "watch" if watch else "break",
+                    rng.choice(debug.wvr if watch else debug.bvr),
+                    rng.choice([1, 4, 8, 64]) if watch else 0,
+                    rng.choice([1, 2, 3]) if watch else 0,
+                    rng.choice([None, ((6, 0, 0), (0, 0, rng.getrandbits(4)), (52, 0, 0))]),
+                    rng.choice([None, bytearray(512)]),
+                    tuple(rng.randrange(31) for _ in range(rng.getrandbits(2))),
+                )
+            )
+        installed = vcpu.set_hit_programs(made)
+        for n in range(len(made)):
+            installed.counts(n)
+            installed.recorded(n)
+
+    # ---- state --------------------------------------------------------------------------------
+
+    def write_code(self, rng: random.Random) -> None:
+        count = rng.choice([1, 16, 256])
+        at = 0x1000 + 4 * rng.randrange(0x800)
+        data = fuzz_words.code(rng, count)
+        self.ram.view[at : at + len(data)] = data
+        self.vm.code_changed(RAM + at, len(data))
+
+    def restart(self, rng: random.Random) -> None:
+        vcpu = rng.choice(self.vcpus)
+        self._start(vcpu, rng)
+        vcpu.set_one_reg(_PSTATE, rng.choice([0x3C5, 0x3C0, 0x3C4, 5, 0]))
+
+    def set_registers(self, rng: random.Random) -> None:
+        """Any register, any value: refused with EINVAL, ENOENT or EPERM, or taken."""
+        vcpu = rng.choice(self.vcpus)
+        ids = vcpu.get_reg_list()
+        for _ in range(rng.randint(1, 20)):
+            reg = rng.choice(ids)
+            value = fuzz_words.value(rng, self.near) & (1 << 8 * size_of(reg)) - 1
+            if reg == _VBAR and rng.random() < 0.9:
+                continue
+            try:
+                vcpu.set_one_reg(reg, value)
+            except KvmError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOENT, errno.EPERM):
+                    raise
+            vcpu.get_one_reg(reg)
+            name_of(reg)
+
+    def system_registers(self, rng: random.Random) -> None:
+        """Translation on, by blocks one to one with random rights."""
+        vcpu = rng.choice(self.vcpus)
+        for n in range(4):
+            entry = n << 30 | 1 << 10 | 1 | rng.choice([0, 0, 1, 3]) << 6
+            self.ram.view[0x8000 + 8 * n : 0x8008 + 8 * n] = entry.to_bytes(8, "little")
+        vcpu.set_one_reg(sys_reg("MAIR_EL1"), 0xFF)
+        vcpu.set_one_reg(sys_reg("TCR_EL1"), 25 | 25 << 16 | 2 << 30 | 2 << 32)
+        vcpu.set_one_reg(sys_reg("TTBR0_EL1"), RAM + 0x8000)
+        vcpu.set_one_reg(_SCTLR, 0x30D00800 | rng.getrandbits(1))
+
+    def change_memory(self, rng: random.Random) -> None:
+        slot = rng.choice([1, 2, 3, 600])
+        try:
+            if slot in self.bases and rng.random() < 0.6:
+                self.vm.set_user_memory_region(slot, 0, None)
+                del self.bases[slot]
+                self._near()
+                return
+            memory = fuzz_memory.make(rng, rng.choice([1, 2, 16]) << 12)
+            flags = rng.choice([0, 0, KVM_MEM_READONLY, 1, rng.getrandbits(4)])
+            self._slot(slot, rng.choice(BASES), memory, flags)
+        except KvmError as error:
+            if error.errno not in (errno.EINVAL, errno.EEXIST, errno.EFAULT, errno.ENOSPC):
+                raise
+
+    def events(self, rng: random.Random) -> None:
+        vcpu = rng.choice(self.vcpus)
+        choice = rng.randrange(5)
+        if choice == 0:
+            vcpu.set_vcpu_events(VcpuEvents(serror_pending=rng.random() < 0.5))
+        elif choice == 1:
+            vcpu.set_vcpu_events(VcpuEvents(ext_dabt_pending=True))
+        elif choice == 2:
+            self.vm.irq_line(vcpu.id << 16 | rng.getrandbits(1), rng.getrandbits(1))
+        elif choice == 3:
+            vcpu.kick()
+        else:
+            vcpu.set_mp_state(rng.choice([0, 0, 5]))
+
+    def look(self, rng: random.Random) -> None:
+        vcpu = rng.choice(self.vcpus)
+        for reg in vcpu.get_reg_list():
+            vcpu.get_one_reg(reg)
+        vcpu.get_vcpu_events()
+        vcpu.get_mp_state()
+        str(vcpu.debug_state)
+        repr(vcpu)
+
+    def refused(self, rng: random.Random) -> None:
+        """Wrong in one way or another: KvmError, and nothing else."""
+        vcpu = rng.choice(self.vcpus)
+        anything = rng.choice([-1, 0, 1 << 64, 1 << 70, rng.getrandbits(64)])
+        for call in (
+            lambda: vcpu.get_one_reg(anything),
+            lambda: vcpu.set_one_reg(anything, 0),
+            lambda: vcpu.set_one_reg(_PC, 1 << 64),
+            lambda: vcpu.set_one_reg(_PSTATE, rng.getrandbits(64)),
+            lambda: vcpu.set_guest_debug(GuestDebug(rng.getrandbits(32))),
+            lambda: vcpu.set_mp_state(rng.getrandbits(8)),
+            lambda: vcpu.complete_mmio(rng.randbytes(rng.getrandbits(4))),
+            lambda: vcpu.init(self.vm.preferred_target().with_feature(rng.getrandbits(5))),
+            lambda: self.vm.create_vcpu(rng.choice([-1, 0, 1 << 20])),
+            lambda: self.vm.create_device(rng.getrandbits(4)),
+            lambda: self.vm.irq_line(anything, 1),
+            lambda: self.vm.enable_cap(rng.getrandbits(8)),
+            lambda: self.vm.set_user_memory_region(anything, 0, bytearray(4096)),
+            lambda: self.vm.set_user_memory_region(9, anything | 1, bytearray(4096)),
+            lambda: self.vm.set_user_memory_region(9, RAM, bytearray(4096)),
+            lambda: self.vm.set_user_memory_region(9, 0, bytearray(rng.getrandbits(11) + 1)),
+            lambda: self.vm.set_device_attr(0, 0, b""),
+            lambda: vcpu.get_device_attr(rng.getrandbits(2), rng.getrandbits(2), 4),
+        ):
+            try:
+                call()
+            except KvmError:
+                continue
+
+    def init_again(self, rng: random.Random) -> None:
+        vcpu = rng.choice(self.vcpus)
+        init = vcpu._init
+        assert init is not None
+        vcpu.init(init)
+        self._start(vcpu, rng)
+
+    def threads(self, rng: random.Random) -> None:
+        """A run that another thread ends. (What has run until then depends on the host: memory and
+        counts are not compared anywhere.)"""
+        vcpu = rng.choice(self.vcpus)
+        vcpu.set_guest_debug(GuestDebug())
+        vcpu.max_instructions = vcpu.instructions + 200_000
+        timer = threading.Timer(rng.random() / 100, vcpu.kick)
+        timer.start()
+        self._step(vcpu, rng)
+        timer.join()
+        vcpu.max_instructions = None
