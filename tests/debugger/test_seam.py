@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from guestdbg.debugger import Guest, Hit, OutOfRegisters, Unsupported
+from guestdbg.debugger.points import Kind
+from guestdbg.kvm import Exit, ExitDebug
 from guestdbg.kvm.constants import KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW
-from tests.kvm.asm import NOP, add, b, brk, daifclr, flat, hvc, ldr, mov, msr, str_
+from tests.kvm.asm import NOP, add, b, brk, daifclr, flat, hvc, ldr, mov, msr, stp, str_
 
 from .assembled import (
     CODE,
@@ -159,6 +161,24 @@ def test_a_guests_own_brk_is_handed_back() -> None:
         assert cpu.reg("spsr_el1") & 0x3FF == 0x3C5
 
 
+@pytest.mark.parametrize("kind", ["software", "hardware"])
+@pytest.mark.parametrize("watching", [False, True])
+def test_a_breakpoint_on_a_brk_of_the_guests_own(kind: Kind, watching: bool) -> None:
+    """Ours is told once; then the guest has its own."""
+    handler = flat(mov(9, 1), OFF)
+    code = flat(START, mov(2, VECTORS), msr("VBAR_EL1", 2), brk(0x77), NOP)
+    where = CODE + 4 * (len(code) - 2)
+    with assembled(code, {0x200: handler}) as guest:
+        if watching:
+            guest.watch(DATA, 8)
+        ours = guest.break_(where, kind=kind)
+        assert guest.run(timeout=10).reason == "hit"
+        assert guest.run(timeout=10).reason == "exit"
+        assert ours.hits == 1
+        assert guest.cpu.x[9] == 1
+        assert guest.cpu.reg("elr_el1") == where
+
+
 def test_handed_back_as_the_processor_would_have_done_it() -> None:
     """The same guest with and without a debugger: every register afterwards is the same."""
     handler = flat([0xAA0003EA], OFF)
@@ -174,6 +194,40 @@ def test_handed_back_as_the_processor_would_have_done_it() -> None:
             names = ("esr_el1", "elr_el1", "spsr_el1", "pstate", "sp_el1", "pc")
             seen.append({name: guest.cpu.reg(name) for name in names})
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("below", [0, 1, 4, 8])
+@pytest.mark.parametrize("tag", [0, 0x5A])
+def test_whatever_far_is_permitted_the_hit_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, below: int, tag: int
+) -> None:
+    """FAR may be any address from the lowest accessed to the highest watched one accessed.
+
+    The store of a pair begins 8 bytes below what is watched, through a pointer with a tag.
+    """
+    code = flat(
+        *(mov(4, 1 << 37), msr("TCR_EL1", 4)),  # TBI0
+        *(mov(1, tag << 56 | DATA - 8), mov(2, 2), mov(3, 3), stp(2, 3, 1), OFF),
+    )
+    run = PlainVcpu.run
+
+    def reports_otherwise(vcpu: PlainVcpu) -> Exit:
+        exit_ = run(vcpu)
+        if isinstance(exit_, ExitDebug) and exit_.far is not None:
+            assert exit_.far == tag << 56 | DATA
+            return ExitDebug(exit_.hsr, exit_.hsr_high, exit_.far - below)
+        return exit_
+
+    monkeypatch.setattr(PlainVcpu, "run", reports_otherwise)
+    with assembled(code, plain=True) as guest:
+        hits: list[Hit] = []
+        guest.watch(DATA, 4)(hits.append)
+        guest.watch(DATA + 64, 8)(hits.append)
+        assert guest.run(timeout=10).reason == "exit"
+    (hit,) = hits
+    assert (hit.address, hit.size, hit.old, hit.new) == (DATA, 4, 0, 3)
+    assert hit.access_size == 16
+    assert hit.access_address & (1 << 56) - 1 == DATA - 8
 
 
 def test_a_sequence_of_an_unknown_way_out_is_stepped(caplog: pytest.LogCaptureFixture) -> None:

@@ -31,6 +31,17 @@ def commands() -> list[str]:
     return [line.split("   #")[0] for line in found]
 
 
+def shown_below(line: str) -> str:
+    """The hits that the page shows behind a command, as they are printed; often none."""
+    behind = TEXT.split(line.split("  ")[0].strip())[1].split("\n    guestdbg run")[0]
+    return "".join(re.findall(r"^    (#1 .*\n|     called by .*\n)", behind, re.MULTILINE))
+
+
+def test_hits_are_shown_behind_one_command() -> None:
+    (shown,) = filter(None, map(shown_below, commands()))
+    assert shown.count("called by") == 5
+
+
 def test_every_command_is_checked() -> None:
     found = commands()
     assert len(found) == len(EXPECTED)
@@ -53,6 +64,7 @@ def test_command(word: str) -> None:
         check=False,
     )
     assert text in result.stdout + result.stderr
+    assert shown_below(line) in result.stderr
     assert result.returncode == status
     assert "Traceback" not in result.stderr
 

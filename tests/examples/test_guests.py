@@ -57,6 +57,23 @@ def test_a_guest_that_debugs_itself_is_left_alone() -> None:
     assert bytes(output) == OUTPUT["selfdebug"]
 
 
+def test_a_guest_that_debugs_itself_gets_back_what_is_its_own() -> None:
+    """A BRK of ours has all of its debug exceptions come to us: each is handed to the guest.
+
+    Where the guest has a breakpoint of its own at the place of our BRK, both get theirs; ours is
+    told of, too, when PSTATE.D masks the guest's. Only its software step does not work: KVM masks
+    that while anybody debugs the guest.
+    """
+    output = bytearray()
+    with guestdbg.load(guest("selfdebug"), console=Console(output.extend)) as machine:
+        ours = machine.break_("target", kind="software")
+        ours.handler = lambda hit: None
+        assert machine.run(timeout=60).reason == "exit"
+        assert ours.hits == 2
+    expected = OUTPUT["selfdebug"].replace(b"software step: yes", b"software step: NO")
+    assert bytes(output) == expected.replace(b"all well", b"FAILED")
+
+
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_processors_share_a_counter(count: int) -> None:
     machine, output = on_processors(count)
@@ -80,6 +97,18 @@ def test_every_write_of_every_processor_is_seen() -> None:
         assert machine.run(timeout=60).reason == "exit"
     assert values == [0, *range(1, 3001)] or values == list(range(1, 3001))
     assert writers == {0, 1, 2}
+    assert "smp: all well" in output.decode()
+
+
+def test_a_software_breakpoint_misses_no_processor() -> None:
+    """While one is stepped off it the BRK is out of memory: the others are held meanwhile."""
+    machine, output = on_processors(3)
+    with machine:
+        taken = machine.break_("take_lock", kind="software")
+        by: list[int] = []
+        taken.handler = lambda hit: by.append(hit.vcpu.id)
+        assert machine.run(timeout=60).reason == "exit"
+    assert [by.count(cpu) for cpu in range(3)] == [1000, 1001, 1001]
     assert "smp: all well" in output.decode()
 
 

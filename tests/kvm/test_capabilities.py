@@ -1,4 +1,4 @@
-"""DESIGN 4, "Capabilities": what KVM_CHECK_EXTENSION answers."""
+"""Kernel side, "Capabilities": what KVM_CHECK_EXTENSION answers."""
 
 import pytest
 

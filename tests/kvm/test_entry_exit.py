@@ -1,4 +1,4 @@
-"""DESIGN 4, "Whose registers", "Entry" and "Exit": what is set up, what is given back.
+"""Kernel side, "Whose registers", "Entry" and "Exit": what is set up, what is given back.
 
 Properties over every state that the inputs can be in; the processor under it is the real one,
 but it runs nothing here, so that what an entry left in its registers can be looked at.

@@ -1,4 +1,4 @@
-"""DESIGN 4, "Guest's own use": a guest that debugs itself, with and without the host doing so."""
+"""Kernel side, "Guest's own use": a guest that debugs itself, while the host does and does not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""DESIGN 4, "Beyond debug": MMIO exits with decoded syndromes, WFI, aborts, interrupt lines."""
+"""Kernel side, "Beyond debug": MMIO exits with decoded syndromes, WFI, aborts, interrupt lines."""
 
 import errno
 
@@ -134,7 +134,7 @@ def test_answers_that_do_not_fit_are_refused() -> None:
 
 
 def test_stepping_an_access_gives_the_access_first_then_the_step() -> None:
-    """DESIGN 6: the other exit comes first; the step ends with its completion."""
+    """The other exit comes first; the step ends with its completion."""
     guest = fresh(asm.ldr(0, 1), asm.add(2, 2, 1))
     guest.set_x(1, NOWHERE)
     guest.debug(STEP)

@@ -1,4 +1,4 @@
-"""DESIGN 4, "Beyond debug": PSCI over HVC and SMC, and calls that nobody answers."""
+"""Kernel side, "Beyond debug": PSCI over HVC and SMC, and calls that nobody answers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""DESIGN 4, "KVM_SET_GUEST_DEBUG": control flags, and what becomes of the registers given."""
+"""Kernel side, "KVM_SET_GUEST_DEBUG": control flags, and what becomes of the registers given."""
 
 import errno
 

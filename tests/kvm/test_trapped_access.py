@@ -1,4 +1,4 @@
-"""DESIGN 4, "Guest's own use": trapped accesses, emulated on the guest's set."""
+"""Kernel side, "Guest's own use": trapped accesses, emulated on the guest's set."""
 
 import logging
 from unittest import mock

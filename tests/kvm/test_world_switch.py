@@ -1,4 +1,4 @@
-"""DESIGN 4, "World switch": debug registers move only when dirty, as many as are implemented."""
+"""Kernel side, "World switch": debug registers move only when dirty, as many as are implemented."""
 
 from unittest import mock
 

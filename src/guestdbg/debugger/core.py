@@ -16,6 +16,7 @@ from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.handback import hand_back, would_take
 from guestdbg.debugger.hits import Hit
 from guestdbg.debugger.memory import AddressSpace
+from guestdbg.debugger.patches import BRK_IMMEDIATE
 from guestdbg.debugger.sequences import Sequences
 from guestdbg.debugger.stops import Reason, Stop
 from guestdbg.debugger.vectors import Vectors
@@ -49,6 +50,7 @@ _CONTEXTIDR_EL1 = sys_reg("CONTEXTIDR_EL1")
 
 _EC_SHIFT = 26
 _EC_BREAKPOINT, _EC_STEP, _EC_WATCHPOINT, _EC_BRK = 0x30, 0x32, 0x34, 0x3C
+_BRK_COMMENT = 0xFFFF
 # A class from a lower level and the same one: they differ in the lowest bit.
 _EC_EITHER_EL = 0x3E << _EC_SHIFT
 # Watch hits between which the board is not looked after.
@@ -283,7 +285,9 @@ class Core:
             return self.watching.hit(exit_)
         if ec & ~1 == _EC_BREAKPOINT:
             return self._breakpoint(exit_)
-        if ec == _EC_BRK and self._is_ours(pc := self.get(_PC)):
+        # A BRK of the guest's own may lie under ours, and is executed when ours is left.
+        ours = ec == _EC_BRK and exit_.hsr & _BRK_COMMENT == BRK_IMMEDIATE
+        if ours and self._is_ours(pc := self.get(_PC)):
             return self._arrive(pc, exit_)
         if ec & ~1 == _EC_STEP:
             # The guest's own are masked while it is debugged: one of ours that was broken off.
@@ -291,11 +295,17 @@ class Core:
             return None
         return self.hand_back(exit_)
 
-    def hand_back(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
-        """Give the guest a debug exception that is its own."""
+    def hand_back(self, exit_: ExitDebug, *, leaving: bool = False) -> Stop | ExitIntr | None:
+        """Give the guest a debug exception that is its own.
+
+        ``leaving`` says that it came of executing the instruction under a breakpoint of ours.
+        """
         pc = self.get(_PC)
         if not would_take(self.vcpu, exit_.hsr):
-            # Routed to userspace it is not masked, but at EL1 it would have been.
+            # Routed to userspace it is not masked, but at EL1 it would have been: on to what it
+            # came before, which may be our own BRK at the same place.
+            if exit_.hsr >> _EC_SHIFT & ~1 == _EC_BREAKPOINT and not leaving and self._is_ours(pc):
+                return self._arrive(pc, exit_)
             stepped = self.single(pc, ASIDE)
             if type(stepped) is not ExitDebug:
                 return self._other(stepped)
@@ -378,6 +388,8 @@ class Core:
         if type(exit_) is not ExitDebug:
             return self._other(exit_)
         if exit_.hsr & _EC_EITHER_EL != _EC_STEP << _EC_SHIFT:
+            if not arming.hardware:
+                return self.hand_back(exit_, leaving=True)
             return self.debug(exit_)
         if self.get(_PC) != pc + 4 and self.vectors.taken_instead(pc):
             self.interrupted.add((pc, self.vectors.sp_before()))

@@ -9,12 +9,13 @@ from guestdbg.debugger.memory import View
 from guestdbg.kvm import SupportsCodeChanged, Vm
 from guestdbg.machine import Board
 
-__all__ = ["BRK", "PatchedMemory", "can_patch"]
+__all__ = ["BRK", "BRK_IMMEDIATE", "PatchedMemory", "can_patch"]
 
 log = logging.getLogger(__name__)
 
-#: BRK #0x6db (DDI 0487, C6.2, BRK): an immediate that no compiler or kernel uses for its own.
-BRK = (0xD4200000 | 0x6DB << 5).to_bytes(4, "little")
+#: BRK (DDI 0487, C6.2) with an immediate that no compiler or kernel uses for its own.
+BRK_IMMEDIATE = 0x6DB
+BRK = (0xD4200000 | BRK_IMMEDIATE << 5).to_bytes(4, "little")
 
 
 def can_patch(vm: Vm) -> str | None:
