@@ -133,10 +133,6 @@ class Found:
     def device(self) -> bool:
         return self.attr >> 4 == 0
 
-    @property
-    def asid_specific(self) -> bool:
-        return self.ng
-
 
 @dataclass(frozen=True)
 class _Half:

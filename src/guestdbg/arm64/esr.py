@@ -218,6 +218,7 @@ class Syndrome:
 
     @property
     def is_watchpoint(self) -> bool:
+        """Is this a watchpoint, the only debug exception for which FAR_ELx means anything?"""
         return self.ec in (EC.WATCHPT_LOW, EC.WATCHPT_CUR)
 
     def __str__(self) -> str:

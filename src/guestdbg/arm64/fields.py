@@ -32,6 +32,7 @@ class Field:
 
     @property
     def width(self) -> int:
+        """In bits."""
         return self.high - self.low + 1
 
     @property

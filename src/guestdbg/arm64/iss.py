@@ -251,6 +251,7 @@ class SystemAccessIss(Iss):
 
     @property
     def is_read(self) -> bool:
+        """An MRS, rather than an MSR."""
         return bool(self.direction)
 
     @property

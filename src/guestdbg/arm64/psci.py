@@ -117,16 +117,6 @@ def version(major: int, minor: int) -> int:
     return major << 16 | minor
 
 
-def is_64(function: int) -> bool:
-    """Does this function id use the 64-bit calling convention?"""
-    return bool(function & CALL_64)
-
-
-def as_register(result: int, *, wide: bool = True) -> int:
-    """A signed result as the unsigned register value the guest reads (X0, or W0 unless wide)."""
-    return result & (0xFFFF_FFFF_FFFF_FFFF if wide else 0xFFFF_FFFF)
-
-
 def name_of(function: int) -> str:
     """The name of a PSCI or SMCCC function, or its number in hex."""
     for kind in (Function, Smccc):

@@ -348,28 +348,6 @@ cdef inline void set_nzcv(Cpu* c, uint32_t nzcv) noexcept nogil:
     c.cf = (nzcv >> 29) & 1
     c.vf = (<uint64_t>nzcv >> 28) << 63
 
-cdef inline bint cond_holds(Cpu* c, uint32_t cond) noexcept nogil:
-    """A condition code (0..15)."""
-    cdef bint r
-    cdef uint32_t k = cond >> 1
-    if k == 0:
-        r = c.zf == 0
-    elif k == 1:
-        r = c.cf != 0
-    elif k == 2:
-        r = (c.nf >> 63) != 0
-    elif k == 3:
-        r = (c.vf >> 63) != 0
-    elif k == 4:
-        r = c.cf != 0 and c.zf != 0
-    elif k == 5:
-        r = ((c.nf ^ c.vf) >> 63) == 0
-    elif k == 6:
-        r = ((c.nf ^ c.vf) >> 63) == 0 and c.zf != 0
-    else:
-        return True
-    return not r if cond & 1 else r
-
 # ---- blocks and time --------------------------------------------------------------------------
 
 cdef inline Block* block_of(const Insn* i) noexcept nogil:

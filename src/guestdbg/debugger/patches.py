@@ -75,12 +75,6 @@ class PatchedMemory:
                 "the guest has overwritten the software breakpoint at physical %#x", address
             )
 
-    def restore_all(self) -> None:
-        """Take every BRK away."""
-        for address in list(self._users):
-            self._users[address] = 1
-            self.restore(address)
-
     def is_ours(self, address: int) -> bool:
         """Whether memory still holds our BRK at ``address``."""
         return address in self._original and self._read(address, 4) == BRK

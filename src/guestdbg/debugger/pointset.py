@@ -251,11 +251,3 @@ class Points:
             for point in patched:
                 point.delete()
             self._rearm()
-
-    def disarm(self) -> None:
-        """Take every BRK out of the guest and forget all points."""
-        self._points.clear()
-        self._temporaries.clear()
-        self._patched.clear()
-        self._guest.memory.restore_all()
-        self._rearm()

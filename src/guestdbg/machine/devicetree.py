@@ -5,7 +5,7 @@ there finds its way here; devices that the board has not are not in the tree. Bu
 library. Bindings: the Devicetree Specification 0.4 and Documentation/devicetree in Linux.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -137,16 +137,3 @@ def _gic_properties(gic: GicFrames) -> Iterator[tuple[str, str, Value]]:
 def _cells(*numbers: int) -> list[int]:
     """64-bit numbers as the pairs of 32-bit cells, high first, that two address cells mean."""
     return [cell for number in numbers for cell in (number >> 32, number & 0xFFFF_FFFF)]
-
-
-def bootargs_of(blob: bytes) -> str:
-    """The kernel command line in a flattened tree; empty when there is none."""
-    tree = fdt.parse_dtb(blob)
-    if not tree.exist_property("bootargs", "/chosen"):
-        return ""
-    return str(tree.get_property("bootargs", "/chosen").value)
-
-
-def node_names(blob: bytes, path: str = "/") -> Sequence[str]:
-    """The names of the nodes below ``path``."""
-    return tuple(node.name for node in fdt.parse_dtb(blob).get_node(path).nodes)
