@@ -163,7 +163,10 @@ def test_a_guests_own_brk_is_handed_back() -> None:
 
 @pytest.mark.parametrize("kind", ["software", "hardware"])
 @pytest.mark.parametrize("watching", [False, True])
-def test_a_breakpoint_on_a_brk_of_the_guests_own(kind: Kind, watching: bool) -> None:
+@pytest.mark.parametrize("stepping", [False, True], ids=["run", "step"])
+def test_a_breakpoint_on_a_brk_of_the_guests_own(
+    kind: Kind, watching: bool, stepping: bool
+) -> None:
     """Ours is told once; then the guest has its own."""
     handler = flat(mov(9, 1), OFF)
     code = flat(START, mov(2, VECTORS), msr("VBAR_EL1", 2), brk(0x77), NOP)
@@ -173,10 +176,31 @@ def test_a_breakpoint_on_a_brk_of_the_guests_own(kind: Kind, watching: bool) -> 
             guest.watch(DATA, 8)
         ours = guest.break_(where, kind=kind)
         assert guest.run(timeout=10).reason == "hit"
+        if stepping:
+            stop = guest.step()
+            assert (stop.reason, stop.pc) == ("step", VECTORS + 0x200)
         assert guest.run(timeout=10).reason == "exit"
         assert ours.hits == 1
         assert guest.cpu.x[9] == 1
         assert guest.cpu.reg("elr_el1") == where
+
+
+@pytest.mark.parametrize("stepping", [False, True], ids=["run", "step"])
+def test_a_masked_breakpoint_of_the_guests_own_at_ours(stepping: bool) -> None:
+    """PSTATE.D is set: the guest's does nothing, and ours is told once all the same."""
+    code = flat(
+        *(mov(2, CODE + 4 * 14), msr("DBGBVR0_EL1", 2), mov(2, 0x1E7), msr("DBGBCR0_EL1", 2)),
+        *(mov(2, 1 << 15 | 1 << 13), msr("MDSCR_EL1", 2)),
+    )
+    code += [NOP] * (14 - len(code)) + flat(mov(9, 1), OFF)
+    with assembled(code) as guest:
+        ours = guest.break_(CODE + 4 * 14, kind="software")
+        assert guest.run(timeout=10).reason == "hit"
+        if stepping:
+            stop = guest.step()
+            assert (stop.reason, stop.pc) == ("step", CODE + 4 * 15)
+        assert guest.run(timeout=10).reason == "exit"
+        assert ours.hits == 1
 
 
 def test_handed_back_as_the_processor_would_have_done_it() -> None:

@@ -184,10 +184,17 @@ class Core:
         if type(exit_) is not ExitDebug:
             return self._other(exit_)
         if exit_.hsr & _EC_EITHER_EL != _EC_STEP << _EC_SHIFT:
-            return self.debug(exit_)
+            return self._not_stepped(exit_)
         if self.get(_PC) != pc + 4 and self.vectors.taken_instead(pc):
             return self._interrupted_step(pc, self.vectors.sp_before())
         return self.devices.report() if self.devices.hits else None
+
+    def _not_stepped(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
+        """What the instruction itself came to, with no breakpoint of ours before it."""
+        if self.guest.arming.hardware:
+            return self.debug(exit_)
+        # Nothing of ours was in the hardware, and our BRK out of memory.
+        return self.hand_back(exit_, leaving=True)
 
     def _interrupted_step(self, pc: int, sp: int) -> Stop | ExitIntr | None:
         """The interrupt came first: let its handler run, then step."""
@@ -388,9 +395,7 @@ class Core:
         if type(exit_) is not ExitDebug:
             return self._other(exit_)
         if exit_.hsr & _EC_EITHER_EL != _EC_STEP << _EC_SHIFT:
-            if not arming.hardware:
-                return self.hand_back(exit_, leaving=True)
-            return self.debug(exit_)
+            return self._not_stepped(exit_)
         if self.get(_PC) != pc + 4 and self.vectors.taken_instead(pc):
             self.interrupted.add((pc, self.vectors.sp_before()))
         return self.devices.report() if self.devices.hits else None
