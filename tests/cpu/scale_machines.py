@@ -10,7 +10,7 @@ import unicorn
 from unicorn import arm64_const as uc_arm64
 
 from guestdbg.arm64.sysregs import SYSREGS
-from guestdbg.cpu.processor import EXIT_LIMIT, PhysicalMemory, Processor
+from guestdbg.cpu.processor import EXIT_EL2, PhysicalMemory, Processor
 from tests.cpu.scale_program import (
     CASE_SIZE,
     CASES,
@@ -114,17 +114,12 @@ class Ours(Memory):
         cpu.pstate = EL1H
         cpu.set_x(0, pstate)
         cpu.pc = start_of(pstate)
-        limit = cpu.instructions + (count + 1) * self.BUDGET
-        code = EXIT_LIMIT
-        while cpu.instructions < limit and cpu.pc != FINISHED:
-            code = cpu.run(min(limit, cpu.instructions + 40_000))
-            if code != EXIT_LIMIT:
-                break
-        done = self.reached()
-        if cpu.pc != FINISHED:
+        # In one go: coming in anew would clear the exclusive monitor.
+        code = cpu.run(cpu.instructions + (count + 1) * self.BUDGET)
+        if code != EXIT_EL2 or cpu.pc != FINISHED + 4:
             raise Stopped(
-                f"our processor stopped at case {done} with exit {code}, PC {cpu.pc:#x}, "
-                f"ESR_EL2 {cpu.esr_el2:#x}"
+                f"our processor stopped at case {self.reached()} with exit {code}, "
+                f"PC {cpu.pc:#x}, ESR_EL2 {cpu.esr_el2:#x}"
             )
         return self.blocks(count)
 

@@ -23,13 +23,14 @@ EXCEPTION = SUPPORT + 0x2000
 START = SUPPORT + 0x3000  # to the EL of the batch; X0: its PSTATE
 START_EL1T = SUPPORT + 0x3800  # by MSR SPSel: Unicorn 2.1.4's ERET keeps the stack pointer
 VECTORS = SUPPORT + 0x4000
-FINISHED = SUPPORT + 0x6000  # arriving means that the batch is done
+FINISHED = SUPPORT + 0x6000  # arriving means that the batch is done; it loads from NOBODY
 STATE = 0x2000_0000  # cursor, scratch; cases from CASES on; both ELs may write it
 CASES = STATE + 0x1000
 CASE_SIZE = 0x400
 STATE_SIZE = 0x80_0000
 TABLES = 0x2100_0000
 TABLES_SIZE = 0x1_0000
+NOBODY = 0x3000_0000  # translated, but there is no memory: an access leaves our processor
 DATA = 0x4000_0000  # see DATA_PAGES
 DATA_SIZE = 0x4_0000
 
@@ -84,6 +85,7 @@ def tables() -> bytes:
     for start, size, attributes in (
         *((at, size, 0x7C1) for at, size in (*EXECUTABLE.items(), *FAR_CODE.items())),
         (STATE, STATE_SIZE, 0x741 | _NEVER_EXECUTE),
+        (NOBODY, 0x1000, 0x741 | _NEVER_EXECUTE),
         (TABLES, TABLES_SIZE, 0x701 | _NEVER_EXECUTE),
     ):
         for at in range(start & ~0x1F_FFFF, start + size, 1 << 21):
@@ -222,7 +224,7 @@ def support() -> bytes:
     assert len(vector) <= 32
     for offset in (0, 0x200, 0x400):  # synchronous from EL1t, EL1h, EL0
         put(VECTORS + offset, vector)
-    put(FINISHED, [0x1400_0000])
+    put(FINISHED, [0xD2A0_0000 | NOBODY >> 16 << 5, load(0, 0), 0x1400_0000])
     return bytes(image)
 
 
