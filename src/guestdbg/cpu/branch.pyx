@@ -6,14 +6,6 @@ cdef inline void taken(Cpu* c, const Insn* i) noexcept nogil:
     follow(c, <const Insn*>i[1].imm)
 
 
-cdef inline void choose(Cpu* c, const Insn* i, bint take) noexcept nogil:
-    # One load of the chosen link, no branch on the condition but the compiler's own
-    if take:
-        follow(c, <const Insn*>i[1].imm)
-        return
-    follow(c, <const Insn*>i[2].imm)
-
-
 # ---- conditional: one function a condition ----------------------------------------------------
 
 cdef void b_eq(Cpu* c, const Insn* i) noexcept nogil:

@@ -2,7 +2,7 @@
 """What the processor's modules share: its state, the decoded instruction, the fast paths.
 
 core.pyx       run loop, decode table, block cache, the Python face
-branch.pyx     branches (they link blocks together)
+branch.pyx     branches (they link blocks together); joined.pyx  a comparison with its branch
 mmu.pyx        translation, the TLBs, slow paths of memory accesses
 exception.pyx  taking exceptions to EL1 and EL2, ERET
 debug.pyx      breakpoints, watchpoints, software step
@@ -412,6 +412,13 @@ cdef inline void follow(Cpu* c, const Insn* t) noexcept nogil:
         c.ip = NULL
         return
     GO(c, t)
+
+cdef inline void choose(Cpu* c, const Insn* i, bint take) noexcept nogil:
+    """Behind the branch i: by the first link or the second, without a branch but the compiler's."""
+    if take:
+        follow(c, <const Insn*>i[1].imm)
+        return
+    follow(c, <const Insn*>i[2].imm)
 
 cdef inline uint64_t branch_address(Cpu* c, uint64_t pc) noexcept nogil:
     """A tag that translation ignores does not get into the PC (BranchAddr)."""

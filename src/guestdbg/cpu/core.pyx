@@ -7,6 +7,7 @@ from guestdbg.cpu.exception cimport (take_el1, raise_undefined, EC_ILLEGAL, EC_S
 from guestdbg.cpu.debug cimport (dbg_breakpoint_matches, dbg_take_breakpoint, dbg_block_has_breakpoint,
                                  dbg_step_pending, dbg_stepping)
 from guestdbg.cpu.hits cimport hits_decide
+from guestdbg.cpu.joined cimport joined
 from guestdbg.cpu.timer cimport timer_output, timer_deadline
 
 THREADED = bool(GUESTDBG_THREADED)  # how it was built: instructions jump to the next one
@@ -341,6 +342,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     cdef int r = OK
     cdef Block* b
     cdef Insn* o
+    cdef Op both
     cdef uint64_t here = pc, page, first, last, lines, need
     if most > MAX_BLOCK:
         most = MAX_BLOCK
@@ -380,6 +382,10 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
         if r != OK:
             break
     b.length = n
+    if n >= 2 and b.hidden == NULL:
+        both = joined(o[-2].raw, o[-1].raw)
+        if both != NULL:
+            o[-2].f = both
     for j in range(n):
         insns_of(b)[j].len = <uint16_t>n
     memset(o, 0, 2 * sizeof(Insn))

@@ -1,0 +1,5 @@
+# cython: language_level=3
+from libc.stdint cimport uint32_t
+from guestdbg.cpu.core cimport Op
+
+cdef Op joined(uint32_t first, uint32_t second) noexcept nogil
