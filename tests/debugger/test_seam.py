@@ -11,7 +11,7 @@ from guestdbg.debugger import Guest, Hit, OutOfRegisters, Unsupported
 from guestdbg.debugger.points import Kind
 from guestdbg.kvm import Exit, ExitDebug
 from guestdbg.kvm.constants import KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW
-from tests.kvm.asm import NOP, add, b, brk, daifclr, flat, hvc, ldr, mov, msr, stp, str_
+from tests.kvm.asm import NOP, add, b, br, brk, daifclr, flat, hvc, ldr, mov, msr, stp, str_
 
 from .assembled import (
     CODE,
@@ -201,6 +201,39 @@ def test_a_masked_breakpoint_of_the_guests_own_at_ours(stepping: bool) -> None:
             assert (stop.reason, stop.pc) == ("step", CODE + 4 * 15)
         assert guest.run(timeout=10).reason == "exit"
         assert ours.hits == 1
+
+
+def test_a_software_breakpoint_is_of_its_virtual_address() -> None:
+    """By another address of the same memory our BRK is passed by, unseen by all."""
+    alias = 0x4000_0000
+    table = DATA + 0x1000
+    code = flat(
+        br(2),
+        add(9, 9, 1),  # first by the other address, then by its own
+        br(3),
+        *(mov(3, CODE + 0x100), br(4)),  # back from the first
+    )
+    where, back = CODE + 4, CODE + 12
+    with assembled(code) as guest:
+        guest.write(CODE + 0x100, b"".join(word.to_bytes(4, "little") for word in OFF))
+        for index in (1, 2):  # 1 GiB each, both of them RAM
+            guest.write_u64(table + 8 * index, 0x4000_0000 | 1 << 10 | 1)
+        cpu = guest.cpu
+        cpu.x[2], cpu.x[3], cpu.x[4], cpu.x[9] = where + alias, back, where, 0
+        for name, value in (
+            ("MAIR_EL1", 0xFF),
+            ("TCR_EL1", 25 | 1 << 23 | 2 << 32),
+            ("TTBR0_EL1", table),
+            ("SCTLR_EL1", cpu.reg("SCTLR_EL1") | 1),
+        ):
+            cpu.set_reg(name, value)
+        assert guest.translate(where + alias) == guest.translate(where) == where
+        arrived: list[int] = []
+        ours = guest.break_(where, kind="software")
+        ours.handler = lambda hit: arrived.append(hit.vcpu.x[9])
+        assert guest.run(timeout=10).reason == "exit"
+        assert cpu.x[9] == 2
+    assert arrived == [1]
 
 
 def test_handed_back_as_the_processor_would_have_done_it() -> None:

@@ -225,6 +225,11 @@ class Core:
             self.stop_number += 1
             exit_ = self.vcpu.run()
             return exit_ if type(exit_) is ExitDebug else self.finish_single(pc, exit_)
+        return self._single_under(pc, debug)
+
+    def _single_under(self, pc: int, debug: GuestDebug) -> Exit:
+        """The same for an instruction that lies under a BRK of ours."""
+        guest = self.guest
         physical = self.space.translate(pc)
         guest.memory.lift(physical)
         self.set(debug)
@@ -293,9 +298,12 @@ class Core:
         if ec & ~1 == _EC_BREAKPOINT:
             return self._breakpoint(exit_)
         # A BRK of the guest's own may lie under ours, and is executed when ours is left.
-        ours = ec == _EC_BRK and exit_.hsr & _BRK_COMMENT == BRK_IMMEDIATE
-        if ours and self._is_ours(pc := self.get(_PC)):
-            return self._arrive(pc, exit_)
+        if ec == _EC_BRK and exit_.hsr & _BRK_COMMENT == BRK_IMMEDIATE:
+            pc = self.get(_PC)
+            if self._is_ours(pc):
+                if pc in self.guest.arming.software:
+                    return self._arrive(pc, exit_)
+                return self._pass(pc)
         if ec & ~1 == _EC_STEP:
             # The guest's own are masked while it is debugged: one of ours that was broken off.
             self.current = None
@@ -311,7 +319,8 @@ class Core:
         if not would_take(self.vcpu, exit_.hsr):
             # Routed to userspace it is not masked, but at EL1 it would have been: on to what it
             # came before, which may be our own BRK at the same place.
-            if exit_.hsr >> _EC_SHIFT & ~1 == _EC_BREAKPOINT and not leaving and self._is_ours(pc):
+            here = not leaving and pc in self.guest.arming.software and self._is_ours(pc)
+            if here and exit_.hsr >> _EC_SHIFT & ~1 == _EC_BREAKPOINT:
                 return self._arrive(pc, exit_)
             stepped = self.single(pc, ASIDE)
             if type(stepped) is not ExitDebug:
@@ -328,12 +337,23 @@ class Core:
         return None
 
     def _is_ours(self, pc: int) -> bool:
-        if pc not in self.guest.arming.software:
-            return False
+        """Whether a BRK of ours is what lies at ``pc``."""
         try:
             return self.guest.memory.is_ours(self.space.translate(pc))
         except AddressError:
             return False
+
+    def _pass(self, pc: int) -> Stop | ExitIntr | None:
+        """Execute what lies under a BRK of ours that was reached by another virtual address.
+
+        Breakpoints are virtual: nobody asked for one here.
+        """
+        exit_ = self._single_under(pc, self.guest.arming.step_watching)
+        if type(exit_) is not ExitDebug:
+            return self._other(exit_)
+        if exit_.hsr & _EC_EITHER_EL != _EC_STEP << _EC_SHIFT:
+            return self._not_stepped(exit_)
+        return self.devices.report() if self.devices.hits else None
 
     # ---- breakpoints -------------------------------------------------------------------------
 
