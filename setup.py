@@ -39,7 +39,7 @@ def extensions() -> list[Extension]:
     link_args: list[str] = []
     if sanitize:
         macros.append(("GUESTDBG_ARENA", str(1 << 18)))
-        compile_args = ["-O1", "-g", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
+        compile_args = ["-O1", "-g1", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
         compile_args += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=undefined"]
         link_args += [f"-fsanitize={sanitize}"]
     names = sorted(path.stem for path in (HERE / CPU).glob("*.pyx"))

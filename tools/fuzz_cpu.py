@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+from collections.abc import Callable
 
 import fuzz_memory
 import fuzz_words
@@ -396,7 +397,7 @@ class CpuCase(Case):
         cpu = rng.choice(self.cpus)
         wild = rng.choice([31, 32, -1, 1 << 31, -(1 << 31), 1 << 64])
         number = rng.choice([-1, 1 << 64, 1 << 128])
-        for call, expected in (
+        calls: list[tuple[Callable[[], object], type[Exception] | tuple[type[Exception], ...]]] = [
             (lambda: cpu.get_x(wild), (IndexError, OverflowError)),
             (lambda: cpu.set_x(wild, 0), (IndexError, OverflowError)),
             (lambda: cpu.get_v(32 if wild == 31 else wild), (IndexError, OverflowError)),
@@ -412,7 +413,8 @@ class CpuCase(Case):
             (lambda: self.memory.map(0, RAM, bytearray()), ValueError),
             (lambda: self.memory.map(0, RAM, bytes(4096)), BufferError),
             (lambda: self.memory.map(0, (1 << 48) - 4096, bytearray(8192)), ValueError),
-        ):
+        ]
+        for call, expected in calls:
             try:
                 call()
             except expected:

@@ -5,21 +5,77 @@
 Prints a line when a case begins ("case KIND SEED"), one when it is over ("done KIND SEED
 INSTRUCTIONS"), and "fail KIND SEED" with a traceback where it is not as it must be; then it ends.
 What does not come to its end in time dies with a traceback (exit status 1); crashes leave one too.
+With ACTIONS it tells each action, too.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import random
 import sys
 import traceback
+from collections.abc import Callable, Collection
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import fuzz_cpu
 import fuzz_soft
 from fuzz_case import Case
 
-KINDS: dict[str, type[Case]] = {"cpu": fuzz_cpu.CpuCase, "soft": fuzz_soft.SoftCase}
+if TYPE_CHECKING:
+    from tests.cpu.translation_scenarios import World
+
 ACTIONS = 24
 SECONDS = 60  # for one case: hundreds of times what it takes
+
+Tell = Callable[[str], None]
+Run = Callable[[int, int, Collection[int], Tell], int]
+
+
+def _of(case: type[Case]) -> Run:
+    return lambda seed, actions, leave_out, tell: case(seed).run(actions, leave_out, tell)
+
+
+def _translation(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
+    """Random translation tables, judged by the tests' model."""
+    from tests.cpu.translation_scenarios import Choices, scenario
+
+    world = _world()
+    before = world.p.instructions
+    scenario(world, seed, Choices())
+    return int(world.p.instructions - before)
+
+
+@cache
+def _world() -> World:
+    """Every scenario leaves it as it was, and filling it takes longer than a scenario."""
+    from tests.cpu.translation_scenarios import World
+
+    return World()
+
+
+def _pieces(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
+    """A random program in one piece and in several, and armed."""
+    from tests.cpu.test_determinism import Armed, Guest, same
+
+    whole, cut = Guest(seed), Guest(seed)
+    whole.run()
+    cut.run(random.Random(seed))
+    same(whole, cut)
+    plain, armed = Guest(seed, exclusives=False), Armed(seed, exclusives=False)
+    plain.run()
+    armed.run(random.Random(seed))
+    same(plain, armed)
+    return sum(guest.p.instructions for guest in (whole, cut, plain, armed))
+
+
+KINDS: dict[str, Run] = {
+    "cpu": _of(fuzz_cpu.CpuCase),
+    "soft": _of(fuzz_soft.SoftCase),
+    "translation": _translation,
+    "pieces": _pieces,
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -27,17 +83,17 @@ def main(arguments: list[str]) -> int:
     actions = int(arguments[3]) if len(arguments) > 3 else ACTIONS
     leave_out = {int(n) for n in arguments[4].split(",")} if len(arguments) > 4 else set()
     faulthandler.enable()
-    alone = len(arguments) > 3
+    sys.path.append(str(Path(__file__).parents[1]))
 
     def tell(what: str) -> None:
-        if alone:
+        if len(arguments) > 3:
             print(f"  {what}", flush=True)
 
     for seed in range(first, first + count):
         print(f"case {kind} {seed}", flush=True)
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         try:
-            instructions = KINDS[kind](seed).run(actions, leave_out, tell)
+            instructions = KINDS[kind](seed, actions, leave_out, tell)
         except Exception:
             print(f"fail {kind} {seed}", flush=True)
             traceback.print_exc()

@@ -423,10 +423,10 @@ def make_space(world: World, rng: random.Random, choices: Choices) -> Space:
         sctlr |= rng.getrandbits(1) if hcr else 0
         tcr = rng.getrandbits(2) << 37
         regime = Regime(sctlr, tcr, 0, 0, mair, hcr, choices)
-        addresses = [world.slot_address(rng) for _ in range(8)]
-        addresses += [rng.getrandbits(rng.choice([32, 44, 45, 48, 64])) for _ in range(6)]
-        addresses += [world.slot_address(rng) | rng.getrandbits(8) << 56 for _ in range(6)]
-        return Space(regime, CODE, addresses)
+        flat = [world.slot_address(rng) for _ in range(8)]
+        flat += [rng.getrandbits(rng.choice([32, 44, 45, 48, 64])) for _ in range(6)]
+        flat += [world.slot_address(rng) | rng.getrandbits(8) << 56 for _ in range(6)]
+        return Space(regime, CODE, flat)
     ips = rng.choice([0, 1, 2, 3, 4, 5, 6, 7])
     upper_code = rng.getrandbits(1)
     tcr = ips << 32 | rng.getrandbits(2) << 37 | rng.getrandbits(1) << 22 | rng.getrandbits(1) << 36
