@@ -1,0 +1,445 @@
+"""What a TLB may still hold, and what it may not: TLBI of every kind, ASIDs, changed descriptors.
+
+The model keeps, for each address, every translation that was true at some time since the last TLBI
+that takes it away: an access must be by the tables as they are, or by one of those, and nothing
+else. So after a proper TLBI only the tables count, and what was a fault is never remembered. (The
+manual: D5.9 and D5.10, TLB maintenance requirements and the TLBI instructions.)
+
+Descriptors are changed by the guest's own stores and from outside; TLBI, DSB, ISB and the access
+run as one sequence, so that nothing but the TLBI itself can make the change seen.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+pytest.importorskip(
+    "guestdbg.cpu.processor", reason="the processor is not compiled here", exc_type=ImportError
+)
+
+from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT
+
+from .model_translation import (
+    Access,
+    Done,
+    Fault,
+    Found,
+    How,
+    Kind,
+    Machine,
+    Part,
+    Regime,
+    Stopped,
+    hpfar,
+    syndrome,
+    walk,
+)
+from .system_support import EL0T, EL1H, ISB, msr, sys
+from .translation_scenarios import (
+    DATA,
+    GRANULES,
+    MASK64,
+    RAM,
+    SCTLR,
+    SIZE,
+    Builder,
+    World,
+    Wrong,
+    movz_of,
+)
+
+DSB = 0xD5033F9F
+LDR, LDTR, STR = 0xF9400022, 0xF8400822, 0xF9000022  # x2, [x1]
+CHANGE = 0xF90000C5  # str x5, [x6]
+BR = 0xD61F0020  # br x1
+
+# The upper half holds the code, and all the RAM at LINEAR for the guest's writes to descriptors.
+UPPER = MASK64 << 39 & MASK64
+CODE_AT = UPPER
+LINEAR = UPPER | 1 << 30
+ROOM = 0x400  # of the code page, where sequences are put
+
+READ = Access(How.READ, (Part(0, 8),), syndrome=1 << 24 | 3 << 22 | 2 << 16 | 1 << 15)
+UNPRIVILEGED = replace(READ, unprivileged=True)
+FETCH = Access(How.FETCH, (Part(0, 4),))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A translation that a TLB may hold."""
+
+    found: Found
+    asid: int | None  # None: global
+
+
+@dataclass
+class Context:
+    """An address space of the lower half."""
+
+    builder: Builder
+    asid: int
+
+    @property
+    def ttbr0(self) -> int:
+        return self.builder.root | self.asid << 48
+
+
+@dataclass
+class Tlb:
+    """All that a TLB might hold, by address."""
+
+    kept: dict[int, set[Kept]] = field(default_factory=dict)
+    # (address, ASID) whose table descriptors have changed: what a walk cache may make of that is
+    # not looked at until something takes it away.
+    unsure: set[tuple[int, int]] = field(default_factory=set)
+
+
+#: (name, op2, by address, by ASID, last level only)
+KINDS = [
+    ("VMALLE1", 0, False, False, False),
+    ("VAE1", 1, True, True, False),
+    ("ASIDE1", 2, False, True, False),
+    ("VAAE1", 3, True, False, False),
+    ("VALE1", 5, True, True, True),
+    ("VAALE1", 7, True, False, True),
+]
+
+
+class Play:
+    """One seed: address spaces, changes, TLBIs and accesses."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self.w, self.p = world, world.p
+        self.seed = seed
+        self.rng = rng = random.Random(seed)
+        self.counts: Counter[str] = Counter()
+        self.tlb = Tlb()
+        world.clear_tables()
+        self.granule = rng.choice([12, 14, 16])
+        txsz = rng.choice([25, 28, 32, 36])
+        wide = rng.getrandbits(1)
+        self.asid_mask = 0xFFFF if wide else 0xFF
+        self.contexts = [
+            Context(
+                Builder(
+                    world,
+                    rng,
+                    upper=False,
+                    granule=self.granule,
+                    txsz=txsz,
+                    ips=5,
+                    contiguous=False,
+                ),
+                asid,
+            )
+            for asid in rng.sample(range(1, 200), 3)
+        ]
+        self.addresses = sorted(
+            {self.contexts[0].builder.address() + rng.randrange(0, 0x1000, 16) for _ in range(10)}
+        )
+        for context in self.contexts:
+            for va in self.addresses:
+                context.builder.grow(va)
+        self.upper = self._upper_half()
+        tcr = txsz | GRANULES[self.granule][0] << 14 | 25 << 16 | 2 << 30 | 5 << 32 | wide << 36
+        self.mair = 0xFF4404FF | rng.getrandbits(32) << 32
+        self.tcr = tcr
+        self.now = self.contexts[0]
+        world.flush()
+        for name, value in (
+            ("MAIR_EL1", self.mair),
+            ("TCR_EL1", tcr),
+            ("TTBR0_EL1", self.now.ttbr0),
+            ("TTBR1_EL1", self.upper),
+            ("VBAR_EL1", CODE_AT + 0x800),
+            ("SCTLR_EL1", SCTLR | 1),
+        ):
+            world.set(name, value)
+
+    def _upper_half(self) -> int:
+        """4 KiB granule, 39 bits: a page of code for both levels, and the RAM by 2 MiB blocks."""
+        w = self.w
+        first, second, third, linear = (w.new_table(0x1000, 0x1000) for _ in range(4))
+        assert first is not None
+        assert second is not None
+        assert third is not None
+        assert linear is not None
+        put = w.put
+        put(first, (second | 3).to_bytes(8, "little"))
+        put(second, (third | 3).to_bytes(8, "little"))
+        put(third, (RAM | 1 << 10 | 3 << 6 | 3).to_bytes(8, "little"))
+        put(first + 8, (linear | 3).to_bytes(8, "little"))
+        for n in range(SIZE >> 21):
+            put(linear + 8 * n, (RAM + (n << 21) | 1 << 53 | 1 << 10 | 1).to_bytes(8, "little"))
+        return first
+
+    # ---- the model ----------------------------------------------------------------------------
+
+    def regime(self) -> Regime:
+        return Regime(SCTLR | 1, self.tcr, self.now.ttbr0, self.upper, self.mair)
+
+    def remember(self) -> None:
+        """What is true now may be held from now on."""
+        regime = self.regime()
+        for va in self.addresses:
+            found = walk(regime, va, self.w.read_u64)
+            if isinstance(found, Found):
+                asid = self.now.asid if found.ng else None
+                self.tlb.kept.setdefault(va, set()).add(Kept(found, asid))
+
+    def invalidate(self, kind: tuple[str, int, bool, bool, bool], va: int, asid: int) -> None:
+        """Take away what the TLBI says must be gone."""
+        _, _, by_address, by_asid, last_only = kind
+        for at, kept in self.tlb.kept.items():
+            for entry in list(kept):
+                bits = max(entry.found.bits, 12)
+                if by_address and at >> bits != va >> bits:
+                    continue
+                if by_asid and entry.asid != asid and (entry.asid is not None or not by_address):
+                    continue
+                kept.discard(entry)
+        for at, of in list(self.tlb.unsure):
+            if last_only or (by_asid and of != asid):
+                continue
+            if by_address and at >> self.granule != va >> self.granule:
+                continue
+            self.tlb.unsure.discard((at, of))
+
+    def outcomes(self, va: int, access: Access, el: int) -> list[Done | Stopped]:
+        """All that an access may come to: the present tables' answer first."""
+        w, regime = self.w, self.regime()
+        machine = Machine(regime, w.read_u64, w.is_memory, w.is_writable, el)
+        answers = [machine.access(va, access)]
+        for entry in self.tlb.kept.get(va, ()):
+            if entry.asid in (None, self.now.asid):
+                held = entry.found
+
+                def translate(at: int, held: Found = held) -> Found | Fault:
+                    return held
+
+                machine = Machine(regime, w.read_u64, w.is_memory, w.is_writable, el, translate)
+                answers.append(machine.access(va, access))
+        return answers
+
+    # ---- what can happen ----------------------------------------------------------------------
+
+    def change(self) -> tuple[int, int, int]:
+        """(where, new descriptor, address that it is about): a change of one of the tables."""
+        rng = self.rng
+        context = rng.choice(self.contexts)
+        va = rng.choice(self.addresses)
+        regime = replace(self.regime(), ttbr0=context.ttbr0)
+        path: list[tuple[int, int]] = []
+
+        def read(pa: int) -> int | None:
+            value = self.w.read_u64(pa)
+            if value is not None:
+                path.append((pa, value))
+            return value
+
+        walk(regime, va, read)
+        at, old = path[-1] if rng.random() < 0.85 else rng.choice(path)
+        if not RAM <= at < DATA:
+            return self.change()
+        level = 4 - len(path) if at != path[-1][0] else context.builder.first + len(path) - 1
+        choice = rng.random()
+        leaf = at == path[-1][0]
+        if choice < 0.15:
+            new = 0
+        elif choice < 0.5 and leaf and old & 1:
+            new = old ^ rng.choice([1 << 6, 1 << 7, 1 << 10, 1 << 11, 1 << 53, 1 << 54, 1 << 4])
+        elif leaf:
+            low = context.builder.low(level)
+            new = context.builder.attributes() | context.builder.place(low)
+            new |= 3 if level == 3 else 1
+        else:
+            new = old ^ rng.choice([1 << 61, 1 << 62, 1 << 60, 1 << 59])
+        return at, new & ~(1 << 52), va
+
+    def changed(self, at: int, old: int) -> None:
+        """Walk caches may hold the table descriptor at `at`."""
+        if old & 3 != 3:
+            return
+        for context in self.contexts:
+            regime = replace(self.regime(), ttbr0=context.ttbr0)
+            for va in self.addresses:
+                seen: list[int] = []
+
+                def read(pa: int, seen: list[int] = seen) -> int | None:
+                    seen.append(pa)
+                    return self.w.read_u64(pa)
+
+                walk(regime, va, read)
+                last = len(seen) - 1 + context.builder.first == 3
+                if at in (seen[:-1] if last else seen):
+                    self.tlb.unsure.add((va, context.asid))
+
+    def put(self, words: list[int]) -> int:
+        at = RAM + ROOM
+        self.w.put(at, b"".join(word.to_bytes(4, "little") for word in words))
+        self.w.memory.code_changed(at, 4 * len(words))
+        return CODE_AT + ROOM
+
+    def step(self) -> None:
+        rng, p = self.rng, self.p
+        words: list[int] = []
+        what = []
+        self.remember()
+        choice = rng.random()
+        if choice < 0.6:
+            at, new, about = self.change()
+            old = self.w.read_u64(at)
+            assert old is not None
+            self.changed(at, old)
+            what.append(f"[{at:#x}] {old:#x} -> {new:#x}")
+            if rng.random() < 0.5:
+                p.set_x(5, new)
+                p.set_x(6, LINEAR + at - RAM)
+                words.append(CHANGE)
+            self.w.put(at, new.to_bytes(8, "little"))
+        else:
+            about = rng.choice(self.addresses)
+        if rng.random() < 0.25:
+            self.now = rng.choice(self.contexts)
+            what.append(f"TTBR0_EL1 = {self.now.ttbr0:#x}")
+            p.set_x(7, self.now.ttbr0)
+            words += [msr("TTBR0_EL1", 7), ISB]
+        va = about if rng.random() < 0.7 else rng.choice(self.addresses)
+        if rng.random() < 0.6:
+            kind = rng.choice(KINDS)
+            asid = rng.choice([self.now.asid, self.now.asid, rng.choice(self.contexts).asid])
+            target = about if rng.random() < 0.8 else rng.choice(self.addresses)
+            p.set_x(8, target >> 12 & (1 << 44) - 1 | asid << 48)
+            shared = rng.getrandbits(1)
+            what.append(f"TLBI {kind[0]}{'IS' * shared} {target:#x}, ASID {asid}")
+            words += [DSB, sys(0, 8, 3 if shared else 7, kind[1], 8), DSB, ISB]
+            self.invalidate(kind, target, asid)
+            self.counts[kind[0]] += 1
+        elif words and words[-1] == CHANGE:
+            words += [DSB, ISB]
+        el = rng.getrandbits(1)
+        if (va, self.now.asid) in self.tlb.unsure:
+            el, words = 1, [*words, 0xD503201F]
+            self.finish(words, what, None, va, el, READ)
+            self.counts["unsure"] += 1
+            return
+        name = rng.choice(["ldr", "ldtr", "fetch", "fetch"])
+        if words:
+            el = 1
+        if name == "fetch" and not self.can_fetch(va, el):
+            name = "ldr"
+        access = {"ldr": READ, "ldtr": UNPRIVILEGED, "fetch": FETCH}[name]
+        words.append({"ldr": LDR, "ldtr": LDTR, "fetch": BR}[name])
+        what.append(f"{name} at {va:#x}, EL{el}")
+        self.finish(words, what, self.outcomes(va, access, el), va, el, access)
+
+    def can_fetch(self, va: int, el: int) -> bool:
+        """Only the words of the data pages tell where they are."""
+        for answer in self.outcomes(va, FETCH, el):
+            if isinstance(answer, Done):
+                pa = answer.pieces[0][0]
+                if self.w.bytes_at(pa, 4) != movz_of(pa).to_bytes(4, "little"):
+                    return False
+        return True
+
+    def finish(
+        self,
+        words: list[int],
+        what: list[str],
+        answers: list[Done | Stopped] | None,
+        va: int,
+        el: int,
+        access: Access,
+    ) -> None:
+        """Run the sequence, and see that what comes of it is among the answers."""
+        p = self.p
+        p.set_x(1, va)
+        p.set_x(2, 0xDEAD)
+        p.pc = self.put(words)
+        p.pstate = EL1H if el else EL0T
+        reason = p.run(p.instructions + len(words) + (access is FETCH))
+        if answers is None:
+            assert p.pc == CODE_AT + ROOM + 4 * len(words), what
+            return
+        seen = self.observed(reason, access, va)
+        allowed = [self.expected(answer, access, el) for answer in answers]
+        if seen not in allowed:
+            raise Wrong(
+                f"seed {self.seed}: {'; '.join(what)}\n  it was {seen}\n  allowed: {allowed}"
+            )
+        self.counts["by the tables" if seen == allowed[0] else "by the TLB"] += 1
+        if len(set(allowed)) == 1:
+            self.counts["one answer only"] += 1
+
+    def observed(self, reason: int, access: Access, va: int) -> tuple[object, ...]:
+        p, w = self.p, self.w
+        if reason == EXIT_EL2:
+            return ("el2", p.esr_el2, p.far_el2, p.hpfar_el2)
+        assert reason == EXIT_LIMIT
+        if CODE_AT + 0x800 <= p.pc < CODE_AT + 0x1000:
+            return ("el1", w.get("ESR_EL1"), w.get("FAR_EL1"))
+        if access is FETCH:
+            assert p.pc == va + 4
+            return ("fetched", *(p.get_x(n) for n in FETCHED))
+        return ("read", p.get_x(2))
+
+    def expected(self, answer: Done | Stopped, access: Access, el: int) -> tuple[object, ...]:
+        w = self.w
+        if isinstance(answer, Stopped):
+            esr = syndrome(access, answer, el)
+            if answer.fault.ipa is not None:
+                return ("el2", esr, answer.far, hpfar(answer.fault.ipa))
+            return ("el1", esr, answer.far)
+        pa = answer.pieces[0][0]
+        if access is not FETCH:
+            return ("read", int.from_bytes(w.bytes_at(pa, 8), "little"))
+        word = int.from_bytes(w.bytes_at(pa, 4), "little")
+        assert word == movz_of(pa)
+        values = [self.p.get_x(n) for n in FETCHED]
+        values[FETCHED.index(pa >> 2 & 15)] = pa >> 12 & 0xFFFF
+        return ("fetched", *values)
+
+
+FETCHED = list(range(16))  # the registers that the words of the data pages write
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World()
+
+
+@pytest.mark.parametrize("batch", range(6))
+def test_random_maintenance(batch: int, world: World) -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(batch * 40, (batch + 1) * 40):
+        play = Play(world, seed)
+        for _ in range(60):
+            play.step()
+        counts.update(play.counts)
+    assert all(counts[kind[0]] > 50 for kind in KINDS)
+    assert counts["one answer only"] > counts["by the TLB"]
+    assert counts["by the tables"] > 500
+
+
+def test_a_descriptor_that_was_invalid_is_never_remembered(world: World) -> None:
+    """Translation, address size and access flag faults are not held: no TLBI is needed."""
+    play = Play(world, 1)
+    va, (at, _) = next(
+        (va, found.path[-1])
+        for va in play.addresses
+        if isinstance(found := walk(play.regime(), va, world.read_u64), Found) and found.level == 3
+    )
+    for bad in (0, DATA | 3, 1 << 47 | 1 << 10 | 3):
+        world.put(at, bad.to_bytes(8, "little"))
+        world.flush()
+        world.set("SCTLR_EL1", SCTLR | 1)
+        (fault,) = play.outcomes(va, READ, 1)
+        assert isinstance(fault, Stopped)
+        assert fault.fault.kind in (Kind.TRANSLATION, Kind.ACCESS_FLAG, Kind.ADDRESS_SIZE)
+        play.finish([LDR], ["before"], [fault], va, 1, READ)
+        world.put(at, (DATA | 1 << 10 | 3).to_bytes(8, "little"))
+        play.finish([DSB, ISB, LDR], ["after"], play.outcomes(va, READ, 1), va, 1, READ)
