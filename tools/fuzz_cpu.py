@@ -131,6 +131,11 @@ class CpuCase(Case):
         if rng.random() < 0.5:  # not where the last one went round for ever
             cpu.pc = RAM + 0x1000 + rng.getrandbits(11) * 4
             self._registers(cpu, rng)
+        self._run(cpu, rng, budget)
+
+    def _run(
+        self, cpu: Processor, rng: random.Random, budget: int, *, pass_hits: bool = False
+    ) -> None:
         end = cpu.instructions + budget
         for _ in range(400):
             before = cpu.instructions
@@ -144,16 +149,23 @@ class CpuCase(Case):
                 raise Failure(f"a limit of {end} reached at {now}")
             if reason == EXIT_LIMIT:
                 return
-            if reason == EXIT_EL2:
+            if reason == EXIT_EL2 and pass_hits and cpu.esr_el2 >> 26 in (0x24, 0x30, 0x34):
+                cpu.skip_instruction()
+            elif reason == EXIT_EL2:
                 self._hypervisor(cpu, rng)
             elif reason == EXIT_STUCK:
                 cpu.set_sysreg(VBAR, RAM)
                 cpu.set_sysreg(SCTLR, cpu.get_sysreg(SCTLR) & ~1)
                 cpu.pc = RAM + 0x1000 + rng.getrandbits(10) * 4
             elif reason == EXIT_HIT and cpu.programs is not None:
-                cpu.programs.hit()
-                for n in range(len(cpu.programs)):
-                    cpu.programs.clear(n)
+                for n, *_ in cpu.programs.hit()[4]:
+                    if cpu.programs.counts(n)[0] == 0:
+                        raise Failure(f"a hit of program {n}, which has seen none")
+                if cpu.programs.full():
+                    for n in range(len(cpu.programs)):
+                        cpu.programs.clear(n)
+                elif cpu.esr_el2 >> 26 == 0x30:
+                    cpu.skip_instruction()
 
     def _hypervisor(self, cpu: Processor, rng: random.Random) -> None:
         ec = cpu.esr_el2 >> 26
@@ -267,7 +279,10 @@ class CpuCase(Case):
         cpu.hpfar_el2 = rng.getrandbits(64)
 
     def set_debug(self, rng: random.Random) -> None:
-        cpu = rng.choice(self.cpus)
+        self._arm(rng.choice(self.cpus), rng)
+
+    def _arm(self, cpu: Processor, rng: random.Random) -> None:
+        """Breakpoints in the code, watchpoints where registers point to, and anywhere."""
 
         def control(plain: int) -> int:
             return rng.choice([0, plain, plain, rng.getrandbits(32), rng.getrandbits(32) | 1])
@@ -276,52 +291,81 @@ class CpuCase(Case):
         bcr = [control(0x1E7) for _ in range(16)]
         bvr = [rng.choice([rng.choice(code), fuzz_words.value(rng, self.near)]) for _ in range(16)]
         wcr = [control(0x1FF7 | rng.choice([0, 12]) << 24) for _ in range(16)]
-        wvr = [fuzz_words.value(rng, self.near) for _ in range(16)]
+        wvr = [
+            rng.choice([cpu.get_x(rng.randrange(12)) & ~7, fuzz_words.value(rng, self.near)])
+            for _ in range(16)
+        ]
         cpu.load_debug(bcr, bvr, wcr, wvr)
         cpu.mdscr_el1 = rng.choice([1 << 15, 1 << 15 | 1 << 13, 1 << 15 | 1])
         cpu.mdcr_el2 = rng.choice([0, 1 << 8, 1 << 8])
         cpu.save_debug()
 
     def set_programs(self, rng: random.Random) -> None:
-        """Programs that decide hits, over the watchpoints and breakpoints that there are."""
+        """Programs that decide hits, over accesses that are watched: many are hits."""
         cpu = rng.choice(self.cpus)
-        if rng.random() < 0.2:
+        if rng.random() < 0.1:
             cpu.set_programs(None)
             return
-        _, bvr, _, wvr = cpu.save_debug()
+        count = 40
+        code, data = RAM + 0x3000, RAM + 0xC000
+        self.ram.view[0x3000 : 0x3000 + 4 * count] = fuzz_words.accesses(rng, count)
+        self.memory.code_changed(code, 4 * count)
+        cpu.set_programs(None)
+        cpu.set_sysreg(SCTLR, cpu.get_sysreg(SCTLR) & ~1)
+        cpu.set_sysreg(CPACR, 3 << 20)
+        cpu.hcr_el2 = cpu.cptr_el2 = 0
+        cpu.pstate = rng.choice([0, 5])
+        for n in range(12):
+            cpu.set_x(n, data + rng.randrange(0, 0x3000, rng.choice([1, 8, 8])))
+        wvr = [
+            rng.choice([cpu.get_x(rng.randrange(12)), rng.choice(self.near)]) & ~7
+            for _ in range(16)
+        ]
+        bvr = [code + 4 * rng.randrange(count) for _ in range(16)]
+        wcr = [rng.choice([0x1FF7, 0x1FEF, 0x1FFF, 0x1FFF | 8 << 24]) for _ in range(16)]
+        cpu.load_debug([0x1E7 * (rng.random() < 0.3) for _ in range(16)], bvr, wcr, wvr)
         programs = []
-        for _ in range(rng.randint(1, 4)):
-            watch = rng.random() < 0.6
-            length = rng.choice([1, 2, 4, 8, 8, 3, 64, 4096, rng.getrandbits(16)]) if watch else 0
-            address = rng.choice(wvr if watch else bvr)
+        for _ in range(rng.randint(1, 6)):
+            watch = rng.random() < 0.8
+            length = rng.choice([1, 2, 4, 8, 8, 3, 64, 256]) if watch else 0
+            n = rng.randrange(cpu.watchpoints if watch else cpu.breakpoints)
             steps = None
             if rng.random() < 0.8:
-                steps = [self._step(rng) for _ in range(rng.choice([1, 1, 3, 5, 40]))]
-            buffer = bytearray(rng.choice([56, 64, 512, 4096])) if rng.random() < 0.5 else None
+                steps = self._expression(rng, rng.choice([0, 1, 2, 3, 4]), length in (1, 2, 4, 8))
+                if rng.random() < 0.05:
+                    steps.insert(rng.randrange(len(steps) + 1), self._step(rng))
+            buffer = bytearray(rng.choice([64, 512, 4096])) if rng.random() < 0.5 else None
             registers = [rng.randrange(31) for _ in range(rng.choice([0, 0, 1, 16]))]
-            programs.append(
-                (
-                    0 if watch else 1,
-                    address,
-                    length,
-                    rng.choice([1, 2, 3]),
-                    steps,
-                    buffer,
-                    registers,
-                )
-            )
+            address = (wvr if watch else bvr)[n]
+            kind, access = (0, rng.choice([1, 2, 3])) if watch else (1, 0)
+            programs.append((kind, address, length, access, steps, buffer, registers))
         try:
-            made = HitPrograms(
-                programs, [(rng.choice(wvr), rng.choice(wvr) + 8 & fuzz_words.MASK64)]
-            )
+            made = HitPrograms(programs, [(wvr[0], wvr[0] + 8)] if rng.random() < 0.3 else [])
         except ValueError:
             return
         cpu.set_programs(made)
         cpu.mdscr_el1 = 1 << 15
         cpu.mdcr_el2 = 1 << 8
+        cpu.pc = code
+        self._run(cpu, rng, 1000, pass_hits=True)
+
+    def _expression(
+        self, rng: random.Random, depth: int, values: bool
+    ) -> list[tuple[int, int, int]]:
+        """A condition that can be computed."""
+        if not depth:
+            op, index, number = self._step(rng)
+            while not (op <= 10 and (values or op not in (1, 2))):
+                op, index, number = self._step(rng)
+            return [(op, index, number)]
+        left = self._expression(rng, depth - 1, values)
+        if rng.random() < 0.2:
+            return [*left, (rng.choice([16, 17, 18]), 0, 0)]
+        right = self._expression(rng, rng.randrange(depth), values)
+        return [*left, *right, (rng.choice([*range(32, 42), *range(48, 54), 56, 57]), 0, 0)]
 
     def _step(self, rng: random.Random) -> tuple[int, int, int]:
-        op = rng.choice([0, 1, 2, 3, 8, 9, 10, 16, 17, 18, *range(32, 42), *range(48, 54), 56, 57])
+        op = rng.choice([*range(11), 8, 10, 10, 16, 17, 18, *range(32, 42), *range(48, 54), 56, 57])
         index = rng.choice([1, 2, 4, 8, 24]) if op == 10 else rng.randrange(31)
         return (
             op,

@@ -114,6 +114,7 @@ class SoftCase(Case):
             (2, self.refused),
             (1, self.init_again),
             (1, self.threads),
+            (1, self.together),
         ]
 
     # ---- running ------------------------------------------------------------------------------
@@ -333,3 +334,40 @@ class SoftCase(Case):
         self._step(vcpu, rng)
         timer.join()
         vcpu.max_instructions = None
+
+    def together(self, rng: random.Random) -> None:
+        """Each vCPU with a thread of its own, while a third changes the machine under them."""
+        wrong: list[BaseException] = []
+
+        def go_on(vcpu: SoftVcpu, own: random.Random) -> None:
+            try:
+                for _ in range(20):
+                    self._step(vcpu, own)
+            except BaseException as error:
+                wrong.append(error)
+
+        for vcpu in self.vcpus:
+            vcpu.set_guest_debug(GuestDebug())
+            vcpu.max_instructions = vcpu.instructions + 50_000
+        threads = [
+            threading.Thread(target=go_on, args=(vcpu, random.Random(rng.random())))
+            for vcpu in self.vcpus
+        ]
+        for thread in threads:
+            thread.start()
+        for _ in range(10):
+            choice = rng.randrange(4)
+            if choice == 0:
+                self.change_memory(rng)
+            elif choice == 1:
+                self.write_code(rng)
+            elif choice == 2:
+                self.vm.irq_line(rng.choice(self.vcpus).id << 16, rng.getrandbits(1))
+            else:
+                rng.choice(self.vcpus).kick()
+        for thread in threads:
+            thread.join()
+        for vcpu in self.vcpus:
+            vcpu.max_instructions = None
+        if wrong:
+            raise wrong[0]

@@ -78,6 +78,13 @@ def _access(rng: random.Random) -> int:
     return word | rng.getrandbits(2) << 30 | rn << 5 | rt
 
 
+def accesses(rng: random.Random, count: int) -> bytes:
+    """Loads and stores of every kind near x0 to x11, and a branch back to the first."""
+    words = [_access(rng) for _ in range(count - 1)]
+    words.append(0x14000000 | (1 - count) & 0x3FFFFFF)
+    return struct.pack(f"<{count}I", *words)
+
+
 def _branch(rng: random.Random) -> int:
     near = rng.randint(-12, 24)
     return rng.choice(
