@@ -16,6 +16,8 @@ pytest.importorskip(
     "guestdbg.cpu.processor", reason="the processor is not compiled here", exc_type=ImportError
 )
 
+from guestdbg import load as load_guest
+from guestdbg.debugger import Hit
 from guestdbg.kvm import (
     Exit,
     ExitArmNisv,
@@ -118,3 +120,35 @@ def test_examples_do_the_same_however_they_are_run(name: str) -> None:
     if name not in OWN_DEBUG:
         assert run(name, armed=True) == whole
         assert run(name, random.Random(name), armed=True) == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "watched", "called"),
+    [
+        ("queue", ["queue.tail", "made"], ["queue_pop", "note_worst"]),
+        ("counter", ["counter"], ["main"]),
+    ],
+)
+def test_a_guest_does_not_notice_that_it_is_watched(
+    name: str, watched: list[str], called: list[str]
+) -> None:
+    """Thousands of hits with handlers in Python, each stepped off: nothing else differs."""
+    ran = []
+    for hits in (None, []):
+        output = bytearray()
+        seen: list[Hit] | None = hits
+        with load_guest(guest(name), provider="soft", memory="16M", console=output.extend) as g:
+            if seen is not None:
+                for what in watched:
+                    g.watch(what, access="any")(seen.append)
+                for what in called:
+                    g.break_(what)(seen.append)
+            stop = g.run(timeout=120)
+            assert stop.reason == "exit", stop
+            memory = hashlib.sha256(g.board.ram.buffer).hexdigest()
+            vcpu = g.board.vcpus[0]
+            assert isinstance(vcpu, SupportsInstructionCount)
+            ran.append((vcpu.instructions, bytes(output), memory))
+        if seen is not None:
+            assert len(seen) > 100
+    assert ran[0] == ran[1]
