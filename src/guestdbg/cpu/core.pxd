@@ -459,7 +459,6 @@ cdef int decode(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil
 cdef void* cache_new() noexcept nogil
 cdef void cache_free(void* p) noexcept nogil
 cdef void cache_statistics(Cpu* c, uint64_t* out) noexcept nogil
-cdef Region* region_of(Cpu* c, uint64_t pa) noexcept nogil
 
 cdef bint execute_one(Cpu* c) noexcept nogil
 """The instruction at c.pc alone, between blocks. False: it did not retire (an exception was taken

@@ -2,7 +2,7 @@
 """Run loop, decode table and block cache."""
 from libc.stdlib cimport calloc, malloc, realloc, free
 from libc.string cimport memset, memcpy
-from guestdbg.cpu.mmu cimport fetch_page
+from guestdbg.cpu.mmu cimport fetch_page, find_region
 from guestdbg.cpu.exception cimport (take_el1, raise_undefined, EC_ILLEGAL, EC_SERROR)
 from guestdbg.cpu.debug cimport (dbg_breakpoint_matches, dbg_take_breakpoint, dbg_block_has_breakpoint,
                                  dbg_step_pending, dbg_stepping)
@@ -434,6 +434,14 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     return b
 
 
+cdef Insn* insns_at(Cpu* c, uint64_t pa, uint8_t* host_page, uint32_t flavour) noexcept nogil:
+    """The block at c.pc, which fetch_page() found there, decoded if it was not yet."""
+    cdef Block* b = find(c, c.pc, pa, flavour)
+    if b == NULL:
+        b = translate_block(c, c.pc, pa, host_page, find_region(c.phys, pa), flavour)
+    return insns_of(b)
+
+
 # ---- the run loop -----------------------------------------------------------------------------
 
 cdef enum:
@@ -482,12 +490,10 @@ cdef void execute(Cpu* c, const Insn* i) noexcept nogil:
 
 
 cdef void run_loop(Cpu* c) noexcept nogil:
-    cdef uint64_t now, most, deadline, pa, before
+    cdef uint64_t now, most, deadline, pa
     cdef bint stepping, v, p
     cdef uint32_t flavour
     cdef uint8_t* host_page
-    cdef Region* region
-    cdef Block* b
     cdef Insn* i
     cdef Jump* j
     cdef uint32_t raw
@@ -557,17 +563,10 @@ cdef void run_loop(Cpu* c) noexcept nogil:
                 else:
                     take_el1(c, c.pc, (<uint32_t>EC_ILLEGAL << 26) | (1 << 25), 0, False, 0)
                 continue
-            b = find(c, c.pc, pa, flavour)
-            if b == NULL:
-                region = region_of(c, pa)
-                b = translate_block(c, c.pc, pa, host_page, region, flavour)
-            i = insns_of(b)
+            i = insns_at(c, pa, host_page, flavour)
             if i.len > most:
                 flavour |= FLAVOUR_ONE
-                b = find(c, c.pc, pa, flavour)
-                if b == NULL:
-                    b = translate_block(c, c.pc, pa, host_page, region_of(c, pa), flavour)
-                i = insns_of(b)
+                i = insns_at(c, pa, host_page, flavour)
             elif not flavour & FLAVOUR_ONE:
                 j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]
                 j.pc = c.pc
@@ -594,26 +593,12 @@ cdef bint execute_one(Cpu* c) noexcept nogil:
     cdef uint64_t now = c.end_count - <uint64_t>c.budget
     cdef uint64_t pa
     cdef uint8_t* host_page
-    cdef Block* b
     cdef Insn* i
     if not fetch_page(c, c.pc, &pa, &host_page):
         return False
-    b = find(c, c.pc, pa, FLAVOUR_ONE)
-    if b == NULL:
-        b = translate_block(c, c.pc, pa, host_page, region_of(c, pa), FLAVOUR_ONE)
-    i = insns_of(b)
+    i = insns_at(c, pa, host_page, FLAVOUR_ONE)
     c.end_count = now + 1
     c.budget = 0
     execute(c, i)
     return c.budget == 0
 
-
-cdef Region* region_of(Cpu* c, uint64_t pa) noexcept nogil:
-    """The region of memory that is known to be there."""
-    cdef int k
-    cdef Region* r
-    for k in range(c.phys.count):
-        r = &c.phys.regions[k]
-        if pa - r.gpa < r.size:
-            return r
-    return NULL

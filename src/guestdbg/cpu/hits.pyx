@@ -18,16 +18,6 @@ cdef enum:
     PAGE = 0xFFF
 
 
-cdef inline uint64_t canonical(Cpu* c, uint64_t va) noexcept nogil:
-    """Without the tag that translation ignores."""
-    if (va >> 55) & 1:
-        if (c.tcr_el1 >> 38) & 1:
-            return va | (<uint64_t>0xFF << 56)
-    elif (c.tcr_el1 >> 37) & 1:
-        return va & ~(<uint64_t>0xFF << 56)
-    return va
-
-
 cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
     """Guest virtual memory within a page, whatever its permissions; NULL: there is none."""
     if (va & PAGE) + size > 4096 or not translate(c, va, 0):
@@ -244,7 +234,7 @@ cdef inline bint exclusive(uint32_t raw) noexcept nogil:
 
 cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     cdef uint64_t pc = c.pc
-    cdef uint64_t va = canonical(c, c.pr_va)
+    cdef uint64_t va = branch_address(c, c.pr_va)      # without a tag that translation ignores
     cdef uint64_t end = va + c.pr_size
     cdef uint32_t access = c.pr_flags & (ACC_READ | ACC_WRITE)
     cdef uint32_t n, mask = 0
@@ -306,7 +296,7 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
 cdef bint break_hit(Cpu* c, Programs* k) noexcept nogil:
     cdef uint64_t pc = c.pc
     cdef uint32_t n
-    cdef bint stop = False, ours = False
+    cdef bint ours = False
     cdef Program* p
     for n in range(k.plain_count):
         if k.plain_address[n] == pc and k.plain_end[n] == pc:
