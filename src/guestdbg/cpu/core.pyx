@@ -601,4 +601,3 @@ cdef bint execute_one(Cpu* c) noexcept nogil:
     c.budget = 0
     execute(c, i)
     return c.budget == 0
-
