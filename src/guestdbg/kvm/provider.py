@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import logging
 from typing import Any
 
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Kvm
+
+log = logging.getLogger("guestdbg.kvm")
 
 PROVIDERS = ("auto", "soft", "host")
 
@@ -17,23 +20,55 @@ def open_kvm(provider: str = "auto", **options: Any) -> Kvm:
     Args:
         provider: ``"soft"``, the software KVM; ``"host"``, the kernel's; ``"auto"``, the host's
             where there is one that can run arm64 guests, otherwise soft.
-        options: of the soft provider, see ``guestdbg.kvm.soft.SoftKvm``.
+        options: of the soft provider, see ``guestdbg.kvm.soft.SoftKvm``. With ``"auto"`` they ask
+            for the soft one.
 
     Raises:
-        KvmError: EINVAL for a provider or option that does not exist, ENOSYS for the host provider
-            (not there yet), ENODEV where the processor of the soft one has not been compiled.
+        KvmError: EINVAL for a provider or option that does not exist, ENODEV where the processor
+            of the soft one has not been compiled. For the host: ENOSYS on another architecture or
+            operating system, ENOENT or EACCES for ``/dev/kvm``, ENOTSUP for a kernel that is too
+            old; see ``guestdbg.kvm.host.HostKvm``.
     """
     if provider not in PROVIDERS:
         raise KvmError(
             errno.EINVAL, "open_kvm", f"no provider {provider!r}; there are {', '.join(PROVIDERS)}"
         )
     if provider == "host":
+        return _host(options)
+    if provider == "auto" and not options:
+        host = _host_if_usable()
+        if host is not None:
+            return host
+    return _soft(options)
+
+
+def _host(options: dict[str, Any]) -> Kvm:
+    from guestdbg.kvm.host import HostKvm
+
+    if options:
         raise KvmError(
-            errno.ENOSYS,
+            errno.EINVAL,
             "open_kvm",
-            "the host provider (/dev/kvm of an arm64 machine) is not part of this version; "
-            "use provider='soft'",
+            f"host provider: it has no options ({', '.join(options)}): its processors are the "
+            "machine's own. The soft provider (--provider soft) has them",
         )
+    return HostKvm()
+
+
+def _host_if_usable() -> Kvm | None:
+    """The host provider where it works; whatever keeps it from that, soft is there instead."""
+    from guestdbg.kvm.host import HostKvm, unusable
+
+    if unusable() is not None:
+        return None
+    try:
+        return HostKvm()
+    except KvmError as error:
+        log.info("not the host provider: %s", error)
+        return None
+
+
+def _soft(options: dict[str, Any]) -> Kvm:
     try:
         from guestdbg.kvm.soft import SoftKvm
     except ImportError as missing:

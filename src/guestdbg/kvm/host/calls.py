@@ -1,0 +1,71 @@
+"""One KVM call on a descriptor, and the error that it may end in.
+
+``fcntl.ioctl`` is always called through its module, so that a test can put a kernel of its own
+behind every descriptor.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable
+from ctypes import Structure
+from typing import Final
+
+from guestdbg.kvm.errors import KvmError
+
+Argument = int | Structure
+
+# What an error means whatever the call was. A caller that knows more says more.
+_GENERAL: Final = {
+    errno.EBADF: "the descriptor is closed",
+    errno.EIO: (
+        "the kernel refuses this process: a machine belongs to the process that created it "
+        "(not to a child of a fork), and is dead after a failure of KVM itself"
+    ),
+    errno.ENODEV: "the device has gone, or the kernel does not have it",
+    errno.EFAULT: "the kernel could not access the memory that it was given",
+    errno.ENOMEM: "the kernel has no memory left for it",
+    errno.EMFILE: "too many open files; close some, or raise `ulimit -n`",
+    errno.ENFILE: "the system has too many open files",
+    errno.ENOEXEC: "the vCPU has not been initialised (KVM_ARM_VCPU_INIT)",
+    errno.ENOTTY: "this kernel does not know the call",
+    errno.EPERM: "the kernel does not permit it",
+}
+
+Explain = Callable[[int], str | None]
+
+
+def refused(call: str, error: OSError | ValueError, explain: Explain | None = None) -> KvmError:
+    """The seam's error for a failed system call; a negative descriptor is a closed one."""
+    number = error.errno or 0 if isinstance(error, OSError) else errno.EBADF
+    text = explain(number) if explain is not None else None
+    if text is None:
+        text = _GENERAL.get(number)
+    reason = os.strerror(number)
+    return KvmError(number, call, reason if text is None else f"{reason}: {text}")
+
+
+def call(
+    fd: int, name: str, request: int, argument: Argument = 0, explain: Explain | None = None
+) -> int:
+    """Make a KVM call and return its result, a number that is not negative.
+
+    Args:
+        name: of the call, for the error.
+        argument: a number below 2**31, or the structure that the kernel reads or fills.
+        explain: what an errno of this call means here; None for what it does not know.
+
+    Raises:
+        KvmError: the kernel's errno. A call that was interrupted by a signal is made again.
+    """
+    while True:
+        try:
+            if isinstance(argument, int):
+                return int(fcntl.ioctl(fd, request, argument))
+            return int(fcntl.ioctl(fd, request, argument, True))
+        except InterruptedError:
+            continue
+        except (OSError, ValueError) as error:
+            raise refused(name, error, explain) from error
