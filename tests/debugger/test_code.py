@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guestdbg.check.assembler import NOP, RET, add, b, br, ldp, ldr, stp, str_, svc
 from guestdbg.debugger import exclusive
 from guestdbg.debugger.decode import Plan
 from guestdbg.debugger.prologue import FrameState, frame_state
 from guestdbg.kvm.regs import core_reg
-from tests.kvm.asm import NOP, RET, add, b, br, ldp, ldr, stp, str_, svc
 
 from .assembled import cbnz, cbnz_w, ldaxr, stlxr, words
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from guestdbg.check.assembler import ERET, NOP, add, daifclr, flat, hvc, ldr, mov, msr, str_
 from guestdbg.debugger import Guest, Hit
-from tests.kvm.asm import ERET, NOP, add, daifclr, flat, hvc, ldr, mov, msr, str_
 
 from .assembled import CODE, DATA, IRQ_LINE_CPU, VECTORS, assembled, cbnz_w, ldaxr, stlxr
 

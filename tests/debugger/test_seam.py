@@ -7,11 +7,25 @@ from collections.abc import Iterator
 
 import pytest
 
+from guestdbg.check.assembler import (
+    NOP,
+    add,
+    b,
+    br,
+    brk,
+    daifclr,
+    flat,
+    hvc,
+    ldr,
+    mov,
+    msr,
+    stp,
+    str_,
+)
 from guestdbg.debugger import Guest, Hit, OutOfRegisters, Unsupported
 from guestdbg.debugger.points import Kind
 from guestdbg.kvm import Exit, ExitDebug
 from guestdbg.kvm.constants import KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW
-from tests.kvm.asm import NOP, add, b, br, brk, daifclr, flat, hvc, ldr, mov, msr, stp, str_
 
 from .assembled import (
     CODE,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from guestdbg.check.assembler import add, b, flat, hvc, mov, str_
 from guestdbg.debugger import BadWhere, Guest, Hit
-from tests.kvm.asm import add, b, flat, hvc, mov, str_
 
 from .assembled import CODE, DATA, assembled, cbnz, cbnz_w, ldaxr, stlxr, subs
 

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from guestdbg.check.assembler import NOP, WFI, b
 from guestdbg.debugger import (
     BadWhere,
     GuestBusy,
@@ -13,7 +14,6 @@ from guestdbg.debugger import (
     Hit,
     Unsupported,
 )
-from tests.kvm.asm import NOP, WFI, b
 
 from .assembled import assembled
 from .conftest import Load

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from guestdbg.arm64.sysregs import SYSREGS
-
-from . import asm
+from guestdbg.check import assembler as asm
 
 RAM = 0x40000000
 DATA = RAM + 0x10000

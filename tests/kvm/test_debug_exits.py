@@ -2,10 +2,10 @@
 
 import pytest
 
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitDebug
 from guestdbg.kvm.constants import KVM_DEBUG_ARCH_HSR_HIGH_VALID, KVM_EXIT_DEBUG
 
-from . import asm
 from .support import (
     BREAK_ANY,
     DATA,

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitDebug
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
@@ -26,7 +27,6 @@ from guestdbg.kvm.soft.guest_debug import (
     setup_debug,
 )
 
-from . import asm
 from .support import (
     BREAK_ANY,
     DATA,

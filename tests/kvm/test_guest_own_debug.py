@@ -2,9 +2,9 @@
 
 import pytest
 
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitDebug, ExitMmio
 
-from . import asm
 from .support import (
     BREAK_ANY,
     DATA,

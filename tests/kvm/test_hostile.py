@@ -6,10 +6,10 @@ import random
 import pytest
 
 from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import Exit, ExitMmio, GuestDebug, KvmError
 from guestdbg.kvm.constants import KVM_GUESTDBG_VALID_MASK
 
-from . import asm
 from .support import DATA, NOWHERE, RAM, RAM_SIZE, VECTORS, Guest
 
 SEEDS = range(12)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import Exit, ExitDebug, ExitIntr, ExitMmio, GuestDebug
 from guestdbg.kvm.regs import core_reg, name_of
 
-from . import asm
 from .support import (
     BREAK_ANY,
     DATA,

@@ -7,10 +7,10 @@ import weakref
 
 import pytest
 
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitMmio, KvmError, open_kvm
 from guestdbg.kvm.constants import KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY
 
-from . import asm
 from .support import RAM, RAM_SIZE, Guest
 
 PAGE = 4096

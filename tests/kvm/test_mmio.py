@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import (
     ExitArmNisv,
     ExitDebug,
@@ -17,7 +18,6 @@ from guestdbg.kvm import (
 )
 from guestdbg.kvm.constants import KVM_CAP_ARM_NISV_TO_USER
 
-from . import asm
 from .support import (
     NOWHERE,
     PC,

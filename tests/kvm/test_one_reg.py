@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import KvmError
 from guestdbg.kvm.constants import (
     KVM_REG_ARM_PTIMER_CNT,
@@ -21,7 +22,6 @@ from guestdbg.kvm.regs import (
     sys_reg_id,
 )
 
-from . import asm
 from .support import PC, PSTATE, RAM, Guest
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitDebug, ExitIntr, ExitSystemEvent, KvmError, VcpuInit
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_POWER_OFF,
@@ -13,7 +14,6 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.regs import core_reg
 
-from . import asm
 from .support import BREAK_ANY, EL1H_MASKED, RAM, STEP, USE_HW, Guest
 
 U64 = (1 << 64) - 1

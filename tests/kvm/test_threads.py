@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitIntr, ExitSystemEvent, GuestDebug, KvmError, VcpuEvents
 from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.kvm.soft.turns import Turns
 
-from . import asm
 from .support import DATA, ENABLE, PC, RAM, Guest
 
 SPIN = (asm.add(0, 0, 1), asm.b(-4))

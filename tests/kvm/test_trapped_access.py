@@ -5,9 +5,9 @@ from unittest import mock
 
 import pytest
 
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitMmio
 
-from . import asm
 from .support import DATA, ENABLE, NOWHERE, RAM, STEP, USE_HW, VECTORS, Guest
 
 STORED = ["MDSCR_EL1", "MDCCINT_EL1"] + [

@@ -4,10 +4,10 @@ from unittest import mock
 
 import pytest
 
+from guestdbg.check import assembler as asm
 from guestdbg.kvm import DebugRegisters, ExitDebug
 from guestdbg.kvm.soft import SoftVcpu
 
-from . import asm
 from .support import BREAK_ANY, ENABLE, MDSCR_KDE, MDSCR_MDE, RAM, STEP, USE_HW, Guest
 
 EMPTY = DebugRegisters()

@@ -27,6 +27,7 @@ class Commands(click.Group):
 
     modules: ClassVar = {
         "caps": "guestdbg.cli.caps",
+        "check": "guestdbg.cli.check",
         "explain": "guestdbg.cli.explain",
         "run": "guestdbg.cli.run",
     }

@@ -1,0 +1,139 @@
+"""KVM_SET_GUEST_DEBUG: which control words are taken, and what each means."""
+
+from guestdbg.arm64.debug import RegisterPair, breakpoint, watchpoint
+from guestdbg.check import assembler as asm
+from guestdbg.check.layout import DATA
+from guestdbg.check.registry import case, cases
+from guestdbg.check.rig import ENABLE, STEP, USE_HW, USE_SW_BP, Rig
+
+_CONTROL = "KVM API 4.87 (KVM_SET_GUEST_DEBUG, control)"
+_FLAGS = {
+    "off": 0,
+    "enable": ENABLE,
+    "singlestep": STEP,
+    "use-sw-bp": USE_SW_BP,
+    "use-hw": USE_HW,
+    "everything": STEP | USE_SW_BP | USE_HW,
+}
+
+
+@cases("control.accepts", _FLAGS, "The control word for {} is taken.", _CONTROL)
+def _(rig: Rig, control: int) -> None:
+    rig.debug(control)
+    rig.debug(0)
+
+
+_UNKNOWN = [bit for bit in range(32) if not (STEP | USE_SW_BP | USE_HW) >> bit & 1]
+
+
+@cases(
+    "control.refuses-bit",
+    {str(bit): bit for bit in _UNKNOWN},
+    "Bit {} of the control word is no flag of arm64, and is refused with EINVAL.",
+    _CONTROL,
+)
+def _(rig: Rig, bit: int) -> None:
+    rig.refused(f"ENABLE | bit {bit}", lambda: rig.debug(ENABLE | 1 << bit))
+    rig.refused(f"bit {bit} without ENABLE", lambda: rig.debug(1 << bit))
+
+
+@case(
+    "control.refused-changes-nothing",
+    "A refused control word leaves in force what was.",
+    _CONTROL,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    rig.debug(USE_HW, [breakpoint(code.at(1))])
+    rig.refused("an unknown flag", lambda: rig.debug(ENABLE | 4, [breakpoint(code.at(2))]))
+    rig.breaks(code.at(1))
+
+
+@case(
+    "control.flags-without-enable",
+    "Without ENABLE nothing is debugged, whatever other flags say.",
+    _CONTROL,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    rig.debug((STEP | USE_HW) & ~ENABLE, [breakpoint(code.at(1))], watchpoint(DATA, 8))
+    rig.done()
+
+
+@case(
+    "control.off-ends-everything",
+    "Control 0 ends stepping, breakpoints and watchpoints at once.",
+    _CONTROL,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.NOP, asm.NOP, asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    rig.debug(STEP | USE_HW, [breakpoint(code.at(2))], watchpoint(DATA, 8))
+    rig.steps(code.at(1))
+    rig.debug(0, [breakpoint(code.at(2))], watchpoint(DATA, 8))
+    rig.done()
+
+
+@case(
+    "control.enable-alone-stops-nothing",
+    "ENABLE without further flags stops no ordinary instruction: registers given are not used.",
+    _CONTROL,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    rig.debug(ENABLE, [breakpoint(code.at(1))], watchpoint(DATA, 8))
+    rig.done()
+
+
+@case(
+    "control.use-hw-with-nothing-armed",
+    "USE_HW with registers that are all disabled stops nothing.",
+    _CONTROL + "; Arm ARM DBGBCR<n>_EL1.E, DBGWCR<n>_EL1.E",
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    off = [RegisterPair(p.control & ~1, p.value) for p in (breakpoint(code.at(1)),)]
+    rig.debug(USE_HW, off, [RegisterPair(p.control & ~1, p.value) for p in watchpoint(DATA, 8)])
+    rig.done()
+
+
+@case(
+    "control.use-hw-replaces-the-set",
+    "Every call with USE_HW gives the whole set anew: what it does not name is disarmed.",
+    _CONTROL,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.NOP, asm.NOP, asm.NOP, rig.tell())
+    rig.debug(USE_HW, {0: breakpoint(code.at(1)), 1: breakpoint(code.at(2))})
+    rig.breaks(code.at(1))
+    rig.debug(USE_HW, {0: breakpoint(code.at(3))})
+    rig.breaks(code.at(3))
+
+
+@case(
+    "control.stays-in-force",
+    "What was asked for holds for every run until the next call.",
+    _CONTROL,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.label("top"), asm.NOP, asm.b("top"))
+    rig.debug(USE_HW, [breakpoint(code["top"])])
+    for _ in range(5):
+        rig.breaks(code["top"])
+        rig.pc = code.at(1)
+
+
+@case(
+    "control.a-breakpoint-holds-its-instruction",
+    "Running on from a breakpoint that is still armed stops there again: KVM steps off nothing by "
+    "itself.",
+    _CONTROL,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    rig.debug(USE_HW, [breakpoint(code.at(1))])
+    for _ in range(3):
+        rig.breaks(code.at(1))

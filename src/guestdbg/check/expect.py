@@ -1,0 +1,157 @@
+"""What a case can expect: every sort of exit, with the answers that the architecture permits."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from guestdbg.arm64.esr import EC, Syndrome
+from guestdbg.arm64.iss import SoftwareStepIss, WatchpointIss
+from guestdbg.check import layout
+from guestdbg.check.describe import exit_words, syndrome, taken_vector
+from guestdbg.check.verdict import Failure
+from guestdbg.kvm import Exit, ExitDebug, ExitMmio
+
+
+class Expectations:
+    """Half of the Rig: what it holds against what was promised. Each method runs the vCPU once,
+    unless it is given an exit."""
+
+    @property
+    @abstractmethod
+    def pc(self) -> int:
+        """The PC."""
+
+    @abstractmethod
+    def run(self) -> Exit:
+        """KVM_RUN."""
+
+    def expect(self, what: str, seen: object, expected: object) -> None:
+        """Expect two plain values to be equal."""
+        if seen != expected:
+            raise Failure(f"{what} = {_plain(expected)}", _plain(seen))
+
+    def expect_one_of(self, what: str, seen: object, permitted: object) -> None:
+        """Expect one of several permitted values (a set, a range …)."""
+        assert isinstance(permitted, (set, frozenset, range, tuple))
+        if seen not in permitted:
+            words = ", ".join(_plain(value) for value in sorted(permitted))
+            raise Failure(f"{what} to be one of {words}", _plain(seen))
+
+    def debug_exit(self, ec: int, words: str, exit_: Exit | None = None) -> ExitDebug:
+        """Expect KVM_EXIT_DEBUG of this class."""
+        seen = self.run() if exit_ is None else exit_
+        if not isinstance(seen, ExitDebug) or seen.ec != ec:
+            raise Failure(words, f"{exit_words(seen)}, PC {self.pc:#x}")
+        if not Syndrome.decode(seen.hsr).il:
+            raise Failure(f"{words} with IL set (all A64 instructions are)", syndrome(seen.hsr))
+        return seen
+
+    def breaks(self, pc: int, exit_: Exit | None = None) -> ExitDebug:
+        """Expect a breakpoint exit before the instruction at ``pc``."""
+        seen = self.debug_exit(EC.BREAKPT_LOW, f"a breakpoint exit at {pc:#x}", exit_)
+        self.expect("PC at the breakpoint exit", self.pc, pc)
+        self._iss(seen, 0x22)
+        return seen
+
+    def _iss(self, seen: ExitDebug, expected: int) -> None:
+        if seen.hsr & 0x1FFFFFF != expected:
+            raise Failure(syndrome(seen.hsr & ~0x1FFFFFF | expected), syndrome(seen.hsr))
+
+    def steps(self, pc: int, exit_: Exit | None = None, *, exclusive: bool = False) -> ExitDebug:
+        """Expect a software-step exit before the instruction at ``pc``.
+
+        ISV may be 0 (the step of an instruction that took an exception says nothing); where it is
+        1, EX must say whether a load-exclusive was stepped.
+        """
+        seen = self.debug_exit(EC.SOFTSTP_LOW, f"a software-step exit at {pc:#x}", exit_)
+        self.expect("PC at the software-step exit", self.pc, pc)
+        details = Syndrome.decode(seen.hsr).details
+        assert isinstance(details, SoftwareStepIss)
+        want = SoftwareStepIss(details.isv, int(exclusive) if details.isv else details.ex)
+        self._iss(seen, want.encode())
+        return seen
+
+    def watches(
+        self,
+        pc: int,
+        first: int,
+        last: int | None = None,
+        *,
+        write: bool | tuple[bool, ...],
+        cache: bool = False,
+        exit_: Exit | None = None,
+    ) -> ExitDebug:
+        """Expect a watchpoint exit before the instruction at ``pc``.
+
+        FAR must lie between ``first``, the lowest address accessed, and ``last``, the highest
+        watched address accessed (without it: ``first`` exactly). Of the syndrome: WnR as
+        ``write`` says (several: either is permitted), CM as ``cache`` says. A processor that names
+        the watchpoint, or calls FAR imprecise, is judged by the rest.
+        """
+        words = f"a watchpoint exit at {pc:#x}"
+        seen = self.debug_exit(EC.WATCHPT_LOW, words, exit_)
+        self.expect("PC at the watchpoint exit", self.pc, pc)
+        details = Syndrome.decode(seen.hsr).details
+        assert isinstance(details, WatchpointIss)
+        permitted = write if isinstance(write, tuple) else (write,)
+        self.expect("DFSC", details.dfsc, 0x22)
+        if bool(details.wnr) not in permitted:
+            want = "a write (WnR 1)" if permitted[0] else "a read (WnR 0)"
+            raise Failure(f"the watchpoint exit to say {want}", syndrome(seen.hsr))
+        if bool(details.cm) is not cache:
+            raise Failure(f"CM {int(cache)} in the watchpoint's syndrome", syndrome(seen.hsr))
+        if details.vncr:
+            raise Failure("VNCR 0: the guest accessed this itself", syndrome(seen.hsr))
+        if not (details.fnv or details.wpf or details.fnp):
+            last = first if last is None else last
+            if seen.far is None or not first <= seen.far <= last:
+                raise Failure(
+                    f"FAR between {first:#x} and {last:#x}"
+                    if last != first
+                    else f"FAR = {first:#x}",
+                    "none" if seen.far is None else f"{seen.far:#x}",
+                )
+        return seen
+
+    def brk(self, pc: int, comment: int, exit_: Exit | None = None) -> ExitDebug:
+        """Expect a BRK exit at ``pc``, with this immediate."""
+        seen = self.debug_exit(EC.BRK64, f"a BRK exit at {pc:#x}", exit_)
+        self.expect("PC at the BRK exit", self.pc, pc)
+        self._iss(seen, comment)
+        return seen
+
+    def done(self, told: int | None = None, exit_: Exit | None = None) -> int:
+        """Expect that the guest ran to its end undisturbed; what it told there."""
+        seen = self.run() if exit_ is None else exit_
+        if not (isinstance(seen, ExitMmio) and seen.is_write and seen.phys_addr == layout.DONE):
+            raise Failure("the guest to run to its end", f"{exit_words(seen)}, PC {self.pc:#x}")
+        value = int.from_bytes(seen.data, "little")
+        if told is not None:
+            self.expect("what the guest told", value, told)
+        return value
+
+    def takes(self, ec: int, vector: int, exit_: Exit | None = None) -> int:
+        """Expect that the guest took this exception itself, at this vector; its ESR_EL1."""
+        seen = self.run() if exit_ is None else exit_
+        if taken_vector(seen) is None or not isinstance(seen, ExitMmio):
+            raise Failure(
+                f"the guest to take an exception of class {ec:#x} ({_class(ec)}) itself",
+                f"{exit_words(seen)}, PC {self.pc:#x}",
+            )
+        esr = int.from_bytes(seen.data, "little")
+        if esr >> 26 & 0x3F != ec or taken_vector(seen) != vector:
+            raise Failure(f"the guest to take {_class(ec)} at vector {vector:#x}", exit_words(seen))
+        return esr
+
+
+def _class(ec: int) -> str:
+    try:
+        return EC(ec).name
+    except ValueError:
+        return f"EC {ec:#x}"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value.hex() if isinstance(value, bytes) else str(value)
+    return str(value) if 0 <= value < 10 else f"{value:#x}"

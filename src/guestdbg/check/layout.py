@@ -1,0 +1,58 @@
+"""Where everything is in the machine that cases run on, and its translation tables.
+
+The guest runs with its MMU on, every address mapped to itself as Normal memory: on a processor
+whose caches are not coherent with an uncached guest, userspace could not see its stores otherwise.
+Code that EL0 executes lies apart, for what EL0 may write EL1 may not execute (DDI 0487, D8.4).
+"""
+
+import struct
+
+RAM = 0x40000000
+RAM_SIZE = 14 << 20
+#: Code of EL1, code of EL0, data of both, translation tables: blocks of 2 MiB.
+EL1_CODE = RAM
+EL0_CODE = RAM + (4 << 20)
+DATA = RAM + (8 << 20)
+TABLES = RAM + (12 << 20)
+CODE_SIZE = 4 << 20
+#: Every program gets a page of its own, so that no instruction cache holds what was there before.
+SLOT = 0x10000
+#: The machine's own exception vectors: the last slot of EL1's code.
+VECTORS = EL0_CODE - SLOT
+
+#: Nothing is here, mapped as Device memory: an access ends ``run()`` with KVM_EXIT_MMIO.
+NOWHERE = 0x09000000
+#: A guest that is done stores here (``Rig.tell``).
+DONE = NOWHERE
+#: An exception vector stores ESR_EL1 at this plus its offset in the table.
+TAKEN = NOWHERE + 0x1000
+
+_VALID_BLOCK, _VALID_TABLE = 0b01, 0b11
+_AF, _INNER_SHAREABLE = 1 << 10, 3 << 8
+_EL0_MAY = 1 << 6
+_PXN, _UXN = 1 << 53, 1 << 54
+_NORMAL, _DEVICE = 0 << 2, 1 << 2
+
+MAIR = 0x04FF
+#: T0SZ 25 (39 bits: tables start at level 1), walks cached, 4 KiB granule, no TTBR1, 40 bits out.
+TCR = 25 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 2 << 32
+#: RES1 bits; M, C, I; UCI, UCT, DZE, nTWI, nTWE: EL0 may do what cases do there.
+SCTLR = 0x30D00800 | 0x1005 | 1 << 26 | 1 << 18 | 1 << 16 | 1 << 15 | 1 << 14
+
+
+def tables() -> bytes:
+    """The translation tables, for TABLES: level 1, and level 2 of the second gigabyte."""
+    level1 = [0] * 512
+    level2 = [0] * 512
+    level1[0] = _VALID_BLOCK | _DEVICE | _AF | _EL0_MAY | _PXN | _UXN
+    level1[RAM >> 30] = TABLES + 0x1000 | _VALID_TABLE
+    normal = _VALID_BLOCK | _NORMAL | _AF | _INNER_SHAREABLE
+    for start, end, attributes in (
+        (EL1_CODE, EL0_CODE, _UXN),
+        (EL0_CODE, DATA, _EL0_MAY | _PXN),
+        (DATA, TABLES, _EL0_MAY | _PXN | _UXN),
+        (TABLES, RAM + RAM_SIZE, _PXN | _UXN),
+    ):
+        for address in range(start, end, 2 << 20):
+            level2[address - RAM >> 21] = address | normal | attributes
+    return struct.pack("<1024Q", *level1, *level2)

@@ -1,0 +1,101 @@
+"""The outcome as one JSON document: what to send to somebody else."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+from guestdbg.check.registry import Case
+from guestdbg.check.runner import Result, kernel_release
+from guestdbg.errors import GuestdbgError
+from guestdbg.kvm import Kvm, constants
+from guestdbg.kvm.regs import sys_reg
+
+#: What decides which cases have a meaning: the debug unit, the processor, its extensions.
+IDENTITY = (
+    "MIDR_EL1",
+    "ID_AA64DFR0_EL1",
+    "ID_AA64DFR1_EL1",
+    "ID_AA64PFR0_EL1",
+    "ID_AA64ISAR0_EL1",
+    "ID_AA64MMFR0_EL1",
+    "ID_AA64MMFR1_EL1",
+    "ID_AA64MMFR2_EL1",
+)
+
+
+def context(kvm: Kvm) -> dict[str, Any]:
+    """Everything about the provider that a reader of the verdicts needs."""
+    names = (name for name in vars(constants) if name.startswith("KVM_CAP_"))
+    return {
+        "provider": kvm.provider,
+        "kernel": kernel_release(kvm),
+        "kernel_build": platform.version() if kvm.provider == "host" else None,
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "guestdbg": _our_version(),
+        "api_version": kvm.api_version(),
+        "capabilities": {
+            name: answer
+            for name in names
+            if (answer := kvm.check_extension(getattr(constants, name)))
+        },
+        "registers": _identity(kvm),
+    }
+
+
+def _our_version() -> str | None:
+    try:
+        return metadata.version("guestdbg")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _identity(kvm: Kvm) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    with kvm.create_vm() as vm:
+        vcpu = vm.create_vcpu(0)
+        vcpu.init(vm.preferred_target())
+        for name in IDENTITY:
+            try:
+                found[name] = f"{vcpu.get_one_reg(sys_reg(name)):#x}"
+            except (GuestdbgError, OSError):
+                found[name] = None
+    return found
+
+
+def counts(results: Sequence[Result]) -> dict[str, int]:
+    """How many of each verdict."""
+    seen = Counter(r.verdict for r in results)
+    return {verdict: seen[verdict] for verdict in ("pass", "fail", "skip")}
+
+
+def of_case(case: Case) -> dict[str, Any]:
+    """A case for JSON, before it has run."""
+    told: dict[str, Any] = {"name": case.name, "promise": case.promise, "source": case.source}
+    if case.until:
+        told["until_linux"] = ".".join(map(str, case.until))
+    return told
+
+
+def of_result(result: Result) -> dict[str, Any]:
+    """A verdict for JSON."""
+    told = of_case(result.case) | {"verdict": result.verdict, "reason": result.reason}
+    for name in ("expected", "seen", "traceback"):
+        value = getattr(result, name)
+        if value is not None:
+            told[name] = value
+    told["seconds"] = round(result.seconds, 4)
+    return told
+
+
+def document(kvm: Kvm, results: Sequence[Result]) -> dict[str, Any]:
+    """``{"provider": …, …, "counts": …, "cases": [{"name", "verdict", "reason", …}]}``."""
+    return context(kvm) | {
+        "counts": counts(results),
+        "seconds": round(sum(r.seconds for r in results), 3),
+        "cases": [of_result(r) for r in results],
+    }

@@ -1,0 +1,284 @@
+"""The machine that a case runs on, and what a case can expect of it."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+from collections.abc import Mapping, Sequence
+
+from guestdbg.arm64.debug import RegisterPair
+from guestdbg.check import assembler as asm
+from guestdbg.check import layout
+from guestdbg.check.expect import Expectations
+from guestdbg.check.verdict import Failure, Skipped
+from guestdbg.check.watchdog import Watchdog
+from guestdbg.kvm import (
+    Exit,
+    GuestDebug,
+    Kvm,
+    KvmError,
+    SupportsCodeChanged,
+    SupportsInstructionLimit,
+    Vcpu,
+    Vm,
+)
+from guestdbg.kvm.constants import (
+    KVM_ARM_VCPU_PSCI_0_2,
+    KVM_CAP_GUEST_DEBUG_HW_BPS,
+    KVM_CAP_GUEST_DEBUG_HW_WPS,
+    KVM_GUESTDBG_ENABLE,
+    KVM_GUESTDBG_SINGLESTEP,
+    KVM_GUESTDBG_USE_HW,
+    KVM_GUESTDBG_USE_SW_BP,
+)
+from guestdbg.kvm.regs import core_reg, sys_reg
+
+ENABLE = KVM_GUESTDBG_ENABLE
+STEP = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP
+USE_HW = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW
+USE_SW_BP = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP
+
+#: PSTATE of EL1 and EL0 with every exception masked, and PSTATE.D.
+EL1H, EL0T, PSTATE_D = 0x3C5, 0x3C0, 1 << 9
+
+#: Control (and value) registers by number, or from number 0 on.
+Pairs = Mapping[int, RegisterPair] | Sequence[RegisterPair]
+
+#: Where there is a counter, a run may retire this much; elsewhere the watchdog's seconds count.
+INSTRUCTIONS = 1_000_000
+
+
+class Machine:
+    """Memory with translation tables and exception vectors in it, and room for programs."""
+
+    def __init__(self, kvm: Kvm, watchdog: Watchdog) -> None:
+        self.kvm = kvm
+        self.watchdog = watchdog
+        self.memory = mmap.mmap(-1, layout.RAM_SIZE)
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            # One page fault of the guest a page: KVM cleans the caches for it there.
+            self.memory.madvise(mmap.MADV_NOHUGEPAGE)
+        self.vm: Vm = kvm.create_vm()
+        self.vm.set_user_memory_region(0, layout.RAM, self.memory)
+        self._next = {1: layout.EL1_CODE, 0: layout.EL0_CODE}
+        self.write(layout.TABLES, layout.tables())
+        for offset in range(0, 0x800, 0x80):
+            words = asm.flat(
+                asm.mov(28, layout.TAKEN + offset),
+                asm.mrs(29, "ESR_EL1"),
+                asm.str_(29, 28),
+                asm.b(0),
+            )
+            self.place(layout.VECTORS + offset, words)
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.vm.close()
+
+    def write(self, address: int, data: bytes) -> None:
+        """Put bytes into memory."""
+        start = address - layout.RAM
+        self.memory[start : start + len(data)] = data
+
+    def read(self, address: int, length: int) -> bytes:
+        """Bytes of memory."""
+        start = address - layout.RAM
+        return self.memory[start : start + length]
+
+    def u64(self, address: int) -> int:
+        """A doubleword of memory."""
+        return int.from_bytes(self.read(address, 8), "little")
+
+    def place(self, address: int, words: Sequence[int]) -> None:
+        """Put instructions somewhere. Use a place that the guest has not executed yet."""
+        data = asm.Code(address, tuple(words), {}).data
+        self.write(address, data)
+        if isinstance(self.vm, SupportsCodeChanged):
+            self.vm.code_changed(address, len(data))
+
+    def program(self, *items: asm.Item, el: int = 1) -> asm.Code:
+        """Assemble a program into a page of its own that this EL may execute."""
+        code = asm.assemble(self._next[el], *items)
+        self._next[el] += layout.SLOT
+        limit = layout.VECTORS if el else layout.DATA
+        if self._next[el] > limit or len(code.words) * 4 > layout.SLOT:
+            raise ValueError("the case has more programs than there is room for")
+        self.place(code.address, code.words)
+        return code
+
+
+class Rig(Expectations):
+    """A vCPU on its machine: what a case gets.
+
+    Attributes:
+        machine: memory and programs; shared by the vCPUs of one machine.
+        vcpu: the vCPU, for what has no shorter way here.
+        breakpoints, watchpoints: how many registers KVM says there are.
+    """
+
+    def __init__(self, machine: Machine, number: int = 0) -> None:
+        self.machine = machine
+        self.kvm = machine.kvm
+        self.vcpu: Vcpu = machine.vm.create_vcpu(number)
+        self._others: list[Rig] = []
+        self._machines: list[Machine] = []
+        init = machine.vm.preferred_target().with_feature(KVM_ARM_VCPU_PSCI_0_2)
+        self.vcpu.init(init)
+        self.breakpoints = self.kvm.check_extension(KVM_CAP_GUEST_DEBUG_HW_BPS)
+        self.watchpoints = self.kvm.check_extension(KVM_CAP_GUEST_DEBUG_HW_WPS)
+        for name, value in (
+            ("MAIR_EL1", layout.MAIR),
+            ("TCR_EL1", layout.TCR),
+            ("TTBR0_EL1", layout.TABLES),
+            ("VBAR_EL1", layout.VECTORS),
+            ("CPACR_EL1", 3 << 20),
+            ("SCTLR_EL1", layout.SCTLR),
+        ):
+            self.set_reg(name, value)
+        self.pstate = EL1H
+
+    # -- more of it ------------------------------------------------------------------------------
+
+    def another_vcpu(self) -> Rig:
+        """One more vCPU of the same machine."""
+        rig = Rig(self.machine, 1 + len(self._others))
+        self._others.append(rig)
+        return rig
+
+    def another_machine(self) -> Rig:
+        """A vCPU of a machine of its own. It is closed with this one."""
+        machine = Machine(self.kvm, self.machine.watchdog)
+        self._machines.append(machine)
+        return Rig(machine)
+
+    def close(self) -> None:
+        """Give everything back."""
+        for machine in (*self._machines, self.machine):
+            machine.close()
+
+    # -- registers --------------------------------------------------------------------------------
+
+    def core(self, name: str) -> int:
+        """A core register: x0 … x30, sp (SP_EL0), sp_el1, elr_el1, spsr[0], v0 …"""
+        return self.vcpu.get_one_reg(core_reg(name))
+
+    def set_core(self, name: str, value: int) -> None:
+        """Write a core register."""
+        self.vcpu.set_one_reg(core_reg(name), value)
+
+    def reg(self, name: str) -> int:
+        """A system register, by the manual's name."""
+        return self.vcpu.get_one_reg(sys_reg(name))
+
+    def set_reg(self, name: str, value: int) -> None:
+        """Write a system register."""
+        self.vcpu.set_one_reg(sys_reg(name), value)
+
+    def x(self, n: int) -> int:
+        """Xn."""
+        return self.core(f"x{n}")
+
+    def set_x(self, n: int, value: int) -> None:
+        """Write Xn."""
+        self.set_core(f"x{n}", value)
+
+    @property
+    def pc(self) -> int:
+        """The PC."""
+        return self.core("pc")
+
+    @pc.setter
+    def pc(self, value: int) -> None:
+        self.set_core("pc", value)
+
+    @property
+    def pstate(self) -> int:
+        """PSTATE, as SPSR has it."""
+        return self.core("pstate")
+
+    @pstate.setter
+    def pstate(self, value: int) -> None:
+        self.set_core("pstate", value)
+
+    # -- programs ---------------------------------------------------------------------------------
+
+    def code(self, *items: asm.Item, el: int = 1) -> asm.Code:
+        """Assemble a program in a fresh page, and stand before its first instruction at this EL."""
+        code = self.machine.program(*items, el=el)
+        self.start(code, el=el)
+        return code
+
+    def start(self, code: asm.Code, *, el: int = 1) -> None:
+        """Stand before the first instruction of a program (again)."""
+        self.pc = code.address
+        self.pstate = EL1H if el else EL0T
+
+    @staticmethod
+    def tell(register: int = 31) -> list[int]:
+        """Instructions that end a program: a store of the register to DONE. Uses x28."""
+        return asm.flat(asm.mov(28, layout.DONE), asm.str_(register, 28), asm.b(0))
+
+    # -- debugging --------------------------------------------------------------------------------
+
+    def debug(self, control: int, breakpoints: Pairs = (), watchpoints: Pairs = ()) -> None:
+        """KVM_SET_GUEST_DEBUG."""
+        b, w = _sixteen(breakpoints), _sixteen(watchpoints)
+        self.vcpu.set_guest_debug(
+            GuestDebug(
+                control,
+                tuple(p.control for p in b),
+                tuple(p.value for p in b),
+                tuple(p.control for p in w),
+                tuple(p.value for p in w),
+            )
+        )
+
+    def run(self) -> Exit:
+        """KVM_RUN. A guest that does not come back is kicked, and that is a failure."""
+        vcpu = self.vcpu
+        if isinstance(vcpu, SupportsInstructionLimit):
+            retired: int = getattr(vcpu, "instructions", 0)
+            vcpu.max_instructions = retired + INSTRUCTIONS
+        watchdog = self.machine.watchdog
+        with watchdog.over(vcpu):
+            exit_ = vcpu.run()
+        if watchdog.barked or (exit_.reason == 10 and not vcpu.immediate_exit):
+            raise Failure("the guest to stop by itself", f"it ran on, to {self.pc:#x}: {exit_}")
+        return exit_
+
+    # -- what there must be -----------------------------------------------------------------------
+
+    def skip(self, reason: str) -> None:
+        """This case has no meaning here.
+
+        Raises:
+            Skipped: always.
+        """
+        raise Skipped(reason)
+
+    def need_breakpoints(self, count: int) -> None:
+        """Skip unless there are so many breakpoint registers."""
+        if self.breakpoints < count:
+            self.skip(f"there are {self.breakpoints} breakpoint registers")
+
+    def need_watchpoints(self, count: int) -> None:
+        """Skip unless there are so many watchpoint registers."""
+        if self.watchpoints < count:
+            self.skip(f"there are {self.watchpoints} watchpoint registers")
+
+    def refused(self, call: str, action: object, number: int = errno.EINVAL) -> None:
+        """Expect ``action()`` to be refused with this errno."""
+        name = errno.errorcode[number]
+        try:
+            assert callable(action)
+            action()
+        except KvmError as error:
+            if error.errno != number:
+                raise Failure(f"{call}: {name}", str(error)) from error
+            return
+        raise Failure(f"{call}: {name}", "it was accepted")
+
+
+def _sixteen(pairs: Pairs) -> list[RegisterPair]:
+    numbers = pairs if isinstance(pairs, Mapping) else dict(enumerate(pairs))
+    return [numbers.get(n, RegisterPair(0, 0)) for n in range(16)]

@@ -1,0 +1,103 @@
+"""Running cases: each on a machine of its own, each with a verdict, whatever happens."""
+
+from __future__ import annotations
+
+import errno
+import platform
+import re
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from guestdbg.check.registry import Case
+from guestdbg.check.rig import Machine, Rig
+from guestdbg.check.verdict import Failure, Skipped
+from guestdbg.check.watchdog import Watchdog
+from guestdbg.kvm import Kvm
+
+Verdict = Literal["pass", "fail", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a case.
+
+    Attributes:
+        reason: why it is no pass; empty for a pass.
+        expected, seen: of a broken promise.
+        seconds: how long it took.
+        traceback: of an exception that is no broken promise.
+    """
+
+    case: Case
+    verdict: Verdict
+    reason: str = ""
+    expected: str | None = None
+    seen: str | None = None
+    seconds: float = 0.0
+    traceback: str | None = None
+
+
+def kernel_release(kvm: Kvm) -> str | None:
+    """The release of the Linux whose KVM answers, or None where it is not a Linux one."""
+    return platform.release() if kvm.provider == "host" else None
+
+
+def _version(release: str) -> tuple[int, int]:
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _outdated(case: Case, release: str | None) -> str | None:
+    if case.until is None or release is None or _version(release) < case.until:
+        return None
+    major, minor = case.until
+    return f"Linux {major}.{minor} and later promise otherwise (this is {release})"
+
+
+def run_case(case: Case, kvm: Kvm, watchdog: Watchdog) -> Result:
+    """One case on a machine of its own."""
+    started = time.monotonic()
+
+    def result(verdict: Verdict, reason: str = "", **more: str) -> Result:
+        return Result(case, verdict, reason, seconds=time.monotonic() - started, **more)
+
+    outdated = _outdated(case, kernel_release(kvm))
+    if outdated:
+        return result("skip", outdated)
+    machine: Machine | None = None
+    rig: Rig | None = None
+    try:
+        machine = Machine(kvm, watchdog)
+        rig = Rig(machine)
+        case.run(rig)
+    except Skipped as skipped:
+        return result("skip", str(skipped))
+    except Failure as failure:
+        return result("fail", str(failure), expected=failure.expected, seen=failure.seen)
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        name = f" [{errno.errorcode.get(number, number)}]" if number is not None else ""
+        return result(
+            "fail",
+            f"{type(error).__name__}{name}: {error}",
+            traceback="".join(traceback.format_exception(error)),
+        )
+    finally:
+        if rig is not None:
+            rig.close()
+        elif machine is not None:
+            machine.close()
+    return result("pass")
+
+
+def run_cases(cases: Iterable[Case], kvm: Kvm, *, seconds: float = 5.0) -> Iterator[Result]:
+    """Each case in turn. ``seconds``: how long a guest may run before it is kicked out."""
+    watchdog = Watchdog(seconds)
+    try:
+        for case in cases:
+            yield run_case(case, kvm, watchdog)
+    finally:
+        watchdog.close()

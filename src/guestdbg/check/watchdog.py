@@ -1,0 +1,57 @@
+"""No guest may hang the suite: whoever stays too long in KVM_RUN is kicked out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from guestdbg.kvm import Vcpu
+
+
+class Watchdog:
+    """One thread for a whole run of the suite, idle while nothing is overdue."""
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        self.seconds = seconds
+        self._wake = threading.Condition()
+        self._vcpu: Vcpu | None = None
+        self._deadline = 0.0
+        self._barked = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    @contextmanager
+    def over(self, vcpu: Vcpu) -> Iterator[None]:
+        """Kick this vCPU, again and again, once it has been in here for too long."""
+        with self._wake:
+            # The thread need not be woken: it looks again before anything can be overdue.
+            self._vcpu, self._deadline = vcpu, time.monotonic() + self.seconds
+            self._barked = False
+        try:
+            yield
+        finally:
+            with self._wake:
+                self._vcpu = None
+
+    @property
+    def barked(self) -> bool:
+        """The last ``over()`` had to be ended."""
+        return self._barked
+
+    def _watch(self) -> None:
+        with self._wake:
+            while not self._closing:
+                self._wake.wait(self.seconds / 4)
+                if self._vcpu is not None and time.monotonic() >= self._deadline:
+                    self._barked = True
+                    self._vcpu.kick()

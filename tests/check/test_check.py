@@ -1,0 +1,154 @@
+"""The suite itself: it passes on the software KVM, can fail, and cannot hang."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from guestdbg.check import CASES, Failure, Rig, run_cases, select
+from guestdbg.check import assembler as asm
+from guestdbg.check.registry import Case, NoSuchCase, case
+from guestdbg.cli import main
+from guestdbg.kvm import Kvm, open_kvm
+
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
+
+
+@pytest.fixture
+def kvm() -> Kvm:
+    return open_kvm("soft")
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["check", "--provider", "soft", *arguments])
+    return result.exit_code, result.output
+
+
+def of(function: object, name: str = "test.case") -> Case:
+    assert callable(function)
+    return Case(name, "A promise.", "a source", function)
+
+
+def test_everything_passes_on_the_software_kvm(kvm: Kvm) -> None:
+    results = list(run_cases(select(), kvm))
+    assert not [f"{r.case.name}: {r.reason}" for r in results if r.verdict == "fail"]
+    assert len(results) == len(CASES)
+    assert all(r.reason for r in results if r.verdict == "skip")
+
+
+def test_every_case_says_what_it_rests_on() -> None:
+    for name, one in CASES.items():
+        assert one.promise.endswith("."), name
+        assert "{}" not in one.promise, name
+        assert "KVM API" in one.source or "Arm ARM" in one.source, name
+    assert len({one.promise for one in CASES.values()}) == len(CASES), "two cases promise the same"
+
+
+def test_a_case_that_fails_says_what_was_expected_and_seen(kvm: Kvm) -> None:
+    def wrong(rig: Rig) -> None:
+        code = rig.code(asm.NOP, rig.tell())
+        rig.breaks(code.at(1))
+
+    (result,) = run_cases([of(wrong)], kvm)
+    assert result.verdict == "fail"
+    assert result.expected
+    assert "a breakpoint exit at" in result.expected
+    assert result.seen
+    assert "ran to its end" in result.seen
+
+
+def test_an_exception_in_a_case_is_a_failure_with_its_errno(kvm: Kvm) -> None:
+    (result,) = run_cases([of(lambda rig: rig.debug(1 << 30))], kvm)
+    assert result.verdict == "fail"
+    assert "EINVAL" in result.reason
+    assert result.traceback
+
+
+@pytest.mark.parametrize("loop", [asm.b(0), asm.WFI])
+def test_a_guest_that_goes_on_for_ever_is_kicked_out(kvm: Kvm, loop: int) -> None:
+    def endless(rig: Rig) -> None:
+        rig.code(loop, asm.b(-4))
+        rig.run()
+
+    (result,) = run_cases([of(endless)], kvm, seconds=0.5)
+    assert result.verdict == "fail"
+    assert "stop by itself" in result.reason
+
+
+def test_the_watchdog_kicks_without_a_limit_of_instructions(
+    kvm: Kvm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("guestdbg.check.rig.INSTRUCTIONS", 1 << 60)
+
+    def endless(rig: Rig) -> None:
+        rig.code(asm.b(0))
+        rig.run()
+
+    (result,) = run_cases([of(endless)], kvm, seconds=0.3)
+    assert "stop by itself" in result.reason
+
+
+def test_names_are_checked() -> None:
+    with pytest.raises(ValueError, match="no name"):
+        case("Wrong Name", "A.", "B")(lambda rig: None)
+    name = next(iter(CASES))
+    with pytest.raises(ValueError, match="already"):
+        case(name, "A.", "B")(lambda rig: None)
+
+
+def test_patterns() -> None:
+    assert len(select()) == len(CASES)
+    assert {c.topic for c in select(["breakpoint.register"])} == {"breakpoint"}
+    assert [c.name for c in select(["control.accepts.off"])] == ["control.accepts.off"]
+    assert [c.name for c in select(["capability.*version"])] == ["capability.api-version"]
+    assert not [c for c in select(["breakpoint.*"]) if not c.name.startswith("breakpoint.")]
+    with pytest.raises(NoSuchCase, match="topics are"):
+        select(["nonsense"])
+
+
+def test_json() -> None:
+    status, output = run("--json", "-k", "capability")
+    assert status == 0
+    document = json.loads(output)
+    assert document["provider"] == "soft"
+    assert document["counts"]["pass"] == len(document["cases"]) > 5
+    assert document["capabilities"]["KVM_CAP_SET_GUEST_DEBUG"] == 1
+    assert document["registers"]["ID_AA64DFR0_EL1"].startswith("0x")
+    for told in document["cases"]:
+        assert {"name", "verdict", "reason", "promise", "source", "seconds"} <= set(told)
+
+
+def test_a_failure_is_told_and_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(rig: Rig) -> None:
+        raise Failure("one thing", "another")
+
+    monkeypatch.setitem(CASES, "test.wrong", of(wrong, "test.wrong"))
+    status, output = run("-k", "test.wrong")
+    assert status == 1
+    assert "expected one thing; seen another" in output
+    assert "A promise." in output
+    status, output = run("--json", "-k", "test.wrong")
+    assert status == 1
+    assert json.loads(output)["cases"][0]["expected"] == "one thing"
+
+
+def test_list() -> None:
+    status, output = run("--list", "-k", "capability", "--verbose")
+    assert status == 0
+    assert "capability.api-version" in output
+    assert "[KVM API 4.1]" in output
+    status, output = run("--list", "--json")
+    assert {c["name"] for c in json.loads(output)["cases"]} == set(CASES)
+
+
+def test_a_pattern_that_matches_nothing_is_said() -> None:
+    status, output = run("-k", "nonsense")
+    assert status == 1
+    assert "no case matches 'nonsense'" in output
+
+
+def test_cases_know_only_the_seam() -> None:
+    package = Path(__file__).parents[2] / "src" / "guestdbg" / "check"
+    for source in package.rglob("*.py"):
+        assert "kvm.soft" not in source.read_text(), source
