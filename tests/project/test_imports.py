@@ -49,7 +49,18 @@ def test_imports_point_down() -> None:
 def test_a_wrong_import_is_noticed(tmp_path: Path, module: str, imported: str) -> None:
     """On a skeleton of the package with that one import in it: the contract is what is tested."""
     package = tmp_path / "src" / "guestdbg"
-    for name in ("", "arm64", "cpu", "kvm", "kvm/soft", "machine", "debugger", "check", "cli"):
+    for name in (
+        "",
+        "arm64",
+        "cpu",
+        "kvm",
+        "kvm/soft",
+        "kvm/host",
+        "machine",
+        "debugger",
+        "check",
+        "cli",
+    ):
         (package / name).mkdir(parents=True, exist_ok=True)
         (package / name / "__init__.py").write_text("")
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
