@@ -14,8 +14,9 @@ pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compi
 
 from guestdbg.cpu.processor import EXIT_HIT, EXIT_LIMIT, HitPrograms
 from guestdbg.debugger.condition import Condition, ConditionError
+from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.steps import Fixed, Shape
-from tests.cpu.support import B_SELF, CODE, DATA, Bench
+from tests.cpu.support import B_SELF, CODE, DATA, RAM, Bench
 
 VARIABLES = {"limit": Fixed(DATA + 0x100, 4, True), "queue.size": Fixed(DATA + 0x108, 2, False)}
 BENCH = Bench([0xF9000020, B_SELF])  # str x0, [x1]
@@ -48,6 +49,15 @@ def judge(text: str, old: int, new: int, x2: int, limit: int) -> tuple[str, obje
     return ("processor", True) if hit[1] else ("undecided", None)
 
 
+class Variables(dict[str, int]):
+    """The guest: its variables, and the memory that the processor has."""
+
+    def read(self, address: int, length: int) -> bytes:
+        if not RAM <= address <= RAM + (1 << 20) - length:
+            raise AddressError(f"no memory at {address:#x}", address)
+        return BENCH.ram[address - RAM : address - RAM + length]
+
+
 def python(text: str, old: int, new: int, x2: int, limit: int) -> object:
     x = [0] * 31
     x[0], x[1], x[2], x[30] = new, DATA, x2, 7
@@ -59,7 +69,7 @@ def python(text: str, old: int, new: int, x2: int, limit: int) -> object:
         size=8,
         point=SimpleNamespace(seen=1),
         vcpu=SimpleNamespace(x=x, sp=0x7000),
-        guest={"limit": limit, "queue.size": 64},
+        guest=Variables({"limit": limit, "queue.size": 64}),
         location="here",
     )
     try:
@@ -72,6 +82,8 @@ leaves = st.one_of(
     st.sampled_from(
         ["new", "old", "pc", "sp", "lr", "address", "size", "count", "x2", "w2", "limit"]
         + ["queue.size", "True", "0", "1", "-1"]
+        + ["u8[x1 + 8]", "s8[x1 + 0x101]", "s32[x1 + 256]", "u16[lr + x1 + 0x101]"]
+        + ["u64[x1]", "s64[x1 - 1]", "u32[x2]", f"u32[{DATA + 0x100}]"]
     ),
     st.integers(0, (1 << 64) - 1).map(str),
     st.integers(0, 70).map(str),
@@ -91,6 +103,7 @@ def grow(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds(
             "({} {} ({}, {}))".format, parts, st.sampled_from(["in", "not in"]), parts, parts
         ),
+        st.builds("s16[x1 + {} % 300]".format, parts),
     )
 
 
@@ -118,6 +131,7 @@ def test_the_processor_judges_as_python_does(
         "new in (1, 2, 3) or not (x2 & 1)",
         "-limit < new",
         "(new << 4) - lr > 5 * size",
+        "u32[x0 + 8] == 5 and s8[u64[sp]] < 0",
     ],
 )
 def test_what_people_write_is_judged_by_the_processor(text: str) -> None:
@@ -141,10 +155,16 @@ def test_what_the_processor_cannot_judge_exactly_is_left_to_python(text: str) ->
     assert Condition(text).steps(SHAPE) is None
 
 
-@pytest.mark.parametrize("text", ["new // (x2 - x2)", "new % 0 == 1"])
+@pytest.mark.parametrize("text", ["new // (x2 - x2)", "new % 0 == 1", "u8[1 << 50]", "u8[-1]"])
 def test_errors_are_left_to_python(text: str) -> None:
     assert judge(text, 1, 2, 3, 4) == ("undecided", None)
     assert python(text, 1, 2, 3, 4) is None
+
+
+def test_more_steps_than_a_provider_takes_are_left_to_python() -> None:
+    text = f"new in ({', '.join(map(str, range(2000)))})"
+    assert Condition(text).steps(SHAPE) is None
+    assert python(text, 1, 1999, 3, 4) is True
 
 
 def test_values_need_a_watch_that_has_them() -> None:

@@ -25,7 +25,7 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_SINGLESTEP,
     KVM_GUESTDBG_USE_HW,
 )
-from guestdbg.kvm.programs import MAX_DEPTH, MAX_PROGRAMS, RECORD_WORDS, Op
+from guestdbg.kvm.programs import MAX_DEPTH, MAX_PROGRAMS, MAX_STEPS, RECORD_WORDS, Op, Step
 from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 
@@ -73,6 +73,7 @@ def test_the_codes_are_the_same_on_both_sides() -> None:
     assert {op.name: op.value for op in Op} == hits.OPS
     assert hits.LIMITS == {
         "depth": MAX_DEPTH,
+        "steps": MAX_STEPS,
         "programs": MAX_PROGRAMS,
         "record_words": RECORD_WORDS,
     }
@@ -122,6 +123,56 @@ def test_a_breakpoint_is_decided_before_its_instruction() -> None:
     assert guest.pc() == 4
     assert programs.counts(0) == (500, 1)
     assert guest.ram[0x10000:0x10008] == struct.pack("<Q", 499)
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        # 8 bytes at x1 - 8, which are -2; sign-extended or not
+        ([(Op.X, 1, 0), (Op.CONST, 0, 8), (Op.SUB, 0, 0), (Op.LOAD, 24, 0), "-2"], True),
+        ([(Op.X, 1, 0), (Op.CONST, 0, 8), (Op.SUB, 0, 0), (Op.LOAD, 8, 0), "-2"], False),
+        ([(Op.X, 1, 0), (Op.CONST, 0, 8), (Op.SUB, 0, 0), (Op.LOAD, 17, 0), "-2"], True),
+        ([(Op.X, 1, 0), (Op.CONST, 0, 8), (Op.SUB, 0, 0), (Op.LOAD, 2, 0), "65534"], True),
+        ([(Op.PSTATE, 0, 0), "965"], True),  # EL1h, everything masked
+        ([(Op.CONST, 0, -7), (Op.CONST, 0, 2), (Op.DIV, 0, 0), "-3"], True),
+        ([(Op.CONST, 0, -7), (Op.CONST, 0, 2), (Op.REM, 0, 0), "-1"], True),
+        ([(Op.CONST, 0, -1 << 127), (Op.CONST, 0, -1), (Op.DIV, 0, 0), f"{-1 << 127}"], True),
+        ([(Op.CONST, 0, -1 << 127), (Op.CONST, 0, -1), (Op.FLOORDIV, 0, 0), f"{-1 << 127}"], True),
+        ([(Op.CONST, 0, -1 << 127), (Op.CONST, 0, -1), (Op.MOD, 0, 0), "0"], True),
+        ([(Op.CONST, 0, (1 << 127) - 1), (Op.CONST, 0, 1), (Op.ADD, 0, 0), f"{-1 << 127}"], True),
+        ([(Op.CONST, 0, 0x1FF), (Op.SEXT, 8, 0), "-1"], True),
+        ([(Op.CONST, 0, -1), (Op.ZEXT, 64, 0), f"{(1 << 64) - 1}"], True),
+        ([(Op.CONST, 0, 1), (Op.CONST, 0, 2), (Op.SWAP, 0, 0), (Op.DROP, 0, 0), "2"], True),
+        ([(Op.CONST, 0, 5), (Op.PICK, 0, 0), (Op.MUL, 0, 0), "25"], True),
+        # over the constant that would make it wrong; and not over it
+        (
+            [(Op.CONST, 0, 3), (Op.CONST, 0, 1), (Op.JUMP_IF, 0, 5), (Op.DROP, 0, 0)]
+            + [(Op.CONST, 0, 4), "3"],
+            True,
+        ),
+        (
+            [(Op.CONST, 0, 3), (Op.CONST, 0, 0), (Op.JUMP_IF, 0, 5), (Op.DROP, 0, 0)]
+            + [(Op.CONST, 0, 4), "4"],
+            True,
+        ),
+        ([(Op.CONST, 0, 3), (Op.JUMP, 0, 4), (Op.JUMP, 0, 4), (Op.DROP, 0, 0), "3"], None),
+        ([(Op.CONST, 0, 3), (Op.JUMP, 0, 2), "3"], True),
+    ],
+)
+def test_what_conditions_can_compute(condition: list[Step | str], holds: bool | None) -> None:
+    """A text stands for "is equal to"."""
+    guest = Guest()
+    guest.ram[0x10000 - 8 : 0x10000] = struct.pack("<q", -2)
+    steps: list[Step] = []
+    for step in condition:
+        steps += [(Op.CONST, 0, int(step)), (Op.EQ, 0, 0)] if isinstance(step, str) else [step]
+    program = HitProgram("watch", DATA, 8, 2, condition=tuple(steps))
+    if holds is None:
+        with pytest.raises(KvmError, match="step 2 is never reached"):
+            guest.vcpu.set_hit_programs([program])
+        return
+    guest.vcpu.set_hit_programs([program])
+    assert isinstance(guest.vcpu.run(), ExitHit if holds else ExitIntr)
 
 
 def test_records_until_the_buffer_is_full() -> None:
@@ -243,6 +294,34 @@ def test_what_cannot_be_judged_is_handed_over() -> None:
         (HitProgram("watch", DATA, 8, 2, condition=((Op.X, 31, 0),)), "x0 to x30"),
         (HitProgram("watch", DATA, 8, 2, condition=((Op.MEMORY, 3, 0),)), "1, 2, 4 or 8"),
         (HitProgram("watch", DATA, 24, 2, condition=((Op.NEW, 0, 0),)), "1, 2, 4 or 8 bytes"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0), (Op.LOAD, 40, 0))), "or 8"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0), (Op.SEXT, 65, 0))), "1 to 64"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0), (Op.ZEXT, 0, 0))), "1 to 64"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0), (Op.PICK, 1, 0))), "stack"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0), (Op.PICK, -1, 0))), "index -1"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0), (Op.ROT, 0, 0))), "stack"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0), (Op.DROP, 0, 0))), "one value"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0), (Op.JUMP, 0, 0))), "forward"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0), (Op.JUMP, 0, 1))), "forward"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0), (Op.JUMP, 0, 3))), "forward"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.JUMP, 0, 1 << 64),)), "forward"),
+        (
+            HitProgram(
+                "watch",
+                DATA,
+                8,
+                2,
+                condition=((Op.PC, 0, 0), (Op.JUMP_IF, 0, 3), (Op.PC, 0, 0), (Op.NOT, 0, 0)),
+            ),
+            "reached with 0 values on the stack, and with 1|0 and with 1",
+        ),
+        (
+            HitProgram(
+                "watch", DATA, 8, 2, condition=((Op.PC, 0, 0), (Op.JUMP_IF, 0, 3), (Op.PC, 0, 0))
+            ),
+            "one value",
+        ),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0),) * 4097), "4097 steps"),
         (HitProgram("watch", DATA, 8, 2, buffer=bytearray(8)), "too small"),
         (HitProgram("watch", DATA, 8, 2, registers=(31,)), "x0 to x30"),
     ],

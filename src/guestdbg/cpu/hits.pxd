@@ -15,9 +15,19 @@ cdef enum:
     LOAD_X = 8
     LOAD_W = 9
     LOAD_MEMORY = 10       # value: the address; index: bytes | 16 if signed
+    LOAD_PSTATE = 11
+    PICK = 12              # index: how far below the top
     NEG = 16
     INVERT = 17
     NOT = 18
+    LOAD = 19              # index: bytes | 16 if signed
+    SEXT = 20              # index: bits
+    ZEXT = 21
+    DROP = 24
+    SWAP = 25
+    ROT = 26
+    JUMP = 28              # value: the step
+    JUMP_IF = 29
     ADD = 32
     SUB = 33
     MUL = 34
@@ -28,6 +38,8 @@ cdef enum:
     XOR = 39
     LSHIFT = 40
     RSHIFT = 41
+    DIV = 42
+    REM = 43
     EQ = 48
     NE = 49
     LT = 50
@@ -43,6 +55,7 @@ cdef enum:
     ACTION_STOP = 0
     ACTION_RECORD = 1
     DEPTH = 32             # of a condition's stack
+    STEPS = 4096           # of a condition
     MOST = 32              # programs of a processor
     RECORD_WORDS = 7       # of a record, before the registers
 

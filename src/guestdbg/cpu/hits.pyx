@@ -7,15 +7,16 @@ value is read again, and conditions are judged. Only a hit that somebody wants t
 
 What they cannot do exactly as a debugger would, they leave alone: then the exception goes to EL2.
 """
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint16_t
 from libc.string cimport memcpy
 from guestdbg.cpu.core cimport *
+from guestdbg.cpu.exception cimport get_spsr
 from guestdbg.cpu.mmu cimport translate
 
 cdef enum:
     EC_BREAKPOINT = 0x30
     EC_WATCHPOINT = 0x34
     PAGE = 0xFFF
+    PSTATE_SS = 1 << 21
 
 
 cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
@@ -27,23 +28,15 @@ cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
 
 # ---- conditions -------------------------------------------------------------------------------
 
-cdef s128 load_memory(Cpu* c, const Step* s, bint* ok) noexcept nogil:
-    cdef uint32_t size = s.index & 15
-    cdef uint8_t* host = host_at(c, s.low, size)
+cdef s128 load_memory(Cpu* c, uint64_t va, uint32_t index, bint* ok) noexcept nogil:
+    cdef uint32_t size = index & 15
+    cdef uint8_t* host = host_at(c, va, size)
     cdef uint64_t value = 0
     if host == NULL:
         ok[0] = False
         return 0
     memcpy(&value, host, size)
-    if s.index & 16:
-        if size == 1:
-            return <int8_t>value
-        if size == 2:
-            return <int16_t>value
-        if size == 4:
-            return <int32_t>value
-        return <int64_t>value
-    return <s128><u128>value
+    return sign_extend(value, size * 8) if index & 16 else <s128><u128>value
 
 
 cdef s128 unsigned_value(const uint8_t* bytes, uint32_t size) noexcept nogil:
@@ -52,97 +45,133 @@ cdef s128 unsigned_value(const uint8_t* bytes, uint32_t size) noexcept nogil:
     return <s128><u128>value
 
 
+cdef s128 push(Cpu* c, const Program* p, const Step* s, uint64_t pc, uint64_t address, uint64_t size,
+               bint* ok) noexcept nogil:
+    """The value of a step that takes nothing off the stack."""
+    if s.op == LOAD_CONST:
+        return (<s128><u128>s.low) | ((<s128><u128>s.high) << 64)
+    if s.op == LOAD_NEW:
+        return unsigned_value(p.new, p.size)
+    if s.op == LOAD_OLD:
+        return unsigned_value(p.old, p.size)
+    if s.op == LOAD_PC:
+        return <s128><u128>pc
+    if s.op == LOAD_ADDRESS:
+        return <s128><u128>address
+    if s.op == LOAD_SIZE:
+        return <s128><u128>size
+    if s.op == LOAD_COUNT:
+        return <s128><u128>p.seen
+    if s.op == LOAD_SP:
+        return <s128><u128>c.x[SP]
+    if s.op == LOAD_X:
+        return <s128><u128>c.x[s.index]
+    if s.op == LOAD_W:
+        return <s128><u128>(c.x[s.index] & <uint64_t>0xFFFFFFFF)
+    if s.op == LOAD_PSTATE:
+        return <s128><u128>(get_spsr(c) & ~<uint64_t>PSTATE_SS)
+    return load_memory(c, s.low, s.index, ok)
+
+
+cdef inline s128 unary(Cpu* c, const Step* s, s128 a, bint* ok) noexcept nogil:
+    if s.op == NEG:
+        return wrapping_sub(0, a)
+    if s.op == INVERT:
+        return ~a
+    if s.op == NOT:
+        return 1 if a == 0 else 0
+    if s.op == LOAD:
+        return load_memory(c, <uint64_t><u128>a, s.index, ok)
+    if s.op == SEXT:
+        return sign_extend(<uint64_t><u128>a, s.index)
+    return zero_extend(<uint64_t><u128>a, s.index)
+
+
+cdef inline s128 binary(uint32_t op, s128 a, s128 b, bint* ok) noexcept nogil:
+    if op == ADD:
+        return wrapping_add(a, b)
+    if op == SUB:
+        return wrapping_sub(a, b)
+    if op == MUL:
+        return wrapping_mul(a, b)
+    if FLOORDIV <= op <= MOD or DIV <= op <= REM:
+        if b == 0:
+            ok[0] = False
+            return 0
+        return divide(a, b, op == MOD) if op <= MOD else divide_to_0(a, b, op == REM)
+    if op == AND:
+        return a & b
+    if op == OR:
+        return a | b
+    if op == XOR:
+        return a ^ b
+    if op == LSHIFT or op == RSHIFT:
+        if b < 0 or b > 64:
+            ok[0] = False
+            return 0
+        return <s128>(<u128>a << <int>b) if op == LSHIFT else a >> <int>b
+    if op == EQ:
+        return a == b
+    if op == NE:
+        return a != b
+    if op == LT:
+        return a < b
+    if op == LE:
+        return a <= b
+    if op == GT:
+        return a > b
+    if op == GE:
+        return a >= b
+    if op == BOTH:
+        return 1 if a != 0 and b != 0 else 0
+    return 1 if a != 0 or b != 0 else 0
+
+
 cdef bint holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil:
-    """Judge a condition. Its making has proved that nothing in it exceeds 128 bits or the stack.
+    """Judge a condition. Its making has proved that it keeps to the stack, and goes only forward.
 
     A comparison with `new` where nothing was written does not hold (as in Python): the caller sees
     to that. ok is False where it cannot be judged: memory that is not there, a division by zero.
     """
     cdef s128 stack[32]
-    cdef s128 a, b, r
-    cdef uint32_t n = 0, k
+    cdef s128 top
+    cdef uint32_t n = 0, k = 0, op
     cdef const Step* s
-    for k in range(p.steps):
+    while k < p.steps:
         s = &p.code[k]
-        if s.op < NEG:
-            if s.op == LOAD_CONST:
-                r = (<s128><u128>s.low) | ((<s128><u128>s.high) << 64)
-            elif s.op == LOAD_NEW:
-                r = unsigned_value(p.new, p.size)
-            elif s.op == LOAD_OLD:
-                r = unsigned_value(p.old, p.size)
-            elif s.op == LOAD_PC:
-                r = <s128><u128>pc
-            elif s.op == LOAD_ADDRESS:
-                r = <s128><u128>address
-            elif s.op == LOAD_SIZE:
-                r = <s128><u128>size
-            elif s.op == LOAD_COUNT:
-                r = <s128><u128>p.seen
-            elif s.op == LOAD_SP:
-                r = <s128><u128>c.x[SP]
-            elif s.op == LOAD_X:
-                r = <s128><u128>c.x[s.index]
-            elif s.op == LOAD_W:
-                r = <s128><u128>(c.x[s.index] & <uint64_t>0xFFFFFFFF)
-            else:
-                r = load_memory(c, s, ok)
-            stack[n] = r
+        op = s.op
+        k += 1
+        if op < PICK:
+            stack[n] = push(c, p, s, pc, address, size, ok)
             n += 1
-            continue
-        a = stack[n - 1]
-        if s.op < ADD:
-            if s.op == NEG:
-                stack[n - 1] = -a
-            elif s.op == INVERT:
-                stack[n - 1] = ~a
-            else:
-                stack[n - 1] = 1 if a == 0 else 0
-            continue
-        b = a
-        n -= 1
-        a = stack[n - 1]
-        r = 0
-        if s.op == ADD:
-            r = a + b
-        elif s.op == SUB:
-            r = a - b
-        elif s.op == MUL:
-            r = a * b
-        elif s.op == FLOORDIV or s.op == MOD:
-            if b == 0:
-                ok[0] = False
-                return False
-            r = divide(a, b, s.op == MOD)
-        elif s.op == AND:
-            r = a & b
-        elif s.op == OR:
-            r = a | b
-        elif s.op == XOR:
-            r = a ^ b
-        elif s.op == LSHIFT or s.op == RSHIFT:
-            if b < 0 or b > 64:
-                ok[0] = False
-                return False
-            r = a << <int>b if s.op == LSHIFT else a >> <int>b
-        elif s.op == EQ:
-            r = a == b
-        elif s.op == NE:
-            r = a != b
-        elif s.op == LT:
-            r = a < b
-        elif s.op == LE:
-            r = a <= b
-        elif s.op == GT:
-            r = a > b
-        elif s.op == GE:
-            r = a >= b
-        elif s.op == BOTH:
-            r = 1 if a != 0 and b != 0 else 0
+        elif op >= ADD:
+            n -= 1
+            stack[n - 1] = binary(op, stack[n - 1], stack[n], ok)
+        elif op <= ZEXT and op != PICK:
+            stack[n - 1] = unary(c, s, stack[n - 1], ok)
+        elif op == PICK:
+            stack[n] = stack[n - 1 - s.index]
+            n += 1
+        elif op == DROP:
+            n -= 1
+        elif op == SWAP:
+            top = stack[n - 1]
+            stack[n - 1] = stack[n - 2]
+            stack[n - 2] = top
+        elif op == ROT:
+            top = stack[n - 1]
+            stack[n - 1] = stack[n - 2]
+            stack[n - 2] = stack[n - 3]
+            stack[n - 3] = top
+        elif op == JUMP:
+            k = <uint32_t>s.low
         else:
-            r = 1 if a != 0 or b != 0 else 0
-        stack[n - 1] = r
-    return stack[0] != 0
+            n -= 1
+            if stack[n] != 0:
+                k = <uint32_t>s.low
+        if not ok[0]:
+            return False
+    return stack[n - 1] != 0
 
 
 cdef extern from *:
@@ -150,15 +179,39 @@ cdef extern from *:
     /* Python's floor division and modulo; b is not 0. */
     static guestdbg_s128 guestdbg_divide(guestdbg_s128 a, guestdbg_s128 b, int modulo)
     {
-        guestdbg_s128 q = a / b, r = a % b;
+        guestdbg_s128 q, r;
+        if (b == -1)                       /* the one quotient that could overflow */
+            return modulo ? 0 : (guestdbg_s128)(0 - (guestdbg_u128)a);
+        q = a / b;
+        r = a % b;
         if (r != 0 && (r < 0) != (b < 0)) {
             q -= 1;
             r += b;
         }
         return modulo ? r : q;
     }
+    static guestdbg_s128 guestdbg_divide_to_0(guestdbg_s128 a, guestdbg_s128 b, int remainder)
+    {
+        if (b == -1)
+            return remainder ? 0 : (guestdbg_s128)(0 - (guestdbg_u128)a);
+        return remainder ? a % b : a / b;
+    }
+    /* What wraps around, as C means it for unsigned integers. */
+    #define guestdbg_add(a, b) ((guestdbg_s128)((guestdbg_u128)(a) + (guestdbg_u128)(b)))
+    #define guestdbg_subtract(a, b) ((guestdbg_s128)((guestdbg_u128)(a) - (guestdbg_u128)(b)))
+    #define guestdbg_multiply(a, b) ((guestdbg_s128)((guestdbg_u128)(a) * (guestdbg_u128)(b)))
+    /* bits: 1 to 64 */
+    #define guestdbg_zero_extend(v, bits) ((guestdbg_s128)((v) << (64 - (bits)) >> (64 - (bits))))
+    #define guestdbg_sign_extend(v, bits) \
+        ((guestdbg_s128)((int64_t)((v) << (64 - (bits))) >> (64 - (bits))))
     """
     s128 divide "guestdbg_divide"(s128 a, s128 b, int modulo) nogil
+    s128 divide_to_0 "guestdbg_divide_to_0"(s128 a, s128 b, int remainder) nogil
+    s128 wrapping_add "guestdbg_add"(s128 a, s128 b) nogil
+    s128 wrapping_sub "guestdbg_subtract"(s128 a, s128 b) nogil
+    s128 wrapping_mul "guestdbg_multiply"(s128 a, s128 b) nogil
+    s128 zero_extend "guestdbg_zero_extend"(uint64_t v, uint32_t bits) nogil
+    s128 sign_extend "guestdbg_sign_extend"(uint64_t v, uint32_t bits) nogil
 
 
 cdef bint judge(Cpu* c, Programs* k, uint32_t n, uint64_t pc, uint64_t address, uint64_t size) noexcept nogil:
@@ -348,9 +401,11 @@ cdef bint hits_decide(Cpu* c) noexcept nogil:
 OPS = {
     "CONST": LOAD_CONST, "NEW": LOAD_NEW, "OLD": LOAD_OLD, "PC": LOAD_PC, "ADDRESS": LOAD_ADDRESS,
     "SIZE": LOAD_SIZE, "COUNT": LOAD_COUNT, "SP": LOAD_SP, "X": LOAD_X, "W": LOAD_W,
-    "MEMORY": LOAD_MEMORY, "NEG": NEG, "INVERT": INVERT, "NOT": NOT, "ADD": ADD, "SUB": SUB,
+    "MEMORY": LOAD_MEMORY, "PSTATE": LOAD_PSTATE, "PICK": PICK, "NEG": NEG, "INVERT": INVERT, "NOT": NOT,
+    "LOAD": LOAD, "SEXT": SEXT, "ZEXT": ZEXT, "DROP": DROP, "SWAP": SWAP, "ROT": ROT, "JUMP": JUMP,
+    "JUMP_IF": JUMP_IF, "ADD": ADD, "SUB": SUB, "DIV": DIV, "REM": REM,
     "MUL": MUL, "FLOORDIV": FLOORDIV, "MOD": MOD, "AND": AND, "OR": OR, "XOR": XOR,
     "LSHIFT": LSHIFT, "RSHIFT": RSHIFT, "EQ": EQ, "NE": NE, "LT": LT, "LE": LE, "GT": GT, "GE": GE,
     "BOTH": BOTH, "EITHER": EITHER,
 }
-LIMITS = {"depth": DEPTH, "programs": MOST, "record_words": RECORD_WORDS}
+LIMITS = {"depth": DEPTH, "steps": STEPS, "programs": MOST, "record_words": RECORD_WORDS}

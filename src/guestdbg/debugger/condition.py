@@ -5,7 +5,8 @@ calls, no attributes of Python objects, nothing that could do anything but compa
 
 Names: new, old, pc, sp, lr, address, size, count; x0 to x30 and w0 to w30; function, file and line
 of the code; everything else is a variable of the guest (`queue.size`), read when the condition is
-judged. `count` is how often the point was reached so far, this time included.
+judged. `count` is how often the point was reached so far, this time included. `u32[x0 + 8]` is
+memory at a virtual address (modulo 2^64): u8, u16, u32 and u64 unsigned, s8, s16, s32, s64 signed.
 
 Where the provider can judge a condition by itself (steps.py), it is not judged here.
 """
@@ -18,7 +19,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger.steps import Shape, steps_of
+from guestdbg.debugger.errors import AddressError
+from guestdbg.debugger.steps import MEMORY, Shape, steps_of
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.programs import Step
 
@@ -123,6 +125,8 @@ class Condition:
             case ast.Name(id=name) if found := _REGISTER.match(name):
                 number, mask = int(found[2]), _ADDRESS if found[1] == "x" else 0xFFFF_FFFF
                 return lambda hit: hit.vcpu.x[number] & mask
+            case ast.Subscript(value=ast.Name(id=name), slice=where) if name in MEMORY:
+                return self._memory(name, self._compile(where))
             case ast.Name() | ast.Attribute() | ast.Subscript():
                 return self._variable(node)
             case ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items):
@@ -144,7 +148,7 @@ class Condition:
         source = ast.unparse(node)
         raise self._error(
             f"has {source!r}, which is not part of the language: names, numbers, strings, "
-            "comparisons, and, or, not, in, and integer arithmetic are"
+            "comparisons, and, or, not, in, integer arithmetic, and memory (u32[x0 + 8]) are"
         )
 
     def _binary(self, op: ast.operator, left: Evaluate, right: Evaluate) -> Evaluate:
@@ -182,6 +186,18 @@ class Condition:
             return True
 
         return compare
+
+    def _memory(self, name: str, where: Evaluate) -> Evaluate:
+        size, signed = MEMORY[name]
+
+        def read(hit: Hit) -> Value:
+            try:
+                data = hit.guest.read(where(hit) & _ADDRESS, size)
+            except AddressError as error:
+                raise ValueError(str(error)) from None
+            return int.from_bytes(data, "little", signed=signed)
+
+        return read
 
     def _variable(self, node: ast.expr) -> Evaluate:
         """`queue.size`, `items[3].id`: a variable of the guest, with constant subscripts."""

@@ -10,13 +10,12 @@ import os
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.arming import Arming
-from guestdbg.debugger.condition import Condition
 from guestdbg.debugger.decode import WRITE, Touched
 from guestdbg.debugger.devices import ONLY_READS
 from guestdbg.debugger.hits import Hit
 from guestdbg.debugger.points import Breakpoint, Point
 from guestdbg.debugger.recording import Recording
-from guestdbg.debugger.steps import Shape
+from guestdbg.debugger.steps import Decidable, Shape
 from guestdbg.debugger.stops import Stop
 from guestdbg.kvm import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
 from guestdbg.kvm.programs import MAX_PROGRAMS, Step
@@ -137,7 +136,7 @@ class Deciding:
                 programs.append(HitProgram("break", address, condition=condition))
 
     def _steps(self, point: Point, value_bytes: int) -> tuple[Step, ...] | None:
-        if not isinstance(point.when, Condition):
+        if not isinstance(point.when, Decidable):
             return None
         # A line that was compiled into several places has a count over all of them.
         alone = len(self._guest.cores) == 1 and not (

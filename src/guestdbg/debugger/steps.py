@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from guestdbg.kvm.programs import MAX_DEPTH, Op, Step
+from guestdbg.kvm.programs import MAX_DEPTH, MAX_STEPS, Op, Step
 
-__all__ = ["Fixed", "Shape", "steps_of"]
+__all__ = ["MEMORY", "Decidable", "Fixed", "Shape", "steps_of"]
+
+#: Names of memory operands: bytes, and whether they are signed.
+MEMORY: dict[str, tuple[int, bool]] = {
+    f"{letter}{8 * size}": (size, letter == "s") for letter in "us" for size in (1, 2, 4, 8)
+}
 
 _MOST = 1 << 126
 _U64 = (1 << 64) - 1
@@ -39,6 +44,14 @@ class Shape(NamedTuple):
     value_bytes: int
     counts: bool
     variable: Callable[[str], Fixed | None]
+
+
+@runtime_checkable
+class Decidable(Protocol):
+    """A condition that a provider may be able to judge."""
+
+    def steps(self, shape: Shape) -> tuple[Step, ...] | None:
+        """What it is for a provider; None: it must be called."""
 
 
 class _CannotBe(Exception):
@@ -89,7 +102,8 @@ def steps_of(tree: ast.expr, shape: Shape) -> tuple[Step, ...] | None:
         part = _truth(tree, shape)
     except _CannotBe:
         return None
-    return part.steps if part.depth <= MAX_DEPTH else None
+    fits = part.depth <= MAX_DEPTH and len(part.steps) <= MAX_STEPS
+    return part.steps if fits else None
 
 
 def _truth(node: ast.expr, shape: Shape) -> _Part:
@@ -118,6 +132,8 @@ def _value(node: ast.expr, shape: Shape) -> _Part:
             return _bounded(((Op.CONST, 0, value),), value, value)
         case ast.Name(id=name):
             return _name(name, shape)
+        case ast.Subscript(value=ast.Name(id=name), slice=where) if name in MEMORY:
+            return _memory(name, _value(where, shape))
         case ast.Attribute() | ast.Subscript():
             return _variable(ast.unparse(node), shape)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -179,10 +195,19 @@ def _variable(name: str, shape: Shape) -> _Part:
     fixed = shape.variable(name)
     if fixed is None or fixed.size not in (1, 2, 4, 8):
         raise _CannotBe
-    bits = 8 * fixed.size
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if fixed.signed else (0, (1 << bits) - 1)
     index = fixed.size | (16 if fixed.signed else 0)
-    return _bounded(((Op.MEMORY, index, fixed.address),), low, high)
+    return _bounded(((Op.MEMORY, index, fixed.address),), *_limits(fixed.size, fixed.signed))
+
+
+def _memory(name: str, where: _Part) -> _Part:
+    size, signed = MEMORY[name]
+    step = (Op.LOAD, size | (16 if signed else 0), 0)
+    return _bounded((*where.steps, step), *_limits(size, signed), depth=where.depth)
+
+
+def _limits(size: int, signed: bool) -> tuple[int, int]:
+    bits = 8 * size
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
 
 
 def _binary(op: Op, a: _Part, b: _Part) -> _Part:

@@ -20,12 +20,14 @@ from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 from guestdbg.kvm.constants import KVM_EXIT_DEBUG
 from guestdbg.kvm.exits import Exit, ExitDebug
 
-#: Steps of a condition: (op, index, value). They work on a stack of 128-bit signed integers; what
-#: is left at the end is true if it is not 0.
+#: Steps of a condition: (op, index, value). They work on a stack of 128-bit signed integers, which
+#: wrap around; what is left at the end is true if it is not 0.
 Step = tuple[int, int, int]
 
-#: Places on a condition's stack; programs of a vCPU; registers in a record; words before them.
+#: Places on a condition's stack, and steps of it; programs of a vCPU; registers in a record; words
+#: before them.
 MAX_DEPTH = 32
+MAX_STEPS = 4096
 MAX_PROGRAMS = 32
 MAX_REGISTERS = 16
 RECORD_WORDS = 7
@@ -45,9 +47,19 @@ class Op(IntEnum):
     X = 8  # x[index]
     W = 9  # w[index]
     MEMORY = 10  # guest memory at the virtual address value; index: 1, 2, 4, 8 bytes | 16 if signed
+    PSTATE = 11  # PSTATE laid out as SPSR_EL1 has it, SS as 0
+    PICK = 12  # a copy of the place that is index below the top
     NEG = 16
     INVERT = 17
     NOT = 18
+    LOAD = 19  # guest memory at the address that it takes off the stack; index as for MEMORY
+    SEXT = 20  # the lowest index bits (1 to 64), sign-extended
+    ZEXT = 21  # the same, zero-extended
+    DROP = 24  # what is on top
+    SWAP = 25  # the two places on top
+    ROT = 26  # the three places on top: what is on top goes below the other two
+    JUMP = 28  # go on at step value, which must be further on; the number of steps is the end
+    JUMP_IF = 29  # the same if what it takes off the stack is not 0
     ADD = 32
     SUB = 33
     MUL = 34
@@ -58,6 +70,8 @@ class Op(IntEnum):
     XOR = 39
     LSHIFT = 40
     RSHIFT = 41
+    DIV = 42  # division rounding towards 0, and its remainder
+    REM = 43
     EQ = 48
     NE = 49
     LT = 50
