@@ -44,6 +44,7 @@ def test_imports_point_down() -> None:
         ("cli", "guestdbg.cpu"),
         ("check", "guestdbg.debugger"),
         ("check", "guestdbg.kvm.soft"),
+        ("lab", "guestdbg.kvm"),
     ],
 )
 def test_a_wrong_import_is_noticed(tmp_path: Path, module: str, imported: str) -> None:
@@ -59,6 +60,7 @@ def test_a_wrong_import_is_noticed(tmp_path: Path, module: str, imported: str) -
         "machine",
         "debugger",
         "check",
+        "lab",
         "cli",
     ):
         (package / name).mkdir(parents=True, exist_ok=True)

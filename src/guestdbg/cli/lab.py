@@ -1,0 +1,176 @@
+"""`guestdbg lab`: run a command on a real arm64 KVM, on a machine that has none."""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from guestdbg.cli.terminal import is_foreground
+from guestdbg.lab import CommandTimeout, Lab, Live
+from guestdbg.lab.names import named_files, write_results
+
+EXIT_LIMIT = 124
+#: What can be run beside guestdbg's own commands.
+PROGRAMS = ("python3", "sh", "busybox")
+ESCAPE = b"\x1d"
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="""\b
+COMMAND is a guestdbg command (`guestdbg` itself may be left out), python3, sh,
+or a path of a program in the lab. Files that it names are carried into the lab,
+where it runs in a directory of the same name as this one.
+
+\b
+Examples:
+  guestdbg lab -- caps
+  guestdbg lab -- guestdbg run examples/queue.elf --break job_finish --count 5
+  guestdbg lab --cpu vhe -- python3 experiment.py
+  guestdbg lab --fetch hits.jsonl -- \\
+      run examples/queue.elf --break job_finish --count 5 --log hits.jsonl
+
+\b
+Exit status: the command's own, 128 + N if signal N ended it; 1 where the lab
+cannot be had, 124 after --timeout.
+""",
+)
+@click.option(
+    "--cpu",
+    default="nvhe",
+    show_default=True,
+    metavar="nvhe|vhe|NAME",
+    help="Kind of KVM: nvhe (Cortex-A57), vhe (slower), or a processor by QEMU's name.",
+)
+@click.option("--smp", metavar="N", default=1, show_default=True, help="Processors.")
+@click.option("--memory", metavar="MIB", default=1024, show_default=True, help="Memory in MiB.")
+@click.option(
+    "--gic", type=click.Choice(["2", "3"]), default="3", show_default=True, help="GIC version."
+)
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3600,
+    show_default=True,
+    help="Kill the command after this time.",
+)
+@click.option(
+    "--file",
+    "files",
+    metavar="PATH",
+    multiple=True,
+    type=click.Path(exists=True),
+    help="Carry this file or directory along as well. Repeatable.",
+)
+@click.option(
+    "--fetch",
+    "results",
+    metavar="PATH",
+    multiple=True,
+    help="Bring this file (or these: *.json) back afterwards. Repeatable.",
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def lab(
+    context: click.Context,
+    cpu: str,
+    smp: int,
+    memory: int,
+    gic: str,
+    timeout: float,
+    files: tuple[str, ...],
+    results: tuple[str, ...],
+    command: tuple[str, ...],
+) -> None:
+    """Run COMMAND on a real arm64 KVM: Debian's kernel in a QEMU that emulates EL2."""
+    argv = _program(context, list(command))
+    here = Path.cwd()
+    carry = [*files, *named_files(argv[1:], here)]
+    if "/" in argv[0]:
+        carry += named_files(argv[:1], here)
+    with Lab(cpu=cpu, smp=smp, memory=memory, gic=int(gic)) as machine, _live() as live:
+        try:
+            result = machine.run(
+                argv,
+                files=carry,
+                results=results,
+                cwd=str(here),
+                timeout=timeout,
+                live=live,
+                env=_environment(),
+            )
+        except CommandTimeout as error:
+            click.echo(f"guestdbg: {error} (--timeout)", err=True)
+            context.exit(EXIT_LIMIT)
+    for pattern in write_results(result.files, results, here):
+        click.echo(f"guestdbg: nothing to fetch: the command left no {pattern}", err=True)
+    context.exit(result.status)
+
+
+def _program(context: click.Context, words: list[str]) -> list[str]:
+    """The command's words as the lab runs them; a wrong first word is an error here already."""
+    group = context.parent.command if context.parent else None
+    known = group.list_commands(context) if isinstance(group, click.Group) else []
+    first = words[0]
+    if first == "guestdbg" or first in PROGRAMS or "/" in first:
+        return words
+    if first in known:
+        return ["guestdbg", *words]
+    there = ", ".join([*known, *PROGRAMS])
+    raise click.UsageError(f"no command {first!r} in the lab; there is: {there}", context)
+
+
+def _environment() -> dict[str, str]:
+    """What a command may know of this terminal and of what its user wishes."""
+    names = ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "GUESTDBG_TRACEBACK")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _write(fd: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
+@contextlib.contextmanager
+def _live() -> Iterator[Live]:
+    """Our own input and output as the command's: as a terminal if all three are one."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    live = Live(stdout=lambda data: _write(1, data), stderr=lambda data: _write(2, data))
+    if not _is_open(0) or (os.isatty(0) and not is_foreground(0)):
+        yield live
+        return
+    live.stdin = 0
+    if not all(os.isatty(fd) for fd in (0, 1, 2)):
+        yield live
+        return
+    size = shutil.get_terminal_size()
+    live.terminal = (size.lines, size.columns)
+    live.escape = ESCAPE
+    before = termios.tcgetattr(0)
+    # A kill must not leave the terminal raw; Ctrl-C goes to the command as the byte it is.
+    old = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    click.echo("guestdbg: Ctrl-] ends the lab", err=True)
+    tty.setraw(0, termios.TCSADRAIN)
+    try:
+        yield live
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGTERM, old)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,105 @@
+"""Debian's arm64 packages by apt, on a machine of any architecture.
+
+apt is given a state of its own (lists, cache, an empty status), so that the machine's packages
+and architectures are neither changed nor consulted, and root is not needed.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from guestdbg.lab.errors import LabError
+
+MIRROR = "http://deb.debian.org"
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_SECONDS = 600
+
+
+def available() -> bool:
+    """Whether apt is here, with the keys to check Debian's signatures."""
+    return bool(shutil.which("apt-get") and shutil.which("apt-cache")) and _KEYRING.exists()
+
+
+class Apt:
+    """An apt of its own for arm64 packages of one Debian release (``suite``)."""
+
+    def __init__(self, suite: str, state: Path) -> None:
+        for directory in ("lists/partial", "cache/archives/partial", "parts"):
+            (state / directory).mkdir(parents=True, exist_ok=True)
+        sources = state / "sources.list"
+        if not _is_this_debian(suite):
+            sources.write_text(_sources(suite))
+        options = {
+            "APT::Architecture": "arm64",
+            "APT::Architectures": "arm64",
+            "APT::Install-Recommends": "false",
+            "Dir::State::Lists": state / "lists",
+            "Dir::Cache": state / "cache",
+            "Dir::State::status": "/dev/null",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "3",
+        }
+        if os.geteuid() == 0:
+            options["APT::Sandbox::User"] = "root"
+        if sources.exists():
+            options["Dir::Etc::SourceList"] = sources
+            options["Dir::Etc::SourceParts"] = state / "parts"
+        self._options = [f"-o{key}={value}" for key, value in options.items()]
+
+    def update(self) -> None:
+        """Fetches the package lists; raises LabError where that fails."""
+        # A source of the machine's that has nothing for arm64, or is down, is not our concern:
+        # what matters is whether the packages are found afterwards.
+        self._run("apt-get", "update", check=False)
+
+    def depends(self, package: str) -> list[str]:
+        """What ``package`` depends on directly, alternatives included."""
+        text = self._run("apt-cache", "depends", package)
+        return re.findall(r"^\s*\|?(?:Pre)?Depends: ([a-z0-9][a-z0-9+.-]+)", text, re.MULTILINE)
+
+    def download(self, packages: list[str], directory: Path) -> None:
+        """Puts the packages' files into ``directory``; apt checks signatures and hashes."""
+        self._run("apt-get", "download", *packages, cwd=directory)
+
+    def _run(
+        self, program: str, *arguments: str, cwd: Path | None = None, check: bool = True
+    ) -> str:
+        command = [program, *self._options, *arguments]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_SECONDS,
+                env={**os.environ, "LC_ALL": "C"},
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"{program} {arguments[0]} took more than {_SECONDS} seconds") from error
+        if check and done.returncode:
+            raise LabError(
+                f"{program} {' '.join(arguments)} failed (is there a network?):\n"
+                f"{done.stderr.strip()[-1500:]}"
+            )
+        return done.stdout
+
+
+def _is_this_debian(suite: str) -> bool:
+    """Whether this machine runs that release, so that its own sources (and mirrors) serve."""
+    try:
+        release = Path("/etc/os-release").read_text()
+    except OSError:
+        return False
+    words = dict(line.split("=", 1) for line in release.splitlines() if "=" in line)
+    return words.get("ID") == "debian" and words.get("VERSION_CODENAME", "").strip('"') == suite
+
+
+def _sources(suite: str) -> str:
+    signed = f"[signed-by={_KEYRING}]"
+    return (
+        f"deb {signed} {MIRROR}/debian {suite} main\n"
+        f"deb {signed} {MIRROR}/debian-security {suite}-security main\n"
+    )

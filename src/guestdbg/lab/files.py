@@ -1,0 +1,60 @@
+"""Files on their way into the lab."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from guestdbg.lab.errors import LabError
+
+#: What to carry: path inside -> contents, or -> the local file; or just local files, which keep
+#: their path (a relative one is relative to the command's directory inside).
+Files = Mapping[str, bytes | Path] | Iterable[str | Path]
+
+_MOST = 512 << 20
+
+
+@dataclass(frozen=True)
+class Carried:
+    """One file: where it goes, its permissions and its contents."""
+
+    path: str
+    mode: int
+    data: bytes
+
+
+def carried(files: Files, cwd: str) -> Iterator[Carried]:
+    """Each file, directories taken with all that is in them.
+
+    Raises LabError for what cannot be read or is too large.
+    """
+    items: Iterable[tuple[str, bytes | Path]]
+    if isinstance(files, Mapping):
+        items = files.items()
+    else:
+        items = ((os.fspath(file), Path(file)) for file in files)
+    total = 0
+    for name, content in items:
+        inside = os.path.normpath(os.path.join(cwd, name))
+        for one in _expand(inside, content):
+            total += len(one.data)
+            if total > _MOST:
+                raise LabError(f"the files for the lab are more than {_MOST >> 20} MiB")
+            yield one
+
+
+def _expand(inside: str, content: bytes | Path) -> Iterator[Carried]:
+    if isinstance(content, bytes):
+        yield Carried(inside, 0o644, content)
+        return
+    try:
+        if content.is_dir():
+            for path in sorted(content.rglob("*")):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    yield from _expand(f"{inside}/{path.relative_to(content).as_posix()}", path)
+        elif content.exists() and not content.is_file():
+            raise LabError(f"{content} is neither a file nor a directory")
+        else:
+            yield Carried(inside, content.stat().st_mode & 0o777, content.read_bytes())
+    except OSError as error:
+        raise LabError(f"{content} cannot be carried into the lab: {error.strerror}") from error

@@ -1,0 +1,160 @@
+"""The lab's kernel and its initial file system.
+
+Two cpio archives, one behind the other. The base holds Debian's Python and libraries, the
+kernel's modules and the wheels; it changes when they do and lies in the cache. The second holds
+guestdbg as it is in this tree now.
+"""
+
+import hashlib
+import re
+import shutil
+import stat
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from guestdbg.lab import cache, modules, packages, wheels
+from guestdbg.lab.cpio import Cpio
+from guestdbg.lab.deb import read_deb
+from guestdbg.lab.errors import LabError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+#: Where guestdbg and its wheels are inside. /usr/local/lib/python3.N/dist-packages is on
+#: Debian's sys.path anyhow, but N is not known before the packages are.
+SITE = "/usr/local/lib/guestdbg"
+#: What the channel to the host needs.
+MODULES = ["virtio_mmio", "virtio_console"]
+
+#: Of no use in the lab, and half of its size.
+_UNWANTED = re.compile(
+    r"usr/share/(?!python)|usr/lib/python3[^/]*/(test|idlelib|lib2to3|ensurepip|tkinter|"
+    r"turtledemo|distutils|pydoc_data)/|.*/(gconv|audit)/|var/|etc/(?!ld\.so|passwd|group|nsswitch)"
+)
+_SUFFIXES = {".py", ".elf", ".json", ".typed"}
+
+
+@dataclass(frozen=True)
+class Base:
+    """The cached part. ``python`` is the version inside, as "3.11"."""
+
+    kernel: Path
+    archive: Path
+    python: str
+
+
+def base(root: Path, suite: str = packages.SUITE) -> Base:
+    """The base for a Debian release: from the cache ``root``, fetched and built if need be.
+
+    Raises LabError if it can be neither.
+    """
+    with cache.locked(root):
+        debs = cache.entry(root, f"debs-{suite}", lambda to: packages.fetch(suite, to))
+        python = _python_version(debs)
+        tag = hashlib.sha256(" ".join(wheels.REQUIREMENTS).encode()).hexdigest()[:8]
+        wheel_files = cache.entry(
+            root, f"wheels-{python}-{tag}", lambda to: wheels.fetch(python, to)
+        )
+        key = _key(debs, wheel_files)
+        directory = cache.entry(
+            root, f"base-{suite}-{key}", lambda to: _build_base(debs, wheel_files, python, to)
+        )
+        for old in root.glob(f"base-{suite}-*"):
+            if old != directory:
+                shutil.rmtree(old, ignore_errors=True)
+    return Base(directory / "vmlinuz", directory / "base.cpio", python)
+
+
+def _python_version(debs: Path) -> str:
+    for path in debs.glob("python3.*-minimal_*.deb"):
+        return path.name.removeprefix("python").partition("-")[0]
+    raise LabError(f"{debs} holds no Python; remove the directory to fetch it again")
+
+
+def _key(*directories: Path) -> str:
+    """Changes with what goes into the base, and with how it is made."""
+    state = hashlib.sha256()
+    for directory in directories:
+        state.update((directory / "manifest.json").read_bytes())
+    for name in ("image", "cpio", "deb", "modules"):
+        state.update((PACKAGE / "lab" / f"{name}.py").read_bytes())
+    return state.hexdigest()[:12]
+
+
+def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
+    archive = Cpio()
+    for directory in ("proc", "sys", "dev", "tmp", "run", "lab"):
+        archive.directory(directory)
+    archive.character_device("dev/console", 5, 1)
+    found: dict[str, bytes] = {}
+    for path in sorted(debs.glob("*.deb")):
+        for info, data in read_deb(path):
+            if (name := modules.module_name(info.name)) is not None:
+                found[name] = modules.plain(info.name, data)
+            elif info.name.startswith("boot/vmlinuz"):
+                (to / "vmlinuz").write_bytes(data)
+            elif not info.name.startswith(("boot/", "lib/modules/")):
+                _add(archive, info, data)
+    if not (to / "vmlinuz").exists():
+        raise LabError(f"{debs} holds no kernel; remove the directory to fetch it again")
+    for name in ("python3", "python"):
+        archive.symlink(f"usr/bin/{name}", f"python{python}")
+    for name in ("sh", "ls", "cat", "vi", "less", "ps", "dmesg", "stty"):
+        archive.symlink(f"bin/{name}", "busybox")
+    order = modules.load_order(MODULES, found)
+    for name in order:
+        archive.file(f"lab/modules/{name}.ko", found[name])
+    archive.file("lab/modules/order", ("\n".join(order) + "\n").encode())
+    for path in sorted(wheel_files.glob("*.whl")):
+        for name, data, mode in wheels.read_wheel(path):
+            archive.file(f"{SITE}/{name}", data, mode)
+    (to / "base.cpio").write_bytes(archive.finish())
+
+
+def _add(archive: Cpio, info: tarfile.TarInfo, data: bytes) -> None:
+    if _UNWANTED.match(info.name) or info.name.endswith((".gz", ".a")):
+        return
+    mode = stat.S_IMODE(info.mode)
+    if info.isdir():
+        archive.directory(info.name, mode)
+    elif info.issym():
+        archive.symlink(info.name, info.linkname)
+    elif info.isreg():
+        archive.file(info.name, data, mode)
+
+
+def tree() -> Iterator[tuple[str, bytes]]:
+    """(path, contents) of each file of guestdbg that runs anywhere: all but the processor."""
+    for path in sorted(PACKAGE.rglob("*")):
+        if path.suffix in _SUFFIXES and path.is_file() and "__pycache__" not in path.parts:
+            yield f"guestdbg/{path.relative_to(PACKAGE).as_posix()}", path.read_bytes()
+
+
+_INIT = """\
+#!/usr/bin/python3 -IS
+import sys
+sys.path.insert(0, "/lab")
+import runpy
+runpy.run_module("inside", run_name="__main__")
+"""
+_SCRIPT = """\
+#!/usr/bin/python3
+from guestdbg.cli import main
+main(prog_name="guestdbg")
+"""
+
+
+def package_layer(python: str) -> bytes:
+    """guestdbg as it is now, the agent and the commands, as an archive to follow the base."""
+    archive = Cpio()
+    for name, data in tree():
+        archive.file(f"{SITE}/{name}", data)
+        if name.startswith("guestdbg/lab/inside/"):
+            archive.file(f"lab/inside/{name.rpartition('/')[2]}", data)
+    archive.file("init", _INIT.encode(), 0o755)
+    archive.file("usr/local/bin/guestdbg", _SCRIPT.encode(), 0o755)
+    archive.file(
+        f"usr/lib/python{python}/sitecustomize.py",
+        f"import sys\nsys.path.append({SITE!r})\n".encode(),
+    )
+    return archive.finish()

@@ -1,0 +1,78 @@
+"""The frames in which host and lab talk: a kind, a length, that many bytes.
+
+Both ends use this file. Contents are raw bytes, so that what a command writes arrives as it
+was written; words about them are JSON.
+"""
+
+import json
+import struct
+from typing import Any
+
+_HEADER = struct.Struct(">BI")
+#: The most that one frame carries: both sides send longer things in pieces.
+PIECE = 1 << 16
+#: As much input may be under way to a command that does not read it.
+WINDOW = 1 << 20
+#: A longer frame than this is no frame: the two ends have lost each other.
+LIMIT = 1 << 24
+
+# From the host.
+RUN = 1  # JSON: argv, env, cwd, results, terminal ([rows, columns] or null)
+STDIN = 2  # bytes for the command; none: the end of its input
+KILL = 3  # end the command at once
+RESIZE = 4  # JSON: [rows, columns]
+POWER_OFF = 5
+# From the lab.
+HELLO = 16  # JSON: kernel, python, kvm
+STDOUT = 17
+STDERR = 18
+EXIT = 19  # JSON: status, missing
+REFUSED = 20  # JSON: error: what was asked cannot be done
+TAKEN = 21  # JSON: so many more bytes of input have gone to the command
+# Both ways: a file is begun, filled and ended.
+FILE = 32  # JSON: path, mode
+FILE_DATA = 33
+FILE_END = 34
+
+
+class FrameError(Exception):
+    """What arrived is not frames."""
+
+
+def frame(kind: int, payload: bytes = b"") -> bytes:
+    """One frame, ready to be sent."""
+    return _HEADER.pack(kind, len(payload)) + payload
+
+
+def frame_json(kind: int, value: Any) -> bytes:
+    """One frame of JSON."""
+    return frame(kind, json.dumps(value).encode())
+
+
+def pieces(kind: int, data: bytes) -> list[bytes]:
+    """``data`` in as many frames as it takes; none if it is empty."""
+    return [frame(kind, data[at : at + PIECE]) for at in range(0, len(data), PIECE)]
+
+
+class Reader:
+    """Takes bytes as they come and gives whole frames."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """(kind, payload) of each frame that ``data`` completed. Raises FrameError."""
+        self._pending += data
+        found = []
+        at = 0
+        while len(self._pending) - at >= _HEADER.size:
+            kind, length = _HEADER.unpack_from(self._pending, at)
+            if length > LIMIT:
+                raise FrameError(f"a frame of kind {kind} with {length} bytes")
+            end = at + _HEADER.size + length
+            if len(self._pending) < end:
+                break
+            found.append((kind, bytes(self._pending[at + _HEADER.size : end])))
+            at = end
+        del self._pending[:at]
+        return found

@@ -1,0 +1,61 @@
+"""What the first process of a system has to do itself, by system calls that Python lacks."""
+
+import ctypes
+import os
+import platform
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_FINIT_MODULE = 273  # arm64
+_RB_POWER_OFF = 0x4321FEDC
+
+_MOUNTS = (
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    ("devpts", "/dev/pts"),
+    ("tmpfs", "/dev/shm"),
+    ("tmpfs", "/tmp"),
+    ("tmpfs", "/run"),
+)
+
+
+def _check(answer: int, what: str) -> None:
+    if answer < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+
+
+def mount_all() -> None:
+    """The file systems that programs expect."""
+    for kind, place in _MOUNTS:
+        os.makedirs(place, exist_ok=True)
+        encoded = kind.encode()
+        _check(_libc.mount(encoded, place.encode(), encoded, 0, None), place)
+    os.chmod("/tmp", 0o1777)
+
+
+def load_modules(directory: str) -> None:
+    """The modules that ``directory``/order names, one a line, in that order."""
+    with open(f"{directory}/order") as order:
+        for name in order.read().split():
+            fd = os.open(f"{directory}/{name}.ko", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _check(_libc.syscall(_FINIT_MODULE, fd, b"", 0), name)
+            finally:
+                os.close(fd)
+
+
+def power_off() -> None:
+    """Ends the machine, and QEMU with it."""
+    os.sync()
+    _check(_libc.reboot(_RB_POWER_OFF), "power off")
+
+
+def describe() -> dict[str, object]:
+    """What this system is, for the host's greeting."""
+    return {
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "kvm": os.path.exists("/dev/kvm"),
+    }

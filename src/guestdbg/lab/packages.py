@@ -1,0 +1,57 @@
+"""Which Debian packages the lab is made of, and fetching them."""
+
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from guestdbg.lab import apt
+from guestdbg.lab.errors import LabError
+
+#: The release whose kernel and Python the lab runs, on whatever machine.
+SUITE = "bookworm"
+KERNEL = "linux-image-cloud-arm64"
+PYTHON = "python3-minimal"
+
+#: Beside Python itself: what its library's compiled modules link to, and a shell.
+_LIBRARIES = (
+    *("libc6", "zlib1g", "libexpat1", "libffi8", "libgcc-s1", "libbz2-1.0", "liblzma5"),
+    "busybox-static",
+)
+
+
+def package_names(depends: Callable[[str], list[str]]) -> list[str]:
+    """The packages by name, after asking the archive which kernel and Python are of the day."""
+
+    def one(package: str, pattern: str) -> str:
+        found = depends(package)
+        name = next((name for name in found if re.fullmatch(pattern, name)), None)
+        if name is None:
+            raise LabError(
+                f"Debian's {package} depends on nothing like {pattern}: "
+                f"{', '.join(found) or 'on nothing; are there package lists for arm64?'}"
+            )
+        return name
+
+    kernel = one(KERNEL, r"linux-image-.*-arm64")
+    python = one(PYTHON, r"python3\.\d+-minimal").removesuffix("-minimal")
+    return [
+        kernel,
+        f"{python}-minimal",
+        f"lib{python}-minimal",
+        f"lib{python}-stdlib",
+        *_LIBRARIES,
+    ]
+
+
+def fetch(suite: str, directory: Path) -> None:
+    """Puts the packages' files into ``directory``; raises LabError if they cannot be had."""
+    if not apt.available():
+        raise LabError(
+            "the lab is made of Debian's arm64 packages, and this machine has no apt with "
+            "Debian's keys to fetch them with; on Ubuntu: apt-get install debian-archive-keyring"
+        )
+    with tempfile.TemporaryDirectory(prefix="guestdbg-apt-") as state:
+        debian = apt.Apt(suite, Path(state))
+        debian.update()
+        debian.download(package_names(debian.depends), directory)

@@ -1,0 +1,52 @@
+"""What guestdbg needs from PyPI inside the lab: pure Python, and wheels for arm64 Linux."""
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from guestdbg.lab.errors import LabError
+
+#: As in pyproject.toml (a test compares). drgn is not here: it has no wheels for arm64.
+REQUIREMENTS = ("capstone>=5.0", "click>=8.1", "fdt>=0.3.3", "pyelftools>=0.31", "rich>=13")
+
+_PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64")
+_SECONDS = 600
+
+
+def fetch(python: str, directory: Path) -> None:
+    """Puts the wheels for CPython ``python`` ("3.11") into ``directory``.
+
+    Raises LabError, with pip's own words, if that fails or this Python has no pip.
+    """
+    command = [
+        *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"),
+        *("--only-binary", ":all:", "--implementation", "cp", "--python-version", python),
+        *(word for platform in _PLATFORMS for word in ("--platform", platform)),
+        *("--dest", str(directory)),
+        *REQUIREMENTS,
+    ]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"pip download took more than {_SECONDS} seconds") from error
+    if done.returncode:
+        raise LabError(
+            f"what guestdbg needs inside the lab could not be fetched by pip "
+            f"(is there a network?):\n{done.stderr.strip()[-1500:]}"
+        )
+
+
+def read_wheel(path: Path) -> Iterator[tuple[str, bytes, int]]:
+    """(name, contents, mode) of each file of a wheel, as it lies in site-packages."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if not info.is_dir():
+                    executable = (info.external_attr >> 16) & 0o111
+                    yield info.filename, archive.read(info), 0o755 if executable else 0o644
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise LabError(f"{path.name} cannot be read: {error}") from error
