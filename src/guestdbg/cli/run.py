@@ -9,13 +9,13 @@ import click
 
 from guestdbg.cli import keyboard
 from guestdbg.cli.diagnosis import diagnose
-from guestdbg.cli.points import BreakSpec, WatchSpec, parse_break, parse_watch
 from guestdbg.cli.session import Session
 from guestdbg.cli.summary import print_summary, record
 from guestdbg.cli.terminal import Terminal
 from guestdbg.cli.text import guest_text, number
 from guestdbg.cli.tracing import Lines, Log, Sink, Tracer
 from guestdbg.debugger import Breakpoint, Guest, Point, load
+from guestdbg.debugger.written import BreakSpec, WatchSpec, parse_break, parse_watch
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.provider import PROVIDERS
 from guestdbg.machine import Kind

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 from guestdbg.cli import hits
-from guestdbg.cli.points import BreakSpec, WatchSpec
 from guestdbg.cli.terminal import Terminal
 from guestdbg.debugger import STOP, Hit, Point
+from guestdbg.debugger.written import BreakSpec, WatchSpec
 
 
 class Sink(Protocol):

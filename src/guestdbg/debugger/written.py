@@ -1,4 +1,4 @@
-"""How `--break` and `--watch` are written: WHERE and WHAT, each with an optional `if`."""
+"""How people write breakpoints and watches: WHERE and WHAT, each with an optional `if`."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"^(0x[0-9a-fA-F_]+|[0-9][0-9_]*)$")
 
 
 class PointError(GuestdbgError):
-    """A --break or --watch that cannot be understood."""
+    """A breakpoint or watch that cannot be understood."""
 
 
 @dataclass(frozen=True)
@@ -58,31 +58,39 @@ def _split_condition(text: str) -> tuple[str, Condition | None]:
     return match["what"].strip(), Condition(match["condition"])
 
 
-def parse_break(text: str) -> BreakSpec:
-    """Reads a --break. Raises PointError, or ConditionError for what follows `if`."""
+def parse_break(text: str, command: str = "--break") -> BreakSpec:
+    """Reads what was written behind ``command``.
+
+    Raises PointError, or ConditionError for what follows `if`.
+    """
     what, condition = _split_condition(text)
     if not what:
-        raise PointError(f"--break {text!r} names no place: give a symbol, an address or file:line")
+        raise PointError(
+            f"{command} {text!r} names no place: give a symbol, an address or file:line"
+        )
     return BreakSpec(text, what, _place(what), condition)
 
 
-def parse_watch(text: str) -> WatchSpec:
-    """Reads a --watch. Raises PointError, or ConditionError for what follows `if`."""
+def parse_watch(text: str, command: str = "--watch") -> WatchSpec:
+    """Reads what was written behind ``command``.
+
+    Raises PointError, or ConditionError for what follows `if`.
+    """
     what, condition = _split_condition(text)
     access: Access = "write"
     if match := _SUFFIX.match(what):
         if match["access"] not in _ACCESS:
-            raise PointError(f"--watch {text!r}: access {match['access']!r} must be r, w or rw")
+            raise PointError(f"{command} {text!r}: access {match['access']!r} must be r, w or rw")
         what, access = match["what"].strip(), _ACCESS[match["access"]]
     length: int | None = None
     if match := _LENGTH.match(what):
         if not _NUMBER.match(match["length"]):
             raise PointError(
-                f"--watch {text!r}: length {match['length']!r} is not a number of bytes"
+                f"{command} {text!r}: length {match['length']!r} is not a number of bytes"
             )
         what, length = match["what"].strip(), int(match["length"], 0)
     if not what:
         raise PointError(
-            f"--watch {text!r} names nothing: give a variable, a member, a symbol or an address"
+            f"{command} {text!r} names nothing: give a variable, a member, a symbol or an address"
         )
     return WatchSpec(text, what, _place(what), length, access, condition)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from guestdbg.cli.points import PointError, parse_break, parse_watch
 from guestdbg.debugger.condition import ConditionError
+from guestdbg.debugger.written import PointError, parse_break, parse_watch
 
 
 @pytest.mark.parametrize(
