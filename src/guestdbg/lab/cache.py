@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from guestdbg.lab.errors import LabError
 
 #: Overrides where the cache is.
 VARIABLE = "GUESTDBG_CACHE"
+#: An entry that was not used for so many seconds may go.
+_KEPT = 7 * 24 * 3600
 _MANIFEST = "manifest.json"
 
 
@@ -81,7 +84,9 @@ def entry(root: Path, name: str, build: Callable[[Path], None]) -> Path:
     """
     final = root / name
     if is_complete(final):
+        os.utime(final)
         return final
+    _prune(root)
     root.mkdir(parents=True, exist_ok=True)
     for stale in root.glob(f"{name}.part-*"):
         shutil.rmtree(stale, ignore_errors=True)
@@ -97,3 +102,11 @@ def entry(root: Path, name: str, build: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return final
+
+
+def _prune(root: Path) -> None:
+    """Throws away what has not been used for long: each change of the tree leaves an entry."""
+    for directory in root.glob("*/"):
+        with contextlib.suppress(OSError):
+            if time.time() - directory.stat().st_mtime > _KEPT:
+                shutil.rmtree(directory, ignore_errors=True)

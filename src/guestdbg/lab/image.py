@@ -7,14 +7,15 @@ guestdbg as it is in this tree now.
 
 import hashlib
 import re
-import shutil
 import stat
+import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from guestdbg.lab import cache, modules, packages, wheels
+from guestdbg.lab.bytecode import compiled
 from guestdbg.lab.cpio import Cpio
 from guestdbg.lab.deb import read_deb
 from guestdbg.lab.errors import LabError
@@ -31,6 +32,23 @@ _UNWANTED = re.compile(
     r"usr/share/(?!python)|usr/lib/python3[^/]*/(test|idlelib|lib2to3|ensurepip|tkinter|"
     r"turtledemo|distutils|pydoc_data)/|.*/(gconv|audit)/|var/|etc/(?!ld\.so|passwd|group|nsswitch)"
 )
+#: The first process: the agent, with nothing but Python's library and itself to import.
+_INIT = b"""\
+#!/usr/bin/python3 -IS
+import runpy
+import sys
+
+sys.path.insert(0, "/lab")
+runpy.run_module("inside", run_name="__main__")
+"""
+_SCRIPT = b"""\
+#!/usr/bin/python3
+from guestdbg.cli import main
+
+main(prog_name="guestdbg")
+"""
+_SITECUSTOMIZE = f"import sys\n\nsys.path.append({SITE!r})\n".encode()
+
 _SUFFIXES = {".py", ".elf", ".json", ".typed"}
 
 
@@ -59,9 +77,6 @@ def base(root: Path, suite: str = packages.SUITE) -> Base:
         directory = cache.entry(
             root, f"base-{suite}-{key}", lambda to: _build_base(debs, wheel_files, python, to)
         )
-        for old in root.glob(f"base-{suite}-*"):
-            if old != directory:
-                shutil.rmtree(old, ignore_errors=True)
     return Base(directory / "vmlinuz", directory / "base.cpio", python)
 
 
@@ -73,10 +88,10 @@ def _python_version(debs: Path) -> str:
 
 def _key(*directories: Path) -> str:
     """Changes with what goes into the base, and with how it is made."""
-    state = hashlib.sha256()
+    state = hashlib.sha256(sys.version.encode())
     for directory in directories:
         state.update((directory / "manifest.json").read_bytes())
-    for name in ("image", "cpio", "deb", "modules"):
+    for name in ("image", "bytecode", "cpio", "deb", "modules", "wheels"):
         state.update((PACKAGE / "lab" / f"{name}.py").read_bytes())
     return state.hexdigest()[:12]
 
@@ -94,7 +109,7 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
             elif info.name.startswith("boot/vmlinuz"):
                 (to / "vmlinuz").write_bytes(data)
             elif not info.name.startswith(("boot/", "lib/modules/")):
-                _add(archive, info, data)
+                _add(archive, info, data, python)
     if not (to / "vmlinuz").exists():
         raise LabError(f"{debs} holds no kernel; remove the directory to fetch it again")
     for name in ("python3", "python"):
@@ -107,11 +122,11 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
     archive.file("lab/modules/order", ("\n".join(order) + "\n").encode())
     for path in sorted(wheel_files.glob("*.whl")):
         for name, data, mode in wheels.read_wheel(path):
-            archive.file(f"{SITE}/{name}", data, mode)
+            _add_file(archive, f"{SITE}/{name}", data, mode, python)
     (to / "base.cpio").write_bytes(archive.finish())
 
 
-def _add(archive: Cpio, info: tarfile.TarInfo, data: bytes) -> None:
+def _add(archive: Cpio, info: tarfile.TarInfo, data: bytes, python: str) -> None:
     if _UNWANTED.match(info.name) or info.name.endswith((".gz", ".a")):
         return
     mode = stat.S_IMODE(info.mode)
@@ -120,7 +135,13 @@ def _add(archive: Cpio, info: tarfile.TarInfo, data: bytes) -> None:
     elif info.issym():
         archive.symlink(info.name, info.linkname)
     elif info.isreg():
-        archive.file(info.name, data, mode)
+        _add_file(archive, info.name, data, mode, python)
+
+
+def _add_file(archive: Cpio, path: str, data: bytes, mode: int, python: str) -> None:
+    archive.file(path, data, mode)
+    if (bytecode := compiled(path, data, python)) is not None:
+        archive.file(*bytecode)
 
 
 def tree() -> Iterator[tuple[str, bytes]]:
@@ -130,31 +151,30 @@ def tree() -> Iterator[tuple[str, bytes]]:
             yield f"guestdbg/{path.relative_to(PACKAGE).as_posix()}", path.read_bytes()
 
 
-_INIT = """\
-#!/usr/bin/python3 -IS
-import sys
-sys.path.insert(0, "/lab")
-import runpy
-runpy.run_module("inside", run_name="__main__")
-"""
-_SCRIPT = """\
-#!/usr/bin/python3
-from guestdbg.cli import main
-main(prog_name="guestdbg")
-"""
+def package(root: Path, python: str) -> Path:
+    """guestdbg as it is now, the agent and the commands: an archive to follow the base.
+
+    From the cache ``root`` if nothing has changed since the last time.
+    """
+    files = dict(tree())
+    state = hashlib.sha256(f"{python} {sys.version}".encode())
+    for name, data in files.items():
+        state.update(f"{name} {len(data)}\n".encode() + data)
+
+    def build(to: Path) -> None:
+        (to / "package.cpio").write_bytes(_package_archive(files, python))
+
+    with cache.locked(root):
+        return cache.entry(root, f"package-{state.hexdigest()[:16]}", build) / "package.cpio"
 
 
-def package_layer(python: str) -> bytes:
-    """guestdbg as it is now, the agent and the commands, as an archive to follow the base."""
+def _package_archive(files: dict[str, bytes], python: str) -> bytes:
     archive = Cpio()
-    for name, data in tree():
-        archive.file(f"{SITE}/{name}", data)
+    for name, data in files.items():
+        _add_file(archive, f"{SITE}/{name}", data, 0o644, python)
         if name.startswith("guestdbg/lab/inside/"):
-            archive.file(f"lab/inside/{name.rpartition('/')[2]}", data)
-    archive.file("init", _INIT.encode(), 0o755)
-    archive.file("usr/local/bin/guestdbg", _SCRIPT.encode(), 0o755)
-    archive.file(
-        f"usr/lib/python{python}/sitecustomize.py",
-        f"import sys\nsys.path.append({SITE!r})\n".encode(),
-    )
+            _add_file(archive, f"lab/inside/{name.rpartition('/')[2]}", data, 0o644, python)
+    archive.file("init", _INIT, 0o755)
+    archive.file("usr/local/bin/guestdbg", _SCRIPT, 0o755)
+    archive.file(f"usr/lib/python{python}/sitecustomize.py", _SITECUSTOMIZE)
     return archive.finish()

@@ -102,12 +102,14 @@ class Lab:
             return
         self.close()
         qemu.find()
-        base = image.base(self._root or cache.default_root(), self._suite)
+        root = self._root or cache.default_root()
+        base = image.base(root, self._suite)
+        package = image.package(root, base.python)
         self._directory = tempfile.TemporaryDirectory(prefix="guestdbg-lab-")
         try:
             directory = Path(self._directory.name)
             initrd = directory / "initrd"
-            initrd.write_bytes(base.archive.read_bytes() + image.package_layer(base.python))
+            initrd.write_bytes(base.archive.read_bytes() + package.read_bytes())
             self._process, sock = qemu.start(
                 self.machine, base.kernel, initrd, directory / "console"
             )
