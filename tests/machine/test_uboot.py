@@ -4,9 +4,15 @@ import re
 
 import pytest
 
-from guestdbg.kvm import ExitIntr, ExitSystemEvent
+from guestdbg.kvm import (
+    ExitIntr,
+    ExitSystemEvent,
+    SupportsInstructionCount,
+    SupportsInstructionLimit,
+    open_kvm,
+)
 from guestdbg.kvm.constants import KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN
-from guestdbg.machine import Board
+from guestdbg.machine import Board, Console, load
 from tests.machine.guests import U_BOOT, run_on_qemu, run_on_soft
 
 PROMPT = b"\n=> "  # with its line: crc32 prints "==> "
@@ -95,3 +101,45 @@ def test_memory_and_uart_are_as_on_qemu() -> None:
         return text[text.index("=> version") :]
 
     assert answers(ours) == answers(theirs)
+
+
+def test_at_its_prompt_it_can_be_asked_again_and_again() -> None:
+    """A snapshot at the prompt; what a command answers and executes is the same each time."""
+    output = bytearray()
+    console = Console(output.extend)
+    console.answer(*KEY)
+    with open_kvm("soft") as kvm, Board(kvm, console=console) as board:
+        load(board, U_BOOT, kind="firmware")
+        vcpu = board.vcpus[0]
+        assert isinstance(vcpu, SupportsInstructionLimit)
+        assert isinstance(vcpu, SupportsInstructionCount)
+
+        def ask(command: bytes) -> tuple[bytes, int]:
+            """Up to the next prompt: what was printed, and how many instructions it took."""
+            before, printed = vcpu.instructions, len(output)
+            console.feed(command)
+            while not output[printed:].endswith(PROMPT):
+                assert vcpu.instructions < before + 200_000_000
+                vcpu.max_instructions = vcpu.instructions + 100_000
+                assert isinstance(board.run(vcpu), ExitIntr)
+            return bytes(output[printed:]), vcpu.instructions - before
+
+        ask(b"")
+        at_the_prompt = board.snapshot()
+        assert at_the_prompt.vm.memory_size < 16 << 20
+        version, text = b"version\r", b"mw 0x41000000 0x600dcafe 4; md 0x41000000 4\r"
+        first = ask(version)
+        assert b"U-Boot 20" in first[0]
+        later = board.snapshot()
+        assert later.vm.own_memory_size < at_the_prompt.vm.memory_size / 4
+        written = ask(text)
+        assert b"41000000: 600dcafe 600dcafe" in written[0]
+        for snapshot, command, answer in (
+            (at_the_prompt, version, first),
+            (later, text, written),
+            (at_the_prompt, version, first),
+        ):
+            board.restore(snapshot)
+            assert ask(command) == answer
+        board.restore(later)
+        assert board.read_phys(0x4100_0000, 4) != bytes.fromhex("feca0d60")

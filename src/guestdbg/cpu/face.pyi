@@ -52,6 +52,11 @@ class PhysicalMemory:
     def unmap(self, slot: int) -> None: ...
     def code_changed(self, gpa: int, length: int) -> None: ...
 
+class ProcessorState:
+    """The whole state of a processor, of Processor.save_state()."""
+
+    def __bytes__(self) -> bytes: ...
+
 class Processor:
     """One Armv8-A processing element at EL0/EL1; whoever holds it is EL2."""
 
@@ -129,6 +134,13 @@ class Processor:
         """Take a synchronous exception to EL1 here and now, as the hypervisor injects one."""
     def take_serror(self, esr: int) -> None: ...
     def reset(self) -> None: ...
+    def save_state(self) -> ProcessorState:
+        """All that a guest, its EL2 or time can tell. The TLBs are empty afterwards."""
+    def restore_state(self, state: ProcessorState, ticks: int = 0) -> None:
+        """Be as at save_state(); ValueError: it is another processor's.
+
+        ticks: by how much the host's clock has gone on since, where the processor goes by it.
+        """
     def translate(self, va: int, write: bool = False, el: int = 1) -> int | None:
         """Physical address by the current stage 1 regime; None: it faults."""
     def statistics(self) -> dict[str, int]: ...  # blocks decoded, dropped, …

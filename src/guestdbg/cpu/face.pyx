@@ -2,7 +2,7 @@
 """The processor's Python face: who holds a Processor is its EL2."""
 cimport cython
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from guestdbg.cpu.hits cimport *
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
@@ -263,6 +263,57 @@ cdef class HitPrograms:
         return self.k.pc, self.k.address, self.k.size, self.k.access, found
 
 
+cdef struct Held:
+    # What belongs to the processor as it is and not to the guest: a snapshot leaves it alone.
+    int kick
+    void* programs
+    uint64_t planted[64]
+    uint32_t nplanted
+    uint64_t was_wvr[16]
+    uint64_t was_wcr[16]
+    uint32_t was_wp_live
+
+
+cdef void hold(const Cpu* c, Held* h) noexcept:
+    h.kick = c.kick
+    h.programs = c.programs
+    memcpy(h.planted, c.planted, sizeof(h.planted))
+    h.nplanted = c.nplanted
+    memcpy(h.was_wvr, c.was_wvr, sizeof(h.was_wvr))
+    memcpy(h.was_wcr, c.was_wcr, sizeof(h.was_wcr))
+    h.was_wp_live = c.was_wp_live
+
+
+cdef void give(Cpu* c, const Held* h) noexcept:
+    c.kick = h.kick
+    c.programs = h.programs
+    memcpy(c.planted, h.planted, sizeof(h.planted))
+    c.nplanted = h.nplanted
+    memcpy(c.was_wvr, h.was_wvr, sizeof(h.was_wvr))
+    memcpy(c.was_wcr, h.was_wcr, sizeof(h.was_wcr))
+    c.was_wp_live = h.was_wp_live
+    # Pointers: into the processor, or nobody's between runs.
+    c.ip = NULL
+    c.tlb = NULL
+    c.line_tlb = NULL
+    c.acc = NULL
+    c.acc2 = NULL
+    c.tr_host = 0
+
+
+cdef class ProcessorState:
+    """The whole state of a processor: see Processor.save_state()."""
+    cdef bytes data
+    cdef Processor owner
+
+    def __init__(self):
+        raise TypeError("a state comes from Processor.save_state()")
+
+    def __bytes__(self):
+        """Its bytes, to compare states: what both ran and what it left behind must be the same."""
+        return self.data
+
+
 # no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory to leave its list.
 @cython.no_gc_clear
 cdef class Processor:
@@ -334,6 +385,51 @@ cdef class Processor:
         c.fpsr = 0
         sysreg_reset(c)
         set_pstate(c, 0x3C5)
+        tlb_flush(c)
+        dbg_changed(c)
+
+    # ---- all of it at once --------------------------------------------------------------------
+
+    def save_state(self):
+        """All that a guest, its hypervisor or time can tell, as a ProcessorState.
+
+        It is the whole of struct Cpu but the caches, so that no field can be forgotten. The TLBs are
+        empty afterwards, as they are after restore_state(): the run from here is the run from there,
+        even of a guest that changes its tables and leaves the TLBI out.
+        """
+        cdef Cpu* c = self.c
+        cdef Held none
+        cdef ProcessorState state = ProcessorState.__new__(ProcessorState)
+        cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)         # up to the caches
+        cdef uint64_t behind = <uint64_t>(<char*>&c.context - <char*>c)    # and from behind them
+        tlb_flush(c)
+        state.owner = self
+        state.data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(first + sizeof(Cpu) - behind))
+        memcpy(PyBytes_AS_STRING(state.data), c, first)
+        memcpy(PyBytes_AS_STRING(state.data) + first, <char*>c + behind, sizeof(Cpu) - behind)
+        memset(&none, 0, sizeof(none))
+        give(<Cpu*>PyBytes_AS_STRING(state.data), &none)
+        return state
+
+    def restore_state(self, ProcessorState state not None, uint64_t ticks=0):
+        """Be as at save_state(). ticks: how far the host's clock has gone since, where it is used.
+
+        ValueError for the state of another processor.
+        """
+        cdef Cpu* c = self.c
+        cdef Held held
+        cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)
+        cdef uint64_t behind = <uint64_t>(<char*>&c.context - <char*>c)
+        if state.owner is not self:
+            raise ValueError("the state is another processor's")
+        hold(c, &held)
+        memcpy(c, PyBytes_AS_STRING(state.data), first)
+        memcpy(<char*>c + behind, PyBytes_AS_STRING(state.data) + first, sizeof(Cpu) - behind)
+        give(c, &held)
+        c.tlb = c.tlbs[c.el]
+        c.line_tlb = c.lines[c.el]
+        if c.clock_host:
+            c.time_offset -= ticks
         tlb_flush(c)
         dbg_changed(c)
 

@@ -23,7 +23,8 @@ _INSTRUCTIONS = (
 
 try:
     from guestdbg.cpu import core, face
-    from guestdbg.cpu.face import HitPrograms, PhysicalMemory, Processor
+    from guestdbg.cpu.face import HitPrograms, PhysicalMemory, Processor, ProcessorState
+    from guestdbg.cpu.pages import Pages, address_of
 
     for _name in _INSTRUCTIONS:
         importlib.import_module(f"guestdbg.cpu.{_name}").install()
@@ -56,7 +57,10 @@ __all__ = [
     "EXIT_STUCK",
     "EXIT_TIMER",
     "HitPrograms",
+    "Pages",
     "PhysicalMemory",
     "Processor",
+    "ProcessorState",
+    "address_of",
     "encodings",
 ]

@@ -12,6 +12,7 @@ from guestdbg.debugger.errors import (
     AddressError,
     BadImage,
     BadRange,
+    BadSnapshot,
     BadWhere,
     DebuggerError,
     GuestBusy,
@@ -32,6 +33,7 @@ from guestdbg.debugger.load import load
 from guestdbg.debugger.location import Location
 from guestdbg.debugger.points import STOP, Breakpoint, Point, Watch
 from guestdbg.debugger.recording import Record, Recording
+from guestdbg.debugger.snapshots import GuestSnapshot
 from guestdbg.debugger.stops import Stop
 from guestdbg.debugger.symbols import Symbol
 
@@ -40,6 +42,7 @@ __all__ = [
     "AddressError",
     "BadImage",
     "BadRange",
+    "BadSnapshot",
     "BadWhere",
     "Breakpoint",
     "Condition",
@@ -50,6 +53,7 @@ __all__ = [
     "Guest",
     "GuestBusy",
     "GuestClosed",
+    "GuestSnapshot",
     "Hit",
     "Image",
     "Location",

@@ -11,6 +11,7 @@ __all__ = [
     "AddressError",
     "BadImage",
     "BadRange",
+    "BadSnapshot",
     "BadWhere",
     "DebuggerError",
     "GuestBusy",
@@ -47,6 +48,10 @@ class BadImage(DebuggerError):
 
 class BadRange(DebuggerError):
     """A range of addresses that nothing can watch: empty, wrapped round, or badly aligned."""
+
+
+class BadSnapshot(DebuggerError):
+    """A snapshot that this guest cannot be put back to."""
 
 
 class BadWhere(DebuggerError):

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from guestdbg.arm64.debug import AccessKind, Privilege, canonical
-from guestdbg.debugger import motion
+from guestdbg.debugger import motion, snapshots
 from guestdbg.debugger.allocation import Hardware
 from guestdbg.debugger.arming import Arming, Temporary
 from guestdbg.debugger.core import Core
@@ -27,6 +27,7 @@ from guestdbg.debugger.points import STOP, Breakpoint, Condition, Kind, Watch
 from guestdbg.debugger.pointset import Points
 from guestdbg.debugger.recording import Recording
 from guestdbg.debugger.runloop import RunLoop
+from guestdbg.debugger.snapshots import GuestSnapshot
 from guestdbg.debugger.steps import Fixed
 from guestdbg.debugger.stops import Stop
 from guestdbg.debugger.symbols import Symbol
@@ -84,7 +85,7 @@ class Guest:
         self._on_close = on_close
         self._closed = False
         self._running: int | None = None
-        self._ended: Stop | None = None
+        self.ended: Stop | None = None
         self._locations: dict[int, Location] = {}
         self._types = Types(self.read, self.images)
         self._wheres = Wheres(self.images, self._types)
@@ -453,20 +454,14 @@ class Guest:
         self, move: Callable[[], Stop], timeout: float | None, max_instructions: int | None
     ) -> Stop:
         self._check_open()
-        if self._running is not None:
-            who = (
-                "this is called by one of its handlers"
-                if self._running == threading.get_ident()
-                else "another thread runs it"
-            )
-            raise GuestBusy(f"the guest is running already: {who}")
-        if self._ended is not None:
-            return self._ended
+        self._check_still("the guest is running already")
+        if self.ended is not None:
+            return self.ended
         self._running = threading.get_ident()
         try:
             stop = self.runloop.until_stop(move, timeout, max_instructions)
             if stop.reason == "exit":
-                self._ended = stop
+                self.ended = stop
             return stop
         except KvmError as error:
             if error.call != "KVM_RUN" or "stood at" in error.text:
@@ -477,6 +472,39 @@ class Guest:
             for core in self.cores:
                 core.deciding.collect()
             self.board.console.flush()
+
+    def _check_still(self, problem: str) -> None:
+        if self._running is not None:
+            who = (
+                "this is called by one of its handlers"
+                if self._running == threading.get_ident()
+                else "another thread runs it"
+            )
+            raise GuestBusy(f"{problem}: {who}")
+
+    # ---- going back --------------------------------------------------------------------------
+
+    def snapshot(self) -> GuestSnapshot:
+        """All that the guest is: vCPUs, memory, devices, time, and where in its stops it stands.
+
+        It takes time and memory by what the guest has touched, and shares what did not change with
+        the snapshots before it. Raises Unsupported where the provider has none, GuestBusy from
+        within a handler: return ``guestdbg.STOP`` there, and take it when ``run`` has returned.
+        """
+        self._check_open()
+        self._check_still("a snapshot is of a guest that stands still")
+        return snapshots.take(self)
+
+    def restore(self, snapshot: GuestSnapshot) -> None:
+        """Put the guest back to where it was: it goes on from there as it did then.
+
+        The points stay as they are now, with their counts, and so do symbols and printed output.
+        As often and in any order as wanted. Raises BadSnapshot for one of another guest, and
+        Unsupported and GuestBusy as above.
+        """
+        self._check_open()
+        self._check_still("only a guest that stands still is put back")
+        snapshots.restore(self, snapshot)
 
     def select(self, cpu: Cpu | int) -> None:
         """Make a vCPU the current one: the one that is stepped, and whose memory is read."""

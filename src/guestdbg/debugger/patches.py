@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from guestdbg.debugger.errors import Unsupported
 from guestdbg.debugger.memory import View
@@ -87,6 +88,20 @@ class PatchedMemory:
     def drop(self, address: int) -> None:
         """Put the BRK back, unless the guest changed the instruction or it has been restored."""
         if address in self._original and self._read(address, 4) == self._original[address]:
+            self._write(address, BRK)
+
+    def snapshot(self) -> dict[int, bytes]:
+        """What lies under our BRK instructions."""
+        return dict(self._original)
+
+    def restored(self, originals: Mapping[int, bytes]) -> None:
+        """Memory was put back to a time when our BRK instructions covered ``originals``: those go,
+        and those that are wanted now come."""
+        for address, original in originals.items():
+            if self._read(address, 4) == BRK:
+                self._write(address, original)
+        for address in self._original:
+            self._original[address] = self._read(address, 4)
             self._write(address, BRK)
 
     def read_phys(self, address: int, length: int) -> bytes:

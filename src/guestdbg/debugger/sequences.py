@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger import exclusive
@@ -19,7 +19,7 @@ from guestdbg.kvm import ExitDebug, GuestDebug
 if TYPE_CHECKING:
     from guestdbg.debugger.core import Core
 
-__all__ = ["FAILED_STORE", "Sequences"]
+__all__ = ["FAILED_STORE", "SequenceState", "Sequences"]
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,14 @@ class _Over:
     watched: list[tuple[Watch, bool, bytes | None]] = field(default_factory=list)
     lifted: list[int] = field(default_factory=list)
     breakpoint_at: tuple[int, int] | None = None
+
+
+#: What a snapshot keeps of a vCPU's sequences.
+SequenceState = tuple[_Over, GuestDebug | None] | None
+
+
+def _copy(over: _Over) -> _Over:
+    return replace(over, watched=list(over.watched), lifted=list(over.lifted))
 
 
 class Sequences:
@@ -143,6 +151,22 @@ class Sequences:
             for physical in self._over.lifted:
                 self._core.guest.memory.drop(physical)
         self._over = self.debug = None
+
+    def snapshot(self) -> SequenceState:
+        """The sequence that is being run over, if one is."""
+        return None if self._over is None else (_copy(self._over), self.debug)
+
+    def restored(self, state: SequenceState) -> None:
+        """The vCPU was put back to where ``state`` was taken; the points are those of now."""
+        self._over = self.debug = None
+        if state is None:
+            return
+        over, self.debug = _copy(state[0]), state[1]
+        memory = self._core.guest.memory
+        over.lifted = [physical for physical in over.lifted if physical in memory]
+        for physical in over.lifted:
+            memory.lift(physical)
+        self._over = over
 
     def end(self, pc: int) -> Stop | None:
         """The sequence has been left at ``pc``: report what became of the value."""

@@ -259,3 +259,45 @@ class SupportsCodeChanged(Protocol):
 
     def code_changed(self, guest_phys_addr: int, length: int) -> None:
         """Forget what was decoded from ``length`` bytes at ``guest_phys_addr``."""
+
+
+class Snapshot(ABC):
+    """A machine as it was at one time: vCPUs, memory, pending work. See ``SupportsSnapshots``.
+
+    It takes the memory of its pages that hold anything, less those that it shares with the
+    snapshots before and after it, for as long as somebody refers to it.
+    """
+
+    @property
+    @abstractmethod
+    def instructions(self) -> tuple[int, ...]:
+        """What each vCPU had retired."""
+
+    @property
+    @abstractmethod
+    def memory_size(self) -> int:
+        """Bytes of guest memory that it holds: its pages that were not zero."""
+
+    @property
+    @abstractmethod
+    def own_memory_size(self) -> int:
+        """Of these, bytes that no other snapshot holds as well."""
+
+
+@runtime_checkable
+class SupportsSnapshots(Protocol):
+    """A machine whose whole state can be kept, and brought back as often as wanted."""
+
+    def snapshot(self) -> Snapshot:
+        """All that the machine is: its vCPUs, memory, time, and what is pending.
+
+        Between runs only. KvmError: EBUSY while a vCPU runs, EBADF when the machine is closed.
+        """
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Be exactly as at ``snapshot``: the run from here is the run from there.
+
+        Between runs only. KvmError: EBUSY and EBADF as above; EINVAL for a snapshot of another
+        machine, or when vCPUs or memory slots are not those that there were. Nothing has changed
+        then.
+        """

@@ -1,6 +1,6 @@
 """A board around the vCPUs: memory, devices, a device tree, and the loading of guests."""
 
-from guestdbg.machine.board import DEFAULT_MEMORY_SIZE, Board
+from guestdbg.machine.board import DEFAULT_MEMORY_SIZE, NO_SNAPSHOTS, Board, BoardSnapshot
 from guestdbg.machine.bus import Bus
 from guestdbg.machine.console import Console
 from guestdbg.machine.errors import (
@@ -23,8 +23,10 @@ from guestdbg.machine.sizes import format_size, parse_size
 
 __all__ = [
     "DEFAULT_MEMORY_SIZE",
+    "NO_SNAPSHOTS",
     "AddressError",
     "Board",
+    "BoardSnapshot",
     "Bus",
     "Console",
     "EmptyFileError",

@@ -7,6 +7,7 @@ answered below the seam (the kernel's, or the software provider's), so power-off
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
@@ -16,7 +17,9 @@ from guestdbg.kvm import (
     ExitMmio,
     Kvm,
     KvmError,
+    Snapshot,
     SupportsCodeChanged,
+    SupportsSnapshots,
     Vcpu,
     Vm,
 )
@@ -32,7 +35,7 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.machine import devicetree
 from guestdbg.machine.bus import Bus
-from guestdbg.machine.console import Console
+from guestdbg.machine.console import Console, ConsoleState
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import (
     FLASH_BASE,
@@ -44,7 +47,7 @@ from guestdbg.machine.layout import (
     RAM_MIN,
 )
 from guestdbg.machine.memory import PhysicalMemory, Region
-from guestdbg.machine.pl011 import Pl011
+from guestdbg.machine.pl011 import Pl011, Pl011State
 from guestdbg.machine.sizes import format_size
 
 DEFAULT_MEMORY_SIZE = 128 * MIB
@@ -52,6 +55,11 @@ MAX_VCPUS = 8  # as QEMU's board with its first interrupt controller
 
 # PSTATE of a vCPU as it starts: EL1 with SP_EL1, D, A, I and F masked.
 PSTATE_START = 0x3C5
+
+NO_SNAPSHOTS = (
+    "this provider has no snapshots: its machines lack vm.snapshot() and vm.restore(), the "
+    "extension SupportsSnapshots, which those of the soft provider have"
+)
 
 _DESCRIBED = (
     ("pc", core_reg("pc")),
@@ -65,6 +73,20 @@ _DESCRIBED = (
     ("VBAR_EL1", sys_reg("VBAR_EL1")),
     ("SCTLR_EL1", sys_reg("SCTLR_EL1")),
 )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoardSnapshot:
+    """A board as it was at one time, of ``Board.snapshot``.
+
+    Attributes:
+        vm: the machine's part, which is the provider's: how much memory it takes, and more.
+    """
+
+    board: Board
+    vm: Snapshot
+    uart: Pl011State
+    console: ConsoleState
 
 
 class Board:
@@ -224,6 +246,36 @@ class Board:
             except KvmError:  # not initialised, or a register that this provider has not
                 continue
         return f"vCPU {vcpu.id}: " + (", ".join(parts) or "no registers yet")
+
+    def snapshot(self) -> BoardSnapshot:
+        """The whole board as it is: vCPUs, memory, devices, and what was typed and not taken yet.
+
+        Raises:
+            MachineError: the provider has no snapshots.
+            KvmError: EBUSY while a vCPU runs.
+        """
+        vm = self._snapshots()
+        return BoardSnapshot(self, vm.snapshot(), self.uart.snapshot(), self.console.snapshot())
+
+    def restore(self, snapshot: BoardSnapshot) -> None:
+        """Be as at ``snapshot``. Output that was handed on since stays where it is.
+
+        Raises:
+            MachineError: a snapshot of another board, or a provider without snapshots.
+            KvmError: EBUSY while a vCPU runs; EINVAL where memory was mapped since.
+        """
+        vm = self._snapshots()
+        if snapshot.board is not self:
+            raise MachineError("the snapshot is of another board: it can only be put back there")
+        self.console.flush()
+        vm.restore(snapshot.vm)
+        self.uart.restore(snapshot.uart)
+        self.console.restore(snapshot.console)
+
+    def _snapshots(self) -> SupportsSnapshots:
+        if not isinstance(self.vm, SupportsSnapshots):
+            raise MachineError(NO_SNAPSHOTS)
+        return self.vm
 
     def close(self) -> None:
         """Close the virtual machine and give its memory back. Twice does nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 FLUSH_AT = 4096  # bytes kept at most before the sink gets them
 MATCH_WINDOW = 4096  # bytes of output in which an expected text is looked for
@@ -17,6 +17,15 @@ class ByteSink(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
     def flush(self) -> object: ...
+
+
+class ConsoleState(NamedTuple):
+    """What a console holds of a guest: see ``Console.snapshot``."""
+
+    typed: bytes
+    answers: tuple[tuple[bytes, bytes], ...]
+    recent: bytes
+    sent: int
 
 
 Sink = ByteSink | Callable[[bytes], object] | None
@@ -88,6 +97,23 @@ class Console:
         self._out.clear()
         self._write(data)
         self._sink_flush()
+
+    def snapshot(self) -> ConsoleState:
+        """What was typed and not taken, the answers still to be given, and what was printed."""
+        self.flush()
+        with self._lock:
+            typed = bytes(self._in)
+        return ConsoleState(typed, tuple(self._answers), bytes(self._recent), self.sent)
+
+    def restore(self, state: ConsoleState) -> None:
+        """Be as at ``snapshot``. What the sink was given since stays with it."""
+        self.flush()
+        with self._lock:
+            self._in.clear()
+            self._in.extend(state.typed)
+        self._answers = deque(state.answers)
+        self._recent = bytearray(state.recent)
+        self.sent = state.sent
 
     def _match(self, byte: int) -> None:
         self._recent.append(byte)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum, IntFlag
+from typing import NamedTuple
 
 from guestdbg.machine.console import Console
 from guestdbg.machine.layout import UART_BASE, UART_SIZE
@@ -84,6 +85,16 @@ _RESET: dict[int, int] = {Reg.CR: 0x300, Reg.IFLS: 0x12}
 _RX_LEVELS = {0: 2, 1: 4, 2: 8, 3: 12, 4: 14}
 
 
+class Pl011State(NamedTuple):
+    """The device's own state: see ``Pl011.snapshot``."""
+
+    stored: tuple[tuple[int, int], ...]
+    raised: int
+    received: tuple[int, ...]
+    level: bool
+    polled: bool
+
+
 class Pl011:
     """A PL011 at ``base``, wired to ``console``.
 
@@ -115,6 +126,24 @@ class Pl011:
         self._raised = 0
         self._receive.clear()
         self._update()
+
+    def snapshot(self) -> Pl011State:
+        """Registers, the receive FIFO, and the level of the interrupt."""
+        return Pl011State(
+            tuple(self._stored.items()),
+            self._raised,
+            tuple(self._receive),
+            self.level,
+            self._polled,
+        )
+
+    def restore(self, state: Pl011State) -> None:
+        """Be as at ``snapshot``; nobody is told of the interrupt, whose line goes back as well."""
+        self._stored = dict(state.stored)
+        self._raised = state.raised
+        self._receive = deque(state.received)
+        self.level = state.level
+        self._polled = state.polled
 
     def poll(self) -> None:
         """Take typed input, and raise what it raises. The board calls it before it enters."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import weakref
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal
@@ -22,7 +23,8 @@ from guestdbg.kvm.constants import (
     KVM_VM_TYPE_ARM_IPA_SIZE_MASK,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.interface import Device, Memory, Vm
+from guestdbg.kvm.interface import Device, Memory, Snapshot, Vm
+from guestdbg.kvm.soft import snapshots
 from guestdbg.kvm.soft.bits import U64
 from guestdbg.kvm.soft.reset import (
     DEFAULT_IPA_BITS,
@@ -31,6 +33,7 @@ from guestdbg.kvm.soft.reset import (
     MIN_IPA_BITS,
     check_extension,
 )
+from guestdbg.kvm.soft.snapshots import SoftSnapshot
 from guestdbg.kvm.soft.turns import Turns
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 from guestdbg.kvm.structures import VcpuInit
@@ -66,6 +69,8 @@ class SoftVm(Vm):
         self.now = 0
         self.soft_vcpus: list[SoftVcpu] = []
         self._slots: dict[int, tuple[int, int, int, Memory]] = {}
+        #: The snapshot taken or gone back to last, with which the next one shares what is the same.
+        self.latest_snapshot: weakref.ref[SoftSnapshot] | None = None
         self._told: set[Hashable] = set()
         self._closed = False
 
@@ -268,6 +273,16 @@ class SoftVm(Vm):
     def _no_attr_error(self, call: str, group: int, attr: int) -> KvmError:
         self._check(call)
         return KvmError(errno.ENXIO, call, f"the machine has no attribute {attr} in group {group}")
+
+    # -- snapshots --------------------------------------------------------------------------------
+
+    def snapshot(self) -> SoftSnapshot:
+        """The extension SupportsSnapshots."""
+        return snapshots.take(self)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """The extension SupportsSnapshots."""
+        snapshots.restore(self, snapshot)
 
     # -- the rest ---------------------------------------------------------------------------------
 

@@ -1,0 +1,219 @@
+# cython: language_level=3
+"""What guest memory holds, kept page by page: the pages that are not zero, each of them once.
+
+Snapshots that follow each other share the pages that did not change between them.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdlib cimport malloc, realloc, free
+from libc.string cimport memcmp, memcpy, memset
+from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
+
+cdef extern from *:
+    """
+    #include <unistd.h>
+    #include <sys/mman.h>
+    /* Whether the host has taken the pages back: they read as zero from now on. On Linux only, where
+       MADV_DONTNEED of private anonymous memory is exactly that. */
+    static int guestdbg_drop_pages(void *start, size_t length)
+    {
+    #ifdef __linux__
+        return madvise(start, length, MADV_DONTNEED) == 0;
+    #else
+        return 0;
+    #endif
+    }
+    """
+    bint guestdbg_drop_pages(void* start, size_t length) nogil
+
+cdef enum:
+    PAGE = 4096
+
+cdef uint8_t[4096] zeros
+memset(zeros, 0, PAGE)
+
+cdef struct Page:
+    int64_t users          # that hold it; only ever touched under the GIL
+    uint8_t data[4096]
+
+cdef struct Kept:
+    uint64_t number        # of the page, counted from the start of the buffer
+    Page* page
+
+
+cdef class Pages:
+    """The pages of a buffer that are not zero.
+
+    buffer: its length a multiple of 4096. touched: (first page, pages) in ascending order; all pages
+    that it does not name are zero. before: Pages of the same buffer, to share what has not changed
+    since; or None.
+    """
+    cdef Kept* kept
+    cdef uint64_t count
+    cdef uint64_t room
+    cdef readonly uint64_t length      # of the buffer, in pages
+
+    def __cinit__(self, buffer, touched, Pages before=None):
+        cdef Py_buffer view
+        cdef const uint8_t* at
+        cdef uint64_t n, first, pages, k = 0
+        cdef Page* page
+        PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
+        try:
+            self.length = self.whole_pages(view.len)
+            for first, pages in checked(touched, self.length):
+                for n in range(first, first + pages):
+                    at = <const uint8_t*>view.buf + n * PAGE
+                    if memcmp(at, zeros, PAGE) == 0:
+                        continue
+                    page = NULL
+                    if before is not None:
+                        while k < before.count and before.kept[k].number < n:
+                            k += 1
+                        if (k < before.count and before.kept[k].number == n
+                                and memcmp(at, before.kept[k].page.data, PAGE) == 0):
+                            page = before.kept[k].page
+                    self.add(n, at, page)
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef uint64_t whole_pages(self, Py_ssize_t size) except? 0:
+        if size % PAGE:
+            raise ValueError(f"{size} bytes: must be a multiple of {PAGE}")
+        return <uint64_t>size // PAGE
+
+    cdef int add(self, uint64_t number, const uint8_t* at, Page* shared) except -1:
+        cdef Kept* more
+        if self.count == self.room:
+            more = <Kept*>realloc(self.kept, (2 * self.room + 64) * sizeof(Kept))
+            if more == NULL:
+                raise MemoryError
+            self.kept = more
+            self.room = 2 * self.room + 64
+        if shared == NULL:
+            shared = <Page*>malloc(sizeof(Page))
+            if shared == NULL:
+                raise MemoryError
+            shared.users = 0
+            memcpy(shared.data, at, PAGE)
+        shared.users += 1
+        self.kept[self.count].number = number
+        self.kept[self.count].page = shared
+        self.count += 1
+        return 0
+
+    def __dealloc__(self):
+        cdef uint64_t k
+        for k in range(self.count):
+            self.kept[k].page.users -= 1
+            if self.kept[k].page.users == 0:
+                free(self.kept[k].page)
+        free(self.kept)
+
+    def __len__(self):
+        """How many pages are kept."""
+        return self.count
+
+    def owned(self):
+        """How many of them nobody else keeps."""
+        cdef uint64_t k, own = 0
+        for k in range(self.count):
+            own += self.kept[k].page.users == 1
+        return own
+
+    def differing(self, buffer, touched):
+        """[(first page, pages)] of where the buffer is not as it was; touched as above."""
+        cdef Py_buffer view
+        cdef const uint8_t* at
+        cdef uint64_t n, first, pages, k = 0
+        runs = []
+        PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
+        try:
+            if self.whole_pages(view.len) != self.length:
+                raise ValueError(f"{view.len} bytes: there were {self.length * PAGE}")
+            for first, pages in checked(touched, self.length):
+                for n in range(first, first + pages):
+                    while k < self.count and self.kept[k].number < n:
+                        note(runs, self.kept[k].number)       # not touched: it is zero now
+                        k += 1
+                    at = <const uint8_t*>view.buf + n * PAGE
+                    if k < self.count and self.kept[k].number == n:
+                        if memcmp(at, self.kept[k].page.data, PAGE) != 0:
+                            note(runs, n)
+                        k += 1
+                    elif memcmp(at, zeros, PAGE) != 0:
+                        note(runs, n)
+            while k < self.count:
+                note(runs, self.kept[k].number)
+                k += 1
+        finally:
+            PyBuffer_Release(&view)
+        return runs
+
+    def put_back(self, buffer, runs, bint drop):
+        """Make pages of the buffer what they were. drop: give those that were zero back to the host,
+        which is for private anonymous memory only."""
+        cdef Py_buffer view
+        cdef uint8_t* start
+        cdef uint64_t n, end, first, pages, k = 0, zero_from
+        PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        try:
+            start = <uint8_t*>view.buf
+            if self.whole_pages(view.len) != self.length:
+                raise ValueError(f"{view.len} bytes: there were {self.length * PAGE}")
+            # Only whole pages of the host can be given back.
+            drop = drop and <uint64_t>start % PAGE == 0 and sysconf_page() == PAGE
+            for first, pages in checked(runs, self.length):
+                n = first
+                end = first + pages
+                while n < end:
+                    while k < self.count and self.kept[k].number < n:
+                        k += 1
+                    if k < self.count and self.kept[k].number == n:
+                        memcpy(start + n * PAGE, self.kept[k].page.data, PAGE)
+                        n += 1
+                        continue
+                    zero_from = n
+                    n = end if k == self.count else min(end, self.kept[k].number)
+                    if not (drop and guestdbg_drop_pages(start + zero_from * PAGE, (n - zero_from) * PAGE)):
+                        memset(start + zero_from * PAGE, 0, (n - zero_from) * PAGE)
+        finally:
+            PyBuffer_Release(&view)
+
+
+cdef extern from "unistd.h":
+    long sysconf(int name)
+    int _SC_PAGESIZE
+
+
+cdef long sysconf_page():
+    return sysconf(_SC_PAGESIZE)
+
+
+cdef list checked(ranges, uint64_t length):
+    """Ranges of pages that ascend and lie in the buffer: what is walked must be memory."""
+    cdef uint64_t at = 0, first, pages
+    found = []
+    for first, pages in ranges:
+        if first < at or pages > length or first > length - pages:
+            raise ValueError(f"{pages} pages from {first} on, after {at}, of {length}")
+        at = first + pages
+        found.append((first, pages))
+    return found
+
+
+cdef int note(list runs, uint64_t number) except -1:
+    if runs and runs[-1][0] + runs[-1][1] == number:
+        runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+    else:
+        runs.append((number, 1))
+    return 0
+
+
+def address_of(buffer):
+    """Where a buffer lies in the host, and how many bytes it has."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
+    try:
+        return <uint64_t>view.buf, view.len
+    finally:
+        PyBuffer_Release(&view)

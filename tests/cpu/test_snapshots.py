@@ -1,0 +1,196 @@
+"""A processor's whole state: nothing is left out, and what runs from it is what ran from it."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip(
+    "guestdbg.cpu.processor", reason="the processor is not compiled here", exc_type=ImportError
+)
+
+from guestdbg.cpu.processor import (
+    EXIT_LIMIT,
+    HitPrograms,
+    Pages,
+    PhysicalMemory,
+    Processor,
+    ProcessorState,
+)
+
+from .support import B_SELF, CODE, DATA, Bench
+from .test_determinism import INPUT, SIZE, TOTAL, Guest, same
+
+CPU = Path(__file__).parents[2] / "src" / "guestdbg" / "cpu"
+WHOLE = [(0, SIZE // 4096)]
+
+
+def fields(structure: str) -> list[str]:
+    """The names of a struct's fields, in order."""
+    text = (CPU / "core.pxd").read_text()
+    found = re.search(rf"^cdef struct {structure}:\n(.*?)\n(?=\S)", text, re.DOTALL | re.MULTILINE)
+    assert found
+    lines = [line.split("#")[0].rstrip() for line in found[1].splitlines()]
+    return [re.sub(r"\[.*", "", line).split()[-1].lstrip("*") for line in lines if line.strip()]
+
+
+def test_what_is_left_out_is_caches_and_nothing_else() -> None:
+    """A snapshot is the struct but for what lies from `tlbs` up to `context`."""
+    names = fields("Cpu")
+    assert names[0] == "x"
+    assert len(names) > 140
+    start, end = names.index("tlbs"), names.index("context")
+    assert names[start:end] == ["tlbs", "lines", "jumps", "itlb", "phys", "cache"]
+
+
+def test_what_stays_with_the_processor_is_named() -> None:
+    """The fields that give() puts back are its holder's or tell of its caches."""
+    text = (CPU / "face.pyx").read_text()
+    body = text[text.index("cdef void give(") : text.index("cdef class ProcessorState")]
+    stays = set(re.findall(r"\bc\.(\w+)", body))
+    of_the_holder = {"kick", "programs"}
+    of_caches = {"planted", "nplanted", "was_wvr", "was_wcr", "was_wp_live"}
+    pointers = {"ip", "tlb", "line_tlb", "acc", "acc2", "tr_host"}
+    assert stays == of_the_holder | of_caches | pointers
+    assert stays < set(fields("Cpu"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_byte_comes_back(seed: int) -> None:
+    """Whatever was run, written or reset meanwhile, the state is that of then, bit for bit."""
+    rng = random.Random(seed)
+    guest = Guest(seed)
+    p = guest.p
+    for _ in range(rng.randrange(20)):
+        guest_run(guest, rng)
+    state = p.save_state()
+    before = bytes(state)
+    for enc in p.sysregs():
+        p.set_sysreg(enc, rng.getrandbits(64))
+    for name in ("hcr_el2", "mdcr_el2", "cptr_el2", "cnthctl_el2", "cntvoff_el2", "esr_el2"):
+        setattr(p, name, rng.getrandbits(64))
+    p.load_debug(*[[rng.getrandbits(64) for _ in range(16)] for _ in range(4)])
+    for n in range(32):
+        p.set_v(n, rng.getrandbits(128))
+        p.set_x(n % 31, rng.getrandbits(64))
+    p.fpcr = p.fpsr = rng.getrandbits(32)
+    p.irq = p.fiq = True
+    p.pstate = rng.choice([0, 4, 5]) | 1 << 21 | 0xF << 28
+    p.advance_counter(1 << 40)
+    p.run(p.instructions + 30)
+    if rng.random() < 0.5:
+        p.reset()
+    changed = sum(a != b for a, b in zip(before, bytes(p.save_state()), strict=True))
+    assert changed > 200
+    p.restore_state(state)
+    assert bytes(p.save_state()) == before
+
+
+def guest_run(guest: Guest, rng: random.Random) -> None:
+    reason = guest.p.run(guest.p.instructions + rng.choice([0, 1, 50, 300]))
+    if reason != EXIT_LIMIT:
+        guest.handle(reason)
+
+
+Taken = tuple[ProcessorState, Pages, list[Any], int]
+
+
+class Returning(Guest):
+    """Goes back to where it was, again and again, on its way."""
+
+    went_back = 0
+
+    def run(self, pieces: random.Random | None = None) -> None:
+        assert pieces is not None
+        p = self.p
+        taken: list[Taken] = []
+        left = 60
+        while p.instructions < TOTAL and len(self.events) < 3000:
+            if p.instructions >= self.input_at:
+                self.input()
+            end = min(self.input_at, p.instructions + pieces.choice([1, 7, 50, 400]))
+            reason = p.run(end)
+            if reason != EXIT_LIMIT:
+                self.handle(reason)
+            if not left:
+                continue
+            if pieces.random() < 0.2 and len(taken) < 5:
+                taken.append(self.here())
+            elif pieces.random() < 0.2 and taken:
+                left -= 1
+                self.back(*taken.pop(pieces.randrange(len(taken))))
+
+    def here(self) -> Taken:
+        return self.p.save_state(), Pages(self.ram, WHOLE), list(self.events), self.input_at
+
+    def back(self, state: ProcessorState, pages: Pages, events: list[Any], input_at: int) -> None:
+        """Back, or forth to where it was before it went back."""
+        self.went_back += 1
+        runs = pages.differing(self.ram, WHOLE)
+        pages.put_back(self.ram, runs, False)
+        for first, count in runs:
+            self.memory.code_changed(0x4000_0000 + 4096 * first, 4096 * count)
+        self.p.restore_state(state)
+        self.events = events
+        self.input_at = input_at
+
+
+@pytest.mark.parametrize("batch", range(3))
+def test_random_programs_that_go_back(batch: int) -> None:
+    assert INPUT < TOTAL
+    went_back = 0
+    for seed in range(batch * 20, batch * 20 + 20):
+        whole = Guest(seed)
+        whole.run()
+        returning = Returning(seed)
+        returning.run(random.Random(seed))
+        same(whole, returning)
+        went_back += returning.went_back
+    assert went_back > 500
+
+
+def test_a_state_is_one_processors() -> None:
+    memory = PhysicalMemory()
+    one, other = Processor(memory), Processor(memory)
+    with pytest.raises(ValueError, match="another processor's"):
+        other.restore_state(one.save_state())
+    anything: Any = None
+    with pytest.raises(TypeError):
+        one.restore_state(anything)
+    with pytest.raises(TypeError, match="save_state"):
+        ProcessorState()
+
+
+def test_a_kick_and_programs_are_not_the_guests() -> None:
+    bench = Bench([B_SELF])
+    p = bench.p
+    state = p.save_state()
+    programs = HitPrograms([(0, DATA, 8, 2, None, None, [])])
+    p.set_programs(programs)
+    p.kick()
+    p.restore_state(state)
+    assert p.programs is programs
+    assert p.run(p.instructions + 100) != EXIT_LIMIT, "the kick is still there"
+
+
+def test_checks_of_breakpoints_outlive_a_restore() -> None:
+    """What was decoded with checks, and what without: armed and disarmed across going back."""
+    bench = Bench([0x91000400, 0x91000400, 0x91000400, B_SELF])
+    p = bench.p
+    plain = p.save_state()
+    p.mdcr_el2 = 1 << 8
+    p.mdscr_el1 = 1 << 15
+    none = [0] * 16
+    p.load_debug([0x1E7, *none], [CODE + 8, *none], none, none)
+    armed = p.save_state()
+    for _ in range(3):
+        p.restore_state(plain)
+        p.run(p.instructions + 10)
+        assert p.get_x(0) == 3
+        p.restore_state(armed)
+        p.run(p.instructions + 10)
+        assert (p.pc, p.get_x(0)) == (CODE + 8, 2)

@@ -1,0 +1,247 @@
+"""Going back under the debugger: the guest does, and what was asked of the debugger stays."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+import guestdbg
+from guestdbg.debugger import BadSnapshot, Guest, GuestBusy, GuestClosed, Hit, StaleHit, Unsupported
+from guestdbg.machine import Board
+from tests.kvm.asm import add, b, flat, ldr, mov, str_
+
+from .assembled import CODE, DATA, assembled, cbnz_w, ldaxr, make_plain, stlxr
+from .conftest import Load
+
+PRIVATE = [0x91000421, 0x91000442]  # add x1, x1, #1; add x2, x2, #1
+
+
+def tail(start: Load) -> tuple[Guest, list[tuple[int, int, object]]]:
+    guest = start("queue", at_main=True)
+    written: list[tuple[int, int, object]] = []
+
+    @guest.watch("queue.tail", access="write")
+    def moved(hit: Hit) -> object:
+        written.append((hit.pc, hit.old, hit.new))  # type: ignore[arg-type]
+        return guestdbg.STOP if len(written) % 20 == 0 else None
+
+    return guest, written
+
+
+def test_the_same_hits_again(start: Load) -> None:
+    guest, written = tail(start)
+    assert guest.run().reason == "hit"
+    snapshot = guest.snapshot()
+    counted = guest.cpu.pc, snapshot.instructions
+    first = guest.run()
+    more = written[20:]
+    for _ in range(3):
+        written.clear()
+        guest.restore(snapshot)
+        assert (guest.cpu.pc, guest.snapshot().instructions) == counted
+        again = guest.run()
+        assert written == more
+        assert (again.pc, again.reason) == (first.pc, "hit")
+    assert next(iter(guest.points)).hits == 100, "its counts are not the guest's"
+
+
+def test_points_are_those_of_now(start: Load) -> None:
+    """Made, deleted, disabled and given a condition after the snapshot: so it stays."""
+    guest = start("queue", at_main=True)
+    old = guest.watch("queue.tail")
+    snapshot = guest.snapshot()
+    assert guest.run().hit is not None
+    old.delete()
+    guest.restore(snapshot)
+    new = guest.break_("job_finish")
+    stop = guest.run()
+    assert stop.hit is not None
+    assert stop.hit.point is new
+    new.enabled = False
+    conditional = guest.watch("queue.tail", when=guestdbg.cond("new == 5"))
+    guest.restore(snapshot)
+    stop = guest.run()
+    assert stop.hit is not None
+    assert (stop.hit.point, stop.hit.new) == (conditional, 5)
+    assert len(guest.points) == 2
+
+
+def test_at_a_breakpoint_that_was_reported(start: Load) -> None:
+    """It is stepped off, not told again; nor does it matter where the vCPU was meanwhile."""
+    guest = start("queue", at_main=True)
+    guest.break_("job_finish")
+    guest.run()
+    snapshot = guest.snapshot()
+    seen = []
+    for _ in range(3):
+        stop = guest.run()
+        seen.append((stop.pc, guest.snapshot().instructions))
+        guest.step(5)
+        guest.restore(snapshot)
+    assert len(set(seen)) == 1
+    assert guest.step().reason == "step"
+    assert guest.cpu.pc != snapshot.cores[0].reported
+
+
+def test_software_breakpoints_of_then_go_and_those_of_now_come(start: Load) -> None:
+    guest = start("queue", at_main=True)
+    place, other = guest.symbol("job_finish").address, guest.symbol("stats_record").address
+    code, other_code = guest.board.read_phys(place, 4), guest.board.read_phys(other, 4)
+    one = guest.break_("job_finish", kind="software")
+    snapshot = guest.snapshot()
+    one.delete()
+    guest.restore(snapshot)
+    assert guest.board.read_phys(place, 4) == code, "no BRK that nobody asks for"
+    guest.break_("stats_record", kind="software")
+    guest.restore(snapshot)
+    assert guest.board.read_phys(place, 4) == code
+    assert guest.board.read_phys(other, 4) != other_code
+    assert guest.read(other, 4) == other_code
+    stop = guest.run()
+    assert stop.pc == other
+    for point in guest.points:
+        point.delete()
+    assert guest.board.read_phys(other, 4) == other_code
+
+
+def test_what_lies_under_a_breakpoint_is_that_of_then() -> None:
+    """The guest changes the instruction under a BRK; going back, the old one is under it."""
+    guest = assembled(flat(PRIVATE, b(0)))
+    guest.break_(CODE + 4, kind="software")
+    snapshot = guest.snapshot()
+    guest.write(CODE + 4, struct.pack("<I", 0x91004042))  # add x2, x2, #16
+    guest.restore(snapshot)
+    assert guest.read(CODE + 4, 4) == struct.pack("<I", PRIVATE[1])
+    assert guest.run().pc == CODE + 4
+    guest.step()
+    assert guest.cpu.x[2] == 1
+    guest.close()
+
+
+def test_in_the_middle_of_an_exclusive_sequence() -> None:
+    """A watched lock, stopped while the sequence is run over: it is run to its end each time."""
+    code = flat(mov(1, DATA), [ldaxr(4, 1)], add(4, 4, 1), *[[0xD503201F]] * 8,
+                [stlxr(5, 4, 1), cbnz_w(5, -44)], b(0))  # fmt: skip
+    guest = assembled(code)
+    told: list[tuple[object, object]] = []
+    guest.watch(DATA, 8, access="any")(lambda hit: told.append((hit.old, hit.new)))
+    stop = guest.run(max_instructions=9)
+    assert stop.reason == "limit"
+    assert guest.cores[0].sequences.debug is not None, "it stands within the sequence"
+    snapshot = guest.snapshot()
+    for _ in range(3):
+        told.clear()
+        guest.run(max_instructions=30)
+        assert told == [(0, 1)]
+        assert guest.read_u64(DATA) == 1
+        guest.restore(snapshot)
+        assert guest.read_u64(DATA) == 0
+    guest.close()
+
+
+def test_before_an_access_that_was_announced() -> None:
+    """Told before the access; it is not told twice when going on from there."""
+    guest = assembled(flat(mov(1, DATA), [str_(1, 1)], [ldr(2, 1)], b(0)))
+    told: list[int] = []
+
+    @guest.watch(DATA, 8, before=True)
+    def early(hit: Hit) -> object:
+        told.append(hit.pc)
+        return guestdbg.STOP
+
+    assert guest.run().reason == "hit"
+    snapshot = guest.snapshot()
+    for _ in range(2):
+        guest.run(max_instructions=10)
+        assert len(told) == 1
+        assert guest.read_u64(DATA) == DATA
+        guest.restore(snapshot)
+        assert guest.read_u64(DATA) == 0
+    guest.close()
+
+
+def test_after_its_end_a_guest_can_live_again(start: Load) -> None:
+    guest = start("hello")
+    snapshot = guest.snapshot()
+    assert guest.run().reason == "exit"
+    ended = guest.snapshot()
+    guest.restore(snapshot)
+    first = guest.run(max_instructions=100)
+    assert first.reason == "limit"
+    guest.restore(ended)
+    assert guest.run().reason == "exit"
+    assert guest.snapshot().instructions == ended.instructions
+
+
+def test_two_vcpus_and_whose_turn_it_is(start: Load) -> None:
+    guest = start("smp", vcpus=2)
+    counter = guest.symbol("counter").address
+    hits: list[tuple[int, int, object]] = []
+    guest.watch(counter, 4)(lambda hit: hits.append((hit.vcpu.id, hit.pc, hit.new)))
+    guest.run(max_instructions=40_000)
+    snapshot = guest.snapshot()
+    turn = guest.cpu.id
+    seen = []
+    for _ in range(2):
+        hits.clear()
+        stop = guest.run(timeout=60)
+        assert stop.reason == "exit"
+        seen.append((list(hits), guest.snapshot().instructions, guest.read_u32(counter)))
+        guest.restore(snapshot)
+        assert guest.cpu.id == turn
+    assert seen[0] == seen[1]
+    assert {vcpu for vcpu, _, _ in seen[0][0]} == {0, 1}
+
+
+def test_hits_of_before_are_stale(start: Load) -> None:
+    guest = start("queue", at_main=True)
+    guest.watch("queue.tail")
+    hit = guest.run().hit
+    assert hit is not None
+    guest.restore(guest.snapshot())
+    with pytest.raises(StaleHit):
+        hit.backtrace()
+
+
+def test_not_from_within_a_handler(start: Load) -> None:
+    guest = start("queue", at_main=True)
+    snapshot = guest.snapshot()
+    said: list[str] = []
+
+    @guest.watch("queue.tail")
+    def handler(hit: Hit) -> object:
+        for call in (guest.snapshot, lambda: guest.restore(snapshot)):
+            with pytest.raises(GuestBusy, match=r"stands still.*by one of its handlers") as why:
+                call()
+            said.append(str(why.value))
+        return guestdbg.STOP
+
+    stop = guest.run()
+    assert stop.reason == "hit"
+    assert len(said) == 2
+    guest.restore(guest.snapshot())
+    assert guest.cpu.pc == stop.pc
+
+
+def test_what_is_refused(start: Load) -> None:
+    one, other = start("hello"), start("hello")
+    with pytest.raises(BadSnapshot, match="another guest"):
+        one.restore(other.snapshot())
+    snapshot = one.snapshot()
+    one.close()
+    with pytest.raises(GuestClosed):
+        one.restore(snapshot)
+    with pytest.raises(GuestClosed):
+        one.snapshot()
+
+
+def test_without_the_extension_it_is_said_what_is_missing() -> None:
+    from guestdbg.kvm import open_kvm
+
+    with open_kvm("soft") as kvm:
+        board = Board(kvm, memory_size=4 << 20)
+        board.start(CODE)
+        make_plain(board)
+        with Guest(board) as guest, pytest.raises(Unsupported, match=r"SupportsSnapshots"):
+            guest.snapshot()

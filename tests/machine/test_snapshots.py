@@ -1,0 +1,148 @@
+"""Snapshots of a board: the devices and what was typed go back with the vCPUs and memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guestdbg.kvm import ExitIntr, KvmError, SupportsInstructionLimit, open_kvm
+from guestdbg.machine import Board, Console, MachineError, Pl011, load
+from tests.machine.guests import EXAMPLES
+
+from .fakes import FakeKvm
+
+pytest.importorskip(
+    "guestdbg.cpu.processor", reason="the processor is not compiled here", exc_type=ImportError
+)
+
+
+def test_every_attribute_of_the_devices_is_kept_or_wired() -> None:
+    """A new attribute has to find its place in the state, or here."""
+    console = Console(None)
+    uart = Pl011(console)
+    wired = {"base", "size", "console", "_on_interrupt"}
+    kept = {"stored": "_stored", "raised": "_raised", "received": "_receive", "level": "level"}
+    assert set(vars(uart)) - wired == {*kept.values(), "_polled"}
+    assert set(uart.snapshot()._fields) == {*kept, "polled"}
+    wired = {"_write", "_sink_flush", "_lock", "_out"}
+    assert set(vars(console)) - wired == {"_in", "_answers", "_recent", "sent"}
+
+
+ACCESSES = st.lists(
+    st.tuples(
+        st.sampled_from(["read", "write", "feed"]),
+        st.sampled_from([0, 0, 4, 0x18, 0x2C, 0x2C, 0x30, 0x34, 0x38, 0x3C, 0x40, 0x44]),
+        st.integers(0, 0x7FF),
+    ),
+    max_size=30,
+)
+
+
+@given(before=ACCESSES, between=ACCESSES, after=ACCESSES)
+def test_a_uart_goes_back(
+    before: list[tuple[str, int, int]],
+    between: list[tuple[str, int, int]],
+    after: list[tuple[str, int, int]],
+) -> None:
+    output = bytearray()
+    console = Console(output.extend)
+    console.answer(b"a", b"yes")
+    uart = Pl011(console)
+
+    def access(accesses: list[tuple[str, int, int]]) -> list[object]:
+        seen: list[object] = []
+        for what, offset, value in accesses:
+            if what == "read":
+                seen.append(uart.read(offset, 4))
+            elif what == "write":
+                uart.write(offset, 4, value)
+            else:
+                console.feed(bytes([value & 0xFF]))
+                uart.poll()
+            seen.append((uart.level, console.pending_input, console.sent))
+        console.flush()
+        return seen
+
+    access(before)
+    states = uart.snapshot(), console.snapshot()
+    printed = len(output)
+    first = access(after)
+    told = output[printed:]
+    for _ in range(2):
+        access(between)
+        uart.restore(states[0])
+        console.restore(states[1])
+        assert (uart.snapshot(), console.snapshot()) == states
+        printed = len(output)
+        assert access(after) == first
+        assert output[printed:] == told
+
+
+PIECES = {"queue": 400_011, "mmu": 3011, "smp": 3011, "selfdebug": 511, "fault": 511}
+
+
+@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("vcpus", [1, 2])
+def test_examples_go_on_as_they_did(name: str, vcpus: int) -> None:
+    """Snapshots on the way, gone back to from the end in another order."""
+    output = bytearray()
+    with (
+        open_kvm("soft") as kvm,
+        Board(kvm, memory_size=16 << 20, vcpus=vcpus, console=Console(output.extend)) as board,
+    ):
+        load(board, EXAMPLES / f"{name}.elf")
+
+        def turn() -> object:
+            """Each vCPU runs a little; the exits, None where all of them wait."""
+            exits = []
+            for vcpu in board.vcpus:
+                assert isinstance(vcpu, SupportsInstructionLimit)
+                vcpu.max_instructions = vcpu.instructions + PIECES[name]  # type: ignore[attr-defined]
+                exits.append(board.run(vcpu))
+            return exits
+
+        def to_the_end() -> tuple[object, bytes, bytes, tuple[int, ...]]:
+            printed = len(output)
+            for _ in range(300):
+                exits = turn()
+                assert isinstance(exits, list)
+                if not all(isinstance(exit_, ExitIntr) for exit_ in exits):
+                    break
+            else:
+                pytest.fail("it does not end")
+            instructions = tuple(vcpu.instructions for vcpu in board.vcpus)  # type: ignore[attr-defined]
+            return exits, bytes(output[printed:]), board.ram.buffer[:], instructions
+
+        first = board.snapshot()
+        expected = to_the_end()
+        assert expected[1]
+        board.restore(first)
+        on_the_way = [first]
+        for _ in range(3):
+            turn()
+            on_the_way.append(board.snapshot())
+        whole = expected[1]
+        for snapshot in (on_the_way[2], on_the_way[0], on_the_way[3], on_the_way[2]):
+            board.restore(snapshot)
+            exits, told, memory, instructions = to_the_end()
+            assert (exits, memory, instructions) == (expected[0], *expected[2:])
+            assert whole.endswith(told)
+
+
+def test_snapshots_of_other_boards_are_refused(tmp_path: Path) -> None:
+    with open_kvm("soft") as kvm, Board(kvm) as one, Board(kvm) as other:
+        with pytest.raises(MachineError, match="another board"):
+            one.restore(other.snapshot())
+        snapshot = one.snapshot()
+        one.map_flash()
+        with pytest.raises(KvmError, match=r"slot 1 is .* and was not there"):
+            one.restore(snapshot)
+
+
+def test_a_provider_without_snapshots_is_told() -> None:
+    wanted = pytest.raises(MachineError, match=r"SupportsSnapshots.*soft provider")
+    with Board(FakeKvm()) as board, wanted:
+        board.snapshot()
