@@ -7,9 +7,9 @@ import struct
 import pytest
 
 import guestdbg
+from guestdbg.check.assembler import add, b, flat, ldr, mov, str_
 from guestdbg.debugger import BadSnapshot, Guest, GuestBusy, GuestClosed, Hit, StaleHit, Unsupported
 from guestdbg.machine import Board
-from tests.kvm.asm import add, b, flat, ldr, mov, str_
 
 from .assembled import CODE, DATA, assembled, cbnz_w, ldaxr, make_plain, stlxr
 from .conftest import Load
