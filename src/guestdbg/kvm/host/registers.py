@@ -19,7 +19,7 @@ from guestdbg.kvm.constants import (
     KVM_SET_ONE_REG,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.host.calls import refused
+from guestdbg.kvm.host.calls import call, refused
 from guestdbg.kvm.layouts import kvm_one_reg, kvm_regs
 from guestdbg.kvm.regs import name_of, size_of
 
@@ -52,6 +52,8 @@ class Registers:
         request, size = self._requests.get(reg_id) or self._prepare("KVM_GET_ONE_REG", reg_id)
         try:
             fcntl.ioctl(self._fd, KVM_GET_ONE_REG, request)
+        except InterruptedError:
+            self._again("KVM_GET_ONE_REG", KVM_GET_ONE_REG, request)
         except (OSError, ValueError) as error:
             raise refused("KVM_GET_ONE_REG", error, _explainer(reg_id, None)) from error
         if size == 8:
@@ -76,8 +78,13 @@ class Registers:
             )
         try:
             fcntl.ioctl(self._fd, KVM_SET_ONE_REG, request)
+        except InterruptedError:
+            self._again(name, KVM_SET_ONE_REG, request)
         except (OSError, ValueError) as error:
             raise refused(name, error, _explainer(reg_id, value)) from error
+
+    def _again(self, name: str, number: int, request: bytes) -> None:
+        call(self._fd, name, number, kvm_one_reg.from_buffer_copy(request))
 
     def close(self) -> None:
         """The descriptor is closed: its number may be another's soon."""
@@ -105,6 +112,8 @@ class Registers:
             try:
                 # Structures longer than 1024 bytes are handed to the kernel as they are.
                 fcntl.ioctl(self._fd, KVM_GET_REG_LIST, array, True)
+            except InterruptedError:
+                continue
             except OSError as error:
                 if error.errno != errno.E2BIG:
                     raise refused(name, error) from error

@@ -221,6 +221,9 @@ class HostVcpu(Vcpu):
         request = self._prepare(debug) if known is None else known[1]
         try:
             fcntl.ioctl(self._fd, KVM_SET_GUEST_DEBUG, request)
+        except InterruptedError:
+            name = "KVM_SET_GUEST_DEBUG"
+            call(self._fd, name, KVM_SET_GUEST_DEBUG, kvm_guest_debug.from_buffer_copy(request))
         except (OSError, ValueError) as error:
 
             def explain(number: int) -> str | None:
