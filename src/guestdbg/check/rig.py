@@ -14,6 +14,7 @@ from guestdbg.check.verdict import Failure, Skipped
 from guestdbg.check.watchdog import Watchdog
 from guestdbg.kvm import (
     Exit,
+    ExitMmio,
     GuestDebug,
     Kvm,
     KvmError,
@@ -122,6 +123,7 @@ class Rig(Expectations):
         self.vcpu: Vcpu = machine.vm.create_vcpu(number)
         self._others: list[Rig] = []
         self._machines: list[Machine] = []
+        self._unfinished = False
         init = machine.vm.preferred_target().with_feature(KVM_ARM_VCPU_PSCI_0_2)
         self.vcpu.init(init)
         self.breakpoints = self.kvm.check_extension(KVM_CAP_GUEST_DEBUG_HW_BPS)
@@ -210,6 +212,7 @@ class Rig(Expectations):
 
     def start(self, code: asm.Code, *, el: int = 1) -> None:
         """Stand before the first instruction of a program (again)."""
+        self.complete()
         self.pc = code.address
         self.pstate = EL1H if el else EL0T
 
@@ -242,9 +245,23 @@ class Rig(Expectations):
         watchdog = self.machine.watchdog
         with watchdog.over(vcpu):
             exit_ = vcpu.run()
+        self._unfinished = isinstance(exit_, ExitMmio)
         if watchdog.barked or (exit_.reason == 10 and not vcpu.immediate_exit):
             raise Failure("the guest to stop by itself", f"it ran on, to {self.pc:#x}: {exit_}")
         return exit_
+
+    def complete(self) -> None:
+        """Let KVM finish the access of the last KVM_EXIT_MMIO: until then the PC is KVM's to move.
+
+        Source: KVM API 5 (kvm_run, KVM_EXIT_MMIO and immediate_exit).
+        """
+        if self._unfinished:
+            self._unfinished = False
+            self.vcpu.immediate_exit = True
+            try:
+                self.vcpu.run()
+            finally:
+                self.vcpu.immediate_exit = False
 
     # -- what there must be -----------------------------------------------------------------------
 

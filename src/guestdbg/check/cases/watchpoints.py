@@ -1,12 +1,14 @@
-"""Watchpoints: every register, alone and together; before the access; loads and stores."""
+"""Watchpoints: every register, alone and together; before the access; which accesses match."""
 
-from guestdbg.arm64.debug import watchpoint
+from guestdbg.arm64.debug import DBGWCR, RegisterPair, watchpoint
 from guestdbg.check import assembler as asm
-from guestdbg.check.layout import DATA
+from guestdbg.check.evidence import own_debugging
+from guestdbg.check.layout import DATA, TABLES
 from guestdbg.check.registry import case, cases, numbered
 from guestdbg.check.rig import USE_HW, Rig
 
 _MATCH = "Arm ARM D2.10 (Watchpoint exceptions)"
+_NOT = "Arm ARM D2.10 (Watchpoint exceptions): what generates none"
 
 
 @cases(
@@ -44,18 +46,207 @@ def _(rig: Rig) -> None:
 
 
 @case(
-    "watchpoint.before-the-store",
-    "A watchpoint exception is taken before the access: memory is as it was, and the PC is at the "
-    "instruction.",
+    "watchpoint.two-at-one-address",
+    "Two registers that watch the same make one exception.",
     _MATCH,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
-    rig.set_x(0, 7)
+    code = rig.code(asm.str_(0, 1), rig.tell())
     rig.set_x(1, DATA)
-    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8))
-    rig.watches(code.at(1), DATA, DATA + 7, write=True)
-    rig.expect("the doubleword", rig.machine.u64(DATA), 0)
-    rig.debug(0)
+    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8) + watchpoint(DATA, 8))
+    rig.watches(code.at(0), DATA, DATA + 7, write=True)
+    rig.debug(USE_HW)
     rig.done()
-    rig.expect("the doubleword after the store", rig.machine.u64(DATA), 7)
+
+
+@case(
+    "watchpoint.registers-beyond-the-last",
+    "Registers that the processor has not are not used: what userspace puts there watches nothing.",
+    "KVM API 4.87: only as many as KVM_CAP_GUEST_DEBUG_HW_WPS",
+)
+def _(rig: Rig) -> None:
+    if rig.watchpoints == 16:
+        rig.skip("all 16 registers are there")
+    rig.code(asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    pair = watchpoint(DATA, 8)[0]
+    rig.debug(USE_HW, watchpoints=dict.fromkeys(range(rig.watchpoints, 16), pair))
+    rig.done()
+
+
+@case("watchpoint.disabled", "A watchpoint with E = 0 does not match.", "Arm ARM DBGWCR<n>_EL1.E")
+def _(rig: Rig) -> None:
+    rig.code(asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    pair = watchpoint(DATA, 8)[0]
+    off = RegisterPair(DBGWCR.encode(base=pair.control, E=0), pair.value)
+    rig.debug(USE_HW, watchpoints=[off])
+    rig.done()
+
+
+_ACCESS = {"store": asm.str_(0, 1), "load": asm.ldr(0, 1)}
+
+
+@cases(
+    "watchpoint.lsc",
+    {
+        f"{watched}-of-a-{done}": (watched, done)
+        for watched in ("read", "write", "any")
+        for done in ("load", "store")
+    },
+    "LSC chooses whether loads, stores or both match: {}.",
+    "Arm ARM DBGWCR<n>_EL1.LSC",
+)
+def _(rig: Rig, what: tuple[str, str]) -> None:
+    watched, done = what
+    code = rig.code(_ACCESS[done], rig.tell())
+    rig.set_x(1, DATA)
+    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, watched))  # type: ignore[arg-type]
+    if watched == "any" or (watched == "read") == (done == "load"):
+        rig.watches(code.at(0), DATA, DATA + 7, write=done == "store")
+    else:
+        rig.done()
+
+
+@cases(
+    "watchpoint.el",
+    {f"{chosen}-at-el{el}": (chosen, el) for chosen in ("el0", "el1", "any") for el in (0, 1)},
+    "PAC chooses the Exception levels whose accesses match: {}.",
+    "Arm ARM DBGWCR<n>_EL1.PAC, table of HMC, SSC and PAC",
+)
+def _(rig: Rig, what: tuple[str, int]) -> None:
+    chosen, el = what
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell(), el=el)
+    rig.set_x(1, DATA)
+    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, el=chosen))  # type: ignore[arg-type]
+    if chosen in ("any", f"el{el}"):
+        rig.watches(code.at(1), DATA, DATA + 7, write=True)
+    else:
+        rig.done()
+
+
+@cases(
+    "watchpoint.unprivileged-access",
+    {f"{chosen}-{name}": (chosen, name) for chosen in ("el0", "el1") for name in ("sttr", "ldtr")},
+    "LDTR and STTR at EL1 are unprivileged accesses and match as those of EL0: {}.",
+    "Arm ARM D2.10 (Watchpoint exceptions), unprivileged loads and stores",
+)
+def _(rig: Rig, what: tuple[str, str]) -> None:
+    chosen, name = what
+    word = asm.access("str" if name == "sttr" else "ldr", 0, 1, 0, mode="unprivileged")
+    pair = watchpoint(DATA, 8, "any", el=chosen)[0]  # type: ignore[arg-type]
+    own = own_debugging(rig, word, watchpoints={0: pair}, registers={1: DATA})
+    if own is not (chosen == "el0"):
+        rig.skip(
+            "the processor takes LDTR and STTR for accesses of EL1: the guest's own watchpoint, "
+            "without KVM's help, does too"
+        )
+    code = rig.code(word, rig.tell())
+    rig.set_x(1, DATA)
+    rig.debug(USE_HW, watchpoints=[pair])
+    if chosen == "el0":
+        rig.watches(code.at(0), DATA, DATA + 7, write=name == "sttr")
+    else:
+        rig.done()
+
+
+@case(
+    "watchpoint.not-by-fetching",
+    "Fetching an instruction from a watched address is no access.",
+    _NOT,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    rig.debug(USE_HW, watchpoints=watchpoint(code.address, 64, "any"))
+    rig.done()
+
+
+@case(
+    "watchpoint.not-by-translation",
+    "A translation table walk that reads a watched descriptor is no access of the guest.",
+    _NOT,
+)
+def _(rig: Rig) -> None:
+    rig.code(asm.str_(0, 1), asm.str_(0, 2), rig.tell())
+    rig.set_x(1, DATA)
+    rig.set_x(2, DATA + (2 << 20))
+    rig.debug(USE_HW, watchpoints=watchpoint(TABLES, 8192, "any"))
+    rig.done()
+
+
+@case(
+    "watchpoint.not-by-prefetch",
+    "A prefetch of a watched address (PRFM) is a hint and generates no watchpoint exception.",
+    _NOT,
+)
+def _(rig: Rig) -> None:
+    rig.code(asm.prefetch(1), asm.prefetch(1, 16), rig.tell())
+    rig.set_x(1, DATA)
+    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
+    rig.done()
+
+
+@cases(
+    "watchpoint.not-by-cleaning",
+    {name: name for name in ("cvac", "cvau", "civac")},
+    "DC {} of a watched address generates no watchpoint exception: it changes no data.",
+    _NOT + " (cache maintenance other than DC IVAC and DC ZVA)",
+)
+def _(rig: Rig, name: str) -> None:
+    rig.code(asm.dc(name, 1), rig.tell())
+    rig.set_x(1, DATA)
+    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 64, "any"))
+    rig.done()
+
+
+@case(
+    "watchpoint.not-by-kvm",
+    "What userspace writes to watched memory, and KVM's own accesses, stop nothing.",
+    "KVM API 4.87: it is the guest that is debugged",
+)
+def _(rig: Rig) -> None:
+    rig.code(asm.NOP, rig.tell())
+    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
+    rig.machine.write(DATA, b"written!")
+    rig.done()
+
+
+@cases(
+    "watchpoint.neighbours",
+    {"below": -8, "above": 8, "a-page-on": 4096, "the-same-offset-2-mib-on": 2 << 20},
+    "An access to a doubleword that is not watched ({}) does not match.",
+    _MATCH,
+)
+def _(rig: Rig, distance: int) -> None:
+    watched = DATA + 0x1000
+    rig.code(asm.str_(0, 1), asm.ldr(0, 1), rig.tell())
+    rig.set_x(1, watched + distance)
+    rig.debug(USE_HW, watchpoints=watchpoint(watched, 8, "any"))
+    rig.done()
+
+
+@case(
+    "watchpoint.tagged-address",
+    "With the top byte ignored (TBI0), an access through a tagged pointer matches; FAR may carry "
+    "the tag.",
+    "Arm ARM D8.8 (Address tagging) and FAR_EL2",
+)
+def _(rig: Rig) -> None:
+    tag = 0xA5 << 56
+    tcr = rig.reg("TCR_EL1") | 1 << 37
+    store, pairs = asm.str_(0, 1), watchpoint(DATA, 8)
+    if not own_debugging(
+        rig, store, watchpoints={0: pairs[0]}, registers={1: DATA | tag}, system={"TCR_EL1": tcr}
+    ):
+        rig.skip(
+            "the processor compares the tag: the guest's own watchpoint, without KVM's help, does "
+            "not match either"
+        )
+    rig.set_reg("TCR_EL1", tcr)
+    code = rig.code(store, rig.tell())
+    rig.set_x(1, DATA | tag)
+    rig.debug(USE_HW, watchpoints=pairs)
+    exit_ = rig.run()
+    far = getattr(exit_, "far", None) or 0
+    low = DATA | tag if far >> 56 else DATA
+    rig.watches(code.at(0), low, low + 7, write=True, exit_=exit_)

@@ -1,0 +1,277 @@
+"""FAR and the syndrome for every sort of access, and that nothing has happened yet."""
+
+from guestdbg.arm64.debug import watchpoint
+from guestdbg.arm64.registers import by_name
+from guestdbg.check import assembler as asm
+from guestdbg.check.accesses import ACCESSES, Access, choose, fill
+from guestdbg.check.layout import DATA
+from guestdbg.check.registry import case, cases
+from guestdbg.check.rig import USE_HW, Rig
+from guestdbg.kvm import ExitDebug
+
+_FAR = (
+    "Arm ARM D2.10 (Determining the memory location that caused a watchpoint exception); ESR_EL2, "
+    "FAR_EL2"
+)
+_BASE = DATA + 0x2000
+
+
+def _need(rig: Rig, access: Access) -> None:
+    if access.needs:
+        name, field, least = access.needs
+        if by_name(name).get(rig.reg(name), field) < least:
+            rig.skip(f"{name}.{field} says that the processor does not have these instructions")
+
+
+def _state(rig: Rig) -> dict[str, int]:
+    names = ["sp", "pstate", *(f"x{n}" for n in range(28)), *(f"v{n}" for n in range(2, 6))]
+    return {name: rig.core(name) for name in names}
+
+
+def _unchanged(rig: Rig, before: dict[str, int]) -> None:
+    for name, value in _state(rig).items():
+        rig.expect(f"{name}, as before the access", value, before[name])
+
+
+def _stand_before(rig: Rig, access: Access, address: int) -> asm.Code:
+    """A program of one access to ``address``; what comes before it has run."""
+    count = len(access.before)
+    code = rig.code(*access.before, access.word, rig.tell())
+    rig.machine.write(address - 64, bytes(192))
+    fill(rig)
+    rig.set_x(1, address - access.offset)
+    rig.set_x(6, 0)
+    rig.set_x(7, 0)
+    assert count <= 1
+    return code
+
+
+@cases(
+    "access",
+    ACCESSES,
+    "{}: a watchpoint of all of it stops it before it has changed memory or registers; FAR and "
+    "WnR fit; without the watchpoint it then happens.",
+    _FAR,
+)
+def _(rig: Rig, access: Access) -> None:
+    _need(rig, access)
+    code = _stand_before(rig, access, _BASE)
+    pc = code.at(len(access.before))
+    kind = "any" if access.reads and access.writes else "write" if access.writes else "read"
+    watched = watchpoint(_BASE, access.size, kind)  # type: ignore[arg-type]
+    rig.need_watchpoints(len(watched))
+    rig.debug(USE_HW, watchpoints=watched)
+    before = _state(rig)
+    if access.before:
+        # The load-exclusive that must come first puts something into x5 and x6.
+        before |= {"x5": 0, "x6": 0}
+    rig.watches(pc, _BASE, _BASE + access.size - 1, write=access.wnr)
+    _unchanged(rig, before)
+    rig.expect("memory, as before the access", rig.machine.read(_BASE - 64, 192), bytes(192))
+    if access.before:
+        # The exit has cleared the monitor: the whole sequence, once more.
+        rig.start(code)
+    rig.debug(0)
+    rig.done()
+    after = rig.machine.read(_BASE, access.size)
+    if access.writes:
+        rig.expect("memory was written", any(after), True)
+        outside = rig.machine.read(_BASE - 64, 64) + rig.machine.read(_BASE + access.size, 32)
+        rig.expect("memory beside what was accessed", any(outside), False)
+    else:
+        rig.expect("memory, after a load", any(after), False)
+
+
+@cases(
+    "access.last-byte",
+    choose(lambda a: a.size > 1 and not a.needs),
+    "{}: a watchpoint of its last byte alone matches; FAR lies from the first address accessed to "
+    "that byte.",
+    _FAR,
+)
+def _(rig: Rig, access: Access) -> None:
+    code = _stand_before(rig, access, _BASE)
+    last = _BASE + access.size - 1
+    kind = "write" if access.writes else "read"
+    rig.debug(USE_HW, watchpoints=watchpoint(last, 1, kind))  # type: ignore[arg-type]
+    rig.watches(code.at(len(access.before)), _BASE, last, write=access.wnr)
+
+
+@cases(
+    "access.just-beside",
+    choose(lambda a: not a.needs),
+    "{}: watchpoints of the bytes just before and just behind it do not match.",
+    _FAR,
+)
+def _(rig: Rig, access: Access) -> None:
+    _stand_before(rig, access, _BASE)
+    watched = watchpoint(_BASE - 1, 1, "any") + watchpoint(_BASE + access.size, 1, "any")
+    rig.debug(USE_HW, watchpoints=watched)
+    rig.done()
+
+
+@cases(
+    "access.other-direction",
+    choose(lambda a: not a.needs),
+    "{}: a watchpoint of the other direction (loads, stores) does not match.",
+    "Arm ARM DBGWCR<n>_EL1.LSC",
+)
+def _(rig: Rig, access: Access) -> None:
+    _stand_before(rig, access, _BASE)
+    kind = "read" if access.writes else "write"
+    if access.before:
+        rig.skip("a load comes before it in the same program")
+    watched = watchpoint(_BASE, access.size, kind)  # type: ignore[arg-type]
+    rig.need_watchpoints(len(watched))
+    rig.debug(USE_HW, watchpoints=watched)
+    rig.done()
+
+
+_PLAIN = choose(lambda a: not a.aligned and a.size > 1 and not a.offset and not a.needs)
+
+
+@cases(
+    "access.unaligned",
+    _PLAIN,
+    "{}, not aligned: a watchpoint of a byte in the middle matches; FAR lies from the first "
+    "address accessed to that byte.",
+    _FAR,
+)
+def _(rig: Rig, access: Access) -> None:
+    first = _BASE + 1
+    code = _stand_before(rig, access, first)
+    middle = first + access.size // 2
+    kind = "write" if access.writes else "read"
+    rig.debug(USE_HW, watchpoints=watchpoint(middle, 1, kind))  # type: ignore[arg-type]
+    rig.watches(code.at(0), first, middle, write=access.wnr)
+
+
+@cases(
+    "access.across-pages",
+    {
+        f"{name}-watched-{where}": (access, where == "behind")
+        for name, access in _PLAIN.items()
+        if not name.startswith(("stt", "ldt"))
+        for where in ("before", "behind")
+    },
+    "{} the page boundary: a watchpoint on either page stops an access that crosses from one to "
+    "the other, with the registers as they were (but those that a load of several was to change).",
+    _FAR + "; D1.3 (registers that are UNKNOWN after an exception of a load of several)",
+)
+def _(rig: Rig, what: tuple[Access, bool]) -> None:
+    access, behind = what
+    boundary = DATA + 0x10000
+    first = boundary - access.size // 2
+    code = _stand_before(rig, access, first)
+    watched = boundary if behind else boundary - 1
+    kind = "write" if access.writes else "read"
+    rig.debug(USE_HW, watchpoints=watchpoint(watched, 1, kind))  # type: ignore[arg-type]
+    before = _state(rig)
+    rig.watches(code.at(0), first, watched, write=access.wnr)
+    if access.registers > 1 and access.reads:
+        # What is loaded is UNKNOWN after an exception of a load of several registers.
+        for name in list(before):
+            if name in ("x2", "x3", "v2", "v3", "v4", "v5"):
+                before[name] = rig.core(name)
+    _unchanged(rig, before)
+    rig.debug(0)
+    rig.done()
+    if access.writes:
+        rig.expect("the whole of it was stored", all(rig.machine.read(first, access.size)), True)
+
+
+_LSE = choose(lambda a: a.needs is not None and a.reads and a.writes)
+
+
+@cases(
+    "access.atomic-for-loads",
+    _LSE,
+    "{}: an atomic reads and writes; a watchpoint of loads matches it, with WnR 0.",
+    "Arm ARM D2.10 (Watchpoint exceptions), atomic instructions; ESR_EL2.WnR",
+)
+def _(rig: Rig, access: Access) -> None:
+    _need(rig, access)
+    code = _stand_before(rig, access, _BASE)
+    rig.debug(USE_HW, watchpoints=watchpoint(_BASE, access.size, "read"))
+    rig.watches(code.at(0), _BASE, _BASE + access.size - 1, write=False)
+
+
+@cases(
+    "access.atomic-for-stores",
+    _LSE,
+    "{}: an atomic reads and writes; a watchpoint of stores matches it.",
+    "Arm ARM D2.10 (Watchpoint exceptions), atomic instructions",
+)
+def _(rig: Rig, access: Access) -> None:
+    _need(rig, access)
+    code = _stand_before(rig, access, _BASE)
+    rig.debug(USE_HW, watchpoints=watchpoint(_BASE, access.size, "write"))
+    rig.watches(code.at(0), _BASE, _BASE + access.size - 1, write=(True, False))
+
+
+@case(
+    "access.store-exclusive-that-fails",
+    "A store-exclusive without the monitor: whether its watchpoint matches is IMPLEMENTATION "
+    "DEFINED; if not, it reports failure, and memory is as it was.",
+    "Arm ARM D2.10 (Watchpoint exceptions), store-exclusive instructions",
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.CLREX, asm.store_exclusive(4, 2, 1), rig.tell(4))
+    fill(rig)
+    rig.set_x(1, _BASE)
+    rig.debug(USE_HW, watchpoints=watchpoint(_BASE, 8))
+    exit_ = rig.run()
+    if isinstance(exit_, ExitDebug):
+        rig.watches(code.at(1), _BASE, _BASE + 7, write=True, exit_=exit_)
+    else:
+        rig.done(told=1, exit_=exit_)
+    rig.expect("memory", rig.machine.u64(_BASE), 0)
+
+
+def _zva_size(rig: Rig) -> int:
+    code = rig.code(asm.mrs(2, "DCZID_EL0"), rig.tell(2))
+    assert code
+    dczid = rig.done()
+    if dczid & 16:
+        rig.skip("DCZID_EL0.DZP: DC ZVA is not permitted")
+    return 4 << (dczid & 15)
+
+
+@cases(
+    "access.dc-zva",
+    {"first-byte": 0, "a-byte-inside": 21, "last-byte": -1},
+    "DC ZVA stores zeros: a watchpoint of the {} of its block stops it first, as a write.",
+    "Arm ARM D2.10 (Watchpoint exceptions), DC ZVA; FAR_EL2",
+)
+def _(rig: Rig, byte: int) -> None:
+    size = _zva_size(rig)
+    code = rig.code(asm.dc_zva(1), rig.tell())
+    block = DATA + 4 * size
+    rig.machine.write(block, b"\xff" * size)
+    watched = block + byte % size
+    # An address inside the block serves as well as its first.
+    rig.set_x(1, block + 8)
+    rig.debug(USE_HW, watchpoints=watchpoint(watched, 1))
+    exit_ = rig.run()
+    # The address that was given is permitted too, as for cache maintenance.
+    rig.watches(code.at(0), block, max(watched, block + 8), write=True, exit_=exit_)
+    rig.expect("the block", rig.machine.read(block, size), b"\xff" * size)
+    rig.debug(0)
+    rig.done()
+    rig.expect("the block, zeroed", rig.machine.read(block, size), bytes(size))
+
+
+@case(
+    "access.dc-zva-beside",
+    "DC ZVA does not match watchpoints just before and just behind its block.",
+    "Arm ARM D2.10 (Watchpoint exceptions), DC ZVA",
+)
+def _(rig: Rig) -> None:
+    size = _zva_size(rig)
+    rig.code(asm.dc_zva(1), rig.tell())
+    block = DATA + 4 * size
+    rig.set_x(1, block)
+    rig.debug(
+        USE_HW, watchpoints=watchpoint(block - 1, 1, "any") + watchpoint(block + size, 1, "any")
+    )
+    rig.done()
