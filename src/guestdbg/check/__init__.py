@@ -6,7 +6,7 @@ pure Python, with guest code that the suite assembles itself.
 **How a case is written.** In the file of its topic in ``guestdbg/check/cases/``::
 
     @case(
-        "watchpoint.before-the-access",
+        "watchpoint.my-case",
         "A watchpoint exception is taken before the access: memory is as it was.",
         "Arm ARM D2.10 (Watchpoint exceptions); KVM API 5, KVM_EXIT_DEBUG",
     )

@@ -1,0 +1,107 @@
+"""KVMs that are wrong on purpose: the software one, with one promise broken on its way through.
+
+A mutant overrides what it breaks and leaves the rest as it is. ``failing()`` says which cases of a
+selection notice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from guestdbg.check import run_cases, select
+from guestdbg.kvm import Exit, ExitDebug, GuestDebug, Kvm, Vcpu, Vm, open_kvm
+
+
+class Wrapped:
+    """Everything of something else, attribute by attribute."""
+
+    def __init__(self, inner: Any) -> None:
+        object.__setattr__(self, "inner", inner)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "inner"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).__annotations__:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.inner, name, value)
+
+
+class MutantVcpu(Wrapped):
+    """What a mutant may override. ``debugged`` is the last control word that was taken."""
+
+    inner: Vcpu
+    debugged: int
+
+    def __init__(self, inner: Vcpu) -> None:
+        super().__init__(inner)
+        self.debugged = 0
+
+    def run(self) -> Exit:
+        exit_ = self.inner.run()
+        return self.debug_exit(exit_) if isinstance(exit_, ExitDebug) else exit_
+
+    def debug_exit(self, exit_: ExitDebug) -> Exit:
+        """What becomes of a KVM_EXIT_DEBUG."""
+        return exit_
+
+    def set_guest_debug(self, debug: GuestDebug) -> None:
+        self.inner.set_guest_debug(self.asked(debug))
+        self.debugged = debug.control
+
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        """What KVM_SET_GUEST_DEBUG makes of its argument."""
+        return debug
+
+
+class _MutantVm(Wrapped):
+    inner: Vm
+    vcpu: type[MutantVcpu]
+
+    def __init__(self, inner: Vm, vcpu: type[MutantVcpu]) -> None:
+        super().__init__(inner)
+        self.vcpu = vcpu
+
+    def create_vcpu(self, number: int = 0) -> MutantVcpu:
+        return self.vcpu(self.inner.create_vcpu(number))
+
+
+class MutantKvm(Wrapped):
+    """The software KVM with other vCPUs, or other capabilities."""
+
+    inner: Kvm
+    vcpu: type[MutantVcpu]
+    caps: dict[int, int]
+
+    def __init__(
+        self, vcpu: type[MutantVcpu] = MutantVcpu, caps: dict[int, int] | None = None
+    ) -> None:
+        super().__init__(open_kvm("soft"))
+        self.vcpu = vcpu
+        self.caps = caps or {}
+
+    def check_extension(self, cap: int) -> int:
+        return self.caps.get(cap, self.inner.check_extension(cap))
+
+    def create_vm(self, vm_type: int = 0) -> _MutantVm:
+        return _MutantVm(self.inner.create_vm(vm_type), self.vcpu)
+
+
+def failing(mutant: MutantKvm, *patterns: str) -> set[str]:
+    """The names of the cases that fail on this mutant."""
+    results = run_cases(select(patterns), mutant, seconds=1.0)  # type: ignore[arg-type]
+    return {r.case.name for r in results if r.verdict == "fail"}
+
+
+def with_hsr(exit_: ExitDebug, ec: int, clear: int = 0, put: int = 0) -> ExitDebug:
+    """The exit with bits of its syndrome changed, where it is of this class."""
+    return replace(exit_, hsr=exit_.hsr & ~clear | put) if exit_.ec == ec else exit_
+
+
+def with_controls(debug: GuestDebug, kind: str, clear: int = 0, put: int = 0) -> GuestDebug:
+    """The registers of one kind ("bcr", "wcr") with bits changed where they are enabled."""
+    name = f"dbg_{kind}"
+    values = tuple(v & ~clear | put if v & 1 else v for v in getattr(debug, name))
+    return replace(debug, **{name: values})  # type: ignore[arg-type]
