@@ -23,7 +23,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +52,7 @@ class Outcome:
     instructions: int
     failed: int | None  # the seed, where one did
     output: str
+    did: Counter[str] = field(default_factory=Counter)  # how often what was done
 
 
 def runtime(name: str) -> Path:
@@ -132,6 +133,7 @@ def run(
             process.kill()
             raise
     begun, done, instructions = first - 1, 0, 0
+    did: Counter[str] = Counter()
     for line in output.splitlines():
         words = line.split()
         if words[:2] == ["case", kind]:
@@ -139,13 +141,15 @@ def run(
         elif words[:2] == ["done", kind]:
             done += 1
             instructions += int(words[3])
+        elif words[:1] == ["did"]:
+            did[" ".join(words[2:])] += int(words[1])
     failed = None
     if process.returncode or done != count:
         failed = max(begun, first)
         output += f"\nexit status {process.returncode}"
         at = output.find(f"case {kind} {failed}\n")
         output = output[max(at, 0) :]
-    return Outcome(done, instructions, failed, output)
+    return Outcome(done, instructions, failed, output, did)
 
 
 def shrink(environment: Mapping[str, str], kind: str, seed: int) -> tuple[int, list[int]] | None:

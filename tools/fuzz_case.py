@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection
 
 Action = Callable[[random.Random], None]
@@ -25,6 +26,8 @@ class Case(ABC):
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.rng = self.generator("machine")
+        #: How often what was done: actions by their names, and what they led to.
+        self.did: Counter[str] = Counter()
 
     def generator(self, what: str | int) -> random.Random:
         return random.Random(f"{self.kind}/{self.seed}/{what}")
@@ -65,6 +68,7 @@ class Case(ABC):
                     continue
                 if tell:
                     tell(f"{number}: {action.__name__}")
+                self.did[action.__name__] += 1
                 action(rng)
                 self.check()
             return self.instructions

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 
 import fuzz_memory
+import fuzz_snapshots
 import fuzz_words
 from fuzz_case import Action, Case, Failure
 
@@ -18,6 +19,7 @@ from guestdbg.cpu.processor import (
     EXIT_STUCK,
     EXIT_TIMER,
     HitPrograms,
+    Pages,
     PhysicalMemory,
     Processor,
 )
@@ -48,6 +50,8 @@ class CpuCase(Case):
         self.slots: dict[int, tuple[int, fuzz_memory.Memory]] = {}
         self.retired: list[fuzz_memory.Memory] = []
         self.counted = 0
+        self.taken: list[fuzz_snapshots.Taken] = []
+        self.by_the_host: list[Processor] = []
         self.ram = fuzz_memory.make(rng, PAGES << 12)
         self.near: list[int] = []
         self._map(0, RAM, self.ram, False)
@@ -62,14 +66,18 @@ class CpuCase(Case):
 
     def _new_cpu(self, rng: random.Random) -> Processor:
         breakpoints = rng.choice([6, 2, 16])
-        return Processor(
+        clock = rng.choice(["virtual", "virtual", "virtual", "host"])
+        cpu = Processor(
             self.memory,
             breakpoints=breakpoints,
             watchpoints=rng.choice([4, 2, 16]),
             context_aware=rng.choice([1, 2, breakpoints]),
             lse=rng.random() < 0.5,
-            clock=rng.choice(["virtual", "virtual", "virtual", "host"]),
+            clock=clock,
         )
+        if clock == "host":
+            self.by_the_host.append(cpu)
+        return cpu
 
     def _registers(self, cpu: Processor, rng: random.Random) -> None:
         for n in range(31):
@@ -113,6 +121,9 @@ class CpuCase(Case):
             (3, self.set_programs),
             (3, self.change_memory),
             (3, self.write_data),
+            (3, self.take_snapshot),
+            (3, self.go_back),
+            (2, self.run_twice),
             (2, self.set_pstate),
             (2, self.lines_and_time),
             (2, self.inject),
@@ -149,6 +160,8 @@ class CpuCase(Case):
                 raise Failure(f"a limit of {end} reached at {now}")
             if reason == EXIT_LIMIT:
                 return
+            if reason == EXIT_EL2 and cpu.esr_el2 >> 26 in (0x24, 0x25):
+                self.did["accesses outside memory"] += 1
             if reason == EXIT_EL2 and pass_hits and cpu.esr_el2 >> 26 in (0x24, 0x30, 0x34):
                 cpu.skip_instruction()
             elif reason == EXIT_EL2:
@@ -373,6 +386,29 @@ class CpuCase(Case):
             rng.choice([0, 1, -1, rng.getrandbits(64), fuzz_words.value(rng, self.near)]),
         )
 
+    # ---- going back ---------------------------------------------------------------------------
+
+    def take_snapshot(self, rng: random.Random) -> None:
+        before = rng.choice([None, *self.taken])
+        self.taken.append(fuzz_snapshots.Taken(self.cpus, self.slots, before))
+        if len(self.taken) > fuzz_snapshots.MOST:
+            del self.taken[rng.randrange(len(self.taken))]
+
+    def go_back(self, rng: random.Random) -> None:
+        if not self.taken:
+            self.take_snapshot(rng)
+            self.run_guest(rng)
+        self.did["snapshots gone back to"] += 1
+        taken = rng.choice(self.taken)
+        self.counted += taken.put_back(rng, self.memory, self.cpus)
+        self.run_guest(rng)
+
+    def run_twice(self, rng: random.Random) -> None:
+        if any(cpu in self.by_the_host for cpu in self.cpus):
+            return  # its time is another the second time
+        self.did["runs done twice"] += 1
+        self.counted += fuzz_snapshots.same_again(rng, self.memory, self.cpus, self.slots)
+
     # ---- the machine around it ----------------------------------------------------------------
 
     def change_memory(self, rng: random.Random) -> None:
@@ -458,6 +494,17 @@ class CpuCase(Case):
             (lambda: self.memory.map(0, RAM, bytes(4096)), BufferError),
             (lambda: self.memory.map(0, (1 << 48) - 4096, bytearray(8192)), ValueError),
         ]
+        state = cpu.save_state()
+        other = self._new_cpu(rng)
+        fuzz_snapshots.refused(
+            [
+                lambda: other.restore_state(state),
+                lambda: cpu.restore_state(None),  # type: ignore[arg-type]
+                lambda: Pages(self.ram.view, [(0, 1 << rng.randrange(5, 64))]),
+                lambda: Pages(self.ram.view[: rng.randrange(1, 4096)], []),
+                lambda: Pages(self.ram.view, []).put_back(bytearray(4096), [], True),
+            ]
+        )
         for call, expected in calls:
             try:
                 call()

@@ -9,10 +9,11 @@ import threading
 from typing import cast
 
 import fuzz_memory
+import fuzz_snapshots
 import fuzz_words
 from fuzz_case import Action, Case, Failure
 
-from guestdbg.kvm import open_kvm
+from guestdbg.kvm import Snapshot, open_kvm
 from guestdbg.kvm.constants import KVM_CAP_ARM_NISV_TO_USER, KVM_MEM_READONLY
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitIntr, ExitMmio
@@ -67,6 +68,8 @@ class SoftCase(Case):
             self.vcpus.append(vcpu)
             self._start(vcpu, rng)
         self.mmio: dict[int, Exit] = {}
+        self.taken: list[Snapshot] = []
+        self.undone = 0
 
     def _start(self, vcpu: SoftVcpu, rng: random.Random) -> None:
         vcpu.set_one_reg(_VBAR, RAM)
@@ -88,7 +91,7 @@ class SoftCase(Case):
 
     @property
     def instructions(self) -> int:
-        return sum(vcpu.instructions for vcpu in self.vcpus)
+        return self.undone + sum(vcpu.instructions for vcpu in self.vcpus)
 
     def check(self) -> None:
         for memory in self.kept:
@@ -109,6 +112,9 @@ class SoftCase(Case):
             (3, self.system_registers),
             (3, self.change_memory),
             (2, self.programs),
+            (3, self.take_snapshot),
+            (3, self.go_back),
+            (2, self.run_twice),
             (2, self.events),
             (2, self.look),
             (2, self.refused),
@@ -133,6 +139,7 @@ class SoftCase(Case):
         if not isinstance(exit_, Exit):
             raise Failure(f"run() returned {exit_!r}")
         str(exit_)
+        self.did["MMIO exits"] += isinstance(exit_, ExitMmio)
         if isinstance(exit_, ExitMmio) and not exit_.is_write and rng.random() < 0.9:
             vcpu.complete_mmio(rng.randbytes(exit_.len))
         return exit_
@@ -206,6 +213,65 @@ class SoftCase(Case):
         for n in range(len(made)):
             installed.counts(n)
             installed.recorded(n)
+
+    # ---- going back ---------------------------------------------------------------------------
+
+    def take_snapshot(self, rng: random.Random) -> None:
+        self.taken.append(self.vm.snapshot())
+        if len(self.taken) > fuzz_snapshots.MOST:
+            del self.taken[rng.randrange(len(self.taken))]
+
+    def go_back(self, rng: random.Random) -> None:
+        if not self.taken:
+            self.take_snapshot(rng)
+            self.run_guest(rng)
+        if self._restore(rng.choice(self.taken)):
+            self.run_guest(rng)
+
+    def _restore(self, snapshot: Snapshot) -> bool:
+        """Whether the machine could be put back."""
+        before = sum(vcpu.instructions for vcpu in self.vcpus)
+        try:
+            self.vm.restore(snapshot)
+        except KvmError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self.did["snapshots refused"] += 1
+            return False
+        self.did["snapshots gone back to"] += 1
+        self.undone += before - sum(vcpu.instructions for vcpu in self.vcpus)
+        return True
+
+    def run_twice(self, rng: random.Random) -> None:
+        """Runs of all vCPUs, gone back on, and made again: all must be the same."""
+        if any(vcpu._kicked for vcpu in self.vcpus):
+            return  # it ends the first run, and is gone
+        snapshot = self.vm.snapshot()
+        for vcpu in self.vcpus:
+            vcpu.set_hit_programs(())
+        limits = [rng.choice([0, 1, 100, 2000]) for _ in range(6)]
+        answers = random.Random(rng.random()).getstate()
+        seen: list[list[str]] = []
+        for _ in range(2):
+            # Code that was written without a word may be decoded as it was: not twice the same.
+            for base, size in self.bases.values():
+                self.vm.code_changed(base, size)
+            own = random.Random()
+            own.setstate(answers)
+            told = []
+            for n, limit in enumerate(limits):
+                vcpu = self.vcpus[n % len(self.vcpus)]
+                vcpu.max_instructions = vcpu.instructions + limit
+                told.append(f"{self._step(vcpu, own)} {vcpu.instructions} {vcpu.debug_state}")
+            for vcpu in self.vcpus:
+                told.append(str([(reg, vcpu.get_one_reg(reg)) for reg in vcpu.get_reg_list()]))
+            told += [bytes(memory.view).hex() for memory in self.kept]
+            seen.append(told)
+            if not self._restore(snapshot):
+                raise Failure("a snapshot just taken was refused")
+        for first, second in zip(*seen, strict=True):
+            if first != second:
+                raise Failure(f"the second run from a snapshot differs:\n{first}\n{second}")
 
     # ---- state --------------------------------------------------------------------------------
 
@@ -356,8 +422,10 @@ class SoftCase(Case):
         for thread in threads:
             thread.start()
         for _ in range(10):
-            choice = rng.randrange(4)
-            if choice == 0:
+            choice = rng.randrange(6)
+            if choice >= 4:
+                self._snapshot_meanwhile(restore=choice == 5)
+            elif choice == 0:
                 self.change_memory(rng)
             elif choice == 1:
                 self.write_code(rng)
@@ -371,3 +439,14 @@ class SoftCase(Case):
             vcpu.max_instructions = None
         if wrong:
             raise wrong[0]
+
+    def _snapshot_meanwhile(self, *, restore: bool) -> None:
+        """Refused while somebody runs; all of it where nobody does."""
+        try:
+            if restore and self.taken:
+                self.vm.restore(self.taken[-1])
+            else:
+                self.vm.snapshot()
+        except KvmError as error:
+            if error.errno not in (errno.EBUSY, errno.EINVAL):
+                raise

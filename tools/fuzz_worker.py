@@ -4,6 +4,7 @@
 
 Prints a line when a case begins ("case KIND SEED"), one when it is over ("done KIND SEED
 INSTRUCTIONS"), and "fail KIND SEED" with a traceback where it is not as it must be; then it ends.
+At the end it tells how often what was done ("did TIMES WHAT").
 What does not come to its end in time dies with a traceback (exit status 1); crashes leave one too.
 With ACTIONS it tells each action, too.
 """
@@ -14,6 +15,7 @@ import faulthandler
 import random
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
@@ -33,8 +35,17 @@ Tell = Callable[[str], None]
 Run = Callable[[int, int, Collection[int], Tell], int]
 
 
-def _of(case: type[Case]) -> Run:
-    return lambda seed, actions, leave_out, tell: case(seed).run(actions, leave_out, tell)
+DID: Counter[str] = Counter()
+
+
+def _of(kind: type[Case]) -> Run:
+    def run(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
+        case = kind(seed)
+        instructions = case.run(actions, leave_out, tell)
+        DID.update(case.did)
+        return instructions
+
+    return run
 
 
 def _translation(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
@@ -101,6 +112,8 @@ def main(arguments: list[str]) -> int:
         finally:
             faulthandler.cancel_dump_traceback_later()
         print(f"done {kind} {seed} {instructions}", flush=True)
+    for what, times in sorted(DID.items()):
+        print(f"did {times} {what}")
     return 0
 
 

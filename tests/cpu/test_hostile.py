@@ -1,9 +1,11 @@
 """Nothing that a guest does, and no order of calls, breaks the processor or the software KVM.
 
 The cases are those of tools/fuzz.py, by their seeds: random code, registers, tables, memory slots,
-debug registers, in memory with guard pages around it, through the bare processor and through the
-seam; plus the judged kinds. What is judged here is that every run ends, within its limit, and
-without a crash or an exception that is not documented. docs/testing.md tells how to repeat one.
+debug registers, MMIO, snapshots taken and gone back to, in memory with guard pages around it,
+through the bare processor and through the seam; plus the judged kinds. What is judged here is that
+every run ends, within its limit, and without a crash or an exception that is not documented; and
+that a run from a snapshot is the same when it is made again. docs/testing.md tells how to repeat
+one.
 """
 
 from __future__ import annotations
@@ -28,6 +30,29 @@ import fuzz_memory
 SEED = 20_000
 
 
+#: That all of it is in there: how often at least, in so many cases.
+DONE = {
+    "cpu": {
+        "write_code": 500,
+        "set_system_registers": 500,
+        "translate": 500,
+        "accesses outside memory": 10_000,
+        "take_snapshot": 300,
+        "snapshots gone back to": 300,
+        "runs done twice": 150,
+    },
+    "soft": {
+        "write_code": 200,
+        "set_registers": 200,
+        "system_registers": 100,
+        "MMIO exits": 3000,
+        "take_snapshot": 100,
+        "snapshots gone back to": 100,
+        "run_twice": 100,
+    },
+}
+
+
 def environment() -> dict[str, str]:
     """That the worker finds the guestdbg that is tested here."""
     paths = [path for path in sys.path if path and Path(path).is_dir()]
@@ -44,6 +69,8 @@ def test_random_guests(kind: str, cases: int, instructions: int) -> None:
     assert outcome.failed is None, f"{kind}:{outcome.failed}\n{outcome.output}"
     assert outcome.cases == cases
     assert outcome.instructions >= instructions
+    for what, least in DONE.get(kind, {}).items():
+        assert outcome.did[what] >= least, f"{what}: {outcome.did[what]} times"
 
 
 @pytest.mark.slow

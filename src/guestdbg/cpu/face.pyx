@@ -403,6 +403,9 @@ cdef class Processor:
         cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)         # up to the caches
         cdef uint64_t behind = <uint64_t>(<char*>&c.context - <char*>c)    # and from behind them
         tlb_flush(c)
+        # Only their difference counts between runs, and where a run was cut must not show.
+        c.end_count -= <uint64_t>c.budget
+        c.budget = 0
         state.owner = self
         state.data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(first + sizeof(Cpu) - behind))
         memcpy(PyBytes_AS_STRING(state.data), c, first)
