@@ -370,6 +370,9 @@ def test_serror_waits_until_unmasked() -> None:
     guest.set_reg("VBAR_EL1", VECTORS)
     guest.vcpu.set_vcpu_events(VcpuEvents(serror_pending=True))
     assert guest.vcpu.get_vcpu_events() == VcpuEvents(serror_pending=True)
+    # As in the kernel, it cannot be taken back.
+    guest.vcpu.set_vcpu_events(VcpuEvents())
+    assert guest.vcpu.get_vcpu_events() == VcpuEvents(serror_pending=True)
     guest.run(100)
     assert guest.pc == VECTORS + 0x380
     assert guest.vcpu.get_vcpu_events() == VcpuEvents()

@@ -23,7 +23,7 @@ def _explain(what: str, group: int, attr: int) -> Explain:
         name = f"attribute {attr:#x} in group {group}"
         return {
             errno.ENXIO: f"{what} has no {name}",
-            errno.EINVAL: f"{what} does not take this value for {name}, or not now",
+            errno.EINVAL: f"{what} has no {name}, or does not take this value for it, or not now",
             errno.EBUSY: f"{what} cannot have {name} changed now: it is in use already",
             errno.EEXIST: f"{what} has {name} already",
             errno.E2BIG: f"{what}: {name} is beyond the machine's addresses",

@@ -296,7 +296,8 @@ class SoftVcpu(Vcpu):
                 "serror_has_esr: this processor has no RAS extension to report a syndrome with",
             )
         hcr = self.cpu.hcr_el2
-        self.cpu.hcr_el2 = hcr | HCR_VSE if events.serror_pending else hcr & ~HCR_VSE
+        if events.serror_pending:  # one that waits already is not taken back
+            self.cpu.hcr_el2 = hcr | HCR_VSE
         if events.ext_dabt_pending:
             # Userspace could not answer an access: it is an external abort to the guest.
             self.mmio = None
