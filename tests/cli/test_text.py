@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestdbg.cli.text import unescape
+from guestdbg.machine.typed import unescape
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ class Commands(click.Group):
         "caps": "guestdbg.cli.caps",
         "check": "guestdbg.cli.check",
         "explain": "guestdbg.cli.explain",
+        "gdb": "guestdbg.cli.gdb",
         "lab": "guestdbg.cli.lab",
         "run": "guestdbg.cli.run",
     }

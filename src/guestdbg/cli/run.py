@@ -3,24 +3,21 @@
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO
 
 import click
 
 from guestdbg.cli import keyboard
 from guestdbg.cli.diagnosis import diagnose
+from guestdbg.cli.loading import guest_options
 from guestdbg.cli.session import Session
 from guestdbg.cli.summary import print_summary, record
 from guestdbg.cli.terminal import Terminal
-from guestdbg.cli.text import guest_text, number
+from guestdbg.cli.text import guest_text
 from guestdbg.cli.tracing import Lines, Log, Sink, Tracer
 from guestdbg.debugger import Breakpoint, Guest, Point, load
 from guestdbg.debugger.written import BreakSpec, WatchSpec, parse_break, parse_watch
 from guestdbg.errors import GuestdbgError
-from guestdbg.kvm.provider import PROVIDERS
-from guestdbg.machine import Kind
-
-KINDS = ("auto", "elf", "raw", "image", "firmware")
 
 
 class Until:
@@ -98,49 +95,11 @@ Exit status: 0 the guest powered off, or there were enough hits (--count);
     type=guest_text,
     help="Once the guest has printed EXPECTED, type TEXT; several come in turn.",
 )
-@click.option(
-    "--kind",
-    type=click.Choice(KINDS),
-    default="auto",
-    show_default=True,
-    help="What the guest's file is; a firmware is entered at address 0.",
-)
-@click.option("--address", metavar="N", type=number, help="Where a raw guest is loaded.")
-@click.option(
-    "--symbols",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="An ELF file with the symbols, where the guest has none.",
-)
-@click.option(
-    "--slide",
-    metavar="N",
-    type=number,
-    default=0,
-    help="How far the guest moves itself from where it was linked.",
-)
-@click.option("--memory", metavar="SIZE", default="128M", show_default=True, help="Of the guest.")
-@click.option(
-    "--vcpus", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="Processors."
-)
-@click.option("--bootargs", metavar="TEXT", default="", help="A kernel's command line.")
-@click.option(
-    "--overwatch",
-    metavar="N",
-    type=number,
-    default=0,
-    help="Bytes that one register may watch too much where registers run out.",
-)
-@click.option(
-    "--provider",
-    type=click.Choice(PROVIDERS),
-    default="auto",
-    show_default=True,
-    help="Who runs it: our processor, or the kernel's KVM.",
-)
+@guest_options
 @click.pass_context
 def run(
     ctx: click.Context,
+    /,
     guest: Path,
     breaks: tuple[str, ...],
     watches: tuple[str, ...],
@@ -153,15 +112,7 @@ def run(
     until: bytes | None,
     typed: bytes | None,
     answers: tuple[tuple[bytes, bytes], ...],
-    kind: str,
-    address: int | None,
-    symbols: Path | None,
-    slide: int,
-    memory: str,
-    vcpus: int,
-    bootargs: str,
-    overwatch: int,
-    provider: str,
+    **options: Any,
 ) -> None:
     """Run GUEST under hardware breakpoints and watchpoints, and tell of each hit.
 
@@ -182,21 +133,7 @@ def run(
             if end_text is not None and until is not None and end_text.seen(data) and session:
                 session.text_seen(until.decode(errors="replace"))
 
-        machine = stack.enter_context(
-            load(
-                guest,
-                provider=provider,
-                memory=memory,
-                vcpus=vcpus,
-                kind=cast(Kind, kind),
-                address=address,
-                symbols=symbols,
-                slide=slide,
-                bootargs=bootargs,
-                overwatch=overwatch,
-                console=console,
-            )
-        )
+        machine = stack.enter_context(load(guest, console=console, **options))
         log = _open_log(stack, log_path, trace_only, backtrace)
         sinks: list[Sink] = [] if trace_only else [Lines(terminal, backtrace=backtrace)]
         sinks += [log] if log is not None else []

@@ -187,6 +187,8 @@ class Core:
             return self._not_stepped(exit_)
         if self.get(_PC) != pc + 4 and self.vectors.taken_instead(pc):
             return self._interrupted_step(pc, self.vectors.sp_before())
+        # An access that was told before it, and has now been made with its watch disarmed.
+        self.watching.announced = None
         return self.devices.report() if self.devices.hits else None
 
     def _not_stepped(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
@@ -278,6 +280,16 @@ class Core:
             self.watching.announced = None
             self.interrupted.clear()
         self.stood = None
+
+    def reset(self) -> None:
+        """The vCPU has been reset: nothing of what it did before is left to be finished."""
+        self.sequences.abandon()
+        self.watching.announced = None
+        self.interrupted.clear()
+        self.devices.hits.clear()
+        self.deciding.follow(None)
+        self.current = self.reported = self.stood = None
+        self.stop_number += 1
 
     def ended(self, exit_: Exit) -> Stop | ExitIntr:
         """The Stop that an exit means which no debugger asked for."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,14 @@ from guestdbg.debugger.arming import Arming, Temporary
 from guestdbg.debugger.core import Core
 from guestdbg.debugger.cpu import Cpu
 from guestdbg.debugger.decode import Decoder
-from guestdbg.debugger.errors import AddressError, BadRange, BadWhere, GuestBusy, GuestClosed
+from guestdbg.debugger.errors import (
+    AddressError,
+    BadRange,
+    BadWhere,
+    GuestBusy,
+    GuestClosed,
+    Unsupported,
+)
 from guestdbg.debugger.hits import Hit
 from guestdbg.debugger.image import Image
 from guestdbg.debugger.location import Location
@@ -26,7 +34,7 @@ from guestdbg.debugger.patches import PatchedMemory
 from guestdbg.debugger.points import STOP, Breakpoint, Condition, Kind, Watch
 from guestdbg.debugger.pointset import Points
 from guestdbg.debugger.recording import Recording
-from guestdbg.debugger.runloop import RunLoop
+from guestdbg.debugger.runloop import Go, RunLoop
 from guestdbg.debugger.snapshots import GuestSnapshot
 from guestdbg.debugger.steps import Fixed
 from guestdbg.debugger.stops import Stop
@@ -59,6 +67,7 @@ class Guest:
         overwatch: how many bytes one watchpoint register may watch for the sake of several
             watches, where registers run out; 0 keeps every watch exact.
         on_close: called when the guest is closed.
+        reload: loads the guest anew, for ``reset``.
 
     Attributes:
         vcpus: the vCPUs, each with its registers: ``guest.vcpus[0].x[0]``.
@@ -74,6 +83,7 @@ class Guest:
         *,
         overwatch: int = 0,
         on_close: Callable[[], object] | None = None,
+        reload: Callable[[], object] | None = None,
     ) -> None:
         self.board = board
         self.images = list(images)
@@ -83,6 +93,7 @@ class Guest:
         self.limited = False
         self.hardware = _hardware(board)
         self._on_close = on_close
+        self._reload = reload
         self._closed = False
         self._running: int | None = None
         self.ended: Stop | None = None
@@ -450,6 +461,25 @@ class Guest:
         core = self.runloop.current
         return self._move(lambda: motion.step_line(core, into=into), timeout, max_instructions)
 
+    def resume(
+        self,
+        moves: Mapping[int, Go],
+        *,
+        timeout: float | None = None,
+        max_instructions: int | None = None,
+    ) -> Stop:
+        """Let go of some vCPUs and hold the others: for those who tell each its own move.
+
+        ``moves`` has the vCPUs by their place in ``vcpus``. The first thing to stop one of them
+        stops them all. Raises BadWhere without a move, or for a vCPU that is not there.
+        """
+        for number in moves:
+            if not 0 <= number < len(self.cores):
+                raise BadWhere(f"there is no vCPU {number}: this guest has {len(self.cores)}")
+        if not moves:
+            raise BadWhere("no vCPU is to move")
+        return self._move(lambda: self.runloop.some(moves), timeout, max_instructions)
+
     def _move(
         self, move: Callable[[], Stop], timeout: float | None, max_instructions: int | None
     ) -> Stop:
@@ -523,6 +553,33 @@ class Guest:
     def interrupt(self) -> None:
         """Stop the guest, from any thread. One that is not running stops as soon as it is run."""
         self.runloop.interrupt()
+
+    def reset(self) -> None:
+        """Load the guest anew and let its first vCPU stand at the entry; points stay.
+
+        Memory that the guest's file does not fill keeps what it holds, as on a reset of hardware.
+        A software breakpoint whose address means nothing then (the MMU is off) is disabled.
+        Raises Unsupported for a guest that was not made by ``load``.
+        """
+        self._check_open()
+        self._check_still("only a guest that stands still is reset")
+        if self._reload is None:
+            raise Unsupported("this guest was not loaded from a file that could be loaded again")
+        with self.points.out_of_memory():
+            self._reload()
+            for core in self.cores:
+                core.reset()
+            self.runloop.select(0)
+        self.ended = None
+
+    def serve_gdb(self, listen: str = "tcp:127.0.0.1:1234", **options: Any) -> Any:
+        """Serve GDB or LLDB until the client kills the guest or the guest ends.
+
+        ``guestdbg.gdb.serve`` with this guest: its arguments, its result, its errors.
+        """
+        self._check_open()
+        # A layer above this one, which is asked for by whoever calls this.
+        return import_module("guestdbg.gdb").serve(self, listen, **options)
 
     # ---- the end -----------------------------------------------------------------------------
 

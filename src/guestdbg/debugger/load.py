@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -64,12 +65,13 @@ def load(
     board: Board | None = None
     try:
         board = Board(kvm, memory_size=size, vcpus=vcpus, console=console, bootargs=bootargs)
-        loaded = load_into(board, path, kind=cast(Kind, kind), address=address)
+        into = partial(load_into, board, path, kind=cast(Kind, kind), address=address)
+        loaded = into()
         images = []
         named = symbols if symbols is not None else loaded.elf
         if named is not None:
             images.append(Image(Path(named), slide))
-        return Guest(board, images, overwatch=overwatch, on_close=kvm.close)
+        return Guest(board, images, overwatch=overwatch, on_close=kvm.close, reload=into)
     except BaseException:
         if board is not None:
             board.close()

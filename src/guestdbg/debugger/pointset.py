@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.debugger.arming import Arming, Temporary, arm
-from guestdbg.debugger.errors import BadWhere, OutOfRegisters, Unsupported
+from guestdbg.debugger.errors import BadWhere, DebuggerError, OutOfRegisters, Unsupported
 from guestdbg.debugger.patches import can_patch
 from guestdbg.debugger.points import Breakpoint, Condition, Kind, Point, Watch
 from guestdbg.debugger.recording import Recording
@@ -23,6 +23,9 @@ __all__ = ["Points"]
 log = logging.getLogger(__name__)
 
 _KINDS = ("hardware", "software", "auto")
+#: States of the points whose registers are remembered: a client that takes its points out at every
+#: stop and puts them back comes by the same few again and again.
+_ARMINGS = 64
 
 
 class Points:
@@ -35,6 +38,7 @@ class Points:
         self._temporaries: list[Temporary] = []
         self._patched: dict[int, list[int]] = {}
         self._next = 1
+        self._armings: dict[tuple[object, ...], Arming] = {}
         self.arming: Arming = arm(guest.hardware, ())
 
     def __iter__(self) -> Iterator[Point]:
@@ -163,22 +167,20 @@ class Points:
             self._rearm(point)
         except Exception:
             del self._points[point.number]
+            self._armings.clear()  # the number goes to another
             raise
         self._next += 1
 
-    def _changed(self, point: Point, _what: str) -> None:
+    def _changed(self, point: Point, what: str) -> None:
+        if what == "given another condition":
+            self._armings.clear()  # it is compiled anew for an arming not seen before
         self._rearm(point)
         if point.deleted:
             self._points.pop(point.number, None)
 
     def _rearm(self, point: Point | None = None) -> None:
         """Work out the registers anew; nothing has changed if that fails."""
-        arming = arm(
-            self._guest.hardware,
-            self._points.values(),
-            self._temporaries,
-            overwatch=self._overwatch,
-        )
+        arming = self._arm()
         if isinstance(point, Breakpoint) and point.kind == "software":
             self._patch(point)
         for address, length in arming.allocation.wide:
@@ -191,6 +193,24 @@ class Points:
                 )
         self.arming = arming
         self._guest.arming = arming
+
+    def _arm(self) -> Arming:
+        enabled = tuple(p.number for p in self._points.values() if p.enabled)
+        # What a point asks of the hardware never changes, and its number is its own for ever.
+        key = (enabled, *self._temporaries)
+        return self._armings.get(key) or self._arm_anew(key)
+
+    def _arm_anew(self, key: tuple[object, ...]) -> Arming:
+        arming = arm(
+            self._guest.hardware,
+            self._points.values(),
+            self._temporaries,
+            overwatch=self._overwatch,
+        )
+        if len(self._armings) >= _ARMINGS:
+            self._armings.clear()
+        self._armings[key] = arming
+        return arming
 
     def _patch(self, point: Breakpoint) -> None:
         memory = self._guest.memory
@@ -213,6 +233,19 @@ class Points:
         elif not point.enabled:
             for address in self._patched.pop(point.number, ()):
                 memory.restore(address)
+
+    @contextmanager
+    def out_of_memory(self) -> Iterator[None]:
+        """Take our BRK instructions out of memory for a while: it is loaded anew."""
+        patched = [p for p in self if isinstance(p, Breakpoint) and p.number in self._patched]
+        for point in patched:
+            point.enabled = False
+        yield
+        for point in patched:
+            try:
+                point.enabled = True
+            except DebuggerError as error:
+                log.warning("%s stays disabled: %s", point.name, error)
 
     @contextmanager
     def temporaries(self, wanted: Sequence[Temporary]) -> Iterator[None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.core import Core
@@ -15,13 +16,30 @@ from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
 if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
 
-__all__ = ["RunLoop"]
+__all__ = ["Go", "RunLoop"]
 
 #: A vCPU's turn where several share the thread: instructions, or seconds where nothing counts them.
 TURN_INSTRUCTIONS = 100_000
 TURN_SECONDS = 0.005
+#: The turn of those that run while another is stepped.
+TURN_BESIDE_STEPS = 2_000
+#: Steps within a range after which the others get their turn again.
+_STEPS_AT_A_STRETCH = 500
 
 _IDLE = "every vCPU waits (WFI, or powered off) for an interrupt that nothing will bring"
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """What one vCPU is to do when it is let go: run, or take a step.
+
+    A step is one instruction, and then as many as it takes to leave the addresses from ``start``
+    to before ``end``.
+    """
+
+    step: bool = False
+    start: int = 0
+    end: int = 0
 
 
 class RunLoop:
@@ -114,6 +132,59 @@ class RunLoop:
                 return self.current.stop("idle", _IDLE)
             self._turn = (self._turn + 1) % len(cores)
 
+    def some(self, moves: Mapping[int, Go]) -> Stop:
+        """Let go of the vCPUs with these numbers, each as its ``Go`` says; the others are held.
+
+        Where some run and some step, those that run get short turns beside the steps.
+        """
+        guest = self._guest
+        runners = [
+            core for core in guest.cores if core.number in moves and not moves[core.number].step
+        ]
+        steppers = [
+            core for core in guest.cores if core.number in moves and moves[core.number].step
+        ]
+        if len(runners) == len(guest.cores):
+            return self.all()
+        turn = TURN_BESIDE_STEPS if steppers else TURN_INSTRUCTIONS
+        while True:
+            idle = True
+            for core in runners:
+                self._turn = core.number
+                outcome = self._due() or self._take_turn(core, turn)
+                if isinstance(outcome, Stop):
+                    return outcome
+                idle = idle and outcome.idle
+            for core in steppers:
+                self._turn = core.number
+                stepped = self._step(core, moves[core.number], alone=not runners)
+                if isinstance(stepped, Stop):
+                    return stepped
+                idle = idle and stepped.idle
+            if idle and not guest.attention and not self._input():
+                return self.current.stop("idle", _IDLE)
+
+    def _step(self, core: Core, go: Go, *, alone: bool) -> Stop | ExitIntr:
+        """Step a vCPU; ExitIntr where it waits, or has been at it for so long that others wait."""
+        steps = 0
+        while True:
+            stop = self._due()
+            if stop is not None:
+                return stop
+            outcome = core.step()
+            if type(outcome) is Stop:
+                return outcome
+            if outcome is not None:
+                assert isinstance(outcome, ExitIntr)
+                if outcome.idle:
+                    return outcome
+                continue
+            if not go.start <= core.cpu.pc < go.end:
+                return core.stop("step")
+            steps += 1
+            if steps >= _STEPS_AT_A_STRETCH and not alone:
+                return ExitIntr()
+
     def _input(self) -> bool:
         """Whether the console still has something for the guest that it may yet take.
 
@@ -138,7 +209,7 @@ class RunLoop:
             return self.current.stop("limit", f"after {self._max_instructions} instructions")
         return None
 
-    def _take_turn(self, core: Core) -> Stop | ExitIntr:
+    def _take_turn(self, core: Core, turn: int = TURN_INSTRUCTIONS) -> Stop | ExitIntr:
         if len(self._guest.cores) == 1:
             return core.advance()
         if core.vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
@@ -147,7 +218,6 @@ class RunLoop:
         if isinstance(vcpu, SupportsInstructionLimit) and isinstance(
             vcpu, SupportsInstructionCount
         ):
-            turn = TURN_INSTRUCTIONS
             if self._stop_at is not None:
                 turn = min(turn, self._left(self._stop_at))
             self._limits[core.number] = vcpu.instructions + turn

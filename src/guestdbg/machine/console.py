@@ -48,6 +48,8 @@ class Console:
         self._lock = threading.Lock()
         self._answers: deque[tuple[bytes, bytes]] = deque()
         self._recent = bytearray()
+        self.listener: Callable[[bytes], object] | None = None
+        """Gets the output too, in the same pieces as the sink."""
         self.sent = 0
         """Bytes the guest has sent so far."""
 
@@ -97,6 +99,8 @@ class Console:
         self._out.clear()
         self._write(data)
         self._sink_flush()
+        if self.listener is not None:
+            self.listener(data)
 
     def snapshot(self) -> ConsoleState:
         """What was typed and not taken, the answers still to be given, and what was printed."""

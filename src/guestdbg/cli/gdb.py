@@ -1,0 +1,113 @@
+"""`guestdbg gdb`: run a guest under GDB or LLDB."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from guestdbg.cli import keyboard
+from guestdbg.cli.loading import guest_options
+from guestdbg.cli.terminal import Terminal
+from guestdbg.debugger import load
+from guestdbg.gdb import Server
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  guestdbg gdb examples/queue.elf
+  gdb-multiarch -ex "target remote :1234"     in another terminal
+  guestdbg gdb u-boot.bin --kind firmware --listen unix:/tmp/u-boot.gdb --no-wait
+
+\b
+Exit status: 0 the guest powered off, or the debugger ended it; 1 something was
+wrong, and the message says what; 2 a wrong command line; 130 Ctrl-C.
+"""
+)
+@click.argument("guest", type=click.Path(path_type=Path))
+@click.option(
+    "--listen",
+    metavar="ADDRESS",
+    default="tcp:127.0.0.1:1234",
+    show_default=True,
+    help="Where: tcp:HOST:PORT (port 0: a free one), or unix:PATH.",
+)
+@click.option(
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="Hold the guest until a debugger attaches, or run it at once.",
+)
+@click.option(
+    "--on-disconnect",
+    type=click.Choice(["stop", "go", "kill"]),
+    default="stop",
+    show_default=True,
+    help="What becomes of the guest when a debugger vanishes without detaching.",
+)
+@click.option(
+    "--allow-remote",
+    is_flag=True,
+    help="Let other machines in, if --listen does: whoever reaches it controls the guest.",
+)
+@guest_options
+@click.pass_context
+def gdb(
+    ctx: click.Context,
+    /,
+    guest: Path,
+    listen: str,
+    wait: bool,
+    on_disconnect: Any,
+    allow_remote: bool,
+    **options: Any,
+) -> None:
+    """Run GUEST for GDB or LLDB to attach to, with all its debug hardware.
+
+    The guest's console is stdout and stdin; what the server has to say goes to stderr. In the
+    debugger, `monitor help` lists what else there is.
+    """
+    terminal = Terminal()
+    with (
+        load(guest, console=terminal.guest_wrote, **options) as machine,
+        Server(
+            machine,
+            listen,
+            wait=wait,
+            on_disconnect=on_disconnect,
+            allow_remote=allow_remote,
+            announce=lambda text: terminal.line(f"-- {text}"),
+        ) as server,
+    ):
+        with _signals(server) as caught, keyboard.passed_on(server.type_in):
+            terminal.line(f"-- {server.address}; in GDB: target remote {server.address.for_gdb}")
+            outcome = server.serve()
+        if outcome == "exited" and server.last is not None:
+            terminal.line(f"-- the guest {server.last.detail or 'ended'}")
+        if caught:
+            ctx.exit(128 + caught[0])
+
+
+@contextmanager
+def _signals(server: Server) -> Iterator[list[int]]:
+    """Ctrl-C and a polite `kill` end the server; a second one at once. Gives those that came."""
+    caught: list[int] = []
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        server.stop()
+
+    alarm = signal.set_wakeup_fd(server.alarm, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+        signal.set_wakeup_fd(alarm)

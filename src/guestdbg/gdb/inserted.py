@@ -1,0 +1,155 @@
+"""What the client has inserted with Z packets, as points of the debugger.
+
+GDB takes its points out whenever the guest stops and puts them back when it goes on. A point that
+is taken out is therefore only disabled, and kept for when the same is asked for again.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from guestdbg.arm64.debug import AccessKind
+from guestdbg.debugger import Breakpoint, DebuggerError, Point
+from guestdbg.debugger.errors import AddressError, OutOfRegisters, Unsupported
+from guestdbg.errors import GuestdbgError
+from guestdbg.gdb.errors import Refused
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+
+__all__ = ["Inserted", "Key"]
+
+log = logging.getLogger(__name__)
+
+#: Z packet types ("Debugging with GDB", appendix E.2, "insert breakpoint").
+SOFTWARE, HARDWARE, WRITE, READ, ACCESS = range(5)
+_ACCESS: dict[int, AccessKind] = {WRITE: "write", READ: "read", ACCESS: "any"}
+_KEPT = 64
+
+
+class Key(NamedTuple):
+    """A Z packet's type, address and kind; for a watchpoint the kind is its length."""
+
+    type: int
+    address: int
+    kind: int
+
+
+class Inserted:
+    """The points of one client."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self._points: dict[Key, Point] = {}
+        self._spare: dict[Key, Point] = {}
+
+    def __iter__(self) -> Iterator[tuple[Key, Point]]:
+        return iter(list(self._points.items()))
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    def get(self, key: Key) -> Point | None:
+        """The point that is inserted there; None if there is none."""
+        return self._points.get(key)
+
+    def insert(self, key: Key) -> Point:
+        """Insert a point; one that is there already is left as it is. Raises Refused."""
+        point = self._points.get(key)
+        if point is not None:
+            return point
+        point = self._spare.pop(key, None)
+        try:
+            if point is not None:
+                point.enabled = True
+            else:
+                point = self._make(key)
+        except OutOfRegisters as error:
+            point = self._make_room(key, error)
+        except DebuggerError as error:
+            raise _refused(error) from error
+        self._points[key] = point
+        return point
+
+    def _make(self, key: Key) -> Point:
+        guest = self._guest
+        name = f"Z{key.type},{key.address:x},{key.kind:x}"
+        if key.type in _ACCESS:
+            return guest.watch(
+                key.address, key.kind, access=_ACCESS[key.type], before=True, name=name
+            )
+        try:
+            return guest.break_(key.address, kind="hardware", name=name)
+        except OutOfRegisters:
+            if key.type == HARDWARE:
+                raise
+            return guest.break_(key.address, kind="software", name=name)
+
+    def _make_room(self, key: Key, error: OutOfRegisters) -> Point:
+        """A hardware breakpoint gets the register of a software one, which can be a BRK too."""
+        if key.type != HARDWARE:
+            raise _refused(error) from error
+        for other, point in self._points.items():
+            if other.type != SOFTWARE or not isinstance(point, Breakpoint):
+                continue
+            if point.kind != "hardware":
+                continue
+            try:
+                patched = self._guest.break_(point.address, kind="software", name=point.name)
+            except DebuggerError:
+                continue
+            patched.when, patched.handler = point.when, point.handler
+            point.delete()
+            self._points[other] = patched
+            return self._make(key)
+        raise _refused(error) from error
+
+    def remove(self, key: Key) -> None:
+        """Take a point out; what is not there is gone already."""
+        point = self._points.pop(key, None)
+        if point is None:
+            return
+        point.enabled = False
+        if key.type in _ACCESS:
+            # Put back, it is a new one: an access that has been told is told again.
+            for core in self._guest.cores:
+                core.watching.announced = None
+        if isinstance(point, Breakpoint) and point.kind == "software":
+            point.delete()  # next time there may be a register for it
+            return
+        if len(self._spare) >= _KEPT:
+            self._drop_spare()
+        self._spare[key] = point
+
+    def clear(self) -> None:
+        """Take everything out."""
+        for key in list(self._points):
+            self.remove(key)
+        self._drop_spare()
+
+    def _drop_spare(self) -> None:
+        for point in self._spare.values():
+            point.delete()
+        self._spare.clear()
+
+    def reason(self, pc: int) -> bytes | None:
+        """What a stop at a breakpoint at ``pc`` is called, by how the client asked for it."""
+        for key in self._points:
+            if key.address == pc and key.type in (SOFTWARE, HARDWARE):
+                return b"swbreak:;" if key.type == SOFTWARE else b"hwbreak:;"
+        return None
+
+
+def _refused(error: GuestdbgError) -> Refused:
+    number = errno.EINVAL
+    if isinstance(error, OutOfRegisters):
+        number = errno.ENOSPC
+    elif isinstance(error, AddressError):
+        number = errno.EFAULT
+    elif isinstance(error, Unsupported):
+        number = errno.EOPNOTSUPP
+    log.debug("refused: %s", error)
+    return Refused(str(error), number)

@@ -1,0 +1,293 @@
+"""One client's session: packets in, replies out, the guest let go and stopped as they say.
+
+Everything here happens in the one thread that runs the guest. What the packets mean is in
+``groups``, one file for each group of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from guestdbg.debugger import Stop
+from guestdbg.debugger.runloop import Go
+from guestdbg.errors import GuestdbgError
+from guestdbg.gdb import threads
+from guestdbg.gdb.ending import Ending
+from guestdbg.gdb.errors import Refused
+from guestdbg.gdb.groups import handlers
+from guestdbg.gdb.inserted import Inserted
+from guestdbg.gdb.link import Hangup, Link
+from guestdbg.gdb.packets import Damaged, Decoder, Mark, Packet, frame
+from guestdbg.gdb.packets import Event as Arrival
+from guestdbg.gdb.registers import Registers
+from guestdbg.gdb.stops import NONE, SIGINT, SIGTRAP, Event, event_of
+
+if TYPE_CHECKING:
+    from guestdbg.debugger import Guest
+    from guestdbg.debugger.core import Core
+
+__all__ = ["Session"]
+
+log = logging.getLogger(__name__)
+
+# Packets of these letters are named by a word, the others by the letter alone.
+_WORD = re.compile(rb"[qQvj][A-Za-z0-9_-]*\??")
+# What would have to be escaped in a text.
+_UNPLAIN = re.compile(rb"[#$*}\x00-\x1f]")
+_OUTPUT_AT_ONCE = 512
+
+
+class Session:
+    """What one client has said and wants.
+
+    Attributes:
+        guest: the guest.
+        inserted: the client's breakpoints and watchpoints.
+        registers: the register file's layout.
+        general: the vCPU (its place) that registers and memory are those of (``Hg``).
+        resumed: the vCPUs that old packets resume (``Hc``): a place, or threads.ALL.
+        moves: the vCPUs that are let go, by place; empty while the guest stands.
+        events: the last stop of each vCPU that stands.
+        queue: stops that a non-stop client has not fetched yet; the first has been told it.
+        files: the guest's files that the client has open, by descriptor.
+        last_hit: the last stop at one of the client's points.
+        printed: gives what the guest has printed last.
+        heard: whether the client has said anything yet.
+        client: the features that the client named in qSupported.
+    """
+
+    def __init__(
+        self,
+        guest: Guest,
+        link: Link,
+        *,
+        before_run: Callable[[], bool] = lambda: False,
+        printed: Callable[[], bytes] = lambda: b"",
+        greeted: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.guest = guest
+        self.link = link
+        self.inserted = Inserted(guest)
+        self.registers = Registers(guest)
+        self.general = guest.cores.index(guest.runloop.current)
+        self.resumed = threads.ALL
+        self.acknowledged = True
+        self.non_stop = False
+        self.multiprocess = False
+        self.extended = False
+        self.words = False
+        self.forward_console = False
+        self.files: dict[int, bytes] = {}
+        self.client: frozenset[str] = frozenset()
+        self.moves: dict[int, Go] = {}
+        self.events: dict[int, Event] = {n: Event(n, SIGTRAP) for n in range(len(guest.cores))}
+        self.queue: deque[Event] = deque()
+        self.exit_reply: bytes | None = None
+        self.exit_stop: Stop | None = None
+        self.ending: Ending | None = None
+        self.last_hit: Stop | None = None
+        self.printed = printed
+        self.heard = False
+        self._greeted = greeted
+        self._before_run = before_run
+        self._decoder = Decoder()
+        self._handlers = handlers()
+        self._break_in = False
+        self._last = b""
+        self._owed = False
+
+    @property
+    def core(self) -> Core:
+        """The vCPU that registers and memory are those of."""
+        return self.guest.cores[self.general]
+
+    # ---- the loop ----------------------------------------------------------------------------
+
+    def serve(self) -> Ending:
+        """Serve the client until it leaves."""
+        try:
+            while self.ending is None:
+                if self.moves:
+                    self._run()
+                else:
+                    self._take(self.link.receive())
+        except Hangup:
+            self.ending = Ending.VANISHED if self.exit_reply is None else Ending.EXITED
+        finally:
+            self.inserted.clear()
+        return self.ending
+
+    def _take(self, data: bytes) -> None:
+        """Answer what the client has sent."""
+        if not self.heard:
+            self.heard = True
+            self._greeted()
+        for arrival in self._decoder.feed(data):
+            if self.ending is not None:
+                return
+            self._answer(arrival)
+
+    def _answer(self, arrival: Arrival) -> None:
+        if isinstance(arrival, Packet):
+            self._owed = self.acknowledged
+            reply = self.execute(arrival.data)
+            if reply is not None:
+                self.answer(reply)
+            elif self._owed:
+                self.link.send(b"+")
+        elif arrival is Mark.INTERRUPT:
+            # One that crossed a stop on its way has what it wanted.
+            self._break_in = bool(self.moves)
+        elif arrival is Mark.NAK:
+            if self.acknowledged and self._last:
+                self.link.send(self._last)
+        elif isinstance(arrival, Damaged):
+            log.info("a damaged packet: %s", arrival.why)
+            self.link.send(b"-" if self.acknowledged else frame(self.error(Refused(arrival.why))))
+
+    def answer(self, reply: bytes) -> None:
+        """Answer the packet; for those who have more to do behind the answer."""
+        self._last = frame(reply)
+        self.link.send(b"+" + self._last if self._owed else self._last)
+        self._owed = False
+
+    def execute(self, packet: bytes) -> bytes | None:
+        """The reply to a packet; None where there is none, or it comes later."""
+        word = _WORD.match(packet)
+        name = word[0] if word else packet[:1]
+        handler = self._handlers.get(name)
+        if handler is None:
+            return b""
+        try:
+            return handler(self, packet[len(name) :])
+        except Refused as refused:
+            log.debug("%r refused: %s", packet[:64], refused)
+            return self.error(refused)
+        except GuestdbgError as error:
+            log.debug("%r refused: %s", packet[:64], error)
+            return self.error(Refused(str(error)))
+
+    def error(self, refused: Refused) -> bytes:
+        """The reply that refuses."""
+        if self.words:
+            return b"E." + _UNPLAIN.sub(b"?", refused.text.encode("ascii", "replace"))
+        return b"E%02x" % (refused.number & 0xFF or 1)
+
+    # ---- running -----------------------------------------------------------------------------
+
+    def resume(self, moves: dict[int, Go]) -> None:
+        """Let vCPUs go once the packet has been answered."""
+        for place in moves:
+            self.events.pop(place, None)
+        self.moves.update(moves)
+        self._break_in = False
+
+    def _run(self) -> None:
+        """Let the guest go until something stops it or the client has sent something."""
+        if self._break_in:
+            self._break_in = False
+            self.halt_all()
+            return
+        guest = self.guest
+        if self._before_run():
+            raise Hangup
+        try:
+            with self.link.watched():
+                stop = guest.resume(self.moves)
+        except GuestdbgError as error:
+            stop = guest.runloop.current.stop("error", str(error))
+        if stop.reason == "interrupt":
+            if self.link.has_input:
+                self._take(self.link.receive())
+        elif stop.reason == "idle":
+            # As hardware would: it waits until somebody wants something of it.
+            self.link.wait()
+            if self.link.has_input:
+                self._take(self.link.receive())
+        else:
+            self._stopped(stop)
+
+    def _broken_into(self) -> None:
+        """Ctrl-C."""
+        guest = self.guest
+        place = guest.cores.index(guest.runloop.current)
+        if place not in self.moves:
+            place = min(self.moves)
+            guest.runloop.select(place)
+        self._tell(event_of(self, guest.runloop.current.stop("interrupt")))
+
+    def _stopped(self, stop: Stop) -> None:
+        if stop.reason == "exit":
+            self._exited(stop)
+            return
+        if stop.reason == "error":
+            self.output(f"guestdbg: {stop.detail}\n".encode())
+        if stop.hits:
+            self.last_hit = stop
+        self._tell(event_of(self, stop))
+
+    def _tell(self, event: Event) -> None:
+        """Report a stop: at once, or as a notification where the others run on."""
+        self.events[event.place] = event
+        if not self.non_stop:
+            self.moves.clear()
+            # The client takes this thread for the chosen one now.
+            self.general = event.place
+            self._send(event.reply(self))
+            return
+        self.moves.pop(event.place, None)
+        self.queue.append(event)
+        if len(self.queue) == 1:
+            self.link.send(b"%" + frame(b"Stop:" + event.reply(self))[1:])
+
+    def halt(self, places: Iterable[int], signal: int = NONE) -> None:
+        """Stop vCPUs of a non-stop client, because it asks for it."""
+        for place in places:
+            if place in self.moves:
+                self._tell(Event(place, signal))
+
+    def halt_all(self) -> None:
+        """Stop what runs, as Ctrl-C does."""
+        if self.non_stop:
+            self.halt(sorted(self.moves), SIGINT)
+        elif self.moves:
+            self._broken_into()
+
+    def _exited(self, stop: Stop) -> None:
+        process = b";process:%x" % threads.PROCESS if self.multiprocess else b""
+        self.moves.clear()
+        self.exit_reply = b"W00" + process
+        self.exit_stop = stop
+        log.info("the guest has ended: %s", stop.detail)
+        if self.non_stop:
+            self.link.send(b"%" + frame(b"Stop:" + self.exit_reply)[1:])
+        else:
+            self._send(self.exit_reply)
+
+    def _send(self, reply: bytes) -> None:
+        self._last = frame(reply)
+        self.link.send(self._last)
+
+    def output(self, text: bytes) -> None:
+        """Text for the client's user, while the guest runs (``O`` packets)."""
+        for at in range(0, len(text), _OUTPUT_AT_ONCE):
+            self.link.send(frame(b"O" + text[at : at + _OUTPUT_AT_ONCE].hex().encode()))
+
+    def console_output(self, data: bytes) -> None:
+        """The guest has printed something."""
+        if self.forward_console and self.moves and not self.non_stop:
+            self.output(data)
+
+    # ---- for the groups ----------------------------------------------------------------------
+
+    def restarted(self) -> None:
+        """The guest has been reset: all its threads stand at their beginning."""
+        self.exit_reply = self.exit_stop = None
+        self.moves.clear()
+        self.queue.clear()
+        self.general = 0
+        self.events = {n: Event(n, SIGTRAP) for n in range(len(self.guest.cores))}

@@ -1,0 +1,48 @@
+"""Threads as the protocol names them: the vCPUs, counted from 1, in process 1.
+
+Source: "Debugging with GDB", appendix E.1, "thread-id syntax".
+"""
+
+from __future__ import annotations
+
+import errno
+
+from guestdbg.gdb.errors import Refused
+
+__all__ = ["ALL", "PROCESS", "parse", "show"]
+
+#: The one process that there is: the guest.
+PROCESS = 1
+#: "-1": all threads.
+ALL = -1
+
+
+def parse(text: bytes, count: int) -> int:
+    """The vCPU's place (from 0) that a thread-id names, or ALL; any thread is the first.
+
+    Raises Refused for what is no thread-id, or no thread of this guest.
+    """
+    process, dot, thread = text.partition(b".")
+    if text[:1] == b"p":
+        if _number(process[1:]) not in (-1, 0, PROCESS):
+            raise Refused(f"there is no process {process.decode()}", errno.ESRCH)
+        number = _number(thread) if dot else ALL
+    else:
+        number = _number(text)
+    if number == ALL:
+        return ALL
+    if not 0 <= number <= count:
+        raise Refused(f"there is no thread {number}: this guest has {count}", errno.ESRCH)
+    return max(number - 1, 0)
+
+
+def _number(text: bytes) -> int:
+    try:
+        return -1 if text == b"-1" else int(text, 16) if text.isalnum() else int("", 16)
+    except ValueError:
+        raise Refused("a thread-id is a number in hexadecimal") from None
+
+
+def show(place: int, *, multiprocess: bool) -> bytes:
+    """The thread-id of a vCPU."""
+    return b"p%x.%x" % (PROCESS, place + 1) if multiprocess else b"%x" % (place + 1)

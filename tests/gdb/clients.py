@@ -1,0 +1,197 @@
+"""`guestdbg gdb` as a process, and gdb-multiarch as its client, driven by Python inside GDB."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import textwrap
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.guests import GUESTDBG, ROOT
+from tests.machine.guests import EXAMPLES
+
+GDB = "gdb-multiarch"
+SECONDS = 60
+
+needs_gdb = pytest.mark.skipif(
+    shutil.which(GDB) is None, reason=f"no {GDB}: install Debian's gdb-multiarch"
+)
+
+_LISTENING = re.compile(r"^-- ((?:tcp|unix):\S+); in GDB: target remote (\S+)$", re.MULTILINE)
+
+# What every script inside GDB begins with. `tell` is how it reports; connect() begins the session.
+_PROLOGUE = """
+import gdb, json, os, signal, threading, time
+
+for setting in ("pagination off", "confirm off", "width 0", "sysroot", "remotetimeout 30"):
+    gdb.execute("set " + setting)
+
+def tell(**what):
+    print("TELL " + json.dumps(what), flush=True)
+
+def run(command):
+    return gdb.execute(command, to_string=True)
+
+def connect(how="remote"):
+    return run("target %s %s" % (how, TARGET))
+
+def value(expression):
+    return int(gdb.parse_and_eval(expression))
+
+def location():
+    frame = gdb.selected_frame()
+    return frame.name()
+
+def pc():
+    return value("(unsigned long)$pc")
+
+class Stops:
+    # What GDB says of each stop, in its own words.
+    def __init__(self):
+        self.seen = []
+        gdb.events.stop.connect(self.stopped)
+        gdb.events.exited.connect(self.exited)
+
+    def stopped(self, event):
+        if isinstance(event, gdb.BreakpointEvent):
+            self.seen.append(["breakpoint", [b.number for b in event.breakpoints]])
+        elif isinstance(event, gdb.SignalEvent):
+            self.seen.append(["signal", event.stop_signal])
+        else:
+            self.seen.append(["stop", None])
+
+    def exited(self, event):
+        self.seen.append(["exited", getattr(event, "exit_code", None)])
+
+stops = Stops()
+"""
+
+
+class Server:
+    """A running `guestdbg gdb`: ``target`` is what GDB connects to, ``address`` its full name."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.output = bytearray()
+        self.errors = bytearray()
+        self._news = threading.Condition()
+        self._threads = [
+            threading.Thread(target=self._read, args=(stream, into), daemon=True)
+            for stream, into in ((process.stdout, self.output), (process.stderr, self.errors))
+        ]
+        for thread in self._threads:
+            thread.start()
+        said = self.wait_for(_LISTENING)
+        self.address, self.target = said[1], said[2]
+
+    def _read(self, stream: Any, into: bytearray) -> None:
+        while data := os.read(stream.fileno(), 4096):
+            with self._news:
+                into += data
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def wait_for(self, pattern: re.Pattern[str] | str, where: str = "errors") -> re.Match[str]:
+        """Until it has said that (on stderr, or on stdout with ``where="output"``)."""
+        pattern = re.compile(pattern, re.MULTILINE) if isinstance(pattern, str) else pattern
+        found: re.Match[str] | None = None
+
+        def said() -> bool:
+            nonlocal found
+            found = pattern.search(getattr(self, where).decode("utf-8", "replace"))
+            return found is not None or self.process.poll() is not None
+
+        with self._news:
+            self._news.wait_for(said, SECONDS)
+        assert found is not None, (pattern.pattern, bytes(self.output), bytes(self.errors))
+        return found
+
+    def type_in(self, text: bytes) -> None:
+        """Type to the guest."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text)
+        self.process.stdin.flush()
+
+    def ended(self) -> int:
+        """Wait for its end; the exit status."""
+        status = self.process.wait(SECONDS)
+        for thread in self._threads:
+            thread.join(SECONDS)
+        return status
+
+
+@contextlib.contextmanager
+def server(guest: str | Path, *options: str, listen: str | None = None) -> Iterator[Server]:
+    """`guestdbg gdb` with an example's name, or a file; it is ended if it has not by itself."""
+    path = Path(guest) if "/" in str(guest) else EXAMPLES / f"{guest}.elf"
+    with tempfile.TemporaryDirectory() as directory:
+        where = listen or f"unix:{directory}/gdb"
+        process = subprocess.Popen(
+            [*GUESTDBG, "gdb", str(path), "--listen", where, *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        try:
+            yield Server(process)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(10)
+                process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+
+
+class Told(dict[str, Any]):
+    """What a script told, and ``text``, all that GDB printed."""
+
+    text = ""
+
+
+def gdb(target: str, script: str, *, symbols: str | Path | None = None) -> Told:
+    """Run Python inside GDB, with the helpers above; gives what it told, all together.
+
+    ``symbols`` is an example's name, or a file; without one GDB has to find them by itself.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+        file.write(f"TARGET = {target!r}\n{_PROLOGUE}\n{textwrap.dedent(script)}")
+        file.flush()
+        files = []
+        if symbols is not None:
+            path = Path(symbols) if "/" in str(symbols) else EXAMPLES / f"{symbols}.elf"
+            files = [str(path)]
+        result = subprocess.run(
+            [GDB, "-nx", "-batch", "-x", file.name, *files],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    told = Told()
+    told.text = result.stdout
+    for line in result.stdout.splitlines():
+        if line.startswith("TELL "):
+            told.update(json.loads(line[5:]))
+    assert "Traceback" not in result.stdout, result.stdout
+    assert "Error while executing" not in result.stdout, result.stdout
+    assert told.pop("done", None) or not script.rstrip().endswith("tell(done=1)"), result.stdout
+    return told

@@ -1,0 +1,93 @@
+"""The framing alone: any stream in any pieces, whole or damaged."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guestdbg.gdb.packets import MAX_PACKET, Damaged, Decoder, Event, Mark, Packet, escape, frame
+
+
+def decode(data: bytes, *cuts: int) -> list[Event]:
+    decoder = Decoder()
+    places = [0, *sorted(cuts), len(data)]
+    events: list[Event] = []
+    for start, end in itertools.pairwise(places):
+        events += decoder.feed(data[start:end])
+    return events
+
+
+@given(st.lists(st.binary(max_size=40), max_size=5), st.lists(st.integers(0, 300), max_size=6))
+def test_what_is_framed_comes_back_however_it_is_cut(
+    payloads: list[bytes], cuts: list[int]
+) -> None:
+    stream = b"".join(frame(escape(payload)) for payload in payloads)
+    cuts = [min(cut, len(stream)) for cut in cuts]
+    assert decode(stream, *cuts) == [Packet(payload) for payload in payloads]
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=6))
+def test_any_bytes_mean_the_same_however_they_are_cut(data: bytes, cuts: list[int]) -> None:
+    cuts = [min(cut, len(data)) for cut in cuts]
+    # That a packet was cut off is noticed when the next begins, once or twice: as it came in.
+    whole = [event for event in decode(data) if not isinstance(event, Damaged)]
+    assert [event for event in decode(data, *cuts) if not isinstance(event, Damaged)] == whole
+
+
+def test_marks_between_packets() -> None:
+    events = decode(b"++\x03-$OK#9a\x03 garbage +$g#67")
+    assert events == [
+        Mark.ACK,
+        Mark.ACK,
+        Mark.INTERRUPT,
+        Mark.NAK,
+        Packet(b"OK"),
+        Mark.INTERRUPT,
+        Mark.ACK,
+        Packet(b"g"),
+    ]
+
+
+def test_a_wrong_checksum_is_said() -> None:
+    (event,) = decode(b"$g#68")
+    assert event == Damaged("its checksum is 68, and its bytes add up to 67")
+    (event,) = decode(b"$g#zz")
+    assert isinstance(event, Damaged)
+    (event,) = decode(b"$g#+7")
+    assert isinstance(event, Damaged)
+
+
+def test_a_packet_cut_off_does_not_take_the_next_with_it() -> None:
+    events = decode(b"$m4000$g#67")
+    assert events == [Damaged("another packet begins within it"), Packet(b"g")]
+
+
+def test_runs_are_expanded() -> None:
+    # "0* " is four zeros: the count is a character, 29 added to how many more there are.
+    assert decode(frame(b"0* ")) == [Packet(b"0000")]
+    assert decode(frame(b"x*~y")) == [Packet(b"x" * 98 + b"y")]
+    for wrong in (b"* ", b"0*", b"0*\x1f", b"0*\x7f", b"0}"):
+        (event,) = decode(frame(wrong))
+        assert isinstance(event, Damaged), wrong
+
+
+def test_size_is_bounded() -> None:
+    assert decode(frame(b"a" * MAX_PACKET)) == [Packet(b"a" * MAX_PACKET)]
+    (event,) = decode(frame(b"a" * (MAX_PACKET + 1)))
+    assert isinstance(event, Damaged)
+    (event,) = decode(frame(b"0*~" * (MAX_PACKET // 90)))
+    assert isinstance(event, Damaged)
+
+
+def test_a_packet_without_end_is_not_kept() -> None:
+    decoder = Decoder()
+    decoder.feed(b"$")
+    for _ in range(100):
+        assert decoder.feed(b"a" * MAX_PACKET) == []
+        assert len(decoder._held) <= 3 * MAX_PACKET
+    assert decoder.feed(b"#00$g#67") == [
+        Damaged(f"it is longer than {MAX_PACKET} bytes"),
+        Packet(b"g"),
+    ]
