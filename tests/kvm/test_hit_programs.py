@@ -68,10 +68,10 @@ def test_the_extension_is_found_as_one() -> None:
 
 
 def test_the_codes_are_the_same_on_both_sides() -> None:
-    from guestdbg.cpu import hits  # type: ignore[attr-defined]
+    from guestdbg.cpu import conditions  # type: ignore[attr-defined]
 
-    assert {op.name: op.value for op in Op} == hits.OPS
-    assert hits.LIMITS == {
+    assert {op.name: op.value for op in Op} == conditions.OPS
+    assert conditions.LIMITS == {
         "depth": MAX_DEPTH,
         "steps": MAX_STEPS,
         "programs": MAX_PROGRAMS,

@@ -101,37 +101,6 @@ cdef class PhysicalMemory:
                 code_written(self.p.cpus[0], r, low - r.gpa, high - low)
 
 
-# What the steps of conditions take off the stack and put onto it.
-TAKES_AND_PUTS = {NEG: (1, 1), INVERT: (1, 1), NOT: (1, 1), LOAD: (1, 1), SEXT: (1, 1), ZEXT: (1, 1),
-                  DROP: (1, 0), SWAP: (2, 2), ROT: (3, 3), JUMP: (0, 0), JUMP_IF: (1, 0),
-                  BOTH: (2, 1), EITHER: (2, 1)}
-TAKES_AND_PUTS.update({op: (0, 1) for op in range(LOAD_CONST, PICK + 1)})
-TAKES_AND_PUTS.update({op: (2, 1) for op in (*range(ADD, REM + 1), *range(EQ, GE + 1))})
-
-
-cdef check_step(Program* p, op, index, depth):
-    """The depth of the stack behind a step; raises ValueError for one that could not be."""
-    if op not in TAKES_AND_PUTS:
-        raise ValueError(f"a condition has no step {op}")
-    takes, puts = TAKES_AND_PUTS[op]
-    if op == PICK:
-        takes, puts = index + 1, index + 2
-    if op in (LOAD_X, LOAD_W) and not 0 <= index <= 30:
-        raise ValueError(f"x{index}: general registers are x0 to x30")
-    if op in (LOAD_NEW, LOAD_OLD) and not p.scalar:
-        raise ValueError("only a watch of 1, 2, 4 or 8 bytes has values to compute with")
-    if op in (LOAD_MEMORY, LOAD) and index & ~16 not in (1, 2, 4, 8):
-        raise ValueError(f"{index & 15} bytes of memory: must be 1, 2, 4 or 8")
-    if op in (SEXT, ZEXT) and not 1 <= index <= 64:
-        raise ValueError(f"extending {index} bits: must be 1 to 64")
-    if not 0 <= index <= 255:
-        raise ValueError(f"index {index} of a step: must be 0 to 255")
-    p.uses_new = p.uses_new or op == LOAD_NEW
-    if depth < takes or depth - takes + puts > DEPTH:
-        raise ValueError(f"a condition needs between 1 and {DEPTH} places on its stack")
-    return depth - takes + puts
-
-
 cdef class HitPrograms:
     """Programs for hits, checked and made ready; see Processor.set_programs()."""
     cdef Programs k
@@ -164,7 +133,7 @@ cdef class HitPrograms:
             for n, r in enumerate(registers):
                 p.registers[n] = r
             if code is not None:
-                self.load(p, code)
+                load_condition(p, code)
             self.k.count += 1
             if buffer is not None:
                 p.action = ACTION_RECORD
@@ -173,43 +142,6 @@ cdef class HitPrograms:
                 p.capacity = <uint64_t>self.buffers[self.k.count - 1].len // ((RECORD_WORDS + p.nregisters) * 8)
                 if p.capacity == 0:
                     raise ValueError("the buffer is too small for one record")
-
-    cdef int load(self, Program* p, code) except -1:
-        """A condition's steps, once it is certain that they keep to the stack and leave one value."""
-        cdef uint32_t n
-        if not code:
-            raise ValueError("a condition without steps")
-        if len(code) > STEPS:
-            raise ValueError(f"a condition of {len(code)} steps: there can be {STEPS}")
-        p.code = <Step*>calloc(len(code), sizeof(Step))
-        if p.code == NULL:
-            raise MemoryError
-        p.steps = len(code)
-        depths = [None] * (len(code) + 1)      # of the stack before each step; None: not reached
-        depth = 0
-        for n, (op, index, value) in enumerate(code):
-            if depths[n] is not None and depth is not None and depths[n] != depth:
-                raise ValueError(f"step {n} is reached with {depths[n]} and with {depth} values on the stack")
-            depth = depths[n] if depth is None else depth
-            if depth is None:
-                raise ValueError(f"step {n} is never reached")
-            depth = check_step(p, op, index, depth)
-            if op == JUMP or op == JUMP_IF:
-                if not n < value <= len(code):
-                    raise ValueError(f"step {n} jumps to {value}: jumps go forward, to {len(code)} at most")
-                if depths[value] not in (None, depth):
-                    raise ValueError(f"step {value} is reached with {depths[value]} and with {depth} values")
-                depths[value] = depth
-                if op == JUMP:
-                    depth = None
-            value &= (1 << 128) - 1
-            p.code[n].op = op
-            p.code[n].index = index
-            p.code[n].low = value & 0xFFFFFFFFFFFFFFFF
-            p.code[n].high = value >> 64
-        if not {depth, depths[len(code)]} <= {1, None}:
-            raise ValueError("a condition leaves exactly one value")
-        return 0
 
     def __dealloc__(self):
         cdef uint32_t n

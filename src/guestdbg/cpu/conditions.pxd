@@ -1,0 +1,99 @@
+# cython: language_level=3
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from guestdbg.cpu.core cimport Cpu
+
+# What a step of a condition does: the codes of guestdbg.kvm.programs.
+cdef enum:
+    LOAD_CONST = 0
+    LOAD_NEW = 1
+    LOAD_OLD = 2
+    LOAD_PC = 3
+    LOAD_ADDRESS = 4
+    LOAD_SIZE = 5
+    LOAD_COUNT = 6
+    LOAD_SP = 7
+    LOAD_X = 8
+    LOAD_W = 9
+    LOAD_MEMORY = 10       # value: the address; index: bytes | 16 if signed
+    LOAD_PSTATE = 11
+    PICK = 12              # index: how far below the top
+    NEG = 16
+    INVERT = 17
+    NOT = 18
+    LOAD = 19              # index: bytes | 16 if signed
+    SEXT = 20              # index: bits
+    ZEXT = 21
+    DROP = 24
+    SWAP = 25
+    ROT = 26
+    JUMP = 28              # value: the step
+    JUMP_IF = 29
+    ADD = 32
+    SUB = 33
+    MUL = 34
+    FLOORDIV = 35
+    MOD = 36
+    AND = 37
+    OR = 38
+    XOR = 39
+    LSHIFT = 40
+    RSHIFT = 41
+    DIV = 42
+    REM = 43
+    EQ = 48
+    NE = 49
+    LT = 50
+    LE = 51
+    GT = 52
+    GE = 53
+    BOTH = 56              # and
+    EITHER = 57            # or
+
+cdef enum:
+    KIND_WATCH = 0
+    KIND_BREAK = 1
+    ACTION_STOP = 0
+    ACTION_RECORD = 1
+    DEPTH = 32             # of a condition's stack
+    STEPS = 4096           # of a condition
+    MOST = 32              # programs of a processor
+    RECORD_WORDS = 7       # of a record, before the registers
+
+cdef struct Step:
+    uint8_t op
+    uint8_t index
+    uint64_t low           # of a 128-bit constant
+    uint64_t high
+
+cdef struct Program:
+    uint8_t kind
+    uint8_t access         # ACC_READ | ACC_WRITE
+    uint8_t action
+    bint scalar            # the value is the whole range, of 1, 2, 4 or 8 bytes
+    bint uses_new
+    uint64_t address
+    uint64_t length
+    Step* code             # NULL: always true
+    uint32_t steps
+    uint8_t* buffer        # records; NULL for ACTION_STOP
+    uint64_t capacity      # records it holds
+    uint64_t used
+    uint8_t registers[16]
+    uint32_t nregisters
+    uint64_t seen          # hits
+    uint64_t passed        # hits whose condition held
+    # the hit that was decided last
+    uint8_t old[64]
+    uint8_t new[64]
+    uint32_t size          # bytes of them
+    bint decided           # False: it could not be judged here
+    bint written
+
+cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil
+"""Guest virtual memory within a page, whatever its permissions; NULL: there is none."""
+
+cdef bint holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil
+"""Judge a condition; ok is False where it cannot be judged."""
+
+cdef int load_condition(Program* p, code) except -1
+"""Give a program its condition: steps as in guestdbg.kvm.programs. ValueError for bad ones."""

@@ -1,0 +1,296 @@
+# cython: language_level=3
+"""The conditions of hit programs: small programs for a stack, proved to end before they are used.
+
+Whatever a condition meets, in the guest or in what it was given, it takes as many steps at most as it
+has, stays on its stack, and reads guest memory only: a fault there is "not decided here".
+"""
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc
+from libc.string cimport memcpy
+from guestdbg.cpu.core cimport *
+from guestdbg.cpu.exception cimport get_spsr
+from guestdbg.cpu.mmu cimport translate
+
+cdef enum:
+    PAGE = 0xFFF
+    PSTATE_SS = 1 << 21
+
+
+cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
+    """Guest virtual memory within a page, whatever its permissions; NULL: there is none."""
+    if (va & PAGE) + size > 4096 or not translate(c, va, 0):
+        return NULL
+    return <uint8_t*>c.tr_host
+
+
+# ---- judging ----------------------------------------------------------------------------------
+
+cdef s128 load_memory(Cpu* c, uint64_t va, uint32_t index, bint* ok) noexcept nogil:
+    cdef uint32_t size = index & 15
+    cdef uint8_t* host = host_at(c, va, size)
+    cdef uint64_t value = 0
+    if host == NULL:
+        ok[0] = False
+        return 0
+    memcpy(&value, host, size)
+    return sign_extend(value, size * 8) if index & 16 else <s128><u128>value
+
+
+cdef s128 unsigned_value(const uint8_t* bytes, uint32_t size) noexcept nogil:
+    cdef uint64_t value = 0
+    memcpy(&value, bytes, size)
+    return <s128><u128>value
+
+
+cdef s128 push(Cpu* c, const Program* p, const Step* s, uint64_t pc, uint64_t address, uint64_t size,
+               bint* ok) noexcept nogil:
+    """The value of a step that takes nothing off the stack."""
+    if s.op == LOAD_CONST:
+        return (<s128><u128>s.low) | ((<s128><u128>s.high) << 64)
+    if s.op == LOAD_NEW:
+        return unsigned_value(p.new, p.size)
+    if s.op == LOAD_OLD:
+        return unsigned_value(p.old, p.size)
+    if s.op == LOAD_PC:
+        return <s128><u128>pc
+    if s.op == LOAD_ADDRESS:
+        return <s128><u128>address
+    if s.op == LOAD_SIZE:
+        return <s128><u128>size
+    if s.op == LOAD_COUNT:
+        return <s128><u128>p.seen
+    if s.op == LOAD_SP:
+        return <s128><u128>c.x[SP]
+    if s.op == LOAD_X:
+        return <s128><u128>c.x[s.index]
+    if s.op == LOAD_W:
+        return <s128><u128>(c.x[s.index] & <uint64_t>0xFFFFFFFF)
+    if s.op == LOAD_PSTATE:
+        return <s128><u128>(get_spsr(c) & ~<uint64_t>PSTATE_SS)
+    return load_memory(c, s.low, s.index, ok)
+
+
+cdef inline s128 unary(Cpu* c, const Step* s, s128 a, bint* ok) noexcept nogil:
+    if s.op == NEG:
+        return wrapping_sub(0, a)
+    if s.op == INVERT:
+        return ~a
+    if s.op == NOT:
+        return 1 if a == 0 else 0
+    if s.op == LOAD:
+        return load_memory(c, <uint64_t><u128>a, s.index, ok)
+    if s.op == SEXT:
+        return sign_extend(<uint64_t><u128>a, s.index)
+    return zero_extend(<uint64_t><u128>a, s.index)
+
+
+cdef inline s128 binary(uint32_t op, s128 a, s128 b, bint* ok) noexcept nogil:
+    if op == ADD:
+        return wrapping_add(a, b)
+    if op == SUB:
+        return wrapping_sub(a, b)
+    if op == MUL:
+        return wrapping_mul(a, b)
+    if FLOORDIV <= op <= MOD or DIV <= op <= REM:
+        if b == 0:
+            ok[0] = False
+            return 0
+        return divide(a, b, op == MOD) if op <= MOD else divide_to_0(a, b, op == REM)
+    if op == AND:
+        return a & b
+    if op == OR:
+        return a | b
+    if op == XOR:
+        return a ^ b
+    if op == LSHIFT or op == RSHIFT:
+        if b < 0 or b > 64:
+            ok[0] = False
+            return 0
+        return <s128>(<u128>a << <int>b) if op == LSHIFT else a >> <int>b
+    if op == EQ:
+        return a == b
+    if op == NE:
+        return a != b
+    if op == LT:
+        return a < b
+    if op == LE:
+        return a <= b
+    if op == GT:
+        return a > b
+    if op == GE:
+        return a >= b
+    if op == BOTH:
+        return 1 if a != 0 and b != 0 else 0
+    return 1 if a != 0 or b != 0 else 0
+
+
+cdef bint holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil:
+    """Judge a condition. Its making has proved that it keeps to the stack, and goes only forward.
+
+    A comparison with `new` where nothing was written does not hold (as in Python): the caller sees
+    to that. ok is False where it cannot be judged: memory that is not there, a division by zero.
+    """
+    cdef s128 stack[32]
+    cdef s128 top
+    cdef uint32_t n = 0, k = 0, op
+    cdef const Step* s
+    while k < p.steps:
+        s = &p.code[k]
+        op = s.op
+        k += 1
+        if op < PICK:
+            stack[n] = push(c, p, s, pc, address, size, ok)
+            n += 1
+        elif op >= ADD:
+            n -= 1
+            stack[n - 1] = binary(op, stack[n - 1], stack[n], ok)
+        elif op <= ZEXT and op != PICK:
+            stack[n - 1] = unary(c, s, stack[n - 1], ok)
+        elif op == PICK:
+            stack[n] = stack[n - 1 - s.index]
+            n += 1
+        elif op == DROP:
+            n -= 1
+        elif op == SWAP:
+            top = stack[n - 1]
+            stack[n - 1] = stack[n - 2]
+            stack[n - 2] = top
+        elif op == ROT:
+            top = stack[n - 1]
+            stack[n - 1] = stack[n - 2]
+            stack[n - 2] = stack[n - 3]
+            stack[n - 3] = top
+        elif op == JUMP:
+            k = <uint32_t>s.low
+        else:
+            n -= 1
+            if stack[n] != 0:
+                k = <uint32_t>s.low
+        if not ok[0]:
+            return False
+    return stack[n - 1] != 0
+
+
+cdef extern from *:
+    """
+    /* Python's floor division and modulo; b is not 0. */
+    static guestdbg_s128 guestdbg_divide(guestdbg_s128 a, guestdbg_s128 b, int modulo)
+    {
+        guestdbg_s128 q, r;
+        if (b == -1)                       /* the one quotient that could overflow */
+            return modulo ? 0 : (guestdbg_s128)(0 - (guestdbg_u128)a);
+        q = a / b;
+        r = a % b;
+        if (r != 0 && (r < 0) != (b < 0)) {
+            q -= 1;
+            r += b;
+        }
+        return modulo ? r : q;
+    }
+    static guestdbg_s128 guestdbg_divide_to_0(guestdbg_s128 a, guestdbg_s128 b, int remainder)
+    {
+        if (b == -1)
+            return remainder ? 0 : (guestdbg_s128)(0 - (guestdbg_u128)a);
+        return remainder ? a % b : a / b;
+    }
+    /* What wraps around, as C means it for unsigned integers. */
+    #define guestdbg_add(a, b) ((guestdbg_s128)((guestdbg_u128)(a) + (guestdbg_u128)(b)))
+    #define guestdbg_subtract(a, b) ((guestdbg_s128)((guestdbg_u128)(a) - (guestdbg_u128)(b)))
+    #define guestdbg_multiply(a, b) ((guestdbg_s128)((guestdbg_u128)(a) * (guestdbg_u128)(b)))
+    /* bits: 1 to 64 */
+    #define guestdbg_zero_extend(v, bits) ((guestdbg_s128)((v) << (64 - (bits)) >> (64 - (bits))))
+    #define guestdbg_sign_extend(v, bits) \
+        ((guestdbg_s128)((int64_t)((v) << (64 - (bits))) >> (64 - (bits))))
+    """
+    s128 divide "guestdbg_divide"(s128 a, s128 b, int modulo) nogil
+    s128 divide_to_0 "guestdbg_divide_to_0"(s128 a, s128 b, int remainder) nogil
+    s128 wrapping_add "guestdbg_add"(s128 a, s128 b) nogil
+    s128 wrapping_sub "guestdbg_subtract"(s128 a, s128 b) nogil
+    s128 wrapping_mul "guestdbg_multiply"(s128 a, s128 b) nogil
+    s128 zero_extend "guestdbg_zero_extend"(uint64_t v, uint32_t bits) nogil
+    s128 sign_extend "guestdbg_sign_extend"(uint64_t v, uint32_t bits) nogil
+
+
+# ---- making -----------------------------------------------------------------------------------
+
+# What the steps of conditions take off the stack and put onto it.
+TAKES_AND_PUTS = {NEG: (1, 1), INVERT: (1, 1), NOT: (1, 1), LOAD: (1, 1), SEXT: (1, 1), ZEXT: (1, 1),
+                  DROP: (1, 0), SWAP: (2, 2), ROT: (3, 3), JUMP: (0, 0), JUMP_IF: (1, 0),
+                  BOTH: (2, 1), EITHER: (2, 1)}
+TAKES_AND_PUTS.update({op: (0, 1) for op in range(LOAD_CONST, PICK + 1)})
+TAKES_AND_PUTS.update({op: (2, 1) for op in (*range(ADD, REM + 1), *range(EQ, GE + 1))})
+
+
+cdef check_step(Program* p, op, index, depth):
+    """The depth of the stack behind a step; raises ValueError for one that could not be."""
+    if op not in TAKES_AND_PUTS:
+        raise ValueError(f"a condition has no step {op}")
+    takes, puts = TAKES_AND_PUTS[op]
+    if op == PICK:
+        takes, puts = index + 1, index + 2
+    if op in (LOAD_X, LOAD_W) and not 0 <= index <= 30:
+        raise ValueError(f"x{index}: general registers are x0 to x30")
+    if op in (LOAD_NEW, LOAD_OLD) and not p.scalar:
+        raise ValueError("only a watch of 1, 2, 4 or 8 bytes has values to compute with")
+    if op in (LOAD_MEMORY, LOAD) and index & ~16 not in (1, 2, 4, 8):
+        raise ValueError(f"{index & 15} bytes of memory: must be 1, 2, 4 or 8")
+    if op in (SEXT, ZEXT) and not 1 <= index <= 64:
+        raise ValueError(f"extending {index} bits: must be 1 to 64")
+    if not 0 <= index <= 255:
+        raise ValueError(f"index {index} of a step: must be 0 to 255")
+    p.uses_new = p.uses_new or op == LOAD_NEW
+    if depth < takes or depth - takes + puts > DEPTH:
+        raise ValueError(f"a condition needs between 1 and {DEPTH} places on its stack")
+    return depth - takes + puts
+
+
+cdef int load_condition(Program* p, code) except -1:
+    """A condition's steps, once it is certain that they keep to the stack and leave one value."""
+    cdef uint32_t n
+    if not code:
+        raise ValueError("a condition without steps")
+    if len(code) > STEPS:
+        raise ValueError(f"a condition of {len(code)} steps: there can be {STEPS}")
+    p.code = <Step*>calloc(len(code), sizeof(Step))
+    if p.code == NULL:
+        raise MemoryError
+    p.steps = len(code)
+    depths = [None] * (len(code) + 1)      # of the stack before each step; None: not reached
+    depth = 0
+    for n, (op, index, value) in enumerate(code):
+        if depths[n] is not None and depth is not None and depths[n] != depth:
+            raise ValueError(f"step {n} is reached with {depths[n]} and with {depth} values on the stack")
+        depth = depths[n] if depth is None else depth
+        if depth is None:
+            raise ValueError(f"step {n} is never reached")
+        depth = check_step(p, op, index, depth)
+        if op == JUMP or op == JUMP_IF:
+            if not n < value <= len(code):
+                raise ValueError(f"step {n} jumps to {value}: jumps go forward, to {len(code)} at most")
+            if depths[value] not in (None, depth):
+                raise ValueError(f"step {value} is reached with {depths[value]} and with {depth} values")
+            depths[value] = depth
+            if op == JUMP:
+                depth = None
+        value &= (1 << 128) - 1
+        p.code[n].op = op
+        p.code[n].index = index
+        p.code[n].low = value & 0xFFFFFFFFFFFFFFFF
+        p.code[n].high = value >> 64
+    if not {depth, depths[len(code)]} <= {1, None}:
+        raise ValueError("a condition leaves exactly one value")
+    return 0
+
+
+# The codes, for the test that holds them to guestdbg.kvm.programs.
+OPS = {
+    "CONST": LOAD_CONST, "NEW": LOAD_NEW, "OLD": LOAD_OLD, "PC": LOAD_PC, "ADDRESS": LOAD_ADDRESS,
+    "SIZE": LOAD_SIZE, "COUNT": LOAD_COUNT, "SP": LOAD_SP, "X": LOAD_X, "W": LOAD_W,
+    "MEMORY": LOAD_MEMORY, "PSTATE": LOAD_PSTATE, "PICK": PICK, "NEG": NEG, "INVERT": INVERT, "NOT": NOT,
+    "LOAD": LOAD, "SEXT": SEXT, "ZEXT": ZEXT, "DROP": DROP, "SWAP": SWAP, "ROT": ROT, "JUMP": JUMP,
+    "JUMP_IF": JUMP_IF, "ADD": ADD, "SUB": SUB, "DIV": DIV, "REM": REM,
+    "MUL": MUL, "FLOORDIV": FLOORDIV, "MOD": MOD, "AND": AND, "OR": OR, "XOR": XOR,
+    "LSHIFT": LSHIFT, "RSHIFT": RSHIFT, "EQ": EQ, "NE": NE, "LT": LT, "LE": LE, "GT": GT, "GE": GE,
+    "BOTH": BOTH, "EITHER": EITHER,
+}
+LIMITS = {"depth": DEPTH, "steps": STEPS, "programs": MOST, "record_words": RECORD_WORDS}
