@@ -2,8 +2,9 @@
 
 from guestdbg.arm64.debug import DBGBCR, RegisterPair, breakpoint
 from guestdbg.check import assembler as asm
+from guestdbg.check.layout import DATA, VECTORS
 from guestdbg.check.registry import case, cases, numbered
-from guestdbg.check.rig import USE_HW, Rig
+from guestdbg.check.rig import EL0T, STEP, USE_HW, Rig
 
 _MATCH = "Arm ARM D2.8 (Breakpoint exceptions)"
 
@@ -104,3 +105,148 @@ def _(rig: Rig) -> None:
     pair = breakpoint(code.at(1))
     rig.debug(USE_HW, [RegisterPair(DBGBCR.encode(base=pair.control, E=0), pair.value)])
     rig.done()
+
+
+_BEFORE: dict[str, int] = {
+    "nop": asm.NOP,
+    "add": asm.add(2, 2, 1),
+    "store": asm.str_(2, 1),
+    "load": asm.ldr(3, 1),
+    "pair": asm.stp(2, 3, 1),
+    "load-exclusive": asm.load_exclusive(3, 1),
+    "taken-branch": asm.b(8),
+    "call": asm.bl(8),
+    "branch-to-register": asm.br(1),
+    "svc": asm.svc(1),
+    "hvc": asm.hvc(1),
+    "eret": asm.ERET,
+    "msr": asm.msr("TPIDR_EL1", 1),
+    "trapped-mrs": asm.mrs(3, "OSLSR_EL1"),
+    "wfi": asm.WFI,
+    "isb": asm.ISB,
+    "vector-add": asm.fadd(2, 2, 2),
+}
+
+
+@cases(
+    "breakpoint.before",
+    _BEFORE,
+    "A breakpoint on {} stops before it: no register, no memory and no Exception level changed.",
+    _MATCH,
+)
+def _(rig: Rig, word: int) -> None:
+    code = rig.code(asm.NOP, word, asm.NOP, asm.NOP, rig.tell())
+    rig.set_x(1, DATA)
+    rig.set_x(2, 7)
+    rig.set_core("elr_el1", code.at(3))
+    rig.set_core("spsr[0]", rig.pstate)
+    names = ["sp", "pstate", "sp_el1", "elr_el1", "spsr[0]", *(f"x{n}" for n in range(31)), "v2"]
+    before = {name: rig.core(name) for name in names}
+    rig.debug(USE_HW, [breakpoint(code.at(1))])
+    rig.breaks(code.at(1))
+    for name, value in before.items():
+        rig.expect(f"{name}, as before", rig.core(name), value)
+    rig.expect("memory, as before", rig.machine.u64(DATA), 0)
+    rig.expect("TPIDR_EL1, as before", rig.reg("TPIDR_EL1"), 0)
+
+
+@case(
+    "breakpoint.on-a-vector",
+    "A breakpoint on an exception vector stops the guest as it arrives there, with ELR_EL1 and "
+    "ESR_EL1 of the exception.",
+    _MATCH,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.NOP, asm.svc(5), rig.tell())
+    rig.debug(USE_HW, [breakpoint(VECTORS + 0x200)])
+    rig.breaks(VECTORS + 0x200)
+    rig.expect("ELR_EL1", rig.core("elr_el1"), code.at(2))
+    rig.expect("ESR_EL1", rig.reg("ESR_EL1") & 0xFFFFFFFF, 0x56000005)
+
+
+@case(
+    "breakpoint.behind-eret",
+    "A breakpoint on the instruction that ERET returns to, at EL0, stops there.",
+    _MATCH,
+)
+def _(rig: Rig) -> None:
+    below = rig.machine.program(asm.NOP, rig.tell(), el=0)
+    rig.code(asm.NOP, asm.ERET)
+    rig.set_core("elr_el1", below.address)
+    rig.set_core("spsr[0]", EL0T)
+    rig.debug(USE_HW, [breakpoint(below.address)])
+    rig.breaks(below.address)
+    rig.expect("PSTATE.EL", rig.pstate & 15, 0)
+
+
+@case(
+    "breakpoint.branch-to-itself",
+    "A breakpoint on a branch to itself stops every time it comes round.",
+    _MATCH,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.NOP, asm.b(0))
+    rig.debug(USE_HW, [breakpoint(code.at(1))])
+    rig.breaks(code.at(1))
+    rig.debug(STEP)
+    rig.steps(code.at(1))
+    rig.debug(USE_HW, [breakpoint(code.at(1))])
+    rig.breaks(code.at(1))
+
+
+@cases(
+    "breakpoint.page",
+    {"last-instruction-of": -4, "first-instruction-of-the-next": 0},
+    "A breakpoint on the {} page stops there.",
+    _MATCH,
+)
+def _(rig: Rig, offset: int) -> None:
+    code = rig.code([asm.NOP] * 1030, rig.tell())
+    at = code.address + 4096 + offset
+    rig.debug(USE_HW, [breakpoint(at)])
+    rig.breaks(at)
+
+
+@case(
+    "breakpoint.every-instruction-of-a-program",
+    "A breakpoint moved on from each stop to the next instruction follows the program.",
+    _MATCH + "; KVM API 4.87",
+)
+def _(rig: Rig) -> None:
+    code = rig.code(*(asm.add(0, 0, 1) for _ in range(20)), rig.tell())
+    for n in range(20):
+        rig.debug(USE_HW, [breakpoint(code.at(n))])
+        rig.breaks(code.at(n))
+        rig.expect("x0", rig.x(0), n)
+
+
+@cases(
+    "breakpoint.not",
+    {
+        "one-instruction-on": 4,
+        "one-before": -4,
+        "the-same-offset-2-mib-on": 2 << 20,
+        "the-same-offset-4-gib-on": 4 << 30,
+    },
+    "A breakpoint at another address ({}) does not match.",
+    "Arm ARM DBGBVR<n>_EL1.VA",
+)
+def _(rig: Rig, distance: int) -> None:
+    code = rig.code(asm.NOP, asm.NOP, asm.b("over"), asm.NOP, asm.label("over"), rig.tell())
+    # Instructions 0, 1 and 2 are executed, 3 is not.
+    at = {4: code.at(3), -4: code.at(0) - 4}.get(distance, code.at(1) + distance)
+    rig.debug(USE_HW, [breakpoint(at)])
+    rig.done()
+
+
+@cases(
+    "breakpoint.mmu-off",
+    {"0": 0, "1": 1},
+    "With the guest's MMU off, addresses are compared as they are, at EL{} too.",
+    _MATCH,
+)
+def _(rig: Rig, el: int) -> None:
+    rig.set_reg("SCTLR_EL1", rig.reg("SCTLR_EL1") & ~1)
+    code = rig.code(asm.NOP, asm.NOP, rig.tell(), el=el)
+    rig.debug(USE_HW, [breakpoint(code.at(1))])
+    rig.breaks(code.at(1))

@@ -3,7 +3,7 @@
 from guestdbg.arm64.debug import DBGWCR, RegisterPair, watchpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import own_debugging
-from guestdbg.check.layout import DATA, TABLES
+from guestdbg.check.layout import DATA, RAM, TABLES
 from guestdbg.check.registry import case, cases, numbered
 from guestdbg.check.rig import USE_HW, Rig
 
@@ -250,3 +250,103 @@ def _(rig: Rig) -> None:
     far = getattr(exit_, "far", None) or 0
     low = DATA | tag if far >> 56 else DATA
     rig.watches(code.at(0), low, low + 7, write=True, exit_=exit_)
+
+
+@case(
+    "watchpoint.by-invalidating",
+    "DC IVAC of a watched address matches as a store does, and says so: CM and WnR are 1.",
+    "Arm ARM D2.10 (Watchpoint exceptions), cache maintenance; ESR_EL2.CM",
+)
+def _(rig: Rig) -> None:
+    word, pairs = asm.dc_ivac(1), watchpoint(DATA, 64)
+    if not own_debugging(rig, word, watchpoints={0: pairs[0]}, registers={1: DATA}):
+        rig.skip(
+            "the processor's DC IVAC matches nothing: the guest's own watchpoint, without KVM's "
+            "help, does not match either"
+        )
+    code = rig.code(word, rig.tell())
+    rig.set_x(1, DATA + 8)
+    rig.debug(USE_HW, watchpoints=pairs)
+    rig.watches(code.at(0), DATA, DATA + 63, write=True, cache=True)
+
+
+@case(
+    "watchpoint.two-under-one-access",
+    "An access that two watchpoints match makes one exception; FAR lies from its start to the "
+    "highest address watched.",
+    "Arm ARM D2.10 (Determining the memory location that caused a watchpoint exception)",
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.stp(2, 3, 1), rig.tell())
+    rig.set_x(1, DATA)
+    rig.debug(USE_HW, watchpoints=watchpoint(DATA + 4, 1) + watchpoint(DATA + 12, 2))
+    rig.watches(code.at(0), DATA, DATA + 13, write=True)
+    rig.debug(USE_HW)
+    rig.done()
+
+
+@case(
+    "watchpoint.load-for-the-one-store-for-the-other",
+    "Two watchpoints of one address, for loads and for stores: each matches its own.",
+    "Arm ARM DBGWCR<n>_EL1.LSC",
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.ldr(0, 1), asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    pairs = watchpoint(DATA, 8, "read") + watchpoint(DATA, 8, "write")
+    rig.debug(USE_HW, watchpoints=pairs)
+    rig.watches(code.at(0), DATA, DATA + 7, write=False)
+    rig.pc = code.at(1)
+    rig.watches(code.at(1), DATA, DATA + 7, write=True)
+    rig.pc = code.at(2)
+    rig.done()
+
+
+@cases(
+    "watchpoint.mmu-off",
+    {"0": 0, "1": 1},
+    "With the guest's MMU off, addresses are compared as they are, at EL{} too.",
+    _MATCH,
+)
+def _(rig: Rig, el: int) -> None:
+    rig.set_reg("SCTLR_EL1", rig.reg("SCTLR_EL1") & ~1)
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell(), el=el)
+    rig.set_x(1, DATA)
+    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8))
+    rig.watches(code.at(1), DATA, DATA + 7, write=True)
+
+
+@case(
+    "watchpoint.held-until-disarmed",
+    "Running on with the watchpoint still armed stops at the same access again: KVM steps off "
+    "nothing by itself.",
+    "KVM API 4.87",
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8))
+    for _ in range(3):
+        rig.watches(code.at(0), DATA, DATA + 7, write=True)
+    rig.expect("the doubleword", rig.machine.u64(DATA), 0)
+
+
+@case(
+    "watchpoint.other-virtual-address",
+    "Virtual addresses are compared: an access to the same memory through another one does not "
+    "match.",
+    _MATCH,
+)
+def _(rig: Rig) -> None:
+    # The second gigabyte of the address space again, from 0x80000000 on.
+    alias = 0x80000000 - RAM
+    entry = rig.machine.u64(TABLES + 8 * (RAM >> 30))
+    rig.machine.write(TABLES + 8 * (0x80000000 >> 30), entry.to_bytes(8, "little"))
+    code = rig.code(asm.str_(0, 2), asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    rig.set_x(2, DATA + alias)
+    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8))
+    rig.watches(code.at(1), DATA, DATA + 7, write=True)
+    rig.start(code)
+    rig.debug(USE_HW, watchpoints=watchpoint(DATA + alias, 8))
+    rig.watches(code.at(0), DATA + alias, DATA + alias + 7, write=True)
