@@ -142,12 +142,13 @@ def _(rig: Rig, word: int) -> None:
     rig.set_core("spsr[0]", rig.pstate)
     names = ["sp", "pstate", "sp_el1", "elr_el1", "spsr[0]", *(f"x{n}" for n in range(31)), "v2"]
     before = {name: rig.core(name) for name in names}
+    tpidr = rig.reg("TPIDR_EL1")
     rig.debug(USE_HW, [breakpoint(code.at(1))])
     rig.breaks(code.at(1))
     for name, value in before.items():
         rig.expect(f"{name}, as before", rig.core(name), value)
     rig.expect("memory, as before", rig.machine.u64(DATA), 0)
-    rig.expect("TPIDR_EL1, as before", rig.reg("TPIDR_EL1"), 0)
+    rig.expect("TPIDR_EL1, as before", rig.reg("TPIDR_EL1"), tpidr)
 
 
 @case(
@@ -242,7 +243,7 @@ def _(rig: Rig, distance: int) -> None:
 @cases(
     "breakpoint.mmu-off",
     {"0": 0, "1": 1},
-    "With the guest's MMU off, addresses are compared as they are, at EL{} too.",
+    "With the guest's MMU off, a breakpoint compares addresses as they are, at EL{} too.",
     _MATCH,
 )
 def _(rig: Rig, el: int) -> None:

@@ -305,7 +305,7 @@ def _(rig: Rig) -> None:
 @cases(
     "watchpoint.mmu-off",
     {"0": 0, "1": 1},
-    "With the guest's MMU off, addresses are compared as they are, at EL{} too.",
+    "With the guest's MMU off, a watchpoint compares addresses as they are, at EL{} too.",
     _MATCH,
 )
 def _(rig: Rig, el: int) -> None:
