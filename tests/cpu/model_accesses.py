@@ -54,7 +54,10 @@ def _singles() -> Iterator[Form]:
                 yield Form(f"{name} unscaled", base | 0x38000000 | 0x1FB << 12, _kind(load), n, -5)
                 yield Form(f"{name} pre", base | 0x38000C00 | 7 << 12, _kind(load), n, 7)
                 yield Form(f"{name} post", base | 0x38000400 | 0x100 << 12, _kind(load), n)
-                yield Form(f"{name} reg", base | 0x38206800 | OFFSET << 16, _kind(load), n)
+                for extend, option in (("lsl", 3), ("uxtw", 2), ("sxtw", 6)):
+                    word = base | 0x38200800 | option << 13 | OFFSET << 16
+                    yield Form(f"{name} reg {extend}", word, _kind(load), n)
+                    yield Form(f"{name} reg {extend} scaled", word | 1 << 12, _kind(load), n)
                 if not vector:
                     yield Form(
                         f"{name} unprivileged",
@@ -166,13 +169,10 @@ def _structures() -> Iterator[Form]:
                 yield Form(name + " upper", word | 1 << 30, _kind(bool(load)), n)
                 yield Form(name + " post", word | 0x00800000 | OFFSET << 16, _kind(bool(load)), n)
                 if load:
-                    replicate = 0x4D40C000 | r << 21 | low << 13 | size << 10
-                    yield Form(
-                        f"replicate {registers} size{size}",
-                        replicate | BASE << 5 | DATA1,
-                        "read",
-                        n,
-                    )
+                    word = 0x4D40C000 | r << 21 | low << 13 | size << 10 | BASE << 5 | DATA1
+                    name = f"replicate {registers} size{size}"
+                    yield Form(name, word, "read", n)
+                    yield Form(name + " post", word | 0x00800000 | OFFSET << 16, "read", n)
 
 
 def _system() -> Iterator[Form]:

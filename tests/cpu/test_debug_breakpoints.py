@@ -114,6 +114,38 @@ def test_context_breakpoints_of_their_own(rig: Rig) -> None:
             expect(rig, state, CODE + 8)
 
 
+def test_all_combinations(rig: Rig) -> None:
+    """BT and LBN x BAS x HMC x SSC x PMC, of a breakpoint that is aware of contexts and of one that
+    is not, at EL0 and EL1, with PSTATE.D, MDE, KDE, TDE and the OS Lock each way."""
+    hits = 0
+    linked = ((1, 4), (1, 5))
+    contexts = [(bt, 4) for bt in (2, 3, 8, 9, 10, 11)]
+    for el, d, mde, kde, tde, lock in itertools.product(*[(0, 1)] * 6):
+        s = rig.state(
+            el=el,
+            d=bool(d),
+            mdscr=mde * MDE | kde * KDE,
+            tde=bool(tde),
+            os_lock=bool(lock),
+            contextidr=CONTEXT,
+            vmid=7,
+        )
+        for n, kinds in ((1, [(0, 0), *linked]), (5, [(0, 0), (1, 4), *contexts])):
+            for (bt, lbn), bas, hmc, ssc, pmc in itertools.product(
+                kinds, (15, 3, 12), range(2), range(4), range(4)
+            ):
+                if bt > 1 and bas != 15:
+                    continue  # context breakpoints have no BAS
+                s.bcr[4], s.bvr[4] = control(bt=3, pmc=0), CONTEXT
+                s.bcr[5], s.bvr[5] = control(bt=11, pmc=0), CONTEXT | 8 << 32  # another VMID
+                s.bcr[n] = control(bt=bt, lbn=lbn, bas=bas, hmc=hmc, ssc=ssc, pmc=pmc)
+                s.bvr[n] = CODE if bt < 2 else CONTEXT | 7 << 32
+                hits += s.breakpoint(CODE) == YES
+                expect(rig, s)
+            s.bcr[n] = 0
+    assert hits > 800
+
+
 def test_every_way_to_enable_and_route(rig: Rig) -> None:
     """EL, PSTATE.D, MDE, KDE, TDE, OS Lock, OS Double Lock and its override."""
     for el, d, mde, kde, tde, lock, double, override in itertools.product(*[(0, 1)] * 8):
