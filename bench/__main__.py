@@ -9,9 +9,11 @@ from bench import report
 from bench.measurement import Measurement, take_all
 from bench.measurements import (
     decided_per_second,
+    gdb_conditional_per_second,
     loop_mips,
     loop_mips_armed,
     loop_mips_armed_elsewhere,
+    qemu_gdb_conditional_per_second,
     qemu_gdb_steps_per_second,
     qemu_gdb_stops_per_second,
     qemu_loop_mips,
@@ -44,6 +46,8 @@ MEASUREMENTS: list[Measurement] = [
     recorded_per_second.MEASUREMENT,
     steps_per_second.MEASUREMENT,
     qemu_gdb_steps_per_second.MEASUREMENT,
+    gdb_conditional_per_second.MEASUREMENT,
+    qemu_gdb_conditional_per_second.MEASUREMENT,
     uboot_seconds.MEASUREMENT,
     qemu_uboot_seconds.MEASUREMENT,
 ]

@@ -1,7 +1,9 @@
-"""GDB on QEMU as a rival: a Python script inside gdb-multiarch, which is how people do it."""
+"""GDB: a Python script inside gdb-multiarch, which is how people do it; on QEMU, or on ours."""
 
 import subprocess
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bench import loop_guest, qemu
@@ -17,13 +19,20 @@ gdb.execute("target remote {socket}", to_string=True)
 """
 
 
-def per_second(script: str, **values: int) -> float:
-    """Runs a script in GDB, attached to the loop guest; it must print one line `RATE <figure>`."""
+def per_second(
+    script: str,
+    stopped: Callable[[Path], AbstractContextManager[Path]] = qemu.stopped,
+    **values: int,
+) -> float:
+    """Runs a script in GDB, attached to the loop guest; it must print one line `RATE <figure>`.
+
+    `stopped` starts what serves the guest, and gives the path of its socket.
+    """
     gdb = qemu.program(qemu.GDB)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         guest = loop_guest.write(directory, TURNS)
-        with qemu.stopped(guest) as socket:
+        with stopped(guest) as socket:
             file = directory / "script.py"
             addresses = {"DATA": loop_guest.DATA, "LOOP": loop_guest.LOOP} | values
             constants = "".join(f"{key} = {value}\n" for key, value in addresses.items())

@@ -31,6 +31,10 @@ RATIOS = {
         "steps_per_second",
         "qemu_gdb_steps_per_second",
     ),
+    "gdb_conditional_per_second / qemu_gdb_conditional_per_second": (
+        "gdb_conditional_per_second",
+        "qemu_gdb_conditional_per_second",
+    ),
     "uboot_seconds / qemu_uboot_seconds": ("uboot_seconds", "qemu_uboot_seconds"),
 }
 

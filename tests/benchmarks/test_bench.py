@@ -28,6 +28,8 @@ KEYS = {
     "qemu_loop_mips_armed",
     "qemu_gdb_stops_per_second",
     "qemu_gdb_steps_per_second",
+    "gdb_conditional_per_second",
+    "qemu_gdb_conditional_per_second",
     "unicorn_loop_mips",
     "suite_mips",
     "qemu_suite_mips",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.arm64.debug import AccessKind
 from guestdbg.debugger import Breakpoint, DebuggerError, Point
 from guestdbg.debugger.errors import AddressError, OutOfRegisters, Unsupported
 from guestdbg.errors import GuestdbgError
+from guestdbg.gdb.agent import AgentCondition, CommandList, Tail
 from guestdbg.gdb.errors import Refused
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 SOFTWARE, HARDWARE, WRITE, READ, ACCESS = range(5)
 _ACCESS: dict[int, AccessKind] = {WRITE: "write", READ: "read", ACCESS: "any"}
 _KEPT = 64
+_NOTHING = Tail()
 
 
 class Key(NamedTuple):
@@ -39,10 +41,11 @@ class Key(NamedTuple):
 
 
 class Inserted:
-    """The points of one client."""
+    """The points of one client; ``output`` takes what their commands print."""
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Guest, output: Callable[[bytes], object]) -> None:
         self._guest = guest
+        self._output = output
         self._points: dict[Key, Point] = {}
         self._spare: dict[Key, Point] = {}
 
@@ -56,8 +59,29 @@ class Inserted:
         """The point that is inserted there; None if there is none."""
         return self._points.get(key)
 
-    def insert(self, key: Key) -> Point:
-        """Insert a point; one that is there already is left as it is. Raises Refused."""
+    def has(self, point: Point) -> bool:
+        """Whether it is one of the client's."""
+        return point in self._points.values()
+
+    def insert(self, key: Key, tail: Tail = _NOTHING) -> Point:
+        """Insert a point; one that is there already is given these conditions and commands.
+
+        Raises Refused.
+        """
+        point = self._arm(key)
+        commands = point.handler
+        known = (
+            point.when.expressions if isinstance(point.when, AgentCondition) else (),
+            commands.expressions if isinstance(commands, CommandList) else (),
+        )
+        if known != (tail.conditions, tail.commands):
+            point.when = AgentCondition(tail.conditions) if tail.conditions else None
+            point.handler = CommandList(tail.commands, self._output) if tail.commands else None
+        if isinstance(point.handler, CommandList):
+            point.handler.persist = tail.persist
+        return point
+
+    def _arm(self, key: Key) -> Point:
         point = self._points.get(key)
         if point is not None:
             return point
@@ -124,11 +148,22 @@ class Inserted:
             self._drop_spare()
         self._spare[key] = point
 
-    def clear(self) -> None:
-        """Take everything out."""
-        for key in list(self._points):
-            self.remove(key)
+    def clear(self, left: Callable[[bytes], object] | None = None) -> None:
+        """Take everything out; ``left`` takes what the commands print that are to go on then."""
+        for key, point in list(self._points.items()):
+            commands = point.handler
+            if left is not None and isinstance(commands, CommandList) and commands.persist:
+                commands.output = left
+                del self._points[key]
+            else:
+                self.remove(key)
         self._drop_spare()
+
+    def replace_left(self) -> None:
+        """Take out what an earlier client has left behind."""
+        for point in self._guest.points:
+            if isinstance(point.handler, CommandList) and not self.has(point):
+                point.delete()
 
     def _drop_spare(self) -> None:
         for point in self._spare.values():

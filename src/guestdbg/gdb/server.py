@@ -196,6 +196,7 @@ class Server:
             before_run=self._before_run,
             printed=lambda: bytes(self._printed),
             greeted=lambda: self._announce("a debugger has attached"),
+            announce=self._announce,
         )
         self._session = session
         try:

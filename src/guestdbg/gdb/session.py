@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Stop
+from guestdbg.debugger import Stop, Watch
 from guestdbg.debugger.runloop import Go
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb import threads
@@ -47,6 +47,7 @@ class Session:
     Attributes:
         guest: the guest.
         inserted: the client's breakpoints and watchpoints.
+        watches: those of `monitor watch`, by the number that the client was told.
         registers: the register file's layout.
         general: the vCPU (its place) that registers and memory are those of (``Hg``).
         resumed: the vCPUs that old packets resume (``Hc``): a place, or threads.ALL.
@@ -68,10 +69,12 @@ class Session:
         before_run: Callable[[], bool] = lambda: False,
         printed: Callable[[], bytes] = lambda: b"",
         greeted: Callable[[], object] = lambda: None,
+        announce: Callable[[str], object] = lambda text: None,
     ) -> None:
         self.guest = guest
         self.link = link
-        self.inserted = Inserted(guest)
+        self.inserted = Inserted(guest, self.told)
+        self.watches: dict[int, Watch] = {}
         self.registers = Registers(guest)
         self.general = guest.cores.index(guest.runloop.current)
         self.resumed = threads.ALL
@@ -94,6 +97,7 @@ class Session:
         self.heard = False
         self._greeted = greeted
         self._before_run = before_run
+        self._announce = announce
         self._decoder = Decoder()
         self._handlers = handlers()
         self._break_in = False
@@ -118,7 +122,7 @@ class Session:
         except Hangup:
             self.ending = Ending.VANISHED if self.exit_reply is None else Ending.EXITED
         finally:
-            self.inserted.clear()
+            self._take_out()
         return self.ending
 
     def _take(self, data: bytes) -> None:
@@ -126,6 +130,7 @@ class Session:
         if not self.heard:
             self.heard = True
             self._greeted()
+            self.inserted.replace_left()
         for arrival in self._decoder.feed(data):
             if self.ending is not None:
                 return
@@ -226,6 +231,10 @@ class Session:
             return
         if stop.reason == "error":
             self.output(f"guestdbg: {stop.detail}\n".encode())
+        for number, watch in self.watches.items():
+            for hit in stop.hits:
+                if hit.point is watch:
+                    self.told(f"watch {number}: {hit}\n".encode())
         if stop.hits:
             self.last_hit = stop
         self._tell(event_of(self, stop))
@@ -276,6 +285,21 @@ class Session:
         """Text for the client's user, while the guest runs (``O`` packets)."""
         for at in range(0, len(text), _OUTPUT_AT_ONCE):
             self.link.send(frame(b"O" + text[at : at + _OUTPUT_AT_ONCE].hex().encode()))
+
+    def told(self, text: bytes) -> None:
+        """What the client has asked to be told while the guest runs; where it can be told so."""
+        if self.moves and not self.non_stop and self.ending is None:
+            self.output(text)
+        else:
+            self._announce(text.decode("utf-8", "replace").rstrip("\n"))
+
+    def _take_out(self) -> None:
+        """Nothing of the client's stops the guest any more."""
+        stays = self.ending in (Ending.DETACHED, Ending.VANISHED)
+        self.inserted.clear(self.told if stays else None)
+        for watch in self.watches.values():
+            watch.delete()
+        self.watches.clear()
 
     def console_output(self, data: bytes) -> None:
         """The guest has printed something."""

@@ -68,7 +68,8 @@ def event_of(session: Session, stop: Stop) -> Event:
     if stop.reason in ("error", "idle"):
         return Event(place, SIGABRT, b"", stop)
     reason = b""
-    hit = stop.hit
+    # Points of others stop the guest too: `monitor watch`, and the program that serves it.
+    hit = next((hit for hit in stop.hits if session.inserted.has(hit.point)), None)
     if hit is not None:
         if isinstance(hit.point, Watch):
             reason = b"%s:%x;" % (_WATCH[hit.point.access], hit.address)

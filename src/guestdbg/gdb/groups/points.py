@@ -5,8 +5,10 @@ Source: "Debugging with GDB", appendix E.2, "insert breakpoint or watchpoint".
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from guestdbg.gdb.agent import AgentError, Tail, parse_tail
 from guestdbg.gdb.errors import Refused
 from guestdbg.gdb.groups import Handler
 from guestdbg.gdb.inserted import Key
@@ -14,6 +16,8 @@ from guestdbg.gdb.text import number
 
 if TYPE_CHECKING:
     from guestdbg.gdb.session import Session
+
+log = logging.getLogger(__name__)
 
 _TYPES = b"01234"
 _WATCHES = (2, 3, 4)
@@ -34,15 +38,26 @@ def _key(text: bytes) -> Key | None:
 
 
 def insert(session: Session, rest: bytes) -> bytes:
-    """Z TYPE,ADDRESS,KIND: breakpoint (0, 1) or watchpoint (2 write, 3 read, 4 access)."""
-    what, _, more = rest.partition(b";")
+    """Z TYPE,ADDRESS,KIND: breakpoint (0, 1) or watchpoint (2 write, 3 read, 4 access).
+
+    Conditions and commands may follow those of breakpoints.
+    """
+    what, semicolon, more = rest.partition(b";")
     key = _key(what)
     if key is None:
         return b""
-    if more:
-        raise Refused("conditions and commands are not evaluated here")
-    session.inserted.insert(key)
+    session.inserted.insert(key, _tail(key, semicolon + more))
     return b"OK"
+
+
+def _tail(key: Key, text: bytes) -> Tail:
+    if text and key.type in _WATCHES:
+        raise Refused("a watchpoint with conditions or commands: only breakpoints have them")
+    try:
+        return parse_tail(text)
+    except AgentError as error:
+        log.warning("the breakpoint at %#x is refused: %s", key.address, error)
+        raise
 
 
 def remove(session: Session, rest: bytes) -> bytes:
@@ -55,7 +70,7 @@ def remove(session: Session, rest: bytes) -> bytes:
 
 
 def features(session: Session) -> list[bytes]:
-    wanted = {b"swbreak", b"hwbreak"}
+    wanted = {b"swbreak", b"hwbreak", b"ConditionalBreakpoints", b"BreakpointCommands"}
     return [name + b"+" for name in sorted(wanted)]
 
 

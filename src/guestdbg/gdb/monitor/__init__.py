@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["MODULES", "Command", "MonitorError", "add", "commands", "execute"]
 
 #: The modules of this package that add commands.
-MODULES = ("general", "memory", "console")
+MODULES = ("general", "memory", "console", "watching")
 
 
 class MonitorError(GuestdbgError):

@@ -1,0 +1,19 @@
+"""The same GDB on QEMU, which leaves the condition to GDB; fewer arrivals, for it takes long."""
+
+from bench import gdb
+from bench.measurement import Measurement
+from bench.measurements.gdb_conditional_per_second import SCRIPT
+
+ARRIVALS = 1500
+
+
+def run() -> float:
+    return gdb.per_second(SCRIPT, ARRIVALS=ARRIVALS)
+
+
+MEASUREMENT = Measurement(
+    "qemu_gdb_conditional_per_second",
+    "/s",
+    "GDB on QEMU: a breakpoint whose condition is false",
+    run,
+)

@@ -1,0 +1,129 @@
+"""Agent expressions as steps that a provider judges by itself (guestdbg.kvm.programs).
+
+The provider's stack has 128 bits a place. Between two agent instructions every place holds its
+64-bit value as a signed number; what may have left that range is brought back by SEXT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from guestdbg.gdb.agent.evaluate import signed
+from guestdbg.gdb.agent.expression import Expression, Instruction
+from guestdbg.gdb.agent.opcodes import Opcode
+from guestdbg.kvm.programs import MAX_DEPTH, MAX_STEPS, Op, Step
+
+__all__ = ["RegisterSteps", "any_of", "compile_expression"]
+
+#: The steps that leave a register's value (unsigned, 64 bits); None: the provider has no such step.
+RegisterSteps = Callable[[int], tuple[Step, ...] | None]
+
+_SIGNED: Step = (Op.SEXT, 64, 0)
+#: Both places on top as unsigned numbers.
+_UNSIGNED: tuple[Step, ...] = (
+    (Op.ZEXT, 64, 0),
+    (Op.SWAP, 0, 0),
+    (Op.ZEXT, 64, 0),
+    (Op.SWAP, 0, 0),
+)
+_STEPS: dict[Opcode, tuple[Step, ...]] = {
+    Opcode.ADD: ((Op.ADD, 0, 0), _SIGNED),
+    Opcode.SUB: ((Op.SUB, 0, 0), _SIGNED),
+    Opcode.MUL: ((Op.MUL, 0, 0), _SIGNED),
+    Opcode.DIV_SIGNED: ((Op.DIV, 0, 0), _SIGNED),
+    Opcode.DIV_UNSIGNED: (*_UNSIGNED, (Op.DIV, 0, 0), _SIGNED),
+    Opcode.REM_SIGNED: ((Op.REM, 0, 0),),
+    Opcode.REM_UNSIGNED: (*_UNSIGNED, (Op.REM, 0, 0), _SIGNED),
+    Opcode.LSH: ((Op.LSHIFT, 0, 0), _SIGNED),
+    Opcode.RSH_SIGNED: ((Op.RSHIFT, 0, 0),),
+    Opcode.RSH_UNSIGNED: (*_UNSIGNED, (Op.RSHIFT, 0, 0), _SIGNED),
+    Opcode.BIT_AND: ((Op.AND, 0, 0),),
+    Opcode.BIT_OR: ((Op.OR, 0, 0),),
+    Opcode.BIT_XOR: ((Op.XOR, 0, 0),),
+    Opcode.EQUAL: ((Op.EQ, 0, 0),),
+    Opcode.LESS_SIGNED: ((Op.LT, 0, 0),),
+    Opcode.LESS_UNSIGNED: (*_UNSIGNED, (Op.LT, 0, 0)),
+    Opcode.LOG_NOT: ((Op.NOT, 0, 0),),
+    Opcode.BIT_NOT: ((Op.INVERT, 0, 0),),
+    Opcode.REF8: ((Op.LOAD, 1, 0),),
+    Opcode.REF16: ((Op.LOAD, 2, 0),),
+    Opcode.REF32: ((Op.LOAD, 4, 0),),
+    Opcode.REF64: ((Op.LOAD, 8 | 16, 0),),
+    Opcode.DUP: ((Op.PICK, 0, 0),),
+    Opcode.POP: ((Op.DROP, 0, 0),),
+    Opcode.SWAP: ((Op.SWAP, 0, 0),),
+    Opcode.ROT: ((Op.ROT, 0, 0),),
+}
+
+
+def compile_expression(expression: Expression, registers: RegisterSteps) -> tuple[Step, ...] | None:
+    """The steps that leave its value (not 0: true); None: only Python can say."""
+    if not expression.has_value:
+        return None
+    steps: list[Step] = []
+    starts: dict[int, int] = {}
+    jumps: list[tuple[int, int]] = []  # a step, and the instruction that it goes to
+    ends: list[int] = []
+    for n, instruction in enumerate(expression.instructions):
+        depth = expression.depths[n]
+        if depth is None:
+            continue
+        if depth + instruction.change > MAX_DEPTH:
+            return None
+        starts[n] = len(steps)
+        if instruction.op is Opcode.END:
+            steps += [(op, 0, 0) for op in (Op.SWAP, Op.DROP)] * (depth - 1)
+            ends.append(len(steps))
+            steps.append((Op.JUMP, 0, 0))
+        elif instruction.jumps:
+            if instruction.operand <= n:
+                return None  # a loop
+            jumps.append((len(steps), instruction.operand))
+            steps.append((Op.JUMP if instruction.op is Opcode.GOTO else Op.JUMP_IF, 0, 0))
+        else:
+            made = _steps(instruction, registers)
+            if made is None:
+                return None
+            steps += made
+    if ends[-1] == len(steps) - 1:
+        steps.pop()
+        ends.pop()
+    for at, instruction_number in jumps:
+        steps[at] = (steps[at][0], 0, starts[instruction_number])
+    for at in ends:
+        steps[at] = (Op.JUMP, 0, len(steps))
+    return tuple(steps)
+
+
+def _steps(instruction: Instruction, registers: RegisterSteps) -> Sequence[Step] | None:
+    op, operand = instruction.op, instruction.operand
+    match op:
+        case Opcode.CONST8 | Opcode.CONST16 | Opcode.CONST32 | Opcode.CONST64:
+            return ((Op.CONST, 0, signed(operand)),)
+        case Opcode.REG:
+            made = registers(operand)
+            return None if made is None else (*made, _SIGNED)
+        case Opcode.EXT:
+            return ((Op.SEXT, min(operand, 64), 0),)
+        case Opcode.ZERO_EXT:
+            return ((Op.ZEXT, operand, 0),) if operand < 64 else ()
+        case Opcode.PICK:
+            return ((Op.PICK, operand, 0),)
+    return _STEPS.get(op)
+
+
+def any_of(expressions: Sequence[Expression], registers: RegisterSteps) -> tuple[Step, ...] | None:
+    """The steps for "one of them is true"; None: only Python can say."""
+    steps: list[Step] = []
+    for n, expression in enumerate(expressions):
+        made = compile_expression(expression, registers)
+        if made is None or (n and max(d or 0 for d in expression.depths) + 1 >= MAX_DEPTH):
+            return None
+        base = len(steps)
+        steps += [
+            (op, index, value + base if op in (Op.JUMP, Op.JUMP_IF) else value)
+            for op, index, value in made
+        ]
+        if n:
+            steps.append((Op.EITHER, 0, 0))
+    return tuple(steps) if 0 < len(steps) <= MAX_STEPS else None

@@ -1,0 +1,184 @@
+"""Z packets with conditions and command lists, at the session."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
+
+import guestdbg
+from guestdbg.debugger import Guest
+from guestdbg.gdb.agent import CommandList
+from guestdbg.gdb.ending import Ending
+from guestdbg.gdb.link import Link
+from guestdbg.gdb.session import Session
+from tests.machine.guests import EXAMPLES
+
+
+class Wire:
+    """What the session sends."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+
+    def send(self, data: bytes) -> None:
+        self.sent += data
+
+
+def attach(guest: Guest, said: list[str] | None = None) -> Session:
+    lines = [] if said is None else said
+    return Session(guest, cast(Link, Wire()), announce=lines.append)
+
+
+@pytest.fixture
+def guest() -> Iterator[Guest]:
+    with guestdbg.load(EXAMPLES / "queue.elf", console=None) as guest:
+        yield guest
+
+
+def at(guest: Guest, name: str) -> bytes:
+    return b"%x" % guest.symbol(name).address
+
+
+def condition(guest: Guest, number: int) -> bytes:
+    """queue.tail == number."""
+    tail = guest.resolve("queue.tail").address
+    code = b"\x25" + tail.to_bytes(8, "big") + bytes([0x19, 0x22, number, 0x13, 0x27])
+    return b"X%x,%s" % (len(code), code.hex().encode())
+
+
+def command(text: str) -> bytes:
+    body = text.encode() + b"\0"
+    code = b"\x22\0\x22\0\x34\0" + len(body).to_bytes(2, "big") + body + b"\x27"
+    return b"X%x,%s" % (len(code), code.hex().encode())
+
+
+def test_the_features_are_told(guest: Guest) -> None:
+    told = attach(guest).execute(b"qSupported:swbreak+")
+    assert told is not None
+    assert {b"ConditionalBreakpoints+", b"BreakpointCommands+"} <= set(told.split(b";"))
+
+
+def test_one_condition_that_holds_is_enough(guest: Guest) -> None:
+    session = attach(guest)
+    packet = b"Z0,%s,4;%s%s" % (at(guest, "queue_push"), condition(guest, 9), condition(guest, 6))
+    assert session.execute(packet) == b"OK"
+    assert guest.run(timeout=60).reason == "hit"
+    assert guest.read_u32(guest.resolve("queue.tail").address) == 6
+    ((_, point),) = list(session.inserted)
+    assert (point.seen, point.hits) == (7, 1)
+    assert guest.cores[0].deciding._installed is not None
+
+
+def test_the_last_conditions_are_those_that_count(guest: Guest) -> None:
+    session = attach(guest)
+    place = at(guest, "queue_push")
+    tail = guest.resolve("queue.tail").address
+    for number in (3, 5):
+        assert session.execute(b"Z0,%s,4;%s" % (place, condition(guest, number))) == b"OK"
+    assert guest.run(timeout=60).reason == "hit"
+    assert guest.read_u32(tail) == 5
+    # Taken out and put back as GDB does at every stop: the same point, with what it says now.
+    assert session.execute(b"z0,%s,4" % place) == b"OK"
+    assert session.execute(b"Z0,%s,4" % place) == b"OK"
+    assert guest.run(timeout=60).reason == "hit"
+    assert guest.read_u32(tail) == 6
+    assert len(session.inserted) == 1
+    assert len(guest.points) == 1
+
+
+def test_commands_are_carried_out_and_the_guest_goes_on(guest: Guest) -> None:
+    said: list[str] = []
+    session = attach(guest, said)
+    assert session.execute(b"Z1,%s,4;cmds:0,%s" % (at(guest, "main"), command("here")))
+    push = b"Z0,%s,4;%s;cmds:1,%s%s" % (
+        at(guest, "queue_push"),
+        condition(guest, 1),
+        command("a\\n"),
+        command("b\\n"),
+    )
+    assert session.execute(push) == b"OK"
+    assert session.execute(b"Z0,%s,4" % at(guest, "stats_record")) == b"OK"
+    stop = guest.run(timeout=60)
+    assert stop.location.function == "stats_record"
+    assert said[:3] == ["here", "a", "b"]
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+def test_what_persists_goes_on_until_the_next_client(guest: Guest, ending: Ending) -> None:
+    said: list[str] = []
+    session = attach(guest, said)
+    for name, persist in ((b"queue_push", b"1"), (b"queue_pop", b"0")):
+        place = at(guest, name.decode())
+        packet = b"Z0,%s,4;cmds:%s,%s" % (place, persist, command(name.decode() + "\\n"))
+        assert session.execute(packet) == b"OK"
+    session.ending = ending
+    session._take_out()
+    guest.run(max_instructions=20_000)
+    expected = {"queue_push"} if ending in (Ending.DETACHED, Ending.VANISHED) else set()
+    assert set(said) == expected
+    attach(guest)._take(b"$?#3f")
+    assert not any(isinstance(point.handler, CommandList) for point in guest.points)
+    before = len(said)
+    guest.run(max_instructions=20_000)
+    assert len(said) == before
+
+
+@pytest.mark.parametrize(
+    ("packet", "log"),
+    [
+        (b"Z0,%s,4;X3,2201", "said to have 3 bytes"),
+        (b"Z0,%s,4;X2,2201", "no end"),
+        (b"Z0,%s,4;X2,0227", "needs 2 values"),
+        (b"Z1,%s,4;X4,22010c27", "tracepoints"),
+        (b"Z0,%s,4;cmds:1", "where an expression was expected"),
+        (b"Z0,%s,4;cmds:1,X1,ff", "no opcode"),
+        (b"Z0,%s,4;X6,22012000ff27", "goes to byte 255"),
+        (b"Z0,%s,4;" + b"X3,220127" * 65, "more than 64"),
+    ],
+)
+def test_malformed_ones_are_refused_and_change_nothing(
+    guest: Guest, caplog: pytest.LogCaptureFixture, packet: bytes, log: str
+) -> None:
+    session = attach(guest)
+    with caplog.at_level(logging.WARNING):
+        assert session.execute(packet % at(guest, "queue_push")) == b"E16"
+    assert log in caplog.text
+    assert len(session.inserted) == 0
+    assert len(guest.points) == 0
+
+
+def test_watchpoints_have_no_conditions(guest: Guest) -> None:
+    session = attach(guest)
+    place = b"%x" % guest.resolve("queue.tail").address
+    assert session.execute(b"Z2,%s,4;X3,220127" % place) == b"E16"
+    assert len(guest.points) == 0
+
+
+def test_more_breakpoints_than_registers_have_conditions_all_the_same(guest: Guest) -> None:
+    """Some are BRK instructions then, and everything is judged in Python: the same comes out."""
+
+    def run() -> tuple[Any, ...]:
+        with guestdbg.load(EXAMPLES / "queue.elf", console=None) as guest:
+            session = attach(guest)
+            names = ["queue_pop", "put", "put_dec", "put_hex", "note_worst", "memset", "exception"]
+            for name in names if many else []:
+                packet = b"Z0,%s,4;%s" % (at(guest, name), condition(guest, 200))
+                assert session.execute(packet) == b"OK"
+            packet = b"Z0,%s,4;%s" % (at(guest, "queue_push"), condition(guest, 17))
+            assert session.execute(packet) == b"OK"
+            stop = guest.run(timeout=60)
+            kinds = {point.kind for _, point in session.inserted}  # type: ignore[attr-defined]
+            return kinds, stop.reason, guest.cpu.pc, guest.read_u32(guest.resolve("made").address)
+
+    many = False
+    few = run()
+    many = True
+    all_ = run()
+    assert few[0] == {"hardware"}
+    assert all_[0] == {"hardware", "software"}
+    assert few[1:] == all_[1:]

@@ -1,0 +1,275 @@
+"""Conditions and command lists that GDB has us carry out: the same as if it did so itself."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.gdb.clients import gdb, needs_gdb, server
+
+pytestmark = needs_gdb
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
+
+#: Where, and the condition: each holds first after some, but not many, arrivals.
+CONDITIONS = [
+    ("queue_push", "$x0 != 0 && $w1 == 7"),  # pseudo registers are GDB's own to judge
+    ("queue_push", "($x1 & 0xffffffff) == 9"),
+    ("queue_push", "q->tail == 12"),
+    ("queue_push", "queue.tail == 3 && made > 30"),
+    ("queue_push", "queue.items[5].id > 60"),
+    ("queue_push", "q->items[q->tail].cost > 55 || q->tail == 33"),
+    ("queue_push", "(long)$sp < 0 || job.source == SOURCE_DISK"),
+    ("stats_record", "ticks > 60 && job->source != 1"),
+    ("stats_record", "source_stats[job->source].worst > ticks && ticks % 7 == 3"),
+    ("stats_record", "source_stats[2].worst >= 62"),
+    ("stats_record", "*(unsigned short *)((char *)job + 4) == 3 && ticks / 2 > 20"),
+    ("stats_record", "(int)(seed ^ 0x80000000) < -1000000000 && !(ticks & 1)"),
+    ("stats_record", "(signed char)ticks < 6 && ~ticks != 0 && -(int)ticks < -3"),
+    ("stats_record", "(seed >> 28) == 13 && (seed << 4) > 100"),
+    ("stats_record", "$pc == (unsigned long)&stats_record && ($cpsr & 0xc) == 4 && $lr != 0"),
+    ("stats_record", "(ticks > 40 ? job->id : job->source) == 3"),
+]
+
+_SCRIPT = """
+connect()
+run("set breakpoint condition-evaluation {where}")
+found = []
+for place, condition in {conditions}:
+    run("break %s if %s" % (place, condition))
+    run("continue")
+    bp = gdb.breakpoints()[-1]
+    found.append([location(), condition, [value("made"), value("done"), value("seed"), pc()],
+                  bp.hit_count, stops.seen[-1][0]])
+    tell(said=run("info breakpoints"))
+    run("delete")
+tell(found=found)
+"""
+
+
+def stops(where: str) -> list[Any]:
+    with server("queue") as guest:
+        told = gdb(
+            guest.target, _SCRIPT.format(where=where, conditions=CONDITIONS), symbols="queue"
+        )
+    found: list[Any] = told["found"]
+    if where == "target":
+        assert "target evals" in told["said"]
+    return found
+
+
+def test_conditions_stop_where_gdb_itself_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = stops("target")
+    assert here == stops("host")
+    assert [place for place, *_ in here] == [place for place, _ in CONDITIONS]
+    made = [state[0] for _, _, state, *_ in here]
+    assert made == sorted(made)
+    assert all(kind == "breakpoint" for *_, kind in here)
+    monkeypatch.setenv("GUESTDBG_PLAIN", "1")
+    assert here == stops("target")
+
+
+def test_a_condition_that_is_false_for_long_is_not_gdbs_business() -> None:
+    """Twenty thousand arrivals would be twenty round trips of a second each."""
+    with server("queue") as guest:
+        told = gdb(
+            guest.target,
+            """
+            connect()
+            run("set debug remote 1")
+            b = gdb.Breakpoint("stats_record")
+            b.condition = "job->id == 19000"
+            said = run("continue")
+            run("set debug remote 0")
+            tell(id=value("job->id"), hits=b.hit_count, jobs=value("done"),
+                 resumed=said.count("vCont;c"))
+            """,
+            symbols="queue",
+        )
+    assert told["id"] == 19000
+    assert told["hits"] == 1
+    assert told["jobs"] > 18000
+
+
+def test_what_cannot_be_judged_here_is_shown_to_gdb() -> None:
+    with server("queue") as guest:
+        told = gdb(
+            guest.target,
+            """
+            connect()
+            b = gdb.Breakpoint("queue_push")
+            b.condition = "*(int *)(0x123456789000 + q->tail) == 5"
+            said = run("continue")
+            tell(where=location(), said=said)
+            """,
+            symbols="queue",
+        )
+        assert told["where"] == "queue_push"
+        assert "Cannot access memory" in told.text + told["said"]
+        guest.wait_for("the client's condition at queue_push .* cannot be judged")
+
+
+DPRINTF = r"""
+connect()
+run("set dprintf-style {style}")
+run(r'dprintf queue_push,"push %u from %hu at [%5d|%-4u|%#lx] %c%%\n",'
+    r'job.id,job.source,q->tail,q->size,q,65')
+run(r'dprintf stats_record,"\tticks \"%d\" of %.3x\n",ticks,job->id')
+run("break queue_pop if done == 12")
+gdb.execute("continue")
+tell(jobs=value("done"))
+run("delete")
+run(r'dprintf put,"put %s|%.5s|%-20s|\n",$x0,$x0,$x0')
+gdb.execute("continue")
+"""
+
+
+def printed(text: str) -> list[str]:
+    return re.findall(r"^(?:push|\tticks|put) .*$", text, re.MULTILINE)
+
+
+def test_dprintf_prints_what_gdb_would_print() -> None:
+    outputs = []
+    for style in ("agent", "gdb"):
+        with server("queue") as guest:
+            told = gdb(guest.target, DPRINTF.format(style=style), symbols="queue")
+            outputs.append((printed(told.text), told["jobs"]))
+    assert outputs[0] == outputs[1]
+    lines = outputs[0][0]
+    assert len(lines) > 20
+    assert lines[0] == "push 0 from 0 at [    0|32  |0x40202028] A%"
+    assert [line for line in lines if line.startswith("put")][-1].startswith("put queue corrupt")
+
+
+def test_dprintf_goes_on_without_gdb() -> None:
+    """disconnected-dprintf: then the server prints it."""
+    with server("queue") as guest:
+        gdb(
+            guest.target,
+            r"""
+            connect()
+            run("set breakpoint always-inserted on")
+            run("set dprintf-style agent")
+            run(r'dprintf stats_record,"%d: %u ticks\n",job->id,ticks')
+            run("condition 1 job->id % 5000 == 1")
+            run("break main")
+            run("continue")
+            run("detach")
+            """,
+            symbols="queue",
+        )
+        assert guest.ended() == 0
+        said = re.findall(r"^-- (\d+): \d+ ticks$", guest.errors.decode(), re.MULTILINE)
+        assert said == ["1", "5001", "10001", "15001"]
+
+
+def test_dprintf_that_is_not_to_go_on_ends_with_gdb() -> None:
+    with server("queue") as guest:
+        gdb(
+            guest.target,
+            r"""
+            connect()
+            run("set breakpoint always-inserted on")
+            run("set disconnected-dprintf off")
+            run("set dprintf-style agent")
+            run(r'dprintf stats_record,"%d: %u ticks\n",job->id,ticks')
+            run("break main")
+            run("continue")
+            run("detach")
+            """,
+            symbols="queue",
+        )
+        assert guest.ended() == 0
+        assert b"ticks" not in guest.errors
+
+
+# ---- monitor watch -------------------------------------------------------------------------------
+
+
+def test_monitor_watch_stops_where_its_condition_holds() -> None:
+    with server("queue") as guest:
+        told = gdb(
+            guest.target,
+            """
+            connect()
+            tell(none=run("monitor watch"))
+            tell(made=run("monitor watch queue.tail if new != (old + 1) % queue.size"))
+            run("monitor watch 0x%x,2:rw if pc < 0x1000" % value("(long)&queue.head"))
+            gdb.execute("continue")
+            tell(where=location(), seen=stops.seen[-1], listed=run("monitor watch"))
+            run("stepi")
+            tell(after=stops.seen[-1])
+            run("monitor unwatch 1")
+            run("monitor unwatch all")
+            tell(left=run("monitor watch"))
+            run("continue")
+            tell(end=stops.seen[-1])
+            """,
+            symbols="queue",
+        )
+    assert told["none"].startswith("no watches")
+    assert re.fullmatch(
+        r"1: write of queue.tail, 4 bytes at 0x[0-9a-f]+ if new != \(old \+ 1\) % queue.size: "
+        r"no accesses yet\n",
+        told["made"],
+    )
+    assert told["where"] == "note_worst"
+    assert told["seen"] == ["stop", None]
+    assert "Program received signal SIGTRAP" in told.text
+    assert re.search(
+        r"^watch 1: vCPU 0: write of queue.tail \(4 bytes at .*note_worst", told.text, re.M
+    )
+    first, second = told["listed"].splitlines()
+    accesses = re.search(r": (\d+) accesses, 1 hits$", first)
+    assert accesses is not None
+    assert int(accesses[1]) > 6000
+    assert second.startswith("2: any of 0x40202028, 2 bytes at 0x40202028 if pc < 0x1000: ")
+    assert second.endswith(" accesses, 0 hits")
+    assert told["after"] == ["stop", None]
+    assert told["left"].startswith("no watches")
+    assert told["end"] == ["exited", 0]
+
+
+MISTAKES = [
+    ("watch nosuch", "there is no symbol named 'nosuch'"),
+    ("watch queue.tail:x", "access 'x' must be r, w or rw"),
+    ("watch if new", "monitor watch 'if new' names nothing|there is no"),
+    ("watch 1234", "an address is written 0x4d2"),
+    ("watch queue.tail if (", "the condition '\\(' is not an expression"),
+    ("watch queue.tail if x0 = 5", "is not an expression"),
+    ("watch queue.tail if f()", "which is not part of the language"),
+    ("watch source_stats,100000000", "registers|watch"),
+    ("unwatch", "monitor unwatch NUMBER"),
+    ("unwatch 7", "there is no watch '7'"),
+    ("unwatch x", "there is no watch 'x'"),
+]
+
+
+@pytest.mark.parametrize(("command", "answer"), MISTAKES)
+def test_mistakes_are_told(command: str, answer: str, mistakes: dict[str, str]) -> None:
+    assert re.search(answer, mistakes[command]), mistakes[command]
+
+
+@pytest.fixture(scope="module")
+def mistakes() -> dict[str, str]:
+    """What every mistaken command is answered; nothing comes of them."""
+    with server("queue") as guest:
+        told = gdb(
+            guest.target,
+            f"""
+            connect()
+            said = {{}}
+            for command in {[command for command, _ in MISTAKES]!r}:
+                try:
+                    said[command] = run("monitor " + command)
+                except gdb.error as error:
+                    said[command] = str(error)
+            run("continue")
+            tell(said=said, end=stops.seen[-1])
+            """,
+            symbols="queue",
+        )
+    assert told["end"] == ["exited", 0]
+    said: dict[str, str] = told["said"]
+    return said
