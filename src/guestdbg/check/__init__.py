@@ -21,7 +21,7 @@ pure Python, with guest code that the suite assembles itself.
         rig.done()                                             # runs to the end of the program
 
 - The name says topic, thing and promise; promise and source are in our own words and say where it
-  is written. ``@cases(name, each, ...)`` registers one case an item, for promises made of each.
+  is written. ``@case_for_each(name, each, ...)`` registers one case an item of ``each``.
 - The rig is a fresh machine with one vCPU at EL1 (``el=0`` to ``rig.code`` for EL0), MMU on, every
   address mapped to itself, exceptions masked; its vectors report what the guest takes itself
   (``rig.takes``). x28 and x29 belong to ``rig.tell`` and the vectors; all else is the case's.
@@ -33,7 +33,7 @@ pure Python, with guest code that the suite assembles itself.
 """
 
 from guestdbg.check import cases as _topics
-from guestdbg.check.registry import CASES, Case, case, cases, numbered, select
+from guestdbg.check.registry import CASES, Case, case, case_for_each, numbered, select
 from guestdbg.check.rig import Machine, Rig
 from guestdbg.check.runner import Result, run_case, run_cases
 from guestdbg.check.verdict import Failure, Skipped
@@ -47,7 +47,7 @@ __all__ = [
     "Rig",
     "Skipped",
     "case",
-    "cases",
+    "case_for_each",
     "numbered",
     "run_case",
     "run_cases",

@@ -25,6 +25,7 @@ class Case:
         run: the judge. It returns for a pass; ``Failure`` and every other exception is a fail,
             ``Skipped`` a skip.
         until: the first Linux release ((6, 14)) that no longer promises this, or None.
+        module: the name of the file in ``guestdbg.check.cases`` that it is written in.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Case:
     source: str
     run: Callable[[Rig], None]
     until: tuple[int, int] | None = None
+    module: str = ""
 
     @property
     def topic(self) -> str:
@@ -53,19 +55,23 @@ def _register(case: Case) -> None:
     CASES[case.name] = case
 
 
+def _file(function: Callable[..., None]) -> str:
+    return function.__module__.rpartition(".")[2]
+
+
 def case(
     name: str, promise: str, source: str, *, until: tuple[int, int] | None = None
 ) -> Callable[[Callable[[Rig], None]], Callable[[Rig], None]]:
     """Register the function below as a case."""
 
     def register(function: Callable[[Rig], None]) -> Callable[[Rig], None]:
-        _register(Case(name, promise, source, function, until))
+        _register(Case(name, promise, source, function, until, _file(function)))
         return function
 
     return register
 
 
-def cases(
+def case_for_each(
     name: str,
     each: Mapping[str, T],
     promise: str,
@@ -85,7 +91,7 @@ def cases(
                 function(rig, value)
 
             words = promise.replace("{}", key.replace("-", " "))
-            _register(Case(f"{name}.{key}", words, source, judge, until))
+            _register(Case(f"{name}.{key}", words, source, judge, until, _file(function)))
         return function
 
     return register

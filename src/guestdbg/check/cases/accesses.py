@@ -5,7 +5,7 @@ from guestdbg.arm64.registers import by_name
 from guestdbg.check import assembler as asm
 from guestdbg.check.accesses import ACCESSES, Access, choose, fill
 from guestdbg.check.layout import DATA
-from guestdbg.check.registry import case, cases
+from guestdbg.check.registry import case, case_for_each
 from guestdbg.check.rig import USE_HW, Rig
 from guestdbg.kvm import ExitDebug
 
@@ -46,7 +46,7 @@ def _stand_before(rig: Rig, access: Access, address: int) -> asm.Code:
     return code
 
 
-@cases(
+@case_for_each(
     "access",
     ACCESSES,
     "{}: a watchpoint of all of it stops it before it has changed memory or registers; FAR and "
@@ -82,7 +82,7 @@ def _(rig: Rig, access: Access) -> None:
         rig.expect("memory, after a load", any(after), False)
 
 
-@cases(
+@case_for_each(
     "access.last-byte",
     choose(lambda a: a.size > 1 and not a.needs),
     "{}: a watchpoint of its last byte alone matches; FAR lies from the first address accessed to "
@@ -97,7 +97,7 @@ def _(rig: Rig, access: Access) -> None:
     rig.watches(code.at(len(access.before)), _BASE, last, write=access.wnr)
 
 
-@cases(
+@case_for_each(
     "access.just-beside",
     choose(lambda a: not a.needs),
     "{}: watchpoints of the bytes just before and just behind it do not match.",
@@ -110,7 +110,7 @@ def _(rig: Rig, access: Access) -> None:
     rig.done()
 
 
-@cases(
+@case_for_each(
     "access.other-direction",
     choose(lambda a: not a.needs and not a.before),
     "{}: a watchpoint of the other direction (loads, stores) does not match.",
@@ -128,7 +128,7 @@ def _(rig: Rig, access: Access) -> None:
 _PLAIN = choose(lambda a: not a.aligned and a.size > 1 and not a.offset and not a.needs)
 
 
-@cases(
+@case_for_each(
     "access.unaligned",
     _PLAIN,
     "{}, not aligned: a watchpoint of a byte in the middle matches; FAR lies from the first "
@@ -144,7 +144,7 @@ def _(rig: Rig, access: Access) -> None:
     rig.watches(code.at(0), first, middle, write=access.wnr)
 
 
-@cases(
+@case_for_each(
     "access.across-pages",
     {
         f"{name}-watched-{where}": (access, where == "behind")
@@ -181,7 +181,7 @@ def _(rig: Rig, what: tuple[Access, bool]) -> None:
 _LSE = choose(lambda a: a.needs is not None and a.reads and a.writes)
 
 
-@cases(
+@case_for_each(
     "access.atomic-for-loads",
     _LSE,
     "{}: an atomic reads and writes; a watchpoint of loads matches it, with WnR 0.",
@@ -194,7 +194,7 @@ def _(rig: Rig, access: Access) -> None:
     rig.watches(code.at(0), _BASE, _BASE + access.size - 1, write=False)
 
 
-@cases(
+@case_for_each(
     "access.atomic-for-stores",
     _LSE,
     "{}: an atomic reads and writes; a watchpoint of stores matches it.",
@@ -235,7 +235,7 @@ def _zva_size(rig: Rig) -> int:
     return 4 << (dczid & 15)
 
 
-@cases(
+@case_for_each(
     "access.dc-zva",
     {"first-byte": 0, "a-byte-inside": 21, "last-byte": -1},
     "DC ZVA stores zeros: a watchpoint of the {} of its block stops it first, as a write.",

@@ -3,13 +3,13 @@
 from guestdbg.arm64.debug import DBGBCR, RegisterPair, breakpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA, VECTORS
-from guestdbg.check.registry import case, cases, numbered
+from guestdbg.check.registry import case, case_for_each, numbered
 from guestdbg.check.rig import EL0T, STEP, USE_HW, Rig
 
 _MATCH = "Arm ARM D2.8 (Breakpoint exceptions)"
 
 
-@cases(
+@case_for_each(
     "breakpoint.register",
     numbered(),
     "Breakpoint register {} by itself stops before the instruction at its address.",
@@ -68,7 +68,7 @@ def _(rig: Rig) -> None:
     rig.done()
 
 
-@cases(
+@case_for_each(
     "breakpoint.el",
     {f"{chosen}-at-el{el}": (chosen, el) for chosen in ("el0", "el1", "any") for el in (0, 1)},
     "PMC chooses the Exception levels at which a breakpoint matches: {}.",
@@ -128,7 +128,7 @@ _BEFORE: dict[str, int] = {
 }
 
 
-@cases(
+@case_for_each(
     "breakpoint.before",
     _BEFORE,
     "A breakpoint on {} stops before it: no register, no memory and no Exception level changed.",
@@ -195,7 +195,7 @@ def _(rig: Rig) -> None:
     rig.breaks(code.at(1))
 
 
-@cases(
+@case_for_each(
     "breakpoint.page",
     {"last-instruction-of": -4, "first-instruction-of-the-next": 0},
     "A breakpoint on the {} page stops there.",
@@ -221,7 +221,7 @@ def _(rig: Rig) -> None:
         rig.expect("x0", rig.x(0), n)
 
 
-@cases(
+@case_for_each(
     "breakpoint.not",
     {
         "one-instruction-on": 4,
@@ -240,7 +240,7 @@ def _(rig: Rig, distance: int) -> None:
     rig.done()
 
 
-@cases(
+@case_for_each(
     "breakpoint.mmu-off",
     {"0": 0, "1": 1},
     "With the guest's MMU off, a breakpoint compares addresses as they are, at EL{} too.",

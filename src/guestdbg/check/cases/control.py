@@ -3,7 +3,7 @@
 from guestdbg.arm64.debug import RegisterPair, breakpoint, watchpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA
-from guestdbg.check.registry import case, cases
+from guestdbg.check.registry import case, case_for_each
 from guestdbg.check.rig import ENABLE, STEP, USE_HW, USE_SW_BP, Rig
 
 _CONTROL = "KVM API 4.87 (KVM_SET_GUEST_DEBUG, control)"
@@ -17,7 +17,7 @@ _FLAGS = {
 }
 
 
-@cases("control.accepts", _FLAGS, "The control word for {} is taken.", _CONTROL)
+@case_for_each("control.accepts", _FLAGS, "The control word for {} is taken.", _CONTROL)
 def _(rig: Rig, control: int) -> None:
     rig.debug(control)
     rig.debug(0)
@@ -26,7 +26,7 @@ def _(rig: Rig, control: int) -> None:
 _UNKNOWN = [bit for bit in range(32) if not (STEP | USE_SW_BP | USE_HW) >> bit & 1]
 
 
-@cases(
+@case_for_each(
     "control.refuses-bit",
     {str(bit): bit for bit in _UNKNOWN},
     "Bit {} of the control word is no flag of arm64, and is refused with EINVAL.",

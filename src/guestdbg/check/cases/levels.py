@@ -4,7 +4,7 @@ from guestdbg.arm64.debug import DBGBCR, DBGWCR, RegisterPair, breakpoint, watch
 from guestdbg.arm64.registers import by_name
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA
-from guestdbg.check.registry import cases
+from guestdbg.check.registry import case_for_each
 from guestdbg.check.rig import USE_HW, Rig
 
 _TABLE = "Arm ARM D2.8 and D2.10, table of HMC, SSC and PMC or PAC"
@@ -37,7 +37,7 @@ def _need_el3(rig: Rig, needed: bool) -> None:
         rig.skip("ID_AA64PFR0_EL1.EL3 is 0: without EL3 these values are reserved")
 
 
-@cases(
+@case_for_each(
     "breakpoint.levels",
     _EACH,
     "A breakpoint with {} matches as the table of HMC, SSC and PMC says.",
@@ -56,7 +56,7 @@ def _(rig: Rig, what: _What) -> None:
         rig.done()
 
 
-@cases(
+@case_for_each(
     "watchpoint.levels",
     _EACH,
     "A watchpoint with {} matches as the table of HMC, SSC and PAC says.",

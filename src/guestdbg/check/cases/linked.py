@@ -14,7 +14,7 @@ from guestdbg.arm64.registers import by_name
 from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import own_debugging
 from guestdbg.check.layout import DATA
-from guestdbg.check.registry import case, cases
+from guestdbg.check.registry import case, case_for_each
 from guestdbg.check.rig import USE_HW, Rig
 
 _LINK = "Arm ARM D2.8 (Breakpoint types and linking of breakpoints)"
@@ -46,7 +46,7 @@ def _linked_program(rig: Rig, context: int) -> asm.Code:
     return rig.code(asm.NOP, asm.NOP, asm.str_(0, 1), rig.tell())
 
 
-@cases(
+@case_for_each(
     "linked.breakpoint",
     {"same-context": _CONTEXT, "other-context": _CONTEXT + 1},
     "An address breakpoint linked to a context breakpoint matches where both do ({}).",
@@ -68,7 +68,7 @@ def _(rig: Rig, context: int) -> None:
         rig.done()
 
 
-@cases(
+@case_for_each(
     "linked.watchpoint",
     {"same-context": _CONTEXT, "other-context": _CONTEXT + 1},
     "A watchpoint linked to a context breakpoint matches where both do ({}).",
@@ -88,7 +88,7 @@ def _(rig: Rig, context: int) -> None:
         rig.done()
 
 
-@cases(
+@case_for_each(
     "linked.to-each-context-breakpoint",
     {f"{n}-from-the-highest": n for n in range(16)},
     "Every context-aware breakpoint can be linked to: the {}.",
@@ -138,7 +138,7 @@ def _(rig: Rig) -> None:
     rig.done()
 
 
-@cases(
+@case_for_each(
     "linked.to-a-disabled-one",
     {"breakpoint": False, "watchpoint": True},
     "A {} linked to a context breakpoint that is disabled never matches.",
@@ -156,7 +156,7 @@ def _(rig: Rig, watch: bool) -> None:
     rig.done()
 
 
-@cases(
+@case_for_each(
     "linked.to-an-unlinked-one",
     {"breakpoint": False, "watchpoint": True},
     "A {} linked to a breakpoint whose type is not a linked context match never matches.",
@@ -198,7 +198,7 @@ def _(rig: Rig) -> None:
     rig.done()
 
 
-@cases(
+@case_for_each(
     "linked.at-el",
     {"0": 0, "1": 1},
     "Linked breakpoints compare CONTEXTIDR_EL1 at EL{} too.",
@@ -261,7 +261,7 @@ def _(rig: Rig) -> None:
     rig.breaks(rig.pc, exit_)
 
 
-@cases(
+@case_for_each(
     "context.el",
     {f"{chosen}-at-el{el}": (chosen, el) for chosen in ("el0", "el1") for el in (0, 1)},
     "PMC chooses the Exception levels of a context breakpoint: {}.",

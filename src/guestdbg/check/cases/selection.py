@@ -4,7 +4,7 @@ from guestdbg.arm64.debug import DBGWCR, RegisterPair, watchpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.describe import exit_words
 from guestdbg.check.layout import DATA, RAM, RAM_SIZE
-from guestdbg.check.registry import case, cases
+from guestdbg.check.registry import case, case_for_each
 from guestdbg.check.rig import USE_HW, Rig
 from guestdbg.check.verdict import Failure
 from guestdbg.kvm import ExitDebug
@@ -40,7 +40,7 @@ def _each_byte(rig: Rig, pair: RegisterPair, first: int, watched: int) -> None:
             rig.done()
 
 
-@cases(
+@case_for_each(
     "watchpoint.bas",
     _contiguous(8),
     "BAS selects {} of the doubleword: a byte store to each of these matches, to no other.",
@@ -50,7 +50,7 @@ def _(rig: Rig, bas: int) -> None:
     _each_byte(rig, _pair(bas), DATA, bas)
 
 
-@cases(
+@case_for_each(
     "watchpoint.bas-of-a-word",
     _contiguous(4),
     "With DBGWVR[2] set, BAS[3:0] selects {} of that word, and nothing else of the doubleword.",
@@ -68,7 +68,7 @@ def _(rig: Rig) -> None:
     rig.done()
 
 
-@cases(
+@case_for_each(
     "watchpoint.bas-with-gaps",
     {f"{bas:08b}": bas for bas in (0b101, 0b10000001, 0b1010101, 0b11011111)},
     "With BAS {}, not contiguous, any byte of the doubleword may match, but none outside it.",
@@ -87,7 +87,7 @@ def _(rig: Rig, bas: int) -> None:
             rig.done(exit_=exit_)
 
 
-@cases(
+@case_for_each(
     "watchpoint.bas-under-a-wide-store",
     {f"byte-{n}": n for n in range(8)},
     "An 8-byte store matches a watchpoint of {} alone; FAR lies from the start of the store to "
@@ -106,7 +106,7 @@ def _store(rig: Rig, code: asm.Code, address: int) -> None:
     rig.set_x(1, address)
 
 
-@cases(
+@case_for_each(
     "watchpoint.mask",
     {str(n): n for n in range(3, 32)},
     "MASK = {} watches that power of two of bytes, from the first to the last, and none beside.",
@@ -132,7 +132,7 @@ def _(rig: Rig, mask: int) -> None:
     assert base <= RAM + RAM_SIZE
 
 
-@cases(
+@case_for_each(
     "watchpoint.mask-without-every-byte",
     {f"{bas:08b}": bas for bas in (0x0F, 0xF0, 0x7F)},
     "MASK with BAS {}, not all ones: any byte of the range may match, but none outside it.",

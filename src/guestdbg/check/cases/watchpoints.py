@@ -4,14 +4,14 @@ from guestdbg.arm64.debug import DBGWCR, RegisterPair, watchpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import own_debugging
 from guestdbg.check.layout import DATA, RAM, TABLES
-from guestdbg.check.registry import case, cases, numbered
+from guestdbg.check.registry import case, case_for_each, numbered
 from guestdbg.check.rig import USE_HW, Rig
 
 _MATCH = "Arm ARM D2.10 (Watchpoint exceptions)"
 _NOT = "Arm ARM D2.10 (Watchpoint exceptions): what generates none"
 
 
-@cases(
+@case_for_each(
     "watchpoint.register",
     numbered(),
     "Watchpoint register {} by itself stops before a store to what it watches.",
@@ -87,7 +87,7 @@ def _(rig: Rig) -> None:
 _ACCESS = {"store": asm.str_(0, 1), "load": asm.ldr(0, 1)}
 
 
-@cases(
+@case_for_each(
     "watchpoint.lsc",
     {
         f"{watched}-of-a-{done}": (watched, done)
@@ -108,7 +108,7 @@ def _(rig: Rig, what: tuple[str, str]) -> None:
         rig.done()
 
 
-@cases(
+@case_for_each(
     "watchpoint.el",
     {f"{chosen}-at-el{el}": (chosen, el) for chosen in ("el0", "el1", "any") for el in (0, 1)},
     "PAC chooses the Exception levels whose accesses match: {}.",
@@ -125,7 +125,7 @@ def _(rig: Rig, what: tuple[str, int]) -> None:
         rig.done()
 
 
-@cases(
+@case_for_each(
     "watchpoint.unprivileged-access",
     {f"{chosen}-{name}": (chosen, name) for chosen in ("el0", "el1") for name in ("sttr", "ldtr")},
     "LDTR and STTR at EL1 are unprivileged accesses and match as those of EL0: {}.",
@@ -186,7 +186,7 @@ def _(rig: Rig) -> None:
     rig.done()
 
 
-@cases(
+@case_for_each(
     "watchpoint.not-by-cleaning",
     {name: name for name in ("cvac", "cvau", "civac")},
     "DC {} of a watched address generates no watchpoint exception: it changes no data.",
@@ -211,7 +211,7 @@ def _(rig: Rig) -> None:
     rig.done()
 
 
-@cases(
+@case_for_each(
     "watchpoint.neighbours",
     {"below": -8, "above": 8, "a-page-on": 4096, "the-same-offset-2-mib-on": 2 << 20},
     "An access to a doubleword that is not watched ({}) does not match.",
@@ -302,7 +302,7 @@ def _(rig: Rig) -> None:
     rig.done()
 
 
-@cases(
+@case_for_each(
     "watchpoint.mmu-off",
     {"0": 0, "1": 1},
     "With the guest's MMU off, a watchpoint compares addresses as they are, at EL{} too.",
