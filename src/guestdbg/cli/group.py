@@ -83,7 +83,7 @@ class Commands(click.Group):
 
 # What the library calls by the name of an argument is an option here.
 _ARGUMENT = re.compile(
-    r"\b(kind|address|memory|provider|overwatch|symbols|slide|vcpus|bootargs)=('?)([^\s',;)]*)\2"
+    r"\b(kind|address|memory|provider|overwatch|symbols|slide|vcpus|bootargs|smp|gic)=('?)([^\s',;)]*)\2"
 )
 
 

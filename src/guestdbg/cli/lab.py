@@ -32,7 +32,7 @@ where it runs in a directory of the same name as this one.
 \b
 Examples:
   guestdbg lab -- caps
-  guestdbg lab -- guestdbg run examples/queue.elf --break job_finish --count 5
+  guestdbg lab -- guestdbg run examples/hello.elf
   guestdbg lab --cpu vhe -- python3 experiment.py
   guestdbg lab --fetch hits.jsonl -- \\
       run examples/queue.elf --break job_finish --count 5 --log hits.jsonl

@@ -25,17 +25,14 @@ class Cpio:
     def __init__(self) -> None:
         self._out = io.BytesIO()
         self._inode = 0
-        self._directories = {""}
+        self._directories: set[str] = set()
         self._closed = False
 
     def directory(self, path: str, mode: int = 0o755) -> None:
         """A directory; one that is there already is left as it is."""
         name = _clean(path)
-        if name in self._directories:
-            return
         self._parents(name)
-        self._directories.add(name)
-        self._entry(name, stat.S_IFDIR | mode, b"")
+        self._make(name, mode)
 
     def file(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """A regular file of these bytes."""
@@ -64,9 +61,14 @@ class Cpio:
         return self._out.getvalue()
 
     def _parents(self, name: str) -> None:
-        above = name.rpartition("/")[0]
-        if above not in self._directories:
-            self.directory(above)
+        parts = name.split("/")[:-1]
+        for depth in range(1, len(parts) + 1):
+            self._make("/".join(parts[:depth]), 0o755)
+
+    def _make(self, name: str, mode: int) -> None:
+        if name not in self._directories:
+            self._directories.add(name)
+            self._entry(name, stat.S_IFDIR | mode, b"")
 
     def _entry(self, name: str, mode: int, data: bytes, device: tuple[int, int] = (0, 0)) -> None:
         if self._closed:

@@ -32,6 +32,12 @@ _UNWANTED = re.compile(
     r"usr/share/(?!python)|usr/lib/python3[^/]*/(test|idlelib|lib2to3|ensurepip|tkinter|"
     r"turtledemo|distutils|pydoc_data)/|.*/(gconv|audit)/|var/|etc/(?!ld\.so|passwd|group|nsswitch)"
 )
+#: What busybox is known as, for commands and for whoever looks around.
+_APPLETS = (
+    "sh cat chmod clear cp date dd df dmesg du echo env false find free grep head hexdump id kill "
+    "less ln ls md5sum mkdir mount mv ps pwd rm rmdir sed seq sha256sum sleep sort stty tail tee "
+    "top touch true tty umount uname uniq vi wc which xargs"
+)
 #: The first process: the agent, with nothing but Python's library and itself to import.
 _INIT = b"""\
 #!/usr/bin/python3 -IS
@@ -114,7 +120,7 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
         raise LabError(f"{debs} holds no kernel; remove the directory to fetch it again")
     for name in ("python3", "python"):
         archive.symlink(f"usr/bin/{name}", f"python{python}")
-    for name in ("sh", "ls", "cat", "vi", "less", "ps", "dmesg", "stty"):
+    for name in _APPLETS.split():
         archive.symlink(f"bin/{name}", "busybox")
     order = modules.load_order(MODULES, found)
     for name in order:

@@ -117,12 +117,12 @@ class Lab:
             self.description = self._greeting()
             initrd.unlink()
         except BaseException:
-            self.close()
+            self.close(at_once=True)
             raise
         if not self.description["kvm"]:
-            console = self.console
-            self.close()
-            raise LabError(f"this machine came up without /dev/kvm:\n{_tail(console)}")
+            said = _tail(self.console)
+            self.close(at_once=True)
+            raise LabError(f"the lab's machine came up without a KVM:\n{said}")
 
     def run(
         self,

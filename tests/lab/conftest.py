@@ -1,0 +1,33 @@
+"""One lab for all the tests of a run that can share it: booting takes seconds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guestdbg.lab import Lab, LabError, cache, image, qemu
+
+
+@pytest.fixture(scope="session")
+def lab_root() -> Path:
+    """The cache with the lab's base in it; skips where that cannot be had."""
+    root = cache.default_root()
+    try:
+        qemu.find()
+        image.base(root)
+    except LabError as error:
+        pytest.skip(f"no lab: {error}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def booted(lab_root: Path) -> Iterator[Lab]:
+    with Lab(root=lab_root) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(booted: Lab) -> Lab:
+    """The shared lab; booted again if the test before left it dead."""
+    booted.boot()
+    return booted

@@ -1,0 +1,164 @@
+"""`guestdbg lab` as a user types it."""
+
+import os
+import pty
+import re
+import select
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from guestdbg.lab import Lab
+from tests.cli.guests import EXAMPLES, GUESTDBG, ROOT
+
+
+def guestdbg_lab(
+    *arguments: str, cwd: Path, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*GUESTDBG, "lab", *arguments],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=200,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.usefixtures("lab_root")
+def test_files_input_output_and_status(tmp_path: Path) -> None:
+    """Everything at once, because each time a machine has to boot."""
+    (tmp_path / "tool.sh").write_text("cat data/in - >out.txt; echo done; echo bad >&2; exit 7\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "in").write_bytes(b"file\n")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_bytes(b"named\n")
+    result = guestdbg_lab(
+        *("--file", "data", "--fetch", "out.txt", "--fetch", "no*", "--", "sh", "tool.sh", "a/b"),
+        cwd=tmp_path,
+        stdin=b"typed\n",
+    )
+    assert result.returncode == 7
+    assert result.stdout == b"done\n"
+    assert result.stderr == b"bad\nguestdbg: nothing to fetch: the command left no no*\n"
+    assert (tmp_path / "out.txt").read_bytes() == b"file\ntyped\n"
+
+
+@pytest.mark.usefixtures("lab_root")
+def test_a_guest_on_the_real_kvm(tmp_path: Path) -> None:
+    (tmp_path / "hello.elf").write_bytes((EXAMPLES / "hello.elf").read_bytes())
+    ours = subprocess.run(
+        [*GUESTDBG, "run", "hello.elf"], cwd=tmp_path, capture_output=True, check=True
+    )
+    result = guestdbg_lab("--", "run", "hello.elf", "--provider", "host", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ours.stdout
+
+
+@pytest.mark.usefixtures("lab_root")
+def test_vhe_and_the_limit(tmp_path: Path) -> None:
+    command = "dmesg | grep -o 'VHE mode initialized'; sleep 1000"
+    result = guestdbg_lab("--cpu", "vhe", "--timeout", "3", "--", "sh", "-c", command, cwd=tmp_path)
+    assert result.returncode == 124
+    assert result.stdout == b"VHE mode initialized\n"
+    assert (
+        result.stderr == b"guestdbg: sh did not end within 3 seconds and was killed (--timeout)\n"
+    )
+
+
+def test_wrong_command_lines(tmp_path: Path) -> None:
+    result = guestdbg_lab("--", "cap", cwd=tmp_path)
+    assert result.returncode == 2
+    assert b"no command 'cap' in the lab; there is: caps," in result.stderr
+    result = guestdbg_lab(cwd=tmp_path)
+    assert result.returncode == 2
+    assert b"Missing argument 'COMMAND" in result.stderr
+    result = guestdbg_lab("--smp", "99", "--", "caps", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == b"guestdbg: --smp 99: a GICv3 machine has 1 to 64 processors\n"
+
+
+def test_without_qemu(tmp_path: Path) -> None:
+    result = guestdbg_lab("--", "caps", cwd=tmp_path, PATH=str(tmp_path))
+    assert result.returncode == 1
+    assert b"apt-get install qemu-system-arm" in result.stderr
+    assert b"Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_help_work(lab: Lab) -> None:
+    """In the shared lab: what follows `--` in each, with the files that it names."""
+    shown = subprocess.run(
+        [*GUESTDBG, "lab", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    text = re.sub(r"\s*\\\n\s*", " ", shown.split("Examples:")[-1])
+    commands = re.findall(r"^ {4}guestdbg lab .*?-- (.*)$", text, re.MULTILINE)
+    tried = 0
+    for command in commands:
+        words = shlex.split(command)
+        if words[0] == "python3":
+            continue
+        argv = words if words[0] == "guestdbg" else ["guestdbg", *words]
+        files = {w: ROOT / w for w in words if w.startswith("examples/")}
+        result = lab.run(argv, files=files, timeout=100)
+        assert result.status == 0, (command, result.stderr)
+        tried += 1
+    assert tried >= 3
+
+
+class Typist:
+    """`guestdbg lab` on a terminal of its own."""
+
+    def __init__(self, *arguments: str, cwd: Path) -> None:
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.execv(sys.executable, [*GUESTDBG, "lab", *arguments])
+        self.seen = b""
+
+    def wait_for(self, text: bytes) -> None:
+        end = time.monotonic() + 100
+        while text not in self.seen:
+            ready, _, _ = select.select([self.fd], [], [], max(0, end - time.monotonic()))
+            assert ready, self.seen
+            try:
+                self.seen += os.read(self.fd, 4096)
+            except OSError:
+                raise AssertionError(self.seen) from None
+
+    def type(self, text: bytes) -> None:
+        os.write(self.fd, text)
+
+    def status(self) -> int:
+        while True:
+            try:
+                data = os.read(self.fd, 4096)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            self.seen += data
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(status)
+
+
+@pytest.mark.usefixtures("lab_root")
+def test_a_person_at_the_terminal(tmp_path: Path) -> None:
+    """Ctrl-C goes to the command, Ctrl-] ends the lab."""
+    typist = Typist("--", "sh", cwd=tmp_path)
+    typist.wait_for(b"# ")
+    typist.type(b"tty\r")
+    typist.wait_for(b"/dev/pts/0")
+    typist.type(b"sleep 1000\r")
+    typist.wait_for(b"sleep 1000\r\n")
+    typist.type(b"\x03echo after=$?\r")
+    typist.wait_for(b"after=130")
+    typist.type(b"\x1d")
+    assert typist.status() == 130
+    assert b"interrupted" in typist.seen

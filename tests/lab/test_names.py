@@ -1,0 +1,71 @@
+"""Files that a command names, and where results may go."""
+
+from pathlib import Path
+
+import pytest
+
+from guestdbg.lab import LabError
+from guestdbg.lab.files import carried
+from guestdbg.lab.names import named_files, write_results
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "sub").mkdir()
+    for name in ("a.elf", "sub/b.elf", "odd,name@1"):
+        (tmp_path / name).write_bytes(name.encode())
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["run", "a.elf", "--count", "3"], ["a.elf"]),
+        (["run", "./a.elf", "a.elf"], ["./a.elf"]),
+        (["--symbols=sub/b.elf"], ["sub/b.elf"]),
+        (["--load", "a.elf@0x40080000"], ["a.elf"]),
+        (["odd,name@1"], ["odd,name@1"]),
+        (["sub", ".", "", "no.elf", "a\0b", "x" * 5000], []),
+        (["/bin/sh", "/etc/passwd", "/dev/null", "../../../../../../../../bin/sh"], []),
+    ],
+)
+def test_which_words_are_files(here: Path, words: list[str], named: list[str]) -> None:
+    assert named_files(words, here) == named
+
+
+def test_an_absolute_path_and_one_outside(here: Path) -> None:
+    assert named_files([str(here / "a.elf")], here) == [str(here / "a.elf")]
+    assert named_files(["../a.elf"], here / "sub") == ["../a.elf"]
+
+
+def test_where_files_go(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(here)
+    found = {c.path: (c.mode, c.data) for c in carried(["sub", "./a.elf"], "/there")}
+    assert {path: data for path, (_, data) in found.items()} == {
+        "/there/sub/b.elf": b"sub/b.elf",
+        "/there/a.elf": b"a.elf",
+    }
+    (here / "a.elf").chmod(0o755)
+    (one,) = carried({"/x/y": here / "a.elf"}, "/there")
+    assert (one.path, one.mode, one.data) == ("/x/y", 0o755, b"a.elf")
+    (one,) = carried({"z": b"bytes"}, "/there")
+    assert (one.path, one.data) == ("/there/z", b"bytes")
+
+
+@pytest.mark.parametrize("name", ["missing", "/dev/null"])
+def test_what_cannot_be_carried(here: Path, name: str) -> None:
+    with pytest.raises(LabError, match=name):
+        list(carried({"x": here / name}, "/there"))
+
+
+def test_results_are_written_where_they_were_asked_for(tmp_path: Path) -> None:
+    files = {"a.json": b"A", "deep/b.json": b"B"}
+    assert write_results(files, ["*.json", "other"], tmp_path) == ["other"]
+    assert (tmp_path / "deep" / "b.json").read_bytes() == b"B"
+
+
+@pytest.mark.parametrize("name", ["../x", "x/../../y.json", "/tmp/x.json", "other.txt"])
+def test_the_lab_does_not_choose_where_to_write(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LabError, match="not asked for"):
+        write_results({name: b""}, ["x/*.json", "a*"], tmp_path / "in")
+    assert list(tmp_path.rglob("*")) == []
