@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from guestdbg.lab import Lab, LabError, cache, image, qemu
+from guestdbg.lab import Lab, LabError, cache, prepare
 
 
 @pytest.fixture(scope="session")
@@ -13,8 +13,7 @@ def lab_root() -> Path:
     """The cache with the lab's base in it; skips where that cannot be had."""
     root = cache.default_root()
     try:
-        qemu.find()
-        image.base(root)
+        prepare(root)
     except LabError as error:
         pytest.skip(f"no lab: {error}")
     return root

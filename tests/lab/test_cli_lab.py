@@ -77,7 +77,7 @@ def test_wrong_command_lines(tmp_path: Path) -> None:
     assert b"no command 'cap' in the lab; there is: caps," in result.stderr
     result = guestdbg_lab(cwd=tmp_path)
     assert result.returncode == 2
-    assert b"Missing argument 'COMMAND" in result.stderr
+    assert b"no COMMAND; for example: guestdbg lab -- caps" in result.stderr
     result = guestdbg_lab("--smp", "99", "--", "caps", cwd=tmp_path)
     assert result.returncode == 1
     assert result.stderr == b"guestdbg: --smp 99: a GICv3 machine has 1 to 64 processors\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from guestdbg.cli.terminal import is_foreground
-from guestdbg.lab import CommandTimeout, Lab, Live
+from guestdbg.lab import CommandTimeout, Lab, Live, prepare as prepare_cache
 from guestdbg.lab.names import named_files, write_results
 
 EXIT_LIMIT = 124
@@ -77,7 +77,10 @@ cannot be had, 124 after --timeout.
     multiple=True,
     help="Bring this file (or these: *.json) back afterwards. Repeatable.",
 )
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option(
+    "--prepare", is_flag=True, help="Fetch and build what the lab is made of, and run nothing."
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def lab(
     context: click.Context,
@@ -88,9 +91,15 @@ def lab(
     timeout: float,
     files: tuple[str, ...],
     results: tuple[str, ...],
+    prepare: bool,
     command: tuple[str, ...],
 ) -> None:
     """Run COMMAND on a real arm64 KVM: Debian's kernel in a QEMU that emulates EL2."""
+    if prepare:
+        prepare_cache()
+        return
+    if not command:
+        raise click.UsageError("no COMMAND; for example: guestdbg lab -- caps", context)
     argv = _program(context, list(command))
     here = Path.cwd()
     carry = [*files, *named_files(argv[1:], here)]

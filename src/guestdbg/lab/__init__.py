@@ -6,6 +6,6 @@ guestdbg, which is carried inside and runs there.
 
 from guestdbg.lab.errors import CommandTimeout, LabError
 from guestdbg.lab.exchange import Live, Result
-from guestdbg.lab.session import Lab
+from guestdbg.lab.session import Lab, prepare
 
-__all__ = ["CommandTimeout", "Lab", "LabError", "Live", "Result"]
+__all__ = ["CommandTimeout", "Lab", "LabError", "Live", "Result", "prepare"]

@@ -35,6 +35,15 @@ _GRACE = 20.0
 _POWER_OFF = 5.0
 
 
+def prepare(root: Path | None = None, suite: str = packages.SUITE) -> None:
+    """Fetches and builds what the lab is made of, so that later no network is needed.
+
+    Raises LabError if it cannot be had, or if QEMU is missing.
+    """
+    qemu.find()
+    image.base(root or cache.default_root(), suite)
+
+
 class Lab:
     """A real arm64 KVM: Debian's arm64 kernel in a QEMU that emulates EL2.
 

@@ -1,0 +1,137 @@
+"""Runs the conformance suite on the real KVM of the lab and on the software KVM, and compares.
+
+    make lab                           nVHE, as on Cortex-A57
+    make lab LAB_OPTIONS="--cpu vhe"   with the Virtualization Host Extensions
+    python tools/lab.py -k watchpoint  only these cases
+
+Both reports are left in build/lab. Exit status: 0 if every case passed on both sides, or was
+skipped for a reason that holds; 1 if a case failed on either, or the two sides disagree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from guestdbg.errors import GuestdbgError
+from guestdbg.lab import Lab
+
+ROOT = Path(__file__).parents[1]
+REPORTS = ROOT / "build" / "lab"
+SECONDS = 1800
+
+
+class Failed(Exception):
+    """The suite gave no report on one side; says what it said instead."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One case on both sides; None where a side does not know it."""
+
+    name: str
+    real: dict[str, Any] | None
+    soft: dict[str, Any] | None
+
+    @staticmethod
+    def verdict(case: dict[str, Any] | None) -> str:
+        return str(case["verdict"]) if case else "unknown"
+
+    @property
+    def agrees(self) -> bool:
+        return self.verdict(self.real) == self.verdict(self.soft)
+
+    @property
+    def fails(self) -> bool:
+        return "fail" in (self.verdict(self.real), self.verdict(self.soft))
+
+
+def compare(real: dict[str, Any], soft: dict[str, Any]) -> list[Judged]:
+    """The cases of two reports of `guestdbg check --json`, side by side, in the first's order."""
+    here = {case["name"]: case for case in real["cases"]}
+    there = {case["name"]: case for case in soft["cases"]}
+    names = [*here, *(name for name in there if name not in here)]
+    return [Judged(name, here.get(name), there.get(name)) for name in names]
+
+
+def report_of(side: str, status: int, stdout: bytes, stderr: bytes) -> dict[str, Any]:
+    """The report a suite printed. Raises Failed if it printed none, or ran no case."""
+    try:
+        found = json.loads(stdout)
+        if status not in (0, 1) or not found["cases"]:
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        said = (stderr or stdout).decode("utf-8", "replace").strip()[-2000:]
+        raise Failed(f"the suite gave no report on {side} (status {status}):\n{said}") from None
+    (REPORTS / f"{side}.json").write_bytes(stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def on_the_real_kvm(cpu: str, words: list[str]) -> dict[str, Any]:
+    with Lab(cpu=cpu) as lab:
+        kernel = lab.description["kernel"]
+        print(f"lab: KVM of Linux {kernel}, {cpu}: running the suite", flush=True)
+        argv = ["guestdbg", "check", "--provider", "host", "--json", *words]
+        result = lab.run(argv, timeout=SECONDS)
+        return report_of(f"host-{cpu}", result.status, result.stdout, result.stderr)
+
+
+def on_the_software_kvm(words: list[str]) -> dict[str, Any]:
+    print("lab: software KVM: running the suite", flush=True)
+    program = "from guestdbg.cli import main; main(prog_name='guestdbg')"
+    command = [sys.executable, "-c", program, "check", "--provider", "soft", "--json", *words]
+    done = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS
+    )
+    return report_of("soft", done.returncode, done.stdout, done.stderr)
+
+
+def tell(cases: list[Judged], real: str) -> int:
+    """Prints what there is to know; the exit status."""
+    for case in cases:
+        if case.fails or not case.agrees:
+            for side, found in ((real, case.real), ("soft", case.soft)):
+                reason = found["reason"] if found else ""
+                print(f"  {case.name:44} {side:10} {case.verdict(found):8} {reason}".rstrip())
+    for side, found in (
+        (real, [case.real for case in cases]),
+        ("soft", [case.soft for case in cases]),
+    ):
+        counts = Counter(case["verdict"] for case in found if case)
+        total = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
+        print(f"lab: {side}: {sum(counts.values())} cases: {total}")
+    differ = sum(not case.agrees for case in cases)
+    failed = sum(case.fails for case in cases)
+    print(f"lab: {differ} of {len(cases)} verdicts differ; reports are in {REPORTS}")
+    return 1 if differ or failed else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cpu", default="nvhe", help="nvhe, vhe or a processor of QEMU's")
+    parser.add_argument("-k", dest="patterns", action="append", default=[], metavar="PATTERN")
+    options = parser.parse_args()
+    words = [word for pattern in options.patterns for word in ("-k", pattern)]
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    try:
+        real = on_the_real_kvm(options.cpu, words)
+        soft = on_the_software_kvm(words)
+    except (Failed, GuestdbgError, subprocess.TimeoutExpired) as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    status = tell(compare(real, soft), f"host-{options.cpu}")
+    print(f"lab: {time.monotonic() - began:.0f} seconds")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
