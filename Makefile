@@ -2,6 +2,7 @@
 #
 #   PYTHON=…            the interpreter that .venv is made from (3.11 or newer; default: found)
 #   PYTEST_ADDOPTS=…    further options for pytest, e.g. PYTEST_ADDOPTS="-k watch"
+#   LAB_OPTIONS=…       for `make lab`, e.g. "--cpu vhe" or "-k watchpoint"
 #   FUZZ_SECONDS=…      how long `make fuzz` goes on; FUZZ_OPTIONS=… e.g. "--kind cpu --seed 5"
 
 VENV   := .venv
@@ -11,7 +12,7 @@ DEV    := $(VENV)/.dev
 CPU    := $(wildcard src/guestdbg/cpu/*.pyx src/guestdbg/cpu/*.pxd src/guestdbg/cpu/*.h)
 
 .DEFAULT_GOAL := help
-.PHONY: demo test bench fuzz lint format venv dev clean help
+.PHONY: demo test bench lab fuzz lint format venv dev clean help
 
 demo: $(READY)              ## hunt a bug in a bare-metal guest with a hardware watchpoint
 	@$(BIN)/python examples/demo.py
@@ -21,6 +22,9 @@ test: $(DEV)                ## everything that is checked: style, types, imports
 
 bench: $(DEV)               ## measure, beside QEMU, GDB and Unicorn where installed: build/bench.json
 	@$(BIN)/python -m bench
+
+lab: $(READY)               ## judge the lab's real KVM and ours by one suite, and compare
+	@$(BIN)/python tools/lab.py $(LAB_OPTIONS)
 
 fuzz: $(DEV)                ## hostile guests under sanitizers, until interrupted (or FUZZ_SECONDS=...)
 	@$(BIN)/python tools/fuzz.py $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS)) $(FUZZ_OPTIONS)

@@ -13,7 +13,8 @@ from pathlib import Path
 import click
 
 from guestdbg.cli.terminal import is_foreground
-from guestdbg.lab import CommandTimeout, Lab, Live, prepare as prepare_cache
+from guestdbg.lab import CommandTimeout, Lab, Live
+from guestdbg.lab import prepare as prepare_cache
 from guestdbg.lab.names import named_files, write_results
 
 EXIT_LIMIT = 124
