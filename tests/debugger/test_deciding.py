@@ -194,6 +194,19 @@ def test_a_recording_goes_on_over_several_runs(way: str) -> None:
         assert len(recording.data()) == 0
 
 
+def test_conditions_on_system_registers_and_memory(way: str) -> None:
+    with guestdbg.load(QUEUE, console=None) as guest:
+        guest.cpu.set_reg("CONTEXTIDR_EL1", 5)
+        tail = guest.resolve("queue.tail").address
+        here = "CONTEXTIDR_EL1 == 5 and u32[x0 + 4] == 3 and s64[sp - 8] != u8[x30]"
+        pushed = guest.break_("queue_push", when=guestdbg.cond(here))
+        never = guest.watch("queue.tail", when=guestdbg.cond("contextidr_el1 != 5 or TTBR0_EL1"))
+        stop = guest.run(timeout=60)
+        assert stop.hit is not None
+        assert (stop.hit.point, guest.read_u32(tail)) == (pushed, 3)
+        assert (pushed.seen, never.seen, never.hits) == (4, 3, 0)
+
+
 def test_what_cannot_be_recorded_is_refused() -> None:
     with guestdbg.load(QUEUE, console=None) as guest:
         with pytest.raises(BadRange, match="1, 2, 4 or 8 bytes"):

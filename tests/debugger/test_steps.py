@@ -132,6 +132,7 @@ def test_the_processor_judges_as_python_does(
         "-limit < new",
         "(new << 4) - lr > 5 * size",
         "u32[x0 + 8] == 5 and s8[u64[sp]] < 0",
+        "CONTEXTIDR_EL1 == 7 and ttbr0_el1 >> 48 == 1",
     ],
 )
 def test_what_people_write_is_judged_by_the_processor(text: str) -> None:
@@ -149,6 +150,7 @@ def test_what_people_write_is_judged_by_the_processor(text: str) -> None:
         "(new or 5) == 5",
         "line == 3",
         "new in ()",
+        "MIDR_EL1 == 3",
     ],
 )
 def test_what_the_processor_cannot_judge_exactly_is_left_to_python(text: str) -> None:

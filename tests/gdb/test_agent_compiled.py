@@ -14,7 +14,7 @@ from guestdbg.cpu.processor import EXIT_HIT, EXIT_LIMIT, HitPrograms
 from guestdbg.gdb.agent import AgentError, EvaluationError, Expression, evaluate, parse
 from guestdbg.gdb.agent.compiling import any_of
 from guestdbg.gdb.agent.opcodes import SHAPES, Opcode
-from guestdbg.gdb.agent.target import core_steps
+from guestdbg.gdb.agent.target import register_steps
 from guestdbg.kvm.programs import MAX_DEPTH
 from tests.cpu.support import CODE, DATA, NOP, RAM, Bench
 
@@ -59,7 +59,7 @@ def python(expressions: list[Expression]) -> bool | None:
 
 def processor(expressions: list[Expression]) -> bool | str | None:
     """None: it was not decided there; "never": only Python can."""
-    steps = any_of(expressions, core_steps)
+    steps = any_of(expressions, register_steps)
     if steps is None:
         return "never"
     bench = BENCH

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 import guestdbg
-from guestdbg.debugger import Guest
+from guestdbg.debugger import Guest, deciding
 from guestdbg.gdb.agent import CommandList
 from guestdbg.gdb.ending import Ending
 from guestdbg.gdb.link import Link
@@ -72,6 +72,39 @@ def test_one_condition_that_holds_is_enough(guest: Guest) -> None:
     ((_, point),) = list(session.inserted)
     assert (point.seen, point.hits) == (7, 1)
     assert guest.cores[0].deciding._installed is not None
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_system_registers_in_conditions(
+    guest: Guest, plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deciding, "PLAIN", plain)
+    guest.cores[0].deciding = deciding.Deciding(guest.cores[0])
+    guest.cpu.set_reg("CONTEXTIDR_EL1", 77)
+    guest.cpu.set_reg("TPIDR_EL1", 0x1234)
+    session = attach(guest)
+    numbers = {register.name: register.number for register in session.registers}
+
+    def equal(name: str, value: int) -> bytes:
+        number = numbers[name].to_bytes(2, "big")
+        code = b"\x26" + number + b"\x23" + value.to_bytes(2, "big") + b"\x13\x27"
+        return b"X%x,%s" % (len(code), code.hex().encode())
+
+    place = at(guest, "queue_push")
+    for name, value, stops in (
+        ("contextidr_el1", 78, False),
+        ("sp_el0", 1, False),
+        ("fpcr", 1, False),
+        ("contextidr_el1", 77, True),
+        ("tpidr_el1", 0x1234, True),
+        ("fpcr", 0, True),
+        ("v0", 0, True),  # it cannot be judged: GDB is to see it
+    ):
+        assert session.execute(b"Z0,%s,4;%s" % (place, equal(name, value))) == b"OK"
+        stop = guest.run(max_instructions=2000)
+        assert stop.reason == ("hit" if stops else "limit"), name
+        decided = guest.cores[0].deciding._installed is not None
+        assert decided is (not plain and name not in ("fpcr", "v0"))
 
 
 def test_the_last_conditions_are_those_that_count(guest: Guest) -> None:

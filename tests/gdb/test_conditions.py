@@ -29,6 +29,7 @@ CONDITIONS = [
     ("stats_record", "(signed char)ticks < 6 && ~ticks != 0 && -(int)ticks < -3"),
     ("stats_record", "(seed >> 28) == 13 && (seed << 4) > 100"),
     ("stats_record", "$pc == (unsigned long)&stats_record && ($cpsr & 0xc) == 4 && $lr != 0"),
+    ("stats_record", "($sctlr_el1 & 1) == 0 && $vbar_el1 != 0 && $fpcr == 0 && ticks > 50"),
     ("stats_record", "(ticks > 40 ? job->id : job->source) == 3"),
 ]
 

@@ -25,7 +25,15 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_SINGLESTEP,
     KVM_GUESTDBG_USE_HW,
 )
-from guestdbg.kvm.programs import MAX_DEPTH, MAX_PROGRAMS, MAX_STEPS, RECORD_WORDS, Op, Step
+from guestdbg.kvm.programs import (
+    MAX_DEPTH,
+    MAX_PROGRAMS,
+    MAX_STEPS,
+    RECORD_WORDS,
+    SYSTEM_REGISTERS,
+    Op,
+    Step,
+)
 from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 
@@ -71,6 +79,7 @@ def test_the_codes_are_the_same_on_both_sides() -> None:
     from guestdbg.cpu import conditions  # type: ignore[attr-defined]
 
     assert {op.name: op.value for op in Op} == conditions.OPS
+    assert set(SYSTEM_REGISTERS.values()) == conditions.SYSTEM_REGISTERS
     assert conditions.LIMITS == {
         "depth": MAX_DEPTH,
         "steps": MAX_STEPS,
@@ -173,6 +182,23 @@ def test_what_conditions_can_compute(condition: list[Step | str], holds: bool | 
         return
     guest.vcpu.set_hit_programs([program])
     assert isinstance(guest.vcpu.run(), ExitHit if holds else ExitIntr)
+
+
+@pytest.mark.parametrize("name", SYSTEM_REGISTERS)
+@pytest.mark.parametrize("sp_sel", [0, 1])
+def test_system_registers_read_as_at_the_seam(name: str, sp_sel: int) -> None:
+    guest = Guest()
+    core = {"SP_EL0": "sp", "ELR_EL1": "elr_el1", "SPSR_EL1": "spsr[0]"}
+    register = core_reg(core[name]) if name in core else sys_reg(name)
+    guest.vcpu.set_one_reg(core_reg("pstate"), 0x3C4 | sp_sel)
+    mmu_off = 0x30D0_0800
+    guest.vcpu.set_one_reg(register, mmu_off if name == "SCTLR_EL1" else 0xFFFF_FFFF_1234_5678)
+    value = guest.vcpu.get_one_reg(register)
+    assert value
+    steps = ((Op.SYSTEM, 0, SYSTEM_REGISTERS[name]), (Op.CONST, 0, value), (Op.EQ, 0, 0))
+    guest.vcpu.set_hit_programs([HitProgram("watch", DATA, 8, 2, condition=steps)])
+    assert isinstance(guest.vcpu.run(), ExitHit)
+    assert guest.vcpu.get_one_reg(register) == value
 
 
 def test_records_until_the_buffer_is_full() -> None:
@@ -322,6 +348,7 @@ def test_what_cannot_be_judged_is_handed_over() -> None:
             "one value",
         ),
         (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0),) * 4097), "4097 steps"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.SYSTEM, 0, 0x8012),)), "0x8012 is not"),
         (HitProgram("watch", DATA, 8, 2, buffer=bytearray(8)), "too small"),
         (HitProgram("watch", DATA, 8, 2, registers=(31,)), "x0 to x30"),
     ],

@@ -17,6 +17,7 @@ cdef enum:
     LOAD_MEMORY = 10       # value: the address; index: bytes | 16 if signed
     LOAD_PSTATE = 11
     PICK = 12              # index: how far below the top
+    LOAD_SYSTEM = 13       # value: the register's encoding
     NEG = 16
     INVERT = 17
     NOT = 18

@@ -10,6 +10,7 @@ from libc.string cimport memcpy
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.exception cimport get_spsr
 from guestdbg.cpu.mmu cimport translate
+from guestdbg.cpu.sysreg cimport reg_get, sysreg_find
 
 cdef enum:
     PAGE = 0xFFF
@@ -67,6 +68,8 @@ cdef s128 push(Cpu* c, const Program* p, const Step* s, uint64_t pc, uint64_t ad
         return <s128><u128>(c.x[s.index] & <uint64_t>0xFFFFFFFF)
     if s.op == LOAD_PSTATE:
         return <s128><u128>(get_spsr(c) & ~<uint64_t>PSTATE_SS)
+    if s.op == LOAD_SYSTEM:
+        return <s128><u128>reg_get(c, sysreg_find(<uint32_t>s.low), c.end_count - <uint64_t>c.budget)
     return load_memory(c, s.low, s.index, ok)
 
 
@@ -138,7 +141,7 @@ cdef bint holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_
         s = &p.code[k]
         op = s.op
         k += 1
-        if op < PICK:
+        if op < PICK or op == LOAD_SYSTEM:
             stack[n] = push(c, p, s, pc, address, size, ok)
             n += 1
         elif op >= ADD:
@@ -217,11 +220,31 @@ cdef extern from *:
 TAKES_AND_PUTS = {NEG: (1, 1), INVERT: (1, 1), NOT: (1, 1), LOAD: (1, 1), SEXT: (1, 1), ZEXT: (1, 1),
                   DROP: (1, 0), SWAP: (2, 2), ROT: (3, 3), JUMP: (0, 0), JUMP_IF: (1, 0),
                   BOTH: (2, 1), EITHER: (2, 1)}
-TAKES_AND_PUTS.update({op: (0, 1) for op in range(LOAD_CONST, PICK + 1)})
+TAKES_AND_PUTS.update({op: (0, 1) for op in range(LOAD_CONST, LOAD_SYSTEM + 1)})
+
+# The system registers that conditions may look at: what they read as does not depend on who reads,
+# and changes nothing.
+SYSTEM_REGISTERS = frozenset({
+    0xc681,  # CONTEXTIDR_EL1
+    0xc201,  # ELR_EL1
+    0xc290,  # ESR_EL1
+    0xc300,  # FAR_EL1
+    0xc510,  # MAIR_EL1
+    0xc080,  # SCTLR_EL1
+    0xc200,  # SPSR_EL1
+    0xc208,  # SP_EL0
+    0xc102,  # TCR_EL1
+    0xde83,  # TPIDRRO_EL0
+    0xde82,  # TPIDR_EL0
+    0xc684,  # TPIDR_EL1
+    0xc100,  # TTBR0_EL1
+    0xc101,  # TTBR1_EL1
+    0xc600,  # VBAR_EL1
+})
 TAKES_AND_PUTS.update({op: (2, 1) for op in (*range(ADD, REM + 1), *range(EQ, GE + 1))})
 
 
-cdef check_step(Program* p, op, index, depth):
+cdef check_step(Program* p, op, index, value, depth):
     """The depth of the stack behind a step; raises ValueError for one that could not be."""
     if op not in TAKES_AND_PUTS:
         raise ValueError(f"a condition has no step {op}")
@@ -234,6 +257,8 @@ cdef check_step(Program* p, op, index, depth):
         raise ValueError("only a watch of 1, 2, 4 or 8 bytes has values to compute with")
     if op in (LOAD_MEMORY, LOAD) and index & ~16 not in (1, 2, 4, 8):
         raise ValueError(f"{index & 15} bytes of memory: must be 1, 2, 4 or 8")
+    if op == LOAD_SYSTEM and value not in SYSTEM_REGISTERS:
+        raise ValueError(f"{value:#x} is not the encoding of a system register for conditions")
     if op in (SEXT, ZEXT) and not 1 <= index <= 64:
         raise ValueError(f"extending {index} bits: must be 1 to 64")
     if not 0 <= index <= 255:
@@ -263,7 +288,7 @@ cdef int load_condition(Program* p, code) except -1:
         depth = depths[n] if depth is None else depth
         if depth is None:
             raise ValueError(f"step {n} is never reached")
-        depth = check_step(p, op, index, depth)
+        depth = check_step(p, op, index, value, depth)
         if op == JUMP or op == JUMP_IF:
             if not n < value <= len(code):
                 raise ValueError(f"step {n} jumps to {value}: jumps go forward, to {len(code)} at most")
@@ -286,7 +311,7 @@ cdef int load_condition(Program* p, code) except -1:
 OPS = {
     "CONST": LOAD_CONST, "NEW": LOAD_NEW, "OLD": LOAD_OLD, "PC": LOAD_PC, "ADDRESS": LOAD_ADDRESS,
     "SIZE": LOAD_SIZE, "COUNT": LOAD_COUNT, "SP": LOAD_SP, "X": LOAD_X, "W": LOAD_W,
-    "MEMORY": LOAD_MEMORY, "PSTATE": LOAD_PSTATE, "PICK": PICK, "NEG": NEG, "INVERT": INVERT, "NOT": NOT,
+    "MEMORY": LOAD_MEMORY, "PSTATE": LOAD_PSTATE, "PICK": PICK, "SYSTEM": LOAD_SYSTEM, "NEG": NEG, "INVERT": INVERT, "NOT": NOT,
     "LOAD": LOAD, "SEXT": SEXT, "ZEXT": ZEXT, "DROP": DROP, "SWAP": SWAP, "ROT": ROT, "JUMP": JUMP,
     "JUMP_IF": JUMP_IF, "ADD": ADD, "SUB": SUB, "DIV": DIV, "REM": REM,
     "MUL": MUL, "FLOORDIV": FLOORDIV, "MOD": MOD, "AND": AND, "OR": OR, "XOR": XOR,

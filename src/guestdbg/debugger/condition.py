@@ -3,10 +3,11 @@
 A small language in Python's own notation, taken apart by Python's parser and evaluated here: no
 calls, no attributes of Python objects, nothing that could do anything but compare and compute.
 
-Names: new, old, pc, sp, lr, address, size, count; x0 to x30 and w0 to w30; function, file and line
-of the code; everything else is a variable of the guest (`queue.size`), read when the condition is
-judged. `count` is how often the point was reached so far, this time included. `u32[x0 + 8]` is
-memory at a virtual address (modulo 2^64): u8, u16, u32 and u64 unsigned, s8, s16, s32, s64 signed.
+Names: new, old, pc, sp, lr, address, size, count; x0 to x30 and w0 to w30; system registers
+(TTBR0_EL1); function, file and line of the code; everything else is a variable of the guest
+(`queue.size`), read when the condition is judged. `count` is how often the point was reached so
+far, this time included. `u32[x0 + 8]` is memory at a virtual address (modulo 2^64): u8, u16, u32
+and u64 unsigned, s8, s16, s32, s64 signed.
 
 Where the provider can judge a condition by itself (steps.py), it is not judged here.
 """
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.errors import AddressError
-from guestdbg.debugger.steps import MEMORY, Shape, steps_of
+from guestdbg.debugger.steps import MEMORY, Shape, is_system_register, steps_of
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.programs import Step
 
@@ -125,6 +126,8 @@ class Condition:
             case ast.Name(id=name) if found := _REGISTER.match(name):
                 number, mask = int(found[2]), _ADDRESS if found[1] == "x" else 0xFFFF_FFFF
                 return lambda hit: hit.vcpu.x[number] & mask
+            case ast.Name(id=name) if is_system_register(name):
+                return lambda hit: hit.vcpu.reg(name)
             case ast.Subscript(value=ast.Name(id=name), slice=where) if name in MEMORY:
                 return self._memory(name, self._compile(where))
             case ast.Name() | ast.Attribute() | ast.Subscript():

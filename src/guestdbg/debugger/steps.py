@@ -11,9 +11,10 @@ import ast
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from guestdbg.kvm.programs import MAX_DEPTH, MAX_STEPS, Op, Step
+from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.kvm.programs import MAX_DEPTH, MAX_STEPS, SYSTEM_REGISTERS, Op, Step
 
-__all__ = ["MEMORY", "Decidable", "Fixed", "Shape", "steps_of"]
+__all__ = ["MEMORY", "Decidable", "Fixed", "Shape", "is_system_register", "steps_of"]
 
 #: Names of memory operands: bytes, and whether they are signed.
 MEMORY: dict[str, tuple[int, bool]] = {
@@ -52,6 +53,14 @@ class Decidable(Protocol):
 
     def steps(self, shape: Shape) -> tuple[Step, ...] | None:
         """What it is for a provider; None: it must be called."""
+
+
+def is_system_register(name: str) -> bool:
+    """Whether a name in a condition is a system register's, in any case: CONTEXTIDR_EL1.
+
+    Those without a level in their names (DAIF, PAN) are left to the guest's variables.
+    """
+    return name[-4:-1].upper() == "_EL" and name.upper() in SYSREGS
 
 
 class _CannotBe(Exception):
@@ -182,6 +191,10 @@ def _name(name: str, shape: Shape) -> _Part:
         return _bounded(((Op.X, 30, 0),), 0, _U64)
     if name in ("function", "file", "line"):
         raise _CannotBe
+    if is_system_register(name):
+        if name.upper() not in SYSTEM_REGISTERS:
+            raise _CannotBe
+        return _bounded(((Op.SYSTEM, 0, SYSTEM_REGISTERS[name.upper()]),), 0, _U64)
     if name[0] in "xw" and name[1:].isdecimal() and str(int(name[1:])) == name[1:]:
         number = int(name[1:])
         if number <= 30:

@@ -16,6 +16,7 @@ from guestdbg.debugger import Breakpoint, DebuggerError, Point
 from guestdbg.debugger.errors import AddressError, OutOfRegisters, Unsupported
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.agent import AgentCondition, CommandList, Tail
+from guestdbg.gdb.agent.target import NameRegister
 from guestdbg.gdb.errors import Refused
 
 if TYPE_CHECKING:
@@ -41,11 +42,15 @@ class Key(NamedTuple):
 
 
 class Inserted:
-    """The points of one client; ``output`` takes what their commands print."""
+    """The points of one client.
 
-    def __init__(self, guest: Guest, output: Callable[[bytes], object]) -> None:
+    ``output`` takes what their commands print, ``name`` knows the registers by their numbers.
+    """
+
+    def __init__(self, guest: Guest, output: Callable[[bytes], object], name: NameRegister) -> None:
         self._guest = guest
         self._output = output
+        self._name = name
         self._points: dict[Key, Point] = {}
         self._spare: dict[Key, Point] = {}
 
@@ -75,8 +80,9 @@ class Inserted:
             commands.expressions if isinstance(commands, CommandList) else (),
         )
         if known != (tail.conditions, tail.commands):
-            point.when = AgentCondition(tail.conditions) if tail.conditions else None
-            point.handler = CommandList(tail.commands, self._output) if tail.commands else None
+            name, say = self._name, self._output
+            point.when = AgentCondition(tail.conditions, name) if tail.conditions else None
+            point.handler = CommandList(tail.commands, say, name) if tail.commands else None
         if isinstance(point.handler, CommandList):
             point.handler.persist = tail.persist
         return point

@@ -108,6 +108,13 @@ class Registers:
             raise Refused(f"there is no register {number}: there are {len(self._all)}")
         return where[number]
 
+    def name(self, number: int) -> str | None:
+        """What the register of this number is called; None: there is none."""
+        try:
+            return self.by_number(number).name
+        except Refused:
+            return None
+
     def read(self, core: Core, number: int) -> bytes:
         """The register's bytes, little-endian."""
         register = self.by_number(number)

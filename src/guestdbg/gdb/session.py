@@ -73,9 +73,9 @@ class Session:
     ) -> None:
         self.guest = guest
         self.link = link
-        self.inserted = Inserted(guest, self.told)
         self.watches: dict[int, Watch] = {}
         self.registers = Registers(guest)
+        self.inserted = Inserted(guest, self.told, self.registers.name)
         self.general = guest.cores.index(guest.runloop.current)
         self.resumed = threads.ALL
         self.acknowledged = True

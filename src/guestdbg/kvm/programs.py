@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
+from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import KVM_EXIT_DEBUG
 from guestdbg.kvm.exits import Exit, ExitDebug
 
@@ -31,6 +32,30 @@ MAX_STEPS = 4096
 MAX_PROGRAMS = 32
 MAX_REGISTERS = 16
 RECORD_WORDS = 7
+
+
+#: The system registers that conditions can look at, by name: their 16-bit encodings in one-reg ids.
+#: Those whose value does not depend on who asks and when.
+SYSTEM_REGISTERS: dict[str, int] = {
+    name: SYSREGS[name].encoding
+    for name in (
+        "CONTEXTIDR_EL1",
+        "ELR_EL1",
+        "ESR_EL1",
+        "FAR_EL1",
+        "MAIR_EL1",
+        "SCTLR_EL1",
+        "SPSR_EL1",
+        "SP_EL0",
+        "TCR_EL1",
+        "TPIDRRO_EL0",
+        "TPIDR_EL0",
+        "TPIDR_EL1",
+        "TTBR0_EL1",
+        "TTBR1_EL1",
+        "VBAR_EL1",
+    )
+}
 
 
 class Op(IntEnum):
@@ -49,6 +74,7 @@ class Op(IntEnum):
     MEMORY = 10  # guest memory at the virtual address value; index: 1, 2, 4, 8 bytes | 16 if signed
     PSTATE = 11  # PSTATE laid out as SPSR_EL1 has it, SS as 0
     PICK = 12  # a copy of the place that is index below the top
+    SYSTEM = 13  # a system register; value: its encoding, one of SYSTEM_REGISTERS
     NEG = 16
     INVERT = 17
     NOT = 18

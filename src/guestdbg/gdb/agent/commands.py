@@ -9,7 +9,7 @@ from guestdbg.debugger import Hit
 from guestdbg.gdb.agent.errors import EvaluationError
 from guestdbg.gdb.agent.evaluate import evaluate
 from guestdbg.gdb.agent.expression import Expression
-from guestdbg.gdb.agent.target import HitTarget, ReadRegister
+from guestdbg.gdb.agent.target import HitTarget, NameRegister, no_others
 
 __all__ = ["CommandList"]
 
@@ -28,7 +28,7 @@ class CommandList:
         self,
         expressions: Sequence[Expression],
         output: Callable[[bytes], object],
-        others: ReadRegister | None = None,
+        others: NameRegister = no_others,
     ) -> None:
         self.expressions = tuple(expressions)
         self.output = output

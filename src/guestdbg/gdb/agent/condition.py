@@ -11,7 +11,7 @@ from guestdbg.gdb.agent.compiling import any_of
 from guestdbg.gdb.agent.errors import EvaluationError
 from guestdbg.gdb.agent.evaluate import evaluate
 from guestdbg.gdb.agent.expression import Expression
-from guestdbg.gdb.agent.target import HitTarget, ReadRegister, core_steps
+from guestdbg.gdb.agent.target import HitTarget, NameRegister, no_others, register_steps
 from guestdbg.kvm.programs import Step
 
 __all__ = ["AgentCondition"]
@@ -26,12 +26,12 @@ class AgentCondition:
     loops, prints, or uses registers that programs do not have.
     """
 
-    def __init__(
-        self, expressions: Sequence[Expression], others: ReadRegister | None = None
-    ) -> None:
+    def __init__(self, expressions: Sequence[Expression], others: NameRegister = no_others) -> None:
         self.expressions = tuple(expressions)
         self._others = others
-        self._steps: tuple[Step, ...] | None = any_of(self.expressions, core_steps)
+        self._steps: tuple[Step, ...] | None = any_of(
+            self.expressions, lambda number: register_steps(number, others)
+        )
 
     def steps(self, shape: Shape) -> tuple[Step, ...] | None:
         """The condition for a provider that judges by itself; None: it must be judged here."""
