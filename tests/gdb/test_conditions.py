@@ -274,3 +274,90 @@ def mistakes() -> dict[str, str]:
     assert told["end"] == ["exited", 0]
     said: dict[str, str] = told["said"]
     return said
+
+
+def test_conditions_in_user_space_read_what_is_mapped_there() -> None:
+    """At EL0: user memory by TTBR0, the kernel's by TTBR1, whatever EL0 itself may do."""
+    with server("mmu") as guest:
+        told = gdb(
+            guest.target,
+            """
+            connect()
+            run("set breakpoint condition-evaluation target")
+            run("break *0x40000c if *(unsigned long *)($x1 + 8 * $x2) == 100 && user_faults == 0")
+            run("continue")
+            tell(where=pc(), turn=value("$x2"), level=value("$cpsr") >> 2 & 3,
+                 said=run("info breakpoints"))
+            run("delete")
+            run("break exception if frame->esr >> 26 == 0x24 && frame->far == 0x402000")
+            run("continue")
+            tell(faults=value("user_faults"), function=location())
+            run("delete")
+            run("break serve if syscalls == 1 && (frame->esr & 0xffff) == 0")
+            run("continue")
+            tell(calls=value("syscalls"), end=location())
+            """,
+            symbols="mmu",
+        )
+    assert (told["where"], told["turn"], told["level"]) == (0x40000C, 10, 0)
+    assert "target evals" in told["said"]
+    assert (told["faults"], told["function"]) == (1, "exception")
+    assert (told["calls"], told["end"]) == (1, "serve")
+
+
+def test_conditions_hold_on_every_vcpu() -> None:
+    with server("smp", "--vcpus", "2") as guest:
+        told = gdb(
+            guest.target,
+            """
+            connect()
+            run("set breakpoint condition-evaluation target")
+            found = []
+            for condition in ("counter == 100", "($mpidr_el1 & 3) == 1 && counter > 300",
+                              "counter == 1900"):
+                run("break give_lock if " + condition)
+                run("continue")
+                found.append([value("counter"), value("$mpidr_el1") & 3, location(),
+                              gdb.selected_thread().num])
+                run("delete")
+            run("continue")
+            tell(found=found, end=stops.seen[-1])
+            """,
+            symbols="smp",
+        )
+        assert b"smp: all well" in guest.output
+    (first, _, *_), (second, cpu, *_), (last, *_) = told["found"]
+    assert (first, cpu, last) == (100, 1, 1900)
+    assert 300 < second < 1900
+    assert all(thread == cpu + 1 for _, cpu, _, thread in told["found"])
+    assert {function for _, _, function, _ in told["found"]} == {"give_lock"}
+    assert told["end"] == ["exited", 0]
+
+
+def test_next_and_finish_go_over_conditions_that_do_not_hold() -> None:
+    with server("queue") as guest:
+        told = gdb(
+            guest.target,
+            """
+            connect()
+            run("set breakpoint condition-evaluation target")
+            run("break submit")
+            run("continue")
+            run("delete")
+            run("break queue_push if q->tail == 1000")
+            run("break queue.c:17 if q->tail == 1000")
+            lines = []
+            for _ in range(3):
+                run("next")
+                lines.append([location(), gdb.selected_frame().find_sal().line])
+            run("break queue_push if q->tail == 1")
+            run("continue")
+            run("finish")
+            tell(lines=lines, end=location(), tail=value("queue.tail"))
+            """,
+            symbols="queue",
+        )
+    functions = [function for function, _ in told["lines"]]
+    assert functions[0] == "submit"
+    assert "queue_push" not in functions
+    assert (told["end"], told["tail"]) == ("submit", 2)

@@ -230,6 +230,7 @@ SYSTEM_REGISTERS = frozenset({
     0xc290,  # ESR_EL1
     0xc300,  # FAR_EL1
     0xc510,  # MAIR_EL1
+    0xc005,  # MPIDR_EL1
     0xc080,  # SCTLR_EL1
     0xc200,  # SPSR_EL1
     0xc208,  # SP_EL0

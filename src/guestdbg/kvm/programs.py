@@ -44,6 +44,7 @@ SYSTEM_REGISTERS: dict[str, int] = {
         "ESR_EL1",
         "FAR_EL1",
         "MAIR_EL1",
+        "MPIDR_EL1",
         "SCTLR_EL1",
         "SPSR_EL1",
         "SP_EL0",
