@@ -23,6 +23,7 @@ from guestdbg.cpu.processor import (
 )
 
 from .support import B_SELF, CODE, DATA, Bench
+from .system_support import AF, DONE, Paged
 from .test_determinism import INPUT, SIZE, TOTAL, Guest, same
 
 CPU = Path(__file__).parents[2] / "src" / "guestdbg" / "cpu"
@@ -194,3 +195,48 @@ def test_checks_of_breakpoints_outlive_a_restore() -> None:
         p.restore_state(armed)
         p.run(p.instructions + 10)
         assert (p.pc, p.get_x(0)) == (CODE + 8, 2)
+
+
+def test_breakpoints_are_planted_again() -> None:
+    """So many others have been armed since that decoded code has no check for them any more."""
+    bench = Bench([0x91000400, 0x91000400, 0x91000400, B_SELF])
+    p = bench.p
+    plain = p.save_state()
+    p.mdcr_el2 = 1 << 8
+    p.mdscr_el1 = 1 << 15
+    none = [0] * 16
+    p.load_debug([0x1E7, *none], [CODE + 8, *none], none, none)
+    armed = p.save_state()
+    for n in range(70):
+        p.load_debug([0x1E7, *none], [CODE + 0x800 + 4 * n, *none], none, none)
+    p.restore_state(plain)
+    p.run(p.instructions + 10)
+    assert p.get_x(0) == 3
+    p.restore_state(armed)
+    p.run(p.instructions + 10)
+    assert (p.pc, p.get_x(0)) == (CODE + 8, 2)
+
+
+def test_translations_of_after_are_forgotten() -> None:
+    """The tables were changed, and used, since: what was remembered of them was not yet true."""
+    one = Paged()
+    va, whole = 0x5000_0000, [(0, len(one.ram) // 4096)]
+    entry = one.entry(va)
+    one.store64(entry, DATA | AF | 3)
+    one.store64(DATA, 11)
+    one.store64(DATA + 0x1000, 22)
+    ldr = 0xF9400022  # ldr x2, [x1]
+
+    def load() -> int:
+        one.p.set_x(1, va)
+        assert one.execute(ldr, el=1) == DONE
+        return int(one.p.get_x(2))
+
+    assert load() == 11
+    state, pages = one.p.save_state(), Pages(one.ram, whole)
+    one.store64(entry, DATA + 0x1000 | AF | 3)
+    one.p.restore_state(one.p.save_state())
+    assert load() == 22
+    pages.put_back(one.ram, pages.differing(one.ram, whole), False)
+    one.p.restore_state(state)
+    assert load() == 11

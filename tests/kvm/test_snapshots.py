@@ -410,6 +410,10 @@ def test_hit_programs_are_the_callers_and_stay() -> None:
     back(guest, snapshot)  # nothing is armed: nothing is decided
     guest.run(30)
     assert installed.counts(0) == (20, 20)
+    guest.debug(0)
+    back(guest, armed)
+    assert isinstance(guest.run(30), ExitIntr), "decided by the program, as it was"
+    assert installed.counts(0) == (30, 30)
 
 
 def test_virtual_time_goes_back() -> None:
