@@ -24,6 +24,7 @@ from guestdbg.cpu.processor import (
 
 from .support import B_SELF, CODE, DATA, Bench
 from .system_support import AF, DONE, Paged
+from .system_support import DATA as PAGE
 from .test_determinism import INPUT, SIZE, TOTAL, Guest, same
 
 CPU = Path(__file__).parents[2] / "src" / "guestdbg" / "cpu"
@@ -222,9 +223,9 @@ def test_translations_of_after_are_forgotten() -> None:
     one = Paged()
     va, whole = 0x5000_0000, [(0, len(one.ram) // 4096)]
     entry = one.entry(va)
-    one.store64(entry, DATA | AF | 3)
-    one.store64(DATA, 11)
-    one.store64(DATA + 0x1000, 22)
+    one.store64(entry, PAGE | AF | 3)
+    one.store64(PAGE, 11)
+    one.store64(PAGE + 0x1000, 22)
     ldr = 0xF9400022  # ldr x2, [x1]
 
     def load() -> int:
@@ -234,7 +235,7 @@ def test_translations_of_after_are_forgotten() -> None:
 
     assert load() == 11
     state, pages = one.p.save_state(), Pages(one.ram, whole)
-    one.store64(entry, DATA + 0x1000 | AF | 3)
+    one.store64(entry, PAGE + 0x1000 | AF | 3)
     one.p.restore_state(one.p.save_state())
     assert load() == 22
     pages.put_back(one.ram, pages.differing(one.ram, whole), False)
