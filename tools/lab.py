@@ -23,6 +23,7 @@ from typing import Any
 
 from guestdbg.errors import GuestdbgError
 from guestdbg.lab import Lab
+from guestdbg.lab.packages import SUITE
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "build" / "lab"
@@ -128,13 +129,14 @@ def tell(cases: list[Judged], real: str) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cpu", default="nvhe", help="nvhe, vhe or a processor of QEMU's")
+    parser.add_argument("--debian", default=SUITE, help="the release whose kernel it is")
     parser.add_argument("-k", dest="patterns", action="append", default=[], metavar="PATTERN")
     options = parser.parse_args()
     words = [word for pattern in options.patterns for word in ("-k", pattern)]
-    side = f"host-{options.cpu}"
+    side = "-".join(["host", options.cpu, *[options.debian] * (options.debian != SUITE)])
     began = time.monotonic()
     try:
-        with Lab(cpu=options.cpu) as lab:
+        with Lab(cpu=options.cpu, suite=options.debian) as lab:
             real = on_the_real_kvm(lab, side, words)
         soft = on_the_software_kvm(words)
     except (Failed, GuestdbgError, subprocess.TimeoutExpired) as error:

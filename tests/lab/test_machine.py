@@ -32,6 +32,13 @@ def test_a_machine_that_ends_under_a_command(lab_root: Path) -> None:
     assert not directory.exists()
 
 
+def test_gic_version_2_and_two_processors(lab_root: Path) -> None:
+    with Lab(root=lab_root, gic=2, smp=2, memory=600) as lab:
+        said = lab.run(["sh", "-c", "dmesg | grep GIC; grep -c ^processor /proc/cpuinfo"]).stdout
+    assert b"\n2\n" in said
+    assert b"GICv3" not in said
+
+
 def qemu_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     path = tmp_path / "bin"
     path.mkdir()
@@ -115,6 +122,11 @@ def test_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     with pytest.raises(LabError, match="linux-image-cloud-arm64"):
         Lab(root=tmp_path / "lab", suite="trixie").boot()
     assert [p.name for p in (tmp_path / "lab").iterdir()] == ["lock"]
+
+
+def test_a_release_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=r"'\.\./x' is no Debian release"):
+        Lab(root=tmp_path, suite="../x").boot()
 
 
 def test_which_packages() -> None:

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from guestdbg.lab import LabError
-from guestdbg.lab.modules import load_order, modinfo, module_name, plain
+from guestdbg.lab.modules import built_in, load_order, modinfo, module_name, plain
 
 
 def module(depends: str) -> bytes:
@@ -36,6 +36,13 @@ def test_each_after_what_it_needs() -> None:
         "unused": module("console"),
     }
     assert load_order(["console", "virtio"], modules) == ["virtio", "virtio_ring", "console"]
+
+
+def test_what_is_in_the_kernel_is_not_loaded() -> None:
+    there = built_in(b"kernel/drivers/char/virtio-ring.ko\nkernel/drivers/virtio/virtio.ko\n")
+    assert there == {"virtio_ring", "virtio"}
+    modules = {"console": module("virtio,virtio-ring")}
+    assert load_order(["console", "virtio"], modules, there) == ["console"]
 
 
 def test_a_module_that_is_not_there() -> None:

@@ -16,6 +16,7 @@ from guestdbg.cli.terminal import is_foreground
 from guestdbg.lab import CommandTimeout, Lab, Live
 from guestdbg.lab import prepare as prepare_cache
 from guestdbg.lab.names import named_files, write_results
+from guestdbg.lab.packages import SUITE
 
 EXIT_LIMIT = 124
 #: What can be run beside guestdbg's own commands.
@@ -56,6 +57,13 @@ cannot be had, 124 after --timeout.
     "--gic", type=click.Choice(["2", "3"]), default="3", show_default=True, help="GIC version."
 )
 @click.option(
+    "--debian",
+    metavar="RELEASE",
+    default=SUITE,
+    show_default=True,
+    help="Whose kernel: bookworm has Linux 6.1, trixie 6.12.",
+)
+@click.option(
     "--timeout",
     metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
@@ -89,6 +97,7 @@ def lab(
     smp: int,
     memory: int,
     gic: str,
+    debian: str,
     timeout: float,
     files: tuple[str, ...],
     results: tuple[str, ...],
@@ -97,7 +106,7 @@ def lab(
 ) -> None:
     """Run COMMAND on a real arm64 KVM: Debian's kernel in a QEMU that emulates EL2."""
     if prepare:
-        prepare_cache()
+        prepare_cache(suite=debian)
         return
     if not command:
         raise click.UsageError("no COMMAND; for example: guestdbg lab -- caps", context)
@@ -106,7 +115,8 @@ def lab(
     carry = [*files, *named_files(argv[1:], here)]
     if "/" in argv[0]:
         carry += named_files(argv[:1], here)
-    with Lab(cpu=cpu, smp=smp, memory=memory, gic=int(gic)) as machine, _live() as live:
+    machine = Lab(cpu=cpu, smp=smp, memory=memory, gic=int(gic), suite=debian)
+    with machine, _live() as live:
         try:
             result = machine.run(
                 argv,

@@ -27,6 +27,7 @@ SITE = "/usr/local/lib/guestdbg"
 #: What the channel to the host needs.
 MODULES = ["virtio_mmio", "virtio_console"]
 
+_MERGED = ("bin", "lib", "sbin")
 #: Of no use in the lab, and half of its size.
 _UNWANTED = re.compile(
     r"usr/share/(?!python)|usr/lib/python3[^/]*/(test|idlelib|lib2to3|ensurepip|tkinter|"
@@ -72,6 +73,8 @@ def base(root: Path, suite: str = packages.SUITE) -> Base:
 
     Raises LabError if it can be neither.
     """
+    if not re.fullmatch(r"[a-z]+", suite):
+        raise LabError(f"{suite!r} is no Debian release; bookworm and trixie are")
     with cache.locked(root):
         debs = cache.entry(root, f"debs-{suite}", lambda to: packages.fetch(suite, to))
         python = _python_version(debs)
@@ -106,30 +109,42 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
     archive = Cpio()
     for directory in ("proc", "sys", "dev", "tmp", "run", "lab"):
         archive.directory(directory)
+    for name in _MERGED:
+        archive.symlink(name, f"usr/{name}")
     archive.character_device("dev/console", 5, 1)
     found: dict[str, bytes] = {}
+    there: set[str] = set()
     for path in sorted(debs.glob("*.deb")):
         for info, data in read_deb(path):
-            if (name := modules.module_name(info.name)) is not None:
-                found[name] = modules.plain(info.name, data)
+            info.name = _merged(info.name)
+            if (module := modules.module_name(info.name)) is not None:
+                found[module] = modules.plain(info.name, data)
+            elif info.name.endswith("/modules.builtin"):
+                there = modules.built_in(data)
             elif info.name.startswith("boot/vmlinuz"):
                 (to / "vmlinuz").write_bytes(data)
-            elif not info.name.startswith(("boot/", "lib/modules/")):
+            elif not info.name.startswith(("boot/", "usr/lib/modules/")):
                 _add(archive, info, data, python)
     if not (to / "vmlinuz").exists():
         raise LabError(f"{debs} holds no kernel; remove the directory to fetch it again")
-    for name in ("python3", "python"):
-        archive.symlink(f"usr/bin/{name}", f"python{python}")
-    for name in _APPLETS.split():
-        archive.symlink(f"bin/{name}", "busybox")
-    order = modules.load_order(MODULES, found)
-    for name in order:
-        archive.file(f"lab/modules/{name}.ko", found[name])
+    links = {"python3": f"python{python}", "python": f"python{python}"}
+    links |= dict.fromkeys(_APPLETS.split(), "busybox")
+    for link, target in links.items():
+        archive.symlink(f"usr/bin/{link}", target)
+    order = modules.load_order(MODULES, found, there)
+    for module in order:
+        archive.file(f"lab/modules/{module}.ko", found[module])
     archive.file("lab/modules/order", ("\n".join(order) + "\n").encode())
     for path in sorted(wheel_files.glob("*.whl")):
-        for name, data, mode in wheels.read_wheel(path):
-            _add_file(archive, f"{SITE}/{name}", data, mode, python)
+        for member, data, mode in wheels.read_wheel(path):
+            _add_file(archive, f"{SITE}/{member}", data, mode, python)
     (to / "base.cpio").write_bytes(archive.finish())
+
+
+def _merged(path: str) -> str:
+    """Where a path is when /bin, /lib and /sbin are links into /usr, as Debian installs it."""
+    first = path.partition("/")[0]
+    return f"usr/{path}" if first in _MERGED else path
 
 
 def _add(archive: Cpio, info: tarfile.TarInfo, data: bytes, python: str) -> None:

@@ -7,7 +7,7 @@ Debian's package has no modules.dep (its installation makes it), but every modul
 import io
 import lzma
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -40,15 +40,22 @@ def modinfo(elf: bytes) -> dict[str, str]:
     return {key: value for key, _, value in (tag.partition("=") for tag in tags) if key}
 
 
-def load_order(wanted: list[str], modules: Mapping[str, bytes]) -> list[str]:
-    """``wanted`` and what they stand on, each after what it needs.
+def built_in(listing: bytes) -> set[str]:
+    """The names in the kernel's modules.builtin: what is in the kernel and need not be loaded."""
+    return {name for line in listing.decode().split() if (name := module_name(line)) is not None}
+
+
+def load_order(
+    wanted: list[str], modules: Mapping[str, bytes], there: Collection[str] = ()
+) -> list[str]:
+    """``wanted`` and what they stand on, each after what it needs, but for those ``there``.
 
     Raises LabError if a module is not among ``modules`` (name -> ELF).
     """
     order: list[str] = []
 
     def add(name: str, above: tuple[str, ...]) -> None:
-        if name in order:
+        if name in order or name in there:
             return
         if name in above:
             raise LabError(f"kernel modules need each other in a circle: {' '.join(above)} {name}")
