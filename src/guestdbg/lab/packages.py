@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from guestdbg.lab import apt
+from guestdbg.lab.archive import Archive
 from guestdbg.lab.errors import LabError
 
 #: The release whose kernel and Python the lab runs, on whatever machine.
@@ -45,12 +46,14 @@ def package_names(depends: Callable[[str], list[str]]) -> list[str]:
 
 
 def fetch(suite: str, directory: Path) -> None:
-    """Puts the packages' files into ``directory``; raises LabError if they cannot be had."""
+    """Puts the packages' files into ``directory``: by apt, or without it over HTTPS.
+
+    Raises LabError if they cannot be had.
+    """
     if not apt.available():
-        raise LabError(
-            "the lab is made of Debian's arm64 packages, and this machine has no apt with "
-            "Debian's keys to fetch them with; on Ubuntu: apt-get install debian-archive-keyring"
-        )
+        archive = Archive(suite)
+        archive.download(package_names(archive.depends), directory)
+        return
     with tempfile.TemporaryDirectory(prefix="guestdbg-apt-") as state:
         debian = apt.Apt(suite, Path(state))
         debian.update()
