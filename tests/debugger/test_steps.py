@@ -18,7 +18,15 @@ from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.steps import Fixed, Shape
 from tests.cpu.support import B_SELF, CODE, DATA, RAM, Bench
 
-VARIABLES = {"limit": Fixed(DATA + 0x100, 4, True), "queue.size": Fixed(DATA + 0x108, 2, False)}
+VARIABLES = {
+    "limit": Fixed(DATA + 0x100, 4, True),
+    "queue.size": Fixed(DATA + 0x108, 2, False),
+    # Pointers: to the one before, and to where nothing is.
+    "p.limit": Fixed(DATA + 0x110, 4, True, (0x100,)),
+    "p.p.size": Fixed(DATA + 0x118, 2, False, (0x110, 0x108)),
+    "lost.limit": Fixed(DATA + 0x120, 4, True, (8,)),
+    "ready": Fixed(DATA + 0x128, 1, False, (), truth=True),
+}
 BENCH = Bench([0xF9000020, B_SELF])  # str x0, [x1]
 SHAPE = Shape(8, True, VARIABLES.get)
 
@@ -33,6 +41,7 @@ def judge(text: str, old: int, new: int, x2: int, limit: int) -> tuple[str, obje
     bench.set_u64(DATA, old)
     struct.pack_into("<i", bench.ram, 0x10100, limit)
     struct.pack_into("<H", bench.ram, 0x10108, 64)
+    struct.pack_into("<QQQB", bench.ram, 0x10110, DATA, DATA, 0x10, 64)
     for n, value in ((0, new), (1, DATA), (2, x2), (30, 7)):
         bench.p.set_x(n, value)
     bench.p.sp_el1 = 0x7000
@@ -52,6 +61,9 @@ def judge(text: str, old: int, new: int, x2: int, limit: int) -> tuple[str, obje
 class Variables(dict[str, int]):
     """The guest: its variables, and the memory that the processor has."""
 
+    def __missing__(self, name: str) -> int:
+        raise AddressError(f"{name} is not there", 0)
+
     def read(self, address: int, length: int) -> bytes:
         if not RAM <= address <= RAM + (1 << 20) - length:
             raise AddressError(f"no memory at {address:#x}", address)
@@ -61,6 +73,7 @@ class Variables(dict[str, int]):
 def python(text: str, old: int, new: int, x2: int, limit: int) -> object:
     x = [0] * 31
     x[0], x[1], x[2], x[30] = new, DATA, x2, 7
+    known = {"limit": limit, "queue.size": 64, "p.limit": limit, "p.p.size": 64, "ready": 1}
     hit: Any = SimpleNamespace(
         new=new,
         old=old,
@@ -69,7 +82,7 @@ def python(text: str, old: int, new: int, x2: int, limit: int) -> object:
         size=8,
         point=SimpleNamespace(seen=1),
         vcpu=SimpleNamespace(x=x, sp=0x7000),
-        guest=Variables({"limit": limit, "queue.size": 64}),
+        guest=Variables(known),
         location="here",
     )
     try:
@@ -81,7 +94,7 @@ def python(text: str, old: int, new: int, x2: int, limit: int) -> object:
 leaves = st.one_of(
     st.sampled_from(
         ["new", "old", "pc", "sp", "lr", "address", "size", "count", "x2", "w2", "limit"]
-        + ["queue.size", "True", "0", "1", "-1"]
+        + ["queue.size", "True", "0", "1", "-1", "p.limit", "p.p.size", "lost.limit", "ready"]
         + ["u8[x1 + 8]", "s8[x1 + 0x101]", "s32[x1 + 256]", "u16[lr + x1 + 0x101]"]
         + ["u64[x1]", "s64[x1 - 1]", "u32[x2]", f"u32[{DATA + 0x100}]"]
     ),
@@ -130,6 +143,7 @@ def test_the_processor_judges_as_python_does(
         "new != (old + 1) % queue.size",
         "new in (1, 2, 3) or not (x2 & 1)",
         "-limit < new",
+        "p.limit == 3 and p.p.size < 9 and ready",
         "(new << 4) - lr > 5 * size",
         "u32[x0 + 8] == 5 and s8[u64[sp]] < 0",
         "CONTEXTIDR_EL1 == 7 and ttbr0_el1 >> 48 == 1",

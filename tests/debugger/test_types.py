@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from guestdbg.debugger import AddressError, BadWhere, Image, UnknownSymbol
-from guestdbg.debugger.types import Types
+from guestdbg.debugger.types import Types, number
 
 GCC = shutil.which("aarch64-linux-gnu-gcc")
 pytestmark = pytest.mark.skipif(GCC is None, reason="aarch64-linux-gnu-gcc is not installed")
@@ -28,6 +28,8 @@ static int hidden;
 struct { struct { int x; } inner; } outer;
 const char *text = "hello";
 void *anything;
+enum colour { RED, GREEN = -3 } colour;
+struct { int before; struct { char a, b; }; node list[2]; node *one; _Bool ready; } many;
 int (*function)(void);
 int use(void) { return hidden++ + nodes[0].value; }
 void _start(void) { use(); }
@@ -144,3 +146,78 @@ def test_a_pointer_is_followed_anew_each_time(image: Image) -> None:
     assert extent(types, "head->value")[0] == nodes.address
     target[0] += 24
     assert extent(types, "head->value")[0] == nodes.address + 24
+
+
+def test_integers_that_can_be_found_without_types_later(image: Image) -> None:
+    """Where conditions look for them: the same value as by drgn, through pointers too."""
+    start = min(s.address for s in image.symbols if s.name in VARIABLES) & ~0xFFF
+    memory = bytearray(n * 89 + 7 & 0xFF for n in range(0x4000))
+
+    def read(address: int, length: int) -> bytes:
+        if not start <= address <= start + len(memory) - length:
+            raise AddressError(f"no memory at {address:#x}", address)
+        return bytes(memory[address - start : address - start + length])
+
+    def put(address: int, value: int) -> None:
+        memory[address - start : address - start + 8] = value.to_bytes(8, "little")
+
+    types = Types(read, [image])
+    place = {name: types.evaluate(name).address_ for name in VARIABLES}
+    put(place["head"], place["nodes"] + 24)
+    put(place["door"], place["head"])
+    put(place["nodes"] + 24 + 8, place["nodes"] + 72)
+    put(place["nodes"] + 72 + 8, place["nodes"])
+    put(types.evaluate("many.one").address_, place["nodes"] + 24)
+    for expression, pointers in FIXED.items():
+        fixed = types.fixed(expression)
+        if pointers is None:
+            assert fixed is None, expression
+            continue
+        assert fixed is not None, expression
+        address = fixed.address
+        for offset in fixed.through:
+            address = int.from_bytes(read(address, 8), "little") + offset
+        value = int.from_bytes(read(address, fixed.size), "little", signed=fixed.signed)
+        value = bool(value) if fixed.truth else value
+        assert value == number(types.evaluate(expression)), expression
+        assert len(fixed.through) == pointers, expression
+
+
+VARIABLES = ("nodes", "head", "door", "either", "hidden", "outer", "many", "colour")
+#: Through how many pointers; None: they are not for conditions.
+FIXED = {
+    "hidden": 0,
+    "colour": 0,
+    "outer.inner.x": 0,
+    "either.number": 0,
+    "either.bytes[5]": 0,
+    "nodes[2].value": 0,
+    "nodes[3].next": 0,
+    "many.before": 0,
+    "many.b": 0,
+    "many.list[1].value": 0,
+    "many.ready": 0,
+    "head": 0,
+    "head.value": 1,
+    "head->value": 1,
+    "head[1].value": 1,
+    "head.next": 1,
+    "head.next.value": 2,
+    "head->next->next->value": 3,
+    "door[0].value": 2,
+    "many.one.next.value": 2,
+    "nodes[1].next[0].value": 1,
+    "nodes[4].value": None,
+    "nodes[1].low": None,
+    "nodes": None,
+    "outer": None,
+    "door.value": None,
+    "hidden.value": None,
+    "hidden[0]": None,
+    "anything.value": None,
+    "head.nothing": None,
+    "nowhere": None,
+    "function.x": None,
+    "head.": None,
+    "*head": None,
+}

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.steps import MEMORY, Shape, is_system_register, steps_of
+from guestdbg.debugger.types import number as integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.programs import Step
 
@@ -111,7 +112,7 @@ class Condition:
         """Judges a hit. Raises ConditionError where it cannot be judged."""
         try:
             return bool(self._evaluate(hit))
-        except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
+        except (TypeError, ValueError, ZeroDivisionError, OverflowError, AddressError) as error:
             raise self._error(f"cannot be judged at {hit.location}: {error}") from None
 
     def _error(self, what: str) -> ConditionError:
@@ -194,10 +195,7 @@ class Condition:
         size, signed = MEMORY[name]
 
         def read(hit: Hit) -> Value:
-            try:
-                data = hit.guest.read(where(hit) & _ADDRESS, size)
-            except AddressError as error:
-                raise ValueError(str(error)) from None
+            data = hit.guest.read(where(hit) & _ADDRESS, size)
             return int.from_bytes(data, "little", signed=signed)
 
         return read
@@ -216,4 +214,4 @@ class Condition:
                 )
             part = part.value
         name = ast.unparse(node)
-        return lambda hit: int(hit.guest[name])
+        return lambda hit: integer(hit.guest[name])

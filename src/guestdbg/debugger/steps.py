@@ -26,11 +26,17 @@ _U64 = (1 << 64) - 1
 
 
 class Fixed(NamedTuple):
-    """A variable at an address that does not change: bytes (1, 2, 4, 8) and signedness."""
+    """A variable at an address that does not change: bytes (1, 2, 4, 8) and signedness.
+
+    ``through``: there is a pointer at the address, and the variable so many bytes behind where it
+    points; or another pointer, for the next number. ``truth``: any value but 0 stands for 1.
+    """
 
     address: int
     size: int
     signed: bool
+    through: tuple[int, ...] = ()
+    truth: bool = False
 
 
 class Shape(NamedTuple):
@@ -209,7 +215,17 @@ def _variable(name: str, shape: Shape) -> _Part:
     if fixed is None or fixed.size not in (1, 2, 4, 8):
         raise _CannotBe
     index = fixed.size | (16 if fixed.signed else 0)
-    return _bounded(((Op.MEMORY, index, fixed.address),), *_limits(fixed.size, fixed.signed))
+    steps: list[Step] = [(Op.MEMORY, index, fixed.address)]
+    if fixed.through:
+        steps = [(Op.CONST, 0, fixed.address)]
+        for offset in fixed.through:
+            steps += [(Op.LOAD, 8, 0), (Op.CONST, 0, offset), (Op.ADD, 0, 0)]
+        steps.append((Op.LOAD, index, 0))
+    limits = _limits(fixed.size, fixed.signed)
+    if fixed.truth:
+        steps += [(Op.CONST, 0, 0), (Op.NE, 0, 0)]
+        limits = (0, 1)
+    return _bounded(tuple(steps), *limits, depth=2)
 
 
 def _memory(name: str, where: _Part) -> _Part:

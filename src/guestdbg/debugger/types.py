@@ -187,26 +187,17 @@ class Types:
         return value
 
     def fixed(self, expression: str) -> Fixed | None:
-        """Where an integer variable lies, if that never changes; None for all others."""
+        """Where an integer variable lies, and through which pointers; None for all others."""
         try:
-            drgn = _drgn()
-            value = self.evaluate(expression)
-        except GuestdbgError:
+            name = _TOKEN.match(expression)
+            if name is None or name[4] is None:
+                return None
+            start = self.variable(name[4])
+            if start.address_ is None:
+                return None
+            return _follow(expression[name.end() :], int(start.address_), start.type_)
+        except (GuestdbgError, LookupError, TypeError, AttributeError):
             return None
-        if "->" in expression or "*" in expression or value.address_ is None:
-            return None  # behind a pointer, which may change
-        if getattr(value, "bit_field_size_", None) is not None:
-            return None
-        kinds = drgn.TypeKind
-        type_, kind = _kind(value)
-        if kind not in (kinds.INT, kinds.BOOL, kinds.POINTER):
-            return None
-        # Elements and members by `[n]` and `.` may lie behind a pointer as well.
-        parts = [expression[: m.start()] for m in re.finditer(r"\.|\[", expression)]
-        if any(_kind(self.evaluate(part))[1] == kinds.POINTER for part in parts):
-            return None
-        signed = kind == kinds.INT and bool(type_.is_signed)
-        return Fixed(int(value.address_), _size(value), signed)
 
     def extent(self, value: Any, expression: str) -> Extent:
         """Where a drgn object lies in guest memory; a bit-field gives the bytes it touches."""
@@ -227,6 +218,81 @@ class Types:
                 "say how many bytes"
             )
         return Extent(address, length, value.type_.type_name())
+
+
+def number(value: Any) -> int:
+    """The int that a drgn object is. Raises AddressError where there is no memory."""
+    try:
+        # A _Bool of drgn's is no int, whatever int() says of it.
+        return int(value.value_() if hasattr(value, "value_") else value)
+    except Exception as error:
+        if type(error).__name__ != "FaultError":  # drgn's, which need not be there
+            raise
+        raise AddressError(str(error), getattr(error, "address", 0)) from error
+
+
+def _follow(rest: str, address: int, type_: Any) -> Fixed | None:
+    """Go along members and elements behind a variable, by types alone, reading nothing."""
+    drgn = _drgn()
+    kinds = drgn.TypeKind
+    through: list[int] = []
+    offset = at = 0
+    arrow = due = False  # a member's name is due behind `.` and `->`
+    while at < len(rest):
+        match = _TOKEN.match(rest, at)
+        if match is None:
+            return None
+        at = match.end()
+        if due == (match[4] is None):
+            return None
+        if match[1] or match[2]:
+            arrow, due = bool(match[1]), True
+            continue
+        type_ = _plain(type_)
+        if type_.kind == kinds.POINTER:
+            through.append(offset)
+            offset, type_ = 0, _plain(type_.type)
+        elif arrow:
+            return None
+        elif match[3] and type_.kind == kinds.ARRAY:
+            if type_.length is not None and int(match[3], 0) >= type_.length:
+                return None
+            type_ = type_.type
+        elif match[3]:
+            return None
+        if match[3]:
+            offset += int(match[3], 0) * int(drgn.sizeof(type_))
+        else:
+            member = type_.member(match[4])
+            if member.bit_field_size is not None:
+                return None
+            offset += int(drgn.offsetof(type_, match[4]))
+            type_ = member.type
+        arrow = due = False
+    type_ = _plain(type_)
+    if due:
+        return None
+    if type_.kind == kinds.ENUM:
+        type_ = _plain(type_.type)
+    if type_.kind not in (kinds.INT, kinds.BOOL, kinds.POINTER):
+        return None
+    through.append(offset)
+    signed = type_.kind == kinds.INT and bool(type_.is_signed)
+    return Fixed(
+        address + through[0],
+        int(drgn.sizeof(type_)),
+        signed,
+        tuple(through[1:]),
+        type_.kind == kinds.BOOL,
+    )
+
+
+def _plain(type_: Any) -> Any:
+    """A type without the names that were given to it."""
+    kinds = _drgn().TypeKind
+    while type_.kind == kinds.TYPEDEF:
+        type_ = type_.type
+    return type_
 
 
 def _size(value: Any) -> int:
