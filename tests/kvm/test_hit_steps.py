@@ -1,0 +1,236 @@
+"""The steps of conditions against a model of them in a few lines; whatever is not refused ends."""
+
+from __future__ import annotations
+
+import operator
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
+
+from guestdbg.cpu.processor import EXIT_HIT, EXIT_LIMIT, HitPrograms
+from guestdbg.kvm.programs import MAX_DEPTH, SYSTEM_REGISTERS, Op, Step
+from tests.cpu.support import B_SELF, CODE, DATA, RAM, Bench
+
+BENCH = Bench([0xF9000020, B_SELF])  # str x0, [x1]
+BENCH.ram[0x10040:0x10080] = bytes(range(0x60, 0xA0))
+OLD, NEW, SP = 0x8877665544332211, 0x1234, 0x4000_7000
+X = [NEW, DATA, *(977**n * (-1) ** n & (1 << 64) - 1 for n in range(2, 31))]
+
+
+class Undecided(Exception):
+    """What is left to the debugger."""
+
+
+def wrap(value: int) -> int:
+    value &= (1 << 128) - 1
+    return value - (1 << 128) if value >> 127 else value
+
+
+def read(address: int, index: int) -> int:
+    address &= (1 << 64) - 1
+    size = index & 15
+    if (
+        not RAM <= address <= RAM + (1 << 20) - size
+        or address // 4096 != (address + size - 1) // 4096
+    ):
+        raise Undecided
+    data = BENCH.ram[address - RAM : address - RAM + size]
+    return int.from_bytes(data, "little", signed=bool(index & 16))
+
+
+def extend(value: int, bits: int, *, signed: bool) -> int:
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if signed and value >> bits - 1 else value
+
+
+def towards_0(a: int, b: int) -> int:
+    quotient = abs(a) // abs(b)
+    return quotient if (a < 0) == (b < 0) else -quotient
+
+
+BINARY: dict[int, Callable[[int, int], Any]] = {
+    Op.ADD: operator.add,
+    Op.SUB: operator.sub,
+    Op.MUL: operator.mul,
+    Op.FLOORDIV: operator.floordiv,
+    Op.MOD: operator.mod,
+    Op.DIV: towards_0,
+    Op.REM: lambda a, b: a - b * towards_0(a, b),
+    Op.AND: operator.and_,
+    Op.OR: operator.or_,
+    Op.XOR: operator.xor,
+    Op.EQ: operator.eq,
+    Op.NE: operator.ne,
+    Op.LT: operator.lt,
+    Op.LE: operator.le,
+    Op.GT: operator.gt,
+    Op.GE: operator.ge,
+    Op.BOTH: lambda a, b: bool(a) and bool(b),
+    Op.EITHER: lambda a, b: bool(a) or bool(b),
+}
+VALUES = {
+    Op.NEW: NEW,
+    Op.OLD: OLD,
+    Op.PC: CODE,
+    Op.ADDRESS: DATA,
+    Op.SIZE: 8,
+    Op.COUNT: 1,
+    Op.SP: SP,
+}
+UNARY: dict[int, Callable[[int, int], Any]] = {
+    Op.NEG: lambda a, index: -a,
+    Op.INVERT: lambda a, index: ~a,
+    Op.NOT: lambda a, index: not a,
+    Op.LOAD: read,
+    Op.SEXT: lambda a, index: extend(a, index, signed=True),
+    Op.ZEXT: lambda a, index: extend(a, index, signed=False),
+}
+
+
+def model(steps: list[Step]) -> bool:
+    stack: list[int] = []
+    at = 0
+    while at < len(steps):
+        op, index, value = steps[at]
+        at += 1
+        match op:
+            case Op.CONST:
+                stack.append(wrap(value))
+            case Op.X | Op.W:
+                stack.append(X[index] & ((1 << 32) - 1 if op == Op.W else (1 << 64) - 1))
+            case Op.PSTATE:
+                stack.append(BENCH.p.pstate)
+            case Op.SYSTEM:
+                stack.append(BENCH.p.get_sysreg(value))
+            case Op.MEMORY:
+                stack.append(read(value, index))
+            case Op.PICK:
+                stack.append(stack[-1 - index])
+            case Op.DROP:
+                stack.pop()
+            case Op.SWAP:
+                stack[-2:] = stack[-1], stack[-2]
+            case Op.ROT:
+                stack[-3:] = stack[-1], stack[-3], stack[-2]
+            case Op.JUMP:
+                at = value
+            case Op.JUMP_IF:
+                at = value if stack.pop() else at
+            case Op.LSHIFT | Op.RSHIFT:
+                b = stack.pop()
+                if not 0 <= b <= 64:
+                    raise Undecided
+                stack[-1] = wrap(stack[-1] << b if op == Op.LSHIFT else stack[-1] >> b)
+            case _ if op in VALUES:
+                stack.append(VALUES[Op(op)])
+            case _ if op in UNARY:
+                stack[-1] = wrap(int(UNARY[op](stack[-1], index)))
+            case _:
+                b = stack.pop()
+                try:
+                    stack[-1] = wrap(int(BINARY[op](stack[-1], b)))
+                except ZeroDivisionError:
+                    raise Undecided from None
+    (left,) = stack
+    return left != 0
+
+
+def processor(steps: list[Step]) -> bool | None:
+    """None: undecided. Raises ValueError for what is refused."""
+    programs = HitPrograms([(0, DATA, 8, 2, tuple(steps), None, ())])
+    bench = BENCH
+    bench.p.pc = CODE
+    struct.pack_into("<Q", bench.ram, DATA - RAM, OLD)
+    for n, value in enumerate(X):
+        bench.p.set_x(n, value)
+    bench.p.sp_el1 = SP
+    bench.arm([], [(DATA, 0x1FF7)])
+    bench.p.set_programs(programs)
+    exit_ = bench.run(1)
+    if exit_ == EXIT_LIMIT:
+        return False
+    assert exit_ == EXIT_HIT
+    return True if programs.hit()[4][0][1] else None
+
+
+INDEX = st.integers(0, 33) | st.sampled_from([1, 2, 4, 8, 17, 18, 20, 24, 63, 64, 65, 255])
+VALUE = st.one_of(
+    st.integers(-2, 20),
+    st.integers(DATA, DATA + 0x100),
+    st.sampled_from([RAM - 1, RAM + (1 << 20) - 4, -1 << 127, (1 << 127) - 1, 1 << 64, 1 << 63]),
+    st.sampled_from([*SYSTEM_REGISTERS.values()]),
+)
+ARBITRARY = st.lists(st.tuples(st.integers(0, 60), INDEX, VALUE), min_size=1, max_size=12)
+
+
+@given(ARBITRARY)
+@settings(max_examples=400, deadline=None)
+def test_whatever_the_steps_they_are_refused_or_done(steps: list[Step]) -> None:
+    try:
+        decided = processor(steps)
+    except ValueError:
+        return
+    assert_as_model(steps, decided)
+
+
+def assert_as_model(steps: list[Step], decided: bool | None) -> None:
+    try:
+        expected: bool | None = model(steps)
+    except Undecided:
+        expected = None
+    assert decided is expected
+
+
+_TAKES = dict.fromkeys(BINARY, 2) | {Op.LSHIFT: 2, Op.RSHIFT: 2} | dict.fromkeys(UNARY, 1)
+_PUSHES = [*VALUES, Op.CONST, Op.X, Op.W, Op.MEMORY, Op.SYSTEM, Op.PSTATE, Op.PICK]
+_MOVES = {Op.DROP: (1, 0), Op.SWAP: (2, 2), Op.ROT: (3, 3)}
+
+
+@st.composite
+def sound(draw: st.DrawFn) -> list[Step]:
+    """Steps that are not refused: with jumps over parts that leave as much as they found."""
+    steps: list[Step] = []
+    depth = 0
+    for _ in range(draw(st.integers(1, 25))):
+        choices: list[int] = [op for op in _TAKES if _TAKES[op] <= depth]
+        choices += [op for op, (takes, puts) in _MOVES.items() if takes <= depth and depth > 1]
+        choices += [op for op in _PUSHES if depth < MAX_DEPTH and (op != Op.PICK or depth)]
+        if depth > 1 and depth < MAX_DEPTH:
+            choices.append(Op.JUMP_IF)
+        op = draw(st.sampled_from(choices))
+        index, value = 0, 0
+        if op in (Op.LOAD, Op.MEMORY):
+            index = draw(st.sampled_from([1, 2, 4, 8, 17, 18, 20, 24]))
+        elif op in (Op.SEXT, Op.ZEXT):
+            index = draw(st.integers(1, 64))
+        elif op in (Op.X, Op.W):
+            index = draw(st.integers(0, 30))
+        elif op == Op.PICK:
+            index = draw(st.integers(0, depth - 1))
+        if op in (Op.CONST, Op.MEMORY):
+            value = draw(VALUE)
+        elif op == Op.SYSTEM:
+            value = draw(st.sampled_from([*SYSTEM_REGISTERS.values()]))
+        if op == Op.JUMP_IF:
+            other = draw(st.sampled_from([Op.NOT, Op.NEG, Op.INVERT]))
+            here = len(steps)
+            steps += [(Op.JUMP_IF, 0, here + 3), (other, 0, 0), (Op.JUMP, 0, here + 4)]
+            steps.append((Op.INVERT, 0, 0))
+            depth -= 1
+            continue
+        steps.append((op, index, value))
+        takes, puts = _MOVES.get(Op(op), (_TAKES.get(op, 0), 1))
+        depth += puts - takes
+    return steps + [(Op.XOR, 0, 0)] * (depth - 1)
+
+
+@given(sound())
+@settings(max_examples=400, deadline=None)
+def test_what_is_accepted_is_done_as_the_table_says(steps: list[Step]) -> None:
+    assert_as_model(steps, processor(steps))
