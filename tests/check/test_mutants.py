@@ -3,10 +3,11 @@
 import errno
 import fnmatch
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
-from guestdbg.kvm import Exit, ExitDebug, GuestDebug, KvmError
+from guestdbg.kvm import Exit, ExitDebug, GuestDebug, KvmError, VcpuInit
 from guestdbg.kvm.constants import (
     KVM_CAP_GUEST_DEBUG_HW_BPS,
     KVM_CAP_GUEST_DEBUG_HW_WPS,
@@ -14,14 +15,14 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
     KVM_GUESTDBG_USE_HW,
 )
-from guestdbg.kvm.regs import core_reg
+from guestdbg.kvm.regs import core_reg, name_of, sys_reg
 
 from .mutants import MutantKvm, MutantVcpu, failing, with_controls, with_hsr
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
 PC = core_reg("pc")
-BREAKPOINT, STEP, WATCHPOINT = 0x30, 0x32, 0x34
+BREAKPOINT, STEP, WATCHPOINT, BRK = 0x30, 0x32, 0x34, 0x3C
 
 
 class FarOneBelow(MutantVcpu):
@@ -205,6 +206,137 @@ class NothingStops(MutantVcpu):
         return replace(debug, control=debug.control & KVM_GUESTDBG_ENABLE)
 
 
+class StepsTwice(MutantVcpu):
+    def debug_exit(self, exit_: ExitDebug) -> Exit:
+        return self.inner.run() if exit_.ec == STEP else exit_
+
+
+class StepsNothing(MutantVcpu):
+    """Tells of a step that was not done."""
+
+    def debug_exit(self, exit_: ExitDebug) -> Exit:
+        if exit_.ec == STEP:
+            self.inner.set_one_reg(PC, self.inner.get_one_reg(PC) - 4)
+        return exit_
+
+
+class NeverExclusive(MutantVcpu):
+    def debug_exit(self, exit_: ExitDebug) -> Exit:
+        return with_hsr(exit_, STEP, clear=1 << 6)
+
+
+class StepWinsOverBreakpoint(MutantVcpu):
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        return replace(debug, dbg_bcr=()) if debug.control & 2 else debug
+
+
+class BrkWithoutComment(MutantVcpu):
+    def debug_exit(self, exit_: ExitDebug) -> Exit:
+        return with_hsr(exit_, BRK, clear=0xFFFF)
+
+
+class BrkSteppedOver(MutantVcpu):
+    def debug_exit(self, exit_: ExitDebug) -> Exit:
+        if exit_.ec == BRK:
+            self.inner.set_one_reg(PC, self.inner.get_one_reg(PC) + 4)
+        return exit_
+
+
+class HighHalf(MutantVcpu):
+    def debug_exit(self, exit_: ExitDebug) -> Exit:
+        return replace(exit_, hsr_high=1)
+
+
+class ShowsTheHostsSet(MutantVcpu):
+    """One-reg access answers with what userspace gave."""
+
+    given: GuestDebug
+
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        self.given = debug
+        return debug
+
+    def get_one_reg(self, reg_id: int) -> int:
+        if reg_id == sys_reg("DBGBVR0_EL1") and self.debugged:
+            return self.given.dbg_bvr[0]
+        return self.inner.get_one_reg(reg_id)
+
+
+class LeavesSsInPstate(MutantVcpu):
+    def get_one_reg(self, reg_id: int) -> int:
+        value = self.inner.get_one_reg(reg_id)
+        return value | 1 << 21 if reg_id == core_reg("pstate") and self.debugged & 2 else value
+
+
+class LockBindsTheHost(MutantVcpu):
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        locked = self.inner.get_one_reg(sys_reg("OSLSR_EL1")) & 2
+        return replace(debug, control=debug.control & KVM_GUESTDBG_ENABLE) if locked else debug
+
+
+class MergesTheGuests(MutantVcpu):
+    """The guest's breakpoint 0 stays in the hardware beside userspace's."""
+
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        control = self.inner.get_one_reg(sys_reg("DBGBCR0_EL1"))
+        value = self.inner.get_one_reg(sys_reg("DBGBVR0_EL1"))
+        return replace(
+            debug,
+            dbg_bcr=(*debug.dbg_bcr[:5], control),
+            dbg_bvr=(*debug.dbg_bvr[:5], value),
+        )
+
+
+class LosesTheGuests(MutantVcpu):
+    """The guest's registers do not come back."""
+
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        if debug.control & KVM_GUESTDBG_USE_HW:
+            for name in ("DBGBCR0_EL1", "DBGWCR0_EL1"):
+                self.inner.set_one_reg(sys_reg(name), 0)
+        return debug
+
+
+class DebugsEveryVcpu(MutantVcpu):
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        for vcpu in self.inner.vm.vcpus:
+            vcpu.set_guest_debug(debug)
+        return debug
+
+
+class OneSetForAllMachines(MutantVcpu):
+    """Debug registers in a static variable."""
+
+    last: ClassVar[GuestDebug] = GuestDebug()
+
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        type(self).last = debug
+        return debug
+
+    def run(self) -> Exit:
+        self.inner.set_guest_debug(type(self).last)
+        return super().run()
+
+
+class ResetEndsDebugging(MutantVcpu):
+    def init(self, init: VcpuInit) -> None:
+        self.inner.init(init)
+        self.inner.set_guest_debug(GuestDebug())
+
+
+class ForgetsOneReg(MutantVcpu):
+    """Breakpoint values above number 7 are not kept."""
+
+    def set_one_reg(self, reg_id: int, value: int) -> None:
+        if reg_id not in {sys_reg(f"DBGBVR{n}_EL1") for n in range(8, 16)}:
+            self.inner.set_one_reg(reg_id, value)
+
+
+class ListsNoDebugRegisters(MutantVcpu):
+    def get_reg_list(self) -> list[int]:
+        return [r for r in self.inner.get_reg_list() if not name_of(r).startswith("DBG")]
+
+
 CAPS = {
     "breakpoints": {KVM_CAP_GUEST_DEBUG_HW_BPS: 5},
     "watchpoints": {KVM_CAP_GUEST_DEBUG_HW_WPS: 0},
@@ -258,6 +390,24 @@ NOTICED: list[tuple[type[MutantVcpu], list[str], list[str]]] = [
     (ForgetsAfterOneStop, ["control.stays-in-force"], ["watchpoint.disabled"]),
     (AfterTheAccess, ["access.str-64", "access.ldr-64"], []),
     (PcBehindTheInstruction, ["breakpoint.register.0", "watchpoint.register.0"], []),
+    (StepsTwice, ["step.over.nop-at-el?", "step.count.*", "step.into.svc-at-el?"], ["brk.exits.*"]),
+    (StepsNothing, ["step.over.add-at-el?"], ["breakpoint.register.*"]),
+    (NeverExclusive, ["step.over.load-exclusive*"], ["step.over.nop-*"]),
+    (StepWinsOverBreakpoint, ["priority.breakpoint-while-stepping"], ["step.over.*"]),
+    (BrkWithoutComment, ["brk.comment.ffff"], ["brk.comment.0000", "step.*"]),
+    (BrkSteppedOver, ["brk.exits.*", "brk.again"], ["brk.undebugged.*"]),
+    (HighHalf, ["hsr-high.*"], ["control.refuses-bit.*"]),
+    (ShowsTheHostsSet, ["guest.one-reg.use-hw"], ["guest.reads.*"]),
+    (LeavesSsInPstate, ["step.leaves-no-ss-in-pstate"], ["breakpoint.register.*"]),
+    (LockBindsTheHost, ["lock.not-the-hosts-*"], ["lock.masks-*", "breakpoint.register.*"]),
+    (MergesTheGuests, ["guest.hidden.breakpoint"], ["breakpoint.register.0"]),
+    (LosesTheGuests, ["guest.back-afterwards.*"], ["guest.breakpoint.*"]),
+    (DebugsEveryVcpu, ["vcpus.only-the-one.*"], ["breakpoint.register.*"]),
+    (OneSetForAllMachines, ["vcpus.machines-apart"], ["step.over.*"]),
+    (ResetEndsDebugging, ["vcpus.reset"], ["breakpoint.register.*"]),
+    (ForgetsOneReg, ["one-reg.keeps.dbgbvr9"], ["one-reg.keeps.dbgbvr7"]),
+    (ListsNoDebugRegisters, ["one-reg.listed.dbgbvr0-el1"], ["one-reg.keeps.*"]),
+    (ForgetsAfterOneStop, ["order.taking-away.*", "step.stays-in-force"], ["order.with.nothing"]),
     (NothingStops, ["*.register.[0-3]", "access.str-8"], ["watchpoint.disabled"]),
 ]
 
@@ -267,7 +417,9 @@ def test_the_wrapper_by_itself_breaks_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mutant", "must_fail", "must_pass"), NOTICED, ids=[m.__name__ for m, _, _ in NOTICED]
+    ("mutant", "must_fail", "must_pass"),
+    NOTICED,
+    ids=[f"{m.__name__}-{f[0]}" for m, f, _ in NOTICED],
 )
 def test_is_noticed(mutant: type[MutantVcpu], must_fail: list[str], must_pass: list[str]) -> None:
     failed = failing(MutantKvm(mutant), *must_fail, *must_pass)

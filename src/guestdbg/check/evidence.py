@@ -9,24 +9,31 @@ does not do.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from guestdbg.arm64.debug import RegisterPair
 from guestdbg.check import assembler as asm
 from guestdbg.check.describe import taken_vector
 from guestdbg.check.rig import EL1H, PSTATE_D, Rig
+from guestdbg.kvm import ExitMmio
 
 MDE, KDE = 1 << 15, 1 << 13
 
 
-def own_debugging(
+def own_debugging(rig: Rig, *items: asm.Item, **registers: Any) -> bool:
+    """Whether a guest that debugs itself takes any exception; see ``own_exception``."""
+    return own_exception(rig, *items, **registers) is not None
+
+
+def own_exception(
     rig: Rig,
     *items: asm.Item,
     breakpoints: Mapping[int, RegisterPair] | None = None,
     watchpoints: Mapping[int, RegisterPair] | None = None,
     registers: Mapping[int, int] | None = None,
     system: Mapping[str, int] | None = None,
-) -> bool:
-    """Whether a guest that debugs itself with these registers is stopped by them.
+) -> int | None:
+    """The class of the exception that a guest takes that debugs itself with these registers.
 
     On a machine of its own, at EL1, no host debugging; ``registers``: what Xn hold;
     ``system``: what system registers hold. Breakpoint addresses are offsets into the program here.
@@ -46,4 +53,7 @@ def own_debugging(
     for name, value in (system or {}).items():
         own.set_reg(name, value)
     own.set_reg("MDSCR_EL1", MDE | KDE)
-    return taken_vector(own.run()) is not None
+    exit_ = own.run()
+    if taken_vector(exit_) is None or not isinstance(exit_, ExitMmio):
+        return None
+    return int.from_bytes(exit_.data, "little") >> 26 & 0x3F

@@ -124,10 +124,14 @@ class Rig(Expectations):
         self._others: list[Rig] = []
         self._machines: list[Machine] = []
         self._unfinished = False
-        init = machine.vm.preferred_target().with_feature(KVM_ARM_VCPU_PSCI_0_2)
-        self.vcpu.init(init)
+        self._init = machine.vm.preferred_target().with_feature(KVM_ARM_VCPU_PSCI_0_2)
+        self.reset()
         self.breakpoints = self.kvm.check_extension(KVM_CAP_GUEST_DEBUG_HW_BPS)
         self.watchpoints = self.kvm.check_extension(KVM_CAP_GUEST_DEBUG_HW_WPS)
+
+    def reset(self) -> None:
+        """KVM_ARM_VCPU_INIT, and then as every case finds its vCPU: at EL1, with its MMU on."""
+        self.vcpu.init(self._init)
         for name, value in (
             ("MAIR_EL1", layout.MAIR),
             ("TCR_EL1", layout.TCR),

@@ -1,0 +1,165 @@
+"""Breakpoint, watchpoint and step together, taken away in every order; and hsr_high."""
+
+from itertools import permutations
+
+from guestdbg.arm64.debug import breakpoint, watchpoint
+from guestdbg.check import assembler as asm
+from guestdbg.check.layout import DATA
+from guestdbg.check.registry import case, case_for_each
+from guestdbg.check.rig import STEP, USE_HW, USE_SW_BP, Rig
+from guestdbg.check.verdict import Failure
+from guestdbg.kvm import Exit, ExitDebug
+from guestdbg.kvm.constants import KVM_DEBUG_ARCH_HSR_HIGH_VALID
+
+_CONTROL = "KVM API 4.87 (KVM_SET_GUEST_DEBUG)"
+_PARTS = ("breakpoint", "watchpoint", "step")
+
+
+def _with(rig: Rig, code: asm.Code, parts: set[str]) -> None:
+    """Debug with these parts: a breakpoint on instruction 1, a watchpoint of what 3 stores."""
+    control = 0
+    if parts & {"breakpoint", "watchpoint"}:
+        control |= USE_HW
+    if "step" in parts:
+        control |= STEP
+    rig.debug(
+        control,
+        [breakpoint(code.at(1))] if "breakpoint" in parts else (),
+        watchpoint(DATA, 8) if "watchpoint" in parts else (),
+    )
+
+
+def _walk(rig: Rig, code: asm.Code, parts: set[str]) -> None:
+    """Run through the program, and be stopped by these parts and by nothing else."""
+    rig.start(code)
+    _with(rig, code, parts)
+    for n in range(4):
+        # Standing before instruction n.
+        if n == 1 and "breakpoint" in parts:
+            rig.breaks(code.at(1))
+            _with(rig, code, parts - {"breakpoint"})
+        if n == 3 and "watchpoint" in parts:
+            rig.watches(code.at(3), DATA, DATA + 7, write=True)
+            _with(rig, code, parts - {"breakpoint", "watchpoint"})
+        if "step" in parts:
+            rig.steps(code.at(n + 1))
+    if "step" in parts:
+        rig.debug(0)
+    rig.done()
+
+
+@case_for_each(
+    "order.with",
+    {
+        "-and-".join(part for n, part in enumerate(_PARTS) if bits >> n & 1) or "nothing": bits
+        for bits in range(8)
+    },
+    "With {} in force, a program is stopped by these and by nothing else.",
+    _CONTROL,
+)
+def _(rig: Rig, bits: int) -> None:
+    code = rig.code(asm.NOP, asm.NOP, asm.NOP, asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    _walk(rig, code, {part for n, part in enumerate(_PARTS) if bits >> n & 1})
+
+
+@case_for_each(
+    "order.taking-away",
+    {"-then-".join(order): order for order in permutations(_PARTS)},
+    "All three in force, taken away one after the other ({}): what is left goes on working, what "
+    "is gone stops nothing.",
+    _CONTROL,
+)
+def _(rig: Rig, order: tuple[str, ...]) -> None:
+    code = rig.code(asm.NOP, asm.NOP, asm.NOP, asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    left = set(_PARTS)
+    _walk(rig, code, left)
+    for part in order:
+        left.discard(part)
+        _walk(rig, code, left)
+
+
+@case_for_each(
+    "order.adding",
+    {"-then-".join(order): order for order in permutations(_PARTS)},
+    "Nothing in force, then one after the other added ({}): each works from then on.",
+    _CONTROL,
+)
+def _(rig: Rig, order: tuple[str, ...]) -> None:
+    code = rig.code(asm.NOP, asm.NOP, asm.NOP, asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    there: set[str] = set()
+    for part in order:
+        there.add(part)
+        _walk(rig, code, there)
+
+
+@case_for_each(
+    "order.disabling-register",
+    {"first-to-last": 1, "last-to-first": -1},
+    "Breakpoint registers disabled one by one, {}: those that are left go on stopping.",
+    _CONTROL,
+)
+def _(rig: Rig, direction: int) -> None:
+    count = rig.breakpoints
+    code = rig.code([asm.NOP] * count, rig.tell())
+    armed = {n: breakpoint(code.at(n)) for n in range(count)}
+    for gone in list(range(count))[::direction]:
+        del armed[gone]
+        rig.start(code)
+        left = dict(armed)
+        for n in sorted(armed):
+            rig.debug(USE_HW, left)
+            rig.breaks(code.at(n))
+            del left[n]
+        rig.debug(USE_HW, left)
+        rig.done()
+
+
+def _high(exit_: Exit) -> None:
+    if not isinstance(exit_, ExitDebug) or exit_.flags != KVM_DEBUG_ARCH_HSR_HIGH_VALID:
+        raise Failure("KVM_EXIT_DEBUG with KVM_DEBUG_ARCH_HSR_HIGH_VALID", str(exit_))
+    if exit_.hsr_high:
+        raise Failure("hsr_high 0: none of these classes has an ISS2", f"{exit_.hsr_high:#x}")
+
+
+@case_for_each(
+    "hsr-high",
+    {"breakpoint": 0, "watchpoint": 1, "step": 2, "brk": 3},
+    "kvm_run.flags says that hsr_high is valid, and it holds ESR_EL2[63:32]: zero for {}.",
+    "KVM API 5 (kvm_debug_exit_arch, KVM_DEBUG_ARCH_HSR_HIGH_VALID); Arm ARM ESR_EL2.ISS2",
+)
+def _(rig: Rig, what: int) -> None:
+    code = rig.code((asm.NOP, asm.str_(0, 1), asm.NOP, asm.brk(1))[what], rig.tell())
+    rig.set_x(1, DATA)
+    if what == 0:
+        rig.debug(USE_HW, [breakpoint(code.at(0))])
+    elif what == 1:
+        rig.debug(USE_HW, (), watchpoint(DATA, 8))
+    else:
+        rig.debug(STEP if what == 2 else USE_SW_BP)
+    exit_ = rig.run()
+    if isinstance(exit_, ExitDebug) and exit_.flags != KVM_DEBUG_ARCH_HSR_HIGH_VALID:
+        rig.skip("this kernel is older than KVM_DEBUG_ARCH_HSR_HIGH_VALID")
+    _high(exit_)
+
+
+@case(
+    "far.of-a-watchpoint-alone",
+    "A watchpoint's FAR is of this exit: after another watchpoint, a breakpoint and a step it is "
+    "the new one's.",
+    "KVM API 5 (kvm_debug_exit_arch.far: for watchpoints)",
+)
+def _(rig: Rig) -> None:
+    code = rig.code(asm.str_(0, 1), asm.NOP, asm.str_(0, 2), rig.tell())
+    rig.set_x(1, DATA)
+    rig.set_x(2, DATA + 64)
+    rig.debug(USE_HW, (), watchpoint(DATA, 8))
+    rig.watches(code.at(0), DATA, DATA + 7, write=True)
+    rig.debug(STEP)
+    rig.steps(code.at(1))
+    rig.debug(USE_HW, [breakpoint(code.at(1))])
+    rig.breaks(code.at(1))
+    rig.debug(USE_HW, (), watchpoint(DATA + 64, 8))
+    rig.watches(code.at(2), DATA + 64, DATA + 71, write=True)
