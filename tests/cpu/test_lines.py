@@ -3,15 +3,18 @@ never one made up, whatever was armed, run or decoded before."""
 
 from __future__ import annotations
 
+import mmap
+import struct
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
-from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT
+from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT, PhysicalMemory, Processor
 
-from .support import B_SELF, CODE, DATA, Bench, branch
+from .support import B_SELF, CODE, DATA, RAM, Bench, branch, movz
 
 # Code for one access each, x1 the address: (word, bytes, LSC bits that match it)
 ACCESSES = [
@@ -103,3 +106,28 @@ def test_writing_beside_running_code_drops_nothing() -> None:
     statistics = bench.p.statistics()
     assert statistics["dropped"] == 0
     assert bench.u64(CODE + 0x800) == 1000
+
+
+@pytest.mark.parametrize("offset", [0, 16, 2048, 4080])
+@pytest.mark.parametrize("line", [0x040, 0x7C0, 0x800, 0xF00])
+def test_code_in_a_line_that_was_plain(offset: int, line: int) -> None:
+    """Memory need not begin where a page of the host does: a line's page is the guest's."""
+    memory, host = PhysicalMemory(), mmap.mmap(-1, 0x20000)
+    ram = memoryview(host)[offset : offset + 0x10000]
+    memory.map(0, RAM, ram)
+    p = Processor(memory)
+    ram[:8] = struct.pack("<2I", 0xB9000020, B_SELF)  # str w0, [x1]
+
+    def store(word: int) -> None:
+        p.pc = RAM
+        p.set_x(0, word)
+        p.set_x(1, RAM + line)
+        p.run(p.instructions + 2)
+
+    ram[line + 4 : line + 8] = struct.pack("<I", B_SELF)
+    for value in (1, 2, 3):
+        store(movz(5, 0))  # data: the line is plain from now on
+        store(movz(5, value))
+        p.pc = RAM + line
+        p.run(p.instructions + 2)
+        assert p.get_x(5) == value

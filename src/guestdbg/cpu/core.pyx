@@ -291,7 +291,7 @@ cdef void write_lines_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
         for el in range(2):
             for n in range(LINES):
                 e = &p.cpus[k].lines[el][n]
-                if e.wtag != LINE_NONE and ((e.wtag + e.add) ^ <uint64_t>host_page) >> 12 == 0:
+                if e.wtag != LINE_NONE and e.wtag + e.add - <uint64_t>host_page < 4096:
                     e.wtag = LINE_NONE
 
 
