@@ -351,6 +351,9 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     need = sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + MAX_BLOCK * sizeof(Op)
     if k.used + need > GUESTDBG_ARENA:
         drop_all_code(c)
+        if GUESTDBG_ARENA < 1 << 20:
+            # A build for fuzzing: what is stale and executed all the same is to be noticed.
+            memset(k.arena, 0, k.used)
         k.used = 0
         k.flushed += 1
     b = <Block*>(k.arena + k.used)
