@@ -10,6 +10,8 @@ from bench.measurement import Measurement, take_all
 from bench.measurements import (
     decided_per_second,
     gdb_conditional_per_second,
+    gdb_steps_per_second,
+    gdb_stops_per_second,
     loop_mips,
     loop_mips_armed,
     loop_mips_armed_elsewhere,
@@ -42,12 +44,14 @@ MEASUREMENTS: list[Measurement] = [
     qemu_suite_mips.MEASUREMENT,
     stops_per_second.MEASUREMENT,
     qemu_gdb_stops_per_second.MEASUREMENT,
+    gdb_stops_per_second.MEASUREMENT,
     decided_per_second.MEASUREMENT,
     recorded_per_second.MEASUREMENT,
     steps_per_second.MEASUREMENT,
     qemu_gdb_steps_per_second.MEASUREMENT,
     gdb_conditional_per_second.MEASUREMENT,
     qemu_gdb_conditional_per_second.MEASUREMENT,
+    gdb_steps_per_second.MEASUREMENT,
     uboot_seconds.MEASUREMENT,
     qemu_uboot_seconds.MEASUREMENT,
 ]

@@ -35,6 +35,14 @@ RATIOS = {
         "gdb_conditional_per_second",
         "qemu_gdb_conditional_per_second",
     ),
+    "gdb_stops_per_second / qemu_gdb_stops_per_second": (
+        "gdb_stops_per_second",
+        "qemu_gdb_stops_per_second",
+    ),
+    "gdb_steps_per_second / qemu_gdb_steps_per_second": (
+        "gdb_steps_per_second",
+        "qemu_gdb_steps_per_second",
+    ),
     "uboot_seconds / qemu_uboot_seconds": ("uboot_seconds", "qemu_uboot_seconds"),
 }
 

@@ -20,6 +20,8 @@ KEYS = {
     "loop_mips_armed",
     "loop_mips_armed_elsewhere",
     "stops_per_second",
+    "gdb_stops_per_second",
+    "gdb_steps_per_second",
     "decided_per_second",
     "recorded_per_second",
     "steps_per_second",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import re
 import shutil
 import signal
@@ -12,9 +13,9 @@ import subprocess
 import tempfile
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -195,3 +196,87 @@ def gdb(target: str, script: str, *, symbols: str | Path | None = None) -> Told:
     assert "Error while executing" not in result.stdout, result.stdout
     assert told.pop("done", None) or not script.rstrip().endswith("tell(done=1)"), result.stdout
     return told
+
+
+class Mi:
+    """gdb-multiarch through its machine interface, as editors drive it: asynchronous."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [GDB, "-nx", "-q", "--interpreter=mi3"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+        )
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._token = 0
+        self._states: dict[str, str] = {}
+        self._all = "unknown"
+        self.ended = False
+        self.log: list[str] = []
+        self.ask("-gdb-set confirm off")
+        self.ask("-gdb-set sysroot")
+        self.ask("-gdb-set pagination off")
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line.rstrip())
+        self._lines.put(None)
+
+    def ask(self, command: str) -> str:
+        """The result of a command; an error fails the test."""
+        self._token += 1
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{self._token}{command}\n")
+        self._process.stdin.flush()
+        start = f"{self._token}^"
+        while True:
+            line = self._next()
+            if line.startswith(start):
+                assert not line.startswith(f"{start}error"), (command, self.log[-20:])
+                return line
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Take in what happens until that is so."""
+        while not condition():
+            self._next()
+
+    def states(self, *threads: str) -> list[str]:
+        """What is known of threads: "running", "stopped" or "unknown"."""
+        return [self._states.get(thread, self._all) for thread in threads]
+
+    def _next(self) -> str:
+        try:
+            line = self._lines.get(timeout=SECONDS)
+        except queue.Empty:
+            raise AssertionError(f"nothing more happens: {self.log[-20:]}") from None
+        assert line is not None, self.log[-20:]
+        self.log.append(line)
+        record = re.match(r"\*(running|stopped)\b(.*)", line)
+        if record is not None:
+            if 'reason="exited' in record[2]:
+                self.ended = True
+            thread = re.search(r'thread-id="(\w+)"', record[2])
+            if thread is None or thread[1] == "all":
+                self._all = record[1]
+                self._states.clear()
+            else:
+                self._states[thread[1]] = record[1]
+        return line
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *of_what: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(SECONDS)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()

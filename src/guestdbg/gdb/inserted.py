@@ -91,17 +91,24 @@ class Inserted:
         point = self._points.get(key)
         if point is not None:
             return point
-        point = self._spare.pop(key, None)
         try:
-            if point is not None:
-                point.enabled = True
-            else:
-                point = self._make(key)
+            point = self._spared(key) or self._make(key)
         except OutOfRegisters as error:
             point = self._make_room(key, error)
         except DebuggerError as error:
             raise _refused(error) from error
         self._points[key] = point
+        return point
+
+    def _spared(self, key: Key) -> Point | None:
+        """The same point from before, if there is one and still room for it."""
+        point = self._spare.pop(key, None)
+        if point is not None:
+            try:
+                point.enabled = True
+            except OutOfRegisters:
+                point.delete()
+                return None
         return point
 
     def _make(self, key: Key) -> Point:

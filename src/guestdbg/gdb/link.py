@@ -35,14 +35,17 @@ class Waker:
     """Lets any thread end a wait of the thread that serves."""
 
     def __init__(self) -> None:
+        self._closed = False
+        self._lock = threading.RLock()  # a signal handler may take it again
         self.reader, self._writer = os.pipe()
         os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
 
     def wake(self) -> None:
-        """End the wait, or the next."""
-        with contextlib.suppress(BlockingIOError):  # full: it will wake as it is
-            os.write(self._writer, b"!")
+        """End the wait, or the next; nothing once it is closed."""
+        with self._lock, contextlib.suppress(BlockingIOError):  # full: it will wake as it is
+            if not self._closed:
+                os.write(self._writer, b"!")
 
     def clear(self) -> None:
         """Forget what has been woken for."""
@@ -52,6 +55,8 @@ class Waker:
 
     def close(self) -> None:
         """Give the pipe back."""
+        with self._lock:
+            self._closed = True
         os.close(self.reader)
         os.close(self._writer)
 

@@ -57,6 +57,7 @@ class Session:
         files: the guest's files that the client has open, by descriptor.
         last_hit: the last stop at one of the client's points.
         printed: gives what the guest has printed last.
+        news: stops that it is to be told once it has fetched the one that it asked for.
         heard: whether the client has said anything yet.
         client: the features that the client named in qSupported.
     """
@@ -89,6 +90,7 @@ class Session:
         self.moves: dict[int, Go] = {}
         self.events: dict[int, Event] = {n: Event(n, SIGTRAP) for n in range(len(guest.cores))}
         self.queue: deque[Event] = deque()
+        self.news: list[Event] = []
         self.exit_reply: bytes | None = None
         self.exit_stop: Stop | None = None
         self.ending: Ending | None = None
@@ -190,6 +192,12 @@ class Session:
             self.events.pop(place, None)
         self.moves.update(moves)
         self._break_in = False
+        count = len(self.guest.cores)
+        if count > 1 and not any(go.step for go in self.moves.values()):
+            # A client stops often: the vCPU that stopped last would come to its next stop before
+            # the others had their turn.
+            runloop = self.guest.runloop
+            runloop.select((runloop.current.number + 1) % count)
 
     def _run(self) -> None:
         """Let the guest go until something stops it or the client has sent something."""
@@ -249,6 +257,10 @@ class Session:
             self._send(event.reply(self))
             return
         self.moves.pop(event.place, None)
+        self.notify(event)
+
+    def notify(self, event: Event) -> None:
+        """Tell a non-stop client of a stop, or keep it until it has fetched those before."""
         self.queue.append(event)
         if len(self.queue) == 1:
             self.link.send(b"%" + frame(b"Stop:" + event.reply(self))[1:])

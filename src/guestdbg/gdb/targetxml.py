@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.sax.saxutils import quoteattr
 
-from guestdbg.arm64 import registers as arm64_registers
-from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.registers import PC, SP, Register, Registers
 
 __all__ = ["SYSTEM_FEATURE", "target_xml"]
@@ -133,24 +131,8 @@ def _vector_types() -> list[str]:
 
 
 def _system(system: Iterable[Register]) -> list[str]:
-    """The system registers; those whose fields are known show them in GDB."""
-    parts = []
-    for register in system:
-        kind = "uint64"
-        fields = _fields(register.name)
-        if fields:
-            kind = f"{register.name}_fields"
-            parts.append(_flags(kind, 8, fields))
-        # A call of a guest's function from GDB must not write them all back.
-        parts.append(_register(register, kind, ' save-restore="no"'))
-    return parts
+    """The system registers, as plain numbers: GDB assigns none to a register with named fields.
 
-
-def _fields(name: str) -> list[tuple[str, int, int]]:
-    try:
-        layout = arm64_registers.by_name(name)
-    except GuestdbgError:
-        return []
-    if layout.select:
-        return []  # what a field is depends on another: no fixed list of them says the truth
-    return [(field.name, field.low, field.high) for field in layout.fields]
+    A call of a guest's function from GDB must not write them all back.
+    """
+    return [_register(register, "uint64", ' save-restore="no"') for register in system]

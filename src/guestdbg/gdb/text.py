@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import errno
+import re
 
 from guestdbg.gdb.errors import Refused
 
 __all__ = ["number", "span", "unhex"]
 
 _MOST = 1 << 64
+_DIGITS = re.compile(rb"[0-9a-fA-F]+")
 
 
 def number(text: bytes) -> int:
     """An unsigned number of 64 bits in hexadecimal, without a sign or prefix. Raises Refused."""
-    # int() would take spaces, underscores and 0x as well.
-    if not text or not text.isalnum():
+    # int() would take spaces, signs, underscores and 0x as well.
+    if not _DIGITS.fullmatch(text):
         raise Refused(f"{_shown(text)} is not a number in hexadecimal")
-    try:
-        value = int(text, 16)
-    except ValueError:
-        raise Refused(f"{_shown(text)} is not a number in hexadecimal") from None
+    value = int(text, 16)
     if value >= _MOST:
         raise Refused(f"{_shown(text)} does not fit 64 bits", errno.ERANGE)
     return value
@@ -38,12 +37,9 @@ def span(text: bytes) -> tuple[int, int]:
 
 def unhex(text: bytes) -> bytes:
     """Bytes written as pairs of hexadecimal digits. Raises Refused."""
-    try:
-        if not text.isalnum() and text:
-            raise ValueError
-        return bytes.fromhex(text.decode("ascii"))
-    except ValueError:
-        raise Refused(f"{_shown(text)} is not pairs of hexadecimal digits") from None
+    if len(text) % 2 or (text and not _DIGITS.fullmatch(text)):
+        raise Refused(f"{_shown(text)} is not pairs of hexadecimal digits")
+    return bytes.fromhex(text.decode("ascii"))
 
 
 def _shown(text: bytes) -> str:

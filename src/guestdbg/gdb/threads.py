@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 
 from guestdbg.gdb.errors import Refused
+from guestdbg.gdb.text import number
 
 __all__ = ["ALL", "PROCESS", "parse", "show"]
 
@@ -26,21 +27,18 @@ def parse(text: bytes, count: int) -> int:
     if text[:1] == b"p":
         if _number(process[1:]) not in (-1, 0, PROCESS):
             raise Refused(f"there is no process {process.decode()}", errno.ESRCH)
-        number = _number(thread) if dot else ALL
+        found = _number(thread) if dot else ALL
     else:
-        number = _number(text)
-    if number == ALL:
+        found = _number(text)
+    if found == ALL:
         return ALL
-    if not 0 <= number <= count:
-        raise Refused(f"there is no thread {number}: this guest has {count}", errno.ESRCH)
-    return max(number - 1, 0)
+    if not 0 <= found <= count:
+        raise Refused(f"there is no thread {found}: this guest has {count}", errno.ESRCH)
+    return max(found - 1, 0)
 
 
 def _number(text: bytes) -> int:
-    try:
-        return -1 if text == b"-1" else int(text, 16) if text.isalnum() else int("", 16)
-    except ValueError:
-        raise Refused("a thread-id is a number in hexadecimal") from None
+    return ALL if text == b"-1" else number(text)
 
 
 def show(place: int, *, multiprocess: bool) -> bytes:

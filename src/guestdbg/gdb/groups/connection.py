@@ -33,7 +33,6 @@ def no_acknowledgements(session: Session, rest: bytes) -> bytes | None:
     """QStartNoAckMode: this packet is the last that is acknowledged."""
     if rest:
         raise Refused("QStartNoAckMode stands alone")
-    session.link.send(b"+")
     session.acknowledged = False
     return b"OK"
 

@@ -24,11 +24,19 @@ def choose_mode(session: Session, rest: bytes) -> bytes:
     return b"OK"
 
 
-def told(session: Session, rest: bytes) -> bytes:
+def told(session: Session, rest: bytes) -> bytes | None:
     """vStopped: the client has got one stop, and asks for the next."""
     if session.queue:
         session.queue.popleft()
-    return session.queue[0].reply(session) if session.queue else b"OK"
+    if session.queue:
+        return session.queue[0].reply(session)
+    if not session.news:
+        return b"OK"
+    session.answer(b"OK")
+    news, session.news = session.news, []
+    for event in news:
+        session.notify(event)
+    return None
 
 
 def interrupt(session: Session, rest: bytes) -> None:

@@ -12,6 +12,7 @@ from guestdbg.debugger.runloop import Go
 from guestdbg.gdb import threads
 from guestdbg.gdb.errors import Refused
 from guestdbg.gdb.groups import Handler
+from guestdbg.gdb.stops import NONE, Event
 from guestdbg.gdb.text import number
 
 if TYPE_CHECKING:
@@ -25,9 +26,13 @@ def why(session: Session, rest: bytes) -> bytes:
     if session.exit_reply is not None:
         return session.exit_reply
     if session.non_stop:
+        stands = [session.events[place] for place in sorted(session.events)]
+        # GDB 13.1 gives up with an internal error if it gets more than one of them here: the
+        # others are news to it once it has fetched the first.
         session.queue.clear()
-        session.queue.extend(session.events[place] for place in sorted(session.events))
-        return session.queue[0].reply(session) if session.queue else b"OK"
+        session.queue.extend(stands[:1])
+        session.news = [e if e.stop is not None else Event(e.place, NONE) for e in stands[1:]]
+        return stands[0].reply(session) if stands else b"OK"
     event = session.events.get(session.general)
     if event is None:
         raise Refused("the guest runs: it can be stopped by Ctrl-C", errno.EBUSY)

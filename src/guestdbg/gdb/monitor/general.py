@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from guestdbg.arm64 import registers
 from guestdbg.debugger import Breakpoint, Watch
 from guestdbg.gdb.monitor import Command, MonitorError, add, commands
 from guestdbg.kvm import SupportsDebugState, constants
@@ -100,6 +101,18 @@ def _value(data: bytes | None) -> str:
     return hex(int.from_bytes(data, "little")) if len(data) in (1, 2, 4, 8) else data.hex(" ", 8)
 
 
+def register(session: Session, words: list[str]) -> str:
+    """A register's fields in words."""
+    if len(words) != 1:
+        raise MonitorError("monitor register NAME, as in: monitor register esr_el1")
+    value = session.core.cpu.reg(words[0])
+    layout = registers.by_name(words[0])
+    what = layout.summary(value) if layout.summary else layout.title
+    lines = [f"{layout.name} = {value:#x}: {what}"]
+    lines += [f"  {x.bits:>8}  {x}" for x in layout.describe(value) if x.value or x.text]
+    return "\n".join(lines) + "\n"
+
+
 def reset(session: Session, words: list[str]) -> str:
     """The guest as it was loaded."""
     _nothing_more(words, "reset")
@@ -115,4 +128,5 @@ add(Command("help", "", "this list", show_help))
 add(Command("caps", "", "the provider, and what debug hardware it has", caps))
 add(Command("debug-state", "", "what is armed, and whose the debug registers are", debug_state))
 add(Command("hit", "", "the last access or breakpoint: who, where, the value before and now", hit))
+add(Command("register", "NAME", "a system register's fields, in words", register))
 add(Command("reset", "", "load the guest anew and start it at its entry", reset))
