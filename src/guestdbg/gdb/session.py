@@ -34,8 +34,9 @@ __all__ = ["Session"]
 
 log = logging.getLogger(__name__)
 
-# Packets of these letters are named by a word, the others by the letter alone.
-_WORD = re.compile(rb"[qQvj][A-Za-z0-9_-]*\??")
+# Packets of these letters are named by a word, the others by the letter alone. LLDB writes one word
+# with its number together.
+_WORD = re.compile(rb"qRegisterInfo|[qQvj][A-Za-z0-9_-]*\??")
 # What would have to be escaped in a text.
 _UNPLAIN = re.compile(rb"[#$*}\x00-\x1f]")
 _OUTPUT_AT_ONCE = 512

@@ -32,6 +32,7 @@ GROUPS = (
     "files",
     "life",
     "monitor",
+    "lldb",
 )
 
 
