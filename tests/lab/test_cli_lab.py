@@ -5,6 +5,7 @@ import pty
 import re
 import select
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -111,6 +112,43 @@ def test_the_examples_of_the_help_work(lab: Lab) -> None:
     assert tried >= 3
 
 
+@pytest.mark.usefixtures("lab_root")
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_no_machine_outlives_its_command(tmp_path: Path, end: signal.Signals) -> None:
+    command = [*GUESTDBG, "lab", "--", "sh", "-c", "echo up; sleep 1000"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        (qemu,) = (pid for pid in children if b"virtualization=on" in arguments_of(pid))
+        process.send_signal(end)
+        assert process.wait(60) == (143 if end == signal.SIGTERM else -9)
+    # Killed, it could not see to it: the machine finds out and switches itself off.
+    while b"virtualization=on" in arguments_of(qemu):
+        time.sleep(0.05)
+
+
+def arguments_of(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.usefixtures("lab_root")
+def test_a_reader_that_goes_away(tmp_path: Path) -> None:
+    command = [*GUESTDBG, "lab", "--", "sh", "-c", "while :; do echo line; done"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(10) == b"line\nline\n"
+        process.stdout.close()
+        assert process.wait(100) == 1
+        assert process.stderr.read() == b""
+
+
 class Typist:
     """`guestdbg lab` on a terminal of its own."""
 
@@ -155,8 +193,9 @@ def test_a_person_at_the_terminal(tmp_path: Path) -> None:
     typist.wait_for(b"# ")
     typist.type(b"tty\r")
     typist.wait_for(b"/dev/pts/0")
-    typist.type(b"sleep 1000\r")
-    typist.wait_for(b"sleep 1000\r\n")
+    # Until this is said, an interrupt would be the shell's.
+    typist.type(b"sh -c 'echo under''way; exec sleep 1000'\r")
+    typist.wait_for(b"underway")
     typist.type(b"\x03echo after=$?\r")
     typist.wait_for(b"after=130")
     typist.type(b"\x1d")

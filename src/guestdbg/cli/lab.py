@@ -116,7 +116,7 @@ def lab(
     if "/" in argv[0]:
         carry += named_files(argv[:1], here)
     machine = Lab(cpu=cpu, smp=smp, memory=memory, gic=int(gic), suite=debian)
-    with machine, _live() as live:
+    with _ended_by_sigterm(), machine, _live() as live:
         try:
             result = machine.run(
                 argv,
@@ -161,31 +161,43 @@ def _write(fd: int, data: bytes) -> None:
 
 
 @contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """A kill must end the machine too, and not leave the terminal raw."""
+    old = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
+@contextlib.contextmanager
 def _live() -> Iterator[Live]:
     """Our own input and output as the command's: as a terminal if all three are one."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     live = Live(stdout=lambda data: _write(1, data), stderr=lambda data: _write(2, data))
-    if not _is_open(0) or (os.isatty(0) and not is_foreground(0)):
+    if _is_open(0) and not (os.isatty(0) and not is_foreground(0)):
+        live.stdin = 0
+    if live.stdin is not None and all(os.isatty(fd) for fd in (0, 1, 2)):
+        with _raw_terminal(live):
+            yield live
+    else:
         yield live
-        return
-    live.stdin = 0
-    if not all(os.isatty(fd) for fd in (0, 1, 2)):
-        yield live
-        return
+
+
+@contextlib.contextmanager
+def _raw_terminal(live: Live) -> Iterator[None]:
+    """Each key goes to the command's terminal as the byte it is, Ctrl-C among them."""
     size = shutil.get_terminal_size()
     live.terminal = (size.lines, size.columns)
     live.escape = ESCAPE
-    before = termios.tcgetattr(0)
-    # A kill must not leave the terminal raw; Ctrl-C goes to the command as the byte it is.
-    old = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     click.echo("guestdbg: Ctrl-] ends the lab", err=True)
+    before = termios.tcgetattr(0)
     tty.setraw(0, termios.TCSADRAIN)
     try:
-        yield live
+        yield
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
-        signal.signal(signal.SIGTERM, old)
 
 
 def _is_open(fd: int) -> bool:

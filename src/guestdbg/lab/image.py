@@ -28,10 +28,11 @@ SITE = "/usr/local/lib/guestdbg"
 MODULES = ["virtio_mmio", "virtio_console"]
 
 _MERGED = ("bin", "lib", "sbin")
-#: Of no use in the lab, and half of its size.
+#: Of no use in the lab, and half of its size. pygments comes with rich, for what we do not do.
 _UNWANTED = re.compile(
-    r"usr/share/(?!python)|usr/lib/python3[^/]*/(test|idlelib|lib2to3|ensurepip|tkinter|"
-    r"turtledemo|distutils|pydoc_data)/|.*/(gconv|audit)/|var/|etc/(?!ld\.so|passwd|group|nsswitch)"
+    r"usr/share/(?!python)|usr/lib/linux-image|var/|etc/(?!ld\.so|passwd|group|nsswitch)|"
+    r".*/(gconv|audit)/|usr/lib/python3[^/]*/(test|idlelib|lib2to3|ensurepip|tkinter|turtledemo|"
+    r"distutils|pydoc_data)/|pygments/lexers/(?!__init__|_mapping)"
 )
 #: What busybox is known as, for commands and for whoever looks around.
 _APPLETS = (
@@ -137,7 +138,8 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
     archive.file("lab/modules/order", ("\n".join(order) + "\n").encode())
     for path in sorted(wheel_files.glob("*.whl")):
         for member, data, mode in wheels.read_wheel(path):
-            _add_file(archive, f"{SITE}/{member}", data, mode, python)
+            if not _UNWANTED.match(member):
+                _add_file(archive, f"{SITE}/{member}", data, mode, python)
     (to / "base.cpio").write_bytes(archive.finish())
 
 
