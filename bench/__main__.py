@@ -12,6 +12,8 @@ from bench.measurements import (
     gdb_conditional_per_second,
     gdb_steps_per_second,
     gdb_stops_per_second,
+    host_exit_ratio,
+    host_stops_per_second,
     loop_mips,
     loop_mips_armed,
     loop_mips_armed_elsewhere,
@@ -54,6 +56,8 @@ MEASUREMENTS: list[Measurement] = [
     gdb_steps_per_second.MEASUREMENT,
     uboot_seconds.MEASUREMENT,
     qemu_uboot_seconds.MEASUREMENT,
+    host_exit_ratio.MEASUREMENT,
+    host_stops_per_second.MEASUREMENT,
 ]
 
 BY_KEY = {m.key: m for m in MEASUREMENTS}

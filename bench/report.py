@@ -106,10 +106,14 @@ def write_json(path: Path, measurements: list[Measurement], results: dict[str, R
     path.write_text(json.dumps(document, indent=2) + "\n")
 
 
+# Digits behind the point.
+_DIGITS = {"s": 3, "times": 2}
+
+
 def figure(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    return f"{value:,.3f} {unit}" if unit == "s" else f"{value:,.0f} {unit}"
+    return f"{value:,.{_DIGITS.get(unit, 0)}f} {unit}"
 
 
 def print_table(

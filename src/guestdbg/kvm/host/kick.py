@@ -18,7 +18,8 @@ import errno
 import os
 import signal
 import threading
-from typing import Final
+import weakref
+from typing import Final, Protocol
 
 from guestdbg.kvm.errors import KvmError
 
@@ -77,18 +78,42 @@ def kick_signal() -> int:
     return _number
 
 
-def this_thread() -> int:
-    """The kernel's id of the calling thread, which from here on can be kicked.
+class Runs(Protocol):
+    """A vCPU, as far as its thread goes."""
 
-    A program may have blocked all signals in its threads; ours is let through.
+    #: ``threading.get_ident()`` of the thread that ran it last; 0: of none that is still there.
+    thread: int
+    #: The same thread by the kernel's number, to which kicks go.
+    tid: int
+
+
+class _Thread:
+    """What is known of one thread; it goes when that does.
+
+    Python's number of a thread is quick to ask for, and is given to another one when the thread has
+    ended. So the vCPUs that know a thread by it are told then.
     """
-    try:
-        return _here.tid  # type: ignore[no-any-return]
-    except AttributeError:
+
+    def __init__(self) -> None:
+        # A program may have blocked all signals in its threads; ours is let through.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {kick_signal()})
-        tid = threading.get_native_id()
-        _here.tid = tid
-        return tid
+        self.tid = threading.get_native_id()
+        self.runs: weakref.WeakSet[Runs] = weakref.WeakSet()
+
+    def __del__(self) -> None:
+        for vcpu in self.runs:
+            vcpu.thread = 0
+
+
+def attach(vcpu: Runs) -> None:
+    """Have the calling thread be the one that ``vcpu`` is kicked out of."""
+    try:
+        thread: _Thread = _here.thread
+    except AttributeError:
+        thread = _here.thread = _Thread()
+    thread.runs.add(vcpu)
+    vcpu.tid = thread.tid
+    vcpu.thread = threading.get_ident()
 
 
 def _forget_threads() -> None:

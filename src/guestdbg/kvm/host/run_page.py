@@ -51,6 +51,8 @@ _FLAGS: Final = kvm_run.flags.offset
 
 HSR: Final = (_EXIT + kvm_debug_exit_arch.hsr.offset) // 4
 HSR_HIGH: Final = (_EXIT + kvm_debug_exit_arch.hsr_high.offset) // 4
+# Both halves of the syndrome, as an index of 64-bit words.
+SYNDROME: Final = (_EXIT + kvm_debug_exit_arch.hsr.offset) // 8
 FAR: Final = (_EXIT + kvm_debug_exit_arch.far.offset) // 8
 
 MMIO_DATA: Final = _EXIT + _run_mmio.data.offset
@@ -60,7 +62,6 @@ _MMIO_WRITE: Final = _EXIT + _run_mmio.is_write.offset
 
 _EC_SHIFT: Final = 26
 _EC_WATCHPOINT: Final = 0x34 >> 1  # 0x34 and 0x35
-_REMEMBERED: Final = 64
 
 INTR: Final = ExitIntr()
 _SHUTDOWN: Final = ExitShutdown()
@@ -75,7 +76,6 @@ class RunPage:
         self.bytes = view
         self.words = view.cast("I")
         self.longs = view.cast("Q")
-        self._debug: dict[tuple[int, int], ExitDebug] = {}
 
     def exit(self) -> Exit:
         """What ``exit_reason`` and the union beside it say, as an object that owns its data."""
@@ -86,7 +86,7 @@ class RunPage:
         return ExitUnknown(reason) if parse is None else parse(self)
 
     def debug(self) -> ExitDebug:
-        """KVM_EXIT_DEBUG. Stops that are alike are one object."""
+        """KVM_EXIT_DEBUG."""
         words = self.words
         hsr = words[HSR]
         high = words[HSR_HIGH]
@@ -94,13 +94,7 @@ class RunPage:
             high = 0  # a kernel from before the field
         if hsr >> _EC_SHIFT + 1 == _EC_WATCHPOINT:
             return ExitDebug(hsr, high, self.longs[FAR])
-        seen = self._debug
-        exit_ = seen.get((hsr, high))
-        if exit_ is None:
-            if len(seen) >= _REMEMBERED:  # a guest can make 65536 of them, with BRK
-                seen.clear()
-            exit_ = seen[hsr, high] = ExitDebug(hsr, high)
-        return exit_
+        return ExitDebug(hsr, high)
 
     def mmio(self) -> ExitMmio:
         """KVM_EXIT_MMIO. The data of a read is zero until it is completed."""

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import struct
+from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 from guestdbg.kvm.constants import (
@@ -30,7 +31,14 @@ from guestdbg.kvm.exits import Exit, ExitMmio
 from guestdbg.kvm.host import device, kick
 from guestdbg.kvm.host.calls import call, refused
 from guestdbg.kvm.host.registers import Registers
-from guestdbg.kvm.host.run_page import EXIT_REASON, IMMEDIATE_EXIT, INTR, MMIO_DATA, RunPage
+from guestdbg.kvm.host.run_page import (
+    EXIT_REASON,
+    IMMEDIATE_EXIT,
+    INTR,
+    MMIO_DATA,
+    SYNDROME,
+    RunPage,
+)
 from guestdbg.kvm.interface import Vcpu
 from guestdbg.kvm.layouts import kvm_guest_debug, kvm_mp_state, kvm_vcpu_events, kvm_vcpu_init
 from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit, control_names
@@ -49,26 +57,40 @@ assert _GUEST_DEBUG.size == kvm_guest_debug.arch.offset + kvm_guest_debug.arch.s
 class HostVcpu(Vcpu):
     """A vCPU in the kernel."""
 
+    # Slots, and few other objects: a run must not need much memory. On its way back from the guest
+    # a processor's caches are cold (and QEMU, where it is the hardware, starts from nothing).
     __slots__ = (
         "_answerable",
         "_fd",
         "_id",
         "_immediate_exit",
+        "_ioctl",
         "_kicked",
+        "_longs",
         "_page",
         "_prepared",
         "_registers",
-        "_tid",
+        "_running",
+        "_stop",
+        "_stop_key",
         "_vm",
         "_words",
+        "thread",
+        "tid",
     )
 
     def __init__(self, vm: HostVm, vcpu_id: int, fd: int, run_size: int) -> None:
         self._id = vcpu_id
         self._vm = vm
         self._fd = fd
-        #: The thread that is inside run(), by the kernel's id; 0: none.
-        self._tid = 0
+        self._running = False
+        self._ioctl = fcntl.ioctl
+        # See guestdbg.kvm.host.kick.
+        self.thread = 0
+        self.tid = 0
+        # The last debug exit and, as one number, the two words of the page that made it.
+        self._stop_key = -1
+        self._stop: Exit = INTR
         self._kicked = False
         self._immediate_exit = False
         self._answerable = False
@@ -78,6 +100,7 @@ class HostVcpu(Vcpu):
         try:
             self._page = RunPage(fd, run_size)
             self._words = self._page.words
+            self._longs = self._page.longs
             self._registers = Registers(fd)
         except (OSError, ValueError) as error:
             self._fd = -1
@@ -98,11 +121,11 @@ class HostVcpu(Vcpu):
     @property
     def running(self) -> bool:
         """Whether a thread is inside ``run()``."""
-        return bool(self._tid)
+        return self._running
 
     def check(self, name: str) -> None:
         """Refuse a call while the vCPU is inside run(), where the kernel would let it wait."""
-        if self._tid:
+        if self._running:
             raise KvmError(
                 errno.EBUSY,
                 name,
@@ -146,12 +169,12 @@ class HostVcpu(Vcpu):
         call(self._fd, name, KVM_ARM_VCPU_INIT, request, explain)
 
     def get_one_reg(self, reg_id: int) -> int:
-        if self._tid:
+        if self._running:
             self.check("KVM_GET_ONE_REG")
         return self._registers.get(reg_id)
 
     def set_one_reg(self, reg_id: int, value: int) -> None:
-        if self._tid:
+        if self._running:
             self.check("KVM_SET_ONE_REG")
         self._registers.set(reg_id, value)
 
@@ -215,7 +238,7 @@ class HostVcpu(Vcpu):
     # -- guest debug ------------------------------------------------------------------------------
 
     def set_guest_debug(self, debug: GuestDebug) -> None:
-        if self._tid:
+        if self._running:
             self.check("KVM_SET_GUEST_DEBUG")
         known = self._prepared.get(id(debug))
         request = self._prepare(debug) if known is None else known[1]
@@ -252,20 +275,32 @@ class HostVcpu(Vcpu):
     # -- running ----------------------------------------------------------------------------------
 
     def run(self) -> Exit:
-        tid = kick.this_thread()
-        if self._tid:
+        if self._running:
             self.check("KVM_RUN")
-        self._tid = tid
+        if self.thread != get_ident():
+            kick.attach(self)
+        self._running = True
         try:
-            fcntl.ioctl(self._fd, KVM_RUN)
+            self._ioctl(self._fd, KVM_RUN)
         except InterruptedError:
             return self._interrupted()
         except (OSError, ValueError) as error:
             raise refused("KVM_RUN", error, _cannot_run) from error
         finally:
-            self._tid = 0
-        if self._words[EXIT_REASON] == KVM_EXIT_DEBUG:
-            return self._page.debug()
+            self._running = False
+        if self._words[EXIT_REASON] != KVM_EXIT_DEBUG:
+            return self._other()
+        # Stops that are alike are one object, but for those with an address.
+        key = self._longs[SYNDROME]
+        if key == self._stop_key:
+            return self._stop
+        exit_ = self._page.debug()
+        if exit_.far is None:
+            self._stop_key = key
+            self._stop = exit_
+        return exit_
+
+    def _other(self) -> Exit:
         exit_ = self._page.exit()
         self._answerable = exit_.__class__ is ExitMmio and not exit_.is_write
         return exit_
@@ -297,9 +332,8 @@ class HostVcpu(Vcpu):
         # In this order: see guestdbg.kvm.host.kick.
         self._kicked = True
         self._page.bytes[IMMEDIATE_EXIT] = 1
-        tid = self._tid
-        if tid:
-            kick.send(tid)
+        if self._running:
+            kick.send(self.tid)
 
     @property
     def immediate_exit(self) -> bool:

@@ -208,3 +208,17 @@ def the_child_of_a_fork_is_told() -> None:
         assert os.waitpid(child, 0)[1] == 0, "see above"
         rig.vcpu.kick()
         assert rig.vcpu.run() == ExitIntr()
+
+
+@case
+def threads_with_the_number_of_one_that_ended_are_kicked_too() -> None:
+    """Python's number of a thread is used again at once; a kick must find the one of now."""
+    numbers = set()
+    with Rig(SPIN) as rig:
+        for _ in range(20):
+            runner = Runner(rig.vcpu)
+            runner.wait_until_inside()
+            numbers.add(runner.ident)
+            rig.vcpu.kick()
+            assert runner.result() == ExitIntr()
+    assert len(numbers) < 20, "no number came twice: this has tried nothing"

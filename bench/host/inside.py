@@ -1,0 +1,91 @@
+"""Run in the lab: measures what is asked for and prints it as one line of JSON.
+
+python -m bench.host.inside exits N ROUNDS PROGRAM | stops N
+"""
+
+import json
+import mmap
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from subprocess import PIPE
+
+import guestdbg
+from bench import loop_guest, ours
+from guestdbg.kvm import Exit, ExitDebug, GuestDebug, open_kvm
+from guestdbg.kvm.constants import KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP
+from guestdbg.kvm.regs import core_reg
+
+RAM = 0x40000000
+SPIN = 0x14000000  # b .
+STEP = GuestDebug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP)
+_STEPPED = 0xCB000022
+
+
+def exits(count: int, rounds: int, program: str) -> dict[str, list[float]]:
+    """Nanoseconds for one run() that ends in a step's exit, ours and that of C.
+
+    In turns, ``count`` exits each: what else the machine does comes and goes.
+    """
+    found: dict[str, list[float]] = {"c": [], "python": []}
+    memory = mmap.mmap(-1, 1 << 16)
+    memory[:4] = SPIN.to_bytes(4, "little")
+    with (
+        subprocess.Popen([program], stdin=PIPE, stdout=PIPE, text=True) as rival,
+        open_kvm("host") as kvm,
+        kvm.create_vm() as vm,
+    ):
+        assert rival.stdin is not None
+        assert rival.stdout is not None
+        vm.set_user_memory_region(0, RAM, memory)
+        vcpu = vm.create_vcpu()
+        vcpu.init(vm.preferred_target())
+        vcpu.set_one_reg(core_reg("pc"), RAM)
+        vcpu.set_guest_debug(STEP)
+        for _ in range(rounds):
+            print(count, file=rival.stdin, flush=True)
+            found["c"].append(float(rival.stdout.readline()))
+            found["python"].append(python_loop(vcpu.run, count))
+    return found
+
+
+def python_loop(run: Callable[[], Exit], count: int) -> float:
+    """Nanoseconds for each of ``count`` calls."""
+    start = time.perf_counter_ns()
+    for _ in range(count):
+        exit_ = run()
+        if type(exit_) is not ExitDebug:
+            raise RuntimeError(f"a step came to {exit_}")
+    each = (time.perf_counter_ns() - start) / count
+    if exit_ != ExitDebug(_STEPPED):
+        raise RuntimeError(f"a step came to {exit_}")
+    return each
+
+
+def stops(count: int) -> dict[str, float]:
+    """Watchpoint hits with a Python handler, the guest going on."""
+    seen = 0
+
+    def handler(hit: guestdbg.Hit) -> object:
+        nonlocal seen
+        seen += 1
+        return guestdbg.STOP if seen > count else None
+
+    with ours.loop(1 << 40) as guest:
+        if guest.board.kvm.provider != "host":
+            raise RuntimeError("this is not the host provider")
+        guest.watch(loop_guest.DATA, 8, access="write")(handler)
+        start = time.perf_counter()
+        stop = guest.run(timeout=ours.LIMIT_SECONDS)
+        seconds = time.perf_counter() - start
+        written = guest.read_u64(loop_guest.DATA)
+    if stop.reason != "hit" or written != seen or seen != count + 1:
+        raise RuntimeError(f"{seen} stops, {written} writes, then {stop}")
+    return {"per_second": seen / seconds}
+
+
+if __name__ == "__main__":
+    what, number, *rest = sys.argv[1:]
+    measured = exits(int(number), int(rest[0]), rest[1]) if what == "exits" else stops(int(number))
+    print(json.dumps(measured))
