@@ -361,3 +361,31 @@ def test_next_and_finish_go_over_conditions_that_do_not_hold() -> None:
     assert functions[0] == "submit"
     assert "queue_push" not in functions
     assert (told["end"], told["tail"]) == ("submit", 2)
+
+
+@pytest.mark.parametrize("plain", ["", "1"])
+def test_ctrl_c_gets_through_to_conditions_that_never_hold(
+    monkeypatch: pytest.MonkeyPatch, plain: str
+) -> None:
+    monkeypatch.setenv("GUESTDBG_PLAIN", plain)
+    with server("loop-endless") as guest:
+        told = gdb(
+            guest.target,
+            """
+            connect()
+            run("monitor watch 0x40300000,64:rw if count == 1 << 60")
+            for _ in range(40):
+                run("stepi")
+            run("break *%d if $sp == 0x1234" % pc())
+            threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+            run("continue")
+            tell(stop=stops.seen[-1])
+            run("delete")
+            run("stepi")
+            run("kill")
+            tell(end=1)
+            """,
+            symbols="loop-endless",
+        )
+    assert told["stop"] == ["signal", "SIGINT"]
+    assert told["end"] == 1
