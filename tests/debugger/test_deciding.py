@@ -207,6 +207,49 @@ def test_conditions_on_system_registers_and_memory(way: str) -> None:
         assert (pushed.seen, never.seen, never.hits) == (4, 3, 0)
 
 
+@pytest.mark.parametrize("reads", ["x0 != 0", "u32[pc] & 0xff == 1 or u8[pc + 4] == 1", "count"])
+@pytest.mark.parametrize("many", [1, 40, 70])
+def test_software_breakpoints_do_not_show(
+    monkeypatch: pytest.MonkeyPatch, many: int, reads: str
+) -> None:
+    """With BRK instructions of ours in memory: beside what is hit, and read by conditions."""
+
+    def scenario() -> tuple[Any, ...]:
+        hits: list[tuple[Any, ...]] = []
+        with guestdbg.load(QUEUE, console=None) as guest:
+            push = guest.symbol("queue_push").address
+            quiet = [guest.break_("note_worst", kind="software")]
+            for n in range(1, many):
+                quiet.append(guest.break_(push + 4 * n, kind="software"))
+            for point in quiet:
+                point(lambda hit: None)
+            here = guest.break_(push, when=guestdbg.cond(f"({reads}) and x1 != 1 << 63"))
+            also = guest.break_(push + 4, kind="hardware", when=guestdbg.cond("x0 == 0"))
+            here(lambda hit: hits.append(told(hit)))
+            words = guest.watch(push + 4, 16, access="any", when=guestdbg.cond("pc != 0"))
+            tail = guest.watch("queue.tail", when=guestdbg.cond("new == 5"))
+            tail(lambda hit: hits.append(told(hit)))
+            stop = guest.run(max_instructions=20_000)
+            counts = [(point.seen, point.hits) for point in (here, also, words, tail, *quiet)]
+            return hits, counts, stop.reason, guest.cpu.pc
+
+    both_ways(monkeypatch, scenario)
+
+
+def test_hot_breakpoints_are_decided_beside_software_ones() -> None:
+    with guestdbg.load(QUEUE, console=None) as guest:
+        guest.break_("note_worst", kind="software")
+        guest.watch("queue.peak", when=guestdbg.cond("new == 1 << 30"))
+        assert decided_by_provider(guest)
+
+
+def test_watches_without_end_are_watched_the_plain_way() -> None:
+    with guestdbg.load(QUEUE, console=None) as guest:
+        watches = [guest.watch("queue.tail", when=lambda hit: hit.new == 3) for _ in range(120)]
+        stop = guest.run(timeout=60)
+        assert len(stop.hits) == len(watches)
+
+
 def test_what_cannot_be_recorded_is_refused() -> None:
     with guestdbg.load(QUEUE, console=None) as guest:
         with pytest.raises(BadRange, match="1, 2, 4 or 8 bytes"):

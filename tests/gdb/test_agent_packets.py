@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 import guestdbg
-from guestdbg.debugger import Guest, deciding
+from guestdbg.debugger import Breakpoint, Guest, deciding
 from guestdbg.gdb.agent import CommandList
 from guestdbg.gdb.ending import Ending
 from guestdbg.gdb.link import Link
@@ -193,7 +193,7 @@ def test_watchpoints_have_no_conditions(guest: Guest) -> None:
 
 
 def test_more_breakpoints_than_registers_have_conditions_all_the_same(guest: Guest) -> None:
-    """Some are BRK instructions then, and everything is judged in Python: the same comes out."""
+    """Some are BRK instructions then, and judged in Python: the same comes out."""
 
     def run() -> tuple[Any, ...]:
         with guestdbg.load(EXAMPLES / "queue.elf", console=None) as guest:
@@ -206,6 +206,7 @@ def test_more_breakpoints_than_registers_have_conditions_all_the_same(guest: Gue
             assert session.execute(packet) == b"OK"
             stop = guest.run(timeout=60)
             kinds = {point.kind for _, point in session.inserted}  # type: ignore[attr-defined]
+            assert guest.cores[0].deciding._installed is not None
             return kinds, stop.reason, guest.cpu.pc, guest.read_u32(guest.resolve("made").address)
 
     many = False
@@ -215,3 +216,27 @@ def test_more_breakpoints_than_registers_have_conditions_all_the_same(guest: Gue
     assert few[0] == {"hardware"}
     assert all_[0] == {"hardware", "software"}
     assert few[1:] == all_[1:]
+
+
+def test_those_with_conditions_get_the_registers(guest: Guest) -> None:
+    """A BRK is judged in Python, a register's hit by the processor: the busy ones come first."""
+    session = attach(guest)
+    names = ["queue_pop", "put", "put_dec", "put_hex", "note_worst", "memset", "exception"]
+    for _ in range(2):  # as GDB does: all out and all in again
+        for name in names:
+            assert session.execute(b"Z0,%s,4" % at(guest, name)) == b"OK"
+        packet = b"Z0,%s,4;%s" % (at(guest, "queue_push"), condition(guest, 17))
+        assert session.execute(packet) == b"OK"
+        found = {point.name: point for _, point in session.inserted}
+        point = found[f"Z0,{at(guest, 'queue_push').decode()},4"]
+        assert isinstance(point, Breakpoint)
+        assert point.kind == "hardware"
+        kinds = [p.kind for p in found.values() if isinstance(p, Breakpoint)]
+        assert sorted(kinds) == ["hardware"] * 6 + ["software"] * 2
+        for name in [*names, "queue_push"]:
+            assert session.execute(b"z0,%s,4" % at(guest, name)) == b"OK"
+    # One that the client wants in a register can have that of any Z0.
+    for name in names:
+        assert session.execute(b"Z1,%s,4" % at(guest, name)) == (
+            b"OK" if name != names[-1] else b"E1c"
+        )

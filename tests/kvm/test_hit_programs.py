@@ -27,6 +27,8 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.programs import (
     MAX_DEPTH,
+    MAX_HIDDEN,
+    MAX_PLAIN,
     MAX_PROGRAMS,
     MAX_STEPS,
     RECORD_WORDS,
@@ -85,6 +87,8 @@ def test_the_codes_are_the_same_on_both_sides() -> None:
         "steps": MAX_STEPS,
         "programs": MAX_PROGRAMS,
         "record_words": RECORD_WORDS,
+        "plain": MAX_PLAIN,
+        "hidden": MAX_HIDDEN,
     }
 
 
@@ -268,6 +272,36 @@ def test_plain_ranges_and_breakpoints_exit_as_ever() -> None:
     never = HitProgram("break", RAM + 4, condition=equals(Op.X, 500, 0))
     guest.vcpu.set_hit_programs([never], plain=[(RAM + 4, RAM + 4)])
     assert guest.vcpu.run() == ExitDebug(0xC2000022)
+
+
+@pytest.mark.parametrize(
+    ("at", "left"), [(-4, False), (-3, True), (0, True), (7, True), (8, False)]
+)
+def test_what_touches_hidden_words_is_left_to_the_debugger(at: int, left: bool) -> None:
+    guest = Guest()
+    guest.vcpu.set_hit_programs([STORES], hidden=[RAM, DATA + at])
+    assert isinstance(guest.vcpu.run(), ExitDebug if left else ExitHit)
+    # The same of what a condition reads, by a fixed address and by one that it computes.
+    other = (Op.MEMORY, 8, DATA + 0x40), (Op.CONST, 0, DATA + 0x40)
+    for steps in ((other[0],), (other[1], (Op.LOAD, 8, 0))):
+        guest = Guest()
+        program = HitProgram("watch", DATA, 8, 2, condition=steps)
+        guest.vcpu.set_hit_programs([program], hidden=[RAM, DATA + 0x40 + at])
+        exit_ = guest.vcpu.run()
+        if not left:
+            assert isinstance(exit_, ExitIntr)  # false, for ever
+            continue
+        assert isinstance(exit_, ExitHit)
+        assert exit_.hits[0].decided is False
+
+
+def test_there_are_limits() -> None:
+    guest = Guest()
+    guest.vcpu.set_hit_programs([STORES], [(0, 0)] * MAX_PLAIN, [0] * MAX_HIDDEN)
+    with pytest.raises(KvmError, match="65 ranges without a program: there can be 64"):
+        guest.vcpu.set_hit_programs([STORES], [(0, 0)] * 65)
+    with pytest.raises(KvmError, match="65 hidden words: there can be 64"):
+        guest.vcpu.set_hit_programs([STORES], hidden=[0] * 65)
 
 
 def test_they_rest_while_the_host_steps_or_leaves_the_registers() -> None:

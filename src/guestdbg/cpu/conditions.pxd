@@ -59,12 +59,18 @@ cdef enum:
     STEPS = 4096           # of a condition
     MOST = 32              # programs of a processor
     RECORD_WORDS = 7       # of a record, before the registers
+    PLAIN = 64             # ranges without a program
+    HIDDEN = 64            # words that are not to be looked at
 
 cdef struct Step:
     uint8_t op
     uint8_t index
     uint64_t low           # of a 128-bit constant
     uint64_t high
+
+cdef struct Hidden:
+    uint32_t count
+    uint64_t address[64]   # physical, of 32-bit words
 
 cdef struct Program:
     uint8_t kind
@@ -74,6 +80,7 @@ cdef struct Program:
     bint uses_new
     uint64_t address
     uint64_t length
+    const Hidden* hidden
     Step* code             # NULL: always true
     uint32_t steps
     uint8_t* buffer        # records; NULL for ACTION_STOP
@@ -92,6 +99,9 @@ cdef struct Program:
 
 cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil
 """Guest virtual memory within a page, whatever its permissions; NULL: there is none."""
+
+cdef bint hides(const Hidden* h, uint64_t pa, uint64_t size) noexcept nogil
+"""Is a hidden word among these bytes?"""
 
 cdef bint holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil
 """Judge a condition; ok is False where it cannot be judged."""

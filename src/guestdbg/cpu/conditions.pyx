@@ -26,11 +26,19 @@ cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
 
 # ---- judging ----------------------------------------------------------------------------------
 
-cdef s128 load_memory(Cpu* c, uint64_t va, uint32_t index, bint* ok) noexcept nogil:
+cdef bint hides(const Hidden* h, uint64_t pa, uint64_t size) noexcept nogil:
+    cdef uint32_t n
+    for n in range(h.count):
+        if h.address[n] < pa + size and pa < h.address[n] + 4:
+            return True
+    return False
+
+
+cdef s128 load_memory(Cpu* c, const Program* p, uint64_t va, uint32_t index, bint* ok) noexcept nogil:
     cdef uint32_t size = index & 15
     cdef uint8_t* host = host_at(c, va, size)
     cdef uint64_t value = 0
-    if host == NULL:
+    if host == NULL or hides(p.hidden, c.tr_pa, size):
         ok[0] = False
         return 0
     memcpy(&value, host, size)
@@ -70,10 +78,10 @@ cdef s128 push(Cpu* c, const Program* p, const Step* s, uint64_t pc, uint64_t ad
         return <s128><u128>(get_spsr(c) & ~<uint64_t>PSTATE_SS)
     if s.op == LOAD_SYSTEM:
         return <s128><u128>reg_get(c, sysreg_find(<uint32_t>s.low), c.end_count - <uint64_t>c.budget)
-    return load_memory(c, s.low, s.index, ok)
+    return load_memory(c, p, s.low, s.index, ok)
 
 
-cdef inline s128 unary(Cpu* c, const Step* s, s128 a, bint* ok) noexcept nogil:
+cdef inline s128 unary(Cpu* c, const Program* p, const Step* s, s128 a, bint* ok) noexcept nogil:
     if s.op == NEG:
         return wrapping_sub(0, a)
     if s.op == INVERT:
@@ -81,7 +89,7 @@ cdef inline s128 unary(Cpu* c, const Step* s, s128 a, bint* ok) noexcept nogil:
     if s.op == NOT:
         return 1 if a == 0 else 0
     if s.op == LOAD:
-        return load_memory(c, <uint64_t><u128>a, s.index, ok)
+        return load_memory(c, p, <uint64_t><u128>a, s.index, ok)
     if s.op == SEXT:
         return sign_extend(<uint64_t><u128>a, s.index)
     return zero_extend(<uint64_t><u128>a, s.index)
@@ -148,7 +156,7 @@ cdef bint holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_
             n -= 1
             stack[n - 1] = binary(op, stack[n - 1], stack[n], ok)
         elif op <= ZEXT and op != PICK:
-            stack[n - 1] = unary(c, s, stack[n - 1], ok)
+            stack[n - 1] = unary(c, p, s, stack[n - 1], ok)
         elif op == PICK:
             stack[n] = stack[n - 1 - s.index]
             n += 1
@@ -319,4 +327,7 @@ OPS = {
     "LSHIFT": LSHIFT, "RSHIFT": RSHIFT, "EQ": EQ, "NE": NE, "LT": LT, "LE": LE, "GT": GT, "GE": GE,
     "BOTH": BOTH, "EITHER": EITHER,
 }
-LIMITS = {"depth": DEPTH, "steps": STEPS, "programs": MOST, "record_words": RECORD_WORDS}
+LIMITS = {
+    "depth": DEPTH, "steps": STEPS, "programs": MOST, "record_words": RECORD_WORDS, "plain": PLAIN,
+    "hidden": HIDDEN,
+}

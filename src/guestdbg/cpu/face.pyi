@@ -16,7 +16,8 @@ class HitPrograms:
 
     kind 0: watch of length bytes; 1: breakpoint. access: 1 reads, 2 writes. code: steps (op, index,
     value) in the codes of guestdbg.kvm.programs, or None. buffer: where to record, or None to stop.
-    plain: (address, end) of what else is watched, (pc, pc) of other breakpoints.
+    plain: (address, end) of what else is watched, (pc, pc) of other breakpoints. hidden: physical
+    addresses of words that are not to be looked at.
     ValueError for anything that could not run.
     """
 
@@ -34,6 +35,7 @@ class HitPrograms:
             ]
         ],
         plain: Sequence[tuple[int, int]] = (),
+        hidden: Sequence[int] = (),
     ) -> None: ...
     def __len__(self) -> int: ...
     def counts(self, n: int) -> tuple[int, int]: ...

@@ -106,14 +106,19 @@ cdef class HitPrograms:
     cdef Programs k
     cdef Py_buffer buffers[32]
 
-    def __cinit__(self, programs, plain=()):
+    def __cinit__(self, programs, plain=(), hidden=()):
         cdef Program* p
         cdef Step* s
         cdef uint32_t n, depth
         if len(programs) > MOST:
             raise ValueError(f"{len(programs)} hit programs: there can be {MOST}")
-        if len(plain) > 64:
-            raise ValueError(f"{len(plain)} ranges without a program: there can be 64")
+        if len(plain) > PLAIN:
+            raise ValueError(f"{len(plain)} ranges without a program: there can be {PLAIN}")
+        if len(hidden) > HIDDEN:
+            raise ValueError(f"{len(hidden)} hidden words: there can be {HIDDEN}")
+        for n, address in enumerate(hidden):
+            self.k.hidden.address[n] = address
+        self.k.hidden.count = len(hidden)
         for n, (address, end) in enumerate(plain):
             self.k.plain_address[n] = address
             self.k.plain_end[n] = end
@@ -123,6 +128,7 @@ cdef class HitPrograms:
             if kind not in (KIND_WATCH, KIND_BREAK) or length < (1 if kind == KIND_WATCH else 0):
                 raise ValueError(f"a hit program of kind {kind} for {length} bytes")
             p.kind = kind
+            p.hidden = &self.k.hidden
             p.address = address
             p.length = length
             p.access = access

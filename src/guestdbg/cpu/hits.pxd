@@ -9,6 +9,7 @@ cdef struct Programs:
     uint32_t plain_count   # watched ranges that no program is for: hits of them exit as ever
     uint64_t plain_address[64]
     uint64_t plain_end[64]
+    Hidden hidden
     # the hit that stopped the run
     uint32_t stopped       # programs whose hit it is
     uint32_t full          # recording programs whose buffer is full

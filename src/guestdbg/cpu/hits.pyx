@@ -121,7 +121,7 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
             low = va if va > low else low
             high = end if end < high else high
         host[n] = host_at(c, low, high - low)
-        if host[n] == NULL:
+        if host[n] == NULL or hides(&k.hidden, c.tr_pa, high - low):
             return False
         p.size = <uint32_t>(high - low)
         memcpy(p.old, host[n], p.size)

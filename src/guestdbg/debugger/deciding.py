@@ -18,7 +18,7 @@ from guestdbg.debugger.recording import Recording
 from guestdbg.debugger.steps import Decidable, Shape
 from guestdbg.debugger.stops import Stop
 from guestdbg.kvm import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
-from guestdbg.kvm.programs import MAX_PROGRAMS, Step
+from guestdbg.kvm.programs import MAX_HIDDEN, MAX_PLAIN, MAX_PROGRAMS, Step
 
 if TYPE_CHECKING:
     from guestdbg.debugger.core import Core
@@ -27,6 +27,13 @@ __all__ = ["Deciding"]
 
 #: GUESTDBG_PLAIN=1: do without what only some providers can do. Everything comes out the same.
 PLAIN = os.environ.get("GUESTDBG_PLAIN", "") not in ("", "0")
+
+
+class _Outdated:
+    """In the place of an arming: programs that are for none."""
+
+
+_OUTDATED = _Outdated()
 
 
 class _Counter:
@@ -55,7 +62,11 @@ class Deciding:
         self._counted: set[int] = set()
         self._installed: InstalledPrograms | None = None
         #: What the programs were made for; None: there are none.
-        self.arming: Arming | None = None
+        self.arming: Arming | _Outdated | None = None
+
+    def outdated(self) -> None:
+        """What the programs were made from has changed: they are to be made anew."""
+        self.arming = _OUTDATED
 
     def follow(self, arming: Arming | None) -> None:
         """Have the programs for this arming; None: have none."""
@@ -68,16 +79,18 @@ class Deciding:
         self._points = []
         programs: list[HitProgram] = []
         plain: list[tuple[int, int]] = []
-        if arming is not None and arming.hardware and not arming.software:
+        # The words that hold a BRK of ours: there the provider sees what the guest is not to have.
+        hidden = self._guest.memory.patched
+        if arming is not None and arming.hardware and len(hidden) <= MAX_HIDDEN:
             self._watches(arming, programs, plain)
             self._breakpoints(arming, programs, plain)
-        if not programs:
+        if not programs or len(plain) > MAX_PLAIN:
             if self._installed is not None:
                 self._vcpu.set_hit_programs(())
             self._installed = None
             self._counters = []
             return
-        self._installed = self._vcpu.set_hit_programs(programs, plain)
+        self._installed = self._vcpu.set_hit_programs(programs, plain, hidden)
         self._counters = [
             _Counter(n, point)
             for n, (point, program) in enumerate(zip(self._points, programs, strict=True))
@@ -121,6 +134,9 @@ class Deciding:
         for address in arming.temporaries:
             plain.append((address, address))
         for address, points in arming.breakpoints.items():
+            if address in arming.software:
+                plain.append((address, address))  # one of the points may be a hardware one
+                continue
             steps = [self._steps(point, 0) for point in points]
             # Without a condition every arrival is told: nothing would be gained.
             if (
@@ -163,7 +179,7 @@ class Deciding:
                     point.take(count)
                     installed.clear(counter.number)
                     if point.limit is not None:
-                        self.arming = None  # its buffer has shrunk
+                        self.outdated()  # its buffer has shrunk
 
     def hit(self, exit_: ExitHit) -> Stop | None:
         """The provider wants a hit looked at: tell it to its points."""

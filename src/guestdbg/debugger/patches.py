@@ -48,6 +48,11 @@ class PatchedMemory:
         self._original: dict[int, bytes] = {}
         self._users: dict[int, int] = {}
 
+    @property
+    def patched(self) -> tuple[int, ...]:
+        """The guest-physical addresses of our BRK instructions."""
+        return tuple(self._original)
+
     def __contains__(self, address: int) -> bool:
         return address in self._original
 

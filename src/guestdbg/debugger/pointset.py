@@ -214,6 +214,8 @@ class Points:
 
     def _patch(self, point: Breakpoint) -> None:
         memory = self._guest.memory
+        for core in self._guest.cores:
+            core.deciding.outdated()
         if point.enabled and point.number not in self._patched:
             reason = can_patch(self._guest.board.vm)
             if reason is not None:

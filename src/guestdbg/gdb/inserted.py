@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from guestdbg.arm64.debug import AccessKind
 from guestdbg.debugger import Breakpoint, DebuggerError, Point
@@ -73,7 +73,7 @@ class Inserted:
 
         Raises Refused.
         """
-        point = self._arm(key)
+        point = self._arm(key, wanted=bool(tail.conditions or tail.commands))
         commands = point.handler
         known = (
             point.when.expressions if isinstance(point.when, AgentCondition) else (),
@@ -87,14 +87,24 @@ class Inserted:
             point.handler.persist = tail.persist
         return point
 
-    def _arm(self, key: Key) -> Point:
+    def _arm(self, key: Key, *, wanted: bool) -> Point:
+        """``wanted``: a register is worth another's BRK, as only there conditions are quick."""
         point = self._points.get(key)
         if point is not None:
             return point
         try:
             point = self._spared(key) or self._make(key)
         except OutOfRegisters as error:
-            point = self._make_room(key, error)
+            if point is not None:
+                point.delete()  # its register is another's by now
+            if key.type in _ACCESS:
+                raise _refused(error) from error
+            if (key.type == HARDWARE or wanted) and self._make_room(wanted=wanted):
+                point = self._make(key)
+            elif key.type == HARDWARE:
+                raise _refused(error) from error
+            else:
+                point = self._break(key, "software")
         except DebuggerError as error:
             raise _refused(error) from error
         self._points[key] = point
@@ -112,37 +122,35 @@ class Inserted:
         return point
 
     def _make(self, key: Key) -> Point:
-        guest = self._guest
-        name = f"Z{key.type},{key.address:x},{key.kind:x}"
         if key.type in _ACCESS:
-            return guest.watch(
-                key.address, key.kind, access=_ACCESS[key.type], before=True, name=name
-            )
-        try:
-            return guest.break_(key.address, kind="hardware", name=name)
-        except OutOfRegisters:
-            if key.type == HARDWARE:
-                raise
-            return guest.break_(key.address, kind="software", name=name)
+            access, name = _ACCESS[key.type], _name(key)
+            return self._guest.watch(key.address, key.kind, access=access, before=True, name=name)
+        return self._break(key, "hardware")
 
-    def _make_room(self, key: Key, error: OutOfRegisters) -> Point:
-        """A hardware breakpoint gets the register of a software one, which can be a BRK too."""
-        if key.type != HARDWARE:
+    def _break(self, key: Key, kind: Literal["hardware", "software"]) -> Breakpoint:
+        try:
+            return self._guest.break_(key.address, kind=kind, name=_name(key))
+        except OutOfRegisters:
+            raise
+        except DebuggerError as error:
             raise _refused(error) from error
-        for other, point in self._points.items():
-            if other.type != SOFTWARE or not isinstance(point, Breakpoint):
+
+    def _make_room(self, *, wanted: bool) -> bool:
+        """Have a breakpoint that can be a BRK as well give up its register; whether one could."""
+        for key, point in self._points.items():
+            if key.type != SOFTWARE or not isinstance(point, Breakpoint):
                 continue
-            if point.kind != "hardware":
+            if point.kind != "hardware" or (wanted and (point.when or point.handler)):
                 continue
             try:
-                patched = self._guest.break_(point.address, kind="software", name=point.name)
-            except DebuggerError:
+                patched = self._break(key, "software")
+            except Refused:
                 continue
             patched.when, patched.handler = point.when, point.handler
             point.delete()
-            self._points[other] = patched
-            return self._make(key)
-        raise _refused(error) from error
+            self._points[key] = patched
+            return True
+        return False
 
     def remove(self, key: Key) -> None:
         """Take a point out; what is not there is gone already."""
@@ -189,6 +197,10 @@ class Inserted:
             if key.address == pc and key.type in (SOFTWARE, HARDWARE):
                 return b"swbreak:;" if key.type == SOFTWARE else b"hwbreak:;"
         return None
+
+
+def _name(key: Key) -> str:
+    return f"Z{key.type},{key.address:x},{key.kind:x}"
 
 
 def _refused(error: GuestdbgError) -> Refused:

@@ -25,11 +25,13 @@ from guestdbg.kvm.exits import Exit, ExitDebug
 #: wrap around; what is left at the end is true if it is not 0.
 Step = tuple[int, int, int]
 
-#: Places on a condition's stack, and steps of it; programs of a vCPU; registers in a record; words
-#: before them.
+#: Places on a condition's stack, and steps of it; programs of a vCPU, ranges without one, hidden
+#: words; registers in a record; words before them.
 MAX_DEPTH = 32
 MAX_STEPS = 4096
 MAX_PROGRAMS = 32
+MAX_PLAIN = 64
+MAX_HIDDEN = 64
 MAX_REGISTERS = 16
 RECORD_WORDS = 7
 
@@ -188,11 +190,16 @@ class SupportsHitPrograms(Protocol):
     """A vCPU that decides hits by itself where it is told how."""
 
     def set_hit_programs(
-        self, programs: Sequence[HitProgram], plain: Sequence[tuple[int, int]] = ()
+        self,
+        programs: Sequence[HitProgram],
+        plain: Sequence[tuple[int, int]] = (),
+        hidden: Sequence[int] = (),
     ) -> InstalledPrograms:
         """Have ``programs`` (at most 32) decide hits while ``set_guest_debug`` has USE_HW and does
-        not step. ``plain``: (address, end) of watched ranges, and (pc, pc) of breakpoints, whose
-        hits are to exit as ever. No programs: none decide.
+        not step. ``plain``: (address, end) of at most 64 watched ranges, and (pc, pc) of
+        breakpoints, whose hits are to exit as ever. ``hidden``: the guest-physical addresses of at
+        most 64 words that are not what the caller shows for them (BRK instructions of its own):
+        whatever has to do with them is left to it. No programs: none decide.
 
         Raises KvmError(EINVAL) for a program that could not run.
         """

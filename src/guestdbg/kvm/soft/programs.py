@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def install(
-    vcpu: SoftVcpu, programs: Sequence[HitProgram], plain: Sequence[tuple[int, int]]
+    vcpu: SoftVcpu,
+    programs: Sequence[HitProgram],
+    plain: Sequence[tuple[int, int]],
+    hidden: Sequence[int],
 ) -> InstalledPrograms:
     """Give the processor its programs; raises KvmError(EINVAL) for what could not run."""
     try:
@@ -37,6 +40,7 @@ def install(
                 for p in programs
             ],
             plain,
+            hidden,
         )
     except (ValueError, TypeError, OverflowError, BufferError) as error:
         raise KvmError(errno.EINVAL, "set_hit_programs", str(error)) from error

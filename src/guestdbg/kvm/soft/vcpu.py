@@ -328,11 +328,14 @@ class SoftVcpu(Vcpu):
         set_guest_debug(self, debug)
 
     def set_hit_programs(
-        self, wanted: Sequence[HitProgram], plain: Sequence[tuple[int, int]] = ()
+        self,
+        wanted: Sequence[HitProgram],
+        plain: Sequence[tuple[int, int]] = (),
+        hidden: Sequence[int] = (),
     ) -> InstalledPrograms:
         """The extension SupportsHitPrograms."""
         self._check("set_hit_programs")
-        return programs.install(self, wanted, plain)
+        return programs.install(self, wanted, plain, hidden)
 
     def complete_mmio(self, data: bytes) -> None:
         self._check("complete_mmio")
