@@ -36,6 +36,11 @@ def extensions() -> list[Extension]:
     sanitize = os.environ.get("GUESTDBG_SANITIZE", "")
     macros = [("GUESTDBG_LOOP", "1")] if dispatch == "loop" or sanitize else []
     compile_args = ["-O2", "-fno-strict-aliasing", "-fno-stack-protector", "-Wno-unused-function"]
+    # An instruction's ways to its end stay apart, and what is inline is in it: as a call, it would
+    # not end in a jump (tests/cpu/test_dispatch.py).
+    compile_args += ["-fno-crossjumping", "-fno-tree-tail-merge"]
+    if not sanitize:
+        macros.append(("CYTHON_INLINE", "inline __attribute__((always_inline))"))
     link_args: list[str] = []
     if sanitize:
         macros.append(("GUESTDBG_ARENA", str(1 << 18)))

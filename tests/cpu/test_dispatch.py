@@ -69,7 +69,7 @@ def going_on(functions: Iterable[Function]) -> set[Function]:
             for function in functions
             if function not in found
             and any(
-                call in ("NEXT", "GO")
+                call in ("NEXT", "HAND", "GO")
                 or (
                     (function.module, call) in names
                     if (function.module, call) in here

@@ -3,6 +3,7 @@
 
 core.pyx       run loop, decode table, block cache, the Python face
 branch.pyx     branches (they link blocks together); joined.pyx  a comparison with its branch
+relay.pyx      values handed from one instruction to the next
 mmu.pyx        translation, the TLBs, slow paths of memory accesses
 exception.pyx  taking exceptions to EL1 and EL2, ERET
 debug.pyx      breakpoints, watchpoints, software step
@@ -15,17 +16,20 @@ Conventions:
     writes to XZR; 33 is the current SP. `src()`, `dst()`, `srcsp()` map encodings to them.
   - 32-bit results are written zero-extended to 64 bits.
   - NZCV live apart: N and V are bit 63 of nf and vf; Z is zf == 0; C is cf (0 or 1).
-  - An instruction function ends with NEXT(c, i); or it gives the processor up: after a helper
-    that raised an exception or left the block it just returns.
+  - An instruction function ends with NEXT(c, i), or HAND(c, i, value) to hand a value to the next
+    (relay.pyx); or it gives the processor up: after a helper that raised an exception or left the
+    block it just returns.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t
 
-ctypedef void (*Op)(Cpu*, const Insn*) noexcept nogil
+ctypedef void (*Op)(Cpu*, const Insn*, uint64_t) noexcept nogil
 
 cdef extern from "dispatch.h" nogil:
     const bint GUESTDBG_THREADED
     void NEXT(Cpu* c, const Insn* i)
-    void GO(Cpu* c, const Insn* i)
+    void HAND(Cpu* c, const Insn* i, uint64_t value)
+    void GO(Cpu* c, const Insn* i, uint64_t value)
+    uint64_t NOTHING()
     bint likely(bint)
     bint unlikely(bint)
 
@@ -92,8 +96,9 @@ cdef struct Insn:
     uint8_t rn
     uint8_t rm
     uint8_t ra
-    uint16_t idx           # place in the block: PC = block.pc + 4*idx
-    uint16_t len           # instructions in the block
+    uint8_t idx            # place in the block: PC = block.pc + 4*idx
+    uint8_t len            # instructions in the block
+    uint16_t wrong         # wrong guesses of a load (mem_common.pxd)
 
 cdef struct Block:
     uint64_t pc
@@ -160,7 +165,8 @@ cdef struct Cpu:
     int64_t budget         # counts down at the entry of each block by its length
     Tlbe* tlb              # data TLB of the current EL
     Tlbe* line_tlb         # and its lines
-    const Insn* ip         # GUESTDBG_LOOP: what comes next
+    const Insn* ip         # GUESTDBG_LOOP: what comes next, and the value handed to it
+    uint64_t handed
     uint64_t lo            # what mem_load read (up to 16 bytes); what mem_store writes
     uint64_t hi
     uint64_t v[64]         # V0..V31, low half then high half
@@ -411,7 +417,7 @@ cdef inline void follow(Cpu* c, const Insn* t) noexcept nogil:
         c.pc = (<Block*>t - 1).pc
         c.ip = NULL
         return
-    GO(c, t)
+    GO(c, t, NOTHING())
 
 cdef inline void choose(Cpu* c, const Insn* i, bint take) noexcept nogil:
     """Behind the branch i: by the first link or the second, without a branch but the compiler's."""
@@ -445,7 +451,7 @@ cdef void flush_jumps(Cpu* c) noexcept nogil
 cdef void code_written(Cpu* c, Region* r, uint64_t offset, uint64_t size) noexcept nogil
 """Memory that has decoded code in it was written: drop it, on every processor."""
 
-cdef void link_resolve(Cpu* c, const Insn* i) noexcept nogil
+cdef void link_resolve(Cpu* c, const Insn* i, uint64_t last) noexcept nogil
 """What a link does until its target is decoded: see Block."""
 
 cdef void drop_all_code(Cpu* c) noexcept nogil

@@ -8,6 +8,7 @@ from guestdbg.cpu.debug cimport (dbg_breakpoint_matches, dbg_take_breakpoint, db
                                  dbg_step_pending, dbg_stepping)
 from guestdbg.cpu.hits cimport hits_decide
 from guestdbg.cpu.joined cimport joined
+from guestdbg.cpu.relay cimport relay_block
 from guestdbg.cpu.timer cimport timer_output, timer_deadline
 
 THREADED = bool(GUESTDBG_THREADED)  # how it was built: instructions jump to the next one
@@ -99,7 +100,7 @@ cdef int decode(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     return UNDEF
 
 
-cdef void undefined(Cpu* c, const Insn* i) noexcept nogil:
+cdef void undefined(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """An encoding that the table does not have: noted for the owner, UNDEFINED for the guest."""
     cdef uint32_t k
     cdef bint known = False
@@ -189,7 +190,7 @@ cdef void flush_jumps(Cpu* c) noexcept nogil:
         c.jumps[1][k].pc = 4 * (k + 1)
 
 
-cdef void stale(Cpu* c, const Insn* i) noexcept nogil:
+cdef void stale(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """Of a block that was dropped: a link led to it, or a store of its own wrote over it. Look again."""
     abandon(c, i)
 
@@ -295,12 +296,12 @@ cdef void write_lines_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
                     e.wtag = LINE_NONE
 
 
-cdef void check(Cpu* c, const Insn* i) noexcept nogil:
+cdef void check(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """Stands in the place of an instruction at which a breakpoint may match."""
     if unlikely(dbg_breakpoint_matches(c, pc_of(i))):
         breakpoint_hit(c, i)
         return
-    block_of(i).hidden[i.idx](c, i)
+    block_of(i).hidden[i.idx](c, i, last)
 
 
 cdef void breakpoint_hit(Cpu* c, const Insn* i) noexcept nogil:
@@ -308,12 +309,12 @@ cdef void breakpoint_hit(Cpu* c, const Insn* i) noexcept nogil:
     dbg_take_breakpoint(c)
 
 
-cdef void fall_through(Cpu* c, const Insn* i) noexcept nogil:
+cdef void fall_through(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """Behind a block that ended without a branch."""
     follow(c, <const Insn*>i[1].imm)
 
 
-cdef void link_resolve(Cpu* c, const Insn* i) noexcept nogil:
+cdef void link_resolve(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     # idx of a link is its place, so that block_of() works for it too
     cdef Block* b = block_of(i)
     cdef uint64_t pc = b.pc + <int64_t><int32_t>i.aux
@@ -366,7 +367,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
         memcpy(&raw, host_page + offset, 4)
         memset(o, 0, sizeof(Insn))
         o.raw = raw
-        o.idx = <uint16_t>n
+        o.idx = <uint8_t>n
         r = decode(c, o, raw, here)
         if c.bp_everywhere or dbg_block_has_breakpoint(c, here):
             if b.hidden == NULL:
@@ -389,11 +390,13 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
         both = joined(o[-2].raw, o[-1].raw)
         if both != NULL:
             o[-2].f = both
+    if b.hidden == NULL:
+        relay_block(insns_of(b), n)
     for j in range(n):
-        insns_of(b)[j].len = <uint16_t>n
+        insns_of(b)[j].len = <uint8_t>n
     memset(o, 0, 2 * sizeof(Insn))
-    o[0].idx = <uint16_t>n
-    o[1].idx = <uint16_t>(n + 1)
+    o[0].idx = <uint8_t>n
+    o[1].idx = <uint8_t>(n + 1)
     if r == OK:
         o[0].f = fall_through
         o[1].f = link_resolve
@@ -484,12 +487,13 @@ cdef bint interrupts(Cpu* c) noexcept nogil:
 cdef void execute(Cpu* c, const Insn* i) noexcept nogil:
     cdef const Insn* ip
     if GUESTDBG_THREADED:
-        i.f(c, i)
+        i.f(c, i, 0)
     else:
         c.ip = i
+        c.handed = 0
         while c.ip != NULL:
             ip = c.ip
-            ip.f(c, ip)
+            ip.f(c, ip, c.handed)
 
 
 cdef void run_loop(Cpu* c) noexcept nogil:

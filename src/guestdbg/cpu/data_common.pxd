@@ -75,34 +75,65 @@ cdef inline uint64_t logic_nzcv32(Cpu* c, uint32_t r) noexcept nogil:
     return r
 
 # ---- the second operand -----------------------------------------------------------------------
+# Of the register's value, or of the register.
+
+cdef inline uint64_t lsl64_of(uint64_t v, const Insn* i) noexcept nogil:
+    return v << i.aux
+
+cdef inline uint32_t lsl32_of(uint64_t v, const Insn* i) noexcept nogil:
+    return <uint32_t>v << i.aux
+
+cdef inline uint64_t lsr64_of(uint64_t v, const Insn* i) noexcept nogil:
+    return v >> i.aux
+
+cdef inline uint32_t lsr32_of(uint64_t v, const Insn* i) noexcept nogil:
+    return <uint32_t>v >> i.aux
+
+cdef inline uint64_t asr64_of(uint64_t v, const Insn* i) noexcept nogil:
+    return <uint64_t>(<int64_t>v >> i.aux)
+
+cdef inline uint32_t asr32_of(uint64_t v, const Insn* i) noexcept nogil:
+    return <uint32_t>(<int32_t>v >> i.aux)
+
+cdef inline uint64_t ror64_of(uint64_t v, const Insn* i) noexcept nogil:
+    return (v >> i.aux) | (v << (-i.aux & 63))
+
+cdef inline uint32_t ror32_of(uint64_t v, const Insn* i) noexcept nogil:
+    return (<uint32_t>v >> i.aux) | (<uint32_t>v << (-i.aux & 31))
+
+cdef inline uint64_t zext_of(uint64_t v, const Insn* i) noexcept nogil:
+    """UXTB to UXTX with a shift: left by aux, then right by imm."""
+    return (v << i.aux) >> i.imm
+
+cdef inline uint64_t sext_of(uint64_t v, const Insn* i) noexcept nogil:
+    return <uint64_t>(<int64_t>(v << i.aux) >> i.imm)
 
 cdef inline uint64_t lsl64(const Cpu* c, const Insn* i) noexcept nogil:
-    return c.x[i.rm] << i.aux
+    return lsl64_of(c.x[i.rm], i)
 
 cdef inline uint32_t lsl32(const Cpu* c, const Insn* i) noexcept nogil:
-    return <uint32_t>c.x[i.rm] << i.aux
+    return lsl32_of(c.x[i.rm], i)
 
 cdef inline uint64_t lsr64(const Cpu* c, const Insn* i) noexcept nogil:
-    return c.x[i.rm] >> i.aux
+    return lsr64_of(c.x[i.rm], i)
 
 cdef inline uint32_t lsr32(const Cpu* c, const Insn* i) noexcept nogil:
-    return <uint32_t>c.x[i.rm] >> i.aux
+    return lsr32_of(c.x[i.rm], i)
 
 cdef inline uint64_t asr64(const Cpu* c, const Insn* i) noexcept nogil:
-    return <uint64_t>(<int64_t>c.x[i.rm] >> i.aux)
+    return asr64_of(c.x[i.rm], i)
 
 cdef inline uint32_t asr32(const Cpu* c, const Insn* i) noexcept nogil:
-    return <uint32_t>(<int32_t>c.x[i.rm] >> i.aux)
+    return asr32_of(c.x[i.rm], i)
 
 cdef inline uint64_t ror64(const Cpu* c, const Insn* i) noexcept nogil:
-    return (c.x[i.rm] >> i.aux) | (c.x[i.rm] << (-i.aux & 63))
+    return ror64_of(c.x[i.rm], i)
 
 cdef inline uint32_t ror32(const Cpu* c, const Insn* i) noexcept nogil:
-    return (<uint32_t>c.x[i.rm] >> i.aux) | (<uint32_t>c.x[i.rm] << (-i.aux & 31))
+    return ror32_of(c.x[i.rm], i)
 
 cdef inline uint64_t zext(const Cpu* c, const Insn* i) noexcept nogil:
-    """UXTB to UXTX with a shift: left by aux, then right by imm."""
-    return (c.x[i.rm] << i.aux) >> i.imm
+    return zext_of(c.x[i.rm], i)
 
 cdef inline uint64_t sext(const Cpu* c, const Insn* i) noexcept nogil:
-    return <uint64_t>(<int64_t>(c.x[i.rm] << i.aux) >> i.imm)
+    return sext_of(c.x[i.rm], i)

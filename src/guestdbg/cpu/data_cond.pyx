@@ -7,6 +7,7 @@ Insn.ra. A compare looks its condition up in a truth table over NZCV made at dec
 """
 from libc.stdint cimport uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu, Insn, Op, NEXT, OK, ZR, add, bits, dst, src
+from guestdbg.cpu.relay cimport NONE, RESULT, RM, RN, give, hands, relays, xm, xn
 from guestdbg.cpu.data_common cimport add_nzcv32, add_nzcv64, sub_nzcv32, sub_nzcv64
 
 # ---- conditions -------------------------------------------------------------------------------
@@ -37,9 +38,7 @@ cdef inline uint64_t gt(const Cpu* c) noexcept nogil:
 # CSINC, CSINV, CSNEG: the second operand becomes (value ^ imm) + aux, where imm is ones for CSINV and
 # CSNEG, and aux is 1 for CSINC and CSNEG. Insn.ra: the condition is the inverse of the function's.
 
-cdef inline uint64_t pick(const Cpu* c, const Insn* i, uint64_t first) noexcept nogil:
-    cdef uint64_t a = c.x[i.rn]
-    cdef uint64_t b = c.x[i.rm]
+cdef inline uint64_t pick(const Cpu* c, uint64_t a, uint64_t b, uint64_t first) noexcept nogil:
     return b ^ ((a ^ b) & (<uint64_t>0 - first))
 
 cdef inline uint64_t pick_changed(const Cpu* c, const Insn* i, uint64_t first) noexcept nogil:
@@ -47,154 +46,159 @@ cdef inline uint64_t pick_changed(const Cpu* c, const Insn* i, uint64_t first) n
     cdef uint64_t b = (c.x[i.rm] ^ i.imm) + i.aux
     return b ^ ((a ^ b) & (<uint64_t>0 - (first ^ i.ra)))
 
-cdef void csel64_eq(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick(c, i, eq(c))
-    NEXT(c, i)
+cdef inline void csel64_eq_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), eq(c)))
+cdef void csel64_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_eq_(c, i, last, NONE)
+cdef void csel64_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_eq_(c, i, last, RN)
+cdef void csel64_eq_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_eq_(c, i, last, RM)
 
-cdef void csel32_eq(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick(c, i, eq(c))
-    NEXT(c, i)
+cdef inline void csel32_eq_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), eq(c)))
+cdef void csel32_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_eq_(c, i, last, NONE)
+cdef void csel32_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_eq_(c, i, last, RN)
+cdef void csel32_eq_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_eq_(c, i, last, RM)
 
-cdef void csx64_eq(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick_changed(c, i, eq(c))
-    NEXT(c, i)
+cdef void csx64_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, pick_changed(c, i, eq(c)))
 
-cdef void csx32_eq(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick_changed(c, i, eq(c))
-    NEXT(c, i)
+cdef void csx32_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, <uint32_t>pick_changed(c, i, eq(c)))
 
-cdef void cset_eq(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = eq(c) ^ i.ra
-    NEXT(c, i)
+cdef void cset_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, eq(c) ^ i.ra)
 
-cdef void csel64_cs(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick(c, i, cs(c))
-    NEXT(c, i)
+cdef inline void csel64_cs_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), cs(c)))
+cdef void csel64_cs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_cs_(c, i, last, NONE)
+cdef void csel64_cs_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_cs_(c, i, last, RN)
+cdef void csel64_cs_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_cs_(c, i, last, RM)
 
-cdef void csel32_cs(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick(c, i, cs(c))
-    NEXT(c, i)
+cdef inline void csel32_cs_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), cs(c)))
+cdef void csel32_cs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_cs_(c, i, last, NONE)
+cdef void csel32_cs_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_cs_(c, i, last, RN)
+cdef void csel32_cs_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_cs_(c, i, last, RM)
 
-cdef void csx64_cs(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick_changed(c, i, cs(c))
-    NEXT(c, i)
+cdef void csx64_cs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, pick_changed(c, i, cs(c)))
 
-cdef void csx32_cs(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick_changed(c, i, cs(c))
-    NEXT(c, i)
+cdef void csx32_cs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, <uint32_t>pick_changed(c, i, cs(c)))
 
-cdef void cset_cs(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = cs(c) ^ i.ra
-    NEXT(c, i)
+cdef void cset_cs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, cs(c) ^ i.ra)
 
-cdef void csel64_mi(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick(c, i, mi(c))
-    NEXT(c, i)
+cdef inline void csel64_mi_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), mi(c)))
+cdef void csel64_mi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_mi_(c, i, last, NONE)
+cdef void csel64_mi_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_mi_(c, i, last, RN)
+cdef void csel64_mi_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_mi_(c, i, last, RM)
 
-cdef void csel32_mi(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick(c, i, mi(c))
-    NEXT(c, i)
+cdef inline void csel32_mi_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), mi(c)))
+cdef void csel32_mi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_mi_(c, i, last, NONE)
+cdef void csel32_mi_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_mi_(c, i, last, RN)
+cdef void csel32_mi_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_mi_(c, i, last, RM)
 
-cdef void csx64_mi(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick_changed(c, i, mi(c))
-    NEXT(c, i)
+cdef void csx64_mi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, pick_changed(c, i, mi(c)))
 
-cdef void csx32_mi(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick_changed(c, i, mi(c))
-    NEXT(c, i)
+cdef void csx32_mi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, <uint32_t>pick_changed(c, i, mi(c)))
 
-cdef void cset_mi(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = mi(c) ^ i.ra
-    NEXT(c, i)
+cdef void cset_mi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, mi(c) ^ i.ra)
 
-cdef void csel64_vs(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick(c, i, vs(c))
-    NEXT(c, i)
+cdef inline void csel64_vs_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), vs(c)))
+cdef void csel64_vs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_vs_(c, i, last, NONE)
+cdef void csel64_vs_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_vs_(c, i, last, RN)
+cdef void csel64_vs_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_vs_(c, i, last, RM)
 
-cdef void csel32_vs(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick(c, i, vs(c))
-    NEXT(c, i)
+cdef inline void csel32_vs_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), vs(c)))
+cdef void csel32_vs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_vs_(c, i, last, NONE)
+cdef void csel32_vs_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_vs_(c, i, last, RN)
+cdef void csel32_vs_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_vs_(c, i, last, RM)
 
-cdef void csx64_vs(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick_changed(c, i, vs(c))
-    NEXT(c, i)
+cdef void csx64_vs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, pick_changed(c, i, vs(c)))
 
-cdef void csx32_vs(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick_changed(c, i, vs(c))
-    NEXT(c, i)
+cdef void csx32_vs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, <uint32_t>pick_changed(c, i, vs(c)))
 
-cdef void cset_vs(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = vs(c) ^ i.ra
-    NEXT(c, i)
+cdef void cset_vs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, vs(c) ^ i.ra)
 
-cdef void csel64_hi(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick(c, i, hi(c))
-    NEXT(c, i)
+cdef inline void csel64_hi_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), hi(c)))
+cdef void csel64_hi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_hi_(c, i, last, NONE)
+cdef void csel64_hi_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_hi_(c, i, last, RN)
+cdef void csel64_hi_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_hi_(c, i, last, RM)
 
-cdef void csel32_hi(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick(c, i, hi(c))
-    NEXT(c, i)
+cdef inline void csel32_hi_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), hi(c)))
+cdef void csel32_hi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_hi_(c, i, last, NONE)
+cdef void csel32_hi_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_hi_(c, i, last, RN)
+cdef void csel32_hi_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_hi_(c, i, last, RM)
 
-cdef void csx64_hi(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick_changed(c, i, hi(c))
-    NEXT(c, i)
+cdef void csx64_hi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, pick_changed(c, i, hi(c)))
 
-cdef void csx32_hi(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick_changed(c, i, hi(c))
-    NEXT(c, i)
+cdef void csx32_hi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, <uint32_t>pick_changed(c, i, hi(c)))
 
-cdef void cset_hi(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = hi(c) ^ i.ra
-    NEXT(c, i)
+cdef void cset_hi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, hi(c) ^ i.ra)
 
-cdef void csel64_ge(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick(c, i, ge(c))
-    NEXT(c, i)
+cdef inline void csel64_ge_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), ge(c)))
+cdef void csel64_ge(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_ge_(c, i, last, NONE)
+cdef void csel64_ge_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_ge_(c, i, last, RN)
+cdef void csel64_ge_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_ge_(c, i, last, RM)
 
-cdef void csel32_ge(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick(c, i, ge(c))
-    NEXT(c, i)
+cdef inline void csel32_ge_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), ge(c)))
+cdef void csel32_ge(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_ge_(c, i, last, NONE)
+cdef void csel32_ge_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_ge_(c, i, last, RN)
+cdef void csel32_ge_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_ge_(c, i, last, RM)
 
-cdef void csx64_ge(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick_changed(c, i, ge(c))
-    NEXT(c, i)
+cdef void csx64_ge(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, pick_changed(c, i, ge(c)))
 
-cdef void csx32_ge(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick_changed(c, i, ge(c))
-    NEXT(c, i)
+cdef void csx32_ge(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, <uint32_t>pick_changed(c, i, ge(c)))
 
-cdef void cset_ge(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = ge(c) ^ i.ra
-    NEXT(c, i)
+cdef void cset_ge(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, ge(c) ^ i.ra)
 
-cdef void csel64_gt(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick(c, i, gt(c))
-    NEXT(c, i)
+cdef inline void csel64_gt_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), gt(c)))
+cdef void csel64_gt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_gt_(c, i, last, NONE)
+cdef void csel64_gt_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_gt_(c, i, last, RN)
+cdef void csel64_gt_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_gt_(c, i, last, RM)
 
-cdef void csel32_gt(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick(c, i, gt(c))
-    NEXT(c, i)
+cdef inline void csel32_gt_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), gt(c)))
+cdef void csel32_gt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_gt_(c, i, last, NONE)
+cdef void csel32_gt_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_gt_(c, i, last, RN)
+cdef void csel32_gt_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_gt_(c, i, last, RM)
 
-cdef void csx64_gt(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = pick_changed(c, i, gt(c))
-    NEXT(c, i)
+cdef void csx64_gt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, pick_changed(c, i, gt(c)))
 
-cdef void csx32_gt(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>pick_changed(c, i, gt(c))
-    NEXT(c, i)
+cdef void csx32_gt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, <uint32_t>pick_changed(c, i, gt(c)))
 
-cdef void cset_gt(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = gt(c) ^ i.ra
-    NEXT(c, i)
+cdef void cset_gt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, gt(c) ^ i.ra)
 
-cdef void first64(Cpu* c, const Insn* i) noexcept nogil:
+cdef void first64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """The condition is AL or NV: always."""
-    c.x[i.rd] = c.x[i.rn]
-    NEXT(c, i)
+    give(c, i, c.x[i.rn])
 
-cdef void first32(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>c.x[i.rn]
-    NEXT(c, i)
+cdef void first32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, <uint32_t>c.x[i.rn])
 
 cdef Op CSEL[7][2]  # [condition >> 1][sf]
 cdef Op CSX[7][2]
@@ -243,25 +247,25 @@ cdef inline void settle(Cpu* c, const Insn* i, uint64_t fail) noexcept nogil:
     c.cf = (c.cf & ~fail) | (((nzcv >> 1) & 1) & fail)
     c.vf = (c.vf & ~fail) | ((nzcv << 63) & fail)
 
-cdef void ccmn64(Cpu* c, const Insn* i) noexcept nogil:
+cdef void ccmn64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t fail = failed(c, i)
     add_nzcv64(c, c.x[i.rn], c.x[i.rm] + i.imm)
     settle(c, i, fail)
     NEXT(c, i)
 
-cdef void ccmn32(Cpu* c, const Insn* i) noexcept nogil:
+cdef void ccmn32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t fail = failed(c, i)
     add_nzcv32(c, <uint32_t>c.x[i.rn], <uint32_t>(c.x[i.rm] + i.imm))
     settle(c, i, fail)
     NEXT(c, i)
 
-cdef void ccmp64(Cpu* c, const Insn* i) noexcept nogil:
+cdef void ccmp64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t fail = failed(c, i)
     sub_nzcv64(c, c.x[i.rn], c.x[i.rm] + i.imm)
     settle(c, i, fail)
     NEXT(c, i)
 
-cdef void ccmp32(Cpu* c, const Insn* i) noexcept nogil:
+cdef void ccmp32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t fail = failed(c, i)
     sub_nzcv32(c, <uint32_t>c.x[i.rn], <uint32_t>(c.x[i.rm] + i.imm))
     settle(c, i, fail)
@@ -346,7 +350,50 @@ cdef void build_tables() noexcept nogil:
     CSX[6][1] = csx64_gt
     CSET[6] = cset_gt
 
+# ---- what is handed on ------------------------------------------------------------------------
+
+cdef int register_relays() except -1:
+    relays(RESULT, csel64_eq, csel64_eq_n, csel64_eq_m)
+    relays(RESULT, csel32_eq, csel32_eq_n, csel32_eq_m)
+    hands(RESULT, csx64_eq)
+    hands(RESULT, csx32_eq)
+    hands(RESULT, cset_eq)
+    relays(RESULT, csel64_cs, csel64_cs_n, csel64_cs_m)
+    relays(RESULT, csel32_cs, csel32_cs_n, csel32_cs_m)
+    hands(RESULT, csx64_cs)
+    hands(RESULT, csx32_cs)
+    hands(RESULT, cset_cs)
+    relays(RESULT, csel64_mi, csel64_mi_n, csel64_mi_m)
+    relays(RESULT, csel32_mi, csel32_mi_n, csel32_mi_m)
+    hands(RESULT, csx64_mi)
+    hands(RESULT, csx32_mi)
+    hands(RESULT, cset_mi)
+    relays(RESULT, csel64_vs, csel64_vs_n, csel64_vs_m)
+    relays(RESULT, csel32_vs, csel32_vs_n, csel32_vs_m)
+    hands(RESULT, csx64_vs)
+    hands(RESULT, csx32_vs)
+    hands(RESULT, cset_vs)
+    relays(RESULT, csel64_hi, csel64_hi_n, csel64_hi_m)
+    relays(RESULT, csel32_hi, csel32_hi_n, csel32_hi_m)
+    hands(RESULT, csx64_hi)
+    hands(RESULT, csx32_hi)
+    hands(RESULT, cset_hi)
+    relays(RESULT, csel64_ge, csel64_ge_n, csel64_ge_m)
+    relays(RESULT, csel32_ge, csel32_ge_n, csel32_ge_m)
+    hands(RESULT, csx64_ge)
+    hands(RESULT, csx32_ge)
+    hands(RESULT, cset_ge)
+    relays(RESULT, csel64_gt, csel64_gt_n, csel64_gt_m)
+    relays(RESULT, csel32_gt, csel32_gt_n, csel32_gt_m)
+    hands(RESULT, csx64_gt)
+    hands(RESULT, csx32_gt)
+    hands(RESULT, cset_gt)
+    hands(RESULT, first64)
+    hands(RESULT, first32)
+    return 0
+
 cdef int register() except -1:
+    register_relays()
     build_tables()
 
     add(b"CSEL_32_condsel", b"0 0 0 11010100 mmmmm cccc 00 nnnnn ddddd", fill_select, first32)

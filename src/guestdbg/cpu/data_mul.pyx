@@ -5,6 +5,9 @@ shifts, CRC32, multiplication.
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport (
     Cpu, Insn, NEXT, OK, UNDEF, ZR, add, bits, dst, s128, src, u128)
+from guestdbg.cpu.relay cimport (
+    NONE, RA, RESULT, RM, RN, give, hands, relays, relays_any, xa, xm, xn,
+)
 
 cdef extern from *:
     uint32_t bswap32 "__builtin_bswap32"(uint32_t) nogil
@@ -22,56 +25,59 @@ cdef inline uint64_t rbit(uint64_t v) noexcept nogil:
     v = ((v >> 4) & <uint64_t>0x0F0F0F0F0F0F0F0F) | ((v & <uint64_t>0x0F0F0F0F0F0F0F0F) << 4)
     return bswap64(v)
 
-cdef void rbit64(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = rbit(c.x[i.rn])
-    NEXT(c, i)
+cdef void rbit64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, rbit(c.x[i.rn]))
 
-cdef void rbit32(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = rbit(c.x[i.rn]) >> 32
-    NEXT(c, i)
+cdef void rbit32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, rbit(c.x[i.rn]) >> 32)
 
-cdef void rev16_64(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = rev16(c.x[i.rn])
-    NEXT(c, i)
+cdef inline void rev16_64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, rev16(xn(c, i, last, handed)))
+cdef void rev16_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev16_64_(c, i, last, NONE)
+cdef void rev16_64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev16_64_(c, i, last, RN)
 
-cdef void rev16_32(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = rev16(<uint32_t>c.x[i.rn])
-    NEXT(c, i)
+cdef inline void rev16_32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, rev16(<uint32_t>xn(c, i, last, handed)))
+cdef void rev16_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev16_32_(c, i, last, NONE)
+cdef void rev16_32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev16_32_(c, i, last, RN)
 
-cdef void rev64(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = bswap64(c.x[i.rn])
-    NEXT(c, i)
+cdef inline void rev64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, bswap64(xn(c, i, last, handed)))
+cdef void rev64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev64_(c, i, last, NONE)
+cdef void rev64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev64_(c, i, last, RN)
 
-cdef void rev32_64(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t v = bswap64(c.x[i.rn])
-    c.x[i.rd] = (v >> 32) | (v << 32)
-    NEXT(c, i)
+cdef inline void rev32_64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    cdef uint64_t v = bswap64(xn(c, i, last, handed))
+    give(c, i, (v >> 32) | (v << 32))
+cdef void rev32_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev32_64_(c, i, last, NONE)
+cdef void rev32_64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev32_64_(c, i, last, RN)
 
-cdef void rev32(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = bswap32(<uint32_t>c.x[i.rn])
-    NEXT(c, i)
+cdef inline void rev32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, bswap32(<uint32_t>xn(c, i, last, handed)))
+cdef void rev32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev32_(c, i, last, NONE)
+cdef void rev32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev32_(c, i, last, RN)
 
 # The builtin is not for 0: a bit behind the value ends the count.
 
-cdef void clz_64(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t v = c.x[i.rn]
-    c.x[i.rd] = clz64(v | 1) + (v == 0)
-    NEXT(c, i)
+cdef inline void clz_64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    cdef uint64_t v = xn(c, i, last, handed)
+    give(c, i, clz64(v | 1) + (v == 0))
+cdef void clz_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: clz_64_(c, i, last, NONE)
+cdef void clz_64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: clz_64_(c, i, last, RN)
 
-cdef void clz_32(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = clz64((c.x[i.rn] << 32) | <uint64_t>0x80000000)
-    NEXT(c, i)
+cdef inline void clz_32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, clz64((xn(c, i, last, handed) << 32) | <uint64_t>0x80000000))
+cdef void clz_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: clz_32_(c, i, last, NONE)
+cdef void clz_32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: clz_32_(c, i, last, RN)
 
-cdef void cls_64(Cpu* c, const Insn* i) noexcept nogil:
+cdef void cls_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """Bits behind the first that equal it: zeros of the value against itself shifted."""
     cdef uint64_t v = c.x[i.rn]
-    c.x[i.rd] = clz64(((v ^ (v << 1)) & ~<uint64_t>1) | 1)
-    NEXT(c, i)
+    give(c, i, clz64(((v ^ (v << 1)) & ~<uint64_t>1) | 1))
 
-cdef void cls_32(Cpu* c, const Insn* i) noexcept nogil:
+cdef void cls_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t v = c.x[i.rn] << 32
-    c.x[i.rd] = clz64(((v ^ (v << 1)) & <uint64_t>0xFFFFFFFE00000000) | <uint64_t>0x100000000)
-    NEXT(c, i)
+    give(c, i, clz64(((v ^ (v << 1)) & <uint64_t>0xFFFFFFFE00000000) | <uint64_t>0x100000000))
 
 cdef int fill_1src(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     o.rd = dst(raw)
@@ -80,73 +86,97 @@ cdef int fill_1src(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- two sources ------------------------------------------------------------------------------
 
-cdef void udiv64(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t d = c.x[i.rm]
-    c.x[i.rd] = c.x[i.rn] // d if d != 0 else 0
-    NEXT(c, i)
+cdef inline void udiv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    cdef uint64_t d = xm(c, i, last, handed)
+    give(c, i, xn(c, i, last, handed) // d if d != 0 else 0)
+cdef void udiv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv64_(c, i, last, NONE)
+cdef void udiv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv64_(c, i, last, RN)
+cdef void udiv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv64_(c, i, last, RM)
 
-cdef void udiv32(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint32_t d = <uint32_t>c.x[i.rm]
-    c.x[i.rd] = <uint32_t>c.x[i.rn] // d if d != 0 else 0
-    NEXT(c, i)
+cdef inline void udiv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    cdef uint32_t d = <uint32_t>xm(c, i, last, handed)
+    give(c, i, <uint32_t>xn(c, i, last, handed) // d if d != 0 else 0)
+cdef void udiv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv32_(c, i, last, NONE)
+cdef void udiv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv32_(c, i, last, RN)
+cdef void udiv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv32_(c, i, last, RM)
 
 # Dividing by -1 is negation: the host may trap where the quotient does not fit.
 
-cdef void sdiv64(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t n = c.x[i.rn]
-    cdef uint64_t d = c.x[i.rm]
+cdef inline void sdiv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    cdef uint64_t n = xn(c, i, last, handed)
+    cdef uint64_t d = xm(c, i, last, handed)
     if d + 1 > 1:
         n = <uint64_t>(<int64_t>n // <int64_t>d)
     else:
         n = <uint64_t>0 - n & d
-    c.x[i.rd] = n
-    NEXT(c, i)
+    give(c, i, n)
+cdef void sdiv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv64_(c, i, last, NONE)
+cdef void sdiv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv64_(c, i, last, RN)
+cdef void sdiv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv64_(c, i, last, RM)
 
-cdef void sdiv32(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint32_t n = <uint32_t>c.x[i.rn]
-    cdef uint32_t d = <uint32_t>c.x[i.rm]
+cdef inline void sdiv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    cdef uint32_t n = <uint32_t>xn(c, i, last, handed)
+    cdef uint32_t d = <uint32_t>xm(c, i, last, handed)
     if d + 1 > 1:
         n = <uint32_t>(<int32_t>n // <int32_t>d)
     else:
         n = <uint32_t>0 - n & d
-    c.x[i.rd] = n
-    NEXT(c, i)
+    give(c, i, n)
+cdef void sdiv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv32_(c, i, last, NONE)
+cdef void sdiv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv32_(c, i, last, RN)
+cdef void sdiv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv32_(c, i, last, RM)
 
-cdef void lslv64(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = c.x[i.rn] << (c.x[i.rm] & 63)
-    NEXT(c, i)
+cdef inline void lslv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, xn(c, i, last, handed) << (xm(c, i, last, handed) & 63))
+cdef void lslv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv64_(c, i, last, NONE)
+cdef void lslv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv64_(c, i, last, RN)
+cdef void lslv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv64_(c, i, last, RM)
 
-cdef void lslv32(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>c.x[i.rn] << (c.x[i.rm] & 31)
-    NEXT(c, i)
+cdef inline void lslv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>xn(c, i, last, handed) << (xm(c, i, last, handed) & 31))
+cdef void lslv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv32_(c, i, last, NONE)
+cdef void lslv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv32_(c, i, last, RN)
+cdef void lslv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv32_(c, i, last, RM)
 
-cdef void lsrv64(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = c.x[i.rn] >> (c.x[i.rm] & 63)
-    NEXT(c, i)
+cdef inline void lsrv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, xn(c, i, last, handed) >> (xm(c, i, last, handed) & 63))
+cdef void lsrv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv64_(c, i, last, NONE)
+cdef void lsrv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv64_(c, i, last, RN)
+cdef void lsrv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv64_(c, i, last, RM)
 
-cdef void lsrv32(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>c.x[i.rn] >> (c.x[i.rm] & 31)
-    NEXT(c, i)
+cdef inline void lsrv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>xn(c, i, last, handed) >> (xm(c, i, last, handed) & 31))
+cdef void lsrv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv32_(c, i, last, NONE)
+cdef void lsrv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv32_(c, i, last, RN)
+cdef void lsrv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv32_(c, i, last, RM)
 
-cdef void asrv64(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint64_t>(<int64_t>c.x[i.rn] >> (c.x[i.rm] & 63))
-    NEXT(c, i)
+cdef inline void asrv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint64_t>(<int64_t>xn(c, i, last, handed) >> (xm(c, i, last, handed) & 63)))
+cdef void asrv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv64_(c, i, last, NONE)
+cdef void asrv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv64_(c, i, last, RN)
+cdef void asrv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv64_(c, i, last, RM)
 
-cdef void asrv32(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>(<int32_t>c.x[i.rn] >> (c.x[i.rm] & 31))
-    NEXT(c, i)
+cdef inline void asrv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>(<int32_t>xn(c, i, last, handed) >> (xm(c, i, last, handed) & 31)))
+cdef void asrv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv32_(c, i, last, NONE)
+cdef void asrv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv32_(c, i, last, RN)
+cdef void asrv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv32_(c, i, last, RM)
 
-cdef void rorv64(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t v = c.x[i.rn]
-    cdef uint32_t n = <uint32_t>c.x[i.rm]
-    c.x[i.rd] = (v >> (n & 63)) | (v << (-n & 63))
-    NEXT(c, i)
+cdef inline void rorv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    cdef uint64_t v = xn(c, i, last, handed)
+    cdef uint32_t n = <uint32_t>xm(c, i, last, handed)
+    give(c, i, (v >> (n & 63)) | (v << (-n & 63)))
+cdef void rorv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv64_(c, i, last, NONE)
+cdef void rorv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv64_(c, i, last, RN)
+cdef void rorv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv64_(c, i, last, RM)
 
-cdef void rorv32(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint32_t v = <uint32_t>c.x[i.rn]
-    cdef uint32_t n = <uint32_t>c.x[i.rm]
-    c.x[i.rd] = (v >> (n & 31)) | (v << (-n & 31))
-    NEXT(c, i)
+cdef inline void rorv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    cdef uint32_t v = <uint32_t>xn(c, i, last, handed)
+    cdef uint32_t n = <uint32_t>xm(c, i, last, handed)
+    give(c, i, (v >> (n & 31)) | (v << (-n & 31)))
+cdef void rorv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv32_(c, i, last, NONE)
+cdef void rorv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv32_(c, i, last, RN)
+cdef void rorv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv32_(c, i, last, RM)
 
 cdef int fill_2src(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     o.rd = dst(raw)
@@ -185,39 +215,31 @@ cdef inline uint32_t crc_w(int which, uint32_t acc, uint32_t v) noexcept nogil:
     return (CRC[which][3][v & 0xFF] ^ CRC[which][2][(v >> 8) & 0xFF]
             ^ CRC[which][1][(v >> 16) & 0xFF] ^ CRC[which][0][v >> 24])
 
-cdef void crc32b(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = crc_b(0, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm])
-    NEXT(c, i)
+cdef void crc32b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, crc_b(0, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
 
-cdef void crc32h(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = crc_h(0, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm])
-    NEXT(c, i)
+cdef void crc32h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, crc_h(0, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
 
-cdef void crc32w(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = crc_w(0, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm])
-    NEXT(c, i)
+cdef void crc32w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, crc_w(0, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
 
-cdef void crc32x(Cpu* c, const Insn* i) noexcept nogil:
+cdef void crc32x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t v = c.x[i.rm]
-    c.x[i.rd] = crc_w(0, crc_w(0, <uint32_t>c.x[i.rn], <uint32_t>v), <uint32_t>(v >> 32))
-    NEXT(c, i)
+    give(c, i, crc_w(0, crc_w(0, <uint32_t>c.x[i.rn], <uint32_t>v), <uint32_t>(v >> 32)))
 
-cdef void crc32cb(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = crc_b(1, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm])
-    NEXT(c, i)
+cdef void crc32cb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, crc_b(1, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
 
-cdef void crc32ch(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = crc_h(1, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm])
-    NEXT(c, i)
+cdef void crc32ch(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, crc_h(1, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
 
-cdef void crc32cw(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = crc_w(1, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm])
-    NEXT(c, i)
+cdef void crc32cw(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    give(c, i, crc_w(1, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
 
-cdef void crc32cx(Cpu* c, const Insn* i) noexcept nogil:
+cdef void crc32cx(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t v = c.x[i.rm]
-    c.x[i.rd] = crc_w(1, crc_w(1, <uint32_t>c.x[i.rn], <uint32_t>v), <uint32_t>(v >> 32))
-    NEXT(c, i)
+    give(c, i, crc_w(1, crc_w(1, <uint32_t>c.x[i.rn], <uint32_t>v), <uint32_t>(v >> 32)))
 
 cdef int fill_crc(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     if not (c.id_aa64isar0 >> 16) & 15:  # ID_AA64ISAR0_EL1.CRC32
@@ -226,29 +248,45 @@ cdef int fill_crc(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- three sources ----------------------------------------------------------------------------
 
-cdef void madd64(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = c.x[i.ra] + c.x[i.rn] * c.x[i.rm]
-    NEXT(c, i)
+cdef inline void madd64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, xa(c, i, last, handed) + xn(c, i, last, handed) * xm(c, i, last, handed))
+cdef void madd64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd64_(c, i, last, NONE)
+cdef void madd64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd64_(c, i, last, RN)
+cdef void madd64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd64_(c, i, last, RM)
+cdef void madd64_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd64_(c, i, last, RA)
 
-cdef void madd32(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>(c.x[i.ra] + c.x[i.rn] * c.x[i.rm])
-    NEXT(c, i)
+cdef inline void madd32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>(xa(c, i, last, handed) + xn(c, i, last, handed) * xm(c, i, last, handed)))
+cdef void madd32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd32_(c, i, last, NONE)
+cdef void madd32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd32_(c, i, last, RN)
+cdef void madd32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd32_(c, i, last, RM)
+cdef void madd32_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd32_(c, i, last, RA)
 
-cdef void mul64(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = c.x[i.rn] * c.x[i.rm]
-    NEXT(c, i)
+cdef inline void mul64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, xn(c, i, last, handed) * xm(c, i, last, handed))
+cdef void mul64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul64_(c, i, last, NONE)
+cdef void mul64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul64_(c, i, last, RN)
+cdef void mul64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul64_(c, i, last, RM)
 
-cdef void mul32(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>(c.x[i.rn] * c.x[i.rm])
-    NEXT(c, i)
+cdef inline void mul32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>(xn(c, i, last, handed) * xm(c, i, last, handed)))
+cdef void mul32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul32_(c, i, last, NONE)
+cdef void mul32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul32_(c, i, last, RN)
+cdef void mul32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul32_(c, i, last, RM)
 
-cdef void msub64(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = c.x[i.ra] - c.x[i.rn] * c.x[i.rm]
-    NEXT(c, i)
+cdef inline void msub64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, xa(c, i, last, handed) - xn(c, i, last, handed) * xm(c, i, last, handed))
+cdef void msub64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub64_(c, i, last, NONE)
+cdef void msub64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub64_(c, i, last, RN)
+cdef void msub64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub64_(c, i, last, RM)
+cdef void msub64_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub64_(c, i, last, RA)
 
-cdef void msub32(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint32_t>(c.x[i.ra] - c.x[i.rn] * c.x[i.rm])
-    NEXT(c, i)
+cdef inline void msub32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint32_t>(xa(c, i, last, handed) - xn(c, i, last, handed) * xm(c, i, last, handed)))
+cdef void msub32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub32_(c, i, last, NONE)
+cdef void msub32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub32_(c, i, last, RN)
+cdef void msub32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub32_(c, i, last, RM)
+cdef void msub32_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub32_(c, i, last, RA)
 
 cdef inline uint64_t smull(uint64_t a, uint64_t b) noexcept nogil:
     """Two 32-bit numbers' product always fits."""
@@ -257,29 +295,45 @@ cdef inline uint64_t smull(uint64_t a, uint64_t b) noexcept nogil:
 cdef inline uint64_t umull(uint64_t a, uint64_t b) noexcept nogil:
     return <uint64_t><uint32_t>a * <uint64_t><uint32_t>b
 
-cdef void smaddl(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = c.x[i.ra] + smull(c.x[i.rn], c.x[i.rm])
-    NEXT(c, i)
+cdef inline void smaddl_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, xa(c, i, last, handed) + smull(xn(c, i, last, handed), xm(c, i, last, handed)))
+cdef void smaddl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smaddl_(c, i, last, NONE)
+cdef void smaddl_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smaddl_(c, i, last, RN)
+cdef void smaddl_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smaddl_(c, i, last, RM)
+cdef void smaddl_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smaddl_(c, i, last, RA)
 
-cdef void smsubl(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = c.x[i.ra] - smull(c.x[i.rn], c.x[i.rm])
-    NEXT(c, i)
+cdef inline void smsubl_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, xa(c, i, last, handed) - smull(xn(c, i, last, handed), xm(c, i, last, handed)))
+cdef void smsubl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smsubl_(c, i, last, NONE)
+cdef void smsubl_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smsubl_(c, i, last, RN)
+cdef void smsubl_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smsubl_(c, i, last, RM)
+cdef void smsubl_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smsubl_(c, i, last, RA)
 
-cdef void umaddl(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = c.x[i.ra] + umull(c.x[i.rn], c.x[i.rm])
-    NEXT(c, i)
+cdef inline void umaddl_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, xa(c, i, last, handed) + umull(xn(c, i, last, handed), xm(c, i, last, handed)))
+cdef void umaddl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umaddl_(c, i, last, NONE)
+cdef void umaddl_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umaddl_(c, i, last, RN)
+cdef void umaddl_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umaddl_(c, i, last, RM)
+cdef void umaddl_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umaddl_(c, i, last, RA)
 
-cdef void umsubl(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = c.x[i.ra] - umull(c.x[i.rn], c.x[i.rm])
-    NEXT(c, i)
+cdef inline void umsubl_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, xa(c, i, last, handed) - umull(xn(c, i, last, handed), xm(c, i, last, handed)))
+cdef void umsubl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umsubl_(c, i, last, NONE)
+cdef void umsubl_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umsubl_(c, i, last, RN)
+cdef void umsubl_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umsubl_(c, i, last, RM)
+cdef void umsubl_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umsubl_(c, i, last, RA)
 
-cdef void smulh(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint64_t>((<s128><int64_t>c.x[i.rn] * <s128><int64_t>c.x[i.rm]) >> 64)
-    NEXT(c, i)
+cdef inline void smulh_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint64_t>((<s128><int64_t>xn(c, i, last, handed) * <s128><int64_t>xm(c, i, last, handed)) >> 64))
+cdef void smulh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smulh_(c, i, last, NONE)
+cdef void smulh_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smulh_(c, i, last, RN)
+cdef void smulh_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smulh_(c, i, last, RM)
 
-cdef void umulh(Cpu* c, const Insn* i) noexcept nogil:
-    c.x[i.rd] = <uint64_t>((<u128>c.x[i.rn] * <u128>c.x[i.rm]) >> 64)
-    NEXT(c, i)
+cdef inline void umulh_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    give(c, i, <uint64_t>((<u128>xn(c, i, last, handed) * <u128>xm(c, i, last, handed)) >> 64))
+cdef void umulh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umulh_(c, i, last, NONE)
+cdef void umulh_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umulh_(c, i, last, RN)
+cdef void umulh_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umulh_(c, i, last, RM)
 
 cdef int fill_3src(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     """SMULH and UMULH have ones where Ra is; other values there are CONSTRAINED UNPREDICTABLE,
@@ -298,7 +352,56 @@ cdef int fill_madd(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- the table --------------------------------------------------------------------------------
 
+# ---- what is handed on ------------------------------------------------------------------------
+
+cdef int register_relays() except -1:
+    hands(RESULT, rbit64)
+    hands(RESULT, rbit32)
+    relays(RESULT, rev16_64, rev16_64_n, NULL)
+    relays(RESULT, rev16_32, rev16_32_n, NULL)
+    relays(RESULT, rev64, rev64_n, NULL)
+    relays(RESULT, rev32_64, rev32_64_n, NULL)
+    relays(RESULT, rev32, rev32_n, NULL)
+    relays(RESULT, clz_64, clz_64_n, NULL)
+    relays(RESULT, clz_32, clz_32_n, NULL)
+    hands(RESULT, cls_64)
+    hands(RESULT, cls_32)
+    relays(RESULT, udiv64, udiv64_n, udiv64_m)
+    relays(RESULT, udiv32, udiv32_n, udiv32_m)
+    relays(RESULT, sdiv64, sdiv64_n, sdiv64_m)
+    relays(RESULT, sdiv32, sdiv32_n, sdiv32_m)
+    relays(RESULT, lslv64, lslv64_n, lslv64_m)
+    relays(RESULT, lslv32, lslv32_n, lslv32_m)
+    relays(RESULT, lsrv64, lsrv64_n, lsrv64_m)
+    relays(RESULT, lsrv32, lsrv32_n, lsrv32_m)
+    relays(RESULT, asrv64, asrv64_n, asrv64_m)
+    relays(RESULT, asrv32, asrv32_n, asrv32_m)
+    relays(RESULT, rorv64, rorv64_n, rorv64_m)
+    relays(RESULT, rorv32, rorv32_n, rorv32_m)
+    hands(RESULT, crc32b)
+    hands(RESULT, crc32h)
+    hands(RESULT, crc32w)
+    hands(RESULT, crc32x)
+    hands(RESULT, crc32cb)
+    hands(RESULT, crc32ch)
+    hands(RESULT, crc32cw)
+    hands(RESULT, crc32cx)
+    relays_any(RESULT, madd64, madd64_n, madd64_m, madd64_a, NULL)
+    relays_any(RESULT, madd32, madd32_n, madd32_m, madd32_a, NULL)
+    relays(RESULT, mul64, mul64_n, mul64_m)
+    relays(RESULT, mul32, mul32_n, mul32_m)
+    relays_any(RESULT, msub64, msub64_n, msub64_m, msub64_a, NULL)
+    relays_any(RESULT, msub32, msub32_n, msub32_m, msub32_a, NULL)
+    relays_any(RESULT, smaddl, smaddl_n, smaddl_m, smaddl_a, NULL)
+    relays_any(RESULT, smsubl, smsubl_n, smsubl_m, smsubl_a, NULL)
+    relays_any(RESULT, umaddl, umaddl_n, umaddl_m, umaddl_a, NULL)
+    relays_any(RESULT, umsubl, umsubl_n, umsubl_m, umsubl_a, NULL)
+    relays(RESULT, smulh, smulh_n, smulh_m)
+    relays(RESULT, umulh, umulh_n, umulh_m)
+    return 0
+
 cdef int register() except -1:
+    register_relays()
     build_crc(0, 0xEDB88320)
     build_crc(1, 0x82F63B78)
 

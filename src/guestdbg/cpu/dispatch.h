@@ -6,12 +6,16 @@
  * GUESTDBG_LOOP: the function notes where to go on and returns to a loop in core.pyx; for builds
  * in which tail calls are not made jumps of (sanitizers, coverage, -O0).
  *
- * NEXT and GO must be the last statement of a function, or be followed by a bare return.
+ * NEXT, HAND and GO must be the last statement of a function, or be followed by a bare return.
+ *
+ * Each function gets what the one before it handed over, in a register of the host (relay.pyx): the
+ * value of the general-purpose register written last. NEXT hands over nothing that may be used.
  */
 #ifndef GUESTDBG_DISPATCH_H
 #define GUESTDBG_DISPATCH_H
 
-#if defined(__has_attribute)
+/* Clang's musttail wants the same parameters on both sides, which slow paths do not have. */
+#if defined(__has_attribute) && !defined(__clang__)
 #if __has_attribute(musttail)
 #define GUESTDBG_TAIL __attribute__((musttail)) return
 #endif
@@ -22,12 +26,38 @@
 
 #ifdef GUESTDBG_LOOP
 #define GUESTDBG_THREADED 0
-#define GO(c, i) do { (c)->ip = (i); return; } while (0)
+#define GO(c, i, value) do { (c)->ip = (i); (c)->handed = (value); return; } while (0)
 #else
 #define GUESTDBG_THREADED 1
-#define GO(c, i) do { GUESTDBG_TAIL (i)->f((c), (i)); } while (0)
+#define GO(c, i, value) do { \
+    const struct __pyx_t_8guestdbg_3cpu_4core_Insn *go_to = (i); \
+    GUESTDBG_TAIL go_to->f((c), go_to, (value)); \
+} while (0)
 #endif
-#define NEXT(c, i) GO((c), (i) + 1)
+#define HAND(c, i, value) GO((c), FOLLOWING(i), (value))
+#define NEXT(c, i) HAND((c), (i), NOTHING())
+
+/* The same pointer, in which the compiler does not see a sum. It would have i and i + 1 at the same
+   time, which is two host instructions more for each of the guest's. */
+#if defined(__GNUC__)
+#define FOLLOWING(i) (__extension__({ __auto_type following = (i) + 1; \
+    __asm__("" : "+r"(following)); following; }))
+#else
+#define FOLLOWING(i) ((i) + 1)
+#endif
+
+/* Any value; with GCC and Clang what happens to be in the register, so that it costs nothing. */
+static inline unsigned long long guestdbg_nothing(void)
+{
+#if defined(__GNUC__)
+    unsigned long long value;
+    __asm__("" : "=r"(value));
+    return value;
+#else
+    return 0;
+#endif
+}
+#define NOTHING() guestdbg_nothing()
 
 /* Bytes of decoded code that a processor keeps. Fuzzing makes it small, to have it full often. */
 #ifndef GUESTDBG_ARENA

@@ -45,17 +45,17 @@ cdef inline void swap_if(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     c.x[i.aux] = old
     NEXT(c, i)
 
-cdef void modify_b(Cpu* c, const Insn* i) noexcept nogil: modify(c, i, 0)
-cdef void modify_h(Cpu* c, const Insn* i) noexcept nogil: modify(c, i, 1)
-cdef void modify_w(Cpu* c, const Insn* i) noexcept nogil: modify(c, i, 2)
-cdef void modify_x(Cpu* c, const Insn* i) noexcept nogil: modify(c, i, 3)
-cdef void cas_b(Cpu* c, const Insn* i) noexcept nogil: swap_if(c, i, 0)
-cdef void cas_h(Cpu* c, const Insn* i) noexcept nogil: swap_if(c, i, 1)
-cdef void cas_w(Cpu* c, const Insn* i) noexcept nogil: swap_if(c, i, 2)
-cdef void cas_x(Cpu* c, const Insn* i) noexcept nogil: swap_if(c, i, 3)
+cdef void modify_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: modify(c, i, 0)
+cdef void modify_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: modify(c, i, 1)
+cdef void modify_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: modify(c, i, 2)
+cdef void modify_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: modify(c, i, 3)
+cdef void cas_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: swap_if(c, i, 0)
+cdef void cas_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: swap_if(c, i, 1)
+cdef void cas_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: swap_if(c, i, 2)
+cdef void cas_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: swap_if(c, i, 3)
 # Rare enough to have no fast path.
-cdef void casp_w(Cpu* c, const Insn* i) noexcept nogil: slow_swap_pair_if(c, i, c.x[i.rn], 2)
-cdef void casp_x(Cpu* c, const Insn* i) noexcept nogil: slow_swap_pair_if(c, i, c.x[i.rn], 3)
+cdef void casp_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: slow_swap_pair_if(c, i, c.x[i.rn], 2)
+cdef void casp_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: slow_swap_pair_if(c, i, c.x[i.rn], 3)
 
 # ---- decode -----------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ Conventions of these modules, on top of core.pxd's:
   - Insn.ra is 15 where the base is SP, else 0: (x[rn] & ra) != 0 is "perhaps an SP alignment
     fault", one test for all bases; check_sp() on the slow path knows whether it is one.
   - Insn.imm is what is added to the base before the access, <int32_t>Insn.aux what is added to it
-    for write-back (post-index: imm is 0).
+    for write-back (post-index: imm is 0). Loads of one general-purpose register keep a guess in imm
+    instead, and both numbers in aux (before(), behind()).
   - Nothing of the processor's state changes before the last check has passed: an access that
     faults or hits a watchpoint can be executed again.
   - The host is little-endian, as the guest is.
@@ -44,8 +45,17 @@ cdef extern from *:
     GUESTDBG_HOST(16)
     GUESTDBG_HOST(32)
     GUESTDBG_HOST(64)
+    /* The same number, of which the compiler does not know that it is. */
+    static inline uint64_t guestdbg_opaque(uint64_t v)
+    {
+    #if defined(__GNUC__)
+        __asm__("" : "+r"(v));
+    #endif
+        return v;
+    }
     #endif
     """
+    uint64_t opaque "guestdbg_opaque"(uint64_t v) nogil
     uint64_t guestdbg_get8(uint64_t p) nogil
     uint64_t guestdbg_get16(uint64_t p) nogil
     uint64_t guestdbg_get32(uint64_t p) nogil
@@ -113,6 +123,40 @@ cdef inline const Tlbe* writable(Cpu* c, uint64_t va, uint64_t size) noexcept no
     if not line_miss_w(e, va, size):
         return e
     return NULL
+
+# A load guesses what the TLB's entry will add to the address: what it added the last time. So the
+# host needs not wait for the entry before it loads, only look at it afterwards; a processor that
+# speculates goes on meanwhile. A load whose guesses are wrong too often guesses no more.
+
+cdef enum:
+    GIVE_UP = 64           # wrong guesses of an instruction, the first one among them
+
+cdef extern from *:
+    """
+    #define GUESTDBG_NEVER ((uint64_t)1 << 52)
+    """
+    # Nothing that is ever added: guest addresses and host addresses are nearer to each other.
+    const uint64_t NEVER "GUESTDBG_NEVER"
+
+cdef inline uint64_t guessed(const Insn* i, uint64_t va) noexcept nogil:
+    """The host's address of va by the guess. The compiler must not see that after the comparison
+    it is what the entry gives: it could wait for that."""
+    return opaque(va + i.imm)
+
+cdef inline void guessed_wrong(const Insn* i, uint64_t add) noexcept nogil:
+    """add: what would have been right."""
+    cdef Insn* o = <Insn*>i
+    if o.wrong < GIVE_UP:
+        o.wrong += 1
+        o.imm = add if o.wrong < GIVE_UP else NEVER
+
+cdef inline uint64_t before(const Insn* i) noexcept nogil:
+    """What a load of one register adds to its base before the access."""
+    return <uint64_t><int64_t><int16_t>i.aux
+
+cdef inline uint64_t behind(const Insn* i) noexcept nogil:
+    """What it adds to it for write-back."""
+    return <uint64_t><int64_t>(<int32_t>i.aux >> 16)
 
 # Two registers of size bytes each, aligned to one of them.
 

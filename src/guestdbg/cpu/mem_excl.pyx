@@ -63,18 +63,18 @@ cdef inline void store(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept
     c.x[i.rm] = not good
     NEXT(c, i)
 
-cdef void ldxrb(Cpu* c, const Insn* i) noexcept nogil: load(c, i, 0, False)
-cdef void ldxrh(Cpu* c, const Insn* i) noexcept nogil: load(c, i, 1, False)
-cdef void ldxr_w(Cpu* c, const Insn* i) noexcept nogil: load(c, i, 2, False)
-cdef void ldxr_x(Cpu* c, const Insn* i) noexcept nogil: load(c, i, 3, False)
-cdef void ldxp_w(Cpu* c, const Insn* i) noexcept nogil: load(c, i, 3, True)
-cdef void ldxp_x(Cpu* c, const Insn* i) noexcept nogil: load(c, i, 4, True)
-cdef void stxrb(Cpu* c, const Insn* i) noexcept nogil: store(c, i, 0, False)
-cdef void stxrh(Cpu* c, const Insn* i) noexcept nogil: store(c, i, 1, False)
-cdef void stxr_w(Cpu* c, const Insn* i) noexcept nogil: store(c, i, 2, False)
-cdef void stxr_x(Cpu* c, const Insn* i) noexcept nogil: store(c, i, 3, False)
-cdef void stxp_w(Cpu* c, const Insn* i) noexcept nogil: store(c, i, 3, True)
-cdef void stxp_x(Cpu* c, const Insn* i) noexcept nogil: store(c, i, 4, True)
+cdef void ldxrb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 0, False)
+cdef void ldxrh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 1, False)
+cdef void ldxr_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 2, False)
+cdef void ldxr_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 3, False)
+cdef void ldxp_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 3, True)
+cdef void ldxp_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 4, True)
+cdef void stxrb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 0, False)
+cdef void stxrh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 1, False)
+cdef void stxr_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 2, False)
+cdef void stxr_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 3, False)
+cdef void stxp_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 3, True)
+cdef void stxp_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 4, True)
 
 # ---- load-acquire, store-release ----------------------------------------------------------------
 
@@ -82,7 +82,7 @@ cdef inline void acquire(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     cdef uint64_t va = c.x[i.rn]
     cdef const Tlbe* e = readable(c, va, 1 << log2)
     if unlikely(e == NULL or (va & i.ra) != 0):
-        slow_ordered(c, i, va, log2 << 2 | LD)
+        slow_ordered(c, i, log2 << 2 | LD, va)
         return
     c.x[i.rd] = host_read(va + e.add, log2)
     NEXT(c, i)
@@ -91,19 +91,19 @@ cdef inline void release(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     cdef uint64_t va = c.x[i.rn]
     cdef const Tlbe* e = writable(c, va, 1 << log2)
     if unlikely(e == NULL or (va & i.ra) != 0):
-        slow_ordered(c, i, va, log2 << 2 | ST)
+        slow_ordered(c, i, log2 << 2 | ST, va)
         return
     host_write(va + e.add, c.x[i.rd], log2)
     NEXT(c, i)
 
-cdef void ldarb(Cpu* c, const Insn* i) noexcept nogil: acquire(c, i, 0)
-cdef void ldarh(Cpu* c, const Insn* i) noexcept nogil: acquire(c, i, 1)
-cdef void ldar_w(Cpu* c, const Insn* i) noexcept nogil: acquire(c, i, 2)
-cdef void ldar_x(Cpu* c, const Insn* i) noexcept nogil: acquire(c, i, 3)
-cdef void stlrb(Cpu* c, const Insn* i) noexcept nogil: release(c, i, 0)
-cdef void stlrh(Cpu* c, const Insn* i) noexcept nogil: release(c, i, 1)
-cdef void stlr_w(Cpu* c, const Insn* i) noexcept nogil: release(c, i, 2)
-cdef void stlr_x(Cpu* c, const Insn* i) noexcept nogil: release(c, i, 3)
+cdef void ldarb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: acquire(c, i, 0)
+cdef void ldarh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: acquire(c, i, 1)
+cdef void ldar_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: acquire(c, i, 2)
+cdef void ldar_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: acquire(c, i, 3)
+cdef void stlrb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: release(c, i, 0)
+cdef void stlrh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: release(c, i, 1)
+cdef void stlr_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: release(c, i, 2)
+cdef void stlr_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: release(c, i, 3)
 
 # ---- decode -----------------------------------------------------------------------------------
 

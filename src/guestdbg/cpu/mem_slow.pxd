@@ -6,15 +6,16 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport Cpu, Insn
 
-# One general-purpose register; k: the kind (mem_common.pxd).
-cdef void slow(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
-cdef void slow_wb(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
-cdef void slow_unpriv(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
-cdef void slow_ordered(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
+# One general-purpose register; k: the kind (mem_common.pxd). It stands in the place of what is
+# handed over (relay.pyx): va need not be moved out of that register.
+cdef void slow(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
+cdef void slow_wb(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
+cdef void slow_unpriv(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
+cdef void slow_ordered(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
 
 # Two general-purpose registers x[rd], x[rm]; k: the kind of each.
-cdef void slow_pair(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
-cdef void slow_pair_wb(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil
+cdef void slow_pair(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
+cdef void slow_pair_wb(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
 
 # One or two SIMD and FP registers v[rd], v[rm] of 1 << log2 bytes.
 cdef void slow_fp_load(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil

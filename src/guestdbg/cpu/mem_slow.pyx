@@ -3,15 +3,17 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    ACC_ALIGNED, ACC_NOISV, ACC_ORDERED, ACC_PAIR, ACC_READ, ACC_UNPRIV, ACC_WRITE, Cpu, Insn, NEXT,
+    ACC_ALIGNED, ACC_NOISV, ACC_ORDERED, ACC_PAIR, ACC_READ, ACC_UNPRIV, ACC_WRITE, Cpu, HAND, Insn,
+    NEXT,
 )
-from guestdbg.cpu.mem_common cimport ST, check_fp, check_sp, extend, sext32
+from guestdbg.cpu.mem_common cimport ST, before, behind, check_fp, check_sp, extend, sext32
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
 
 # ---- one general-purpose register -------------------------------------------------------------
 
 cdef inline void single(Cpu* c, const Insn* i, uint64_t va, uint32_t k, uint32_t flags,
                         bint write_back) noexcept nogil:
+    cdef uint64_t value = 0
     if not check_sp(c, i):
         return
     if (k & 3) == ST:
@@ -21,27 +23,31 @@ cdef inline void single(Cpu* c, const Insn* i, uint64_t va, uint32_t k, uint32_t
     else:
         if not mem_load(c, i, va, 1 << (k >> 2), flags | ACC_READ):
             return
-        c.x[i.rd] = extend(c.lo, k)
+        value = extend(c.lo, k)
+        c.x[i.rd] = value
     if write_back:
-        c.x[i.rn] = va - i.imm + sext32(i.aux)
-    NEXT(c, i)
+        if (k & 3) == ST:
+            c.x[i.rn] = va - i.imm + sext32(i.aux)
+        else:
+            c.x[i.rn] = va - before(i) + behind(i)
+    HAND(c, i, value)
 
-cdef void slow(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil:
+cdef void slow(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
     single(c, i, va, k, 0, False)
 
-cdef void slow_wb(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil:
+cdef void slow_wb(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
     single(c, i, va, k, ACC_NOISV, True)
 
-cdef void slow_unpriv(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil:
+cdef void slow_unpriv(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
     single(c, i, va, k, ACC_UNPRIV, False)
 
-cdef void slow_ordered(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil:
+cdef void slow_ordered(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
     single(c, i, va, k, ACC_ORDERED | ACC_ALIGNED, False)
 
 # ---- two general-purpose registers ------------------------------------------------------------
 
 cdef inline void pair(Cpu* c, const Insn* i, uint64_t va, uint32_t k, bint write_back) noexcept nogil:
-    cdef uint64_t second
+    cdef uint64_t first = 0, second
     if not check_sp(c, i):
         return
     if (k & 3) == ST:
@@ -57,15 +63,16 @@ cdef inline void pair(Cpu* c, const Insn* i, uint64_t va, uint32_t k, bint write
             return
         second = c.hi if (k >> 2) == 3 else c.lo >> 32
         c.x[i.rm] = extend(second, k)
-        c.x[i.rd] = extend(c.lo if (k >> 2) == 3 else <uint32_t>c.lo, k)
+        first = extend(c.lo if (k >> 2) == 3 else <uint32_t>c.lo, k)
+        c.x[i.rd] = first
     if write_back:
         c.x[i.rn] = va - i.imm + sext32(i.aux)
-    NEXT(c, i)
+    HAND(c, i, first)
 
-cdef void slow_pair(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil:
+cdef void slow_pair(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
     pair(c, i, va, k, False)
 
-cdef void slow_pair_wb(Cpu* c, const Insn* i, uint64_t va, uint32_t k) noexcept nogil:
+cdef void slow_pair_wb(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
     pair(c, i, va, k, True)
 
 # ---- SIMD and FP registers --------------------------------------------------------------------

@@ -170,13 +170,13 @@ cdef bint store_all(Cpu* c, const Insn* i) noexcept nogil:
 
 # Functions of their own, so that what keeps registers busy does not surround the jump.
 
-cdef void ld_multiple(Cpu* c, const Insn* i) noexcept nogil:
+cdef void ld_multiple(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if not load_all(c, i):
         return
     finish(c, i)
     NEXT(c, i)
 
-cdef void st_multiple(Cpu* c, const Insn* i) noexcept nogil:
+cdef void st_multiple(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if not store_all(c, i):
         return
     finish(c, i)
@@ -226,19 +226,19 @@ cdef bint store_one(Cpu* c, const Insn* i) noexcept nogil:
             return False
     return True
 
-cdef void ld_single(Cpu* c, const Insn* i) noexcept nogil:
+cdef void ld_single(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if not load_one(c, i, False):
         return
     finish(c, i)
     NEXT(c, i)
 
-cdef void ld_replicate(Cpu* c, const Insn* i) noexcept nogil:
+cdef void ld_replicate(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if not load_one(c, i, True):
         return
     finish(c, i)
     NEXT(c, i)
 
-cdef void st_single(Cpu* c, const Insn* i) noexcept nogil:
+cdef void st_single(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if not store_one(c, i):
         return
     finish(c, i)

@@ -12,11 +12,13 @@ _INSTRUCTIONS = (
     "data_imm",
     "data_logic",
     "data_mul",
+    "joined",
     "mem_atomic",
     "mem_excl",
     "mem_fp",
     "mem_int",
     "mem_pair",
+    "mem_reg",
     "mem_struct",
     "system",
 )

@@ -80,7 +80,7 @@ cdef void refuse(Cpu* c, const Insn* i, uint32_t why) noexcept nogil:
 
 # ---- MRS, MSR (register) ------------------------------------------------------------------------
 
-cdef void mrs(Cpu* c, const Insn* i) noexcept nogil:
+cdef void mrs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef const Reg* r = <const Reg*>i.imm
     cdef uint32_t no = denied(c, r, True)
     if unlikely(no != ALLOWED):
@@ -90,13 +90,13 @@ cdef void mrs(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void mrs_plain(Cpu* c, const Insn* i) noexcept nogil:
+cdef void mrs_plain(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """A place in Cpu that nothing traps, readable at EL0."""
     c.x[i.rd] = (<uint64_t*>(<char*>c + i.aux))[0]
     NEXT(c, i)
 
 
-cdef void mrs_plain_el1(Cpu* c, const Insn* i) noexcept nogil:
+cdef void mrs_plain_el1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(c.el == 0):
         raise_undefined(c, i)
         return
@@ -104,7 +104,7 @@ cdef void mrs_plain_el1(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void mrs_sp_el0(Cpu* c, const Insn* i) noexcept nogil:
+cdef void mrs_sp_el0(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(not (c.el and c.spsel)):
         raise_undefined(c, i)
         return
@@ -112,12 +112,12 @@ cdef void mrs_sp_el0(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void mrs_nzcv(Cpu* c, const Insn* i) noexcept nogil:
+cdef void mrs_nzcv(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     c.x[i.rd] = get_nzcv(c)
     NEXT(c, i)
 
 
-cdef void mrs_daif(Cpu* c, const Insn* i) noexcept nogil:
+cdef void mrs_daif(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(c.el == 0 and not c.sctlr_el1 & SCTLR_UMA):
         refuse(c, i, TO_EL1)
         return
@@ -125,7 +125,7 @@ cdef void mrs_daif(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void mrs_cntvct(Cpu* c, const Insn* i) noexcept nogil:
+cdef void mrs_cntvct(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(c.el == 0 and not c.cntkctl_el1 & 2):
         refuse(c, i, TO_EL1)
         return
@@ -133,7 +133,7 @@ cdef void mrs_cntvct(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void msr(Cpu* c, const Insn* i) noexcept nogil:
+cdef void msr(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef const Reg* r = <const Reg*>i.imm
     cdef uint32_t no = denied(c, r, False)
     if unlikely(no != ALLOWED):
@@ -143,7 +143,7 @@ cdef void msr(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void msr_leave(Cpu* c, const Insn* i) noexcept nogil:
+cdef void msr_leave(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef const Reg* r = <const Reg*>i.imm
     cdef uint32_t no = denied(c, r, False)
     cdef uint64_t count
@@ -155,7 +155,7 @@ cdef void msr_leave(Cpu* c, const Insn* i) noexcept nogil:
     reg_put(c, r, c.x[i.rn], count)
 
 
-cdef void msr_plain_el1(Cpu* c, const Insn* i) noexcept nogil:
+cdef void msr_plain_el1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """A place in Cpu that nothing traps, written at EL1 only, with no effect but its value."""
     cdef const Reg* r = <const Reg*>i.imm
     if unlikely(c.el == 0):
@@ -165,7 +165,7 @@ cdef void msr_plain_el1(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void msr_sp_el0(Cpu* c, const Insn* i) noexcept nogil:
+cdef void msr_sp_el0(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(not (c.el and c.spsel)):
         raise_undefined(c, i)
         return
@@ -173,7 +173,7 @@ cdef void msr_sp_el0(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void msr_nzcv(Cpu* c, const Insn* i) noexcept nogil:
+cdef void msr_nzcv(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     set_nzcv(c, <uint32_t>c.x[i.rn])
     NEXT(c, i)
 
@@ -184,7 +184,7 @@ cdef inline bint leaves_for_masks(Cpu* c, uint32_t now) noexcept nogil:
             or c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE))
 
 
-cdef void msr_daif(Cpu* c, const Insn* i) noexcept nogil:
+cdef void msr_daif(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint32_t now = <uint32_t>c.x[i.rn] & 0x3C0
     if unlikely(c.el == 0 and not c.sctlr_el1 & SCTLR_UMA):
         refuse(c, i, TO_EL1)
@@ -239,7 +239,7 @@ cdef int fill_msr(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- MSR (immediate) ----------------------------------------------------------------------------
 
-cdef void msr_spsel(Cpu* c, const Insn* i) noexcept nogil:
+cdef void msr_spsel(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint32_t now = i.aux & 1
     if unlikely(c.el == 0):
         raise_undefined(c, i)
@@ -251,7 +251,7 @@ cdef void msr_spsel(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void msr_daifset(Cpu* c, const Insn* i) noexcept nogil:
+cdef void msr_daifset(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint32_t now = c.daif | i.aux << 6
     if unlikely(c.el == 0 and not c.sctlr_el1 & SCTLR_UMA):
         refuse(c, i, TO_EL1)
@@ -264,7 +264,7 @@ cdef void msr_daifset(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void msr_daifclr(Cpu* c, const Insn* i) noexcept nogil:
+cdef void msr_daifclr(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint32_t now = c.daif & ~(i.aux << 6)
     if unlikely(c.el == 0 and not c.sctlr_el1 & SCTLR_UMA):
         refuse(c, i, TO_EL1)
@@ -284,11 +284,11 @@ cdef int fill_crm(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- hints and barriers -------------------------------------------------------------------------
 
-cdef void nop(Cpu* c, const Insn* i) noexcept nogil:
+cdef void nop(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void wfi(Cpu* c, const Insn* i) noexcept nogil:
+cdef void wfi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     # Nothing is trapped that would not have waited.
     if not interrupt_waits(c):
         if c.el == 0 and not c.sctlr_el1 & SCTLR_NTWI:
@@ -304,7 +304,7 @@ cdef void wfi(Cpu* c, const Insn* i) noexcept nogil:
     leave(c, i, pc_of(i) + 4)
 
 
-cdef void wfe(Cpu* c, const Insn* i) noexcept nogil:
+cdef void wfe(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if c.event:
         c.event = 0
     elif not interrupt_waits(c):
@@ -318,14 +318,14 @@ cdef void wfe(Cpu* c, const Insn* i) noexcept nogil:
     leave(c, i, pc_of(i) + 4)
 
 
-cdef void sev(Cpu* c, const Insn* i) noexcept nogil:
+cdef void sev(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef int k
     for k in range(c.phys.ncpus):
         c.phys.cpus[k].event = 1
     NEXT(c, i)
 
 
-cdef void sevl(Cpu* c, const Insn* i) noexcept nogil:
+cdef void sevl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     c.event = 1
     NEXT(c, i)
 
@@ -345,12 +345,12 @@ cdef int fill_hint(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     return OK                       # NOP, YIELD, and all that is not allocated yet
 
 
-cdef void clrex(Cpu* c, const Insn* i) noexcept nogil:
+cdef void clrex(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     c.ex_open = 0
     NEXT(c, i)
 
 
-cdef void isb(Cpu* c, const Insn* i) noexcept nogil:
+cdef void isb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     leave(c, i, pc_of(i) + 4)
 
 
@@ -364,36 +364,36 @@ cdef int fill_end(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- exceptions ---------------------------------------------------------------------------------
 
-cdef void svc(Cpu* c, const Insn* i) noexcept nogil:
+cdef void svc(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     after_el1(c, i, EC_SVC64, i.aux)
 
 
-cdef void hvc(Cpu* c, const Insn* i) noexcept nogil:
+cdef void hvc(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if c.el == 0 or c.hcr_el2 & HCR_HCD:
         raise_undefined(c, i)
         return
     after_el2(c, i, EC_HVC64, i.aux)
 
 
-cdef void smc(Cpu* c, const Insn* i) noexcept nogil:
+cdef void smc(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if c.el == 0 or not c.hcr_el2 & HCR_TSC:        # there is no EL3 to call
         raise_undefined(c, i)
         return
     raise_el2(c, i, EC_SMC64, i.aux)
 
 
-cdef void brk(Cpu* c, const Insn* i) noexcept nogil:
+cdef void brk(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     dbg_brk(c, i, i.aux)
 
 
-cdef void eret(Cpu* c, const Insn* i) noexcept nogil:
+cdef void eret(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if c.el == 0:
         raise_undefined(c, i)
         return
     do_eret(c, i)
 
 
-cdef void undefined(Cpu* c, const Insn* i) noexcept nogil:
+cdef void undefined(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """HLT with halting debug not allowed; DCPS and DRPS outside Debug state."""
     raise_undefined(c, i)
 
@@ -416,12 +416,12 @@ cdef inline uint32_t sys_denied(Cpu* c, const Insn* i) noexcept nogil:
     return TO_EL2 if c.hcr_el2 & i.imm else ALLOWED
 
 
-cdef void sys_impdef(Cpu* c, const Insn* i) noexcept nogil:
+cdef void sys_impdef(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """The IMPLEMENTATION DEFINED space: nothing is there, but HCR_EL2.TIDCP traps it at EL1."""
     refuse(c, i, TO_EL2 if c.el and c.hcr_el2 & i.imm else UNDEFINED)
 
 
-cdef void sys_nop(Cpu* c, const Insn* i) noexcept nogil:
+cdef void sys_nop(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """DC ISW, CSW, CISW."""
     cdef uint32_t no = sys_denied(c, i)
     if unlikely(no != ALLOWED):
@@ -430,7 +430,7 @@ cdef void sys_nop(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void dc_clean(Cpu* c, const Insn* i) noexcept nogil:
+cdef void dc_clean(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """DC CVAC, CVAU, CIVAC: as a read, so a Permission fault is possible at EL0 only. No watchpoint
     matches them (ACC_AT)."""
     cdef uint64_t va = c.x[i.rn]
@@ -444,7 +444,7 @@ cdef void dc_clean(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void dc_invalidate(Cpu* c, const Insn* i) noexcept nogil:
+cdef void dc_invalidate(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """DC IVAC: needs permission to write, and is a store of the line to watchpoints."""
     cdef uint64_t va = c.x[i.rn]
     cdef uint32_t no = sys_denied(c, i)
@@ -460,7 +460,7 @@ cdef void dc_invalidate(Cpu* c, const Insn* i) noexcept nogil:
     NEXT(c, i)
 
 
-cdef void dc_zva(Cpu* c, const Insn* i) noexcept nogil:
+cdef void dc_zva(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint32_t no = sys_denied(c, i)
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
@@ -468,7 +468,7 @@ cdef void dc_zva(Cpu* c, const Insn* i) noexcept nogil:
     zva(c, i)
 
 
-cdef void ic_all(Cpu* c, const Insn* i) noexcept nogil:
+cdef void ic_all(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint32_t no = sys_denied(c, i)
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
@@ -477,7 +477,7 @@ cdef void ic_all(Cpu* c, const Insn* i) noexcept nogil:
     drop_all_code(c)
 
 
-cdef void ic_line(Cpu* c, const Insn* i) noexcept nogil:
+cdef void ic_line(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t va = c.x[i.rn]
     cdef uint32_t no = sys_denied(c, i)
     if unlikely(no != ALLOWED):
@@ -503,7 +503,7 @@ cdef void drop_line(Cpu* c, uint64_t va) noexcept nogil:
         code_written(c, r, offset, 64)
 
 
-cdef void tlbi(Cpu* c, const Insn* i) noexcept nogil:
+cdef void tlbi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """All of them drop all: what the TLB holds of a large block is not told apart by page, and more
     than was asked for may always go. rd: Inner Shareable."""
     cdef uint32_t no = sys_denied(c, i)
@@ -521,7 +521,7 @@ cdef void tlbi(Cpu* c, const Insn* i) noexcept nogil:
         tlb_flush(c)
 
 
-cdef void at_s1(Cpu* c, const Insn* i) noexcept nogil:
+cdef void at_s1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """AT S1E1R, S1E1W, S1E0R, S1E0W; ra: what it is a translation for."""
     cdef uint64_t va = c.x[i.rn]
     cdef uint32_t flags
