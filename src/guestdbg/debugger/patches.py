@@ -22,8 +22,8 @@ BRK = (0xD4200000 | BRK_IMMEDIATE << 5).to_bytes(4, "little")
 def can_patch(vm: Vm) -> str | None:
     """Why instructions cannot be changed under this provider; None when they can.
 
-    A provider that decodes instructions ahead has to be told. On real hardware the caches would
-    have to be cleaned and invalidated, which a Python program cannot do for a guest.
+    A provider that decodes instructions ahead has to be told. On real hardware caches have to be
+    cleaned and invalidated, which not every processor lets userspace do for a guest.
     """
     if isinstance(vm, SupportsCodeChanged):
         return None

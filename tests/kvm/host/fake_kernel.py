@@ -22,6 +22,7 @@ from guestdbg.kvm.constants import (
     KVM_GET_API_VERSION,
     KVM_GET_VCPU_MMAP_SIZE,
 )
+from guestdbg.kvm.host import kvm
 
 RUN_SIZE = 8192
 #: Requests by number, for messages and for telling it what to refuse.
@@ -114,5 +115,6 @@ def install(monkeypatch: Any, tmp_path: Path) -> FakeKernel:
     real = os.uname()
     arm64 = os.uname_result((real.sysname, real.nodename, real.release, real.version, "aarch64"))
     monkeypatch.setattr(os, "uname", lambda: arm64)
+    monkeypatch.setattr(kvm, "code_visible", lambda: None)  # instructions of another architecture
     monkeypatch.setattr(fcntl, "ioctl", kernel.ioctl)
     return kernel

@@ -20,8 +20,9 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.host.available import DEVICE, open_device
+from guestdbg.kvm.host.caches import code_visible
 from guestdbg.kvm.host.calls import call
-from guestdbg.kvm.host.vm import HostVm
+from guestdbg.kvm.host.vm import CodeChangingHostVm, HostVm
 from guestdbg.kvm.interface import Kvm
 
 _NEEDED: Final = (
@@ -90,7 +91,9 @@ class HostKvm(Kvm):
         name = "KVM_CREATE_VM"
         if not 0 <= vm_type < 1 << 31:
             raise KvmError(errno.EINVAL, name, f"unknown machine type {vm_type:#x}")
-        return HostVm(self, call(self._fd, name, KVM_CREATE_VM, vm_type, explain))
+        fd = call(self._fd, name, KVM_CREATE_VM, vm_type, explain)
+        make = code_visible()
+        return HostVm(self, fd) if make is None else CodeChangingHostVm(self, fd, make)
 
     def close(self) -> None:
         fd, self._fd = self._fd, -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import mmap
+from collections.abc import Iterator
 from ctypes import addressof, c_char
 from dataclasses import dataclass
 from typing import Final
@@ -19,10 +20,11 @@ _CALL: Final = "KVM_SET_USER_MEMORY_REGION"
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A slot in use; ``held`` keeps the buffer where it is."""
+    """A slot in use: where the guest has it, and we; ``held`` keeps the buffer there."""
 
     start: int
     size: int
+    address: int
     held: object
 
 
@@ -66,7 +68,7 @@ class Slots:
                 f"{mmap.PAGESIZE:#x} bytes: give an mmap.mmap(-1, size), which always is",
             )
         self._make(fd, slot, flags, start, size, address)
-        self._slots[slot] = Slot(start, size, held)
+        self._slots[slot] = Slot(start, size, address, held)
 
     def _make(self, fd: int, slot: int, flags: int, start: int, size: int, address: int) -> None:
         request = kvm_userspace_memory_region(slot, flags, start, size, address)
@@ -102,6 +104,14 @@ class Slots:
             "KVM_CAP_NR_MEMSLOTS, the flags known to this kernel (KVM_MEM_READONLY: "
             "KVM_CAP_READONLY_MEM)"
         )
+
+    def pieces(self, start: int, length: int) -> Iterator[tuple[Slot, int, int]]:
+        """What of a guest-physical range is memory: slot, our address, and length of each piece."""
+        for slot in list(self._slots.values()):
+            first = max(start, slot.start)
+            end = min(start + length, slot.start + slot.size)
+            if first < end:
+                yield slot, slot.address + first - slot.start, end - first
 
     def release(self) -> None:
         """The machine has gone: let go of every buffer."""

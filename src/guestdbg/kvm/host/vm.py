@@ -20,6 +20,7 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.host import device
+from guestdbg.kvm.host.caches import MakeVisible
 from guestdbg.kvm.host.calls import call
 from guestdbg.kvm.host.device import HostDevice
 from guestdbg.kvm.host.slots import Slots
@@ -89,6 +90,13 @@ class HostVm(Vm):
         self, slot: int, guest_phys_addr: int, memory: Memory | None, flags: int = 0
     ) -> None:
         self._slots.set(self._fd, slot, guest_phys_addr, memory, flags)
+
+    def make_visible(self, make: MakeVisible, guest_phys_addr: int, length: int) -> None:
+        """Make what userspace wrote there visible to the guest's instruction fetches."""
+        if self._fd < 0:
+            raise KvmError(errno.EBADF, "code_changed", "the machine is closed")
+        for _, address, size in self._slots.pieces(guest_phys_addr, length):
+            make(address, address + size)
 
     def create_vcpu(self, vcpu_id: int = 0) -> HostVcpu:
         name = "KVM_CREATE_VCPU"
@@ -184,3 +192,19 @@ class HostVm(Vm):
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError, KvmError):
             self.close()
+
+
+class CodeChangingHostVm(HostVm):
+    """One whose guest can be made to see instructions that userspace wrote."""
+
+    def __init__(self, kvm: HostKvm, fd: int, make: MakeVisible) -> None:
+        super().__init__(kvm, fd)
+        self._make = make
+
+    def code_changed(self, guest_phys_addr: int, length: int) -> None:
+        """The extension SupportsCodeChanged: see ``guestdbg.kvm.host.caches``.
+
+        Raises:
+            KvmError: EBADF when the machine is closed.
+        """
+        self.make_visible(self._make, guest_phys_addr, length)

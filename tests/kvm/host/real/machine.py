@@ -6,7 +6,7 @@ from pathlib import Path
 import guestdbg
 from guestdbg.check import assembler as asm
 from guestdbg.debugger import Unsupported
-from guestdbg.kvm import Kvm, open_kvm
+from guestdbg.kvm import Kvm, SupportsCodeChanged, open_kvm
 from guestdbg.machine import Board
 
 from .rig import case
@@ -135,3 +135,23 @@ def boards_are_closed_whole() -> None:
         with open_kvm("host") as kvm, Board(kvm, vcpus=3) as board:
             assert len(board.vcpus) == 3
             board.map_flash()
+
+
+@case
+def software_breakpoints_where_the_caches_allow_them() -> None:
+    """As many as wanted; each stops, is stepped off, and is not seen in memory."""
+    with _load(*_counter(3)) as guest:
+        if not isinstance(guest.board.vm, SupportsCodeChanged):
+            return
+        limit = guest.board.vm.check_extension(119)
+        before = guest.read(BASE, 64)
+        loop = BASE + 4 * len([*asm.mov(1, 0x40001000), *asm.mov(2, 3)])
+        places = [loop + 4 * n for n in range(5)] + [BASE + 0x800 + 4 * n for n in range(limit)]
+        for place in places:
+            guest.break_(place, kind="software")
+        assert guest.read(BASE, 64) == before
+        stops = []
+        while (stop := guest.run(timeout=30)).reason == "hit":
+            stops.append(guest.vcpus[0].pc)
+        assert stop.reason == "exit", stop
+        assert stops == places[:5] * 3

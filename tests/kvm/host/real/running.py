@@ -10,6 +10,7 @@ from guestdbg.kvm import (
     ExitMmio,
     ExitSystemEvent,
     GuestDebug,
+    SupportsCodeChanged,
 )
 from guestdbg.kvm.constants import (
     KVM_CAP_ARM_NISV_TO_USER,
@@ -22,7 +23,7 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.regs import core_reg
 
-from .rig import DONE, NOWHERE, RAM, Rig, Runner, case, refused
+from .rig import DONE, NOWHERE, RAM, SIZE, Rig, Runner, case, refused
 
 STEP = GuestDebug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP)
 _HW = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW
@@ -127,6 +128,22 @@ def stops_and_steps() -> None:
         # The step stood behind the store, which is where the breakpoint is.
         assert exit_.ec == 0x30
         assert vcpu.run() is exit_
+
+
+@case
+def code_that_userspace_changes() -> None:
+    """An instruction that has been executed is another one after code_changed."""
+    with Rig(asm.add(0, 0, 1), *DONE, asm.b(-4 * len(DONE) - 4)) as rig:
+        vm = rig.vm
+        if not isinstance(vm, SupportsCodeChanged):
+            return  # the processor's caches do not let it be done: docs/kvm-api.md
+        for n in range(1, 20):
+            rig.memory[:4] = asm.add(0, 0, n).to_bytes(4, "little")
+            vm.code_changed(RAM, 4)
+            assert isinstance(rig.vcpu.run(), ExitMmio)
+            assert rig.get("x0") == n * (n + 1) // 2
+        vm.code_changed(RAM - 0x1000, SIZE + 0x2000)  # what is not memory does not matter
+        vm.code_changed(NOWHERE, 4)
 
 
 @case
