@@ -17,7 +17,7 @@ from guestdbg.kvm import Snapshot, open_kvm
 from guestdbg.kvm.constants import KVM_CAP_ARM_NISV_TO_USER, KVM_MEM_READONLY
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitIntr, ExitMmio
-from guestdbg.kvm.programs import HitProgram
+from guestdbg.kvm.programs import SYSTEM_REGISTERS, HitProgram, Op, Step
 from guestdbg.kvm.regs import core_reg, name_of, size_of, sys_reg
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 from guestdbg.kvm.soft.vm import SoftVm
@@ -192,6 +192,20 @@ class SoftCase(Case):
         vcpu.set_guest_debug(debug)
         str(vcpu.debug_state)
 
+    def condition(self, rng: random.Random) -> tuple[Step, ...] | None:
+        register = rng.randrange(31)
+        load = (Op.LOAD, rng.choice([1, 2, 4, 8]) | rng.choice([0, 16]), 0)
+        return rng.choice(
+            [
+                None,
+                ((Op.COUNT, 0, 0), (Op.CONST, 0, rng.getrandbits(4)), (Op.GE, 0, 0)),
+                ((Op.X, register, 0), load),
+                ((Op.SP, 0, 0), load, (Op.X, register, 0), (Op.DIV, 0, 0)),
+                ((Op.PC, 0, 0), load, (Op.JUMP_IF, 0, 4), (Op.JUMP, 0, 4), (Op.PSTATE, 0, 0)),
+                ((Op.SYSTEM, 0, rng.choice([*SYSTEM_REGISTERS.values()])), load),
+            ]
+        )
+
     def programs(self, rng: random.Random) -> None:
         vcpu = rng.choice(self.vcpus)
         debug = vcpu.debug_state.external
@@ -204,12 +218,13 @@ class SoftCase(Case):
                     rng.choice(debug.wvr if watch else debug.bvr),
                     rng.choice([1, 4, 8, 64]) if watch else 0,
                     rng.choice([1, 2, 3]) if watch else 0,
-                    rng.choice([None, ((6, 0, 0), (0, 0, rng.getrandbits(4)), (52, 0, 0))]),
+                    self.condition(rng),
                     rng.choice([None, bytearray(512)]),
                     tuple(rng.randrange(31) for _ in range(rng.getrandbits(2))),
                 )
             )
-        installed = vcpu.set_hit_programs(made)
+        hidden = [rng.choice(debug.wvr) for _ in range(rng.getrandbits(2))]
+        installed = vcpu.set_hit_programs(made, hidden=hidden)
         for n in range(len(made)):
             installed.counts(n)
             installed.recorded(n)
