@@ -489,6 +489,8 @@ class Guest:
             return self.ended
         self._running = threading.get_ident()
         try:
+            if self.arming.software:
+                self.points.refresh()
             stop = self.runloop.until_stop(move, timeout, max_instructions)
             if stop.reason == "exit":
                 self.ended = stop

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.debugger.arming import Arming, Temporary, arm
-from guestdbg.debugger.errors import BadWhere, DebuggerError, OutOfRegisters, Unsupported
+from guestdbg.debugger.errors import (
+    AddressError,
+    BadWhere,
+    DebuggerError,
+    OutOfRegisters,
+    Unsupported,
+)
 from guestdbg.debugger.patches import can_patch
 from guestdbg.debugger.points import Breakpoint, Condition, Kind, Point, Watch
 from guestdbg.debugger.recording import Recording
 from guestdbg.debugger.where import Code, Data
+from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
@@ -235,6 +242,33 @@ class Points:
         elif not point.enabled:
             for address in self._patched.pop(point.number, ()):
                 memory.restore(address)
+
+    def refresh(self) -> None:
+        """Put our BRK instructions where the software breakpoints' addresses lie by now.
+
+        A guest that has loaded other code there, or mapped other memory, has lost them; what it
+        wrote stays. One whose address is not mapped just now waits for the next time.
+        """
+        memory, translate = self._guest.memory, self._guest.space.translate
+        moved: dict[int, list[int]] = {}
+        for number, before in self._patched.items():
+            point = self._points[number]
+            assert isinstance(point, Breakpoint)
+            now = []
+            for address in point.addresses:
+                with suppress(AddressError):
+                    now.append(translate(address))
+            if now != before or not all(memory.is_ours(address) for address in now):
+                moved[number] = now
+        for number in moved:
+            for address in self._patched[number]:
+                memory.restore(address)
+            self._patched[number] = []
+        for number, now in moved.items():
+            for address in now:
+                with suppress(GuestdbgError):  # mapped to where there is no memory
+                    memory.patch(address)
+                    self._patched[number].append(address)
 
     @contextmanager
     def out_of_memory(self) -> Iterator[None]:

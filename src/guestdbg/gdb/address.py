@@ -14,7 +14,7 @@ from guestdbg.gdb.errors import ServerError
 
 __all__ = ["Address", "listen", "parse"]
 
-_WAITING = 4
+_WAITING = 16
 
 
 @dataclass(frozen=True, slots=True)

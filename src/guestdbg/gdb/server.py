@@ -29,6 +29,7 @@ _CHOICES = ("stop", "go", "kill")
 _REFUSAL = b"E.guestdbg: another debugger is attached to this guest, which has one at a time"
 _LAST_OUTPUT = 16 << 10
 _REFUSED_READS = 4096
+_GRACE_SECONDS = 0.5
 
 
 class Server:
@@ -73,6 +74,7 @@ class Server:
         self._listener, self.address = listen_at(parse(listen), allow_remote=allow_remote)
         self._waker = Waker()
         self._lock = threading.RLock()  # a signal handler may take it again
+        self._free = threading.Condition(self._lock)
         self._client: socket.socket | None = None  # accepted, and not yet done with
         self._arrived: deque[socket.socket] = deque()
         self._typed: list[bytes] = []
@@ -203,9 +205,10 @@ class Server:
             ending = session.serve()
         finally:
             self._session = None
-            with self._lock:
-                self._client = None
             link.close()
+            with self._free:
+                self._client = None
+                self._free.notify()
         return self._after(session, ending)
 
     def _after(self, session: Session, ending: Ending) -> Outcome | None:
@@ -252,15 +255,16 @@ class Server:
                 connection, _ = self._listener.accept()
             except OSError:
                 continue
-            with self._lock:
-                taken = self._client is not None
-                if not taken:
+            with self._free:
+                # The one before may have gone, and that not have been noticed yet.
+                free = self._free.wait_for(lambda: self._client is None, _GRACE_SECONDS)
+                if free:
                     self._client = connection
                     self._arrived.append(connection)
-            if taken:
-                _refuse(connection)
-            else:
+            if free:
                 self._wake()
+            else:
+                _refuse(connection)
 
 
 def _refuse(connection: socket.socket) -> None:

@@ -1,0 +1,193 @@
+"""Clients come and go: detaching, vanishing, coming back, and two at once."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from guestdbg.gdb import Server, ServerError
+from tests.gdb.clients import gdb, needs_gdb, server
+from tests.gdb.wire import Wire, served
+
+COUNT = 0x4020_2008
+
+
+@needs_gdb
+def test_attach_to_the_running_guest_detach_and_come_back() -> None:
+    with server("spin", "--no-wait") as guest:
+        look = """
+            connect()
+            tell(first=value("$cntvct_el0") if False else None, at=location(), seen=stops.seen)
+            before = value("(unsigned long)$x0")
+            run("break *$pc")
+            run("continue")
+            tell(stop=stops.seen[-1])
+            run("detach")
+            """.replace('first=value("$cntvct_el0") if False else None, ', "")
+        told = gdb(guest.target, look)
+        assert told["stop"] == ["breakpoint", [1]]
+        # Its breakpoint went with it: the guest runs on, and the next client finds it so.
+        guest.wait_for("the debugger has detached: the guest runs on")
+        again = gdb(guest.target, look)
+        assert again["stop"] == ["breakpoint", [1]]
+        assert guest.process.poll() is None
+
+
+@needs_gdb
+def test_a_running_guest_is_stopped_by_ctrl_c() -> None:
+    with server("spin") as guest:
+        told = gdb(
+            guest.target,
+            """
+            connect()
+            # As a hand at the keyboard would: SIGINT to GDB while it waits for the guest.
+            threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+            run("continue")
+            tell(stop=stops.seen[-1], at=location())
+            """,
+        )
+    assert told["stop"] == ["signal", "SIGINT"]
+    assert told["at"]
+
+
+@needs_gdb
+def test_kill_ends_the_server() -> None:
+    with server("spin") as guest:
+        gdb(guest.target, "connect()\nrun('kill')\n")
+        assert guest.ended() == 0
+        assert b"the debugger has ended the guest" in guest.errors
+
+
+@needs_gdb
+def test_the_second_debugger_is_told_why_it_is_refused() -> None:
+    with server("spin") as guest, socket.socket(socket.AF_UNIX) as first:
+        first.settimeout(10)
+        first.connect(guest.target)
+        first.sendall(b"+$?#3f")
+        assert first.recv(4096).startswith(b"+$T05")
+        told = gdb(
+            guest.target,
+            """
+            try:
+                gdb.execute("target remote " + TARGET)
+            except gdb.error as error:
+                tell(error=str(error))
+            """,
+        )
+        assert "error" in told
+        assert "another debugger is attached to this guest" in told.text
+        # The first has not noticed.
+        first.sendall(b"+$?#3f")
+        assert first.recv(4096).startswith(b"+$T05")
+
+
+def counted(wire: Wire) -> int:
+    return int.from_bytes(bytes.fromhex(wire.ask(b"m%x,8" % COUNT).decode()), "little")
+
+
+def pc(wire: Wire) -> bytes:
+    return wire.ask(b"p20")
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_one_that_vanishes_leaves_it_standing(tmp_path: Path, running: bool) -> None:
+    with served(tmp_path, "spin", on_disconnect="stop") as here:
+        with here.client() as wire:
+            wire.ask(b"Z0,40200000,4")
+            if running:
+                wire.send(b"vCont;c")
+        with here.client() as wire:
+            first = here.guest.cores[0].vcpu.instructions  # type: ignore[attr-defined]
+            time.sleep(0.05)
+            assert here.guest.cores[0].vcpu.instructions == first  # type: ignore[attr-defined]
+            assert len(here.guest.points) == 0, "its breakpoints are gone"
+            assert wire.ask(b"?").startswith(b"T05")
+        assert "the debugger is gone: the guest stands" in here.announced
+
+
+def test_one_that_vanishes_lets_it_run_on(tmp_path: Path) -> None:
+    with served(tmp_path, "counter", on_disconnect="go") as here:
+        with here.client() as wire:
+            wire.ask(b"Z0,4020138c,4")
+        assert here.join() == "exited"
+
+
+def test_one_that_vanishes_ends_it(tmp_path: Path) -> None:
+    with served(tmp_path, "spin", on_disconnect="kill") as here:
+        with here.client() as wire:
+            wire.send(b"vCont;c")
+        assert here.join() == "killed"
+
+
+@pytest.mark.parametrize("packet", [b"D", b"D;1"])
+def test_one_that_detaches_lets_it_run_on(tmp_path: Path, packet: bytes) -> None:
+    with served(tmp_path, "counter", on_disconnect="kill") as here:
+        with here.client() as wire:
+            wire.ask(b"Z0,4020138c,4")
+            assert wire.ask(packet) == b"OK"
+        assert here.join() == "exited"
+
+
+@pytest.mark.parametrize(("packet", "reply"), [(b"vKill;1", b"OK"), (b"k", None)])
+def test_one_that_kills(tmp_path: Path, packet: bytes, reply: bytes | None) -> None:
+    with served(tmp_path, "spin") as here:
+        with here.client() as wire:
+            wire.send(packet)
+            if reply is not None:
+                assert wire.reply() == reply
+        assert here.join() == "killed"
+
+
+def test_one_that_only_looks_whether_anybody_is_here_changes_nothing(tmp_path: Path) -> None:
+    with served(tmp_path, "spin", on_disconnect="kill") as here:
+        for _ in range(5):
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(here.path)
+        with here.client() as wire:
+            assert wire.ask(b"?").startswith(b"T05")
+        assert here.join() == "killed"
+
+
+def test_half_a_packet_and_a_hang_up(tmp_path: Path) -> None:
+    with served(tmp_path, "spin") as here:
+        for half in (
+            b"$",
+            b"$g",
+            b"$g#",
+            b"$g#6",
+            b"+$m40200000,4#xx$",
+            b"\x03\x03\x03",
+            b"}" * 99,
+        ):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(here.path)
+                client.sendall(half)
+        with here.client() as wire:
+            assert wire.ask(b"?").startswith(b"T05")
+
+
+def test_a_client_that_reads_nothing_does_not_keep_the_next_out(tmp_path: Path) -> None:
+    with served(tmp_path, "spin") as here:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(here.path)
+            client.settimeout(1)
+            try:
+                for _ in range(10_000):
+                    client.sendall(b"$m40200000,7ff0#" + b"%02x" % (sum(b"m40200000,7ff0") & 255))
+            except TimeoutError:
+                pass
+        with here.client() as wire:
+            assert wire.ask(b"?").startswith(b"T05")
+
+
+def test_the_library_says_what_is_wrong(tmp_path: Path) -> None:
+    with served(tmp_path, "spin") as here:
+        with pytest.raises(ServerError, match="there is a file already"):
+            Server(here.guest, f"unix:{here.path}")
+        with pytest.raises(ServerError, match="one of stop, go, kill"):
+            Server(here.guest, "tcp:127.0.0.1:0", on_disconnect="wait")  # type: ignore[arg-type]
+        with pytest.raises(ServerError, match="other machines"):
+            Server(here.guest, "tcp:0.0.0.0:0")
