@@ -113,14 +113,21 @@ class Served:
 
 @contextmanager
 def served(
-    directory: Path, guest: str, *, load_options: dict[str, Any] | None = None, **options: Any
+    directory: Path,
+    guest: str | Guest,
+    *,
+    load_options: dict[str, Any] | None = None,
+    **options: Any,
 ) -> Iterator[Served]:
-    """An example guest and its server in this process, at a socket in ``directory``."""
-    loaded = load(
-        EXAMPLES / f"{guest}.elf",
-        provider="soft",
-        **({"console": None, "memory": "16M"} | (load_options or {})),
-    )
+    """A guest, or an example's, and its server in this process, at a socket in ``directory``."""
+    if isinstance(guest, Guest):
+        loaded = guest
+    else:
+        loaded = load(
+            EXAMPLES / f"{guest}.elf",
+            provider="soft",
+            **({"console": None, "memory": "16M"} | (load_options or {})),
+        )
     # Loaded here, looked at here once the server has ended: it is never two threads at a time.
     try:
         here = Served(loaded, str(directory / "gdb"), options)
