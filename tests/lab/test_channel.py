@@ -30,7 +30,7 @@ def test_half_a_frame_is_silence(ends: tuple[Channel, socket.socket]) -> None:
     with pytest.raises(Hung):
         channel.receive(time.monotonic() + 0.05)
     theirs.sendall(b"c")
-    assert channel.receive(time.monotonic() + 30) == ([(frames.STDOUT, b"abc")], False)
+    assert channel.receive(time.monotonic() + 30) == ([(frames.STDOUT, b"abc")], set())
 
 
 def test_the_end_of_the_other_side(ends: tuple[Channel, socket.socket]) -> None:
@@ -76,7 +76,7 @@ def test_another_descriptor_is_watched_along(ends: tuple[Channel, socket.socket]
     out, into = os.pipe()
     try:
         os.write(into, b"key")
-        assert channel.receive(time.monotonic() + 30, out) == ([], True)
+        assert channel.receive(time.monotonic() + 30, [out]) == ([], {out})
     finally:
         os.close(out)
         os.close(into)

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from guestdbg.cli.terminal import is_foreground
-from guestdbg.lab import CommandTimeout, Lab, Live
+from guestdbg.lab import CommandTimeout, Forward, Lab, Live
 from guestdbg.lab import prepare as prepare_cache
 from guestdbg.lab.names import named_files, write_results
 from guestdbg.lab.packages import SUITE
@@ -38,6 +38,7 @@ Examples:
   guestdbg lab --cpu vhe -- python3 experiment.py
   guestdbg lab --fetch hits.jsonl -- \\
       run examples/queue.elf --break job_finish --count 5 --log hits.jsonl
+  guestdbg lab --forward 1234 -- gdb examples/hello.elf
 
 \b
 Exit status: the command's own, 128 + N if signal N ended it; 1 where the lab
@@ -87,6 +88,14 @@ cannot be had, 124 after --timeout.
     help="Bring this file (or these: *.json) back afterwards. Repeatable.",
 )
 @click.option(
+    "--forward",
+    "ports",
+    metavar="PORT[:INSIDE]",
+    multiple=True,
+    callback=lambda _context, _parameter, values: [_ports(value) for value in values],
+    help="Let this port here lead to one in the lab. Repeatable.",
+)
+@click.option(
     "--prepare", is_flag=True, help="Fetch and build what the lab is made of, and run nothing."
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -101,6 +110,7 @@ def lab(
     timeout: float,
     files: tuple[str, ...],
     results: tuple[str, ...],
+    ports: list[tuple[int, int]],
     prepare: bool,
     command: tuple[str, ...],
 ) -> None:
@@ -116,7 +126,11 @@ def lab(
     if "/" in argv[0]:
         carry += named_files(argv[:1], here)
     machine = Lab(cpu=cpu, smp=smp, memory=memory, gic=int(gic), suite=debian)
-    with _ended_by_sigterm(), machine, _live() as live:
+    with contextlib.ExitStack() as stack:
+        forwards = [stack.enter_context(Forward(inside, port)) for port, inside in ports]
+        stack.enter_context(_ended_by_sigterm())
+        stack.enter_context(machine)
+        live = stack.enter_context(_live())
         try:
             result = machine.run(
                 argv,
@@ -126,6 +140,7 @@ def lab(
                 timeout=timeout,
                 live=live,
                 env=_environment(),
+                forwards=forwards,
             )
         except CommandTimeout as error:
             click.echo(f"guestdbg: {error} (--timeout)", err=True)
@@ -146,6 +161,18 @@ def _program(context: click.Context, words: list[str]) -> list[str]:
         return ["guestdbg", *words]
     there = ", ".join([*known, *PROGRAMS])
     raise click.UsageError(f"no command {first!r} in the lab; there is: {there}", context)
+
+
+def _ports(text: str) -> tuple[int, int]:
+    """The port here, and the port in the lab."""
+    here, colon, inside = text.partition(":")
+    try:
+        ports = (int(here), int(inside if colon else here))
+        if not all(1 <= port <= 65535 for port in ports):
+            raise ValueError
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not PORT or PORT:PORT, as in 1234") from None
+    return ports
 
 
 def _environment() -> dict[str, str]:

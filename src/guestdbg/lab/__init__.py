@@ -6,6 +6,7 @@ guestdbg, which is carried inside and runs there.
 
 from guestdbg.lab.errors import CommandTimeout, LabError
 from guestdbg.lab.exchange import Live, Result
+from guestdbg.lab.forward import Forward
 from guestdbg.lab.session import Lab, prepare
 
-__all__ = ["CommandTimeout", "Lab", "LabError", "Live", "Result", "prepare"]
+__all__ = ["CommandTimeout", "Forward", "Lab", "LabError", "Live", "Result", "prepare"]

@@ -1,8 +1,10 @@
 """The host's end of the line to the agent: whole frames, and never a wait without an end."""
 
+import math
 import select
 import socket
 import time
+from collections.abc import Sequence
 
 from guestdbg.lab.inside import frames
 
@@ -29,27 +31,31 @@ class Channel:
         self._outgoing += data
 
     def receive(
-        self, deadline: float | None, also: int | None = None
-    ) -> tuple[list[tuple[int, bytes]], bool]:
-        """The frames that arrived, and whether the descriptor ``also`` has something to read.
+        self, deadline: float | None, reading: Sequence[int] = (), writing: Sequence[int] = ()
+    ) -> tuple[list[tuple[int, bytes]], set[int]]:
+        """The frames that arrived, and which of other descriptors are ready.
 
-        Waits for either until ``deadline`` (time.monotonic()). Raises Hung, Closed, and
+        Waits for any of it until ``deadline`` (time.monotonic()). Raises Hung, Closed, and
         frames.FrameError where the other end has lost its mind.
         """
+        ours = self._socket.fileno()
+        poll = select.poll()
+        for fd in reading:
+            poll.register(fd, select.POLLIN)
+        for fd in writing:
+            poll.register(fd, select.POLLOUT | (select.POLLIN if fd in reading else 0))
         while True:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 raise Hung
-            wanted: list[socket.socket | int] = [self._socket]
-            if also is not None:
-                wanted.append(also)
-            writing = [self._socket] if self._outgoing else []
-            readable, writable, _ = select.select(wanted, writing, [], left)
-            if writable:
+            poll.register(ours, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
+            events = dict(poll.poll(None if left is None else math.ceil(left * 1000)))
+            mine = events.pop(ours, 0)
+            if mine & select.POLLOUT:
                 self._write()
-            found = self._read() if self._socket in readable else []
-            if found or (also is not None and also in readable):
-                return found, also is not None and also in readable
+            found = self._read() if mine & ~select.POLLOUT else []
+            if found or events:
+                return found, set(events)
 
     def drain(self, deadline: float) -> None:
         """Takes everything until the other end is gone. Raises Closed then, Hung before."""

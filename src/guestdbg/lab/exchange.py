@@ -10,6 +10,7 @@ from typing import Any
 
 from guestdbg.lab.channel import Channel
 from guestdbg.lab.errors import LabError
+from guestdbg.lab.forward import Connections, Forward
 from guestdbg.lab.inside.frames import (
     EXIT,
     FILE,
@@ -18,6 +19,7 @@ from guestdbg.lab.inside.frames import (
     KILL,
     PIECE,
     REFUSED,
+    RELAY,
     STDERR,
     STDIN,
     STDOUT,
@@ -25,6 +27,7 @@ from guestdbg.lab.inside.frames import (
     WINDOW,
     FrameError,
     frame,
+    relay,
 )
 
 
@@ -59,8 +62,15 @@ class Live:
 class Exchange:
     """Follows one command from its start to its end."""
 
-    def __init__(self, channel: Channel, stdin: bytes, live: Live | None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        stdin: bytes = b"",
+        live: Live | None = None,
+        forwards: tuple[Forward, ...] = (),
+    ) -> None:
         self._channel = channel
+        self._connections = Connections(forwards, channel.send)
         self._stdin = live.stdin if live else None
         self._escape = live.escape if live else None
         self._given = 0
@@ -85,24 +95,36 @@ class Exchange:
         ended; LabError if the command could not be started.
         """
         while self._end is None:
-            arrived, input_waits = self._channel.receive(
-                deadline, self._stdin if self._given < WINDOW and not self._unsent else None
+            arrived, ready = self._channel.receive(
+                deadline,
+                [*self._input(), *self._connections.reading()],
+                self._connections.writing(),
             )
-            if input_waits:
+            if self._stdin in ready:
                 self._read_input()
+            self._connections.handle(ready)
             self._arrived += arrived
             while self._arrived:
                 self._take(*self._arrived.popleft())
+        self._connections.close()
         return Result(self._end["status"], bytes(self.stdout), bytes(self.stderr), self.files)
 
     def kill(self, seconds: float) -> None:
         """Ends the command and waits for its end, ``seconds`` at most; what it still writes is
         dropped. Raises as ``follow``."""
         self._stdin = None
+        self._connections.close()
+        self._connections = Connections((), self._channel.send)
         self._unsent = memoryview(b"")
         self._out = self._err = lambda _: None
         self._channel.send(frame(KILL))
         self.follow(time.monotonic() + seconds)
+
+    def _input(self) -> list[int]:
+        """The descriptor of the input, while the lab has room for more of it."""
+        if self._stdin is None or self._given >= WINDOW or self._unsent:
+            return []
+        return [self._stdin]
 
     def _read_input(self) -> None:
         assert self._stdin is not None
@@ -144,5 +166,7 @@ class Exchange:
         elif kind == TAKEN:
             self._given -= json.loads(payload)
             self._pass_input()
+        elif kind == RELAY:
+            self._connections.take(*relay(payload))
         else:
             raise FrameError(f"a frame of kind {kind}")

@@ -15,6 +15,7 @@ from guestdbg.lab.channel import Channel, Closed, Hung
 from guestdbg.lab.errors import CommandTimeout, LabError
 from guestdbg.lab.exchange import Exchange, Live, Result
 from guestdbg.lab.files import Files, carried
+from guestdbg.lab.forward import Forward
 from guestdbg.lab.inside.frames import (
     FILE,
     FILE_DATA,
@@ -144,12 +145,13 @@ class Lab:
         cwd: str = HOME,
         timeout: float | None = 600,
         live: Live | None = None,
+        forwards: Sequence[Forward] = (),
     ) -> Result:
         """Runs a command and waits for its end.
 
         ``files`` are put there first (see ``Files``), relative to ``cwd``; ``results`` are paths
         or glob patterns, relative to ``cwd``, of files to bring back: a pattern that matches
-        nothing is simply not in ``Result.files``.
+        nothing is simply not in ``Result.files``. ``forwards`` lead to servers of the command's.
 
         Raises CommandTimeout if it takes longer than ``timeout`` seconds; LabError if it cannot
         be started, or if the machine dies under it.
@@ -172,7 +174,7 @@ class Lab:
             "terminal": live.terminal if live else None,
         }
         channel.send(frame_json(RUN, request))
-        return self._follow(Exchange(channel, stdin, live), argv[0], timeout)
+        return self._follow(Exchange(channel, stdin, live, tuple(forwards)), argv[0], timeout)
 
     def _follow(self, exchange: Exchange, name: str, timeout: float | None) -> Result:
         try:

@@ -12,6 +12,7 @@ from typing import Any
 from . import frames, system
 from .command import Command
 from .port import HostGone, Port
+from .relay import Relays
 
 #: How long the outputs of a command that has ended may stay open, in seconds: whoever else
 #: holds them has left the command's session.
@@ -31,6 +32,7 @@ class Agent:
         self._file_error = ""
         self._selector = selectors.DefaultSelector()
         self._selector.register(port.fd, selectors.EVENT_READ)
+        self._relays = Relays(port, self._selector)
         # A byte in this pipe for every child that ends, so that select wakes up.
         self._children, wake = os.pipe()
         for fd in (self._children, wake):
@@ -53,6 +55,8 @@ class Agent:
                         self._handle(kind, payload)
                 elif key.fd == self._children:
                     os.read(self._children, 4096)
+                elif key.data is not None:
+                    self._relays.handle(key.data, events)
                 elif events & selectors.EVENT_WRITE:
                     self._write_stdin(key.fd)
                 else:
@@ -77,6 +81,10 @@ class Agent:
         elif kind == frames.STDIN:
             self._forget_stdin()
             command.give(payload)
+        elif kind == frames.CONNECT:
+            self._relays.connect(**json.loads(payload))
+        elif kind == frames.RELAY:
+            self._relays.give(payload)
         elif kind == frames.KILL:
             command.kill()
         elif kind == frames.RESIZE:
@@ -183,6 +191,7 @@ class Agent:
             self._selector.unregister(fd)
         self._forget_stdin()
         command.close()
+        self._relays.close()
         self._command = None
         missing = [pattern for pattern in self._results if not self._send_results(pattern)]
         self._port.send_json(frames.EXIT, {"status": command.status, "missing": missing})
@@ -201,6 +210,7 @@ class Agent:
 def main() -> None:
     """Sets the system up, serves the host, powers off."""
     system.mount_all()
+    system.loopback_up()
     os.environ.update(
         PATH="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", HOME="/tmp", LANG="C.UTF-8"
     )

@@ -9,6 +9,7 @@ import struct
 from typing import Any
 
 _HEADER = struct.Struct(">BI")
+_NUMBER = struct.Struct(">I")
 #: The most that one frame carries: both sides send longer things in pieces.
 PIECE = 1 << 16
 #: As much input may be under way to a command that does not read it.
@@ -22,6 +23,7 @@ STDIN = 2  # bytes for the command; none: the end of its input
 KILL = 3  # end the command at once
 RESIZE = 4  # JSON: [rows, columns]
 POWER_OFF = 5
+CONNECT = 6  # JSON: number, port: relay a connection to a server in the lab
 # From the lab.
 HELLO = 16  # JSON: kernel, python, kvm
 STDOUT = 17
@@ -33,6 +35,7 @@ TAKEN = 21  # JSON: so many more bytes of input have gone to the command
 FILE = 32  # JSON: path, mode
 FILE_DATA = 33
 FILE_END = 34
+RELAY = 35  # a connection's number in four bytes, and what was said on it; nothing: its end
 
 
 class FrameError(Exception):
@@ -52,6 +55,20 @@ def frame_json(kind: int, value: Any) -> bytes:
 def pieces(kind: int, data: bytes) -> list[bytes]:
     """``data`` in as many frames as it takes; none if it is empty."""
     return [frame(kind, data[at : at + PIECE]) for at in range(0, len(data), PIECE)]
+
+
+def relayed(number: int, data: bytes) -> bytes:
+    """The payload of a RELAY frame."""
+    return _NUMBER.pack(number) + data
+
+
+def relay(payload: bytes) -> tuple[int, bytes]:
+    """(number, data) of a RELAY frame's payload. Raises FrameError."""
+    if len(payload) < _NUMBER.size:
+        raise FrameError("a relay frame without a number")
+    (number,) = _NUMBER.unpack_from(payload)
+    assert isinstance(number, int)
+    return number, payload[_NUMBER.size :]
 
 
 class Reader:

@@ -1,12 +1,17 @@
 """What the first process of a system has to do itself, by system calls that Python lacks."""
 
 import ctypes
+import fcntl
 import os
 import platform
+import socket
+import struct
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _FINIT_MODULE = 273  # arm64
 _RB_POWER_OFF = 0x4321FEDC
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
 
 _MOUNTS = (
     ("proc", "/proc"),
@@ -32,6 +37,13 @@ def mount_all() -> None:
         encoded = kind.encode()
         _check(_libc.mount(encoded, place.encode(), encoded, 0, None), place)
     os.chmod("/tmp", 0o1777)
+
+
+def loopback_up() -> None:
+    """127.0.0.1, the only network there is."""
+    request = struct.pack("16sH14x", b"lo", _IFF_UP)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
 
 
 def load_modules(directory: str) -> None:
