@@ -1,0 +1,56 @@
+"""The sessions of docs/gdb.md, typed as they stand there: GDB answers to the letter."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.guests import ROOT
+from tests.gdb.clients import GDB, SECONDS, needs_gdb, server
+
+pytestmark = needs_gdb
+
+TEXT = (ROOT / "docs" / "gdb.md").read_text()
+PROMPT = "(gdb) "
+
+
+def sessions() -> list[tuple[str, str, str]]:
+    """(server's command line, GDB's, what is typed and answered) of each session."""
+    pattern = (
+        r"^    (guestdbg gdb \S+)\n.*?^    (gdb-multiarch [^\n]*)\n\n((?:    [^\n]*\n|\n(?=    ))+)"
+    )
+    return [
+        (ours, theirs, re.sub(r"^    ", "", block, flags=re.MULTILINE))
+        for ours, theirs, block in re.findall(pattern, TEXT, re.MULTILINE | re.DOTALL)
+    ]
+
+
+def test_there_are_sessions() -> None:
+    assert len(sessions()) == 2
+
+
+@pytest.mark.parametrize(("ours", "theirs", "session"), sessions(), ids=lambda text: text[-16:])
+def test_a_session(ours: str, theirs: str, session: str) -> None:
+    typed = [line.removeprefix(PROMPT) for line in session.splitlines() if line.startswith(PROMPT)]
+    with server(Path(shlex.split(ours)[2]), listen="tcp:127.0.0.1:0") as guest:
+        result = subprocess.run(
+            [GDB, "-nx", *shlex.split(theirs)[1:]],
+            input="".join(line.replace(":1234", guest.target) + "\n" for line in typed),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert guest.ended() == 0
+    # What is typed into a pipe is not echoed: prompts and answers alone.
+    said = result.stdout.replace(guest.target, ":1234")
+    answers = [part.rstrip() for part in said.split(PROMPT)[1:]]
+    expected = [part.split("\n", 1)[1].rstrip() for part in session.split(PROMPT)[1:]]
+    shown = [re.sub(r"[ \t]+$", "", answer, flags=re.MULTILINE) for answer in answers]
+    assert shown[: len(expected)] == expected
