@@ -66,15 +66,15 @@ class HostVcpu(Vcpu):
         "_immediate_exit",
         "_ioctl",
         "_kicked",
-        "_longs",
         "_page",
         "_prepared",
+        "_reason",
         "_registers",
         "_running",
         "_stop",
         "_stop_key",
+        "_syndrome",
         "_vm",
-        "_words",
         "thread",
         "tid",
     )
@@ -99,8 +99,8 @@ class HostVcpu(Vcpu):
         self._prepared: dict[int, tuple[GuestDebug, bytes]] = {}
         try:
             self._page = RunPage(fd, run_size)
-            self._words = self._page.words
-            self._longs = self._page.longs
+            self._reason = self._page.words[EXIT_REASON : EXIT_REASON + 1]
+            self._syndrome = self._page.longs[SYNDROME : SYNDROME + 1]
             self._registers = Registers(fd)
         except (OSError, ValueError) as error:
             self._fd = -1
@@ -288,10 +288,10 @@ class HostVcpu(Vcpu):
             raise refused("KVM_RUN", error, _cannot_run) from error
         finally:
             self._running = False
-        if self._words[EXIT_REASON] != KVM_EXIT_DEBUG:
+        if self._reason[0] != KVM_EXIT_DEBUG:
             return self._other()
         # Stops that are alike are one object, but for those with an address.
-        key = self._longs[SYNDROME]
+        key = self._syndrome[0]
         if key == self._stop_key:
             return self._stop
         exit_ = self._page.debug()
@@ -319,7 +319,7 @@ class HostVcpu(Vcpu):
     def complete_mmio(self, data: bytes) -> None:
         name = "complete_mmio"
         self.check(name)
-        if not self._answerable or self._words[EXIT_REASON] != KVM_EXIT_MMIO:
+        if not self._answerable or self._reason[0] != KVM_EXIT_MMIO:
             raise KvmError(errno.EINVAL, name, "there is no MMIO read to answer")
         length = self._page.mmio_length
         if len(data) != length:
@@ -372,6 +372,8 @@ class HostVcpu(Vcpu):
         self.check("close")
         fd, self._fd = self._fd, -1
         self._registers.close()
+        self._reason.release()
+        self._syndrome.release()
         self._page.close()
         with contextlib.suppress(OSError):
             os.close(fd)
