@@ -2,12 +2,14 @@
 
 import hashlib
 import random
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from guestdbg.lab import CommandTimeout, Lab, LabError, Live
 from guestdbg.lab.cpio import Cpio
+from tests.cli.guests import GUESTDBG
 
 
 def python(lab: Lab, program: str, **options: object) -> tuple[int, bytes, bytes]:
@@ -192,3 +194,8 @@ def test_the_real_kvm_answers(lab: Lab) -> None:
     assert b'"KVM_CAP_GUEST_DEBUG_HW_BPS": 6' in result.stdout
     assert b'"KVM_CAP_GUEST_DEBUG_HW_WPS": 4' in result.stdout
     assert b'"KVM_CAP_SET_GUEST_DEBUG2": 196611' in result.stdout
+
+
+def test_the_version_is_the_one_outside(lab: Lab) -> None:
+    ours = subprocess.run([*GUESTDBG, "--version"], capture_output=True, check=True)
+    assert lab.run(["guestdbg", "--version"], timeout=200).stdout == ours.stdout

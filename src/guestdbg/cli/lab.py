@@ -157,7 +157,7 @@ def _program(context: click.Context, words: list[str]) -> list[str]:
     first = words[0]
     if first == "guestdbg" or first in PROGRAMS or "/" in first:
         return words
-    if first in known:
+    if first in known or first.startswith("-"):
         return ["guestdbg", *words]
     there = ", ".join([*known, *PROGRAMS])
     raise click.UsageError(f"no command {first!r} in the lab; there is: {there}", context)

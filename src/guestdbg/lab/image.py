@@ -12,6 +12,7 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from guestdbg.lab import cache, modules, packages, wheels
@@ -179,7 +180,7 @@ def package(root: Path, python: str) -> Path:
 
     From the cache ``root`` if nothing has changed since the last time.
     """
-    files = dict(tree())
+    files = dict(tree()) | _metadata()
     state = hashlib.sha256(f"{python} {sys.version}".encode())
     for name, data in files.items():
         state.update(f"{name} {len(data)}\n".encode() + data)
@@ -189,6 +190,16 @@ def package(root: Path, python: str) -> Path:
 
     with cache.locked(root):
         return cache.entry(root, f"package-{state.hexdigest()[:16]}", build) / "package.cpio"
+
+
+def _metadata() -> dict[str, bytes]:
+    """What tells `guestdbg --version` inside, if this guestdbg has a version."""
+    try:
+        version = metadata.version("guestdbg")
+    except metadata.PackageNotFoundError:
+        return {}
+    text = f"Metadata-Version: 2.1\nName: guestdbg\nVersion: {version}\n"
+    return {f"guestdbg-{version}.dist-info/METADATA": text.encode()}
 
 
 def _package_archive(files: dict[str, bytes], python: str) -> bytes:
