@@ -4,6 +4,7 @@ import hashlib
 import random
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,6 +139,33 @@ def test_a_file_that_cannot_be_put_there(lab: Lab) -> None:
     with pytest.raises(LabError, match=r"in the lab: .*/proc/nothing"):
         lab.run(["cat"], files={"/proc/nothing": b"x"}, timeout=200)
     assert lab.run(["cat"], timeout=200).status == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "options", "message"),
+    [
+        (["cat", "a\0b"], {}, "null byte"),
+        (["cat"], {"env": {"A=B": "c"}}, "environment variable name"),
+        (["cat"], {"cwd": "/proc/nowhere"}, "No such file"),
+        (["cat"], {"cwd": "/proc/version"}, "File exists|Not a directory"),
+        (["cat"], {"files": {"a\0b": b""}}, "null byte"),
+        (["cat", "\ud800"], {}, "surrogates not allowed"),
+        (["cat", "x" * 3_000_000], {}, "Argument list too long"),
+    ],
+)
+def test_what_no_system_could_run(
+    lab: Lab, argv: list[str], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(LabError, match=message):
+        lab.run(argv, timeout=200, **options)
+    assert lab.run(["cat"], timeout=200, results=["a\0b", "/proc/nothing/*"]).files == {}
+
+
+def test_a_command_that_takes_all_memory(lab: Lab) -> None:
+    program = "b = []\nwhile True: b.append(bytearray(b'x') * (64 << 20))"
+    status, _, err = python(lab, program)
+    assert status == 137 or b"MemoryError" in err
+    assert lab.run(["echo", "on"], timeout=200).stdout == b"on\n"
 
 
 def test_nothing_to_run(lab: Lab) -> None:

@@ -96,7 +96,7 @@ class Agent:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
             self._file = os.fdopen(fd, "wb")
             os.fchmod(fd, mode)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._file_error = self._file_error or str(error)
 
     def _fill_file(self, data: bytes) -> None:
@@ -119,8 +119,10 @@ class Agent:
         if not error:
             try:
                 self._command = Command(request)
-            except OSError as problem:
-                error = f"{request['argv'][0]}: {problem.strerror}"
+            except (OSError, ValueError) as problem:
+                # ValueError: a zero in a word, an equals sign in a variable's name.
+                reason = getattr(problem, "strerror", None) or problem
+                error = f"{request['argv'][0]}: {reason}"
         if error or self._command is None:
             self._port.send_json(frames.REFUSED, {"error": error})
             return
@@ -199,11 +201,13 @@ class Agent:
     def _send_results(self, pattern: str) -> bool:
         """Sends the files that a pattern names; False if there are none."""
         found = False
-        for path in sorted(glob.glob(os.path.join(self._cwd, pattern), recursive=True)):
-            if os.path.isfile(path):
-                name = path if os.path.isabs(pattern) else os.path.relpath(path, self._cwd)
-                self._port.send_file(path, name)
-                found = True
+        # What has gone meanwhile, or has no such name, is not there.
+        with contextlib.suppress(OSError, ValueError):
+            for path in sorted(glob.glob(os.path.join(self._cwd, pattern), recursive=True)):
+                if os.path.isfile(path):
+                    name = path if os.path.isabs(pattern) else os.path.relpath(path, self._cwd)
+                    self._port.send_file(path, name)
+                    found = True
         return found
 
 
