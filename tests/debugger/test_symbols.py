@@ -386,3 +386,15 @@ def test_memory_through_the_guests_page_tables(start: Load) -> None:
     guest.write_u64(level3 + 8, 0)
     with pytest.raises(AddressError):
         guest.read(0x401000, 1)
+
+
+@pytest.mark.skipif(not HAS_DRGN, reason="drgn runs on Linux only")
+def test_names_of_members_that_are_no_text_are_an_image_error(tmp_path: Path) -> None:
+    data = (EXAMPLES / "queue.elf").read_bytes()
+    name = data.index(b"\0peak\0") + 1
+    path = tmp_path / "queue.elf"
+    path.write_bytes(data[:name] + b"\xff\xfe" + data[name + 2 :])
+    types = Types(lambda address, length: bytes(length), [Image(path)])
+    with pytest.raises(BadImage, match="the names in the debug information"):
+        types.evaluate("queue.tail")
+    assert types.fixed("queue.nothing") is None

@@ -196,7 +196,7 @@ class Types:
             if start.address_ is None:
                 return None
             return _follow(expression[name.end() :], int(start.address_), start.type_)
-        except (GuestdbgError, LookupError, TypeError, AttributeError):
+        except (GuestdbgError, LookupError, TypeError, ValueError, AttributeError):
             return None
 
     def extent(self, value: Any, expression: str) -> Extent:
@@ -354,6 +354,8 @@ def _member(expression: str, value: Any, name: str, arrow: bool) -> Any:
         known = [m.name for m in type_.members if m.name] if type_.members else []
     except AttributeError:
         raise BadWhere(f"{expression!r}: a {value.type_.type_name()} has no members") from None
+    except UnicodeDecodeError as error:
+        raise BadImage(f"{expression!r}: the names in the debug information: {error}") from error
     try:
         return value.member_(name)
     except LookupError:
