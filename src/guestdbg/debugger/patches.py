@@ -62,9 +62,10 @@ class PatchedMemory:
         if reason is not None:
             raise Unsupported(reason)
         if address not in self._users:
-            self._users[address] = 0
-            self._original[address] = self._read(address, 4)
+            original = self._read(address, 4)  # which may raise: there is no memory
             self._write(address, BRK)
+            self._original[address] = original
+            self._users[address] = 0
         self._users[address] += 1
 
     def restore(self, address: int) -> None:

@@ -6,6 +6,7 @@ Everything here happens in the one thread that runs the guest. What the packets 
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections import deque
@@ -178,6 +179,12 @@ class Session:
         except GuestdbgError as error:
             log.debug("%r refused: %s", packet[:64], error)
             return self.error(Refused(str(error)))
+        except Hangup:
+            raise
+        except Exception:
+            # A defect must not take the guest of a day's work down with it.
+            log.exception("this is a defect of guestdbg: the packet %r", packet[:256])
+            return self.error(Refused("this is a defect of guestdbg: its log has more", errno.EIO))
 
     def error(self, refused: Refused) -> bytes:
         """The reply that refuses."""
