@@ -15,6 +15,14 @@ from guestdbg.kvm import Kvm, open_kvm
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
 
+#: What is left to skip where every register and every instruction is there.
+EVERYTHING_THERE = {
+    "all 16 registers are there",
+    "all 16 breakpoints are there",
+    "ID_AA64PFR0_EL1.EL3 is 0: without EL3 these values are reserved",
+}
+
+
 @pytest.fixture
 def kvm() -> Kvm:
     return open_kvm("soft")
@@ -35,6 +43,26 @@ def test_everything_passes_on_the_software_kvm(kvm: Kvm) -> None:
     assert not [f"{r.case.name}: {r.reason}" for r in results if r.verdict == "fail"]
     assert len(results) == len(CASES)
     assert all(r.reason for r in results if r.verdict == "skip")
+
+
+@pytest.mark.parametrize(
+    ("shape", "skipped"),
+    [
+        ({"breakpoints": 2, "watchpoints": 2, "context_aware": 1}, None),
+        (
+            {"breakpoints": 16, "watchpoints": 16, "context_aware": 16, "lse": True},
+            EVERYTHING_THERE,
+        ),
+    ],
+    ids=["the-least", "the-most"],
+)
+def test_everything_passes_on_other_processors(
+    shape: dict[str, int], skipped: set[str] | None
+) -> None:
+    results = list(run_cases(select(), open_kvm("soft", **shape)))
+    assert not [f"{r.case.name}: {r.reason}" for r in results if r.verdict == "fail"]
+    if skipped is not None:
+        assert {r.reason for r in results if r.verdict == "skip"} == skipped
 
 
 def test_every_case_says_what_it_rests_on() -> None:
