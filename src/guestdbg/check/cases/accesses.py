@@ -237,7 +237,7 @@ def _zva_size(rig: Rig) -> int:
 
 @case_for_each(
     "access.dc-zva",
-    {"first-byte": 0, "a-byte-inside": 21, "last-byte": -1},
+    {"first-byte": 0, "inner-byte": 21, "last-byte": -1},
     "DC ZVA stores zeros: a watchpoint of the {} of its block stops it first, as a write.",
     "Arm ARM D2.10 (Watchpoint exceptions), DC ZVA; FAR_EL2",
 )
