@@ -388,7 +388,7 @@ def test_memory_through_the_guests_page_tables(start: Load) -> None:
         guest.read(0x401000, 1)
 
 
-@pytest.mark.skipif(not HAS_DRGN, reason="drgn runs on Linux only")
+@needs_drgn
 def test_names_of_members_that_are_no_text_are_an_image_error(tmp_path: Path) -> None:
     data = (EXAMPLES / "queue.elf").read_bytes()
     name = data.index(b"\0peak\0") + 1
