@@ -228,6 +228,23 @@ def test_the_end_of_the_guest(counter: Served) -> None:
     assert counter.join() == "exited"
 
 
+def test_attaching_to_the_one_process_there_is(wire: Wire) -> None:
+    assert wire.ask(b"vAttach;1").startswith(b"T05")
+    assert wire.ask(b"vAttach;2") == error(errno.ESRCH)
+    assert wire.ask(b"qAttached:1") == b"1"
+
+
+def test_killed_in_extended_mode_it_waits_to_be_run(counter: Served) -> None:
+    with counter.client() as wire:
+        wire.ask(b"!")
+        assert wire.ask(b"vKill;1") == b"OK"
+        assert wire.ask(b"?") == b"X09"
+        assert wire.ask(b"vCont;c") == b"X09"
+        assert wire.ask(b"vRun;").startswith(b"T05")
+        assert wire.ask(b"vKill;1") == b"OK"
+    assert counter.join() == "killed"
+
+
 def test_reset_puts_everything_back(wire: Wire) -> None:
     code = wire.ask(b"m40200000,1000")
     # Seven breakpoints: one of them is in memory.

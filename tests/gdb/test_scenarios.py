@@ -281,3 +281,31 @@ def test_a_wide_watchpoint_is_one() -> None:
     assert f"write of 4 bytes at {told['table'] + 4:#x} by fill_table" in told["hit"]
     assert "  before: 00 00 00 00" in told["hit"] or "  before: 0x0" in told["hit"]
     assert f"write of 4 bytes at {told['table'] + 8:#x} by fill_table" in told["hit2"]
+
+
+def test_extended_remote_runs_anew() -> None:
+    with server("counter") as guest:
+        told = gdb(
+            guest.target,
+            """
+            connect("extended-remote")
+            run("break count")
+            run("continue")
+            run("continue")
+            tell(second=value("counter"))
+            run("run")
+            tell(anew=value("counter"), at=location())
+            run("delete")
+            run("continue")
+            tell(ended=["exited", 0] in stops.seen)
+            run("break main")
+            run("run")
+            tell(again=location())
+            run("kill")
+            """,
+        )
+        assert guest.ended() == 0
+    assert told["second"] == 1
+    assert (told["anew"], told["at"]) == (0, "count")
+    assert told["ended"]
+    assert told["again"] == "main"

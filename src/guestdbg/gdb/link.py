@@ -19,10 +19,12 @@ from guestdbg.gdb.packets import MAX_PACKET
 
 __all__ = ["Hangup", "Link", "Waker"]
 
-#: How long the watcher sleeps when it has nothing to do, and between two looks at the connection.
+#: How long the watcher sleeps while the guest stands, and after input that has been read already.
 #: That bounds how long a Ctrl-C takes to be noticed, and how often a client that stops and starts
 #: the guest by the thousand is disturbed.
 _NAP_SECONDS = 0.01
+#: How long it waits for input at a time; it need not know sooner that the guest stands again.
+_LOOK_MILLISECONDS = 500
 #: Naps after which the watcher of a guest that stands lies down, to be woken by the next run.
 _NAPS = 50
 
@@ -156,7 +158,7 @@ class Link:
                     continue
                 idle = 0
                 # The second look tells what is there now from what has been read meanwhile.
-                if poll.poll(1000 * _NAP_SECONDS) and self._running and poll.poll(0):
+                if poll.poll(_LOOK_MILLISECONDS) and self._running and poll.poll(0):
                     self._interrupt()
                     nap(_NAP_SECONDS)
             if self._closed:

@@ -214,7 +214,7 @@ class Server:
     def _after(self, session: Session, ending: Ending) -> Outcome | None:
         if self._stopping:
             return "closed"
-        if session.exit_reply is not None:
+        if session.exit_stop is not None:
             self.last = session.exit_stop
             return "exited"
         if not session.heard:

@@ -95,6 +95,7 @@ class Session:
         self.news: list[Event] = []
         self.exit_reply: bytes | None = None
         self.exit_stop: Stop | None = None
+        self.killed = False
         self.ending: Ending | None = None
         self.last_hit: Stop | None = None
         self.printed = printed
@@ -113,6 +114,11 @@ class Session:
         """The vCPU that registers and memory are those of."""
         return self.guest.cores[self.general]
 
+    @property
+    def of_process(self) -> bytes:
+        """What an exit reply ends with for a client that knows processes."""
+        return b";process:%x" % threads.PROCESS if self.multiprocess else b""
+
     # ---- the loop ----------------------------------------------------------------------------
 
     def serve(self) -> Ending:
@@ -124,7 +130,9 @@ class Session:
                 else:
                     self._take(self.link.receive())
         except Hangup:
-            self.ending = Ending.VANISHED if self.exit_reply is None else Ending.EXITED
+            self.ending = Ending.VANISHED
+            if self.exit_reply is not None:
+                self.ending = Ending.KILLED if self.killed else Ending.EXITED
         finally:
             self._take_out()
         return self.ending
@@ -287,9 +295,8 @@ class Session:
             self._broken_into()
 
     def _exited(self, stop: Stop) -> None:
-        process = b";process:%x" % threads.PROCESS if self.multiprocess else b""
         self.moves.clear()
-        self.exit_reply = b"W00" + process
+        self.exit_reply = b"W00" + self.of_process
         self.exit_stop = stop
         log.info("the guest has ended: %s", stop.detail)
         if self.non_stop:
@@ -331,6 +338,7 @@ class Session:
     def restarted(self) -> None:
         """The guest has been reset: all its threads stand at their beginning."""
         self.exit_reply = self.exit_stop = None
+        self.killed = False
         self.moves.clear()
         self.queue.clear()
         self.general = 0

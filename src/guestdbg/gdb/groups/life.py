@@ -1,17 +1,33 @@
-"""The guest's life and the client's leaving: D, k, vKill, R, vRun.
+"""The guest's life and the client's leaving: vAttach, D, k, vKill, R, vRun.
 
 Source: "Debugging with GDB", appendix E.2 (packets).
 """
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
+from guestdbg.gdb import threads
 from guestdbg.gdb.ending import Ending
+from guestdbg.gdb.errors import Refused
 from guestdbg.gdb.groups import Handler
+from guestdbg.gdb.stops import SIGTRAP, Event
+from guestdbg.gdb.text import number
 
 if TYPE_CHECKING:
     from guestdbg.gdb.session import Session
+
+
+def attach(session: Session, rest: bytes) -> bytes:
+    """vAttach;PROCESS: the one that there is stands already."""
+    if number(rest.removeprefix(b";")) != threads.PROCESS:
+        raise Refused(f"there is process {threads.PROCESS} alone: the guest", errno.ESRCH)
+    if session.exit_reply is not None:
+        raise Refused("the guest has ended: it can be run anew", errno.ESRCH)
+    if session.non_stop:
+        return b"OK"
+    return Event(session.general, SIGTRAP).reply(session)
 
 
 def detach(session: Session, rest: bytes) -> bytes:
@@ -26,8 +42,13 @@ def kill(session: Session, rest: bytes) -> None:
 
 
 def kill_process(session: Session, rest: bytes) -> bytes:
-    """vKill;PROCESS: the same, answered."""
-    session.ending = Ending.KILLED
+    """vKill;PROCESS: the same, answered; in extended mode it can be run anew."""
+    if session.extended:
+        session.moves.clear()
+        session.killed = True
+        session.exit_reply = b"X09" + session.of_process
+    else:
+        session.ending = Ending.KILLED
     return b"OK"
 
 
@@ -45,6 +66,7 @@ def run(session: Session, rest: bytes) -> bytes:
 
 
 HANDLERS: dict[bytes, Handler] = {
+    b"vAttach": attach,
     b"D": detach,
     b"k": kill,
     b"vKill": kill_process,
