@@ -28,6 +28,7 @@ class Commands(click.Group):
     modules: ClassVar = {
         "caps": "guestdbg.cli.caps",
         "check": "guestdbg.cli.check",
+        "differential": "guestdbg.cli.differential",
         "explain": "guestdbg.cli.explain",
         "gdb": "guestdbg.cli.gdb",
         "lab": "guestdbg.cli.lab",

@@ -1,0 +1,87 @@
+"""Random programs: the same one for a seed, everywhere and always.
+
+A program runs at EL1 and EL0, with its MMU on mostly; it computes, loads and stores near a few
+places, branches forward, loops by counters, takes exceptions, and in some programs debugs itself.
+It ends by a store to ``layout.DONE``. Its host sets guest debugging, changes it between exits and
+writes the guest's registers, as the script says.
+"""
+
+from __future__ import annotations
+
+from guestdbg.check import assembler as asm
+from guestdbg.check.assembler import Item
+from guestdbg.check.differential import layout
+from guestdbg.check.differential.generate import branch, data, memory, system
+from guestdbg.check.differential.generate.debug import LENGTH
+from guestdbg.check.differential.generate.script import script
+from guestdbg.check.differential.generate.source import BASES, DATA, PLACES, SCRATCH, Source
+from guestdbg.check.differential.program import Program
+from guestdbg.check.differential.vectors import BUDGET, POLICIES, STEP_POLICIES, ending, vectors
+
+
+def _simple(s: Source, own: int) -> list[Item]:
+    """A few instructions that neither branch far nor change the level."""
+    makers = s.weighted(
+        ((memory.MAKERS, 40), (data.MAKERS, 25), (system.MAKERS, 12), (system.OWN, own))
+    )
+    return s.weighted(makers)(s)
+
+
+def _count(items: list[Item]) -> int:
+    return sum(len(i) if isinstance(i, list) else not isinstance(i, asm.Label) for i in items)
+
+
+def _body(s: Source, own: int) -> list[Item]:
+    """The program's instructions: about as many as ``LENGTH``."""
+    items: list[Item] = []
+    if own:
+        items += system.mask_debug(s)
+        for _ in range(1 + s.below(3)):
+            items += s.one((system.write_breakpoint, system.write_watchpoint))(s)
+        items += system.write_mdscr(s)
+    length = s.random.randint(12, LENGTH)
+    while _count(items) < length:
+        if s.chance(12):
+            part: list[Item] = []
+            for _ in range(1 + s.below(3)):
+                part += _simple(s, own)
+            items += s.weighted(branch.SHAPES)(s, part)
+        elif s.chance(5):
+            items += system.other_level(s)
+        elif s.el and s.chance(4 if own else 1):
+            items += system.eret_here(s)
+        elif s.chance(0.7):
+            items += memory.wild(s)
+        else:
+            items += _simple(s, own)
+    return items
+
+
+def generate(seed: int) -> Program:
+    """The program of a seed."""
+    s = Source(seed)
+    s.mmu = s.chance(85)
+    s.el = start = 0 if s.chance(20) else 1
+    # Who debugs: the host mostly, sometimes the guest itself, sometimes both.
+    guest = s.chance(35)
+    host = not guest or s.chance(50)
+    s.bases = {n: s.weighted(PLACES) for n in BASES}
+    start_bases = dict(s.bases)
+    items = _body(s, 15 if guest else 2)
+    items += ending(SCRATCH)
+    code = asm.assemble(layout.CODE, *items)
+    x = [s.number() if n in DATA else 0 for n in range(31)]
+    for n, address in start_bases.items():
+        x[n] = address
+    x[25], x[26] = BUDGET, layout.LOG
+    return Program(
+        seed=seed,
+        mmu=s.mmu,
+        el=start,
+        code=code.words,
+        vectors=vectors(s.one(POLICIES), s.one(STEP_POLICIES)),
+        x=tuple(x),
+        data=s.bits(32),
+        sysregs=(("CONTEXTIDR_EL1", s.below(4)),),
+        script=script(s, host=host),
+    )

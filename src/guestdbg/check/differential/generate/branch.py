@@ -1,0 +1,64 @@
+"""Branches that end: forward over a few instructions, loops that count down, calls."""
+
+from __future__ import annotations
+
+from guestdbg.check import assembler as asm
+from guestdbg.check.assembler import Fixup, Item
+from guestdbg.check.differential.generate.source import INNER, OUTER, SCRATCH, Source
+
+Body = list[Item]
+_AND_7 = 0x92400800  # AND Xd, Xn, #7
+
+
+def _conditional(s: Source, target: str) -> Fixup:
+    kind = s.below(4)
+    if kind == 0:
+        return asm.b_cond(s.one(tuple(asm.CONDITIONS)), target)
+    if kind == 1:
+        return s.one((asm.cbz, asm.cbnz))(s.rd(), target)
+    if kind == 2:
+        return s.one((asm.tbz, asm.tbnz))(s.rd(), s.below(64), target)
+    return asm.b(target)
+
+
+def forward(s: Source, body: Body) -> list[Item]:
+    """Over the body, or not."""
+    name = s.name()
+    return [_conditional(s, name), *body, asm.label(name)]
+
+
+def loop(s: Source, body: Body) -> list[Item]:
+    """The body a few times; never for ever, even where a host skipped how often."""
+    name = s.name()
+    counter = s.one((OUTER, INNER))
+    return [
+        asm.mov(counter, 1 + s.below(4)),
+        asm.label(name),
+        *body,
+        asm.sub(counter, counter, 1),
+        _AND_7 | counter << 5 | counter,
+        asm.cbnz(counter, name),
+    ]
+
+
+def call(s: Source, body: Body) -> list[Item]:
+    """The body as a function, called by BL or BLR."""
+    function, behind = s.name(), s.name()
+    enter: list[Item] = [asm.bl(function)]
+    if s.chance(40):
+        enter = [Fixup(function, lambda offset: asm.adr(SCRATCH, offset)), asm.blr(SCRATCH)]
+    return [*enter, asm.b(behind), asm.label(function), *body, asm.RET, asm.label(behind)]
+
+
+def jump(s: Source, body: Body) -> list[Item]:
+    """Over the body by BR."""
+    name = s.name()
+    return [
+        Fixup(name, lambda offset: asm.adr(SCRATCH, offset)),
+        asm.br(SCRATCH),
+        *body,
+        asm.label(name),
+    ]
+
+
+SHAPES = ((forward, 6), (loop, 4), (call, 2), (jump, 1))

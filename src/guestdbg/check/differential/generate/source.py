@@ -1,0 +1,107 @@
+"""The dice, and what the parts of the generator share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from guestdbg.check.assembler import Item
+from guestdbg.check.differential import layout
+
+T = TypeVar("T")
+
+#: Registers that programs compute with, those that point somewhere, and those of loops and calls.
+DATA = tuple(range(13))
+BASES = tuple(range(16, 23))
+SCRATCH, OUTER, INNER = 13, 14, 15
+
+#: Where accesses are MMIO.
+DEVICE = layout.NOWHERE + 0x100
+#: Where a base register may point, and how often: (address, weight). Accesses are near it.
+PLACES: tuple[tuple[int, int], ...] = (
+    (layout.DATA + 0x80, 10),
+    (layout.DATA + 0xC0, 6),
+    (layout.DATA + layout.PAGE, 4),  # with small offsets either way: across a page's end
+    (layout.DATA + layout.PAGE + 0x20, 2),
+    (layout.PRIVATE, 2),  # below it EL0 may go, from it on not
+    (layout.READ_ONLY + 0x40, 2),
+    (layout.STACK + 0x80, 2),
+    (layout.UNMAPPED + 0x10, 1),
+    (DEVICE, 2),
+)
+
+
+@dataclass
+class Source:
+    """A program's dice, and what has been decided about it."""
+
+    seed: int
+    mmu: bool = True
+    el: int = 1
+    bases: dict[int, int] = field(default_factory=dict)
+    labels: int = 0
+
+    def __post_init__(self) -> None:
+        # One sequence a seed; a text, so that near seeds have nothing in common.
+        self.random = random.Random(f"guestdbg differential {self.seed}")
+
+    def chance(self, percent: float) -> bool:
+        """True so often."""
+        return self.random.random() * 100 < percent
+
+    def below(self, n: int) -> int:
+        """0 … n - 1."""
+        return self.random.randrange(n)
+
+    def bits(self, n: int) -> int:
+        """n random bits."""
+        return self.random.getrandbits(n)
+
+    def one(self, items: Sequence[T]) -> T:
+        """One of them."""
+        return items[self.random.randrange(len(items))]
+
+    def weighted(self, items: Sequence[tuple[T, int]]) -> T:
+        """One of (item, weight)."""
+        at = self.random.randrange(sum(weight for _, weight in items))
+        for item, weight in items:
+            if at < weight:
+                return item
+            at -= weight
+        raise AssertionError
+
+    def number(self) -> int:
+        """A 64-bit value of the sort that finds things."""
+        kind = self.below(6)
+        if kind == 0:
+            return self.below(256)
+        if kind == 1:
+            return (1 << 64) - 1 - self.below(256)
+        if kind == 2:
+            return (1 << self.below(64)) - self.below(2)
+        if kind == 3:
+            return self.bits(32)
+        return self.bits(64)
+
+    def rd(self) -> int:
+        """A register to write."""
+        return self.one(DATA)
+
+    def rn(self) -> int:
+        """A register to read; sometimes XZR."""
+        return 31 if self.chance(5) else self.one(DATA)
+
+    def base(self) -> int:
+        """A register that points somewhere."""
+        return self.one(BASES)
+
+    def name(self) -> str:
+        """A label nobody has."""
+        self.labels += 1
+        return f"L{self.labels}"
+
+
+#: Makes a few instructions.
+Maker = Callable[[Source], list[Item]]

@@ -1,0 +1,69 @@
+"""Where everything is in the machine of a random program.
+
+Small, so that a machine a program costs little: 64 KiB of memory, every address mapped to itself.
+Code may be executed at EL1 and at EL0 alike (nobody may write it), so that a program is one text
+whatever level it runs at.
+"""
+
+import struct
+
+RAM = 0x40000000
+PAGE = 0x1000
+CODE = RAM
+VECTORS = RAM + 1 * PAGE
+DATA = RAM + 2 * PAGE  # three pages for both levels
+PRIVATE = RAM + 5 * PAGE  # behind them: EL1 alone
+READ_ONLY = RAM + 6 * PAGE
+LOG = RAM + 7 * PAGE  # the vectors write down what was taken
+STACK = RAM + 8 * PAGE
+TABLES = RAM + 9 * PAGE  # levels 1, 2 and 3
+UNMAPPED = RAM + 13 * PAGE
+RAM_SIZE = 16 * PAGE
+
+#: What a digest of memory covers, a number a page.
+DIGESTED = {"data": DATA, "data+1": DATA + PAGE, "data+2": DATA + 2 * PAGE, "private": PRIVATE}
+DIGESTED |= {"read-only": READ_ONLY, "log": LOG, "stack": STACK}
+
+#: No memory here: accesses end the run with KVM_EXIT_MMIO. A store to DONE ends a program.
+NOWHERE = 0x09000000
+DONE = NOWHERE + 0x800
+
+MAIR = 0x04FF
+TCR = 25 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 2 << 32
+#: RES1 bits; EL0 may use the cache operations, WFx, and the masks DAIF.
+SCTLR_OFF = 0x30D00800 | 1 << 9 | 1 << 26 | 1 << 18 | 1 << 16 | 1 << 15 | 1 << 14
+SCTLR_ON = SCTLR_OFF | 0x1005
+
+_BLOCK, _TABLE, _PAGE = 0b01, 0b11, 0b11
+_AF, _INNER_SHAREABLE = 1 << 10, 3 << 8
+_EL0, _RO = 1 << 6, 1 << 7
+_PXN, _UXN = 1 << 53, 1 << 54
+_NORMAL, _DEVICE = 0 << 2, 1 << 2
+
+
+def tables() -> bytes:
+    """The three translation tables, for TABLES."""
+    level1 = [0] * 512
+    level2 = [0] * 512
+    level3 = [0] * 512
+    level1[0] = _BLOCK | _DEVICE | _AF | _EL0 | _PXN | _UXN
+    level1[RAM >> 30] = TABLES + PAGE | _TABLE
+    level2[0] = TABLES + 2 * PAGE | _TABLE
+    never = _PXN | _UXN
+    attributes = {
+        CODE: _EL0 | _RO,
+        VECTORS: _RO | _UXN,
+        DATA: _EL0 | never,
+        DATA + PAGE: _EL0 | never,
+        DATA + 2 * PAGE: _EL0 | never,
+        PRIVATE: never,
+        READ_ONLY: _EL0 | _RO | never,
+        LOG: never,
+        STACK: _EL0 | never,
+        TABLES: never,
+        TABLES + PAGE: never,
+        TABLES + 2 * PAGE: never,
+    }
+    for address, bits in attributes.items():
+        level3[address - RAM >> 12] = address | _PAGE | _NORMAL | _AF | _INNER_SHAREABLE | bits
+    return struct.pack("<1536Q", *level1, *level2, *level3)

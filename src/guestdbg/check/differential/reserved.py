@@ -1,0 +1,66 @@
+"""Which encodings of the control registers the architecture leaves open.
+
+DBGBCR and DBGWCR have reserved values whose effect is CONSTRAINED UNPREDICTABLE (DDI 0487, K1.2.12
+to K1.2.18 and the registers' own pages): the register may be disabled, or behave as some value that
+is not reserved. Two processors may differ there, and both are right.
+"""
+
+from __future__ import annotations
+
+# (HMC, SSC) -> the values of PAC or PMC that mean something in the manual's table of execution
+# conditions. Without EL3 (ID_AA64PFR0_EL1.EL3) a value of SSC that tells security states apart is
+# reserved.
+_CONDITIONS = {(0, 0): {0, 1, 2, 3}, (1, 0): {1, 3}}
+
+_ADDRESS, _LINKED_ADDRESS, _LINKED_CONTEXT = 0, 1, 3
+
+
+def _condition(control: int) -> bool:
+    state = control >> 13 & 1, control >> 14 & 3
+    return (control >> 1 & 3) not in _CONDITIONS.get(state, set())
+
+
+def breakpoint_is_reserved(control: int, value: int, context_aware: bool = True) -> bool:
+    """Whether an enabled DBGBCR, with its DBGBVR, has an effect that the architecture leaves open.
+
+    What links to it, or what it links to, is ``link_is_reserved``.
+    """
+    if not control & 1:
+        return False
+    kind = control >> 20 & 15
+    if kind in (_ADDRESS, _LINKED_ADDRESS):
+        return _condition(control) or control >> 5 & 15 != 15 or not _canonical(value)
+    if kind == _LINKED_CONTEXT:
+        # By itself it matches nothing; its own conditions are not looked at.
+        return not context_aware
+    return True
+
+
+def watchpoint_is_reserved(control: int, value: int) -> bool:
+    """Whether an enabled DBGWCR, with its DBGWVR, has an effect that is left open."""
+    if not control & 1:
+        return False
+    bas, mask = control >> 5 & 0xFF, control >> 24 & 31
+    if mask:
+        # What MASK covers of the address must be zero.
+        outside = bas != 0xFF or mask < 3 or value & (1 << mask) - 1 & ~3
+    else:
+        # With DBGWVR[2] set, BAS[7:4] is ignored.
+        used = bas & 15 if value & 4 else bas
+        run = used >> ((used & -used).bit_length() - 1) if used else 0
+        outside = not used or run & (run + 1) or (value & 4 and bas >> 4)
+    return bool(outside) or not control >> 3 & 3 or _condition(control) or not _canonical(value)
+
+
+def link_is_reserved(control: int, place: int, breakpoints: dict[int, int]) -> bool:
+    """Whether a linked breakpoint (``place`` 20) or watchpoint links to what is not an enabled
+    linked context match. ``breakpoints``: DBGBCR by number."""
+    if not control & 1 or not control >> place & 1:
+        return False
+    target = breakpoints.get(control >> 16 & 15, 0)
+    return not (target & 1 and target >> 20 & 15 == _LINKED_CONTEXT)
+
+
+def _canonical(value: int) -> bool:
+    """Bits 63 to 48 all the same: what others mean is the processor's choice."""
+    return value >> 48 in (0, 0xFFFF)

@@ -1,0 +1,51 @@
+"""What a rule is, and the list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from guestdbg.arm64.esr import EC
+from guestdbg.check.differential.situation import Situation
+
+WATCHPOINTS = (EC.WATCHPT_LOW, EC.WATCHPT_CUR)
+BREAKPOINTS = (EC.BREAKPT_LOW, EC.BREAKPT_CUR)
+DATA_ABORTS = (EC.DABT_LOW, EC.DABT_CUR)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An explanation.
+
+    Attributes:
+        name: short.
+        right: who is: ``"soft"``, ``"real"`` or ``"both"``.
+        why: and on what that rests.
+        explains: whether it does.
+    """
+
+    name: str
+    right: str
+    why: str
+    explains: Callable[[Situation], bool]
+
+
+RULES: list[Rule] = []
+
+Explains = Callable[[Situation], bool]
+
+
+def rule(name: str, right: str, why: str) -> Callable[[Explains], Explains]:
+    """Register an explanation. They are asked in the order of their registration."""
+
+    def register(explains: Explains) -> Explains:
+        RULES.append(Rule(name, right, why, explains))
+        return explains
+
+    return register
+
+
+def only(s: Situation, *names: str) -> bool:
+    """Nothing but these fields differs (``page`` stands for every page)."""
+    seen = {"page" if name.startswith("page ") else name for name in s.difference.names}
+    return seen <= set(names)

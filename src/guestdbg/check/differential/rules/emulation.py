@@ -1,0 +1,171 @@
+"""Where the real one is wrong: Linux 6.1, or QEMU 7.2 that emulates its processor."""
+
+from __future__ import annotations
+
+from guestdbg.arm64.esr import EC
+from guestdbg.arm64.loadstore import memory_operand
+from guestdbg.check import assembler as asm
+from guestdbg.check.differential import layout
+from guestdbg.check.differential.rules.base import DATA_ABORTS, WATCHPOINTS, only, rule
+from guestdbg.check.differential.situation import Situation
+
+_NZCV = 0xF << 28
+_ALIGNMENT = 0x21
+
+
+@rule(
+    "qemu-unaligned-store-watched-from-the-page",
+    "soft",
+    "QEMU 7.2 checks an unaligned store to a watched page a second time, from the start of the "
+    "page that its last byte is in up to that byte: a watchpoint below it hits, though nothing "
+    "there is accessed.",
+)
+def _watched_from_the_page(s: Situation) -> bool:
+    entry = s.taken[1]
+    if s.debug_class(1) == EC.WATCHPT_LOW:
+        address, far = s.registers[1]["pc"], int(s.exits[1][3])
+    elif entry is not None and s.taken_class(1) in WATCHPOINTS:
+        # The guest's own. If it has changed the base register since, nothing is explained.
+        address, far = entry[1], entry[3]
+    else:
+        return False
+    access = s.access_at(1, address)
+    return (
+        access is not None
+        and not access.aligned
+        and access.last & -layout.PAGE <= far < access.first
+    )
+
+
+@rule(
+    "qemu-unprivileged-accesses",
+    "soft",
+    "LDTR and STTR at EL1 are watched as accesses of EL0 (DDI 0487, D2.10.4). QEMU 7.2 forgets "
+    "with two stages of translation that they are unprivileged, and watches them as EL1's.",
+)
+def _unprivileged(s: Situation) -> bool:
+    for side in (0, 1):
+        address = None
+        if s.debug_class(side) == EC.WATCHPT_LOW:
+            address = s.registers[side]["pc"]
+        elif s.taken_class(side) in WATCHPOINTS:
+            address = (s.taken[side] or (0, 0))[1]
+        operand = memory_operand(s.word_at(address) or 0) if address is not None else None
+        if operand is not None and operand.unprivileged:
+            return True
+    return False
+
+
+@rule(
+    "qemu-cache-maintenance",
+    "soft",
+    "DC CVAC, CVAU, CIVAC and IVAC are checked like accesses and can abort (DDI 0487, D8.5, "
+    "C5.3), and DC IVAC is watched as a store (D2.10); QEMU 7.2 does nothing for them.",
+)
+def _cache_maintenance(s: Situation) -> bool:
+    entry = s.taken[0]
+    if s.debug_class(0) == EC.WATCHPT_LOW:
+        syndrome, address = int(s.exits[0][1]), s.registers[0]["pc"]
+    elif entry is not None and s.taken_class(0) in (*DATA_ABORTS, *WATCHPOINTS):
+        syndrome, address = entry[:2]
+    else:
+        return False
+    word = s.word_at(address) or 0
+    return word & 0xFFF80000 == 0xD5080000 and bool(syndrome & 1 << 8)
+
+
+@rule(
+    "qemu-step-of-what-masks-steps",
+    "soft",
+    "Behind an MSR DAIFSet that sets PSTATE.D no software step of EL1's own is taken (D2.12; "
+    "AArch64.CheckSoftwareStep of the pseudocode asks whether debug exceptions are generated); "
+    "QEMU 7.2 takes it.",
+)
+def _step_masked(s: Situation) -> bool:
+    entry = s.taken[1]
+    if entry is None or s.taken_class(1) != EC.SOFTSTP_CUR:
+        return False
+    return s.word_at(entry[1] - 4) == asm.daifset(8) and bool(entry[2] & 1 << 9)
+
+
+@rule(
+    "qemu-abort-before-pc-alignment",
+    "soft",
+    "A PC that is no multiple of 4 is a PC alignment fault before the fetch can abort (DDI 0487, "
+    "D1.3.5, priorities of synchronous exceptions); QEMU 7.2 fetches first.",
+)
+def _abort_before_alignment(s: Situation) -> bool:
+    x, y = s.taken
+    return bool(
+        x
+        and y
+        and s.taken_class(0) == EC.PC_ALIGN
+        and s.taken_class(1) in (EC.IABT_LOW, EC.IABT_CUR)
+        and x[1:] == y[1:]
+        and x[1] & 3
+    )
+
+
+@rule(
+    "qemu-flags-after-an-exception",
+    "soft",
+    "Taking an exception leaves PSTATE.{N,Z,C,V} as they are (DDI 0487, D1.3.1; AArch64."
+    "TakeException of the pseudocode); QEMU 7.2 clears them.",
+)
+def _flags(s: Situation) -> bool:
+    both = s.difference.field("pstate")
+    if both is None or not only(s, "pstate"):
+        return False
+    a, b = (int(str(value)) for value in both)
+    in_vectors = layout.VECTORS <= s.registers[1]["pc"] < layout.VECTORS + layout.PAGE
+    return a & ~_NZCV == b and in_vectors
+
+
+@rule(
+    "qemu-alignment-of-device-memory",
+    "soft",
+    "An unaligned access to Device memory is an Alignment fault (DDI 0487, B2.5.2, D8.6); QEMU 7.2 "
+    "makes it.",
+)
+def _device_alignment(s: Situation) -> bool:
+    entry = s.taken[0]
+    if entry is None or s.taken_class(0) not in DATA_ABORTS:
+        return False
+    far = entry[3]
+    ram = layout.RAM <= far < layout.RAM + layout.RAM_SIZE
+    return entry[0] & 0x3F == _ALIGNMENT and far % 16 != 0 and not (ram and s.program.mmu)
+
+
+_RES0 = {"MDSCR": ~0xB001, "DBGBC": ~0x00FFE1E7, "DBGBV": 3, "DBGWC": ~0x1F1FFFFF, "DBGWV": 3}
+
+
+@rule(
+    "qemu-reserved-bits-of-registers",
+    "soft",
+    "QEMU 7.2 keeps what is written to RES0 bits of the debug registers, and has BAS[3] and BAS[1] "
+    "of DBGBCR follow BAS[2] and BAS[0].",
+)
+def _reserved_bits(s: Situation) -> bool:
+    for name, a, b in s.difference.fields:
+        outside = _RES0.get(name[:5])
+        if outside is None or not isinstance(a, int) or not isinstance(b, int):
+            return False
+        if name.startswith("DBGBC"):
+            outside |= 0xF << 5
+        if (a ^ b) & ~outside:
+            return False
+    return True
+
+
+@rule(
+    "linux-injected-syndrome",
+    "soft",
+    "Linux 6.1 makes the syndrome of an abort that it injects by shifting an int: bits 63 to 32 of "
+    "ESR_EL1 are all ones, which are RES0.",
+)
+def _injected(s: Situation) -> bool:
+    both = s.difference.field("ESR_EL1")
+    if both is None or not only(s, "ESR_EL1"):
+        return False
+    a, b = (int(str(value)) for value in both)
+    return b == a | 0xFFFFFFFF << 32

@@ -1,0 +1,177 @@
+"""Where the architecture leaves a choice, and both are right."""
+
+from __future__ import annotations
+
+from guestdbg.arm64.esr import EC
+from guestdbg.arm64.loadstore import memory_operand
+from guestdbg.check import assembler as asm
+from guestdbg.check.differential.reserved import (
+    breakpoint_is_reserved,
+    link_is_reserved,
+    watchpoint_is_reserved,
+)
+from guestdbg.check.differential.rules.base import BREAKPOINTS, DATA_ABORTS, WATCHPOINTS, only, rule
+from guestdbg.check.differential.situation import Situation
+
+
+@rule(
+    "permitted-far",
+    "both",
+    "FAR of a watchpoint may be any address from the lowest that was accessed to the highest "
+    "watched one that was (DDI 0487, D2.10.5); for DC ZVA any of the block.",
+)
+def _permitted_far(s: Situation) -> bool:
+    a, b = s.exits
+    x, y = s.taken
+    if x and y and x[:3] + x[4:] == y[:3] + y[4:] and s.taken_class(0) in WATCHPOINTS:
+        # The guest's own. Its registers are not those of then: the addresses are as near to each
+        # other as the instruction reaches.
+        operand = memory_operand(s.word_at(x[1]) or 0)
+        return abs(x[3] - y[3]) < (operand.total if operand else 64)
+    if not (only(s, "exit", "memory") and a[0] == b[0] == "debug" and a[1:3] == b[1:3]):
+        return False
+    access = s.access_at(0, s.registers[0]["pc"])
+    return (
+        s.debug_class(0) == EC.WATCHPT_LOW
+        and a[3] != b[3]
+        and access is not None
+        and all(access.first <= int(exit_[3]) <= access.last for exit_ in (a, b))
+    )
+
+
+@rule(
+    "part-of-a-store",
+    "both",
+    "A store of several accesses (a pair, a structure, DC ZVA, an unaligned store across a page) "
+    "that is stopped by a watchpoint or an abort may have made some of them (DDI 0487, D1.3.3: the "
+    "locations are UNKNOWN). QEMU makes those that come before; ours makes none.",
+)
+def _part_of_a_store(s: Situation) -> bool:
+    if not only(s, "memory", "page") or s.taken != (None, None):
+        return False
+    for address in s.stopped_at:
+        access = s.access_at(0, address)
+        if access is not None and (access.count > 1 or not access.aligned):
+            return True
+    return False
+
+
+@rule(
+    "part-of-a-load",
+    "both",
+    "A load of several registers that is stopped by a watchpoint or an abort may have loaded some "
+    "of them (DDI 0487, D1.3.3: they are UNKNOWN). QEMU loads those that come before.",
+)
+def _part_of_a_load(s: Situation) -> bool:
+    if s.taken != (None, None):
+        return False
+    for address in s.stopped_at:
+        operand = memory_operand(s.word_at(address) or 0)
+        if operand is not None and operand.reads and len(operand.registers) > 1:
+            letter = "v" if operand.simd else "x"
+            if only(s, *(f"{letter}{n}" for n in operand.registers)):
+                return True
+    return False
+
+
+@rule(
+    "store-exclusive-without-the-monitor",
+    "both",
+    "Whether a store-exclusive that would abort does so before or after it finds the local monitor "
+    "open is IMPLEMENTATION DEFINED (DDI 0487, B2.9; AArch64.ExclusiveMonitorsPass of the "
+    "pseudocode). QEMU looks at the monitor first.",
+)
+def _without_the_monitor(s: Situation) -> bool:
+    entry = s.taken[0]
+    if entry is None or s.taken_class(0) not in DATA_ABORTS:
+        return False
+    operand = memory_operand(s.word_at(entry[1]) or 0)
+    return operand is not None and operand.exclusive and operand.conditional
+
+
+_TRAPPED_BY_TVM = frozenset(
+    asm.msr(f"{name}_EL1", 0)
+    for name in (
+        *("SCTLR", "TTBR0", "TTBR1", "TCR", "ESR", "FAR", "AFSR0", "AFSR1", "MAIR", "AMAIR"),
+        "CONTEXTIDR",
+    )
+)
+
+
+@rule(
+    "step-of-what-was-trapped",
+    "both",
+    "ISS.ISV of a software step is 0 where the stepped instruction was trapped and emulated. Linux "
+    "traps the first debug register after every entry, and entries come with stage 2 faults that "
+    "nobody sees; and it traps writes of SCTLR_EL1 and its like (HCR_EL2.TVM) until one of them "
+    "finds the MMU on.",
+)
+def _step_of_a_trap(s: Situation) -> bool:
+    isv = 1 << 24
+    if s.debug_class(0) == s.debug_class(1) == EC.SOFTSTP_LOW and only(s, "exit"):
+        syndromes = int(s.exits[0][1]), int(s.exits[1][1])
+        pc = s.registers[0]["pc"]
+    elif s.taken[0] and s.taken[1] and s.taken[0][1:] == s.taken[1][1:]:
+        syndromes, pc = (s.taken[0][0], s.taken[1][0]), s.taken[0][1]
+    else:
+        return False
+    # MSR or MRS of a debug register; MSR of what translation rests on.
+    word = s.word_at(pc - 4) or 0
+    debug = word & 0xFFD00000 == 0xD5100000 and not word & 1 << 19
+    memory = word & ~31 in _TRAPPED_BY_TVM
+    return syndromes[0] ^ syndromes[1] == isv and (debug or memory)
+
+
+@rule(
+    "step-while-mdscr-is-written",
+    "both",
+    "A write of MDSCR_EL1.SS, KDE or OSLAR_EL1 need not be seen before the next context "
+    "synchronization (DDI 0487, D2.12, D24.1.2): the instruction that makes it may still be "
+    "stepped, or not.",
+)
+def _mdscr_is_written(s: Situation) -> bool:
+    for side in (0, 1):
+        entry = s.taken[side]
+        if entry is not None and s.taken_class(side) in (EC.SOFTSTP_LOW, EC.SOFTSTP_CUR):
+            word = (s.word_at(entry[1] - 4) or 0) & ~31
+            if word in (asm.msr("MDSCR_EL1", 0), asm.msr("OSLAR_EL1", 0)):
+                return True
+    return False
+
+
+@rule(
+    "reserved-encoding",
+    "both",
+    "A control register with a reserved value, or linked to what is no linked context match, has "
+    "a CONSTRAINED UNPREDICTABLE effect (DDI 0487, K1.2 and the registers' pages).",
+)
+def _reserved_encoding(s: Situation) -> bool:
+    host = {s.debug_class(0), s.debug_class(1)}
+    own = {s.taken_class(0), s.taken_class(1)}
+    if s.uses_hardware and s.debug is not None and host & {EC.BREAKPT_LOW, EC.WATCHPT_LOW}:
+        b = {n: (c, v) for n, c, v in s.debug.breakpoints}
+        w = {n: (c, v) for n, c, v in s.debug.watchpoints}
+        if _any_reserved(b, w, host):
+            return True
+    if own & {*BREAKPOINTS, *WATCHPOINTS} or (not s.uses_hardware and len(host) == 2):
+        return _any_reserved(*s.own_registers(), own | host)
+    return False
+
+
+def _any_reserved(
+    breakpoints: dict[int, tuple[int, int]],
+    watchpoints: dict[int, tuple[int, int]],
+    classes: set[int | None] | set[int],
+) -> bool:
+    controls = {n: c for n, (c, _) in breakpoints.items()}
+    if classes & {*BREAKPOINTS} and any(
+        breakpoint_is_reserved(c, v, n >= 4) or link_is_reserved(c, 20, controls)
+        for n, (c, v) in breakpoints.items()
+        if c >> 20 & 15 != 3
+    ):
+        return True
+    return bool(classes & {*WATCHPOINTS}) and any(
+        watchpoint_is_reserved(c, v) or link_is_reserved(c, 20, controls)
+        for n, (c, v) in watchpoints.items()
+        if n < 4
+    )

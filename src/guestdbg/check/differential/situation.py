@@ -1,0 +1,200 @@
+"""What was going on where two traces part: for the rules that explain it."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cached_property
+
+from guestdbg.arm64.esr import EC
+from guestdbg.arm64.loadstore import PC, MemoryOperand, memory_operand
+from guestdbg.check import assembler as asm
+from guestdbg.check.differential import layout
+from guestdbg.check.differential.compare import Difference
+from guestdbg.check.differential.generate.source import SCRATCH
+from guestdbg.check.differential.program import Debug, Program
+from guestdbg.check.differential.trace import Seen, Trace
+from guestdbg.kvm.constants import (
+    KVM_GUESTDBG_ENABLE,
+    KVM_GUESTDBG_USE_HW,
+    KVM_GUESTDBG_VALID_MASK,
+)
+
+_ZVA, _ZVA_MASK = 0xD50B7420, 0xFFFFFFE0
+_ZVA_BLOCK = 64
+
+
+class Access:
+    """Where the instruction at an exit reads or writes: the lowest address, and the number of
+    bytes, made in so many accesses."""
+
+    def __init__(self, first: int, total: int, count: int, size: int) -> None:
+        self.first = first
+        self.total = total
+        self.count = count
+        self.size = size
+
+    @property
+    def last(self) -> int:
+        """The highest address accessed."""
+        return self.first + self.total - 1
+
+    @property
+    def aligned(self) -> bool:
+        """Every access of it is."""
+        return self.first % self.size == 0
+
+
+class Situation:
+    """A difference of a program, ``a`` the software KVM's trace and ``b`` the real one's."""
+
+    def __init__(self, program: Program, difference: Difference, a: Trace, b: Trace) -> None:
+        self.program = program
+        self.difference = difference
+        self.a = a
+        self.b = b
+
+    @cached_property
+    def exits(self) -> tuple[Seen, Seen]:
+        """The exits at the moment of the difference; those before the end where that differs."""
+        n = self.difference.moment
+        return self._exit(self.a, n), self._exit(self.b, n)
+
+    @staticmethod
+    def _exit(trace: Trace, n: int) -> Seen:
+        return trace.moments[min(n, len(trace.moments) - 1)].exit
+
+    @cached_property
+    def registers(self) -> tuple[dict[str, int], dict[str, int]]:
+        """The registers of both at that moment."""
+        n = self.difference.moment
+        return self.a.registers(n), self.b.registers(n)
+
+    def debug_class(self, side: int) -> int | None:
+        """The exception class of a debug exit, None for others."""
+        exit_ = self.exits[side]
+        return int(exit_[1]) >> 26 if exit_[0] == "debug" else None
+
+    def taken_class(self, side: int) -> int | None:
+        """The exception class of what this side alone took."""
+        entry = self.taken[side]
+        return entry[0] >> 26 & 0x3F if entry is not None else None
+
+    @cached_property
+    def taken(self) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
+        """The first exception that only one side took itself, or that they took differently:
+        ESR, ELR, SPSR, FAR, vector; None where a side took no more."""
+        for x, y in itertools.zip_longest(self.a.taken, self.b.taken):
+            if x != y:
+                return x, y
+        return None, None
+
+    @cached_property
+    def stopped_at(self) -> set[int]:
+        """Where a watchpoint or a data abort has stopped an instruction until now."""
+        classes = EC.DABT_LOW, EC.DABT_CUR, EC.WATCHPT_LOW, EC.WATCHPT_CUR
+        places = {entry[1] for entry in self.a.taken if entry[0] >> 26 & 0x3F in classes}
+        for n, moment in enumerate(self.a.moments[: self.difference.moment + 1]):
+            if moment.exit[0] == "debug" and int(moment.exit[1]) >> 26 == EC.WATCHPT_LOW:
+                places.add(self.a.registers(n)["pc"])
+        return places
+
+    def word_at(self, address: int) -> int | None:
+        """The instruction of the program, or of its vectors, at an address."""
+        for start, words in (
+            (layout.CODE, self.program.code),
+            (layout.VECTORS, self.program.vectors),
+        ):
+            n, rest = divmod(address - start, 4)
+            if not rest and 0 <= n < len(words):
+                return words[n]
+        return None
+
+    def access_at(self, side: int, address: int) -> Access | None:
+        """Where the instruction at an address would read or write, by the registers of a side."""
+        word = self.word_at(address)
+        if word is None:
+            return None
+        registers = self.registers[side]
+        scratch = self._scratch_before(address, registers)
+
+        def x(n: int, zero: bool = False) -> int:
+            if n == 31:
+                return 0 if zero else registers["sp_el1" if self.el(side) else "sp"]
+            if n == SCRATCH and scratch is not None:
+                return scratch
+            return registers[f"x{n}"]
+
+        if word & _ZVA_MASK == _ZVA:
+            return Access(x(word & 31, True) & -_ZVA_BLOCK, _ZVA_BLOCK, _ZVA_BLOCK // 8, 8)
+        operand = memory_operand(word)
+        if operand is None:
+            return None
+        return self._access(operand, address, x)
+
+    def _scratch_before(self, address: int, registers: dict[str, int]) -> int | None:
+        """What the instructions just before an address put into the scratch register: it has
+        another value when anybody looks."""
+        add = self.word_at(address - 4) or 0
+        if add & 0xFFC0001F == asm.add(SCRATCH, 0, 0):
+            return registers.get(f"x{add >> 5 & 31}", 0) + (add >> 10 & 0xFFF)
+        value = 0
+        for back in (4, 8):
+            word = self.word_at(address - back) or 0
+            half = (word >> 5 & 0xFFFF) << 16 * (word >> 21 & 3)
+            if word & 0xFF80001F == asm.movz(SCRATCH, 0):
+                return value | half
+            if word & 0xFF80001F != asm.movk(SCRATCH, 0):
+                break
+            value |= half
+        return None
+
+    @staticmethod
+    def _access(operand: MemoryOperand, address: int, x: object) -> Access:
+        assert callable(x)
+        base = address if operand.base == PC else x(operand.base)
+        first = base + operand.offset
+        if operand.index is not None:
+            first += _extended(x(operand.index, True), operand.extend) << operand.shift
+        return Access(first & (1 << 64) - 1, operand.total, operand.count, operand.size)
+
+    def el(self, side: int) -> int:
+        """The exception level at the exit."""
+        return self.registers[side].get("pstate", 0) >> 2 & 3
+
+    @cached_property
+    def debug(self) -> Debug | None:
+        """The guest debugging that was in force before the difference, as it was asked for."""
+        found = None
+        for at, actions in self.program.script:
+            if at > self.difference.moment:
+                break
+            for action in actions:
+                if isinstance(action, Debug) and not action.control & ~KVM_GUESTDBG_VALID_MASK:
+                    found = action
+        return found
+
+    @property
+    def uses_hardware(self) -> bool:
+        """The host debugged with the registers."""
+        both = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW
+        return self.debug is not None and self.debug.control & both == both
+
+    def own_registers(self) -> tuple[dict[int, tuple[int, int]], dict[int, tuple[int, int]]]:
+        """The guest's own breakpoints and watchpoints, (control, value) by number, at the end."""
+
+        def of(kind: str, trace: Trace) -> dict[int, tuple[int, int]]:
+            return {
+                n: (trace.final[f"DBG{kind}CR{n}_EL1"], trace.final[f"DBG{kind}VR{n}_EL1"])
+                for n in range(16)
+                if f"DBG{kind}CR{n}_EL1" in trace.final
+            }
+
+        return of("B", self.a) | of("B", self.b), of("W", self.a) | of("W", self.b)
+
+
+def _extended(value: int, option: int) -> int:
+    if option in (2, 6):
+        value &= 0xFFFFFFFF
+        if option == 6 and value >> 31:
+            value -= 1 << 32
+    return value

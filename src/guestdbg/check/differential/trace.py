@@ -1,0 +1,138 @@
+"""What was seen of a program, exit by exit, and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from guestdbg.check.differential.program import ProgramError
+
+#: An exit as plain values: its name, and what it carries.
+Seen = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One exit.
+
+    Attributes:
+        exit: ``("debug", hsr, hsr_high, far)``, ``("mmio", address, length, is_write, data)``,
+            ``("event", type, ...)``, ``("errno", number)``, ``("kicked",)`` …; ``far`` is -1 where
+            it means nothing.
+        refused: errnos of what the host asked for before this run, by the action's number.
+        registers: by name, those that differ from the moment before.
+        memory: a checksum of the pages that a program can write.
+    """
+
+    exit: Seen
+    refused: tuple[tuple[int, int], ...]
+    registers: Mapping[str, int]
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What was seen of a program.
+
+    Attributes:
+        name: the program's.
+        moments: exit by exit.
+        final: more registers, as they were at the end.
+        pages: a checksum of each page, at the end.
+        taken: of a full trace, the exceptions that the guest took itself: ESR_EL1, ELR_EL1,
+            SPSR_EL1, FAR_EL1 and the vector's offset of each.
+    """
+
+    name: str
+    moments: tuple[Moment, ...]
+    final: Mapping[str, int]
+    pages: Mapping[str, int]
+    taken: tuple[tuple[int, ...], ...] = ()
+
+    def registers(self, number: int) -> dict[str, int]:
+        """All registers at a moment."""
+        registers: dict[str, int] = {}
+        for moment in self.moments[: number + 1]:
+            registers.update(moment.registers)
+        return registers
+
+    @property
+    def kicked(self) -> bool:
+        """The guest did not stop by itself: what it was doing then is a matter of time."""
+        return bool(self.moments) and self.moments[-1].exit[0] == "kicked"
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits of everything but the name."""
+        if self.kicked:
+            content = repr([self._plain(m) for m in self.moments[:-1]])
+        else:
+            content = repr(
+                (
+                    [self._plain(m) for m in self.moments],
+                    sorted(self.final.items()),
+                    sorted(self.pages.items()),
+                )
+            )
+        return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+    @staticmethod
+    def _plain(m: Moment) -> object:
+        return m.exit, m.refused, sorted(m.registers.items()), m.memory
+
+
+def to_json(trace: Trace, *, full: bool = True) -> str:
+    """A trace as one line; without ``full`` only its digest."""
+    told: dict[str, Any] = {
+        "name": trace.name,
+        "digest": trace.digest,
+        "exits": len(trace.moments),
+    }
+    if trace.kicked:
+        told["kicked"] = True
+    if full:
+        told["moments"] = [[m.exit, m.refused, m.registers, m.memory] for m in trace.moments]
+        told["final"] = trace.final
+        told["pages"] = trace.pages
+        told["taken"] = trace.taken
+    return json.dumps(told, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A line of a file of traces: the digest, and the trace where it is there in full."""
+
+    name: str
+    digest: str
+    exits: int
+    kicked: bool
+    trace: Trace | None
+
+
+def from_json(line: str) -> Told:
+    """What ``to_json`` made.
+
+    Raises:
+        ProgramError: it did not.
+    """
+    try:
+        told = json.loads(line)
+        trace = None
+        if "moments" in told:
+            moments = tuple(
+                Moment(tuple(exit_), tuple((n, e) for n, e in refused), registers, memory)
+                for exit_, refused, registers, memory in told["moments"]
+            )
+            taken = tuple(map(tuple, told["taken"]))
+            trace = Trace(told["name"], moments, told["final"], told["pages"], taken)
+        return Told(told["name"], told["digest"], told["exits"], told.get("kicked", False), trace)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ProgramError(f"not a trace of the differential: {error!r}") from None
+
+
+def told(trace: Trace) -> Told:
+    """A trace as if it had been read."""
+    return Told(trace.name, trace.digest, len(trace.moments), trace.kicked, trace)

@@ -1,0 +1,147 @@
+"""The guest's own exception vectors: they write down what was taken, and go on.
+
+x24 … x29 are theirs. x25 counts down what may still be taken, x26 points into the log. What
+happens after a debug exception of the guest's own is the program's choice, one of ``POLICIES``.
+"""
+
+from __future__ import annotations
+
+from guestdbg.arm64.esr import EC
+from guestdbg.check import assembler as asm
+from guestdbg.check.differential import layout
+
+#: After a breakpoint or watchpoint: past the instruction; MDSCR_EL1's enables off; PSTATE.D set
+#: in what is returned to; one step of the guest's own with MDE off.
+POLICIES = ("skip", "off", "mask", "step")
+#: After a software step: no more of them, or the next one.
+STEP_POLICIES = ("off", "on")
+
+#: Exceptions that a guest may take before it ends itself.
+BUDGET = 50
+
+# What an SVC asks for beside coming back, as bits of its immediate.
+SVC_OTHER_EL, SVC_STEP, SVC_UNMASK_DEBUG, SVC_MASK_DEBUG = 1, 2, 4, 8
+
+_SS, _D = 1 << 21, 1 << 9
+_LSR_28_24_26 = 0xD35AFC00 | 24 << 5 | 28  # LSR X28, X24, #26: the exception class
+_MDE, _KDE = 1 << 15, 1 << 13
+# MOV Wn, Wn: only the syndrome's low half, for Linux injects aborts with all ones above.
+_LOW_28, _LOW_24 = 0x2A1C03FC, 0x2A1803F8
+
+
+def ending(register: int) -> list[asm.Item]:
+    """The end of a program: again and again, for any of it may be skipped."""
+    return [
+        asm.label("done"),
+        asm.mov(register, layout.DONE),
+        asm.str_(31, register),
+        asm.b("done"),
+    ]
+
+
+def _set(name: str, bits: int) -> list[int]:
+    return asm.flat(
+        asm.mrs(28, name), asm.mov(27, bits), asm.orr_reg(28, 28, 27), asm.msr(name, 28)
+    )
+
+
+def _clear(name: str, bits: int) -> list[int]:
+    # x28 & ~bits, as (x28 | bits) ^ bits.
+    return asm.flat(
+        asm.mrs(28, name),
+        asm.mov(27, bits),
+        asm.orr_reg(28, 28, 27),
+        asm.eor_reg(28, 28, 27),
+        asm.msr(name, 28),
+    )
+
+
+def _log(*names: str) -> list[int]:
+    words: list[int] = []
+    for name in names:
+        words += [asm.mrs(28, name), *([_LOW_28] if name == "ESR_EL1" else [])]
+        words += [asm.access("str", 28, 26, 8, mode="post")]
+    return words
+
+
+def _when(ec: int, target: str) -> list[asm.Item]:
+    return [asm.sub(27, 28, ec), asm.cbz(27, target)]
+
+
+def _when_asked(bit: int, name: str, words: list[int]) -> list[asm.Item]:
+    return [asm.tbz(24, bit.bit_length() - 1, name), words, asm.label(name)]
+
+
+def vectors(policy: str, step_policy: str) -> tuple[int, ...]:
+    """The instructions from ``layout.VECTORS`` on."""
+    table: list[asm.Item] = []
+    for offset in range(0, 0x800, 0x80):
+        # QEMU clears the flags when an exception is taken: have them clear everywhere.
+        table += [asm.msr("NZCV", 31), asm.mov(29, offset), asm.b("taken"), [asm.NOP] * 29]
+    choices: dict[str, list[asm.Item]] = {
+        "skip": [asm.b("skip")],
+        "off": [_clear("MDSCR_EL1", _MDE | _KDE)],
+        "mask": [_set("SPSR_EL1", _D)],
+        "step": [_clear("MDSCR_EL1", _MDE), _set("MDSCR_EL1", 1), _set("SPSR_EL1", _SS)],
+    }
+    after_hit = choices[policy]
+    after_step: list[asm.Item]
+    if policy == "step":
+        after_step = [_clear("MDSCR_EL1", 1), _set("MDSCR_EL1", _MDE), _clear("SPSR_EL1", _SS)]
+    elif step_policy == "on":
+        after_step = [_set("SPSR_EL1", _SS)]
+    else:
+        after_step = [_clear("MDSCR_EL1", 1)]
+    code = asm.assemble(
+        layout.VECTORS,
+        *table,
+        asm.label("taken"),
+        _log("ESR_EL1", "ELR_EL1", "SPSR_EL1", "FAR_EL1"),
+        asm.access("str", 29, 26, 8, mode="post"),
+        # FAR is UNKNOWN after most exceptions: QEMU's is zero, others keep what was there.
+        asm.msr("FAR_EL1", 31),
+        asm.sub(25, 25, 1),
+        asm.cbz(25, "end"),
+        asm.mrs(24, "ESR_EL1"),
+        _LOW_24,
+        _LSR_28_24_26,
+        *_when(EC.SVC64, "svc"),
+        *_when(EC.BREAKPT_LOW, "hit"),
+        *_when(EC.BREAKPT_CUR, "hit"),
+        *_when(EC.WATCHPT_LOW, "hit"),
+        *_when(EC.WATCHPT_CUR, "hit"),
+        *_when(EC.SOFTSTP_LOW, "step"),
+        *_when(EC.SOFTSTP_CUR, "step"),
+        *_when(EC.IABT_LOW, "end"),
+        *_when(EC.IABT_CUR, "end"),
+        *_when(EC.PC_ALIGN, "end"),
+        asm.label("skip"),
+        asm.mrs(28, "ELR_EL1"),
+        asm.add(28, 28, 4),
+        asm.msr("ELR_EL1", 28),
+        asm.ERET,
+        asm.label("hit"),
+        *after_hit,
+        asm.ERET,
+        asm.label("step"),
+        *after_step,
+        asm.ERET,
+        asm.label("svc"),
+        *_when_asked(
+            SVC_OTHER_EL,
+            "same",
+            asm.flat(
+                asm.mrs(28, "SPSR_EL1"),
+                asm.mov(27, 5),
+                asm.eor_reg(28, 28, 27),
+                asm.msr("SPSR_EL1", 28),
+            ),
+        ),
+        *_when_asked(SVC_STEP, "no-step", _set("SPSR_EL1", _SS)),
+        *_when_asked(SVC_UNMASK_DEBUG, "no-unmask", _clear("SPSR_EL1", _D)),
+        *_when_asked(SVC_MASK_DEBUG, "no-mask", _set("SPSR_EL1", _D)),
+        asm.ERET,
+        asm.label("end"),
+        *ending(28),
+    )
+    return code.words

@@ -1,0 +1,214 @@
+"""`guestdbg differential`: the same random programs on two KVMs, compared exit by exit."""
+
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+import click
+
+from guestdbg.check.differential import campaign
+from guestdbg.check.differential.generate import generate
+from guestdbg.check.differential.inlab import LabSide
+from guestdbg.check.differential.play import Player
+from guestdbg.check.differential.program import Program, ProgramError, dumps, loads
+from guestdbg.check.differential.rules import RULES
+from guestdbg.check.differential.show import program_lines, side_by_side
+from guestdbg.check.differential.trace import Told, from_json, to_json
+from guestdbg.cli.disassembly import instruction
+from guestdbg.cli.group import EXIT_PROBLEM
+from guestdbg.kvm import Kvm, open_kvm
+from guestdbg.kvm.provider import PROVIDERS
+from guestdbg.lab import Lab
+
+_NUMBER = click.option(
+    "-n",
+    "--number",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="How many programs.",
+)
+_SEED = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of the first; the next has one more."
+)
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  guestdbg differential lab -n 200          ours against the lab's, on any machine
+  guestdbg differential show 7 --trace      one program, and what it does on ours
+  guestdbg differential run -n 5 --full     what a KVM here does, to compare elsewhere
+"""
+)
+def differential() -> None:
+    """Play random guests, debugged at random, on two KVMs and compare them exit by exit.
+
+    A seed gives the same program everywhere: instructions, registers, memory, and what the host
+    does between exits. Differences that a rule explains are counted, others are shown and shrunk.
+    """
+
+
+def _open(provider: str) -> Kvm:
+    """A KVM that answers as the kernel's does: no PSCI by SMC."""
+    return open_kvm("soft", psci_smc=False) if provider == "soft" else open_kvm(provider)
+
+
+@contextlib.contextmanager
+def _player(provider: str, *, full: bool) -> Iterator[Player]:
+    log = logging.getLogger("guestdbg")
+    before = log.level
+    log.setLevel(logging.ERROR)  # random programs are full of undefined instructions
+    try:
+        with _open(provider) as kvm:
+            player = Player(kvm, full=full)
+            try:
+                yield player
+            finally:
+                player.close()
+    finally:
+        log.setLevel(before)
+
+
+@differential.command()
+@_NUMBER
+@_SEED
+@click.option(
+    "--programs",
+    type=click.File("r"),
+    metavar="FILE",
+    help="Programs from a file (of `show --json`) instead of seeds.",
+)
+@click.option(
+    "--provider",
+    type=click.Choice(PROVIDERS),
+    default="auto",
+    show_default=True,
+    help="Whose KVM plays them.",
+)
+@click.option("--full", is_flag=True, help="Whole traces, to compare with; without, digests.")
+@click.option(
+    "--trace",
+    "traces",
+    type=click.File("w"),
+    default="-",
+    metavar="FILE",
+    help="Where they go, one JSON object a line.  [default: standard output]",
+)
+def run(
+    number: int,
+    seed: int,
+    programs: IO[str] | None,
+    provider: str,
+    full: bool,
+    traces: IO[str],
+) -> None:
+    """Play programs on one KVM and write down what is seen."""
+    chosen: Iterable[Program] = map(generate, range(seed, seed + number))
+    if programs is not None:
+        # One at a time: who gives the programs may wait for the traces.
+        chosen = map(loads, iter(programs.readline, ""))
+    with _player(provider, full=full) as player:
+        for trace in player.play_all(chosen):
+            traces.write(to_json(trace, full=full) + "\n")
+            traces.flush()
+
+
+@differential.command()
+@click.argument("a", type=click.File("r"))
+@click.argument("b", type=click.File("r"))
+@click.option(
+    "--programs", type=click.File("r"), metavar="FILE", help="The programs, where not of seeds."
+)
+@click.pass_context
+def compare(context: click.Context, a: IO[str], b: IO[str], programs: IO[str] | None) -> None:
+    """Compare two files of traces of the same programs: A of the soft KVM, B of another.
+
+    Exit status: 0 when every difference is explained, 1 otherwise.
+    """
+    known = {p.name: p for p in map(loads, programs or ())}
+    report = campaign.Report()
+    for x, y in itertools.zip_longest(map(from_json, a), map(from_json, b)):
+        if x is None or y is None or x.name != y.name:
+            raise ProgramError("the two files are not of the same programs in the same order")
+        program = known.get(x.name) or _of_name(x)
+        report.add(program, x, y)
+    _tell(context, report)
+
+
+def _of_name(told: Told) -> Program:
+    if not told.name.lstrip("-").isdigit():
+        raise ProgramError(f"program {told.name} is not one of a seed alone: give --programs")
+    return generate(int(told.name))
+
+
+@differential.command()
+@_NUMBER
+@_SEED
+@click.option("--cpu", default="nvhe", show_default=True, help="The lab's: nvhe or vhe.")
+@click.option(
+    "--shrink",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    help="Shrink so many of the unexplained differences.",
+)
+@click.pass_context
+def lab(context: click.Context, number: int, seed: int, cpu: str, shrink: int) -> None:
+    """Compare the soft KVM with the real one of the lab (see `guestdbg lab`).
+
+    Exit status: 0 when every difference is explained, 1 otherwise.
+    """
+    started = time.monotonic()
+    programs = map(generate, range(seed, seed + number))
+    with (
+        _player("soft", full=False) as brief,
+        _player("soft", full=True) as full,
+        Lab(cpu=cpu) as machine,
+        LabSide(machine) as there,
+    ):
+        here = campaign.Here(brief, full)
+        report = campaign.Report()
+        for _ in campaign.run(programs, here, there, report):
+            seconds = time.monotonic() - started
+            click.echo(f"{seconds:6.0f} s: {report.counts}", err=True)
+        for n, finding in enumerate(report.unexplained[:shrink]):
+            report.unexplained[n] = campaign.shrink(finding, here, there)
+    _tell(context, report)
+
+
+def _tell(context: click.Context, report: campaign.Report) -> None:
+    for finding in report.unexplained:
+        click.echo("\n".join(program_lines(finding.program, instruction)))
+        sides = side_by_side(finding.a, finding.b, ("soft", "real"), finding.difference)
+        click.echo("\n".join(sides) + "\n")
+    click.echo(str(report))
+    if report.unexplained:
+        context.exit(EXIT_PROBLEM)
+
+
+@differential.command()
+@click.argument("seed", type=int)
+@click.option("--json", "as_json", is_flag=True, help="As `run --programs` takes it.")
+@click.option("--trace", is_flag=True, help="Also what the soft KVM sees.")
+def show(seed: int, as_json: bool, trace: bool) -> None:
+    """Print the program of a seed."""
+    program = generate(seed)
+    if as_json:
+        click.echo(dumps(program))
+        return
+    click.echo("\n".join(program_lines(program, instruction)))
+    if trace:
+        with _player("soft", full=True) as player:
+            seen = player.play(program)
+        click.echo("\n".join(side_by_side(seen, seen, ("soft", "soft"))))
+
+
+@differential.command()
+def rules() -> None:
+    """List what explains differences, who is right, and why."""
+    for rule in RULES:
+        click.echo(f"{rule.name} (right: {rule.right})\n    {rule.why}")

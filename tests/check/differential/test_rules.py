@@ -1,0 +1,363 @@
+"""What the rules explain, and how little else."""
+
+from dataclasses import replace
+
+import pytest
+
+from guestdbg.arm64.esr import EC
+from guestdbg.check import assembler as asm
+from guestdbg.check.differential import layout
+from guestdbg.check.differential.compare import Difference, compare
+from guestdbg.check.differential.program import Debug, Program, SetReg
+from guestdbg.check.differential.reserved import (
+    breakpoint_is_reserved,
+    link_is_reserved,
+    watchpoint_is_reserved,
+)
+from guestdbg.check.differential.rules import RULES, explain
+from guestdbg.check.differential.trace import Moment, Trace
+from guestdbg.kvm.constants import KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_USE_HW
+
+HW = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW
+BASE = layout.DATA + 0x80
+WATCH = EC.WATCHPT_LOW << 26 | 1 << 25 | 0x62
+BREAK = EC.BREAKPT_LOW << 26 | 1 << 25 | 0x22
+STEP = EC.SOFTSTP_LOW << 26 | 1 << 25 | 1 << 24 | 0x22
+DABT = EC.DABT_CUR << 26 | 1 << 25
+DONE = ("mmio", layout.DONE, 8, 1, "0" * 16)
+
+
+def program(*code: int, mmu: bool = True, debug: Debug | None = None) -> Program:
+    return Program(
+        seed=0,
+        mmu=mmu,
+        el=1,
+        code=code,
+        vectors=(asm.NOP,) * 600,
+        x=(0,) * 31,
+        script=((0, (debug,)),) if debug else (),
+    )
+
+
+def trace(
+    *exits: tuple[str | int, ...],
+    taken: tuple[tuple[int, ...], ...] = (),
+    memory: int = 0,
+    final: dict[str, int] | None = None,
+    refused: tuple[tuple[int, int], ...] = (),
+    **registers: int,
+) -> Trace:
+    all_registers = {f"x{n}": 0 for n in range(31)} | {
+        "pc": layout.CODE,
+        "pstate": 0x3C5,
+        "sp": 0,
+        "sp_el1": 0,
+        "elr_el1": 0,
+        "ESR_EL1": 0,
+        "MDSCR_EL1": 0,
+        "x1": BASE,
+    }
+    moments = tuple(Moment(e, refused, all_registers | registers, memory) for e in exits)
+    return Trace("0", moments, final or {}, {}, taken)
+
+
+def rule(p: Program, a: Trace, b: Trace) -> str | None:
+    difference = compare(a, b)
+    assert difference is not None
+    found = explain(p, difference, a, b)
+    return found.name if found else None
+
+
+def watch(far: int) -> tuple[str | int, ...]:
+    return ("debug", WATCH, 0, far)
+
+
+STORE = program(asm.str_(0, 1), debug=Debug(HW, (), ((0, 0x1FF7, BASE),)))
+PAIR = program(asm.stp(0, 2, 1), debug=Debug(HW, (), ((0, 0x1FF7, BASE + 8),)))
+
+
+def test_far_within_the_access_and_not_without() -> None:
+    assert rule(STORE, trace(watch(BASE)), trace(watch(BASE + 7))) == "permitted-far"
+    assert rule(STORE, trace(watch(BASE)), trace(watch(BASE + 8))) is None
+    assert rule(STORE, trace(watch(BASE)), trace(watch(BASE - 1))) is None
+    read = ("debug", WATCH & ~(1 << 6), 0, BASE + 7)
+    assert rule(STORE, trace(watch(BASE)), trace(read)) is None
+    assert rule(STORE, trace(watch(BASE)), trace(watch(BASE + 7), x3=1)) is None
+
+
+def test_part_of_a_store() -> None:
+    stopped = watch(BASE + 8)
+    assert rule(PAIR, trace(stopped), trace(stopped, memory=1)) == "part-of-a-store"
+    assert rule(STORE, trace(watch(BASE)), trace(watch(BASE), memory=1)) is None
+    assert rule(PAIR, trace(DONE), trace(DONE, memory=1)) is None
+    assert rule(PAIR, trace(stopped), trace(stopped, memory=1, x0=1)) is None
+
+
+def test_part_of_a_load() -> None:
+    load = program(asm.ldp(4, 5, 1), debug=PAIR.script[0][1][0])  # type: ignore[arg-type]
+    stopped = ("debug", WATCH & ~(1 << 6), 0, BASE + 8)
+    assert rule(load, trace(stopped), trace(stopped, x4=1)) == "part-of-a-load"
+    assert rule(load, trace(stopped), trace(stopped, x6=1)) is None
+    assert rule(load, trace(DONE), trace(DONE, x4=1)) is None
+
+
+def test_unaligned_stores_watched_from_the_page() -> None:
+    p = program(asm.access("str", 0, 1, 3, mode="unscaled"), debug=STORE.script[0][1][0])  # type: ignore[arg-type]
+    name = "qemu-unaligned-store-watched-from-the-page"
+    assert rule(p, trace(DONE), trace(watch(BASE - 0x20))) == name
+    assert rule(p, trace(DONE), trace(watch(BASE + 3))) is None
+    assert rule(p, trace(DONE), trace(watch(BASE - layout.PAGE))) is None
+    assert rule(STORE, trace(DONE), trace(watch(BASE - 0x20))) is None
+
+
+def test_unaligned_stores_watched_by_the_guest_itself() -> None:
+    p = program(asm.access("str", 0, 1, 3, mode="unscaled"))
+    name = "qemu-unaligned-store-watched-from-the-page"
+
+    def of(far: int) -> str | None:
+        syndrome = EC.WATCHPT_CUR << 26 | 0x62
+        entry = (syndrome, layout.CODE, 0x1C5, far, 0x200)
+        return rule(p, trace(DONE), trace(DONE, taken=(entry,), memory=1))
+
+    assert of(BASE - 0x20) == name
+    assert of(BASE + 3) is None
+
+
+def test_pc_alignment_comes_before_the_abort() -> None:
+    align = (EC.PC_ALIGN << 26, 0x1E5, 0x1C5, 0x1E5, 0x200)
+    abort = (EC.IABT_CUR << 26 | 0xD, 0x1E5, 0x1C5, 0x1E5, 0x200)
+    one, other = trace(DONE, taken=(align,)), trace(DONE, taken=(abort,), memory=1)
+    assert rule(STORE, one, other) == "qemu-abort-before-pc-alignment"
+    assert rule(STORE, other, one) is None
+    elsewhere = trace(DONE, taken=((*abort[:3], 0, 0x200),), memory=1)
+    assert rule(STORE, one, elsewhere) is None
+
+
+def test_unprivileged_accesses() -> None:
+    p = program(asm.access("str", 0, 1, mode="unprivileged"), debug=STORE.script[0][1][0])  # type: ignore[arg-type]
+    assert rule(p, trace(watch(BASE)), trace(DONE)) == "qemu-unprivileged-accesses"
+    assert rule(STORE, trace(watch(BASE)), trace(DONE)) is None
+
+
+def test_flags_after_an_exception() -> None:
+    inside, flags = layout.VECTORS + 0x200, 0x600003C5
+    one, other = trace(DONE, pc=inside, pstate=flags), trace(DONE, pc=inside)
+    assert rule(STORE, one, other) == "qemu-flags-after-an-exception"
+    assert rule(STORE, other, one) is None
+    assert rule(STORE, trace(DONE, pstate=flags), trace(DONE)) is None
+    assert rule(STORE, trace(DONE, pc=inside, pstate=flags), replace(other, name="0")) is not None
+    assert rule(STORE, trace(DONE, pc=inside, pstate=flags | 0x200000), other) is None
+
+
+@pytest.mark.parametrize(
+    ("far", "iss", "mmu", "expected"),
+    [
+        (BASE + 1, 0x21, False, "qemu-alignment-of-device-memory"),
+        (layout.NOWHERE + 1, 0x21, True, "qemu-alignment-of-device-memory"),
+        (BASE + 1, 0x21, True, None),
+        (BASE, 0x21, False, None),
+        (BASE + 1, 0x07, False, None),
+    ],
+)
+def test_alignment_of_device_memory(far: int, iss: int, mmu: bool, expected: str | None) -> None:
+    entry = (DABT | iss, layout.CODE, 0x3C5, far, 0x200)
+    one, other = trace(DONE, taken=(entry,), memory=1), trace(DONE)
+    p = program(asm.ldr(0, 1), mmu=mmu)
+    assert rule(p, one, other) == expected
+    assert rule(p, other, one) is None
+
+
+def test_store_exclusive_without_the_monitor() -> None:
+    entry = (DABT | 0x4F, layout.CODE, 0x3C5, layout.READ_ONLY, 0x200)
+    one, other = trace(DONE, taken=(entry,), memory=1), trace(DONE)
+    name = "store-exclusive-without-the-monitor"
+    assert rule(program(asm.store_exclusive(3, 0, 1)), one, other) == name
+    assert rule(program(asm.load_exclusive(0, 1)), one, other) is None
+    assert rule(program(asm.str_(0, 1)), one, other) is None
+
+
+def test_cache_maintenance() -> None:
+    entry = (DABT | 0x147, layout.CODE, 0x3C5, layout.UNMAPPED, 0x200)
+    one, other = trace(DONE, taken=(entry,), memory=1), trace(DONE)
+    assert rule(program(asm.dc("cvau", 1)), one, other) == "qemu-cache-maintenance"
+    assert rule(program(asm.dc("cvau", 1)), other, one) is None
+    assert rule(program(asm.str_(0, 1)), one, other) is None
+
+
+def test_cache_maintenance_is_watched() -> None:
+    syndrome = EC.WATCHPT_LOW << 26 | 1 << 25 | 0x162
+    seen = ("debug", syndrome, 0, BASE)
+    ivac = program(asm.dc_ivac(1), debug=Debug(HW, (), ((0, 0x1FF7, BASE),)))
+    assert rule(ivac, trace(seen), trace(DONE)) == "qemu-cache-maintenance"
+    assert rule(ivac, trace(DONE), trace(seen)) is None
+    assert rule(STORE, trace(watch(BASE)), trace(DONE)) is None
+
+
+def test_a_step_of_what_masks_steps() -> None:
+    entry = (EC.SOFTSTP_CUR << 26, layout.CODE + 4, 0x3C5, 0, 0x200)
+    one, other = trace(DONE), trace(DONE, taken=(entry,), memory=1)
+    p = program(asm.daifset(8))
+    assert rule(p, one, other) == "qemu-step-of-what-masks-steps"
+    assert rule(p, other, one) is None
+    assert rule(program(asm.daifset(1)), one, other) is None
+
+
+def test_the_scratch_register_is_known_from_the_code() -> None:
+    syndrome = EC.WATCHPT_CUR << 26 | 0x62
+    p = program(asm.add(13, 1, 3), asm.stp(0, 2, 13))
+    entry = (syndrome, layout.CODE + 4, 0x1C5, BASE - 0x20, 0x200)
+    other = trace(DONE, taken=(entry,), memory=1)
+    assert rule(p, trace(DONE), other) == "qemu-unaligned-store-watched-from-the-page"
+    p = program(*asm.mov(13, BASE + 8), asm.stp(0, 2, 13))
+    entry = (syndrome, layout.CODE + 8, 0x1C5, BASE - 0x20, 0x200)
+    assert rule(p, trace(DONE), trace(DONE, taken=(entry,), memory=1)) is None
+
+
+def test_steps_of_what_was_trapped() -> None:
+    one, other = ("debug", STEP, 0, -1), ("debug", STEP & ~(1 << 24), 0, -1)
+    name = "step-of-what-was-trapped"
+    behind = layout.CODE + 4
+    debug = program(asm.msr("DBGBVR0_EL1", 1))
+    assert rule(debug, trace(one, pc=behind), trace(other, pc=behind)) == name
+    memory = program(asm.msr("CONTEXTIDR_EL1", 1))
+    assert rule(memory, trace(one, pc=behind), trace(other, pc=behind)) == name
+    other_one = program(asm.msr("TPIDR_EL1", 1))
+    assert rule(other_one, trace(one, pc=behind), trace(other, pc=behind)) is None
+    assert rule(STORE, trace(one, pc=behind), trace(other, pc=behind)) is None
+    exclusive = ("debug", STEP | 1 << 6, 0, -1)
+    assert rule(debug, trace(one, pc=behind), trace(exclusive, pc=behind)) is None
+
+
+def test_a_step_while_mdscr_is_written() -> None:
+    entry = (EC.SOFTSTP_CUR << 26, layout.CODE + 4, 0x1C5, 0, 0x200)
+    one, other = trace(DONE), trace(DONE, taken=(entry,), memory=1)
+    p = program(asm.msr("MDSCR_EL1", 1))
+    assert rule(p, one, other) == rule(p, other, one) == "step-while-mdscr-is-written"
+    assert rule(STORE, one, other) is None
+
+
+def test_injected_syndromes() -> None:
+    high = DABT | 0x10 | 0xFFFFFFFF << 32
+    one, other = trace(DONE, ESR_EL1=DABT | 0x10), trace(DONE, ESR_EL1=high)
+    assert rule(STORE, one, other) == "linux-injected-syndrome"
+    assert rule(STORE, other, one) is None
+    assert rule(STORE, one, trace(DONE, ESR_EL1=high ^ 1)) is None
+
+
+def test_reserved_bits() -> None:
+    def of(name: str, a: int, b: int) -> str | None:
+        return rule(STORE, trace(DONE, final={name: a}), trace(DONE, final={name: b}))
+
+    name = "qemu-reserved-bits-of-registers"
+    assert of("MDSCR_EL1", 0x8000, 0x148000) == name
+    assert of("MDSCR_EL1", 0x8000, 0x2000) is None
+    assert of("DBGWCR0_EL1", 0x17, 0xA00017) == name
+    assert of("DBGWCR0_EL1", 0x17, 0x15) is None
+    assert of("DBGBCR0_EL1", 0xA7, 0xE7) == name
+    assert of("DBGBVR0_EL1", 0x40000000, 0x40000001) == name
+    assert of("DBGBVR0_EL1", 0x40000000, 0x40000004) is None
+    assert of("CONTEXTIDR_EL1", 0, 1) is None
+
+
+def test_reserved_encodings() -> None:
+    def of(
+        breakpoints: tuple[tuple[int, int, int], ...] = (),
+        watchpoints: tuple[tuple[int, int, int], ...] = (),
+        seen: tuple[str | int, ...] = ("debug", BREAK, 0, -1),
+    ) -> str | None:
+        p = program(asm.str_(0, 1), debug=Debug(HW, breakpoints, watchpoints))
+        return rule(p, trace(DONE), trace(seen))
+
+    assert of(((0, 0x8001E7, 0),)) == "reserved-encoding"  # VMID
+    assert of(((0, 0x1E7, layout.CODE),)) is None
+    assert of(((0, 0x8001E6, 0),)) is None  # not enabled
+    assert of((), ((0, 0x1FE7, BASE),), watch(BASE)) == "reserved-encoding"  # LSC 0
+    assert of((), ((0, 0x1FF7, BASE),), watch(BASE)) is None
+    assert of(((0, 0x8001E7, 0),), (), watch(BASE)) is None  # of the other kind
+    assert of((), ((5, 0x1FE7, BASE),), watch(BASE)) is None  # not implemented
+
+
+@pytest.mark.parametrize("field", ["x3", "sp", "pc", "MDSCR_EL1", "memory", "elr_el1", "refused"])
+def test_what_nothing_explains(field: str) -> None:
+    a, b = trace(DONE), trace(DONE)
+    if field == "memory":
+        b = trace(DONE, memory=1)
+    elif field == "refused":
+        b = trace(DONE, refused=((0, 22),))
+    else:
+        b = trace(DONE, **{field: 0x2000})
+    assert rule(STORE, a, b) is None
+
+
+def test_a_refusal_is_never_explained() -> None:
+    a, b = trace(watch(BASE)), trace(watch(BASE + 7), refused=((0, 22),))
+    assert rule(STORE, a, b) is None
+
+
+def test_a_trace_that_ends_sooner() -> None:
+    difference = compare(trace(DONE), trace(DONE, DONE))
+    assert difference == Difference("0", 1, (("length", 1, 2),))
+    assert explain(STORE, difference, trace(DONE), trace(DONE, DONE)) is None
+
+
+def test_traces_up_to_a_kick() -> None:
+    assert compare(trace(("kicked",)), trace(("kicked",), x3=1)) is None
+    assert compare(trace(DONE), trace(DONE)) is None
+    assert trace(("kicked",)).digest == trace(("kicked",), x3=1).digest
+
+
+def test_every_rule_says_who_is_right() -> None:
+    assert len({r.name for r in RULES}) == len(RULES)
+    for one in RULES:
+        assert one.right in ("soft", "real", "both")
+        assert len(one.why) > 60
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "reserved"),
+    [
+        (0x1E7, 0x40000000, False),
+        (0x1E6, 0x40000000, False),
+        (0x0A7, 0x40000000, True),  # BAS
+        (0x21E7, 0x40000000, False),  # HMC 1, PMC 3
+        (0x21E5, 0x40000000, True),  # HMC 1, PMC 2
+        (0x41E7, 0x40000000, True),  # SSC 1 without EL3
+        (0x3001E7, 1, False),
+        (0x4001E7, 0x40000000, True),  # mismatch
+        (0x1E7, 0x1000_0000_4000_0000, True),
+    ],
+)
+def test_reserved_breakpoints(control: int, value: int, reserved: bool) -> None:
+    assert breakpoint_is_reserved(control, value) is reserved
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "reserved"),
+    [
+        (0x1FF7, 0x40000000, False),
+        (0x1FF6, 0x40000000, False),
+        (0x00B7, 0x40000000, True),  # BAS 0b101
+        (0x0017, 0x40000000, True),  # BAS 0
+        (0x1FE7, 0x40000000, True),  # LSC 0
+        (0x01F7, 0x40000004, False),
+        (0x0217, 0x40000004, True),  # BAS[7:4] with the word above
+        (0x8001FF7, 0x40000000, False),
+        (0x8001FF7, 0x40000080, True),  # below MASK
+        (0x8000FF7, 0x40000000, True),  # MASK and BAS
+        (0x2001FF7, 0x40000000, True),  # MASK 2
+    ],
+)
+def test_reserved_watchpoints(control: int, value: int, reserved: bool) -> None:
+    assert watchpoint_is_reserved(control, value) is reserved
+
+
+def test_reserved_links() -> None:
+    assert not link_is_reserved(0x1401E7, 20, {4: 0x3001E7})
+    assert link_is_reserved(0x1401E7, 20, {4: 0x1E7})
+    assert link_is_reserved(0x1401E7, 20, {5: 0x3001E7})
+    assert not link_is_reserved(0x0401E7, 20, {})
+
+
+def test_actions_that_are_not_debug_do_not_count() -> None:
+    p = replace(STORE, script=((0, (SetReg("MDSCR_EL1", 0),)),))
+    assert rule(p, trace(DONE), trace(watch(BASE))) is None

@@ -1,0 +1,78 @@
+"""A KVM that is wrong is found out, and the program that shows it is made small."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from guestdbg.arm64.loadstore import memory_operand
+from guestdbg.check import assembler as asm
+from guestdbg.check.differential import campaign
+from guestdbg.check.differential.generate import generate
+from guestdbg.check.differential.play import Player
+from guestdbg.check.differential.program import Debug
+from guestdbg.check.differential.show import program_lines, side_by_side
+from guestdbg.kvm import Kvm, open_kvm
+from tests.check.differential.wrong import WRONG, WnR
+from tests.check.mutants import MutantKvm, MutantVcpu
+
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
+
+
+def wrong(kind: type[MutantVcpu]) -> campaign.Here:
+    kvm: Any = MutantKvm(kind)
+    return side(kvm)
+
+
+def side(kvm: Kvm) -> campaign.Here:
+    return campaign.Here(Player(kvm, full=False), Player(kvm))
+
+
+@pytest.fixture
+def right() -> Iterator[campaign.Here]:
+    with open_kvm("soft") as kvm:
+        yield side(kvm)
+
+
+def test_the_same_kvm_is_the_same(right: campaign.Here) -> None:
+    with open_kvm("soft") as kvm:
+        (report,) = campaign.run(map(generate, range(150)), right, side(kvm))
+    assert report.compared == 150
+    assert not report.explained
+    assert not report.unexplained
+    assert not report.unsteady
+    assert "150 the same" in str(report)
+
+
+@pytest.mark.parametrize("kind", WRONG, ids=lambda kind: kind.__name__)
+def test_what_is_wrong_is_found(kind: type[MutantVcpu], right: campaign.Here) -> None:
+    (report,) = campaign.run(map(generate, range(200)), right, wrong(kind))
+    assert report.unexplained, str(report)
+    assert len(report.unexplained) > report.explained.total(), "a rule explains it away"
+
+
+def test_the_wrong_direction_is_not_explained() -> None:
+    """Rules are about a known other side: what they excuse in it they do not excuse in ours."""
+    with open_kvm("soft") as kvm:
+        (report,) = campaign.run(map(generate, range(200)), wrong(WnR), side(kvm))
+    assert report.unexplained
+
+
+def test_a_finding_is_shrunk_to_what_shows_it(right: campaign.Here) -> None:
+    other = wrong(WnR)
+    (report,) = campaign.run(map(generate, range(120)), right, other)
+    finding = min(report.unexplained, key=lambda f: f.difference.moment)
+    small = campaign.shrink(finding, right, other)
+    assert small.difference.signature == finding.difference.signature
+    assert small.program.variant.startswith("shrunk")
+    body = [word for word in small.program.code if word != asm.NOP]
+    assert len(body) <= 12, "\n".join(program_lines(small.program))
+    stores = [word for word in body if (operand := memory_operand(word)) and operand.writes]
+    assert stores
+    debug = [a for a in small.program.all_actions() if isinstance(a, Debug) and a.control]
+    assert len(debug) <= 2
+    assert sum(len(a.watchpoints) for a in debug) >= 1
+    lines = "\n".join(side_by_side(small.a, small.b, ("one", "other"), small.difference))
+    assert "differ at" in lines
+    assert "watchpoint hsr 0xd2000062" in lines
+    assert "watchpoint hsr 0xd2000022" in lines

@@ -1,0 +1,39 @@
+"""Random programs on the real KVM and on ours: no difference that nothing explains."""
+
+import pytest
+
+from guestdbg.check.differential import campaign
+from guestdbg.check.differential.generate import generate
+from guestdbg.check.differential.inlab import LabPlayer, LabSide
+from guestdbg.check.differential.play import Player
+from guestdbg.check.differential.program import ProgramError
+from guestdbg.kvm import open_kvm
+from guestdbg.lab import Lab
+
+#: Not the seeds of docs/conformance.md: these are evidence beside those.
+FIRST, NUMBER = 700_000, 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_random_programs_on_both(lab: Lab) -> None:
+    pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
+    with open_kvm("soft", psci_smc=False) as kvm, LabSide(lab) as there:
+        here = campaign.Here(Player(kvm, full=False), Player(kvm))
+        (report,) = campaign.run(map(generate, range(FIRST, FIRST + NUMBER)), here, there)
+    assert report.compared == NUMBER
+    assert report.exits > 3 * NUMBER
+    assert not report.unexplained, str(report)
+    assert not report.unsteady, str(report)
+    assert report.explained.total() < NUMBER / 5, "too much is explained away"
+
+
+@pytest.mark.slow
+def test_a_command_that_ends_is_told(lab: Lab) -> None:
+    with LabPlayer(lab) as player:
+        (told,) = player.play_all([generate(1)])
+        assert told.name == "1"
+        assert told.trace is None
+        player.close()
+        with pytest.raises(ProgramError, match="ended"):
+            list(player.play_all([generate(2)]))
