@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from guestdbg.check.assembler import NOP, add, flat, mov
-from guestdbg.debugger import BadWhere, DebuggerError
+from guestdbg.debugger import BadWhere, DebuggerError, load
 from guestdbg.debugger.runloop import Go
 from guestdbg.errors import GuestdbgError
+from tests.machine.guests import EXAMPLES
 
 from .assembled import CODE, assembled, words
 from .conftest import Load
@@ -71,6 +74,18 @@ def test_reset_begins_anew_with_the_points_there_are(start: Load) -> None:
     assert guest.run(timeout=60).reason == "exit"
     guest.reset()
     assert guest.run(timeout=60).reason == "exit", "it has run anew"
+
+
+def test_a_reset_that_fails_keeps_the_points(tmp_path: Path) -> None:
+    copy = tmp_path / "counter.elf"
+    copy.write_bytes((EXAMPLES / "counter.elf").read_bytes())
+    with load(copy, provider="soft", console=None) as guest:
+        point = guest.break_("count", kind="software")
+        copy.unlink()
+        with pytest.raises(GuestdbgError, match="no such file"):
+            guest.reset()
+        assert point.enabled
+        assert guest.run(timeout=60).reason == "hit"
 
 
 def test_only_what_was_loaded_can_be_loaded_again() -> None:

@@ -74,7 +74,7 @@ def test_a_wrong_watch(text: str, message: str) -> None:
 def test_a_wrong_break() -> None:
     with pytest.raises(PointError, match="names no place"):
         parse_break("  ")
-    with pytest.raises(ConditionError, match="is not an expression"):
+    with pytest.raises(ConditionError, match=r"is not an expression \([^<>]*\)$"):
         parse_break("main if")
-    with pytest.raises(ConditionError, match="is not an expression"):
+    with pytest.raises(ConditionError, match=r"is not an expression \([^<>]*\)$"):
         parse_break("main if x0 ==")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from guestdbg.gdb import Server, ServerError
 from tests.gdb.clients import gdb, needs_gdb, server
-from tests.gdb.wire import Wire, served
+from tests.gdb.wire import SECONDS, Wire, served
 
 COUNT = 0x4020_2008
 
@@ -82,6 +84,31 @@ def test_the_second_debugger_is_told_why_it_is_refused() -> None:
         # The first has not noticed.
         first.sendall(b"+$?#3f")
         assert first.recv(4096).startswith(b"+$T05")
+
+
+def test_one_that_is_refused_and_talks_on_keeps_nobody_out(tmp_path: Path) -> None:
+    with served(tmp_path, "spin") as here:
+        stop = threading.Event()
+
+        def talk() -> None:
+            with socket.socket(socket.AF_UNIX) as second, contextlib.suppress(OSError):
+                second.connect(here.path)
+                while not stop.wait(0.1):
+                    second.sendall(b"+")
+
+        with here.client() as first:
+            talker = threading.Thread(target=talk)
+            talker.start()
+            try:
+                with socket.socket(socket.AF_UNIX) as third:
+                    third.settimeout(SECONDS)
+                    third.connect(here.path)
+                    third.sendall(b"+$?#3f")
+                    assert b"another debugger" in third.recv(4096), "its turn to be refused"
+            finally:
+                stop.set()
+                talker.join()
+            assert first.ask(b"?").startswith(b"T05")
 
 
 def counted(wire: Wire) -> int:

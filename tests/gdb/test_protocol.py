@@ -315,3 +315,30 @@ def test_monitor_commands(wire: Wire) -> None:
     ):
         assert says in wire.monitor(wrong), wrong
     assert wire.ask(b"qC") == b"QC1"
+
+
+def test_any_thread_and_one_that_stands_without_a_reason(tmp_path: Path) -> None:
+    with served(tmp_path, "smp", load_options={"vcpus": 2}) as here, here.client() as wire:
+        before = wire.ask(b"p20")
+        assert wire.ask(b"Hg2") == wire.ask(b"Hc0") == b"OK"
+        assert b"thread:2;" in wire.ask(b"s"), "any thread: the chosen one steps, and all go"
+        # The first vCPU went too, and stands because the second has stopped.
+        assert wire.ask(b"Hg1") == b"OK"
+        assert wire.ask(b"p20") != before
+        assert b"thread:2;" in wire.ask(b"?")
+
+
+def test_another_process_is_neither_killed_nor_left(tmp_path: Path) -> None:
+    with served(tmp_path, "spin") as here, here.client() as wire:
+        assert b"multiprocess+" in wire.ask(b"qSupported:multiprocess+")
+        assert wire.ask(b"vKill;2") == error(errno.ESRCH)
+        assert wire.ask(b"D;2") == error(errno.ESRCH)
+        assert wire.ask(b"D;x") == error(errno.EINVAL)
+        assert wire.ask(b"vKill;1") == b"OK"
+        assert here.join() == "killed"
+
+
+def test_without_multiprocess_a_client_does_not_know_the_number(tmp_path: Path) -> None:
+    with served(tmp_path, "spin") as here, here.client() as wire:
+        assert wire.ask(b"vKill;a410") == b"OK"  # GDB's for a server that names none
+        assert here.join() == "killed"

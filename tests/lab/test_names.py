@@ -69,3 +69,13 @@ def test_the_lab_does_not_choose_where_to_write(tmp_path: Path, name: str) -> No
     with pytest.raises(LabError, match="not asked for"):
         write_results({name: b""}, ["x/*.json", "a*"], tmp_path / "in")
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_star_does_not_stand_for_the_root(tmp_path: Path) -> None:
+    """fnmatch's would: "*.json" matches "/etc/x.json"."""
+    outside, here = tmp_path / "out.json", tmp_path / "in"
+    with pytest.raises(LabError, match="not asked for"):
+        write_results({str(outside): b"x"}, ["*.json"], here)
+    assert not outside.exists()
+    assert write_results({str(outside): b"x"}, [f"{tmp_path}/*.json"], here) == []
+    assert outside.read_bytes() == b"x"

@@ -95,7 +95,8 @@ class Condition:
         try:
             tree = ast.parse(self.text, mode="eval")
         except (SyntaxError, ValueError) as error:
-            raise self._error(f"is not an expression ({error})") from None
+            why = error.msg if isinstance(error, SyntaxError) else error
+            raise self._error(f"is not an expression ({why})") from None
         except RecursionError:
             raise self._error("is nested too deeply") from None
         self._tree = tree.body

@@ -276,12 +276,14 @@ class Points:
         patched = [p for p in self if isinstance(p, Breakpoint) and p.number in self._patched]
         for point in patched:
             point.enabled = False
-        yield
-        for point in patched:
-            try:
-                point.enabled = True
-            except DebuggerError as error:
-                log.warning("%s stays disabled: %s", point.name, error)
+        try:
+            yield
+        finally:
+            for point in patched:
+                try:
+                    point.enabled = True
+                except DebuggerError as error:
+                    log.warning("%s stays disabled: %s", point.name, error)
 
     @contextmanager
     def temporaries(self, wanted: Sequence[Temporary]) -> Iterator[None]:

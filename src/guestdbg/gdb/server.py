@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -29,6 +30,7 @@ _CHOICES = ("stop", "go", "kill")
 _REFUSAL = b"E.guestdbg: another debugger is attached to this guest, which has one at a time"
 _LAST_OUTPUT = 16 << 10
 _REFUSED_READS = 4096
+_REFUSED_SECONDS = 1
 _GRACE_SECONDS = 0.5
 
 
@@ -270,12 +272,14 @@ class Server:
 def _refuse(connection: socket.socket) -> None:
     """Say why, and hang up; without waiting for one that does not listen."""
     with connection, contextlib.suppress(OSError):
-        connection.settimeout(1)
+        connection.settimeout(_REFUSED_SECONDS)
         # GDB shows the answer to its first question; one that was not asked it would drop.
         connection.recv(_REFUSED_READS)
         connection.sendall(b"+" + frame(_REFUSAL))
         connection.shutdown(socket.SHUT_WR)
-        while connection.recv(_REFUSED_READS):
+        # One that talks on is not listened to for longer: others wait to be let in.
+        end = time.monotonic() + _REFUSED_SECONDS
+        while connection.recv(_REFUSED_READS) and time.monotonic() < end:
             pass
 
 

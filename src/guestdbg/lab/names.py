@@ -59,9 +59,7 @@ def write_results(files: dict[str, bytes], patterns: Sequence[str], cwd: Path) -
     whatever runs in the lab does not choose where to write here.
     """
     for name, data in files.items():
-        asked = [pattern for pattern in patterns if fnmatch.fnmatchcase(name, pattern)]
-        parts = PurePosixPath(name).parts
-        if not any(".." not in parts or ".." in PurePosixPath(p).parts for p in asked):
+        if not any(_asked_for(name, pattern) for pattern in patterns):
             raise LabError(f"the lab sent a file that was not asked for: {name!r}")
         path = cwd / name
         try:
@@ -70,3 +68,12 @@ def write_results(files: dict[str, bytes], patterns: Sequence[str], cwd: Path) -
         except OSError as error:
             raise LabError(f"{path} cannot be written: {error.strerror}") from error
     return [p for p in patterns if not any(fnmatch.fnmatchcase(name, p) for name in files)]
+
+
+def _asked_for(name: str, pattern: str) -> bool:
+    """Whether a pattern names a file there: it alone may lead out of the directory."""
+    if not fnmatch.fnmatchcase(name, pattern):
+        return False
+    parts, asked = PurePosixPath(name).parts, PurePosixPath(pattern).parts
+    # A "*" of fnmatch takes a leading "/" as well.
+    return (".." not in parts or ".." in asked) and os.path.isabs(name) == os.path.isabs(pattern)

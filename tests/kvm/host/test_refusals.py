@@ -180,6 +180,14 @@ def test_calls_on_what_is_closed(kernel: FakeKernel) -> None:
     vcpu.kick()  # from any thread, at any time
 
 
+def test_a_kick_that_meets_a_close(kernel: FakeKernel) -> None:
+    """One thread has seen that the vCPU is open when another closes it."""
+    with HostKvm() as kvm, kvm.create_vm() as vm:
+        vcpu = vm.create_vcpu()
+        vcpu._page.bytes.release()  # as close() does, after the other thread has looked
+        vcpu.kick()
+
+
 # -- signals ------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from guestdbg.gdb.session import Session
 
 
+def _check_process(session: Session, rest: bytes) -> None:
+    """Refuse what is meant for a process that there is not.
+
+    A client without the multiprocess extension was never told our number: it says any.
+    """
+    if session.multiprocess and rest and number(rest[1:]) != threads.PROCESS:
+        raise Refused(f"there is no process {rest[1:].decode()}: the guest is 1", errno.ESRCH)
+
+
 def attach(session: Session, rest: bytes) -> bytes:
     """vAttach;PROCESS: the one that there is stands already."""
     if number(rest.removeprefix(b";")) != threads.PROCESS:
@@ -32,6 +41,7 @@ def attach(session: Session, rest: bytes) -> bytes:
 
 def detach(session: Session, rest: bytes) -> bytes:
     """D [;PROCESS]: leave the guest, which goes on."""
+    _check_process(session, rest)
     session.ending = Ending.DETACHED
     return b"OK"
 
@@ -43,6 +53,7 @@ def kill(session: Session, rest: bytes) -> None:
 
 def kill_process(session: Session, rest: bytes) -> bytes:
     """vKill;PROCESS: the same, answered; in extended mode it can be run anew."""
+    _check_process(session, rest)
     if session.extended:
         session.moves.clear()
         session.killed = True

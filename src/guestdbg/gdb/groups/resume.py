@@ -33,9 +33,10 @@ def why(session: Session, rest: bytes) -> bytes:
         session.queue.extend(stands[:1])
         session.news = [e if e.stop is not None else Event(e.place, NONE) for e in stands[1:]]
         return stands[0].reply(session) if stands else b"OK"
-    event = session.events.get(session.general)
-    if event is None:
+    if session.moves:
         raise Refused("the guest runs: it can be stopped by Ctrl-C", errno.EBUSY)
+    # A thread that stands because another one stopped has no reason of its own: the newest has.
+    event = session.events.get(session.general) or [*session.events.values()][-1]
     return event.reply(session)
 
 

@@ -20,6 +20,11 @@ def _parse(session: Session, text: bytes) -> int:
     return threads.parse(text, len(session.guest.cores))
 
 
+def _is_any(text: bytes) -> bool:
+    """Whether a thread-id leaves it to us which thread it is."""
+    return text.rpartition(b".")[2] == b"0"
+
+
 def _show(session: Session, place: int) -> bytes:
     return threads.show(place, multiprocess=session.multiprocess)
 
@@ -30,10 +35,12 @@ def choose(session: Session, rest: bytes) -> bytes:
     if which == b"g":
         place = _parse(session, text)
         # Any thread will do: the one that is chosen does.
-        if place != threads.ALL and text.rpartition(b".")[2] != b"0":
+        if place != threads.ALL and not _is_any(text):
             session.general = place
     elif which == b"c":
-        session.resumed = _parse(session, text)
+        place = _parse(session, text)
+        # For GDB's own server too, "any" resumes all of them.
+        session.resumed = threads.ALL if _is_any(text) else place
     else:
         raise Refused("H is Hg or Hc")
     return b"OK"

@@ -64,7 +64,10 @@ def debug_state(session: Session, words: list[str]) -> str:
             if cr & 1:
                 lines.append(f"{name}CR{n}_EL1 {cr:#x}, {name}VR{n}_EL1 {vr:#x}")
     if not lines:
-        lines.append("nothing is armed")
+        lines.append(
+            "nothing is armed (GDB takes its points out while the guest stands; "
+            "`set breakpoint always-inserted on` leaves them in)"
+        )
     vcpu = session.core.vcpu
     if isinstance(vcpu, SupportsDebugState):
         lines.append(f"vCPU {vcpu.id}: {vcpu.debug_state}")

@@ -331,7 +331,10 @@ class HostVcpu(Vcpu):
             return
         # In this order: see guestdbg.kvm.host.kick.
         self._kicked = True
-        self._page.bytes[IMMEDIATE_EXIT] = 1
+        try:
+            self._page.bytes[IMMEDIATE_EXIT] = 1
+        except ValueError:  # another thread has just closed it
+            return
         if self._running:
             kick.send(self.tid)
 
