@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from guestdbg.debugger import load
 from guestdbg.gdb import Server, ServerError
 from tests.gdb.clients import gdb, needs_gdb, server
 from tests.gdb.wire import SECONDS, Wire, served
+from tests.machine.guests import EXAMPLES
 
 COUNT = 0x4020_2008
 
@@ -218,3 +220,29 @@ def test_the_library_says_what_is_wrong(tmp_path: Path) -> None:
             Server(here.guest, "tcp:127.0.0.1:0", on_disconnect="wait")  # type: ignore[arg-type]
         with pytest.raises(ServerError, match="other machines"):
             Server(here.guest, "tcp:0.0.0.0:0")
+
+
+def test_a_loaded_guest_serves_itself(tmp_path: Path) -> None:
+    """`guest.serve_gdb` in the thread that has the guest; the client comes from another."""
+    outcomes: list[str] = []
+    path = tmp_path / "socket"
+
+    def client() -> None:
+        while not path.exists():
+            time.sleep(0.01)
+        with Wire(str(path)) as wire:
+            wire.ask(b"Z0,%x,4" % guest.symbol("main").address)
+            wire.send(b"vCont;c")
+            outcomes.append(wire.reply().decode())
+            wire.ask(b"vKill;1")
+
+    with load(EXAMPLES / "counter.elf", provider="soft", console=None) as guest:
+        thread = threading.Thread(target=client)
+        thread.start()
+        assert guest.serve_gdb(f"unix:{path}") == "killed"
+        thread.join()
+        # The guest is its owner's again, where the client left it.
+        assert guest.cpu.pc == guest.symbol("main").address
+        assert len(guest.points) == 0
+        assert guest.run(timeout=60).reason == "exit"
+    assert "swbreak:;" in outcomes[0]

@@ -309,3 +309,26 @@ def test_extended_remote_runs_anew() -> None:
     assert (told["anew"], told["at"]) == (0, "count")
     assert told["ended"]
     assert told["again"] == "main"
+
+
+def test_a_guest_that_moves_itself_has_its_symbols_moved() -> None:
+    """As `--slide` says it: GDB asks by how much (qOffsets)."""
+    with server("counter", "--slide", "0x1000") as guest:
+        told = gdb(
+            guest.target,
+            """
+            connect()
+            tell(main=value("(unsigned long)&main"), variable=value("(unsigned long)&counter"),
+                 line=gdb.decode_line("counter.c:25")[1][0].pc)
+            """,
+        )
+    with server("counter") as guest:
+        unmoved = gdb(
+            guest.target,
+            """
+            connect()
+            tell(main=value("(unsigned long)&main"), variable=value("(unsigned long)&counter"),
+                 line=gdb.decode_line("counter.c:25")[1][0].pc)
+            """,
+        )
+    assert told == {name: address + 0x1000 for name, address in unmoved.items()}
