@@ -14,7 +14,7 @@ from .rig import case
 BASE = 0x40080000
 
 
-def _load(*items: object, **options: object) -> guestdbg.Guest:
+def load(*items: object, **options: object) -> guestdbg.Guest:
     """A raw guest of these instructions."""
     code = asm.assemble(BASE, *items)  # type: ignore[arg-type]
     with tempfile.NamedTemporaryFile(suffix=".bin") as file:
@@ -29,7 +29,7 @@ def _load(*items: object, **options: object) -> guestdbg.Guest:
         )
 
 
-def _counter(rounds: int) -> list[object]:
+def counter(rounds: int) -> list[object]:
     """Adds 1 to 0x40001000 ``rounds`` times, then powers off."""
     return [
         *asm.mov(1, 0x40001000),
@@ -50,13 +50,13 @@ def auto_is_the_host_here() -> None:
     kvm: Kvm = open_kvm("auto")
     assert kvm.provider == "host"
     kvm.close()
-    with _load(*_counter(1)) as guest:
+    with load(*counter(1)) as guest:
         assert guest.board.kvm.provider == "host"
 
 
 @case
 def watches_with_old_and_new_values() -> None:
-    with _load(*_counter(50)) as guest:
+    with load(*counter(50)) as guest:
         seen = []
         guest.watch(0x40001000, 8, access="write")(lambda hit: seen.append((hit.old, hit.new)))
         stop = guest.run(timeout=30)
@@ -66,7 +66,7 @@ def watches_with_old_and_new_values() -> None:
 
 @case
 def conditions_are_decided_in_python() -> None:
-    with _load(*_counter(60)) as guest:
+    with load(*counter(60)) as guest:
         watch = guest.watch(0x40001000, 8, access="write", when=guestdbg.cond("new == 41"))
         watch(lambda hit: guestdbg.STOP)
         stop = guest.run(timeout=30)
@@ -77,7 +77,7 @@ def conditions_are_decided_in_python() -> None:
 
 @case
 def breakpoints_steps_and_registers() -> None:
-    with _load(*_counter(5)) as guest:
+    with load(*counter(5)) as guest:
         point = guest.break_(BASE + 0x14)
         for n in range(5):
             stop = guest.run(timeout=30)
@@ -95,14 +95,14 @@ def breakpoints_steps_and_registers() -> None:
 @case
 def a_guest_that_never_stops_is_timed_out() -> None:
     for words in ([asm.b(0)], [0xD503207F, asm.b(-4)]):  # b .; wfi in a loop
-        with _load(*words) as guest:
+        with load(*words) as guest:
             assert guest.run(timeout=0.3).reason == "timeout"
             assert guest.run(timeout=0.3).reason == "timeout"
 
 
 @case
 def what_only_the_other_provider_has_is_refused_in_words() -> None:
-    with _load(*_counter(5)) as guest:
+    with load(*counter(5)) as guest:
         for call in (lambda: guest.run(max_instructions=10), lambda: guest.snapshot()):
             try:
                 call()
@@ -116,7 +116,7 @@ def what_only_the_other_provider_has_is_refused_in_words() -> None:
 @case
 def as_many_points_as_the_processor_has() -> None:
     """One more than there are registers is refused, and says how many there are."""
-    with _load(*_counter(5)) as guest:
+    with load(*counter(5)) as guest:
         limit = guest.board.vm.check_extension(119)
         for n in range(limit):
             guest.break_(BASE + 0x100 + 4 * n, kind="hardware")
@@ -140,7 +140,7 @@ def boards_are_closed_whole() -> None:
 @case
 def software_breakpoints_where_the_caches_allow_them() -> None:
     """As many as wanted; each stops, is stepped off, and is not seen in memory."""
-    with _load(*_counter(3)) as guest:
+    with load(*counter(3)) as guest:
         if not isinstance(guest.board.vm, SupportsCodeChanged):
             return
         limit = guest.board.vm.check_extension(119)
