@@ -254,6 +254,17 @@ class SupportsInstructionLimit(Protocol):
 
 
 @runtime_checkable
+class SupportsFinalize(Protocol):
+    """A vCPU that can have features whose shape is chosen after ``init`` (SVE)."""
+
+    def finalize(self, feature: int) -> None:
+        """KVM_ARM_VCPU_FINALIZE: the shape of a feature (KVM_ARM_VCPU_SVE) is as it is now.
+
+        KvmError: EINVAL for a feature that the vCPU was not initialised with, EPERM a second time.
+        """
+
+
+@runtime_checkable
 class SupportsCodeChanged(Protocol):
     """A machine that must be told when userspace writes instructions."""
 

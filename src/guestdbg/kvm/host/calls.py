@@ -10,12 +10,12 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable
-from ctypes import Structure
+from ctypes import Structure, c_int
 from typing import Final
 
 from guestdbg.kvm.errors import KvmError
 
-Argument = int | Structure
+Argument = int | Structure | c_int
 
 # What an error means whatever the call was. A caller that knows more says more.
 _GENERAL: Final = {

@@ -7,10 +7,12 @@ import errno
 import fcntl
 import os
 import struct
+from ctypes import c_int
 from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 from guestdbg.kvm.constants import (
+    KVM_ARM_VCPU_FINALIZE,
     KVM_ARM_VCPU_INIT,
     KVM_CAP_SET_GUEST_DEBUG,
     KVM_CAP_SET_GUEST_DEBUG2,
@@ -167,6 +169,20 @@ class HostVcpu(Vcpu):
             return None
 
         call(self._fd, name, KVM_ARM_VCPU_INIT, request, explain)
+
+    def finalize(self, feature: int) -> None:
+        """The extension SupportsFinalize."""
+        name = "KVM_ARM_VCPU_FINALIZE"
+        self.check(name)
+
+        def explain(number: int) -> str | None:
+            return {
+                errno.EINVAL: f"feature {feature} is none that is finalized, or the vCPU was not "
+                "initialised with it",
+                errno.EPERM: f"feature {feature} has been finalized already",
+            }.get(number)
+
+        call(self._fd, name, KVM_ARM_VCPU_FINALIZE, c_int(feature), explain)
 
     def get_one_reg(self, reg_id: int) -> int:
         if self._running:

@@ -3,16 +3,19 @@
 import errno
 
 from guestdbg.check import assembler as asm
-from guestdbg.kvm import ExitMmio, KvmError, VcpuEvents
+from guestdbg.kvm import ExitMmio, KvmError, SupportsFinalize, VcpuEvents
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_POWER_OFF,
+    KVM_ARM_VCPU_SVE,
     KVM_CAP_ARM_INJECT_SERROR_ESR,
     KVM_CAP_ARM_SVE,
     KVM_MP_STATE_RUNNABLE,
     KVM_MP_STATE_STOPPED,
     KVM_REG_ARM64,
+    KVM_REG_ARM64_SVE,
     KVM_REG_SIZE_U32,
     KVM_REG_SIZE_U64,
+    KVM_REG_SIZE_U2048,
 )
 from guestdbg.kvm.regs import CORE_REGS, core_reg, size_of, sys_reg
 
@@ -110,18 +113,33 @@ def the_register_list_migrates_a_vcpu() -> None:
 @case
 def wide_vector_registers() -> None:
     """2048-bit ids, where the machine has SVE; where not they are no registers."""
-    z0, z31 = 0x6080000000150000, 0x6080000000150000 | 31 << 5
+    z0 = KVM_REG_ARM64 | KVM_REG_SIZE_U2048 | KVM_REG_ARM64_SVE
+    z31 = z0 | 31 << 5
     with Rig() as rig:
+        assert isinstance(rig.vcpu, SupportsFinalize)
+        with refused(errno.EINVAL, "not initialised with it"):
+            rig.vcpu.finalize(KVM_ARM_VCPU_SVE)
         if not rig.vm.check_extension(KVM_CAP_ARM_SVE):
             with refused(errno.ENOENT, "has no register"):
                 rig.vcpu.get_one_reg(z0)
             with refused(errno.EINVAL, "has 2048 bits"):
                 rig.vcpu.set_one_reg(z31, 1 << 2048)
             return
-    with Rig(features=(4,)) as rig:  # KVM_ARM_VCPU_SVE
+    with Rig(*DONE, features=(KVM_ARM_VCPU_SVE,)) as rig:
+        vcpu = rig.vcpu
+        assert isinstance(vcpu, SupportsFinalize)
         with refused(errno.EPERM, "permit"):
-            rig.vcpu.get_one_reg(z0)  # the vector lengths are to be fixed first
-        assert any(size_of(reg_id) == 64 for reg_id in rig.vcpu.get_reg_list())
+            vcpu.get_one_reg(z0)
+        vcpu.finalize(KVM_ARM_VCPU_SVE)
+        with refused(errno.EPERM, "finalized already"):
+            vcpu.finalize(KVM_ARM_VCPU_SVE)
+        ids = vcpu.get_reg_list()
+        assert z31 in ids
+        assert size_of(z31) == 256
+        value = int.from_bytes(bytes(range(1, 17)), "little")  # as wide as the shortest vector
+        vcpu.set_one_reg(z31, value)
+        assert vcpu.get_one_reg(z31) == value
+        assert isinstance(vcpu.run(), ExitMmio)
 
 
 @case
@@ -152,7 +170,7 @@ def power_states() -> None:
 def events() -> None:
     with Rig(*DONE) as rig:
         vcpu = rig.vcpu
-        assert vcpu.get_vcpu_events() == VcpuEvents()
+        assert not vcpu.get_vcpu_events().serror_pending
         vcpu.set_vcpu_events(VcpuEvents(serror_pending=True))
         assert vcpu.get_vcpu_events().serror_pending
         if not rig.vm.check_extension(KVM_CAP_ARM_INJECT_SERROR_ESR):
