@@ -17,13 +17,13 @@ from guestdbg.debugger import Stop, Watch
 from guestdbg.debugger.runloop import Go
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb import threads
+from guestdbg.gdb.conversation import Conversation
 from guestdbg.gdb.ending import Ending
 from guestdbg.gdb.errors import Refused
 from guestdbg.gdb.groups import handlers
 from guestdbg.gdb.inserted import Inserted
 from guestdbg.gdb.link import Hangup, Link
-from guestdbg.gdb.packets import Damaged, Decoder, Mark, Packet, frame
-from guestdbg.gdb.packets import Event as Arrival
+from guestdbg.gdb.packets import frame
 from guestdbg.gdb.registers import Registers
 from guestdbg.gdb.stops import NONE, SIGINT, SIGTRAP, Event, event_of
 
@@ -38,12 +38,10 @@ log = logging.getLogger(__name__)
 # Packets of these letters are named by a word, the others by the letter alone. LLDB writes one word
 # with its number together.
 _WORD = re.compile(rb"qRegisterInfo|[qQvj][A-Za-z0-9_-]*\??")
-# What would have to be escaped in a text.
-_UNPLAIN = re.compile(rb"[#$*}\x00-\x1f]")
 _OUTPUT_AT_ONCE = 512
 
 
-class Session:
+class Session(Conversation):
     """What one client has said and wants.
 
     Attributes:
@@ -74,18 +72,16 @@ class Session:
         greeted: Callable[[], object] = lambda: None,
         announce: Callable[[str], object] = lambda text: None,
     ) -> None:
+        super().__init__(link)
         self.guest = guest
-        self.link = link
         self.watches: dict[int, Watch] = {}
         self.registers = Registers(guest)
         self.inserted = Inserted(guest, self.told, self.registers.name)
         self.general = guest.cores.index(guest.runloop.current)
         self.resumed = threads.ALL
-        self.acknowledged = True
         self.non_stop = False
         self.multiprocess = False
         self.extended = False
-        self.words = False
         self.forward_console = False
         self.files: dict[int, bytes] = {}
         self.client: frozenset[str] = frozenset()
@@ -103,11 +99,8 @@ class Session:
         self._greeted = greeted
         self._before_run = before_run
         self._announce = announce
-        self._decoder = Decoder()
         self._handlers = handlers()
         self._break_in = False
-        self._last = b""
-        self._owed = False
 
     @property
     def core(self) -> Core:
@@ -143,34 +136,12 @@ class Session:
             self.heard = True
             self._greeted()
             self.inserted.replace_left()
-        for arrival in self._decoder.feed(data):
-            if self.ending is not None:
-                return
-            self._answer(arrival)
+        self.take(data)
 
-    def _answer(self, arrival: Arrival) -> None:
-        if isinstance(arrival, Packet):
-            self._owed = self.acknowledged
-            reply = self.execute(arrival.data)
-            if reply is not None:
-                self.answer(reply)
-            elif self._owed:
-                self.link.send(b"+")
-        elif arrival is Mark.INTERRUPT:
-            # One that crossed a stop on its way has what it wanted.
-            self._break_in = bool(self.moves)
-        elif arrival is Mark.NAK:
-            if self.acknowledged and self._last:
-                self.link.send(self._last)
-        elif isinstance(arrival, Damaged):
-            log.info("a damaged packet: %s", arrival.why)
-            self.link.send(b"-" if self.acknowledged else frame(self.error(Refused(arrival.why))))
-
-    def answer(self, reply: bytes) -> None:
-        """Answer the packet; for those who have more to do behind the answer."""
-        self._last = frame(reply)
-        self.link.send(b"+" + self._last if self._owed else self._last)
-        self._owed = False
+    @property
+    def over(self) -> bool:
+        """Whether the client has left, or is to be left."""
+        return self.ending is not None
 
     def execute(self, packet: bytes) -> bytes | None:
         """The reply to a packet; None where there is none, or it comes later."""
@@ -194,11 +165,9 @@ class Session:
             log.exception("this is a defect of guestdbg: the packet %r", packet[:256])
             return self.error(Refused("this is a defect of guestdbg: its log has more", errno.EIO))
 
-    def error(self, refused: Refused) -> bytes:
-        """The reply that refuses."""
-        if self.words:
-            return b"E." + _UNPLAIN.sub(b"?", refused.text.encode("ascii", "replace"))
-        return b"E%02x" % (refused.number & 0xFF or 1)
+    def interrupted(self) -> None:
+        """Ctrl-C; one that crossed a stop on its way has what it wanted."""
+        self._break_in = bool(self.moves)
 
     # ---- running -----------------------------------------------------------------------------
 
@@ -270,7 +239,7 @@ class Session:
             self.moves.clear()
             # The client takes this thread for the chosen one now.
             self.general = event.place
-            self._send(event.reply(self))
+            self.say(event.reply(self))
             return
         self.moves.pop(event.place, None)
         self.notify(event)
@@ -302,11 +271,7 @@ class Session:
         if self.non_stop:
             self.link.send(b"%" + frame(b"Stop:" + self.exit_reply)[1:])
         else:
-            self._send(self.exit_reply)
-
-    def _send(self, reply: bytes) -> None:
-        self._last = frame(reply)
-        self.link.send(self._last)
+            self.say(self.exit_reply)
 
     def output(self, text: bytes) -> None:
         """Text for the client's user, while the guest runs (``O`` packets)."""
