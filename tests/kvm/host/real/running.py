@@ -147,6 +147,17 @@ def code_that_userspace_changes() -> None:
 
 
 @case
+def memory_used_again_has_its_own_code() -> None:
+    """A machine of before had other code at the same place, often in the same host memory."""
+    nops = (0xD503201F,) * 3
+    for n in range(1, 8):
+        with Rig(*nops, *asm.mov(5, n), *DONE) as rig:
+            rig.set("pc", RAM + 4 * len(nops))
+            assert isinstance(rig.vcpu.run(), ExitMmio)
+            assert rig.get("x5") == n, (n, rig.get("x5"))
+
+
+@case
 def system_events() -> None:
     for function, event in (
         (_PSCI_OFF, KVM_SYSTEM_EVENT_SHUTDOWN),
