@@ -64,10 +64,13 @@ def test_on_a_real_kvm(name: str, seen: Outcomes) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(ON_ARM64, reason="which interrupt controller there is, is the machine's choice")
-def test_with_a_gicv2() -> None:
+def test_with_a_gicv2_and_vhe() -> None:
+    """The other kinds of a real KVM, in one boot."""
     names = [name for name in CASES if name.startswith(("gic", "timer"))]
     assert len(names) == 4
-    with Lab(gic=2) as lab:
+    names += ["memory_used_again_has_its_own_code", "stops_and_steps", "a_guest_is_served_to_gdb"]
+    names += ["no_kick_is_lost_wherever_it_comes", "the_register_list_migrates_a_vcpu"]
+    with Lab(cpu="vhe", gic=2) as lab:
         found = run(lab, *names)
     assert found == dict.fromkeys(names)
 
