@@ -30,10 +30,11 @@ def capabilities(kvm: Kvm) -> dict[str, tuple[int, int]]:
 
 
 @click.command(
+    short_help="What the provider can do.",
     epilog="""\b
 Example:
   guestdbg caps --json | jq .capabilities.KVM_CAP_GUEST_DEBUG_HW_WPS
-"""
+""",
 )
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.option("--all", "show_all", is_flag=True, help="Also what the provider does not have.")

@@ -15,13 +15,14 @@ _COLOURS = {"pass": "green", "fail": "red", "skip": "yellow"}
 
 
 @click.command(
+    short_help="Does a KVM keep its promises? Judge it, case by case.",
     epilog="""\b
 Examples:
   guestdbg check                            the whole suite
   guestdbg check -k watchpoint --verbose    one topic, with every promise
   guestdbg check --provider host --json     on an arm64 machine: what to send back
 Exit status: 0 when nothing failed, 1 otherwise.
-"""
+""",
 )
 @click.option(
     "--provider",

@@ -37,12 +37,13 @@ _SEED = click.option(
 
 
 @click.group(
+    short_help="Random guests on two KVMs, compared exit by exit.",
     epilog="""\b
 Examples:
   guestdbg differential lab -n 200          ours against the lab's, on any machine
   guestdbg differential show 7 --trace      one program, and what it does on ours
   guestdbg differential run -n 5 --full     what a KVM here does, to compare elsewhere
-"""
+""",
 )
 def differential() -> None:
     """Play random guests, debugged at random, on two KVMs and compare them exit by exit.

@@ -54,6 +54,7 @@ class Explain(click.Group):
 
 @click.group(
     cls=Explain,
+    short_help="An arm64 register in words, or what a watch would arm.",
     subcommand_metavar="REGISTER [VALUE | FIELD=N...] | COMMAND [ARGS]...",
     epilog="""\b
 Examples:

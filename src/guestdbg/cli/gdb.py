@@ -17,6 +17,7 @@ from guestdbg.gdb import Server
 
 
 @click.command(
+    short_help="A guest for GDB or LLDB to attach to.",
     epilog="""\b
 Examples:
   guestdbg gdb examples/queue.elf
@@ -26,7 +27,7 @@ Examples:
 \b
 Exit status: 0 the guest powered off, or the debugger ended it; 1 something was
 wrong, and the message says what; 2 a wrong command line; 130 Ctrl-C.
-"""
+""",
 )
 @click.argument("guest", type=click.Path(path_type=Path))
 @click.option(

@@ -25,6 +25,7 @@ ESCAPE = b"\x1d"
 
 
 @click.command(
+    short_help="Run a command on a real arm64 KVM, in an emulated machine.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog="""\b
 COMMAND is a guestdbg command (`guestdbg` itself may be left out), python3, sh,

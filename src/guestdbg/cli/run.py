@@ -34,6 +34,7 @@ class Until:
 
 
 @click.command(
+    short_help="A guest under breakpoints and watchpoints, every hit shown.",
     epilog="""\b
 WHERE is a symbol (main), a symbol with an offset (main+0x10), an address
 (0x40080000) or a source line (queue.c:25). WHAT is a variable, a member
@@ -55,7 +56,7 @@ Examples:
 Exit status: 0 the guest powered off, or there were enough hits (--count);
 1 something was wrong, and the message says what; 2 a wrong command line;
 124 a limit was reached; 130 Ctrl-C.
-"""
+""",
 )
 @click.argument("guest", type=click.Path(path_type=Path))
 @click.option("-b", "--break", "breaks", metavar="WHERE", multiple=True, help="Stop at this code.")
