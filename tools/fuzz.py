@@ -3,9 +3,11 @@
 Cases follow from a kind and a seed. Kinds: ``cpu`` (the bare processor: random code, registers,
 memory slots, tables, debug registers), ``soft`` (the same through the software KVM),
 ``translation`` (tables, judged by the tests' model), ``pieces`` (the same program however it is
-cut). They run in processes of their own; the processor is built under the address and
-undefined-behaviour sanitizers into build/sanitizer. A failing case is made small and saved under
-build/fuzz, with the command that runs it again.
+cut), ``packets`` (a debugger's client that says anything to the server), ``framing`` (streams of
+packets, judged by the tests' model; these two count packets for instructions). They run in
+processes of their own; the processor is built under the address and undefined-behaviour sanitizers
+into build/sanitizer. A failing case is made small and saved under build/fuzz, with the command that
+runs it again.
 
     make fuzz                          until interrupted
     make fuzz FUZZ_SECONDS=600         for ten minutes
@@ -30,9 +32,9 @@ ROOT = Path(__file__).parents[1]
 WORKER = ROOT / "tools" / "fuzz_worker.py"
 SANITIZED = ROOT / "build" / "sanitizer"
 FOUND = ROOT / "build" / "fuzz"
-KINDS = ("cpu", "soft", "translation", "pieces")
+KINDS = ("cpu", "soft", "translation", "pieces", "packets", "framing")
 ACTIONS = 24
-BATCH = {"cpu": 100, "soft": 40, "translation": 30, "pieces": 20}
+BATCH = {"cpu": 100, "soft": 40, "translation": 30, "pieces": 20, "packets": 10, "framing": 20}
 SECONDS = 600  # for a batch: hundreds of times what it takes
 
 

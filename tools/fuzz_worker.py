@@ -12,6 +12,7 @@ With ACTIONS it tells each action, too.
 from __future__ import annotations
 
 import faulthandler
+import logging
 import random
 import sys
 import traceback
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fuzz_cpu
+import fuzz_framing
+import fuzz_packets
 import fuzz_soft
 from fuzz_case import Case
 
@@ -81,11 +84,24 @@ def _pieces(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> 
     return sum(guest.p.instructions for guest in (whole, cut, plain, armed))
 
 
+def _packets(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
+    """Packets to sessions over real guests; what fails is made small there."""
+    logging.disable(logging.ERROR)
+    return fuzz_packets.run(seed, DID)
+
+
+def _framing(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
+    """Streams of bytes, judged by the tests' model."""
+    return fuzz_framing.run(seed, DID)
+
+
 KINDS: dict[str, Run] = {
     "cpu": _of(fuzz_cpu.CpuCase),
     "soft": _of(fuzz_soft.SoftCase),
     "translation": _translation,
     "pieces": _pieces,
+    "packets": _packets,
+    "framing": _framing,
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
 
-from guestdbg.arm64.debug import AccessKind, Privilege
+from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
 from guestdbg.debugger.arming import Arming, Temporary, arm
 from guestdbg.debugger.errors import (
     AddressError,
@@ -171,7 +171,7 @@ class Points:
     def _add(self, point: Point) -> None:
         self._points[point.number] = point
         try:
-            self._rearm(point)
+            self._rearm(point, more=True)
         except Exception:
             del self._points[point.number]
             self._armings.clear()  # the number goes to another
@@ -181,13 +181,16 @@ class Points:
     def _changed(self, point: Point, what: str) -> None:
         if what == "given another condition":
             self._armings.clear()  # it is compiled anew for an arming not seen before
-        self._rearm(point)
+        self._rearm(point, more=what == "enabled")
         if point.deleted:
             self._points.pop(point.number, None)
 
-    def _rearm(self, point: Point | None = None) -> None:
-        """Work out the registers anew; nothing has changed if that fails."""
-        arming = self._arm()
+    def _rearm(self, point: Point | None = None, *, more: bool = False) -> None:
+        """Work out the registers anew; nothing has changed if that fails.
+
+        ``more``: there is a point more, which may be too many.
+        """
+        arming = self._arm(more=more)
         if isinstance(point, Breakpoint) and point.kind == "software":
             self._patch(point)
         for address, length in arming.allocation.wide:
@@ -201,19 +204,22 @@ class Points:
         self.arming = arming
         self._guest.arming = arming
 
-    def _arm(self) -> Arming:
+    def _arm(self, *, more: bool) -> Arming:
         enabled = tuple(p.number for p in self._points.values() if p.enabled)
         # What a point asks of the hardware never changes, and its number is its own for ever.
         key = (enabled, *self._temporaries)
-        return self._armings.get(key) or self._arm_anew(key)
+        return self._armings.get(key) or self._arm_anew(key, more)
 
-    def _arm_anew(self, key: tuple[object, ...]) -> Arming:
-        arming = arm(
-            self._guest.hardware,
-            self._points.values(),
-            self._temporaries,
-            overwatch=self._overwatch,
-        )
+    def _arm_anew(self, key: tuple[object, ...], more: bool) -> Arming:
+        hardware, points = self._guest.hardware, self._points.values()
+        try:
+            arming = arm(hardware, points, self._temporaries, overwatch=self._overwatch)
+        except OutOfRegisters:
+            if more:
+                raise
+            # A watch that is gone had joined others to what few registers can watch. Taking one
+            # away must not fail: registers watch more than is asked then.
+            arming = arm(hardware, points, self._temporaries, overwatch=MAX_MASK_BYTES)
         if len(self._armings) >= _ARMINGS:
             self._armings.clear()
         self._armings[key] = arming
