@@ -20,6 +20,7 @@ import fuzz_packet_words
 from fuzz_case import Failure
 from fuzz_shrink import shrunk
 
+import guestdbg.gdb.session
 from guestdbg.debugger import Guest, Stop, load
 from guestdbg.debugger.runloop import Go
 from guestdbg.debugger.symbols import SymbolKind
@@ -259,8 +260,28 @@ def _compare_memory(guests: Sequence[Guest]) -> None:
         )
 
 
+@contextlib.contextmanager
+def _defects_come_out() -> Iterator[None]:
+    """The session survives its own defects, and logs them; here they are what is looked for."""
+
+    def again(*what: object) -> None:
+        raise
+
+    log = guestdbg.gdb.session.log
+    setattr(log, "exception", again)  # noqa: B010
+    try:
+        yield
+    finally:
+        delattr(log, "exception")
+
+
 def play(place: World, pieces: Sequence[bytes], did: Counter[str]) -> None:
     """Say these pieces to the sessions. Raises Failure, and whatever comes out of them."""
+    with _defects_come_out():
+        _play(place, pieces, did)
+
+
+def _play(place: World, pieces: Sequence[bytes], did: Counter[str]) -> None:
     place.begin()
     first, second = (Tracked(guest) for guest in place.guests)
     for n, piece in enumerate(pieces):

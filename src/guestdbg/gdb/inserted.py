@@ -132,7 +132,7 @@ class Inserted:
             return self._guest.break_(key.address, kind=kind, name=_name(key))
         except OutOfRegisters:
             raise
-        except DebuggerError as error:
+        except GuestdbgError as error:  # KVM's too: a BRK where there is no memory
             raise _refused(error) from error
 
     def _make_room(self, *, wanted: bool) -> bool:
