@@ -35,6 +35,7 @@ def test_another_architecture_is_refused_by_name() -> None:
     assert platform.machine() in str(error.value)
     assert "arm64 machine" in str(error.value)
     assert "--provider soft" in str(error.value)
+    assert "guestdbg lab" in str(error.value)
     assert descriptors() == before
 
 

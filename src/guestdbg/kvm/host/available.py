@@ -32,7 +32,8 @@ def unusable(device: str = DEVICE) -> KvmError | None:
         return _error(
             errno.ENOSYS,
             f"this machine is {machine}: its KVM runs {machine} guests only, and the host "
-            f"provider needs that of an arm64 machine; {_ELSEWHERE}, or run there",
+            f"provider needs that of an arm64 machine; {_ELSEWHERE}, or run there, or on the real "
+            "arm64 KVM of an emulated machine (`guestdbg lab -- COMMAND`)",
         )
     if not os.path.exists(device):
         return _missing(device)
