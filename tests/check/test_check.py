@@ -1,6 +1,7 @@
 """The suite itself: it passes on the software KVM, can fail, and cannot hang."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,27 @@ def test_names_are_checked() -> None:
     name = next(iter(CASES))
     with pytest.raises(ValueError, match="already"):
         case(name, "A.", "B")(lambda rig: None)
+
+
+@pytest.mark.parametrize(
+    ("release", "verdict"),
+    [
+        ("5.18.0", "skip"),
+        ("5.19.0-rc1", "pass"),
+        ("6.13.9", "pass"),
+        ("6.14.0", "skip"),
+        (None, "pass"),
+    ],
+)
+def test_what_is_promised_by_some_releases_only(
+    kvm: Kvm, monkeypatch: pytest.MonkeyPatch, release: str | None, verdict: str
+) -> None:
+    monkeypatch.setattr("guestdbg.check.runner.kernel_release", lambda kvm: release)
+    some = replace(of(lambda rig: None), since=(5, 19), until=(6, 14))
+    (result,) = run_cases([some], kvm)
+    assert result.verdict == verdict
+    if verdict == "skip":
+        assert f"(this is {release})" in result.reason
 
 
 def test_patterns() -> None:

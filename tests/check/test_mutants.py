@@ -247,6 +247,11 @@ class HighHalf(MutantVcpu):
         return replace(exit_, hsr_high=1)
 
 
+class HighHalfNotValid(MutantVcpu):
+    def debug_exit(self, exit_: ExitDebug) -> Exit:
+        return replace(exit_, flags=0)
+
+
 class ShowsTheHostsSet(MutantVcpu):
     """One-reg access answers with what userspace gave."""
 
@@ -341,6 +346,7 @@ CAPS = {
     "breakpoints": {KVM_CAP_GUEST_DEBUG_HW_BPS: 5},
     "watchpoints": {KVM_CAP_GUEST_DEBUG_HW_WPS: 0},
     "flags": {KVM_CAP_SET_GUEST_DEBUG2: 0x10003},
+    "no-flags": {KVM_CAP_SET_GUEST_DEBUG2: 0},
 }
 
 #: What each must make fail (all that match), and what it must leave alone (nothing that matches).
@@ -397,6 +403,7 @@ NOTICED: list[tuple[type[MutantVcpu], list[str], list[str]]] = [
     (BrkWithoutComment, ["brk.comment.ffff"], ["brk.comment.0000", "step.*"]),
     (BrkSteppedOver, ["brk.exits.*", "brk.again"], ["brk.undebugged.*"]),
     (HighHalf, ["hsr-high.*"], ["control.refuses-bit.*"]),
+    (HighHalfNotValid, ["hsr-high.*"], ["control.refuses-bit.*"]),
     (ShowsTheHostsSet, ["guest.one-reg.use-hw"], ["guest.reads.*"]),
     (LeavesSsInPstate, ["step.leaves-no-ss-in-pstate"], ["breakpoint.register.*"]),
     (LockBindsTheHost, ["lock.not-the-hosts-*"], ["lock.masks-*", "breakpoint.register.*"]),

@@ -25,6 +25,7 @@ class Case:
         run: the judge. It returns for a pass; ``Failure`` and every other exception is a fail,
             ``Skipped`` a skip.
         until: the first Linux release ((6, 14)) that no longer promises this, or None.
+        since: the first Linux release that promises it, or None. What is no Linux promises all.
         module: the name of the file in ``guestdbg.check.cases`` that it is written in.
     """
 
@@ -33,6 +34,7 @@ class Case:
     source: str
     run: Callable[[Rig], None]
     until: tuple[int, int] | None = None
+    since: tuple[int, int] | None = None
     module: str = ""
 
     @property
@@ -60,12 +62,17 @@ def _file(function: Callable[..., None]) -> str:
 
 
 def case(
-    name: str, promise: str, source: str, *, until: tuple[int, int] | None = None
+    name: str,
+    promise: str,
+    source: str,
+    *,
+    until: tuple[int, int] | None = None,
+    since: tuple[int, int] | None = None,
 ) -> Callable[[Callable[[Rig], None]], Callable[[Rig], None]]:
     """Register the function below as a case."""
 
     def register(function: Callable[[Rig], None]) -> Callable[[Rig], None]:
-        _register(Case(name, promise, source, function, until, _file(function)))
+        _register(Case(name, promise, source, function, until, since, _file(function)))
         return function
 
     return register
@@ -78,6 +85,7 @@ def case_for_each(
     source: str,
     *,
     until: tuple[int, int] | None = None,
+    since: tuple[int, int] | None = None,
 ) -> Callable[[Callable[[Rig, T], None]], Callable[[Rig, T], None]]:
     """Register the function below as one case for each item of ``each``.
 
@@ -91,7 +99,7 @@ def case_for_each(
                 function(rig, value)
 
             words = promise.replace("{}", key.replace("-", " "))
-            _register(Case(f"{name}.{key}", words, source, judge, until, _file(function)))
+            _register(Case(f"{name}.{key}", words, source, judge, until, since, _file(function)))
         return function
 
     return register

@@ -78,6 +78,8 @@ def of_case(case: Case) -> dict[str, Any]:
     told: dict[str, Any] = {"name": case.name, "promise": case.promise, "source": case.source}
     if case.until:
         told["until_linux"] = ".".join(map(str, case.until))
+    if case.since:
+        told["since_linux"] = ".".join(map(str, case.since))
     return told
 
 

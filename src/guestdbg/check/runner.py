@@ -50,11 +50,19 @@ def _version(release: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def _outdated(case: Case, release: str | None) -> str | None:
-    if case.until is None or release is None or _version(release) < case.until:
+def _not_promised(case: Case, release: str | None) -> str | None:
+    if release is None:
         return None
-    major, minor = case.until
-    return f"Linux {major}.{minor} and later promise otherwise (this is {release})"
+    version = _version(release)
+    if case.since is not None and version < case.since:
+        return f"Linux {_dotted(case.since)} and later promise this (this is {release})"
+    if case.until is not None and version >= case.until:
+        return f"Linux {_dotted(case.until)} and later promise otherwise (this is {release})"
+    return None
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
 
 
 def run_case(case: Case, kvm: Kvm, watchdog: Watchdog) -> Result:
@@ -64,9 +72,9 @@ def run_case(case: Case, kvm: Kvm, watchdog: Watchdog) -> Result:
     def result(verdict: Verdict, reason: str = "", **more: str) -> Result:
         return Result(case, verdict, reason, seconds=time.monotonic() - started, **more)
 
-    outdated = _outdated(case, kernel_release(kvm))
-    if outdated:
-        return result("skip", outdated)
+    no_promise = _not_promised(case, kernel_release(kvm))
+    if no_promise:
+        return result("skip", no_promise)
     machine: Machine | None = None
     rig: Rig | None = None
     try:

@@ -67,22 +67,20 @@ class ExitDebug(Exit):
         hsr_high: ESR_EL2[61:32]; zero on processors without FEAT_LS64 and the like.
         far: the watched address for watchpoints; ``None`` otherwise, where the kernel's field is
             stale.
+        flags: ``kvm_run.flags``: KVM_DEBUG_ARCH_HSR_HIGH_VALID where ``hsr_high`` is meaningful;
+            kernels before Linux 5.19 do not say so, and it is zero then.
     """
 
     reason: ClassVar[int] = KVM_EXIT_DEBUG
     hsr: int
     hsr_high: int = 0
     far: int | None = None
+    flags: int = KVM_DEBUG_ARCH_HSR_HIGH_VALID
 
     @property
     def ec(self) -> int:
         """Exception class, ``hsr[31:26]``."""
         return self.hsr >> _EC_SHIFT
-
-    @property
-    def flags(self) -> int:
-        """KVM_DEBUG_ARCH_HSR_HIGH_VALID: ``hsr_high`` is meaningful."""
-        return KVM_DEBUG_ARCH_HSR_HIGH_VALID
 
     def __str__(self) -> str:
         far = "" if self.far is None else f", far {self.far:#x}"

@@ -246,7 +246,7 @@ WATCHPOINT, STEP, BRK = 0xD2000062, 0xCB000022, 0xF2000123
 EXITS = [
     (4, struct.pack("=IIQ", WATCHPOINT, 0, 0x1234), 1, ExitDebug(WATCHPOINT, 0, 0x1234)),
     (4, struct.pack("=IIQ", STEP, 7, 0x1234), 1, ExitDebug(STEP, 7, None)),
-    (4, struct.pack("=IIQ", STEP, 7, 0x1234), 0, ExitDebug(STEP, 0, None)),
+    (4, struct.pack("=IIQ", STEP, 7, 0x1234), 0, ExitDebug(STEP, 0, None, flags=0)),
     (4, struct.pack("=IIQ", BRK, 0, 0x1234), 1, ExitDebug(BRK)),
     (6, struct.pack("=Q8sIB", 9 << 24, b"abcdefgh", 4, 1), 0, ExitMmio(9 << 24, b"abcd", 4, True)),
     (6, struct.pack("=Q8sIB", 9, b"abcdefgh", 2, 0), 0, ExitMmio(9, b"\0\0", 2, False)),

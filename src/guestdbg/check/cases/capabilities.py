@@ -38,11 +38,10 @@ def _(rig: Rig) -> None:
     "KVM_CAP_SET_GUEST_DEBUG2 answers the control flags that are supported: on arm64 ENABLE, "
     "SINGLESTEP, USE_SW_BP and USE_HW.",
     "KVM API 4.87 and 8 (KVM_CAP_SET_GUEST_DEBUG2)",
+    since=(5, 13),
 )
 def _(rig: Rig) -> None:
     mask = rig.kvm.check_extension(KVM_CAP_SET_GUEST_DEBUG2)
-    if mask == 0:
-        rig.skip("this kernel is older than KVM_CAP_SET_GUEST_DEBUG2")
     flags = (
         KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW
     )

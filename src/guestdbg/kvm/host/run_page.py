@@ -89,12 +89,10 @@ class RunPage:
         """KVM_EXIT_DEBUG."""
         words = self.words
         hsr = words[HSR]
-        high = words[HSR_HIGH]
-        if high and not self.bytes[_FLAGS] & KVM_DEBUG_ARCH_HSR_HIGH_VALID:
-            high = 0  # a kernel from before the field
-        if hsr >> _EC_SHIFT + 1 == _EC_WATCHPOINT:
-            return ExitDebug(hsr, high, self.longs[FAR])
-        return ExitDebug(hsr, high)
+        flags = self.bytes[_FLAGS] & KVM_DEBUG_ARCH_HSR_HIGH_VALID
+        high = words[HSR_HIGH] if flags else 0  # else a kernel from before the field
+        far = self.longs[FAR] if hsr >> _EC_SHIFT + 1 == _EC_WATCHPOINT else None
+        return ExitDebug(hsr, high, far, flags)
 
     def mmio(self) -> ExitMmio:
         """KVM_EXIT_MMIO. The data of a read is zero until it is completed."""
