@@ -91,6 +91,10 @@ def test_part_of_a_store() -> None:
     assert rule(STORE, trace(watch(BASE)), trace(watch(BASE), memory=1)) is None
     assert rule(PAIR, trace(DONE), trace(DONE, memory=1)) is None
     assert rule(PAIR, trace(stopped), trace(stopped, memory=1, x0=1)) is None
+    structure = replace(PAIR, code=(asm.structure("st2", 1, 1),))
+    assert rule(structure, trace(stopped), trace(stopped, memory=1)) == "part-of-a-store"
+    exclusive = replace(PAIR, code=(asm.store_pair_exclusive(4, 0, 2, 1),))
+    assert rule(exclusive, trace(stopped), trace(stopped, memory=1)) is None
 
 
 def test_part_of_a_load() -> None:
@@ -103,7 +107,7 @@ def test_part_of_a_load() -> None:
 
 def test_unaligned_stores_watched_from_the_page() -> None:
     p = program(asm.access("str", 0, 1, 3, mode="unscaled"), debug=STORE.script[0][1][0])  # type: ignore[arg-type]
-    name = "qemu-unaligned-store-watched-from-the-page"
+    name = "qemu-unaligned-watched-too-far"
     assert rule(p, trace(DONE), trace(watch(BASE - 0x20))) == name
     assert rule(p, trace(DONE), trace(watch(BASE + 3))) is None
     assert rule(p, trace(DONE), trace(watch(BASE - layout.PAGE))) is None
@@ -112,7 +116,7 @@ def test_unaligned_stores_watched_from_the_page() -> None:
 
 def test_unaligned_stores_watched_by_the_guest_itself() -> None:
     p = program(asm.access("str", 0, 1, 3, mode="unscaled"))
-    name = "qemu-unaligned-store-watched-from-the-page"
+    name = "qemu-unaligned-watched-too-far"
 
     def of(far: int) -> str | None:
         syndrome = EC.WATCHPT_CUR << 26 | 0x62
@@ -121,6 +125,35 @@ def test_unaligned_stores_watched_by_the_guest_itself() -> None:
 
     assert of(BASE - 0x20) == name
     assert of(BASE + 3) is None
+
+
+def test_unaligned_loads_watched_beside_them() -> None:
+    debug = STORE.script[0][1][0]
+    p = program(asm.access("ldr", 0, 1, 3, mode="unscaled"), debug=debug)  # type: ignore[arg-type]
+
+    def of(far: int) -> str | None:
+        return rule(p, trace(DONE), trace(("debug", WATCH & ~(1 << 6), 0, far)))
+
+    assert of(BASE) == of(BASE + 2) == of(BASE + 15) == "qemu-unaligned-watched-too-far"
+    assert of(BASE + 3) is of(BASE + 10) is None
+    assert of(BASE - 1) is of(BASE + 16) is None
+
+
+def test_a_pair_whose_first_half_ends_before_the_page() -> None:
+    debug = STORE.script[0][1][0]
+    p = program(asm.stp(0, 2, 1), debug=debug)  # type: ignore[arg-type]
+    first = layout.DATA + layout.PAGE - 11
+    name = "qemu-unaligned-watched-too-far"
+    assert rule(p, trace(DONE, x1=first), trace(watch(layout.DATA + 0x80), x1=first)) == name
+
+
+def test_the_communications_channel() -> None:
+    entry = (EC.SYS64 << 26 | 1 << 25, layout.CODE, 0x3C0, 0, 0x400)
+    one, other = trace(DONE, taken=(entry,), memory=1), trace(DONE)
+    name = "qemu-no-trap-of-the-communications-channel"
+    assert rule(program(asm.mrs(0, "MDCCSR_EL0")), one, other) == name
+    assert rule(program(asm.mrs(0, "MDCCSR_EL0")), other, one) is None
+    assert rule(program(asm.mrs(0, "MDSCR_EL1")), one, other) is None
 
 
 def test_pc_alignment_comes_before_the_abort() -> None:
@@ -207,7 +240,7 @@ def test_the_scratch_register_is_known_from_the_code() -> None:
     p = program(asm.add(13, 1, 3), asm.stp(0, 2, 13))
     entry = (syndrome, layout.CODE + 4, 0x1C5, BASE - 0x20, 0x200)
     other = trace(DONE, taken=(entry,), memory=1)
-    assert rule(p, trace(DONE), other) == "qemu-unaligned-store-watched-from-the-page"
+    assert rule(p, trace(DONE), other) == "qemu-unaligned-watched-too-far"
     p = program(*asm.mov(13, BASE + 8), asm.stp(0, 2, 13))
     entry = (syndrome, layout.CODE + 8, 0x1C5, BASE - 0x20, 0x200)
     assert rule(p, trace(DONE), trace(DONE, taken=(entry,), memory=1)) is None

@@ -60,9 +60,10 @@ def tables() -> bytes:
         READ_ONLY: _EL0 | _RO | never,
         LOG: never,
         STACK: _EL0 | never,
-        TABLES: never,
-        TABLES + PAGE: never,
-        TABLES + 2 * PAGE: never,
+        # A guest that changed them without TLB maintenance would see the old or the new.
+        TABLES: _RO | never,
+        TABLES + PAGE: _RO | never,
+        TABLES + 2 * PAGE: _RO | never,
     }
     for address, bits in attributes.items():
         level3[address - RAM >> 12] = address | _PAGE | _NORMAL | _AF | _INNER_SHAREABLE | bits

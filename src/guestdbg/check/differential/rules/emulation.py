@@ -14,13 +14,13 @@ _ALIGNMENT = 0x21
 
 
 @rule(
-    "qemu-unaligned-store-watched-from-the-page",
+    "qemu-unaligned-watched-too-far",
     "soft",
-    "QEMU 7.2 checks an unaligned store to a watched page a second time, from the start of the "
-    "page that its last byte is in up to that byte: a watchpoint below it hits, though nothing "
-    "there is accessed.",
+    "On a watched page QEMU 7.2 checks an unaligned store a second time, from the start of the "
+    "page that its last byte is in up to that byte, and makes two aligned loads of an unaligned "
+    "one: a watchpoint beside it hits, though nothing there is accessed.",
 )
-def _watched_from_the_page(s: Situation) -> bool:
+def _watched_too_far(s: Situation) -> bool:
     entry = s.taken[1]
     if s.debug_class(1) == EC.WATCHPT_LOW:
         address, far = s.registers[1]["pc"], int(s.exits[1][3])
@@ -30,11 +30,13 @@ def _watched_from_the_page(s: Situation) -> bool:
     else:
         return False
     access = s.access_at(1, address)
-    return (
-        access is not None
-        and not access.aligned
-        and access.last & -layout.PAGE <= far < access.first
-    )
+    operand = memory_operand(s.word_at(address) or 0)
+    if access is None or operand is None or access.aligned:
+        return False
+    if operand.writes:
+        return access.first & -layout.PAGE <= far < access.first
+    start, end = access.first & -access.size, (access.last | access.size - 1) + 1
+    return start <= far < end and not access.first <= far <= access.last
 
 
 @rule(
@@ -169,3 +171,16 @@ def _injected(s: Situation) -> bool:
         return False
     a, b = (int(str(value)) for value in both)
     return b == a | 0xFFFFFFFF << 32
+
+
+@rule(
+    "qemu-no-trap-of-the-communications-channel",
+    "soft",
+    "MDSCR_EL1.TDCC traps EL0's accesses to the Debug Communications Channel to EL1 (DDI 0487, "
+    "D24.3, MDSCR_EL1); QEMU 7.2 does not know the bit.",
+)
+def _communications_channel(s: Situation) -> bool:
+    entry = s.taken[0]
+    if entry is None or s.taken_class(0) != EC.SYS64 or entry[4] != 0x400:
+        return False
+    return (s.word_at(entry[1]) or 0) & ~31 == asm.mrs(0, "MDCCSR_EL0")
