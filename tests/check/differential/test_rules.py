@@ -147,6 +147,24 @@ def test_a_pair_whose_first_half_ends_before_the_page() -> None:
     assert rule(p, trace(DONE, x1=first), trace(watch(layout.DATA + 0x80), x1=first)) == name
 
 
+def test_write_not_read_stays() -> None:
+    write = (EC.WATCHPT_LOW << 26 | 0x62, layout.CODE + 4, 0x3C0, BASE, 0x400)
+    read = (EC.WATCHPT_LOW << 26 | 0x22, layout.CODE, 0x3C0, BASE, 0x400)
+    wrong = (read[0] | 0x40, *read[1:])
+    name = "qemu-write-not-read-stays"
+    load = program(asm.ldr(0, 1), asm.str_(0, 1))
+
+    def of(p: Program, a: tuple[int, ...], b: tuple[int, ...], **registers: int) -> str | None:
+        one = trace(DONE, taken=(write, a))
+        return rule(p, one, trace(DONE, taken=(write, b), memory=1, **registers))
+
+    assert of(load, read, wrong) == name
+    assert of(load, wrong, read) is None
+    assert of(load, read, wrong, x5=1) is None
+    assert of(program(asm.str_(0, 1), asm.str_(0, 1)), read, wrong) is None
+    assert rule(load, trace(DONE, taken=(read,)), trace(DONE, taken=(wrong,), memory=1)) is None
+
+
 def test_the_communications_channel() -> None:
     entry = (EC.SYS64 << 26 | 1 << 25, layout.CODE, 0x3C0, 0, 0x400)
     one, other = trace(DONE, taken=(entry,), memory=1), trace(DONE)

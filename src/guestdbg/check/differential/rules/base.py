@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from guestdbg.arm64.esr import EC
+from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.check.differential.situation import Situation
 
 WATCHPOINTS = (EC.WATCHPT_LOW, EC.WATCHPT_CUR)
@@ -43,6 +44,17 @@ def rule(name: str, right: str, why: str) -> Callable[[Explains], Explains]:
         return explains
 
     return register
+
+
+def loaded_in_part(s: Situation) -> set[str]:
+    """Registers of loads of several that were stopped: who knows which of them are loaded."""
+    names: set[str] = set()
+    for address in s.stopped_at:
+        operand = memory_operand(s.word_at(address) or 0)
+        if operand is not None and operand.reads and len(operand.registers) > 1:
+            letter = "v" if operand.simd else "x"
+            names |= {f"{letter}{n}" for n in operand.registers}
+    return names
 
 
 def only(s: Situation, *names: str) -> bool:

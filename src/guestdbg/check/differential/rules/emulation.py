@@ -6,7 +6,13 @@ from guestdbg.arm64.esr import EC
 from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
-from guestdbg.check.differential.rules.base import DATA_ABORTS, WATCHPOINTS, only, rule
+from guestdbg.check.differential.rules.base import (
+    DATA_ABORTS,
+    WATCHPOINTS,
+    loaded_in_part,
+    only,
+    rule,
+)
 from guestdbg.check.differential.situation import Situation
 
 _NZCV = 0xF << 28
@@ -184,3 +190,25 @@ def _communications_channel(s: Situation) -> bool:
     if entry is None or s.taken_class(0) != EC.SYS64 or entry[4] != 0x400:
         return False
     return (s.word_at(entry[1]) or 0) & ~31 == asm.mrs(0, "MDCCSR_EL0")
+
+
+@rule(
+    "qemu-write-not-read-stays",
+    "soft",
+    "WnR is 1 for a write (DDI 0487, ISS encoding for a Watchpoint exception). QEMU 7.2 keeps it "
+    "for every later read that hits the same watchpoint, until the register is written again.",
+)
+def _wnr_stays(s: Situation) -> bool:
+    x, y = s.taken
+    wnr = 1 << 6
+    if not x or not y or s.taken_class(0) not in WATCHPOINTS or x[1:] != y[1:]:
+        return False
+    operand = memory_operand(s.word_at(x[1]) or 0)
+    earlier = s.b.taken[: s.b.taken.index(y)]
+    return (
+        y[0] == x[0] | wnr != x[0]
+        and operand is not None
+        and not operand.writes
+        and any(e[0] >> 26 & 0x3F in WATCHPOINTS and e[0] & wnr for e in earlier)
+        and only(s, "memory", "page", "x24", "ESR_EL1", *loaded_in_part(s))
+    )

@@ -10,7 +10,14 @@ from guestdbg.check.differential.reserved import (
     link_is_reserved,
     watchpoint_is_reserved,
 )
-from guestdbg.check.differential.rules.base import BREAKPOINTS, DATA_ABORTS, WATCHPOINTS, only, rule
+from guestdbg.check.differential.rules.base import (
+    BREAKPOINTS,
+    DATA_ABORTS,
+    WATCHPOINTS,
+    loaded_in_part,
+    only,
+    rule,
+)
 from guestdbg.check.differential.situation import Situation
 
 
@@ -65,13 +72,8 @@ def _part_of_a_store(s: Situation) -> bool:
 def _part_of_a_load(s: Situation) -> bool:
     if s.taken != (None, None):
         return False
-    for address in s.stopped_at:
-        operand = memory_operand(s.word_at(address) or 0)
-        if operand is not None and operand.reads and len(operand.registers) > 1:
-            letter = "v" if operand.simd else "x"
-            if only(s, *(f"{letter}{n}" for n in operand.registers)):
-                return True
-    return False
+    loads = loaded_in_part(s)
+    return bool(loads) and only(s, *loads)
 
 
 @rule(
