@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.guests import ROOT
 from tests.gdb.clients import GDB, SECONDS, needs_gdb, server
+from tests.gdb.lldb_client import needs_lldb
 
 pytestmark = needs_gdb
 
@@ -54,3 +55,31 @@ def test_a_session(ours: str, theirs: str, session: str) -> None:
     expected = [part.split("\n", 1)[1].rstrip() for part in session.split(PROMPT)[1:]]
     shown = [re.sub(r"[ \t]+$", "", answer, flags=re.MULTILINE) for answer in answers]
     assert shown[: len(expected)] == expected
+
+
+@needs_lldb
+def test_the_session_with_lldb() -> None:
+    """What the document shows is what LLDB says, in that order; it says more."""
+    block = TEXT.split("\n    lldb\n", 1)[1].split("\nFor a Unix socket", 1)[0]
+    shown = [line.strip() for line in block.splitlines() if line.strip()]
+    typed = [line.removeprefix("(lldb) ") for line in shown if line.startswith("(lldb) ")]
+    with server("queue", listen="tcp:127.0.0.1:0") as guest:
+        port = guest.target.rpartition(":")[2]
+        commands = [arg for line in typed for arg in ("-o", line.replace("1234", port))]
+        result = subprocess.run(
+            ["lldb", "--no-lldbinit", "-b", *commands],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert guest.ended() == 0, result.stdout
+    said = result.stdout.replace(f"gdb-remote {port}", "gdb-remote 1234")
+    at = 0
+    for line in shown:
+        found = said.find(line, at)
+        assert found >= 0, (line, said[at:])
+        at = found + len(line)

@@ -99,8 +99,9 @@ class Inserted:
                 point.delete()  # its register is another's by now
             if key.type in _ACCESS:
                 raise _refused(error) from error
-            if (key.type == HARDWARE or wanted) and self._make_room(wanted=wanted):
-                point = self._make(key)
+            made = self._in_place_of_another(key, wanted) if wanted or key.type == HARDWARE else None
+            if made is not None:
+                point = made
             elif key.type == HARDWARE:
                 raise _refused(error) from error
             else:
@@ -135,22 +136,30 @@ class Inserted:
         except GuestdbgError as error:  # KVM's too: a BRK where there is no memory
             raise _refused(error) from error
 
-    def _make_room(self, *, wanted: bool) -> bool:
-        """Have a breakpoint that can be a BRK as well give up its register; whether one could."""
-        for key, point in self._points.items():
-            if key.type != SOFTWARE or not isinstance(point, Breakpoint):
+    def _in_place_of_another(self, key: Key, wanted: bool) -> Point | None:
+        """Make it in the register of one that can be a BRK as well; None: there is no such one."""
+        for other, point in self._points.items():
+            if other.type != SOFTWARE or not isinstance(point, Breakpoint):
                 continue
             if point.kind != "hardware" or (wanted and (point.when or point.handler)):
                 continue
             try:
-                patched = self._break(key, "software")
+                patched = self._break(other, "software")
             except Refused:
                 continue
+            # Only set aside: what is refused after all leaves everything as it was.
+            point.enabled = False
+            try:
+                made = self._make(key)
+            except GuestdbgError:
+                patched.delete()
+                point.enabled = True
+                raise
             patched.when, patched.handler = point.when, point.handler
             point.delete()
-            self._points[key] = patched
-            return True
-        return False
+            self._points[other] = patched
+            return made
+        return None
 
     def remove(self, key: Key) -> None:
         """Take a point out; what is not there is gone already."""
