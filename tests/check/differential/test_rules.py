@@ -165,6 +165,20 @@ def test_write_not_read_stays() -> None:
     assert rule(load, trace(DONE, taken=(read,)), trace(DONE, taken=(wrong,), memory=1)) is None
 
 
+def test_a_processor_with_bti() -> None:
+    def taken(spsr: int, esr: int = EC.SVC64 << 26) -> tuple[tuple[int, ...], ...]:
+        return ((esr, layout.CODE, spsr, 0, 0x400),)
+
+    name = "processor-with-bti"
+    one, other = trace(DONE, taken=taken(0x1C0)), trace(DONE, taken=taken(0x9C0), memory=1)
+    assert rule(STORE, one, other) == name
+    assert rule(STORE, other, one) is None
+    assert rule(STORE, trace(DONE), trace(DONE, pstate=0x7C5)) == name
+    assert rule(STORE, trace(DONE), trace(DONE, pstate=0x7C4)) is None
+    assert rule(STORE, one, trace(DONE, taken=taken(0x9C0), x3=1)) is None
+    assert rule(STORE, one, trace(DONE, taken=taken(0x9C0, 0), memory=1)) is None
+
+
 def test_the_communications_channel() -> None:
     entry = (EC.SYS64 << 26 | 1 << 25, layout.CODE, 0x3C0, 0, 0x400)
     one, other = trace(DONE, taken=(entry,), memory=1), trace(DONE)

@@ -177,3 +177,25 @@ def _any_reserved(
         for n, (c, v) in watchpoints.items()
         if n < 4
     )
+
+
+_BTYPE = 3 << 10
+
+
+@rule(
+    "processor-with-bti",
+    "both",
+    "A processor with FEAT_BTI (ID_AA64PFR1_EL1.BT) keeps in PSTATE.BTYPE, SPSR_EL1[11:10], that "
+    "an indirect branch came before; on others the bits are RES0.",
+)
+def _branch_type(s: Situation) -> bool:
+    values = [(a, b) for name, a, b in s.difference.fields if name not in ("memory", "page log")]
+    x, y = s.taken
+    if x and y:
+        if x[:2] + x[3:] != y[:2] + y[3:]:
+            return False
+        values.append((x[2], y[2]))
+    return bool(values) and all(
+        isinstance(a, int) and isinstance(b, int) and a ^ b == b & _BTYPE and a != b
+        for a, b in values
+    )
