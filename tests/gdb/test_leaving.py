@@ -222,15 +222,24 @@ def test_the_library_says_what_is_wrong(tmp_path: Path) -> None:
             Server(here.guest, "tcp:0.0.0.0:0")
 
 
+def knock(path: Path) -> Wire:
+    """A client at a socket that is about to be listened at."""
+    end = time.monotonic() + SECONDS
+    while True:
+        try:
+            return Wire(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            assert time.monotonic() < end, "nobody listens"
+            time.sleep(0.01)
+
+
 def test_a_loaded_guest_serves_itself(tmp_path: Path) -> None:
     """`guest.serve_gdb` in the thread that has the guest; the client comes from another."""
     outcomes: list[str] = []
     path = tmp_path / "socket"
 
     def client() -> None:
-        while not path.exists():
-            time.sleep(0.01)
-        with Wire(str(path)) as wire:
+        with knock(path) as wire:
             wire.ask(b"Z0,%x,4" % guest.symbol("main").address)
             wire.send(b"vCont;c")
             outcomes.append(wire.reply().decode())
