@@ -91,3 +91,13 @@ def test_a_packet_without_end_is_not_kept() -> None:
         Damaged(f"it is longer than {MAX_PACKET} bytes"),
         Packet(b"g"),
     ]
+
+
+def test_a_packet_that_cuts_off_one_that_is_too_long_is_heard() -> None:
+    """However it comes: found by tools/fuzz.py."""
+    stream = b"$" + b"y" * (2 * MAX_PACKET + 100) + frame(b"g")
+    whole = decode(stream)
+    assert whole[-1] == Packet(b"g")
+    pieces = decode(stream, 2 * MAX_PACKET + 50)
+    assert pieces[-1] == Packet(b"g")
+    assert [type(event) for event in pieces] == [type(event) for event in whole]

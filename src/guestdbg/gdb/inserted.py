@@ -99,7 +99,9 @@ class Inserted:
                 point.delete()  # its register is another's by now
             if key.type in _ACCESS:
                 raise _refused(error) from error
-            made = self._in_place_of_another(key, wanted) if wanted or key.type == HARDWARE else None
+            made = (
+                self._in_place_of_another(key, wanted) if wanted or key.type == HARDWARE else None
+            )
             if made is not None:
                 point = made
             elif key.type == HARDWARE:

@@ -23,6 +23,8 @@ _ESCAPE, _REPEAT, _FLIP = 0x7D, 0x2A, 0x20
 _LEAST_COUNT, _MOST_COUNT, _COUNT_BIAS = 0x20, 0x7E, 29
 
 _SPECIAL = re.compile(rb"[#$*}]")
+_ENDING = re.compile(rb"[#$]")
+_CUT_OFF = "another packet begins within it"
 _BETWEEN = re.compile(rb"[$\x03+-]")
 
 
@@ -75,10 +77,16 @@ class Decoder:
         at = 0
         while True:
             if self._dropping:
-                end = held.find(b"#", at)
-                if end < 0:
+                found = _ENDING.search(held, at)
+                if found is None:
                     at = len(held)
                     break
+                end = found.start()
+                if held[end] == _DOLLAR:
+                    self._dropping = False
+                    at = end
+                    events.append(Damaged(_CUT_OFF))
+                    continue
                 if len(held) < end + 3:
                     at = end
                     break
@@ -100,11 +108,12 @@ class Decoder:
             again = held.rfind(b"$", at + 1, end if end >= 0 else len(held))
             if again >= 0:
                 # No packet holds an unescaped "$": what came before it was cut off.
-                events.append(Damaged("another packet begins within it"))
+                events.append(Damaged(_CUT_OFF))
                 at = again
             if end < 0:
                 if len(held) - at > _MAX_WIRE:
                     self._dropping = True
+                    at += 1
                     continue
                 break
             if len(held) < end + 3:
