@@ -1,12 +1,16 @@
 """Random programs on the real KVM and on ours: no difference that nothing explains."""
 
+from pathlib import Path
+
 import pytest
+from click.testing import CliRunner
 
 from guestdbg.check.differential import campaign
 from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.inlab import LabPlayer, LabSide
 from guestdbg.check.differential.play import Player
 from guestdbg.check.differential.program import ProgramError
+from guestdbg.cli import main
 from guestdbg.kvm import open_kvm
 from guestdbg.lab import Lab
 
@@ -37,3 +41,13 @@ def test_a_command_that_ends_is_told(lab: Lab) -> None:
         player.close()
         with pytest.raises(ProgramError, match="ended"):
             list(player.play_all([generate(2)]))
+
+
+@pytest.mark.slow
+def test_the_command(lab_root: Path) -> None:
+    pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
+    arguments = ["differential", "lab", "-n", "10", "--seed", str(FIRST)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "10 programs, " in result.output
+    assert "0 unexplained" in result.output
