@@ -93,6 +93,8 @@ def test_part_of_a_store() -> None:
     assert rule(PAIR, trace(stopped), trace(stopped, memory=1, x0=1)) is None
     structure = replace(PAIR, code=(asm.structure("st2", 1, 1),))
     assert rule(structure, trace(stopped), trace(stopped, memory=1)) == "part-of-a-store"
+    vector = replace(PAIR, code=(asm.access("str_q", 1, 1),))
+    assert rule(vector, trace(stopped), trace(stopped, memory=1)) == "part-of-a-store"
     exclusive = replace(PAIR, code=(asm.store_pair_exclusive(4, 0, 2, 1),))
     assert rule(exclusive, trace(stopped), trace(stopped, memory=1)) is None
 
@@ -177,6 +179,18 @@ def test_a_processor_with_bti() -> None:
     assert rule(STORE, trace(DONE), trace(DONE, pstate=0x7C4)) is None
     assert rule(STORE, one, trace(DONE, taken=taken(0x9C0), x3=1)) is None
     assert rule(STORE, one, trace(DONE, taken=taken(0x9C0, 0), memory=1)) is None
+
+
+def test_injected_size_faults() -> None:
+    def of(iss: int, far: int, other: int) -> str | None:
+        entry = (DABT | iss, layout.CODE, 0x3C5, far, 0x200)
+        wrong = (DABT | other, *entry[1:])
+        return rule(STORE, trace(DONE, taken=(entry,)), trace(DONE, taken=(wrong,), memory=1))
+
+    assert of(0x40, 1 << 50, 0x00) == "linux-injected-size-fault"
+    assert of(0x00, 1 << 50, 0x40) is None
+    assert of(0x44, 1 << 50, 0x04) is None
+    assert of(0x40, layout.UNMAPPED, 0x00) is None
 
 
 def test_the_communications_channel() -> None:

@@ -155,8 +155,9 @@ class Situation:
         first = base + operand.offset
         if operand.index is not None:
             first += _extended(x(operand.index, True), operand.extend) << operand.shift
-        # A structure is as many accesses as it has elements; an exclusive pair is one.
-        size = operand.size if operand.exclusive else operand.element or operand.size
+        # A structure is as many accesses as it has elements, 16 bytes of a vector are two; an
+        # exclusive pair is one.
+        size = operand.size if operand.exclusive else min(operand.element or operand.size, 8)
         return Access(first & (1 << 64) - 1, operand.total, operand.total // size, size)
 
     def el(self, side: int) -> int:

@@ -212,3 +212,16 @@ def _wnr_stays(s: Situation) -> bool:
         and any(e[0] >> 26 & 0x3F in WATCHPOINTS and e[0] & wnr for e in earlier)
         and only(s, "memory", "page", "x24", "ESR_EL1", *loaded_in_part(s))
     )
+
+
+@rule(
+    "linux-injected-size-fault",
+    "soft",
+    "An address beyond the machine's is an Address size fault. Where the processor's own addresses "
+    "are wider, Linux 6.1 injects it, and does not say that it was a write (ISS.WnR).",
+)
+def _size_fault(s: Situation) -> bool:
+    x, y = s.taken
+    if not x or not y or s.taken_class(0) not in DATA_ABORTS or x[1:] != y[1:]:
+        return False
+    return x[0] & 0x3F == 0 and x[0] == y[0] | 1 << 6 != y[0] and x[3] >> 40 != 0
