@@ -128,9 +128,13 @@ class Server:
     def ended(self) -> int:
         """Wait for its end; the exit status."""
         status = self.process.wait(SECONDS)
+        self.join()
+        return status
+
+    def join(self) -> None:
+        """Take in the last of what it said; it has ended."""
         for thread in self._threads:
             thread.join(SECONDS)
-        return status
 
 
 @contextlib.contextmanager
@@ -146,8 +150,10 @@ def server(guest: str | Path, *options: str, listen: str | None = None) -> Itera
             stderr=subprocess.PIPE,
             cwd=ROOT,
         )
+        running: Server | None = None
         try:
-            yield Server(process)
+            running = Server(process)
+            yield running
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -155,6 +161,8 @@ def server(guest: str | Path, *options: str, listen: str | None = None) -> Itera
                     process.wait(10)
                 process.kill()
             process.wait()
+            if running is not None:
+                running.join()
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
