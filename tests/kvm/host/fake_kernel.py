@@ -34,7 +34,10 @@ REQUESTS = {
 
 
 def descriptors() -> set[str]:
-    """What this process has open, by number and target."""
+    """What this process has open, by number and target.
+
+    Compare for what is new: garbage of other tests may be collected at any time.
+    """
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         try:
