@@ -100,8 +100,15 @@ def test_what_is_not_there(mirror: tuple[str, Path], tmp_path: Path) -> None:
     (mirror[1] / "debian" / "pool" / "zlib1g_1%3a1_arm64.deb").unlink()
     with pytest.raises(LabError, match=r"zlib1g.* cannot be fetched.*404"):
         archive.download(["zlib1g"], tmp_path)
-    with pytest.raises(LabError, match=r"sid-security.*cannot be fetched.*404"):
+    with pytest.raises(LabError, match=r"trixie-security.*cannot be fetched.*404"):
+        Archive("trixie", mirror[0])
+    with pytest.raises(LabError, match=r"debian/dists/sid/.*cannot be fetched.*404"):
         Archive("sid", mirror[0])
+
+
+def test_unstable_has_no_security_updates(mirror: tuple[str, Path]) -> None:
+    (mirror[1] / "debian" / "dists" / "bookworm").rename(mirror[1] / "debian" / "dists" / "sid")
+    assert Archive("sid", mirror[0]).depends("python3-minimal") == ["dpkg", "python3.11-minimal"]
 
 
 def test_nobody_answers() -> None:

@@ -129,6 +129,7 @@ def test_a_release_that_is_none(tmp_path: Path) -> None:
 def test_which_packages() -> None:
     depends = {
         "linux-image-cloud-arm64": ["linux-image-6.1.0-56-cloud-arm64"],
+        "linux-image-6.1.0-56-cloud-arm64": ["kmod", "linux-base", "linux-initramfs-tool"],
         "python3-minimal": ["python3.11-minimal", "dpkg"],
     }
     names = packages.package_names(lambda package: depends[package])
@@ -140,3 +141,16 @@ def test_which_packages() -> None:
     ]
     with pytest.raises(LabError, match="linux-image-cloud-arm64 depends on nothing like"):
         packages.package_names(lambda _: [])
+
+
+def test_a_kernel_in_parts() -> None:
+    """As Debian 14 has it: the image's package has nothing in it but what it depends on."""
+    version = "7.2.13+deb14-cloud-arm64"
+    parts = [f"linux-{part}-{version}" for part in ("base", "binary", "modules")]
+    depends = {
+        "linux-image-cloud-arm64": ["linux-base-cloud-arm64", f"linux-image-{version}"],
+        f"linux-image-{version}": ["linux-base", "dracut", "linux-initramfs-tool", *parts],
+        "python3-minimal": ["python3.14-minimal"],
+    }
+    names = packages.package_names(lambda package: depends[package])
+    assert names[:5] == [f"linux-image-{version}", *parts, "python3.14-minimal"]

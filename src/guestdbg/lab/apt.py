@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from guestdbg.lab.archive import distributions
 from guestdbg.lab.errors import LabError
 
 MIRROR = "http://deb.debian.org"
@@ -99,7 +100,5 @@ def _is_this_debian(suite: str) -> bool:
 
 def _sources(suite: str) -> str:
     signed = f"[signed-by={_KEYRING}]"
-    return (
-        f"deb {signed} {MIRROR}/debian {suite} main\n"
-        f"deb {signed} {MIRROR}/debian-security {suite}-security main\n"
-    )
+    lines = (f"deb {signed} {MIRROR}/{part} {name} main\n" for part, name in distributions(suite))
+    return "".join(lines)

@@ -36,7 +36,7 @@ class Archive:
     def __init__(self, suite: str, mirror: str | None = None) -> None:
         self._packages: dict[str, Package] = {}
         mirror = mirror or MIRROR
-        for part, distribution in (("debian-security", f"{suite}-security"), ("debian", suite)):
+        for part, distribution in distributions(suite):
             base = f"{mirror}/{part}"
             lists = f"{base}/dists/{distribution}/main/binary-arm64/Packages.xz"
             try:
@@ -64,6 +64,13 @@ class Archive:
             return self._packages[name]
         except KeyError:
             raise LabError(f"Debian's lists for arm64 have no package {name}") from None
+
+
+def distributions(suite: str) -> list[tuple[str, str]]:
+    """(part of Debian's archive, name there) of what makes up a release, newest first."""
+    security = [("debian-security", f"{suite}-security")]
+    # Unstable is where updates go themselves.
+    return [*([] if suite in ("sid", "unstable") else security), ("debian", suite)]
 
 
 def parse(text: str, base: str) -> dict[str, Package]:

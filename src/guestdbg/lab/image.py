@@ -28,6 +28,8 @@ SITE = "/usr/local/lib/guestdbg"
 #: What the channel to the host needs.
 MODULES = ["virtio_mmio", "virtio_console"]
 
+#: Where the kernel lies in Debian's packages; the second since Debian 14.
+_KERNEL = re.compile(r"boot/vmlinuz-[^/]+|usr/lib/modules/[^/]+/vmlinuz")
 _MERGED = ("bin", "lib", "sbin")
 #: Of no use in the lab, and half of its size. pygments comes with rich, for what we do not do.
 _UNWANTED = re.compile(
@@ -123,7 +125,7 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
                 found[module] = modules.plain(info.name, data)
             elif info.name.endswith("/modules.builtin"):
                 there = modules.built_in(data)
-            elif info.name.startswith("boot/vmlinuz"):
+            elif _KERNEL.fullmatch(info.name):
                 (to / "vmlinuz").write_bytes(data)
             elif not info.name.startswith(("boot/", "usr/lib/modules/")):
                 _add(archive, info, data, python)

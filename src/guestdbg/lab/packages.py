@@ -13,6 +13,7 @@ from guestdbg.lab.errors import LabError
 SUITE = "bookworm"
 KERNEL = "linux-image-cloud-arm64"
 PYTHON = "python3-minimal"
+_KERNEL_PART = r"linux-(base|binary|modules)-.*-arm64"
 
 #: Beside Python itself: what its library's compiled modules link to, and a shell.
 _LIBRARIES = (
@@ -35,9 +36,13 @@ def package_names(depends: Callable[[str], list[str]]) -> list[str]:
         return name
 
     kernel = one(KERNEL, r"linux-image-.*-arm64")
+    # Since Debian 14 the image's package is empty: what it depends on has the kernel's file,
+    # its modules, and the list of what is built in.
+    parts = [name for name in depends(kernel) if re.fullmatch(_KERNEL_PART, name)]
     python = one(PYTHON, r"python3\.\d+-minimal").removesuffix("-minimal")
     return [
         kernel,
+        *parts,
         f"{python}-minimal",
         f"lib{python}-minimal",
         f"lib{python}-stdlib",
