@@ -259,7 +259,7 @@ class SoftCase(Case):
 
     def run_twice(self, rng: random.Random) -> None:
         """Runs of all vCPUs, gone back on, and made again: all must be the same."""
-        if any(vcpu._kicked for vcpu in self.vcpus):
+        if any(vcpu.kicked for vcpu in self.vcpus):
             return  # it ends the first run, and is gone
         snapshot = self.vm.snapshot()
         for vcpu in self.vcpus:

@@ -17,6 +17,7 @@ from guestdbg.kvm import (
     VcpuEvents,
 )
 from guestdbg.kvm.constants import KVM_CAP_ARM_NISV_TO_USER
+from guestdbg.kvm.soft.requests import power_off
 
 from .support import (
     NOWHERE,
@@ -453,12 +454,12 @@ def test_wfi_of_all_warps_to_the_earliest_timer() -> None:
     assert 4_000_000 <= guest.x(7) < 4_010_000
     guest.vcpu = late
     assert guest.x(7) == 0
-    early.power_off()
+    power_off(early)
     for _ in range(20):
         in_turn(guest, 1)
         if guest.x(7):
             break
-        early.power_off()
+        power_off(early)
     assert 9_000_000 <= guest.x(7) < 9_010_000
 
 

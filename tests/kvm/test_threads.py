@@ -10,6 +10,7 @@ import pytest
 from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitIntr, ExitSystemEvent, GuestDebug, KvmError, VcpuEvents
 from guestdbg.kvm.regs import core_reg, sys_reg
+from guestdbg.kvm.soft.requests import power_off, power_on
 from guestdbg.kvm.soft.turns import Turns
 
 from .support import DATA, ENABLE, PC, RAM, Guest
@@ -170,13 +171,13 @@ def test_host_clock_wfi_sleeps_until_the_timer() -> None:
 def test_host_clock_stopped_vcpu_sleeps_until_powered_on() -> None:
     guest = Guest(clock="host", vcpus=2)
     guest.place(RAM, *asm.mov(0, 0x84000008), asm.hvc())
-    guest.vcpus[1].power_off()
+    power_off(guest.vcpus[1])
     guest.vcpus[1].set_one_reg(PC, RAM)
     running = Running(guest, 1)
     with running:
         time.sleep(0.02)
         assert running.vcpu.running
-        running.vcpu.power_on(RAM, 0)
+        power_on(running.vcpu, RAM, 0)
         eventually(lambda: bool(running.exits))
     assert isinstance(running.exits[0], ExitSystemEvent)
 

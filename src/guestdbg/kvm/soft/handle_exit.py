@@ -32,6 +32,7 @@ from guestdbg.kvm.soft.hypercalls import handle_hvc, handle_smc
 from guestdbg.kvm.soft.inject_fault import inject_undef, skip_instr
 from guestdbg.kvm.soft.mmu import handle_guest_abort
 from guestdbg.kvm.soft.sys_regs import handle_sys_reg
+from guestdbg.kvm.soft.waiting import wait_for_interrupt
 
 if TYPE_CHECKING:
     from guestdbg.kvm.soft.vcpu import SoftVcpu
@@ -94,7 +95,7 @@ def handle_watchpoint(vcpu: SoftVcpu, esr: int) -> Exit:
 def handle_wfx(vcpu: SoftVcpu, esr: int) -> Exit | None:
     """WFI or WFE (EC 0x01): the instruction is over when the wait is."""
     skip_instr(vcpu)
-    return None if esr & _WFX_IS_WFE else vcpu.wait_for_interrupt()
+    return None if esr & _WFX_IS_WFE else wait_for_interrupt(vcpu)
 
 
 def handle_unknown(vcpu: SoftVcpu, esr: int) -> Exit | None:

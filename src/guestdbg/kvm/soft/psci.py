@@ -11,6 +11,8 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.exits import Exit, ExitSystemEvent
 from guestdbg.kvm.soft.bits import U32, U64
+from guestdbg.kvm.soft.requests import power_off, power_on
+from guestdbg.kvm.soft.waiting import wait_for_interrupt
 
 if TYPE_CHECKING:
     from guestdbg.kvm.soft.vcpu import SoftVcpu
@@ -72,9 +74,9 @@ def psci_call(vcpu: SoftVcpu, function: int) -> Result:
         return version, None
     if plain == CPU_SUSPEND:
         # A suspended CPU is woken by an interrupt: the same as WFI.
-        return SUCCESS, vcpu.wait_for_interrupt()
+        return SUCCESS, wait_for_interrupt(vcpu)
     if plain == CPU_OFF:
-        vcpu.power_off()
+        power_off(vcpu)
         return SUCCESS, None
     if plain == CPU_ON:
         return _cpu_on(vcpu, cpu.get_x(1) & mask, cpu.get_x(2) & mask, cpu.get_x(3) & mask), None
@@ -104,7 +106,7 @@ def _cpu_on(vcpu: SoftVcpu, target: int, entry: int, context: int) -> int:
         if other.affinity == target:
             if not other.stopped:
                 return ALREADY_ON
-            other.power_on(entry, context)
+            power_on(other, entry, context)
             return SUCCESS
     return INVALID_PARAMETERS
 
@@ -143,5 +145,5 @@ def _features(function: int, version: int) -> int:
 def _system_event(vcpu: SoftVcpu, kind: int, flags: int) -> Exit:
     """Stop every vCPU and tell userspace. Whoever resumes all the same finds a failure in X0."""
     for other in vcpu.vm.soft_vcpus:
-        other.power_off()
+        power_off(other)
     return ExitSystemEvent(kind, (flags,))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.cpu.processor import Processor
 from guestdbg.kvm import constants as kvm
+from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.soft.bits import (
     CNTHCTL_EL1PCEN,
     CNTHCTL_EL1PCTEN,
@@ -21,13 +23,15 @@ from guestdbg.kvm.soft.bits import (
     HCR_TIDCP,
     HCR_TSC,
     HCR_TWI,
+    HCR_VF,
+    HCR_VI,
     HCR_VM,
     PSTATE_DAIF,
     PSTATE_EL1H,
 )
 from guestdbg.kvm.soft.switch import HOST_REGISTERS
 from guestdbg.kvm.soft.sys_regs import UNUSED_RESET
-from guestdbg.kvm.structures import DebugRegisters
+from guestdbg.kvm.structures import DebugRegisters, VcpuInit
 
 if TYPE_CHECKING:
     from guestdbg.kvm.soft.vcpu import SoftVcpu
@@ -56,6 +60,8 @@ MAX_MEMSLOTS: Final = 64
 MIN_IPA_BITS: Final = 32
 DEFAULT_IPA_BITS: Final = 40
 
+_KNOWN_FEATURES: Final = (1 << kvm.KVM_ARM_VCPU_POWER_OFF) | (1 << kvm.KVM_ARM_VCPU_PSCI_0_2)
+_ALL_FEATURES: Final = (1 << 7) - 1
 
 _ID_AA64DFR0 = SYSREGS["ID_AA64DFR0_EL1"].encoding
 _ID_AA64PFR0 = SYSREGS["ID_AA64PFR0_EL1"].encoding
@@ -114,6 +120,37 @@ def check_extension(cpu: Processor, cap: int) -> int:
     return _ALWAYS.get(cap, 0)
 
 
+def check_init(init: VcpuInit, preferred: VcpuInit, before: VcpuInit | None) -> None:
+    """Raise KvmError where KVM_ARM_VCPU_INIT is asked for what there is not.
+
+    ``preferred`` is the processor's own; ``before`` what the vCPU was initialised with the last
+    time.
+    """
+    call = "KVM_ARM_VCPU_INIT"
+    if init.target != preferred.target:
+        raise KvmError(
+            errno.EINVAL,
+            call,
+            f"target {init.target} is not this processor's, {preferred.target} "
+            "(KVM_ARM_PREFERRED_TARGET)",
+        )
+    if len(init.features) != 7:
+        raise KvmError(errno.EINVAL, call, f"features has {len(init.features)} words instead of 7")
+    features = init.features[0]
+    if features & ~_ALL_FEATURES or any(init.features[1:]):
+        raise KvmError(errno.ENOENT, call, f"features {init.features} has unknown bits")
+    if features & ~_KNOWN_FEATURES:
+        raise KvmError(
+            errno.EINVAL,
+            call,
+            f"features {features:#x}: of these only POWER_OFF (1) and PSCI_0_2 (4) are offered",
+        )
+    if before is not None and before.features != init.features:
+        raise KvmError(
+            errno.EINVAL, call, "a vCPU is initialised again with the features it had before"
+        )
+
+
 def reset_vcpu(vcpu: SoftVcpu) -> None:
     """The state of KVM_ARM_VCPU_INIT, and of a vCPU that PSCI brings up.
 
@@ -147,4 +184,12 @@ def reset_vcpu(vcpu: SoftVcpu) -> None:
     host = HOST_REGISTERS
     cpu.load_debug(host.bcr, host.bvr, host.wcr, host.wvr)
     vcpu.hardware_regs = host
-    vcpu.update_lines()
+    update_lines(vcpu)
+
+
+def update_lines(vcpu: SoftVcpu) -> None:
+    """Bring the interrupt lines to the processor, as virtual interrupts."""
+    hcr = vcpu.cpu.hcr_el2
+    wanted = hcr & ~(HCR_VI | HCR_VF) | vcpu.irq_lines
+    if wanted != hcr:
+        vcpu.cpu.hcr_el2 = wanted

@@ -48,15 +48,15 @@ VCPU_STAYS: Final = frozenset(
     {
         "_closed",
         "_id",
-        "_kicked",
         "_not_callable",
-        "_requests",
         "_running",
         "_vm",
-        "_wake",
         "affinity",
         "cpu",
         "hit_programs",
+        "kicked",
+        "requested",
+        "wake",
     }
 )
 
@@ -216,7 +216,7 @@ def _restore(vm: SoftVm, snapshot: SoftSnapshot) -> None:
         vcpu.cpu.set_programs(programs)
         vcpu._not_callable = vcpu._closed or vcpu._init is None
         # Power and lines are looked at before the next entry, whatever has been seen of them.
-        vcpu._requests = True
+        vcpu.requested = True
     for name, value in snapshot.machine.items():
         setattr(vm, name, _kept(value))
     vm.latest_snapshot = weakref.ref(snapshot)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.cpu.processor import (
     EXIT_EL2,
     EXIT_HIT,
@@ -20,19 +19,17 @@ from guestdbg.cpu.processor import (
 )
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_POWER_OFF,
-    KVM_ARM_VCPU_PSCI_0_2,
     KVM_GUESTDBG_USE_HW,
-    KVM_INTERNAL_ERROR_DELIVERY_EV,
     KVM_MP_STATE_RUNNABLE,
     KVM_MP_STATE_STOPPED,
 )
 from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.exits import Exit, ExitDebug, ExitInternalError, ExitIntr
+from guestdbg.kvm.exits import Exit, ExitDebug
 from guestdbg.kvm.interface import Vcpu
 from guestdbg.kvm.programs import ExitHit, HitProgram, InstalledPrograms
-from guestdbg.kvm.soft import guest, mmio, programs, timer
-from guestdbg.kvm.soft.bits import EC_MASK, EC_SHIFT, HCR_VF, HCR_VI, HCR_VSE, PSTATE_SS
+from guestdbg.kvm.soft import guest, livelock, mmio, programs, requests, timer
+from guestdbg.kvm.soft.bits import EC_MASK, EC_SHIFT, HCR_VSE, PSTATE_SS
 from guestdbg.kvm.soft.guest_debug import (
     DEBUG_PTR_EXTERNAL,
     DEBUG_PTR_GUEST,
@@ -43,29 +40,23 @@ from guestdbg.kvm.soft.guest_debug import (
 from guestdbg.kvm.soft.handle_exit import EXIT_HANDLERS, unexpected
 from guestdbg.kvm.soft.inject_fault import INCREMENT_PC, adjust_pc, inject_dabt
 from guestdbg.kvm.soft.psci import MPIDR_AFFINITY, PSCI_1_1
-from guestdbg.kvm.soft.reset import reset_vcpu
+from guestdbg.kvm.soft.reset import check_init, reset_vcpu
 from guestdbg.kvm.soft.switch import (
     HOST_REGISTERS,
     read_hardware,
     switch_to_guest,
     switch_to_host,
 )
+from guestdbg.kvm.soft.waiting import INTR
 from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
 
 if TYPE_CHECKING:
     from guestdbg.kvm.soft.vm import SoftVm
 
-_INTR: Final = ExitIntr()
-_IDLE: Final = ExitIntr(idle=True)
 _GETTERS: Final = guest.GETTERS
-
-_ESR_EL1: Final = SYSREGS["ESR_EL1"].encoding
-_ELR_EL1: Final = SYSREGS["ELR_EL1"].encoding
 
 #: Instructions that a vCPU runs before others, each with a thread of its own, get their turn.
 QUANTUM: Final = 100_000
-_KNOWN_FEATURES: Final = (1 << KVM_ARM_VCPU_POWER_OFF) | (1 << KVM_ARM_VCPU_PSCI_0_2)
-_ALL_FEATURES: Final = (1 << 7) - 1
 
 
 class SoftVcpu(Vcpu):
@@ -81,15 +72,10 @@ class SoftVcpu(Vcpu):
         "_id",
         "_immediate_exit",
         "_init",
-        "_kicked",
-        "_last_injected",
         "_max_instructions",
         "_not_callable",
-        "_requests",
-        "_reset_to",
         "_running",
         "_vm",
-        "_wake",
         "active_pending",
         "affinity",
         "cpu",
@@ -102,6 +88,8 @@ class SoftVcpu(Vcpu):
         "hardware_regs",
         "hit_programs",
         "irq_lines",
+        "kicked",
+        "last_injected",
         "mdccint_el1",
         "mdcr_el2",
         "mdscr_el1",
@@ -111,10 +99,13 @@ class SoftVcpu(Vcpu):
         "pending",
         "preserved_ss",
         "psci_version",
+        "requested",
+        "reset_to",
         "spsr_aarch32",
         "stopped",
         "unused_regs",
         "waiting",
+        "wake",
     )
 
     cpu: Processor
@@ -131,12 +122,12 @@ class SoftVcpu(Vcpu):
         self._not_callable = True
         self._immediate_exit = False
         self._max_instructions: int | None = None
-        self._kicked = False
-        self._wake = threading.Event()
+        self.kicked = False
+        self.wake = threading.Event()
         # Something is to be done before the next entry: power, a reset, interrupt lines.
-        self._requests = False
-        self._reset_to: tuple[int, int] | None = None
-        self._last_injected: tuple[object, ...] | None = None
+        self.requested = False
+        self.reset_to: tuple[int, int] | None = None
+        self.last_injected: tuple[object, ...] | None = None
         self.stopped = False
         # In a WFI that only time, or somebody else, can end.
         self.waiting = False
@@ -234,38 +225,13 @@ class SoftVcpu(Vcpu):
             raise KvmError(errno.ENOEXEC, call, f"vCPU {self._id} needs init() (KVM_ARM_VCPU_INIT)")
 
     def init(self, init: VcpuInit) -> None:
-        call = "KVM_ARM_VCPU_INIT"
-        self._check(call)
-        preferred = self._vm.preferred_target()
-        if init.target != preferred.target:
-            raise KvmError(
-                errno.EINVAL,
-                call,
-                f"target {init.target} is not this processor's, {preferred.target} "
-                "(KVM_ARM_PREFERRED_TARGET)",
-            )
-        if len(init.features) != 7:
-            raise KvmError(
-                errno.EINVAL, call, f"features has {len(init.features)} words instead of 7"
-            )
-        features = init.features[0]
-        if features & ~_ALL_FEATURES or any(init.features[1:]):
-            raise KvmError(errno.ENOENT, call, f"features {init.features} has unknown bits")
-        if features & ~_KNOWN_FEATURES:
-            raise KvmError(
-                errno.EINVAL,
-                call,
-                f"features {features:#x}: of these only POWER_OFF (1) and PSCI_0_2 (4) are offered",
-            )
-        if self._init is not None and self._init.features != init.features:
-            raise KvmError(
-                errno.EINVAL, call, "a vCPU is initialised again with the features it had before"
-            )
+        self._check("KVM_ARM_VCPU_INIT")
+        check_init(init, self._vm.preferred_target(), self._init)
         self._init = init
-        self._reset_to = None
+        self.reset_to = None
         reset_vcpu(self)
         self.stopped = init.has(KVM_ARM_VCPU_POWER_OFF)
-        self._requests = self.stopped
+        self.requested = self.stopped
         self._not_callable = False
 
     def get_one_reg(self, reg_id: int) -> int:
@@ -310,10 +276,10 @@ class SoftVcpu(Vcpu):
     def set_mp_state(self, state: int) -> None:
         self._check("KVM_SET_MP_STATE")
         if state == KVM_MP_STATE_STOPPED:
-            self.power_off()
+            requests.power_off(self)
         elif state == KVM_MP_STATE_RUNNABLE:
             self.stopped = False
-            self._wake.set()
+            self.wake.set()
         else:
             raise KvmError(
                 errno.EINVAL,
@@ -342,8 +308,8 @@ class SoftVcpu(Vcpu):
         mmio.complete_mmio(self, data)
 
     def kick(self) -> None:
-        self._kicked = True
-        self._wake.set()
+        self.kicked = True
+        self.wake.set()
         self.cpu.kick()
 
     @property
@@ -387,16 +353,16 @@ class SoftVcpu(Vcpu):
             if self.mmio is not None:
                 mmio.handle_mmio_return(self)
             if self._immediate_exit:
-                return _INTR
+                return INTR
             if self.pending is not None and self.pending is not INCREMENT_PC:
-                exit_ = self._repeats()  # an external abort, by KVM_SET_VCPU_EVENTS
+                exit_ = livelock.repeats(self)  # an external abort, by KVM_SET_VCPU_EVENTS
                 if exit_ is not None:
                     return exit_
             cpu = self.cpu
             self.waiting = False
             while True:
-                if self._requests:
-                    exit_ = self._handle_requests()
+                if self.requested:
+                    exit_ = requests.handle(self)
                     if exit_ is not None:
                         return exit_
                 setup_debug(self)
@@ -416,7 +382,7 @@ class SoftVcpu(Vcpu):
                 if exit_.__class__ is ExitDebug or exit_.__class__ is ExitHit:
                     return exit_
                 if exit_ is None and self.pending is not None and self.pending is not INCREMENT_PC:
-                    exit_ = self._repeats()
+                    exit_ = livelock.repeats(self)
                 if exit_ is not None:
                     self._name_undefined()
                     return exit_
@@ -452,17 +418,17 @@ class SoftVcpu(Vcpu):
         if why == EXIT_LIMIT:
             limit = self._max_instructions
             if limit is not None and self.instructions >= limit:
-                return _INTR
+                return INTR
             self._vm.turns.pass_on()
         elif why == EXIT_KICK:
-            if self._kicked:
-                self._kicked = False
-                self._wake.clear()
-                return _INTR
+            if self.kicked:
+                self.kicked = False
+                self.wake.clear()
+                return INTR
             # Somebody wants the machine for a moment, or an interrupt line has changed.
             self._vm.turns.pass_on()
         elif why == EXIT_STUCK:
-            return self._stuck()
+            return livelock.stuck(self)
         elif why == EXIT_HIT:
             return programs.hit_exit(self)
         elif why != EXIT_TIMER:
@@ -478,135 +444,3 @@ class SoftVcpu(Vcpu):
                 f"instruction {encoding:#010x} at pc {pc:#x} is not implemented; UNDEFINED to the "
                 "guest",
             )
-
-    def _handle_requests(self) -> Exit | None:
-        """What others asked of this vCPU since its last entry."""
-        while self.stopped:
-            exit_ = self._sleep(None)
-            if exit_ is not None:
-                return exit_
-        self._requests = False
-        if self._reset_to is not None:
-            entry, context = self._reset_to
-            self._reset_to = None
-            reset_vcpu(self)
-            self.cpu.pc = entry
-            self.cpu.set_x(0, context)
-        self.update_lines()
-        return None
-
-    def _repeats(self) -> Exit | None:
-        """An exception is about to be injected: is it the last one again, nothing done between?"""
-        here = (self.cpu.pc, self.pending, self.cpu.instructions)
-        if here == self._last_injected:
-            return self._stuck()
-        self._last_injected = here
-        return None
-
-    def _stuck(self) -> Exit:
-        """The exit for a guest whose exception vector raises the same exception, for ever.
-
-        The kernel lets it go round; here it would never come to the end of a limit.
-        """
-        pc = self.cpu.pc
-        return ExitInternalError(
-            KVM_INTERNAL_ERROR_DELIVERY_EV,
-            (pc, self.cpu.get_sysreg(_ESR_EL1), self.cpu.get_sysreg(_ELR_EL1)),
-            f"the guest cannot go on: its exception vector at {pc:#x} raises an exception itself, "
-            "and so for ever (is VBAR_EL1 set, and is there code at it?)",
-        )
-
-    # -- waiting, power, interrupt lines ----------------------------------------------------------
-
-    def wait_for_interrupt(self) -> Exit | None:
-        """WFI: until an interrupt is pending or a timer is met. None: the guest goes on.
-
-        In virtual time nobody sleeps. When all who could run are waiting, time jumps to the next
-        timer of any of them. Where there is none, or others can still run, the caller is told
-        (``idle``). With the host's clock the thread sleeps.
-        """
-        cpu = self.cpu
-        if self.irq_lines or cpu.hcr_el2 & HCR_VSE or cpu.vtimer_output or cpu.ptimer_output:
-            return None
-        ticks = cpu.next_timer()
-        if self._vm.clock == "host":
-            return self._sleep(None if ticks is None else ticks / timer.COUNTER_HZ)
-        if self._vm.alone:
-            if ticks is None:
-                return _IDLE
-            cpu.advance_counter(ticks)
-            return None
-        return self._wait_with_others(ticks)
-
-    def _wait_with_others(self, ticks: int | None) -> Exit | None:
-        """WFI in virtual time, one of several; ``ticks`` to the own timer, None: it is not set."""
-        vm = self._vm
-        self.waiting = True
-        others = [v for v in vm.soft_vcpus if v is not self and not v.stopped]
-        if not all(v.waiting for v in others):
-            return _IDLE
-        now = self.cpu.counter
-        times = [] if ticks is None else [now + ticks]
-        for other in others:
-            theirs = other.cpu.next_timer()
-            if theirs is not None:
-                times.append(other.cpu.counter + theirs)
-        if not times:
-            return _IDLE
-        if min(times) > now:
-            self.cpu.advance_counter(min(times) - now)
-        vm.now = self.cpu.counter
-        # Ours, or somebody else's: then it is for the caller to run that one.
-        mine = self.cpu.vtimer_output or self.cpu.ptimer_output
-        return None if mine else _INTR
-
-    def _sleep(self, seconds: float | None) -> Exit | None:
-        """Let others run until woken (None) or kicked (the exit); virtual time does not wait."""
-        if self._vm.clock == "virtual":
-            if self._kicked:
-                self._kicked = False
-                return _INTR
-            return _IDLE
-        turns = self._vm.turns
-        turns.release()
-        self._wake.wait(seconds)
-        turns.acquire()
-        self._wake.clear()
-        if self._kicked:
-            self._kicked = False
-            return _INTR
-        return None
-
-    def power_off(self) -> None:
-        """PSCI CPU_OFF, or the machine is going down: nothing is run until it is powered on."""
-        self.stopped = True
-        self._reset_to = None
-        self._requests = True
-
-    def power_on(self, entry: int, context: int) -> None:
-        """PSCI CPU_ON: at its next entry this vCPU starts at ``entry`` with ``context`` in X0."""
-        self._reset_to = (entry, context)
-        self._requests = True
-        self.stopped = False
-        self._wake.set()
-
-    def set_line(self, line: int, level: bool) -> None:
-        """Raise or lower the IRQ (0) or FIQ (1) line; from any thread."""
-        bit = HCR_VF if line else HCR_VI
-        lines = self.irq_lines | bit if level else self.irq_lines & ~bit
-        if lines != self.irq_lines:
-            self.irq_lines = lines
-            self.request()
-
-    def update_lines(self) -> None:
-        """Bring the lines to the processor, as virtual interrupts."""
-        hcr = self.cpu.hcr_el2
-        wanted = hcr & ~(HCR_VI | HCR_VF) | self.irq_lines
-        if wanted != hcr:
-            self.cpu.hcr_el2 = wanted
-
-    def request(self) -> None:
-        """Make the vCPU look at what was asked of it, out of the guest if it is there."""
-        self._requests = True
-        self._wake.set()
-        self.cpu.kick()

@@ -24,7 +24,7 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Device, Memory, Snapshot, Vm
-from guestdbg.kvm.soft import snapshots
+from guestdbg.kvm.soft import requests, snapshots
 from guestdbg.kvm.soft.bits import U64
 from guestdbg.kvm.soft.reset import (
     DEFAULT_IPA_BITS,
@@ -196,7 +196,7 @@ class SoftVm(Vm):
         """The machine with no vCPU inside the guest."""
         for vcpu in self.soft_vcpus:
             if vcpu.running:
-                vcpu.request()
+                requests.request(vcpu)
         with self.turns:
             yield
 
@@ -255,7 +255,7 @@ class SoftVm(Vm):
             raise KvmError(
                 errno.EINVAL, "KVM_IRQ_LINE", f"line {number}: a vCPU has IRQ (0) and FIQ (1)"
             )
-        vcpu.set_line(number, bool(level))
+        requests.set_line(vcpu, number, bool(level))
 
     def set_device_attr(self, group: int, attr: int, value: bytes) -> None:
         self._no_attr("KVM_SET_DEVICE_ATTR", group, attr)

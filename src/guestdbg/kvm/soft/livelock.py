@@ -1,0 +1,39 @@
+"""Guests that go round for ever: an exception vector that raises the same exception again.
+
+The kernel lets them; here they would never come to the end of an instruction limit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.kvm.constants import KVM_INTERNAL_ERROR_DELIVERY_EV
+from guestdbg.kvm.exits import Exit, ExitInternalError
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+_ESR_EL1: Final = SYSREGS["ESR_EL1"].encoding
+_ELR_EL1: Final = SYSREGS["ELR_EL1"].encoding
+
+
+def repeats(vcpu: SoftVcpu) -> Exit | None:
+    """An exception is about to be injected: is it the last one again, nothing done between?"""
+    here = (vcpu.cpu.pc, vcpu.pending, vcpu.cpu.instructions)
+    if here == vcpu.last_injected:
+        return stuck(vcpu)
+    vcpu.last_injected = here
+    return None
+
+
+def stuck(vcpu: SoftVcpu) -> Exit:
+    """The exit for a guest that can only go round."""
+    cpu = vcpu.cpu
+    pc = cpu.pc
+    return ExitInternalError(
+        KVM_INTERNAL_ERROR_DELIVERY_EV,
+        (pc, cpu.get_sysreg(_ESR_EL1), cpu.get_sysreg(_ELR_EL1)),
+        f"the guest cannot go on: its exception vector at {pc:#x} raises an exception itself, "
+        "and so for ever (is VBAR_EL1 set, and is there code at it?)",
+    )
