@@ -255,3 +255,112 @@ def test_a_loaded_guest_serves_itself(tmp_path: Path) -> None:
         assert len(guest.points) == 0
         assert guest.run(timeout=60).reason == "exit"
     assert "swbreak:;" in outcomes[0]
+
+
+@needs_gdb
+def test_detaching_from_an_extended_remote_keeps_the_connection() -> None:
+    """`detach`, then `attach 1` on the same connection; in between the guest runs."""
+    with server("spin", "--on-disconnect", "kill") as guest:
+        told = gdb(
+            guest.target,
+            """
+            def said(command):
+                try:
+                    return gdb.execute(command, to_string=True)
+                except gdb.error as error:
+                    return str(error)
+
+            connect("extended-remote")
+            run("break main")
+            run("continue")
+            before = value("turns")
+            run("detach")
+            tell(threads=said("info threads"), step=said("stepi"), monitor=said("monitor help"),
+                 other=said("attach 2"))
+            end = time.monotonic() + 30
+            while time.monotonic() < end:
+                said("attach 1")
+                if value("turns") > before + 1000:
+                    break
+                run("detach")
+            tell(ran=value("turns") > before + 1000, at=location())
+            here = pc()
+            run("stepi")
+            tell(stepped=pc() != here)
+            # Its breakpoint is GDB's still: it is hit when the guest is begun anew.
+            run("run")
+            tell(run=stops.seen[-1], turns=value("turns"))
+            run("detach")
+            """,
+            symbols="spin",
+        )
+        guest.wait_for("the debugger has detached, and stays connected: the guest runs on")
+        guest.wait_for("the debugger has attached again")
+        # GDB has hung up having detached: it has not vanished.
+        guest.wait_for("the debugger has detached: the guest runs on")
+        assert guest.process.poll() is None
+    assert "No threads" in told["threads"]
+    assert "not being run" in told["step"]
+    assert "attach 1" in told["monitor"]
+    assert told["ran"]
+    assert told["at"] == "main"
+    assert "process 2 failed" in told["other"]
+    assert told["stepped"]
+    assert told["run"] == ["breakpoint", [1]]
+    assert told["turns"] == 0
+
+
+def test_detached_and_connected_nothing_of_the_guest_is_to_be_had(tmp_path: Path) -> None:
+    with served(tmp_path, "spin") as here:
+        with here.client() as wire:
+            assert wire.ask(b"!") == b"OK"
+            wire.ask(b"Z0,40201280,4")
+            assert wire.ask(b"D;1") == b"OK"
+            assert len(here.guest.points) == 0
+            for packet in (b"g", b"p20", b"m40200000,4", b"M40200000,1:00", b"vCont;c", b"s", b"D"):
+                assert wire.ask(packet) == b"E03", packet
+            for packet in (b"Z0,40201280,4", b"Hgp0.0", b"qC", b"vKill;1", b"vCtrlC"):
+                assert wire.ask(packet) == b"E03", packet
+            assert wire.ask(b"qfThreadInfo") == b"l"
+            assert wire.ask(b"?") == b"W00"
+            assert b"<thread id" not in wire.ask(b"qXfer:threads:read::0,1000")
+            # Ctrl-C is for a guest that it is attached to.
+            wire.socket.sendall(b"\x03")
+            assert wire.ask(b"qfThreadInfo") == b"l"
+            assert wire.ask(b"vAttach;2") == b"E03"
+            first = wire.ask(b"vAttach;1")
+            assert first.startswith(b"T05")
+            assert pc(wire) in first, "it stands"
+            wire.send(b"vCont;s:1")
+            assert wire.reply().startswith(b"T05")
+        with here.client() as wire:
+            assert wire.ask(b"?").startswith(b"T05")
+        assert "the debugger is gone: the guest stands" in here.announced
+
+
+def test_a_guest_that_ends_while_detached_can_be_run_anew(tmp_path: Path) -> None:
+    with served(tmp_path, "counter") as here:
+        with here.client() as wire:
+            wire.ask(b"!")
+            assert wire.ask(b"D") == b"OK"
+            end = time.monotonic() + SECONDS
+            while not any(text.startswith("the guest has ended") for text in here.announced):
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            assert wire.ask(b"vAttach;1") == b"E03"
+            assert wire.ask(b"vRun;").startswith(b"T05")
+            wire.send(b"vCont;c")
+            assert wire.reply() == b"W00"
+        assert here.join() == "exited"
+
+
+def test_a_non_stop_client_attaches_again(tmp_path: Path) -> None:
+    with served(tmp_path, "spin") as here, here.client() as wire:
+        wire.ask(b"!")
+        wire.ask(b"QNonStop:1")
+        assert wire.ask(b"D") == b"OK"
+        assert wire.ask(b"?") == b"OK"
+        assert wire.ask(b"vAttach;1") == b"OK"
+        # It runs until it is asked to stop.
+        assert wire.ask(b"vCont;t:1") == b"OK"
+        assert wire.reply().startswith(b"%Stop:T00")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from guestdbg.gdb.packets import Decoder, Mark, Packet, frame
 from tests.machine.guests import EXAMPLES
 
 SECONDS = 20
+
+_NOTIFICATION = re.compile(rb"(%Stop:[^#]*)#..")
 
 
 class Wire:
@@ -39,7 +42,8 @@ class Wire:
             if not data:
                 raise EOFError
             # A notification is a packet that begins with another sign.
-            self._events += self._decoder.feed(data.replace(b"%Stop", b"$%Stop"))
+            data = _NOTIFICATION.sub(lambda found: frame(found[1]), data)
+            self._events += self._decoder.feed(data)
         return self._events.pop(0)
 
     def reply(self) -> bytes:

@@ -38,7 +38,13 @@ log = logging.getLogger(__name__)
 # Packets of these letters are named by a word, the others by the letter alone. LLDB writes one word
 # with its number together.
 _WORD = re.compile(rb"qRegisterInfo|[qQvj][A-Za-z0-9_-]*\??")
+_WORDY = frozenset(b"qQvj")
 _OUTPUT_AT_ONCE = 512
+# What a client may still say that has detached from the guest and not hung up.
+_WITHOUT_GUEST = frozenset(
+    b"qSupported QStartNoAckMode ! vMustReplyEmpty qSymbol ? vAttach vRun R k QNonStop vStopped "
+    b"vCont? qfThreadInfo qsThreadInfo qXfer qRcmd qHostInfo qGDBServerVersion".split()
+)
 
 
 class Session(Conversation):
@@ -59,6 +65,7 @@ class Session(Conversation):
         printed: gives what the guest has printed last.
         news: stops that it is to be told once it has fetched the one that it asked for.
         heard: whether the client has said anything yet.
+        detached: the client has left the guest, which runs, and may attach to it again.
         client: the features that the client named in qSupported.
     """
 
@@ -92,13 +99,14 @@ class Session(Conversation):
         self.exit_reply: bytes | None = None
         self.exit_stop: Stop | None = None
         self.killed = False
+        self.detached = False
         self.ending: Ending | None = None
         self.last_hit: Stop | None = None
         self.printed = printed
         self.heard = False
         self._greeted = greeted
         self._before_run = before_run
-        self._announce = announce
+        self.announce = announce
         self._handlers = handlers()
         self._break_in = False
 
@@ -123,11 +131,11 @@ class Session(Conversation):
                 else:
                     self._take(self.link.receive())
         except Hangup:
-            self.ending = Ending.VANISHED
+            self.ending = Ending.DETACHED if self.detached else Ending.VANISHED
             if self.exit_reply is not None:
                 self.ending = Ending.KILLED if self.killed else Ending.EXITED
         finally:
-            self._take_out()
+            self.take_out()
         return self.ending
 
     def _take(self, data: bytes) -> None:
@@ -145,12 +153,17 @@ class Session(Conversation):
 
     def execute(self, packet: bytes) -> bytes | None:
         """The reply to a packet; None where there is none, or it comes later."""
-        word = _WORD.match(packet)
-        name = word[0] if word else packet[:1]
+        name = packet[:1]
+        if packet and packet[0] in _WORDY:
+            word = _WORD.match(packet)
+            assert word is not None
+            name = word[0]
         handler = self._handlers.get(name)
         if handler is None:
             return b""
         try:
+            if self.detached and name not in _WITHOUT_GUEST:
+                raise Refused("detached from the guest: attach to process 1 again", errno.ESRCH)
             return handler(self, packet[len(name) :])
         except Refused as refused:
             log.debug("%r refused: %s", packet[:64], refused)
@@ -167,7 +180,7 @@ class Session(Conversation):
 
     def interrupted(self) -> None:
         """Ctrl-C; one that crossed a stop on its way has what it wanted."""
-        self._break_in = bool(self.moves)
+        self._break_in = bool(self.moves) and not self.detached
 
     # ---- running -----------------------------------------------------------------------------
 
@@ -223,13 +236,17 @@ class Session(Conversation):
             self._exited(stop)
             return
         if stop.reason == "error":
-            self.output(f"guestdbg: {stop.detail}\n".encode())
+            self.told(f"guestdbg: {stop.detail}\n".encode())
         for number, watch in self.watches.items():
             for hit in stop.hits:
                 if hit.point is watch:
                     self.told(f"watch {number}: {hit}\n".encode())
         if stop.hits:
             self.last_hit = stop
+        if self.detached:
+            if stop.reason == "error":
+                self.moves.clear()
+            return
         self._tell(event_of(self, stop))
 
     def _tell(self, event: Event) -> None:
@@ -268,7 +285,9 @@ class Session(Conversation):
         self.exit_reply = b"W00" + self.of_process
         self.exit_stop = stop
         log.info("the guest has ended: %s", stop.detail)
-        if self.non_stop:
+        if self.detached:
+            self.announce(f"the guest has ended: {stop.detail}")
+        elif self.non_stop:
             self.link.send(b"%" + frame(b"Stop:" + self.exit_reply)[1:])
         else:
             self.say(self.exit_reply)
@@ -280,14 +299,14 @@ class Session(Conversation):
 
     def told(self, text: bytes) -> None:
         """What the client has asked to be told while the guest runs; where it can be told so."""
-        if self.moves and not self.non_stop and self.ending is None:
+        if self.moves and not (self.non_stop or self.detached or self.ending):
             self.output(text)
         else:
-            self._announce(text.decode("utf-8", "replace").rstrip("\n"))
+            self.announce(text.decode("utf-8", "replace").rstrip("\n"))
 
-    def _take_out(self) -> None:
+    def take_out(self) -> None:
         """Nothing of the client's stops the guest any more."""
-        stays = self.ending in (Ending.DETACHED, Ending.VANISHED)
+        stays = self.detached or self.ending in (Ending.DETACHED, Ending.VANISHED)
         self.inserted.clear(self.told if stays else None)
         for watch in self.watches.values():
             watch.delete()
@@ -295,7 +314,7 @@ class Session(Conversation):
 
     def console_output(self, data: bytes) -> None:
         """The guest has printed something."""
-        if self.forward_console and self.moves and not self.non_stop:
+        if self.forward_console and self.moves and not (self.non_stop or self.detached):
             self.output(data)
 
     # ---- for the groups ----------------------------------------------------------------------
@@ -303,7 +322,7 @@ class Session(Conversation):
     def restarted(self) -> None:
         """The guest has been reset: all its threads stand at their beginning."""
         self.exit_reply = self.exit_stop = None
-        self.killed = False
+        self.killed = self.detached = False
         self.moves.clear()
         self.queue.clear()
         self.general = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from guestdbg.debugger.runloop import Go
 from guestdbg.gdb import threads
 from guestdbg.gdb.ending import Ending
 from guestdbg.gdb.errors import Refused
@@ -29,20 +30,45 @@ def _check_process(session: Session, rest: bytes) -> None:
 
 
 def attach(session: Session, rest: bytes) -> bytes:
-    """vAttach;PROCESS: the one that there is stands already."""
+    """vAttach;PROCESS: the one that there is, and stands already unless it was detached from."""
     if number(rest.removeprefix(b";")) != threads.PROCESS:
         raise Refused(f"there is process {threads.PROCESS} alone: the guest", errno.ESRCH)
     if session.exit_reply is not None:
         raise Refused("the guest has ended: it can be run anew", errno.ESRCH)
+    guest = session.guest
+    if session.detached:
+        session.detached = False
+        session.announce("the debugger has attached again")
+        session.inserted.replace_left()
+        if session.non_stop:
+            session.moves.update(_everything(session))  # it stops them when it wants them
+        else:
+            session.moves.clear()
+            session.general = guest.cores.index(guest.runloop.current)
+            session.events = {n: Event(n, SIGTRAP) for n in range(len(guest.cores))}
     if session.non_stop:
         return b"OK"
     return Event(session.general, SIGTRAP).reply(session)
 
 
+def _everything(session: Session) -> dict[int, Go]:
+    return dict.fromkeys(range(len(session.guest.cores)), Go())
+
+
 def detach(session: Session, rest: bytes) -> bytes:
-    """D [;PROCESS]: leave the guest, which goes on."""
+    """D [;PROCESS]: leave the guest, which goes on; in extended mode the connection stays."""
     _check_process(session, rest)
-    session.ending = Ending.DETACHED
+    if not session.extended:
+        session.ending = Ending.DETACHED
+        return b"OK"
+    session.detached = True
+    session.take_out()
+    session.queue.clear()
+    session.news.clear()
+    if session.exit_reply is None:
+        session.moves.clear()
+        session.resume(_everything(session))
+        session.announce("the debugger has detached, and stays connected: the guest runs on")
     return b"OK"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guestdbg.errors import GuestdbgError
+from guestdbg.gdb.errors import Refused
 from guestdbg.gdb.groups import Handler
 from guestdbg.gdb.monitor import execute
 from guestdbg.gdb.text import unhex
@@ -20,6 +21,8 @@ def command(session: Session, rest: bytes) -> bytes:
     """qRcmd,COMMAND: what the command prints; a mistake is told in words."""
     line = unhex(rest.removeprefix(b",")).decode("utf-8", "replace")
     try:
+        if session.detached:
+            raise Refused("detached from the guest: attach to it first (attach 1)")
         text = execute(session, line)
     except GuestdbgError as error:
         text = f"{error}\n"

@@ -56,7 +56,7 @@ def _memory_map(session: Session, annex: bytes) -> bytes:
 
 def _threads(session: Session, annex: bytes) -> bytes:
     rows = []
-    for place, core in enumerate(session.guest.cores):
+    for place, core in enumerate(() if session.detached else session.guest.cores):
         thread = threads.show(place, multiprocess=session.multiprocess).decode()
         name = quoteattr(f"vCPU {core.vcpu.id}")
         words = xml_escape(describe(session, place))

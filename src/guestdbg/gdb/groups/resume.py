@@ -6,6 +6,8 @@ Source: "Debugging with GDB", appendix E.2 (packets, vCont) and E.3 (stop replie
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.runloop import Go
@@ -25,6 +27,8 @@ def why(session: Session, rest: bytes) -> bytes:
     """?: why the guest stands."""
     if session.exit_reply is not None:
         return session.exit_reply
+    if session.detached:
+        return b"OK" if session.non_stop else b"W00"  # no process: what GDB's own server says
     if session.non_stop:
         stands = [session.events[place] for place in sorted(session.events)]
         # GDB 13.1 gives up with an internal error if it gets more than one of them here: the
@@ -85,14 +89,7 @@ def actions(session: Session, rest: bytes) -> bytes:
 
 def act(session: Session, rest: bytes) -> bytes | None:
     """vCont;ACTION[:THREAD]...: for each thread the first action that names it, or names none."""
-    count = len(session.guest.cores)
-    moves: dict[int, Go | None] = {}
-    for part in rest.removeprefix(b";").split(b";"):
-        action, colon, thread = part.partition(b":")
-        go = _action(action)
-        place = threads.parse(thread, count) if colon else threads.ALL
-        for n in range(count) if place == threads.ALL else (place,):
-            moves.setdefault(n, go)
+    moves = _moves(rest, len(session.guest.cores))
     if session.exit_reply is not None:
         return session.exit_reply
     halted = [n for n, go in moves.items() if go is None]
@@ -106,6 +103,19 @@ def act(session: Session, rest: bytes) -> bytes | None:
     session.answer(b"OK")
     session.halt(halted)
     return None
+
+
+@lru_cache(maxsize=64)  # a client says the same few again and again
+def _moves(rest: bytes, count: int) -> Mapping[int, Go | None]:
+    """What each vCPU is to do, by its place; None is to stop. Raises Refused."""
+    moves: dict[int, Go | None] = {}
+    for part in rest.removeprefix(b";").split(b";"):
+        action, colon, thread = part.partition(b":")
+        go = _action(action)
+        place = threads.parse(thread, count) if colon else threads.ALL
+        for n in range(count) if place == threads.ALL else (place,):
+            moves.setdefault(n, go)
+    return moves
 
 
 def _action(text: bytes) -> Go | None:

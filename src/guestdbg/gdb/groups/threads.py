@@ -59,6 +59,8 @@ def current(session: Session, rest: bytes) -> bytes:
 
 def first(session: Session, rest: bytes) -> bytes:
     """qfThreadInfo: all of them; there are few."""
+    if session.detached:
+        return b"l"
     return b"m" + b",".join(_show(session, n) for n in range(len(session.guest.cores)))
 
 
