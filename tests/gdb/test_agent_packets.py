@@ -150,7 +150,7 @@ def test_what_persists_goes_on_until_the_next_client(guest: Guest, ending: Endin
         packet = b"Z0,%s,4;cmds:%s,%s" % (place, persist, command(name.decode() + "\\n"))
         assert session.execute(packet) == b"OK"
     session.ending = ending
-    session._take_out()
+    session.take_out()
     guest.run(max_instructions=20_000)
     expected = {"queue_push"} if ending in (Ending.DETACHED, Ending.VANISHED) else set()
     assert set(said) == expected
