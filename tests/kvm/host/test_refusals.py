@@ -1,9 +1,13 @@
 """What a kernel in trouble answers: errors with their errno, and every descriptor given back."""
 
 import errno
+import itertools
 import mmap
 import struct
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +29,7 @@ from guestdbg.kvm import (
     VcpuInit,
 )
 from guestdbg.kvm.constants import KVM_CAP_SET_GUEST_DEBUG
-from guestdbg.kvm.host import HostKvm
+from guestdbg.kvm.host import HostKvm, kick
 from guestdbg.kvm.regs import core_reg
 
 from .fake_kernel import FakeKernel, descriptors, install
@@ -239,6 +243,54 @@ def test_kick_before_run_and_immediate_exit(kernel: FakeKernel) -> None:
         assert [vcpu.run(), vcpu.run()] == [ExitIntr(), off], "the kick was still to come"
 
 
+def test_the_thread_that_is_inside_is_kicked(
+    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads take turns, and some end: their numbers go to those that come after them."""
+    sent: list[int] = []
+    inside: list[int] = []
+    monkeypatch.setattr(kick, "send", sent.append)
+    with HostKvm(str(kernel.device)) as kvm, kvm.create_vm() as vm:
+        vcpus = [vm.create_vcpu(n) for n in range(2)]
+
+        def run(fd: int) -> int:
+            inside.append(threading.get_native_id())
+            next(vcpu for vcpu in vcpus if vcpu.running).kick()
+            raise InterruptedError(errno.EINTR, "")
+
+        kernel.run = run
+        with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+            for vcpu in vcpus * 3:
+                for thread in (one, other, other, one):
+                    assert thread.submit(vcpu.run).result(10) == ExitIntr()
+                assert vcpu.run() == ExitIntr()
+        numbers = set()
+        for _ in range(20):
+            for vcpu in vcpus:
+                last = threading.Thread(target=vcpu.run)
+                last.start()
+                numbers.add(last.ident)
+                last.join(10)
+    assert len(numbers) < 40, "no number came twice: this has tried less than it means to"
+    assert len(inside) == 2 * 3 * 5 + 40
+    assert sent == inside
+
+
+def test_run_is_refused_when_it_was_taken_from_a_vcpu_that_is_closed(kernel: FakeKernel) -> None:
+    """Another file may have the descriptor's number by then."""
+    with HostKvm(str(kernel.device)) as kvm, kvm.create_vm() as vm:
+        vcpu = vm.create_vcpu()
+        run = vcpu.run
+        run()
+        vcpu.close()
+        vm.create_vcpu(1)
+        made = len(kernel.calls)
+        with pytest.raises(KvmError) as error:
+            run()
+        assert error.value.errno == errno.EBADF
+        assert len(kernel.calls) == made
+
+
 # -- exits --------------------------------------------------------------------------------------
 
 WATCHPOINT, STEP, BRK = 0xD2000062, 0xCB000022, 0xF2000123
@@ -270,6 +322,16 @@ def test_exits_are_read_from_the_page(
         assert vcpu.run() == expected
         again = vcpu.run()
     assert again == expected, "it outlives the machine"
+
+
+def test_exits_that_follow_each_other_on_one_vcpu(kernel: FakeKernel) -> None:
+    """Each after each: alike in all but one field, too, is not the same."""
+    with HostKvm(str(kernel.device)) as kvm, kvm.create_vm() as vm:
+        vcpu = vm.create_vcpu()
+        for before, after in itertools.product(EXITS, repeat=2):
+            for reason, data, flags, expected in (before, after):
+                kernel.run = partial(kernel.exit, reason=reason, data=data, flags=flags)
+                assert vcpu.run() == expected, (before, after)
 
 
 def test_an_internal_error_has_a_text(kernel: FakeKernel) -> None:

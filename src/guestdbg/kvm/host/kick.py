@@ -19,6 +19,7 @@ import os
 import signal
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from guestdbg.kvm.errors import KvmError
@@ -79,19 +80,20 @@ def kick_signal() -> int:
 
 
 class Runs(Protocol):
-    """A vCPU, as far as its thread goes."""
+    """A vCPU's way into the guest, as far as its thread goes."""
 
-    #: ``threading.get_ident()`` of the thread that ran it last; 0: of none that is still there.
-    thread: int
-    #: The same thread by the kernel's number, to which kicks go.
+    #: The thread that ran it last, by the kernel's number, to which kicks go.
     tid: int
+
+    def thread_ended(self) -> None:
+        """That thread is no more; another one may get Python's number of it."""
 
 
 class _Thread:
     """What is known of one thread; it goes when that does.
 
-    Python's number of a thread is quick to ask for, and is given to another one when the thread has
-    ended. So the vCPUs that know a thread by it are told then.
+    A lock knows its owner by Python's number of the thread, which is given to another one when the
+    thread has ended. So the vCPUs are told then, and ask the lock no more.
     """
 
     def __init__(self) -> None:
@@ -99,21 +101,35 @@ class _Thread:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {kick_signal()})
         self.tid = threading.get_native_id()
         self.runs: weakref.WeakSet[Runs] = weakref.WeakSet()
+        lock = threading.RLock()
+        lock.acquire()
+        # What Condition asks a lock of its own for. Quicker than get_ident(), whose number takes
+        # memory each time; False in every other thread.
+        self.is_current: Callable[[], bool] = lock._is_owned  # type: ignore[attr-defined]
 
     def __del__(self) -> None:
         for vcpu in self.runs:
-            vcpu.thread = 0
+            vcpu.thread_ended()
 
 
-def attach(vcpu: Runs) -> None:
-    """Have the calling thread be the one that ``vcpu`` is kicked out of."""
+def nobodys() -> bool:
+    """What ``attach`` would return for a thread that is not the calling one."""
+    return False
+
+
+def attach(vcpu: Runs) -> Callable[[], bool]:
+    """Have the calling thread be the one that ``vcpu`` is kicked out of.
+
+    Returns a function that tells whether the thread that calls it is still this one. It holds
+    until ``vcpu.thread_ended()`` is called.
+    """
     try:
         thread: _Thread = _here.thread
     except AttributeError:
         thread = _here.thread = _Thread()
     thread.runs.add(vcpu)
     vcpu.tid = thread.tid
-    vcpu.thread = threading.get_ident()
+    return thread.is_current
 
 
 def _forget_threads() -> None:

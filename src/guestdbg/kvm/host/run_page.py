@@ -51,8 +51,11 @@ _FLAGS: Final = kvm_run.flags.offset
 
 HSR: Final = (_EXIT + kvm_debug_exit_arch.hsr.offset) // 4
 HSR_HIGH: Final = (_EXIT + kvm_debug_exit_arch.hsr_high.offset) // 4
-# Both halves of the syndrome, as an index of 64-bit words.
-SYNDROME: Final = (_EXIT + kvm_debug_exit_arch.hsr.offset) // 8
+# From exit_reason to both halves of the syndrome, as 64-bit words: all of a stop but its address.
+# The flags are among it; what else lies between belongs to other architectures and does not change.
+STOP: Final = slice(
+    kvm_run.exit_reason.offset // 8, (_EXIT + kvm_debug_exit_arch.hsr.offset) // 8 + 1
+)
 FAR: Final = (_EXIT + kvm_debug_exit_arch.far.offset) // 8
 
 MMIO_DATA: Final = _EXIT + _run_mmio.data.offset

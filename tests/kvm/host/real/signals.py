@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from guestdbg.check import assembler as asm
 from guestdbg.kvm import Exit, ExitIntr, ExitMmio, KvmError
@@ -222,3 +223,14 @@ def threads_with_the_number_of_one_that_ended_are_kicked_too() -> None:
             rig.vcpu.kick()
             assert runner.result() == ExitIntr()
     assert len(numbers) < 20, "no number came twice: this has tried nothing"
+
+
+@case
+def a_vcpu_that_goes_to_and_fro_is_kicked_out_of_either_thread() -> None:
+    """Both threads live on, so that none is told of the other."""
+    with Rig(SPIN) as rig, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        for thread in (one, other, other, one) * 5:
+            exit_ = thread.submit(rig.vcpu.run)
+            time.sleep(0.02)
+            rig.vcpu.kick()
+            assert exit_.result(10) == ExitIntr()

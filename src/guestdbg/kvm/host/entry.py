@@ -1,0 +1,121 @@
+"""``run()``: KVM_RUN with as little around it as can be.
+
+On its way back from the guest a processor's caches are cold, and QEMU, where it is the hardware,
+starts from nothing: what counts is how many different places of code and memory are touched. So
+``run()`` is a closure, whose variables lie side by side, and not a method, which would look each of
+them up through the object and its type; an exit that is like the last one is found by one
+comparison of the page, within C; and no number is made that needs memory. docs/performance.md has
+what each of these is worth.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+from collections.abc import Callable
+from typing import Final
+
+from guestdbg.kvm.constants import KVM_EXIT_MMIO, KVM_RUN
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.exits import Exit, ExitDebug, ExitMmio
+from guestdbg.kvm.host import kick
+from guestdbg.kvm.host.calls import refused
+from guestdbg.kvm.host.explain import cannot_run
+from guestdbg.kvm.host.run_page import EXIT_REASON, INTR, MMIO_DATA, STOP, RunPage
+from guestdbg.kvm.host.way_out import WayOut
+
+# Equal to no part of the page: it is empty.
+_NONE_YET: Final = memoryview(b"")
+
+
+class Entry:
+    """The way into the guest of one vCPU, and what its last exit was.
+
+    Attributes:
+        run: ``Vcpu.run``.
+        running: whether a thread is inside it.
+        close: has it refuse every call from now on, and let the page go.
+    """
+
+    __slots__ = ("__weakref__", "_answerable", "_forget", "_page", "close", "run", "running", "tid")
+
+    run: Callable[[], Exit]
+    running: Callable[[], bool]
+    close: Callable[[], None]
+
+    def __init__(
+        self, fd: int, page: RunPage, way_out: WayOut, refuse: Callable[[str], None]
+    ) -> None:
+        """``refuse`` raises what a call is refused with while ``run()`` is under way."""
+        self._page = page
+        self._answerable = False
+        #: See guestdbg.kvm.host.kick.
+        self.tid = 0
+        entry = self
+        ioctl, request = fcntl.ioctl, KVM_RUN
+        running = False
+        is_mine = kick.nobodys
+        # The stop that came last, and what the page looked like.
+        seen = page.longs[STOP]
+        last = _NONE_YET
+        stop: Exit = INTR
+
+        def run() -> Exit:
+            nonlocal running, is_mine
+            if running:
+                refuse("KVM_RUN")
+            if not is_mine():
+                is_mine = kick.attach(entry)
+            running = True
+            try:
+                ioctl(fd, request)
+            except InterruptedError:
+                # A signal came: a kick's, ``immediate_exit``, or any other that this thread was
+                # sent. Still running: who kicks until the flag is cleared means this exit.
+                entry._answerable = False
+                way_out.taken()
+                return INTR
+            except (OSError, ValueError) as error:
+                raise refused("KVM_RUN", error, cannot_run) from error
+            finally:
+                running = False
+            if seen == last:
+                return stop
+            return another()
+
+        def another() -> Exit:
+            """An exit that is not like the last stop. One with an address is not kept."""
+            nonlocal last, stop
+            exit_ = page.exit()
+            entry._answerable = exit_.__class__ is ExitMmio and not exit_.is_write
+            if exit_.__class__ is ExitDebug and exit_.far is None:
+                last, stop = memoryview(bytes(seen)).cast("Q"), exit_
+            return exit_
+
+        def forget() -> None:
+            nonlocal is_mine
+            is_mine = kick.nobodys
+
+        def close() -> None:
+            nonlocal fd
+            fd = -1
+            seen.release()
+
+        self.run = run
+        self.running = lambda: running
+        self.close = close
+        self._forget = forget
+
+    def thread_ended(self) -> None:
+        """The thread that ran it last is no more."""
+        self._forget()
+
+    def complete_mmio(self, data: bytes) -> None:
+        """Answer the read that the last exit was, if it was one."""
+        page, name = self._page, "complete_mmio"
+        if not self._answerable or page.words[EXIT_REASON] != KVM_EXIT_MMIO:
+            raise KvmError(errno.EINVAL, name, "there is no MMIO read to answer")
+        length = page.mmio_length
+        if len(data) != length:
+            raise KvmError(errno.EINVAL, name, f"{len(data)} bytes answer a read of {length}")
+        page.bytes[MMIO_DATA : MMIO_DATA + length] = data
