@@ -1,13 +1,16 @@
 """`guestdbg lab` as a user types it."""
 
+import fcntl
 import os
 import pty
 import re
 import select
 import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -156,6 +159,8 @@ class Typist:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(cwd)
+            # Would be told to the command, and believed more than its terminal.
+            os.environ.pop("COLUMNS", None)
             os.execv(sys.executable, [*GUESTDBG, "lab", *arguments])
         self.seen = b""
 
@@ -172,6 +177,9 @@ class Typist:
     def type(self, text: bytes) -> None:
         os.write(self.fd, text)
 
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def status(self) -> int:
         while True:
             try:
@@ -186,10 +194,20 @@ class Typist:
         return os.waitstatus_to_exitcode(status)
 
 
+WATCHES_ITS_SIZE = """
+import os, signal
+signal.signal(signal.SIGWINCH, lambda *_: print(os.get_terminal_size(), flush=True))
+print("watching", flush=True)
+while True:
+    signal.pause()
+"""
+
+
 @pytest.mark.usefixtures("lab_root")
 def test_a_person_at_the_terminal(tmp_path: Path) -> None:
     """Ctrl-C goes to the command, Ctrl-] ends the lab."""
-    typist = Typist("--", "sh", cwd=tmp_path)
+    (tmp_path / "watch.py").write_text(WATCHES_ITS_SIZE)
+    typist = Typist("--file", "watch.py", "--", "sh", cwd=tmp_path)
     typist.wait_for(b"# ")
     typist.type(b"tty\r")
     typist.wait_for(b"/dev/pts/0")
@@ -198,6 +216,12 @@ def test_a_person_at_the_terminal(tmp_path: Path) -> None:
     typist.wait_for(b"underway")
     typist.type(b"\x03echo after=$?\r")
     typist.wait_for(b"after=130")
+    # The window changes its size while a program shows itself in it.
+    typist.type(b"python3 watch.py\r")
+    typist.wait_for(b"watching")
+    for size in ((47, 123), (33, 99)):
+        typist.resize(*size)
+    typist.wait_for(b"columns=99, lines=33")
     typist.type(b"\x1d")
     assert typist.status() == 130
     assert b"interrupted" in typist.seen

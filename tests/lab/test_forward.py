@@ -1,8 +1,10 @@
 """Servers in the lab, reached from here: what is said on a connection arrives, and ends end."""
 
+import contextlib
 import random
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import pytest
 
 from guestdbg.lab import Forward, Lab, LabError, Live, Result
 from guestdbg.lab.files import Files
+from guestdbg.lab.inside import frames
 from tests.cli.guests import EXAMPLES
 
 ECHO = """
@@ -34,7 +37,7 @@ with Server(("127.0.0.1", 7), Echo) as server:
 def serving(
     lab: Lab,
     argv: list[str],
-    forward: Forward,
+    forwards: list[Forward],
     ready: bytes,
     *,
     files: Files = (),
@@ -56,7 +59,7 @@ def serving(
     def run() -> None:
         try:
             live = Live(stdout=hear, stderr=hear)
-            outcome.append(lab.run(argv, forwards=[forward], live=live, timeout=200, files=files))
+            outcome.append(lab.run(argv, forwards=forwards, live=live, timeout=200, files=files))
         except BaseException as error:
             outcome.append(error)
         up.set()
@@ -93,7 +96,7 @@ def test_connections_to_a_server(lab_root: Path) -> None:
     with (
         Lab(root=lab_root) as lab,
         Forward(7) as forward,
-        serving(lab, server, forward, b"listening", endless=True),
+        serving(lab, server, [forward], b"listening", endless=True),
     ):
         with connect(forward) as one, connect(forward) as other:
             other.sendall(b"other")
@@ -110,11 +113,98 @@ def test_connections_to_a_server(lab_root: Path) -> None:
             assert receive(third, 5) == b"third"
 
 
+# On port 5 it says more and more and tells how much; on 6 it never accepts; on 7 it is an echo;
+# on 8 it accepts and never reads.
+UNEVEN = ECHO.replace(
+    "with Server",
+    """
+import socket, threading
+def flood():
+    said = 0
+    with socket.create_server(("127.0.0.1", 5)) as listener:
+        connection = listener.accept()[0]
+        with connection:
+            while said < 12 << 20:
+                said += connection.send(said.to_bytes(4, "big") * 16384)
+def deaf():
+    with socket.create_server(("127.0.0.1", 8)) as listener:
+        connection = listener.accept()[0]
+        threading.Event().wait()
+full = socket.create_server(("127.0.0.1", 6), backlog=0)
+fillers = [socket.socket() for _ in range(9)]
+for filler in fillers:
+    filler.setblocking(False)
+    filler.connect_ex(("127.0.0.1", 6))
+for serve in (flood, deaf):
+    threading.Thread(target=serve, daemon=True).start()
+with Server""",
+)
+
+
+@pytest.mark.slow
+def test_who_does_not_read_makes_nobody_wait(lab_root: Path) -> None:
+    """A server that floods a client that does not read, a client that floods a server that does
+    not read, a server that does not accept: and an echo beside them, which answers."""
+    forwards = [Forward(port) for port in (7, 5, 6, 8)]
+    with (
+        contextlib.ExitStack() as stack,
+        Lab(root=lab_root) as lab,
+        serving(lab, ["python3", "-c", UNEVEN], forwards, b"listening", endless=True),
+    ):
+        for forward in forwards:
+            stack.enter_context(forward)
+        echo, flooded, refused, deaf = [stack.enter_context(connect(f)) for f in forwards]
+        refused.sendall(b"is anybody there?")
+        deaf.setblocking(False)
+        sent = 0
+        for _ in range(20):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sent += deaf.send(bytes(1 << 16))
+                    assert sent < 64 << 20, "somebody keeps all of it"
+            echo.sendall(b"still there")
+            assert receive(echo, 11) == b"still there"
+        assert lab._channel is not None
+        assert len(lab._channel._outgoing) <= 2 * frames.RELAY_WINDOW
+        # What waited arrives, when somebody reads, in order and whole.
+        heard = bytearray()
+        while len(heard) < 12 << 20:
+            piece = flooded.recv(1 << 20)
+            assert piece
+            heard += piece
+        numbers = [number for (number,) in struct.iter_unpack(">I", heard[: len(heard) & ~3])]
+        assert numbers == sorted(numbers)
+        assert len(heard) < (12 << 20) + 65536
+
+
+def test_a_client_that_has_said_all_is_still_answered(lab: Lab) -> None:
+    """Half of the connection is closed: `echo request | nc` works so."""
+    program = (
+        "import socket\n"
+        "with socket.create_server(('127.0.0.1', 8)) as s:\n"
+        "    print('up', flush=True)\n"
+        "    c = s.accept()[0]\n"
+        "    data = b''.join(iter(lambda: c.recv(65536), b''))\n"
+        "    c.sendall(data[::-1])\n"
+    )
+    request = random.Random(4).randbytes(900_001)
+    with (
+        Forward(8) as forward,
+        serving(lab, ["python3", "-c", program], [forward], b"up") as outcome,
+        connect(forward) as connection,
+    ):
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        assert receive(connection, len(request)) == request[::-1]
+        assert connection.recv(1) == b""
+    assert isinstance(outcome[0], Result)
+
+
 def test_nobody_listens(lab: Lab) -> None:
     script = "echo up; sleep 2; exit 5"
     with (
         Forward(9) as forward,
-        serving(lab, ["sh", "-c", script], forward, b"up") as outcome,
+        serving(lab, ["sh", "-c", script], [forward], b"up") as outcome,
         connect(forward) as connection,
     ):
         assert connection.recv(1) == b""
@@ -128,14 +218,14 @@ def test_the_last_words_of_a_server_arrive(lab: Lab) -> None:
         "import socket\n"
         "with socket.create_server(('127.0.0.1', 8)) as s:\n"
         "    print('up', flush=True)\n"
-        "    s.accept()[0].sendall(bytes(100_000) + b'end')\n"
+        "    s.accept()[0].sendall(bytes(3_000_000) + b'end')\n"
     )
     with (
         Forward(8) as forward,
-        serving(lab, ["python3", "-c", program], forward, b"up") as outcome,
+        serving(lab, ["python3", "-c", program], [forward], b"up") as outcome,
         connect(forward) as connection,
     ):
-        assert receive(connection, 100_003)[-3:] == b"end"
+        assert receive(connection, 3_000_003)[-3:] == b"end"
         assert connection.recv(1) == b""
     assert isinstance(outcome[0], Result)
 
@@ -157,7 +247,7 @@ def test_gdb_on_the_real_kvm(lab: Lab) -> None:
     argv = ["guestdbg", "gdb", "guest.elf", "--listen", "tcp:127.0.0.1:1234"]
     with Forward(1234) as forward:
         files = {"guest.elf": guest}
-        with serving(lab, argv, forward, b"1234", files=files) as outcome:
+        with serving(lab, argv, [forward], b"1234", files=files) as outcome:
             commands = [
                 *("set confirm off", f"target remote 127.0.0.1:{forward.port}"),
                 *("hbreak main", "continue", "backtrace 1", "stepi", "info registers pc", "kill"),

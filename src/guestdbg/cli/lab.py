@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import termios
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -216,16 +216,44 @@ def _live() -> Iterator[Live]:
 @contextlib.contextmanager
 def _raw_terminal(live: Live) -> Iterator[None]:
     """Each key goes to the command's terminal as the byte it is, Ctrl-C among them."""
-    size = shutil.get_terminal_size()
-    live.terminal = (size.lines, size.columns)
     live.escape = ESCAPE
     click.echo("guestdbg: Ctrl-] ends the lab", err=True)
     before = termios.tcgetattr(0)
-    tty.setraw(0, termios.TCSADRAIN)
+    with _told_of_sizes() as live.resized:
+        live.size = _size
+        live.terminal = _size()
+        tty.setraw(0, termios.TCSADRAIN)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+def _size() -> tuple[int, int]:
+    """The terminal's rows and columns; not what COLUMNS says, which the command is told anyhow."""
+    size = os.get_terminal_size(0)
+    # A serial line does not know.
+    return size.lines or 24, size.columns or 80
+
+
+@contextlib.contextmanager
+def _told_of_sizes() -> Iterator[int]:
+    """A descriptor that can be read from when the terminal has another size."""
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+
+    def changed(_number: int, _frame: FrameType | None) -> None:
+        # Full: it has been told often enough.
+        with contextlib.suppress(BlockingIOError):
+            os.write(tell, b"\0")
+
+    old = signal.signal(signal.SIGWINCH, changed)
     try:
-        yield
+        yield told
     finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGWINCH, old)
+        os.close(told)
+        os.close(tell)
 
 
 def _is_open(fd: int) -> bool:

@@ -12,14 +12,17 @@ from guestdbg.lab.channel import Channel
 from guestdbg.lab.errors import LabError
 from guestdbg.lab.forward import Connections, Forward
 from guestdbg.lab.inside.frames import (
+    CUT,
     EXIT,
     FILE,
     FILE_DATA,
     FILE_END,
+    GONE_ON,
     KILL,
     PIECE,
     REFUSED,
     RELAY,
+    RESIZE,
     STDERR,
     STDIN,
     STDOUT,
@@ -27,7 +30,7 @@ from guestdbg.lab.inside.frames import (
     WINDOW,
     FrameError,
     frame,
-    relay,
+    frame_json,
 )
 
 
@@ -48,8 +51,10 @@ class Live:
 
     ``stdout``/``stderr`` are given pieces as they come (and are not collected); ``stdin`` is a
     descriptor to read input from, none for no input; ``terminal`` is (rows, columns) to give the
-    command a terminal of that size, where stderr is not told from stdout. The byte ``escape`` in
-    the input stands for an interrupt: KeyboardInterrupt is raised.
+    command a terminal of that size, where stderr is not told from stdout. When the descriptor
+    ``resized`` can be read from, something was written there because the size has changed, and
+    ``size()`` gives the new one. The byte ``escape`` in the input stands for an interrupt:
+    KeyboardInterrupt is raised.
     """
 
     stdout: Callable[[bytes], object]
@@ -57,6 +62,8 @@ class Live:
     stdin: int | None = None
     terminal: tuple[int, int] | None = None
     escape: bytes | None = None
+    resized: int | None = None
+    size: Callable[[], tuple[int, int]] | None = None
 
 
 class Exchange:
@@ -73,6 +80,8 @@ class Exchange:
         self._connections = Connections(forwards, channel.send)
         self._stdin = live.stdin if live else None
         self._escape = live.escape if live else None
+        self._resized = live.resized if live and live.terminal and live.size else None
+        self._size = live.size if live else None
         self._given = 0
         self._unsent = memoryview(stdin)
         self._input_ends = self._stdin is None
@@ -97,11 +106,13 @@ class Exchange:
         while self._end is None:
             arrived, ready = self._channel.receive(
                 deadline,
-                [*self._input(), *self._connections.reading()],
+                [*self._input(), *self._sizes(), *self._connections.reading()],
                 self._connections.writing(),
             )
             if self._stdin in ready:
                 self._read_input()
+            if self._resized in ready:
+                self._resize()
             self._connections.handle(ready)
             self._arrived += arrived
             while self._arrived:
@@ -125,6 +136,17 @@ class Exchange:
         if self._stdin is None or self._given >= WINDOW or self._unsent:
             return []
         return [self._stdin]
+
+    def _sizes(self) -> list[int]:
+        return [] if self._resized is None else [self._resized]
+
+    def _resize(self) -> None:
+        """Tells the command's terminal its new size, once for all the changes until now."""
+        assert self._resized is not None
+        assert self._size is not None
+        if not os.read(self._resized, PIECE):
+            self._resized = None
+        self._channel.send(frame_json(RESIZE, self._size()))
 
     def _read_input(self) -> None:
         assert self._stdin is not None
@@ -166,7 +188,7 @@ class Exchange:
         elif kind == TAKEN:
             self._given -= json.loads(payload)
             self._pass_input()
-        elif kind == RELAY:
-            self._connections.take(*relay(payload))
+        elif kind in (RELAY, GONE_ON, CUT):
+            self._connections.take(kind, payload)
         else:
             raise FrameError(f"a frame of kind {kind}")

@@ -1,17 +1,21 @@
 """Ports here that lead to servers in the lab, over the same line as everything else."""
 
-import contextlib
 import itertools
+import select
 import socket
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from guestdbg.lab.errors import LabError
-from guestdbg.lab.inside.frames import CONNECT, PIECE, RELAY, frame, frame_json, relayed
+from guestdbg.lab.inside.connection import Connection
+from guestdbg.lab.inside.frames import CONNECT, frame, frame_json, relay
 
-#: A client that does not read is cut off when so many bytes wait for it.
-_MOST = 16 << 20
+#: So many clients at once.
+_MOST = 64
+#: Seconds that clients have, when a command has ended, to take what its servers said.
+_LAST_WORDS = 1.0
 
 
 class Forward:
@@ -71,72 +75,56 @@ class Connections:
     def __init__(self, forwards: tuple[Forward, ...], send: Callable[[bytes], None]) -> None:
         self._forwards = forwards
         self._send = send
-        self._clients: dict[int, socket.socket] = {}
-        self._unsent: dict[int, bytearray] = {}
+        self._clients: dict[int, Connection] = {}
 
     def reading(self) -> list[int]:
-        """The descriptors from which something may come."""
-        clients = [client.fileno() for client in self._clients.values()]
-        return [*clients, *(forward.fileno() for forward in self._forwards)]
+        """The descriptors from which something may come, and be passed on."""
+        clients = [client.fileno() for client in self._clients.values() if client.wants_to_read]
+        # Further clients wait in the listener's queue.
+        listeners = self._forwards if len(self._clients) < _MOST else ()
+        return [*clients, *(forward.fileno() for forward in listeners)]
 
     def writing(self) -> list[int]:
         """The descriptors for which something waits."""
-        return [self._clients[n].fileno() for n, unsent in self._unsent.items() if unsent]
+        return [client.fileno() for client in self._clients.values() if client.wants_to_write]
 
     def handle(self, ready: set[int]) -> None:
         """Passes on what can be passed on, on the descriptors that are ready."""
-        for number in [n for n, client in self._clients.items() if client.fileno() in ready]:
-            self._pass(number)
+        for client in [c for c in self._clients.values() if c.fileno() in ready]:
+            client.write()
+            client.read()
+            self._forget(client)
         for forward in self._forwards:
-            if forward.fileno() in ready and (client := forward.accept()) is not None:
-                client.setblocking(False)
-                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if forward.fileno() in ready and (sock := forward.accept()) is not None:
                 number = next(self._numbers)
-                self._clients[number] = client
-                self._unsent[number] = bytearray()
+                self._clients[number] = Connection(number, sock, self._send_frame)
                 self._send(frame_json(CONNECT, {"number": number, "port": forward.inside}))
 
-    def take(self, number: int, data: bytes) -> None:
-        """What the lab's side of a connection said; nothing means that it has ended."""
-        if number not in self._clients:
-            return
-        self._unsent[number] += data
-        self._write(number)
-        if not data or len(self._unsent.get(number, b"")) > _MOST:
-            self._drop(number)
+    def take(self, kind: int, payload: bytes) -> None:
+        """What the lab's side of a connection said. Raises FrameError."""
+        number, data = relay(payload)
+        if (client := self._clients.get(number)) is not None:
+            client.take(kind, data)
+            self._forget(client)
 
     def close(self) -> None:
-        for number in list(self._clients):
-            self._drop(number)
+        """Ends every connection, after a moment for the last words of a server that has ended."""
+        end = time.monotonic() + _LAST_WORDS
+        while (writing := self.writing()) and (left := end - time.monotonic()) > 0:
+            poll = select.poll()
+            for fd in writing:
+                poll.register(fd, select.POLLOUT)
+            ready = {fd for fd, _ in poll.poll(left * 1000)}
+            for client in [c for c in self._clients.values() if c.fileno() in ready]:
+                client.write()
+                self._forget(client)
+        for client in list(self._clients.values()):
+            client.cut()
+            self._forget(client)
 
-    def _pass(self, number: int) -> None:
-        self._write(number)
-        if number not in self._clients:
-            return
-        try:
-            data = self._clients[number].recv(PIECE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        self._send(frame(RELAY, relayed(number, data)))
-        if not data:
-            self._drop(number)
+    def _send_frame(self, kind: int, payload: bytes) -> None:
+        self._send(frame(kind, payload))
 
-    def _write(self, number: int) -> None:
-        unsent = self._unsent[number]
-        try:
-            while unsent:
-                del unsent[: self._clients[number].send(unsent)]
-        except BlockingIOError:
-            return
-        except OSError:
-            self._send(frame(RELAY, relayed(number, b"")))
-            self._drop(number)
-
-    def _drop(self, number: int) -> None:
-        unsent = self._unsent.pop(number)
-        with self._clients.pop(number) as client, contextlib.suppress(OSError):
-            # The last words of a server that has ended: a moment for them to go out.
-            client.settimeout(1)
-            client.sendall(unsent)
+    def _forget(self, client: Connection) -> None:
+        if client.over:
+            del self._clients[client.number]

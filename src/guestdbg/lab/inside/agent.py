@@ -14,9 +14,11 @@ from .command import Command
 from .port import HostGone, Port
 from .relay import Relays
 
-#: How long the outputs of a command that has ended may stay open, in seconds: whoever else
-#: holds them has left the command's session.
+#: How long the outputs of a command that has ended, and connections to it, may stay open, in
+#: seconds: whoever else holds them has left the command's session.
 _LINGER = 2.0
+#: For so long at most a connection may go on saying what the command has said at its end.
+_LAST_WORDS = 10.0
 
 
 class Agent:
@@ -27,7 +29,8 @@ class Agent:
         self._command: Command | None = None
         self._results: list[str] = []
         self._cwd = "/"
-        self._deadline = 0.0
+        self._deadline = self._last_deadline = 0.0
+        self._moved = 0
         self._file: Any = None
         self._file_error = ""
         self._selector = selectors.DefaultSelector()
@@ -83,8 +86,8 @@ class Agent:
             command.give(payload)
         elif kind == frames.CONNECT:
             self._relays.connect(**json.loads(payload))
-        elif kind == frames.RELAY:
-            self._relays.give(payload)
+        elif kind in (frames.RELAY, frames.GONE_ON, frames.CUT):
+            self._relays.take(kind, payload)
         elif kind == frames.KILL:
             command.kill()
         elif kind == frames.RESIZE:
@@ -182,12 +185,13 @@ class Agent:
             if self._command is not None and pid == self._command.pid:
                 self._command.ended(status)
                 self._deadline = time.monotonic() + _LINGER
+                self._last_deadline = time.monotonic() + _LAST_WORDS
 
     def _finish(self) -> None:
         command = self._command
         if command is None or command.status is None:
             return
-        if command.outputs and time.monotonic() < self._deadline:
+        if (command.outputs or self._last_words()) and time.monotonic() < self._deadline:
             return
         for fd in command.outputs:
             self._selector.unregister(fd)
@@ -197,6 +201,13 @@ class Agent:
         self._command = None
         missing = [pattern for pattern in self._results if not self._send_results(pattern)]
         self._port.send_json(frames.EXIT, {"status": command.status, "missing": missing})
+
+    def _last_words(self) -> bool:
+        """Whether connections still say something; while they do, the deadline is put off."""
+        if self._relays.moved > self._moved:
+            self._moved = self._relays.moved
+            self._deadline = min(time.monotonic() + _LINGER, self._last_deadline)
+        return self._relays.may_say_more
 
     def _send_results(self, pattern: str) -> bool:
         """Sends the files that a pattern names; False if there are none."""

@@ -14,6 +14,8 @@ _NUMBER = struct.Struct(">I")
 PIECE = 1 << 16
 #: As much input may be under way to a command that does not read it.
 WINDOW = 1 << 20
+#: As much may be under way on a relayed connection to a side that does not read it.
+RELAY_WINDOW = 1 << 18
 #: A longer frame than this is no frame: the two ends have lost each other.
 LIMIT = 1 << 24
 
@@ -35,7 +37,9 @@ TAKEN = 21  # JSON: so many more bytes of input have gone to the command
 FILE = 32  # JSON: path, mode
 FILE_DATA = 33
 FILE_END = 34
-RELAY = 35  # a connection's number in four bytes, and what was said on it; nothing: its end
+RELAY = 35  # a connection's number in four bytes, and what was said on it; nothing: no more comes
+GONE_ON = 36  # a number, and in four bytes how many of the bytes relayed to it have gone on
+CUT = 37  # a number: the connection is over, in both directions
 
 
 class FrameError(Exception):
@@ -57,13 +61,27 @@ def pieces(kind: int, data: bytes) -> list[bytes]:
     return [frame(kind, data[at : at + PIECE]) for at in range(0, len(data), PIECE)]
 
 
+def count(number: int) -> bytes:
+    """What GONE_ON says: so many bytes."""
+    return _NUMBER.pack(number)
+
+
+def counted(data: bytes) -> int:
+    """How many bytes a GONE_ON frame is about. Raises FrameError."""
+    if len(data) != _NUMBER.size:
+        raise FrameError("a frame that should count bytes and does not")
+    (number,) = _NUMBER.unpack(data)
+    assert isinstance(number, int)
+    return number
+
+
 def relayed(number: int, data: bytes) -> bytes:
-    """The payload of a RELAY frame."""
+    """The payload of a RELAY, GONE_ON or CUT frame."""
     return _NUMBER.pack(number) + data
 
 
 def relay(payload: bytes) -> tuple[int, bytes]:
-    """(number, data) of a RELAY frame's payload. Raises FrameError."""
+    """(number, data) of such a frame's payload. Raises FrameError."""
     if len(payload) < _NUMBER.size:
         raise FrameError("a relay frame without a number")
     (number,) = _NUMBER.unpack_from(payload)
