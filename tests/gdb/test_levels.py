@@ -158,7 +158,7 @@ def test_stepping_over_svc_eret_and_into_a_fault() -> None:
 
 
 def test_breakpoints_on_user_code_that_is_not_mapped_yet() -> None:
-    """Hardware ones can wait for their memory; a BRK cannot, and GDB is told so."""
+    """A register can wait for its memory and a BRK cannot: those that can be a BRK make room."""
     with server("mmu") as guest:
         told = gdb(
             guest.target,
@@ -173,18 +173,22 @@ def test_breakpoints_on_user_code_that_is_not_mapped_yet() -> None:
             run("stepi 3")
             run("break *user_start")
             run("break *0xffffffffc0000000")
-            try:
-                gdb.execute("continue")
-                tell(refused=False)
-            except gdb.error:
-                tell(refused=True)
-            run("delete 8")
             run("break *(user_start + 24)")
             run("continue")
             tell(last=pc())
+            run("delete")
+            # Where nothing can make room it is said.
+            for n in range(7):
+                run("break *(0xffffffffc0000000 + %d)" % (4 * n))
+            try:
+                gdb.execute("continue")
+                tell(refused="")
+            except gdb.error as error:
+                tell(refused=str(error))
             """,
         )
     assert told["first"] == 0x40_0000
     assert told["hit"] == ["breakpoint", [1]]
     assert told["refused"]
+    assert "Cannot insert breakpoint" in told.text
     assert told["last"] == 0x40_0018

@@ -82,6 +82,19 @@ class PatchedMemory:
                 "the guest has overwritten the software breakpoint at physical %#x", address
             )
 
+    def overwritten(self, address: int, start: int, length: int, *, surely: bool) -> None:
+        """The guest has written into a BRK: that is the original now, and the BRK comes back.
+
+        ``start`` (0 to 3) and ``length`` say which bytes; not ``surely``: those of them that are as
+        in a BRK were not.
+        """
+        now, original = self._read(address, 4), bytearray(self._original[address])
+        for at in range(start, start + length):
+            if surely or now[at] != BRK[at]:
+                original[at] = now[at]
+        self._original[address] = bytes(original)
+        self._write(address, BRK)
+
     def is_ours(self, address: int) -> bool:
         """Whether memory still holds our BRK at ``address``."""
         return address in self._original and self._read(address, 4) == BRK

@@ -33,6 +33,8 @@ _KINDS = ("hardware", "software", "auto")
 #: States of the points whose registers are remembered: a client that takes its points out at every
 #: stop and puts them back comes by the same few again and again.
 _ARMINGS = 64
+#: Pages of several processes that one software breakpoint's BRK is kept in.
+_PLACES = 16
 
 
 class Points:
@@ -249,32 +251,53 @@ class Points:
             for address in self._patched.pop(point.number, ()):
                 memory.restore(address)
 
+    def lost(self) -> list[Breakpoint]:
+        """The software breakpoints whose addresses have no BRK of ours just now.
+
+        A guest that has loaded other code there, or mapped other memory, has lost them. One whose
+        address is not mapped is not lost: it is where it was.
+        """
+        found = []
+        for number in self._patched:
+            point = self._points[number]
+            assert isinstance(point, Breakpoint)
+            if self._missing(point):
+                found.append(point)
+        return found
+
+    def _missing(self, point: Breakpoint) -> list[int]:
+        """The physical addresses that a software breakpoint needs a BRK at, and has none."""
+        memory, translate = self._guest.memory, self._guest.space.translate
+        own = self._patched[point.number]
+        found = []
+        for address in point.addresses:
+            with suppress(AddressError):
+                physical = translate(address)
+                if physical not in own or not memory.is_ours(physical):
+                    found.append(physical)
+        return found
+
     def refresh(self) -> None:
         """Put our BRK instructions where the software breakpoints' addresses lie by now.
 
-        A guest that has loaded other code there, or mapped other memory, has lost them; what it
-        wrote stays. One whose address is not mapped just now waits for the next time.
+        What the guest wrote stays. Where it has mapped other memory, the BRK in the memory before
+        stays too: that may be another process's, which comes back.
         """
-        memory, translate = self._guest.memory, self._guest.space.translate
-        moved: dict[int, list[int]] = {}
-        for number, before in self._patched.items():
-            point = self._points[number]
-            assert isinstance(point, Breakpoint)
-            now = []
-            for address in point.addresses:
-                with suppress(AddressError):
-                    now.append(translate(address))
-            if now != before or not all(memory.is_ours(address) for address in now):
-                moved[number] = now
-        for number in moved:
-            for address in self._patched[number]:
-                memory.restore(address)
-            self._patched[number] = []
-        for number, now in moved.items():
-            for address in now:
+        memory = self._guest.memory
+        missing = [(self._patched[point.number], self._missing(point)) for point in self.lost()]
+        # Two may be at one address: all let go of it before any takes it again.
+        for own, places in missing:
+            for physical in places:
+                if physical in own:
+                    own.remove(physical)
+                    memory.restore(physical)
+        for own, places in missing:
+            for physical in places:
                 with suppress(GuestdbgError):  # mapped to where there is no memory
-                    memory.patch(address)
-                    self._patched[number].append(address)
+                    memory.patch(physical)
+                    own.append(physical)
+            while len(own) > _PLACES:
+                memory.restore(own.pop(0))
 
     @contextmanager
     def out_of_memory(self) -> Iterator[None]:

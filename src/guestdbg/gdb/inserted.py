@@ -18,6 +18,7 @@ from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.agent import AgentCondition, CommandList, Tail
 from guestdbg.gdb.agent.target import NameRegister
 from guestdbg.gdb.errors import Refused
+from guestdbg.gdb.guards import Guards
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
@@ -53,6 +54,10 @@ class Inserted:
         self._name = name
         self._points: dict[Key, Point] = {}
         self._spare: dict[Key, Point] = {}
+        # Where the guest has lost a BRK of ours: a breakpoint there is worth a register.
+        self._written: set[int] = set()
+        self._guards = Guards(guest, self._written.add)
+        self.make_room = self._guards.make_room
 
     def __iter__(self) -> Iterator[tuple[Key, Point]]:
         return iter(list(self._points.items()))
@@ -93,25 +98,39 @@ class Inserted:
         if point is not None:
             return point
         try:
-            point = self._spared(key) or self._make(key)
+            point = self._from_spare_or_new(key)
         except OutOfRegisters as error:
-            if point is not None:
-                point.delete()  # its register is another's by now
             if key.type in _ACCESS:
                 raise _refused(error) from error
-            made = (
-                self._in_place_of_another(key, wanted) if wanted or key.type == HARDWARE else None
-            )
-            if made is not None:
-                point = made
-            elif key.type == HARDWARE:
-                raise _refused(error) from error
-            else:
-                point = self._break(key, "software")
+            point = self._without_register(key, wanted, error)
         except DebuggerError as error:
             raise _refused(error) from error
         self._points[key] = point
+        if isinstance(point, Breakpoint) and point.kind == "software":
+            self._guards.protect(point)
         return point
+
+    def _without_register(self, key: Key, wanted: bool, error: OutOfRegisters) -> Point:
+        """A breakpoint for which no register is free: another's, or a BRK."""
+        if key.type == HARDWARE or wanted or key.address in self._written:
+            made = self._in_place_of_another(key, wanted)
+            if made is not None:
+                return made
+        if key.type == HARDWARE:
+            raise _refused(error) from error
+        try:
+            return self._break(key, "software")
+        except Refused:
+            # There is no memory yet: a register can wait for it, and another's BRK need not.
+            made = self._in_place_of_another(key, wanted=False)
+            if made is None:
+                raise
+            return made
+
+    def _from_spare_or_new(self, key: Key) -> Point:
+        if key.type in _ACCESS:
+            return self.make_room(lambda: self._spared(key) or self._make(key))
+        return self._spared(key) or self._make(key)
 
     def _spared(self, key: Key) -> Point | None:
         """The same point from before, if there is one and still room for it."""
@@ -140,10 +159,14 @@ class Inserted:
 
     def _in_place_of_another(self, key: Key, wanted: bool) -> Point | None:
         """Make it in the register of one that can be a BRK as well; None: there is no such one."""
-        for other, point in self._points.items():
+        # Those with conditions are the last: as a BRK they are judged in Python.
+        candidates = sorted(self._points.items(), key=lambda item: _is_busy(item[1]))
+        for other, point in candidates:
             if other.type != SOFTWARE or not isinstance(point, Breakpoint):
                 continue
-            if point.kind != "hardware" or (wanted and (point.when or point.handler)):
+            if point.kind != "hardware" or (wanted and _is_busy(point)):
+                continue
+            if other.address in self._written and key.type != HARDWARE:
                 continue
             try:
                 patched = self._break(other, "software")
@@ -160,8 +183,32 @@ class Inserted:
             patched.when, patched.handler = point.when, point.handler
             point.delete()
             self._points[other] = patched
+            self._guards.protect(patched)
             return made
         return None
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether some are BRK instructions, which ``look_after`` is to be called for."""
+        return bool(self._guest.arming.software)
+
+    def look_after(self) -> None:
+        """See which BRK instructions the guest has lost, and have registers for them if possible.
+
+        The others are put back when the guest goes on.
+        """
+        lost = self._guest.points.lost()
+        for key, point in list(self._points.items()):
+            if point not in lost:
+                continue
+            assert isinstance(point, Breakpoint)
+            self._written.add(key.address)
+            made = self._in_place_of_another(key, wanted=False)
+            if made is not None:
+                made.when, made.handler = point.when, point.handler
+                self._guards.release(point)
+                point.delete()
+                self._points[key] = made
 
     def remove(self, key: Key) -> None:
         """Take a point out; what is not there is gone already."""
@@ -174,6 +221,7 @@ class Inserted:
             for core in self._guest.cores:
                 core.watching.announced = None
         if isinstance(point, Breakpoint) and point.kind == "software":
+            self._guards.release(point)
             point.delete()  # next time there may be a register for it
             return
         if len(self._spare) >= _KEPT:
@@ -189,6 +237,7 @@ class Inserted:
                 del self._points[key]
             else:
                 self.remove(key)
+        self._guards.clear()
         self._drop_spare()
 
     def replace_left(self) -> None:
@@ -208,6 +257,11 @@ class Inserted:
             if key.address == pc and key.type in (SOFTWARE, HARDWARE):
                 return b"swbreak:;" if key.type == SOFTWARE else b"hwbreak:;"
         return None
+
+
+def _is_busy(point: Point) -> bool:
+    """Whether there is something to be judged or done at every hit."""
+    return point.when is not None or point.handler is not None
 
 
 def _name(key: Key) -> str:

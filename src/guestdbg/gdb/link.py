@@ -24,7 +24,7 @@ __all__ = ["Hangup", "Link", "Waker"]
 #: the guest by the thousand is disturbed.
 _NAP_SECONDS = 0.01
 #: How long it waits for input at a time; it need not know sooner that the guest stands again.
-_LOOK_MILLISECONDS = 500
+_LOOK_MILLISECONDS = 50
 #: Naps after which the watcher of a guest that stands lies down, to be woken by the next run.
 _NAPS = 50
 
@@ -83,6 +83,7 @@ class Link:
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
         self._running = False
+        self._look_in = False
         self._asleep = True
         self._closed = False
         self._work = threading.Semaphore(0)
@@ -122,8 +123,9 @@ class Link:
             self._waker.clear()
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """While this lasts, input interrupts the guest."""
+    def watched(self, *, look_in: bool = False) -> Iterator[None]:
+        """While this lasts, input interrupts the guest; ``look_in``: so does time, now and then."""
+        self._look_in = look_in
         self._running = True
         if self._asleep:
             self._asleep = False
@@ -157,8 +159,9 @@ class Link:
                     nap(_NAP_SECONDS)
                     continue
                 idle = 0
+                seen = poll.poll(_LOOK_MILLISECONDS)
                 # The second look tells what is there now from what has been read meanwhile.
-                if poll.poll(_LOOK_MILLISECONDS) and self._running and poll.poll(0):
+                if self._running and (poll.poll(0) if seen else self._look_in):
                     self._interrupt()
                     nap(_NAP_SECONDS)
             if self._closed:

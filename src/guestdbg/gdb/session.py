@@ -207,7 +207,10 @@ class Session(Conversation):
         if self._before_run():
             raise Hangup
         try:
-            with self.link.watched():
+            in_memory = self.inserted.in_memory
+            if in_memory:
+                self.inserted.look_after()
+            with self.link.watched(look_in=in_memory):
                 stop = guest.resume(self.moves)
         except GuestdbgError as error:
             stop = guest.runloop.current.stop("error", str(error))
