@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from guestdbg.lab import Lab
+from guestdbg.lab import Lab, image
 from tests.cli.guests import EXAMPLES, GUESTDBG, ROOT
 
 
@@ -129,6 +129,51 @@ def test_no_machine_outlives_its_command(tmp_path: Path, end: signal.Signals) ->
     # Killed, it could not see to it: the machine finds out and switches itself off.
     while b"virtualization=on" in arguments_of(qemu):
         time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("lab_root")
+def test_nothing_outlives_a_command_that_was_killed_while_its_machine_boots(
+    tmp_path: Path,
+) -> None:
+    """A machine that hangs does not notice that nobody listens any more."""
+    qemu = tmp_path / "bin" / "qemu-system-aarch64"
+    qemu.parent.mkdir()
+    qemu.write_text(
+        f"#!/bin/sh\necho $$ >{tmp_path}/starts; mv {tmp_path}/starts {tmp_path}/pid\n"
+        "exec sleep 1000\n"
+    )
+    qemu.chmod(0o755)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = os.environ | {"PATH": f"{qemu.parent}:/usr/bin:/bin", "TMPDIR": str(temporary)}
+    with subprocess.Popen(
+        [*GUESTDBG, "lab", "--", "caps"], cwd=tmp_path, env=environment, start_new_session=True
+    ) as process:
+        while not (tmp_path / "pid").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        # Until it has told its guard which process that is, nobody can know.
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait(60) == -9
+    pid = (tmp_path / "pid").read_text().strip()
+    while b"sleep" in arguments_of(pid) or any(temporary.iterdir()):
+        time.sleep(0.02)
+
+
+def test_no_room_for_the_machine(lab_root: Path, tmp_path: Path) -> None:
+    image.package(lab_root, image.base(lab_root).python)
+    (tmp_path / "limited.sh").write_text('ulimit -f 1000; trap "" XFSZ; exec "$@"\n')
+    result = subprocess.run(
+        ["sh", "limited.sh", *GUESTDBG, "lab", "--", "caps"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert b"initrd (" in result.stderr
+    assert b"cannot be written: File too large; set TMPDIR" in result.stderr
+    assert b"Traceback" not in result.stderr
 
 
 def arguments_of(pid: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import tempfile
 import time
@@ -16,6 +17,7 @@ from guestdbg.lab.errors import CommandTimeout, LabError
 from guestdbg.lab.exchange import Exchange, Live, Result
 from guestdbg.lab.files import Files, carried
 from guestdbg.lab.forward import Forward
+from guestdbg.lab.guard import Guard
 from guestdbg.lab.inside.frames import (
     FILE,
     FILE_DATA,
@@ -77,6 +79,7 @@ class Lab:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._guard: Guard | None = None
         #: What the lab said of itself: "kernel", "machine", "python", "kvm".
         self.description: dict[str, Any] = {}
 
@@ -115,14 +118,16 @@ class Lab:
         root = self._root or cache.default_root()
         base = image.base(root, self._suite)
         package = image.package(root, base.python)
-        self._directory = tempfile.TemporaryDirectory(prefix="guestdbg-lab-")
+        self._directory = _temporary()
         try:
             directory = Path(self._directory.name)
+            self._guard = Guard(directory)
             initrd = directory / "initrd"
-            initrd.write_bytes(base.archive.read_bytes() + package.read_bytes())
+            _join(initrd, base.archive, package)
             self._process, sock = qemu.start(
                 self.machine, base.kernel, initrd, directory / "console"
             )
+            self._guard.kills(self._process.pid)
             self._channel = Channel(sock)
             self.description = self._greeting()
             initrd.unlink()
@@ -245,14 +250,42 @@ class Lab:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if self._guard is not None:
+                self._guard.kills(None)
         directory, self._directory = self._directory, None
         if directory is not None:
             directory.cleanup()
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.dismiss()
 
     def _running_channel(self) -> Channel:
         if self._channel is None:
             raise LabError("the lab is not running; boot() it, or use it in a `with` statement")
         return self._channel
+
+
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="guestdbg-lab-")
+    except OSError as error:
+        reason = error.strerror or error
+        raise LabError(f"no temporary directory can be made ({reason}); set TMPDIR") from error
+
+
+def _join(to: Path, *parts: Path) -> None:
+    """Writes files one behind the other. Raises LabError where there is no room for it."""
+    try:
+        with to.open("wb") as out:
+            for part in parts:
+                with part.open("rb") as file:
+                    shutil.copyfileobj(file, out, 1 << 20)
+    except OSError as error:
+        size = sum(part.stat().st_size for part in parts) >> 20
+        raise LabError(
+            f"{to} ({size} MiB) cannot be written: {error.strerror}; "
+            "set TMPDIR to a directory with more room"
+        ) from error
 
 
 def _tail(text: str, lines: int = 15) -> str:
