@@ -78,7 +78,7 @@ class FakeLink:
         """There is nothing to wait for."""
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self, *, look_in: bool = False) -> Iterator[None]:
         yield
 
     def close(self) -> None:
@@ -229,7 +229,15 @@ def _state(session: Tracked) -> dict[str, Any]:
         "events": {n: (e.signal, e.reason) for n, e in session.events.items()},
         "queue": [(e.place, e.signal, e.reason) for e in session.queue],
     }
-    for name in ("general", "resumed", "acknowledged", "non_stop", "multiprocess", "words"):
+    for name in (
+        "general",
+        "resumed",
+        "acknowledged",
+        "non_stop",
+        "multiprocess",
+        "words",
+        "detached",
+    ):
         found[name] = getattr(session, name)
     for name in ("moves", "ending", "exit_reply", "files", "forward_console", "client"):
         found[name] = getattr(session, name)
@@ -316,7 +324,7 @@ def _leave(first: Tracked, second: Tracked) -> None:
         if session.ending is None:
             session.leave()
         else:
-            session._take_out()
+            session.take_out()
             if session.ending is Ending.KILLED:
                 session.guest.reset()
         session.accepted.clear()

@@ -1,0 +1,118 @@
+"""Ctrl-C at every possible moment: one stop for one letting go, none lost and none doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guestdbg.gdb.packets import Packet, frame
+from tests.gdb.wire import Served, Wire, served
+
+CTRL_C = b"\x03"
+GO = frame(b"vCont;c")
+STEP = frame(b"vCont;s:1")
+WHY = frame(b"qC")
+
+
+def stops_until_quiet(wire: Wire) -> list[bytes]:
+    """All that comes before the answer to a question that is asked now."""
+    wire.socket.sendall(WHY)
+    found: list[bytes] = []
+    while True:
+        event = wire.event()
+        assert isinstance(event, Packet), event
+        if event.data.startswith(b"QC"):
+            return found
+        found.append(event.data)
+
+
+@pytest.fixture
+def spin(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path, "spin") as here:
+        yield here
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["one piece", "piece by piece"])
+def test_one_stop_for_each_time_it_is_let_go(spin: Served, at_once: bool) -> None:
+    with spin.client() as wire:
+        for n in range(100):
+            if at_once:
+                wire.socket.sendall(GO + CTRL_C)
+            else:
+                wire.socket.sendall(GO)
+                wire.socket.sendall(CTRL_C)
+            assert wire.reply().startswith(b"T02"), n
+        assert stops_until_quiet(wire) == []
+
+
+def test_while_the_guest_stands_it_is_for_nothing(spin: Served) -> None:
+    with spin.client() as wire:
+        wire.socket.sendall(CTRL_C * 3)
+        assert stops_until_quiet(wire) == []
+        # Nor does it stop the next run: nobody would wait for that.
+        wire.socket.sendall(CTRL_C + STEP)
+        assert wire.reply().startswith(b"T05")
+        wire.socket.sendall(CTRL_C)
+        wire.socket.sendall(STEP)
+        assert wire.reply().startswith(b"T05")
+        assert stops_until_quiet(wire) == []
+
+
+def test_twice_is_once(spin: Served) -> None:
+    with spin.client() as wire:
+        for _ in range(20):
+            wire.socket.sendall(GO + CTRL_C + CTRL_C)
+            assert wire.reply().startswith(b"T02")
+            assert stops_until_quiet(wire) == []
+            wire.socket.sendall(GO + CTRL_C)
+            assert wire.reply().startswith(b"T02")
+            wire.socket.sendall(CTRL_C)
+            assert stops_until_quiet(wire) == []
+
+
+def test_with_a_stop_that_crosses_it(spin: Served) -> None:
+    """The step, or the breakpoint, may be first or the Ctrl-C: there is one answer."""
+    with spin.client() as wire:
+        wire.socket.sendall(GO + CTRL_C)
+        wire.reply()
+        here = int.from_bytes(bytes.fromhex(wire.ask(b"p20").decode()), "little")
+        for n in range(60):
+            wire.socket.sendall(STEP + CTRL_C)
+            assert wire.reply()[:3] in (b"T05", b"T02"), n
+            assert stops_until_quiet(wire) == []
+        assert wire.ask(b"Z0,%x,4" % here) == b"OK"
+        for n in range(60):
+            wire.socket.sendall(GO)
+            wire.socket.sendall(CTRL_C)
+            assert wire.reply()[:3] in (b"T05", b"T02"), n
+            assert stops_until_quiet(wire) == []
+
+
+def test_questions_to_a_running_guest_do_not_stop_it(spin: Served) -> None:
+    """Each wakes the server up; none is taken for a Ctrl-C, and the Ctrl-C behind them is heard."""
+    with spin.client() as wire:
+        for _ in range(30):
+            wire.socket.sendall(GO + WHY + WHY + CTRL_C)
+            replies = [wire.reply() for _ in range(3)]
+            assert replies[:2] == [b"QC1", b"QC1"]
+            assert replies[2].startswith(b"T02")
+        assert stops_until_quiet(wire) == []
+
+
+def test_half_a_packet_behind_it(spin: Served) -> None:
+    with spin.client() as wire:
+        for cut in range(1, len(WHY)):
+            wire.socket.sendall(GO + CTRL_C + WHY[:cut])
+            assert wire.reply().startswith(b"T02")
+            wire.socket.sendall(WHY[cut:])
+            assert wire.reply() == b"QC1"
+
+
+def test_within_a_packet_it_is_a_byte_of_it(spin: Served) -> None:
+    """As GDB writes memory by X: 0x03 is not escaped there, and stops nothing."""
+    with spin.client() as wire:
+        assert wire.ask(b"X40203000,4:\x03\x03\x03\x03") == b"OK"
+        assert wire.ask(b"m40203000,4") == b"03030303"
+        assert stops_until_quiet(wire) == []
