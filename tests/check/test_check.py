@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from guestdbg.arm64.debug import watchpoint
 from guestdbg.check import CASES, Failure, Rig, run_cases, select
 from guestdbg.check import assembler as asm
+from guestdbg.check.layout import DATA
 from guestdbg.check.registry import Case, NoSuchCase, case
+from guestdbg.check.rig import USE_HW
 from guestdbg.cli import main
 from guestdbg.kvm import Kvm, open_kvm
 
@@ -181,6 +184,70 @@ def test_a_failure_is_told_and_is_the_exit_status(monkeypatch: pytest.MonkeyPatc
     status, output = run("--json", "-k", "test.wrong")
     assert status == 1
     assert json.loads(output)["cases"][0]["expected"] == "one thing"
+
+
+def test_how_things_stood_at_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked, what KVM said, the guest's registers and its code: with --verbose and in
+    the document; and the short form says how to get there."""
+
+    def wrong(rig: Rig) -> None:
+        rig.another_vcpu()
+        code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+        rig.set_x(1, DATA)
+        rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8))
+        rig.watches(code.at(1), DATA + 1, write=True)
+
+    monkeypatch.setitem(CASES, "test.wrong", of(wrong, "test.wrong"))
+    status, output = run("-k", "test.wrong")
+    assert status == 1
+    assert "guestdbg check --provider soft -v -k test.wrong\n" in output
+    assert "DBGWCR0" not in output
+    status, output = run("-v", "-k", "test.wrong")
+    for words in (
+        "asked ENABLE | USE_HW\n",
+        f"DBGWVR0 {DATA:#x}, DBGWCR0 0x1ff7 (BAS=0xff LSC=0x2 PAC=0x3 E=0x1)\n",
+        "exit  KVM_EXIT_DEBUG: Watchpoint exception",
+        "guest vCPU 0\n",
+        f"x1 {DATA:#x}",
+        "-> 0x40000004  f9000020  str x0, [x1]\n",
+    ):
+        assert words in output
+    document = json.loads(run("--json", "-k", "test.wrong")[1])
+    how = document["cases"][0]["situation"]
+    assert how["vcpu"] == 0
+    assert how["registers"]["pc"] == "0x40000004"
+    assert [line[:2] for line in how["program"]].count("->") == 1
+
+
+def test_a_failure_before_anything_ran_and_one_out_of_all_code(kvm: Kvm) -> None:
+    def at_once(rig: Rig) -> None:
+        raise Failure("one thing", "another")
+
+    def astray(rig: Rig) -> None:
+        rig.code(asm.br(0))
+        rig.set_x(0, 2)
+        rig.run()
+        rig.pc = 2
+        raise Failure("one thing", "another")
+
+    for function in (at_once, astray):
+        (result,) = run_cases([of(function)], kvm)
+        assert result.situation is not None
+        assert result.situation["asked"] == ["nothing"]
+        assert result.situation["program"] == []
+        assert ("exit" in result.situation) == (function is astray)
+
+
+def test_skips_are_summed_up_by_their_reasons() -> None:
+    status, output = run("-k", "linked")
+    assert status == 0
+    (line,) = [line for line in output.splitlines() if line.startswith("skip")]
+    assert line == (
+        "skip  linked.to-each-context-breakpoint.2-from-the-highest and 13 more: "
+        "there are 2 context-aware breakpoints"
+    )
+    _, output = run("-v", "-k", "linked")
+    assert len([line for line in output.splitlines() if line.startswith("skip")]) == 14
 
 
 def test_list() -> None:

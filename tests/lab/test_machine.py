@@ -31,6 +31,18 @@ def test_a_machine_that_ends_under_a_command(lab_root: Path) -> None:
     assert not directory.exists()
 
 
+def test_a_kernel_that_panics_under_a_command(lab_root: Path) -> None:
+    """The panic's reason is said, and its stack is not."""
+    with Lab(root=lab_root) as lab, pytest.raises(LabError) as caught:
+        lab.run(["sh", "-c", "echo c >/proc/sysrq-trigger; sleep 1000"], timeout=200)
+    first, *last = str(caught.value).splitlines()
+    assert first == (
+        "the lab's machine ended while sh ran: its kernel panicked (sysrq triggered crash)"
+    )
+    assert "Trigger a crash" in str(last)
+    assert "Call trace" not in str(last)
+
+
 def test_gic_version_2_and_two_processors(lab_root: Path) -> None:
     with Lab(root=lab_root, gic=2, smp=2, memory=600) as lab:
         said = lab.run(["sh", "-c", "dmesg | grep GIC; grep -c ^processor /proc/cpuinfo"]).stdout

@@ -86,7 +86,7 @@ def of_case(case: Case) -> dict[str, Any]:
 def of_result(result: Result) -> dict[str, Any]:
     """A verdict for JSON."""
     told = of_case(result.case) | {"verdict": result.verdict, "reason": result.reason}
-    for name in ("expected", "seen", "traceback"):
+    for name in ("expected", "seen", "traceback", "situation"):
         value = getattr(result, name)
         if value is not None:
             told[name] = value

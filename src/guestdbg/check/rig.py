@@ -86,6 +86,12 @@ class Machine:
         start = address - layout.RAM
         return self.memory[start : start + length]
 
+    def code_at(self, address: int, count: int) -> bytes:
+        """Up to ``count`` instructions; none where no code can be."""
+        if address % 4 or not layout.EL1_CODE <= address < layout.DATA:
+            return b""
+        return self.read(address, 4 * count)
+
     def u64(self, address: int) -> int:
         """A doubleword of memory."""
         return int.from_bytes(self.read(address, 8), "little")
@@ -113,12 +119,20 @@ class Rig(Expectations):
 
     Attributes:
         machine: memory and programs; shared by the vCPUs of one machine.
-        vcpu: the vCPU, for what has no shorter way here.
+        vcpu: the vCPU, for what has no shorter way here; its ``number``.
         breakpoints, watchpoints: how many registers KVM says there are.
+        asked: the last argument of KVM_SET_GUEST_DEBUG.
+        last_exit: what the last KVM_RUN came back with.
+        family: this vCPU, and those that the case made beside it; the one that ran last is last.
     """
 
-    def __init__(self, machine: Machine, number: int = 0) -> None:
+    def __init__(self, machine: Machine, number: int = 0, family: list[Rig] | None = None) -> None:
         self.machine = machine
+        self.number = number
+        self.asked: GuestDebug | None = None
+        self.last_exit: Exit | None = None
+        self.family: list[Rig] = [] if family is None else family
+        self.family.append(self)
         self.kvm = machine.kvm
         self.vcpu: Vcpu = machine.vm.create_vcpu(number)
         self._others: list[Rig] = []
@@ -147,7 +161,7 @@ class Rig(Expectations):
 
     def another_vcpu(self) -> Rig:
         """One more vCPU of the same machine."""
-        rig = Rig(self.machine, 1 + len(self._others))
+        rig = Rig(self.machine, 1 + len(self._others), self.family)
         self._others.append(rig)
         return rig
 
@@ -155,7 +169,7 @@ class Rig(Expectations):
         """A vCPU of a machine of its own. It is closed with this one."""
         machine = Machine(self.kvm, self.machine.watchdog)
         self._machines.append(machine)
-        return Rig(machine)
+        return Rig(machine, family=self.family)
 
     def close(self) -> None:
         """Give everything back."""
@@ -230,15 +244,14 @@ class Rig(Expectations):
     def debug(self, control: int, breakpoints: Pairs = (), watchpoints: Pairs = ()) -> None:
         """KVM_SET_GUEST_DEBUG."""
         b, w = _sixteen(breakpoints), _sixteen(watchpoints)
-        self.vcpu.set_guest_debug(
-            GuestDebug(
-                control,
-                tuple(p.control for p in b),
-                tuple(p.value for p in b),
-                tuple(p.control for p in w),
-                tuple(p.value for p in w),
-            )
+        self.asked = GuestDebug(
+            control,
+            tuple(p.control for p in b),
+            tuple(p.value for p in b),
+            tuple(p.control for p in w),
+            tuple(p.value for p in w),
         )
+        self.vcpu.set_guest_debug(self.asked)
 
     def run(self) -> Exit:
         """KVM_RUN. A guest that does not come back is kicked, and that is a failure."""
@@ -247,8 +260,12 @@ class Rig(Expectations):
             retired: int = getattr(vcpu, "instructions", 0)
             vcpu.max_instructions = retired + INSTRUCTIONS
         watchdog = self.machine.watchdog
+        if self.family[-1] is not self:
+            self.family.remove(self)
+            self.family.append(self)
         with watchdog.over(vcpu):
             exit_ = vcpu.run()
+        self.last_exit = exit_
         self._unfinished = isinstance(exit_, ExitMmio)
         if watchdog.barked or (exit_.reason == 10 and not vcpu.immediate_exit):
             raise Failure("the guest to stop by itself", f"it ran on, to {self.pc:#x}: {exit_}")

@@ -9,10 +9,11 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from guestdbg.check.registry import Case
 from guestdbg.check.rig import Machine, Rig
+from guestdbg.check.situation import situation
 from guestdbg.check.verdict import Failure, Skipped
 from guestdbg.check.watchdog import Watchdog
 from guestdbg.kvm import Kvm
@@ -29,6 +30,7 @@ class Result:
         expected, seen: of a broken promise.
         seconds: how long it took.
         traceback: of an exception that is no broken promise.
+        situation: how things stood when it failed; see ``guestdbg.check.situation``.
     """
 
     case: Case
@@ -38,6 +40,7 @@ class Result:
     seen: str | None = None
     seconds: float = 0.0
     traceback: str | None = None
+    situation: dict[str, Any] | None = None
 
 
 def kernel_release(kvm: Kvm) -> str | None:
@@ -69,14 +72,16 @@ def run_case(case: Case, kvm: Kvm, watchdog: Watchdog) -> Result:
     """One case on a machine of its own."""
     started = time.monotonic()
 
-    def result(verdict: Verdict, reason: str = "", **more: str) -> Result:
-        return Result(case, verdict, reason, seconds=time.monotonic() - started, **more)
+    def result(verdict: Verdict, reason: str = "", **more: str | None) -> Result:
+        how = _situation(rig) if verdict == "fail" and rig is not None else None
+        taken = time.monotonic() - started
+        return Result(case, verdict, reason, seconds=taken, situation=how, **more)
 
+    machine: Machine | None = None
+    rig: Rig | None = None
     no_promise = _not_promised(case, kernel_release(kvm))
     if no_promise:
         return result("skip", no_promise)
-    machine: Machine | None = None
-    rig: Rig | None = None
     try:
         machine = Machine(kvm, watchdog)
         rig = Rig(machine)
@@ -99,6 +104,14 @@ def run_case(case: Case, kvm: Kvm, watchdog: Watchdog) -> Result:
         elif machine is not None:
             machine.close()
     return result("pass")
+
+
+def _situation(rig: Rig) -> dict[str, Any] | None:
+    try:
+        return situation(rig.family[-1])
+    except Exception:
+        # A KVM that is this broken is described by its verdict alone.
+        return None
 
 
 def run_cases(cases: Iterable[Case], kvm: Kvm, *, seconds: float = 5.0) -> Iterator[Result]:

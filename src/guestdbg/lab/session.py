@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -229,10 +230,12 @@ class Lab:
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=2)
-        said = _tail(self.console)
+        console = self.console
         self.close(at_once=True)
         what = "ended" if isinstance(error, Closed) else f"answered nonsense ({error})"
-        return LabError(f"the lab's machine {what} {when}:\n{said}")
+        panic = re.search(r"Kernel panic - not syncing: (.*)", console)
+        why = f"its kernel panicked ({panic[1].strip()})" if panic else ""
+        return LabError(f"the lab's machine {what} {when}: {why}\n{_tail(console)}")
 
     def close(self, *, at_once: bool = False) -> None:
         """Ends the machine, by switching it off or ``at_once``; it can be booted again."""
