@@ -32,7 +32,9 @@ from .support import (
 #: A store to here ends a program.
 MARK = NOWHERE + 0x100
 
-# x0 to x15 are the program's to compute with; x20 points at data, x21 at a device.
+# x0 to x15 are the program's to compute with; x20 points at data, x21 at a device. x26 to x28 are
+# for the debug registers, bits that the hardware keeps: others are kept as long as the registers
+# have not been in the hardware, and a host that debugs brings them there, as Linux does too.
 registers = st.integers(0, 15)
 debug_registers = st.sampled_from(
     [f"DBG{kind}{n}_EL1" for kind in ("BVR", "BCR", "WVR", "WCR") for n in range(4)]
@@ -58,10 +60,15 @@ instructions = st.one_of(
     st.builds(
         asm.msr,
         st.sampled_from([f"DBG{kind}{n}_EL1" for kind in ("BVR", "WVR") for n in range(4)]),
-        registers,
+        st.sampled_from([20, 21, 28]),
     ),
     # Enabled or not: while MDSCR_EL1.MDE is clear they do nothing.
-    st.builds(asm.msr, st.sampled_from(["DBGBCR1_EL1", "DBGWCR2_EL1"]), registers),
+    st.builds(
+        asm.msr, st.sampled_from(["DBGBCR1_EL1", "DBGWCR2_EL1"]), st.sampled_from([26, 27, 31])
+    ),
+    # Trapped until the caches are on, and always.
+    st.builds(asm.msr, st.sampled_from(["FAR_EL1", "CONTEXTIDR_EL1", "AFSR0_EL1"]), registers),
+    st.builds(asm.mrs, registers, st.sampled_from(["ID_AA64DFR0_EL1", "ACTLR_EL1", "FAR_EL1"])),
     st.builds(lambda rt: asm.mrs(rt, "CNTVCT_EL0"), registers),
     st.sampled_from(
         [
@@ -105,6 +112,9 @@ class Run:
         guest.set_x(20, DATA)
         guest.set_x(21, NOWHERE)
         guest.set_x(22, 1)
+        guest.set_x(26, 0x1E7)
+        guest.set_x(27, 0x21E6)
+        guest.set_x(28, 0xFFFF_0000_0000_1004)
         for n in range(16):
             guest.set_x(n, 0x0101010101010101 * n)
         self.end = RAM + 4 * len(self.program)

@@ -19,6 +19,12 @@ MDSCR_SS: Final = 1 << 0
 MDSCR_TDCC: Final = 1 << 12
 MDSCR_KDE: Final = 1 << 13
 MDSCR_MDE: Final = 1 << 15
+#: What the hardware keeps of a write. (While its OS Lock is locked it keeps more, to save and
+#: restore EDSCR: but KVM never locks the hardware's.)
+MDSCR_KEPT: Final = MDSCR_SS | MDSCR_TDCC | MDSCR_KDE | MDSCR_MDE
+
+# MDCCINT_EL1 (D24.3.18): RX, TX.
+MDCCINT_KEPT: Final = 3 << 29
 
 # OSLSR_EL1 (D24.3.24): the lock, and "OS Lock implemented".
 OSLSR_OSLK: Final = 1 << 1
@@ -37,13 +43,21 @@ HCR_VSE: Final = 1 << 8
 HCR_FB: Final = 1 << 9
 HCR_BSU_IS: Final = 1 << 10
 HCR_TWI: Final = 1 << 13
+HCR_TID3: Final = 1 << 18
 HCR_TSC: Final = 1 << 19
 HCR_TIDCP: Final = 1 << 20
+HCR_TACR: Final = 1 << 21
+HCR_TSW: Final = 1 << 22
+HCR_TVM: Final = 1 << 26
 HCR_RW: Final = 1 << 31
 
 # CNTHCTL_EL2 without VHE (D23.12.8).
 CNTHCTL_EL1PCTEN: Final = 1 << 0
 CNTHCTL_EL1PCEN: Final = 1 << 1
+
+# SCTLR_EL1 (D23.2.113): MMU on, data and unified caches on.
+SCTLR_M: Final = 1 << 0
+SCTLR_C: Final = 1 << 2
 
 # PSTATE as SPSR has it (C5.2.20).
 PSTATE_M: Final = 0x1F

@@ -37,8 +37,10 @@ from guestdbg.kvm.soft.bits import (
     MDCR_TPM,
     MDCR_TPMCR,
     MDSCR_KDE,
+    MDSCR_KEPT,
     MDSCR_MDE,
     MDSCR_SS,
+    U32,
 )
 from guestdbg.kvm.structures import GuestDebug
 
@@ -128,6 +130,7 @@ def setup_debug(vcpu: SoftVcpu) -> None:
 
     if mdcr != vcpu.mdcr_el2:
         cpu.mdcr_el2 = vcpu.mdcr_el2 = mdcr
+    mdscr &= MDSCR_KEPT
     if mdscr != vcpu.hardware_mdscr_el1:
         cpu.mdscr_el1 = vcpu.hardware_mdscr_el1 = mdscr
 
@@ -141,6 +144,11 @@ def clear_debug(vcpu: SoftVcpu) -> None:
             vcpu.active_pending = True
         if ss != vcpu.preserved_ss:
             cpu.pstate_ss = vcpu.preserved_ss
-    elif not vcpu.mdcr_el2 & MDCR_TDA:
-        # The guest could write MDSCR_EL1 itself: what the hardware has is the guest's value.
-        vcpu.mdscr_el1 = vcpu.hardware_mdscr_el1 = vcpu.cpu.mdscr_el1
+        # What the kernel preserves of the guest's value has 32 bits.
+        vcpu.mdscr_el1 &= U32
+    else:
+        # What the hardware has is the guest's value: all of it that the hardware keeps, and where
+        # the guest could write the register itself, what it has written.
+        if not vcpu.mdcr_el2 & MDCR_TDA:
+            vcpu.hardware_mdscr_el1 = vcpu.cpu.mdscr_el1
+        vcpu.mdscr_el1 = vcpu.hardware_mdscr_el1

@@ -20,8 +20,12 @@ from guestdbg.kvm.soft.bits import (
     HCR_PTW,
     HCR_RW,
     HCR_SWIO,
+    HCR_TACR,
+    HCR_TID3,
     HCR_TIDCP,
     HCR_TSC,
+    HCR_TSW,
+    HCR_TVM,
     HCR_TWI,
     HCR_VF,
     HCR_VI,
@@ -39,7 +43,9 @@ if TYPE_CHECKING:
 #: EL1h, everything masked.
 RESET_PSTATE: Final = PSTATE_EL1H | PSTATE_DAIF
 
-#: Stage 2 on, physical interrupts to EL2; traps of WFI, SMC and IMPLEMENTATION DEFINED registers.
+#: Stage 2 on, physical interrupts to EL2; traps of WFI, SMC, IMPLEMENTATION DEFINED registers,
+#: ACTLR_EL1, the ID registers and caches by set and way, as Linux has them; and of the registers
+#: that translation rests on, until the guest has its caches on (TVM, sys_regs.py).
 HCR_GUEST: Final = (
     HCR_VM
     | HCR_SWIO
@@ -52,6 +58,10 @@ HCR_GUEST: Final = (
     | HCR_TWI
     | HCR_TSC
     | HCR_TIDCP
+    | HCR_TACR
+    | HCR_TID3
+    | HCR_TSW
+    | HCR_TVM
     | HCR_RW
 )
 
@@ -160,7 +170,6 @@ def reset_vcpu(vcpu: SoftVcpu) -> None:
     cpu = vcpu.cpu
     cpu.reset()
     cpu.pstate = RESET_PSTATE
-    cpu.hcr_el2 = HCR_GUEST
     cpu.cptr_el2 = 0
     cpu.cnthctl_el2 = CNTHCTL_EL1PCTEN | CNTHCTL_EL1PCEN
     cpu.cntvoff_el2 = vcpu.vm.cntvoff

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import KVM_ARM_MAX_DBG_REGS
-from guestdbg.kvm.soft.bits import MDCR_TDA, MDCR_TDE
+from guestdbg.kvm.soft.bits import MDCCINT_KEPT, MDCR_TDA, MDCR_TDE
 from guestdbg.kvm.soft.guest_debug import DEBUG_PTR_EXTERNAL
 from guestdbg.kvm.structures import DebugRegisters
 
@@ -41,9 +41,15 @@ def switch_to_guest(vcpu: SoftVcpu) -> None:
     if wanted is not held:
         if wanted != held:
             vcpu.cpu.load_debug(wanted.bcr, wanted.bvr, wanted.wcr, wanted.wvr)
+        if wanted is vcpu.guest_regs:
+            # It will be taken back at the next exit, without the bits that the hardware has not.
+            wanted = vcpu.guest_regs = _in_hardware(vcpu, wanted)
         vcpu.hardware_regs = wanted
-    if not vcpu.mdcr_el2 & _NOT_THE_GUESTS:
-        vcpu.cpu.set_sysreg(_MDCCINT, vcpu.mdccint_el1)
+    if vcpu.dirty:
+        # MDCCINT_EL1 moves with either set.
+        vcpu.mdccint_el1 &= MDCCINT_KEPT
+        if not vcpu.mdcr_el2 & _NOT_THE_GUESTS:
+            vcpu.cpu.set_sysreg(_MDCCINT, vcpu.mdccint_el1)
 
 
 def switch_to_host(vcpu: SoftVcpu) -> None:
@@ -51,20 +57,25 @@ def switch_to_host(vcpu: SoftVcpu) -> None:
     if vcpu.dirty:
         # With TDA (or TDE, which implies it) every write was trapped: nothing can have changed.
         if not vcpu.mdcr_el2 & _NOT_THE_GUESTS:
-            before = vcpu.guest_regs
-            # Registers that are not implemented stay as they are.
-            bcr, bvr, wcr, wvr = vcpu.cpu.save_debug()
-            after = DebugRegisters(
-                bcr + before.bcr[len(bcr) :],
-                bvr + before.bvr[len(bvr) :],
-                wcr + before.wcr[len(wcr) :],
-                wvr + before.wvr[len(wvr) :],
-            )
-            if after != before:
-                vcpu.guest_regs = after
+            vcpu.guest_regs = _in_hardware(vcpu, vcpu.guest_regs)
             vcpu.hardware_regs = vcpu.guest_regs
             vcpu.mdccint_el1 = vcpu.cpu.get_sysreg(_MDCCINT)
         vcpu.dirty = False
+
+
+def _in_hardware(vcpu: SoftVcpu, before: DebugRegisters) -> DebugRegisters:
+    """The set in the hardware; of registers that are not implemented what they were before.
+
+    The same object where nothing differs.
+    """
+    bcr, bvr, wcr, wvr = vcpu.cpu.save_debug()
+    after = DebugRegisters(
+        bcr + before.bcr[len(bcr) :],
+        bvr + before.bvr[len(bvr) :],
+        wcr + before.wcr[len(wcr) :],
+        wvr + before.wvr[len(wvr) :],
+    )
+    return before if after == before else after
 
 
 def read_hardware(vcpu: SoftVcpu) -> DebugRegisters:

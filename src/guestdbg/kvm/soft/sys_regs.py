@@ -1,179 +1,106 @@
 """System registers: the guest's trapped accesses, and one-reg access to them (sys_regs.c).
 
 Most system registers live in the processor and are never trapped. Here are those that EL2 keeps
-for itself: the debug registers and the OS Lock.
+for itself, the debug registers and the OS Lock, and those whose accesses it wants to see.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 from guestdbg.arm64.sysregs import SYSREGS, encode16
-from guestdbg.kvm.constants import KVM_ARM_MAX_DBG_REGS
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.regs import name_of, sys_reg_id
-from guestdbg.kvm.soft.bits import (
-    MDSCR_KDE,
-    MDSCR_MDE,
-    MDSCR_SS,
-    MDSCR_TDCC,
-    OSLSR_OSLK,
-    OSLSR_OSLM,
-    U64,
-)
+from guestdbg.kvm.soft.bits import HCR_TVM, SCTLR_C, SCTLR_M
+from guestdbg.kvm.soft.debug_regs import DEBUG_REGS, DEBUG_TRAPS, Read, Write, wi
 from guestdbg.kvm.soft.inject_fault import inject_undef, skip_instr
 
 if TYPE_CHECKING:
     from guestdbg.kvm.soft.vcpu import SoftVcpu
 
-Read = Callable[["SoftVcpu"], int]
-Write = Callable[["SoftVcpu", int], None]
-Kind = Literal["bcr", "bvr", "wcr", "wvr"]
-
-_OSLAR_OSLK: Final = 1 << 0
+_MMU_AND_CACHES: Final = SCTLR_M | SCTLR_C
 
 
-# -- the guest's own debug state ------------------------------------------------------------------
-
-# The bits that the hardware keeps. The guest's set has no others, so that it reads the same whether
-# its registers were in the hardware meanwhile or not.
-_KEPT_BITS: Final[dict[Kind, int]] = {
-    "bcr": 0x00FFE1E7,
-    "bvr": U64,
-    "wcr": 0x1F1FFFFF,
-    "wvr": U64 & ~3,
-}
-_MDSCR_KEPT: Final = MDSCR_SS | MDSCR_TDCC | MDSCR_KDE | MDSCR_MDE
-#: What saves and restores the external debugger's EDSCR: writable while the OS Lock is locked.
-_MDSCR_EDSCR: Final = 1 << 6 | 1 << 14 | 1 << 21 | 3 << 22 | 1 << 26 | 1 << 27 | 1 << 29 | 1 << 30
-_MDCCINT_KEPT: Final = 3 << 29
+def _encodings(names: Iterable[str]) -> frozenset[int]:
+    return frozenset(SYSREGS[name].encoding for name in names)
 
 
-def _read_debug_register(kind: Kind, n: int) -> Read:
-    def read(vcpu: SoftVcpu) -> int:
-        value: int = getattr(vcpu.guest_regs, kind)[n]
-        return value
+_SCTLR: Final = SYSREGS["SCTLR_EL1"].encoding
 
-    return read
+#: What HCR_EL2.TVM traps the writes of.
+_MEMORY_CONTROLS: Final = _encodings(
+    (
+        "SCTLR_EL1",
+        "TTBR0_EL1",
+        "TTBR1_EL1",
+        "TCR_EL1",
+        "ESR_EL1",
+        "FAR_EL1",
+        "AFSR0_EL1",
+        "AFSR1_EL1",
+        "MAIR_EL1",
+        "AMAIR_EL1",
+        "CONTEXTIDR_EL1",
+    )
+)
+#: DC ISW, CSW and CISW, which HCR_EL2.TSW traps.
+_BY_SET_AND_WAY: Final = frozenset(encode16(1, 0, 7, crm, 2) for crm in (6, 10, 14))
+#: What HCR_EL2.TID3 traps the reads of: op0 3, op1 0, CRn 0, CRm 1 to 7.
+ID_REGISTERS: Final = frozenset(
+    encode16(3, 0, 0, crm, op2) for crm in range(1, 8) for op2 in range(8)
+)
 
 
-def _write_debug_register(kind: Kind, n: int) -> Write:
-    kept = _KEPT_BITS[kind]
+# -- registers in the processor whose accesses are trapped ----------------------------------------
+
+
+def _caches_on(vcpu: SoftVcpu) -> bool:
+    return vcpu.cpu.get_sysreg(_SCTLR) & _MMU_AND_CACHES == _MMU_AND_CACHES
+
+
+def _write_memory_control(encoding: int) -> Write:
+    """A write that HCR_EL2.TVM traps, one of those that translation and faults rest on.
+
+    The kernel must know when the guest's caches come on, to clean what was written past them.
+    From then on it has no further interest, and the guest writes the registers itself.
+    """
 
     def write(vcpu: SoftVcpu, value: int) -> None:
-        value &= kept
-        values = getattr(vcpu.guest_regs, kind)
-        changed: tuple[int, ...] = (*values[:n], value, *values[n + 1 :])
-        regs = vcpu.guest_regs
-        if kind == "bcr":
-            vcpu.guest_regs = replace(regs, bcr=changed)
-        elif kind == "bvr":
-            vcpu.guest_regs = replace(regs, bvr=changed)
-        elif kind == "wcr":
-            vcpu.guest_regs = replace(regs, wcr=changed)
-        else:
-            vcpu.guest_regs = replace(regs, wvr=changed)
+        cpu = vcpu.cpu
+        cpu.set_sysreg(encoding, value)
+        if _caches_on(vcpu):
+            cpu.hcr_el2 &= ~HCR_TVM
 
     return write
 
 
-def _read_mdscr(vcpu: SoftVcpu) -> int:
-    return vcpu.mdscr_el1
+def _clean_by_set_and_way(vcpu: SoftVcpu, value: int) -> None:
+    # A guest that does this is about to turn its caches off or on, which is to be noticed again.
+    # Nothing needs to be cleaned here: there are no caches.
+    hcr = vcpu.cpu.hcr_el2
+    if not hcr & HCR_TVM:
+        vcpu.cpu.hcr_el2 = hcr | HCR_TVM
 
 
-def _write_mdscr(vcpu: SoftVcpu, value: int) -> None:
-    mask = _MDSCR_KEPT | _MDSCR_EDSCR if vcpu.os_lock else _MDSCR_KEPT
-    vcpu.mdscr_el1 = vcpu.mdscr_el1 & ~mask | value & mask
+def _read_processor(encoding: int) -> Read:
+    return lambda vcpu: vcpu.cpu.get_sysreg(encoding)
 
 
-def _set_mdscr(vcpu: SoftVcpu, value: int) -> None:
-    vcpu.mdscr_el1 = value & (_MDSCR_KEPT | _MDSCR_EDSCR)
+def _read_id_register(encoding: int) -> Read:
+    return lambda vcpu: get_sys_reg(vcpu, encoding)
 
-
-def _read_mdccint(vcpu: SoftVcpu) -> int:
-    return vcpu.mdccint_el1
-
-
-def _write_mdccint(vcpu: SoftVcpu, value: int) -> None:
-    vcpu.mdccint_el1 = value & _MDCCINT_KEPT
-
-
-def _dirtying(write: Write) -> Write:
-    """The guest uses its debug registers: from the next entry on it may have the hardware's."""
-
-    def trapped(vcpu: SoftVcpu, value: int) -> None:
-        write(vcpu, value)
-        vcpu.dirty = True
-
-    return trapped
-
-
-def _write_oslar(vcpu: SoftVcpu, value: int) -> None:
-    # The guest's lock only: the processor's own stays open, or it would bind the host too.
-    vcpu.os_lock = bool(value & _OSLAR_OSLK)
-
-
-def _read_oslsr(vcpu: SoftVcpu) -> int:
-    return OSLSR_OSLM | (OSLSR_OSLK if vcpu.os_lock else 0)
-
-
-def _set_oslsr(vcpu: SoftVcpu, value: int) -> None:
-    if (value ^ OSLSR_OSLM) & ~OSLSR_OSLK:
-        raise KvmError(
-            errno.EINVAL, "KVM_SET_ONE_REG", f"OSLSR_EL1 = {value:#x}: only OSLK can be changed"
-        )
-    vcpu.os_lock = bool(value & OSLSR_OSLK)
-
-
-def _raz(vcpu: SoftVcpu) -> int:
-    return 0
-
-
-def _wi(vcpu: SoftVcpu, value: int) -> None:
-    pass
-
-
-def _read_dbgauthstatus(vcpu: SoftVcpu) -> int:
-    # Non-secure invasive and non-invasive debug: implemented and enabled; secure: not implemented.
-    return 0xAA & 0x0F
-
-
-_KINDS: Final[tuple[Kind, ...]] = ("bvr", "bcr", "wvr", "wcr")  # in the order of op2 = 4..7
-_DEBUG_REGISTERS: Final = {
-    encode16(2, 0, 0, n, 4 + place): (kind, n)
-    for n in range(KVM_ARM_MAX_DBG_REGS)
-    for place, kind in enumerate(_KINDS)
-}
 
 #: Trapped accesses: encoding -> (read, write); None where the access is UNDEFINED.
 TRAPS: Final[dict[int, tuple[Read | None, Write | None]]] = {
-    **{
-        encoding: (_read_debug_register(kind, n), _dirtying(_write_debug_register(kind, n)))
-        for encoding, (kind, n) in _DEBUG_REGISTERS.items()
-    },
-    SYSREGS["MDSCR_EL1"].encoding: (_read_mdscr, _dirtying(_write_mdscr)),
-    SYSREGS["MDCCINT_EL1"].encoding: (_read_mdccint, _dirtying(_write_mdccint)),
-    SYSREGS["OSLAR_EL1"].encoding: (None, _write_oslar),
-    SYSREGS["OSLSR_EL1"].encoding: (_read_oslsr, None),
-    SYSREGS["DBGAUTHSTATUS_EL1"].encoding: (_read_dbgauthstatus, _wi),
-    # Nobody is at the other end of these: read as zero, writes ignored.
-    **{
-        SYSREGS[name].encoding: (_raz, _wi)
-        for name in (
-            "MDRAR_EL1",
-            "OSDLR_EL1",
-            "DBGPRCR_EL1",
-            "DBGCLAIMSET_EL1",
-            "DBGCLAIMCLR_EL1",
-            "MDCCSR_EL0",
-            "DBGDTR_EL0",
-            "DBGDTRRX_EL0",
-        )
-    },
+    **DEBUG_TRAPS,
+    # HCR_EL2.TVM, TSW, TACR, TID3.
+    **{encoding: (None, _write_memory_control(encoding)) for encoding in _MEMORY_CONTROLS},
+    **dict.fromkeys(_BY_SET_AND_WAY, (None, _clean_by_set_and_way)),
+    SYSREGS["ACTLR_EL1"].encoding: (_read_processor(SYSREGS["ACTLR_EL1"].encoding), wi),
+    **{encoding: (_read_id_register(encoding), None) for encoding in ID_REGISTERS},
 }
 
 
@@ -211,18 +138,6 @@ def handle_sys_reg(vcpu: SoftVcpu, esr: int) -> Exit | None:
 
 # -- one-reg access -------------------------------------------------------------------------------
 
-#: Kept by EL2: encoding -> (get, set).
-KEPT: Final[dict[int, tuple[Read, Write]]] = {
-    **{
-        encoding: (_read_debug_register(kind, n), _write_debug_register(kind, n))
-        for encoding, (kind, n) in _DEBUG_REGISTERS.items()
-    },
-    SYSREGS["MDSCR_EL1"].encoding: (_read_mdscr, _set_mdscr),
-    SYSREGS["MDCCINT_EL1"].encoding: (_read_mdccint, _write_mdccint),
-    SYSREGS["OSLSR_EL1"].encoding: (_read_oslsr, _set_oslsr),
-}
-
-
 #: Of use to AArch32 or RAS only, which this processor has not: kept for whoever migrates a vCPU,
 #: and used by nobody. Encoding -> value at reset.
 UNUSED_RESET: Final[dict[int, int]] = {
@@ -235,10 +150,6 @@ UNUSED_RESET: Final[dict[int, int]] = {
         ("FPEXC32_EL2", 0x700),
     )
 }
-
-
-def _encodings(names: Iterable[str]) -> frozenset[int]:
-    return frozenset(SYSREGS[name].encoding for name in names)
 
 
 #: In the processor, read and written.
@@ -268,16 +179,15 @@ IN_PROCESSOR: Final = _encodings(
     )
 )
 
-#: In the processor, and what they say of it is not to be changed: the ID registers (op0 3, op1 0,
-#: CRn 0, CRm 1 to 7) and a few more.
-INVARIANT: Final = _encodings(
+#: In the processor, and what they say of it is not to be changed.
+INVARIANT: Final = ID_REGISTERS | _encodings(
     ("MIDR_EL1", "REVIDR_EL1", "AIDR_EL1", "CLIDR_EL1", "CTR_EL0")
-) | frozenset(encode16(3, 0, 0, crm, op2) for crm in range(1, 8) for op2 in range(8))
+)
 
 
 def get_sys_reg(vcpu: SoftVcpu, encoding: int) -> int:
     """One-reg read of a system register. KeyError: there is none."""
-    kept = KEPT.get(encoding)
+    kept = DEBUG_REGS.get(encoding)
     if kept is not None:
         return kept[0](vcpu)
     if encoding in IN_PROCESSOR:
@@ -294,7 +204,7 @@ def get_sys_reg(vcpu: SoftVcpu, encoding: int) -> int:
 
 def set_sys_reg(vcpu: SoftVcpu, encoding: int, value: int) -> None:
     """One-reg write of a system register. KeyError: there is none; KvmError EINVAL: refused."""
-    kept = KEPT.get(encoding)
+    kept = DEBUG_REGS.get(encoding)
     if kept is not None:
         kept[1](vcpu, value)
     elif encoding in IN_PROCESSOR:
@@ -316,4 +226,4 @@ def set_sys_reg(vcpu: SoftVcpu, encoding: int, value: int) -> None:
 
 def sys_reg_list() -> list[int]:
     """The encodings that one-reg access knows."""
-    return sorted({*KEPT, *IN_PROCESSOR, *UNUSED_RESET, *INVARIANT})
+    return sorted({*DEBUG_REGS, *IN_PROCESSOR, *UNUSED_RESET, *INVARIANT})

@@ -40,7 +40,7 @@ from guestdbg.kvm.soft.guest_debug import (
 from guestdbg.kvm.soft.handle_exit import EXIT_HANDLERS, unexpected
 from guestdbg.kvm.soft.inject_fault import INCREMENT_PC, adjust_pc, inject_dabt
 from guestdbg.kvm.soft.psci import MPIDR_AFFINITY, PSCI_1_1
-from guestdbg.kvm.soft.reset import check_init, reset_vcpu
+from guestdbg.kvm.soft.reset import HCR_GUEST, check_init, reset_vcpu
 from guestdbg.kvm.soft.switch import (
     HOST_REGISTERS,
     read_hardware,
@@ -229,6 +229,7 @@ class SoftVcpu(Vcpu):
         check_init(init, self._vm.preferred_target(), self._init)
         self._init = init
         self.reset_to = None
+        self.cpu.hcr_el2 = HCR_GUEST
         reset_vcpu(self)
         self.stopped = init.has(KVM_ARM_VCPU_POWER_OFF)
         self.requested = self.stopped

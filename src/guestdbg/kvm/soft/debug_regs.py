@@ -1,0 +1,154 @@
+"""The guest's own debug registers and OS Lock, as EL2 keeps them (sys_regs.c, debug.c).
+
+What is written, by a trapped access or one-reg, is kept as it is, bits that no hardware has too.
+They go when the register has been in the hardware (switch.py, guest_debug.py).
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from guestdbg.arm64.sysregs import SYSREGS, encode16
+from guestdbg.kvm.constants import KVM_ARM_MAX_DBG_REGS
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.soft.bits import OSLSR_OSLK, OSLSR_OSLM
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+Read = Callable[["SoftVcpu"], int]
+Write = Callable[["SoftVcpu", int], None]
+Kind = Literal["bcr", "bvr", "wcr", "wvr"]
+
+_OSLAR_OSLK: Final = 1 << 0
+
+
+def _read_debug_register(kind: Kind, n: int) -> Read:
+    def read(vcpu: SoftVcpu) -> int:
+        value: int = getattr(vcpu.guest_regs, kind)[n]
+        return value
+
+    return read
+
+
+def _write_debug_register(kind: Kind, n: int) -> Write:
+    def write(vcpu: SoftVcpu, value: int) -> None:
+        values = getattr(vcpu.guest_regs, kind)
+        changed: tuple[int, ...] = (*values[:n], value, *values[n + 1 :])
+        regs = vcpu.guest_regs
+        if kind == "bcr":
+            vcpu.guest_regs = replace(regs, bcr=changed)
+        elif kind == "bvr":
+            vcpu.guest_regs = replace(regs, bvr=changed)
+        elif kind == "wcr":
+            vcpu.guest_regs = replace(regs, wcr=changed)
+        else:
+            vcpu.guest_regs = replace(regs, wvr=changed)
+
+    return write
+
+
+def _read_mdscr(vcpu: SoftVcpu) -> int:
+    return vcpu.mdscr_el1
+
+
+def _write_mdscr(vcpu: SoftVcpu, value: int) -> None:
+    vcpu.mdscr_el1 = value
+
+
+def _read_mdccint(vcpu: SoftVcpu) -> int:
+    return vcpu.mdccint_el1
+
+
+def _write_mdccint(vcpu: SoftVcpu, value: int) -> None:
+    vcpu.mdccint_el1 = value
+
+
+def _dirtying(write: Write) -> Write:
+    """The guest uses its debug registers: from the next entry on it may have the hardware's."""
+
+    def trapped(vcpu: SoftVcpu, value: int) -> None:
+        write(vcpu, value)
+        vcpu.dirty = True
+
+    return trapped
+
+
+def _write_oslar(vcpu: SoftVcpu, value: int) -> None:
+    # The guest's lock only: the processor's own stays open, or it would bind the host too.
+    vcpu.os_lock = bool(value & _OSLAR_OSLK)
+
+
+def _read_oslsr(vcpu: SoftVcpu) -> int:
+    return OSLSR_OSLM | (OSLSR_OSLK if vcpu.os_lock else 0)
+
+
+def _set_oslsr(vcpu: SoftVcpu, value: int) -> None:
+    if (value ^ OSLSR_OSLM) & ~OSLSR_OSLK:
+        raise KvmError(
+            errno.EINVAL, "KVM_SET_ONE_REG", f"OSLSR_EL1 = {value:#x}: only OSLK can be changed"
+        )
+    vcpu.os_lock = bool(value & OSLSR_OSLK)
+
+
+def raz(vcpu: SoftVcpu) -> int:
+    """Read as zero."""
+    return 0
+
+
+def wi(vcpu: SoftVcpu, value: int) -> None:
+    """Writes ignored."""
+
+
+def _read_dbgauthstatus(vcpu: SoftVcpu) -> int:
+    # Non-secure invasive and non-invasive debug: implemented and enabled; secure: not implemented.
+    return 0xAA & 0x0F
+
+
+_KINDS: Final[tuple[Kind, ...]] = ("bvr", "bcr", "wvr", "wcr")  # in the order of op2 = 4..7
+_DEBUG_REGISTERS: Final = {
+    encode16(2, 0, 0, n, 4 + place): (kind, n)
+    for n in range(KVM_ARM_MAX_DBG_REGS)
+    for place, kind in enumerate(_KINDS)
+}
+
+#: The guest's trapped accesses: encoding -> (read, write); None where the access is UNDEFINED.
+DEBUG_TRAPS: Final[dict[int, tuple[Read | None, Write | None]]] = {
+    **{
+        encoding: (_read_debug_register(kind, n), _dirtying(_write_debug_register(kind, n)))
+        for encoding, (kind, n) in _DEBUG_REGISTERS.items()
+    },
+    SYSREGS["MDSCR_EL1"].encoding: (_read_mdscr, _dirtying(_write_mdscr)),
+    SYSREGS["MDCCINT_EL1"].encoding: (_read_mdccint, _dirtying(_write_mdccint)),
+    SYSREGS["OSLAR_EL1"].encoding: (None, _write_oslar),
+    SYSREGS["OSLSR_EL1"].encoding: (_read_oslsr, None),
+    SYSREGS["DBGAUTHSTATUS_EL1"].encoding: (_read_dbgauthstatus, wi),
+    # Nobody is at the other end of these: read as zero, writes ignored.
+    **{
+        SYSREGS[name].encoding: (raz, wi)
+        for name in (
+            "MDRAR_EL1",
+            "OSDLR_EL1",
+            "DBGPRCR_EL1",
+            "DBGCLAIMSET_EL1",
+            "DBGCLAIMCLR_EL1",
+            "MDCCSR_EL0",
+            "DBGDTR_EL0",
+            "DBGDTRRX_EL0",
+        )
+    },
+}
+
+#: One-reg access: encoding -> (get, set).
+DEBUG_REGS: Final[dict[int, tuple[Read, Write]]] = {
+    **{
+        encoding: (_read_debug_register(kind, n), _write_debug_register(kind, n))
+        for encoding, (kind, n) in _DEBUG_REGISTERS.items()
+    },
+    SYSREGS["MDSCR_EL1"].encoding: (_read_mdscr, _write_mdscr),
+    SYSREGS["MDCCINT_EL1"].encoding: (_read_mdccint, _write_mdccint),
+    SYSREGS["OSLSR_EL1"].encoding: (_read_oslsr, _set_oslsr),
+}
