@@ -10,6 +10,10 @@ import pytest
 from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitDebug
 
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
+
+from guestdbg.kvm.soft import requests
+
 from .support import RAM, STEP, Guest
 
 ISV = 1 << 24
@@ -153,8 +157,8 @@ def test_init_traps_anew_and_psci_does_not() -> None:
     second = guest.vcpus[1]
     assert second.cpu.hcr_el2 & HCR_TVM
     second.cpu.hcr_el2 &= ~HCR_TVM
-    second.power_off()
-    second.power_on(RAM, 0)
+    requests.power_off(second)
+    requests.power_on(second, RAM, 0)
     guest.place(RAM, asm.b(0))
     second.max_instructions = second.instructions + 10
     second.run()

@@ -96,8 +96,8 @@ def player() -> Iterator[Player]:
 
 
 def test_they_end_and_meet_what_they_are_for(player: Player) -> None:
-    traces = [player.play(generate(seed)) for seed in range(400)]
-    assert sum(trace.kicked for trace in traces) <= 8
+    traces = [player.play(generate(seed)) for seed in range(800)]
+    assert sum(trace.kicked for trace in traces) <= 16
     exits = Counter(
         moment.exit[0] if moment.exit[0] != "debug" else int(moment.exit[1]) >> 26
         for trace in traces

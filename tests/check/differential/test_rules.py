@@ -12,6 +12,7 @@ from guestdbg.check.differential.program import Debug, Program, SetReg
 from guestdbg.check.differential.reserved import (
     breakpoint_is_reserved,
     link_is_reserved,
+    watched_range,
     watchpoint_is_reserved,
 )
 from guestdbg.check.differential.rules import RULES, explain
@@ -212,10 +213,77 @@ def test_pc_alignment_comes_before_the_abort() -> None:
     assert rule(STORE, one, elsewhere) is None
 
 
+def unprivileged(pac: int, lsc: int = 2, name: str = "str", at: int = BASE) -> Program:
+    debug = Debug(HW, (), ((0, 0x1FE1 | pac << 1 | lsc << 3, at),))
+    return program(asm.access(name, 0, 1, mode="unprivileged"), debug=debug)
+
+
 def test_unprivileged_accesses() -> None:
-    p = program(asm.access("str", 0, 1, mode="unprivileged"), debug=STORE.script[0][1][0])  # type: ignore[arg-type]
-    assert rule(p, trace(watch(BASE)), trace(DONE)) == "qemu-unprivileged-accesses"
-    assert rule(STORE, trace(watch(BASE)), trace(DONE)) is None
+    """LDTR and STTR at EL1: EL0's watchpoints hit on ours, EL1's on the other."""
+    name = "qemu-unprivileged-accesses"
+    hit, none = trace(watch(BASE)), trace(DONE)
+    assert rule(unprivileged(2), hit, none) == name
+    assert rule(unprivileged(1), none, hit) == name
+    # The other way round ours would be wrong; and one for both levels hits on both.
+    assert rule(unprivileged(2), none, hit) is None
+    assert rule(unprivileged(1), hit, none) is None
+    assert rule(unprivileged(3), hit, none) is None
+    assert rule(unprivileged(3), none, hit) is None
+    # Neither another instruction, another level, another place, nor another kind of access.
+    assert rule(replace(unprivileged(2), code=(asm.str_(0, 1),)), hit, none) is None
+    assert rule(unprivileged(2), trace(watch(BASE), pstate=0x3C0), none) is None
+    assert rule(unprivileged(2, at=BASE + 8), hit, none) is None
+    assert rule(unprivileged(2, at=BASE - 8), hit, none) is None
+    assert rule(unprivileged(2, lsc=1), hit, none) is None
+    assert rule(unprivileged(2, lsc=1, name="ldr"), hit, none) == name
+    # What both hit there is no matter of its being unprivileged.
+    read = trace(("debug", WATCH & ~(1 << 6), 0, BASE))
+    assert rule(unprivileged(2), hit, read) is None
+
+
+def test_unprivileged_accesses_that_the_guest_watches_itself() -> None:
+    name = "qemu-unprivileged-accesses"
+    p = program(asm.access("str", 0, 1, mode="unprivileged"))
+
+    def of(pac: int, side: int, spsr: int = 0x1C5, far: int = BASE) -> str | None:
+        final = {"DBGWCR0_EL1": 0x1FF1 | pac << 1, "DBGWVR0_EL1": BASE}
+        entry = (EC.WATCHPT_CUR << 26 | 0x62, layout.CODE, spsr, far, 0x200)
+        traces = [trace(DONE, final=final), trace(DONE, final=final)]
+        traces[side] = trace(DONE, taken=(entry,), memory=1, final=final)
+        return rule(p, *traces)
+
+    assert of(2, 0) == of(1, 1) == name
+    assert of(1, 0) is of(2, 1) is of(3, 0) is of(3, 1) is None
+    assert of(2, 0, spsr=0x1C0) is None
+    assert of(2, 0, far=BASE + 8) is None
+
+
+def test_the_guests_watchpoints_of_then_count_too() -> None:
+    """It has written another value since."""
+
+    def of(pac: int, number: int = 0) -> str | None:
+        p = program(
+            asm.access("str", 0, 1, mode="unprivileged"),
+            *asm.mov(13, BASE),
+            asm.msr(f"DBGWVR{number}_EL1", 13),
+            *asm.mov(13, 0x1FF1 | pac << 1),
+            asm.msr("DBGWCR0_EL1", 13),
+        )
+        final = {"DBGWCR0_EL1": 0x113, "DBGWVR0_EL1": BASE + 0x800}
+        entry = (EC.WATCHPT_CUR << 26 | 0x62, layout.CODE, 0x1C5, BASE, 0x200)
+        one = trace(DONE, taken=(entry,), memory=1, final=final)
+        return rule(p, one, trace(DONE, final=final))
+
+    assert of(2) == "qemu-unprivileged-accesses"
+    assert of(1) is of(3) is of(2, number=1) is None
+
+
+def test_watched_ranges() -> None:
+    assert watched_range(0x1FF7, BASE) == (BASE, BASE + 8)
+    assert watched_range(0x0077, BASE) == (BASE, BASE + 2)
+    assert watched_range(0x0197, BASE) == (BASE + 2, BASE + 4)
+    assert watched_range(0x1FF7, BASE + 4) == (BASE + 4, BASE + 8)
+    assert watched_range(0x5001FF7, BASE) == (BASE & -32, (BASE & -32) + 32)
 
 
 def test_flags_after_an_exception() -> None:
@@ -244,6 +312,11 @@ def test_alignment_of_device_memory(far: int, iss: int, mmu: bool, expected: str
     p = program(asm.ldr(0, 1), mmu=mmu)
     assert rule(p, one, other) == expected
     assert rule(p, other, one) is None
+    # Neither where the other faults there too, nor for what has no alignment.
+    aborts = trace(DONE, taken=((DABT | 0x50, *entry[1:]),))
+    assert rule(p, one, aborts) is None
+    assert rule(program(asm.access("ldrb", 0, 1), mmu=mmu), one, other) is None
+    assert rule(program(asm.NOP, mmu=mmu), one, other) is None
 
 
 def test_store_exclusive_without_the_monitor() -> None:
@@ -260,6 +333,8 @@ def test_cache_maintenance() -> None:
     one, other = trace(DONE, taken=(entry,), memory=1), trace(DONE)
     assert rule(program(asm.dc("cvau", 1)), one, other) == "qemu-cache-maintenance"
     assert rule(program(asm.dc("cvau", 1)), other, one) is None
+    for word in (asm.dc("zva", 1), asm.dc("cisw", 1), 0xD5087800 | 1):  # AT S1E1R
+        assert rule(program(word), one, other) is None
     assert rule(program(asm.str_(0, 1)), one, other) is None
 
 
@@ -269,6 +344,8 @@ def test_cache_maintenance_is_watched() -> None:
     ivac = program(asm.dc_ivac(1), debug=Debug(HW, (), ((0, 0x1FF7, BASE),)))
     assert rule(ivac, trace(seen), trace(DONE)) == "qemu-cache-maintenance"
     assert rule(ivac, trace(DONE), trace(seen)) is None
+    cvac = replace(ivac, code=(asm.dc("cvac", 1),))
+    assert rule(cvac, trace(seen), trace(DONE)) is None  # watched by nobody
     assert rule(STORE, trace(watch(BASE)), trace(DONE)) is None
 
 
@@ -292,19 +369,44 @@ def test_the_scratch_register_is_known_from_the_code() -> None:
     assert rule(p, trace(DONE), trace(DONE, taken=(entry,), memory=1)) is None
 
 
+ISV = 1 << 24
+
+
+def stepped(isv: bool, own: bool, ex: bool = False) -> Trace:
+    """A step behind the first instruction, the host's or the guest's own."""
+    iss = 0x22 | isv << 24 | ex << 6
+    if own:
+        entry = (EC.SOFTSTP_CUR << 26 | iss, layout.CODE + 4, 0x1C5, 0, 0x200)
+        return trace(DONE, taken=(entry,), memory=int(isv))
+    step = ("debug", EC.SOFTSTP_LOW << 26 | 1 << 25 | iss, 0, -1)
+    return trace(step, pc=layout.CODE + 4)
+
+
 def test_steps_of_what_was_trapped() -> None:
-    one, other = ("debug", STEP, 0, -1), ("debug", STEP & ~(1 << 24), 0, -1)
-    name = "step-of-what-was-trapped"
-    behind = layout.CODE + 4
-    debug = program(asm.msr("DBGBVR0_EL1", 1))
-    assert rule(debug, trace(one, pc=behind), trace(other, pc=behind)) == name
-    memory = program(asm.msr("CONTEXTIDR_EL1", 1))
-    assert rule(memory, trace(one, pc=behind), trace(other, pc=behind)) == name
-    other_one = program(asm.msr("TPIDR_EL1", 1))
-    assert rule(other_one, trace(one, pc=behind), trace(other, pc=behind)) is None
-    assert rule(STORE, trace(one, pc=behind), trace(other, pc=behind)) is None
-    exclusive = ("debug", STEP | 1 << 6, 0, -1)
-    assert rule(debug, trace(one, pc=behind), trace(exclusive, pc=behind)) is None
+    """Debug registers, in a guest's own steps: ours may be untrapped where the other was."""
+    name = "own-step-of-what-was-trapped"
+    for word in (asm.msr("DBGBVR0_EL1", 1), asm.mrs(1, "MDSCR_EL1")):
+        p = program(word)
+        assert rule(p, stepped(True, True), stepped(False, True)) == name
+        assert rule(p, stepped(False, True), stepped(True, True)) is None
+        # The host's steps are an exit each, on both: nothing differs.
+        assert rule(p, stepped(True, False), stepped(False, False)) is None
+        assert rule(p, stepped(False, False), stepped(True, False)) is None
+        assert rule(p, stepped(True, True), stepped(False, True, ex=True)) is None
+    for word in (asm.msr("TPIDR_EL1", 1), asm.msr("FAR_EL1", 1), asm.str_(0, 1)):
+        assert rule(program(word), stepped(True, True), stepped(False, True)) is None
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_steps_of_what_a_newer_processor_does_not_trap(own: bool) -> None:
+    name = "processor-with-s2fwb"
+    for register in ("SCTLR_EL1", "FAR_EL1", "CONTEXTIDR_EL1", "AMAIR_EL1"):
+        p = program(asm.msr(register, 1))
+        assert rule(p, stepped(False, own), stepped(True, own)) == name
+        assert rule(p, stepped(True, own), stepped(False, own)) is None
+        assert rule(p, stepped(False, own), stepped(True, own, ex=True)) is None
+    for word in (asm.mrs(1, "SCTLR_EL1"), asm.msr("TPIDR_EL1", 1), asm.msr("VBAR_EL1", 1)):
+        assert rule(program(word), stepped(False, own), stepped(True, own)) is None
 
 
 def test_a_step_while_mdscr_is_written() -> None:
@@ -313,6 +415,9 @@ def test_a_step_while_mdscr_is_written() -> None:
     p = program(asm.msr("MDSCR_EL1", 1))
     assert rule(p, one, other) == rule(p, other, one) == "step-while-mdscr-is-written"
     assert rule(STORE, one, other) is None
+    # Whether it is taken, not how.
+    twice = trace(DONE, taken=((entry[0] | 1 << 6, *entry[1:]),))
+    assert rule(p, twice, other) is None
 
 
 def test_injected_syndromes() -> None:
@@ -321,6 +426,10 @@ def test_injected_syndromes() -> None:
     assert rule(STORE, one, other) == "linux-injected-syndrome"
     assert rule(STORE, other, one) is None
     assert rule(STORE, one, trace(DONE, ESR_EL1=high ^ 1)) is None
+    svc = EC.SVC64 << 26
+    assert rule(STORE, trace(DONE, ESR_EL1=svc), trace(DONE, ESR_EL1=svc | high)) is None
+    wide = 0xFFFFFFFF << 32
+    assert rule(STORE, trace(DONE, ESR_EL1=svc), trace(DONE, ESR_EL1=svc | wide)) is None
 
 
 def test_reserved_bits() -> None:
@@ -332,7 +441,11 @@ def test_reserved_bits() -> None:
     assert of("MDSCR_EL1", 0x8000, 0x2000) is None
     assert of("DBGWCR0_EL1", 0x17, 0xA00017) == name
     assert of("DBGWCR0_EL1", 0x17, 0x15) is None
-    assert of("DBGBCR0_EL1", 0xA7, 0xE7) == name
+    assert of("DBGBCR0_EL1", 0xA7, 0x1E7) == of("DBGBCR0_EL1", 0x27, 0x67) == name
+    assert of("DBGBCR0_EL1", 0xA7, 0xE7) is None
+    assert of("DBGBCR0_EL1", 0x1E7, 0xA7) is None
+    assert of("DBGWCR0_EL1", 0xA00017, 0x17) is None  # ours would be it that keeps them
+    assert of("MDSCR_EL1", 0x148000, 0x8000) is None
     assert of("DBGBVR0_EL1", 0x40000000, 0x40000001) == name
     assert of("DBGBVR0_EL1", 0x40000000, 0x40000004) is None
     assert of("CONTEXTIDR_EL1", 0, 1) is None

@@ -108,6 +108,13 @@ class Flags(MutantVcpu):
         return exit_
 
 
+class Untrapped(MutantVcpu):
+    """Nothing was trapped of what was stepped: ISS.ISV is always 1."""
+
+    def debug_exit(self, exit_: ExitDebug) -> Exit:
+        return replace(exit_, hsr=exit_.hsr | 1 << 24) if exit_.ec == EC.SOFTSTP_LOW else exit_
+
+
 class Refusing(MutantVcpu):
     """Every fifth run is refused."""
 
@@ -125,5 +132,6 @@ class Refusing(MutantVcpu):
 
 
 WRONG: tuple[type[MutantVcpu], ...] = (
-    *(Far, WnR, HsrHigh, Stepless, Generous, Behind, Leaking, Stuck, Garbled, Flags, Refusing),
+    *(Far, WnR, HsrHigh, Stepless, Generous, Behind, Leaking, Stuck, Garbled, Flags, Untrapped),
+    Refusing,
 )

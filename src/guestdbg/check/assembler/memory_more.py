@@ -56,6 +56,9 @@ def structure(name: str, rt: int, rn: int, *, registers: int = 1) -> int:
 _DC = {
     # name: op1, CRm, op2
     "ivac": (0, 6, 1),
+    "isw": (0, 6, 2),
+    "csw": (0, 10, 2),
+    "cisw": (0, 14, 2),
     "cvac": (3, 10, 1),
     "cvau": (3, 11, 1),
     "civac": (3, 14, 1),

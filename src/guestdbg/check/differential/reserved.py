@@ -52,6 +52,18 @@ def watchpoint_is_reserved(control: int, value: int) -> bool:
     return bool(outside) or not control >> 3 & 3 or _condition(control) or not _canonical(value)
 
 
+def watched_range(control: int, value: int) -> tuple[int, int]:
+    """The addresses that a watchpoint watches, from and to, of an encoding that is not reserved;
+    of BAS with gaps the whole."""
+    mask, bas = control >> 24 & 31, control >> 5 & 0xFF
+    if mask:
+        return value & -1 << mask, (value & -1 << mask) + (1 << mask)
+    if value & 4:
+        bas &= 15
+    start = value & ~3
+    return start + (bas & -bas).bit_length() - 1 if bas else start, start + bas.bit_length()
+
+
 def link_is_reserved(control: int, place: int, breakpoints: dict[int, int]) -> bool:
     """Whether a linked breakpoint (``place`` 20) or watchpoint links to what is not an enabled
     linked context match. ``breakpoints``: DBGBCR by number."""

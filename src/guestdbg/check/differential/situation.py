@@ -11,7 +11,7 @@ from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
 from guestdbg.check.differential.compare import Difference
 from guestdbg.check.differential.generate.source import SCRATCH
-from guestdbg.check.differential.program import Debug, Program
+from guestdbg.check.differential.program import Debug, Program, SetReg
 from guestdbg.check.differential.trace import Seen, Trace
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
@@ -193,6 +193,29 @@ class Situation:
             }
 
         return of("B", self.a) | of("B", self.b), of("W", self.a) | of("W", self.b)
+
+    def own_watchpoints(self) -> list[tuple[int, int]]:
+        """Every (control, value) that a watchpoint of the guest's own may have had: what it, or the
+        host behind its back, has written to each register of a number, in all combinations."""
+        written: dict[str, set[int]] = {}
+        for n, word in enumerate(self.program.code):
+            value = self._scratch_before(layout.CODE + 4 * n, {})
+            if value is not None:
+                written.setdefault(f"{word:#x}", set()).add(value)
+        for _, actions in self.program.script:
+            for action in actions:
+                if isinstance(action, SetReg):
+                    written.setdefault(action.name, set()).add(action.value)
+
+        def of(name: str) -> set[int]:
+            values = written.get(name, set()) | written.get(f"{asm.msr(name, SCRATCH):#x}", set())
+            return values | {t.final[name] for t in (self.a, self.b) if name in t.final}
+
+        return [
+            pair
+            for n in range(16)
+            for pair in itertools.product(of(f"DBGWCR{n}_EL1"), of(f"DBGWVR{n}_EL1"))
+        ]
 
 
 def _extended(value: int, option: int) -> int:

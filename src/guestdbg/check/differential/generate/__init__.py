@@ -61,6 +61,7 @@ def generate(seed: int) -> Program:
     """The program of a seed."""
     s = Source(seed)
     s.mmu = s.chance(85)
+    s.reserved = s.chance(5)
     s.el = start = 0 if s.chance(20) else 1
     # Who debugs: the host mostly, sometimes the guest itself, sometimes both.
     guest = s.chance(35)

@@ -7,20 +7,31 @@ from guestdbg.check.differential.generate.source import PLACES, Source
 
 #: Programs are about so long, in instructions.
 LENGTH = 64
-#: The bits that a processor keeps of (DBGBCR, DBGBVR), of (DBGWCR, DBGWVR), and of MDSCR_EL1. What
-#: becomes of the others depends on whether a register was in the hardware meanwhile.
+#: The bits that a processor keeps of (DBGBCR, DBGBVR), of (DBGWCR, DBGWVR), and of MDSCR_EL1. The
+#: others are there until the register has been in the hardware.
 BREAKPOINT = 0x00FFE1E7, (1 << 64) - 4
 WATCHPOINT = 0x1F1FFFFF, (1 << 64) - 4
 MDSCR = 0xB001
+#: Of MDSCR_EL1: what the Debug Communications Channel shows.
+_DCC = 3 << 29
 
 
-def own(pair: tuple[int, int], kept: tuple[int, int]) -> tuple[int, int]:
-    """A pair for the guest's own registers: only bits that are kept, and of a breakpoint's BAS
-    only such as AArch32 knows, for the processor may make others the same by itself."""
-    control = pair[0] & kept[0]
+def own(s: Source, pair: tuple[int, int], kept: tuple[int, int]) -> tuple[int, int]:
+    """A pair for the guest's own registers: mostly bits that are kept alone, and of a breakpoint's
+    BAS only such as AArch32 knows, for the processor may make others the same by itself."""
+    control, value = pair[0] & kept[0], pair[1] & kept[1]
     if kept is BREAKPOINT and control >> 5 & 15 not in (0, 3, 12, 15):
         control |= 15 << 5
-    return control, pair[1] & kept[1]
+    if s.reserved:
+        control |= s.one((0, 1 << 9, 1 << 31, 1 << 60, s.bits(64) & ~kept[0]))
+        value |= s.below(4)
+    return control, value
+
+
+def own_mdscr(s: Source) -> int:
+    """A value of MDSCR_EL1, for the guest."""
+    value = s.bits(16) & MDSCR
+    return value | s.bits(64) & ~MDSCR & ~_DCC if s.reserved else value
 
 
 def _condition(s: Source) -> int:

@@ -59,16 +59,16 @@ def set_own_register(s: Source) -> SetReg:
     if kind == 0:
         return SetReg(
             "MDSCR_EL1",
-            s.one((0, 1 << 15, 1 << 15 | 1 << 13, 1, 1 << 13, s.bits(16) & debug.MDSCR)),
+            s.one((0, 1 << 15, 1 << 15 | 1 << 13, 1, 1 << 13, debug.own_mdscr(s))),
         )
     if kind == 1:
         return SetReg("OSLSR_EL1", s.one((8, 8, 0xA, 0xA, s.bits(4))))
     if kind == 2:
         return SetReg("CONTEXTIDR_EL1", s.below(4))
     if kind < 5:
-        control, value = debug.own(debug.breakpoint(s, n), debug.BREAKPOINT)
+        control, value = debug.own(s, debug.breakpoint(s, n), debug.BREAKPOINT)
     else:
-        control, value = debug.own(debug.watchpoint(s), debug.WATCHPOINT)
+        control, value = debug.own(s, debug.watchpoint(s), debug.WATCHPOINT)
     letter = "B" if kind < 5 else "W"
     if letter == "W":
         n %= 4

@@ -35,11 +35,16 @@ PLACES: tuple[tuple[int, int], ...] = (
 
 @dataclass
 class Source:
-    """A program's dice, and what has been decided about it."""
+    """A program's dice, and what has been decided about it.
+
+    ``reserved``: RES0 bits are written to the guest's debug registers. Such a program does not read
+    them, for what it would read is the processor's choice.
+    """
 
     seed: int
     mmu: bool = True
     el: int = 1
+    reserved: bool = False
     bases: dict[int, int] = field(default_factory=dict)
     labels: int = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestdbg.check import assembler as asm
 from guestdbg.check.assembler import Fixup, Item
 from guestdbg.check.differential.generate import debug
-from guestdbg.check.differential.generate.source import SCRATCH, Maker, Source
+from guestdbg.check.differential.generate.source import OUTER, SCRATCH, Maker, Source
 from guestdbg.check.differential.vectors import (
     SVC_MASK_DEBUG,
     SVC_OTHER_EL,
@@ -22,13 +22,21 @@ _READ = (
     *("MDSCR_EL1", "OSLSR_EL1", "OSDLR_EL1", "MDRAR_EL1", "MDCCSR_EL0"),
 )
 _WRITE = ("CONTEXTIDR_EL1", "TPIDR_EL0", "TPIDR_EL1", "NZCV", "SP_EL0")
+#: What Linux traps the writes of until the guest's caches are on (HCR_EL2.TVM), where any value
+#: will do. (Into FAR_EL1 only zero: that is what QEMU puts there at exceptions that have none.)
+_ANYTHING = ("AMAIR_EL1", "AFSR0_EL1", "AFSR1_EL1")
+#: Trapped too (HCR_EL2.TID3, TACR). Processors differ in what they say.
+_IDENTITY = ("ID_AA64PFR0_EL1", "ID_AA64DFR0_EL1", "ID_AA64MMFR0_EL1", "ID_AA64ISAR0_EL1")
 _DEBUG_WRITE = ("OSDLR_EL1", "MDCCINT_EL1")
 
 MDSCR_SS, MDSCR_KDE, MDSCR_MDE = 1 << 0, 1 << 13, 1 << 15
 
 
 def read_register(s: Source) -> list[Item]:
-    return [asm.mrs(s.rd(), s.one(_READ))]
+    name = s.one(_READ)
+    if name == "MDSCR_EL1" and s.reserved:
+        name = "FAR_EL1"
+    return [asm.mrs(s.rd(), name)]
 
 
 def write_register(s: Source) -> list[Item]:
@@ -41,7 +49,29 @@ def write_register(s: Source) -> list[Item]:
     return [asm.mov(SCRATCH, value), asm.msr(name, SCRATCH)]
 
 
+def write_memory_control(s: Source) -> list[Item]:
+    """A register that translation or faults rest on, in a way that changes neither."""
+    kind = s.below(3)
+    if kind == 0:
+        return [asm.mov(SCRATCH, s.number()), asm.msr(s.one(_ANYTHING), SCRATCH)]
+    if kind == 1:
+        return [asm.msr("FAR_EL1", 31)]
+    return [asm.msr("ESR_EL1", OUTER)]  # of a loop's count, small
+
+
+def trapped(s: Source) -> list[Item]:
+    """What Linux wants to know of and does little for."""
+    kind = s.below(4)
+    if kind == 0:
+        return [asm.dc(s.one(("isw", "csw", "cisw")), 31)]
+    if kind == 1:
+        return [asm.msr("ACTLR_EL1", s.rd())]
+    return [asm.mrs(31, s.one((*_IDENTITY, "ACTLR_EL1")))]
+
+
 def read_debug_register(s: Source) -> list[Item]:
+    if s.reserved:
+        return hint(s)
     kind, n = s.one((("BCR", 6), ("BVR", 6), ("WCR", 4), ("WVR", 4)))
     return [asm.mrs(s.rd(), f"DBG{kind}{s.below(n)}_EL1")]
 
@@ -49,7 +79,7 @@ def read_debug_register(s: Source) -> list[Item]:
 def write_breakpoint(s: Source) -> list[Item]:
     """The guest sets a breakpoint of its own: value first, then control."""
     n = s.below(6)
-    control, value = debug.own(debug.breakpoint(s, n), debug.BREAKPOINT)
+    control, value = debug.own(s, debug.breakpoint(s, n), debug.BREAKPOINT)
     return [
         asm.mov(SCRATCH, value),
         asm.msr(f"DBGBVR{n}_EL1", SCRATCH),
@@ -61,7 +91,7 @@ def write_breakpoint(s: Source) -> list[Item]:
 
 def write_watchpoint(s: Source) -> list[Item]:
     n = s.below(4)
-    control, value = debug.own(debug.watchpoint(s), debug.WATCHPOINT)
+    control, value = debug.own(s, debug.watchpoint(s), debug.WATCHPOINT)
     return [
         asm.mov(SCRATCH, value),
         asm.msr(f"DBGWVR{n}_EL1", SCRATCH),
@@ -81,7 +111,7 @@ def write_mdscr(s: Source) -> list[Item]:
             (MDSCR_SS | MDSCR_MDE | MDSCR_KDE, 2),
             (0, 2),
             (MDSCR_KDE, 1),
-            (s.bits(16) & debug.MDSCR, 1),
+            (debug.own_mdscr(s), 1),
         )
     )
     return [asm.mov(SCRATCH, value), asm.msr("MDSCR_EL1", SCRATCH), asm.ISB]
@@ -178,6 +208,8 @@ def hint(s: Source) -> list[Item]:
 MAKERS: tuple[tuple[Maker, int], ...] = (
     (read_register, 6),
     (write_register, 4),
+    (write_memory_control, 2),
+    (trapped, 1),
     (read_debug_register, 3),
     (svc, 4),
     (hypercall, 2),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
+from guestdbg.check.differential.reserved import watched_range
 from guestdbg.check.differential.rules.base import (
     DATA_ABORTS,
     WATCHPOINTS,
@@ -45,23 +48,68 @@ def _watched_too_far(s: Situation) -> bool:
     return start <= far < end and not access.first <= far <= access.last
 
 
+_EL1_ALONE, _EL0_ALONE = 1, 2  # PAC
+
+
 @rule(
     "qemu-unprivileged-accesses",
     "soft",
     "LDTR and STTR at EL1 are watched as accesses of EL0 (DDI 0487, D2.10.4). QEMU 7.2 forgets "
-    "with two stages of translation that they are unprivileged, and watches them as EL1's.",
+    "with two stages of translation that they are unprivileged, and watches them as EL1's: the "
+    "watchpoints for one level alone (DBGWCR.PAC 0b01, 0b10) hit the other way round.",
 )
 def _unprivileged(s: Situation) -> bool:
-    for side in (0, 1):
-        address = None
-        if s.debug_class(side) == EC.WATCHPT_LOW:
-            address = s.registers[side]["pc"]
-        elif s.taken_class(side) in WATCHPOINTS:
-            address = (s.taken[side] or (0, 0))[1]
-        operand = memory_operand(s.word_at(address) or 0) if address is not None else None
-        if operand is not None and operand.unprivileged:
-            return True
+    hits = _watched(s, 0), _watched(s, 1)
+    for hit, other, level in (*hits, _EL0_ALONE), (*hits[::-1], _EL1_ALONE):
+        if hit is None or (other is not None and other.place == hit.place):
+            continue
+        operand = memory_operand(s.word_at(hit.place) or 0)
+        if operand is None or not operand.unprivileged or hit.el != 1:
+            continue
+        kinds = operand.reads << 3 | operand.writes << 4
+        for control, value in hit.registers:
+            low, high = watched_range(control, value)
+            matches = control & 7 == level << 1 | 1 and control & kinds
+            if matches and low < hit.end and hit.first < high:
+                return True
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A watchpoint that a side hit: the instruction and its level, from and to where it accesses,
+    and the watchpoints (control, value) that may have been in force."""
+
+    place: int
+    el: int
+    first: int
+    end: int
+    registers: tuple[tuple[int, int], ...]
+
+
+def _watched(s: Situation, side: int) -> _Hit | None:
+    if s.debug_class(side) == EC.WATCHPT_LOW:
+        place = s.registers[side]["pc"]
+        access = s.access_at(side, place)
+        if access is None:
+            return None
+        if s.debug is not None and s.uses_hardware:
+            registers = tuple((c, v) for n, c, v in s.debug.watchpoints if n < 4)
+        else:
+            registers = tuple(s.own_watchpoints())
+        return _Hit(place, s.el(side), access.first, access.last + 1, registers)
+    entry = s.taken[side]
+    if entry is None or s.taken_class(side) not in WATCHPOINTS:
+        return None
+    # The guest's own. What its base register was is over: FAR is an address of the access.
+    operand = memory_operand(s.word_at(entry[1]) or 0)
+    reach = operand.total if operand else 0
+    own = tuple(s.own_watchpoints())
+    return _Hit(entry[1], entry[2] >> 2 & 3, entry[3], entry[3] + reach, own)
+
+
+_DC_WATCHED = frozenset((asm.dc("ivac", 0),))
+_DC_CHECKED = frozenset(asm.dc(name, 0) for name in ("cvac", "cvau", "civac", "ivac"))
 
 
 @rule(
@@ -78,8 +126,9 @@ def _cache_maintenance(s: Situation) -> bool:
         syndrome, address = entry[:2]
     else:
         return False
-    word = s.word_at(address) or 0
-    return word & 0xFFF80000 == 0xD5080000 and bool(syndrome & 1 << 8)
+    word = (s.word_at(address) or 0) & ~31
+    watched = syndrome >> 26 & 0x3F in WATCHPOINTS
+    return word in (_DC_WATCHED if watched else _DC_CHECKED) and bool(syndrome & 1 << 8)
 
 
 @rule(
@@ -126,7 +175,7 @@ def _flags(s: Situation) -> bool:
         return False
     a, b = (int(str(value)) for value in both)
     in_vectors = layout.VECTORS <= s.registers[1]["pc"] < layout.VECTORS + layout.PAGE
-    return a & ~_NZCV == b and in_vectors
+    return a & ~_NZCV == b != a and in_vectors
 
 
 @rule(
@@ -139,9 +188,14 @@ def _device_alignment(s: Situation) -> bool:
     entry = s.taken[0]
     if entry is None or s.taken_class(0) not in DATA_ABORTS:
         return False
+    other = s.taken[1]
+    operand = memory_operand(s.word_at(entry[1]) or 0)
+    if operand is None or (other is not None and other[1] == entry[1]):
+        return False
     far = entry[3]
     ram = layout.RAM <= far < layout.RAM + layout.RAM_SIZE
-    return entry[0] & 0x3F == _ALIGNMENT and far % 16 != 0 and not (ram and s.program.mmu)
+    unaligned = far % (operand.element or operand.size) != 0
+    return entry[0] & 0x3F == _ALIGNMENT and unaligned and not (ram and s.program.mmu)
 
 
 _RES0 = {"MDSCR": ~0xB001, "DBGBC": ~0x00FFE1E7, "DBGBV": 3, "DBGWC": ~0x1F1FFFFF, "DBGWV": 3}
@@ -155,14 +209,18 @@ _RES0 = {"MDSCR": ~0xB001, "DBGBC": ~0x00FFE1E7, "DBGBV": 3, "DBGWC": ~0x1F1FFFF
 )
 def _reserved_bits(s: Situation) -> bool:
     for name, a, b in s.difference.fields:
-        outside = _RES0.get(name[:5])
-        if outside is None or not isinstance(a, int) or not isinstance(b, int):
+        reserved = _RES0.get(name[:5])
+        if reserved is None or not isinstance(a, int) or not isinstance(b, int):
             return False
-        if name.startswith("DBGBC"):
-            outside |= 0xF << 5
-        if (a ^ b) & ~outside:
+        kept = b & ~reserved
+        if a & reserved or kept not in (a, _as_aarch32(a) if name[:5] == "DBGBC" else a):
             return False
     return True
+
+
+def _as_aarch32(control: int) -> int:
+    """A DBGBCR with BAS[3] as BAS[2] and BAS[1] as BAS[0]."""
+    return control & ~(0xA << 5) | (control & 0x5 << 5) << 1
 
 
 @rule(
@@ -176,7 +234,8 @@ def _injected(s: Situation) -> bool:
     if both is None or not only(s, "ESR_EL1"):
         return False
     a, b = (int(str(value)) for value in both)
-    return b == a | 0xFFFFFFFF << 32
+    aborts = (*DATA_ABORTS, EC.IABT_LOW, EC.IABT_CUR)
+    return b == a | 0xFFFFFFFF << 32 != a and a >> 26 in aborts
 
 
 @rule(

@@ -100,28 +100,55 @@ _TRAPPED_BY_TVM = frozenset(
 )
 
 
-@rule(
-    "step-of-what-was-trapped",
-    "both",
-    "ISS.ISV of a software step is 0 where the stepped instruction was trapped and emulated. Linux "
-    "traps the first debug register after every entry, and entries come with stage 2 faults that "
-    "nobody sees; and it traps writes of SCTLR_EL1 and its like (HCR_EL2.TVM) until one of them "
-    "finds the MMU on.",
-)
-def _step_of_a_trap(s: Situation) -> bool:
-    isv = 1 << 24
+_ISV = 1 << 24
+
+
+def _stepped(s: Situation) -> tuple[int, int, int] | None:
+    """What was stepped where both took that step, and its syndromes; None for all else."""
     if s.debug_class(0) == s.debug_class(1) == EC.SOFTSTP_LOW and only(s, "exit"):
+        if s.exits[0][2:] != s.exits[1][2:]:
+            return None
         syndromes = int(s.exits[0][1]), int(s.exits[1][1])
         pc = s.registers[0]["pc"]
     elif s.taken[0] and s.taken[1] and s.taken[0][1:] == s.taken[1][1:]:
+        if s.taken_class(0) not in (EC.SOFTSTP_LOW, EC.SOFTSTP_CUR):
+            return None
         syndromes, pc = (s.taken[0][0], s.taken[1][0]), s.taken[0][1]
     else:
+        return None
+    return s.word_at(pc - 4) or 0, *syndromes
+
+
+@rule(
+    "own-step-of-what-was-trapped",
+    "both",
+    "ISS.ISV of a software step is 0 where the stepped instruction was trapped and emulated. Linux "
+    "traps the first debug register after every entry. A guest that steps itself goes on from "
+    "step to step; on a real machine there are entries between that nobody sees, for stage 2 "
+    "faults and interrupts.",
+)
+def _own_step_of_a_trap(s: Situation) -> bool:
+    stepped = _stepped(s)
+    if stepped is None or s.taken == (None, None):
         return False
-    # MSR or MRS of a debug register; MSR of what translation rests on.
-    word = s.word_at(pc - 4) or 0
-    debug = word & 0xFFD00000 == 0xD5100000 and not word & 1 << 19
-    memory = word & ~31 in _TRAPPED_BY_TVM
-    return syndromes[0] ^ syndromes[1] == isv and (debug or memory)
+    # MSR or MRS of a debug register: op0 is 2.
+    word, ours, theirs = stepped
+    return word & 0xFFD80000 == 0xD5100000 and theirs == ours ^ _ISV == ours & ~_ISV
+
+
+@rule(
+    "processor-with-s2fwb",
+    "both",
+    "Linux traps writes of SCTLR_EL1 and its like until the guest's caches are on (HCR_EL2.TVM), "
+    "and ISS.ISV of the step of such a write is 0. On a processor with FEAT_S2FWB "
+    "(ID_AA64MMFR2_EL1.FWB) it need not know, and does not.",
+)
+def _no_trap_of_memory_controls(s: Situation) -> bool:
+    stepped = _stepped(s)
+    if stepped is None:
+        return False
+    word, ours, theirs = stepped
+    return word & ~31 in _TRAPPED_BY_TVM and theirs == ours ^ _ISV == ours | _ISV
 
 
 @rule(
@@ -132,13 +159,14 @@ def _step_of_a_trap(s: Situation) -> bool:
     "stepped, or not.",
 )
 def _mdscr_is_written(s: Situation) -> bool:
-    for side in (0, 1):
-        entry = s.taken[side]
-        if entry is not None and s.taken_class(side) in (EC.SOFTSTP_LOW, EC.SOFTSTP_CUR):
-            word = (s.word_at(entry[1] - 4) or 0) & ~31
-            if word in (asm.msr("MDSCR_EL1", 0), asm.msr("OSLAR_EL1", 0)):
-                return True
-    return False
+    steps = [
+        entry[1] if entry and s.taken_class(side) in (EC.SOFTSTP_LOW, EC.SOFTSTP_CUR) else None
+        for side, entry in enumerate(s.taken)
+    ]
+    if steps[0] == steps[1]:
+        return False  # both took it: whether is not what differs
+    writes = asm.msr("MDSCR_EL1", 0), asm.msr("OSLAR_EL1", 0)
+    return any(at is not None and (s.word_at(at - 4) or 0) & ~31 in writes for at in steps)
 
 
 @rule(
