@@ -396,3 +396,48 @@ def test_programs_that_could_not_run_are_refused(program: HitProgram, text: str)
     with pytest.raises(KvmError, match="there can be 32"):
         guest.vcpu.set_hit_programs([STORES] * 33)
     assert isinstance(guest.vcpu.run(), ExitDebug)
+
+
+@pytest.mark.parametrize("length", [8, 4, 16])
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_last_bytes_that_there_are(length: int, plain: bool) -> None:
+    """A range that ends where addresses do is a range as any other."""
+    last = 1 << 64
+    guest = Guest()
+    level1, level2, level3 = 0x8000, 0x9000, 0xA000
+    for table, index, entry in (
+        (level1, 1, RAM | 0x701),  # its own addresses, by a block
+        (level1, 511, RAM + level2 | 3),
+        (level2, 511, RAM + level3 | 3),
+        (level3, 511, DATA | 0x703),
+    ):
+        struct.pack_into("<Q", guest.ram, table + 8 * index, entry)
+    for name, value in (
+        ("MAIR_EL1", 0xFF),
+        ("TCR_EL1", 25 | 25 << 16 | 2 << 30 | 1 << 32),  # 39 bits each, 4 KiB
+        ("TTBR0_EL1", RAM + level1),
+        ("TTBR1_EL1", RAM + level1),
+        ("SCTLR_EL1", 0x30D0_0981),
+    ):
+        guest.vcpu.set_one_reg(sys_reg(name), value)
+    guest.vcpu.set_one_reg(X1, last - 8)
+    mask = 4 if length == 16 else 0
+    bas = 0xF0 if length == 4 else 0xFF
+    control = 0x17 | bas << 5 | mask << 24
+    guest.vcpu.set_guest_debug(
+        GuestDebug(HARDWARE, dbg_wvr=(last - max(length, 8),), dbg_wcr=(control,))
+    )
+    if plain:
+        elsewhere = HitProgram("watch", DATA, 8, 2)
+        guest.vcpu.set_hit_programs([elsewhere], [(last - length, last)])
+        exit_ = guest.vcpu.run()
+        assert isinstance(exit_, ExitDebug)
+        assert exit_.far == last - min(length, 8)
+        return
+    guest.vcpu.set_hit_programs([HitProgram("watch", last - length, length, 2)])
+    exit_ = guest.vcpu.run()
+    assert isinstance(exit_, ExitHit)
+    (hit,) = exit_.hits
+    new = (1).to_bytes(8, "little")
+    assert hit.new == (new[4:] if length == 4 else new)
+    assert guest.pc() == 8

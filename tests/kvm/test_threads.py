@@ -13,7 +13,7 @@ from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.kvm.soft.requests import power_off, power_on
 from guestdbg.kvm.soft.turns import Turns
 
-from .support import DATA, ENABLE, PC, RAM, Guest
+from .support import DATA, ENABLE, PC, RAM, USE_SW_BP, Guest
 
 SPIN = (asm.add(0, 0, 1), asm.b(-4))
 
@@ -119,7 +119,6 @@ def test_memory_is_mapped_while_a_vcpu_runs() -> None:
 def test_interrupt_line_is_raised_while_the_vcpu_runs() -> None:
     guest = Guest(asm.daifclr(2), *SPIN)
     guest.place(RAM + 0x8280, asm.str_(0, 1), asm.b(0))
-    guest.set_reg("VBAR_EL1", RAM + 0x8000)
     guest.set_x(1, DATA)
     with Running(guest):
         eventually(lambda: guest.vcpu.instructions > 1000)
@@ -225,3 +224,58 @@ def test_virtual_time_is_the_same_in_one_piece_and_in_pieces() -> None:
     whole = run(30_000, 0)
     assert whole == run(7, 0) == run(1001, 0) == run(1001, ENABLE)
     assert sys_reg("CNTVCT_EL0")
+
+
+def test_code_that_one_vcpu_writes_and_the_other_executes() -> None:
+    """A thread each, one page: the writer's maintenance is what the architecture asks for, and so is
+    the ISB of the other. Each function must give the number that was announced with it."""
+    mov_x0, ret = 0xD2800000, 0xD65F03C0
+    functions = RAM + 0x4000
+    rounds = 1000
+    # x4: the announcements, x5: the answers, x6: functions, x7: mov x0, #0; x3 counts.
+    writer = (
+        0x91000463,  # add x3, x3, #1
+        0x2A0314E8,  # orr w8, w7, w3, lsl #5
+        0x12000869,  # and w9, w3, #7
+        0x8B0918CA,  # add x10, x6, x9, lsl #6
+        0xB9000148,  # str w8, [x10]
+        0xD50B7B2A,  # dc cvau, x10
+        0xD5033B9F,  # dsb ish
+        0xD50B752A,  # ic ivau, x10
+        0xD5033B9F,  # dsb ish
+        0xD5033FDF,  # isb
+        0xC89FFC83,  # stlr x3, [x4]
+        0xC8DFFCA2,  # ldar x2, [x5]
+        0xEB03005F,  # cmp x2, x3
+        0x54FFFFC1,  # b.ne back to the ldar
+        0x17FFFFF2,  # b to the start
+    )
+    reader = (
+        0xC8DFFC82,  # ldar x2, [x4]
+        0xEB03005F,  # cmp x2, x3
+        0x54FFFFC0,  # b.eq back to the ldar
+        0xAA0203E3,  # mov x3, x2
+        0x12000869,  # and w9, w3, #7
+        0x8B0918CA,  # add x10, x6, x9, lsl #6
+        0xD5033FDF,  # isb
+        0xD63F0140,  # blr x10
+        0xEB03001F,  # cmp x0, x3
+        0x54000061,  # b.ne to the brk
+        0xC89FFCA3,  # stlr x3, [x5]
+        0x17FFFFF5,  # b to the start
+        0xD4200000,  # brk #0: stale
+    )
+    guest = Guest(vcpus=2)
+    guest.place(RAM, *writer)
+    guest.place(RAM + 0x1000, *reader)
+    for n in range(8):
+        guest.place(functions + 64 * n, mov_x0, ret)
+    for number, vcpu in enumerate(guest.vcpus):
+        vcpu.set_one_reg(PC, RAM + 0x1000 * number)
+        for register, value in (("x4", DATA), ("x5", DATA + 8), ("x6", functions), ("x7", mov_x0)):
+            vcpu.set_one_reg(core_reg(register), value)
+        vcpu.set_guest_debug(GuestDebug(USE_SW_BP))
+    with Running(guest, 0) as first, Running(guest, 1) as second:
+        eventually(lambda: guest.u64(DATA + 8) >= rounds or bool(first.exits or second.exits))
+    assert first.exits == second.exits == [ExitIntr()]
+    assert guest.u64(DATA + 8) >= rounds

@@ -138,7 +138,7 @@ cdef struct Phys:          # the VM's physical memory, shared by its processors
     Region regions[64]
     int count
     int last
-    uint64_t code_epoch    # grows whenever decoded code was overwritten by anybody
+    bint shared            # two slots have memory of the host in common
     Cpu* cpus[64]
     int ncpus
 

@@ -2,7 +2,7 @@
 """Run loop, decode table and block cache."""
 from libc.stdlib cimport calloc, malloc, realloc, free
 from libc.string cimport memset, memcpy
-from guestdbg.cpu.mmu cimport fetch_page, find_region
+from guestdbg.cpu.mmu cimport fetch_page
 from guestdbg.cpu.exception cimport (take_el1, raise_undefined, EC_ILLEGAL, EC_SERROR)
 from guestdbg.cpu.debug cimport (dbg_breakpoint_matches, dbg_take_breakpoint, dbg_block_has_breakpoint,
                                  dbg_step_pending, dbg_stepping)
@@ -260,16 +260,55 @@ cdef void drop_all_code(Cpu* c) noexcept nogil:
     flush_jumps(c)
 
 
+cdef bint within(const Region* r, const uint8_t* host, uint64_t size, uint64_t* low, uint64_t* high) noexcept nogil:
+    """Which part of the host's memory a slot has: offsets into it, the second one behind it."""
+    cdef uint64_t start = <uint64_t>host - <uint64_t>r.host
+    cdef uint64_t end = start + size
+    if start >= r.size and not 0 < end <= size:
+        return False                   # neither begins in the slot nor before it (start is negative)
+    low[0] = start if start < r.size else 0
+    high[0] = end if end < r.size else r.size
+    return True
+
+
 cdef void code_written(Cpu* c, Region* r, uint64_t offset, uint64_t size) noexcept nogil:
-    cdef uint64_t page = offset >> 12
-    cdef uint64_t last = (offset + size - 1) >> 12
-    cdef int k
-    while page <= last:
-        if r.code[page]:
-            r.code[page] = 0
-            for k in range(c.phys.ncpus):
-                drop_physical_page(c.phys.cpus[k], r.gpa + (page << 12))
-        page += 1
+    cdef uint64_t page, low, high
+    cdef int n, k
+    cdef Region* o
+    for n in range(c.phys.count):
+        o = &c.phys.regions[n]
+        if not within(o, r.host + offset, size, &low, &high):
+            continue
+        for page in range(low >> 12, ((high - 1) >> 12) + 1):
+            if o.code[page]:
+                if not c.phys.shared:
+                    o.code[page] = 0       # else it may tell of another slot's code, too
+                for k in range(c.phys.ncpus):
+                    drop_physical_page(c.phys.cpus[k], o.gpa + (page << 12))
+
+
+cdef void code_decoded(Phys* p, uint8_t* host, uint64_t size) noexcept nogil:
+    """Writes to these bytes must be seen from now on, by whichever slot they come."""
+    cdef uint64_t page, low, high, end, lines
+    cdef uint8_t* host_page
+    cdef int n
+    cdef Region* r
+    for n in range(p.count):
+        r = &p.regions[n]
+        if not within(r, host, size, &low, &high):
+            continue
+        while low < high:
+            page = low >> 12
+            end = (page + 1) << 12
+            end = high if high < end else end
+            host_page = r.host + (page << 12)
+            lines = ~<uint64_t>0 << ((low & 0xFFF) >> 6) & ~<uint64_t>0 >> (63 - (((end - 1) & 0xFFF) >> 6))
+            if r.code[page] == 0:
+                write_slowly(p, host_page)
+            if lines & ~r.code[page]:
+                write_lines_slowly(p, host_page)
+                r.code[page] |= lines
+            low = end
 
 
 cdef void write_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
@@ -332,8 +371,7 @@ cdef void link_resolve(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     goto_pc(c, pc)
 
 
-cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page, Region* region,
-                            uint32_t flavour) noexcept nogil:
+cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page, uint32_t flavour) noexcept nogil:
     """Decode a block; its memory comes from the arena."""
     cdef Cache* k = <Cache*>c.cache
     cdef uint64_t offset = pc & 0xFFF
@@ -344,7 +382,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     cdef Block* b
     cdef Insn* o
     cdef Op both
-    cdef uint64_t here = pc, page, first, last, lines, need
+    cdef uint64_t here = pc, need
     if most > MAX_BLOCK:
         most = MAX_BLOCK
     if flavour & FLAVOUR_ONE:
@@ -424,19 +462,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     j = <uint32_t>((pa >> 12) & (PAGES_SIZE - 1))
     b.page_next = k.pages[j]
     k.pages[j] = b
-    # Writes to these bytes must be seen.
-    page = (pa - region.gpa) >> 12
-    if region.code[page] == 0:
-        write_slowly(c.phys, host_page)
-    first = (pa & 0xFFF) >> 6
-    last = ((pa & 0xFFF) + 4 * n - 1) >> 6
-    lines = 0
-    while first <= last:
-        lines |= <uint64_t>1 << first
-        first += 1
-    if lines & ~region.code[page]:
-        write_lines_slowly(c.phys, host_page)
-        region.code[page] |= lines
+    code_decoded(c.phys, host_page + (pa & 0xFFF), 4 * n)
     return b
 
 
@@ -444,7 +470,7 @@ cdef Insn* insns_at(Cpu* c, uint64_t pa, uint8_t* host_page, uint32_t flavour) n
     """The block at c.pc, which fetch_page() found there, decoded if it was not yet."""
     cdef Block* b = find(c, c.pc, pa, flavour)
     if b == NULL:
-        b = translate_block(c, c.pc, pa, host_page, find_region(c.phys, pa), flavour)
+        b = translate_block(c, c.pc, pa, host_page, flavour)
     return insns_of(b)
 
 

@@ -79,7 +79,16 @@ cdef class PhysicalMemory:
                 return
 
     cdef void forget(self) noexcept:
-        cdef int k
+        cdef int k, n
+        cdef Region* a
+        cdef Region* b
+        self.p.shared = False
+        for k in range(self.p.count):
+            a = &self.p.regions[k]
+            for n in range(k):
+                b = &self.p.regions[n]
+                if <uint64_t>a.host < <uint64_t>b.host + b.size and <uint64_t>b.host < <uint64_t>a.host + a.size:
+                    self.p.shared = True
         for k in range(self.p.ncpus):
             tlb_flush(self.p.cpus[k])
             drop_all_code(self.p.cpus[k])
@@ -90,13 +99,14 @@ cdef class PhysicalMemory:
         cdef Cpu* c
         cdef int k
         cdef Region* r
-        cdef uint64_t low, high
+        cdef uint64_t low, high, end
         if self.p.ncpus == 0:
             return
+        end = ~<uint64_t>0 if length > ~<uint64_t>0 - gpa else gpa + length
         for k in range(self.p.count):
             r = &self.p.regions[k]
             low = max(gpa, r.gpa)
-            high = min(gpa + length, r.gpa + r.size)
+            high = min(end, r.gpa + r.size)
             if low < high:
                 code_written(self.p.cpus[0], r, low - r.gpa, high - low)
 
@@ -121,7 +131,7 @@ cdef class HitPrograms:
         self.k.hidden.count = len(hidden)
         for n, (address, end) in enumerate(plain):
             self.k.plain_address[n] = address
-            self.k.plain_end[n] = end
+            self.k.plain_end[n] = end & 0xFFFFFFFFFFFFFFFF     # 0: where addresses end
         self.k.plain_count = len(plain)
         for kind, address, length, access, code, buffer, registers in programs:
             p = &self.k.program[self.k.count]

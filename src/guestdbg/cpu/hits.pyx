@@ -89,10 +89,15 @@ cdef inline bint exclusive(uint32_t raw) noexcept nogil:
     return (raw & 0x3F800000) == 0x08000000 and (raw >> 31 or not (raw >> 21) & 1)
 
 
+cdef inline bint meet(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size) noexcept nogil:
+    """Have two ranges a byte in common? One of them may end where addresses do."""
+    return b - a < a_size or a_size != 0 and a - b < b_size
+
+
 cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     cdef uint64_t pc = c.pc
     cdef uint64_t va = branch_address(c, c.pr_va)      # without a tag that translation ignores
-    cdef uint64_t end = va + c.pr_size
+    cdef uint64_t last = va + c.pr_size - 1
     cdef uint32_t access = c.pr_flags & (ACC_READ | ACC_WRITE)
     cdef uint32_t n, mask = 0
     cdef uint32_t raw
@@ -109,21 +114,21 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     if exclusive(raw):
         return False                       # an exit would break the sequence: the debugger knows how
     for n in range(k.plain_count):
-        if k.plain_address[n] < end and va < k.plain_end[n]:
+        if meet(k.plain_address[n], k.plain_end[n] - k.plain_address[n], va, c.pr_size):
             return False
     for n in range(k.count):
         p = &k.program[n]
-        if p.kind != KIND_WATCH or not p.access & access or not (p.address < end and va < p.address + p.length):
+        if p.kind != KIND_WATCH or not p.access & access or not meet(p.address, p.length, va, c.pr_size):
             continue
         low = p.address
-        high = p.address + p.length
+        high = p.address + p.length - 1
         if not p.scalar:
             low = va if va > low else low
-            high = end if end < high else high
-        host[n] = host_at(c, low, high - low)
-        if host[n] == NULL or hides(&k.hidden, c.tr_pa, high - low):
+            high = last if last < high else high
+        host[n] = host_at(c, low, high - low + 1)
+        if host[n] == NULL or hides(&k.hidden, c.tr_pa, high - low + 1):
             return False
-        p.size = <uint32_t>(high - low)
+        p.size = <uint32_t>(high - low + 1)
         memcpy(p.old, host[n], p.size)
         mask |= <uint32_t>1 << n
     if not step_off(c):
@@ -142,8 +147,9 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
         p.written = written
         memcpy(p.new, host[n], p.size)
         low = va if va > p.address else p.address
-        high = end if end < p.address + p.length else p.address + p.length
-        if judge(c, k, n, pc, low, high - low):
+        high = p.address + p.length - 1
+        high = last if last < high else high
+        if judge(c, k, n, pc, low, high - low + 1):
             k.stopped |= <uint32_t>1 << n
     if k.stopped or k.full:
         c.exit = EXIT_HIT

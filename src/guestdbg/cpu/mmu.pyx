@@ -29,6 +29,7 @@ cdef enum:
     X_DEVICE = 8
     X_READONLY = 16            # a read-only slot: a write is a stage 2 permission fault
     X_PRESENT = 32             # memory is there
+    X_REGION = 6               # and from this bit on, the number of the slot that it is in (64 at most)
 
     PAGE = 0xFFF
 
@@ -267,9 +268,14 @@ cdef void fill(Cpu* c, Tlbe* e, uint64_t va) noexcept nogil:
     if watched & ACC_WRITE:
         e.wtag |= TAG_SLOW
     r = find_region(c.phys, c.tr_pa)
-    if r != NULL and r.code[(c.tr_pa - r.gpa) >> 12]:
+    if r.code[(c.tr_pa - r.gpa) >> 12]:
         e.wtag |= TAG_SLOW
-    e.xpn = page | x
+    e.xpn = page | x | <uint64_t>(r - c.phys.regions) << X_REGION
+
+
+cdef inline Region* region_of(Cpu* c, const Tlbe* e) noexcept nogil:
+    """The slot that a valid page lies in. Where it is in the host does not say: slots may share that."""
+    return &c.phys.regions[(e.xpn >> X_REGION) & 63]
 
 
 cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noexcept nogil:
@@ -397,7 +403,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
         abort(c, i, va, flags, c.tr_fsc, missing)
         return False
     if x & X_READONLY and flags & ACC_WRITE:
-        r = region_of_host(c.phys, va + e.add)
+        r = region_of(c, e)
         c.tr_s1ptw = 0             # what the last translation left, which need not be this page's
         stage2_abort(c, i, va, r.gpa + (va + e.add - <uint64_t>r.host), flags, FSC_PERMISSION + 3, ACC_WRITE)
         return False
@@ -406,7 +412,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
         return False
     host[0] = <uint8_t*>(va + e.add)
     if flags & ACC_WRITE and e.wtag & TAG_SLOW or flags & ACC_EXCLUSIVE:
-        r = region_of_host(c.phys, va + e.add)
+        r = region_of(c, e)
         offset = va + e.add - <uint64_t>r.host
         c.tr_pa = r.gpa + offset
         if flags & ACC_WRITE and r.code[offset >> 12]:
@@ -433,19 +439,10 @@ cdef void fill_line(Cpu* c, const Tlbe* e, uint64_t va, uint32_t el) noexcept no
     f.rtag = base if x & X_READ and not watched & ACC_READ else LINE_NONE
     f.wtag = LINE_NONE
     if x & X_WRITE and not x & X_READONLY and not watched & ACC_WRITE:
-        r = region_of_host(c.phys, va + e.add)
+        r = region_of(c, e)
         offset = va + e.add - <uint64_t>r.host
         if not (r.code[offset >> 12] >> ((offset & PAGE) >> 6)) & 1:
             f.wtag = base
-
-
-cdef Region* region_of_host(Phys* p, uint64_t host) noexcept nogil:
-    """The region that a host address, known to be in one, lies in."""
-    cdef int k
-    for k in range(p.count):
-        if host - <uint64_t>p.regions[k].host < p.regions[k].size:
-            return &p.regions[k]
-    return NULL
 
 
 cdef bint mem_probe(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil:

@@ -469,12 +469,18 @@ cdef void dc_zva(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef void ic_all(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    """rd: Inner Shareable."""
     cdef uint32_t no = sys_denied(c, i)
+    cdef int k
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
         return
     leave(c, i, pc_of(i) + 4)
-    drop_all_code(c)
+    if i.rd or c.hcr_el2 & HCR_FB:
+        for k in range(c.phys.ncpus):
+            drop_all_code(c.phys.cpus[k])
+    else:
+        drop_all_code(c)
 
 
 cdef void ic_line(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -599,6 +605,7 @@ cdef int fill_sys(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     if key == IC_IALLU or key == IC_IALLUIS:
         o.f = ic_all
         o.imm = HCR_TPU
+        o.rd = key == IC_IALLUIS
         return ENDS
     if key == IC_IVAU:
         o.f = ic_line
