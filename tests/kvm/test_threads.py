@@ -227,8 +227,8 @@ def test_virtual_time_is_the_same_in_one_piece_and_in_pieces() -> None:
 
 
 def test_code_that_one_vcpu_writes_and_the_other_executes() -> None:
-    """A thread each, one page: the writer's maintenance is what the architecture asks for, and so is
-    the ISB of the other. Each function must give the number that was announced with it."""
+    """A thread each, one page: the writer's maintenance and the other's ISB are what the
+    architecture asks for. Each function must give the number that was announced with it."""
     mov_x0, ret = 0xD2800000, 0xD65F03C0
     functions = RAM + 0x4000
     rounds = 1000
