@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-from guestdbg.debugger import AddressError, BadWhere, Image, UnknownSymbol
-from guestdbg.debugger.types import Types, number
+from guestdbg.debugger import AddressError, BadWhere, Image, UnknownSymbol, objects
+from guestdbg.debugger.objects import number
+from guestdbg.debugger.types import Types
 
 GCC = shutil.which("aarch64-linux-gnu-gcc")
 pytestmark = pytest.mark.skipif(GCC is None, reason="aarch64-linux-gnu-gcc is not installed")
@@ -75,7 +76,7 @@ def types(image: Image) -> Types:
 
 
 def extent(types: Types, expression: str) -> tuple[int, int]:
-    found = types.extent(types.evaluate(expression), expression)
+    found = objects.extent(types.evaluate(expression), expression)
     return found.address, found.length
 
 
@@ -89,6 +90,8 @@ def test_through_pointers(types: Types, image: Image) -> None:
         ("head->value", 24, 4),
         ("head->next->value", 72, 4),
         ("head[1].value", 48, 4),
+        ("nodes[02] . value", 48, 4),
+        ("nodes[0x2].value", 48, 4),
         ("*head", 24, 24),
         ("program.c:nodes[1]", 24, 24),
     ):
@@ -124,11 +127,13 @@ def test_unions_and_nested_structures(types: Types, image: Image) -> None:
         ("nodes.value", BadWhere, "no members"),
         ("other.c:hidden", UnknownSymbol, "hidden in other.c"),
         ("function->x", BadWhere, "no members"),
+        ("head[99999999999999999999]", BadWhere, "head[9999"),
+        ("nodes[0o2]", BadWhere, "cannot understand"),
     ],
 )
 def test_what_cannot_be(types: Types, expression: str, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=re.escape(text)):
-        types.extent(types.evaluate(expression), expression)
+        objects.extent(types.evaluate(expression), expression)
 
 
 def test_a_pointer_is_followed_anew_each_time(image: Image) -> None:
@@ -187,6 +192,7 @@ VARIABLES = ("nodes", "head", "door", "either", "hidden", "outer", "many", "colo
 #: Through how many pointers; None: they are not for conditions.
 FIXED = {
     "hidden": 0,
+    "head[99999999999999999999].value": None,
     "colour": 0,
     "outer.inner.x": 0,
     "either.number": 0,

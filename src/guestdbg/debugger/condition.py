@@ -21,8 +21,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.errors import AddressError
+from guestdbg.debugger.objects import number as integer
 from guestdbg.debugger.steps import MEMORY, Shape, is_system_register, steps_of
-from guestdbg.debugger.types import number as integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.programs import Step
 

@@ -1,4 +1,4 @@
-"""One vCPU under the debugger: letting it run and stepping it, and what its exits come to."""
+"""One vCPU under the debugger: letting it run, and what its exits come to."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.arming import ASIDE, OFF, Temporary
+from guestdbg.debugger.arming import ASIDE, OFF
+from guestdbg.debugger.arrivals import Arrivals
 from guestdbg.debugger.backtrace import Frame, Unwinder
 from guestdbg.debugger.cpu import Cpu
 from guestdbg.debugger.deciding import Deciding
-from guestdbg.debugger.decode import Touched
 from guestdbg.debugger.devices import DeviceWatches
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.handback import hand_back, would_take
@@ -18,6 +18,7 @@ from guestdbg.debugger.hits import Hit
 from guestdbg.debugger.memory import AddressSpace
 from guestdbg.debugger.patches import BRK_IMMEDIATE
 from guestdbg.debugger.sequences import Sequences
+from guestdbg.debugger.stepping import Stepping
 from guestdbg.debugger.stops import Reason, Stop
 from guestdbg.debugger.vectors import Vectors
 from guestdbg.debugger.watching import Watching
@@ -28,7 +29,6 @@ from guestdbg.kvm import (
     ExitIntr,
     ExitSystemEvent,
     GuestDebug,
-    SupportsInstructionLimit,
     Vcpu,
 )
 from guestdbg.kvm.constants import KVM_SYSTEM_EVENT_SHUTDOWN
@@ -51,8 +51,6 @@ _CONTEXTIDR_EL1 = sys_reg("CONTEXTIDR_EL1")
 _EC_SHIFT = 26
 _EC_BREAKPOINT, _EC_STEP, _EC_WATCHPOINT, _EC_BRK = 0x30, 0x32, 0x34, 0x3C
 _BRK_COMMENT = 0xFFFF
-# A class from a lower level and the same one: they differ in the lowest bit.
-_EC_EITHER_EL = 0x3E << _EC_SHIFT
 # Watch hits between which the board is not looked after.
 _AT_A_STRETCH = 256
 #: Instructions between the PC after a hit and that of the hit, for them to be in one frame.
@@ -63,10 +61,6 @@ class Core:
     """One vCPU: what is armed on it, and where in its stops it is.
 
     Attributes:
-        reported: the address of the breakpoint that the vCPU stands at and that has been reported:
-            it is stepped off before anything else.
-        interrupted: breakpoints (PC and SP) that were reported, and whose instruction an interrupt
-            kept from being executed: coming back to one is not a new hit.
         stood: the PC at the last Stop, until the vCPU is let go again.
         stop_number: counts the times the vCPU was let go; tells hits of the past from the present.
         current: what ``set_guest_debug`` was given last.
@@ -80,14 +74,14 @@ class Core:
         self.space = AddressSpace(vcpu, guest.memory)
         self.get = vcpu.get_one_reg
         self.current: GuestDebug | None = OFF
-        self.reported: int | None = None
         self.stood: int | None = None
-        self.interrupted: set[tuple[int, int]] = set()
         self.stop_number = 0
         self.vectors = Vectors(vcpu)
         self.devices = DeviceWatches(self)
         self.sequences = Sequences(self)
         self.watching = Watching(self)
+        self.arrivals = Arrivals(self)
+        self.stepping = Stepping(self)
         self.deciding = Deciding(self)
 
     # ---- running -----------------------------------------------------------------------------
@@ -96,15 +90,16 @@ class Core:
         """Run until something ends the run, or the provider gives the turn back (ExitIntr)."""
         guest, vcpu, board = self.guest, self.vcpu, self.guest.board
         run, watchpoint, deciding = vcpu.run, self.watching.hit, self.deciding
+        arrivals = self.arrivals
         outcome: Stop | ExitIntr | None
         stretch = 0
         if self.stood is not None:
-            self._resumed()
+            self.resumed()
         if self.sequences.debug is not None:
             self.sequences.resume()
         while not guest.attention:
-            if self.reported is not None:
-                outcome = self._leave_breakpoint()
+            if arrivals.reported is not None:
+                outcome = arrivals.leave()
                 if outcome is not None:
                     return outcome
                 continue
@@ -113,8 +108,8 @@ class Core:
                 self.current = None
                 vcpu.set_guest_debug(wanted)
                 self.current = wanted
-            if deciding.arming is not guest.arming or self.sequences.debug or self.interrupted:
-                plainly = self.sequences.debug is not None or self.interrupted
+            if deciding.arming is not guest.arming or self.sequences.debug or arrivals.interrupted:
+                plainly = self.sequences.debug is not None or arrivals.interrupted
                 deciding.follow(None if plainly else guest.arming)
             self.stop_number += 1
             # The board need not be asked about the stops that a watch makes by the thousand.
@@ -135,7 +130,7 @@ class Core:
                 outcome = deciding.hit(exit_)
             elif type(exit_) is not ExitDebug:
                 stretch = 0
-                outcome = self._other(exit_)
+                outcome = self.other(exit_)
             elif exit_.far is not None:
                 outcome = watchpoint(exit_)
             else:
@@ -144,7 +139,7 @@ class Core:
                 return outcome
         return ExitIntr()
 
-    def _other(self, exit_: Exit) -> Stop | ExitIntr | None:
+    def other(self, exit_: Exit) -> Stop | ExitIntr | None:
         """An exit that is not KVM_EXIT_DEBUG."""
         if self.devices.hits:
             stop = self.devices.report()
@@ -154,114 +149,12 @@ class Core:
             return exit_
         return self.ended(exit_)
 
-    def step(self) -> Stop | ExitIntr | None:
-        """One instruction, with watches armed; None when it went by unremarked.
-
-        An exclusive sequence counts as one instruction. An interrupt that is taken instead of the
-        instruction is run to its end first.
-        """
-        guest, sequences = self.guest, self.sequences
-        pc = self.get(_PC)
-        if self.stood is not None:
-            self._resumed()
-        self.reported = None
-        if sequences.debug is None and not sequences.begin(pc):
-            return self._step_plain(pc)
-        self.deciding.follow(None)
-        while sequences.debug is not None:
-            if guest.attention:
-                return ExitIntr()
-            self.set(sequences.debug)
-            self.stop_number += 1
-            exit_ = guest.board.run(self.vcpu)
-            outcome = self.debug(exit_) if type(exit_) is ExitDebug else self._other(exit_)
-            if outcome is not None:
-                return outcome
-        return None
-
-    def _step_plain(self, pc: int) -> Stop | ExitIntr | None:
-        exit_ = self.single(pc, self.guest.arming.step_watching)
-        if type(exit_) is not ExitDebug:
-            return self._other(exit_)
-        if exit_.hsr & _EC_EITHER_EL != _EC_STEP << _EC_SHIFT:
-            return self._not_stepped(exit_)
-        if self.get(_PC) != pc + 4 and self.vectors.taken_instead(pc):
-            return self._interrupted_step(pc, self.vectors.sp_before())
-        # An access that was told before it, and has now been made with its watch disarmed.
-        self.watching.announced = None
-        return self.devices.report() if self.devices.hits else None
-
-    def _not_stepped(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
-        """What the instruction itself came to, with no breakpoint of ours before it."""
-        if self.guest.arming.hardware:
-            return self.debug(exit_)
-        # Nothing of ours was in the hardware, and our BRK out of memory.
-        return self.hand_back(exit_, leaving=True)
-
-    def _interrupted_step(self, pc: int, sp: int) -> Stop | ExitIntr | None:
-        """The interrupt came first: let its handler run, then step."""
-        guest = self.guest
-        with guest.points.temporaries([Temporary(pc, self.number, sp)]):
-            outcome = guest.runloop.settle(self.advance)
-            if outcome is None or outcome.reason != "until":
-                return outcome
-        self.reported = self.stood = None
-        return self._step_plain(pc)
-
     def set(self, wanted: GuestDebug) -> None:
         """KVM_SET_GUEST_DEBUG, unless that is what is set."""
         if self.current is not wanted:
             self.current = None  # until it is known to be done: an exception may come between
             self.vcpu.set_guest_debug(wanted)
             self.current = wanted
-
-    def single(self, pc: int, debug: GuestDebug) -> Exit:
-        """Run the instruction at ``pc`` alone; whatever exit ended that.
-
-        A kick in between is remembered by the guest, so the step is carried through.
-        """
-        guest = self.guest
-        if pc not in guest.arming.software:
-            if self.current is not debug:
-                self.set(debug)
-            self.stop_number += 1
-            exit_ = self.vcpu.run()
-            return exit_ if type(exit_) is ExitDebug else self.finish_single(pc, exit_)
-        return self._single_under(pc, debug)
-
-    def _single_under(self, pc: int, debug: GuestDebug) -> Exit:
-        """The same for an instruction that lies under a BRK of ours."""
-        guest = self.guest
-        physical = self.space.translate(pc)
-        guest.memory.lift(physical)
-        self.set(debug)
-        try:
-            return self.finish_single(pc, None)
-        finally:
-            guest.memory.drop(physical)
-
-    def finish_single(self, pc: int, exit_: Exit | None) -> Exit:
-        """Carry a step through; ``exit_`` is what it has come to so far, None before it began."""
-        guest, vcpu = self.guest, self.vcpu
-        try:
-            while True:
-                if exit_ is None:
-                    self.stop_number += 1
-                    exit_ = guest.board.run(vcpu)
-                elif type(exit_) is not ExitDebug:
-                    exit_ = guest.board.carry_on(vcpu, exit_)
-                if type(exit_) is not ExitIntr:
-                    return exit_
-                if vcpu.immediate_exit:
-                    vcpu.immediate_exit = False
-                elif exit_.idle:
-                    return exit_
-                elif guest.limited and isinstance(vcpu, SupportsInstructionLimit):
-                    vcpu.max_instructions = None
-                exit_ = None
-        finally:
-            if guest.limited:
-                guest.runloop.apply_limits()
 
     def sp(self) -> int:
         """The stack pointer in use."""
@@ -273,22 +166,22 @@ class Core:
         self.stood = pc = self.get(_PC)
         return Stop(reason, self.cpu, pc, tuple(hits), detail)
 
-    def _resumed(self) -> None:
+    def resumed(self) -> None:
         """Let go again after a stop: nothing is left to be finished if the PC was moved by hand."""
         if self.get(_PC) != self.stood:
             self.sequences.abandon()
             self.watching.announced = None
-            self.interrupted.clear()
+            self.arrivals.interrupted.clear()
         self.stood = None
 
     def reset(self) -> None:
         """The vCPU has been reset: nothing of what it did before is left to be finished."""
         self.sequences.abandon()
         self.watching.announced = None
-        self.interrupted.clear()
+        self.arrivals.interrupted.clear()
         self.devices.hits.clear()
         self.deciding.follow(None)
-        self.current = self.reported = self.stood = None
+        self.current = self.arrivals.reported = self.stood = None
         self.stop_number += 1
 
     def ended(self, exit_: Exit) -> Stop | ExitIntr:
@@ -308,14 +201,14 @@ class Core:
         if ec & ~1 == _EC_WATCHPOINT:
             return self.watching.hit(exit_)
         if ec & ~1 == _EC_BREAKPOINT:
-            return self._breakpoint(exit_)
+            return self.arrivals.hit(exit_)
         # A BRK of the guest's own may lie under ours, and is executed when ours is left.
         if ec == _EC_BRK and exit_.hsr & _BRK_COMMENT == BRK_IMMEDIATE:
             pc = self.get(_PC)
-            if self._is_ours(pc):
+            if self.arrivals.is_ours(pc):
                 if pc in self.guest.arming.software:
-                    return self._arrive(pc, exit_)
-                return self._pass(pc)
+                    return self.arrivals.arrive(pc, exit_)
+                return self.arrivals.pass_by(pc)
         if ec & ~1 == _EC_STEP:
             # The guest's own are masked while it is debugged: one of ours that was broken off.
             self.current = None
@@ -331,12 +224,12 @@ class Core:
         if not would_take(self.vcpu, exit_.hsr):
             # Routed to userspace it is not masked, but at EL1 it would have been: on to what it
             # came before, which may be our own BRK at the same place.
-            here = not leaving and pc in self.guest.arming.software and self._is_ours(pc)
+            here = not leaving and pc in self.guest.arming.software and self.arrivals.is_ours(pc)
             if here and exit_.hsr >> _EC_SHIFT & ~1 == _EC_BREAKPOINT:
-                return self._arrive(pc, exit_)
-            stepped = self.single(pc, ASIDE)
+                return self.arrivals.arrive(pc, exit_)
+            stepped = self.stepping.single(pc, ASIDE)
             if type(stepped) is not ExitDebug:
-                return self._other(stepped)
+                return self.other(stepped)
             return self.devices.report()
         vector = hand_back(self.vcpu, exit_.hsr, exit_.far)
         log.debug(
@@ -348,59 +241,7 @@ class Core:
         )
         return None
 
-    def _is_ours(self, pc: int) -> bool:
-        """Whether a BRK of ours is what lies at ``pc``."""
-        try:
-            return self.guest.memory.is_ours(self.space.translate(pc))
-        except AddressError:
-            return False
-
-    def _pass(self, pc: int) -> Stop | ExitIntr | None:
-        """Execute what lies under a BRK of ours that was reached by another virtual address.
-
-        Breakpoints are virtual: nobody asked for one here.
-        """
-        exit_ = self._single_under(pc, self.guest.arming.step_watching)
-        if type(exit_) is not ExitDebug:
-            return self._other(exit_)
-        if exit_.hsr & _EC_EITHER_EL != _EC_STEP << _EC_SHIFT:
-            return self._not_stepped(exit_)
-        return self.devices.report() if self.devices.hits else None
-
-    # ---- breakpoints -------------------------------------------------------------------------
-
-    def _breakpoint(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
-        pc = self.get(_PC)
-        if self.sequences.debug is not None:
-            return self.sequences.end(pc)
-        arming = self.guest.arming
-        if not arming.hardware:
-            return self.hand_back(exit_)
-        if pc in arming.breakpoints or pc in arming.temporaries:
-            return self._arrive(pc, exit_)
-        return None
-
-    def _arrive(self, pc: int, exit_: ExitDebug) -> Stop | None:
-        arming = self.guest.arming
-        done: Stop | None = None
-        silent = False
-        if self.interrupted or pc in arming.temporaries:
-            sp = self.sp()
-            silent = (pc, sp) in self.interrupted
-            self.interrupted.discard((pc, sp))
-            for temporary in arming.temporaries.get(pc, ()):
-                if temporary.core == self.number and sp >= temporary.minimum_sp:
-                    done = self.stop("until")
-        points = () if silent else arming.breakpoints.get(pc, ())
-        if done is None or points:
-            self.reported = pc
-        hits = [
-            Hit(self, point, pc, Touched(pc, 4, 0), exit_, None)
-            for point in points
-            if not point.restricted or self.concerned(point.el, point.context, False)
-        ]
-        stop = self.guest.dispatch(self, hits) if hits else None
-        return stop or done
+    # ---- looking -----------------------------------------------------------------------------
 
     def concerned(self, el: str, context: int | None, unprivileged: bool) -> bool:
         """Whether the present exception level and context are those that a point is for."""
@@ -409,30 +250,6 @@ class Core:
             if at_el0 != (el == "el0"):
                 return False
         return context is None or self.get(_CONTEXTIDR_EL1) & 0xFFFF_FFFF == context
-
-    def _leave_breakpoint(self) -> Stop | ExitIntr | None:
-        """Execute the instruction under a breakpoint that has been reported."""
-        pc = self.get(_PC)
-        arming = self.guest.arming
-        if pc != self.reported or not (pc in arming.breakpoints or pc in arming.temporaries):
-            self.reported = None
-            return None
-        if self.sequences.begin(pc, from_breakpoint=True):
-            self.reported = None
-            return None
-        exit_ = self.single(pc, arming.step_watching)
-        if type(exit_) is ExitIntr:
-            return exit_
-        self.reported = None
-        if type(exit_) is not ExitDebug:
-            return self._other(exit_)
-        if exit_.hsr & _EC_EITHER_EL != _EC_STEP << _EC_SHIFT:
-            return self._not_stepped(exit_)
-        if self.get(_PC) != pc + 4 and self.vectors.taken_instead(pc):
-            self.interrupted.add((pc, self.vectors.sp_before()))
-        return self.devices.report() if self.devices.hits else None
-
-    # ---- looking -----------------------------------------------------------------------------
 
     def word(self, pc: int) -> int | None:
         """The instruction at ``pc``, None where nothing can be read."""

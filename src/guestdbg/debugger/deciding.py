@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from guestdbg.debugger.arming import Arming
 from guestdbg.debugger.decode import WRITE, Touched
 from guestdbg.debugger.devices import ONLY_READS
+from guestdbg.debugger.dispatch import dispatch
 from guestdbg.debugger.hits import Hit
 from guestdbg.debugger.points import Breakpoint, Point
 from guestdbg.debugger.recording import Recording
@@ -196,7 +197,7 @@ class Deciding:
             point = self._points[number]
             if type(point) is Breakpoint:
                 hits.append(Hit(core, point, pc, Touched(pc, 4, 0), exit_.debug, None))
-                core.reported = pc
+                core.arrivals.reported = pc
             else:
                 hit = Hit(core, point, pc, touched, exit_.debug, old)
                 if not bits & WRITE:
@@ -209,7 +210,7 @@ class Deciding:
             decided.append(judged and counted)
             if counted:
                 point.seen -= 1
-        return self._guest.dispatch(core, hits, decided)
+        return dispatch(core, hits, decided)
 
     def _full(self) -> Stop | None:
         """A buffer was full; collect() has emptied it. Is that the end of a recording?"""

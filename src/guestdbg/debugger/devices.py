@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.decode import READ, WRITE, Touched
+from guestdbg.debugger.dispatch import dispatch
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.hits import Hit
 from guestdbg.debugger.stops import Stop
@@ -72,4 +73,4 @@ class DeviceWatches:
             return None
         hits, self.hits = self.hits, []
         self._core.vcpu.immediate_exit = False
-        return self._core.guest.dispatch(self._core, hits)
+        return dispatch(self._core, hits)

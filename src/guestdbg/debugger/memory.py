@@ -5,12 +5,13 @@ from __future__ import annotations
 from mmap import mmap
 from typing import Protocol
 
+from guestdbg.arm64.debug import canonical
 from guestdbg.arm64.translate import TranslationFault, walk
 from guestdbg.debugger.errors import AddressError
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import sys_reg
 
-__all__ = ["AddressSpace", "PhysicalMemory", "View"]
+__all__ = ["AddressSpace", "PhysicalMemory", "View", "virtual"]
 
 #: A piece of host memory that backs guest memory: the mapping, and where it begins and ends there.
 View = tuple[mmap, int, int]
@@ -24,6 +25,15 @@ _MAIR = sys_reg("MAIR_EL1")
 _PAGE = 0x1000
 _CACHED_PAGES = 4096
 _U64 = (1 << 64) - 1
+
+
+def virtual(address: int) -> int:
+    """What a person gives for a virtual address, a drgn object included; raises AddressError."""
+    if not isinstance(address, int):
+        address = int(address)
+    if not 0 <= address <= _U64:
+        raise AddressError(f"{address:#x} is not an address: addresses have 64 bits", address)
+    return canonical(address) if address >> 56 else address
 
 
 class PhysicalMemory(Protocol):

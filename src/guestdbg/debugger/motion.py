@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from guestdbg.arm64.instructions import is_call
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
     from guestdbg.debugger.lines import LineRow
 
-__all__ = ["step_instructions", "step_line", "step_out", "step_over"]
+__all__ = ["run_until", "step_instructions", "step_line", "step_out", "step_over"]
 
 
 def step_instructions(core: Core, count: int) -> Stop:
     """``count`` instructions, or fewer when something stops the guest before."""
-    settle, step = core.guest.runloop.settle, core.step
+    settle, step = core.guest.runloop.settle, core.stepping.step
     for _ in range(count):
         outcome = settle(step)
         if outcome is not None:
@@ -28,7 +29,7 @@ def step_instructions(core: Core, count: int) -> Stop:
 
 
 def _step(core: Core) -> Stop:
-    return core.guest.runloop.settle(core.step) or core.stop("step")
+    return core.guest.runloop.settle(core.stepping.step) or core.stop("step")
 
 
 def run_to(core: Core, address: int, minimum_sp: int) -> Stop:
@@ -38,6 +39,18 @@ def run_to(core: Core, address: int, minimum_sp: int) -> Stop:
     """
     guest = core.guest
     with guest.points.temporaries([Temporary(address, core.number, minimum_sp)]):
+        return guest.runloop.all()
+
+
+def run_until(guest: Guest, addresses: Sequence[int]) -> Stop:
+    """Let all run until one of them comes to one of the addresses."""
+    for core in guest.cores:
+        # One that stands at the very place has to come round to it again.
+        pc = core.cpu.pc
+        if pc in addresses:
+            core.arrivals.reported = pc
+    places = [Temporary(address, core.number) for address in addresses for core in guest.cores]
+    with guest.points.temporaries(places):
         return guest.runloop.all()
 
 

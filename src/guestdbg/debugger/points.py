@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.debugger.allocation import ACCESS_BITS, BreakRequest, WatchRequest
+from guestdbg.debugger.errors import BadWhere
 
 if TYPE_CHECKING:
     from guestdbg.debugger.hits import Hit
@@ -70,6 +71,11 @@ class Point:
         el: Privilege,
         context: int | None,
     ) -> None:
+        _choice("el", el, get_args(Privilege))
+        if ignore < 0:
+            raise BadWhere(f"ignore is {ignore}: it counts hits, and is 0 or more")
+        if context is not None and not 0 <= context < 1 << 32:
+            raise BadWhere(f"context {context:#x} does not fit CONTEXTIDR_EL1, which has 32 bits")
         self.number = number
         self.name = name
         self._when = when
@@ -161,6 +167,7 @@ class Watch(Point):
         el: Privilege = "any",
         context: int | None = None,
     ) -> None:
+        _choice("access", access, get_args(AccessKind))
         super().__init__(number, name, changed, when=when, ignore=ignore, el=el, context=context)
         self.address = address
         self.length = length
@@ -232,3 +239,8 @@ class Breakpoint(Point):
     def __repr__(self) -> str:
         where = ", ".join(f"{a:#x}" for a in self.addresses)
         return f"<Breakpoint {self.number} {self.name}: {self.kind} at {where}, {self.hits} hits>"
+
+
+def _choice(what: str, value: object, choices: Sequence[object]) -> None:
+    if value not in choices:
+        raise BadWhere(f"{what} is {value!r}: it must be one of {', '.join(map(str, choices))}")

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
 from guestdbg.debugger.arming import Arming, Temporary, arm
-from guestdbg.debugger.errors import (
-    AddressError,
-    BadWhere,
-    DebuggerError,
-    OutOfRegisters,
-    Unsupported,
-)
+from guestdbg.debugger.errors import BadWhere, OutOfRegisters
 from guestdbg.debugger.patches import can_patch
 from guestdbg.debugger.points import Breakpoint, Condition, Kind, Point, Watch
 from guestdbg.debugger.recording import Recording
+from guestdbg.debugger.software import SoftwareBreakpoints
 from guestdbg.debugger.where import Code, Data
-from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
@@ -33,8 +27,6 @@ _KINDS = ("hardware", "software", "auto")
 #: States of the points whose registers are remembered: a client that takes its points out at every
 #: stop and puts them back comes by the same few again and again.
 _ARMINGS = 64
-#: Pages of several processes that one software breakpoint's BRK is kept in.
-_PLACES = 16
 
 
 class Points:
@@ -45,7 +37,7 @@ class Points:
         self._overwatch = overwatch
         self._points: dict[int, Point] = {}
         self._temporaries: list[Temporary] = []
-        self._patched: dict[int, list[int]] = {}
+        self.software = SoftwareBreakpoints(guest)
         self._next = 1
         self._armings: dict[tuple[object, ...], Arming] = {}
         self.arming: Arming = arm(guest.hardware, ())
@@ -55,6 +47,18 @@ class Points:
 
     def __len__(self) -> int:
         return len(self._points)
+
+    @contextmanager
+    def disarmed(self) -> Iterator[None]:
+        """Have none of them armed for a while."""
+        enabled = [p for p in self if p.enabled]
+        for point in enabled:
+            point.enabled = False
+        try:
+            yield
+        finally:
+            for point in enabled:
+                point.enabled = True
 
     def watch(
         self,
@@ -194,7 +198,7 @@ class Points:
         """
         arming = self._arm(more=more)
         if isinstance(point, Breakpoint) and point.kind == "software":
-            self._patch(point)
+            self.software.follow(point)
         for address, length in arming.allocation.wide:
             if (address, length) not in self.arming.allocation.wide:
                 log.warning(
@@ -226,93 +230,6 @@ class Points:
             self._armings.clear()
         self._armings[key] = arming
         return arming
-
-    def _patch(self, point: Breakpoint) -> None:
-        memory = self._guest.memory
-        for core in self._guest.cores:
-            core.deciding.outdated()
-        if point.enabled and point.number not in self._patched:
-            reason = can_patch(self._guest.board.vm)
-            if reason is not None:
-                raise Unsupported(reason)
-            translate = self._guest.space.translate
-            physical = [translate(address) for address in point.addresses]
-            done: list[int] = []
-            try:
-                for address in physical:
-                    memory.patch(address)
-                    done.append(address)
-            except Exception:
-                for address in done:
-                    memory.restore(address)
-                raise
-            self._patched[point.number] = physical
-        elif not point.enabled:
-            for address in self._patched.pop(point.number, ()):
-                memory.restore(address)
-
-    def lost(self) -> list[Breakpoint]:
-        """The software breakpoints whose addresses have no BRK of ours just now.
-
-        A guest that has loaded other code there, or mapped other memory, has lost them. One whose
-        address is not mapped is not lost: it is where it was.
-        """
-        found = []
-        for number in self._patched:
-            point = self._points[number]
-            assert isinstance(point, Breakpoint)
-            if self._missing(point):
-                found.append(point)
-        return found
-
-    def _missing(self, point: Breakpoint) -> list[int]:
-        """The physical addresses that a software breakpoint needs a BRK at, and has none."""
-        memory, translate = self._guest.memory, self._guest.space.translate
-        own = self._patched[point.number]
-        found = []
-        for address in point.addresses:
-            with suppress(AddressError):
-                physical = translate(address)
-                if physical not in own or not memory.is_ours(physical):
-                    found.append(physical)
-        return found
-
-    def refresh(self) -> None:
-        """Put our BRK instructions where the software breakpoints' addresses lie by now.
-
-        What the guest wrote stays. Where it has mapped other memory, the BRK in the memory before
-        stays too: that may be another process's, which comes back.
-        """
-        memory = self._guest.memory
-        missing = [(self._patched[point.number], self._missing(point)) for point in self.lost()]
-        # Two may be at one address: all let go of it before any takes it again.
-        for own, places in missing:
-            for physical in places:
-                if physical in own:
-                    own.remove(physical)
-                    memory.restore(physical)
-        for own, places in missing:
-            for physical in places:
-                with suppress(GuestdbgError):  # mapped to where there is no memory
-                    memory.patch(physical)
-                    own.append(physical)
-            while len(own) > _PLACES:
-                memory.restore(own.pop(0))
-
-    @contextmanager
-    def out_of_memory(self) -> Iterator[None]:
-        """Take our BRK instructions out of memory for a while: it is loaded anew."""
-        patched = [p for p in self if isinstance(p, Breakpoint) and p.number in self._patched]
-        for point in patched:
-            point.enabled = False
-        try:
-            yield
-        finally:
-            for point in patched:
-                try:
-                    point.enabled = True
-                except DebuggerError as error:
-                    log.warning("%s stays disabled: %s", point.name, error)
 
     @contextmanager
     def temporaries(self, wanted: Sequence[Temporary]) -> Iterator[None]:

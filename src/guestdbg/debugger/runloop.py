@@ -138,6 +138,11 @@ class RunLoop:
         Where some run and some step, those that run get short turns beside the steps.
         """
         guest = self._guest
+        for number in moves:
+            if not 0 <= number < len(guest.cores):
+                raise BadWhere(f"there is no vCPU {number}: this guest has {len(guest.cores)}")
+        if not moves:
+            raise BadWhere("no vCPU is to move")
         runners = [
             core for core in guest.cores if core.number in moves and not moves[core.number].step
         ]
@@ -171,7 +176,7 @@ class RunLoop:
             stop = self._due()
             if stop is not None:
                 return stop
-            outcome = core.step()
+            outcome = core.stepping.step()
             if type(outcome) is Stop:
                 return outcome
             if outcome is not None:

@@ -11,6 +11,7 @@ from guestdbg.debugger import exclusive
 from guestdbg.debugger.arming import exits_only
 from guestdbg.debugger.decode import READ, WRITE, Touched
 from guestdbg.debugger.devices import ONLY_READS
+from guestdbg.debugger.dispatch import dispatch
 from guestdbg.debugger.hits import Hit
 from guestdbg.debugger.points import Watch
 from guestdbg.debugger.stops import Stop
@@ -182,7 +183,7 @@ class Sequences:
         stored = beyond and core.x(sequence.status) == 0
         if not by_exit and not stored:
             if over.breakpoint_at is not None:
-                core.interrupted.add(over.breakpoint_at)
+                core.arrivals.interrupted.add(over.breakpoint_at)
             return None  # it begins anew, and is hit anew, when the exception is over
         core.watching.announced = None
         if over.touched is None:
@@ -192,7 +193,7 @@ class Sequences:
             hit = self._hit(over, over.touched, watch, by_read, old, stored)
             if hit is not None:
                 hits.append(hit)
-        return core.guest.dispatch(core, hits) if hits else None
+        return dispatch(core, hits) if hits else None
 
     def _hit(
         self,

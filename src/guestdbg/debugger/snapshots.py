@@ -73,7 +73,7 @@ def take(guest: Guest) -> GuestSnapshot:
         guest.board.snapshot(),
         tuple(_state(core) for core in guest.cores),
         guest.runloop.current.number,
-        guest.ended,
+        guest.moves.ended,
         guest.memory.snapshot(),
     )
 
@@ -86,13 +86,13 @@ def restore(guest: Guest, snapshot: GuestSnapshot) -> None:
     guest.board.restore(snapshot.board)
     guest.memory.restored(snapshot.under_breakpoints)
     guest.runloop.select(snapshot.turn)
-    guest.ended = snapshot.ended
+    guest.moves.ended = snapshot.ended
     for core, state in zip(guest.cores, snapshot.cores, strict=True):
         core.current = None  # what the vCPU is armed with now is what it was then
         core.stop_number += 1  # hits from before are of the past
-        core.reported = state.reported
+        core.arrivals.reported = state.reported
         core.stood = state.stood
-        core.interrupted = set(state.interrupted)
+        core.arrivals.interrupted = set(state.interrupted)
         core.watching.announced = state.announced
         core.sequences.restored(state.sequence)
         core.devices.hits = list(state.device_hits)
@@ -105,9 +105,9 @@ def _check(guest: Guest) -> None:
 
 def _state(core: Core) -> _CoreState:
     return _CoreState(
-        core.reported,
+        core.arrivals.reported,
         core.stood,
-        frozenset(core.interrupted),
+        frozenset(core.arrivals.interrupted),
         core.watching.announced,
         core.sequences.snapshot(),
         tuple(core.devices.hits),

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from guestdbg.arm64.debug import canonical
 from guestdbg.debugger.decode import READ, WRITE, Plan, Touched
 from guestdbg.debugger.devices import ONLY_READS
+from guestdbg.debugger.dispatch import dispatch
 from guestdbg.debugger.hits import Hit
 from guestdbg.debugger.points import Watch
 from guestdbg.debugger.sequences import FAILED_STORE
+from guestdbg.debugger.stepping import EC_EITHER_EL, STEPPED
 from guestdbg.debugger.stops import Stop
 from guestdbg.debugger.vectors import SYNCHRONOUS
 from guestdbg.kvm import ExitDebug, ExitIntr
@@ -31,8 +33,6 @@ _PC = core_reg("pc")
 _ESR_EL1 = sys_reg("ESR_EL1")
 _SCTLR = sys_reg("SCTLR_EL1")
 _ISS_WNR = 1 << 6
-_EC_STEP = 0x32 << 26
-_EC_MASK = 0x3E << 26  # a step from EL0 or EL1: they differ in the lowest bit
 _SITES = 4096
 
 _NOT_YET = "the handler is called before the access"
@@ -127,15 +127,15 @@ class Watching:
         stepped = self._run()
         if (
             type(stepped) is not ExitDebug
-            or stepped.hsr & _EC_MASK != _EC_STEP
+            or stepped.hsr & EC_EITHER_EL != STEPPED
             or get(_PC) != pc + 4
         ):
-            return self._stepped(core.finish_single(pc, stepped), site.plan, pc, [hit])
+            return self._stepped(core.stepping.finish(stepped), site.plan, pc, [hit])
         if site.bits & WRITE:
             hit.new_bytes = memory[start:stop]
         else:
             hit.new_reason = ONLY_READS
-        return guest.dispatch(core, (hit,))
+        return dispatch(core, (hit,))
 
     def _value(self, watch: Watch, address: int, end: int) -> View | None:
         """Where in host memory the value is that a hit by this access tells."""
@@ -175,7 +175,7 @@ class Watching:
                 return None  # the handler put the vCPU elsewhere
         if plan.exclusive and core.sequences.begin_at_watch(pc, exit_, touched, hits):
             return None
-        return self._stepped(core.single(pc, arming.step_bare), plan, pc, hits)
+        return self._stepped(core.stepping.single(pc, arming.step_bare), plan, pc, hits)
 
     def _remember(self, pc: int, raw: int, plan: Plan) -> None:
         arming = self._guest.arming
@@ -221,7 +221,7 @@ class Watching:
                 assert isinstance(hit.point, Watch)
                 start = hit.point.address if hit.point.scalar else hit.address
                 hit.new_bytes = core.peek(start, len(hit.old_bytes))
-        stop = self._guest.dispatch(core, hits) if hits else None
+        stop = dispatch(core, hits) if hits else None
         return core.devices.report() or stop
 
     def _announce(self, pc: int, early: list[Hit]) -> Stop | None:
@@ -232,7 +232,7 @@ class Watching:
         self.announced = place
         for hit in early:
             hit.new_reason = _NOT_YET
-        return self._guest.dispatch(self._core, early)
+        return dispatch(self._core, early)
 
     def _match(
         self, watch: Watch, touched: Touched, pc: int, exit_: ExitDebug, unprivileged: bool

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from guestdbg.arm64.debug import canonical
+from guestdbg.debugger import objects
 from guestdbg.debugger.errors import (
     BadRange,
     BadWhere,
@@ -49,6 +50,12 @@ class Data:
     address: int
     length: int | None
     type_name: str | None = None
+
+    def sized(self) -> Data:
+        """With a length: an address alone stands for the 8 bytes there, or as it is aligned."""
+        if self.length is not None:
+            return self
+        return replace(self, length=min(8, self.address & -self.address or 8))
 
 
 class Wheres:
@@ -112,7 +119,7 @@ class Wheres:
             return _data(f"{where:#x}", where, length)
         if not isinstance(where, str):
             _drgn_address(where)
-            extent = self._types.extent(where, "the drgn object")
+            extent = objects.extent(where, "the drgn object")
             return _data(
                 f"{extent.address:#x}",
                 extent.address,
@@ -142,7 +149,7 @@ class Wheres:
     def _expression(self, text: str, base: str, offset: int, length: int | None) -> Data:
         if offset:
             raise BadWhere(f"{text!r}: an offset goes with a symbol, not with a member or element")
-        extent = self._types.extent(self._types.evaluate(base), base)
+        extent = objects.extent(self._types.evaluate(base), base)
         size = extent.length if length is None else length
         return _data(text, extent.address, size, extent.type_name)
 

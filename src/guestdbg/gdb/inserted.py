@@ -197,7 +197,7 @@ class Inserted:
 
         The others are put back when the guest goes on.
         """
-        lost = self._guest.points.lost()
+        lost = self._guest.points.software.lost()
         for key, point in list(self._points.items()):
             if point not in lost:
                 continue

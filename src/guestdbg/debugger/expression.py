@@ -1,0 +1,73 @@
+"""How a variable is written: ``queue.items[3].next->x``, ``*head``, ``file.c:name``."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from guestdbg.debugger.errors import BadWhere
+
+__all__ = ["Element", "Expression", "Member", "Step", "parse"]
+
+_TOKEN = re.compile(r"\s*(?:(->)|(\.)|\[\s*(?:(0[xX][0-9a-fA-F]+)|(\d+))\s*\]|([A-Za-z_]\w*))")
+
+
+class Member(NamedTuple):
+    """``.name``, or with an ``arrow`` ``->name``."""
+
+    name: str
+    arrow: bool
+
+
+class Element(NamedTuple):
+    """``[number]``."""
+
+    number: int
+
+
+Step = Member | Element
+
+
+class Expression(NamedTuple):
+    """A variable (of a ``file``, or any), the way from there, and the ``*`` in front of it all."""
+
+    stars: int
+    file: str | None
+    name: str
+    steps: tuple[Step, ...]
+
+
+def parse(expression: str) -> Expression:
+    """Take an expression apart; raises BadWhere where it cannot be understood."""
+    text = expression.strip()
+    stars = 0
+    while text.startswith("*"):
+        text = text[1:].strip()
+        stars += 1
+    file = None
+    if ":" in text:
+        file, _, text = text.rpartition(":")
+        file = file.rstrip(":")
+    names: list[Step] = []
+    at = 0
+    expect_name, arrow = True, False
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None or (match[5] is None) == expect_name:
+            raise BadWhere(
+                f"cannot understand {expression!r} from {text[at:]!r} on: write a variable "
+                "with members and elements, such as queue.items[3].next->x"
+            )
+        at = match.end()
+        if match[5]:
+            names.append(Member(match[5], arrow))
+            expect_name = False
+        elif match[1] or match[2]:
+            expect_name, arrow = True, bool(match[1])
+        else:
+            names.append(Element(int(match[3], 16) if match[3] else int(match[4])))
+    if expect_name:
+        raise BadWhere(f"{expression!r} ends where a name is missing")
+    first, *steps = names
+    assert isinstance(first, Member)
+    return Expression(stars, file, first.name, tuple(steps))

@@ -1,0 +1,71 @@
+"""One move of the guest at a time, until it has powered off."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from guestdbg.debugger.errors import GuestBusy
+from guestdbg.debugger.stops import Stop
+from guestdbg.kvm import KvmError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.guest import Guest
+
+__all__ = ["Moves"]
+
+
+class Moves:
+    """Everything that lets a guest go, from ``run`` to ``step``.
+
+    Attributes:
+        ended: the Stop of a guest that has powered off: every further move gives it again.
+    """
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self._thread: int | None = None
+        self.ended: Stop | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the guest is let go just now."""
+        return self._thread is not None
+
+    def make(
+        self, move: Callable[[], Stop], timeout: float | None, max_instructions: int | None
+    ) -> Stop:
+        """Make a move within its limits; the Stop that it came to."""
+        guest = self._guest
+        guest._check_open()
+        self.check_still("the guest is running already")
+        if self.ended is not None:
+            return self.ended
+        self._thread = threading.get_ident()
+        try:
+            if guest.arming.software:
+                guest.points.software.refresh()
+            stop = guest.runloop.until_stop(move, timeout, max_instructions)
+            if stop.reason == "exit":
+                self.ended = stop
+            return stop
+        except KvmError as error:
+            if error.call != "KVM_RUN" or "stood at" in error.text:
+                raise
+            raise guest.board.explained(guest.cpu.vcpu, error) from error
+        finally:
+            self._thread = None
+            for core in guest.cores:
+                core.deciding.collect()
+            guest.board.console.flush()
+
+    def check_still(self, problem: str) -> None:
+        """Raises GuestBusy, with the problem and who is at it, while a move is under way."""
+        if self._thread is not None:
+            who = (
+                "this is called by one of its handlers"
+                if self._thread == threading.get_ident()
+                else "another thread runs it"
+            )
+            raise GuestBusy(f"{problem}: {who}")
