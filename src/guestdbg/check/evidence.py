@@ -14,10 +14,22 @@ from typing import Any
 from guestdbg.arm64.debug import RegisterPair
 from guestdbg.check import assembler as asm
 from guestdbg.check.describe import taken_vector
-from guestdbg.check.rig import EL1H, PSTATE_D, Rig
+from guestdbg.check.rig import PSTATE_D, Rig
 from guestdbg.kvm import ExitMmio
 
 MDE, KDE = 1 << 15, 1 << 13
+
+
+def debug_itself(
+    rig: Rig, breakpoints: Mapping[int, RegisterPair], watchpoints: Mapping[int, RegisterPair]
+) -> None:
+    """Give the guest its own registers, as if it had written them, and let it be debugged."""
+    for kind, pairs in (("B", breakpoints), ("W", watchpoints)):
+        for n, pair in pairs.items():
+            rig.set_reg(f"DBG{kind}CR{n}_EL1", pair.control)
+            rig.set_reg(f"DBG{kind}VR{n}_EL1", pair.value)
+    rig.set_reg("MDSCR_EL1", MDE | KDE)
+    rig.pstate = rig.pstate & ~PSTATE_D
 
 
 def own_debugging(rig: Rig, *items: asm.Item, **registers: Any) -> bool:
@@ -40,20 +52,19 @@ def own_exception(
     """
     own = rig.another_machine()
     code = own.code(*items, own.tell())
-    own.pstate = EL1H & ~PSTATE_D
-    for n, pair in (breakpoints or {}).items():
-        own.set_reg(f"DBGBCR{n}_EL1", pair.control)
-        context_type = pair.control >> 20 & 0xA
-        own.set_reg(f"DBGBVR{n}_EL1", pair.value + (0 if context_type else code.address))
-    for n, pair in (watchpoints or {}).items():
-        own.set_reg(f"DBGWCR{n}_EL1", pair.control)
-        own.set_reg(f"DBGWVR{n}_EL1", pair.value)
     for n, value in (registers or {}).items():
         own.set_x(n, value)
     for name, value in (system or {}).items():
         own.set_reg(name, value)
-    own.set_reg("MDSCR_EL1", MDE | KDE)
+    placed = {n: _placed(pair, code.address) for n, pair in (breakpoints or {}).items()}
+    debug_itself(own, placed, watchpoints or {})
     exit_ = own.run()
     if taken_vector(exit_) is None or not isinstance(exit_, ExitMmio):
         return None
     return int.from_bytes(exit_.data, "little") >> 26 & 0x3F
+
+
+def _placed(pair: RegisterPair, start: int) -> RegisterPair:
+    """A breakpoint's registers for a program at ``start``; one of a context has no address."""
+    context_type = pair.control >> 20 & 0xA
+    return pair if context_type else RegisterPair(pair.control, pair.value + start)

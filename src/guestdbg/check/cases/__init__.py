@@ -7,6 +7,8 @@ from guestdbg.check.cases import (
     capabilities,
     control,
     guest,
+    guest_and_host,
+    instructions,
     levels,
     linked,
     lock,
@@ -15,6 +17,7 @@ from guestdbg.check.cases import (
     priorities,
     selection,
     stepping,
+    unwatched,
     vcpus,
     watchpoints,
 )
@@ -26,6 +29,8 @@ __all__ = [
     "capabilities",
     "control",
     "guest",
+    "guest_and_host",
+    "instructions",
     "levels",
     "linked",
     "lock",
@@ -34,6 +39,7 @@ __all__ = [
     "priorities",
     "selection",
     "stepping",
+    "unwatched",
     "vcpus",
     "watchpoints",
 ]

@@ -1,6 +1,6 @@
 """Watchpoints: every register, alone and together; before the access; which accesses match."""
 
-from guestdbg.arm64.debug import DBGWCR, RegisterPair, watchpoint
+from guestdbg.arm64.debug import watchpoint
 from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import own_debugging
 from guestdbg.check.layout import DATA, RAM, TABLES
@@ -8,7 +8,6 @@ from guestdbg.check.registry import case, case_for_each, numbered
 from guestdbg.check.rig import USE_HW, Rig
 
 _MATCH = "Arm ARM D2.10 (Watchpoint exceptions)"
-_NOT = "Arm ARM D2.10 (Watchpoint exceptions): what generates none"
 
 
 @case_for_each(
@@ -56,31 +55,6 @@ def _(rig: Rig) -> None:
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8) + watchpoint(DATA, 8))
     rig.watches(code.at(0), DATA, DATA + 7, write=True)
     rig.debug(USE_HW)
-    rig.done()
-
-
-@case(
-    "watchpoint.registers-beyond-the-last",
-    "Registers that the processor has not are not used: what userspace puts there watches nothing.",
-    "KVM API 4.87: only as many as KVM_CAP_GUEST_DEBUG_HW_WPS",
-)
-def _(rig: Rig) -> None:
-    if rig.watchpoints == 16:
-        rig.skip("all 16 registers are there")
-    rig.code(asm.str_(0, 1), rig.tell())
-    rig.set_x(1, DATA)
-    pair = watchpoint(DATA, 8)[0]
-    rig.debug(USE_HW, watchpoints=dict.fromkeys(range(rig.watchpoints, 16), pair))
-    rig.done()
-
-
-@case("watchpoint.disabled", "A watchpoint with E = 0 does not match.", "Arm ARM DBGWCR<n>_EL1.E")
-def _(rig: Rig) -> None:
-    rig.code(asm.str_(0, 1), rig.tell())
-    rig.set_x(1, DATA)
-    pair = watchpoint(DATA, 8)[0]
-    off = RegisterPair(DBGWCR.encode(base=pair.control, E=0), pair.value)
-    rig.debug(USE_HW, watchpoints=[off])
     rig.done()
 
 
@@ -148,81 +122,6 @@ def _(rig: Rig, what: tuple[str, str]) -> None:
         rig.watches(code.at(0), DATA, DATA + 7, write=name == "sttr")
     else:
         rig.done()
-
-
-@case(
-    "watchpoint.not-by-fetching",
-    "Fetching an instruction from a watched address is no access.",
-    _NOT,
-)
-def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
-    rig.debug(USE_HW, watchpoints=watchpoint(code.address, 64, "any"))
-    rig.done()
-
-
-@case(
-    "watchpoint.not-by-translation",
-    "A translation table walk that reads a watched descriptor is no access of the guest.",
-    _NOT,
-)
-def _(rig: Rig) -> None:
-    rig.code(asm.str_(0, 1), asm.str_(0, 2), rig.tell())
-    rig.set_x(1, DATA)
-    rig.set_x(2, DATA + (2 << 20))
-    rig.debug(USE_HW, watchpoints=watchpoint(TABLES, 8192, "any"))
-    rig.done()
-
-
-@case(
-    "watchpoint.not-by-prefetch",
-    "A prefetch of a watched address (PRFM) is a hint and generates no watchpoint exception.",
-    _NOT,
-)
-def _(rig: Rig) -> None:
-    rig.code(asm.prefetch(1), asm.prefetch(1, 16), rig.tell())
-    rig.set_x(1, DATA)
-    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
-    rig.done()
-
-
-@case_for_each(
-    "watchpoint.not-by-cleaning",
-    {name: name for name in ("cvac", "cvau", "civac")},
-    "DC {} of a watched address generates no watchpoint exception: it changes no data.",
-    _NOT + " (cache maintenance other than DC IVAC and DC ZVA)",
-)
-def _(rig: Rig, name: str) -> None:
-    rig.code(asm.dc(name, 1), rig.tell())
-    rig.set_x(1, DATA)
-    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 64, "any"))
-    rig.done()
-
-
-@case(
-    "watchpoint.not-by-kvm",
-    "What userspace writes to watched memory, and KVM's own accesses, stop nothing.",
-    "KVM API 4.87: it is the guest that is debugged",
-)
-def _(rig: Rig) -> None:
-    rig.code(asm.NOP, rig.tell())
-    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
-    rig.machine.write(DATA, b"written!")
-    rig.done()
-
-
-@case_for_each(
-    "watchpoint.neighbours",
-    {"below": -8, "above": 8, "a-page-on": 4096, "the-same-offset-2-mib-on": 2 << 20},
-    "An access to a doubleword that is not watched ({}) does not match.",
-    _MATCH,
-)
-def _(rig: Rig, distance: int) -> None:
-    watched = DATA + 0x1000
-    rig.code(asm.str_(0, 1), asm.ldr(0, 1), rig.tell())
-    rig.set_x(1, watched + distance)
-    rig.debug(USE_HW, watchpoints=watchpoint(watched, 8, "any"))
-    rig.done()
 
 
 @case(

@@ -1,0 +1,255 @@
+"""The guest's own debugging while the host debugs it, and afterwards."""
+
+from guestdbg.arm64.debug import breakpoint, watchpoint
+from guestdbg.arm64.esr import EC
+from guestdbg.check import assembler as asm
+from guestdbg.check.evidence import KDE, MDE, debug_itself
+from guestdbg.check.layout import DATA, VECTORS
+from guestdbg.check.registry import case, case_for_each
+from guestdbg.check.rig import EL0T, ENABLE, STEP, USE_HW, Rig
+
+_SHARED = "KVM API 4.87: userspace's registers take the place of the guest's own while in force"
+_SS, _SPSR_SS = 1, 1 << 21
+
+
+def _own_at_the_second(rig: Rig, watch: bool) -> asm.Code:
+    """A program whose second instruction the guest watches, or breaks at, by itself."""
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+    rig.set_x(1, DATA)
+    if watch:
+        debug_itself(rig, {}, {0: watchpoint(DATA, 8)[0]})
+    else:
+        debug_itself(rig, {0: breakpoint(code.at(1))}, {})
+    return code
+
+
+def _to_the_fifth(rig: Rig, code: asm.Code, control: int) -> None:
+    """Debugged so, the guest comes to its fifth instruction; or to its end, where nothing stops it.
+
+    Userspace's breakpoint is at the fifth.
+    """
+    if control == STEP:
+        for n in range(4):
+            rig.steps(code.at(n + 1))
+    elif control == USE_HW:
+        rig.breaks(code.at(4))
+    else:
+        rig.done()
+
+
+@case_for_each(
+    "guest.hidden",
+    {"breakpoint": False, "watchpoint": True},
+    "While userspace uses the registers, the guest's own {} stops nothing.",
+    _SHARED,
+)
+def _(rig: Rig, watch: bool) -> None:
+    _own_at_the_second(rig, watch)
+    rig.debug(USE_HW)
+    rig.done()
+
+
+@case_for_each(
+    "guest.back-afterwards",
+    {"breakpoint": False, "watchpoint": True},
+    "Once userspace has done with the registers, the guest's own {} is back in force.",
+    _SHARED,
+)
+def _(rig: Rig, watch: bool) -> None:
+    code = _own_at_the_second(rig, watch)
+    rig.debug(USE_HW, [breakpoint(code.at(0))])
+    rig.breaks(code.at(0))
+    rig.debug(0)
+    rig.takes(EC.WATCHPT_CUR if watch else EC.BREAKPT_CUR, 0x200)
+
+
+@case(
+    "guest.armed-while-debugged",
+    "What the guest arms while userspace debugs it stops nothing then, and is in force afterwards.",
+    _SHARED,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(
+        *(asm.msr("DBGWVR0_EL1", 1), asm.msr("DBGWCR0_EL1", 3), asm.msr("MDSCR_EL1", 4), asm.ISB),
+        *(asm.daifclr(8), asm.str_(0, 1), asm.NOP, asm.str_(0, 1), rig.tell()),
+    )
+    for n, value in ((1, DATA), (3, watchpoint(DATA, 8)[0].control), (4, MDE | KDE)):
+        rig.set_x(n, value)
+    rig.debug(USE_HW, [breakpoint(code.at(6))])
+    rig.breaks(code.at(6))
+    rig.debug(0)
+    rig.takes(EC.WATCHPT_CUR, 0x200)
+    rig.expect("ELR_EL1", rig.core("elr_el1"), code.at(7))
+
+
+@case(
+    "guest.the-hosts-set-stays",
+    "What the guest writes into its registers does not change userspace's.",
+    _SHARED,
+)
+def _(rig: Rig) -> None:
+    code = rig.code(
+        *(asm.msr("DBGBVR0_EL1", 31), asm.msr("DBGBCR0_EL1", 31), asm.msr("MDSCR_EL1", 31)),
+        *(asm.ISB, asm.NOP, asm.NOP, rig.tell()),
+    )
+    rig.debug(USE_HW, [breakpoint(code.at(5))])
+    rig.breaks(code.at(5))
+
+
+_SETS = {"use-hw": USE_HW, "enable": ENABLE, "singlestep": STEP}
+_REGISTERS = ("DBGBVR0_EL1", "DBGBCR0_EL1", "DBGWVR0_EL1", "DBGWCR0_EL1")
+
+
+@case_for_each(
+    "guest.reads",
+    _SETS,
+    "A guest that reads its debug registers while userspace debugs it ({}) sees what it wrote.",
+    _SHARED,
+)
+def _(rig: Rig, control: int) -> None:
+    values = {
+        "DBGBVR0_EL1": VECTORS,
+        "DBGBCR0_EL1": breakpoint(0).control & ~1,
+        "DBGWVR0_EL1": DATA + 8,
+        "DBGWCR0_EL1": watchpoint(DATA, 8)[0].control & ~1,
+    }
+    for name, value in values.items():
+        rig.set_reg(name, value)
+    code = rig.code(*(asm.mrs(2 + n, name) for n, name in enumerate(values)), asm.NOP, rig.tell())
+    host = ([breakpoint(code.at(4))], watchpoint(DATA + 64, 8))
+    rig.debug(control, *host)
+    _to_the_fifth(rig, code, control)
+    for n, (name, value) in enumerate(values.items()):
+        rig.expect(f"{name} as the guest reads it", rig.x(2 + n), value)
+
+
+@case_for_each(
+    "guest.one-reg",
+    _SETS,
+    "One-reg access shows the guest's registers, never userspace's ({}).",
+    _SHARED + "; KVM API 4.69 (KVM_GET_ONE_REG)",
+)
+def _(rig: Rig, control: int) -> None:
+    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    rig.debug(control, [breakpoint(code.at(1))], watchpoint(DATA, 8))
+    rig.run()
+    for name in (*_REGISTERS, "MDSCR_EL1"):
+        rig.expect(name, rig.reg(name), 0)
+
+
+@case_for_each(
+    "guest.mdscr",
+    _SETS,
+    "MDSCR_EL1 is the guest's own while userspace debugs it ({}): it reads what it wrote, and what "
+    "it writes lasts.",
+    _SHARED + "; Arm ARM MDSCR_EL1",
+)
+def _(rig: Rig, control: int) -> None:
+    code = rig.code(
+        *(asm.mrs(2, "MDSCR_EL1"), asm.msr("MDSCR_EL1", 3), asm.ISB, asm.mrs(4, "MDSCR_EL1")),
+        *(asm.NOP, rig.tell()),
+    )
+    rig.set_reg("MDSCR_EL1", KDE)
+    rig.set_x(3, MDE)
+    rig.debug(control, [breakpoint(code.at(4))])
+    _to_the_fifth(rig, code, control)
+    rig.expect("MDSCR_EL1, first", rig.x(2), KDE)
+    rig.expect("MDSCR_EL1, as written", rig.x(4), MDE)
+    rig.expect("MDSCR_EL1 by one-reg access", rig.reg("MDSCR_EL1"), MDE)
+
+
+@case_for_each(
+    "guest.to-userspace",
+    {"enable": ENABLE, "singlestep": STEP},
+    "With {} and no registers of userspace's, the guest's own breakpoint is in the hardware, and "
+    "its exception goes to userspace, who must hand it back.",
+    "KVM API 4.87; Arm ARM MDCR_EL2.TDE",
+    until=(6, 14),
+)
+def _(rig: Rig, control: int) -> None:
+    code = rig.code(asm.NOP, rig.tell())
+    debug_itself(rig, {0: breakpoint(code.at(0))}, {})
+    rig.debug(control)
+    rig.breaks(code.at(0))
+
+
+@case(
+    "guest.steps-itself-while-debugged",
+    "The guest's own MDSCR_EL1.SS is not in force while userspace debugs it without SINGLESTEP.",
+    _SHARED + "; Arm ARM MDSCR_EL1.SS",
+)
+def _(rig: Rig) -> None:
+    below = rig.machine.program(asm.NOP, asm.NOP, asm.NOP, rig.tell(), el=0)
+    rig.code(asm.ERET)
+    rig.set_core("elr_el1", below.address)
+    rig.set_core("spsr[0]", EL0T | _SPSR_SS)
+    rig.set_reg("MDSCR_EL1", _SS)
+    rig.debug(USE_HW, [breakpoint(below.at(2))])
+    rig.breaks(below.at(2))
+
+
+@case(
+    "guest.both-step",
+    "A guest that steps its EL0 is stepped by userspace all the same, one instruction at a time.",
+    _SHARED + "; Arm ARM D2.12",
+)
+def _(rig: Rig) -> None:
+    below = rig.machine.program(asm.add(0, 0, 1), asm.add(0, 0, 1), rig.tell(), el=0)
+    rig.code(asm.ERET)
+    rig.set_core("elr_el1", below.address)
+    rig.set_core("spsr[0]", EL0T)
+    rig.set_reg("MDSCR_EL1", _SS)
+    rig.debug(STEP)
+    rig.steps(below.at(0))
+    rig.steps(below.at(1))
+    rig.expect("x0", rig.x(0), 1)
+
+
+_READABLE = {
+    "oslsr": ("OSLSR_EL1", 8),
+    "osdlr": ("OSDLR_EL1", 0),
+    "mdccsr": ("MDCCSR_EL0", 0),
+}
+
+
+@case_for_each(
+    "guest.reads-register",
+    {
+        f"{name}-{how}": (*what, control)
+        for name, what in _READABLE.items()
+        for how, control in (("undebugged", 0), ("debugged", USE_HW))
+    },
+    "The guest may read {}: it is emulated, and the same whether or not userspace debugs it.",
+    "Arm ARM D19.3 (Debug registers); KVM emulates them for the guest",
+)
+def _(rig: Rig, what: tuple[str, int, int]) -> None:
+    name, expected, control = what
+    rig.code(asm.mrs(2, name), rig.tell(2))
+    rig.set_x(2, 0xDEAD)
+    rig.debug(control)
+    rig.done(told=expected)
+
+
+@case_for_each(
+    "guest.every-register",
+    {"breakpoints": "B", "watchpoints": "W"},
+    "The guest's {} all keep what it writes into them, by itself and while userspace uses others.",
+    "Arm ARM D2 (AArch64 Self-hosted Debug); " + _SHARED,
+)
+def _(rig: Rig, kind: str) -> None:
+    count = rig.breakpoints if kind == "B" else rig.watchpoints
+    names = [f"DBG{kind}VR{n}_EL1" for n in range(count)]
+    words: list[int] = []
+    for n, name in enumerate(names):
+        words += [asm.add(2, 1, 8 * n), asm.msr(name, 2)]
+    code = rig.code(
+        words, asm.NOP, *(asm.mrs(3 + n, name) for n, name in enumerate(names)), rig.tell()
+    )
+    rig.set_x(1, DATA)
+    rig.debug(USE_HW, [breakpoint(code.at(len(words)))])
+    rig.breaks(code.at(len(words)))
+    rig.debug(0)
+    rig.done()
+    for n, name in enumerate(names):
+        rig.expect(f"{name} as the guest reads it", rig.x(3 + n), DATA + 8 * n)
+        rig.expect(f"{name} by one-reg access", rig.reg(name), DATA + 8 * n)
