@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
-from tests.gdb.clients import Mi, gdb, needs_gdb, server
+import textwrap
+
+from tests.gdb.clients import Mi, Told, gdb, needs_gdb, server
 
 pytestmark = needs_gdb
 
+_TO_THE_END = """
+run("continue")
+tell(end=stops.seen[-1])
+"""
+
+
+def of_two(script: str) -> Told:
+    """What GDB tells of a guest of two processors, which then runs to its end."""
+    with server("smp", "--vcpus", "2") as guest:
+        told = gdb(guest.target, "connect()\n" + textwrap.dedent(script) + _TO_THE_END)
+        assert guest.ended() == 0
+    assert told["end"] == ["exited", 0]
+    assert b"smp: all well" in guest.output
+    return told
+
 
 def test_threads_are_the_processors() -> None:
-    with server("smp", "--vcpus", "2") as guest:
-        told = gdb(
-            guest.target,
-            """
-            connect()
-            def threads():
-                return [[t.num, t.name, t.is_stopped()] for t in
-                        sorted(gdb.selected_inferior().threads(), key=lambda t: t.num)]
-            tell(at_first=threads(), words=run("info threads"))
-            run("break work")
-            run("continue")
-            run("continue")
-            tell(hit_by=sorted({t.num for t in gdb.selected_inferior().threads()
-                                if t.is_valid()}), second=gdb.selected_thread().num,
-                 now=run("info threads"))
-            run("thread 1")
-            one = [value("$sp"), value("$mpidr_el1") & 0xff]
-            run("thread 2")
-            two = [value("$sp"), value("$mpidr_el1") & 0xff]
-            tell(one=one, two=two, both=run("thread apply all -s backtrace 1"))
-            run("delete")
-            run("continue")
-            tell(end=stops.seen[-1])
-            """,
-        )
-        assert guest.ended() == 0
+    told = of_two(
+        """
+        def threads():
+            return [[t.num, t.name, t.is_stopped()] for t in
+                    sorted(gdb.selected_inferior().threads(), key=lambda t: t.num)]
+        tell(at_first=threads(), words=run("info threads"))
+        run("break work")
+        run("continue")
+        run("continue")
+        tell(hit_by=sorted({t.num for t in gdb.selected_inferior().threads()
+                            if t.is_valid()}), second=gdb.selected_thread().num,
+             now=run("info threads"))
+        run("thread 1")
+        one = [value("$sp"), value("$mpidr_el1") & 0xff]
+        run("thread 2")
+        two = [value("$sp"), value("$mpidr_el1") & 0xff]
+        tell(one=one, two=two, both=run("thread apply all -s backtrace 1"))
+        run("delete")
+        """
+    )
     assert told["at_first"] == [[1, "vCPU 0", True], [2, "vCPU 1", True]]
     assert "powered off" in told["words"]
     assert told["one"][1] == 0
     assert told["two"][1] == 1
     assert told["one"][0] != told["two"][0]
     assert told["both"].count("#0") == 2
-    assert told["end"] == ["exited", 0]
-    assert b"smp: all well" in guest.output
 
 
 def test_both_hit_the_same_watchpoint() -> None:
@@ -67,89 +76,73 @@ def test_both_hit_the_same_watchpoint() -> None:
 
 
 def test_stepping_one_with_the_others_held_or_running() -> None:
-    with server("smp", "--vcpus", "2") as guest:
-        told = gdb(
-            guest.target,
-            """
-            connect()
-            run("break work")
+    told = of_two(
+        """
+        run("break work")
+        run("continue")
+        run("delete")
+        run("watch unlocked")
+        while gdb.selected_thread().num == 1:
             run("continue")
-            run("delete")
-            run("watch unlocked")
-            while gdb.selected_thread().num == 1:
-                run("continue")
-            run("delete")
+        run("delete")
+        run("thread 2")
+        run("set scheduler-locking on")
+        def other():
+            run("thread 1")
+            found = [value("$x%d" % n) for n in range(31)] + [value("$sp"), pc()]
             run("thread 2")
-            run("set scheduler-locking on")
-            def other():
-                run("thread 1")
-                found = [value("$x%d" % n) for n in range(31)] + [value("$sp"), pc()]
-                run("thread 2")
-                return found
-            before = other()
-            for _ in range(40):
-                run("stepi")
-            tell(held=other() == before, stepped=pc())
-            run("set scheduler-locking off")
-            for _ in range(40):
-                run("stepi")
-            tell(ran=other() != before)
-            run("set scheduler-locking step")
-            before = other()
-            for _ in range(20):
-                run("stepi")
-            tell(held_again=other() == before)
-            run("set scheduler-locking off")
-            run("continue")
-            tell(end=stops.seen[-1])
-            """,
-        )
-        assert guest.ended() == 0
+            return found
+        before = other()
+        for _ in range(40):
+            run("stepi")
+        tell(held=other() == before, stepped=pc())
+        run("set scheduler-locking off")
+        for _ in range(40):
+            run("stepi")
+        tell(ran=other() != before)
+        run("set scheduler-locking step")
+        before = other()
+        for _ in range(20):
+            run("stepi")
+        tell(held_again=other() == before)
+        run("set scheduler-locking off")
+        """
+    )
     assert told["held"]
     assert told["ran"]
     assert told["held_again"]
-    assert told["end"] == ["exited", 0]
-    assert b"smp: all well" in guest.output
 
 
 def test_a_lock_taken_step_by_step_by_two() -> None:
     """Load-exclusive to store-exclusive goes by as one step, whoever else wants the lock."""
-    with server("smp", "--vcpus", "2") as guest:
-        told = gdb(
-            guest.target,
-            """
-            connect()
-            run("break work")
+    told = of_two(
+        """
+        run("break work")
+        run("continue")
+        run("continue")
+        run("delete")
+        run("display/i $pc")
+        taken = 0
+        for _ in range(300):
+            run("stepi")
+            if location() == "give_lock":
+                taken += 1
+                run("finish")
+        tell(taken=taken, counter=value("counter"))
+        run("watch lock")
+        seen = []
+        for _ in range(8):
             run("continue")
-            run("continue")
-            run("delete")
-            run("display/i $pc")
-            taken = 0
-            for _ in range(300):
-                run("stepi")
-                if location() == "give_lock":
-                    taken += 1
-                    run("finish")
-            tell(taken=taken, counter=value("counter"))
-            run("watch lock")
-            seen = []
-            for _ in range(8):
-                run("continue")
-                seen.append([gdb.selected_thread().num, location(), value("lock")])
-            tell(seen=seen)
-            run("delete")
-            run("undisplay 1")
-            run("continue")
-            tell(end=stops.seen[-1])
-            """,
-        )
-        assert guest.ended() == 0
+            seen.append([gdb.selected_thread().num, location(), value("lock")])
+        tell(seen=seen)
+        run("delete")
+        run("undisplay 1")
+        """
+    )
     assert told["taken"] >= 3
     assert told["counter"] >= told["taken"]
     assert {name for _, name, _ in told["seen"]} <= {"take_lock", "give_lock"}
     assert {lock for _, _, lock in told["seen"]} == {0, 1}
-    assert told["end"] == ["exited", 0]
-    assert b"smp: all well" in guest.output
 
 
 def test_non_stop() -> None:
