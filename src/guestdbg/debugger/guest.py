@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from guestdbg.arm64.debug import AccessKind, Privilege
+from guestdbg.closing import Closing
 from guestdbg.debugger import motion, snapshots
 from guestdbg.debugger.allocation import Hardware
 from guestdbg.debugger.arming import Arming
@@ -50,7 +50,7 @@ __all__ = ["Guest"]
 _ID_AA64DFR0 = sys_reg("ID_AA64DFR0_EL1")
 
 
-class Guest(Integers):
+class Guest(Integers, Closing):
     """A loaded guest: its memory, registers, symbols, and the points at which it is stopped.
 
     Made by ``guestdbg.load``, or around a board that has a guest in it already. Use it in a
@@ -457,17 +457,6 @@ class Guest(Integers):
     def __repr__(self) -> str:
         names = ", ".join(image.path.name for image in self.images) or "no symbols"
         return f"<Guest {names}: {len(self.cores)} vCPU, {len(self.points)} points>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _hardware(board: Board) -> Hardware:

@@ -10,9 +10,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
+from guestdbg.closing import Closing
 from guestdbg.debugger import Guest, Stop
 from guestdbg.gdb.address import listen as listen_at
 from guestdbg.gdb.address import parse
@@ -34,7 +34,7 @@ _REFUSED_SECONDS = 1
 _GRACE_SECONDS = 0.5
 
 
-class Server:
+class Server(Closing):
     """Serves one guest to debuggers that speak the remote serial protocol.
 
     Args:
@@ -145,17 +145,6 @@ class Server:
         if self.address.path:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.address.path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _between(self) -> Outcome | None:
         """Until a client comes: the guest stands or runs."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from guestdbg.closing import Closing
 from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
@@ -20,26 +20,7 @@ from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
 Memory = mmap.mmap | bytearray | memoryview
 
 
-class _Closing(ABC):
-    """Something with ``close()`` that may be used in a ``with`` statement."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Give back what it holds. Closing twice does nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Kvm(_Closing):
+class Kvm(Closing):
     """A provider: ``/dev/kvm``, or the software KVM that answers like it.
 
     Attributes:
@@ -61,7 +42,7 @@ class Kvm(_Closing):
         """KVM_CREATE_VM. ``vm_type``: 0, or the width of the physical address space in bits."""
 
 
-class Vm(_Closing):
+class Vm(Closing):
     """A virtual machine: memory slots, vCPUs, devices."""
 
     @property
@@ -115,7 +96,7 @@ class Vm(_Closing):
         """KVM_HAS_DEVICE_ATTR on the machine."""
 
 
-class Vcpu(_Closing):
+class Vcpu(Closing):
     """A virtual processor.
 
     One thread runs it and calls its methods. Only ``kick()`` may be called by any other.
@@ -204,7 +185,7 @@ class Vcpu(_Closing):
         """KVM_HAS_DEVICE_ATTR on the vCPU."""
 
 
-class Device(_Closing):
+class Device(Closing):
     """A device in the kernel, of ``Vm.create_device``."""
 
     @abstractmethod

@@ -8,9 +8,9 @@ answered below the seam (the kernel's, or the software provider's), so power-off
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
+from guestdbg.closing import Closing
 from guestdbg.kvm import (
     Exit,
     ExitArmNisv,
@@ -89,7 +89,7 @@ class BoardSnapshot:
     console: ConsoleState
 
 
-class Board:
+class Board(Closing):
     """A board with RAM at 0x40000000, a PL011 at 0x09000000 and ``vcpus`` processors.
 
     Args:
@@ -282,17 +282,6 @@ class Board:
         self.console.flush()
         self.vm.close()
         self.memory.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _check(memory_size: int, vcpus: int, unmapped: str) -> None:

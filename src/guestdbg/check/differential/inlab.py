@@ -12,12 +12,13 @@ from typing import Self
 from guestdbg.check.differential.campaign import Side
 from guestdbg.check.differential.program import Program, ProgramError, dumps
 from guestdbg.check.differential.trace import Told, from_json
+from guestdbg.closing import Closing
 from guestdbg.lab import Lab, LabError, Live
 
 _COMMAND = ("guestdbg", "differential", "run", "--provider", "host", "--programs", "-")
 
 
-class LabPlayer:
+class LabPlayer(Closing):
     """One command in a lab that runs, which is handed programs and hands back what was seen.
 
     It stays, because starting Python in the lab costs as much as fifty programs. Ending the lab
@@ -37,17 +38,6 @@ class LabPlayer:
         argv = (*_COMMAND, "--full") if full else _COMMAND
         self._thread = threading.Thread(target=self._follow, args=(argv, read), daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the command."""
