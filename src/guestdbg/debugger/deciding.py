@@ -1,7 +1,7 @@
 """Hits that the provider decides by itself, where it can: see guestdbg.kvm.programs.
 
-Everything here has its plain counterpart (watching.py, core.py), which is used wherever a point or
-a provider is not of the simple kind, and gives the same hits, values and counts.
+Everything here has its plain counterpart (watching.py, arrivals.py), which is used wherever a
+point or a provider is not of the simple kind, and gives the same hits, values and counts.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 It answers as Linux 6.1 to 6.13 does. Its modules are laid out as the kernel's are:
 
     kvm.py, vm.py, vcpu.py   arm.c, kvm_main.c    the calls, and the run loop
+    requests.py, waiting.py  arm.c                power, interrupt lines, WFI
     guest_debug.py           debug.c              guest debug: before an entry, after an exit
     switch.py                hyp/debug-sr         the world switch of the debug registers
     handle_exit.py           handle_exit.c        a handler for each exception class
