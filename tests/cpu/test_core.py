@@ -276,3 +276,25 @@ def test_debug_registers_are_set_all_at_once_or_not_at_all() -> None:
         with pytest.raises(ValueError, match="has 6 breakpoints and 4 watchpoints"):
             p.load_debug(*values)
         assert p.save_debug() == before
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_a_slot_that_was_taken_away_is_not_there(order: tuple[int, int]) -> None:
+    """Whichever was used last: its memory may be somebody else's now."""
+    bench = Bench([0xF9400022, 0xF9000022, B_SELF])  # ldr x2, [x1]; str x2, [x1]
+    others = {slot: mmap.mmap(-1, 4096) for slot in order}
+    for slot, memory in others.items():
+        bench.memory.map(slot, slot << 32, memory)
+    for slot in order:
+        bench.p.pc = CODE
+        bench.p.set_x(1, slot << 32)
+        assert bench.run(2) == EXIT_LIMIT
+    for slot in order:
+        bench.memory.unmap(slot)
+        others.pop(slot).close()
+        for gone in (1, 2):
+            bench.p.pc = CODE
+            bench.p.set_x(1, gone << 32)
+            assert bench.run(1) == (EXIT_LIMIT if gone in others else EXIT_EL2)
+            if gone not in others:
+                assert bench.p.hpfar_el2 == gone << 32 >> 8

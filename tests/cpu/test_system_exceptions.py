@@ -151,6 +151,75 @@ def test_eret(to: int) -> None:
     assert (o.p.sp_el0, o.p.sp_el1) == (0x1000, 0x2000)
 
 
+@pytest.mark.parametrize("to", [EL0T, EL1T, EL1H])
+@pytest.mark.parametrize("high", [False, True])
+@pytest.mark.parametrize("ignored", [False, True])
+def test_eret_to_a_tagged_address(to: int, high: bool, ignored: bool) -> None:
+    """Where translation ignores the tag (TBI0, TBI1) it does not get into the PC; else it does."""
+    o = fresh(EL1H)
+    o.set("TCR_EL1", (1 << (38 if high else 37)) if ignored else 0)
+    o.store32(CODE, [ERET])
+    o.memory.code_changed(CODE, 4)
+    plain = CODE | (0xFF80 << 48 if high else 0)
+    tagged = plain ^ 0x5A << 56
+    o.set("ELR_EL1", tagged)
+    o.set("SPSR_EL1", to)
+    o.p.pc = CODE
+    o.p.run(o.p.instructions + 1)
+    assert o.p.pc == (plain if ignored else tagged)
+
+
+def test_eret_clears_the_exclusive_monitor() -> None:
+    """An exception between a load-exclusive and its store fails this by its return, not before."""
+    o = fresh(EL1H)
+    ldxr, stxr = 0xC85F7C22, 0xC8037C24  # ldxr x2, [x1]; stxr w3, x4, [x1]
+    o.store32(VECTORS + 0x200, [stxr, B_SELF])
+    for words, status in (([ldxr, svc(0)], 0), ([ldxr, ERET], 1)):
+        o.store32(CODE, words)
+        o.memory.code_changed(CODE, SIZE_OF_CODE)
+        o.set("ELR_EL1", VECTORS + 0x200)
+        o.set("SPSR_EL1", EL1H)
+        o.p.set_x(1, CODE + 0x800)
+        o.p.set_x(3, 7)
+        o.p.pc = CODE
+        o.p.run(o.p.instructions + 3)
+        assert o.p.get_x(3) == status
+
+
+@pytest.mark.parametrize("mode", [EL0T, EL1T, EL1H])
+def test_an_exception_leaves_the_illegal_state(mode: int) -> None:
+    """PSTATE.IL goes to SPSR_EL1, and the handler executes."""
+    o = fresh(EL1H)
+    o.store32(CODE, [ERET])
+    o.memory.code_changed(CODE, 4)
+    for offset in (0, 0x200, 0x400):
+        o.store32(VECTORS + offset, [0x91000400, B_SELF])  # add x0, x0, #1
+    o.memory.code_changed(VECTORS, 0x800)
+    o.set("ELR_EL1", CODE + 0x100)
+    o.set("SPSR_EL1", mode | 1 << 20)
+    o.p.pc = CODE
+    o.p.set_x(0, 0)
+    o.p.run(o.p.instructions + 3)
+    assert o.get("ESR_EL1") == 0x0E << 26 | IL
+    assert o.get("SPSR_EL1") == mode | 1 << 20
+    assert o.get("ELR_EL1") == CODE + 0x100
+    assert o.p.get_x(0) == 1
+    assert o.p.pstate == EL1H
+
+
+@pytest.mark.parametrize("pstate", [0, 4, 5])
+def test_a_fast_interrupt_comes_first(pstate: int) -> None:
+    """Which of two interrupts comes first is ours to choose (IMPLEMENTATION DEFINED)."""
+    o = fresh(pstate)
+    o.p.irq = o.p.fiq = True
+    o.store32(VECTORS, [B_SELF] * 0x200)
+    o.memory.code_changed(VECTORS, 0x800)
+    o.p.pc = CODE
+    o.p.run(o.p.instructions + 1)
+    o.p.irq = o.p.fiq = False
+    assert o.p.pc == VECTORS + {0: 0x400, 4: 0, 5: 0x200}[pstate] + 0x100
+
+
 @pytest.mark.parametrize(
     "word",
     [
