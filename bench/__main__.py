@@ -20,6 +20,7 @@ from bench.measurements import (
     qemu_gdb_conditional_per_second,
     qemu_gdb_steps_per_second,
     qemu_gdb_stops_per_second,
+    qemu_kvm_gdb_stops_per_second,
     qemu_loop_mips,
     qemu_loop_mips_armed,
     qemu_suite_mips,
@@ -58,6 +59,7 @@ MEASUREMENTS: list[Measurement] = [
     qemu_uboot_seconds.MEASUREMENT,
     host_exit_ratio.MEASUREMENT,
     host_stops_per_second.MEASUREMENT,
+    qemu_kvm_gdb_stops_per_second.MEASUREMENT,
 ]
 
 BY_KEY = {m.key: m for m in MEASUREMENTS}

@@ -43,6 +43,10 @@ RATIOS = {
         "gdb_steps_per_second",
         "qemu_gdb_steps_per_second",
     ),
+    "host_stops_per_second / qemu_kvm_gdb_stops_per_second": (
+        "host_stops_per_second",
+        "qemu_kvm_gdb_stops_per_second",
+    ),
     "uboot_seconds / qemu_uboot_seconds": ("uboot_seconds", "qemu_uboot_seconds"),
 }
 
@@ -106,14 +110,15 @@ def write_json(path: Path, measurements: list[Measurement], results: dict[str, R
     path.write_text(json.dumps(document, indent=2) + "\n")
 
 
-# Digits behind the point.
+# Digits behind the point; one at least where there is one before it.
 _DIGITS = {"s": 3, "times": 2}
 
 
 def figure(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    return f"{value:,.{_DIGITS.get(unit, 0)}f} {unit}"
+    digits = _DIGITS.get(unit, int(value < 10))
+    return f"{value:,.{digits}f} {unit}"
 
 
 def print_table(

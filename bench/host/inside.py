@@ -1,6 +1,6 @@
 """Run in the lab: measures what is asked for and prints it as one line of JSON.
 
-python -m bench.host.inside exits N ROUNDS PROGRAM | stops N
+python -m bench.host.inside exits N ROUNDS PROGRAM | stops N | gdb_stops N
 """
 
 import json
@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import repeat
+from pathlib import Path
 from subprocess import PIPE
 
 import guestdbg
-from bench import loop_guest, ours
+from bench import gdb, loop_guest, ours, qemu
+from bench.measurements import qemu_gdb_stops_per_second
 from guestdbg.kvm import Exit, ExitDebug, GuestDebug, open_kvm
 from guestdbg.kvm.constants import KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP
 from guestdbg.kvm.regs import core_reg
@@ -87,7 +90,20 @@ def stops(count: int) -> dict[str, float]:
     return {"per_second": seen / seconds}
 
 
+def gdb_stops(count: int) -> dict[str, float]:
+    """The same by GDB, on a QEMU that uses this KVM."""
+    return {"per_second": gdb.per_second(qemu_gdb_stops_per_second.SCRIPT, _on_kvm, STOPS=count)}
+
+
+def _on_kvm(kernel: Path) -> AbstractContextManager[Path]:
+    return qemu.stopped(kernel, "-accel", "kvm", "-cpu", "host", "-M", "gic-version=host")
+
+
+def _measure(what: str, number: int, *rest: str) -> object:
+    if what == "exits":
+        return exits(number, int(rest[0]), rest[1])
+    return {"stops": stops, "gdb_stops": gdb_stops}[what](number)
+
+
 if __name__ == "__main__":
-    what, number, *rest = sys.argv[1:]
-    measured = exits(int(number), int(rest[0]), rest[1]) if what == "exits" else stops(int(number))
-    print(json.dumps(measured))
+    print(json.dumps(_measure(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])))

@@ -1,4 +1,4 @@
-"""The lab as the measurements use it: one boot for all of them."""
+"""The labs as the measurements use them: one boot for all, one more for those with rivals."""
 
 import atexit
 import functools
@@ -9,30 +9,35 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench.host.rivals import layer
 from bench.measurement import Unavailable
 from guestdbg.lab import Lab, LabError
 
 BENCH = Path(__file__).parents[1]
+_running: list[Lab] = []
 COMPILER = "aarch64-linux-gnu-gcc"
 
 
 @functools.cache
-def _lab() -> Lab:
-    """It runs until the process ends, or ``close()``."""
-    lab = Lab()
+def _lab(rivals: bool) -> Lab:
+    """It runs until the process ends, or ``close()``. With ``rivals``, QEMU and GDB are in it."""
+    lab = Lab(memory=2048, layers=[layer()]) if rivals else Lab()
     try:
         lab.boot()
     except LabError as error:
         raise Unavailable(f"needs the lab: {error}") from error
-    atexit.register(lab.close)
+    _running.append(lab)
     return lab
 
 
 def close() -> None:
-    """End the lab's machine, if it runs."""
-    if _lab.cache_info().currsize:
-        _lab().close()
-        _lab.cache_clear()
+    """End the labs' machines, if there are any."""
+    _lab.cache_clear()
+    while _running:
+        _running.pop().close()
+
+
+atexit.register(close)
 
 
 def exits_program(directory: Path) -> Path:
@@ -46,15 +51,18 @@ def exits_program(directory: Path) -> Path:
     return program
 
 
-def inside(*words: str) -> Any:
-    """What ``bench.host.inside`` measures in the lab; the C program is there as ``./exits``."""
+def inside(*words: str, rivals: bool = False) -> Any:
+    """What ``bench.host.inside`` measures in the lab; the C program is there as ``./exits``.
+
+    With ``rivals``, in a lab that has QEMU and GDB.
+    """
     files: dict[str, bytes | Path] = {
         path.relative_to(BENCH.parent).as_posix(): path for path in BENCH.rglob("*.py")
     }
     argv = ["python3", "-m", "bench.host.inside", *words]
     with tempfile.TemporaryDirectory() as directory:
         files["exits"] = exits_program(Path(directory))
-        result = _lab().run(argv, files=files, timeout=300)
+        result = _lab(rivals).run(argv, files=files, timeout=300)
     if result.status:
         raise RuntimeError(f"in the lab: {result.stderr.decode(errors='replace')[-1000:]}")
     return json.loads(result.stdout)

@@ -15,6 +15,7 @@ import bench.__main__ as bench_main
 from bench import loop_guest, prompt, qemu, report
 from bench.host import lab as host_lab
 from bench.measurement import Measurement, Result, Unavailable, take_all
+from guestdbg.lab import LabError, apt, cache
 
 KEYS = {
     "loop_mips",
@@ -40,6 +41,7 @@ KEYS = {
     "qemu_uboot_seconds",
     "host_exit_ratio",
     "host_stops_per_second",
+    "qemu_kvm_gdb_stops_per_second",
 }
 
 
@@ -149,7 +151,35 @@ def test_a_failed_measurement_fails_the_run_but_not_the_other_figures(
     assert "astray" in document["not_measured"]["loop_mips"]
 
 
-@pytest.mark.parametrize("key", sorted(KEYS))
+@pytest.mark.parametrize("broken", ["no apt", "no network"])
+def test_rivals_that_cannot_be_fetched(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise LabError("apt-get update failed (is there a network?)")
+
+    host_lab.close()  # one that runs already would do
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(apt, "available", lambda: broken == "no network")
+    monkeypatch.setattr(apt.Apt, "update", fail)
+    monkeypatch.setattr(apt.Apt, "_run", fail)
+    result = take_all([bench_main.BY_KEY["qemu_kvm_gdb_stops_per_second"]])
+    (found,) = result.values()
+    assert found.value is None
+    assert not found.failed
+    assert found.reason is not None
+    assert "qemu-system-arm and gdb-multiarch for arm64" in found.reason
+    assert ("missing" if broken == "no apt" else "network?") in found.reason
+
+
+# QEMU and GDB on an emulated processor take their time.
+SLOW = {"qemu_kvm_gdb_stops_per_second"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [pytest.param(key, marks=[pytest.mark.slow] * (key in SLOW)) for key in sorted(KEYS)],
+)
 def test_each_measurement_runs(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In small; each checks itself that the guest did what was to be measured."""
     for program in (qemu.QEMU, qemu.GDB):
@@ -160,6 +190,7 @@ def test_each_measurement_runs(key: str, monkeypatch: pytest.MonkeyPatch) -> Non
     measurement = bench_main.BY_KEY[key]
     module = sys.modules[measurement.run.__module__]
     small = {"TURNS": 20_000, "STOPS": 200, "STEPS": 200, "HITS": 200, "ROUNDS": 1}
+    small |= {"KVM_STOPS": 5}
     for name, value in small.items():
         if hasattr(module, name) and (name != "TURNS" or "mips" in key):
             monkeypatch.setattr(module, name, value)
@@ -168,6 +199,20 @@ def test_each_measurement_runs(key: str, monkeypatch: pytest.MonkeyPatch) -> Non
     except Unavailable as missing:
         pytest.skip(str(missing))
     assert min(figure.values() if isinstance(figure, Mapping) else [figure]) > 0
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (None, "/s", "-"),
+        (2.26, "/s", "2.3 /s"),
+        (1414.2, "/s", "1,414 /s"),
+        (0.7734, "s", "0.773 s"),
+        (1.2345, "times", "1.23 times"),
+    ],
+)
+def test_figures_are_readable(value: float | None, unit: str, text: str) -> None:
+    assert report.figure(value, unit) == text
 
 
 def test_ratios_are_quotients() -> None:

@@ -60,6 +60,11 @@ class Apt:
         text = self._run("apt-cache", "depends", package)
         return re.findall(r"^\s*\|?(?:Pre)?Depends: ([a-z0-9][a-z0-9+.-]+)", text, re.MULTILINE)
 
+    def needed(self, packages: list[str]) -> list[str]:
+        """``packages`` and all that they depend on, as an empty system would need them."""
+        text = self._run("apt-get", "install", "--simulate", *packages)
+        return re.findall(r"^Inst ([a-z0-9][a-z0-9+.-]+)", text, re.MULTILINE)
+
     def download(self, packages: list[str], directory: Path) -> None:
         """Puts the packages' files into ``directory``; apt checks signatures and hashes."""
         self._run("apt-get", "download", *packages, cwd=directory)

@@ -56,7 +56,8 @@ class Lab:
 
     ``cpu`` is "nvhe" (Cortex-A57), "vhe" (all that QEMU has) or a name of QEMU's; ``memory`` is
     MiB; ``gic`` 2 or 3. ``root`` is the cache (default: see ``cache.default_root``); the first
-    use fetches about 35 MB into it, later ones need no network.
+    use fetches about 35 MB into it, later ones need no network. ``layers`` are cpio archives whose
+    files are put over the lab's own.
 
     Raises LabError where the lab cannot be had: no QEMU, no network for the first use, a
     machine that does not come up within ``boot_timeout`` seconds.
@@ -72,11 +73,13 @@ class Lab:
         suite: str = packages.SUITE,
         root: Path | None = None,
         boot_timeout: float = 180,
+        layers: Sequence[Path] = (),
     ) -> None:
         self.machine = qemu.Machine(cpu=cpu, smp=smp, memory=memory, gic=gic)
         self._suite = suite
         self._root = root
         self._boot_timeout = boot_timeout
+        self._layers = tuple(layers)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
@@ -124,7 +127,7 @@ class Lab:
             directory = Path(self._directory.name)
             self._guard = Guard(directory)
             initrd = directory / "initrd"
-            _join(initrd, base.archive, package)
+            _join(initrd, base.archive, package, *self._layers)
             self._process, sock = qemu.start(
                 self.machine, base.kernel, initrd, directory / "console"
             )
