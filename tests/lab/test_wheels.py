@@ -1,0 +1,23 @@
+"""What the lab carries is what an arm64 machine would install, and all of it without a compiler."""
+
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from guestdbg.lab import wheels
+
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+ARM64 = {"sys_platform": "linux", "platform_machine": "aarch64"}
+
+
+def test_the_same_as_on_an_arm64_machine(lab_root: Path) -> None:
+    wanted = [
+        Requirement(r) for r in tomllib.loads(PYPROJECT.read_text())["project"]["dependencies"]
+    ]
+    there = {(r.name, str(r.specifier)) for r in wanted if not r.marker or r.marker.evaluate(ARM64)}
+    carried = [Requirement(r) for r in wheels.REQUIREMENTS]
+    assert {(r.name, str(r.specifier)) for r in carried} == there
+    (directory,) = sorted(lab_root.glob("wheels-3.11-*"))
+    names = {path.name.partition("-")[0] for path in directory.glob("*.whl")}
+    assert {name for name, _ in there} <= names
