@@ -2,6 +2,7 @@
 
 import errno
 import fnmatch
+import threading
 from dataclasses import replace
 from typing import ClassVar
 
@@ -337,6 +338,43 @@ class ForgetsOneReg(MutantVcpu):
             self.inner.set_one_reg(reg_id, value)
 
 
+class RunsInSpiteOfImmediateExit(MutantVcpu):
+    def run(self) -> Exit:
+        if not self.inner.immediate_exit:
+            return super().run()
+        if self.debugged & KVM_GUESTDBG_ENABLE:
+            self.inner.immediate_exit = False
+            self.inner.run()
+            self.inner.immediate_exit = True
+        return self.inner.run()
+
+
+class DebugsOnlyForItsThread(MutantVcpu):
+    """Debug registers that belong to whoever called the ioctl."""
+
+    thread: int
+
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        self.thread = threading.get_ident()
+        return debug
+
+    def run(self) -> Exit:
+        if self.debugged and self.thread != threading.get_ident():
+            self.inner.set_guest_debug(GuestDebug())
+        return super().run()
+
+
+class ContextOfTheCall(MutantVcpu):
+    """Reads CONTEXTIDR_EL1 when userspace asks, and not when the guest runs."""
+
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        context = self.inner.get_one_reg(sys_reg("CONTEXTIDR_EL1"))
+        linked = [n for n, v in enumerate(debug.dbg_bcr) if v >> 20 & 15 == 3]
+        if any(debug.dbg_bvr[n] != context for n in linked):
+            return replace(debug, dbg_bcr=())
+        return debug
+
+
 class ListsNoDebugRegisters(MutantVcpu):
     def get_reg_list(self) -> list[int]:
         return [r for r in self.inner.get_reg_list() if not name_of(r).startswith("DBG")]
@@ -415,6 +453,11 @@ NOTICED: list[tuple[type[MutantVcpu], list[str], list[str]]] = [
     (ForgetsOneReg, ["one-reg.keeps.dbgbvr9"], ["one-reg.keeps.dbgbvr7"]),
     (ListsNoDebugRegisters, ["one-reg.listed.dbgbvr0-el1"], ["one-reg.keeps.*"]),
     (ForgetsAfterOneStop, ["order.taking-away.*", "step.stays-in-force"], ["order.with.nothing"]),
+    (RunsInSpiteOfImmediateExit, ["between.cut-short.*"], ["step.over.add-*"]),
+    (DebugsOnlyForItsThread, ["between.another-thread"], ["between.level.*"]),
+    (ContextOfTheCall, ["between.context.set"], ["linked.*.same-context"]),
+    (OneSetForAllMachines, ["between.two-threads-at-once"], ["between.level.*"]),
+    (AfterTheAccess, ["between.value-register", "between.memory"], ["between.level.*"]),
     (NothingStops, ["*.register.[0-3]", "access.str-8"], ["watchpoint.disabled"]),
 ]
 

@@ -297,12 +297,12 @@ class Rig(Expectations):
     def need_breakpoints(self, count: int) -> None:
         """Skip unless there are so many breakpoint registers."""
         if self.breakpoints < count:
-            self.skip(f"there are {self.breakpoints} breakpoint registers")
+            self.skip(f"KVM_CAP_GUEST_DEBUG_HW_BPS: there are {self.breakpoints}")
 
     def need_watchpoints(self, count: int) -> None:
         """Skip unless there are so many watchpoint registers."""
         if self.watchpoints < count:
-            self.skip(f"there are {self.watchpoints} watchpoint registers")
+            self.skip(f"KVM_CAP_GUEST_DEBUG_HW_WPS: there are {self.watchpoints}")
 
     def refused(self, call: str, action: object, number: int = errno.EINVAL) -> None:
         """Expect ``action()`` to be refused with this errno."""

@@ -2,6 +2,7 @@
 
 from guestdbg.check.cases import (
     accesses,
+    between,
     breakpoints,
     brk,
     capabilities,
@@ -24,6 +25,7 @@ from guestdbg.check.cases import (
 
 __all__ = [
     "accesses",
+    "between",
     "breakpoints",
     "brk",
     "capabilities",

@@ -9,6 +9,8 @@ from guestdbg.check.registry import case, case_for_each
 from guestdbg.check.rig import EL0T, PSTATE_D, STEP, USE_HW, USE_SW_BP, Rig
 
 _LOCK = "Arm ARM D2 and H6 (OS Lock), OSLAR_EL1, OSLSR_EL1"
+#: Before, Linux ignored what guests wrote to OSLAR_EL1.
+_SINCE = (5, 18)
 _HOST = _LOCK + "; KVM API 4.87: the guest's OS Lock does not bind userspace"
 
 
@@ -22,7 +24,7 @@ def _lock(rig: Rig) -> None:
 @case(
     "lock.after-reset",
     "After reset the OS Lock is not locked, and OSLSR_EL1 says that there is one.",
-    _LOCK,
+    _LOCK + "; KVM_ARM_VCPU_INIT (KVM API 4.82) unlocks it, as firmware does after a Cold reset",
 )
 def _(rig: Rig) -> None:
     rig.code(asm.mrs(2, "OSLSR_EL1"), rig.tell(2))
@@ -34,6 +36,7 @@ def _(rig: Rig) -> None:
     "lock.locks-and-unlocks",
     "Writing 1 and 0 to OSLAR_EL1 locks and unlocks, as OSLSR_EL1.OSLK shows.",
     _LOCK,
+    since=_SINCE,
 )
 def _(rig: Rig) -> None:
     rig.code(
@@ -51,6 +54,7 @@ def _(rig: Rig) -> None:
     "lock.by-one-reg",
     "One-reg access locks and unlocks through OSLSR_EL1: so it migrates.",
     _LOCK + "; KVM API 4.68 (KVM_SET_ONE_REG)",
+    since=_SINCE,
 )
 def _(rig: Rig) -> None:
     rig.set_reg("OSLSR_EL1", 10)
@@ -66,6 +70,7 @@ def _(rig: Rig) -> None:
     {"breakpoint": False, "watchpoint": True},
     "While the guest's OS Lock is locked its own {} stops nothing; unlocked, it does.",
     _LOCK,
+    since=_SINCE,
 )
 def _(rig: Rig, watch: bool) -> None:
     _lock(rig)
@@ -87,6 +92,7 @@ def _(rig: Rig, watch: bool) -> None:
     "lock.masks-the-guests-step",
     "While the guest's OS Lock is locked it does not step its EL0.",
     _LOCK,
+    since=_SINCE,
 )
 def _(rig: Rig) -> None:
     _lock(rig)
@@ -102,6 +108,7 @@ def _(rig: Rig) -> None:
     "lock.not-brk",
     "The OS Lock does not mask BRK: the guest takes it.",
     _LOCK + "; D2.7",
+    since=_SINCE,
 )
 def _(rig: Rig) -> None:
     _lock(rig)
@@ -113,6 +120,7 @@ def _(rig: Rig) -> None:
     "lock.not-the-hosts-breakpoint",
     "Userspace's breakpoints work while the guest's OS Lock is locked.",
     _HOST,
+    since=_SINCE,
 )
 def _(rig: Rig) -> None:
     _lock(rig)
@@ -125,6 +133,7 @@ def _(rig: Rig) -> None:
     "lock.not-the-hosts-watchpoint",
     "Userspace's watchpoints work while the guest's OS Lock is locked.",
     _HOST,
+    since=_SINCE,
 )
 def _(rig: Rig) -> None:
     _lock(rig)
@@ -134,7 +143,12 @@ def _(rig: Rig) -> None:
     rig.watches(code.at(0), DATA, DATA + 7, write=True)
 
 
-@case("lock.not-the-hosts-step", "Userspace steps while the guest's OS Lock is locked.", _HOST)
+@case(
+    "lock.not-the-hosts-step",
+    "Userspace steps while the guest's OS Lock is locked.",
+    _HOST,
+    since=_SINCE,
+)
 def _(rig: Rig) -> None:
     _lock(rig)
     code = rig.code(asm.NOP, asm.NOP, asm.NOP)
@@ -143,7 +157,12 @@ def _(rig: Rig) -> None:
     rig.steps(code.at(2))
 
 
-@case("lock.not-the-hosts-brk", "Userspace gets BRK while the guest's OS Lock is locked.", _HOST)
+@case(
+    "lock.not-the-hosts-brk",
+    "Userspace gets BRK while the guest's OS Lock is locked.",
+    _HOST,
+    since=_SINCE,
+)
 def _(rig: Rig) -> None:
     _lock(rig)
     code = rig.code(asm.brk(9))
@@ -155,6 +174,7 @@ def _(rig: Rig) -> None:
     "lock.while-debugged",
     "A guest that locks while userspace debugs it keeps userspace's breakpoints and watchpoints.",
     _HOST,
+    since=_SINCE,
 )
 def _(rig: Rig) -> None:
     code = rig.code(asm.msr("OSLAR_EL1", 2), asm.ISB, asm.NOP, asm.str_(0, 1), rig.tell())
@@ -171,6 +191,7 @@ def _(rig: Rig) -> None:
     "lock.registers-stay-readable",
     "A locked OS Lock hides no debug register from the guest: it saves and restores them so.",
     _LOCK,
+    since=_SINCE,
 )
 def _(rig: Rig) -> None:
     rig.set_reg("DBGBVR0_EL1", DATA)

@@ -155,12 +155,13 @@ def _(rig: Rig) -> None:
 @case(
     "priority.alignment-fault-before-watchpoint",
     "An exclusive access that is not aligned matches no watchpoint: the guest takes the fault.",
-    _ORDER,
+    _ORDER + "; B2.2.1 and B2.8 (exclusive accesses that are not aligned, FEAT_LSE2)",
 )
 def _(rig: Rig) -> None:
     rig.code(asm.load_exclusive(2, 1))
-    rig.set_x(1, DATA + 4)
-    rig.debug(USE_HW, (), watchpoint(DATA, 16, "any"))
+    # Across sixteen bytes: within them FEAT_LSE2 permits it.
+    rig.set_x(1, DATA + 12)
+    rig.debug(USE_HW, (), watchpoint(DATA, 32, "any"))
     rig.takes(EC.DABT_CUR, 0x200)
 
 

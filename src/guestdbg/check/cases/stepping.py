@@ -84,7 +84,8 @@ def _(rig: Rig, what: tuple[int, int, EC]) -> None:
     rig.pc = code.at(1)
     rig.set_x(7, _ABOVE)
     rig.set_x(8, VECTORS)
-    rig.set_x(9, DATA + 4)
+    # Across sixteen bytes: within them FEAT_LSE2 permits an exclusive that is not aligned.
+    rig.set_x(9, DATA + 12)
     vector = VECTORS + (0x200 if el else 0x400)
     rig.debug(STEP)
     rig.steps(vector)
