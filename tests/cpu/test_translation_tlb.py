@@ -64,6 +64,7 @@ LINEAR = UPPER | 1 << 30
 ROOM = 0x400  # of the code page, where sequences are put
 
 READ = Access(How.READ, (Part(0, 8),), syndrome=1 << 24 | 3 << 22 | 2 << 16 | 1 << 15)
+STORE = replace(READ, how=How.WRITE)
 UNPRIVILEGED = replace(READ, unprivileged=True)
 FETCH = Access(How.FETCH, (Part(0, 4),))
 
@@ -82,10 +83,17 @@ class Context:
 
     builder: Builder
     asid: int
+    #: TCR_EL1.A1: the ASID is TTBR1_EL1's, and what TTBR0_EL1 has in its place is another's.
+    from_ttbr1: bool = False
+    decoy: int = 0
 
     @property
     def ttbr0(self) -> int:
-        return self.builder.root | self.asid << 48
+        return self.builder.root | (self.decoy if self.from_ttbr1 else self.asid) << 48
+
+    def ttbr1(self, upper: int) -> int:
+        """TTBR1_EL1, for the tables of the upper half."""
+        return upper | (self.asid if self.from_ttbr1 else self.decoy) << 48
 
 
 @dataclass
@@ -122,7 +130,9 @@ class Play:
         self.granule = rng.choice([12, 14, 16])
         txsz = rng.choice([25, 28, 32, 36])
         wide = rng.getrandbits(1)
+        self.a1 = a1 = rng.getrandbits(1)
         self.asid_mask = 0xFFFF if wide else 0xFF
+        asids = rng.sample(range(1, 200), 3)
         self.contexts = [
             Context(
                 Builder(
@@ -135,8 +145,10 @@ class Play:
                     contiguous=False,
                 ),
                 asid,
+                bool(a1),
+                rng.choice(asids),
             )
-            for asid in rng.sample(range(1, 200), 3)
+            for asid in asids
         ]
         self.addresses = sorted(
             {self.contexts[0].builder.address() + rng.randrange(0, 0x1000, 16) for _ in range(10)}
@@ -146,6 +158,7 @@ class Play:
                 context.builder.grow(va)
         self.upper = self._upper_half()
         tcr = txsz | GRANULES[self.granule][0] << 14 | 25 << 16 | 2 << 30 | 5 << 32 | wide << 36
+        tcr |= a1 << 22
         self.mair = 0xFF4404FF | rng.getrandbits(32) << 32
         self.tcr = tcr
         self.now = self.contexts[0]
@@ -154,7 +167,7 @@ class Play:
             ("MAIR_EL1", self.mair),
             ("TCR_EL1", tcr),
             ("TTBR0_EL1", self.now.ttbr0),
-            ("TTBR1_EL1", self.upper),
+            ("TTBR1_EL1", self.now.ttbr1(self.upper)),
             ("VBAR_EL1", CODE_AT + 0x800),
             ("SCTLR_EL1", SCTLR | 1),
         ):
@@ -180,7 +193,14 @@ class Play:
     # ---- the model ----------------------------------------------------------------------------
 
     def regime(self) -> Regime:
-        return Regime(SCTLR | 1, self.tcr, self.now.ttbr0, self.upper, self.mair)
+        now = self.now
+        regime = Regime(SCTLR | 1, self.tcr, now.ttbr0, now.ttbr1(self.upper), self.mair)
+        assert regime.asid == now.asid
+        return regime
+
+    def regime_of(self, context: Context) -> Regime:
+        ttbr1 = context.ttbr1(self.upper)
+        return replace(self.regime(), ttbr0=context.ttbr0, ttbr1=ttbr1)
 
     def remember(self) -> None:
         """What is true now may be held from now on."""
@@ -232,7 +252,7 @@ class Play:
         rng = self.rng
         context = rng.choice(self.contexts)
         va = rng.choice(self.addresses)
-        regime = replace(self.regime(), ttbr0=context.ttbr0)
+        regime = self.regime_of(context)
         path: list[tuple[int, int]] = []
 
         def read(pa: int) -> int | None:
@@ -265,7 +285,7 @@ class Play:
         if old & 3 != 3:
             return
         for context in self.contexts:
-            regime = replace(self.regime(), ttbr0=context.ttbr0)
+            regime = self.regime_of(context)
             for va in self.addresses:
                 seen: list[int] = []
 
@@ -305,9 +325,12 @@ class Play:
             about = rng.choice(self.addresses)
         if rng.random() < 0.25:
             self.now = rng.choice(self.contexts)
-            what.append(f"TTBR0_EL1 = {self.now.ttbr0:#x}")
+            ttbr1 = self.now.ttbr1(self.upper)
+            what.append(f"TTBR0_EL1 = {self.now.ttbr0:#x}, TTBR1_EL1 = {ttbr1:#x}")
             p.set_x(7, self.now.ttbr0)
-            words += [msr("TTBR0_EL1", 7), ISB]
+            p.set_x(9, ttbr1)
+            words += [msr("TTBR1_EL1", 9), msr("TTBR0_EL1", 7), ISB]
+            self.counts["switch by TTBR1" if self.a1 else "switch by TTBR0"] += 1
         va = about if rng.random() < 0.7 else rng.choice(self.addresses)
         if rng.random() < 0.6:
             kind = rng.choice(KINDS)
@@ -423,6 +446,8 @@ def test_random_maintenance(batch: int, world: World) -> None:
     assert all(counts[kind[0]] > 50 for kind in KINDS)
     assert counts["one answer only"] > counts["by the TLB"]
     assert counts["by the tables"] > 500
+    assert counts["switch by TTBR0"] > 50
+    assert counts["switch by TTBR1"] > 50
 
 
 def test_a_descriptor_that_was_invalid_is_never_remembered(world: World) -> None:
@@ -443,3 +468,31 @@ def test_a_descriptor_that_was_invalid_is_never_remembered(world: World) -> None
         play.finish([LDR], ["before"], [fault], va, 1, READ)
         world.put(at, (DATA | 1 << 10 | 3).to_bytes(8, "little"))
         play.finish([DSB, ISB, LDR], ["after"], play.outcomes(va, READ, 1), va, 1, READ)
+
+
+@pytest.mark.parametrize("access", ["read at EL0", "write at EL1", "ldtr"])
+def test_permissions_that_were_given_without_maintenance(access: str, world: World) -> None:
+    """A TLB may still refuse, with a Permission fault at the level of the page; nothing else."""
+    play = Play(world, 1)
+    va, (at, _) = next(
+        (va, found.path[-1])
+        for va in play.addresses
+        if isinstance(found := walk(play.regime(), va, world.read_u64), Found) and found.level == 3
+    )
+    before, after = (DATA | ap << 6 | 1 << 10 | 3 for ap in (2 if access[0] == "w" else 0, 1))
+    world.put(at, before.to_bytes(8, "little"))
+    world.flush()
+    world.set("SCTLR_EL1", SCTLR | 1)
+    el = 0 if access.endswith("EL0") else 1
+    word, how = {"r": (LDR, READ), "w": (STR, STORE), "l": (LDTR, UNPRIVILEGED)}[access[0]]
+    fault = play.outcomes(va, how, el)[0]
+    assert isinstance(fault, Stopped)
+    assert fault.fault.kind is Kind.PERMISSION
+    play.finish([word], ["before"], [fault], va, el, how)
+    world.put(at, after.to_bytes(8, "little"))
+    now = play.outcomes(va, how, el)[0]
+    assert isinstance(now, Done)
+    place = now.pieces[0][0]
+    kept = world.bytes_at(place, 8)
+    play.finish([word], ["after"], [now, fault], va, el, how)
+    world.put(place, kept)

@@ -399,8 +399,14 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
     if flags & ACC_WRITE and not x & X_WRITE:
         missing |= ACC_WRITE
     if missing:
-        translate(c, va, flags & (ACC_UNPRIV | ACC_READ | ACC_WRITE))
-        abort(c, i, va, flags, c.tr_fsc, missing)
+        if translate(c, va, flags & (ACC_UNPRIV | ACC_READ | ACC_WRITE)):
+            # The tables permit it by now: a guest may do without a TLBI then. What refuses is gone.
+            tlb_forget_data(c, va)
+            return part(c, i, va, size, flags, unaligned, host)
+        if c.tr_s1ptw:
+            stage2_abort(c, i, va, c.tr_ipa, flags, c.tr_fsc, 0)
+        else:
+            abort(c, i, va, flags, c.tr_fsc, missing)
         return False
     if x & X_READONLY and flags & ACC_WRITE:
         r = region_of(c, e)
