@@ -117,6 +117,25 @@ def test_unaligned_stores_watched_from_the_page() -> None:
     assert rule(STORE, trace(DONE), trace(watch(BASE - 0x20))) is None
 
 
+def test_structures_of_one_register_are_read_eight_bytes_at_a_time() -> None:
+    debug = STORE.script[0][1][0]
+    name = "qemu-unaligned-watched-too-far"
+    read = WATCH & ~(1 << 6)
+
+    def of(word: int, far: int, first: int = BASE + 2) -> str | None:
+        p = program(word, debug=debug)  # type: ignore[arg-type]
+        return rule(p, trace(DONE, x1=first), trace(("debug", read, 0, far), x1=first))
+
+    ld1, post = 0x4C407023, 0x4CDF7023  # ld1 {v3.16b}, [x1]; and , #16
+    assert of(ld1, BASE) == of(post, BASE) == of(ld1, BASE + 0x17) == name
+    assert of(ld1, BASE + 2) is of(ld1, BASE - 1) is of(ld1, BASE + 0x18) is None
+    assert of(ld1, BASE - 1, BASE) is None, "aligned"
+    assert of(0x4C404023, BASE) is None  # ld3: by its elements
+    store = program(0x4C007023, debug=debug)  # type: ignore[arg-type]
+    there = BASE + 2
+    assert rule(store, trace(DONE, x1=there), trace(watch(BASE - 0x20), x1=there)) == name
+
+
 def test_unaligned_stores_watched_by_the_guest_itself() -> None:
     p = program(asm.access("str", 0, 1, 3, mode="unscaled"))
     name = "qemu-unaligned-watched-too-far"
@@ -216,6 +235,42 @@ def test_pc_alignment_comes_before_the_abort() -> None:
 def unprivileged(pac: int, lsc: int = 2, name: str = "str", at: int = BASE) -> Program:
     debug = Debug(HW, (), ((0, 0x1FE1 | pac << 1 | lsc << 3, at),))
     return program(asm.access(name, 0, 1, mode="unprivileged"), debug=debug)
+
+
+def test_a_pending_step_comes_before_the_abort() -> None:
+    def taken(esr: int, spsr: int = 0x1C0, elr: int = BASE, far: int = 0) -> Trace:
+        return trace(DONE, taken=((esr, elr, spsr, far, 0x400),), memory=far)
+
+    step, abort = EC.SOFTSTP_LOW << 26 | 0x22, EC.IABT_LOW << 26 | 0xF
+    one, other = taken(step), taken(abort, far=BASE)
+    assert rule(STORE, one, other) == "qemu-abort-before-pending-step"
+    assert rule(STORE, other, one) is None
+    stepping = 0x1C0 | 1 << 21  # active-not-pending: the fetch comes first indeed
+    assert rule(STORE, taken(step, stepping), taken(abort, stepping, far=BASE)) is None
+    assert rule(STORE, one, taken(abort, elr=BASE + 4, far=BASE + 4)) is None
+    assert rule(STORE, one, taken(EC.DABT_LOW << 26 | 7, far=BASE)) is None
+    assert rule(STORE, one, taken(abort, far=BASE + 8)) is None
+
+
+def test_what_is_taken_later_does_not_matter() -> None:
+    """A load that was stopped in part, and far behind it an exception that one takes alone."""
+    load = program(asm.ldp(4, 5, 1), debug=PAIR.script[0][1][0])  # type: ignore[arg-type]
+    stopped = ("debug", WATCH & ~(1 << 6), 0, BASE + 8)
+    one, other = trace(stopped, DONE), trace(stopped, DONE, x4=1)
+    svc = (EC.SVC64 << 26, layout.CODE, 0x3C5, 0, 0x200)
+
+    def of(written: int) -> str | None:
+        sides = [
+            replace(
+                t, moments=tuple(replace(m, registers={**m.registers, **here}) for m in t.moments)
+            )
+            for t in (one, replace(other, taken=(svc,)))
+            for here in [{"x26": layout.LOG + written}]
+        ]
+        return rule(load, sides[0], sides[1])
+
+    assert of(0) == "part-of-a-load"
+    assert of(layout.LOG_ENTRY) is of(8) is None  # until now
 
 
 def test_unprivileged_accesses() -> None:

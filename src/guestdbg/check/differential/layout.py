@@ -15,6 +15,7 @@ DATA = RAM + 2 * PAGE  # three pages for both levels
 PRIVATE = RAM + 5 * PAGE  # behind them: EL1 alone
 READ_ONLY = RAM + 6 * PAGE
 LOG = RAM + 7 * PAGE  # the vectors write down what was taken
+LOG_ENTRY = 40  # ESR, ELR, SPSR, FAR and the vector
 STACK = RAM + 8 * PAGE
 TABLES = RAM + 9 * PAGE  # levels 1, 2 and 3
 UNMAPPED = RAM + 13 * PAGE

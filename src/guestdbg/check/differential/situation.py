@@ -81,12 +81,20 @@ class Situation:
 
     @cached_property
     def taken(self) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
-        """The first exception that only one side took itself, or that they took differently:
-        ESR, ELR, SPSR, FAR, vector; None where a side took no more."""
-        for x, y in itertools.zip_longest(self.a.taken, self.b.taken):
+        """The first exception until the difference that only one side took itself, or that they
+        took differently: ESR, ELR, SPSR, FAR, vector; None where a side took no more."""
+        for x, y in itertools.zip_longest(*map(self._taken_until_now, (0, 1))):
             if x != y:
                 return x, y
         return None, None
+
+    def _taken_until_now(self, side: int) -> tuple[tuple[int, ...], ...]:
+        """What a side had written down when its registers were as they are here."""
+        taken = (self.a, self.b)[side].taken
+        place = self.registers[side].get("x26", 0) - layout.LOG
+        if not 0 <= place < layout.PAGE:
+            return taken
+        return taken[: -(-place // layout.LOG_ENTRY)]
 
     @cached_property
     def stopped_at(self) -> set[int]:

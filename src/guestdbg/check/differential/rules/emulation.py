@@ -27,7 +27,8 @@ _ALIGNMENT = 0x21
     "soft",
     "On a watched page QEMU 7.2 checks an unaligned store a second time, from the start of the "
     "page that its last byte is in up to that byte, and makes two aligned loads of an unaligned "
-    "one: a watchpoint beside it hits, though nothing there is accessed.",
+    "one: a watchpoint beside it hits, though nothing there is accessed. The elements of LD1 and "
+    "ST1 it takes eight bytes at a time.",
 )
 def _watched_too_far(s: Situation) -> bool:
     entry = s.taken[1]
@@ -39,13 +40,23 @@ def _watched_too_far(s: Situation) -> bool:
     else:
         return False
     access = s.access_at(1, address)
-    operand = memory_operand(s.word_at(address) or 0)
-    if access is None or operand is None or access.aligned:
+    word = s.word_at(address) or 0
+    operand = memory_operand(word)
+    if access is None or operand is None:
+        return False
+    size = 8 if _one_structure(word) else access.size
+    if access.first % size == 0:
         return False
     if operand.writes:
         return access.first & -layout.PAGE <= far < access.first
-    start, end = access.first & -access.size, (access.last | access.size - 1) + 1
+    start, end = access.first & -size, (access.last | size - 1) + 1
     return start <= far < end and not access.first <= far <= access.last
+
+
+def _one_structure(word: int) -> bool:
+    """LD1 or ST1 of multiple structures."""
+    plain = word & 0xBFBF0000 == 0x0C000000 or word & 0xBFA00000 == 0x0C800000
+    return plain and word >> 12 & 15 in (2, 6, 7, 10)
 
 
 _EL1_ALONE, _EL0_ALONE = 1, 2  # PAC
@@ -160,6 +171,25 @@ def _abort_before_alignment(s: Situation) -> bool:
         and s.taken_class(1) in (EC.IABT_LOW, EC.IABT_CUR)
         and x[1:] == y[1:]
         and x[1] & 3
+    )
+
+
+@rule(
+    "qemu-abort-before-pending-step",
+    "soft",
+    "A software step that is pending is taken before the fetch of the next instruction (DDI 0487, "
+    "D1.3.5, D2.12); QEMU 7.2 fetches first, and the fetch can abort.",
+)
+def _abort_before_step(s: Situation) -> bool:
+    x, y = s.taken
+    return bool(
+        x
+        and y
+        and s.taken_class(0) in (EC.SOFTSTP_LOW, EC.SOFTSTP_CUR)
+        and s.taken_class(1) in (EC.IABT_LOW, EC.IABT_CUR)
+        and (x[1], x[2], x[4]) == (y[1], y[2], y[4])
+        and not x[2] & 1 << 21
+        and y[3] == y[1]
     )
 
 
