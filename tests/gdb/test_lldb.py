@@ -180,7 +180,7 @@ def test_interrupt_a_running_guest_detach_and_come_back() -> None:
             """,
             symbols="spin",
         )
-        assert told["state"]
+        assert told["state"] == told["exited"], told
         assert "SIGINT" in told["why"] or "SIGSTOP" in told["why"]
         assert told["first"] == "main"
         again = lldb(guest.target, "connect()\ntell(again=function())\n", symbols="spin")
@@ -221,3 +221,27 @@ def test_areas_of_memory_follow_the_page_tables() -> None:
     here = next(row for row in on if row[0] <= told["where"] < row[1])
     assert "x" in here[2]
     assert on != off
+
+
+def test_killing_ends_the_guest_and_the_server() -> None:
+    with server("spin") as guest:
+        told = lldb(
+            guest.target,
+            """
+            connect()
+            run("process kill")
+            # The state that it shows changes with the event.
+            event = lldb.SBEvent()
+            while process.GetState() != lldb.eStateExited:
+                if not debugger.GetListener().WaitForEvent(20, event):
+                    break
+                lldb.SBProcess.GetStateFromEvent(event)
+            tell(exited=process.GetState() == lldb.eStateExited,
+                 status=process.GetExitStatus(), words=process.GetExitDescription())
+            """,
+            symbols="spin",
+        )
+        assert guest.ended() == 0
+    assert told["exited"]
+    assert told["status"] == 9
+    assert "failed" not in (told["words"] or "")

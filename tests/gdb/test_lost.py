@@ -222,3 +222,22 @@ def test_gdb_breaks_in_what_the_guest_loads(tmp_path: Path) -> None:
         [TARGET + 4, 14, second],
     ]
     assert told["code"].to_bytes(4, "little") == LOADED[:4]
+
+
+def test_guards_make_room_and_come_back(tmp_path: Path) -> None:
+    """A watchpoint that is refused leaves them as they were; one that goes leaves its place."""
+    guest = loading([str_(2, 1)])
+    with served(tmp_path, guest) as here, here.client() as wire:
+        fill_registers(wire, here)
+        assert wire.ask(b"Z0,%x,4" % TARGET) == b"OK"
+        guarded = guest.arming.armed
+        assert sum(control & 1 for control in guarded.dbg_wcr) == 1
+        # Four registers cannot hold it, not even without the guard.
+        assert wire.ask(b"Z2,%x,%x" % (DATA + 0x1001, 0x1FFE)) == b"E1c"
+        assert guest.arming.armed == guarded
+        for n in range(here.guest.hardware.watchpoints):
+            assert wire.ask(b"Z2,%x,8" % (DATA + 0x1000 * (n + 1))) == b"OK"
+        assert not any(watch.address == TARGET for watch in guest.arming.watches)
+        assert wire.ask(b"z2,%x,8" % (DATA + 0x1000)) == b"OK"
+        assert b"swbreak" in go(wire)
+        assert register(wire, 9) == 0, "hit the first time: it was guarded again"

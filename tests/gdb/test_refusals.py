@@ -60,3 +60,16 @@ def test_a_watchpoint_that_joined_others_is_taken_out(wire: Wire) -> None:
     assert "DBGWCR0_EL1" in state, "it is still watched"
     assert wire.ask(b"z4,40202005,1000") == b"OK"
     assert "nothing is armed" in wire.monitor("debug-state")
+
+
+def test_why_is_told_where_the_client_has_no_words_for_it(tmp_path: Path) -> None:
+    """GDB 13 shows a number at most: the reason is in what the server says."""
+    with served(tmp_path, "counter") as here, here.client() as client:
+        assert client.ask(b"Z2,40203004,64") == b"E1c"
+        assert here.announced[-1] == (
+            "refused: 6 watchpoint registers would be needed, and this guest has 4"
+        )
+        told = len(here.announced)
+        client.ask(b"qSupported:error-message+")
+        assert client.ask(b"Z2,40203004,64").startswith(b"E.6 watchpoint registers")
+        assert len(here.announced) == told

@@ -35,13 +35,25 @@ class Guards:
     def __init__(self, guest: Guest, written: Callable[[int], object]) -> None:
         self._guest = guest
         self._written = written
+        self._wanted: dict[int, None] = {}
         self._watches: dict[int, Watch] = {}
 
     def protect(self, point: Breakpoint) -> None:
-        """Guard a software breakpoint, if a watchpoint register can be had for it."""
+        """Guard a software breakpoint, as soon as a watchpoint register can be had for it."""
+        self._wanted.update(dict.fromkeys(point.addresses))
+        self.fill()
+
+    def release(self, point: Breakpoint) -> None:
+        """Guard it no more."""
         for address in point.addresses:
-            if address in self._watches:
-                continue
+            self._wanted.pop(address, None)
+            watch = self._watches.pop(address, None)
+            if watch is not None:
+                watch.delete()
+
+    def fill(self) -> None:
+        """Guard what is not guarded, as far as there are registers."""
+        for address in [one for one in self._wanted if one not in self._watches]:
             try:
                 watch = self._guest.watch(address, _BRK_BYTES, name=f"the BRK at {address:#x}")
             except DebuggerError as error:
@@ -50,28 +62,33 @@ class Guards:
             watch.handler = self._put_back
             self._watches[address] = watch
 
-    def release(self, point: Breakpoint) -> None:
-        """Guard it no more."""
-        for address in point.addresses:
-            watch = self._watches.pop(address, None)
-            if watch is not None:
-                watch.delete()
-
-    def clear(self) -> bool:
-        """Guard nothing any more; whether anything was guarded."""
-        watches, self._watches = self._watches, {}
-        for watch in watches.values():
+    def clear(self) -> None:
+        """Guard nothing any more."""
+        for watch in self._watches.values():
             watch.delete()
-        return bool(watches)
+        self._watches.clear()
+        self._wanted.clear()
 
     def make_room(self, make: Callable[[], _Made]) -> _Made:
         """Make what may need a guard's register. Raises what ``make`` raises."""
         try:
             return make()
         except OutOfRegisters:
-            if not self.clear():
+            if not self._watches:
                 raise
-            return make()
+        for watch in self._watches.values():
+            watch.enabled = False
+        try:
+            made = make()
+        except Exception:
+            for watch in self._watches.values():
+                watch.enabled = True
+            raise
+        for watch in self._watches.values():
+            watch.delete()
+        self._watches.clear()
+        self.fill()
+        return made
 
     def _put_back(self, hit: Hit) -> None:
         assert isinstance(hit.point, Watch)

@@ -56,6 +56,7 @@ class Inserted:
         self._spare: dict[Key, Point] = {}
         # Where the guest has lost a BRK of ours: a breakpoint there is worth a register.
         self._written: set[int] = set()
+        self._freed = False
         self._guards = Guards(guest, self._written.add)
         self.make_room = self._guards.make_room
 
@@ -197,6 +198,9 @@ class Inserted:
 
         The others are put back when the guest goes on.
         """
+        if self._freed:
+            self._freed = False
+            self._guards.fill()
         lost = self._guest.points.software.lost()
         for key, point in list(self._points.items()):
             if point not in lost:
@@ -217,6 +221,7 @@ class Inserted:
             return
         point.enabled = False
         if key.type in _ACCESS:
+            self._freed = True
             # Put back, it is a new one: an access that has been told is told again.
             for core in self._guest.cores:
                 core.watching.announced = None

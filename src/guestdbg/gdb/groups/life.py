@@ -72,9 +72,10 @@ def detach(session: Session, rest: bytes) -> bytes:
     return b"OK"
 
 
-def kill(session: Session, rest: bytes) -> None:
-    """k: end the guest; without an answer."""
+def kill(session: Session, rest: bytes) -> bytes:
+    """k: end the guest. GDB waits for no answer, and LLDB for its end."""
     session.ending = Ending.KILLED
+    return b"X09" + session.of_process
 
 
 def kill_process(session: Session, rest: bytes) -> bytes:

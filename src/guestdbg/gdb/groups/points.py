@@ -46,7 +46,14 @@ def insert(session: Session, rest: bytes) -> bytes:
     key = _key(what)
     if key is None:
         return b""
-    session.inserted.insert(key, _tail(key, semicolon + more))
+    tail = _tail(key, semicolon + more)
+    try:
+        session.inserted.insert(key, tail)
+    except Refused as refused:
+        if not session.words:
+            # The client gets a number, and shows its user what it thinks that it means.
+            session.announce(f"refused: {refused.text.splitlines()[0].rstrip(':')}")
+        raise
     return b"OK"
 
 
