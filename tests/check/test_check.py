@@ -250,6 +250,24 @@ def test_skips_are_summed_up_by_their_reasons() -> None:
     assert len([line for line in output.splitlines() if line.startswith("skip")]) == 14
 
 
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_colours_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch, no_color: str) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    arguments = ["check", "--provider", "soft", "-v", "-k", "linked"]
+    output = CliRunner().invoke(main, arguments, color=True).output
+    for verdict in ("pass", "skip"):
+        assert (f"m{verdict}\x1b" in output) is not bool(no_color)
+        assert (f"\n{verdict}  linked" in output) is bool(no_color)
+
+
+def test_an_instruction_that_is_to_be_undefined_is_no_warning(
+    kvm: Kvm, caplog: pytest.LogCaptureFixture
+) -> None:
+    results = list(run_cases(select(["step.into.undefined"]), kvm))
+    assert [r.verdict for r in results] == ["pass", "pass"]
+    assert not caplog.records
+
+
 def test_list() -> None:
     status, output = run("--list", "-k", "capability", "--verbose")
     assert status == 0

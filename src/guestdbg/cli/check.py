@@ -110,13 +110,21 @@ def _with_progress(chosen: Sequence[Case], results: Iterator[Result]) -> Iterato
 def _show(result: Result, verbose: bool) -> None:
     if result.verdict != "fail" and not verbose:
         return
-    verdict = click.style(result.verdict, fg=_COLOURS[result.verdict])
-    click.echo(f"{verdict}  {result.case.name}" + (f": {result.reason}" if result.reason else ""))
+    click.echo(
+        f"{_coloured(result.verdict)}  {result.case.name}"
+        + (f": {result.reason}" if result.reason else "")
+    )
     click.echo(f"      {result.case.promise}\n      [{result.case.source}]")
     if verbose and result.situation is not None:
         _show_situation(result.situation)
     if verbose and result.traceback:
         click.echo(result.traceback)
+
+
+def _coloured(verdict: str) -> str:
+    """In its colour on a terminal, unless its user wants none (NO_COLOR)."""
+    wanted = not os.environ.get("NO_COLOR")
+    return click.style(verdict, fg=_COLOURS[verdict]) if wanted else verdict
 
 
 def _show_situation(told: dict[str, Any]) -> None:
@@ -146,9 +154,8 @@ def _sum_up(results: list[Result], provider: str, verbose: bool) -> None:
             skipped.setdefault(result.reason, []).append(result.case.name)
     for reason, names in skipped.items():
         if not verbose:
-            verdict = click.style("skip", fg=_COLOURS["skip"])
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            click.echo(f"{verdict}  {names[0]}{more}: {reason}")
+            click.echo(f"{_coloured('skip')}  {names[0]}{more}: {reason}")
     failed = [result.case.name for result in results if result.verdict == "fail"]
     if failed and not verbose:
         click.echo(f"How it came to that: guestdbg check --provider {provider} -v -k {failed[0]}")

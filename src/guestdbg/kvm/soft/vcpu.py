@@ -440,8 +440,10 @@ class SoftVcpu(Vcpu):
     def _name_undefined(self) -> None:
         """Log, once each, the encodings that the processor did not know."""
         for encoding, pc in self.cpu.undefined().items():
-            self._vm.warn_once(
-                ("instruction", encoding),
-                f"instruction {encoding:#010x} at pc {pc:#x} is not implemented; UNDEFINED to the "
-                "guest",
-            )
+            # UDF is there to be UNDEFINED.
+            if encoding >> 16:
+                self._vm.warn_once(
+                    ("instruction", encoding),
+                    f"instruction {encoding:#010x} at pc {pc:#x} is not implemented; UNDEFINED to "
+                    "the guest",
+                )
