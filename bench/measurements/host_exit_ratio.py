@@ -4,8 +4,8 @@ from bench.host import lab
 from bench.measurement import Measurement
 
 # Short turns and many: the least of each is that of a moment when the machine was ours.
-EXITS = 100
-ROUNDS = 40
+EXITS = 50
+ROUNDS = 300
 
 
 def run() -> float:
