@@ -298,3 +298,17 @@ def test_a_slot_that_was_taken_away_is_not_there(order: tuple[int, int]) -> None
             assert bench.run(1) == (EXIT_LIMIT if gone in others else EXIT_EL2)
             if gone not in others:
                 assert bench.p.hpfar_el2 == gone << 32 >> 8
+
+
+def test_code_in_a_slot_that_was_taken_away_is_not_executed() -> None:
+    bench = Bench()
+    other = mmap.mmap(-1, 4096)
+    other[:8] = struct.pack("<2I", ADD_X0_1, B_SELF)
+    bench.memory.map(1, 1 << 32, other)
+    for there in (True, False):
+        bench.p.pc = 1 << 32
+        assert bench.run(2) == (EXIT_LIMIT if there else EXIT_EL2)
+        if there:
+            bench.memory.unmap(1)
+    assert bench.p.esr_el2 >> 26 == 0x20
+    assert bench.p.hpfar_el2 == 1 << 32 >> 8

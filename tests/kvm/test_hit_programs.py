@@ -441,3 +441,17 @@ def test_the_last_bytes_that_there_are(length: int, plain: bool) -> None:
     new = (1).to_bytes(8, "little")
     assert hit.new == (new[4:] if length == 4 else new)
     assert guest.pc() == 8
+
+
+@pytest.mark.parametrize("beside", [DATA - 8, DATA + 8])
+def test_what_lies_beside_is_not_meant(beside: int) -> None:
+    """Ranges that touch have no byte in common."""
+    guest = Guest()
+    guest.vcpu.set_hit_programs([STORES], plain=[(beside, beside + 8)])
+    assert isinstance(guest.vcpu.run(), ExitHit)
+    guest = Guest()
+    installed = guest.vcpu.set_hit_programs([HitProgram("watch", beside, 8, 2), STORES])
+    exit_ = guest.vcpu.run()
+    assert isinstance(exit_, ExitHit)
+    assert [hit.program for hit in exit_.hits] == [1]
+    assert installed.counts(0) == (0, 0)
