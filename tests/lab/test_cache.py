@@ -1,5 +1,6 @@
 """What was built once is used again; what is broken is noticed; two processes do not collide."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -62,6 +63,16 @@ def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise LabError("no network")
 
     with pytest.raises(LabError, match="no network"):
+        cache.entry(tmp_path, "thing", fails)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    def fails(to: Path) -> None:
+        (to / "half").write_bytes(b"x")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(to / "half"))
+
+    with pytest.raises(LabError, match=r"cache .*No space left on device"):
         cache.entry(tmp_path, "thing", fails)
     assert list(tmp_path.iterdir()) == []
 

@@ -132,6 +132,26 @@ def test_no_machine_outlives_its_command(tmp_path: Path, end: signal.Signals) ->
 
 
 @pytest.mark.usefixtures("lab_root")
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_ended_while_its_machine_boots(tmp_path: Path, how: str) -> None:
+    """The keys are the terminal's own still; the machine is gone with it."""
+    qemu = tmp_path / "bin" / "qemu-system-aarch64"
+    qemu.parent.mkdir()
+    qemu.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 1000\n")
+    qemu.chmod(0o755)
+    typist = Typist("--", "caps", cwd=tmp_path, PATH=f"{qemu.parent}:/usr/bin:/bin")
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
+        time.sleep(0.02)
+    if how == "Ctrl-C":
+        typist.type(b"\x03")
+    else:
+        os.kill(typist.pid, signal.SIGTERM)
+    assert typist.status() == (130 if how == "Ctrl-C" else 143)
+    assert b"Traceback" not in typist.seen
+    assert b"sleep" not in arguments_of((tmp_path / "pid").read_text().strip())
+
+
+@pytest.mark.usefixtures("lab_root")
 def test_nothing_outlives_a_command_that_was_killed_while_its_machine_boots(
     tmp_path: Path,
 ) -> None:
@@ -200,12 +220,13 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
 class Typist:
     """`guestdbg lab` on a terminal of its own."""
 
-    def __init__(self, *arguments: str, cwd: Path) -> None:
+    def __init__(self, *arguments: str, cwd: Path, **environment: str) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(cwd)
             # Would be told to the command, and believed more than its terminal.
             os.environ.pop("COLUMNS", None)
+            os.environ.update(environment)
             os.execv(sys.executable, [*GUESTDBG, "lab", *arguments])
         self.seen = b""
 
@@ -225,6 +246,12 @@ class Typist:
     def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+    def echoes(self) -> bool:
+        """Whether the terminal is one that lines are typed at, and not a raw one."""
+        flags = termios.tcgetattr(self.fd)[3]
+        assert isinstance(flags, int)
+        return bool(flags & termios.ECHO) and bool(flags & termios.ICANON)
+
     def status(self) -> int:
         while True:
             try:
@@ -235,6 +262,7 @@ class Typist:
                 break
             self.seen += data
         _, status = os.waitpid(self.pid, 0)
+        assert self.echoes(), "the terminal was not put back"
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)
 
@@ -256,6 +284,7 @@ def test_a_person_at_the_terminal(tmp_path: Path) -> None:
     typist.wait_for(b"# ")
     typist.type(b"tty\r")
     typist.wait_for(b"/dev/pts/0")
+    assert not typist.echoes()
     # Until this is said, an interrupt would be the shell's.
     typist.type(b"sh -c 'echo under''way; exec sleep 1000'\r")
     typist.wait_for(b"underway")
