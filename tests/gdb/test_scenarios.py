@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.gdb.clients import gdb, needs_gdb, server
 
 pytestmark = needs_gdb
@@ -332,3 +334,49 @@ def test_a_guest_that_moves_itself_has_its_symbols_moved() -> None:
             """,
         )
     assert told == {name: address + 0x1000 for name, address in unmoved.items()}
+
+
+@needs_gdb
+@pytest.mark.parametrize(
+    "off",
+    [
+        ["supported-packets"],
+        ["swbreak-feature", "hwbreak-feature"],
+        ["verbose-resume", "multiprocess-feature", "threads", "noack"],
+        ["target-features", "memory-map", "fetch-register", "set-register", "binary-download"],
+    ],
+    ids=lambda names: names[0],
+)
+def test_a_client_that_knows_less(off: list[str]) -> None:
+    """Older GDBs, and other programs that speak the protocol: what is news to them is not said."""
+    with server("queue") as guest:
+        told = gdb(
+            guest.target,
+            f"""
+            for packet in {off!r}:
+                run("set remote %s-packet off" % packet)
+            connect()
+            run("break queue_push")
+            run("continue")
+            tell(soft=location())
+            run("hbreak queue_pop")
+            watch = gdb.Breakpoint("queue.tail", gdb.BP_WATCHPOINT)
+            run("continue")
+            tell(watch=stops.seen[-1], tail=value("queue.tail"))
+            watch.delete()
+            run("stepi")
+            run("set var queue.peak = 9")
+            run("set $x5 = 77")
+            tell(peak=value("queue.peak"), x5=value("$x5"))
+            run("delete 1")
+            run("continue")
+            tell(hard=location())
+            run("finish")
+            tell(finish=location(), threads=run("info threads"))
+            """,
+            symbols="queue",
+        )
+    assert (told["soft"], told["hard"], told["finish"]) == ("queue_push", "queue_pop", "worker")
+    assert told["watch"] == ["breakpoint", [3]]
+    assert (told["tail"], told["peak"], told["x5"]) == (1, 9, 77)
+    assert "vCPU 0" in told["threads"]

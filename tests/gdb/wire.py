@@ -31,6 +31,7 @@ class Wire:
         self._events: list[Any] = []
         self.ask(b"QStartNoAckMode")
         self.socket.sendall(b"+")
+        self.ask(b"qSupported:swbreak+;hwbreak+")
 
     def send(self, payload: bytes) -> None:
         self.socket.sendall(frame(payload))

@@ -256,11 +256,11 @@ class Inserted:
             point.delete()
         self._spare.clear()
 
-    def reason(self, pc: int) -> bytes | None:
+    def reason(self, pc: int) -> str | None:
         """What a stop at a breakpoint at ``pc`` is called, by how the client asked for it."""
         for key in self._points:
             if key.address == pc and key.type in (SOFTWARE, HARDWARE):
-                return b"swbreak:;" if key.type == SOFTWARE else b"hwbreak:;"
+                return "swbreak" if key.type == SOFTWARE else "hwbreak"
         return None
 
 

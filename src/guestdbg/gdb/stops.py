@@ -60,6 +60,14 @@ def _expedited(core: Core) -> bytes:
     return text.encode()
 
 
+def _breakpoint(session: Session, pc: int) -> bytes:
+    """The reason for a client that knows it: GDB ends a conversation where it is not expected."""
+    name = session.inserted.reason(pc)
+    if name is None or f"{name}+" not in session.client:
+        return b""
+    return f"{name}:;".encode()
+
+
 def event_of(session: Session, stop: Stop) -> Event:
     """What a Stop of the debugger is to the client."""
     place = session.guest.cores.index(session.guest.runloop.current)
@@ -74,5 +82,5 @@ def event_of(session: Session, stop: Stop) -> Event:
         if isinstance(hit.point, Watch):
             reason = b"%s:%x;" % (_WATCH[hit.point.access], hit.address)
         else:
-            reason = session.inserted.reason(hit.pc) or b""
+            reason = _breakpoint(session, hit.pc)
     return Event(place, SIGTRAP, reason, stop)
