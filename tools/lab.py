@@ -1,18 +1,22 @@
-"""Runs the conformance suite on the real KVM of the lab and on the software KVM, and compares.
+"""Runs the conformance suite, and random programs, on the real KVM of the lab and on the software
+KVM, and compares.
 
     make lab                           nVHE, as on Cortex-A57
     make lab LAB_OPTIONS="--cpu vhe"   with the Virtualization Host Extensions
-    python tools/lab.py -k watchpoint  only these cases
+    make lab LAB_OPTIONS="--programs 2000 --seed 500000"
+    python tools/lab.py -k watchpoint  only these cases, and no programs
 
 Both reports are left in build/lab. Exit status: 1 if a case failed on either side, or is unknown to
-one of them; otherwise 0. A case that passes on one side may be skipped on the other, where the
-suite has found that the processor cannot do what it asks: these are listed, with the reason.
+one of them, or a program differed and no rule explains it; otherwise 0. A case that passes on one
+side may be skipped on the other, where the suite has found that the processor cannot do what it
+asks: these are listed, with the reason.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -21,13 +25,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from guestdbg.check.differential import campaign
+from guestdbg.check.differential.generate import generate
+from guestdbg.check.differential.inlab import LabSide
+from guestdbg.check.differential.play import Player
+from guestdbg.check.differential.show import program_lines, side_by_side
+from guestdbg.cli.disassembly import instruction
 from guestdbg.errors import GuestdbgError
+from guestdbg.kvm import open_kvm
 from guestdbg.lab import Lab
 from guestdbg.lab.packages import SUITE
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "build" / "lab"
 SECONDS = 1800
+#: Random programs, and the seed of the first, where nothing else is asked for: always the same, so
+#: that what fails is what has been changed.
+PROGRAMS = 500
+SEED = 200_000
 
 
 class Failed(Exception):
@@ -104,6 +119,23 @@ def on_the_software_kvm(words: list[str]) -> dict[str, Any]:
     return report_of("soft", done.returncode, done.stdout, done.stderr)
 
 
+def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Report:
+    """So many random programs on both, from the one of a seed on; what does not agree is shown."""
+    last = seed + number - 1
+    print(f"lab: {side} and soft: random programs of seeds {seed} to {last}", flush=True)
+    logging.getLogger("guestdbg").setLevel(logging.ERROR)  # they are full of undefined instructions
+    with open_kvm("soft", psci_smc=False) as kvm, LabSide(lab) as there:
+        here = campaign.Here(Player(kvm, full=False), Player(kvm))
+        report = campaign.Report()
+        for _ in campaign.run(map(generate, range(seed, last + 1)), here, there, report):
+            pass
+    for found in report.unexplained:
+        print("\n".join(program_lines(found.program, instruction)))
+        print("\n".join(side_by_side(found.a, found.b, ("soft", side), found.difference)) + "\n")
+    print(f"lab: {report.counts}", flush=True)
+    return report
+
+
 def tell(cases: list[Judged], real: str) -> int:
     """Prints what there is to know; the exit status."""
     for case in cases:
@@ -130,19 +162,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cpu", default="nvhe", help="nvhe, vhe or a processor of QEMU's")
     parser.add_argument("--debian", default=SUITE, help="the release whose kernel it is")
+    parser.add_argument("--programs", type=int, help="so many random programs, of both")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the first of them")
     parser.add_argument("-k", dest="patterns", action="append", default=[], metavar="PATTERN")
     options = parser.parse_args()
+    programs: int | None = options.programs
+    if programs is None:
+        # What the rules know is this kernel.
+        programs = 0 if options.patterns or options.debian != SUITE else PROGRAMS
     words = [word for pattern in options.patterns for word in ("-k", pattern)]
     side = "-".join(["host", options.cpu, *[options.debian] * (options.debian != SUITE)])
     began = time.monotonic()
     try:
         with Lab(cpu=options.cpu, suite=options.debian) as lab:
             real = on_the_real_kvm(lab, side, words)
-        soft = on_the_software_kvm(words)
+            soft = on_the_software_kvm(words)
+            report = random_programs(lab, side, programs, options.seed) if programs else None
     except (Failed, GuestdbgError, subprocess.TimeoutExpired) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     status = tell(compare(real, soft), side)
+    if report is not None and report.unexplained:
+        status = 1
     print(f"lab: {time.monotonic() - began:.0f} seconds")
     return status
 

@@ -1,11 +1,23 @@
 """The conformance suite on the real KVM, and the same verdicts on the software KVM."""
 
-from typing import Any
+import contextlib
+import sys
+from typing import Any, cast
 
 import pytest
 
+from guestdbg.check.differential import campaign
 from guestdbg.lab import Lab
-from tools.lab import Failed, compare, on_the_real_kvm, on_the_software_kvm, report_of, tell
+from tools.lab import (
+    Failed,
+    compare,
+    main,
+    on_the_real_kvm,
+    on_the_software_kvm,
+    random_programs,
+    report_of,
+    tell,
+)
 
 
 def report(**verdicts: str) -> dict[str, Any]:
@@ -20,6 +32,53 @@ def test_both_kvms_keep_every_promise(lab: Lab, capsys: pytest.CaptureFixture[st
     status = tell(cases, "host-nvhe")
     assert status == 0, capsys.readouterr().out
     assert sum(case.verdicts == {"pass"} for case in cases) >= 500
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_random_programs_are_compared(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
+    report = random_programs(lab, "host-nvhe", 20, 800_000)
+    assert report.compared == 20
+    said = capsys.readouterr().out
+    assert "seeds 800000 to 800019" in said
+    assert "20 programs, " in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number", "unexplained", "status"),
+    [
+        ([], 500, 0, 0),
+        ([], 500, 1, 1),
+        (["--programs", "7"], 7, 0, 0),
+        (["-k", "brk"], 0, 1, 0),
+        (["-k", "brk", "--programs", "7"], 7, 1, 1),
+        (["--debian", "trixie"], 0, 1, 0),
+        (["--programs", "0"], 0, 1, 0),
+    ],
+)
+def test_when_programs_are_compared_and_what_it_means(
+    arguments: list[str],
+    number: int,
+    unexplained: int,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither a lab nor a suite: what the command makes of what it is told."""
+    asked = []
+
+    def programs(lab: object, side: str, number: int, seed: int) -> campaign.Report:
+        asked.append(number)
+        found = [cast(campaign.Finding, None)] * unexplained
+        return campaign.Report(unexplained=found)
+
+    monkeypatch.setattr(sys, "argv", ["lab.py", *arguments])
+    monkeypatch.setattr("tools.lab.Lab", lambda **_: contextlib.nullcontext())
+    for name in ("on_the_real_kvm", "on_the_software_kvm"):
+        monkeypatch.setattr(f"tools.lab.{name}", lambda *_: report(a="pass"))
+    monkeypatch.setattr("tools.lab.random_programs", programs)
+    assert main() == status
+    assert asked == ([number] if number else [])
 
 
 @pytest.mark.parametrize(
