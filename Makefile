@@ -23,7 +23,7 @@ test: $(DEV)                ## everything that is checked: style, types, imports
 bench: $(DEV)               ## measure, beside QEMU, GDB and Unicorn where installed: build/bench.json
 	@$(BIN)/python -m bench
 
-lab: $(READY)               ## judge the lab's real KVM and ours by one suite, and compare
+lab: $(READY)               ## judge the lab's real KVM and ours by one suite and random programs
 	@$(BIN)/python tools/lab.py $(LAB_OPTIONS)
 
 fuzz: $(DEV)                ## hostile guests under sanitizers, until interrupted (or FUZZ_SECONDS=...)

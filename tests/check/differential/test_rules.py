@@ -201,6 +201,18 @@ def test_a_processor_with_bti() -> None:
     assert rule(STORE, one, trace(DONE, taken=taken(0x9C0, 0), memory=1)) is None
 
 
+def test_a_return_to_aarch32() -> None:
+    def taken(esr: int, spsr: int) -> Trace:
+        return trace(DONE, taken=((esr, layout.CODE, spsr, 0, 0x200),), memory=spsr)
+
+    illegal = taken(EC.ILL << 26 | 1 << 25, 0xF01000C5)
+    name = "processor-with-aarch32"
+    assert rule(STORE, illegal, taken(EC.DABT_LOW << 26 | 7, 0xF0000090)) == name
+    assert rule(STORE, illegal, taken(EC.DABT_LOW << 26 | 7, 0xF0000080)) is None
+    assert rule(STORE, taken(EC.DABT_LOW << 26 | 7, 0xF0000090), illegal) is None
+    assert rule(STORE, taken(EC.SVC64 << 26, 0x3C5), taken(0, 0xF0000090)) is None
+
+
 def test_injected_size_faults() -> None:
     def of(iss: int, far: int, other: int) -> str | None:
         entry = (DABT | iss, layout.CODE, 0x3C5, far, 0x200)

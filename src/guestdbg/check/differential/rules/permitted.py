@@ -227,3 +227,17 @@ def _branch_type(s: Situation) -> bool:
         isinstance(a, int) and isinstance(b, int) and a ^ b == b & _BTYPE and a != b
         for a, b in values
     )
+
+
+@rule(
+    "processor-with-aarch32",
+    "both",
+    "A processor whose EL0 can be AArch32 (ID_AA64PFR0_EL1.EL0 is 2) makes an exception return to "
+    "it where SPSR_EL1.M[4] is 1; on others that is an illegal return, which stays at EL1 with "
+    "PSTATE.IL set.",
+)
+def _aarch32(s: Situation) -> bool:
+    x, y = s.taken
+    if not x or not y or s.taken_class(0) != EC.ILL:
+        return False
+    return bool(x[2] & 1 << 20 and y[2] & 1 << 4 and not x[2] & 1 << 4)
