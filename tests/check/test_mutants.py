@@ -375,6 +375,25 @@ class ContextOfTheCall(MutantVcpu):
         return debug
 
 
+class WatchesThePage(MutantVcpu):
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        return with_controls(debug, "wcr", clear=31 << 24, put=12 << 24 | 0xFF << 5)
+
+
+class BreaksBesideToo(MutantVcpu):
+    """On the instructions around the one that was asked for."""
+
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        if not debug.dbg_bcr[0] & 1:
+            return debug
+        at, control = debug.dbg_bvr[0], debug.dbg_bcr[0]
+        return replace(
+            debug,
+            dbg_bvr=(*debug.dbg_bvr[:3], at - 4, at + 4),
+            dbg_bcr=(*debug.dbg_bcr[:3], control, control),
+        )
+
+
 class ListsNoDebugRegisters(MutantVcpu):
     def get_reg_list(self) -> list[int]:
         return [r for r in self.inner.get_reg_list() if not name_of(r).startswith("DBG")]
@@ -453,6 +472,14 @@ NOTICED: list[tuple[type[MutantVcpu], list[str], list[str]]] = [
     (ForgetsOneReg, ["one-reg.keeps.dbgbvr9"], ["one-reg.keeps.dbgbvr7"]),
     (ListsNoDebugRegisters, ["one-reg.listed.dbgbvr0-el1"], ["one-reg.keeps.*"]),
     (ForgetsAfterOneStop, ["order.taking-away.*", "step.stays-in-force"], ["order.with.nothing"]),
+    (
+        WatchesThePage,
+        ["watchpoint.neighbours.above"],
+        ["watchpoint.register.*"],
+    ),
+    (BreaksBesideToo, ["breakpoint.not.one-*", "breakpoint.fetched-*"], ["watchpoint.*"]),
+    (NothingStops, ["breakpoint.not.*", "breakpoint.fetched-not-executed"], []),
+    (NothingStops, ["priority.*-fault-before-watchpoint", "priority.pc-alignment-*"], []),
     (RunsInSpiteOfImmediateExit, ["between.cut-short.*"], ["step.over.add-*"]),
     (DebugsOnlyForItsThread, ["between.another-thread"], ["between.level.*"]),
     (ContextOfTheCall, ["between.context.set"], ["linked.*.same-context"]),

@@ -93,6 +93,9 @@ def _(rig: Rig) -> None:
     code = rig.code(asm.b("over"), asm.NOP, asm.label("over"), rig.tell())
     rig.debug(USE_HW, [breakpoint(code.at(1))])
     rig.done()
+    rig.start(code)
+    rig.pc = code.at(1)
+    rig.breaks(code.at(1))
 
 
 @case(
@@ -233,11 +236,18 @@ def _(rig: Rig) -> None:
     "Arm ARM DBGBVR<n>_EL1.VA",
 )
 def _(rig: Rig, distance: int) -> None:
+    # A page of its own below, so that the instruction before the first is executable too.
+    rig.machine.program(asm.NOP)
     code = rig.code(asm.NOP, asm.NOP, asm.b("over"), asm.NOP, asm.label("over"), rig.tell())
     # Instructions 0, 1 and 2 are executed, 3 is not.
     at = {4: code.at(3), -4: code.at(0) - 4}.get(distance, code.at(1) + distance)
     rig.debug(USE_HW, [breakpoint(at)])
     rig.done()
+    if distance < 4 << 30:
+        # It is armed: there it stops.
+        rig.start(code)
+        rig.pc = at
+        rig.breaks(at)
 
 
 @case_for_each(

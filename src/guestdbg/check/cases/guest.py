@@ -68,7 +68,8 @@ def _(rig: Rig) -> None:
         "without-kde": (MDE, EL1H & ~PSTATE_D),
         "without-mde": (KDE, EL1H & ~PSTATE_D),
     },
-    "The guest's breakpoint at EL1 needs MDE, KDE and PSTATE.D clear: {}, it stops nothing.",
+    "The guest's breakpoint at EL1 needs MDE, KDE and PSTATE.D clear: {}, it stops nothing, and "
+    "with all of them it does.",
     _OWN + "; MDSCR_EL1.MDE, .KDE; PSTATE.D",
 )
 def _(rig: Rig, what: tuple[int, int]) -> None:
@@ -78,6 +79,11 @@ def _(rig: Rig, what: tuple[int, int]) -> None:
     rig.set_reg("MDSCR_EL1", mdscr)
     rig.pstate = pstate
     rig.done()
+    # With all three as they should be, it does.
+    rig.start(code)
+    rig.set_reg("MDSCR_EL1", MDE | KDE)
+    rig.pstate = EL1H & ~PSTATE_D
+    rig.takes(EC.BREAKPT_CUR, 0x200)
 
 
 @case(

@@ -25,6 +25,7 @@ def _lock(rig: Rig) -> None:
     "lock.after-reset",
     "After reset the OS Lock is not locked, and OSLSR_EL1 says that there is one.",
     _LOCK + "; KVM_ARM_VCPU_INIT (KVM API 4.82) unlocks it, as firmware does after a Cold reset",
+    since=_SINCE,
 )
 def _(rig: Rig) -> None:
     rig.code(asm.mrs(2, "OSLSR_EL1"), rig.tell(2))
@@ -90,7 +91,7 @@ def _(rig: Rig, watch: bool) -> None:
 
 @case(
     "lock.masks-the-guests-step",
-    "While the guest's OS Lock is locked it does not step its EL0.",
+    "While the guest's OS Lock is locked it does not step its EL0; unlocked, it does.",
     _LOCK,
     since=_SINCE,
 )
@@ -102,6 +103,10 @@ def _(rig: Rig) -> None:
     rig.set_core("spsr[0]", EL0T | 1 << 21)
     rig.set_reg("MDSCR_EL1", 1)
     rig.done()
+    rig.set_reg("OSLSR_EL1", 8)
+    rig.start(below, el=0)
+    rig.pstate = EL0T | 1 << 21
+    rig.takes(EC.SOFTSTP_LOW, 0x400)
 
 
 @case(

@@ -44,7 +44,6 @@ def _(rig: Rig, what: tuple[str, int]) -> None:
         for name in (
             *(f"{kind}{n}_EL1" for kind in _KINDS for n in (0, 1, 15)),
             "MDSCR_EL1",
-            "OSLSR_EL1",
         )
     },
     "{} is in the list of registers: it is saved and restored with the rest.",
@@ -52,6 +51,16 @@ def _(rig: Rig, what: tuple[str, int]) -> None:
 )
 def _(rig: Rig, name: str) -> None:
     rig.expect(f"{name} in the list", sys_reg(name) in rig.vcpu.get_reg_list(), True)
+
+
+@case(
+    "one-reg.listed.oslsr-el1",
+    "OSLSR_EL1 is in the list of registers: the OS Lock is saved and restored with the rest.",
+    _LIST,
+    since=(5, 18),
+)
+def _(rig: Rig) -> None:
+    rig.expect("OSLSR_EL1 in the list", sys_reg("OSLSR_EL1") in rig.vcpu.get_reg_list(), True)
 
 
 @case(
@@ -122,8 +131,10 @@ def _moved(rig: Rig) -> Rig:
     """Another machine whose vCPU has the debug registers of this one."""
     other = rig.another_machine()
     names = [f"{kind}{n}_EL1" for kind in _KINDS for n in range(16)]
+    listed = set(rig.vcpu.get_reg_list())
     for name in (*names, "MDSCR_EL1", "OSLSR_EL1"):
-        other.set_reg(name, rig.reg(name))
+        if sys_reg(name) in listed:
+            other.set_reg(name, rig.reg(name))
     return other
 
 
@@ -153,6 +164,7 @@ def _(rig: Rig, watch: bool) -> None:
     "migration.of-the-lock",
     "A locked OS Lock moves too: what it masked stays masked.",
     _ONE_REG + "; Arm ARM OSLSR_EL1",
+    since=(5, 18),
 )
 def _(rig: Rig) -> None:
     code = rig.code(asm.msr("OSLAR_EL1", 2), asm.ISB, rig.tell())

@@ -150,6 +150,9 @@ def _(rig: Rig) -> None:
     rig.set_x(1, VECTORS)
     rig.debug(USE_HW, (), watchpoint(VECTORS, 8, "any"))
     rig.takes(EC.DABT_LOW, 0x400)
+    # EL1 may, and is stopped.
+    code = rig.code(asm.ldr(0, 1))
+    rig.watches(code.at(0), VECTORS, VECTORS + 7, write=False)
 
 
 @case(
@@ -158,11 +161,15 @@ def _(rig: Rig) -> None:
     _ORDER + "; B2.2.1 and B2.8 (exclusive accesses that are not aligned, FEAT_LSE2)",
 )
 def _(rig: Rig) -> None:
-    rig.code(asm.load_exclusive(2, 1))
+    code = rig.code(asm.load_exclusive(2, 1))
     # Across sixteen bytes: within them FEAT_LSE2 permits it.
     rig.set_x(1, DATA + 12)
     rig.debug(USE_HW, (), watchpoint(DATA, 32, "any"))
     rig.takes(EC.DABT_CUR, 0x200)
+    # Aligned, it is stopped.
+    rig.start(code)
+    rig.set_x(1, DATA + 8)
+    rig.watches(code.at(0), DATA + 8, DATA + 15, write=False)
 
 
 @case_for_each(
@@ -191,6 +198,9 @@ def _(rig: Rig) -> None:
     rig.set_x(1, code.at(3) + 2)
     rig.debug(USE_HW, [breakpoint(code.at(3))])
     rig.takes(EC.PC_ALIGN, 0x200)
+    rig.start(code)
+    rig.pc = code.at(3)
+    rig.breaks(code.at(3))
 
 
 @case(
