@@ -16,6 +16,9 @@ from tests.cpu.mem_guest import USER, Guest
 SIZES = (1, 2, 4, 8)
 AT = USER + 0x200
 AROUND = 32
+#: What is watched: nothing here, so that the TLB's page allows it; something else on the page: its
+#: line does; something else in the line: it goes the slow way.
+WATCHED = [0, USER + 0x800, AT + 0x38]
 
 
 def signed(value: int, size: int) -> int:
@@ -60,16 +63,15 @@ def check_around(guest: Guest, data: bytes) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("what", OPERATIONS, ids=NAMES)
-@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("watched", WATCHED)
 @settings(max_examples=40)
 @given(data=st.data())
-def test_modify(guest: Guest, size: int, what: int, watched: bool, data: st.DataObject) -> None:
-    """By the TLB, and (a watchpoint is on the page) the slow way."""
+def test_modify(guest: Guest, size: int, what: int, watched: int, data: st.DataObject) -> None:
     old = data.draw(near(8 * size))
     operand = data.draw(near(64))
     raw = 0x3820_0000 | SIZES.index(size) << 30 | data.draw(st.integers(0, 3)) << 22
     raw |= 1 << 16 | what << 12 | 0 << 5 | 2
-    guest.watch(USER + 0x800 if watched else 0, 3)
+    guest.watch(watched, 3)
     guest.cpu.set_x(0, AT)
     guest.cpu.set_x(1, operand)
     around(guest, old.to_bytes(size, "little"))
@@ -82,16 +84,16 @@ def test_modify(guest: Guest, size: int, what: int, watched: bool, data: st.Data
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("watched", WATCHED)
 @settings(max_examples=40)
 @given(data=st.data())
-def test_compare_and_swap(guest: Guest, size: int, watched: bool, data: st.DataObject) -> None:
+def test_compare_and_swap(guest: Guest, size: int, watched: int, data: st.DataObject) -> None:
     old = data.draw(near(8 * size))
     high = data.draw(st.integers(0, (1 << 64 - 8 * size) - 1)) << 8 * size
     same = data.draw(st.booleans())
     compare = (old if same else data.draw(near(8 * size))) | high
     new = data.draw(near(64))
-    guest.watch(USER + 0x800 if watched else 0, 3)
+    guest.watch(watched, 3)
     guest.cpu.set_x(0, AT)
     guest.cpu.set_x(1, compare)
     guest.cpu.set_x(2, new)
@@ -105,15 +107,16 @@ def test_compare_and_swap(guest: Guest, size: int, watched: bool, data: st.DataO
 
 
 @pytest.mark.parametrize("size", [4, 8])
+@pytest.mark.parametrize("watched", WATCHED)
 @settings(max_examples=40)
 @given(data=st.data())
-def test_compare_and_swap_pair(guest: Guest, size: int, data: st.DataObject) -> None:
+def test_compare_and_swap_pair(guest: Guest, size: int, watched: int, data: st.DataObject) -> None:
     mask = (1 << 8 * size) - 1
     old = data.draw(st.tuples(near(8 * size), near(8 * size)))
     change = data.draw(st.sampled_from([(0, 0), (0, 0), (1, 0), (0, 1)]))
     compare = [o ^ c for o, c in zip(old, change, strict=True)]
     new = data.draw(st.tuples(near(64), near(64)))
-    guest.watch(0, 3)
+    guest.watch(watched, 3)
     guest.cpu.set_x(0, AT)
     for n in range(2):
         guest.cpu.set_x(2 + n, compare[n])

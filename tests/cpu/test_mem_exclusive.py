@@ -42,9 +42,13 @@ STR_X7_AT_X1 = 0xF900_0027
 LDR_X7_AT_X1 = 0xF940_0027
 
 
-@pytest.fixture
-def guest() -> Guest:
+@pytest.fixture(params=["page", "line", "slow"])
+def guest(request: pytest.FixtureRequest) -> Guest:
+    """By the TLB's page, by its line (something else on the page is watched), or neither (something
+    else in the line is)."""
     guest = Guest()
+    if request.param != "page":
+        guest.watch(USER + (0x138 if request.param == "slow" else 0x800), 3)
     guest.cpu.set_x(0, USER + 0x100)
     guest.cpu.set_x(1, USER + 0x100)
     guest.cpu.set_x(4, 0x1122_3344_5566_7788)
