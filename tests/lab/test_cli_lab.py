@@ -268,11 +268,11 @@ class Typist:
 
 
 WATCHES_ITS_SIZE = """
-import os, signal
+import os, signal, time
 signal.signal(signal.SIGWINCH, lambda *_: print(os.get_terminal_size(), flush=True))
 print("watching", flush=True)
 while True:
-    signal.pause()
+    time.sleep(0.05)
 """
 
 
