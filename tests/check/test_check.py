@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from guestdbg.arm64.debug import watchpoint
-from guestdbg.check import CASES, Failure, Rig, run_cases, select
+from guestdbg.check import CASES, Failure, Rig, report, run_cases, select
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA
 from guestdbg.check.registry import Case, NoSuchCase, case
@@ -170,6 +170,18 @@ def test_json() -> None:
     assert document["registers"]["ID_AA64DFR0_EL1"].startswith("0x")
     for told in document["cases"]:
         assert {"name", "verdict", "reason", "promise", "source", "seconds"} <= set(told)
+
+
+def test_the_name_of_the_board(tmp_path: Path) -> None:
+    assert report.board(tmp_path) is None
+    dmi = tmp_path / "sys/class/dmi/id/product_name"
+    dmi.parent.mkdir(parents=True)
+    dmi.write_text("Mt. Jade\n")
+    assert report.board(tmp_path) == "Mt. Jade"
+    model = tmp_path / "proc/device-tree/model"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
+    assert report.board(tmp_path) == "Raspberry Pi 5 Model B Rev 1.0"
 
 
 def test_a_failure_is_told_and_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,8 @@ pure Python, with guest code that the suite assembles itself.
   (``rig.takes``). x28 and x29 belong to ``rig.tell`` and the vectors; all else is the case's.
 - Where the architecture permits several answers, accept them all (``rig.watches(..., last=...)``,
   ``rig.expect_one_of``). What the processor lacks is a skip *on evidence* (an ID register, or the
-  behaviour itself), with the reason: ``rig.skip(...)``. A case must be able to fail.
+  behaviour itself), with the reason: ``rig.skip(...)``. A case must be able to fail; one about what
+  must not stop goes on to what does, so that nothing stopping at all is no pass.
 - What Linux 6.14 and later answer differently is tagged ``until=(6, 14)``; what Linux promises only
   from 5.19 on, ``since=(5, 19)``. Nothing is skipped because its answer is missing.
 - Put every new program in a new ``rig.code(...)``; never write over code that has run.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections import Counter
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from guestdbg.check.registry import Case
@@ -35,6 +37,7 @@ def context(kvm: Kvm) -> dict[str, Any]:
         "kernel": kernel_release(kvm),
         "kernel_build": platform.version() if kvm.provider == "host" else None,
         "machine": platform.machine(),
+        "board": board() if kvm.provider == "host" else None,
         "python": platform.python_version(),
         "guestdbg": _our_version(),
         "api_version": kvm.api_version(),
@@ -45,6 +48,15 @@ def context(kvm: Kvm) -> dict[str, Any]:
         },
         "registers": _identity(kvm),
     }
+
+
+def board(root: Path = Path("/")) -> str | None:
+    """What this machine is called by its device tree or its firmware, where one of them says it."""
+    for place in ("proc/device-tree/model", "sys/class/dmi/id/product_name"):
+        with contextlib.suppress(OSError):
+            if name := (root / place).read_bytes().rstrip(b"\0\n ").decode("utf-8", "replace"):
+                return name
+    return None
 
 
 def _our_version() -> str | None:

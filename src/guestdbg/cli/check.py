@@ -10,9 +10,9 @@ import click
 
 from guestdbg.check import CASES, Case, Result, select
 from guestdbg.check.report import counts, document, of_case
-from guestdbg.check.runner import run_cases
+from guestdbg.check.runner import kernel_release, run_cases
 from guestdbg.cli.group import EXIT_PROBLEM
-from guestdbg.kvm import open_kvm
+from guestdbg.kvm import Kvm, open_kvm
 from guestdbg.kvm.provider import PROVIDERS
 
 _COLOURS = {"pass": "green", "fail": "red", "skip": "yellow"}
@@ -83,7 +83,7 @@ def check(
         if as_json:
             click.echo(json.dumps(document(kvm, results), indent=2))
         else:
-            _sum_up(results, kvm.provider, verbose)
+            _sum_up(results, kvm, verbose)
     if counts(results)["fail"]:
         click.get_current_context().exit(EXIT_PROBLEM)
 
@@ -146,7 +146,7 @@ def _batched(items: list[str], size: int) -> Iterator[list[str]]:
         yield items[at : at + size]
 
 
-def _sum_up(results: list[Result], provider: str, verbose: bool) -> None:
+def _sum_up(results: list[Result], kvm: Kvm, verbose: bool) -> None:
     """What was skipped and why, what failed, how to see more of it, and the counts."""
     skipped: dict[str, list[str]] = {}
     for result in results:
@@ -158,6 +158,10 @@ def _sum_up(results: list[Result], provider: str, verbose: bool) -> None:
             click.echo(f"{_coloured('skip')}  {names[0]}{more}: {reason}")
     failed = [result.case.name for result in results if result.verdict == "fail"]
     if failed and not verbose:
-        click.echo(f"How it came to that: guestdbg check --provider {provider} -v -k {failed[0]}")
+        click.echo(
+            f"How it came to that: guestdbg check --provider {kvm.provider} -v -k {failed[0]}"
+        )
     words = ", ".join(f"{n} {verdict}" for verdict, n in counts(results).items())
-    click.echo(f"provider {provider}: {len(results)} cases: {words}")
+    release = kernel_release(kvm)
+    who = f"provider {kvm.provider}" + (f" (Linux {release})" if release else "")
+    click.echo(f"{who}: {len(results)} cases: {words}")
