@@ -213,6 +213,14 @@ def test_a_return_to_aarch32() -> None:
     assert rule(STORE, taken(EC.SVC64 << 26, 0x3C5), taken(0, 0xF0000090)) is None
 
 
+def test_a_branch_type_beside_another_difference() -> None:
+    one, far = trace(watch(BASE)), watch(BASE + 7)
+    assert rule(STORE, one, trace(far, pstate=0x3C5 | 1 << 11)) == "permitted-far"
+    assert rule(STORE, one, trace(far, pstate=0x3C5 | 1 << 12)) is None
+    assert rule(STORE, trace(watch(BASE), pstate=0x3C5 | 1 << 11), trace(far)) is None
+    assert rule(STORE, one, trace(watch(BASE + 8), pstate=0x3C5 | 1 << 11)) is None
+
+
 def test_injected_size_faults() -> None:
     def of(iss: int, far: int, other: int) -> str | None:
         entry = (DABT | iss, layout.CODE, 0x3C5, far, 0x200)

@@ -57,7 +57,21 @@ def loaded_in_part(s: Situation) -> set[str]:
     return names
 
 
+#: PSTATE.BTYPE: the rule processor-with-bti explains it, beside whatever else there is.
+BTYPE = 3 << 10
+
+
 def only(s: Situation, *names: str) -> bool:
-    """Nothing but these fields differs (``page`` stands for every page)."""
-    seen = {"page" if name.startswith("page ") else name for name in s.difference.names}
+    """Nothing but these fields differs (``page`` stands for every page), and what a processor with
+    FEAT_BTI keeps in PSTATE."""
+    seen = {
+        "page" if name.startswith("page ") else name
+        for name, a, b in s.difference.fields
+        if not (name == "pstate" and has_branch_type(a, b))
+    }
     return seen <= set(names)
+
+
+def has_branch_type(a: object, b: object) -> bool:
+    """The second has PSTATE.BTYPE set where the first has 0, and all else is the same."""
+    return isinstance(a, int) and isinstance(b, int) and a != b and a ^ b == b & BTYPE

@@ -14,6 +14,7 @@ from guestdbg.check.differential.rules.base import (
     BREAKPOINTS,
     DATA_ABORTS,
     WATCHPOINTS,
+    has_branch_type,
     loaded_in_part,
     only,
     rule,
@@ -207,9 +208,6 @@ def _any_reserved(
     )
 
 
-_BTYPE = 3 << 10
-
-
 @rule(
     "processor-with-bti",
     "both",
@@ -223,10 +221,7 @@ def _branch_type(s: Situation) -> bool:
         if x[:2] + x[3:] != y[:2] + y[3:]:
             return False
         values.append((x[2], y[2]))
-    return bool(values) and all(
-        isinstance(a, int) and isinstance(b, int) and a ^ b == b & _BTYPE and a != b
-        for a, b in values
-    )
+    return bool(values) and all(has_branch_type(a, b) for a, b in values)
 
 
 @rule(
