@@ -39,6 +39,7 @@ FORM_IDS = [f"{'pair' if pair else 'one'}{size}" for size, pair in FORMS]
 CLREX = 0xD503_3F5F
 NOP = 0xD503_201F
 STR_X7_AT_X1 = 0xF900_0027
+STR_X2_AT_X1 = 0xF900_0022
 LDR_X7_AT_X1 = 0xF940_0027
 
 
@@ -106,10 +107,12 @@ def test_fails_after_clrex(guest: Guest, size: int, pair: bool) -> None:
 
 @pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1), (4, 8), (8, 4), (8, 1)])
 def test_fails_for_another_size(guest: Guest, first: int, second: int) -> None:
+    guest.write(USER + 0x100, bytes(16))  # the bytes alone do not tell
     fails(guest, load(first), store(second))
 
 
 def test_fails_for_a_pair_of_the_double_size(guest: Guest) -> None:
+    guest.write(USER + 0x100, bytes(16))
     fails(guest, load(8), store(8, pair=True))
 
 
@@ -138,6 +141,11 @@ def test_fails_when_only_the_second_of_a_pair_was_written(guest: Guest) -> None:
     guest.cpu.set_x(1, USER + 0x108)
     assert guest.run(load(8, pair=True), STR_X7_AT_X1, store(8, pair=True)) is None
     assert guest.cpu.get_x(6) == 1
+
+
+def test_a_store_that_fails_ends_it(guest: Guest) -> None:
+    """Even if memory is again as the load saw it."""
+    fails(guest, load(8), STR_X7_AT_X1, store(8), STR_X2_AT_X1, store(8))
 
 
 def test_loads_between_do_not_matter(guest: Guest) -> None:
