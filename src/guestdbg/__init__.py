@@ -36,11 +36,13 @@ _HOMES = {
     "cond": "guestdbg.debugger",
     "load": "guestdbg.debugger",
 }
+#: ``guestdbg.debugger.OutOfRegisters`` is there without an import of its own.
+_MODULES = ("arm64", "debugger", "errors", "gdb", "kvm", "machine")
 
 
 def __getattr__(name: str) -> Any:
-    if name == "errors":
-        return import_module("guestdbg.errors")
+    if name in _MODULES:
+        return import_module(f"guestdbg.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -172,3 +172,11 @@ def test_a_defect_of_ours_is_called_one(
     assert result.exit_code == 70
     assert "this is a defect of guestdbg: ZeroDivisionError: deep inside" in result.output
     assert "GUESTDBG_TRACEBACK=1" in result.output
+
+
+def test_a_condition_over_nothing_is_refused_before_the_guest_runs() -> None:
+    watch = "queue.tail if new > quue.size and count > 5000"
+    result = guestdbg("run", QUEUE, "--watch", watch)
+    assert result.returncode == 1
+    assert "there is no variable named 'quue'; did you mean 'queue'?" in result.stderr
+    assert result.stdout == ""

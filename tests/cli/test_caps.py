@@ -25,3 +25,7 @@ def test_as_text() -> None:
     assert line.split() == ["KVM_CAP_GUEST_DEBUG_HW_WPS", "120", "4", "watchpoint", "registers"]
     assert "KVM_CAP_ARM_SVE" not in result.stdout
     assert "KVM_CAP_ARM_SVE" in guestdbg("caps", "--all").stdout
+
+
+def test_it_fits_a_terminal_of_eighty_columns() -> None:
+    assert [line for line in guestdbg("caps").stdout.splitlines() if len(line) > 80] == []

@@ -55,3 +55,9 @@ def test_the_version() -> None:
     result = guestdbg("--version")
     assert result.returncode == 0
     assert result.stdout.startswith("guestdbg, version ")
+
+
+@pytest.mark.parametrize("command", sorted(Commands.modules))
+def test_help_fits_a_terminal_of_eighty_columns(command: str) -> None:
+    lines = guestdbg(command, "--help").stdout.splitlines()
+    assert [line for line in lines if len(line) > 80] == []

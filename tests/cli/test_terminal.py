@@ -88,3 +88,24 @@ def test_no_stdin_at_all() -> None:
     code += "with keyboard.passed_on(print):\n    print('fine')\n"
     result = subprocess.run(python(code), capture_output=True, check=True)
     assert result.stdout == b"fine\n"
+
+
+LONG = """
+from rich.text import Text
+from guestdbg.cli.terminal import Terminal
+line = "#4 write queue.tail  0 -> 1  in " + "q" * 50
+Terminal().line(Text(line + "  pc 0x1: str w1, [x19, #4]  tail"))
+"""
+
+
+def test_a_line_too_long_is_broken_where_its_parts_meet() -> None:
+    with Terminal(python(LONG)) as terminal:
+        assert terminal.wait() == 0
+        lines = terminal.screen.split("\r\n")
+    assert lines == [
+        "#4 write queue.tail  0 -> 1  in " + "q" * 50,
+        "     pc 0x1: str w1, [x19, #4]  tail",
+        "",
+    ]
+    result = subprocess.run(python(LONG), capture_output=True, check=True, text=True)
+    assert len(result.stderr.splitlines()) == 1  # a file keeps a hit on a line

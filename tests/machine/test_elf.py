@@ -21,6 +21,14 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 NOP = b"\x1f\x20\x03\xd5"
 
 
+def test_a_segment_that_the_file_has_nothing_of_may_begin_behind_its_end() -> None:
+    """Linkers give all-.bss segments the offset that their page would have."""
+    contents = bytearray(make_elf([(0x40200000, NOP), (0x4021FFE8, b"")], memory_sizes=[None, 64]))
+    second = 64 + 56
+    contents[second + 8 : second + 16] = (0xFFE8).to_bytes(8, "little")  # p_offset
+    assert elf.parse(bytes(contents)).segments[1].memory_size == 64
+
+
 def test_segments_and_entry() -> None:
     parsed = elf.parse(
         make_elf(

@@ -8,14 +8,14 @@ from guestdbg.kvm import Kvm, constants, open_kvm
 from guestdbg.kvm.provider import PROVIDERS
 
 NOTES = {
-    "KVM_CAP_SET_GUEST_DEBUG": "guests can be debugged from userspace",
+    "KVM_CAP_SET_GUEST_DEBUG": "guests can be debugged",
     "KVM_CAP_GUEST_DEBUG_HW_BPS": "breakpoint registers",
     "KVM_CAP_GUEST_DEBUG_HW_WPS": "watchpoint registers",
-    "KVM_CAP_SET_GUEST_DEBUG2": "the control flags that KVM_SET_GUEST_DEBUG takes",
+    "KVM_CAP_SET_GUEST_DEBUG2": "valid control flags",
     "KVM_CAP_ARM_EL1_32BIT": "32-bit guests",
-    "KVM_CAP_MAX_VCPUS": "vCPUs of a machine at most",
-    "KVM_CAP_NR_MEMSLOTS": "memory regions of a machine at most",
-    "KVM_CAP_ARM_VM_IPA_SIZE": "bits of guest-physical address at most",
+    "KVM_CAP_MAX_VCPUS": "vCPUs at most",
+    "KVM_CAP_NR_MEMSLOTS": "memory regions at most",
+    "KVM_CAP_ARM_VM_IPA_SIZE": "bits of physical address",
 }
 FLAGS = {"KVM_CAP_SET_GUEST_DEBUG2"}
 

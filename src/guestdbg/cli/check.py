@@ -22,9 +22,11 @@ _COLOURS = {"pass": "green", "fail": "red", "skip": "yellow"}
     short_help="Does a KVM keep its promises? Judge it, case by case.",
     epilog="""\b
 Examples:
-  guestdbg check                            the whole suite
-  guestdbg check -k watchpoint --verbose    one topic, with every promise
-  guestdbg check --provider host --json     on an arm64 machine: what to send back
+  guestdbg check                           the whole suite
+  guestdbg check -k watchpoint --verbose   one topic, with every promise
+  guestdbg check --provider host --json    on an arm64 machine: to send back
+
+\b
 Exit status: 0 when nothing failed, 1 otherwise.
 """,
 )

@@ -40,9 +40,9 @@ _SEED = click.option(
     short_help="Random guests on two KVMs, compared exit by exit.",
     epilog="""\b
 Examples:
-  guestdbg differential lab -n 200          ours against the lab's, on any machine
-  guestdbg differential show 7 --trace      one program, and what it does on ours
-  guestdbg differential run -n 5 --full     what a KVM here does, to compare elsewhere
+  guestdbg differential lab -n 200        ours against the lab's
+  guestdbg differential show 7 --trace    one program, and what it does here
+  guestdbg differential run -n 5 --full   what a KVM here does, to compare
 """,
 )
 def differential() -> None:

@@ -58,11 +58,11 @@ class Explain(click.Group):
     subcommand_metavar="REGISTER [VALUE | FIELD=N...] | COMMAND [ARGS]...",
     epilog="""\b
 Examples:
-  guestdbg explain esr_el2 0xc2000022        what the value says, field by field
-  guestdbg explain mdscr_el1 MDE=1 KDE=1     the value that has these fields
-  guestdbg explain dbgwcr                    the fields there are
-  guestdbg explain watch 0x40090004 12       registers that watch exactly 12 bytes
-  guestdbg explain break 0x40080000          registers that stop there
+  guestdbg explain esr_el2 0xc2000022      what the value says, field by field
+  guestdbg explain mdscr_el1 MDE=1 KDE=1   the value that has these fields
+  guestdbg explain dbgwcr                  the fields there are
+  guestdbg explain watch 0x40090004 12     registers that watch just 12 bytes
+  guestdbg explain break 0x40080000        registers that stop there
 """,
 )
 def explain() -> None:

@@ -22,11 +22,12 @@ from guestdbg.gdb import Server
 Examples:
   guestdbg gdb examples/queue.elf
   gdb-multiarch -ex "target remote :1234"     in another terminal
-  guestdbg gdb u-boot.bin --kind firmware --listen unix:/tmp/u-boot.gdb --no-wait
+  guestdbg gdb u-boot.bin --kind firmware --no-wait \\
+      --listen unix:/tmp/u-boot.gdb
 
 \b
-Exit status: 0 the guest powered off, or the debugger ended it; 1 something was
-wrong, and the message says what; 2 a wrong command line; 130 Ctrl-C.
+Exit status: 0 the guest powered off, or the debugger ended it; 1 something
+was wrong, and the message says what; 2 a wrong command line; 130 Ctrl-C.
 """,
 )
 @click.argument("guest", type=click.Path(path_type=Path))

@@ -28,9 +28,9 @@ ESCAPE = b"\x1d"
     short_help="Run a command on a real arm64 KVM, in an emulated machine.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog="""\b
-COMMAND is a guestdbg command (`guestdbg` itself may be left out), python3, sh,
-or a path of a program in the lab. Files that it names are carried into the lab,
-where it runs in a directory of the same name as this one.
+COMMAND is a guestdbg command (`guestdbg` itself may be left out), python3,
+sh, or a path of a program in the lab. Files that it names are carried into
+the lab, where it runs in a directory of the same name as this one.
 
 \b
 Examples:

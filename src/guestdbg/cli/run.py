@@ -48,7 +48,8 @@ Examples:
   guestdbg run examples/queue.elf --watch queue.tail --count 5 --backtrace
   guestdbg run examples/queue.elf \\
       --watch "queue.tail if function != 'queue_push'" --count 1 --backtrace
-  guestdbg run examples/queue.elf --watch queue.tail:rw --trace-only --log q.jsonl
+  guestdbg run examples/queue.elf --watch queue.tail:rw --trace-only \\
+      --log q.jsonl
   guestdbg run u-boot.bin --kind firmware --answer "Hit any key" " " \\
       --answer "=> " "version\\n" --until "=> " --timeout 60
 
@@ -187,6 +188,10 @@ def _arm(
 ) -> list[tuple[str, Point]]:
     """Sets all the points; the label of each is what was written on the command line."""
     points: list[tuple[str, Point]] = []
+    # Whether there are such variables is better said now than at the first hit, after an hour.
+    for condition in [place.condition for place in breaks] + [what.condition for what in watches]:
+        for name in condition.variables if condition is not None else ():
+            guest[name]
     for place in breaks:
         breakpoint_ = guest.break_(place.where, when=place.condition, kind="auto")
         if isinstance(breakpoint_, Breakpoint) and breakpoint_.why_software:

@@ -10,6 +10,10 @@ import sys
 from typing import BinaryIO
 
 from rich.console import Console, RenderableType
+from rich.text import Text
+
+# Under the hit's own words, as the frames of its backtrace are.
+_CONTINUED = "     "
 
 
 class Terminal:
@@ -41,7 +45,9 @@ class Terminal:
             self._stdout.flush()
         self._mid_line = False
         for part in parts:
-            self._lines.print(part)
+            if isinstance(part, Text) and self._lines.is_terminal:
+                part = folded(part, self._lines.width)
+            self._lines.print(part, soft_wrap=not self._lines.is_terminal)
 
     def progress(self, text: str) -> None:
         """The progress line; not where the guest has begun a line that it may go on with."""
@@ -56,6 +62,23 @@ class Terminal:
             self._lines.file.write("\r\x1b[K")
             self._lines.file.flush()
             self._progress = False
+
+
+def folded(line: Text, width: int) -> Text:
+    """A line that is too long, on several: what two spaces divide stays together."""
+    if line.cell_len <= width or "\n" in line.plain:
+        return line
+    whole, at = Text(), 0
+    for part in line.split("  "):
+        if at and at + 2 + part.cell_len > width:
+            whole.append("\n" + _CONTINUED)
+            at = len(_CONTINUED)
+        elif at:
+            whole.append("  ")
+            at += 2
+        whole.append_text(part)
+        at += part.cell_len
+    return whole
 
 
 def _same_file(one: int, other: int) -> bool:

@@ -64,6 +64,7 @@ _REGISTER = re.compile(r"^([xw])([0-9]|[12][0-9]|30)$")
 # What no sensible condition exceeds; without it `1 << 1 << 40` would eat the memory.
 _MAX_SHIFT = 128
 _ADDRESS = (1 << 64) - 1
+_SHOWN = 200  # characters of a condition in a message
 
 _HIT: dict[str, Evaluate] = {
     "new": lambda hit: hit.new,
@@ -87,10 +88,13 @@ class ConditionError(GuestdbgError):
 class Condition:
     """A condition; called with a hit it says whether the hit counts.
 
-    Raises ConditionError when made from a text that is not in the language.
+    ``variables`` are the guest's that it names, without members and subscripts. Raises
+    ConditionError when made from a text that is not in the language.
     """
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise ConditionError(f"{text!r} is no condition: a text is")
         self.text = text.strip()
         try:
             tree = ast.parse(self.text, mode="eval")
@@ -100,6 +104,7 @@ class Condition:
         except RecursionError:
             raise self._error("is nested too deeply") from None
         self._tree = tree.body
+        self.variables: tuple[str, ...] = ()
         self._evaluate = self._compile(tree.body)
 
     def __repr__(self) -> str:
@@ -117,7 +122,8 @@ class Condition:
             raise self._error(f"cannot be judged at {hit.location}: {error}") from None
 
     def _error(self, what: str) -> ConditionError:
-        return ConditionError(f"the condition {self.text!r} {what}")
+        text = self.text if len(self.text) <= _SHOWN else self.text[:_SHOWN] + "…"
+        return ConditionError(f"the condition {text!r} {what}")
 
     def _compile(self, node: ast.expr) -> Evaluate:
         match node:
@@ -214,5 +220,6 @@ class Condition:
                     "subscripts of one are"
                 )
             part = part.value
+        self.variables += (part.id,)
         name = ast.unparse(node)
         return lambda hit: integer(hit.guest[name])

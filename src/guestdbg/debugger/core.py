@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from guestdbg.debugger.arming import ASIDE, OFF
 from guestdbg.debugger.arrivals import Arrivals
 from guestdbg.debugger.backtrace import Frame, Unwinder
-from guestdbg.debugger.cpu import Cpu
+from guestdbg.debugger.cpu import UNPICKLABLE, Cpu
 from guestdbg.debugger.deciding import Deciding
 from guestdbg.debugger.devices import DeviceWatches
 from guestdbg.debugger.errors import AddressError
@@ -83,6 +83,9 @@ class Core:
         self.arrivals = Arrivals(self)
         self.stepping = Stepping(self)
         self.deciding = Deciding(self)
+
+    def __reduce__(self) -> str:
+        raise TypeError(UNPICKLABLE)
 
     # ---- running -----------------------------------------------------------------------------
 

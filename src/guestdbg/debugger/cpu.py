@@ -6,14 +6,20 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.errors import UnknownRegister, near
+from guestdbg.debugger.errors import BadWhere, UnknownRegister, near
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import CORE_REGS, core_reg, sys_reg
 
 if TYPE_CHECKING:
     from guestdbg.debugger.location import Location
 
-__all__ = ["Cpu", "GeneralRegisters"]
+__all__ = ["UNPICKLABLE", "Cpu", "GeneralRegisters"]
+
+#: Said where a hit, a stop or a guest is pickled or copied deeply, all of which lead to a guest.
+UNPICKLABLE = (
+    "a guest cannot be pickled or copied, nor what belongs to it (hits, stops, points): keep what "
+    "you need of it, such as str(hit), hit.pc, hit.location, hit.old and hit.new"
+)
 
 _PC = core_reg("pc")
 _PSTATE = core_reg("pstate")
@@ -23,6 +29,7 @@ _X = tuple(core_reg(f"x{n}") for n in range(31))
 _FPSR, _FPCR = core_reg("fpsr"), core_reg("fpcr")
 _U64 = (1 << 64) - 1
 _ALIASES = {
+    "cpsr": "pstate",
     "fp": "x29",
     "lr": "x30",
     "spsr_el1": "spsr[0]",
@@ -31,6 +38,10 @@ _ALIASES = {
 _W = re.compile(r"w(\d\d?)\Z")
 # PSTATE as in SPSR_EL1: M[3:2] is the exception level, M[0] is SPSel.
 _EL_SHIFT, _SPSEL = 2, 1
+
+
+#: Special registers that are windows on PSTATE; KVM has it as a whole.
+_PARTS_OF_PSTATE = ("nzcv", "daif", "currentel", "spsel", "pan", "uao")
 
 
 class GeneralRegisters:
@@ -48,7 +59,7 @@ class GeneralRegisters:
         return self._vcpu.get_one_reg(_X[_number(n)])
 
     def __setitem__(self, n: int, value: int) -> None:
-        self._vcpu.set_one_reg(_X[_number(n)], value & _U64)
+        self._vcpu.set_one_reg(_X[_number(n)], _whole(value) & _U64)
 
     def __iter__(self) -> Iterator[int]:
         return (self._vcpu.get_one_reg(reg) for reg in _X)
@@ -57,10 +68,30 @@ class GeneralRegisters:
         return "[" + ", ".join(f"{value:#x}" for value in self) + "]"
 
 
+def _whole(value: int) -> int:
+    """An int, also of a drgn object."""
+    if type(value) is int:
+        return value
+    if isinstance(value, str | bytes | float | None):
+        raise BadWhere(
+            f"{value!r} is no value of a register: a number is; guest.symbol(name).address has "
+            "a symbol's"
+        )
+    return int(value)
+
+
 def _number(n: int) -> int:
+    if not isinstance(n, int):
+        raise BadWhere(f"x[{n!r}]: the general registers have numbers, 0 to 30")
     if not 0 <= n <= 30:
         raise UnknownRegister(f"there is no X{n}: the general registers are X0 to X30")
     return n
+
+
+def _lower(name: str) -> str:
+    if not isinstance(name, str):
+        raise UnknownRegister(f"there is no register named {name!r}: a name is text, such as 'x0'")
+    return name.lower()
 
 
 class Cpu:
@@ -89,7 +120,7 @@ class Cpu:
 
     @pc.setter
     def pc(self, value: int) -> None:
-        self.vcpu.set_one_reg(_PC, value & _U64)
+        self.vcpu.set_one_reg(_PC, _whole(value) & _U64)
 
     @property
     def pstate(self) -> int:
@@ -98,7 +129,7 @@ class Cpu:
 
     @pstate.setter
     def pstate(self, value: int) -> None:
-        self.vcpu.set_one_reg(_PSTATE, value & _U64)
+        self.vcpu.set_one_reg(_PSTATE, _whole(value) & _U64)
 
     @property
     def el(self) -> int:
@@ -112,7 +143,7 @@ class Cpu:
 
     @sp.setter
     def sp(self, value: int) -> None:
-        self.vcpu.set_one_reg(self._sp_reg(), value & _U64)
+        self.vcpu.set_one_reg(self._sp_reg(), _whole(value) & _U64)
 
     def _sp_reg(self) -> int:
         pstate = self.pstate
@@ -129,7 +160,7 @@ class Cpu:
         ``sp`` is the stack pointer in use; SP_EL0 and SP_EL1 are the two there are. Raises
         UnknownRegister; KvmError when the provider does not have the register.
         """
-        key = name.lower()
+        key = _lower(name)
         if key == "sp":
             return self.sp
         narrow = _W.match(key)
@@ -139,7 +170,7 @@ class Cpu:
 
     def set_reg(self, name: str, value: int) -> None:
         """Write a register by name; a negative value is taken as two's complement."""
-        key = name.lower()
+        key, value = _lower(name), _whole(value)
         if key == "sp":
             self.sp = value
             return
@@ -158,6 +189,8 @@ class Cpu:
         key = _ALIASES.get(key, key)
         if key in CORE_REGS:
             return CORE_REGS[key]
+        if key in _PARTS_OF_PSTATE:
+            raise UnknownRegister(f"{name} is a part of PSTATE: pstate has it")
         try:
             return sys_reg(key.upper())
         except KeyError:
@@ -168,6 +201,9 @@ class Cpu:
             if matches:
                 text += "; did you mean " + " or ".join(matches) + "?"
             raise UnknownRegister(text) from None
+
+    def __reduce__(self) -> str:
+        raise TypeError(UNPICKLABLE)
 
     def __repr__(self) -> str:
         return f"<vCPU {self.id}>"

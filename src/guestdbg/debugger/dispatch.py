@@ -34,7 +34,7 @@ def dispatch(core: Core, hits: Sequence[Hit], decided: Sequence[bool] = ()) -> S
         hit.count = point.hits
         if point.hits <= point.ignore:
             continue
-        if point.handler is None or point.handler(hit) is STOP:
+        if point._handler is None or point._handler(hit) is STOP:
             ended.append(hit)
     if not ended:
         return None

@@ -7,15 +7,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.closing import Closing
 from guestdbg.debugger import motion, snapshots
 from guestdbg.debugger.allocation import Hardware
+from guestdbg.debugger.arguments import integer
 from guestdbg.debugger.arming import Arming
 from guestdbg.debugger.core import Core
-from guestdbg.debugger.cpu import Cpu
+from guestdbg.debugger.cpu import UNPICKLABLE, Cpu
 from guestdbg.debugger.debuginfo import DebugInfo
 from guestdbg.debugger.decode import Decoder
 from guestdbg.debugger.errors import (
@@ -81,6 +83,8 @@ class Guest(Integers, Closing):
         on_close: Callable[[], object] | None = None,
         reload: Callable[[], object] | None = None,
     ) -> None:
+        if integer("overwatch", overwatch) < 0:
+            raise BadWhere(f"overwatch is {overwatch}: it counts bytes, and is 0 or more")
         self.board = board
         self._info = DebugInfo(images, self.read)
         self.images = self._info.images
@@ -138,13 +142,15 @@ class Guest(Integers, Closing):
         physical. Software breakpoints do not show. Raises AddressError.
         """
         self._check_open()
-        if length < 0:
+        if integer("length", length) < 0:
             raise BadRange(f"{length} bytes cannot be read: a length is not negative")
         return self.space.read(virtual(address), length)
 
     def write(self, address: int, data: bytes) -> None:
         """Write guest virtual memory; page permissions do not bind. Raises AddressError."""
         self._check_open()
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise BadWhere(f"{data!r} cannot be written: bytes can; write_u32() writes a number")
         self.space.write(virtual(address), bytes(data))
 
     def translate(self, address: int) -> int:
@@ -174,7 +180,7 @@ class Guest(Integers, Closing):
         length: int | None = None,
         access: AccessKind = "write",
         *,
-        when: Condition | None = None,
+        when: Condition | str | None = None,
         ignore: int = 0,
         before: bool = False,
         name: str | None = None,
@@ -187,7 +193,8 @@ class Guest(Integers, Closing):
         8 bytes there, or as many as it is aligned to. Called with a function, the watch takes it as
         its handler, so it serves as a decorator; without one, a hit ends ``run()``.
 
-        ``access`` is ``"read"``, ``"write"`` or ``"any"``; ``when`` a condition on the hit;
+        ``access`` is ``"read"``, ``"write"`` or ``"any"``; ``when`` a condition on the
+        hit, a function or a text;
         ``ignore`` so many hits before the first that counts; ``before`` calls the handler before
         the access; ``el`` watches one exception level only (``"el0"``, ``"el1"``), ``context`` one
         value of CONTEXTIDR_EL1.
@@ -212,7 +219,7 @@ class Guest(Integers, Closing):
         length: int | None = None,
         access: AccessKind = "write",
         *,
-        when: Condition | None = None,
+        when: Condition | str | None = None,
         registers: Sequence[int] = (),
         limit: int | None = None,
         name: str | None = None,
@@ -243,7 +250,7 @@ class Guest(Integers, Closing):
         self,
         where: Where,
         *,
-        when: Condition | None = None,
+        when: Condition | str | None = None,
         ignore: int = 0,
         kind: Kind = "auto",
         name: str | None = None,
@@ -309,7 +316,7 @@ class Guest(Integers, Closing):
         the vCPU arrives at is reported when it is run from there. A load-exclusive is stepped
         together with all of its sequence, which would never succeed otherwise.
         """
-        if n < 1:
+        if integer("n", n) < 1:
             raise BadWhere(f"{n} steps: 1 is the least")
         core = self.runloop.current
         return self.moves.make(lambda: motion.step_instructions(core, n), timeout, max_instructions)
@@ -427,6 +434,7 @@ class Guest(Integers, Closing):
         ``guestdbg.gdb.serve`` with this guest: its arguments, its result, its errors.
         """
         self._check_open()
+        self.moves.check_still("only a guest that stands still is served")
         # A layer above this one, which is asked for by whoever calls this.
         return import_module("guestdbg.gdb").serve(self, listen, **options)
 
@@ -442,6 +450,11 @@ class Guest(Integers, Closing):
         """Take the debugger and the guest down. Closing twice does nothing."""
         if self._closed:
             return
+        if self.moves.under_way_here:
+            raise GuestBusy(
+                "a running guest cannot be closed by one of its handlers: return guestdbg.STOP "
+                "there, and close it when run() has returned"
+            )
         if self.moves.under_way:
             raise GuestBusy("a running guest cannot be closed: interrupt() it first")
         self._closed = True
@@ -449,6 +462,18 @@ class Guest(Integers, Closing):
         self.board.close()
         if self._on_close is not None:
             self._on_close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.moves.end()
+        self.close()
+
+    def __reduce__(self) -> str:
+        raise TypeError(UNPICKLABLE)
 
     def _check_open(self) -> None:
         if self._closed:

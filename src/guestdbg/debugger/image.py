@@ -40,6 +40,9 @@ class Image:
         self._elf = self._open(data)
         self.symbols = self._symbols()
 
+    def __repr__(self) -> str:
+        return f"<Image {self.path}>"
+
     def _open(self, data: bytes) -> ELFFile:
         try:
             from elftools.elf.elffile import ELFFile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from guestdbg.debugger.arguments import integer
 from guestdbg.debugger.errors import BadRange
 
 __all__ = ["Integers"]
@@ -54,6 +55,6 @@ class Integers(ABC):
 
     def _write_int(self, address: int, value: int, size: int) -> None:
         bits = 8 * size
-        if not -(1 << bits - 1) <= value < 1 << bits:
+        if not -(1 << bits - 1) <= integer("value", value) < 1 << bits:
             raise BadRange(f"{value:#x} does not fit {size} bytes")
         self.write(address, (value & (1 << bits) - 1).to_bytes(size, "little"))

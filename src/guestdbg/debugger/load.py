@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from guestdbg.debugger.arguments import integer
 from guestdbg.debugger.guest import Guest
 from guestdbg.debugger.image import Image
 from guestdbg.kvm import open_kvm
 from guestdbg.machine import Board, Console, Kind, parse_size
 from guestdbg.machine import load as load_into
-from guestdbg.machine.console import ByteSink
+from guestdbg.machine.console import ByteSink, Sink
 
 __all__ = ["load"]
 
@@ -29,7 +29,7 @@ def load(
     address: int | None = None,
     symbols: str | os.PathLike[str] | None = None,
     slide: int = 0,
-    console: Console | ByteSink | Callable[[bytes], object] | Literal["stdout"] | None = "stdout",
+    console: Console | Sink | Literal["stdout"] = "stdout",
     bootargs: str = "",
     overwatch: int = 0,
     **options: Any,
@@ -45,8 +45,8 @@ def load(
             (bytes at ``address``), ``"firmware"`` (entered at 0).
         symbols: an ELF file with the symbols, where the guest itself carries none.
         slide: how far the guest moves itself from where it was linked, in bytes.
-        console: where its console output goes: a binary file, a callable that takes bytes, a
-            ``guestdbg.machine.Console``, ``"stdout"``, or None.
+        console: where its console output goes: an open file (one for text gets it decoded), a
+            callable that takes bytes, a ``guestdbg.machine.Console``, ``"stdout"``, or None.
         bootargs: the kernel command line, for the device tree.
         overwatch: bytes that one register may watch for several watches, when they run out.
         options: of the provider (``guestdbg.kvm.open_kvm``).
@@ -61,6 +61,7 @@ def load(
     if not isinstance(console, Console):
         console = Console(console)
     size = parse_size(memory)
+    integer("slide", slide)
     kvm = open_kvm(provider, **options)
     board: Board | None = None
     try:
@@ -79,7 +80,7 @@ def load(
         raise
 
 
-def _to_stdout() -> ByteSink | Callable[[bytes], object]:
+def _to_stdout() -> Sink:
     """Standard output, also where it has been replaced by something that takes text only."""
     binary = getattr(sys.stdout, "buffer", None)
     if binary is not None:

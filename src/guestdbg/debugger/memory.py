@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from mmap import mmap
 from typing import Protocol
 
 from guestdbg.arm64.debug import canonical
 from guestdbg.arm64.translate import TranslationFault, walk
-from guestdbg.debugger.errors import AddressError
+from guestdbg.debugger.errors import AddressError, BadWhere
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import sys_reg
 
@@ -28,9 +29,17 @@ _U64 = (1 << 64) - 1
 
 
 def virtual(address: int) -> int:
-    """What a person gives for a virtual address, a drgn object included; raises AddressError."""
+    """What a person gives for a virtual address, a drgn object included.
+
+    Raises AddressError, BadWhere.
+    """
     if not isinstance(address, int):
-        address = int(address)
+        try:
+            address = int(address)
+        except (TypeError, ValueError):
+            raise BadWhere(
+                f"{address!r} is no address: a number is; guest.symbol(name).address has a symbol's"
+            ) from None
     if not 0 <= address <= _U64:
         raise AddressError(f"{address:#x} is not an address: addresses have 64 bits", address)
     return canonical(address) if address >> 56 else address
@@ -137,21 +146,19 @@ class AddressSpace:
         self._pages[va >> 12] = _Page(found.pa & ~0xFFF, registers, evidence)
         return found.pa
 
-    def _chunks(self, va: int, length: int) -> list[tuple[int, int]]:
-        found = []
+    def _chunks(self, va: int, length: int) -> Iterator[tuple[int, int]]:
         while length:
             here = min(length, _PAGE - (va & 0xFFF))
-            found.append((self.translate(va), here))
+            yield self.translate(va), here
             va = va + here & _U64
             length -= here
-        return found
 
     def read(self, va: int, length: int) -> bytes:
         """``length`` bytes at the virtual address; AddressError where there is no memory."""
         if (va & 0xFFF) + length <= _PAGE:
             return self._read(va, self.translate(va), length)
-        parts = self._chunks(va, length)
-        return b"".join(self._read(va, pa, n) for pa, n in parts)
+        # Piece by piece: a length far too large ends at the end of memory, not of the host's.
+        return b"".join(self._read(va, pa, n) for pa, n in self._chunks(va, length))
 
     def write(self, va: int, data: bytes) -> list[tuple[int, int]]:
         """Write at the virtual address; nothing is written where a part is not mapped.
@@ -159,7 +166,7 @@ class AddressSpace:
         The page's permissions do not bind a debugger. Returns the physical (address, length)
         ranges that were written.
         """
-        parts = self._chunks(va, len(data))
+        parts = list(self._chunks(va, len(data)))
         for pa, n in parts:
             self._read(va, pa, n)
         at = 0

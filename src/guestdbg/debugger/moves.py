@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from guestdbg.debugger.ctrl_c import held_back
 from guestdbg.debugger.errors import GuestBusy
 from guestdbg.debugger.stops import Stop
 from guestdbg.kvm import KvmError
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
 
 __all__ = ["Moves"]
+
+_PATIENCE_SECONDS = 10
 
 
 class Moves:
@@ -33,6 +37,18 @@ class Moves:
         """Whether the guest is let go just now."""
         return self._thread is not None
 
+    @property
+    def under_way_here(self) -> bool:
+        """Whether it is this thread that has let it go: one of the handlers asks."""
+        return self._thread == threading.get_ident()
+
+    def end(self) -> None:
+        """Have another thread's move end, and wait for it a while."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while self.under_way and not self.under_way_here and time.monotonic() < deadline:
+            self._guest.interrupt()
+            time.sleep(0.005)
+
     def make(
         self, move: Callable[[], Stop], timeout: float | None, max_instructions: int | None
     ) -> Stop:
@@ -46,7 +62,9 @@ class Moves:
         try:
             if guest.arming.software:
                 guest.points.software.refresh()
-            stop = guest.runloop.until_stop(move, timeout, max_instructions)
+            stop = held_back(
+                guest, lambda: guest.runloop.until_stop(move, timeout, max_instructions)
+            )
             if stop.reason == "exit":
                 self.ended = stop
             return stop

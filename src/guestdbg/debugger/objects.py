@@ -122,6 +122,8 @@ def _member(expression: str, value: Any, name: str, arrow: bool) -> Any:
         ) from None
     except drgn.FaultError as error:
         raise AddressError(str(error), error.address) from error
+    except drgn.BadDataError as error:
+        raise BadImage(f"{expression!r}: the debug information is damaged: {error}") from error
 
 
 def _apply(expression: str, step: Callable[[], Any]) -> Any:
@@ -131,3 +133,5 @@ def _apply(expression: str, step: Callable[[], Any]) -> Any:
         raise AddressError(str(error), error.address) from error
     except (TypeError, LookupError, OverflowError) as error:
         raise BadWhere(f"{expression!r}: {error}") from error
+    except optional.drgn().BadDataError as error:
+        raise BadImage(f"{expression!r}: the debug information is damaged: {error}") from error

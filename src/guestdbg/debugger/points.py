@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from guestdbg.arm64.debug import AccessKind, Privilege
+from guestdbg.debugger import arguments
 from guestdbg.debugger.allocation import ACCESS_BITS, BreakRequest, WatchRequest
 from guestdbg.debugger.errors import BadWhere
 
@@ -23,6 +24,9 @@ class Stopper:
     def __repr__(self) -> str:
         return "guestdbg.STOP"
 
+    def __reduce__(self) -> str:
+        return "STOP"  # a copy of it is itself: it is told by its identity
+
 
 #: What a handler returns to end ``guest.run()``.
 STOP: Final = Stopper()
@@ -39,7 +43,6 @@ class Point:
         number: counts from 1 in the order of making; handlers of one stop are called in it.
         name: what it is called in hits and messages: what was asked for, unless a name was given.
         ignore: so many hits are counted without calling the handler.
-        handler: called with the hit; None ends ``guest.run()`` at the first hit.
         hits: hits for which the condition was true, ignored ones included.
         seen: all accesses or arrivals, those that the condition turned away included.
     """
@@ -47,11 +50,11 @@ class Point:
     __slots__ = (
         "_changed",
         "_enabled",
+        "_handler",
         "_when",
         "context",
         "deleted",
         "el",
-        "handler",
         "hits",
         "ignore",
         "name",
@@ -66,26 +69,26 @@ class Point:
         name: str,
         changed: Callable[[Point, str], None],
         *,
-        when: Condition | None,
+        when: Condition | str | None,
         ignore: int,
         el: Privilege,
         context: int | None,
     ) -> None:
         _choice("el", el, get_args(Privilege))
-        if ignore < 0:
+        if arguments.integer("ignore", ignore) < 0:
             raise BadWhere(f"ignore is {ignore}: it counts hits, and is 0 or more")
-        if context is not None and not 0 <= context < 1 << 32:
+        if context is not None and not 0 <= arguments.integer("context", context) < 1 << 32:
             raise BadWhere(f"context {context:#x} does not fit CONTEXTIDR_EL1, which has 32 bits")
         self.number = number
         self.name = name
-        self._when = when
+        self._when = arguments.condition(when)
         self.ignore = ignore
         self.el: Privilege = el
         self.context = context
         self.restricted = el != "any" or context is not None
-        self.handler: Handler | None = None
-        self.hits = 0
-        self.seen = 0
+        self._handler: Handler | None = None
+        self.hits: int = 0
+        self.seen: int = 0
         self.deleted = False
         self._enabled = True
         self._changed = changed
@@ -94,23 +97,36 @@ class Point:
         """Set the handler; this is what makes ``@guest.watch(...)`` a decorator.
 
         The decorated name then is the point itself: ``moved.hits``, ``moved.delete()``. One
-        function can serve several points.
+        function can serve several points. Raises BadWhere for what cannot be called, and for
+        coroutine and generator functions, whose body a call does not run.
         """
         if isinstance(handler, Point):
             if handler.handler is None:
-                raise TypeError(f"{handler.name} has no handler that could be shared")
+                raise BadWhere(f"{handler.name} has no handler that could be shared")
             handler = handler.handler
         self.handler = handler
         return self
 
     @property
+    def handler(self) -> Handler | None:
+        """Called with the hit; None ends ``guest.run()`` at the first hit."""
+        return self._handler
+
+    @handler.setter
+    def handler(self, handler: Handler | None) -> None:
+        self._handler = arguments.handler(handler)
+
+    @property
     def when(self) -> Condition | None:
-        """Called with the hit; a false answer lets the guest go on, and counts nothing."""
+        """Called with the hit; a false answer lets the guest go on, and counts nothing.
+
+        Set it to a function, None, or a text, which is taken as by ``guestdbg.cond``.
+        """
         return self._when
 
     @when.setter
-    def when(self, condition: Condition | None) -> None:
-        self._when = condition
+    def when(self, condition: Condition | str | None) -> None:
+        self._when = arguments.condition(condition)
         if self._enabled:
             self._changed(self, "given another condition")
 
@@ -121,6 +137,7 @@ class Point:
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
+        value = bool(value)
         if value == self._enabled or self.deleted:
             return
         self._enabled = value
@@ -162,7 +179,7 @@ class Watch(Point):
         access: AccessKind,
         before: bool,
         type_name: str | None = None,
-        when: Condition | None = None,
+        when: Condition | str | None = None,
         ignore: int = 0,
         el: Privilege = "any",
         context: int | None = None,
@@ -214,7 +231,7 @@ class Breakpoint(Point):
         addresses: Sequence[int],
         kind: Literal["hardware", "software"],
         line: int | None = None,
-        when: Condition | None = None,
+        when: Condition | str | None = None,
         ignore: int = 0,
         el: Privilege = "any",
         context: int | None = None,

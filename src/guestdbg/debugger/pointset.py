@@ -48,6 +48,9 @@ class Points:
     def __len__(self) -> int:
         return len(self._points)
 
+    def __repr__(self) -> str:
+        return repr(list(self))
+
     @contextmanager
     def disarmed(self) -> Iterator[None]:
         """Have none of them armed for a while."""
@@ -65,7 +68,7 @@ class Points:
         data: Data,
         *,
         access: AccessKind,
-        when: Condition | None,
+        when: Condition | str | None,
         ignore: int,
         before: bool,
         name: str | None,
@@ -96,7 +99,7 @@ class Points:
         data: Data,
         *,
         access: AccessKind,
-        when: Condition | None,
+        when: Condition | str | None,
         registers: Sequence[int],
         limit: int | None,
         name: str | None,
@@ -124,7 +127,7 @@ class Points:
         code: Code,
         *,
         kind: Kind,
-        when: Condition | None,
+        when: Condition | str | None,
         ignore: int,
         name: str | None,
         el: Privilege,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from guestdbg.debugger.arguments import integer
 from guestdbg.debugger.errors import BadRange, BadWhere
 from guestdbg.debugger.points import STOP, Point, Watch
 from guestdbg.kvm import SupportsInstructionCount
@@ -18,6 +19,12 @@ __all__ = ["Record", "Recording"]
 
 _ACCESS = {"read": 1, "write": 2, "readwrite": 3}
 _CHUNK = 65536
+
+
+def _numbers(registers: object) -> tuple[int, ...]:
+    if not isinstance(registers, Iterable) or not all(isinstance(n, int) for n in registers):
+        raise BadWhere(f"registers is {registers!r}: numbers are wanted, (0, 1) for x0 and x1")
+    return tuple(registers)
 
 
 class Record(NamedTuple):
@@ -55,7 +62,7 @@ class Recording(Watch):
         name: str,
         changed: Callable[[Point, str], None],
         *,
-        registers: Sequence[int],
+        registers: Iterable[int],
         limit: int | None,
         **watch: Any,
     ) -> None:
@@ -64,16 +71,17 @@ class Recording(Watch):
             raise BadRange(
                 f"{name}: a recording keeps values of 1, 2, 4 or 8 bytes, not {self.length}"
             )
+        registers = _numbers(registers)
         if len(registers) > MAX_REGISTERS or not all(0 <= n <= 30 for n in registers):
             raise BadWhere(f"a recording keeps at most {MAX_REGISTERS} registers of x0 to x30")
-        if limit is not None and limit < 1:
+        if limit is not None and integer("limit", limit) < 1:
             raise BadWhere(f"a recording of {limit} records: at least 1")
-        self.registers = tuple(registers)
+        self.registers = registers
         self.limit = limit
         self._words = RECORD_WORDS + len(self.registers)
         self._layout = struct.Struct(f"={self._words}Q")
         self._chunks: list[bytes] = []
-        self._buffer = bytearray((_CHUNK if limit is None else limit) * self._layout.size)
+        self._buffer = bytearray(min(limit or _CHUNK, _CHUNK) * self._layout.size)
         self.handler = self._note
 
     def __len__(self) -> int:

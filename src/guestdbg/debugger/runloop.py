@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from guestdbg.debugger.arguments import integer
 from guestdbg.debugger.core import Core
 from guestdbg.debugger.errors import BadWhere, Unsupported
 from guestdbg.debugger.stops import Stop
@@ -25,6 +26,9 @@ TURN_SECONDS = 0.005
 TURN_BESIDE_STEPS = 2_000
 #: Steps within a range after which the others get their turn again.
 _STEPS_AT_A_STRETCH = 500
+
+#: Instructions that nobody will see the end of; what a provider counts in has 64 bits.
+_FOR_EVER = 1 << 62
 
 _IDLE = "every vCPU waits (WFI, or powered off) for an interrupt that nothing will bring"
 
@@ -66,6 +70,10 @@ class RunLoop:
         self._interrupted = True
         self._wake()
 
+    def forget_interrupt(self) -> None:
+        """Take an ``interrupt`` back that no run has ended with."""
+        self._interrupted = False
+
     def _wake(self) -> None:
         self._guest.attention = True
         for core in self._guest.cores:
@@ -81,6 +89,8 @@ class RunLoop:
         """Make a move within ``timeout`` seconds and ``max_instructions`` over all vCPUs."""
         timer: threading.Timer | None = None
         if timeout is not None:
+            if not isinstance(timeout, int | float):
+                raise BadWhere(f"timeout is {timeout!r}: it must be a number of seconds")
             if not 0 <= timeout <= threading.TIMEOUT_MAX:
                 raise BadWhere(f"a timeout of {timeout} seconds: it is 0 or more")
             timer = threading.Timer(timeout, self._time_out)
@@ -257,9 +267,10 @@ class RunLoop:
     def _set_limit(self, max_instructions: int | None) -> None:
         if max_instructions is None:
             return
-        if max_instructions < 0:
+        if integer("max_instructions", max_instructions) < 0:
             raise BadWhere(f"max_instructions is {max_instructions}: 0 is the least")
         guest = self._guest
+        max_instructions = min(max_instructions, _FOR_EVER)
         self._stop_at = self.retired() + max_instructions
         for core in guest.cores:
             vcpu = core.vcpu

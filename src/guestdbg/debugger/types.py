@@ -12,6 +12,7 @@ from guestdbg.debugger import objects, optional
 from guestdbg.debugger.errors import (
     AddressError,
     BadImage,
+    BadWhere,
     DebuggerError,
     NoDebugInfo,
     UnknownSymbol,
@@ -135,6 +136,8 @@ class Types:
         known = self._known.get(expression)
         if known is not None:
             return known
+        if not isinstance(expression, str):
+            raise BadWhere(f"{expression!r} is no variable: write a name, such as 'queue.tail'")
         parsed = parse(expression)
         value = self.variable(parsed.name, parsed.file)
         in_place = not parsed.stars

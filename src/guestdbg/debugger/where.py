@@ -8,6 +8,7 @@ from typing import Any
 
 from guestdbg.arm64.debug import canonical
 from guestdbg.debugger import objects
+from guestdbg.debugger.arguments import integer
 from guestdbg.debugger.errors import (
     BadRange,
     BadWhere,
@@ -78,6 +79,9 @@ class Wheres:
             )
         raise UnknownSymbol(name, near(name, known))
 
+    def _is_symbol(self, name: str) -> bool:
+        return any(image.symbols.find(name) is not None for image in self._images)
+
     def code(self, where: Where) -> Code:
         """The instructions that ``where`` names."""
         if isinstance(where, int):
@@ -133,7 +137,8 @@ class Wheres:
         if _LINE.match(text):
             raise BadWhere(f"{text!r} is a line of source; name a variable or an address to watch")
         base, offset = _offset(text)
-        if _EXPRESSION.search(base):
+        # Compilers put dots into names too: a variable of a function is `calls.0`.
+        if _EXPRESSION.search(base) and not self._is_symbol(base):
             return self._expression(text, base, offset, length)
         symbol = self.symbol(base)
         left = max(symbol.size - offset, 0) if offset >= 0 else 0
@@ -202,7 +207,7 @@ def _code_address(address: int, text: str) -> int:
 def _data(name: str, address: int, length: int | None, type_name: str | None = None) -> Data:
     if not 0 <= address < _TOP:
         raise BadWhere(f"{name} is not an address: addresses have 64 bits")
-    if length is not None and length <= 0:
+    if length is not None and integer("length", length) <= 0:
         raise BadRange(f"{name}: a range of {length} bytes cannot be watched; 1 is the least")
     if length is not None and address + length > _TOP:
         raise BadRange(f"{name}: {length} bytes from {address:#x} on reach beyond 64 bits")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from inspect import signature
 from typing import Any
 
 from guestdbg.kvm.errors import KvmError
@@ -81,4 +82,7 @@ def _soft(options: dict[str, Any]) -> Kvm:
     try:
         return SoftKvm(**options)
     except TypeError as wrong:
-        raise KvmError(errno.EINVAL, "open_kvm", f"soft provider: {wrong}") from wrong
+        known = signature(SoftKvm).parameters
+        unknown = [repr(name) for name in options if name not in known]
+        text = f"no option {', '.join(unknown)}; there are {', '.join(known)}" if unknown else wrong
+        raise KvmError(errno.EINVAL, "open_kvm", f"soft provider: {text}") from wrong

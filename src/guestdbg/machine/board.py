@@ -121,6 +121,8 @@ class Board(Closing):
         unmapped: Literal["abort", "zero"] = "abort",
     ) -> None:
         _check(memory_size, vcpus, unmapped)
+        if not isinstance(bootargs, str) or "\0" in bootargs:
+            raise MachineError(f"bootargs={bootargs!r}: a text without NUL characters")
         self.kvm = kvm
         self.memory_size = memory_size
         self.bootargs = bootargs
@@ -290,7 +292,7 @@ def _check(memory_size: int, vcpus: int, unmapped: str) -> None:
             f"memory of {format_size(memory_size)}: a board has {format_size(RAM_MIN)} to "
             f"{format_size(RAM_MAX)}, in multiples of {format_size(PAGE_SIZE)}"
         )
-    if not 1 <= vcpus <= MAX_VCPUS:
-        raise MachineError(f"{vcpus} vCPUs: a board has 1 to {MAX_VCPUS}")
+    if not isinstance(vcpus, int) or not 1 <= vcpus <= MAX_VCPUS:
+        raise MachineError(f"{vcpus!r} vCPUs: a board has 1 to {MAX_VCPUS}")
     if unmapped not in ("abort", "zero"):
         raise MachineError(f"unmapped={unmapped!r}: 'abort' or 'zero'")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
+
+from guestdbg.machine.errors import MachineError
 
 FLUSH_AT = 4096  # bytes kept at most before the sink gets them
 MATCH_WINDOW = 4096  # bytes of output in which an expected text is looked for
@@ -28,15 +32,16 @@ class ConsoleState(NamedTuple):
     sent: int
 
 
-Sink = ByteSink | Callable[[bytes], object] | None
+Sink = ByteSink | io.TextIOBase | Callable[[bytes], object] | None
 
 
 class Console:
     """A serial line's terminal.
 
-    ``sink`` gets the output in pieces: a callable that takes bytes, a file object, or None to drop
-    it. Pieces end with a line, when the guest looks for input, or when the board stops running, so
-    that a terminal shows prompts at once and a flood costs little.
+    ``sink`` gets the output in pieces: a callable that takes bytes, a file object (one for text
+    gets it decoded as UTF-8), or None to drop it; MachineError for anything else. Pieces end with a
+    line, when the guest looks for input, or when the board stops running, so that a terminal shows
+    prompts at once and a flood costs little.
 
     ``feed`` may be called by any thread; everything else belongs to the thread that runs the vCPU.
     """
@@ -135,4 +140,17 @@ def _writers(sink: Sink) -> tuple[Callable[[bytes], object], Callable[[], object
         return (lambda data: None), (lambda: None)
     if callable(sink):
         return sink, (lambda: None)
+    if isinstance(sink, io.TextIOBase):
+        return _decoding(sink), sink.flush
+    if not hasattr(sink, "write") or not hasattr(sink, "flush"):
+        raise MachineError(
+            f"console={sink!r}: it must be an open file, a callable that takes bytes, 'stdout' or "
+            "None"
+        )
     return sink.write, sink.flush
+
+
+def _decoding(text: io.TextIOBase) -> Callable[[bytes], object]:
+    """Write bytes to a text file; a character whose bytes come in two pieces is one."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    return lambda data: text.write(decoder.decode(data))

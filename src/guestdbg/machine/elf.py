@@ -171,7 +171,7 @@ def _segment(contents: bytes, name: str, index: int, header: dict[str, Any]) -> 
             f"{name}: segment {index} has {file_size:#x} bytes in the file but room for only "
             f"{memory_size:#x} in memory"
         )
-    if offset + file_size > len(contents):
+    if file_size and offset + file_size > len(contents):  # all .bss: its offset means nothing
         raise TruncatedError(
             f"{name}: {len(contents):#x} bytes, but segment {index} ends at "
             f"{offset + file_size:#x}; copy or build the file again"

@@ -108,6 +108,8 @@ def load(
         LoadError: in one of its subclasses, with what is wrong with the file.
     """
     path = Path(path)
+    if address is not None and not isinstance(address, int):
+        raise LoadError(f"address={address!r}: it must be an int")
     contents = _read(path)
     chosen = _kind(contents, path, kind, address)
     if address is not None and chosen != "raw":
@@ -166,12 +168,12 @@ def _kind(contents: bytes, path: Path, kind: str, address: int | None) -> FileKi
         raise LoadError(f"kind={kind!r}: one of {', '.join(get_args(Kind))}")
     if kind != "auto":
         return kind  # type: ignore[return-value]  # one of FileKind: the check above says so
-    if address is not None:
-        return "raw"
     if elf.is_elf(contents):
         return "elf"
     if image.is_image(contents):
         return "image"
+    if address is not None:
+        return "raw"
     for magic, name in _COMPRESSED.items():
         if contents.startswith(magic):
             raise UnknownFormatError(f"{path}: compressed with {name}; unpack it first")

@@ -16,7 +16,7 @@ def parse_size(text: str | int) -> int:
     """
     if isinstance(text, int):
         return text
-    match = _SIZE.fullmatch(text.strip())
+    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise MachineError(
             f"{text!r} is not a size; write bytes, or a number with K, M, G or T: 128M"

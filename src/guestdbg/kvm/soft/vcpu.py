@@ -57,6 +57,8 @@ _GETTERS: Final = guest.GETTERS
 
 #: Instructions that a vCPU runs before others, each with a thread of its own, get their turn.
 QUANTUM: Final = 100_000
+#: Instructions after which Python looks for signals (Ctrl-C), where nothing else comes between.
+STRETCH: Final = 20_000_000
 
 
 class SoftVcpu(Vcpu):
@@ -371,7 +373,12 @@ class SoftVcpu(Vcpu):
                     adjust_pc(self)
                 if self.dirty or self.hardware_regs is not HOST_REGISTERS:
                     switch_to_guest(self)
-                why = cpu.run(self._max_instructions) if vm.alone else self._run_in_turn()
+                if vm.alone:
+                    limit = cpu.instructions + STRETCH
+                    asked = self._max_instructions
+                    why = cpu.run(limit if asked is None or asked > limit else asked)
+                else:
+                    why = self._run_in_turn()
                 if self.dirty:
                     switch_to_host(self)
                 clear_debug(self)

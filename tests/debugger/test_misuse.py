@@ -1,0 +1,364 @@
+"""What people get wrong with the library: refused in words, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import guestdbg
+from guestdbg.debugger import BadWhere, ConditionError, GuestBusy, UnknownRegister
+from guestdbg.machine import MachineError
+from guestdbg.machine.errors import LoadError
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+QUEUE = EXAMPLES / "queue.elf"
+
+
+def queue(**options: Any) -> guestdbg.Guest:
+    return guestdbg.load(QUEUE, provider="soft", **{"console": None, **options})
+
+
+# ---- arguments ----
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"memory": 3.5}, "3.5 is not a size"),
+        ({"memory": None}, "None is not a size"),
+        ({"vcpus": "2"}, "'2' vCPUs"),
+        ({"vcpus": 1.5}, "1.5 vCPUs"),
+        ({"address": "x"}, "address='x': it must be an int"),
+        ({"address": 0x40000000}, "an address is for raw files"),
+        ({"slide": "1"}, "slide is '1': it must be an int"),
+        ({"overwatch": -1}, "overwatch is -1"),
+        ({"overwatch": "1"}, "overwatch is '1'"),
+        ({"bootargs": "a\0b"}, "without NUL"),
+        ({"bootargs": 5}, "bootargs=5"),
+        ({"console": "boot.log"}, "console='boot.log'"),
+        ({"console": 5}, "console=5"),
+        ({"consol": None}, "no option 'consol'; there are breakpoints"),
+    ],
+)
+def test_a_board_that_cannot_be_meant_is_refused_in_words(
+    options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(guestdbg.GuestdbgError) as refused:
+        queue(**options)
+    assert said in str(refused.value)
+
+
+def use(guest: guestdbg.Guest, what: str) -> object:
+    """The calls of the next test, by name."""
+    uses: dict[str, Callable[[], object]] = {
+        "watch length": lambda: guest.watch("queue.tail", "4"),  # type: ignore[arg-type]
+        "watch when": lambda: guest.watch("queue.tail", when=5),  # type: ignore[arg-type]
+        "watch ignore": lambda: guest.watch("queue.tail", ignore="1"),  # type: ignore[arg-type]
+        "watch context": lambda: guest.watch("queue.tail", context="x"),  # type: ignore[arg-type]
+        "record registers": lambda: guest.record("queue.tail", registers=5),  # type: ignore[arg-type]
+        "record names": lambda: guest.record("queue.tail", registers=("x0",)),  # type: ignore[arg-type]
+        "record limit": lambda: guest.record("queue.tail", limit="a"),  # type: ignore[arg-type]
+        "step": lambda: guest.step("x"),  # type: ignore[arg-type]
+        "run timeout": lambda: guest.run(timeout="x"),  # type: ignore[arg-type]
+        "run limit": lambda: guest.run(max_instructions=1.5),  # type: ignore[arg-type]
+        "read": lambda: guest.read("main", 4),  # type: ignore[arg-type]
+        "read length": lambda: guest.read(0x40200000, "4"),  # type: ignore[arg-type]
+        "write": lambda: guest.write(0x40300000, "abc"),  # type: ignore[arg-type]
+        "write count": lambda: guest.write(0x40300000, 5),  # type: ignore[arg-type]
+        "write_u32": lambda: guest.write_u32(0x40300000, "x"),  # type: ignore[arg-type]
+        "pc": lambda: setattr(guest.cpu, "pc", "main"),
+        "x": lambda: guest.cpu.x["x0"],  # type: ignore[index]
+        "set x": lambda: guest.cpu.x.__setitem__(0, 1.5),  # type: ignore[arg-type]
+        "reg": lambda: guest.cpu.reg(5),  # type: ignore[arg-type]
+        "set_reg": lambda: guest.cpu.set_reg("sp", "x"),  # type: ignore[arg-type]
+        "nzcv": lambda: guest.cpu.reg("NZCV"),
+        "item": lambda: guest[5],  # type: ignore[index]
+        "handler": lambda: guest.watch("queue.tail")(5),  # type: ignore[arg-type]
+        "condition": lambda: guestdbg.cond(5),  # type: ignore[arg-type]
+    }
+    return uses[what]()
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "said"),
+    [
+        ("watch length", BadWhere, "length is '4'"),
+        ("watch when", BadWhere, "when is 5: it must be a text or a function"),
+        ("watch ignore", BadWhere, "ignore is '1'"),
+        ("watch context", BadWhere, "context is 'x'"),
+        ("record registers", BadWhere, "registers is 5"),
+        ("record names", BadWhere, "('x0',)"),
+        ("record limit", BadWhere, "limit is 'a'"),
+        ("step", BadWhere, "n is 'x'"),
+        ("run timeout", BadWhere, "timeout is 'x'"),
+        ("run limit", BadWhere, "max_instructions is 1.5"),
+        ("read", BadWhere, "guest.symbol(name).address"),
+        ("read length", BadWhere, "length is '4'"),
+        ("write", BadWhere, "'abc' cannot be written"),
+        ("write count", BadWhere, "write_u32() writes a number"),
+        ("write_u32", BadWhere, "value is 'x'"),
+        ("pc", BadWhere, "guest.symbol(name).address"),
+        ("x", BadWhere, "x['x0']"),
+        ("set x", BadWhere, "1.5"),
+        ("reg", UnknownRegister, "named 5"),
+        ("set_reg", BadWhere, "'x'"),
+        ("nzcv", UnknownRegister, "a part of PSTATE"),
+        ("item", BadWhere, "5 is no variable"),
+        ("handler", BadWhere, "5 is no handler"),
+        ("condition", ConditionError, "5 is no condition"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_words(
+    what: str, error: type[Exception], said: str
+) -> None:
+    with queue() as guest:
+        with pytest.raises(error) as refused:
+            use(guest, what)
+        assert said in str(refused.value)
+        assert guest.run(max_instructions=1000).reason in ("limit", "hit")
+
+
+def test_a_text_is_a_condition() -> None:
+    with queue() as guest:
+        astray = guest.watch("queue.tail", when="new != (old + 1) % queue.size")
+        assert str(guest.run().location) == "note_worst+0x10 (stats.c:16)"
+        astray.when = "new > old"
+        assert isinstance(astray.when, guestdbg.debugger.Condition)
+        with pytest.raises(ConditionError):
+            astray.when = "new >"
+    with queue() as guest, pytest.raises(ConditionError):
+        guest.break_("main", when="os.system('true')")
+
+
+def test_a_long_condition_is_not_repeated_in_full() -> None:
+    with pytest.raises(ConditionError) as refused:
+        guestdbg.cond("(" * 5000)
+    assert len(str(refused.value)) < 400
+
+
+def test_far_more_than_there_is_memory_is_refused_and_soon() -> None:
+    with queue() as guest, pytest.raises(guestdbg.debugger.AddressError):
+        guest.read(0x40200000, 1 << 50)
+
+
+def test_more_instructions_than_can_be_counted_are_no_limit() -> None:
+    with queue() as guest:
+        assert guest.run(max_instructions=1 << 70).reason == "exit"
+
+
+def test_a_recording_takes_memory_by_its_records_not_by_its_limit() -> None:
+    with queue() as guest:
+        tails = guest.record("queue.tail", limit=1 << 60)
+        assert guest.run().reason == "exit"
+        assert len(tails) == 20_003
+    with queue() as guest:
+        reads = guest.record("queue.tail", access="any", limit=70_000)  # more than one buffer
+        assert guest.run().reason == "hit"
+        assert len(reads) == 70_000
+
+
+# ---- consoles ----
+
+
+def test_a_text_file_is_a_console() -> None:
+    printed = io.StringIO()
+    with queue(console=printed) as guest:
+        guest.run()
+    assert printed.getvalue().startswith("queue: start\n")
+    assert printed.getvalue().endswith("queue corrupt\n")
+
+
+def test_a_character_in_two_pieces_is_one() -> None:
+    from guestdbg.machine import Console
+
+    printed = io.StringIO()
+    console = Console(printed)
+    for byte in "é".encode():
+        console.put(byte)
+        console.flush()
+    assert printed.getvalue() == "é"
+
+
+# ---- handlers ----
+
+
+def test_functions_that_a_call_does_not_run_are_no_handlers() -> None:
+    async def coroutine(hit: guestdbg.Hit) -> object:
+        return guestdbg.STOP
+
+    def generator(hit: guestdbg.Hit) -> Any:
+        yield guestdbg.STOP
+
+    with queue() as guest:
+        watch = guest.watch("queue.tail")
+        for function in (coroutine, generator):
+            with pytest.raises(BadWhere, match="would not run"):
+                watch(function)
+            with pytest.raises(BadWhere, match="would not run"):
+                watch.handler = function
+
+
+def test_a_guest_is_not_served_or_closed_by_its_handlers() -> None:
+    with queue() as guest:
+        watch = guest.watch("queue.tail")
+        watch.handler = lambda hit: hit.guest.serve_gdb("tcp:127.0.0.1:0")
+        with pytest.raises(GuestBusy, match="stands still is served"):
+            guest.run()
+        watch.handler = lambda hit: hit.guest.close()
+        with pytest.raises(GuestBusy, match=r"return guestdbg\.STOP"):
+            guest.run()
+        watch.handler = None
+        stop = guest.run()
+        assert stop.hit is not None
+        assert stop.hit.new == 3
+
+
+# ---- copies ----
+
+
+def test_stop_is_itself_however_it_is_copied() -> None:
+    assert pickle.loads(pickle.dumps(guestdbg.STOP)) is guestdbg.STOP
+    assert copy.deepcopy(guestdbg.STOP) is guestdbg.STOP
+
+
+def test_hits_say_why_they_are_not_pickled() -> None:
+    with queue() as guest:
+        guest.watch("queue.tail")
+        stop = guest.run()
+        for thing in (stop.hit, stop, guest, guest.cpu, guest.snapshot()):
+            with pytest.raises(TypeError, match="keep what you need"):
+                pickle.dumps(thing)
+        assert stop.hit is not None
+        kept = (str(stop.hit), stop.hit.location, stop.hit.backtrace())
+        assert pickle.loads(pickle.dumps(kept)) == kept
+
+
+# ---- threads and signals ----
+
+
+def test_leaving_the_with_block_ends_another_threads_run() -> None:
+    stops: list[guestdbg.Stop] = []
+    with guestdbg.load(EXAMPLES / "spin.elf", provider="soft", console=None) as guest:
+        thread = threading.Thread(target=lambda: stops.append(guest.run()))
+        thread.start()
+        while guest._running is None:
+            time.sleep(0.001)
+    thread.join(30)
+    assert [stop.reason for stop in stops] == ["interrupt"]
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("example", ["spin", "queue"])
+def test_ctrl_c_ends_a_run_and_loses_nothing(example: str) -> None:
+    with guestdbg.load(EXAMPLES / f"{example}.elf", provider="soft", console=None) as guest:
+        watch = guest.watch("queue.tail") if example == "queue" else None
+        if watch is not None:
+            watch.handler = lambda hit: None if hit.count != 7 else press_from_a_thread()
+        else:
+            threading.Timer(0.2, press_ctrl_c).start()
+        with pytest.raises(KeyboardInterrupt):
+            guest.run()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if watch is None:
+            assert guest.run(max_instructions=1000).reason in ("limit", "hit")
+            return
+        watch.handler = lambda hit: None
+        assert guest.run().reason == "exit"
+        assert watch.hits == 20_003
+
+
+def press_from_a_thread() -> None:
+    """As a person would: from outside, while a handler runs or soon after."""
+    thread = threading.Thread(target=press_ctrl_c)
+    thread.start()
+    thread.join()
+
+
+def test_ctrl_c_comes_out_of_a_handler_at_once() -> None:
+    with queue() as guest:
+        watch = guest.watch("queue.tail")
+
+        @watch
+        def waits(hit: guestdbg.Hit) -> None:
+            threading.Timer(0.05, press_ctrl_c).start()
+            while True:
+                time.sleep(0.001)
+
+        with pytest.raises(KeyboardInterrupt):
+            guest.run()
+        watch.handler = None
+        stop = guest.run()
+        assert stop.hit is not None
+        assert (stop.hit.old, stop.hit.new) == (1, 2)
+
+
+def test_a_signal_handler_of_ones_own_is_called_while_the_guest_runs() -> None:
+    called: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: called.append(number))
+    try:
+        with guestdbg.load(EXAMPLES / "spin.elf", provider="soft", console=None) as guest:
+            threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGUSR1)).start()
+            while not called:
+                guest.run(max_instructions=100_000_000)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_what_is_behind_guestdbg_needs_no_import_of_its_own() -> None:
+    code = (
+        "import guestdbg\n"
+        "print(guestdbg.debugger.OutOfRegisters.__name__, guestdbg.machine.Board.__name__)\n"
+        "try:\n    guestdbg.nothing\nexcept AttributeError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == [
+        "OutOfRegisters Board",
+        "module 'guestdbg' has no attribute 'nothing'",
+    ]
+
+
+def test_points_are_listed() -> None:
+    with queue() as guest:
+        guest.watch("queue.tail")
+        assert repr(guest.points).startswith("[<Watch 1 queue.tail: write of 4 bytes at 0x4020202c")
+
+
+# ---- files ----
+
+
+def test_an_elf_with_an_address_is_not_taken_for_bytes() -> None:
+    with pytest.raises(LoadError, match="an address is for raw files"):
+        queue(address=0x40000000)
+    with pytest.raises(MachineError):
+        queue(memory="1X")
+
+
+def test_compilers_names_with_dots_are_symbols(tmp_path: Path) -> None:
+    """A variable of a function is `calls.0` in the symbol table."""
+    contents = (EXAMPLES / "counter.elf").read_bytes()
+    renamed = tmp_path / "renamed.elf"
+    renamed.write_bytes(contents.replace(b"\0counter\0", b"\0count.0\0"))
+    with guestdbg.load(renamed, provider="soft", console=None) as guest:
+        watch = guest.watch("count.0")
+        assert (watch.address, watch.length) == (guest.symbol("count.0").address, 8)
+        watch.enabled = False  # _start clears it
+        guest.run(until="main")
+        watch.enabled = True
+        stop = guest.run()
+        assert stop.hit is not None
+        assert stop.hit.location.function == "count"
