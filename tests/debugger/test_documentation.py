@@ -1,21 +1,22 @@
-"""Every example of docs/python-api.md runs, and prints what the page says."""
+"""Every example of docs/python-api.md and docs/examples.md runs, and prints what the page says."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "python-api.md"
+PAGES = [ROOT / "docs" / "python-api.md", ROOT / "docs" / "examples.md"]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def examples() -> list[tuple[int, str, str]]:
-    text = PAGE.read_text()
+def examples(page: Path) -> list[tuple[str, str, str]]:
+    text = page.read_text()
     blocks = [(m.start(), m[1], m[2]) for m in _BLOCK.finditer(text)]
     found = []
     for n, (start, kind, body) in enumerate(blocks):
@@ -23,11 +24,11 @@ def examples() -> list[tuple[int, str, str]]:
             continue
         follows = blocks[n + 1] if n + 1 < len(blocks) else (0, "", "")
         output = follows[2] if follows[1] == "text" else ""
-        found.append((text.count("\n", 0, start) + 1, body, output))
+        found.append((f"{page.name}:{text.count(chr(10), 0, start) + 1}", body, output))
     return found
 
 
-EXAMPLES = examples()
+EXAMPLES = [example for page in PAGES for example in examples(page)]
 
 
 def test_there_are_examples() -> None:
@@ -35,13 +36,15 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "code", "output"), EXAMPLES, ids=[f"line {line}" for line, _, _ in EXAMPLES]
+    ("place", "code", "output"), EXAMPLES, ids=[place for place, _, _ in EXAMPLES]
 )
-def test_example(line: int, code: str, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example(place: str, code: str, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("drgn", reason="drgn runs on Linux only")
+    if "gdb-multiarch" in code and shutil.which("gdb-multiarch") is None:
+        pytest.skip("no gdb-multiarch: tools/setup-tests installs it")
     monkeypatch.chdir(ROOT)
     printed = io.StringIO()
     # Each stands alone but for the first import.
     with contextlib.redirect_stdout(printed):
-        exec(compile("import guestdbg\n" + code, f"{PAGE.name}:{line}", "exec"), {})
+        exec(compile("import guestdbg\n" + code, place, "exec"), {})
     assert printed.getvalue() == output

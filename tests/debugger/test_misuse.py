@@ -253,7 +253,7 @@ def test_leaving_the_with_block_ends_another_threads_run() -> None:
     with guestdbg.load(EXAMPLES / "spin.elf", provider="soft", console=None) as guest:
         thread = threading.Thread(target=lambda: stops.append(guest.run()))
         thread.start()
-        while guest._running is None:
+        while not guest.moves.under_way:
             time.sleep(0.001)
     thread.join(30)
     assert [stop.reason for stop in stops] == ["interrupt"]
