@@ -178,5 +178,5 @@ def test_a_condition_over_nothing_is_refused_before_the_guest_runs() -> None:
     watch = "queue.tail if new > quue.size and count > 5000"
     result = guestdbg("run", QUEUE, "--watch", watch)
     assert result.returncode == 1
-    assert "there is no variable named 'quue'; did you mean 'queue'?" in result.stderr
+    assert "there is no variable named 'quue'; did you mean 'queue'" in result.stderr
     assert result.stdout == ""
