@@ -235,6 +235,7 @@ def test_monitor_watch_stops_where_its_condition_holds() -> None:
 MISTAKES = [
     ("watch nosuch", "there is no symbol named 'nosuch'"),
     ("watch queue.tail:x", "access 'x' must be r, w or rw"),
+    ("watch queue.tail if neww > 3", "there is no variable named .neww"),
     ("watch if new", "monitor watch 'if new' names nothing|there is no"),
     ("watch 1234", "an address is written 0x4d2"),
     ("watch queue.tail if (", "the condition '\\(' is not an expression"),

@@ -119,6 +119,7 @@ def test_memory_is_mapped_while_a_vcpu_runs() -> None:
 def test_interrupt_line_is_raised_while_the_vcpu_runs() -> None:
     guest = Guest(asm.daifclr(2), *SPIN)
     guest.place(RAM + 0x8280, asm.str_(0, 1), asm.b(0))
+    guest.set_reg("VBAR_EL1", RAM + 0x8000)
     guest.set_x(1, DATA)
     with Running(guest):
         eventually(lambda: guest.vcpu.instructions > 1000)

@@ -190,8 +190,8 @@ def _arm(
     points: list[tuple[str, Point]] = []
     # Whether there are such variables is better said now than at the first hit, after an hour.
     for condition in [place.condition for place in breaks] + [what.condition for what in watches]:
-        for name in condition.variables if condition is not None else ():
-            guest[name]
+        if condition is not None:
+            condition.check(guest)
     for place in breaks:
         breakpoint_ = guest.break_(place.where, when=place.condition, kind="auto")
         if isinstance(breakpoint_, Breakpoint) and breakpoint_.why_software:

@@ -27,7 +27,7 @@ from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.programs import Step
 
 if TYPE_CHECKING:
-    from guestdbg.debugger import Hit
+    from guestdbg.debugger import Guest, Hit
 
 Value = Any
 Evaluate = Callable[["Hit"], Value]
@@ -109,6 +109,11 @@ class Condition:
 
     def __repr__(self) -> str:
         return f"cond({self.text!r})"
+
+    def check(self, guest: Guest) -> None:
+        """Raise UnknownSymbol for a variable that is not there: sooner than at the first hit."""
+        for name in self.variables:
+            guest[name]
 
     def steps(self, shape: Shape) -> tuple[Step, ...] | None:
         """The condition for a provider that judges by itself; None: it must be judged here."""

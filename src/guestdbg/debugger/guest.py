@@ -319,7 +319,9 @@ class Guest(Integers, Closing):
         if integer("n", n) < 1:
             raise BadWhere(f"{n} steps: 1 is the least")
         core = self.runloop.current
-        return self.moves.make(lambda: motion.step_instructions(core, n), timeout, max_instructions)
+        return self.moves.make(
+            lambda: motion.step_instructions(core, n), timeout, max_instructions, brief=n == 1
+        )
 
     def step_over(
         self, *, timeout: float | None = None, max_instructions: int | None = None

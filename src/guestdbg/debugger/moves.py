@@ -50,9 +50,17 @@ class Moves:
             time.sleep(0.005)
 
     def make(
-        self, move: Callable[[], Stop], timeout: float | None, max_instructions: int | None
+        self,
+        move: Callable[[], Stop],
+        timeout: float | None,
+        max_instructions: int | None,
+        *,
+        brief: bool = False,
     ) -> Stop:
-        """Make a move within its limits; the Stop that it came to."""
+        """Make a move within its limits; the Stop that it came to.
+
+        One that is ``brief`` is over before a Ctrl-C, and is spared what holds that back.
+        """
         guest = self._guest
         guest._check_open()
         self.check_still("the guest is running already")
@@ -62,9 +70,12 @@ class Moves:
         try:
             if guest.arming.software:
                 guest.points.software.refresh()
-            stop = held_back(
-                guest, lambda: guest.runloop.until_stop(move, timeout, max_instructions)
-            )
+            if brief:
+                stop = guest.runloop.until_stop(move, timeout, max_instructions)
+            else:
+                stop = held_back(
+                    guest, lambda: guest.runloop.until_stop(move, timeout, max_instructions)
+                )
             if stop.reason == "exit":
                 self.ended = stop
             return stop

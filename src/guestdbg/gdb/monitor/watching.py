@@ -27,6 +27,8 @@ def watch(session: Session, words: list[str]) -> str:
     spec = parse_watch(words[0], "monitor watch")
     if isinstance(spec.where, str) and spec.where.isdecimal():
         raise BadWhere(f"{spec.where} is no place: an address is written 0x{int(spec.where):x}")
+    if spec.condition is not None:
+        spec.condition.check(session.guest)
     made = session.inserted.make_room(
         lambda: session.guest.watch(
             spec.where, spec.length, spec.access, when=spec.condition, name=spec.name
