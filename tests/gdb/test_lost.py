@@ -231,6 +231,7 @@ def test_guards_make_room_and_come_back(tmp_path: Path) -> None:
         fill_registers(wire, here)
         assert wire.ask(b"Z0,%x,4" % TARGET) == b"OK"
         guarded = guest.arming.armed
+        assert "software breakpoint, guarded by a watchpoint" in wire.monitor("debug-state")
         assert sum(control & 1 for control in guarded.dbg_wcr) == 1
         # Four registers cannot hold it, not even without the guard.
         assert wire.ask(b"Z2,%x,%x" % (DATA + 0x1001, 0x1FFE)) == b"E1c"
@@ -238,6 +239,23 @@ def test_guards_make_room_and_come_back(tmp_path: Path) -> None:
         for n in range(here.guest.hardware.watchpoints):
             assert wire.ask(b"Z2,%x,8" % (DATA + 0x1000 * (n + 1))) == b"OK"
         assert not any(watch.address == TARGET for watch in guest.arming.watches)
+        assert "guarded" not in wire.monitor("debug-state")
         assert wire.ask(b"z2,%x,8" % (DATA + 0x1000)) == b"OK"
         assert b"swbreak" in go(wire)
         assert register(wire, 9) == 0, "hit the first time: it was guarded again"
+
+
+def test_monitor_watch_takes_a_guards_register_and_gives_it_back(tmp_path: Path) -> None:
+    guest = loading([str_(2, 1)])
+    with served(tmp_path, guest) as here, here.client() as wire:
+        fill_registers(wire, here)
+        assert wire.ask(b"Z0,%x,4" % TARGET) == b"OK"
+        for n in range(here.guest.hardware.watchpoints):
+            said = wire.monitor(f"watch {DATA + 0x1000 * (n + 1):#x},8")
+            assert said.startswith(f"{n + 1}: write of"), said
+        assert "guarded" not in wire.monitor("debug-state")
+        assert "5 watchpoint registers" in wire.monitor(f"watch {DATA + 0x9000:#x},8")
+        wire.monitor("unwatch 2")
+        assert "guarded" in wire.monitor("debug-state")
+        assert b"swbreak" in go(wire)
+        assert register(wire, 9) == 0

@@ -38,6 +38,10 @@ class Guards:
         self._wanted: dict[int, None] = {}
         self._watches: dict[int, Watch] = {}
 
+    def __contains__(self, address: int) -> bool:
+        """Whether the BRK at ``address`` is guarded."""
+        return address in self._watches
+
     def protect(self, point: Breakpoint) -> None:
         """Guard a software breakpoint, as soon as a watchpoint register can be had for it."""
         self._wanted.update(dict.fromkeys(point.addresses))

@@ -45,7 +45,8 @@ class Key(NamedTuple):
 class Inserted:
     """The points of one client.
 
-    ``output`` takes what their commands print, ``name`` knows the registers by their numbers.
+    ``guards`` are the watchpoints over those that are BRK instructions. ``output`` takes what their
+    commands print, ``name`` knows the registers by their numbers.
     """
 
     def __init__(self, guest: Guest, output: Callable[[bytes], object], name: NameRegister) -> None:
@@ -57,8 +58,8 @@ class Inserted:
         # Where the guest has lost a BRK of ours: a breakpoint there is worth a register.
         self._written: set[int] = set()
         self._freed = False
-        self._guards = Guards(guest, self._written.add)
-        self.make_room = self._guards.make_room
+        self.guards = Guards(guest, self._written.add)
+        self.make_room = self.guards.make_room
 
     def __iter__(self) -> Iterator[tuple[Key, Point]]:
         return iter(list(self._points.items()))
@@ -108,7 +109,7 @@ class Inserted:
             raise _refused(error) from error
         self._points[key] = point
         if isinstance(point, Breakpoint) and point.kind == "software":
-            self._guards.protect(point)
+            self.guards.protect(point)
         return point
 
     def _without_register(self, key: Key, wanted: bool, error: OutOfRegisters) -> Point:
@@ -184,7 +185,7 @@ class Inserted:
             patched.when, patched.handler = point.when, point.handler
             point.delete()
             self._points[other] = patched
-            self._guards.protect(patched)
+            self.guards.protect(patched)
             return made
         return None
 
@@ -200,7 +201,7 @@ class Inserted:
         """
         if self._freed:
             self._freed = False
-            self._guards.fill()
+            self.guards.fill()
         lost = self._guest.points.software.lost()
         for key, point in list(self._points.items()):
             if point not in lost:
@@ -210,7 +211,7 @@ class Inserted:
             made = self._in_place_of_another(key, wanted=False)
             if made is not None:
                 made.when, made.handler = point.when, point.handler
-                self._guards.release(point)
+                self.guards.release(point)
                 point.delete()
                 self._points[key] = made
 
@@ -226,7 +227,7 @@ class Inserted:
             for core in self._guest.cores:
                 core.watching.announced = None
         if isinstance(point, Breakpoint) and point.kind == "software":
-            self._guards.release(point)
+            self.guards.release(point)
             point.delete()  # next time there may be a register for it
             return
         if len(self._spare) >= _KEPT:
@@ -242,7 +243,7 @@ class Inserted:
                 del self._points[key]
             else:
                 self.remove(key)
-        self._guards.clear()
+        self.guards.clear()
         self._drop_spare()
 
     def replace_left(self) -> None:

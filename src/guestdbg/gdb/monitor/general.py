@@ -54,6 +54,8 @@ def debug_state(session: Session, words: list[str]) -> str:
             how = f"watchpoint, {point.access} of {point.length} bytes"
         elif isinstance(point, Breakpoint):
             how = f"{point.kind} breakpoint"
+            if key.address in session.inserted.guards:
+                how += ", guarded by a watchpoint"
         lines.append(f"Z{key.type} at {key.address:#x}: {how}, {point.hits} hits")
     armed = guest.arming.armed
     for name, control, value in (

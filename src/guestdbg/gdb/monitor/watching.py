@@ -52,6 +52,7 @@ def unwatch(session: Session, words: list[str]) -> str:
         numbers = [number]
     for number in numbers:
         session.watches.pop(number).delete()
+    session.inserted.guards.fill()
     return ""
 
 
