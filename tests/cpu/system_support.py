@@ -147,7 +147,7 @@ NG = 1 << 11
 AF = 1 << 10
 RO = 1 << 7  # AP[2]
 USER = 1 << 6  # AP[1]
-NORMAL, DEVICE, NONCACHEABLE = 0 << 2, 1 << 2, 2 << 2
+NORMAL, DEVICE = 0 << 2, 1 << 2
 
 
 class Paged(One):

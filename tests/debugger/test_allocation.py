@@ -17,7 +17,6 @@ from guestdbg.debugger.allocation import (
 )
 
 PLENTY = Hardware(breakpoints=16, watchpoints=16, contexts=2)
-LSC = {1: "read", 2: "write", 3: "any"}
 BASE = 0x4000_0000
 
 watches = st.builds(

@@ -16,7 +16,6 @@ from guestdbg.debugger import Guest, Hit
 from .assembled import CODE, DATA, IRQ_LINE_CPU, VECTORS, assembled, cbnz_w, ldaxr, stlxr
 
 IRQ_SP_EL1 = 0x280
-SYNC_SP_EL1 = 0x200
 _TURNS = 5
 # The loop begins here; its store, or exclusive sequence, two instructions on.
 PROLOGUE = flat(mov(1, DATA), mov(2, VECTORS), msr("VBAR_EL1", 2), mov(3, 0), daifclr(2))

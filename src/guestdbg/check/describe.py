@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestdbg.arm64.esr import ESR, Syndrome
+from guestdbg.arm64.esr import ESR
 from guestdbg.check.layout import DONE, TAKEN
 from guestdbg.kvm import Exit, ExitDebug, ExitMmio
 
@@ -41,8 +41,3 @@ def exit_words(exit_: Exit) -> str:
             value = int.from_bytes(exit_.data, "little")
             return f"the guest ran to its end and told {value:#x}"
     return str(exit_)
-
-
-def class_of(exit_: Exit) -> int | None:
-    """The exception class of a debug exit."""
-    return Syndrome.decode(exit_.hsr).ec if isinstance(exit_, ExitDebug) else None

@@ -14,7 +14,6 @@ EL1_CODE = RAM
 EL0_CODE = RAM + (4 << 20)
 DATA = RAM + (8 << 20)
 TABLES = RAM + (12 << 20)
-CODE_SIZE = 4 << 20
 #: Every program gets a page of its own, so that no instruction cache holds what was there before.
 SLOT = 0x10000
 #: The machine's own exception vectors: the last slot of EL1's code.

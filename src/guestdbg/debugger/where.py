@@ -142,14 +142,13 @@ class Wheres:
             return self._expression(text, base, offset, length)
         symbol = self.symbol(base)
         left = max(symbol.size - offset, 0) if offset >= 0 else 0
-        type_name = self._type_name(base) if offset == 0 else None
         if length is None and symbol.size and left == 0:
             raise BadRange(
                 f"{text!r} lies outside {base}, which has {symbol.size} bytes: say how many bytes"
             )
         if length is None:
             length = left or None
-        return _data(text, symbol.address + offset, length, type_name)
+        return _data(text, symbol.address + offset, length)
 
     def _expression(self, text: str, base: str, offset: int, length: int | None) -> Data:
         if offset:
@@ -157,10 +156,6 @@ class Wheres:
         extent = objects.extent(self._types.evaluate(base), base)
         size = extent.length if length is None else length
         return _data(text, extent.address, size, extent.type_name)
-
-    def _type_name(self, name: str) -> str | None:
-        """The type of a variable, if it costs nothing to know."""
-        return None
 
 
 def _first_in_each(addresses: list[int], image: Image) -> list[int]:

@@ -26,7 +26,7 @@ HEADER_SIZE = 64
 PROGRAM_HEADER_SIZE = 56
 MAX_PROGRAM_HEADERS = 0xFFFE  # 0xffff says "more than fit here", which no guest of ours has
 
-EI_CLASS, EI_DATA, EI_VERSION = 4, 5, 6
+EI_CLASS, EI_DATA = 4, 5
 CLASS_64 = 2
 LITTLE_ENDIAN = 1
 EM_AARCH64 = 183

@@ -92,7 +92,6 @@ ISS_FSC_TYPE: Final = 0x3C
 ISS_WNR: Final = 1 << 6
 ISS_S1PTW: Final = 1 << 7
 ISS_CM: Final = 1 << 8
-ISS_EA: Final = 1 << 9
 ISS_SF: Final = 1 << 15
 ISS_SSE: Final = 1 << 21
 ISS_ISV: Final = 1 << 24
