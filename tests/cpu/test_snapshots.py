@@ -51,7 +51,7 @@ def test_what_is_left_out_is_caches_and_nothing_else() -> None:
 
 def test_what_stays_with_the_processor_is_named() -> None:
     """The fields that give() puts back are its holder's or tell of its caches."""
-    text = (CPU / "face.pyx").read_text()
+    text = (CPU / "state.pyx").read_text()
     body = text[text.index("cdef void give(") : text.index("cdef class ProcessorState")]
     stays = set(re.findall(r"\bc\.(\w+)", body))
     of_the_holder = {"kick", "programs"}

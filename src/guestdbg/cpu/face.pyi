@@ -3,61 +3,16 @@
 from collections.abc import Sequence
 from typing import Final
 
+from guestdbg.cpu.memory import PhysicalMemory
+from guestdbg.cpu.programs import HitPrograms
+from guestdbg.cpu.state import ProcessorState
+
 EXIT_EL2_: Final[int]  # 1: an exception to EL2; esr_el2, far_el2, hpfar_el2 are set
 EXIT_LIMIT_: Final[int]  # 2: max_instructions have retired
 EXIT_KICK_: Final[int]  # 3: kick() was called
 EXIT_TIMER_: Final[int]  # 4: a timer's output changed: see vtimer_output, ptimer_output
 EXIT_STUCK_: Final[int]  # 5: exceptions without end, and no instruction retires between them
-
 EXIT_HIT_: Final[int]  # 6: a hit program stopped the run: see HitPrograms.hit()
-
-class HitPrograms:
-    """Programs for hits. programs: (kind, address, length, access, code, buffer, registers) each.
-
-    kind 0: watch of length bytes; 1: breakpoint. access: 1 reads, 2 writes. code: steps (op, index,
-    value) in the codes of guestdbg.kvm.programs, or None. buffer: where to record, or None to stop.
-    plain: (address, end) of what else is watched, (pc, pc) of other breakpoints. hidden: physical
-    addresses of words that are not to be looked at.
-    ValueError for anything that could not run.
-    """
-
-    def __init__(
-        self,
-        programs: Sequence[
-            tuple[
-                int,
-                int,
-                int,
-                int,
-                Sequence[tuple[int, int, int]] | None,
-                object,
-                Sequence[int],
-            ]
-        ],
-        plain: Sequence[tuple[int, int]] = (),
-        hidden: Sequence[int] = (),
-    ) -> None: ...
-    def __len__(self) -> int: ...
-    def counts(self, n: int) -> tuple[int, int]: ...
-    def set_counts(self, n: int, seen: int, passed: int) -> None: ...
-    def recorded(self, n: int) -> int: ...
-    def clear(self, n: int) -> None: ...
-    def full(self) -> int: ...
-    def hit(
-        self,
-    ) -> tuple[int, int, int, int, list[tuple[int, bool, bytes, bytes | None]]]: ...
-
-class PhysicalMemory:
-    """The physical address space that the processors of a VM share: at most 64 regions."""
-
-    def map(self, slot: int, gpa: int, buffer: object, readonly: bool = False) -> None: ...
-    def unmap(self, slot: int) -> None: ...
-    def code_changed(self, gpa: int, length: int) -> None: ...
-
-class ProcessorState:
-    """The whole state of a processor, of Processor.save_state()."""
-
-    def __bytes__(self) -> bytes: ...
 
 class Processor:
     """One Armv8-A processing element at EL0/EL1; whoever holds it is EL2."""

@@ -2,264 +2,18 @@
 """The processor's Python face: who holds a Processor is its EL2."""
 cimport cython
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from guestdbg.cpu.hits cimport *
-from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
+from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_SIMPLE
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.mmu cimport tlb_flush, translate
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.exception cimport take_el1, get_spsr, set_pstate
+from guestdbg.cpu.memory cimport PhysicalMemory
+from guestdbg.cpu.programs cimport HitPrograms
+from guestdbg.cpu.state cimport ProcessorState, put_state, state_of
 from guestdbg.cpu.timer cimport counter, timer_output, timer_ticks
 from guestdbg.cpu.sysreg cimport sysreg_read, sysreg_write, sysreg_reset, sysreg_identify, sysreg_list
-
-
-cdef class PhysicalMemory:
-    """The physical address space of a VM: at most 64 regions, shared by its processors."""
-    cdef Phys p
-    cdef Py_buffer views[64]
-
-    def __dealloc__(self):
-        cdef int k
-        for k in range(self.p.count):
-            free(self.p.regions[k].code)
-            PyBuffer_Release(&self.views[k])
-
-    def map(self, int slot, uint64_t gpa, buffer, bint readonly=False):
-        """Put a buffer (page-aligned length) at gpa, in place of what the slot held before.
-
-        Raises ValueError for an address or a length that is not a multiple of 4096, an empty buffer,
-        a range beyond 48 bits, an overlap with another slot, or a 65th region.
-        """
-        cdef Py_buffer view
-        cdef int k
-        cdef Region* r
-        if gpa & 0xFFF:
-            raise ValueError(f"guest address {gpa:#x} is not a multiple of 4096")
-        PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
-        try:
-            if view.len == 0 or view.len & 0xFFF:
-                raise ValueError(f"{view.len} bytes of memory: must be a multiple of 4096 and not 0")
-            if gpa >> 48 or (gpa + <uint64_t>view.len - 1) >> 48:
-                raise ValueError(f"memory at {gpa:#x} reaches beyond 48 bits")
-            for k in range(self.p.count):
-                r = &self.p.regions[k]
-                if r.slot != slot and gpa < r.gpa + r.size and r.gpa < gpa + <uint64_t>view.len:
-                    raise ValueError(f"{gpa:#x} + {view.len:#x} overlaps slot {r.slot} at {r.gpa:#x} + {r.size:#x}")
-            self.unmap(slot)
-            if self.p.count == 64:
-                raise ValueError("there are 64 regions already")
-            r = &self.p.regions[self.p.count]
-            r.code = <uint64_t*>calloc(<size_t>(view.len >> 12), 8)
-            if r.code == NULL:
-                raise MemoryError
-        except BaseException:
-            PyBuffer_Release(&view)
-            raise
-        r.gpa = gpa
-        r.size = <uint64_t>view.len
-        r.host = <uint8_t*>view.buf
-        r.readonly = readonly
-        r.slot = slot
-        self.views[self.p.count] = view
-        self.p.count += 1
-        self.forget()
-
-    def unmap(self, int slot):
-        """Take a slot away; nothing happens if it holds nothing."""
-        cdef int k
-        for k in range(self.p.count):
-            if self.p.regions[k].slot == slot:
-                free(self.p.regions[k].code)
-                PyBuffer_Release(&self.views[k])
-                self.p.count -= 1
-                self.p.regions[k] = self.p.regions[self.p.count]
-                self.views[k] = self.views[self.p.count]
-                self.forget()
-                return
-
-    cdef void forget(self) noexcept:
-        cdef int k, n
-        cdef Region* a
-        cdef Region* b
-        self.p.shared = False
-        for k in range(self.p.count):
-            a = &self.p.regions[k]
-            for n in range(k):
-                b = &self.p.regions[n]
-                if <uint64_t>a.host < <uint64_t>b.host + b.size and <uint64_t>b.host < <uint64_t>a.host + a.size:
-                    self.p.shared = True
-        for k in range(self.p.ncpus):
-            tlb_flush(self.p.cpus[k])
-            drop_all_code(self.p.cpus[k])
-            self.p.cpus[k].ex_open = 0
-
-    def code_changed(self, uint64_t gpa, uint64_t length):
-        """The caller wrote code into the memory: decoded instructions there are dropped."""
-        cdef Cpu* c
-        cdef int k
-        cdef Region* r
-        cdef uint64_t low, high, end
-        if self.p.ncpus == 0:
-            return
-        end = ~<uint64_t>0 if length > ~<uint64_t>0 - gpa else gpa + length
-        for k in range(self.p.count):
-            r = &self.p.regions[k]
-            low = max(gpa, r.gpa)
-            high = min(end, r.gpa + r.size)
-            if low < high:
-                code_written(self.p.cpus[0], r, low - r.gpa, high - low)
-
-
-cdef class HitPrograms:
-    """Programs for hits, checked and made ready; see Processor.set_programs()."""
-    cdef Programs k
-    cdef Py_buffer buffers[32]
-
-    def __cinit__(self, programs, plain=(), hidden=()):
-        cdef Program* p
-        cdef Step* s
-        cdef uint32_t n, depth
-        if len(programs) > MOST:
-            raise ValueError(f"{len(programs)} hit programs: there can be {MOST}")
-        if len(plain) > PLAIN:
-            raise ValueError(f"{len(plain)} ranges without a program: there can be {PLAIN}")
-        if len(hidden) > HIDDEN:
-            raise ValueError(f"{len(hidden)} hidden words: there can be {HIDDEN}")
-        for n, address in enumerate(hidden):
-            self.k.hidden.address[n] = address
-        self.k.hidden.count = len(hidden)
-        for n, (address, end) in enumerate(plain):
-            self.k.plain_address[n] = address
-            self.k.plain_end[n] = end & 0xFFFFFFFFFFFFFFFF     # 0: where addresses end
-        self.k.plain_count = len(plain)
-        for kind, address, length, access, code, buffer, registers in programs:
-            p = &self.k.program[self.k.count]
-            if kind not in (KIND_WATCH, KIND_BREAK) or length < (1 if kind == KIND_WATCH else 0):
-                raise ValueError(f"a hit program of kind {kind} for {length} bytes")
-            p.kind = kind
-            p.hidden = &self.k.hidden
-            p.address = address
-            p.length = length
-            p.access = access
-            p.scalar = kind == KIND_WATCH and length in (1, 2, 4, 8)
-            if len(registers) > 16 or not all(0 <= r <= 30 for r in registers):
-                raise ValueError("a record holds at most 16 of x0 to x30")
-            p.nregisters = len(registers)
-            for n, r in enumerate(registers):
-                p.registers[n] = r
-            if code is not None:
-                load_condition(p, code)
-            self.k.count += 1
-            if buffer is not None:
-                p.action = ACTION_RECORD
-                PyObject_GetBuffer(buffer, &self.buffers[self.k.count - 1], PyBUF_SIMPLE | PyBUF_WRITABLE)
-                p.buffer = <uint8_t*>self.buffers[self.k.count - 1].buf
-                p.capacity = <uint64_t>self.buffers[self.k.count - 1].len // ((RECORD_WORDS + p.nregisters) * 8)
-                if p.capacity == 0:
-                    raise ValueError("the buffer is too small for one record")
-
-    def __dealloc__(self):
-        cdef uint32_t n
-        for n in range(MOST):
-            free(self.k.program[n].code)
-            if self.k.program[n].buffer != NULL:
-                PyBuffer_Release(&self.buffers[n])
-
-    def __len__(self):
-        return self.k.count
-
-    def counts(self, uint32_t n):
-        """(hits, hits whose condition held) of program n so far."""
-        if n >= self.k.count:
-            raise IndexError(f"program {n} of {self.k.count}")
-        return self.k.program[n].seen, self.k.program[n].passed
-
-    def set_counts(self, uint32_t n, uint64_t seen, uint64_t passed):
-        if n >= self.k.count:
-            raise IndexError(f"program {n} of {self.k.count}")
-        self.k.program[n].seen = seen
-        self.k.program[n].passed = passed
-
-    def recorded(self, uint32_t n):
-        """How many records of program n are in its buffer."""
-        if n >= self.k.count:
-            raise IndexError(f"program {n} of {self.k.count}")
-        return self.k.program[n].used
-
-    def clear(self, uint32_t n):
-        """The records of program n were taken: its buffer is empty."""
-        if n >= self.k.count:
-            raise IndexError(f"program {n} of {self.k.count}")
-        self.k.program[n].used = 0
-
-    def full(self):
-        """Programs, as a mask, whose buffer has no place left: at EXIT_HIT."""
-        return self.k.full
-
-    def hit(self):
-        """What stopped the run with EXIT_HIT: (pc, address, size, access, hits); a hit is (program,
-        decided, old bytes, new bytes or None). A hit without an entry in hits: a buffer is full."""
-        cdef uint32_t n
-        cdef Program* p
-        found = []
-        for n in range(self.k.count):
-            if (self.k.stopped >> n) & 1:
-                p = &self.k.program[n]
-                found.append((n, bool(p.decided), PyBytes_FromStringAndSize(<char*>p.old, p.size),
-                              PyBytes_FromStringAndSize(<char*>p.new, p.size) if p.written else None))
-        return self.k.pc, self.k.address, self.k.size, self.k.access, found
-
-
-cdef struct Held:
-    # What belongs to the processor as it is and not to the guest: a snapshot leaves it alone.
-    int kick
-    void* programs
-    uint64_t planted[64]
-    uint32_t nplanted
-    uint64_t was_wvr[16]
-    uint64_t was_wcr[16]
-    uint32_t was_wp_live
-
-
-cdef void hold(const Cpu* c, Held* h) noexcept:
-    h.kick = c.kick
-    h.programs = c.programs
-    memcpy(h.planted, c.planted, sizeof(h.planted))
-    h.nplanted = c.nplanted
-    memcpy(h.was_wvr, c.was_wvr, sizeof(h.was_wvr))
-    memcpy(h.was_wcr, c.was_wcr, sizeof(h.was_wcr))
-    h.was_wp_live = c.was_wp_live
-
-
-cdef void give(Cpu* c, const Held* h) noexcept:
-    c.kick = h.kick
-    c.programs = h.programs
-    memcpy(c.planted, h.planted, sizeof(h.planted))
-    c.nplanted = h.nplanted
-    memcpy(c.was_wvr, h.was_wvr, sizeof(h.was_wvr))
-    memcpy(c.was_wcr, h.was_wcr, sizeof(h.was_wcr))
-    c.was_wp_live = h.was_wp_live
-    # Pointers: into the processor, or nobody's between runs.
-    c.ip = NULL
-    c.tlb = NULL
-    c.line_tlb = NULL
-    c.acc = NULL
-    c.acc2 = NULL
-    c.tr_host = 0
-
-
-cdef class ProcessorState:
-    """The whole state of a processor: see Processor.save_state()."""
-    cdef bytes data
-    cdef Processor owner
-
-    def __init__(self):
-        raise TypeError("a state comes from Processor.save_state()")
-
-    def __bytes__(self):
-        """Its bytes, to compare states: what both ran and what it left behind must be the same."""
-        return self.data
 
 
 # no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory to leave its list.
@@ -341,48 +95,19 @@ cdef class Processor:
     def save_state(self):
         """All that a guest, its hypervisor or time can tell, as a ProcessorState.
 
-        It is the whole of struct Cpu but the caches, so that no field can be forgotten. The TLBs are
-        empty afterwards, as they are after restore_state(): the run from here is the run from there,
-        even of a guest that changes its tables and leaves the TLBI out.
+        The TLBs are empty afterwards, as they are after restore_state(): the run from here is the run
+        from there, even of a guest that changes its tables and leaves the TLBI out.
         """
-        cdef Cpu* c = self.c
-        cdef Held none
-        cdef ProcessorState state = ProcessorState.__new__(ProcessorState)
-        cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)         # up to the caches
-        cdef uint64_t behind = <uint64_t>(<char*>&c.context - <char*>c)    # and from behind them
-        tlb_flush(c)
-        # Only their difference counts between runs, and where a run was cut must not show.
-        c.end_count -= <uint64_t>c.budget
-        c.budget = 0
-        state.owner = self
-        state.data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(first + sizeof(Cpu) - behind))
-        memcpy(PyBytes_AS_STRING(state.data), c, first)
-        memcpy(PyBytes_AS_STRING(state.data) + first, <char*>c + behind, sizeof(Cpu) - behind)
-        memset(&none, 0, sizeof(none))
-        give(<Cpu*>PyBytes_AS_STRING(state.data), &none)
-        return state
+        return state_of(self.c, self)
 
     def restore_state(self, ProcessorState state not None, uint64_t ticks=0):
         """Be as at save_state(). ticks: how far the host's clock has gone since, where it is used.
 
         ValueError for the state of another processor.
         """
-        cdef Cpu* c = self.c
-        cdef Held held
-        cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)
-        cdef uint64_t behind = <uint64_t>(<char*>&c.context - <char*>c)
         if state.owner is not self:
             raise ValueError("the state is another processor's")
-        hold(c, &held)
-        memcpy(c, PyBytes_AS_STRING(state.data), first)
-        memcpy(<char*>c + behind, PyBytes_AS_STRING(state.data) + first, sizeof(Cpu) - behind)
-        give(c, &held)
-        c.tlb = c.tlbs[c.el]
-        c.line_tlb = c.lines[c.el]
-        if c.clock_host:
-            c.time_offset -= ticks
-        tlb_flush(c)
-        dbg_changed(c)
+        put_state(self.c, state, ticks)
 
     # ---- registers ----------------------------------------------------------------------------
 

@@ -27,7 +27,6 @@ cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noe
 exception was taken instead (c.pc is where to go on, or c.exit is set)."""
 
 cdef void tlb_flush(Cpu* c) noexcept nogil
-cdef void tlb_flush_page(Cpu* c, uint64_t va) noexcept nogil
 cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil
 """Look this page up anew at the next load or store: its watch state changed."""
 cdef void regime_changed(Cpu* c) noexcept nogil

@@ -225,13 +225,6 @@ cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil:
         e.xpn = 0
 
 
-cdef void tlb_flush_page(Cpu* c, uint64_t va) noexcept nogil:
-    tlb_forget_data(c, va)
-    c.itlb[0][(va >> 12) & 63].tag = 0
-    c.itlb[1][(va >> 12) & 63].tag = 0
-    flush_jumps(c)
-
-
 cdef void regime_changed(Cpu* c) noexcept nogil:
     """Over-invalidation is always allowed; a change of EL alone does not come here."""
     tlb_flush(c)

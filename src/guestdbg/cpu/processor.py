@@ -25,8 +25,11 @@ _INSTRUCTIONS = (
 
 try:
     from guestdbg.cpu import core, face
-    from guestdbg.cpu.face import HitPrograms, PhysicalMemory, Processor, ProcessorState
+    from guestdbg.cpu.face import Processor
+    from guestdbg.cpu.memory import PhysicalMemory
     from guestdbg.cpu.pages import Pages, address_of
+    from guestdbg.cpu.programs import HitPrograms
+    from guestdbg.cpu.state import ProcessorState
 
     for _name in _INSTRUCTIONS:
         importlib.import_module(f"guestdbg.cpu.{_name}").install()

@@ -17,15 +17,6 @@ cdef enum:
     RETAGS = 3         # translation, and what the TLB holds: mmu.tlb_flush() too
     DEBUGS = 4         # debug.dbg_changed()
 
-# What keeps an access from being made: denied().
-cdef enum:
-    ALLOWED = 0
-    UNDEFINED = 1      # UNDEFINED exception to EL1
-    TO_EL1 = 2         # trap to EL1, EC 0x18
-    TO_EL2 = 3         # trap to EL2, EC 0x18
-    FP_TO_EL1 = 4      # trap of FP/SIMD to EL1, EC 0x07
-    FP_TO_EL2 = 5
-
 cdef struct Reg
 
 ctypedef uint64_t (*Read)(Cpu*, const Reg*, uint64_t) noexcept nogil
@@ -40,7 +31,7 @@ cdef struct Reg:
     uint32_t offset    # in Cpu; 0: no storage of its own
     uint16_t enc
     uint8_t access
-    uint8_t trap       # which controls trap it: see denied()
+    uint8_t trap       # which controls trap it: T_* of sysreg_traps
     uint8_t effect
     uint8_t number     # DBGBVRn, ...
 
@@ -65,8 +56,6 @@ nbrp, nwrp and nctx of c. Not MPIDR_EL1."""
 
 cdef const Reg* sysreg_find(uint32_t enc) noexcept nogil
 """The register with this encoding; NULL: there is none."""
-cdef uint32_t denied(Cpu* c, const Reg* r, bint read) noexcept nogil
-"""May the guest, at its EL, make this access? ALLOWED, or what it gets instead."""
 cdef uint64_t reg_get(Cpu* c, const Reg* r, uint64_t count) noexcept nogil
 cdef void reg_put(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil
 """Write it as the guest, with its effects: may drop the block that is running."""

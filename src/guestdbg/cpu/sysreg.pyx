@@ -10,35 +10,11 @@ from libc.stdint cimport int32_t, int64_t
 from guestdbg.cpu.core cimport Cpu, SP, get_nzcv, set_nzcv
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.mmu cimport regime_changed, tlb_flush
+from guestdbg.cpu.sysreg_traps cimport (
+    T_ACTLR, T_BRP, T_CPACR, T_CTR, T_DAIF, T_DBG, T_DBGOS, T_DBGRA, T_DCC, T_FP, T_FRQ, T_ID1,
+    T_ID2, T_ID3, T_IMPDEF, T_NONE, T_PCT, T_PMCR, T_PMU, T_PTIMER, T_SP_EL0, T_VCT, T_VM,
+    T_VTIMER, T_WRP)
 from guestdbg.cpu.timer cimport counter, timer_met
-
-# Which controls trap an access: Reg.trap.
-cdef enum:
-    T_NONE = 0
-    T_VM = 1           # HCR_EL2.TVM, TRVM
-    T_ACTLR = 2        # HCR_EL2.TACR
-    T_ID1 = 3          # HCR_EL2.TID1
-    T_ID2 = 4          # HCR_EL2.TID2
-    T_CTR = 5          # SCTLR_EL1.UCT at EL0; HCR_EL2.TID2
-    T_ID3 = 6          # HCR_EL2.TID3
-    T_CPACR = 7        # CPTR_EL2.TCPAC
-    T_FP = 8           # CPACR_EL1.FPEN, CPTR_EL2.TFP
-    T_DAIF = 9         # SCTLR_EL1.UMA at EL0
-    T_SP_EL0 = 10      # not while it is the current SP
-    T_FRQ = 11         # CNTKCTL_EL1.EL0PCTEN, EL0VCTEN (either will do)
-    T_PCT = 12         # CNTKCTL_EL1.EL0PCTEN; CNTHCTL_EL2.EL1PCTEN
-    T_VCT = 13         # CNTKCTL_EL1.EL0VCTEN
-    T_PTIMER = 14      # CNTKCTL_EL1.EL0PTEN; CNTHCTL_EL2.EL1PCEN
-    T_VTIMER = 15      # CNTKCTL_EL1.EL0VTEN
-    T_DBG = 16         # MDCR_EL2.TDA
-    T_DCC = 17         # MDSCR_EL1.TDCC at EL0; MDCR_EL2.TDA
-    T_DBGOS = 18       # MDCR_EL2.TDOSA
-    T_DBGRA = 19       # MDCR_EL2.TDRA
-    T_BRP = 20         # as T_DBG, where that breakpoint is implemented
-    T_WRP = 21
-    T_PMU = 22         # MDCR_EL2.TPM; without a PMU what it does not trap is UNDEFINED
-    T_PMCR = 23        # MDCR_EL2.TPM, TPMCR
-    T_IMPDEF = 24      # HCR_EL2.TIDCP; what it does not trap is UNDEFINED
 
 cdef enum:
     HCR_FMO = 1 << 3
@@ -47,31 +23,13 @@ cdef enum:
     HCR_VF = 1 << 6
     HCR_VI = 1 << 7
     HCR_VSE = 1 << 8
-    HCR_TID1 = 1 << 16
-    HCR_TID2 = 1 << 17
-    HCR_TID3 = 1 << 18
-    HCR_TIDCP = 1 << 20
-    HCR_TACR = 1 << 21
-    HCR_TVM = 1 << 26
     HCR_TDZ = 1 << 28
-    HCR_TRVM = 1 << 30
-    MDCR_TPMCR = 1 << 5
-    MDCR_TPM = 1 << 6
-    MDCR_TDE = 1 << 8
-    MDCR_TDA = 1 << 9
-    MDCR_TDOSA = 1 << 10
-    MDCR_TDRA = 1 << 11
-    CPTR_TFP = 1 << 10
-    SCTLR_UMA = 1 << 9
     SCTLR_DZE = 1 << 14
-    SCTLR_UCT = 1 << 15
-    MDSCR_TDCC = 1 << 12
     MDSCR_TXFULL = 1 << 29
     MDSCR_RXFULL = 1 << 30
 
 cdef uint64_t ALL = ~<uint64_t>0
 cdef uint64_t WORD = 0xFFFFFFFF
-cdef uint64_t CPTR_TCPAC = <uint64_t>1 << 31
 
 # SCTLR_EL1 without what later versions put into its RES0 bits and without big-endian data.
 cdef uint64_t SCTLR_MASK = WORD & ~<uint64_t>(
@@ -281,90 +239,6 @@ cdef const Reg* sysreg_find(uint32_t enc) noexcept nogil:
     if n == 0 and enc >= 0xC000 and ((enc >> 7) & 0xB) == 0xB:
         return &regs[0]                   # S3_x_C11_y_z, S3_x_C15_y_z
     return &regs[n] if n else NULL
-
-
-cdef inline uint32_t mdcr_traps(Cpu* c, uint64_t which) noexcept nogil:
-    """TDE makes TDA, TDOSA and TDRA behave as set."""
-    return TO_EL2 if c.mdcr_el2 & (which | MDCR_TDE) else ALLOWED
-
-
-cdef uint32_t fp_denied(Cpu* c) noexcept nogil:
-    """FP/SIMD at the current EL: FP_TO_EL1, FP_TO_EL2 or ALLOWED."""
-    cdef uint64_t fpen = (c.cpacr_el1 >> 20) & 3
-    if fpen != 3 and (fpen != 1 or c.el == 0):
-        return FP_TO_EL1
-    return FP_TO_EL2 if c.cptr_el2 & CPTR_TFP else ALLOWED
-
-
-cdef uint32_t denied(Cpu* c, const Reg* r, bint read) noexcept nogil:
-    # At EL0 EL1's controls come first, then EL2's: what is UNDEFINED anyway is never trapped.
-    cdef bint el0 = c.el == 0
-    cdef uint32_t t = r.trap
-    cdef uint32_t need
-    if el0:
-        need = R0 if read else W0
-    else:
-        need = R1 if read else W1
-    if not r.access & need:
-        return UNDEFINED
-    if t == T_NONE:
-        return ALLOWED
-    if t == T_VM:
-        return TO_EL2 if c.hcr_el2 & (HCR_TRVM if read else HCR_TVM) else ALLOWED
-    if t == T_DAIF:
-        return TO_EL1 if el0 and not c.sctlr_el1 & SCTLR_UMA else ALLOWED
-    if t == T_FP:
-        return fp_denied(c)
-    if t == T_VCT:
-        return TO_EL1 if el0 and not c.cntkctl_el1 & 2 else ALLOWED
-    if t == T_VTIMER:
-        return TO_EL1 if el0 and not c.cntkctl_el1 & 1 << 8 else ALLOWED
-    if t == T_PCT:
-        if el0 and not c.cntkctl_el1 & 1:
-            return TO_EL1
-        return ALLOWED if c.cnthctl_el2 & 1 else TO_EL2
-    if t == T_PTIMER:
-        if el0 and not c.cntkctl_el1 & 1 << 9:
-            return TO_EL1
-        return ALLOWED if c.cnthctl_el2 & 2 else TO_EL2
-    if t == T_FRQ:
-        return TO_EL1 if el0 and not c.cntkctl_el1 & 3 else ALLOWED
-    if t == T_ACTLR:
-        return TO_EL2 if c.hcr_el2 & HCR_TACR else ALLOWED
-    if t == T_ID1:
-        return TO_EL2 if c.hcr_el2 & HCR_TID1 else ALLOWED
-    if t == T_CTR:
-        if el0 and not c.sctlr_el1 & SCTLR_UCT:
-            return TO_EL1
-        return TO_EL2 if c.hcr_el2 & HCR_TID2 else ALLOWED
-    if t == T_ID2:
-        return TO_EL2 if c.hcr_el2 & HCR_TID2 else ALLOWED
-    if t == T_ID3:
-        return TO_EL2 if c.hcr_el2 & HCR_TID3 else ALLOWED
-    if t == T_CPACR:
-        return TO_EL2 if c.cptr_el2 & CPTR_TCPAC else ALLOWED
-    if t == T_SP_EL0:
-        return ALLOWED if c.spsel else UNDEFINED
-    if t == T_BRP:
-        return UNDEFINED if r.number >= c.nbrp else mdcr_traps(c, MDCR_TDA)
-    if t == T_WRP:
-        return UNDEFINED if r.number >= c.nwrp else mdcr_traps(c, MDCR_TDA)
-    if t == T_DBG:
-        return mdcr_traps(c, MDCR_TDA)
-    if t == T_DCC:
-        if el0 and c.mdscr_el1 & MDSCR_TDCC:
-            return TO_EL1
-        return mdcr_traps(c, MDCR_TDA)
-    if t == T_DBGOS:
-        return mdcr_traps(c, MDCR_TDOSA)
-    if t == T_DBGRA:
-        return mdcr_traps(c, MDCR_TDRA)
-    if t == T_PMU:
-        return TO_EL2 if c.mdcr_el2 & MDCR_TPM else UNDEFINED
-    if t == T_PMCR:
-        return TO_EL2 if c.mdcr_el2 & (MDCR_TPM | MDCR_TPMCR) else UNDEFINED
-    # T_IMPDEF
-    return TO_EL2 if c.hcr_el2 & HCR_TIDCP else UNDEFINED
 
 
 cdef uint64_t reg_get(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:

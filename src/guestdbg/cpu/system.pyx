@@ -23,9 +23,8 @@ from guestdbg.cpu.exception cimport (
     raise_el1, raise_el2, raise_el2_far, raise_undefined)
 from guestdbg.cpu.mem_zva cimport dc_zva as zva
 from guestdbg.cpu.mmu cimport find_region, mem_probe, tlb_flush, translate
-from guestdbg.cpu.sysreg cimport (
-    ALLOWED, FP_TO_EL1, FP_TO_EL2, GOES_ON, R0, Reg, TO_EL1, TO_EL2, UNDEFINED, denied, interrupt_waits,
-    reg_get, reg_put, sysreg_find)
+from guestdbg.cpu.sysreg cimport GOES_ON, R0, Reg, interrupt_waits, reg_get, reg_put, sysreg_find
+from guestdbg.cpu.sysreg_traps cimport ALLOWED, FP_TO_EL1, FP_TO_EL2, TO_EL1, TO_EL2, UNDEFINED, denied
 from guestdbg.cpu.timer cimport counter, timer_warp
 
 cdef enum:

@@ -1,0 +1,93 @@
+# cython: language_level=3
+"""The whole state of a processor, kept and put back.
+
+It is the whole of struct Cpu but the caches, so that no field can be forgotten.
+"""
+from libc.string cimport memcpy, memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from guestdbg.cpu.core cimport *
+from guestdbg.cpu.debug cimport dbg_changed
+from guestdbg.cpu.mmu cimport tlb_flush
+
+
+cdef struct Held:
+    # What belongs to the processor as it is and not to the guest: a snapshot leaves it alone.
+    int kick
+    void* programs
+    uint64_t planted[64]
+    uint32_t nplanted
+    uint64_t was_wvr[16]
+    uint64_t was_wcr[16]
+    uint32_t was_wp_live
+
+
+cdef void hold(const Cpu* c, Held* h) noexcept:
+    h.kick = c.kick
+    h.programs = c.programs
+    memcpy(h.planted, c.planted, sizeof(h.planted))
+    h.nplanted = c.nplanted
+    memcpy(h.was_wvr, c.was_wvr, sizeof(h.was_wvr))
+    memcpy(h.was_wcr, c.was_wcr, sizeof(h.was_wcr))
+    h.was_wp_live = c.was_wp_live
+
+
+cdef void give(Cpu* c, const Held* h) noexcept:
+    c.kick = h.kick
+    c.programs = h.programs
+    memcpy(c.planted, h.planted, sizeof(h.planted))
+    c.nplanted = h.nplanted
+    memcpy(c.was_wvr, h.was_wvr, sizeof(h.was_wvr))
+    memcpy(c.was_wcr, h.was_wcr, sizeof(h.was_wcr))
+    c.was_wp_live = h.was_wp_live
+    # Pointers: into the processor, or nobody's between runs.
+    c.ip = NULL
+    c.tlb = NULL
+    c.line_tlb = NULL
+    c.acc = NULL
+    c.acc2 = NULL
+    c.tr_host = 0
+
+
+cdef class ProcessorState:
+    """The whole state of a processor: see Processor.save_state()."""
+
+    def __init__(self):
+        raise TypeError("a state comes from Processor.save_state()")
+
+    def __bytes__(self):
+        """Its bytes, to compare states: what both ran and what it left behind must be the same."""
+        return self.data
+
+
+cdef ProcessorState state_of(Cpu* c, object owner):
+    cdef Held none
+    cdef ProcessorState state = ProcessorState.__new__(ProcessorState)
+    cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)         # up to the caches
+    cdef uint64_t behind = <uint64_t>(<char*>&c.context - <char*>c)    # and from behind them
+    tlb_flush(c)
+    # Only their difference counts between runs, and where a run was cut must not show.
+    c.end_count -= <uint64_t>c.budget
+    c.budget = 0
+    state.owner = owner
+    state.data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(first + sizeof(Cpu) - behind))
+    memcpy(PyBytes_AS_STRING(state.data), c, first)
+    memcpy(PyBytes_AS_STRING(state.data) + first, <char*>c + behind, sizeof(Cpu) - behind)
+    memset(&none, 0, sizeof(none))
+    give(<Cpu*>PyBytes_AS_STRING(state.data), &none)
+    return state
+
+
+cdef void put_state(Cpu* c, ProcessorState state, uint64_t ticks) noexcept:
+    cdef Held held
+    cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)
+    cdef uint64_t behind = <uint64_t>(<char*>&c.context - <char*>c)
+    hold(c, &held)
+    memcpy(c, PyBytes_AS_STRING(state.data), first)
+    memcpy(<char*>c + behind, PyBytes_AS_STRING(state.data) + first, sizeof(Cpu) - behind)
+    give(c, &held)
+    c.tlb = c.tlbs[c.el]
+    c.line_tlb = c.lines[c.el]
+    if c.clock_host:
+        c.time_offset -= ticks
+    tlb_flush(c)
+    dbg_changed(c)
