@@ -206,6 +206,17 @@ def gdb(target: str, script: str, *, symbols: str | Path | None = None) -> Told:
     return told
 
 
+def put_down(process: subprocess.Popen[Any], reader: threading.Thread) -> None:
+    """End a client that is talked to through pipes, and the thread that reads from it."""
+    process.kill()
+    process.wait()
+    reader.join(SECONDS)
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+
+
 class Mi:
     """gdb-multiarch through its machine interface, as editors drive it: asynchronous."""
 
@@ -281,10 +292,4 @@ class Mi:
         return self
 
     def __exit__(self, *of_what: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._reader.join(SECONDS)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
+        put_down(self._process, self._reader)

@@ -6,13 +6,14 @@ and "Requests".
 
 from __future__ import annotations
 
-import contextlib
 import json
 import queue
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
+
+from tests.gdb.clients import put_down
 
 SECONDS = 60
 
@@ -120,10 +121,4 @@ class Adapter:
         return self
 
     def __exit__(self, *of_what: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._reader.join(SECONDS)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
+        put_down(self._process, self._reader)

@@ -42,7 +42,23 @@ class Kvm(Closing):
         """KVM_CREATE_VM. ``vm_type``: 0, or the width of the physical address space in bits."""
 
 
-class Vm(Closing):
+class _Attributed(Closing):
+    """What has attributes of its own: a machine, or a vCPU (timer, PMU)."""
+
+    @abstractmethod
+    def set_device_attr(self, group: int, attr: int, value: bytes) -> None:
+        """KVM_SET_DEVICE_ATTR."""
+
+    @abstractmethod
+    def get_device_attr(self, group: int, attr: int, size: int) -> bytes:
+        """KVM_GET_DEVICE_ATTR: ``size`` bytes."""
+
+    @abstractmethod
+    def has_device_attr(self, group: int, attr: int) -> bool:
+        """KVM_HAS_DEVICE_ATTR."""
+
+
+class Vm(_Attributed):
     """A virtual machine: memory slots, vCPUs, devices."""
 
     @property
@@ -83,20 +99,8 @@ class Vm(Closing):
     def irq_line(self, irq: int, level: int) -> None:
         """KVM_IRQ_LINE: ``irq`` as type << 24 | vcpu << 16 | number."""
 
-    @abstractmethod
-    def set_device_attr(self, group: int, attr: int, value: bytes) -> None:
-        """KVM_SET_DEVICE_ATTR on the machine."""
 
-    @abstractmethod
-    def get_device_attr(self, group: int, attr: int, size: int) -> bytes:
-        """KVM_GET_DEVICE_ATTR on the machine: ``size`` bytes."""
-
-    @abstractmethod
-    def has_device_attr(self, group: int, attr: int) -> bool:
-        """KVM_HAS_DEVICE_ATTR on the machine."""
-
-
-class Vcpu(Closing):
+class Vcpu(_Attributed):
     """A virtual processor.
 
     One thread runs it and calls its methods. Only ``kick()`` may be called by any other.
@@ -171,18 +175,6 @@ class Vcpu(Closing):
     @immediate_exit.setter
     @abstractmethod
     def immediate_exit(self, value: bool) -> None: ...
-
-    @abstractmethod
-    def set_device_attr(self, group: int, attr: int, value: bytes) -> None:
-        """KVM_SET_DEVICE_ATTR on the vCPU (timer, PMU)."""
-
-    @abstractmethod
-    def get_device_attr(self, group: int, attr: int, size: int) -> bytes:
-        """KVM_GET_DEVICE_ATTR on the vCPU: ``size`` bytes."""
-
-    @abstractmethod
-    def has_device_attr(self, group: int, attr: int) -> bool:
-        """KVM_HAS_DEVICE_ATTR on the vCPU."""
 
 
 class Device(Closing):
