@@ -103,15 +103,25 @@ def test_unknown_system_register_is_undefined_and_named_once(
 
 def test_undefined_encodings_are_named_once_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """What the processor itself does not know is named by its encoding."""
-    guest = Guest(0x00000000)
+    guest = Guest(0x00010000)
     guest.place(VECTORS + 0x200, *asm.mov(28, NOWHERE), asm.str_(28, 28), asm.ERET)
     guest.set_reg("VBAR_EL1", VECTORS)
     with caplog.at_level(logging.WARNING, "guestdbg.kvm"):
         for _ in range(3):
             assert isinstance(guest.run(), ExitMmio)
-    named = [r.message for r in caplog.records if "0x00000000" in r.message]
+    named = [r.message for r in caplog.records if "0x00010000" in r.message]
     assert len(named) == 1
     assert f"{RAM:#x}" in named[0]
+
+
+def test_udf_is_not_named(caplog: pytest.LogCaptureFixture) -> None:
+    """It is there to be UNDEFINED: nothing is missing."""
+    guest = Guest(0x0000_1234)
+    guest.place(VECTORS + 0x200, *asm.mov(28, NOWHERE), asm.str_(28, 28), asm.ERET)
+    guest.set_reg("VBAR_EL1", VECTORS)
+    with caplog.at_level(logging.WARNING, "guestdbg.kvm"):
+        assert isinstance(guest.run(), ExitMmio)
+    assert not caplog.records
 
 
 def test_el0_may_not_touch_what_el1_may() -> None:
