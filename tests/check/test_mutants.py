@@ -485,7 +485,8 @@ NOTICED: list[tuple[type[MutantVcpu], list[str], list[str]]] = [
     (ContextOfTheCall, ["between.context.set"], ["linked.*.same-context"]),
     (OneSetForAllMachines, ["between.two-threads-at-once"], ["between.level.*"]),
     (AfterTheAccess, ["between.value-register", "between.memory"], ["between.level.*"]),
-    (NothingStops, ["*.register.[0-3]", "access.str-8"], ["watchpoint.disabled"]),
+    (NothingStops, ["*.register.[0-3]", "access.str-8"], ["capability.*"]),
+    (NothingStops, ["watchpoint.not-by-*", "watchpoint.neighbours.*", "*.disabled"], []),
 ]
 
 

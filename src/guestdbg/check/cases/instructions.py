@@ -52,7 +52,11 @@ _ANYWHERE: dict[str, _Step] = {
     "store": _Step(asm.str_(2, 1), after=_memory(7)),
     "store-pair": _Step(asm.stp(2, 2, 1), after=_memory(7)),
     "store-vector": _Step(asm.access("str_q", 2, 1), after=_memory(7)),
-    "load-structures": _Step(asm.structure("ld4", 4, 1)),
+    "load-structures": _Step(
+        asm.structure("ld4", 4, 1),
+        # The first bytes of four structures: 0x34, and zeros behind them.
+        after=lambda rig: rig.core("v4") != 0 and rig.core("v7") == 0,
+    ),
     "store-structures": _Step(asm.structure("st1", 2, 1, registers=4), after=_memory(7)),
     "load-acquire": _Step(asm.ordered_load(4, 1), after=_x(4, 0x1234)),
     "store-release": _Step(asm.ordered_store(2, 1), after=_memory(7)),
@@ -78,7 +82,7 @@ _ANYWHERE: dict[str, _Step] = {
     "branch-to-register": _Step(asm.br(6), 16),
     "call-to-register": _Step(asm.blr(6), 16, after=lambda rig: rig.x(30) == rig.pc - 12),
     "return": _Step(asm.ret(6), 16),
-    "read-of-a-register": _Step(asm.mrs(4, "TPIDRRO_EL0")),
+    "read-of-a-register": _Step(asm.mrs(4, "TPIDRRO_EL0"), after=_x(4, 0x6789)),
     "read-of-an-identity": _Step(asm.mrs(4, "DCZID_EL0")),
     "write-of-a-register": _Step(
         asm.msr("TPIDR_EL0", 2), after=lambda rig: rig.reg("TPIDR_EL0") == 7
@@ -117,6 +121,8 @@ def _(rig: Rig, what: tuple[_Step, int]) -> None:
     for n, value in ((0, 0x84000000), (1, DATA), (2, 7), (3, 0), (4, 0), (6, at + 16)):
         rig.set_x(n, value)
     rig.set_core("v2", 7)
+    rig.set_core("v7", 7)
+    rig.set_reg("TPIDRRO_EL0", 0x6789)
     rig.debug(STEP)
     rig.steps(at + step.to, exclusive=step.exclusive)
     if step.after and not step.after(rig):

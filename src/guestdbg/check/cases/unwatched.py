@@ -9,6 +9,14 @@ from guestdbg.check.rig import USE_HW, Rig
 _NOT = "Arm ARM D2.10 (Watchpoint exceptions): what generates none"
 
 
+def _then_stops(rig: Rig, address: int) -> None:
+    """A load from there is stopped: the watchpoint, which has not stopped what should not be, is
+    armed."""
+    code = rig.code(asm.ldr(0, 1))
+    rig.set_x(1, address)
+    rig.watches(code.at(0), address, address + 7, write=False)
+
+
 @case(
     "watchpoint.registers-beyond-the-last",
     "Registers that the processor has not are not used: what userspace puts there watches nothing.",
@@ -32,6 +40,9 @@ def _(rig: Rig) -> None:
     off = RegisterPair(DBGWCR.encode(base=pair.control, E=0), pair.value)
     rig.debug(USE_HW, watchpoints=[off])
     rig.done()
+    rig.debug(USE_HW, watchpoints=[pair])
+    code = rig.code(asm.str_(0, 1))
+    rig.watches(code.at(0), DATA, DATA + 7, write=True)
 
 
 @case(
@@ -43,6 +54,7 @@ def _(rig: Rig) -> None:
     code = rig.code(asm.NOP, asm.NOP, rig.tell())
     rig.debug(USE_HW, watchpoints=watchpoint(code.address, 64, "any"))
     rig.done()
+    _then_stops(rig, code.address)
 
 
 @case(
@@ -56,6 +68,7 @@ def _(rig: Rig) -> None:
     rig.set_x(2, DATA + (2 << 20))
     rig.debug(USE_HW, watchpoints=watchpoint(TABLES, 8192, "any"))
     rig.done()
+    _then_stops(rig, TABLES)
 
 
 @case(
@@ -68,6 +81,7 @@ def _(rig: Rig) -> None:
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
     rig.done()
+    _then_stops(rig, DATA)
 
 
 @case_for_each(
@@ -81,6 +95,7 @@ def _(rig: Rig, name: str) -> None:
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 64, "any"))
     rig.done()
+    _then_stops(rig, DATA)
 
 
 @case(
@@ -93,6 +108,7 @@ def _(rig: Rig) -> None:
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
     rig.machine.write(DATA, b"written!")
     rig.done()
+    _then_stops(rig, DATA)
 
 
 @case_for_each(
@@ -107,3 +123,4 @@ def _(rig: Rig, distance: int) -> None:
     rig.set_x(1, watched + distance)
     rig.debug(USE_HW, watchpoints=watchpoint(watched, 8, "any"))
     rig.done()
+    _then_stops(rig, watched)
