@@ -131,3 +131,46 @@ def test_code_in_a_line_that_was_plain(offset: int, line: int) -> None:
         p.pc = RAM + line
         p.run(p.instructions + 2)
         assert p.get_x(5) == value
+
+
+PAIRS = {
+    "stp w": (0x29000C22, 4),
+    "ldp w": (0x29401022, 4),
+    "ldpsw": (0x69401022, 4),
+    "stp x": (0xA9000C22, 8),
+    "ldp x": (0xA9401022, 8),
+    "stp w pre": (0x29800C22, 4),
+    "ldp x post": (0xA8C01022, 8),
+    "stp s": (0x2D000420, 4),
+    "ldp s": (0x2D400420, 4),
+    "stp d": (0x6D000420, 8),
+    "ldp d": (0x6D400420, 8),
+    "stp q": (0xAD000420, 16),
+    "ldp q": (0xAD400420, 16),
+}
+
+
+@pytest.mark.parametrize("end", [64, 4096])
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_pair_whose_second_register_lies_behind_the_line(name: str, end: int) -> None:
+    """The line, or the page, of its first register is plain; that of the second is watched."""
+    word, size = PAIRS[name]
+    bench = Bench([word, B_SELF])
+    bench.p.set_sysreg(0xC082, 3 << 20)  # CPACR_EL1: FP allowed
+    bench.p.hcr_el2 = 1 << 12
+
+    def access(offset: int) -> int:
+        bench.p.pc = CODE
+        bench.p.set_x(1, DATA + offset)
+        return bench.run(1)
+
+    bench.arm([], [(DATA + end, 0x1FFF)])
+    for _ in range(3):
+        assert access(end - 2 * size) == EXIT_LIMIT
+    for _ in range(2):
+        assert access(end - size) == EXIT_EL2
+        assert bench.p.esr_el2 >> 26 == 0x34
+        assert bench.p.far_el2 == DATA + end
+    assert access(end + 8) == EXIT_LIMIT
+    bench.arm()
+    assert access(end - size) == EXIT_LIMIT
