@@ -20,7 +20,21 @@ from guestdbg.cpu.processor import (
     Processor,
 )
 
-from .support import B_SELF, CODE, DATA, EL1H, NOP, RAM, Bench, branch, load_address, movz
+from .support import (
+    B_SELF,
+    CODE,
+    DATA,
+    EL1H,
+    NOP,
+    PSTATE_SS,
+    RAM,
+    SS,
+    TDE,
+    Bench,
+    branch,
+    load_address,
+    movz,
+)
 
 ADD_X0_1 = 0x91000400
 STR_X0_X1 = 0xF9000020
@@ -312,3 +326,35 @@ def test_code_in_a_slot_that_was_taken_away_is_not_executed() -> None:
             bench.memory.unmap(1)
     assert bench.p.esr_el2 >> 26 == 0x20
     assert bench.p.hpfar_el2 == 1 << 32 >> 8
+
+
+def test_an_emulated_instruction_has_retired_and_ends_its_step() -> None:
+    bench = Bench([0xF9400022, B_SELF])  # ldr x2, [x1]: nobody's memory
+    bench.p.set_x(1, 0x1000)
+    bench.p.mdcr_el2 = TDE
+    bench.p.mdscr_el1 = SS
+    bench.p.pstate = EL1H | PSTATE_SS
+    assert bench.run() == EXIT_EL2
+    assert bench.p.esr_el2 >> 26 == 0x24
+    assert (bench.p.pstate_ss, bench.p.instructions) == (1, 0)
+    bench.p.skip_instruction()
+    assert (bench.p.pc, bench.p.pstate_ss, bench.p.instructions) == (CODE + 4, 0, 1)
+    assert bench.run() == EXIT_EL2
+    assert bench.p.esr_el2 >> 26 == 0x32
+    assert (bench.p.pc, bench.p.instructions) == (CODE + 4, 1)
+
+
+def test_other_memory_ends_a_load_exclusive() -> None:
+    """Between its load and its store, where nothing else does (the run was only cut)."""
+    bench = Bench([0xC85F7C22, 0xC8037C24, B_SELF])  # ldxr x2, [x1]; stxr w3, x4, [x1]
+    other = mmap.mmap(-1, 4096)
+    bench.memory.map(1, 1 << 32, other)
+    bench.p.set_x(1, 1 << 32)
+    for moved in (False, True):
+        bench.p.pc = CODE
+        bench.p.set_x(3, 7)
+        assert bench.run(1) == EXIT_LIMIT
+        if moved:
+            bench.memory.map(1, 1 << 32, other)
+        assert bench.run(1) == EXIT_LIMIT
+        assert bench.p.get_x(3) == moved

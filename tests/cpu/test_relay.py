@@ -24,7 +24,7 @@ from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT, PhysicalMemory, Process
 
 from .oracle import Row, random_encoding
 from .scale_rows import Rows
-from .support import B_SELF, EL0T, EL1H, MDE, TDE
+from .support import B_SELF, DATA, EL0T, EL1H, MDE, NOP, RAM, TDE, Bench
 from .system_support import enc
 
 PAGE = 4096
@@ -313,3 +313,24 @@ def test_random_encodings_keep_their_rows() -> None:
         for row in rows.rows:
             raw = few_registers(rng, row, random_encoding(rng, row))
             assert (raw ^ row.value) & row.mask == 0
+
+
+@pytest.mark.parametrize("word", [0x29401022, 0x69401022, 0xA9401022, 0x28C11022])
+@pytest.mark.parametrize("offset", [0, 3, 0xFFC, 0xFFE])
+def test_a_slow_pair_hands_over_its_first_register(word: int, offset: int) -> None:
+    """LDP, LDPSW: unaligned, over a page's end; the next instruction takes what was loaded."""
+    bench = Bench([NOP, word, 0x91000445, B_SELF])  # add x5, x2, #1
+    bench.p.hcr_el2 = 1 << 12
+    for n in range(4):
+        bench.set_u64(DATA + 0xFF0 + 8 * n, 0x8182_8384_F5F6_F7F8 + n * 0x1011_1213_1415)
+        bench.set_u64(DATA + 8 * n, 0x9192_9394_8586_8788 + n * 0x1011_1213_1415)
+    for _ in range(2):
+        bench.p.pc = RAM
+        bench.p.set_x(1, DATA + offset)
+        bench.run(4)
+        size = 8 if word >> 31 else 4
+        first = int.from_bytes(bench.ram[DATA - RAM + offset :][:size], "little")
+        if word == 0x69401022:
+            first = (first ^ 1 << 31) - (1 << 31) & (1 << 64) - 1
+        assert bench.p.get_x(2) == first
+        assert bench.p.get_x(5) == first + 1 & (1 << 64) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
@@ -208,6 +208,10 @@ def test_where_no_memory_is(name: str) -> None:
     st.integers(0, 0x1FF),
     st.integers(1, 3),
 )
+@example("DC IVAC", 0x7F, 0x40, 2)
+@example("DC IVAC", 0x40, 0x7F, 2)
+@example("DC IVAC", 0x3F, 0x40, 2)
+@example("DC IVAC", 0x80, 0x40, 2)
 def test_watchpoints_see_dc_ivac_as_a_store_of_the_line(
     name: str, watched: int, address: int, lsc: int
 ) -> None:

@@ -187,3 +187,28 @@ def test_time_by_the_hosts_clock_goes_forward() -> None:
     one.p.pc = CODE
     assert one.p.run() == EXIT_TIMER
     assert one.p.vtimer_output
+
+
+@pytest.mark.parametrize("timer", ["V", "P"])
+def test_a_timer_is_set_from_the_count_at_its_instruction(timer: str) -> None:
+    """CNTx_TVAL_EL0 adds to the counter as it is before the MSR retires, wherever in a tick."""
+    for before in range(34):
+        one = One()
+        one.p.set_x(1, 100)
+        words = [NOP] * before + [msr(f"CNT{timer}_TVAL_EL0", 1), NOP, B_SELF]
+        one.run(words, limit=len(words))
+        assert one.get(f"CNT{timer}_CVAL_EL0") == (before >> 4) + 100, before
+
+
+@pytest.mark.parametrize("first", ["V", "P"])
+def test_the_earlier_of_two_timers_comes_first(first: str) -> None:
+    one = One()
+    for timer in "VP":
+        one.set(f"CNT{timer}_CVAL_EL0", 5 if timer == first else 100)
+        one.set(f"CNT{timer}_CTL_EL0", 1)
+    assert one.p.next_timer() == 5
+    one.store32(CODE, [B_SELF])
+    one.p.pc = CODE
+    assert one.p.run(one.p.instructions + 10_000) == EXIT_TIMER
+    assert one.p.counter == 5
+    assert (one.p.vtimer_output, one.p.ptimer_output) == (first == "V", first == "P")
