@@ -39,7 +39,7 @@ venv: $(READY)              ## .venv with guestdbg installed from this tree
 dev: $(DEV)                 ## the same with what tests and benchmarks need
 
 # Made again when what is compiled, or what describes the build, changes.
-$(READY): pyproject.toml setup.py tools/setup-venv tools/find-python $(CPU)
+$(READY): pyproject.toml setup.py tools/setup-venv tools/setup-drgn tools/find-python $(CPU)
 	@tools/setup-venv $(VENV)
 
 $(DEV): $(READY) tools/setup-dev

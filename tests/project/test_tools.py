@@ -1,6 +1,7 @@
 """The set-up scripts say clearly what is wrong, and do nothing where nothing is missing."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,7 @@ def requirements(kind: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("build", "cython"), ("dev", "pytest")])
+@pytest.mark.parametrize(("kind", "expected"), [("build", "cython"), ("dev", "pytest"), ("types", "drgn")])
 def test_requirements_come_out_of_pyproject(kind: str, expected: str) -> None:
     result = requirements(kind)
     assert result.returncode == 0
@@ -98,3 +99,27 @@ def test_what_cannot_be_installed_is_named(tmp_path: Path) -> None:
     assert "not installed here:" in result.stderr
     assert "qemu-system-arm" in result.stderr
     assert "gdb-multiarch" in result.stderr
+
+
+def test_without_drgn_the_set_up_goes_on_and_says_what_is_missing(tmp_path: Path) -> None:
+    """The tree's tools over a venv whose Python has no drgn and whose pip gets none."""
+    tools = tmp_path / "tools"
+    shutil.copytree(ROOT / "tools", tools, ignore=shutil.ignore_patterns("__pycache__"))
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\ncase "$1" in tools/*) echo "drgn>=9; here";; *) exit 1;; esac\n')
+    python.chmod(0o755)
+    path = tmp_path / "path"
+    path.mkdir()
+    for name in ("dirname", "uname", "mkdir"):
+        (path / name).symlink_to(Path("/usr/bin") / name)
+    result = subprocess.run(
+        ["/bin/sh", str(tools / "setup-drgn"), str(tmp_path / "venv")],
+        env={"PATH": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "building drgn>=9, which has no wheel" in result.stdout
+    assert "libelf-dev" in result.stderr
