@@ -67,7 +67,9 @@ def requirements(kind: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("build", "cython"), ("dev", "pytest"), ("types", "drgn")])
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("build", "cython"), ("dev", "pytest"), ("types", "drgn")]
+)
 def test_requirements_come_out_of_pyproject(kind: str, expected: str) -> None:
     result = requirements(kind)
     assert result.returncode == 0
