@@ -358,3 +358,15 @@ def test_other_memory_ends_a_load_exclusive() -> None:
             bench.memory.map(1, 1 << 32, other)
         assert bench.run(1) == EXIT_LIMIT
         assert bench.p.get_x(3) == moved
+
+
+def test_other_memory_in_a_slot_has_its_own_code() -> None:
+    """At the same addresses as what was decoded before, read-only or not."""
+    bench = Bench()
+    for number in range(1, 5):
+        code = mmap.mmap(-1, 4096)
+        code[:8] = struct.pack("<2I", movz(0, number), B_SELF)
+        bench.memory.map(1, 1 << 32, code, number & 2 != 0)
+        bench.p.pc = 1 << 32
+        assert bench.run(2) == EXIT_LIMIT
+        assert bench.p.get_x(0) == number

@@ -114,6 +114,15 @@ def test_context_breakpoints_of_their_own(rig: Rig) -> None:
             expect(rig, state, CODE + 8)
 
 
+def test_every_bit_of_a_context(rig: Rig) -> None:
+    """Of CONTEXTIDR_EL1 32 count, of the VMID eight; of DBGBVR those that are there for them."""
+    for bt, bit in itertools.product((2, 8, 10), range(64)):
+        for value in (CONTEXT | 0x5A << 32, (CONTEXT | 0x5A << 32) ^ 1 << bit):
+            state = rig.state(el=1, mdscr=MDE, tde=True, contextidr=CONTEXT, vmid=0x5A)
+            state.bcr[5], state.bvr[5] = control(bt=bt), value
+            expect(rig, state, CODE + 8)
+
+
 def test_all_combinations(rig: Rig) -> None:
     """BT and LBN x BAS x HMC x SSC x PMC, of a breakpoint that is aware of contexts and of one that
     is not, at EL0 and EL1, with PSTATE.D, MDE, KDE, TDE and the OS Lock each way."""
