@@ -174,3 +174,21 @@ def test_a_pair_whose_second_register_lies_behind_the_line(name: str, end: int) 
     assert access(end + 8) == EXIT_LIMIT
     bench.arm()
     assert access(end - size) == EXIT_LIMIT
+
+
+@pytest.mark.parametrize("mask", [12, 13, 19, 20, 21, 22, 24, 31])
+def test_a_watch_that_comes_reaches_all_of_its_pages(mask: int) -> None:
+    """Pages in use before it was armed: the first of its range, the last, and those between."""
+    size = 8 << 20
+    bench = Bench([0xF9000020, B_SELF], size=size)  # str x0, [x1]
+    low = RAM + size // 2 & ~((1 << mask) - 1)
+    end = min(low + (1 << mask), RAM + size)
+    step = max((end - low) // 8, 8)
+    for address in {max(low, CODE + 0x1000), end - 8, *range(max(low, RAM + step), end, step)}:
+        bench.arm()
+        for control, expected in ((0, EXIT_LIMIT), (0x1FF7 | mask << 24, EXIT_EL2)):
+            if control:
+                bench.arm([], [(low, control)])
+            bench.p.pc = CODE
+            bench.p.set_x(1, address)
+            assert bench.run(1) == expected, hex(address)
