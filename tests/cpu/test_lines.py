@@ -147,6 +147,11 @@ PAIRS = {
     "ldp d": (0x6D400420, 8),
     "stp q": (0xAD000420, 16),
     "ldp q": (0xAD400420, 16),
+    # structures, by their halves
+    "st1": (0x4C007020, 8),
+    "ld1": (0x4C407020, 8),
+    "st2": (0x4C008020, 16),
+    "ld2 single": (0x0D600020, 1),
 }
 
 
