@@ -259,3 +259,30 @@ def test_an_svc_loop_counts_every_instruction() -> None:
 
 
 SIZE_OF_CODE = 0x9000
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_virtual_serror_waits_for_its_mask_and_is_then_gone(masked: bool) -> None:
+    o = fresh(0x105 if masked else 5, hcr=1 << 8 | 1 << 5)  # VSE, AMO
+    o.store32(CODE, [B_SELF])
+    o.store32(VECTORS, [B_SELF] * 0x200)
+    o.memory.code_changed(CODE, SIZE_OF_CODE)
+    o.p.pc = CODE
+    o.p.run(o.p.instructions + 1)
+    assert o.p.pc == (CODE if masked else VECTORS + 0x380)
+    assert o.p.hcr_el2 & 1 << 8 == masked << 8
+
+
+@pytest.mark.parametrize("fiq", [False, True])
+def test_an_interrupt_has_no_syndrome(fiq: bool) -> None:
+    o = fresh(5)
+    o.set("ESR_EL1", 0x1234)
+    o.set("FAR_EL1", 0x5678)
+    o.p.irq, o.p.fiq = not fiq, fiq
+    o.store32(VECTORS, [B_SELF] * 0x200)
+    o.memory.code_changed(VECTORS, 0x800)
+    o.p.pc = CODE
+    o.p.run(o.p.instructions + 1)
+    o.p.irq = o.p.fiq = False
+    assert o.p.pc == VECTORS + (0x300 if fiq else 0x280)
+    assert (o.get("ESR_EL1"), o.get("FAR_EL1")) == (0x1234, 0x5678)
