@@ -6,11 +6,17 @@ package cannot quietly take the real clients out of the run.
 """
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
 
 NO_SKIPS = os.environ.get("GUESTDBG_NO_SKIPS", "") not in ("", "0")
+
+# A shell that runs the tests in the background has SIGINT ignored, by what they start as well:
+# Ctrl-C would be tried on programs that cannot hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import subprocess
 import sys
 import time
@@ -28,11 +27,10 @@ from typing import Any
 from guestdbg.check.differential import campaign
 from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.inlab import LabSide
-from guestdbg.check.differential.play import Player
+from guestdbg.check.differential.players import playing_on
 from guestdbg.check.differential.show import program_lines, side_by_side
 from guestdbg.cli.disassembly import instruction
 from guestdbg.errors import GuestdbgError
-from guestdbg.kvm import open_kvm
 from guestdbg.lab import Lab
 from guestdbg.lab.packages import SUITE
 
@@ -123,10 +121,13 @@ def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Rep
     """So many random programs on both, from the one of a seed on; what does not agree is shown."""
     last = seed + number - 1
     print(f"lab: {side} and soft: random programs of seeds {seed} to {last}", flush=True)
-    logging.getLogger("guestdbg").setLevel(logging.ERROR)  # they are full of undefined instructions
-    with open_kvm("soft", psci_smc=False) as kvm, LabSide(lab) as there:
-        here = campaign.Here(Player(kvm, full=False), Player(kvm))
-        report = campaign.Report()
+    report = campaign.Report()
+    with (
+        playing_on("soft", full=False) as brief,
+        playing_on("soft", full=True) as full,
+        LabSide(lab) as there,
+    ):
+        here = campaign.Here(brief, full)
         for _ in campaign.run(map(generate, range(seed, last + 1)), here, there, report):
             pass
     for found in report.unexplained:

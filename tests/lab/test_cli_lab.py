@@ -269,9 +269,12 @@ class Typist:
 
 WATCHES_ITS_SIZE = """
 import os, signal, time
-signal.signal(signal.SIGWINCH, lambda *_: print(os.get_terminal_size(), flush=True))
+sizes = []
+signal.signal(signal.SIGWINCH, lambda *_: sizes.append(os.get_terminal_size()))
 print("watching", flush=True)
 while True:
+    while sizes:
+        print(sizes.pop(0), flush=True)
     time.sleep(0.05)
 """
 

@@ -1,6 +1,7 @@
 """The conformance suite on the real KVM, and the same verdicts on the software KVM."""
 
 import contextlib
+import logging
 import sys
 from typing import Any, cast
 
@@ -43,6 +44,7 @@ def test_random_programs_are_compared(lab: Lab, capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     assert "seeds 800000 to 800019" in said
     assert "20 programs, " in said
+    assert logging.getLogger("guestdbg").level == logging.NOTSET  # quiet no longer than needed
 
 
 @pytest.mark.parametrize(

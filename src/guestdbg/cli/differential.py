@@ -1,10 +1,8 @@
 """`guestdbg differential`: the same random programs on two KVMs, compared exit by exit."""
 
-import contextlib
 import itertools
-import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import IO
 
 import click
@@ -12,14 +10,13 @@ import click
 from guestdbg.check.differential import campaign
 from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.inlab import LabSide
-from guestdbg.check.differential.play import Player
+from guestdbg.check.differential.players import playing_on
 from guestdbg.check.differential.program import Program, ProgramError, dumps, loads
 from guestdbg.check.differential.rules import RULES
 from guestdbg.check.differential.show import program_lines, side_by_side
 from guestdbg.check.differential.trace import Told, from_json, to_json
 from guestdbg.cli.disassembly import instruction
 from guestdbg.cli.group import EXIT_PROBLEM
-from guestdbg.kvm import Kvm, open_kvm
 from guestdbg.kvm.provider import PROVIDERS
 from guestdbg.lab import Lab
 
@@ -51,27 +48,6 @@ def differential() -> None:
     A seed gives the same program everywhere: instructions, registers, memory, and what the host
     does between exits. Differences that a rule explains are counted, others are shown and shrunk.
     """
-
-
-def _open(provider: str) -> Kvm:
-    """A KVM that answers as the kernel's does: no PSCI by SMC."""
-    return open_kvm("soft", psci_smc=False) if provider == "soft" else open_kvm(provider)
-
-
-@contextlib.contextmanager
-def _player(provider: str, *, full: bool) -> Iterator[Player]:
-    log = logging.getLogger("guestdbg")
-    before = log.level
-    log.setLevel(logging.ERROR)  # random programs are full of undefined instructions
-    try:
-        with _open(provider) as kvm:
-            player = Player(kvm, full=full)
-            try:
-                yield player
-            finally:
-                player.close()
-    finally:
-        log.setLevel(before)
 
 
 @differential.command()
@@ -112,7 +88,7 @@ def run(
     if programs is not None:
         # One at a time: who gives the programs may wait for the traces.
         chosen = map(loads, iter(programs.readline, ""))
-    with _player(provider, full=full) as player:
+    with playing_on(provider, full=full) as player:
         for trace in player.play_all(chosen):
             traces.write(to_json(trace, full=full) + "\n")
             traces.flush()
@@ -166,8 +142,8 @@ def lab(context: click.Context, number: int, seed: int, cpu: str, shrink: int) -
     started = time.monotonic()
     programs = map(generate, range(seed, seed + number))
     with (
-        _player("soft", full=False) as brief,
-        _player("soft", full=True) as full,
+        playing_on("soft", full=False) as brief,
+        playing_on("soft", full=True) as full,
         Lab(cpu=cpu) as machine,
         LabSide(machine) as there,
     ):
@@ -203,7 +179,7 @@ def show(seed: int, as_json: bool, trace: bool) -> None:
         return
     click.echo("\n".join(program_lines(program, instruction)))
     if trace:
-        with _player("soft", full=True) as player:
+        with playing_on("soft", full=True) as player:
             seen = player.play(program)
         click.echo("\n".join(side_by_side(seen, seen, ("soft", "soft"))))
 
