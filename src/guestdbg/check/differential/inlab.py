@@ -6,8 +6,6 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from queue import Empty, Queue
-from types import TracebackType
-from typing import Self
 
 from guestdbg.check.differential.campaign import Side
 from guestdbg.check.differential.program import Program, ProgramError, dumps
@@ -96,7 +94,7 @@ class LabPlayer(Closing):
             self._answers.put(line)
 
 
-class LabSide(Side):
+class LabSide(Side, Closing):
     """The lab as one of two sides: one command for digests, one for full traces when needed."""
 
     def __init__(self, lab: Lab) -> None:
@@ -104,15 +102,8 @@ class LabSide(Side):
         self._player: LabPlayer | None = None
         self._is_full = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End its command."""
         if self._player is not None:
             self._player.close()
 
