@@ -9,7 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
-CPU    := $(wildcard src/guestdbg/cpu/*.pyx src/guestdbg/cpu/*.pxd src/guestdbg/cpu/*.h)
+CPU    := $(wildcard $(foreach kind,pyx pxd h,src/guestdbg/cpu/*.$(kind) src/guestdbg/cpu/instructions/*.$(kind)))
 
 .DEFAULT_GOAL := help
 .PHONY: demo test bench lab fuzz lint format venv dev clean help

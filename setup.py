@@ -47,19 +47,19 @@ def extensions() -> list[Extension]:
         compile_args = ["-O1", "-g1", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
         compile_args += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=undefined"]
         link_args += [f"-fsanitize={sanitize}"]
-    names = sorted(path.stem for path in (HERE / CPU).glob("*.pyx"))
+    sources = sorted(path.relative_to(HERE) for path in (HERE / CPU).rglob("*.pyx"))
     modules = cythonize(
         [
             Extension(
-                f"guestdbg.cpu.{name}",
-                [str(CPU / f"{name}.pyx")],
+                ".".join(source.relative_to("src").with_suffix("").parts),
+                [str(source)],
                 include_dirs=[str(CPU)],
                 define_macros=macros,
                 extra_compile_args=compile_args,
                 extra_link_args=link_args,
                 depends=[str(CPU / "dispatch.h")],
             )
-            for name in names
+            for source in sources
         ],
         build_dir="build/cython",
         include_path=["src"],

@@ -11,7 +11,7 @@ import fuzz_framing
 from fuzz_framing import checksummed
 
 from guestdbg.gdb.agent.opcodes import SHAPES, Opcode
-from guestdbg.gdb.groups import handlers
+from guestdbg.gdb.handlers import handlers
 from guestdbg.gdb.packets import escape, frame
 
 Make = Callable[["Words"], bytes]

@@ -22,10 +22,10 @@ from fuzz_shrink import shrunk
 
 import guestdbg.gdb.session
 from guestdbg.debugger import Guest, Stop, load
-from guestdbg.debugger.runloop import Go
-from guestdbg.debugger.symbols import SymbolKind
-from guestdbg.gdb.ending import Ending
-from guestdbg.gdb.link import Hangup
+from guestdbg.debugger.execution.scheduler import Go
+from guestdbg.debugger.program.symbol_table import SymbolKind
+from guestdbg.gdb.connection import Hangup
+from guestdbg.gdb.end_reason import Ending
 from guestdbg.gdb.packets import MAX_PACKET, Event, Mark, Packet
 from guestdbg.gdb.session import Session
 from guestdbg.kvm.regs import name_of

@@ -17,7 +17,7 @@ from guestdbg.kvm import Snapshot, open_kvm
 from guestdbg.kvm.constants import KVM_CAP_ARM_NISV_TO_USER, KVM_MEM_READONLY
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitIntr, ExitMmio
-from guestdbg.kvm.programs import SYSTEM_REGISTERS, HitProgram, Op, Step
+from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, HitProgram, Op, Step
 from guestdbg.kvm.regs import core_reg, name_of, size_of, sys_reg
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 from guestdbg.kvm.soft.vm import SoftVm

@@ -32,7 +32,7 @@ FUNCTION = re.compile(
     re.MULTILINE,
 )
 CALL = re.compile(r"\b(\w+)\(")
-SYMBOL = re.compile(r"__pyx_f_8guestdbg_3cpu_\d+")
+SYMBOL = re.compile(r"__pyx_f_8guestdbg_3cpu_(?:12instructions_)?\d+")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def going_on(functions: Iterable[Function]) -> set[Function]:
 
 def _sources() -> list[Function]:
     found: list[Function] = []
-    for path in sorted([*SOURCES.glob("*.pyx"), *SOURCES.glob("*.pxd")]):
+    for path in sorted([*SOURCES.rglob("*.pyx"), *SOURCES.rglob("*.pxd")]):
         found += scan(path.stem, path.read_text(encoding="utf-8"))
     return found
 
@@ -216,8 +216,10 @@ def test_instructions_end_in_jumps(module: str) -> None:
     host = HOSTS.get(platform.machine())
     if host is None:
         pytest.skip(f"nobody has said what an indirect jump looks like on {platform.machine()}")
-    spec = importlib.util.find_spec(f"guestdbg.cpu.{module}")
-    assert spec is not None, f"guestdbg.cpu.{module} is not built"
+    (source,) = SOURCES.rglob(f"{module}.pyx")
+    dotted = ".".join(["guestdbg.cpu", *source.relative_to(SOURCES).with_suffix("").parts])
+    spec = importlib.util.find_spec(dotted)
+    assert spec is not None, f"{dotted} is not built"
     assert spec.origin is not None
     image = load(Path(spec.origin))
     seen = set()
@@ -239,7 +241,7 @@ def test_instructions_end_in_jumps(module: str) -> None:
     assert not wrong
 
 
-SLOW = "__pyx_f_8guestdbg_3cpu_8mem_slow_slow_ordered"  # goes on
+SLOW = "__pyx_f_8guestdbg_3cpu_12instructions_8mem_slow_slow_ordered"  # goes on
 PLAIN = "__pyx_f_8guestdbg_3cpu_3mmu_mem_load"  # comes back
 
 

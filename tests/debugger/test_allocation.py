@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from guestdbg.arm64.debug import DBGWCR, MAX_MASK_BYTES, RegisterPair, watched_range
 from guestdbg.debugger import BadRange, OutOfRegisters
-from guestdbg.debugger.allocation import (
+from guestdbg.debugger.hardware.register_allocator import (
     BreakRequest,
     Hardware,
     WatchRequest,
@@ -30,7 +30,7 @@ watches = st.builds(
 
 def watched(allocation: object) -> dict[int, int]:
     """Every byte that the registers watch, with the accesses they watch it for."""
-    from guestdbg.debugger.allocation import Allocation
+    from guestdbg.debugger.hardware.register_allocator import Allocation
 
     assert isinstance(allocation, Allocation)
     found: dict[int, int] = {}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import guestdbg
 from guestdbg.arm64.translate import Permissions
-from guestdbg.debugger.areas import Area, area_at
+from guestdbg.debugger.memory.regions import Area, area_at
 from guestdbg.errors import GuestdbgError
 from tests.machine.guests import EXAMPLES
 

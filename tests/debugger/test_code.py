@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guestdbg.arm64 import exclusive_sequence
 from guestdbg.check.assembler import NOP, RET, add, b, br, ldp, ldr, stp, str_, svc
-from guestdbg.debugger import exclusive
-from guestdbg.debugger.decode import Plan
-from guestdbg.debugger.prologue import FrameState, frame_state
+from guestdbg.debugger.unwind.prologue_analysis import FrameState, frame_state
+from guestdbg.debugger.vcpu.access_decoder import Plan
 from guestdbg.kvm.regs import core_reg
 
 from .assembled import cbnz, cbnz_w, ldaxr, stlxr, words
@@ -24,12 +24,12 @@ STR_LR = 0xF9001BFE  # str x30, [sp, #48]
 BL = 0x94000400
 
 
-def find(code: list[int], index: int) -> exclusive.Sequence | None:
+def find(code: list[int], index: int) -> exclusive_sequence.Sequence | None:
     def word(address: int) -> int | None:
         n, rest = divmod(address - AT, 4)
         return code[n] if 0 <= n < len(code) and not rest else None
 
-    return exclusive.find(AT + 4 * index, word)
+    return exclusive_sequence.find(AT + 4 * index, word)
 
 
 def test_a_counter() -> None:

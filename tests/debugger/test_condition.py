@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestdbg.debugger.condition import Condition, ConditionError
+from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
 
 
 class Guest:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import guestdbg
-from guestdbg.debugger import BadRange, Guest, Hit, Record, deciding
+from guestdbg.debugger import BadRange, Guest, Hit, Record
+from guestdbg.debugger.vcpu import hit_programs
 
 from .conftest import EXAMPLES
 
@@ -20,7 +21,7 @@ pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compi
 
 @pytest.fixture(params=["decided", "plain"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(deciding, "PLAIN", request.param == "plain")
+    monkeypatch.setattr(hit_programs, "PLAIN", request.param == "plain")
     return str(request.param)
 
 
@@ -49,7 +50,7 @@ def told(hit: Hit) -> tuple[Any, ...]:
 def both_ways(monkeypatch: pytest.MonkeyPatch, scenario: Callable[[], Any]) -> Any:
     results = []
     for plain in (False, True):
-        monkeypatch.setattr(deciding, "PLAIN", plain)
+        monkeypatch.setattr(hit_programs, "PLAIN", plain)
         results.append(scenario())
     decided, plain_result = results
     assert decided == plain_result

@@ -8,7 +8,7 @@ import pytest
 
 from guestdbg.check.assembler import NOP, add, flat, mov
 from guestdbg.debugger import BadWhere, DebuggerError, load
-from guestdbg.debugger.runloop import Go
+from guestdbg.debugger.execution.scheduler import Go
 from guestdbg.errors import GuestdbgError
 from tests.machine.guests import EXAMPLES
 

@@ -27,7 +27,7 @@ def plainly(code: str, value: str) -> str:
 
 @pytest.mark.parametrize(("value", "plain"), [("1", True), ("0", False), ("", False)])
 def test_the_variable_switches_them_off(value: str, plain: bool) -> None:
-    code = "from guestdbg.debugger import deciding; print(deciding.PLAIN)"
+    code = "from guestdbg.debugger.vcpu import hit_programs; print(hit_programs.PLAIN)"
     assert plainly(code, value) == str(plain)
 
 

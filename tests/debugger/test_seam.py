@@ -23,7 +23,7 @@ from guestdbg.check.assembler import (
     str_,
 )
 from guestdbg.debugger import Guest, Hit, OutOfRegisters, Unsupported
-from guestdbg.debugger.points import Kind
+from guestdbg.debugger.breakpoints.point import Kind
 from guestdbg.kvm import Exit, ExitDebug
 from guestdbg.kvm.constants import KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW
 

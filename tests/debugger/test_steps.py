@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 from guestdbg.cpu.processor import EXIT_HIT, EXIT_LIMIT, HitPrograms
-from guestdbg.debugger.condition import Condition, ConditionError
+from guestdbg.debugger.breakpoints.conditions.compiler import Fixed, Shape
+from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
 from guestdbg.debugger.errors import AddressError
-from guestdbg.debugger.steps import Fixed, Shape
 from tests.cpu.support import B_SELF, CODE, DATA, RAM, Bench
 
 VARIABLES = {

@@ -27,7 +27,7 @@ from guestdbg.debugger import (
     UnknownRegister,
     UnknownSymbol,
 )
-from guestdbg.debugger.types import Types
+from guestdbg.debugger.program.drgn_program import Types
 
 from .conftest import EXAMPLES, Load
 

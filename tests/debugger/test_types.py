@@ -8,9 +8,10 @@ import subprocess
 
 import pytest
 
-from guestdbg.debugger import AddressError, BadWhere, Image, UnknownSymbol, objects
-from guestdbg.debugger.objects import number
-from guestdbg.debugger.types import Types
+from guestdbg.debugger import AddressError, BadWhere, Image, UnknownSymbol
+from guestdbg.debugger.program import drgn_objects
+from guestdbg.debugger.program.drgn_objects import number
+from guestdbg.debugger.program.drgn_program import Types
 
 GCC = shutil.which("aarch64-linux-gnu-gcc")
 pytestmark = pytest.mark.skipif(GCC is None, reason="aarch64-linux-gnu-gcc is not installed")
@@ -76,7 +77,7 @@ def types(image: Image) -> Types:
 
 
 def extent(types: Types, expression: str) -> tuple[int, int]:
-    found = objects.extent(types.evaluate(expression), expression)
+    found = drgn_objects.extent(types.evaluate(expression), expression)
     return found.address, found.length
 
 
@@ -133,7 +134,7 @@ def test_unions_and_nested_structures(types: Types, image: Image) -> None:
 )
 def test_what_cannot_be(types: Types, expression: str, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=re.escape(text)):
-        objects.extent(types.evaluate(expression), expression)
+        drgn_objects.extent(types.evaluate(expression), expression)
 
 
 def test_a_pointer_is_followed_anew_each_time(image: Image) -> None:

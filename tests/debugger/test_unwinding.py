@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from guestdbg.debugger import Guest, Image, load
-from guestdbg.debugger.backtrace import strip_pac
-from guestdbg.debugger.prologue import caller, frame_state
+from guestdbg.debugger.unwind.prologue_analysis import caller, frame_state
+from guestdbg.debugger.unwind.unwinder import strip_pac
 
 from .conftest import EXAMPLES, Load
 

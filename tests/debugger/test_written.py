@@ -2,8 +2,8 @@
 
 import pytest
 
-from guestdbg.debugger.condition import ConditionError
-from guestdbg.debugger.written import PointError, parse_break, parse_watch
+from guestdbg.debugger.breakpoints.conditions.expression import ConditionError
+from guestdbg.debugger.breakpoints.spec_parser import PointError, parse_break, parse_watch
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from guestdbg.gdb.agent import AgentError, EvaluationError, Expression, evaluate
 from guestdbg.gdb.agent.compiling import any_of
 from guestdbg.gdb.agent.opcodes import SHAPES, Opcode
 from guestdbg.gdb.agent.target import register_steps
-from guestdbg.kvm.programs import MAX_DEPTH
+from guestdbg.kvm.hit_programs import MAX_DEPTH
 from tests.cpu.support import CODE, DATA, NOP, RAM, Bench
 
 U64 = (1 << 64) - 1

@@ -11,10 +11,11 @@ import pytest
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 import guestdbg
-from guestdbg.debugger import Breakpoint, Guest, deciding
+from guestdbg.debugger import Breakpoint, Guest
+from guestdbg.debugger.vcpu import hit_programs
 from guestdbg.gdb.agent import CommandList
-from guestdbg.gdb.ending import Ending
-from guestdbg.gdb.link import Link
+from guestdbg.gdb.connection import Link
+from guestdbg.gdb.end_reason import Ending
 from guestdbg.gdb.session import Session
 from tests.machine.guests import EXAMPLES
 
@@ -78,8 +79,8 @@ def test_one_condition_that_holds_is_enough(guest: Guest) -> None:
 def test_system_registers_in_conditions(
     guest: Guest, plain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deciding, "PLAIN", plain)
-    guest.cores[0].deciding = deciding.Deciding(guest.cores[0])
+    monkeypatch.setattr(hit_programs, "PLAIN", plain)
+    guest.cores[0].deciding = hit_programs.Deciding(guest.cores[0])
     guest.cpu.set_reg("CONTEXTIDR_EL1", 77)
     guest.cpu.set_reg("TPIDR_EL1", 0x1234)
     session = attach(guest)

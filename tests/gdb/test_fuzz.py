@@ -75,7 +75,7 @@ def several(run: Callable[[int, Counter[str]], int]) -> None:
 
 
 def test_a_refused_packet_that_changes_something_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from guestdbg.gdb.groups import handlers
+    from guestdbg.gdb.handlers import handlers
 
     write = handlers()[b"P"]
 
@@ -92,7 +92,7 @@ def test_a_refused_packet_that_changes_something_is_found(monkeypatch: pytest.Mo
 
 
 def test_a_handler_that_fails_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from guestdbg.gdb.groups import handlers
+    from guestdbg.gdb.handlers import handlers
 
     monkeypatch.setitem(handlers(), b"qC", lambda session, rest: bytes(int(rest or b"0")))
     with pytest.raises(Failure, match="ValueError"):

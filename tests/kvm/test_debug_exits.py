@@ -106,7 +106,7 @@ def test_bkpt32_ec_0x38_by_injection() -> None:
     """There is no AArch32 here to execute BKPT: the processor is made to say that it did."""
     guest = Guest(asm.NOP)
     guest.debug(ENABLE)
-    from guestdbg.kvm.soft.handle_exit import EXIT_HANDLERS
+    from guestdbg.kvm.soft.exits.handle_exit import EXIT_HANDLERS
 
     assert EXIT_HANDLERS[0x38](guest.vcpu, 0xE2000045) == ExitDebug(0xE2000045, 0, None)
 
@@ -114,7 +114,7 @@ def test_bkpt32_ec_0x38_by_injection() -> None:
 def test_hsr_high_is_esr_61_32() -> None:
     """By injection: this processor never sets those bits."""
     guest = Guest(asm.NOP)
-    from guestdbg.kvm.soft.handle_exit import EXIT_HANDLERS
+    from guestdbg.kvm.soft.exits.handle_exit import EXIT_HANDLERS
 
     esr = 0x1F << 32 | 0xC2000022
     assert EXIT_HANDLERS[0x30](guest.vcpu, esr) == ExitDebug(0xC2000022, 0x1F, None)

@@ -20,7 +20,7 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_SW_BP,
 )
 from guestdbg.kvm.soft import vcpu as vcpu_module
-from guestdbg.kvm.soft.guest_debug import (
+from guestdbg.kvm.soft.debug.guest_debug import (
     DEBUG_PTR_EXTERNAL,
     DEBUG_PTR_GUEST,
     clear_debug,

@@ -25,7 +25,7 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_SINGLESTEP,
     KVM_GUESTDBG_USE_HW,
 )
-from guestdbg.kvm.programs import (
+from guestdbg.kvm.hit_programs import (
     MAX_DEPTH,
     MAX_HIDDEN,
     MAX_PLAIN,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 from guestdbg.cpu.processor import EXIT_HIT, EXIT_LIMIT, HitPrograms
-from guestdbg.kvm.programs import MAX_DEPTH, SYSTEM_REGISTERS, Op, Step
+from guestdbg.kvm.hit_programs import MAX_DEPTH, SYSTEM_REGISTERS, Op, Step
 from tests.cpu.support import B_SELF, CODE, DATA, RAM, Bench
 
 BENCH = Bench([0xF9000020, B_SELF])  # str x0, [x1]

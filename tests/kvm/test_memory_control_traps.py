@@ -12,7 +12,7 @@ from guestdbg.kvm import ExitDebug
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
-from guestdbg.kvm.soft import requests
+from guestdbg.kvm.soft.run import requests
 
 from .support import RAM, STEP, Guest
 

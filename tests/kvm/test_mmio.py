@@ -17,7 +17,7 @@ from guestdbg.kvm import (
     VcpuEvents,
 )
 from guestdbg.kvm.constants import KVM_CAP_ARM_NISV_TO_USER
-from guestdbg.kvm.soft.requests import power_off
+from guestdbg.kvm.soft.run.requests import power_off
 
 from .support import (
     NOWHERE,

@@ -49,7 +49,8 @@ sys.path.append(str(Path(__file__).parents[2] / "tools"))
 import fuzz_words
 
 from guestdbg.cpu.processor import Pages
-from guestdbg.kvm.soft import SoftVm, snapshots, touched
+from guestdbg.kvm.soft import SoftVm
+from guestdbg.kvm.soft.snapshot import snapshots, touched
 
 PAGE = 4096
 MIB = 1 << 20

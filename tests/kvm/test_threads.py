@@ -10,8 +10,8 @@ import pytest
 from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitIntr, ExitSystemEvent, GuestDebug, KvmError, VcpuEvents
 from guestdbg.kvm.regs import core_reg, sys_reg
-from guestdbg.kvm.soft.requests import power_off, power_on
-from guestdbg.kvm.soft.turns import Turns
+from guestdbg.kvm.soft.run.requests import power_off, power_on
+from guestdbg.kvm.soft.run.turns import Turns
 
 from .support import DATA, ENABLE, PC, RAM, USE_SW_BP, Guest
 

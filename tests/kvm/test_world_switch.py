@@ -95,7 +95,7 @@ def test_dirty_again_by_a_trapped_write_and_then_the_guest_has_the_hardware(name
         asm.b(0),
     )
     traps = 0
-    from guestdbg.kvm.soft import sys_regs
+    from guestdbg.kvm.soft.registers import sys_regs
 
     real = sys_regs.TRAPS
 

@@ -18,7 +18,7 @@ def build(directory: Path, **environment: str) -> "subprocess.CompletedProcess[s
     ignore = shutil.ignore_patterns("*.so", "__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "src", directory / "src", ignore=ignore)
     # One module says it all, and saves translating the others.
-    for source in (directory / "src" / "guestdbg" / "cpu").glob("*.pyx"):
+    for source in (directory / "src" / "guestdbg" / "cpu").rglob("*.pyx"):
         if source.stem != "timer":
             source.unlink()
     clean = {k: v for k, v in os.environ.items() if not k.startswith("GUESTDBG_")}

@@ -16,7 +16,7 @@ from guestdbg.cli.terminal import Terminal
 from guestdbg.cli.text import guest_text
 from guestdbg.cli.tracing import Lines, Log, Sink, Tracer
 from guestdbg.debugger import Breakpoint, Guest, Point, load
-from guestdbg.debugger.written import BreakSpec, WatchSpec, parse_break, parse_watch
+from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec, parse_break, parse_watch
 from guestdbg.errors import GuestdbgError
 
 

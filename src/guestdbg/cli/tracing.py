@@ -7,7 +7,7 @@ from typing import Any, Protocol, TextIO
 from guestdbg.cli import hits
 from guestdbg.cli.terminal import Terminal
 from guestdbg.debugger import STOP, Hit, Point
-from guestdbg.debugger.written import BreakSpec, WatchSpec
+from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec
 
 
 class Sink(Protocol):

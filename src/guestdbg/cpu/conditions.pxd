@@ -2,7 +2,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu
 
-# What a step of a condition does: the codes of guestdbg.kvm.programs.
+# What a step of a condition does: the codes of guestdbg.kvm.hit_programs.
 cdef enum:
     LOAD_CONST = 0
     LOAD_NEW = 1
@@ -107,4 +107,4 @@ cdef bint holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_
 """Judge a condition; ok is False where it cannot be judged."""
 
 cdef int load_condition(Program* p, code) except -1
-"""Give a program its condition: steps as in guestdbg.kvm.programs. ValueError for bad ones."""
+"""Give a program its condition: steps as in guestdbg.kvm.hit_programs. ValueError for bad ones."""

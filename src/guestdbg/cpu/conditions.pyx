@@ -316,7 +316,7 @@ cdef int load_condition(Program* p, code) except -1:
     return 0
 
 
-# The codes, for the test that holds them to guestdbg.kvm.programs.
+# The codes, for the test that holds them to guestdbg.kvm.hit_programs.
 OPS = {
     "CONST": LOAD_CONST, "NEW": LOAD_NEW, "OLD": LOAD_OLD, "PC": LOAD_PC, "ADDRESS": LOAD_ADDRESS,
     "SIZE": LOAD_SIZE, "COUNT": LOAD_COUNT, "SP": LOAD_SP, "X": LOAD_X, "W": LOAD_W,

@@ -6,9 +6,9 @@ from guestdbg.cpu.mmu cimport fetch_page
 from guestdbg.cpu.exception cimport (take_el1, raise_undefined, EC_ILLEGAL, EC_SERROR)
 from guestdbg.cpu.debug cimport (dbg_breakpoint_matches, dbg_take_breakpoint, dbg_block_has_breakpoint,
                                  dbg_step_pending, dbg_stepping)
-from guestdbg.cpu.hits cimport hits_decide
-from guestdbg.cpu.joined cimport joined
-from guestdbg.cpu.relay cimport relay_block
+from guestdbg.cpu.hit_programs cimport hits_decide
+from guestdbg.cpu.instructions.fused_compare_branch cimport joined
+from guestdbg.cpu.operand_forwarding cimport relay_block
 from guestdbg.cpu.timer cimport timer_output, timer_deadline
 
 THREADED = bool(GUESTDBG_THREADED)  # how it was built: instructions jump to the next one

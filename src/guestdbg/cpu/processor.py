@@ -12,7 +12,7 @@ _INSTRUCTIONS = (
     "data_imm",
     "data_logic",
     "data_mul",
-    "joined",
+    "fused_compare_branch",
     "mem_atomic",
     "mem_excl",
     "mem_fp",
@@ -24,15 +24,15 @@ _INSTRUCTIONS = (
 )
 
 try:
-    from guestdbg.cpu import core, face
-    from guestdbg.cpu.face import Processor
+    from guestdbg.cpu import core, processor_binding
+    from guestdbg.cpu.hit_program_objects import HitPrograms
     from guestdbg.cpu.memory import PhysicalMemory
-    from guestdbg.cpu.pages import Pages, address_of
-    from guestdbg.cpu.programs import HitPrograms
+    from guestdbg.cpu.page_store import Pages, address_of
+    from guestdbg.cpu.processor_binding import Processor
     from guestdbg.cpu.state import ProcessorState
 
     for _name in _INSTRUCTIONS:
-        importlib.import_module(f"guestdbg.cpu.{_name}").install()
+        importlib.import_module(f"guestdbg.cpu.instructions.{_name}").install()
     core.seal()
 except ImportError as error:
     raise ImportError(
@@ -41,12 +41,12 @@ except ImportError as error:
         "GUESTDBG_REQUIRE_CPU=1 pip install --force-reinstall --no-binary guestdbg guestdbg"
     ) from error
 
-EXIT_EL2: int = face.EXIT_EL2_
-EXIT_LIMIT: int = face.EXIT_LIMIT_
-EXIT_KICK: int = face.EXIT_KICK_
-EXIT_TIMER: int = face.EXIT_TIMER_
-EXIT_HIT: int = face.EXIT_HIT_
-EXIT_STUCK: int = face.EXIT_STUCK_
+EXIT_EL2: int = processor_binding.EXIT_EL2_
+EXIT_LIMIT: int = processor_binding.EXIT_LIMIT_
+EXIT_KICK: int = processor_binding.EXIT_KICK_
+EXIT_TIMER: int = processor_binding.EXIT_TIMER_
+EXIT_HIT: int = processor_binding.EXIT_HIT_
+EXIT_STUCK: int = processor_binding.EXIT_STUCK_
 
 
 def encodings() -> list[tuple[str, int, int]]:

@@ -4,10 +4,11 @@ Everything here goes through ``guestdbg.kvm`` and ``guestdbg.machine``; nothing 
 provider runs the guest.
 """
 
-from guestdbg.debugger.backtrace import Frame
-from guestdbg.debugger.condition import Condition, ConditionError
-from guestdbg.debugger.condition import Condition as cond
-from guestdbg.debugger.cpu import Cpu
+from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
+from guestdbg.debugger.breakpoints.conditions.expression import Condition as cond
+from guestdbg.debugger.breakpoints.hit import Hit
+from guestdbg.debugger.breakpoints.point import STOP, Breakpoint, Point, Watch
+from guestdbg.debugger.breakpoints.recording import Record, Recording
 from guestdbg.debugger.errors import (
     AddressError,
     BadImage,
@@ -27,15 +28,14 @@ from guestdbg.debugger.errors import (
     Unsupported,
 )
 from guestdbg.debugger.guest import Guest
-from guestdbg.debugger.hits import Hit
-from guestdbg.debugger.image import Image
 from guestdbg.debugger.load import load
-from guestdbg.debugger.location import Location
-from guestdbg.debugger.points import STOP, Breakpoint, Point, Watch
-from guestdbg.debugger.recording import Record, Recording
-from guestdbg.debugger.snapshots import GuestSnapshot
-from guestdbg.debugger.stops import Stop
-from guestdbg.debugger.symbols import Symbol
+from guestdbg.debugger.program.image import Image
+from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.program.symbol_table import Symbol
+from guestdbg.debugger.snapshot import GuestSnapshot
+from guestdbg.debugger.unwind.unwinder import Frame
+from guestdbg.debugger.vcpu.registers import Cpu
+from guestdbg.debugger.vcpu.stop import Stop
 
 __all__ = [
     "STOP",

@@ -12,14 +12,11 @@ from typing import Any, Self
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.closing import Closing
-from guestdbg.debugger import motion, snapshots
-from guestdbg.debugger.allocation import Hardware
-from guestdbg.debugger.arguments import integer
-from guestdbg.debugger.arming import Arming
-from guestdbg.debugger.core import Core
-from guestdbg.debugger.cpu import UNPICKLABLE, Cpu
-from guestdbg.debugger.debuginfo import DebugInfo
-from guestdbg.debugger.decode import Decoder
+from guestdbg.debugger.breakpoints.armed_state import Arming
+from guestdbg.debugger.breakpoints.conditions.compiler import Fixed
+from guestdbg.debugger.breakpoints.point import Breakpoint, Condition, Kind, Watch
+from guestdbg.debugger.breakpoints.recording import Recording
+from guestdbg.debugger.breakpoints.registry import Points
 from guestdbg.debugger.errors import (
     BadRange,
     BadWhere,
@@ -27,21 +24,24 @@ from guestdbg.debugger.errors import (
     GuestClosed,
     Unsupported,
 )
-from guestdbg.debugger.image import Image
-from guestdbg.debugger.integers import Integers
-from guestdbg.debugger.location import Location
-from guestdbg.debugger.memory import AddressSpace, virtual
-from guestdbg.debugger.moves import Moves
-from guestdbg.debugger.patches import PatchedMemory
-from guestdbg.debugger.points import Breakpoint, Condition, Kind, Watch
-from guestdbg.debugger.pointset import Points
-from guestdbg.debugger.recording import Recording
-from guestdbg.debugger.runloop import Go, RunLoop
-from guestdbg.debugger.snapshots import GuestSnapshot
-from guestdbg.debugger.steps import Fixed
-from guestdbg.debugger.stops import Stop
-from guestdbg.debugger.symbols import Symbol
-from guestdbg.debugger.where import Data, Where
+from guestdbg.debugger.execution import step_commands
+from guestdbg.debugger.execution.resume_guard import Moves
+from guestdbg.debugger.execution.scheduler import Go, RunLoop
+from guestdbg.debugger.hardware.register_allocator import Hardware
+from guestdbg.debugger.memory.address_space import AddressSpace, virtual
+from guestdbg.debugger.memory.brk_patches import PatchedMemory
+from guestdbg.debugger.memory.integer_access import Integers
+from guestdbg.debugger.program.debug_info import DebugInfo
+from guestdbg.debugger.program.image import Image
+from guestdbg.debugger.program.resolver import Data, Where
+from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.program.symbol_table import Symbol
+from guestdbg.debugger.snapshot import GuestSnapshot, restore, take
+from guestdbg.debugger.validation import integer
+from guestdbg.debugger.vcpu.access_decoder import Decoder
+from guestdbg.debugger.vcpu.context import Core
+from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
+from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import ExitMmio, Vcpu
 from guestdbg.kvm.constants import KVM_CAP_GUEST_DEBUG_HW_BPS, KVM_CAP_GUEST_DEBUG_HW_WPS
 from guestdbg.kvm.regs import sys_reg
@@ -301,7 +301,9 @@ class Guest(Integers, Closing):
         if until is None:
             return self.moves.make(self.runloop.all, timeout, max_instructions)
         addresses = self._info.wheres.code(until).addresses
-        return self.moves.make(lambda: motion.run_until(self, addresses), timeout, max_instructions)
+        return self.moves.make(
+            lambda: step_commands.run_until(self, addresses), timeout, max_instructions
+        )
 
     def step(
         self,
@@ -320,7 +322,10 @@ class Guest(Integers, Closing):
             raise BadWhere(f"{n} steps: 1 is the least")
         core = self.runloop.current
         return self.moves.make(
-            lambda: motion.step_instructions(core, n), timeout, max_instructions, brief=n == 1
+            lambda: step_commands.step_instructions(core, n),
+            timeout,
+            max_instructions,
+            brief=n == 1,
         )
 
     def step_over(
@@ -328,14 +333,14 @@ class Guest(Integers, Closing):
     ) -> Stop:
         """Step one instruction; a call is run until it returns."""
         core = self.runloop.current
-        return self.moves.make(lambda: motion.step_over(core), timeout, max_instructions)
+        return self.moves.make(lambda: step_commands.step_over(core), timeout, max_instructions)
 
     def step_out(
         self, *, timeout: float | None = None, max_instructions: int | None = None
     ) -> Stop:
         """Run until the present function has returned. Raises Unsupported without a caller."""
         core = self.runloop.current
-        return self.moves.make(lambda: motion.step_out(core), timeout, max_instructions)
+        return self.moves.make(lambda: step_commands.step_out(core), timeout, max_instructions)
 
     def step_line(
         self,
@@ -349,7 +354,9 @@ class Guest(Integers, Closing):
         Raises NoDebugInfo where no line is known.
         """
         core = self.runloop.current
-        return self.moves.make(lambda: motion.step_line(core, into=into), timeout, max_instructions)
+        return self.moves.make(
+            lambda: step_commands.step_line(core, into=into), timeout, max_instructions
+        )
 
     def resume(
         self,
@@ -399,7 +406,7 @@ class Guest(Integers, Closing):
         """
         self._check_open()
         self.moves.check_still("a snapshot is of a guest that stands still")
-        return snapshots.take(self)
+        return take(self)
 
     def restore(self, snapshot: GuestSnapshot) -> None:
         """Put the guest back to where it was: it goes on from there as it did then.
@@ -410,7 +417,7 @@ class Guest(Integers, Closing):
         """
         self._check_open()
         self.moves.check_still("only a guest that stands still is put back")
-        snapshots.restore(self, snapshot)
+        restore(self, snapshot)
 
     def reset(self) -> None:
         """Load the guest anew and let its first vCPU stand at the entry; points stay.

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from guestdbg.debugger.arguments import integer
 from guestdbg.debugger.guest import Guest
-from guestdbg.debugger.image import Image
+from guestdbg.debugger.program.image import Image
+from guestdbg.debugger.validation import integer
 from guestdbg.kvm import open_kvm
 from guestdbg.machine import Board, Console, Kind, parse_size
 from guestdbg.machine import load as load_into

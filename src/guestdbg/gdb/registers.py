@@ -20,7 +20,7 @@ from guestdbg.kvm.regs import core_reg, name_of
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
-    from guestdbg.debugger.core import Core
+    from guestdbg.debugger.vcpu.context import Core
 
 __all__ = ["CPSR", "EXPEDITED", "PC", "SP", "Register", "Registers"]
 

@@ -16,9 +16,9 @@ from guestdbg.closing import Closing
 from guestdbg.debugger import Guest, Stop
 from guestdbg.gdb.address import listen as listen_at
 from guestdbg.gdb.address import parse
-from guestdbg.gdb.ending import Ending
+from guestdbg.gdb.connection import Link, Waker
+from guestdbg.gdb.end_reason import Ending
 from guestdbg.gdb.errors import ServerError
-from guestdbg.gdb.link import Link, Waker
 from guestdbg.gdb.packets import frame
 from guestdbg.gdb.session import Session
 

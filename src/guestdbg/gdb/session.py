@@ -14,22 +14,22 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger import Stop, Watch
-from guestdbg.debugger.runloop import Go
+from guestdbg.debugger.execution.scheduler import Go
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb import threads
-from guestdbg.gdb.conversation import Conversation
-from guestdbg.gdb.ending import Ending
+from guestdbg.gdb.breakpoints import Inserted
+from guestdbg.gdb.connection import Hangup, Link
+from guestdbg.gdb.end_reason import Ending
 from guestdbg.gdb.errors import Refused
-from guestdbg.gdb.groups import handlers
-from guestdbg.gdb.inserted import Inserted
-from guestdbg.gdb.link import Hangup, Link
+from guestdbg.gdb.handlers import handlers
+from guestdbg.gdb.packet_channel import Conversation
 from guestdbg.gdb.packets import frame
 from guestdbg.gdb.registers import Registers
-from guestdbg.gdb.stops import NONE, SIGINT, SIGTRAP, Event, event_of
+from guestdbg.gdb.stop_reply import NONE, SIGINT, SIGTRAP, Event, event_of
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
-    from guestdbg.debugger.core import Core
+    from guestdbg.debugger.vcpu.context import Core
 
 __all__ = ["Session"]
 

@@ -18,6 +18,7 @@ from guestdbg.kvm.exits import (
     ExitSystemEvent,
     ExitUnknown,
 )
+from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
 from guestdbg.kvm.interface import (
     Device,
     Kvm,
@@ -32,7 +33,6 @@ from guestdbg.kvm.interface import (
     Vcpu,
     Vm,
 )
-from guestdbg.kvm.programs import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
 from guestdbg.kvm.provider import open_kvm
 from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
 

@@ -1,4 +1,4 @@
-"""Agent expressions as steps that a provider judges by itself (guestdbg.kvm.programs).
+"""Agent expressions as steps that a provider judges by itself (guestdbg.kvm.hit_programs).
 
 The provider's stack has 128 bits a place. Between two agent instructions every place holds its
 64-bit value as a signed number; what may have left that range is brought back by SEXT.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from guestdbg.gdb.agent.evaluate import signed
 from guestdbg.gdb.agent.expression import Expression, Instruction
 from guestdbg.gdb.agent.opcodes import Opcode
-from guestdbg.kvm.programs import MAX_DEPTH, MAX_STEPS, Op, Step
+from guestdbg.kvm.hit_programs import MAX_DEPTH, MAX_STEPS, Op, Step
 
 __all__ = ["RegisterSteps", "any_of", "compile_expression"]
 

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Sequence
 
 from guestdbg.debugger import Hit
-from guestdbg.debugger.steps import Shape
+from guestdbg.debugger.breakpoints.conditions.compiler import Shape
 from guestdbg.gdb.agent.compiling import any_of
 from guestdbg.gdb.agent.errors import EvaluationError
 from guestdbg.gdb.agent.evaluate import evaluate
 from guestdbg.gdb.agent.expression import Expression
 from guestdbg.gdb.agent.target import HitTarget, NameRegister, no_others, register_steps
-from guestdbg.kvm.programs import Step
+from guestdbg.kvm.hit_programs import Step
 
 __all__ = ["AgentCondition"]
 

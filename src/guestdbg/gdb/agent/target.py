@@ -8,7 +8,7 @@ from collections.abc import Callable
 from guestdbg.debugger import AddressError, Hit
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.agent.errors import EvaluationError
-from guestdbg.kvm.programs import SYSTEM_REGISTERS, Op, Step
+from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, Op, Step
 
 __all__ = ["CPSR", "PC", "SP", "HitTarget", "NameRegister", "no_others", "register_steps"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger import BadWhere, Watch
-from guestdbg.debugger.condition import Condition
-from guestdbg.debugger.written import parse_watch
+from guestdbg.debugger.breakpoints.conditions.expression import Condition
+from guestdbg.debugger.breakpoints.spec_parser import parse_watch
 from guestdbg.gdb.monitor import Command, MonitorError, add
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from guestdbg.cpu.processor import PhysicalMemory, Processor
 from guestdbg.kvm.constants import KVM_API_VERSION, KVM_ARM_MAX_DBG_REGS
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Kvm
-from guestdbg.kvm.soft.reset import check_extension, ipa_limit
+from guestdbg.kvm.soft.registers.reset import check_extension, ipa_limit
 from guestdbg.kvm.soft.vm import SoftVm
 
 CLOCKS = ("virtual", "host")

@@ -26,28 +26,31 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitDebug
+from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms
 from guestdbg.kvm.interface import Vcpu
-from guestdbg.kvm.programs import ExitHit, HitProgram, InstalledPrograms
-from guestdbg.kvm.soft import guest, livelock, mmio, programs, requests, timer
 from guestdbg.kvm.soft.bits import EC_MASK, EC_SHIFT, HCR_VSE, PSTATE_SS
-from guestdbg.kvm.soft.guest_debug import (
+from guestdbg.kvm.soft.debug import hit_programs
+from guestdbg.kvm.soft.debug.guest_debug import (
     DEBUG_PTR_EXTERNAL,
     DEBUG_PTR_GUEST,
     clear_debug,
     set_guest_debug,
     setup_debug,
 )
-from guestdbg.kvm.soft.handle_exit import EXIT_HANDLERS, unexpected
-from guestdbg.kvm.soft.inject_fault import INCREMENT_PC, adjust_pc, inject_dabt
-from guestdbg.kvm.soft.psci import MPIDR_AFFINITY, PSCI_1_1
-from guestdbg.kvm.soft.reset import HCR_GUEST, check_init, reset_vcpu
-from guestdbg.kvm.soft.switch import (
+from guestdbg.kvm.soft.debug.switch import (
     HOST_REGISTERS,
     read_hardware,
     switch_to_guest,
     switch_to_host,
 )
-from guestdbg.kvm.soft.waiting import INTR
+from guestdbg.kvm.soft.exits import mmio
+from guestdbg.kvm.soft.exits.handle_exit import EXIT_HANDLERS, unexpected
+from guestdbg.kvm.soft.exits.inject_fault import INCREMENT_PC, adjust_pc, inject_dabt
+from guestdbg.kvm.soft.exits.psci import MPIDR_AFFINITY, PSCI_1_1
+from guestdbg.kvm.soft.registers import guest
+from guestdbg.kvm.soft.registers.reset import HCR_GUEST, check_init, reset_vcpu
+from guestdbg.kvm.soft.run import livelock, requests, timer
+from guestdbg.kvm.soft.run.waiting import INTR
 from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
 
 if TYPE_CHECKING:
@@ -304,7 +307,7 @@ class SoftVcpu(Vcpu):
     ) -> InstalledPrograms:
         """The extension SupportsHitPrograms."""
         self._check("set_hit_programs")
-        return programs.install(self, wanted, plain, hidden)
+        return hit_programs.install(self, wanted, plain, hidden)
 
     def complete_mmio(self, data: bytes) -> None:
         self._check("complete_mmio")
@@ -438,7 +441,7 @@ class SoftVcpu(Vcpu):
         elif why == EXIT_STUCK:
             return livelock.stuck(self)
         elif why == EXIT_HIT:
-            return programs.hit_exit(self)
+            return hit_programs.hit_exit(self)
         elif why != EXIT_TIMER:
             raise unexpected(why)
         # A timer's output has changed. There is no interrupt controller to tell: the guest polls.

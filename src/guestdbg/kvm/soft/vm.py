@@ -24,17 +24,18 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Device, Memory, Snapshot, Vm
-from guestdbg.kvm.soft import requests, snapshots
 from guestdbg.kvm.soft.bits import U64
-from guestdbg.kvm.soft.reset import (
+from guestdbg.kvm.soft.registers.reset import (
     DEFAULT_IPA_BITS,
     MAX_MEMSLOTS,
     MAX_VCPUS,
     MIN_IPA_BITS,
     check_extension,
 )
-from guestdbg.kvm.soft.snapshots import SoftSnapshot
-from guestdbg.kvm.soft.turns import Turns
+from guestdbg.kvm.soft.run import requests
+from guestdbg.kvm.soft.run.turns import Turns
+from guestdbg.kvm.soft.snapshot import snapshots
+from guestdbg.kvm.soft.snapshot.snapshots import SoftSnapshot
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 from guestdbg.kvm.structures import VcpuInit
 

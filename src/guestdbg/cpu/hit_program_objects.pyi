@@ -1,0 +1,39 @@
+"""Hit programs, made ready for the processor."""
+
+from collections.abc import Sequence
+
+class HitPrograms:
+    """Programs for hits. programs: (kind, address, length, access, code, buffer, registers) each.
+
+    kind 0: watch of length bytes; 1: breakpoint. access: 1 reads, 2 writes. code: steps (op, index,
+    value) in the codes of guestdbg.kvm.hit_programs, or None. buffer: where to record, or None to
+    stop. plain: (address, end) of what else is watched, (pc, pc) of other breakpoints. hidden:
+    physical addresses of words that are not to be looked at.
+    ValueError for anything that could not run.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[
+            tuple[
+                int,
+                int,
+                int,
+                int,
+                Sequence[tuple[int, int, int]] | None,
+                object,
+                Sequence[int],
+            ]
+        ],
+        plain: Sequence[tuple[int, int]] = (),
+        hidden: Sequence[int] = (),
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def counts(self, n: int) -> tuple[int, int]: ...
+    def set_counts(self, n: int, seen: int, passed: int) -> None: ...
+    def recorded(self, n: int) -> int: ...
+    def clear(self, n: int) -> None: ...
+    def full(self) -> int: ...
+    def hit(
+        self,
+    ) -> tuple[int, int, int, int, list[tuple[int, bool, bytes, bytes | None]]]: ...

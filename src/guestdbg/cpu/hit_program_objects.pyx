@@ -1,0 +1,103 @@
+# cython: language_level=3
+"""Hit programs as Python gives them: checked, and made ready for hits.pyx."""
+from libc.stdlib cimport free
+from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from guestdbg.cpu.hit_programs cimport *
+
+
+cdef class HitPrograms:
+    """Programs for hits, checked and made ready; see Processor.set_programs()."""
+
+    def __cinit__(self, programs, plain=(), hidden=()):
+        cdef Program* p
+        cdef uint32_t n
+        if len(programs) > MOST:
+            raise ValueError(f"{len(programs)} hit programs: there can be {MOST}")
+        if len(plain) > PLAIN:
+            raise ValueError(f"{len(plain)} ranges without a program: there can be {PLAIN}")
+        if len(hidden) > HIDDEN:
+            raise ValueError(f"{len(hidden)} hidden words: there can be {HIDDEN}")
+        for n, address in enumerate(hidden):
+            self.k.hidden.address[n] = address
+        self.k.hidden.count = len(hidden)
+        for n, (address, end) in enumerate(plain):
+            self.k.plain_address[n] = address
+            self.k.plain_end[n] = end & 0xFFFFFFFFFFFFFFFF     # 0: where addresses end
+        self.k.plain_count = len(plain)
+        for kind, address, length, access, code, buffer, registers in programs:
+            p = &self.k.program[self.k.count]
+            if kind not in (KIND_WATCH, KIND_BREAK) or length < (1 if kind == KIND_WATCH else 0):
+                raise ValueError(f"a hit program of kind {kind} for {length} bytes")
+            p.kind = kind
+            p.hidden = &self.k.hidden
+            p.address = address
+            p.length = length
+            p.access = access
+            p.scalar = kind == KIND_WATCH and length in (1, 2, 4, 8)
+            if len(registers) > 16 or not all(0 <= r <= 30 for r in registers):
+                raise ValueError("a record holds at most 16 of x0 to x30")
+            p.nregisters = len(registers)
+            for n, r in enumerate(registers):
+                p.registers[n] = r
+            if code is not None:
+                load_condition(p, code)
+            self.k.count += 1
+            if buffer is not None:
+                p.action = ACTION_RECORD
+                PyObject_GetBuffer(buffer, &self.buffers[self.k.count - 1], PyBUF_SIMPLE | PyBUF_WRITABLE)
+                p.buffer = <uint8_t*>self.buffers[self.k.count - 1].buf
+                p.capacity = <uint64_t>self.buffers[self.k.count - 1].len // ((RECORD_WORDS + p.nregisters) * 8)
+                if p.capacity == 0:
+                    raise ValueError("the buffer is too small for one record")
+
+    def __dealloc__(self):
+        cdef uint32_t n
+        for n in range(MOST):
+            free(self.k.program[n].code)
+            if self.k.program[n].buffer != NULL:
+                PyBuffer_Release(&self.buffers[n])
+
+    def __len__(self):
+        return self.k.count
+
+    def counts(self, uint32_t n):
+        """(hits, hits whose condition held) of program n so far."""
+        if n >= self.k.count:
+            raise IndexError(f"program {n} of {self.k.count}")
+        return self.k.program[n].seen, self.k.program[n].passed
+
+    def set_counts(self, uint32_t n, uint64_t seen, uint64_t passed):
+        if n >= self.k.count:
+            raise IndexError(f"program {n} of {self.k.count}")
+        self.k.program[n].seen = seen
+        self.k.program[n].passed = passed
+
+    def recorded(self, uint32_t n):
+        """How many records of program n are in its buffer."""
+        if n >= self.k.count:
+            raise IndexError(f"program {n} of {self.k.count}")
+        return self.k.program[n].used
+
+    def clear(self, uint32_t n):
+        """The records of program n were taken: its buffer is empty."""
+        if n >= self.k.count:
+            raise IndexError(f"program {n} of {self.k.count}")
+        self.k.program[n].used = 0
+
+    def full(self):
+        """Programs, as a mask, whose buffer has no place left: at EXIT_HIT."""
+        return self.k.full
+
+    def hit(self):
+        """What stopped the run with EXIT_HIT: (pc, address, size, access, hits); a hit is (program,
+        decided, old bytes, new bytes or None). A hit without an entry in hits: a buffer is full."""
+        cdef uint32_t n
+        cdef Program* p
+        found = []
+        for n in range(self.k.count):
+            if (self.k.stopped >> n) & 1:
+                p = &self.k.program[n]
+                found.append((n, bool(p.decided), PyBytes_FromStringAndSize(<char*>p.old, p.size),
+                              PyBytes_FromStringAndSize(<char*>p.new, p.size) if p.written else None))
+        return self.k.pc, self.k.address, self.k.size, self.k.access, found

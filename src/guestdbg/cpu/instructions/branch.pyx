@@ -1,0 +1,172 @@
+# cython: language_level=3
+"""Branches. A direct branch goes on through one of the two links behind it (see core.pxd)."""
+from guestdbg.cpu.core cimport *
+from guestdbg.cpu.operand_forwarding cimport NONE, NOTHING_HANDED, RD, relays, relays_any, xd
+
+cdef inline void taken(Cpu* c, const Insn* i) noexcept nogil:
+    follow(c, <const Insn*>i[1].imm)
+
+
+# ---- conditional: one function a condition ----------------------------------------------------
+
+cdef void b_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, c.zf == 0)
+
+cdef void b_ne(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, c.zf != 0)
+
+cdef void b_cs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, c.cf != 0)
+
+cdef void b_cc(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, c.cf == 0)
+
+cdef void b_mi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, <int64_t>c.nf < 0)
+
+cdef void b_pl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, <int64_t>c.nf >= 0)
+
+cdef void b_vs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, <int64_t>c.vf < 0)
+
+cdef void b_vc(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, <int64_t>c.vf >= 0)
+
+cdef void b_hi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, c.cf != 0 and c.zf != 0)
+
+cdef void b_ls(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, c.cf == 0 or c.zf == 0)
+
+cdef void b_ge(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, <int64_t>(c.nf ^ c.vf) >= 0)
+
+cdef void b_lt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, <int64_t>(c.nf ^ c.vf) < 0)
+
+cdef void b_gt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, <int64_t>(c.nf ^ c.vf) >= 0 and c.zf != 0)
+
+cdef void b_le(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    choose(c, i, <int64_t>(c.nf ^ c.vf) < 0 or c.zf == 0)
+
+cdef void b_always(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    taken(c, i)
+
+cdef void bl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    c.x[30] = i.imm
+    taken(c, i)
+
+cdef inline void cbz64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    choose(c, i, xd(c, i, last, handed) == 0)
+cdef void cbz64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbz64_(c, i, last, NONE)
+cdef void cbz64_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbz64_(c, i, last, RD)
+
+cdef inline void cbnz64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    choose(c, i, xd(c, i, last, handed) != 0)
+cdef void cbnz64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbnz64_(c, i, last, NONE)
+cdef void cbnz64_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbnz64_(c, i, last, RD)
+
+cdef inline void cbz32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    choose(c, i, <uint32_t>xd(c, i, last, handed) == 0)
+cdef void cbz32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbz32_(c, i, last, NONE)
+cdef void cbz32_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbz32_(c, i, last, RD)
+
+cdef inline void cbnz32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    choose(c, i, <uint32_t>xd(c, i, last, handed) != 0)
+cdef void cbnz32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbnz32_(c, i, last, NONE)
+cdef void cbnz32_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbnz32_(c, i, last, RD)
+
+cdef inline void tbz_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    choose(c, i, xd(c, i, last, handed) & i.imm == 0)
+cdef void tbz(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tbz_(c, i, last, NONE)
+cdef void tbz_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tbz_(c, i, last, RD)
+
+cdef inline void tbnz_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+    choose(c, i, xd(c, i, last, handed) & i.imm != 0)
+cdef void tbnz(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tbnz_(c, i, last, NONE)
+cdef void tbnz_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tbnz_(c, i, last, RD)
+
+
+# ---- indirect ---------------------------------------------------------------------------------
+
+cdef void br(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    goto_pc(c, branch_address(c, c.x[i.rn]))
+
+cdef void br_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    goto_pc(c, branch_address(c, last))
+
+cdef void blr(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    cdef uint64_t to = branch_address(c, c.x[i.rn])
+    c.x[30] = i.imm
+    goto_pc(c, to)
+
+
+# ---- decoding ---------------------------------------------------------------------------------
+
+cdef Op[16] conditional
+conditional[0] = b_eq
+conditional[1] = b_ne
+conditional[2] = b_cs
+conditional[3] = b_cc
+conditional[4] = b_mi
+conditional[5] = b_pl
+conditional[6] = b_vs
+conditional[7] = b_vc
+conditional[8] = b_hi
+conditional[9] = b_ls
+conditional[10] = b_ge
+conditional[11] = b_lt
+conditional[12] = b_gt
+conditional[13] = b_le
+conditional[14] = b_always
+conditional[15] = b_always
+
+cdef int fill_b(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    o.aux = <uint32_t>(sbits(raw, 25, 0) * 4)
+    o.imm = pc + 4
+    return ENDS
+
+cdef int fill_bcond(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    o.aux = <uint32_t>(sbits(raw, 23, 5) * 4)
+    o.f = conditional[raw & 15]
+    return ENDS
+
+cdef int fill_cb(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    o.aux = <uint32_t>(sbits(raw, 23, 5) * 4)
+    o.rd = src(raw)
+    return ENDS
+
+cdef int fill_tb(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    o.aux = <uint32_t>(sbits(raw, 18, 5) * 4)
+    o.imm = <uint64_t>1 << (((raw >> 31) << 5) | bits(raw, 23, 19))
+    o.rd = src(raw)
+    return ENDS
+
+cdef int fill_br(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    o.rn = src(raw >> 5)
+    o.imm = pc + 4
+    return ENDS
+
+
+def install():
+    relays_any(NOTHING_HANDED, cbz64, NULL, NULL, NULL, cbz64_d)
+    relays_any(NOTHING_HANDED, cbnz64, NULL, NULL, NULL, cbnz64_d)
+    relays_any(NOTHING_HANDED, cbz32, NULL, NULL, NULL, cbz32_d)
+    relays_any(NOTHING_HANDED, cbnz32, NULL, NULL, NULL, cbnz32_d)
+    relays_any(NOTHING_HANDED, tbz, NULL, NULL, NULL, tbz_d)
+    relays_any(NOTHING_HANDED, tbnz, NULL, NULL, NULL, tbnz_d)
+    relays(NOTHING_HANDED, br, br_n, NULL)
+    add("b", "0 00101 iiiiiiiiiiiiiiiiiiiiiiiiii", fill_b, b_always)
+    add("bl", "1 00101 iiiiiiiiiiiiiiiiiiiiiiiiii", fill_b, bl)
+    add("b.cond", "0101010 0 iiiiiiiiiiiiiiiiiii 0 cccc", fill_bcond, b_always)
+    add("cbz w", "0 011010 0 iiiiiiiiiiiiiiiiiii ttttt", fill_cb, cbz32)
+    add("cbnz w", "0 011010 1 iiiiiiiiiiiiiiiiiii ttttt", fill_cb, cbnz32)
+    add("cbz x", "1 011010 0 iiiiiiiiiiiiiiiiiii ttttt", fill_cb, cbz64)
+    add("cbnz x", "1 011010 1 iiiiiiiiiiiiiiiiiii ttttt", fill_cb, cbnz64)
+    add("tbz", "b 011011 0 bbbbb iiiiiiiiiiiiii ttttt", fill_tb, tbz)
+    add("tbnz", "b 011011 1 bbbbb iiiiiiiiiiiiii ttttt", fill_tb, tbnz)
+    add("br", "1101011 0000 11111 000000 nnnnn 00000", fill_br, br)
+    add("blr", "1101011 0001 11111 000000 nnnnn 00000", fill_br, blr)
+    add("ret", "1101011 0010 11111 000000 nnnnn 00000", fill_br, br)

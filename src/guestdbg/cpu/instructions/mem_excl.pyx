@@ -1,0 +1,165 @@
+# cython: language_level=3
+"""Load- and store-exclusive (single registers and pairs); load-acquire, store-release.
+
+Order between processors needs no doing: they take turns on one thread. The monitor is explained in
+mem_sync_slow.pyx, where the slow halves are.
+
+CONSTRAINED UNPREDICTABLE cases, as QEMU does (and Arm allows): STXR with Rs == Rt stores the old
+value, with Rs == Rn uses the old address; LDXP with Rt == Rt2 leaves the second register's value.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+
+from guestdbg.cpu.core cimport (
+    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, UNDEF, add, bits, dst, src, unlikely,
+)
+from guestdbg.cpu.instructions.mem_common cimport LD, ST, host_read, host_write, readable, set_base, writable
+from guestdbg.cpu.instructions.mem_sync_slow cimport slow_load_exclusive, slow_store_exclusive
+from guestdbg.cpu.instructions.mem_slow cimport slow_ordered
+
+cdef inline void load(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept nogil:
+    cdef uint64_t va = c.x[i.rn]
+    cdef const Tlbe* e = readable(c, va, 1 << log2)
+    cdef uint64_t p
+    if unlikely(e == NULL or (va & i.ra) != 0):
+        slow_load_exclusive(c, i, va, log2, pair)
+        return
+    p = va + e.add
+    c.ex_open = 1
+    c.ex_pa = p
+    c.ex_size = 1 << log2
+    c.ex_lo = host_read(p, 3 if log2 == 4 else log2)
+    if log2 == 4:
+        c.ex_hi = host_read(p + 8, 3)
+    if not pair:
+        c.x[i.rd] = c.ex_lo
+    elif log2 == 4:
+        c.x[i.rd] = c.ex_lo
+        c.x[i.aux] = c.ex_hi
+    else:
+        c.x[i.rd] = <uint32_t>c.ex_lo
+        c.x[i.aux] = c.ex_lo >> 32
+    NEXT(c, i)
+
+cdef inline void store(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept nogil:
+    cdef uint64_t va = c.x[i.rn]
+    cdef const Tlbe* e = writable(c, va, 1 << log2)
+    cdef uint64_t p
+    cdef bint good
+    if unlikely(e == NULL or (va & i.ra) != 0):
+        slow_store_exclusive(c, i, va, log2, pair)
+        return
+    p = va + e.add
+    good = c.ex_open and c.ex_pa == p and c.ex_size == <uint64_t>1 << log2
+    good = good and host_read(p, 3 if log2 == 4 else log2) == c.ex_lo
+    if log2 == 4:
+        good = good and host_read(p + 8, 3) == c.ex_hi
+    if good:
+        if not pair:
+            host_write(p, c.x[i.rd], log2)
+        else:
+            host_write(p, c.x[i.rd], log2 - 1)
+            host_write(p + (1 << (log2 - 1)), c.x[i.aux], log2 - 1)
+    c.ex_open = 0
+    c.x[i.rm] = not good
+    NEXT(c, i)
+
+cdef void ldxrb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 0, False)
+cdef void ldxrh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 1, False)
+cdef void ldxr_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 2, False)
+cdef void ldxr_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 3, False)
+cdef void ldxp_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 3, True)
+cdef void ldxp_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 4, True)
+cdef void stxrb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 0, False)
+cdef void stxrh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 1, False)
+cdef void stxr_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 2, False)
+cdef void stxr_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 3, False)
+cdef void stxp_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 3, True)
+cdef void stxp_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, i, 4, True)
+
+# ---- load-acquire, store-release ----------------------------------------------------------------
+
+cdef inline void acquire(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
+    cdef uint64_t va = c.x[i.rn]
+    cdef const Tlbe* e = readable(c, va, 1 << log2)
+    if unlikely(e == NULL or (va & i.ra) != 0):
+        slow_ordered(c, i, log2 << 2 | LD, va)
+        return
+    c.x[i.rd] = host_read(va + e.add, log2)
+    NEXT(c, i)
+
+cdef inline void release(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
+    cdef uint64_t va = c.x[i.rn]
+    cdef const Tlbe* e = writable(c, va, 1 << log2)
+    if unlikely(e == NULL or (va & i.ra) != 0):
+        slow_ordered(c, i, log2 << 2 | ST, va)
+        return
+    host_write(va + e.add, c.x[i.rd], log2)
+    NEXT(c, i)
+
+cdef void ldarb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: acquire(c, i, 0)
+cdef void ldarh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: acquire(c, i, 1)
+cdef void ldar_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: acquire(c, i, 2)
+cdef void ldar_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: acquire(c, i, 3)
+cdef void stlrb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: release(c, i, 0)
+cdef void stlrh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: release(c, i, 1)
+cdef void stlr_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: release(c, i, 2)
+cdef void stlr_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: release(c, i, 3)
+
+# ---- decode -----------------------------------------------------------------------------------
+
+cdef int fill_load(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    set_base(o, raw)
+    o.rd = dst(raw)
+    o.aux = dst(raw >> 10)
+    return OK
+
+cdef int fill_store(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    set_base(o, raw)
+    o.rd = src(raw)
+    o.aux = src(raw >> 10)
+    o.rm = dst(raw >> 16)
+    return OK
+
+cdef int fill_lor(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    # LDLAR, STLLR: Armv8.1's limited ordering regions, ID_AA64MMFR1_EL1.LO.
+    if bits(<uint32_t>c.id_aa64mmfr1, 19, 16) == 0:
+        return UNDEF
+    return fill_load(c, o, raw, pc) if raw & (1 << 22) else fill_store(c, o, raw, pc)
+
+cdef int row(str name, str pattern, Fill fill, Op op) except -1:
+    cdef bytes n = name.encode()
+    cdef bytes p = pattern.encode()
+    return add(n, p, fill, op)
+
+# Fields of an instruction that has no use for them are should-be-one; they are not looked at.
+
+cdef int rows(str size, str letter, Op ldxr, Op stxr, Op ldar, Op stlr) except -1:
+    row(f"STXR{letter}", size + "001000000 sssss 0 uuuuu nnnnn ttttt", fill_store, stxr)
+    row(f"STLXR{letter}", size + "001000000 sssss 1 uuuuu nnnnn ttttt", fill_store, stxr)
+    row(f"LDXR{letter}", size + "001000010 sssss 0 uuuuu nnnnn ttttt", fill_load, ldxr)
+    row(f"LDAXR{letter}", size + "001000010 sssss 1 uuuuu nnnnn ttttt", fill_load, ldxr)
+    row(f"STLLR{letter}", size + "001000100 sssss 0 uuuuu nnnnn ttttt", fill_lor, stlr)
+    row(f"STLR{letter}", size + "001000100 sssss 1 uuuuu nnnnn ttttt", fill_store, stlr)
+    row(f"LDLAR{letter}", size + "001000110 sssss 0 uuuuu nnnnn ttttt", fill_lor, ldar)
+    row(f"LDAR{letter}", size + "001000110 sssss 1 uuuuu nnnnn ttttt", fill_load, ldar)
+    return 0
+
+cdef int pair_rows(str size, str letter, Op ldxp, Op stxp) except -1:
+    row(f"STXP{letter}", size + "001000001 sssss 0 uuuuu nnnnn ttttt", fill_store, stxp)
+    row(f"STLXP{letter}", size + "001000001 sssss 1 uuuuu nnnnn ttttt", fill_store, stxp)
+    row(f"LDXP{letter}", size + "001000011 sssss 0 uuuuu nnnnn ttttt", fill_load, ldxp)
+    row(f"LDAXP{letter}", size + "001000011 sssss 1 uuuuu nnnnn ttttt", fill_load, ldxp)
+    return 0
+
+cdef int register() except -1:
+    rows("00", "B", ldxrb, stxrb, ldarb, stlrb)
+    rows("01", "H", ldxrh, stxrh, ldarh, stlrh)
+    rows("10", "_W", ldxr_w, stxr_w, ldar_w, stlr_w)
+    rows("11", "_X", ldxr_x, stxr_x, ldar_x, stlr_x)
+    pair_rows("10", "_W", ldxp_w, stxp_w)
+    pair_rows("11", "_X", ldxp_x, stxp_x)
+    return 0
+
+def install() -> None:
+    """Put this module's instructions into the decode table."""
+    register()

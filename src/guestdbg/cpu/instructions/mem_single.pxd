@@ -1,0 +1,105 @@
+# cython: language_level=3
+"""What mem_int.pyx and mem_reg.pyx share: the access of one general-purpose register. All inlined.
+
+k: the kind (mem_common.pxd); last, handed: relay.pxd. A variant for RD stores what was handed over.
+"""
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+
+from guestdbg.cpu.core cimport (
+    Cpu, HAND, Insn, NEXT, Tlbe, bits, dst, line, line_miss_r, line_miss_w, likely, miss_r,
+    miss_w, src, tlbe, unlikely,
+)
+from guestdbg.cpu.instructions.mem_common cimport (
+    LD, LDS32, LDS64, NEVER, ST, before, extend, guessed, guessed_wrong, host_read, host_write, set_base,
+)
+from guestdbg.cpu.instructions.mem_slow cimport slow, slow_wb
+from guestdbg.cpu.operand_forwarding cimport xd
+
+cdef enum:
+    STRB = 0 << 2 | ST
+    LDRB = 0 << 2 | LD
+    LDRSB64 = 0 << 2 | LDS64
+    LDRSB32 = 0 << 2 | LDS32
+    STRH = 1 << 2 | ST
+    LDRH = 1 << 2 | LD
+    LDRSH64 = 1 << 2 | LDS64
+    LDRSH32 = 1 << 2 | LDS32
+    STRW = 2 << 2 | ST
+    LDRW = 2 << 2 | LD
+    LDRSW = 2 << 2 | LDS64
+    STRX = 3 << 2 | ST
+    LDRX = 3 << 2 | LD
+
+# The two ways to the access, by the page and by the line, stand apart to their ends (setup.py sees
+# to it that the compiler leaves them so): a jump from one into the other would cost the second as
+# much as what it is there for.
+
+cdef inline void stored(Cpu* c, const Insn* i, uint64_t p, uint32_t k, uint64_t last, int handed,
+                        bint write_back, uint64_t back) noexcept nogil:
+    """The store at host address p, and on to the next instruction."""
+    host_write(p, xd(c, i, last, handed), k >> 2)
+    if write_back:
+        c.x[i.rn] = back
+    NEXT(c, i)
+
+cdef inline void loaded(Cpu* c, const Insn* i, uint64_t p, uint32_t k, bint write_back,
+                        uint64_t back) noexcept nogil:
+    cdef uint64_t value = extend(host_read(p, k >> 2), k)
+    c.x[i.rd] = value
+    if write_back:
+        c.x[i.rn] = back
+    HAND(c, i, value)
+
+cdef inline void go_slow(Cpu* c, const Insn* i, uint64_t va, uint32_t k,
+                         bint write_back) noexcept nogil:
+    if write_back:
+        slow_wb(c, i, k, va)
+        return
+    slow(c, i, k, va)
+
+cdef inline void at(Cpu* c, const Insn* i, uint64_t va, uint32_t k, uint64_t base, bint write_back,
+                    uint64_t back, uint64_t last, int handed) noexcept nogil:
+    """base: where it may be SP, and then is to be aligned; else 0."""
+    cdef const Tlbe* e = tlbe(c, va)
+    cdef uint64_t p
+    if unlikely((base & i.ra) != 0):
+        go_slow(c, i, va, k, write_back)
+        return
+    if (k & 3) == ST:
+        if likely(not miss_w(e, va, 1 << (k >> 2))):
+            stored(c, i, va + e.add, k, last, handed, write_back, back)
+            return
+        e = line(c, va)
+        if likely(not line_miss_w(e, va, 1 << (k >> 2))):
+            stored(c, i, va + e.add, k, last, handed, write_back, back)
+            return
+    else:
+        p = guessed(i, va)
+        if likely(not miss_r(e, va, 1 << (k >> 2))):
+            if unlikely(e.add != i.imm):
+                guessed_wrong(i, e.add)
+                p = va + e.add
+            loaded(c, i, p, k, write_back, back)
+            return
+        e = line(c, va)
+        if likely(not line_miss_r(e, va, 1 << (k >> 2))):
+            loaded(c, i, va + e.add, k, write_back, back)
+            return
+    go_slow(c, i, va, k, write_back)
+
+cdef inline uint64_t offset(const Insn* i, uint32_t k) noexcept nogil:
+    return i.imm if (k & 3) == ST else before(i)
+
+cdef inline void set_offset(Insn* o, uint32_t k, int64_t n) noexcept nogil:
+    if (k & 3) == ST:
+        o.imm = <uint64_t>n
+    else:
+        o.imm = NEVER
+        o.aux = <uint16_t>n
+
+cdef inline uint32_t kind(uint32_t raw) noexcept nogil:
+    return bits(raw, 31, 30) << 2 | bits(raw, 23, 22)
+
+cdef inline void operands(Insn* o, uint32_t raw) noexcept nogil:
+    set_base(o, raw)
+    o.rd = src(raw) if (kind(raw) & 3) == ST else dst(raw)

@@ -1,0 +1,155 @@
+# cython: language_level=3
+"""Loads and stores that are unaligned, cross a page, are watched, are not in the TLB, or fault."""
+from libc.stdint cimport uint32_t, uint64_t
+
+from guestdbg.cpu.core cimport (
+    ACC_ALIGNED, ACC_NOISV, ACC_ORDERED, ACC_PAIR, ACC_READ, ACC_UNPRIV, ACC_WRITE, Cpu, HAND, Insn,
+    NEXT,
+)
+from guestdbg.cpu.instructions.mem_common cimport ST, before, behind, check_fp, check_sp, extend, sext32
+from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
+
+# ---- one general-purpose register -------------------------------------------------------------
+
+cdef inline void single(Cpu* c, const Insn* i, uint64_t va, uint32_t k, uint32_t flags,
+                        bint write_back) noexcept nogil:
+    cdef uint64_t value = 0
+    if not check_sp(c, i):
+        return
+    if (k & 3) == ST:
+        c.lo = c.x[i.rd]
+        if not mem_store(c, i, va, 1 << (k >> 2), flags | ACC_WRITE):
+            return
+    else:
+        if not mem_load(c, i, va, 1 << (k >> 2), flags | ACC_READ):
+            return
+        value = extend(c.lo, k)
+        c.x[i.rd] = value
+    if write_back:
+        if (k & 3) == ST:
+            c.x[i.rn] = va - i.imm + sext32(i.aux)
+        else:
+            c.x[i.rn] = va - before(i) + behind(i)
+    HAND(c, i, value)
+
+cdef void slow(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
+    single(c, i, va, k, 0, False)
+
+cdef void slow_wb(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
+    single(c, i, va, k, ACC_NOISV, True)
+
+cdef void slow_unpriv(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
+    single(c, i, va, k, ACC_UNPRIV, False)
+
+cdef void slow_ordered(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
+    single(c, i, va, k, ACC_ORDERED | ACC_ALIGNED, False)
+
+# ---- two general-purpose registers ------------------------------------------------------------
+
+cdef inline void pair(Cpu* c, const Insn* i, uint64_t va, uint32_t k, bint write_back) noexcept nogil:
+    cdef uint64_t first = 0, second
+    if not check_sp(c, i):
+        return
+    if (k & 3) == ST:
+        if (k >> 2) == 3:
+            c.lo = c.x[i.rd]
+            c.hi = c.x[i.rm]
+        else:
+            c.lo = <uint64_t><uint32_t>c.x[i.rd] | (c.x[i.rm] << 32)
+        if not mem_store(c, i, va, 2 << (k >> 2), ACC_WRITE | ACC_PAIR | ACC_NOISV):
+            return
+    else:
+        if not mem_load(c, i, va, 2 << (k >> 2), ACC_READ | ACC_PAIR | ACC_NOISV):
+            return
+        second = c.hi if (k >> 2) == 3 else c.lo >> 32
+        c.x[i.rm] = extend(second, k)
+        first = extend(c.lo if (k >> 2) == 3 else <uint32_t>c.lo, k)
+        c.x[i.rd] = first
+    if write_back:
+        c.x[i.rn] = va - i.imm + sext32(i.aux)
+    HAND(c, i, first)
+
+cdef void slow_pair(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
+    pair(c, i, va, k, False)
+
+cdef void slow_pair_wb(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
+    pair(c, i, va, k, True)
+
+# ---- SIMD and FP registers --------------------------------------------------------------------
+# aux is 0 where there is no write-back.
+
+cdef void slow_fp_load(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
+    if not check_fp(c, i) or not check_sp(c, i):
+        return
+    if not mem_load(c, i, va, 1 << log2, ACC_READ | ACC_NOISV):
+        return
+    c.v[2 * i.rd] = c.lo
+    c.v[2 * i.rd + 1] = c.hi if log2 == 4 else 0
+    c.x[i.rn] += sext32(i.aux)
+    NEXT(c, i)
+
+cdef void slow_fp_store(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
+    if not check_fp(c, i) or not check_sp(c, i):
+        return
+    c.lo = c.v[2 * i.rd]
+    c.hi = c.v[2 * i.rd + 1]
+    if not mem_store(c, i, va, 1 << log2, ACC_WRITE | ACC_NOISV):
+        return
+    c.x[i.rn] += sext32(i.aux)
+    NEXT(c, i)
+
+# A pair of Q registers is more than one mem_load can carry: all of it is checked, then moved in halves.
+
+cdef void slow_fp_ldp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
+    cdef uint32_t flags = ACC_READ | ACC_PAIR | ACC_NOISV
+    if not check_fp(c, i) or not check_sp(c, i):
+        return
+    if log2 == 4:
+        if not mem_probe(c, i, va, 32, flags):
+            return
+        if not mem_load(c, i, va, 16, ACC_READ | ACC_NOISV):
+            return
+        c.v[2 * i.rd] = c.lo
+        c.v[2 * i.rd + 1] = c.hi
+        if not mem_load(c, i, va + 16, 16, ACC_READ | ACC_NOISV):
+            return
+        c.v[2 * i.rm] = c.lo
+        c.v[2 * i.rm + 1] = c.hi
+    else:
+        if not mem_load(c, i, va, 2 << log2, flags):
+            return
+        if log2 == 2:
+            c.hi = c.lo >> 32
+            c.lo = <uint32_t>c.lo
+        c.v[2 * i.rd] = c.lo
+        c.v[2 * i.rd + 1] = 0
+        c.v[2 * i.rm] = c.hi
+        c.v[2 * i.rm + 1] = 0
+    c.x[i.rn] += sext32(i.aux)
+    NEXT(c, i)
+
+cdef void slow_fp_stp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
+    cdef uint32_t flags = ACC_WRITE | ACC_PAIR | ACC_NOISV
+    if not check_fp(c, i) or not check_sp(c, i):
+        return
+    if log2 == 4:
+        if not mem_probe(c, i, va, 32, flags):
+            return
+        c.lo = c.v[2 * i.rd]
+        c.hi = c.v[2 * i.rd + 1]
+        if not mem_store(c, i, va, 16, ACC_WRITE | ACC_NOISV):
+            return
+        c.lo = c.v[2 * i.rm]
+        c.hi = c.v[2 * i.rm + 1]
+        if not mem_store(c, i, va + 16, 16, ACC_WRITE | ACC_NOISV):
+            return
+    else:
+        if log2 == 2:
+            c.lo = <uint64_t><uint32_t>c.v[2 * i.rd] | (c.v[2 * i.rm] << 32)
+        else:
+            c.lo = c.v[2 * i.rd]
+            c.hi = c.v[2 * i.rm]
+        if not mem_store(c, i, va, 2 << log2, flags):
+            return
+    c.x[i.rn] += sext32(i.aux)
+    NEXT(c, i)

@@ -1,0 +1,483 @@
+# cython: language_level=3
+"""The processor's Python face: who holds a Processor is its EL2."""
+cimport cython
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_SIMPLE
+from guestdbg.cpu.core cimport *
+from guestdbg.cpu.mmu cimport tlb_flush, translate
+from guestdbg.cpu.debug cimport dbg_changed
+from guestdbg.cpu.exception cimport take_el1, get_spsr, set_pstate
+from guestdbg.cpu.memory cimport PhysicalMemory
+from guestdbg.cpu.hit_program_objects cimport HitPrograms
+from guestdbg.cpu.state cimport ProcessorState, put_state, state_of
+from guestdbg.cpu.timer cimport counter, timer_output, timer_ticks
+from guestdbg.cpu.sysreg cimport sysreg_read, sysreg_write, sysreg_reset, sysreg_identify, sysreg_list
+
+
+# no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory to leave its list.
+@cython.no_gc_clear
+cdef class Processor:
+    """One Armv8-A processing element at EL0 and EL1; whoever holds it is EL2."""
+    cdef Cpu* c
+    cdef readonly PhysicalMemory memory
+    cdef readonly HitPrograms programs
+
+    def __cinit__(self, PhysicalMemory memory not None, *, uint64_t mpidr=0x80000000, int breakpoints=6,
+                  int watchpoints=4, int context_aware=2, bint lse=False, str clock="virtual"):
+        cdef Cpu* c
+        if not 2 <= breakpoints <= 16:
+            raise ValueError(f"{breakpoints} breakpoints: the architecture has 2 to 16")
+        if not 2 <= watchpoints <= 16:
+            raise ValueError(f"{watchpoints} watchpoints: the architecture has 2 to 16")
+        if not 1 <= context_aware <= breakpoints:
+            raise ValueError(f"{context_aware} context-aware breakpoints: must be 1 to {breakpoints}")
+        if clock not in ("virtual", "host"):
+            raise ValueError(f"clock={clock!r}: must be 'virtual' or 'host'")
+        if memory.p.ncpus == 64:
+            raise ValueError("a memory has 64 processors at most")
+        c = <Cpu*>calloc(1, sizeof(Cpu))
+        if c == NULL:
+            raise MemoryError
+        c.cache = cache_new()
+        if c.cache == NULL:
+            free(c)
+            raise MemoryError
+        self.c = c
+        self.memory = memory
+        c.phys = &memory.p
+        c.nbrp = breakpoints
+        c.nwrp = watchpoints
+        c.nctx = context_aware
+        c.clock_host = clock == "host"
+        c.mpidr_el1 = mpidr
+        memory.p.cpus[memory.p.ncpus] = c
+        memory.p.ncpus += 1
+        sysreg_identify(c)
+        if lse:
+            c.id_aa64isar0 |= 2 << 20
+        self.reset()
+
+    def __dealloc__(self):
+        cdef int k
+        if self.c == NULL:
+            return
+        for k in range(self.memory.p.ncpus):
+            if self.memory.p.cpus[k] == self.c:
+                self.memory.p.ncpus -= 1
+                self.memory.p.cpus[k] = self.memory.p.cpus[self.memory.p.ncpus]
+                break
+        cache_free(self.c.cache)
+        free(self.c)
+
+    def reset(self):
+        """As after a Warm reset into EL1: registers zero, EL1h, everything masked, MMU off."""
+        cdef Cpu* c = self.c
+        memset(c.x, 0, sizeof(c.x))
+        memset(c.v, 0, sizeof(c.v))
+        memset(c.sp_el, 0, sizeof(c.sp_el))
+        c.el = 1
+        c.spsel = 1
+        c.tlb = c.tlbs[1]
+        c.line_tlb = c.lines[1]
+        c.ex_open = 0
+        c.pc = 0
+        c.fpcr = 0
+        c.fpsr = 0
+        sysreg_reset(c)
+        set_pstate(c, 0x3C5)
+        tlb_flush(c)
+        dbg_changed(c)
+
+    # ---- all of it at once --------------------------------------------------------------------
+
+    def save_state(self):
+        """All that a guest, its hypervisor or time can tell, as a ProcessorState.
+
+        The TLBs are empty afterwards, as they are after restore_state(): the run from here is the run
+        from there, even of a guest that changes its tables and leaves the TLBI out.
+        """
+        return state_of(self.c, self)
+
+    def restore_state(self, ProcessorState state not None, uint64_t ticks=0):
+        """Be as at save_state(). ticks: how far the host's clock has gone since, where it is used.
+
+        ValueError for the state of another processor.
+        """
+        if state.owner is not self:
+            raise ValueError("the state is another processor's")
+        put_state(self.c, state, ticks)
+
+    # ---- registers ----------------------------------------------------------------------------
+
+    def get_x(self, int n):
+        if not 0 <= n <= 30:
+            raise IndexError(f"x{n}: general registers are x0 to x30")
+        return self.c.x[n]
+
+    def set_x(self, int n, uint64_t value):
+        if not 0 <= n <= 30:
+            raise IndexError(f"x{n}: general registers are x0 to x30")
+        self.c.x[n] = value
+
+    def get_v(self, int n):
+        if not 0 <= n <= 31:
+            raise IndexError(f"v{n}: vector registers are v0 to v31")
+        return int(self.c.v[2 * n]) | (int(self.c.v[2 * n + 1]) << 64)
+
+    def set_v(self, int n, value):
+        if not 0 <= n <= 31:
+            raise IndexError(f"v{n}: vector registers are v0 to v31")
+        if not 0 <= value < 1 << 128:
+            raise OverflowError(f"v{n}: {value:#x} does not fit into 128 bits")
+        self.c.v[2 * n] = value & 0xFFFFFFFFFFFFFFFF
+        self.c.v[2 * n + 1] = value >> 64
+
+    @property
+    def pc(self):
+        return self.c.pc
+
+    @pc.setter
+    def pc(self, uint64_t value):
+        self.c.pc = value
+
+    @property
+    def sp_el0(self):
+        return self.c.sp_el[0] if self.c.el & self.c.spsel else self.c.x[SP]
+
+    @sp_el0.setter
+    def sp_el0(self, uint64_t value):
+        self.c.sp_el[0] = value
+        if not self.c.el & self.c.spsel:
+            self.c.x[SP] = value
+
+    @property
+    def sp_el1(self):
+        return self.c.x[SP] if self.c.el & self.c.spsel else self.c.sp_el[1]
+
+    @sp_el1.setter
+    def sp_el1(self, uint64_t value):
+        self.c.sp_el[1] = value
+        if self.c.el & self.c.spsel:
+            self.c.x[SP] = value
+
+    @property
+    def pstate(self):
+        return get_spsr(self.c)
+
+    @pstate.setter
+    def pstate(self, uint64_t value):
+        if not set_pstate(self.c, value):
+            raise ValueError(f"PSTATE {value:#x}: mode {value & 0x1F:#x} is none of EL0t (0), EL1t (4), EL1h (5)")
+
+    @property
+    def pstate_ss(self):
+        """PSTATE.SS alone, 0 or 1: what a hypervisor that steps the guest looks at all the time."""
+        return self.c.ss
+
+    @pstate_ss.setter
+    def pstate_ss(self, bint value):
+        self.c.ss = value
+
+    @property
+    def fpcr(self):
+        return self.c.fpcr
+
+    @fpcr.setter
+    def fpcr(self, uint32_t value):
+        self.c.fpcr = value
+
+    @property
+    def fpsr(self):
+        return self.c.fpsr
+
+    @fpsr.setter
+    def fpsr(self, uint32_t value):
+        self.c.fpsr = value
+
+    def get_sysreg(self, uint32_t enc):
+        cdef uint64_t value = 0
+        if not sysreg_read(self.c, enc, &value):
+            raise KeyError(f"no system register {enc:#06x}")
+        return value
+
+    def set_sysreg(self, uint32_t enc, uint64_t value):
+        if not sysreg_write(self.c, enc, value):
+            raise KeyError(f"no system register {enc:#06x}")
+
+    def sysregs(self):
+        """Every encoding that get_sysreg() knows."""
+        return sysreg_list(self.c)
+
+    # ---- EL2's registers ----------------------------------------------------------------------
+
+    @property
+    def hcr_el2(self):
+        return self.c.hcr_el2
+
+    @hcr_el2.setter
+    def hcr_el2(self, uint64_t value):
+        if (value ^ self.c.hcr_el2) & (1 << 12):      # DC changes what translation gives
+            tlb_flush(self.c)
+        self.c.hcr_el2 = value
+
+    @property
+    def mdcr_el2(self):
+        return self.c.mdcr_el2
+
+    @mdcr_el2.setter
+    def mdcr_el2(self, uint64_t value):
+        self.c.mdcr_el2 = value
+
+    @property
+    def cptr_el2(self):
+        return self.c.cptr_el2
+
+    @cptr_el2.setter
+    def cptr_el2(self, uint64_t value):
+        self.c.cptr_el2 = value
+
+    @property
+    def cnthctl_el2(self):
+        return self.c.cnthctl_el2
+
+    @cnthctl_el2.setter
+    def cnthctl_el2(self, uint64_t value):
+        self.c.cnthctl_el2 = value
+
+    @property
+    def cntvoff_el2(self):
+        return self.c.cntvoff_el2
+
+    @cntvoff_el2.setter
+    def cntvoff_el2(self, uint64_t value):
+        self.c.cntvoff_el2 = value
+
+    @property
+    def esr_el2(self):
+        return self.c.esr_el2
+
+    @esr_el2.setter
+    def esr_el2(self, uint64_t value):
+        self.c.esr_el2 = value
+
+    @property
+    def far_el2(self):
+        return self.c.far_el2
+
+    @far_el2.setter
+    def far_el2(self, uint64_t value):
+        self.c.far_el2 = value
+
+    @property
+    def hpfar_el2(self):
+        return self.c.hpfar_el2
+
+    @hpfar_el2.setter
+    def hpfar_el2(self, uint64_t value):
+        self.c.hpfar_el2 = value
+
+    # ---- the hardware's debug registers -------------------------------------------------------
+
+    @property
+    def mdscr_el1(self):
+        return self.c.mdscr_el1
+
+    @mdscr_el1.setter
+    def mdscr_el1(self, uint64_t value):
+        if self.c.mdscr_el1 != value:
+            self.c.mdscr_el1 = value
+            dbg_changed(self.c)
+
+    @property
+    def breakpoints(self):
+        return self.c.nbrp
+
+    @property
+    def watchpoints(self):
+        return self.c.nwrp
+
+    def load_debug(self, bcr, bvr, wcr, wvr):
+        """Set all implemented breakpoint and watchpoint registers; longer sequences are cut.
+
+        ValueError where there are more registers than values: nothing has changed then.
+        """
+        cdef Cpu* c = self.c
+        cdef uint32_t n
+        if len(bcr) < c.nbrp or len(bvr) < c.nbrp or len(wcr) < c.nwrp or len(wvr) < c.nwrp:
+            raise ValueError(f"{len(bcr)} DBGBCR, {len(bvr)} DBGBVR, {len(wcr)} DBGWCR, {len(wvr)} DBGWVR values: "
+                             f"this processor has {c.nbrp} breakpoints and {c.nwrp} watchpoints, and all are set")
+        for n in range(c.nbrp):
+            c.dbgbcr[n] = bcr[n] & 0x00FFE1E7
+            c.dbgbvr[n] = bvr[n]
+        for n in range(c.nwrp):
+            c.dbgwcr[n] = wcr[n] & 0x1F1FFFFF
+            c.dbgwvr[n] = wvr[n] & ~<uint64_t>3
+        dbg_changed(c)
+
+    def save_debug(self):
+        """(bcr, bvr, wcr, wvr): tuples as long as there are registers."""
+        cdef Cpu* c = self.c
+        cdef uint32_t n
+        return (tuple([c.dbgbcr[n] for n in range(c.nbrp)]), tuple([c.dbgbvr[n] for n in range(c.nbrp)]),
+                tuple([c.dbgwcr[n] for n in range(c.nwrp)]), tuple([c.dbgwvr[n] for n in range(c.nwrp)]))
+
+    # ---- lines and time -----------------------------------------------------------------------
+
+    @property
+    def irq(self):
+        return bool(self.c.irq_level)
+
+    @irq.setter
+    def irq(self, bint level):
+        self.c.irq_level = level
+
+    @property
+    def fiq(self):
+        return bool(self.c.fiq_level)
+
+    @fiq.setter
+    def fiq(self, bint level):
+        self.c.fiq_level = level
+
+    cdef uint64_t now(self) noexcept:
+        return self.c.end_count - <uint64_t>self.c.budget
+
+    @property
+    def vtimer_output(self):
+        return bool(timer_output(self.c, True, self.now()))
+
+    @property
+    def ptimer_output(self):
+        return bool(timer_output(self.c, False, self.now()))
+
+    @property
+    def counter(self):
+        return counter(self.c, self.now())
+
+    def advance_counter(self, uint64_t ticks):
+        """Virtual time jumps forward (with clock='host' it cannot: nothing happens)."""
+        if not self.c.clock_host:
+            self.c.time_offset += ticks
+
+    def next_timer(self):
+        """Ticks until an enabled and unmasked timer is met; 0: one is; None: none is enabled."""
+        cdef uint64_t ticks = timer_ticks(self.c, self.now())
+        if timer_output(self.c, True, self.now()) or timer_output(self.c, False, self.now()):
+            return 0
+        return None if ticks == ~<uint64_t>0 else ticks
+
+    @property
+    def instructions(self):
+        return self.now()
+
+    # ---- running ------------------------------------------------------------------------------
+
+    def run(self, limit=None):
+        """Run until something ends it.
+
+        limit: the value of `instructions` at which to stop. Returns EXIT_*. As the exception return
+        into the guest does, it clears the exclusive monitor, and the tag of the PC where translation
+        ignores tags. After EXIT_LIMIT and EXIT_KICK it goes on as if it had not stopped: no exception
+        was taken to EL2, and where a run is cut into pieces must not show.
+        """
+        cdef Cpu* c = self.c
+        c.pc = branch_address(c, c.pc)
+        c.limit = ~<uint64_t>0 if limit is None else limit
+        if c.exit != EXIT_LIMIT and c.exit != EXIT_KICK:
+            c.ex_open = 0          # as the exception return into the guest does
+            c.did_step = False
+        c.exit = EXIT_NONE
+        with nogil:
+            run_loop(c)
+        return c.exit
+
+    def set_programs(self, HitPrograms programs):
+        """Have breakpoint and watchpoint hits that go to EL2 decided here; None: nothing is.
+
+        A run then ends with EXIT_HIT for a hit that a program wants seen (a watchpoint's access has
+        been made; at a breakpoint the instruction has not) or for a buffer that is full, and with
+        EXIT_EL2 for all that no program is for, or that must be looked at step by step.
+        """
+        self.programs = programs
+        self.c.programs = NULL if programs is None else &programs.k
+
+    def kick(self):
+        """From any thread: the run that goes on, or the next one, returns EXIT_KICK."""
+        self.c.kick = 1
+
+    def skip_instruction(self):
+        """The instruction at the PC was emulated: it has retired, and a step that was active is done."""
+        self.c.pc += 4
+        self.c.ss = 0
+        self.c.end_count += 1
+
+    def take_exception(self, uint32_t esr, far=None):
+        """Take a synchronous exception to EL1 here and now; esr is ESR_EL1 as it will be, its class included."""
+        take_el1(self.c, self.c.pc, esr, 0, far is not None, 0 if far is None else far)
+
+    def take_serror(self, uint32_t esr):
+        take_el1(self.c, self.c.pc, esr, 0x180, False, 0)
+
+    # ---- to look at ---------------------------------------------------------------------------
+
+    def translate(self, uint64_t va, bint write=False, int el=1):
+        """Physical address of va in the current stage 1 regime, for EL0 or EL1; None: it faults."""
+        cdef uint32_t flags = ACC_WRITE if write else ACC_READ
+        if el not in (0, 1):
+            raise ValueError(f"el={el}: must be 0 or 1")
+        cdef uint32_t was = self.c.el
+        self.c.el = el
+        ok = translate(self.c, va, flags)
+        self.c.el = was
+        return self.c.tr_pa if ok else None
+
+    def statistics(self):
+        """Blocks decoded and dropped, flushes of the block cache, bytes of it in use, regions."""
+        cdef uint64_t out[4]
+        cache_statistics(self.c, out)
+        return {"decoded": out[0], "dropped": out[1], "flushed": out[2], "bytes": out[3]}
+
+    def decodes(self, encodings):
+        """For a buffer of 32-bit encodings a byte each: 0 unallocated (UNDEFINED), 1 it goes on to the
+        instruction behind it, 2 it may go elsewhere. Nothing is executed, and nothing changes.
+
+        Raises ValueError for a length that is not a multiple of 4.
+        """
+        cdef Py_buffer view
+        cdef Insn o
+        cdef Py_ssize_t n, count
+        cdef const uint32_t* raw
+        cdef char* out
+        PyObject_GetBuffer(encodings, &view, PyBUF_SIMPLE)
+        try:
+            if view.len & 3:
+                raise ValueError(f"{view.len} bytes of encodings: must be a multiple of 4")
+            count = view.len >> 2
+            raw = <const uint32_t*>view.buf
+            found = PyBytes_FromStringAndSize(NULL, count)
+            out = <char*>PyBytes_AS_STRING(found)
+            with nogil:
+                for n in range(count):
+                    memset(&o, 0, sizeof(Insn))
+                    o.raw = raw[n]
+                    out[n] = <char>decode(self.c, &o, raw[n], 0)
+        finally:
+            PyBuffer_Release(&view)
+        return found
+
+    def undefined(self):
+        """Encodings that the decode table did not know since the last call: {encoding: first PC}."""
+        cdef uint32_t k
+        found = {self.c.undef_raw[k]: self.c.undef_pc[k] for k in range(self.c.undef_count)}
+        self.c.undef_count = 0
+        return found
+
+
+EXIT_EL2_ = EXIT_EL2
+EXIT_LIMIT_ = EXIT_LIMIT
+EXIT_KICK_ = EXIT_KICK
+EXIT_TIMER_ = EXIT_TIMER
+EXIT_HIT_ = EXIT_HIT
+EXIT_STUCK_ = EXIT_STUCK

@@ -1,6 +1,0 @@
-# cython: language_level=3
-from guestdbg.cpu.hits cimport Programs
-
-cdef class HitPrograms:
-    cdef Programs k
-    cdef Py_buffer buffers[32]

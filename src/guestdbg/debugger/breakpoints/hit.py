@@ -1,0 +1,190 @@
+"""What a handler is given: who touched what, where, and what it was before and after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from guestdbg.debugger.breakpoints.point import Point, Watch
+from guestdbg.debugger.errors import StaleHit
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.guest import Guest
+    from guestdbg.debugger.program.source_location import Location
+    from guestdbg.debugger.unwind.unwinder import Frame
+    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.registers import Cpu
+    from guestdbg.kvm import ExitDebug, Vcpu
+
+__all__ = ["AccessName", "Hit", "Value"]
+
+AccessName = Literal["read", "write", "readwrite", "execute"]
+Value = int | bytes
+_NAMES: tuple[AccessName, ...] = ("execute", "read", "write", "readwrite")
+
+
+def _value(data: bytes) -> Value:
+    if len(data) in (1, 2, 4, 8):
+        return int.from_bytes(data, "little")
+    return data
+
+
+class Hit:
+    """One access to a watched range, or one arrival at a breakpoint.
+
+    Attributes:
+        point: the watch or breakpoint.
+        pc: the address of the instruction: of the one that made the access, also after it.
+        old_bytes, new_bytes: the watched value before and after, as bytes; see ``old``.
+        new_reason: why ``new`` is None.
+        count: the point's ``hits`` with this one.
+
+    Everything but what is asked of the guest's present state (``backtrace``, the registers) stays
+    good for ever.
+    """
+
+    # One is made at every stop, wanted or not: what need not be set or worked out then, is not.
+    new_bytes: bytes | None = None
+    new_reason: str | None = None
+    count = 0
+    _stop = 0
+    _location: Location | None = None
+    _backtrace: list[Frame] | None = None
+
+    point: Point
+    pc: int
+
+    def __init__(
+        self,
+        core: Core,
+        point: Point,
+        pc: int,
+        touched: tuple[int, int, int],
+        exit_: ExitDebug | None,
+        old_bytes: bytes | None,
+    ) -> None:
+        self._core = core
+        self.point = point
+        self.pc = pc
+        self._touched = touched
+        self._exit = exit_
+        self.old_bytes = old_bytes
+
+    @property
+    def address(self) -> int:
+        """The first watched byte that was accessed; for a breakpoint its address."""
+        point = self.point
+        start = self._touched[0]
+        return max(start, point.address) if isinstance(point, Watch) else start
+
+    @property
+    def size(self) -> int:
+        """How many watched bytes were accessed; 4 for a breakpoint."""
+        point = self.point
+        start, size, _bits = self._touched
+        if isinstance(point, Watch):
+            return min(start + size, point.end) - max(start, point.address)
+        return size
+
+    @property
+    def access_address(self) -> int:
+        """The first byte that the instruction accessed, watched or not."""
+        return self._touched[0]
+
+    @property
+    def access_size(self) -> int:
+        """How many bytes the instruction accessed there."""
+        return self._touched[1]
+
+    @property
+    def syndrome(self) -> int:
+        """ESR_EL2 as the provider reported it (``hsr``); 0 for an access to a device."""
+        return 0 if self._exit is None else self._exit.hsr
+
+    @property
+    def far(self) -> int | None:
+        """FAR_EL2 of a watchpoint, which may lie below the watched bytes; else None."""
+        return None if self._exit is None else self._exit.far
+
+    @property
+    def guest(self) -> Guest:
+        """The guest that was stopped."""
+        return self._core.guest
+
+    @property
+    def vcpu(self) -> Cpu:
+        """The vCPU that made the access; its registers are as after it."""
+        return self._core.cpu
+
+    @property
+    def provider(self) -> Vcpu:
+        """The vCPU at the seam."""
+        return self._core.vcpu
+
+    @property
+    def access(self) -> AccessName:
+        """``"read"``, ``"write"``, ``"readwrite"`` (an atomic), or ``"execute"``."""
+        return _NAMES[self._touched[2]]
+
+    @property
+    def old(self) -> Any:
+        """The watched value before the access: an int for 1, 2, 4 and 8 bytes, else bytes.
+
+        A watch of 1, 2, 4 or 8 bytes always tells the whole of them, also where fewer were
+        accessed; a wider one tells the accessed bytes. None for a breakpoint.
+        """
+        return None if self.old_bytes is None else _value(self.old_bytes)
+
+    @property
+    def new(self) -> Any:
+        """The watched value after the access; None where nothing was written: ``new_reason``."""
+        return None if self.new_bytes is None else _value(self.new_bytes)
+
+    @property
+    def location(self) -> Location:
+        """Where ``pc`` is: function, offset, file and line as far as they are known."""
+        if self._location is None:
+            self._location = self._core.guest.locate(self.pc)
+        return self._location
+
+    def backtrace(self, limit: int = 64) -> list[Frame]:
+        """The frames from here outwards, by call frame information or frame records.
+
+        Frame 0 is the instruction of the hit. Raises StaleHit when the guest has gone on since,
+        unless it was asked before.
+        """
+        if self._backtrace is None:
+            self._fresh("its backtrace")
+            self._backtrace = self._core.backtrace(self.pc, limit)
+        return self._backtrace[:limit]
+
+    def _fresh(self, what: str) -> None:
+        if self._stop != self._core.stop_number:
+            raise StaleHit(
+                f"the guest has gone on since this hit, and {what} is no longer there: ask in the "
+                "handler, or before the next run"
+            )
+
+    def __str__(self) -> str:
+        where = f"vCPU {self.vcpu.id}: "
+        if not isinstance(self.point, Watch):
+            return f"{where}{self.point.name} reached at {self.location}"
+        text = (
+            f"{where}{self.access} of {self.point.name} ({self.size} "
+            f"{'byte' if self.size == 1 else 'bytes'} at {self.address:#x}) by {self.location}"
+        )
+        if self.old_bytes is not None:
+            text += f": {_show(self.old)}"
+            if self.new_bytes is not None:
+                text += f" -> {_show(self.new)}"
+            elif self._touched[2] & 2 and self.new_reason:
+                text += f", {self.new_reason}"
+        return text
+
+    def __repr__(self) -> str:
+        return f"<Hit {self}>"
+
+
+def _show(value: Value | None) -> str:
+    if isinstance(value, bytes):
+        return value.hex(" ", 8)
+    return f"{value:#x}" if value is not None and value > 9 else str(value)

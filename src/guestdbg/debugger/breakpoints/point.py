@@ -1,0 +1,263 @@
+"""What a person asks to stop at: watches and breakpoints, with their handlers and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
+
+from guestdbg.arm64.debug import AccessKind, Privilege
+from guestdbg.debugger import validation
+from guestdbg.debugger.errors import BadWhere
+from guestdbg.debugger.hardware.register_allocator import ACCESS_BITS, BreakRequest, WatchRequest
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.hit import Hit
+
+__all__ = ["STOP", "Breakpoint", "Condition", "Handler", "Point", "Stopper", "Watch"]
+
+
+class Stopper:
+    """The type of ``guestdbg.STOP``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "guestdbg.STOP"
+
+    def __reduce__(self) -> str:
+        return "STOP"  # a copy of it is itself: it is told by its identity
+
+
+#: What a handler returns to end ``guest.run()``.
+STOP: Final = Stopper()
+
+Handler = Callable[["Hit"], Any]
+Condition = Callable[["Hit"], Any]
+Kind = Literal["hardware", "software", "auto"]
+
+
+class Point:
+    """A watch or a breakpoint.
+
+    Attributes:
+        number: counts from 1 in the order of making; handlers of one stop are called in it.
+        name: what it is called in hits and messages: what was asked for, unless a name was given.
+        ignore: so many hits are counted without calling the handler.
+        hits: hits for which the condition was true, ignored ones included.
+        seen: all accesses or arrivals, those that the condition turned away included.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_enabled",
+        "_handler",
+        "_when",
+        "context",
+        "deleted",
+        "el",
+        "hits",
+        "ignore",
+        "name",
+        "number",
+        "restricted",
+        "seen",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        changed: Callable[[Point, str], None],
+        *,
+        when: Condition | str | None,
+        ignore: int,
+        el: Privilege,
+        context: int | None,
+    ) -> None:
+        _choice("el", el, get_args(Privilege))
+        if validation.integer("ignore", ignore) < 0:
+            raise BadWhere(f"ignore is {ignore}: it counts hits, and is 0 or more")
+        if context is not None and not 0 <= validation.integer("context", context) < 1 << 32:
+            raise BadWhere(f"context {context:#x} does not fit CONTEXTIDR_EL1, which has 32 bits")
+        self.number = number
+        self.name = name
+        self._when = validation.condition(when)
+        self.ignore = ignore
+        self.el: Privilege = el
+        self.context = context
+        self.restricted = el != "any" or context is not None
+        self._handler: Handler | None = None
+        self.hits: int = 0
+        self.seen: int = 0
+        self.deleted = False
+        self._enabled = True
+        self._changed = changed
+
+    def __call__(self, handler: Handler | Point) -> Self:
+        """Set the handler; this is what makes ``@guest.watch(...)`` a decorator.
+
+        The decorated name then is the point itself: ``moved.hits``, ``moved.delete()``. One
+        function can serve several points. Raises BadWhere for what cannot be called, and for
+        coroutine and generator functions, whose body a call does not run.
+        """
+        if isinstance(handler, Point):
+            if handler.handler is None:
+                raise BadWhere(f"{handler.name} has no handler that could be shared")
+            handler = handler.handler
+        self.handler = handler
+        return self
+
+    @property
+    def handler(self) -> Handler | None:
+        """Called with the hit; None ends ``guest.run()`` at the first hit."""
+        return self._handler
+
+    @handler.setter
+    def handler(self, handler: Handler | None) -> None:
+        self._handler = validation.handler(handler)
+
+    @property
+    def when(self) -> Condition | None:
+        """Called with the hit; a false answer lets the guest go on, and counts nothing.
+
+        Set it to a function, None, or a text, which is taken as by ``guestdbg.cond``.
+        """
+        return self._when
+
+    @when.setter
+    def when(self, condition: Condition | str | None) -> None:
+        self._when = validation.condition(condition)
+        if self._enabled:
+            self._changed(self, "given another condition")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is armed. Enabling takes registers, and may raise OutOfRegisters."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        value = bool(value)
+        if value == self._enabled or self.deleted:
+            return
+        self._enabled = value
+        try:
+            self._changed(self, "enabled" if value else "disabled")
+        except Exception:
+            self._enabled = not value
+            raise
+
+    def delete(self) -> None:
+        """Disarm it for good. Deleting twice does nothing."""
+        if self.deleted:
+            return
+        self._enabled = False
+        self.deleted = True
+        self._changed(self, "deleted")
+
+
+class Watch(Point):
+    """A range of guest virtual addresses whose accesses are reported.
+
+    Attributes:
+        address, length: the watched bytes.
+        access: ``"read"``, ``"write"`` or ``"any"``.
+        before: the handler is called before the access instead of after it.
+        type_name: the type of the watched variable where it is known.
+    """
+
+    __slots__ = ("access", "address", "before", "bits", "end", "length", "scalar", "type_name")
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        changed: Callable[[Point, str], None],
+        *,
+        address: int,
+        length: int,
+        access: AccessKind,
+        before: bool,
+        type_name: str | None = None,
+        when: Condition | str | None = None,
+        ignore: int = 0,
+        el: Privilege = "any",
+        context: int | None = None,
+    ) -> None:
+        _choice("access", access, get_args(AccessKind))
+        super().__init__(number, name, changed, when=when, ignore=ignore, el=el, context=context)
+        self.address = address
+        self.length = length
+        self.end = address + length
+        self.access: AccessKind = access
+        self.bits = ACCESS_BITS[access]
+        self.before = before
+        self.type_name = type_name
+        # A variable's value is told whole, however few of its bytes were written.
+        self.scalar = length in (1, 2, 4, 8)
+
+    def request(self) -> WatchRequest:
+        """What it asks of the hardware."""
+        return WatchRequest(
+            self.name, self.address, self.length, self.access, self.el, self.context
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Watch {self.number} {self.name}: {self.access} of {self.length} bytes at "
+            f"{self.address:#x}, {self.hits} hits>"
+        )
+
+
+class Breakpoint(Point):
+    """One or several instructions before which the guest is stopped.
+
+    Attributes:
+        addresses: where; several for a source line that was compiled into several places.
+        kind: ``"hardware"`` or ``"software"``: what it was made. Software ones are BRK
+            instructions, which a guest that reads its own code sees.
+        why_software: why an ``"auto"`` breakpoint became a software one; None otherwise.
+        line: the source line taken, where one was asked for: the next that has code.
+    """
+
+    __slots__ = ("addresses", "kind", "line", "why_software")
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        changed: Callable[[Point, str], None],
+        *,
+        addresses: Sequence[int],
+        kind: Literal["hardware", "software"],
+        line: int | None = None,
+        when: Condition | str | None = None,
+        ignore: int = 0,
+        el: Privilege = "any",
+        context: int | None = None,
+    ) -> None:
+        super().__init__(number, name, changed, when=when, ignore=ignore, el=el, context=context)
+        self.addresses = tuple(addresses)
+        self.kind: Literal["hardware", "software"] = kind
+        self.why_software: str | None = None
+        self.line = line
+
+    @property
+    def address(self) -> int:
+        """The first of ``addresses``."""
+        return self.addresses[0]
+
+    def requests(self) -> list[BreakRequest]:
+        """What it asks of the hardware; nothing when it is a software one."""
+        if self.kind == "software":
+            return []
+        return [BreakRequest(self.name, a, self.el, self.context) for a in self.addresses]
+
+    def __repr__(self) -> str:
+        where = ", ".join(f"{a:#x}" for a in self.addresses)
+        return f"<Breakpoint {self.number} {self.name}: {self.kind} at {where}, {self.hits} hits>"
+
+
+def _choice(what: str, value: object, choices: Sequence[object]) -> None:
+    if value not in choices:
+        raise BadWhere(f"{what} is {value!r}: it must be one of {', '.join(map(str, choices))}")

@@ -1,0 +1,162 @@
+"""Recordings: watches whose hits are only written down, for programs to look at afterwards."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from guestdbg.debugger.breakpoints.point import STOP, Point, Watch
+from guestdbg.debugger.errors import BadRange, BadWhere
+from guestdbg.debugger.validation import integer
+from guestdbg.kvm import SupportsInstructionCount
+from guestdbg.kvm.hit_programs import MAX_REGISTERS, RECORD_WORDS
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.breakpoints.hit import Hit
+
+__all__ = ["Record", "Recording"]
+
+_ACCESS = {"read": 1, "write": 2, "readwrite": 3}
+_CHUNK = 65536
+
+
+def _numbers(registers: object) -> tuple[int, ...]:
+    if not isinstance(registers, Iterable) or not all(isinstance(n, int) for n in registers):
+        raise BadWhere(f"registers is {registers!r}: numbers are wanted, (0, 1) for x0 and x1")
+    return tuple(registers)
+
+
+class Record(NamedTuple):
+    """One hit.
+
+    ``new`` is None where nothing was written; ``instructions`` is what the vCPU had retired, the
+    access included (0 where the provider does not count); ``number`` counts the point's hits, those
+    that a condition turned away included.
+    """
+
+    pc: int
+    address: int
+    old: int
+    new: int | None
+    instructions: int
+    size: int
+    access: str
+    number: int
+    registers: tuple[int, ...]
+
+
+class Recording(Watch):
+    """A watch that keeps a record of every hit, and calls nobody.
+
+    ``len(recording)`` records; iterate over them, or take them as an array. ``registers`` are those
+    of x0 to x30 that a record has. After ``limit`` records the run ends, and the recording is
+    disabled.
+    """
+
+    __slots__ = ("_buffer", "_chunks", "_layout", "_words", "limit", "registers")
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        changed: Callable[[Point, str], None],
+        *,
+        registers: Iterable[int],
+        limit: int | None,
+        **watch: Any,
+    ) -> None:
+        super().__init__(number, name, changed, **watch)
+        if not self.scalar:
+            raise BadRange(
+                f"{name}: a recording keeps values of 1, 2, 4 or 8 bytes, not {self.length}"
+            )
+        registers = _numbers(registers)
+        if len(registers) > MAX_REGISTERS or not all(0 <= n <= 30 for n in registers):
+            raise BadWhere(f"a recording keeps at most {MAX_REGISTERS} registers of x0 to x30")
+        if limit is not None and integer("limit", limit) < 1:
+            raise BadWhere(f"a recording of {limit} records: at least 1")
+        self.registers = registers
+        self.limit = limit
+        self._words = RECORD_WORDS + len(self.registers)
+        self._layout = struct.Struct(f"={self._words}Q")
+        self._chunks: list[bytes] = []
+        self._buffer = bytearray(min(limit or _CHUNK, _CHUNK) * self._layout.size)
+        self.handler = self._note
+
+    def __len__(self) -> int:
+        return sum(map(len, self._chunks)) // self._layout.size
+
+    def __bool__(self) -> bool:
+        return True
+
+    @property
+    def limit_reached(self) -> bool:
+        """Whether ``limit`` records have been made."""
+        return self.limit is not None and len(self) >= self.limit
+
+    def room(self) -> memoryview:
+        """A buffer for the next records, which ``take`` takes out of it."""
+        whole = memoryview(self._buffer)
+        if self.limit is None:
+            return whole
+        return whole[: (self.limit - len(self)) * self._layout.size]
+
+    def take(self, count: int) -> None:
+        """The first ``count`` records of the buffer are new."""
+        self._chunks.append(bytes(memoryview(self._buffer)[: count * self._layout.size]))
+
+    def _note(self, hit: Hit) -> object:
+        """The plain way: called as any watch's handler."""
+        vcpu, retired = hit.vcpu, hit.provider
+        self._chunks.append(
+            self._layout.pack(
+                hit.pc,
+                hit.address,
+                hit.old or 0,
+                hit.new or 0,
+                retired.instructions if isinstance(retired, SupportsInstructionCount) else 0,
+                hit.size | _ACCESS[hit.access] << 8 | (hit.new is not None) << 16,
+                self.seen,
+                *(vcpu.x[n] for n in self.registers),
+            )
+        )
+        if not self.limit_reached:
+            return None
+        self.enabled = False
+        return STOP
+
+    def clear(self) -> None:
+        """Forget the records."""
+        self._chunks.clear()
+
+    def data(self) -> memoryview:
+        """All records as unsigned 64-bit words, ``(len, 7 + len(registers))``.
+
+        pc, address, old, new, instructions, size | access << 8 | written << 16, count, registers;
+        ``numpy.asarray`` takes it as it is.
+        """
+        if len(self._chunks) > 1:
+            self._chunks = [b"".join(self._chunks)]
+        flat = memoryview(self._chunks[0] if self._chunks else b"")
+        if not flat:
+            return flat.cast("Q")  # a memoryview has no shape (0, n)
+        return flat.cast("Q", (len(self), self._words))
+
+    def __iter__(self) -> Iterator[Record]:
+        for chunk in list(self._chunks):
+            for pc, address, old, new, retired, bits, count, *registers in self._layout.iter_unpack(
+                chunk
+            ):
+                access = ("", "read", "write", "readwrite")[bits >> 8 & 3]
+                yield Record(
+                    pc,
+                    address,
+                    old,
+                    new if bits >> 16 & 1 else None,
+                    retired,
+                    bits & 0xFF,
+                    access,
+                    count,
+                    tuple(registers),
+                )

@@ -1,0 +1,160 @@
+"""Software breakpoints: BRK instructions put into the guest's memory, and hidden from readers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from guestdbg.debugger.errors import Unsupported
+from guestdbg.debugger.memory.address_space import View
+from guestdbg.kvm import SupportsCodeChanged, Vm
+from guestdbg.machine import Board
+
+__all__ = ["BRK", "BRK_IMMEDIATE", "PatchedMemory", "can_patch"]
+
+log = logging.getLogger(__name__)
+
+#: BRK (DDI 0487, C6.2) with an immediate that no compiler or kernel uses for its own.
+BRK_IMMEDIATE = 0x6DB
+BRK = (0xD4200000 | BRK_IMMEDIATE << 5).to_bytes(4, "little")
+
+
+def can_patch(vm: Vm) -> str | None:
+    """Why instructions cannot be changed under this provider; None when they can.
+
+    A provider that decodes instructions ahead has to be told. On real hardware caches have to be
+    cleaned and invalidated, which not every processor lets userspace do for a guest.
+    """
+    if isinstance(vm, SupportsCodeChanged):
+        return None
+    return (
+        "software breakpoints change the guest's instructions, and this provider has no way to "
+        "make the processor see that (the extension vm.code_changed): use hardware ones"
+    )
+
+
+class PatchedMemory:
+    """The board's memory as it would be without our BRK instructions.
+
+    Reading gives the original instructions, writing changes them underneath. ``lift`` and ``drop``
+    take a patch out of memory and put it back, to let the original instruction run.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._read = board.read_phys
+        self._write = board.write_phys
+        self._find = board.memory.find
+        self._vm = board.vm
+        self._original: dict[int, bytes] = {}
+        self._users: dict[int, int] = {}
+
+    @property
+    def patched(self) -> tuple[int, ...]:
+        """The guest-physical addresses of our BRK instructions."""
+        return tuple(self._original)
+
+    def __contains__(self, address: int) -> bool:
+        return address in self._original
+
+    def patch(self, address: int) -> None:
+        """Put a BRK at the guest-physical ``address``; once for each user of it."""
+        reason = can_patch(self._vm)
+        if reason is not None:
+            raise Unsupported(reason)
+        if address not in self._users:
+            original = self._read(address, 4)  # which may raise: there is no memory
+            self._write(address, BRK)
+            self._original[address] = original
+            self._users[address] = 0
+        self._users[address] += 1
+
+    def restore(self, address: int) -> None:
+        """Take one user's BRK away; the last brings the original instruction back."""
+        self._users[address] -= 1
+        if self._users[address]:
+            return
+        del self._users[address]
+        original = self._original.pop(address)
+        if self._read(address, 4) == BRK:
+            self._write(address, original)
+        else:
+            log.warning(
+                "the guest has overwritten the software breakpoint at physical %#x", address
+            )
+
+    def overwritten(self, address: int, start: int, length: int, *, surely: bool) -> None:
+        """The guest has written into a BRK: that is the original now, and the BRK comes back.
+
+        ``start`` (0 to 3) and ``length`` say which bytes; not ``surely``: those of them that are as
+        in a BRK were not.
+        """
+        now, original = self._read(address, 4), bytearray(self._original[address])
+        for at in range(start, start + length):
+            if surely or now[at] != BRK[at]:
+                original[at] = now[at]
+        self._original[address] = bytes(original)
+        self._write(address, BRK)
+
+    def is_ours(self, address: int) -> bool:
+        """Whether memory still holds our BRK at ``address``."""
+        return address in self._original and self._read(address, 4) == BRK
+
+    def lift(self, address: int) -> None:
+        """Let the original instruction be in memory for a while."""
+        if self._read(address, 4) == BRK:
+            self._write(address, self._original[address])
+
+    def drop(self, address: int) -> None:
+        """Put the BRK back, unless the guest changed the instruction or it has been restored."""
+        if address in self._original and self._read(address, 4) == self._original[address]:
+            self._write(address, BRK)
+
+    def snapshot(self) -> dict[int, bytes]:
+        """What lies under our BRK instructions."""
+        return dict(self._original)
+
+    def restored(self, originals: Mapping[int, bytes]) -> None:
+        """Memory was put back to a time when our BRK instructions covered ``originals``: those go,
+        and those that are wanted now come."""
+        for address, original in originals.items():
+            if self._read(address, 4) == BRK:
+                self._write(address, original)
+        for address in self._original:
+            self._original[address] = self._read(address, 4)
+            self._write(address, BRK)
+
+    def read_phys(self, address: int, length: int) -> bytes:
+        """Guest-physical memory, with the original instructions."""
+        data = self._read(address, length)
+        if not self._original:
+            return data
+        patched = bytearray(data)
+        for at, original in self._original.items():
+            if address - 4 < at < address + length and self._read(at, 4) == BRK:
+                for i in range(4):
+                    if 0 <= at + i - address < length:
+                        patched[at + i - address] = original[i]
+        return bytes(patched)
+
+    def find(self, address: int, length: int) -> View | None:
+        """The host memory behind guest-physical memory, as it is, with our BRK instructions."""
+        region = self._find(address, length)
+        if region is None:
+            return None
+        start = address - region.base
+        return region.buffer, start, start + length
+
+    def write_phys(self, address: int, data: bytes) -> None:
+        """Write guest-physical memory; what lies under a BRK becomes the new original."""
+        if self._original:
+            visible = bytearray(data)
+            for at in self._original:
+                if address - 4 < at < address + len(data) and self._read(at, 4) == BRK:
+                    original = bytearray(self._original[at])
+                    for i in range(4):
+                        if 0 <= at + i - address < len(data):
+                            original[i] = data[at + i - address]
+                            visible[at + i - address] = BRK[i]
+                    self._original[at] = bytes(original)
+            data = bytes(visible)
+        self._write(address, data)

@@ -1,0 +1,62 @@
+"""What the loaded images tell of the guest: symbols, places in the source, types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from guestdbg.debugger.program.drgn_program import ReadMemory, Types
+from guestdbg.debugger.program.image import Image
+from guestdbg.debugger.program.resolver import Wheres
+from guestdbg.debugger.program.source_location import Location
+
+__all__ = ["DebugInfo"]
+
+_LOCATIONS = 4096
+
+
+class DebugInfo:
+    """The images of a guest, taken together.
+
+    Attributes:
+        images: in the order in which they are asked.
+        types: the variables and types in them, over memory that ``read`` reads.
+        wheres: resolves what a person calls a place.
+    """
+
+    def __init__(self, images: Iterable[Image], read: ReadMemory) -> None:
+        self.images = list(images)
+        self.types = Types(read, self.images)
+        self.wheres = Wheres(self.images, self.types)
+        self._locations: dict[int, Location] = {}
+
+    def add(self, image: Image) -> None:
+        """Bring in another image."""
+        self.images.append(image)
+        self.types.add(image)
+        self._locations.clear()
+
+    def locate(self, address: int) -> Location:
+        """What is known of an address: function (or variable), offset, file and line."""
+        found = self._locations.get(address)
+        if found is None:
+            if len(self._locations) >= _LOCATIONS:
+                self._locations.clear()
+            found = self._locations[address] = self._locate(address)
+        return found
+
+    def _locate(self, address: int) -> Location:
+        for image in self.images:
+            if not image.covers(address):
+                continue
+            symbol = image.symbols.at(address)
+            row = image.lines.at(address)
+            if symbol is None and row is None:
+                continue
+            return Location(
+                address,
+                symbol.name if symbol is not None else None,
+                address - symbol.address if symbol is not None else 0,
+                row.file if row is not None else None,
+                row.line if row is not None else None,
+            )
+        return Location(address)

@@ -1,0 +1,137 @@
+"""drgn objects: their members and elements, where they lie, what number they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from operator import getitem
+from typing import Any, NamedTuple
+
+from guestdbg.debugger.errors import AddressError, BadImage, BadWhere, UnknownSymbol, near
+from guestdbg.debugger.program import drgn_import
+from guestdbg.debugger.program.variable_expression import Element, Step
+
+__all__ = ["Extent", "extent", "follow", "is_pointer", "number", "plain", "target"]
+
+
+class Extent(NamedTuple):
+    """Where a variable or member lies: address and length in bytes, and its type's name."""
+
+    address: int
+    length: int
+    type_name: str
+
+
+def extent(value: Any, expression: str) -> Extent:
+    """Where an object lies in guest memory; a bit-field gives the bytes it touches."""
+    address = value.address_
+    if address is None:
+        raise BadWhere(f"{expression!r} is a value, and has no address that could be watched")
+    type_name = value.type_.type_name()
+    bits = getattr(value, "bit_field_size_", None)
+    if bits is not None:
+        bit_offset = getattr(value, "bit_offset_", None) or 0
+        first = bit_offset // 8
+        return Extent(address + first, (bit_offset + bits + 7) // 8 - first, type_name)
+    length = _size(value)
+    if not length:
+        raise BadWhere(
+            f"{expression!r} has the type {type_name}, which has no size: say how many bytes"
+        )
+    return Extent(address, length, type_name)
+
+
+def _size(value: Any) -> int:
+    try:
+        return int(drgn_import.drgn().sizeof(value))
+    except TypeError:
+        return 0
+
+
+def number(value: Any) -> int:
+    """The int that a drgn object is. Raises AddressError where there is no memory."""
+    try:
+        # A _Bool of drgn's is no int, whatever int() says of it.
+        return int(value.value_() if hasattr(value, "value_") else value)
+    except Exception as error:
+        if type(error).__name__ != "FaultError":  # drgn's, which need not be there
+            raise
+        raise AddressError(str(error), getattr(error, "address", 0)) from error
+
+
+def is_pointer(value: Any) -> bool:
+    """Whether what it names is reached by reading guest memory."""
+    return bool(plain(value.type_).kind == drgn_import.drgn().TypeKind.POINTER)
+
+
+def target(expression: str, value: Any) -> Any:
+    """What a pointer points to; raises AddressError, or BadWhere where it is none."""
+    return _apply(expression, lambda: value[0])
+
+
+def follow(expression: str, value: Any, step: Step) -> Any:
+    """A member or element; raises BadWhere, UnknownSymbol, AddressError."""
+    if isinstance(step, Element):
+        _check_index(expression, value, step.number)
+        return _apply(expression, partial(getitem, value, step.number))
+    return _member(expression, value, step.name, step.arrow)
+
+
+def plain(type_: Any) -> Any:
+    """A type without the names that were given to it."""
+    kinds = drgn_import.drgn().TypeKind
+    while type_.kind == kinds.TYPEDEF:
+        type_ = type_.type
+    return type_
+
+
+def _check_index(expression: str, value: Any, index: int) -> None:
+    kinds = drgn_import.drgn().TypeKind
+    type_ = plain(value.type_)
+    if type_.kind == kinds.ARRAY:
+        if type_.length is not None and index >= type_.length:
+            raise BadWhere(
+                f"{expression!r}: element {index} is behind the array's end, which has "
+                f"{type_.length} elements"
+            )
+    elif type_.kind != kinds.POINTER:
+        raise BadWhere(f"{expression!r}: a {value.type_.type_name()} has no elements")
+
+
+def _member(expression: str, value: Any, name: str, arrow: bool) -> Any:
+    drgn = drgn_import.drgn()
+    type_ = plain(value.type_)
+    if type_.kind == drgn.TypeKind.POINTER:
+        type_ = plain(type_.type)
+    elif arrow:
+        raise BadWhere(
+            f"{expression!r}: {name!r} is reached by '->', but what is in front of it is a "
+            f"{value.type_.type_name()}, not a pointer; write '.'"
+        )
+    try:
+        known = [m.name for m in type_.members if m.name] if type_.members else []
+    except AttributeError:
+        raise BadWhere(f"{expression!r}: a {value.type_.type_name()} has no members") from None
+    except UnicodeDecodeError as error:
+        raise BadImage(f"{expression!r}: the names in the debug information: {error}") from error
+    try:
+        return value.member_(name)
+    except LookupError:
+        raise UnknownSymbol(
+            name, near(name, known) or known[:6], f"member of {type_.type_name()}"
+        ) from None
+    except drgn.FaultError as error:
+        raise AddressError(str(error), error.address) from error
+    except drgn.BadDataError as error:
+        raise BadImage(f"{expression!r}: the debug information is damaged: {error}") from error
+
+
+def _apply(expression: str, step: Callable[[], Any]) -> Any:
+    try:
+        return step()
+    except drgn_import.drgn().FaultError as error:
+        raise AddressError(str(error), error.address) from error
+    except (TypeError, LookupError, OverflowError) as error:
+        raise BadWhere(f"{expression!r}: {error}") from error
+    except drgn_import.drgn().BadDataError as error:
+        raise BadImage(f"{expression!r}: the debug information is damaged: {error}") from error

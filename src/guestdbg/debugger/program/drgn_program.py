@@ -1,0 +1,164 @@
+"""Variables, members and types of the guest's program, by drgn.
+
+drgn runs on Linux only and is an optional dependency: everything else works without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from guestdbg.debugger.breakpoints.conditions.compiler import Fixed
+from guestdbg.debugger.errors import (
+    AddressError,
+    BadImage,
+    BadWhere,
+    DebuggerError,
+    NoDebugInfo,
+    UnknownSymbol,
+    near,
+)
+from guestdbg.debugger.program import drgn_import, drgn_objects
+from guestdbg.debugger.program.static_address import fixed
+from guestdbg.debugger.program.variable_expression import parse
+from guestdbg.errors import GuestdbgError
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.program.image import Image
+
+__all__ = ["ReadMemory", "Types"]
+
+ReadMemory = Callable[[int, int], bytes]
+
+_PAGE = 0xFFF
+_KNOWN = 4096
+
+
+class Types:
+    """The drgn program over a guest's memory, made when it is first needed.
+
+    ``read`` reads guest virtual memory. Raises MissingDependency when drgn is not installed.
+    """
+
+    def __init__(self, read: ReadMemory, images: Iterable[Image]) -> None:
+        self._read = read
+        self._images = list(images)
+        self._program: Any = None
+        self._known: dict[str, Any] = {}
+
+    @property
+    def program(self) -> Any:
+        """The ``drgn.Program``: its memory is the guest's, its debug info the images'."""
+        if self._program is None:
+            self._program = self._make()
+        return self._program
+
+    def add(self, image: Image) -> None:
+        """Bring in another image's debug information."""
+        self._images.append(image)
+        self._known.clear()
+        if self._program is not None:
+            self._add_module(self._program, image)
+
+    def _make(self) -> Any:
+        drgn = drgn_import.drgn()
+        flags = drgn.PlatformFlags
+        program = drgn.Program(
+            drgn.Platform(drgn.Architecture.AARCH64, flags.IS_64_BIT | flags.IS_LITTLE_ENDIAN)
+        )
+
+        def read(address: int, count: int, _offset: int, _physical: bool) -> bytes:
+            try:
+                return self._read(address, count)
+            except AddressError as error:
+                raise drgn.FaultError(str(error), address) from error
+
+        program.add_memory_segment(0, 0xFFFF_FFFF_FFFF_FFFF, read, False)
+        for image in self._images:
+            self._add_module(program, image)
+        return program
+
+    def _add_module(self, program: Any, image: Image) -> None:
+        if not image.has_types or not image.segments:
+            return
+        module = program.extra_module(str(image.path), image.slide, create=True)
+        # drgn takes the difference between this range's start and the file's first segment as
+        # the bias of every address in it, so it begins where that segment does, pages included.
+        start = image.segments[0][0] & ~_PAGE
+        end = max(e for _, e in image.segments)
+        module.address_ranges = [(start, end)]
+        try:
+            module.try_file(str(image.path), force=True)
+        except Exception as error:
+            raise BadImage(f"drgn cannot read the types of {image.path}: {error}") from error
+
+    def _need_types(self, what: str) -> None:
+        if not any(image.has_types for image in self._images):
+            raise NoDebugInfo(
+                f"{what!r} needs the debug information of the guest (DWARF, as from `gcc -g`), "
+                "and no loaded image carries any"
+            )
+
+    def variable(self, name: str, file: str | None = None) -> Any:
+        """The drgn object of a variable or function; raises UnknownSymbol with near matches."""
+        self._need_types(name)
+        drgn = drgn_import.drgn()
+        try:
+            if file is not None:
+                found = self.program.object(name, drgn.FindObjectFlags.ANY, file)
+            else:
+                found = self.program.object(name)
+        except DebuggerError:
+            raise
+        except LookupError:
+            where = f" in {file}" if file else ""
+            raise UnknownSymbol(
+                name + where, near(name, self._variable_names()), "variable"
+            ) from None
+        except Exception as error:
+            raise BadImage(f"drgn cannot make out what {name!r} is: {error}") from error
+        if found.absent_:
+            raise NoDebugInfo(
+                f"the debug information declares {name!r} without saying where it is: the compiler "
+                "has optimised it away, or it is defined elsewhere"
+            )
+        return found
+
+    def _variable_names(self) -> list[str]:
+        return [s.name for image in self._images for s in image.symbols]
+
+    def evaluate(self, expression: str) -> Any:
+        """The drgn object that an expression such as ``queue.items[3].next->x`` names.
+
+        A variable first, then members by ``.`` and ``->`` and elements by ``[n]``; a ``*`` in front
+        follows a pointer, ``file.c:name`` picks a static variable of that file.
+        """
+        known = self._known.get(expression)
+        if known is not None:
+            return known
+        if not isinstance(expression, str):
+            raise BadWhere(f"{expression!r} is no variable: write a name, such as 'queue.tail'")
+        parsed = parse(expression)
+        value = self.variable(parsed.name, parsed.file)
+        in_place = not parsed.stars
+        for step in parsed.steps:
+            in_place = in_place and not drgn_objects.is_pointer(value)
+            value = drgn_objects.follow(expression, value, step)
+        for _ in range(parsed.stars):
+            value = drgn_objects.target(expression, value)
+        if in_place and len(self._known) < _KNOWN:
+            self._known[expression] = value  # a place: what is there is read when it is looked at
+        return value
+
+    def fixed(self, expression: str) -> Fixed | None:
+        """Where an integer variable lies, and through which pointers; None for all others."""
+        try:
+            parsed = parse(expression)
+            if parsed.stars or parsed.file is not None:
+                return None
+            start = self.variable(parsed.name)
+            if start.address_ is None:
+                return None
+            return fixed(int(start.address_), start.type_, parsed.steps)
+        except (GuestdbgError, LookupError, TypeError, ValueError, AttributeError):
+            return None

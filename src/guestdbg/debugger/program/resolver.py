@@ -1,0 +1,221 @@
+"""From the way a person names a place to addresses: code for breakpoints, bytes for watches."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from guestdbg.arm64.debug import canonical
+from guestdbg.debugger.errors import (
+    BadRange,
+    BadWhere,
+    MissingDependency,
+    NoDebugInfo,
+    UnknownLine,
+    UnknownSymbol,
+    near,
+)
+from guestdbg.debugger.program import drgn_objects
+from guestdbg.debugger.program.drgn_program import Types
+from guestdbg.debugger.program.image import Image
+from guestdbg.debugger.program.symbol_table import Symbol
+from guestdbg.debugger.validation import integer
+
+__all__ = ["Code", "Data", "Where", "Wheres"]
+
+#: A symbol, symbol+offset, address, ``file:line``, variable or member; or a drgn object.
+Where = int | str | object
+
+_NUMBER = re.compile(r"\*?\s*(0[xX][0-9a-fA-F_]+|0[bB][01_]+|\d[\d_]*)\Z")
+_OFFSET = re.compile(r"(.*[^\s+-])\s*([+-])\s*(0[xX][0-9a-fA-F]+|\d+)\Z")
+_LINE = re.compile(r"(.+):(\d+)\Z")
+_EXPRESSION = re.compile(r"\.|->|\[|\A\*|:")
+_TOP = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Where instructions are: all addresses that the name stands for, and the line taken."""
+
+    name: str
+    addresses: tuple[int, ...]
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Where bytes are; ``length`` is None where the name does not say."""
+
+    name: str
+    address: int
+    length: int | None
+    type_name: str | None = None
+
+    def sized(self) -> Data:
+        """With a length: an address alone stands for the 8 bytes there, or as it is aligned."""
+        if self.length is not None:
+            return self
+        return replace(self, length=min(8, self.address & -self.address or 8))
+
+
+class Wheres:
+    """Resolves names over the loaded images."""
+
+    def __init__(self, images: list[Image], types: Types) -> None:
+        self._images = images
+        self._types = types
+
+    def symbol(self, name: str) -> Symbol:
+        """The symbol of that name; raises UnknownSymbol with names that look like it."""
+        for image in self._images:
+            found = image.symbols.find(name)
+            if found is not None:
+                return found
+        known = [n for image in self._images for n in image.symbols.names()]
+        if not known:
+            raise UnknownSymbol(
+                name + " (no image with symbols is loaded: add_symbols() takes one)", []
+            )
+        raise UnknownSymbol(name, near(name, known))
+
+    def _is_symbol(self, name: str) -> bool:
+        return any(image.symbols.find(name) is not None for image in self._images)
+
+    def code(self, where: Where) -> Code:
+        """The instructions that ``where`` names."""
+        if isinstance(where, int):
+            return Code(f"{where:#x}", (_code_address(where, f"{where:#x}"),))
+        if not isinstance(where, str):
+            address = _drgn_address(where)
+            return Code(f"{address:#x}", (_code_address(address, str(where)),))
+        text = where.strip()
+        number = _number(text)
+        if number is not None:
+            return Code(text, (_code_address(number, text),))
+        line = _LINE.match(text)
+        if line is not None:
+            return self._line(text, line[1], int(line[2]))
+        base, offset = _offset(text)
+        address = self.symbol(base).address + offset
+        return Code(text, (_code_address(address, text),))
+
+    def _line(self, text: str, file: str, line: int) -> Code:
+        failure: UnknownLine | None = None
+        for image in self._images:
+            if not image.lines:
+                continue
+            try:
+                addresses, taken, _name = image.lines.addresses(file, line)
+            except UnknownLine as error:
+                failure = failure or error
+                continue
+            return Code(text, tuple(_first_in_each(addresses, image)), taken)
+        if failure is not None:
+            raise failure
+        raise NoDebugInfo(
+            f"{text!r} needs line numbers, and no loaded image carries any (compile with -g)"
+        )
+
+    def data(self, where: Where, length: int | None) -> Data:
+        """The bytes that ``where`` names; ``length`` overrides what the name says."""
+        if isinstance(where, int):
+            return _data(f"{where:#x}", where, length)
+        if not isinstance(where, str):
+            _drgn_address(where)
+            extent = drgn_objects.extent(where, "the drgn object")
+            return _data(
+                f"{extent.address:#x}",
+                extent.address,
+                extent.length if length is None else length,
+                extent.type_name,
+            )
+        text = where.strip()
+        number = _number(text)
+        if number is not None:
+            return _data(text, number, length)
+        if _LINE.match(text):
+            raise BadWhere(f"{text!r} is a line of source; name a variable or an address to watch")
+        base, offset = _offset(text)
+        # Compilers put dots into names too: a variable of a function is `calls.0`.
+        if _EXPRESSION.search(base) and not self._is_symbol(base):
+            return self._expression(text, base, offset, length)
+        symbol = self.symbol(base)
+        left = max(symbol.size - offset, 0) if offset >= 0 else 0
+        if length is None and symbol.size and left == 0:
+            raise BadRange(
+                f"{text!r} lies outside {base}, which has {symbol.size} bytes: say how many bytes"
+            )
+        if length is None:
+            length = left or None
+        return _data(text, symbol.address + offset, length)
+
+    def _expression(self, text: str, base: str, offset: int, length: int | None) -> Data:
+        if offset:
+            raise BadWhere(f"{text!r}: an offset goes with a symbol, not with a member or element")
+        extent = drgn_objects.extent(self._types.evaluate(base), base)
+        size = extent.length if length is None else length
+        return _data(text, extent.address, size, extent.type_name)
+
+
+def _first_in_each(addresses: list[int], image: Image) -> list[int]:
+    """The first address in each function: a line in pieces is one place to stop."""
+    firsts: dict[int, int] = {}
+    for address in sorted(addresses):
+        symbol = image.symbols.at(address)
+        firsts.setdefault(symbol.address if symbol is not None else address, address)
+    return list(firsts.values())
+
+
+def _number(text: str) -> int | None:
+    match = _NUMBER.match(text)
+    if match is None:
+        return None
+    try:
+        value = int(match[1], 0)
+    except ValueError:
+        value = int(match[1])  # a decimal number with zeros in front
+    if value >= _TOP:
+        raise BadWhere(f"{text} is not an address: addresses have 64 bits")
+    return value
+
+
+def _offset(text: str) -> tuple[str, int]:
+    match = _OFFSET.match(text)
+    if match is None:
+        return text, 0
+    value = int(match[3], 0 if match[3][:2] in ("0x", "0X") else 10)
+    return match[1], -value if match[2] == "-" else value
+
+
+def _code_address(address: int, text: str) -> int:
+    if not 0 <= address < _TOP:
+        raise BadWhere(f"{text} is not an address: addresses have 64 bits")
+    if address & 3:
+        raise BadRange(
+            f"{text}: no instruction begins at {address:#x}, as instructions are aligned to 4 "
+            f"bytes; the one around it is at {address & ~3:#x}"
+        )
+    return canonical(address)
+
+
+def _data(name: str, address: int, length: int | None, type_name: str | None = None) -> Data:
+    if not 0 <= address < _TOP:
+        raise BadWhere(f"{name} is not an address: addresses have 64 bits")
+    if length is not None and integer("length", length) <= 0:
+        raise BadRange(f"{name}: a range of {length} bytes cannot be watched; 1 is the least")
+    if length is not None and address + length > _TOP:
+        raise BadRange(f"{name}: {length} bytes from {address:#x} on reach beyond 64 bits")
+    return Data(name, canonical(address), length, type_name)
+
+
+def _drgn_address(value: Any) -> int:
+    try:
+        import drgn
+    except ImportError as error:
+        raise MissingDependency(f"{value!r} is no place: give a number or a name") from error
+    if not isinstance(value, drgn.Object):
+        raise BadWhere(f"{value!r} is no place: give a number, a name, or a drgn object")
+    if value.address_ is None:
+        return int(value.value_())
+    return int(value.address_)

@@ -1,0 +1,122 @@
+"""Who called whom: by call frame information, else by the code, else by frame records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from guestdbg.debugger.errors import AddressError
+from guestdbg.debugger.program.image import Image
+from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.unwind.prologue_analysis import caller, frame_state
+
+__all__ = ["Frame", "Unwinder", "strip_pac"]
+
+_FP, _LR, _SP = 29, 30, 31
+_U64 = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a backtrace, the innermost being number 0.
+
+    ``pc`` is where the frame goes on: for callers the return address, while ``location`` is that
+    of the call. ``sp`` is the stack pointer there, None where only frame records were followed.
+    """
+
+    number: int
+    pc: int
+    sp: int | None
+    location: Location
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.pc:#x} in {self.location}"
+
+
+def strip_pac(address: int) -> int:
+    """A return address without its pointer authentication code (and without a tag).
+
+    Bit 55 tells the half of the address space; what lies above 48 bits of address is the code.
+    A guest with 52-bit addresses signs fewer bits, and none of its code lies that high.
+    """
+    if address >> 55 & 1:
+        return address | 0xFFFF_0000_0000_0000
+    return address & 0x0000_FFFF_FFFF_FFFF
+
+
+class Unwinder:
+    """Finds frames from registers, over the images and memory of a guest."""
+
+    def __init__(
+        self,
+        images: list[Image],
+        locate: Callable[[int], Location],
+        read: Callable[[int, int], bytes],
+    ) -> None:
+        self._images = images
+        self._locate = locate
+        self._read = read
+
+    def frames(self, registers: list[int], pc: int, limit: int) -> list[Frame]:
+        """Frames from ``pc`` outwards, at most ``limit``.
+
+        ``registers`` are X0 to X30 and SP. Ends where a return address is 0, memory cannot be read,
+        or the stack would not grow towards its base.
+        """
+        frames = [Frame(0, pc, registers[_SP], self._locate(pc))]
+        state = dict(enumerate(registers))
+        while len(frames) < limit:
+            innermost = len(frames) == 1
+            # A return address may be the first of the next function, when the call never returns.
+            try:
+                outer = self._caller(pc if innermost else pc - 4, state, innermost)
+            except AddressError:
+                break
+            if outer is None or not _outwards(state, outer):
+                break
+            last, pc = pc, strip_pac(outer[_LR])
+            if pc == 0 or (pc == last and all(outer.get(n) == state.get(n) for n in (_FP, _SP))):
+                break
+            frames.append(Frame(len(frames), pc, outer.get(_SP), self._locate(pc - 4)))
+            state = outer
+        return frames
+
+    def _caller(self, pc: int, state: dict[int, int], innermost: bool) -> dict[int, int] | None:
+        image = next((i for i in self._images if i.covers(pc)), None)
+        if image is not None:
+            if _SP in state:
+                found = image.frames.caller(pc, state, self._read_u64)
+                if found is not None:
+                    return found
+            found = self._by_code(image, pc, state, innermost)
+            if found is not None:
+                return found
+        return self._by_frame_record(state)
+
+    def _by_code(
+        self, image: Image, pc: int, state: dict[int, int], innermost: bool
+    ) -> dict[int, int] | None:
+        symbol = image.symbols.at(pc)
+        if symbol is None or pc & 3 or not symbol.contains(pc):
+            return None
+        # A return address is behind a call, which has saved what it clobbers.
+        code = self._read(symbol.address, symbol.size & ~3)
+        found = frame_state(code, symbol.address, pc)
+        return None if found is None else caller(found, state, self._read_u64, innermost)
+
+    def _by_frame_record(self, state: dict[int, int]) -> dict[int, int] | None:
+        """Follow X29 to a pair of the caller's X29 and the return address (AAPCS64, 6.4.6)."""
+        fp = state[_FP]
+        if fp == 0 or fp & 7:
+            return None
+        return {_FP: self._read_u64(fp), _LR: self._read_u64(fp + 8)}
+
+    def _read_u64(self, address: int) -> int:
+        return int.from_bytes(self._read(address, 8), "little")
+
+
+def _outwards(state: dict[int, int], caller: dict[int, int]) -> bool:
+    """Whether the caller's frame lies further towards the stack's base, or is the same size."""
+    if _SP in caller and _SP in state:
+        return caller[_SP] >= state[_SP]
+    return caller[_FP] == 0 or caller[_FP] > state[_FP] or _SP in caller

@@ -1,0 +1,59 @@
+"""Hit programs on the software provider: the processor decides (cpu/hits.pyx)."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from guestdbg.cpu.processor import HitPrograms
+from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.exits import ExitDebug
+from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms
+from guestdbg.kvm.soft.bits import EC_SHIFT
+from guestdbg.kvm.soft.exits.handle_exit import EXIT_HANDLERS
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+
+def install(
+    vcpu: SoftVcpu,
+    programs: Sequence[HitProgram],
+    plain: Sequence[tuple[int, int]],
+    hidden: Sequence[int],
+) -> InstalledPrograms:
+    """Give the processor its programs; raises KvmError(EINVAL) for what could not run."""
+    try:
+        made = HitPrograms(
+            [
+                (
+                    0 if p.kind == "watch" else 1,
+                    p.address,
+                    p.length,
+                    p.access,
+                    p.condition,
+                    p.buffer,
+                    p.registers,
+                )
+                for p in programs
+            ],
+            plain,
+            hidden,
+        )
+    except (ValueError, TypeError, OverflowError, BufferError) as error:
+        raise KvmError(errno.EINVAL, "set_hit_programs", str(error)) from error
+    vcpu.hit_programs = made if programs else None
+    use = programs and vcpu.guest_debug & KVM_GUESTDBG_USE_HW
+    vcpu.cpu.set_programs(made if use else None)
+    return made
+
+
+def hit_exit(vcpu: SoftVcpu) -> ExitHit:
+    """A program ended the run."""
+    assert vcpu.hit_programs is not None
+    esr = vcpu.cpu.esr_el2
+    debug = EXIT_HANDLERS[esr >> EC_SHIFT & 0x3F](vcpu, esr)
+    assert isinstance(debug, ExitDebug)
+    return ExitHit(debug, vcpu.hit_programs.hit())

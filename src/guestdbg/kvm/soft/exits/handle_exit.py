@@ -1,0 +1,132 @@
+"""What an exception to EL2 means: one small handler for each class (handle_exit.c).
+
+A handler returns the exit for userspace, or None when the guest goes on.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.exits import Exit, ExitDebug
+from guestdbg.kvm.soft.bits import (
+    EC_BKPT32,
+    EC_BREAKPT_LOW,
+    EC_BRK64,
+    EC_DABT_LOW,
+    EC_HVC64,
+    EC_IABT_LOW,
+    EC_MASK,
+    EC_SHIFT,
+    EC_SMC64,
+    EC_SOFTSTP_LOW,
+    EC_SYS64,
+    EC_WATCHPT_LOW,
+    EC_WFX,
+    U32,
+)
+from guestdbg.kvm.soft.exits.hypercalls import handle_hvc, handle_smc
+from guestdbg.kvm.soft.exits.inject_fault import inject_undef, skip_instr
+from guestdbg.kvm.soft.exits.mmu import handle_guest_abort
+from guestdbg.kvm.soft.registers.sys_regs import handle_sys_reg
+from guestdbg.kvm.soft.run.waiting import wait_for_interrupt
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+log = logging.getLogger("guestdbg.kvm")
+
+Handler = Callable[["SoftVcpu", int], Exit | None]
+
+_WFX_IS_WFE: Final = 1 << 0
+_HSR_HIGH: Final = (1 << 30) - 1
+
+# Exits are immutable and most stops repeat: the object made for a syndrome (and address) serves
+# again. Making one costs as much as the rest of a stop.
+_exits: dict[int, ExitDebug] = {}
+_watch_exits: dict[int, dict[int, ExitDebug]] = {}
+_EXITS_KEPT: Final = 4096
+
+
+def _debug_exit(esr: int) -> ExitDebug:
+    exit_ = _exits.get(esr)
+    if exit_ is None:
+        if len(_exits) >= _EXITS_KEPT:
+            _exits.clear()
+        exit_ = _exits[esr] = ExitDebug(esr & U32, esr >> 32 & _HSR_HIGH)
+    return exit_
+
+
+def _new_watch_exit(esr: int, far: int) -> ExitDebug:
+    by_far = _watch_exits.setdefault(esr, {})
+    if len(by_far) >= _EXITS_KEPT:
+        by_far.clear()
+    exit_ = by_far[far] = ExitDebug(esr & U32, esr >> 32 & _HSR_HIGH, far)
+    return exit_
+
+
+def handle_breakpoint(vcpu: SoftVcpu, esr: int) -> Exit:
+    """A breakpoint, BRK or BKPT (EC 0x30, 0x3C, 0x38): KVM_EXIT_DEBUG.
+
+    Whose it is, the host's or the guest's own, is for userspace to find out: what is not its own
+    it must hand back to the guest.
+    """
+    return _debug_exit(esr)
+
+
+def handle_step(vcpu: SoftVcpu, esr: int) -> Exit:
+    """A software step (EC 0x32): KVM_EXIT_DEBUG, and no step is pending any more."""
+    vcpu.active_pending = False
+    return _exits.get(esr) or _debug_exit(esr)
+
+
+def handle_watchpoint(vcpu: SoftVcpu, esr: int) -> Exit:
+    """A watchpoint (EC 0x34): KVM_EXIT_DEBUG, the only one for which FAR means anything."""
+    far = vcpu.cpu.far_el2
+    try:
+        return _watch_exits[esr][far]
+    except KeyError:
+        return _new_watch_exit(esr, far)
+
+
+def handle_wfx(vcpu: SoftVcpu, esr: int) -> Exit | None:
+    """WFI or WFE (EC 0x01): the instruction is over when the wait is."""
+    skip_instr(vcpu)
+    return None if esr & _WFX_IS_WFE else wait_for_interrupt(vcpu)
+
+
+def handle_unknown(vcpu: SoftVcpu, esr: int) -> Exit | None:
+    """A class that nothing here asks for: UNDEFINED to the guest."""
+    ec = esr >> EC_SHIFT & EC_MASK
+    vcpu.vm.warn_once(
+        ("ec", ec),
+        f"exception class {ec:#04x} (esr {esr:#x}) is not handled; UNDEFINED to the guest",
+    )
+    inject_undef(vcpu)
+    return None
+
+
+EXIT_HANDLERS: Final[tuple[Handler, ...]] = tuple(
+    {
+        EC_WFX: handle_wfx,
+        EC_HVC64: handle_hvc,
+        EC_SMC64: handle_smc,
+        EC_SYS64: handle_sys_reg,
+        EC_IABT_LOW: handle_guest_abort,
+        EC_DABT_LOW: handle_guest_abort,
+        EC_BREAKPT_LOW: handle_breakpoint,
+        EC_SOFTSTP_LOW: handle_step,
+        EC_WATCHPT_LOW: handle_watchpoint,
+        EC_BKPT32: handle_breakpoint,
+        EC_BRK64: handle_breakpoint,
+    }.get(ec, handle_unknown)
+    for ec in range(EC_MASK + 1)
+)
+
+
+def unexpected(why: int) -> KvmError:
+    """The processor came back with a reason that does not exist."""
+    return KvmError(errno.EIO, "KVM_RUN", f"the processor came back with reason {why}")

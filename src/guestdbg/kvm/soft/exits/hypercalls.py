@@ -1,0 +1,52 @@
+"""Calls to the hypervisor by the SMC calling convention (hypercalls.c; Arm DEN 0028)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from guestdbg.kvm.exits import Exit
+from guestdbg.kvm.soft.bits import U32, U64
+from guestdbg.kvm.soft.exits.inject_fault import skip_instr
+from guestdbg.kvm.soft.exits.psci import PSCI_FUNCTIONS, psci_call
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+SMCCC_VERSION: Final = 0x80000000
+SMCCC_1_1: Final = 0x10001
+NOT_SUPPORTED: Final = -1
+
+
+def handle_hvc(vcpu: SoftVcpu, esr: int) -> Exit | None:
+    """HVC (EC 0x16). The PC is behind it already."""
+    return smccc_call(vcpu)
+
+
+def handle_smc(vcpu: SoftVcpu, esr: int) -> Exit | None:
+    """SMC, trapped by HCR_EL2.TSC (EC 0x17). The PC is still at it.
+
+    KVM answers every SMC with NOT_SUPPORTED. Here PSCI answers it too, unless the machine was made
+    with ``psci_smc=False``: firmware for QEMU's board may be built to use either.
+    """
+    skip_instr(vcpu)
+    if not vcpu.vm.psci_smc:
+        vcpu.cpu.set_x(0, NOT_SUPPORTED & U64)
+        return None
+    return smccc_call(vcpu)
+
+
+def smccc_call(vcpu: SoftVcpu) -> Exit | None:
+    """The function that X0 names; its result in X0 to X3."""
+    cpu = vcpu.cpu
+    function = cpu.get_x(0) & U32
+    exit_: Exit | None = None
+    result: int | None = NOT_SUPPORTED
+    if function == SMCCC_VERSION:
+        result = SMCCC_1_1
+    elif function in PSCI_FUNCTIONS:
+        result, exit_ = psci_call(vcpu, function)
+    if result is not None:
+        cpu.set_x(0, result & U64)
+        for n in (1, 2, 3):
+            cpu.set_x(n, 0)
+    return exit_

@@ -1,0 +1,90 @@
+"""Accesses outside the memory slots, which userspace answers (the kernel's mmio.c)."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, NamedTuple
+
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.exits import Exit, ExitArmNisv, ExitMmio
+from guestdbg.kvm.soft.bits import ISS_CM, ISS_FSC, ISS_ISV, ISS_SF, ISS_SSE, ISS_WNR, U32, U64
+from guestdbg.kvm.soft.exits.inject_fault import skip_instr
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+_ZEROS = tuple(bytes(n) for n in range(9))
+
+
+class PendingMmio(NamedTuple):
+    """An access that userspace has been told of; the next run completes it."""
+
+    is_write: bool
+    length: int
+    register: int
+    sign_extend: bool
+    sixty_four: bool
+
+
+def io_mem_abort(vcpu: SoftVcpu, esr: int, fault_ipa: int) -> Exit:
+    """Turn the syndrome of a data abort into an exit to userspace.
+
+    Raises:
+        KvmError: ENOSYS where the syndrome does not describe the access (a pair, write-back, SIMD,
+            an atomic), unless KVM_CAP_ARM_NISV_TO_USER was enabled.
+    """
+    if not esr & ISS_ISV:
+        if vcpu.vm.nisv_to_user:
+            return ExitArmNisv(esr & (ISS_CM | ISS_WNR | ISS_FSC), fault_ipa)
+        raise KvmError(
+            errno.ENOSYS,
+            "KVM_RUN",
+            f"the guest accessed {fault_ipa:#x}, where there is no memory, at pc "
+            f"{vcpu.cpu.pc:#x} with an instruction that the syndrome does not describe (a pair, "
+            "write-back, SIMD, or atomic access); enable KVM_CAP_ARM_NISV_TO_USER to get an "
+            "exit instead",
+        )
+    is_write = bool(esr & ISS_WNR)
+    length = 1 << (esr >> 22 & 3)
+    register = esr >> 16 & 31
+    vcpu.mmio = PendingMmio(is_write, length, register, bool(esr & ISS_SSE), bool(esr & ISS_SF))
+    vcpu.mmio_data = None
+    if is_write:
+        value = vcpu.cpu.get_x(register) if register != 31 else 0
+        data = (value & (1 << 8 * length) - 1).to_bytes(length, "little")
+    else:
+        data = _ZEROS[length]
+    return ExitMmio(fault_ipa, data, length, is_write)
+
+
+def complete_mmio(vcpu: SoftVcpu, data: bytes) -> None:
+    """Take userspace's answer to a read."""
+    pending = vcpu.mmio
+    if pending is None or pending.is_write:
+        raise KvmError(errno.EINVAL, "complete_mmio", "there is no MMIO read to answer")
+    if len(data) != pending.length:
+        raise KvmError(
+            errno.EINVAL,
+            "complete_mmio",
+            f"{len(data)} bytes answer a read of {pending.length}",
+        )
+    vcpu.mmio_data = bytes(data)
+
+
+def handle_mmio_return(vcpu: SoftVcpu) -> None:
+    """At the next run: a read's value into its register, the PC behind the instruction.
+
+    A read that nobody answered gives zero.
+    """
+    pending = vcpu.mmio
+    if pending is None:
+        return
+    vcpu.mmio = None
+    if not pending.is_write and pending.register != 31:
+        value = int.from_bytes(vcpu.mmio_data or b"", "little")
+        if pending.sign_extend and value >> (8 * pending.length - 1):
+            value |= U64 << 8 * pending.length & U64
+        if not pending.sixty_four:
+            value &= U32
+        vcpu.cpu.set_x(pending.register, value)
+    skip_instr(vcpu)

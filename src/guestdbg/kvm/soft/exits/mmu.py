@@ -1,0 +1,68 @@
+"""Stage 2 aborts: where the guest met an address that no memory slot covers (mmu.c)."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.exits import Exit
+from guestdbg.kvm.soft.bits import (
+    EC_IABT_LOW,
+    EC_MASK,
+    EC_SHIFT,
+    FSC_ACCESS,
+    FSC_PERMISSION,
+    FSC_TRANSLATION,
+    ISS_CM,
+    ISS_FSC_TYPE,
+    ISS_S1PTW,
+)
+from guestdbg.kvm.soft.exits.inject_fault import (
+    inject_dabt,
+    inject_pabt,
+    inject_size_fault,
+    skip_instr,
+)
+from guestdbg.kvm.soft.exits.mmio import io_mem_abort
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+
+def handle_guest_abort(vcpu: SoftVcpu, esr: int) -> Exit | None:
+    """An instruction or data abort from stage 2 (EC 0x20, 0x24)."""
+    cpu = vcpu.cpu
+    far = cpu.far_el2
+    # HPFAR_EL2.FIPA, [39:4], is the address from bit 12 up; the offset in the page is the same in
+    # the virtual address.
+    page = (cpu.hpfar_el2 & ~0xF) << 8
+    is_instruction = esr >> EC_SHIFT & EC_MASK == EC_IABT_LOW
+    if esr & ISS_FSC_TYPE not in (FSC_TRANSLATION, FSC_ACCESS, FSC_PERMISSION):
+        raise KvmError(
+            errno.EFAULT, "KVM_RUN", f"stage 2 abort with a status nobody expects: esr {esr:#x}"
+        )
+    if page >> vcpu.vm.ipa_bits:
+        # Beyond what the machine was given; or even beyond what any could be.
+        address = page | far & 0xFFF
+        if page >> vcpu.vm.ipa_limit:
+            inject_size_fault(vcpu, address, instruction=is_instruction)
+        elif is_instruction:
+            inject_pabt(vcpu, address)
+        else:
+            inject_dabt(vcpu, address)
+        return None
+    if is_instruction:
+        # Its instructions are where nothing is: userspace could do nothing about that, for there
+        # is no syndrome. The guest has it back as an external abort.
+        inject_pabt(vcpu, far)
+        return None
+    if esr & ISS_S1PTW:
+        # Its page tables are where nothing is.
+        inject_dabt(vcpu, far)
+        return None
+    if esr & ISS_CM and not vcpu.vm.has_memory(page):
+        # Cache maintenance where nothing can be cached is already done.
+        skip_instr(vcpu)
+        return None
+    return io_mem_abort(vcpu, esr, page | far & 0xFFF)

@@ -1,0 +1,64 @@
+"""What others ask of a vCPU, from any thread: its power, a reset, its interrupt lines.
+
+It is looked at before the vCPU's next entry.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guestdbg.kvm.exits import Exit
+from guestdbg.kvm.soft.bits import HCR_VF, HCR_VI
+from guestdbg.kvm.soft.registers.reset import reset_vcpu, update_lines
+from guestdbg.kvm.soft.run.waiting import sleep
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+
+
+def request(vcpu: SoftVcpu) -> None:
+    """Make the vCPU look at what was asked of it, out of the guest if it is there."""
+    vcpu.requested = True
+    vcpu.wake.set()
+    vcpu.cpu.kick()
+
+
+def power_off(vcpu: SoftVcpu) -> None:
+    """PSCI CPU_OFF, or the machine is going down: nothing is run until it is powered on."""
+    vcpu.stopped = True
+    vcpu.reset_to = None
+    vcpu.requested = True
+
+
+def power_on(vcpu: SoftVcpu, entry: int, context: int) -> None:
+    """PSCI CPU_ON: at its next entry the vCPU starts at ``entry`` with ``context`` in X0."""
+    vcpu.reset_to = (entry, context)
+    vcpu.requested = True
+    vcpu.stopped = False
+    vcpu.wake.set()
+
+
+def set_line(vcpu: SoftVcpu, line: int, level: bool) -> None:
+    """Raise or lower the IRQ (0) or FIQ (1) line."""
+    bit = HCR_VF if line else HCR_VI
+    lines = vcpu.irq_lines | bit if level else vcpu.irq_lines & ~bit
+    if lines != vcpu.irq_lines:
+        vcpu.irq_lines = lines
+        request(vcpu)
+
+
+def handle(vcpu: SoftVcpu) -> Exit | None:
+    """Do what was asked of the vCPU since its last entry."""
+    while vcpu.stopped:
+        exit_ = sleep(vcpu, None)
+        if exit_ is not None:
+            return exit_
+    vcpu.requested = False
+    if vcpu.reset_to is not None:
+        entry, context = vcpu.reset_to
+        vcpu.reset_to = None
+        reset_vcpu(vcpu)
+        vcpu.cpu.pc = entry
+        vcpu.cpu.set_x(0, context)
+    update_lines(vcpu)
+    return None

@@ -1,0 +1,247 @@
+"""Snapshots of a machine: all of its state, to go back to.
+
+What a machine and its vCPUs are is in their attributes, their processors and their memory. Of the
+attributes everything is kept but what is named here, so that a new one cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+import errno
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from guestdbg.cpu.processor import Pages, ProcessorState, address_of
+from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.interface import Memory, Snapshot
+from guestdbg.kvm.soft.exits.mmio import PendingMmio
+from guestdbg.kvm.soft.snapshot.touched import Runs, is_private_anonymous, touched, whole
+from guestdbg.kvm.structures import DebugRegisters, VcpuInit
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.soft.vcpu import SoftVcpu
+    from guestdbg.kvm.soft.vm import SoftVm
+
+PAGE: Final = 4096
+
+#: What a restore leaves as it is: what never changes, the host's side of it, and what userspace
+#: asks for from outside (a kick, the hit programs with their counts and buffers).
+VM_STAYS: Final = frozenset(
+    {
+        "_closed",
+        "_kvm",
+        "_slots",
+        "_told",
+        "alone",
+        "clock",
+        "ipa_bits",
+        "ipa_limit",
+        "latest_snapshot",
+        "phys",
+        "psci_smc",
+        "soft_vcpus",
+        "turns",
+    }
+)
+VCPU_STAYS: Final = frozenset(
+    {
+        "_closed",
+        "_id",
+        "_not_callable",
+        "_running",
+        "_vm",
+        "affinity",
+        "cpu",
+        "hit_programs",
+        "kicked",
+        "requested",
+        "wake",
+    }
+)
+
+#: Values that can be kept as they are, because nobody can change them.
+_IMMUTABLE: Final = (bool, int, str, bytes, type(None), DebugRegisters, PendingMmio, VcpuInit)
+
+State = dict[str, Any]
+Result = TypeVar("Result")
+
+
+def _kept(value: object) -> object:
+    """A value as it will still be when it is wanted back."""
+    if isinstance(value, _IMMUTABLE):
+        return value
+    if isinstance(value, tuple):
+        return value if all(_kept(part) is part for part in value) else tuple(map(_kept, value))
+    if isinstance(value, list):
+        return [_kept(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _kept(part) for key, part in value.items()}
+    raise TypeError(f"a snapshot cannot keep a {type(value).__name__}")
+
+
+class _Region:
+    """A memory slot: where it is, and what it holds."""
+
+    def __init__(self, slot: tuple[int, int, int, Memory], before: _Region | None) -> None:
+        self.address, self.size, self.flags, memory = slot
+        self.host, _ = address_of(memory)
+        known: Pages | None = None
+        self.private: bool
+        if before is not None and (before.host, before.size) == (self.host, self.size):
+            self.private = before.private
+            known = before.pages
+        else:
+            self.private = is_private_anonymous(self.host, self.size)
+        self.pages: Pages = Pages(memory, self.touched(), known)
+
+    def touched(self) -> Runs:
+        return touched(self.host, self.size) if self.private else whole(self.size)
+
+    def matches(self, slot: tuple[int, int, int, Memory]) -> bool:
+        """Whether a slot is still that memory, at that address, with those flags."""
+        address, size, flags, memory = slot
+        here = (address, size, flags, address_of(memory)[0])
+        return here == (self.address, self.size, self.flags, self.host)
+
+
+class SoftSnapshot(Snapshot):
+    """The state of a machine at one time. It is never changed, and belongs to its machine."""
+
+    def __init__(self, vm: SoftVm) -> None:
+        self.vm = vm
+        before = vm.latest_snapshot() if vm.latest_snapshot is not None else None
+        known: dict[int, _Region] = before.regions if before is not None else {}
+        self.regions: dict[int, _Region] = {
+            number: _Region(slot, known.get(number)) for number, slot in vm._slots.items()
+        }
+        self.machine: State = {
+            name: _kept(value) for name, value in vars(vm).items() if name not in VM_STAYS
+        }
+        self.vcpus: list[tuple[SoftVcpu, ProcessorState, State]] = [
+            (vcpu, vcpu.cpu.save_state(), vcpu_state(vcpu)) for vcpu in vm.soft_vcpus
+        ]
+        self.ticks = vm._kvm.template.counter
+        self._instructions = tuple(vcpu.instructions for vcpu in vm.soft_vcpus)
+
+    @property
+    def instructions(self) -> tuple[int, ...]:
+        return self._instructions
+
+    @property
+    def memory_size(self) -> int:
+        return sum(len(region.pages) for region in self.regions.values()) * PAGE
+
+    @property
+    def own_memory_size(self) -> int:
+        return sum(region.pages.owned() for region in self.regions.values()) * PAGE
+
+    def __repr__(self) -> str:
+        counts = ", ".join(map(str, self._instructions))
+        return f"<SoftSnapshot at {counts} instructions, {self.memory_size >> 10} KiB of memory>"
+
+
+def vcpu_state(vcpu: SoftVcpu) -> State:
+    """EL2's state of a vCPU."""
+    return {name: _kept(getattr(vcpu, name)) for name in vcpu.__slots__ if name not in VCPU_STAYS}
+
+
+def take(vm: SoftVm) -> SoftSnapshot:
+    """The machine as it is now."""
+    return _alone(vm, "snapshot", lambda: _take(vm))
+
+
+def restore(vm: SoftVm, snapshot: Snapshot) -> None:
+    """Make the machine what it was at ``snapshot``; nothing has changed where that is refused."""
+    call = "restore"
+    if not isinstance(snapshot, SoftSnapshot):
+        raise KvmError(errno.EINVAL, call, f"{snapshot!r} is no snapshot of the soft provider's")
+    if snapshot.vm is not vm:
+        raise KvmError(
+            errno.EINVAL,
+            call,
+            "the snapshot is of another machine: only the machine that it was taken of has the "
+            "vCPUs and the memory to put it back into",
+        )
+    _alone(vm, call, lambda: _restore(vm, snapshot))
+
+
+def _alone(vm: SoftVm, call: str, what: Callable[[], Result]) -> Result:
+    """Do something while nobody runs, and nobody can begin to."""
+    vm._check(call)
+    _nobody_runs(vm, call)
+    if not vm.turns.try_acquire(False):
+        raise KvmError(errno.EBUSY, call, "another thread is changing or running the machine")
+    try:
+        _nobody_runs(vm, call)  # one that sleeps has given its turn back
+        return what()
+    finally:
+        vm.turns.release()
+
+
+def _nobody_runs(vm: SoftVm, call: str) -> None:
+    for vcpu in vm.soft_vcpus:
+        if vcpu.running:
+            raise KvmError(
+                errno.EBUSY,
+                call,
+                f"vCPU {vcpu.id} is running in another thread: kick() it, and wait for its run() "
+                "to return",
+            )
+
+
+def _take(vm: SoftVm) -> SoftSnapshot:
+    snapshot = SoftSnapshot(vm)
+    vm.latest_snapshot = weakref.ref(snapshot)
+    return snapshot
+
+
+def _restore(vm: SoftVm, snapshot: SoftSnapshot) -> None:
+    _check_same(vm, snapshot)
+    # All is compared before anything is written: two slots may be the same memory.
+    changes = []
+    for number, region in snapshot.regions.items():
+        memory = vm._slots[number][3]
+        changes.append((region, memory, region.pages.differing(memory, region.touched())))
+    for region, memory, runs in changes:
+        region.pages.put_back(memory, runs, region.private)
+        for first, count in runs:
+            vm.phys.code_changed(region.address + first * PAGE, count * PAGE)
+    ticks = vm._kvm.template.counter - snapshot.ticks
+    for vcpu, processor, state in snapshot.vcpus:
+        vcpu.cpu.restore_state(processor, ticks)
+        for name, value in state.items():
+            setattr(vcpu, name, _kept(value))
+        programs = vcpu.hit_programs if vcpu.guest_debug & KVM_GUESTDBG_USE_HW else None
+        vcpu.cpu.set_programs(programs)
+        vcpu._not_callable = vcpu._closed or vcpu._init is None
+        # Power and lines are looked at before the next entry, whatever has been seen of them.
+        vcpu.requested = True
+    for name, value in snapshot.machine.items():
+        setattr(vm, name, _kept(value))
+    vm.latest_snapshot = weakref.ref(snapshot)
+
+
+def _check_same(vm: SoftVm, snapshot: SoftSnapshot) -> None:
+    """Raises KvmError where the machine has other vCPUs or other memory than it had."""
+    had = [vcpu for vcpu, _, _ in snapshot.vcpus]
+    if had != vm.soft_vcpus:
+        raise KvmError(
+            errno.EINVAL,
+            "restore",
+            f"the machine has {len(vm.soft_vcpus)} vCPUs, and had {len(had)} when the snapshot "
+            "was taken: create all of them before the first snapshot",
+        )
+    for number in sorted(snapshot.regions.keys() | vm._slots.keys()):
+        region, slot = snapshot.regions.get(number), vm._slots.get(number)
+        if region is not None and slot is not None and region.matches(slot):
+            continue
+        was = "not there" if region is None else f"{region.size:#x} bytes at {region.address:#x}"
+        now = "not there" if slot is None else f"{slot[1]:#x} bytes at {slot[0]:#x}"
+        same = " (other flags, or another buffer)" if was == now else ""
+        raise KvmError(
+            errno.EINVAL,
+            "restore",
+            f"memory slot {number} is {now}, and was {was} when the snapshot was taken{same}: "
+            "map the slots as they were, then restore",
+        )
