@@ -22,7 +22,7 @@ from fuzz_shrink import shrunk
 
 import guestdbg.gdb.session
 from guestdbg.debugger import Guest, Stop, load
-from guestdbg.debugger.execution.scheduler import Go
+from guestdbg.debugger.execution.scheduler import ResumeAction
 from guestdbg.debugger.program.symbol_table import SymbolKind
 from guestdbg.gdb.connection import Hangup
 from guestdbg.gdb.end_reason import Ending
@@ -156,7 +156,7 @@ def _limited(guest: Guest) -> None:
     resume = guest.resume
     runs: Iterator[int] = iter(())
 
-    def limited(moves: Mapping[int, Go]) -> Stop:
+    def limited(moves: Mapping[int, ResumeAction]) -> Stop:
         nonlocal runs
         most = next(runs, None)
         if most is None:

@@ -17,7 +17,7 @@ from guestdbg.kvm import Snapshot, open_kvm
 from guestdbg.kvm.constants import KVM_CAP_ARM_NISV_TO_USER, KVM_MEM_READONLY
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitIntr, ExitMmio
-from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, HitProgram, Op, Step
+from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, HitProgram, Op, Operation
 from guestdbg.kvm.regs import core_reg, name_of, size_of, sys_reg
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 from guestdbg.kvm.soft.vm import SoftVm
@@ -192,7 +192,7 @@ class SoftCase(Case):
         vcpu.set_guest_debug(debug)
         str(vcpu.debug_state)
 
-    def condition(self, rng: random.Random) -> tuple[Step, ...] | None:
+    def condition(self, rng: random.Random) -> tuple[Operation, ...] | None:
         register = rng.randrange(31)
         load = (Op.LOAD, rng.choice([1, 2, 4, 8]) | rng.choice([0, 16]), 0)
         return rng.choice(

@@ -188,17 +188,17 @@ HELD_BACK: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("page", [0, 1, 127, 128, 150])
-@pytest.mark.parametrize("held_back", HELD_BACK)
+@pytest.mark.parametrize("defer_sigint", HELD_BACK)
 @pytest.mark.parametrize("armed", ARMED)
-def test_one_change_after_long_use(armed: str, held_back: str, page: int) -> None:
+def test_one_change_after_long_use(armed: str, defer_sigint: str, page: int) -> None:
     """A loop has run for long, all of it decoded and remembered, its data on any page; then one
     thing changes, and the next run sees it; it is taken back, and the loop runs as it did."""
-    if held_back == "CONTEXTIDR" and "link" not in armed and armed != "context":
+    if defer_sigint == "CONTEXTIDR" and "link" not in armed and armed != "context":
         return
     rig = Loop()
     rig.base = DATA + page * 0x1000
     for el, tde in ((1, False), (1, True), (0, True), (0, False)) * 2:
-        if held_back in ("KDE", "D") and (el, tde) != (1, False):
+        if defer_sigint in ("KDE", "D") and (el, tde) != (1, False):
             continue  # these count where the exception stays at its level
 
         def run(s: State, *, hit: bool) -> None:
@@ -209,9 +209,9 @@ def test_one_change_after_long_use(armed: str, held_back: str, page: int) -> Non
         fields: dict[str, object] = {"el": el, "tde": bool(tde), "contextidr": 0x77}
         fields["mdscr"] = MDE | KDE
         free, loud = rig.state(**fields), rig.state(**fields)
-        quiet = rig.state(**(fields | HELD_BACK[held_back]))
+        quiet = rig.state(**(fields | HELD_BACK[defer_sigint]))
         for s in (quiet, loud):
-            if s is quiet and held_back == "registers":
+            if s is quiet and defer_sigint == "registers":
                 continue
             for name, (control, value) in ARMED[armed].items():
                 n = int(name[1])

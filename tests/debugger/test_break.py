@@ -8,9 +8,9 @@ import pytest
 
 from guestdbg.debugger import (
     BadRange,
-    BadWhere,
     Guest,
     Hit,
+    InvalidLocation,
     OutOfRegisters,
     UnknownLine,
     UnknownSymbol,
@@ -190,7 +190,7 @@ def test_bad_breakpoints_are_refused(start: Load) -> None:
         guest.break_("conter.c:25")
     with pytest.raises(UnknownLine, match="last line with code"):
         guest.break_("counter.c:9999")
-    with pytest.raises(BadWhere):
+    with pytest.raises(InvalidLocation):
         guest.break_("count", kind="soft")  # type: ignore[arg-type]
     assert list(guest.points) == []
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import guestdbg
-from guestdbg.debugger import BadWhere, ConditionError, GuestBusy, UnknownRegister
+from guestdbg.debugger import ConditionError, GuestBusy, InvalidLocation, UnknownRegister
 from guestdbg.machine import MachineError
 from guestdbg.machine.errors import LoadError
 
@@ -94,29 +94,29 @@ def use(guest: guestdbg.Guest, what: str) -> object:
 @pytest.mark.parametrize(
     ("what", "error", "said"),
     [
-        ("watch length", BadWhere, "length is '4'"),
-        ("watch when", BadWhere, "when is 5: it must be a text or a function"),
-        ("watch ignore", BadWhere, "ignore is '1'"),
-        ("watch context", BadWhere, "context is 'x'"),
-        ("record registers", BadWhere, "registers is 5"),
-        ("record names", BadWhere, "('x0',)"),
-        ("record limit", BadWhere, "limit is 'a'"),
-        ("step", BadWhere, "n is 'x'"),
-        ("run timeout", BadWhere, "timeout is 'x'"),
-        ("run limit", BadWhere, "max_instructions is 1.5"),
-        ("read", BadWhere, "guest.symbol(name).address"),
-        ("read length", BadWhere, "length is '4'"),
-        ("write", BadWhere, "'abc' cannot be written"),
-        ("write count", BadWhere, "write_u32() writes a number"),
-        ("write_u32", BadWhere, "value is 'x'"),
-        ("pc", BadWhere, "guest.symbol(name).address"),
-        ("x", BadWhere, "x['x0']"),
-        ("set x", BadWhere, "1.5"),
+        ("watch length", InvalidLocation, "length is '4'"),
+        ("watch when", InvalidLocation, "when is 5: it must be a text or a function"),
+        ("watch ignore", InvalidLocation, "ignore is '1'"),
+        ("watch context", InvalidLocation, "context is 'x'"),
+        ("record registers", InvalidLocation, "registers is 5"),
+        ("record names", InvalidLocation, "('x0',)"),
+        ("record limit", InvalidLocation, "limit is 'a'"),
+        ("step", InvalidLocation, "n is 'x'"),
+        ("run timeout", InvalidLocation, "timeout is 'x'"),
+        ("run limit", InvalidLocation, "max_instructions is 1.5"),
+        ("read", InvalidLocation, "guest.symbol(name).address"),
+        ("read length", InvalidLocation, "length is '4'"),
+        ("write", InvalidLocation, "'abc' cannot be written"),
+        ("write count", InvalidLocation, "write_u32() writes a number"),
+        ("write_u32", InvalidLocation, "value is 'x'"),
+        ("pc", InvalidLocation, "guest.symbol(name).address"),
+        ("x", InvalidLocation, "x['x0']"),
+        ("set x", InvalidLocation, "1.5"),
         ("reg", UnknownRegister, "named 5"),
-        ("set_reg", BadWhere, "'x'"),
+        ("set_reg", InvalidLocation, "'x'"),
         ("nzcv", UnknownRegister, "a part of PSTATE"),
-        ("item", BadWhere, "5 is no variable"),
-        ("handler", BadWhere, "5 is no handler"),
+        ("item", InvalidLocation, "5 is no variable"),
+        ("handler", InvalidLocation, "5 is no handler"),
         ("condition", ConditionError, "5 is no condition"),
     ],
 )
@@ -204,9 +204,9 @@ def test_functions_that_a_call_does_not_run_are_no_handlers() -> None:
     with queue() as guest:
         watch = guest.watch("queue.tail")
         for function in (coroutine, generator):
-            with pytest.raises(BadWhere, match="would not run"):
+            with pytest.raises(InvalidLocation, match="would not run"):
                 watch(function)
-            with pytest.raises(BadWhere, match="would not run"):
+            with pytest.raises(InvalidLocation, match="would not run"):
                 watch.handler = function
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from guestdbg.check.assembler import NOP, add, flat, mov
-from guestdbg.debugger import BadWhere, DebuggerError, load
-from guestdbg.debugger.execution.scheduler import Go
+from guestdbg.debugger import DebuggerError, InvalidLocation, load
+from guestdbg.debugger.execution.scheduler import ResumeAction
 from guestdbg.errors import GuestdbgError
 from tests.machine.guests import EXAMPLES
 
@@ -21,18 +21,18 @@ SELF = 0x14000000
 def test_one_steps_while_the_other_runs_or_is_held(start: Load) -> None:
     guest = start("smp", vcpus=2)
     guest.break_("secondary_main")
-    assert guest.resume({0: Go(), 1: Go()}).cpu.id == 1
+    assert guest.resume({0: ResumeAction(), 1: ResumeAction()}).cpu.id == 1
     first, second = (core.vcpu for core in guest.cores)
     before = first.instructions  # type: ignore[attr-defined]
     here = guest.vcpus[1].pc
-    stop = guest.resume({1: Go(step=True)})
+    stop = guest.resume({1: ResumeAction(step=True)})
     assert (stop.reason, stop.cpu.id, stop.pc) == ("step", 1, here + 4)
     assert first.instructions == before, "held"  # type: ignore[attr-defined]
-    stop = guest.resume({0: Go(), 1: Go(step=True)})
+    stop = guest.resume({0: ResumeAction(), 1: ResumeAction(step=True)})
     assert (stop.reason, stop.cpu.id, stop.pc) == ("step", 1, here + 8)
     assert before < first.instructions < before + 10_000  # type: ignore[attr-defined]
     assert second.instructions < 1000  # type: ignore[attr-defined]
-    stop = guest.resume({0: Go(), 1: Go()}, timeout=60)
+    stop = guest.resume({0: ResumeAction(), 1: ResumeAction()}, timeout=60)
     assert stop.reason == "exit"
 
 
@@ -42,20 +42,20 @@ def test_a_step_through_a_range_ends_behind_it() -> None:
     with assembled(flat(mov(0, count), loop, NOP, SELF)) as guest:
         loop_at = CODE + 4 * len(flat(mov(0, count)))
         guest.run(until=loop_at)
-        stop = guest.resume({0: Go(True, loop_at, loop_at + 8)})
+        stop = guest.resume({0: ResumeAction(True, loop_at, loop_at + 8)})
         assert (stop.reason, stop.pc) == ("step", loop_at + 8)
         assert guest.cpu.x[0] == 0
         # One that is not left ends by its limit, or by an interruption.
-        stop = guest.resume({0: Go(True, CODE, CODE + 0x1000)}, max_instructions=50)
+        stop = guest.resume({0: ResumeAction(True, CODE, CODE + 0x1000)}, max_instructions=50)
         assert stop.reason == "limit"
 
 
 def test_moves_that_are_none(start: Load) -> None:
     guest = start("hello")
-    with pytest.raises(BadWhere, match="no vCPU is to move"):
+    with pytest.raises(InvalidLocation, match="no vCPU is to move"):
         guest.resume({})
-    with pytest.raises(BadWhere, match="no vCPU 1"):
-        guest.resume({1: Go()})
+    with pytest.raises(InvalidLocation, match="no vCPU 1"):
+        guest.resume({1: ResumeAction()})
 
 
 def test_reset_begins_anew_with_the_points_there_are(start: Load) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from guestdbg.check.assembler import add, b, flat, hvc, mov, str_
-from guestdbg.debugger import BadWhere, Guest, Hit
+from guestdbg.debugger import Guest, Hit, InvalidLocation
 
 from .assembled import CODE, DATA, assembled, cbnz, cbnz_w, ldaxr, stlxr, subs
 
@@ -92,7 +92,7 @@ def test_the_one_that_stopped_is_the_current_one(two: Guest) -> None:
     assert two.vcpus[0].pc == at, "the others are held"
     two.select(0)
     assert two.cpu is two.vcpus[0]
-    with pytest.raises(BadWhere, match="no vCPU 7"):
+    with pytest.raises(InvalidLocation, match="no vCPU 7"):
         two.select(7)
     assert two.run(timeout=30).reason == "exit"
 

@@ -8,10 +8,10 @@ import pytest
 
 from guestdbg.check.assembler import NOP, WFI, b
 from guestdbg.debugger import (
-    BadWhere,
     GuestBusy,
     GuestClosed,
     Hit,
+    InvalidLocation,
     Unsupported,
 )
 
@@ -188,7 +188,7 @@ def test_timeout(start: Load) -> None:
     assert guest.run(timeout=0.05).reason == "timeout"
     assert guest.read_u64(guest.symbol("turns").address) > turns
     assert guest.run(timeout=0).reason == "timeout"
-    with pytest.raises(BadWhere):
+    with pytest.raises(InvalidLocation):
         guest.run(timeout=-1)
 
 
@@ -199,7 +199,7 @@ def test_max_instructions(start: Load) -> None:
     assert guest.runloop.retired() == 12345
     assert guest.run(max_instructions=0).reason == "limit"
     assert guest.runloop.retired() == 12345
-    with pytest.raises(BadWhere):
+    with pytest.raises(InvalidLocation):
         guest.run(max_instructions=-1)
 
 

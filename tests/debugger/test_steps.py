@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 from guestdbg.cpu.processor import EXIT_HIT, EXIT_LIMIT, HitPrograms
-from guestdbg.debugger.breakpoints.conditions.compiler import Fixed, Shape
+from guestdbg.debugger.breakpoints.conditions.compiler import Shape, StaticAddress
 from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
 from guestdbg.debugger.errors import AddressError
 from tests.cpu.support import B_SELF, CODE, DATA, RAM, Bench
 
 VARIABLES = {
-    "limit": Fixed(DATA + 0x100, 4, True),
-    "queue.size": Fixed(DATA + 0x108, 2, False),
+    "limit": StaticAddress(DATA + 0x100, 4, True),
+    "queue.size": StaticAddress(DATA + 0x108, 2, False),
     # Pointers: to the one before, and to where nothing is.
-    "p.limit": Fixed(DATA + 0x110, 4, True, (0x100,)),
-    "p.p.size": Fixed(DATA + 0x118, 2, False, (0x110, 0x108)),
-    "lost.limit": Fixed(DATA + 0x120, 4, True, (8,)),
-    "ready": Fixed(DATA + 0x128, 1, False, (), truth=True),
+    "p.limit": StaticAddress(DATA + 0x110, 4, True, (0x100,)),
+    "p.p.size": StaticAddress(DATA + 0x118, 2, False, (0x110, 0x108)),
+    "lost.limit": StaticAddress(DATA + 0x120, 4, True, (8,)),
+    "ready": StaticAddress(DATA + 0x128, 1, False, (), truth=True),
 }
 BENCH = Bench([0xF9000020, B_SELF])  # str x0, [x1]
 SHAPE = Shape(8, True, VARIABLES.get)

@@ -18,16 +18,16 @@ from guestdbg.debugger import (
     AddressError,
     BadImage,
     BadRange,
-    BadWhere,
     DebuggerError,
     Image,
+    InvalidLocation,
     MissingDependency,
     NoDebugInfo,
     UnknownLine,
     UnknownRegister,
     UnknownSymbol,
 )
-from guestdbg.debugger.program.drgn_program import Types
+from guestdbg.debugger.program.drgn_program import DrgnProgram
 
 from .conftest import EXAMPLES, Load
 
@@ -151,7 +151,7 @@ def test_damaged_files_give_errors_of_ours_or_less(
         with contextlib.suppress(UnknownLine):
             image.lines.addresses("queue.c", 20)
         if HAS_DRGN:
-            types = Types(lambda address, length: bytes(length), [image])
+            types = DrgnProgram(lambda address, length: bytes(length), [image])
             for expression in ("queue.tail", "source_stats[1].budget", "main"):
                 types.evaluate(expression)
     except DebuggerError:
@@ -198,13 +198,13 @@ def test_places_in_words(start: Load) -> None:
     with pytest.raises(BadRange, match="outside table"):
         guest.resolve("table+256")
     assert guest.resolve("table+256", 4).address == table + 256
-    with pytest.raises(BadWhere, match="64 bits"):
+    with pytest.raises(InvalidLocation, match="64 bits"):
         guest.resolve(1 << 64)
-    with pytest.raises(BadWhere, match="64 bits"):
+    with pytest.raises(InvalidLocation, match="64 bits"):
         guest.resolve("0x1" + 16 * "0")
-    with pytest.raises(BadWhere):
+    with pytest.raises(InvalidLocation):
         guest.resolve(-4)
-    with pytest.raises(BadWhere, match="no place"):
+    with pytest.raises(InvalidLocation, match="no place"):
         guest.resolve(3.5)
 
 
@@ -259,15 +259,15 @@ def test_an_expression_is_read_anew_each_time(start: Load) -> None:
     [
         ("quue", UnknownSymbol, "did you mean 'queue'"),
         ("queue.tial", UnknownSymbol, "did you mean 'tail'"),
-        ("queue->tail", BadWhere, "not a pointer; write '.'"),
-        ("queue[1]", BadWhere, "has no elements"),
-        ("queue.items[32]", BadWhere, "behind the array's end"),
-        ("queue.tail.x", BadWhere, "has no members"),
-        ("queue.", BadWhere, "ends where a name is missing"),
-        (".queue", BadWhere, "cannot understand"),
-        ("queue.size + 1", BadWhere, "cannot understand"),
-        ("", BadWhere, "name"),
-        ("*queue.tail", BadWhere, "tail"),
+        ("queue->tail", InvalidLocation, "not a pointer; write '.'"),
+        ("queue[1]", InvalidLocation, "has no elements"),
+        ("queue.items[32]", InvalidLocation, "behind the array's end"),
+        ("queue.tail.x", InvalidLocation, "has no members"),
+        ("queue.", InvalidLocation, "ends where a name is missing"),
+        (".queue", InvalidLocation, "cannot understand"),
+        ("queue.size + 1", InvalidLocation, "cannot understand"),
+        ("", InvalidLocation, "name"),
+        ("*queue.tail", InvalidLocation, "tail"),
     ],
 )
 def test_bad_expressions(start: Load, expression: str, error: type, text: str) -> None:
@@ -394,7 +394,7 @@ def test_names_of_members_that_are_no_text_are_an_image_error(tmp_path: Path) ->
     name = data.index(b"\0peak\0") + 1
     path = tmp_path / "queue.elf"
     path.write_bytes(data[:name] + b"\xff\xfe" + data[name + 2 :])
-    types = Types(lambda address, length: bytes(length), [Image(path)])
+    types = DrgnProgram(lambda address, length: bytes(length), [Image(path)])
     with pytest.raises(BadImage, match="the names in the debug information"):
         types.evaluate("queue.tail")
     assert types.fixed("queue.nothing") is None

@@ -8,10 +8,10 @@ import subprocess
 
 import pytest
 
-from guestdbg.debugger import AddressError, BadWhere, Image, UnknownSymbol
+from guestdbg.debugger import AddressError, Image, InvalidLocation, UnknownSymbol
 from guestdbg.debugger.program import drgn_objects
 from guestdbg.debugger.program.drgn_objects import number
-from guestdbg.debugger.program.drgn_program import Types
+from guestdbg.debugger.program.drgn_program import DrgnProgram
 
 GCC = shutil.which("aarch64-linux-gnu-gcc")
 pytestmark = pytest.mark.skipif(GCC is None, reason="aarch64-linux-gnu-gcc is not installed")
@@ -50,7 +50,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 
 @pytest.fixture
-def types(image: Image) -> Types:
+def types(image: Image) -> DrgnProgram:
     """The program's memory: head points at nodes[1], whose next is nodes[3]; the rest is zero."""
     nodes, head, door = (image.symbols.find(name) for name in ("nodes", "head", "door"))
     assert nodes is not None
@@ -73,15 +73,15 @@ def types(image: Image) -> Types:
                     data[at + i - address] = word[i]
         return bytes(data)
 
-    return Types(read, [image])
+    return DrgnProgram(read, [image])
 
 
-def extent(types: Types, expression: str) -> tuple[int, int]:
+def extent(types: DrgnProgram, expression: str) -> tuple[int, int]:
     found = drgn_objects.extent(types.evaluate(expression), expression)
     return found.address, found.length
 
 
-def test_through_pointers(types: Types, image: Image) -> None:
+def test_through_pointers(types: DrgnProgram, image: Image) -> None:
     nodes = image.symbols.find("nodes")
     assert nodes is not None
     base = nodes.address
@@ -102,7 +102,7 @@ def test_through_pointers(types: Types, image: Image) -> None:
         types.evaluate("head->next->next->next->value")
 
 
-def test_bit_fields_stand_for_the_bytes_they_touch(types: Types, image: Image) -> None:
+def test_bit_fields_stand_for_the_bytes_they_touch(types: DrgnProgram, image: Image) -> None:
     nodes = image.symbols.find("nodes")
     assert nodes is not None
     assert extent(types, "nodes[0].low") == (nodes.address + 16, 1)
@@ -110,7 +110,7 @@ def test_bit_fields_stand_for_the_bytes_they_touch(types: Types, image: Image) -
     assert extent(types, "nodes[0].high") == (nodes.address + 17, 3)
 
 
-def test_unions_and_nested_structures(types: Types, image: Image) -> None:
+def test_unions_and_nested_structures(types: DrgnProgram, image: Image) -> None:
     either = image.symbols.find("either")
     assert either is not None
     assert extent(types, "either.number") == (either.address, 8)
@@ -122,17 +122,19 @@ def test_unions_and_nested_structures(types: Types, image: Image) -> None:
 @pytest.mark.parametrize(
     ("expression", "error", "text"),
     [
-        ("*anything", BadWhere, "void"),
-        ("anything->x", BadWhere, "no members"),
+        ("*anything", InvalidLocation, "void"),
+        ("anything->x", InvalidLocation, "no members"),
         ("head.nxt", UnknownSymbol, "did you mean 'next'"),
-        ("nodes.value", BadWhere, "no members"),
+        ("nodes.value", InvalidLocation, "no members"),
         ("other.c:hidden", UnknownSymbol, "hidden in other.c"),
-        ("function->x", BadWhere, "no members"),
-        ("head[99999999999999999999]", BadWhere, "head[9999"),
-        ("nodes[0o2]", BadWhere, "cannot understand"),
+        ("function->x", InvalidLocation, "no members"),
+        ("head[99999999999999999999]", InvalidLocation, "head[9999"),
+        ("nodes[0o2]", InvalidLocation, "cannot understand"),
     ],
 )
-def test_what_cannot_be(types: Types, expression: str, error: type[Exception], text: str) -> None:
+def test_what_cannot_be(
+    types: DrgnProgram, expression: str, error: type[Exception], text: str
+) -> None:
     with pytest.raises(error, match=re.escape(text)):
         drgn_objects.extent(types.evaluate(expression), expression)
 
@@ -148,7 +150,7 @@ def test_a_pointer_is_followed_anew_each_time(image: Image) -> None:
         word = target[0].to_bytes(8, "little") if address == head.address else bytes(8)
         return word[:length] + bytes(max(0, length - 8))
 
-    types = Types(read, [image])
+    types = DrgnProgram(read, [image])
     assert extent(types, "head->value")[0] == nodes.address
     target[0] += 24
     assert extent(types, "head->value")[0] == nodes.address + 24
@@ -167,7 +169,7 @@ def test_integers_that_can_be_found_without_types_later(image: Image) -> None:
     def put(address: int, value: int) -> None:
         memory[address - start : address - start + 8] = value.to_bytes(8, "little")
 
-    types = Types(read, [image])
+    types = DrgnProgram(read, [image])
     place = {name: types.evaluate(name).address_ for name in VARIABLES}
     put(place["head"], place["nodes"] + 24)
     put(place["door"], place["head"])

@@ -7,9 +7,9 @@ import pytest
 from guestdbg import STOP
 from guestdbg.debugger import (
     BadRange,
-    BadWhere,
     Guest,
     Hit,
+    InvalidLocation,
     OutOfRegisters,
     StaleHit,
     UnknownSymbol,
@@ -410,11 +410,11 @@ def test_bad_watches_are_refused(start: Load) -> None:
         guest.watch("countr")
     with pytest.raises(UnknownSymbol, match="doubleword"):
         guest.watch("sizes.doublewird")
-    with pytest.raises(BadWhere, match="line of source"):
+    with pytest.raises(InvalidLocation, match="line of source"):
         guest.watch("counter.c:25")
-    with pytest.raises(BadWhere, match="access"):
+    with pytest.raises(InvalidLocation, match="access"):
         guest.watch("counter", access="write-ish")  # type: ignore[arg-type]
-    with pytest.raises(BadWhere):
+    with pytest.raises(InvalidLocation):
         guest.watch("counter", ignore=-1)
     assert guest.arming.allocation.used == (0, 0)
 

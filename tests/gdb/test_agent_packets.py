@@ -80,7 +80,7 @@ def test_system_registers_in_conditions(
     guest: Guest, plain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hit_programs, "PLAIN", plain)
-    guest.cores[0].deciding = hit_programs.Deciding(guest.cores[0])
+    guest.cores[0].deciding = hit_programs.HitProgramSet(guest.cores[0])
     guest.cpu.set_reg("CONTEXTIDR_EL1", 77)
     guest.cpu.set_reg("TPIDR_EL1", 0x1234)
     session = attach(guest)

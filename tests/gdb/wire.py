@@ -92,7 +92,10 @@ class Served:
     def _serve(self) -> None:
         try:
             with Server(
-                self.guest, f"unix:{self.path}", announce=self.announced.append, **self._options
+                self.guest,
+                f"unix:{self.path}",
+                announce=self.announced.append,
+                **self._options,
             ) as self.server:
                 self._ready.set()
                 self.outcome = self.server.serve()

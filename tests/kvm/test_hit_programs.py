@@ -28,13 +28,13 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.hit_programs import (
     MAX_DEPTH,
     MAX_HIDDEN,
+    MAX_OPERATIONS,
     MAX_PLAIN,
     MAX_PROGRAMS,
-    MAX_STEPS,
     RECORD_WORDS,
     SYSTEM_REGISTERS,
     Op,
-    Step,
+    Operation,
 )
 from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.kvm.soft.vcpu import SoftVcpu
@@ -84,7 +84,7 @@ def test_the_codes_are_the_same_on_both_sides() -> None:
     assert set(SYSTEM_REGISTERS.values()) == conditions.SYSTEM_REGISTERS
     assert conditions.LIMITS == {
         "depth": MAX_DEPTH,
-        "steps": MAX_STEPS,
+        "steps": MAX_OPERATIONS,
         "programs": MAX_PROGRAMS,
         "record_words": RECORD_WORDS,
         "plain": MAX_PLAIN,
@@ -172,11 +172,11 @@ def test_a_breakpoint_is_decided_before_its_instruction() -> None:
         ([(Op.CONST, 0, 3), (Op.JUMP, 0, 2), "3"], True),
     ],
 )
-def test_what_conditions_can_compute(condition: list[Step | str], holds: bool | None) -> None:
+def test_what_conditions_can_compute(condition: list[Operation | str], holds: bool | None) -> None:
     """A text stands for "is equal to"."""
     guest = Guest()
     guest.ram[0x10000 - 8 : 0x10000] = struct.pack("<q", -2)
-    steps: list[Step] = []
+    steps: list[Operation] = []
     for step in condition:
         steps += [(Op.CONST, 0, int(step)), (Op.EQ, 0, 0)] if isinstance(step, str) else [step]
     program = HitProgram("watch", DATA, 8, 2, condition=tuple(steps))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 from guestdbg.cpu.processor import EXIT_HIT, EXIT_LIMIT, HitPrograms
-from guestdbg.kvm.hit_programs import MAX_DEPTH, SYSTEM_REGISTERS, Op, Step
+from guestdbg.kvm.hit_programs import MAX_DEPTH, SYSTEM_REGISTERS, Op, Operation
 from tests.cpu.support import B_SELF, CODE, DATA, RAM, Bench
 
 BENCH = Bench([0xF9000020, B_SELF])  # str x0, [x1]
@@ -93,7 +93,7 @@ UNARY: dict[int, Callable[[int, int], Any]] = {
 }
 
 
-def model(steps: list[Step]) -> bool:
+def model(steps: list[Operation]) -> bool:
     stack: list[int] = []
     at = 0
     while at < len(steps):
@@ -141,7 +141,7 @@ def model(steps: list[Step]) -> bool:
     return left != 0
 
 
-def processor(steps: list[Step]) -> bool | None:
+def processor(steps: list[Operation]) -> bool | None:
     """None: undecided. Raises ValueError for what is refused."""
     programs = HitPrograms([(0, DATA, 8, 2, tuple(steps), None, ())])
     bench = BENCH
@@ -171,7 +171,7 @@ ARBITRARY = st.lists(st.tuples(st.integers(0, 60), INDEX, VALUE), min_size=1, ma
 
 @given(ARBITRARY)
 @settings(max_examples=400, deadline=None)
-def test_whatever_the_steps_they_are_refused_or_done(steps: list[Step]) -> None:
+def test_whatever_the_steps_they_are_refused_or_done(steps: list[Operation]) -> None:
     try:
         decided = processor(steps)
     except ValueError:
@@ -179,7 +179,7 @@ def test_whatever_the_steps_they_are_refused_or_done(steps: list[Step]) -> None:
     assert_as_model(steps, decided)
 
 
-def assert_as_model(steps: list[Step], decided: bool | None) -> None:
+def assert_as_model(steps: list[Operation], decided: bool | None) -> None:
     try:
         expected: bool | None = model(steps)
     except Undecided:
@@ -193,9 +193,9 @@ _MOVES = {Op.DROP: (1, 0), Op.SWAP: (2, 2), Op.ROT: (3, 3)}
 
 
 @st.composite
-def sound(draw: st.DrawFn) -> list[Step]:
+def sound(draw: st.DrawFn) -> list[Operation]:
     """Steps that are not refused: with jumps over parts that leave as much as they found."""
-    steps: list[Step] = []
+    steps: list[Operation] = []
     depth = 0
     for _ in range(draw(st.integers(1, 25))):
         choices: list[int] = [op for op in _TAKES if _TAKES[op] <= depth]
@@ -232,5 +232,5 @@ def sound(draw: st.DrawFn) -> list[Step]:
 
 @given(sound())
 @settings(max_examples=400, deadline=None)
-def test_what_is_accepted_is_done_as_the_table_says(steps: list[Step]) -> None:
+def test_what_is_accepted_is_done_as_the_table_says(steps: list[Operation]) -> None:
     assert_as_model(steps, processor(steps))

@@ -267,7 +267,7 @@ class Rig(Expectations):
             exit_ = vcpu.run()
         self.last_exit = exit_
         self._unfinished = isinstance(exit_, ExitMmio)
-        if watchdog.barked or (exit_.reason == 10 and not vcpu.immediate_exit):
+        if watchdog.expired or (exit_.reason == 10 and not vcpu.immediate_exit):
             raise Failure("the guest to stop by itself", f"it ran on, to {self.pc:#x}: {exit_}")
         return exit_
 

@@ -44,7 +44,7 @@ class Watchdog:
                 self._vcpu = None
 
     @property
-    def barked(self) -> bool:
+    def expired(self) -> bool:
         """The last ``over()`` had to be ended."""
         return self._barked
 

@@ -4,6 +4,9 @@ Everything here goes through ``guestdbg.kvm`` and ``guestdbg.machine``; nothing 
 provider runs the guest.
 """
 
+import warnings
+from typing import Any
+
 from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
 from guestdbg.debugger.breakpoints.conditions.expression import Condition as cond
 from guestdbg.debugger.breakpoints.hit import Hit
@@ -14,10 +17,10 @@ from guestdbg.debugger.errors import (
     BadImage,
     BadRange,
     BadSnapshot,
-    BadWhere,
     DebuggerError,
     GuestBusy,
     GuestClosed,
+    InvalidLocation,
     MissingDependency,
     NoDebugInfo,
     OutOfRegisters,
@@ -43,7 +46,6 @@ __all__ = [
     "BadImage",
     "BadRange",
     "BadSnapshot",
-    "BadWhere",
     "Breakpoint",
     "Condition",
     "ConditionError",
@@ -56,6 +58,7 @@ __all__ = [
     "GuestSnapshot",
     "Hit",
     "Image",
+    "InvalidLocation",
     "Location",
     "MissingDependency",
     "NoDebugInfo",
@@ -74,3 +77,18 @@ __all__ = [
     "cond",
     "load",
 ]
+
+#: Names of earlier versions; each is gone in the version after the one that deprecated it.
+_DEPRECATED = {"BadWhere": "InvalidLocation"}
+
+
+def __getattr__(name: str) -> Any:
+    new = _DEPRECATED.get(name)
+    if new is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        f"guestdbg.debugger.{name} is called {new} now; the old name goes in the next version",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return globals()[new]

@@ -12,10 +12,10 @@ __all__ = [
     "BadImage",
     "BadRange",
     "BadSnapshot",
-    "BadWhere",
     "DebuggerError",
     "GuestBusy",
     "GuestClosed",
+    "InvalidLocation",
     "MissingDependency",
     "NoDebugInfo",
     "OutOfRegisters",
@@ -54,7 +54,7 @@ class BadSnapshot(DebuggerError):
     """A snapshot that this guest cannot be put back to."""
 
 
-class BadWhere(DebuggerError):
+class InvalidLocation(DebuggerError):
     """A place was named in a way that cannot be understood."""
 
 

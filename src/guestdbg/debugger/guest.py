@@ -12,25 +12,25 @@ from typing import Any, Self
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.closing import Closing
-from guestdbg.debugger.breakpoints.armed_state import Arming
-from guestdbg.debugger.breakpoints.conditions.compiler import Fixed
+from guestdbg.debugger.breakpoints.armed_state import ArmedState
+from guestdbg.debugger.breakpoints.conditions.compiler import StaticAddress
 from guestdbg.debugger.breakpoints.point import Breakpoint, Condition, Kind, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
-from guestdbg.debugger.breakpoints.registry import Points
+from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.errors import (
     BadRange,
-    BadWhere,
     GuestBusy,
     GuestClosed,
+    InvalidLocation,
     Unsupported,
 )
 from guestdbg.debugger.execution import step_commands
-from guestdbg.debugger.execution.resume_guard import Moves
-from guestdbg.debugger.execution.scheduler import Go, RunLoop
+from guestdbg.debugger.execution.resume_guard import ResumeGuard
+from guestdbg.debugger.execution.scheduler import ResumeAction, Scheduler
 from guestdbg.debugger.hardware.register_allocator import Hardware
 from guestdbg.debugger.memory.address_space import AddressSpace, virtual
 from guestdbg.debugger.memory.brk_patches import PatchedMemory
-from guestdbg.debugger.memory.integer_access import Integers
+from guestdbg.debugger.memory.integer_access import IntegerAccess
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.resolver import Data, Where
@@ -39,7 +39,7 @@ from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.snapshot import GuestSnapshot, restore, take
 from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.access_decoder import Decoder
-from guestdbg.debugger.vcpu.context import Core
+from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import ExitMmio, Vcpu
@@ -52,7 +52,7 @@ __all__ = ["Guest"]
 _ID_AA64DFR0 = sys_reg("ID_AA64DFR0_EL1")
 
 
-class Guest(Integers, Closing):
+class Guest(IntegerAccess, Closing):
     """A loaded guest: its memory, registers, symbols, and the points at which it is stopped.
 
     Made by ``guestdbg.load``, or around a board that has a guest in it already. Use it in a
@@ -84,7 +84,7 @@ class Guest(Integers, Closing):
         reload: Callable[[], object] | None = None,
     ) -> None:
         if integer("overwatch", overwatch) < 0:
-            raise BadWhere(f"overwatch is {overwatch}: it counts bytes, and is 0 or more")
+            raise InvalidLocation(f"overwatch is {overwatch}: it counts bytes, and is 0 or more")
         self.board = board
         self._info = DebugInfo(images, self.read)
         self.images = self._info.images
@@ -96,12 +96,12 @@ class Guest(Integers, Closing):
         self._on_close = on_close
         self._reload = reload
         self._closed = False
-        self.points = Points(self, overwatch)
-        self.arming: Arming = self.points.arming
-        self.cores = [Core(self, n, vcpu) for n, vcpu in enumerate(board.vcpus)]
+        self.points = PointRegistry(self, overwatch)
+        self.arming: ArmedState = self.points.arming
+        self.cores = [VcpuContext(self, n, vcpu) for n, vcpu in enumerate(board.vcpus)]
         self.vcpus: tuple[Cpu, ...] = tuple(core.cpu for core in self.cores)
-        self.runloop = RunLoop(self)
-        self.moves = Moves(self)
+        self.runloop = Scheduler(self)
+        self.moves = ResumeGuard(self)
         board.bus.on_access = self._mmio
 
     # ---- symbols and places ------------------------------------------------------------------
@@ -150,7 +150,9 @@ class Guest(Integers, Closing):
         """Write guest virtual memory; page permissions do not bind. Raises AddressError."""
         self._check_open()
         if not isinstance(data, bytes | bytearray | memoryview):
-            raise BadWhere(f"{data!r} cannot be written: bytes can; write_u32() writes a number")
+            raise InvalidLocation(
+                f"{data!r} cannot be written: bytes can; write_u32() writes a number"
+            )
         self.space.write(virtual(address), bytes(data))
 
     def translate(self, address: int) -> int:
@@ -161,7 +163,7 @@ class Guest(Integers, Closing):
     def __getitem__(self, expression: str) -> Any:
         """A variable, member or element as a drgn object: ``guest["queue.items[3].id"]``.
 
-        It reads guest memory when it is looked at. Raises UnknownSymbol, BadWhere,
+        It reads guest memory when it is looked at. Raises UnknownSymbol, InvalidLocation,
         MissingDependency (drgn runs on Linux only), NoDebugInfo.
         """
         self._check_open()
@@ -199,7 +201,7 @@ class Guest(Integers, Closing):
         the access; ``el`` watches one exception level only (``"el0"``, ``"el1"``), ``context`` one
         value of CONTEXTIDR_EL1.
 
-        Raises OutOfRegisters (which says why), BadRange, BadWhere, UnknownSymbol.
+        Raises OutOfRegisters (which says why), BadRange, InvalidLocation, UnknownSymbol.
         """
         self._check_open()
         return self.points.watch(
@@ -242,7 +244,7 @@ class Guest(Integers, Closing):
             name=name,
         )
 
-    def fixed_variable(self, expression: str) -> Fixed | None:
+    def fixed_variable(self, expression: str) -> StaticAddress | None:
         """A variable that lies at the same place for ever, for conditions; None: it does not."""
         return self._info.types.fixed(expression)
 
@@ -319,7 +321,7 @@ class Guest(Integers, Closing):
         together with all of its sequence, which would never succeed otherwise.
         """
         if integer("n", n) < 1:
-            raise BadWhere(f"{n} steps: 1 is the least")
+            raise InvalidLocation(f"{n} steps: 1 is the least")
         core = self.runloop.current
         return self.moves.make(
             lambda: step_commands.step_instructions(core, n),
@@ -360,7 +362,7 @@ class Guest(Integers, Closing):
 
     def resume(
         self,
-        moves: Mapping[int, Go],
+        moves: Mapping[int, ResumeAction],
         *,
         timeout: float | None = None,
         max_instructions: int | None = None,
@@ -368,7 +370,7 @@ class Guest(Integers, Closing):
         """Let go of some vCPUs and hold the others: for those who tell each its own move.
 
         ``moves`` has the vCPUs by their place in ``vcpus``. The first thing to stop one of them
-        stops them all. Raises BadWhere without a move, or for a vCPU that is not there.
+        stops them all. Raises InvalidLocation without a move, or for a vCPU that is not there.
         """
         return self.moves.make(lambda: self.runloop.some(moves), timeout, max_instructions)
 
@@ -379,7 +381,7 @@ class Guest(Integers, Closing):
             if core.vcpu.id == number:
                 self.runloop.select(core.number)
                 return
-        raise BadWhere(f"there is no vCPU {number}: this guest has {len(self.cores)}")
+        raise InvalidLocation(f"there is no vCPU {number}: this guest has {len(self.cores)}")
 
     @property
     def ended(self) -> Stop | None:

@@ -18,19 +18,19 @@ from guestdbg.machine import NO_SNAPSHOTS, BoardSnapshot
 
 if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
 __all__ = ["GuestSnapshot", "restore", "take"]
 
 
 @dataclass(frozen=True, slots=True)
 class _CoreState:
-    """Where in its stops a vCPU was: see ``Core``."""
+    """Where in its stops a vCPU was: see ``VcpuContext``."""
 
     reported: int | None
     stood: int | None
     interrupted: frozenset[tuple[int, int]]
-    announced: tuple[int, int] | None
+    reported_before_access: tuple[int, int] | None
     sequence: SequenceState
     device_hits: tuple[Hit, ...]
 
@@ -93,7 +93,7 @@ def restore(guest: Guest, snapshot: GuestSnapshot) -> None:
         core.arrivals.reported = state.reported
         core.stood = state.stood
         core.arrivals.interrupted = set(state.interrupted)
-        core.watching.announced = state.announced
+        core.watching.reported_before_access = state.reported_before_access
         core.sequences.restored(state.sequence)
         core.devices.hits = list(state.device_hits)
 
@@ -103,12 +103,12 @@ def _check(guest: Guest) -> None:
         raise Unsupported(NO_SNAPSHOTS)
 
 
-def _state(core: Core) -> _CoreState:
+def _state(core: VcpuContext) -> _CoreState:
     return _CoreState(
         core.arrivals.reported,
         core.stood,
         frozenset(core.arrivals.interrupted),
-        core.watching.announced,
+        core.watching.reported_before_access,
         core.sequences.snapshot(),
         tuple(core.devices.hits),
     )

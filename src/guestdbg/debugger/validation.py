@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
-from guestdbg.debugger.errors import BadWhere
+from guestdbg.debugger.errors import InvalidLocation
 
 __all__ = ["condition", "handler", "integer"]
 
 
 def integer(what: str, value: object) -> int:
-    """``value`` if it is an int; raises BadWhere, which names it by ``what``."""
+    """``value`` if it is an int; raises InvalidLocation, which names it by ``what``."""
     if not isinstance(value, int):
-        raise BadWhere(f"{what} is {value!r}: it must be an int")
+        raise InvalidLocation(f"{what} is {value!r}: it must be an int")
     return value
 
 
@@ -24,7 +24,9 @@ def condition(when: object) -> Callable[[Any], Any] | None:
     if isinstance(when, str):
         return Condition(when)
     if when is not None and not callable(when):
-        raise BadWhere(f"when is {when!r}: it must be a text or a function that takes the hit")
+        raise InvalidLocation(
+            f"when is {when!r}: it must be a text or a function that takes the hit"
+        )
     return when
 
 
@@ -33,9 +35,9 @@ def handler(function: object) -> Callable[[Any], Any] | None:
     if function is None:
         return None
     if not callable(function):
-        raise BadWhere(f"{function!r} is no handler: a function that takes the hit is")
+        raise InvalidLocation(f"{function!r} is no handler: a function that takes the hit is")
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-        raise BadWhere(
+        raise InvalidLocation(
             f"{getattr(function, '__name__', function)} is no handler: calling it would not run "
             "it (async def, or yield in it); a plain function that takes the hit is one"
         )

@@ -225,7 +225,7 @@ class Inserted:
             self._freed = True
             # Put back, it is a new one: an access that has been told is told again.
             for core in self._guest.cores:
-                core.watching.announced = None
+                core.watching.reported_before_access = None
         if isinstance(point, Breakpoint) and point.kind == "software":
             self.guards.release(point)
             point.delete()  # next time there may be a register for it

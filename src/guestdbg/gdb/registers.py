@@ -20,7 +20,7 @@ from guestdbg.kvm.regs import core_reg, name_of
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
 __all__ = ["CPSR", "EXPEDITED", "PC", "SP", "Register", "Registers"]
 
@@ -115,7 +115,7 @@ class Registers:
         except Refused:
             return None
 
-    def read(self, core: Core, number: int) -> bytes:
+    def read(self, core: VcpuContext, number: int) -> bytes:
         """The register's bytes, little-endian."""
         register = self.by_number(number)
         if register.reg_id is None:
@@ -126,7 +126,7 @@ class Registers:
             raise Refused(f"{register.name}: {error}", error.errno or errno.EIO) from error
         return (value & (1 << 8 * register.size) - 1).to_bytes(register.size, "little")
 
-    def write(self, core: Core, number: int, data: bytes) -> None:
+    def write(self, core: VcpuContext, number: int, data: bytes) -> None:
         """Write the register; it must be all its bytes."""
         register = self.by_number(number)
         if len(data) != register.size:
@@ -140,7 +140,7 @@ class Registers:
         except KvmError as error:
             raise Refused(f"{register.name}: {error}", error.errno or errno.EIO) from error
 
-    def read_core(self, core: Core) -> bytes:
+    def read_core(self, core: VcpuContext) -> bytes:
         """X0 to CPSR in one piece: the reply to ``g``. The others are read one by one."""
         get = core.get
         values = [
@@ -149,7 +149,7 @@ class Registers:
         out = b"".join(value.to_bytes(8, "little") for value in values[:CPSR])
         return out + (values[CPSR] & 0xFFFF_FFFF).to_bytes(4, "little")
 
-    def write_core(self, core: Core, data: bytes) -> None:
+    def write_core(self, core: VcpuContext, data: bytes) -> None:
         """The same for ``G``: nothing is written unless there are bytes for all of them."""
         wanted = 8 * CPSR + 4
         if len(data) < wanted:

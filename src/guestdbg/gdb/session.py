@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger import Stop, Watch
-from guestdbg.debugger.execution.scheduler import Go
+from guestdbg.debugger.execution.scheduler import ResumeAction
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb import threads
 from guestdbg.gdb.breakpoints import Inserted
@@ -29,7 +29,7 @@ from guestdbg.gdb.stop_reply import NONE, SIGINT, SIGTRAP, Event, event_of
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
 __all__ = ["Session"]
 
@@ -92,7 +92,7 @@ class Session(Conversation):
         self.forward_console = False
         self.files: dict[int, bytes] = {}
         self.client: frozenset[str] = frozenset()
-        self.moves: dict[int, Go] = {}
+        self.moves: dict[int, ResumeAction] = {}
         self.events: dict[int, Event] = {n: Event(n, SIGTRAP) for n in range(len(guest.cores))}
         self.queue: deque[Event] = deque()
         self.news: list[Event] = []
@@ -111,7 +111,7 @@ class Session(Conversation):
         self._break_in = False
 
     @property
-    def core(self) -> Core:
+    def core(self) -> VcpuContext:
         """The vCPU that registers and memory are those of."""
         return self.guest.cores[self.general]
 
@@ -184,7 +184,7 @@ class Session(Conversation):
 
     # ---- running -----------------------------------------------------------------------------
 
-    def resume(self, moves: dict[int, Go]) -> None:
+    def resume(self, moves: dict[int, ResumeAction]) -> None:
         """Let vCPUs go once the packet has been answered."""
         for place in moves:
             self.events.pop(place, None)

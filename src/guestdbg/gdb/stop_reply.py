@@ -14,7 +14,7 @@ from guestdbg.gdb.registers import EXPEDITED, PC, SP
 from guestdbg.kvm.regs import core_reg
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.gdb.session import Session
 
 __all__ = ["NONE", "SIGABRT", "SIGINT", "SIGTRAP", "Event", "event_of"]
@@ -51,7 +51,7 @@ class Event:
         return b"".join(parts)
 
 
-def _expedited(core: Core) -> bytes:
+def _expedited(core: VcpuContext) -> bytes:
     get = core.get
     text = ""
     for number in EXPEDITED:

@@ -23,12 +23,12 @@ from guestdbg.kvm.exits import Exit, ExitDebug
 
 #: Steps of a condition: (op, index, value). They work on a stack of 128-bit signed integers, which
 #: wrap around; what is left at the end is true if it is not 0.
-Step = tuple[int, int, int]
+Operation = tuple[int, int, int]
 
 #: Places on a condition's stack, and steps of it; programs of a vCPU, ranges without one, hidden
 #: words; registers in a record; words before them.
 MAX_DEPTH = 32
-MAX_STEPS = 4096
+MAX_OPERATIONS = 4096
 MAX_PROGRAMS = 32
 MAX_PLAIN = 64
 MAX_HIDDEN = 64
@@ -132,7 +132,7 @@ class HitProgram:
     address: int
     length: int = 0
     access: int = 0
-    condition: tuple[Step, ...] | None = None
+    condition: tuple[Operation, ...] | None = None
     buffer: bytearray | memoryview | None = None
     registers: tuple[int, ...] = ()
 

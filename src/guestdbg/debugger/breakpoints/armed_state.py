@@ -25,15 +25,15 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_SW_BP,
 )
 
-__all__ = ["ASIDE", "OFF", "Arming", "Temporary", "arm", "exits_only"]
+__all__ = ["OFF", "STEP_DISARMED", "ArmedState", "InternalBreakpoint", "arm", "exits_only"]
 
 OFF = GuestDebug()
 #: One instruction with all debug registers empty, the guest's own put aside.
-ASIDE = GuestDebug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW)
+STEP_DISARMED = GuestDebug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW)
 
 
 @dataclass(frozen=True, slots=True)
-class Temporary:
+class InternalBreakpoint:
     """A breakpoint of the debugger's own, to get control back at ``address``.
 
     It counts only for the vCPU ``core`` (its number), and only once the stack pointer is at least
@@ -46,7 +46,7 @@ class Temporary:
 
 
 @dataclass(frozen=True, slots=True)
-class Arming:
+class ArmedState:
     """One state of all points.
 
     Attributes:
@@ -66,7 +66,7 @@ class Arming:
     step_bare: GuestDebug
     watches: tuple[Watch, ...]
     breakpoints: dict[int, tuple[Breakpoint, ...]]
-    temporaries: dict[int, tuple[Temporary, ...]]
+    temporaries: dict[int, tuple[InternalBreakpoint, ...]]
     software: frozenset[int]
     hardware: bool
     quick: bool
@@ -76,10 +76,10 @@ class Arming:
 def arm(
     registers: Hardware,
     points: Iterable[Point],
-    temporaries: Sequence[Temporary] = (),
+    temporaries: Sequence[InternalBreakpoint] = (),
     *,
     overwatch: int = 0,
-) -> Arming:
+) -> ArmedState:
     """Arm what is enabled; raises OutOfRegisters and leaves everything as it was."""
     enabled = sorted((p for p in points if p.enabled), key=lambda p: p.number)
     watches = tuple(p for p in enabled if isinstance(p, Watch))
@@ -96,7 +96,7 @@ def arm(
     for point in breaks:
         for address in point.addresses:
             by_address.setdefault(address, []).append(point)
-    by_place: dict[int, list[Temporary]] = {}
+    by_place: dict[int, list[InternalBreakpoint]] = {}
     for temporary in temporaries:
         by_place.setdefault(temporary.address, []).append(temporary)
     hardware = bool(watches or requests)
@@ -107,7 +107,7 @@ def arm(
         control |= KVM_GUESTDBG_USE_SW_BP
     step = control | KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP
     a = allocation
-    return Arming(
+    return ArmedState(
         armed=GuestDebug(control, a.dbg_bcr, a.dbg_bvr, a.dbg_wcr, a.dbg_wvr) if control else OFF,
         step_watching=GuestDebug(step, (), (), a.dbg_wcr, a.dbg_wvr),
         # With USE_HW and nothing enabled the guest's own registers stay out of the way too.
@@ -122,7 +122,7 @@ def arm(
     )
 
 
-def exits_only(arming: Arming, addresses: Sequence[int]) -> GuestDebug:
+def exits_only(arming: ArmedState, addresses: Sequence[int]) -> GuestDebug:
     """Nothing armed but breakpoints at ``addresses``: to run over an exclusive sequence."""
     pairs = [arm64_debug.breakpoint(address) for address in addresses]
     control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
     from guestdbg.debugger.program.source_location import Location
     from guestdbg.debugger.unwind.unwinder import Frame
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
     from guestdbg.debugger.vcpu.registers import Cpu
     from guestdbg.kvm import ExitDebug, Vcpu
 
@@ -55,7 +55,7 @@ class Hit:
 
     def __init__(
         self,
-        core: Core,
+        core: VcpuContext,
         point: Point,
         pc: int,
         touched: tuple[int, int, int],

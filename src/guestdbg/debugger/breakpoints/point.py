@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.debugger import validation
-from guestdbg.debugger.errors import BadWhere
+from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.hardware.register_allocator import ACCESS_BITS, BreakRequest, WatchRequest
 
 if TYPE_CHECKING:
@@ -76,9 +76,11 @@ class Point:
     ) -> None:
         _choice("el", el, get_args(Privilege))
         if validation.integer("ignore", ignore) < 0:
-            raise BadWhere(f"ignore is {ignore}: it counts hits, and is 0 or more")
+            raise InvalidLocation(f"ignore is {ignore}: it counts hits, and is 0 or more")
         if context is not None and not 0 <= validation.integer("context", context) < 1 << 32:
-            raise BadWhere(f"context {context:#x} does not fit CONTEXTIDR_EL1, which has 32 bits")
+            raise InvalidLocation(
+                f"context {context:#x} does not fit CONTEXTIDR_EL1, which has 32 bits"
+            )
         self.number = number
         self.name = name
         self._when = validation.condition(when)
@@ -97,12 +99,12 @@ class Point:
         """Set the handler; this is what makes ``@guest.watch(...)`` a decorator.
 
         The decorated name then is the point itself: ``moved.hits``, ``moved.delete()``. One
-        function can serve several points. Raises BadWhere for what cannot be called, and for
+        function can serve several points. Raises InvalidLocation for what cannot be called, and for
         coroutine and generator functions, whose body a call does not run.
         """
         if isinstance(handler, Point):
             if handler.handler is None:
-                raise BadWhere(f"{handler.name} has no handler that could be shared")
+                raise InvalidLocation(f"{handler.name} has no handler that could be shared")
             handler = handler.handler
         self.handler = handler
         return self
@@ -260,4 +262,6 @@ class Breakpoint(Point):
 
 def _choice(what: str, value: object, choices: Sequence[object]) -> None:
     if value not in choices:
-        raise BadWhere(f"{what} is {value!r}: it must be one of {', '.join(map(str, choices))}")
+        raise InvalidLocation(
+            f"{what} is {value!r}: it must be one of {', '.join(map(str, choices))}"
+        )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.debugger.breakpoints.point import STOP, Point, Watch
-from guestdbg.debugger.errors import BadRange, BadWhere
+from guestdbg.debugger.errors import BadRange, InvalidLocation
 from guestdbg.debugger.validation import integer
 from guestdbg.kvm import SupportsInstructionCount
 from guestdbg.kvm.hit_programs import MAX_REGISTERS, RECORD_WORDS
@@ -23,7 +23,9 @@ _CHUNK = 65536
 
 def _numbers(registers: object) -> tuple[int, ...]:
     if not isinstance(registers, Iterable) or not all(isinstance(n, int) for n in registers):
-        raise BadWhere(f"registers is {registers!r}: numbers are wanted, (0, 1) for x0 and x1")
+        raise InvalidLocation(
+            f"registers is {registers!r}: numbers are wanted, (0, 1) for x0 and x1"
+        )
     return tuple(registers)
 
 
@@ -73,9 +75,11 @@ class Recording(Watch):
             )
         registers = _numbers(registers)
         if len(registers) > MAX_REGISTERS or not all(0 <= n <= 30 for n in registers):
-            raise BadWhere(f"a recording keeps at most {MAX_REGISTERS} registers of x0 to x30")
+            raise InvalidLocation(
+                f"a recording keeps at most {MAX_REGISTERS} registers of x0 to x30"
+            )
         if limit is not None and integer("limit", limit) < 1:
-            raise BadWhere(f"a recording of {limit} records: at least 1")
+            raise InvalidLocation(f"a recording of {limit} records: at least 1")
         self.registers = registers
         self.limit = limit
         self._words = RECORD_WORDS + len(self.registers)

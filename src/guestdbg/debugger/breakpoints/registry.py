@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
-from guestdbg.debugger.breakpoints.armed_state import Arming, Temporary, arm
+from guestdbg.debugger.breakpoints.armed_state import ArmedState, InternalBreakpoint, arm
 from guestdbg.debugger.breakpoints.point import Breakpoint, Condition, Kind, Point, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
-from guestdbg.debugger.errors import BadWhere, OutOfRegisters
+from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters
 from guestdbg.debugger.memory.brk_patches import can_patch
 from guestdbg.debugger.program.resolver import Code, Data
 
 if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
 
-__all__ = ["Points"]
+__all__ = ["PointRegistry"]
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +29,18 @@ _KINDS = ("hardware", "software", "auto")
 _ARMINGS = 64
 
 
-class Points:
+class PointRegistry:
     """The watches and breakpoints of a guest."""
 
     def __init__(self, guest: Guest, overwatch: int) -> None:
         self._guest = guest
         self._overwatch = overwatch
         self._points: dict[int, Point] = {}
-        self._temporaries: list[Temporary] = []
+        self._temporaries: list[InternalBreakpoint] = []
         self.software = SoftwareBreakpoints(guest)
         self._next = 1
-        self._armings: dict[tuple[object, ...], Arming] = {}
-        self.arming: Arming = arm(guest.hardware, ())
+        self._armings: dict[tuple[object, ...], ArmedState] = {}
+        self.arming: ArmedState = arm(guest.hardware, ())
 
     def __iter__(self) -> Iterator[Point]:
         return iter(list(self._points.values()))
@@ -135,7 +135,7 @@ class Points:
     ) -> Breakpoint:
         """Make and arm a breakpoint."""
         if kind not in _KINDS:
-            raise BadWhere(f"a breakpoint is 'hardware', 'software' or 'auto', not {kind!r}")
+            raise InvalidLocation(f"a breakpoint is 'hardware', 'software' or 'auto', not {kind!r}")
 
         def make(kind: Literal["hardware", "software"]) -> Breakpoint:
             return Breakpoint(
@@ -213,13 +213,13 @@ class Points:
         self.arming = arming
         self._guest.arming = arming
 
-    def _arm(self, *, more: bool) -> Arming:
+    def _arm(self, *, more: bool) -> ArmedState:
         enabled = tuple(p.number for p in self._points.values() if p.enabled)
         # What a point asks of the hardware never changes, and its number is its own for ever.
         key = (enabled, *self._temporaries)
         return self._armings.get(key) or self._arm_anew(key, more)
 
-    def _arm_anew(self, key: tuple[object, ...], more: bool) -> Arming:
+    def _arm_anew(self, key: tuple[object, ...], more: bool) -> ArmedState:
         hardware, points = self._guest.hardware, self._points.values()
         try:
             arming = arm(hardware, points, self._temporaries, overwatch=self._overwatch)
@@ -235,7 +235,7 @@ class Points:
         return arming
 
     @contextmanager
-    def temporaries(self, wanted: Sequence[Temporary]) -> Iterator[None]:
+    def temporaries(self, wanted: Sequence[InternalBreakpoint]) -> Iterator[None]:
         """Arm the debugger's own breakpoints for a while.
 
         Where no breakpoint register is left for one, it becomes a BRK if that is possible.

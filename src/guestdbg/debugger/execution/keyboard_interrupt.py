@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
     from guestdbg.debugger.vcpu.stop import Stop
 
-__all__ = ["held_back"]
+__all__ = ["defer_sigint"]
 
 
-def held_back(guest: Guest, move: Callable[[], Stop]) -> Stop:
+def defer_sigint(guest: Guest, move: Callable[[], Stop]) -> Stop:
     """Make a move; a Ctrl-C meanwhile ends it as KeyboardInterrupt, with the guest in order.
 
     In handlers and conditions, whose exceptions come out of a run anyway, it is raised at once; and

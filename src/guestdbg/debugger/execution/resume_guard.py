@@ -8,19 +8,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import GuestBusy
-from guestdbg.debugger.execution.keyboard_interrupt import held_back
+from guestdbg.debugger.execution.keyboard_interrupt import defer_sigint
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import KvmError
 
 if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
 
-__all__ = ["Moves"]
+__all__ = ["ResumeGuard"]
 
 _PATIENCE_SECONDS = 10
 
 
-class Moves:
+class ResumeGuard:
     """Everything that lets a guest go, from ``run`` to ``step``.
 
     Attributes:
@@ -73,7 +73,7 @@ class Moves:
             if brief:
                 stop = guest.runloop.until_stop(move, timeout, max_instructions)
             else:
-                stop = held_back(
+                stop = defer_sigint(
                     guest, lambda: guest.runloop.until_stop(move, timeout, max_instructions)
                 )
             if stop.reason == "exit":

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.errors import BadWhere, Unsupported
+from guestdbg.debugger.errors import InvalidLocation, Unsupported
 from guestdbg.debugger.validation import integer
-from guestdbg.debugger.vcpu.context import Core
+from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import ExitIntr, SupportsInstructionCount, SupportsInstructionLimit
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
@@ -17,7 +17,7 @@ from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
 if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
 
-__all__ = ["Go", "RunLoop"]
+__all__ = ["ResumeAction", "Scheduler"]
 
 #: A vCPU's turn where several share the thread: instructions, or seconds where nothing counts them.
 TURN_INSTRUCTIONS = 100_000
@@ -34,7 +34,7 @@ _IDLE = "every vCPU waits (WFI, or powered off) for an interrupt that nothing wi
 
 
 @dataclass(frozen=True, slots=True)
-class Go:
+class ResumeAction:
     """What one vCPU is to do when it is let go: run, or take a step.
 
     A step is one instruction, and then as many as it takes to leave the addresses from ``start``
@@ -46,7 +46,7 @@ class Go:
     end: int = 0
 
 
-class RunLoop:
+class Scheduler:
     """Runs the vCPUs of a guest in turns, in one thread, and stops them all together."""
 
     def __init__(self, guest: Guest) -> None:
@@ -61,7 +61,7 @@ class RunLoop:
         self._untaken = 0
 
     @property
-    def current(self) -> Core:
+    def current(self) -> VcpuContext:
         """The vCPU whose turn it is: the one that stopped last."""
         return self._guest.cores[self._turn]
 
@@ -90,9 +90,9 @@ class RunLoop:
         timer: threading.Timer | None = None
         if timeout is not None:
             if not isinstance(timeout, int | float):
-                raise BadWhere(f"timeout is {timeout!r}: it must be a number of seconds")
+                raise InvalidLocation(f"timeout is {timeout!r}: it must be a number of seconds")
             if not 0 <= timeout <= threading.TIMEOUT_MAX:
-                raise BadWhere(f"a timeout of {timeout} seconds: it is 0 or more")
+                raise InvalidLocation(f"a timeout of {timeout} seconds: it is 0 or more")
             timer = threading.Timer(timeout, self._time_out)
             timer.daemon = True
         self._timed_out = False
@@ -142,17 +142,19 @@ class RunLoop:
                 return self.current.stop("idle", _IDLE)
             self._turn = (self._turn + 1) % len(cores)
 
-    def some(self, moves: Mapping[int, Go]) -> Stop:
-        """Let go of the vCPUs with these numbers, each as its ``Go`` says; the others are held.
+    def some(self, moves: Mapping[int, ResumeAction]) -> Stop:
+        """Resume the vCPUs with these numbers, each by its ``ResumeAction``; the others are held.
 
         Where some run and some step, those that run get short turns beside the steps.
         """
         guest = self._guest
         for number in moves:
             if not 0 <= number < len(guest.cores):
-                raise BadWhere(f"there is no vCPU {number}: this guest has {len(guest.cores)}")
+                raise InvalidLocation(
+                    f"there is no vCPU {number}: this guest has {len(guest.cores)}"
+                )
         if not moves:
-            raise BadWhere("no vCPU is to move")
+            raise InvalidLocation("no vCPU is to move")
         runners = [
             core for core in guest.cores if core.number in moves and not moves[core.number].step
         ]
@@ -179,7 +181,7 @@ class RunLoop:
             if idle and not guest.attention and not self._input():
                 return self.current.stop("idle", _IDLE)
 
-    def _step(self, core: Core, go: Go, *, alone: bool) -> Stop | ExitIntr:
+    def _step(self, core: VcpuContext, go: ResumeAction, *, alone: bool) -> Stop | ExitIntr:
         """Step a vCPU; ExitIntr where it waits, or has been at it for so long that others wait."""
         steps = 0
         while True:
@@ -224,7 +226,7 @@ class RunLoop:
             return self.current.stop("limit", f"after {self._max_instructions} instructions")
         return None
 
-    def _take_turn(self, core: Core, turn: int = TURN_INSTRUCTIONS) -> Stop | ExitIntr:
+    def _take_turn(self, core: VcpuContext, turn: int = TURN_INSTRUCTIONS) -> Stop | ExitIntr:
         if len(self._guest.cores) == 1:
             return core.advance()
         if core.vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
@@ -268,7 +270,7 @@ class RunLoop:
         if max_instructions is None:
             return
         if integer("max_instructions", max_instructions) < 0:
-            raise BadWhere(f"max_instructions is {max_instructions}: 0 is the least")
+            raise InvalidLocation(f"max_instructions is {max_instructions}: 0 is the least")
         guest = self._guest
         max_instructions = min(max_instructions, _FOR_EVER)
         self._stop_at = self.retired() + max_instructions

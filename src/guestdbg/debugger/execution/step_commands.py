@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from guestdbg.arm64.instructions import is_call
-from guestdbg.debugger.breakpoints.armed_state import Temporary
+from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.errors import NoDebugInfo, Unsupported
 from guestdbg.debugger.vcpu.stop import Stop
 
 if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
     from guestdbg.debugger.program.line_table import LineRow
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
 __all__ = ["run_until", "step_instructions", "step_line", "step_out", "step_over"]
 
 
-def step_instructions(core: Core, count: int) -> Stop:
+def step_instructions(core: VcpuContext, count: int) -> Stop:
     """``count`` instructions, or fewer when something stops the guest before."""
     settle, step = core.guest.runloop.settle, core.stepping.step
     for _ in range(count):
@@ -28,17 +28,17 @@ def step_instructions(core: Core, count: int) -> Stop:
     return core.stop("step")
 
 
-def _step(core: Core) -> Stop:
+def _step(core: VcpuContext) -> Stop:
     return core.guest.runloop.settle(core.stepping.step) or core.stop("step")
 
 
-def run_to(core: Core, address: int, minimum_sp: int) -> Stop:
+def run_to(core: VcpuContext, address: int, minimum_sp: int) -> Stop:
     """Run until the vCPU is at ``address`` with the stack pointer at ``minimum_sp`` or up.
 
     The others run too: it may wait for one of them.
     """
     guest = core.guest
-    with guest.points.temporaries([Temporary(address, core.number, minimum_sp)]):
+    with guest.points.temporaries([InternalBreakpoint(address, core.number, minimum_sp)]):
         return guest.runloop.all()
 
 
@@ -49,12 +49,14 @@ def run_until(guest: Guest, addresses: Sequence[int]) -> Stop:
         pc = core.cpu.pc
         if pc in addresses:
             core.arrivals.reported = pc
-    places = [Temporary(address, core.number) for address in addresses for core in guest.cores]
+    places = [
+        InternalBreakpoint(address, core.number) for address in addresses for core in guest.cores
+    ]
     with guest.points.temporaries(places):
         return guest.runloop.all()
 
 
-def step_over(core: Core) -> Stop:
+def step_over(core: VcpuContext) -> Stop:
     """One instruction; a call with all that it calls."""
     pc = core.cpu.pc
     raw = core.word(pc)
@@ -70,7 +72,7 @@ def _arrived(outcome: Stop) -> Stop:
     return outcome
 
 
-def step_out(core: Core) -> Stop:
+def step_out(core: VcpuContext) -> Stop:
     """To where the present function returns to."""
     frames = core.backtrace(core.cpu.pc, 2)
     if len(frames) < 2:
@@ -84,7 +86,7 @@ def step_out(core: Core) -> Stop:
     return _arrived(run_to(core, caller.pc, minimum))
 
 
-def step_line(core: Core, *, into: bool) -> Stop:
+def step_line(core: VcpuContext, *, into: bool) -> Stop:
     """To the next line of source; calls are passed over unless ``into`` and they have lines."""
     guest = core.guest
     pc = core.cpu.pc
@@ -118,7 +120,7 @@ def step_line(core: Core, *, into: bool) -> Stop:
             return Stop("step", outcome.cpu, now)
 
 
-def _call(core: Core, pc: int, into: bool) -> Stop:
+def _call(core: VcpuContext, pc: int, into: bool) -> Stop:
     if not into:
         return step_over(core)
     outcome = _step(core)

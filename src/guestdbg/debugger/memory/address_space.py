@@ -8,7 +8,7 @@ from typing import Protocol
 
 from guestdbg.arm64.debug import canonical
 from guestdbg.arm64.translate import TranslationFault, walk
-from guestdbg.debugger.errors import AddressError, BadWhere
+from guestdbg.debugger.errors import AddressError, InvalidLocation
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import sys_reg
 
@@ -31,13 +31,13 @@ _U64 = (1 << 64) - 1
 def virtual(address: int) -> int:
     """What a person gives for a virtual address, a drgn object included.
 
-    Raises AddressError, BadWhere.
+    Raises AddressError, InvalidLocation.
     """
     if not isinstance(address, int):
         try:
             address = int(address)
         except (TypeError, ValueError):
-            raise BadWhere(
+            raise InvalidLocation(
                 f"{address!r} is no address: a number is; guest.symbol(name).address has a symbol's"
             ) from None
     if not 0 <= address <= _U64:

@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from guestdbg.debugger.errors import BadRange
 from guestdbg.debugger.validation import integer
 
-__all__ = ["Integers"]
+__all__ = ["IntegerAccess"]
 
 
-class Integers(ABC):
+class IntegerAccess(ABC):
     """Little-endian integers over ``read`` and ``write``; both raise AddressError."""
 
     @abstractmethod

@@ -10,7 +10,7 @@ from guestdbg.kvm.regs import sys_reg
 from guestdbg.machine import MachineError
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
 __all__ = ["Area", "area_at"]
 
@@ -43,7 +43,7 @@ class Area:
     name: str = ""
 
 
-def area_at(core: Core, address: int) -> Area:
+def area_at(core: VcpuContext, address: int) -> Area:
     """The area around a virtual address, as the vCPU's page tables have it now.
 
     It may go on beyond what is given, where the tables are finely divided. An address with a tag
@@ -74,7 +74,7 @@ def _bounds(tcr: int) -> tuple[int, int]:
     return 1 << min(low, 52), _TOP - (1 << min(high, 52))
 
 
-def _piece(core: Core, address: int, sctlr: int, tcr: int) -> Area:
+def _piece(core: VcpuContext, address: int, sctlr: int, tcr: int) -> Area:
     """What one descriptor says, or the lack of one."""
 
     def read_u64(pa: int) -> int:
@@ -106,7 +106,7 @@ def _span(address: int, level: int, tcr: int) -> int:
     return 1 << min(grain + (3 - level) * (grain - 3), input_bits)
 
 
-def _physical(core: Core, pa: int, start: int, end: int, permissions: Permissions) -> Area:
+def _physical(core: VcpuContext, pa: int, start: int, end: int, permissions: Permissions) -> Area:
     """The part of ``start`` to ``end`` around ``pa`` that is one memory, or has none."""
     for region in core.guest.board.memory:
         if region.base <= pa < region.end:

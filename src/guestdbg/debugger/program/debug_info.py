@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from guestdbg.debugger.program.drgn_program import ReadMemory, Types
+from guestdbg.debugger.program.drgn_program import DrgnProgram, ReadMemory
 from guestdbg.debugger.program.image import Image
-from guestdbg.debugger.program.resolver import Wheres
+from guestdbg.debugger.program.resolver import Resolver
 from guestdbg.debugger.program.source_location import Location
 
 __all__ = ["DebugInfo"]
@@ -25,8 +25,8 @@ class DebugInfo:
 
     def __init__(self, images: Iterable[Image], read: ReadMemory) -> None:
         self.images = list(images)
-        self.types = Types(read, self.images)
-        self.wheres = Wheres(self.images, self.types)
+        self.types = DrgnProgram(read, self.images)
+        self.wheres = Resolver(self.images, self.types)
         self._locations: dict[int, Location] = {}
 
     def add(self, image: Image) -> None:

@@ -7,9 +7,9 @@ from functools import partial
 from operator import getitem
 from typing import Any, NamedTuple
 
-from guestdbg.debugger.errors import AddressError, BadImage, BadWhere, UnknownSymbol, near
+from guestdbg.debugger.errors import AddressError, BadImage, InvalidLocation, UnknownSymbol, near
 from guestdbg.debugger.program import drgn_import
-from guestdbg.debugger.program.variable_expression import Element, Step
+from guestdbg.debugger.program.variable_expression import Element, PathStep
 
 __all__ = ["Extent", "extent", "follow", "is_pointer", "number", "plain", "target"]
 
@@ -26,7 +26,9 @@ def extent(value: Any, expression: str) -> Extent:
     """Where an object lies in guest memory; a bit-field gives the bytes it touches."""
     address = value.address_
     if address is None:
-        raise BadWhere(f"{expression!r} is a value, and has no address that could be watched")
+        raise InvalidLocation(
+            f"{expression!r} is a value, and has no address that could be watched"
+        )
     type_name = value.type_.type_name()
     bits = getattr(value, "bit_field_size_", None)
     if bits is not None:
@@ -35,7 +37,7 @@ def extent(value: Any, expression: str) -> Extent:
         return Extent(address + first, (bit_offset + bits + 7) // 8 - first, type_name)
     length = _size(value)
     if not length:
-        raise BadWhere(
+        raise InvalidLocation(
             f"{expression!r} has the type {type_name}, which has no size: say how many bytes"
         )
     return Extent(address, length, type_name)
@@ -65,12 +67,12 @@ def is_pointer(value: Any) -> bool:
 
 
 def target(expression: str, value: Any) -> Any:
-    """What a pointer points to; raises AddressError, or BadWhere where it is none."""
+    """What a pointer points to; raises AddressError, or InvalidLocation where it is none."""
     return _apply(expression, lambda: value[0])
 
 
-def follow(expression: str, value: Any, step: Step) -> Any:
-    """A member or element; raises BadWhere, UnknownSymbol, AddressError."""
+def follow(expression: str, value: Any, step: PathStep) -> Any:
+    """A member or element; raises InvalidLocation, UnknownSymbol, AddressError."""
     if isinstance(step, Element):
         _check_index(expression, value, step.number)
         return _apply(expression, partial(getitem, value, step.number))
@@ -90,12 +92,12 @@ def _check_index(expression: str, value: Any, index: int) -> None:
     type_ = plain(value.type_)
     if type_.kind == kinds.ARRAY:
         if type_.length is not None and index >= type_.length:
-            raise BadWhere(
+            raise InvalidLocation(
                 f"{expression!r}: element {index} is behind the array's end, which has "
                 f"{type_.length} elements"
             )
     elif type_.kind != kinds.POINTER:
-        raise BadWhere(f"{expression!r}: a {value.type_.type_name()} has no elements")
+        raise InvalidLocation(f"{expression!r}: a {value.type_.type_name()} has no elements")
 
 
 def _member(expression: str, value: Any, name: str, arrow: bool) -> Any:
@@ -104,14 +106,16 @@ def _member(expression: str, value: Any, name: str, arrow: bool) -> Any:
     if type_.kind == drgn.TypeKind.POINTER:
         type_ = plain(type_.type)
     elif arrow:
-        raise BadWhere(
+        raise InvalidLocation(
             f"{expression!r}: {name!r} is reached by '->', but what is in front of it is a "
             f"{value.type_.type_name()}, not a pointer; write '.'"
         )
     try:
         known = [m.name for m in type_.members if m.name] if type_.members else []
     except AttributeError:
-        raise BadWhere(f"{expression!r}: a {value.type_.type_name()} has no members") from None
+        raise InvalidLocation(
+            f"{expression!r}: a {value.type_.type_name()} has no members"
+        ) from None
     except UnicodeDecodeError as error:
         raise BadImage(f"{expression!r}: the names in the debug information: {error}") from error
     try:
@@ -132,6 +136,6 @@ def _apply(expression: str, step: Callable[[], Any]) -> Any:
     except drgn_import.drgn().FaultError as error:
         raise AddressError(str(error), error.address) from error
     except (TypeError, LookupError, OverflowError) as error:
-        raise BadWhere(f"{expression!r}: {error}") from error
+        raise InvalidLocation(f"{expression!r}: {error}") from error
     except drgn_import.drgn().BadDataError as error:
         raise BadImage(f"{expression!r}: the debug information is damaged: {error}") from error

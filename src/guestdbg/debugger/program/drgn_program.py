@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger.breakpoints.conditions.compiler import Fixed
+from guestdbg.debugger.breakpoints.conditions.compiler import StaticAddress
 from guestdbg.debugger.errors import (
     AddressError,
     BadImage,
-    BadWhere,
     DebuggerError,
+    InvalidLocation,
     NoDebugInfo,
     UnknownSymbol,
     near,
@@ -26,7 +26,7 @@ from guestdbg.errors import GuestdbgError
 if TYPE_CHECKING:
     from guestdbg.debugger.program.image import Image
 
-__all__ = ["ReadMemory", "Types"]
+__all__ = ["DrgnProgram", "ReadMemory"]
 
 ReadMemory = Callable[[int, int], bytes]
 
@@ -34,7 +34,7 @@ _PAGE = 0xFFF
 _KNOWN = 4096
 
 
-class Types:
+class DrgnProgram:
     """The drgn program over a guest's memory, made when it is first needed.
 
     ``read`` reads guest virtual memory. Raises MissingDependency when drgn is not installed.
@@ -137,7 +137,9 @@ class Types:
         if known is not None:
             return known
         if not isinstance(expression, str):
-            raise BadWhere(f"{expression!r} is no variable: write a name, such as 'queue.tail'")
+            raise InvalidLocation(
+                f"{expression!r} is no variable: write a name, such as 'queue.tail'"
+            )
         parsed = parse(expression)
         value = self.variable(parsed.name, parsed.file)
         in_place = not parsed.stars
@@ -150,7 +152,7 @@ class Types:
             self._known[expression] = value  # a place: what is there is read when it is looked at
         return value
 
-    def fixed(self, expression: str) -> Fixed | None:
+    def fixed(self, expression: str) -> StaticAddress | None:
         """Where an integer variable lies, and through which pointers; None for all others."""
         try:
             parsed = parse(expression)

@@ -9,7 +9,7 @@ from typing import Any
 from guestdbg.arm64.debug import canonical
 from guestdbg.debugger.errors import (
     BadRange,
-    BadWhere,
+    InvalidLocation,
     MissingDependency,
     NoDebugInfo,
     UnknownLine,
@@ -17,12 +17,12 @@ from guestdbg.debugger.errors import (
     near,
 )
 from guestdbg.debugger.program import drgn_objects
-from guestdbg.debugger.program.drgn_program import Types
+from guestdbg.debugger.program.drgn_program import DrgnProgram
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.validation import integer
 
-__all__ = ["Code", "Data", "Where", "Wheres"]
+__all__ = ["Code", "Data", "Resolver", "Where"]
 
 #: A symbol, symbol+offset, address, ``file:line``, variable or member; or a drgn object.
 Where = int | str | object
@@ -59,10 +59,10 @@ class Data:
         return replace(self, length=min(8, self.address & -self.address or 8))
 
 
-class Wheres:
+class Resolver:
     """Resolves names over the loaded images."""
 
-    def __init__(self, images: list[Image], types: Types) -> None:
+    def __init__(self, images: list[Image], types: DrgnProgram) -> None:
         self._images = images
         self._types = types
 
@@ -135,7 +135,9 @@ class Wheres:
         if number is not None:
             return _data(text, number, length)
         if _LINE.match(text):
-            raise BadWhere(f"{text!r} is a line of source; name a variable or an address to watch")
+            raise InvalidLocation(
+                f"{text!r} is a line of source; name a variable or an address to watch"
+            )
         base, offset = _offset(text)
         # Compilers put dots into names too: a variable of a function is `calls.0`.
         if _EXPRESSION.search(base) and not self._is_symbol(base):
@@ -152,7 +154,9 @@ class Wheres:
 
     def _expression(self, text: str, base: str, offset: int, length: int | None) -> Data:
         if offset:
-            raise BadWhere(f"{text!r}: an offset goes with a symbol, not with a member or element")
+            raise InvalidLocation(
+                f"{text!r}: an offset goes with a symbol, not with a member or element"
+            )
         extent = drgn_objects.extent(self._types.evaluate(base), base)
         size = extent.length if length is None else length
         return _data(text, extent.address, size, extent.type_name)
@@ -176,7 +180,7 @@ def _number(text: str) -> int | None:
     except ValueError:
         value = int(match[1])  # a decimal number with zeros in front
     if value >= _TOP:
-        raise BadWhere(f"{text} is not an address: addresses have 64 bits")
+        raise InvalidLocation(f"{text} is not an address: addresses have 64 bits")
     return value
 
 
@@ -190,7 +194,7 @@ def _offset(text: str) -> tuple[str, int]:
 
 def _code_address(address: int, text: str) -> int:
     if not 0 <= address < _TOP:
-        raise BadWhere(f"{text} is not an address: addresses have 64 bits")
+        raise InvalidLocation(f"{text} is not an address: addresses have 64 bits")
     if address & 3:
         raise BadRange(
             f"{text}: no instruction begins at {address:#x}, as instructions are aligned to 4 "
@@ -201,7 +205,7 @@ def _code_address(address: int, text: str) -> int:
 
 def _data(name: str, address: int, length: int | None, type_name: str | None = None) -> Data:
     if not 0 <= address < _TOP:
-        raise BadWhere(f"{name} is not an address: addresses have 64 bits")
+        raise InvalidLocation(f"{name} is not an address: addresses have 64 bits")
     if length is not None and integer("length", length) <= 0:
         raise BadRange(f"{name}: a range of {length} bytes cannot be watched; 1 is the least")
     if length is not None and address + length > _TOP:
@@ -215,7 +219,7 @@ def _drgn_address(value: Any) -> int:
     except ImportError as error:
         raise MissingDependency(f"{value!r} is no place: give a number or a name") from error
     if not isinstance(value, drgn.Object):
-        raise BadWhere(f"{value!r} is no place: give a number, a name, or a drgn object")
+        raise InvalidLocation(f"{value!r} is no place: give a number, a name, or a drgn object")
     if value.address_ is None:
         return int(value.value_())
     return int(value.address_)

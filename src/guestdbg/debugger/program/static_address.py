@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from guestdbg.debugger.breakpoints.conditions.compiler import Fixed
+from guestdbg.debugger.breakpoints.conditions.compiler import StaticAddress
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.drgn_objects import plain
-from guestdbg.debugger.program.variable_expression import Element, Step
+from guestdbg.debugger.program.variable_expression import Element, PathStep
 
 __all__ = ["fixed"]
 
@@ -16,7 +16,7 @@ __all__ = ["fixed"]
 _FAR = 1 << 48
 
 
-def fixed(address: int, type_: Any, steps: Sequence[Step]) -> Fixed | None:
+def fixed(address: int, type_: Any, steps: Sequence[PathStep]) -> StaticAddress | None:
     """From a variable at ``address`` along the steps; None where no integer is at their end."""
     drgn = drgn_import.drgn()
     kinds = drgn.TypeKind
@@ -51,7 +51,7 @@ def fixed(address: int, type_: Any, steps: Sequence[Step]) -> Fixed | None:
     if max(through) >= _FAR:
         return None
     signed = type_.kind == kinds.INT and bool(type_.is_signed)
-    return Fixed(
+    return StaticAddress(
         address + through[0],
         int(drgn.sizeof(type_)),
         signed,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from guestdbg.debugger.errors import BadWhere
+from guestdbg.debugger.errors import InvalidLocation
 
-__all__ = ["Element", "Expression", "Member", "Step", "parse"]
+__all__ = ["Element", "Expression", "Member", "PathStep", "parse"]
 
 _TOKEN = re.compile(r"\s*(?:(->)|(\.)|\[\s*(?:(0[xX][0-9a-fA-F]+)|(\d+))\s*\]|([A-Za-z_]\w*))")
 
@@ -25,7 +25,7 @@ class Element(NamedTuple):
     number: int
 
 
-Step = Member | Element
+PathStep = Member | Element
 
 
 class Expression(NamedTuple):
@@ -34,11 +34,11 @@ class Expression(NamedTuple):
     stars: int
     file: str | None
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
 
 
 def parse(expression: str) -> Expression:
-    """Take an expression apart; raises BadWhere where it cannot be understood."""
+    """Take an expression apart; raises InvalidLocation where it cannot be understood."""
     text = expression.strip()
     stars = 0
     while text.startswith("*"):
@@ -48,13 +48,13 @@ def parse(expression: str) -> Expression:
     if ":" in text:
         file, _, text = text.rpartition(":")
         file = file.rstrip(":")
-    names: list[Step] = []
+    names: list[PathStep] = []
     at = 0
     expect_name, arrow = True, False
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None or (match[5] is None) == expect_name:
-            raise BadWhere(
+            raise InvalidLocation(
                 f"cannot understand {expression!r} from {text[at:]!r} on: write a variable "
                 "with members and elements, such as queue.items[3].next->x"
             )
@@ -67,7 +67,7 @@ def parse(expression: str) -> Expression:
         else:
             names.append(Element(int(match[3], 16) if match[3] else int(match[4])))
     if expect_name:
-        raise BadWhere(f"{expression!r} ends where a name is missing")
+        raise InvalidLocation(f"{expression!r} ends where a name is missing")
     first, *steps = names
     assert isinstance(first, Member)
     return Expression(stars, file, first.name, tuple(steps))

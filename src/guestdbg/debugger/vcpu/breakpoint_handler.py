@@ -14,14 +14,14 @@ from guestdbg.kvm import ExitDebug, ExitIntr
 from guestdbg.kvm.regs import core_reg
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
-__all__ = ["Arrivals"]
+__all__ = ["BreakpointHandler"]
 
 _PC = core_reg("pc")
 
 
-class Arrivals:
+class BreakpointHandler:
     """The breakpoint hits of one vCPU.
 
     Attributes:
@@ -31,7 +31,7 @@ class Arrivals:
             kept from being executed: coming back to one is not a new hit.
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: VcpuContext) -> None:
         self._core = core
         self._guest = core.guest
         self._get = core.vcpu.get_one_reg

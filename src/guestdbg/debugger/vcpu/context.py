@@ -6,22 +6,22 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.breakpoints.armed_state import ASIDE, OFF
+from guestdbg.debugger.breakpoints.armed_state import OFF, STEP_DISARMED
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.debugger.memory.brk_patches import BRK_IMMEDIATE
 from guestdbg.debugger.unwind.unwinder import Frame, Unwinder
-from guestdbg.debugger.vcpu.breakpoint_handler import Arrivals
+from guestdbg.debugger.vcpu.breakpoint_handler import BreakpointHandler
 from guestdbg.debugger.vcpu.exception_injection import hand_back, would_take
-from guestdbg.debugger.vcpu.exception_vectors import Vectors
-from guestdbg.debugger.vcpu.exclusive_stepper import Sequences
-from guestdbg.debugger.vcpu.hit_programs import Deciding
-from guestdbg.debugger.vcpu.mmio_watchpoints import DeviceWatches
+from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
+from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
+from guestdbg.debugger.vcpu.hit_programs import HitProgramSet
+from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
-from guestdbg.debugger.vcpu.single_step import Stepping
+from guestdbg.debugger.vcpu.single_step import SingleStepper
 from guestdbg.debugger.vcpu.stop import Reason, Stop
-from guestdbg.debugger.vcpu.watchpoint_handler import Watching
+from guestdbg.debugger.vcpu.watchpoint_handler import WatchpointHandler
 from guestdbg.kvm import (
     Exit,
     ExitDebug,
@@ -37,7 +37,7 @@ from guestdbg.kvm.regs import core_reg, sys_reg
 if TYPE_CHECKING:
     from guestdbg.debugger.guest import Guest
 
-__all__ = ["Core"]
+__all__ = ["VcpuContext"]
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ _AT_A_STRETCH = 256
 _NEAR = 128
 
 
-class Core:
+class VcpuContext:
     """One vCPU: what is armed on it, and where in its stops it is.
 
     Attributes:
@@ -76,13 +76,13 @@ class Core:
         self.current: GuestDebug | None = OFF
         self.stood: int | None = None
         self.stop_number = 0
-        self.vectors = Vectors(vcpu)
-        self.devices = DeviceWatches(self)
-        self.sequences = Sequences(self)
-        self.watching = Watching(self)
-        self.arrivals = Arrivals(self)
-        self.stepping = Stepping(self)
-        self.deciding = Deciding(self)
+        self.vectors = ExceptionVectors(vcpu)
+        self.devices = MmioWatchpoints(self)
+        self.sequences = ExclusiveStepper(self)
+        self.watching = WatchpointHandler(self)
+        self.arrivals = BreakpointHandler(self)
+        self.stepping = SingleStepper(self)
+        self.deciding = HitProgramSet(self)
 
     def __reduce__(self) -> str:
         raise TypeError(UNPICKLABLE)
@@ -173,14 +173,14 @@ class Core:
         """Let go again after a stop: nothing is left to be finished if the PC was moved by hand."""
         if self.get(_PC) != self.stood:
             self.sequences.abandon()
-            self.watching.announced = None
+            self.watching.reported_before_access = None
             self.arrivals.interrupted.clear()
         self.stood = None
 
     def reset(self) -> None:
         """The vCPU has been reset: nothing of what it did before is left to be finished."""
         self.sequences.abandon()
-        self.watching.announced = None
+        self.watching.reported_before_access = None
         self.arrivals.interrupted.clear()
         self.devices.hits.clear()
         self.deciding.follow(None)
@@ -230,7 +230,7 @@ class Core:
             here = not leaving and pc in self.guest.arming.software and self.arrivals.is_ours(pc)
             if here and exit_.hsr >> _EC_SHIFT & ~1 == _EC_BREAKPOINT:
                 return self.arrivals.arrive(pc, exit_)
-            stepped = self.stepping.single(pc, ASIDE)
+            stepped = self.stepping.single(pc, STEP_DISARMED)
             if type(stepped) is not ExitDebug:
                 return self.other(stepped)
             return self.devices.report()

@@ -10,12 +10,12 @@ from guestdbg.debugger.breakpoints.point import STOP
 from guestdbg.debugger.vcpu.stop import Stop
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
 __all__ = ["dispatch"]
 
 
-def dispatch(core: Core, hits: Sequence[Hit], decided: Sequence[bool] = ()) -> Stop | None:
+def dispatch(core: VcpuContext, hits: Sequence[Hit], decided: Sequence[bool] = ()) -> Stop | None:
     """Put the hits of one stop to their points; a Stop if one of them asks for it.
 
     ``decided`` tells of which hits the condition is known to hold.

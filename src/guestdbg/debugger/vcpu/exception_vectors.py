@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import core_reg, sys_reg
 
-__all__ = ["SYNCHRONOUS", "Vectors"]
+__all__ = ["SYNCHRONOUS", "ExceptionVectors"]
 
 _PC = core_reg("pc")
 _PSTATE = core_reg("pstate")
@@ -19,7 +19,7 @@ _U64 = (1 << 64) - 1
 SYNCHRONOUS = 0
 
 
-class Vectors:
+class ExceptionVectors:
     """The exception vectors of EL1 (DDI 0487, D1.3, "Exception vectors") as one vCPU has them."""
 
     def __init__(self, vcpu: Vcpu) -> None:

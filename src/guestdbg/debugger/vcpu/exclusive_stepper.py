@@ -18,9 +18,9 @@ from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import ExitDebug, GuestDebug
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
-__all__ = ["FAILED_STORE", "SequenceState", "Sequences"]
+__all__ = ["FAILED_STORE", "ExclusiveStepper", "SequenceState"]
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +54,13 @@ def _copy(over: _Over) -> _Over:
     return replace(over, watched=list(over.watched), lifted=list(over.lifted))
 
 
-class Sequences:
+class ExclusiveStepper:
     """The exclusive sequences of one vCPU.
 
     ``debug`` is what the vCPU has to be armed with while it runs over one; None at other times.
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: VcpuContext) -> None:
         self._core = core
         self._view = core.space.view
         self._known: dict[int, tuple[bytes, exclusive_sequence.Sequence | None]] = {}
@@ -188,7 +188,7 @@ class Sequences:
             if over.breakpoint_at is not None:
                 core.arrivals.interrupted.add(over.breakpoint_at)
             return None  # it begins anew, and is hit anew, when the exception is over
-        core.watching.announced = None
+        core.watching.reported_before_access = None
         if over.touched is None:
             return None
         hits = []

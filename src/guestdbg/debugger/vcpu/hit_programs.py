@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.breakpoints.armed_state import Arming
-from guestdbg.debugger.breakpoints.conditions.compiler import Decidable, Shape
+from guestdbg.debugger.breakpoints.armed_state import ArmedState
+from guestdbg.debugger.breakpoints.conditions.compiler import Compilable, Shape
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point
 from guestdbg.debugger.breakpoints.recording import Recording
@@ -19,12 +19,12 @@ from guestdbg.debugger.vcpu.dispatch import dispatch
 from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
-from guestdbg.kvm.hit_programs import MAX_HIDDEN, MAX_PLAIN, MAX_PROGRAMS, Step
+from guestdbg.kvm.hit_programs import MAX_HIDDEN, MAX_PLAIN, MAX_PROGRAMS, Operation
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
-__all__ = ["Deciding"]
+__all__ = ["HitProgramSet"]
 
 #: GUESTDBG_PLAIN=1: do without what only some providers can do. Everything comes out the same.
 PLAIN = os.environ.get("GUESTDBG_PLAIN", "") not in ("", "0")
@@ -49,10 +49,10 @@ class _Counter:
         self.passed = point.hits
 
 
-class Deciding:
+class HitProgramSet:
     """The hit programs of one vCPU."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: VcpuContext) -> None:
         self._core = core
         self._guest = core.guest
         self._vcpu: SupportsHitPrograms | None = None
@@ -63,13 +63,13 @@ class Deciding:
         self._counted: set[int] = set()
         self._installed: InstalledPrograms | None = None
         #: What the programs were made for; None: there are none.
-        self.arming: Arming | _Outdated | None = None
+        self.arming: ArmedState | _Outdated | None = None
 
     def outdated(self) -> None:
         """What the programs were made from has changed: they are to be made anew."""
         self.arming = _OUTDATED
 
-    def follow(self, arming: Arming | None) -> None:
+    def follow(self, arming: ArmedState | None) -> None:
         """Have the programs for this arming; None: have none."""
         if self.arming is arming:
             return
@@ -102,7 +102,7 @@ class Deciding:
             self._installed.set_counts(counter.number, counter.seen, counter.passed)
 
     def _watches(
-        self, arming: Arming, programs: list[HitProgram], plain: list[tuple[int, int]]
+        self, arming: ArmedState, programs: list[HitProgram], plain: list[tuple[int, int]]
     ) -> None:
         for watch in arming.watches:
             if watch.before or watch.restricted or len(programs) == MAX_PROGRAMS:
@@ -130,7 +130,7 @@ class Deciding:
             )
 
     def _breakpoints(
-        self, arming: Arming, programs: list[HitProgram], plain: list[tuple[int, int]]
+        self, arming: ArmedState, programs: list[HitProgram], plain: list[tuple[int, int]]
     ) -> None:
         for address in arming.temporaries:
             plain.append((address, address))
@@ -152,8 +152,8 @@ class Deciding:
                 self._points.append(point)
                 programs.append(HitProgram("break", address, condition=condition))
 
-    def _steps(self, point: Point, value_bytes: int) -> tuple[Step, ...] | None:
-        if not isinstance(point.when, Decidable):
+    def _steps(self, point: Point, value_bytes: int) -> tuple[Operation, ...] | None:
+        if not isinstance(point.when, Compilable):
             return None
         # A line that was compiled into several places has a count over all of them.
         alone = len(self._guest.cores) == 1 and not (

@@ -16,9 +16,9 @@ from guestdbg.kvm import ExitMmio
 from guestdbg.kvm.regs import core_reg
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
-__all__ = ["ONLY_READS", "DeviceWatches"]
+__all__ = ["ONLY_READS", "MmioWatchpoints"]
 
 _PC = core_reg("pc")
 _PAGE = 0xFFF
@@ -26,10 +26,10 @@ _PAGE = 0xFFF
 ONLY_READS = "the instruction only reads"
 
 
-class DeviceWatches:
+class MmioWatchpoints:
     """The hits of one vCPU on devices; they are reported once the access is complete."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: VcpuContext) -> None:
         self._core = core
         self.hits: list[Hit] = []
 

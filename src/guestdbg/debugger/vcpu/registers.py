@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.errors import BadWhere, UnknownRegister, near
+from guestdbg.debugger.errors import InvalidLocation, UnknownRegister, near
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import CORE_REGS, core_reg, sys_reg
 
@@ -73,7 +73,7 @@ def _whole(value: int) -> int:
     if type(value) is int:
         return value
     if isinstance(value, str | bytes | float | None):
-        raise BadWhere(
+        raise InvalidLocation(
             f"{value!r} is no value of a register: a number is; guest.symbol(name).address has "
             "a symbol's"
         )
@@ -82,7 +82,7 @@ def _whole(value: int) -> int:
 
 def _number(n: int) -> int:
     if not isinstance(n, int):
-        raise BadWhere(f"x[{n!r}]: the general registers have numbers, 0 to 30")
+        raise InvalidLocation(f"x[{n!r}]: the general registers have numbers, 0 to 30")
     if not 0 <= n <= 30:
         raise UnknownRegister(f"there is no X{n}: the general registers are X0 to X30")
     return n

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.breakpoints.armed_state import Temporary
+from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import (
     Exit,
@@ -16,19 +16,19 @@ from guestdbg.kvm import (
 from guestdbg.kvm.regs import core_reg
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
-__all__ = ["EC_EITHER_EL", "STEPPED", "Stepping"]
+__all__ = ["EC_EITHER_EL", "STEPPED", "SingleStepper"]
 
 _PC = core_reg("pc")
 #: The class of a software step in ESR_EL2, from EL0 or EL1: they differ in the lowest bit.
 STEPPED, EC_EITHER_EL = 0x32 << 26, 0x3E << 26
 
 
-class Stepping:
+class SingleStepper:
     """The single steps of one vCPU."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: VcpuContext) -> None:
         self._core = core
         self._guest = core.guest
         self._vcpu = core.vcpu
@@ -68,7 +68,7 @@ class Stepping:
         if self._get(_PC) != pc + 4 and core.vectors.taken_instead(pc):
             return self._interrupted(pc, core.vectors.sp_before())
         # An access that was told before it, and has now been made with its watch disarmed.
-        core.watching.announced = None
+        core.watching.reported_before_access = None
         return core.devices.report() if core.devices.hits else None
 
     def instead(self, exit_: Exit) -> Stop | ExitIntr | None:
@@ -84,7 +84,7 @@ class Stepping:
     def _interrupted(self, pc: int, sp: int) -> Stop | ExitIntr | None:
         """An interrupt came first: let its handler run, then step."""
         core, guest = self._core, self._guest
-        with guest.points.temporaries([Temporary(pc, core.number, sp)]):
+        with guest.points.temporaries([InternalBreakpoint(pc, core.number, sp)]):
             outcome = guest.runloop.settle(core.advance)
             if outcome is None or outcome.reason != "until":
                 return outcome

@@ -23,11 +23,11 @@ from guestdbg.kvm import ExitDebug, ExitIntr
 from guestdbg.kvm.regs import core_reg, sys_reg
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.breakpoints.armed_state import Arming
+    from guestdbg.debugger.breakpoints.armed_state import ArmedState
     from guestdbg.debugger.memory.address_space import View
-    from guestdbg.debugger.vcpu.context import Core
+    from guestdbg.debugger.vcpu.context import VcpuContext
 
-__all__ = ["Watching"]
+__all__ = ["WatchpointHandler"]
 
 _PC = core_reg("pc")
 _ESR_EL1 = sys_reg("ESR_EL1")
@@ -58,7 +58,9 @@ class _Site:
         "watches",
     )
 
-    def __init__(self, arming: Arming, plan: Plan, view: View, code: bytes, mapped: int) -> None:
+    def __init__(
+        self, arming: ArmedState, plan: Plan, view: View, code: bytes, mapped: int
+    ) -> None:
         assert plan.base is not None
         self.arming = arming
         self.plan = plan
@@ -70,13 +72,13 @@ class _Site:
         self.watches: list[tuple[int, int, Watch, View | None]] = []
 
 
-class Watching:
+class WatchpointHandler:
     """The watch hits of one vCPU.
 
-    ``announced`` is the PC and SP of the access that handlers have been told of before it.
+    ``reported_before_access``: PC and SP of the access that was reported before it was made.
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: VcpuContext) -> None:
         self._core = core
         self._guest = core.guest
         self._vcpu = core.vcpu
@@ -86,7 +88,7 @@ class Watching:
         self._view = core.space.view
         self._decoder = core.guest.decoder
         self._sites: dict[int, _Site] = {}
-        self.announced: tuple[int, int] | None = None
+        self.reported_before_access: tuple[int, int] | None = None
 
     def hit(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
         """A watchpoint exit: the access is made, and told to whom it concerns."""
@@ -171,7 +173,7 @@ class Watching:
             if outcome is not None:
                 return outcome
             if self._get(_PC) != pc:
-                self.announced = None
+                self.reported_before_access = None
                 return None  # the handler put the vCPU elsewhere
         if plan.exclusive and core.sequences.begin_at_watch(pc, exit_, touched, hits):
             return None
@@ -209,7 +211,7 @@ class Watching:
                 reason = f"the access faulted (ESR_EL1 {self._get(_ESR_EL1):#x})"
             elif vector is not None:
                 return None  # an interrupt came first: the access will be made again, and hit
-        self.announced = None
+        self.reported_before_access = None
         if plan.store_exclusive and reason is None and core.x(plan.status) & 1:
             reason = FAILED_STORE
         for hit in hits:
@@ -227,9 +229,9 @@ class Watching:
     def _announce(self, pc: int, early: list[Hit]) -> Stop | None:
         """Call the handlers that want to be called before the access; once an access."""
         place = (pc, self._core.sp())
-        if self.announced == place:
+        if self.reported_before_access == place:
             return None
-        self.announced = place
+        self.reported_before_access = place
         for hit in early:
             hit.new_reason = _NOT_YET
         return dispatch(self._core, early)

@@ -11,22 +11,22 @@ from collections.abc import Callable, Sequence
 from guestdbg.gdb.agent.evaluate import signed
 from guestdbg.gdb.agent.expression import Expression, Instruction
 from guestdbg.gdb.agent.opcodes import Opcode
-from guestdbg.kvm.hit_programs import MAX_DEPTH, MAX_STEPS, Op, Step
+from guestdbg.kvm.hit_programs import MAX_DEPTH, MAX_OPERATIONS, Op, Operation
 
 __all__ = ["RegisterSteps", "any_of", "compile_expression"]
 
 #: The steps that leave a register's value (unsigned, 64 bits); None: the provider has no such step.
-RegisterSteps = Callable[[int], tuple[Step, ...] | None]
+RegisterSteps = Callable[[int], tuple[Operation, ...] | None]
 
-_SIGNED: Step = (Op.SEXT, 64, 0)
+_SIGNED: Operation = (Op.SEXT, 64, 0)
 #: Both places on top as unsigned numbers.
-_UNSIGNED: tuple[Step, ...] = (
+_UNSIGNED: tuple[Operation, ...] = (
     (Op.ZEXT, 64, 0),
     (Op.SWAP, 0, 0),
     (Op.ZEXT, 64, 0),
     (Op.SWAP, 0, 0),
 )
-_STEPS: dict[Opcode, tuple[Step, ...]] = {
+_STEPS: dict[Opcode, tuple[Operation, ...]] = {
     Opcode.ADD: ((Op.ADD, 0, 0), _SIGNED),
     Opcode.SUB: ((Op.SUB, 0, 0), _SIGNED),
     Opcode.MUL: ((Op.MUL, 0, 0), _SIGNED),
@@ -56,11 +56,13 @@ _STEPS: dict[Opcode, tuple[Step, ...]] = {
 }
 
 
-def compile_expression(expression: Expression, registers: RegisterSteps) -> tuple[Step, ...] | None:
+def compile_expression(
+    expression: Expression, registers: RegisterSteps
+) -> tuple[Operation, ...] | None:
     """The steps that leave its value (not 0: true); None: only Python can say."""
     if not expression.has_value:
         return None
-    steps: list[Step] = []
+    steps: list[Operation] = []
     starts: dict[int, int] = {}
     jumps: list[tuple[int, int]] = []  # a step, and the instruction that it goes to
     ends: list[int] = []
@@ -95,7 +97,7 @@ def compile_expression(expression: Expression, registers: RegisterSteps) -> tupl
     return tuple(steps)
 
 
-def _steps(instruction: Instruction, registers: RegisterSteps) -> Sequence[Step] | None:
+def _steps(instruction: Instruction, registers: RegisterSteps) -> Sequence[Operation] | None:
     op, operand = instruction.op, instruction.operand
     match op:
         case Opcode.CONST8 | Opcode.CONST16 | Opcode.CONST32 | Opcode.CONST64:
@@ -112,9 +114,11 @@ def _steps(instruction: Instruction, registers: RegisterSteps) -> Sequence[Step]
     return _STEPS.get(op)
 
 
-def any_of(expressions: Sequence[Expression], registers: RegisterSteps) -> tuple[Step, ...] | None:
+def any_of(
+    expressions: Sequence[Expression], registers: RegisterSteps
+) -> tuple[Operation, ...] | None:
     """The steps for "one of them is true"; None: only Python can say."""
-    steps: list[Step] = []
+    steps: list[Operation] = []
     for n, expression in enumerate(expressions):
         made = compile_expression(expression, registers)
         if made is None or (n and max(d or 0 for d in expression.depths) + 1 >= MAX_DEPTH):
@@ -126,4 +130,4 @@ def any_of(expressions: Sequence[Expression], registers: RegisterSteps) -> tuple
         ]
         if n:
             steps.append((Op.EITHER, 0, 0))
-    return tuple(steps) if 0 < len(steps) <= MAX_STEPS else None
+    return tuple(steps) if 0 < len(steps) <= MAX_OPERATIONS else None

@@ -12,7 +12,7 @@ from guestdbg.gdb.agent.errors import EvaluationError
 from guestdbg.gdb.agent.evaluate import evaluate
 from guestdbg.gdb.agent.expression import Expression
 from guestdbg.gdb.agent.target import HitTarget, NameRegister, no_others, register_steps
-from guestdbg.kvm.hit_programs import Step
+from guestdbg.kvm.hit_programs import Operation
 
 __all__ = ["AgentCondition"]
 
@@ -29,11 +29,11 @@ class AgentCondition:
     def __init__(self, expressions: Sequence[Expression], others: NameRegister = no_others) -> None:
         self.expressions = tuple(expressions)
         self._others = others
-        self._steps: tuple[Step, ...] | None = any_of(
+        self._steps: tuple[Operation, ...] | None = any_of(
             self.expressions, lambda number: register_steps(number, others)
         )
 
-    def steps(self, shape: Shape) -> tuple[Step, ...] | None:
+    def steps(self, shape: Shape) -> tuple[Operation, ...] | None:
         """The condition for a provider that judges by itself; None: it must be judged here."""
         return self._steps
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from guestdbg.debugger import AddressError, Hit
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.agent.errors import EvaluationError
-from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, Op, Step
+from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, Op, Operation
 
 __all__ = ["CPSR", "PC", "SP", "HitTarget", "NameRegister", "no_others", "register_steps"]
 
@@ -28,7 +28,7 @@ def no_others(number: int) -> None:
     return
 
 
-def register_steps(number: int, others: NameRegister = no_others) -> tuple[Step, ...] | None:
+def register_steps(number: int, others: NameRegister = no_others) -> tuple[Operation, ...] | None:
     """The steps that a provider has for a register; None: it has none."""
     if 0 <= number <= 30:
         return ((Op.X, number, 0),)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.execution.scheduler import Go
+from guestdbg.debugger.execution.scheduler import ResumeAction
 from guestdbg.gdb import threads
 from guestdbg.gdb.end_reason import Ending
 from guestdbg.gdb.errors import Refused
@@ -51,8 +51,8 @@ def attach(session: Session, rest: bytes) -> bytes:
     return Event(session.general, SIGTRAP).reply(session)
 
 
-def _everything(session: Session) -> dict[int, Go]:
-    return dict.fromkeys(range(len(session.guest.cores)), Go())
+def _everything(session: Session) -> dict[int, ResumeAction]:
+    return dict.fromkeys(range(len(session.guest.cores)), ResumeAction())
 
 
 def detach(session: Session, rest: bytes) -> bytes:

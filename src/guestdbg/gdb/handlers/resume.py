@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger.execution.scheduler import Go
+from guestdbg.debugger.execution.scheduler import ResumeAction
 from guestdbg.gdb import threads
 from guestdbg.gdb.errors import Refused
 from guestdbg.gdb.handlers import Handler
@@ -20,7 +20,7 @@ from guestdbg.gdb.text import number
 if TYPE_CHECKING:
     from guestdbg.gdb.session import Session
 
-_RUN, _STEP = Go(), Go(step=True)
+_RUN, _STEP = ResumeAction(), ResumeAction(step=True)
 
 
 def why(session: Session, rest: bytes) -> bytes:
@@ -44,14 +44,14 @@ def why(session: Session, rest: bytes) -> bytes:
     return event.reply(session)
 
 
-def _resume(session: Session, moves: dict[int, Go]) -> bytes | None:
+def _resume(session: Session, moves: dict[int, ResumeAction]) -> bytes | None:
     if session.exit_reply is not None:
         return session.exit_reply
     session.resume(moves)
     return b"OK" if session.non_stop else None
 
 
-def _old(session: Session, address: bytes, go: Go) -> bytes | None:
+def _old(session: Session, address: bytes, go: ResumeAction) -> bytes | None:
     """The packets from before vCont: the chosen thread, or all with a step of the chosen one."""
     count = len(session.guest.cores)
     place = session.general if session.resumed == threads.ALL else session.resumed
@@ -106,9 +106,9 @@ def act(session: Session, rest: bytes) -> bytes | None:
 
 
 @lru_cache(maxsize=64)  # a client says the same few again and again
-def _moves(rest: bytes, count: int) -> Mapping[int, Go | None]:
+def _moves(rest: bytes, count: int) -> Mapping[int, ResumeAction | None]:
     """What each vCPU is to do, by its place; None is to stop. Raises Refused."""
-    moves: dict[int, Go | None] = {}
+    moves: dict[int, ResumeAction | None] = {}
     for part in rest.removeprefix(b";").split(b";"):
         action, colon, thread = part.partition(b":")
         go = _action(action)
@@ -118,14 +118,14 @@ def _moves(rest: bytes, count: int) -> Mapping[int, Go | None]:
     return moves
 
 
-def _action(text: bytes) -> Go | None:
+def _action(text: bytes) -> ResumeAction | None:
     """One action of vCont; None is to stop."""
     letter, more = text[:1], text[1:]
     if letter == b"r":
         start, comma, end = more.partition(b",")
         if not comma:
             raise Refused("r is r START,END")
-        return Go(True, number(start), number(end))
+        return ResumeAction(True, number(start), number(end))
     if letter in (b"C", b"S"):
         number(more)
         return _RUN if letter == b"C" else _STEP

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import BadWhere, Watch
+from guestdbg.debugger import InvalidLocation, Watch
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.breakpoints.spec_parser import parse_watch
 from guestdbg.gdb.monitor import Command, MonitorError, add
@@ -26,7 +26,9 @@ def watch(session: Session, words: list[str]) -> str:
         return "\n".join(lines or ["no watches: monitor watch queue.tail if new > 8"]) + "\n"
     spec = parse_watch(words[0], "monitor watch")
     if isinstance(spec.where, str) and spec.where.isdecimal():
-        raise BadWhere(f"{spec.where} is no place: an address is written 0x{int(spec.where):x}")
+        raise InvalidLocation(
+            f"{spec.where} is no place: an address is written 0x{int(spec.where):x}"
+        )
     if spec.condition is not None:
         spec.condition.check(session.guest)
     made = session.inserted.make_room(

@@ -22,7 +22,7 @@ from guestdbg.kvm.host import kick
 from guestdbg.kvm.host.calls import refused
 from guestdbg.kvm.host.explain import cannot_run
 from guestdbg.kvm.host.run_page import EXIT_REASON, INTR, MMIO_DATA, STOP, RunPage
-from guestdbg.kvm.host.way_out import WayOut
+from guestdbg.kvm.host.way_out import ImmediateExit
 
 # Equal to no part of the page: it is empty.
 _NONE_YET: Final = memoryview(b"")
@@ -44,7 +44,7 @@ class Entry:
     close: Callable[[], None]
 
     def __init__(
-        self, fd: int, page: RunPage, way_out: WayOut, refuse: Callable[[str], None]
+        self, fd: int, page: RunPage, way_out: ImmediateExit, refuse: Callable[[str], None]
     ) -> None:
         """``refuse`` raises what a call is refused with while ``run()`` is under way."""
         self._page = page
@@ -54,7 +54,7 @@ class Entry:
         entry = self
         ioctl, request = fcntl.ioctl, KVM_RUN
         running = False
-        is_mine = kick.nobodys
+        is_mine = kick.never_current_thread
         # The stop that came last, and what the page looked like.
         seen = page.longs[STOP]
         last = _NONE_YET
@@ -94,7 +94,7 @@ class Entry:
 
         def forget() -> None:
             nonlocal is_mine
-            is_mine = kick.nobodys
+            is_mine = kick.never_current_thread
 
         def close() -> None:
             nonlocal fd

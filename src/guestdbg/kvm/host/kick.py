@@ -112,7 +112,7 @@ class _Thread:
             vcpu.thread_ended()
 
 
-def nobodys() -> bool:
+def never_current_thread() -> bool:
     """What ``attach`` would return for a thread that is not the calling one."""
     return False
 

@@ -25,7 +25,7 @@ from guestdbg.kvm.host.debug_requests import DebugRequests
 from guestdbg.kvm.host.entry import Entry
 from guestdbg.kvm.host.registers import Registers
 from guestdbg.kvm.host.run_page import RunPage
-from guestdbg.kvm.host.way_out import WayOut
+from guestdbg.kvm.host.way_out import ImmediateExit
 from guestdbg.kvm.interface import Vcpu
 from guestdbg.kvm.layouts import kvm_mp_state, kvm_vcpu_events, kvm_vcpu_init
 from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
@@ -68,7 +68,7 @@ class HostVcpu(Vcpu):
             self._fd = -1
             os.close(fd)
             raise refused("KVM_CREATE_VCPU", error) from error
-        self._way_out = WayOut(self._page)
+        self._way_out = ImmediateExit(self._page)
         self._entry = Entry(fd, self._page, self._way_out, self.check)
         self._running = self._entry.running
         self.run = self._entry.run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestdbg.kvm.host.run_page import IMMEDIATE_EXIT, RunPage
 
 
-class WayOut:
+class ImmediateExit:
     """The flag that keeps KVM_RUN from entering the guest, and who set it."""
 
     __slots__ = ("_flags", "_kicked", "_wanted")

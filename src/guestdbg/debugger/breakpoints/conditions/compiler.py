@@ -12,9 +12,16 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from guestdbg.arm64.sysregs import SYSREGS
-from guestdbg.kvm.hit_programs import MAX_DEPTH, MAX_STEPS, SYSTEM_REGISTERS, Op, Step
+from guestdbg.kvm.hit_programs import MAX_DEPTH, MAX_OPERATIONS, SYSTEM_REGISTERS, Op, Operation
 
-__all__ = ["MEMORY", "Decidable", "Fixed", "Shape", "is_system_register", "steps_of"]
+__all__ = [
+    "MEMORY",
+    "Compilable",
+    "Shape",
+    "StaticAddress",
+    "compile_condition",
+    "is_system_register",
+]
 
 #: Names of memory operands: bytes, and whether they are signed.
 MEMORY: dict[str, tuple[int, bool]] = {
@@ -25,7 +32,7 @@ _MOST = 1 << 126
 _U64 = (1 << 64) - 1
 
 
-class Fixed(NamedTuple):
+class StaticAddress(NamedTuple):
     """A variable at an address that does not change: bytes (1, 2, 4, 8) and signedness.
 
     ``through``: there is a pointer at the address, and the variable so many bytes behind where it
@@ -50,14 +57,14 @@ class Shape(NamedTuple):
 
     value_bytes: int
     counts: bool
-    variable: Callable[[str], Fixed | None]
+    variable: Callable[[str], StaticAddress | None]
 
 
 @runtime_checkable
-class Decidable(Protocol):
+class Compilable(Protocol):
     """A condition that a provider may be able to judge."""
 
-    def steps(self, shape: Shape) -> tuple[Step, ...] | None:
+    def steps(self, shape: Shape) -> tuple[Operation, ...] | None:
         """What it is for a provider; None: it must be called."""
 
 
@@ -69,14 +76,14 @@ def is_system_register(name: str) -> bool:
     return name[-4:-1].upper() == "_EL" and name.upper() in SYSREGS
 
 
-class _CannotBe(Exception):
+class NotCompilable(Exception):
     """Not an error: the way to say that Python must judge."""
 
 
 class _Part(NamedTuple):
     """Steps that leave one value, its bounds, whether it is a truth, and the stack it takes."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Operation, ...]
     low: int
     high: int
     truth: bool
@@ -111,13 +118,13 @@ _NAMES = {
 }
 
 
-def steps_of(tree: ast.expr, shape: Shape) -> tuple[Step, ...] | None:
+def compile_condition(tree: ast.expr, shape: Shape) -> tuple[Operation, ...] | None:
     """The steps that judge an expression of the condition language; None: only Python can."""
     try:
         part = _truth(tree, shape)
-    except _CannotBe:
+    except NotCompilable:
         return None
-    fits = part.depth <= MAX_DEPTH and len(part.steps) <= MAX_STEPS
+    fits = part.depth <= MAX_DEPTH and len(part.steps) <= MAX_OPERATIONS
     return part.steps if fits else None
 
 
@@ -166,40 +173,40 @@ def _value(node: ast.expr, shape: Shape) -> _Part:
         case ast.BoolOp(values=values):
             # As a value, `a or b` is one of its operands: the same as 0 or 1 only for truths.
             if not all(_value(value, shape).truth for value in values):
-                raise _CannotBe
+                raise NotCompilable
             return _truth(node, shape)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return _binary(_BINARY[type(op)], _value(left, shape), _value(right, shape))
         case ast.Compare(left=first, ops=ops, comparators=rest):
             return _comparison(first, ops, rest, shape)
-    raise _CannotBe
+    raise NotCompilable
 
 
-def _bounded(steps: tuple[Step, ...], low: int, high: int, *, depth: int = 1) -> _Part:
+def _bounded(steps: tuple[Operation, ...], low: int, high: int, *, depth: int = 1) -> _Part:
     if low < -_MOST or high > _MOST:
-        raise _CannotBe
+        raise NotCompilable
     return _Part(steps, low, high, False, depth)
 
 
 def _name(name: str, shape: Shape) -> _Part:
     if name in ("new", "old"):
         if not shape.value_bytes:
-            raise _CannotBe
+            raise NotCompilable
         op = Op.NEW if name == "new" else Op.OLD
         return _bounded(((op, 0, 0),), 0, (1 << 8 * shape.value_bytes) - 1)
     if name == "count":
         if not shape.counts:
-            raise _CannotBe
+            raise NotCompilable
         return _bounded(((Op.COUNT, 0, 0),), 0, _U64)
     if name in _NAMES:
         return _bounded(((_NAMES[name], 0, 0),), 0, _U64)
     if name == "lr":
         return _bounded(((Op.X, 30, 0),), 0, _U64)
     if name in ("function", "file", "line"):
-        raise _CannotBe
+        raise NotCompilable
     if is_system_register(name):
         if name.upper() not in SYSTEM_REGISTERS:
-            raise _CannotBe
+            raise NotCompilable
         return _bounded(((Op.SYSTEM, 0, SYSTEM_REGISTERS[name.upper()]),), 0, _U64)
     if name[0] in "xw" and name[1:].isdecimal() and str(int(name[1:])) == name[1:]:
         number = int(name[1:])
@@ -213,9 +220,9 @@ def _name(name: str, shape: Shape) -> _Part:
 def _variable(name: str, shape: Shape) -> _Part:
     fixed = shape.variable(name)
     if fixed is None or fixed.size not in (1, 2, 4, 8):
-        raise _CannotBe
+        raise NotCompilable
     index = fixed.size | (16 if fixed.signed else 0)
-    steps: list[Step] = [(Op.MEMORY, index, fixed.address)]
+    steps: list[Operation] = [(Op.MEMORY, index, fixed.address)]
     if fixed.through:
         steps = [(Op.CONST, 0, fixed.address)]
         for offset in fixed.through:
@@ -252,7 +259,7 @@ def _range(op: Op, a: _Part, b: _Part) -> tuple[int, int]:
     if op is Op.LSHIFT or op is Op.RSHIFT:
         # One that is not known may be too far or negative: an error, which is Python's to raise.
         if b.low != b.high or not 0 <= b.low <= 64:
-            raise _CannotBe
+            raise NotCompilable
         if op is Op.LSHIFT:
             return a.low << b.low, a.high << b.low
         return a.low >> b.low, a.high >> b.low
@@ -280,7 +287,7 @@ def _comparison(first: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr], sha
         elif type(op) in _COMPARE:
             part = _join(_value(left, shape), _value(right, shape), _COMPARE[type(op)])
         else:
-            raise _CannotBe
+            raise NotCompilable
         done = part if done is None else _join(done, part, Op.BOTH)
         left = right
     assert done is not None
@@ -289,7 +296,7 @@ def _comparison(first: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr], sha
 
 def _membership(left: ast.expr, op: ast.cmpop, right: ast.expr, shape: Shape) -> _Part:
     if not isinstance(right, ast.Tuple | ast.List | ast.Set) or not right.elts:
-        raise _CannotBe
+        raise NotCompilable
     item = _value(left, shape)
     done: _Part | None = None
     for element in right.elts:

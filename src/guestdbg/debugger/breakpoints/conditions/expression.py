@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 from guestdbg.debugger.breakpoints.conditions.compiler import (
     MEMORY,
     Shape,
+    compile_condition,
     is_system_register,
-    steps_of,
 )
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.program.drgn_objects import number as integer
 from guestdbg.errors import GuestdbgError
-from guestdbg.kvm.hit_programs import Step
+from guestdbg.kvm.hit_programs import Operation
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest, Hit
@@ -120,9 +120,9 @@ class Condition:
         for name in self.variables:
             guest[name]
 
-    def steps(self, shape: Shape) -> tuple[Step, ...] | None:
+    def steps(self, shape: Shape) -> tuple[Operation, ...] | None:
         """The condition for a provider that judges by itself; None: it must be judged here."""
-        return steps_of(self._tree, shape)
+        return compile_condition(self._tree, shape)
 
     def __call__(self, hit: Hit) -> bool:
         """Judges a hit. Raises ConditionError where it cannot be judged."""

@@ -27,7 +27,7 @@ PAGE: Final = 4096
 
 #: What a restore leaves as it is: what never changes, the host's side of it, and what userspace
 #: asks for from outside (a kick, the hit programs with their counts and buffers).
-VM_STAYS: Final = frozenset(
+NOT_SAVED: Final = frozenset(
     {
         "_closed",
         "_kvm",
@@ -116,7 +116,7 @@ class SoftSnapshot(Snapshot):
             number: _Region(slot, known.get(number)) for number, slot in vm._slots.items()
         }
         self.machine: State = {
-            name: _kept(value) for name, value in vars(vm).items() if name not in VM_STAYS
+            name: _kept(value) for name, value in vars(vm).items() if name not in NOT_SAVED
         }
         self.vcpus: list[tuple[SoftVcpu, ProcessorState, State]] = [
             (vcpu, vcpu.cpu.save_state(), vcpu_state(vcpu)) for vcpu in vm.soft_vcpus
