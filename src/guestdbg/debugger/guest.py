@@ -25,6 +25,7 @@ from guestdbg.debugger.errors import (
     Unsupported,
 )
 from guestdbg.debugger.execution import step_commands
+from guestdbg.debugger.execution.facade import Execution
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import ResumeAction, Scheduler
 from guestdbg.debugger.hardware.register_allocator import Hardware
@@ -72,6 +73,7 @@ class Guest(IntegerAccess, Closing):
         board: the board below: console, device tree, physical memory.
         hardware: how many breakpoint and watchpoint registers there are.
         images: the loaded ELF files.
+        execution: the inside of the debugger, for servers and tools above it.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Guest(IntegerAccess, Closing):
         self.vcpus: tuple[Cpu, ...] = tuple(core.cpu for core in self.cores)
         self.runloop = Scheduler(self)
         self.moves = ResumeGuard(self)
+        self.execution = Execution(self.cores, self.runloop, self.points, self.memory)
         board.bus.on_access = self._mmio
 
     # ---- symbols and places ------------------------------------------------------------------

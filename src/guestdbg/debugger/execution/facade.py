@@ -1,0 +1,99 @@
+"""What the layers above the debugger may use of its inside: ``guest.execution``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from guestdbg.debugger.breakpoints.point import Breakpoint
+from guestdbg.debugger.breakpoints.registry import PointRegistry
+from guestdbg.debugger.execution.scheduler import Scheduler
+from guestdbg.debugger.memory.brk_patches import PatchedMemory
+from guestdbg.debugger.vcpu.context import VcpuContext
+from guestdbg.debugger.vcpu.stop import Reason, Stop
+from guestdbg.kvm import GuestDebug
+
+__all__ = ["Execution"]
+
+
+class Execution:
+    """The vCPUs of a guest and what is armed on them, for servers and tools above ``Guest``.
+
+    Attributes:
+        vcpus: the vCPUs by their place: ``number``, ``cpu`` (registers), ``vcpu`` (the KVM vCPU)
+            and ``space`` (virtual memory) of each.
+    """
+
+    def __init__(
+        self,
+        vcpus: Sequence[VcpuContext],
+        scheduler: Scheduler,
+        points: PointRegistry,
+        memory: PatchedMemory,
+    ) -> None:
+        self.vcpus: tuple[VcpuContext, ...] = tuple(vcpus)
+        self._scheduler = scheduler
+        self._points = points
+        self._memory = memory
+
+    @property
+    def current(self) -> int:
+        """The place in ``vcpus`` of the vCPU that stopped last."""
+        return self._scheduler.current.number
+
+    def select(self, place: int) -> None:
+        """Make the vCPU at this place in ``vcpus`` the current one."""
+        self._scheduler.select(place)
+
+    def stop(self, reason: Reason, detail: str = "") -> Stop:
+        """A Stop of the current vCPU, where it is now."""
+        return self._scheduler.current.stop(reason, detail)
+
+    @property
+    def armed(self) -> GuestDebug:
+        """What KVM_SET_GUEST_DEBUG is given to run the vCPUs with the points as they are."""
+        return self._points.arming.armed
+
+    @property
+    def has_software_breakpoints(self) -> bool:
+        """Whether any breakpoint is a BRK of the debugger's in guest memory."""
+        return bool(self._points.arming.software)
+
+    def lost_software_breakpoints(self) -> list[Breakpoint]:
+        """The software breakpoints whose BRK is not in guest memory now.
+
+        The guest has loaded other code there, or mapped other memory. They are put back when the
+        guest goes on.
+        """
+        return self._points.software.lost()
+
+    def refresh_software_breakpoints(self) -> None:
+        """Put the BRK instructions where the breakpoints' addresses are mapped now."""
+        self._points.software.refresh()
+
+    def report_accesses_again(self) -> None:
+        """Forget which access of each vCPU was reported before it was made.
+
+        For a client that takes a watchpoint out and puts it back: the access is a new hit then.
+        """
+        for context in self.vcpus:
+            context.watching.reported_before_access = None
+
+    def has_brk(self, physical: int) -> bool:
+        """Whether the debugger has a BRK at this guest-physical address."""
+        return physical in self._memory
+
+    def brk_overwritten(self, physical: int, offset: int, length: int, *, surely: bool) -> None:
+        """The guest has written into the BRK at ``physical``: that is the original now.
+
+        ``offset`` (0 to 3) and ``length`` say which bytes of it. Not ``surely``: those of them that
+        equal the BRK's were not written. The BRK is put back.
+        """
+        self._memory.overwritten(physical, offset, length, surely=surely)
+
+    def read_phys(self, address: int, length: int) -> bytes:
+        """Guest-physical memory, without the debugger's BRK instructions. Raises MachineError."""
+        return self._memory.read_phys(address, length)
+
+    def write_phys(self, address: int, data: bytes) -> None:
+        """Write guest-physical memory, under the debugger's BRK instructions."""
+        self._memory.write_phys(address, data)
