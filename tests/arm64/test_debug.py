@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from guestdbg.arm64 import debug
-from guestdbg.arm64.errors import ArchitectureError, TooFewRegisters
+from guestdbg.arm64.errors import ArchitectureError, RangeNeedsMoreRegisters
 
 
 def matches(control: int, value: int, byte: int, *, write: bool, el: int) -> bool:
@@ -207,12 +207,12 @@ def test_ranges_that_cannot_be_watched(address: int, length: int, words: str) ->
 
 def test_too_few_registers_says_how_many() -> None:
     with pytest.raises(
-        TooFewRegisters, match=r"need 10 watchpoint registers, and only 4"
+        RangeNeedsMoreRegisters, match=r"need 10 watchpoint registers, and only 4"
     ) as caught:
         debug.watchpoint(0x1001, 4095, max_registers=4)
     assert (caught.value.needed, caught.value.available) == (10, 4)
     # A range nobody can watch is refused at once, not after a million pieces.
-    with pytest.raises(TooFewRegisters):
+    with pytest.raises(RangeNeedsMoreRegisters):
         debug.watchpoint(0, 1 << 51, max_registers=16)
 
 

@@ -14,7 +14,7 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.regs import (
     CORE_REGS,
-    UnknownRegister,
+    UnknownOneReg,
     core_reg,
     name_of,
     size_of,
@@ -158,9 +158,9 @@ def test_names() -> None:
     assert name_of(sys_reg("sctlr_el1")) == "SCTLR_EL1"
     assert name_of(sys_reg_id(3 << 14 | 3 << 11 | 15 << 7)) == "S3_3_C15_C0_0"
     assert name_of(0x1234) == "0x1234"
-    with pytest.raises(UnknownRegister, match="spsr"):
+    with pytest.raises(UnknownOneReg, match="spsr"):
         core_reg("r0")
-    with pytest.raises(UnknownRegister, match="SCTLR_EL1"):
+    with pytest.raises(UnknownOneReg, match="SCTLR_EL1"):
         sys_reg("SCTLR")
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestdbg.machine import AddressError, MachineError, PhysicalMemory, Region, parse_size
+from guestdbg.machine import MachineError, PhysicalAddressError, PhysicalMemory, Region, parse_size
 from guestdbg.machine.sizes import format_size
 
 BASE = 0x4000_0000
@@ -26,7 +26,9 @@ def test_reads_what_was_written(offset: int, data: bytes) -> None:
     memory = PhysicalMemory()
     memory.add(Region("RAM", BASE, SIZE))
     if offset + len(data) > SIZE:
-        with pytest.raises(AddressError, match="there is memory at RAM 0x40000000 to 0x4000ffff"):
+        with pytest.raises(
+            PhysicalAddressError, match="there is memory at RAM 0x40000000 to 0x4000ffff"
+        ):
             memory.write(BASE + offset, data)
         return
     memory.write(BASE + offset, data)
@@ -42,7 +44,7 @@ def test_reads_what_was_written(offset: int, data: bytes) -> None:
 def test_outside_is_an_error_that_says_where_memory_is(
     memory: PhysicalMemory, address: int, length: int
 ) -> None:
-    with pytest.raises(AddressError):
+    with pytest.raises(PhysicalAddressError):
         memory.read(address, length)
 
 

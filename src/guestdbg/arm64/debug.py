@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from guestdbg.arm64.errors import ArchitectureError, TooFewRegisters
+from guestdbg.arm64.errors import ArchitectureError, RangeNeedsMoreRegisters
 from guestdbg.arm64.fields import Field, Register, flag
 
 AccessKind = Literal["read", "write", "any"]
@@ -291,7 +291,7 @@ def watchpoint(
     is one pair with MASK; anything else is split. Sorted by address.
 
     Raises ArchitectureError for an empty range, one that no address space holds or an unknown
-    access, and TooFewRegisters where more than `max_registers` would be needed.
+    access, and RangeNeedsMoreRegisters where more than `max_registers` would be needed.
     """
     if length <= 0:
         raise ArchitectureError(
@@ -315,7 +315,7 @@ def watchpoint(
         # Far too wide ranges are refused by arithmetic, not by making a million pieces.
         needed = length >> 31 if length >> 31 > 64 else len(split(address, length))
         if needed > max_registers:
-            raise TooFewRegisters(address, length, needed, max_registers)
+            raise RangeNeedsMoreRegisters(address, length, needed, max_registers)
     pairs = []
     for start, size in split(address, length):
         if size > 8:

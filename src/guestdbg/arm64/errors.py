@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from guestdbg.deprecation import deprecated_names
 from guestdbg.errors import GuestdbgError
 
 
@@ -35,7 +36,7 @@ class BadField(ArchitectureError):
     """A field value that does not fit its field."""
 
 
-class TooFewRegisters(ArchitectureError):
+class RangeNeedsMoreRegisters(ArchitectureError):
     """A range that needs more watchpoint registers than may be used."""
 
     def __init__(self, address: int, length: int, needed: int, available: int) -> None:
@@ -45,3 +46,6 @@ class TooFewRegisters(ArchitectureError):
             f"{length} bytes at {address:#x} need {needed} watchpoint registers, "
             f"and only {available} may be used; an aligned power-of-two range needs one"
         )
+
+
+__getattr__ = deprecated_names(__name__, {"TooFewRegisters": "RangeNeedsMoreRegisters"})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Self
 
+from guestdbg.arm64.exception_class import DEBUG_CLASSES, EC, exception_class
 from guestdbg.arm64.faults import status_words
 from guestdbg.arm64.fields import Field, Register, flag
 from guestdbg.arm64.iss import (
@@ -40,60 +40,17 @@ from guestdbg.arm64.iss import (
     WfxIss,
 )
 
-
-class EC(IntEnum):
-    """ESR_ELx.EC, named as the kernel's ESR_ELx_EC_* constants are."""
-
-    UNKNOWN = 0x00
-    WFX = 0x01
-    CP15_32 = 0x03
-    CP15_64 = 0x04
-    CP14_MR = 0x05
-    CP14_LS = 0x06
-    FP_ASIMD = 0x07
-    CP10_ID = 0x08
-    PAC = 0x09
-    OTHER = 0x0A
-    CP14_64 = 0x0C
-    BTI = 0x0D
-    ILL = 0x0E
-    SVC32 = 0x11
-    HVC32 = 0x12
-    SMC32 = 0x13
-    SYS128 = 0x14
-    SVC64 = 0x15
-    HVC64 = 0x16
-    SMC64 = 0x17
-    SYS64 = 0x18
-    SVE = 0x19
-    ERET = 0x1A
-    TSTART = 0x1B
-    FPAC = 0x1C
-    SME = 0x1D
-    GPC = 0x1E
-    IMP_DEF = 0x1F
-    IABT_LOW = 0x20
-    IABT_CUR = 0x21
-    PC_ALIGN = 0x22
-    DABT_LOW = 0x24
-    DABT_CUR = 0x25
-    SP_ALIGN = 0x26
-    MOPS = 0x27
-    FP_EXC32 = 0x28
-    FP_EXC64 = 0x2C
-    GCS = 0x2D
-    SERROR = 0x2F
-    BREAKPT_LOW = 0x30
-    BREAKPT_CUR = 0x31
-    SOFTSTP_LOW = 0x32
-    SOFTSTP_CUR = 0x33
-    WATCHPT_LOW = 0x34
-    WATCHPT_CUR = 0x35
-    BKPT32 = 0x38
-    VECTOR32 = 0x3A
-    BRK64 = 0x3C
-    PROFILING = 0x3D
-
+__all__ = [
+    "DEBUG_CLASSES",
+    "EC",
+    "ESR",
+    "ESR_EL1",
+    "ESR_EL2",
+    "ESR_EL3",
+    "Syndrome",
+    "class_words",
+    "iss_type",
+]
 
 _LOWER = "from a lower Exception level"
 _SAME = "taken without a change of Exception level"
@@ -184,7 +141,9 @@ class Syndrome:
     def decode(cls, value: int) -> Self:
         """Take ESR_ELx apart. Raises BadField for a value wider than 64 bits."""
         ESR.check(value)
-        return cls(value >> 26 & 0x3F, value >> 25 & 1, value & 0x1FFFFFF, value >> 32 & 0xFFFFFF)
+        return cls(
+            exception_class(value), value >> 25 & 1, value & 0x1FFFFFF, value >> 32 & 0xFFFFFF
+        )
 
     @classmethod
     def of(cls, ec: int, details: Iss | int = 0, *, il: int = 1, iss2: int = 0) -> Self:
@@ -225,12 +184,8 @@ class Syndrome:
         return class_words(self.ec)
 
 
-#: The classes of debug exceptions that reach a hypervisor from its guest.
-DEBUG_CLASSES = frozenset({EC.BREAKPT_LOW, EC.SOFTSTP_LOW, EC.WATCHPT_LOW, EC.BKPT32, EC.BRK64})
-
-
 def _select(value: int) -> tuple[Field, ...]:
-    return iss_type(value >> 26 & 0x3F).LAYOUT
+    return iss_type(exception_class(value)).LAYOUT
 
 
 def _iss_text(value: int) -> str:

@@ -4,9 +4,6 @@ Everything here goes through ``guestdbg.kvm`` and ``guestdbg.machine``; nothing 
 provider runs the guest.
 """
 
-import warnings
-from typing import Any
-
 from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
 from guestdbg.debugger.breakpoints.conditions.expression import Condition as cond
 from guestdbg.debugger.breakpoints.hit import Hit
@@ -39,6 +36,7 @@ from guestdbg.debugger.snapshot import GuestSnapshot
 from guestdbg.debugger.unwind.unwinder import Frame
 from guestdbg.debugger.vcpu.registers import Cpu
 from guestdbg.debugger.vcpu.stop import Stop
+from guestdbg.deprecation import deprecated_names
 
 __all__ = [
     "STOP",
@@ -78,17 +76,4 @@ __all__ = [
     "load",
 ]
 
-#: Names of earlier versions; each is gone in the version after the one that deprecated it.
-_DEPRECATED = {"BadWhere": "InvalidLocation"}
-
-
-def __getattr__(name: str) -> Any:
-    new = _DEPRECATED.get(name)
-    if new is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn(
-        f"guestdbg.debugger.{name} is called {new} now; the old name goes in the next version",
-        DeprecationWarning,
-        stacklevel=2,
-    )
-    return globals()[new]
+__getattr__ = deprecated_names(__name__, {"BadWhere": "InvalidLocation"})

@@ -7,8 +7,10 @@ id (Documentation of the KVM API, KVM_SET_ONE_REG, arm64).
 from __future__ import annotations
 
 from functools import cache
+from typing import Final
 
 from guestdbg.arm64.sysregs import SYSREGS, decode16, generic_name
+from guestdbg.deprecation import deprecated_names
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.constants import (
     KVM_NR_SPSR,
@@ -28,8 +30,8 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.layouts import kvm_regs, user_fpsimd_state, user_pt_regs
 
 
-class UnknownRegister(GuestdbgError, KeyError):
-    """No register has this name."""
+class UnknownOneReg(GuestdbgError, KeyError):
+    """No register of KVM's one-reg interface has this name."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -58,6 +60,20 @@ def _core_ids() -> dict[str, int]:
 #: spsr[0] (SPSR_EL1) to spsr[4], v0 to v31, fpsr, fpcr.
 CORE_REGS: dict[str, int] = _core_ids()
 
+# The ids that are used everywhere, by the Arm manual's names. KVM calls SP_EL0 "sp" and SPSR_EL1
+# "spsr[0]".
+PC: Final[int] = CORE_REGS["pc"]
+PSTATE: Final[int] = CORE_REGS["pstate"]
+SP_EL0: Final[int] = CORE_REGS["sp"]
+SP_EL1: Final[int] = CORE_REGS["sp_el1"]
+ELR_EL1: Final[int] = CORE_REGS["elr_el1"]
+SPSR_EL1: Final[int] = CORE_REGS["spsr[0]"]
+FPSR: Final[int] = CORE_REGS["fpsr"]
+FPCR: Final[int] = CORE_REGS["fpcr"]
+#: X0 to X30, and V0 to V31, by number.
+X: Final[tuple[int, ...]] = tuple(CORE_REGS[f"x{n}"] for n in range(31))
+V: Final[tuple[int, ...]] = tuple(CORE_REGS[f"v{n}"] for n in range(32))
+
 _CORE_NAMES = {reg_id: name for name, reg_id in CORE_REGS.items()}
 
 # What KVM calls CVAL answers to the id made of CNTVCT_EL0's encoding, and the other way about.
@@ -69,12 +85,12 @@ def core_reg(name: str) -> int:
     """The id of a core register; ``name`` in any case. ``"sp"`` is SP_EL0, as in KVM.
 
     Raises:
-        UnknownRegister: no core register is called that.
+        UnknownOneReg: no core register is called that.
     """
     try:
         return CORE_REGS[name.lower()]
     except KeyError:
-        raise UnknownRegister(
+        raise UnknownOneReg(
             f"no core register is called {name!r}; there are x0 to x30, sp (SP_EL0), pc, pstate, "
             "sp_el1, elr_el1, spsr[0] to spsr[4], v0 to v31, fpsr and fpcr"
         ) from None
@@ -92,7 +108,7 @@ def sys_reg(name: str) -> int:
     CNTV_CVAL_EL0 and CNTVCT_EL0 are what they say: the ids that KVM has swapped are put right.
 
     Raises:
-        UnknownRegister: the table of the architecture has no such name.
+        UnknownOneReg: the table of the architecture has no such name.
     """
     name = name.upper()
     if name in _SWAPPED:
@@ -100,7 +116,7 @@ def sys_reg(name: str) -> int:
     try:
         reg = SYSREGS[name]
     except KeyError:
-        raise UnknownRegister(
+        raise UnknownOneReg(
             f"no system register is called {name!r}; use the Arm manual's name, with the exception "
             "level (SCTLR_EL1)"
         ) from None
@@ -137,3 +153,6 @@ def name_of(reg_id: int) -> str:
 def size_of(reg_id: int) -> int:
     """The width in bytes of the register with this id."""
     return 1 << ((reg_id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT)
+
+
+__getattr__ = deprecated_names(__name__, {"UnknownRegister": "UnknownOneReg"})

@@ -1,10 +1,10 @@
 """A board around the vCPUs: memory, devices, a device tree, and the loading of guests."""
 
+from guestdbg.deprecation import deprecated_names
 from guestdbg.machine.board import DEFAULT_MEMORY_SIZE, NO_SNAPSHOTS, Board, BoardSnapshot
 from guestdbg.machine.bus import Bus
 from guestdbg.machine.console import Console
 from guestdbg.machine.errors import (
-    AddressError,
     EmptyFileError,
     ForeignError,
     LoadError,
@@ -12,6 +12,7 @@ from guestdbg.machine.errors import (
     MalformedError,
     OutsideMemoryError,
     OverlapError,
+    PhysicalAddressError,
     TruncatedError,
     UnknownFormatError,
     UnreadableError,
@@ -24,7 +25,6 @@ from guestdbg.machine.sizes import format_size, parse_size
 __all__ = [
     "DEFAULT_MEMORY_SIZE",
     "NO_SNAPSHOTS",
-    "AddressError",
     "Board",
     "BoardSnapshot",
     "Bus",
@@ -39,6 +39,7 @@ __all__ = [
     "MalformedError",
     "OutsideMemoryError",
     "OverlapError",
+    "PhysicalAddressError",
     "PhysicalMemory",
     "Pl011",
     "Region",
@@ -50,3 +51,5 @@ __all__ = [
     "load",
     "parse_size",
 ]
+
+__getattr__ = deprecated_names(__name__, {"AddressError": "PhysicalAddressError"})

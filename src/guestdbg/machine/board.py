@@ -187,7 +187,7 @@ class Board(Closing):
         """``length`` bytes of memory at guest-physical ``address``.
 
         Raises:
-            AddressError: some of them are not memory.
+            PhysicalAddressError: some of them are not memory.
         """
         return self.memory.read(address, length)
 
@@ -195,7 +195,7 @@ class Board(Closing):
         """Write memory at guest-physical ``address``, read-only memory and instructions too.
 
         Raises:
-            AddressError: some of it is not memory.
+            PhysicalAddressError: some of it is not memory.
         """
         self.memory.write(address, data)
         if self._code_changed is not None and data:

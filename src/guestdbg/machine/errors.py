@@ -3,6 +3,7 @@
 Every text says what was wrong and what would be right, in words for the person who gave the file.
 """
 
+from guestdbg.deprecation import deprecated_names
 from guestdbg.errors import GuestdbgError
 
 
@@ -10,7 +11,7 @@ class MachineError(GuestdbgError):
     """The board cannot be as it was asked for, or cannot go on."""
 
 
-class AddressError(MachineError):
+class PhysicalAddressError(MachineError):
     """An access from outside to guest-physical memory that the board has not."""
 
 
@@ -48,3 +49,6 @@ class OverlapError(LoadError):
 
 class OutsideMemoryError(LoadError):
     """A part of the guest lies where the board has no memory, or does not fit into it."""
+
+
+__getattr__ = deprecated_names(__name__, {"AddressError": "PhysicalAddressError"})

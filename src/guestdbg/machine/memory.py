@@ -6,7 +6,7 @@ import mmap
 import sys
 from collections.abc import Iterator
 
-from guestdbg.machine.errors import AddressError, MachineError
+from guestdbg.machine.errors import MachineError, PhysicalAddressError
 from guestdbg.machine.layout import PAGE_SIZE
 from guestdbg.machine.sizes import format_size
 
@@ -87,7 +87,7 @@ class PhysicalMemory:
         """``length`` bytes at guest-physical ``address``.
 
         Raises:
-            AddressError: some of them are not memory.
+            PhysicalAddressError: some of them are not memory.
         """
         region = self._need(address, length, "read")
         start = address - region.base
@@ -97,7 +97,7 @@ class PhysicalMemory:
         """Put ``data`` at guest-physical ``address``; read-only memory too.
 
         Raises:
-            AddressError: some of it is not memory.
+            PhysicalAddressError: some of it is not memory.
         """
         region = self._need(address, len(data), "write")
         start = address - region.base
@@ -107,7 +107,7 @@ class PhysicalMemory:
         """Put ``length`` zero bytes at ``address``, without touching pages that are zero already.
 
         Raises:
-            AddressError: some of it is not memory.
+            PhysicalAddressError: some of it is not memory.
         """
         region = self._need(address, length, "write")
         start, end = address - region.base, address - region.base + length
@@ -125,10 +125,10 @@ class PhysicalMemory:
 
     def _need(self, address: int, length: int, action: str) -> Region:
         if length < 0:
-            raise AddressError(f"cannot {action} {length} bytes: a length is not negative")
+            raise PhysicalAddressError(f"cannot {action} {length} bytes: a length is not negative")
         region = self.find(address, length)
         if region is None:
-            raise AddressError(
+            raise PhysicalAddressError(
                 f"cannot {action} {length} bytes at physical address {address:#x}: "
                 f"there is memory at {self.describe() or 'no address'}"
             )

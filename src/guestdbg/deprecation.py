@@ -1,0 +1,36 @@
+"""Former names of public things: they work for one more version, with a warning."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["deprecated_names"]
+
+
+def deprecated_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """A ``__getattr__`` for a module that answers to former names.
+
+        __getattr__ = deprecated_names(__name__, {"BadWhere": "InvalidLocation"})
+
+    Args:
+        module: the module's ``__name__``.
+        names: from the former name to the present one, which the module defines.
+
+    The first access from each place gives a DeprecationWarning.
+    """
+
+    def __getattr__(name: str) -> Any:
+        new = names.get(name)
+        if new is None:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{module}.{name} is now called {new}; the next version will not have the old name",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(sys.modules[module], new)
+
+    return __getattr__
