@@ -29,7 +29,7 @@ from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.inlab import LabSide
 from guestdbg.check.differential.players import playing_on
 from guestdbg.check.differential.show import program_lines, side_by_side
-from guestdbg.cli.disassembly import instruction
+from guestdbg.cli.running.disassembly import instruction
 from guestdbg.errors import GuestdbgError
 from guestdbg.lab import Lab
 from guestdbg.lab.packages import SUITE

@@ -6,7 +6,7 @@ import subprocess
 from tests.cli.on_terminal import Terminal, python
 
 SPEAK = """
-from guestdbg.cli.terminal import Terminal
+from guestdbg.cli.running.terminal import Terminal
 t = Terminal()
 t.guest_wrote(b"jobs done: ")
 t.line("#1 a hit")
@@ -43,7 +43,7 @@ def test_redirected_the_console_is_the_guests_bytes_and_nothing_else() -> None:
 
 
 def test_no_console_where_none_is_wanted() -> None:
-    code = "from guestdbg.cli.terminal import Terminal\nt = Terminal(console=False)\n"
+    code = "from guestdbg.cli.running.terminal import Terminal\nt = Terminal(console=False)\n"
     result = subprocess.run(
         python(code + "t.guest_wrote(b'x')\nt.line('y')"), capture_output=True, check=True
     )
@@ -52,7 +52,7 @@ def test_no_console_where_none_is_wanted() -> None:
 
 PASS_ON = """
 import time
-from guestdbg.cli import keyboard
+from guestdbg.cli.running import keyboard
 got = b""
 def feed(data):
     global got
@@ -84,7 +84,7 @@ def test_piped_input_goes_on_too() -> None:
 
 
 def test_no_stdin_at_all() -> None:
-    code = "import sys\nsys.stdin.close()\nfrom guestdbg.cli import keyboard\n"
+    code = "import sys\nsys.stdin.close()\nfrom guestdbg.cli.running import keyboard\n"
     code += "with keyboard.passed_on(print):\n    print('fine')\n"
     result = subprocess.run(python(code), capture_output=True, check=True)
     assert result.stdout == b"fine\n"
@@ -92,7 +92,7 @@ def test_no_stdin_at_all() -> None:
 
 LONG = """
 from rich.text import Text
-from guestdbg.cli.terminal import Terminal
+from guestdbg.cli.running.terminal import Terminal
 line = "#4 write queue.tail  0 -> 1  in " + "q" * 50
 Terminal().line(Text(line + "  pc 0x1: str w1, [x19, #4]  tail"))
 """

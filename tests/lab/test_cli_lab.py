@@ -78,7 +78,7 @@ def test_vhe_and_the_limit(tmp_path: Path) -> None:
 def test_wrong_command_lines(tmp_path: Path) -> None:
     result = guestdbg_lab("--", "cap", cwd=tmp_path)
     assert result.returncode == 2
-    assert b"no command 'cap' in the lab; there is: caps," in result.stderr
+    assert b"no command 'cap' in the lab; the commands are: caps," in result.stderr
     result = guestdbg_lab(cwd=tmp_path)
     assert result.returncode == 2
     assert b"no COMMAND; for example: guestdbg lab -- caps" in result.stderr

@@ -1,4 +1,15 @@
-"""The command line: `guestdbg run`, `guestdbg explain`, `guestdbg caps`; one file a command."""
+"""The command line: one file a command, found by its name and imported when it is used.
+
+running       what the commands that run a guest share: options, terminal, hits, summary
+explain       a register in words; the registers that a watch or break would arm
+caps          what the provider can do
+check         the conformance suite
+differential  random programs on two KVMs, compared exit by exit
+lab           a command on a real arm64 KVM, in an emulated machine
+gdb           a guest for GDB or LLDB
+run           a guest with breakpoints and watchpoints
+group         the command `guestdbg` itself: finds the others and turns errors into messages
+"""
 
 from guestdbg.cli.group import main
 

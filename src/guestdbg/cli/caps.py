@@ -1,4 +1,4 @@
-"""`guestdbg caps`: what the provider can do, as KVM_CHECK_EXTENSION answers."""
+"""`guestdbg caps`: the capabilities of the provider, by KVM_CHECK_EXTENSION."""
 
 import json
 
@@ -8,20 +8,20 @@ from guestdbg.kvm import Kvm, constants, open_kvm
 from guestdbg.kvm.provider import PROVIDERS
 
 NOTES = {
-    "KVM_CAP_SET_GUEST_DEBUG": "guests can be debugged",
+    "KVM_CAP_SET_GUEST_DEBUG": "guest debugging",
     "KVM_CAP_GUEST_DEBUG_HW_BPS": "breakpoint registers",
     "KVM_CAP_GUEST_DEBUG_HW_WPS": "watchpoint registers",
     "KVM_CAP_SET_GUEST_DEBUG2": "valid control flags",
     "KVM_CAP_ARM_EL1_32BIT": "32-bit guests",
-    "KVM_CAP_MAX_VCPUS": "vCPUs at most",
-    "KVM_CAP_NR_MEMSLOTS": "memory regions at most",
+    "KVM_CAP_MAX_VCPUS": "maximum of vCPUs",
+    "KVM_CAP_NR_MEMSLOTS": "maximum of memory regions",
     "KVM_CAP_ARM_VM_IPA_SIZE": "bits of physical address",
 }
 FLAGS = {"KVM_CAP_SET_GUEST_DEBUG2"}
 
 
 def capabilities(kvm: Kvm) -> dict[str, tuple[int, int]]:
-    """Name -> (number, answer) of every capability that guestdbg has a name for."""
+    """Name -> (number, answer) of every capability whose name guestdbg knows."""
     numbers = {n: v for n, v in vars(constants).items() if n.startswith("KVM_CAP_")}
     return {
         name: (number, kvm.check_extension(number))
@@ -30,20 +30,22 @@ def capabilities(kvm: Kvm) -> dict[str, tuple[int, int]]:
 
 
 @click.command(
-    short_help="What the provider can do.",
+    short_help="Show what the provider can do.",
     epilog="""\b
 Example:
   guestdbg caps --json | jq .capabilities.KVM_CAP_GUEST_DEBUG_HW_WPS
 """,
 )
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-@click.option("--all", "show_all", is_flag=True, help="Also what the provider does not have.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--all", "show_all", is_flag=True, help="Include capabilities that the provider does not have."
+)
 @click.option(
     "--provider",
     type=click.Choice(PROVIDERS),
     default="auto",
     show_default=True,
-    help="Whose capabilities.",
+    help="The KVM to ask.",
 )
 def caps(as_json: bool, show_all: bool, provider: str) -> None:
     """Show what the provider can do: debug registers, limits, extensions."""

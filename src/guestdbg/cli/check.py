@@ -1,4 +1,4 @@
-"""`guestdbg check`: does this KVM keep the promises of the guest-debug interface?"""
+"""`guestdbg check`: the conformance suite of the KVM guest-debug interface."""
 
 import json
 import os
@@ -19,11 +19,11 @@ _COLOURS = {"pass": "green", "fail": "red", "skip": "yellow"}
 
 
 @click.command(
-    short_help="Does a KVM keep its promises? Judge it, case by case.",
+    short_help="Test a KVM's guest debugging, case by case.",
     epilog="""\b
 Examples:
   guestdbg check                           the whole suite
-  guestdbg check -k watchpoint --verbose   one topic, with every promise
+  guestdbg check -k watchpoint --verbose   one topic, every case shown
   guestdbg check --provider host --json    on an arm64 machine: to send back
 
 \b
@@ -35,26 +35,30 @@ Exit status: 0 when nothing failed, 1 otherwise.
     type=click.Choice(PROVIDERS),
     default="auto",
     show_default=True,
-    help="Whose KVM is judged.",
+    help="The KVM to test.",
 )
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "-k",
     "patterns",
     metavar="PATTERN",
     multiple=True,
-    help="Only cases whose name has this in it (with * ? [: the whole name). Several: any.",
+    help="Only cases with PATTERN in their name. With * ? [ it must match all of the name. "
+    "Repeatable.",
 )
-@click.option("--list", "only_list", is_flag=True, help="Show the cases and run nothing.")
+@click.option("--list", "only_list", is_flag=True, help="List the cases and run nothing.")
 @click.option(
-    "-v", "--verbose", is_flag=True, help="Also what passed; how things stood at a failure."
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Show passed cases too, and the state of the guest at each failure.",
 )
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0.1),
     default=5.0,
     show_default=True,
-    help="How long a guest may run before it is kicked out and its case has failed.",
+    help="How long a guest may run. After that it is kicked, and the case fails.",
 )
 def check(
     provider: str,
@@ -64,7 +68,7 @@ def check(
     verbose: bool,
     seconds: float,
 ) -> None:
-    """Judge a KVM by the guest-debug interface and the debug architecture, case by case."""
+    """Test a KVM against the guest-debug interface and the debug architecture, case by case."""
     chosen = select(patterns)
     if only_list:
         if as_json:
@@ -81,23 +85,23 @@ def check(
         for result in _with_progress(chosen, run_cases(chosen, kvm, seconds=seconds)):
             results.append(result)
             if not as_json:
-                _show(result, verbose)
+                _print_result(result, verbose)
         if as_json:
             click.echo(json.dumps(document(kvm, results), indent=2))
         else:
-            _sum_up(results, kvm, verbose)
+            _print_totals(results, kvm, verbose)
     if counts(results)["fail"]:
         click.get_current_context().exit(EXIT_PROBLEM)
 
 
 def _with_progress(chosen: Sequence[Case], results: Iterator[Result]) -> Iterator[Result]:
-    """The results, while a terminal shows which case runs: if the machine dies of it, too."""
+    """The results; a terminal shows the running case, so that it is known if the host crashes."""
     shown = os.isatty(2) and os.environ.get("TERM", "dumb") != "dumb"
 
-    def show(words: str) -> None:
+    def show(text: str) -> None:
         if shown:
             width = shutil.get_terminal_size().columns
-            click.echo(f"\r\x1b[K{words[: width - 1]}", nl=False, err=True)
+            click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
 
     try:
         for n, case in enumerate(chosen, 1):
@@ -109,7 +113,7 @@ def _with_progress(chosen: Sequence[Case], results: Iterator[Result]) -> Iterato
         show("")
 
 
-def _show(result: Result, verbose: bool) -> None:
+def _print_result(result: Result, verbose: bool) -> None:
     if result.verdict != "fail" and not verbose:
         return
     click.echo(
@@ -118,24 +122,25 @@ def _show(result: Result, verbose: bool) -> None:
     )
     click.echo(f"      {result.case.promise}\n      [{result.case.source}]")
     if verbose and result.situation is not None:
-        _show_situation(result.situation)
+        _print_situation(result.situation)
     if verbose and result.traceback:
         click.echo(result.traceback)
 
 
 def _coloured(verdict: str) -> str:
-    """In its colour on a terminal, unless its user wants none (NO_COLOR)."""
-    wanted = not os.environ.get("NO_COLOR")
-    return click.style(verdict, fg=_COLOURS[verdict]) if wanted else verdict
+    """A verdict in its colour, unless NO_COLOR is set. click removes it if this is no terminal."""
+    if os.environ.get("NO_COLOR"):
+        return verdict
+    return click.style(verdict, fg=_COLOURS[verdict])
 
 
-def _show_situation(told: dict[str, Any]) -> None:
-    registers = [f"{name} {value}" for name, value in told["registers"].items()]
+def _print_situation(situation: dict[str, Any]) -> None:
+    registers = [f"{name} {value}" for name, value in situation["registers"].items()]
     parts = (
-        ("asked", told["asked"]),
-        ("exit", [told.get("exit", "none: it has not run")]),
-        ("guest", [f"vCPU {told['vcpu']}", *(", ".join(r) for r in _batched(registers, 4))]),
-        ("code", told["program"]),
+        ("asked", situation["asked"]),
+        ("exit", [situation.get("exit", "none: the guest did not run")]),
+        ("guest", [f"vCPU {situation['vcpu']}", *(", ".join(r) for r in _batched(registers, 4))]),
+        ("code", situation["program"]),
     )
     for name, lines in parts:
         for n, line in enumerate(lines):
@@ -143,13 +148,13 @@ def _show_situation(told: dict[str, Any]) -> None:
 
 
 def _batched(items: list[str], size: int) -> Iterator[list[str]]:
-    """``size`` of them at a time."""
-    for at in range(0, len(items), size):
-        yield items[at : at + size]
+    """The items in lists of ``size``; the last list may be shorter."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
-def _sum_up(results: list[Result], kvm: Kvm, verbose: bool) -> None:
-    """What was skipped and why, what failed, how to see more of it, and the counts."""
+def _print_totals(results: list[Result], kvm: Kvm, verbose: bool) -> None:
+    """Print why cases were skipped, how to see more of a failure, and the totals."""
     skipped: dict[str, list[str]] = {}
     for result in results:
         if result.verdict == "skip":
@@ -160,10 +165,8 @@ def _sum_up(results: list[Result], kvm: Kvm, verbose: bool) -> None:
             click.echo(f"{_coloured('skip')}  {names[0]}{more}: {reason}")
     failed = [result.case.name for result in results if result.verdict == "fail"]
     if failed and not verbose:
-        click.echo(
-            f"How it came to that: guestdbg check --provider {kvm.provider} -v -k {failed[0]}"
-        )
-    words = ", ".join(f"{n} {verdict}" for verdict, n in counts(results).items())
+        click.echo(f"For the details: guestdbg check --provider {kvm.provider} -v -k {failed[0]}")
+    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in counts(results).items())
     release = kernel_release(kvm)
     who = f"provider {kvm.provider}" + (f" (Linux {release})" if release else "")
-    click.echo(f"{who}: {len(results)} cases: {words}")
+    click.echo(f"{who}: {len(results)} cases: {verdicts}")

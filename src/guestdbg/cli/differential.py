@@ -1,4 +1,4 @@
-"""`guestdbg differential`: the same random programs on two KVMs, compared exit by exit."""
+"""`guestdbg differential`: random programs on two KVMs, compared exit by exit."""
 
 import itertools
 import time
@@ -15,8 +15,8 @@ from guestdbg.check.differential.program import Program, ProgramError, dumps, lo
 from guestdbg.check.differential.rules import RULES
 from guestdbg.check.differential.show import program_lines, side_by_side
 from guestdbg.check.differential.trace import Told, from_json, to_json
-from guestdbg.cli.disassembly import instruction
 from guestdbg.cli.group import EXIT_PROBLEM
+from guestdbg.cli.running.disassembly import instruction
 from guestdbg.kvm.provider import PROVIDERS
 from guestdbg.lab import Lab
 
@@ -26,27 +26,28 @@ _NUMBER = click.option(
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
-    help="How many programs.",
+    help="Number of programs.",
 )
 _SEED = click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the first; the next has one more."
+    "--seed", type=int, default=0, show_default=True, help="Seed of the first program."
 )
 
 
 @click.group(
-    short_help="Random guests on two KVMs, compared exit by exit.",
+    short_help="Compare two KVMs, exit by exit, on random guests.",
     epilog="""\b
 Examples:
-  guestdbg differential lab -n 200        ours against the lab's
-  guestdbg differential show 7 --trace    one program, and what it does here
-  guestdbg differential run -n 5 --full   what a KVM here does, to compare
+  guestdbg differential lab -n 200        the software KVM and the lab's
+  guestdbg differential show 7 --trace    one program, and its trace
+  guestdbg differential run -n 5 --full   traces of one KVM, to compare
 """,
 )
 def differential() -> None:
-    """Play random guests, debugged at random, on two KVMs and compare them exit by exit.
+    """Run random guests, with random guest debugging, on two KVMs; compare them exit by exit.
 
-    A seed gives the same program everywhere: instructions, registers, memory, and what the host
-    does between exits. Differences that a rule explains are counted, others are shown and shrunk.
+    A seed gives the same program on every machine: instructions, registers, memory, and the calls
+    that the host makes between exits. A difference that a rule explains is counted. Any other is
+    shown and, by `lab`, reduced to a smaller program.
     """
 
 
@@ -57,23 +58,23 @@ def differential() -> None:
     "--programs",
     type=click.File("r"),
     metavar="FILE",
-    help="Programs from a file (of `show --json`) instead of seeds.",
+    help="Read the programs from a file (from `show --json`).",
 )
 @click.option(
     "--provider",
     type=click.Choice(PROVIDERS),
     default="auto",
     show_default=True,
-    help="Whose KVM plays them.",
+    help="The KVM to run them on.",
 )
-@click.option("--full", is_flag=True, help="Whole traces, to compare with; without, digests.")
+@click.option("--full", is_flag=True, help="Write whole traces, for `compare`, instead of digests.")
 @click.option(
     "--trace",
     "traces",
     type=click.File("w"),
     default="-",
     metavar="FILE",
-    help="Where they go, one JSON object a line.  [default: standard output]",
+    help="The file for the traces, one JSON object per line.  [default: stdout]",
 )
 def run(
     number: int,
@@ -83,10 +84,10 @@ def run(
     full: bool,
     traces: IO[str],
 ) -> None:
-    """Play programs on one KVM and write down what is seen."""
+    """Run programs on one KVM and write their traces."""
     chosen: Iterable[Program] = map(generate, range(seed, seed + number))
     if programs is not None:
-        # One at a time: who gives the programs may wait for the traces.
+        # One line at a time: the writer of the programs may wait for each trace (inlab does).
         chosen = map(loads, iter(programs.readline, ""))
     with playing_on(provider, full=full) as player:
         for trace in player.play_all(chosen):
@@ -94,50 +95,55 @@ def run(
             traces.flush()
 
 
-@differential.command()
+@differential.command(short_help="Compare two files of traces.")
 @click.argument("a", type=click.File("r"))
 @click.argument("b", type=click.File("r"))
 @click.option(
-    "--programs", type=click.File("r"), metavar="FILE", help="The programs, where not of seeds."
+    "--programs",
+    type=click.File("r"),
+    metavar="FILE",
+    help="The programs, if they are not from seeds.",
 )
 @click.pass_context
 def compare(context: click.Context, a: IO[str], b: IO[str], programs: IO[str] | None) -> None:
-    """Compare two files of traces of the same programs: A of the soft KVM, B of another.
+    """Compare the traces of the same programs: file A from the software KVM, B from another.
 
-    Exit status: 0 when every difference is explained, 1 otherwise.
+    Exit status: 0 if every difference is explained, 1 otherwise.
     """
     known = {p.name: p for p in map(loads, programs or ())}
     report = campaign.Report()
     for x, y in itertools.zip_longest(map(from_json, a), map(from_json, b)):
         if x is None or y is None or x.name != y.name:
-            raise ProgramError("the two files are not of the same programs in the same order")
-        program = known.get(x.name) or _of_name(x)
+            raise ProgramError(
+                "the two files are not traces of the same programs in the same order"
+            )
+        program = known.get(x.name) or _program_of(x)
         report.add(program, x, y)
-    _tell(context, report)
+    _print_report(context, report)
 
 
-def _of_name(told: Told) -> Program:
+def _program_of(told: Told) -> Program:
     if not told.name.lstrip("-").isdigit():
-        raise ProgramError(f"program {told.name} is not one of a seed alone: give --programs")
+        raise ProgramError(f"program {told.name} is not from a seed: give its file with --programs")
     return generate(int(told.name))
 
 
-@differential.command()
+@differential.command(short_help="Compare the software KVM with the lab's.")
 @_NUMBER
 @_SEED
-@click.option("--cpu", default="nvhe", show_default=True, help="The lab's: nvhe or vhe.")
+@click.option("--cpu", default="nvhe", show_default=True, help="The lab's processor: nvhe or vhe.")
 @click.option(
     "--shrink",
     type=click.IntRange(min=0),
     default=3,
     show_default=True,
-    help="Shrink so many of the unexplained differences.",
+    help="Reduce this many of the unexplained differences.",
 )
 @click.pass_context
 def lab(context: click.Context, number: int, seed: int, cpu: str, shrink: int) -> None:
-    """Compare the soft KVM with the real one of the lab (see `guestdbg lab`).
+    """Compare the software KVM with the real one of the lab (see `guestdbg lab`).
 
-    Exit status: 0 when every difference is explained, 1 otherwise.
+    Exit status: 0 if every difference is explained, 1 otherwise.
     """
     started = time.monotonic()
     programs = map(generate, range(seed, seed + number))
@@ -154,10 +160,10 @@ def lab(context: click.Context, number: int, seed: int, cpu: str, shrink: int) -
             click.echo(f"{seconds:6.0f} s: {report.counts}", err=True)
         for n, finding in enumerate(report.unexplained[:shrink]):
             report.unexplained[n] = campaign.shrink(finding, here, there)
-    _tell(context, report)
+    _print_report(context, report)
 
 
-def _tell(context: click.Context, report: campaign.Report) -> None:
+def _print_report(context: click.Context, report: campaign.Report) -> None:
     for finding in report.unexplained:
         click.echo("\n".join(program_lines(finding.program, instruction)))
         sides = side_by_side(finding.a, finding.b, ("soft", "real"), finding.difference)
@@ -169,8 +175,8 @@ def _tell(context: click.Context, report: campaign.Report) -> None:
 
 @differential.command()
 @click.argument("seed", type=int)
-@click.option("--json", "as_json", is_flag=True, help="As `run --programs` takes it.")
-@click.option("--trace", is_flag=True, help="Also what the soft KVM sees.")
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON that `run --programs` reads.")
+@click.option("--trace", is_flag=True, help="Print its trace on the software KVM, too.")
 def show(seed: int, as_json: bool, trace: bool) -> None:
     """Print the program of a seed."""
     program = generate(seed)
@@ -184,8 +190,8 @@ def show(seed: int, as_json: bool, trace: bool) -> None:
         click.echo("\n".join(side_by_side(seen, seen, ("soft", "soft"))))
 
 
-@differential.command()
+@differential.command(short_help="List the rules that explain differences.")
 def rules() -> None:
-    """List what explains differences, who is right, and why."""
+    """List the rules that explain differences: which KVM is right, and why."""
     for rule in RULES:
         click.echo(f"{rule.name} (right: {rule.right})\n    {rule.why}")

@@ -1,4 +1,4 @@
-"""`guestdbg explain`: registers in words, and words in registers."""
+"""`guestdbg explain`: registers in words, and values from fields."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from guestdbg.arm64 import debug, registers
 from guestdbg.arm64.fields import Line, Register
 
 _SUFFIXES = {"K": 10, "M": 20, "G": 30}
-#: What a processor usually has; fewer than 2 and more than 16 are not permitted.
+#: The usual number of watchpoint registers; the architecture permits 2 to 16.
 _USUAL_WATCHPOINTS = 4
 
 
 def number(text: str) -> int:
-    """An unsigned number as the type of a click argument: decimal, 0x hex or 0b binary."""
+    """An unsigned integer as the type of a click argument: decimal, 0x hex or 0b binary."""
     try:
         value = int(text, 0)
     except ValueError:
@@ -36,13 +36,13 @@ def number(text: str) -> int:
 
 
 def size(text: str) -> int:
-    """The same for sizes, which may end in K, M or G."""
+    """The same for a size, which may end in K, M or G."""
     shift = _SUFFIXES.get(text[-1:].upper(), 0)
     return number(text[:-1] if shift else text) << shift
 
 
 class Explain(click.Group):
-    """`watch`, `break` and `list` are commands; any other word is the name of a register."""
+    """A group whose commands are `watch`, `break` and `list`; any other word is a register."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -54,24 +54,24 @@ class Explain(click.Group):
 
 @click.group(
     cls=Explain,
-    short_help="An arm64 register in words, or what a watch would arm.",
+    short_help="Explain an arm64 register, or the registers that a watch needs.",
     subcommand_metavar="REGISTER [VALUE | FIELD=N...] | COMMAND [ARGS]...",
     epilog="""\b
 Examples:
   guestdbg explain esr_el2 0xc2000022      what the value says, field by field
   guestdbg explain mdscr_el1 MDE=1 KDE=1   the value that has these fields
-  guestdbg explain dbgwcr                  the fields there are
+  guestdbg explain dbgwcr                  its fields
   guestdbg explain watch 0x40090004 12     registers that watch just 12 bytes
   guestdbg explain break 0x40080000        registers that stop there
 """,
 )
 def explain() -> None:
-    """Take a register of the arm64 architecture apart in words, or put one together."""
+    """Explain the value of an arm64 register, or make a value from its fields."""
 
 
 @explain.command("list")
 def list_registers() -> None:
-    """The registers that can be explained.
+    """List the registers that can be explained.
 
     \b
     Example:
@@ -90,11 +90,13 @@ Examples:
 """,
 )
 @click.argument("values", metavar="[VALUE | FIELD=N...]", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Also fields that say nothing when zero.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Include fields that are zero and have no text."
+)
 @click.pass_context
 def explain_register(ctx: click.Context, values: tuple[str, ...], everything: bool) -> None:
-    """Take this register apart in words, or put a value together from its fields."""
-    # The command is called by the register's name: any of them.
+    """Explain a value of this register, or make a value from its fields."""
+    # The name of the command is the name of the register.
     register = registers.by_name(ctx.info_name or "")
     if not values:
         _show_layout(register)
@@ -104,19 +106,20 @@ def explain_register(ctx: click.Context, values: tuple[str, ...], everything: bo
     elif len(values) == 1:
         value = number(values[0])
     else:
-        raise click.UsageError(
-            "one VALUE is explained at a time; several arguments are FIELD=N, all of them"
-        )
+        raise click.UsageError("give one VALUE, or one or more FIELD=N")
     _show_value(register, value, everything)
 
 
 def _assembled(register: Register, settings: Sequence[str]) -> int:
-    """The value that FIELD=N settings make; those that select further fields come first."""
+    """The value with these FIELD=N settings.
+
+    Fields that every value has come first: they select which other fields there are.
+    """
     fields: dict[str, int] = {}
     for setting in settings:
         field, equals, text = setting.partition("=")
         if not (field and equals):
-            raise click.UsageError(f"{setting!r} is not FIELD=N, as the others are")
+            raise click.UsageError(f"{setting!r} is not FIELD=N, as the other arguments are")
         fields[field] = number(text)
     known = {f.name.lower(): f.name for f in register.fields}
     first = {known[n.lower()]: v for n, v in fields.items() if n.lower() in known}
@@ -126,12 +129,12 @@ def _assembled(register: Register, settings: Sequence[str]) -> int:
 
 
 def _show_layout(register: Register) -> None:
-    """A register without a value: its fields."""
+    """Print the fields of a register."""
     click.echo(f"{register.name}: {register.title}")
     for field in sorted(register.fields, key=lambda f: (-f.high, f.low)):
         click.echo(f"  {field.bits:>8}  {field.name}")
     if register.select:
-        click.echo("  The other fields depend on these: give a value.")
+        click.echo("  Further fields depend on the value of these: give a value to see them.")
 
 
 def _show_value(register: Register, value: int, everything: bool) -> None:
@@ -159,7 +162,7 @@ def _table(lines: Sequence[Line]) -> Table:
     table.add_column()
     for line in lines:
         shown = str(line.value) if line.value < 10 else f"{line.value:#x}"
-        # What is zero and only says so recedes; what is set stands out.
+        # Zero fields are dimmed, so that those that are set catch the eye.
         style = "" if line.value else "dim"
         table.add_row(
             line.bits, Text(line.field, style), Text(shown, style), Text(line.text, style)
@@ -177,28 +180,29 @@ _EL = click.option(
 
 
 def _print_rows(rows: Sequence[tuple[str, int, str]]) -> None:
-    """(register, value, words) as a table on a terminal, as plain lines elsewhere."""
+    """Print (register, value, text) as a table on a terminal, as plain lines elsewhere."""
     console = Console(highlight=False)
     if not console.is_terminal:
         width = max(len(name) for name, _, _ in rows)
-        for name, value, words in rows:
-            click.echo(f"  {name:{width}} = {value:#018x}  {words}".rstrip())
+        for name, value, text in rows:
+            click.echo(f"  {name:{width}} = {value:#018x}  {text}".rstrip())
         return
     table = Table.grid(padding=(0, 1))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
-    for name, value, words in rows:
-        table.add_row(f"  {name}", f"{value:#018x}", Text(words))
+    for name, value, text in rows:
+        table.add_row(f"  {name}", f"{value:#018x}", Text(text))
     console.print(table)
 
 
 @explain.command(
+    short_help="Show the watchpoint registers for a range.",
     epilog="""\b
 Examples:
   guestdbg explain watch 0x40090004 12
   guestdbg explain watch 0x40100000 64K --access any --el el0
-"""
+""",
 )
 @click.argument("address", type=number)
 @click.argument("length", type=size)
@@ -207,14 +211,14 @@ Examples:
     type=click.Choice(["read", "write", "any"]),
     default="write",
     show_default=True,
-    help="What to stop at.",
+    help="The accesses that stop the guest.",
 )
 @_EL
 @click.option(
     "--registers",
     "available",
     type=click.IntRange(1, 64),
-    help="How many registers there are: more is an error.",
+    help="Number of registers available; it is an error if more are needed.",
 )
 def watch(address: int, length: int, access: str, el: str, available: int | None) -> None:
     """Show the watchpoint registers that cover exactly LENGTH bytes at ADDRESS.
@@ -251,13 +255,14 @@ def watch(address: int, length: int, access: str, el: str, available: int | None
     _print_rows(rows)
     if available is None and len(pairs) > _USUAL_WATCHPOINTS:
         click.echo(
-            f"Processors have 2 to 16 watchpoint registers, {_USUAL_WATCHPOINTS} as a rule; "
-            "an aligned power-of-two range needs one."
+            f"Processors have 2 to 16 watchpoint registers, usually {_USUAL_WATCHPOINTS}. "
+            "A range needs\nonly one if its size is a power of two and it is aligned to that size."
         )
 
 
 @explain.command(
     "break",
+    short_help="Show the breakpoint registers for an address.",
     epilog="""\b
 Example:
   guestdbg explain break 0x40080000 --el el1
@@ -272,11 +277,11 @@ def break_(address: int, el: str) -> None:
     _print_rows(
         [
             ("DBGBVR0_EL1", pair.value, ""),
-            ("DBGBCR0_EL1", pair.control, "; ".join(_breakpoint_words(pair.control))),
+            ("DBGBCR0_EL1", pair.control, "; ".join(_breakpoint_fields(pair.control))),
         ]
     )
 
 
-def _breakpoint_words(control: int) -> list[str]:
+def _breakpoint_fields(control: int) -> list[str]:
     lines = debug.DBGBCR.describe(control)
     return [str(line) for line in lines if line.field in ("BT", "BAS", "PMC")]

@@ -1,4 +1,4 @@
-"""`guestdbg gdb`: run a guest under GDB or LLDB."""
+"""`guestdbg gdb`: a guest that GDB or LLDB attaches to."""
 
 import signal
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 
-from guestdbg.cli import keyboard
-from guestdbg.cli.loading import guest_options
-from guestdbg.cli.terminal import Terminal
+from guestdbg.cli.running import keyboard
+from guestdbg.cli.running.load_options import guest_options
+from guestdbg.cli.running.terminal import Terminal
 from guestdbg.debugger import load
 from guestdbg.gdb import Server
 
 
 @click.command(
-    short_help="A guest for GDB or LLDB to attach to.",
+    short_help="Run a guest that GDB or LLDB attaches to.",
     epilog="""\b
 Examples:
   guestdbg gdb examples/queue.elf
@@ -26,8 +26,8 @@ Examples:
       --listen unix:/tmp/u-boot.gdb
 
 \b
-Exit status: 0 the guest powered off, or the debugger ended it; 1 something
-was wrong, and the message says what; 2 a wrong command line; 130 Ctrl-C.
+Exit status: 0 the guest powered off, or the debugger ended it; 1 an error,
+see the message; 2 a wrong command line; 130 Ctrl-C.
 """,
 )
 @click.argument("guest", type=click.Path(path_type=Path))
@@ -36,25 +36,25 @@ was wrong, and the message says what; 2 a wrong command line; 130 Ctrl-C.
     metavar="ADDRESS",
     default="tcp:127.0.0.1:1234",
     show_default=True,
-    help="Where: tcp:HOST:PORT (port 0: a free one), or unix:PATH.",
+    help="Where to listen: tcp:HOST:PORT (port 0: any free port), or unix:PATH.",
 )
 @click.option(
     "--wait/--no-wait",
     default=True,
     show_default=True,
-    help="Hold the guest until a debugger attaches, or run it at once.",
+    help="Start the guest when a debugger attaches, or at once.",
 )
 @click.option(
     "--on-disconnect",
     type=click.Choice(["stop", "go", "kill"]),
     default="stop",
     show_default=True,
-    help="What becomes of the guest when a debugger vanishes without detaching.",
+    help="What to do with the guest when a debugger disconnects without detaching.",
 )
 @click.option(
     "--allow-remote",
     is_flag=True,
-    help="Let other machines in, if --listen does: whoever reaches it controls the guest.",
+    help="Allow an address in --listen that other machines can reach. They control the guest.",
 )
 @guest_options
 @click.pass_context
@@ -68,10 +68,10 @@ def gdb(
     allow_remote: bool,
     **options: Any,
 ) -> None:
-    """Run GUEST for GDB or LLDB to attach to, with all its debug hardware.
+    """Run GUEST for GDB or LLDB, which can use its hardware breakpoints and watchpoints.
 
-    The guest's console is stdout and stdin; what the server has to say goes to stderr. In the
-    debugger, `monitor help` lists what else there is.
+    The guest's console is stdout and stdin; messages of the server go to stderr. In the debugger,
+    `monitor help` lists further commands.
     """
     terminal = Terminal()
     with (
@@ -96,7 +96,7 @@ def gdb(
 
 @contextmanager
 def _signals(server: Server) -> Iterator[list[int]]:
-    """Ctrl-C and a polite `kill` end the server; a second one at once. Gives those that came."""
+    """SIGINT and SIGTERM end the server, the second one at once. Yields those that came."""
     caught: list[int] = []
 
     def handler(number: int, frame: FrameType | None) -> None:
@@ -105,11 +105,11 @@ def _signals(server: Server) -> Iterator[list[int]]:
         caught.append(number)
         server.stop()
 
-    alarm = signal.set_wakeup_fd(server.alarm, warn_on_full_buffer=False)
+    previous_fd = signal.set_wakeup_fd(server.alarm, warn_on_full_buffer=False)
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield caught
     finally:
         for number, old in before.items():
             signal.signal(number, old)
-        signal.set_wakeup_fd(alarm)
+        signal.set_wakeup_fd(previous_fd)

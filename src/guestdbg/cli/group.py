@@ -1,7 +1,7 @@
 """The `guestdbg` command: finds its subcommands, and turns errors into one clear line.
 
-Exit status: 0 fine; 1 something was wrong with what was asked or with the guest; 2 the command
-line itself was wrong (click); 70 a defect of guestdbg; 124 a limit was reached; 130 Ctrl-C.
+Exit status: 0 success; 1 an error in the request or the guest; 2 a wrong command line (click);
+70 a defect of guestdbg; 124 a limit was reached; 130 Ctrl-C.
 """
 
 import importlib
@@ -23,7 +23,7 @@ TRACEBACK = "GUESTDBG_TRACEBACK"
 
 
 class Commands(click.Group):
-    """Subcommands by name, imported when used: `explain` need not load a debugger."""
+    """Subcommands by name, imported when used: `explain` does not need the debugger."""
 
     modules: ClassVar = {
         "caps": "guestdbg.cli.caps",
@@ -50,7 +50,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in self.modules and not name.startswith("-"):
-            ctx.fail(f"no command {name!r}; there is: {', '.join(self.list_commands(ctx))}")
+            ctx.fail(f"no command {name!r}; the commands are: {', '.join(self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -60,8 +60,8 @@ class Commands(click.Group):
             if os.environ.get(TRACEBACK):
                 raise
             if isinstance(error, BrokenPipeError):
-                # The reader of our output has gone (`| head`): nothing is wrong. What is still
-                # buffered has nowhere to go; Python must not complain about that at its end.
+                # The reader of stdout has gone (`| head`), which is not an error. Output that is
+                # still buffered goes to /dev/null, or Python would report a broken pipe at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 ctx.exit(EXIT_PROBLEM)
             click.echo(f"guestdbg: {describe(error)}", err=True)
@@ -82,14 +82,14 @@ class Commands(click.Group):
             ctx.exit(EXIT_DEFECT)
 
 
-# What the library calls by the name of an argument is an option here.
+# The library names its arguments (kind=...); on the command line they are options (--kind ...).
 _ARGUMENT = re.compile(
     r"\b(kind|address|memory|provider|overwatch|symbols|slide|vcpus|bootargs|smp|gic)=('?)([^\s',;)]*)\2"
 )
 
 
 def describe(error: GuestdbgError | OSError) -> str:
-    """An error for a person at the command line."""
+    """The text of an error, in terms of the command line."""
     if isinstance(error, GuestdbgError) or error.strerror is None:
         return _ARGUMENT.sub(lambda m: f"--{m[1]} {m[3]}".rstrip(), str(error))
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
@@ -105,8 +105,8 @@ def _version() -> str:
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Each command's --help has an example.",
+    epilog="The --help of each command has an example.",
 )
 @click.version_option(version=_version(), prog_name="guestdbg")
 def main() -> None:
-    """Stop an arm64 guest with the processor's own breakpoint and watchpoint hardware."""
+    """Stop an arm64 guest with the processor's hardware breakpoints and watchpoints."""

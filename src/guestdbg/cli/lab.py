@@ -1,4 +1,4 @@
-"""`guestdbg lab`: run a command on a real arm64 KVM, on a machine that has none."""
+"""`guestdbg lab`: run a command on a real arm64 KVM, on any machine."""
 
 import contextlib
 import os
@@ -12,14 +12,14 @@ from types import FrameType
 
 import click
 
-from guestdbg.cli.terminal import is_foreground
+from guestdbg.cli.running.terminal import is_foreground
 from guestdbg.lab import CommandTimeout, Forward, Lab, Live
 from guestdbg.lab import prepare as prepare_cache
 from guestdbg.lab.names import named_files, write_results
 from guestdbg.lab.packages import SUITE
 
 EXIT_LIMIT = 124
-#: What can be run beside guestdbg's own commands.
+#: Programs that can be run, besides the commands of guestdbg.
 PROGRAMS = ("python3", "sh", "busybox")
 ESCAPE = b"\x1d"
 
@@ -28,9 +28,9 @@ ESCAPE = b"\x1d"
     short_help="Run a command on a real arm64 KVM, in an emulated machine.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog="""\b
-COMMAND is a guestdbg command (`guestdbg` itself may be left out), python3,
-sh, or a path of a program in the lab. Files that it names are carried into
-the lab, where it runs in a directory of the same name as this one.
+COMMAND is a guestdbg command (with or without `guestdbg` before it), python3,
+sh, busybox, or the path of a program in the lab. Files that it names are
+copied into the lab. It runs in a directory with the same path as this one.
 
 \b
 Examples:
@@ -42,8 +42,8 @@ Examples:
   guestdbg lab --forward 1234 -- gdb examples/hello.elf
 
 \b
-Exit status: the command's own, 128 + N if signal N ended it; 1 where the lab
-cannot be had, 124 after --timeout.
+Exit status: that of the command, 128 + N if signal N ended it; 1 if the lab
+does not start, 124 after --timeout.
 """,
 )
 @click.option(
@@ -51,9 +51,9 @@ cannot be had, 124 after --timeout.
     default="nvhe",
     show_default=True,
     metavar="nvhe|vhe|NAME",
-    help="Kind of KVM: nvhe (Cortex-A57), vhe (slower), or a processor by QEMU's name.",
+    help="The processor: nvhe (Cortex-A57), vhe (slower), or a name of QEMU's.",
 )
-@click.option("--smp", metavar="N", default=1, show_default=True, help="Processors.")
+@click.option("--smp", metavar="N", default=1, show_default=True, help="Number of processors.")
 @click.option("--memory", metavar="MIB", default=1024, show_default=True, help="Memory in MiB.")
 @click.option(
     "--gic", type=click.Choice(["2", "3"]), default="3", show_default=True, help="GIC version."
@@ -63,7 +63,7 @@ cannot be had, 124 after --timeout.
     metavar="RELEASE",
     default=SUITE,
     show_default=True,
-    help="Whose kernel: bookworm has Linux 6.1, trixie 6.12.",
+    help="Release to take the kernel from: bookworm (Linux 6.1), trixie (6.12).",
 )
 @click.option(
     "--timeout",
@@ -79,14 +79,14 @@ cannot be had, 124 after --timeout.
     metavar="PATH",
     multiple=True,
     type=click.Path(exists=True),
-    help="Carry this file or directory along as well. Repeatable.",
+    help="Copy this file or directory into the lab, too. Repeatable.",
 )
 @click.option(
     "--fetch",
     "results",
     metavar="PATH",
     multiple=True,
-    help="Bring this file (or these: *.json) back afterwards. Repeatable.",
+    help="Copy this file (or pattern: *.json) back at the end. Repeatable.",
 )
 @click.option(
     "--forward",
@@ -94,11 +94,9 @@ cannot be had, 124 after --timeout.
     metavar="PORT[:INSIDE]",
     multiple=True,
     callback=lambda _context, _parameter, values: [_ports(value) for value in values],
-    help="Let this port here lead to one in the lab. Repeatable.",
+    help="Forward a port of this machine to one in the lab. Repeatable.",
 )
-@click.option(
-    "--prepare", is_flag=True, help="Fetch and build what the lab is made of, and run nothing."
-)
+@click.option("--prepare", is_flag=True, help="Only download and build the lab; run nothing.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def lab(
@@ -152,7 +150,7 @@ def lab(
 
 
 def _program(context: click.Context, words: list[str]) -> list[str]:
-    """The command's words as the lab runs them; a wrong first word is an error here already."""
+    """The command line to run in the lab. An unknown command is an error before the lab starts."""
     group = context.parent.command if context.parent else None
     known = group.list_commands(context) if isinstance(group, click.Group) else []
     first = words[0]
@@ -160,12 +158,12 @@ def _program(context: click.Context, words: list[str]) -> list[str]:
         return words
     if first in known or first.startswith("-"):
         return ["guestdbg", *words]
-    there = ", ".join([*known, *PROGRAMS])
-    raise click.UsageError(f"no command {first!r} in the lab; there is: {there}", context)
+    names = ", ".join([*known, *PROGRAMS])
+    raise click.UsageError(f"no command {first!r} in the lab; the commands are: {names}", context)
 
 
 def _ports(text: str) -> tuple[int, int]:
-    """The port here, and the port in the lab."""
+    """The port of this machine, and the port in the lab."""
     here, colon, inside = text.partition(":")
     try:
         ports = (int(here), int(inside if colon else here))
@@ -177,7 +175,7 @@ def _ports(text: str) -> tuple[int, int]:
 
 
 def _environment() -> dict[str, str]:
-    """What a command may know of this terminal and of what its user wishes."""
+    """The variables that a command in the lab gets: the terminal, and the user's settings."""
     names = ("TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "GUESTDBG_TRACEBACK")
     return {name: os.environ[name] for name in names if name in os.environ}
 
@@ -190,7 +188,7 @@ def _write(fd: int, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """A kill must end the machine too, and not leave the terminal raw."""
+    """SIGTERM becomes SystemExit, so that the machine ends and the terminal is restored."""
     old = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
@@ -200,7 +198,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _live() -> Iterator[Live]:
-    """Our own input and output as the command's: as a terminal if all three are one."""
+    """This process's stdin, stdout and stderr for the command; a terminal if all three are."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     live = Live(stdout=lambda data: _write(1, data), stderr=lambda data: _write(2, data))
@@ -215,11 +213,11 @@ def _live() -> Iterator[Live]:
 
 @contextlib.contextmanager
 def _raw_terminal(live: Live) -> Iterator[None]:
-    """Each key goes to the command's terminal as the byte it is, Ctrl-C among them."""
+    """Every key goes to the command's terminal as a byte, Ctrl-C too."""
     live.escape = ESCAPE
     click.echo("guestdbg: Ctrl-] ends the lab", err=True)
     before = termios.tcgetattr(0)
-    with _told_of_sizes() as live.resized:
+    with _size_changes() as live.resized:
         live.size = _size
         live.terminal = _size()
         tty.setraw(0, termios.TCSADRAIN)
@@ -230,30 +228,30 @@ def _raw_terminal(live: Live) -> Iterator[None]:
 
 
 def _size() -> tuple[int, int]:
-    """The terminal's rows and columns; not what COLUMNS says, which the command is told anyhow."""
+    """The terminal's rows and columns. COLUMNS is ignored here: it is passed on as it is."""
     size = os.get_terminal_size(0)
-    # A serial line does not know.
+    # On a serial line both are 0.
     return size.lines or 24, size.columns or 80
 
 
 @contextlib.contextmanager
-def _told_of_sizes() -> Iterator[int]:
-    """A descriptor that can be read from when the terminal has another size."""
-    told, tell = os.pipe()
-    os.set_blocking(tell, False)
+def _size_changes() -> Iterator[int]:
+    """A file descriptor that becomes readable when the size of the terminal changes."""
+    changes, write_end = os.pipe()
+    os.set_blocking(write_end, False)
 
     def changed(_number: int, _frame: FrameType | None) -> None:
-        # Full: it has been told often enough.
+        # A full pipe is readable already.
         with contextlib.suppress(BlockingIOError):
-            os.write(tell, b"\0")
+            os.write(write_end, b"\0")
 
     old = signal.signal(signal.SIGWINCH, changed)
     try:
-        yield told
+        yield changes
     finally:
         signal.signal(signal.SIGWINCH, old)
-        os.close(told)
-        os.close(tell)
+        os.close(changes)
+        os.close(write_end)
 
 
 def _is_open(fd: int) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from guestdbg.machine import elf, image
+from guestdbg.machine import elf, linux_image
 from guestdbg.machine.board import Board
 from guestdbg.machine.errors import (
     EmptyFileError,
@@ -170,7 +170,7 @@ def _kind(contents: bytes, path: Path, kind: str, address: int | None) -> FileKi
         return kind  # type: ignore[return-value]  # one of FileKind: the check above says so
     if elf.is_elf(contents):
         return "elf"
-    if image.is_image(contents):
+    if linux_image.is_image(contents):
         return "image"
     if address is not None:
         return "raw"
@@ -188,7 +188,7 @@ def _plan(board: Board, contents: bytes, path: Path, kind: FileKind, address: in
     if kind == "elf":
         return _plan_elf(contents, name)
     if kind == "image":
-        header = image.parse(contents, name)
+        header = linux_image.parse(contents, name)
         start = RAM_BASE + KERNEL_OFFSET + header.text_offset
         segment = Segment(start, header.memory_size, len(contents), start)
         return _Plan(start, ((segment, contents),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guestdbg.gdb.monitor import Command, MonitorError, add
-from guestdbg.machine.typed import unescape
+from guestdbg.machine.escapes import unescape
 
 if TYPE_CHECKING:
     from guestdbg.gdb.session import Session

@@ -1,4 +1,4 @@
-"""The instruction of a hit as text, by capstone."""
+"""Instructions as text, by capstone."""
 
 import functools
 
@@ -14,14 +14,14 @@ def _disassembler() -> capstone.Cs:
 
 @functools.lru_cache(maxsize=4096)
 def instruction(code: bytes, address: int) -> str | None:
-    """Four bytes at an address as assembly, None where they are no instruction."""
+    """Four bytes at an address as assembly; None if they are not an instruction."""
     for _, _, mnemonic, operands in _disassembler().disasm_lite(code, address, 1):
         return f"{mnemonic} {operands}".rstrip()
     return None
 
 
-def of(hit: Hit) -> str | None:
-    """The instruction that was hit; None where it cannot be read any more."""
+def of_hit(hit: Hit) -> str | None:
+    """The instruction at the PC of a hit; None if it can no longer be read."""
     try:
         return instruction(hit.guest.read(hit.pc, 4), hit.pc)
     except DebuggerError:

@@ -1,7 +1,7 @@
-"""Running a guest for a person: in slices, so that keys, Ctrl-C and the progress line get a turn.
+"""A run of a guest in slices of time, between which keys, Ctrl-C and progress are handled.
 
-Everything about the guest is done in this one thread. The keyboard's thread and the signal
-handler only leave a note and interrupt the guest.
+Only the thread that called ``run`` touches the guest. The keyboard's thread and the signal handler
+set a field and interrupt the guest.
 """
 
 import contextlib
@@ -11,31 +11,31 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from guestdbg.cli.summary import Ending, Totals
-from guestdbg.cli.terminal import Terminal
-from guestdbg.cli.tracing import Tracer
+from guestdbg.cli.running.summary import RunOutcome, Totals
+from guestdbg.cli.running.terminal import Terminal
+from guestdbg.cli.running.tracer import HitTracer
 from guestdbg.debugger import Guest, Stop
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import SupportsInstructionCount
 
-# How long the guest runs before the progress line is brought up to date.
+# The guest runs this long between two updates of the progress line.
 SLICE_SECONDS = 0.5
 
 STATUS_LIMIT = 124
 
 
-class Session:
-    """One run of a guest, up to what ends it.
+class GuestRun:
+    """One run of a guest, until something ends it.
 
-    `timeout` in seconds and `max_instructions` bound it; None means no bound. `tracer` knows how
-    much was hit: the progress line is for the time while nothing is.
+    `timeout` in seconds and `max_instructions` limit it; None means no limit. `tracer` counts the
+    hits: the progress line is only shown before the first.
     """
 
     def __init__(
         self,
         guest: Guest,
         terminal: Terminal,
-        tracer: Tracer,
+        tracer: HitTracer,
         *,
         timeout: float | None,
         max_instructions: int | None,
@@ -51,23 +51,23 @@ class Session:
         self._saw_text: str | None = None
         self._start = time.monotonic()
 
-    # -- what other threads and handlers may call --------------------------------------------
+    # -- for other threads and for handlers --------------------------------------------------
 
     def type(self, data: bytes) -> None:
-        """Gives the guest input, from any thread."""
+        """Give the guest input. Any thread may call it."""
         with self._lock:
             self._typed.append(data)
         self._guest.interrupt()
 
     def text_seen(self, text: str) -> None:
-        """The guest has printed what the run was to last until."""
+        """The guest has printed the text of --until: end the run."""
         self._saw_text = text
         self._guest.interrupt()
 
     # -- the run -----------------------------------------------------------------------------
 
-    def run(self) -> Ending:
-        """Runs the guest to the end of the run."""
+    def run(self) -> RunOutcome:
+        """Run the guest until the run ends."""
         self._start = time.monotonic()
         with self._signals():
             while True:
@@ -75,21 +75,21 @@ class Session:
                 stop = self._guest.run(
                     timeout=self._slice(), max_instructions=self._instructions_left()
                 )
-                ending = self._ending(stop)
-                if ending is not None:
-                    return ending
+                outcome = self._outcome(stop)
+                if outcome is not None:
+                    return outcome
                 self._show_progress()
 
-    def failed(self, error: GuestdbgError) -> Ending:
-        """The ending of a run that raised."""
-        return Ending("error", str(error), 1)
+    def failed(self, error: GuestdbgError) -> RunOutcome:
+        """The outcome of a run that ended with an exception."""
+        return RunOutcome("error", str(error), 1)
 
     def totals(self) -> Totals:
-        """How far the guest has come."""
+        """How far the guest has got."""
         return Totals(time.monotonic() - self._start, self.instructions())
 
     def instructions(self) -> int | None:
-        """Instructions retired by all vCPUs, where the provider counts them."""
+        """Instructions retired by all vCPUs; None if the provider does not count them."""
         counts = [
             cpu.vcpu.instructions
             for cpu in self._guest.vcpus
@@ -108,20 +108,20 @@ class Session:
             return None
         return max(0, self._max_instructions - (self.instructions() or 0))
 
-    def _ending(self, stop: Stop) -> Ending | None:
-        """Why the run is over; None where it is not."""
+    def _outcome(self, stop: Stop) -> RunOutcome | None:
+        """Why the run has ended; None if it has not."""
         if self._signal is not None:
-            return Ending("interrupt", f"interrupted ({self._signal.name})", 128 + self._signal)
+            return RunOutcome("interrupt", f"interrupted ({self._signal.name})", 128 + self._signal)
         if self._saw_text is not None:
-            return Ending("output", f"the guest printed {self._saw_text!r}")
+            return RunOutcome("output", f"the guest printed {self._saw_text!r}")
         match stop.reason:
             case "exit":
-                return Ending("exit", f"the guest {stop.detail or 'ended'}")
+                return RunOutcome("exit", f"the guest {stop.detail or 'ended'}")
             case "hit":
                 hits = "hit" if self._tracer.total == 1 else "hits"
-                return Ending("count", f"stopped after {self._tracer.total:,} {hits} (--count)")
+                return RunOutcome("count", f"stopped after {self._tracer.total:,} {hits} (--count)")
             case "limit":
-                return Ending(
+                return RunOutcome(
                     "limit",
                     f"the guest did not end within {self._max_instructions:,} instructions "
                     "(--max-instructions)",
@@ -130,7 +130,7 @@ class Session:
             case "timeout":
                 if self._timeout is None or time.monotonic() - self._start < self._timeout:
                     return None
-                return Ending(
+                return RunOutcome(
                     "timeout",
                     f"the guest did not end within {self._timeout:g} s (--timeout)",
                     STATUS_LIMIT,
@@ -138,8 +138,8 @@ class Session:
             case "interrupt":
                 return None
             case "idle":
-                return Ending("idle", stop.detail or "every vCPU waits for ever", 1)
-        return Ending("error", stop.detail or "the guest cannot go on", 1)
+                return RunOutcome("idle", stop.detail or "every vCPU waits for ever", 1)
+        return RunOutcome("error", stop.detail or "the guest cannot go on", 1)
 
     def _feed(self) -> None:
         with self._lock:
@@ -159,7 +159,7 @@ class Session:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Ctrl-C, and a polite `kill`, end the run with its summary; a second one at once."""
+        """SIGINT (Ctrl-C) and SIGTERM end the run with its summary; a second one at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -1,10 +1,10 @@
-"""Escapes in --input, --answer and --until."""
+"""Escapes in text for the guest: `--input`, `--answer`, `--until`, and `monitor type`."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestdbg.machine.typed import unescape
+from guestdbg.machine.escapes import unescape
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_unescape(text: str, expected: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["\\q", "\\x4", "\\xzz"])
-def test_what_is_no_escape_is_named(text: str) -> None:
+def test_an_unknown_escape_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="is no escape"):
         unescape(text)
 

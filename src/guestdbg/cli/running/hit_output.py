@@ -4,15 +4,15 @@ from typing import Any
 
 from rich.text import Text
 
-from guestdbg.cli import disassembly
+from guestdbg.cli.running import disassembly
 from guestdbg.debugger import Frame, Hit, Watch
 
-# Numbers from here on are shown in hexadecimal: they are addresses or flags more often than counts.
+# Larger numbers are shown in hexadecimal: more often than not they are addresses or flags.
 _HEXADECIMAL_FROM = 1 << 16
 
 
 def value(value: int | bytes | None) -> str:
-    """A value as a person reads it."""
+    """A value as text for people."""
     if value is None:
         return "?"
     if isinstance(value, bytes):
@@ -21,7 +21,7 @@ def value(value: int | bytes | None) -> str:
 
 
 def line(number: int, name: str, hit: Hit) -> Text:
-    """The line that says who did what where: `#3 write queue.tail 12 -> 951 in note_worst …`."""
+    """A hit on one line: `#3 write queue.tail  12 -> 951  in note_worst …`."""
     text = Text()
     text.append(f"#{number} ", style="bold yellow")
     if isinstance(hit.point, Watch):
@@ -38,7 +38,7 @@ def line(number: int, name: str, hit: Hit) -> Text:
     if location.source is not None:
         text.append(f" ({location.source})", style="green")
     text.append(f"  pc {hit.pc:#x}", style="dim")
-    if (instruction := disassembly.of(hit)) is not None:
+    if (instruction := disassembly.of_hit(hit)) is not None:
         text.append(f": {instruction}", style="dim")
     if isinstance(hit.point, Watch):
         text.append(f"  {hit.size} byte{'s' * (hit.size != 1)} at {hit.address:#x}", style="dim")
@@ -58,12 +58,12 @@ def _append_values(text: Text, hit: Hit) -> None:
 
 
 def frames(backtrace: list[Frame]) -> Text:
-    """The backtrace, one indented line a frame; the innermost is on the hit's own line."""
+    """The callers, one indented line for each; the innermost frame is on the hit's own line."""
     text = Text()
     for frame in backtrace[1:]:
         if text:
             text.append("\n")
-        # The location is that of the call; an offset into its middle would tell nobody anything.
+        # The source line says where the call is; the offset within the caller adds nothing.
         caller = frame.location.function or frame.location.symbolic
         text.append(f"     called by {caller}", style="green")
         if frame.location.source is not None:
@@ -77,9 +77,9 @@ def _plain(value: int | bytes | None) -> int | str | None:
 
 
 def record(number: int, label: str, hit: Hit, backtrace: list[Frame] | None) -> dict[str, Any]:
-    """The hit for the log: addresses and the syndrome as hexadecimal text, values as numbers.
+    """A hit as a JSON object: addresses and the syndrome as hexadecimal text, values as numbers.
 
-    Values of other sizes than 1, 2, 4 and 8 bytes are the bytes in hexadecimal.
+    A value that is not 1, 2, 4 or 8 bytes long is its bytes in hexadecimal.
     """
     location = hit.location
     found: dict[str, Any] = {
@@ -90,7 +90,7 @@ def record(number: int, label: str, hit: Hit, backtrace: list[Frame] | None) -> 
         "count": hit.count,
         "vcpu": hit.vcpu.id,
         "pc": f"{hit.pc:#x}",
-        "instruction": disassembly.of(hit),
+        "instruction": disassembly.of_hit(hit),
         "function": location.function,
         "offset": location.offset if location.function is not None else None,
         "file": location.file,

@@ -1,36 +1,36 @@
-"""What `guestdbg run` does at each hit: count, print, log, and end the run when it is enough."""
+"""What `guestdbg run` does at each hit: count it, print it, log it, and stop at the limit."""
 
 import json
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
-from guestdbg.cli import hits
-from guestdbg.cli.terminal import Terminal
+from guestdbg.cli.running import hit_output
+from guestdbg.cli.running.terminal import Terminal
 from guestdbg.debugger import STOP, Hit, Point
 from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec
 
 
-class Sink(Protocol):
-    """Something that is told of hits."""
+class HitSink(Protocol):
+    """Takes hits, numbered from 1."""
 
     def hit(self, number: int, spec: BreakSpec | WatchSpec, hit: Hit) -> None: ...
 
 
-class Lines:
-    """Hits as lines for people."""
+class HitLines:
+    """Prints hits as lines for people."""
 
     def __init__(self, terminal: Terminal, *, backtrace: bool) -> None:
         self._terminal = terminal
         self._backtrace = backtrace
 
     def hit(self, number: int, spec: BreakSpec | WatchSpec, hit: Hit) -> None:
-        line = hits.line(number, spec.name, hit)
-        frames = hits.frames(hit.backtrace()) if self._backtrace else None
+        line = hit_output.line(number, spec.name, hit)
+        frames = hit_output.frames(hit.backtrace()) if self._backtrace else None
         self._terminal.line(*([line, frames] if frames else [line]))
 
 
-class Log:
-    """Hits as JSON lines; each object says in `event` what it is."""
+class HitLog:
+    """Writes hits as JSON lines. The member `event` of each object is its type."""
 
     def __init__(self, file: TextIO, *, backtrace: bool) -> None:
         self._file = file
@@ -38,29 +38,29 @@ class Log:
 
     def hit(self, number: int, spec: BreakSpec | WatchSpec, hit: Hit) -> None:
         backtrace = hit.backtrace() if self._backtrace else None
-        self.write(hits.record(number, spec.text, hit, backtrace))
+        self.write(hit_output.record(number, spec.text, hit, backtrace))
 
     def write(self, document: dict[str, Any]) -> None:
         self._file.write(json.dumps(document) + "\n")
 
 
 @dataclass
-class Tracer:
-    """Hands every hit to the sinks, and ends the run at the `limit`th (None: never).
+class HitTracer:
+    """Passes every hit to the sinks, and stops the run after `limit` hits (None: never).
 
-    `total` counts the hits of all points.
+    `total` is the number of hits of all points together.
     """
 
-    sinks: list[Sink]
+    sinks: list[HitSink]
     limit: int | None
     total: int = 0
 
     def attach(self, point: Point, spec: BreakSpec | WatchSpec) -> None:
-        """Makes itself the point's handler."""
+        """Handle the hits of this point from now on."""
 
         def handler(hit: Hit) -> object:
             if self.total == self.limit:
-                # One instruction can hit several points; what is beyond the limit is not told.
+                # One instruction can hit several points: hits above the limit are not reported.
                 return STOP
             self.total += 1
             for sink in self.sinks:

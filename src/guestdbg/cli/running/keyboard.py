@@ -1,4 +1,4 @@
-"""What is typed here goes to the guest: stdin, read by a thread of its own."""
+"""Standard input, passed on to the guest by a thread of its own."""
 
 import contextlib
 import os
@@ -8,13 +8,14 @@ import termios
 import threading
 from collections.abc import Callable, Iterator
 
-from guestdbg.cli.terminal import is_foreground
+from guestdbg.cli.running.terminal import is_foreground
 
-_LFLAG, _IFLAG, _CC = 3, 0, 6
+# Indices into what tcgetattr() returns.
+_IFLAG, _LFLAG, _CC = 0, 3, 6
 
 
 def _stdin() -> int | None:
-    """The descriptor of stdin, or None where there is nothing to read from."""
+    """The descriptor of stdin; None if it is closed, or a terminal that this job may not read."""
     try:
         fd = sys.stdin.fileno()
     except (AttributeError, OSError, ValueError):
@@ -26,9 +27,9 @@ def _stdin() -> int | None:
 
 @contextlib.contextmanager
 def _unbuffered(fd: int) -> Iterator[None]:
-    """A terminal that hands over each key and does not echo: the guest echoes.
+    """Makes the terminal deliver each key at once, without an echo: the guest echoes.
 
-    Ctrl-C still interrupts us. Enter arrives as the carriage return that a serial terminal sends.
+    Ctrl-C still interrupts guestdbg. Enter arrives as a carriage return, as from a serial terminal.
     """
     if not os.isatty(fd):
         yield
@@ -48,7 +49,7 @@ def _unbuffered(fd: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def passed_on(feed: Callable[[bytes], None]) -> Iterator[None]:
-    """While this lasts, `feed` gets what is typed, in a thread of its own."""
+    """Call `feed` with what is typed, in a thread of its own, until the context ends."""
     fd = _stdin()
     if fd is None:
         yield

@@ -1,8 +1,8 @@
-"""Text for the guest as written on a command line, with the usual escapes."""
+"""Option values: numbers, and text for the guest with the usual escapes."""
 
 import click
 
-from guestdbg.machine.typed import unescape
+from guestdbg.machine.escapes import unescape
 
 
 def guest_text(text: str) -> bytes:
@@ -14,7 +14,7 @@ def guest_text(text: str) -> bytes:
 
 
 def number(text: str | int) -> int:
-    """A number as a click option takes it: decimal, or hexadecimal after 0x."""
+    """An integer as the type of a click option: decimal, or hexadecimal after 0x."""
     try:
         return int(str(text), 0)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the commands that load a guest have in common: how it is loaded, and on what board."""
+"""The options of the commands that load a guest: how it is loaded, and on what board."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from guestdbg.cli.text import number
+from guestdbg.cli.running.option_types import number
 from guestdbg.kvm.provider import PROVIDERS
 
 KINDS = ("auto", "elf", "raw", "image", "firmware")
@@ -18,24 +18,24 @@ _OPTIONS = (
         type=click.Choice(KINDS),
         default="auto",
         show_default=True,
-        help="What the guest's file is; a firmware is entered at address 0.",
+        help="Type of the guest's file. A firmware starts at address 0.",
     ),
-    click.option("--address", metavar="N", type=number, help="Where a raw guest is loaded."),
+    click.option("--address", metavar="N", type=number, help="Load address of a raw guest."),
     click.option(
         "--symbols",
         metavar="FILE",
         type=click.Path(path_type=Path),
-        help="An ELF file with the symbols, where the guest has none.",
+        help="An ELF file with the symbols, for a guest that has none.",
     ),
     click.option(
         "--slide",
         metavar="N",
         type=number,
         default=0,
-        help="How far the guest moves itself from where it was linked.",
+        help="Distance in bytes from the link address to where the guest moves itself.",
     ),
     click.option(
-        "--memory", metavar="SIZE", default="128M", show_default=True, help="Of the guest."
+        "--memory", metavar="SIZE", default="128M", show_default=True, help="The guest's RAM."
     ),
     click.option(
         "--vcpus",
@@ -43,22 +43,22 @@ _OPTIONS = (
         type=click.IntRange(1),
         default=1,
         show_default=True,
-        help="Processors.",
+        help="Number of vCPUs.",
     ),
-    click.option("--bootargs", metavar="TEXT", default="", help="A kernel's command line."),
+    click.option("--bootargs", metavar="TEXT", default="", help="The kernel command line."),
     click.option(
         "--overwatch",
         metavar="N",
         type=number,
         default=0,
-        help="Bytes that one register may watch too much where registers run out.",
+        help="When there are too few registers, let each watch up to N bytes too many.",
     ),
     click.option(
         "--provider",
         type=click.Choice(PROVIDERS),
         default="auto",
         show_default=True,
-        help="Who runs it: our processor, or the kernel's KVM.",
+        help="What runs the guest: the software KVM, or the host kernel's.",
     ),
 )
 

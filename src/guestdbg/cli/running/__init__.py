@@ -1,0 +1,14 @@
+"""What the commands that run a guest share. `run` uses all of it, `gdb` the first four modules.
+
+option_types   option values: numbers, and text with escapes
+load_options   the options that say which guest is loaded, and on what board
+terminal       where console output, guestdbg's lines and the progress line meet
+keyboard       stdin, passed on to the guest
+text_finder    a text looked for in what the guest prints
+disassembly    an instruction as text
+hit_output     a hit as a line for people and as a JSON object
+tracer         what is done at each hit: count, print, log, stop
+summary        how a run ended, and the table of hits
+diagnosis      where the guest was when it was stopped
+guest_run      the run itself: in slices, up to its end
+"""
