@@ -397,4 +397,4 @@ def test_names_of_members_that_are_no_text_are_an_image_error(tmp_path: Path) ->
     types = DrgnProgram(lambda address, length: bytes(length), [Image(path)])
     with pytest.raises(BadImage, match="the names in the debug information"):
         types.evaluate("queue.tail")
-    assert types.fixed("queue.nothing") is None
+    assert types.static_address("queue.nothing") is None

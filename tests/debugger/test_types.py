@@ -177,18 +177,18 @@ def test_integers_that_can_be_found_without_types_later(image: Image) -> None:
     put(place["nodes"] + 72 + 8, place["nodes"])
     put(types.evaluate("many.one").address_, place["nodes"] + 24)
     for expression, pointers in FIXED.items():
-        fixed = types.fixed(expression)
+        fixed = types.static_address(expression)
         if pointers is None:
             assert fixed is None, expression
             continue
         assert fixed is not None, expression
         address = fixed.address
-        for offset in fixed.through:
+        for offset in fixed.pointer_offsets:
             address = int.from_bytes(read(address, 8), "little") + offset
         value = int.from_bytes(read(address, fixed.size), "little", signed=fixed.signed)
         value = bool(value) if fixed.truth else value
         assert value == number(types.evaluate(expression)), expression
-        assert len(fixed.through) == pointers, expression
+        assert len(fixed.pointer_offsets) == pointers, expression
 
 
 VARIABLES = ("nodes", "head", "door", "either", "hidden", "outer", "many", "colour")

@@ -419,8 +419,8 @@ def _find_leaf(
         address = table | _bits(plain, index_top, shift) << 3
         try:
             descriptor = read_u64(address)
-        except LookupError:
-            raise TranslationFault(va, FaultKind.EXTERNAL_ABORT, level) from None
+        except LookupError as error:
+            raise TranslationFault(va, FaultKind.EXTERNAL_ABORT, level) from error
         if big_endian:
             descriptor = int.from_bytes(descriptor.to_bytes(8, "little"), "big")
         is_block = not descriptor & 2

@@ -13,7 +13,6 @@ from typing import Any, Self
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.closing import Closing
 from guestdbg.debugger.breakpoints.armed_state import ArmedState
-from guestdbg.debugger.breakpoints.conditions.compiler import StaticAddress
 from guestdbg.debugger.breakpoints.point import Breakpoint, Condition, Kind, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.registry import PointRegistry
@@ -36,6 +35,7 @@ from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.resolver import Data, Where
 from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.program.static_address import StaticAddress
 from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.snapshot import GuestSnapshot, restore, take
 from guestdbg.debugger.validation import integer
@@ -249,7 +249,7 @@ class Guest(IntegerAccess, Closing):
 
     def fixed_variable(self, expression: str) -> StaticAddress | None:
         """A variable that lies at the same place for ever, for conditions; None: it does not."""
-        return self._info.types.fixed(expression)
+        return self._info.types.static_address(expression)
 
     def break_(
         self,

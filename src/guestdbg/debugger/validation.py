@@ -6,10 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.errors import InvalidLocation
 
-__all__ = ["condition", "handler", "integer"]
+__all__ = ["handler", "integer"]
 
 
 def integer(what: str, value: object) -> int:
@@ -17,17 +16,6 @@ def integer(what: str, value: object) -> int:
     if not isinstance(value, int):
         raise InvalidLocation(f"{what} is {value!r}: it must be an int")
     return value
-
-
-def condition(when: object) -> Callable[[Any], Any] | None:
-    """A condition as it is called: a text is taken as ``guestdbg.cond`` takes it."""
-    if isinstance(when, str):
-        return Condition(when)
-    if when is not None and not callable(when):
-        raise InvalidLocation(
-            f"when is {when!r}: it must be a text or a function that takes the hit"
-        )
-    return when
 
 
 def handler(function: object) -> Callable[[Any], Any] | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.debugger import validation
+from guestdbg.debugger.breakpoints.conditions.expression import Condition as TextCondition
 from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.hardware.register_allocator import ACCESS_BITS, BreakRequest, WatchRequest
 
@@ -83,7 +84,7 @@ class Point:
             )
         self.number = number
         self.name = name
-        self._when = validation.condition(when)
+        self._when = _condition(when)
         self.ignore = ignore
         self.el: Privilege = el
         self.context = context
@@ -128,7 +129,7 @@ class Point:
 
     @when.setter
     def when(self, condition: Condition | str | None) -> None:
-        self._when = validation.condition(condition)
+        self._when = _condition(condition)
         if self._enabled:
             self._changed(self, "given another condition")
 
@@ -265,3 +266,14 @@ def _choice(what: str, value: object, choices: Sequence[object]) -> None:
         raise InvalidLocation(
             f"{what} is {value!r}: it must be one of {', '.join(map(str, choices))}"
         )
+
+
+def _condition(when: object) -> Condition | None:
+    """A condition that can be called; a text is compiled as ``guestdbg.cond`` does."""
+    if isinstance(when, str):
+        return TextCondition(when)
+    if when is not None and not callable(when):
+        raise InvalidLocation(
+            f"when is {when!r}: it must be a text or a function that takes the hit"
+        )
+    return when

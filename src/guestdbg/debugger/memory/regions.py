@@ -1,40 +1,44 @@
-"""Which virtual addresses are mapped, and how far around one of them the same is true."""
+"""Which virtual addresses are mapped, and how large the region around an address is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from guestdbg.arm64.translate import Permissions, TranslationFault, walk
-from guestdbg.kvm.regs import sys_reg
-from guestdbg.machine import MachineError
+from guestdbg.arm64.pstate import exception_level
+from guestdbg.arm64.translate import (
+    SCTLR_M,
+    Permissions,
+    TranslationFault,
+    entry_span,
+    translated_bounds,
+    walk,
+)
+from guestdbg.kvm.regs import PSTATE, sys_reg
+from guestdbg.machine import Board, MachineError
 
-if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import VcpuContext
+__all__ = ["MemoryRegion", "region_at"]
 
-__all__ = ["Area", "area_at"]
+ReadRegister = Callable[[int], int]
 
 _SCTLR = sys_reg("SCTLR_EL1")
 _TCR = sys_reg("TCR_EL1")
 _TTBR0 = sys_reg("TTBR0_EL1")
 _TTBR1 = sys_reg("TTBR1_EL1")
 
-_TOP = 1 << 64
-#: log2 of the granule, by TCR_EL1.TG0 and TG1.
-_GRAIN0 = (12, 16, 14, 12)
-_GRAIN1 = (12, 14, 12, 16)
-#: Walks for one answer at most: a guest may map a gigabyte in pages, each with other permissions
-#: than the one before it.
+_ADDRESS_SPACE_END = 1 << 64
+#: Walks for one answer at most. A guest may map a gigabyte in pages, each with other permissions
+#: than the page before it.
 _MOST_WALKS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Area:
-    """Virtual addresses from ``start`` up to ``end``, which is not one of them.
+class MemoryRegion:
+    """The virtual addresses from ``start`` up to, but not including, ``end``.
 
-    ``permissions`` are those of the Exception level that the vCPU is at; None where no memory
-    answers: nothing is mapped there, or a device, or what is mapped does not exist. ``name`` is
-    the board's word for the memory behind it, or "".
+    ``permissions`` are those of the Exception level that the vCPU is at. They are None where there
+    is no memory to access: nothing is mapped, a device is, or the physical address does not exist.
+    ``name`` is the board's name for the memory that is mapped, or "".
     """
 
     start: int
@@ -43,77 +47,76 @@ class Area:
     name: str = ""
 
 
-def area_at(core: VcpuContext, address: int) -> Area:
-    """The area around a virtual address, as the vCPU's page tables have it now.
+def region_at(get_reg: ReadRegister, board: Board, address: int) -> MemoryRegion:
+    """The region around a virtual address, by the vCPU's page tables as they are now.
 
-    It may go on beyond what is given, where the tables are finely divided. An address with a tag
-    in its top byte is taken for one of a hole: what it means depends on who uses it.
+    The region may end too early where the tables are finely divided: the addresses from ``end`` on
+    may have the same permissions. An address with a tag in its top byte counts as not mapped,
+    because what it means depends on who uses it.
+
+    Args:
+        get_reg: reads a register of the vCPU by its one-reg id.
+        board: has the memory.
+        address: a virtual address of 64 bits.
     """
-    get = core.get
-    sctlr, tcr = get(_SCTLR), get(_TCR)
-    if not sctlr & 1:
-        return _physical(core, address, 0, _TOP, Permissions(True, True, True))
-    low_end, high_start = _bounds(tcr)
-    if low_end <= address < high_start:
-        return Area(low_end, high_start, None)
-    limit = low_end if address < low_end else _TOP
-    found = _piece(core, address, sctlr, tcr)
+    if not get_reg(_SCTLR) & SCTLR_M:
+        everything = Permissions(True, True, True)
+        return _physical(board, address, 0, _ADDRESS_SPACE_END, everything)
+    lower_end, upper_start = translated_bounds(get_reg(_TCR))
+    if lower_end <= address < upper_start:
+        return MemoryRegion(lower_end, upper_start, None)
+    limit = lower_end if address < lower_end else _ADDRESS_SPACE_END
+    found = _mapped_by_one_entry(get_reg, board, address)
     for _ in range(_MOST_WALKS):
         if found.end >= limit:
             break
-        more = _piece(core, found.end, sctlr, tcr)
+        more = _mapped_by_one_entry(get_reg, board, found.end)
         if (more.permissions, more.name) != (found.permissions, found.name):
             break
-        found = Area(found.start, more.end, found.permissions, found.name)
+        found = MemoryRegion(found.start, more.end, found.permissions, found.name)
     return found
 
 
-def _bounds(tcr: int) -> tuple[int, int]:
-    """Where the lower half of the address space ends, and the upper one begins."""
-    low, high = 64 - (tcr & 63), 64 - (tcr >> 16 & 63)
-    return 1 << min(low, 52), _TOP - (1 << min(high, 52))
-
-
-def _piece(core: VcpuContext, address: int, sctlr: int, tcr: int) -> Area:
-    """What one descriptor says, or the lack of one."""
+def _mapped_by_one_entry(get_reg: ReadRegister, board: Board, address: int) -> MemoryRegion:
+    """What one table entry maps, or leaves unmapped, around the address."""
 
     def read_u64(pa: int) -> int:
         try:
-            return int.from_bytes(core.guest.board.read_phys(pa, 8), "little")
+            return int.from_bytes(board.read_phys(pa, 8), "little")
         except MachineError as error:
             raise LookupError(str(error)) from error
 
+    tcr = get_reg(_TCR)
     try:
         found = walk(
-            read_u64, address, tcr=tcr, ttbr0=core.get(_TTBR0), ttbr1=core.get(_TTBR1), sctlr=sctlr
+            read_u64,
+            address,
+            tcr=tcr,
+            ttbr0=get_reg(_TTBR0),
+            ttbr1=get_reg(_TTBR1),
+            sctlr=get_reg(_SCTLR),
         )
     except TranslationFault as fault:
-        size = _span(address, fault.level, tcr)
+        size = entry_span(address, fault.level, tcr)
         start = address & -size
-        return Area(start, min(start + size, _TOP), None)
-    permissions = found.el1 if core.cpu.el else found.el0
-    start = address & -found.block_size
+        return MemoryRegion(start, min(start + size, _ADDRESS_SPACE_END), None)
+    permissions = found.el1 if exception_level(get_reg(PSTATE)) else found.el0
     shift = found.pa - address
-    inside = _physical(core, found.pa, start + shift, start + shift + found.block_size, permissions)
-    return Area(inside.start - shift, inside.end - shift, inside.permissions, inside.name)
+    start = (address & -found.block_size) + shift
+    part = _physical(board, found.pa, start, start + found.block_size, permissions)
+    return MemoryRegion(part.start - shift, part.end - shift, part.permissions, part.name)
 
 
-def _span(address: int, level: int, tcr: int) -> int:
-    """How many bytes an entry at that level of the tables stands for."""
-    upper = bool(address >> 55 & 1)
-    grain = _GRAIN1[tcr >> 30 & 3] if upper else _GRAIN0[tcr >> 14 & 3]
-    input_bits = 64 - (tcr >> 16 & 63 if upper else tcr & 63)
-    return 1 << min(grain + (3 - level) * (grain - 3), input_bits)
-
-
-def _physical(core: VcpuContext, pa: int, start: int, end: int, permissions: Permissions) -> Area:
-    """The part of ``start`` to ``end`` around ``pa`` that is one memory, or has none."""
-    for region in core.guest.board.memory:
+def _physical(
+    board: Board, pa: int, start: int, end: int, permissions: Permissions
+) -> MemoryRegion:
+    """The part of ``start`` to ``end`` around ``pa`` that is in one memory, or in none."""
+    for region in board.memory:
         if region.base <= pa < region.end:
             start, end = max(start, region.base), min(end, region.end)
-            return Area(start, end, permissions, region.name)
+            return MemoryRegion(start, end, permissions, region.name)
         if region.end <= pa:
             start = max(start, region.end)
         else:
             end = min(end, region.base)
-    return Area(start, end, None)
+    return MemoryRegion(start, end, None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger.breakpoints.conditions.compiler import StaticAddress
 from guestdbg.debugger.errors import (
     AddressError,
     BadImage,
@@ -19,7 +18,7 @@ from guestdbg.debugger.errors import (
     near,
 )
 from guestdbg.debugger.program import drgn_import, drgn_objects
-from guestdbg.debugger.program.static_address import fixed
+from guestdbg.debugger.program.static_address import StaticAddress, static_address
 from guestdbg.debugger.program.variable_expression import parse
 from guestdbg.errors import GuestdbgError
 
@@ -143,7 +142,7 @@ class DrgnProgram:
         parsed = parse(expression)
         value = self.variable(parsed.name, parsed.file)
         in_place = not parsed.stars
-        for step in parsed.steps:
+        for step in parsed.path:
             in_place = in_place and not drgn_objects.is_pointer(value)
             value = drgn_objects.follow(expression, value, step)
         for _ in range(parsed.stars):
@@ -152,8 +151,8 @@ class DrgnProgram:
             self._known[expression] = value  # a place: what is there is read when it is looked at
         return value
 
-    def fixed(self, expression: str) -> StaticAddress | None:
-        """Where an integer variable lies, and through which pointers; None for all others."""
+    def static_address(self, expression: str) -> StaticAddress | None:
+        """Where an integer variable is, and through which pointers; None for all others."""
         try:
             parsed = parse(expression)
             if parsed.stars or parsed.file is not None:
@@ -161,6 +160,6 @@ class DrgnProgram:
             start = self.variable(parsed.name)
             if start.address_ is None:
                 return None
-            return fixed(int(start.address_), start.type_, parsed.steps)
+            return static_address(int(start.address_), start.type_, parsed.path)
         except (GuestdbgError, LookupError, TypeError, ValueError, AttributeError):
             return None

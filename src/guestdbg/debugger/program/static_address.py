@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from guestdbg.debugger.breakpoints.conditions.compiler import StaticAddress
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.drgn_objects import plain
 from guestdbg.debugger.program.variable_expression import Element, PathStep
 
-__all__ = ["fixed"]
+__all__ = ["StaticAddress", "static_address"]
 
-#: An element so far off is a mistake, which is told when the condition is judged.
-_FAR = 1 << 48
+#: A larger offset is a mistake; evaluating the condition reports it.
+_MOST_OFFSET = 1 << 48
 
 
-def fixed(address: int, type_: Any, steps: Sequence[PathStep]) -> StaticAddress | None:
-    """From a variable at ``address`` along the steps; None where no integer is at their end."""
+class StaticAddress(NamedTuple):
+    """An integer variable that is found without debug information, once this is known.
+
+    Attributes:
+        address: of the variable or, with pointers on the way, of the first of them.
+        size: of the integer in bytes: 1, 2, 4 or 8.
+        signed: whether it is signed.
+        pointer_offsets: empty if the variable is at ``address``. Otherwise a pointer is there: add
+            the first offset to it. Each further offset is added to a pointer read at the address
+            so far; the variable is at the address after the last.
+        truth: it is a ``_Bool``: any value but 0 counts as 1.
+    """
+
+    address: int
+    size: int
+    signed: bool
+    pointer_offsets: tuple[int, ...] = ()
+    truth: bool = False
+
+
+def static_address(address: int, type_: Any, path: Sequence[PathStep]) -> StaticAddress | None:
+    """From a variable at ``address`` along the path; None unless an integer is at its end."""
     drgn = drgn_import.drgn()
     kinds = drgn.TypeKind
-    through: list[int] = []
+    offsets: list[int] = []
     offset = 0
-    for step in steps:
+    for step in path:
         type_ = plain(type_)
         if type_.kind == kinds.POINTER:
-            through.append(offset)
+            offsets.append(offset)
             offset, type_ = 0, plain(type_.type)
         elif not isinstance(step, Element):
             if step.arrow:
                 return None
-        elif type_.kind != kinds.ARRAY or _behind_the_end(type_, step.number):
+        elif type_.kind != kinds.ARRAY or _past_the_end(type_, step.number):
             return None
         else:
             type_ = type_.type
@@ -47,18 +66,18 @@ def fixed(address: int, type_: Any, steps: Sequence[PathStep]) -> StaticAddress 
         type_ = plain(type_.type)
     if type_.kind not in (kinds.INT, kinds.BOOL, kinds.POINTER):
         return None
-    through.append(offset)
-    if max(through) >= _FAR:
+    offsets.append(offset)
+    if max(offsets) >= _MOST_OFFSET:
         return None
     signed = type_.kind == kinds.INT and bool(type_.is_signed)
     return StaticAddress(
-        address + through[0],
+        address + offsets[0],
         int(drgn.sizeof(type_)),
         signed,
-        tuple(through[1:]),
+        tuple(offsets[1:]),
         type_.kind == kinds.BOOL,
     )
 
 
-def _behind_the_end(array: Any, index: int) -> bool:
+def _past_the_end(array: Any, index: int) -> bool:
     return array.length is not None and index >= array.length

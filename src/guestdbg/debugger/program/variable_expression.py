@@ -34,7 +34,7 @@ class Expression(NamedTuple):
     stars: int
     file: str | None
     name: str
-    steps: tuple[PathStep, ...]
+    path: tuple[PathStep, ...]
 
 
 def parse(expression: str) -> Expression:
@@ -48,7 +48,7 @@ def parse(expression: str) -> Expression:
     if ":" in text:
         file, _, text = text.rpartition(":")
         file = file.rstrip(":")
-    names: list[PathStep] = []
+    path: list[PathStep] = []
     at = 0
     expect_name, arrow = True, False
     while at < len(text):
@@ -60,14 +60,14 @@ def parse(expression: str) -> Expression:
             )
         at = match.end()
         if match[5]:
-            names.append(Member(match[5], arrow))
+            path.append(Member(match[5], arrow))
             expect_name = False
         elif match[1] or match[2]:
             expect_name, arrow = True, bool(match[1])
         else:
-            names.append(Element(int(match[3], 16) if match[3] else int(match[4])))
+            path.append(Element(int(match[3], 16) if match[3] else int(match[4])))
     if expect_name:
         raise InvalidLocation(f"{expression!r} ends where a name is missing")
-    first, *steps = names
+    first, *members = path
     assert isinstance(first, Member)
-    return Expression(stars, file, first.name, tuple(steps))
+    return Expression(stars, file, first.name, tuple(members))

@@ -159,7 +159,7 @@ class HitProgramSet:
         alone = len(self._guest.cores) == 1 and not (
             isinstance(point, Breakpoint) and len(point.addresses) > 1
         )
-        return point.when.steps(Shape(value_bytes, alone, self._guest.fixed_variable))
+        return point.when.compile(Shape(value_bytes, alone, self._guest.fixed_variable))
 
     def collect(self) -> None:
         """Bring the points' counts and recordings up to date."""

@@ -33,7 +33,7 @@ class AgentCondition:
             self.expressions, lambda number: register_steps(number, others)
         )
 
-    def steps(self, shape: Shape) -> tuple[Operation, ...] | None:
+    def compile(self, shape: Shape) -> tuple[Operation, ...] | None:
         """The condition for a provider that judges by itself; None: it must be judged here."""
         return self._steps
 

@@ -10,7 +10,7 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger.memory.regions import area_at
+from guestdbg.debugger.memory.regions import region_at
 from guestdbg.gdb import threads
 from guestdbg.gdb.errors import Refused
 from guestdbg.gdb.handlers import Handler
@@ -102,19 +102,20 @@ def watchpoints(session: Session, rest: bytes) -> bytes:
 
 
 def memory_region(session: Session, rest: bytes) -> bytes:
-    """qMemoryRegionInfo:ADDRESS: the area around it; one without permissions is a hole.
+    """qMemoryRegionInfo:ADDRESS: the memory region around it; without permissions it is not mapped.
 
     Without an address a client only asks whether we know the packet.
     """
     if not rest.removeprefix(b":"):
         raise Refused("qMemoryRegionInfo is qMemoryRegionInfo:ADDRESS", errno.EINVAL)
-    area = area_at(session.core, number(rest[1:]))
-    fields = [b"start:%x;size:%x;" % (area.start, area.end - area.start)]
-    if area.permissions is not None:
-        allowed = str(area.permissions).replace("-", "")
+    vcpu, board = session.core.vcpu, session.guest.board
+    region = region_at(vcpu.get_one_reg, board, number(rest[1:]))
+    fields = [b"start:%x;size:%x;" % (region.start, region.end - region.start)]
+    if region.permissions is not None:
+        allowed = str(region.permissions).replace("-", "")
         fields.append(b"permissions:%s;" % allowed.encode())
-    if area.name:
-        fields.append(b"name:%s;" % area.name.encode().hex().encode())
+    if region.name:
+        fields.append(b"name:%s;" % region.name.encode().hex().encode())
     return b"".join(fields)
 
 

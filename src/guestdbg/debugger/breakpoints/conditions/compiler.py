@@ -11,39 +11,18 @@ import ast
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.debugger.breakpoints.conditions import language
+from guestdbg.debugger.breakpoints.conditions.language import HIT_NAMES, Integer
+from guestdbg.debugger.program.static_address import StaticAddress
 from guestdbg.kvm.hit_programs import MAX_DEPTH, MAX_OPERATIONS, SYSTEM_REGISTERS, Op, Operation
 
-__all__ = [
-    "MEMORY",
-    "Compilable",
-    "Shape",
-    "StaticAddress",
-    "compile_condition",
-    "is_system_register",
-]
+__all__ = ["Compilable", "Shape", "compile_condition"]
 
-#: Names of memory operands: bytes, and whether they are signed.
-MEMORY: dict[str, tuple[int, bool]] = {
-    f"{letter}{8 * size}": (size, letter == "s") for letter in "us" for size in (1, 2, 4, 8)
-}
-
+#: Bounds of every intermediate result: the stack of a hit program wraps at 128 bits.
 _MOST = 1 << 126
 _U64 = (1 << 64) - 1
-
-
-class StaticAddress(NamedTuple):
-    """A variable at an address that does not change: bytes (1, 2, 4, 8) and signedness.
-
-    ``through``: there is a pointer at the address, and the variable so many bytes behind where it
-    points; or another pointer, for the next number. ``truth``: any value but 0 stands for 1.
-    """
-
-    address: int
-    size: int
-    signed: bool
-    through: tuple[int, ...] = ()
-    truth: bool = False
+#: In the index of Op.MEMORY and Op.LOAD: the integer is signed.
+_SIGNED = 16
 
 
 class Shape(NamedTuple):
@@ -62,18 +41,10 @@ class Shape(NamedTuple):
 
 @runtime_checkable
 class Compilable(Protocol):
-    """A condition that a provider may be able to judge."""
+    """A condition that may compile to a hit program."""
 
-    def steps(self, shape: Shape) -> tuple[Operation, ...] | None:
-        """What it is for a provider; None: it must be called."""
-
-
-def is_system_register(name: str) -> bool:
-    """Whether a name in a condition is a system register's, in any case: CONTEXTIDR_EL1.
-
-    Those without a level in their names (DAIF, PAN) are left to the guest's variables.
-    """
-    return name[-4:-1].upper() == "_EL" and name.upper() in SYSREGS
+    def compile(self, shape: Shape) -> tuple[Operation, ...] | None:
+        """The condition as operations of a hit program; None where it must be called instead."""
 
 
 class NotCompilable(Exception):
@@ -81,41 +52,17 @@ class NotCompilable(Exception):
 
 
 class _Part(NamedTuple):
-    """Steps that leave one value, its bounds, whether it is a truth, and the stack it takes."""
+    """Operations that leave one value on the stack.
 
-    steps: tuple[Operation, ...]
+    ``low`` and ``high`` are its bounds, ``truth`` says that it is 0 or 1, and ``depth`` is how many
+    places of the stack the operations need.
+    """
+
+    operations: tuple[Operation, ...]
     low: int
     high: int
     truth: bool
     depth: int
-
-
-_BINARY = {
-    ast.Add: Op.ADD,
-    ast.Sub: Op.SUB,
-    ast.Mult: Op.MUL,
-    ast.FloorDiv: Op.FLOORDIV,
-    ast.Mod: Op.MOD,
-    ast.BitAnd: Op.AND,
-    ast.BitOr: Op.OR,
-    ast.BitXor: Op.XOR,
-    ast.LShift: Op.LSHIFT,
-    ast.RShift: Op.RSHIFT,
-}
-_COMPARE = {
-    ast.Eq: Op.EQ,
-    ast.NotEq: Op.NE,
-    ast.Lt: Op.LT,
-    ast.LtE: Op.LE,
-    ast.Gt: Op.GT,
-    ast.GtE: Op.GE,
-}
-_NAMES = {
-    "pc": Op.PC,
-    "address": Op.ADDRESS,
-    "size": Op.SIZE,
-    "sp": Op.SP,
-}
 
 
 def compile_condition(tree: ast.expr, shape: Shape) -> tuple[Operation, ...] | None:
@@ -124,27 +71,28 @@ def compile_condition(tree: ast.expr, shape: Shape) -> tuple[Operation, ...] | N
         part = _truth(tree, shape)
     except NotCompilable:
         return None
-    fits = part.depth <= MAX_DEPTH and len(part.steps) <= MAX_OPERATIONS
-    return part.steps if fits else None
+    fits = part.depth <= MAX_DEPTH and len(part.operations) <= MAX_OPERATIONS
+    return part.operations if fits else None
 
 
 def _truth(node: ast.expr, shape: Shape) -> _Part:
     """Where only true or false matters, `and` and `or` may be of anything."""
     match node:
         case ast.BoolOp(op=op, values=values):
-            joined = Op.BOTH if isinstance(op, ast.And) else Op.EITHER
             part = _truth(values[0], shape)
             for value in values[1:]:
-                part = _join(part, _truth(value, shape), joined)
+                part = _join(part, _truth(value, shape), language.BOOLEAN[type(op)].op)
             return part
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             part = _truth(operand, shape)
-            return _Part((*part.steps, (Op.NOT, 0, 0)), 0, 1, True, part.depth)
+            return _Part((*part.operations, (Op.NOT, 0, 0)), 0, 1, True, part.depth)
     return _value(node, shape)
 
 
-def _join(a: _Part, b: _Part, op: Op) -> _Part:
-    return _Part((*a.steps, *b.steps, (op, 0, 0)), 0, 1, True, max(a.depth, 1 + b.depth))
+def _join(a: _Part, b: _Part, op: Op | None) -> _Part:
+    if op is None:
+        raise NotCompilable
+    return _Part((*a.operations, *b.operations, (op, 0, 0)), 0, 1, True, max(a.depth, 1 + b.depth))
 
 
 def _value(node: ast.expr, shape: Shape) -> _Part:
@@ -154,20 +102,18 @@ def _value(node: ast.expr, shape: Shape) -> _Part:
             return _bounded(((Op.CONST, 0, value),), value, value)
         case ast.Name(id=name):
             return _name(name, shape)
-        case ast.Subscript(value=ast.Name(id=name), slice=where) if name in MEMORY:
+        case ast.Subscript(value=ast.Name(id=name), slice=where) if name in language.MEMORY:
             return _memory(name, _value(where, shape))
         case ast.Attribute() | ast.Subscript():
             return _variable(ast.unparse(node), shape)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            part = _value(operand, shape)
-            return _bounded((*part.steps, (Op.NEG, 0, 0)), -part.high, -part.low, depth=part.depth)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
             return _value(operand, shape)._replace(truth=False)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            part = _value(operand, shape)
+            return _unary(Op.NEG, part, -part.high, -part.low)
         case ast.UnaryOp(op=ast.Invert(), operand=operand):
             part = _value(operand, shape)
-            return _bounded(
-                (*part.steps, (Op.INVERT, 0, 0)), ~part.high, ~part.low, depth=part.depth
-            )
+            return _unary(Op.INVERT, part, ~part.high, ~part.low)
         case ast.UnaryOp(op=ast.Not()):
             return _truth(node, shape)
         case ast.BoolOp(values=values):
@@ -175,80 +121,87 @@ def _value(node: ast.expr, shape: Shape) -> _Part:
             if not all(_value(value, shape).truth for value in values):
                 raise NotCompilable
             return _truth(node, shape)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _binary(_BINARY[type(op)], _value(left, shape), _value(right, shape))
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in language.BINARY:
+            return _binary(language.BINARY[type(op)].op, _value(left, shape), _value(right, shape))
         case ast.Compare(left=first, ops=ops, comparators=rest):
             return _comparison(first, ops, rest, shape)
     raise NotCompilable
 
 
-def _bounded(steps: tuple[Operation, ...], low: int, high: int, *, depth: int = 1) -> _Part:
+def _bounded(operations: tuple[Operation, ...], low: int, high: int, *, depth: int = 1) -> _Part:
     if low < -_MOST or high > _MOST:
         raise NotCompilable
-    return _Part(steps, low, high, False, depth)
+    return _Part(operations, low, high, False, depth)
+
+
+def _unary(op: Op, part: _Part, low: int, high: int) -> _Part:
+    return _bounded((*part.operations, (op, 0, 0)), low, high, depth=part.depth)
 
 
 def _name(name: str, shape: Shape) -> _Part:
-    if name in ("new", "old"):
-        if not shape.value_bytes:
-            raise NotCompilable
-        op = Op.NEW if name == "new" else Op.OLD
-        return _bounded(((op, 0, 0),), 0, (1 << 8 * shape.value_bytes) - 1)
-    if name == "count":
-        if not shape.counts:
-            raise NotCompilable
-        return _bounded(((Op.COUNT, 0, 0),), 0, _U64)
-    if name in _NAMES:
-        return _bounded(((_NAMES[name], 0, 0),), 0, _U64)
-    if name == "lr":
-        return _bounded(((Op.X, 30, 0),), 0, _U64)
-    if name in ("function", "file", "line"):
-        raise NotCompilable
-    if is_system_register(name):
+    if name in HIT_NAMES:
+        return _of_hit(name, shape)
+    if language.is_system_register(name):
         if name.upper() not in SYSTEM_REGISTERS:
             raise NotCompilable
         return _bounded(((Op.SYSTEM, 0, SYSTEM_REGISTERS[name.upper()]),), 0, _U64)
-    if name[0] in "xw" and name[1:].isdecimal() and str(int(name[1:])) == name[1:]:
-        number = int(name[1:])
-        if number <= 30:
-            if name[0] == "x":
-                return _bounded(((Op.X, number, 0),), 0, _U64)
-            return _bounded(((Op.W, number, 0),), 0, 0xFFFF_FFFF)
+    if register := language.general_register(name):
+        op = Op.X if register.bits == 64 else Op.W
+        return _bounded(((op, register.number, 0),), 0, (1 << register.bits) - 1)
     return _variable(name, shape)
 
 
-def _variable(name: str, shape: Shape) -> _Part:
-    fixed = shape.variable(name)
-    if fixed is None or fixed.size not in (1, 2, 4, 8):
+def _of_hit(name: str, shape: Shape) -> _Part:
+    _read, op, index = HIT_NAMES[name]
+    if op is None or (op is Op.COUNT and not shape.counts):
         raise NotCompilable
-    index = fixed.size | (16 if fixed.signed else 0)
-    steps: list[Operation] = [(Op.MEMORY, index, fixed.address)]
-    if fixed.through:
-        steps = [(Op.CONST, 0, fixed.address)]
-        for offset in fixed.through:
-            steps += [(Op.LOAD, 8, 0), (Op.CONST, 0, offset), (Op.ADD, 0, 0)]
-        steps.append((Op.LOAD, index, 0))
-    limits = _limits(fixed.size, fixed.signed)
-    if fixed.truth:
-        steps += [(Op.CONST, 0, 0), (Op.NE, 0, 0)]
+    if op is not Op.NEW and op is not Op.OLD:
+        return _bounded(((op, index, 0),), 0, _U64)
+    if not shape.value_bytes:
+        raise NotCompilable
+    return _bounded(((op, index, 0),), 0, (1 << 8 * shape.value_bytes) - 1)
+
+
+def _variable(name: str, shape: Shape) -> _Part:
+    found = shape.variable(name)
+    if found is None or found.size not in (1, 2, 4, 8):
+        raise NotCompilable
+    integer = Integer(found.size, found.signed)
+    operations: list[Operation] = [(Op.MEMORY, _index(integer), found.address)]
+    if found.pointer_offsets:
+        operations = [(Op.CONST, 0, found.address)]
+        for offset in found.pointer_offsets:
+            operations += [(Op.LOAD, 8, 0), (Op.CONST, 0, offset), (Op.ADD, 0, 0)]
+        operations.append((Op.LOAD, _index(integer), 0))
+    limits = _limits(integer)
+    if found.truth:
+        operations += [(Op.CONST, 0, 0), (Op.NE, 0, 0)]
         limits = (0, 1)
-    return _bounded(tuple(steps), *limits, depth=2)
+    return _bounded(tuple(operations), *limits, depth=2)
 
 
 def _memory(name: str, where: _Part) -> _Part:
-    size, signed = MEMORY[name]
-    step = (Op.LOAD, size | (16 if signed else 0), 0)
-    return _bounded((*where.steps, step), *_limits(size, signed), depth=where.depth)
+    integer = language.MEMORY[name]
+    load = (Op.LOAD, _index(integer), 0)
+    return _bounded((*where.operations, load), *_limits(integer), depth=where.depth)
 
 
-def _limits(size: int, signed: bool) -> tuple[int, int]:
-    bits = 8 * size
-    return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+def _index(integer: Integer) -> int:
+    return integer.size | (_SIGNED if integer.signed else 0)
 
 
-def _binary(op: Op, a: _Part, b: _Part) -> _Part:
+def _limits(integer: Integer) -> tuple[int, int]:
+    bits = 8 * integer.size
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if integer.signed else (0, (1 << bits) - 1)
+
+
+def _binary(op: Op | None, a: _Part, b: _Part) -> _Part:
+    if op is None:
+        raise NotCompilable
     low, high = _range(op, a, b)
-    return _bounded((*a.steps, *b.steps, (op, 0, 0)), low, high, depth=max(a.depth, 1 + b.depth))
+    return _bounded(
+        (*a.operations, *b.operations, (op, 0, 0)), low, high, depth=max(a.depth, 1 + b.depth)
+    )
 
 
 def _range(op: Op, a: _Part, b: _Part) -> tuple[int, int]:
@@ -284,8 +237,9 @@ def _comparison(first: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr], sha
     for op, right in zip(ops, rest, strict=True):
         if isinstance(op, ast.In | ast.NotIn):
             part = _membership(left, op, right, shape)
-        elif type(op) in _COMPARE:
-            part = _join(_value(left, shape), _value(right, shape), _COMPARE[type(op)])
+        elif type(op) in language.COMPARE:
+            compare = language.COMPARE[type(op)].op
+            part = _join(_value(left, shape), _value(right, shape), compare)
         else:
             raise NotCompilable
         done = part if done is None else _join(done, part, Op.BOTH)
@@ -304,5 +258,5 @@ def _membership(left: ast.expr, op: ast.cmpop, right: ast.expr, shape: Shape) ->
         done = part if done is None else _join(done, part, Op.EITHER)
     assert done is not None
     if isinstance(op, ast.NotIn):
-        return _Part((*done.steps, (Op.NOT, 0, 0)), 0, 1, True, done.depth)
+        return _Part((*done.operations, (Op.NOT, 0, 0)), 0, 1, True, done.depth)
     return done

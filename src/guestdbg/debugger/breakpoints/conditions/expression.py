@@ -15,75 +15,26 @@ Where the provider can judge a condition by itself (steps.py), it is not judged 
 from __future__ import annotations
 
 import ast
-import operator
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from guestdbg.debugger.breakpoints.conditions.compiler import (
-    MEMORY,
-    Shape,
-    compile_condition,
-    is_system_register,
-)
+from guestdbg.debugger.breakpoints.conditions import language
+from guestdbg.debugger.breakpoints.conditions.compiler import Shape, compile_condition
+from guestdbg.debugger.breakpoints.conditions.language import HitView, Variables
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.program.drgn_objects import number as integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.hit_programs import Operation
 
-if TYPE_CHECKING:
-    from guestdbg.debugger import Guest, Hit
+__all__ = ["Condition", "ConditionError"]
 
 Value = Any
-Evaluate = Callable[["Hit"], Value]
+Evaluate = Callable[[HitView], Value]
 
-_BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.BitAnd: operator.and_,
-    ast.BitOr: operator.or_,
-    ast.BitXor: operator.xor,
-    ast.LShift: operator.lshift,
-    ast.RShift: operator.rshift,
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], bool]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b,
-}
-_UNARY: dict[type[ast.unaryop], Callable[[Value], Value]] = {
-    ast.Not: operator.not_,
-    ast.USub: operator.neg,
-    ast.UAdd: operator.pos,
-    ast.Invert: operator.invert,
-}
-_REGISTER = re.compile(r"^([xw])([0-9]|[12][0-9]|30)$")
 # What no sensible condition exceeds; without it `1 << 1 << 40` would eat the memory.
 _MAX_SHIFT = 128
 _ADDRESS = (1 << 64) - 1
 _SHOWN = 200  # characters of a condition in a message
-
-_HIT: dict[str, Evaluate] = {
-    "new": lambda hit: hit.new,
-    "old": lambda hit: hit.old,
-    "pc": lambda hit: hit.pc,
-    "address": lambda hit: hit.address,
-    "size": lambda hit: hit.size,
-    "count": lambda hit: hit.point.seen,
-    "sp": lambda hit: hit.vcpu.sp,
-    "lr": lambda hit: hit.vcpu.x[30],
-    "function": lambda hit: hit.location.function,
-    "file": lambda hit: hit.location.file,
-    "line": lambda hit: hit.location.line,
-}
 
 
 class ConditionError(GuestdbgError):
@@ -110,21 +61,21 @@ class Condition:
             raise self._error("is nested too deeply") from None
         self._tree = tree.body
         self.variables: tuple[str, ...] = ()
-        self._evaluate = self._compile(tree.body)
+        self._evaluate = self._evaluator(tree.body)
 
     def __repr__(self) -> str:
         return f"cond({self.text!r})"
 
-    def check(self, guest: Guest) -> None:
-        """Raise UnknownSymbol for a variable that is not there: sooner than at the first hit."""
+    def check(self, guest: Variables) -> None:
+        """Raise UnknownSymbol for a variable that does not exist, before the first hit does."""
         for name in self.variables:
             guest[name]
 
-    def steps(self, shape: Shape) -> tuple[Operation, ...] | None:
-        """The condition for a provider that judges by itself; None: it must be judged here."""
+    def compile(self, shape: Shape) -> tuple[Operation, ...] | None:
+        """The condition as operations of a hit program; None where Python must evaluate it."""
         return compile_condition(self._tree, shape)
 
-    def __call__(self, hit: Hit) -> bool:
+    def __call__(self, hit: HitView) -> bool:
         """Judges a hit. Raises ConditionError where it cannot be judged."""
         try:
             return bool(self._evaluate(hit))
@@ -135,35 +86,33 @@ class Condition:
         text = self.text if len(self.text) <= _SHOWN else self.text[:_SHOWN] + "…"
         return ConditionError(f"the condition {text!r} {what}")
 
-    def _compile(self, node: ast.expr) -> Evaluate:
+    def _evaluator(self, node: ast.expr) -> Evaluate:
         match node:
             case ast.Constant(value=int() | str() | None as value):
                 return lambda hit: value
-            case ast.Name(id=name) if name in _HIT:
-                return _HIT[name]
-            case ast.Name(id=name) if found := _REGISTER.match(name):
-                number, mask = int(found[2]), _ADDRESS if found[1] == "x" else 0xFFFF_FFFF
+            case ast.Name(id=name) if name in language.HIT_NAMES:
+                return language.HIT_NAMES[name].read
+            case ast.Name(id=name) if register := language.general_register(name):
+                number, mask = register.number, (1 << register.bits) - 1
                 return lambda hit: hit.vcpu.x[number] & mask
-            case ast.Name(id=name) if is_system_register(name):
+            case ast.Name(id=name) if language.is_system_register(name):
                 return lambda hit: hit.vcpu.reg(name)
-            case ast.Subscript(value=ast.Name(id=name), slice=where) if name in MEMORY:
-                return self._memory(name, self._compile(where))
+            case ast.Subscript(value=ast.Name(id=name), slice=where) if name in language.MEMORY:
+                return self._memory(name, self._evaluator(where))
             case ast.Name() | ast.Attribute() | ast.Subscript():
                 return self._variable(node)
             case ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items):
-                parts = [self._compile(item) for item in items]
+                parts = [self._evaluator(item) for item in items]
                 return lambda hit: tuple(part(hit) for part in parts)
-            case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
-                unary, only = _UNARY[type(op)], self._compile(operand)
+            case ast.UnaryOp(op=op, operand=operand) if type(op) in language.UNARY:
+                unary, only = language.UNARY[type(op)].compute, self._evaluator(operand)
                 return lambda hit: unary(only(hit))
-            case ast.BinOp(left=a, op=op, right=b) if type(op) in _BINARY:
-                return self._binary(op, self._compile(a), self._compile(b))
-            case ast.BoolOp(op=ast.And(), values=values):
-                parts = [self._compile(value) for value in values]
-                return lambda hit: all(part(hit) for part in parts)
-            case ast.BoolOp(op=ast.Or(), values=values):
-                parts = [self._compile(value) for value in values]
-                return lambda hit: any(part(hit) for part in parts)
+            case ast.BinOp(left=a, op=op, right=b) if type(op) in language.BINARY:
+                return self._binary(op, self._evaluator(a), self._evaluator(b))
+            case ast.BoolOp(op=op, values=values):
+                join = language.BOOLEAN[type(op)].compute
+                parts = [self._evaluator(value) for value in values]
+                return lambda hit: join(part(hit) for part in parts)
             case ast.Compare(left=first, ops=ops, comparators=rest):
                 return self._comparison(first, ops, rest)
         source = ast.unparse(node)
@@ -173,11 +122,11 @@ class Condition:
         )
 
     def _binary(self, op: ast.operator, left: Evaluate, right: Evaluate) -> Evaluate:
-        compute = _BINARY[type(op)]
+        compute = language.BINARY[type(op)].compute
         if not isinstance(op, ast.LShift):
             return lambda hit: compute(left(hit), right(hit))
 
-        def shift(hit: Hit) -> Value:
+        def shift(hit: HitView) -> Value:
             distance = right(hit)
             if distance > _MAX_SHIFT:
                 raise ValueError(f"a shift by {distance}")
@@ -187,15 +136,15 @@ class Condition:
 
     def _comparison(self, first: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr]) -> Evaluate:
         """`a < b < c` as Python means it. What has no value (new is None) compares as false."""
-        if unknown := [op for op in ops if type(op) not in _COMPARE]:
+        if unknown := [op for op in ops if type(op) not in language.COMPARE]:
             raise self._error(
                 f"uses {type(unknown[0]).__name__}, which is not part of the language"
             )
-        parts = [self._compile(item) for item in [first, *rest]]
-        compares = [_COMPARE[type(op)] for op in ops]
-        ordering = [isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for op in ops]
+        parts = [self._evaluator(item) for item in [first, *rest]]
+        compares = [language.COMPARE[type(op)].compute for op in ops]
+        ordering = [isinstance(op, language.ORDERINGS) for op in ops]
 
-        def compare(hit: Hit) -> bool:
+        def compare(hit: HitView) -> bool:
             left = parts[0](hit)
             for part, comparison, is_order in zip(parts[1:], compares, ordering, strict=True):
                 right = part(hit)
@@ -209,9 +158,9 @@ class Condition:
         return compare
 
     def _memory(self, name: str, where: Evaluate) -> Evaluate:
-        size, signed = MEMORY[name]
+        size, signed = language.MEMORY[name]
 
-        def read(hit: Hit) -> Value:
+        def read(hit: HitView) -> Value:
             data = hit.guest.read(where(hit) & _ADDRESS, size)
             return int.from_bytes(data, "little", signed=signed)
 

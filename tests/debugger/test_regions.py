@@ -1,4 +1,4 @@
-"""Areas of memory against the page tables, address by address."""
+"""Memory regions agree with the page tables, address by address."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import guestdbg
 from guestdbg.arm64.translate import Permissions
-from guestdbg.debugger.memory.regions import Area, area_at
+from guestdbg.debugger.memory.regions import MemoryRegion, region_at
 from guestdbg.errors import GuestdbgError
 from tests.machine.guests import EXAMPLES
 
@@ -20,53 +20,57 @@ RAM = 0x4000_0000
 
 @pytest.fixture(scope="module")
 def mapped() -> guestdbg.Guest:
-    """The kernel in small at its first system call: both halves are mapped."""
+    """The small kernel at its first system call, with both halves mapped."""
     guest = guestdbg.load(EXAMPLES / "mmu.elf", console=lambda data: None)
     guest.break_("serve")
     assert guest.run().reason == "hit"
     return guest
 
 
-def everything(guest: guestdbg.Guest) -> list[Area]:
-    found: list[Area] = []
+def region_of(guest: guestdbg.Guest, address: int) -> MemoryRegion:
+    return region_at(guest.vcpus[0].vcpu.get_one_reg, guest.board, address)
+
+
+def everything(guest: guestdbg.Guest) -> list[MemoryRegion]:
+    found: list[MemoryRegion] = []
     at = 0
     while at < TOP and len(found) < 1000:
-        found.append(area_at(guest.cores[0], at))
+        found.append(region_of(guest, at))
         at = found[-1].end
     return found
 
 
-def test_areas_cover_the_address_space_without_a_gap(mapped: guestdbg.Guest) -> None:
-    areas = everything(mapped)
-    assert areas[0].start == 0
-    assert areas[-1].end == TOP
-    for one, next_ in pairwise(areas):
-        assert one.end == next_.start
-        # Holes may be told in parts.
-        if one.permissions is not None:
-            assert (one.permissions, one.name) != (next_.permissions, next_.name)
-    code = [a for a in areas if a.start <= 0x400000 < a.end]
+def test_regions_cover_the_address_space_without_a_gap(mapped: guestdbg.Guest) -> None:
+    regions = everything(mapped)
+    assert regions[0].start == 0
+    assert regions[-1].end == TOP
+    for region, next_ in pairwise(regions):
+        assert region.end == next_.start
+        # Unmapped addresses may be reported in several parts.
+        if region.permissions is not None:
+            assert (region.permissions, region.name) != (next_.permissions, next_.name)
+    code = [a for a in regions if a.start <= 0x400000 < a.end]
     assert code[0].permissions == Permissions(True, False, False), "EL0's code is not EL1's to run"
-    data = [a for a in areas if a.start <= 0x401000 < a.end]
+    data = [a for a in regions if a.start <= 0x401000 < a.end]
     assert data[0].permissions == Permissions(True, True, False)
     assert (data[0].start, data[0].end) == (0x401000, 0x402000)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.integers(0, TOP - 1), st.integers(0x3FF000, 0x403FFF)), st.data())
-def test_an_area_can_be_read_or_not_everywhere(
+def test_a_region_is_readable_everywhere_or_nowhere(
     mapped: guestdbg.Guest, address: int, data: st.DataObject
 ) -> None:
-    area = area_at(mapped.cores[0], address)
-    assert area.start <= address < area.end
-    for at in (area.start, area.end - 1, data.draw(st.integers(area.start, area.end - 1))):
-        assert area_at(mapped.cores[0], at).permissions == area.permissions
+    region = region_of(mapped, address)
+    assert region.start <= address < region.end
+    for at in (region.start, region.end - 1, data.draw(st.integers(region.start, region.end - 1))):
+        assert region_of(mapped, at).permissions == region.permissions
         try:
             mapped.read(at, 1)
         except GuestdbgError:
-            assert area.permissions is None
+            assert region.permissions is None
         else:
-            assert area.permissions is not None
+            assert region.permissions is not None
 
 
 def test_without_mmu_memory_is_where_the_board_has_it() -> None:
@@ -77,12 +81,12 @@ def test_without_mmu_memory_is_where_the_board_has_it() -> None:
         assert ram.permissions == Permissions(True, True, True)
 
 
-def test_tables_outside_memory_are_a_hole() -> None:
+def test_tables_outside_memory_map_nothing() -> None:
     with guestdbg.load(EXAMPLES / "hello.elf", console=lambda data: None) as guest:
         vcpu = guest.vcpus[0]
         vcpu.set_reg("tcr_el1", 25 | 25 << 16 | 2 << 30)
         vcpu.set_reg("ttbr0_el1", 0x7F_0000_0000)
         vcpu.set_reg("sctlr_el1", vcpu.reg("sctlr_el1") | 1)
-        area = area_at(guest.cores[0], RAM)
-        assert area.permissions is None
-        assert area.start <= RAM < area.end
+        region = region_of(guest, RAM)
+        assert region.permissions is None
+        assert region.start <= RAM < region.end

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 from guestdbg.cpu.processor import EXIT_HIT, EXIT_LIMIT, HitPrograms
-from guestdbg.debugger.breakpoints.conditions.compiler import Shape, StaticAddress
+from guestdbg.debugger.breakpoints.conditions.compiler import Shape
 from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
 from guestdbg.debugger.errors import AddressError
+from guestdbg.debugger.program.static_address import StaticAddress
 from tests.cpu.support import B_SELF, CODE, DATA, RAM, Bench
 
 VARIABLES = {
@@ -33,7 +34,7 @@ SHAPE = Shape(8, True, VARIABLES.get)
 
 def judge(text: str, old: int, new: int, x2: int, limit: int) -> tuple[str, object]:
     """("processor", truth) or ("undecided", None) by the processor; ("python", None) if not its."""
-    steps = Condition(text).steps(SHAPE)
+    steps = Condition(text).compile(SHAPE)
     if steps is None:
         return "python", None
     bench = BENCH
@@ -150,7 +151,7 @@ def test_the_processor_judges_as_python_does(
     ],
 )
 def test_what_people_write_is_judged_by_the_processor(text: str) -> None:
-    assert Condition(text).steps(SHAPE) is not None
+    assert Condition(text).compile(SHAPE) is not None
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_what_people_write_is_judged_by_the_processor(text: str) -> None:
     ],
 )
 def test_what_the_processor_cannot_judge_exactly_is_left_to_python(text: str) -> None:
-    assert Condition(text).steps(SHAPE) is None
+    assert Condition(text).compile(SHAPE) is None
 
 
 @pytest.mark.parametrize("text", ["new // (x2 - x2)", "new % 0 == 1", "u8[1 << 50]", "u8[-1]"])
@@ -179,12 +180,12 @@ def test_errors_are_left_to_python(text: str) -> None:
 
 def test_more_steps_than_a_provider_takes_are_left_to_python() -> None:
     text = f"new in ({', '.join(map(str, range(2000)))})"
-    assert Condition(text).steps(SHAPE) is None
+    assert Condition(text).compile(SHAPE) is None
     assert python(text, 1, 1999, 3, 4) is True
 
 
 def test_values_need_a_watch_that_has_them() -> None:
     bare = Shape(0, True, VARIABLES.get)
-    assert Condition("new > 1").steps(bare) is None
-    assert Condition("x0 > 1").steps(bare) is not None
-    assert Condition("count > 1").steps(Shape(8, False, VARIABLES.get)) is None
+    assert Condition("new > 1").compile(bare) is None
+    assert Condition("x0 > 1").compile(bare) is not None
+    assert Condition("count > 1").compile(Shape(8, False, VARIABLES.get)) is None
