@@ -399,7 +399,7 @@ class SoftCase(Case):
 
     def init_again(self, rng: random.Random) -> None:
         vcpu = rng.choice(self.vcpus)
-        init = vcpu._init
+        init = vcpu.initialised_with
         assert init is not None
         vcpu.init(init)
         self._start(vcpu, rng)

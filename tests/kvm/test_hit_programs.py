@@ -27,9 +27,9 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.hit_programs import (
     MAX_DEPTH,
+    MAX_EXCLUDED,
     MAX_HIDDEN,
     MAX_OPERATIONS,
-    MAX_PLAIN,
     MAX_PROGRAMS,
     RECORD_WORDS,
     SYSTEM_REGISTERS,
@@ -87,7 +87,7 @@ def test_the_codes_are_the_same_on_both_sides() -> None:
         "steps": MAX_OPERATIONS,
         "programs": MAX_PROGRAMS,
         "record_words": RECORD_WORDS,
-        "plain": MAX_PLAIN,
+        "plain": MAX_EXCLUDED,
         "hidden": MAX_HIDDEN,
     }
 
@@ -262,15 +262,15 @@ def tables(guest: Guest) -> None:
         guest.vcpu.set_one_reg(sys_reg(name), value)
 
 
-def test_plain_ranges_and_breakpoints_exit_as_ever() -> None:
+def test_excluded_ranges_and_breakpoints_exit_as_ever() -> None:
     guest = Guest()
-    guest.vcpu.set_hit_programs([STORES], plain=[(DATA + 4, DATA + 5)])
+    guest.vcpu.set_hit_programs([STORES], excluded=[(DATA + 4, DATA + 5)])
     assert guest.vcpu.run() == ExitDebug(0xD2000062, 0, DATA)
     assert guest.pc() == 4
     guest = Guest()
     guest.vcpu.set_guest_debug(GuestDebug(HARDWARE, dbg_bvr=(RAM + 4,), dbg_bcr=(0x1E7,)))
     never = HitProgram("break", RAM + 4, condition=equals(Op.X, 500, 0))
-    guest.vcpu.set_hit_programs([never], plain=[(RAM + 4, RAM + 4)])
+    guest.vcpu.set_hit_programs([never], excluded=[(RAM + 4, RAM + 4)])
     assert guest.vcpu.run() == ExitDebug(0xC2000022)
 
 
@@ -297,7 +297,7 @@ def test_what_touches_hidden_words_is_left_to_the_debugger(at: int, left: bool) 
 
 def test_there_are_limits() -> None:
     guest = Guest()
-    guest.vcpu.set_hit_programs([STORES], [(0, 0)] * MAX_PLAIN, [0] * MAX_HIDDEN)
+    guest.vcpu.set_hit_programs([STORES], [(0, 0)] * MAX_EXCLUDED, [0] * MAX_HIDDEN)
     with pytest.raises(KvmError, match="65 ranges without a program: there can be 64"):
         guest.vcpu.set_hit_programs([STORES], [(0, 0)] * 65)
     with pytest.raises(KvmError, match="65 hidden words: there can be 64"):
@@ -447,7 +447,7 @@ def test_the_last_bytes_that_there_are(length: int, plain: bool) -> None:
 def test_what_lies_beside_is_not_meant(beside: int) -> None:
     """Ranges that touch have no byte in common."""
     guest = Guest()
-    guest.vcpu.set_hit_programs([STORES], plain=[(beside, beside + 8)])
+    guest.vcpu.set_hit_programs([STORES], excluded=[(beside, beside + 8)])
     assert isinstance(guest.vcpu.run(), ExitHit)
     guest = Guest()
     installed = guest.vcpu.set_hit_programs([HitProgram("watch", beside, 8, 2), STORES])

@@ -165,9 +165,9 @@ def test_names() -> None:
 
 
 def test_hypervisors_bits_are_what_the_manual_names() -> None:
-    """The plain numbers used at every entry against the register layouts."""
+    """The constants that every entry uses, compared with the register layouts."""
     from guestdbg.arm64.registers import by_name
-    from guestdbg.kvm.soft import bits
+    from guestdbg.kvm.soft import register_fields
 
     for register, prefix, names in (
         ("mdcr_el2", "MDCR", ("TPMCR", "TPM", "TDE", "TDA", "TDOSA", "TDRA")),
@@ -181,4 +181,4 @@ def test_hypervisors_bits_are_what_the_manual_names() -> None:
     ):
         layout = by_name(register)
         for name in names:
-            assert layout.encode(**{name: 1}) == getattr(bits, f"{prefix}_{name}"), name
+            assert layout.encode(**{name: 1}) == getattr(register_fields, f"{prefix}_{name}"), name

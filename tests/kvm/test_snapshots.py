@@ -50,7 +50,8 @@ import fuzz_words
 
 from guestdbg.cpu.processor import Pages
 from guestdbg.kvm.soft import SoftVm
-from guestdbg.kvm.soft.snapshot import snapshots, touched
+from guestdbg.kvm.soft.snapshot import present_pages, snapshots
+from guestdbg.kvm.soft.state import VcpuState
 
 PAGE = 4096
 MIB = 1 << 20
@@ -169,7 +170,7 @@ class Program:
         digest.update(self.flash)
         for vcpu in self.vcpus:
             registers = [(reg, vcpu.get_one_reg(reg)) for reg in vcpu.get_reg_list()]
-            pending = (vcpu.mmio, vcpu.mmio_data, vcpu.pending, vcpu.waiting, vcpu.stopped)
+            pending = (vcpu.mmio, vcpu.mmio_data, vcpu.pc_adjustment, vcpu.waiting, vcpu.stopped)
             told = f"{registers} {vcpu.debug_state} {vcpu.get_vcpu_events()} {vcpu.get_mp_state()}"
             digest.update(f"{told} {pending} {vcpu.instructions}".encode())
         return digest.hexdigest()
@@ -280,19 +281,21 @@ def test_no_attribute_is_forgotten() -> None:
     """Every attribute is either kept or named as one that stays; kept ones come back."""
     guest = Guest(B_SELF)
     vcpu, vm = guest.vcpu, guest.vm
-    kept = set(type(vcpu).__slots__) - snapshots.VCPU_STAYS
-    assert snapshots.VCPU_STAYS.issubset(type(vcpu).__slots__)
+    assert type(vcpu).__slots__ == ()  # all of its state is in VcpuState
+    assert not vars(vcpu)
+    kept = set(VcpuState.__slots__) - snapshots.VCPU_NOT_SAVED
+    assert snapshots.VCPU_NOT_SAVED.issubset(VcpuState.__slots__)
     assert vars(vm).keys() > snapshots.NOT_SAVED
-    assert vars(vm).keys() - snapshots.NOT_SAVED == {"cntvoff", "nisv_to_user", "now"}
+    assert vars(vm).keys() - snapshots.NOT_SAVED == {"cntvoff", "nisv_to_user", "virtual_time"}
     snapshot = guest.vm.snapshot()
     before = {name: getattr(vcpu, name) for name in kept}
     changed = {bool: True, int: 7, str: "external", list: [7] * 5, dict: {7: 7}}
     for name, value in before.items():
         setattr(vcpu, name, changed.get(type(value), ("something",)))
-    vm.cntvoff, vm.now, vm.nisv_to_user = 7, 7, True
+    vm.cntvoff, vm.virtual_time, vm.nisv_to_user = 7, 7, True
     back(guest, snapshot)
     assert {name: getattr(vcpu, name) for name in kept} == before
-    assert (vm.cntvoff, vm.now, vm.nisv_to_user) == (0, 0, False)
+    assert (vm.cntvoff, vm.virtual_time, vm.nisv_to_user) == (0, 0, False)
 
 
 def test_what_cannot_be_kept_is_refused() -> None:
@@ -496,7 +499,7 @@ def test_it_takes_what_was_touched_and_gives_it_back() -> None:
     assert memory[3000 * MIB] == 1
     assert memory[PAGE : 9 * PAGE] == b"x" * 8 * PAGE
     start, length = snapshots.address_of(memory)
-    there = sum(count for _, count in touched.touched(start, length))
+    there = sum(count for _, count in present_pages.present_pages(start, length))
     assert there <= 16, "what is zero again was given back to the host"
     assert memory[100 * MIB : 110 * MIB] == bytes(10 * MIB)
     vm.restore(later)
@@ -589,23 +592,23 @@ def test_kernels_that_cannot_scan(fails: int, monkeypatch: pytest.MonkeyPatch) -
     memory[5 * MIB] = memory[40 * MIB + 3 * PAGE] = 1
     start, length = snapshots.address_of(memory)
     if sys.platform == "linux":
-        assert touched.is_private_anonymous(start, length)
-    monkeypatch.setattr(touched, "_scan", refuse)
-    found = touched.touched(start, length)
+        assert present_pages.is_private_anonymous(start, length)
+    monkeypatch.setattr(present_pages, "_scan", refuse)
+    found = present_pages.present_pages(start, length)
     if fails == errno.EPERM or sys.platform != "linux":
-        assert found == touched.whole(length)
+        assert found == present_pages.all_pages(length)
         return
     for page in (5 * MIB // PAGE, 40 * MIB // PAGE + 3):
         assert any(first <= page < first + count for first, count in found)
     assert sum(count for _, count in found) <= 2 * 512
-    monkeypatch.setattr(touched.os, "open", refuse)
-    assert touched.touched(start, length) == touched.whole(length)
+    monkeypatch.setattr(present_pages.os, "open", refuse)
+    assert present_pages.present_pages(start, length) == present_pages.all_pages(length)
 
 
 def test_shared_memory_is_looked_at_whole() -> None:
     """Its pages may be there without this process having touched them."""
     shared = mmap.mmap(-1, 16 * PAGE)
-    assert not touched.is_private_anonymous(*snapshots.address_of(shared))
+    assert not present_pages.is_private_anonymous(*snapshots.address_of(shared))
 
 
 @pytest.mark.parametrize(
@@ -695,6 +698,6 @@ def test_while_a_vcpu_runs(clock: str) -> None:
 
 def test_while_another_thread_changes_the_machine() -> None:
     guest = Guest(B_SELF)
-    with guest.vm.turns, pytest.raises(KvmError, match="another thread"):
+    with guest.vm.run_lock, pytest.raises(KvmError, match="another thread"):
         guest.vm.snapshot()
     guest.vm.snapshot()

@@ -10,8 +10,8 @@ import pytest
 from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitIntr, ExitSystemEvent, GuestDebug, KvmError, VcpuEvents
 from guestdbg.kvm.regs import core_reg, sys_reg
+from guestdbg.kvm.soft.run.fair_lock import FairLock
 from guestdbg.kvm.soft.run.requests import power_off, power_on
-from guestdbg.kvm.soft.run.turns import Turns
 
 from .support import DATA, ENABLE, PC, RAM, USE_SW_BP, Guest
 
@@ -183,21 +183,21 @@ def test_host_clock_stopped_vcpu_sleeps_until_powered_on() -> None:
 
 
 def test_turns_are_exclusive_and_nobody_starves() -> None:
-    turns = Turns()
+    lock = FairLock()
     inside = 0
     taken = [0, 0, 0]
     stop = threading.Event()
 
     def work(me: int) -> None:
         nonlocal inside
-        turns.acquire()
+        lock.acquire()
         while not stop.is_set():
             inside += 1
             assert inside == 1
             taken[me] += 1
             inside -= 1
-            turns.pass_on()
-        turns.release()
+            lock.yield_to_waiters()
+        lock.release()
 
     threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(3)]
     for thread in threads:
@@ -207,7 +207,7 @@ def test_turns_are_exclusive_and_nobody_starves() -> None:
     for thread in threads:
         thread.join(20)
         assert not thread.is_alive()
-    assert not turns.waiters
+    assert not lock.waiters
 
 
 def test_virtual_time_is_the_same_in_one_piece_and_in_pieces() -> None:

@@ -95,9 +95,9 @@ def test_dirty_again_by_a_trapped_write_and_then_the_guest_has_the_hardware(name
         asm.b(0),
     )
     traps = 0
-    from guestdbg.kvm.soft.registers import sys_regs
+    from guestdbg.kvm.soft.exits import sys_reg_traps
 
-    real = sys_regs.TRAPS
+    real = sys_reg_traps.TRAPS
 
     class Counting(dict[int, object]):
         def get(self, key: int, default: object = None) -> object:
@@ -105,7 +105,7 @@ def test_dirty_again_by_a_trapped_write_and_then_the_guest_has_the_hardware(name
             traps += 1
             return real.get(key, default)
 
-    with mock.patch.object(sys_regs, "TRAPS", Counting()):
+    with mock.patch.object(sys_reg_traps, "TRAPS", Counting()):
         guest.run(100)
     assert traps == 1
     assert guest.x(3) == 0x1000

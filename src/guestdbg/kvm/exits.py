@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from guestdbg.arm64.exception_class import DEBUG_CLASS_NAMES, EC_SHIFT
 from guestdbg.kvm.constants import (
     KVM_DEBUG_ARCH_HSR_HIGH_VALID,
     KVM_EXIT_ARM_NISV,
@@ -27,15 +28,6 @@ from guestdbg.kvm.constants import (
     KVM_SYSTEM_EVENT_WAKEUP,
 )
 
-_EC_SHIFT = 26
-_EC_NAMES = {
-    0x30: "breakpoint",
-    0x32: "software step",
-    0x34: "watchpoint",
-    0x35: "watchpoint",
-    0x38: "BKPT (AArch32)",
-    0x3C: "BRK",
-}
 _EVENT_NAMES = {
     KVM_SYSTEM_EVENT_SHUTDOWN: "shutdown",
     KVM_SYSTEM_EVENT_RESET: "reset",
@@ -80,11 +72,11 @@ class ExitDebug(Exit):
     @property
     def ec(self) -> int:
         """Exception class, ``hsr[31:26]``."""
-        return self.hsr >> _EC_SHIFT
+        return self.hsr >> EC_SHIFT
 
     def __str__(self) -> str:
         far = "" if self.far is None else f", far {self.far:#x}"
-        name = _EC_NAMES.get(self.ec, f"class {self.ec:#04x}")
+        name = DEBUG_CLASS_NAMES.get(self.ec, f"class {self.ec:#04x}")
         return f"debug: {name}, hsr {self.hsr:#010x}{far}"
 
 

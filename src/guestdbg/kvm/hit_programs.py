@@ -30,7 +30,7 @@ Operation = tuple[int, int, int]
 MAX_DEPTH = 32
 MAX_OPERATIONS = 4096
 MAX_PROGRAMS = 32
-MAX_PLAIN = 64
+MAX_EXCLUDED = 64
 MAX_HIDDEN = 64
 MAX_REGISTERS = 16
 RECORD_WORDS = 7
@@ -192,7 +192,7 @@ class SupportsHitPrograms(Protocol):
     def set_hit_programs(
         self,
         programs: Sequence[HitProgram],
-        plain: Sequence[tuple[int, int]] = (),
+        excluded: Sequence[tuple[int, int]] = (),
         hidden: Sequence[int] = (),
     ) -> InstalledPrograms:
         """Have ``programs`` (at most 32) decide hits while ``set_guest_debug`` has USE_HW and does

@@ -19,7 +19,7 @@ from guestdbg.debugger.vcpu.dispatch import dispatch
 from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
-from guestdbg.kvm.hit_programs import MAX_HIDDEN, MAX_PLAIN, MAX_PROGRAMS, Operation
+from guestdbg.kvm.hit_programs import MAX_EXCLUDED, MAX_HIDDEN, MAX_PROGRAMS, Operation
 
 if TYPE_CHECKING:
     from guestdbg.debugger.vcpu.context import VcpuContext
@@ -85,7 +85,7 @@ class HitProgramSet:
         if arming is not None and arming.hardware and len(hidden) <= MAX_HIDDEN:
             self._watches(arming, programs, plain)
             self._breakpoints(arming, programs, plain)
-        if not programs or len(plain) > MAX_PLAIN:
+        if not programs or len(plain) > MAX_EXCLUDED:
             if self._installed is not None:
                 self._vcpu.set_hit_programs(())
             self._installed = None

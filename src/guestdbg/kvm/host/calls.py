@@ -13,6 +13,7 @@ from collections.abc import Callable
 from ctypes import Structure, c_int
 from typing import Final
 
+from guestdbg.kvm.constants import KVM_CHECK_EXTENSION
 from guestdbg.kvm.errors import KvmError
 
 Argument = int | Structure | c_int
@@ -69,3 +70,10 @@ def call(
             continue
         except (OSError, ValueError) as error:
             raise refused(name, error, explain) from error
+
+
+def check_extension(fd: int, cap: int) -> int:
+    """KVM_CHECK_EXTENSION on ``/dev/kvm`` or a machine; 0 for a number that cannot be one."""
+    if not 0 <= cap < 1 << 31:
+        return 0
+    return call(fd, "KVM_CHECK_EXTENSION", KVM_CHECK_EXTENSION, cap)

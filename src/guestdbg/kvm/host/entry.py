@@ -21,8 +21,8 @@ from guestdbg.kvm.exits import Exit, ExitDebug, ExitMmio
 from guestdbg.kvm.host import kick
 from guestdbg.kvm.host.calls import refused
 from guestdbg.kvm.host.explain import cannot_run
+from guestdbg.kvm.host.immediate_exit import ImmediateExit
 from guestdbg.kvm.host.run_page import EXIT_REASON, INTR, MMIO_DATA, STOP, RunPage
-from guestdbg.kvm.host.way_out import ImmediateExit
 
 # Equal to no part of the page: it is empty.
 _NONE_YET: Final = memoryview(b"")
@@ -44,7 +44,7 @@ class Entry:
     close: Callable[[], None]
 
     def __init__(
-        self, fd: int, page: RunPage, way_out: ImmediateExit, refuse: Callable[[str], None]
+        self, fd: int, page: RunPage, immediate_exit: ImmediateExit, refuse: Callable[[str], None]
     ) -> None:
         """``refuse`` raises what a call is refused with while ``run()`` is under way."""
         self._page = page
@@ -73,7 +73,7 @@ class Entry:
                 # A signal came: a kick's, ``immediate_exit``, or any other that this thread was
                 # sent. Still running: who kicks until the flag is cleared means this exit.
                 entry._answerable = False
-                way_out.taken()
+                immediate_exit.taken()
                 return INTR
             except (OSError, ValueError) as error:
                 raise refused("KVM_RUN", error, cannot_run) from error

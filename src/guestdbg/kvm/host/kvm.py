@@ -13,7 +13,6 @@ from guestdbg.kvm.constants import (
     KVM_CAP_IMMEDIATE_EXIT,
     KVM_CAP_ONE_REG,
     KVM_CAP_USER_MEMORY,
-    KVM_CHECK_EXTENSION,
     KVM_CREATE_VM,
     KVM_GET_API_VERSION,
     KVM_GET_VCPU_MMAP_SIZE,
@@ -21,7 +20,7 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.host.available import DEVICE, open_device
 from guestdbg.kvm.host.caches import code_visible
-from guestdbg.kvm.host.calls import call
+from guestdbg.kvm.host.calls import call, check_extension
 from guestdbg.kvm.host.vm import CodeChangingHostVm, HostVm
 from guestdbg.kvm.interface import Kvm
 
@@ -46,7 +45,7 @@ class HostKvm(Kvm):
         self._fd = open_device(device)
         try:
             self._check_kernel()
-            self.run_size = call(self._fd, "KVM_GET_VCPU_MMAP_SIZE", KVM_GET_VCPU_MMAP_SIZE)
+            self._run_size = call(self._fd, "KVM_GET_VCPU_MMAP_SIZE", KVM_GET_VCPU_MMAP_SIZE)
         except BaseException:
             self.close()
             raise
@@ -93,7 +92,9 @@ class HostKvm(Kvm):
             raise KvmError(errno.EINVAL, name, f"unknown machine type {vm_type:#x}")
         fd = call(self._fd, name, KVM_CREATE_VM, vm_type, explain)
         make = code_visible()
-        return HostVm(self, fd) if make is None else CodeChangingHostVm(self, fd, make)
+        if make is None:
+            return HostVm(fd, self._run_size)
+        return CodeChangingHostVm(fd, self._run_size, make)
 
     def close(self) -> None:
         fd, self._fd = self._fd, -1
@@ -104,10 +105,3 @@ class HostKvm(Kvm):
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):
             self.close()
-
-
-def check_extension(fd: int, cap: int) -> int:
-    """KVM_CHECK_EXTENSION on ``/dev/kvm`` or a machine; 0 for a number that cannot be one."""
-    if not 0 <= cap < 1 << 31:
-        return 0
-    return call(fd, "KVM_CHECK_EXTENSION", KVM_CHECK_EXTENSION, cap)

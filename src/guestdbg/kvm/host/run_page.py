@@ -10,6 +10,7 @@ import mmap
 from collections.abc import Callable
 from typing import Final
 
+from guestdbg.arm64.exception_class import EC_SHIFT, WATCHPT
 from guestdbg.kvm.constants import (
     KVM_DEBUG_ARCH_HSR_HIGH_VALID,
     KVM_EXIT_ARM_NISV,
@@ -63,8 +64,9 @@ _MMIO_ADDR: Final = (_EXIT + _run_mmio.phys_addr.offset) // 8
 _MMIO_LEN: Final = (_EXIT + _run_mmio.len.offset) // 4
 _MMIO_WRITE: Final = _EXIT + _run_mmio.is_write.offset
 
-_EC_SHIFT: Final = 26
-_EC_WATCHPOINT: Final = 0x34 >> 1  # 0x34 and 0x35
+# WATCHPT_LOW and WATCHPT_CUR differ in the lowest bit of the class.
+_WATCHPT_SHIFT: Final = EC_SHIFT + 1
+_WATCHPT: Final = WATCHPT >> 1
 
 INTR: Final = ExitIntr()
 _SHUTDOWN: Final = ExitShutdown()
@@ -94,7 +96,7 @@ class RunPage:
         hsr = words[HSR]
         flags = self.bytes[_FLAGS] & KVM_DEBUG_ARCH_HSR_HIGH_VALID
         high = words[HSR_HIGH] if flags else 0  # else a kernel from before the field
-        far = self.longs[FAR] if hsr >> _EC_SHIFT + 1 == _EC_WATCHPOINT else None
+        far = self.longs[FAR] if hsr >> _WATCHPT_SHIFT == _WATCHPT else None
         return ExitDebug(hsr, high, far, flags)
 
     def mmio(self) -> ExitMmio:

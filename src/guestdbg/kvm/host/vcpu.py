@@ -7,7 +7,7 @@ import errno
 import os
 from collections.abc import Callable
 from ctypes import c_int
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_FINALIZE,
@@ -23,15 +23,12 @@ from guestdbg.kvm.host import device, explain, kick
 from guestdbg.kvm.host.calls import call, refused
 from guestdbg.kvm.host.debug_requests import DebugRequests
 from guestdbg.kvm.host.entry import Entry
+from guestdbg.kvm.host.immediate_exit import ImmediateExit
 from guestdbg.kvm.host.registers import Registers
 from guestdbg.kvm.host.run_page import RunPage
-from guestdbg.kvm.host.way_out import ImmediateExit
-from guestdbg.kvm.interface import Vcpu
+from guestdbg.kvm.interface import Vcpu, Vm
 from guestdbg.kvm.layouts import kvm_mp_state, kvm_vcpu_events, kvm_vcpu_init
 from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.host.vm import HostVm
 
 _FEATURE_WORDS: Final = 7
 _U32: Final = (1 << 32) - 1
@@ -45,18 +42,18 @@ class HostVcpu(Vcpu):
         "_entry",
         "_fd",
         "_id",
+        "_immediate_exit",
         "_page",
         "_registers",
         "_running",
         "_vm",
-        "_way_out",
         "run",
     )
 
     #: A function of its own for each vCPU, and not a method: see ``guestdbg.kvm.host.entry``.
     run: Callable[[], Exit]
 
-    def __init__(self, vm: HostVm, vcpu_id: int, fd: int, run_size: int) -> None:
+    def __init__(self, vm: Vm, vcpu_id: int, fd: int, run_size: int) -> None:
         self._id = vcpu_id
         self._vm = vm
         self._fd = fd
@@ -68,8 +65,8 @@ class HostVcpu(Vcpu):
             self._fd = -1
             os.close(fd)
             raise refused("KVM_CREATE_VCPU", error) from error
-        self._way_out = ImmediateExit(self._page)
-        self._entry = Entry(fd, self._page, self._way_out, self.check)
+        self._immediate_exit = ImmediateExit(self._page)
+        self._entry = Entry(fd, self._page, self._immediate_exit, self.check)
         self._running = self._entry.running
         self.run = self._entry.run
 
@@ -78,7 +75,7 @@ class HostVcpu(Vcpu):
         return self._id
 
     @property
-    def vm(self) -> HostVm:
+    def vm(self) -> Vm:
         return self._vm
 
     def __repr__(self) -> str:
@@ -184,18 +181,18 @@ class HostVcpu(Vcpu):
         self._entry.complete_mmio(data)
 
     def kick(self) -> None:
-        if self._fd >= 0 and self._way_out.kick() and self._running():
+        if self._fd >= 0 and self._immediate_exit.kick() and self._running():
             kick.send(self._entry.tid)
 
     @property
     def immediate_exit(self) -> bool:
-        return self._way_out.wanted
+        return self._immediate_exit.wanted
 
     @immediate_exit.setter
     def immediate_exit(self, value: bool) -> None:
         if self._fd < 0:
             self.check("immediate_exit")
-        self._way_out.wanted = bool(value)
+        self._immediate_exit.wanted = bool(value)
 
     # -- attributes -------------------------------------------------------------------------------
 

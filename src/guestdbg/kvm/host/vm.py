@@ -6,12 +6,10 @@ import contextlib
 import errno
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from guestdbg.kvm.constants import (
     KVM_ARM_PREFERRED_TARGET,
     KVM_CAP_ARM_NISV_TO_USER,
-    KVM_CHECK_EXTENSION,
     KVM_CREATE_DEVICE,
     KVM_CREATE_DEVICE_TEST,
     KVM_CREATE_VCPU,
@@ -21,7 +19,7 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.host import device
 from guestdbg.kvm.host.caches import MakeVisible
-from guestdbg.kvm.host.calls import call
+from guestdbg.kvm.host.calls import call, check_extension
 from guestdbg.kvm.host.device import HostDevice
 from guestdbg.kvm.host.slots import Slots
 from guestdbg.kvm.host.vcpu import HostVcpu
@@ -34,9 +32,6 @@ from guestdbg.kvm.layouts import (
 )
 from guestdbg.kvm.structures import VcpuInit
 
-if TYPE_CHECKING:
-    from guestdbg.kvm.host.kvm import HostKvm
-
 _U32 = (1 << 32) - 1
 _U64 = (1 << 64) - 1
 
@@ -44,9 +39,10 @@ _U64 = (1 << 64) - 1
 class HostVm(Vm):
     """A machine in the kernel. Closing it closes its vCPUs and devices."""
 
-    def __init__(self, kvm: HostKvm, fd: int) -> None:
+    def __init__(self, fd: int, run_size: int) -> None:
+        """``run_size``: bytes of a vCPU's ``kvm_run`` mapping (KVM_GET_VCPU_MMAP_SIZE)."""
         self._fd = fd
-        self._run_size = kvm.run_size
+        self._run_size = run_size
         self._slots = Slots()
         self._vcpus: list[HostVcpu] = []
         self._devices: list[HostDevice] = []
@@ -59,9 +55,7 @@ class HostVm(Vm):
         return tuple(self._vcpus)
 
     def check_extension(self, cap: int) -> int:
-        if not 0 <= cap < 1 << 31:
-            return 0
-        return call(self._fd, "KVM_CHECK_EXTENSION", KVM_CHECK_EXTENSION, cap)
+        return check_extension(self._fd, cap)
 
     def enable_cap(self, cap: int, args: Sequence[int] = ()) -> None:
         name = "KVM_ENABLE_CAP"
@@ -197,8 +191,8 @@ class HostVm(Vm):
 class CodeChangingHostVm(HostVm):
     """One whose guest can be made to see instructions that userspace wrote."""
 
-    def __init__(self, kvm: HostKvm, fd: int, make: MakeVisible) -> None:
-        super().__init__(kvm, fd)
+    def __init__(self, fd: int, run_size: int, make: MakeVisible) -> None:
+        super().__init__(fd, run_size)
         self._make = make
 
     def code_changed(self, guest_phys_addr: int, length: int) -> None:

@@ -1,19 +1,41 @@
-"""The soft provider: the kernel's side of KVM on arm64, in Python, over our own processor.
+"""The soft provider: the kernel's side of KVM on arm64, in Python, over the compiled processor.
 
-It answers as Linux 6.1 to 6.13 does. Its modules are laid out as the kernel's are:
+It answers as Linux 6.1 to 6.13 does. Its modules follow the files of the kernel (arch/arm64/kvm
+where no folder is named), lowest first; a module imports only what is above it in this list:
 
-    kvm.py, vm.py, vcpu.py   arm.c, kvm_main.c    the calls, and the run loop
-    requests.py, waiting.py  arm.c                power, interrupt lines, WFI
-    guest_debug.py           debug.c              guest debug: before an entry, after an exit
-    switch.py                hyp/debug-sr         the world switch of the debug registers
-    handle_exit.py           handle_exit.c        a handler for each exception class
-    sys_regs.py              sys_regs.c           trapped and one-reg system registers
-    guest.py                 guest.c              the other registers
-    reset.py                 reset.c              reset, capabilities
-    hypercalls.py, psci.py   hypercalls.c, psci.c HVC and SMC
-    mmu.py, mmio.py          mmu.c, mmio.c        stage 2 aborts, accesses that userspace answers
-    inject_fault.py          inject_fault.c       exceptions brought into the guest
-    timer.py                 arch_timer.c         the generic timer
+    register_fields               asm/kvm_arm.h,   fields of EL2's registers and of syndromes
+                                  asm/esr.h
+    capabilities                  arm.c, reset.c   KVM_CHECK_EXTENSION, limits
+    processor_model               no counterpart   makes the processors of the machines
+    run/fair_lock                 no counterpart   one vCPU of a machine runs at a time
+    state                         asm/kvm_host.h   the state of a vCPU and of a machine
+    debug/guest_debug             debug.c          guest debug: before an entry, after an exit
+    debug/switch                  hyp/include/hyp/debug-sr.h
+                                                   the world switch of the debug registers
+    debug/debug_regs              sys_regs.c       the guest's debug registers and OS Lock
+    registers/sys_regs            sys_regs.c       one-reg access to system registers
+    registers/timer               arch_timer.c     the generic timer's registers
+    registers/reset               reset.c, arm.c   reset, KVM_ARM_VCPU_INIT
+    registers/guest               guest.c          one-reg access to all other registers
+    run/waiting                   arm.c            WFI, and sleeping while powered off
+    run/requests                  arm.c            power, reset and interrupt lines
+    run/livelock                  no counterpart   guests that take one exception for ever
+    exits/inject_fault            inject_fault.c,  exceptions for the guest, the PC after an exit
+                                  hyp/exception.c
+    exits/mmio                    mmio.c           accesses that userspace completes
+    exits/mmu                     mmu.c            stage 2 aborts
+    exits/psci                    psci.c           the Power State Coordination Interface
+    exits/hypercalls              hypercalls.c     HVC and SMC
+    exits/sys_reg_traps           sys_regs.c       trapped accesses to system registers
+    exits/handle_exit             handle_exit.c    a handler for each exception class
+    exits/hit_programs            no counterpart   an extension of the seam
+    snapshot/present_pages        no counterpart   which pages of memory the host has
+    snapshot/snapshots            no counterpart   an extension of the seam
+    vcpu                          arm.c            a vCPU's calls, and the run loop
+    vm                            arm.c,           a machine's calls
+                                  virt/kvm/kvm_main.c
+    kvm                           virt/kvm/kvm_main.c
+                                                   the provider: what open_kvm("soft") returns
 """
 
 from guestdbg.kvm.soft.kvm import SoftKvm

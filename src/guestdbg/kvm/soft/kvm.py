@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
-from typing import Literal
+from typing import Final
 
-from guestdbg.cpu.processor import PhysicalMemory, Processor
 from guestdbg.kvm.constants import KVM_API_VERSION, KVM_ARM_MAX_DBG_REGS
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Kvm
-from guestdbg.kvm.soft.registers.reset import check_extension, ipa_limit
+from guestdbg.kvm.soft.capabilities import check_extension
+from guestdbg.kvm.soft.processor_model import Clock, ProcessorModel
 from guestdbg.kvm.soft.vm import SoftVm
 
-CLOCKS = ("virtual", "host")
+CLOCKS: Final = ("virtual", "host")
 
 
 class SoftKvm(Kvm):
@@ -40,7 +40,7 @@ class SoftKvm(Kvm):
         watchpoints: int = 4,
         context_aware: int = 2,
         lse: bool = False,
-        clock: Literal["virtual", "host"] = "virtual",
+        clock: Clock = "virtual",
         psci_smc: bool = True,
     ) -> None:
         for name, count in (("breakpoints", breakpoints), ("watchpoints", watchpoints)):
@@ -59,29 +59,18 @@ class SoftKvm(Kvm):
             raise KvmError(
                 errno.EINVAL, "open_kvm", f"no clock {clock!r}; there are {' and '.join(CLOCKS)}"
             )
-        self.clock = clock
-        self.psci_smc = psci_smc
-        self._shape = (breakpoints, watchpoints, context_aware, lse)
+        self._psci_smc = psci_smc
         self._closed = False
-        #: A processor like every machine's, to read the identification registers from.
-        self.template = self.new_processor(PhysicalMemory(), 1 << 31)
-        self.ipa_limit = ipa_limit(self.template)
-
-    def new_processor(self, memory: PhysicalMemory, mpidr: int) -> Processor:
-        """A processor as this provider was asked to make them."""
-        breakpoints, watchpoints, context_aware, lse = self._shape
-        return Processor(
-            memory,
-            mpidr=mpidr,
+        self._model = ProcessorModel(
             breakpoints=breakpoints,
             watchpoints=watchpoints,
             context_aware=context_aware,
             lse=lse,
-            clock=self.clock,
+            clock=clock,
         )
 
     def __repr__(self) -> str:
-        return f"<SoftKvm clock={self.clock}>"
+        return f"<SoftKvm clock={self._model.clock}>"
 
     def _check(self, call: str) -> None:
         if self._closed:
@@ -93,11 +82,11 @@ class SoftKvm(Kvm):
 
     def check_extension(self, cap: int) -> int:
         self._check("KVM_CHECK_EXTENSION")
-        return check_extension(self.template, cap)
+        return check_extension(self._model.template, cap)
 
     def create_vm(self, vm_type: int = 0) -> SoftVm:
         self._check("KVM_CREATE_VM")
-        return SoftVm(self, vm_type)
+        return SoftVm(self._model, vm_type, psci_smc=self._psci_smc)
 
     def close(self) -> None:
         self._closed = True

@@ -1,12 +1,12 @@
-"""A virtual processor of the soft provider: the state that EL2 keeps, and the run loop (arm.c)."""
+"""A vCPU of the soft provider: its calls, and the run loop (arm.c: kvm_arch_vcpu_ioctl_run)."""
 
 from __future__ import annotations
 
 import errno
-import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from guestdbg.arm64.exception_class import EC_MASK, EC_SHIFT
 from guestdbg.cpu.processor import (
     EXIT_EL2,
     EXIT_HIT,
@@ -14,8 +14,6 @@ from guestdbg.cpu.processor import (
     EXIT_LIMIT,
     EXIT_STUCK,
     EXIT_TIMER,
-    HitPrograms,
-    Processor,
 )
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_POWER_OFF,
@@ -27,155 +25,47 @@ from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitDebug
 from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms
-from guestdbg.kvm.interface import Vcpu
-from guestdbg.kvm.soft.bits import EC_MASK, EC_SHIFT, HCR_VSE, PSTATE_SS
-from guestdbg.kvm.soft.debug import hit_programs
-from guestdbg.kvm.soft.debug.guest_debug import (
-    DEBUG_PTR_EXTERNAL,
-    DEBUG_PTR_GUEST,
-    clear_debug,
-    set_guest_debug,
-    setup_debug,
-)
-from guestdbg.kvm.soft.debug.switch import (
-    HOST_REGISTERS,
-    read_hardware,
-    switch_to_guest,
-    switch_to_host,
-)
-from guestdbg.kvm.soft.exits import mmio
+from guestdbg.kvm.soft.debug.guest_debug import clear_debug, set_guest_debug, setup_debug
+from guestdbg.kvm.soft.debug.switch import read_hardware, switch_to_guest, switch_to_host
+from guestdbg.kvm.soft.exits import hit_programs, mmio
 from guestdbg.kvm.soft.exits.handle_exit import EXIT_HANDLERS, unexpected
-from guestdbg.kvm.soft.exits.inject_fault import INCREMENT_PC, adjust_pc, inject_dabt
-from guestdbg.kvm.soft.exits.psci import MPIDR_AFFINITY, PSCI_1_1
-from guestdbg.kvm.soft.registers import guest
+from guestdbg.kvm.soft.exits.inject_fault import adjust_pc, inject_dabt
+from guestdbg.kvm.soft.register_fields import HCR_VSE, PSTATE_SS
+from guestdbg.kvm.soft.registers import guest, timer
 from guestdbg.kvm.soft.registers.reset import HCR_GUEST, check_init, reset_vcpu
-from guestdbg.kvm.soft.run import livelock, requests, timer
+from guestdbg.kvm.soft.run import livelock, requests
 from guestdbg.kvm.soft.run.waiting import INTR
-from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vm import SoftVm
+from guestdbg.kvm.soft.state import (
+    DEBUG_PTR_EXTERNAL,
+    HOST_DEBUG_STATE,
+    INCREMENT_PC,
+    VcpuState,
+)
+from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
 
 _GETTERS: Final = guest.GETTERS
 
-#: Instructions that a vCPU runs before others, each with a thread of its own, get their turn.
-QUANTUM: Final = 100_000
-#: Instructions after which Python looks for signals (Ctrl-C), where nothing else comes between.
-STRETCH: Final = 20_000_000
+#: Instructions that a vCPU runs before the vCPUs that wait in other threads may run.
+TIME_SLICE: Final = 100_000
+#: Instructions after which the processor returns to Python, which then looks for signals (Ctrl-C).
+SIGNAL_CHECK_INTERVAL: Final = 20_000_000
 
 
-class SoftVcpu(Vcpu):
-    """A vCPU over one of our processors.
+class SoftVcpu(VcpuState):
+    """A vCPU of the soft provider: the calls of the KVM API on the state in ``VcpuState``."""
 
-    Attributes that begin without an underscore and are not part of ``Vcpu`` are EL2's state; the
-    modules beside this one work on them.
-    """
+    # No slots: all of the state is in VcpuState, which a snapshot keeps.
+    __slots__ = ()
 
-    # Slots: a run reads many attributes, and these come quickly however many there are.
-    __slots__ = (
-        "_closed",
-        "_id",
-        "_immediate_exit",
-        "_init",
-        "_max_instructions",
-        "_not_callable",
-        "_running",
-        "_vm",
-        "active_pending",
-        "affinity",
-        "cpu",
-        "debug_ptr",
-        "dirty",
-        "external_regs",
-        "guest_debug",
-        "guest_regs",
-        "hardware_mdscr_el1",
-        "hardware_regs",
-        "hit_programs",
-        "irq_lines",
-        "kicked",
-        "last_injected",
-        "mdccint_el1",
-        "mdcr_el2",
-        "mdscr_el1",
-        "mmio",
-        "mmio_data",
-        "os_lock",
-        "pending",
-        "preserved_ss",
-        "psci_version",
-        "requested",
-        "reset_to",
-        "spsr_aarch32",
-        "stopped",
-        "unused_regs",
-        "waiting",
-        "wake",
-    )
-
-    cpu: Processor
-
-    def __init__(self, vm: SoftVm, vcpu_id: int, cpu: Processor, mpidr: int) -> None:
-        self._id = vcpu_id
-        self._vm = vm
-        self.cpu = cpu
-        self.affinity = mpidr & MPIDR_AFFINITY
-        self._init: VcpuInit | None = None
-        self._closed = False
-        self._running = False
-        #: Closed, running, or not initialised yet: what most calls must ask first.
-        self._not_callable = True
-        self._immediate_exit = False
-        self._max_instructions: int | None = None
-        self.kicked = False
-        self.wake = threading.Event()
-        # Something is to be done before the next entry: power, a reset, interrupt lines.
-        self.requested = False
-        self.reset_to: tuple[int, int] | None = None
-        self.last_injected: tuple[object, ...] | None = None
-        self.stopped = False
-        # In a WFI that only time, or somebody else, can end.
-        self.waiting = False
-        self.irq_lines = 0
-        self.psci_version = PSCI_1_1
-        self.spsr_aarch32 = [0] * 5
-        self.unused_regs: dict[int, int] = {}
-        self.pending: tuple[int, int | None] | None = None
-        self.mmio: mmio.PendingMmio | None = None
-        self.mmio_data: bytes | None = None
-        self.hit_programs: HitPrograms | None = None
-        # Guest debug; told in guest_debug.py.
-        self.guest_debug = 0
-        self.guest_regs = DebugRegisters()
-        self.external_regs = DebugRegisters()
-        self.hardware_regs = HOST_REGISTERS
-        self.debug_ptr: str = DEBUG_PTR_GUEST
-        self.dirty = False
-        self.active_pending = False
-        self.preserved_ss = 0
-        self.os_lock = False
-        self.mdscr_el1 = 0
-        self.mdccint_el1 = 0
-        self.mdcr_el2 = 0
-        self.hardware_mdscr_el1 = 0
-
-    # -- what it is -------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> int:
-        return self._id
-
-    @property
-    def vm(self) -> SoftVm:
-        return self._vm
+    # -- inspection -------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         state = "stopped" if self.stopped else "runnable"
-        return f"<SoftVcpu {self._id} {state} pc={self.cpu.pc:#x}>"
+        return f"<SoftVcpu {self.id} {state} pc={self.cpu.pc:#x}>"
 
     @property
     def debug_state(self) -> DebugState:
-        """Who owns the debug registers and what they hold, as it is between runs."""
+        """Who owns the debug registers and what they hold. Between runs only (EBUSY)."""
         self._check("debug_state")
         return DebugState(
             owner="host" if self.guest_debug & KVM_GUESTDBG_USE_HW else "guest",
@@ -188,14 +78,14 @@ class SoftVcpu(Vcpu):
             pstate_ss=bool(self.cpu.pstate & PSTATE_SS),
             active_pending=self.active_pending,
             os_lock=self.os_lock,
-            guest=self.guest_regs,
-            external=self.external_regs,
+            guest=self.vcpu_debug_state,
+            external=self.external_debug_state,
             hardware=read_hardware(self),
         )
 
     @property
     def instructions(self) -> int:
-        """Instructions retired since the vCPU was created, those that EL2 emulated included."""
+        """Instructions retired since the vCPU was created, including those that EL2 emulated."""
         return self.cpu.instructions
 
     @property
@@ -210,44 +100,39 @@ class SoftVcpu(Vcpu):
             raise KvmError(errno.EINVAL, "max_instructions", f"{value} is negative")
         self._max_instructions = value
 
-    @property
-    def running(self) -> bool:
-        """Whether a thread is inside ``run()``."""
-        return self._running
-
     # -- calls ------------------------------------------------------------------------------------
 
     def _check(self, call: str, *, initialised: bool = False) -> None:
-        if self._running:
+        if self.running:
             raise KvmError(
                 errno.EBUSY,
                 call,
-                f"vCPU {self._id} is running in another thread; only kick() may be called then",
+                f"vCPU {self.id} is running in another thread; only kick() may be called then",
             )
-        if self._closed:
-            raise KvmError(errno.EBADF, call, f"vCPU {self._id} is closed")
-        if initialised and self._init is None:
-            raise KvmError(errno.ENOEXEC, call, f"vCPU {self._id} needs init() (KVM_ARM_VCPU_INIT)")
+        if self.closed:
+            raise KvmError(errno.EBADF, call, f"vCPU {self.id} is closed")
+        if initialised and self.initialised_with is None:
+            raise KvmError(errno.ENOEXEC, call, f"vCPU {self.id} needs init() (KVM_ARM_VCPU_INIT)")
 
     def init(self, init: VcpuInit) -> None:
         self._check("KVM_ARM_VCPU_INIT")
-        check_init(init, self._vm.preferred_target(), self._init)
-        self._init = init
-        self.reset_to = None
+        check_init(init, self.vm.preferred_target(), self.initialised_with)
+        self.initialised_with = init
+        self.reset_state = None
         self.cpu.hcr_el2 = HCR_GUEST
         reset_vcpu(self)
         self.stopped = init.has(KVM_ARM_VCPU_POWER_OFF)
-        self.requested = self.stopped
-        self._not_callable = False
+        self.request_pending = self.stopped
+        self.refuses_calls = False
 
     def get_one_reg(self, reg_id: int) -> int:
-        if self._not_callable:
+        if self.refuses_calls:
             self._check("KVM_GET_ONE_REG", initialised=True)
         get = _GETTERS.get(reg_id)
         return get(self) if get is not None else guest.get_reg(self, reg_id)
 
     def set_one_reg(self, reg_id: int, value: int) -> None:
-        if self._not_callable:
+        if self.refuses_calls:
             self._check("KVM_SET_ONE_REG", initialised=True)
         guest.set_reg(self, reg_id, value)
 
@@ -268,10 +153,10 @@ class SoftVcpu(Vcpu):
                 "serror_has_esr: this processor has no RAS extension to report a syndrome with",
             )
         hcr = self.cpu.hcr_el2
-        if events.serror_pending:  # one that waits already is not taken back
+        if events.serror_pending:  # a pending SError is not taken back
             self.cpu.hcr_el2 = hcr | HCR_VSE
         if events.ext_dabt_pending:
-            # Userspace could not answer an access: it is an external abort to the guest.
+            # Userspace could not complete an access: the guest takes an external abort for it.
             self.mmio = None
             inject_dabt(self, self.cpu.far_el2)
 
@@ -290,24 +175,24 @@ class SoftVcpu(Vcpu):
             raise KvmError(
                 errno.EINVAL,
                 "KVM_SET_MP_STATE",
-                f"state {state}: arm64 knows RUNNABLE ({KVM_MP_STATE_RUNNABLE}) and "
+                f"state {state}: arm64 has RUNNABLE ({KVM_MP_STATE_RUNNABLE}) and "
                 f"STOPPED ({KVM_MP_STATE_STOPPED})",
             )
 
     def set_guest_debug(self, debug: GuestDebug) -> None:
-        if self._not_callable:
+        if self.refuses_calls:
             self._check("KVM_SET_GUEST_DEBUG")
         set_guest_debug(self, debug)
 
     def set_hit_programs(
         self,
-        wanted: Sequence[HitProgram],
-        plain: Sequence[tuple[int, int]] = (),
+        programs: Sequence[HitProgram],
+        excluded: Sequence[tuple[int, int]] = (),
         hidden: Sequence[int] = (),
     ) -> InstalledPrograms:
         """The extension SupportsHitPrograms."""
         self._check("set_hit_programs")
-        return hit_programs.install(self, wanted, plain, hidden)
+        return hit_programs.install(self, programs, excluded, hidden)
 
     def complete_mmio(self, data: bytes) -> None:
         self._check("complete_mmio")
@@ -338,121 +223,134 @@ class SoftVcpu(Vcpu):
         return timer.has_attr(group, attr)
 
     def close(self) -> None:
-        if self._running:
+        if self.running:
             self._check("close")
-        if not self._closed:
-            self._name_undefined()
-        self._closed = True
-        self._not_callable = True
+        if not self.closed:
+            self._log_undefined()
+        self.closed = True
+        self.refuses_calls = True
 
     # -- running ----------------------------------------------------------------------------------
 
+    # 17 branches in one function: this is the path of every stop, where a call more is measurable.
+    # What happens rarely (requests, injected exceptions, several vCPUs) is in other functions.
     def run(self) -> Exit:
-        if self._not_callable:
+        if self.refuses_calls:
             self._check("KVM_RUN", initialised=True)
-        vm = self._vm
-        turns = vm.turns
-        if turns.waiters or not turns.try_acquire(False):
-            turns.acquire()
-        self._running = self._not_callable = True
+        vm = self.vm
+        run_lock = vm.run_lock
+        if run_lock.waiters or not run_lock.try_acquire(False):
+            run_lock.acquire()
+        self.running = self.refuses_calls = True
         try:
             if self.mmio is not None:
                 mmio.handle_mmio_return(self)
             if self._immediate_exit:
                 return INTR
-            if self.pending is not None and self.pending is not INCREMENT_PC:
-                exit_ = livelock.repeats(self)  # an external abort, by KVM_SET_VCPU_EVENTS
-                if exit_ is not None:
-                    return exit_
             cpu = self.cpu
             self.waiting = False
             while True:
-                if self.requested:
-                    exit_ = requests.handle(self)
+                if self.request_pending or (
+                    self.pc_adjustment is not None and self.pc_adjustment is not INCREMENT_PC
+                ):
+                    exit_ = self._before_entry()
                     if exit_ is not None:
                         return exit_
+                # In the order of kvm_arch_vcpu_ioctl_run: the debug set-up first, so that PSTATE.SS
+                # is in place when the PC moves past an emulated instruction, which completes a
+                # software step; then the world switch.
                 setup_debug(self)
-                if self.pending is not None:
+                if self.pc_adjustment is not None:
                     adjust_pc(self)
-                if self.dirty or self.hardware_regs is not HOST_REGISTERS:
+                if self.dirty or self.hardware_debug_state is not HOST_DEBUG_STATE:
                     switch_to_guest(self)
-                if vm.alone:
-                    limit = cpu.instructions + STRETCH
-                    asked = self._max_instructions
-                    why = cpu.run(limit if asked is None or asked > limit else asked)
+                if vm.single_vcpu:
+                    limit = cpu.instructions + SIGNAL_CHECK_INTERVAL
+                    most = self._max_instructions
+                    reason = cpu.run(limit if most is None or most > limit else most)
                 else:
-                    why = self._run_in_turn()
+                    reason = self._run_time_slice()
                 if self.dirty:
                     switch_to_host(self)
+                # Before the exit is handled: a trapped access must see the guest's own values.
                 clear_debug(self)
-                if why == EXIT_EL2:
+                if reason == EXIT_EL2:
                     esr = cpu.esr_el2
                     exit_ = EXIT_HANDLERS[esr >> EC_SHIFT & EC_MASK](self, esr)
                 else:
-                    exit_ = self._handle_return(why)
+                    exit_ = self._handle_return(reason)
                 if exit_.__class__ is ExitDebug or exit_.__class__ is ExitHit:
                     return exit_
-                if exit_ is None and self.pending is not None and self.pending is not INCREMENT_PC:
-                    exit_ = livelock.repeats(self)
                 if exit_ is not None:
-                    self._name_undefined()
+                    self._log_undefined()
                     return exit_
         finally:
             # Userspace sees the registers as after the emulated instruction, or in the handler of
             # the injected exception.
-            if self.pending is not None:
+            if self.pc_adjustment is not None:
                 adjust_pc(self)
-            self._running = self._not_callable = False
-            turns.free()
-            if turns.waiters:
-                turns.wake()
+            self.running = self.refuses_calls = False
+            run_lock.release_only()
+            if run_lock.waiters:
+                run_lock.grant_next()
 
-    def _run_in_turn(self) -> int:
-        """Run the processor for no longer than one turn, one of several in the machine.
+    def _before_entry(self) -> Exit | None:
+        """Look for a livelock when an exception is about to be injected; then handle requests."""
+        if self.pc_adjustment is not None and self.pc_adjustment is not INCREMENT_PC:
+            exit_ = livelock.injected_again(self)
+            if exit_ is not None:
+                self._log_undefined()
+                return exit_
+        return requests.handle(self) if self.request_pending else None
 
-        Their counters are one clock: what one has run is in the past of who comes after it.
+    def _run_time_slice(self) -> int:
+        """Run the processor for one time slice, as one of several in the machine.
+
+        Their counters are one clock: what one vCPU has run is in the past of the vCPU that runs
+        next.
         """
         cpu = self.cpu
-        vm = self._vm
-        behind = vm.now - cpu.counter
-        if behind > 0:
-            cpu.advance_counter(behind)
-        limit = cpu.instructions + QUANTUM
+        vm = self.vm
+        late = vm.virtual_time - cpu.counter
+        if late > 0:
+            cpu.advance_counter(late)
+        limit = cpu.instructions + TIME_SLICE
         if self._max_instructions is not None:
             limit = min(limit, self._max_instructions)
-        why = cpu.run(limit)
-        vm.now = cpu.counter
-        return why
+        reason = cpu.run(limit)
+        vm.virtual_time = cpu.counter
+        return reason
 
-    def _handle_return(self, why: int) -> Exit | None:
-        """The processor came back without an exception to EL2."""
-        if why == EXIT_LIMIT:
+    def _handle_return(self, reason: int) -> Exit | None:
+        """The processor returned without an exception to EL2."""
+        if reason == EXIT_LIMIT:
             limit = self._max_instructions
             if limit is not None and self.instructions >= limit:
                 return INTR
-            self._vm.turns.pass_on()
-        elif why == EXIT_KICK:
+            self.vm.run_lock.yield_to_waiters()
+        elif reason == EXIT_KICK:
             if self.kicked:
                 self.kicked = False
                 self.wake.clear()
                 return INTR
-            # Somebody wants the machine for a moment, or an interrupt line has changed.
-            self._vm.turns.pass_on()
-        elif why == EXIT_STUCK:
-            return livelock.stuck(self)
-        elif why == EXIT_HIT:
+            # Another thread changes the machine, or an interrupt line has changed.
+            self.vm.run_lock.yield_to_waiters()
+        elif reason == EXIT_STUCK:
+            return livelock.livelock_exit(self)
+        elif reason == EXIT_HIT:
             return hit_programs.hit_exit(self)
-        elif why != EXIT_TIMER:
-            raise unexpected(why)
-        # A timer's output has changed. There is no interrupt controller to tell: the guest polls.
+        elif reason != EXIT_TIMER:
+            raise unexpected(reason)
+        # EXIT_TIMER: a timer's output has changed. There is no interrupt controller to pass it to;
+        # the guest reads CNTV_CTL_EL0.ISTATUS.
         return None
 
-    def _name_undefined(self) -> None:
-        """Log, once each, the encodings that the processor did not know."""
+    def _log_undefined(self) -> None:
+        """Log, once each, the encodings that the processor does not implement."""
         for encoding, pc in self.cpu.undefined().items():
-            # UDF is there to be UNDEFINED.
+            # UDF is UNDEFINED by definition.
             if encoding >> 16:
-                self._vm.warn_once(
+                self.vm.warn_once(
                     ("instruction", encoding),
                     f"instruction {encoding:#010x} at pc {pc:#x} is not implemented; UNDEFINED to "
                     "the guest",

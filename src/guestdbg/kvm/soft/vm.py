@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import errno
-import logging
-import weakref
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final
 
-from guestdbg.cpu.processor import PhysicalMemory
 from guestdbg.kvm.constants import (
     KVM_ARM_IRQ_CPU_FIQ,
     KVM_ARM_IRQ_NUM_MASK,
@@ -23,89 +20,47 @@ from guestdbg.kvm.constants import (
     KVM_VM_TYPE_ARM_IPA_SIZE_MASK,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.interface import Device, Memory, Snapshot, Vm
-from guestdbg.kvm.soft.bits import U64
-from guestdbg.kvm.soft.registers.reset import (
+from guestdbg.kvm.interface import Device, Memory, Snapshot
+from guestdbg.kvm.soft.capabilities import (
     DEFAULT_IPA_BITS,
     MAX_MEMSLOTS,
     MAX_VCPUS,
     MIN_IPA_BITS,
     check_extension,
 )
+from guestdbg.kvm.soft.processor_model import MPIDR_RES1, ProcessorModel
 from guestdbg.kvm.soft.run import requests
-from guestdbg.kvm.soft.run.turns import Turns
 from guestdbg.kvm.soft.snapshot import snapshots
 from guestdbg.kvm.soft.snapshot.snapshots import SoftSnapshot
+from guestdbg.kvm.soft.state import Slot, VmState
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 from guestdbg.kvm.structures import VcpuInit
 
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.kvm import SoftKvm
-
-log = logging.getLogger("guestdbg.kvm")
-
 PAGE: Final = 4096
-_MPIDR_RES1: Final = 1 << 31
 
 
-class SoftVm(Vm):
-    """A machine whose processors are ours and share one physical memory."""
+class SoftVm(VmState):
+    """A machine of the soft provider. Its vCPUs share one physical memory."""
 
-    cntvoff: int
+    soft_vcpus: list[SoftVcpu]
 
-    def __init__(self, kvm: SoftKvm, vm_type: int) -> None:
-        self._kvm = kvm
-        self.ipa_limit = kvm.ipa_limit
-        self.ipa_bits = self._ipa_bits(vm_type)
-        self.clock: Literal["virtual", "host"] = kvm.clock
-        self.psci_smc = kvm.psci_smc
-        self.nisv_to_user = False
-        self.phys = PhysicalMemory()
-        self.turns = Turns()
-        #: One vCPU only: nobody to share the turn with.
-        self.alone = True
-        #: Virtual counters start at zero when the machine does.
-        self.cntvoff = kvm.template.counter & U64 if kvm.clock == "host" else 0
-        #: Virtual time of the machine, in ticks: the furthest that any of its counters has come.
-        self.now = 0
-        self.soft_vcpus: list[SoftVcpu] = []
-        self._slots: dict[int, tuple[int, int, int, Memory]] = {}
-        #: The snapshot taken or gone back to last, with which the next one shares what is the same.
-        self.latest_snapshot: weakref.ref[SoftSnapshot] | None = None
-        self._told: set[Hashable] = set()
-        self._closed = False
-
-    def _ipa_bits(self, vm_type: int) -> int:
-        if vm_type & ~KVM_VM_TYPE_ARM_IPA_SIZE_MASK or vm_type < 0:
-            raise KvmError(errno.EINVAL, "KVM_CREATE_VM", f"unknown machine type {vm_type:#x}")
-        limit = self.ipa_limit
-        bits = vm_type or min(DEFAULT_IPA_BITS, limit)
-        if not MIN_IPA_BITS <= bits <= limit:
-            raise KvmError(
-                errno.EINVAL,
-                "KVM_CREATE_VM",
-                f"{bits} bits of physical address: {MIN_IPA_BITS} to {limit} are possible "
-                "(KVM_CAP_ARM_VM_IPA_SIZE)",
-            )
-        return bits
-
-    def _check(self, call: str) -> None:
-        if self._closed:
-            raise KvmError(errno.EBADF, call, "the machine is closed")
+    def __init__(self, model: ProcessorModel, vm_type: int, *, psci_smc: bool) -> None:
+        super().__init__(model, _ipa_bits(vm_type, model.ipa_limit), psci_smc=psci_smc)
+        self.soft_vcpus = []
 
     def __repr__(self) -> str:
-        return f"<SoftVm {len(self._slots)} slots, {len(self.soft_vcpus)} vCPUs>"
+        return f"<SoftVm {len(self.slots)} slots, {len(self.soft_vcpus)} vCPUs>"
 
     @property
     def vcpus(self) -> Sequence[SoftVcpu]:
         return tuple(self.soft_vcpus)
 
     def check_extension(self, cap: int) -> int:
-        self._check("KVM_CHECK_EXTENSION")
-        return check_extension(self._kvm.template, cap)
+        self.check_open("KVM_CHECK_EXTENSION")
+        return check_extension(self.model.template, cap)
 
     def enable_cap(self, cap: int, args: Sequence[int] = ()) -> None:
-        self._check("KVM_ENABLE_CAP")
+        self.check_open("KVM_ENABLE_CAP")
         if cap != KVM_CAP_ARM_NISV_TO_USER:
             raise KvmError(
                 errno.EINVAL,
@@ -121,15 +76,15 @@ class SoftVm(Vm):
         self, slot: int, guest_phys_addr: int, memory: Memory | None, flags: int = 0
     ) -> None:
         call = "KVM_SET_USER_MEMORY_REGION"
-        self._check(call)
+        self.check_open(call)
         if not 0 <= slot < MAX_MEMSLOTS:
             raise KvmError(errno.EINVAL, call, f"slot {slot}: 0 to {MAX_MEMSLOTS - 1} are there")
         if memory is None:
-            if slot not in self._slots:
+            if slot not in self.slots:
                 raise KvmError(errno.EINVAL, call, f"slot {slot} is not in use")
             with self._stopped():
                 self.phys.unmap(slot)
-            del self._slots[slot]
+            del self.slots[slot]
             return
         if flags & ~KVM_MEM_READONLY:
             raise KvmError(
@@ -160,14 +115,14 @@ class SoftVm(Vm):
                 f"{size:#x} bytes at {guest_phys_addr:#x} do not fit into the {self.ipa_bits} bits "
                 "of the machine's physical addresses",
             )
-        old = self._slots.get(slot)
+        old = self.slots.get(slot)
         if old is not None and old[1] != size:
             raise KvmError(
                 errno.EINVAL,
                 call,
                 f"slot {slot} is {old[1]:#x} bytes and cannot become {size:#x}; delete it first",
             )
-        for other, (start, length, _, _) in self._slots.items():
+        for other, (start, length, _, _) in self.slots.items():
             overlaps = start < guest_phys_addr + size and guest_phys_addr < start + length
             if other != slot and overlaps:
                 raise KvmError(
@@ -180,15 +135,11 @@ class SoftVm(Vm):
             if old is not None:
                 self.phys.unmap(slot)
             self.phys.map(slot, guest_phys_addr, memory, bool(flags & KVM_MEM_READONLY))
-        self._slots[slot] = (guest_phys_addr, size, flags, memory)
-
-    def has_memory(self, address: int) -> bool:
-        """Whether a slot covers this guest-physical address."""
-        return any(start <= address < start + size for start, size, _, _ in self._slots.values())
+        self.slots[slot] = Slot(guest_phys_addr, size, flags, memory)
 
     def code_changed(self, guest_phys_addr: int, length: int) -> None:
         """Userspace wrote instructions: what was decoded from there is forgotten."""
-        self._check("code_changed")
+        self.check_open("code_changed")
         with self._stopped():
             self.phys.code_changed(guest_phys_addr, length)
 
@@ -198,13 +149,13 @@ class SoftVm(Vm):
         for vcpu in self.soft_vcpus:
             if vcpu.running:
                 requests.request(vcpu)
-        with self.turns:
+        with self.run_lock:
             yield
 
     # -- vCPUs ------------------------------------------------------------------------------------
 
     def create_vcpu(self, vcpu_id: int = 0) -> SoftVcpu:
-        self._check("KVM_CREATE_VCPU")
+        self.check_open("KVM_CREATE_VCPU")
         if not 0 <= vcpu_id < MAX_VCPUS:
             raise KvmError(
                 errno.EINVAL, "KVM_CREATE_VCPU", f"id {vcpu_id}: 0 to {MAX_VCPUS - 1} are possible"
@@ -212,22 +163,22 @@ class SoftVm(Vm):
         if any(vcpu.id == vcpu_id for vcpu in self.soft_vcpus):
             raise KvmError(errno.EEXIST, "KVM_CREATE_VCPU", f"there is a vCPU {vcpu_id} already")
         # As KVM counts: 16 to a cluster (Aff0), then Aff1.
-        mpidr = _MPIDR_RES1 | (vcpu_id >> 4) << 8 | vcpu_id & 15
-        cpu = self._kvm.new_processor(self.phys, mpidr)
+        mpidr = MPIDR_RES1 | (vcpu_id >> 4) << 8 | vcpu_id & 15
+        cpu = self.model.new_processor(self.phys, mpidr)
         vcpu = SoftVcpu(self, vcpu_id, cpu, mpidr)
         with self._stopped():
             self.soft_vcpus.append(vcpu)
-            self.alone = len(self.soft_vcpus) == 1
+            self.single_vcpu = len(self.soft_vcpus) == 1
         return vcpu
 
     def preferred_target(self) -> VcpuInit:
-        self._check("KVM_ARM_PREFERRED_TARGET")
+        self.check_open("KVM_ARM_PREFERRED_TARGET")
         return VcpuInit(KVM_ARM_TARGET_CORTEX_A57)
 
     # -- devices and lines ------------------------------------------------------------------------
 
     def create_device(self, device_type: int, flags: int = 0) -> Device:
-        self._check("KVM_CREATE_DEVICE")
+        self.check_open("KVM_CREATE_DEVICE")
         raise KvmError(
             errno.ENODEV,
             "KVM_CREATE_DEVICE",
@@ -236,7 +187,7 @@ class SoftVm(Vm):
         )
 
     def irq_line(self, irq: int, level: int) -> None:
-        self._check("KVM_IRQ_LINE")
+        self.check_open("KVM_IRQ_LINE")
         kind = irq >> KVM_ARM_IRQ_TYPE_SHIFT & 15
         vcpu_index = (irq >> KVM_ARM_IRQ_VCPU_SHIFT & 255) + 256 * (
             irq >> KVM_ARM_IRQ_VCPU2_SHIFT & 15
@@ -265,14 +216,14 @@ class SoftVm(Vm):
         raise self._no_attr_error("KVM_GET_DEVICE_ATTR", group, attr)
 
     def has_device_attr(self, group: int, attr: int) -> bool:
-        self._check("KVM_HAS_DEVICE_ATTR")
+        self.check_open("KVM_HAS_DEVICE_ATTR")
         return False
 
     def _no_attr(self, call: str, group: int, attr: int) -> None:
         raise self._no_attr_error(call, group, attr)
 
     def _no_attr_error(self, call: str, group: int, attr: int) -> KvmError:
-        self._check(call)
+        self.check_open(call)
         return KvmError(errno.ENXIO, call, f"the machine has no attribute {attr} in group {group}")
 
     # -- snapshots --------------------------------------------------------------------------------
@@ -285,20 +236,27 @@ class SoftVm(Vm):
         """The extension SupportsSnapshots."""
         snapshots.restore(self, snapshot)
 
-    # -- the rest ---------------------------------------------------------------------------------
-
-    def warn_once(self, key: Hashable, text: str) -> None:
-        """Log something that the guest does and we do not do, the first time."""
-        if key not in self._told:
-            self._told.add(key)
-            log.warning("%s", text)
-
     def close(self) -> None:
-        if self._closed:
+        if self.closed:
             return
         for vcpu in self.soft_vcpus:
             vcpu.close()
-        for slot in list(self._slots):
+        for slot in list(self.slots):
             self.phys.unmap(slot)
-        self._slots.clear()
-        self._closed = True
+        self.slots.clear()
+        self.closed = True
+
+
+def _ipa_bits(vm_type: int, limit: int) -> int:
+    """The width of a machine's physical addresses, from the type of KVM_CREATE_VM."""
+    if vm_type & ~KVM_VM_TYPE_ARM_IPA_SIZE_MASK or vm_type < 0:
+        raise KvmError(errno.EINVAL, "KVM_CREATE_VM", f"unknown machine type {vm_type:#x}")
+    bits = vm_type or min(DEFAULT_IPA_BITS, limit)
+    if not MIN_IPA_BITS <= bits <= limit:
+        raise KvmError(
+            errno.EINVAL,
+            "KVM_CREATE_VM",
+            f"{bits} bits of physical address: {MIN_IPA_BITS} to {limit} are possible "
+            "(KVM_CAP_ARM_VM_IPA_SIZE)",
+        )
+    return bits

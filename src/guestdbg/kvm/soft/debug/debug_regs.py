@@ -9,84 +9,82 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from guestdbg.arm64.sysregs import SYSREGS, encode16
 from guestdbg.kvm.constants import KVM_ARM_MAX_DBG_REGS
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.soft.bits import OSLSR_OSLK, OSLSR_OSLM
+from guestdbg.kvm.soft.register_fields import OSLSR_OSLK, OSLSR_OSLM
+from guestdbg.kvm.soft.state import VcpuState
 
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
-
-Read = Callable[["SoftVcpu"], int]
-Write = Callable[["SoftVcpu", int], None]
+Read = Callable[[VcpuState], int]
+Write = Callable[[VcpuState, int], None]
 Kind = Literal["bcr", "bvr", "wcr", "wvr"]
 
 _OSLAR_OSLK: Final = 1 << 0
 
 
 def _read_debug_register(kind: Kind, n: int) -> Read:
-    def read(vcpu: SoftVcpu) -> int:
-        value: int = getattr(vcpu.guest_regs, kind)[n]
+    def read(vcpu: VcpuState) -> int:
+        value: int = getattr(vcpu.vcpu_debug_state, kind)[n]
         return value
 
     return read
 
 
 def _write_debug_register(kind: Kind, n: int) -> Write:
-    def write(vcpu: SoftVcpu, value: int) -> None:
-        values = getattr(vcpu.guest_regs, kind)
+    def write(vcpu: VcpuState, value: int) -> None:
+        values = getattr(vcpu.vcpu_debug_state, kind)
         changed: tuple[int, ...] = (*values[:n], value, *values[n + 1 :])
-        regs = vcpu.guest_regs
+        regs = vcpu.vcpu_debug_state
         if kind == "bcr":
-            vcpu.guest_regs = replace(regs, bcr=changed)
+            vcpu.vcpu_debug_state = replace(regs, bcr=changed)
         elif kind == "bvr":
-            vcpu.guest_regs = replace(regs, bvr=changed)
+            vcpu.vcpu_debug_state = replace(regs, bvr=changed)
         elif kind == "wcr":
-            vcpu.guest_regs = replace(regs, wcr=changed)
+            vcpu.vcpu_debug_state = replace(regs, wcr=changed)
         else:
-            vcpu.guest_regs = replace(regs, wvr=changed)
+            vcpu.vcpu_debug_state = replace(regs, wvr=changed)
 
     return write
 
 
-def _read_mdscr(vcpu: SoftVcpu) -> int:
+def _read_mdscr(vcpu: VcpuState) -> int:
     return vcpu.mdscr_el1
 
 
-def _write_mdscr(vcpu: SoftVcpu, value: int) -> None:
+def _write_mdscr(vcpu: VcpuState, value: int) -> None:
     vcpu.mdscr_el1 = value
 
 
-def _read_mdccint(vcpu: SoftVcpu) -> int:
+def _read_mdccint(vcpu: VcpuState) -> int:
     return vcpu.mdccint_el1
 
 
-def _write_mdccint(vcpu: SoftVcpu, value: int) -> None:
+def _write_mdccint(vcpu: VcpuState, value: int) -> None:
     vcpu.mdccint_el1 = value
 
 
 def _dirtying(write: Write) -> Write:
     """The guest uses its debug registers: from the next entry on it may have the hardware's."""
 
-    def trapped(vcpu: SoftVcpu, value: int) -> None:
+    def trapped(vcpu: VcpuState, value: int) -> None:
         write(vcpu, value)
         vcpu.dirty = True
 
     return trapped
 
 
-def _write_oslar(vcpu: SoftVcpu, value: int) -> None:
+def _write_oslar(vcpu: VcpuState, value: int) -> None:
     # The guest's lock only: the processor's own stays open, or it would bind the host too.
     vcpu.os_lock = bool(value & _OSLAR_OSLK)
 
 
-def _read_oslsr(vcpu: SoftVcpu) -> int:
+def _read_oslsr(vcpu: VcpuState) -> int:
     return OSLSR_OSLM | (OSLSR_OSLK if vcpu.os_lock else 0)
 
 
-def _set_oslsr(vcpu: SoftVcpu, value: int) -> None:
+def _set_oslsr(vcpu: VcpuState, value: int) -> None:
     if (value ^ OSLSR_OSLM) & ~OSLSR_OSLK:
         raise KvmError(
             errno.EINVAL, "KVM_SET_ONE_REG", f"OSLSR_EL1 = {value:#x}: only OSLK can be changed"
@@ -94,16 +92,16 @@ def _set_oslsr(vcpu: SoftVcpu, value: int) -> None:
     vcpu.os_lock = bool(value & OSLSR_OSLK)
 
 
-def raz(vcpu: SoftVcpu) -> int:
+def raz(vcpu: VcpuState) -> int:
     """Read as zero."""
     return 0
 
 
-def wi(vcpu: SoftVcpu, value: int) -> None:
+def wi(vcpu: VcpuState, value: int) -> None:
     """Writes ignored."""
 
 
-def _read_dbgauthstatus(vcpu: SoftVcpu) -> int:
+def _read_dbgauthstatus(vcpu: VcpuState) -> int:
     # Non-secure invasive and non-invasive debug: implemented and enabled; secure: not implemented.
     return 0xAA & 0x0F
 

@@ -5,22 +5,15 @@ the guest. ``setup_debug`` decides before every entry who gets what, ``clear_deb
 after every exit, before the exit is handled: a trapped access must see the guest's own value, and
 what it writes must last.
 
-The states of a vCPU that are used here:
-
-- ``guest_debug``: the control flags of KVM_SET_GUEST_DEBUG, 0 when the host does not debug;
-- ``guest_regs``, ``external_regs``: the guest's own set of debug registers and the host's;
-- ``debug_ptr``: which of the two the hardware gets. Chosen here, at entry, and nowhere else;
-- ``dirty``: the chosen set must be moved into the hardware (see switch.py);
-- ``mdscr_el1``: the guest's own MDSCR_EL1, never the value that the hardware runs with;
-- ``os_lock``: the guest's own OS Lock; the hardware's is never locked;
-- ``active_pending``: the software step that the host asked for has been made, its exception has
-  not been taken yet.
+The state that they use is described in ``VcpuState`` (state.py). ``debug_ptr`` is chosen here, at
+entry, and nowhere else; ``mdscr_el1`` is always the guest's own value, never the one that the
+hardware runs with; ``os_lock`` is the guest's own OS Lock, the hardware's is never locked.
 """
 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
@@ -29,7 +22,7 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_VALID_MASK,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.soft.bits import (
+from guestdbg.kvm.soft.register_fields import (
     MDCR_TDA,
     MDCR_TDE,
     MDCR_TDOSA,
@@ -42,13 +35,8 @@ from guestdbg.kvm.soft.bits import (
     MDSCR_SS,
     U32,
 )
+from guestdbg.kvm.soft.state import DEBUG_PTR_EXTERNAL, DEBUG_PTR_GUEST, VcpuState
 from guestdbg.kvm.structures import GuestDebug
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
-
-DEBUG_PTR_GUEST: Final = "guest"
-DEBUG_PTR_EXTERNAL: Final = "external"
 
 #: Trapped in every guest: performance monitors, the debug ROM address, the OS Lock registers.
 MDCR_ALWAYS: Final = MDCR_TPM | MDCR_TPMCR | MDCR_TDRA | MDCR_TDOSA
@@ -56,7 +44,7 @@ MDCR_ALWAYS: Final = MDCR_TPM | MDCR_TPMCR | MDCR_TDRA | MDCR_TDOSA
 _MDSCR_ENABLES: Final = MDSCR_MDE | MDSCR_KDE
 
 
-def set_guest_debug(vcpu: SoftVcpu, debug: GuestDebug) -> None:
+def set_guest_debug(vcpu: VcpuState, debug: GuestDebug) -> None:
     """KVM_SET_GUEST_DEBUG. EINVAL for a flag that does not exist; nothing has changed then."""
     control = debug.control
     if control & ~KVM_GUESTDBG_VALID_MASK:
@@ -69,7 +57,7 @@ def set_guest_debug(vcpu: SoftVcpu, debug: GuestDebug) -> None:
     if control & KVM_GUESTDBG_ENABLE:
         vcpu.guest_debug = control
         if control & KVM_GUESTDBG_USE_HW:
-            vcpu.external_regs = debug.registers
+            vcpu.external_debug_state = debug.registers
     else:
         vcpu.guest_debug = 0
         vcpu.active_pending = False
@@ -78,7 +66,7 @@ def set_guest_debug(vcpu: SoftVcpu, debug: GuestDebug) -> None:
         vcpu.cpu.set_programs(vcpu.hit_programs if control & KVM_GUESTDBG_USE_HW else None)
 
 
-def setup_debug(vcpu: SoftVcpu) -> None:
+def setup_debug(vcpu: VcpuState) -> None:
     """Before an entry: MDCR_EL2, MDSCR_EL1, PSTATE.SS and the set of registers to run with."""
     control = vcpu.guest_debug
     os_lock = vcpu.os_lock
@@ -135,7 +123,7 @@ def setup_debug(vcpu: SoftVcpu) -> None:
         cpu.mdscr_el1 = vcpu.hardware_mdscr_el1 = mdscr
 
 
-def clear_debug(vcpu: SoftVcpu) -> None:
+def clear_debug(vcpu: VcpuState) -> None:
     """After an exit, before it is handled: the guest gets back what is its own."""
     if vcpu.guest_debug or vcpu.os_lock:
         cpu = vcpu.cpu

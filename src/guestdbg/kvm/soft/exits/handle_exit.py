@@ -8,38 +8,24 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from guestdbg.arm64.exception_class import EC, EC_MASK, EC_SHIFT
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitDebug
-from guestdbg.kvm.soft.bits import (
-    EC_BKPT32,
-    EC_BREAKPT_LOW,
-    EC_BRK64,
-    EC_DABT_LOW,
-    EC_HVC64,
-    EC_IABT_LOW,
-    EC_MASK,
-    EC_SHIFT,
-    EC_SMC64,
-    EC_SOFTSTP_LOW,
-    EC_SYS64,
-    EC_WATCHPT_LOW,
-    EC_WFX,
-    U32,
-)
 from guestdbg.kvm.soft.exits.hypercalls import handle_hvc, handle_smc
 from guestdbg.kvm.soft.exits.inject_fault import inject_undef, skip_instr
 from guestdbg.kvm.soft.exits.mmu import handle_guest_abort
-from guestdbg.kvm.soft.registers.sys_regs import handle_sys_reg
+from guestdbg.kvm.soft.exits.sys_reg_traps import handle_sys_reg
+from guestdbg.kvm.soft.register_fields import (
+    U32,
+)
 from guestdbg.kvm.soft.run.waiting import wait_for_interrupt
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
+from guestdbg.kvm.soft.state import VcpuState
 
 log = logging.getLogger("guestdbg.kvm")
 
-Handler = Callable[["SoftVcpu", int], Exit | None]
+Handler = Callable[[VcpuState, int], Exit | None]
 
 _WFX_IS_WFE: Final = 1 << 0
 _HSR_HIGH: Final = (1 << 30) - 1
@@ -68,7 +54,7 @@ def _new_watch_exit(esr: int, far: int) -> ExitDebug:
     return exit_
 
 
-def handle_breakpoint(vcpu: SoftVcpu, esr: int) -> Exit:
+def handle_breakpoint(vcpu: VcpuState, esr: int) -> Exit:
     """A breakpoint, BRK or BKPT (EC 0x30, 0x3C, 0x38): KVM_EXIT_DEBUG.
 
     Whose it is, the host's or the guest's own, is for userspace to find out: what is not its own
@@ -77,13 +63,13 @@ def handle_breakpoint(vcpu: SoftVcpu, esr: int) -> Exit:
     return _debug_exit(esr)
 
 
-def handle_step(vcpu: SoftVcpu, esr: int) -> Exit:
+def handle_step(vcpu: VcpuState, esr: int) -> Exit:
     """A software step (EC 0x32): KVM_EXIT_DEBUG, and no step is pending any more."""
     vcpu.active_pending = False
     return _exits.get(esr) or _debug_exit(esr)
 
 
-def handle_watchpoint(vcpu: SoftVcpu, esr: int) -> Exit:
+def handle_watchpoint(vcpu: VcpuState, esr: int) -> Exit:
     """A watchpoint (EC 0x34): KVM_EXIT_DEBUG, the only one for which FAR means anything."""
     far = vcpu.cpu.far_el2
     try:
@@ -92,13 +78,13 @@ def handle_watchpoint(vcpu: SoftVcpu, esr: int) -> Exit:
         return _new_watch_exit(esr, far)
 
 
-def handle_wfx(vcpu: SoftVcpu, esr: int) -> Exit | None:
+def handle_wfx(vcpu: VcpuState, esr: int) -> Exit | None:
     """WFI or WFE (EC 0x01): the instruction is over when the wait is."""
     skip_instr(vcpu)
     return None if esr & _WFX_IS_WFE else wait_for_interrupt(vcpu)
 
 
-def handle_unknown(vcpu: SoftVcpu, esr: int) -> Exit | None:
+def handle_unknown(vcpu: VcpuState, esr: int) -> Exit | None:
     """A class that nothing here asks for: UNDEFINED to the guest."""
     ec = esr >> EC_SHIFT & EC_MASK
     vcpu.vm.warn_once(
@@ -109,22 +95,21 @@ def handle_unknown(vcpu: SoftVcpu, esr: int) -> Exit | None:
     return None
 
 
-EXIT_HANDLERS: Final[tuple[Handler, ...]] = tuple(
-    {
-        EC_WFX: handle_wfx,
-        EC_HVC64: handle_hvc,
-        EC_SMC64: handle_smc,
-        EC_SYS64: handle_sys_reg,
-        EC_IABT_LOW: handle_guest_abort,
-        EC_DABT_LOW: handle_guest_abort,
-        EC_BREAKPT_LOW: handle_breakpoint,
-        EC_SOFTSTP_LOW: handle_step,
-        EC_WATCHPT_LOW: handle_watchpoint,
-        EC_BKPT32: handle_breakpoint,
-        EC_BRK64: handle_breakpoint,
-    }.get(ec, handle_unknown)
-    for ec in range(EC_MASK + 1)
-)
+_BY_CLASS: Final[dict[int, Handler]] = {
+    EC.WFX: handle_wfx,
+    EC.HVC64: handle_hvc,
+    EC.SMC64: handle_smc,
+    EC.SYS64: handle_sys_reg,
+    EC.IABT_LOW: handle_guest_abort,
+    EC.DABT_LOW: handle_guest_abort,
+    EC.BREAKPT_LOW: handle_breakpoint,
+    EC.SOFTSTP_LOW: handle_step,
+    EC.WATCHPT_LOW: handle_watchpoint,
+    EC.BKPT32: handle_breakpoint,
+    EC.BRK64: handle_breakpoint,
+}
+#: The handler of each exception class, by its number (arm_exit_handlers).
+EXIT_HANDLERS: Final = tuple(_BY_CLASS.get(ec, handle_unknown) for ec in range(EC_MASK + 1))
 
 
 def unexpected(why: int) -> KvmError:

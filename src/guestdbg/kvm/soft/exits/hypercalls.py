@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guestdbg.kvm.exits import Exit
-from guestdbg.kvm.soft.bits import U32, U64
 from guestdbg.kvm.soft.exits.inject_fault import skip_instr
 from guestdbg.kvm.soft.exits.psci import PSCI_FUNCTIONS, psci_call
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
+from guestdbg.kvm.soft.register_fields import U32, U64
+from guestdbg.kvm.soft.state import VcpuState
 
 SMCCC_VERSION: Final = 0x80000000
 SMCCC_1_1: Final = 0x10001
 NOT_SUPPORTED: Final = -1
 
 
-def handle_hvc(vcpu: SoftVcpu, esr: int) -> Exit | None:
+def handle_hvc(vcpu: VcpuState, esr: int) -> Exit | None:
     """HVC (EC 0x16). The PC is behind it already."""
     return smccc_call(vcpu)
 
 
-def handle_smc(vcpu: SoftVcpu, esr: int) -> Exit | None:
+def handle_smc(vcpu: VcpuState, esr: int) -> Exit | None:
     """SMC, trapped by HCR_EL2.TSC (EC 0x17). The PC is still at it.
 
     KVM answers every SMC with NOT_SUPPORTED. Here PSCI answers it too, unless the machine was made
@@ -35,7 +33,7 @@ def handle_smc(vcpu: SoftVcpu, esr: int) -> Exit | None:
     return smccc_call(vcpu)
 
 
-def smccc_call(vcpu: SoftVcpu) -> Exit | None:
+def smccc_call(vcpu: VcpuState) -> Exit | None:
     """The function that X0 names; its result in X0 to X3."""
     cpu = vcpu.cpu
     function = cpu.get_x(0) & U32

@@ -7,67 +7,60 @@ debug set-up (so that a step over it ends where it must), or before userspace se
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from guestdbg.kvm.soft.bits import (
-    EC_DABT_CUR,
-    EC_DABT_LOW,
-    EC_IABT_CUR,
-    EC_IABT_LOW,
-    EC_SHIFT,
-    EC_UNKNOWN,
+from guestdbg.arm64.exception_class import EC, EC_SHIFT
+from guestdbg.kvm.soft.register_fields import (
     ESR_IL,
     FSC_EXTABT,
     PSTATE_EL0T,
     PSTATE_M,
 )
+from guestdbg.kvm.soft.state import INCREMENT_PC, VcpuState
 
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
-
-#: ``vcpu.pending``: the PC is to move behind the emulated instruction.
-INCREMENT_PC: Final = (0, None)
+#: A syndrome that says nothing but "UNDEFINED".
+_UNDEFINED: Final = (EC.UNKNOWN << EC_SHIFT | ESR_IL, None)
 
 
-def skip_instr(vcpu: SoftVcpu) -> None:
+def skip_instr(vcpu: VcpuState) -> None:
     """The instruction at the PC has been emulated."""
-    vcpu.pending = INCREMENT_PC
+    vcpu.pc_adjustment = INCREMENT_PC
 
 
-def inject_undef(vcpu: SoftVcpu) -> None:
+def inject_undef(vcpu: VcpuState) -> None:
     """The instruction at the PC is UNDEFINED to the guest."""
-    vcpu.pending = (EC_UNKNOWN << EC_SHIFT | ESR_IL, None)
+    vcpu.pc_adjustment = _UNDEFINED
 
 
-def inject_dabt(vcpu: SoftVcpu, far: int) -> None:
+def inject_dabt(vcpu: VcpuState, far: int) -> None:
     """A synchronous external data abort at the virtual address ``far``."""
-    _inject_abort(vcpu, EC_DABT_CUR, EC_DABT_LOW, far, FSC_EXTABT)
+    _inject_abort(vcpu, EC.DABT_CUR, EC.DABT_LOW, far, FSC_EXTABT)
 
 
-def inject_pabt(vcpu: SoftVcpu, far: int) -> None:
+def inject_pabt(vcpu: VcpuState, far: int) -> None:
     """A synchronous external instruction abort at the virtual address ``far``."""
-    _inject_abort(vcpu, EC_IABT_CUR, EC_IABT_LOW, far, FSC_EXTABT)
+    _inject_abort(vcpu, EC.IABT_CUR, EC.IABT_LOW, far, FSC_EXTABT)
 
 
-def inject_size_fault(vcpu: SoftVcpu, far: int, *, instruction: bool) -> None:
+def inject_size_fault(vcpu: VcpuState, far: int, *, instruction: bool) -> None:
     """An address size fault, level 0: the address is beyond what the machine has."""
     if instruction:
-        _inject_abort(vcpu, EC_IABT_CUR, EC_IABT_LOW, far, 0)
+        _inject_abort(vcpu, EC.IABT_CUR, EC.IABT_LOW, far, 0)
     else:
-        _inject_abort(vcpu, EC_DABT_CUR, EC_DABT_LOW, far, 0)
+        _inject_abort(vcpu, EC.DABT_CUR, EC.DABT_LOW, far, 0)
 
 
-def _inject_abort(vcpu: SoftVcpu, current: int, lower: int, far: int, fsc: int) -> None:
+def _inject_abort(vcpu: VcpuState, current: int, lower: int, far: int, fsc: int) -> None:
     from_el0 = vcpu.cpu.pstate & PSTATE_M == PSTATE_EL0T
-    vcpu.pending = ((lower if from_el0 else current) << EC_SHIFT | ESR_IL | fsc, far)
+    vcpu.pc_adjustment = ((lower if from_el0 else current) << EC_SHIFT | ESR_IL | fsc, far)
 
 
-def adjust_pc(vcpu: SoftVcpu) -> None:
+def adjust_pc(vcpu: VcpuState) -> None:
     """Do what was noted: move the PC, or enter the guest's exception handler."""
-    pending = vcpu.pending
+    pending = vcpu.pc_adjustment
     if pending is None:
         return
-    vcpu.pending = None
+    vcpu.pc_adjustment = None
     cpu = vcpu.cpu
     # Either way PSTATE.SS is 0 after it: the software step, if one is on, becomes pending.
     if pending is INCREMENT_PC:

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitArmNisv, ExitMmio
-from guestdbg.kvm.soft.bits import ISS_CM, ISS_FSC, ISS_ISV, ISS_SF, ISS_SSE, ISS_WNR, U32, U64
 from guestdbg.kvm.soft.exits.inject_fault import skip_instr
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
+from guestdbg.kvm.soft.register_fields import (
+    ISS_CM,
+    ISS_FSC,
+    ISS_ISV,
+    ISS_SF,
+    ISS_SSE,
+    ISS_WNR,
+    U32,
+    U64,
+)
+from guestdbg.kvm.soft.state import PendingMmio, VcpuState
 
 _ZEROS = tuple(bytes(n) for n in range(9))
 
 
-class PendingMmio(NamedTuple):
-    """An access that userspace has been told of; the next run completes it."""
-
-    is_write: bool
-    length: int
-    register: int
-    sign_extend: bool
-    sixty_four: bool
-
-
-def io_mem_abort(vcpu: SoftVcpu, esr: int, fault_ipa: int) -> Exit:
+def io_mem_abort(vcpu: VcpuState, esr: int, fault_ipa: int) -> Exit:
     """Turn the syndrome of a data abort into an exit to userspace.
 
     Raises:
@@ -57,7 +53,7 @@ def io_mem_abort(vcpu: SoftVcpu, esr: int, fault_ipa: int) -> Exit:
     return ExitMmio(fault_ipa, data, length, is_write)
 
 
-def complete_mmio(vcpu: SoftVcpu, data: bytes) -> None:
+def complete_mmio(vcpu: VcpuState, data: bytes) -> None:
     """Take userspace's answer to a read."""
     pending = vcpu.mmio
     if pending is None or pending.is_write:
@@ -71,7 +67,7 @@ def complete_mmio(vcpu: SoftVcpu, data: bytes) -> None:
     vcpu.mmio_data = bytes(data)
 
 
-def handle_mmio_return(vcpu: SoftVcpu) -> None:
+def handle_mmio_return(vcpu: VcpuState) -> None:
     """At the next run: a read's value into its register, the PC behind the instruction.
 
     A read that nobody answered gives zero.

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import Final
 
+from guestdbg.arm64.exception_class import EC, EC_MASK, EC_SHIFT
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit
-from guestdbg.kvm.soft.bits import (
-    EC_IABT_LOW,
-    EC_MASK,
-    EC_SHIFT,
-    FSC_ACCESS,
-    FSC_PERMISSION,
-    FSC_TRANSLATION,
-    ISS_CM,
-    ISS_FSC_TYPE,
-    ISS_S1PTW,
-)
 from guestdbg.kvm.soft.exits.inject_fault import (
     inject_dabt,
     inject_pabt,
@@ -25,19 +15,27 @@ from guestdbg.kvm.soft.exits.inject_fault import (
     skip_instr,
 )
 from guestdbg.kvm.soft.exits.mmio import io_mem_abort
+from guestdbg.kvm.soft.register_fields import (
+    FSC_ACCESS,
+    FSC_PERMISSION,
+    FSC_TRANSLATION,
+    ISS_CM,
+    ISS_FSC_TYPE,
+    ISS_S1PTW,
+)
+from guestdbg.kvm.soft.state import VcpuState
 
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
+_IABT_LOW: Final = int(EC.IABT_LOW)
 
 
-def handle_guest_abort(vcpu: SoftVcpu, esr: int) -> Exit | None:
+def handle_guest_abort(vcpu: VcpuState, esr: int) -> Exit | None:
     """An instruction or data abort from stage 2 (EC 0x20, 0x24)."""
     cpu = vcpu.cpu
     far = cpu.far_el2
     # HPFAR_EL2.FIPA, [39:4], is the address from bit 12 up; the offset in the page is the same in
     # the virtual address.
     page = (cpu.hpfar_el2 & ~0xF) << 8
-    is_instruction = esr >> EC_SHIFT & EC_MASK == EC_IABT_LOW
+    is_instruction = esr >> EC_SHIFT & EC_MASK == _IABT_LOW
     if esr & ISS_FSC_TYPE not in (FSC_TRANSLATION, FSC_ACCESS, FSC_PERMISSION):
         raise KvmError(
             errno.EFAULT, "KVM_RUN", f"stage 2 abort with a status nobody expects: esr {esr:#x}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guestdbg.kvm.constants import (
     KVM_SYSTEM_EVENT_RESET,
@@ -10,12 +10,10 @@ from guestdbg.kvm.constants import (
     KVM_SYSTEM_EVENT_SHUTDOWN,
 )
 from guestdbg.kvm.exits import Exit, ExitSystemEvent
-from guestdbg.kvm.soft.bits import U32, U64
+from guestdbg.kvm.soft.register_fields import U32, U64
 from guestdbg.kvm.soft.run.requests import power_off, power_on
 from guestdbg.kvm.soft.run.waiting import wait_for_interrupt
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
+from guestdbg.kvm.soft.state import MPIDR_AFFINITY, PSCI_1_0, PSCI_1_1, VcpuState
 
 VERSION: Final = 0x84000000
 CPU_SUSPEND: Final = 0x84000001
@@ -43,16 +41,9 @@ INVALID_PARAMETERS: Final = -2
 ALREADY_ON: Final = -4
 INTERNAL_FAILURE: Final = -6
 
-PSCI_0_2: Final = 0x00002
-PSCI_1_0: Final = 0x10000
-PSCI_1_1: Final = 0x10001
-PSCI_VERSIONS: Final = (PSCI_0_2, PSCI_1_0, PSCI_1_1)
-
 _AFFINITY_ON: Final = 0
 _AFFINITY_OFF: Final = 1
 _TRUSTED_OS_NOT_NEEDED: Final = 2  # MIGRATE_INFO_TYPE: there is none that would have to migrate
-#: Aff3 and Aff2 to Aff0 of MPIDR_EL1.
-MPIDR_AFFINITY: Final = 0xFF00FFFFFF
 _RESET2_VENDOR: Final = 1 << 31
 
 _ONLY_32BIT: Final = frozenset(
@@ -62,7 +53,7 @@ _ONLY_32BIT: Final = frozenset(
 Result = tuple[int | None, Exit | None]
 
 
-def psci_call(vcpu: SoftVcpu, function: int) -> Result:
+def psci_call(vcpu: VcpuState, function: int) -> Result:
     """Do a PSCI function: what X0 gets (None: leave the registers), and an exit to userspace."""
     cpu = vcpu.cpu
     version = vcpu.psci_version
@@ -99,7 +90,7 @@ def psci_call(vcpu: SoftVcpu, function: int) -> Result:
     return NOT_SUPPORTED, None
 
 
-def _cpu_on(vcpu: SoftVcpu, target: int, entry: int, context: int) -> int:
+def _cpu_on(vcpu: VcpuState, target: int, entry: int, context: int) -> int:
     if target & ~MPIDR_AFFINITY:
         return INVALID_PARAMETERS
     for other in vcpu.vm.soft_vcpus:
@@ -111,7 +102,7 @@ def _cpu_on(vcpu: SoftVcpu, target: int, entry: int, context: int) -> int:
     return INVALID_PARAMETERS
 
 
-def _affinity_info(vcpu: SoftVcpu, target: int, level: int) -> int:
+def _affinity_info(vcpu: VcpuState, target: int, level: int) -> int:
     if target & ~MPIDR_AFFINITY or level > 3:
         return INVALID_PARAMETERS
     mask = MPIDR_AFFINITY & ~((1 << 8 * level) - 1)
@@ -142,7 +133,7 @@ def _features(function: int, version: int) -> int:
     return SUCCESS if plain == SYSTEM_RESET2 and version >= PSCI_1_1 else NOT_SUPPORTED
 
 
-def _system_event(vcpu: SoftVcpu, kind: int, flags: int) -> Exit:
+def _system_event(vcpu: VcpuState, kind: int, flags: int) -> Exit:
     """Stop every vCPU and tell userspace. Whoever resumes all the same finds a failure in X0."""
     for other in vcpu.vm.soft_vcpus:
         power_off(other)

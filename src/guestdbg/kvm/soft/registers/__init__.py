@@ -1,1 +1,7 @@
-"""TODO"""
+"""Registers: reset, and one-reg access.
+
+sys_regs    system registers (sys_regs.c)
+timer       the generic timer's registers (arch_timer.c)
+reset       the state after reset, and KVM_ARM_VCPU_INIT (reset.c, arm.c)
+guest       all other registers; KVM_GET_ONE_REG and KVM_SET_ONE_REG start here (guest.c)
+"""

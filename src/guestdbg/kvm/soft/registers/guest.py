@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from ctypes import sizeof
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import (
@@ -20,16 +20,13 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.layouts import kvm_regs
 from guestdbg.kvm.regs import CORE_REGS, name_of, size_of, sys_reg_id
-from guestdbg.kvm.soft.bits import PSTATE_EL0T, PSTATE_EL1H, PSTATE_EL1T, PSTATE_M
-from guestdbg.kvm.soft.exits.psci import PSCI_VERSIONS
+from guestdbg.kvm.soft.register_fields import PSTATE_EL0T, PSTATE_EL1H, PSTATE_EL1T, PSTATE_M
 from guestdbg.kvm.soft.registers.sys_regs import get_sys_reg, set_sys_reg, sys_reg_list
-from guestdbg.kvm.soft.run.timer import TIMER_REGS
+from guestdbg.kvm.soft.registers.timer import TIMER_REGS
+from guestdbg.kvm.soft.state import PSCI_VERSIONS, VcpuState
 
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
-
-Get = Callable[["SoftVcpu"], int]
-Set = Callable[["SoftVcpu", int], None]
+Get = Callable[[VcpuState], int]
+Set = Callable[[VcpuState, int], None]
 
 _SYSREG_CLASS: Final = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG
 
@@ -46,29 +43,29 @@ def _v(n: int) -> tuple[Get, Set]:
 
 
 def _attribute(name: str) -> tuple[Get, Set]:
-    def get(vcpu: SoftVcpu) -> int:
+    def get(vcpu: VcpuState) -> int:
         value: int = getattr(vcpu.cpu, name)
         return value
 
-    def set_(vcpu: SoftVcpu, value: int) -> None:
+    def set_(vcpu: VcpuState, value: int) -> None:
         setattr(vcpu.cpu, name, value)
 
     return get, set_
 
 
-def _get_pc(vcpu: SoftVcpu) -> int:
+def _get_pc(vcpu: VcpuState) -> int:
     return vcpu.cpu.pc
 
 
-def _set_pc(vcpu: SoftVcpu, value: int) -> None:
+def _set_pc(vcpu: VcpuState, value: int) -> None:
     vcpu.cpu.pc = value
 
 
-def _get_pstate(vcpu: SoftVcpu) -> int:
+def _get_pstate(vcpu: VcpuState) -> int:
     return vcpu.cpu.pstate
 
 
-def _set_pstate(vcpu: SoftVcpu, value: int) -> None:
+def _set_pstate(vcpu: VcpuState, value: int) -> None:
     if value & PSTATE_M not in (PSTATE_EL0T, PSTATE_EL1T, PSTATE_EL1H):
         raise KvmError(
             errno.EINVAL,
@@ -89,20 +86,20 @@ def _in_processor(encoding: int) -> tuple[Get, Set]:
 def _bank(n: int) -> tuple[Get, Set]:
     """SPSR_abt, und, irq, fiq: nobody uses them without AArch32, but they are kept."""
 
-    def get(vcpu: SoftVcpu) -> int:
+    def get(vcpu: VcpuState) -> int:
         return vcpu.spsr_aarch32[n]
 
-    def set_(vcpu: SoftVcpu, value: int) -> None:
+    def set_(vcpu: VcpuState, value: int) -> None:
         vcpu.spsr_aarch32[n] = value
 
     return get, set_
 
 
-def _get_psci_version(vcpu: SoftVcpu) -> int:
+def _get_psci_version(vcpu: VcpuState) -> int:
     return vcpu.psci_version
 
 
-def _set_psci_version(vcpu: SoftVcpu, value: int) -> None:
+def _set_psci_version(vcpu: VcpuState, value: int) -> None:
     if value not in PSCI_VERSIONS:
         raise KvmError(
             errno.EINVAL,
@@ -156,7 +153,7 @@ def _no_such(call: str, reg_id: int) -> KvmError:
     )
 
 
-def get_reg(vcpu: SoftVcpu, reg_id: int) -> int:
+def get_reg(vcpu: VcpuState, reg_id: int) -> int:
     """KVM_GET_ONE_REG. ENOENT: no such register."""
     get = GETTERS.get(reg_id)
     if get is not None:
@@ -169,7 +166,7 @@ def get_reg(vcpu: SoftVcpu, reg_id: int) -> int:
     raise _no_such("KVM_GET_ONE_REG", reg_id)
 
 
-def set_reg(vcpu: SoftVcpu, reg_id: int, value: int) -> None:
+def set_reg(vcpu: VcpuState, reg_id: int, value: int) -> None:
     """KVM_SET_ONE_REG. ENOENT: no such register; EINVAL: not this value."""
     set_ = _SETTERS.get(reg_id)
     if not 0 <= value < _LIMITS.get(reg_id, 1 << 64):

@@ -1,15 +1,14 @@
-"""What a vCPU is after reset, and what the provider can do (reset.c)."""
+"""The state of a vCPU after reset, and what KVM_ARM_VCPU_INIT accepts (reset.c, arm.c)."""
 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guestdbg.arm64.sysregs import SYSREGS
-from guestdbg.cpu.processor import Processor
 from guestdbg.kvm import constants as kvm
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.soft.bits import (
+from guestdbg.kvm.soft.register_fields import (
     CNTHCTL_EL1PCEN,
     CNTHCTL_EL1PCTEN,
     HCR_AMO,
@@ -33,12 +32,9 @@ from guestdbg.kvm.soft.bits import (
     PSTATE_DAIF,
     PSTATE_EL1H,
 )
-from guestdbg.kvm.soft.debug.switch import HOST_REGISTERS
 from guestdbg.kvm.soft.registers.sys_regs import UNUSED_RESET
+from guestdbg.kvm.soft.state import HOST_DEBUG_STATE, VcpuState
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
 
 #: EL1h, everything masked.
 RESET_PSTATE: Final = PSTATE_EL1H | PSTATE_DAIF
@@ -65,69 +61,10 @@ HCR_GUEST: Final = (
     | HCR_RW
 )
 
-MAX_VCPUS: Final = 64
-MAX_MEMSLOTS: Final = 64
-MIN_IPA_BITS: Final = 32
-DEFAULT_IPA_BITS: Final = 40
-
 _KNOWN_FEATURES: Final = (1 << kvm.KVM_ARM_VCPU_POWER_OFF) | (1 << kvm.KVM_ARM_VCPU_PSCI_0_2)
 _ALL_FEATURES: Final = (1 << 7) - 1
 
-_ID_AA64DFR0 = SYSREGS["ID_AA64DFR0_EL1"].encoding
-_ID_AA64PFR0 = SYSREGS["ID_AA64PFR0_EL1"].encoding
-_ID_AA64MMFR0 = SYSREGS["ID_AA64MMFR0_EL1"].encoding
 _OSLAR = SYSREGS["OSLAR_EL1"].encoding
-
-_PA_RANGES: Final = (32, 36, 40, 42, 44, 48)
-
-_ALWAYS: Final = {
-    kvm.KVM_CAP_USER_MEMORY: 1,
-    kvm.KVM_CAP_NR_VCPUS: MAX_VCPUS,
-    kvm.KVM_CAP_MAX_VCPUS: MAX_VCPUS,
-    kvm.KVM_CAP_MAX_VCPU_ID: MAX_VCPUS,
-    kvm.KVM_CAP_NR_MEMSLOTS: MAX_MEMSLOTS,
-    kvm.KVM_CAP_MP_STATE: 1,
-    kvm.KVM_CAP_SYNC_MMU: 1,
-    kvm.KVM_CAP_DESTROY_MEMORY_REGION_WORKS: 1,
-    kvm.KVM_CAP_JOIN_MEMORY_REGIONS_WORKS: 1,
-    kvm.KVM_CAP_SET_GUEST_DEBUG: 1,
-    kvm.KVM_CAP_SET_GUEST_DEBUG2: kvm.KVM_GUESTDBG_VALID_MASK,
-    kvm.KVM_CAP_VCPU_EVENTS: 1,
-    kvm.KVM_CAP_ONE_REG: 1,
-    kvm.KVM_CAP_READONLY_MEM: 1,
-    kvm.KVM_CAP_ARM_PSCI: 1,
-    kvm.KVM_CAP_ARM_PSCI_0_2: 1,
-    kvm.KVM_CAP_ENABLE_CAP_VM: 1,
-    kvm.KVM_CAP_CHECK_EXTENSION_VM: 1,
-    kvm.KVM_CAP_IMMEDIATE_EXIT: 1,
-    kvm.KVM_CAP_ARM_IRQ_LINE_LAYOUT_2: 1,
-    kvm.KVM_CAP_ARM_NISV_TO_USER: 1,
-    kvm.KVM_CAP_ARM_INJECT_EXT_DABT: 1,
-}
-
-
-def ipa_limit(cpu: Processor) -> int:
-    """Width in bits of the physical addresses that the processor can put out."""
-    pa_range = cpu.get_sysreg(_ID_AA64MMFR0) & 15
-    return _PA_RANGES[min(pa_range, len(_PA_RANGES) - 1)]
-
-
-def check_extension(cpu: Processor, cap: int) -> int:
-    """KVM_CHECK_EXTENSION, for machines made of processors like ``cpu``.
-
-    The numbers of debug registers are taken from one processor and hold for all: they are assumed
-    to be uniform, and here they are.
-    """
-    if cap == kvm.KVM_CAP_GUEST_DEBUG_HW_BPS:
-        return (cpu.get_sysreg(_ID_AA64DFR0) >> 12 & 15) + 1
-    if cap == kvm.KVM_CAP_GUEST_DEBUG_HW_WPS:
-        return (cpu.get_sysreg(_ID_AA64DFR0) >> 20 & 15) + 1
-    if cap == kvm.KVM_CAP_ARM_EL1_32BIT:
-        # ID_AA64PFR0_EL1.EL1 = 2: EL1 can be AArch32 too.
-        return int(cpu.get_sysreg(_ID_AA64PFR0) >> 4 & 15 == 2)
-    if cap == kvm.KVM_CAP_ARM_VM_IPA_SIZE:
-        return ipa_limit(cpu)
-    return _ALWAYS.get(cap, 0)
 
 
 def check_init(init: VcpuInit, preferred: VcpuInit, before: VcpuInit | None) -> None:
@@ -161,7 +98,7 @@ def check_init(init: VcpuInit, preferred: VcpuInit, before: VcpuInit | None) -> 
         )
 
 
-def reset_vcpu(vcpu: SoftVcpu) -> None:
+def reset_vcpu(vcpu: VcpuState) -> None:
     """The state of KVM_ARM_VCPU_INIT, and of a vCPU that PSCI brings up.
 
     What userspace asked for with KVM_SET_GUEST_DEBUG stays in force: a vCPU that comes up is
@@ -176,7 +113,7 @@ def reset_vcpu(vcpu: SoftVcpu) -> None:
     # The processor's own OS Lock is locked at a reset. The guest's is emulated and open.
     cpu.set_sysreg(_OSLAR, 0)
 
-    vcpu.guest_regs = DebugRegisters()
+    vcpu.vcpu_debug_state = DebugRegisters()
     vcpu.mdscr_el1 = 0
     vcpu.mdccint_el1 = 0
     vcpu.os_lock = False
@@ -184,19 +121,19 @@ def reset_vcpu(vcpu: SoftVcpu) -> None:
     vcpu.dirty = False
     vcpu.active_pending = False
     vcpu.preserved_ss = 0
-    vcpu.pending = None
+    vcpu.pc_adjustment = None
     vcpu.mmio = None
 
     # What the hardware holds must be known, or what is not changed could not be left alone.
     cpu.mdcr_el2 = vcpu.mdcr_el2 = 0
     cpu.mdscr_el1 = vcpu.hardware_mdscr_el1 = 0
-    host = HOST_REGISTERS
+    host = HOST_DEBUG_STATE
     cpu.load_debug(host.bcr, host.bvr, host.wcr, host.wvr)
-    vcpu.hardware_regs = host
+    vcpu.hardware_debug_state = host
     update_lines(vcpu)
 
 
-def update_lines(vcpu: SoftVcpu) -> None:
+def update_lines(vcpu: VcpuState) -> None:
     """Bring the interrupt lines to the processor, as virtual interrupts."""
     hcr = vcpu.cpu.hcr_el2
     wanted = hcr & ~(HCR_VI | HCR_VF) | vcpu.irq_lines

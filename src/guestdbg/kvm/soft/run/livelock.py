@@ -5,29 +5,27 @@ The kernel lets them; here they would never come to the end of an instruction li
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import KVM_INTERNAL_ERROR_DELIVERY_EV
 from guestdbg.kvm.exits import Exit, ExitInternalError
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
+from guestdbg.kvm.soft.state import VcpuState
 
 _ESR_EL1: Final = SYSREGS["ESR_EL1"].encoding
 _ELR_EL1: Final = SYSREGS["ELR_EL1"].encoding
 
 
-def repeats(vcpu: SoftVcpu) -> Exit | None:
+def injected_again(vcpu: VcpuState) -> Exit | None:
     """An exception is about to be injected: is it the last one again, nothing done between?"""
-    here = (vcpu.cpu.pc, vcpu.pending, vcpu.cpu.instructions)
+    here = (vcpu.cpu.pc, vcpu.pc_adjustment, vcpu.cpu.instructions)
     if here == vcpu.last_injected:
-        return stuck(vcpu)
+        return livelock_exit(vcpu)
     vcpu.last_injected = here
     return None
 
 
-def stuck(vcpu: SoftVcpu) -> Exit:
+def livelock_exit(vcpu: VcpuState) -> Exit:
     """The exit for a guest that can only go round."""
     cpu = vcpu.cpu
     pc = cpu.pc

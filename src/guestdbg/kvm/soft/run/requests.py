@@ -5,40 +5,36 @@ It is looked at before the vCPU's next entry.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from guestdbg.kvm.exits import Exit
-from guestdbg.kvm.soft.bits import HCR_VF, HCR_VI
+from guestdbg.kvm.soft.register_fields import HCR_VF, HCR_VI
 from guestdbg.kvm.soft.registers.reset import reset_vcpu, update_lines
 from guestdbg.kvm.soft.run.waiting import sleep
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
+from guestdbg.kvm.soft.state import VcpuState
 
 
-def request(vcpu: SoftVcpu) -> None:
+def request(vcpu: VcpuState) -> None:
     """Make the vCPU look at what was asked of it, out of the guest if it is there."""
-    vcpu.requested = True
+    vcpu.request_pending = True
     vcpu.wake.set()
     vcpu.cpu.kick()
 
 
-def power_off(vcpu: SoftVcpu) -> None:
+def power_off(vcpu: VcpuState) -> None:
     """PSCI CPU_OFF, or the machine is going down: nothing is run until it is powered on."""
     vcpu.stopped = True
-    vcpu.reset_to = None
-    vcpu.requested = True
+    vcpu.reset_state = None
+    vcpu.request_pending = True
 
 
-def power_on(vcpu: SoftVcpu, entry: int, context: int) -> None:
+def power_on(vcpu: VcpuState, entry: int, context: int) -> None:
     """PSCI CPU_ON: at its next entry the vCPU starts at ``entry`` with ``context`` in X0."""
-    vcpu.reset_to = (entry, context)
-    vcpu.requested = True
+    vcpu.reset_state = (entry, context)
+    vcpu.request_pending = True
     vcpu.stopped = False
     vcpu.wake.set()
 
 
-def set_line(vcpu: SoftVcpu, line: int, level: bool) -> None:
+def set_line(vcpu: VcpuState, line: int, level: bool) -> None:
     """Raise or lower the IRQ (0) or FIQ (1) line."""
     bit = HCR_VF if line else HCR_VI
     lines = vcpu.irq_lines | bit if level else vcpu.irq_lines & ~bit
@@ -47,16 +43,16 @@ def set_line(vcpu: SoftVcpu, line: int, level: bool) -> None:
         request(vcpu)
 
 
-def handle(vcpu: SoftVcpu) -> Exit | None:
+def handle(vcpu: VcpuState) -> Exit | None:
     """Do what was asked of the vCPU since its last entry."""
     while vcpu.stopped:
         exit_ = sleep(vcpu, None)
         if exit_ is not None:
             return exit_
-    vcpu.requested = False
-    if vcpu.reset_to is not None:
-        entry, context = vcpu.reset_to
-        vcpu.reset_to = None
+    vcpu.request_pending = False
+    if vcpu.reset_state is not None:
+        entry, context = vcpu.reset_state
+        vcpu.reset_state = None
         reset_vcpu(vcpu)
         vcpu.cpu.pc = entry
         vcpu.cpu.set_x(0, context)

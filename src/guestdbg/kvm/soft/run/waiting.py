@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guestdbg.kvm.exits import Exit, ExitIntr
-from guestdbg.kvm.soft.bits import HCR_VSE
-from guestdbg.kvm.soft.run.timer import COUNTER_HZ
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
+from guestdbg.kvm.soft.register_fields import HCR_VSE
+from guestdbg.kvm.soft.registers.timer import COUNTER_HZ
+from guestdbg.kvm.soft.state import VcpuState
 
 INTR: Final = ExitIntr()
 _IDLE: Final = ExitIntr(idle=True)
 
 
-def wait_for_interrupt(vcpu: SoftVcpu) -> Exit | None:
+def wait_for_interrupt(vcpu: VcpuState) -> Exit | None:
     """WFI: until an interrupt is pending or a timer is met. None: the guest goes on.
 
     In virtual time nobody sleeps. When all who could run are waiting, time jumps to the next
@@ -28,7 +26,7 @@ def wait_for_interrupt(vcpu: SoftVcpu) -> Exit | None:
     ticks = cpu.next_timer()
     if vcpu.vm.clock == "host":
         return sleep(vcpu, None if ticks is None else ticks / COUNTER_HZ)
-    if vcpu.vm.alone:
+    if vcpu.vm.single_vcpu:
         if ticks is None:
             return _IDLE
         cpu.advance_counter(ticks)
@@ -36,7 +34,7 @@ def wait_for_interrupt(vcpu: SoftVcpu) -> Exit | None:
     return _wait_with_others(vcpu, ticks)
 
 
-def _wait_with_others(vcpu: SoftVcpu, ticks: int | None) -> Exit | None:
+def _wait_with_others(vcpu: VcpuState, ticks: int | None) -> Exit | None:
     """WFI in virtual time, one of several; ``ticks`` to the own timer, None: it is not set."""
     vm, cpu = vcpu.vm, vcpu.cpu
     vcpu.waiting = True
@@ -53,20 +51,20 @@ def _wait_with_others(vcpu: SoftVcpu, ticks: int | None) -> Exit | None:
         return _IDLE
     if min(times) > now:
         cpu.advance_counter(min(times) - now)
-    vm.now = cpu.counter
+    vm.virtual_time = cpu.counter
     # Ours, or somebody else's: then it is for the caller to run that one.
     mine = cpu.vtimer_output or cpu.ptimer_output
     return None if mine else INTR
 
 
-def sleep(vcpu: SoftVcpu, seconds: float | None) -> Exit | None:
+def sleep(vcpu: VcpuState, seconds: float | None) -> Exit | None:
     """Let others run until woken (None) or kicked (the exit); virtual time does not wait."""
     if vcpu.vm.clock == "virtual":
         if vcpu.kicked:
             vcpu.kicked = False
             return INTR
         return _IDLE
-    turns = vcpu.vm.turns
+    turns = vcpu.vm.run_lock
     turns.release()
     vcpu.wake.wait(seconds)
     turns.acquire()

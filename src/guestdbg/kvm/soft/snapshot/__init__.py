@@ -1,1 +1,5 @@
-"""TODO"""
+"""Snapshots of a machine; no counterpart in the kernel.
+
+present_pages    which pages of memory the host has, by /proc/self/pagemap
+snapshots        taking a snapshot, and restoring it
+"""

@@ -9,19 +9,20 @@ from __future__ import annotations
 import errno
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from guestdbg.cpu.processor import Pages, ProcessorState, address_of
 from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.interface import Memory, Snapshot
-from guestdbg.kvm.soft.exits.mmio import PendingMmio
-from guestdbg.kvm.soft.snapshot.touched import Runs, is_private_anonymous, touched, whole
+from guestdbg.kvm.interface import Snapshot
+from guestdbg.kvm.soft.snapshot.present_pages import (
+    Runs,
+    all_pages,
+    is_private_anonymous,
+    present_pages,
+)
+from guestdbg.kvm.soft.state import PendingMmio, Slot, VcpuState, VmState
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
-    from guestdbg.kvm.soft.vm import SoftVm
 
 PAGE: Final = 4096
 
@@ -29,36 +30,38 @@ PAGE: Final = 4096
 #: asks for from outside (a kick, the hit programs with their counts and buffers).
 NOT_SAVED: Final = frozenset(
     {
-        "_closed",
-        "_kvm",
-        "_slots",
-        "_told",
-        "alone",
+        "_warned",
         "clock",
+        "closed",
         "ipa_bits",
         "ipa_limit",
         "latest_snapshot",
+        "model",
         "phys",
         "psci_smc",
+        "run_lock",
+        "single_vcpu",
+        "slots",
         "soft_vcpus",
-        "turns",
     }
 )
-VCPU_STAYS: Final = frozenset(
+VCPU_NOT_SAVED: Final = frozenset(
     {
-        "_closed",
-        "_id",
-        "_not_callable",
-        "_running",
-        "_vm",
         "affinity",
+        "closed",
         "cpu",
         "hit_programs",
+        "id",
         "kicked",
-        "requested",
+        "refuses_calls",
+        "request_pending",
+        "running",
+        "vm",
         "wake",
     }
 )
+
+_VCPU_SAVED: Final = tuple(name for name in VcpuState.__slots__ if name not in VCPU_NOT_SAVED)
 
 #: Values that can be kept as they are, because nobody can change them.
 _IMMUTABLE: Final = (bool, int, str, bytes, type(None), DebugRegisters, PendingMmio, VcpuInit)
@@ -83,7 +86,7 @@ def _kept(value: object) -> object:
 class _Region:
     """A memory slot: where it is, and what it holds."""
 
-    def __init__(self, slot: tuple[int, int, int, Memory], before: _Region | None) -> None:
+    def __init__(self, slot: Slot, before: _Region | None) -> None:
         self.address, self.size, self.flags, memory = slot
         self.host, _ = address_of(memory)
         known: Pages | None = None
@@ -93,12 +96,12 @@ class _Region:
             known = before.pages
         else:
             self.private = is_private_anonymous(self.host, self.size)
-        self.pages: Pages = Pages(memory, self.touched(), known)
+        self.pages: Pages = Pages(memory, self.present_pages(), known)
 
-    def touched(self) -> Runs:
-        return touched(self.host, self.size) if self.private else whole(self.size)
+    def present_pages(self) -> Runs:
+        return present_pages(self.host, self.size) if self.private else all_pages(self.size)
 
-    def matches(self, slot: tuple[int, int, int, Memory]) -> bool:
+    def matches(self, slot: Slot) -> bool:
         """Whether a slot is still that memory, at that address, with those flags."""
         address, size, flags, memory = slot
         here = (address, size, flags, address_of(memory)[0])
@@ -108,21 +111,21 @@ class _Region:
 class SoftSnapshot(Snapshot):
     """The state of a machine at one time. It is never changed, and belongs to its machine."""
 
-    def __init__(self, vm: SoftVm) -> None:
+    def __init__(self, vm: VmState) -> None:
         self.vm = vm
         before = vm.latest_snapshot() if vm.latest_snapshot is not None else None
-        known: dict[int, _Region] = before.regions if before is not None else {}
+        known: dict[int, _Region] = before.regions if isinstance(before, SoftSnapshot) else {}
         self.regions: dict[int, _Region] = {
-            number: _Region(slot, known.get(number)) for number, slot in vm._slots.items()
+            number: _Region(slot, known.get(number)) for number, slot in vm.slots.items()
         }
         self.machine: State = {
             name: _kept(value) for name, value in vars(vm).items() if name not in NOT_SAVED
         }
-        self.vcpus: list[tuple[SoftVcpu, ProcessorState, State]] = [
+        self.vcpus: list[tuple[VcpuState, ProcessorState, State]] = [
             (vcpu, vcpu.cpu.save_state(), vcpu_state(vcpu)) for vcpu in vm.soft_vcpus
         ]
-        self.ticks = vm._kvm.template.counter
-        self._instructions = tuple(vcpu.instructions for vcpu in vm.soft_vcpus)
+        self.ticks = vm.model.template.counter
+        self._instructions = tuple(vcpu.cpu.instructions for vcpu in vm.soft_vcpus)
 
     @property
     def instructions(self) -> tuple[int, ...]:
@@ -141,17 +144,21 @@ class SoftSnapshot(Snapshot):
         return f"<SoftSnapshot at {counts} instructions, {self.memory_size >> 10} KiB of memory>"
 
 
-def vcpu_state(vcpu: SoftVcpu) -> State:
+def vcpu_state(vcpu: VcpuState) -> State:
     """EL2's state of a vCPU."""
-    return {name: _kept(getattr(vcpu, name)) for name in vcpu.__slots__ if name not in VCPU_STAYS}
+    return {
+        name: _kept(getattr(vcpu, name))
+        for name in VcpuState.__slots__
+        if name not in VCPU_NOT_SAVED
+    }
 
 
-def take(vm: SoftVm) -> SoftSnapshot:
+def take(vm: VmState) -> SoftSnapshot:
     """The machine as it is now."""
     return _alone(vm, "snapshot", lambda: _take(vm))
 
 
-def restore(vm: SoftVm, snapshot: Snapshot) -> None:
+def restore(vm: VmState, snapshot: Snapshot) -> None:
     """Make the machine what it was at ``snapshot``; nothing has changed where that is refused."""
     call = "restore"
     if not isinstance(snapshot, SoftSnapshot):
@@ -166,20 +173,20 @@ def restore(vm: SoftVm, snapshot: Snapshot) -> None:
     _alone(vm, call, lambda: _restore(vm, snapshot))
 
 
-def _alone(vm: SoftVm, call: str, what: Callable[[], Result]) -> Result:
+def _alone(vm: VmState, call: str, what: Callable[[], Result]) -> Result:
     """Do something while nobody runs, and nobody can begin to."""
-    vm._check(call)
+    vm.check_open(call)
     _nobody_runs(vm, call)
-    if not vm.turns.try_acquire(False):
+    if not vm.run_lock.try_acquire(False):
         raise KvmError(errno.EBUSY, call, "another thread is changing or running the machine")
     try:
         _nobody_runs(vm, call)  # one that sleeps has given its turn back
         return what()
     finally:
-        vm.turns.release()
+        vm.run_lock.release()
 
 
-def _nobody_runs(vm: SoftVm, call: str) -> None:
+def _nobody_runs(vm: VmState, call: str) -> None:
     for vcpu in vm.soft_vcpus:
         if vcpu.running:
             raise KvmError(
@@ -190,39 +197,39 @@ def _nobody_runs(vm: SoftVm, call: str) -> None:
             )
 
 
-def _take(vm: SoftVm) -> SoftSnapshot:
+def _take(vm: VmState) -> SoftSnapshot:
     snapshot = SoftSnapshot(vm)
     vm.latest_snapshot = weakref.ref(snapshot)
     return snapshot
 
 
-def _restore(vm: SoftVm, snapshot: SoftSnapshot) -> None:
+def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
     _check_same(vm, snapshot)
     # All is compared before anything is written: two slots may be the same memory.
     changes = []
     for number, region in snapshot.regions.items():
-        memory = vm._slots[number][3]
-        changes.append((region, memory, region.pages.differing(memory, region.touched())))
+        memory = vm.slots[number][3]
+        changes.append((region, memory, region.pages.differing(memory, region.present_pages())))
     for region, memory, runs in changes:
         region.pages.put_back(memory, runs, region.private)
         for first, count in runs:
             vm.phys.code_changed(region.address + first * PAGE, count * PAGE)
-    ticks = vm._kvm.template.counter - snapshot.ticks
+    ticks = vm.model.template.counter - snapshot.ticks
     for vcpu, processor, state in snapshot.vcpus:
         vcpu.cpu.restore_state(processor, ticks)
         for name, value in state.items():
             setattr(vcpu, name, _kept(value))
         programs = vcpu.hit_programs if vcpu.guest_debug & KVM_GUESTDBG_USE_HW else None
         vcpu.cpu.set_programs(programs)
-        vcpu._not_callable = vcpu._closed or vcpu._init is None
+        vcpu.refuses_calls = vcpu.closed or vcpu.initialised_with is None
         # Power and lines are looked at before the next entry, whatever has been seen of them.
-        vcpu.requested = True
+        vcpu.request_pending = True
     for name, value in snapshot.machine.items():
         setattr(vm, name, _kept(value))
     vm.latest_snapshot = weakref.ref(snapshot)
 
 
-def _check_same(vm: SoftVm, snapshot: SoftSnapshot) -> None:
+def _check_same(vm: VmState, snapshot: SoftSnapshot) -> None:
     """Raises KvmError where the machine has other vCPUs or other memory than it had."""
     had = [vcpu for vcpu, _, _ in snapshot.vcpus]
     if had != vm.soft_vcpus:
@@ -232,8 +239,8 @@ def _check_same(vm: SoftVm, snapshot: SoftSnapshot) -> None:
             f"the machine has {len(vm.soft_vcpus)} vCPUs, and had {len(had)} when the snapshot "
             "was taken: create all of them before the first snapshot",
         )
-    for number in sorted(snapshot.regions.keys() | vm._slots.keys()):
-        region, slot = snapshot.regions.get(number), vm._slots.get(number)
+    for number in sorted(snapshot.regions.keys() | vm.slots.keys()):
+        region, slot = snapshot.regions.get(number), vm.slots.get(number)
         if region is not None and slot is not None and region.matches(slot):
             continue
         was = "not there" if region is None else f"{region.size:#x} bytes at {region.address:#x}"

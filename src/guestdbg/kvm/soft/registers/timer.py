@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import (
@@ -19,10 +19,11 @@ from guestdbg.kvm.constants import (
     KVM_REG_ARM_TIMER_CVAL,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.soft.bits import U64
+from guestdbg.kvm.soft.register_fields import U64
+from guestdbg.kvm.soft.state import VcpuState
 
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
+Get = Callable[[VcpuState], int]
+Set = Callable[[VcpuState, int], None]
 
 #: Ticks of the counters in a second (CNTFRQ_EL0).
 COUNTER_HZ: Final = 62_500_000
@@ -35,19 +36,21 @@ _VIRTUAL_CTL, _VIRTUAL_CVAL = SYSREGS["CNTV_CTL_EL0"].encoding, SYSREGS["CNTV_CV
 _PHYSICAL_CTL, _PHYSICAL_CVAL = SYSREGS["CNTP_CTL_EL0"].encoding, SYSREGS["CNTP_CVAL_EL0"].encoding
 
 
-def _set_virtual_counter(vcpu: SoftVcpu, value: int) -> None:
+def _set_virtual_counter(vcpu: VcpuState, value: int) -> None:
     """The virtual counter of the whole machine is set by its offset."""
     vcpu.vm.cntvoff = vcpu.cpu.counter - value & U64
     for other in vcpu.vm.soft_vcpus:
         other.cpu.cntvoff_el2 = vcpu.vm.cntvoff
 
 
-def _ignore(vcpu: SoftVcpu, value: int) -> None:
+def _ignore(vcpu: VcpuState, value: int) -> None:
     """The physical counter belongs to the host; KVM ignores the write as well."""
 
 
 #: One-reg ids of the timers: id -> (get, set).
-TIMER_REGS: Final[dict[int, tuple[Callable[[SoftVcpu], int], Callable[[SoftVcpu, int], None]]]] = {
+TIMER_REGS: Final[
+    dict[int, tuple[Callable[[VcpuState], int], Callable[[VcpuState, int], None]]]
+] = {
     KVM_REG_ARM_TIMER_CTL: (
         lambda vcpu: vcpu.cpu.get_sysreg(_VIRTUAL_CTL),
         lambda vcpu, value: vcpu.cpu.set_sysreg(_VIRTUAL_CTL, value),

@@ -55,7 +55,7 @@ def is_private_anonymous(address: int, length: int) -> bool:
     return False
 
 
-def touched(address: int, length: int) -> Runs:
+def present_pages(address: int, length: int) -> Runs:
     """(first page, pages) of the private anonymous memory at ``address`` that may not be zero.
 
     ``length`` is a multiple of 4096. Everything, where the host does not tell.
@@ -63,22 +63,22 @@ def touched(address: int, length: int) -> Runs:
     try:
         pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return whole(length)
+        return all_pages(length)
     try:
         try:
             spans = _scan(pagemap, address, address + length)
         except OSError as error:
             if error.errno not in (errno.ENOTTY, errno.EINVAL, errno.ENOSYS):
-                return whole(length)
+                return all_pages(length)
             spans = _read(pagemap, address, address + length)
     except OSError:
-        return whole(length)
+        return all_pages(length)
     finally:
         os.close(pagemap)
     return _pages(spans, address, length)
 
 
-def whole(length: int) -> Runs:
+def all_pages(length: int) -> Runs:
     """All pages of so many bytes."""
     return [(0, length // PAGE)]
 

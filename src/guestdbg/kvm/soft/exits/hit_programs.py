@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from guestdbg.arm64.exception_class import EC_SHIFT
 from guestdbg.cpu.processor import HitPrograms
 from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import ExitDebug
 from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms
-from guestdbg.kvm.soft.bits import EC_SHIFT
 from guestdbg.kvm.soft.exits.handle_exit import EXIT_HANDLERS
-
-if TYPE_CHECKING:
-    from guestdbg.kvm.soft.vcpu import SoftVcpu
+from guestdbg.kvm.soft.state import VcpuState
 
 
 def install(
-    vcpu: SoftVcpu,
+    vcpu: VcpuState,
     programs: Sequence[HitProgram],
-    plain: Sequence[tuple[int, int]],
+    excluded: Sequence[tuple[int, int]],
     hidden: Sequence[int],
 ) -> InstalledPrograms:
     """Give the processor its programs; raises KvmError(EINVAL) for what could not run."""
@@ -39,7 +36,7 @@ def install(
                 )
                 for p in programs
             ],
-            plain,
+            excluded,
             hidden,
         )
     except (ValueError, TypeError, OverflowError, BufferError) as error:
@@ -50,7 +47,7 @@ def install(
     return made
 
 
-def hit_exit(vcpu: SoftVcpu) -> ExitHit:
+def hit_exit(vcpu: VcpuState) -> ExitHit:
     """A program ended the run."""
     assert vcpu.hit_programs is not None
     esr = vcpu.cpu.esr_el2

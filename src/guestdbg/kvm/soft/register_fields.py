@@ -1,12 +1,13 @@
-"""Fields of EL2's registers, PSTATE and the syndromes, as plain numbers.
+"""Fields of EL2's registers, PSTATE and the syndromes, as numbers (asm/kvm_arm.h, asm/esr.h).
 
-The same fields have names and meanings in ``guestdbg.arm64.registers``; here they are constants
-because they are used at every entry and exit. The tests hold the two against each other.
+``guestdbg.arm64.registers`` describes the same fields in words. Here they are constants, because
+every entry and exit uses them. The tests compare the two. Exception classes are in
+``guestdbg.arm64.exception_class``.
 """
 
 from typing import Final
 
-# MDCR_EL2: what EL2 traps and takes of debug (Arm ARM D24.3.17).
+# MDCR_EL2: which debug accesses and exceptions go to EL2 (Arm ARM D24.3.17).
 MDCR_TPMCR: Final = 1 << 5
 MDCR_TPM: Final = 1 << 6
 MDCR_TDE: Final = 1 << 8
@@ -19,8 +20,8 @@ MDSCR_SS: Final = 1 << 0
 MDSCR_TDCC: Final = 1 << 12
 MDSCR_KDE: Final = 1 << 13
 MDSCR_MDE: Final = 1 << 15
-#: What the hardware keeps of a write. (While its OS Lock is locked it keeps more, to save and
-#: restore EDSCR: but KVM never locks the hardware's.)
+#: The bits that the hardware keeps of a write. (While its OS Lock is locked it keeps more, to save
+#: and restore EDSCR; but KVM never locks the hardware's OS Lock.)
 MDSCR_KEPT: Final = MDSCR_SS | MDSCR_TDCC | MDSCR_KDE | MDSCR_MDE
 
 # MDCCINT_EL1 (D24.3.18): RX, TX.
@@ -68,23 +69,7 @@ PSTATE_DAIF: Final = 0x3C0
 PSTATE_SS: Final = 1 << 21
 
 # ESR_ELx (D23.2.40).
-EC_SHIFT: Final = 26
-EC_MASK: Final = 0x3F
 ESR_IL: Final = 1 << 25
-EC_UNKNOWN: Final = 0x00
-EC_WFX: Final = 0x01
-EC_HVC64: Final = 0x16
-EC_SMC64: Final = 0x17
-EC_SYS64: Final = 0x18
-EC_IABT_LOW: Final = 0x20
-EC_IABT_CUR: Final = 0x21
-EC_DABT_LOW: Final = 0x24
-EC_DABT_CUR: Final = 0x25
-EC_BREAKPT_LOW: Final = 0x30
-EC_SOFTSTP_LOW: Final = 0x32
-EC_WATCHPT_LOW: Final = 0x34
-EC_BKPT32: Final = 0x38
-EC_BRK64: Final = 0x3C
 
 # ISS of aborts.
 ISS_FSC: Final = 0x3F

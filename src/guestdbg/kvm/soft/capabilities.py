@@ -1,0 +1,69 @@
+"""What the provider can do: KVM_CHECK_EXTENSION and its limits (arm.c, reset.c)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.cpu.processor import Processor
+from guestdbg.kvm import constants as kvm
+
+MAX_VCPUS: Final = 64
+MAX_MEMSLOTS: Final = 64
+MIN_IPA_BITS: Final = 32
+DEFAULT_IPA_BITS: Final = 40
+
+_ID_AA64DFR0 = SYSREGS["ID_AA64DFR0_EL1"].encoding
+_ID_AA64PFR0 = SYSREGS["ID_AA64PFR0_EL1"].encoding
+_ID_AA64MMFR0 = SYSREGS["ID_AA64MMFR0_EL1"].encoding
+
+_PA_RANGES: Final = (32, 36, 40, 42, 44, 48)
+
+_ALWAYS: Final = {
+    kvm.KVM_CAP_USER_MEMORY: 1,
+    kvm.KVM_CAP_NR_VCPUS: MAX_VCPUS,
+    kvm.KVM_CAP_MAX_VCPUS: MAX_VCPUS,
+    kvm.KVM_CAP_MAX_VCPU_ID: MAX_VCPUS,
+    kvm.KVM_CAP_NR_MEMSLOTS: MAX_MEMSLOTS,
+    kvm.KVM_CAP_MP_STATE: 1,
+    kvm.KVM_CAP_SYNC_MMU: 1,
+    kvm.KVM_CAP_DESTROY_MEMORY_REGION_WORKS: 1,
+    kvm.KVM_CAP_JOIN_MEMORY_REGIONS_WORKS: 1,
+    kvm.KVM_CAP_SET_GUEST_DEBUG: 1,
+    kvm.KVM_CAP_SET_GUEST_DEBUG2: kvm.KVM_GUESTDBG_VALID_MASK,
+    kvm.KVM_CAP_VCPU_EVENTS: 1,
+    kvm.KVM_CAP_ONE_REG: 1,
+    kvm.KVM_CAP_READONLY_MEM: 1,
+    kvm.KVM_CAP_ARM_PSCI: 1,
+    kvm.KVM_CAP_ARM_PSCI_0_2: 1,
+    kvm.KVM_CAP_ENABLE_CAP_VM: 1,
+    kvm.KVM_CAP_CHECK_EXTENSION_VM: 1,
+    kvm.KVM_CAP_IMMEDIATE_EXIT: 1,
+    kvm.KVM_CAP_ARM_IRQ_LINE_LAYOUT_2: 1,
+    kvm.KVM_CAP_ARM_NISV_TO_USER: 1,
+    kvm.KVM_CAP_ARM_INJECT_EXT_DABT: 1,
+}
+
+
+def ipa_limit(cpu: Processor) -> int:
+    """Width in bits of the physical addresses that the processor can put out."""
+    pa_range = cpu.get_sysreg(_ID_AA64MMFR0) & 15
+    return _PA_RANGES[min(pa_range, len(_PA_RANGES) - 1)]
+
+
+def check_extension(cpu: Processor, cap: int) -> int:
+    """KVM_CHECK_EXTENSION, for machines made of processors like ``cpu``.
+
+    The numbers of debug registers are taken from one processor and hold for all: they are assumed
+    to be uniform, and here they are.
+    """
+    if cap == kvm.KVM_CAP_GUEST_DEBUG_HW_BPS:
+        return (cpu.get_sysreg(_ID_AA64DFR0) >> 12 & 15) + 1
+    if cap == kvm.KVM_CAP_GUEST_DEBUG_HW_WPS:
+        return (cpu.get_sysreg(_ID_AA64DFR0) >> 20 & 15) + 1
+    if cap == kvm.KVM_CAP_ARM_EL1_32BIT:
+        # ID_AA64PFR0_EL1.EL1 = 2: EL1 can be AArch32 too.
+        return int(cpu.get_sysreg(_ID_AA64PFR0) >> 4 & 15 == 2)
+    if cap == kvm.KVM_CAP_ARM_VM_IPA_SIZE:
+        return ipa_limit(cpu)
+    return _ALWAYS.get(cap, 0)

@@ -1,0 +1,47 @@
+"""The processor that a provider makes for every vCPU: how many debug registers, which clock."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from guestdbg.cpu.processor import PhysicalMemory, Processor
+from guestdbg.kvm.soft.capabilities import ipa_limit
+
+Clock = Literal["virtual", "host"]
+
+#: Bit 31 of MPIDR_EL1, RES1.
+MPIDR_RES1: Final = 1 << 31
+
+
+class ProcessorModel:
+    """Makes processors that are all alike.
+
+    Attributes:
+        clock: what the counters of the processors follow: retired instructions, or the host's time.
+        template: a processor of this kind in no machine, to read the identification registers and
+            the host's counter from.
+        ipa_limit: width in bits of the widest physical address that it can put out.
+    """
+
+    def __init__(
+        self, *, breakpoints: int, watchpoints: int, context_aware: int, lse: bool, clock: Clock
+    ) -> None:
+        self._breakpoints = breakpoints
+        self._watchpoints = watchpoints
+        self._context_aware = context_aware
+        self._lse = lse
+        self.clock: Clock = clock
+        self.template = self.new_processor(PhysicalMemory(), MPIDR_RES1)
+        self.ipa_limit = ipa_limit(self.template)
+
+    def new_processor(self, memory: PhysicalMemory, mpidr: int) -> Processor:
+        """A processor on ``memory`` whose MPIDR_EL1 reads ``mpidr``."""
+        return Processor(
+            memory,
+            mpidr=mpidr,
+            breakpoints=self._breakpoints,
+            watchpoints=self._watchpoints,
+            context_aware=self._context_aware,
+            lse=self._lse,
+            clock=self.clock,
+        )

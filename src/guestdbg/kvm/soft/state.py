@@ -1,0 +1,249 @@
+"""The state that EL2 keeps of a vCPU and of a machine (asm/kvm_host.h: kvm_vcpu_arch, kvm_arch).
+
+The calls of the KVM API are in ``SoftVcpu`` and ``SoftVm``, which derive from these classes. Every
+module between works on the state alone, so that it does not depend on the calls that use it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+import weakref
+from collections.abc import Hashable, Sequence
+from typing import Final, NamedTuple
+
+from guestdbg.cpu.processor import HitPrograms, PhysicalMemory, Processor
+from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.interface import Memory, Snapshot, Vcpu, Vm
+from guestdbg.kvm.soft.processor_model import Clock, ProcessorModel
+from guestdbg.kvm.soft.register_fields import U64
+from guestdbg.kvm.soft.run.fair_lock import FairLock
+from guestdbg.kvm.structures import DebugRegisters, VcpuInit
+
+log = logging.getLogger("guestdbg.kvm")
+
+#: ``VcpuState.debug_ptr``: which set of debug registers the hardware gets.
+DEBUG_PTR_GUEST: Final = "guest"
+DEBUG_PTR_EXTERNAL: Final = "external"
+
+#: What the debug registers of the hardware hold when no guest uses them (host_debug_state).
+HOST_DEBUG_STATE: Final = DebugRegisters()
+
+#: ``VcpuState.pc_adjustment``: the PC is to move past the emulated instruction.
+INCREMENT_PC: Final = (0, None)
+
+#: Aff3 and Aff2 to Aff0 of MPIDR_EL1.
+MPIDR_AFFINITY: Final = 0xFF00FFFFFF
+
+#: Versions of PSCI, as KVM_REG_ARM_PSCI_VERSION has them (kvm/arm_psci.h).
+PSCI_0_2: Final = 0x00002
+PSCI_1_0: Final = 0x10000
+PSCI_1_1: Final = 0x10001
+PSCI_VERSIONS: Final = (PSCI_0_2, PSCI_1_0, PSCI_1_1)
+
+
+class PendingMmio(NamedTuple):
+    """An access that userspace answers; the next run completes it."""
+
+    is_write: bool
+    length: int
+    register: int
+    sign_extend: bool
+    sixty_four: bool
+
+
+class Slot(NamedTuple):
+    """A memory slot.
+
+    Attributes:
+        start: guest-physical address, in bytes.
+        size: bytes.
+        flags: KVM_MEM_READONLY or 0.
+        memory: the caller's buffer.
+    """
+
+    start: int
+    size: int
+    flags: int
+    memory: Memory
+
+
+class VcpuState(Vcpu):
+    """The state of a vCPU. The slots are all of it: a snapshot keeps every one (snapshots.py).
+
+    Attributes:
+        id: the id that it was created with.
+        vm: the machine's state.
+        cpu: the processor that it runs on.
+        affinity: the affinity fields of its MPIDR_EL1, by which PSCI names it.
+        initialised_with: what KVM_ARM_VCPU_INIT was last given; None before.
+        closed: ``close()`` was called.
+        running: a thread is inside ``run()``.
+        refuses_calls: closed, running or not initialised: one flag that frequent calls look at.
+        kicked: ``kick()`` was called, and no run has returned for it yet.
+        wake: set to end a sleep of this vCPU (WFI, powered off) by the host's clock.
+        request_pending: power, reset or interrupt lines must be looked at before the next entry.
+        reset_state: (PC, X0) that PSCI CPU_ON gave; the next entry resets the vCPU to it.
+        stopped: powered off (KVM_MP_STATE_STOPPED).
+        waiting: in a WFI that only time, or another vCPU, can end.
+        irq_lines: HCR_EL2.VI and VF, as KVM_IRQ_LINE set the lines.
+        pc_adjustment: what happens to the PC before the next entry: INCREMENT_PC, or (ESR_EL1,
+            FAR_EL1 or None) of the exception to take; None: nothing.
+        last_injected: where an exception was last injected, to recognise a livelock.
+        mmio, mmio_data: the access that userspace is to complete, and its answer to a read.
+        psci_version: the version of PSCI that the guest sees.
+        spsr_aarch32: SPSR_abt, und, irq and fiq, at 1 to 4.
+        unused_regs: registers that this processor has no use for, by encoding.
+        hit_programs: programs that decide hits of the external set; None: none.
+        guest_debug: the control flags of KVM_SET_GUEST_DEBUG, 0 while the host does not debug.
+        vcpu_debug_state, external_debug_state: the guest's own set of debug registers, and the set
+            that userspace gave.
+        hardware_debug_state: the set that the hardware holds.
+        debug_ptr: which of the two the hardware gets: DEBUG_PTR_GUEST or DEBUG_PTR_EXTERNAL.
+        dirty: that set must be moved into the hardware at the next entry.
+        active_pending: the step that userspace requested is done, its exception not yet taken.
+        preserved_ss: the guest's own PSTATE.SS, while the vCPU runs with another.
+        os_lock: the guest's OS Lock is locked.
+        mdscr_el1, mdccint_el1: the guest's own values.
+        mdcr_el2, hardware_mdscr_el1: what the processor was given at the last entry.
+    """
+
+    # Slots: a run reads many attributes, and slots are found quickly however many there are.
+    __slots__ = (
+        "_immediate_exit",
+        "_max_instructions",
+        "active_pending",
+        "affinity",
+        "closed",
+        "cpu",
+        "debug_ptr",
+        "dirty",
+        "external_debug_state",
+        "guest_debug",
+        "hardware_debug_state",
+        "hardware_mdscr_el1",
+        "hit_programs",
+        "id",
+        "initialised_with",
+        "irq_lines",
+        "kicked",
+        "last_injected",
+        "mdccint_el1",
+        "mdcr_el2",
+        "mdscr_el1",
+        "mmio",
+        "mmio_data",
+        "os_lock",
+        "pc_adjustment",
+        "preserved_ss",
+        "psci_version",
+        "refuses_calls",
+        "request_pending",
+        "reset_state",
+        "running",
+        "spsr_aarch32",
+        "stopped",
+        "unused_regs",
+        "vcpu_debug_state",
+        "vm",
+        "waiting",
+        "wake",
+    )
+
+    def __init__(self, vm: VmState, vcpu_id: int, cpu: Processor, mpidr: int) -> None:
+        self.id: int = vcpu_id
+        self.vm: VmState = vm
+        self.cpu: Processor = cpu
+        self.affinity = mpidr & MPIDR_AFFINITY
+        self.initialised_with: VcpuInit | None = None
+        self.closed = False
+        self.running = False
+        self.refuses_calls = True
+        self._immediate_exit = False
+        self._max_instructions: int | None = None
+        self.kicked = False
+        self.wake = threading.Event()
+        self.request_pending = False
+        self.reset_state: tuple[int, int] | None = None
+        self.last_injected: tuple[object, ...] | None = None
+        self.stopped = False
+        self.waiting = False
+        self.irq_lines = 0
+        self.psci_version = PSCI_1_1
+        self.spsr_aarch32 = [0] * 5
+        self.unused_regs: dict[int, int] = {}
+        self.pc_adjustment: tuple[int, int | None] | None = None
+        self.mmio: PendingMmio | None = None
+        self.mmio_data: bytes | None = None
+        self.hit_programs: HitPrograms | None = None
+        # Guest debug: see debug/guest_debug.py.
+        self.guest_debug = 0
+        self.vcpu_debug_state = DebugRegisters()
+        self.external_debug_state = DebugRegisters()
+        self.hardware_debug_state = HOST_DEBUG_STATE
+        self.debug_ptr: str = DEBUG_PTR_GUEST
+        self.dirty = False
+        self.active_pending = False
+        self.preserved_ss = 0
+        self.os_lock = False
+        self.mdscr_el1 = 0
+        self.mdccint_el1 = 0
+        self.mdcr_el2 = 0
+        self.hardware_mdscr_el1 = 0
+
+
+class VmState(Vm):
+    """The state of a machine.
+
+    Attributes:
+        model: what its processors are like.
+        clock: ``"virtual"`` or ``"host"``: see ``SoftKvm``.
+        psci_smc: PSCI answers SMC as well as HVC.
+        nisv_to_user: KVM_CAP_ARM_NISV_TO_USER is enabled.
+        ipa_bits, ipa_limit: width in bits of the machine's guest-physical addresses, and of the
+            widest that any machine could have.
+        phys: physical memory as the processors see it.
+        slots: the memory slots, by number.
+        soft_vcpus: the vCPUs, in the order of their creation.
+        single_vcpu: there is no more than one vCPU, so none waits for another.
+        run_lock: one vCPU runs at a time; changes of the machine take it too.
+        cntvoff: CNTVOFF_EL2, the same for all vCPUs.
+        virtual_time: the furthest that the counter of any vCPU has come, in ticks.
+        latest_snapshot: the snapshot last taken or restored; the next one shares pages with it.
+        closed: ``close()`` was called.
+    """
+
+    def __init__(self, model: ProcessorModel, ipa_bits: int, *, psci_smc: bool) -> None:
+        self.model = model
+        self.clock: Clock = model.clock
+        self.ipa_limit = model.ipa_limit
+        self.ipa_bits = ipa_bits
+        self.psci_smc = psci_smc
+        self.nisv_to_user = False
+        self.phys = PhysicalMemory()
+        self.run_lock = FairLock()
+        self.single_vcpu = True
+        # Virtual counters start at zero when the machine is created.
+        self.cntvoff: int = model.template.counter & U64 if model.clock == "host" else 0
+        self.virtual_time: int = 0
+        self.soft_vcpus: Sequence[VcpuState] = ()
+        self.slots: dict[int, Slot] = {}
+        self.latest_snapshot: weakref.ref[Snapshot] | None = None
+        self.closed = False
+        self._warned: set[Hashable] = set()
+
+    def check_open(self, call: str) -> None:
+        """Raise KvmError (EBADF) for ``call`` on a machine that is closed."""
+        if self.closed:
+            raise KvmError(errno.EBADF, call, "the machine is closed")
+
+    def has_memory(self, address: int) -> bool:
+        """Whether a slot covers this guest-physical address."""
+        return any(start <= address < start + size for start, size, _, _ in self.slots.values())
+
+    def warn_once(self, key: Hashable, text: str) -> None:
+        """Log what the guest does and the provider does not implement, once for each key."""
+        if key not in self._warned:
+            self._warned.add(key)
+            log.warning("%s", text)
