@@ -3,16 +3,18 @@
 #   PYTHON=…            the interpreter that .venv is made from (3.11 or newer; default: found)
 #   PYTEST_ADDOPTS=…    further options for pytest, e.g. PYTEST_ADDOPTS="-k watch"
 #   LAB_OPTIONS=…       for `make lab`, e.g. "--cpu vhe" or "-k watchpoint"
+#   DOCS_OPTIONS=…      for `make docs`: --linkcheck follows the external links too (needs a network)
 #   FUZZ_SECONDS=…      how long `make fuzz` goes on; FUZZ_OPTIONS=… e.g. "--kind cpu --seed 5"
 
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
+DOCS   := $(VENV)/.docs
 CPU    := $(wildcard $(foreach kind,pyx pxd h,src/guestdbg/cpu/*.$(kind) src/guestdbg/cpu/instructions/*.$(kind)))
 
 .DEFAULT_GOAL := help
-.PHONY: demo test bench lab fuzz lint format venv dev clean help
+.PHONY: demo test bench lab fuzz lint docs format venv dev clean help
 
 demo: $(READY)              ## hunt a bug in a bare-metal guest with a hardware watchpoint
 	@$(BIN)/python examples/demo.py
@@ -32,6 +34,9 @@ fuzz: $(DEV)                ## hostile guests under sanitizers, until interrupte
 lint: $(DEV)                ## style, types and the direction of imports only
 	@tools/lint
 
+docs: $(READY) $(DOCS)      ## the documentation site: build/docs/index.html
+	@tools/docs $(DOCS_OPTIONS)
+
 format: $(DEV)              ## let ruff put the sources in order
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
@@ -42,8 +47,11 @@ dev: $(DEV)                 ## the same with what tests and benchmarks need
 $(READY): pyproject.toml setup.py tools/setup-venv tools/setup-drgn tools/find-python $(CPU)
 	@tools/setup-venv $(VENV)
 
-$(DEV): $(READY) tools/setup-dev
+$(DEV): $(READY) $(DOCS) tools/setup-dev
 	@tools/setup-dev $(VENV)
+
+$(DOCS): $(READY) tools/setup-docs
+	@tools/setup-docs $(VENV)
 
 clean:                      ## remove everything that was built, .venv and .cache with it
 	rm -rf $(VENV) build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""Debug arm64 guests with the processor's own breakpoints, watchpoints and single-step.
+"""Debug arm64 guests with the processor's own breakpoints, watchpoints and single-step::
 
     import guestdbg
 
@@ -10,7 +10,7 @@
 
     guest.run()
 
-docs/python-api.md tells the rest.
+docs/python-api.md describes the rest.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert not broken
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "bench", "lint", "clean", "help"])
+@pytest.mark.parametrize("target", ["demo", "test", "bench", "docs", "lint", "clean", "help"])
 def test_make_knows_the_target(target: str) -> None:
     """Also that the Makefile parses: -n prints what would be done and does nothing."""
     result = subprocess.run(

@@ -128,7 +128,7 @@ class Register:
     def encode(self, *, base: int | None = None, **fields: int) -> int:
         """A value from named fields; what is not named comes from `base` (else the RES1 bits).
 
-        encode(base=register.unnamed(v), **register.decode(v)) == v for every v.
+        `encode(base=register.unnamed(v), **register.decode(v)) == v` for every v.
         Raises UnknownName for a field the register does not have, BadField for a misfit.
         """
         value = self.res1 if base is None else self.check(base)
