@@ -26,13 +26,13 @@ from typing import Any
 
 from guestdbg.check.differential import campaign
 from guestdbg.check.differential.generate import generate
-from guestdbg.check.differential.inlab import LabSide
+from guestdbg.check.differential.lab_side import LabSide
 from guestdbg.check.differential.players import playing_on
 from guestdbg.check.differential.show import program_lines, side_by_side
 from guestdbg.cli.running.disassembly import instruction
 from guestdbg.errors import GuestdbgError
 from guestdbg.lab import Lab
-from guestdbg.lab.packages import SUITE
+from guestdbg.lab.fetch.packages import SUITE
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "build" / "lab"
@@ -127,7 +127,7 @@ def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Rep
         playing_on("soft", full=True) as full,
         LabSide(lab) as there,
     ):
-        here = campaign.Here(brief, full)
+        here = campaign.LocalSide(brief, full)
         for _ in campaign.run(map(generate, range(seed, last + 1)), here, there, report):
             pass
     for found in report.unexplained:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from bench import qemu
 from bench.measurement import Unavailable
-from guestdbg.lab import LabError, apt, cache, packages
-from guestdbg.lab.cpio import Cpio
-from guestdbg.lab.deb import read_deb
+from guestdbg.lab import LabError, cache
+from guestdbg.lab.fetch import apt, packages
+from guestdbg.lab.image.cpio import Cpio
+from guestdbg.lab.image.deb import read_deb
 
 PACKAGES = ["qemu-system-arm", "gdb-multiarch"]
 #: What is needed of the packages: two programs, the libraries, and GDB's part in Python.

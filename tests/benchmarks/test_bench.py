@@ -15,7 +15,8 @@ import bench.__main__ as bench_main
 from bench import loop_guest, prompt, qemu, report
 from bench.host import lab as host_lab
 from bench.measurement import Measurement, Result, Unavailable, take_all
-from guestdbg.lab import LabError, apt, cache
+from guestdbg.lab import LabError, cache
+from guestdbg.lab.fetch import apt
 
 KEYS = {
     "loop_mips",

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from guestdbg.lab.channel import Channel, Closed, Hung
 from guestdbg.lab.inside import frames
+from guestdbg.lab.machine.channel import Channel, ChannelClosed, ReceiveTimeout
 
 
 @pytest.fixture
@@ -20,14 +20,14 @@ def ends() -> tuple[Channel, socket.socket]:
 
 def test_silence_ends_at_the_deadline(ends: tuple[Channel, socket.socket]) -> None:
     channel, _theirs = ends
-    with pytest.raises(Hung):
+    with pytest.raises(ReceiveTimeout):
         channel.receive(time.monotonic() + 0.05)
 
 
 def test_half_a_frame_is_silence(ends: tuple[Channel, socket.socket]) -> None:
     channel, theirs = ends
     theirs.sendall(frames.frame(frames.STDOUT, b"abc")[:-1])
-    with pytest.raises(Hung):
+    with pytest.raises(ReceiveTimeout):
         channel.receive(time.monotonic() + 0.05)
     theirs.sendall(b"c")
     assert channel.receive(time.monotonic() + 30) == ([(frames.STDOUT, b"abc")], set())
@@ -38,10 +38,10 @@ def test_the_end_of_the_other_side(ends: tuple[Channel, socket.socket]) -> None:
     theirs.sendall(frames.frame(frames.HELLO, b"{}"))
     theirs.close()
     assert channel.receive(None)[0] == [(frames.HELLO, b"{}")]
-    with pytest.raises(Closed):
+    with pytest.raises(ChannelClosed):
         channel.receive(None)
     channel.send(b"x" * 10)
-    with pytest.raises(Closed):
+    with pytest.raises(ChannelClosed):
         channel.receive(None)
 
 

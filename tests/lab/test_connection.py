@@ -42,7 +42,7 @@ class Line:
         """One frame of end n's arrives."""
         if self.frames[n]:
             kind, payload = self.frames[n].popleft()
-            number, data = frames.relay(payload)
+            number, data = frames.unpack_relay(payload)
             assert number == NUMBER
             self.ends[1 - n].take(kind, data)
 
@@ -54,7 +54,7 @@ class Line:
     def waiting(self, n: int) -> int:
         """Bytes on their way from person n that end 1 - n, or the line, has to keep."""
         under_way = sum(
-            len(payload) - 4 for kind, payload in self.frames[n] if kind == frames.RELAY
+            len(payload) - 4 for kind, payload in self.frames[n] if kind == frames.RELAY_DATA
         )
         return under_way + len(self.ends[1 - n]._unsent)
 
@@ -164,4 +164,4 @@ def test_what_was_said_before_the_cut_arrives(line: Line) -> None:
 @pytest.mark.parametrize("data", [b"", b"123", b"12345"])
 def test_a_count_that_is_none(line: Line, data: bytes) -> None:
     with pytest.raises(frames.FrameError, match="count"):
-        line.ends[0].take(frames.GONE_ON, data)
+        line.ends[0].take(frames.RELAY_ACK, data)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guestdbg.lab import LabError
-from guestdbg.lab.cpio import Cpio
+from guestdbg.lab.image.cpio import Cpio
 from tests.lab.reading import Entry, read_newc
 
 PART = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from guestdbg.lab import LabError
-from guestdbg.lab.deb import ar_members, read_deb
+from guestdbg.lab.image.deb import ar_members, read_deb
 
 
 def ar(*members: tuple[str, bytes]) -> bytes:

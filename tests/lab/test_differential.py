@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from guestdbg.check.differential import campaign
 from guestdbg.check.differential.generate import generate
-from guestdbg.check.differential.inlab import LabPlayer, LabSide
+from guestdbg.check.differential.lab_side import LabPlayer, LabSide
 from guestdbg.check.differential.play import Player
 from guestdbg.check.differential.program import ProgramError
 from guestdbg.cli import main
@@ -23,7 +23,7 @@ FIRST, NUMBER = 700_000, 200
 def test_random_programs_on_both(lab: Lab) -> None:
     pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
     with open_kvm("soft", psci_smc=False) as kvm, LabSide(lab) as there:
-        here = campaign.Here(Player(kvm, full=False), Player(kvm))
+        here = campaign.LocalSide(Player(kvm, full=False), Player(kvm))
         (report,) = campaign.run(map(generate, range(FIRST, FIRST + NUMBER)), here, there)
     assert report.compared == NUMBER
     assert report.exits > 3 * NUMBER

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from guestdbg.lab import Forward, Lab, LabError, Live, Result
-from guestdbg.lab.files import Files
 from guestdbg.lab.inside import frames
+from guestdbg.lab.machine.upload import Files
 from tests.cli.guests import EXAMPLES
 
 ECHO = """

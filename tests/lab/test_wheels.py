@@ -5,7 +5,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from guestdbg.lab import wheels
+from guestdbg.lab.fetch import wheels
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 ARM64 = {"sys_platform": "linux", "platform_machine": "aarch64"}

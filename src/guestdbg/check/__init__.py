@@ -1,7 +1,23 @@
 """The conformance suite: does a KVM keep the promises of the guest-debug interface?
 
-`guestdbg check` runs it on either provider; everything is judged through ``guestdbg.kvm`` alone, in
-pure Python, with guest code that the suite assembles itself.
+`guestdbg check` runs it on either provider. It uses ``guestdbg.kvm`` alone and is pure Python; it
+assembles its guest code itself.
+
+assembler/     a small A64 assembler
+layout         the memory map of the machine that cases run on, and its translation tables
+describe       exits and syndromes in words
+verdict        ``Failure`` and ``Skipped``, which cases raise
+watchdog       kicks a vCPU that stays in KVM_RUN for too long
+expect         the expectations: one method for each sort of exit
+rig            ``Rig``, which a case gets: a vCPU, its machine, and the expectations
+registry       ``Case``, ``@case`` and the list of all cases
+evidence       whether the processor itself lacks something
+accesses       every sort of memory access, for cases about watchpoints
+cases/         the cases, one file for each topic
+situation      the state of vCPU and guest when a case failed
+runner         runs cases and gives verdicts
+report         the verdicts as JSON
+differential/  random programs on two KVMs, compared exit by exit
 
 **How a case is written.** In the file of its topic in ``guestdbg/check/cases/``::
 
@@ -11,27 +27,32 @@ pure Python, with guest code that the suite assembles itself.
         "Arm ARM D2.10 (Watchpoint exceptions); KVM API 5, KVM_EXIT_DEBUG",
     )
     def _(rig: Rig) -> None:
-        code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())   # a fresh page; the PC is there
+        code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())  # in a new page; sets the PC
         rig.set_x(0, 7)
         rig.set_x(1, DATA)
-        rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8))     # pairs, from number 0 on; or {n: p}
-        rig.watches(code.at(1), DATA, write=True)              # runs; expects; raises Failure
+        rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8))      # register 0 on; or {number: pair}
+        rig.watches(code.at(1), DATA, write=True)               # runs; raises Failure
         rig.expect("the doubleword", rig.machine.u64(DATA), 0)
         rig.debug(0)
-        rig.done()                                             # runs to the end of the program
+        rig.done()                                              # runs to the end of the program
 
-- The name says topic, thing and promise; promise and source are in our own words and say where it
-  is written. ``@case_for_each(name, each, ...)`` registers one case an item of ``each``.
-- The rig is a fresh machine with one vCPU at EL1 (``el=0`` to ``rig.code`` for EL0), MMU on, every
-  address mapped to itself, exceptions masked; its vectors report what the guest takes itself
-  (``rig.takes``). x28 and x29 belong to ``rig.tell`` and the vectors; all else is the case's.
-- Where the architecture permits several answers, accept them all (``rig.watches(..., last=...)``,
-  ``rig.expect_one_of``). What the processor lacks is a skip *on evidence* (an ID register, or the
-  behaviour itself), with the reason: ``rig.skip(...)``. A case must be able to fail; one about what
-  must not stop goes on to what does, so that nothing stopping at all is no pass.
-- What Linux 6.14 and later answer differently is tagged ``until=(6, 14)``; what Linux promises only
-  from 5.19 on, ``since=(5, 19)``. Nothing is skipped because its answer is missing.
-- Put every new program in a new ``rig.code(...)``; never write over code that has run.
+- The name gives the topic and what is promised. The promise is one sentence in plain words; the
+  source is the section of the manual or of the KVM API that says so.
+  ``@case_for_each(name, each, ...)`` registers one case for each item of ``each``.
+- The rig is a new machine with one vCPU at EL1 (``rig.code(..., el=0)`` for EL0). Its MMU is on,
+  every address is mapped to itself, and exceptions are masked. Its exception vectors report the
+  exceptions that the guest takes itself (``rig.takes``). ``rig.finish`` and the vectors use x28
+  and x29; a case may use every other register.
+- Where the architecture permits several answers, accept all of them
+  (``rig.watches(..., last=...)``, ``rig.expect_one_of``).
+- Skip what the processor cannot do only *on evidence*, an ID register or the behaviour itself, and
+  give the reason: ``rig.skip(...)``. Never skip because an answer is missing.
+- A case must be able to fail. A case about what must not stop the guest continues to something
+  that must, so that a KVM that never stops does not pass.
+- Tag what Linux 6.14 and later answer differently ``until=(6, 14)``, and what Linux promises
+  only since 5.19 ``since=(5, 19)``.
+- Put every new program into a new ``rig.code(...)``. Never overwrite code that has run: an
+  instruction cache may still hold it.
 """
 
 from guestdbg.check import cases as _topics

@@ -39,5 +39,5 @@ def exit_words(exit_: Exit) -> str:
             return f"KVM_EXIT_DEBUG: {syndrome(exit_.hsr | exit_.hsr_high << 32)}{far}"
         case ExitMmio() if exit_.is_write and exit_.phys_addr == DONE:
             value = int.from_bytes(exit_.data, "little")
-            return f"the guest ran to its end and told {value:#x}"
+            return f"the guest ran to its end and stored {value:#x}"
     return str(exit_)

@@ -51,7 +51,7 @@ def own_exception(
     ``system``: what system registers hold. Breakpoint addresses are offsets into the program here.
     """
     own = rig.another_machine()
-    code = own.code(*items, own.tell())
+    code = own.code(*items, own.finish())
     for n, value in (registers or {}).items():
         own.set_x(n, value)
     for name, value in (system or {}).items():

@@ -120,15 +120,18 @@ class Expectations:
         self._iss(seen, comment)
         return seen
 
-    def done(self, told: int | None = None, exit_: Exit | None = None) -> int:
-        """Expect that the guest ran to its end undisturbed; what it told there."""
+    def done(self, value: int | None = None, exit_: Exit | None = None) -> int:
+        """Expect that the guest ran to the end of its program (``Rig.finish``).
+
+        Returns the value that it stored there, which must be ``value`` if that is given.
+        """
         seen = self.run() if exit_ is None else exit_
         if not (isinstance(seen, ExitMmio) and seen.is_write and seen.phys_addr == layout.DONE):
             raise Failure("the guest to run to its end", f"{exit_words(seen)}, PC {self.pc:#x}")
-        value = int.from_bytes(seen.data, "little")
-        if told is not None:
-            self.expect("what the guest told", value, told)
-        return value
+        stored = int.from_bytes(seen.data, "little")
+        if value is not None:
+            self.expect("the value that the guest stored at its end", stored, value)
+        return stored
 
     def takes(self, ec: int, vector: int, exit_: Exit | None = None) -> int:
         """Expect that the guest took this exception itself, at this vector; its ESR_EL1."""

@@ -21,7 +21,7 @@ VECTORS = EL0_CODE - SLOT
 
 #: Nothing is here, mapped as Device memory: an access ends ``run()`` with KVM_EXIT_MMIO.
 NOWHERE = 0x09000000
-#: A guest that is done stores here (``Rig.tell``).
+#: A guest that is done stores here (``Rig.finish``).
 DONE = NOWHERE
 #: An exception vector stores ESR_EL1 at this plus its offset in the table.
 TAKEN = NOWHERE + 0x1000

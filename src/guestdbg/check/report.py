@@ -87,23 +87,23 @@ def counts(results: Sequence[Result]) -> dict[str, int]:
 
 def of_case(case: Case) -> dict[str, Any]:
     """A case for JSON, before it has run."""
-    told: dict[str, Any] = {"name": case.name, "promise": case.promise, "source": case.source}
+    fields: dict[str, Any] = {"name": case.name, "promise": case.promise, "source": case.source}
     if case.until:
-        told["until_linux"] = ".".join(map(str, case.until))
+        fields["until_linux"] = ".".join(map(str, case.until))
     if case.since:
-        told["since_linux"] = ".".join(map(str, case.since))
-    return told
+        fields["since_linux"] = ".".join(map(str, case.since))
+    return fields
 
 
 def of_result(result: Result) -> dict[str, Any]:
     """A verdict for JSON."""
-    told = of_case(result.case) | {"verdict": result.verdict, "reason": result.reason}
+    fields = of_case(result.case) | {"verdict": result.verdict, "reason": result.reason}
     for name in ("expected", "seen", "traceback", "situation"):
         value = getattr(result, name)
         if value is not None:
-            told[name] = value
-    told["seconds"] = round(result.seconds, 4)
-    return told
+            fields[name] = value
+    fields["seconds"] = round(result.seconds, 4)
+    return fields
 
 
 def document(kvm: Kvm, results: Sequence[Result]) -> dict[str, Any]:

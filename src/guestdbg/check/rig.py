@@ -235,7 +235,7 @@ class Rig(Expectations):
         self.pstate = EL1H if el else EL0T
 
     @staticmethod
-    def tell(register: int = 31) -> list[int]:
+    def finish(register: int = 31) -> list[int]:
         """Instructions that end a program: a store of the register to DONE. Uses x28."""
         return asm.flat(asm.mov(28, layout.DONE), asm.str_(register, 28), asm.b(0))
 

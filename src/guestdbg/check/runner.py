@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from guestdbg.check.registry import Case
 from guestdbg.check.rig import Machine, Rig
-from guestdbg.check.situation import situation
+from guestdbg.check.situation import situation_of
 from guestdbg.check.verdict import Failure, Skipped
 from guestdbg.check.watchdog import Watchdog
 from guestdbg.kvm import Kvm
@@ -108,7 +108,7 @@ def run_case(case: Case, kvm: Kvm, watchdog: Watchdog) -> Result:
 
 def _situation(rig: Rig) -> dict[str, Any] | None:
     try:
-        return situation(rig.family[-1])
+        return situation_of(rig.family[-1])
     except Exception:
         # A KVM that is this broken is described by its verdict alone.
         return None

@@ -1,7 +1,7 @@
-"""How things stood when a case failed: what KVM had been asked, what it said, where the guest is.
+"""The situation in which a case failed: what KVM was asked, its last exit, where the guest is.
 
-For whoever has to find out why. Nothing here judges, and nothing here may fail: what cannot be
-had any more is left out.
+It helps to find the cause. Nothing here judges, and nothing here may fail: what can no longer be
+read is left out.
 """
 
 from __future__ import annotations
@@ -15,54 +15,44 @@ from guestdbg.arm64.fields import Register
 from guestdbg.check.describe import exit_words
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import GuestDebug
-from guestdbg.kvm.constants import (
-    KVM_GUESTDBG_ENABLE,
-    KVM_GUESTDBG_SINGLESTEP,
-    KVM_GUESTDBG_USE_HW,
-    KVM_GUESTDBG_USE_SW_BP,
-)
+from guestdbg.kvm.structures import control_names
 
 if TYPE_CHECKING:
     from guestdbg.check.rig import Rig
 
-_FLAGS = {
-    KVM_GUESTDBG_ENABLE: "ENABLE",
-    KVM_GUESTDBG_SINGLESTEP: "SINGLESTEP",
-    KVM_GUESTDBG_USE_SW_BP: "USE_SW_BP",
-    KVM_GUESTDBG_USE_HW: "USE_HW",
-}
 _REGISTERS = (*(f"x{n}" for n in range(8)), "sp", "sp_el1", "elr_el1", "pstate", "pc")
 _SYSTEM = ("ESR_EL1", "FAR_EL1", "MDSCR_EL1")
-#: Instructions before and behind the PC.
+#: Instructions shown before the PC, and after it.
 _AROUND = 4
 
 
-def situation(rig: Rig) -> dict[str, Any]:
-    """For JSON, of the vCPU that ran last: ``vcpu``, ``asked`` (lines about KVM_SET_GUEST_DEBUG),
-    ``exit`` (of the last KVM_RUN, in words), ``registers`` (name to value in hexadecimal),
-    ``program`` (lines, the one that the PC is at marked)."""
-    told: dict[str, Any] = {"vcpu": rig.number, "asked": asked(rig.asked)}
+def situation_of(rig: Rig) -> dict[str, Any]:
+    """The situation of a vCPU, as plain values for JSON.
+
+    ``vcpu``: its number. ``asked``: the last argument of KVM_SET_GUEST_DEBUG, in lines. ``exit``:
+    the last exit of KVM_RUN, in words. ``registers``: name to value in hexadecimal. ``program``:
+    disassembled lines, with a mark at the PC.
+    """
+    found: dict[str, Any] = {"vcpu": rig.number, "asked": guest_debug_lines(rig.asked)}
     if rig.last_exit is not None:
-        told["exit"] = exit_words(rig.last_exit)
-    told["registers"] = {}
+        found["exit"] = exit_words(rig.last_exit)
+    found["registers"] = {}
     for names, read in ((_REGISTERS, rig.core), (_SYSTEM, rig.reg)):
         for name in names:
             try:
-                told["registers"][name] = f"{read(name):#x}"
+                found["registers"][name] = f"{read(name):#x}"
             except (GuestdbgError, OSError):
                 continue
-    told["program"] = _program(rig)
-    return told
+    found["program"] = _program(rig)
+    return found
 
 
-def asked(debug: GuestDebug | None) -> list[str]:
-    """The last argument of KVM_SET_GUEST_DEBUG, in lines: the control word, then each register
-    pair that is not zero."""
+def guest_debug_lines(debug: GuestDebug | None) -> list[str]:
+    """An argument of KVM_SET_GUEST_DEBUG in lines: the control word, then each pair of registers
+    that is not zero."""
     if debug is None:
         return ["nothing"]
-    names = [name for bit, name in _FLAGS.items() if debug.control & bit]
-    rest = debug.control & ~sum(_FLAGS)
-    lines = [" | ".join([*names, *([f"{rest:#x}"] if rest else [])]) or "0 (off)"]
+    lines = [control_names(debug.control)]
     for kind, layout, values, controls in (
         ("B", DBGBCR, debug.dbg_bvr, debug.dbg_bcr),
         ("W", DBGWCR, debug.dbg_wvr, debug.dbg_wcr),
@@ -96,11 +86,11 @@ def _program(rig: Rig) -> list[str]:
         found = next(disassembler.disasm_lite(raw, address, 1), None)
         text = f"{found[2]} {found[3]}".rstrip() if found else f".inst {word:#010x}"
         lines.append(f"{'->' if address == pc else '  '} {address:#x}  {word:08x}  {text}")
-    return _without_nothing(_without_nothing(lines)[::-1])[::-1]
+    return _without_padding(_without_padding(lines)[::-1])[::-1]
 
 
-def _without_nothing(lines: list[str]) -> list[str]:
-    """Without the words at the end that are no instruction, the one of the PC excepted."""
+def _without_padding(lines: list[str]) -> list[str]:
+    """Without the zero words at the end, which are no instructions; the line of the PC stays."""
     while lines and lines[-1].endswith("udf #0") and not lines[-1].startswith("->"):
         lines = lines[:-1]
     return lines

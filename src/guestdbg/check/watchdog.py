@@ -18,7 +18,7 @@ class Watchdog:
         self._wake = threading.Condition()
         self._vcpu: Vcpu | None = None
         self._deadline = 0.0
-        self._barked = False
+        self._expired = False
         self._closing = False
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._thread.start()
@@ -36,7 +36,7 @@ class Watchdog:
         with self._wake:
             # The thread need not be woken: it looks again before anything can be overdue.
             self._vcpu, self._deadline = vcpu, time.monotonic() + self.seconds
-            self._barked = False
+            self._expired = False
         try:
             yield
         finally:
@@ -46,12 +46,12 @@ class Watchdog:
     @property
     def expired(self) -> bool:
         """The last ``over()`` had to be ended."""
-        return self._barked
+        return self._expired
 
     def _watch(self) -> None:
         with self._wake:
             while not self._closing:
                 self._wake.wait(self.seconds / 4)
                 if self._vcpu is not None and time.monotonic() >= self._deadline:
-                    self._barked = True
+                    self._expired = True
                     self._vcpu.kick()

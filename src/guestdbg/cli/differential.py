@@ -9,12 +9,12 @@ import click
 
 from guestdbg.check.differential import campaign
 from guestdbg.check.differential.generate import generate
-from guestdbg.check.differential.inlab import LabSide
+from guestdbg.check.differential.lab_side import LabSide
 from guestdbg.check.differential.players import playing_on
 from guestdbg.check.differential.program import Program, ProgramError, dumps, loads
 from guestdbg.check.differential.rules import RULES
 from guestdbg.check.differential.show import program_lines, side_by_side
-from guestdbg.check.differential.trace import Told, from_json, to_json
+from guestdbg.check.differential.trace import TraceLine, from_json, to_json
 from guestdbg.cli.group import EXIT_PROBLEM
 from guestdbg.cli.running.disassembly import instruction
 from guestdbg.kvm.provider import PROVIDERS
@@ -122,10 +122,10 @@ def compare(context: click.Context, a: IO[str], b: IO[str], programs: IO[str] | 
     _print_report(context, report)
 
 
-def _program_of(told: Told) -> Program:
-    if not told.name.lstrip("-").isdigit():
-        raise ProgramError(f"program {told.name} is not from a seed: give its file with --programs")
-    return generate(int(told.name))
+def _program_of(line: TraceLine) -> Program:
+    if not line.name.lstrip("-").isdigit():
+        raise ProgramError(f"program {line.name} is not from a seed: give its file with --programs")
+    return generate(int(line.name))
 
 
 @differential.command(short_help="Compare the software KVM with the lab's.")
@@ -153,7 +153,7 @@ def lab(context: click.Context, number: int, seed: int, cpu: str, shrink: int) -
         Lab(cpu=cpu) as machine,
         LabSide(machine) as there,
     ):
-        here = campaign.Here(brief, full)
+        here = campaign.LocalSide(brief, full)
         report = campaign.Report()
         for _ in campaign.run(programs, here, there, report):
             seconds = time.monotonic() - started

@@ -15,8 +15,8 @@ import click
 from guestdbg.cli.running.terminal import is_foreground
 from guestdbg.lab import CommandTimeout, Forward, Lab, Live
 from guestdbg.lab import prepare as prepare_cache
-from guestdbg.lab.names import named_files, write_results
-from guestdbg.lab.packages import SUITE
+from guestdbg.lab.fetch.packages import SUITE
+from guestdbg.lab.machine.local_files import named_files, write_results
 
 EXIT_LIMIT = 124
 #: Programs that can be run, besides the commands of guestdbg.

@@ -19,22 +19,22 @@ from tests.check.mutants import MutantKvm, MutantVcpu
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
 
-def wrong(kind: type[MutantVcpu]) -> campaign.Here:
+def wrong(kind: type[MutantVcpu]) -> campaign.LocalSide:
     kvm: Any = MutantKvm(kind)
     return side(kvm)
 
 
-def side(kvm: Kvm) -> campaign.Here:
-    return campaign.Here(Player(kvm, full=False), Player(kvm))
+def side(kvm: Kvm) -> campaign.LocalSide:
+    return campaign.LocalSide(Player(kvm, full=False), Player(kvm))
 
 
 @pytest.fixture
-def right() -> Iterator[campaign.Here]:
+def right() -> Iterator[campaign.LocalSide]:
     with open_kvm("soft") as kvm:
         yield side(kvm)
 
 
-def test_the_same_kvm_is_the_same(right: campaign.Here) -> None:
+def test_the_same_kvm_is_the_same(right: campaign.LocalSide) -> None:
     with open_kvm("soft") as kvm:
         (report,) = campaign.run(map(generate, range(150)), right, side(kvm))
     assert report.compared == 150
@@ -45,7 +45,7 @@ def test_the_same_kvm_is_the_same(right: campaign.Here) -> None:
 
 
 @pytest.mark.parametrize("kind", WRONG, ids=lambda kind: kind.__name__)
-def test_what_is_wrong_is_found(kind: type[MutantVcpu], right: campaign.Here) -> None:
+def test_what_is_wrong_is_found(kind: type[MutantVcpu], right: campaign.LocalSide) -> None:
     (report,) = campaign.run(map(generate, range(200)), right, wrong(kind))
     assert report.unexplained, str(report)
     assert len(report.unexplained) > report.explained.total(), "a rule explains it away"
@@ -58,7 +58,7 @@ def test_the_wrong_direction_is_not_explained() -> None:
     assert report.unexplained
 
 
-def test_a_finding_is_shrunk_to_what_shows_it(right: campaign.Here) -> None:
+def test_a_finding_is_shrunk_to_what_shows_it(right: campaign.LocalSide) -> None:
     other = wrong(WnR)
     (report,) = campaign.run(map(generate, range(120)), right, other)
     finding = min(report.unexplained, key=lambda f: f.difference.moment)

@@ -11,11 +11,29 @@
     )
     code.words, code["again"]
 
-A function returns the instruction's word; ``mov`` a list of words; a branch to a label, something
-that becomes a word when the label's address is known. Registers are numbers, 31 is XZR or SP as the
-instruction has it. Source of the encodings: DDI 0487, C4 (A64 instruction set encoding).
+A function returns the instruction as a 32-bit word; ``mov`` returns a list of words. A branch to a
+label returns a ``Fixup``, which becomes a word when the label's address is known. Registers are
+numbers; 31 is XZR or SP, depending on the instruction. Source of the encodings: DDI 0487, C4 (A64
+instruction set encoding).
+
+fields             operands that do not fit are refused
+program            labels, fixups, ``assemble``
+branch             branches
+data               instructions that compute
+memory             loads and stores
+atomics_and_caches atomics, vector structures, operations on cache lines
+system             exceptions, hints, barriers, system registers
 """
 
+from guestdbg.check.assembler.atomics_and_caches import (
+    atomic,
+    cas,
+    casp,
+    dc,
+    dc_ivac,
+    dc_zva,
+    structure,
+)
 from guestdbg.check.assembler.branch import (
     CONDITIONS,
     b,
@@ -63,15 +81,6 @@ from guestdbg.check.assembler.memory import (
     prefetch,
     store_exclusive,
     store_pair_exclusive,
-)
-from guestdbg.check.assembler.memory_more import (
-    atomic,
-    cas,
-    casp,
-    dc,
-    dc_ivac,
-    dc_zva,
-    structure,
 )
 from guestdbg.check.assembler.program import Code, Fixup, Item, Label, assemble, flat, label
 from guestdbg.check.assembler.system import (

@@ -1,4 +1,4 @@
-"""FAR and the syndrome for every sort of access, and that nothing has happened yet."""
+"""FAR and syndrome for every sort of access, and that the access has not been made yet."""
 
 from guestdbg.arm64.debug import watchpoint
 from guestdbg.arm64.registers import by_name
@@ -34,9 +34,9 @@ def _unchanged(rig: Rig, before: dict[str, int]) -> None:
 
 
 def _stand_before(rig: Rig, access: Access, address: int) -> asm.Code:
-    """A program of one access to ``address``; what comes before it has run."""
+    """Place a program with one access to ``address``, and run what comes before the access."""
     count = len(access.before)
-    code = rig.code(*access.before, access.word, rig.tell())
+    code = rig.code(*access.before, access.word, rig.finish())
     rig.machine.write(address - 64, bytes(192))
     fill(rig)
     rig.set_x(1, address - access.offset)
@@ -49,8 +49,8 @@ def _stand_before(rig: Rig, access: Access, address: int) -> asm.Code:
 @case_for_each(
     "access",
     ACCESSES,
-    "{}: a watchpoint of all of it stops it before it has changed memory or registers; FAR and "
-    "WnR fit; without the watchpoint it then happens.",
+    "{}: a watchpoint on all of its bytes stops it before memory or registers change, with the FAR "
+    "and WnR of the access. Once the watchpoint is removed, the access is made.",
     _FAR,
 )
 def _(rig: Rig, access: Access) -> None:
@@ -63,13 +63,13 @@ def _(rig: Rig, access: Access) -> None:
     rig.debug(USE_HW, watchpoints=watched)
     before = _state(rig)
     if access.before:
-        # The load-exclusive that must come first puts something into x5 and x6.
+        # The load-exclusive that comes first writes x5 and x6.
         before |= {"x5": 0, "x6": 0}
     rig.watches(pc, _BASE, _BASE + access.size - 1, write=access.wnr)
     _unchanged(rig, before)
     rig.expect("memory, as before the access", rig.machine.read(_BASE - 64, 192), bytes(192))
     if access.before:
-        # The exit has cleared the monitor: the whole sequence, once more.
+        # The exit has cleared the monitor: run the whole sequence again.
         rig.start(code)
     rig.debug(0)
     rig.done()
@@ -85,8 +85,8 @@ def _(rig: Rig, access: Access) -> None:
 @case_for_each(
     "access.last-byte",
     choose(lambda a: a.size > 1 and not a.needs),
-    "{}: a watchpoint of its last byte alone matches; FAR lies from the first address accessed to "
-    "that byte.",
+    "{}: a watchpoint on its last byte alone matches; FAR is between the first address accessed "
+    "and that byte.",
     _FAR,
 )
 def _(rig: Rig, access: Access) -> None:
@@ -100,7 +100,7 @@ def _(rig: Rig, access: Access) -> None:
 @case_for_each(
     "access.just-beside",
     choose(lambda a: not a.needs),
-    "{}: watchpoints of the bytes just before and just behind it do not match.",
+    "{}: watchpoints on the byte before it and the byte after it do not match.",
     _FAR,
 )
 def _(rig: Rig, access: Access) -> None:
@@ -113,7 +113,7 @@ def _(rig: Rig, access: Access) -> None:
 @case_for_each(
     "access.other-direction",
     choose(lambda a: not a.needs and not a.before),
-    "{}: a watchpoint of the other direction (loads, stores) does not match.",
+    "{}: a watchpoint for the other direction (loads or stores) does not match.",
     "Arm ARM DBGWCR<n>_EL1.LSC",
 )
 def _(rig: Rig, access: Access) -> None:
@@ -131,8 +131,8 @@ _PLAIN = choose(lambda a: not a.aligned and a.size > 1 and not a.offset and not 
 @case_for_each(
     "access.unaligned",
     _PLAIN,
-    "{}, not aligned: a watchpoint of a byte in the middle matches; FAR lies from the first "
-    "address accessed to that byte.",
+    "{}, unaligned: a watchpoint on a byte in the middle matches; FAR is between the first address "
+    "accessed and that byte.",
     _FAR,
 )
 def _(rig: Rig, access: Access) -> None:
@@ -147,27 +147,27 @@ def _(rig: Rig, access: Access) -> None:
 @case_for_each(
     "access.across-pages",
     {
-        f"{name}-watched-{where}": (access, where == "behind")
+        f"{name}-watched-{where}": (access, where == "after")
         for name, access in _PLAIN.items()
         if not name.startswith(("stt", "ldt"))
-        for where in ("before", "behind")
+        for where in ("before", "after")
     },
-    "{} the page boundary: a watchpoint on either page stops an access that crosses from one to "
-    "the other, with the registers as they were (but those that a load of several was to change).",
-    _FAR + "; D1.3 (registers that are UNKNOWN after an exception of a load of several)",
+    "{} the page boundary: a watchpoint on either page stops an access that crosses from one page "
+    "to the other. Registers are unchanged, except those that a load of several registers loads.",
+    _FAR + "; D1.3 (registers that are UNKNOWN after an exception of a load of several registers)",
 )
 def _(rig: Rig, what: tuple[Access, bool]) -> None:
-    access, behind = what
+    access, after = what
     boundary = DATA + 0x10000
     first = boundary - access.size // 2
     code = _stand_before(rig, access, first)
-    watched = boundary if behind else boundary - 1
+    watched = boundary if after else boundary - 1
     kind = "write" if access.writes else "read"
     rig.debug(USE_HW, watchpoints=watchpoint(watched, 1, kind))  # type: ignore[arg-type]
     before = _state(rig)
     rig.watches(code.at(0), first, watched, write=access.wnr)
     if access.registers > 1 and access.reads:
-        # What is loaded is UNKNOWN after an exception of a load of several registers.
+        # The registers that it loads are UNKNOWN after the exception.
         for name in list(before):
             if name in ("x2", "x3", "v2", "v3", "v4", "v5"):
                 before[name] = rig.core(name)
@@ -175,7 +175,7 @@ def _(rig: Rig, what: tuple[Access, bool]) -> None:
     rig.debug(0)
     rig.done()
     if access.writes:
-        rig.expect("the whole of it was stored", all(rig.machine.read(first, access.size)), True)
+        rig.expect("all bytes were stored", all(rig.machine.read(first, access.size)), True)
 
 
 _LSE = choose(lambda a: a.needs is not None and a.reads and a.writes)
@@ -184,7 +184,7 @@ _LSE = choose(lambda a: a.needs is not None and a.reads and a.writes)
 @case_for_each(
     "access.atomic-for-loads",
     _LSE,
-    "{}: an atomic reads and writes; a watchpoint of loads matches it, with WnR 0.",
+    "{}: an atomic reads and writes, so a watchpoint for loads matches it, with WnR 0.",
     "Arm ARM D2.10 (Watchpoint exceptions), atomic instructions; ESR_EL2.WnR",
 )
 def _(rig: Rig, access: Access) -> None:
@@ -197,7 +197,7 @@ def _(rig: Rig, access: Access) -> None:
 @case_for_each(
     "access.atomic-for-stores",
     _LSE,
-    "{}: an atomic reads and writes; a watchpoint of stores matches it.",
+    "{}: an atomic reads and writes, so a watchpoint for stores matches it.",
     "Arm ARM D2.10 (Watchpoint exceptions), atomic instructions",
 )
 def _(rig: Rig, access: Access) -> None:
@@ -209,12 +209,12 @@ def _(rig: Rig, access: Access) -> None:
 
 @case(
     "access.store-exclusive-that-fails",
-    "A store-exclusive without the monitor: whether its watchpoint matches is IMPLEMENTATION "
-    "DEFINED; if not, it reports failure, and memory is as it was.",
+    "A store-exclusive whose monitor is clear: whether its watchpoint matches is IMPLEMENTATION "
+    "DEFINED. If it does not match, the store reports failure and memory is unchanged.",
     "Arm ARM D2.10 (Watchpoint exceptions), store-exclusive instructions",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.CLREX, asm.store_exclusive(4, 2, 1), rig.tell(4))
+    code = rig.code(asm.CLREX, asm.store_exclusive(4, 2, 1), rig.finish(4))
     fill(rig)
     rig.set_x(1, _BASE)
     rig.debug(USE_HW, watchpoints=watchpoint(_BASE, 8))
@@ -222,12 +222,12 @@ def _(rig: Rig) -> None:
     if isinstance(exit_, ExitDebug):
         rig.watches(code.at(1), _BASE, _BASE + 7, write=True, exit_=exit_)
     else:
-        rig.done(told=1, exit_=exit_)
+        rig.done(value=1, exit_=exit_)
     rig.expect("memory", rig.machine.u64(_BASE), 0)
 
 
 def _zva_size(rig: Rig) -> int:
-    code = rig.code(asm.mrs(2, "DCZID_EL0"), rig.tell(2))
+    code = rig.code(asm.mrs(2, "DCZID_EL0"), rig.finish(2))
     assert code
     dczid = rig.done()
     if dczid & 16:
@@ -238,20 +238,20 @@ def _zva_size(rig: Rig) -> int:
 @case_for_each(
     "access.dc-zva",
     {"first-byte": 0, "inner-byte": 21, "last-byte": -1},
-    "DC ZVA stores zeros: a watchpoint of the {} of its block stops it first, as a write.",
+    "DC ZVA stores zeros: a watchpoint on the {} of its block stops it before that, as a write.",
     "Arm ARM D2.10 (Watchpoint exceptions), DC ZVA; FAR_EL2",
 )
 def _(rig: Rig, byte: int) -> None:
     size = _zva_size(rig)
-    code = rig.code(asm.dc_zva(1), rig.tell())
+    code = rig.code(asm.dc_zva(1), rig.finish())
     block = DATA + 4 * size
     rig.machine.write(block, b"\xff" * size)
     watched = block + byte % size
-    # An address inside the block serves as well as its first.
+    # Any address inside the block means the whole block.
     rig.set_x(1, block + 8)
     rig.debug(USE_HW, watchpoints=watchpoint(watched, 1))
     exit_ = rig.run()
-    # The address that was given is permitted too, as for cache maintenance.
+    # The address in the instruction is permitted too, as for cache maintenance.
     rig.watches(code.at(0), block, max(watched, block + 8), write=True, exit_=exit_)
     rig.expect("the block", rig.machine.read(block, size), b"\xff" * size)
     rig.debug(0)
@@ -261,12 +261,12 @@ def _(rig: Rig, byte: int) -> None:
 
 @case(
     "access.dc-zva-beside",
-    "DC ZVA does not match watchpoints just before and just behind its block.",
+    "DC ZVA does not match watchpoints on the bytes just before and just after its block.",
     "Arm ARM D2.10 (Watchpoint exceptions), DC ZVA",
 )
 def _(rig: Rig) -> None:
     size = _zva_size(rig)
-    rig.code(asm.dc_zva(1), rig.tell())
+    rig.code(asm.dc_zva(1), rig.finish())
     block = DATA + 4 * size
     rig.set_x(1, block)
     rig.debug(

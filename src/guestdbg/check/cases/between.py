@@ -1,4 +1,4 @@
-"""Between two runs: what userspace changes while the guest stands still, and runs cut short."""
+"""Between two runs: what userspace changes while the guest is stopped, and runs cut short."""
 
 import threading
 from collections.abc import Callable
@@ -32,11 +32,12 @@ def _cut_short(rig: Rig) -> None:
 @case_for_each(
     "between.cut-short",
     {"step": 0, "breakpoint": 1, "watchpoint": 2, "brk": 3},
-    "A run with immediate_exit executes nothing; the next one stops where it would have: {}.",
+    "A run with immediate_exit executes nothing, and the next run stops where it would have "
+    "stopped without it: {}.",
     _IMMEDIATE,
 )
 def _(rig: Rig, what: int) -> None:
-    code = rig.code(asm.add(0, 0, 1), asm.brk(7) if what == 3 else asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.add(0, 0, 1), asm.brk(7) if what == 3 else asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     match what:
         case 0:
@@ -66,12 +67,13 @@ def _(rig: Rig, what: int) -> None:
 @case_for_each(
     "between.level",
     {"from-el1-to-el0": 0, "from-el0-to-el1": 1},
-    "After a step userspace moves the vCPU to another Exception level; the next step is there: {}.",
+    "After a step, userspace moves the vCPU to another Exception level; the next step is made "
+    "there: {}.",
     _ONE_REG,
 )
 def _(rig: Rig, el: int) -> None:
-    there = rig.machine.program(asm.add(2, 2, 1), asm.NOP, rig.tell(), el=el)
-    code = rig.code(asm.add(0, 0, 1), asm.add(0, 0, 1), rig.tell(), el=1 - el)
+    there = rig.machine.program(asm.add(2, 2, 1), asm.NOP, rig.finish(), el=el)
+    code = rig.code(asm.add(0, 0, 1), asm.add(0, 0, 1), rig.finish(), el=1 - el)
     rig.debug(STEP)
     rig.steps(code.at(1))
     rig.pc = there.address
@@ -84,13 +86,13 @@ def _(rig: Rig, el: int) -> None:
 
 @case(
     "between.level-of-a-breakpoint",
-    "A breakpoint for EL0 alone does not match at EL1, and does once userspace has put the vCPU "
-    "at EL0: the level is that of the moment.",
+    "A breakpoint for EL0 alone does not match at EL1, but matches once userspace has put the vCPU "
+    "at EL0: the current level counts.",
     _ONE_REG + "; Arm ARM DBGBCR<n>_EL1.PMC",
 )
 def _(rig: Rig) -> None:
-    below = rig.machine.program(asm.NOP, asm.NOP, rig.tell(), el=0)
-    rig.code(rig.tell())
+    below = rig.machine.program(asm.NOP, asm.NOP, rig.finish(), el=0)
+    rig.code(rig.finish())
     rig.debug(USE_HW, [breakpoint(below.at(1), el="el0")])
     rig.done()
     rig.start(below, el=0)
@@ -100,13 +102,13 @@ def _(rig: Rig) -> None:
 @case_for_each(
     "between.address-register",
     {"away": 64, "onto": -64},
-    "The access is made with the registers as userspace left them: with its address moved {} what "
-    "is watched, it stops accordingly.",
+    "An access uses the registers as userspace left them: once userspace has moved its address {} "
+    "the watched bytes, it stops or does not stop accordingly.",
     _ONE_REG + "; Arm ARM D2.10: a watchpoint exception is taken before the access",
 )
 def _(rig: Rig, distance: int) -> None:
     watched = DATA + 0x1000
-    code = rig.code(asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.str_(0, 1), rig.finish())
     rig.set_x(0, 7)
     first, then = (watched, watched + 64) if distance > 0 else (watched + 64, watched)
     rig.set_x(1, first)
@@ -127,11 +129,11 @@ def _(rig: Rig, distance: int) -> None:
 
 @case(
     "between.value-register",
-    "At a watchpoint of a store userspace may change what will be stored.",
+    "At a watchpoint on a store, userspace may change the value that will be stored.",
     _ONE_REG + "; Arm ARM D2.10: a watchpoint exception is taken before the access",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.stp(2, 3, 1), rig.tell())
+    code = rig.code(asm.stp(2, 3, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.set_x(2, 1)
     rig.debug(USE_HW, (), watchpoint(DATA, 8))
@@ -146,22 +148,22 @@ def _(rig: Rig) -> None:
 
 @case(
     "between.memory",
-    "At a watchpoint of a load userspace may change what will be loaded.",
+    "At a watchpoint on a load, userspace may change the value that will be loaded.",
     _KVM + "; Arm ARM D2.10: a watchpoint exception is taken before the access",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.ldr(2, 1), rig.tell(2))
+    code = rig.code(asm.ldr(2, 1), rig.finish(2))
     rig.set_x(1, DATA)
     rig.debug(USE_HW, (), watchpoint(DATA, 8, "read"))
     rig.watches(code.at(0), DATA, DATA + 7, write=False)
     rig.machine.write(DATA, (0x5678).to_bytes(8, "little"))
     rig.debug(0)
-    rig.done(told=0x5678)
+    rig.done(value=0x5678)
 
 
 @case(
     "between.flags-decide",
-    "Stepping a conditional branch goes where the flags say that userspace left.",
+    "A step of a conditional branch follows the flags as userspace left them.",
     _ONE_REG + " of PSTATE",
 )
 def _(rig: Rig) -> None:
@@ -178,12 +180,13 @@ def _(rig: Rig) -> None:
 @case_for_each(
     "between.context",
     {"set": True, "changed-away": False},
-    "CONTEXTIDR_EL1 by one-reg access counts for linked breakpoints from the next run on: {}.",
+    "A CONTEXTIDR_EL1 written by one-reg access is what linked breakpoints compare from the next "
+    "run on: {}.",
     _ONE_REG + "; Arm ARM D2.8 (Breakpoint types and linking of breakpoints)",
 )
 def _(rig: Rig, to_match: bool) -> None:
     number = _highest(rig)
-    code = rig.code(asm.NOP, asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, asm.NOP, rig.finish())
     linked = breakpoint(code.at(2), linked_to=number)
     rig.set_reg("CONTEXTIDR_EL1", 2 if to_match else 1)
     rig.debug(USE_HW, {0: breakpoint(code.at(1)), number: context_breakpoint(1, linked=True)})
@@ -197,17 +200,17 @@ def _(rig: Rig, to_match: bool) -> None:
 
 
 def _highest(rig: Rig) -> int:
-    """The highest breakpoint is context-aware: there is at least one such."""
+    """The highest-numbered breakpoint: it is always context-aware."""
     return rig.breakpoints - 1
 
 
 @case(
     "between.another-thread",
-    "What one thread asked for holds when another thread runs the vCPU.",
+    "Guest debugging that one thread has set stays in force when another thread runs the vCPU.",
     _KVM + ": it is the vCPU that is debugged",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.add(0, 0, 1), asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.add(0, 0, 1), asm.NOP, asm.NOP, rig.finish())
     rig.debug(USE_HW, [breakpoint(code.at(1))])
     _in_threads(lambda: rig.breaks(code.at(1)))
     rig.debug(STEP)
@@ -217,8 +220,8 @@ def _(rig: Rig) -> None:
 
 @case(
     "between.two-threads-at-once",
-    "Two vCPUs that run at the same time are each stopped by what is asked of it: one counts at "
-    "its breakpoint, the other is stepped.",
+    "Two vCPUs that run at the same time each stop for their own debugging only: one at its "
+    "breakpoint, in a loop that counts; the other after each step.",
     _KVM + ": it is the vCPU that is debugged",
 )
 def _(rig: Rig) -> None:
@@ -250,7 +253,7 @@ def _(rig: Rig) -> None:
 
 
 def _in_threads(*actions: Callable[[], object]) -> None:
-    """Do all of this at once, each in a thread of its own; what the first of them raised."""
+    """Do all of this at once, each in a thread of its own. Raises what the first of them raised."""
     problems: list[BaseException] = []
 
     def guarded(action: Callable[[], object]) -> None:

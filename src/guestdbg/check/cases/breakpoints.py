@@ -12,12 +12,12 @@ _MATCH = "Arm ARM D2.8 (Breakpoint exceptions)"
 @case_for_each(
     "breakpoint.register",
     numbered(),
-    "Breakpoint register {} by itself stops before the instruction at its address.",
+    "Breakpoint register {} alone stops before the instruction at its address.",
     _MATCH + "; KVM API 4.87",
 )
 def _(rig: Rig, number: int) -> None:
     rig.need_breakpoints(number + 1)
-    code = rig.code(asm.NOP, asm.add(0, 0, 1), asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.add(0, 0, 1), asm.NOP, rig.finish())
     rig.debug(USE_HW, {number: breakpoint(code.at(1))})
     rig.breaks(code.at(1))
     rig.expect("x0: the instruction is not executed yet", rig.x(0), 0)
@@ -27,12 +27,12 @@ def _(rig: Rig, number: int) -> None:
 
 @case(
     "breakpoint.all-at-once",
-    "All breakpoint registers together: each stops at its own address.",
+    "With all breakpoint registers in use, each stops at its own address.",
     _MATCH + "; KVM API 4.87",
 )
 def _(rig: Rig) -> None:
     count = rig.breakpoints
-    code = rig.code([asm.NOP] * (count + 1), rig.tell())
+    code = rig.code([asm.NOP] * (count + 1), rig.finish())
     armed = {n: breakpoint(code.at(n + 1)) for n in range(count)}
     for n in range(count):
         rig.debug(USE_HW, armed)
@@ -44,11 +44,11 @@ def _(rig: Rig) -> None:
 
 @case(
     "breakpoint.two-at-one-address",
-    "Two registers with one address make one exception.",
+    "Two registers with the same address cause one exception.",
     _MATCH,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(USE_HW, [breakpoint(code.at(1)), breakpoint(code.at(1))])
     rig.breaks(code.at(1))
     rig.debug(USE_HW)
@@ -57,13 +57,14 @@ def _(rig: Rig) -> None:
 
 @case(
     "breakpoint.registers-beyond-the-last",
-    "Registers that the processor has not are not used: what userspace puts there stops nothing.",
+    "Registers that the processor does not have are ignored: what userspace puts there stops "
+    "nothing.",
     "KVM API 4.87: only as many as KVM_CAP_GUEST_DEBUG_HW_BPS",
 )
 def _(rig: Rig) -> None:
     if rig.breakpoints == 16:
-        rig.skip("all 16 registers are there")
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+        rig.skip("all 16 registers are implemented")
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(USE_HW, {n: breakpoint(code.at(1)) for n in range(rig.breakpoints, 16)})
     rig.done()
 
@@ -76,7 +77,7 @@ def _(rig: Rig) -> None:
 )
 def _(rig: Rig, what: tuple[str, int]) -> None:
     chosen, el = what
-    code = rig.code(asm.NOP, asm.NOP, rig.tell(), el=el)
+    code = rig.code(asm.NOP, asm.NOP, rig.finish(), el=el)
     rig.debug(USE_HW, [breakpoint(code.at(1), el=chosen)])  # type: ignore[arg-type]
     if chosen in ("any", f"el{el}"):
         rig.breaks(code.at(1))
@@ -90,7 +91,7 @@ def _(rig: Rig, what: tuple[str, int]) -> None:
     _MATCH,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.b("over"), asm.NOP, asm.label("over"), rig.tell())
+    code = rig.code(asm.b("over"), asm.NOP, asm.label("over"), rig.finish())
     rig.debug(USE_HW, [breakpoint(code.at(1))])
     rig.done()
     rig.start(code)
@@ -104,7 +105,7 @@ def _(rig: Rig) -> None:
     "Arm ARM DBGBCR<n>_EL1.E",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     pair = breakpoint(code.at(1))
     rig.debug(USE_HW, [RegisterPair(DBGBCR.encode(base=pair.control, E=0), pair.value)])
     rig.done()
@@ -134,11 +135,11 @@ _BEFORE: dict[str, int] = {
 @case_for_each(
     "breakpoint.before",
     _BEFORE,
-    "A breakpoint on {} stops before it: no register, no memory and no Exception level changed.",
+    "A breakpoint on {} stops before it: registers, memory and Exception level are unchanged.",
     _MATCH,
 )
 def _(rig: Rig, word: int) -> None:
-    code = rig.code(asm.NOP, word, asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, word, asm.NOP, asm.NOP, rig.finish())
     rig.set_x(1, DATA)
     rig.set_x(2, 7)
     rig.set_core("elr_el1", code.at(3))
@@ -156,12 +157,12 @@ def _(rig: Rig, word: int) -> None:
 
 @case(
     "breakpoint.on-a-vector",
-    "A breakpoint on an exception vector stops the guest as it arrives there, with ELR_EL1 and "
-    "ESR_EL1 of the exception.",
+    "A breakpoint on an exception vector stops the guest when it takes the exception, with ELR_EL1 "
+    "and ESR_EL1 already written.",
     _MATCH,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.svc(5), rig.tell())
+    code = rig.code(asm.NOP, asm.svc(5), rig.finish())
     rig.debug(USE_HW, [breakpoint(VECTORS + 0x200)])
     rig.breaks(VECTORS + 0x200)
     rig.expect("ELR_EL1", rig.core("elr_el1"), code.at(2))
@@ -169,12 +170,12 @@ def _(rig: Rig) -> None:
 
 
 @case(
-    "breakpoint.behind-eret",
+    "breakpoint.after-eret",
     "A breakpoint on the instruction that ERET returns to, at EL0, stops there.",
     _MATCH,
 )
 def _(rig: Rig) -> None:
-    below = rig.machine.program(asm.NOP, rig.tell(), el=0)
+    below = rig.machine.program(asm.NOP, rig.finish(), el=0)
     rig.code(asm.NOP, asm.ERET)
     rig.set_core("elr_el1", below.address)
     rig.set_core("spsr[0]", EL0T)
@@ -185,7 +186,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "breakpoint.branch-to-itself",
-    "A breakpoint on a branch to itself stops every time it comes round.",
+    "A breakpoint on a branch to itself stops every time the branch is about to be executed.",
     _MATCH,
 )
 def _(rig: Rig) -> None:
@@ -205,7 +206,7 @@ def _(rig: Rig) -> None:
     _MATCH,
 )
 def _(rig: Rig, offset: int) -> None:
-    code = rig.code([asm.NOP] * 1030, rig.tell())
+    code = rig.code([asm.NOP] * 1030, rig.finish())
     at = code.address + 4096 + offset
     rig.debug(USE_HW, [breakpoint(at)])
     rig.breaks(at)
@@ -213,11 +214,11 @@ def _(rig: Rig, offset: int) -> None:
 
 @case(
     "breakpoint.every-instruction-of-a-program",
-    "A breakpoint moved on from each stop to the next instruction follows the program.",
+    "A breakpoint that is moved to the next instruction after each stop follows the whole program.",
     _MATCH + "; KVM API 4.87",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(*(asm.add(0, 0, 1) for _ in range(20)), rig.tell())
+    code = rig.code(*(asm.add(0, 0, 1) for _ in range(20)), rig.finish())
     for n in range(20):
         rig.debug(USE_HW, [breakpoint(code.at(n))])
         rig.breaks(code.at(n))
@@ -236,15 +237,15 @@ def _(rig: Rig) -> None:
     "Arm ARM DBGBVR<n>_EL1.VA",
 )
 def _(rig: Rig, distance: int) -> None:
-    # A page of its own below, so that the instruction before the first is executable too.
+    # Another program below, so that the word before the first instruction is executable too.
     rig.machine.program(asm.NOP)
-    code = rig.code(asm.NOP, asm.NOP, asm.b("over"), asm.NOP, asm.label("over"), rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, asm.b("over"), asm.NOP, asm.label("over"), rig.finish())
     # Instructions 0, 1 and 2 are executed, 3 is not.
     at = {4: code.at(3), -4: code.at(0) - 4}.get(distance, code.at(1) + distance)
     rig.debug(USE_HW, [breakpoint(at)])
     rig.done()
     if distance < 4 << 30:
-        # It is armed: there it stops.
+        # The breakpoint is armed: at its own address it stops.
         rig.start(code)
         rig.pc = at
         rig.breaks(at)
@@ -253,11 +254,11 @@ def _(rig: Rig, distance: int) -> None:
 @case_for_each(
     "breakpoint.mmu-off",
     {"0": 0, "1": 1},
-    "With the guest's MMU off, a breakpoint compares addresses as they are, at EL{} too.",
+    "With the guest's MMU off, a breakpoint compares the untranslated address, also at EL{}.",
     _MATCH,
 )
 def _(rig: Rig, el: int) -> None:
     rig.set_reg("SCTLR_EL1", rig.reg("SCTLR_EL1") & ~1)
-    code = rig.code(asm.NOP, asm.NOP, rig.tell(), el=el)
+    code = rig.code(asm.NOP, asm.NOP, rig.finish(), el=el)
     rig.debug(USE_HW, [breakpoint(code.at(1))])
     rig.breaks(code.at(1))

@@ -18,12 +18,12 @@ _CONTROLS = {
 @case_for_each(
     "brk.exits",
     {f"{name}-at-el{el}": (control, el) for name, control in _CONTROLS.items() for el in (1, 0)},
-    "While userspace debugs the guest, BRK exits to it, with the PC at the BRK: {}.",
+    "While userspace debugs the guest, BRK exits to userspace, with the PC at the BRK: {}.",
     _BRK,
 )
 def _(rig: Rig, what: tuple[int, int]) -> None:
     control, el = what
-    code = rig.code(asm.brk(0x123), rig.tell(), el=el)
+    code = rig.code(asm.brk(0x123), rig.finish(), el=el)
     rig.debug(control)
     rig.brk(code.at(0), 0x123)
 
@@ -31,11 +31,11 @@ def _(rig: Rig, what: tuple[int, int]) -> None:
 @case_for_each(
     "brk.comment",
     {f"{value:04x}": value for value in (0, 1, 0x3E8, 0x8000, 0xFFFF)},
-    "The syndrome has the immediate of the BRK: {}.",
+    "The syndrome holds the immediate of the BRK: {}.",
     "Arm ARM ESR_EL2 (ISS of a Breakpoint Instruction exception)",
 )
 def _(rig: Rig, value: int) -> None:
-    code = rig.code(asm.NOP, asm.brk(value), rig.tell())
+    code = rig.code(asm.NOP, asm.brk(value), rig.finish())
     rig.debug(USE_SW_BP)
     rig.brk(code.at(1), value)
 
@@ -43,7 +43,7 @@ def _(rig: Rig, value: int) -> None:
 @case_for_each(
     "brk.undebugged",
     {"at-el1": 1, "at-el0": 0},
-    "While nobody debugs it, the guest takes its BRK itself, {}.",
+    "Without guest debugging, the guest takes its BRK itself, {}.",
     _BRK,
 )
 def _(rig: Rig, el: int) -> None:
@@ -55,7 +55,7 @@ def _(rig: Rig, el: int) -> None:
 
 @case(
     "brk.after-debugging",
-    "Once debugging is off, BRK is the guest's again.",
+    "Once debugging is off, the guest takes its BRK itself again.",
     _BRK,
 )
 def _(rig: Rig) -> None:
@@ -66,9 +66,9 @@ def _(rig: Rig) -> None:
     rig.takes(EC.BRK64, 0x200)
 
 
-@case("brk.again", "Running on from a BRK stops at it again: it is not stepped over.", _BRK)
+@case("brk.again", "Running again from a BRK stops at it again: KVM does not step over it.", _BRK)
 def _(rig: Rig) -> None:
-    code = rig.code(asm.brk(5), rig.tell())
+    code = rig.code(asm.brk(5), rig.finish())
     rig.debug(USE_SW_BP)
     for _ in range(3):
         rig.brk(code.at(0), 5)
@@ -82,18 +82,18 @@ def _(rig: Rig) -> None:
     _BRK,
 )
 def _(rig: Rig) -> None:
-    rig.code(asm.b("over"), asm.brk(5), asm.label("over"), rig.tell())
+    rig.code(asm.b("over"), asm.brk(5), asm.label("over"), rig.finish())
     rig.debug(USE_SW_BP)
     rig.done()
 
 
 @case(
     "brk.steps-to-it",
-    "Stepping to a BRK is a step; stepping on is the BRK's exit, and the PC stays.",
+    "The step that reaches a BRK is a step exit. The next one is the BRK's exit, and the PC stays.",
     _BRK + "; D2.12 (Software Step exceptions)",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.brk(5), rig.tell())
+    code = rig.code(asm.NOP, asm.brk(5), rig.finish())
     rig.debug(STEP | USE_SW_BP)
     rig.steps(code.at(1))
     rig.brk(code.at(1), 5)
@@ -103,7 +103,7 @@ def _(rig: Rig) -> None:
 @case_for_each(
     "brk.hlt",
     {"debugged": USE_SW_BP, "undebugged": 0},
-    "HLT is for external debuggers: without one it is undefined to the guest ({}).",
+    "HLT is for external debuggers. Without one it is UNDEFINED in the guest ({}).",
     "Arm ARM C6.2 (HLT): UNDEFINED where halting is not allowed",
 )
 def _(rig: Rig, control: int) -> None:

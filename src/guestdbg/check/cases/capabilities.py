@@ -1,4 +1,4 @@
-"""What KVM_CHECK_EXTENSION says about debugging, and whether it fits the processor."""
+"""What KVM_CHECK_EXTENSION answers about debugging, and whether it agrees with the processor."""
 
 from guestdbg.arm64.registers import by_name
 from guestdbg.check import assembler as asm
@@ -26,7 +26,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "capability.set-guest-debug",
-    "KVM_CAP_SET_GUEST_DEBUG is there: guests can be debugged from userspace.",
+    "KVM_CAP_SET_GUEST_DEBUG is 1: guests can be debugged from userspace.",
     "KVM API 4.87",
 )
 def _(rig: Rig) -> None:
@@ -35,8 +35,8 @@ def _(rig: Rig) -> None:
 
 @case(
     "capability.control-flags",
-    "KVM_CAP_SET_GUEST_DEBUG2 answers the control flags that are supported: on arm64 ENABLE, "
-    "SINGLESTEP, USE_SW_BP and USE_HW.",
+    "KVM_CAP_SET_GUEST_DEBUG2 is the mask of supported control flags: on arm64 ENABLE, SINGLESTEP, "
+    "USE_SW_BP and USE_HW.",
     "KVM API 4.87 and 8 (KVM_CAP_SET_GUEST_DEBUG2)",
     since=(5, 13),
 )
@@ -50,8 +50,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "capability.breakpoints",
-    "KVM_CAP_GUEST_DEBUG_HW_BPS is the number of breakpoint registers, which the architecture "
-    "holds between 2 and 16.",
+    "KVM_CAP_GUEST_DEBUG_HW_BPS is the number of breakpoint registers, 2 to 16.",
     "KVM API 4.87; Arm ARM ID_AA64DFR0_EL1.BRPs",
 )
 def _(rig: Rig) -> None:
@@ -60,8 +59,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "capability.watchpoints",
-    "KVM_CAP_GUEST_DEBUG_HW_WPS is the number of watchpoint registers, which the architecture "
-    "holds between 2 and 16.",
+    "KVM_CAP_GUEST_DEBUG_HW_WPS is the number of watchpoint registers, 2 to 16.",
     "KVM API 4.87; Arm ARM ID_AA64DFR0_EL1.WRPs",
 )
 def _(rig: Rig) -> None:
@@ -70,7 +68,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "capability.breakpoints-as-the-id-register",
-    "The guest's ID_AA64DFR0_EL1.BRPs names as many breakpoints as the capability.",
+    "The guest's ID_AA64DFR0_EL1.BRPs gives the same number of breakpoints as the capability.",
     "Arm ARM ID_AA64DFR0_EL1; KVM API 4.87",
 )
 def _(rig: Rig) -> None:
@@ -80,7 +78,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "capability.watchpoints-as-the-id-register",
-    "The guest's ID_AA64DFR0_EL1.WRPs names as many watchpoints as the capability.",
+    "The guest's ID_AA64DFR0_EL1.WRPs gives the same number of watchpoints as the capability.",
     "Arm ARM ID_AA64DFR0_EL1; KVM API 4.87",
 )
 def _(rig: Rig) -> None:
@@ -90,7 +88,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "capability.context-breakpoints",
-    "No more breakpoints compare a context than there are breakpoints.",
+    "There are no more context-aware breakpoints than breakpoints.",
     "Arm ARM ID_AA64DFR0_EL1.CTX_CMPs",
 )
 def _(rig: Rig) -> None:
@@ -100,7 +98,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "capability.the-same-for-a-machine",
-    "Capabilities of debugging are the same, asked of the system or of a machine.",
+    "The capabilities of debugging are the same for the system and for a machine.",
     "KVM API 4.4 (KVM_CAP_CHECK_EXTENSION_VM)",
 )
 def _(rig: Rig) -> None:
@@ -116,9 +114,9 @@ def _(rig: Rig) -> None:
 
 @case(
     "capability.the-guest-reads-the-same",
-    "The ID_AA64DFR0_EL1 that one-reg access shows is the one that the guest reads.",
+    "One-reg access and the guest read the same ID_AA64DFR0_EL1.",
     "KVM API 4.68 (KVM_SET_ONE_REG)",
 )
 def _(rig: Rig) -> None:
-    rig.code(asm.mrs(2, "ID_AA64DFR0_EL1"), rig.tell(2))
-    rig.done(told=rig.reg("ID_AA64DFR0_EL1"))
+    rig.code(asm.mrs(2, "ID_AA64DFR0_EL1"), rig.finish(2))
+    rig.done(value=rig.reg("ID_AA64DFR0_EL1"))

@@ -1,4 +1,4 @@
-"""KVM_SET_GUEST_DEBUG: which control words are taken, and what each means."""
+"""KVM_SET_GUEST_DEBUG: which control words are accepted, and what each means."""
 
 from guestdbg.arm64.debug import RegisterPair, breakpoint, watchpoint
 from guestdbg.check import assembler as asm
@@ -17,7 +17,7 @@ _FLAGS = {
 }
 
 
-@case_for_each("control.accepts", _FLAGS, "The control word for {} is taken.", _CONTROL)
+@case_for_each("control.accepts", _FLAGS, "The control word for {} is accepted.", _CONTROL)
 def _(rig: Rig, control: int) -> None:
     rig.debug(control)
     rig.debug(0)
@@ -29,7 +29,7 @@ _UNKNOWN = [bit for bit in range(32) if not (STEP | USE_SW_BP | USE_HW) >> bit &
 @case_for_each(
     "control.refuses-bit",
     {str(bit): bit for bit in _UNKNOWN},
-    "Bit {} of the control word is no flag of arm64, and is refused with EINVAL.",
+    "Bit {} of the control word is not a flag on arm64, and is refused with EINVAL.",
     _CONTROL,
 )
 def _(rig: Rig, bit: int) -> None:
@@ -39,11 +39,11 @@ def _(rig: Rig, bit: int) -> None:
 
 @case(
     "control.refused-changes-nothing",
-    "A refused control word leaves in force what was.",
+    "A refused control word changes nothing: what was in force stays in force.",
     _CONTROL,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(USE_HW, [breakpoint(code.at(1))])
     rig.refused("an unknown flag", lambda: rig.debug(ENABLE | 4, [breakpoint(code.at(2))]))
     rig.breaks(code.at(1))
@@ -51,11 +51,11 @@ def _(rig: Rig) -> None:
 
 @case(
     "control.flags-without-enable",
-    "Without ENABLE nothing is debugged, whatever other flags say.",
+    "Without ENABLE nothing is debugged, whatever the other flags are.",
     _CONTROL,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug((STEP | USE_HW) & ~ENABLE, [breakpoint(code.at(1))], watchpoint(DATA, 8))
     rig.done()
@@ -67,7 +67,7 @@ def _(rig: Rig) -> None:
     _CONTROL,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(STEP | USE_HW, [breakpoint(code.at(2))], watchpoint(DATA, 8))
     rig.steps(code.at(1))
@@ -77,11 +77,12 @@ def _(rig: Rig) -> None:
 
 @case(
     "control.enable-alone-stops-nothing",
-    "ENABLE without further flags stops no ordinary instruction: registers given are not used.",
+    "ENABLE without further flags stops no ordinary instruction: the registers in the call are not "
+    "used.",
     _CONTROL,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(ENABLE, [breakpoint(code.at(1))], watchpoint(DATA, 8))
     rig.done()
@@ -93,7 +94,7 @@ def _(rig: Rig) -> None:
     _CONTROL + "; Arm ARM DBGBCR<n>_EL1.E, DBGWCR<n>_EL1.E",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     off = [RegisterPair(p.control & ~1, p.value) for p in (breakpoint(code.at(1)),)]
     rig.debug(USE_HW, off, [RegisterPair(p.control & ~1, p.value) for p in watchpoint(DATA, 8)])
@@ -102,11 +103,11 @@ def _(rig: Rig) -> None:
 
 @case(
     "control.use-hw-replaces-the-set",
-    "Every call with USE_HW gives the whole set anew: what it does not name is disarmed.",
+    "Every call with USE_HW replaces the whole set: a register that it leaves zero is disarmed.",
     _CONTROL,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, asm.NOP, rig.finish())
     rig.debug(USE_HW, {0: breakpoint(code.at(1)), 1: breakpoint(code.at(2))})
     rig.breaks(code.at(1))
     rig.debug(USE_HW, {0: breakpoint(code.at(3))})
@@ -115,7 +116,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "control.stays-in-force",
-    "What was asked for holds for every run until the next call.",
+    "Guest debugging stays in force for every run until the next call.",
     _CONTROL,
 )
 def _(rig: Rig) -> None:
@@ -128,12 +129,12 @@ def _(rig: Rig) -> None:
 
 @case(
     "control.a-breakpoint-holds-its-instruction",
-    "Running on from a breakpoint that is still armed stops there again: KVM steps off nothing by "
-    "itself.",
+    "Running again from a breakpoint that is still armed stops there again: KVM does not step over "
+    "it.",
     _CONTROL,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(USE_HW, [breakpoint(code.at(1))])
     for _ in range(3):
         rig.breaks(code.at(1))

@@ -15,12 +15,13 @@ _SS, _SPSR_SS = 1, 1 << 21
 @case_for_each(
     "guest.breakpoint",
     numbered(),
-    "Undebugged, the guest's own breakpoint register {} stops it: it takes the exception itself.",
+    "Without guest debugging, the guest's own breakpoint register {} works: the guest takes the "
+    "exception itself.",
     _OWN,
 )
 def _(rig: Rig, number: int) -> None:
     rig.need_breakpoints(number + 1)
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     debug_itself(rig, {number: breakpoint(code.at(1))}, {})
     rig.takes(EC.BREAKPT_CUR, 0x200)
     rig.expect("ELR_EL1", rig.core("elr_el1"), code.at(1))
@@ -29,13 +30,13 @@ def _(rig: Rig, number: int) -> None:
 @case_for_each(
     "guest.watchpoint",
     numbered(),
-    "Undebugged, the guest's own watchpoint register {} stops it: it takes the exception itself, "
-    "with FAR_EL1.",
+    "Without guest debugging, the guest's own watchpoint register {} works: the guest takes the "
+    "exception itself, with FAR_EL1.",
     _OWN,
 )
 def _(rig: Rig, number: int) -> None:
     rig.need_watchpoints(number + 1)
-    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     debug_itself(rig, {}, {number: watchpoint(DATA, 8)[0]})
     esr = rig.takes(EC.WATCHPT_CUR, 0x200)
@@ -46,14 +47,14 @@ def _(rig: Rig, number: int) -> None:
 
 @case(
     "guest.arms-itself",
-    "What the guest writes into its registers takes effect: it arms a breakpoint and a watchpoint "
-    "by itself and is stopped by each.",
+    "What the guest writes into its debug registers takes effect: it arms a breakpoint and a "
+    "watchpoint, and takes the exception of each.",
     _OWN,
 )
 def _(rig: Rig) -> None:
     code = rig.code(
         *(asm.msr("DBGBVR0_EL1", 2), asm.msr("DBGBCR0_EL1", 3), asm.msr("MDSCR_EL1", 4), asm.ISB),
-        *(asm.daifclr(8), asm.label("here"), asm.NOP, rig.tell()),
+        *(asm.daifclr(8), asm.label("here"), asm.NOP, rig.finish()),
     )
     for n, value in ((2, code["here"]), (3, breakpoint(0).control), (4, MDE | KDE)):
         rig.set_x(n, value)
@@ -68,18 +69,18 @@ def _(rig: Rig) -> None:
         "without-kde": (MDE, EL1H & ~PSTATE_D),
         "without-mde": (KDE, EL1H & ~PSTATE_D),
     },
-    "The guest's breakpoint at EL1 needs MDE, KDE and PSTATE.D clear: {}, it stops nothing, and "
-    "with all of them it does.",
+    "The guest's breakpoint at EL1 needs MDE and KDE set and PSTATE.D clear: {}, it stops nothing; "
+    "with all three right, it does.",
     _OWN + "; MDSCR_EL1.MDE, .KDE; PSTATE.D",
 )
 def _(rig: Rig, what: tuple[int, int]) -> None:
     mdscr, pstate = what
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     debug_itself(rig, {0: breakpoint(code.at(1))}, {})
     rig.set_reg("MDSCR_EL1", mdscr)
     rig.pstate = pstate
     rig.done()
-    # With all three as they should be, it does.
+    # With all three right, it does.
     rig.start(code)
     rig.set_reg("MDSCR_EL1", MDE | KDE)
     rig.pstate = EL1H & ~PSTATE_D
@@ -92,7 +93,7 @@ def _(rig: Rig, what: tuple[int, int]) -> None:
     "Arm ARM D2.12 (Software Step exceptions)",
 )
 def _(rig: Rig) -> None:
-    below = rig.machine.program(asm.add(0, 0, 1), asm.add(0, 0, 1), rig.tell(), el=0)
+    below = rig.machine.program(asm.add(0, 0, 1), asm.add(0, 0, 1), rig.finish(), el=0)
     rig.code(asm.ERET)
     rig.set_core("elr_el1", below.address)
     rig.set_core("spsr[0]", EL0T | _SPSR_SS)
@@ -105,7 +106,7 @@ def _(rig: Rig) -> None:
 @case_for_each(
     "guest.brk-handler",
     {"at-el1": 1, "at-el0": 0},
-    "Undebugged, a guest that handles its BRK goes on behind it, {}.",
+    "Without guest debugging, a guest that handles its BRK continues after it, {}.",
     "Arm ARM D2.7 (Breakpoint Instruction exceptions)",
 )
 def _(rig: Rig, el: int) -> None:
@@ -114,5 +115,5 @@ def _(rig: Rig, el: int) -> None:
         *(asm.mrs(10, "ELR_EL1"), asm.add(10, 10, 4), asm.msr("ELR_EL1", 10), asm.ERET),
     )
     rig.set_reg("VBAR_EL1", handler.address)
-    rig.code(asm.brk(1), asm.add(0, 0, 1), rig.tell(0), el=el)
-    rig.done(told=1)
+    rig.code(asm.brk(1), asm.add(0, 0, 1), rig.finish(0), el=el)
+    rig.done(value=1)

@@ -8,13 +8,13 @@ from guestdbg.check.layout import DATA, VECTORS
 from guestdbg.check.registry import case, case_for_each
 from guestdbg.check.rig import EL0T, ENABLE, STEP, USE_HW, Rig
 
-_SHARED = "KVM API 4.87: userspace's registers take the place of the guest's own while in force"
+_SHARED = "KVM API 4.87: userspace's registers replace the guest's own while in force"
 _SS, _SPSR_SS = 1, 1 << 21
 
 
 def _own_at_the_second(rig: Rig, watch: bool) -> asm.Code:
     """A program whose second instruction the guest watches, or breaks at, by itself."""
-    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     if watch:
         debug_itself(rig, {}, {0: watchpoint(DATA, 8)[0]})
@@ -52,7 +52,7 @@ def _(rig: Rig, watch: bool) -> None:
 @case_for_each(
     "guest.back-afterwards",
     {"breakpoint": False, "watchpoint": True},
-    "Once userspace has done with the registers, the guest's own {} is back in force.",
+    "Once userspace no longer uses the registers, the guest's own {} is in force again.",
     _SHARED,
 )
 def _(rig: Rig, watch: bool) -> None:
@@ -65,13 +65,14 @@ def _(rig: Rig, watch: bool) -> None:
 
 @case(
     "guest.armed-while-debugged",
-    "What the guest arms while userspace debugs it stops nothing then, and is in force afterwards.",
+    "What the guest arms while userspace debugs it stops nothing at that time, and is in force "
+    "afterwards.",
     _SHARED,
 )
 def _(rig: Rig) -> None:
     code = rig.code(
         *(asm.msr("DBGWVR0_EL1", 1), asm.msr("DBGWCR0_EL1", 3), asm.msr("MDSCR_EL1", 4), asm.ISB),
-        *(asm.daifclr(8), asm.str_(0, 1), asm.NOP, asm.str_(0, 1), rig.tell()),
+        *(asm.daifclr(8), asm.str_(0, 1), asm.NOP, asm.str_(0, 1), rig.finish()),
     )
     for n, value in ((1, DATA), (3, watchpoint(DATA, 8)[0].control), (4, MDE | KDE)):
         rig.set_x(n, value)
@@ -90,7 +91,7 @@ def _(rig: Rig) -> None:
 def _(rig: Rig) -> None:
     code = rig.code(
         *(asm.msr("DBGBVR0_EL1", 31), asm.msr("DBGBCR0_EL1", 31), asm.msr("MDSCR_EL1", 31)),
-        *(asm.ISB, asm.NOP, asm.NOP, rig.tell()),
+        *(asm.ISB, asm.NOP, asm.NOP, rig.finish()),
     )
     rig.debug(USE_HW, [breakpoint(code.at(5))])
     rig.breaks(code.at(5))
@@ -103,7 +104,7 @@ _REGISTERS = ("DBGBVR0_EL1", "DBGBCR0_EL1", "DBGWVR0_EL1", "DBGWCR0_EL1")
 @case_for_each(
     "guest.reads",
     _SETS,
-    "A guest that reads its debug registers while userspace debugs it ({}) sees what it wrote.",
+    "A guest that reads its debug registers while userspace debugs it ({}) sees its own values.",
     _SHARED,
 )
 def _(rig: Rig, control: int) -> None:
@@ -115,7 +116,7 @@ def _(rig: Rig, control: int) -> None:
     }
     for name, value in values.items():
         rig.set_reg(name, value)
-    code = rig.code(*(asm.mrs(2 + n, name) for n, name in enumerate(values)), asm.NOP, rig.tell())
+    code = rig.code(*(asm.mrs(2 + n, name) for n, name in enumerate(values)), asm.NOP, rig.finish())
     host = ([breakpoint(code.at(4))], watchpoint(DATA + 64, 8))
     rig.debug(control, *host)
     _to_the_fifth(rig, code, control)
@@ -130,7 +131,7 @@ def _(rig: Rig, control: int) -> None:
     _SHARED + "; KVM API 4.69 (KVM_GET_ONE_REG)",
 )
 def _(rig: Rig, control: int) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(control, [breakpoint(code.at(1))], watchpoint(DATA, 8))
     rig.run()
     for name in (*_REGISTERS, "MDSCR_EL1"):
@@ -140,14 +141,14 @@ def _(rig: Rig, control: int) -> None:
 @case_for_each(
     "guest.mdscr",
     _SETS,
-    "MDSCR_EL1 is the guest's own while userspace debugs it ({}): it reads what it wrote, and what "
-    "it writes lasts.",
+    "MDSCR_EL1 is the guest's own while userspace debugs it ({}): the guest reads what it wrote, "
+    "and what it writes stays.",
     _SHARED + "; Arm ARM MDSCR_EL1",
 )
 def _(rig: Rig, control: int) -> None:
     code = rig.code(
         *(asm.mrs(2, "MDSCR_EL1"), asm.msr("MDSCR_EL1", 3), asm.ISB, asm.mrs(4, "MDSCR_EL1")),
-        *(asm.NOP, rig.tell()),
+        *(asm.NOP, rig.finish()),
     )
     rig.set_reg("MDSCR_EL1", KDE)
     rig.set_x(3, MDE)
@@ -161,13 +162,13 @@ def _(rig: Rig, control: int) -> None:
 @case_for_each(
     "guest.to-userspace",
     {"enable": ENABLE, "singlestep": STEP},
-    "With {} and no registers of userspace's, the guest's own breakpoint is in the hardware, and "
-    "its exception goes to userspace, who must hand it back.",
+    "With {} and without USE_HW, the guest's own breakpoint is in the hardware, and its exception "
+    "exits to userspace, which must inject it into the guest.",
     "KVM API 4.87; Arm ARM MDCR_EL2.TDE",
     until=(6, 14),
 )
 def _(rig: Rig, control: int) -> None:
-    code = rig.code(asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, rig.finish())
     debug_itself(rig, {0: breakpoint(code.at(0))}, {})
     rig.debug(control)
     rig.breaks(code.at(0))
@@ -179,7 +180,7 @@ def _(rig: Rig, control: int) -> None:
     _SHARED + "; Arm ARM MDSCR_EL1.SS",
 )
 def _(rig: Rig) -> None:
-    below = rig.machine.program(asm.NOP, asm.NOP, asm.NOP, rig.tell(), el=0)
+    below = rig.machine.program(asm.NOP, asm.NOP, asm.NOP, rig.finish(), el=0)
     rig.code(asm.ERET)
     rig.set_core("elr_el1", below.address)
     rig.set_core("spsr[0]", EL0T | _SPSR_SS)
@@ -190,11 +191,11 @@ def _(rig: Rig) -> None:
 
 @case(
     "guest.both-step",
-    "A guest that steps its EL0 is stepped by userspace all the same, one instruction at a time.",
+    "Userspace can also step a guest that steps its own EL0, one instruction at a time.",
     _SHARED + "; Arm ARM D2.12",
 )
 def _(rig: Rig) -> None:
-    below = rig.machine.program(asm.add(0, 0, 1), asm.add(0, 0, 1), rig.tell(), el=0)
+    below = rig.machine.program(asm.add(0, 0, 1), asm.add(0, 0, 1), rig.finish(), el=0)
     rig.code(asm.ERET)
     rig.set_core("elr_el1", below.address)
     rig.set_core("spsr[0]", EL0T)
@@ -219,21 +220,22 @@ _READABLE = {
         for name, what in _READABLE.items()
         for how, control in (("undebugged", 0), ("debugged", USE_HW))
     },
-    "The guest may read {}: it is emulated, and the same whether or not userspace debugs it.",
+    "The guest may read {}: KVM emulates it, with the same value whether or not userspace debugs "
+    "the guest.",
     "Arm ARM D19.3 (Debug registers); KVM emulates them for the guest",
 )
 def _(rig: Rig, what: tuple[str, int, int]) -> None:
     name, expected, control = what
-    rig.code(asm.mrs(2, name), rig.tell(2))
+    rig.code(asm.mrs(2, name), rig.finish(2))
     rig.set_x(2, 0xDEAD)
     rig.debug(control)
-    rig.done(told=expected)
+    rig.done(value=expected)
 
 
 @case_for_each(
     "guest.every-register",
     {"breakpoints": "B", "watchpoints": "W"},
-    "The guest's {} all keep what it writes into them, by itself and while userspace uses others.",
+    "All of the guest's {} keep what it writes into them, also while userspace uses its own.",
     "Arm ARM D2 (AArch64 Self-hosted Debug); " + _SHARED,
 )
 def _(rig: Rig, kind: str) -> None:
@@ -243,7 +245,7 @@ def _(rig: Rig, kind: str) -> None:
     for n, name in enumerate(names):
         words += [asm.add(2, 1, 8 * n), asm.msr(name, 2)]
     code = rig.code(
-        words, asm.NOP, *(asm.mrs(3 + n, name) for n, name in enumerate(names)), rig.tell()
+        words, asm.NOP, *(asm.mrs(3 + n, name) for n, name in enumerate(names)), rig.finish()
     )
     rig.set_x(1, DATA)
     rig.debug(USE_HW, [breakpoint(code.at(len(words)))])

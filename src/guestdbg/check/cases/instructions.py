@@ -16,7 +16,7 @@ _STEP = "Arm ARM D2.12 (Software Step exceptions); KVM API 4.87 (KVM_GUESTDBG_SI
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """An instruction, where it goes, and what it leaves."""
+    """An instruction, the offset of the next one, and the registers afterwards."""
 
     word: int
     to: int = 4
@@ -54,7 +54,7 @@ _ANYWHERE: dict[str, _Step] = {
     "store-vector": _Step(asm.access("str_q", 2, 1), after=_memory(7)),
     "load-structures": _Step(
         asm.structure("ld4", 4, 1),
-        # The first bytes of four structures: 0x34, and zeros behind them.
+        # The first bytes of four structures: 0x34, then zeros.
         after=lambda rig: rig.core("v4") != 0 and rig.core("v7") == 0,
     ),
     "store-structures": _Step(asm.structure("st1", 2, 1, registers=4), after=_memory(7)),
@@ -114,7 +114,7 @@ _AT_EL1: dict[str, _Step] = {
 )
 def _(rig: Rig, what: tuple[_Step, int]) -> None:
     step, el = what
-    code = rig.code([asm.NOP] * 8, step.word, [asm.NOP] * 8, rig.tell(), el=el)
+    code = rig.code([asm.NOP] * 8, step.word, [asm.NOP] * 8, rig.finish(), el=el)
     at = code.at(8)
     rig.machine.write(DATA, (0x1234).to_bytes(8, "little"))
     rig.pc = at
@@ -133,11 +133,11 @@ def _(rig: Rig, what: tuple[_Step, int]) -> None:
 @case_for_each(
     "step.isv",
     {"an-ordinary-instruction": asm.NOP, "a-load-exclusive": asm.load_exclusive(4, 1)},
-    "The step of {} says so: ISV is 1, and EX whether it was a load-exclusive.",
+    "The syndrome of a step of {} is valid: ISV is 1, and EX says whether it was a load-exclusive.",
     "Arm ARM ESR_EL2 (ISS of a Software Step exception)",
 )
 def _(rig: Rig, word: int) -> None:
-    code = rig.code(word, asm.NOP, rig.tell())
+    code = rig.code(word, asm.NOP, rig.finish())
     rig.set_x(1, DATA)
     rig.debug(STEP)
     exit_ = rig.steps(code.at(1), exclusive=word != asm.NOP)

@@ -46,7 +46,7 @@ def _need_el3(rig: Rig, needed: bool) -> None:
 def _(rig: Rig, what: _What) -> None:
     hmc, ssc, pmc, levels, el3, el = what
     _need_el3(rig, el3)
-    code = rig.code(asm.NOP, asm.NOP, rig.tell(), el=el)
+    code = rig.code(asm.NOP, asm.NOP, rig.finish(), el=el)
     pair = breakpoint(code.at(1))
     control = DBGBCR.encode(base=pair.control, HMC=hmc, SSC=ssc, PMC=pmc)
     rig.debug(USE_HW, [RegisterPair(control, pair.value)])
@@ -65,7 +65,7 @@ def _(rig: Rig, what: _What) -> None:
 def _(rig: Rig, what: _What) -> None:
     hmc, ssc, pac, levels, el3, el = what
     _need_el3(rig, el3)
-    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell(), el=el)
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish(), el=el)
     rig.set_x(1, DATA)
     pair = watchpoint(DATA, 8)[0]
     control = DBGWCR.encode(base=pair.control, HMC=hmc, SSC=ssc, PAC=pac)

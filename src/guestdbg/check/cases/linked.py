@@ -43,13 +43,13 @@ def _skip_unless_the_processor_compares_contexts(rig: Rig) -> None:
 def _linked_program(rig: Rig, context: int) -> asm.Code:
     rig.set_reg("CONTEXTIDR_EL1", context)
     rig.set_x(1, DATA)
-    return rig.code(asm.NOP, asm.NOP, asm.str_(0, 1), rig.tell())
+    return rig.code(asm.NOP, asm.NOP, asm.str_(0, 1), rig.finish())
 
 
 @case_for_each(
     "linked.breakpoint",
     {"same-context": _CONTEXT, "other-context": _CONTEXT + 1},
-    "An address breakpoint linked to a context breakpoint matches where both do ({}).",
+    "An address breakpoint linked to a context breakpoint matches where both match ({}).",
     _LINK + "; DBGBCR<n>_EL1.BT 0b0001 and 0b0011",
 )
 def _(rig: Rig, context: int) -> None:
@@ -71,7 +71,7 @@ def _(rig: Rig, context: int) -> None:
 @case_for_each(
     "linked.watchpoint",
     {"same-context": _CONTEXT, "other-context": _CONTEXT + 1},
-    "A watchpoint linked to a context breakpoint matches where both do ({}).",
+    "A watchpoint linked to a context breakpoint matches where both match ({}).",
     _LINK + "; DBGWCR<n>_EL1.WT",
 )
 def _(rig: Rig, context: int) -> None:
@@ -176,8 +176,8 @@ def _(rig: Rig, watch: bool) -> None:
 
 @case(
     "linked.follows-the-context",
-    "The context is compared at every access: a guest that changes CONTEXTIDR_EL1 is stopped where "
-    "it matches, and only there.",
+    "The context is compared at every access: a guest that changes CONTEXTIDR_EL1 stops where it "
+    "matches, and only there.",
     _LINK + "; CONTEXTIDR_EL1",
 )
 def _(rig: Rig) -> None:
@@ -186,7 +186,7 @@ def _(rig: Rig) -> None:
     code = rig.code(
         *(store, asm.msr("CONTEXTIDR_EL1", 2), asm.ISB),
         *(store, asm.msr("CONTEXTIDR_EL1", 3), asm.ISB),
-        *(store, rig.tell()),
+        *(store, rig.finish()),
     )
     rig.set_x(1, DATA)
     rig.set_x(2, _CONTEXT)
@@ -207,7 +207,7 @@ def _(rig: Rig) -> None:
 def _(rig: Rig, el: int) -> None:
     number = context_aware(rig)[0]
     rig.set_reg("CONTEXTIDR_EL1", _CONTEXT)
-    code = rig.code(asm.NOP, asm.NOP, rig.tell(), el=el)
+    code = rig.code(asm.NOP, asm.NOP, rig.finish(), el=el)
     rig.debug(
         USE_HW,
         {
@@ -221,7 +221,7 @@ def _(rig: Rig, el: int) -> None:
 @case(
     "context.matches-every-instruction",
     "An unlinked context breakpoint (BT 0b0010) stops before any instruction while CONTEXTIDR_EL1 "
-    "is as it says.",
+    "has its value.",
     _LINK + "; DBGBCR<n>_EL1.BT 0b0010",
 )
 def _(rig: Rig) -> None:
@@ -235,7 +235,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "context.other-context",
-    "An unlinked context breakpoint stops nothing while CONTEXTIDR_EL1 is another.",
+    "An unlinked context breakpoint stops nothing while CONTEXTIDR_EL1 has another value.",
     _LINK,
 )
 def _(rig: Rig) -> None:
@@ -246,13 +246,13 @@ def _(rig: Rig) -> None:
 
 @case(
     "context.from-its-change-on",
-    "An unlinked context breakpoint stops a guest once it has written that CONTEXTIDR_EL1 and "
-    "synchronized it.",
+    "An unlinked context breakpoint stops a guest once the guest has written that value to "
+    "CONTEXTIDR_EL1 and synchronized it.",
     _LINK + "; CONTEXTIDR_EL1",
 )
 def _(rig: Rig) -> None:
     _skip_unless_the_processor_compares_contexts(rig)
-    code = rig.code(asm.NOP, asm.msr("CONTEXTIDR_EL1", 2), asm.ISB, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.msr("CONTEXTIDR_EL1", 2), asm.ISB, asm.NOP, rig.finish())
     rig.set_x(2, _CONTEXT)
     rig.debug(USE_HW, {context_aware(rig)[0]: context_breakpoint(_CONTEXT)})
     exit_ = rig.run()
@@ -271,7 +271,7 @@ def _(rig: Rig, what: tuple[str, int]) -> None:
     chosen, el = what
     _skip_unless_the_processor_compares_contexts(rig)
     rig.set_reg("CONTEXTIDR_EL1", _CONTEXT)
-    code = rig.code(asm.NOP, rig.tell(), el=el)
+    code = rig.code(asm.NOP, rig.finish(), el=el)
     pair = context_breakpoint(_CONTEXT, el=chosen)  # type: ignore[arg-type]
     rig.debug(USE_HW, {context_aware(rig)[0]: pair})
     if chosen == f"el{el}":

@@ -1,4 +1,4 @@
-"""The OS Lock and the OS Double Lock: the guest's, and never the host's."""
+"""The OS Lock and the OS Double Lock: they bind the guest, never userspace."""
 
 from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.arm64.esr import EC
@@ -9,27 +9,27 @@ from guestdbg.check.registry import case, case_for_each
 from guestdbg.check.rig import EL0T, PSTATE_D, STEP, USE_HW, USE_SW_BP, Rig
 
 _LOCK = "Arm ARM D2 and H6 (OS Lock), OSLAR_EL1, OSLSR_EL1"
-#: Before, Linux ignored what guests wrote to OSLAR_EL1.
+#: Older Linux ignored what guests wrote to OSLAR_EL1.
 _SINCE = (5, 18)
 _HOST = _LOCK + "; KVM API 4.87: the guest's OS Lock does not bind userspace"
 
 
 def _lock(rig: Rig) -> None:
-    """Lock it from inside."""
-    rig.code(asm.msr("OSLAR_EL1", 2), asm.ISB, rig.tell())
+    """The guest locks its OS Lock."""
+    rig.code(asm.msr("OSLAR_EL1", 2), asm.ISB, rig.finish())
     rig.set_x(2, 1)
     rig.done()
 
 
 @case(
     "lock.after-reset",
-    "After reset the OS Lock is not locked, and OSLSR_EL1 says that there is one.",
+    "After reset the OS Lock is unlocked, and OSLSR_EL1 says that it is implemented.",
     _LOCK + "; KVM_ARM_VCPU_INIT (KVM API 4.82) unlocks it, as firmware does after a Cold reset",
     since=_SINCE,
 )
 def _(rig: Rig) -> None:
-    rig.code(asm.mrs(2, "OSLSR_EL1"), rig.tell(2))
-    rig.done(told=8)
+    rig.code(asm.mrs(2, "OSLSR_EL1"), rig.finish(2))
+    rig.done(value=8)
     rig.expect("OSLSR_EL1 by one-reg access", rig.reg("OSLSR_EL1"), 8)
 
 
@@ -42,7 +42,7 @@ def _(rig: Rig) -> None:
 def _(rig: Rig) -> None:
     rig.code(
         *(asm.msr("OSLAR_EL1", 2), asm.ISB, asm.mrs(4, "OSLSR_EL1")),
-        *(asm.msr("OSLAR_EL1", 3), asm.ISB, asm.mrs(5, "OSLSR_EL1"), rig.tell()),
+        *(asm.msr("OSLAR_EL1", 3), asm.ISB, asm.mrs(5, "OSLSR_EL1"), rig.finish()),
     )
     rig.set_x(2, 1)
     rig.set_x(3, 0)
@@ -53,15 +53,15 @@ def _(rig: Rig) -> None:
 
 @case(
     "lock.by-one-reg",
-    "One-reg access locks and unlocks through OSLSR_EL1: so it migrates.",
+    "One-reg access to OSLSR_EL1 locks and unlocks, so that the lock can migrate.",
     _LOCK + "; KVM API 4.68 (KVM_SET_ONE_REG)",
     since=_SINCE,
 )
 def _(rig: Rig) -> None:
     rig.set_reg("OSLSR_EL1", 10)
     rig.expect("OSLSR_EL1", rig.reg("OSLSR_EL1"), 10)
-    rig.code(asm.mrs(2, "OSLSR_EL1"), rig.tell(2))
-    rig.done(told=10)
+    rig.code(asm.mrs(2, "OSLSR_EL1"), rig.finish(2))
+    rig.done(value=10)
     rig.set_reg("OSLSR_EL1", 8)
     rig.expect("OSLSR_EL1", rig.reg("OSLSR_EL1"), 8)
 
@@ -69,13 +69,13 @@ def _(rig: Rig) -> None:
 @case_for_each(
     "lock.masks-the-guests",
     {"breakpoint": False, "watchpoint": True},
-    "While the guest's OS Lock is locked its own {} stops nothing; unlocked, it does.",
+    "While the guest's OS Lock is locked, its own {} stops nothing; once unlocked, it does.",
     _LOCK,
     since=_SINCE,
 )
 def _(rig: Rig, watch: bool) -> None:
     _lock(rig)
-    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     kind, pair = ("W", watchpoint(DATA, 8)[0]) if watch else ("B", breakpoint(code.at(1)))
     rig.set_reg(f"DBG{kind}CR0_EL1", pair.control)
@@ -91,13 +91,14 @@ def _(rig: Rig, watch: bool) -> None:
 
 @case(
     "lock.masks-the-guests-step",
-    "While the guest's OS Lock is locked it does not step its EL0; unlocked, it does.",
+    "While the guest's OS Lock is locked, the guest's own step of EL0 does nothing; once unlocked, "
+    "it steps.",
     _LOCK,
     since=_SINCE,
 )
 def _(rig: Rig) -> None:
     _lock(rig)
-    below = rig.machine.program(asm.NOP, rig.tell(), el=0)
+    below = rig.machine.program(asm.NOP, rig.finish(), el=0)
     rig.code(asm.ERET)
     rig.set_core("elr_el1", below.address)
     rig.set_core("spsr[0]", EL0T | 1 << 21)
@@ -129,7 +130,7 @@ def _(rig: Rig) -> None:
 )
 def _(rig: Rig) -> None:
     _lock(rig)
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(USE_HW, [breakpoint(code.at(1))])
     rig.breaks(code.at(1))
 
@@ -142,7 +143,7 @@ def _(rig: Rig) -> None:
 )
 def _(rig: Rig) -> None:
     _lock(rig)
-    code = rig.code(asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, (), watchpoint(DATA, 8))
     rig.watches(code.at(0), DATA, DATA + 7, write=True)
@@ -177,12 +178,13 @@ def _(rig: Rig) -> None:
 
 @case(
     "lock.while-debugged",
-    "A guest that locks while userspace debugs it keeps userspace's breakpoints and watchpoints.",
+    "If the guest locks its OS Lock while userspace debugs it, userspace's breakpoints and "
+    "watchpoints stay in force.",
     _HOST,
     since=_SINCE,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.msr("OSLAR_EL1", 2), asm.ISB, asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.msr("OSLAR_EL1", 2), asm.ISB, asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.set_x(2, 1)
     rig.debug(USE_HW, [breakpoint(code.at(2))], watchpoint(DATA, 8))
@@ -194,24 +196,25 @@ def _(rig: Rig) -> None:
 
 @case(
     "lock.registers-stay-readable",
-    "A locked OS Lock hides no debug register from the guest: it saves and restores them so.",
+    "A locked OS Lock hides no debug register from the guest, which saves and restores them under "
+    "the lock.",
     _LOCK,
     since=_SINCE,
 )
 def _(rig: Rig) -> None:
     rig.set_reg("DBGBVR0_EL1", DATA)
     _lock(rig)
-    rig.code(asm.mrs(2, "DBGBVR0_EL1"), asm.msr("DBGWVR0_EL1", 2), rig.tell(2))
-    rig.done(told=DATA)
+    rig.code(asm.mrs(2, "DBGBVR0_EL1"), asm.msr("DBGWVR0_EL1", 2), rig.finish(2))
+    rig.done(value=DATA)
     rig.expect("DBGWVR0_EL1", rig.reg("DBGWVR0_EL1"), DATA)
 
 
 @case(
     "lock.double-lock",
-    "OSDLR_EL1 reads as zero whatever is written: the double lock is not for the guest.",
+    "OSDLR_EL1 reads as zero whatever is written: the guest has no OS Double Lock.",
     "Arm ARM OSDLR_EL1; KVM emulates it as RAZ/WI",
 )
 def _(rig: Rig) -> None:
-    rig.code(asm.msr("OSDLR_EL1", 2), asm.ISB, asm.mrs(3, "OSDLR_EL1"), rig.tell(3))
+    rig.code(asm.msr("OSDLR_EL1", 2), asm.ISB, asm.mrs(3, "OSDLR_EL1"), rig.finish(3))
     rig.set_x(2, 1)
-    rig.done(told=0)
+    rig.done(value=0)

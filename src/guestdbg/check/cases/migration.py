@@ -17,7 +17,7 @@ _KINDS = ("DBGBVR", "DBGBCR", "DBGWVR", "DBGWCR")
 def _value(kind: str, n: int) -> int:
     if kind.endswith("VR"):
         return DATA + 64 * n
-    # Everything but the enable bit: nothing is to be armed.
+    # Everything but the enable bit, so that nothing is armed.
     return (breakpoint(0) if kind == "DBGBCR" else watchpoint(DATA, 8)[0]).control & ~1
 
 
@@ -75,11 +75,11 @@ def _(rig: Rig) -> None:
 
 @case(
     "one-reg.takes-effect",
-    "What one-reg access writes into the guest's registers is in force at its next run.",
+    "What one-reg access writes into the guest's debug registers is in force at its next run.",
     _ONE_REG,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.done()
     rig.start(code)
     pair = breakpoint(code.at(1))
@@ -93,11 +93,11 @@ def _(rig: Rig) -> None:
 @case(
     "one-reg.while-debugged",
     "Writing the guest's registers by one-reg access while userspace debugs it changes the guest's "
-    "and not userspace's.",
+    "registers, not userspace's.",
     _ONE_REG + "; 4.87",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, asm.NOP, rig.finish())
     rig.debug(USE_HW, [breakpoint(code.at(1))])
     rig.breaks(code.at(1))
     rig.set_reg("DBGBVR0_EL1", code.at(2))
@@ -110,7 +110,8 @@ def _(rig: Rig) -> None:
 @case_for_each(
     "one-reg.identity-stays",
     {"the-same": 0, "another": 1},
-    "ID_AA64DFR0_EL1 may be written with what it is ({}); more breakpoints than there are, never.",
+    "ID_AA64DFR0_EL1 may be written with its own value ({}), but never with more breakpoints than "
+    "there are.",
     _ONE_REG + "; EINVAL for a value that the host cannot give",
 )
 def _(rig: Rig, change: int) -> None:
@@ -128,7 +129,7 @@ def _(rig: Rig, change: int) -> None:
 
 
 def _moved(rig: Rig) -> Rig:
-    """Another machine whose vCPU has the debug registers of this one."""
+    """A vCPU of another machine, with the debug registers of this one."""
     other = rig.another_machine()
     names = [f"{kind}{n}_EL1" for kind in _KINDS for n in range(16)]
     listed = set(rig.vcpu.get_reg_list())
@@ -145,7 +146,7 @@ def _moved(rig: Rig) -> Rig:
     _ONE_REG,
 )
 def _(rig: Rig, watch: bool) -> None:
-    program = (asm.NOP, asm.str_(0, 1), rig.tell())
+    program = (asm.NOP, asm.str_(0, 1), rig.finish())
     code = rig.code(*program)
     kind, pair = ("W", watchpoint(DATA, 8)[0]) if watch else ("B", breakpoint(code.at(1)))
     rig.set_reg(f"DBG{kind}CR1_EL1", pair.control)
@@ -162,12 +163,12 @@ def _(rig: Rig, watch: bool) -> None:
 
 @case(
     "migration.of-the-lock",
-    "A locked OS Lock moves too: what it masked stays masked.",
+    "A locked OS Lock moves to another machine too: what it masked stays masked.",
     _ONE_REG + "; Arm ARM OSLSR_EL1",
     since=(5, 18),
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.msr("OSLAR_EL1", 2), asm.ISB, rig.tell())
+    code = rig.code(asm.msr("OSLAR_EL1", 2), asm.ISB, rig.finish())
     rig.set_x(2, 1)
     rig.done()
     pair = breakpoint(code.at(1))
@@ -175,7 +176,7 @@ def _(rig: Rig) -> None:
     rig.set_reg("DBGBVR0_EL1", pair.value)
     rig.set_reg("MDSCR_EL1", MDE | KDE)
     other = _moved(rig)
-    other.code(asm.NOP, asm.NOP, other.tell())
+    other.code(asm.NOP, asm.NOP, other.finish())
     other.pstate = other.pstate & ~PSTATE_D
     other.done()
     other.expect("OSLSR_EL1", other.reg("OSLSR_EL1"), 10)
@@ -183,15 +184,15 @@ def _(rig: Rig) -> None:
 
 @case(
     "migration.not-of-the-debugging",
-    "What userspace debugs with does not move with the registers: it is asked for anew.",
+    "Userspace's debugging does not move with the registers: it must be set again.",
     _ONE_REG + "; 4.87",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(STEP | USE_HW, [breakpoint(code.at(1))], watchpoint(DATA, 8))
     rig.steps(code.at(1))
     other = _moved(rig)
-    there = other.code(asm.NOP, asm.NOP, other.tell())
+    there = other.code(asm.NOP, asm.NOP, other.finish())
     other.done()
     other.start(there)
     other.debug(USE_HW, [breakpoint(there.at(1))])
@@ -200,11 +201,11 @@ def _(rig: Rig) -> None:
 
 @case(
     "migration.in-the-middle-of-steps",
-    "A vCPU that is moved between two steps goes on exactly where it was.",
+    "A vCPU that is moved to another machine between two steps continues exactly where it was.",
     _ONE_REG,
 )
 def _(rig: Rig) -> None:
-    program = ([asm.add(0, 0, 1)] * 6, rig.tell())
+    program = ([asm.add(0, 0, 1)] * 6, rig.finish())
     code = rig.code(*program)
     rig.debug(STEP)
     for n in range(3):

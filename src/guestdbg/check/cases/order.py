@@ -1,4 +1,4 @@
-"""Breakpoint, watchpoint and step together, taken away in every order; and hsr_high."""
+"""Breakpoint, watchpoint and step together, removed in every order; and hsr_high."""
 
 from itertools import permutations
 
@@ -16,7 +16,7 @@ _PARTS = ("breakpoint", "watchpoint", "step")
 
 
 def _with(rig: Rig, code: asm.Code, parts: set[str]) -> None:
-    """Debug with these parts: a breakpoint on instruction 1, a watchpoint of what 3 stores."""
+    """Debug with these parts: a breakpoint on instruction 1, a watchpoint on what 3 stores to."""
     control = 0
     if parts & {"breakpoint", "watchpoint"}:
         control |= USE_HW
@@ -30,11 +30,11 @@ def _with(rig: Rig, code: asm.Code, parts: set[str]) -> None:
 
 
 def _walk(rig: Rig, code: asm.Code, parts: set[str]) -> None:
-    """Run through the program, and be stopped by these parts and by nothing else."""
+    """Run through the program; expect stops for these parts and for nothing else."""
     rig.start(code)
     _with(rig, code, parts)
     for n in range(4):
-        # Standing before instruction n.
+        # The PC is at instruction n.
         if n == 1 and "breakpoint" in parts:
             rig.breaks(code.at(1))
             _with(rig, code, parts - {"breakpoint"})
@@ -54,11 +54,11 @@ def _walk(rig: Rig, code: asm.Code, parts: set[str]) -> None:
         "-and-".join(part for n, part in enumerate(_PARTS) if bits >> n & 1) or "nothing": bits
         for bits in range(8)
     },
-    "With {} in force, a program is stopped by these and by nothing else.",
+    "With {} in force, a program stops for these and for nothing else.",
     _CONTROL,
 )
 def _(rig: Rig, bits: int) -> None:
-    code = rig.code(asm.NOP, asm.NOP, asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     _walk(rig, code, {part for n, part in enumerate(_PARTS) if bits >> n & 1})
 
@@ -66,12 +66,12 @@ def _(rig: Rig, bits: int) -> None:
 @case_for_each(
     "order.taking-away",
     {"-then-".join(order): order for order in permutations(_PARTS)},
-    "All three in force, taken away one after the other ({}): what is left goes on working, what "
-    "is gone stops nothing.",
+    "All three in force, then removed one after the other ({}): those that are left still work, "
+    "those that were removed stop nothing.",
     _CONTROL,
 )
 def _(rig: Rig, order: tuple[str, ...]) -> None:
-    code = rig.code(asm.NOP, asm.NOP, asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     left = set(_PARTS)
     _walk(rig, code, left)
@@ -83,11 +83,11 @@ def _(rig: Rig, order: tuple[str, ...]) -> None:
 @case_for_each(
     "order.adding",
     {"-then-".join(order): order for order in permutations(_PARTS)},
-    "Nothing in force, then one after the other added ({}): each works from then on.",
+    "None in force, then added one after the other ({}): each works from then on.",
     _CONTROL,
 )
 def _(rig: Rig, order: tuple[str, ...]) -> None:
-    code = rig.code(asm.NOP, asm.NOP, asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     there: set[str] = set()
     for part in order:
@@ -98,12 +98,12 @@ def _(rig: Rig, order: tuple[str, ...]) -> None:
 @case_for_each(
     "order.disabling-register",
     {"first-to-last": 1, "last-to-first": -1},
-    "Breakpoint registers disabled one by one, {}: those that are left go on stopping.",
+    "Breakpoint registers disabled one by one, {}: those that are left still stop.",
     _CONTROL,
 )
 def _(rig: Rig, direction: int) -> None:
     count = rig.breakpoints
-    code = rig.code([asm.NOP] * count, rig.tell())
+    code = rig.code([asm.NOP] * count, rig.finish())
     armed = {n: breakpoint(code.at(n)) for n in range(count)}
     for gone in list(range(count))[::direction]:
         del armed[gone]
@@ -132,7 +132,7 @@ def _high(exit_: Exit) -> None:
     since=(5, 19),
 )
 def _(rig: Rig, what: int) -> None:
-    code = rig.code((asm.NOP, asm.str_(0, 1), asm.NOP, asm.brk(1))[what], rig.tell())
+    code = rig.code((asm.NOP, asm.str_(0, 1), asm.NOP, asm.brk(1))[what], rig.finish())
     rig.set_x(1, DATA)
     if what == 0:
         rig.debug(USE_HW, [breakpoint(code.at(0))])
@@ -145,12 +145,12 @@ def _(rig: Rig, what: int) -> None:
 
 @case(
     "far.of-a-watchpoint-alone",
-    "A watchpoint's FAR is of this exit: after another watchpoint, a breakpoint and a step it is "
-    "the new one's.",
+    "FAR of a watchpoint exit belongs to this exit, also after another watchpoint, a breakpoint "
+    "and a step.",
     "KVM API 5 (kvm_debug_exit_arch.far: for watchpoints)",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.str_(0, 1), asm.NOP, asm.str_(0, 2), rig.tell())
+    code = rig.code(asm.str_(0, 1), asm.NOP, asm.str_(0, 2), rig.finish())
     rig.set_x(1, DATA)
     rig.set_x(2, DATA + 64)
     rig.debug(USE_HW, (), watchpoint(DATA, 8))

@@ -16,11 +16,11 @@ _ABOVE = RAM + RAM_SIZE
 
 @case(
     "priority.breakpoint-before-watchpoint",
-    "A breakpoint and a watchpoint on one store: the breakpoint, then the watchpoint.",
+    "A breakpoint and a watchpoint on one store: the breakpoint comes first, then the watchpoint.",
     _ORDER,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, [breakpoint(code.at(0))], watchpoint(DATA, 8))
     rig.breaks(code.at(0))
@@ -32,11 +32,12 @@ def _(rig: Rig) -> None:
 
 @case(
     "priority.breakpoint-while-stepping",
-    "Stepping onto a breakpoint: the step first; then the breakpoint, and nothing is executed.",
+    "A step onto a breakpoint: the step comes first, then the breakpoint, and nothing is executed "
+    "in between.",
     _ORDER,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.add(0, 0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.add(0, 0, 1), rig.finish())
     rig.debug(STEP | USE_HW, [breakpoint(code.at(1))])
     rig.steps(code.at(1))
     rig.breaks(code.at(1))
@@ -48,7 +49,8 @@ def _(rig: Rig) -> None:
 
 @case(
     "priority.watchpoint-while-stepping",
-    "Stepping an access that a watchpoint matches: the watchpoint, and no step is done.",
+    "A step of an access that a watchpoint matches: the watchpoint stops it, and no step is "
+    "completed.",
     _ORDER,
 )
 def _(rig: Rig) -> None:
@@ -65,7 +67,8 @@ def _(rig: Rig) -> None:
 
 @case(
     "priority.all-three",
-    "Breakpoint, watchpoint and step on one instruction: each in turn, then it is executed once.",
+    "Breakpoint, watchpoint and step on one instruction: each stops in turn, and the instruction "
+    "is executed once.",
     _ORDER,
 )
 def _(rig: Rig) -> None:
@@ -89,14 +92,14 @@ def _(rig: Rig) -> None:
     _ORDER,
 )
 def _(rig: Rig, word: int) -> None:
-    code = rig.code(word, rig.tell())
+    code = rig.code(word, rig.finish())
     rig.debug(USE_HW | USE_SW_BP, [breakpoint(code.at(0))])
     rig.breaks(code.at(0))
 
 
 @case(
     "priority.breakpoint-before-a-data-abort",
-    "A breakpoint on a load that would abort comes first.",
+    "A breakpoint on a load that would abort comes before the abort.",
     _ORDER,
 )
 def _(rig: Rig) -> None:
@@ -118,8 +121,8 @@ def _(rig: Rig) -> None:
     own = {0: breakpoint(_ABOVE - EL1_CODE)}
     if own_exception(rig, asm.br(1), breakpoints=own, registers={1: _ABOVE}) == EC.BREAKPT_CUR:
         rig.skip(
-            "the processor compares breakpoints before it fetches: the guest's own, without KVM's "
-            "help, comes first too"
+            "the processor compares breakpoints before it fetches: the guest's own breakpoint, "
+            "without KVM, comes first too"
         )
     rig.code(asm.br(1))
     rig.set_x(1, _ABOVE)
@@ -142,7 +145,8 @@ def _(rig: Rig, word: int) -> None:
 
 @case(
     "priority.permission-fault-before-watchpoint",
-    "An access of EL0 that it may not make does not match a watchpoint: the guest takes the fault.",
+    "An access that EL0 has no permission for does not match a watchpoint: the guest takes the "
+    "fault.",
     _ORDER,
 )
 def _(rig: Rig) -> None:
@@ -150,23 +154,23 @@ def _(rig: Rig) -> None:
     rig.set_x(1, VECTORS)
     rig.debug(USE_HW, (), watchpoint(VECTORS, 8, "any"))
     rig.takes(EC.DABT_LOW, 0x400)
-    # EL1 may, and is stopped.
+    # EL1 has permission, and is stopped.
     code = rig.code(asm.ldr(0, 1))
     rig.watches(code.at(0), VECTORS, VECTORS + 7, write=False)
 
 
 @case(
     "priority.alignment-fault-before-watchpoint",
-    "An exclusive access that is not aligned matches no watchpoint: the guest takes the fault.",
+    "An unaligned exclusive access matches no watchpoint: the guest takes the fault.",
     _ORDER + "; B2.2.1 and B2.8 (exclusive accesses that are not aligned, FEAT_LSE2)",
 )
 def _(rig: Rig) -> None:
     code = rig.code(asm.load_exclusive(2, 1))
-    # Across sixteen bytes: within them FEAT_LSE2 permits it.
+    # It crosses a 16-byte boundary: within 16 bytes FEAT_LSE2 permits it.
     rig.set_x(1, DATA + 12)
     rig.debug(USE_HW, (), watchpoint(DATA, 32, "any"))
     rig.takes(EC.DABT_CUR, 0x200)
-    # Aligned, it is stopped.
+    # An aligned one is stopped.
     rig.start(code)
     rig.set_x(1, DATA + 8)
     rig.watches(code.at(0), DATA + 8, DATA + 15, write=False)
@@ -175,7 +179,7 @@ def _(rig: Rig) -> None:
 @case_for_each(
     "priority.mmio-before-watchpoint",
     {"store": asm.str_(0, 1), "load": asm.ldr(0, 1)},
-    "A watched {} outside memory: the stage 2 abort comes first, which is KVM_EXIT_MMIO.",
+    "A watched {} outside memory: the stage 2 abort comes first, and the exit is KVM_EXIT_MMIO.",
     _ORDER + "; KVM API 5 (KVM_EXIT_MMIO)",
 )
 def _(rig: Rig, word: int) -> None:
@@ -189,8 +193,8 @@ def _(rig: Rig, word: int) -> None:
 
 @case(
     "priority.pc-alignment-before-breakpoint",
-    "A PC that is not aligned is a fault of its own; a breakpoint on the word it lies in does not "
-    "stop first.",
+    "An unaligned PC is a PC alignment fault; a breakpoint on the word that contains it does not "
+    "come first.",
     _ORDER,
 )
 def _(rig: Rig) -> None:
@@ -204,8 +208,8 @@ def _(rig: Rig) -> None:
 
 
 @case(
-    "priority.step-before-breakpoint-behind-it",
-    "One step over an instruction stops behind it, whether or not a breakpoint is there too.",
+    "priority.step-before-next-breakpoint",
+    "A step of one instruction stops at the next, whether or not a breakpoint is on the next too.",
     _ORDER,
 )
 def _(rig: Rig) -> None:

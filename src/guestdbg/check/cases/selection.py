@@ -27,8 +27,8 @@ def _contiguous(width: int) -> dict[str, int]:
 
 
 def _each_byte(rig: Rig, pair: RegisterPair, first: int, watched: int) -> None:
-    """A byte store to each byte around ``first``: those of the bits of ``watched`` must stop."""
-    code = rig.code(asm.access("strb", 0, 1), rig.tell())
+    """Store to each byte around ``first``; those whose bit in ``watched`` is 1 must stop."""
+    code = rig.code(asm.access("strb", 0, 1), rig.finish())
     rig.debug(USE_HW, watchpoints=[pair])
     for byte in range(-4, 12):
         address = first + byte
@@ -43,7 +43,7 @@ def _each_byte(rig: Rig, pair: RegisterPair, first: int, watched: int) -> None:
 @case_for_each(
     "watchpoint.bas",
     _contiguous(8),
-    "BAS selects {} of the doubleword: a byte store to each of these matches, to no other.",
+    "BAS selects {} of the doubleword: byte stores to these bytes match, and to no others.",
     _BAS,
 )
 def _(rig: Rig, bas: int) -> None:
@@ -62,7 +62,7 @@ def _(rig: Rig, bas: int) -> None:
 
 @case("watchpoint.bas.none", "BAS = 0 selects no byte: the watchpoint never matches.", _BAS)
 def _(rig: Rig) -> None:
-    rig.code(asm.str_(0, 1), rig.tell())
+    rig.code(asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=[_pair(0)])
     rig.done()
@@ -75,7 +75,7 @@ def _(rig: Rig) -> None:
     _BAS + ": CONSTRAINED UNPREDICTABLE where the selected bytes are not contiguous",
 )
 def _(rig: Rig, bas: int) -> None:
-    code = rig.code(asm.access("strb", 0, 1), rig.tell())
+    code = rig.code(asm.access("strb", 0, 1), rig.finish())
     rig.debug(USE_HW, watchpoints=[_pair(bas)])
     for byte in range(-4, 12):
         rig.start(code)
@@ -90,12 +90,12 @@ def _(rig: Rig, bas: int) -> None:
 @case_for_each(
     "watchpoint.bas-under-a-wide-store",
     {f"byte-{n}": n for n in range(8)},
-    "An 8-byte store matches a watchpoint of {} alone; FAR lies from the start of the store to "
+    "An 8-byte store matches a watchpoint on {} alone; FAR is between the start of the store and "
     "that byte.",
     _BAS + "; D2.10 (Determining the memory location that caused a watchpoint exception)",
 )
 def _(rig: Rig, byte: int) -> None:
-    code = rig.code(asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=[_pair(1 << byte)])
     rig.watches(code.at(0), DATA, DATA + byte, write=True)
@@ -109,15 +109,15 @@ def _store(rig: Rig, code: asm.Code, address: int) -> None:
 @case_for_each(
     "watchpoint.mask",
     {str(n): n for n in range(3, 32)},
-    "MASK = {} watches that power of two of bytes, from the first to the last, and none beside.",
+    "MASK = {}: the watchpoint matches every byte of its range of 2^{} bytes, and no other.",
     _MASK,
 )
 def _(rig: Rig, mask: int) -> None:
     size = 1 << mask
     base = (DATA + (1 << 20 if mask < 20 else 0)) & ~(size - 1)
-    code = rig.code(asm.access("strb", 0, 1), rig.tell())
+    code = rig.code(asm.access("strb", 0, 1), rig.finish())
     rig.debug(USE_HW, watchpoints=[_pair(0xFF, base, mask)])
-    # The program itself may be inside: only the stores of this one are judged, in data.
+    # The range may contain the program itself; only its stores to data are judged.
     inside = (max(base, DATA), min(base + size, DATA + (4 << 20)) - 1)
     for address in inside:
         _store(rig, code, address)
@@ -139,7 +139,7 @@ def _(rig: Rig, mask: int) -> None:
     _MASK + ": CONSTRAINED UNPREDICTABLE with BAS other than 0xFF",
 )
 def _(rig: Rig, bas: int) -> None:
-    code = rig.code(asm.access("strb", 0, 1), rig.tell())
+    code = rig.code(asm.access("strb", 0, 1), rig.finish())
     rig.debug(USE_HW, watchpoints=[_pair(bas, DATA + 64, 6)])
     for address in range(DATA + 56, DATA + 136, 4):
         _store(rig, code, address)
@@ -154,14 +154,14 @@ def _(rig: Rig, bas: int) -> None:
 
 @case(
     "watchpoint.ranges-side-by-side",
-    "Several registers watch adjacent ranges: each byte of them matches, none beside.",
+    "Several registers watch adjacent ranges: every byte of them matches, and no others.",
     _MASK + "; " + _BAS,
 )
 def _(rig: Rig) -> None:
     start, length = DATA + 5, 3 + 8 + 16 + 2
     pairs = watchpoint(start, length, "write")
     rig.need_watchpoints(len(pairs))
-    code = rig.code(asm.access("strb", 0, 1), rig.tell())
+    code = rig.code(asm.access("strb", 0, 1), rig.finish())
     rig.debug(USE_HW, watchpoints=pairs)
     for address in range(start - 3, start + length + 3):
         _store(rig, code, address)

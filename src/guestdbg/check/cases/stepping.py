@@ -1,4 +1,4 @@
-"""Single step: from one to the next, into and out of exceptions, and what is left behind."""
+"""Single step: instruction by instruction, into and out of exceptions, and what remains."""
 
 from guestdbg.arm64.esr import EC
 from guestdbg.check import assembler as asm
@@ -15,23 +15,23 @@ _ABOVE = RAM + RAM_SIZE
 @case_for_each(
     "step.count",
     {"1": 1, "10": 10, "100": 100},
-    "So many steps execute so many instructions: {}.",
+    "N steps execute N instructions: {}.",
     _STEP,
 )
 def _(rig: Rig, count: int) -> None:
-    code = rig.code([asm.add(0, 0, 1)] * (count + 1), rig.tell())
+    code = rig.code([asm.add(0, 0, 1)] * (count + 1), rig.finish())
     rig.debug(STEP)
     for n in range(count):
         rig.steps(code.at(n + 1))
     rig.expect("x0", rig.x(0), count)
     rig.debug(0)
     rig.done()
-    rig.expect("x0, after running on", rig.x(0), count + 1)
+    rig.expect("x0, after running without steps", rig.x(0), count + 1)
 
 
 @case(
     "step.through-a-loop",
-    "Steps follow a loop to its end, instruction by instruction.",
+    "Steps follow a loop to its end, one instruction at a time.",
     _STEP,
 )
 def _(rig: Rig) -> None:
@@ -74,8 +74,8 @@ _INTO = {
 @case_for_each(
     "step.into",
     _INTO,
-    "A step of an instruction that takes an exception stops at the exception's vector, before its "
-    "first instruction: {}.",
+    "A step of an instruction that takes an exception stops at the exception vector, before the "
+    "first instruction there: {}.",
     _STEP + "; D2.12 (entering the active-pending state by taking an exception)",
 )
 def _(rig: Rig, what: tuple[int, int, EC]) -> None:
@@ -84,7 +84,7 @@ def _(rig: Rig, what: tuple[int, int, EC]) -> None:
     rig.pc = code.at(1)
     rig.set_x(7, _ABOVE)
     rig.set_x(8, VECTORS)
-    # Across sixteen bytes: within them FEAT_LSE2 permits an exclusive that is not aligned.
+    # It crosses a 16-byte boundary: within 16 bytes FEAT_LSE2 permits an unaligned exclusive.
     rig.set_x(9, DATA + 12)
     vector = VECTORS + (0x200 if el else 0x400)
     rig.debug(STEP)
@@ -98,7 +98,7 @@ def _(rig: Rig, what: tuple[int, int, EC]) -> None:
 
 @case(
     "step.into-an-instruction-abort",
-    "A step of a branch to an address without translation stops there; the next one stops at the "
+    "A step of a branch to an unmapped address stops at that address; the next step stops at the "
     "vector of the instruction abort.",
     _STEP,
 )
@@ -115,12 +115,12 @@ def _(rig: Rig) -> None:
 @case_for_each(
     "step.eret",
     {"to-el0": EL0T, "to-el1": EL1H},
-    "A step of ERET stops at what it returns to: {}.",
+    "A step of ERET stops at the address that it returns to: {}.",
     _STEP + "; D2.12 (exception returns)",
 )
 def _(rig: Rig, pstate: int) -> None:
     el = 0 if pstate == EL0T else 1
-    target = rig.machine.program(asm.add(0, 0, 1), asm.NOP, rig.tell(), el=el)
+    target = rig.machine.program(asm.add(0, 0, 1), asm.NOP, rig.finish(), el=el)
     rig.code(asm.ERET)
     rig.set_core("elr_el1", target.address)
     rig.set_core("spsr[0]", pstate)
@@ -134,13 +134,13 @@ def _(rig: Rig, pstate: int) -> None:
 
 @case(
     "step.down-and-up",
-    "Steps follow the guest from EL1 to EL0, back by SVC, and down again.",
+    "Steps follow the guest from EL1 to EL0, back to EL1 by SVC, and to EL0 again.",
     _STEP,
 )
 def _(rig: Rig) -> None:
-    below = rig.machine.program(asm.add(0, 0, 1), asm.svc(1), asm.NOP, rig.tell(), el=0)
+    below = rig.machine.program(asm.add(0, 0, 1), asm.svc(1), asm.NOP, rig.finish(), el=0)
     handler = rig.machine.program([asm.NOP] * 0x100, asm.NOP, asm.ERET)
-    # Its vector for synchronous exceptions from EL0 is word 0x100.
+    # Word 0x100 is the vector for synchronous exceptions from EL0.
     rig.set_reg("VBAR_EL1", handler.address)
     rig.code(asm.ERET)
     rig.set_core("elr_el1", below.address)
@@ -156,7 +156,8 @@ def _(rig: Rig) -> None:
 @case_for_each(
     "step.mmio",
     {"store": asm.str_(2, 7), "load": asm.ldr(2, 7)},
-    "A {} outside memory exits for its data first; completed, it is one step.",
+    "A step of a {} outside memory first exits with KVM_EXIT_MMIO; once the access is completed, "
+    "it is one step.",
     _STEP + "; KVM API 5 (KVM_EXIT_MMIO)",
 )
 def _(rig: Rig, word: int) -> None:
@@ -178,7 +179,7 @@ def _(rig: Rig, word: int) -> None:
 
 @case(
     "step.stays-in-force",
-    "Stepping holds for every run until the next KVM_SET_GUEST_DEBUG.",
+    "Stepping stays in force for every run until the next KVM_SET_GUEST_DEBUG.",
     _STEP,
 )
 def _(rig: Rig) -> None:
@@ -190,7 +191,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "step.asked-for-anew",
-    "Asking for steps again before every run changes nothing: each is one instruction.",
+    "Setting SINGLESTEP again before every run changes nothing: each run is one instruction.",
     _STEP,
 )
 def _(rig: Rig) -> None:
@@ -203,7 +204,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "step.from-where-userspace-put-the-pc",
-    "After a step userspace moves the PC; the next step is of the instruction there.",
+    "After a step, userspace changes the PC; the next step is of the instruction there.",
     _STEP,
 )
 def _(rig: Rig) -> None:
@@ -232,27 +233,28 @@ def _(rig: Rig) -> None:
 
 @case(
     "step.leaves-no-ss-in-pstate",
-    "PSTATE.SS is not left behind: userspace sees the guest's own after a step.",
+    "PSTATE.SS does not stay set: after a step userspace sees the guest's own value.",
     "KVM API 4.87: the guest does not see that it is debugged; Arm ARM PSTATE.SS",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(STEP)
     rig.steps(code.at(1))
     rig.expect("PSTATE.SS", rig.pstate >> 21 & 1, 0)
     rig.debug(0)
     rig.done()
-    rig.expect("PSTATE.SS, after running on", rig.pstate >> 21 & 1, 0)
+    rig.expect("PSTATE.SS, after running without steps", rig.pstate >> 21 & 1, 0)
 
 
 @case_for_each(
     "step.to-run-to-step",
     {"enable": ENABLE, "off": 0, "use-hw": USE_HW},
-    "Stepping, then running on with control {}, then stepping again: each does as it says.",
+    "Stepping, then running with control {}, then stepping again: each run follows its control "
+    "word.",
     _STEP,
 )
 def _(rig: Rig, control: int) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(STEP)
     rig.steps(code.at(1))
     rig.debug(control)
@@ -264,7 +266,7 @@ def _(rig: Rig, control: int) -> None:
 
 @case(
     "step.over-a-sequence-with-exclusives",
-    "Stepping clears the exclusive monitor: a stepped store-exclusive fails, and says so.",
+    "Stepping clears the exclusive monitor: a stepped store-exclusive fails, with status 1.",
     "Arm ARM D2.12 (stepping over load-exclusive and store-exclusive instructions), B2.9",
 )
 def _(rig: Rig) -> None:

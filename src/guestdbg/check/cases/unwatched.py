@@ -1,4 +1,4 @@
-"""What makes no watchpoint exception: other accesses than loads and stores, and near misses."""
+"""What generates no watchpoint exception: accesses other than loads and stores, near misses."""
 
 from guestdbg.arm64.debug import DBGWCR, RegisterPair, watchpoint
 from guestdbg.check import assembler as asm
@@ -6,12 +6,11 @@ from guestdbg.check.layout import DATA, TABLES
 from guestdbg.check.registry import case, case_for_each
 from guestdbg.check.rig import USE_HW, Rig
 
-_NOT = "Arm ARM D2.10 (Watchpoint exceptions): what generates none"
+_NOT = "Arm ARM D2.10 (Watchpoint exceptions): accesses that generate none"
 
 
 def _then_stops(rig: Rig, address: int) -> None:
-    """A load from there is stopped: the watchpoint, which has not stopped what should not be, is
-    armed."""
+    """Expect a load from there to stop: the watchpoint is armed, though it has not matched yet."""
     code = rig.code(asm.ldr(0, 1))
     rig.set_x(1, address)
     rig.watches(code.at(0), address, address + 7, write=False)
@@ -19,13 +18,14 @@ def _then_stops(rig: Rig, address: int) -> None:
 
 @case(
     "watchpoint.registers-beyond-the-last",
-    "Registers that the processor has not are not used: what userspace puts there watches nothing.",
+    "Registers that the processor does not have are ignored: what userspace puts there watches "
+    "nothing.",
     "KVM API 4.87: only as many as KVM_CAP_GUEST_DEBUG_HW_WPS",
 )
 def _(rig: Rig) -> None:
     if rig.watchpoints == 16:
-        rig.skip("all 16 registers are there")
-    rig.code(asm.str_(0, 1), rig.tell())
+        rig.skip("all 16 registers are implemented")
+    rig.code(asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     pair = watchpoint(DATA, 8)[0]
     rig.debug(USE_HW, watchpoints=dict.fromkeys(range(rig.watchpoints, 16), pair))
@@ -34,7 +34,7 @@ def _(rig: Rig) -> None:
 
 @case("watchpoint.disabled", "A watchpoint with E = 0 does not match.", "Arm ARM DBGWCR<n>_EL1.E")
 def _(rig: Rig) -> None:
-    rig.code(asm.str_(0, 1), rig.tell())
+    rig.code(asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     pair = watchpoint(DATA, 8)[0]
     off = RegisterPair(DBGWCR.encode(base=pair.control, E=0), pair.value)
@@ -47,11 +47,11 @@ def _(rig: Rig) -> None:
 
 @case(
     "watchpoint.not-by-fetching",
-    "Fetching an instruction from a watched address is no access.",
+    "Fetching an instruction from a watched address is not a data access, and does not match.",
     _NOT,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(USE_HW, watchpoints=watchpoint(code.address, 64, "any"))
     rig.done()
     _then_stops(rig, code.address)
@@ -59,11 +59,11 @@ def _(rig: Rig) -> None:
 
 @case(
     "watchpoint.not-by-translation",
-    "A translation table walk that reads a watched descriptor is no access of the guest.",
+    "A translation table walk that reads a watched descriptor does not match.",
     _NOT,
 )
 def _(rig: Rig) -> None:
-    rig.code(asm.str_(0, 1), asm.str_(0, 2), rig.tell())
+    rig.code(asm.str_(0, 1), asm.str_(0, 2), rig.finish())
     rig.set_x(1, DATA)
     rig.set_x(2, DATA + (2 << 20))
     rig.debug(USE_HW, watchpoints=watchpoint(TABLES, 8192, "any"))
@@ -77,7 +77,7 @@ def _(rig: Rig) -> None:
     _NOT,
 )
 def _(rig: Rig) -> None:
-    rig.code(asm.prefetch(1), asm.prefetch(1, 16), rig.tell())
+    rig.code(asm.prefetch(1), asm.prefetch(1, 16), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
     rig.done()
@@ -87,11 +87,11 @@ def _(rig: Rig) -> None:
 @case_for_each(
     "watchpoint.not-by-cleaning",
     {name: name for name in ("cvac", "cvau", "civac")},
-    "DC {} of a watched address generates no watchpoint exception: it changes no data.",
+    "DC {} of a watched address generates no watchpoint exception, because it changes no data.",
     _NOT + " (cache maintenance other than DC IVAC and DC ZVA)",
 )
 def _(rig: Rig, name: str) -> None:
-    rig.code(asm.dc(name, 1), rig.tell())
+    rig.code(asm.dc(name, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 64, "any"))
     rig.done()
@@ -101,10 +101,10 @@ def _(rig: Rig, name: str) -> None:
 @case(
     "watchpoint.not-by-kvm",
     "What userspace writes to watched memory, and KVM's own accesses, stop nothing.",
-    "KVM API 4.87: it is the guest that is debugged",
+    "KVM API 4.87: only the guest is debugged",
 )
 def _(rig: Rig) -> None:
-    rig.code(asm.NOP, rig.tell())
+    rig.code(asm.NOP, rig.finish())
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
     rig.machine.write(DATA, b"written!")
     rig.done()
@@ -119,7 +119,7 @@ def _(rig: Rig) -> None:
 )
 def _(rig: Rig, distance: int) -> None:
     watched = DATA + 0x1000
-    rig.code(asm.str_(0, 1), asm.ldr(0, 1), rig.tell())
+    rig.code(asm.str_(0, 1), asm.ldr(0, 1), rig.finish())
     rig.set_x(1, watched + distance)
     rig.debug(USE_HW, watchpoints=watchpoint(watched, 8, "any"))
     rig.done()

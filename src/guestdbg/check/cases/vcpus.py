@@ -10,7 +10,7 @@ _EACH = "KVM API 4.87: KVM_SET_GUEST_DEBUG is a call of a vCPU"
 
 
 def _both(rig: Rig, *items: asm.Item) -> tuple[Rig, asm.Code]:
-    """A second vCPU, and both before the same program."""
+    """A second vCPU; both are at the start of the same program."""
     other = rig.another_vcpu()
     code = rig.code(*items)
     other.start(code)
@@ -20,12 +20,12 @@ def _both(rig: Rig, *items: asm.Item) -> tuple[Rig, asm.Code]:
 @case_for_each(
     "vcpus.only-the-one",
     {"breakpoint": 0, "watchpoint": 1, "step": 2, "brk": 3},
-    "Of two vCPUs only the debugged one is stopped: {}.",
+    "Of two vCPUs, only the debugged one stops: {}.",
     _EACH,
 )
 def _(rig: Rig, what: int) -> None:
     store = asm.brk(1) if what == 3 else asm.str_(0, 1)
-    other, code = _both(rig, asm.NOP, store, rig.tell())
+    other, code = _both(rig, asm.NOP, store, rig.finish())
     rig.set_x(1, DATA)
     other.set_x(1, DATA)
     if what == 0:
@@ -50,11 +50,11 @@ def _(rig: Rig, what: int) -> None:
 
 @case(
     "vcpus.different-breakpoints",
-    "Two vCPUs in one program, each with a breakpoint of its own in the same register.",
+    "Two vCPUs in one program, each with its own breakpoint in the same register.",
     _EACH,
 )
 def _(rig: Rig) -> None:
-    other, code = _both(rig, [asm.NOP] * 5, rig.tell())
+    other, code = _both(rig, [asm.NOP] * 5, rig.finish())
     rig.debug(USE_HW, [breakpoint(code.at(2))])
     other.debug(USE_HW, [breakpoint(code.at(4))])
     rig.breaks(code.at(2))
@@ -68,11 +68,11 @@ def _(rig: Rig) -> None:
 
 @case(
     "vcpus.different-watchpoints",
-    "Two vCPUs store to one doubleword; the one that watches it stops, the other's store is done.",
+    "Two vCPUs store to the same doubleword; the one that watches it stops, and the other stores.",
     _EACH,
 )
 def _(rig: Rig) -> None:
-    other, code = _both(rig, asm.str_(0, 1), rig.tell())
+    other, code = _both(rig, asm.str_(0, 1), rig.finish())
     for one, value in ((rig, 1), (other, 2)):
         one.set_x(0, value)
         one.set_x(1, DATA)
@@ -83,7 +83,7 @@ def _(rig: Rig) -> None:
     rig.expect("the doubleword", rig.machine.u64(DATA), 2)
     rig.debug(0)
     rig.done()
-    rig.expect("the doubleword, at last", rig.machine.u64(DATA), 1)
+    rig.expect("the doubleword, at the end", rig.machine.u64(DATA), 1)
 
 
 @case(
@@ -92,7 +92,7 @@ def _(rig: Rig) -> None:
     _EACH,
 )
 def _(rig: Rig) -> None:
-    other, code = _both(rig, [asm.add(0, 0, 1)] * 6, rig.tell())
+    other, code = _both(rig, [asm.add(0, 0, 1)] * 6, rig.finish())
     rig.debug(STEP)
     other.debug(STEP)
     for n in range(4):
@@ -104,11 +104,11 @@ def _(rig: Rig) -> None:
 
 @case(
     "vcpus.one-steps-one-breaks",
-    "One vCPU stepped while another has a breakpoint: neither has the other's stops.",
+    "One vCPU is stepped while another has a breakpoint: neither stops for the other's debugging.",
     _EACH,
 )
 def _(rig: Rig) -> None:
-    other, code = _both(rig, [asm.NOP] * 6, rig.tell())
+    other, code = _both(rig, [asm.NOP] * 6, rig.finish())
     rig.debug(STEP)
     other.debug(USE_HW, [breakpoint(code.at(3))])
     for n in range(5):
@@ -125,7 +125,7 @@ def _(rig: Rig) -> None:
     _EACH,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(STEP | USE_HW, [breakpoint(code.at(1))])
     rig.steps(code.at(1))
     other = rig.another_vcpu()
@@ -136,7 +136,7 @@ def _(rig: Rig) -> None:
 
 @case(
     "vcpus.own-registers",
-    "Each vCPU has debug registers of its own by one-reg access.",
+    "One-reg access reaches each vCPU's own debug registers.",
     "KVM API 4.68 (KVM_SET_ONE_REG)",
 )
 def _(rig: Rig) -> None:
@@ -149,13 +149,13 @@ def _(rig: Rig) -> None:
 
 @case(
     "vcpus.machines-apart",
-    "vCPUs of different machines are debugged apart, at the same addresses.",
+    "vCPUs of different machines are debugged independently, at the same addresses.",
     _EACH,
 )
 def _(rig: Rig) -> None:
     other = rig.another_machine()
-    code = rig.code(asm.NOP, asm.NOP, asm.NOP, rig.tell())
-    there = other.code(asm.NOP, asm.NOP, asm.NOP, other.tell())
+    code = rig.code(asm.NOP, asm.NOP, asm.NOP, rig.finish())
+    there = other.code(asm.NOP, asm.NOP, asm.NOP, other.finish())
     rig.expect("the addresses", there.address, code.address)
     rig.debug(USE_HW, [breakpoint(code.at(1))])
     other.debug(USE_HW, [breakpoint(code.at(2))])
@@ -165,13 +165,13 @@ def _(rig: Rig) -> None:
 
 @case(
     "vcpus.reset",
-    "Initialising a vCPU again resets its registers; what userspace debugs with stays in force.",
+    "Initialising a vCPU again resets its registers; userspace's debugging stays in force.",
     "KVM API 4.82 (KVM_ARM_VCPU_INIT); 4.87",
 )
 def _(rig: Rig) -> None:
     rig.set_reg("DBGBVR0_EL1", 0x1000)
     rig.set_reg("MDSCR_EL1", 1 << 15)
-    code = rig.code(asm.NOP, asm.NOP, rig.tell())
+    code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(USE_HW, [breakpoint(code.at(1))])
     rig.reset()
     for name in ("DBGBVR0_EL1", "MDSCR_EL1"):

@@ -13,12 +13,12 @@ _MATCH = "Arm ARM D2.10 (Watchpoint exceptions)"
 @case_for_each(
     "watchpoint.register",
     numbered(),
-    "Watchpoint register {} by itself stops before a store to what it watches.",
+    "Watchpoint register {} alone stops before a store to the bytes that it watches.",
     _MATCH + "; KVM API 4.87",
 )
 def _(rig: Rig, number: int) -> None:
     rig.need_watchpoints(number + 1)
-    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints={number: watchpoint(DATA, 8)[0]})
     rig.watches(code.at(1), DATA, DATA + 7, write=True)
@@ -28,12 +28,12 @@ def _(rig: Rig, number: int) -> None:
 
 @case(
     "watchpoint.all-at-once",
-    "All watchpoint registers together: each stops an access to its own doubleword.",
+    "With all watchpoint registers in use, each stops an access to its own doubleword.",
     _MATCH + "; KVM API 4.87",
 )
 def _(rig: Rig) -> None:
     count = rig.watchpoints
-    code = rig.code(*(asm.str_(0, 1, 8 * n) for n in range(count)), rig.tell())
+    code = rig.code(*(asm.str_(0, 1, 8 * n) for n in range(count)), rig.finish())
     rig.set_x(1, DATA)
     armed = {n: watchpoint(DATA + 8 * n, 8)[0] for n in range(count)}
     for n in range(count):
@@ -46,11 +46,11 @@ def _(rig: Rig) -> None:
 
 @case(
     "watchpoint.two-at-one-address",
-    "Two registers that watch the same make one exception.",
+    "Two registers that watch the same bytes cause one exception.",
     _MATCH,
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8) + watchpoint(DATA, 8))
     rig.watches(code.at(0), DATA, DATA + 7, write=True)
@@ -73,7 +73,7 @@ _ACCESS = {"store": asm.str_(0, 1), "load": asm.ldr(0, 1)}
 )
 def _(rig: Rig, what: tuple[str, str]) -> None:
     watched, done = what
-    code = rig.code(_ACCESS[done], rig.tell())
+    code = rig.code(_ACCESS[done], rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, watched))  # type: ignore[arg-type]
     if watched == "any" or (watched == "read") == (done == "load"):
@@ -90,7 +90,7 @@ def _(rig: Rig, what: tuple[str, str]) -> None:
 )
 def _(rig: Rig, what: tuple[str, int]) -> None:
     chosen, el = what
-    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell(), el=el)
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish(), el=el)
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, el=chosen))  # type: ignore[arg-type]
     if chosen in ("any", f"el{el}"):
@@ -102,7 +102,7 @@ def _(rig: Rig, what: tuple[str, int]) -> None:
 @case_for_each(
     "watchpoint.unprivileged-access",
     {f"{chosen}-{name}": (chosen, name) for chosen in ("el0", "el1") for name in ("sttr", "ldtr")},
-    "LDTR and STTR at EL1 are unprivileged accesses and match as those of EL0: {}.",
+    "LDTR and STTR at EL1 are unprivileged accesses and match like those of EL0: {}.",
     "Arm ARM D2.10 (Watchpoint exceptions), unprivileged loads and stores",
 )
 def _(rig: Rig, what: tuple[str, str]) -> None:
@@ -112,10 +112,10 @@ def _(rig: Rig, what: tuple[str, str]) -> None:
     own = own_debugging(rig, word, watchpoints={0: pair}, registers={1: DATA})
     if own is not (chosen == "el0"):
         rig.skip(
-            "the processor takes LDTR and STTR for accesses of EL1: the guest's own watchpoint, "
-            "without KVM's help, does too"
+            "the processor treats LDTR and STTR as accesses of EL1: so does the guest's own "
+            "watchpoint, without KVM"
         )
-    code = rig.code(word, rig.tell())
+    code = rig.code(word, rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=[pair])
     if chosen == "el0":
@@ -138,11 +138,11 @@ def _(rig: Rig) -> None:
         rig, store, watchpoints={0: pairs[0]}, registers={1: DATA | tag}, system={"TCR_EL1": tcr}
     ):
         rig.skip(
-            "the processor compares the tag: the guest's own watchpoint, without KVM's help, does "
-            "not match either"
+            "the processor compares the tag: the guest's own watchpoint, without KVM, does not "
+            "match either"
         )
     rig.set_reg("TCR_EL1", tcr)
-    code = rig.code(store, rig.tell())
+    code = rig.code(store, rig.finish())
     rig.set_x(1, DATA | tag)
     rig.debug(USE_HW, watchpoints=pairs)
     exit_ = rig.run()
@@ -153,17 +153,17 @@ def _(rig: Rig) -> None:
 
 @case(
     "watchpoint.by-invalidating",
-    "DC IVAC of a watched address matches as a store does, and says so: CM and WnR are 1.",
+    "DC IVAC of a watched address matches like a store, with CM and WnR 1 in the syndrome.",
     "Arm ARM D2.10 (Watchpoint exceptions), cache maintenance; ESR_EL2.CM",
 )
 def _(rig: Rig) -> None:
     word, pairs = asm.dc_ivac(1), watchpoint(DATA, 64)
     if not own_debugging(rig, word, watchpoints={0: pairs[0]}, registers={1: DATA}):
         rig.skip(
-            "the processor's DC IVAC matches nothing: the guest's own watchpoint, without KVM's "
-            "help, does not match either"
+            "the processor's DC IVAC matches nothing: the guest's own watchpoint, without KVM, "
+            "does not match either"
         )
-    code = rig.code(word, rig.tell())
+    code = rig.code(word, rig.finish())
     rig.set_x(1, DATA + 8)
     rig.debug(USE_HW, watchpoints=pairs)
     rig.watches(code.at(0), DATA, DATA + 63, write=True, cache=True)
@@ -171,12 +171,12 @@ def _(rig: Rig) -> None:
 
 @case(
     "watchpoint.two-under-one-access",
-    "An access that two watchpoints match makes one exception; FAR lies from its start to the "
-    "highest address watched.",
+    "An access that two watchpoints match causes one exception; FAR is between its start and the "
+    "highest watched address.",
     "Arm ARM D2.10 (Determining the memory location that caused a watchpoint exception)",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.stp(2, 3, 1), rig.tell())
+    code = rig.code(asm.stp(2, 3, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA + 4, 1) + watchpoint(DATA + 12, 2))
     rig.watches(code.at(0), DATA, DATA + 13, write=True)
@@ -186,11 +186,12 @@ def _(rig: Rig) -> None:
 
 @case(
     "watchpoint.load-for-the-one-store-for-the-other",
-    "Two watchpoints of one address, for loads and for stores: each matches its own.",
+    "Two watchpoints on one address, one for loads and one for stores: each matches its own "
+    "direction.",
     "Arm ARM DBGWCR<n>_EL1.LSC",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.ldr(0, 1), asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.ldr(0, 1), asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     pairs = watchpoint(DATA, 8, "read") + watchpoint(DATA, 8, "write")
     rig.debug(USE_HW, watchpoints=pairs)
@@ -204,12 +205,12 @@ def _(rig: Rig) -> None:
 @case_for_each(
     "watchpoint.mmu-off",
     {"0": 0, "1": 1},
-    "With the guest's MMU off, a watchpoint compares addresses as they are, at EL{} too.",
+    "With the guest's MMU off, a watchpoint compares the untranslated address, also at EL{}.",
     _MATCH,
 )
 def _(rig: Rig, el: int) -> None:
     rig.set_reg("SCTLR_EL1", rig.reg("SCTLR_EL1") & ~1)
-    code = rig.code(asm.NOP, asm.str_(0, 1), rig.tell(), el=el)
+    code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish(), el=el)
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8))
     rig.watches(code.at(1), DATA, DATA + 7, write=True)
@@ -217,12 +218,12 @@ def _(rig: Rig, el: int) -> None:
 
 @case(
     "watchpoint.held-until-disarmed",
-    "Running on with the watchpoint still armed stops at the same access again: KVM steps off "
-    "nothing by itself.",
+    "Running again with the watchpoint still armed stops at the same access again: KVM does not "
+    "step over it.",
     "KVM API 4.87",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8))
     for _ in range(3):
@@ -241,7 +242,7 @@ def _(rig: Rig) -> None:
     alias = 0x80000000 - RAM
     entry = rig.machine.u64(TABLES + 8 * (RAM >> 30))
     rig.machine.write(TABLES + 8 * (0x80000000 >> 30), entry.to_bytes(8, "little"))
-    code = rig.code(asm.str_(0, 2), asm.str_(0, 1), rig.tell())
+    code = rig.code(asm.str_(0, 2), asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     rig.set_x(2, DATA + alias)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8))

@@ -1,7 +1,19 @@
-"""The differential: random programs, the same on two KVMs, compared exit by exit.
+"""The differential: the same random programs on two KVMs, compared exit by exit.
 
-``generate`` makes the program of a seed (``program``), ``play`` plays it on a KVM and writes down
-what is seen (``trace``), ``campaign`` has two KVMs play many and compares (``compare``), ``rules``
-explain what differs, ``shrink`` makes what they do not explain small, and ``show`` prints it.
-``inlab`` is the real KVM of the lab as one side.
+layout              the memory map of a random program
+vectors             the guest's exception vectors
+program             a program: its code, its registers, and what the host does
+initial             registers and memory before a program runs
+trace               what was observed of a program, exit by exit
+generate/           makes the program of a seed
+play                runs a program on a KVM
+players             a player on a KVM of its own
+compare             the first difference of two traces
+reserved            encodings whose effect the architecture leaves open
+difference_context  what happened where two traces differ, for the rules
+rules/              which differences are explained, and by what
+shrink              makes a program that differs small
+campaign            compares many programs
+lab_side            the real KVM of the lab as one of the two sides
+show                prints programs and traces
 """

@@ -12,7 +12,7 @@ from guestdbg.check.differential.play import Player
 from guestdbg.check.differential.program import Program, ProgramError
 from guestdbg.check.differential.rules import RULES, Rule, explain
 from guestdbg.check.differential.shrink import Shrinker
-from guestdbg.check.differential.trace import Told, Trace, told
+from guestdbg.check.differential.trace import Trace, TraceLine
 
 #: Programs compared at a time.
 BATCH = 500
@@ -21,25 +21,25 @@ BATCH = 500
 class Side(Protocol):
     """One of the two KVMs that are compared."""
 
-    def brief(self, programs: Sequence[Program]) -> Iterable[Told]:
+    def brief(self, programs: Sequence[Program]) -> Iterable[TraceLine]:
         """Digests of brief traces, in order."""
 
-    def full(self, programs: Sequence[Program]) -> Iterable[Told]:
+    def full(self, programs: Sequence[Program]) -> Iterable[TraceLine]:
         """Full traces, in order."""
 
 
-class Here(Side):
+class LocalSide(Side):
     """A KVM of this process."""
 
     def __init__(self, brief: Player, full: Player) -> None:
         self._brief = brief
         self._full = full
 
-    def brief(self, programs: Sequence[Program]) -> Iterable[Told]:
-        return map(told, self._brief.play_all(programs))
+    def brief(self, programs: Sequence[Program]) -> Iterable[TraceLine]:
+        return map(TraceLine.of, self._brief.play_all(programs))
 
-    def full(self, programs: Sequence[Program]) -> Iterable[Told]:
-        return map(told, self._full.play_all(programs))
+    def full(self, programs: Sequence[Program]) -> Iterable[TraceLine]:
+        return map(TraceLine.of, self._full.play_all(programs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +81,13 @@ class Report:
         """Rules that explained nothing: out of date, or not enough programs."""
         return [rule.name for rule in RULES if not self.explained[rule.name]]
 
-    def add(self, program: Program, a: Told, b: Told) -> None:
+    def add(self, program: Program, a: TraceLine, b: TraceLine) -> None:
         """One program more, of which there are full traces."""
         self.count(program, a, b)
         if a.digest != b.digest:
             self.judged(find(program, a, b) or program.name)
 
-    def count(self, program: Program, a: Told, b: Told) -> None:
+    def count(self, program: Program, a: TraceLine, b: TraceLine) -> None:
         """One program more."""
         self.compared += 1
         self.exits += a.exits
@@ -145,7 +145,7 @@ def judge(programs: Sequence[Program], a: Side, b: Side) -> Iterator[Finding | s
         yield find(program, x, y) or program.name
 
 
-def find(program: Program, a: Told, b: Told) -> Finding | None:
+def find(program: Program, a: TraceLine, b: TraceLine) -> Finding | None:
     """The difference of two full traces of a program, with what explains it.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 
+from guestdbg.arm64.esr import EC
 from guestdbg.check.assembler import NOP
 from guestdbg.check.differential import layout
 from guestdbg.check.differential.compare import Difference
@@ -12,7 +13,13 @@ from guestdbg.check.differential.program import Complete, Debug, OnHit, Program,
 from guestdbg.check.differential.trace import Seen, Trace
 from guestdbg.kvm.structures import control_names
 
-#: Four bytes at an address as assembly, None where they are no instruction.
+_DEBUG_EXITS: dict[int, str] = {
+    EC.BREAKPT_LOW: "breakpoint",
+    EC.SOFTSTP_LOW: "step",
+    EC.WATCHPT_LOW: "watchpoint",
+    EC.BRK64: "BRK",
+}
+#: Four bytes at an address as assembly, or None if they are no instruction.
 Disassemble = Callable[[bytes, int], str | None]
 
 
@@ -59,8 +66,7 @@ def exit_words(seen: Seen) -> str:
     """An exit in a few words."""
     match seen:
         case ("debug", int(hsr), int(high), int(far)):
-            names = {0x30: "breakpoint", 0x32: "step", 0x34: "watchpoint", 0x3C: "BRK"}
-            words = f"{names.get(hsr >> 26, 'debug')} hsr {hsr:#x}"
+            words = f"{_DEBUG_EXITS.get(hsr >> 26, 'debug')} hsr {hsr:#x}"
             words += f" high {high:#x}" if high else ""
             return words + (f" far {far:#x}" if far != -1 else "")
         case ("mmio", int(address), int(length), int(is_write), str(data)):

@@ -86,23 +86,23 @@ class Trace:
 
 def to_json(trace: Trace, *, full: bool = True) -> str:
     """A trace as one line; without ``full`` only its digest."""
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "name": trace.name,
         "digest": trace.digest,
         "exits": len(trace.moments),
     }
     if trace.kicked:
-        told["kicked"] = True
+        values["kicked"] = True
     if full:
-        told["moments"] = [[m.exit, m.refused, m.registers, m.memory] for m in trace.moments]
-        told["final"] = trace.final
-        told["pages"] = trace.pages
-        told["taken"] = trace.taken
-    return json.dumps(told, separators=(",", ":"))
+        values["moments"] = [[m.exit, m.refused, m.registers, m.memory] for m in trace.moments]
+        values["final"] = trace.final
+        values["pages"] = trace.pages
+        values["taken"] = trace.taken
+    return json.dumps(values, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TraceLine:
     """A line of a file of traces: the digest, and the trace where it is there in full."""
 
     name: str
@@ -111,28 +111,30 @@ class Told:
     kicked: bool
     trace: Trace | None
 
+    @staticmethod
+    def of(trace: Trace) -> TraceLine:
+        """The line of a full trace."""
+        return TraceLine(trace.name, trace.digest, len(trace.moments), trace.kicked, trace)
 
-def from_json(line: str) -> Told:
+
+def from_json(line: str) -> TraceLine:
     """What ``to_json`` made.
 
     Raises:
         ProgramError: it did not.
     """
     try:
-        told = json.loads(line)
+        values = json.loads(line)
         trace = None
-        if "moments" in told:
+        if "moments" in values:
             moments = tuple(
                 Moment(tuple(exit_), tuple((n, e) for n, e in refused), registers, memory)
-                for exit_, refused, registers, memory in told["moments"]
+                for exit_, refused, registers, memory in values["moments"]
             )
-            taken = tuple(map(tuple, told["taken"]))
-            trace = Trace(told["name"], moments, told["final"], told["pages"], taken)
-        return Told(told["name"], told["digest"], told["exits"], told.get("kicked", False), trace)
+            taken = tuple(map(tuple, values["taken"]))
+            trace = Trace(values["name"], moments, values["final"], values["pages"], taken)
+        return TraceLine(
+            values["name"], values["digest"], values["exits"], values.get("kicked", False), trace
+        )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ProgramError(f"not a trace of the differential: {error!r}") from None
-
-
-def told(trace: Trace) -> Told:
-    """A trace as if it had been read."""
-    return Told(trace.name, trace.digest, len(trace.moments), trace.kicked, trace)

@@ -86,7 +86,7 @@ class Agent:
             command.give(payload)
         elif kind == frames.CONNECT:
             self._relays.connect(**json.loads(payload))
-        elif kind in (frames.RELAY, frames.GONE_ON, frames.CUT):
+        elif kind in (frames.RELAY_DATA, frames.RELAY_ACK, frames.RELAY_CLOSE):
             self._relays.take(kind, payload)
         elif kind == frames.KILL:
             command.kill()
@@ -144,7 +144,7 @@ class Agent:
     def _acknowledge_input(self) -> None:
         command = self._command
         if command is not None and command.taken:
-            self._port.send_json(frames.TAKEN, command.taken)
+            self._port.send_json(frames.STDIN_ACK, command.taken)
             command.taken = 0
 
     def _forget_stdin(self) -> None:
@@ -207,7 +207,7 @@ class Agent:
         if self._relays.moved > self._moved:
             self._moved = self._relays.moved
             self._deadline = min(time.monotonic() + _LINGER, self._last_deadline)
-        return self._relays.may_say_more
+        return self._relays.may_send_more
 
     def _send_results(self, pattern: str) -> bool:
         """Sends the files that a pattern names; False if there are none."""

@@ -36,10 +36,10 @@ class Connection:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._unsent = bytearray()
-        self._under_way = 0
+        self._unacknowledged = 0
         # No more comes from there, and from the socket.
-        self._there_ended = False
-        self._here_ended = False
+        self._remote_ended = False
+        self._local_ended = False
         self._closed = False
 
     @property
@@ -48,9 +48,9 @@ class Connection:
         return self._closed
 
     @property
-    def may_say_more(self) -> bool:
+    def may_send_more(self) -> bool:
         """Whether the socket has not said all that it will."""
-        return not (self._closed or self._here_ended)
+        return not (self._closed or self._local_ended)
 
     @property
     def wants_to_read(self) -> bool:
@@ -58,8 +58,8 @@ class Connection:
         return not (
             self._closed
             or self._connecting
-            or self._here_ended
-            or self._under_way >= frames.RELAY_WINDOW
+            or self._local_ended
+            or self._unacknowledged >= frames.RELAY_WINDOW
         )
 
     @property
@@ -75,16 +75,16 @@ class Connection:
         if not self.wants_to_read:
             return 0
         try:
-            data = self._socket.recv(min(frames.PIECE, frames.RELAY_WINDOW - self._under_way))
+            data = self._socket.recv(min(frames.PIECE, frames.RELAY_WINDOW - self._unacknowledged))
         except BlockingIOError:
             return 0
         except OSError:
             self.cut()
             return 0
-        self._under_way += len(data)
-        self._send(frames.RELAY, frames.relayed(self.number, data))
+        self._unacknowledged += len(data)
+        self._send(frames.RELAY_DATA, frames.pack_relay(self.number, data))
         if not data:
-            self._here_ended = True
+            self._local_ended = True
             self._close_if_over()
         return len(data)
 
@@ -102,7 +102,7 @@ class Connection:
                 count = self._socket.send(self._unsent)
                 del self._unsent[:count]
                 taken += count
-            if self._there_ended:
+            if self._remote_ended:
                 self._socket.shutdown(socket.SHUT_WR)
         except BlockingIOError:
             pass
@@ -110,33 +110,33 @@ class Connection:
             self.cut()
             return
         if taken:
-            self._send(frames.GONE_ON, frames.relayed(self.number, frames.count(taken)))
+            self._send(frames.RELAY_ACK, frames.pack_relay(self.number, frames.pack_count(taken)))
         self._close_if_over()
 
     def take(self, kind: int, data: bytes) -> None:
         """What the other end sent: RELAY, GONE_ON or CUT. Raises FrameError."""
         if self._closed:
             return
-        if kind == frames.RELAY:
+        if kind == frames.RELAY_DATA:
             self._unsent += data
-            self._there_ended = self._there_ended or not data
+            self._remote_ended = self._remote_ended or not data
             if not self._connecting:
                 self.write()
-        elif kind == frames.GONE_ON:
-            self._under_way -= frames.counted(data)
-        elif kind == frames.CUT:
-            self._there_ended = self._here_ended = True
+        elif kind == frames.RELAY_ACK:
+            self._unacknowledged -= frames.unpack_count(data)
+        elif kind == frames.RELAY_CLOSE:
+            self._remote_ended = self._local_ended = True
             self.write()
 
     def cut(self) -> None:
         """Ends the connection in both directions. What waits here is lost; the other end still
         hands on what it has."""
         if not self._closed:
-            self._send(frames.CUT, frames.relayed(self.number, b""))
+            self._send(frames.RELAY_CLOSE, frames.pack_relay(self.number, b""))
             self._close()
 
     def _close_if_over(self) -> None:
-        if self._here_ended and self._there_ended and not self._unsent:
+        if self._local_ended and self._remote_ended and not self._unsent:
             self._close()
 
     def _close(self) -> None:

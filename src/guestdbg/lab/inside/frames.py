@@ -32,14 +32,16 @@ STDOUT = 17
 STDERR = 18
 EXIT = 19  # JSON: status, missing
 REFUSED = 20  # JSON: error: what was asked cannot be done
-TAKEN = 21  # JSON: so many more bytes of input have gone to the command
+STDIN_ACK = 21  # JSON: so many more bytes of input have gone to the command
 # Both ways: a file is begun, filled and ended.
 FILE = 32  # JSON: path, mode
 FILE_DATA = 33
 FILE_END = 34
-RELAY = 35  # a connection's number in four bytes, and what was said on it; nothing: no more comes
-GONE_ON = 36  # a number, and in four bytes how many of the bytes relayed to it have gone on
-CUT = 37  # a number: the connection is over, in both directions
+RELAY_DATA = (
+    35  # a connection's number in four bytes, and what was said on it; nothing: no more comes
+)
+RELAY_ACK = 36  # a number, and in four bytes how many relayed bytes its socket has accepted
+RELAY_CLOSE = 37  # a number: the connection is closed in both directions
 
 
 class FrameError(Exception):
@@ -61,12 +63,12 @@ def pieces(kind: int, data: bytes) -> list[bytes]:
     return [frame(kind, data[at : at + PIECE]) for at in range(0, len(data), PIECE)]
 
 
-def count(number: int) -> bytes:
+def pack_count(number: int) -> bytes:
     """What GONE_ON says: so many bytes."""
     return _NUMBER.pack(number)
 
 
-def counted(data: bytes) -> int:
+def unpack_count(data: bytes) -> int:
     """How many bytes a GONE_ON frame is about. Raises FrameError."""
     if len(data) != _NUMBER.size:
         raise FrameError("a frame that should count bytes and does not")
@@ -75,12 +77,12 @@ def counted(data: bytes) -> int:
     return number
 
 
-def relayed(number: int, data: bytes) -> bytes:
+def pack_relay(number: int, data: bytes) -> bytes:
     """The payload of a RELAY, GONE_ON or CUT frame."""
     return _NUMBER.pack(number) + data
 
 
-def relay(payload: bytes) -> tuple[int, bytes]:
+def unpack_relay(payload: bytes) -> tuple[int, bytes]:
     """(number, data) of such a frame's payload. Raises FrameError."""
     if len(payload) < _NUMBER.size:
         raise FrameError("a relay frame without a number")

@@ -23,9 +23,9 @@ class Relays:
         self.moved = 0
 
     @property
-    def may_say_more(self) -> bool:
+    def may_send_more(self) -> bool:
         """Whether a server here has not said all that it will."""
-        return any(connection.may_say_more for connection in self._connections.values())
+        return any(connection.may_send_more for connection in self._connections.values())
 
     def connect(self, number: int, port: int) -> None:
         """Connects to a server here; that nobody listens is the end of the connection."""
@@ -40,7 +40,7 @@ class Relays:
 
     def take(self, kind: int, payload: bytes) -> None:
         """What the host's side of a connection said."""
-        number, data = frames.relay(payload)
+        number, data = frames.unpack_relay(payload)
         if number in self._connections:
             # Before the socket may be closed: a selector cannot forget what is.
             self._forget(number)

@@ -1,9 +1,17 @@
-"""Random programs: the same one for a seed, everywhere and always.
+"""Random programs. A seed gives the same program on every machine and with every Python.
 
-A program runs at EL1 and EL0, with its MMU on mostly; it computes, loads and stores near a few
-places, branches forward, loops by counters, takes exceptions, and in some programs debugs itself.
-It ends by a store to ``layout.DONE``. Its host sets guest debugging, changes it between exits and
-writes the guest's registers, as the script says.
+A program runs at EL1 and EL0, mostly with its MMU on. It computes, loads and stores near a few
+addresses, branches forward, loops by counters, takes exceptions, and sometimes debugs itself. It
+ends with a store to ``layout.DONE``. The host's part is the script: it sets guest debugging,
+changes it between exits, and writes the guest's registers.
+
+source  the random numbers, and what the parts below share
+debug   debug registers
+data    instructions that compute
+memory  loads and stores
+branch  branches, loops, calls
+system  exceptions, system registers, the guest's own debugging
+script  what the host does
 """
 
 from __future__ import annotations
@@ -37,7 +45,7 @@ def _body(s: Source, own: int) -> list[Item]:
     if own:
         items += system.mask_debug(s)
         for _ in range(1 + s.below(3)):
-            items += s.one((system.write_breakpoint, system.write_watchpoint))(s)
+            items += s.choice((system.write_breakpoint, system.write_watchpoint))(s)
         items += system.write_mdscr(s)
     length = s.random.randint(12, LENGTH)
     while _count(items) < length:
@@ -80,7 +88,7 @@ def generate(seed: int) -> Program:
         mmu=s.mmu,
         el=start,
         code=code.words,
-        vectors=vectors(s.one(POLICIES), s.one(STEP_POLICIES)),
+        vectors=vectors(s.choice(POLICIES), s.choice(STEP_POLICIES)),
         x=tuple(x),
         data=s.bits(32),
         sysregs=(("CONTEXTIDR_EL1", s.below(4)),),

@@ -13,11 +13,11 @@ _AND_7 = 0x92400800  # AND Xd, Xn, #7
 def _conditional(s: Source, target: str) -> Fixup:
     kind = s.below(4)
     if kind == 0:
-        return asm.b_cond(s.one(tuple(asm.CONDITIONS)), target)
+        return asm.b_cond(s.choice(tuple(asm.CONDITIONS)), target)
     if kind == 1:
-        return s.one((asm.cbz, asm.cbnz))(s.rd(), target)
+        return s.choice((asm.cbz, asm.cbnz))(s.rd(), target)
     if kind == 2:
-        return s.one((asm.tbz, asm.tbnz))(s.rd(), s.below(64), target)
+        return s.choice((asm.tbz, asm.tbnz))(s.rd(), s.below(64), target)
     return asm.b(target)
 
 
@@ -30,7 +30,7 @@ def forward(s: Source, body: Body) -> list[Item]:
 def loop(s: Source, body: Body) -> list[Item]:
     """The body a few times; never for ever, even where a host skipped how often."""
     name = s.name()
-    counter = s.one((OUTER, INNER))
+    counter = s.choice((OUTER, INNER))
     return [
         asm.mov(counter, 1 + s.below(4)),
         asm.label(name),

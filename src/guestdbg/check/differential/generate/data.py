@@ -16,7 +16,7 @@ def _sf(s: Source) -> int:
 
 def add_sub_immediate(s: Source) -> list[Item]:
     word = 0x11000000 | _sf(s) | s.below(4) << 29 | s.below(2) << 22 | s.bits(12) << 10
-    return [word | s.one(range(13)) << 5 | s.rd()]
+    return [word | s.choice(range(13)) << 5 | s.rd()]
 
 
 def add_sub_shifted(s: Source) -> list[Item]:
@@ -27,7 +27,7 @@ def add_sub_shifted(s: Source) -> list[Item]:
 
 def add_sub_extended(s: Source) -> list[Item]:
     word = 0x0B200000 | _sf(s) | s.below(4) << 29 | s.below(8) << 13 | s.below(5) << 10
-    return [word | s.rn() << 16 | s.one(range(13)) << 5 | s.rd()]
+    return [word | s.rn() << 16 | s.choice(range(13)) << 5 | s.rd()]
 
 
 def logical_shifted(s: Source) -> list[Item]:
@@ -38,7 +38,7 @@ def logical_shifted(s: Source) -> list[Item]:
 
 def logical_immediate(s: Source) -> list[Item]:
     sf = _sf(s)
-    size = s.one((2, 4, 8, 16, 32, 64) if sf else (2, 4, 8, 16, 32))
+    size = s.choice((2, 4, 8, 16, 32, 64) if sf else (2, 4, 8, 16, 32))
     imms = ~(2 * size - 1) & 0x3F | s.below(size - 1)
     word = 0x12000000 | sf | s.below(4) << 29 | (size == 64) << 22
     return [word | s.below(size) << 16 | imms << 10 | s.rn() << 5 | s.rd()]
@@ -46,7 +46,7 @@ def logical_immediate(s: Source) -> list[Item]:
 
 def move_wide(s: Source) -> list[Item]:
     sf = _sf(s)
-    word = 0x12800000 | sf | s.one((0, 2, 3)) << 29 | s.below(4 if sf else 2) << 21
+    word = 0x12800000 | sf | s.choice((0, 2, 3)) << 29 | s.below(4 if sf else 2) << 21
     return [word | s.bits(16) << 5 | s.rd()]
 
 
@@ -74,20 +74,20 @@ def conditional_compare(s: Source) -> list[Item]:
 
 def one_source(s: Source) -> list[Item]:
     sf = _sf(s)
-    opcode = s.one((0, 1, 2, 3, 4, 5) if sf else (0, 1, 2, 4, 5))
+    opcode = s.choice((0, 1, 2, 3, 4, 5) if sf else (0, 1, 2, 4, 5))
     return [0x5AC00000 | sf | opcode << 10 | s.rn() << 5 | s.rd()]
 
 
 def two_source(s: Source) -> list[Item]:
-    return [0x1AC00000 | _sf(s) | s.one((2, 3, 8, 9, 10, 11)) << 10 | _r(s)]
+    return [0x1AC00000 | _sf(s) | s.choice((2, 3, 8, 9, 10, 11)) << 10 | _r(s)]
 
 
 def multiply(s: Source) -> list[Item]:
     if s.chance(60):
         return [0x1B000000 | _sf(s) | s.below(2) << 15 | s.rn() << 10 | _r(s)]
     if s.chance(50):
-        return [s.one((0x9B407C00, 0x9BC07C00)) | _r(s)]
-    return [s.one((0x9B200000, 0x9BA00000)) | s.below(2) << 15 | s.rn() << 10 | _r(s)]
+        return [s.choice((0x9B407C00, 0x9BC07C00)) | _r(s)]
+    return [s.choice((0x9B200000, 0x9BA00000)) | s.below(2) << 15 | s.rn() << 10 | _r(s)]
 
 
 def with_carry(s: Source) -> list[Item]:

@@ -23,7 +23,7 @@ def own(s: Source, pair: tuple[int, int], kept: tuple[int, int]) -> tuple[int, i
     if kept is BREAKPOINT and control >> 5 & 15 not in (0, 3, 12, 15):
         control |= 15 << 5
     if s.reserved:
-        control |= s.one((0, 1 << 9, 1 << 31, 1 << 60, s.bits(64) & ~kept[0]))
+        control |= s.choice((0, 1 << 9, 1 << 31, 1 << 60, s.bits(64) & ~kept[0]))
         value |= s.below(4)
     return control, value
 
@@ -41,7 +41,7 @@ def _condition(s: Source) -> int:
         return enable | s.weighted(((3, 6), (1, 3), (2, 3))) << 1
     # SSC is 0 where there is no EL3 (DDI 0487, D2.8.5, table of execution conditions).
     hmc, ssc = s.below(2), 0
-    privilege = s.one((1, 3)) if hmc else s.one((1, 2, 3))
+    privilege = s.choice((1, 3)) if hmc else s.choice((1, 2, 3))
     if s.chance(4):
         hmc, ssc, privilege = s.below(2), s.below(4), s.below(4)
     return enable | privilege << 1 | hmc << 13 | ssc << 14
@@ -49,15 +49,15 @@ def _condition(s: Source) -> int:
 
 def breakpoint(s: Source, number: int) -> tuple[int, int]:
     """(DBGBCR, DBGBVR); the numbers 4 and 5 are sometimes context-aware."""
-    address = layout.CODE + 4 * s.below(LENGTH // s.one((1, 2, 3)))
+    address = layout.CODE + 4 * s.below(LENGTH // s.choice((1, 2, 3)))
     if s.chance(6):
-        address = layout.VECTORS + s.one((0x200, 0x204, 0x400, 0x404, 0x800, 0x810))
+        address = layout.VECTORS + s.choice((0x200, 0x204, 0x400, 0x404, 0x800, 0x810))
     control = _condition(s) | 0xF << 5
     if number >= 4 and s.chance(50):
         # Linked context matches alone: QEMU knows neither the others nor VMIDs.
         return control | 3 << 20, s.below(4)
     if s.chance(10):
-        control |= 1 << 20 | (s.one((4, 5)) if s.chance(80) else s.below(16)) << 16
+        control |= 1 << 20 | (s.choice((4, 5)) if s.chance(80) else s.below(16)) << 16
     if s.chance(1):
         control = s.bits(24)  # whatever it is
     if s.chance(2):
@@ -72,19 +72,19 @@ def watchpoint(s: Source) -> tuple[int, int]:
     kind = s.below(40)
     if kind < 14:
         first = address & 7
-        length = s.one((1, 1, 2, 4, 8))
+        length = s.choice((1, 1, 2, 4, 8))
         bas = (1 << min(length, 8 - first)) - 1 << first
         return _more(s, control | bas << 5), address & ~7
     if kind < 20:
         # A doubleword-aligned-by-four register: four bytes, BAS[3:0].
         first = address & 3
-        bas = (1 << s.one((1, 2, 4))) - 1 << first & 0xF
+        bas = (1 << s.choice((1, 2, 4))) - 1 << first & 0xF
         return _more(s, control | bas << 5), address & ~3
     if kind < 39:
         mask = s.random.randint(3, 12 if s.chance(50) else 6)
         return _more(s, control | 0xFF << 5 | mask << 24), address & -1 << mask
     # BAS that is not contiguous, MASK with a partial BAS, MASK 1 or 2, LSC 0 …
-    return s.one(
+    return s.choice(
         (
             (control | s.bits(8) << 5, address & ~7),
             (control | s.bits(8) << 5 | s.random.randint(1, 8) << 24, address & ~7),
@@ -97,5 +97,5 @@ def watchpoint(s: Source) -> tuple[int, int]:
 
 def _more(s: Source, control: int) -> int:
     if s.chance(8):
-        control |= 1 << 20 | (s.one((4, 5)) if s.chance(80) else s.below(16)) << 16
+        control |= 1 << 20 | (s.choice((4, 5)) if s.chance(80) else s.below(16)) << 16
     return control

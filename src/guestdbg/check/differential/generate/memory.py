@@ -47,13 +47,13 @@ def _offset(s: Source, n: int, log2: int, low: int, high: int) -> int:
 
 
 def single(s: Source) -> list[Item]:
-    name, log2 = s.one(_SINGLES)
+    name, log2 = s.choice(_SINGLES)
     rt = s.rn() if name.startswith("st") else s.rd()
     return [_single(s, name, log2, rt)]
 
 
 def vector(s: Source) -> list[Item]:
-    name, log2 = s.one(_VECTORS)
+    name, log2 = s.choice(_VECTORS)
     return [_single(s, name, log2, s.below(8))]
 
 
@@ -74,18 +74,18 @@ def _single(s: Source, name: str, log2: int, rt: int) -> int:
 
 
 def register_offset(s: Source) -> list[Item]:
-    name, log2 = s.one(_SINGLES)
+    name, log2 = s.choice(_SINGLES)
     rt = s.rn() if name.startswith("st") else s.rd()
     n = s.base()
     words: list[Item] = [asm.mov(SCRATCH, _offset(s, n, log2, 0, 40))]
     word = asm.access(name, rt, n, SCRATCH, mode="register")
     if s.chance(30):
-        word = word & ~(7 << 13) | s.one((2, 3, 6, 7)) << 13
+        word = word & ~(7 << 13) | s.choice((2, 3, 6, 7)) << 13
     return [*words, word]
 
 
 def pair(s: Source) -> list[Item]:
-    name, log2 = s.one(_PAIRS)
+    name, log2 = s.choice(_PAIRS)
     if "_" in name:
         rt = s.below(8)
         rt2 = (rt + 1 + s.below(6)) % 8
@@ -94,7 +94,7 @@ def pair(s: Source) -> list[Item]:
         rt2 = (rt + 1 + s.below(11)) % 13
     modes = ("offset",) if name.endswith("np") else ("offset", "offset", "pre", "post")
     offset = (s.random.randint(-24, 40) >> log2) << (log2 if s.mmu else 4)
-    mode = s.one(modes)
+    mode = s.choice(modes)
     return [asm.pair(name, rt, rt2, _regular(s), offset, mode=mode)]
 
 
@@ -108,13 +108,13 @@ def unaligned_pair(s: Source) -> list[Item]:
 
 def exclusive(s: Source) -> list[Item]:
     """A load-exclusive and its store, with or without anything in between."""
-    size = s.one((1, 2, 4, 8))
+    size = s.choice((1, 2, 4, 8))
     n = _regular(s)
     aim: list[Item] = []
     if s.chance(90):
         # Aligned and where it may: whether a store without the monitor faults nobody knows.
         n = SCRATCH
-        aim = [asm.mov(n, s.one((layout.DATA + 0x80, layout.DATA + 0xC0, layout.STACK + 0x80)))]
+        aim = [asm.mov(n, s.choice((layout.DATA + 0x80, layout.DATA + 0xC0, layout.STACK + 0x80)))]
     status, rt, other = s.random.sample(range(13), 3)
     between: list[Item] = []
     if s.chance(30):
@@ -138,8 +138,8 @@ def exclusive(s: Source) -> list[Item]:
 
 
 def ordered(s: Source) -> list[Item]:
-    make = s.one((asm.ordered_load, asm.ordered_store))
-    return [make(s.rd(), _regular(s), size=s.one((1, 2, 4, 8)))]
+    make = s.choice((asm.ordered_load, asm.ordered_store))
+    return [make(s.rd(), _regular(s), size=s.choice((1, 2, 4, 8)))]
 
 
 def literal(s: Source) -> list[Item]:
@@ -149,19 +149,19 @@ def literal(s: Source) -> list[Item]:
 
 
 def structure(s: Source) -> list[Item]:
-    name = s.one(("ld1", "st1", "ld2", "st2", "ld3", "st3", "ld4", "st4"))
-    registers = s.one((1, 2, 3, 4)) if name[2] == "1" else int(name[2])
+    name = s.choice(("ld1", "st1", "ld2", "st2", "ld3", "st3", "ld4", "st4"))
+    registers = s.choice((1, 2, 3, 4)) if name[2] == "1" else int(name[2])
     return [asm.structure(name, s.below(5), _regular(s), registers=registers)]
 
 
 def cache(s: Source) -> list[Item]:
     """Cache maintenance where it may be done: QEMU's does nothing, and never faults."""
     if s.chance(30):
-        return [asm.prefetch(s.base(), s.one((0, 16)))]
+        return [asm.prefetch(s.base(), s.choice((0, 16)))]
     if s.mmu and s.chance(40):
         return [asm.dc_zva(_regular(s))]
     words = asm.mov(SCRATCH, layout.DATA + s.below(256))
-    return [words, asm.dc(s.one(("cvac", "cvau", "civac")), SCRATCH)]
+    return [words, asm.dc(s.choice(("cvac", "cvau", "civac")), SCRATCH)]
 
 
 def invalidate(s: Source) -> list[Item]:
@@ -171,8 +171,8 @@ def invalidate(s: Source) -> list[Item]:
 
 def wild(s: Source) -> list[Item]:
     """An access by a register that points nowhere in particular."""
-    aligned = 0x927CEC00 | s.one(range(13)) << 5 | SCRATCH  # AND Xd, Xn, #~15
-    return [aligned, s.one((asm.ldr, asm.str_))(s.rd(), SCRATCH)]
+    aligned = 0x927CEC00 | s.choice(range(13)) << 5 | SCRATCH  # AND Xd, Xn, #~15
+    return [aligned, s.choice((asm.ldr, asm.str_))(s.rd(), SCRATCH)]
 
 
 MAKERS: tuple[tuple[Maker, int], ...] = (

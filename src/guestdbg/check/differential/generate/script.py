@@ -59,10 +59,10 @@ def set_own_register(s: Source) -> SetReg:
     if kind == 0:
         return SetReg(
             "MDSCR_EL1",
-            s.one((0, 1 << 15, 1 << 15 | 1 << 13, 1, 1 << 13, debug.own_mdscr(s))),
+            s.choice((0, 1 << 15, 1 << 15 | 1 << 13, 1, 1 << 13, debug.own_mdscr(s))),
         )
     if kind == 1:
-        return SetReg("OSLSR_EL1", s.one((8, 8, 0xA, 0xA, s.bits(4))))
+        return SetReg("OSLSR_EL1", s.choice((8, 8, 0xA, 0xA, s.bits(4))))
     if kind == 2:
         return SetReg("CONTEXTIDR_EL1", s.below(4))
     if kind < 5:
@@ -72,13 +72,15 @@ def set_own_register(s: Source) -> SetReg:
     letter = "B" if kind < 5 else "W"
     if letter == "W":
         n %= 4
-    return s.one((SetReg(f"DBG{letter}CR{n}_EL1", control), SetReg(f"DBG{letter}VR{n}_EL1", value)))
+    return s.choice(
+        (SetReg(f"DBG{letter}CR{n}_EL1", control), SetReg(f"DBG{letter}VR{n}_EL1", value))
+    )
 
 
 def _set_guest(s: Source) -> list[Action]:
     kind = s.below(3)
     if kind == 0:
-        return [SetReg(f"x{s.one(DATA)}", s.number(), core=True)]
+        return [SetReg(f"x{s.choice(DATA)}", s.number(), core=True)]
     if kind == 1:
         return [SetReg(f"v{s.below(8)}", s.bits(128), core=True)]
     return [Complete()]
@@ -93,7 +95,7 @@ def _between(s: Source) -> list[Action]:
     if kind == "off":
         return [Debug(0)]
     if kind == "hit":
-        return [OnHit(s.one(HIT_POLICIES))]
+        return [OnHit(s.choice(HIT_POLICIES))]
     return _set_guest(s)
 
 
@@ -104,9 +106,9 @@ def script(s: Source, *, host: bool) -> tuple[tuple[int, tuple[Action, ...]], ..
         first.append(set_debug(s, least=2))
     if s.chance(25):
         first += [set_own_register(s) for _ in range(1 + s.below(4))]
-    told: list[tuple[int, tuple[Action, ...]]] = [(0, tuple(first))]
-    busy = s.one((4, 10, 25))
+    actions: list[tuple[int, tuple[Action, ...]]] = [(0, tuple(first))]
+    busy = s.choice((4, 10, 25))
     for at in range(1, MAX_EXITS):
         if s.chance(busy):
-            told.append((at, tuple(_between(s))))
-    return tuple(told)
+            actions.append((at, tuple(_between(s))))
+    return tuple(actions)

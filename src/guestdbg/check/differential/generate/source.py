@@ -64,7 +64,7 @@ class Source:
         """n random bits."""
         return self.random.getrandbits(n)
 
-    def one(self, items: Sequence[T]) -> T:
+    def choice(self, items: Sequence[T]) -> T:
         """One of them."""
         return items[self.random.randrange(len(items))]
 
@@ -92,15 +92,15 @@ class Source:
 
     def rd(self) -> int:
         """A register to write."""
-        return self.one(DATA)
+        return self.choice(DATA)
 
     def rn(self) -> int:
         """A register to read; sometimes XZR."""
-        return 31 if self.chance(5) else self.one(DATA)
+        return 31 if self.chance(5) else self.choice(DATA)
 
     def base(self) -> int:
         """A register that points somewhere."""
-        return self.one(BASES)
+        return self.choice(BASES)
 
     def name(self) -> str:
         """A label nobody has."""

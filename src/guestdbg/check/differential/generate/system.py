@@ -33,14 +33,14 @@ MDSCR_SS, MDSCR_KDE, MDSCR_MDE = 1 << 0, 1 << 13, 1 << 15
 
 
 def read_register(s: Source) -> list[Item]:
-    name = s.one(_READ)
+    name = s.choice(_READ)
     if name == "MDSCR_EL1" and s.reserved:
         name = "FAR_EL1"
     return [asm.mrs(s.rd(), name)]
 
 
 def write_register(s: Source) -> list[Item]:
-    name = s.one(_WRITE)
+    name = s.choice(_WRITE)
     value = s.below(4) if name == "CONTEXTIDR_EL1" else s.number()
     if name == "NZCV":
         value = s.bits(4) << 28
@@ -53,7 +53,7 @@ def write_memory_control(s: Source) -> list[Item]:
     """A register that translation or faults rest on, in a way that changes neither."""
     kind = s.below(3)
     if kind == 0:
-        return [asm.mov(SCRATCH, s.number()), asm.msr(s.one(_ANYTHING), SCRATCH)]
+        return [asm.mov(SCRATCH, s.number()), asm.msr(s.choice(_ANYTHING), SCRATCH)]
     if kind == 1:
         return [asm.msr("FAR_EL1", 31)]
     return [asm.msr("ESR_EL1", OUTER)]  # of a loop's count, small
@@ -63,16 +63,16 @@ def trapped(s: Source) -> list[Item]:
     """What Linux wants to know of and does little for."""
     kind = s.below(4)
     if kind == 0:
-        return [asm.dc(s.one(("isw", "csw", "cisw")), 31)]
+        return [asm.dc(s.choice(("isw", "csw", "cisw")), 31)]
     if kind == 1:
         return [asm.msr("ACTLR_EL1", s.rd())]
-    return [asm.mrs(31, s.one((*_IDENTITY, "ACTLR_EL1")))]
+    return [asm.mrs(31, s.choice((*_IDENTITY, "ACTLR_EL1")))]
 
 
 def read_debug_register(s: Source) -> list[Item]:
     if s.reserved:
         return hint(s)
-    kind, n = s.one((("BCR", 6), ("BVR", 6), ("WCR", 4), ("WVR", 4)))
+    kind, n = s.choice((("BCR", 6), ("BVR", 6), ("WCR", 4), ("WVR", 4)))
     return [asm.mrs(s.rd(), f"DBG{kind}{s.below(n)}_EL1")]
 
 
@@ -118,7 +118,7 @@ def write_mdscr(s: Source) -> list[Item]:
 
 
 def write_other_debug(s: Source) -> list[Item]:
-    return [asm.mov(SCRATCH, s.bits(32)), asm.msr(s.one(_DEBUG_WRITE), SCRATCH)]
+    return [asm.mov(SCRATCH, s.bits(32)), asm.msr(s.choice(_DEBUG_WRITE), SCRATCH)]
 
 
 def os_lock(s: Source) -> list[Item]:
@@ -135,7 +135,7 @@ def svc(s: Source) -> list[Item]:
     if s.chance(20):
         ask |= SVC_STEP
     if s.chance(30):
-        ask |= s.one((SVC_UNMASK_DEBUG, SVC_UNMASK_DEBUG, SVC_MASK_DEBUG))
+        ask |= s.choice((SVC_UNMASK_DEBUG, SVC_UNMASK_DEBUG, SVC_MASK_DEBUG))
     return [asm.svc(ask | s.bits(3) << 8)]
 
 
@@ -143,7 +143,7 @@ def other_level(s: Source) -> list[Item]:
     """To EL0 by ERET, to EL1 by SVC: s.el says where the program is now."""
     if s.el == 0:
         s.el = 1
-        return [asm.svc(SVC_OTHER_EL | s.one((0, 0, SVC_UNMASK_DEBUG)))]
+        return [asm.svc(SVC_OTHER_EL | s.choice((0, 0, SVC_UNMASK_DEBUG)))]
     s.el = 0
     return _eret(s, 0x3C0)
 
@@ -185,7 +185,7 @@ def brk(s: Source) -> list[Item]:
 
 def undefined(s: Source) -> list[Item]:
     return [
-        s.one(
+        s.choice(
             (
                 asm.udf(s.bits(16)),
                 asm.hlt(s.bits(16)),
@@ -200,7 +200,7 @@ def undefined(s: Source) -> list[Item]:
 
 def hint(s: Source) -> list[Item]:
     return [
-        s.one((asm.NOP, asm.YIELD, asm.SEVL, asm.ISB, asm.DSB, asm.DMB, asm.CLREX, asm.hint(40)))
+        s.choice((asm.NOP, asm.YIELD, asm.SEVL, asm.ISB, asm.DSB, asm.DMB, asm.CLREX, asm.hint(40)))
     ]
 
 

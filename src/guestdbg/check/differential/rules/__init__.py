@@ -1,16 +1,20 @@
-"""What explains a difference: rules, each as narrow as can be, with who is right and why.
+"""Rules that explain differences. Each is as narrow as possible and says who is right, and why.
 
-``a`` is the software KVM, ``b`` the real one: here Linux 6.1 under QEMU 7.2, which emulates the
-processor. A rule that explains nothing any more is reported: it is out of date.
+``a`` is the software KVM and ``b`` the real one: Linux 6.1 under QEMU 7.2, which emulates the
+processor. A rule that explains nothing any more is reported, because it is out of date.
+
+base       ``Rule``, ``@rule`` and the list of all rules
+emulation  where the real KVM, or the emulated processor under it, is wrong
+permitted  where the architecture permits both
 """
 
 from __future__ import annotations
 
 from guestdbg.check.differential.compare import Difference
+from guestdbg.check.differential.difference_context import DifferenceContext
 from guestdbg.check.differential.program import Program
 from guestdbg.check.differential.rules import emulation, permitted
 from guestdbg.check.differential.rules.base import RULES, Rule
-from guestdbg.check.differential.situation import Situation
 from guestdbg.check.differential.trace import Trace
 
 __all__ = ["RULES", "Rule", "explain"]
@@ -19,11 +23,11 @@ assert permitted
 
 
 def explain(program: Program, difference: Difference, a: Trace, b: Trace) -> Rule | None:
-    """The first rule that explains a difference, None where none does.
+    """The first rule that explains a difference, or None.
 
-    Nothing explains that one refuses what the host asks for and the other does not.
+    No rule explains that one KVM refuses a call of the host and the other does not.
     """
     if difference.field("refused") is not None:
         return None
-    situation = Situation(program, difference, a, b)
-    return next((rule for rule in RULES if rule.explains(situation)), None)
+    context = DifferenceContext(program, difference, a, b)
+    return next((rule for rule in RULES if rule.explains(context)), None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.loadstore import memory_operand
-from guestdbg.check.differential.situation import Situation
+from guestdbg.check.differential.difference_context import DifferenceContext
 
 WATCHPOINTS = (EC.WATCHPT_LOW, EC.WATCHPT_CUR)
 BREAKPOINTS = (EC.BREAKPT_LOW, EC.BREAKPT_CUR)
@@ -28,12 +28,12 @@ class Rule:
     name: str
     right: str
     why: str
-    explains: Callable[[Situation], bool]
+    explains: Callable[[DifferenceContext], bool]
 
 
 RULES: list[Rule] = []
 
-Explains = Callable[[Situation], bool]
+Explains = Callable[[DifferenceContext], bool]
 
 
 def rule(name: str, right: str, why: str) -> Callable[[Explains], Explains]:
@@ -46,7 +46,7 @@ def rule(name: str, right: str, why: str) -> Callable[[Explains], Explains]:
     return register
 
 
-def loaded_in_part(s: Situation) -> set[str]:
+def loaded_in_part(s: DifferenceContext) -> set[str]:
     """Registers of loads of several that were stopped: who knows which of them are loaded."""
     names: set[str] = set()
     for address in s.stopped_at:
@@ -61,7 +61,7 @@ def loaded_in_part(s: Situation) -> set[str]:
 BTYPE = 3 << 10
 
 
-def only(s: Situation, *names: str) -> bool:
+def only(s: DifferenceContext, *names: str) -> bool:
     """Nothing but these fields differs (``page`` stands for every page), and what a processor with
     FEAT_BTI keeps in PSTATE."""
     seen = {

@@ -8,6 +8,7 @@ from guestdbg.arm64.esr import EC
 from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
+from guestdbg.check.differential.difference_context import DifferenceContext
 from guestdbg.check.differential.reserved import watched_range
 from guestdbg.check.differential.rules.base import (
     DATA_ABORTS,
@@ -16,7 +17,6 @@ from guestdbg.check.differential.rules.base import (
     only,
     rule,
 )
-from guestdbg.check.differential.situation import Situation
 
 _NZCV = 0xF << 28
 _ALIGNMENT = 0x21
@@ -30,7 +30,7 @@ _ALIGNMENT = 0x21
     "one: a watchpoint beside it hits, though nothing there is accessed. The elements of LD1 and "
     "ST1 it takes eight bytes at a time.",
 )
-def _watched_too_far(s: Situation) -> bool:
+def _watched_too_far(s: DifferenceContext) -> bool:
     entry = s.taken[1]
     if s.debug_class(1) == EC.WATCHPT_LOW:
         address, far = s.registers[1]["pc"], int(s.exits[1][3])
@@ -69,7 +69,7 @@ _EL1_ALONE, _EL0_ALONE = 1, 2  # PAC
     "with two stages of translation that they are unprivileged, and watches them as EL1's: the "
     "watchpoints for one level alone (DBGWCR.PAC 0b01, 0b10) hit the other way round.",
 )
-def _unprivileged(s: Situation) -> bool:
+def _unprivileged(s: DifferenceContext) -> bool:
     hits = _watched(s, 0), _watched(s, 1)
     for hit, other, level in (*hits, _EL0_ALONE), (*hits[::-1], _EL1_ALONE):
         if hit is None or (other is not None and other.place == hit.place):
@@ -98,7 +98,7 @@ class _Hit:
     registers: tuple[tuple[int, int], ...]
 
 
-def _watched(s: Situation, side: int) -> _Hit | None:
+def _watched(s: DifferenceContext, side: int) -> _Hit | None:
     if s.debug_class(side) == EC.WATCHPT_LOW:
         place = s.registers[side]["pc"]
         access = s.access_at(side, place)
@@ -129,7 +129,7 @@ _DC_CHECKED = frozenset(asm.dc(name, 0) for name in ("cvac", "cvau", "civac", "i
     "DC CVAC, CVAU, CIVAC and IVAC are checked like accesses and can abort (DDI 0487, D8.5, "
     "C5.3), and DC IVAC is watched as a store (D2.10); QEMU 7.2 does nothing for them.",
 )
-def _cache_maintenance(s: Situation) -> bool:
+def _cache_maintenance(s: DifferenceContext) -> bool:
     entry = s.taken[0]
     if s.debug_class(0) == EC.WATCHPT_LOW:
         syndrome, address = int(s.exits[0][1]), s.registers[0]["pc"]
@@ -149,7 +149,7 @@ def _cache_maintenance(s: Situation) -> bool:
     "AArch64.CheckSoftwareStep of the pseudocode asks whether debug exceptions are generated); "
     "QEMU 7.2 takes it.",
 )
-def _step_masked(s: Situation) -> bool:
+def _step_masked(s: DifferenceContext) -> bool:
     entry = s.taken[1]
     if entry is None or s.taken_class(1) != EC.SOFTSTP_CUR:
         return False
@@ -162,7 +162,7 @@ def _step_masked(s: Situation) -> bool:
     "A PC that is no multiple of 4 is a PC alignment fault before the fetch can abort (DDI 0487, "
     "D1.3.5, priorities of synchronous exceptions); QEMU 7.2 fetches first.",
 )
-def _abort_before_alignment(s: Situation) -> bool:
+def _abort_before_alignment(s: DifferenceContext) -> bool:
     x, y = s.taken
     return bool(
         x
@@ -180,7 +180,7 @@ def _abort_before_alignment(s: Situation) -> bool:
     "A software step that is pending is taken before the fetch of the next instruction (DDI 0487, "
     "D1.3.5, D2.12); QEMU 7.2 fetches first, and the fetch can abort.",
 )
-def _abort_before_step(s: Situation) -> bool:
+def _abort_before_step(s: DifferenceContext) -> bool:
     x, y = s.taken
     return bool(
         x
@@ -199,7 +199,7 @@ def _abort_before_step(s: Situation) -> bool:
     "Taking an exception leaves PSTATE.{N,Z,C,V} as they are (DDI 0487, D1.3.1; AArch64."
     "TakeException of the pseudocode); QEMU 7.2 clears them.",
 )
-def _flags(s: Situation) -> bool:
+def _flags(s: DifferenceContext) -> bool:
     both = s.difference.field("pstate")
     if both is None or not only(s, "pstate"):
         return False
@@ -214,7 +214,7 @@ def _flags(s: Situation) -> bool:
     "An unaligned access to Device memory is an Alignment fault (DDI 0487, B2.5.2, D8.6); QEMU 7.2 "
     "makes it.",
 )
-def _device_alignment(s: Situation) -> bool:
+def _device_alignment(s: DifferenceContext) -> bool:
     entry = s.taken[0]
     if entry is None or s.taken_class(0) not in DATA_ABORTS:
         return False
@@ -237,7 +237,7 @@ _RES0 = {"MDSCR": ~0xB001, "DBGBC": ~0x00FFE1E7, "DBGBV": 3, "DBGWC": ~0x1F1FFFF
     "QEMU 7.2 keeps what is written to RES0 bits of the debug registers, and has BAS[3] and BAS[1] "
     "of DBGBCR follow BAS[2] and BAS[0].",
 )
-def _reserved_bits(s: Situation) -> bool:
+def _reserved_bits(s: DifferenceContext) -> bool:
     for name, a, b in s.difference.fields:
         reserved = _RES0.get(name[:5])
         if reserved is None or not isinstance(a, int) or not isinstance(b, int):
@@ -259,7 +259,7 @@ def _as_aarch32(control: int) -> int:
     "Linux 6.1 makes the syndrome of an abort that it injects by shifting an int: bits 63 to 32 of "
     "ESR_EL1 are all ones, which are RES0.",
 )
-def _injected(s: Situation) -> bool:
+def _injected(s: DifferenceContext) -> bool:
     both = s.difference.field("ESR_EL1")
     if both is None or not only(s, "ESR_EL1"):
         return False
@@ -274,7 +274,7 @@ def _injected(s: Situation) -> bool:
     "MDSCR_EL1.TDCC traps EL0's accesses to the Debug Communications Channel to EL1 (DDI 0487, "
     "D24.3, MDSCR_EL1); QEMU 7.2 does not know the bit.",
 )
-def _communications_channel(s: Situation) -> bool:
+def _communications_channel(s: DifferenceContext) -> bool:
     entry = s.taken[0]
     if entry is None or s.taken_class(0) != EC.SYS64 or entry[4] != 0x400:
         return False
@@ -287,7 +287,7 @@ def _communications_channel(s: Situation) -> bool:
     "WnR is 1 for a write (DDI 0487, ISS encoding for a Watchpoint exception). QEMU 7.2 keeps it "
     "for every later read that hits the same watchpoint, until the register is written again.",
 )
-def _wnr_stays(s: Situation) -> bool:
+def _wnr_stays(s: DifferenceContext) -> bool:
     x, y = s.taken
     wnr = 1 << 6
     if not x or not y or s.taken_class(0) not in WATCHPOINTS or x[1:] != y[1:]:
@@ -309,7 +309,7 @@ def _wnr_stays(s: Situation) -> bool:
     "An address beyond the machine's is an Address size fault. Where the processor's own addresses "
     "are wider, Linux 6.1 injects it, and does not say that it was a write (ISS.WnR).",
 )
-def _size_fault(s: Situation) -> bool:
+def _size_fault(s: DifferenceContext) -> bool:
     x, y = s.taken
     if not x or not y or s.taken_class(0) not in DATA_ABORTS or x[1:] != y[1:]:
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.check import assembler as asm
+from guestdbg.check.differential.difference_context import DifferenceContext
 from guestdbg.check.differential.reserved import (
     breakpoint_is_reserved,
     link_is_reserved,
@@ -19,7 +20,6 @@ from guestdbg.check.differential.rules.base import (
     only,
     rule,
 )
-from guestdbg.check.differential.situation import Situation
 
 
 @rule(
@@ -28,7 +28,7 @@ from guestdbg.check.differential.situation import Situation
     "FAR of a watchpoint may be any address from the lowest that was accessed to the highest "
     "watched one that was (DDI 0487, D2.10.5); for DC ZVA any of the block.",
 )
-def _permitted_far(s: Situation) -> bool:
+def _permitted_far(s: DifferenceContext) -> bool:
     a, b = s.exits
     x, y = s.taken
     if x and y and x[:3] + x[4:] == y[:3] + y[4:] and s.taken_class(0) in WATCHPOINTS:
@@ -54,7 +54,7 @@ def _permitted_far(s: Situation) -> bool:
     "that is stopped by a watchpoint or an abort may have made some of them (DDI 0487, D1.3.3: the "
     "locations are UNKNOWN). QEMU makes those that come before; ours makes none.",
 )
-def _part_of_a_store(s: Situation) -> bool:
+def _part_of_a_store(s: DifferenceContext) -> bool:
     if not only(s, "memory", "page") or s.taken != (None, None):
         return False
     for address in s.stopped_at:
@@ -70,7 +70,7 @@ def _part_of_a_store(s: Situation) -> bool:
     "A load of several registers that is stopped by a watchpoint or an abort may have loaded some "
     "of them (DDI 0487, D1.3.3: they are UNKNOWN). QEMU loads those that come before.",
 )
-def _part_of_a_load(s: Situation) -> bool:
+def _part_of_a_load(s: DifferenceContext) -> bool:
     if s.taken != (None, None):
         return False
     loads = loaded_in_part(s)
@@ -84,7 +84,7 @@ def _part_of_a_load(s: Situation) -> bool:
     "open is IMPLEMENTATION DEFINED (DDI 0487, B2.9; AArch64.ExclusiveMonitorsPass of the "
     "pseudocode). QEMU looks at the monitor first.",
 )
-def _without_the_monitor(s: Situation) -> bool:
+def _without_the_monitor(s: DifferenceContext) -> bool:
     entry = s.taken[0]
     if entry is None or s.taken_class(0) not in DATA_ABORTS:
         return False
@@ -104,7 +104,7 @@ _TRAPPED_BY_TVM = frozenset(
 _ISV = 1 << 24
 
 
-def _stepped(s: Situation) -> tuple[int, int, int] | None:
+def _stepped(s: DifferenceContext) -> tuple[int, int, int] | None:
     """What was stepped where both took that step, and its syndromes; None for all else."""
     if s.debug_class(0) == s.debug_class(1) == EC.SOFTSTP_LOW and only(s, "exit"):
         if s.exits[0][2:] != s.exits[1][2:]:
@@ -128,7 +128,7 @@ def _stepped(s: Situation) -> tuple[int, int, int] | None:
     "step to step; on a real machine there are entries between that nobody sees, for stage 2 "
     "faults and interrupts.",
 )
-def _own_step_of_a_trap(s: Situation) -> bool:
+def _own_step_of_a_trap(s: DifferenceContext) -> bool:
     stepped = _stepped(s)
     if stepped is None or s.taken == (None, None):
         return False
@@ -144,7 +144,7 @@ def _own_step_of_a_trap(s: Situation) -> bool:
     "and ISS.ISV of the step of such a write is 0. On a processor with FEAT_S2FWB "
     "(ID_AA64MMFR2_EL1.FWB) it need not know, and does not.",
 )
-def _no_trap_of_memory_controls(s: Situation) -> bool:
+def _no_trap_of_memory_controls(s: DifferenceContext) -> bool:
     stepped = _stepped(s)
     if stepped is None:
         return False
@@ -159,7 +159,7 @@ def _no_trap_of_memory_controls(s: Situation) -> bool:
     "synchronization (DDI 0487, D2.12, D24.1.2): the instruction that makes it may still be "
     "stepped, or not.",
 )
-def _mdscr_is_written(s: Situation) -> bool:
+def _mdscr_is_written(s: DifferenceContext) -> bool:
     steps = [
         entry[1] if entry and s.taken_class(side) in (EC.SOFTSTP_LOW, EC.SOFTSTP_CUR) else None
         for side, entry in enumerate(s.taken)
@@ -176,7 +176,7 @@ def _mdscr_is_written(s: Situation) -> bool:
     "A control register with a reserved value, or linked to what is no linked context match, has "
     "a CONSTRAINED UNPREDICTABLE effect (DDI 0487, K1.2 and the registers' pages).",
 )
-def _reserved_encoding(s: Situation) -> bool:
+def _reserved_encoding(s: DifferenceContext) -> bool:
     host = {s.debug_class(0), s.debug_class(1)}
     own = {s.taken_class(0), s.taken_class(1)}
     if s.uses_hardware and s.debug is not None and host & {EC.BREAKPT_LOW, EC.WATCHPT_LOW}:
@@ -214,7 +214,7 @@ def _any_reserved(
     "A processor with FEAT_BTI (ID_AA64PFR1_EL1.BT) keeps in PSTATE.BTYPE, SPSR_EL1[11:10], that "
     "an indirect branch came before; on others the bits are RES0.",
 )
-def _branch_type(s: Situation) -> bool:
+def _branch_type(s: DifferenceContext) -> bool:
     values = [(a, b) for name, a, b in s.difference.fields if name not in ("memory", "page log")]
     x, y = s.taken
     if x and y:
@@ -231,7 +231,7 @@ def _branch_type(s: Situation) -> bool:
     "it where SPSR_EL1.M[4] is 1; on others that is an illegal return, which stays at EL1 with "
     "PSTATE.IL set.",
 )
-def _aarch32(s: Situation) -> bool:
+def _aarch32(s: DifferenceContext) -> bool:
     x, y = s.taken
     if not x or not y or s.taken_class(0) != EC.ILL:
         return False

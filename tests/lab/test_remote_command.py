@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from guestdbg.lab import CommandTimeout, Lab, LabError, Live
-from guestdbg.lab.cpio import Cpio
+from guestdbg.lab.image.cpio import Cpio
 from tests.cli.guests import GUESTDBG
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from guestdbg.lab import LabError, packages
-from guestdbg.lab.archive import Archive, parse
+from guestdbg.lab import LabError
+from guestdbg.lab.fetch import packages
+from guestdbg.lab.fetch.debian_archive import Archive, parse
 
 KERNEL = "linux-image-6.1.0-9-cloud-arm64"
 NAMES = [
@@ -73,8 +74,8 @@ def mirror(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 def test_what_the_lab_needs_without_apt(
     mirror: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("guestdbg.lab.apt.available", lambda: False)
-    monkeypatch.setattr("guestdbg.lab.archive.MIRROR", mirror[0])
+    monkeypatch.setattr("guestdbg.lab.fetch.apt.available", lambda: False)
+    monkeypatch.setattr("guestdbg.lab.fetch.debian_archive.MIRROR", mirror[0])
     packages.fetch("bookworm", tmp_path)
     found = {path.name: path.read_bytes() for path in tmp_path.glob("*.deb")}
     expected = {f"{name}_1%3a1_arm64.deb": contents(f"{name}1") for name in NAMES}

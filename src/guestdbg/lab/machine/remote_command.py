@@ -8,30 +8,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from guestdbg.lab.channel import Channel
 from guestdbg.lab.errors import LabError
-from guestdbg.lab.forward import Connections, Forward
 from guestdbg.lab.inside.frames import (
-    CUT,
     EXIT,
     FILE,
     FILE_DATA,
     FILE_END,
-    GONE_ON,
     KILL,
     PIECE,
     REFUSED,
-    RELAY,
+    RELAY_ACK,
+    RELAY_CLOSE,
+    RELAY_DATA,
     RESIZE,
     STDERR,
     STDIN,
+    STDIN_ACK,
     STDOUT,
-    TAKEN,
     WINDOW,
     FrameError,
     frame,
     frame_json,
 )
+from guestdbg.lab.machine.channel import Channel
+from guestdbg.lab.machine.forward import Connections, Forward
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Live:
     size: Callable[[], tuple[int, int]] | None = None
 
 
-class Exchange:
+class RemoteCommand:
     """Follows one command from its start to its end."""
 
     def __init__(
@@ -185,10 +185,10 @@ class Exchange:
             self._end = json.loads(payload)
         elif kind == REFUSED:
             raise LabError(f"in the lab: {json.loads(payload)['error']}")
-        elif kind == TAKEN:
+        elif kind == STDIN_ACK:
             self._given -= json.loads(payload)
             self._pass_input()
-        elif kind in (RELAY, GONE_ON, CUT):
+        elif kind in (RELAY_DATA, RELAY_ACK, RELAY_CLOSE):
             self._connections.take(kind, payload)
         else:
             raise FrameError(f"a frame of kind {kind}")

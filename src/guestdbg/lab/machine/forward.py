@@ -10,7 +10,7 @@ from typing import Self
 
 from guestdbg.lab.errors import LabError
 from guestdbg.lab.inside.connection import Connection
-from guestdbg.lab.inside.frames import CONNECT, frame, frame_json, relay
+from guestdbg.lab.inside.frames import CONNECT, frame, frame_json, unpack_relay
 
 #: So many clients at once.
 _MOST = 64
@@ -102,7 +102,7 @@ class Connections:
 
     def take(self, kind: int, payload: bytes) -> None:
         """What the lab's side of a connection said. Raises FrameError."""
-        number, data = relay(payload)
+        number, data = unpack_relay(payload)
         if (client := self._clients.get(number)) is not None:
             client.take(kind, data)
             self._forget(client)

@@ -12,13 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from guestdbg.lab import cache, image, packages, qemu
-from guestdbg.lab.channel import Channel, Closed, Hung
+from guestdbg.lab import cache
 from guestdbg.lab.errors import CommandTimeout, LabError
-from guestdbg.lab.exchange import Exchange, Live, Result
-from guestdbg.lab.files import Files, carried
-from guestdbg.lab.forward import Forward
-from guestdbg.lab.guard import Guard
+from guestdbg.lab.fetch import packages
+from guestdbg.lab.image import initramfs
 from guestdbg.lab.inside.frames import (
     FILE,
     FILE_DATA,
@@ -31,6 +28,12 @@ from guestdbg.lab.inside.frames import (
     frame_json,
     pieces,
 )
+from guestdbg.lab.machine import qemu
+from guestdbg.lab.machine.channel import Channel, ChannelClosed, ReceiveTimeout
+from guestdbg.lab.machine.forward import Forward
+from guestdbg.lab.machine.guard import Guard
+from guestdbg.lab.machine.remote_command import Live, RemoteCommand, Result
+from guestdbg.lab.machine.upload import Files, read_upload
 
 #: Where commands run inside, unless told otherwise.
 HOME = "/tmp"
@@ -45,7 +48,7 @@ def prepare(root: Path | None = None, suite: str = packages.SUITE) -> None:
     Raises LabError if it cannot be had, or if QEMU is missing.
     """
     qemu.find()
-    image.base(root or cache.default_root(), suite)
+    initramfs.base(root or cache.default_root(), suite)
 
 
 class Lab:
@@ -75,7 +78,7 @@ class Lab:
         boot_timeout: float = 180,
         layers: Sequence[Path] = (),
     ) -> None:
-        self.machine = qemu.Machine(cpu=cpu, smp=smp, memory=memory, gic=gic)
+        self.machine = qemu.MachineOptions(cpu=cpu, smp=smp, memory=memory, gic=gic)
         self._suite = suite
         self._root = root
         self._boot_timeout = boot_timeout
@@ -120,8 +123,8 @@ class Lab:
         self.close()
         qemu.find()
         root = self._root or cache.default_root()
-        base = image.base(root, self._suite)
-        package = image.package(root, base.python)
+        base = initramfs.base(root, self._suite)
+        package = initramfs.package(root, base.python)
         self._directory = _temporary()
         try:
             directory = Path(self._directory.name)
@@ -131,7 +134,7 @@ class Lab:
             self._process, sock = qemu.start(
                 self.machine, base.kernel, initrd, directory / "console"
             )
-            self._guard.kills(self._process.pid)
+            self._guard.kill_on_exit(self._process.pid)
             self._channel = Channel(sock)
             self.description = self._greeting()
             initrd.unlink()
@@ -170,7 +173,7 @@ class Lab:
             raise LabError("no command to run")
         if isinstance(argv, str):
             raise TypeError("argv is a sequence of words, not one string")
-        for file in carried(files, cwd):
+        for file in read_upload(files, cwd):
             channel.send(frame_json(FILE, {"path": file.path, "mode": file.mode}))
             for piece in pieces(FILE_DATA, file.data):
                 channel.send(piece)
@@ -183,16 +186,16 @@ class Lab:
             "terminal": live.terminal if live else None,
         }
         channel.send(frame_json(RUN, request))
-        return self._follow(Exchange(channel, stdin, live, tuple(forwards)), argv[0], timeout)
+        return self._follow(RemoteCommand(channel, stdin, live, tuple(forwards)), argv[0], timeout)
 
-    def _follow(self, exchange: Exchange, name: str, timeout: float | None) -> Result:
+    def _follow(self, exchange: RemoteCommand, name: str, timeout: float | None) -> Result:
         try:
             return exchange.follow(None if timeout is None else time.monotonic() + timeout)
         except LabError:
             raise
-        except (Closed, FrameError) as error:
+        except (ChannelClosed, FrameError) as error:
             raise self._died(f"while {name} ran", error) from error
-        except Hung:
+        except ReceiveTimeout:
             self._settle(exchange)
             raise CommandTimeout(
                 f"{name} did not end within {timeout:g} seconds and was killed",
@@ -203,11 +206,11 @@ class Lab:
             self._settle(exchange)
             raise
 
-    def _settle(self, exchange: Exchange) -> None:
+    def _settle(self, exchange: RemoteCommand) -> None:
         """Ends a command so that another can be run; ends the machine if that does not help."""
         try:
             exchange.kill(_GRACE)
-        except (Hung, Closed, FrameError, LabError):
+        except (ReceiveTimeout, ChannelClosed, FrameError, LabError):
             self.close(at_once=True)
 
     def _greeting(self) -> dict[str, Any]:
@@ -217,12 +220,12 @@ class Lab:
             kind, payload = arrived[0]
             if kind != HELLO:
                 raise FrameError(f"a frame of kind {kind} where a greeting was due")
-        except Hung:
+        except ReceiveTimeout:
             raise LabError(
                 f"the lab's machine did not come up within {self._boot_timeout:g} seconds:\n"
                 f"{_tail(self.console)}"
             ) from None
-        except (Closed, FrameError) as error:
+        except (ChannelClosed, FrameError) as error:
             raise self._died("before it came up", error) from error
         description: dict[str, Any] = json.loads(payload)
         return description
@@ -235,7 +238,7 @@ class Lab:
                 self._process.wait(timeout=2)
         console = self.console
         self.close(at_once=True)
-        what = "ended" if isinstance(error, Closed) else f"answered nonsense ({error})"
+        what = "ended" if isinstance(error, ChannelClosed) else f"answered nonsense ({error})"
         panic = re.search(r"Kernel panic - not syncing: (.*)", console)
         why = f"its kernel panicked ({panic[1].strip()})" if panic else ""
         return LabError(f"the lab's machine {what} {when}: {why}\n{_tail(console)}")
@@ -246,7 +249,7 @@ class Lab:
         process, self._process = self._process, None
         if channel is not None:
             if not at_once:
-                with contextlib.suppress(Hung, Closed, FrameError):
+                with contextlib.suppress(ReceiveTimeout, ChannelClosed, FrameError):
                     channel.send(frame(POWER_OFF))
                     channel.drain(time.monotonic() + _POWER_OFF)
             channel.close()
@@ -257,7 +260,7 @@ class Lab:
                 process.kill()
                 process.wait()
             if self._guard is not None:
-                self._guard.kills(None)
+                self._guard.kill_on_exit(None)
         directory, self._directory = self._directory, None
         if directory is not None:
             directory.cleanup()

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from guestdbg.lab.inside import frames
 
 
-class Hung(Exception):
+class ReceiveTimeout(Exception):
     """Nothing came in the time given."""
 
 
-class Closed(Exception):
+class ChannelClosed(Exception):
     """The other end is gone: QEMU has ended."""
 
 
@@ -47,7 +47,7 @@ class Channel:
         while True:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
-                raise Hung
+                raise ReceiveTimeout
             poll.register(ours, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
             events = dict(poll.poll(None if left is None else math.ceil(left * 1000)))
             mine = events.pop(ours, 0)
@@ -71,7 +71,7 @@ class Channel:
         except BlockingIOError:
             return
         except OSError as error:
-            raise Closed from error
+            raise ChannelClosed from error
 
     def _read(self) -> list[tuple[int, bytes]]:
         try:
@@ -79,7 +79,7 @@ class Channel:
         except BlockingIOError:
             return []
         except OSError as error:
-            raise Closed from error
+            raise ChannelClosed from error
         if not data:
-            raise Closed
+            raise ChannelClosed
         return self._reader.feed(data)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from guestdbg.lab import LabError
-from guestdbg.lab.files import carried
-from guestdbg.lab.names import named_files, write_results
+from guestdbg.lab.machine.local_files import named_files, write_results
+from guestdbg.lab.machine.upload import read_upload
 
 
 @pytest.fixture
@@ -40,22 +40,22 @@ def test_an_absolute_path_and_one_outside(here: Path) -> None:
 
 def test_where_files_go(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(here)
-    found = {c.path: (c.mode, c.data) for c in carried(["sub", "./a.elf"], "/there")}
+    found = {c.path: (c.mode, c.data) for c in read_upload(["sub", "./a.elf"], "/there")}
     assert {path: data for path, (_, data) in found.items()} == {
         "/there/sub/b.elf": b"sub/b.elf",
         "/there/a.elf": b"a.elf",
     }
     (here / "a.elf").chmod(0o755)
-    (one,) = carried({"/x/y": here / "a.elf"}, "/there")
+    (one,) = read_upload({"/x/y": here / "a.elf"}, "/there")
     assert (one.path, one.mode, one.data) == ("/x/y", 0o755, b"a.elf")
-    (one,) = carried({"z": b"bytes"}, "/there")
+    (one,) = read_upload({"z": b"bytes"}, "/there")
     assert (one.path, one.data) == ("/there/z", b"bytes")
 
 
 @pytest.mark.parametrize("name", ["missing", "/dev/null"])
 def test_what_cannot_be_carried(here: Path, name: str) -> None:
     with pytest.raises(LabError, match=name):
-        list(carried({"x": here / name}, "/there"))
+        list(read_upload({"x": here / name}, "/there"))
 
 
 def test_results_are_written_where_they_were_asked_for(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ CPUS = {"nvhe": "cortex-a57", "vhe": "max,pauth-impdef=on,sve=off"}
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineOptions:
     """What the lab's machine is like. ``memory`` is in MiB; ``cpu`` as QEMU calls it, or
     "nvhe"/"vhe"; ``gic`` is 2 or 3."""
 
@@ -50,7 +50,7 @@ def find() -> str:
 
 
 def start(
-    machine: Machine, kernel: Path, initrd: Path, console: Path
+    machine: MachineOptions, kernel: Path, initrd: Path, console: Path
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Starts QEMU; the socket is our end of the line to the agent inside.
 

@@ -5,9 +5,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from guestdbg.lab import apt
-from guestdbg.lab.archive import Archive
 from guestdbg.lab.errors import LabError
+from guestdbg.lab.fetch import apt
+from guestdbg.lab.fetch.debian_archive import Archive
 
 #: The release whose kernel and Python the lab runs, on whatever machine.
 SUITE = "bookworm"

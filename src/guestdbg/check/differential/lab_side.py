@@ -9,7 +9,7 @@ from queue import Empty, Queue
 
 from guestdbg.check.differential.campaign import Side
 from guestdbg.check.differential.program import Program, ProgramError, dumps
-from guestdbg.check.differential.trace import Told, from_json
+from guestdbg.check.differential.trace import TraceLine, from_json
 from guestdbg.closing import Closing
 from guestdbg.lab import Lab, LabError, Live
 
@@ -44,7 +44,7 @@ class LabPlayer(Closing):
             self._write = -1
             self._thread.join(self._seconds)
 
-    def play_all(self, programs: Iterable[Program], *, ahead: int = 8) -> Iterator[Told]:
+    def play_all(self, programs: Iterable[Program], *, ahead: int = 8) -> Iterator[TraceLine]:
         """What was seen of each, in order; ``ahead`` programs are there before they are asked."""
         waiting: list[Program] = []
         for program in programs:
@@ -63,17 +63,17 @@ class LabPlayer(Closing):
         except OSError as error:
             raise self._ended() from error
 
-    def _answer(self, program: Program) -> Told:
+    def _answer(self, program: Program) -> TraceLine:
         try:
             line = self._answers.get(timeout=self._seconds)
         except Empty:
             raise ProgramError(f"the lab does not answer to program {program.name}") from None
         if line is None:
             raise self._ended()
-        told = from_json(line.decode())
-        if told.name != program.name:
-            raise ProgramError(f"the lab played {told.name}, not {program.name}")
-        return told
+        found = from_json(line.decode())
+        if found.name != program.name:
+            raise ProgramError(f"the lab played {found.name}, not {program.name}")
+        return found
 
     def _ended(self) -> ProgramError:
         return ProgramError(f"the command in the lab ended: {self._said.decode(errors='replace')}")
@@ -116,8 +116,8 @@ class LabSide(Side, Closing):
             self._is_full = full
         return self._player
 
-    def brief(self, programs: Sequence[Program]) -> Iterator[Told]:
+    def brief(self, programs: Sequence[Program]) -> Iterator[TraceLine]:
         return self._playing(False).play_all(programs) if programs else iter(())
 
-    def full(self, programs: Sequence[Program]) -> Iterator[Told]:
+    def full(self, programs: Sequence[Program]) -> Iterator[TraceLine]:
         return self._playing(True).play_all(programs) if programs else iter(())

@@ -44,7 +44,7 @@ class Access:
         return self.first % self.size == 0
 
 
-class Situation:
+class DifferenceContext:
     """A difference of a program, ``a`` the software KVM's trace and ``b`` the real one's."""
 
     def __init__(self, program: Program, difference: Difference, a: Trace, b: Trace) -> None:

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from guestdbg.lab import LabError
-from guestdbg.lab.modules import built_in, load_order, modinfo, module_name, plain
+from guestdbg.lab.image.kernel_modules import built_in, load_order, modinfo, module_name, plain
 
 
 def module(depends: str) -> bytes:

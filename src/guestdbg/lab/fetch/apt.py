@@ -10,8 +10,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from guestdbg.lab.archive import distributions
 from guestdbg.lab.errors import LabError
+from guestdbg.lab.fetch.debian_archive import distributions
 
 MIRROR = "http://deb.debian.org"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")

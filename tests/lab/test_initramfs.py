@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from guestdbg.lab import LabError, image
+from guestdbg.lab import LabError
+from guestdbg.lab.image import initramfs
 from tests.lab.reading import read_newc
 from tests.lab.test_deb import ar, tar
-from tests.lab.test_modules import module
+from tests.lab.test_kernel_modules import module
 
 VERSION = "7.2.13+deb14-cloud-arm64"
 DRIVERS = {
@@ -38,7 +39,7 @@ def debs(directory: Path, packages: dict[str, dict[str, bytes]]) -> Path:
 )
 def test_a_kernel_and_its_modules(tmp_path: Path, packages: dict[str, dict[str, bytes]]) -> None:
     (tmp_path / "debs").mkdir()
-    image._build_base(debs(tmp_path / "debs", packages), tmp_path / "none", "3.14", tmp_path)
+    initramfs._build_base(debs(tmp_path / "debs", packages), tmp_path / "none", "3.14", tmp_path)
     assert (tmp_path / "vmlinuz").read_bytes() == b"kernel"
     files = {entry.name: entry.data for entry in read_newc((tmp_path / "base.cpio").read_bytes())}
     assert files["lab/modules/order"] == b"virtio_mmio\nvirtio_console\n"
@@ -48,4 +49,4 @@ def test_a_kernel_and_its_modules(tmp_path: Path, packages: dict[str, dict[str, 
 def test_packages_without_a_kernel(tmp_path: Path) -> None:
     packages = {"linux-image-x": {"boot/config-x": b""}}
     with pytest.raises(LabError, match="holds no kernel; remove the directory"):
-        image._build_base(debs(tmp_path, packages), tmp_path, "3.14", tmp_path)
+        initramfs._build_base(debs(tmp_path, packages), tmp_path, "3.14", tmp_path)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from guestdbg.lab import Lab, LabError, packages
+from guestdbg.lab import Lab, LabError
+from guestdbg.lab.fetch import packages
 from guestdbg.lab.inside import frames
 
 
@@ -127,7 +128,7 @@ def test_a_processor_that_qemu_does_not_have(lab_root: Path) -> None:
 
 def test_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An apt that reaches nobody: its own words, and no half of a cache."""
-    monkeypatch.setattr("guestdbg.lab.apt.MIRROR", "http://127.0.0.1:9")
+    monkeypatch.setattr("guestdbg.lab.fetch.apt.MIRROR", "http://127.0.0.1:9")
     with pytest.raises(LabError, match="linux-image-cloud-arm64"):
         Lab(root=tmp_path / "lab", suite="trixie").boot()
     assert [p.name for p in (tmp_path / "lab").iterdir()] == ["lock"]

@@ -28,7 +28,7 @@ class Guard:
             cwd="/",
         )
 
-    def kills(self, pid: int | None) -> None:
+    def kill_on_exit(self, pid: int | None) -> None:
         """Says which process it is that must not outlive this one. Until that is reaped!"""
         assert self._process.stdin is not None
         try:

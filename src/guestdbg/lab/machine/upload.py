@@ -15,7 +15,7 @@ _MOST = 512 << 20
 
 
 @dataclass(frozen=True)
-class Carried:
+class UploadFile:
     """One file: where it goes, its permissions and its contents."""
 
     path: str
@@ -23,7 +23,7 @@ class Carried:
     data: bytes
 
 
-def carried(files: Files, cwd: str) -> Iterator[Carried]:
+def read_upload(files: Files, cwd: str) -> Iterator[UploadFile]:
     """Each file, directories taken with all that is in them.
 
     Raises LabError for what cannot be read or is too large.
@@ -43,9 +43,9 @@ def carried(files: Files, cwd: str) -> Iterator[Carried]:
             yield one
 
 
-def _expand(inside: str, content: bytes | Path) -> Iterator[Carried]:
+def _expand(inside: str, content: bytes | Path) -> Iterator[UploadFile]:
     if isinstance(content, bytes):
-        yield Carried(inside, 0o644, content)
+        yield UploadFile(inside, 0o644, content)
         return
     try:
         if content.is_dir():
@@ -55,6 +55,6 @@ def _expand(inside: str, content: bytes | Path) -> Iterator[Carried]:
         elif content.exists() and not content.is_file():
             raise LabError(f"{content} is neither a file nor a directory")
         else:
-            yield Carried(inside, content.stat().st_mode & 0o777, content.read_bytes())
+            yield UploadFile(inside, content.stat().st_mode & 0o777, content.read_bytes())
     except OSError as error:
         raise LabError(f"{content} cannot be carried into the lab: {error.strerror}") from error

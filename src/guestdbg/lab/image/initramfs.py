@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from guestdbg.lab import cache, modules, packages, wheels
-from guestdbg.lab.bytecode import compiled
-from guestdbg.lab.cpio import Cpio
-from guestdbg.lab.deb import read_deb
+from guestdbg.lab import cache
 from guestdbg.lab.errors import LabError
+from guestdbg.lab.fetch import packages, wheels
+from guestdbg.lab.image import kernel_modules
+from guestdbg.lab.image.bytecode import compiled
+from guestdbg.lab.image.cpio import Cpio
+from guestdbg.lab.image.deb import read_deb
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[2]
 #: Where guestdbg and its wheels are inside. /usr/local/lib/python3.N/dist-packages is on
 #: Debian's sys.path anyhow, but N is not known before the packages are.
 SITE = "/usr/local/lib/guestdbg"
@@ -104,8 +106,8 @@ def _key(*directories: Path) -> str:
     state = hashlib.sha256(sys.version.encode())
     for directory in directories:
         state.update((directory / "manifest.json").read_bytes())
-    for name in ("image", "bytecode", "cpio", "deb", "modules", "wheels"):
-        state.update((PACKAGE / "lab" / f"{name}.py").read_bytes())
+    for path in (*sorted(Path(__file__).parent.glob("*.py")), Path(wheels.__file__)):
+        state.update(path.read_bytes())
     return state.hexdigest()[:12]
 
 
@@ -121,10 +123,10 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
     for path in sorted(debs.glob("*.deb")):
         for info, data in read_deb(path):
             info.name = _merged(info.name)
-            if (module := modules.module_name(info.name)) is not None:
-                found[module] = modules.plain(info.name, data)
+            if (module := kernel_modules.module_name(info.name)) is not None:
+                found[module] = kernel_modules.plain(info.name, data)
             elif info.name.endswith("/modules.builtin"):
-                there = modules.built_in(data)
+                there = kernel_modules.built_in(data)
             elif _KERNEL.fullmatch(info.name):
                 (to / "vmlinuz").write_bytes(data)
             elif not info.name.startswith(("boot/", "usr/lib/modules/")):
@@ -135,7 +137,7 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
     links |= dict.fromkeys(_APPLETS.split(), "busybox")
     for link, target in links.items():
         archive.symlink(f"usr/bin/{link}", target)
-    order = modules.load_order(MODULES, found, there)
+    order = kernel_modules.load_order(MODULES, found, there)
     for module in order:
         archive.file(f"lab/modules/{module}.ko", found[module])
     archive.file("lab/modules/order", ("\n".join(order) + "\n").encode())

@@ -1,0 +1,8 @@
+"""Builds the lab's kernel and initial file system in plain Python: without root, dpkg or cpio.
+
+deb             reads Debian packages
+kernel_modules  reads kernel modules: what they depend on, in which order to load them
+bytecode        compiles Python sources for the Python in the lab
+cpio            writes cpio archives
+initramfs       puts the base image and guestdbg's own archive together
+"""
