@@ -22,7 +22,7 @@ pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compi
 #: What is left to skip where every register and every instruction is there.
 EVERYTHING_THERE = {
     "all 16 registers are implemented",
-    "all 16 breakpoints are there",
+    "all 16 breakpoints are implemented",
     "ID_AA64PFR0_EL1.EL3 is 0: without EL3 these values are reserved",
 }
 

@@ -118,7 +118,7 @@ def _(rig: Rig, change: int) -> None:
     value = rig.reg("ID_AA64DFR0_EL1")
     if change:
         if value >> 12 & 15 == 15:
-            rig.skip("all 16 breakpoints are there")
+            rig.skip("all 16 breakpoints are implemented")
         rig.refused(
             "ID_AA64DFR0_EL1 with one breakpoint more",
             lambda: rig.set_reg("ID_AA64DFR0_EL1", value + (1 << 12)),
