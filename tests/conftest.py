@@ -1,15 +1,24 @@
-"""For all tests: what was skipped is listed by name at the end, or is a failure where it must run.
+"""For all tests: skips are listed by name or forbidden, and nothing may be left behind.
 
 A skipped test is a check that did not happen. Where everything a test may need can be installed
 (CI, Debian as root), ``GUESTDBG_NO_SKIPS=1`` makes each skip a failure, so that a missing
 package cannot quietly take the real clients out of the run.
+
+The run has a temporary directory of its own. What is left in it at the end makes the run fail, and
+so does a new file in the checkout that git does not ignore: a test did not clean up.
 """
 
 import os
+import shutil
 import signal
+import subprocess
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 NO_SKIPS = os.environ.get("GUESTDBG_NO_SKIPS", "") not in ("", "0")
 
@@ -17,6 +26,50 @@ NO_SKIPS = os.environ.get("GUESTDBG_NO_SKIPS", "") not in ("", "0")
 # Ctrl-C would be tried on programs that cannot hear it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_TEMPORARY = pytest.StashKey[Path]()
+_UNTRACKED = pytest.StashKey[set[str]]()
+_LEFT = pytest.StashKey[list[str]]()
+
+
+def _untracked() -> set[str]:
+    """The files of the checkout that git neither tracks nor ignores; none where there is no git."""
+    command = ["git", "ls-files", "--others", "--exclude-standard"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return set(result.stdout.splitlines())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return  # the workers have the directory from the process that started them
+    directory = Path(tempfile.mkdtemp(prefix="gd-"))
+    os.environ["TMPDIR"] = str(directory)
+    tempfile.tempdir = None
+    config.stash[_TEMPORARY] = directory
+    config.stash[_UNTRACKED] = _untracked()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if _TEMPORARY not in config.stash:
+        return
+    # pytest keeps its own directories until the process ends.
+    left = [
+        f"in the temporary directory: {path.name}"
+        for path in sorted(config.stash[_TEMPORARY].iterdir())
+        if not path.name.startswith("pytest-of-")
+    ]
+    new = _untracked() - config.stash[_UNTRACKED]
+    left += [f"in the checkout: {name}" for name in sorted(new)]
+    config.stash[_LEFT] = left
+    if left and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _TEMPORARY in config.stash:
+        shutil.rmtree(config.stash[_TEMPORARY], ignore_errors=True)
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
@@ -56,3 +109,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("not run here")
         for report in skipped:
             terminalreporter.write_line(f"{report.nodeid}: {_reason(report)}")
+    left = terminalreporter.config.stash.get(_LEFT, [])
+    if left:
+        terminalreporter.section("left behind")
+        for line in left:
+            terminalreporter.write_line(line)

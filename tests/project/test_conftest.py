@@ -1,4 +1,4 @@
-"""The promise of tests/conftest.py: a skip is listed by name, or fails the run."""
+"""The promises of tests/conftest.py: skips are listed or fail, and nothing is left behind."""
 
 import os
 import subprocess
@@ -30,11 +30,11 @@ def test_known_bad():
 MODULE = "import pytest\npytest.importorskip('a_module_nobody_has')\n"
 
 
-def run(directory: Path, no_skips: str) -> tuple[int, str]:
+def run(directory: Path, no_skips: str, *options: str) -> tuple[int, str]:
     (directory / "conftest.py").write_text(CONFTEST.read_text())
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "."],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, "."],
         cwd=directory,
         env=environment | {"GUESTDBG_NO_SKIPS": no_skips},
         capture_output=True,
@@ -68,3 +68,46 @@ def test_a_skipped_module_counts_too(tmp_path: Path, no_skips: str, expected: in
     status, output = run(tmp_path, no_skips)
     assert status == expected, output
     assert "a_module_nobody_has" in output
+
+
+LEAVING = """
+import tempfile
+
+def test_that_leaves_a_file():
+    tempfile.mkstemp(prefix="left-")
+"""
+
+CLEAN = """
+def test_that_uses_a_directory(tmp_path):
+    (tmp_path / "file").write_text("text")
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "2"]])
+def test_what_is_left_in_the_temporary_directory_fails_the_run(
+    tmp_path: Path, options: list[str]
+) -> None:
+    (tmp_path / "test_leaving.py").write_text(LEAVING)
+    status, output = run(tmp_path, "0", *options)
+    assert status == 1, output
+    assert "in the temporary directory: left-" in output
+    assert "1 passed" in output.splitlines()[-1]
+
+
+def test_nothing_left_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "test_clean.py").write_text(CLEAN)
+    status, output = run(tmp_path, "0")
+    assert status == 0, output
+    assert "left behind" not in output
+
+
+def test_a_new_file_in_the_checkout_fails_the_run(tmp_path: Path) -> None:
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    text = "from pathlib import Path\n\ndef test_a():\n    Path('new.txt').write_text('')\n"
+    (tests / "test_writing.py").write_text(text)
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    status, output = run(tests, "0")
+    assert status == 1, output
+    assert "in the checkout: tests/new.txt" in output
