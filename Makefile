@@ -14,13 +14,16 @@ DOCS   := $(VENV)/.docs
 CPU    := $(wildcard $(foreach kind,pyx pxd h,src/guestdbg/cpu/*.$(kind) src/guestdbg/cpu/instructions/*.$(kind)))
 
 .DEFAULT_GOAL := help
-.PHONY: demo test bench lab fuzz lint docs format venv dev clean help
+.PHONY: demo test quick bench lab fuzz lint docs format venv dev clean help
 
 demo: $(READY)              ## hunt a bug in a bare-metal guest with a hardware watchpoint
 	@$(BIN)/python examples/demo.py
 
 test: $(DEV)                ## everything that is checked: style, types, imports, tests
 	@tools/test
+
+quick: $(DEV)              ## the tests to run after every change, in less than a minute
+	@tools/quick
 
 bench: $(DEV)               ## measure, beside QEMU, GDB and Unicorn where installed: build/bench.json
 	@$(BIN)/python -m bench

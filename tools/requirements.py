@@ -1,4 +1,4 @@
-"""Prints requirements out of pyproject.toml: `requirements.py build`, or an extra's name.
+"""Prints out of pyproject.toml: `requirements.py build`, an extra's name, or `version`.
 
 pip can install an extra only together with the project, which would build it once more.
 """
@@ -9,8 +9,10 @@ from pathlib import Path
 
 
 def requirements(kind: str) -> list[str]:
-    """The build requirements for "build", otherwise those of the extra of that name."""
+    """The version for "version", the build requirements for "build", else those of an extra."""
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    if kind == "version":
+        return [project["project"]["version"]]
     if kind == "build":
         return list(project["build-system"]["requires"])
     extras = project["project"]["optional-dependencies"]
@@ -23,5 +25,5 @@ def requirements(kind: str) -> list[str]:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        raise SystemExit("usage: requirements.py build | EXTRA")
+        raise SystemExit("usage: requirements.py build | version | EXTRA")
     print("\n".join(requirements(sys.argv[1])))
