@@ -27,7 +27,7 @@ from guestdbg.debugger.execution import step_commands
 from guestdbg.debugger.execution.facade import Execution
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import ResumeAction, Scheduler
-from guestdbg.debugger.hardware.register_allocator import Hardware
+from guestdbg.debugger.hardware.requests import Hardware
 from guestdbg.debugger.memory.address_space import AddressSpace, virtual
 from guestdbg.debugger.memory.brk_patches import PatchedMemory
 from guestdbg.debugger.memory.integer_access import IntegerAccess

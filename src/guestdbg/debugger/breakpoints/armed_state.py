@@ -11,12 +11,8 @@ from dataclasses import dataclass
 
 from guestdbg.arm64 import debug as arm64_debug
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
-from guestdbg.debugger.hardware.register_allocator import (
-    Allocation,
-    BreakRequest,
-    Hardware,
-    allocate,
-)
+from guestdbg.debugger.hardware.register_allocator import Allocation, allocate
+from guestdbg.debugger.hardware.requests import BreakRequest, Hardware
 from guestdbg.kvm import GuestDebug
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,

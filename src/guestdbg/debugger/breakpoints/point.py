@@ -9,7 +9,7 @@ from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.debugger import validation
 from guestdbg.debugger.breakpoints.conditions.expression import Condition as TextCondition
 from guestdbg.debugger.errors import InvalidLocation
-from guestdbg.debugger.hardware.register_allocator import ACCESS_BITS, BreakRequest, WatchRequest
+from guestdbg.debugger.hardware.requests import ACCESS_BITS, BreakRequest, WatchRequest
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import Hit

@@ -202,8 +202,8 @@ class PointRegistry:
         arming = self._arm(more=more)
         if isinstance(point, Breakpoint) and point.kind == "software":
             self.software.follow(point)
-        for address, length in arming.allocation.wide:
-            if (address, length) not in self.arming.allocation.wide:
+        for address, length in arming.allocation.over_covered:
+            if (address, length) not in self.arming.allocation.over_covered:
                 log.warning(
                     "one register watches %d bytes at %#x for the sake of several watches; "
                     "accesses to the bytes between stop the guest for nothing",

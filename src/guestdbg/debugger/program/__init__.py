@@ -1,1 +1,15 @@
-"""TODO"""
+"""Where things are in the guest's program: symbols, source lines, variables and types.
+
+source_location      an address with its function and source line
+symbol_table         ELF symbols, by name and by address
+line_table           DWARF line numbers, by file and by address
+call_frames          DWARF call frame information, for unwinding
+image                one ELF file with all of these
+drgn_import          drgn is optional: the error when it is missing
+variable_expression  the syntax of variables: queue.items[3].next->x
+drgn_objects         members, elements, extents and values of drgn objects
+static_address       integer variables that are found without drgn, for conditions
+drgn_program         the variables and types of all images, by drgn
+resolver             from a location as a person writes it to addresses
+debug_info           all images of a guest, taken together
+"""

@@ -1,1 +1,5 @@
-"""TODO"""
+"""Who called whom: the frames of the guest's stack.
+
+prologue_analysis  the caller's frame, from the instructions of a function
+unwinder           frames by call frame information, by prologue analysis, or by frame records
+"""

@@ -1,1 +1,6 @@
-"""TODO"""
+"""Conditions of breakpoints and watchpoints: their language, and two ways to judge a hit by them.
+
+language    the operators and names, with what each does in Python and in a hit program
+compiler    conditions as operations of a hit program, which the provider runs
+expression  the Condition class: parses a text, and evaluates it in Python
+"""

@@ -1,4 +1,4 @@
-"""Register allocation, by properties: what is watched is what was asked, in as few registers."""
+"""Register allocation, by properties: exactly what was asked is watched, in few registers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from hypothesis import strategies as st
 
 from guestdbg.arm64.debug import DBGWCR, MAX_MASK_BYTES, RegisterPair, watched_range
 from guestdbg.debugger import BadRange, OutOfRegisters
-from guestdbg.debugger.hardware.register_allocator import (
-    BreakRequest,
-    Hardware,
-    WatchRequest,
-    allocate,
-    covering,
-)
+from guestdbg.debugger.hardware.register_allocator import Allocation, allocate
+from guestdbg.debugger.hardware.requests import BreakRequest, Hardware, WatchRequest
+from guestdbg.debugger.hardware.watched_ranges import covering_range
 
 PLENTY = Hardware(breakpoints=16, watchpoints=16, contexts=2)
 BASE = 0x4000_0000
@@ -28,22 +24,19 @@ watches = st.builds(
 )
 
 
-def watched(allocation: object) -> dict[int, int]:
+def watched(allocation: Allocation) -> dict[int, int]:
     """Every byte that the registers watch, with the accesses they watch it for."""
-    from guestdbg.debugger.hardware.register_allocator import Allocation
-
-    assert isinstance(allocation, Allocation)
     found: dict[int, int] = {}
     for control, value in zip(allocation.dbg_wcr, allocation.dbg_wvr, strict=True):
         extent = watched_range(RegisterPair(control, value))
         assert extent is not None, "BAS and MASK are as the architecture permits"
         for address in range(extent[0], extent[0] + extent[1]):
-            assert address not in found or allocation.wide, "no byte is watched twice"
+            assert address not in found or allocation.over_covered, "no byte is watched twice"
             found[address] = found.get(address, 0) | DBGWCR.decode(control)["LSC"]
     return found
 
 
-def wanted(requests: list[WatchRequest]) -> dict[int, int]:
+def asked(requests: list[WatchRequest]) -> dict[int, int]:
     bits = {"read": 1, "write": 2, "any": 3}
     found: dict[int, int] = {}
     for request in requests:
@@ -58,8 +51,8 @@ def test_exactly_what_was_asked_is_watched(requests: list[WatchRequest]) -> None
         allocation = allocate(PLENTY, requests, [])
     except OutOfRegisters:
         return
-    assert watched(allocation) == wanted(requests)
-    assert allocation.wide == ()
+    assert watched(allocation) == asked(requests)
+    assert allocation.over_covered == ()
 
 
 @given(st.lists(watches, min_size=1, max_size=6), st.integers(1, 4))
@@ -70,19 +63,19 @@ def test_with_overwatch_at_least_that_is_watched(
     try:
         allocation = allocate(hardware, requests, [], overwatch=256)
     except OutOfRegisters:
-        pytest.fail("256 bytes hold everything that these requests can be")
+        pytest.fail("256 bytes hold any of these requests")
     found = watched(allocation)
-    for address, bits in wanted(requests).items():
+    for address, bits in asked(requests).items():
         assert found[address] & bits == bits
     assert allocation.used[1] <= available
-    surplus = set(found) - set(wanted(requests))
-    covered = {a for start, length in allocation.wide for a in range(start, start + length)}
-    assert surplus <= covered, "what is watched beyond the request is told"
+    surplus = set(found) - set(asked(requests))
+    covered = {a for start, length in allocation.over_covered for a in range(start, start + length)}
+    assert surplus <= covered, "what is watched beyond the requests is in over_covered"
 
 
 @given(st.integers(0, 1 << 40), st.integers(1, 1 << 20))
 def test_the_covering_range_is_one_register_and_covers(start: int, length: int) -> None:
-    address, size = covering(start, start + length)
+    address, size = covering_range(start, start + length)
     assert address <= start
     assert start + length <= address + size
     if size <= MAX_MASK_BYTES:
@@ -147,7 +140,7 @@ def test_a_link_is_written_into_the_watchpoint() -> None:
     assert allocation.dbg_bvr[5] == 9
 
 
-def test_running_out_names_everyone_and_says_what_would_do() -> None:
+def test_running_out_names_all_watches_and_says_what_is_enough() -> None:
     requests = [WatchRequest(f"watch {n}", BASE + 16 * n, 8, "write") for n in range(5)]
     with pytest.raises(OutOfRegisters) as refused:
         allocate(Hardware(6, 4), requests, [])
@@ -159,7 +152,7 @@ def test_running_out_names_everyone_and_says_what_would_do() -> None:
     assert allocate(Hardware(6, 4), requests, [], overwatch=32).used[1] <= 4
 
 
-def test_far_too_much() -> None:
+def test_ranges_that_no_register_holds() -> None:
     with pytest.raises(OutOfRegisters, match="2 GiB each at most, and the range has 1024 GiB"):
         allocate(PLENTY, [WatchRequest("all", 0, 1 << 40, "any")], [])
     with pytest.raises(BadRange):

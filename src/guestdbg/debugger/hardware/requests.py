@@ -1,0 +1,49 @@
+"""What is asked of the debug registers, and how many of them there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from guestdbg.arm64.debug import AccessKind, Privilege
+
+__all__ = ["ACCESS_BITS", "BreakRequest", "Hardware", "WatchRequest"]
+
+#: Accesses as bits: 1 for reads, 2 for writes. DBGWCR.LSC and hit programs have them so too.
+ACCESS_BITS: dict[str, int] = {"read": 1, "write": 2, "any": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """How many debug registers the guest's vCPUs have.
+
+    Attributes:
+        breakpoints, watchpoints: pairs of DBGBCR and DBGBVR, of DBGWCR and DBGWVR.
+        contexts: how many of the highest-numbered breakpoints are context-aware: they can match
+            CONTEXTIDR_EL1 (ID_AA64DFR0_EL1.CTX_CMPs).
+    """
+
+    breakpoints: int
+    watchpoints: int
+    contexts: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRequest:
+    """``length`` bytes at ``address`` to watch; ``name`` is for messages."""
+
+    name: str
+    address: int
+    length: int
+    access: AccessKind
+    el: Privilege = "any"
+    context: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakRequest:
+    """An instruction to stop before; ``name`` is for messages."""
+
+    name: str
+    address: int
+    el: Privilege = "any"
+    context: int | None = None
