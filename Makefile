@@ -3,6 +3,7 @@
 #   PYTHON=…            the interpreter that .venv is made from (3.11 or newer; default: found)
 #   PYTEST_ADDOPTS=…    further options for pytest, e.g. PYTEST_ADDOPTS="-k watch"
 #   LAB_OPTIONS=…       for `make lab`, e.g. "--cpu vhe" or "-k watchpoint"
+#   BENCH_OPTIONS=…     for `make bench`, e.g. --keep (docs/performance.md)
 #   DOCS_OPTIONS=…      for `make docs`: --linkcheck follows the external links too (needs a network)
 #   FUZZ_SECONDS=…      how long `make fuzz` goes on; FUZZ_OPTIONS=… e.g. "--kind cpu --seed 5"
 
@@ -26,7 +27,7 @@ quick: $(DEV)              ## the tests to run after every change, in less than 
 	@tools/quick
 
 bench: $(DEV)               ## measure, beside QEMU, GDB and Unicorn where installed: build/bench.json
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(BENCH_OPTIONS)
 
 lab: $(READY)               ## judge the lab's real KVM and ours by one suite and random programs
 	@$(BIN)/python tools/lab.py $(LAB_OPTIONS)

@@ -1,5 +1,21 @@
-"""`python -m bench`: how fast guestdbg is, and its rivals beside it in the same run.
+"""`python -m bench`: how fast guestdbg is, compared with other tools in the same run.
 
-One file a measurement, in `bench.measurements`. Absolute figures belong to the machine they were
-taken on; the ratios are what to compare.
+Absolute figures depend on the machine; compare ratios.
+
+measurement     what a measurement is, and how repeated runs become one figure
+loop_guest      the guest of most measurements: a loop of six instructions
+qemu            QEMU, started stopped, and a small client for its GDB stub
+gdb_client      GDB with a Python script
+gdb_server      `guestdbg gdb`, started stopped
+uboot_prompt    the time from the start of a process to U-Boot's prompt
+python_api      guestdbg through its Python API
+suite_programs  the programs of bench/suite on guestdbg, QEMU and Unicorn
+host            measurements on a real KVM, in the lab
+measurements    one file for each measurement
+environment     the machine, the commit, the versions of the other tools
+record          the figures of a run, and their JSON file
+tables          the tables that a run prints
+history         kept runs: bench/history/*.json
+comparison      two runs, figure by figure
+page            the tables of docs/performance.md
 """

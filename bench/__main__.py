@@ -1,11 +1,18 @@
-"""`python -m bench [--only KEY]... [--output FILE]`."""
+"""`python -m bench`: measure, keep a run, compare two runs, or write the page's tables.
 
+python -m bench [--only KEY]... [--output FILE] [--keep]
+python -m bench --from FILE [--keep]
+python -m bench --compare A B
+python -m bench --page NAME
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from bench import report
+from bench import comparison, environment, history, page, record, tables
 from bench.measurement import Measurement, take_all
 from bench.measurements import (
     decided_per_second,
@@ -34,7 +41,7 @@ from bench.measurements import (
     unicorn_suite_mips,
 )
 
-# Each of ours next to its rivals, so that the same minute on the same machine judges both.
+# Figures that are compared are next to each other: taken in the same minutes, on the same machine.
 MEASUREMENTS: list[Measurement] = [
     loop_mips.MEASUREMENT,
     unicorn_loop_mips.MEASUREMENT,
@@ -64,27 +71,104 @@ MEASUREMENTS: list[Measurement] = [
 
 BY_KEY = {m.key: m for m in MEASUREMENTS}
 
+OUTPUT = Path("build/bench.json")
 
-@click.command()
-@click.option("--only", multiple=True, type=click.Choice(list(BY_KEY)), help="Measure only this.")
+
+@click.command(
+    epilog="""\b
+Examples:
+  python -m bench --only suite_mips --only qemu_suite_mips
+  python -m bench --keep                        measure all and keep the run
+  python -m bench --from build/bench.json --keep
+  python -m bench --compare 2026-11-29-4827574 build/bench.json
+"""
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="KEY",
+    type=click.Choice(list(BY_KEY)),
+    help="Measure only this. Repeatable.",
+)
 @click.option(
     "--output",
+    metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("build/bench.json"),
-    show_default=True,
+    help=f"Write the figures to this file.  [default: {OUTPUT}]",
 )
-def main(only: tuple[str, ...], output: Path) -> None:
-    """Measures guestdbg and its rivals; prints a table and writes the figures as JSON."""
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Do not measure: show the figures of this file.",
+)
+@click.option("--keep", is_flag=True, help="Keep the run in bench/history.")
+@click.option(
+    "--compare",
+    "names",
+    nargs=2,
+    metavar="A B",
+    help="Print the ratios B/A of two runs: files, or names of kept runs.",
+)
+@click.option(
+    "--page", "kept", metavar="NAME", help="Write a kept run's figures to docs/performance.md."
+)
+def main(
+    only: tuple[str, ...],
+    output: Path | None,
+    source: Path | None,
+    keep: bool,
+    names: tuple[str, str] | None,
+    kept: str | None,
+) -> None:
+    """Measure guestdbg and other tools; print tables and write the figures as JSON."""
+    measuring = bool(only or output is not None)
+    if sum((measuring, source is not None, names is not None, kept is not None)) > 1:
+        raise click.UsageError(
+            "--from, --compare and --page do not measure: each goes without the others, --only "
+            "and --output"
+        )
+    if keep and (names is not None or kept is not None):
+        raise click.UsageError("--keep is for a run that is measured, or read with --from")
     console = Console()
-    chosen = [BY_KEY[key] for key in only] if only else MEASUREMENTS
+    if names is not None:
+        comparison.compare(console, names, (history.read(names[0]), history.read(names[1])))
+    elif kept is not None:
+        page.update(kept)
+    elif source is not None:
+        run = record.read(source)
+        tables.print_run(console, run)
+        if keep:
+            click.echo(f"kept as {history.keep(run, str(source))}")
+    else:
+        chosen = [BY_KEY[key] for key in only] if only else MEASUREMENTS
+        _measure(console, chosen, output or OUTPUT, keep)
+
+
+def _measure(
+    console: Console, measurements: Sequence[Measurement], output: Path, keep: bool
+) -> None:
+    # Before the measurements, which take minutes: what prevents keeping the run, or writing it.
+    where = environment.current()
+    if keep:
+        history.check_can_keep(record.Record({}, where), "--keep")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.open("a").close()
+    except OSError as error:
+        raise record.RecordError(f"{output}: {error.strerror}") from None
     with console.status("measuring") as status:
-        results = take_all(chosen, lambda m: status.update(f"{m.key}: {m.what}"))
-    report.print_table(console, chosen, results)
-    report.write_json(output, chosen, results)
-    console.print(f"written to {output}")
+        results = take_all(measurements, lambda m: status.update(f"{m.key}: {m.what}"))
+    run = record.of_results(measurements, results, where)
+    tables.print_run(console, run)
+    record.write(run, output)
+    click.echo(f"\nwritten to {output}")
     if any(result.failed for result in results.values()):
         raise click.ClickException("a measurement failed; the table says which and why")
+    if keep:
+        click.echo(f"kept as {history.keep(run, str(output))}")
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python -m bench")

@@ -78,7 +78,7 @@ def loaded(program: Program, rounds: int | None) -> Iterator[guestdbg.Guest]:
         yield guest
 
 
-def on_ours(program: Program, rounds: int | None = None) -> Run:
+def on_guestdbg(program: Program, rounds: int | None = None) -> Run:
     """Here; the only run that has the number of instructions."""
     with loaded(program, rounds) as guest:
         start = time.perf_counter()
@@ -138,7 +138,7 @@ def on_unicorn(program: Program, rounds: int | None = None) -> Run:
 @cache
 def counted(program: Program, rounds: int | None) -> Run:
     """How many instructions a program is, and its answer. Every run is the same: once will do."""
-    return on_ours(program, rounds)
+    return on_guestdbg(program, rounds)
 
 
 def check(program: Program, run: Run, rounds: int | None) -> None:

@@ -51,15 +51,15 @@ def exits_program(directory: Path) -> Path:
     return program
 
 
-def inside(*words: str, rivals: bool = False) -> Any:
-    """What ``bench.host.inside`` measures in the lab; the C program is there as ``./exits``.
+def measure(*words: str, rivals: bool = False) -> Any:
+    """What ``bench.host.in_lab`` measures in the lab; the C program is there as ``./exits``.
 
     With ``rivals``, in a lab that has QEMU and GDB.
     """
     files: dict[str, bytes | Path] = {
         path.relative_to(BENCH.parent).as_posix(): path for path in BENCH.rglob("*.py")
     }
-    argv = ["python3", "-m", "bench.host.inside", *words]
+    argv = ["python3", "-m", "bench.host.in_lab", *words]
     with tempfile.TemporaryDirectory() as directory:
         files["exits"] = exits_program(Path(directory))
         result = _lab(rivals).run(argv, files=files, timeout=300)

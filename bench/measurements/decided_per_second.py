@@ -3,7 +3,7 @@
 import time
 
 import guestdbg
-from bench import loop_guest, ours
+from bench import loop_guest, python_api
 from bench.measurement import Measurement
 
 HITS = 2_000_000
@@ -11,11 +11,11 @@ HITS = 2_000_000
 
 def run() -> float:
     # x0 is what is written. One turn more than wanted: it is the condition that ends the run.
-    with ours.loop(HITS + 1) as guest:
+    with python_api.loop(HITS + 1) as guest:
         when = guestdbg.cond(f"new > 8 and x0 == {HITS}")
         watch = guest.watch(loop_guest.DATA, 8, access="write", when=when)
         start = time.perf_counter()
-        stop = guest.run(timeout=ours.LIMIT_SECONDS)
+        stop = guest.run(timeout=python_api.LIMIT_SECONDS)
         seconds = time.perf_counter() - start
         if stop.reason != "hit" or (watch.seen, watch.hits) != (HITS, 1):
             raise RuntimeError(f"{watch.seen} judged, {watch.hits} hits, then {stop}")

@@ -1,6 +1,6 @@
 """GDB on our server: a breakpoint in a loop, its condition false a hundred thousand times."""
 
-from bench import gdb, served
+from bench import gdb_client, gdb_server
 from bench.measurement import Measurement
 
 ARRIVALS = 100_000
@@ -20,7 +20,7 @@ print("RATE", ARRIVALS / seconds)
 
 
 def run() -> float:
-    return gdb.per_second(SCRIPT, served.stopped, ARRIVALS=ARRIVALS)
+    return gdb_client.per_second(SCRIPT, gdb_server.stopped, ARRIVALS=ARRIVALS)
 
 
 MEASUREMENT = Measurement(

@@ -1,12 +1,12 @@
 """GDB on our server: the same steps as on QEMU's."""
 
-from bench import gdb, served
+from bench import gdb_client, gdb_server
 from bench.measurement import Measurement
 from bench.measurements.qemu_gdb_steps_per_second import SCRIPT, STEPS
 
 
 def run() -> float:
-    return gdb.per_second(SCRIPT, served.stopped, STEPS=STEPS)
+    return gdb_client.per_second(SCRIPT, gdb_server.stopped, STEPS=STEPS)
 
 
 MEASUREMENT = Measurement("gdb_steps_per_second", "/s", "GDB on `guestdbg gdb`: stepi", run)

@@ -1,12 +1,12 @@
 """GDB on our server: the same watchpoint and the same Python stop() as on QEMU's."""
 
-from bench import gdb, served
+from bench import gdb_client, gdb_server
 from bench.measurement import Measurement
 from bench.measurements.qemu_gdb_stops_per_second import SCRIPT, STOPS
 
 
 def run() -> float:
-    return gdb.per_second(SCRIPT, served.stopped, STOPS=STOPS)
+    return gdb_client.per_second(SCRIPT, gdb_server.stopped, STOPS=STOPS)
 
 
 MEASUREMENT = Measurement(

@@ -9,7 +9,7 @@ ROUNDS = 300
 
 
 def run() -> float:
-    found = lab.inside("exits", str(EXITS), str(ROUNDS), "./exits")
+    found = lab.measure("exits", str(EXITS), str(ROUNDS), "./exits")
     return float(min(found["python"]) / min(found["c"]))
 
 

@@ -7,7 +7,7 @@ STOPS = 1000
 
 
 def run() -> float:
-    return float(lab.inside("stops", str(STOPS))["per_second"])
+    return float(lab.measure("stops", str(STOPS))["per_second"])
 
 
 MEASUREMENT = Measurement(

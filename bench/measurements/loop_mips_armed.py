@@ -1,15 +1,15 @@
 """Our processor on the loop with every debug register armed on the two pages it uses."""
 
-from bench import loop_guest, ours
+from bench import loop_guest, python_api
 from bench.measurement import Measurement
 
 TURNS = 100_000_000
 
 
 def run() -> float:
-    with ours.loop(TURNS) as guest:
-        ours.arm_everything(guest, loop_guest.DATA + 0x800, loop_guest.CODE + 0x800)
-        return ours.loop_mips(guest, TURNS)
+    with python_api.loop(TURNS) as guest:
+        python_api.arm_everything(guest, loop_guest.DATA + 0x800, loop_guest.CODE + 0x800)
+        return python_api.loop_mips(guest, TURNS)
 
 
 MEASUREMENT = Measurement(

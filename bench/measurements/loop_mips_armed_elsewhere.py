@@ -1,6 +1,6 @@
 """Our processor on the loop with every debug register armed, but on pages it does not use."""
 
-from bench import loop_guest, ours
+from bench import loop_guest, python_api
 from bench.measurement import Measurement
 
 TURNS = 100_000_000
@@ -8,9 +8,9 @@ PAGE = 4096
 
 
 def run() -> float:
-    with ours.loop(TURNS) as guest:
-        ours.arm_everything(guest, loop_guest.DATA + PAGE, loop_guest.CODE + PAGE)
-        return ours.loop_mips(guest, TURNS)
+    with python_api.loop(TURNS) as guest:
+        python_api.arm_everything(guest, loop_guest.DATA + PAGE, loop_guest.CODE + PAGE)
+        return python_api.loop_mips(guest, TURNS)
 
 
 MEASUREMENT = Measurement(

@@ -1,6 +1,6 @@
 """The same GDB on QEMU, which leaves the condition to GDB; fewer arrivals, for it takes long."""
 
-from bench import gdb
+from bench import gdb_client
 from bench.measurement import Measurement
 from bench.measurements.gdb_conditional_per_second import SCRIPT
 
@@ -8,7 +8,7 @@ ARRIVALS = 1500
 
 
 def run() -> float:
-    return gdb.per_second(SCRIPT, ARRIVALS=ARRIVALS)
+    return gdb_client.per_second(SCRIPT, ARRIVALS=ARRIVALS)
 
 
 MEASUREMENT = Measurement(

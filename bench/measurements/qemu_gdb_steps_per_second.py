@@ -1,6 +1,6 @@
 """GDB on QEMU: stepping one instruction at a time."""
 
-from bench import gdb
+from bench import gdb_client
 from bench.measurement import Measurement
 
 STEPS = 1500
@@ -15,7 +15,7 @@ print("RATE", STEPS / (time.perf_counter() - start))
 
 
 def run() -> float:
-    return gdb.per_second(SCRIPT, STEPS=STEPS)
+    return gdb_client.per_second(SCRIPT, STEPS=STEPS)
 
 
 MEASUREMENT = Measurement(

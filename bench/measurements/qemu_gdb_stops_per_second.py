@@ -1,6 +1,6 @@
 """GDB on QEMU: a watchpoint whose Python stop() lets the guest go on."""
 
-from bench import gdb
+from bench import gdb_client
 from bench.measurement import Measurement
 
 STOPS = 1500
@@ -22,7 +22,7 @@ print("RATE", STOPS / (time.perf_counter() - watch.start))
 
 
 def run() -> float:
-    return gdb.per_second(SCRIPT, STOPS=STOPS)
+    return gdb_client.per_second(SCRIPT, STOPS=STOPS)
 
 
 MEASUREMENT = Measurement(

@@ -8,7 +8,7 @@ KVM_STOPS = 25
 
 
 def run() -> float:
-    return float(lab.inside("gdb_stops", str(KVM_STOPS), rivals=True)["per_second"])
+    return float(lab.measure("gdb_stops", str(KVM_STOPS), rivals=True)["per_second"])
 
 
 MEASUREMENT = Measurement(

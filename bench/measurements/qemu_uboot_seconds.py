@@ -1,12 +1,12 @@
 """QEMU from the start of its process to U-Boot's prompt."""
 
-from bench import prompt, qemu
+from bench import qemu, uboot_prompt
 from bench.measurement import Measurement
 
 
 def run() -> float:
     program = qemu.program(qemu.QEMU)
-    return prompt.seconds([program, *qemu.MACHINE, "-bios", prompt.firmware()])
+    return uboot_prompt.seconds([program, *qemu.MACHINE, "-bios", uboot_prompt.firmware()])
 
 
 MEASUREMENT = Measurement(

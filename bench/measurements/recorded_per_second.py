@@ -2,17 +2,17 @@
 
 import time
 
-from bench import loop_guest, ours
+from bench import loop_guest, python_api
 from bench.measurement import Measurement
 
 HITS = 1_000_000
 
 
 def run() -> float:
-    with ours.loop(HITS) as guest:
+    with python_api.loop(HITS) as guest:
         recording = guest.record(loop_guest.DATA, 8, registers=(0,))
         start = time.perf_counter()
-        stop = guest.run(timeout=ours.LIMIT_SECONDS)
+        stop = guest.run(timeout=python_api.LIMIT_SECONDS)
         seconds = time.perf_counter() - start
         if stop.reason != "exit" or len(recording) != HITS:
             raise RuntimeError(f"{len(recording)} records, then {stop}")

@@ -2,7 +2,7 @@
 
 import time
 
-from bench import loop_guest, ours
+from bench import loop_guest, python_api
 from bench.measurement import Measurement
 
 STEPS = 20_000
@@ -10,7 +10,7 @@ TURNS = 1 << 40
 
 
 def run() -> float:
-    with ours.loop(TURNS) as guest:
+    with python_api.loop(TURNS) as guest:
         start = time.perf_counter()
         for _ in range(STEPS):
             guest.step()

@@ -3,7 +3,7 @@
 import time
 
 import guestdbg
-from bench import loop_guest, ours
+from bench import loop_guest, python_api
 from bench.measurement import Measurement
 
 STOPS = 20_000
@@ -18,10 +18,10 @@ def run() -> float:
         stops += 1
         return guestdbg.STOP if stops > STOPS else None
 
-    with ours.loop(TURNS) as guest:
+    with python_api.loop(TURNS) as guest:
         guest.watch(loop_guest.DATA, 8, access="write")(handler)
         start = time.perf_counter()
-        stop = guest.run(timeout=ours.LIMIT_SECONDS)
+        stop = guest.run(timeout=python_api.LIMIT_SECONDS)
         seconds = time.perf_counter() - start
         if stop.reason != "hit" or stops != STOPS + 1:
             raise RuntimeError(f"{stops} stops, then {stop}")

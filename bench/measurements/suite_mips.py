@@ -1,14 +1,14 @@
 """Our processor on real programs, nothing armed."""
 
 from bench.measurement import Measurement
-from bench.suite_programs import mips, on_ours
+from bench.suite_programs import mips, on_guestdbg
 
 # None: as many as each program has by itself.
 ROUNDS: int | None = None
 
 
 def run() -> dict[str, float]:
-    return mips(on_ours, ROUNDS)
+    return mips(on_guestdbg, ROUNDS)
 
 
 MEASUREMENT = Measurement(

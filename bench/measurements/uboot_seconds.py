@@ -2,14 +2,14 @@
 
 import sys
 
-from bench import prompt
+from bench import uboot_prompt
 from bench.measurement import Measurement
 
 GUESTDBG = [sys.executable, "-c", "from guestdbg.cli import main; main()"]
 
 
 def run() -> float:
-    return prompt.seconds([*GUESTDBG, "run", prompt.firmware(), "--kind", "firmware"])
+    return uboot_prompt.seconds([*GUESTDBG, "run", uboot_prompt.firmware(), "--kind", "firmware"])
 
 
 MEASUREMENT = Measurement(

@@ -1,4 +1,4 @@
-"""The benchmarks' own promises: every key, honest absence, a guest that is what it says."""
+"""The measurements: every key, a reason for what is missing, and a guest that does what it says."""
 
 import json
 import shutil
@@ -12,7 +12,13 @@ import unicorn
 from click.testing import CliRunner
 
 import bench.__main__ as bench_main
-from bench import loop_guest, prompt, qemu, report
+from bench import (
+    environment,
+    loop_guest,
+    qemu,
+    record,
+    uboot_prompt,
+)
 from bench.host import lab as host_lab
 from bench.measurement import Measurement, Result, Unavailable, take_all
 from guestdbg.lab import LabError, cache
@@ -57,7 +63,13 @@ def test_every_key_is_measured() -> None:
 
 
 def test_ratios_divide_keys_that_exist() -> None:
-    assert {key for pair in report.RATIOS.values() for key in pair} <= KEYS
+    assert {key for pair in record.RATIOS for key in pair} <= KEYS
+
+
+def write_record(
+    path: Path, measurements: list[Measurement], results: Mapping[str, Result]
+) -> None:
+    record.write(record.of_results(measurements, results, environment.current()), path)
 
 
 def measurement(values: list[float], **kwargs: object) -> Measurement:
@@ -82,28 +94,28 @@ def test_parts_become_one_each_and_then_their_geometric_mean(tmp_path: Path) -> 
     assert result.parts == {"a": 8.0, "b": 50.0}
     assert result.value == pytest.approx(20.0)
     assert result.runs == pytest.approx((10.0, 16.0))
-    report.write_json(tmp_path / "bench.json", [m], {"suite_mips": result})
+    write_record(tmp_path / "bench.json", [m], {"suite_mips": result})
     document = json.loads((tmp_path / "bench.json").read_text())
     assert document["details"]["suite_mips"]["parts"] == {"a": 8.0, "b": 50.0}
 
 
 def test_what_is_missing_is_null_with_the_reason(tmp_path: Path) -> None:
     def run() -> float:
-        raise Unavailable("no rival here")
+        raise Unavailable("not installed")
 
-    absent = Measurement("qemu_loop_mips", "MIPS", "a rival", run)
-    ours = Measurement("loop_mips", "MIPS", "ours", lambda: 8.0, repeat=1)
-    results = take_all([absent, ours])
-    report.write_json(tmp_path / "build" / "bench.json", [absent, ours], results)
+    absent = Measurement("qemu_loop_mips", "MIPS", "another tool", run)
+    present = Measurement("loop_mips", "MIPS", "guestdbg", lambda: 8.0, repeat=1)
+    results = take_all([absent, present])
+    write_record(tmp_path / "build" / "bench.json", [absent, present], results)
     document = json.loads((tmp_path / "build" / "bench.json").read_text())
     assert document["qemu_loop_mips"] is None
-    assert document["not_measured"] == {"qemu_loop_mips": "no rival here"}
+    assert document["not_measured"] == {"qemu_loop_mips": "not installed"}
     assert document["loop_mips"] == 8.0
     assert document["ratios"]["loop_mips / qemu_loop_mips"] is None
 
 
 def test_measurements_take_turns() -> None:
-    """So that figures which are divided by each other were taken in the same minutes."""
+    """Figures of which the ratio is taken are measured in the same minutes."""
     order: list[str] = []
 
     def run(key: str, repeat: int) -> Measurement:
@@ -115,15 +127,15 @@ def test_measurements_take_turns() -> None:
 
 def test_a_failing_measurement_is_not_hidden() -> None:
     def run() -> float:
-        raise RuntimeError("the guest went astray")
+        raise RuntimeError("the guest crashed")
 
     result = take_all([Measurement("k", "u", "w", run)])["k"]
     assert result.value is None
     assert result.failed
-    assert result.reason == "failed: RuntimeError: the guest went astray"
+    assert result.reason == "failed: RuntimeError: the guest crashed"
 
 
-def test_a_qemu_that_does_not_start_is_noticed_at_once(
+def test_a_qemu_that_does_not_start_is_an_error_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "qemu"
@@ -138,10 +150,10 @@ def test_a_failed_measurement_fails_the_run_but_not_the_other_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run() -> float:
-        raise RuntimeError("the guest went astray")
+        raise RuntimeError("the guest crashed")
 
-    bad = Measurement("loop_mips", "MIPS", "ours", run)
-    good = Measurement("unicorn_loop_mips", "MIPS", "a rival", lambda: 3.0, repeat=1)
+    bad = Measurement("loop_mips", "MIPS", "guestdbg", run)
+    good = Measurement("unicorn_loop_mips", "MIPS", "another tool", lambda: 3.0, repeat=1)
     monkeypatch.setattr(bench_main, "MEASUREMENTS", [bad, good])
     path = tmp_path / "bench.json"
     result = CliRunner().invoke(bench_main.main, ["--output", str(path)])
@@ -149,17 +161,17 @@ def test_a_failed_measurement_fails_the_run_but_not_the_other_figures(
     document = json.loads(path.read_text())
     assert document["unicorn_loop_mips"] == 3.0
     assert document["loop_mips"] is None
-    assert "astray" in document["not_measured"]["loop_mips"]
+    assert "crashed" in document["not_measured"]["loop_mips"]
 
 
 @pytest.mark.parametrize("broken", ["no apt", "no network"])
-def test_rivals_that_cannot_be_fetched(
+def test_tools_for_the_lab_that_cannot_be_downloaded(
     broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise LabError("apt-get update failed (is there a network?)")
 
-    host_lab.close()  # one that runs already would do
+    host_lab.close()  # a lab that runs already has them
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
     monkeypatch.setattr(apt, "available", lambda: broken == "no network")
     monkeypatch.setattr(apt.Apt, "update", fail)
@@ -173,7 +185,7 @@ def test_rivals_that_cannot_be_fetched(
     assert ("missing" if broken == "no apt" else "network?") in found.reason
 
 
-# QEMU and GDB on an emulated processor take their time.
+# QEMU and GDB are slow on an emulated processor.
 SLOW = {"qemu_kvm_gdb_stops_per_second"}
 
 
@@ -182,12 +194,12 @@ SLOW = {"qemu_kvm_gdb_stops_per_second"}
     [pytest.param(key, marks=[pytest.mark.slow] * (key in SLOW)) for key in sorted(KEYS)],
 )
 def test_each_measurement_runs(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In small; each checks itself that the guest did what was to be measured."""
+    """With few repetitions; each measurement checks that the guest did what it should."""
     for program in (qemu.QEMU, qemu.GDB):
         if program.split("-")[0] in key and shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    if "uboot" in key and not prompt.UBOOT.exists():
-        pytest.skip(f"{prompt.UBOOT} is not there")
+    if "uboot" in key and not uboot_prompt.UBOOT.exists():
+        pytest.skip(f"{uboot_prompt.UBOOT} is not there")
     measurement = bench_main.BY_KEY[key]
     module = sys.modules[measurement.run.__module__]
     small = {"TURNS": 20_000, "STOPS": 200, "STEPS": 200, "HITS": 200, "ROUNDS": 1}
@@ -213,19 +225,21 @@ def test_each_measurement_runs(key: str, monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_figures_are_readable(value: float | None, unit: str, text: str) -> None:
-    assert report.figure(value, unit) == text
+    assert record.with_unit(value, unit) == text
 
 
 def test_ratios_are_quotients() -> None:
+    measurements = [Measurement(key, "MIPS", "w", float) for key in ("loop_mips", "qemu_loop_mips")]
     results = {
         "loop_mips": Result(800.0, (800.0,), "best of 1"),
-        "unicorn_loop_mips": Result(100.0, (100.0,), "best of 1"),
+        "qemu_loop_mips": Result(100.0, (100.0,), "best of 1"),
     }
-    assert report.ratios(results)["loop_mips / unicorn_loop_mips"] == 8.0
+    run = record.of_results(measurements, results, environment.current())
+    assert run.ratios()["loop_mips / qemu_loop_mips"] == 8.0
 
 
 def test_the_loop_guest_is_what_its_comment_says() -> None:
-    """Disassembled by somebody else; the counts of instructions rest on it."""
+    """Disassembled by Capstone. The numbers of instructions depend on it."""
     machine = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
     listing = list(machine.disasm(loop_guest.code(0x1_0002_0003), loop_guest.CODE))
     text = [f"{i.mnemonic} {i.op_str}" for i in listing if i.address >= loop_guest.LOOP]
@@ -241,8 +255,8 @@ def test_the_loop_guest_is_what_its_comment_says() -> None:
 
 
 @pytest.mark.parametrize("turns", [1, 2, 1000])
-def test_the_loop_guest_goes_round_that_often(turns: int) -> None:
-    """Run by Unicorn, which counts: the figures divide by this number."""
+def test_the_loop_guest_makes_that_many_turns(turns: int) -> None:
+    """Unicorn counts the instructions. The figures divide by this number."""
     machine = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
     machine.mem_map(loop_guest.CODE, 4096)
     machine.mem_map(loop_guest.DATA, 4096)
@@ -260,6 +274,6 @@ def test_the_loop_guest_goes_round_that_often(turns: int) -> None:
 
 
 @pytest.mark.parametrize("turns", [0, -1, 1 << 63])
-def test_a_number_of_turns_that_cannot_be(turns: int) -> None:
+def test_a_number_of_turns_out_of_range(turns: int) -> None:
     with pytest.raises(ValueError, match="turns"):
         loop_guest.words(turns)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import qemu, suite_programs
-from bench.suite_programs import PROGRAMS, Program, Run, on_ours, on_qemu, on_unicorn
+from bench.suite_programs import PROGRAMS, Program, Run, on_guestdbg, on_qemu, on_unicorn
 from guestdbg.machine import elf
 from tests.machine.test_examples import COMPILER, producers
 
@@ -19,15 +19,15 @@ FEW = 2
 
 @EACH
 def test_on_our_processor(program: Program) -> None:
-    run = on_ours(program, FEW)
+    run = on_guestdbg(program, FEW)
     assert run.checksum == REFERENCE[program.name](FEW)
-    assert on_ours(program, FEW).instructions == run.instructions
+    assert on_guestdbg(program, FEW).instructions == run.instructions
 
 
 @EACH
 def test_more_rounds_have_another_answer(program: Program) -> None:
     """Else the checksum would not tell whether the work was done."""
-    run, more = on_ours(program, FEW), on_ours(program, FEW + 1)
+    run, more = on_guestdbg(program, FEW), on_guestdbg(program, FEW + 1)
     assert more.checksum != run.checksum
     assert more.instructions is not None
     assert run.instructions is not None

@@ -1,6 +1,6 @@
 """Run in the lab: measures what is asked for and prints it as one line of JSON.
 
-python -m bench.host.inside exits N ROUNDS PROGRAM | stops N | gdb_stops N
+python -m bench.host.in_lab exits N ROUNDS PROGRAM | stops N | gdb_stops N
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 import guestdbg
-from bench import gdb, loop_guest, ours, qemu
+from bench import gdb_client, loop_guest, python_api, qemu
 from bench.measurements import qemu_gdb_stops_per_second
 from guestdbg.kvm import Exit, ExitDebug, GuestDebug, open_kvm
 from guestdbg.kvm.constants import KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP
@@ -77,12 +77,12 @@ def stops(count: int) -> dict[str, float]:
         seen += 1
         return guestdbg.STOP if seen > count else None
 
-    with ours.loop(1 << 40) as guest:
+    with python_api.loop(1 << 40) as guest:
         if guest.board.kvm.provider != "host":
             raise RuntimeError("this is not the host provider")
         guest.watch(loop_guest.DATA, 8, access="write")(handler)
         start = time.perf_counter()
-        stop = guest.run(timeout=ours.LIMIT_SECONDS)
+        stop = guest.run(timeout=python_api.LIMIT_SECONDS)
         seconds = time.perf_counter() - start
         written = guest.read_u64(loop_guest.DATA)
     if stop.reason != "hit" or written != seen or seen != count + 1:
@@ -92,7 +92,9 @@ def stops(count: int) -> dict[str, float]:
 
 def gdb_stops(count: int) -> dict[str, float]:
     """The same by GDB, on a QEMU that uses this KVM."""
-    return {"per_second": gdb.per_second(qemu_gdb_stops_per_second.SCRIPT, _on_kvm, STOPS=count)}
+    return {
+        "per_second": gdb_client.per_second(qemu_gdb_stops_per_second.SCRIPT, _on_kvm, STOPS=count)
+    }
 
 
 def _on_kvm(kernel: Path) -> AbstractContextManager[Path]:
