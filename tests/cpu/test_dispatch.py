@@ -4,7 +4,7 @@ Done as a call, everything would still work, at half the speed and with the host
 with each instruction until it overflows. What breaks it is silent (the address of a local, a
 statement behind NEXT, too many arguments, a compiler option), so the built modules are
 disassembled. Which functions go on to the next instruction is read off the sources: those that say
-NEXT or GO, and those that call such a one. All of them must get there by jumps, and call none.
+NEXT or DISPATCH, and those that call such a one. All of them must get there by jumps, and call none.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def scan(module: str, source: str) -> list[Function]:
 
 
 def going_on(functions: Iterable[Function]) -> set[Function]:
-    """Those that reach the next instruction: by NEXT or GO, or by a function that does."""
+    """Those that reach the next instruction: by NEXT or DISPATCH, or by a function that does."""
     functions = list(functions)
     found: set[Function] = set()
     while True:
@@ -69,7 +69,7 @@ def going_on(functions: Iterable[Function]) -> set[Function]:
             for function in functions
             if function not in found
             and any(
-                call in ("NEXT", "HAND", "GO")
+                call in ("NEXT", "FORWARD", "DISPATCH")
                 or (
                     (function.module, call) in names
                     if (function.module, call) in here
@@ -299,7 +299,9 @@ def test_functions_that_go_on_are_found_in_the_sources() -> None:
         f"cdef void by_helper{header} helper(c, i)\n"
         f"cdef void ends{header}\n    # NEXT(c, i)\n    raise_undefined(c, i)\n",
     )
-    second = scan("two", f"cdef void go_slow{header}\n    GO(c, i)\ncdef int f():\n    pass\n")
+    second = scan(
+        "two", f"cdef void go_slow{header}\n    DISPATCH(c, i)\ncdef int f():\n    pass\n"
+    )
     found = {function.name for function in going_on([*first, *second])}
     assert found == {"says", "helper", "by_helper", "go_slow"}
 

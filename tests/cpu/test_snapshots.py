@@ -50,12 +50,12 @@ def test_what_is_left_out_is_caches_and_nothing_else() -> None:
 
 
 def test_what_stays_with_the_processor_is_named() -> None:
-    """The fields that give() puts back are its holder's or tell of its caches."""
+    """The fields that restore_held() puts back are its holder's, or describe its caches."""
     text = (CPU / "state.pyx").read_text()
-    body = text[text.index("cdef void give(") : text.index("cdef class ProcessorState")]
+    body = text[text.index("cdef void restore_held(") : text.index("cdef class ProcessorState")]
     stays = set(re.findall(r"\bc\.(\w+)", body))
     of_the_holder = {"kick", "programs"}
-    of_caches = {"planted", "nplanted", "was_wvr", "was_wcr", "was_wp_live"}
+    of_caches = {"bp_checks", "n_bp_checks", "was_wvr", "was_wcr", "was_wp_live"}
     pointers = {"ip", "tlb", "line_tlb", "acc", "acc2", "tr_host"}
     assert stays == of_the_holder | of_caches | pointers
     assert stays < set(fields("Cpu"))

@@ -84,7 +84,7 @@ def test_the_codes_are_the_same_on_both_sides() -> None:
     assert set(SYSTEM_REGISTERS.values()) == conditions.SYSTEM_REGISTERS
     assert conditions.LIMITS == {
         "depth": MAX_DEPTH,
-        "steps": MAX_OPERATIONS,
+        "operations": MAX_OPERATIONS,
         "programs": MAX_PROGRAMS,
         "record_words": RECORD_WORDS,
         "plain": MAX_EXCLUDED,
@@ -181,7 +181,7 @@ def test_what_conditions_can_compute(condition: list[Operation | str], holds: bo
         steps += [(Op.CONST, 0, int(step)), (Op.EQ, 0, 0)] if isinstance(step, str) else [step]
     program = HitProgram("watch", DATA, 8, 2, condition=tuple(steps))
     if holds is None:
-        with pytest.raises(KvmError, match="step 2 is never reached"):
+        with pytest.raises(KvmError, match="operation 2 is never reached"):
             guest.vcpu.set_hit_programs([program])
         return
     guest.vcpu.set_hit_programs([program])
@@ -347,11 +347,11 @@ def test_what_cannot_be_judged_is_handed_over() -> None:
     ("program", "text"),
     [
         (HitProgram("watch", DATA, 0, 2), "for 0 bytes"),
-        (HitProgram("watch", DATA, 8, 2, condition=()), "without steps"),
+        (HitProgram("watch", DATA, 8, 2, condition=()), "without operations"),
         (HitProgram("watch", DATA, 8, 2, condition=((Op.ADD, 0, 0),)), "stack"),
         (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0),) * 2), "one value"),
         (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0),) * 33), "stack"),
-        (HitProgram("watch", DATA, 8, 2, condition=((99, 0, 0),)), "no step 99"),
+        (HitProgram("watch", DATA, 8, 2, condition=((99, 0, 0),)), "no operation 99"),
         (HitProgram("watch", DATA, 8, 2, condition=((Op.X, 31, 0),)), "x0 to x30"),
         (HitProgram("watch", DATA, 8, 2, condition=((Op.MEMORY, 3, 0),)), "1, 2, 4 or 8"),
         (HitProgram("watch", DATA, 24, 2, condition=((Op.NEW, 0, 0),)), "1, 2, 4 or 8 bytes"),
@@ -382,7 +382,7 @@ def test_what_cannot_be_judged_is_handed_over() -> None:
             ),
             "one value",
         ),
-        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0),) * 4097), "4097 steps"),
+        (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0),) * 4097), "4097 operations"),
         (HitProgram("watch", DATA, 8, 2, condition=((Op.SYSTEM, 0, 0x8012),)), "0x8012 is not"),
         (HitProgram("watch", DATA, 8, 2, buffer=bytearray(8)), "too small"),
         (HitProgram("watch", DATA, 8, 2, registers=(31,)), "x0 to x30"),

@@ -2,7 +2,8 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu
 
-# What a step of a condition does: the codes of guestdbg.kvm.hit_programs.
+# What an operation of a condition does: the codes of guestdbg.kvm.hit_programs.Op, which works without
+# the compiled processor and so cannot take them from here. tests/kvm/test_hit_programs.py compares both.
 cdef enum:
     LOAD_CONST = 0
     LOAD_NEW = 1
@@ -27,7 +28,7 @@ cdef enum:
     DROP = 24
     SWAP = 25
     ROT = 26
-    JUMP = 28              # value: the step
+    JUMP = 28              # value: the operation to go to
     JUMP_IF = 29
     ADD = 32
     SUB = 33
@@ -55,14 +56,14 @@ cdef enum:
     KIND_BREAK = 1
     ACTION_STOP = 0
     ACTION_RECORD = 1
-    DEPTH = 32             # of a condition's stack
-    STEPS = 4096           # of a condition
-    MOST = 32              # programs of a processor
+    MAX_DEPTH = 32             # of a condition's stack
+    MAX_OPERATIONS = 4096           # of a condition
+    MAX_PROGRAMS = 32              # programs of a processor
     RECORD_WORDS = 7       # of a record, before the registers
-    PLAIN = 64             # ranges without a program
-    HIDDEN = 64            # words that are not to be looked at
+    MAX_PLAIN = 64             # ranges without a program
+    MAX_HIDDEN = 64            # words that are not to be looked at
 
-cdef struct Step:
+cdef struct Operation:
     uint8_t op
     uint8_t index
     uint64_t low           # of a 128-bit constant
@@ -81,8 +82,8 @@ cdef struct Program:
     uint64_t address
     uint64_t length
     const Hidden* hidden
-    Step* code             # NULL: always true
-    uint32_t steps
+    Operation* code        # NULL: always true
+    uint32_t operations
     uint8_t* buffer        # records; NULL for ACTION_STOP
     uint64_t capacity      # records it holds
     uint64_t used
@@ -100,11 +101,11 @@ cdef struct Program:
 cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil
 """Guest virtual memory within a page, whatever its permissions; NULL: there is none."""
 
-cdef bint hides(const Hidden* h, uint64_t pa, uint64_t size) noexcept nogil
+cdef bint has_hidden_word(const Hidden* h, uint64_t pa, uint64_t size) noexcept nogil
 """Is a hidden word among these bytes?"""
 
-cdef bint holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil
-"""Judge a condition; ok is False where it cannot be judged."""
+cdef bint condition_holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil
+"""Evaluate a condition. ok is False where it cannot be evaluated."""
 
 cdef int load_condition(Program* p, code) except -1
-"""Give a program its condition: steps as in guestdbg.kvm.hit_programs. ValueError for bad ones."""
+"""Set a program's condition: operations as in guestdbg.kvm.hit_programs. Raises ValueError."""

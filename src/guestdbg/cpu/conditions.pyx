@@ -1,8 +1,8 @@
 # cython: language_level=3
-"""The conditions of hit programs: small programs for a stack, proved to end before they are used.
+"""The conditions of hit programs: small programs for a stack machine, verified before they are used.
 
-Whatever a condition meets, in the guest or in what it was given, it takes as many steps at most as it
-has, stays on its stack, and reads guest memory only: a fault there is "not decided here".
+A verified condition executes each of its operations at most once, stays within its stack, and reads
+guest memory only. Where it cannot be evaluated (a fault, a division by zero), the hit is not decided here.
 """
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
@@ -24,9 +24,9 @@ cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
     return <uint8_t*>c.tr_host
 
 
-# ---- judging ----------------------------------------------------------------------------------
+# ---- evaluation -------------------------------------------------------------------------------
 
-cdef bint hides(const Hidden* h, uint64_t pa, uint64_t size) noexcept nogil:
+cdef bint has_hidden_word(const Hidden* h, uint64_t pa, uint64_t size) noexcept nogil:
     cdef uint32_t n
     for n in range(h.count):
         if h.address[n] < pa + size and pa < h.address[n] + 4:
@@ -38,7 +38,7 @@ cdef s128 load_memory(Cpu* c, const Program* p, uint64_t va, uint32_t index, bin
     cdef uint32_t size = index & 15
     cdef uint8_t* host = host_at(c, va, size)
     cdef uint64_t value = 0
-    if host == NULL or hides(p.hidden, c.tr_pa, size):
+    if host == NULL or has_hidden_word(p.hidden, c.tr_pa, size):
         ok[0] = False
         return 0
     memcpy(&value, host, size)
@@ -51,48 +51,48 @@ cdef s128 unsigned_value(const uint8_t* bytes, uint32_t size) noexcept nogil:
     return <s128><u128>value
 
 
-cdef s128 push(Cpu* c, const Program* p, const Step* s, uint64_t pc, uint64_t address, uint64_t size,
+cdef s128 push(Cpu* c, const Program* p, const Operation* o, uint64_t pc, uint64_t address, uint64_t size,
                bint* ok) noexcept nogil:
-    """The value of a step that takes nothing off the stack."""
-    if s.op == LOAD_CONST:
-        return (<s128><u128>s.low) | ((<s128><u128>s.high) << 64)
-    if s.op == LOAD_NEW:
+    """The value of an operation that takes nothing off the stack."""
+    if o.op == LOAD_CONST:
+        return (<s128><u128>o.low) | ((<s128><u128>o.high) << 64)
+    if o.op == LOAD_NEW:
         return unsigned_value(p.new, p.size)
-    if s.op == LOAD_OLD:
+    if o.op == LOAD_OLD:
         return unsigned_value(p.old, p.size)
-    if s.op == LOAD_PC:
+    if o.op == LOAD_PC:
         return <s128><u128>pc
-    if s.op == LOAD_ADDRESS:
+    if o.op == LOAD_ADDRESS:
         return <s128><u128>address
-    if s.op == LOAD_SIZE:
+    if o.op == LOAD_SIZE:
         return <s128><u128>size
-    if s.op == LOAD_COUNT:
+    if o.op == LOAD_COUNT:
         return <s128><u128>p.seen
-    if s.op == LOAD_SP:
+    if o.op == LOAD_SP:
         return <s128><u128>c.x[SP]
-    if s.op == LOAD_X:
-        return <s128><u128>c.x[s.index]
-    if s.op == LOAD_W:
-        return <s128><u128>(c.x[s.index] & <uint64_t>0xFFFFFFFF)
-    if s.op == LOAD_PSTATE:
+    if o.op == LOAD_X:
+        return <s128><u128>c.x[o.index]
+    if o.op == LOAD_W:
+        return <s128><u128>(c.x[o.index] & <uint64_t>0xFFFFFFFF)
+    if o.op == LOAD_PSTATE:
         return <s128><u128>(get_spsr(c) & ~<uint64_t>PSTATE_SS)
-    if s.op == LOAD_SYSTEM:
-        return <s128><u128>reg_get(c, sysreg_find(<uint32_t>s.low), c.end_count - <uint64_t>c.budget)
-    return load_memory(c, p, s.low, s.index, ok)
+    if o.op == LOAD_SYSTEM:
+        return <s128><u128>reg_get(c, sysreg_find(<uint32_t>o.low), c.end_count - <uint64_t>c.budget)
+    return load_memory(c, p, o.low, o.index, ok)
 
 
-cdef inline s128 unary(Cpu* c, const Program* p, const Step* s, s128 a, bint* ok) noexcept nogil:
-    if s.op == NEG:
+cdef inline s128 unary(Cpu* c, const Program* p, const Operation* o, s128 a, bint* ok) noexcept nogil:
+    if o.op == NEG:
         return wrapping_sub(0, a)
-    if s.op == INVERT:
+    if o.op == INVERT:
         return ~a
-    if s.op == NOT:
+    if o.op == NOT:
         return 1 if a == 0 else 0
-    if s.op == LOAD:
-        return load_memory(c, p, <uint64_t><u128>a, s.index, ok)
-    if s.op == SEXT:
-        return sign_extend(<uint64_t><u128>a, s.index)
-    return zero_extend(<uint64_t><u128>a, s.index)
+    if o.op == LOAD:
+        return load_memory(c, p, <uint64_t><u128>a, o.index, ok)
+    if o.op == SEXT:
+        return sign_extend(<uint64_t><u128>a, o.index)
+    return zero_extend(<uint64_t><u128>a, o.index)
 
 
 cdef inline s128 binary(uint32_t op, s128 a, s128 b, bint* ok) noexcept nogil:
@@ -135,30 +135,31 @@ cdef inline s128 binary(uint32_t op, s128 a, s128 b, bint* ok) noexcept nogil:
     return 1 if a != 0 or b != 0 else 0
 
 
-cdef bint holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil:
-    """Judge a condition. Its making has proved that it keeps to the stack, and goes only forward.
+cdef bint condition_holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil:
+    """Evaluate a condition. load_condition() has verified that it stays within its stack and only jumps
+    forward.
 
-    A comparison with `new` where nothing was written does not hold (as in Python): the caller sees
-    to that. ok is False where it cannot be judged: memory that is not there, a division by zero.
+    A condition with `new` where nothing was written is for the caller. ok is False where the condition
+    cannot be evaluated: no memory at an address, or a division by zero.
     """
     cdef s128 stack[32]
     cdef s128 top
     cdef uint32_t n = 0, k = 0, op
-    cdef const Step* s
-    while k < p.steps:
-        s = &p.code[k]
-        op = s.op
+    cdef const Operation* o
+    while k < p.operations:
+        o = &p.code[k]
+        op = o.op
         k += 1
         if op < PICK or op == LOAD_SYSTEM:
-            stack[n] = push(c, p, s, pc, address, size, ok)
+            stack[n] = push(c, p, o, pc, address, size, ok)
             n += 1
         elif op >= ADD:
             n -= 1
             stack[n - 1] = binary(op, stack[n - 1], stack[n], ok)
         elif op <= ZEXT and op != PICK:
-            stack[n - 1] = unary(c, p, s, stack[n - 1], ok)
+            stack[n - 1] = unary(c, p, o, stack[n - 1], ok)
         elif op == PICK:
-            stack[n] = stack[n - 1 - s.index]
+            stack[n] = stack[n - 1 - o.index]
             n += 1
         elif op == DROP:
             n -= 1
@@ -172,11 +173,11 @@ cdef bint holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_
             stack[n - 2] = stack[n - 3]
             stack[n - 3] = top
         elif op == JUMP:
-            k = <uint32_t>s.low
+            k = <uint32_t>o.low
         else:
             n -= 1
             if stack[n] != 0:
-                k = <uint32_t>s.low
+                k = <uint32_t>o.low
         if not ok[0]:
             return False
     return stack[n - 1] != 0
@@ -222,16 +223,16 @@ cdef extern from *:
     s128 sign_extend "guestdbg_sign_extend"(uint64_t v, uint32_t bits) nogil
 
 
-# ---- making -----------------------------------------------------------------------------------
+# ---- verification -----------------------------------------------------------------------------
 
-# What the steps of conditions take off the stack and put onto it.
-TAKES_AND_PUTS = {NEG: (1, 1), INVERT: (1, 1), NOT: (1, 1), LOAD: (1, 1), SEXT: (1, 1), ZEXT: (1, 1),
+# (pops, pushes) of each operation.
+STACK_EFFECT = {NEG: (1, 1), INVERT: (1, 1), NOT: (1, 1), LOAD: (1, 1), SEXT: (1, 1), ZEXT: (1, 1),
                   DROP: (1, 0), SWAP: (2, 2), ROT: (3, 3), JUMP: (0, 0), JUMP_IF: (1, 0),
                   BOTH: (2, 1), EITHER: (2, 1)}
-TAKES_AND_PUTS.update({op: (0, 1) for op in range(LOAD_CONST, LOAD_SYSTEM + 1)})
+STACK_EFFECT.update({op: (0, 1) for op in range(LOAD_CONST, LOAD_SYSTEM + 1)})
 
-# The system registers that conditions may look at: what they read as does not depend on who reads,
-# and changes nothing.
+# The system registers that conditions may read: their values do not depend on who reads, and reading
+# has no side effect. The same as guestdbg.kvm.hit_programs.SYSTEM_REGISTERS.
 SYSTEM_REGISTERS = frozenset({
     0xc681,  # CONTEXTIDR_EL1
     0xc201,  # ELR_EL1
@@ -250,14 +251,14 @@ SYSTEM_REGISTERS = frozenset({
     0xc101,  # TTBR1_EL1
     0xc600,  # VBAR_EL1
 })
-TAKES_AND_PUTS.update({op: (2, 1) for op in (*range(ADD, REM + 1), *range(EQ, GE + 1))})
+STACK_EFFECT.update({op: (2, 1) for op in (*range(ADD, REM + 1), *range(EQ, GE + 1))})
 
 
-cdef check_step(Program* p, op, index, value, depth):
-    """The depth of the stack behind a step; raises ValueError for one that could not be."""
-    if op not in TAKES_AND_PUTS:
-        raise ValueError(f"a condition has no step {op}")
-    takes, puts = TAKES_AND_PUTS[op]
+cdef check_operation(Program* p, op, index, value, depth):
+    """The depth of the stack after an operation. Raises ValueError for an invalid one."""
+    if op not in STACK_EFFECT:
+        raise ValueError(f"a condition has no operation {op}")
+    takes, puts = STACK_EFFECT[op]
     if op == PICK:
         takes, puts = index + 1, index + 2
     if op in (LOAD_X, LOAD_W) and not 0 <= index <= 30:
@@ -271,38 +272,38 @@ cdef check_step(Program* p, op, index, value, depth):
     if op in (SEXT, ZEXT) and not 1 <= index <= 64:
         raise ValueError(f"extending {index} bits: must be 1 to 64")
     if not 0 <= index <= 255:
-        raise ValueError(f"index {index} of a step: must be 0 to 255")
+        raise ValueError(f"index {index} of an operation: must be 0 to 255")
     p.uses_new = p.uses_new or op == LOAD_NEW
-    if depth < takes or depth - takes + puts > DEPTH:
-        raise ValueError(f"a condition needs between 1 and {DEPTH} places on its stack")
+    if depth < takes or depth - takes + puts > MAX_DEPTH:
+        raise ValueError(f"a condition needs between 1 and {MAX_DEPTH} places on its stack")
     return depth - takes + puts
 
 
 cdef int load_condition(Program* p, code) except -1:
-    """A condition's steps, once it is certain that they keep to the stack and leave one value."""
+    """Verify that the operations stay within the stack and leave one value, then store them."""
     cdef uint32_t n
     if not code:
-        raise ValueError("a condition without steps")
-    if len(code) > STEPS:
-        raise ValueError(f"a condition of {len(code)} steps: there can be {STEPS}")
-    p.code = <Step*>calloc(len(code), sizeof(Step))
+        raise ValueError("a condition without operations")
+    if len(code) > MAX_OPERATIONS:
+        raise ValueError(f"a condition of {len(code)} operations: there can be {MAX_OPERATIONS}")
+    p.code = <Operation*>calloc(len(code), sizeof(Operation))
     if p.code == NULL:
         raise MemoryError
-    p.steps = len(code)
-    depths = [None] * (len(code) + 1)      # of the stack before each step; None: not reached
+    p.operations = len(code)
+    depths = [None] * (len(code) + 1)      # of the stack before each operation; None: not reached
     depth = 0
     for n, (op, index, value) in enumerate(code):
         if depths[n] is not None and depth is not None and depths[n] != depth:
-            raise ValueError(f"step {n} is reached with {depths[n]} and with {depth} values on the stack")
+            raise ValueError(f"operation {n} is reached with {depths[n]} and with {depth} values on the stack")
         depth = depths[n] if depth is None else depth
         if depth is None:
-            raise ValueError(f"step {n} is never reached")
-        depth = check_step(p, op, index, value, depth)
+            raise ValueError(f"operation {n} is never reached")
+        depth = check_operation(p, op, index, value, depth)
         if op == JUMP or op == JUMP_IF:
             if not n < value <= len(code):
-                raise ValueError(f"step {n} jumps to {value}: jumps go forward, to {len(code)} at most")
+                raise ValueError(f"operation {n} jumps to {value}: jumps go forward, to {len(code)} at most")
             if depths[value] not in (None, depth):
-                raise ValueError(f"step {value} is reached with {depths[value]} and with {depth} values")
+                raise ValueError(f"operation {value} is reached with {depths[value]} and with {depth} values")
             depths[value] = depth
             if op == JUMP:
                 depth = None
@@ -316,7 +317,7 @@ cdef int load_condition(Program* p, code) except -1:
     return 0
 
 
-# The codes, for the test that holds them to guestdbg.kvm.hit_programs.
+# The codes, which a test compares with guestdbg.kvm.hit_programs.
 OPS = {
     "CONST": LOAD_CONST, "NEW": LOAD_NEW, "OLD": LOAD_OLD, "PC": LOAD_PC, "ADDRESS": LOAD_ADDRESS,
     "SIZE": LOAD_SIZE, "COUNT": LOAD_COUNT, "SP": LOAD_SP, "X": LOAD_X, "W": LOAD_W,
@@ -328,6 +329,6 @@ OPS = {
     "BOTH": BOTH, "EITHER": EITHER,
 }
 LIMITS = {
-    "depth": DEPTH, "steps": STEPS, "programs": MOST, "record_words": RECORD_WORDS, "plain": PLAIN,
-    "hidden": HIDDEN,
+    "depth": MAX_DEPTH, "operations": MAX_OPERATIONS, "programs": MAX_PROGRAMS, "record_words": RECORD_WORDS, "plain": MAX_PLAIN,
+    "hidden": MAX_HIDDEN,
 }

@@ -3,7 +3,7 @@
 
 core.pyx       run loop, decode table, block cache, the Python face
 branch.pyx     branches (they link blocks together); joined.pyx  a comparison with its branch
-relay.pyx      values handed from one instruction to the next
+relay.pyx      values forwarded from one instruction to the next
 mmu.pyx        translation, the TLBs, slow paths of memory accesses
 exception.pyx  taking exceptions to EL1 and EL2, ERET
 debug.pyx      breakpoints, watchpoints, software step
@@ -16,7 +16,7 @@ Conventions:
     writes to XZR; 33 is the current SP. `src()`, `dst()`, `srcsp()` map encodings to them.
   - 32-bit results are written zero-extended to 64 bits.
   - NZCV live apart: N and V are bit 63 of nf and vf; Z is zf == 0; C is cf (0 or 1).
-  - An instruction function ends with NEXT(c, i), or HAND(c, i, value) to hand a value to the next
+  - An instruction function ends with NEXT(c, i), or FORWARD(c, i, value) to hand a value to the next
     (relay.pyx); or it gives the processor up: after a helper that raised an exception or left the
     block it just returns.
 """
@@ -27,9 +27,9 @@ ctypedef void (*Op)(Cpu*, const Insn*, uint64_t) noexcept nogil
 cdef extern from "dispatch.h" nogil:
     const bint GUESTDBG_THREADED
     void NEXT(Cpu* c, const Insn* i)
-    void HAND(Cpu* c, const Insn* i, uint64_t value)
-    void GO(Cpu* c, const Insn* i, uint64_t value)
-    uint64_t NOTHING()
+    void FORWARD(Cpu* c, const Insn* i, uint64_t value)
+    void DISPATCH(Cpu* c, const Insn* i, uint64_t value)
+    uint64_t UNSPECIFIED()
     bint likely(bint)
     bint unlikely(bint)
 
@@ -98,15 +98,15 @@ cdef struct Insn:
     uint8_t ra
     uint8_t idx            # place in the block: PC = block.pc + 4*idx
     uint8_t len            # instructions in the block
-    uint16_t wrong         # wrong guesses of a load (mem_common.pxd)
+    uint16_t mispredicts   # of a load: wrong predictions so far (mem_common.pxd)
 
 cdef struct Block:
     uint64_t pc
     uint64_t pa
     Block* hash_next
     Block* page_next       # blocks decoded from the same physical page
-    Op* hidden             # where a check stands in an instruction's place: its own function
-    uint32_t flavour
+    Op* originals          # where bp_check replaces an instruction: the instruction's own function
+    uint32_t variant
     uint32_t length
     # Insn insns[length + 2] follow: the instructions, then two links. A link's imm points to the
     # first instruction of the block that comes next; until that is known, to the link itself, whose
@@ -165,8 +165,8 @@ cdef struct Cpu:
     int64_t budget         # counts down at the entry of each block by its length
     Tlbe* tlb              # data TLB of the current EL
     Tlbe* line_tlb         # and its lines
-    const Insn* ip         # GUESTDBG_LOOP: what comes next, and the value handed to it
-    uint64_t handed
+    const Insn* ip         # GUESTDBG_LOOP: what comes next, and the value forwarded to it
+    uint64_t forwarded
     uint64_t lo            # what mem_load read (up to 16 bytes); what mem_store writes
     uint64_t hi
     uint64_t v[64]         # V0..V31, low half then high half
@@ -275,10 +275,10 @@ cdef struct Cpu:
     uint64_t wp_far        # FAR of the watchpoint that dbg_watch found
     bint wp_read           # a read would have matched it (WnR of atomics)
     bint did_step          # the last instruction was executed in step's active-not-pending state
-    uint64_t planted[64]   # addresses at which decoded blocks have a check
-    uint32_t nplanted
+    uint64_t bp_checks[64] # addresses at which decoded blocks have a check
+    uint32_t n_bp_checks
     bint suspended         # for one instruction nothing matches (hits.pyx steps off a watchpoint)
-    bint passing           # for one instruction no breakpoint does
+    bint skip_bp_once           # for one instruction no breakpoint does
     void* programs         # hit programs, hits.pyx's own; NULL: none are to be looked at
     uint64_t was_wvr[16]   # what dbg_changed() saw last
     uint64_t was_wcr[16]
@@ -354,6 +354,27 @@ cdef inline void set_nzcv(Cpu* c, uint32_t nzcv) noexcept nogil:
     c.cf = (nzcv >> 29) & 1
     c.vf = (<uint64_t>nzcv >> 28) << 63
 
+# ---- stack pointers ---------------------------------------------------------------------------
+
+cdef inline uint32_t sp_bank(uint32_t el, uint32_t spsel) noexcept nogil:
+    """The stack pointer in use (D1.6.2): SP_EL1 at EL1 with PSTATE.SP set, otherwise SP_EL0."""
+    return el & spsel
+
+cdef inline uint64_t get_sp_el(const Cpu* c, uint32_t n) noexcept nogil:
+    return c.x[SP] if sp_bank(c.el, c.spsel) == n else c.sp_el[n]
+
+cdef inline void set_sp_el(Cpu* c, uint32_t n, uint64_t value) noexcept nogil:
+    c.sp_el[n] = value
+    if sp_bank(c.el, c.spsel) == n:
+        c.x[SP] = value
+
+cdef inline void select_sp(Cpu* c, uint32_t el, uint32_t spsel) noexcept nogil:
+    """PSTATE.EL and PSTATE.SP change: x[SP] becomes the stack pointer that they select."""
+    c.sp_el[sp_bank(c.el, c.spsel)] = c.x[SP]
+    c.el = el
+    c.spsel = spsel
+    c.x[SP] = c.sp_el[sp_bank(el, spsel)]
+
 # ---- blocks and time --------------------------------------------------------------------------
 
 cdef inline Block* block_of(const Insn* i) noexcept nogil:
@@ -417,14 +438,7 @@ cdef inline void follow(Cpu* c, const Insn* t) noexcept nogil:
         c.pc = (<Block*>t - 1).pc
         c.ip = NULL
         return
-    GO(c, t, NOTHING())
-
-cdef inline void choose(Cpu* c, const Insn* i, bint take) noexcept nogil:
-    """Behind the branch i: by the first link or the second, without a branch but the compiler's."""
-    if take:
-        follow(c, <const Insn*>i[1].imm)
-        return
-    follow(c, <const Insn*>i[2].imm)
+    DISPATCH(c, t, UNSPECIFIED())
 
 cdef inline uint64_t branch_address(Cpu* c, uint64_t pc) noexcept nogil:
     """A tag that translation ignores does not get into the PC (BranchAddr)."""

@@ -3,13 +3,15 @@
 from libc.stdlib cimport calloc, malloc, realloc, free
 from libc.string cimport memset, memcpy
 from guestdbg.cpu.mmu cimport fetch_page
-from guestdbg.cpu.exception cimport (take_el1, raise_undefined, EC_ILLEGAL, EC_SERROR)
-from guestdbg.cpu.debug cimport (dbg_breakpoint_matches, dbg_take_breakpoint, dbg_block_has_breakpoint,
-                                 dbg_step_pending, dbg_stepping)
-from guestdbg.cpu.hit_programs cimport hits_decide
-from guestdbg.cpu.instructions.fused_compare_branch cimport joined
-from guestdbg.cpu.operand_forwarding cimport relay_block
-from guestdbg.cpu.timer cimport timer_output, timer_deadline
+from guestdbg.cpu.exception cimport EC_ILLEGAL, EC_SERROR, raise_undefined, take_el1
+from guestdbg.cpu.debug cimport (
+    dbg_block_has_breakpoint, dbg_breakpoint_matches, dbg_step_pending, dbg_stepping, dbg_take_breakpoint,
+)
+from guestdbg.cpu.hit_programs cimport run_hit_programs
+from guestdbg.cpu.instructions.fused_compare_branch cimport fused_op
+from guestdbg.cpu.operand_forwarding cimport forward_operands
+from guestdbg.cpu.timer cimport timer_deadline, timer_output
+from guestdbg.cpu.operands cimport aux, encoding, link_target, set_link_target
 
 THREADED = bool(GUESTDBG_THREADED)  # how it was built: instructions jump to the next one
 
@@ -105,10 +107,10 @@ cdef void undefined(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint32_t k
     cdef bint known = False
     for k in range(c.undef_count):
-        if c.undef_raw[k] == i.raw:
+        if c.undef_raw[k] == encoding(i):
             known = True
     if not known and c.undef_count < 32:
-        c.undef_raw[c.undef_count] = i.raw
+        c.undef_raw[c.undef_count] = encoding(i)
         c.undef_pc[c.undef_count] = pc_of(i)
         c.undef_count += 1
     raise_undefined(c, i)
@@ -121,10 +123,10 @@ cdef enum:
     PAGES_SIZE = 4096
 
 cdef enum:
-    FLAVOUR_PLAIN = 0
+    VARIANT_PLAIN = 0
     # bits:
-    FLAVOUR_ONE = 1        # a single instruction: steps, and the last of a limit
-    FLAVOUR_CHECKED = 2    # a breakpoint check at every instruction
+    VARIANT_ONE = 1        # a single instruction: steps, and the last of a limit
+    VARIANT_CHECKED = 2    # a breakpoint check at every instruction
 
 cdef extern from "dispatch.h" nogil:
     const uint64_t GUESTDBG_ARENA
@@ -165,18 +167,18 @@ cdef void cache_statistics(Cpu* c, uint64_t* out) noexcept nogil:
     out[3] = k.used
 
 
-cdef inline uint32_t hash_of(uint64_t pc, uint64_t pa, uint32_t flavour) noexcept nogil:
-    return <uint32_t>(((pc >> 2) ^ (pa >> 12) ^ (flavour << 11)) & (HASH_SIZE - 1))
+cdef inline uint32_t hash_of(uint64_t pc, uint64_t pa, uint32_t variant) noexcept nogil:
+    return <uint32_t>(((pc >> 2) ^ (pa >> 12) ^ (variant << 11)) & (HASH_SIZE - 1))
 
 
 cdef inline Insn* insns_of(Block* b) noexcept nogil:
     return <Insn*>(b + 1)
 
 
-cdef Block* find(Cpu* c, uint64_t pc, uint64_t pa, uint32_t flavour) noexcept nogil:
-    cdef Block* b = (<Cache*>c.cache).hash[hash_of(pc, pa, flavour)]
+cdef Block* find(Cpu* c, uint64_t pc, uint64_t pa, uint32_t variant) noexcept nogil:
+    cdef Block* b = (<Cache*>c.cache).hash[hash_of(pc, pa, variant)]
     while b != NULL:
-        if b.pc == pc and b.pa == pa and b.flavour == flavour:
+        if b.pc == pc and b.pa == pa and b.variant == variant:
             return b
         b = b.hash_next
     return NULL
@@ -196,7 +198,7 @@ cdef void stale(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef void drop(Cache* k, Block* b) noexcept nogil:
-    cdef Block** p = &k.hash[hash_of(b.pc, b.pa, b.flavour)]
+    cdef Block** p = &k.hash[hash_of(b.pc, b.pa, b.variant)]
     cdef uint32_t n
     while p[0] != NULL:
         if p[0] == b:
@@ -335,12 +337,12 @@ cdef void write_lines_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
                     e.wtag = LINE_NONE
 
 
-cdef void check(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+cdef void bp_check(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """Stands in the place of an instruction at which a breakpoint may match."""
     if unlikely(dbg_breakpoint_matches(c, pc_of(i))):
         breakpoint_hit(c, i)
         return
-    block_of(i).hidden[i.idx](c, i, last)
+    block_of(i).originals[i.idx](c, i, last)
 
 
 cdef void breakpoint_hit(Cpu* c, const Insn* i) noexcept nogil:
@@ -350,19 +352,19 @@ cdef void breakpoint_hit(Cpu* c, const Insn* i) noexcept nogil:
 
 cdef void fall_through(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """Behind a block that ended without a branch."""
-    follow(c, <const Insn*>i[1].imm)
+    follow(c, link_target(i + 1))
 
 
 cdef void link_resolve(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     # idx of a link is its place, so that block_of() works for it too
     cdef Block* b = block_of(i)
-    cdef uint64_t pc = b.pc + <int64_t><int32_t>i.aux
+    cdef uint64_t pc = b.pc + <int64_t><int32_t>aux(i)
     cdef Block* t
     if pc >> 12 == b.pc >> 12:
         # The same page: the link holds for as long as the block does.
-        t = find(c, pc, (b.pa & ~<uint64_t>0xFFF) | (pc & 0xFFF), b.flavour)
+        t = find(c, pc, (b.pa & ~<uint64_t>0xFFF) | (pc & 0xFFF), b.variant)
         if t != NULL:
-            (<Insn*>i).imm = <uint64_t>insns_of(t)
+            set_link_target(i, insns_of(t))
             follow(c, insns_of(t))
             return
         c.pc = pc
@@ -371,7 +373,7 @@ cdef void link_resolve(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     goto_pc(c, pc)
 
 
-cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page, uint32_t flavour) noexcept nogil:
+cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page, uint32_t variant) noexcept nogil:
     """Decode a block; its memory comes from the arena."""
     cdef Cache* k = <Cache*>c.cache
     cdef uint64_t offset = pc & 0xFFF
@@ -381,11 +383,11 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     cdef int r = OK
     cdef Block* b
     cdef Insn* o
-    cdef Op both
+    cdef Op fused
     cdef uint64_t here = pc, need
     if most > MAX_BLOCK:
         most = MAX_BLOCK
-    if flavour & FLAVOUR_ONE:
+    if variant & VARIANT_ONE:
         most = 1
     need = sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + MAX_BLOCK * sizeof(Op)
     if k.used + need > GUESTDBG_ARENA:
@@ -398,8 +400,8 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     b = <Block*>(k.arena + k.used)
     b.pc = pc
     b.pa = pa
-    b.flavour = flavour
-    b.hidden = NULL
+    b.variant = variant
+    b.originals = NULL
     o = insns_of(b)
     while n < most:
         memcpy(&raw, host_page + offset, 4)
@@ -408,15 +410,15 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
         o.idx = <uint8_t>n
         r = decode(c, o, raw, here)
         if c.bp_everywhere or dbg_block_has_breakpoint(c, here):
-            if b.hidden == NULL:
+            if b.originals == NULL:
                 # behind the longest block there may be; moved up when the length is known
-                b.hidden = <Op*>(insns_of(b) + MAX_BLOCK + 2)
+                b.originals = <Op*>(insns_of(b) + MAX_BLOCK + 2)
                 for j in range(n):
-                    b.hidden[j] = insns_of(b)[j].f
-            b.hidden[n] = o.f
-            o.f = check
-        elif b.hidden != NULL:
-            b.hidden[n] = o.f
+                    b.originals[j] = insns_of(b)[j].f
+            b.originals[n] = o.f
+            o.f = bp_check
+        elif b.originals != NULL:
+            b.originals[n] = o.f
         n += 1
         o += 1
         offset += 4
@@ -424,12 +426,12 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
         if r != OK:
             break
     b.length = n
-    if n >= 2 and b.hidden == NULL:
-        both = joined(o[-2].raw, o[-1].raw)
-        if both != NULL:
-            o[-2].f = both
-    if b.hidden == NULL:
-        relay_block(insns_of(b), n)
+    if n >= 2 and b.originals == NULL:
+        fused = fused_op(o[-2].raw, o[-1].raw)
+        if fused != NULL:
+            o[-2].f = fused
+    if b.originals == NULL:
+        forward_operands(insns_of(b), n)
     for j in range(n):
         insns_of(b)[j].len = <uint8_t>n
     memset(o, 0, 2 * sizeof(Insn))
@@ -450,13 +452,13 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     if r != OK and r != UNDEF:
         # A branch's Fill gives the target's distance from the branch; links count from the block.
         o[0].aux = <uint32_t>(<int32_t>o[0].aux + 4 * (<int32_t>n - 1))
-    if b.hidden != NULL:
+    if b.originals != NULL:
         k.used += sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + n * sizeof(Op)
     else:
         k.used += sizeof(Block) + (n + 2) * sizeof(Insn)
     k.used = (k.used + 31) & ~<uint64_t>31
     k.decoded += 1
-    j = hash_of(pc, pa, flavour)
+    j = hash_of(pc, pa, variant)
     b.hash_next = k.hash[j]
     k.hash[j] = b
     j = <uint32_t>((pa >> 12) & (PAGES_SIZE - 1))
@@ -466,11 +468,11 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     return b
 
 
-cdef Insn* insns_at(Cpu* c, uint64_t pa, uint8_t* host_page, uint32_t flavour) noexcept nogil:
+cdef Insn* insns_at(Cpu* c, uint64_t pa, uint8_t* host_page, uint32_t variant) noexcept nogil:
     """The block at c.pc, which fetch_page() found there, decoded if it was not yet."""
-    cdef Block* b = find(c, c.pc, pa, flavour)
+    cdef Block* b = find(c, c.pc, pa, variant)
     if b == NULL:
-        b = translate_block(c, c.pc, pa, host_page, flavour)
+        b = translate_block(c, c.pc, pa, host_page, variant)
     return insns_of(b)
 
 
@@ -516,16 +518,16 @@ cdef void execute(Cpu* c, const Insn* i) noexcept nogil:
         i.f(c, i, 0)
     else:
         c.ip = i
-        c.handed = 0
+        c.forwarded = 0
         while c.ip != NULL:
             ip = c.ip
-            ip.f(c, ip, c.handed)
+            ip.f(c, ip, c.forwarded)
 
 
 cdef void run_loop(Cpu* c) noexcept nogil:
     cdef uint64_t now, most, deadline, pa
     cdef bint stepping, v, p
-    cdef uint32_t flavour
+    cdef uint32_t variant
     cdef uint8_t* host_page
     cdef Insn* i
     cdef Jump* j
@@ -535,7 +537,7 @@ cdef void run_loop(Cpu* c) noexcept nogil:
     while True:
         now = c.end_count - <uint64_t>c.budget
         if c.exit:
-            if c.programs != NULL and c.exit == EXIT_EL2 and hits_decide(c):
+            if c.programs != NULL and c.exit == EXIT_EL2 and run_hit_programs(c):
                 continue
             return
         if c.kick:
@@ -572,9 +574,9 @@ cdef void run_loop(Cpu* c) noexcept nogil:
             stepping = dbg_stepping(c)
         if (c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE) or c.irq_level or c.fiq_level) and interrupts(c):
             continue
-        flavour = FLAVOUR_CHECKED if c.bp_everywhere else FLAVOUR_PLAIN
+        variant = VARIANT_CHECKED if c.bp_everywhere else VARIANT_PLAIN
         if stepping:
-            flavour |= FLAVOUR_ONE
+            variant |= VARIANT_ONE
         most = SLICE
         if c.limit - now < most:
             most = c.limit - now
@@ -596,17 +598,17 @@ cdef void run_loop(Cpu* c) noexcept nogil:
                 else:
                     take_el1(c, c.pc, (<uint32_t>EC_ILLEGAL << 26) | (1 << 25), 0, False, 0)
                 continue
-            i = insns_at(c, pa, host_page, flavour)
+            i = insns_at(c, pa, host_page, variant)
             if i.len > most:
-                flavour |= FLAVOUR_ONE
-                i = insns_at(c, pa, host_page, flavour)
-            elif not flavour & FLAVOUR_ONE:
+                variant |= VARIANT_ONE
+                i = insns_at(c, pa, host_page, variant)
+            elif not variant & VARIANT_ONE:
                 j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]
                 j.pc = c.pc
                 j.target = i
         if stepping:
             most = 1
-            raw = i.raw
+            raw = encoding(i)
             c.end_count = now + 1
             c.budget = 1 - i.len
             c.did_step = True          # unless it takes an exception: ISS.ISV is then 0, as QEMU has it
@@ -629,7 +631,7 @@ cdef bint execute_one(Cpu* c) noexcept nogil:
     cdef Insn* i
     if not fetch_page(c, c.pc, &pa, &host_page):
         return False
-    i = insns_at(c, pa, host_page, FLAVOUR_ONE)
+    i = insns_at(c, pa, host_page, VARIANT_ONE)
     c.end_count = now + 1
     c.budget = 0
     execute(c, i)

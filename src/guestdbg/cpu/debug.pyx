@@ -13,8 +13,10 @@ value which stops on real hardware stops here, and one which does not, does not.
 """
 from libc.stdint cimport int64_t
 from guestdbg.cpu.core cimport *
-from guestdbg.cpu.exception cimport (raise_el1, raise_el1_far, raise_el2, raise_el2_far, take_el1, take_el2,
-                                     EC_BREAKPT_LOW, EC_SOFTSTP_LOW, EC_WATCHPT_LOW, EC_BRK64)
+from guestdbg.cpu.exception cimport (
+    EC_BREAKPT_LOW, EC_BRK64, EC_SOFTSTP_LOW, EC_WATCHPT_LOW, raise_el1, raise_el1_far, raise_el2,
+    raise_el2_far, take_el1, take_el2,
+)
 from guestdbg.cpu.mmu cimport tlb_forget_data
 
 cdef enum:
@@ -121,7 +123,7 @@ cdef bint value_matches(Cpu* c, uint32_t n, uint64_t va, bint linked_to) noexcep
 cdef bint dbg_breakpoint_matches(Cpu* c, uint64_t pc) noexcept nogil:
     cdef uint32_t n
     cdef uint64_t control
-    if not c.bp_live or c.suspended or c.passing or not enabled(c):
+    if not c.bp_live or c.suspended or c.skip_bp_once or not enabled(c):
         return False
     for n in range(c.nbrp):
         if (c.bp_live >> n) & 1:
@@ -146,8 +148,8 @@ cdef inline uint64_t untagged(uint64_t va) noexcept nogil:
 
 cdef bint dbg_block_has_breakpoint(Cpu* c, uint64_t pc) noexcept nogil:
     cdef uint32_t n
-    for n in range(c.nplanted):
-        if c.planted[n] == untagged(pc & ~<uint64_t>3):
+    for n in range(c.n_bp_checks):
+        if c.bp_checks[n] == untagged(pc & ~<uint64_t>3):
             return True
     return False
 
@@ -166,18 +168,18 @@ cdef void plant(Cpu* c) noexcept nogil:
             continue
         va = untagged(c.dbgbvr[n] & ~<uint64_t>3)
         known = False
-        for k in range(c.nplanted):
-            if c.planted[k] == va:
+        for k in range(c.n_bp_checks):
+            if c.bp_checks[k] == va:
                 known = True
         if known:
             continue
-        if c.nplanted == 64:
-            c.nplanted = 0
+        if c.n_bp_checks == 64:
+            c.n_bp_checks = 0
             drop_all_code(c)
             plant(c)
             return
-        c.planted[c.nplanted] = va
-        c.nplanted += 1
+        c.bp_checks[c.n_bp_checks] = va
+        c.n_bp_checks += 1
         drop_blocks_of_page(c, va)
 
 

@@ -6,9 +6,9 @@
  * GUESTDBG_LOOP: the function notes where to go on and returns to a loop in core.pyx; for builds
  * in which tail calls are not made jumps of (sanitizers, coverage, -O0).
  *
- * NEXT, HAND and GO must be the last statement of a function, or be followed by a bare return.
+ * NEXT, FORWARD and DISPATCH must be the last statement of a function, or be followed by a bare return.
  *
- * Each function gets what the one before it handed over, in a register of the host (relay.pyx): the
+ * Each function gets what the one before it forwarded over, in a register of the host (relay.pyx): the
  * value of the general-purpose register written last. NEXT hands over nothing that may be used.
  */
 #ifndef GUESTDBG_DISPATCH_H
@@ -26,16 +26,16 @@
 
 #ifdef GUESTDBG_LOOP
 #define GUESTDBG_THREADED 0
-#define GO(c, i, value) do { (c)->ip = (i); (c)->handed = (value); return; } while (0)
+#define DISPATCH(c, i, value) do { (c)->ip = (i); (c)->forwarded = (value); return; } while (0)
 #else
 #define GUESTDBG_THREADED 1
-#define GO(c, i, value) do { \
+#define DISPATCH(c, i, value) do { \
     const struct __pyx_t_8guestdbg_3cpu_4core_Insn *go_to = (i); \
     GUESTDBG_TAIL go_to->f((c), go_to, (value)); \
 } while (0)
 #endif
-#define HAND(c, i, value) GO((c), FOLLOWING(i), (value))
-#define NEXT(c, i) HAND((c), (i), NOTHING())
+#define FORWARD(c, i, value) DISPATCH((c), FOLLOWING(i), (value))
+#define NEXT(c, i) FORWARD((c), (i), UNSPECIFIED())
 
 /* The same pointer, in which the compiler does not see a sum. It would have i and i + 1 at the same
    time, which is two host instructions more for each of the guest's. */
@@ -47,7 +47,7 @@
 #endif
 
 /* Any value; with GCC and Clang what happens to be in the register, so that it costs nothing. */
-static inline unsigned long long guestdbg_nothing(void)
+static inline unsigned long long guestdbg_unspecified(void)
 {
 #if defined(__GNUC__)
     unsigned long long value;
@@ -57,7 +57,7 @@ static inline unsigned long long guestdbg_nothing(void)
     return 0;
 #endif
 }
-#define NOTHING() guestdbg_nothing()
+#define UNSPECIFIED() guestdbg_unspecified()
 
 /* Bytes of decoded code that a processor keeps. Fuzzing makes it small, to have it full often. */
 #ifndef GUESTDBG_ARENA

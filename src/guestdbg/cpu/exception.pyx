@@ -15,10 +15,7 @@ cdef uint64_t get_spsr(Cpu* c) noexcept nogil:
 
 
 cdef void set_el(Cpu* c, uint32_t el, uint32_t spsel) noexcept nogil:
-    c.sp_el[c.el & c.spsel] = c.x[SP]
-    c.el = el
-    c.spsel = spsel
-    c.x[SP] = c.sp_el[el & spsel]
+    select_sp(c, el, spsel)
     c.tlb = c.tlbs[el]
     c.line_tlb = c.lines[el]
 

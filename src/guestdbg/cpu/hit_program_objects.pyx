@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Hit programs as Python gives them: checked, and made ready for hits.pyx."""
+"""Hit programs as Python gives them: checked, and made ready for hit_programs.pyx."""
 from libc.stdlib cimport free
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -12,12 +12,12 @@ cdef class HitPrograms:
     def __cinit__(self, programs, plain=(), hidden=()):
         cdef Program* p
         cdef uint32_t n
-        if len(programs) > MOST:
-            raise ValueError(f"{len(programs)} hit programs: there can be {MOST}")
-        if len(plain) > PLAIN:
-            raise ValueError(f"{len(plain)} ranges without a program: there can be {PLAIN}")
-        if len(hidden) > HIDDEN:
-            raise ValueError(f"{len(hidden)} hidden words: there can be {HIDDEN}")
+        if len(programs) > MAX_PROGRAMS:
+            raise ValueError(f"{len(programs)} hit programs: there can be {MAX_PROGRAMS}")
+        if len(plain) > MAX_PLAIN:
+            raise ValueError(f"{len(plain)} ranges without a program: there can be {MAX_PLAIN}")
+        if len(hidden) > MAX_HIDDEN:
+            raise ValueError(f"{len(hidden)} hidden words: there can be {MAX_HIDDEN}")
         for n, address in enumerate(hidden):
             self.k.hidden.address[n] = address
         self.k.hidden.count = len(hidden)
@@ -53,7 +53,7 @@ cdef class HitPrograms:
 
     def __dealloc__(self):
         cdef uint32_t n
-        for n in range(MOST):
+        for n in range(MAX_PROGRAMS):
             free(self.k.program[n].code)
             if self.k.program[n].buffer != NULL:
                 PyBuffer_Release(&self.buffers[n])

@@ -18,6 +18,6 @@ cdef struct Programs:
     uint64_t size
     uint32_t access
 
-cdef bint hits_decide(Cpu* c) noexcept nogil
+cdef bint run_hit_programs(Cpu* c) noexcept nogil
 """run() is about to return for an exception to EL2. If it is a hit that the programs are for: make
 the access, decide, and return True (the run goes on, or c.exit is EXIT_HIT)."""

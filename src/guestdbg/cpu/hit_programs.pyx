@@ -9,17 +9,16 @@ What they cannot do exactly as a debugger would, they leave alone: then the exce
 """
 from libc.string cimport memcpy
 from guestdbg.cpu.core cimport *
+from guestdbg.cpu.exception cimport EC_BREAKPT_LOW, EC_WATCHPT_LOW
 
 cdef enum:
-    EC_BREAKPOINT = 0x30
-    EC_WATCHPOINT = 0x34
     PAGE = 0xFFF
 
 
 # ---- hits -------------------------------------------------------------------------------------
 
-cdef bint judge(Cpu* c, Programs* k, uint32_t n, uint64_t pc, uint64_t address, uint64_t size) noexcept nogil:
-    """A hit of program n: count it, judge it, record it. True: it stops the run."""
+cdef bint count_hit(Cpu* c, Programs* k, uint32_t n, uint64_t pc, uint64_t address, uint64_t size) noexcept nogil:
+    """A hit of program n: count it, evaluate its condition, record it. True: it stops the run."""
     cdef Program* p = &k.program[n]
     cdef bint ok = True
     p.seen += 1
@@ -28,7 +27,7 @@ cdef bint judge(Cpu* c, Programs* k, uint32_t n, uint64_t pc, uint64_t address, 
         if p.uses_new and not p.written:
             # Nothing was written: what that means is the debugger's to say.
             ok = False
-        elif not holds(c, p, pc, address, size, &ok) and ok:
+        elif not condition_holds(c, p, pc, address, size, &ok) and ok:
             return False
         if not ok:
             p.decided = False
@@ -89,7 +88,7 @@ cdef inline bint exclusive(uint32_t raw) noexcept nogil:
     return (raw & 0x3F800000) == 0x08000000 and (raw >> 31 or not (raw >> 21) & 1)
 
 
-cdef inline bint meet(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size) noexcept nogil:
+cdef inline bint overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size) noexcept nogil:
     """Have two ranges a byte in common? One of them may end where addresses do."""
     return b - a < a_size or a_size != 0 and a - b < b_size
 
@@ -114,11 +113,11 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     if exclusive(raw):
         return False                       # an exit would break the sequence: the debugger knows how
     for n in range(k.plain_count):
-        if meet(k.plain_address[n], k.plain_end[n] - k.plain_address[n], va, c.pr_size):
+        if overlap(k.plain_address[n], k.plain_end[n] - k.plain_address[n], va, c.pr_size):
             return False
     for n in range(k.count):
         p = &k.program[n]
-        if p.kind != KIND_WATCH or not p.access & access or not meet(p.address, p.length, va, c.pr_size):
+        if p.kind != KIND_WATCH or not p.access & access or not overlap(p.address, p.length, va, c.pr_size):
             continue
         low = p.address
         high = p.address + p.length - 1
@@ -126,7 +125,7 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
             low = va if va > low else low
             high = last if last < high else high
         host[n] = host_at(c, low, high - low + 1)
-        if host[n] == NULL or hides(&k.hidden, c.tr_pa, high - low + 1):
+        if host[n] == NULL or has_hidden_word(&k.hidden, c.tr_pa, high - low + 1):
             return False
         p.size = <uint32_t>(high - low + 1)
         memcpy(p.old, host[n], p.size)
@@ -149,7 +148,7 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
         low = va if va > p.address else p.address
         high = p.address + p.length - 1
         high = last if last < high else high
-        if judge(c, k, n, pc, low, high - low + 1):
+        if count_hit(c, k, n, pc, low, high - low + 1):
             k.stopped |= <uint32_t>1 << n
     if k.stopped or k.full:
         c.exit = EXIT_HIT
@@ -182,26 +181,26 @@ cdef bint break_hit(Cpu* c, Programs* k) noexcept nogil:
             continue
         p.size = 0
         p.written = False
-        if judge(c, k, n, pc, pc, 4):
+        if count_hit(c, k, n, pc, pc, 4):
             k.stopped |= <uint32_t>1 << n
     if k.stopped or k.full:
         c.exit = EXIT_HIT                  # before the instruction: it is for the caller to step off
         return True
     # Off the breakpoint, watchpoints armed: what they stop is looked at next.
     c.exit = EXIT_NONE
-    c.passing = True
+    c.skip_bp_once = True
     execute_one(c)
-    c.passing = False
+    c.skip_bp_once = False
     return True
 
 
-cdef bint hits_decide(Cpu* c) noexcept nogil:
+cdef bint run_hit_programs(Cpu* c) noexcept nogil:
     cdef Programs* k = <Programs*>c.programs
     cdef uint32_t ec = (c.esr_el2 >> 26) & 63
     if c.step_enabled:
         return False                       # the hypervisor steps: every exception is its own
-    if ec == EC_WATCHPOINT:
+    if ec == EC_WATCHPT_LOW:
         return watch_hit(c, k)
-    if ec == EC_BREAKPOINT:
+    if ec == EC_BREAKPT_LOW:
         return break_hit(c, k)
     return False

@@ -6,9 +6,11 @@ Stage 2 is the VM's memory slots: a flat map, whose holes are what a hypervisor 
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 from guestdbg.cpu.core cimport *
-from guestdbg.cpu.exception cimport (raise_el1_far, raise_el2_far, take_el1, take_el2, EC_DABT_LOW, EC_IABT_LOW,
-                                     EC_IABT_CUR, EC_PC_ALIGN)
-from guestdbg.cpu.debug cimport dbg_watched, dbg_watch, dbg_raise_watchpoint
+from guestdbg.cpu.exception cimport (
+    EC_DABT_LOW, EC_IABT_CUR, EC_IABT_LOW, EC_PC_ALIGN, raise_el1_far, raise_el2_far, take_el1, take_el2,
+)
+from guestdbg.cpu.debug cimport dbg_raise_watchpoint, dbg_watch, dbg_watched
+from guestdbg.cpu.operands cimport encoding
 
 cdef enum:
     SCTLR_M = 1 << 0
@@ -345,7 +347,7 @@ cdef void stage2_abort(Cpu* c, const Insn* i, uint64_t va, uint64_t ipa, uint32_
     if c.tr_s1ptw:
         iss |= 1 << 7
     else:
-        iss |= instruction_syndrome(i.raw, flags)
+        iss |= instruction_syndrome(encoding(i), flags)
     c.hpfar_el2 = (ipa >> 12) << 4
     raise_el2_far(c, i, EC_DABT_LOW, iss, va)
 

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Values handed from one instruction to the next.
+"""Values forwarded from one instruction to the next.
 
 Guest registers are in memory: an instruction that needs the result of the one before it would wait
 for the host to forward a store to a load. So each function gets, as its third argument and thus in a
@@ -15,46 +15,46 @@ from guestdbg.cpu.core cimport Cpu, Insn, Op, SINK
 cdef enum:
     PLACES = 2048          # a power of two, more than twice as many as functions
 
-cdef struct Relay:
+cdef struct Forwarding:
     Op plain
-    Op handed[5]           # by RN, RM, RA, RD: the variant, NULL: there is none
-    int hands
+    Op specialized[5]           # by RN, RM, RA, RD: the variant, NULL: there is none
+    int forwards
 
-cdef Relay table[2048]
+cdef Forwarding table[2048]
 cdef int used = 0
 
-cdef inline Relay* place_of(Op op) noexcept nogil:
+cdef inline Forwarding* place_of(Op op) noexcept nogil:
     """The function's place, or the empty one where it would be."""
     cdef uint64_t n = (<uint64_t>op >> 4) * <uint64_t>0x9E3779B97F4A7C15 >> 53
     while table[n].plain != NULL and table[n].plain != op:
         n = (n + 1) & (PLACES - 1)
     return &table[n]
 
-cdef int hands(int what, Op plain) except -1:
-    return relays_any(what, plain, NULL, NULL, NULL, NULL)
+cdef int forwards(int what, Op plain) except -1:
+    return specialize_all(what, plain, NULL, NULL, NULL, NULL)
 
-cdef int relays(int what, Op plain, Op rn, Op rm) except -1:
-    return relays_any(what, plain, rn, rm, NULL, NULL)
+cdef int specialize(int what, Op plain, Op rn, Op rm) except -1:
+    return specialize_all(what, plain, rn, rm, NULL, NULL)
 
-cdef int relays_any(int what, Op plain, Op rn, Op rm, Op ra, Op rd) except -1:
+cdef int specialize_all(int what, Op plain, Op rn, Op rm, Op ra, Op rd) except -1:
     global used
-    cdef Relay* r = place_of(plain)
+    cdef Forwarding* r = place_of(plain)
     if r.plain == NULL:
         used += 1
         if used > PLACES // 2:
             raise RuntimeError("relay.pyx: PLACES is too small")
     r.plain = plain
-    r.handed[RN] = rn
-    r.handed[RM] = rm
-    r.handed[RA] = ra
-    r.handed[RD] = rd
-    r.hands = what
+    r.specialized[RN] = rn
+    r.specialized[RM] = rm
+    r.specialized[RA] = ra
+    r.specialized[RD] = rd
+    r.forwards = what
     return 0
 
-cdef void relay_block(Insn* insns, uint32_t count) noexcept nogil:
-    cdef uint32_t n, register = SINK      # the register handed over; SINK: none, nobody reads it
+cdef void forward_operands(Insn* insns, uint32_t count) noexcept nogil:
+    cdef uint32_t n, register = SINK      # the register forwarded over; SINK: none, nobody reads it
     cdef Insn* o
-    cdef const Relay* r
+    cdef const Forwarding* r
     for n in range(count):
         o = insns + n
         r = place_of(o.f)
@@ -62,17 +62,17 @@ cdef void relay_block(Insn* insns, uint32_t count) noexcept nogil:
             register = SINK
             continue
         if register != SINK:
-            if r.handed[RN] != NULL and o.rn == register:
-                o.f = r.handed[RN]
-            elif r.handed[RM] != NULL and o.rm == register:
-                o.f = r.handed[RM]
-            elif r.handed[RA] != NULL and o.ra == register:
-                o.f = r.handed[RA]
-            elif r.handed[RD] != NULL and o.rd == register:
-                o.f = r.handed[RD]
-        if r.hands & RESULT:
+            if r.specialized[RN] != NULL and o.rn == register:
+                o.f = r.specialized[RN]
+            elif r.specialized[RM] != NULL and o.rm == register:
+                o.f = r.specialized[RM]
+            elif r.specialized[RA] != NULL and o.ra == register:
+                o.f = r.specialized[RA]
+            elif r.specialized[RD] != NULL and o.rd == register:
+                o.f = r.specialized[RD]
+        if r.forwards & FORWARDS_RESULT:
             register = o.rd
-        elif not r.hands & SAME:
+        elif not r.forwards & FORWARDS_SAME:
             register = SINK
-        if r.hands & WRITES_BACK and o.rn == register:
+        if r.forwards & WRITES_BACK and o.rn == register:
             register = SINK

@@ -8,12 +8,12 @@ from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_SIMPLE
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.mmu cimport tlb_flush, translate
 from guestdbg.cpu.debug cimport dbg_changed
-from guestdbg.cpu.exception cimport take_el1, get_spsr, set_pstate
+from guestdbg.cpu.exception cimport get_spsr, set_pstate, take_el1
 from guestdbg.cpu.memory cimport PhysicalMemory
 from guestdbg.cpu.hit_program_objects cimport HitPrograms
 from guestdbg.cpu.state cimport ProcessorState, put_state, state_of
 from guestdbg.cpu.timer cimport counter, timer_output, timer_ticks
-from guestdbg.cpu.sysreg cimport sysreg_read, sysreg_write, sysreg_reset, sysreg_identify, sysreg_list
+from guestdbg.cpu.sysreg cimport sysreg_identify, sysreg_list, sysreg_read, sysreg_reset, sysreg_write
 
 
 # no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory to leave its list.
@@ -144,23 +144,19 @@ cdef class Processor:
 
     @property
     def sp_el0(self):
-        return self.c.sp_el[0] if self.c.el & self.c.spsel else self.c.x[SP]
+        return get_sp_el(self.c, 0)
 
     @sp_el0.setter
     def sp_el0(self, uint64_t value):
-        self.c.sp_el[0] = value
-        if not self.c.el & self.c.spsel:
-            self.c.x[SP] = value
+        set_sp_el(self.c, 0, value)
 
     @property
     def sp_el1(self):
-        return self.c.x[SP] if self.c.el & self.c.spsel else self.c.sp_el[1]
+        return get_sp_el(self.c, 1)
 
     @sp_el1.setter
     def sp_el1(self, uint64_t value):
-        self.c.sp_el[1] = value
-        if self.c.el & self.c.spsel:
-            self.c.x[SP] = value
+        set_sp_el(self.c, 1, value)
 
     @property
     def pstate(self):

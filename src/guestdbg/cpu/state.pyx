@@ -14,28 +14,28 @@ cdef struct Held:
     # What belongs to the processor as it is and not to the guest: a snapshot leaves it alone.
     int kick
     void* programs
-    uint64_t planted[64]
-    uint32_t nplanted
+    uint64_t bp_checks[64]
+    uint32_t n_bp_checks
     uint64_t was_wvr[16]
     uint64_t was_wcr[16]
     uint32_t was_wp_live
 
 
-cdef void hold(const Cpu* c, Held* h) noexcept:
+cdef void save_held(const Cpu* c, Held* h) noexcept:
     h.kick = c.kick
     h.programs = c.programs
-    memcpy(h.planted, c.planted, sizeof(h.planted))
-    h.nplanted = c.nplanted
+    memcpy(h.bp_checks, c.bp_checks, sizeof(h.bp_checks))
+    h.n_bp_checks = c.n_bp_checks
     memcpy(h.was_wvr, c.was_wvr, sizeof(h.was_wvr))
     memcpy(h.was_wcr, c.was_wcr, sizeof(h.was_wcr))
     h.was_wp_live = c.was_wp_live
 
 
-cdef void give(Cpu* c, const Held* h) noexcept:
+cdef void restore_held(Cpu* c, const Held* h) noexcept:
     c.kick = h.kick
     c.programs = h.programs
-    memcpy(c.planted, h.planted, sizeof(h.planted))
-    c.nplanted = h.nplanted
+    memcpy(c.bp_checks, h.bp_checks, sizeof(h.bp_checks))
+    c.n_bp_checks = h.n_bp_checks
     memcpy(c.was_wvr, h.was_wvr, sizeof(h.was_wvr))
     memcpy(c.was_wcr, h.was_wcr, sizeof(h.was_wcr))
     c.was_wp_live = h.was_wp_live
@@ -55,7 +55,7 @@ cdef class ProcessorState:
         raise TypeError("a state comes from Processor.save_state()")
 
     def __bytes__(self):
-        """Its bytes, to compare states: what both ran and what it left behind must be the same."""
+        """Its bytes, to compare states: what both ran and what it left after must be the same."""
         return self.data
 
 
@@ -63,28 +63,28 @@ cdef ProcessorState state_of(Cpu* c, object owner):
     cdef Held none
     cdef ProcessorState state = ProcessorState.__new__(ProcessorState)
     cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)         # up to the caches
-    cdef uint64_t behind = <uint64_t>(<char*>&c.context - <char*>c)    # and from behind them
+    cdef uint64_t after = <uint64_t>(<char*>&c.context - <char*>c)    # and from after them
     tlb_flush(c)
     # Only their difference counts between runs, and where a run was cut must not show.
     c.end_count -= <uint64_t>c.budget
     c.budget = 0
     state.owner = owner
-    state.data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(first + sizeof(Cpu) - behind))
+    state.data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(first + sizeof(Cpu) - after))
     memcpy(PyBytes_AS_STRING(state.data), c, first)
-    memcpy(PyBytes_AS_STRING(state.data) + first, <char*>c + behind, sizeof(Cpu) - behind)
+    memcpy(PyBytes_AS_STRING(state.data) + first, <char*>c + after, sizeof(Cpu) - after)
     memset(&none, 0, sizeof(none))
-    give(<Cpu*>PyBytes_AS_STRING(state.data), &none)
+    restore_held(<Cpu*>PyBytes_AS_STRING(state.data), &none)
     return state
 
 
 cdef void put_state(Cpu* c, ProcessorState state, uint64_t ticks) noexcept:
     cdef Held held
     cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)
-    cdef uint64_t behind = <uint64_t>(<char*>&c.context - <char*>c)
-    hold(c, &held)
+    cdef uint64_t after = <uint64_t>(<char*>&c.context - <char*>c)
+    save_held(c, &held)
     memcpy(c, PyBytes_AS_STRING(state.data), first)
-    memcpy(<char*>c + behind, PyBytes_AS_STRING(state.data) + first, sizeof(Cpu) - behind)
-    give(c, &held)
+    memcpy(<char*>c + after, PyBytes_AS_STRING(state.data) + first, sizeof(Cpu) - after)
+    restore_held(c, &held)
     c.tlb = c.tlbs[c.el]
     c.line_tlb = c.lines[c.el]
     if c.clock_host:

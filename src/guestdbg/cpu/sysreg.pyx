@@ -7,13 +7,13 @@ be done after a write. Armv8.0-A without AArch32, EL3, PMU, trace, RAS and GIC s
 """
 from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t
-from guestdbg.cpu.core cimport Cpu, SP, get_nzcv, set_nzcv
+from guestdbg.cpu.core cimport Cpu, get_nzcv, get_sp_el, select_sp, set_nzcv, set_sp_el
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.mmu cimport regime_changed, tlb_flush
 from guestdbg.cpu.sysreg_traps cimport (
-    T_ACTLR, T_BRP, T_CPACR, T_CTR, T_DAIF, T_DBG, T_DBGOS, T_DBGRA, T_DCC, T_FP, T_FRQ, T_ID1,
-    T_ID2, T_ID3, T_IMPDEF, T_NONE, T_PCT, T_PMCR, T_PMU, T_PTIMER, T_SP_EL0, T_VCT, T_VM,
-    T_VTIMER, T_WRP)
+    T_ACTLR, T_BRP, T_CPACR, T_CTR, T_DAIF, T_DBG, T_DBGOS, T_DBGRA, T_DCC, T_FP, T_FRQ, T_ID1, T_ID2, T_ID3,
+    T_IMPDEF, T_NONE, T_PCT, T_PMCR, T_PMU, T_PTIMER, T_SP_EL0, T_VCT, T_VM, T_VTIMER, T_WRP,
+)
 from guestdbg.cpu.timer cimport counter, timer_met
 
 cdef enum:
@@ -79,18 +79,11 @@ cdef uint64_t read_dczid(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
         return c.dczid_el0 | 1 << 4
     return c.dczid_el0
 
-cdef inline uint32_t current_sp(Cpu* c) noexcept nogil:
-    """Which banked SP lives in x[SP]."""
-    return 1 if c.el == 1 and c.spsel else 0
-
 cdef uint64_t read_sp(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
-    return c.x[SP] if current_sp(c) == r.number else c.sp_el[r.number]
+    return get_sp_el(c, r.number)
 
 cdef void write_sp(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
-    if current_sp(c) == r.number:
-        c.x[SP] = value
-    else:
-        c.sp_el[r.number] = value
+    set_sp_el(c, r.number, value)
 
 cdef uint64_t read_currentel(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
     return c.el << 2
@@ -99,10 +92,8 @@ cdef uint64_t read_spsel(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
     return c.spsel
 
 cdef void write_spsel(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
-    if c.el == 1 and c.spsel != (value & 1):
-        c.sp_el[c.spsel] = c.x[SP]
-        c.spsel = <uint32_t>(value & 1)
-        c.x[SP] = c.sp_el[c.spsel]
+    if c.el == 1:
+        select_sp(c, 1, <uint32_t>(value & 1))
 
 cdef uint64_t read_nzcv(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
     return get_nzcv(c)

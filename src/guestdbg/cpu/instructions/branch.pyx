@@ -1,11 +1,9 @@
 # cython: language_level=3
 """Branches. A direct branch goes on through one of the two links behind it (see core.pxd)."""
 from guestdbg.cpu.core cimport *
-from guestdbg.cpu.operand_forwarding cimport NONE, NOTHING_HANDED, RD, relays, relays_any, xd
-
-cdef inline void taken(Cpu* c, const Insn* i) noexcept nogil:
-    follow(c, <const Insn*>i[1].imm)
-
+from guestdbg.cpu.instructions.branch_common cimport choose, taken
+from guestdbg.cpu.operand_forwarding cimport FORWARDS_NOTHING, fwd_xd, NONE, RD, specialize, specialize_all
+from guestdbg.cpu.operands cimport imm, xn
 
 # ---- conditional: one function a condition ----------------------------------------------------
 
@@ -55,36 +53,36 @@ cdef void b_always(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     taken(c, i)
 
 cdef void bl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    c.x[30] = i.imm
+    c.x[30] = imm(i)
     taken(c, i)
 
-cdef inline void cbz64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    choose(c, i, xd(c, i, last, handed) == 0)
+cdef inline void cbz64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    choose(c, i, fwd_xd(c, i, last, forwarded) == 0)
 cdef void cbz64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbz64_(c, i, last, NONE)
 cdef void cbz64_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbz64_(c, i, last, RD)
 
-cdef inline void cbnz64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    choose(c, i, xd(c, i, last, handed) != 0)
+cdef inline void cbnz64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    choose(c, i, fwd_xd(c, i, last, forwarded) != 0)
 cdef void cbnz64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbnz64_(c, i, last, NONE)
 cdef void cbnz64_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbnz64_(c, i, last, RD)
 
-cdef inline void cbz32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    choose(c, i, <uint32_t>xd(c, i, last, handed) == 0)
+cdef inline void cbz32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    choose(c, i, <uint32_t>fwd_xd(c, i, last, forwarded) == 0)
 cdef void cbz32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbz32_(c, i, last, NONE)
 cdef void cbz32_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbz32_(c, i, last, RD)
 
-cdef inline void cbnz32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    choose(c, i, <uint32_t>xd(c, i, last, handed) != 0)
+cdef inline void cbnz32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    choose(c, i, <uint32_t>fwd_xd(c, i, last, forwarded) != 0)
 cdef void cbnz32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbnz32_(c, i, last, NONE)
 cdef void cbnz32_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cbnz32_(c, i, last, RD)
 
-cdef inline void tbz_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    choose(c, i, xd(c, i, last, handed) & i.imm == 0)
+cdef inline void tbz_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    choose(c, i, fwd_xd(c, i, last, forwarded) & imm(i) == 0)
 cdef void tbz(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tbz_(c, i, last, NONE)
 cdef void tbz_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tbz_(c, i, last, RD)
 
-cdef inline void tbnz_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    choose(c, i, xd(c, i, last, handed) & i.imm != 0)
+cdef inline void tbnz_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    choose(c, i, fwd_xd(c, i, last, forwarded) & imm(i) != 0)
 cdef void tbnz(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tbnz_(c, i, last, NONE)
 cdef void tbnz_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tbnz_(c, i, last, RD)
 
@@ -92,14 +90,14 @@ cdef void tbnz_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tbnz_(c, 
 # ---- indirect ---------------------------------------------------------------------------------
 
 cdef void br(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    goto_pc(c, branch_address(c, c.x[i.rn]))
+    goto_pc(c, branch_address(c, xn(c, i)))
 
 cdef void br_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     goto_pc(c, branch_address(c, last))
 
 cdef void blr(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef uint64_t to = branch_address(c, c.x[i.rn])
-    c.x[30] = i.imm
+    cdef uint64_t to = branch_address(c, xn(c, i))
+    c.x[30] = imm(i)
     goto_pc(c, to)
 
 
@@ -151,13 +149,13 @@ cdef int fill_br(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 
 def install():
-    relays_any(NOTHING_HANDED, cbz64, NULL, NULL, NULL, cbz64_d)
-    relays_any(NOTHING_HANDED, cbnz64, NULL, NULL, NULL, cbnz64_d)
-    relays_any(NOTHING_HANDED, cbz32, NULL, NULL, NULL, cbz32_d)
-    relays_any(NOTHING_HANDED, cbnz32, NULL, NULL, NULL, cbnz32_d)
-    relays_any(NOTHING_HANDED, tbz, NULL, NULL, NULL, tbz_d)
-    relays_any(NOTHING_HANDED, tbnz, NULL, NULL, NULL, tbnz_d)
-    relays(NOTHING_HANDED, br, br_n, NULL)
+    specialize_all(FORWARDS_NOTHING, cbz64, NULL, NULL, NULL, cbz64_d)
+    specialize_all(FORWARDS_NOTHING, cbnz64, NULL, NULL, NULL, cbnz64_d)
+    specialize_all(FORWARDS_NOTHING, cbz32, NULL, NULL, NULL, cbz32_d)
+    specialize_all(FORWARDS_NOTHING, cbnz32, NULL, NULL, NULL, cbnz32_d)
+    specialize_all(FORWARDS_NOTHING, tbz, NULL, NULL, NULL, tbz_d)
+    specialize_all(FORWARDS_NOTHING, tbnz, NULL, NULL, NULL, tbnz_d)
+    specialize(FORWARDS_NOTHING, br, br_n, NULL)
     add("b", "0 00101 iiiiiiiiiiiiiiiiiiiiiiiiii", fill_b, b_always)
     add("bl", "1 00101 iiiiiiiiiiiiiiiiiiiiiiiiii", fill_b, bl)
     add("b.cond", "0101010 0 iiiiiiiiiiiiiiiiiii 0 cccc", fill_bcond, b_always)

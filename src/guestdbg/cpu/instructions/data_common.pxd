@@ -5,6 +5,7 @@ Only inline functions: there is no module of this name at run time.
 """
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu, Insn
+from guestdbg.cpu.operands cimport aux, imm, xm
 
 # ---- NZCV -------------------------------------------------------------------------------------
 # Operands are read before a flag is written: the caller's values are plain numbers by then.
@@ -78,62 +79,62 @@ cdef inline uint64_t logic_nzcv32(Cpu* c, uint32_t r) noexcept nogil:
 # Of the register's value, or of the register.
 
 cdef inline uint64_t lsl64_of(uint64_t v, const Insn* i) noexcept nogil:
-    return v << i.aux
+    return v << aux(i)
 
 cdef inline uint32_t lsl32_of(uint64_t v, const Insn* i) noexcept nogil:
-    return <uint32_t>v << i.aux
+    return <uint32_t>v << aux(i)
 
 cdef inline uint64_t lsr64_of(uint64_t v, const Insn* i) noexcept nogil:
-    return v >> i.aux
+    return v >> aux(i)
 
 cdef inline uint32_t lsr32_of(uint64_t v, const Insn* i) noexcept nogil:
-    return <uint32_t>v >> i.aux
+    return <uint32_t>v >> aux(i)
 
 cdef inline uint64_t asr64_of(uint64_t v, const Insn* i) noexcept nogil:
-    return <uint64_t>(<int64_t>v >> i.aux)
+    return <uint64_t>(<int64_t>v >> aux(i))
 
 cdef inline uint32_t asr32_of(uint64_t v, const Insn* i) noexcept nogil:
-    return <uint32_t>(<int32_t>v >> i.aux)
+    return <uint32_t>(<int32_t>v >> aux(i))
 
 cdef inline uint64_t ror64_of(uint64_t v, const Insn* i) noexcept nogil:
-    return (v >> i.aux) | (v << (-i.aux & 63))
+    return (v >> aux(i)) | (v << (-aux(i) & 63))
 
 cdef inline uint32_t ror32_of(uint64_t v, const Insn* i) noexcept nogil:
-    return (<uint32_t>v >> i.aux) | (<uint32_t>v << (-i.aux & 31))
+    return (<uint32_t>v >> aux(i)) | (<uint32_t>v << (-aux(i) & 31))
 
 cdef inline uint64_t zext_of(uint64_t v, const Insn* i) noexcept nogil:
     """UXTB to UXTX with a shift: left by aux, then right by imm."""
-    return (v << i.aux) >> i.imm
+    return (v << aux(i)) >> imm(i)
 
 cdef inline uint64_t sext_of(uint64_t v, const Insn* i) noexcept nogil:
-    return <uint64_t>(<int64_t>(v << i.aux) >> i.imm)
+    return <uint64_t>(<int64_t>(v << aux(i)) >> imm(i))
 
 cdef inline uint64_t lsl64(const Cpu* c, const Insn* i) noexcept nogil:
-    return lsl64_of(c.x[i.rm], i)
+    return lsl64_of(xm(c, i), i)
 
 cdef inline uint32_t lsl32(const Cpu* c, const Insn* i) noexcept nogil:
-    return lsl32_of(c.x[i.rm], i)
+    return lsl32_of(xm(c, i), i)
 
 cdef inline uint64_t lsr64(const Cpu* c, const Insn* i) noexcept nogil:
-    return lsr64_of(c.x[i.rm], i)
+    return lsr64_of(xm(c, i), i)
 
 cdef inline uint32_t lsr32(const Cpu* c, const Insn* i) noexcept nogil:
-    return lsr32_of(c.x[i.rm], i)
+    return lsr32_of(xm(c, i), i)
 
 cdef inline uint64_t asr64(const Cpu* c, const Insn* i) noexcept nogil:
-    return asr64_of(c.x[i.rm], i)
+    return asr64_of(xm(c, i), i)
 
 cdef inline uint32_t asr32(const Cpu* c, const Insn* i) noexcept nogil:
-    return asr32_of(c.x[i.rm], i)
+    return asr32_of(xm(c, i), i)
 
 cdef inline uint64_t ror64(const Cpu* c, const Insn* i) noexcept nogil:
-    return ror64_of(c.x[i.rm], i)
+    return ror64_of(xm(c, i), i)
 
 cdef inline uint32_t ror32(const Cpu* c, const Insn* i) noexcept nogil:
-    return ror32_of(c.x[i.rm], i)
+    return ror32_of(xm(c, i), i)
 
 cdef inline uint64_t zext(const Cpu* c, const Insn* i) noexcept nogil:
-    return zext_of(c.x[i.rm], i)
+    return zext_of(xm(c, i), i)
 
 cdef inline uint64_t sext(const Cpu* c, const Insn* i) noexcept nogil:
-    return sext_of(c.x[i.rm], i)
+    return sext_of(xm(c, i), i)

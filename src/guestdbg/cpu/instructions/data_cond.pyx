@@ -6,9 +6,12 @@ lowest bit): CSEL swaps its operands at decoding for the inverse, the others car
 Insn.ra. A compare looks its condition up in a truth table over NZCV made at decoding.
 """
 from libc.stdint cimport uint32_t, uint64_t
-from guestdbg.cpu.core cimport Cpu, Insn, Op, NEXT, OK, ZR, add, bits, dst, src
-from guestdbg.cpu.operand_forwarding cimport NONE, RESULT, RM, RN, give, hands, relays, xm, xn
+from guestdbg.cpu.core cimport add, bits, Cpu, dst, Insn, NEXT, OK, Op, src, ZR
+from guestdbg.cpu.operand_forwarding cimport (
+    forwards, FORWARDS_RESULT, fwd_xm, fwd_xn, NONE, RM, RN, specialize, write_xd,
+)
 from guestdbg.cpu.instructions.data_common cimport add_nzcv32, add_nzcv64, sub_nzcv32, sub_nzcv64
+from guestdbg.cpu.operands cimport aux, imm, ra, xm, xn
 
 # ---- conditions -------------------------------------------------------------------------------
 
@@ -42,163 +45,163 @@ cdef inline uint64_t pick(const Cpu* c, uint64_t a, uint64_t b, uint64_t first) 
     return b ^ ((a ^ b) & (<uint64_t>0 - first))
 
 cdef inline uint64_t pick_changed(const Cpu* c, const Insn* i, uint64_t first) noexcept nogil:
-    cdef uint64_t a = c.x[i.rn]
-    cdef uint64_t b = (c.x[i.rm] ^ i.imm) + i.aux
-    return b ^ ((a ^ b) & (<uint64_t>0 - (first ^ i.ra)))
+    cdef uint64_t a = xn(c, i)
+    cdef uint64_t b = (xm(c, i) ^ imm(i)) + aux(i)
+    return b ^ ((a ^ b) & (<uint64_t>0 - (first ^ ra(i))))
 
-cdef inline void csel64_eq_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), eq(c)))
+cdef inline void csel64_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), eq(c)))
 cdef void csel64_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_eq_(c, i, last, NONE)
 cdef void csel64_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_eq_(c, i, last, RN)
 cdef void csel64_eq_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_eq_(c, i, last, RM)
 
-cdef inline void csel32_eq_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), eq(c)))
+cdef inline void csel32_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), eq(c)))
 cdef void csel32_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_eq_(c, i, last, NONE)
 cdef void csel32_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_eq_(c, i, last, RN)
 cdef void csel32_eq_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_eq_(c, i, last, RM)
 
 cdef void csx64_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, pick_changed(c, i, eq(c)))
+    write_xd(c, i, pick_changed(c, i, eq(c)))
 
 cdef void csx32_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, <uint32_t>pick_changed(c, i, eq(c)))
+    write_xd(c, i, <uint32_t>pick_changed(c, i, eq(c)))
 
 cdef void cset_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, eq(c) ^ i.ra)
+    write_xd(c, i, eq(c) ^ ra(i))
 
-cdef inline void csel64_cs_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), cs(c)))
+cdef inline void csel64_cs_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), cs(c)))
 cdef void csel64_cs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_cs_(c, i, last, NONE)
 cdef void csel64_cs_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_cs_(c, i, last, RN)
 cdef void csel64_cs_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_cs_(c, i, last, RM)
 
-cdef inline void csel32_cs_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), cs(c)))
+cdef inline void csel32_cs_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), cs(c)))
 cdef void csel32_cs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_cs_(c, i, last, NONE)
 cdef void csel32_cs_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_cs_(c, i, last, RN)
 cdef void csel32_cs_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_cs_(c, i, last, RM)
 
 cdef void csx64_cs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, pick_changed(c, i, cs(c)))
+    write_xd(c, i, pick_changed(c, i, cs(c)))
 
 cdef void csx32_cs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, <uint32_t>pick_changed(c, i, cs(c)))
+    write_xd(c, i, <uint32_t>pick_changed(c, i, cs(c)))
 
 cdef void cset_cs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, cs(c) ^ i.ra)
+    write_xd(c, i, cs(c) ^ ra(i))
 
-cdef inline void csel64_mi_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), mi(c)))
+cdef inline void csel64_mi_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), mi(c)))
 cdef void csel64_mi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_mi_(c, i, last, NONE)
 cdef void csel64_mi_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_mi_(c, i, last, RN)
 cdef void csel64_mi_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_mi_(c, i, last, RM)
 
-cdef inline void csel32_mi_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), mi(c)))
+cdef inline void csel32_mi_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), mi(c)))
 cdef void csel32_mi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_mi_(c, i, last, NONE)
 cdef void csel32_mi_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_mi_(c, i, last, RN)
 cdef void csel32_mi_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_mi_(c, i, last, RM)
 
 cdef void csx64_mi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, pick_changed(c, i, mi(c)))
+    write_xd(c, i, pick_changed(c, i, mi(c)))
 
 cdef void csx32_mi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, <uint32_t>pick_changed(c, i, mi(c)))
+    write_xd(c, i, <uint32_t>pick_changed(c, i, mi(c)))
 
 cdef void cset_mi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, mi(c) ^ i.ra)
+    write_xd(c, i, mi(c) ^ ra(i))
 
-cdef inline void csel64_vs_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), vs(c)))
+cdef inline void csel64_vs_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), vs(c)))
 cdef void csel64_vs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_vs_(c, i, last, NONE)
 cdef void csel64_vs_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_vs_(c, i, last, RN)
 cdef void csel64_vs_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_vs_(c, i, last, RM)
 
-cdef inline void csel32_vs_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), vs(c)))
+cdef inline void csel32_vs_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), vs(c)))
 cdef void csel32_vs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_vs_(c, i, last, NONE)
 cdef void csel32_vs_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_vs_(c, i, last, RN)
 cdef void csel32_vs_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_vs_(c, i, last, RM)
 
 cdef void csx64_vs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, pick_changed(c, i, vs(c)))
+    write_xd(c, i, pick_changed(c, i, vs(c)))
 
 cdef void csx32_vs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, <uint32_t>pick_changed(c, i, vs(c)))
+    write_xd(c, i, <uint32_t>pick_changed(c, i, vs(c)))
 
 cdef void cset_vs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, vs(c) ^ i.ra)
+    write_xd(c, i, vs(c) ^ ra(i))
 
-cdef inline void csel64_hi_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), hi(c)))
+cdef inline void csel64_hi_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), hi(c)))
 cdef void csel64_hi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_hi_(c, i, last, NONE)
 cdef void csel64_hi_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_hi_(c, i, last, RN)
 cdef void csel64_hi_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_hi_(c, i, last, RM)
 
-cdef inline void csel32_hi_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), hi(c)))
+cdef inline void csel32_hi_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), hi(c)))
 cdef void csel32_hi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_hi_(c, i, last, NONE)
 cdef void csel32_hi_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_hi_(c, i, last, RN)
 cdef void csel32_hi_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_hi_(c, i, last, RM)
 
 cdef void csx64_hi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, pick_changed(c, i, hi(c)))
+    write_xd(c, i, pick_changed(c, i, hi(c)))
 
 cdef void csx32_hi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, <uint32_t>pick_changed(c, i, hi(c)))
+    write_xd(c, i, <uint32_t>pick_changed(c, i, hi(c)))
 
 cdef void cset_hi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, hi(c) ^ i.ra)
+    write_xd(c, i, hi(c) ^ ra(i))
 
-cdef inline void csel64_ge_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), ge(c)))
+cdef inline void csel64_ge_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), ge(c)))
 cdef void csel64_ge(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_ge_(c, i, last, NONE)
 cdef void csel64_ge_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_ge_(c, i, last, RN)
 cdef void csel64_ge_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_ge_(c, i, last, RM)
 
-cdef inline void csel32_ge_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), ge(c)))
+cdef inline void csel32_ge_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), ge(c)))
 cdef void csel32_ge(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_ge_(c, i, last, NONE)
 cdef void csel32_ge_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_ge_(c, i, last, RN)
 cdef void csel32_ge_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_ge_(c, i, last, RM)
 
 cdef void csx64_ge(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, pick_changed(c, i, ge(c)))
+    write_xd(c, i, pick_changed(c, i, ge(c)))
 
 cdef void csx32_ge(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, <uint32_t>pick_changed(c, i, ge(c)))
+    write_xd(c, i, <uint32_t>pick_changed(c, i, ge(c)))
 
 cdef void cset_ge(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, ge(c) ^ i.ra)
+    write_xd(c, i, ge(c) ^ ra(i))
 
-cdef inline void csel64_gt_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, pick(c, xn(c, i, last, handed), xm(c, i, last, handed), gt(c)))
+cdef inline void csel64_gt_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), gt(c)))
 cdef void csel64_gt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_gt_(c, i, last, NONE)
 cdef void csel64_gt_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_gt_(c, i, last, RN)
 cdef void csel64_gt_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel64_gt_(c, i, last, RM)
 
-cdef inline void csel32_gt_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>pick(c, xn(c, i, last, handed), xm(c, i, last, handed), gt(c)))
+cdef inline void csel32_gt_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>pick(c, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), gt(c)))
 cdef void csel32_gt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_gt_(c, i, last, NONE)
 cdef void csel32_gt_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_gt_(c, i, last, RN)
 cdef void csel32_gt_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: csel32_gt_(c, i, last, RM)
 
 cdef void csx64_gt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, pick_changed(c, i, gt(c)))
+    write_xd(c, i, pick_changed(c, i, gt(c)))
 
 cdef void csx32_gt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, <uint32_t>pick_changed(c, i, gt(c)))
+    write_xd(c, i, <uint32_t>pick_changed(c, i, gt(c)))
 
 cdef void cset_gt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, gt(c) ^ i.ra)
+    write_xd(c, i, gt(c) ^ ra(i))
 
 cdef void first64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """The condition is AL or NV: always."""
-    give(c, i, c.x[i.rn])
+    write_xd(c, i, xn(c, i))
 
 cdef void first32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, <uint32_t>c.x[i.rn])
+    write_xd(c, i, <uint32_t>xn(c, i))
 
 cdef Op CSEL[7][2]  # [condition >> 1][sf]
 cdef Op CSX[7][2]
@@ -237,11 +240,11 @@ cdef inline uint64_t failed(const Cpu* c, const Insn* i) noexcept nogil:
     """All ones where the condition does not hold."""
     cdef uint64_t nzcv = (((c.nf >> 63) << 3) | (<uint64_t>(c.zf == 0) << 2) | (c.cf << 1)
                           | (c.vf >> 63))
-    return ((<uint64_t>i.aux >> nzcv) & 1) - 1
+    return ((<uint64_t>aux(i) >> nzcv) & 1) - 1
 
 cdef inline void settle(Cpu* c, const Insn* i, uint64_t fail) noexcept nogil:
     """The flags of the comparison are set: replace them where the condition failed."""
-    cdef uint64_t nzcv = i.aux >> 16
+    cdef uint64_t nzcv = aux(i) >> 16
     c.nf = (c.nf & ~fail) | ((nzcv << 60) & fail)
     c.zf = (c.zf & ~fail) | ((~(nzcv >> 2) & 1) & fail)
     c.cf = (c.cf & ~fail) | (((nzcv >> 1) & 1) & fail)
@@ -249,25 +252,25 @@ cdef inline void settle(Cpu* c, const Insn* i, uint64_t fail) noexcept nogil:
 
 cdef void ccmn64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t fail = failed(c, i)
-    add_nzcv64(c, c.x[i.rn], c.x[i.rm] + i.imm)
+    add_nzcv64(c, xn(c, i), xm(c, i) + imm(i))
     settle(c, i, fail)
     NEXT(c, i)
 
 cdef void ccmn32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t fail = failed(c, i)
-    add_nzcv32(c, <uint32_t>c.x[i.rn], <uint32_t>(c.x[i.rm] + i.imm))
+    add_nzcv32(c, <uint32_t>xn(c, i), <uint32_t>(xm(c, i) + imm(i)))
     settle(c, i, fail)
     NEXT(c, i)
 
 cdef void ccmp64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t fail = failed(c, i)
-    sub_nzcv64(c, c.x[i.rn], c.x[i.rm] + i.imm)
+    sub_nzcv64(c, xn(c, i), xm(c, i) + imm(i))
     settle(c, i, fail)
     NEXT(c, i)
 
 cdef void ccmp32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t fail = failed(c, i)
-    sub_nzcv32(c, <uint32_t>c.x[i.rn], <uint32_t>(c.x[i.rm] + i.imm))
+    sub_nzcv32(c, <uint32_t>xn(c, i), <uint32_t>(xm(c, i) + imm(i)))
     settle(c, i, fail)
     NEXT(c, i)
 
@@ -350,50 +353,50 @@ cdef void build_tables() noexcept nogil:
     CSX[6][1] = csx64_gt
     CSET[6] = cset_gt
 
-# ---- what is handed on ------------------------------------------------------------------------
+# ---- what is forwarded on ------------------------------------------------------------------------
 
-cdef int register_relays() except -1:
-    relays(RESULT, csel64_eq, csel64_eq_n, csel64_eq_m)
-    relays(RESULT, csel32_eq, csel32_eq_n, csel32_eq_m)
-    hands(RESULT, csx64_eq)
-    hands(RESULT, csx32_eq)
-    hands(RESULT, cset_eq)
-    relays(RESULT, csel64_cs, csel64_cs_n, csel64_cs_m)
-    relays(RESULT, csel32_cs, csel32_cs_n, csel32_cs_m)
-    hands(RESULT, csx64_cs)
-    hands(RESULT, csx32_cs)
-    hands(RESULT, cset_cs)
-    relays(RESULT, csel64_mi, csel64_mi_n, csel64_mi_m)
-    relays(RESULT, csel32_mi, csel32_mi_n, csel32_mi_m)
-    hands(RESULT, csx64_mi)
-    hands(RESULT, csx32_mi)
-    hands(RESULT, cset_mi)
-    relays(RESULT, csel64_vs, csel64_vs_n, csel64_vs_m)
-    relays(RESULT, csel32_vs, csel32_vs_n, csel32_vs_m)
-    hands(RESULT, csx64_vs)
-    hands(RESULT, csx32_vs)
-    hands(RESULT, cset_vs)
-    relays(RESULT, csel64_hi, csel64_hi_n, csel64_hi_m)
-    relays(RESULT, csel32_hi, csel32_hi_n, csel32_hi_m)
-    hands(RESULT, csx64_hi)
-    hands(RESULT, csx32_hi)
-    hands(RESULT, cset_hi)
-    relays(RESULT, csel64_ge, csel64_ge_n, csel64_ge_m)
-    relays(RESULT, csel32_ge, csel32_ge_n, csel32_ge_m)
-    hands(RESULT, csx64_ge)
-    hands(RESULT, csx32_ge)
-    hands(RESULT, cset_ge)
-    relays(RESULT, csel64_gt, csel64_gt_n, csel64_gt_m)
-    relays(RESULT, csel32_gt, csel32_gt_n, csel32_gt_m)
-    hands(RESULT, csx64_gt)
-    hands(RESULT, csx32_gt)
-    hands(RESULT, cset_gt)
-    hands(RESULT, first64)
-    hands(RESULT, first32)
+cdef int register_forwarding() except -1:
+    specialize(FORWARDS_RESULT, csel64_eq, csel64_eq_n, csel64_eq_m)
+    specialize(FORWARDS_RESULT, csel32_eq, csel32_eq_n, csel32_eq_m)
+    forwards(FORWARDS_RESULT, csx64_eq)
+    forwards(FORWARDS_RESULT, csx32_eq)
+    forwards(FORWARDS_RESULT, cset_eq)
+    specialize(FORWARDS_RESULT, csel64_cs, csel64_cs_n, csel64_cs_m)
+    specialize(FORWARDS_RESULT, csel32_cs, csel32_cs_n, csel32_cs_m)
+    forwards(FORWARDS_RESULT, csx64_cs)
+    forwards(FORWARDS_RESULT, csx32_cs)
+    forwards(FORWARDS_RESULT, cset_cs)
+    specialize(FORWARDS_RESULT, csel64_mi, csel64_mi_n, csel64_mi_m)
+    specialize(FORWARDS_RESULT, csel32_mi, csel32_mi_n, csel32_mi_m)
+    forwards(FORWARDS_RESULT, csx64_mi)
+    forwards(FORWARDS_RESULT, csx32_mi)
+    forwards(FORWARDS_RESULT, cset_mi)
+    specialize(FORWARDS_RESULT, csel64_vs, csel64_vs_n, csel64_vs_m)
+    specialize(FORWARDS_RESULT, csel32_vs, csel32_vs_n, csel32_vs_m)
+    forwards(FORWARDS_RESULT, csx64_vs)
+    forwards(FORWARDS_RESULT, csx32_vs)
+    forwards(FORWARDS_RESULT, cset_vs)
+    specialize(FORWARDS_RESULT, csel64_hi, csel64_hi_n, csel64_hi_m)
+    specialize(FORWARDS_RESULT, csel32_hi, csel32_hi_n, csel32_hi_m)
+    forwards(FORWARDS_RESULT, csx64_hi)
+    forwards(FORWARDS_RESULT, csx32_hi)
+    forwards(FORWARDS_RESULT, cset_hi)
+    specialize(FORWARDS_RESULT, csel64_ge, csel64_ge_n, csel64_ge_m)
+    specialize(FORWARDS_RESULT, csel32_ge, csel32_ge_n, csel32_ge_m)
+    forwards(FORWARDS_RESULT, csx64_ge)
+    forwards(FORWARDS_RESULT, csx32_ge)
+    forwards(FORWARDS_RESULT, cset_ge)
+    specialize(FORWARDS_RESULT, csel64_gt, csel64_gt_n, csel64_gt_m)
+    specialize(FORWARDS_RESULT, csel32_gt, csel32_gt_n, csel32_gt_m)
+    forwards(FORWARDS_RESULT, csx64_gt)
+    forwards(FORWARDS_RESULT, csx32_gt)
+    forwards(FORWARDS_RESULT, cset_gt)
+    forwards(FORWARDS_RESULT, first64)
+    forwards(FORWARDS_RESULT, first32)
     return 0
 
 cdef int register() except -1:
-    register_relays()
+    register_forwarding()
     build_tables()
 
     add(b"CSEL_32_condsel", b"0 0 0 11010100 mmmmm cccc 00 nnnnn ddddd", fill_select, first32)

@@ -6,24 +6,27 @@ shifted immediate. Several instructions then become one function: ADR, MOVZ and 
 constant; SUB is ADD of the negated immediate; UBFX and UBFIZ are two shifts.
 """
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from guestdbg.cpu.core cimport (
-    Cpu, HAND, Insn, NEXT, OK, UNDEF, ZR, add, bits, sbits, dst, spreg, src)
-from guestdbg.cpu.operand_forwarding cimport NONE, RESULT, RM, RN, SAME, give, hands, relays, xm, xn
+from guestdbg.cpu.core cimport add, bits, Cpu, dst, FORWARD, Insn, NEXT, OK, sbits, spreg, src, UNDEF, ZR
+from guestdbg.cpu.operand_forwarding cimport (
+    forwards, FORWARDS_RESULT, FORWARDS_SAME, fwd_xm, fwd_xn, NONE, RM, RN, specialize, write_xd,
+)
 from guestdbg.cpu.instructions.data_common cimport (
-    add_nzcv32, add_nzcv64, logic_nzcv32, logic_nzcv64, sub_nzcv32, sub_nzcv64)
+    add_nzcv32, add_nzcv64, logic_nzcv32, logic_nzcv64, sub_nzcv32, sub_nzcv64,
+)
+from guestdbg.cpu.operands cimport aux, imm
 
 # ---- shared by several classes ----------------------------------------------------------------
 
 cdef void const64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, i.imm)
+    write_xd(c, i, imm(i))
 
-cdef inline void move64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xn(c, i, last, handed))
+cdef inline void move64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xn(c, i, last, forwarded))
 cdef void move64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: move64_(c, i, last, NONE)
 cdef void move64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: move64_(c, i, last, RN)
 
-cdef inline void move32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>xn(c, i, last, handed))
+cdef inline void move32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>fwd_xn(c, i, last, forwarded))
 cdef void move32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: move32_(c, i, last, NONE)
 cdef void move32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: move32_(c, i, last, RN)
 
@@ -40,57 +43,57 @@ cdef int fill_adr(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- add and subtract -------------------------------------------------------------------------
 
-cdef inline void add_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xn(c, i, last, handed) + i.imm)
+cdef inline void add_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xn(c, i, last, forwarded) + imm(i))
 cdef void add_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: add_imm64_(c, i, last, NONE)
 cdef void add_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: add_imm64_(c, i, last, RN)
 
-cdef inline void add_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>(xn(c, i, last, handed) + i.imm))
+cdef inline void add_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>(fwd_xn(c, i, last, forwarded) + imm(i)))
 cdef void add_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: add_imm32_(c, i, last, NONE)
 cdef void add_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: add_imm32_(c, i, last, RN)
 
-cdef inline void adds_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, add_nzcv64(c, xn(c, i, last, handed), i.imm))
+cdef inline void adds_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, add_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i)))
 cdef void adds_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm64_(c, i, last, NONE)
 cdef void adds_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm64_(c, i, last, RN)
 
-cdef inline void adds_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, add_nzcv32(c, <uint32_t>xn(c, i, last, handed), <uint32_t>i.imm))
+cdef inline void adds_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, add_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i)))
 cdef void adds_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm32_(c, i, last, NONE)
 cdef void adds_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm32_(c, i, last, RN)
 
-cdef inline void subs_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, sub_nzcv64(c, xn(c, i, last, handed), i.imm))
+cdef inline void subs_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, sub_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i)))
 cdef void subs_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm64_(c, i, last, NONE)
 cdef void subs_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm64_(c, i, last, RN)
 
-cdef inline void subs_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, sub_nzcv32(c, <uint32_t>xn(c, i, last, handed), <uint32_t>i.imm))
+cdef inline void subs_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, sub_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i)))
 cdef void subs_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm32_(c, i, last, NONE)
 cdef void subs_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm32_(c, i, last, RN)
 
-cdef inline void cmn_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    add_nzcv64(c, xn(c, i, last, handed), i.imm)
-    HAND(c, i, last)
+cdef inline void cmn_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    add_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i))
+    FORWARD(c, i, last)
 cdef void cmn_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmn_imm64_(c, i, last, NONE)
 cdef void cmn_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmn_imm64_(c, i, last, RN)
 
-cdef inline void cmn_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    add_nzcv32(c, <uint32_t>xn(c, i, last, handed), <uint32_t>i.imm)
-    HAND(c, i, last)
+cdef inline void cmn_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    add_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i))
+    FORWARD(c, i, last)
 cdef void cmn_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmn_imm32_(c, i, last, NONE)
 cdef void cmn_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmn_imm32_(c, i, last, RN)
 
-cdef inline void cmp_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    sub_nzcv64(c, xn(c, i, last, handed), i.imm)
-    HAND(c, i, last)
+cdef inline void cmp_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    sub_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i))
+    FORWARD(c, i, last)
 cdef void cmp_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp_imm64_(c, i, last, NONE)
 cdef void cmp_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp_imm64_(c, i, last, RN)
 
-cdef inline void cmp_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    sub_nzcv32(c, <uint32_t>xn(c, i, last, handed), <uint32_t>i.imm)
-    HAND(c, i, last)
+cdef inline void cmp_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    sub_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i))
+    FORWARD(c, i, last)
 cdef void cmp_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp_imm32_(c, i, last, NONE)
 cdef void cmp_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp_imm32_(c, i, last, RN)
 
@@ -147,51 +150,51 @@ cdef uint64_t bitmask(uint32_t n, uint32_t imms, uint32_t immr) noexcept nogil:
         size <<= 1
     return value
 
-cdef inline void and_imm_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+cdef inline void and_imm_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     """Both sizes: the 32-bit immediate clears the upper half. UXTB and UXTH too."""
-    give(c, i, xn(c, i, last, handed) & i.imm)
+    write_xd(c, i, fwd_xn(c, i, last, forwarded) & imm(i))
 cdef void and_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: and_imm_(c, i, last, NONE)
 cdef void and_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: and_imm_(c, i, last, RN)
 
-cdef inline void orr_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xn(c, i, last, handed) | i.imm)
+cdef inline void orr_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xn(c, i, last, forwarded) | imm(i))
 cdef void orr_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: orr_imm64_(c, i, last, NONE)
 cdef void orr_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: orr_imm64_(c, i, last, RN)
 
-cdef inline void orr_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>(xn(c, i, last, handed) | i.imm))
+cdef inline void orr_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>(fwd_xn(c, i, last, forwarded) | imm(i)))
 cdef void orr_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: orr_imm32_(c, i, last, NONE)
 cdef void orr_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: orr_imm32_(c, i, last, RN)
 
-cdef inline void eor_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xn(c, i, last, handed) ^ i.imm)
+cdef inline void eor_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xn(c, i, last, forwarded) ^ imm(i))
 cdef void eor_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: eor_imm64_(c, i, last, NONE)
 cdef void eor_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: eor_imm64_(c, i, last, RN)
 
-cdef inline void eor_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>(xn(c, i, last, handed) ^ i.imm))
+cdef inline void eor_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>(fwd_xn(c, i, last, forwarded) ^ imm(i)))
 cdef void eor_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: eor_imm32_(c, i, last, NONE)
 cdef void eor_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: eor_imm32_(c, i, last, RN)
 
-cdef inline void ands_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, logic_nzcv64(c, xn(c, i, last, handed) & i.imm))
+cdef inline void ands_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, logic_nzcv64(c, fwd_xn(c, i, last, forwarded) & imm(i)))
 cdef void ands_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ands_imm64_(c, i, last, NONE)
 cdef void ands_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ands_imm64_(c, i, last, RN)
 
-cdef inline void ands_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, logic_nzcv32(c, <uint32_t>(xn(c, i, last, handed) & i.imm)))
+cdef inline void ands_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, logic_nzcv32(c, <uint32_t>(fwd_xn(c, i, last, forwarded) & imm(i))))
 cdef void ands_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ands_imm32_(c, i, last, NONE)
 cdef void ands_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ands_imm32_(c, i, last, RN)
 
-cdef inline void tst_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    logic_nzcv64(c, xn(c, i, last, handed) & i.imm)
-    HAND(c, i, last)
+cdef inline void tst_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    logic_nzcv64(c, fwd_xn(c, i, last, forwarded) & imm(i))
+    FORWARD(c, i, last)
 cdef void tst_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tst_imm64_(c, i, last, NONE)
 cdef void tst_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tst_imm64_(c, i, last, RN)
 
-cdef inline void tst_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    logic_nzcv32(c, <uint32_t>(xn(c, i, last, handed) & i.imm))
-    HAND(c, i, last)
+cdef inline void tst_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    logic_nzcv32(c, <uint32_t>(fwd_xn(c, i, last, forwarded) & imm(i)))
+    FORWARD(c, i, last)
 cdef void tst_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tst_imm32_(c, i, last, NONE)
 cdef void tst_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: tst_imm32_(c, i, last, RN)
 
@@ -220,13 +223,13 @@ cdef int fill_ands(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- wide moves -------------------------------------------------------------------------------
 
-cdef inline void movk64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, (xn(c, i, last, handed) & ~(<uint64_t>0xFFFF << i.aux)) | i.imm)
+cdef inline void movk64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, (fwd_xn(c, i, last, forwarded) & ~(<uint64_t>0xFFFF << aux(i))) | imm(i))
 cdef void movk64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: movk64_(c, i, last, NONE)
 cdef void movk64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: movk64_(c, i, last, RN)
 
-cdef inline void movk32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, (<uint32_t>xn(c, i, last, handed) & ~(<uint32_t>0xFFFF << i.aux)) | i.imm)
+cdef inline void movk32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, (<uint32_t>fwd_xn(c, i, last, forwarded) & ~(<uint32_t>0xFFFF << aux(i))) | imm(i))
 cdef void movk32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: movk32_(c, i, last, NONE)
 cdef void movk32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: movk32_(c, i, last, RN)
 
@@ -247,98 +250,98 @@ cdef int fill_movewide(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogi
 # one of lsb and pos is 0. Shifting left until the field is at the top, then right until it is in
 # its place, does it for the signed and the unsigned kind.
 
-cdef inline void lsl_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xn(c, i, last, handed) << i.aux)
+cdef inline void lsl_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xn(c, i, last, forwarded) << aux(i))
 cdef void lsl_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsl_imm64_(c, i, last, NONE)
 cdef void lsl_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsl_imm64_(c, i, last, RN)
 
-cdef inline void lsl_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>xn(c, i, last, handed) << i.aux)
+cdef inline void lsl_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>fwd_xn(c, i, last, forwarded) << aux(i))
 cdef void lsl_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsl_imm32_(c, i, last, NONE)
 cdef void lsl_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsl_imm32_(c, i, last, RN)
 
-cdef inline void lsr_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xn(c, i, last, handed) >> i.aux)
+cdef inline void lsr_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xn(c, i, last, forwarded) >> aux(i))
 cdef void lsr_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsr_imm64_(c, i, last, NONE)
 cdef void lsr_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsr_imm64_(c, i, last, RN)
 
-cdef inline void lsr_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>xn(c, i, last, handed) >> i.aux)
+cdef inline void lsr_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>fwd_xn(c, i, last, forwarded) >> aux(i))
 cdef void lsr_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsr_imm32_(c, i, last, NONE)
 cdef void lsr_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsr_imm32_(c, i, last, RN)
 
-cdef inline void asr_imm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint64_t>(<int64_t>xn(c, i, last, handed) >> i.aux))
+cdef inline void asr_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint64_t>(<int64_t>fwd_xn(c, i, last, forwarded) >> aux(i)))
 cdef void asr_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asr_imm64_(c, i, last, NONE)
 cdef void asr_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asr_imm64_(c, i, last, RN)
 
-cdef inline void asr_imm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>(<int32_t>xn(c, i, last, handed) >> i.aux))
+cdef inline void asr_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>(<int32_t>fwd_xn(c, i, last, forwarded) >> aux(i)))
 cdef void asr_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asr_imm32_(c, i, last, NONE)
 cdef void asr_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asr_imm32_(c, i, last, RN)
 
-cdef inline void sxtb64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint64_t><int64_t><signed char>xn(c, i, last, handed))
+cdef inline void sxtb64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint64_t><int64_t><signed char>fwd_xn(c, i, last, forwarded))
 cdef void sxtb64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxtb64_(c, i, last, NONE)
 cdef void sxtb64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxtb64_(c, i, last, RN)
 
-cdef inline void sxtb32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t><signed char>xn(c, i, last, handed))
+cdef inline void sxtb32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t><signed char>fwd_xn(c, i, last, forwarded))
 cdef void sxtb32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxtb32_(c, i, last, NONE)
 cdef void sxtb32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxtb32_(c, i, last, RN)
 
-cdef inline void sxth64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint64_t><int64_t><short>xn(c, i, last, handed))
+cdef inline void sxth64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint64_t><int64_t><short>fwd_xn(c, i, last, forwarded))
 cdef void sxth64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxth64_(c, i, last, NONE)
 cdef void sxth64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxth64_(c, i, last, RN)
 
-cdef inline void sxth32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t><short>xn(c, i, last, handed))
+cdef inline void sxth32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t><short>fwd_xn(c, i, last, forwarded))
 cdef void sxth32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxth32_(c, i, last, NONE)
 cdef void sxth32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxth32_(c, i, last, RN)
 
-cdef inline void sxtw_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint64_t><int64_t><int32_t>xn(c, i, last, handed))
+cdef inline void sxtw_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint64_t><int64_t><int32_t>fwd_xn(c, i, last, forwarded))
 cdef void sxtw(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxtw_(c, i, last, NONE)
 cdef void sxtw_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxtw_(c, i, last, RN)
 
-cdef inline void ubfx_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+cdef inline void ubfx_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     """Both sizes. imm: the mask behind the shift."""
-    give(c, i, (xn(c, i, last, handed) >> i.aux) & i.imm)
+    write_xd(c, i, (fwd_xn(c, i, last, forwarded) >> aux(i)) & imm(i))
 cdef void ubfx(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfx_(c, i, last, NONE)
 cdef void ubfx_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfx_(c, i, last, RN)
 
-cdef inline void ubfiz_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+cdef inline void ubfiz_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     """Both sizes. imm: the mask behind the shift."""
-    give(c, i, (xn(c, i, last, handed) << i.aux) & i.imm)
+    write_xd(c, i, (fwd_xn(c, i, last, forwarded) << aux(i)) & imm(i))
 cdef void ubfiz(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfiz_(c, i, last, NONE)
 cdef void ubfiz_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfiz_(c, i, last, RN)
 
-cdef inline void sbfm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+cdef inline void sbfm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     """aux: how far left; imm: how far right."""
-    give(c, i, <uint64_t>(<int64_t>(xn(c, i, last, handed) << i.aux) >> i.imm))
+    write_xd(c, i, <uint64_t>(<int64_t>(fwd_xn(c, i, last, forwarded) << aux(i)) >> imm(i)))
 cdef void sbfm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sbfm64_(c, i, last, NONE)
 cdef void sbfm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sbfm64_(c, i, last, RN)
 
-cdef inline void sbfm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>(<int32_t>(<uint32_t>xn(c, i, last, handed) << i.aux) >> i.imm))
+cdef inline void sbfm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>(<int32_t>(<uint32_t>fwd_xn(c, i, last, forwarded) << aux(i)) >> imm(i)))
 cdef void sbfm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sbfm32_(c, i, last, NONE)
 cdef void sbfm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sbfm32_(c, i, last, RN)
 
-cdef inline void bfm64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+cdef inline void bfm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     """aux: rotation right of the source, rm: the destination as a source, imm: the bits inserted."""
-    cdef uint64_t v = xn(c, i, last, handed)
-    v = (v >> i.aux) | (v << (-i.aux & 63))
-    give(c, i, (xm(c, i, last, handed) & ~i.imm) | (v & i.imm))
+    cdef uint64_t v = fwd_xn(c, i, last, forwarded)
+    v = (v >> aux(i)) | (v << (-aux(i) & 63))
+    write_xd(c, i, (fwd_xm(c, i, last, forwarded) & ~imm(i)) | (v & imm(i)))
 cdef void bfm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: bfm64_(c, i, last, NONE)
 cdef void bfm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: bfm64_(c, i, last, RN)
 cdef void bfm64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: bfm64_(c, i, last, RM)
 
-cdef inline void bfm32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+cdef inline void bfm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     """The field never wraps, so the rotation is of 64 bits all the same."""
-    cdef uint64_t v = xn(c, i, last, handed)
-    v = (v >> i.aux) | (v << (-i.aux & 63))
-    give(c, i, (<uint32_t>xm(c, i, last, handed) & ~i.imm) | (v & i.imm))
+    cdef uint64_t v = fwd_xn(c, i, last, forwarded)
+    v = (v >> aux(i)) | (v << (-aux(i) & 63))
+    write_xd(c, i, (<uint32_t>fwd_xm(c, i, last, forwarded) & ~imm(i)) | (v & imm(i)))
 cdef void bfm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: bfm32_(c, i, last, NONE)
 cdef void bfm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: bfm32_(c, i, last, RN)
 cdef void bfm32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: bfm32_(c, i, last, RM)
@@ -415,15 +418,15 @@ cdef int fill_bfm(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- extract ----------------------------------------------------------------------------------
 
-cdef inline void extr64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
+cdef inline void extr64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     """aux is 1..63."""
-    give(c, i, (xm(c, i, last, handed) >> i.aux) | (xn(c, i, last, handed) << (64 - i.aux)))
+    write_xd(c, i, (fwd_xm(c, i, last, forwarded) >> aux(i)) | (fwd_xn(c, i, last, forwarded) << (64 - aux(i))))
 cdef void extr64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extr64_(c, i, last, NONE)
 cdef void extr64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extr64_(c, i, last, RN)
 cdef void extr64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extr64_(c, i, last, RM)
 
-cdef inline void extr32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>(((xn(c, i, last, handed) << 32) | <uint32_t>xm(c, i, last, handed)) >> i.aux))
+cdef inline void extr32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>(((fwd_xn(c, i, last, forwarded) << 32) | <uint32_t>fwd_xm(c, i, last, forwarded)) >> aux(i)))
 cdef void extr32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extr32_(c, i, last, NONE)
 cdef void extr32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extr32_(c, i, last, RN)
 cdef void extr32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extr32_(c, i, last, RM)
@@ -440,56 +443,56 @@ cdef int fill_extr(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- the table --------------------------------------------------------------------------------
 
-# ---- what is handed on ------------------------------------------------------------------------
+# ---- what is forwarded on ------------------------------------------------------------------------
 
-cdef int register_relays() except -1:
-    hands(RESULT, const64)
-    relays(RESULT, move64, move64_n, NULL)
-    relays(RESULT, move32, move32_n, NULL)
-    relays(RESULT, add_imm64, add_imm64_n, NULL)
-    relays(RESULT, add_imm32, add_imm32_n, NULL)
-    relays(RESULT, adds_imm64, adds_imm64_n, NULL)
-    relays(RESULT, adds_imm32, adds_imm32_n, NULL)
-    relays(RESULT, subs_imm64, subs_imm64_n, NULL)
-    relays(RESULT, subs_imm32, subs_imm32_n, NULL)
-    relays(SAME, cmn_imm64, cmn_imm64_n, NULL)
-    relays(SAME, cmn_imm32, cmn_imm32_n, NULL)
-    relays(SAME, cmp_imm64, cmp_imm64_n, NULL)
-    relays(SAME, cmp_imm32, cmp_imm32_n, NULL)
-    relays(RESULT, and_imm, and_imm_n, NULL)
-    relays(RESULT, orr_imm64, orr_imm64_n, NULL)
-    relays(RESULT, orr_imm32, orr_imm32_n, NULL)
-    relays(RESULT, eor_imm64, eor_imm64_n, NULL)
-    relays(RESULT, eor_imm32, eor_imm32_n, NULL)
-    relays(RESULT, ands_imm64, ands_imm64_n, NULL)
-    relays(RESULT, ands_imm32, ands_imm32_n, NULL)
-    relays(SAME, tst_imm64, tst_imm64_n, NULL)
-    relays(SAME, tst_imm32, tst_imm32_n, NULL)
-    relays(RESULT, movk64, movk64_n, NULL)
-    relays(RESULT, movk32, movk32_n, NULL)
-    relays(RESULT, lsl_imm64, lsl_imm64_n, NULL)
-    relays(RESULT, lsl_imm32, lsl_imm32_n, NULL)
-    relays(RESULT, lsr_imm64, lsr_imm64_n, NULL)
-    relays(RESULT, lsr_imm32, lsr_imm32_n, NULL)
-    relays(RESULT, asr_imm64, asr_imm64_n, NULL)
-    relays(RESULT, asr_imm32, asr_imm32_n, NULL)
-    relays(RESULT, sxtb64, sxtb64_n, NULL)
-    relays(RESULT, sxtb32, sxtb32_n, NULL)
-    relays(RESULT, sxth64, sxth64_n, NULL)
-    relays(RESULT, sxth32, sxth32_n, NULL)
-    relays(RESULT, sxtw, sxtw_n, NULL)
-    relays(RESULT, ubfx, ubfx_n, NULL)
-    relays(RESULT, ubfiz, ubfiz_n, NULL)
-    relays(RESULT, sbfm64, sbfm64_n, NULL)
-    relays(RESULT, sbfm32, sbfm32_n, NULL)
-    relays(RESULT, bfm64, bfm64_n, bfm64_m)
-    relays(RESULT, bfm32, bfm32_n, bfm32_m)
-    relays(RESULT, extr64, extr64_n, extr64_m)
-    relays(RESULT, extr32, extr32_n, extr32_m)
+cdef int register_forwarding() except -1:
+    forwards(FORWARDS_RESULT, const64)
+    specialize(FORWARDS_RESULT, move64, move64_n, NULL)
+    specialize(FORWARDS_RESULT, move32, move32_n, NULL)
+    specialize(FORWARDS_RESULT, add_imm64, add_imm64_n, NULL)
+    specialize(FORWARDS_RESULT, add_imm32, add_imm32_n, NULL)
+    specialize(FORWARDS_RESULT, adds_imm64, adds_imm64_n, NULL)
+    specialize(FORWARDS_RESULT, adds_imm32, adds_imm32_n, NULL)
+    specialize(FORWARDS_RESULT, subs_imm64, subs_imm64_n, NULL)
+    specialize(FORWARDS_RESULT, subs_imm32, subs_imm32_n, NULL)
+    specialize(FORWARDS_SAME, cmn_imm64, cmn_imm64_n, NULL)
+    specialize(FORWARDS_SAME, cmn_imm32, cmn_imm32_n, NULL)
+    specialize(FORWARDS_SAME, cmp_imm64, cmp_imm64_n, NULL)
+    specialize(FORWARDS_SAME, cmp_imm32, cmp_imm32_n, NULL)
+    specialize(FORWARDS_RESULT, and_imm, and_imm_n, NULL)
+    specialize(FORWARDS_RESULT, orr_imm64, orr_imm64_n, NULL)
+    specialize(FORWARDS_RESULT, orr_imm32, orr_imm32_n, NULL)
+    specialize(FORWARDS_RESULT, eor_imm64, eor_imm64_n, NULL)
+    specialize(FORWARDS_RESULT, eor_imm32, eor_imm32_n, NULL)
+    specialize(FORWARDS_RESULT, ands_imm64, ands_imm64_n, NULL)
+    specialize(FORWARDS_RESULT, ands_imm32, ands_imm32_n, NULL)
+    specialize(FORWARDS_SAME, tst_imm64, tst_imm64_n, NULL)
+    specialize(FORWARDS_SAME, tst_imm32, tst_imm32_n, NULL)
+    specialize(FORWARDS_RESULT, movk64, movk64_n, NULL)
+    specialize(FORWARDS_RESULT, movk32, movk32_n, NULL)
+    specialize(FORWARDS_RESULT, lsl_imm64, lsl_imm64_n, NULL)
+    specialize(FORWARDS_RESULT, lsl_imm32, lsl_imm32_n, NULL)
+    specialize(FORWARDS_RESULT, lsr_imm64, lsr_imm64_n, NULL)
+    specialize(FORWARDS_RESULT, lsr_imm32, lsr_imm32_n, NULL)
+    specialize(FORWARDS_RESULT, asr_imm64, asr_imm64_n, NULL)
+    specialize(FORWARDS_RESULT, asr_imm32, asr_imm32_n, NULL)
+    specialize(FORWARDS_RESULT, sxtb64, sxtb64_n, NULL)
+    specialize(FORWARDS_RESULT, sxtb32, sxtb32_n, NULL)
+    specialize(FORWARDS_RESULT, sxth64, sxth64_n, NULL)
+    specialize(FORWARDS_RESULT, sxth32, sxth32_n, NULL)
+    specialize(FORWARDS_RESULT, sxtw, sxtw_n, NULL)
+    specialize(FORWARDS_RESULT, ubfx, ubfx_n, NULL)
+    specialize(FORWARDS_RESULT, ubfiz, ubfiz_n, NULL)
+    specialize(FORWARDS_RESULT, sbfm64, sbfm64_n, NULL)
+    specialize(FORWARDS_RESULT, sbfm32, sbfm32_n, NULL)
+    specialize(FORWARDS_RESULT, bfm64, bfm64_n, bfm64_m)
+    specialize(FORWARDS_RESULT, bfm32, bfm32_n, bfm32_m)
+    specialize(FORWARDS_RESULT, extr64, extr64_n, extr64_m)
+    specialize(FORWARDS_RESULT, extr32, extr32_n, extr32_m)
     return 0
 
 cdef int register() except -1:
-    register_relays()
+    register_forwarding()
     add(b"ADR_only_pcreladdr", b"0ii 10000 iiiiiiiiiiiiiiiiiii ddddd", fill_adr, const64)
     add(b"ADRP_only_pcreladdr", b"1ii 10000 iiiiiiiiiiiiiiiiiii ddddd", fill_adr, const64)
 

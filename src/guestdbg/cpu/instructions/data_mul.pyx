@@ -3,11 +3,12 @@
 shifts, CRC32, multiplication.
 """
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from guestdbg.cpu.core cimport (
-    Cpu, Insn, NEXT, OK, UNDEF, ZR, add, bits, dst, s128, src, u128)
+from guestdbg.cpu.core cimport add, bits, Cpu, dst, Insn, NEXT, OK, s128, src, u128, UNDEF, ZR
 from guestdbg.cpu.operand_forwarding cimport (
-    NONE, RA, RESULT, RM, RN, give, hands, relays, relays_any, xa, xm, xn,
+    forwards, FORWARDS_RESULT, fwd_xa, fwd_xm, fwd_xn, NONE, RA, RM, RN, specialize, specialize_all,
+    write_xd,
 )
+from guestdbg.cpu.operands cimport xm, xn
 
 cdef extern from *:
     uint32_t bswap32 "__builtin_bswap32"(uint32_t) nogil
@@ -26,58 +27,58 @@ cdef inline uint64_t rbit(uint64_t v) noexcept nogil:
     return bswap64(v)
 
 cdef void rbit64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, rbit(c.x[i.rn]))
+    write_xd(c, i, rbit(xn(c, i)))
 
 cdef void rbit32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, rbit(c.x[i.rn]) >> 32)
+    write_xd(c, i, rbit(xn(c, i)) >> 32)
 
-cdef inline void rev16_64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, rev16(xn(c, i, last, handed)))
+cdef inline void rev16_64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, rev16(fwd_xn(c, i, last, forwarded)))
 cdef void rev16_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev16_64_(c, i, last, NONE)
 cdef void rev16_64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev16_64_(c, i, last, RN)
 
-cdef inline void rev16_32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, rev16(<uint32_t>xn(c, i, last, handed)))
+cdef inline void rev16_32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, rev16(<uint32_t>fwd_xn(c, i, last, forwarded)))
 cdef void rev16_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev16_32_(c, i, last, NONE)
 cdef void rev16_32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev16_32_(c, i, last, RN)
 
-cdef inline void rev64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, bswap64(xn(c, i, last, handed)))
+cdef inline void rev64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, bswap64(fwd_xn(c, i, last, forwarded)))
 cdef void rev64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev64_(c, i, last, NONE)
 cdef void rev64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev64_(c, i, last, RN)
 
-cdef inline void rev32_64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    cdef uint64_t v = bswap64(xn(c, i, last, handed))
-    give(c, i, (v >> 32) | (v << 32))
+cdef inline void rev32_64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t v = bswap64(fwd_xn(c, i, last, forwarded))
+    write_xd(c, i, (v >> 32) | (v << 32))
 cdef void rev32_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev32_64_(c, i, last, NONE)
 cdef void rev32_64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev32_64_(c, i, last, RN)
 
-cdef inline void rev32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, bswap32(<uint32_t>xn(c, i, last, handed)))
+cdef inline void rev32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, bswap32(<uint32_t>fwd_xn(c, i, last, forwarded)))
 cdef void rev32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev32_(c, i, last, NONE)
 cdef void rev32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev32_(c, i, last, RN)
 
 # The builtin is not for 0: a bit behind the value ends the count.
 
-cdef inline void clz_64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    cdef uint64_t v = xn(c, i, last, handed)
-    give(c, i, clz64(v | 1) + (v == 0))
+cdef inline void clz_64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t v = fwd_xn(c, i, last, forwarded)
+    write_xd(c, i, clz64(v | 1) + (v == 0))
 cdef void clz_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: clz_64_(c, i, last, NONE)
 cdef void clz_64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: clz_64_(c, i, last, RN)
 
-cdef inline void clz_32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, clz64((xn(c, i, last, handed) << 32) | <uint64_t>0x80000000))
+cdef inline void clz_32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, clz64((fwd_xn(c, i, last, forwarded) << 32) | <uint64_t>0x80000000))
 cdef void clz_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: clz_32_(c, i, last, NONE)
 cdef void clz_32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: clz_32_(c, i, last, RN)
 
 cdef void cls_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """Bits behind the first that equal it: zeros of the value against itself shifted."""
-    cdef uint64_t v = c.x[i.rn]
-    give(c, i, clz64(((v ^ (v << 1)) & ~<uint64_t>1) | 1))
+    cdef uint64_t v = xn(c, i)
+    write_xd(c, i, clz64(((v ^ (v << 1)) & ~<uint64_t>1) | 1))
 
 cdef void cls_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef uint64_t v = c.x[i.rn] << 32
-    give(c, i, clz64(((v ^ (v << 1)) & <uint64_t>0xFFFFFFFE00000000) | <uint64_t>0x100000000))
+    cdef uint64_t v = xn(c, i) << 32
+    write_xd(c, i, clz64(((v ^ (v << 1)) & <uint64_t>0xFFFFFFFE00000000) | <uint64_t>0x100000000))
 
 cdef int fill_1src(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     o.rd = dst(raw)
@@ -86,94 +87,94 @@ cdef int fill_1src(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- two sources ------------------------------------------------------------------------------
 
-cdef inline void udiv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    cdef uint64_t d = xm(c, i, last, handed)
-    give(c, i, xn(c, i, last, handed) // d if d != 0 else 0)
+cdef inline void udiv64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t d = fwd_xm(c, i, last, forwarded)
+    write_xd(c, i, fwd_xn(c, i, last, forwarded) // d if d != 0 else 0)
 cdef void udiv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv64_(c, i, last, NONE)
 cdef void udiv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv64_(c, i, last, RN)
 cdef void udiv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv64_(c, i, last, RM)
 
-cdef inline void udiv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    cdef uint32_t d = <uint32_t>xm(c, i, last, handed)
-    give(c, i, <uint32_t>xn(c, i, last, handed) // d if d != 0 else 0)
+cdef inline void udiv32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint32_t d = <uint32_t>fwd_xm(c, i, last, forwarded)
+    write_xd(c, i, <uint32_t>fwd_xn(c, i, last, forwarded) // d if d != 0 else 0)
 cdef void udiv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv32_(c, i, last, NONE)
 cdef void udiv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv32_(c, i, last, RN)
 cdef void udiv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: udiv32_(c, i, last, RM)
 
 # Dividing by -1 is negation: the host may trap where the quotient does not fit.
 
-cdef inline void sdiv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    cdef uint64_t n = xn(c, i, last, handed)
-    cdef uint64_t d = xm(c, i, last, handed)
+cdef inline void sdiv64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t n = fwd_xn(c, i, last, forwarded)
+    cdef uint64_t d = fwd_xm(c, i, last, forwarded)
     if d + 1 > 1:
         n = <uint64_t>(<int64_t>n // <int64_t>d)
     else:
         n = <uint64_t>0 - n & d
-    give(c, i, n)
+    write_xd(c, i, n)
 cdef void sdiv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv64_(c, i, last, NONE)
 cdef void sdiv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv64_(c, i, last, RN)
 cdef void sdiv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv64_(c, i, last, RM)
 
-cdef inline void sdiv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    cdef uint32_t n = <uint32_t>xn(c, i, last, handed)
-    cdef uint32_t d = <uint32_t>xm(c, i, last, handed)
+cdef inline void sdiv32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint32_t n = <uint32_t>fwd_xn(c, i, last, forwarded)
+    cdef uint32_t d = <uint32_t>fwd_xm(c, i, last, forwarded)
     if d + 1 > 1:
         n = <uint32_t>(<int32_t>n // <int32_t>d)
     else:
         n = <uint32_t>0 - n & d
-    give(c, i, n)
+    write_xd(c, i, n)
 cdef void sdiv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv32_(c, i, last, NONE)
 cdef void sdiv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv32_(c, i, last, RN)
 cdef void sdiv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sdiv32_(c, i, last, RM)
 
-cdef inline void lslv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xn(c, i, last, handed) << (xm(c, i, last, handed) & 63))
+cdef inline void lslv64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xn(c, i, last, forwarded) << (fwd_xm(c, i, last, forwarded) & 63))
 cdef void lslv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv64_(c, i, last, NONE)
 cdef void lslv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv64_(c, i, last, RN)
 cdef void lslv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv64_(c, i, last, RM)
 
-cdef inline void lslv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>xn(c, i, last, handed) << (xm(c, i, last, handed) & 31))
+cdef inline void lslv32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>fwd_xn(c, i, last, forwarded) << (fwd_xm(c, i, last, forwarded) & 31))
 cdef void lslv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv32_(c, i, last, NONE)
 cdef void lslv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv32_(c, i, last, RN)
 cdef void lslv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lslv32_(c, i, last, RM)
 
-cdef inline void lsrv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xn(c, i, last, handed) >> (xm(c, i, last, handed) & 63))
+cdef inline void lsrv64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xn(c, i, last, forwarded) >> (fwd_xm(c, i, last, forwarded) & 63))
 cdef void lsrv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv64_(c, i, last, NONE)
 cdef void lsrv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv64_(c, i, last, RN)
 cdef void lsrv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv64_(c, i, last, RM)
 
-cdef inline void lsrv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>xn(c, i, last, handed) >> (xm(c, i, last, handed) & 31))
+cdef inline void lsrv32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>fwd_xn(c, i, last, forwarded) >> (fwd_xm(c, i, last, forwarded) & 31))
 cdef void lsrv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv32_(c, i, last, NONE)
 cdef void lsrv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv32_(c, i, last, RN)
 cdef void lsrv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsrv32_(c, i, last, RM)
 
-cdef inline void asrv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint64_t>(<int64_t>xn(c, i, last, handed) >> (xm(c, i, last, handed) & 63)))
+cdef inline void asrv64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint64_t>(<int64_t>fwd_xn(c, i, last, forwarded) >> (fwd_xm(c, i, last, forwarded) & 63)))
 cdef void asrv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv64_(c, i, last, NONE)
 cdef void asrv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv64_(c, i, last, RN)
 cdef void asrv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv64_(c, i, last, RM)
 
-cdef inline void asrv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>(<int32_t>xn(c, i, last, handed) >> (xm(c, i, last, handed) & 31)))
+cdef inline void asrv32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>(<int32_t>fwd_xn(c, i, last, forwarded) >> (fwd_xm(c, i, last, forwarded) & 31)))
 cdef void asrv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv32_(c, i, last, NONE)
 cdef void asrv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv32_(c, i, last, RN)
 cdef void asrv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asrv32_(c, i, last, RM)
 
-cdef inline void rorv64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    cdef uint64_t v = xn(c, i, last, handed)
-    cdef uint32_t n = <uint32_t>xm(c, i, last, handed)
-    give(c, i, (v >> (n & 63)) | (v << (-n & 63)))
+cdef inline void rorv64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t v = fwd_xn(c, i, last, forwarded)
+    cdef uint32_t n = <uint32_t>fwd_xm(c, i, last, forwarded)
+    write_xd(c, i, (v >> (n & 63)) | (v << (-n & 63)))
 cdef void rorv64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv64_(c, i, last, NONE)
 cdef void rorv64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv64_(c, i, last, RN)
 cdef void rorv64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv64_(c, i, last, RM)
 
-cdef inline void rorv32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    cdef uint32_t v = <uint32_t>xn(c, i, last, handed)
-    cdef uint32_t n = <uint32_t>xm(c, i, last, handed)
-    give(c, i, (v >> (n & 31)) | (v << (-n & 31)))
+cdef inline void rorv32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint32_t v = <uint32_t>fwd_xn(c, i, last, forwarded)
+    cdef uint32_t n = <uint32_t>fwd_xm(c, i, last, forwarded)
+    write_xd(c, i, (v >> (n & 31)) | (v << (-n & 31)))
 cdef void rorv32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv32_(c, i, last, NONE)
 cdef void rorv32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv32_(c, i, last, RN)
 cdef void rorv32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rorv32_(c, i, last, RM)
@@ -216,30 +217,30 @@ cdef inline uint32_t crc_w(int which, uint32_t acc, uint32_t v) noexcept nogil:
             ^ CRC[which][1][(v >> 16) & 0xFF] ^ CRC[which][0][v >> 24])
 
 cdef void crc32b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, crc_b(0, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
+    write_xd(c, i, crc_b(0, <uint32_t>xn(c, i), <uint32_t>xm(c, i)))
 
 cdef void crc32h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, crc_h(0, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
+    write_xd(c, i, crc_h(0, <uint32_t>xn(c, i), <uint32_t>xm(c, i)))
 
 cdef void crc32w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, crc_w(0, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
+    write_xd(c, i, crc_w(0, <uint32_t>xn(c, i), <uint32_t>xm(c, i)))
 
 cdef void crc32x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef uint64_t v = c.x[i.rm]
-    give(c, i, crc_w(0, crc_w(0, <uint32_t>c.x[i.rn], <uint32_t>v), <uint32_t>(v >> 32)))
+    cdef uint64_t v = xm(c, i)
+    write_xd(c, i, crc_w(0, crc_w(0, <uint32_t>xn(c, i), <uint32_t>v), <uint32_t>(v >> 32)))
 
 cdef void crc32cb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, crc_b(1, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
+    write_xd(c, i, crc_b(1, <uint32_t>xn(c, i), <uint32_t>xm(c, i)))
 
 cdef void crc32ch(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, crc_h(1, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
+    write_xd(c, i, crc_h(1, <uint32_t>xn(c, i), <uint32_t>xm(c, i)))
 
 cdef void crc32cw(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    give(c, i, crc_w(1, <uint32_t>c.x[i.rn], <uint32_t>c.x[i.rm]))
+    write_xd(c, i, crc_w(1, <uint32_t>xn(c, i), <uint32_t>xm(c, i)))
 
 cdef void crc32cx(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef uint64_t v = c.x[i.rm]
-    give(c, i, crc_w(1, crc_w(1, <uint32_t>c.x[i.rn], <uint32_t>v), <uint32_t>(v >> 32)))
+    cdef uint64_t v = xm(c, i)
+    write_xd(c, i, crc_w(1, crc_w(1, <uint32_t>xn(c, i), <uint32_t>v), <uint32_t>(v >> 32)))
 
 cdef int fill_crc(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     if not (c.id_aa64isar0 >> 16) & 15:  # ID_AA64ISAR0_EL1.CRC32
@@ -248,41 +249,41 @@ cdef int fill_crc(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- three sources ----------------------------------------------------------------------------
 
-cdef inline void madd64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xa(c, i, last, handed) + xn(c, i, last, handed) * xm(c, i, last, handed))
+cdef inline void madd64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xa(c, i, last, forwarded) + fwd_xn(c, i, last, forwarded) * fwd_xm(c, i, last, forwarded))
 cdef void madd64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd64_(c, i, last, NONE)
 cdef void madd64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd64_(c, i, last, RN)
 cdef void madd64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd64_(c, i, last, RM)
 cdef void madd64_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd64_(c, i, last, RA)
 
-cdef inline void madd32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>(xa(c, i, last, handed) + xn(c, i, last, handed) * xm(c, i, last, handed)))
+cdef inline void madd32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>(fwd_xa(c, i, last, forwarded) + fwd_xn(c, i, last, forwarded) * fwd_xm(c, i, last, forwarded)))
 cdef void madd32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd32_(c, i, last, NONE)
 cdef void madd32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd32_(c, i, last, RN)
 cdef void madd32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd32_(c, i, last, RM)
 cdef void madd32_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: madd32_(c, i, last, RA)
 
-cdef inline void mul64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xn(c, i, last, handed) * xm(c, i, last, handed))
+cdef inline void mul64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xn(c, i, last, forwarded) * fwd_xm(c, i, last, forwarded))
 cdef void mul64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul64_(c, i, last, NONE)
 cdef void mul64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul64_(c, i, last, RN)
 cdef void mul64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul64_(c, i, last, RM)
 
-cdef inline void mul32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>(xn(c, i, last, handed) * xm(c, i, last, handed)))
+cdef inline void mul32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>(fwd_xn(c, i, last, forwarded) * fwd_xm(c, i, last, forwarded)))
 cdef void mul32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul32_(c, i, last, NONE)
 cdef void mul32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul32_(c, i, last, RN)
 cdef void mul32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: mul32_(c, i, last, RM)
 
-cdef inline void msub64_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xa(c, i, last, handed) - xn(c, i, last, handed) * xm(c, i, last, handed))
+cdef inline void msub64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xa(c, i, last, forwarded) - fwd_xn(c, i, last, forwarded) * fwd_xm(c, i, last, forwarded))
 cdef void msub64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub64_(c, i, last, NONE)
 cdef void msub64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub64_(c, i, last, RN)
 cdef void msub64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub64_(c, i, last, RM)
 cdef void msub64_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub64_(c, i, last, RA)
 
-cdef inline void msub32_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint32_t>(xa(c, i, last, handed) - xn(c, i, last, handed) * xm(c, i, last, handed)))
+cdef inline void msub32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint32_t>(fwd_xa(c, i, last, forwarded) - fwd_xn(c, i, last, forwarded) * fwd_xm(c, i, last, forwarded)))
 cdef void msub32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub32_(c, i, last, NONE)
 cdef void msub32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub32_(c, i, last, RN)
 cdef void msub32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub32_(c, i, last, RM)
@@ -295,42 +296,42 @@ cdef inline uint64_t smull(uint64_t a, uint64_t b) noexcept nogil:
 cdef inline uint64_t umull(uint64_t a, uint64_t b) noexcept nogil:
     return <uint64_t><uint32_t>a * <uint64_t><uint32_t>b
 
-cdef inline void smaddl_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xa(c, i, last, handed) + smull(xn(c, i, last, handed), xm(c, i, last, handed)))
+cdef inline void smaddl_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xa(c, i, last, forwarded) + smull(fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded)))
 cdef void smaddl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smaddl_(c, i, last, NONE)
 cdef void smaddl_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smaddl_(c, i, last, RN)
 cdef void smaddl_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smaddl_(c, i, last, RM)
 cdef void smaddl_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smaddl_(c, i, last, RA)
 
-cdef inline void smsubl_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xa(c, i, last, handed) - smull(xn(c, i, last, handed), xm(c, i, last, handed)))
+cdef inline void smsubl_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xa(c, i, last, forwarded) - smull(fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded)))
 cdef void smsubl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smsubl_(c, i, last, NONE)
 cdef void smsubl_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smsubl_(c, i, last, RN)
 cdef void smsubl_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smsubl_(c, i, last, RM)
 cdef void smsubl_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smsubl_(c, i, last, RA)
 
-cdef inline void umaddl_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xa(c, i, last, handed) + umull(xn(c, i, last, handed), xm(c, i, last, handed)))
+cdef inline void umaddl_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xa(c, i, last, forwarded) + umull(fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded)))
 cdef void umaddl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umaddl_(c, i, last, NONE)
 cdef void umaddl_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umaddl_(c, i, last, RN)
 cdef void umaddl_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umaddl_(c, i, last, RM)
 cdef void umaddl_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umaddl_(c, i, last, RA)
 
-cdef inline void umsubl_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, xa(c, i, last, handed) - umull(xn(c, i, last, handed), xm(c, i, last, handed)))
+cdef inline void umsubl_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, fwd_xa(c, i, last, forwarded) - umull(fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded)))
 cdef void umsubl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umsubl_(c, i, last, NONE)
 cdef void umsubl_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umsubl_(c, i, last, RN)
 cdef void umsubl_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umsubl_(c, i, last, RM)
 cdef void umsubl_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umsubl_(c, i, last, RA)
 
-cdef inline void smulh_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint64_t>((<s128><int64_t>xn(c, i, last, handed) * <s128><int64_t>xm(c, i, last, handed)) >> 64))
+cdef inline void smulh_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint64_t>((<s128><int64_t>fwd_xn(c, i, last, forwarded) * <s128><int64_t>fwd_xm(c, i, last, forwarded)) >> 64))
 cdef void smulh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smulh_(c, i, last, NONE)
 cdef void smulh_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smulh_(c, i, last, RN)
 cdef void smulh_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: smulh_(c, i, last, RM)
 
-cdef inline void umulh_(Cpu* c, const Insn* i, uint64_t last, int handed) noexcept nogil:
-    give(c, i, <uint64_t>((<u128>xn(c, i, last, handed) * <u128>xm(c, i, last, handed)) >> 64))
+cdef inline void umulh_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    write_xd(c, i, <uint64_t>((<u128>fwd_xn(c, i, last, forwarded) * <u128>fwd_xm(c, i, last, forwarded)) >> 64))
 cdef void umulh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umulh_(c, i, last, NONE)
 cdef void umulh_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umulh_(c, i, last, RN)
 cdef void umulh_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umulh_(c, i, last, RM)
@@ -352,56 +353,56 @@ cdef int fill_madd(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- the table --------------------------------------------------------------------------------
 
-# ---- what is handed on ------------------------------------------------------------------------
+# ---- what is forwarded on ------------------------------------------------------------------------
 
-cdef int register_relays() except -1:
-    hands(RESULT, rbit64)
-    hands(RESULT, rbit32)
-    relays(RESULT, rev16_64, rev16_64_n, NULL)
-    relays(RESULT, rev16_32, rev16_32_n, NULL)
-    relays(RESULT, rev64, rev64_n, NULL)
-    relays(RESULT, rev32_64, rev32_64_n, NULL)
-    relays(RESULT, rev32, rev32_n, NULL)
-    relays(RESULT, clz_64, clz_64_n, NULL)
-    relays(RESULT, clz_32, clz_32_n, NULL)
-    hands(RESULT, cls_64)
-    hands(RESULT, cls_32)
-    relays(RESULT, udiv64, udiv64_n, udiv64_m)
-    relays(RESULT, udiv32, udiv32_n, udiv32_m)
-    relays(RESULT, sdiv64, sdiv64_n, sdiv64_m)
-    relays(RESULT, sdiv32, sdiv32_n, sdiv32_m)
-    relays(RESULT, lslv64, lslv64_n, lslv64_m)
-    relays(RESULT, lslv32, lslv32_n, lslv32_m)
-    relays(RESULT, lsrv64, lsrv64_n, lsrv64_m)
-    relays(RESULT, lsrv32, lsrv32_n, lsrv32_m)
-    relays(RESULT, asrv64, asrv64_n, asrv64_m)
-    relays(RESULT, asrv32, asrv32_n, asrv32_m)
-    relays(RESULT, rorv64, rorv64_n, rorv64_m)
-    relays(RESULT, rorv32, rorv32_n, rorv32_m)
-    hands(RESULT, crc32b)
-    hands(RESULT, crc32h)
-    hands(RESULT, crc32w)
-    hands(RESULT, crc32x)
-    hands(RESULT, crc32cb)
-    hands(RESULT, crc32ch)
-    hands(RESULT, crc32cw)
-    hands(RESULT, crc32cx)
-    relays_any(RESULT, madd64, madd64_n, madd64_m, madd64_a, NULL)
-    relays_any(RESULT, madd32, madd32_n, madd32_m, madd32_a, NULL)
-    relays(RESULT, mul64, mul64_n, mul64_m)
-    relays(RESULT, mul32, mul32_n, mul32_m)
-    relays_any(RESULT, msub64, msub64_n, msub64_m, msub64_a, NULL)
-    relays_any(RESULT, msub32, msub32_n, msub32_m, msub32_a, NULL)
-    relays_any(RESULT, smaddl, smaddl_n, smaddl_m, smaddl_a, NULL)
-    relays_any(RESULT, smsubl, smsubl_n, smsubl_m, smsubl_a, NULL)
-    relays_any(RESULT, umaddl, umaddl_n, umaddl_m, umaddl_a, NULL)
-    relays_any(RESULT, umsubl, umsubl_n, umsubl_m, umsubl_a, NULL)
-    relays(RESULT, smulh, smulh_n, smulh_m)
-    relays(RESULT, umulh, umulh_n, umulh_m)
+cdef int register_forwarding() except -1:
+    forwards(FORWARDS_RESULT, rbit64)
+    forwards(FORWARDS_RESULT, rbit32)
+    specialize(FORWARDS_RESULT, rev16_64, rev16_64_n, NULL)
+    specialize(FORWARDS_RESULT, rev16_32, rev16_32_n, NULL)
+    specialize(FORWARDS_RESULT, rev64, rev64_n, NULL)
+    specialize(FORWARDS_RESULT, rev32_64, rev32_64_n, NULL)
+    specialize(FORWARDS_RESULT, rev32, rev32_n, NULL)
+    specialize(FORWARDS_RESULT, clz_64, clz_64_n, NULL)
+    specialize(FORWARDS_RESULT, clz_32, clz_32_n, NULL)
+    forwards(FORWARDS_RESULT, cls_64)
+    forwards(FORWARDS_RESULT, cls_32)
+    specialize(FORWARDS_RESULT, udiv64, udiv64_n, udiv64_m)
+    specialize(FORWARDS_RESULT, udiv32, udiv32_n, udiv32_m)
+    specialize(FORWARDS_RESULT, sdiv64, sdiv64_n, sdiv64_m)
+    specialize(FORWARDS_RESULT, sdiv32, sdiv32_n, sdiv32_m)
+    specialize(FORWARDS_RESULT, lslv64, lslv64_n, lslv64_m)
+    specialize(FORWARDS_RESULT, lslv32, lslv32_n, lslv32_m)
+    specialize(FORWARDS_RESULT, lsrv64, lsrv64_n, lsrv64_m)
+    specialize(FORWARDS_RESULT, lsrv32, lsrv32_n, lsrv32_m)
+    specialize(FORWARDS_RESULT, asrv64, asrv64_n, asrv64_m)
+    specialize(FORWARDS_RESULT, asrv32, asrv32_n, asrv32_m)
+    specialize(FORWARDS_RESULT, rorv64, rorv64_n, rorv64_m)
+    specialize(FORWARDS_RESULT, rorv32, rorv32_n, rorv32_m)
+    forwards(FORWARDS_RESULT, crc32b)
+    forwards(FORWARDS_RESULT, crc32h)
+    forwards(FORWARDS_RESULT, crc32w)
+    forwards(FORWARDS_RESULT, crc32x)
+    forwards(FORWARDS_RESULT, crc32cb)
+    forwards(FORWARDS_RESULT, crc32ch)
+    forwards(FORWARDS_RESULT, crc32cw)
+    forwards(FORWARDS_RESULT, crc32cx)
+    specialize_all(FORWARDS_RESULT, madd64, madd64_n, madd64_m, madd64_a, NULL)
+    specialize_all(FORWARDS_RESULT, madd32, madd32_n, madd32_m, madd32_a, NULL)
+    specialize(FORWARDS_RESULT, mul64, mul64_n, mul64_m)
+    specialize(FORWARDS_RESULT, mul32, mul32_n, mul32_m)
+    specialize_all(FORWARDS_RESULT, msub64, msub64_n, msub64_m, msub64_a, NULL)
+    specialize_all(FORWARDS_RESULT, msub32, msub32_n, msub32_m, msub32_a, NULL)
+    specialize_all(FORWARDS_RESULT, smaddl, smaddl_n, smaddl_m, smaddl_a, NULL)
+    specialize_all(FORWARDS_RESULT, smsubl, smsubl_n, smsubl_m, smsubl_a, NULL)
+    specialize_all(FORWARDS_RESULT, umaddl, umaddl_n, umaddl_m, umaddl_a, NULL)
+    specialize_all(FORWARDS_RESULT, umsubl, umsubl_n, umsubl_m, umsubl_a, NULL)
+    specialize(FORWARDS_RESULT, smulh, smulh_n, smulh_m)
+    specialize(FORWARDS_RESULT, umulh, umulh_n, umulh_m)
     return 0
 
 cdef int register() except -1:
-    register_relays()
+    register_forwarding()
     build_crc(0, 0xEDB88320)
     build_crc(1, 0x82F63B78)
 

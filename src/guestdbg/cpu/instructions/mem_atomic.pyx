@@ -10,39 +10,38 @@ CASP with an odd Rs or Rt is UNDEFINED.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport (
-    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, UNDEF, add, bits, dst, src, unlikely,
-)
+from guestdbg.cpu.core cimport add, bits, Cpu, dst, Fill, Insn, NEXT, OK, Op, src, Tlbe, UNDEF, unlikely
 from guestdbg.cpu.instructions.mem_common cimport host_read, host_write, readable, set_base, writable
 from guestdbg.cpu.instructions.mem_sync_slow cimport (
     result, slow_modify, slow_swap_if, slow_swap_pair_if, truncate,
 )
+from guestdbg.cpu.operands cimport aux, ra, rd, xd, xm, xn
 
 cdef inline void modify(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     """LDADD ... SWP: x[rd] receives what memory held, x[rm] is the operand."""
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef const Tlbe* e = readable(c, va, 1 << log2)
     cdef uint64_t old
-    if unlikely(e == NULL or writable(c, va, 1 << log2) == NULL or (va & i.ra) != 0):
+    if unlikely(e == NULL or writable(c, va, 1 << log2) == NULL or (va & ra(i)) != 0):
         slow_modify(c, i, va, log2)
         return
     old = host_read(va + e.add, log2)
     host_write(va + e.add, result(c, i, old, log2), log2)
-    c.x[i.rd] = old
+    c.x[rd(i)] = old
     NEXT(c, i)
 
 cdef inline void swap_if(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     """CAS: x[rm] is compared, x[rd] stored; what memory held goes to x[aux] (x[rm] or the sink)."""
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef const Tlbe* e = readable(c, va, 1 << log2)
     cdef uint64_t old
-    if unlikely(e == NULL or writable(c, va, 1 << log2) == NULL or (va & i.ra) != 0):
+    if unlikely(e == NULL or writable(c, va, 1 << log2) == NULL or (va & ra(i)) != 0):
         slow_swap_if(c, i, va, log2)
         return
     old = host_read(va + e.add, log2)
-    if old == truncate(c.x[i.rm], log2):
-        host_write(va + e.add, c.x[i.rd], log2)
-    c.x[i.aux] = old
+    if old == truncate(xm(c, i), log2):
+        host_write(va + e.add, xd(c, i), log2)
+    c.x[aux(i)] = old
     NEXT(c, i)
 
 cdef void modify_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: modify(c, i, 0)
@@ -54,8 +53,8 @@ cdef void cas_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: swap_if(c,
 cdef void cas_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: swap_if(c, i, 2)
 cdef void cas_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: swap_if(c, i, 3)
 # Rare enough to have no fast path.
-cdef void casp_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: slow_swap_pair_if(c, i, c.x[i.rn], 2)
-cdef void casp_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: slow_swap_pair_if(c, i, c.x[i.rn], 3)
+cdef void casp_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: slow_swap_pair_if(c, i, xn(c, i), 2)
+cdef void casp_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: slow_swap_pair_if(c, i, xn(c, i), 3)
 
 # ---- decode -----------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ Conventions of these modules, on top of core.pxd's:
   - Insn.ra is 15 where the base is SP, else 0: (x[rn] & ra) != 0 is "perhaps an SP alignment
     fault", one test for all bases; check_sp() on the slow path knows whether it is one.
   - Insn.imm is what is added to the base before the access, <int32_t>Insn.aux what is added to it
-    for write-back (post-index: imm is 0). Loads of one general-purpose register keep a guess in imm
-    instead, and both numbers in aux (before(), behind()).
+    for write-back (post-index: imm is 0). Loads of one general-purpose register keep a
+    prediction in imm instead, and both numbers in aux (pre_offset(), post_offset()).
   - Nothing of the processor's state changes before the last check has passed: an access that
     faults or hits a watchpoint can be executed again.
   - The host is little-endian, as the guest is.
@@ -17,9 +17,10 @@ Conventions of these modules, on top of core.pxd's:
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t
 
 from guestdbg.cpu.core cimport (
-    Cpu, Insn, SP, Tlbe, likely, line, line_miss_r, line_miss_w, miss_r, miss_w, spreg, tlbe,
+    Cpu, Insn, likely, line, line_miss_r, line_miss_w, miss_r, miss_w, SP, spreg, Tlbe, tlbe,
 )
 from guestdbg.cpu.exception cimport EC_FP, EC_SP_ALIGN, raise_el1, raise_el2
+from guestdbg.cpu.operands cimport aux, mispredicts, predicted_add, ra, set_prediction, xn
 
 cdef enum:
     ST = 0
@@ -124,39 +125,39 @@ cdef inline const Tlbe* writable(Cpu* c, uint64_t va, uint64_t size) noexcept no
         return e
     return NULL
 
-# A load guesses what the TLB's entry will add to the address: what it added the last time. So the
-# host needs not wait for the entry before it loads, only look at it afterwards; a processor that
-# speculates goes on meanwhile. A load whose guesses are wrong too often guesses no more.
+# A load predicts what the TLB entry will add to the address: what the entry added the last time. So the
+# host need not wait for the entry before it loads; it compares the entry with the prediction afterwards,
+# and a processor that speculates goes on meanwhile. A load that was mispredicted too often stops predicting.
 
 cdef enum:
-    GIVE_UP = 64           # wrong guesses of an instruction, the first one among them
+    MAX_MISPREDICTS = 64   # of one instruction; its first execution counts as one
 
 cdef extern from *:
     """
     #define GUESTDBG_NEVER ((uint64_t)1 << 52)
     """
-    # Nothing that is ever added: guest addresses and host addresses are nearer to each other.
+    # No entry ever adds this: guest addresses and host addresses are nearer to each other.
     const uint64_t NEVER "GUESTDBG_NEVER"
 
-cdef inline uint64_t guessed(const Insn* i, uint64_t va) noexcept nogil:
-    """The host's address of va by the guess. The compiler must not see that after the comparison
-    it is what the entry gives: it could wait for that."""
-    return opaque(va + i.imm)
+cdef inline uint64_t predicted(const Insn* i, uint64_t va) noexcept nogil:
+    """The host address of va by the prediction. It is opaque because the compiler would otherwise
+    replace the prediction by the entry's value after the comparison, and so wait for the entry."""
+    return opaque(va + predicted_add(i))
 
-cdef inline void guessed_wrong(const Insn* i, uint64_t add) noexcept nogil:
-    """add: what would have been right."""
-    cdef Insn* o = <Insn*>i
-    if o.wrong < GIVE_UP:
-        o.wrong += 1
-        o.imm = add if o.wrong < GIVE_UP else NEVER
+cdef inline void mispredicted(const Insn* i, uint64_t add) noexcept nogil:
+    """add: what the entry adds."""
+    cdef uint16_t n = mispredicts(i)
+    if n < MAX_MISPREDICTS:
+        n += 1
+        set_prediction(i, add if n < MAX_MISPREDICTS else NEVER, n)
 
-cdef inline uint64_t before(const Insn* i) noexcept nogil:
+cdef inline uint64_t pre_offset(const Insn* i) noexcept nogil:
     """What a load of one register adds to its base before the access."""
-    return <uint64_t><int64_t><int16_t>i.aux
+    return <uint64_t><int64_t><int16_t>aux(i)
 
-cdef inline uint64_t behind(const Insn* i) noexcept nogil:
-    """What it adds to it for write-back."""
-    return <uint64_t><int64_t>(<int32_t>i.aux >> 16)
+cdef inline uint64_t post_offset(const Insn* i) noexcept nogil:
+    """What it adds to the base for write-back."""
+    return <uint64_t><int64_t>(<int32_t>aux(i) >> 16)
 
 # Two registers of size bytes each, aligned to one of them.
 
@@ -194,7 +195,7 @@ cdef inline void set_base(Insn* o, uint32_t raw) noexcept nogil:
 cdef inline bint check_sp(Cpu* c, const Insn* i) noexcept nogil:
     """SP alignment: with SCTLR_EL1.SA (EL1) or SA0 (EL0), a base SP must be 16-byte aligned.
     False: the exception was raised."""
-    if c.x[i.rn] & i.ra and (c.sctlr_el1 >> (3 if c.el else 4)) & 1:
+    if xn(c, i) & ra(i) and (c.sctlr_el1 >> (3 if c.el else 4)) & 1:
         raise_el1(c, i, EC_SP_ALIGN, 0)
         return False
     return True

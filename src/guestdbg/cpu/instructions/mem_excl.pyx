@@ -9,18 +9,17 @@ value, with Rs == Rn uses the old address; LDXP with Rt == Rt2 leaves the second
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport (
-    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, UNDEF, add, bits, dst, src, unlikely,
-)
-from guestdbg.cpu.instructions.mem_common cimport LD, ST, host_read, host_write, readable, set_base, writable
+from guestdbg.cpu.core cimport add, bits, Cpu, dst, Fill, Insn, NEXT, OK, Op, src, Tlbe, UNDEF, unlikely
+from guestdbg.cpu.instructions.mem_common cimport host_read, host_write, LD, readable, set_base, ST, writable
 from guestdbg.cpu.instructions.mem_sync_slow cimport slow_load_exclusive, slow_store_exclusive
 from guestdbg.cpu.instructions.mem_slow cimport slow_ordered
+from guestdbg.cpu.operands cimport aux, ra, rd, rm, xd, xn
 
 cdef inline void load(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept nogil:
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef const Tlbe* e = readable(c, va, 1 << log2)
     cdef uint64_t p
-    if unlikely(e == NULL or (va & i.ra) != 0):
+    if unlikely(e == NULL or (va & ra(i)) != 0):
         slow_load_exclusive(c, i, va, log2, pair)
         return
     p = va + e.add
@@ -31,21 +30,21 @@ cdef inline void load(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept 
     if log2 == 4:
         c.ex_hi = host_read(p + 8, 3)
     if not pair:
-        c.x[i.rd] = c.ex_lo
+        c.x[rd(i)] = c.ex_lo
     elif log2 == 4:
-        c.x[i.rd] = c.ex_lo
-        c.x[i.aux] = c.ex_hi
+        c.x[rd(i)] = c.ex_lo
+        c.x[aux(i)] = c.ex_hi
     else:
-        c.x[i.rd] = <uint32_t>c.ex_lo
-        c.x[i.aux] = c.ex_lo >> 32
+        c.x[rd(i)] = <uint32_t>c.ex_lo
+        c.x[aux(i)] = c.ex_lo >> 32
     NEXT(c, i)
 
 cdef inline void store(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept nogil:
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef const Tlbe* e = writable(c, va, 1 << log2)
     cdef uint64_t p
     cdef bint good
-    if unlikely(e == NULL or (va & i.ra) != 0):
+    if unlikely(e == NULL or (va & ra(i)) != 0):
         slow_store_exclusive(c, i, va, log2, pair)
         return
     p = va + e.add
@@ -55,12 +54,12 @@ cdef inline void store(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept
         good = good and host_read(p + 8, 3) == c.ex_hi
     if good:
         if not pair:
-            host_write(p, c.x[i.rd], log2)
+            host_write(p, xd(c, i), log2)
         else:
-            host_write(p, c.x[i.rd], log2 - 1)
-            host_write(p + (1 << (log2 - 1)), c.x[i.aux], log2 - 1)
+            host_write(p, xd(c, i), log2 - 1)
+            host_write(p + (1 << (log2 - 1)), c.x[aux(i)], log2 - 1)
     c.ex_open = 0
-    c.x[i.rm] = not good
+    c.x[rm(i)] = not good
     NEXT(c, i)
 
 cdef void ldxrb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 0, False)
@@ -79,21 +78,21 @@ cdef void stxp_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store(c, 
 # ---- load-acquire, store-release ----------------------------------------------------------------
 
 cdef inline void acquire(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef const Tlbe* e = readable(c, va, 1 << log2)
-    if unlikely(e == NULL or (va & i.ra) != 0):
+    if unlikely(e == NULL or (va & ra(i)) != 0):
         slow_ordered(c, i, log2 << 2 | LD, va)
         return
-    c.x[i.rd] = host_read(va + e.add, log2)
+    c.x[rd(i)] = host_read(va + e.add, log2)
     NEXT(c, i)
 
 cdef inline void release(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef const Tlbe* e = writable(c, va, 1 << log2)
-    if unlikely(e == NULL or (va & i.ra) != 0):
+    if unlikely(e == NULL or (va & ra(i)) != 0):
         slow_ordered(c, i, log2 << 2 | ST, va)
         return
-    host_write(va + e.add, c.x[i.rd], log2)
+    host_write(va + e.add, xd(c, i), log2)
     NEXT(c, i)
 
 cdef void ldarb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: acquire(c, i, 0)

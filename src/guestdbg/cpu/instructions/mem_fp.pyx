@@ -9,20 +9,19 @@ CONSTRAINED UNPREDICTABLE: LDP with Rt == Rt2 leaves the second register's value
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport (
-    Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, ZR, add, bits, sbits, src, unlikely,
-)
+from guestdbg.cpu.core cimport add, bits, Cpu, Fill, Insn, NEXT, OK, Op, sbits, src, Tlbe, unlikely, ZR
 from guestdbg.cpu.instructions.mem_common cimport (
-    fp_perhaps_trapped, host_read, host_write, pair_readable, pair_writable, readable, set_base,
-    sext32, writable,
+    fp_perhaps_trapped, host_read, host_write, pair_readable, pair_writable, readable, set_base, sext32,
+    writable,
 )
 from guestdbg.cpu.instructions.mem_slow cimport slow_fp_ldp, slow_fp_load, slow_fp_store, slow_fp_stp
+from guestdbg.cpu.operands cimport aux, encoding, imm, ra, rd, rm, rn, xm, xn
 
 # ---- one register -----------------------------------------------------------------------------
 
 cdef inline bint special(Cpu* c, const Insn* i) noexcept nogil:
     """A trap or a misaligned SP is possible."""
-    return (c.x[i.rn] & i.ra) != 0 or fp_perhaps_trapped(c)
+    return (xn(c, i) & ra(i)) != 0 or fp_perhaps_trapped(c)
 
 cdef inline void load_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
     cdef const Tlbe* e = readable(c, va, 1 << log2)
@@ -32,12 +31,12 @@ cdef inline void load_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noex
         return
     p = va + e.add
     if log2 == 4:
-        c.v[2 * i.rd] = host_read(p, 3)
-        c.v[2 * i.rd + 1] = host_read(p + 8, 3)
+        c.v[2 * rd(i)] = host_read(p, 3)
+        c.v[2 * rd(i) + 1] = host_read(p + 8, 3)
     else:
-        c.v[2 * i.rd] = host_read(p, log2)
-        c.v[2 * i.rd + 1] = 0
-    c.x[i.rn] += sext32(i.aux)
+        c.v[2 * rd(i)] = host_read(p, log2)
+        c.v[2 * rd(i) + 1] = 0
+    c.x[rn(i)] += sext32(aux(i))
     NEXT(c, i)
 
 cdef inline void store_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
@@ -48,32 +47,32 @@ cdef inline void store_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noe
         return
     p = va + e.add
     if log2 == 4:
-        host_write(p, c.v[2 * i.rd], 3)
-        host_write(p + 8, c.v[2 * i.rd + 1], 3)
+        host_write(p, c.v[2 * rd(i)], 3)
+        host_write(p + 8, c.v[2 * rd(i) + 1], 3)
     else:
-        host_write(p, c.v[2 * i.rd], log2)
-    c.x[i.rn] += sext32(i.aux)
+        host_write(p, c.v[2 * rd(i)], log2)
+    c.x[rn(i)] += sext32(aux(i))
     NEXT(c, i)
 
 cdef inline uint64_t register_offset(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t m = c.x[i.rm]
-    cdef uint32_t option = bits(i.raw, 15, 13)
+    cdef uint64_t m = xm(c, i)
+    cdef uint32_t option = bits(encoding(i), 15, 13)
     if option == 2:
         m = <uint32_t>m
     elif option == 6:
         m = sext32(<uint32_t>m)
-    return c.x[i.rn] + (m << i.imm)
+    return xn(c, i) + (m << imm(i))
 
-cdef void ldr_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, c.x[i.rn] + i.imm, 0)
-cdef void ldr_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, c.x[i.rn] + i.imm, 1)
-cdef void ldr_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, c.x[i.rn] + i.imm, 2)
-cdef void ldr_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, c.x[i.rn] + i.imm, 3)
-cdef void ldr_q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, c.x[i.rn] + i.imm, 4)
-cdef void str_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, c.x[i.rn] + i.imm, 0)
-cdef void str_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, c.x[i.rn] + i.imm, 1)
-cdef void str_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, c.x[i.rn] + i.imm, 2)
-cdef void str_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, c.x[i.rn] + i.imm, 3)
-cdef void str_q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, c.x[i.rn] + i.imm, 4)
+cdef void ldr_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, xn(c, i) + imm(i), 0)
+cdef void ldr_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, xn(c, i) + imm(i), 1)
+cdef void ldr_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, xn(c, i) + imm(i), 2)
+cdef void ldr_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, xn(c, i) + imm(i), 3)
+cdef void ldr_q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, xn(c, i) + imm(i), 4)
+cdef void str_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, xn(c, i) + imm(i), 0)
+cdef void str_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, xn(c, i) + imm(i), 1)
+cdef void str_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, xn(c, i) + imm(i), 2)
+cdef void str_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, xn(c, i) + imm(i), 3)
+cdef void str_q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, xn(c, i) + imm(i), 4)
 
 cdef void ldr_b_reg(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, register_offset(c, i), 0)
 cdef void ldr_h_reg(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, register_offset(c, i), 1)
@@ -89,7 +88,7 @@ cdef void str_q_reg(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_
 # ---- two registers ----------------------------------------------------------------------------
 
 cdef inline void ldp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
-    cdef uint64_t va = c.x[i.rn] + i.imm
+    cdef uint64_t va = xn(c, i) + imm(i)
     cdef const Tlbe* e = pair_readable(c, va, 1 << log2)
     cdef uint64_t p
     if unlikely(e == NULL or special(c, i)):
@@ -97,20 +96,20 @@ cdef inline void ldp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
         return
     p = va + e.add
     if log2 == 4:
-        c.v[2 * i.rd] = host_read(p, 3)
-        c.v[2 * i.rd + 1] = host_read(p + 8, 3)
-        c.v[2 * i.rm] = host_read(p + 16, 3)
-        c.v[2 * i.rm + 1] = host_read(p + 24, 3)
+        c.v[2 * rd(i)] = host_read(p, 3)
+        c.v[2 * rd(i) + 1] = host_read(p + 8, 3)
+        c.v[2 * rm(i)] = host_read(p + 16, 3)
+        c.v[2 * rm(i) + 1] = host_read(p + 24, 3)
     else:
-        c.v[2 * i.rd] = host_read(p, log2)
-        c.v[2 * i.rd + 1] = 0
-        c.v[2 * i.rm] = host_read(p + (1 << log2), log2)
-        c.v[2 * i.rm + 1] = 0
-    c.x[i.rn] += sext32(i.aux)
+        c.v[2 * rd(i)] = host_read(p, log2)
+        c.v[2 * rd(i) + 1] = 0
+        c.v[2 * rm(i)] = host_read(p + (1 << log2), log2)
+        c.v[2 * rm(i) + 1] = 0
+    c.x[rn(i)] += sext32(aux(i))
     NEXT(c, i)
 
 cdef inline void stp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
-    cdef uint64_t va = c.x[i.rn] + i.imm
+    cdef uint64_t va = xn(c, i) + imm(i)
     cdef const Tlbe* e = pair_writable(c, va, 1 << log2)
     cdef uint64_t p
     if unlikely(e == NULL or special(c, i)):
@@ -118,14 +117,14 @@ cdef inline void stp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
         return
     p = va + e.add
     if log2 == 4:
-        host_write(p, c.v[2 * i.rd], 3)
-        host_write(p + 8, c.v[2 * i.rd + 1], 3)
-        host_write(p + 16, c.v[2 * i.rm], 3)
-        host_write(p + 24, c.v[2 * i.rm + 1], 3)
+        host_write(p, c.v[2 * rd(i)], 3)
+        host_write(p + 8, c.v[2 * rd(i) + 1], 3)
+        host_write(p + 16, c.v[2 * rm(i)], 3)
+        host_write(p + 24, c.v[2 * rm(i) + 1], 3)
     else:
-        host_write(p, c.v[2 * i.rd], log2)
-        host_write(p + (1 << log2), c.v[2 * i.rm], log2)
-    c.x[i.rn] += sext32(i.aux)
+        host_write(p, c.v[2 * rd(i)], log2)
+        host_write(p + (1 << log2), c.v[2 * rm(i)], log2)
+    c.x[rn(i)] += sext32(aux(i))
     NEXT(c, i)
 
 cdef void ldp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ldp(c, i, 2)

@@ -12,109 +12,111 @@ result is lost to the write-back; a store stores the register's old value.
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    Cpu, Fill, HAND, Insn, NEXT, OK, Op, Tlbe, ZR, add, bits, dst, line, line_miss_r, miss_r, miss_w, sbits,
-    tlbe, unlikely,
+    add, bits, Cpu, dst, Fill, FORWARD, Insn, line, line_miss_r, miss_r, miss_w, NEXT, OK, Op, sbits, Tlbe,
+    tlbe, unlikely, ZR,
 )
-from guestdbg.cpu.instructions.mem_common cimport ST, behind, extend, host_read, host_write, sext32
+from guestdbg.cpu.instructions.mem_common cimport extend, host_read, host_write, post_offset, sext32, ST
 from guestdbg.cpu.instructions.mem_single cimport (
-    LDRB, LDRH, LDRSB32, LDRSB64, LDRSH32, LDRSH64, LDRSW, LDRW, LDRX, STRB, STRH, STRW, STRX, at,
-    kind, offset, operands, set_offset,
+    at, kind, LDRB, LDRH, LDRSB32, LDRSB64, LDRSH32, LDRSH64, LDRSW, LDRW, LDRX, offset, operands,
+    set_offset, STRB, STRH, STRW, STRX,
 )
 from guestdbg.cpu.instructions.mem_slow cimport slow, slow_unpriv
 from guestdbg.cpu.operand_forwarding cimport (
-    NONE, NOTHING_HANDED, RD, RESULT, RN, SAME, WRITES_BACK, give, hands, relays, relays_any, xn,
+    forwards, FORWARDS_NOTHING, FORWARDS_RESULT, FORWARDS_SAME, fwd_xn, NONE, RD, RN, specialize,
+    specialize_all, write_xd, WRITES_BACK,
 )
+from guestdbg.cpu.operands cimport aux, imm, ra, xd, xn
 
-cdef inline void imm(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int handed) noexcept nogil:
-    at(c, i, xn(c, i, last, handed) + offset(i, k), k, 0, False, 0, last, handed)
+cdef inline void xn_imm(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
+    at(c, i, fwd_xn(c, i, last, forwarded) + offset(i, k), k, 0, False, 0, last, forwarded)
 
-cdef inline void sp(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int handed) noexcept nogil:
-    at(c, i, c.x[i.rn] + offset(i, k), k, c.x[i.rn], False, 0, last, handed)
+cdef inline void sp_imm(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
+    at(c, i, xn(c, i) + offset(i, k), k, xn(c, i), False, 0, last, forwarded)
 
-cdef inline void wb(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int handed) noexcept nogil:
-    cdef uint64_t base = xn(c, i, last, handed)
-    cdef uint64_t back = base + (sext32(i.aux) if (k & 3) == ST else behind(i))
-    at(c, i, base + offset(i, k), k, base, True, back, last, handed)
+cdef inline void wb(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t base = fwd_xn(c, i, last, forwarded)
+    cdef uint64_t back = base + (sext32(aux(i)) if (k & 3) == ST else post_offset(i))
+    at(c, i, base + offset(i, k), k, base, True, back, last, forwarded)
 
 cdef inline void unpriv(Cpu* c, const Insn* i, uint32_t k) noexcept nogil:
     # The EL0 TLB holds what EL0 may do, whichever EL asks.
-    cdef uint64_t va = c.x[i.rn] + offset(i, k)
+    cdef uint64_t va = xn(c, i) + offset(i, k)
     cdef const Tlbe* e = &c.tlbs[0][(va >> 12) & 511]
     if (k & 3) == ST:
-        if unlikely(miss_w(e, va, 1 << (k >> 2)) or (c.x[i.rn] & i.ra) != 0):
+        if unlikely(miss_w(e, va, 1 << (k >> 2)) or (xn(c, i) & ra(i)) != 0):
             slow_unpriv(c, i, k, va)
             return
-        host_write(va + e.add, c.x[i.rd], k >> 2)
+        host_write(va + e.add, xd(c, i), k >> 2)
         NEXT(c, i)
     else:
-        if unlikely(miss_r(e, va, 1 << (k >> 2)) or (c.x[i.rn] & i.ra) != 0):
+        if unlikely(miss_r(e, va, 1 << (k >> 2)) or (xn(c, i) & ra(i)) != 0):
             slow_unpriv(c, i, k, va)
             return
-        give(c, i, extend(host_read(va + e.add, k >> 2), k))
+        write_xd(c, i, extend(host_read(va + e.add, k >> 2), k))
 
 cdef inline void literal(Cpu* c, const Insn* i, uint32_t k) noexcept nogil:
-    cdef const Tlbe* e = tlbe(c, i.imm)                     # the address
-    if unlikely(miss_r(e, i.imm, 1 << (k >> 2))):
-        e = line(c, i.imm)
-        if line_miss_r(e, i.imm, 1 << (k >> 2)):
-            slow(c, i, k, i.imm)
+    cdef const Tlbe* e = tlbe(c, imm(i))                     # the address
+    if unlikely(miss_r(e, imm(i), 1 << (k >> 2))):
+        e = line(c, imm(i))
+        if line_miss_r(e, imm(i), 1 << (k >> 2)):
+            slow(c, i, k, imm(i))
             return
-    give(c, i, extend(host_read(i.imm + e.add, k >> 2), k))
+    write_xd(c, i, extend(host_read(imm(i) + e.add, k >> 2), k))
 
 cdef void nop(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    HAND(c, i, last)
+    FORWARD(c, i, last)
 
-cdef void strb_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRB, last, NONE)
-cdef void ldrb_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRB, last, NONE)
-cdef void ldrsb64_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRSB64, last, NONE)
-cdef void ldrsb32_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRSB32, last, NONE)
-cdef void strh_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRH, last, NONE)
-cdef void ldrh_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRH, last, NONE)
-cdef void ldrsh64_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRSH64, last, NONE)
-cdef void ldrsh32_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRSH32, last, NONE)
-cdef void strw_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRW, last, NONE)
-cdef void ldrw_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRW, last, NONE)
-cdef void ldrsw_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRSW, last, NONE)
-cdef void strx_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRX, last, NONE)
-cdef void ldrx_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRX, last, NONE)
+cdef void strb_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRB, last, NONE)
+cdef void ldrb_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRB, last, NONE)
+cdef void ldrsb64_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRSB64, last, NONE)
+cdef void ldrsb32_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRSB32, last, NONE)
+cdef void strh_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRH, last, NONE)
+cdef void ldrh_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRH, last, NONE)
+cdef void ldrsh64_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRSH64, last, NONE)
+cdef void ldrsh32_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRSH32, last, NONE)
+cdef void strw_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRW, last, NONE)
+cdef void ldrw_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRW, last, NONE)
+cdef void ldrsw_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRSW, last, NONE)
+cdef void strx_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRX, last, NONE)
+cdef void ldrx_imm(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRX, last, NONE)
 
-cdef void strb_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRB, last, RN)
-cdef void ldrb_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRB, last, RN)
-cdef void ldrsb64_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRSB64, last, RN)
-cdef void ldrsb32_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRSB32, last, RN)
-cdef void strh_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRH, last, RN)
-cdef void ldrh_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRH, last, RN)
-cdef void ldrsh64_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRSH64, last, RN)
-cdef void ldrsh32_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRSH32, last, RN)
-cdef void strw_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRW, last, RN)
-cdef void ldrw_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRW, last, RN)
-cdef void ldrsw_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRSW, last, RN)
-cdef void strx_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRX, last, RN)
-cdef void ldrx_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, LDRX, last, RN)
+cdef void strb_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRB, last, RN)
+cdef void ldrb_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRB, last, RN)
+cdef void ldrsb64_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRSB64, last, RN)
+cdef void ldrsb32_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRSB32, last, RN)
+cdef void strh_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRH, last, RN)
+cdef void ldrh_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRH, last, RN)
+cdef void ldrsh64_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRSH64, last, RN)
+cdef void ldrsh32_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRSH32, last, RN)
+cdef void strw_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRW, last, RN)
+cdef void ldrw_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRW, last, RN)
+cdef void ldrsw_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRSW, last, RN)
+cdef void strx_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRX, last, RN)
+cdef void ldrx_imm_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, LDRX, last, RN)
 
-cdef void strb_imm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRB, last, RD)
-cdef void strh_imm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRH, last, RD)
-cdef void strw_imm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRW, last, RD)
-cdef void strx_imm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: imm(c, i, STRX, last, RD)
+cdef void strb_imm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRB, last, RD)
+cdef void strh_imm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRH, last, RD)
+cdef void strw_imm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRW, last, RD)
+cdef void strx_imm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: xn_imm(c, i, STRX, last, RD)
 
-cdef void strb_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, STRB, last, NONE)
-cdef void ldrb_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, LDRB, last, NONE)
-cdef void ldrsb64_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, LDRSB64, last, NONE)
-cdef void ldrsb32_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, LDRSB32, last, NONE)
-cdef void strh_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, STRH, last, NONE)
-cdef void ldrh_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, LDRH, last, NONE)
-cdef void ldrsh64_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, LDRSH64, last, NONE)
-cdef void ldrsh32_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, LDRSH32, last, NONE)
-cdef void strw_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, STRW, last, NONE)
-cdef void ldrw_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, LDRW, last, NONE)
-cdef void ldrsw_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, LDRSW, last, NONE)
-cdef void strx_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, STRX, last, NONE)
-cdef void ldrx_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, LDRX, last, NONE)
+cdef void strb_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, STRB, last, NONE)
+cdef void ldrb_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, LDRB, last, NONE)
+cdef void ldrsb64_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, LDRSB64, last, NONE)
+cdef void ldrsb32_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, LDRSB32, last, NONE)
+cdef void strh_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, STRH, last, NONE)
+cdef void ldrh_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, LDRH, last, NONE)
+cdef void ldrsh64_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, LDRSH64, last, NONE)
+cdef void ldrsh32_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, LDRSH32, last, NONE)
+cdef void strw_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, STRW, last, NONE)
+cdef void ldrw_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, LDRW, last, NONE)
+cdef void ldrsw_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, LDRSW, last, NONE)
+cdef void strx_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, STRX, last, NONE)
+cdef void ldrx_sp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, LDRX, last, NONE)
 
-cdef void strb_sp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, STRB, last, RD)
-cdef void strh_sp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, STRH, last, RD)
-cdef void strw_sp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, STRW, last, RD)
-cdef void strx_sp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp(c, i, STRX, last, RD)
+cdef void strb_sp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, STRB, last, RD)
+cdef void strh_sp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, STRH, last, RD)
+cdef void strw_sp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, STRW, last, RD)
+cdef void strx_sp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sp_imm(c, i, STRX, last, RD)
 
 cdef void strb_wb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: wb(c, i, STRB, last, NONE)
 cdef void ldrb_wb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: wb(c, i, LDRB, last, NONE)
@@ -231,17 +233,17 @@ cdef int rows(uint32_t k, str name, Op op_imm, Op op_sp, Op op_wb, Op op_unpriv)
 
 cdef int loads(uint32_t k, str name, Op op_imm, Op op_sp, Op op_wb, Op op_unpriv, Op imm_n,
                Op wb_n) except -1:
-    relays(RESULT, op_imm, imm_n, NULL)
-    hands(RESULT, op_sp)
-    relays(RESULT | WRITES_BACK, op_wb, wb_n, NULL)
-    hands(RESULT, op_unpriv)
+    specialize(FORWARDS_RESULT, op_imm, imm_n, NULL)
+    forwards(FORWARDS_RESULT, op_sp)
+    specialize(FORWARDS_RESULT | WRITES_BACK, op_wb, wb_n, NULL)
+    forwards(FORWARDS_RESULT, op_unpriv)
     return rows(k, name, op_imm, op_sp, op_wb, op_unpriv)
 
 cdef int stores(uint32_t k, str name, Op op_imm, Op op_sp, Op op_wb, Op op_unpriv, Op imm_n,
                 Op wb_n, Op imm_d, Op sp_d, Op wb_d) except -1:
-    relays_any(NOTHING_HANDED, op_imm, imm_n, NULL, NULL, imm_d)
-    relays_any(NOTHING_HANDED, op_sp, NULL, NULL, NULL, sp_d)
-    relays_any(NOTHING_HANDED, op_wb, wb_n, NULL, NULL, wb_d)
+    specialize_all(FORWARDS_NOTHING, op_imm, imm_n, NULL, NULL, imm_d)
+    specialize_all(FORWARDS_NOTHING, op_sp, NULL, NULL, NULL, sp_d)
+    specialize_all(FORWARDS_NOTHING, op_wb, wb_n, NULL, NULL, wb_d)
     return rows(k, name, op_imm, op_sp, op_wb, op_unpriv)
 
 cdef int register() except -1:
@@ -271,10 +273,10 @@ cdef int register() except -1:
            strx_imm_n, strx_wb_n, strx_imm_d, strx_sp_d, strx_wb_d)
     loads(LDRX, "LDR_X", ldrx_imm, ldrx_sp, ldrx_wb, ldrx_unpriv,
           ldrx_imm_n, ldrx_wb_n)
-    hands(RESULT, ldrw_literal)
-    hands(RESULT, ldrx_literal)
-    hands(RESULT, ldrsw_literal)
-    hands(SAME, nop)
+    forwards(FORWARDS_RESULT, ldrw_literal)
+    forwards(FORWARDS_RESULT, ldrx_literal)
+    forwards(FORWARDS_RESULT, ldrsw_literal)
+    forwards(FORWARDS_SAME, nop)
     row("LDR_W_literal", "00011000 iiiiiiiiiiiiiiiiiii ttttt", fill_literal, ldrw_literal)
     row("LDR_X_literal", "01011000 iiiiiiiiiiiiiiiiiii ttttt", fill_literal, ldrx_literal)
     row("LDRSW_literal", "10011000 iiiiiiiiiiiiiiiiiii ttttt", fill_literal, ldrsw_literal)

@@ -11,14 +11,17 @@ write-back, a store stores the old value.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    Cpu, Fill, HAND, Insn, NOTHING, OK, Op, Tlbe, add, bits, dst, line, line_miss_r, line_miss_w,
-    miss_r, miss_w, sbits, src, tlbe, unlikely,
+    add, bits, Cpu, dst, Fill, FORWARD, Insn, line, line_miss_r, line_miss_w, miss_r, miss_w, OK, Op, sbits,
+    src, Tlbe, tlbe, unlikely, UNSPECIFIED,
 )
 from guestdbg.cpu.instructions.mem_common cimport (
-    LD, LDS64, ST, extend, host_read, host_write, set_base, sext32,
+    extend, host_read, host_write, LD, LDS64, set_base, sext32, ST,
 )
 from guestdbg.cpu.instructions.mem_slow cimport slow_pair, slow_pair_wb
-from guestdbg.cpu.operand_forwarding cimport NONE, NOTHING_HANDED, RESULT, RN, WRITES_BACK, relays, xn
+from guestdbg.cpu.operand_forwarding cimport (
+    FORWARDS_NOTHING, FORWARDS_RESULT, fwd_xn, NONE, RN, specialize, WRITES_BACK,
+)
+from guestdbg.cpu.operands cimport aux, imm, ra, rd, rm, rn, xd, xm
 
 cdef enum:
     STW = 2 << 2 | ST
@@ -47,32 +50,32 @@ cdef inline uint64_t access(Cpu* c, const Insn* i, uint64_t p, uint32_t k) noexc
     cdef uint32_t size = 1 << (k >> 2)
     cdef uint64_t first
     if (k & 3) == ST:
-        host_write(p, c.x[i.rd], k >> 2)
-        host_write(p + size, c.x[i.rm], k >> 2)
-        return NOTHING()
+        host_write(p, xd(c, i), k >> 2)
+        host_write(p + size, xm(c, i), k >> 2)
+        return UNSPECIFIED()
     first = extend(host_read(p, k >> 2), k)
-    c.x[i.rm] = extend(host_read(p + size, k >> 2), k)
-    c.x[i.rd] = first
+    c.x[rm(i)] = extend(host_read(p + size, k >> 2), k)
+    c.x[rd(i)] = first
     return first
 
-cdef inline void offset(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int handed) noexcept nogil:
-    cdef uint64_t base = xn(c, i, last, handed)
-    cdef uint64_t va = base + i.imm
+cdef inline void offset(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t base = fwd_xn(c, i, last, forwarded)
+    cdef uint64_t va = base + imm(i)
     cdef const Tlbe* e = tlbe(c, va)
     if unlikely(miss(e, va, k)):
         e = line(c, va)
         if line_miss(e, va, k):
             slow_pair(c, i, k, va)
             return
-    if unlikely((base & i.ra) != 0):
+    if unlikely((base & ra(i)) != 0):
         slow_pair(c, i, k, va)
         return
-    HAND(c, i, access(c, i, va + e.add, k))
+    FORWARD(c, i, access(c, i, va + e.add, k))
 
-cdef inline void wb(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int handed) noexcept nogil:
-    cdef uint64_t base = xn(c, i, last, handed)
-    cdef uint64_t va = base + i.imm
-    cdef uint64_t back = base + sext32(i.aux)
+cdef inline void wb(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t base = fwd_xn(c, i, last, forwarded)
+    cdef uint64_t va = base + imm(i)
+    cdef uint64_t back = base + sext32(aux(i))
     cdef uint64_t first
     cdef const Tlbe* e = tlbe(c, va)
     if unlikely(miss(e, va, k)):
@@ -80,12 +83,12 @@ cdef inline void wb(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int handed
         if line_miss(e, va, k):
             slow_pair_wb(c, i, k, va)
             return
-    if unlikely((base & i.ra) != 0):
+    if unlikely((base & ra(i)) != 0):
         slow_pair_wb(c, i, k, va)
         return
     first = access(c, i, va + e.add, k)
-    c.x[i.rn] = back
-    HAND(c, i, first)
+    c.x[rn(i)] = back
+    FORWARD(c, i, first)
 
 cdef void stp_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: offset(c, i, STW, last, NONE)
 cdef void ldp_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: offset(c, i, LDW, last, NONE)
@@ -135,8 +138,8 @@ cdef int row(str name, str pattern, Op op) except -1:
 
 cdef int rows(str name, str opc, int load, Op op, Op op_n, Op op_wb, Op op_wb_n) except -1:
     cdef str tail = f"{load} iiiiiii uuuuu nnnnn ttttt"
-    relays(RESULT if load else NOTHING_HANDED, op, op_n, NULL)
-    relays(RESULT | WRITES_BACK if load else NOTHING_HANDED, op_wb, op_wb_n, NULL)
+    specialize(FORWARDS_RESULT if load else FORWARDS_NOTHING, op, op_n, NULL)
+    specialize(FORWARDS_RESULT | WRITES_BACK if load else FORWARDS_NOTHING, op_wb, op_wb_n, NULL)
     row(f"{name}_post", opc + "1010001" + tail, op_wb)
     row(f"{name}_off", opc + "1010010" + tail, op)
     row(f"{name}_pre", opc + "1010011" + tail, op_wb)

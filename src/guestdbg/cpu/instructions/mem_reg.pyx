@@ -6,26 +6,28 @@ base (n), the offset (m) or the value stored (d) from the instruction before (re
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport Cpu, Insn, OK, Op, add, bits, src
+from guestdbg.cpu.core cimport add, bits, Cpu, Insn, OK, Op, src
 from guestdbg.cpu.instructions.mem_common cimport sext32
 from guestdbg.cpu.instructions.mem_single cimport (
-    LDRB, LDRH, LDRSB32, LDRSB64, LDRSH32, LDRSH64, LDRSW, LDRW, LDRX, STRB, STRH, STRW, STRX, at,
-    kind, offset, operands, set_offset,
+    at, kind, LDRB, LDRH, LDRSB32, LDRSB64, LDRSH32, LDRSH64, LDRSW, LDRW, LDRX, offset, operands,
+    set_offset, STRB, STRH, STRW, STRX,
 )
-from guestdbg.cpu.operand_forwarding cimport NONE, NOTHING_HANDED, RD, RESULT, RM, RN, relays_any, xm, xn
+from guestdbg.cpu.operand_forwarding cimport (
+    FORWARDS_NOTHING, FORWARDS_RESULT, fwd_xm, fwd_xn, NONE, RD, RM, RN, specialize_all,
+)
 
 cdef inline void indexed(Cpu* c, const Insn* i, uint64_t base, uint64_t index, uint32_t k,
-                         uint64_t last, int handed) noexcept nogil:
-    at(c, i, base + (index << offset(i, k)), k, base, False, 0, last, handed)
+                         uint64_t last, int forwarded) noexcept nogil:
+    at(c, i, base + (index << offset(i, k)), k, base, False, 0, last, forwarded)
 
-cdef inline void lsl(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int handed) noexcept nogil:
-    indexed(c, i, xn(c, i, last, handed), xm(c, i, last, handed), k, last, handed)
+cdef inline void lsl(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
+    indexed(c, i, fwd_xn(c, i, last, forwarded), fwd_xm(c, i, last, forwarded), k, last, forwarded)
 
-cdef inline void uxtw(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int handed) noexcept nogil:
-    indexed(c, i, xn(c, i, last, handed), <uint32_t>xm(c, i, last, handed), k, last, handed)
+cdef inline void uxtw(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
+    indexed(c, i, fwd_xn(c, i, last, forwarded), <uint32_t>fwd_xm(c, i, last, forwarded), k, last, forwarded)
 
-cdef inline void sxtw(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int handed) noexcept nogil:
-    indexed(c, i, xn(c, i, last, handed), sext32(<uint32_t>xm(c, i, last, handed)), k, last, handed)
+cdef inline void sxtw(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
+    indexed(c, i, fwd_xn(c, i, last, forwarded), sext32(<uint32_t>fwd_xm(c, i, last, forwarded)), k, last, forwarded)
 
 cdef void strb_lsl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsl(c, i, STRB, last, NONE)
 cdef void ldrb_lsl(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsl(c, i, LDRB, last, NONE)
@@ -178,88 +180,88 @@ cdef int fill(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 cdef int row(str name, str pattern, Op op, int handing, Op op_n, Op op_m, Op op_d) except -1:
     cdef bytes n = name.encode()
     cdef bytes p = pattern.encode()
-    relays_any(handing, op, op_n, op_m, NULL, op_d)
+    specialize_all(handing, op, op_n, op_m, NULL, op_d)
     return add(n, p, fill, op)
 
 cdef int register() except -1:
     row("STRB_lsl", "00111000001 mmmmm x11 S 10 nnnnnttttt",
-        strb_lsl, NOTHING_HANDED, strb_lsl_n, strb_lsl_m, strb_lsl_d)
+        strb_lsl, FORWARDS_NOTHING, strb_lsl_n, strb_lsl_m, strb_lsl_d)
     row("STRB_uxtw", "00111000001 mmmmm 010 S 10 nnnnnttttt",
-        strb_uxtw, NOTHING_HANDED, strb_uxtw_n, strb_uxtw_m, strb_uxtw_d)
+        strb_uxtw, FORWARDS_NOTHING, strb_uxtw_n, strb_uxtw_m, strb_uxtw_d)
     row("STRB_sxtw", "00111000001 mmmmm 110 S 10 nnnnnttttt",
-        strb_sxtw, NOTHING_HANDED, strb_sxtw_n, strb_sxtw_m, strb_sxtw_d)
+        strb_sxtw, FORWARDS_NOTHING, strb_sxtw_n, strb_sxtw_m, strb_sxtw_d)
     row("LDRB_lsl", "00111000011 mmmmm x11 S 10 nnnnnttttt",
-        ldrb_lsl, RESULT, ldrb_lsl_n, ldrb_lsl_m, NULL)
+        ldrb_lsl, FORWARDS_RESULT, ldrb_lsl_n, ldrb_lsl_m, NULL)
     row("LDRB_uxtw", "00111000011 mmmmm 010 S 10 nnnnnttttt",
-        ldrb_uxtw, RESULT, ldrb_uxtw_n, ldrb_uxtw_m, NULL)
+        ldrb_uxtw, FORWARDS_RESULT, ldrb_uxtw_n, ldrb_uxtw_m, NULL)
     row("LDRB_sxtw", "00111000011 mmmmm 110 S 10 nnnnnttttt",
-        ldrb_sxtw, RESULT, ldrb_sxtw_n, ldrb_sxtw_m, NULL)
+        ldrb_sxtw, FORWARDS_RESULT, ldrb_sxtw_n, ldrb_sxtw_m, NULL)
     row("LDRSB_X_lsl", "00111000101 mmmmm x11 S 10 nnnnnttttt",
-        ldrsb64_lsl, RESULT, ldrsb64_lsl_n, ldrsb64_lsl_m, NULL)
+        ldrsb64_lsl, FORWARDS_RESULT, ldrsb64_lsl_n, ldrsb64_lsl_m, NULL)
     row("LDRSB_X_uxtw", "00111000101 mmmmm 010 S 10 nnnnnttttt",
-        ldrsb64_uxtw, RESULT, ldrsb64_uxtw_n, ldrsb64_uxtw_m, NULL)
+        ldrsb64_uxtw, FORWARDS_RESULT, ldrsb64_uxtw_n, ldrsb64_uxtw_m, NULL)
     row("LDRSB_X_sxtw", "00111000101 mmmmm 110 S 10 nnnnnttttt",
-        ldrsb64_sxtw, RESULT, ldrsb64_sxtw_n, ldrsb64_sxtw_m, NULL)
+        ldrsb64_sxtw, FORWARDS_RESULT, ldrsb64_sxtw_n, ldrsb64_sxtw_m, NULL)
     row("LDRSB_W_lsl", "00111000111 mmmmm x11 S 10 nnnnnttttt",
-        ldrsb32_lsl, RESULT, ldrsb32_lsl_n, ldrsb32_lsl_m, NULL)
+        ldrsb32_lsl, FORWARDS_RESULT, ldrsb32_lsl_n, ldrsb32_lsl_m, NULL)
     row("LDRSB_W_uxtw", "00111000111 mmmmm 010 S 10 nnnnnttttt",
-        ldrsb32_uxtw, RESULT, ldrsb32_uxtw_n, ldrsb32_uxtw_m, NULL)
+        ldrsb32_uxtw, FORWARDS_RESULT, ldrsb32_uxtw_n, ldrsb32_uxtw_m, NULL)
     row("LDRSB_W_sxtw", "00111000111 mmmmm 110 S 10 nnnnnttttt",
-        ldrsb32_sxtw, RESULT, ldrsb32_sxtw_n, ldrsb32_sxtw_m, NULL)
+        ldrsb32_sxtw, FORWARDS_RESULT, ldrsb32_sxtw_n, ldrsb32_sxtw_m, NULL)
     row("STRH_lsl", "01111000001 mmmmm x11 S 10 nnnnnttttt",
-        strh_lsl, NOTHING_HANDED, strh_lsl_n, strh_lsl_m, strh_lsl_d)
+        strh_lsl, FORWARDS_NOTHING, strh_lsl_n, strh_lsl_m, strh_lsl_d)
     row("STRH_uxtw", "01111000001 mmmmm 010 S 10 nnnnnttttt",
-        strh_uxtw, NOTHING_HANDED, strh_uxtw_n, strh_uxtw_m, strh_uxtw_d)
+        strh_uxtw, FORWARDS_NOTHING, strh_uxtw_n, strh_uxtw_m, strh_uxtw_d)
     row("STRH_sxtw", "01111000001 mmmmm 110 S 10 nnnnnttttt",
-        strh_sxtw, NOTHING_HANDED, strh_sxtw_n, strh_sxtw_m, strh_sxtw_d)
+        strh_sxtw, FORWARDS_NOTHING, strh_sxtw_n, strh_sxtw_m, strh_sxtw_d)
     row("LDRH_lsl", "01111000011 mmmmm x11 S 10 nnnnnttttt",
-        ldrh_lsl, RESULT, ldrh_lsl_n, ldrh_lsl_m, NULL)
+        ldrh_lsl, FORWARDS_RESULT, ldrh_lsl_n, ldrh_lsl_m, NULL)
     row("LDRH_uxtw", "01111000011 mmmmm 010 S 10 nnnnnttttt",
-        ldrh_uxtw, RESULT, ldrh_uxtw_n, ldrh_uxtw_m, NULL)
+        ldrh_uxtw, FORWARDS_RESULT, ldrh_uxtw_n, ldrh_uxtw_m, NULL)
     row("LDRH_sxtw", "01111000011 mmmmm 110 S 10 nnnnnttttt",
-        ldrh_sxtw, RESULT, ldrh_sxtw_n, ldrh_sxtw_m, NULL)
+        ldrh_sxtw, FORWARDS_RESULT, ldrh_sxtw_n, ldrh_sxtw_m, NULL)
     row("LDRSH_X_lsl", "01111000101 mmmmm x11 S 10 nnnnnttttt",
-        ldrsh64_lsl, RESULT, ldrsh64_lsl_n, ldrsh64_lsl_m, NULL)
+        ldrsh64_lsl, FORWARDS_RESULT, ldrsh64_lsl_n, ldrsh64_lsl_m, NULL)
     row("LDRSH_X_uxtw", "01111000101 mmmmm 010 S 10 nnnnnttttt",
-        ldrsh64_uxtw, RESULT, ldrsh64_uxtw_n, ldrsh64_uxtw_m, NULL)
+        ldrsh64_uxtw, FORWARDS_RESULT, ldrsh64_uxtw_n, ldrsh64_uxtw_m, NULL)
     row("LDRSH_X_sxtw", "01111000101 mmmmm 110 S 10 nnnnnttttt",
-        ldrsh64_sxtw, RESULT, ldrsh64_sxtw_n, ldrsh64_sxtw_m, NULL)
+        ldrsh64_sxtw, FORWARDS_RESULT, ldrsh64_sxtw_n, ldrsh64_sxtw_m, NULL)
     row("LDRSH_W_lsl", "01111000111 mmmmm x11 S 10 nnnnnttttt",
-        ldrsh32_lsl, RESULT, ldrsh32_lsl_n, ldrsh32_lsl_m, NULL)
+        ldrsh32_lsl, FORWARDS_RESULT, ldrsh32_lsl_n, ldrsh32_lsl_m, NULL)
     row("LDRSH_W_uxtw", "01111000111 mmmmm 010 S 10 nnnnnttttt",
-        ldrsh32_uxtw, RESULT, ldrsh32_uxtw_n, ldrsh32_uxtw_m, NULL)
+        ldrsh32_uxtw, FORWARDS_RESULT, ldrsh32_uxtw_n, ldrsh32_uxtw_m, NULL)
     row("LDRSH_W_sxtw", "01111000111 mmmmm 110 S 10 nnnnnttttt",
-        ldrsh32_sxtw, RESULT, ldrsh32_sxtw_n, ldrsh32_sxtw_m, NULL)
+        ldrsh32_sxtw, FORWARDS_RESULT, ldrsh32_sxtw_n, ldrsh32_sxtw_m, NULL)
     row("STR_W_lsl", "10111000001 mmmmm x11 S 10 nnnnnttttt",
-        strw_lsl, NOTHING_HANDED, strw_lsl_n, strw_lsl_m, strw_lsl_d)
+        strw_lsl, FORWARDS_NOTHING, strw_lsl_n, strw_lsl_m, strw_lsl_d)
     row("STR_W_uxtw", "10111000001 mmmmm 010 S 10 nnnnnttttt",
-        strw_uxtw, NOTHING_HANDED, strw_uxtw_n, strw_uxtw_m, strw_uxtw_d)
+        strw_uxtw, FORWARDS_NOTHING, strw_uxtw_n, strw_uxtw_m, strw_uxtw_d)
     row("STR_W_sxtw", "10111000001 mmmmm 110 S 10 nnnnnttttt",
-        strw_sxtw, NOTHING_HANDED, strw_sxtw_n, strw_sxtw_m, strw_sxtw_d)
+        strw_sxtw, FORWARDS_NOTHING, strw_sxtw_n, strw_sxtw_m, strw_sxtw_d)
     row("LDR_W_lsl", "10111000011 mmmmm x11 S 10 nnnnnttttt",
-        ldrw_lsl, RESULT, ldrw_lsl_n, ldrw_lsl_m, NULL)
+        ldrw_lsl, FORWARDS_RESULT, ldrw_lsl_n, ldrw_lsl_m, NULL)
     row("LDR_W_uxtw", "10111000011 mmmmm 010 S 10 nnnnnttttt",
-        ldrw_uxtw, RESULT, ldrw_uxtw_n, ldrw_uxtw_m, NULL)
+        ldrw_uxtw, FORWARDS_RESULT, ldrw_uxtw_n, ldrw_uxtw_m, NULL)
     row("LDR_W_sxtw", "10111000011 mmmmm 110 S 10 nnnnnttttt",
-        ldrw_sxtw, RESULT, ldrw_sxtw_n, ldrw_sxtw_m, NULL)
+        ldrw_sxtw, FORWARDS_RESULT, ldrw_sxtw_n, ldrw_sxtw_m, NULL)
     row("LDRSW_lsl", "10111000101 mmmmm x11 S 10 nnnnnttttt",
-        ldrsw_lsl, RESULT, ldrsw_lsl_n, ldrsw_lsl_m, NULL)
+        ldrsw_lsl, FORWARDS_RESULT, ldrsw_lsl_n, ldrsw_lsl_m, NULL)
     row("LDRSW_uxtw", "10111000101 mmmmm 010 S 10 nnnnnttttt",
-        ldrsw_uxtw, RESULT, ldrsw_uxtw_n, ldrsw_uxtw_m, NULL)
+        ldrsw_uxtw, FORWARDS_RESULT, ldrsw_uxtw_n, ldrsw_uxtw_m, NULL)
     row("LDRSW_sxtw", "10111000101 mmmmm 110 S 10 nnnnnttttt",
-        ldrsw_sxtw, RESULT, ldrsw_sxtw_n, ldrsw_sxtw_m, NULL)
+        ldrsw_sxtw, FORWARDS_RESULT, ldrsw_sxtw_n, ldrsw_sxtw_m, NULL)
     row("STR_X_lsl", "11111000001 mmmmm x11 S 10 nnnnnttttt",
-        strx_lsl, NOTHING_HANDED, strx_lsl_n, strx_lsl_m, strx_lsl_d)
+        strx_lsl, FORWARDS_NOTHING, strx_lsl_n, strx_lsl_m, strx_lsl_d)
     row("STR_X_uxtw", "11111000001 mmmmm 010 S 10 nnnnnttttt",
-        strx_uxtw, NOTHING_HANDED, strx_uxtw_n, strx_uxtw_m, strx_uxtw_d)
+        strx_uxtw, FORWARDS_NOTHING, strx_uxtw_n, strx_uxtw_m, strx_uxtw_d)
     row("STR_X_sxtw", "11111000001 mmmmm 110 S 10 nnnnnttttt",
-        strx_sxtw, NOTHING_HANDED, strx_sxtw_n, strx_sxtw_m, strx_sxtw_d)
+        strx_sxtw, FORWARDS_NOTHING, strx_sxtw_n, strx_sxtw_m, strx_sxtw_d)
     row("LDR_X_lsl", "11111000011 mmmmm x11 S 10 nnnnnttttt",
-        ldrx_lsl, RESULT, ldrx_lsl_n, ldrx_lsl_m, NULL)
+        ldrx_lsl, FORWARDS_RESULT, ldrx_lsl_n, ldrx_lsl_m, NULL)
     row("LDR_X_uxtw", "11111000011 mmmmm 010 S 10 nnnnnttttt",
-        ldrx_uxtw, RESULT, ldrx_uxtw_n, ldrx_uxtw_m, NULL)
+        ldrx_uxtw, FORWARDS_RESULT, ldrx_uxtw_n, ldrx_uxtw_m, NULL)
     row("LDR_X_sxtw", "11111000011 mmmmm 110 S 10 nnnnnttttt",
-        ldrx_sxtw, RESULT, ldrx_sxtw_n, ldrx_sxtw_m, NULL)
+        ldrx_sxtw, FORWARDS_RESULT, ldrx_sxtw_n, ldrx_sxtw_m, NULL)
     return 0
 
 def install() -> None:

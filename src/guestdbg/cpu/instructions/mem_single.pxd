@@ -1,19 +1,21 @@
 # cython: language_level=3
 """What mem_int.pyx and mem_reg.pyx share: the access of one general-purpose register. All inlined.
 
-k: the kind (mem_common.pxd); last, handed: relay.pxd. A variant for RD stores what was handed over.
+k: the kind (mem_common.pxd); last, forwarded: relay.pxd. A variant for RD stores what was forwarded over.
 """
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    Cpu, HAND, Insn, NEXT, Tlbe, bits, dst, line, line_miss_r, line_miss_w, likely, miss_r,
-    miss_w, src, tlbe, unlikely,
+    bits, Cpu, dst, FORWARD, Insn, likely, line, line_miss_r, line_miss_w, miss_r, miss_w, NEXT, src, Tlbe,
+    tlbe, unlikely,
 )
 from guestdbg.cpu.instructions.mem_common cimport (
-    LD, LDS32, LDS64, NEVER, ST, before, extend, guessed, guessed_wrong, host_read, host_write, set_base,
+    extend, host_read, host_write, LD, LDS32, LDS64, mispredicted, NEVER, pre_offset, predicted, set_base,
+    ST,
 )
 from guestdbg.cpu.instructions.mem_slow cimport slow, slow_wb
-from guestdbg.cpu.operand_forwarding cimport xd
+from guestdbg.cpu.operand_forwarding cimport fwd_xd
+from guestdbg.cpu.operands cimport imm, predicted_add, ra, rd, rn
 
 cdef enum:
     STRB = 0 << 2 | ST
@@ -34,21 +36,21 @@ cdef enum:
 # to it that the compiler leaves them so): a jump from one into the other would cost the second as
 # much as what it is there for.
 
-cdef inline void stored(Cpu* c, const Insn* i, uint64_t p, uint32_t k, uint64_t last, int handed,
+cdef inline void stored(Cpu* c, const Insn* i, uint64_t p, uint32_t k, uint64_t last, int forwarded,
                         bint write_back, uint64_t back) noexcept nogil:
     """The store at host address p, and on to the next instruction."""
-    host_write(p, xd(c, i, last, handed), k >> 2)
+    host_write(p, fwd_xd(c, i, last, forwarded), k >> 2)
     if write_back:
-        c.x[i.rn] = back
+        c.x[rn(i)] = back
     NEXT(c, i)
 
 cdef inline void loaded(Cpu* c, const Insn* i, uint64_t p, uint32_t k, bint write_back,
                         uint64_t back) noexcept nogil:
     cdef uint64_t value = extend(host_read(p, k >> 2), k)
-    c.x[i.rd] = value
+    c.x[rd(i)] = value
     if write_back:
-        c.x[i.rn] = back
-    HAND(c, i, value)
+        c.x[rn(i)] = back
+    FORWARD(c, i, value)
 
 cdef inline void go_slow(Cpu* c, const Insn* i, uint64_t va, uint32_t k,
                          bint write_back) noexcept nogil:
@@ -58,26 +60,26 @@ cdef inline void go_slow(Cpu* c, const Insn* i, uint64_t va, uint32_t k,
     slow(c, i, k, va)
 
 cdef inline void at(Cpu* c, const Insn* i, uint64_t va, uint32_t k, uint64_t base, bint write_back,
-                    uint64_t back, uint64_t last, int handed) noexcept nogil:
+                    uint64_t back, uint64_t last, int forwarded) noexcept nogil:
     """base: where it may be SP, and then is to be aligned; else 0."""
     cdef const Tlbe* e = tlbe(c, va)
     cdef uint64_t p
-    if unlikely((base & i.ra) != 0):
+    if unlikely((base & ra(i)) != 0):
         go_slow(c, i, va, k, write_back)
         return
     if (k & 3) == ST:
         if likely(not miss_w(e, va, 1 << (k >> 2))):
-            stored(c, i, va + e.add, k, last, handed, write_back, back)
+            stored(c, i, va + e.add, k, last, forwarded, write_back, back)
             return
         e = line(c, va)
         if likely(not line_miss_w(e, va, 1 << (k >> 2))):
-            stored(c, i, va + e.add, k, last, handed, write_back, back)
+            stored(c, i, va + e.add, k, last, forwarded, write_back, back)
             return
     else:
-        p = guessed(i, va)
+        p = predicted(i, va)
         if likely(not miss_r(e, va, 1 << (k >> 2))):
-            if unlikely(e.add != i.imm):
-                guessed_wrong(i, e.add)
+            if unlikely(e.add != predicted_add(i)):
+                mispredicted(i, e.add)
                 p = va + e.add
             loaded(c, i, p, k, write_back, back)
             return
@@ -88,7 +90,7 @@ cdef inline void at(Cpu* c, const Insn* i, uint64_t va, uint32_t k, uint64_t bas
     go_slow(c, i, va, k, write_back)
 
 cdef inline uint64_t offset(const Insn* i, uint32_t k) noexcept nogil:
-    return i.imm if (k & 3) == ST else before(i)
+    return imm(i) if (k & 3) == ST else pre_offset(i)
 
 cdef inline void set_offset(Insn* o, uint32_t k, int64_t n) noexcept nogil:
     if (k & 3) == ST:

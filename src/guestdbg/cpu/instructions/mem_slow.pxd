@@ -7,7 +7,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu, Insn
 
 # One general-purpose register; k: the kind (mem_common.pxd). It stands in the place of what is
-# handed over (relay.pyx): va need not be moved out of that register.
+# forwarded over (relay.pyx): va need not be moved out of that register.
 cdef void slow(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
 cdef void slow_wb(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
 cdef void slow_unpriv(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil

@@ -3,11 +3,13 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    ACC_ALIGNED, ACC_NOISV, ACC_ORDERED, ACC_PAIR, ACC_READ, ACC_UNPRIV, ACC_WRITE, Cpu, HAND, Insn,
-    NEXT,
+    ACC_ALIGNED, ACC_NOISV, ACC_ORDERED, ACC_PAIR, ACC_READ, ACC_UNPRIV, ACC_WRITE, Cpu, FORWARD, Insn, NEXT,
 )
-from guestdbg.cpu.instructions.mem_common cimport ST, before, behind, check_fp, check_sp, extend, sext32
+from guestdbg.cpu.instructions.mem_common cimport (
+    check_fp, check_sp, extend, post_offset, pre_offset, sext32, ST,
+)
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
+from guestdbg.cpu.operands cimport aux, imm, rd, rm, rn, xd, xm
 
 # ---- one general-purpose register -------------------------------------------------------------
 
@@ -17,20 +19,20 @@ cdef inline void single(Cpu* c, const Insn* i, uint64_t va, uint32_t k, uint32_t
     if not check_sp(c, i):
         return
     if (k & 3) == ST:
-        c.lo = c.x[i.rd]
+        c.lo = xd(c, i)
         if not mem_store(c, i, va, 1 << (k >> 2), flags | ACC_WRITE):
             return
     else:
         if not mem_load(c, i, va, 1 << (k >> 2), flags | ACC_READ):
             return
         value = extend(c.lo, k)
-        c.x[i.rd] = value
+        c.x[rd(i)] = value
     if write_back:
         if (k & 3) == ST:
-            c.x[i.rn] = va - i.imm + sext32(i.aux)
+            c.x[rn(i)] = va - imm(i) + sext32(aux(i))
         else:
-            c.x[i.rn] = va - before(i) + behind(i)
-    HAND(c, i, value)
+            c.x[rn(i)] = va - pre_offset(i) + post_offset(i)
+    FORWARD(c, i, value)
 
 cdef void slow(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
     single(c, i, va, k, 0, False)
@@ -52,22 +54,22 @@ cdef inline void pair(Cpu* c, const Insn* i, uint64_t va, uint32_t k, bint write
         return
     if (k & 3) == ST:
         if (k >> 2) == 3:
-            c.lo = c.x[i.rd]
-            c.hi = c.x[i.rm]
+            c.lo = xd(c, i)
+            c.hi = xm(c, i)
         else:
-            c.lo = <uint64_t><uint32_t>c.x[i.rd] | (c.x[i.rm] << 32)
+            c.lo = <uint64_t><uint32_t>xd(c, i) | (xm(c, i) << 32)
         if not mem_store(c, i, va, 2 << (k >> 2), ACC_WRITE | ACC_PAIR | ACC_NOISV):
             return
     else:
         if not mem_load(c, i, va, 2 << (k >> 2), ACC_READ | ACC_PAIR | ACC_NOISV):
             return
         second = c.hi if (k >> 2) == 3 else c.lo >> 32
-        c.x[i.rm] = extend(second, k)
+        c.x[rm(i)] = extend(second, k)
         first = extend(c.lo if (k >> 2) == 3 else <uint32_t>c.lo, k)
-        c.x[i.rd] = first
+        c.x[rd(i)] = first
     if write_back:
-        c.x[i.rn] = va - i.imm + sext32(i.aux)
-    HAND(c, i, first)
+        c.x[rn(i)] = va - imm(i) + sext32(aux(i))
+    FORWARD(c, i, first)
 
 cdef void slow_pair(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
     pair(c, i, va, k, False)
@@ -83,19 +85,19 @@ cdef void slow_fp_load(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexce
         return
     if not mem_load(c, i, va, 1 << log2, ACC_READ | ACC_NOISV):
         return
-    c.v[2 * i.rd] = c.lo
-    c.v[2 * i.rd + 1] = c.hi if log2 == 4 else 0
-    c.x[i.rn] += sext32(i.aux)
+    c.v[2 * rd(i)] = c.lo
+    c.v[2 * rd(i) + 1] = c.hi if log2 == 4 else 0
+    c.x[rn(i)] += sext32(aux(i))
     NEXT(c, i)
 
 cdef void slow_fp_store(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
     if not check_fp(c, i) or not check_sp(c, i):
         return
-    c.lo = c.v[2 * i.rd]
-    c.hi = c.v[2 * i.rd + 1]
+    c.lo = c.v[2 * rd(i)]
+    c.hi = c.v[2 * rd(i) + 1]
     if not mem_store(c, i, va, 1 << log2, ACC_WRITE | ACC_NOISV):
         return
-    c.x[i.rn] += sext32(i.aux)
+    c.x[rn(i)] += sext32(aux(i))
     NEXT(c, i)
 
 # A pair of Q registers is more than one mem_load can carry: all of it is checked, then moved in halves.
@@ -109,23 +111,23 @@ cdef void slow_fp_ldp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcep
             return
         if not mem_load(c, i, va, 16, ACC_READ | ACC_NOISV):
             return
-        c.v[2 * i.rd] = c.lo
-        c.v[2 * i.rd + 1] = c.hi
+        c.v[2 * rd(i)] = c.lo
+        c.v[2 * rd(i) + 1] = c.hi
         if not mem_load(c, i, va + 16, 16, ACC_READ | ACC_NOISV):
             return
-        c.v[2 * i.rm] = c.lo
-        c.v[2 * i.rm + 1] = c.hi
+        c.v[2 * rm(i)] = c.lo
+        c.v[2 * rm(i) + 1] = c.hi
     else:
         if not mem_load(c, i, va, 2 << log2, flags):
             return
         if log2 == 2:
             c.hi = c.lo >> 32
             c.lo = <uint32_t>c.lo
-        c.v[2 * i.rd] = c.lo
-        c.v[2 * i.rd + 1] = 0
-        c.v[2 * i.rm] = c.hi
-        c.v[2 * i.rm + 1] = 0
-    c.x[i.rn] += sext32(i.aux)
+        c.v[2 * rd(i)] = c.lo
+        c.v[2 * rd(i) + 1] = 0
+        c.v[2 * rm(i)] = c.hi
+        c.v[2 * rm(i) + 1] = 0
+    c.x[rn(i)] += sext32(aux(i))
     NEXT(c, i)
 
 cdef void slow_fp_stp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
@@ -135,21 +137,21 @@ cdef void slow_fp_stp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcep
     if log2 == 4:
         if not mem_probe(c, i, va, 32, flags):
             return
-        c.lo = c.v[2 * i.rd]
-        c.hi = c.v[2 * i.rd + 1]
+        c.lo = c.v[2 * rd(i)]
+        c.hi = c.v[2 * rd(i) + 1]
         if not mem_store(c, i, va, 16, ACC_WRITE | ACC_NOISV):
             return
-        c.lo = c.v[2 * i.rm]
-        c.hi = c.v[2 * i.rm + 1]
+        c.lo = c.v[2 * rm(i)]
+        c.hi = c.v[2 * rm(i) + 1]
         if not mem_store(c, i, va + 16, 16, ACC_WRITE | ACC_NOISV):
             return
     else:
         if log2 == 2:
-            c.lo = <uint64_t><uint32_t>c.v[2 * i.rd] | (c.v[2 * i.rm] << 32)
+            c.lo = <uint64_t><uint32_t>c.v[2 * rd(i)] | (c.v[2 * rm(i)] << 32)
         else:
-            c.lo = c.v[2 * i.rd]
-            c.hi = c.v[2 * i.rm]
+            c.lo = c.v[2 * rd(i)]
+            c.hi = c.v[2 * rm(i)]
         if not mem_store(c, i, va, 2 << log2, flags):
             return
-    c.x[i.rn] += sext32(i.aux)
+    c.x[rn(i)] += sext32(aux(i))
     NEXT(c, i)

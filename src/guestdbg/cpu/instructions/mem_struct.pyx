@@ -15,35 +15,36 @@ shape (see the enum).
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    ACC_NOISV, ACC_READ, ACC_WRITE, Cpu, Fill, Insn, NEXT, OK, Op, Tlbe, UNDEF, ZR, add, bits,
-    miss_r, miss_w, src, tlbe, unlikely,
+    ACC_NOISV, ACC_READ, ACC_WRITE, add, bits, Cpu, Fill, Insn, miss_r, miss_w, NEXT, OK, Op, src, Tlbe,
+    tlbe, UNDEF, unlikely, ZR,
 )
 from guestdbg.cpu.instructions.mem_common cimport check_fp, check_sp, host_read, host_write, set_base
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
+from guestdbg.cpu.operands cimport aux, imm, rd, rn, xm, xn
 
 # Insn.aux: bits 1..0 log2 of the element's bytes; 4..2 registers of a structure; 7..5 repetitions;
 # 12..8 elements of a register (16 at most); 16..13 element index (single structure); 17: Q.
 cdef inline uint32_t elem_log2(const Insn* i) noexcept nogil:
-    return i.aux & 3
+    return aux(i) & 3
 
 cdef inline uint32_t selem(const Insn* i) noexcept nogil:
-    return (i.aux >> 2) & 7
+    return (aux(i) >> 2) & 7
 
 cdef inline uint32_t repeat(const Insn* i) noexcept nogil:
-    return (i.aux >> 5) & 7
+    return (aux(i) >> 5) & 7
 
 cdef inline uint32_t elements(const Insn* i) noexcept nogil:
-    return (i.aux >> 8) & 31
+    return (aux(i) >> 8) & 31
 
 cdef inline uint32_t index(const Insn* i) noexcept nogil:
-    return (i.aux >> 13) & 15
+    return (aux(i) >> 13) & 15
 
 cdef inline uint8_t* element(Cpu* c, uint32_t register, uint32_t n, uint32_t log2) noexcept nogil:
     return <uint8_t*>&c.v[2 * (register & 31)] + (n << log2)
 
 cdef inline void finish(Cpu* c, const Insn* i) noexcept nogil:
     """Post-index; adds nothing where there is none."""
-    c.x[i.rn] += i.imm + c.x[i.rm]
+    c.x[rn(i)] += imm(i) + xm(c, i)
 
 # ---- checks -----------------------------------------------------------------------------------
 
@@ -74,27 +75,27 @@ cdef bint permitted(Cpu* c, const Insn* i, uint64_t va, uint32_t count, uint32_t
 cdef void clear_high(Cpu* c, const Insn* i, uint32_t registers) noexcept nogil:
     """A 64-bit vector's load zeroes the other half."""
     cdef uint32_t r
-    if not i.aux >> 17:
+    if not aux(i) >> 17:
         for r in range(registers):
-            c.v[2 * ((i.rd + r) & 31) + 1] = 0
+            c.v[2 * ((rd(i) + r) & 31) + 1] = 0
 
 cdef inline void load_plain(Cpu* c, const Insn* i, uint64_t p, uint32_t log2) noexcept nogil:
     """LD2 to LD4 from host memory."""
     cdef uint32_t e, r
     for e in range(elements(i)):
         for r in range(selem(i)):
-            host_write(<uint64_t>element(c, i.rd + r, e, log2), host_read(p, log2), log2)
+            host_write(<uint64_t>element(c, rd(i) + r, e, log2), host_read(p, log2), log2)
             p += 1 << log2
 
 cdef inline void store_plain(Cpu* c, const Insn* i, uint64_t p, uint32_t log2) noexcept nogil:
     cdef uint32_t e, r
     for e in range(elements(i)):
         for r in range(selem(i)):
-            host_write(p, host_read(<uint64_t>element(c, i.rd + r, e, log2), log2), log2)
+            host_write(p, host_read(<uint64_t>element(c, rd(i) + r, e, log2), log2), log2)
             p += 1 << log2
 
 cdef bint load_all(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t va = c.x[i.rn], p
+    cdef uint64_t va = xn(c, i), p
     cdef uint32_t log2 = elem_log2(i)
     cdef uint32_t registers = selem(i) * repeat(i)
     cdef uint32_t total = registers * elements(i)
@@ -104,10 +105,10 @@ cdef bint load_all(Cpu* c, const Insn* i) noexcept nogil:
     p = plain(c, i, va, total << log2, True)
     if p and selem(i) == 1:
         for r in range(registers):
-            c.v[2 * ((i.rd + r) & 31)] = host_read(p, 3)
+            c.v[2 * ((rd(i) + r) & 31)] = host_read(p, 3)
             p += 8
-            if i.aux >> 17:
-                c.v[2 * ((i.rd + r) & 31) + 1] = host_read(p, 3)
+            if aux(i) >> 17:
+                c.v[2 * ((rd(i) + r) & 31) + 1] = host_read(p, 3)
                 p += 8
     elif p:
         if log2 == 0:
@@ -126,13 +127,13 @@ cdef bint load_all(Cpu* c, const Insn* i) noexcept nogil:
                 for s in range(selem(i)):
                     if not mem_load(c, i, va, 1 << log2, ACC_READ | ACC_NOISV):
                         return False
-                    host_write(<uint64_t>element(c, i.rd + r + s, e, log2), c.lo, log2)
+                    host_write(<uint64_t>element(c, rd(i) + r + s, e, log2), c.lo, log2)
                     va += 1 << log2
     clear_high(c, i, registers)
     return True
 
 cdef bint store_all(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t va = c.x[i.rn], p
+    cdef uint64_t va = xn(c, i), p
     cdef uint32_t log2 = elem_log2(i)
     cdef uint32_t registers = selem(i) * repeat(i)
     cdef uint32_t total = registers * elements(i)
@@ -142,10 +143,10 @@ cdef bint store_all(Cpu* c, const Insn* i) noexcept nogil:
     p = plain(c, i, va, total << log2, False)
     if p and selem(i) == 1:
         for r in range(registers):
-            host_write(p, c.v[2 * ((i.rd + r) & 31)], 3)
+            host_write(p, c.v[2 * ((rd(i) + r) & 31)], 3)
             p += 8
-            if i.aux >> 17:
-                host_write(p, c.v[2 * ((i.rd + r) & 31) + 1], 3)
+            if aux(i) >> 17:
+                host_write(p, c.v[2 * ((rd(i) + r) & 31) + 1], 3)
                 p += 8
     elif p:
         if log2 == 0:
@@ -162,7 +163,7 @@ cdef bint store_all(Cpu* c, const Insn* i) noexcept nogil:
         for r in range(repeat(i)):
             for e in range(elements(i)):
                 for s in range(selem(i)):
-                    c.lo = host_read(<uint64_t>element(c, i.rd + r + s, e, log2), log2)
+                    c.lo = host_read(<uint64_t>element(c, rd(i) + r + s, e, log2), log2)
                     if not mem_store(c, i, va, 1 << log2, ACC_WRITE | ACC_NOISV):
                         return False
                     va += 1 << log2
@@ -185,7 +186,7 @@ cdef void st_multiple(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 # ---- single structure -----------------------------------------------------------------------------
 
 cdef bint load_one(Cpu* c, const Insn* i, bint replicate) noexcept nogil:
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef uint32_t log2 = elem_log2(i)
     cdef uint64_t p
     cdef uint32_t s, n
@@ -201,15 +202,15 @@ cdef bint load_one(Cpu* c, const Insn* i, bint replicate) noexcept nogil:
             return False
         if replicate:
             for n in range(elements(i)):
-                host_write(<uint64_t>element(c, i.rd + s, n, log2), c.lo, log2)
+                host_write(<uint64_t>element(c, rd(i) + s, n, log2), c.lo, log2)
         else:
-            host_write(<uint64_t>element(c, i.rd + s, index(i), log2), c.lo, log2)
+            host_write(<uint64_t>element(c, rd(i) + s, index(i), log2), c.lo, log2)
     if replicate:
         clear_high(c, i, selem(i))
     return True
 
 cdef bint store_one(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef uint32_t log2 = elem_log2(i)
     cdef uint64_t p
     cdef uint32_t s
@@ -219,7 +220,7 @@ cdef bint store_one(Cpu* c, const Insn* i) noexcept nogil:
     if not p and not permitted(c, i, va, selem(i), ACC_WRITE | ACC_NOISV):
         return False
     for s in range(selem(i)):
-        c.lo = host_read(<uint64_t>element(c, i.rd + s, index(i), log2), log2)
+        c.lo = host_read(<uint64_t>element(c, rd(i) + s, index(i), log2), log2)
         if p:
             host_write(p + (s << log2), c.lo, log2)
         elif not mem_store(c, i, va + (s << log2), 1 << log2, ACC_WRITE | ACC_NOISV):

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport Cpu, Insn
+from guestdbg.cpu.operands cimport aux, xm
 
 # log2 is of all the bytes accessed; pair: they are two registers, x[rd] and x[aux].
 cdef void slow_load_exclusive(Cpu* c, const Insn* i, uint64_t va, uint32_t log2, bint pair) noexcept nogil
@@ -33,8 +34,8 @@ cdef inline int64_t signed(uint64_t value, uint32_t log2) noexcept nogil:
 
 cdef inline uint64_t result(Cpu* c, const Insn* i, uint64_t old, uint32_t log2) noexcept nogil:
     """What is written where memory holds old (zero-extended)."""
-    cdef uint64_t operand = truncate(c.x[i.rm], log2)
-    cdef uint32_t what = i.aux
+    cdef uint64_t operand = truncate(xm(c, i), log2)
+    cdef uint32_t what = aux(i)
     if what == ADD:
         return truncate(old + operand, log2)
     if what == CLR:

@@ -18,15 +18,16 @@ differs.)
 from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport (
-    ACC_ALIGNED, ACC_ATOMIC, ACC_EXCLUSIVE, ACC_NOISV, ACC_ORDERED, ACC_READ, ACC_WRITE, Cpu, Insn,
-    NEXT, dst,
+    ACC_ALIGNED, ACC_ATOMIC, ACC_EXCLUSIVE, ACC_NOISV, ACC_ORDERED, ACC_READ, ACC_WRITE, Cpu, dst, Insn,
+    NEXT,
 )
 from guestdbg.cpu.instructions.mem_common cimport check_sp, host_read
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
+from guestdbg.cpu.operands cimport aux, encoding, rd, rm, xd, xm
 
 cdef inline uint32_t flags_of(const Insn* i) noexcept nogil:
     # Bit 15: LDAXR, STLXR and their pairs.
-    return ACC_ALIGNED | ACC_EXCLUSIVE | ACC_NOISV | (ACC_ORDERED if i.raw & (1 << 15) else 0)
+    return ACC_ALIGNED | ACC_EXCLUSIVE | ACC_NOISV | (ACC_ORDERED if encoding(i) & (1 << 15) else 0)
 
 cdef void slow_load_exclusive(Cpu* c, const Insn* i, uint64_t va, uint32_t log2, bint pair) noexcept nogil:
     if not check_sp(c, i):
@@ -39,13 +40,13 @@ cdef void slow_load_exclusive(Cpu* c, const Insn* i, uint64_t va, uint32_t log2,
     c.ex_lo = c.lo
     c.ex_hi = c.hi if log2 == 4 else 0
     if not pair:
-        c.x[i.rd] = c.lo
+        c.x[rd(i)] = c.lo
     elif log2 == 4:
-        c.x[i.rd] = c.lo
-        c.x[i.aux] = c.hi
+        c.x[rd(i)] = c.lo
+        c.x[aux(i)] = c.hi
     else:
-        c.x[i.rd] = <uint32_t>c.lo
-        c.x[i.aux] = c.lo >> 32
+        c.x[rd(i)] = <uint32_t>c.lo
+        c.x[aux(i)] = c.lo >> 32
     NEXT(c, i)
 
 cdef inline bint still_there(Cpu* c, uint64_t p, uint32_t log2) noexcept nogil:
@@ -70,16 +71,16 @@ cdef void slow_store_exclusive(Cpu* c, const Insn* i, uint64_t va, uint32_t log2
         done = still_there(c, <uint64_t>c.acc, log2)
     if done:
         if not pair:
-            c.lo = c.x[i.rd]
+            c.lo = xd(c, i)
         elif log2 == 4:
-            c.lo = c.x[i.rd]
-            c.hi = c.x[i.aux]
+            c.lo = xd(c, i)
+            c.hi = c.x[aux(i)]
         else:
-            c.lo = <uint64_t><uint32_t>c.x[i.rd] | (c.x[i.aux] << 32)
+            c.lo = <uint64_t><uint32_t>xd(c, i) | (c.x[aux(i)] << 32)
         if not mem_store(c, i, va, 1 << log2, flags):
             return
     c.ex_open = 0
-    c.x[i.rm] = 0 if done else 1
+    c.x[rm(i)] = 0 if done else 1
     NEXT(c, i)
 
 # ---- LSE atomics ------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ cdef void slow_modify(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcep
     c.lo = result(c, i, old, log2)
     if not mem_store(c, i, va, 1 << log2, ATOMIC | ACC_WRITE):
         return
-    c.x[i.rd] = old
+    c.x[rd(i)] = old
     NEXT(c, i)
 
 cdef void slow_swap_if(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
@@ -112,11 +113,11 @@ cdef void slow_swap_if(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexce
     if not mem_load(c, i, va, 1 << log2, ATOMIC | ACC_READ):
         return
     old = c.lo
-    if old == truncate(c.x[i.rm], log2):
-        c.lo = c.x[i.rd]
+    if old == truncate(xm(c, i), log2):
+        c.lo = xd(c, i)
         if not mem_store(c, i, va, 1 << log2, ATOMIC | ACC_WRITE):
             return
-    c.x[i.aux] = old
+    c.x[aux(i)] = old
     NEXT(c, i)
 
 cdef void slow_swap_pair_if(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
@@ -128,14 +129,14 @@ cdef void slow_swap_pair_if(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) n
         return
     low = truncate(c.lo, log2)
     high = c.hi if log2 == 3 else c.lo >> 32
-    if low == truncate(c.x[i.rm], log2) and high == truncate(c.x[i.rm + 1], log2):
+    if low == truncate(xm(c, i), log2) and high == truncate(c.x[rm(i) + 1], log2):
         if log2 == 3:
-            c.lo = c.x[i.rd]
-            c.hi = c.x[i.rd + 1]
+            c.lo = xd(c, i)
+            c.hi = c.x[rd(i) + 1]
         else:
-            c.lo = <uint64_t><uint32_t>c.x[i.rd] | (c.x[i.rd + 1] << 32)
+            c.lo = <uint64_t><uint32_t>xd(c, i) | (c.x[rd(i) + 1] << 32)
         if not mem_store(c, i, va, 2 << log2, ATOMIC | ACC_WRITE):
             return
-    c.x[dst(i.rm)] = low
-    c.x[dst(i.rm + 1)] = high
+    c.x[dst(rm(i))] = low
+    c.x[dst(rm(i) + 1)] = high
     NEXT(c, i)

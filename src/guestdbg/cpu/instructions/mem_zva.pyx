@@ -10,6 +10,7 @@ from libc.string cimport memset
 
 from guestdbg.cpu.core cimport ACC_DCZVA, ACC_NOISV, ACC_WRITE, Cpu, Insn, NEXT
 from guestdbg.cpu.mmu cimport mem_probe
+from guestdbg.cpu.operands cimport xd
 
 cdef enum:
     FLAGS = ACC_WRITE | ACC_DCZVA | ACC_NOISV
@@ -23,7 +24,7 @@ cdef void dc_zva(Cpu* c, const Insn* i) noexcept nogil:
 cdef bint zero(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint64_t words = c.dczid_el0 & 15
     cdef uint64_t size = <uint64_t>4 << (words if words <= 9 else 9)      # above 9 is reserved
-    cdef uint64_t va = c.x[i.rd]
+    cdef uint64_t va = xd(c, i)
     cdef uint64_t at = va & ~(size - 1)
     cdef uint64_t step = MOST if size > MOST else size
     cdef uint64_t end = at + size

@@ -14,18 +14,21 @@ owner runs one of them at a time.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport (
-    ACC_AT, ACC_CACHE, ACC_READ, ACC_UNPRIV, ACC_WRITE, ENDS, NEXT, OK, SP, UNDEF, Cpu, Insn, Region,
-    Tlbe, add, bits, code_written, count_at, drop_all_code, dst, get_nzcv, leave, likely, pc_of,
-    set_nzcv, src, tlbe, unlikely)
+    ACC_AT, ACC_CACHE, ACC_READ, ACC_UNPRIV, ACC_WRITE, add, bits, code_written, count_at, Cpu,
+    drop_all_code, dst, ENDS, get_nzcv, Insn, leave, likely, NEXT, OK, pc_of, Region, select_sp, set_nzcv, sp_bank, src,
+    Tlbe, tlbe, UNDEF, unlikely,
+)
 from guestdbg.cpu.debug cimport dbg_brk, dbg_raise_watchpoint, dbg_watch
 from guestdbg.cpu.exception cimport (
-    EC_DABT_LOW, EC_FP, EC_HVC64, EC_SMC64, EC_SVC64, EC_SYS64, EC_WFX, after_el1, after_el2, do_eret,
-    raise_el1, raise_el2, raise_el2_far, raise_undefined)
+    after_el1, after_el2, do_eret, EC_DABT_LOW, EC_FP, EC_HVC64, EC_SMC64, EC_SVC64, EC_SYS64, EC_WFX,
+    raise_el1, raise_el2, raise_el2_far, raise_undefined,
+)
 from guestdbg.cpu.instructions.mem_zva cimport dc_zva as zva
 from guestdbg.cpu.mmu cimport find_region, mem_probe, tlb_flush, translate
-from guestdbg.cpu.sysreg cimport GOES_ON, R0, Reg, interrupt_waits, reg_get, reg_put, sysreg_find
-from guestdbg.cpu.sysreg_traps cimport ALLOWED, FP_TO_EL1, FP_TO_EL2, TO_EL1, TO_EL2, UNDEFINED, denied
+from guestdbg.cpu.sysreg cimport GOES_ON, interrupt_waits, R0, Reg, reg_get, reg_put, sysreg_find
+from guestdbg.cpu.sysreg_traps cimport ALLOWED, denied, FP_TO_EL1, FP_TO_EL2, TO_EL1, TO_EL2, UNDEFINED
 from guestdbg.cpu.timer cimport counter, timer_warp
+from guestdbg.cpu.operands cimport aux, encoding, imm, ra, rd, xn
 
 cdef enum:
     HCR_VF = 1 << 6
@@ -61,7 +64,7 @@ cdef enum:
 
 cdef void refuse(Cpu* c, const Insn* i, uint32_t why) noexcept nogil:
     """Raise what denied() found. The ISS of EC 0x18 names the register by its encoding."""
-    cdef uint32_t raw = i.raw
+    cdef uint32_t raw = encoding(i)
     cdef uint32_t iss = (bits(raw, 20, 19) << 20 | bits(raw, 7, 5) << 17 | bits(raw, 18, 16) << 14
                          | bits(raw, 15, 12) << 10 | bits(raw, 4, 0) << 5 | bits(raw, 11, 8) << 1
                          | bits(raw, 21, 21))
@@ -80,18 +83,18 @@ cdef void refuse(Cpu* c, const Insn* i, uint32_t why) noexcept nogil:
 # ---- MRS, MSR (register) ------------------------------------------------------------------------
 
 cdef void mrs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef const Reg* r = <const Reg*>i.imm
+    cdef const Reg* r = <const Reg*>imm(i)
     cdef uint32_t no = denied(c, r, True)
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
         return
-    c.x[i.rd] = reg_get(c, r, count_at(c, i))
+    c.x[rd(i)] = reg_get(c, r, count_at(c, i))
     NEXT(c, i)
 
 
 cdef void mrs_plain(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """A place in Cpu that nothing traps, readable at EL0."""
-    c.x[i.rd] = (<uint64_t*>(<char*>c + i.aux))[0]
+    c.x[rd(i)] = (<uint64_t*>(<char*>c + aux(i)))[0]
     NEXT(c, i)
 
 
@@ -99,20 +102,20 @@ cdef void mrs_plain_el1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(c.el == 0):
         raise_undefined(c, i)
         return
-    c.x[i.rd] = (<uint64_t*>(<char*>c + i.aux))[0]
+    c.x[rd(i)] = (<uint64_t*>(<char*>c + aux(i)))[0]
     NEXT(c, i)
 
 
 cdef void mrs_sp_el0(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    if unlikely(not (c.el and c.spsel)):
+    if unlikely(sp_bank(c.el, c.spsel) == 0):
         raise_undefined(c, i)
         return
-    c.x[i.rd] = c.sp_el[0]
+    c.x[rd(i)] = c.sp_el[0]
     NEXT(c, i)
 
 
 cdef void mrs_nzcv(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    c.x[i.rd] = get_nzcv(c)
+    c.x[rd(i)] = get_nzcv(c)
     NEXT(c, i)
 
 
@@ -120,7 +123,7 @@ cdef void mrs_daif(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(c.el == 0 and not c.sctlr_el1 & SCTLR_UMA):
         refuse(c, i, TO_EL1)
         return
-    c.x[i.rd] = c.daif
+    c.x[rd(i)] = c.daif
     NEXT(c, i)
 
 
@@ -128,22 +131,22 @@ cdef void mrs_cntvct(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(c.el == 0 and not c.cntkctl_el1 & 2):
         refuse(c, i, TO_EL1)
         return
-    c.x[i.rd] = counter(c, count_at(c, i)) - c.cntvoff_el2
+    c.x[rd(i)] = counter(c, count_at(c, i)) - c.cntvoff_el2
     NEXT(c, i)
 
 
 cdef void msr(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef const Reg* r = <const Reg*>i.imm
+    cdef const Reg* r = <const Reg*>imm(i)
     cdef uint32_t no = denied(c, r, False)
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
         return
-    reg_put(c, r, c.x[i.rn], count_at(c, i))
+    reg_put(c, r, xn(c, i), count_at(c, i))
     NEXT(c, i)
 
 
 cdef void msr_leave(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef const Reg* r = <const Reg*>i.imm
+    cdef const Reg* r = <const Reg*>imm(i)
     cdef uint32_t no = denied(c, r, False)
     cdef uint64_t count
     if unlikely(no != ALLOWED):
@@ -151,29 +154,29 @@ cdef void msr_leave(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
         return
     count = count_at(c, i)
     leave(c, i, pc_of(i) + 4)       # first: the write may drop this block
-    reg_put(c, r, c.x[i.rn], count)
+    reg_put(c, r, xn(c, i), count)
 
 
 cdef void msr_plain_el1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """A place in Cpu that nothing traps, written at EL1 only, with no effect but its value."""
-    cdef const Reg* r = <const Reg*>i.imm
+    cdef const Reg* r = <const Reg*>imm(i)
     if unlikely(c.el == 0):
         raise_undefined(c, i)
         return
-    (<uint64_t*>(<char*>c + r.offset))[0] = c.x[i.rn] & r.mask
+    (<uint64_t*>(<char*>c + r.offset))[0] = xn(c, i) & r.mask
     NEXT(c, i)
 
 
 cdef void msr_sp_el0(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    if unlikely(not (c.el and c.spsel)):
+    if unlikely(sp_bank(c.el, c.spsel) == 0):
         raise_undefined(c, i)
         return
-    c.sp_el[0] = c.x[i.rn]
+    c.sp_el[0] = xn(c, i)
     NEXT(c, i)
 
 
 cdef void msr_nzcv(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    set_nzcv(c, <uint32_t>c.x[i.rn])
+    set_nzcv(c, <uint32_t>xn(c, i))
     NEXT(c, i)
 
 
@@ -184,7 +187,7 @@ cdef inline bint leaves_for_masks(Cpu* c, uint32_t now) noexcept nogil:
 
 
 cdef void msr_daif(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef uint32_t now = <uint32_t>c.x[i.rn] & 0x3C0
+    cdef uint32_t now = <uint32_t>xn(c, i) & 0x3C0
     if unlikely(c.el == 0 and not c.sctlr_el1 & SCTLR_UMA):
         refuse(c, i, TO_EL1)
         return
@@ -239,19 +242,16 @@ cdef int fill_msr(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 # ---- MSR (immediate) ----------------------------------------------------------------------------
 
 cdef void msr_spsel(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef uint32_t now = i.aux & 1
+    cdef uint32_t now = aux(i) & 1
     if unlikely(c.el == 0):
         raise_undefined(c, i)
         return
-    if now != c.spsel:
-        c.sp_el[c.spsel] = c.x[SP]
-        c.spsel = now
-        c.x[SP] = c.sp_el[now]
+    select_sp(c, c.el, now)
     NEXT(c, i)
 
 
 cdef void msr_daifset(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef uint32_t now = c.daif | i.aux << 6
+    cdef uint32_t now = c.daif | aux(i) << 6
     if unlikely(c.el == 0 and not c.sctlr_el1 & SCTLR_UMA):
         refuse(c, i, TO_EL1)
         return
@@ -264,7 +264,7 @@ cdef void msr_daifset(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef void msr_daifclr(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef uint32_t now = c.daif & ~(i.aux << 6)
+    cdef uint32_t now = c.daif & ~(aux(i) << 6)
     if unlikely(c.el == 0 and not c.sctlr_el1 & SCTLR_UMA):
         refuse(c, i, TO_EL1)
         return
@@ -364,25 +364,25 @@ cdef int fill_end(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 # ---- exceptions ---------------------------------------------------------------------------------
 
 cdef void svc(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    after_el1(c, i, EC_SVC64, i.aux)
+    after_el1(c, i, EC_SVC64, aux(i))
 
 
 cdef void hvc(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if c.el == 0 or c.hcr_el2 & HCR_HCD:
         raise_undefined(c, i)
         return
-    after_el2(c, i, EC_HVC64, i.aux)
+    after_el2(c, i, EC_HVC64, aux(i))
 
 
 cdef void smc(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if c.el == 0 or not c.hcr_el2 & HCR_TSC:        # there is no EL3 to call
         raise_undefined(c, i)
         return
-    raise_el2(c, i, EC_SMC64, i.aux)
+    raise_el2(c, i, EC_SMC64, aux(i))
 
 
 cdef void brk(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    dbg_brk(c, i, i.aux)
+    dbg_brk(c, i, aux(i))
 
 
 cdef void eret(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -408,16 +408,16 @@ cdef int fill_imm16(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 cdef inline uint32_t sys_denied(Cpu* c, const Insn* i) noexcept nogil:
     if c.el == 0:
-        if i.aux == 0:
+        if aux(i) == 0:
             return UNDEFINED
-        if not c.sctlr_el1 & i.aux:
+        if not c.sctlr_el1 & aux(i):
             return TO_EL1
-    return TO_EL2 if c.hcr_el2 & i.imm else ALLOWED
+    return TO_EL2 if c.hcr_el2 & imm(i) else ALLOWED
 
 
 cdef void sys_impdef(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """The IMPLEMENTATION DEFINED space: nothing is there, but HCR_EL2.TIDCP traps it at EL1."""
-    refuse(c, i, TO_EL2 if c.el and c.hcr_el2 & i.imm else UNDEFINED)
+    refuse(c, i, TO_EL2 if c.el and c.hcr_el2 & imm(i) else UNDEFINED)
 
 
 cdef void sys_nop(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -432,7 +432,7 @@ cdef void sys_nop(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 cdef void dc_clean(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """DC CVAC, CVAU, CIVAC: as a read, so a Permission fault is possible at EL0 only. No watchpoint
     matches them (ACC_AT)."""
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef uint32_t no = sys_denied(c, i)
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
@@ -445,7 +445,7 @@ cdef void dc_clean(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 cdef void dc_invalidate(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """DC IVAC: needs permission to write, and is a store of the line to watchpoints."""
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef uint32_t no = sys_denied(c, i)
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
@@ -475,7 +475,7 @@ cdef void ic_all(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
         refuse(c, i, no)
         return
     leave(c, i, pc_of(i) + 4)
-    if i.rd or c.hcr_el2 & HCR_FB:
+    if rd(i) or c.hcr_el2 & HCR_FB:
         for k in range(c.phys.ncpus):
             drop_all_code(c.phys.cpus[k])
     else:
@@ -483,7 +483,7 @@ cdef void ic_all(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef void ic_line(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef uint32_t no = sys_denied(c, i)
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
@@ -517,7 +517,7 @@ cdef void tlbi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
         return
-    shared = i.rd or c.hcr_el2 & HCR_FB
+    shared = rd(i) or c.hcr_el2 & HCR_FB
     leave(c, i, pc_of(i) + 4)
     if shared:
         for k in range(c.phys.ncpus):
@@ -528,13 +528,13 @@ cdef void tlbi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 cdef void at_s1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """AT S1E1R, S1E1W, S1E0R, S1E0W; ra: what it is a translation for."""
-    cdef uint64_t va = c.x[i.rn]
+    cdef uint64_t va = xn(c, i)
     cdef uint32_t flags
     cdef uint64_t attr, sh
     if c.el == 0:
         raise_undefined(c, i)
         return
-    flags = ACC_AT | (ACC_WRITE if i.ra & 1 else ACC_READ) | (ACC_UNPRIV if i.ra & 2 else 0)
+    flags = ACC_AT | (ACC_WRITE if ra(i) & 1 else ACC_READ) | (ACC_UNPRIV if ra(i) & 2 else 0)
     if translate(c, va, flags):
         # Device memory and Non-cacheable memory are reported as Outer Shareable.
         attr = c.tr_attr
