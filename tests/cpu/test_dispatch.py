@@ -1,10 +1,11 @@
 """One instruction's function must reach the next by a jump.
 
-As a call, everything would still work, at half the speed and with the host's stack growing with each
-instruction until it overflows. The causes are easy to miss (the address of a local, a statement after
-NEXT, too many arguments, a compiler option), so this test disassembles the built modules. The sources
-say which functions go on to the next instruction: those that use NEXT, FORWARD or DISPATCH, and those
-that call such a function. All of them must get there by jumps, and call none of them.
+As a call, everything would still work, at half the speed and with the host's stack growing with
+each instruction until it overflows. The causes are easy to miss (the address of a local, a
+statement after NEXT, too many arguments, a compiler option), so this test disassembles the built
+modules. The sources say which functions go on to the next instruction: those that use NEXT, FORWARD
+or DISPATCH, and those that call such a function. All of them must get there by jumps, and call none
+of them.
 """
 
 from __future__ import annotations
