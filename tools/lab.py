@@ -1,15 +1,14 @@
-"""Runs the conformance suite, and random programs, on the real KVM of the lab and on the software
-KVM, and compares.
+"""Runs the conformance suite and random programs on the lab's real KVM and on the software KVM.
 
     make lab                           nVHE, as on Cortex-A57
     make lab LAB_OPTIONS="--cpu vhe"   with the Virtualization Host Extensions
     make lab LAB_OPTIONS="--programs 2000 --seed 500000"
     python tools/lab.py -k watchpoint  only these cases, and no programs
 
-Both reports are left in build/lab. Exit status: 1 if a case failed on either side, or is unknown to
-one of them, or a program differed and no rule explains it; otherwise 0. A case that passes on one
-side may be skipped on the other, where the suite has found that the processor cannot do what it
-asks: these are listed, with the reason.
+Both reports are written to build/lab. The exit status is 1 if a case failed on either side or is
+unknown to one of them, or if a program differed and no rule explains the difference; otherwise it
+is 0. A case that passes on one side may be skipped on the other, if the processor there lacks what
+the case needs: these cases are listed with the reason.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ from guestdbg.lab.fetch.packages import SUITE
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "build" / "lab"
 SECONDS = 1800
-#: Random programs, and the seed of the first, where nothing else is asked for: always the same, so
-#: that what fails is what has been changed.
+#: The default number of random programs, and the seed of the first. They are always the same, so
+#: that a new failure comes from a change.
 PROGRAMS = 500
 SEED = 200_000
 
 
 class Failed(Exception):
-    """The suite gave no report on one side; says what it said instead."""
+    """The suite gave no report on one side. The text has its output."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One case on both sides; None where a side does not know it."""
+    """One case on both sides; None if a side does not know it."""
 
     name: str
     real: dict[str, Any] | None
@@ -65,17 +64,17 @@ class Judged:
 
     @property
     def is_wrong(self) -> bool:
-        """It failed, or one side has never heard of it."""
+        """Whether it failed on a side, or a side does not know it."""
         return not self.verdicts <= {"pass", "skip"}
 
     @property
     def is_one_sided(self) -> bool:
-        """Only one side's processor can do what it asks."""
+        """Whether only one side's processor has what the case needs."""
         return self.verdicts == {"pass", "skip"}
 
 
 def compare(real: dict[str, Any], soft: dict[str, Any]) -> list[Judged]:
-    """The cases of two reports of `guestdbg check --json`, side by side, in the first's order."""
+    """The cases of two reports of `guestdbg check --json`, in the order of the first."""
     here = {case["name"]: case for case in real["cases"]}
     there = {case["name"]: case for case in soft["cases"]}
     names = [*here, *(name for name in there if name not in here)]
@@ -83,14 +82,14 @@ def compare(real: dict[str, Any], soft: dict[str, Any]) -> list[Judged]:
 
 
 def report_of(side: str, status: int, stdout: bytes, stderr: bytes) -> dict[str, Any]:
-    """The report a suite printed. Raises Failed if it printed none, or ran no case."""
+    """The report that a suite printed. Raises Failed if it printed none, or ran no case."""
     try:
         found = json.loads(stdout)
         if status not in (0, 1) or not found["cases"]:
             raise ValueError
     except (ValueError, KeyError, TypeError):
-        said = (stderr or stdout).decode("utf-8", "replace").strip()[-2000:]
-        raise Failed(f"the suite gave no report on {side} (status {status}):\n{said}") from None
+        output = (stderr or stdout).decode("utf-8", "replace").strip()[-2000:]
+        raise Failed(f"the suite gave no report on {side} (status {status}):\n{output}") from None
     REPORTS.mkdir(parents=True, exist_ok=True)
     (REPORTS / f"{side}.json").write_bytes(stdout)
     assert isinstance(found, dict)
@@ -118,7 +117,7 @@ def on_the_software_kvm(words: list[str]) -> dict[str, Any]:
 
 
 def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Report:
-    """So many random programs on both, from the one of a seed on; what does not agree is shown."""
+    """Plays random programs from a seed on, on both sides. Prints unexplained differences."""
     last = seed + number - 1
     print(f"lab: {side} and soft: random programs of seeds {seed} to {last}", flush=True)
     report = campaign.Report()
@@ -137,8 +136,8 @@ def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Rep
     return report
 
 
-def tell(cases: list[Judged], real: str) -> int:
-    """Prints what there is to know; the exit status."""
+def print_verdicts(cases: list[Judged], real: str) -> int:
+    """Prints cases with a failure or a skip on one side, and totals. Returns the exit status."""
     for case in cases:
         if case.is_wrong or case.is_one_sided:
             for side, found in ((real, case.real), ("soft", case.soft)):
@@ -161,15 +160,15 @@ def tell(cases: list[Judged], real: str) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cpu", default="nvhe", help="nvhe, vhe or a processor of QEMU's")
-    parser.add_argument("--debian", default=SUITE, help="the release whose kernel it is")
-    parser.add_argument("--programs", type=int, help="so many random programs, of both")
-    parser.add_argument("--seed", type=int, default=SEED, help="of the first of them")
+    parser.add_argument("--cpu", default="nvhe", help="nvhe, vhe, or QEMU's name of a processor")
+    parser.add_argument("--debian", default=SUITE, help="the Debian release of the kernel")
+    parser.add_argument("--programs", type=int, help="number of random programs")
+    parser.add_argument("--seed", type=int, default=SEED, help="seed of the first random program")
     parser.add_argument("-k", dest="patterns", action="append", default=[], metavar="PATTERN")
     options = parser.parse_args()
     programs: int | None = options.programs
     if programs is None:
-        # What the rules know is this kernel.
+        # The rules are written for the kernel of this release.
         programs = 0 if options.patterns or options.debian != SUITE else PROGRAMS
     words = [word for pattern in options.patterns for word in ("-k", pattern)]
     side = "-".join(["host", options.cpu, *[options.debian] * (options.debian != SUITE)])
@@ -182,7 +181,7 @@ def main() -> int:
     except (Failed, GuestdbgError, subprocess.TimeoutExpired) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
-    status = tell(compare(real, soft), side)
+    status = print_verdicts(compare(real, soft), side)
     if report is not None and report.unexplained:
         status = 1
     print(f"lab: {time.monotonic() - began:.0f} seconds")

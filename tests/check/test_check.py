@@ -122,7 +122,7 @@ def test_the_watchdog_kicks_without_a_limit_of_instructions(
 
 
 def test_names_are_checked() -> None:
-    with pytest.raises(ValueError, match="no name"):
+    with pytest.raises(ValueError, match="not a name"):
         case("Wrong Name", "A.", "B")(lambda rig: None)
     name = next(iter(CASES))
     with pytest.raises(ValueError, match="already"):

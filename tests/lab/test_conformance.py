@@ -15,9 +15,9 @@ from tools.lab import (
     main,
     on_the_real_kvm,
     on_the_software_kvm,
+    print_verdicts,
     random_programs,
     report_of,
-    tell,
 )
 
 
@@ -30,7 +30,7 @@ def report(**verdicts: str) -> dict[str, Any]:
 @pytest.mark.timeout(900)
 def test_both_kvms_keep_every_promise(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     cases = compare(on_the_real_kvm(lab, "host-nvhe", []), on_the_software_kvm([]))
-    status = tell(cases, "host-nvhe")
+    status = print_verdicts(cases, "host-nvhe")
     assert status == 0, capsys.readouterr().out
     assert sum(case.verdicts == {"pass"} for case in cases) >= 500
 
@@ -102,7 +102,7 @@ def test_what_is_a_difference(
     said: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert tell(compare(report(**real), report(**soft)), "host") == status
+    assert print_verdicts(compare(report(**real), report(**soft)), "host") == status
     assert said in capsys.readouterr().out
 
 

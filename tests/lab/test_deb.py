@@ -43,8 +43,8 @@ def test_a_small_package(tmp_path: Path) -> None:
     [
         (b"", "not an ar archive"),
         (b"\x7fELF", "not an ar archive"),
-        (ar(("data.tar.xz", tar(a=b"A" * 999)))[:-40], "cut short"),
-        (ar(("debian-binary", b"2.0\n"))[:30], "broken ar header"),
+        (ar(("data.tar.xz", tar(a=b"A" * 999)))[:-40], "truncated"),
+        (ar(("debian-binary", b"2.0\n"))[:30], "invalid ar header"),
         (ar(("debian-binary", b"2.0\n")), "no data.tar"),
         (ar(("data.tar.xz", b"nonsense")), "cannot be read"),
         (ar(("data.tar.xz", tar(a=bytes(99999))[:-60])), "cannot be read"),

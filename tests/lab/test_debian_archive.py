@@ -99,11 +99,11 @@ def test_what_is_not_there(mirror: tuple[str, Path], tmp_path: Path) -> None:
     with pytest.raises(LabError, match="have no package nothing"):
         archive.depends("nothing")
     (mirror[1] / "debian" / "pool" / "zlib1g_1%3a1_arm64.deb").unlink()
-    with pytest.raises(LabError, match=r"zlib1g.* cannot be fetched.*404"):
+    with pytest.raises(LabError, match=r"zlib1g.* cannot be downloaded.*404"):
         archive.download(["zlib1g"], tmp_path)
-    with pytest.raises(LabError, match=r"trixie-security.*cannot be fetched.*404"):
+    with pytest.raises(LabError, match=r"trixie-security.*cannot be downloaded.*404"):
         Archive("trixie", mirror[0])
-    with pytest.raises(LabError, match=r"debian/dists/sid/.*cannot be fetched.*404"):
+    with pytest.raises(LabError, match=r"debian/dists/sid/.*cannot be downloaded.*404"):
         Archive("sid", mirror[0])
 
 

@@ -1,8 +1,7 @@
-"""Every sort of access to memory, as instructions that cases can watch.
+"""Every sort of memory access, as instructions that cases can watch.
 
-The address is in x1. Stores take x2 to x5 or v2 to v5, which ``fill`` gives values that show in
-every byte; loads put what they read into the same registers. x4 gets the status of a
-store-exclusive.
+The address is in x1. Stores store x2 to x5 or v2 to v5; ``fill`` gives these values in which every
+byte is different. Loads load into the same registers. x4 gets the status of a store-exclusive.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from guestdbg.check import assembler as asm
 if TYPE_CHECKING:
     from guestdbg.check.rig import Rig
 
-#: What x2 to x5 hold, and twice over v2 to v5.
+#: The value of x2 to x5, and of both halves of v2 to v5.
 FILL = 0x8877665544332211
 
 
@@ -46,12 +45,12 @@ class Access:
 
     @property
     def wnr(self) -> tuple[bool, ...]:
-        """What WnR may say of a hit of a watchpoint for every access."""
+        """The values that WnR may have when a watchpoint for loads and stores matches it."""
         return (True, False) if self.reads and self.writes else (self.writes,)
 
 
 def fill(rig: Rig) -> None:
-    """Give x2 to x5 and v2 to v5 the values that stores store."""
+    """Set x2 to x5 and v2 to v5, which stores store."""
     for n in range(2, 6):
         rig.set_x(n, FILL)
         rig.set_core(f"v{n}", FILL << 64 | FILL)
@@ -149,7 +148,7 @@ def _atomics() -> dict[str, Access]:
         for name in ("ldadd", "swp")
         for size in (1, 2, 4, 8)
     }
-    # What it compares with (x6) is what is there, zero: it stores.
+    # It compares with x6, which is zero as memory is, so it stores.
     found |= {f"cas-{size * 8}": both(asm.cas(6, 2, 1, size=size), size) for size in (1, 2, 4, 8)}
     found |= {f"casp-{size * 8}": both(asm.casp(6, 2, 1, size=size), 2 * size) for size in (4, 8)}
     return found
@@ -181,7 +180,7 @@ def _structures() -> dict[str, Access]:
     return found
 
 
-#: Every sort of access, by a name that fits a case's.
+#: Every sort of access, by a name that can be part of a case's name.
 ACCESSES: dict[str, Access] = {
     name: access
     for group in (_single, _indexed, _pairs, _exclusives, _atomics, _structures)
@@ -190,5 +189,5 @@ ACCESSES: dict[str, Access] = {
 
 
 def choose(condition: Callable[[Access], bool]) -> dict[str, Access]:
-    """Those for which a condition holds."""
+    """The accesses for which a condition holds."""
     return {name: access for name, access in ACCESSES.items() if condition(access)}

@@ -1,4 +1,4 @@
-"""What was seen, in words a person can compare with the manual."""
+"""Exits and syndromes in words, which can be compared with the manual."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _VECTOR_SIZE = 0x800
 
 
 def taken_vector(exit_: Exit) -> int | None:
-    """The offset of the vector through which the guest took an exception, where it did."""
+    """The offset of the exception vector that the guest took, or None if it took none."""
     if isinstance(exit_, ExitMmio) and exit_.is_write and 0 <= exit_.phys_addr - TAKEN < 0x800:
         return exit_.phys_addr - TAKEN
     return None
@@ -28,7 +28,7 @@ def syndrome(value: int) -> str:
 
 
 def exit_words(exit_: Exit) -> str:
-    """An exit in words, its syndrome taken apart."""
+    """An exit in words, with the fields of its syndrome."""
     vector = taken_vector(exit_)
     if vector is not None and isinstance(exit_, ExitMmio):
         esr = int.from_bytes(exit_.data, "little")

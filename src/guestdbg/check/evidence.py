@@ -1,9 +1,8 @@
-"""Whether the processor itself lacks something: the guest's own debugging tells.
+"""Whether the processor itself lacks something, judged by the guest's own debugging.
 
-Where a promise of the architecture is broken under KVM, the processor may be the one that broke it
-(emulated processors leave out parts of the debug unit). The guest's own registers get to the
-hardware in another way, without KVM_SET_GUEST_DEBUG: what does not work there either, the processor
-does not do.
+If a promise of the architecture is broken under KVM, the cause may be the processor: emulated ones
+leave out parts of the debug unit. The guest's own debug registers get into the hardware without
+KVM_SET_GUEST_DEBUG. What does not work with them either is missing in the processor.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ MDE, KDE = 1 << 15, 1 << 13
 def debug_itself(
     rig: Rig, breakpoints: Mapping[int, RegisterPair], watchpoints: Mapping[int, RegisterPair]
 ) -> None:
-    """Give the guest its own registers, as if it had written them, and let it be debugged."""
+    """Set the guest's own debug registers, as if it had written them, and enable its debugging."""
     for kind, pairs in (("B", breakpoints), ("W", watchpoints)):
         for n, pair in pairs.items():
             rig.set_reg(f"DBG{kind}CR{n}_EL1", pair.control)
@@ -33,7 +32,7 @@ def debug_itself(
 
 
 def own_debugging(rig: Rig, *items: asm.Item, **registers: Any) -> bool:
-    """Whether a guest that debugs itself takes any exception; see ``own_exception``."""
+    """Whether a guest that debugs itself takes an exception; see ``own_exception``."""
     return own_exception(rig, *items, **registers) is not None
 
 
@@ -45,10 +44,16 @@ def own_exception(
     registers: Mapping[int, int] | None = None,
     system: Mapping[str, int] | None = None,
 ) -> int | None:
-    """The class of the exception that a guest takes that debugs itself with these registers.
+    """The class of the exception that a guest takes if it debugs itself with these registers.
 
-    On a machine of its own, at EL1, no host debugging; ``registers``: what Xn hold;
-    ``system``: what system registers hold. Breakpoint addresses are offsets into the program here.
+    It runs on another machine, at EL1, without KVM_SET_GUEST_DEBUG. None: it takes no exception.
+
+    Args:
+        items: the program.
+        breakpoints: by number. Their addresses are offsets into the program.
+        watchpoints: by number.
+        registers: the values of Xn, by n.
+        system: the values of system registers, by name.
     """
     own = rig.another_machine()
     code = own.code(*items, own.finish())
@@ -65,6 +70,6 @@ def own_exception(
 
 
 def _placed(pair: RegisterPair, start: int) -> RegisterPair:
-    """A breakpoint's registers for a program at ``start``; one of a context has no address."""
+    """A breakpoint's registers for a program at ``start``. Context breakpoints have no address."""
     context_type = pair.control >> 20 & 0xA
     return pair if context_type else RegisterPair(pair.control, pair.value + start)

@@ -1,4 +1,4 @@
-"""What a case can expect: every sort of exit, with the answers that the architecture permits."""
+"""What a case can expect: a method for each sort of exit, with all answers that are permitted."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from guestdbg.kvm import Exit, ExitDebug, ExitMmio
 
 
 class Expectations:
-    """Half of the Rig: what it holds against what was promised. Each method runs the vCPU once,
-    unless it is given an exit."""
+    """The expectations of a ``Rig``. Each method runs the vCPU once, unless it is given an exit.
+
+    All of them raise ``Failure`` if the promise is broken.
+    """
 
     @property
     @abstractmethod
@@ -28,17 +30,17 @@ class Expectations:
     def expect(self, what: str, seen: object, expected: object) -> None:
         """Expect two plain values to be equal."""
         if seen != expected:
-            raise Failure(f"{what} = {_plain(expected)}", _plain(seen))
+            raise Failure(f"{what} = {_text(expected)}", _text(seen))
 
     def expect_one_of(self, what: str, seen: object, permitted: object) -> None:
         """Expect one of several permitted values (a set, a range …)."""
         assert isinstance(permitted, (set, frozenset, range, tuple))
         if seen not in permitted:
-            words = ", ".join(_plain(value) for value in sorted(permitted))
-            raise Failure(f"{what} to be one of {words}", _plain(seen))
+            words = ", ".join(_text(value) for value in sorted(permitted))
+            raise Failure(f"{what} to be one of {words}", _text(seen))
 
     def debug_exit(self, ec: int, words: str, exit_: Exit | None = None) -> ExitDebug:
-        """Expect KVM_EXIT_DEBUG of this class."""
+        """Expect KVM_EXIT_DEBUG with this exception class; ``words`` describes it."""
         seen = self.run() if exit_ is None else exit_
         if not isinstance(seen, ExitDebug) or seen.ec != ec:
             raise Failure(words, f"{exit_words(seen)}, PC {self.pc:#x}")
@@ -60,8 +62,8 @@ class Expectations:
     def steps(self, pc: int, exit_: Exit | None = None, *, exclusive: bool = False) -> ExitDebug:
         """Expect a software-step exit before the instruction at ``pc``.
 
-        ISV may be 0 (the step of an instruction that took an exception says nothing); where it is
-        1, EX must say whether a load-exclusive was stepped.
+        ISV may be 0, because the step of an instruction that took an exception has no valid
+        syndrome. If it is 1, EX must say whether a load-exclusive was stepped (``exclusive``).
         """
         seen = self.debug_exit(EC.SOFTSTP_LOW, f"a software-step exit at {pc:#x}", exit_)
         self.expect("PC at the software-step exit", self.pc, pc)
@@ -83,10 +85,10 @@ class Expectations:
     ) -> ExitDebug:
         """Expect a watchpoint exit before the instruction at ``pc``.
 
-        FAR must lie between ``first``, the lowest address accessed, and ``last``, the highest
-        watched address accessed (without it: ``first`` exactly). Of the syndrome: WnR as
-        ``write`` says (several: either is permitted), CM as ``cache`` says. A processor that names
-        the watchpoint, or calls FAR imprecise, is judged by the rest.
+        FAR must be between ``first``, the lowest address accessed, and ``last``, the highest
+        watched address accessed (default: exactly ``first``). In the syndrome, WnR must be
+        ``write`` (a tuple: any of these), and CM must be ``cache``. If the processor gives the
+        number of the watchpoint, or says that FAR is not precise, FAR is not checked.
         """
         words = f"a watchpoint exit at {pc:#x}"
         seen = self.debug_exit(EC.WATCHPT_LOW, words, exit_)
@@ -101,7 +103,7 @@ class Expectations:
         if bool(details.cm) is not cache:
             raise Failure(f"CM {int(cache)} in the watchpoint's syndrome", syndrome(seen.hsr))
         if details.vncr:
-            raise Failure("VNCR 0: the guest accessed this itself", syndrome(seen.hsr))
+            raise Failure("VNCR 0: the guest made this access itself", syndrome(seen.hsr))
         if not (details.fnv or details.wpf or details.fnp):
             last = first if last is None else last
             if seen.far is None or not first <= seen.far <= last:
@@ -114,7 +116,7 @@ class Expectations:
         return seen
 
     def brk(self, pc: int, comment: int, exit_: Exit | None = None) -> ExitDebug:
-        """Expect a BRK exit at ``pc``, with this immediate."""
+        """Expect a BRK exit at ``pc``, with this immediate in the syndrome."""
         seen = self.debug_exit(EC.BRK64, f"a BRK exit at {pc:#x}", exit_)
         self.expect("PC at the BRK exit", self.pc, pc)
         self._iss(seen, comment)
@@ -134,7 +136,7 @@ class Expectations:
         return stored
 
     def takes(self, ec: int, vector: int, exit_: Exit | None = None) -> int:
-        """Expect that the guest took this exception itself, at this vector; its ESR_EL1."""
+        """Expect that the guest took this exception itself, at this vector. Returns its ESR_EL1."""
         seen = self.run() if exit_ is None else exit_
         if taken_vector(seen) is None or not isinstance(seen, ExitMmio):
             raise Failure(
@@ -154,7 +156,7 @@ def _class(ec: int) -> str:
         return f"EC {ec:#x}"
 
 
-def _plain(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int):
         return value.hex() if isinstance(value, bytes) else str(value)
     return str(value) if 0 <= value < 10 else f"{value:#x}"

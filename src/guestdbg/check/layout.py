@@ -1,8 +1,8 @@
-"""Where everything is in the machine that cases run on, and its translation tables.
+"""The memory map of the machine that cases run on, and its translation tables.
 
-The guest runs with its MMU on, every address mapped to itself as Normal memory: on a processor
-whose caches are not coherent with an uncached guest, userspace could not see its stores otherwise.
-Code that EL0 executes lies apart, for what EL0 may write EL1 may not execute (DDI 0487, D8.4).
+The guest runs with its MMU on, and every address is mapped to itself as Normal memory: with the MMU
+off, its accesses are uncached, and userspace might not see its stores. Code for EL0 is in a region
+of its own, because EL1 may not execute what EL0 may write (DDI 0487, D8.4).
 """
 
 import struct
@@ -14,14 +14,14 @@ EL1_CODE = RAM
 EL0_CODE = RAM + (4 << 20)
 DATA = RAM + (8 << 20)
 TABLES = RAM + (12 << 20)
-#: Every program gets a page of its own, so that no instruction cache holds what was there before.
+#: Each program gets its own slot, so that no instruction cache holds older code of its addresses.
 SLOT = 0x10000
 #: The machine's own exception vectors: the last slot of EL1's code.
 VECTORS = EL0_CODE - SLOT
 
-#: Nothing is here, mapped as Device memory: an access ends ``run()`` with KVM_EXIT_MMIO.
+#: No memory here, mapped as Device memory: an access ends ``run()`` with KVM_EXIT_MMIO.
 NOWHERE = 0x09000000
-#: A guest that is done stores here (``Rig.finish``).
+#: A guest stores here at the end of its program (``Rig.finish``).
 DONE = NOWHERE
 #: An exception vector stores ESR_EL1 at this plus its offset in the table.
 TAKEN = NOWHERE + 0x1000
@@ -33,9 +33,10 @@ _PXN, _UXN = 1 << 53, 1 << 54
 _NORMAL, _DEVICE = 0 << 2, 1 << 2
 
 MAIR = 0x04FF
-#: T0SZ 25 (39 bits: tables start at level 1), walks cached, 4 KiB granule, no TTBR1, 40 bits out.
+#: T0SZ 25 (39-bit addresses: tables start at level 1), cached walks, 4 KiB granule, no TTBR1,
+#: 40-bit physical addresses.
 TCR = 25 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 2 << 32
-#: RES1 bits; M, C, I; UCI, UCT, DZE, nTWI, nTWE: EL0 may do what cases do there.
+#: RES1 bits; M, C, I; UCI, UCT, DZE, nTWI, nTWE: EL0 may use what cases use at EL0.
 SCTLR = 0x30D00800 | 0x1005 | 1 << 26 | 1 << 18 | 1 << 16 | 1 << 15 | 1 << 14
 
 

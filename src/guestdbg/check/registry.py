@@ -1,4 +1,4 @@
-"""Cases: what they are called, what they promise, and where that is written."""
+"""Cases: their names, what they promise, and the source of the promise."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Case:
 
     Attributes:
         name: ``topic.what.exactly``, lower case; unique.
-        promise: what is promised, in a sentence.
-        source: where that is written: section of the KVM API or rule of the Arm manual.
-        run: the judge. It returns for a pass; ``Failure`` and every other exception is a fail,
-            ``Skipped`` a skip.
-        until: the first Linux release ((6, 14)) that no longer promises this, or None.
-        since: the first Linux release that promises it, or None. What is no Linux promises all.
-        module: the name of the file in ``guestdbg.check.cases`` that it is written in.
+        promise: what is promised, in one sentence.
+        source: the section of the KVM API or of the Arm manual that promises it.
+        run: judges it. If it returns, the case passes; ``Skipped`` is a skip; ``Failure`` and
+            every other exception is a fail.
+        until: the first Linux release, such as (6, 14), that no longer promises this, or None.
+        since: the first Linux release that promises it, or None. The software KVM promises all.
+        module: the name of its file in ``guestdbg.check.cases``.
     """
 
     name: str
@@ -51,9 +51,9 @@ CASES: dict[str, Case] = {}
 
 def _register(case: Case) -> None:
     if not _NAME.fullmatch(case.name):
-        raise ValueError(f"{case.name!r} is no name of a case: topic.what-exactly, lower case")
+        raise ValueError(f"{case.name!r} is not a name like topic.what-exactly, in lower case")
     if case.name in CASES:
-        raise ValueError(f"there is a case {case.name!r} already")
+        raise ValueError(f"a case {case.name!r} exists already")
     CASES[case.name] = case
 
 
@@ -89,7 +89,8 @@ def case_for_each(
 ) -> Callable[[Callable[[Rig, T], None]], Callable[[Rig, T], None]]:
     """Register the function below as one case for each item of ``each``.
 
-    The case is called ``name.key``, the function gets the value, ``{}`` in ``promise`` is the key.
+    The case is called ``name.key``; the function gets the value; ``{}`` in ``promise`` is replaced
+    by the key.
     """
 
     def register(function: Callable[[Rig, T], None]) -> Callable[[Rig, T], None]:
@@ -106,23 +107,23 @@ def case_for_each(
 
 
 def numbered(count: int = 16) -> dict[str, int]:
-    """``each`` for registers: "0" to "15"."""
+    """``each`` for ``case_for_each``, with the numbers of registers: "0" to "15"."""
     return {str(n): n for n in range(count)}
 
 
 class NoSuchCase(GuestdbgError):
-    """A pattern that no case's name matches."""
+    """No case's name matches a pattern."""
 
 
 def select(patterns: Iterable[str] = ()) -> list[Case]:
-    """The cases whose name matches one of the patterns; all of them without patterns.
+    """The cases whose name matches one of the patterns; without patterns, all cases.
 
-    A pattern with ``*``, ``?`` or ``[`` must match the whole name; any other, a part of it.
+    A pattern with ``*``, ``?`` or ``[`` must match the whole name; any other must be a part of it.
 
     Raises:
         NoSuchCase: a pattern matches nothing.
     """
-    wanted: set[str] = set()
+    names: set[str] = set()
     patterns = list(patterns)
     for pattern in patterns:
         whole = any(c in pattern for c in "*?[")
@@ -131,5 +132,5 @@ def select(patterns: Iterable[str] = ()) -> list[Case]:
         if not found:
             topics = ", ".join(dict.fromkeys(c.topic for c in CASES.values()))
             raise NoSuchCase(f"no case matches {pattern!r}; the topics are {topics}")
-        wanted |= found
-    return [c for c in CASES.values() if not patterns or c.name in wanted]
+        names |= found
+    return [c for c in CASES.values() if not patterns or c.name in names]

@@ -1,4 +1,4 @@
-"""The outcome as one JSON document: what to send to somebody else."""
+"""The verdicts as one JSON document, which can be sent to others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import Kvm, constants
 from guestdbg.kvm.regs import sys_reg
 
-#: What decides which cases have a meaning: the debug unit, the processor, its extensions.
+#: The registers that say which cases can be judged: the debug unit, the processor, its extensions.
 IDENTITY = (
     "MIDR_EL1",
     "ID_AA64DFR0_EL1",
@@ -30,7 +30,7 @@ IDENTITY = (
 
 
 def context(kvm: Kvm) -> dict[str, Any]:
-    """Everything about the provider that a reader of the verdicts needs."""
+    """Everything about the KVM and its machine that a reader of the verdicts needs."""
     names = (name for name in vars(constants) if name.startswith("KVM_CAP_"))
     return {
         "provider": kvm.provider,
@@ -39,7 +39,7 @@ def context(kvm: Kvm) -> dict[str, Any]:
         "machine": platform.machine(),
         "board": board() if kvm.provider == "host" else None,
         "python": platform.python_version(),
-        "guestdbg": _our_version(),
+        "guestdbg": _guestdbg_version(),
         "api_version": kvm.api_version(),
         "capabilities": {
             name: answer
@@ -51,7 +51,7 @@ def context(kvm: Kvm) -> dict[str, Any]:
 
 
 def board(root: Path = Path("/")) -> str | None:
-    """What this machine is called by its device tree or its firmware, where one of them says it."""
+    """The name of this machine in its device tree or firmware, or None if neither has one."""
     for place in ("proc/device-tree/model", "sys/class/dmi/id/product_name"):
         with contextlib.suppress(OSError):
             if name := (root / place).read_bytes().rstrip(b"\0\n ").decode("utf-8", "replace"):
@@ -59,7 +59,7 @@ def board(root: Path = Path("/")) -> str | None:
     return None
 
 
-def _our_version() -> str | None:
+def _guestdbg_version() -> str | None:
     try:
         return metadata.version("guestdbg")
     except metadata.PackageNotFoundError:
@@ -80,7 +80,7 @@ def _identity(kvm: Kvm) -> dict[str, str | None]:
 
 
 def counts(results: Sequence[Result]) -> dict[str, int]:
-    """How many of each verdict."""
+    """The number of cases with each verdict."""
     seen = Counter(r.verdict for r in results)
     return {verdict: seen[verdict] for verdict in ("pass", "fail", "skip")}
 

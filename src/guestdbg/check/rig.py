@@ -1,4 +1,4 @@
-"""The machine that a case runs on, and what a case can expect of it."""
+"""The machine that a case runs on, and its vCPU."""
 
 from __future__ import annotations
 
@@ -42,22 +42,23 @@ USE_SW_BP = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP
 #: PSTATE of EL1 and EL0 with every exception masked, and PSTATE.D.
 EL1H, EL0T, PSTATE_D = 0x3C5, 0x3C0, 1 << 9
 
-#: Control (and value) registers by number, or from number 0 on.
+#: Pairs of control and value register: by number, or a sequence that starts with number 0.
 Pairs = Mapping[int, RegisterPair] | Sequence[RegisterPair]
 
-#: Where there is a counter, a run may retire this much; elsewhere the watchdog's seconds count.
+#: How many instructions a run may retire, if the KVM counts them. If not, the watchdog's seconds
+#: limit a run.
 INSTRUCTIONS = 1_000_000
 
 
 class Machine:
-    """Memory with translation tables and exception vectors in it, and room for programs."""
+    """A machine: memory with translation tables, exception vectors, and room for programs."""
 
     def __init__(self, kvm: Kvm, watchdog: Watchdog) -> None:
         self.kvm = kvm
         self.watchdog = watchdog
         self.memory = mmap.mmap(-1, layout.RAM_SIZE)
         if hasattr(mmap, "MADV_NOHUGEPAGE"):
-            # One page fault of the guest a page: KVM cleans the caches for it there.
+            # A stage 2 fault for each page: KVM cleans the caches for the page when it maps it.
             self.memory.madvise(mmap.MADV_NOHUGEPAGE)
         self.vm: Vm = kvm.create_vm()
         self.vm.set_user_memory_region(0, layout.RAM, self.memory)
@@ -73,38 +74,38 @@ class Machine:
             self.place(layout.VECTORS + offset, words)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Close the machine."""
         self.vm.close()
 
     def write(self, address: int, data: bytes) -> None:
-        """Put bytes into memory."""
+        """Write bytes to memory."""
         start = address - layout.RAM
         self.memory[start : start + len(data)] = data
 
     def read(self, address: int, length: int) -> bytes:
-        """Bytes of memory."""
+        """Read bytes of memory."""
         start = address - layout.RAM
         return self.memory[start : start + length]
 
     def code_at(self, address: int, count: int) -> bytes:
-        """Up to ``count`` instructions; none where no code can be."""
+        """Up to ``count`` instructions as bytes; empty outside the regions for code."""
         if address % 4 or not layout.EL1_CODE <= address < layout.DATA:
             return b""
         return self.read(address, 4 * count)
 
     def u64(self, address: int) -> int:
-        """A doubleword of memory."""
+        """Read a doubleword of memory."""
         return int.from_bytes(self.read(address, 8), "little")
 
     def place(self, address: int, words: Sequence[int]) -> None:
-        """Put instructions somewhere. Use a place that the guest has not executed yet."""
+        """Write instructions to memory. Use addresses that the guest has not executed yet."""
         data = asm.Code(address, tuple(words), {}).data
         self.write(address, data)
         if isinstance(self.vm, SupportsCodeChanged):
             self.vm.code_changed(address, len(data))
 
     def program(self, *items: asm.Item, el: int = 1) -> asm.Code:
-        """Assemble a program into a page of its own that this EL may execute."""
+        """Assemble a program into a new slot that this EL may execute."""
         code = asm.assemble(self._next[el], *items)
         self._next[el] += layout.SLOT
         limit = layout.VECTORS if el else layout.DATA
@@ -119,11 +120,12 @@ class Rig(Expectations):
 
     Attributes:
         machine: memory and programs; shared by the vCPUs of one machine.
-        vcpu: the vCPU, for what has no shorter way here; its ``number``.
-        breakpoints, watchpoints: how many registers KVM says there are.
+        vcpu: the vCPU, for calls that have no method here.
+        number: the vCPU's number.
+        breakpoints, watchpoints: how many registers KVM reports.
         asked: the last argument of KVM_SET_GUEST_DEBUG.
-        last_exit: what the last KVM_RUN came back with.
-        family: this vCPU, and those that the case made beside it; the one that ran last is last.
+        last_exit: the exit of the last KVM_RUN.
+        family: this rig and those that the case made from it; the one that ran last is the last.
     """
 
     def __init__(self, machine: Machine, number: int = 0, family: list[Rig] | None = None) -> None:
@@ -144,7 +146,7 @@ class Rig(Expectations):
         self.watchpoints = self.kvm.check_extension(KVM_CAP_GUEST_DEBUG_HW_WPS)
 
     def reset(self) -> None:
-        """KVM_ARM_VCPU_INIT, and then as every case finds its vCPU: at EL1, with its MMU on."""
+        """KVM_ARM_VCPU_INIT, and then the state in which a case starts: at EL1, with the MMU on."""
         self.vcpu.init(self._init)
         for name, value in (
             ("MAIR_EL1", layout.MAIR),
@@ -157,7 +159,7 @@ class Rig(Expectations):
             self.set_reg(name, value)
         self.pstate = EL1H
 
-    # -- more of it ------------------------------------------------------------------------------
+    # -- more vCPUs and machines ------------------------------------------------------------------
 
     def another_vcpu(self) -> Rig:
         """One more vCPU of the same machine."""
@@ -166,13 +168,13 @@ class Rig(Expectations):
         return rig
 
     def another_machine(self) -> Rig:
-        """A vCPU of a machine of its own. It is closed with this one."""
+        """A vCPU of another machine, which is closed with this one."""
         machine = Machine(self.kvm, self.machine.watchdog)
         self._machines.append(machine)
         return Rig(machine, family=self.family)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Close all machines."""
         for machine in (*self._machines, self.machine):
             machine.close()
 
@@ -213,7 +215,7 @@ class Rig(Expectations):
 
     @property
     def pstate(self) -> int:
-        """PSTATE, as SPSR has it."""
+        """PSTATE, in the format of SPSR_ELx."""
         return self.core("pstate")
 
     @pstate.setter
@@ -223,20 +225,20 @@ class Rig(Expectations):
     # -- programs ---------------------------------------------------------------------------------
 
     def code(self, *items: asm.Item, el: int = 1) -> asm.Code:
-        """Assemble a program in a fresh page, and stand before its first instruction at this EL."""
+        """Assemble a program into a new slot, and set the PC to its start, at this EL."""
         code = self.machine.program(*items, el=el)
         self.start(code, el=el)
         return code
 
     def start(self, code: asm.Code, *, el: int = 1) -> None:
-        """Stand before the first instruction of a program (again)."""
+        """Set the PC to the first instruction of a program (again), at this EL."""
         self.complete()
         self.pc = code.address
         self.pstate = EL1H if el else EL0T
 
     @staticmethod
     def finish(register: int = 31) -> list[int]:
-        """Instructions that end a program: a store of the register to DONE. Uses x28."""
+        """Instructions that end a program: they store the register to DONE. Uses x28."""
         return asm.flat(asm.mov(28, layout.DONE), asm.str_(register, 28), asm.b(0))
 
     # -- debugging --------------------------------------------------------------------------------
@@ -254,7 +256,7 @@ class Rig(Expectations):
         self.vcpu.set_guest_debug(self.asked)
 
     def run(self) -> Exit:
-        """KVM_RUN. A guest that does not come back is kicked, and that is a failure."""
+        """KVM_RUN. A guest that does not stop is kicked out of it, and that is a failure."""
         vcpu = self.vcpu
         if isinstance(vcpu, SupportsInstructionLimit):
             retired: int = getattr(vcpu, "instructions", 0)
@@ -272,7 +274,7 @@ class Rig(Expectations):
         return exit_
 
     def complete(self) -> None:
-        """Let KVM finish the access of the last KVM_EXIT_MMIO: until then the PC is KVM's to move.
+        """Let KVM complete the access of the last KVM_EXIT_MMIO, which moves the PC.
 
         Source: KVM API 5 (kvm_run, KVM_EXIT_MMIO and immediate_exit).
         """
@@ -284,10 +286,10 @@ class Rig(Expectations):
             finally:
                 self.vcpu.immediate_exit = False
 
-    # -- what there must be -----------------------------------------------------------------------
+    # -- requirements -----------------------------------------------------------------------------
 
     def skip(self, reason: str) -> None:
-        """This case has no meaning here.
+        """End the case: it cannot be judged here, for this reason.
 
         Raises:
             Skipped: always.
@@ -295,12 +297,12 @@ class Rig(Expectations):
         raise Skipped(reason)
 
     def need_breakpoints(self, count: int) -> None:
-        """Skip unless there are so many breakpoint registers."""
+        """Skip unless there are at least ``count`` breakpoint registers."""
         if self.breakpoints < count:
             self.skip(f"KVM_CAP_GUEST_DEBUG_HW_BPS: there are {self.breakpoints}")
 
     def need_watchpoints(self, count: int) -> None:
-        """Skip unless there are so many watchpoint registers."""
+        """Skip unless there are at least ``count`` watchpoint registers."""
         if self.watchpoints < count:
             self.skip(f"KVM_CAP_GUEST_DEBUG_HW_WPS: there are {self.watchpoints}")
 

@@ -1,4 +1,4 @@
-"""Running cases: each on a machine of its own, each with a verdict, whatever happens."""
+"""Runs cases, each on a machine of its own. Every case gets a verdict, whatever happens."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Verdict = Literal["pass", "fail", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a case.
+    """The outcome of a case.
 
     Attributes:
-        reason: why it is no pass; empty for a pass.
-        expected, seen: of a broken promise.
-        seconds: how long it took.
-        traceback: of an exception that is no broken promise.
-        situation: how things stood when it failed; see ``guestdbg.check.situation``.
+        reason: why it is not a pass; empty for a pass.
+        expected, seen: what was expected and what was seen, for a broken promise.
+        seconds: how long the case took.
+        traceback: for an unexpected exception.
+        situation: the state when it failed; see ``guestdbg.check.situation``.
     """
 
     case: Case
@@ -44,7 +44,7 @@ class Result:
 
 
 def kernel_release(kvm: Kvm) -> str | None:
-    """The release of the Linux whose KVM answers, or None where it is not a Linux one."""
+    """The release of the Linux that provides the KVM, or None for the software KVM."""
     return platform.release() if kvm.provider == "host" else None
 
 
@@ -69,7 +69,7 @@ def _dotted(version: tuple[int, int]) -> str:
 
 
 def run_case(case: Case, kvm: Kvm, watchdog: Watchdog) -> Result:
-    """One case on a machine of its own."""
+    """Run one case on a machine of its own."""
     started = time.monotonic()
 
     def result(verdict: Verdict, reason: str = "", **more: str | None) -> Result:
@@ -110,12 +110,12 @@ def _situation(rig: Rig) -> dict[str, Any] | None:
     try:
         return situation_of(rig.family[-1])
     except Exception:
-        # A KVM that is this broken is described by its verdict alone.
+        # On a KVM that is this broken, the verdict must be enough.
         return None
 
 
 def run_cases(cases: Iterable[Case], kvm: Kvm, *, seconds: float = 5.0) -> Iterator[Result]:
-    """Each case in turn. ``seconds``: how long a guest may run before it is kicked out."""
+    """Run cases in turn. ``seconds``: how long a guest may stay in KVM_RUN before it is kicked."""
     watchdog = Watchdog(seconds)
     try:
         for case in cases:

@@ -1,12 +1,12 @@
-"""What a case raises when it is not a pass."""
+"""The exceptions that end a case without a pass."""
 
 
 class Failure(Exception):
     """A promise was broken.
 
     Attributes:
-        expected: what should have been.
-        seen: what was.
+        expected: what should have been seen, in words.
+        seen: what was seen instead.
     """
 
     def __init__(self, expected: str, seen: str) -> None:
@@ -16,4 +16,4 @@ class Failure(Exception):
 
 
 class Skipped(Exception):
-    """The case has no meaning here; the text says why."""
+    """The case cannot be judged on this KVM or processor; the text says why."""

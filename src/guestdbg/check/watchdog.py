@@ -1,4 +1,4 @@
-"""No guest may hang the suite: whoever stays too long in KVM_RUN is kicked out."""
+"""Keeps a guest from hanging the suite: a vCPU that stays in KVM_RUN too long is kicked out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from guestdbg.kvm import Vcpu
 
 
 class Watchdog:
-    """One thread for a whole run of the suite, idle while nothing is overdue."""
+    """One thread for a whole run of the suite. It sleeps while no vCPU is overdue."""
 
     def __init__(self, seconds: float = 5.0) -> None:
         self.seconds = seconds
@@ -32,9 +32,9 @@ class Watchdog:
 
     @contextmanager
     def over(self, vcpu: Vcpu) -> Iterator[None]:
-        """Kick this vCPU, again and again, once it has been in here for too long."""
+        """While this lasts, kick this vCPU repeatedly once ``seconds`` have passed."""
         with self._wake:
-            # The thread need not be woken: it looks again before anything can be overdue.
+            # The thread need not be woken: it wakes up before this deadline anyway.
             self._vcpu, self._deadline = vcpu, time.monotonic() + self.seconds
             self._expired = False
         try:
@@ -45,7 +45,7 @@ class Watchdog:
 
     @property
     def expired(self) -> bool:
-        """The last ``over()`` had to be ended."""
+        """Whether the vCPU of the last ``over()`` was kicked."""
         return self._expired
 
     def _watch(self) -> None:

@@ -87,7 +87,7 @@ def run(
     """Run programs on one KVM and write their traces."""
     chosen: Iterable[Program] = map(generate, range(seed, seed + number))
     if programs is not None:
-        # One line at a time: the writer of the programs may wait for each trace (inlab does).
+        # One line at a time: the writer of the programs may wait for each trace (LabSide does).
         chosen = map(loads, iter(programs.readline, ""))
     with playing_on(provider, full=full) as player:
         for trace in player.play_all(chosen):

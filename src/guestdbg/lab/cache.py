@@ -1,8 +1,8 @@
-"""Where the lab keeps what it fetched and built, and how two processes share it.
+"""Where the lab keeps what it downloaded and built, and how two processes share it.
 
-A directory of the cache is complete or not there: it is filled under another name and then
-renamed, and a manifest in it holds the SHA-256 of each file, checked before every use. Whoever
-builds holds the lock; everybody else waits and then finds it done.
+A directory of the cache is either complete or absent: it is filled under a temporary name and then
+renamed. A manifest in it holds the SHA-256 of each file, which is checked before every use. The
+process that builds holds a lock; others wait for the lock and then find the directory complete.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from pathlib import Path
 
 from guestdbg.lab.errors import LabError
 
-#: Overrides where the cache is.
+#: The environment variable that moves the cache.
 VARIABLE = "GUESTDBG_CACHE"
-#: An entry that was not used for so many seconds may go.
+#: An entry that was not used for so many seconds may be removed.
 _KEPT = 7 * 24 * 3600
 _MANIFEST = "manifest.json"
 
@@ -44,15 +44,17 @@ def digest(path: Path) -> str:
 
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Holds the cache's lock; another process that wants it waits. Raises LabError if the cache
-    cannot be written."""
+    """Holds the cache's lock; other processes wait for it.
+
+    Raises LabError if the cache cannot be written.
+    """
     try:
         root.mkdir(parents=True, exist_ok=True)
         handle = (root / "lock").open("a")
     except OSError as error:
         raise LabError(
             f"the lab's cache {root} cannot be written ({error.strerror}); "
-            f"set {VARIABLE} to a directory that can"
+            f"set {VARIABLE} to a directory that can be written"
         ) from error
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -60,7 +62,7 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def is_complete(directory: Path) -> bool:
-    """Whether every file that the manifest names is there with the contents it had."""
+    """Whether every file that the manifest names exists with unchanged contents."""
     try:
         manifest = json.loads((directory / _MANIFEST).read_text())
         return bool(manifest) and all(
@@ -71,16 +73,16 @@ def is_complete(directory: Path) -> bool:
 
 
 def seal(directory: Path) -> None:
-    """Writes the manifest over the files that are in ``directory`` now."""
+    """Writes the manifest of the files that are in ``directory`` now."""
     files = sorted(p for p in directory.rglob("*") if p.is_file() and p.name != _MANIFEST)
     manifest = {p.relative_to(directory).as_posix(): digest(p) for p in files}
     (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 def entry(root: Path, name: str, build: Callable[[Path], None]) -> Path:
-    """The complete directory ``name`` of the cache, made by ``build(directory)`` if need be.
+    """The complete directory ``name`` of the cache, built by ``build(directory)`` if necessary.
 
-    One that is broken is thrown away and made again. The caller holds the lock.
+    A damaged one is removed and built again. The caller holds the lock.
     """
     final = root / name
     if is_complete(final):
@@ -105,7 +107,7 @@ def entry(root: Path, name: str, build: Callable[[Path], None]) -> Path:
 
 
 def _prune(root: Path) -> None:
-    """Throws away what has not been used for long: each change of the tree leaves an entry."""
+    """Removes entries that were not used for a week: each change of the sources adds an entry."""
     for directory in root.glob("*/"):
         with contextlib.suppress(OSError):
             if time.time() - directory.stat().st_mtime > _KEPT:

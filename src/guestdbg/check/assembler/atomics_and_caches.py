@@ -36,7 +36,7 @@ def casp(rs: int, rt: int, rn: int, *, size: int = 8) -> int:
     return word | register(rs) << 16 | register(rn) << 5 | register(rt)
 
 
-# How many registers: opcode, of LD1/ST1 (consecutive) and of LDn/STn (interleaved).
+# Number of registers -> opcode: of LD1/ST1 (consecutive), and of LDn/STn (interleaved).
 _ONE = {1: 0x7000, 2: 0xA000, 3: 0x6000, 4: 0x2000}
 _MANY = {2: 0x8000, 3: 0x4000, 4: 0x0000}
 

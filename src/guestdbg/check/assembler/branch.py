@@ -1,4 +1,4 @@
-"""Branches (C4.1.95). A target is an offset from the instruction in bytes, or a label's name."""
+"""Branches (C4.1.95). A target is a byte offset from the instruction, or the name of a label."""
 
 from collections.abc import Callable
 from typing import overload

@@ -1,10 +1,10 @@
-"""What the encoders share: refusing operands that do not fit."""
+"""What the encoders share: checks that operands fit."""
 
 from guestdbg.errors import GuestdbgError
 
 
 class AssemblerError(GuestdbgError, ValueError):
-    """An operand that the instruction cannot hold, or a label that is not there."""
+    """An operand does not fit the instruction, or a label does not exist."""
 
 
 def register(number: int) -> int:

@@ -1,4 +1,4 @@
-"""Items, labels, and their assembly into words."""
+"""Programs: instructions and labels, and how they become words."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from guestdbg.check.assembler.fields import AssemblerError
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A place in the program, by name. Takes no room."""
+    """A named place in the program. It takes no space."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fixup:
-    """An instruction that waits for a label's address: ``encode(offset from here)`` is its word."""
+    """An instruction that needs a label's address. ``encode(offset from it)`` returns its word."""
 
     target: str
     encode: Callable[[int], int]
@@ -29,7 +29,7 @@ Item = int | list[int] | Label | Fixup
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Assembled words and where they belong.
+    """Assembled words and their address.
 
     ``code["name"]`` is a label's address, ``code.at(n)`` that of the n-th instruction.
     """
@@ -42,7 +42,9 @@ class Code:
         try:
             return self.labels[name]
         except KeyError:
-            raise AssemblerError(f"no label {name!r}; there is: {sorted(self.labels)}") from None
+            raise AssemblerError(
+                f"no label {name!r}; the labels are {sorted(self.labels)}"
+            ) from None
 
     def at(self, n: int) -> int:
         """The address of the n-th instruction."""
@@ -50,12 +52,12 @@ class Code:
 
     @property
     def end(self) -> int:
-        """The address behind the last instruction."""
+        """The address after the last instruction."""
         return self.at(len(self.words))
 
     @property
     def data(self) -> bytes:
-        """The words as they lie in memory."""
+        """The words as bytes in memory order."""
         return struct.pack(f"<{len(self.words)}I", *self.words)
 
 
@@ -73,17 +75,17 @@ def flat(*parts: int | list[int]) -> list[int]:
 
 
 def assemble(address: int, *items: Item) -> Code:
-    """Put a program together at an address.
+    """Assemble a program for an address.
 
     Raises:
-        AssemblerError: a label is named that is not there, is there twice, or is out of reach.
+        AssemblerError: a label does not exist, exists twice, or is out of range.
     """
     labels: dict[str, int] = {}
     at = address
     for item in items:
         if isinstance(item, Label):
             if item.name in labels:
-                raise AssemblerError(f"label {item.name!r} is there twice")
+                raise AssemblerError(f"label {item.name!r} exists twice")
             labels[item.name] = at
         else:
             at += 4 * len(item) if isinstance(item, list) else 4

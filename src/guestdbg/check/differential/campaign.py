@@ -1,4 +1,4 @@
-"""Many programs on two KVMs: by digest first, in full where digests differ."""
+"""Compares many programs on two KVMs: their digests first, full traces where digests differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from guestdbg.check.differential.rules import RULES, Rule, explain
 from guestdbg.check.differential.shrink import Shrinker
 from guestdbg.check.differential.trace import Trace, TraceLine
 
-#: Programs compared at a time.
+#: The number of programs that are compared at a time.
 BATCH = 500
 
 
@@ -22,14 +22,14 @@ class Side(Protocol):
     """One of the two KVMs that are compared."""
 
     def brief(self, programs: Sequence[Program]) -> Iterable[TraceLine]:
-        """Digests of brief traces, in order."""
+        """The digests of brief traces, in the order of the programs."""
 
     def full(self, programs: Sequence[Program]) -> Iterable[TraceLine]:
-        """Full traces, in order."""
+        """Full traces, in the order of the programs."""
 
 
 class LocalSide(Side):
-    """A KVM of this process."""
+    """A KVM in this process."""
 
     def __init__(self, brief: Player, full: Player) -> None:
         self._brief = brief
@@ -47,7 +47,7 @@ class Finding:
     """A program that two KVMs played differently.
 
     Attributes:
-        rule: what explains it; None where nothing does.
+        rule: the rule that explains it, or None.
     """
 
     program: Program
@@ -59,14 +59,14 @@ class Finding:
 
 @dataclass
 class Report:
-    """What came of it.
+    """The result of a comparison.
 
     Attributes:
-        compared, exits: programs, and the exits of the first side.
-        explained: findings by the name of the rule that explains them.
-        unexplained: the others.
-        unsteady: programs whose digests differed and whose full traces did not.
-        kicked: programs that somebody had to stop.
+        compared, exits: the number of programs, and of exits of the first side.
+        explained: the number of findings by the name of the rule that explains them.
+        unexplained: the findings that no rule explains.
+        unsteady: programs whose digests differed, but whose full traces did not.
+        kicked: programs that did not stop by themselves.
     """
 
     compared: int = 0
@@ -78,24 +78,24 @@ class Report:
 
     @property
     def unused(self) -> list[str]:
-        """Rules that explained nothing: out of date, or not enough programs."""
+        """Rules that explained nothing: they are out of date, or there were too few programs."""
         return [rule.name for rule in RULES if not self.explained[rule.name]]
 
     def add(self, program: Program, a: TraceLine, b: TraceLine) -> None:
-        """One program more, of which there are full traces."""
+        """Add a program with full traces."""
         self.count(program, a, b)
         if a.digest != b.digest:
             self.judged(find(program, a, b) or program.name)
 
     def count(self, program: Program, a: TraceLine, b: TraceLine) -> None:
-        """One program more."""
+        """Count a program."""
         self.compared += 1
         self.exits += a.exits
         if a.kicked or b.kicked:
             self.kicked.append(program.name)
 
     def judged(self, finding: Finding | str) -> None:
-        """What became of a program whose digests differ."""
+        """Add a finding, or the name of a program whose digests differ but not its traces."""
         if isinstance(finding, str):
             self.unsteady.append(finding)
         elif finding.rule is not None:
@@ -105,7 +105,7 @@ class Report:
 
     @property
     def counts(self) -> str:
-        """In one line."""
+        """The counts in one line."""
         same = self.compared - self.explained.total() - len(self.unexplained) - len(self.unsteady)
         return (
             f"{self.compared} programs, {self.exits} exits: {same} the same, "
@@ -127,7 +127,7 @@ class Report:
 def run(
     programs: Iterable[Program], a: Side, b: Side, report: Report | None = None
 ) -> Iterator[Report]:
-    """Compare, and hand back the report after every batch; it is the same object each time."""
+    """Compare programs. Yields the report after every batch, always the same object."""
     report = report or Report()
     for batch in _batches(programs):
         briefs = list(zip(batch, a.brief(batch), b.brief(batch), strict=True))
@@ -140,19 +140,19 @@ def run(
 
 
 def judge(programs: Sequence[Program], a: Side, b: Side) -> Iterator[Finding | str]:
-    """The findings of programs, played in full; the name of one where there is no difference."""
+    """The findings of programs played in full; the name of a program without a difference."""
     for program, x, y in zip(programs, a.full(programs), b.full(programs), strict=True):
         yield find(program, x, y) or program.name
 
 
 def find(program: Program, a: TraceLine, b: TraceLine) -> Finding | None:
-    """The difference of two full traces of a program, with what explains it.
+    """The difference of two full traces of a program with the rule that explains it, or None.
 
     Raises:
         ProgramError: one of them is only a digest.
     """
     if a.trace is None or b.trace is None:
-        raise ProgramError(f"program {program.name}: only the digest of its trace is there")
+        raise ProgramError(f"program {program.name}: its trace is only a digest")
     difference = compare(a.trace, b.trace)
     if difference is None:
         return None
@@ -161,7 +161,7 @@ def find(program: Program, a: TraceLine, b: TraceLine) -> Finding | None:
 
 
 def shrink(finding: Finding, a: Side, b: Side) -> Finding:
-    """The same difference, unexplained as it is, in the smallest program that shows it."""
+    """The same unexplained difference, in the smallest program found that shows it."""
 
     def difference(programs: Sequence[Program]) -> list[Difference | None]:
         findings = judge(programs, a, b)

@@ -1,4 +1,4 @@
-"""Where two traces of one program part."""
+"""Where two traces of one program differ."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 from guestdbg.check.differential.trace import Moment, Trace
 
-#: A field of a moment, or of the end: its name, and what it was in each trace.
+#: A field of a moment, or of the end: its name, and its value in each trace.
 Field = tuple[str, object, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first moment at which two traces differ, and in what.
+    """The first moment at which two traces differ, and how.
 
     Attributes:
-        name: the program's.
-        moment: the number of the exit; the number of all exits where only the end differs.
+        name: the program's name.
+        moment: the number of the exit; if only the end differs, the number of exits.
         fields: what differs: ``exit``, ``refused``, registers by name, ``memory``, ``page ...``.
-            Where one trace is over before the other: ``length`` alone.
+            If one trace ends before the other: only ``length``.
     """
 
     name: str
@@ -31,12 +31,12 @@ class Difference:
         return frozenset(name for name, _, _ in self.fields)
 
     def field(self, name: str) -> tuple[object, object] | None:
-        """What a field was in each, None where it does not differ."""
+        """The values of a field in both traces, or None if it does not differ."""
         return next(((a, b) for n, a, b in self.fields if n == name), None)
 
     @property
     def signature(self) -> str:
-        """What sort of difference it is, without values: the same for the same fault, mostly."""
+        """The sort of difference, without values: usually the same for the same cause."""
         exits = self.field("exit")
         if exits is not None:
             return f"exit {_kind(exits[0])} or {_kind(exits[1])}"
@@ -52,9 +52,9 @@ def _kind(exit_: object) -> str:
 
 
 def compare(a: Trace, b: Trace) -> Difference | None:
-    """The first difference of two traces, None where there is none.
+    """The first difference of two traces, or None.
 
-    Traces that end in a kick are compared up to it: when it came is a matter of time.
+    Traces that end in a kick are compared up to it, because its moment depends on timing.
     """
     for number in range(max(len(a.moments), len(b.moments))):
         if number >= len(a.moments) or number >= len(b.moments):

@@ -1,4 +1,4 @@
-"""What was going on where two traces part: for the rules that explain it."""
+"""What happened where two traces differ, for the rules that explain the difference."""
 
 from __future__ import annotations
 
@@ -24,8 +24,14 @@ _ZVA_BLOCK = 64
 
 
 class Access:
-    """Where the instruction at an exit reads or writes: the lowest address, and the number of
-    bytes, made in so many accesses."""
+    """The memory that an instruction reads or writes.
+
+    Attributes:
+        first: the lowest address.
+        total: the number of bytes.
+        count: the number of accesses that it is made of.
+        size: the size of each, in bytes.
+    """
 
     def __init__(self, first: int, total: int, count: int, size: int) -> None:
         self.first = first
@@ -40,12 +46,12 @@ class Access:
 
     @property
     def aligned(self) -> bool:
-        """Every access of it is."""
+        """Whether every access is aligned."""
         return self.first % self.size == 0
 
 
 class DifferenceContext:
-    """A difference of a program, ``a`` the software KVM's trace and ``b`` the real one's."""
+    """A difference of a program; ``a`` is the software KVM's trace and ``b`` the real KVM's."""
 
     def __init__(self, program: Program, difference: Difference, a: Trace, b: Trace) -> None:
         self.program = program
@@ -55,7 +61,7 @@ class DifferenceContext:
 
     @cached_property
     def exits(self) -> tuple[Seen, Seen]:
-        """The exits at the moment of the difference; those before the end where that differs."""
+        """Both exits at the moment of the difference; if only the end differs, the last exits."""
         n = self.difference.moment
         return self._exit(self.a, n), self._exit(self.b, n)
 
@@ -65,31 +71,31 @@ class DifferenceContext:
 
     @cached_property
     def registers(self) -> tuple[dict[str, int], dict[str, int]]:
-        """The registers of both at that moment."""
+        """The registers of both at the moment of the difference."""
         n = self.difference.moment
         return self.a.registers(n), self.b.registers(n)
 
     def debug_class(self, side: int) -> int | None:
-        """The exception class of a debug exit, None for others."""
+        """The exception class of a side's debug exit; None for other exits."""
         exit_ = self.exits[side]
         return int(exit_[1]) >> 26 if exit_[0] == "debug" else None
 
     def taken_class(self, side: int) -> int | None:
-        """The exception class of what this side alone took."""
+        """The exception class of ``taken`` of a side, or None."""
         entry = self.taken[side]
         return entry[0] >> 26 & 0x3F if entry is not None else None
 
     @cached_property
     def taken(self) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
-        """The first exception until the difference that only one side took itself, or that they
-        took differently: ESR, ELR, SPSR, FAR, vector; None where a side took no more."""
+        """The first exception before the difference that the two guests took differently: ESR, ELR,
+        SPSR, FAR and vector of each side; None for a side that took no more exceptions."""
         for x, y in itertools.zip_longest(*map(self._taken_until_now, (0, 1))):
             if x != y:
                 return x, y
         return None, None
 
     def _taken_until_now(self, side: int) -> tuple[tuple[int, ...], ...]:
-        """What a side had written down when its registers were as they are here."""
+        """The exceptions in a side's log at the moment of the difference."""
         taken = (self.a, self.b)[side].taken
         place = self.registers[side].get("x26", 0) - layout.LOG
         if not 0 <= place < layout.PAGE:
@@ -98,7 +104,7 @@ class DifferenceContext:
 
     @cached_property
     def stopped_at(self) -> set[int]:
-        """Where a watchpoint or a data abort has stopped an instruction until now."""
+        """The addresses of instructions that a watchpoint or data abort has stopped until now."""
         classes = EC.DABT_LOW, EC.DABT_CUR, EC.WATCHPT_LOW, EC.WATCHPT_CUR
         places = {entry[1] for entry in self.a.taken if entry[0] >> 26 & 0x3F in classes}
         for n, moment in enumerate(self.a.moments[: self.difference.moment + 1]):
@@ -107,7 +113,7 @@ class DifferenceContext:
         return places
 
     def word_at(self, address: int) -> int | None:
-        """The instruction of the program, or of its vectors, at an address."""
+        """The instruction at an address of the program or of its vectors, or None."""
         for start, words in (
             (layout.CODE, self.program.code),
             (layout.VECTORS, self.program.vectors),
@@ -118,7 +124,7 @@ class DifferenceContext:
         return None
 
     def access_at(self, side: int, address: int) -> Access | None:
-        """Where the instruction at an address would read or write, by the registers of a side."""
+        """What the instruction at an address would access with the registers of a side, or None."""
         word = self.word_at(address)
         if word is None:
             return None
@@ -140,8 +146,10 @@ class DifferenceContext:
         return self._access(operand, address, x)
 
     def _scratch_before(self, address: int, registers: dict[str, int]) -> int | None:
-        """What the instructions just before an address put into the scratch register: it has
-        another value when anybody looks."""
+        """The value that the instructions before an address put into the scratch register, or None.
+
+        At the moment of the difference the register may have another value already.
+        """
         add = self.word_at(address - 4) or 0
         if add & 0xFFC0001F == asm.add(SCRATCH, 0, 0):
             return registers.get(f"x{add >> 5 & 31}", 0) + (add >> 10 & 0xFFF)
@@ -163,18 +171,18 @@ class DifferenceContext:
         first = base + operand.offset
         if operand.index is not None:
             first += _extended(x(operand.index, True), operand.extend) << operand.shift
-        # A structure is as many accesses as it has elements, 16 bytes of a vector are two; an
+        # A structure is one access for each element, a 16-byte vector is two accesses, and an
         # exclusive pair is one.
         size = operand.size if operand.exclusive else min(operand.element or operand.size, 8)
         return Access(first & (1 << 64) - 1, operand.total, operand.total // size, size)
 
     def el(self, side: int) -> int:
-        """The exception level at the exit."""
+        """The Exception level of a side at the exit."""
         return self.registers[side].get("pstate", 0) >> 2 & 3
 
     @cached_property
     def debug(self) -> Debug | None:
-        """The guest debugging that was in force before the difference, as it was asked for."""
+        """The last accepted KVM_SET_GUEST_DEBUG before the difference, or None."""
         found = None
         for at, actions in self.program.script:
             if at > self.difference.moment:
@@ -186,12 +194,12 @@ class DifferenceContext:
 
     @property
     def uses_hardware(self) -> bool:
-        """The host debugged with the registers."""
+        """Whether the host used the debug registers."""
         both = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW
         return self.debug is not None and self.debug.control & both == both
 
     def own_registers(self) -> tuple[dict[int, tuple[int, int]], dict[int, tuple[int, int]]]:
-        """The guest's own breakpoints and watchpoints, (control, value) by number, at the end."""
+        """The guest's own breakpoints and watchpoints at the end: number -> (control, value)."""
 
         def of(kind: str, trace: Trace) -> dict[int, tuple[int, int]]:
             return {
@@ -203,8 +211,11 @@ class DifferenceContext:
         return of("B", self.a) | of("B", self.b), of("W", self.a) | of("W", self.b)
 
     def own_watchpoints(self) -> list[tuple[int, int]]:
-        """Every (control, value) that a watchpoint of the guest's own may have had: what it, or the
-        host behind its back, has written to each register of a number, in all combinations."""
+        """Every (control, value) that one of the guest's own watchpoints may have had.
+
+        These are all combinations of what the guest, or the host by one-reg access, writes to the
+        two registers of each number.
+        """
         written: dict[str, set[int]] = {}
         for n, word in enumerate(self.program.code):
             value = self._scratch_before(layout.CODE + 4 * n, {})

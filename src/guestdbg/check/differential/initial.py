@@ -1,4 +1,4 @@
-"""The state of a guest before a program runs."""
+"""Registers and memory of the guest before a program runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHARED = (
     ("TTBR0_EL1", layout.TABLES),
     ("VBAR_EL1", layout.VECTORS),
     ("CPACR_EL1", 3 << 20),
-    # UNKNOWN after a reset, and what a guest may find there: KVM puts a pattern into them.
+    # UNKNOWN after reset; KVM sets them to a pattern, and a guest can read them.
     *((name, 0) for name in ("ESR_EL1", "FAR_EL1", "PAR_EL1", "TPIDR_EL0", "TPIDR_EL1")),
     ("MDCCINT_EL1", 0),
 )

@@ -1,4 +1,4 @@
-"""Playing programs on the real KVM of the lab."""
+"""Plays programs on the real KVM of the lab."""
 
 from __future__ import annotations
 
@@ -17,13 +17,10 @@ _COMMAND = ("guestdbg", "differential", "run", "--provider", "host", "--programs
 
 
 class LabPlayer(Closing):
-    """One command in a lab that runs, which is handed programs and hands back what was seen.
+    """One command in a running lab, which reads programs and writes traces.
 
-    It stays, because starting Python in the lab costs as much as fifty programs. Ending the lab
-    is the caller's.
-
-    Raises:
-        ProgramError: the command ended, or answers something else (from ``play_all``).
+    The command keeps running, because starting Python in the lab takes as long as fifty programs.
+    The lab belongs to the caller and is not closed.
     """
 
     def __init__(self, lab: Lab, *, full: bool = False, seconds: float = 120) -> None:
@@ -31,7 +28,7 @@ class LabPlayer(Closing):
         self._seconds = seconds
         self._answers: Queue[bytes | None] = Queue()
         self._rest = b""
-        self._said = bytearray()
+        self._messages = bytearray()
         read, self._write = os.pipe()
         argv = (*_COMMAND, "--full") if full else _COMMAND
         self._thread = threading.Thread(target=self._follow, args=(argv, read), daemon=True)
@@ -45,7 +42,11 @@ class LabPlayer(Closing):
             self._thread.join(self._seconds)
 
     def play_all(self, programs: Iterable[Program], *, ahead: int = 8) -> Iterator[TraceLine]:
-        """What was seen of each, in order; ``ahead`` programs are there before they are asked."""
+        """The traces of programs, in order. ``ahead`` programs are sent in advance.
+
+        Raises:
+            ProgramError: the command has ended, does not answer, or answers something else.
+        """
         waiting: list[Program] = []
         for program in programs:
             self._send(program)
@@ -76,26 +77,28 @@ class LabPlayer(Closing):
         return found
 
     def _ended(self) -> ProgramError:
-        return ProgramError(f"the command in the lab ended: {self._said.decode(errors='replace')}")
+        return ProgramError(
+            f"the command in the lab ended: {self._messages.decode(errors='replace')}"
+        )
 
     def _follow(self, argv: tuple[str, ...], read: int) -> None:
         try:
-            live = Live(stdout=self._heard, stderr=self._said.extend, stdin=read)
+            live = Live(stdout=self._on_output, stderr=self._messages.extend, stdin=read)
             self._lab.run(argv, timeout=None, live=live)
         except LabError as error:
-            self._said.extend(str(error).encode())
+            self._messages.extend(str(error).encode())
         finally:
             os.close(read)
             self._answers.put(None)
 
-    def _heard(self, data: bytes) -> None:
+    def _on_output(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._answers.put(line)
 
 
 class LabSide(Side, Closing):
-    """The lab as one of two sides: one command for digests, one for full traces when needed."""
+    """The lab as one of two sides: a command for digests, or for full traces, as needed."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -103,7 +106,7 @@ class LabSide(Side, Closing):
         self._is_full = False
 
     def close(self) -> None:
-        """End its command."""
+        """End the command."""
         if self._player is not None:
             self._player.close()
 

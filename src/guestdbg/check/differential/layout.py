@@ -1,8 +1,8 @@
-"""Where everything is in the machine of a random program.
+"""The memory map of the machine of a random program.
 
-Small, so that a machine a program costs little: 64 KiB of memory, every address mapped to itself.
-Code may be executed at EL1 and at EL0 alike (nobody may write it), so that a program is one text
-whatever level it runs at.
+It is small, because every program gets a new machine: 64 KiB of memory, every address mapped to
+itself. Code can be executed at EL1 and EL0 and written at neither, so that a program can change its
+level without changing its addresses.
 """
 
 import struct
@@ -11,17 +11,17 @@ RAM = 0x40000000
 PAGE = 0x1000
 CODE = RAM
 VECTORS = RAM + 1 * PAGE
-DATA = RAM + 2 * PAGE  # three pages for both levels
-PRIVATE = RAM + 5 * PAGE  # behind them: EL1 alone
+DATA = RAM + 2 * PAGE  # three pages, for EL1 and EL0
+PRIVATE = RAM + 5 * PAGE  # the page after them: EL1 alone
 READ_ONLY = RAM + 6 * PAGE
-LOG = RAM + 7 * PAGE  # the vectors write down what was taken
+LOG = RAM + 7 * PAGE  # the vectors log the exceptions taken
 LOG_ENTRY = 40  # ESR, ELR, SPSR, FAR and the vector
 STACK = RAM + 8 * PAGE
 TABLES = RAM + 9 * PAGE  # levels 1, 2 and 3
 UNMAPPED = RAM + 13 * PAGE
 RAM_SIZE = 16 * PAGE
 
-#: What a digest of memory covers, a number a page.
+#: The pages that a digest of memory covers, by name.
 DIGESTED = {"data": DATA, "data+1": DATA + PAGE, "data+2": DATA + 2 * PAGE, "private": PRIVATE}
 DIGESTED |= {"read-only": READ_ONLY, "log": LOG, "stack": STACK}
 
@@ -31,7 +31,7 @@ DONE = NOWHERE + 0x800
 
 MAIR = 0x04FF
 TCR = 25 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 2 << 32
-#: RES1 bits; EL0 may use the cache operations, WFx, and the masks DAIF.
+#: RES1 bits; EL0 may use cache operations, WFI and WFE, and write DAIF.
 SCTLR_OFF = 0x30D00800 | 1 << 9 | 1 << 26 | 1 << 18 | 1 << 16 | 1 << 15 | 1 << 14
 SCTLR_ON = SCTLR_OFF | 0x1005
 
@@ -61,7 +61,7 @@ def tables() -> bytes:
         READ_ONLY: _EL0 | _RO | never,
         LOG: never,
         STACK: _EL0 | never,
-        # A guest that changed them without TLB maintenance would see the old or the new.
+        # Read-only: after a change without TLB maintenance, old or new entries might be used.
         TABLES: _RO | never,
         TABLES + PAGE: _RO | never,
         TABLES + 2 * PAGE: _RO | never,

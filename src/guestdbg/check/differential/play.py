@@ -1,4 +1,4 @@
-"""Playing a program on a KVM, through the seam alone."""
+"""Plays a program on a KVM, with the KVM API alone (``guestdbg.kvm``)."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.regs import core_reg, sys_reg
 
-#: What is read at every exit of a full trace. Reading is what a program costs on a real KVM, so a
-#: brief trace has only ``BRIEF`` of it, and one general register in turn; at the end it has what
-#: programs use.
+#: The registers that are read at every exit of a full trace. On a real KVM most of the time goes
+#: into reading registers, so a brief trace has only ``BRIEF`` and one general register in turn, and
+#: at the end those that the program uses.
 EACH = (
     *(f"x{n}" for n in range(31)),
     *("pc", "pstate", "sp", "sp_el1", "elr_el1", "spsr[0]"),
@@ -53,7 +53,7 @@ EACH = (
     *(f"v{n}" for n in range(8)),
 )
 BRIEF = ("pc", "pstate", "elr_el1")
-#: As many debug registers of each kind as a program may use, and one more.
+#: The debug registers that a program may use, and one more of each kind.
 _DEBUG_REGISTERS = tuple(
     f"DBG{kind}R{n}_EL1"
     for kind, many in (("BC", 7), ("BV", 7), ("WC", 5), ("WV", 5))
@@ -84,7 +84,8 @@ _BRIEF = tuple(
 _PC, _PSTATE = core_reg("pc"), core_reg("pstate")
 _MSR_MASK, _MSR_DEBUG = 0xFFF80000, 0xD5100000
 
-#: Where there is a counter, a run may retire this much; elsewhere the watchdog's seconds count.
+#: How many instructions a run may retire, if the KVM counts them. If not, the watchdog's seconds
+#: limit a run.
 INSTRUCTIONS = 100_000
 
 
@@ -97,14 +98,14 @@ class Player:
         self._watchdog = Watchdog(seconds)
 
     def close(self) -> None:
-        """End the watchdog's thread. The KVM is the caller's."""
+        """End the watchdog's thread. The KVM belongs to the caller and stays open."""
         self._watchdog.close()
 
     def play(self, program: Program) -> Trace:
-        """One program.
+        """Play one program.
 
         Raises:
-            KvmError: the machine could not be had; what is refused later is part of the trace.
+            KvmError: the machine could not be created. Later errors are part of the trace.
         """
         memory = mmap.mmap(-1, layout.RAM_SIZE)
         memory[:] = memory_of(program)
@@ -124,7 +125,7 @@ class Player:
             return _Playing(program, vcpu, memory, self._watchdog, self._full).trace()
 
     def play_all(self, programs: Iterable[Program]) -> Iterator[Trace]:
-        """Each in turn."""
+        """Play programs in turn."""
         for program in programs:
             yield self.play(program)
 
@@ -176,8 +177,8 @@ class _Playing:
         return Trace(self.program.name, tuple(self.moments), final, pages, taken)
 
     def used(self) -> list[str]:
-        """What is read at the end for a brief trace: what the program may have changed, and one
-        debug register of each kind that perhaps nobody has."""
+        """The registers that are read at the end of a brief trace: those that the program may have
+        changed, and one debug register of each kind that it may not have changed."""
         program = self.program
         stray = program.seed
         numbers = {("B", stray % 7), ("W", stray % 5)}
@@ -192,7 +193,7 @@ class _Playing:
         return [*_USED, *vectors, *(name for name in names if name in _IDS)]
 
     def taken(self) -> tuple[tuple[int, ...], ...]:
-        """What the guest's vectors wrote down."""
+        """The guest's log of the exceptions that it took."""
         start = layout.LOG - layout.RAM
         entries = struct.iter_unpack("<5Q", self.memory[start : start + 40 * BUDGET])
         return tuple(itertools.takewhile(any, entries))
@@ -260,9 +261,9 @@ class _Playing:
         return ("other", exit_.reason)
 
     def after(self, exit_: Exit | KvmError) -> None:
-        """What the host does by itself before the guest goes on."""
+        """What the host does after every exit: complete MMIO reads, and handle hits."""
         if self.stepping_off is not None:
-            # One step without the registers is over, whatever ended it.
+            # The step without the registers has ended, whatever the exit was.
             self.vcpu.set_guest_debug(self.stepping_off)
             self.debug, self.stepping_off = self.stepping_off, None
         if isinstance(exit_, ExitMmio) and not exit_.is_write:

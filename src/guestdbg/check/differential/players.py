@@ -1,4 +1,4 @@
-"""A player on a KVM of its own, opened and closed."""
+"""A player on a KVM of its own, as a context manager."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from guestdbg.kvm import Kvm, open_kvm
 
 
 def _open(provider: str) -> Kvm:
-    """A KVM that answers as the kernel's does: no PSCI by SMC."""
+    """A KVM that behaves like the kernel's: without PSCI by SMC."""
     return open_kvm("soft", psci_smc=False) if provider == "soft" else open_kvm(provider)
 
 
 @contextlib.contextmanager
 def playing_on(provider: str, *, full: bool) -> Iterator[Player]:
-    """While this lasts, nothing is warned of: random programs are full of undefined instructions.
+    """A player on a new KVM of this provider.
 
+    Warnings are switched off meanwhile, because random programs are full of undefined instructions.
     Raises what ``open_kvm`` raises.
     """
     log = logging.getLogger("guestdbg")

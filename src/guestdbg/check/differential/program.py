@@ -1,7 +1,7 @@
-"""A random program: what the guest is, and what the host does to it. Plain values only.
+"""A random program: the guest's initial state, and what the host does. Plain values only.
 
-Nothing here knows of a provider. A program is made by its seed (``generate``), or comes out of a
-file; the same one is played everywhere.
+A program is made from its seed (``generate``) or read from a file. It does not depend on the KVM
+that it is played on.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any, Literal
 
 from guestdbg.errors import GuestdbgError
 
-#: A guest that has not ended by then is left alone.
+#: A program that has not ended after so many exits is not run further.
 MAX_EXITS = 40
 
-#: What the host does after a breakpoint, watchpoint or BRK: past the instruction without it, the
-#: same again, all debugging off, or one step with the registers off.
+#: What the host does after a breakpoint, watchpoint or BRK exit: add 4 to the PC ("skip"), nothing
+#: ("again"), switch guest debugging off ("off"), or one step without the debug registers ("step").
 HitPolicy = Literal["skip", "again", "off", "step"]
 HIT_POLICIES: tuple[HitPolicy, ...] = ("skip", "again", "off", "step")
 
 
 class ProgramError(GuestdbgError):
-    """A file of programs or traces is not one."""
+    """A file of programs or traces is not valid, or a trace cannot be obtained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class SetReg:
 
 @dataclass(frozen=True, slots=True)
 class OnHit:
-    """From now on: what happens after a hit."""
+    """Sets what happens after a hit from now on."""
 
     policy: HitPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """KVM_RUN with immediate_exit: pending work is completed, the guest is not entered."""
+    """KVM_RUN with immediate_exit: KVM completes a pending access and does not enter the guest."""
 
 
 Action = Debug | SetReg | OnHit | Complete
@@ -72,16 +72,17 @@ class Program:
     """One experiment.
 
     Attributes:
-        seed: what it was made of; with ``variant`` its name.
-        variant: empty, or what shrinking made of it.
+        seed: the seed that it was made from.
         mmu: whether the guest starts with its MMU on.
-        el: the exception level that it starts at.
+        el: the Exception level that it starts at.
         code: its instructions, at ``layout.CODE``.
-        vectors: instructions of the exception vectors, at ``layout.VECTORS``.
-        x: X0 to X30 at the start.
-        data: seed of what the data pages hold.
-        sysregs: system registers at the start, beside those that all programs share.
-        script: actions by the number of exits before them; 0: before the guest runs.
+        vectors: the instructions of the exception vectors, at ``layout.VECTORS``.
+        x: the initial values of X0 to X30.
+        data: the seed of the data pages' contents.
+        sysregs: initial values of system registers, in addition to those of every program.
+        script: (number of exits before them, the host's actions); 0: before the guest runs.
+        variant: empty, or the number of a shrunk program.
+        exits: the maximum number of exits.
     """
 
     seed: int
@@ -98,11 +99,11 @@ class Program:
 
     @property
     def name(self) -> str:
-        """What identifies it in traces."""
+        """The name that identifies it in traces: the seed and the variant."""
         return f"{self.seed}{self.variant and ':' + self.variant}"
 
     def actions(self, exits: int) -> tuple[Action, ...]:
-        """What the host does after so many exits."""
+        """What the host does after this number of exits."""
         return tuple(a for at, actions in self.script if at == exits for a in actions)
 
     def all_actions(self) -> Iterator[Action]:
@@ -126,10 +127,10 @@ def _tuples(value: Any) -> Any:
 
 
 def loads(line: str) -> Program:
-    """The program of one line.
+    """The program of one line of JSON.
 
     Raises:
-        ProgramError: it is none.
+        ProgramError: the line is not a program.
     """
     try:
         values = json.loads(line)

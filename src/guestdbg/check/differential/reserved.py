@@ -1,14 +1,14 @@
-"""Which encodings of the control registers the architecture leaves open.
+"""Reserved encodings of the breakpoint and watchpoint control registers.
 
 DBGBCR and DBGWCR have reserved values whose effect is CONSTRAINED UNPREDICTABLE (DDI 0487, K1.2.12
-to K1.2.18 and the registers' own pages): the register may be disabled, or behave as some value that
-is not reserved. Two processors may differ there, and both are right.
+to K1.2.18, and the descriptions of the registers): the register may be disabled, or behave as with
+some value that is not reserved. Two processors may differ here, and both are right.
 """
 
 from __future__ import annotations
 
-# (HMC, SSC) -> the values of PAC or PMC that mean something in the manual's table of execution
-# conditions. Without EL3 (ID_AA64PFR0_EL1.EL3) a value of SSC that tells security states apart is
+# (HMC, SSC) -> the values of PAC or PMC that are not reserved in the manual's table of execution
+# conditions. Without EL3 (ID_AA64PFR0_EL1.EL3), values of SSC that select a Security state are
 # reserved.
 _CONDITIONS = {(0, 0): {0, 1, 2, 3}, (1, 0): {1, 3}}
 
@@ -21,9 +21,9 @@ def _condition(control: int) -> bool:
 
 
 def breakpoint_is_reserved(control: int, value: int, context_aware: bool = True) -> bool:
-    """Whether an enabled DBGBCR, with its DBGBVR, has an effect that the architecture leaves open.
+    """Whether a DBGBCR is enabled and has, with its DBGBVR, a reserved encoding.
 
-    What links to it, or what it links to, is ``link_is_reserved``.
+    Its link to another breakpoint is checked by ``link_is_reserved``.
     """
     if not control & 1:
         return False
@@ -31,18 +31,18 @@ def breakpoint_is_reserved(control: int, value: int, context_aware: bool = True)
     if kind in (_ADDRESS, _LINKED_ADDRESS):
         return _condition(control) or control >> 5 & 15 != 15 or not _canonical(value)
     if kind == _LINKED_CONTEXT:
-        # By itself it matches nothing; its own conditions are not looked at.
+        # It generates no exception by itself, and its execution conditions are ignored.
         return not context_aware
     return True
 
 
 def watchpoint_is_reserved(control: int, value: int) -> bool:
-    """Whether an enabled DBGWCR, with its DBGWVR, has an effect that is left open."""
+    """Whether a DBGWCR is enabled and has, with its DBGWVR, a reserved encoding."""
     if not control & 1:
         return False
     bas, mask = control >> 5 & 0xFF, control >> 24 & 31
     if mask:
-        # What MASK covers of the address must be zero.
+        # The address bits that MASK covers must be zero.
         outside = bas != 0xFF or mask < 3 or value & (1 << mask) - 1 & ~3
     else:
         # With DBGWVR[2] set, BAS[7:4] is ignored.
@@ -53,8 +53,10 @@ def watchpoint_is_reserved(control: int, value: int) -> bool:
 
 
 def watched_range(control: int, value: int) -> tuple[int, int]:
-    """The addresses that a watchpoint watches, from and to, of an encoding that is not reserved;
-    of BAS with gaps the whole."""
+    """The first watched address, and the address after the last one.
+
+    Gaps in BAS are included. The encoding must not be reserved.
+    """
     mask, bas = control >> 24 & 31, control >> 5 & 0xFF
     if mask:
         return value & -1 << mask, (value & -1 << mask) + (1 << mask)
@@ -65,8 +67,11 @@ def watched_range(control: int, value: int) -> tuple[int, int]:
 
 
 def link_is_reserved(control: int, place: int, breakpoints: dict[int, int]) -> bool:
-    """Whether a linked breakpoint (``place`` 20) or watchpoint links to what is not an enabled
-    linked context match. ``breakpoints``: DBGBCR by number."""
+    """Whether an enabled register is linked to one that is not an enabled linked context match.
+
+    ``place``: the bit of ``control`` that says that it is linked (20). ``breakpoints``: DBGBCR by
+    number.
+    """
     if not control & 1 or not control >> place & 1:
         return False
     target = breakpoints.get(control >> 16 & 15, 0)
@@ -74,5 +79,5 @@ def link_is_reserved(control: int, place: int, breakpoints: dict[int, int]) -> b
 
 
 def _canonical(value: int) -> bool:
-    """Bits 63 to 48 all the same: what others mean is the processor's choice."""
+    """Whether bits 63 to 48 are all equal. Otherwise the effect is the processor's choice."""
     return value >> 48 in (0, 0xFFFF)

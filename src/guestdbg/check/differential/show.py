@@ -1,4 +1,4 @@
-"""A program, and what was seen of it on two KVMs, side by side."""
+"""Prints a program, and its traces on two KVMs side by side."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Disassemble = Callable[[bytes, int], str | None]
 
 
 def program_lines(program: Program, disassemble: Disassemble | None = None) -> Iterator[str]:
-    """The program as a person reads it."""
+    """The program in readable lines."""
     mmu = "on" if program.mmu else "off"
     yield f"program {program.name}: EL{program.el}, MMU {mmu}, at most {program.exits} exits"
     x = [f"x{n}={v:#x}" for n, v in enumerate(program.x) if v and n not in (25, 26)]
@@ -77,7 +77,7 @@ def exit_words(seen: Seen) -> str:
 def side_by_side(
     a: Trace, b: Trace, names: tuple[str, str], difference: Difference | None = None
 ) -> Iterator[str]:
-    """Both traces, exit by exit, and the difference field by field."""
+    """Both traces exit by exit, then the difference field by field."""
     width = 58
     yield f"   {names[0]:{width}}  {names[1]}"
     for n in range(max(len(a.moments), len(b.moments))):
@@ -91,7 +91,7 @@ def side_by_side(
         yield f"{n:2} {cells[0]:{width}}  {cells[1]}"
     for x, y in itertools.zip_longest(a.taken, b.taken):
         if x != y:
-            yield "   first taken by the guest alone or differently (ESR, ELR, SPSR, FAR, vector):"
+            yield "   first exceptions taken differently (ESR, ELR, SPSR, FAR, vector):"
             yield f"     {_entry(x):{width - 2}}  {_entry(y)}"
             break
     if difference is not None:

@@ -1,7 +1,8 @@
-"""A differing program made as small as it goes and still differs in the same way.
+"""Makes a program that differs as small as possible, while it still differs in the same way.
 
-Instructions become NOPs, so that nothing moves; what the host does is left out; registers become
-zero. Candidates are judged many at a time, for asking a lab costs more than playing.
+Instructions are replaced by NOPs, so that addresses stay the same; actions of the host are left
+out; registers become zero. Many candidates are judged at a time, because a round trip to the lab
+costs more than playing a program.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from guestdbg.check.assembler import NOP
 from guestdbg.check.differential.compare import Difference
 from guestdbg.check.differential.program import Action, Debug, Program
 
-#: Judges programs: the difference of each, None where there is none.
+#: Judges programs: the difference of each, or None.
 Judge = Callable[[Sequence[Program]], Sequence[Difference | None]]
 
 Reduction = Callable[[Program], Program]
@@ -23,47 +24,50 @@ _CHUNKS = (32, 16, 8, 4, 2, 1)
 
 
 class Shrinker:
-    """Shrinks programs under one judge."""
+    """Shrinks programs with one judge."""
 
     def __init__(self, judge: Judge, *, rounds: int = 3) -> None:
         self._judge = judge
         self._rounds = rounds
         self._made = 0
-        #: How many programs have been judged.
+        #: The number of programs that have been judged.
         self.judged = 0
 
     def shrink(self, program: Program, difference: Difference) -> Program:
-        """The smallest found. ``difference``: the program's own."""
-        wanted = difference.signature
+        """The smallest program found. ``difference``: that of ``program``."""
+        signature = difference.signature
         program = self._named(replace(program, exits=difference.moment + 1))
-        if not self._same([program], wanted):
+        if not self._same([program], signature):
             program = self._named(replace(program, exits=40))
         for _ in range(self._rounds):
             before = program
             for size in _CHUNKS:
-                program = self._reduce(program, wanted, _nops(program, size))
+                program = self._reduce(program, signature, _nops(program, size))
             for reductions in (_fewer_actions, _fewer_registers, _zeroed):
-                program = self._reduce(program, wanted, reductions(program))
+                program = self._reduce(program, signature, reductions(program))
             if replace(before, variant="") == replace(program, variant=""):
                 break
         return program
 
-    def _reduce(self, program: Program, wanted: str, some: Iterable[Reduction]) -> Program:
-        """Apply as many of the reductions as keep the difference: of those that do so alone all,
-        or the first half, or the first quarter …"""
+    def _reduce(self, program: Program, signature: str, some: Iterable[Reduction]) -> Program:
+        """Apply as many reductions as possible that keep the difference.
+
+        Of the reductions that keep it alone, try all together, then the first half, the first
+        quarter, and so on.
+        """
         reductions = list(some)
-        verdicts = self._same([r(program) for r in reductions], wanted)
+        verdicts = self._same([r(program) for r in reductions], signature)
         good = [r for r, same in zip(reductions, verdicts, strict=True) if same]
         made = [_all(program, good[: len(good) >> n]) for n in range(len(good).bit_length())]
-        verdicts = self._same(made, wanted)
+        verdicts = self._same(made, signature)
         return next((p for p, same in zip(made, verdicts, strict=True) if same), program)
 
-    def _same(self, programs: Sequence[Program], wanted: str) -> list[bool]:
+    def _same(self, programs: Sequence[Program], signature: str) -> list[bool]:
         if not programs:
             return []
         named = [self._named(p) for p in programs]
         self.judged += len(named)
-        return [d is not None and d.signature == wanted for d in self._judge(named)]
+        return [d is not None and d.signature == signature for d in self._judge(named)]
 
     def _named(self, program: Program) -> Program:
         self._made += 1
@@ -88,14 +92,14 @@ def _nops(program: Program, size: int) -> Iterator[Reduction]:
             yield reduction
 
 
-def _without(program: Program, gone: Action) -> Program:
-    script = [(at, tuple(a for a in actions if a is not gone)) for at, actions in program.script]
+def _without(program: Program, removed: Action) -> Program:
+    script = [(at, tuple(a for a in actions if a is not removed)) for at, actions in program.script]
     return replace(program, script=tuple((at, actions) for at, actions in script if actions))
 
 
 def _fewer_actions(program: Program) -> Iterator[Reduction]:
     for action in program.all_actions():
-        yield functools.partial(_without, gone=action)
+        yield functools.partial(_without, removed=action)
 
 
 def _exchange(program: Program, old: Action, new: Action) -> Program:
@@ -108,7 +112,7 @@ def _exchange(program: Program, old: Action, new: Action) -> Program:
 
 
 def _fewer_registers(program: Program) -> Iterator[Reduction]:
-    """Each Debug action's registers one by one; one action at a time, so that they compose."""
+    """Remove single registers of Debug actions. Each looks its action up, so that they compose."""
     for action in program.all_actions():
         if not isinstance(action, Debug):
             continue

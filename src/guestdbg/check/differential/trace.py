@@ -1,4 +1,4 @@
-"""What was seen of a program, exit by exit, and its digest."""
+"""What was observed of a program, exit by exit, and its digest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from guestdbg.check.differential.program import ProgramError
 
-#: An exit as plain values: its name, and what it carries.
+#: An exit as plain values: its name, then its data.
 Seen = tuple[str | int, ...]
 
 
@@ -20,10 +20,10 @@ class Moment:
 
     Attributes:
         exit: ``("debug", hsr, hsr_high, far)``, ``("mmio", address, length, is_write, data)``,
-            ``("event", type, ...)``, ``("errno", number)``, ``("kicked",)`` …; ``far`` is -1 where
-            it means nothing.
-        refused: errnos of what the host asked for before this run, by the action's number.
-        registers: by name, those that differ from the moment before.
+            ``("event", type, ...)``, ``("errno", number)``, ``("kicked",)`` …; ``far`` is -1 if
+            it is not valid.
+        refused: (number of the action, errno) of the host's calls before this run that failed.
+        registers: by name, those that differ from the previous moment.
         memory: a checksum of the pages that a program can write.
     """
 
@@ -35,15 +35,15 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What was seen of a program.
+    """What was observed of a program.
 
     Attributes:
-        name: the program's.
-        moments: exit by exit.
-        final: more registers, as they were at the end.
+        name: the program's name.
+        moments: the exits.
+        final: more registers, at the end.
         pages: a checksum of each page, at the end.
-        taken: of a full trace, the exceptions that the guest took itself: ESR_EL1, ELR_EL1,
-            SPSR_EL1, FAR_EL1 and the vector's offset of each.
+        taken: in a full trace, the exceptions that the guest took itself: ESR_EL1, ELR_EL1,
+            SPSR_EL1, FAR_EL1 and the offset of the vector for each.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Trace:
 
     @property
     def kicked(self) -> bool:
-        """The guest did not stop by itself: what it was doing then is a matter of time."""
+        """Whether the guest had to be kicked. Its state at that moment depends on timing."""
         return bool(self.moments) and self.moments[-1].exit[0] == "kicked"
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits of everything but the name."""
+        """A hash of everything but the name, as 16 hexadecimal digits."""
         if self.kicked:
             content = repr([self._plain(m) for m in self.moments[:-1]])
         else:
@@ -85,7 +85,7 @@ class Trace:
 
 
 def to_json(trace: Trace, *, full: bool = True) -> str:
-    """A trace as one line; without ``full`` only its digest."""
+    """A trace as one line of JSON; without ``full``, only its digest."""
     values: dict[str, Any] = {
         "name": trace.name,
         "digest": trace.digest,
@@ -103,7 +103,7 @@ def to_json(trace: Trace, *, full: bool = True) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TraceLine:
-    """A line of a file of traces: the digest, and the trace where it is there in full."""
+    """A line of a file of traces: the digest, and the trace if the line has all of it."""
 
     name: str
     digest: str
@@ -118,10 +118,10 @@ class TraceLine:
 
 
 def from_json(line: str) -> TraceLine:
-    """What ``to_json`` made.
+    """Reads a line that ``to_json`` has made.
 
     Raises:
-        ProgramError: it did not.
+        ProgramError: the line is not a trace.
     """
     try:
         values = json.loads(line)

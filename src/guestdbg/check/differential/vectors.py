@@ -1,7 +1,8 @@
-"""The guest's own exception vectors: they write down what was taken, and go on.
+"""The guest's exception vectors: they log the exception and return.
 
-x24 … x29 are theirs. x25 counts down what may still be taken, x26 points into the log. What
-happens after a debug exception of the guest's own is the program's choice, one of ``POLICIES``.
+They use x24 to x29: x25 counts down the exceptions that may still be taken, x26 points into the
+log. What happens after one of the guest's own debug exceptions is one of ``POLICIES``, chosen for
+each program.
 """
 
 from __future__ import annotations
@@ -10,27 +11,28 @@ from guestdbg.arm64.esr import EC
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
 
-#: After a breakpoint or watchpoint: past the instruction; MDSCR_EL1's enables off; PSTATE.D set
-#: in what is returned to; one step of the guest's own with MDE off.
+#: After a breakpoint or watchpoint exception: return after the instruction ("skip"), clear the
+#: enables in MDSCR_EL1 ("off"), set PSTATE.D in SPSR_EL1 ("mask"), or single-step once with MDE
+#: clear ("step").
 POLICIES = ("skip", "off", "mask", "step")
-#: After a software step: no more of them, or the next one.
+#: After a software step exception: no more steps, or the next step.
 STEP_POLICIES = ("off", "on")
 
-#: Exceptions that a guest may take before it ends itself.
+#: The number of exceptions after which the program ends.
 BUDGET = 50
 
-# What an SVC asks for beside coming back, as bits of its immediate.
+# Bits of an SVC's immediate: what the vector does before it returns.
 SVC_OTHER_EL, SVC_STEP, SVC_UNMASK_DEBUG, SVC_MASK_DEBUG = 1, 2, 4, 8
 
 _SS, _D = 1 << 21, 1 << 9
 _LSR_28_24_26 = 0xD35AFC00 | 24 << 5 | 28  # LSR X28, X24, #26: the exception class
 _MDE, _KDE = 1 << 15, 1 << 13
-# MOV Wn, Wn: only the syndrome's low half, for Linux injects aborts with all ones above.
+# MOV Wn, Wn: keeps the low half of the syndrome, because Linux injects aborts with all ones above.
 _LOW_28, _LOW_24 = 0x2A1C03FC, 0x2A1803F8
 
 
 def ending(register: int) -> list[asm.Item]:
-    """The end of a program: again and again, for any of it may be skipped."""
+    """The end of a program: a loop, because the host may skip any instruction of it."""
     return [
         asm.label("done"),
         asm.mov(register, layout.DONE),
@@ -76,7 +78,7 @@ def vectors(policy: str, step_policy: str) -> tuple[int, ...]:
     """The instructions from ``layout.VECTORS`` on."""
     table: list[asm.Item] = []
     for offset in range(0, 0x800, 0x80):
-        # QEMU clears the flags when an exception is taken: have them clear everywhere.
+        # QEMU clears the flags when an exception is taken: clear them on every KVM.
         table += [asm.msr("NZCV", 31), asm.mov(29, offset), asm.b("taken"), [asm.NOP] * 29]
     choices: dict[str, list[asm.Item]] = {
         "skip": [asm.b("skip")],
@@ -98,7 +100,7 @@ def vectors(policy: str, step_policy: str) -> tuple[int, ...]:
         asm.label("taken"),
         _log("ESR_EL1", "ELR_EL1", "SPSR_EL1", "FAR_EL1"),
         asm.access("str", 29, 26, 8, mode="post"),
-        # FAR is UNKNOWN after most exceptions: QEMU's is zero, others keep what was there.
+        # FAR is UNKNOWN after most exceptions: QEMU writes zero, others leave it unchanged.
         asm.msr("FAR_EL1", 31),
         asm.sub(25, 25, 1),
         asm.cbz(25, "end"),

@@ -1,7 +1,7 @@
 """Debian's arm64 packages by apt, on a machine of any architecture.
 
-apt is given a state of its own (lists, cache, an empty status), so that the machine's packages
-and architectures are neither changed nor consulted, and root is not needed.
+apt gets its own state (lists, cache, an empty status file), so that the machine's packages and
+architectures are neither changed nor used, and root is not needed.
 """
 
 import os
@@ -19,7 +19,7 @@ _SECONDS = 600
 
 
 def available() -> bool:
-    """Whether apt is here, with the keys to check Debian's signatures."""
+    """Whether this machine has apt, with the keys to check Debian's signatures."""
     return bool(shutil.which("apt-get") and shutil.which("apt-cache")) and _KEYRING.exists()
 
 
@@ -50,9 +50,9 @@ class Apt:
         self._options = [f"-o{key}={value}" for key, value in options.items()]
 
     def update(self) -> None:
-        """Fetches the package lists; raises LabError where that fails."""
-        # A source of the machine's that has nothing for arm64, or is down, is not our concern:
-        # what matters is whether the packages are found afterwards.
+        """Downloads the package lists. Raises LabError if apt takes too long."""
+        # A source of this machine that has nothing for arm64, or is down, does not matter as long
+        # as the packages are found afterwards. So a failure here is not an error.
         self._run("apt-get", "update", check=False)
 
     def depends(self, package: str) -> list[str]:
@@ -61,7 +61,7 @@ class Apt:
         return re.findall(r"^\s*\|?(?:Pre)?Depends: ([a-z0-9][a-z0-9+.-]+)", text, re.MULTILINE)
 
     def needed(self, packages: list[str]) -> list[str]:
-        """``packages`` and all that they depend on, as an empty system would need them."""
+        """``packages`` and everything that they depend on, as for an empty system."""
         text = self._run("apt-get", "install", "--simulate", *packages)
         return re.findall(r"^Inst ([a-z0-9][a-z0-9+.-]+)", text, re.MULTILINE)
 
@@ -94,7 +94,7 @@ class Apt:
 
 
 def _is_this_debian(suite: str) -> bool:
-    """Whether this machine runs that release, so that its own sources (and mirrors) serve."""
+    """Whether this machine runs that release, so that its own sources and mirrors can be used."""
     try:
         release = Path("/etc/os-release").read_text()
     except OSError:

@@ -1,7 +1,8 @@
-"""Debian's arm64 packages straight from its archive over HTTPS, where there is no apt.
+"""Debian's arm64 packages from its archive over HTTPS, for machines without apt.
 
-The lists name each package's SHA-256, which is checked. The lists themselves are trusted because
-they came from Debian's server over HTTPS; apt, which checks signatures, is asked first.
+The package lists give the SHA-256 of each package, which is checked. The lists themselves are
+trusted because they come from Debian's server over HTTPS. Where there is apt, which checks
+signatures, it is used instead.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ _MOST = 512 << 20
 
 @dataclass(frozen=True)
 class Package:
-    """What the lists say of a package: where it is, its size and hash, what it depends on."""
+    """One package in the lists: its URL, size in bytes, hash, and dependencies."""
 
     url: str
     size: int
@@ -67,14 +68,14 @@ class Archive:
 
 
 def distributions(suite: str) -> list[tuple[str, str]]:
-    """(part of Debian's archive, name there) of what makes up a release, newest first."""
+    """(part of Debian's archive, name in it) of everything in a release, newest first."""
     security = [("debian-security", f"{suite}-security")]
-    # Unstable is where updates go themselves.
+    # Unstable has no security part: its updates go into it directly.
     return [*([] if suite in ("sid", "unstable") else security), ("debian", suite)]
 
 
 def parse(text: str, base: str) -> dict[str, Package]:
-    """The packages of a Packages file; of several versions the last, which is the newest."""
+    """The packages of a Packages file. Of several versions the last one, which is the newest."""
     found = {}
     for stanza in text.split("\n\n"):
         fields = dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", stanza, re.MULTILINE))
@@ -87,7 +88,7 @@ def parse(text: str, base: str) -> dict[str, Package]:
                 re.findall(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)", needs),
             )
         except (KeyError, ValueError):
-            # Not a package that could be fetched: the space at the file's end, say.
+            # Not a package to download, such as the blank lines at the end of the file.
             continue
     return found
 
@@ -97,7 +98,7 @@ def _get(url: str, most: int) -> bytes:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
             data = answer.read(most + 1)
     except (OSError, http.client.HTTPException) as error:
-        raise LabError(f"{url} cannot be fetched (is there a network?): {error}") from error
+        raise LabError(f"{url} cannot be downloaded (is there a network?): {error}") from error
     assert isinstance(data, bytes)
     if len(data) > most:
         raise LabError(f"{url} is larger than it should be ({most} bytes)")

@@ -1,4 +1,4 @@
-"""Which Debian packages the lab is made of, and fetching them."""
+"""Which Debian packages the lab is made of, and how to download them."""
 
 import re
 import tempfile
@@ -9,13 +9,13 @@ from guestdbg.lab.errors import LabError
 from guestdbg.lab.fetch import apt
 from guestdbg.lab.fetch.debian_archive import Archive
 
-#: The release whose kernel and Python the lab runs, on whatever machine.
+#: The release whose kernel and Python the lab runs.
 SUITE = "bookworm"
 KERNEL = "linux-image-cloud-arm64"
 PYTHON = "python3-minimal"
 _KERNEL_PART = r"linux-(base|binary|modules)-.*-arm64"
 
-#: Beside Python itself: what its library's compiled modules link to, and a shell.
+#: Beside Python itself: what the compiled modules of its library link to, and a shell.
 _LIBRARIES = (
     *("libc6", "zlib1g", "libexpat1", "libffi8", "libgcc-s1", "libbz2-1.0", "liblzma5"),
     "busybox-static",
@@ -23,23 +23,23 @@ _LIBRARIES = (
 
 
 def package_names(depends: Callable[[str], list[str]]) -> list[str]:
-    """The packages by name, after asking the archive which kernel and Python are of the day."""
+    """The names of the packages. ``depends`` says which kernel and Python are current."""
 
-    def one(package: str, pattern: str) -> str:
+    def dependency(package: str, pattern: str) -> str:
         found = depends(package)
         name = next((name for name in found if re.fullmatch(pattern, name)), None)
         if name is None:
             raise LabError(
-                f"Debian's {package} depends on nothing like {pattern}: "
-                f"{', '.join(found) or 'on nothing; are there package lists for arm64?'}"
+                f"Debian's {package} has no dependency that matches {pattern}; it depends on: "
+                f"{', '.join(found) or 'nothing; are there package lists for arm64?'}"
             )
         return name
 
-    kernel = one(KERNEL, r"linux-image-.*-arm64")
-    # Since Debian 14 the image's package is empty: what it depends on has the kernel's file,
-    # its modules, and the list of what is built in.
+    kernel = dependency(KERNEL, r"linux-image-.*-arm64")
+    # Since Debian 14 the package of the image is empty: the packages that it depends on contain
+    # the kernel's file, its modules, and the list of built-in modules.
     parts = [name for name in depends(kernel) if re.fullmatch(_KERNEL_PART, name)]
-    python = one(PYTHON, r"python3\.\d+-minimal").removesuffix("-minimal")
+    python = dependency(PYTHON, r"python3\.\d+-minimal").removesuffix("-minimal")
     return [
         kernel,
         *parts,
@@ -51,9 +51,9 @@ def package_names(depends: Callable[[str], list[str]]) -> list[str]:
 
 
 def fetch(suite: str, directory: Path) -> None:
-    """Puts the packages' files into ``directory``: by apt, or without it over HTTPS.
+    """Puts the packages' files into ``directory``: by apt if this machine has it, else over HTTPS.
 
-    Raises LabError if they cannot be had.
+    Raises LabError if they cannot be downloaded.
     """
     if not apt.available():
         archive = Archive(suite)

@@ -1,4 +1,4 @@
-"""What guestdbg needs from PyPI inside the lab: pure Python, and wheels for arm64 Linux."""
+"""What guestdbg needs from PyPI in the lab: pure Python wheels, and wheels for arm64 Linux."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from guestdbg.lab.errors import LabError
 
-#: As in pyproject.toml (a test compares). drgn is not here: it has no wheels for arm64.
+#: As in pyproject.toml (a test compares them), without drgn, which has no wheels for arm64.
 REQUIREMENTS = ("capstone>=5.0", "click>=8.1", "fdt>=0.3.3", "pyelftools>=0.31", "rich>=13")
 
 _PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64")
@@ -18,7 +18,7 @@ _SECONDS = 600
 def fetch(python: str, directory: Path) -> None:
     """Puts the wheels for CPython ``python`` ("3.11") into ``directory``.
 
-    Raises LabError, with pip's own words, if that fails or this Python has no pip.
+    Raises LabError with pip's own message if that fails or if this Python has no pip.
     """
     command = [
         *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"),
@@ -35,13 +35,13 @@ def fetch(python: str, directory: Path) -> None:
         raise LabError(f"pip download took more than {_SECONDS} seconds") from error
     if done.returncode:
         raise LabError(
-            f"what guestdbg needs inside the lab could not be fetched by pip "
+            f"pip could not download what guestdbg needs in the lab "
             f"(is there a network?):\n{done.stderr.strip()[-1500:]}"
         )
 
 
 def read_wheel(path: Path) -> Iterator[tuple[str, bytes, int]]:
-    """(name, contents, mode) of each file of a wheel, as it lies in site-packages."""
+    """(path in site-packages, contents, mode) of each file of a wheel."""
     try:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():

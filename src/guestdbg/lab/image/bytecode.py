@@ -1,7 +1,8 @@
-"""Python's compiled form of a source, made here for the Python inside.
+"""Compiles Python sources on the host for the Python in the lab.
 
-Compiling takes most of a command's start under emulation. It can be done here where this Python
-is of the same version; elsewhere the first command in a lab compiles, and later ones find it.
+Under emulation, compiling takes most of the time that a command needs to start. It can be done on
+the host if its Python has the same version. If not, the first command in a lab compiles, and later
+commands use its result.
 """
 
 import importlib.util
@@ -9,14 +10,14 @@ import marshal
 import sys
 import warnings
 
-# PEP 552: the file is tied to its source by a hash, which is not checked at each import.
+# PEP 552: the file holds a hash of its source, which is not checked at import.
 _UNCHECKED_HASH = (1).to_bytes(4, "little")
 
 
 def compiled(path: str, source: bytes, python: str) -> tuple[str, bytes] | None:
-    """(path, contents) of the .pyc that belongs to the source at ``path`` inside.
+    """(path, contents) of the .pyc file for the source that is at ``path`` in the lab.
 
-    None if this Python is not version ``python`` ("3.11"), or the source does not compile.
+    None if this Python is not version ``python`` ("3.11") or if the source does not compile.
     """
     if not path.endswith(".py") or python != f"{sys.version_info[0]}.{sys.version_info[1]}":
         return None
@@ -25,7 +26,7 @@ def compiled(path: str, source: bytes, python: str) -> tuple[str, bytes] | None:
             warnings.simplefilter("ignore")
             code = compile(source, f"/{path}", "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError):
-        # Some libraries keep sources for other versions that are never imported.
+        # Some libraries have sources for other versions of Python, which are never imported.
         return None
     directory, _, name = path.rpartition("/")
     tag = f"cpython-{python.replace('.', '')}"

@@ -1,7 +1,7 @@
 """Writes cpio archives in the "newc" format, which Linux unpacks as its initial file system.
 
 Source: the kernel's Documentation/driver-api/early-userspace/buffer-format.rst. Archives can be
-concatenated: a later entry of the same name replaces the earlier one.
+concatenated: a later entry replaces an earlier one of the same name.
 """
 
 import io
@@ -12,14 +12,14 @@ from guestdbg.lab.errors import LabError
 _MAGIC = b"070701"
 _TRAILER = "TRAILER!!!"
 _LIMIT = 0xFFFFFFFF
-#: PATH_MAX of Linux, which counts the zero at the end; longer names it skips without a word.
+#: PATH_MAX of Linux, including the zero at the end. It silently ignores longer names.
 _NAME_LIMIT = 4096
 
 
 class Cpio:
-    """One archive, built in memory: everything belongs to root, all times are zero.
+    """One archive, built in memory. Everything belongs to root, and all times are zero.
 
-    Directories above an entry are made by themselves, before it, as the kernel needs them.
+    The parent directories of an entry are added before it, because the kernel needs them first.
     """
 
     def __init__(self) -> None:
@@ -29,31 +29,31 @@ class Cpio:
         self._closed = False
 
     def directory(self, path: str, mode: int = 0o755) -> None:
-        """A directory; one that is there already is left as it is."""
+        """A directory. If it exists already, it stays as it is."""
         name = _clean(path)
         self._parents(name)
         self._make(name, mode)
 
     def file(self, path: str, data: bytes, mode: int = 0o644) -> None:
-        """A regular file of these bytes."""
+        """A regular file with these contents."""
         name = _clean(path)
         self._parents(name)
         self._entry(name, stat.S_IFREG | mode, data)
 
     def symlink(self, path: str, target: str) -> None:
-        """A symbolic link to ``target``, which is written as it is given."""
+        """A symbolic link. ``target`` is not changed."""
         name = _clean(path)
         self._parents(name)
         self._entry(name, stat.S_IFLNK | 0o777, target.encode())
 
     def character_device(self, path: str, major: int, minor: int, mode: int = 0o600) -> None:
-        """A device node: the kernel wants /dev/console before anything is mounted."""
+        """A device node: the kernel opens /dev/console before anything is mounted."""
         name = _clean(path)
         self._parents(name)
         self._entry(name, stat.S_IFCHR | mode, b"", (major, minor))
 
     def finish(self) -> bytes:
-        """The whole archive, its trailer included, padded so that another can follow it."""
+        """The whole archive with its trailer, padded so that another archive can follow."""
         if not self._closed:
             self._entry(_TRAILER, 0, b"")
             self._pad(512)
@@ -77,7 +77,7 @@ class Cpio:
         if len(encoded) > _NAME_LIMIT:
             raise LabError(f"a path of {len(encoded)} bytes is too long for Linux: {name[:60]}...")
         if len(data) > _LIMIT:
-            raise LabError(f"{name} has {len(data)} bytes, and 4 GiB less 1 is the most")
+            raise LabError(f"{name} has {len(data)} bytes; the maximum is 4 GiB - 1")
         self._inode += 1
         links = 2 if stat.S_ISDIR(mode) else 1
         fields = (
@@ -95,8 +95,8 @@ class Cpio:
 
 
 def _clean(path: str) -> str:
-    """A path without a leading slash and without empty or dot parts."""
+    """The path without a leading slash and without empty or ``.`` parts. Raises ValueError."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts or "\0" in path:
-        raise ValueError(f"{path!r} is no path inside an archive")
+        raise ValueError(f"{path!r} is not a path inside an archive")
     return "/".join(parts)

@@ -1,6 +1,6 @@
 """Reads Debian packages (deb(5)): an ``ar`` archive with a compressed tar archive in it.
 
-In Python, so that neither dpkg nor root is needed: what is read goes straight into the image.
+This needs neither dpkg nor root: the files are not installed but go into the image.
 """
 
 import io
@@ -17,7 +17,7 @@ _AR_HEADER = 60
 def ar_members(data: bytes) -> Iterator[tuple[str, bytes]]:
     """(name, contents) of each member of an ar archive.
 
-    Raises LabError where the archive is cut short or is none.
+    Raises LabError if this is not an ar archive or if it is truncated.
     """
     if not data.startswith(_AR_MAGIC):
         raise LabError("not an ar archive")
@@ -26,11 +26,11 @@ def ar_members(data: bytes) -> Iterator[tuple[str, bytes]]:
         header = data[at : at + _AR_HEADER]
         size_field = header[48:58].strip()
         if len(header) < _AR_HEADER or header[58:] != b"`\n" or not size_field.isdigit():
-            raise LabError(f"a broken ar header at byte {at}")
+            raise LabError(f"invalid ar header at byte {at}")
         size = int(size_field)
         contents = data[at + _AR_HEADER : at + _AR_HEADER + size]
         if len(contents) < size:
-            raise LabError(f"an ar archive that was cut short at byte {len(data)}")
+            raise LabError(f"ar archive truncated at byte {len(data)}")
         yield header[:16].decode("latin-1").rstrip().rstrip("/"), contents
         at += _AR_HEADER + size + size % 2
 
@@ -38,8 +38,8 @@ def ar_members(data: bytes) -> Iterator[tuple[str, bytes]]:
 def read_deb(path: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     """Each file of a package, with its contents (empty for all but regular files).
 
-    Names come without a leading "./". Raises LabError if the package is damaged or compressed in
-    a way that this Python cannot read.
+    Names have no leading "./". Raises LabError if the package is damaged, or compressed in a way
+    that this Python cannot read.
     """
     try:
         members = dict(ar_members(path.read_bytes()))

@@ -1,8 +1,8 @@
 """The lab's kernel and its initial file system.
 
-Two cpio archives, one behind the other. The base holds Debian's Python and libraries, the
-kernel's modules and the wheels; it changes when they do and lies in the cache. The second holds
-guestdbg as it is in this tree now.
+The file system is two cpio archives in a row. The first, the base, holds Debian's Python and
+libraries, kernel modules and wheels. It is kept in the cache and changes only when they do. The
+second holds guestdbg as it is in this source tree now.
 """
 
 import hashlib
@@ -24,28 +24,28 @@ from guestdbg.lab.image.cpio import Cpio
 from guestdbg.lab.image.deb import read_deb
 
 PACKAGE = Path(__file__).resolve().parents[2]
-#: Where guestdbg and its wheels are inside. /usr/local/lib/python3.N/dist-packages is on
-#: Debian's sys.path anyhow, but N is not known before the packages are.
+#: Where guestdbg and its wheels are in the lab. Debian's sys.path has a directory for them,
+#: /usr/local/lib/python3.N/dist-packages, but N is known only when the packages are.
 SITE = "/usr/local/lib/guestdbg"
-#: What the channel to the host needs.
+#: The kernel modules that the channel to the host needs.
 MODULES = ["virtio_mmio", "virtio_console"]
 
-#: Where the kernel lies in Debian's packages; the second since Debian 14.
+#: Where the kernel is in Debian's packages: the second path since Debian 14.
 _KERNEL = re.compile(r"boot/vmlinuz-[^/]+|usr/lib/modules/[^/]+/vmlinuz")
 _MERGED = ("bin", "lib", "sbin")
-#: Of no use in the lab, and half of its size. pygments comes with rich, for what we do not do.
+#: Not needed in the lab, and half of its size. pygments is a dependency of rich that is not used.
 _UNWANTED = re.compile(
     r"usr/share/(?!python)|usr/lib/linux-image|var/|etc/(?!ld\.so|passwd|group|nsswitch)|"
     r".*/(gconv|audit)/|usr/lib/python3[^/]*/(test|idlelib|lib2to3|ensurepip|tkinter|turtledemo|"
     r"distutils|pydoc_data)/|pygments/lexers/(?!__init__|_mapping)"
 )
-#: What busybox is known as, for commands and for whoever looks around.
+#: The commands that are links to busybox, for scripts and for interactive use.
 _APPLETS = (
     "sh cat chmod clear cp date dd df dmesg du echo env false find free grep head hexdump id kill "
     "less ln ls md5sum mkdir mount mv ps pwd rm rmdir sed seq sha256sum sleep sort stty tail tee "
     "top touch true tty umount uname uniq vi wc which xargs"
 )
-#: The first process: the agent, with nothing but Python's library and itself to import.
+#: The first process: the agent, which imports only Python's standard library and itself.
 _INIT = b"""\
 #!/usr/bin/python3 -IS
 import runpy
@@ -67,7 +67,7 @@ _SUFFIXES = {".py", ".elf", ".json", ".typed"}
 
 @dataclass(frozen=True)
 class Base:
-    """The cached part. ``python`` is the version inside, as "3.11"."""
+    """The part that is cached. ``python`` is the version in the lab, such as "3.11"."""
 
     kernel: Path
     archive: Path
@@ -75,12 +75,12 @@ class Base:
 
 
 def base(root: Path, suite: str = packages.SUITE) -> Base:
-    """The base for a Debian release: from the cache ``root``, fetched and built if need be.
+    """The base for a Debian release, from the cache ``root``. Downloads and builds it if necessary.
 
-    Raises LabError if it can be neither.
+    Raises LabError if that fails.
     """
     if not re.fullmatch(r"[a-z]+", suite):
-        raise LabError(f"{suite!r} is no Debian release; bookworm and trixie are")
+        raise LabError(f"{suite!r} is not a Debian release; bookworm and trixie are")
     with cache.locked(root):
         debs = cache.entry(root, f"debs-{suite}", lambda to: packages.fetch(suite, to))
         python = _python_version(debs)
@@ -98,11 +98,11 @@ def base(root: Path, suite: str = packages.SUITE) -> Base:
 def _python_version(debs: Path) -> str:
     for path in debs.glob("python3.*-minimal_*.deb"):
         return path.name.removeprefix("python").partition("-")[0]
-    raise LabError(f"{debs} holds no Python; remove the directory to fetch it again")
+    raise LabError(f"{debs} holds no Python; remove the directory to download it again")
 
 
 def _key(*directories: Path) -> str:
-    """Changes with what goes into the base, and with how it is made."""
+    """A key that changes with what goes into the base, and with the code that builds it."""
     state = hashlib.sha256(sys.version.encode())
     for directory in directories:
         state.update((directory / "manifest.json").read_bytes())
@@ -119,25 +119,25 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
         archive.symlink(name, f"usr/{name}")
     archive.character_device("dev/console", 5, 1)
     found: dict[str, bytes] = {}
-    there: set[str] = set()
+    in_kernel: set[str] = set()
     for path in sorted(debs.glob("*.deb")):
         for info, data in read_deb(path):
             info.name = _merged(info.name)
             if (module := kernel_modules.module_name(info.name)) is not None:
                 found[module] = kernel_modules.plain(info.name, data)
             elif info.name.endswith("/modules.builtin"):
-                there = kernel_modules.built_in(data)
+                in_kernel = kernel_modules.built_in(data)
             elif _KERNEL.fullmatch(info.name):
                 (to / "vmlinuz").write_bytes(data)
             elif not info.name.startswith(("boot/", "usr/lib/modules/")):
                 _add(archive, info, data, python)
     if not (to / "vmlinuz").exists():
-        raise LabError(f"{debs} holds no kernel; remove the directory to fetch it again")
+        raise LabError(f"{debs} holds no kernel; remove the directory to download it again")
     links = {"python3": f"python{python}", "python": f"python{python}"}
     links |= dict.fromkeys(_APPLETS.split(), "busybox")
     for link, target in links.items():
         archive.symlink(f"usr/bin/{link}", target)
-    order = kernel_modules.load_order(MODULES, found, there)
+    order = kernel_modules.load_order(MODULES, found, in_kernel)
     for module in order:
         archive.file(f"lab/modules/{module}.ko", found[module])
     archive.file("lab/modules/order", ("\n".join(order) + "\n").encode())
@@ -149,7 +149,7 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
 
 
 def _merged(path: str) -> str:
-    """Where a path is when /bin, /lib and /sbin are links into /usr, as Debian installs it."""
+    """The path when /bin, /lib and /sbin are links into /usr, as Debian installs it."""
     first = path.partition("/")[0]
     return f"usr/{path}" if first in _MERGED else path
 
@@ -173,16 +173,16 @@ def _add_file(archive: Cpio, path: str, data: bytes, mode: int, python: str) -> 
 
 
 def tree() -> Iterator[tuple[str, bytes]]:
-    """(path, contents) of each file of guestdbg that runs anywhere: all but the processor."""
+    """(path, contents) of each file of guestdbg except the compiled processor."""
     for path in sorted(PACKAGE.rglob("*")):
         if path.suffix in _SUFFIXES and path.is_file() and "__pycache__" not in path.parts:
             yield f"guestdbg/{path.relative_to(PACKAGE).as_posix()}", path.read_bytes()
 
 
 def package(root: Path, python: str) -> Path:
-    """guestdbg as it is now, the agent and the commands: an archive to follow the base.
+    """The archive that follows the base: guestdbg as it is now, the agent, and the commands.
 
-    From the cache ``root`` if nothing has changed since the last time.
+    It comes from the cache ``root`` if nothing has changed since the last time.
     """
     files = dict(tree()) | _metadata()
     state = hashlib.sha256(f"{python} {sys.version}".encode())
@@ -197,7 +197,7 @@ def package(root: Path, python: str) -> Path:
 
 
 def _metadata() -> dict[str, bytes]:
-    """What tells `guestdbg --version` inside, if this guestdbg has a version."""
+    """What `guestdbg --version` in the lab reads, if this guestdbg has a version."""
     try:
         version = metadata.version("guestdbg")
     except metadata.PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""Kernel modules: which ones a driver needs, in the order in which to load them.
+"""Kernel modules: what a driver depends on, in the order in which to load it.
 
-Debian's package has no modules.dep (its installation makes it), but every module says in its
-``.modinfo`` section what it depends on.
+Debian's package has no modules.dep, which is made when the package is installed. But every module
+names its dependencies in its ``.modinfo`` section.
 """
 
 import io
@@ -18,13 +18,13 @@ _SUFFIX = re.compile(r"\.ko(\.xz)?$")
 
 
 def module_name(path: str) -> str | None:
-    """The name under which other modules know this file; None if it is no module."""
+    """The name that other modules use for this file, or None if it is not a module."""
     base = path.rpartition("/")[2]
     return _SUFFIX.sub("", base).replace("-", "_") if _SUFFIX.search(base) else None
 
 
 def plain(path: str, data: bytes) -> bytes:
-    """A module's ELF, out of its compression if it has one."""
+    """The ELF file of a module, decompressed if necessary."""
     return lzma.decompress(data) if path.endswith(".xz") else data
 
 
@@ -33,38 +33,41 @@ def modinfo(elf: bytes) -> dict[str, str]:
     try:
         section = ELFFile(io.BytesIO(elf)).get_section_by_name(".modinfo")
     except ELFError as error:
-        raise LabError(f"a kernel module that is not an ELF file: {error}") from error
+        raise LabError(f"a kernel module is not an ELF file: {error}") from error
     if section is None:
-        raise LabError("a kernel module without a .modinfo section")
+        raise LabError("a kernel module has no .modinfo section")
     tags = (line.decode("utf-8", "replace") for line in section.data().split(b"\0"))
     return {key: value for key, _, value in (tag.partition("=") for tag in tags) if key}
 
 
 def built_in(listing: bytes) -> set[str]:
-    """The names in the kernel's modules.builtin: what is in the kernel and need not be loaded."""
+    """The module names in the kernel's modules.builtin: these need not be loaded."""
     return {name for line in listing.decode().split() if (name := module_name(line)) is not None}
 
 
 def load_order(
-    wanted: list[str], modules: Mapping[str, bytes], there: Collection[str] = ()
+    names: list[str], modules: Mapping[str, bytes], loaded: Collection[str] = ()
 ) -> list[str]:
-    """``wanted`` and what they stand on, each after what it needs, but for those ``there``.
+    """``names`` and their dependencies, each after what it depends on, without those in ``loaded``.
 
-    Raises LabError if a module is not among ``modules`` (name -> ELF).
+    Raises LabError if a module is not among ``modules`` (name -> ELF file), or if modules depend
+    on each other in a circle.
     """
     order: list[str] = []
 
     def add(name: str, above: tuple[str, ...]) -> None:
-        if name in order or name in there:
+        if name in order or name in loaded:
             return
         if name in above:
-            raise LabError(f"kernel modules need each other in a circle: {' '.join(above)} {name}")
+            raise LabError(
+                f"kernel modules depend on each other in a circle: {' '.join(above)} {name}"
+            )
         if name not in modules:
             raise LabError(f"the kernel package has no module {name}")
         for needed in filter(None, modinfo(modules[name]).get("depends", "").split(",")):
             add(needed.replace("-", "_"), (*above, name))
         order.append(name)
 
-    for name in wanted:
+    for name in names:
         add(name, ())
     return order

@@ -1,4 +1,4 @@
-"""The lab's first process: does what the host asks, one command at a time, until it hangs up."""
+"""The lab's first process: runs one command at a time for the host, until the host goes away."""
 
 import contextlib
 import glob
@@ -14,29 +14,29 @@ from .command import Command
 from .port import HostGone, Port
 from .relay import Relays
 
-#: How long the outputs of a command that has ended, and connections to it, may stay open, in
-#: seconds: whoever else holds them has left the command's session.
+#: Seconds that the outputs of a command that has ended, and connections to it, may stay open. Only
+#: processes that have left the command's session can still hold them.
 _LINGER = 2.0
-#: For so long at most a connection may go on saying what the command has said at its end.
-_LAST_WORDS = 10.0
+#: Seconds after the end of a command in which connections may still deliver its last data.
+_DRAIN_LIMIT = 10.0
 
 
 class Agent:
-    """Everything there is between the port and the command that runs."""
+    """Connects the port to the host with the command that runs."""
 
     def __init__(self, port: Port) -> None:
         self._port = port
         self._command: Command | None = None
         self._results: list[str] = []
         self._cwd = "/"
-        self._deadline = self._last_deadline = 0.0
+        self._deadline = self._drain_deadline = 0.0
         self._moved = 0
         self._file: Any = None
         self._file_error = ""
         self._selector = selectors.DefaultSelector()
         self._selector.register(port.fd, selectors.EVENT_READ)
         self._relays = Relays(port, self._selector)
-        # A byte in this pipe for every child that ends, so that select wakes up.
+        # A byte is written to this pipe for every child that ends, which wakes the selector up.
         self._children, wake = os.pipe()
         for fd in (self._children, wake):
             os.set_blocking(fd, False)
@@ -45,7 +45,7 @@ class Agent:
         self._selector.register(self._children, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Returns when the host asks for the end; raises HostGone when it is gone."""
+        """Returns when the host asks to power off. Raises HostGone when the host has gone."""
         self._port.send_json(frames.HELLO, system.describe())
         while True:
             self._watch_stdin()
@@ -79,7 +79,7 @@ class Agent:
         elif kind == frames.FILE_END:
             self._end_file()
         elif command is None:
-            # For a command that has just ended: the host could not know.
+            # The frame is for a command that has just ended; the host did not know yet.
             return
         elif kind == frames.STDIN:
             self._forget_stdin()
@@ -123,7 +123,7 @@ class Agent:
             try:
                 self._command = Command(request)
             except (OSError, ValueError) as problem:
-                # ValueError: a zero in a word, an equals sign in a variable's name.
+                # ValueError: a zero byte in a word, or "=" in the name of a variable.
                 reason = getattr(problem, "strerror", None) or problem
                 error = f"{request['argv'][0]}: {reason}"
         if error or self._command is None:
@@ -148,7 +148,7 @@ class Agent:
             command.taken = 0
 
     def _forget_stdin(self) -> None:
-        """Before a write, which may close the descriptor."""
+        """Called before a write, which may close the descriptor."""
         command = self._command
         if command and command.stdin is not None and command.stdin in self._selector.get_map():
             self._selector.unregister(command.stdin)
@@ -164,7 +164,7 @@ class Agent:
         try:
             data = os.read(fd, frames.PIECE)
         except OSError:
-            # A terminal whose last user has gone.
+            # A terminal that no process has open any more.
             data = b""
         if data:
             kind = frames.STDERR if self._command.outputs[fd] else frames.STDOUT
@@ -174,7 +174,7 @@ class Agent:
             del self._command.outputs[fd]
 
     def _reap(self) -> None:
-        """Takes note of every process that has ended: the first process is everybody's heir."""
+        """Reaps every process that has ended: the first process is the parent of all orphans."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -185,13 +185,13 @@ class Agent:
             if self._command is not None and pid == self._command.pid:
                 self._command.ended(status)
                 self._deadline = time.monotonic() + _LINGER
-                self._last_deadline = time.monotonic() + _LAST_WORDS
+                self._drain_deadline = time.monotonic() + _DRAIN_LIMIT
 
     def _finish(self) -> None:
         command = self._command
         if command is None or command.status is None:
             return
-        if (command.outputs or self._last_words()) and time.monotonic() < self._deadline:
+        if (command.outputs or self._connections_open()) and time.monotonic() < self._deadline:
             return
         for fd in command.outputs:
             self._selector.unregister(fd)
@@ -202,17 +202,17 @@ class Agent:
         missing = [pattern for pattern in self._results if not self._send_results(pattern)]
         self._port.send_json(frames.EXIT, {"status": command.status, "missing": missing})
 
-    def _last_words(self) -> bool:
-        """Whether connections still say something; while they do, the deadline is put off."""
+    def _connections_open(self) -> bool:
+        """Whether connections may still deliver data. While they do, the deadline moves."""
         if self._relays.moved > self._moved:
             self._moved = self._relays.moved
-            self._deadline = min(time.monotonic() + _LINGER, self._last_deadline)
+            self._deadline = min(time.monotonic() + _LINGER, self._drain_deadline)
         return self._relays.may_send_more
 
     def _send_results(self, pattern: str) -> bool:
-        """Sends the files that a pattern names; False if there are none."""
+        """Sends the files that match a pattern. False if there are none."""
         found = False
-        # What has gone meanwhile, or has no such name, is not there.
+        # A file that has disappeared meanwhile counts as missing.
         with contextlib.suppress(OSError, ValueError):
             for path in sorted(glob.glob(os.path.join(self._cwd, pattern), recursive=True)):
                 if os.path.isfile(path):

@@ -1,4 +1,4 @@
-"""One command of the host's, running in the lab."""
+"""One command that the host has started in the lab."""
 
 import contextlib
 import fcntl
@@ -11,10 +11,11 @@ from typing import Any
 
 
 class Command:
-    """A process, and the descriptors through which it is spoken to.
+    """A process, and the descriptors of its input and output.
 
-    ``outputs`` maps a descriptor to read from to whether it is standard error; ``stdin`` is the
-    descriptor to write to, None once it was closed.
+    ``outputs``: a descriptor to read from -> whether it is stderr. ``stdin``: the descriptor to
+    write to, or None once it is closed. ``taken``: how many bytes of input the process has read
+    that are not acknowledged yet.
     """
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -41,22 +42,22 @@ class Command:
             self.stdin: int | None = process.stdin.fileno()
             self.outputs = {process.stdout.fileno(): False, process.stderr.fileno(): True}
         else:
-            ours, theirs = os.openpty()
-            _set_size(ours, *terminal)
+            host_side, command_side = os.openpty()
+            _set_size(host_side, *terminal)
             self._process = subprocess.Popen(
-                # A session of its own, whose terminal this is.
+                # A new session, with this terminal as its controlling terminal.
                 ["/bin/busybox", "setsid", "-c", *request["argv"]],
                 cwd=cwd,
                 env=environment,
-                stdin=theirs,
-                stdout=theirs,
-                stderr=theirs,
+                stdin=command_side,
+                stdout=command_side,
+                stderr=command_side,
                 start_new_session=False,
             )
-            os.close(theirs)
-            self.terminal = ours
-            self.stdin = os.dup(ours)
-            self.outputs = {ours: False}
+            os.close(command_side)
+            self.terminal = host_side
+            self.stdin = os.dup(host_side)
+            self.outputs = {host_side: False}
         if self.stdin is not None:
             os.set_blocking(self.stdin, False)
         self.pid = self._process.pid
@@ -67,16 +68,16 @@ class Command:
 
     @property
     def wants_to_write(self) -> bool:
-        """Whether there is input that the command has not taken yet."""
+        """Whether there is input that the command has not read yet."""
         return bool(self._waiting) and self.stdin is not None
 
     def resize(self, rows: int, columns: int) -> None:
-        """Tells the command's terminal its size."""
+        """Sets the size of the command's terminal."""
         if self.terminal is not None:
             _set_size(self.terminal, rows, columns)
 
     def give(self, data: bytes) -> None:
-        """Input for the command; none means that there will be no more."""
+        """Adds input for the command. No bytes: the end of the input."""
         if data:
             self._waiting += data
         else:
@@ -84,7 +85,7 @@ class Command:
         self.write()
 
     def write(self) -> None:
-        """Hands on as much input as the command takes now."""
+        """Writes as much input as the command accepts now."""
         if self.stdin is None:
             self.taken += len(self._waiting)
             self._waiting.clear()
@@ -97,7 +98,7 @@ class Command:
         except BlockingIOError:
             return
         except OSError:
-            # It closed its input, or is gone: what was meant for it has no taker.
+            # The command has closed its input or has ended: the rest is discarded.
             self.taken += len(self._waiting)
             self._waiting.clear()
             self._end_of_input = True
@@ -114,7 +115,7 @@ class Command:
         self.stdin = None
 
     def kill(self) -> None:
-        """Ends the command and what it started in its session."""
+        """Kills the command and the processes in its session."""
         for end in (os.killpg, os.kill):
             try:
                 end(self.pid, signal.SIGKILL)
@@ -123,20 +124,20 @@ class Command:
                 continue
 
     def ended(self, wait_status: int) -> None:
-        """Notes how the process ended: 128 + N for signal N, as a shell says it."""
+        """Notes how the process ended. Its status is 128 + N for signal N, as in a shell."""
         code = os.waitstatus_to_exitcode(wait_status)
         self.status = 128 - code if code < 0 else code
-        # So that subprocess does not look for the process when this object goes.
+        # So that subprocess does not wait for the process again when this object is deleted.
         self._process.returncode = code
         self.kill_rest()
 
     def kill_rest(self) -> None:
-        """Ends what the command left running: it would hold the outputs open for ever."""
+        """Kills what the command left running, which would keep the outputs open."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Gives back every descriptor."""
+        """Closes every descriptor."""
         self._close_stdin()
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:

@@ -1,8 +1,9 @@
-"""One end of a relayed connection. Both ends use this file: the host's, and the lab's.
+"""One end of a relayed connection. Both the host and the lab use this file.
 
-What a socket says goes to the other end in RELAY frames, never more than ``RELAY_WINDOW`` bytes
-ahead of what the other end's socket has taken. So neither end keeps more than that for a reader
-that does not read, and nobody else on the line waits for it.
+What is read from the socket goes to the other end in RELAY_DATA frames. The other end acknowledges
+what its own socket has accepted (RELAY_ACK), and at most ``RELAY_WINDOW`` bytes may be
+unacknowledged. So neither end stores more than that for a reader that does not read, and such a
+reader does not block anything else on the channel.
 """
 
 import contextlib
@@ -14,10 +15,10 @@ from . import frames
 
 
 class Connection:
-    """A socket here whose other side is there, by a number that both ends know.
+    """A local socket whose data is relayed to the other end, under a number that both ends use.
 
-    ``send(kind, payload)`` takes frames for the other end. ``connecting``: the socket is on its
-    way to a server, and what comes of that shows when it can be written to.
+    ``send(kind, payload)`` sends a frame to the other end. ``connecting``: the socket is still
+    connecting to a server; when it becomes writable, the attempt has succeeded or failed.
     """
 
     def __init__(
@@ -37,24 +38,24 @@ class Connection:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._unsent = bytearray()
         self._unacknowledged = 0
-        # No more comes from there, and from the socket.
+        # The other end, and the socket, will send no more data.
         self._remote_ended = False
         self._local_ended = False
         self._closed = False
 
     @property
     def over(self) -> bool:
-        """Whether nothing can come or go any more; the socket is closed then."""
+        """Whether the connection has ended. The socket is closed then."""
         return self._closed
 
     @property
     def may_send_more(self) -> bool:
-        """Whether the socket has not said all that it will."""
+        """Whether more data may come from the socket."""
         return not (self._closed or self._local_ended)
 
     @property
     def wants_to_read(self) -> bool:
-        """Whether the socket should be read: the other end has room for what it says."""
+        """Whether the socket should be read: the other end has room for the data."""
         return not (
             self._closed
             or self._connecting
@@ -64,14 +65,14 @@ class Connection:
 
     @property
     def wants_to_write(self) -> bool:
-        """Whether something waits until the socket can be written to."""
+        """Whether something must be done as soon as the socket is writable."""
         return not self._closed and (self._connecting or bool(self._unsent))
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def read(self) -> int:
-        """Passes on what the socket says; how many bytes that was."""
+        """Sends what can be read from the socket to the other end. Returns the number of bytes."""
         if not self.wants_to_read:
             return 0
         try:
@@ -89,10 +90,10 @@ class Connection:
         return len(data)
 
     def write(self) -> None:
-        """Hands on as much of what waits as the socket takes now."""
+        """Writes as much of the waiting data as the socket accepts now."""
         if self._closed:
             return
-        taken = 0
+        written = 0
         try:
             if self._connecting:
                 if reason := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
@@ -101,7 +102,7 @@ class Connection:
             while self._unsent:
                 count = self._socket.send(self._unsent)
                 del self._unsent[:count]
-                taken += count
+                written += count
             if self._remote_ended:
                 self._socket.shutdown(socket.SHUT_WR)
         except BlockingIOError:
@@ -109,12 +110,12 @@ class Connection:
         except OSError:
             self.cut()
             return
-        if taken:
-            self._send(frames.RELAY_ACK, frames.pack_relay(self.number, frames.pack_count(taken)))
+        if written:
+            self._send(frames.RELAY_ACK, frames.pack_relay(self.number, frames.pack_count(written)))
         self._close_if_over()
 
     def take(self, kind: int, data: bytes) -> None:
-        """What the other end sent: RELAY, GONE_ON or CUT. Raises FrameError."""
+        """Handles a RELAY_DATA, RELAY_ACK or RELAY_CLOSE frame. Raises FrameError."""
         if self._closed:
             return
         if kind == frames.RELAY_DATA:
@@ -129,8 +130,10 @@ class Connection:
             self.write()
 
     def cut(self) -> None:
-        """Ends the connection in both directions. What waits here is lost; the other end still
-        hands on what it has."""
+        """Ends the connection in both directions.
+
+        Data that waits at this end is lost; the other end still writes what it has received.
+        """
         if not self._closed:
             self._send(frames.RELAY_CLOSE, frames.pack_relay(self.number, b""))
             self._close()

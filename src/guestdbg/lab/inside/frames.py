@@ -1,7 +1,9 @@
-"""The frames in which host and lab talk: a kind, a length, that many bytes.
+"""The frames that host and lab exchange: a kind, a length, and that many bytes.
 
-Both ends use this file. Contents are raw bytes, so that what a command writes arrives as it
-was written; words about them are JSON.
+Both ends use this file. Data is raw bytes, so that a command's output arrives as it was written.
+Requests and answers are JSON.
+
+Header: kind (1 byte), length (4 bytes, big-endian).
 """
 
 import json
@@ -10,19 +12,19 @@ from typing import Any
 
 _HEADER = struct.Struct(">BI")
 _NUMBER = struct.Struct(">I")
-#: The most that one frame carries: both sides send longer things in pieces.
+#: The largest payload that is sent in one frame; longer data is sent in pieces.
 PIECE = 1 << 16
-#: As much input may be under way to a command that does not read it.
+#: The most input that may be sent to a command before it is acknowledged.
 WINDOW = 1 << 20
-#: As much may be under way on a relayed connection to a side that does not read it.
+#: The most data that may be sent on a relayed connection before it is acknowledged.
 RELAY_WINDOW = 1 << 18
-#: A longer frame than this is no frame: the two ends have lost each other.
+#: A longer frame than this cannot be valid: the stream is out of step.
 LIMIT = 1 << 24
 
 # From the host.
 RUN = 1  # JSON: argv, env, cwd, results, terminal ([rows, columns] or null)
-STDIN = 2  # bytes for the command; none: the end of its input
-KILL = 3  # end the command at once
+STDIN = 2  # bytes for the command; no bytes: the end of its input
+KILL = 3  # kill the command
 RESIZE = 4  # JSON: [rows, columns]
 POWER_OFF = 5
 CONNECT = 6  # JSON: number, port: relay a connection to a server in the lab
@@ -31,9 +33,9 @@ HELLO = 16  # JSON: kernel, python, kvm
 STDOUT = 17
 STDERR = 18
 EXIT = 19  # JSON: status, missing
-REFUSED = 20  # JSON: error: what was asked cannot be done
-STDIN_ACK = 21  # JSON: so many more bytes of input have gone to the command
-# Both ways: a file is begun, filled and ended.
+REFUSED = 20  # JSON: error: the command cannot be started
+STDIN_ACK = 21  # JSON: how many more bytes of input the command has read
+# In both directions. A file is FILE, any number of FILE_DATA, FILE_END.
 FILE = 32  # JSON: path, mode
 FILE_DATA = 33
 FILE_END = 34
@@ -45,7 +47,7 @@ RELAY_CLOSE = 37  # a number: the connection is closed in both directions
 
 
 class FrameError(Exception):
-    """What arrived is not frames."""
+    """What arrived is not a valid frame."""
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:
@@ -54,45 +56,45 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
 
 
 def frame_json(kind: int, value: Any) -> bytes:
-    """One frame of JSON."""
+    """One frame with a JSON payload."""
     return frame(kind, json.dumps(value).encode())
 
 
 def pieces(kind: int, data: bytes) -> list[bytes]:
-    """``data`` in as many frames as it takes; none if it is empty."""
+    """``data`` in as many frames as necessary; none if it is empty."""
     return [frame(kind, data[at : at + PIECE]) for at in range(0, len(data), PIECE)]
 
 
 def pack_count(number: int) -> bytes:
-    """What GONE_ON says: so many bytes."""
+    """The data of a RELAY_ACK frame: a number of bytes."""
     return _NUMBER.pack(number)
 
 
 def unpack_count(data: bytes) -> int:
-    """How many bytes a GONE_ON frame is about. Raises FrameError."""
+    """The number of bytes in the data of a RELAY_ACK frame. Raises FrameError."""
     if len(data) != _NUMBER.size:
-        raise FrameError("a frame that should count bytes and does not")
+        raise FrameError("a frame without a count of bytes")
     (number,) = _NUMBER.unpack(data)
     assert isinstance(number, int)
     return number
 
 
 def pack_relay(number: int, data: bytes) -> bytes:
-    """The payload of a RELAY, GONE_ON or CUT frame."""
+    """The payload of a RELAY_DATA, RELAY_ACK or RELAY_CLOSE frame."""
     return _NUMBER.pack(number) + data
 
 
 def unpack_relay(payload: bytes) -> tuple[int, bytes]:
-    """(number, data) of such a frame's payload. Raises FrameError."""
+    """(connection number, data) of the payload of such a frame. Raises FrameError."""
     if len(payload) < _NUMBER.size:
-        raise FrameError("a relay frame without a number")
+        raise FrameError("a relay frame without a connection number")
     (number,) = _NUMBER.unpack_from(payload)
     assert isinstance(number, int)
     return number, payload[_NUMBER.size :]
 
 
 class Reader:
-    """Takes bytes as they come and gives whole frames."""
+    """Takes bytes as they arrive and returns whole frames."""
 
     def __init__(self) -> None:
         self._pending = bytearray()

@@ -1,4 +1,4 @@
-"""The lab's end of the line to the host: a virtio serial port that carries frames."""
+"""The lab's end of the channel to the host: frames over a virtio serial port."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ _SECONDS = 30
 
 
 class HostGone(Exception):
-    """The host has hung up."""
+    """The host has closed the channel."""
 
 
 def _find() -> str | None:
@@ -26,10 +26,10 @@ def _find() -> str | None:
 
 
 class Port:
-    """The open port. ``fd`` is for select; writing waits for the host to read."""
+    """The open port. ``fd`` is for select. Writing blocks until the host reads."""
 
     def __init__(self) -> None:
-        # The driver finds the port some time after it was loaded.
+        # The port appears some time after the driver was loaded.
         end = time.monotonic() + _SECONDS
         while (path := _find()) is None or not os.path.exists(path):
             if time.monotonic() > end:
@@ -46,15 +46,15 @@ class Port:
         return self._reader.feed(data)
 
     def send(self, kind: int, payload: bytes = b"") -> None:
-        """Sends one frame whole. Raises HostGone."""
+        """Sends one whole frame. Raises HostGone."""
         self._write(frames.frame(kind, payload))
 
     def send_json(self, kind: int, value: Any) -> None:
-        """Sends one frame of JSON. Raises HostGone."""
+        """Sends one frame with a JSON payload. Raises HostGone."""
         self._write(frames.frame_json(kind, value))
 
     def send_file(self, path: str, name: str) -> None:
-        """Sends a file's contents as ``name``. Raises HostGone, or OSError before anything went."""
+        """Sends a file as ``name``. Raises HostGone, or OSError before anything was sent."""
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode & 0o777
             piece = file.read(frames.PIECE)

@@ -13,7 +13,7 @@ from .port import Port
 class Relays:
     """Every relayed connection, by the number that the host gave it.
 
-    ``moved`` counts the bytes that servers here have said.
+    ``moved`` is the number of bytes that servers in the lab have sent.
     """
 
     def __init__(self, port: Port, selector: selectors.BaseSelector) -> None:
@@ -24,11 +24,11 @@ class Relays:
 
     @property
     def may_send_more(self) -> bool:
-        """Whether a server here has not said all that it will."""
+        """Whether more data may come from a server in the lab."""
         return any(connection.may_send_more for connection in self._connections.values())
 
     def connect(self, number: int, port: int) -> None:
-        """Connects to a server here; that nobody listens is the end of the connection."""
+        """Connects to a server in the lab. If nothing listens there, the connection ends."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         connection = Connection(number, sock, self._port.send, connecting=True)
         self._connections[number] = connection
@@ -39,16 +39,16 @@ class Relays:
             del self._connections[number]
 
     def take(self, kind: int, payload: bytes) -> None:
-        """What the host's side of a connection said."""
+        """Handles a frame about a connection from the host."""
         number, data = frames.unpack_relay(payload)
         if number in self._connections:
-            # Before the socket may be closed: a selector cannot forget what is.
+            # First, because the frame may close the socket, and a closed one cannot be removed.
             self._forget(number)
             self._connections[number].take(kind, data)
             self._watch(number)
 
     def handle(self, number: int, events: int) -> None:
-        """What select found for a connection."""
+        """Reads and writes as the selector says."""
         connection = self._connections.get(number)
         if connection is None:
             return
@@ -60,14 +60,14 @@ class Relays:
         self._watch(number)
 
     def close(self) -> None:
-        """Ends every connection: the command that they were to is over."""
+        """Ends every connection, because the command that they belong to has ended."""
         for number, connection in list(self._connections.items()):
             self._forget(number)
             connection.cut()
             self._watch(number)
 
     def _watch(self, number: int) -> None:
-        """Waits for what the connection wants; forgets it if it is over."""
+        """Selects on what the connection waits for. Removes the connection if it has ended."""
         connection = self._connections[number]
         if connection.over:
             del self._connections[number]

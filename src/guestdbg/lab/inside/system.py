@@ -1,4 +1,4 @@
-"""What the first process of a system has to do itself, by system calls that Python lacks."""
+"""What the first process of a system must do itself. Python has no functions for these calls."""
 
 import ctypes
 import fcntl
@@ -31,7 +31,7 @@ def _check(answer: int, what: str) -> None:
 
 
 def mount_all() -> None:
-    """The file systems that programs expect."""
+    """Mounts the file systems that programs expect."""
     for kind, place in _MOUNTS:
         os.makedirs(place, exist_ok=True)
         encoded = kind.encode()
@@ -40,14 +40,14 @@ def mount_all() -> None:
 
 
 def loopback_up() -> None:
-    """127.0.0.1, the only network there is."""
+    """Brings up 127.0.0.1, the only network in the lab."""
     request = struct.pack("16sH14x", b"lo", _IFF_UP)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
 
 
 def load_modules(directory: str) -> None:
-    """The modules that ``directory``/order names, one a line, in that order."""
+    """Loads the modules that the file ``directory``/order names, one per line, in that order."""
     with open(f"{directory}/order") as order:
         for name in order.read().split():
             fd = os.open(f"{directory}/{name}.ko", os.O_RDONLY | os.O_CLOEXEC)
@@ -58,13 +58,13 @@ def load_modules(directory: str) -> None:
 
 
 def power_off() -> None:
-    """Ends the machine, and QEMU with it."""
+    """Powers the machine off, which ends QEMU."""
     os.sync()
     _check(_libc.reboot(_RB_POWER_OFF), "power off")
 
 
 def describe() -> dict[str, object]:
-    """What this system is, for the host's greeting."""
+    """Describes this system, for the HELLO frame."""
     return {
         "kernel": platform.release(),
         "machine": platform.machine(),

@@ -1,4 +1,4 @@
-"""The host's end of the line to the agent: whole frames, and never a wait without an end."""
+"""The host's end of the channel to the agent: sends and receives frames, with a time limit."""
 
 import math
 import select
@@ -10,15 +10,15 @@ from guestdbg.lab.inside import frames
 
 
 class ReceiveTimeout(Exception):
-    """Nothing came in the time given."""
+    """Nothing arrived before the deadline."""
 
 
 class ChannelClosed(Exception):
-    """The other end is gone: QEMU has ended."""
+    """The other end is closed: QEMU has ended."""
 
 
 class Channel:
-    """Frames over a socket. Sending goes on while receiving, so neither end can block the other."""
+    """Frames over a socket. Data is sent while receiving, so that neither end blocks the other."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -27,18 +27,18 @@ class Channel:
         self._reader = frames.Reader()
 
     def send(self, data: bytes) -> None:
-        """Queues frames; they leave during ``receive``."""
+        """Queues frames; ``receive`` sends them."""
         self._outgoing += data
 
     def receive(
         self, deadline: float | None, reading: Sequence[int] = (), writing: Sequence[int] = ()
     ) -> tuple[list[tuple[int, bytes]], set[int]]:
-        """The frames that arrived, and which of other descriptors are ready.
+        """The frames that arrived, and which of the other descriptors are ready.
 
-        Waits for any of it until ``deadline`` (time.monotonic()). Raises Hung, Closed, and
-        frames.FrameError where the other end has lost its mind.
+        Waits for either until ``deadline`` (time.monotonic(); None: without limit). Raises
+        ReceiveTimeout, ChannelClosed, and frames.FrameError if what arrived is not frames.
         """
-        ours = self._socket.fileno()
+        own = self._socket.fileno()
         poll = select.poll()
         for fd in reading:
             poll.register(fd, select.POLLIN)
@@ -48,17 +48,18 @@ class Channel:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 raise ReceiveTimeout
-            poll.register(ours, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
+            poll.register(own, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
             events = dict(poll.poll(None if left is None else math.ceil(left * 1000)))
-            mine = events.pop(ours, 0)
-            if mine & select.POLLOUT:
+            own_events = events.pop(own, 0)
+            if own_events & select.POLLOUT:
                 self._write()
-            found = self._read() if mine & ~select.POLLOUT else []
+            found = self._read() if own_events & ~select.POLLOUT else []
             if found or events:
                 return found, set(events)
 
     def drain(self, deadline: float) -> None:
-        """Takes everything until the other end is gone. Raises Closed then, Hung before."""
+        """Discards what arrives. Raises ChannelClosed when the other end closes, ReceiveTimeout at
+        the deadline."""
         while True:
             self.receive(deadline)
 

@@ -1,4 +1,4 @@
-"""Ports here that lead to servers in the lab, over the same line as everything else."""
+"""Ports of the host that lead to servers in the lab, over the same channel as all the rest."""
 
 import itertools
 import select
@@ -12,17 +12,19 @@ from guestdbg.lab.errors import LabError
 from guestdbg.lab.inside.connection import Connection
 from guestdbg.lab.inside.frames import CONNECT, frame, frame_json, unpack_relay
 
-#: So many clients at once.
+#: The maximum number of clients at once.
 _MOST = 64
-#: Seconds that clients have, when a command has ended, to take what its servers said.
-_LAST_WORDS = 1.0
+#: Seconds that clients have, after a command has ended, to read what its servers sent.
+_DRAIN_LIMIT = 1.0
 
 
 class Forward:
-    """Listens on ``port`` of this machine's loopback (0: a free one) for ``inside``, a port in
-    the lab; for ``Lab.run(forwards=...)``. Close it, or use it in a ``with`` statement.
+    """Relays connections from a port of the host to a port in the lab.
 
-    Raises LabError if the port cannot be had.
+    It listens on ``port`` of the host's loopback address (0: any free port) for ``inside``, a port
+    in the lab. Pass it to ``Lab.run(forwards=...)``. Close it, or use it in a ``with`` statement.
+
+    Raises LabError if it cannot listen on the port.
     """
 
     def __init__(self, inside: int, port: int = 0) -> None:
@@ -36,17 +38,17 @@ class Forward:
 
     @property
     def port(self) -> int:
-        """The port here."""
+        """The port on the host."""
         number = self._listener.getsockname()[1]
         assert isinstance(number, int)
         return number
 
     def fileno(self) -> int:
-        """For select: readable when somebody connects."""
+        """For select: readable when a client connects."""
         return self._listener.fileno()
 
     def accept(self) -> socket.socket | None:
-        """Who connected, if they are still there."""
+        """The socket of a client that has connected, or None if it is gone already."""
         try:
             return self._listener.accept()[0]
         except OSError:
@@ -68,7 +70,7 @@ class Forward:
 
 
 class Connections:
-    """The clients of some forwards, for as long as one command runs."""
+    """The clients of some forwards while one command runs."""
 
     _numbers = itertools.count(1)
 
@@ -78,18 +80,18 @@ class Connections:
         self._clients: dict[int, Connection] = {}
 
     def reading(self) -> list[int]:
-        """The descriptors from which something may come, and be passed on."""
+        """The descriptors to read from: clients with room at the other end, listening sockets."""
         clients = [client.fileno() for client in self._clients.values() if client.wants_to_read]
         # Further clients wait in the listener's queue.
         listeners = self._forwards if len(self._clients) < _MOST else ()
         return [*clients, *(forward.fileno() for forward in listeners)]
 
     def writing(self) -> list[int]:
-        """The descriptors for which something waits."""
+        """The descriptors of clients for which data is waiting."""
         return [client.fileno() for client in self._clients.values() if client.wants_to_write]
 
     def handle(self, ready: set[int]) -> None:
-        """Passes on what can be passed on, on the descriptors that are ready."""
+        """Reads and writes on the descriptors that are ready, and accepts new clients."""
         for client in [c for c in self._clients.values() if c.fileno() in ready]:
             client.write()
             client.read()
@@ -101,15 +103,15 @@ class Connections:
                 self._send(frame_json(CONNECT, {"number": number, "port": forward.inside}))
 
     def take(self, kind: int, payload: bytes) -> None:
-        """What the lab's side of a connection said. Raises FrameError."""
+        """Handles a frame about a connection from the lab. Raises FrameError."""
         number, data = unpack_relay(payload)
         if (client := self._clients.get(number)) is not None:
             client.take(kind, data)
             self._forget(client)
 
     def close(self) -> None:
-        """Ends every connection, after a moment for the last words of a server that has ended."""
-        end = time.monotonic() + _LAST_WORDS
+        """Closes every connection, after a moment for clients to read a server's last data."""
+        end = time.monotonic() + _DRAIN_LIMIT
         while (writing := self.writing()) and (left := end - time.monotonic()) > 0:
             poll = select.poll()
             for fd in writing:

@@ -1,10 +1,11 @@
-"""What cleans up after a guestdbg that was killed and could not do it itself."""
+"""Cleans up after a guestdbg that was killed and could not do it itself."""
 
 import subprocess
 from pathlib import Path
 
-# Until its input ends, as it does however we end, it does nothing. Then it ends the process that
-# it was told of, if any, and removes a directory. A shell, because it starts in a millisecond.
+# It waits until its input ends, which happens however this process ends. Then it kills the process
+# whose number it read last, if any, and removes a directory. It is a shell script because a shell
+# starts in a millisecond.
 _SCRIPT = """
 trap '' HUP INT QUIT TERM
 pid=
@@ -15,7 +16,7 @@ rm -rf -- "$1"
 
 
 class Guard:
-    """Watches over this process for a machine's sake. ``directory`` goes with it."""
+    """Ends a machine and removes ``directory`` when this process ends without doing so."""
 
     def __init__(self, directory: Path) -> None:
         self._process = subprocess.Popen(
@@ -23,23 +24,23 @@ class Guard:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # What is done to our group of processes must not be done to it.
+            # Signals to the process group of guestdbg (Ctrl-C) must not reach it.
             start_new_session=True,
             cwd="/",
         )
 
     def kill_on_exit(self, pid: int | None) -> None:
-        """Says which process it is that must not outlive this one. Until that is reaped!"""
+        """Sets the process that must not outlive this one. Reset it (None) before reaping it."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(f"{pid or ''}\n".encode())
             self._process.stdin.flush()
         except OSError:
-            # Somebody killed it: then there is none, as there was none before it was thought of.
+            # The guard itself was killed. Without it only this clean-up is lost.
             return
 
     def dismiss(self) -> None:
-        """It is not needed any more: everything has been cleaned up."""
+        """Ends the guard: everything has been cleaned up."""
         self._process.kill()
         self._process.wait()
         assert self._process.stdin is not None

@@ -1,4 +1,4 @@
-"""A lab that runs: boots it, runs commands in it, ends it."""
+"""The lab: boots it, runs commands in it, ends it."""
 
 import contextlib
 import json
@@ -35,17 +35,17 @@ from guestdbg.lab.machine.guard import Guard
 from guestdbg.lab.machine.remote_command import Live, RemoteCommand, Result
 from guestdbg.lab.machine.upload import Files, read_upload
 
-#: Where commands run inside, unless told otherwise.
+#: The directory in the lab where commands run by default.
 HOME = "/tmp"
-# Seconds that a killed command, and the machine when switched off, have to go.
+# Seconds that a killed command has to end, and the machine to power off.
 _GRACE = 20.0
 _POWER_OFF = 5.0
 
 
 def prepare(root: Path | None = None, suite: str = packages.SUITE) -> None:
-    """Fetches and builds what the lab is made of, so that later no network is needed.
+    """Downloads and builds what the lab is made of, so that later no network is needed.
 
-    Raises LabError if it cannot be had, or if QEMU is missing.
+    Raises LabError if that fails, or if QEMU is not installed.
     """
     qemu.find()
     initramfs.base(root or cache.default_root(), suite)
@@ -57,13 +57,19 @@ class Lab:
     >>> with Lab(cpu="nvhe") as lab:
     ...     result = lab.run(["guestdbg", "caps"], timeout=60)
 
-    ``cpu`` is "nvhe" (Cortex-A57), "vhe" (all that QEMU has) or a name of QEMU's; ``memory`` is
-    MiB; ``gic`` 2 or 3. ``root`` is the cache (default: see ``cache.default_root``); the first
-    use fetches about 35 MB into it, later ones need no network. ``layers`` are cpio archives whose
-    files are put over the lab's own.
+    Args:
+        cpu: "nvhe" (Cortex-A57), "vhe" (the newest processor that QEMU has), or QEMU's name of one.
+        smp: the number of processors.
+        memory: MiB.
+        gic: the version of the interrupt controller, 2 or 3.
+        suite: the Debian release of kernel and Python.
+        root: the cache (default: see ``cache.default_root``). The first use downloads about 35 MB
+            into it; later ones need no network.
+        boot_timeout: seconds that the machine may take to come up.
+        layers: cpio archives whose files replace or extend those of the lab.
 
-    Raises LabError where the lab cannot be had: no QEMU, no network for the first use, a
-    machine that does not come up within ``boot_timeout`` seconds.
+    Raises LabError if an option is not possible. ``boot`` raises it if there is no QEMU, if the
+    first use has no network, or if the machine does not come up in time.
     """
 
     def __init__(
@@ -87,7 +93,7 @@ class Lab:
         self._channel: Channel | None = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._guard: Guard | None = None
-        #: What the lab said of itself: "kernel", "machine", "python", "kvm".
+        #: The lab's description of itself: "kernel", "machine", "python", "kvm".
         self.description: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -104,12 +110,12 @@ class Lab:
 
     @property
     def running(self) -> bool:
-        """Whether commands can be run."""
+        """Whether the machine is up, so that commands can be run."""
         return self._channel is not None
 
     @property
     def console(self) -> str:
-        """What the kernel has said; kept until the lab is closed."""
+        """The text on the kernel's console, until the lab is closed."""
         if self._directory is None:
             return ""
         with contextlib.suppress(OSError):
@@ -117,7 +123,7 @@ class Lab:
         return ""
 
     def boot(self) -> None:
-        """Starts the machine and waits until it takes commands; nothing if it runs already."""
+        """Starts the machine and waits until it accepts commands. Does nothing if it is up."""
         if self.running:
             return
         self.close()
@@ -142,9 +148,9 @@ class Lab:
             self.close(at_once=True)
             raise
         if not self.description["kvm"]:
-            said = _tail(self.console)
+            messages = _tail(self.console)
             self.close(at_once=True)
-            raise LabError(f"the lab's machine came up without a KVM:\n{said}")
+            raise LabError(f"the lab's machine came up without KVM:\n{messages}")
 
     def run(
         self,
@@ -161,12 +167,20 @@ class Lab:
     ) -> Result:
         """Runs a command and waits for its end.
 
-        ``files`` are put there first (see ``Files``), relative to ``cwd``; ``results`` are paths
-        or glob patterns, relative to ``cwd``, of files to bring back: a pattern that matches
-        nothing is simply not in ``Result.files``. ``forwards`` lead to servers of the command's.
+        Args:
+            argv: the program and its arguments.
+            files: copied into the lab first, relative to ``cwd``; see ``Files``.
+            results: paths or glob patterns, relative to ``cwd``, of files to bring back. A pattern
+                that matches no file adds nothing to ``Result.files``.
+            stdin: the command's input; with ``live``, its descriptor is used instead.
+            env: environment variables, added to the lab's own.
+            cwd: the command's directory in the lab.
+            timeout: seconds; None: without limit.
+            live: passes input and output on while the command runs.
+            forwards: ports of the host that lead to the command's servers.
 
-        Raises CommandTimeout if it takes longer than ``timeout`` seconds; LabError if it cannot
-        be started, or if the machine dies under it.
+        Raises CommandTimeout if the command takes longer than ``timeout``, and LabError if it
+        cannot be started or if the machine ends before it does.
         """
         channel = self._running_channel()
         if not argv:
@@ -207,7 +221,7 @@ class Lab:
             raise
 
     def _settle(self, exchange: RemoteCommand) -> None:
-        """Ends a command so that another can be run; ends the machine if that does not help."""
+        """Kills a command so that another can be run. Ends the machine if that does not work."""
         try:
             exchange.kill(_GRACE)
         except (ReceiveTimeout, ChannelClosed, FrameError, LabError):
@@ -219,7 +233,7 @@ class Lab:
             arrived, _ = self._channel.receive(time.monotonic() + self._boot_timeout)
             kind, payload = arrived[0]
             if kind != HELLO:
-                raise FrameError(f"a frame of kind {kind} where a greeting was due")
+                raise FrameError(f"a frame of kind {kind} instead of the greeting")
         except ReceiveTimeout:
             raise LabError(
                 f"the lab's machine did not come up within {self._boot_timeout:g} seconds:\n"
@@ -231,20 +245,21 @@ class Lab:
         return description
 
     def _died(self, when: str, error: Exception) -> LabError:
-        """Ends the machine; the error to raise, with the last that its kernel or QEMU said."""
-        # QEMU's own last words come after its end of the line is closed.
+        """Ends the machine. Returns the error to raise, with the end of its console."""
+        # QEMU may write its own last message after it has closed its end of the channel.
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=2)
         console = self.console
         self.close(at_once=True)
-        what = "ended" if isinstance(error, ChannelClosed) else f"answered nonsense ({error})"
+        ended = isinstance(error, ChannelClosed)
+        what = "ended" if ended else f"sent invalid data ({error})"
         panic = re.search(r"Kernel panic - not syncing: (.*)", console)
-        why = f"its kernel panicked ({panic[1].strip()})" if panic else ""
-        return LabError(f"the lab's machine {what} {when}: {why}\n{_tail(console)}")
+        cause = f"its kernel panicked ({panic[1].strip()})" if panic else ""
+        return LabError(f"the lab's machine {what} {when}: {cause}\n{_tail(console)}")
 
     def close(self, *, at_once: bool = False) -> None:
-        """Ends the machine, by switching it off or ``at_once``; it can be booted again."""
+        """Ends the machine: powers it off, or with ``at_once`` kills it. It can be booted again."""
         channel, self._channel = self._channel, None
         process, self._process = self._process, None
         if channel is not None:
@@ -283,7 +298,7 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
 
 
 def _join(to: Path, *parts: Path) -> None:
-    """Writes files one behind the other. Raises LabError where there is no room for it."""
+    """Writes files one after the other into one. Raises LabError if there is no room for it."""
     try:
         with to.open("wb") as out:
             for part in parts:
@@ -298,6 +313,6 @@ def _join(to: Path, *parts: Path) -> None:
 
 
 def _tail(text: str, lines: int = 15) -> str:
-    """The end of what was said, for an error; the stack of a panicking kernel tells nobody."""
+    """The last lines of a console, for an error. A panicking kernel's stack dump is left out."""
     text = text.partition("Kernel panic")[0] or text
     return "\n".join(f"    {line}" for line in text.split("\n")[-lines:] if line.strip())

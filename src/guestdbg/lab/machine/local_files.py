@@ -1,4 +1,4 @@
-"""Which local files a command names, and where results may be written."""
+"""Which local files a command line names, and where results may be written."""
 
 import fnmatch
 import os
@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from guestdbg.lab.errors import LabError
 
-#: The lab has its own, for another processor: a command that names one means the lab's.
+#: The lab has its own files there, for another processor: a command that names one means the lab's.
 _SYSTEM = (
     *("/bin/", "/sbin/", "/lib/", "/etc/", "/dev/", "/proc/", "/sys/", "/run/", "/lab/"),
     *("/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/usr/lib/python3", "/usr/lib/aarch64"),
@@ -15,7 +15,7 @@ _SYSTEM = (
 
 
 def _candidates(word: str) -> Iterator[str]:
-    """What in a word may be a path: all of it, or what follows or precedes = : @ and ,."""
+    """The parts of a word that may be paths: all of it, and what is before or after = : @ or ,."""
     yield word
     for mark in "=:@,":
         before, found, after = word.rpartition(mark)
@@ -29,9 +29,9 @@ def _candidates(word: str) -> Iterator[str]:
 
 
 def named_files(words: Sequence[str], cwd: Path) -> list[str]:
-    """The regular files that words of a command name, each once, as they name them.
+    """The regular files that the words of a command name, each once, by the name used there.
 
-    Directories are not taken (a command that says "." does not mean all of it), nor are files
+    Directories are left out (a command with "." does not mean all files in it), and so are files
     that the lab has itself, such as /bin/sh.
     """
     found: dict[str, str] = {}
@@ -53,14 +53,14 @@ def _is_file(path: str) -> bool:
 
 
 def write_results(files: dict[str, bytes], patterns: Sequence[str], cwd: Path) -> list[str]:
-    """Writes results under the names they were asked for by, relative to ``cwd``.
+    """Writes result files under their names, relative to ``cwd``.
 
-    Gives the patterns that nothing came for. Raises LabError for a name that no pattern covers:
-    whatever runs in the lab does not choose where to write here.
+    Returns the patterns that no file matches. Raises LabError for a name that no pattern matches:
+    a program in the lab must not choose where to write on the host.
     """
     for name, data in files.items():
-        if not any(_asked_for(name, pattern) for pattern in patterns):
-            raise LabError(f"the lab sent a file that was not asked for: {name!r}")
+        if not any(_matches(name, pattern) for pattern in patterns):
+            raise LabError(f"the lab sent a file that was not requested: {name!r}")
         path = cwd / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,10 +70,13 @@ def write_results(files: dict[str, bytes], patterns: Sequence[str], cwd: Path) -
     return [p for p in patterns if not any(fnmatch.fnmatchcase(name, p) for name in files)]
 
 
-def _asked_for(name: str, pattern: str) -> bool:
-    """Whether a pattern names a file there: it alone may lead out of the directory."""
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a pattern permits a name. Only a pattern may lead out of the directory (".." or an
+    absolute path), so a name may do so only if its pattern does."""
     if not fnmatch.fnmatchcase(name, pattern):
         return False
-    parts, asked = PurePosixPath(name).parts, PurePosixPath(pattern).parts
-    # A "*" of fnmatch takes a leading "/" as well.
-    return (".." not in parts or ".." in asked) and os.path.isabs(name) == os.path.isabs(pattern)
+    parts, pattern_parts = PurePosixPath(name).parts, PurePosixPath(pattern).parts
+    # A "*" of fnmatch also matches a leading "/".
+    if os.path.isabs(name) != os.path.isabs(pattern):
+        return False
+    return ".." not in parts or ".." in pattern_parts

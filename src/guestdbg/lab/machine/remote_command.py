@@ -1,4 +1,4 @@
-"""One command's talk with the host: its output, its results, its end."""
+"""One command in the lab, seen from the host: its input, its output, its results, its end."""
 
 import json
 import os
@@ -36,8 +36,11 @@ from guestdbg.lab.machine.forward import Connections, Forward
 
 @dataclass(frozen=True)
 class Result:
-    """How a command ended. ``status`` is its exit status, 128 + N if signal N ended it;
-    ``files`` the results that were asked for, by the names they were asked for with."""
+    """How a command ended.
+
+    ``status`` is its exit status, or 128 + N if signal N ended it. ``files`` holds the contents of
+    the requested result files, by the names that were requested.
+    """
 
     status: int
     stdout: bytes
@@ -47,14 +50,16 @@ class Result:
 
 @dataclass
 class Live:
-    """For a command whose input and output a person follows.
+    """For a command whose input and output are passed on while it runs.
 
-    ``stdout``/``stderr`` are given pieces as they come (and are not collected); ``stdin`` is a
-    descriptor to read input from, none for no input; ``terminal`` is (rows, columns) to give the
-    command a terminal of that size, where stderr is not told from stdout. When the descriptor
-    ``resized`` can be read from, something was written there because the size has changed, and
-    ``size()`` gives the new one. The byte ``escape`` in the input stands for an interrupt:
-    KeyboardInterrupt is raised.
+    Attributes:
+        stdout, stderr: called with each piece of output as it arrives; output is not collected.
+        stdin: a descriptor to read input from; None: no input.
+        terminal: (rows, columns) gives the command a terminal of that size. There, stderr cannot
+            be distinguished from stdout.
+        escape: this byte in the input raises KeyboardInterrupt.
+        resized: a descriptor that can be read from when the terminal's size has changed.
+        size: called then; returns the new (rows, columns).
     """
 
     stdout: Callable[[bytes], object]
@@ -67,7 +72,7 @@ class Live:
 
 
 class RemoteCommand:
-    """Follows one command from its start to its end."""
+    """Follows one command in the lab until it ends."""
 
     def __init__(
         self,
@@ -82,7 +87,7 @@ class RemoteCommand:
         self._escape = live.escape if live else None
         self._resized = live.resized if live and live.terminal and live.size else None
         self._size = live.size if live else None
-        self._given = 0
+        self._unacknowledged = 0
         self._unsent = memoryview(stdin)
         self._input_ends = self._stdin is None
         self.stdout = bytearray()
@@ -90,7 +95,7 @@ class RemoteCommand:
         self.files: dict[str, bytes] = {}
         self._out: Callable[[bytes], object] = live.stdout if live else self.stdout.extend
         self._err: Callable[[bytes], object] = live.stderr if live else self.stderr.extend
-        # Kept here, so that a consumer that raises does not make the rest be forgotten.
+        # Kept here, so that nothing is lost if a consumer of output raises an exception.
         self._arrived: deque[tuple[int, bytes]] = deque()
         self._name = ""
         self._contents = bytearray()
@@ -121,8 +126,10 @@ class RemoteCommand:
         return Result(self._end["status"], bytes(self.stdout), bytes(self.stderr), self.files)
 
     def kill(self, seconds: float) -> None:
-        """Ends the command and waits for its end, ``seconds`` at most; what it still writes is
-        dropped. Raises as ``follow``."""
+        """Kills the command and waits for its end, ``seconds`` at most. Drops what it still writes.
+
+        Raises the same exceptions as ``follow``.
+        """
         self._stdin = None
         self._connections.close()
         self._connections = Connections((), self._channel.send)
@@ -132,8 +139,8 @@ class RemoteCommand:
         self.follow(time.monotonic() + seconds)
 
     def _input(self) -> list[int]:
-        """The descriptor of the input, while the lab has room for more of it."""
-        if self._stdin is None or self._given >= WINDOW or self._unsent:
+        """The descriptor of the input, while the lab has room for more input."""
+        if self._stdin is None or self._unacknowledged >= WINDOW or self._unsent:
             return []
         return [self._stdin]
 
@@ -141,7 +148,7 @@ class RemoteCommand:
         return [] if self._resized is None else [self._resized]
 
     def _resize(self) -> None:
-        """Tells the command's terminal its new size, once for all the changes until now."""
+        """Sends the new size of the terminal, once for all changes until now."""
         assert self._resized is not None
         assert self._size is not None
         if not os.read(self._resized, PIECE):
@@ -160,10 +167,10 @@ class RemoteCommand:
         self._pass_input()
 
     def _pass_input(self) -> None:
-        """Sends as much input as the lab has room for, and then that it has ended."""
-        while self._unsent and self._given < WINDOW:
+        """Sends as much input as the lab has room for; after the last of it, the end of input."""
+        while self._unsent and self._unacknowledged < WINDOW:
             piece, self._unsent = self._unsent[:PIECE], self._unsent[PIECE:]
-            self._given += len(piece)
+            self._unacknowledged += len(piece)
             self._channel.send(frame(STDIN, bytes(piece)))
         if self._input_ends and not self._unsent:
             self._input_ends = False
@@ -186,9 +193,9 @@ class RemoteCommand:
         elif kind == REFUSED:
             raise LabError(f"in the lab: {json.loads(payload)['error']}")
         elif kind == STDIN_ACK:
-            self._given -= json.loads(payload)
+            self._unacknowledged -= json.loads(payload)
             self._pass_input()
         elif kind in (RELAY_DATA, RELAY_ACK, RELAY_CLOSE):
             self._connections.take(kind, payload)
         else:
-            raise FrameError(f"a frame of kind {kind}")
+            raise FrameError(f"unexpected frame of kind {kind}")

@@ -1,4 +1,4 @@
-"""Files on their way into the lab."""
+"""Files to copy into the lab before a command runs."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from guestdbg.lab.errors import LabError
 
-#: What to carry: path inside -> contents, or -> the local file; or just local files, which keep
-#: their path (a relative one is relative to the command's directory inside).
+#: What to copy: a mapping from the path in the lab to the contents or to the local file; or local
+#: files, which keep their paths. Relative paths are relative to the command's directory in the lab.
 Files = Mapping[str, bytes | Path] | Iterable[str | Path]
 
 _MOST = 512 << 20
@@ -16,7 +16,7 @@ _MOST = 512 << 20
 
 @dataclass(frozen=True)
 class UploadFile:
-    """One file: where it goes, its permissions and its contents."""
+    """One file: its path in the lab, its permissions and its contents."""
 
     path: str
     mode: int
@@ -24,23 +24,23 @@ class UploadFile:
 
 
 def read_upload(files: Files, cwd: str) -> Iterator[UploadFile]:
-    """Each file, directories taken with all that is in them.
+    """Reads each file; a directory means all files in it.
 
-    Raises LabError for what cannot be read or is too large.
+    Raises LabError if one cannot be read, or if all together are too large.
     """
     items: Iterable[tuple[str, bytes | Path]]
     if isinstance(files, Mapping):
         items = files.items()
     else:
-        items = ((os.fspath(file), Path(file)) for file in files)
+        items = ((os.fspath(path), Path(path)) for path in files)
     total = 0
     for name, content in items:
         inside = os.path.normpath(os.path.join(cwd, name))
-        for one in _expand(inside, content):
-            total += len(one.data)
+        for file in _expand(inside, content):
+            total += len(file.data)
             if total > _MOST:
                 raise LabError(f"the files for the lab are more than {_MOST >> 20} MiB")
-            yield one
+            yield file
 
 
 def _expand(inside: str, content: bytes | Path) -> Iterator[UploadFile]:
@@ -57,4 +57,4 @@ def _expand(inside: str, content: bytes | Path) -> Iterator[UploadFile]:
         else:
             yield UploadFile(inside, content.stat().st_mode & 0o777, content.read_bytes())
     except OSError as error:
-        raise LabError(f"{content} cannot be carried into the lab: {error.strerror}") from error
+        raise LabError(f"{content} cannot be copied into the lab: {error.strerror}") from error

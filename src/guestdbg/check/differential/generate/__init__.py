@@ -28,7 +28,7 @@ from guestdbg.check.differential.vectors import BUDGET, POLICIES, STEP_POLICIES,
 
 
 def _simple(s: Source, own: int) -> list[Item]:
-    """A few instructions that neither branch far nor change the level."""
+    """A few instructions that neither branch nor change the level."""
     makers = s.weighted(
         ((memory.MAKERS, 40), (data.MAKERS, 25), (system.MAKERS, 12), (system.OWN, own))
     )
@@ -71,7 +71,7 @@ def generate(seed: int) -> Program:
     s.mmu = s.chance(85)
     s.reserved = s.chance(5)
     s.el = start = 0 if s.chance(20) else 1
-    # Who debugs: the host mostly, sometimes the guest itself, sometimes both.
+    # Who debugs: usually the host, sometimes the guest itself, sometimes both.
     guest = s.chance(35)
     host = not guest or s.chance(50)
     s.bases = {n: s.weighted(PLACES) for n in BASES}

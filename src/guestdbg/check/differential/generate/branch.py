@@ -1,4 +1,4 @@
-"""Branches that end: forward over a few instructions, loops that count down, calls."""
+"""Branches that cannot loop for ever: forward, loops that count down, calls."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ def _conditional(s: Source, target: str) -> Fixup:
 
 
 def forward(s: Source, body: Body) -> list[Item]:
-    """Over the body, or not."""
+    """A conditional branch over the body."""
     name = s.name()
     return [_conditional(s, name), *body, asm.label(name)]
 
 
 def loop(s: Source, body: Body) -> list[Item]:
-    """The body a few times; never for ever, even where a host skipped how often."""
+    """The body a few times. The counter is masked, so that the loop ends even if the host skips the
+    instruction that sets it."""
     name = s.name()
     counter = s.choice((OUTER, INNER))
     return [
@@ -43,15 +44,15 @@ def loop(s: Source, body: Body) -> list[Item]:
 
 def call(s: Source, body: Body) -> list[Item]:
     """The body as a function, called by BL or BLR."""
-    function, behind = s.name(), s.name()
+    function, after = s.name(), s.name()
     enter: list[Item] = [asm.bl(function)]
     if s.chance(40):
         enter = [Fixup(function, lambda offset: asm.adr(SCRATCH, offset)), asm.blr(SCRATCH)]
-    return [*enter, asm.b(behind), asm.label(function), *body, asm.RET, asm.label(behind)]
+    return [*enter, asm.b(after), asm.label(function), *body, asm.RET, asm.label(after)]
 
 
 def jump(s: Source, body: Body) -> list[Item]:
-    """Over the body by BR."""
+    """A branch over the body by BR."""
     name = s.name()
     return [
         Fixup(name, lambda offset: asm.adr(SCRATCH, offset)),

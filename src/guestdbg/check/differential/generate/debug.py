@@ -1,24 +1,27 @@
-"""Random debug registers: mostly such as match, in every way that there is; some reserved."""
+"""Random debug registers. Most can match, in every way there is; some are reserved."""
 
 from __future__ import annotations
 
 from guestdbg.check.differential import layout
 from guestdbg.check.differential.generate.source import PLACES, Source
 
-#: Programs are about so long, in instructions.
+#: The length of programs, in instructions, approximately.
 LENGTH = 64
-#: The bits that a processor keeps of (DBGBCR, DBGBVR), of (DBGWCR, DBGWVR), and of MDSCR_EL1. The
-#: others are there until the register has been in the hardware.
+#: The bits of (DBGBCR, DBGBVR), of (DBGWCR, DBGWVR), and of MDSCR_EL1 that a processor keeps. The
+#: other bits are lost once the register has been in the hardware.
 BREAKPOINT = 0x00FFE1E7, (1 << 64) - 4
 WATCHPOINT = 0x1F1FFFFF, (1 << 64) - 4
 MDSCR = 0xB001
-#: Of MDSCR_EL1: what the Debug Communications Channel shows.
+#: The bits of MDSCR_EL1 that show the state of the Debug Communications Channel.
 _DCC = 3 << 29
 
 
 def own(s: Source, pair: tuple[int, int], kept: tuple[int, int]) -> tuple[int, int]:
-    """A pair for the guest's own registers: mostly bits that are kept alone, and of a breakpoint's
-    BAS only such as AArch32 knows, for the processor may make others the same by itself."""
+    """A pair of values for the guest's own registers: usually only bits that the processor keeps.
+
+    BAS of a breakpoint has only the values that AArch32 uses, because a processor may change
+    others.
+    """
     control, value = pair[0] & kept[0], pair[1] & kept[1]
     if kept is BREAKPOINT and control >> 5 & 15 not in (0, 3, 12, 15):
         control |= 15 << 5
@@ -35,7 +38,7 @@ def own_mdscr(s: Source) -> int:
 
 
 def _condition(s: Source) -> int:
-    """SSC, HMC, PAC/PMC and E, at their places of both control registers."""
+    """SSC, HMC, PAC or PMC, and E, which have the same bits in both control registers."""
     enable = 0 if s.chance(5) else 1
     if s.chance(75):
         return enable | s.weighted(((3, 6), (1, 3), (2, 3))) << 1
@@ -54,12 +57,12 @@ def breakpoint(s: Source, number: int) -> tuple[int, int]:
         address = layout.VECTORS + s.choice((0x200, 0x204, 0x400, 0x404, 0x800, 0x810))
     control = _condition(s) | 0xF << 5
     if number >= 4 and s.chance(50):
-        # Linked context matches alone: QEMU knows neither the others nor VMIDs.
+        # Only linked context matches: QEMU implements neither the other types nor VMIDs.
         return control | 3 << 20, s.below(4)
     if s.chance(10):
         control |= 1 << 20 | (s.choice((4, 5)) if s.chance(80) else s.below(16)) << 16
     if s.chance(1):
-        control = s.bits(24)  # whatever it is
+        control = s.bits(24)  # any value
     if s.chance(2):
         address |= s.below(4) if s.chance(50) else s.bits(8) << 56
     return control, address
@@ -76,7 +79,7 @@ def watchpoint(s: Source) -> tuple[int, int]:
         bas = (1 << min(length, 8 - first)) - 1 << first
         return _more(s, control | bas << 5), address & ~7
     if kind < 20:
-        # A doubleword-aligned-by-four register: four bytes, BAS[3:0].
+        # DBGWVR[2] may be set: only BAS[3:0], four bytes, is used.
         first = address & 3
         bas = (1 << s.choice((1, 2, 4))) - 1 << first & 0xF
         return _more(s, control | bas << 5), address & ~3

@@ -1,4 +1,4 @@
-"""Loads and stores of every kind, near the places that are watched."""
+"""Loads and stores of every sort, near the addresses that are watched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PAIRS = (
 
 
 def point(s: Source) -> list[Item]:
-    """Have a base register point somewhere, often anew: it drifts with every write-back."""
+    """Set a base register again: it drifts with every write-back."""
     n = s.base()
     address = s.weighted(PLACES)
     s.bases[n] = address
@@ -30,7 +30,7 @@ def point(s: Source) -> list[Item]:
 
 
 def _regular(s: Source) -> int:
-    """A base in memory; device registers are for accesses that KVM can decode."""
+    """A base register in memory. Only accesses with a valid syndrome (ISS.ISV) may use a device."""
     for _ in range(8):
         n = s.base()
         if s.bases.get(n) != DEVICE:
@@ -39,7 +39,7 @@ def _regular(s: Source) -> int:
 
 
 def _offset(s: Source, n: int, log2: int, low: int, high: int) -> int:
-    """A byte offset; a multiple of the size mostly, always while the MMU is off."""
+    """A byte offset: usually a multiple of the size, and always while the MMU is off."""
     offset = s.random.randint(low, high)
     if s.bases.get(n) == DEVICE or not s.mmu or s.chance(88):
         offset &= -1 << log2
@@ -67,7 +67,7 @@ def _single(s: Source, name: str, log2: int, rt: int) -> int:
         return asm.access(name, rt, s.base(), (s.below(48) >> log2) << log2)
     if mode in ("pre", "post"):
         n = _regular(s)
-        # With the MMU off a base stays aligned.
+        # With the MMU off, the base must stay aligned.
         return asm.access(name, rt, n, _offset(s, n, log2 if s.mmu else 4, -24, 24), mode=mode)
     n = s.base()
     return asm.access(name, rt, n, _offset(s, n, log2, -32, 48), mode=mode)
@@ -99,7 +99,7 @@ def pair(s: Source) -> list[Item]:
 
 
 def unaligned_pair(s: Source) -> list[Item]:
-    """A pair where no alignment is: only on Normal memory."""
+    """An unaligned pair, which only Normal memory permits."""
     if not s.mmu:
         return pair(s)
     n = _regular(s)
@@ -107,12 +107,13 @@ def unaligned_pair(s: Source) -> list[Item]:
 
 
 def exclusive(s: Source) -> list[Item]:
-    """A load-exclusive and its store, with or without anything in between."""
+    """A load-exclusive and a store-exclusive, sometimes with an instruction in between."""
     size = s.choice((1, 2, 4, 8))
     n = _regular(s)
     aim: list[Item] = []
     if s.chance(90):
-        # Aligned and where it may: whether a store without the monitor faults nobody knows.
+        # An aligned and accessible address: whether a store-exclusive without the monitor faults is
+        # IMPLEMENTATION DEFINED.
         n = SCRATCH
         aim = [asm.mov(n, s.choice((layout.DATA + 0x80, layout.DATA + 0xC0, layout.STACK + 0x80)))]
     status, rt, other = s.random.sample(range(13), 3)
@@ -144,7 +145,7 @@ def ordered(s: Source) -> list[Item]:
 
 def literal(s: Source) -> list[Item]:
     word = asm.load_literal(s.rd(), s.random.randint(-8, 16) * 4)
-    # While the MMU is off 8 bytes would have to be aligned: LDR Wt then.
+    # With the MMU off, 8 bytes would have to be aligned, so load 4 (LDR Wt).
     return [word if s.mmu else word & ~(1 << 30)]
 
 
@@ -155,7 +156,7 @@ def structure(s: Source) -> list[Item]:
 
 
 def cache(s: Source) -> list[Item]:
-    """Cache maintenance where it may be done: QEMU's does nothing, and never faults."""
+    """Cache maintenance at accessible addresses only: in QEMU it does nothing and never faults."""
     if s.chance(30):
         return [asm.prefetch(s.base(), s.choice((0, 16)))]
     if s.mmu and s.chance(40):
@@ -165,12 +166,12 @@ def cache(s: Source) -> list[Item]:
 
 
 def invalidate(s: Source) -> list[Item]:
-    """DC IVAC may lose what was written: only at what nobody wrote."""
+    """DC IVAC may discard stored data, so it is used only where nothing is stored."""
     return [asm.mov(SCRATCH, layout.STACK + 0xE00), asm.dc_ivac(SCRATCH)]
 
 
 def wild(s: Source) -> list[Item]:
-    """An access by a register that points nowhere in particular."""
+    """An access with a register that may hold any value as the address."""
     aligned = 0x927CEC00 | s.choice(range(13)) << 5 | SCRATCH  # AND Xd, Xn, #~15
     return [aligned, s.choice((asm.ldr, asm.str_))(s.rd(), SCRATCH)]
 

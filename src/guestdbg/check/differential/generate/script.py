@@ -1,4 +1,4 @@
-"""What the host does: guest debugging set, changed and taken away between exits."""
+"""What the host does: it sets, changes and removes guest debugging between exits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CONTROLS = (
 
 
 def set_debug(s: Source, *, least: int = 0) -> Debug:
-    """KVM_SET_GUEST_DEBUG with random registers; at times with a flag that does not exist."""
+    """KVM_SET_GUEST_DEBUG with random registers, sometimes with a flag that does not exist."""
     control = s.weighted(_CONTROLS)
     if least and s.chance(70):
         control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW
@@ -53,7 +53,7 @@ def set_debug(s: Source, *, least: int = 0) -> Debug:
 
 
 def set_own_register(s: Source) -> SetReg:
-    """One of the guest's own debug registers, behind its back."""
+    """A write to one of the guest's own debug registers by one-reg access."""
     kind = s.below(7)
     n = s.below(6)
     if kind == 0:
@@ -100,7 +100,7 @@ def _between(s: Source) -> list[Action]:
 
 
 def script(s: Source, *, host: bool) -> tuple[tuple[int, tuple[Action, ...]], ...]:
-    """The whole of it. ``host``: whether the host debugs from the start."""
+    """The whole script. ``host``: whether the host debugs from the start."""
     first: list[Action] = [OnHit(s.weighted((("skip", 5), ("step", 6), ("off", 1), ("again", 1))))]
     if host:
         first.append(set_debug(s, least=2))

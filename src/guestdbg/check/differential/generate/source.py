@@ -1,4 +1,4 @@
-"""The dice, and what the parts of the generator share."""
+"""The random numbers, and what the parts of the generator share."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from guestdbg.check.differential import layout
 
 T = TypeVar("T")
 
-#: Registers that programs compute with, those that point somewhere, and those of loops and calls.
+#: Registers that programs compute with, those that hold addresses, and those for loops and calls.
 DATA = tuple(range(13))
 BASES = tuple(range(16, 23))
 SCRATCH, OUTER, INNER = 13, 14, 15
 
-#: Where accesses are MMIO.
+#: The address of MMIO accesses.
 DEVICE = layout.NOWHERE + 0x100
-#: Where a base register may point, and how often: (address, weight). Accesses are near it.
+#: The addresses that base registers hold: (address, weight). Accesses are near them.
 PLACES: tuple[tuple[int, int], ...] = (
     (layout.DATA + 0x80, 10),
     (layout.DATA + 0xC0, 6),
-    (layout.DATA + layout.PAGE, 4),  # with small offsets either way: across a page's end
+    (layout.DATA + layout.PAGE, 4),  # with small offsets: accesses across the page boundary
     (layout.DATA + layout.PAGE + 0x20, 2),
-    (layout.PRIVATE, 2),  # below it EL0 may go, from it on not
+    (layout.PRIVATE, 2),  # EL0 may access what is below it, but not this page
     (layout.READ_ONLY + 0x40, 2),
     (layout.STACK + 0x80, 2),
     (layout.UNMAPPED + 0x10, 1),
@@ -35,10 +35,16 @@ PLACES: tuple[tuple[int, int], ...] = (
 
 @dataclass
 class Source:
-    """A program's dice, and what has been decided about it.
+    """A program's random numbers, and what is decided about it so far.
 
-    ``reserved``: RES0 bits are written to the guest's debug registers. Such a program does not read
-    them, for what it would read is the processor's choice.
+    Attributes:
+        seed: of the program.
+        mmu: whether the MMU is on.
+        el: the Exception level at the place that is generated now.
+        reserved: RES0 bits are written to the guest's debug registers. Such a program does not read
+            them, because what it would read is the processor's choice.
+        bases: the last known address of each base register.
+        labels: how many labels have been made.
     """
 
     seed: int
@@ -49,15 +55,15 @@ class Source:
     labels: int = 0
 
     def __post_init__(self) -> None:
-        # One sequence a seed; a text, so that near seeds have nothing in common.
+        # The seed is a string, so that neighbouring seeds give unrelated sequences.
         self.random = random.Random(f"guestdbg differential {self.seed}")
 
     def chance(self, percent: float) -> bool:
-        """True so often."""
+        """True with this probability, in percent."""
         return self.random.random() * 100 < percent
 
     def below(self, n: int) -> int:
-        """0 … n - 1."""
+        """A random number from 0 to n - 1."""
         return self.random.randrange(n)
 
     def bits(self, n: int) -> int:
@@ -65,11 +71,11 @@ class Source:
         return self.random.getrandbits(n)
 
     def choice(self, items: Sequence[T]) -> T:
-        """One of them."""
+        """A random item."""
         return items[self.random.randrange(len(items))]
 
     def weighted(self, items: Sequence[tuple[T, int]]) -> T:
-        """One of (item, weight)."""
+        """A random item of (item, weight) pairs, by weight."""
         at = self.random.randrange(sum(weight for _, weight in items))
         for item, weight in items:
             if at < weight:
@@ -78,7 +84,7 @@ class Source:
         raise AssertionError
 
     def number(self) -> int:
-        """A 64-bit value of the sort that finds things."""
+        """A 64-bit value, often a small one or near a power of two."""
         kind = self.below(6)
         if kind == 0:
             return self.below(256)
@@ -91,7 +97,7 @@ class Source:
         return self.bits(64)
 
     def rd(self) -> int:
-        """A register to write."""
+        """A register to write to."""
         return self.choice(DATA)
 
     def rn(self) -> int:
@@ -99,14 +105,14 @@ class Source:
         return 31 if self.chance(5) else self.choice(DATA)
 
     def base(self) -> int:
-        """A register that points somewhere."""
+        """A register that holds an address."""
         return self.choice(BASES)
 
     def name(self) -> str:
-        """A label nobody has."""
+        """A new label."""
         self.labels += 1
         return f"L{self.labels}"
 
 
-#: Makes a few instructions.
+#: A function that makes a few instructions.
 Maker = Callable[[Source], list[Item]]

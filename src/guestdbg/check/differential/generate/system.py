@@ -1,4 +1,4 @@
-"""Exceptions, system registers, hints; and the guest's own use of the debug registers."""
+"""Exceptions, system registers, hints, and the guest's own use of the debug registers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from guestdbg.check.differential.vectors import (
     SVC_UNMASK_DEBUG,
 )
 
-#: QEMU's processors lack DBGPRCR_EL1, DBGAUTHSTATUS_EL1 and the claim tags, and do nothing at a
-#: read of MDCCINT_EL1: those are left to the conformance suite.
-#: Read anywhere and at any time they say the same on processors that are otherwise alike.
+#: Registers that read the same on all processors compared here. QEMU's processors lack DBGPRCR_EL1,
+#: DBGAUTHSTATUS_EL1 and the claim tags, and ignore reads of MDCCINT_EL1: only the conformance suite
+#: tests those.
 _READ = (
     *("CONTEXTIDR_EL1", "TPIDR_EL0", "TPIDR_EL1", "FAR_EL1", "ELR_EL1", "SPSR_EL1"),
     *("VBAR_EL1", "SCTLR_EL1", "TCR_EL1", "CURRENTEL", "NZCV", "DAIF", "FPCR", "FPSR", "SP_EL0"),
     *("MDSCR_EL1", "OSLSR_EL1", "OSDLR_EL1", "MDRAR_EL1", "MDCCSR_EL0"),
 )
 _WRITE = ("CONTEXTIDR_EL1", "TPIDR_EL0", "TPIDR_EL1", "NZCV", "SP_EL0")
-#: What Linux traps the writes of until the guest's caches are on (HCR_EL2.TVM), where any value
-#: will do. (Into FAR_EL1 only zero: that is what QEMU puts there at exceptions that have none.)
+#: Registers whose writes Linux traps until the guest's caches are on (HCR_EL2.TVM), and which may
+#: have any value. (FAR_EL1 only gets zero, because QEMU sets it to zero at exceptions without FAR.)
 _ANYTHING = ("AMAIR_EL1", "AFSR0_EL1", "AFSR1_EL1")
-#: Trapped too (HCR_EL2.TID3, TACR). Processors differ in what they say.
+#: Reads of these are trapped too (HCR_EL2.TID3, TACR). Their values differ between processors.
 _IDENTITY = ("ID_AA64PFR0_EL1", "ID_AA64DFR0_EL1", "ID_AA64MMFR0_EL1", "ID_AA64ISAR0_EL1")
 _DEBUG_WRITE = ("OSDLR_EL1", "MDCCINT_EL1")
 
@@ -50,17 +50,17 @@ def write_register(s: Source) -> list[Item]:
 
 
 def write_memory_control(s: Source) -> list[Item]:
-    """A register that translation or faults rest on, in a way that changes neither."""
+    """A write to a register of translation or faults, with a value that changes neither."""
     kind = s.below(3)
     if kind == 0:
         return [asm.mov(SCRATCH, s.number()), asm.msr(s.choice(_ANYTHING), SCRATCH)]
     if kind == 1:
         return [asm.msr("FAR_EL1", 31)]
-    return [asm.msr("ESR_EL1", OUTER)]  # of a loop's count, small
+    return [asm.msr("ESR_EL1", OUTER)]  # a loop's counter, which is small
 
 
 def trapped(s: Source) -> list[Item]:
-    """What Linux wants to know of and does little for."""
+    """Operations that Linux traps and mostly emulates as nothing."""
     kind = s.below(4)
     if kind == 0:
         return [asm.dc(s.choice(("isw", "csw", "cisw")), 31)]
@@ -126,7 +126,7 @@ def os_lock(s: Source) -> list[Item]:
 
 
 def mask_debug(s: Source) -> list[Item]:
-    """PSTATE.D, mostly clear: the guest's own debug exceptions need it so."""
+    """Clear PSTATE.D, as the guest's own debug exceptions need, or sometimes set it."""
     return [asm.daifclr(8) if s.chance(75) else asm.daifset(8)]
 
 
@@ -140,7 +140,7 @@ def svc(s: Source) -> list[Item]:
 
 
 def other_level(s: Source) -> list[Item]:
-    """To EL0 by ERET, to EL1 by SVC: s.el says where the program is now."""
+    """Change the level: to EL0 by ERET, to EL1 by SVC. ``s.el`` is the current level."""
     if s.el == 0:
         s.el = 1
         return [asm.svc(SVC_OTHER_EL | s.choice((0, 0, SVC_UNMASK_DEBUG)))]
@@ -149,7 +149,7 @@ def other_level(s: Source) -> list[Item]:
 
 
 def eret_here(s: Source) -> list[Item]:
-    """ERET to the same level: how a guest steps itself, and how PSTATE.D goes."""
+    """ERET to the same level, which can set PSTATE.SS and clear PSTATE.D."""
     return _eret(s, 0x3C5 if s.el else 0x3C0)
 
 
@@ -173,7 +173,7 @@ def _eret(s: Source, pstate: int) -> list[Item]:
 
 
 def hypercall(s: Source) -> list[Item]:
-    """PSCI_VERSION mostly, and what KVM does not know."""
+    """Usually PSCI_VERSION, sometimes a function that KVM does not implement."""
     function = s.weighted(((0x84000000, 6), (0x8400000A, 1), (0x86000000 | s.bits(8), 1)))
     words: list[Item] = [asm.mov(0, function), asm.mov(1, 0x84000000)]
     return [*words, asm.hvc(0) if s.chance(85) else asm.smc(0)]
@@ -204,7 +204,7 @@ def hint(s: Source) -> list[Item]:
     ]
 
 
-#: For anywhere.
+#: Instructions for every program.
 MAKERS: tuple[tuple[Maker, int], ...] = (
     (read_register, 6),
     (write_register, 4),
@@ -218,7 +218,7 @@ MAKERS: tuple[tuple[Maker, int], ...] = (
     (hint, 4),
     (mask_debug, 1),
 )
-#: Where the guest debugs itself.
+#: Instructions for a guest that debugs itself.
 OWN: tuple[tuple[Maker, int], ...] = (
     (write_breakpoint, 4),
     (write_watchpoint, 4),

@@ -1,4 +1,4 @@
-"""What a rule is, and the list of them."""
+"""What a rule is, and the list of all rules."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ DATA_ABORTS = (EC.DABT_LOW, EC.DABT_CUR)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An explanation.
+    """Explains one sort of difference.
 
     Attributes:
-        name: short.
-        right: who is: ``"soft"``, ``"real"`` or ``"both"``.
-        why: and on what that rests.
-        explains: whether it does.
+        name: a short name.
+        right: who is right: ``"soft"``, ``"real"`` or ``"both"``.
+        why: the reason, with its source.
+        explains: whether it explains a difference.
     """
 
     name: str
@@ -37,7 +37,7 @@ Explains = Callable[[DifferenceContext], bool]
 
 
 def rule(name: str, right: str, why: str) -> Callable[[Explains], Explains]:
-    """Register an explanation. They are asked in the order of their registration."""
+    """Register a rule. Rules are tried in the order of their registration."""
 
     def register(explains: Explains) -> Explains:
         RULES.append(Rule(name, right, why, explains))
@@ -47,7 +47,7 @@ def rule(name: str, right: str, why: str) -> Callable[[Explains], Explains]:
 
 
 def loaded_in_part(s: DifferenceContext) -> set[str]:
-    """Registers of loads of several that were stopped: who knows which of them are loaded."""
+    """Registers of stopped loads of several registers, which may or may not have been loaded."""
     names: set[str] = set()
     for address in s.stopped_at:
         operand = memory_operand(s.word_at(address) or 0)
@@ -57,13 +57,12 @@ def loaded_in_part(s: DifferenceContext) -> set[str]:
     return names
 
 
-#: PSTATE.BTYPE: the rule processor-with-bti explains it, beside whatever else there is.
+#: PSTATE.BTYPE. The rule processor-with-bti explains it, so other rules ignore it.
 BTYPE = 3 << 10
 
 
 def only(s: DifferenceContext, *names: str) -> bool:
-    """Nothing but these fields differs (``page`` stands for every page), and what a processor with
-    FEAT_BTI keeps in PSTATE."""
+    """Whether only these fields differ, apart from PSTATE.BTYPE. ``page`` means every page."""
     seen = {
         "page" if name.startswith("page ") else name
         for name, a, b in s.difference.fields
@@ -73,5 +72,5 @@ def only(s: DifferenceContext, *names: str) -> bool:
 
 
 def has_branch_type(a: object, b: object) -> bool:
-    """The second has PSTATE.BTYPE set where the first has 0, and all else is the same."""
+    """Whether only PSTATE.BTYPE differs: it is 0 in the first and set in the second."""
     return isinstance(a, int) and isinstance(b, int) and a != b and a ^ b == b & BTYPE

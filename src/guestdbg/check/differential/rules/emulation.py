@@ -1,4 +1,4 @@
-"""Where the real one is wrong: Linux 6.1, or QEMU 7.2 that emulates its processor."""
+"""Where the real KVM is wrong: Linux 6.1, or QEMU 7.2, which emulates its processor."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _ALIGNMENT = 0x21
     "qemu-unaligned-watched-too-far",
     "soft",
     "On a watched page QEMU 7.2 checks an unaligned store a second time, from the start of the "
-    "page that its last byte is in up to that byte, and makes two aligned loads of an unaligned "
-    "one: a watchpoint beside it hits, though nothing there is accessed. The elements of LD1 and "
-    "ST1 it takes eight bytes at a time.",
+    "page of its last byte up to that byte, and splits an unaligned load into two aligned loads. "
+    "So a watchpoint beside the access hits, though nothing there is accessed. QEMU makes accesses "
+    "of eight bytes for the elements of LD1 and ST1.",
 )
 def _watched_too_far(s: DifferenceContext) -> bool:
     entry = s.taken[1]
     if s.debug_class(1) == EC.WATCHPT_LOW:
         address, far = s.registers[1]["pc"], int(s.exits[1][3])
     elif entry is not None and s.taken_class(1) in WATCHPOINTS:
-        # The guest's own. If it has changed the base register since, nothing is explained.
+        # The guest's own watchpoint. If its base register has changed since, nothing is explained.
         address, far = entry[1], entry[3]
     else:
         return False
@@ -54,7 +54,7 @@ def _watched_too_far(s: DifferenceContext) -> bool:
 
 
 def _one_structure(word: int) -> bool:
-    """LD1 or ST1 of multiple structures."""
+    """Whether this is LD1 or ST1 (multiple structures)."""
     plain = word & 0xBFBF0000 == 0x0C000000 or word & 0xBFA00000 == 0x0C800000
     return plain and word >> 12 & 15 in (2, 6, 7, 10)
 
@@ -65,9 +65,10 @@ _EL1_ALONE, _EL0_ALONE = 1, 2  # PAC
 @rule(
     "qemu-unprivileged-accesses",
     "soft",
-    "LDTR and STTR at EL1 are watched as accesses of EL0 (DDI 0487, D2.10.4). QEMU 7.2 forgets "
-    "with two stages of translation that they are unprivileged, and watches them as EL1's: the "
-    "watchpoints for one level alone (DBGWCR.PAC 0b01, 0b10) hit the other way round.",
+    "LDTR and STTR at EL1 match watchpoints like accesses of EL0 (DDI 0487, D2.10.4). With two "
+    "stages of translation QEMU 7.2 ignores that they are unprivileged and matches them like "
+    "accesses of EL1: watchpoints for one level alone (DBGWCR.PAC 0b01, 0b10) hit the wrong way "
+    "round.",
 )
 def _unprivileged(s: DifferenceContext) -> bool:
     hits = _watched(s, 0), _watched(s, 1)
@@ -88,8 +89,14 @@ def _unprivileged(s: DifferenceContext) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    """A watchpoint that a side hit: the instruction and its level, from and to where it accesses,
-    and the watchpoints (control, value) that may have been in force."""
+    """A watchpoint hit of one side.
+
+    Attributes:
+        place: the address of the instruction.
+        el: its Exception level.
+        first, end: the first address that it accesses, and the one after the last.
+        registers: the watchpoints (control, value) that may have been in force.
+    """
 
     place: int
     el: int
@@ -112,7 +119,7 @@ def _watched(s: DifferenceContext, side: int) -> _Hit | None:
     entry = s.taken[side]
     if entry is None or s.taken_class(side) not in WATCHPOINTS:
         return None
-    # The guest's own. What its base register was is over: FAR is an address of the access.
+    # The guest's own watchpoint. Its base register may have changed; FAR is in the access.
     operand = memory_operand(s.word_at(entry[1]) or 0)
     reach = operand.total if operand else 0
     own = tuple(s.own_watchpoints())
@@ -126,8 +133,8 @@ _DC_CHECKED = frozenset(asm.dc(name, 0) for name in ("cvac", "cvau", "civac", "i
 @rule(
     "qemu-cache-maintenance",
     "soft",
-    "DC CVAC, CVAU, CIVAC and IVAC are checked like accesses and can abort (DDI 0487, D8.5, "
-    "C5.3), and DC IVAC is watched as a store (D2.10); QEMU 7.2 does nothing for them.",
+    "DC CVAC, CVAU, CIVAC and IVAC are checked like accesses and can abort (DDI 0487, D8.5, C5.3), "
+    "and DC IVAC matches watchpoints like a store (D2.10). In QEMU 7.2 they do nothing.",
 )
 def _cache_maintenance(s: DifferenceContext) -> bool:
     entry = s.taken[0]
@@ -145,8 +152,8 @@ def _cache_maintenance(s: DifferenceContext) -> bool:
 @rule(
     "qemu-step-of-what-masks-steps",
     "soft",
-    "Behind an MSR DAIFSet that sets PSTATE.D no software step of EL1's own is taken (D2.12; "
-    "AArch64.CheckSoftwareStep of the pseudocode asks whether debug exceptions are generated); "
+    "After an MSR DAIFSet that sets PSTATE.D, EL1's own software step is not taken (D2.12; "
+    "AArch64.CheckSoftwareStep in the pseudocode checks whether debug exceptions are enabled). "
     "QEMU 7.2 takes it.",
 )
 def _step_masked(s: DifferenceContext) -> bool:
@@ -159,8 +166,8 @@ def _step_masked(s: DifferenceContext) -> bool:
 @rule(
     "qemu-abort-before-pc-alignment",
     "soft",
-    "A PC that is no multiple of 4 is a PC alignment fault before the fetch can abort (DDI 0487, "
-    "D1.3.5, priorities of synchronous exceptions); QEMU 7.2 fetches first.",
+    "If the PC is not a multiple of 4, the PC alignment fault comes before an abort of the fetch "
+    "(DDI 0487, D1.3.5, priorities of synchronous exceptions). QEMU 7.2 fetches first.",
 )
 def _abort_before_alignment(s: DifferenceContext) -> bool:
     x, y = s.taken
@@ -177,8 +184,8 @@ def _abort_before_alignment(s: DifferenceContext) -> bool:
 @rule(
     "qemu-abort-before-pending-step",
     "soft",
-    "A software step that is pending is taken before the fetch of the next instruction (DDI 0487, "
-    "D1.3.5, D2.12); QEMU 7.2 fetches first, and the fetch can abort.",
+    "A pending software step is taken before the next instruction is fetched (DDI 0487, D1.3.5, "
+    "D2.12). QEMU 7.2 fetches first, and the fetch can abort.",
 )
 def _abort_before_step(s: DifferenceContext) -> bool:
     x, y = s.taken
@@ -196,8 +203,8 @@ def _abort_before_step(s: DifferenceContext) -> bool:
 @rule(
     "qemu-flags-after-an-exception",
     "soft",
-    "Taking an exception leaves PSTATE.{N,Z,C,V} as they are (DDI 0487, D1.3.1; AArch64."
-    "TakeException of the pseudocode); QEMU 7.2 clears them.",
+    "Taking an exception does not change PSTATE.{N,Z,C,V} (DDI 0487, D1.3.1; AArch64.TakeException "
+    "in the pseudocode). QEMU 7.2 clears them.",
 )
 def _flags(s: DifferenceContext) -> bool:
     both = s.difference.field("pstate")
@@ -211,8 +218,8 @@ def _flags(s: DifferenceContext) -> bool:
 @rule(
     "qemu-alignment-of-device-memory",
     "soft",
-    "An unaligned access to Device memory is an Alignment fault (DDI 0487, B2.5.2, D8.6); QEMU 7.2 "
-    "makes it.",
+    "An unaligned access to Device memory is an Alignment fault (DDI 0487, B2.5.2, D8.6). QEMU 7.2 "
+    "makes the access.",
 )
 def _device_alignment(s: DifferenceContext) -> bool:
     entry = s.taken[0]
@@ -234,8 +241,8 @@ _RES0 = {"MDSCR": ~0xB001, "DBGBC": ~0x00FFE1E7, "DBGBV": 3, "DBGWC": ~0x1F1FFFF
 @rule(
     "qemu-reserved-bits-of-registers",
     "soft",
-    "QEMU 7.2 keeps what is written to RES0 bits of the debug registers, and has BAS[3] and BAS[1] "
-    "of DBGBCR follow BAS[2] and BAS[0].",
+    "QEMU 7.2 keeps what is written to RES0 bits of the debug registers, and makes BAS[3] and "
+    "BAS[1] of DBGBCR copies of BAS[2] and BAS[0].",
 )
 def _reserved_bits(s: DifferenceContext) -> bool:
     for name, a, b in s.difference.fields:
@@ -249,15 +256,15 @@ def _reserved_bits(s: DifferenceContext) -> bool:
 
 
 def _as_aarch32(control: int) -> int:
-    """A DBGBCR with BAS[3] as BAS[2] and BAS[1] as BAS[0]."""
+    """A DBGBCR in which BAS[3] is a copy of BAS[2], and BAS[1] of BAS[0]."""
     return control & ~(0xA << 5) | (control & 0x5 << 5) << 1
 
 
 @rule(
     "linux-injected-syndrome",
     "soft",
-    "Linux 6.1 makes the syndrome of an abort that it injects by shifting an int: bits 63 to 32 of "
-    "ESR_EL1 are all ones, which are RES0.",
+    "Linux 6.1 computes the syndrome of an abort that it injects as an int: bits 63 to 32 of "
+    "ESR_EL1, which are RES0, become all ones.",
 )
 def _injected(s: DifferenceContext) -> bool:
     both = s.difference.field("ESR_EL1")
@@ -272,7 +279,7 @@ def _injected(s: DifferenceContext) -> bool:
     "qemu-no-trap-of-the-communications-channel",
     "soft",
     "MDSCR_EL1.TDCC traps EL0's accesses to the Debug Communications Channel to EL1 (DDI 0487, "
-    "D24.3, MDSCR_EL1); QEMU 7.2 does not know the bit.",
+    "D24.3, MDSCR_EL1). QEMU 7.2 does not implement the bit.",
 )
 def _communications_channel(s: DifferenceContext) -> bool:
     entry = s.taken[0]
@@ -285,7 +292,7 @@ def _communications_channel(s: DifferenceContext) -> bool:
     "qemu-write-not-read-stays",
     "soft",
     "WnR is 1 for a write (DDI 0487, ISS encoding for a Watchpoint exception). QEMU 7.2 keeps it "
-    "for every later read that hits the same watchpoint, until the register is written again.",
+    "set for every later read that hits the same watchpoint, until the register is written again.",
 )
 def _wnr_stays(s: DifferenceContext) -> bool:
     x, y = s.taken
@@ -306,8 +313,9 @@ def _wnr_stays(s: DifferenceContext) -> bool:
 @rule(
     "linux-injected-size-fault",
     "soft",
-    "An address beyond the machine's is an Address size fault. Where the processor's own addresses "
-    "are wider, Linux 6.1 injects it, and does not say that it was a write (ISS.WnR).",
+    "A physical address beyond the machine's limit is an Address size fault. If the processor "
+    "itself has wider addresses, Linux 6.1 injects the fault, and does not set ISS.WnR for a "
+    "write.",
 )
 def _size_fault(s: DifferenceContext) -> bool:
     x, y = s.taken

@@ -1,4 +1,4 @@
-"""Where the architecture leaves a choice, and both are right."""
+"""Where the architecture permits both, and both KVMs are right."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from guestdbg.check.differential.rules.base import (
 @rule(
     "permitted-far",
     "both",
-    "FAR of a watchpoint may be any address from the lowest that was accessed to the highest "
-    "watched one that was (DDI 0487, D2.10.5); for DC ZVA any of the block.",
+    "FAR of a watchpoint exception may be any address from the lowest one accessed to the highest "
+    "watched one accessed (DDI 0487, D2.10.5); for DC ZVA, any address of the block.",
 )
 def _permitted_far(s: DifferenceContext) -> bool:
     a, b = s.exits
     x, y = s.taken
     if x and y and x[:3] + x[4:] == y[:3] + y[4:] and s.taken_class(0) in WATCHPOINTS:
-        # The guest's own. Its registers are not those of then: the addresses are as near to each
-        # other as the instruction reaches.
+        # The guest's own watchpoint. Its registers may have changed since, so the distance of the
+        # two addresses is compared with the size of the access.
         operand = memory_operand(s.word_at(x[1]) or 0)
         return abs(x[3] - y[3]) < (operand.total if operand else 64)
     if not (only(s, "exit", "memory") and a[0] == b[0] == "debug" and a[1:3] == b[1:3]):
@@ -52,7 +52,7 @@ def _permitted_far(s: DifferenceContext) -> bool:
     "both",
     "A store of several accesses (a pair, a structure, DC ZVA, an unaligned store across a page) "
     "that is stopped by a watchpoint or an abort may have made some of them (DDI 0487, D1.3.3: the "
-    "locations are UNKNOWN). QEMU makes those that come before; ours makes none.",
+    "locations are UNKNOWN). QEMU makes those that come first; the software KVM makes none.",
 )
 def _part_of_a_store(s: DifferenceContext) -> bool:
     if not only(s, "memory", "page") or s.taken != (None, None):
@@ -68,7 +68,7 @@ def _part_of_a_store(s: DifferenceContext) -> bool:
     "part-of-a-load",
     "both",
     "A load of several registers that is stopped by a watchpoint or an abort may have loaded some "
-    "of them (DDI 0487, D1.3.3: they are UNKNOWN). QEMU loads those that come before.",
+    "of them (DDI 0487, D1.3.3: they are UNKNOWN). QEMU loads those that come first.",
 )
 def _part_of_a_load(s: DifferenceContext) -> bool:
     if s.taken != (None, None):
@@ -80,9 +80,9 @@ def _part_of_a_load(s: DifferenceContext) -> bool:
 @rule(
     "store-exclusive-without-the-monitor",
     "both",
-    "Whether a store-exclusive that would abort does so before or after it finds the local monitor "
-    "open is IMPLEMENTATION DEFINED (DDI 0487, B2.9; AArch64.ExclusiveMonitorsPass of the "
-    "pseudocode). QEMU looks at the monitor first.",
+    "Whether a store-exclusive that would abort does so before or after the check of the local "
+    "monitor is IMPLEMENTATION DEFINED (DDI 0487, B2.9; AArch64.ExclusiveMonitorsPass in the "
+    "pseudocode). QEMU checks the monitor first.",
 )
 def _without_the_monitor(s: DifferenceContext) -> bool:
     entry = s.taken[0]
@@ -105,7 +105,7 @@ _ISV = 1 << 24
 
 
 def _stepped(s: DifferenceContext) -> tuple[int, int, int] | None:
-    """What was stepped where both took that step, and its syndromes; None for all else."""
+    """The stepped instruction and both syndromes, if both took the same step; else None."""
     if s.debug_class(0) == s.debug_class(1) == EC.SOFTSTP_LOW and only(s, "exit"):
         if s.exits[0][2:] != s.exits[1][2:]:
             return None
@@ -123,41 +123,41 @@ def _stepped(s: DifferenceContext) -> tuple[int, int, int] | None:
 @rule(
     "own-step-of-what-was-trapped",
     "both",
-    "ISS.ISV of a software step is 0 where the stepped instruction was trapped and emulated. Linux "
-    "traps the first debug register after every entry. A guest that steps itself goes on from "
-    "step to step; on a real machine there are entries between that nobody sees, for stage 2 "
-    "faults and interrupts.",
+    "ISS.ISV of a software step is 0 if the stepped instruction was trapped and emulated. Linux "
+    "traps the first access to a debug register after every entry. A guest that steps itself runs "
+    "on from step to step, but on a real machine there may be entries in between that are not "
+    "visible, after stage 2 faults and interrupts.",
 )
 def _own_step_of_a_trap(s: DifferenceContext) -> bool:
     stepped = _stepped(s)
     if stepped is None or s.taken == (None, None):
         return False
     # MSR or MRS of a debug register: op0 is 2.
-    word, ours, theirs = stepped
-    return word & 0xFFD80000 == 0xD5100000 and theirs == ours ^ _ISV == ours & ~_ISV
+    word, soft, real = stepped
+    return word & 0xFFD80000 == 0xD5100000 and real == soft ^ _ISV == soft & ~_ISV
 
 
 @rule(
     "processor-with-s2fwb",
     "both",
-    "Linux traps writes of SCTLR_EL1 and its like until the guest's caches are on (HCR_EL2.TVM), "
-    "and ISS.ISV of the step of such a write is 0. On a processor with FEAT_S2FWB "
-    "(ID_AA64MMFR2_EL1.FWB) it need not know, and does not.",
+    "Linux traps writes to SCTLR_EL1 and similar registers until the guest's caches are on "
+    "(HCR_EL2.TVM), and ISS.ISV of the step of such a write is 0. On a processor with FEAT_S2FWB "
+    "(ID_AA64MMFR2_EL1.FWB) Linux does not trap them.",
 )
 def _no_trap_of_memory_controls(s: DifferenceContext) -> bool:
     stepped = _stepped(s)
     if stepped is None:
         return False
-    word, ours, theirs = stepped
-    return word & ~31 in _TRAPPED_BY_TVM and theirs == ours ^ _ISV == ours | _ISV
+    word, soft, real = stepped
+    return word & ~31 in _TRAPPED_BY_TVM and real == soft ^ _ISV == soft | _ISV
 
 
 @rule(
     "step-while-mdscr-is-written",
     "both",
-    "A write of MDSCR_EL1.SS, KDE or OSLAR_EL1 need not be seen before the next context "
-    "synchronization (DDI 0487, D2.12, D24.1.2): the instruction that makes it may still be "
-    "stepped, or not.",
+    "A write to MDSCR_EL1.SS, KDE or OSLAR_EL1 need not take effect before the next context "
+    "synchronization event (DDI 0487, D2.12, D24.1.2): the writing instruction itself may or may "
+    "not be stepped.",
 )
 def _mdscr_is_written(s: DifferenceContext) -> bool:
     steps = [
@@ -165,7 +165,7 @@ def _mdscr_is_written(s: DifferenceContext) -> bool:
         for side, entry in enumerate(s.taken)
     ]
     if steps[0] == steps[1]:
-        return False  # both took it: whether is not what differs
+        return False  # both took it, so this is not the difference
     writes = asm.msr("MDSCR_EL1", 0), asm.msr("OSLAR_EL1", 0)
     return any(at is not None and (s.word_at(at - 4) or 0) & ~31 in writes for at in steps)
 
@@ -173,8 +173,9 @@ def _mdscr_is_written(s: DifferenceContext) -> bool:
 @rule(
     "reserved-encoding",
     "both",
-    "A control register with a reserved value, or linked to what is no linked context match, has "
-    "a CONSTRAINED UNPREDICTABLE effect (DDI 0487, K1.2 and the registers' pages).",
+    "A control register with a reserved value, or linked to a breakpoint that is not a linked "
+    "context match, has a CONSTRAINED UNPREDICTABLE effect (DDI 0487, K1.2 and the descriptions of "
+    "the registers).",
 )
 def _reserved_encoding(s: DifferenceContext) -> bool:
     host = {s.debug_class(0), s.debug_class(1)}
@@ -211,8 +212,8 @@ def _any_reserved(
 @rule(
     "processor-with-bti",
     "both",
-    "A processor with FEAT_BTI (ID_AA64PFR1_EL1.BT) keeps in PSTATE.BTYPE, SPSR_EL1[11:10], that "
-    "an indirect branch came before; on others the bits are RES0.",
+    "A processor with FEAT_BTI (ID_AA64PFR1_EL1.BT) records in PSTATE.BTYPE, SPSR_EL1[11:10], that "
+    "an indirect branch was just executed. On others the bits are RES0.",
 )
 def _branch_type(s: DifferenceContext) -> bool:
     values = [(a, b) for name, a, b in s.difference.fields if name not in ("memory", "page log")]
@@ -227,9 +228,9 @@ def _branch_type(s: DifferenceContext) -> bool:
 @rule(
     "processor-with-aarch32",
     "both",
-    "A processor whose EL0 can be AArch32 (ID_AA64PFR0_EL1.EL0 is 2) makes an exception return to "
-    "it where SPSR_EL1.M[4] is 1; on others that is an illegal return, which stays at EL1 with "
-    "PSTATE.IL set.",
+    "A processor whose EL0 can be AArch32 (ID_AA64PFR0_EL1.EL0 is 2) returns to AArch32 if "
+    "SPSR_EL1.M[4] is 1. On others that is an illegal return, which stays at EL1 with PSTATE.IL "
+    "set.",
 )
 def _aarch32(s: DifferenceContext) -> bool:
     x, y = s.taken
