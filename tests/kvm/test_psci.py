@@ -243,5 +243,5 @@ def test_init_refuses_what_it_does_not_offer() -> None:
         vcpu.run()
     assert error.value.errno == 8  # ENOEXEC: not initialised
     vcpu.init(target.with_feature(2))
-    with pytest.raises(KvmError, match="features it had"):
+    with pytest.raises(KvmError, match="features that it has"):
         vcpu.init(target)

@@ -1,7 +1,19 @@
-"""The KVM API as a Python program would like it, with two providers behind it.
+"""The KVM API for arm64 guests in Python: one interface, and two providers that implement it.
 
-Start with ``open_kvm()``. docs/kvm-api.md tells every call; ``guestdbg.kvm.constants``,
-``guestdbg.kvm.layouts`` and ``guestdbg.kvm.regs`` have the numbers, structures and register ids.
+Start with ``open_kvm()``; docs/kvm-api.md describes every call.
+
+constants       numbers of the API, named as in the kernel's headers
+layouts         binary structures of the API
+errors          KvmError, which every call may raise
+regs            one-reg ids of registers, by name
+structures      what calls take and return
+debug_state     the hidden state of guest debug, which the soft provider shows
+exits           why run() returned
+interface       the calls: Kvm, Vm, Vcpu, Device, and optional interfaces
+hit_programs    an optional interface: hits that the provider decides itself
+soft            the software provider
+host            the provider over /dev/kvm
+provider        open_kvm()
 """
 
 from guestdbg.kvm.debug_state import DebugState

@@ -1,7 +1,7 @@
-"""Every KVM number that this project uses, by the name the kernel's headers give it.
+"""The numbers of the KVM API, named as in the kernel's headers.
 
 Source: ``linux/kvm.h``, ``asm/kvm.h`` and ``linux/psci.h`` of arm64 (merged ABI, Linux 6.1). The
-tests hold each of them against those headers with a cross compiler.
+tests compare each of them with those headers, by a cross compiler.
 """
 
 KVM_API_VERSION = 12
@@ -117,8 +117,8 @@ KVM_GUESTDBG_SINGLESTEP = 1 << 1
 KVM_GUESTDBG_USE_SW_BP = 1 << 16
 KVM_GUESTDBG_USE_HW = 1 << 17
 
-#: The control flags that arm64 knows (what KVM_CAP_SET_GUEST_DEBUG2 answers). Not a name of the
-#: user API; the kernel has it under this one in ``asm/kvm_host.h`` or beside the call.
+#: The control flags of arm64, which KVM_CAP_SET_GUEST_DEBUG2 reports. Not a name of the user API:
+#: the kernel defines it in ``arch/arm64/kvm/guest.c``, or in ``asm/kvm_host.h``.
 KVM_GUESTDBG_VALID_MASK = (
     KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW
 )
@@ -170,8 +170,8 @@ KVM_REG_ARM64_SYSREG = 0x0013 << 16
 KVM_REG_ARM_FW = 0x0014 << 16
 KVM_REG_ARM64_SVE = 0x0015 << 16
 
-#: The three virtual-timer ids. CVAL and CNT bear each other's encodings, by an accident that has
-#: become the ABI: the id with CNTVCT_EL0's encoding is the compare value, and the other way about.
+#: The ids of the virtual timer. CVAL and CNT have each other's encodings, by a mistake that has
+#: become ABI: the id with CNTVCT_EL0's encoding is the compare value, and vice versa.
 KVM_REG_ARM_TIMER_CTL = 0x603000000013DF19
 KVM_REG_ARM_TIMER_CVAL = 0x603000000013DF02
 KVM_REG_ARM_TIMER_CNT = 0x603000000013DF1A

@@ -1,21 +1,21 @@
-"""The hidden state of guest debugging, as the soft provider shows it."""
+"""The hidden state of guest debug, which the soft provider shows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from guestdbg.arm64.registers import by_name
 from guestdbg.kvm.structures import DebugRegisters, control_names
 
-_MDCR_BITS = (
-    (1 << 11, "TDRA"),
-    (1 << 10, "TDOSA"),
-    (1 << 9, "TDA"),
-    (1 << 8, "TDE"),
-    (1 << 6, "TPM"),
-    (1 << 5, "TPMCR"),
-)
-_MDSCR_BITS = ((1 << 15, "MDE"), (1 << 13, "KDE"), (1 << 12, "TDCC"), (1 << 0, "SS"))
+
+def _named(register: str, *fields: str) -> tuple[tuple[int, str], ...]:
+    """(mask, name) of fields of one bit."""
+    return tuple((by_name(register).encode(**{name: 1}), name) for name in fields)
+
+
+_MDCR_BITS = _named("mdcr_el2", "TDRA", "TDOSA", "TDA", "TDE", "TPM", "TPMCR")
+_MDSCR_BITS = _named("mdscr_el1", "MDE", "KDE", "TDCC", "SS")
 
 
 def _bits(value: int, names: tuple[tuple[int, str], ...]) -> str:
@@ -24,26 +24,25 @@ def _bits(value: int, names: tuple[tuple[int, str], ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DebugState:
-    """Who owns the debug registers of a vCPU, and what everything about them holds.
+    """Who owns the debug registers of a vCPU, and what they and their controls hold.
 
-    A snapshot: it does not change when the vCPU runs on.
+    It does not change when the vCPU runs on.
 
     Attributes:
         owner: ``"host"`` while userspace debugs the guest with the registers (USE_HW), otherwise
             ``"guest"``.
-        debug_ptr: which set the hardware got at the last entry that needed one: ``"guest"`` after
-            reset, chosen anew at every entry.
-        dirty: the hardware will be given a set at the next entry (cleared by every world switch).
+        debug_ptr: which set the last entry chose for the hardware; ``"guest"`` after reset.
+        dirty: the next entry loads a set into the hardware (cleared by every world switch).
         guest_debug: the control flags in force (KVM_GUESTDBG_*), 0 when off.
         mdcr_el2: MDCR_EL2 of the last entry.
         mdscr_el1: the guest's own MDSCR_EL1 (what one-reg access sees).
-        hardware_mdscr_el1: MDSCR_EL1 of the last entry, with the host's bits put in and the
-            guest's masked.
+        hardware_mdscr_el1: MDSCR_EL1 of the last entry, with the host's bits set and those of the
+            guest's that are suppressed cleared.
         pstate_ss: the guest's own PSTATE.SS.
-        active_pending: a step requested by userspace is done and its exception not yet taken.
+        active_pending: the step that userspace requested is done, its exception not yet taken.
         os_lock: the guest's OS Lock is locked.
         guest: the guest's own set.
-        external: the set that userspace gave with USE_HW.
+        external: the set that userspace last gave with USE_HW.
         hardware: what the processor's registers hold.
     """
 

@@ -1,4 +1,4 @@
-"""The error of the seam: what a KVM call answers instead of a value."""
+"""The error that a call of the KVM API raises."""
 
 import errno as _errno
 
@@ -6,11 +6,11 @@ from guestdbg.errors import GuestdbgError
 
 
 class KvmError(GuestdbgError, OSError):
-    """A KVM call was refused.
+    """A KVM call failed.
 
     Attributes:
         errno: the kernel's error number (``errno.EINVAL``, ...), the same from both providers.
-        call: the call that was refused, by its KVM name (``"KVM_SET_GUEST_DEBUG"``).
+        call: the call that failed, by its KVM name (``"KVM_SET_GUEST_DEBUG"``).
         text: what was wrong, and what would be right.
     """
 

@@ -1,7 +1,7 @@
-"""Why ``Vcpu.run()`` came back: one small immutable object per KVM_EXIT_*.
+"""Why ``Vcpu.run()`` returned: one small immutable class for each KVM_EXIT_* (KVM API, section 5).
 
-An exit owns its data and outlives the next run. It may be shared: two stops with the same content
-can be the same object, so compare exits with ``==`` and never attach anything to one.
+An exit owns its data and stays valid after the next run. Two exits with the same content can be the
+same object: compare exits with ``==``, and do not attach anything to one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Exit:
 
     @property
     def flags(self) -> int:
-        """``kvm_run.flags`` at this exit."""
+        """``kvm_run.flags`` at this exit; 0 for exits that use none."""
         return 0
 
 
@@ -54,13 +54,13 @@ class ExitDebug(Exit):
     """KVM_EXIT_DEBUG: a debug exception of the guest was routed to the host.
 
     Attributes:
-        hsr: ESR_EL2[31:0]. The class is in [31:26]: 0x30 breakpoint, 0x32 software step, 0x34
-            watchpoint, 0x38 BKPT of AArch32, 0x3C BRK.
-        hsr_high: ESR_EL2[61:32]; zero on processors without FEAT_LS64 and the like.
-        far: the watched address for watchpoints; ``None`` otherwise, where the kernel's field is
-            stale.
-        flags: ``kvm_run.flags``: KVM_DEBUG_ARCH_HSR_HIGH_VALID where ``hsr_high`` is meaningful;
-            kernels before Linux 5.19 do not say so, and it is zero then.
+        hsr: ESR_EL2[31:0]. The exception class is in [31:26]: 0x30 breakpoint, 0x32 software step,
+            0x34 watchpoint, 0x38 BKPT of AArch32, 0x3C BRK.
+        hsr_high: ESR_EL2[61:32]; zero unless an extension (FEAT_LS64) defines those bits.
+        far: FAR_EL2 of a watchpoint, the virtual address of the access or of a watched byte in it;
+            None for other classes, for which the kernel's field holds an old value.
+        flags: ``kvm_run.flags``: KVM_DEBUG_ARCH_HSR_HIGH_VALID if ``hsr_high`` is valid. Kernels
+            before Linux 5.19 do not set it, and ``hsr_high`` is zero then.
     """
 
     reason: ClassVar[int] = KVM_EXIT_DEBUG
@@ -86,9 +86,9 @@ class ExitMmio(Exit):
 
     Attributes:
         phys_addr: guest-physical address of the access.
-        data: for a write the ``len`` bytes written, in memory order; zeros for a read.
-        len: 1, 2, 4 or 8 bytes.
-        is_write: a read is answered with ``Vcpu.complete_mmio`` before the next run.
+        data: of a write, the ``len`` bytes written, in memory order; of a read, ``len`` zeros.
+        len: size of the access: 1, 2, 4 or 8 bytes.
+        is_write: False: a read, which ``Vcpu.complete_mmio`` answers before the next run.
     """
 
     reason: ClassVar[int] = KVM_EXIT_MMIO
@@ -110,7 +110,8 @@ class ExitSystemEvent(Exit):
 
     Attributes:
         type: KVM_SYSTEM_EVENT_*.
-        data: its words; for a reset the first holds flags (0 for PSCI SYSTEM_RESET).
+        data: up to 16 words of 64 bits; of a reset the first has flags (0 for PSCI SYSTEM_RESET,
+            KVM_SYSTEM_EVENT_RESET_FLAG_PSCI_RESET2 for SYSTEM_RESET2).
     """
 
     reason: ClassVar[int] = KVM_EXIT_SYSTEM_EVENT
@@ -127,8 +128,8 @@ class ExitInternalError(Exit):
 
     Attributes:
         suberror: KVM_INTERNAL_ERROR_*.
-        data: words that describe it.
-        text: the same for a person.
+        data: up to 16 words of 64 bits that describe it.
+        text: what they mean, in words.
     """
 
     reason: ClassVar[int] = KVM_EXIT_INTERNAL_ERROR
@@ -142,7 +143,12 @@ class ExitInternalError(Exit):
 
 @dataclass(frozen=True, slots=True)
 class ExitFailEntry(Exit):
-    """KVM_EXIT_FAIL_ENTRY: the guest could not be entered on this processor."""
+    """KVM_EXIT_FAIL_ENTRY: the guest could not be entered on this processor.
+
+    Attributes:
+        hardware_entry_failure_reason: KVM_EXIT_FAIL_ENTRY_*; 1: this CPU cannot run the vCPU.
+        cpu: number of the host's CPU.
+    """
 
     reason: ClassVar[int] = KVM_EXIT_FAIL_ENTRY
     hardware_entry_failure_reason: int
@@ -151,12 +157,12 @@ class ExitFailEntry(Exit):
 
 @dataclass(frozen=True, slots=True)
 class ExitIntr(Exit):
-    """KVM_EXIT_INTR: a kick, ``immediate_exit``, a limit of instructions, or nothing left to run.
+    """KVM_EXIT_INTR: a kick, ``immediate_exit``, the instruction limit, or a vCPU that is idle.
 
     Attributes:
-        idle: the vCPU waits (WFI, or PSCI CPU_OFF) for something that only the caller can bring:
-            an interrupt, another vCPU's turn, or time (soft provider only; False on the host,
-            which waits in the kernel).
+        idle: the vCPU waits (WFI, or PSCI CPU_OFF) for something that only the caller can cause:
+            an interrupt, a run of another vCPU, or time. Soft provider only; on the host it is
+            False, because the kernel waits.
     """
 
     reason: ClassVar[int] = KVM_EXIT_INTR
@@ -175,7 +181,11 @@ class ExitShutdown(Exit):
 
 @dataclass(frozen=True, slots=True)
 class ExitUnknown(Exit):
-    """KVM_EXIT_UNKNOWN, or an exit reason that this interface does not know."""
+    """KVM_EXIT_UNKNOWN, or an exit reason that this interface does not know.
+
+    Attributes:
+        hardware_exit_reason: the exit reason (KVM_EXIT_*).
+    """
 
     reason: ClassVar[int] = KVM_EXIT_UNKNOWN
     hardware_exit_reason: int
@@ -183,9 +193,9 @@ class ExitUnknown(Exit):
 
 @dataclass(frozen=True, slots=True)
 class ExitArmNisv(Exit):
-    """KVM_EXIT_ARM_NISV: an access outside every slot whose syndrome does not describe it.
+    """KVM_EXIT_ARM_NISV: an access outside every slot that its syndrome does not describe (ISV 0).
 
-    Comes only after ``Vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)``.
+    Only after ``Vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)``.
 
     Attributes:
         esr_iss: the ISS of the data abort, ESR_EL2[24:0].

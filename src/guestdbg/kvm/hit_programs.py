@@ -1,13 +1,15 @@
 """Hit programs: a declared extension of the seam, for providers that can decide hits themselves.
 
-A debugger that watches a busy variable for one value spends its time going in and out of the guest:
-out for the hit, in for one step, out, in again. Where the provider is told what is wanted, it does
-that by itself: it reads the value, lets the instruction pass with nothing armed, reads it again
-and judges a condition, or makes a record. What it cannot do exactly as the debugger would, it
-leaves to the debugger: then ``run()`` returns ``ExitDebug`` as ever. Programs say what hits of the
-registers of ``set_guest_debug`` come to; they arm nothing by themselves.
+Without them each hit of a watchpoint costs a debugger four transitions: an exit for the hit, an
+entry to step the instruction, an exit after the step, and the entry that continues. If the provider
+knows the debugger's condition, it can do the same inside one ``run()``: read the value, execute the
+instruction with nothing armed, read the value again, and evaluate the condition or write a record.
+What it cannot do exactly as the debugger would, it leaves to the debugger: ``run()`` then returns
+``ExitDebug``. Programs decide what follows from hits of the registers of ``set_guest_debug``; they
+arm nothing themselves.
 
-Nothing may depend on them: the plain way gives the same, and is tested against this one.
+Nothing may depend on them: a debugger without them has the same results, and the tests compare the
+two.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import KVM_EXIT_DEBUG
 from guestdbg.kvm.exits import Exit, ExitDebug
 
-#: Steps of a condition: (op, index, value). They work on a stack of 128-bit signed integers, which
-#: wrap around; what is left at the end is true if it is not 0.
+#: An operation of a condition: (op, index, value). Operations work on a stack of signed 128-bit
+#: integers that wrap around. The condition holds if the value left at the end is not 0.
 Operation = tuple[int, int, int]
 
-#: Places on a condition's stack, and steps of it; programs of a vCPU, ranges without one, hidden
-#: words; registers in a record; words before them.
+# Limits: values on a condition's stack, and operations of it; programs of a vCPU, excluded ranges
+# and hidden words; registers in a record, and the words before them. The processor has the same
+# numbers (cpu/conditions.pxd), and a test compares them.
 MAX_DEPTH = 32
 MAX_OPERATIONS = 4096
 MAX_PROGRAMS = 32
@@ -36,8 +39,8 @@ MAX_REGISTERS = 16
 RECORD_WORDS = 7
 
 
-#: The system registers that conditions can look at, by name: their 16-bit encodings in one-reg ids.
-#: Those whose value does not depend on who asks and when.
+#: The system registers that conditions can read: 16-bit encodings, as in one-reg ids, by name. Only
+#: registers whose value depends neither on the reader nor on time.
 SYSTEM_REGISTERS: dict[str, int] = {
     name: SYSREGS[name].encoding
     for name in (
@@ -62,33 +65,33 @@ SYSTEM_REGISTERS: dict[str, int] = {
 
 
 class Op(IntEnum):
-    """What a step does."""
+    """What an operation does. The processor has the same codes (cpu/conditions.pxd)."""
 
     CONST = 0  # push value
     NEW = 1  # the watched value after the access
-    OLD = 2  # and before it
-    PC = 3  # of the instruction
-    ADDRESS = 4  # the first watched byte that was accessed; of a breakpoint its own
+    OLD = 2  # the watched value before the access
+    PC = 3  # address of the instruction
+    ADDRESS = 4  # the first watched byte that was accessed; a breakpoint's own address
     SIZE = 5  # watched bytes that were accessed; 4 for a breakpoint
     COUNT = 6  # hits of this program so far, this one included
     SP = 7  # the stack pointer in use
     X = 8  # x[index]
     W = 9  # w[index]
-    MEMORY = 10  # guest memory at the virtual address value; index: 1, 2, 4, 8 bytes | 16 if signed
+    MEMORY = 10  # guest memory at virtual address value; index: 1, 2, 4, 8 bytes | 16 if signed
     PSTATE = 11  # PSTATE laid out as SPSR_EL1 has it, SS as 0
-    PICK = 12  # a copy of the place that is index below the top
+    PICK = 12  # a copy of the value that is index places below the top
     SYSTEM = 13  # a system register; value: its encoding, one of SYSTEM_REGISTERS
     NEG = 16
     INVERT = 17
     NOT = 18
-    LOAD = 19  # guest memory at the address that it takes off the stack; index as for MEMORY
+    LOAD = 19  # guest memory at the address that it pops; index as for MEMORY
     SEXT = 20  # the lowest index bits (1 to 64), sign-extended
     ZEXT = 21  # the same, zero-extended
-    DROP = 24  # what is on top
-    SWAP = 25  # the two places on top
-    ROT = 26  # the three places on top: what is on top goes below the other two
-    JUMP = 28  # go on at step value, which must be further on; the number of steps is the end
-    JUMP_IF = 29  # the same if what it takes off the stack is not 0
+    DROP = 24  # pop the top value
+    SWAP = 25  # exchange the two top values
+    ROT = 26  # move the top value below the next two
+    JUMP = 28  # continue at operation value, which must be a later one or the end
+    JUMP_IF = 29  # the same if the value that it pops is not 0
     ADD = 32
     SUB = 33
     MUL = 34
@@ -99,33 +102,33 @@ class Op(IntEnum):
     XOR = 39
     LSHIFT = 40
     RSHIFT = 41
-    DIV = 42  # division rounding towards 0, and its remainder
-    REM = 43
+    DIV = 42  # division that rounds towards 0
+    REM = 43  # the remainder of DIV
     EQ = 48
     NE = 49
     LT = 50
     LE = 51
     GT = 52
     GE = 53
-    BOTH = 56
-    EITHER = 57
+    BOTH = 56  # logical and
+    EITHER = 57  # logical or
 
 
 @dataclass(frozen=True, slots=True)
 class HitProgram:
-    """What is to come of the hits of one watched range or breakpoint.
+    """What follows from the hits of one watched range or breakpoint.
 
     Attributes:
         kind: "watch" or "break".
         address: the first watched virtual address, or the breakpoint's.
         length: watched bytes; 0 for a breakpoint. A watch of 1, 2, 4 or 8 bytes has values.
         access: of a watch: 1 reads, 2 writes, 3 both.
-        condition: steps, or None for "always".
+        condition: operations; None: every hit counts.
         buffer: None: a hit whose condition holds ends the run (ExitHit). A writable buffer: the hit
-            is recorded there instead, RECORD_WORDS + len(registers) native 64-bit words each: pc,
+            is recorded there instead, as RECORD_WORDS + len(registers) native 64-bit words: pc,
             address, old, new, instructions retired, size | access << 8 | written << 16, hits so
-            far, registers as after the access. The run ends when it is full.
-        registers: which of x0 to x30 a record has, at most 16.
+            far, registers after the access. The run ends when the buffer is full.
+        registers: numbers of the registers x0 to x30 that a record has, at most 16.
     """
 
     kind: Literal["watch", "break"]
@@ -138,8 +141,15 @@ class HitProgram:
 
 
 class ProgramHit(NamedTuple):
-    """A hit that ended the run. ``decided`` is False where the condition is for the caller to judge
-    (memory that could not be read, a division by zero, the new value of a read)."""
+    """A hit that ended the run.
+
+    Attributes:
+        program: index of the program in ``set_hit_programs``.
+        decided: False: the caller must evaluate the condition, because the provider could not
+            (memory that cannot be read, a division by zero, the new value of a read).
+        old, new: the watched bytes before and after the access; ``new`` is None if nothing was
+            written.
+    """
 
     program: int
     decided: bool
@@ -149,14 +159,16 @@ class ProgramHit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ExitHit(Exit):
-    """A hit program ended the run. At a watch the access has been made, and the PC is behind it; at
-    a breakpoint the instruction has not been executed, and is for the caller to step off.
+    """A hit program ended the run.
+
+    At a watchpoint the instruction has been executed, and the PC is after it. At a breakpoint it
+    has not been executed; the caller steps it.
 
     Attributes:
-        debug: the exit as it would have been without programs.
-        what: (pc, address, size, access, hits): the instruction; the first byte it accessed, how
-            many, 1 for a read, 2 for a write, 3 for both; ProgramHit tuples, none if a buffer is
-            full.
+        debug: the exit that there would have been without programs.
+        what: (pc, address, size, access, hits): the instruction's address; the first byte that it
+            accessed and the number of bytes; 1 for a read, 2 for a write, 3 for both; the hits as
+            tuples, none if the run ended because a buffer is full.
     """
 
     reason: ClassVar[int] = KVM_EXIT_DEBUG
@@ -170,24 +182,24 @@ class ExitHit(Exit):
 
 
 class InstalledPrograms(Protocol):
-    """Programs that a vCPU has been given."""
+    """The programs of a vCPU, by their index in ``set_hit_programs``."""
 
     def counts(self, n: int) -> tuple[int, int]:
-        """(hits, hits whose condition held) of program ``n`` so far. IndexError: there is none."""
+        """(hits, hits whose condition held) of program ``n``. IndexError: no such program."""
 
     def set_counts(self, n: int, seen: int, passed: int) -> None:
-        """Go on counting from here."""
+        """Set both counts of program ``n``, from which counting continues."""
 
     def recorded(self, n: int) -> int:
-        """How many records there are in the buffer of program ``n``."""
+        """The number of records in the buffer of program ``n``."""
 
     def clear(self, n: int) -> None:
-        """The buffer of program ``n`` was read: start at its beginning again."""
+        """The buffer of program ``n`` has been read: write to its beginning again."""
 
 
 @runtime_checkable
 class SupportsHitPrograms(Protocol):
-    """A vCPU that decides hits by itself where it is told how."""
+    """A vCPU that can decide hits itself."""
 
     def set_hit_programs(
         self,
@@ -195,11 +207,16 @@ class SupportsHitPrograms(Protocol):
         excluded: Sequence[tuple[int, int]] = (),
         hidden: Sequence[int] = (),
     ) -> InstalledPrograms:
-        """Have ``programs`` (at most 32) decide hits while ``set_guest_debug`` has USE_HW and does
-        not step. ``plain``: (address, end) of at most 64 watched ranges, and (pc, pc) of
-        breakpoints, whose hits are to exit as ever. ``hidden``: the guest-physical addresses of at
-        most 64 words that are not what the caller shows for them (BRK instructions of its own):
-        whatever has to do with them is left to it. No programs: none decide.
+        """Let ``programs`` decide hits, while ``set_guest_debug`` has USE_HW and no SINGLESTEP.
 
-        Raises KvmError(EINVAL) for a program that could not run.
+        Args:
+            programs: at most MAX_PROGRAMS; none: no hit is decided.
+            excluded: (address, end) of watched ranges, and (pc, pc) of breakpoints, whose hits exit
+                as ``ExitDebug``; at most MAX_EXCLUDED.
+            hidden: guest-physical addresses of 32-bit words that hold something else than the
+                caller shows for them (its own BRK instructions); at most MAX_HIDDEN. A hit or
+                condition that involves one is left to the caller.
+
+        Raises:
+            KvmError: EINVAL for a program that could not run.
         """

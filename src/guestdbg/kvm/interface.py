@@ -1,7 +1,11 @@
-"""The seam: ``Kvm``, ``Vm``, ``Vcpu`` and ``Device``, answered by either provider.
+"""The seam: ``Kvm``, ``Vm``, ``Vcpu`` and ``Device``, which either provider implements.
 
-These are the KVM API's calls as methods. docs/kvm-api.md tells each in full: parameters, what is
-returned, and which errors. Every method may raise ``KvmError`` with the errno of the kernel.
+The methods are the calls of the KVM API. Section numbers are those of the kernel's document,
+Documentation/virt/kvm/api.rst; docs/kvm-api.md describes each call in full.
+
+Every method may raise ``KvmError`` with the errno of the kernel: EBADF for an object that is
+closed, and for a vCPU EBUSY while a thread is inside ``run()`` and ENOEXEC before ``init()``. The
+errors listed with a method are those that a caller can expect beyond these.
 """
 
 from __future__ import annotations
@@ -16,7 +20,8 @@ from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
 
-#: Memory that can back a guest: writable, its length a multiple of the page size (4 KiB).
+#: Memory that can back a guest: writable, contiguous, its length a multiple of the page size. That
+#: is 4 KiB; on the host provider it is the host's, and the buffer must start on a page.
 Memory = mmap.mmap | bytearray | memoryview
 
 
@@ -31,35 +36,57 @@ class Kvm(Closing):
 
     @abstractmethod
     def api_version(self) -> int:
-        """KVM_GET_API_VERSION: always 12."""
+        """KVM_GET_API_VERSION (4.1): always 12."""
 
     @abstractmethod
     def check_extension(self, cap: int) -> int:
-        """KVM_CHECK_EXTENSION: 0 for what is not there, otherwise 1 or the capability's value."""
+        """KVM_CHECK_EXTENSION (4.4) of a capability (KVM_CAP_*).
+
+        Returns 0 if the provider does not have it, otherwise 1 or the capability's value.
+        """
 
     @abstractmethod
     def create_vm(self, vm_type: int = 0) -> Vm:
-        """KVM_CREATE_VM. ``vm_type``: 0, or the width of the physical address space in bits."""
+        """KVM_CREATE_VM (4.2).
+
+        Args:
+            vm_type: the width of guest-physical addresses in bits, or 0 for the default, 40.
+
+        Raises:
+            KvmError: EINVAL for fewer than 32 bits, or more than KVM_CAP_ARM_VM_IPA_SIZE.
+        """
 
 
 class _Attributed(Closing):
-    """What has attributes of its own: a machine, or a vCPU (timer, PMU)."""
+    """An object with device attributes: a machine, or a vCPU (timer, PMU)."""
 
     @abstractmethod
     def set_device_attr(self, group: int, attr: int, value: bytes) -> None:
-        """KVM_SET_DEVICE_ATTR."""
+        """KVM_SET_DEVICE_ATTR (4.80).
+
+        Args:
+            value: what the attribute's pointer points to, in the host's byte order; ``b""`` for an
+                attribute without a value.
+
+        Raises:
+            KvmError: ENXIO: no such attribute; EINVAL: not this value, or not now; EBUSY: in use.
+        """
 
     @abstractmethod
     def get_device_attr(self, group: int, attr: int, size: int) -> bytes:
-        """KVM_GET_DEVICE_ATTR: ``size`` bytes."""
+        """KVM_GET_DEVICE_ATTR (4.80): the attribute's value, ``size`` bytes.
+
+        Raises:
+            KvmError: ENXIO: no such attribute; EFAULT or EINVAL: another size.
+        """
 
     @abstractmethod
     def has_device_attr(self, group: int, attr: int) -> bool:
-        """KVM_HAS_DEVICE_ATTR."""
+        """KVM_HAS_DEVICE_ATTR (4.81): whether the attribute exists."""
 
 
 class Vm(_Attributed):
-    """A virtual machine: memory slots, vCPUs, devices."""
+    """A virtual machine: memory slots, vCPUs, devices. Its calls may come from any thread."""
 
     @property
     @abstractmethod
@@ -68,42 +95,83 @@ class Vm(_Attributed):
 
     @abstractmethod
     def check_extension(self, cap: int) -> int:
-        """KVM_CHECK_EXTENSION on the machine."""
+        """KVM_CHECK_EXTENSION (4.4) on the machine: 0, 1, or the capability's value."""
 
     @abstractmethod
     def enable_cap(self, cap: int, args: Sequence[int] = ()) -> None:
-        """KVM_ENABLE_CAP: turn on an optional behaviour (KVM_CAP_ARM_NISV_TO_USER)."""
+        """KVM_ENABLE_CAP (4.37): turn on an optional behaviour.
+
+        KVM_CAP_ARM_NISV_TO_USER makes accesses without a valid syndrome exit as ``ExitArmNisv``.
+
+        Raises:
+            KvmError: EINVAL for a capability that cannot be enabled.
+        """
 
     @abstractmethod
     def set_user_memory_region(
         self, slot: int, guest_phys_addr: int, memory: Memory | None, flags: int = 0
     ) -> None:
-        """KVM_SET_USER_MEMORY_REGION: map ``memory`` at a guest-physical address; None deletes.
+        """KVM_SET_USER_MEMORY_REGION (4.35): create, move, change or delete a memory slot.
 
-        The guest reads and writes the caller's buffer itself; it is kept alive by the slot.
+        The guest reads and writes the caller's buffer itself; the slot keeps the buffer alive.
+
+        Args:
+            slot: number of the slot, below KVM_CAP_NR_MEMSLOTS.
+            guest_phys_addr: where the guest has the memory, a multiple of the page size.
+            memory: the buffer; None deletes the slot.
+            flags: KVM_MEM_READONLY: the guest's writes exit as ``ExitMmio``; or 0.
+
+        Raises:
+            KvmError: EINVAL: alignment, no bytes, an unknown flag, a slot out of range, another
+                size than the slot has, or deleting a slot that is not in use; EEXIST: the range
+                overlaps another slot; EFAULT: beyond the machine's physical addresses, or a
+                read-only buffer.
         """
 
     @abstractmethod
     def create_vcpu(self, vcpu_id: int = 0) -> Vcpu:
-        """KVM_CREATE_VCPU."""
+        """KVM_CREATE_VCPU (4.7). MPIDR_EL1 gets Aff0 = id & 15 and Aff1 = id >> 4.
+
+        Raises:
+            KvmError: EEXIST: there is a vCPU with this id; EINVAL: not below KVM_CAP_MAX_VCPU_ID.
+        """
 
     @abstractmethod
     def preferred_target(self) -> VcpuInit:
-        """KVM_ARM_PREFERRED_TARGET: what ``Vcpu.init`` should be given."""
+        """KVM_ARM_PREFERRED_TARGET (4.83): the argument for ``Vcpu.init``, without features."""
 
     @abstractmethod
     def create_device(self, device_type: int, flags: int = 0) -> Device:
-        """KVM_CREATE_DEVICE: a device in the kernel (KVM_DEV_TYPE_*)."""
+        """KVM_CREATE_DEVICE (4.79): a device in the kernel.
+
+        Args:
+            device_type: KVM_DEV_TYPE_*.
+            flags: KVM_CREATE_DEVICE_TEST: only find out whether it could be created; or 0.
+
+        Raises:
+            KvmError: ENODEV: no device of this type (the soft provider has none); EEXIST, EBUSY:
+                the machine has an interrupt controller, or has run already.
+        """
 
     @abstractmethod
     def irq_line(self, irq: int, level: int) -> None:
-        """KVM_IRQ_LINE: ``irq`` as type << 24 | vcpu << 16 | number."""
+        """KVM_IRQ_LINE (4.25): set an interrupt line.
+
+        Args:
+            irq: type << 24 | vCPU << 16 | number. Type 0: a vCPU's own IRQ (0) or FIQ (1) line;
+                types 1 (SPI) and 2 (PPI) need an interrupt controller in the kernel.
+            level: 0 or 1.
+
+        Raises:
+            KvmError: EINVAL: no such vCPU or number; ENXIO: no interrupt controller, or a type that
+                the machine's does not have.
+        """
 
 
 class Vcpu(_Attributed):
     """A virtual processor.
 
-    One thread runs it and calls its methods. Only ``kick()`` may be called by any other.
+    One thread runs it and calls its methods. Only ``kick()`` may be called by another thread.
     """
 
     @property
@@ -118,59 +186,105 @@ class Vcpu(_Attributed):
 
     @abstractmethod
     def init(self, init: VcpuInit) -> None:
-        """KVM_ARM_VCPU_INIT: choose target and features, and reset. Again: reset only."""
+        """KVM_ARM_VCPU_INIT (4.82): choose target and features, and reset. Again: reset only.
+
+        After it: PC 0, EL1h, D, A, I and F masked, MMU off; stopped with the feature
+        KVM_ARM_VCPU_POWER_OFF. ``set_guest_debug`` stays in force.
+
+        Raises:
+            KvmError: EINVAL: another target than the preferred one, a feature that is not offered,
+                or other features than before; ENOENT: a feature that does not exist.
+        """
 
     @abstractmethod
     def get_one_reg(self, reg_id: int) -> int:
-        """KVM_GET_ONE_REG. Ids by name: ``guestdbg.kvm.regs``."""
+        """KVM_GET_ONE_REG (4.69). ``guestdbg.kvm.regs`` has the ids by name.
+
+        Of the debug registers it is always the guest's own set.
+
+        Raises:
+            KvmError: ENOENT: no such register; EINVAL: this cannot be an id.
+        """
 
     @abstractmethod
     def set_one_reg(self, reg_id: int, value: int) -> None:
-        """KVM_SET_ONE_REG."""
+        """KVM_SET_ONE_REG (4.68).
+
+        Raises:
+            KvmError: ENOENT: no such register; EINVAL: this cannot be an id, or the register does
+                not accept the value (too wide, a mode that does not exist, an ID register).
+        """
 
     @abstractmethod
     def get_reg_list(self) -> list[int]:
-        """KVM_GET_REG_LIST: every id that one-reg access knows."""
+        """KVM_GET_REG_LIST (4.84): every id that one-reg access accepts."""
 
     @abstractmethod
     def get_vcpu_events(self) -> VcpuEvents:
-        """KVM_GET_VCPU_EVENTS."""
+        """KVM_GET_VCPU_EVENTS (4.31): exceptions that are pending for the guest."""
 
     @abstractmethod
     def set_vcpu_events(self, events: VcpuEvents) -> None:
-        """KVM_SET_VCPU_EVENTS."""
+        """KVM_SET_VCPU_EVENTS (4.32): make exceptions pending.
+
+        Raises:
+            KvmError: EINVAL: a syndrome for an SError, on a processor without RAS.
+        """
 
     @abstractmethod
     def get_mp_state(self) -> int:
-        """KVM_GET_MP_STATE: KVM_MP_STATE_RUNNABLE or KVM_MP_STATE_STOPPED."""
+        """KVM_GET_MP_STATE (4.38): KVM_MP_STATE_RUNNABLE or KVM_MP_STATE_STOPPED."""
 
     @abstractmethod
     def set_mp_state(self, state: int) -> None:
-        """KVM_SET_MP_STATE."""
+        """KVM_SET_MP_STATE (4.39).
+
+        Raises:
+            KvmError: EINVAL for any state but those two.
+        """
 
     @abstractmethod
     def set_guest_debug(self, debug: GuestDebug) -> None:
-        """KVM_SET_GUEST_DEBUG: debug the guest from here on as ``debug`` says."""
+        """KVM_SET_GUEST_DEBUG (4.87): how the guest is debugged from the next run on.
+
+        Raises:
+            KvmError: EINVAL for a control flag that is not in KVM_CAP_SET_GUEST_DEBUG2; nothing has
+                changed then.
+        """
 
     @abstractmethod
     def run(self) -> Exit:
-        """KVM_RUN: run the guest until something concerns the caller.
+        """KVM_RUN (4.10): run the guest until there is an exit to userspace.
 
         A kick or ``immediate_exit`` gives ``ExitIntr``, never an error.
+
+        Raises:
+            KvmError: ENOSYS: the guest accessed an address outside every slot with an instruction
+                that the syndrome does not describe (see ``ExitArmNisv``).
         """
 
     @abstractmethod
     def complete_mmio(self, data: bytes) -> None:
-        """Answer the read of the last ``ExitMmio``: ``len`` bytes, taken at the next run."""
+        """Answer the read of the last ``ExitMmio``; the next run writes it to the register.
+
+        Args:
+            data: ``len`` bytes in memory order. A read that is not answered gives zero.
+
+        Raises:
+            KvmError: EINVAL: the last exit was not an MMIO read, or another number of bytes.
+        """
 
     @abstractmethod
     def kick(self) -> None:
-        """Make the current ``run()``, or the next, return ``ExitIntr``. From any thread."""
+        """Make the current ``run()``, or else the next, return ``ExitIntr``. From any thread."""
 
     @property
     @abstractmethod
     def immediate_exit(self) -> bool:
-        """``kvm_run.immediate_exit``: run() completes pending work and returns ``ExitIntr``."""
+        """``kvm_run.immediate_exit``: while True, ``run()`` does not enter the guest.
+
+        It completes pending work (an MMIO access) and returns ``ExitIntr``.
+        """
 
     @immediate_exit.setter
     @abstractmethod
@@ -178,36 +292,36 @@ class Vcpu(_Attributed):
 
 
 class Device(Closing):
-    """A device in the kernel, of ``Vm.create_device``."""
+    """A device in the kernel, which ``Vm.create_device`` returns."""
 
     @abstractmethod
     def set_attr(self, group: int, attr: int, value: bytes) -> None:
-        """KVM_SET_DEVICE_ATTR."""
+        """KVM_SET_DEVICE_ATTR (4.80): see ``Vm.set_device_attr``."""
 
     @abstractmethod
     def get_attr(self, group: int, attr: int, size: int) -> bytes:
-        """KVM_GET_DEVICE_ATTR: ``size`` bytes."""
+        """KVM_GET_DEVICE_ATTR (4.80): ``size`` bytes."""
 
     @abstractmethod
     def has_attr(self, group: int, attr: int) -> bool:
-        """KVM_HAS_DEVICE_ATTR."""
+        """KVM_HAS_DEVICE_ATTR (4.81): whether the attribute exists."""
 
 
-# -- optional interfaces: what only one provider can do. Find out with isinstance(). --------------
+# -- optional interfaces: what only one provider has. Ask with isinstance(). ---------------------
 
 
 @runtime_checkable
 class SupportsDebugState(Protocol):
-    """A vCPU whose hidden debug state can be looked at."""
+    """A vCPU whose hidden debug state can be read."""
 
     @property
     def debug_state(self) -> DebugState:
-        """A snapshot of who owns the debug registers and what they hold."""
+        """Who owns the debug registers and what they hold, at this moment. Between runs only."""
 
 
 @runtime_checkable
 class SupportsInstructionCount(Protocol):
-    """A vCPU that counts what it retires."""
+    """A vCPU that counts the instructions it retires."""
 
     @property
     def instructions(self) -> int:
@@ -216,11 +330,14 @@ class SupportsInstructionCount(Protocol):
 
 @runtime_checkable
 class SupportsInstructionLimit(Protocol):
-    """A vCPU that can be told when to stop."""
+    """A vCPU that can stop after a number of instructions."""
 
     @property
     def max_instructions(self) -> int | None:
-        """``run()`` returns ``ExitIntr`` once this many have retired in total; None: no limit."""
+        """``run()`` returns ``ExitIntr`` once so many have retired in total; None: no limit.
+
+        Setting a negative number raises KvmError (EINVAL).
+        """
 
     @max_instructions.setter
     def max_instructions(self, value: int | None) -> None: ...
@@ -228,34 +345,39 @@ class SupportsInstructionLimit(Protocol):
 
 @runtime_checkable
 class SupportsFinalize(Protocol):
-    """A vCPU that can have features whose shape is chosen after ``init`` (SVE)."""
+    """A vCPU with features whose configuration is fixed after ``init`` (SVE)."""
 
     def finalize(self, feature: int) -> None:
-        """KVM_ARM_VCPU_FINALIZE: the shape of a feature (KVM_ARM_VCPU_SVE) is as it is now.
+        """KVM_ARM_VCPU_FINALIZE (4.119): fix the configuration of a feature (KVM_ARM_VCPU_SVE).
 
-        KvmError: EINVAL for a feature that the vCPU was not initialised with, EPERM a second time.
+        Raises:
+            KvmError: EINVAL: the vCPU was not initialised with the feature; EPERM: finalized
+                already.
         """
 
 
 @runtime_checkable
 class SupportsCodeChanged(Protocol):
-    """A machine that must be told when userspace writes instructions."""
+    """A machine that must know when userspace writes instructions into its memory."""
 
     def code_changed(self, guest_phys_addr: int, length: int) -> None:
-        """Forget what was decoded from ``length`` bytes at ``guest_phys_addr``."""
+        """Forget what was decoded or cached of ``length`` bytes at ``guest_phys_addr``.
+
+        Call it after every write of instructions. The guest's own writes need no call.
+        """
 
 
 class Snapshot(ABC):
-    """A machine as it was at one time: vCPUs, memory, pending work. See ``SupportsSnapshots``.
+    """The state of a machine at one time: vCPUs, memory, pending work. See ``SupportsSnapshots``.
 
-    It takes the memory of its pages that hold anything, less those that it shares with the
-    snapshots before and after it, for as long as somebody refers to it.
+    While it is referenced it keeps a copy of every page that is not zero; it shares equal pages
+    with the snapshots taken before and after it.
     """
 
     @property
     @abstractmethod
     def instructions(self) -> tuple[int, ...]:
-        """What each vCPU had retired."""
+        """Instructions that each vCPU had retired."""
 
     @property
     @abstractmethod
@@ -265,23 +387,26 @@ class Snapshot(ABC):
     @property
     @abstractmethod
     def own_memory_size(self) -> int:
-        """Of these, bytes that no other snapshot holds as well."""
+        """Bytes of these that no other snapshot holds too."""
 
 
 @runtime_checkable
 class SupportsSnapshots(Protocol):
-    """A machine whose whole state can be kept, and brought back as often as wanted."""
+    """A machine whose whole state can be saved, and restored any number of times."""
 
     def snapshot(self) -> Snapshot:
-        """All that the machine is: its vCPUs, memory, time, and what is pending.
+        """Save the machine's state: vCPUs, memory, time, and what is pending. Between runs only.
 
-        Between runs only. KvmError: EBUSY while a vCPU runs, EBADF when the machine is closed.
+        Raises:
+            KvmError: EBUSY: a vCPU is running; EBADF: the machine is closed.
         """
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Be exactly as at ``snapshot``: the run from here is the run from there.
+        """Give the machine the state of ``snapshot``: from here it runs as it ran from there.
 
-        Between runs only. KvmError: EBUSY and EBADF as above; EINVAL for a snapshot of another
-        machine, or when vCPUs or memory slots are not those that there were. Nothing has changed
-        then.
+        Between runs only.
+
+        Raises:
+            KvmError: EBUSY and EBADF as above; EINVAL: the snapshot is of another machine, or the
+                vCPUs or memory slots are not the same as then. Nothing has changed then.
         """

@@ -1,7 +1,7 @@
 """Binary layouts of KVM's structures on arm64 (little-endian, LP64).
 
-Source: ``linux/kvm.h``, ``asm/kvm.h`` and ``asm/ptrace.h`` (Linux 6.1). The tests hold the size of
-each and the offset of every field against those headers with a cross compiler.
+Source: ``linux/kvm.h``, ``asm/kvm.h`` and ``asm/ptrace.h`` (Linux 6.1). The tests compare the size
+of each and the offset of every field with those headers, by a cross compiler.
 """
 
 from ctypes import (
@@ -41,7 +41,7 @@ class user_fpsimd_state(LittleEndianStructure):
 
 
 class kvm_regs(LittleEndianStructure):
-    """What the core register ids index: an id is the offset in here, divided by four."""
+    """The core registers: a core register's id has its offset in here, divided by four."""
 
     _fields_ = (
         ("regs", user_pt_regs),
@@ -72,7 +72,7 @@ class kvm_vcpu_init(LittleEndianStructure):
 
 
 class kvm_guest_debug_arch(LittleEndianStructure):
-    """The external set of debug registers."""
+    """A set of debug registers, of KVM_SET_GUEST_DEBUG."""
 
     _fields_ = (
         ("dbg_bcr", _u64x16),
@@ -203,7 +203,7 @@ class _run_exit(LittleEndianUnion):
 
 
 class kvm_sync_regs(LittleEndianStructure):
-    """Shared registers: on arm64 only the levels of interrupt lines of the kernel's devices."""
+    """Shared registers: on arm64 only the interrupt line levels of devices in the kernel."""
 
     _fields_ = (("device_irq_level", c_uint64),)
 
@@ -213,7 +213,7 @@ class _run_sync(LittleEndianUnion):
 
 
 class kvm_run(LittleEndianStructure):
-    """The page shared with the kernel; its unnamed union of exit data is called ``exit`` here."""
+    """The page that the kernel shares; its unnamed union of exit data is named ``exit`` here."""
 
     _fields_ = (
         ("request_interrupt_window", c_uint8),

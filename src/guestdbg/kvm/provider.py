@@ -1,4 +1,4 @@
-"""Which provider answers: the Linux kernel's KVM or the software one."""
+"""Choosing a provider: the Linux kernel's KVM, or the software one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def open_kvm(provider: str = "auto", **options: Any) -> Kvm:
     """Open a provider.
 
     Args:
-        provider: ``"soft"``, the software KVM; ``"host"``, the kernel's; ``"auto"``, the host's
-            where there is one that can run arm64 guests, otherwise soft.
-        options: of the soft provider, see ``guestdbg.kvm.soft.SoftKvm``. With ``"auto"`` they ask
-            for the soft one.
+        provider: ``"soft"``, the software KVM; ``"host"``, the kernel's; ``"auto"``, the host's if
+            it can run arm64 guests, otherwise soft.
+        options: of the soft provider, see ``guestdbg.kvm.soft.SoftKvm``. With options ``"auto"``
+            is the soft provider.
 
     Raises:
-        KvmError: EINVAL for a provider or option that does not exist, ENODEV where the processor
-            of the soft one has not been compiled. For the host: ENOSYS on another architecture or
+        KvmError: EINVAL for a provider or option that does not exist; ENODEV if the soft provider's
+            processor is not compiled. From the host provider: ENOSYS on another architecture or
             operating system, ENOENT or EACCES for ``/dev/kvm``, ENOTSUP for a kernel that is too
             old; see ``guestdbg.kvm.host.HostKvm``.
     """
@@ -57,7 +57,7 @@ def _host(options: dict[str, Any]) -> Kvm:
 
 
 def _host_if_usable() -> Kvm | None:
-    """The host provider where it works; whatever keeps it from that, soft is there instead."""
+    """The host provider, or None if it cannot be used here, for whatever reason."""
     from guestdbg.kvm.host import HostKvm, unusable
 
     if unusable() is not None:

@@ -1,7 +1,7 @@
 """One-reg ids by name, and back.
 
 Core registers are the fields of ``struct kvm_regs``; system registers have their encoding in the
-id (Documentation of the KVM API, KVM_SET_ONE_REG, arm64).
+id (KVM API, 4.68, KVM_SET_ONE_REG, arm64).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ V: Final[tuple[int, ...]] = tuple(CORE_REGS[f"v{n}"] for n in range(32))
 
 _CORE_NAMES = {reg_id: name for name, reg_id in CORE_REGS.items()}
 
-# What KVM calls CVAL answers to the id made of CNTVCT_EL0's encoding, and the other way about.
+# KVM has these two ids exchanged: the id with CNTVCT_EL0's encoding is the compare value.
 _SWAPPED = {"CNTV_CVAL_EL0": KVM_REG_ARM_TIMER_CVAL, "CNTVCT_EL0": KVM_REG_ARM_TIMER_CNT}
 _SWAPPED_NAMES = {reg_id: name for name, reg_id in _SWAPPED.items()}
 
@@ -105,7 +105,7 @@ def sys_reg_id(encoding: int) -> int:
 def sys_reg(name: str) -> int:
     """The id of a system register; ``name`` in any case.
 
-    CNTV_CVAL_EL0 and CNTVCT_EL0 are what they say: the ids that KVM has swapped are put right.
+    CNTV_CVAL_EL0 and CNTVCT_EL0 give the register of that name, although KVM exchanged their ids.
 
     Raises:
         UnknownOneReg: the table of the architecture has no such name.
@@ -132,9 +132,9 @@ def _sys_names() -> dict[int, str]:
 
 
 def name_of(reg_id: int) -> str:
-    """The name of an id: ``"x0"``, ``"SCTLR_EL1"``, or ``S3_0_C15_C0_0`` for what has no name.
+    """The name of an id: ``"x0"``, ``"SCTLR_EL1"``, or ``S3_0_C15_C0_0`` if it has no name.
 
-    Ids that are neither core nor system registers come back in hexadecimal.
+    For ids that are neither core nor system registers it is the id in hexadecimal.
     """
     if reg_id in _CORE_NAMES:
         return _CORE_NAMES[reg_id]

@@ -1,4 +1,4 @@
-"""The structures of the KVM API as small typed Python objects."""
+"""The structures that calls of the KVM API take and return, as small typed Python objects."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NO_REGISTERS: Final = (0,) * KVM_ARM_MAX_DBG_REGS
 
 @dataclass(frozen=True, slots=True)
 class DebugRegisters:
-    """``struct kvm_guest_debug_arch``: one set of debug registers, 16 of each kind, never fewer.
+    """``struct kvm_guest_debug_arch``: one set of debug registers, always 16 of each kind.
 
     Attributes:
-        bcr, bvr: DBGBCR<n>_EL1 and DBGBVR<n>_EL1.
+        bcr, bvr: DBGBCR<n>_EL1 and DBGBVR<n>_EL1, 64 bits each, by number.
         wcr, wvr: DBGWCR<n>_EL1 and DBGWVR<n>_EL1.
     """
 
@@ -61,16 +61,16 @@ def _padded(name: str, values: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class GuestDebug:
-    """``struct kvm_guest_debug``: what ``Vcpu.set_guest_debug`` takes.
+    """``struct kvm_guest_debug``: the argument of ``Vcpu.set_guest_debug`` (KVM API, 4.87).
 
     Keep and reuse these objects where speed matters: a provider recognises the object it was given
     last, and its registers, without comparing them.
 
     Attributes:
-        control: KVM_GUESTDBG_ENABLE, SINGLESTEP, USE_SW_BP, USE_HW.
-        dbg_bcr, dbg_bvr: breakpoint controls and addresses; up to 16, the rest are zero.
-        dbg_wcr, dbg_wvr: watchpoint controls and addresses; up to 16, the rest are zero.
-        registers: the same as one immutable set.
+        control: the sum of KVM_GUESTDBG_ENABLE, SINGLESTEP, USE_SW_BP and USE_HW; 32 bits.
+        dbg_bcr, dbg_bvr: values of DBGBCR<n>_EL1 and DBGBVR<n>_EL1; up to 16, the rest are zero.
+        dbg_wcr, dbg_wvr: values of DBGWCR<n>_EL1 and DBGWVR<n>_EL1; up to 16, the rest are zero.
+        registers: the same values as one immutable set.
 
     Raises:
         KvmError: EINVAL for more than 16 registers, or a value that does not fit its field.
@@ -100,7 +100,7 @@ class GuestDebug:
 
 
 def control_names(control: int) -> str:
-    """The flags of a guest-debug control word, as words."""
+    """The flags of a guest-debug control word, by name: ``"ENABLE | USE_HW"``."""
     names = [
         name
         for bit, name in (
@@ -121,7 +121,7 @@ def control_names(control: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class VcpuInit:
-    """``struct kvm_vcpu_init``.
+    """``struct kvm_vcpu_init``: the argument of ``Vcpu.init`` (KVM API, 4.82).
 
     Attributes:
         target: KVM_ARM_TARGET_*.
@@ -132,11 +132,11 @@ class VcpuInit:
     features: tuple[int, ...] = (0,) * 7
 
     def has(self, feature: int) -> bool:
-        """Whether a feature (KVM_ARM_VCPU_*) is asked for."""
+        """Whether a feature (KVM_ARM_VCPU_*) is requested."""
         return bool(self.features[feature // 32] >> feature % 32 & 1)
 
     def with_feature(self, *features: int) -> VcpuInit:
-        """A copy that asks for these features (KVM_ARM_VCPU_*) too."""
+        """A copy that also requests these features (KVM_ARM_VCPU_*)."""
         words = list(self.features)
         for feature in features:
             words[feature // 32] |= 1 << feature % 32
@@ -145,13 +145,14 @@ class VcpuInit:
 
 @dataclass(frozen=True, slots=True)
 class VcpuEvents:
-    """``struct kvm_vcpu_events``: exceptions that wait for the guest.
+    """``struct kvm_vcpu_events``: exceptions that are pending for the guest (KVM API, 4.31).
 
     Attributes:
-        serror_pending: an SError waits.
-        serror_has_esr: its syndrome is given (needs RAS).
-        ext_dabt_pending: inject an external data abort (only set, never read back).
-        serror_esr: the syndrome.
+        serror_pending: an SError is pending.
+        serror_has_esr: ``serror_esr`` is its syndrome (needs the RAS extension).
+        ext_dabt_pending: inject an external data abort, for an access that userspace does not
+            complete. Only set, never read back.
+        serror_esr: the syndrome, 24 bits.
     """
 
     serror_pending: bool = False

@@ -1,4 +1,4 @@
-"""What the provider can do: KVM_CHECK_EXTENSION and its limits (arm.c, reset.c)."""
+"""KVM_CHECK_EXTENSION, and the limits that it reports (arm.c, reset.c)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _ID_AA64MMFR0 = SYSREGS["ID_AA64MMFR0_EL1"].encoding
 
 _PA_RANGES: Final = (32, 36, 40, 42, 44, 48)
 
+#: Capabilities whose value does not depend on the processor.
 _ALWAYS: Final = {
     kvm.KVM_CAP_USER_MEMORY: 1,
     kvm.KVM_CAP_NR_VCPUS: MAX_VCPUS,
@@ -46,23 +47,23 @@ _ALWAYS: Final = {
 
 
 def ipa_limit(cpu: Processor) -> int:
-    """Width in bits of the physical addresses that the processor can put out."""
+    """Width in bits of the processor's physical addresses (ID_AA64MMFR0_EL1.PARange)."""
     pa_range = cpu.get_sysreg(_ID_AA64MMFR0) & 15
     return _PA_RANGES[min(pa_range, len(_PA_RANGES) - 1)]
 
 
 def check_extension(cpu: Processor, cap: int) -> int:
-    """KVM_CHECK_EXTENSION, for machines made of processors like ``cpu``.
+    """KVM_CHECK_EXTENSION, for machines with processors like ``cpu``.
 
-    The numbers of debug registers are taken from one processor and hold for all: they are assumed
-    to be uniform, and here they are.
+    The numbers of debug registers come from one processor. KVM assumes that they are the same on
+    all; here they are.
     """
     if cap == kvm.KVM_CAP_GUEST_DEBUG_HW_BPS:
         return (cpu.get_sysreg(_ID_AA64DFR0) >> 12 & 15) + 1
     if cap == kvm.KVM_CAP_GUEST_DEBUG_HW_WPS:
         return (cpu.get_sysreg(_ID_AA64DFR0) >> 20 & 15) + 1
     if cap == kvm.KVM_CAP_ARM_EL1_32BIT:
-        # ID_AA64PFR0_EL1.EL1 = 2: EL1 can be AArch32 too.
+        # ID_AA64PFR0_EL1.EL1 is 2 if EL1 can use AArch32 too.
         return int(cpu.get_sysreg(_ID_AA64PFR0) >> 4 & 15 == 2)
     if cap == kvm.KVM_CAP_ARM_VM_IPA_SIZE:
         return ipa_limit(cpu)

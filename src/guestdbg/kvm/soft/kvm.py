@@ -1,4 +1,4 @@
-"""The soft provider itself: what ``open_kvm("soft")`` returns."""
+"""The soft provider: what ``open_kvm("soft")`` returns."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ CLOCKS: Final = ("virtual", "host")
 
 
 class SoftKvm(Kvm):
-    """KVM in software, over processors of our own.
+    """KVM in software, over the compiled processor (``guestdbg.cpu``).
 
     Args:
         breakpoints: breakpoint registers of each processor, 2 to 16.
         watchpoints: watchpoint registers of each processor, 2 to 16.
-        context_aware: how many breakpoints, the highest numbered, can match contexts.
-        lse: whether the processor has the LSE atomic instructions.
-        clock: ``"virtual"``: time is counted from instructions, and every run of a guest is like
-            every other; ``"host"``: time is the host's, and a guest that waits lets it sleep.
-        psci_smc: PSCI answers SMC as well as HVC (the kernel's answers HVC only).
+        context_aware: how many of the breakpoints, the highest-numbered, match contexts; 1 or more.
+        lse: whether the processor has the LSE atomic instructions (FEAT_LSE).
+        clock: ``"virtual"``: time is counted in instructions, so that every run of a guest is the
+            same; ``"host"``: time is the host's, and a guest that waits does not use the host's
+            processor.
+        psci_smc: PSCI answers SMC as well as HVC (the kernel's PSCI answers HVC only).
 
     Raises:
-        KvmError: EINVAL for a number or clock that cannot be.
+        KvmError: EINVAL for a number out of range, or an unknown clock.
     """
 
     provider = "soft"
@@ -52,8 +53,8 @@ class SoftKvm(Kvm):
             raise KvmError(
                 errno.EINVAL,
                 "open_kvm",
-                f"context_aware={context_aware}: at least one, at most all {breakpoints} "
-                "breakpoints are",
+                f"context_aware={context_aware}: 1 to {breakpoints} of the {breakpoints} "
+                "breakpoints can be",
             )
         if clock not in CLOCKS:
             raise KvmError(

@@ -1,4 +1,4 @@
-"""A machine of the soft provider: memory slots, vCPUs, and whose turn it is."""
+"""A machine of the soft provider: memory slots, vCPUs, interrupt lines (arm.c, kvm_main.c)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class SoftVm(VmState):
         call = "KVM_SET_USER_MEMORY_REGION"
         self.check_open(call)
         if not 0 <= slot < MAX_MEMSLOTS:
-            raise KvmError(errno.EINVAL, call, f"slot {slot}: 0 to {MAX_MEMSLOTS - 1} are there")
+            raise KvmError(errno.EINVAL, call, f"slot {slot}: 0 to {MAX_MEMSLOTS - 1} exist")
         if memory is None:
             if slot not in self.slots:
                 raise KvmError(errno.EINVAL, call, f"slot {slot} is not in use")
@@ -138,14 +138,14 @@ class SoftVm(VmState):
         self.slots[slot] = Slot(guest_phys_addr, size, flags, memory)
 
     def code_changed(self, guest_phys_addr: int, length: int) -> None:
-        """Userspace wrote instructions: what was decoded from there is forgotten."""
+        """The extension SupportsCodeChanged: forget what was decoded from there."""
         self.check_open("code_changed")
         with self._stopped():
             self.phys.code_changed(guest_phys_addr, length)
 
     @contextmanager
     def _stopped(self) -> Iterator[None]:
-        """The machine with no vCPU inside the guest."""
+        """Hold the run lock, so that no vCPU is inside the guest; running vCPUs are interrupted."""
         for vcpu in self.soft_vcpus:
             if vcpu.running:
                 requests.request(vcpu)
@@ -162,7 +162,7 @@ class SoftVm(VmState):
             )
         if any(vcpu.id == vcpu_id for vcpu in self.soft_vcpus):
             raise KvmError(errno.EEXIST, "KVM_CREATE_VCPU", f"there is a vCPU {vcpu_id} already")
-        # As KVM counts: 16 to a cluster (Aff0), then Aff1.
+        # MPIDR_EL1 as KVM assigns it: 16 vCPUs to a cluster (Aff0), then Aff1.
         mpidr = MPIDR_RES1 | (vcpu_id >> 4) << 8 | vcpu_id & 15
         cpu = self.model.new_processor(self.phys, mpidr)
         vcpu = SoftVcpu(self, vcpu_id, cpu, mpidr)
@@ -197,8 +197,8 @@ class SoftVm(VmState):
             raise KvmError(
                 errno.ENXIO,
                 "KVM_IRQ_LINE",
-                f"type {kind}: SPIs and PPIs need an interrupt controller, which is not there yet; "
-                "a vCPU's own IRQ and FIQ lines (type 0) are",
+                f"type {kind}: SPIs and PPIs need an interrupt controller, and there is none; a "
+                "vCPU's own IRQ and FIQ lines (type 0) exist",
             )
         vcpu = next((v for v in self.soft_vcpus if v.id == vcpu_index), None)
         if vcpu is None:

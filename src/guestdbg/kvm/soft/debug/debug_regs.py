@@ -1,7 +1,8 @@
-"""The guest's own debug registers and OS Lock, as EL2 keeps them (sys_regs.c, debug.c).
+"""The guest's own debug registers and OS Lock, as EL2 keeps them (sys_regs.c).
 
-What is written, by a trapped access or one-reg, is kept as it is, bits that no hardware has too.
-They go when the register has been in the hardware (switch.py, guest_debug.py).
+A value that a trapped access or one-reg writes is kept whole, including bits that the hardware does
+not implement. Those bits are lost once the register has been loaded into the hardware (switch.py,
+guest_debug.py).
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _write_mdccint(vcpu: VcpuState, value: int) -> None:
 
 
 def _dirtying(write: Write) -> Write:
-    """The guest uses its debug registers: from the next entry on it may have the hardware's."""
+    """A trapped write: the guest uses its debug registers, so the next entry loads them."""
 
     def trapped(vcpu: VcpuState, value: int) -> None:
         write(vcpu, value)
@@ -76,7 +77,8 @@ def _dirtying(write: Write) -> Write:
 
 
 def _write_oslar(vcpu: VcpuState, value: int) -> None:
-    # The guest's lock only: the processor's own stays open, or it would bind the host too.
+    # The guest's own lock only. The processor's stays unlocked: it would disable the host's
+    # breakpoints and watchpoints too.
     vcpu.os_lock = bool(value & _OSLAR_OSLK)
 
 
@@ -113,7 +115,7 @@ _DEBUG_REGISTERS: Final = {
     for place, kind in enumerate(_KINDS)
 }
 
-#: The guest's trapped accesses: encoding -> (read, write); None where the access is UNDEFINED.
+#: Trapped accesses of the guest: encoding -> (read, write); None: the access is UNDEFINED.
 DEBUG_TRAPS: Final[dict[int, tuple[Read | None, Write | None]]] = {
     **{
         encoding: (_read_debug_register(kind, n), _dirtying(_write_debug_register(kind, n)))
@@ -124,7 +126,7 @@ DEBUG_TRAPS: Final[dict[int, tuple[Read | None, Write | None]]] = {
     SYSREGS["OSLAR_EL1"].encoding: (None, _write_oslar),
     SYSREGS["OSLSR_EL1"].encoding: (_read_oslsr, None),
     SYSREGS["DBGAUTHSTATUS_EL1"].encoding: (_read_dbgauthstatus, wi),
-    # Nobody is at the other end of these: read as zero, writes ignored.
+    # No external debugger is attached: these read as zero, and writes are ignored.
     **{
         SYSREGS[name].encoding: (raz, wi)
         for name in (

@@ -1,13 +1,13 @@
-"""Guest debug: what an entry sets up and what an exit takes back (the kernel's debug.c).
+"""Guest debug: what an entry sets up and what an exit takes back (debug.c).
 
-Two parties may want the debug hardware: the guest for itself, and userspace (the host) to debug
-the guest. ``setup_debug`` decides before every entry who gets what, ``clear_debug`` gives back
-after every exit, before the exit is handled: a trapped access must see the guest's own value, and
-what it writes must last.
+Two parties use the debug hardware: the guest for itself, and userspace (the host) to debug the
+guest. ``setup_debug`` decides before every entry which of them gets what. ``clear_debug`` gives the
+guest its own values back after every exit, before the exit is handled: a trapped access must see
+the guest's own value, and what it writes must last.
 
-The state that they use is described in ``VcpuState`` (state.py). ``debug_ptr`` is chosen here, at
-entry, and nowhere else; ``mdscr_el1`` is always the guest's own value, never the one that the
-hardware runs with; ``os_lock`` is the guest's own OS Lock, the hardware's is never locked.
+The state is described in ``VcpuState`` (state.py). ``debug_ptr`` is chosen here, at entry, and
+nowhere else. ``mdscr_el1`` is always the guest's own value, never the one that the hardware runs
+with. ``os_lock`` is the guest's own OS Lock; the hardware's is never locked.
 """
 
 from __future__ import annotations
@@ -45,7 +45,11 @@ _MDSCR_ENABLES: Final = MDSCR_MDE | MDSCR_KDE
 
 
 def set_guest_debug(vcpu: VcpuState, debug: GuestDebug) -> None:
-    """KVM_SET_GUEST_DEBUG. EINVAL for a flag that does not exist; nothing has changed then."""
+    """KVM_SET_GUEST_DEBUG.
+
+    Raises:
+        KvmError: EINVAL for a flag that does not exist on arm64; nothing has changed then.
+    """
     control = debug.control
     if control & ~KVM_GUESTDBG_VALID_MASK:
         raise KvmError(
@@ -56,13 +60,16 @@ def set_guest_debug(vcpu: VcpuState, debug: GuestDebug) -> None:
         )
     if control & KVM_GUESTDBG_ENABLE:
         vcpu.guest_debug = control
+        # Without USE_HW the external set stays as it was; debug_ptr does not name it then.
         if control & KVM_GUESTDBG_USE_HW:
             vcpu.external_debug_state = debug.registers
     else:
+        # Without ENABLE the other flags mean nothing: the host does not debug any more, and a step
+        # that it requested is not pending any more.
         vcpu.guest_debug = 0
         vcpu.active_pending = False
     if vcpu.hit_programs is not None:
-        # They are for hits of the external set, and for no others.
+        # Hit programs decide hits of the external set only, which is in use with USE_HW.
         vcpu.cpu.set_programs(vcpu.hit_programs if control & KVM_GUESTDBG_USE_HW else None)
 
 
@@ -74,45 +81,50 @@ def setup_debug(vcpu: VcpuState) -> None:
 
     mdcr = MDCR_ALWAYS
     if control:
-        # All of the guest's debug exceptions come to EL2. TDE also makes TDA, TDRA and TDOSA
-        # behave as set; TDA is written all the same, so that the value tells the truth.
+        # TDE routes all debug exceptions of the guest to EL2. It also makes TDA, TDRA and TDOSA
+        # behave as set; TDA is still computed below, so that MDCR_EL2 shows every reason.
         mdcr |= MDCR_TDE
-    # The guest may touch the hardware registers only while they hold its own set, which it is
-    # using. Hence TDA when
-    #  - the set is not dirty: the guest does not use the registers (yet); its accesses are
-    #    emulated on its set, and the first write makes the set dirty;
-    #  - the host debugs with the registers (USE_HW): they hold the host's set;
-    #  - the guest's OS Lock is locked: it is emulated, so the hardware must not be reached past it.
+    # The guest may access the hardware registers only while they hold its own set and it uses them.
+    # TDA traps its accesses when
+    #  - the set is not dirty: the guest does not use the registers (yet). Its accesses are emulated
+    #    on its set, and the first write makes the set dirty;
+    #  - the host debugs with the registers (USE_HW): the hardware holds the external set;
+    #  - the guest's OS Lock is locked: it is emulated, and the hardware does not know of it.
     if not vcpu.dirty or control & KVM_GUESTDBG_USE_HW or os_lock:
         mdcr |= MDCR_TDA
 
     mdscr = vcpu.mdscr_el1
     vcpu.debug_ptr = DEBUG_PTR_GUEST
     if control or os_lock:
+        # What is changed below is preserved here, and given back in clear_debug().
         ss = vcpu.preserved_ss = cpu.pstate_ss
         if control & KVM_GUESTDBG_SINGLESTEP:
-            # PSTATE.SS = 1 is active-not-pending: one instruction, then the exception. Where the
-            # step was made before the last exit and its exception is still to come, SS stays 0
-            # (active-pending), or a second instruction would be run in one step.
+            # MDSCR_EL1.SS enables software step. PSTATE.SS = 1 is the active-not-pending state: one
+            # instruction is executed, then the exception is taken. If the instruction was already
+            # executed before the last exit and only its exception is outstanding, PSTATE.SS stays 0
+            # (active-pending); otherwise a single step would execute two instructions.
             mdscr |= MDSCR_SS
             if ss == vcpu.active_pending:
                 cpu.pstate_ss = not ss
         else:
-            # A guest that steps its own EL0 while the host debugs it would bring its step
-            # exceptions to the host: its steps are suppressed for as long.
+            # The guest may be stepping its own EL0. TDE would route those software step exceptions
+            # to the host, which did not ask for them. So the guest's steps are suppressed while the
+            # host debugs it.
             mdscr &= ~MDSCR_SS
         if control & KVM_GUESTDBG_USE_HW:
-            # MDE enables breakpoint and watchpoint exceptions altogether. KDE would be needed to
-            # take them from the exception level that handles them, EL1 from EL1; TDE has them
-            # taken at EL2, below which both EL0 and EL1 are, so that KDE makes no difference.
+            # MDE enables breakpoint and watchpoint exceptions. KDE enables those that are taken to
+            # the Exception level they come from, as from EL1 to EL1. TDE routes them to EL2, which
+            # is higher than both EL0 and EL1, so KDE makes no difference here.
             mdscr |= MDSCR_MDE
             vcpu.debug_ptr = DEBUG_PTR_EXTERNAL
             vcpu.dirty = True
         elif os_lock:
-            # A locked OS Lock disables breakpoints and watchpoints. Ours is the guest's alone:
-            # the hardware's would bind the host as well.
+            # A locked OS Lock disables breakpoint and watchpoint exceptions. The emulated lock is
+            # the guest's alone, because the hardware's would disable the host's too; so MDE is
+            # cleared instead.
             mdscr &= ~MDSCR_MDE
 
+    # With MDE or KDE the registers can cause exceptions: the hardware must hold the set.
     if mdscr & _MDSCR_ENABLES:
         vcpu.dirty = True
 
@@ -124,19 +136,21 @@ def setup_debug(vcpu: VcpuState) -> None:
 
 
 def clear_debug(vcpu: VcpuState) -> None:
-    """After an exit, before it is handled: the guest gets back what is its own."""
+    """After an exit, before it is handled: give the guest its own values back."""
     if vcpu.guest_debug or vcpu.os_lock:
         cpu = vcpu.cpu
         ss = cpu.pstate_ss
+        # The step that the host requested is done, but its exception has not been taken: another
+        # exit came first. The next entry must not execute a second instruction.
         if not ss and vcpu.guest_debug & KVM_GUESTDBG_SINGLESTEP:
             vcpu.active_pending = True
         if ss != vcpu.preserved_ss:
             cpu.pstate_ss = vcpu.preserved_ss
-        # What the kernel preserves of the guest's value has 32 bits.
+        # The kernel preserves 32 bits of the guest's value.
         vcpu.mdscr_el1 &= U32
     else:
-        # What the hardware has is the guest's value: all of it that the hardware keeps, and where
-        # the guest could write the register itself, what it has written.
+        # The hardware ran with the guest's own value. The guest's value is now what the hardware
+        # kept of it; or, if accesses were not trapped, what the guest wrote there.
         if not vcpu.mdcr_el2 & MDCR_TDA:
             vcpu.hardware_mdscr_el1 = vcpu.cpu.mdscr_el1
         vcpu.mdscr_el1 = vcpu.hardware_mdscr_el1

@@ -1,6 +1,6 @@
-"""What an exception to EL2 means: one small handler for each class (handle_exit.c).
+"""A handler for each exception class that can reach EL2 (handle_exit.c).
 
-A handler returns the exit for userspace, or None when the guest goes on.
+A handler takes the vCPU and ESR_EL2. It returns the exit for userspace, or None: the guest runs on.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Handler = Callable[[VcpuState, int], Exit | None]
 _WFX_IS_WFE: Final = 1 << 0
 _HSR_HIGH: Final = (1 << 30) - 1
 
-# Exits are immutable and most stops repeat: the object made for a syndrome (and address) serves
-# again. Making one costs as much as the rest of a stop.
+# Exits are immutable, and most stops repeat: the object made for a syndrome (and address) is used
+# again. Making a new one costs as much as the rest of a stop.
 _exits: dict[int, ExitDebug] = {}
 _watch_exits: dict[int, dict[int, ExitDebug]] = {}
 _EXITS_KEPT: Final = 4096
@@ -57,20 +57,20 @@ def _new_watch_exit(esr: int, far: int) -> ExitDebug:
 def handle_breakpoint(vcpu: VcpuState, esr: int) -> Exit:
     """A breakpoint, BRK or BKPT (EC 0x30, 0x3C, 0x38): KVM_EXIT_DEBUG.
 
-    Whose it is, the host's or the guest's own, is for userspace to find out: what is not its own
-    it must hand back to the guest.
+    It may be the host's or, with TDE, one of the guest's own. Userspace must find out which, and
+    must inject into the guest the exceptions that are the guest's own.
     """
     return _debug_exit(esr)
 
 
 def handle_step(vcpu: VcpuState, esr: int) -> Exit:
-    """A software step (EC 0x32): KVM_EXIT_DEBUG, and no step is pending any more."""
+    """A software step (EC 0x32): KVM_EXIT_DEBUG. Its exception is taken: no step is pending now."""
     vcpu.active_pending = False
     return _exits.get(esr) or _debug_exit(esr)
 
 
 def handle_watchpoint(vcpu: VcpuState, esr: int) -> Exit:
-    """A watchpoint (EC 0x34): KVM_EXIT_DEBUG, the only one for which FAR means anything."""
+    """A watchpoint (EC 0x34): KVM_EXIT_DEBUG with FAR_EL2, which is valid for this class only."""
     far = vcpu.cpu.far_el2
     try:
         return _watch_exits[esr][far]
@@ -79,13 +79,13 @@ def handle_watchpoint(vcpu: VcpuState, esr: int) -> Exit:
 
 
 def handle_wfx(vcpu: VcpuState, esr: int) -> Exit | None:
-    """WFI or WFE (EC 0x01): the instruction is over when the wait is."""
+    """WFI or WFE (EC 0x01): the guest continues at the next instruction. WFE does not wait."""
     skip_instr(vcpu)
     return None if esr & _WFX_IS_WFE else wait_for_interrupt(vcpu)
 
 
 def handle_unknown(vcpu: VcpuState, esr: int) -> Exit | None:
-    """A class that nothing here asks for: UNDEFINED to the guest."""
+    """A class that nothing here enables: UNDEFINED to the guest."""
     ec = esr >> EC_SHIFT & EC_MASK
     vcpu.vm.warn_once(
         ("ec", ec),
@@ -112,6 +112,6 @@ _BY_CLASS: Final[dict[int, Handler]] = {
 EXIT_HANDLERS: Final = tuple(_BY_CLASS.get(ec, handle_unknown) for ec in range(EC_MASK + 1))
 
 
-def unexpected(why: int) -> KvmError:
-    """The processor came back with a reason that does not exist."""
-    return KvmError(errno.EIO, "KVM_RUN", f"the processor came back with reason {why}")
+def unexpected(reason: int) -> KvmError:
+    """The error for a return of the processor with a reason that does not exist."""
+    return KvmError(errno.EIO, "KVM_RUN", f"the processor returned with unknown reason {reason}")

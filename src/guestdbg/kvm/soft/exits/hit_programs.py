@@ -1,11 +1,11 @@
-"""Hit programs on the software provider: the processor decides (cpu/hits.pyx)."""
+"""Hit programs on the soft provider: the processor decides hits (cpu/hit_programs.pyx)."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
 
-from guestdbg.arm64.exception_class import EC_SHIFT
+from guestdbg.arm64.exception_class import EC_MASK, EC_SHIFT
 from guestdbg.cpu.processor import HitPrograms
 from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW
 from guestdbg.kvm.errors import KvmError
@@ -21,7 +21,11 @@ def install(
     excluded: Sequence[tuple[int, int]],
     hidden: Sequence[int],
 ) -> InstalledPrograms:
-    """Give the processor its programs; raises KvmError(EINVAL) for what could not run."""
+    """Give the processor its programs: see ``SupportsHitPrograms``.
+
+    Raises:
+        KvmError: EINVAL for a program that could not run.
+    """
     try:
         made = HitPrograms(
             [
@@ -48,9 +52,9 @@ def install(
 
 
 def hit_exit(vcpu: VcpuState) -> ExitHit:
-    """A program ended the run."""
+    """The exit for a run that a program ended."""
     assert vcpu.hit_programs is not None
     esr = vcpu.cpu.esr_el2
-    debug = EXIT_HANDLERS[esr >> EC_SHIFT & 0x3F](vcpu, esr)
+    debug = EXIT_HANDLERS[esr >> EC_SHIFT & EC_MASK](vcpu, esr)
     assert isinstance(debug, ExitDebug)
     return ExitHit(debug, vcpu.hit_programs.hit())

@@ -1,4 +1,4 @@
-"""Calls to the hypervisor by the SMC calling convention (hypercalls.c; Arm DEN 0028)."""
+"""Calls to the hypervisor in the SMC calling convention (hypercalls.c; Arm DEN 0028)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ NOT_SUPPORTED: Final = -1
 
 
 def handle_hvc(vcpu: VcpuState, esr: int) -> Exit | None:
-    """HVC (EC 0x16). The PC is behind it already."""
+    """HVC (EC 0x16). The PC is already at the next instruction."""
     return smccc_call(vcpu)
 
 
 def handle_smc(vcpu: VcpuState, esr: int) -> Exit | None:
-    """SMC, trapped by HCR_EL2.TSC (EC 0x17). The PC is still at it.
+    """SMC, trapped by HCR_EL2.TSC (EC 0x17). The PC is still at it, so it must be skipped.
 
-    KVM answers every SMC with NOT_SUPPORTED. Here PSCI answers it too, unless the machine was made
-    with ``psci_smc=False``: firmware for QEMU's board may be built to use either.
+    KVM returns NOT_SUPPORTED for every SMC. Here PSCI answers SMC too, unless the provider was
+    opened with ``psci_smc=False``: firmware for QEMU's virt board may be built to use either.
     """
     skip_instr(vcpu)
     if not vcpu.vm.psci_smc:
@@ -34,7 +34,7 @@ def handle_smc(vcpu: VcpuState, esr: int) -> Exit | None:
 
 
 def smccc_call(vcpu: VcpuState) -> Exit | None:
-    """The function that X0 names; its result in X0 to X3."""
+    """Do the function whose number is in W0. The result goes to X0; X1 to X3 become zero."""
     cpu = vcpu.cpu
     function = cpu.get_x(0) & U32
     exit_: Exit | None = None

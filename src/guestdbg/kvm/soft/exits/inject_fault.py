@@ -1,8 +1,9 @@
-"""Exceptions that the hypervisor brings into the guest, and the adjustment of its PC.
+"""Exceptions that the hypervisor injects into the guest, and the adjustment of its PC.
 
-As in the kernel (inject_fault.c, hyp/exception.c) a handler only notes what is to happen: the PC
-moves behind an emulated instruction, or the guest takes an exception, at the next entry, after the
-debug set-up (so that a step over it ends where it must), or before userspace sees the registers.
+As in the kernel (inject_fault.c, hyp/exception.c), a handler only records in ``pc_adjustment`` what
+must happen: the PC moves past an emulated instruction, or the guest takes an exception. It happens
+at the next entry, after the debug set-up, so that a software step of the emulated instruction
+completes; or before ``run()`` returns, so that userspace sees the registers as they are after it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def inject_pabt(vcpu: VcpuState, far: int) -> None:
 
 
 def inject_size_fault(vcpu: VcpuState, far: int, *, instruction: bool) -> None:
-    """An address size fault, level 0: the address is beyond what the machine has."""
+    """An address size fault, level 0: the address has more bits than any machine's can have."""
     if instruction:
         _inject_abort(vcpu, EC.IABT_CUR, EC.IABT_LOW, far, 0)
     else:
@@ -56,13 +57,13 @@ def _inject_abort(vcpu: VcpuState, current: int, lower: int, far: int, fsc: int)
 
 
 def adjust_pc(vcpu: VcpuState) -> None:
-    """Do what was noted: move the PC, or enter the guest's exception handler."""
+    """Do what was recorded: move the PC, or enter the guest's exception handler."""
     pending = vcpu.pc_adjustment
     if pending is None:
         return
     vcpu.pc_adjustment = None
     cpu = vcpu.cpu
-    # Either way PSTATE.SS is 0 after it: the software step, if one is on, becomes pending.
+    # Both clear PSTATE.SS: a software step that is enabled becomes active-pending.
     if pending is INCREMENT_PC:
         cpu.skip_instruction()
     else:

@@ -1,4 +1,4 @@
-"""Accesses outside the memory slots, which userspace answers (the kernel's mmio.c)."""
+"""Accesses outside the memory slots, which userspace completes (mmio.c)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ _ZEROS = tuple(bytes(n) for n in range(9))
 
 
 def io_mem_abort(vcpu: VcpuState, esr: int, fault_ipa: int) -> Exit:
-    """Turn the syndrome of a data abort into an exit to userspace.
+    """Turn the syndrome of a data abort at guest-physical ``fault_ipa`` into an exit.
 
     Raises:
-        KvmError: ENOSYS where the syndrome does not describe the access (a pair, write-back, SIMD,
-            an atomic), unless KVM_CAP_ARM_NISV_TO_USER was enabled.
+        KvmError: ENOSYS if the syndrome does not describe the access (ISV is 0: a pair,
+            write-back, SIMD, an atomic), unless KVM_CAP_ARM_NISV_TO_USER was enabled.
     """
     if not esr & ISS_ISV:
+        # The syndrome has no size, register or direction; decoding the instruction is left to
+        # userspace, if it asked for that.
         if vcpu.vm.nisv_to_user:
             return ExitArmNisv(esr & (ISS_CM | ISS_WNR | ISS_FSC), fault_ipa)
         raise KvmError(
@@ -54,7 +56,11 @@ def io_mem_abort(vcpu: VcpuState, esr: int, fault_ipa: int) -> Exit:
 
 
 def complete_mmio(vcpu: VcpuState, data: bytes) -> None:
-    """Take userspace's answer to a read."""
+    """Take userspace's answer to a read: exactly as many bytes as the guest reads.
+
+    Raises:
+        KvmError: EINVAL if no read is pending, or for another number of bytes.
+    """
     pending = vcpu.mmio
     if pending is None or pending.is_write:
         raise KvmError(errno.EINVAL, "complete_mmio", "there is no MMIO read to answer")
@@ -68,9 +74,9 @@ def complete_mmio(vcpu: VcpuState, data: bytes) -> None:
 
 
 def handle_mmio_return(vcpu: VcpuState) -> None:
-    """At the next run: a read's value into its register, the PC behind the instruction.
+    """At the next run: write a read's value to its register, and skip the instruction.
 
-    A read that nobody answered gives zero.
+    A read that was not answered gives zero.
     """
     pending = vcpu.mmio
     if pending is None:

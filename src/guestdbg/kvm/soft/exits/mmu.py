@@ -1,4 +1,4 @@
-"""Stage 2 aborts: where the guest met an address that no memory slot covers (mmu.c)."""
+"""Stage 2 aborts: accesses to guest-physical addresses that no memory slot maps (mmu.c)."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ def handle_guest_abort(vcpu: VcpuState, esr: int) -> Exit | None:
     """An instruction or data abort from stage 2 (EC 0x20, 0x24)."""
     cpu = vcpu.cpu
     far = cpu.far_el2
-    # HPFAR_EL2.FIPA, [39:4], is the address from bit 12 up; the offset in the page is the same in
-    # the virtual address.
+    # HPFAR_EL2.FIPA, [39:4], holds bits [47:12] of the guest-physical address. The offset in the
+    # page is that of the virtual address in FAR_EL2.
     page = (cpu.hpfar_el2 & ~0xF) << 8
     is_instruction = esr >> EC_SHIFT & EC_MASK == _IABT_LOW
     if esr & ISS_FSC_TYPE not in (FSC_TRANSLATION, FSC_ACCESS, FSC_PERMISSION):
         raise KvmError(
-            errno.EFAULT, "KVM_RUN", f"stage 2 abort with a status nobody expects: esr {esr:#x}"
+            errno.EFAULT, "KVM_RUN", f"stage 2 abort with an unexpected fault status: esr {esr:#x}"
         )
     if page >> vcpu.vm.ipa_bits:
-        # Beyond what the machine was given; or even beyond what any could be.
+        # The address has more bits than this machine's physical addresses: an external abort. With
+        # more than any machine could have it is an address size fault.
         address = page | far & 0xFFF
         if page >> vcpu.vm.ipa_limit:
             inject_size_fault(vcpu, address, instruction=is_instruction)
@@ -51,16 +52,17 @@ def handle_guest_abort(vcpu: VcpuState, esr: int) -> Exit | None:
             inject_dabt(vcpu, address)
         return None
     if is_instruction:
-        # Its instructions are where nothing is: userspace could do nothing about that, for there
-        # is no syndrome. The guest has it back as an external abort.
+        # An instruction fetch from where there is no memory. Userspace cannot emulate that: an
+        # instruction abort has no syndrome of the access. The guest takes an external abort.
         inject_pabt(vcpu, far)
         return None
     if esr & ISS_S1PTW:
-        # Its page tables are where nothing is.
+        # The walk of the guest's own tables met an address without memory. The guest takes an
+        # external abort, as for a table in memory that does not respond.
         inject_dabt(vcpu, far)
         return None
     if esr & ISS_CM and not vcpu.vm.has_memory(page):
-        # Cache maintenance where nothing can be cached is already done.
+        # Cache maintenance by address where there is no memory: nothing is cached, so it is done.
         skip_instr(vcpu)
         return None
     return io_mem_abort(vcpu, esr, page | far & 0xFFF)

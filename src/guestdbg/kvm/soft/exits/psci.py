@@ -27,7 +27,7 @@ SYSTEM_OFF: Final = 0x84000008
 SYSTEM_RESET: Final = 0x84000009
 FEATURES: Final = 0x8400000A
 SYSTEM_RESET2: Final = 0x84000012
-#: Set in the number of a function whose arguments are 64 bits wide.
+#: Set in the number of a function that takes 64-bit arguments (SMC64 calling convention).
 FN64: Final = 0x40000000
 
 #: The range of function numbers that belong to PSCI, in both widths.
@@ -43,7 +43,7 @@ INTERNAL_FAILURE: Final = -6
 
 _AFFINITY_ON: Final = 0
 _AFFINITY_OFF: Final = 1
-_TRUSTED_OS_NOT_NEEDED: Final = 2  # MIGRATE_INFO_TYPE: there is none that would have to migrate
+_TRUSTED_OS_NOT_NEEDED: Final = 2  # MIGRATE_INFO_TYPE: there is no Trusted OS to migrate
 _RESET2_VENDOR: Final = 1 << 31
 
 _ONLY_32BIT: Final = frozenset(
@@ -54,7 +54,10 @@ Result = tuple[int | None, Exit | None]
 
 
 def psci_call(vcpu: VcpuState, function: int) -> Result:
-    """Do a PSCI function: what X0 gets (None: leave the registers), and an exit to userspace."""
+    """Do a PSCI function.
+
+    Returns what X0 gets (None: leave the registers), and the exit to userspace or None.
+    """
     cpu = vcpu.cpu
     version = vcpu.psci_version
     mask = U64 if function & FN64 else U32
@@ -134,7 +137,7 @@ def _features(function: int, version: int) -> int:
 
 
 def _system_event(vcpu: VcpuState, kind: int, flags: int) -> Exit:
-    """Stop every vCPU and tell userspace. Whoever resumes all the same finds a failure in X0."""
+    """Stop every vCPU, and exit. If userspace runs the vCPU all the same, X0 says failure."""
     for other in vcpu.vm.soft_vcpus:
         power_off(other)
     return ExitSystemEvent(kind, (flags,))

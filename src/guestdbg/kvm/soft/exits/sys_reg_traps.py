@@ -22,7 +22,7 @@ _MMU_AND_CACHES: Final = SCTLR_M | SCTLR_C
 
 _SCTLR: Final = SYSREGS["SCTLR_EL1"].encoding
 
-#: What HCR_EL2.TVM traps the writes of.
+#: Registers whose writes HCR_EL2.TVM traps.
 _MEMORY_CONTROLS: Final = encodings(
     (
         "SCTLR_EL1",
@@ -47,10 +47,10 @@ def _caches_on(vcpu: VcpuState) -> bool:
 
 
 def _write_memory_control(encoding: int) -> Write:
-    """A write that HCR_EL2.TVM traps, one of those that translation and faults rest on.
+    """A write that HCR_EL2.TVM traps, to a register that controls translation.
 
-    The kernel must know when the guest's caches come on, to clean what was written past them.
-    From then on it has no further interest, and the guest writes the registers itself.
+    The kernel must know when the guest turns its caches on, to clean what was written to memory
+    without them. After that the trap is not needed, and the guest writes the registers itself.
     """
 
     def write(vcpu: VcpuState, value: int) -> None:
@@ -63,8 +63,8 @@ def _write_memory_control(encoding: int) -> Write:
 
 
 def _clean_by_set_and_way(vcpu: VcpuState, value: int) -> None:
-    # A guest that does this is about to turn its caches off or on, which is to be noticed again.
-    # Nothing needs to be cleaned here: there are no caches.
+    # A guest that does this is about to turn its caches off or on, so TVM traps again to notice it.
+    # Nothing must be cleaned here: the processor has no caches.
     hcr = vcpu.cpu.hcr_el2
     if not hcr & HCR_TVM:
         vcpu.cpu.hcr_el2 = hcr | HCR_TVM
@@ -78,7 +78,7 @@ def _read_id_register(encoding: int) -> Read:
     return lambda vcpu: get_sys_reg(vcpu, encoding)
 
 
-#: Trapped accesses: encoding -> (read, write); None where the access is UNDEFINED.
+#: Trapped accesses: encoding -> (read, write); None: the access is UNDEFINED.
 TRAPS: Final[dict[int, tuple[Read | None, Write | None]]] = {
     **DEBUG_TRAPS,
     # HCR_EL2.TVM, TSW, TACR, TID3.

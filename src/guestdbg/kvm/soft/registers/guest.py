@@ -1,4 +1,7 @@
-"""One-reg access to everything else: the core registers and the firmware's (guest.c)."""
+"""KVM_GET_ONE_REG and KVM_SET_ONE_REG: core and firmware registers, and the way to all others.
+
+Mirrors guest.c.
+"""
 
 from __future__ import annotations
 
@@ -70,8 +73,7 @@ def _set_pstate(vcpu: VcpuState, value: int) -> None:
         raise KvmError(
             errno.EINVAL,
             "KVM_SET_ONE_REG",
-            f"pstate {value:#x}: its mode {value & PSTATE_M:#x} is none of EL0t (0), EL1t (4) "
-            "and EL1h (5)",
+            f"pstate {value:#x}: mode {value & PSTATE_M:#x} is not EL0t (0), EL1t (4) or EL1h (5)",
         )
     vcpu.cpu.pstate = value
 
@@ -84,7 +86,7 @@ def _in_processor(encoding: int) -> tuple[Get, Set]:
 
 
 def _bank(n: int) -> tuple[Get, Set]:
-    """SPSR_abt, und, irq, fiq: nobody uses them without AArch32, but they are kept."""
+    """SPSR_abt, und, irq, fiq: without AArch32 they have no effect; their values are kept."""
 
     def get(vcpu: VcpuState) -> int:
         return vcpu.spsr_aarch32[n]
@@ -139,7 +141,7 @@ _CORE_END: Final = sizeof(kvm_regs) // 4
 
 
 def _no_such(call: str, reg_id: int) -> KvmError:
-    """As the kernel has it: EINVAL for what cannot be an id, ENOENT for one that is not in use."""
+    """The kernel's errno: EINVAL for what cannot be an id, ENOENT for an id that is not in use."""
     if reg_id >> 32 & ~(KVM_REG_SIZE_MASK >> 32) != KVM_REG_ARM64 >> 32:
         return KvmError(errno.EINVAL, call, f"{reg_id:#x} is not the id of an arm64 register")
     if reg_id & KVM_REG_ARM_COPROC_MASK == KVM_REG_ARM_CORE and reg_id & 0xFFFF < _CORE_END:
@@ -154,7 +156,11 @@ def _no_such(call: str, reg_id: int) -> KvmError:
 
 
 def get_reg(vcpu: VcpuState, reg_id: int) -> int:
-    """KVM_GET_ONE_REG. ENOENT: no such register."""
+    """KVM_GET_ONE_REG.
+
+    Raises:
+        KvmError: ENOENT: there is no such register; EINVAL: this cannot be an id.
+    """
     get = GETTERS.get(reg_id)
     if get is not None:
         return get(vcpu)
@@ -167,7 +173,12 @@ def get_reg(vcpu: VcpuState, reg_id: int) -> int:
 
 
 def set_reg(vcpu: VcpuState, reg_id: int, value: int) -> None:
-    """KVM_SET_ONE_REG. ENOENT: no such register; EINVAL: not this value."""
+    """KVM_SET_ONE_REG.
+
+    Raises:
+        KvmError: ENOENT: there is no such register; EINVAL: this cannot be an id, or the register
+            does not accept this value.
+    """
     set_ = _SETTERS.get(reg_id)
     if not 0 <= value < _LIMITS.get(reg_id, 1 << 64):
         raise KvmError(
@@ -189,5 +200,5 @@ def set_reg(vcpu: VcpuState, reg_id: int, value: int) -> None:
 
 
 def reg_list() -> list[int]:
-    """KVM_GET_REG_LIST."""
+    """KVM_GET_REG_LIST: every id that one-reg access accepts."""
     return [*_REGS, *(sys_reg_id(encoding) for encoding in sys_reg_list())]

@@ -36,12 +36,12 @@ from guestdbg.kvm.soft.registers.sys_regs import UNUSED_RESET
 from guestdbg.kvm.soft.state import HOST_DEBUG_STATE, VcpuState
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
 
-#: EL1h, everything masked.
+#: EL1h, with D, A, I and F masked.
 RESET_PSTATE: Final = PSTATE_EL1H | PSTATE_DAIF
 
-#: Stage 2 on, physical interrupts to EL2; traps of WFI, SMC, IMPLEMENTATION DEFINED registers,
-#: ACTLR_EL1, the ID registers and caches by set and way, as Linux has them; and of the registers
-#: that translation rests on, until the guest has its caches on (TVM, sys_regs.py).
+#: As Linux sets it: stage 2 on; physical interrupts to EL2; traps of WFI, SMC, IMPLEMENTATION
+#: DEFINED registers, ACTLR_EL1, the ID registers, cache maintenance by set and way; and of the
+#: registers that control translation, until the guest's caches are on (TVM, sys_reg_traps.py).
 HCR_GUEST: Final = (
     HCR_VM
     | HCR_SWIO
@@ -68,10 +68,15 @@ _OSLAR = SYSREGS["OSLAR_EL1"].encoding
 
 
 def check_init(init: VcpuInit, preferred: VcpuInit, before: VcpuInit | None) -> None:
-    """Raise KvmError where KVM_ARM_VCPU_INIT is asked for what there is not.
+    """Check the arguments of KVM_ARM_VCPU_INIT.
 
-    ``preferred`` is the processor's own; ``before`` what the vCPU was initialised with the last
-    time.
+    Args:
+        preferred: what KVM_ARM_PREFERRED_TARGET returns.
+        before: what the vCPU was last initialised with, or None.
+
+    Raises:
+        KvmError: EINVAL for another target, a feature that is not offered, or other features than
+            before; ENOENT for a feature that does not exist.
     """
     call = "KVM_ARM_VCPU_INIT"
     if init.target != preferred.target:
@@ -90,19 +95,18 @@ def check_init(init: VcpuInit, preferred: VcpuInit, before: VcpuInit | None) -> 
         raise KvmError(
             errno.EINVAL,
             call,
-            f"features {features:#x}: of these only POWER_OFF (1) and PSCI_0_2 (4) are offered",
+            f"features {features:#x}: only POWER_OFF (1) and PSCI_0_2 (4) are offered",
         )
     if before is not None and before.features != init.features:
         raise KvmError(
-            errno.EINVAL, call, "a vCPU is initialised again with the features it had before"
+            errno.EINVAL, call, "a vCPU can only be initialised again with the features that it has"
         )
 
 
 def reset_vcpu(vcpu: VcpuState) -> None:
-    """The state of KVM_ARM_VCPU_INIT, and of a vCPU that PSCI brings up.
+    """The state after KVM_ARM_VCPU_INIT, and of a vCPU that PSCI CPU_ON starts.
 
-    What userspace asked for with KVM_SET_GUEST_DEBUG stays in force: a vCPU that comes up is
-    debugged from its first instruction.
+    KVM_SET_GUEST_DEBUG stays in force: a vCPU that starts is debugged from its first instruction.
     """
     cpu = vcpu.cpu
     cpu.reset()
@@ -110,7 +114,7 @@ def reset_vcpu(vcpu: VcpuState) -> None:
     cpu.cptr_el2 = 0
     cpu.cnthctl_el2 = CNTHCTL_EL1PCTEN | CNTHCTL_EL1PCEN
     cpu.cntvoff_el2 = vcpu.vm.cntvoff
-    # The processor's own OS Lock is locked at a reset. The guest's is emulated and open.
+    # The processor's own OS Lock is locked after a reset. The guest's is emulated, and unlocked.
     cpu.set_sysreg(_OSLAR, 0)
 
     vcpu.vcpu_debug_state = DebugRegisters()
@@ -124,7 +128,7 @@ def reset_vcpu(vcpu: VcpuState) -> None:
     vcpu.pc_adjustment = None
     vcpu.mmio = None
 
-    # What the hardware holds must be known, or what is not changed could not be left alone.
+    # Entries write only what differs from what the hardware holds, so that must be known.
     cpu.mdcr_el2 = vcpu.mdcr_el2 = 0
     cpu.mdscr_el1 = vcpu.hardware_mdscr_el1 = 0
     host = HOST_DEBUG_STATE
@@ -134,8 +138,8 @@ def reset_vcpu(vcpu: VcpuState) -> None:
 
 
 def update_lines(vcpu: VcpuState) -> None:
-    """Bring the interrupt lines to the processor, as virtual interrupts."""
+    """Give the interrupt lines to the processor, as virtual interrupts (HCR_EL2.VI and VF)."""
     hcr = vcpu.cpu.hcr_el2
-    wanted = hcr & ~(HCR_VI | HCR_VF) | vcpu.irq_lines
-    if wanted != hcr:
-        vcpu.cpu.hcr_el2 = wanted
+    with_lines = hcr & ~(HCR_VI | HCR_VF) | vcpu.irq_lines
+    if with_lines != hcr:
+        vcpu.cpu.hcr_el2 = with_lines

@@ -1,7 +1,7 @@
-"""System registers: the guest's trapped accesses, and one-reg access to them (sys_regs.c).
+"""One-reg access to system registers (sys_regs.c).
 
-Most system registers live in the processor and are never trapped. Here are those that EL2 keeps
-for itself, the debug registers and the OS Lock, and those whose accesses it wants to see.
+Most are in the processor; the debug registers and the OS Lock are kept by EL2 (debug_regs.py). What
+the guest's own accesses do, where they are trapped, is in exits/sys_reg_traps.py.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from guestdbg.kvm.soft.state import VcpuState
 
 
 def encodings(names: Iterable[str]) -> frozenset[int]:
+    """The 16-bit encodings of system registers, by name."""
     return frozenset(SYSREGS[name].encoding for name in names)
 
 
-#: What HCR_EL2.TID3 traps the reads of: op0 3, op1 0, CRn 0, CRm 1 to 7.
+#: Registers whose reads HCR_EL2.TID3 traps: op0 3, op1 0, CRn 0, CRm 1 to 7.
 ID_REGISTERS: Final = frozenset(
     encode16(3, 0, 0, crm, op2) for crm in range(1, 8) for op2 in range(8)
 )
 
-#: Of use to AArch32 or RAS only, which this processor has not: kept for whoever migrates a vCPU,
-#: and used by nobody. Encoding -> value at reset.
+#: Registers of AArch32 and RAS, which this processor does not implement. Their values are kept, so
+#: that a vCPU can be migrated, and have no effect. Encoding -> value at reset.
 UNUSED_RESET: Final[dict[int, int]] = {
     SYSREGS[name].encoding: value
     for name, value in (
@@ -67,14 +68,14 @@ IN_PROCESSOR: Final = encodings(
     )
 )
 
-#: In the processor, and what they say of it is not to be changed.
+#: In the processor, and constant: they describe it.
 INVARIANT: Final = ID_REGISTERS | encodings(
     ("MIDR_EL1", "REVIDR_EL1", "AIDR_EL1", "CLIDR_EL1", "CTR_EL0")
 )
 
 
 def get_sys_reg(vcpu: VcpuState, encoding: int) -> int:
-    """One-reg read of a system register. KeyError: there is none."""
+    """One-reg read of a system register. KeyError: there is no such register."""
     kept = DEBUG_REGS.get(encoding)
     if kept is not None:
         return kept[0](vcpu)
@@ -86,12 +87,17 @@ def get_sys_reg(vcpu: VcpuState, encoding: int) -> int:
         try:
             return vcpu.cpu.get_sysreg(encoding)
         except KeyError:
-            return 0  # an ID register that says "nothing of that"
+            return 0  # an ID register that the processor does not have reads as zero
     raise KeyError(encoding)
 
 
 def set_sys_reg(vcpu: VcpuState, encoding: int, value: int) -> None:
-    """One-reg write of a system register. KeyError: there is none; KvmError EINVAL: refused."""
+    """One-reg write of a system register.
+
+    Raises:
+        KeyError: there is no such register.
+        KvmError: EINVAL: the register does not accept this value.
+    """
     kept = DEBUG_REGS.get(encoding)
     if kept is not None:
         kept[1](vcpu, value)
@@ -113,5 +119,5 @@ def set_sys_reg(vcpu: VcpuState, encoding: int, value: int) -> None:
 
 
 def sys_reg_list() -> list[int]:
-    """The encodings that one-reg access knows."""
+    """The encodings that one-reg access accepts, sorted."""
     return sorted({*DEBUG_REGS, *IN_PROCESSOR, *UNUSED_RESET, *INVARIANT})

@@ -1,4 +1,4 @@
-"""The generic timer as far as EL2 keeps it: offsets, one-reg access, and waiting for it."""
+"""The generic timer: counter offset, one-reg ids, device attributes (arch_timer.c)."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from guestdbg.kvm.soft.state import VcpuState
 Get = Callable[[VcpuState], int]
 Set = Callable[[VcpuState, int], None]
 
-#: Ticks of the counters in a second (CNTFRQ_EL0).
+#: Frequency of the counters in Hz (CNTFRQ_EL0).
 COUNTER_HZ: Final = 62_500_000
 
-#: The interrupts of the timers (PPIs), as KVM has them before anybody changes them.
+#: The interrupt numbers (PPIs) of the timers: KVM's defaults.
 TIMER_PPIS: Final = {KVM_ARM_VCPU_TIMER_IRQ_VTIMER: 27, KVM_ARM_VCPU_TIMER_IRQ_PTIMER: 30}
 
 
@@ -37,14 +37,14 @@ _PHYSICAL_CTL, _PHYSICAL_CVAL = SYSREGS["CNTP_CTL_EL0"].encoding, SYSREGS["CNTP_
 
 
 def _set_virtual_counter(vcpu: VcpuState, value: int) -> None:
-    """The virtual counter of the whole machine is set by its offset."""
+    """The offset, CNTVOFF_EL2, sets the virtual counter, of all vCPUs together."""
     vcpu.vm.cntvoff = vcpu.cpu.counter - value & U64
     for other in vcpu.vm.soft_vcpus:
         other.cpu.cntvoff_el2 = vcpu.vm.cntvoff
 
 
 def _ignore(vcpu: VcpuState, value: int) -> None:
-    """The physical counter belongs to the host; KVM ignores the write as well."""
+    """The physical counter is the host's; KVM ignores the write too."""
 
 
 #: One-reg ids of the timers: id -> (get, set).
@@ -76,12 +76,12 @@ TIMER_REGS: Final[
 
 
 def has_attr(group: int, attr: int) -> bool:
-    """Whether a vCPU has this device attribute: the numbers of the timers' interrupts."""
+    """Whether a vCPU has this device attribute: the interrupt numbers of the timers."""
     return group == KVM_ARM_VCPU_TIMER_CTRL and attr in TIMER_PPIS
 
 
 def get_attr(group: int, attr: int, size: int) -> bytes:
-    """The number of a timer's interrupt, an int of 4 bytes."""
+    """A timer's interrupt number, as 4 bytes, little-endian."""
     _check(group, attr)
     if size != 4:
         raise KvmError(errno.EFAULT, "KVM_GET_DEVICE_ATTR", f"the attribute is 4 bytes, not {size}")
@@ -89,7 +89,7 @@ def get_attr(group: int, attr: int, size: int) -> bytes:
 
 
 def set_attr(group: int, attr: int, value: bytes) -> None:
-    """Refused: a timer's interrupt goes to the interrupt controller, and there is none."""
+    """Refused (EINVAL): a timer's interrupt needs an interrupt controller, and there is none."""
     _check(group, attr)
     raise KvmError(
         errno.EINVAL, "KVM_SET_DEVICE_ATTR", "the machine has no interrupt controller yet"

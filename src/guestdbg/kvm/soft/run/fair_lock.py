@@ -1,4 +1,4 @@
-"""Whose turn it is: one vCPU of a machine runs at a time, and nobody waits for ever."""
+"""The lock that lets one vCPU of a machine run at a time; waiters are served in order."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from threading import Lock
 
 
 class FairLock:
-    """A fair lock whose holder can pass it on to whoever waits longest.
+    """A lock that goes to the thread that has waited longest.
 
-    Taking and giving back a lock that nobody else wants is all that a run costs; the queue is for
-    machines whose vCPUs have a thread each, and for calls that change the machine under them.
+    Nearly every run takes and releases it while no other thread waits: that costs one call each.
+    The queue is for machines whose vCPUs have a thread each, and for calls that change the machine
+    while a vCPU runs.
+
+    Attributes:
+        waiters: one gate for each waiting thread, longest first.
+        try_acquire: take the lock if it is free; True if it was. Not for use while others wait.
+        release_only: release the lock without giving it to a waiter: ``grant_next()`` must follow
+            if there are waiters. ``SoftVcpu.run`` calls these two directly, which saves a function
+            call at every run.
     """
 
     __slots__ = ("_lock", "_mutex", "release_only", "try_acquire", "waiters")
@@ -18,39 +26,36 @@ class FairLock:
     def __init__(self) -> None:
         self._lock = Lock()
         self._mutex = Lock()
-        #: Who waits, longest first.
         self.waiters: deque[Lock] = deque()
-        # The two calls that are all of it where nobody waits, for `SoftVcpu.run`: there each
-        # function call counts.
         self.try_acquire = self._lock.acquire
         self.release_only = self._lock.release
 
     def acquire(self) -> None:
-        """Take the turn, after all who wait already."""
+        """Take the lock, after every thread that waits already."""
         if not self.waiters and self._lock.acquire(blocking=False):
             return
         gate = Lock()
         gate.acquire()
         with self._mutex:
             self.waiters.append(gate)
-        # The holder may have left between the first try and the entry in the queue.
+        # The holder may have released the lock between the first try and the entry in the queue.
         self.grant_next()
         gate.acquire()
 
     def release(self) -> None:
-        """Give the turn to whoever waits longest, or to nobody."""
+        """Release the lock, to the thread that has waited longest if there is one."""
         self._lock.release()
         if self.waiters:
             self.grant_next()
 
     def yield_to_waiters(self) -> None:
-        """Let the others have their turn, then go on."""
+        """Let every thread that waits now have the lock before this one has it again."""
         if self.waiters:
             self.release()
             self.acquire()
 
     def grant_next(self) -> None:
-        """Hand the lock, if it is free, to the first in the queue."""
+        """Give the lock, if it is free, to the first in the queue."""
         with self._mutex:
             if self.waiters and self._lock.acquire(blocking=False):
                 self.waiters.popleft().release()

@@ -1,6 +1,7 @@
-"""Guests that go round for ever: an exception vector that raises the same exception again.
+"""Livelocked guests: an exception vector whose first instruction raises the same exception again.
 
-The kernel lets them; here they would never come to the end of an instruction limit.
+The kernel lets such a guest run. Here it retires no instruction, so it would never reach an
+instruction limit; it gets an exit instead.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _ELR_EL1: Final = SYSREGS["ELR_EL1"].encoding
 
 
 def injected_again(vcpu: VcpuState) -> Exit | None:
-    """An exception is about to be injected: is it the last one again, nothing done between?"""
+    """The exit if the exception to inject is the last one again and nothing retired between."""
     here = (vcpu.cpu.pc, vcpu.pc_adjustment, vcpu.cpu.instructions)
     if here == vcpu.last_injected:
         return livelock_exit(vcpu)
@@ -26,12 +27,12 @@ def injected_again(vcpu: VcpuState) -> Exit | None:
 
 
 def livelock_exit(vcpu: VcpuState) -> Exit:
-    """The exit for a guest that can only go round."""
+    """The exit for a livelocked guest."""
     cpu = vcpu.cpu
     pc = cpu.pc
     return ExitInternalError(
         KVM_INTERNAL_ERROR_DELIVERY_EV,
         (pc, cpu.get_sysreg(_ESR_EL1), cpu.get_sysreg(_ELR_EL1)),
         f"the guest cannot go on: its exception vector at {pc:#x} raises an exception itself, "
-        "and so for ever (is VBAR_EL1 set, and is there code at it?)",
+        "again and again (is VBAR_EL1 set, and is there code at it?)",
     )

@@ -1,6 +1,6 @@
-"""What others ask of a vCPU, from any thread: its power, a reset, its interrupt lines.
+"""Requests to a vCPU, from any thread: power, reset, interrupt lines (arm.c: check_vcpu_requests).
 
-It is looked at before the vCPU's next entry.
+They are handled before the vCPU's next entry.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from guestdbg.kvm.soft.state import VcpuState
 
 
 def request(vcpu: VcpuState) -> None:
-    """Make the vCPU look at what was asked of it, out of the guest if it is there."""
+    """Make the vCPU handle its requests; if it is in the guest, it leaves it for that."""
     vcpu.request_pending = True
     vcpu.wake.set()
     vcpu.cpu.kick()
 
 
 def power_off(vcpu: VcpuState) -> None:
-    """PSCI CPU_OFF, or the machine is going down: nothing is run until it is powered on."""
+    """PSCI CPU_OFF, or the machine stops: nothing runs on the vCPU until it is powered on."""
     vcpu.stopped = True
     vcpu.reset_state = None
     vcpu.request_pending = True
@@ -44,7 +44,7 @@ def set_line(vcpu: VcpuState, line: int, level: bool) -> None:
 
 
 def handle(vcpu: VcpuState) -> Exit | None:
-    """Do what was asked of the vCPU since its last entry."""
+    """Handle the requests since the last entry. Returns the exit that ends a sleep, or None."""
     while vcpu.stopped:
         exit_ = sleep(vcpu, None)
         if exit_ is not None:

@@ -1,4 +1,4 @@
-"""Waiting: WFI, and a vCPU that is powered off."""
+"""WFI, and sleeping while powered off (arm.c: kvm_vcpu_wfi, kvm_vcpu_sleep)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ _IDLE: Final = ExitIntr(idle=True)
 
 
 def wait_for_interrupt(vcpu: VcpuState) -> Exit | None:
-    """WFI: until an interrupt is pending or a timer is met. None: the guest goes on.
+    """WFI: wait until an interrupt is pending or a timer's condition is met.
 
-    In virtual time nobody sleeps. When all who could run are waiting, time jumps to the next
-    timer of any of them. Where there is none, or others can still run, the caller is told
-    (``idle``). With the host's clock the thread sleeps.
+    With virtual time no thread sleeps. When every vCPU that is powered on waits, time advances to
+    the earliest of their timers. If none has a timer set, or another vCPU can still run, the exit
+    says ``idle``. With the host's clock the thread sleeps.
+
+    Returns the exit, or None: the guest runs on.
     """
     cpu = vcpu.cpu
     if vcpu.irq_lines or cpu.hcr_el2 & HCR_VSE or cpu.vtimer_output or cpu.ptimer_output:
@@ -35,7 +37,10 @@ def wait_for_interrupt(vcpu: VcpuState) -> Exit | None:
 
 
 def _wait_with_others(vcpu: VcpuState, ticks: int | None) -> Exit | None:
-    """WFI in virtual time, one of several; ``ticks`` to the own timer, None: it is not set."""
+    """WFI in virtual time, as one of several vCPUs.
+
+    ``ticks``: until this vCPU's own timer; None: no timer is set.
+    """
     vm, cpu = vcpu.vm, vcpu.cpu
     vcpu.waiting = True
     others = [v for v in vm.soft_vcpus if v is not vcpu and not v.stopped]
@@ -44,30 +49,34 @@ def _wait_with_others(vcpu: VcpuState, ticks: int | None) -> Exit | None:
     now = cpu.counter
     times = [] if ticks is None else [now + ticks]
     for other in others:
-        theirs = other.cpu.next_timer()
-        if theirs is not None:
-            times.append(other.cpu.counter + theirs)
+        other_ticks = other.cpu.next_timer()
+        if other_ticks is not None:
+            times.append(other.cpu.counter + other_ticks)
     if not times:
         return _IDLE
     if min(times) > now:
         cpu.advance_counter(min(times) - now)
     vm.virtual_time = cpu.counter
-    # Ours, or somebody else's: then it is for the caller to run that one.
-    mine = cpu.vtimer_output or cpu.ptimer_output
-    return None if mine else INTR
+    # If the timer is another vCPU's, the caller must run that one.
+    own = cpu.vtimer_output or cpu.ptimer_output
+    return None if own else INTR
 
 
 def sleep(vcpu: VcpuState, seconds: float | None) -> Exit | None:
-    """Let others run until woken (None) or kicked (the exit); virtual time does not wait."""
+    """Let other vCPUs run until this one is woken or kicked.
+
+    ``seconds``: at most so long; None: no limit. With virtual time no thread sleeps: the exit says
+    ``idle``. Returns the exit of a kick, or None.
+    """
     if vcpu.vm.clock == "virtual":
         if vcpu.kicked:
             vcpu.kicked = False
             return INTR
         return _IDLE
-    turns = vcpu.vm.run_lock
-    turns.release()
+    run_lock = vcpu.vm.run_lock
+    run_lock.release()
     vcpu.wake.wait(seconds)
-    turns.acquire()
+    run_lock.acquire()
     vcpu.wake.clear()
     if vcpu.kicked:
         vcpu.kicked = False

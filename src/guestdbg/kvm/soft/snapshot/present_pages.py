@@ -1,9 +1,9 @@
-"""Which pages of a guest's memory were ever touched, as the host knows it.
+"""Which pages of a buffer are present on the host, so that a snapshot reads only those.
 
-A guest of 4 GiB that has touched 8 MB takes 8 MB; looking through the rest of it would take the
-host's memory for it, and a second. Linux tells what of private anonymous memory is there; all else
-of it is zero. Of other memory (a file, shared memory), and on other hosts, every page counts as
-touched.
+A guest of 4 GiB that has used 8 MB takes 8 MB of the host's memory. Reading the rest would make the
+host allocate it, and take a second. On Linux, pagemap says which pages of private anonymous memory
+are present or swapped out; all others are zero. For other memory (a file, shared memory), and on
+other hosts, every page counts as present.
 
 Source: Documentation/admin-guide/mm/pagemap.rst, proc_pid_maps(5).
 """
@@ -19,22 +19,22 @@ from typing import Final
 
 PAGE: Final = 4096
 
-# PAGEMAP_SCAN (Linux 6.7 and later): struct pm_scan_arg, and the categories that are asked for.
+# PAGEMAP_SCAN (Linux 6.7 and later): struct pm_scan_arg, and the page categories to find.
 _PAGEMAP_SCAN: Final = 0xC0606610
 _PM_SCAN_ARG: Final = struct.Struct("<12Q")
 _PAGE_IS_PRESENT, _PAGE_IS_SWAPPED = 1 << 3, 1 << 4
 _VECTOR: Final = 1024
-# Entries of /proc/self/pagemap, for kernels before.
+# Entries of /proc/self/pagemap, for older kernels.
 _ENTRY: Final = 8
 _PRESENT_OR_SWAPPED: Final = 3 << 62
-_PIECE: Final = 512  # entries that are looked at together: 2 MiB of memory
+_PIECE: Final = 512  # entries that are read together: 2 MiB of memory
 _NOTHING: Final = bytes(_PIECE * _ENTRY)
 
 Runs = list[tuple[int, int]]
 
 
 def is_private_anonymous(address: int, length: int) -> bool:
-    """Whether all of this memory is a mapping of nothing but zeros that nobody shares."""
+    """Whether all of this host memory is private anonymous memory (proc_pid_maps(5))."""
     if sys.platform != "linux":
         return False
     end = address + length
@@ -56,9 +56,10 @@ def is_private_anonymous(address: int, length: int) -> bool:
 
 
 def present_pages(address: int, length: int) -> Runs:
-    """(first page, pages) of the private anonymous memory at ``address`` that may not be zero.
+    """The pages of the private anonymous memory at host address ``address`` that may not be zero.
 
-    ``length`` is a multiple of 4096. Everything, where the host does not tell.
+    ``length``: bytes, a multiple of 4096. Returns runs of (first page, number of pages), counted
+    from ``address`` in pages of 4096 bytes; all pages if the host does not say which are present.
     """
     try:
         pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
@@ -79,12 +80,12 @@ def present_pages(address: int, length: int) -> Runs:
 
 
 def all_pages(length: int) -> Runs:
-    """All pages of so many bytes."""
+    """All pages of ``length`` bytes, as one run."""
     return [(0, length // PAGE)]
 
 
 def _scan(pagemap: int, address: int, end: int) -> Runs:
-    """[start, end) of host memory that is there, by one call."""
+    """Host address ranges [start, end) that are present, by PAGEMAP_SCAN."""
     import fcntl
 
     vector = array.array("Q", bytes(_VECTOR * 24))
@@ -92,11 +93,11 @@ def _scan(pagemap: int, address: int, end: int) -> Runs:
     start, stop = address // size * size, -(-end // size) * size
     found: Runs = []
     while start < stop:
-        wanted = _PAGE_IS_PRESENT | _PAGE_IS_SWAPPED
+        categories = _PAGE_IS_PRESENT | _PAGE_IS_SWAPPED
         argument = bytearray(
             _PM_SCAN_ARG.pack(
                 _PM_SCAN_ARG.size, 0, start, stop, 0, vector.buffer_info()[0], _VECTOR, 0, 0, 0,
-                wanted, wanted,
+                categories, categories,
             )
         )  # fmt: skip
         count = fcntl.ioctl(pagemap, _PAGEMAP_SCAN, argument)
@@ -106,7 +107,7 @@ def _scan(pagemap: int, address: int, end: int) -> Runs:
 
 
 def _read(pagemap: int, address: int, end: int) -> Runs:
-    """The same by an entry for each page."""
+    """The same, by the entry that /proc/self/pagemap has for each page."""
     size = os.sysconf("SC_PAGE_SIZE")
     at, last = address // size, -(-end // size)
     found: Runs = []
@@ -127,14 +128,14 @@ def _read(pagemap: int, address: int, end: int) -> Runs:
 
 
 def _pages(spans: Runs, address: int, length: int) -> Runs:
-    """Spans of the host's addresses as pages of a buffer there, which need not be aligned."""
+    """Host address ranges as runs of pages of a buffer, which need not be aligned to host pages."""
     runs: Runs = []
-    behind = 0
+    done = 0  # pages before this one are in ``runs`` already
     for start, end in spans:
-        first = max(behind, (max(start, address) - address) // PAGE)
-        behind = -(-(min(end, address + length) - address) // PAGE)
+        first = max(done, (max(start, address) - address) // PAGE)
+        done = -(-(min(end, address + length) - address) // PAGE)
         if runs and runs[-1][0] + runs[-1][1] == first:
-            runs[-1] = (runs[-1][0], behind - runs[-1][0])
-        elif behind > first:
-            runs.append((first, behind - first))
+            runs[-1] = (runs[-1][0], done - runs[-1][0])
+        elif done > first:
+            runs.append((first, done - first))
     return runs

@@ -1,7 +1,8 @@
-"""Snapshots of a machine: all of its state, to go back to.
+"""Taking a snapshot of a machine, and restoring it.
 
-What a machine and its vCPUs are is in their attributes, their processors and their memory. Of the
-attributes everything is kept but what is named here, so that a new one cannot be forgotten.
+The state of a machine is in the attributes of ``VmState`` and ``VcpuState``, the processors and the
+memory. All attributes are saved except those that are listed here, so that a new one is not
+forgotten.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from guestdbg.kvm.structures import DebugRegisters, VcpuInit
 
 PAGE: Final = 4096
 
-#: What a restore leaves as it is: what never changes, the host's side of it, and what userspace
-#: asks for from outside (a kick, the hit programs with their counts and buffers).
+#: Attributes that a restore leaves as they are: what never changes, what belongs to the host, and
+#: what userspace requested from outside (a kick; hit programs, with their counts and buffers).
 NOT_SAVED: Final = frozenset(
     {
         "_warned",
@@ -63,7 +64,7 @@ VCPU_NOT_SAVED: Final = frozenset(
 
 _VCPU_SAVED: Final = tuple(name for name in VcpuState.__slots__ if name not in VCPU_NOT_SAVED)
 
-#: Values that can be kept as they are, because nobody can change them.
+#: Types whose values can be kept without a copy, because they cannot change.
 _IMMUTABLE: Final = (bool, int, str, bytes, type(None), DebugRegisters, PendingMmio, VcpuInit)
 
 State = dict[str, Any]
@@ -71,7 +72,7 @@ Result = TypeVar("Result")
 
 
 def _kept(value: object) -> object:
-    """A value as it will still be when it is wanted back."""
+    """A copy of a value that later changes of the machine do not reach."""
     if isinstance(value, _IMMUTABLE):
         return value
     if isinstance(value, tuple):
@@ -84,7 +85,7 @@ def _kept(value: object) -> object:
 
 
 class _Region:
-    """A memory slot: where it is, and what it holds."""
+    """A memory slot and its contents. ``before``: the same slot in an earlier snapshot, or None."""
 
     def __init__(self, slot: Slot, before: _Region | None) -> None:
         self.address, self.size, self.flags, memory = slot
@@ -145,7 +146,7 @@ class SoftSnapshot(Snapshot):
 
 
 def vcpu_state(vcpu: VcpuState) -> State:
-    """EL2's state of a vCPU."""
+    """The state that EL2 keeps of a vCPU, by attribute."""
     return {
         name: _kept(getattr(vcpu, name))
         for name in VcpuState.__slots__
@@ -154,39 +155,43 @@ def vcpu_state(vcpu: VcpuState) -> State:
 
 
 def take(vm: VmState) -> SoftSnapshot:
-    """The machine as it is now."""
-    return _alone(vm, "snapshot", lambda: _take(vm))
+    """Take a snapshot of the machine as it is now."""
+    return _exclusively(vm, "snapshot", lambda: _take(vm))
 
 
 def restore(vm: VmState, snapshot: Snapshot) -> None:
-    """Make the machine what it was at ``snapshot``; nothing has changed where that is refused."""
+    """Restore the machine; nothing has changed if this raises an error.
+
+    Raises:
+        KvmError: see ``SupportsSnapshots.restore``.
+    """
     call = "restore"
     if not isinstance(snapshot, SoftSnapshot):
-        raise KvmError(errno.EINVAL, call, f"{snapshot!r} is no snapshot of the soft provider's")
+        raise KvmError(errno.EINVAL, call, f"{snapshot!r} is not a snapshot of the soft provider")
     if snapshot.vm is not vm:
         raise KvmError(
             errno.EINVAL,
             call,
-            "the snapshot is of another machine: only the machine that it was taken of has the "
-            "vCPUs and the memory to put it back into",
+            "the snapshot is of another machine: it can only be restored to the machine that it "
+            "was taken of",
         )
-    _alone(vm, call, lambda: _restore(vm, snapshot))
+    _exclusively(vm, call, lambda: _restore(vm, snapshot))
 
 
-def _alone(vm: VmState, call: str, what: Callable[[], Result]) -> Result:
-    """Do something while nobody runs, and nobody can begin to."""
+def _exclusively(vm: VmState, call: str, action: Callable[[], Result]) -> Result:
+    """Do ``action`` while no vCPU runs, and none can start."""
     vm.check_open(call)
-    _nobody_runs(vm, call)
+    _check_not_running(vm, call)
     if not vm.run_lock.try_acquire(False):
         raise KvmError(errno.EBUSY, call, "another thread is changing or running the machine")
     try:
-        _nobody_runs(vm, call)  # one that sleeps has given its turn back
-        return what()
+        _check_not_running(vm, call)  # a vCPU that sleeps in run() has released the lock
+        return action()
     finally:
         vm.run_lock.release()
 
 
-def _nobody_runs(vm: VmState, call: str) -> None:
+def _check_not_running(vm: VmState, call: str) -> None:
     for vcpu in vm.soft_vcpus:
         if vcpu.running:
             raise KvmError(
@@ -205,7 +210,7 @@ def _take(vm: VmState) -> SoftSnapshot:
 
 def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
     _check_same(vm, snapshot)
-    # All is compared before anything is written: two slots may be the same memory.
+    # All slots are compared before any is written, because two slots may be the same memory.
     changes = []
     for number, region in snapshot.regions.items():
         memory = vm.slots[number][3]
@@ -222,7 +227,7 @@ def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
         programs = vcpu.hit_programs if vcpu.guest_debug & KVM_GUESTDBG_USE_HW else None
         vcpu.cpu.set_programs(programs)
         vcpu.refuses_calls = vcpu.closed or vcpu.initialised_with is None
-        # Power and lines are looked at before the next entry, whatever has been seen of them.
+        # Power and interrupt lines may have changed: the next entry must look at them.
         vcpu.request_pending = True
     for name, value in snapshot.machine.items():
         setattr(vm, name, _kept(value))
@@ -230,7 +235,7 @@ def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
 
 
 def _check_same(vm: VmState, snapshot: SoftSnapshot) -> None:
-    """Raises KvmError where the machine has other vCPUs or other memory than it had."""
+    """Raise KvmError (EINVAL) if the machine has other vCPUs or memory slots than it had."""
     had = [vcpu for vcpu, _, _ in snapshot.vcpus]
     if had != vm.soft_vcpus:
         raise KvmError(
