@@ -1,4 +1,4 @@
-"""Every example of docs/python-api.md and docs/examples.md runs, and prints what the page says."""
+"""Every Python example of these pages runs, and prints what the page says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "docs" / "python-api.md", ROOT / "docs" / "examples.md"]
+PAGES = [
+    ROOT / "docs" / f"{name}.md"
+    for name in (
+        "getting-started",
+        "guide-firmware",
+        "guide-kvm-developers",
+        "stability",
+        "python-api",
+        "examples",
+    )
+]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -44,7 +54,7 @@ def test_example(place: str, code: str, output: str, monkeypatch: pytest.MonkeyP
         pytest.skip("no gdb-multiarch: tools/setup-tests installs it")
     monkeypatch.chdir(ROOT)
     printed = io.StringIO()
-    # Each stands alone but for the first import.
+    # Each is complete by itself but for the first import.
     with contextlib.redirect_stdout(printed):
         exec(compile("import guestdbg\n" + code, place, "exec"), {})
     assert printed.getvalue() == output

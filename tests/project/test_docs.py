@@ -82,6 +82,7 @@ def named(pattern: str) -> Iterator[tuple[str, str]]:
                 yield f"{page.relative_to(ROOT)}:{number}", match
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # some are named as such
 def test_every_name_of_guestdbg_that_a_page_names_exists() -> None:
     missing = []
     for place, name in named(r"(?<![\w./-])guestdbg(?:\.[A-Za-z_]\w*)+"):
@@ -97,6 +98,14 @@ def test_every_name_of_guestdbg_that_a_page_names_exists() -> None:
             else:
                 value = getattr(value, part)
     assert not missing, "\n".join(missing)
+
+
+def test_every_deprecated_name_is_listed() -> None:
+    page = (DOCS / "stability.md").read_text()
+    for source in (ROOT / "src").rglob("*.py"):
+        for table in re.findall(r"^__getattr__ = .*\{(.*)\}", source.read_text(), re.MULTILINE):
+            for old, new in re.findall(r'"(\w+)": "(\w+)"', table):
+                assert re.search(rf"\.{old}` \| `[\w.]+\.{new}`", page), f"{source}: {old}"
 
 
 def test_external_links_are_well_formed() -> None:
