@@ -1,4 +1,4 @@
-"""The terminal sessions in the pages (blocks marked `console`): each command prints what is shown."""
+"""Terminal sessions in the pages (blocks marked `console`): each command prints what is shown."""
 
 from __future__ import annotations
 
