@@ -421,7 +421,7 @@ def test_buffers_that_cannot_be_a_guests(kernel: FakeKernel) -> None:
     bad = [
         (memoryview(bytes(0x1000)), errno.EFAULT, "read-only"),
         (view[0:0x2000:2], errno.EFAULT, "not contiguous"),
-        (view[0x800:0x1800], errno.EINVAL, "not on a page"),
+        (view[0x800:0x1800], errno.EINVAL, "not a multiple of the page"),
         (view[:0x800], errno.EINVAL, "multiples of the host's page size"),
         (view[:0], errno.EINVAL, "at least one page"),
     ]

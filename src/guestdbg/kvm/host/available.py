@@ -18,10 +18,12 @@ _ELSEWHERE: Final = "use the software KVM (--provider soft, open_kvm('soft')), w
 def unusable(device: str = DEVICE) -> KvmError | None:
     """Why the host provider cannot be used here, as the error that opening it would raise.
 
-    Nothing is opened. None: the machine is an arm64 one and the device is there and ours to open.
+    Nothing is opened.
 
     Returns:
-        ENOSYS for another operating system or architecture, ENOENT or EACCES for the device.
+        None if the machine is an arm64 one whose device exists and may be opened. Otherwise the
+        error, with ENOSYS for another operating system or architecture, ENOENT or EACCES for the
+        device.
     """
     if sys.platform != "linux":
         return _error(
@@ -32,8 +34,8 @@ def unusable(device: str = DEVICE) -> KvmError | None:
         return _error(
             errno.ENOSYS,
             f"this machine is {machine}: its KVM runs {machine} guests only, and the host "
-            f"provider needs that of an arm64 machine; {_ELSEWHERE}, or run there, or on the real "
-            "arm64 KVM of an emulated machine (`guestdbg lab -- COMMAND`)",
+            f"provider needs an arm64 machine; {_ELSEWHERE}, or run on an arm64 machine, or on the "
+            "real arm64 KVM of an emulated machine (`guestdbg lab -- COMMAND`)",
         )
     if not os.path.exists(device):
         return _missing(device)
@@ -46,7 +48,7 @@ def open_device(device: str) -> int:
     """A descriptor of ``/dev/kvm``.
 
     Raises:
-        KvmError: why there is none, and what to do; errno is the kernel's.
+        KvmError: why it cannot be opened, and what to do; errno is the kernel's.
     """
     wrong = unusable(device)
     if wrong is not None:
@@ -61,8 +63,8 @@ def open_device(device: str) -> int:
         number = error.errno or 0
         if number in (errno.ENODEV, errno.ENXIO):
             text = (
-                f"{device} is there, but no KVM behind it: the kernel was not started at EL2 "
-                "(`dmesg | grep -i kvm` says what it found)"
+                f"{device} exists, but KVM does not work: the kernel was not started at EL2 "
+                "(see `dmesg | grep -i kvm`)"
             )
         elif number in (errno.EMFILE, errno.ENFILE):
             text = f"{device}: too many open files; close some, or raise `ulimit -n`"

@@ -1,15 +1,15 @@
 """Making instructions that userspace wrote visible to a guest's instruction fetches.
 
-The architecture keeps instruction caches coherent with stores only if software says so: data are
-cleaned to memory (DC CVAC) and instructions invalidated (IC IVAU), by address, with barriers (DDI
-0487, "Concurrent modification and execution of instructions"). EL0 may execute these where the
-kernel lets it, and Linux does. Python has no way to, so the few instructions are here, to be put
-into a page of their own that can be executed.
+The architecture does not keep instruction caches coherent with stores. Software must clean the data
+to memory (DC CVAC) and invalidate the instructions (IC IVAU), by address, with barriers (DDI 0487,
+"Concurrent modification and execution of instructions"). EL0 may execute these instructions if the
+kernel permits it, and Linux does. Python cannot execute them, so the machine code is here, and is
+put into an executable page.
 
-The guest has the same memory at another virtual address. Invalidating by ours reaches its lines
-where instruction caches are found by physical address (PIPT, in CTR_EL0.L1Ip), and is not needed at
-all where CTR_EL0.DIC says so. Elsewhere (VIPT) an alias could stay: there is no sound way for
-userspace then, and ``code_visible()`` is None.
+The guest has the same memory at another virtual address. If instruction caches are physically
+indexed (PIPT, in CTR_EL0.L1Ip), invalidating the lines of this process's address invalidates those
+of the guest's. If CTR_EL0.DIC is 1, no invalidation is needed at all. Otherwise (VIPT) a line of
+the guest's address can stay, and userspace has no sound way: ``code_visible()`` is None then.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _L1IP_SHIFT: Final = 14
 _L1IP_PIPT: Final = 3
 _DIC: Final = 1 << 29
 
-#: Tests assemble the comments, and compare.
+#: A test assembles the comments, and compares.
 READ_CTR: Final = (
     0xD53B0020,  # mrs x0, ctr_el0
     0xD65F03C0,  # ret
 )
-MAKE_VISIBLE: Final = (  # x0: the first byte, x1: behind the last
+MAKE_VISIBLE: Final = (  # x0: the first byte, x1: the end (exclusive)
     0xD53B0022,  # mrs x2, ctr_el0
     0xD2800083,  # mov x3, #4
     0xD3504C44,  # ubfx x4, x2, #16, #4
@@ -61,13 +61,16 @@ MakeVisible = Callable[[int, int], None]
 
 
 def reaches_aliases(ctr: int) -> bool:
-    """Whether what CTR_EL0 tells of the caches lets one address speak for another."""
+    """Whether, by CTR_EL0, invalidating one virtual address suffices for its aliases."""
     return ctr >> _L1IP_SHIFT & 3 == _L1IP_PIPT or bool(ctr & _DIC)
 
 
 @functools.cache
 def code_visible() -> MakeVisible | None:
-    """The function for it, or None: caches that it does not reach, or no executable page."""
+    """The function that makes code visible.
+
+    None: the caches do not permit it from userspace, or no page can be made executable.
+    """
     try:
         page = _executable(struct.pack(f"<{len(_WORDS)}I", *_WORDS))
     except OSError:
@@ -83,7 +86,7 @@ _WORDS: Final = READ_CTR + MAKE_VISIBLE
 
 
 def _executable(code: bytes) -> int:
-    """The address of a page with ``code`` that can be executed, and not written."""
+    """The address of a page that holds ``code``, executable and not writable."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = (

@@ -1,7 +1,6 @@
-"""One KVM call on a descriptor, and the error that it may end in.
+"""One KVM call on a descriptor, and its error.
 
-``fcntl.ioctl`` is always called through its module, so that a test can put a kernel of its own
-behind every descriptor.
+``fcntl.ioctl`` is always called through its module, so that a test can replace the kernel.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from guestdbg.kvm.errors import KvmError
 
 Argument = int | Structure | c_int
 
-# What an error means whatever the call was. A caller that knows more says more.
+# What an errno means for any call. A caller may know more (``explain``).
 _GENERAL: Final = {
     errno.EBADF: "the descriptor is closed",
     errno.EIO: (
         "the kernel refuses this process: a machine belongs to the process that created it "
-        "(not to a child of a fork), and is dead after a failure of KVM itself"
+        "(not to a child of a fork), and cannot be used after a failure of KVM itself"
     ),
     errno.ENODEV: "the device has gone, or the kernel does not have it",
     errno.EFAULT: "the kernel could not access the memory that it was given",
@@ -39,7 +38,7 @@ Explain = Callable[[int], str | None]
 
 
 def refused(call: str, error: OSError | ValueError, explain: Explain | None = None) -> KvmError:
-    """The seam's error for a failed system call; a negative descriptor is a closed one."""
+    """The KvmError for a failed system call. ValueError: the descriptor is negative, so closed."""
     number = error.errno or 0 if isinstance(error, OSError) else errno.EBADF
     text = explain(number) if explain is not None else None
     if text is None:
@@ -51,15 +50,17 @@ def refused(call: str, error: OSError | ValueError, explain: Explain | None = No
 def call(
     fd: int, name: str, request: int, argument: Argument = 0, explain: Explain | None = None
 ) -> int:
-    """Make a KVM call and return its result, a number that is not negative.
+    """Make a KVM call and return its result, which is not negative.
+
+    A call that a signal interrupts is made again.
 
     Args:
-        name: of the call, for the error.
+        name: the call's name, for the error.
         argument: a number below 2**31, or the structure that the kernel reads or fills.
-        explain: what an errno of this call means here; None for what it does not know.
+        explain: from an errno to what it means for this call, or None.
 
     Raises:
-        KvmError: the kernel's errno. A call that was interrupted by a signal is made again.
+        KvmError: with the kernel's errno.
     """
     while True:
         try:

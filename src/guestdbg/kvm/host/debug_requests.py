@@ -1,4 +1,4 @@
-"""KVM_SET_GUEST_DEBUG of one vCPU: settings as the kernel takes them, kept ready."""
+"""KVM_SET_GUEST_DEBUG of one vCPU, with the binary form of recent arguments kept."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ assert _GUEST_DEBUG.size == kvm_guest_debug.arch.offset + kvm_guest_debug.arch.s
 
 
 class DebugRequests:
-    """A debugger goes to and fro between a few settings; each is packed once."""
+    """Makes the call. A debugger alternates between a few settings; each is packed once."""
 
     __slots__ = ("_prepared", "_vm")
 
     def __init__(self, vm: Vm) -> None:
         self._vm = vm
-        # Each object is kept with its bytes: an id is that object's as long as it lives.
+        # By id(): each object is kept too, because its id is only its own while it is alive.
         self._prepared: dict[int, tuple[GuestDebug, bytes]] = {}
 
     def set(self, fd: int, debug: GuestDebug) -> None:

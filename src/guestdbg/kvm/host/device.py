@@ -23,7 +23,7 @@ def _explain(what: str, group: int, attr: int) -> Explain:
         name = f"attribute {attr:#x} in group {group}"
         return {
             errno.ENXIO: f"{what} has no {name}",
-            errno.EINVAL: f"{what} has no {name}, or does not take this value for it, or not now",
+            errno.EINVAL: f"{what} has no {name}, or does not accept this value for it, or not now",
             errno.EBUSY: f"{what} cannot have {name} changed now: it is in use already",
             errno.EEXIST: f"{what} has {name} already",
             errno.E2BIG: f"{what}: {name} is beyond the machine's addresses",
@@ -34,7 +34,7 @@ def _explain(what: str, group: int, attr: int) -> Explain:
 
 
 def set_attr(fd: int, what: str, group: int, attr: int, value: bytes) -> None:
-    """KVM_SET_DEVICE_ATTR on a descriptor; an attribute without a value takes ``b""``."""
+    """KVM_SET_DEVICE_ATTR on a descriptor; ``value`` is ``b""`` for an attribute without one."""
     buffer = (c_uint8 * max(len(value), 8))(*value)
     request = kvm_device_attr(0, group, attr, addressof(buffer) if value else 0)
     name = "KVM_SET_DEVICE_ATTR"
@@ -44,7 +44,8 @@ def set_attr(fd: int, what: str, group: int, attr: int, value: bytes) -> None:
 def get_attr(fd: int, what: str, group: int, attr: int, size: int) -> bytes:
     """KVM_GET_DEVICE_ATTR on a descriptor: ``size`` bytes.
 
-    The kernel writes as many as the attribute has, whatever is asked for; there is room for those.
+    The kernel writes as many bytes as the attribute has, whatever ``size`` is, so the buffer is
+    larger.
     """
     name = "KVM_GET_DEVICE_ATTR"
     if size < 0:

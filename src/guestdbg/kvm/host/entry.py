@@ -1,11 +1,12 @@
-"""``run()``: KVM_RUN with as little around it as can be.
+"""``run()``: KVM_RUN, with as little work around it as possible.
 
-On its way back from the guest a processor's caches are cold, and QEMU, where it is the hardware,
-starts from nothing: what counts is how many different places of code and memory are touched. So
-``run()`` is a closure, whose variables lie side by side, and not a method, which would look each of
-them up through the object and its type; an exit that is like the last one is found by one
-comparison of the page, within C; and no number is made that needs memory. docs/performance.md has
-what each of these is worth.
+After an exit the processor's caches are cold (and QEMU, if it emulates the hardware, has no
+translated code), so the time depends on how many different places of code and memory are used.
+Therefore ``run()`` is a closure, whose variables are next to each other in memory, and not a
+method, which would look each of them up through the object and its type. An exit that equals the
+last one is found by one comparison of the page, in C. No integer is created that needs an
+allocation.
+docs/performance.md says how much each of these saves.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ from guestdbg.kvm.host.explain import cannot_run
 from guestdbg.kvm.host.immediate_exit import ImmediateExit
 from guestdbg.kvm.host.run_page import EXIT_REASON, INTR, MMIO_DATA, STOP, RunPage
 
-# Equal to no part of the page: it is empty.
+# Empty, so it does not equal any part of the page.
 _NONE_YET: Final = memoryview(b"")
 
 
 class Entry:
-    """The way into the guest of one vCPU, and what its last exit was.
+    """``run()`` of one vCPU, and what its last exit was.
 
     Attributes:
         run: ``Vcpu.run``.
         running: whether a thread is inside it.
-        close: has it refuse every call from now on, and let the page go.
+        close: make it refuse every call from now on, and release the page.
+        tid: the thread that ran it last, by the kernel's number; see ``guestdbg.kvm.host.kick``.
     """
 
     __slots__ = ("__weakref__", "_answerable", "_forget", "_page", "close", "run", "running", "tid")
@@ -46,16 +48,15 @@ class Entry:
     def __init__(
         self, fd: int, page: RunPage, immediate_exit: ImmediateExit, refuse: Callable[[str], None]
     ) -> None:
-        """``refuse`` raises what a call is refused with while ``run()`` is under way."""
+        """``refuse`` raises the error of a call that comes while ``run()`` is running."""
         self._page = page
         self._answerable = False
-        #: See guestdbg.kvm.host.kick.
         self.tid = 0
         entry = self
         ioctl, request = fcntl.ioctl, KVM_RUN
         running = False
         is_mine = kick.never_current_thread
-        # The stop that came last, and what the page looked like.
+        # The last stop, and what the page held then.
         seen = page.longs[STOP]
         last = _NONE_YET
         stop: Exit = INTR
@@ -70,10 +71,10 @@ class Entry:
             try:
                 ioctl(fd, request)
             except InterruptedError:
-                # A signal came: a kick's, ``immediate_exit``, or any other that this thread was
-                # sent. Still running: who kicks until the flag is cleared means this exit.
+                # ``immediate_exit`` was set, or this thread got a signal: a kick's, or another.
+                # ``running`` is still set, so kicks until the flag is cleared belong to this exit.
                 entry._answerable = False
-                immediate_exit.taken()
+                immediate_exit.interrupted()
                 return INTR
             except (OSError, ValueError) as error:
                 raise refused("KVM_RUN", error, cannot_run) from error
@@ -84,7 +85,7 @@ class Entry:
             return another()
 
         def another() -> Exit:
-            """An exit that is not like the last stop. One with an address is not kept."""
+            """An exit that does not equal the last stop. An exit with an address is not kept."""
             nonlocal last, stop
             exit_ = page.exit()
             entry._answerable = exit_.__class__ is ExitMmio and not exit_.is_write
@@ -107,11 +108,11 @@ class Entry:
         self._forget = forget
 
     def thread_ended(self) -> None:
-        """The thread that ran it last is no more."""
+        """The thread that ran it last has ended."""
         self._forget()
 
     def complete_mmio(self, data: bytes) -> None:
-        """Answer the read that the last exit was, if it was one."""
+        """Answer the read of the last exit: see ``Vcpu.complete_mmio``."""
         page, name = self._page, "complete_mmio"
         if not self._answerable or page.words[EXIT_REASON] != KVM_EXIT_MMIO:
             raise KvmError(errno.EINVAL, name, "there is no MMIO read to answer")

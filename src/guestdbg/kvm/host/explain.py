@@ -1,4 +1,4 @@
-"""What the errors of a vCPU's calls mean: the kernel gives numbers, people want the reason.
+"""What the errors of a vCPU's calls mean: the kernel gives a number, the user needs the reason.
 
 Each function is an ``Explain`` (see ``calls``), or makes one.
 """
@@ -44,7 +44,7 @@ def init_of(vm: Vm, init: VcpuInit) -> Explain:
 def finalize_of(feature: int) -> Explain:
     """KVM_ARM_VCPU_FINALIZE."""
     return {
-        errno.EINVAL: f"feature {feature} is none that is finalized, or the vCPU was not "
+        errno.EINVAL: f"feature {feature} cannot be finalized, or the vCPU was not "
         "initialised with it",
         errno.EPERM: f"feature {feature} has been finalized already",
     }.get
@@ -65,7 +65,7 @@ def events_of(events: VcpuEvents) -> Explain:
 def mp_state_of(state: int) -> Explain:
     """KVM_SET_MP_STATE."""
     return {
-        errno.EINVAL: f"state {state}: arm64 knows RUNNABLE ({KVM_MP_STATE_RUNNABLE}) and "
+        errno.EINVAL: f"state {state}: arm64 has RUNNABLE ({KVM_MP_STATE_RUNNABLE}) and "
         f"STOPPED ({KVM_MP_STATE_STOPPED})"
     }.get
 
@@ -90,14 +90,14 @@ def guest_debug_of(vm: Vm, control: int) -> Explain:
 def cannot_run(number: int) -> str | None:
     """KVM_RUN."""
     return {
-        errno.ENOSYS: "the guest accessed what is not memory with an instruction that the syndrome "
-        "does not describe (a pair, write-back, SIMD): enable KVM_CAP_ARM_NISV_TO_USER to be given "
-        "it as ExitArmNisv",
+        errno.ENOSYS: "the guest accessed an address without memory, with an instruction that the "
+        "syndrome does not describe (a pair, write-back, SIMD): enable KVM_CAP_ARM_NISV_TO_USER to "
+        "get ExitArmNisv instead",
         errno.EFAULT: "the kernel could not access the guest's memory: is the buffer of every slot "
         "still mapped?",
         errno.EPERM: "the vCPU is not allowed to run: a feature that it was initialised with has "
         "not been finalized",
         errno.ENODEV: "the interrupt controller or the timer is not set up, or KVM has gone",
-        errno.EINVAL: "the kernel does not run the machine as it is set up: the timers of all "
-        "vCPUs need the same, and their own, interrupt numbers",
+        errno.EINVAL: "the kernel cannot run the machine as it is configured: every timer needs an "
+        "interrupt number of its own, the same on all vCPUs",
     }.get(number)

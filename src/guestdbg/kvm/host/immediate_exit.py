@@ -1,4 +1,4 @@
-"""``kvm_run.immediate_exit``, which kicks share with the property of that name."""
+"""``kvm_run.immediate_exit``, which kicks and ``Vcpu.immediate_exit`` share."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from guestdbg.kvm.host.run_page import IMMEDIATE_EXIT, RunPage
 class ImmediateExit:
     """The flag that keeps KVM_RUN from entering the guest, and who set it."""
 
-    __slots__ = ("_flags", "_kicked", "_wanted")
+    __slots__ = ("_flags", "_kicked", "_requested")
 
     def __init__(self, page: RunPage) -> None:
         self._flags = page.bytes
         self._kicked = False
-        self._wanted = False
+        self._requested = False
 
     def kick(self) -> bool:
-        """Set it for one exit; False if the page has just been closed by another thread."""
+        """Set it for one exit; False if another thread has just closed the page."""
         # In this order: see guestdbg.kvm.host.kick.
         self._kicked = True
         try:
@@ -25,23 +25,25 @@ class ImmediateExit:
             return False
         return True
 
-    def taken(self) -> None:
-        """KVM_RUN was interrupted: kicks have had their exit."""
-        if not self._wanted:
+    def interrupted(self) -> None:
+        """KVM_RUN was interrupted: that exit is the one of all kicks so far."""
+        if not self._requested:
             self._kicked = False
             self._flags[IMMEDIATE_EXIT] = 0
 
     @property
-    def wanted(self) -> bool:
-        """``Vcpu.immediate_exit``: as long as it is set, no run enters the guest."""
-        return self._wanted
+    def requested(self) -> bool:
+        """``Vcpu.immediate_exit``: while it is set, no run enters the guest."""
+        return self._requested
 
-    @wanted.setter
-    def wanted(self, value: bool) -> None:
-        self._wanted = value
+    @requested.setter
+    def requested(self, value: bool) -> None:
+        self._requested = value
         if value:
             self._flags[IMMEDIATE_EXIT] = 1
             return
         self._flags[IMMEDIATE_EXIT] = 0
-        if self._kicked:  # looked at after clearing: a kick in between has set the flag itself
+        # Read after clearing the flag: a kick before that must set it again. A later kick has set
+        # the flag itself.
+        if self._kicked:
             self._flags[IMMEDIATE_EXIT] = 1

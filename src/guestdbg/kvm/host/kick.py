@@ -1,14 +1,14 @@
 """The signal that gets a thread out of KVM_RUN.
 
-A kick sets ``kvm_run.immediate_exit`` first and then sends this signal to the thread. If the thread
-is inside the guest, the signal brings it out; if it is on its way in, the kernel sees the flag,
-which it reads after it has become able to be interrupted. So no kick is lost, and none needs
-KVM_SET_SIGNAL_MASK, which would cost two changes of the signal mask at every run.
+A kick sets ``kvm_run.immediate_exit`` first, and then sends this signal to the thread. If the
+thread is inside the guest, the signal interrupts it. If it is about to enter, the kernel sees the
+flag, which it reads once signals can interrupt it. So no kick is lost, and KVM_SET_SIGNAL_MASK,
+which would change the signal mask twice at every run, is not needed.
 
 The signal must have a handler, or it would end the process. Python's ``signal.signal`` can only be
-called by the main thread, its handlers run in the main thread, and vCPUs run in any. So the handler
-is installed with the C library's ``sigaction``, which any thread may call, and it is a C function
-that does nothing that matters: ``abs``, called with the signal's number. No Python runs in it.
+called in the main thread, and its handlers run there; vCPUs run in any thread. So the handler is
+installed with the C library's ``sigaction``, which any thread may call. It is a C function without
+an effect: ``abs``, called with the signal's number. No Python code runs in it.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _number = 0
 
 
 def _install() -> int:
-    """Give the highest real-time signal that nobody uses a handler that does nothing."""
+    """Install a handler that does nothing for the highest real-time signal that has none."""
     libc = ctypes.CDLL(None, use_errno=True)
     nothing = ctypes.cast(libc.abs, ctypes.c_void_p).value
     for number in range(signal.SIGRTMAX, signal.SIGRTMIN - 1, -1):
         old = _sigaction()
         if libc.sigaction(number, None, ctypes.byref(old)) or old.sa_handler not in (None, nothing):
             continue
-        # No SA_RESTART: the thread is to come back.
+        # No SA_RESTART: KVM_RUN must return.
         new = _sigaction(sa_handler=nothing)
         if libc.sigaction(number, ctypes.byref(new), None):
             error = ctypes.get_errno()
@@ -66,10 +66,10 @@ def _install() -> int:
 
 
 def kick_signal() -> int:
-    """The number of the signal; it is installed at the first call. From any thread.
+    """The number of the signal; the first call installs its handler. From any thread.
 
     Raises:
-        KvmError: EBUSY where all real-time signals are in use.
+        KvmError: EBUSY if all real-time signals have handlers.
     """
     global _number
     if not _number:
@@ -80,31 +80,31 @@ def kick_signal() -> int:
 
 
 class Runs(Protocol):
-    """A vCPU's way into the guest, as far as its thread goes."""
+    """``run()`` of a vCPU, which belongs to the thread that called it last."""
 
     #: The thread that ran it last, by the kernel's number, to which kicks go.
     tid: int
 
     def thread_ended(self) -> None:
-        """That thread is no more; another one may get Python's number of it."""
+        """That thread has ended; Python may give its number to another one."""
 
 
 class _Thread:
-    """What is known of one thread; it goes when that does.
+    """One thread that runs vCPUs. Thread-local, so it is deleted when the thread ends.
 
-    A lock knows its owner by Python's number of the thread, which is given to another one when the
-    thread has ended. So the vCPUs are told then, and ask the lock no more.
+    A lock knows its owner by Python's number of the thread, which may be given to another thread
+    once this one has ended. So the vCPUs are notified then, and do not use the lock any more.
     """
 
     def __init__(self) -> None:
-        # A program may have blocked all signals in its threads; ours is let through.
+        # The program may have blocked all signals in its threads; this one is unblocked.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {kick_signal()})
         self.tid = threading.get_native_id()
         self.runs: weakref.WeakSet[Runs] = weakref.WeakSet()
         lock = threading.RLock()
         lock.acquire()
-        # What Condition asks a lock of its own for. Quicker than get_ident(), whose number takes
-        # memory each time; False in every other thread.
+        # As threading.Condition uses it: False in every other thread. Faster than get_ident(),
+        # whose result is a new integer each time.
         self.is_current: Callable[[], bool] = lock._is_owned  # type: ignore[attr-defined]
 
     def __del__(self) -> None:
@@ -113,15 +113,15 @@ class _Thread:
 
 
 def never_current_thread() -> bool:
-    """What ``attach`` would return for a thread that is not the calling one."""
+    """A function like the one that ``attach`` returns, for a thread that is never the caller."""
     return False
 
 
 def attach(vcpu: Runs) -> Callable[[], bool]:
-    """Have the calling thread be the one that ``vcpu`` is kicked out of.
+    """Make the calling thread the one that kicks of ``vcpu`` interrupt.
 
-    Returns a function that tells whether the thread that calls it is still this one. It holds
-    until ``vcpu.thread_ended()`` is called.
+    Returns a function that returns whether its caller is still this thread. It is valid until
+    ``vcpu.thread_ended()`` is called.
     """
     try:
         thread: _Thread = _here.thread
@@ -133,7 +133,7 @@ def attach(vcpu: Runs) -> Callable[[], bool]:
 
 
 def _forget_threads() -> None:
-    """In the child of a fork: its one thread has another id than the one it was made from."""
+    """In the child of a fork: its thread has another id than the thread that forked."""
     global _here
     _here = threading.local()
 

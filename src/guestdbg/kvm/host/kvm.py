@@ -1,4 +1,4 @@
-"""The host provider itself: what ``open_kvm("host")`` returns."""
+"""The host provider: what ``open_kvm("host")`` returns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from guestdbg.kvm.host.calls import call, check_extension
 from guestdbg.kvm.host.vm import CodeChangingHostVm, HostVm
 from guestdbg.kvm.interface import Kvm
 
-_NEEDED: Final = (
+_REQUIRED: Final = (
     (KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"),
     (KVM_CAP_ONE_REG, "KVM_CAP_ONE_REG"),
     (KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"),
@@ -35,8 +35,9 @@ class HostKvm(Kvm):
     """The kernel's KVM.
 
     Raises:
-        KvmError: why there is none here (ENOSYS: another architecture or system, ENOENT, EACCES,
-            ENODEV, EMFILE), or that it is too old (ENOTSUP), and what to do.
+        KvmError: why it cannot be used, and what to do. ENOSYS: another architecture or operating
+            system; ENOENT, EACCES, ENODEV, EMFILE: from opening the device; ENOTSUP: the kernel is
+            too old.
     """
 
     provider = "host"
@@ -56,10 +57,10 @@ class HostKvm(Kvm):
             raise KvmError(
                 errno.ENOTSUP,
                 "KVM_GET_API_VERSION",
-                f"this kernel speaks version {version} of the interface; {KVM_API_VERSION} is "
-                "needed (Linux 2.6.22 and later)",
+                f"this kernel has version {version} of the API; {KVM_API_VERSION} is needed "
+                "(Linux 2.6.22 and later)",
             )
-        for cap, name in _NEEDED:
+        for cap, name in _REQUIRED:
             if not self.check_extension(cap):
                 raise KvmError(
                     errno.ENOTSUP,

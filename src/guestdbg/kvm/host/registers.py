@@ -28,13 +28,13 @@ _ONE_REG: Final = struct.Struct("=QQ")
 _U64: Final = (1 << 64) - 1
 _CORE_END: Final = sizeof(kvm_regs) // 4
 _FIRST_GUESS: Final = 512
-_MOST: Final = 1 << 20
+_MAX_REGISTERS: Final = 1 << 20
 
 assert _ONE_REG.size == sizeof(kvm_one_reg)
 
 
 class Registers:
-    """One-reg access through one descriptor, with a buffer and requests that are kept."""
+    """One-reg access through one descriptor. The buffer and the packed requests are reused."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -44,11 +44,11 @@ class Registers:
         self._u32 = view.cast("I")
         self._u64 = view.cast("Q")
         self._address = addressof(self._buffer)
-        # id -> the request, ready, and the width in bytes
+        # id -> the packed request, and the width in bytes
         self._requests: dict[int, tuple[bytes, int]] = {}
 
     def get(self, reg_id: int) -> int:
-        """KVM_GET_ONE_REG."""
+        """KVM_GET_ONE_REG: see ``Vcpu.get_one_reg``."""
         request, size = self._requests.get(reg_id) or self._prepare("KVM_GET_ONE_REG", reg_id)
         try:
             fcntl.ioctl(self._fd, KVM_GET_ONE_REG, request)
@@ -63,7 +63,7 @@ class Registers:
         return int.from_bytes(self._bytes[:size], "little")
 
     def set(self, reg_id: int, value: int) -> None:
-        """KVM_SET_ONE_REG."""
+        """KVM_SET_ONE_REG: see ``Vcpu.set_one_reg``."""
         name = "KVM_SET_ONE_REG"
         request, size = self._requests.get(reg_id) or self._prepare(name, reg_id)
         if size == 8 and 0 <= value <= _U64:
@@ -87,7 +87,7 @@ class Registers:
         call(self._fd, name, number, kvm_one_reg.from_buffer_copy(request))
 
     def close(self) -> None:
-        """The descriptor is closed: its number may be another's soon."""
+        """The descriptor is closed; its number may soon be another file's."""
         self._fd = -1
 
     def _prepare(self, name: str, reg_id: int) -> tuple[bytes, int]:
@@ -104,13 +104,16 @@ class Registers:
         return prepared
 
     def list(self) -> list[int]:
-        """KVM_GET_REG_LIST: ask how many, then for so many; the number may grow in between."""
+        """KVM_GET_REG_LIST: ask how many registers there are, then for those.
+
+        The number may grow between the two calls, so they are repeated.
+        """
         name = "KVM_GET_REG_LIST"
         count = 0
-        while count <= _MOST:
+        while count <= _MAX_REGISTERS:
             array = (c_uint64 * (count + 1))(count)
             try:
-                # Structures longer than 1024 bytes are handed to the kernel as they are.
+                # fcntl copies buffers of up to 1024 bytes; longer ones go to the kernel in place.
                 fcntl.ioctl(self._fd, KVM_GET_REG_LIST, array, True)
             except InterruptedError:
                 continue
@@ -123,7 +126,7 @@ class Registers:
                 raise refused(name, error) from error
             return list(array[1 : array[0] + 1])
         raise KvmError(
-            errno.E2BIG, name, f"the kernel says that it has more than {_MOST} registers"
+            errno.E2BIG, name, f"the kernel says that it has more than {_MAX_REGISTERS} registers"
         )
 
 

@@ -1,7 +1,7 @@
 """``struct kvm_run``, the page shared with the kernel, read in place.
 
-Views of 1, 4 and 8 bytes lie over the mapping; a field is one index into one of them. Their places
-come from ``guestdbg.kvm.layouts``, which the tests hold against the kernel's headers.
+There are views of the mapping as items of 1, 4 and 8 bytes; a field is one index into one of them.
+The offsets come from ``guestdbg.kvm.layouts``, which the tests compare with the kernel's headers.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _FLAGS: Final = kvm_run.flags.offset
 
 HSR: Final = (_EXIT + kvm_debug_exit_arch.hsr.offset) // 4
 HSR_HIGH: Final = (_EXIT + kvm_debug_exit_arch.hsr_high.offset) // 4
-# From exit_reason to both halves of the syndrome, as 64-bit words: all of a stop but its address.
-# The flags are among it; what else lies between belongs to other architectures and does not change.
+# From exit_reason to both halves of the syndrome, as 64-bit words: all of a debug exit except FAR.
+# It includes the flags; the other fields in between are of other architectures and do not change.
 STOP: Final = slice(
     kvm_run.exit_reason.offset // 8, (_EXIT + kvm_debug_exit_arch.hsr.offset) // 8 + 1
 )
@@ -83,7 +83,7 @@ class RunPage:
         self.longs = view.cast("Q")
 
     def exit(self) -> Exit:
-        """What ``exit_reason`` and the union beside it say, as an object that owns its data."""
+        """The exit of ``exit_reason`` and its union, as an object that owns its data."""
         reason = self.words[EXIT_REASON]
         if reason == KVM_EXIT_DEBUG:
             return self.debug()
@@ -95,7 +95,7 @@ class RunPage:
         words = self.words
         hsr = words[HSR]
         flags = self.bytes[_FLAGS] & KVM_DEBUG_ARCH_HSR_HIGH_VALID
-        high = words[HSR_HIGH] if flags else 0  # else a kernel from before the field
+        high = words[HSR_HIGH] if flags else 0  # a kernel before 5.19 does not have the field
         far = self.longs[FAR] if hsr >> _WATCHPT_SHIFT == _WATCHPT else None
         return ExitDebug(hsr, high, far, flags)
 
@@ -145,7 +145,7 @@ class RunPage:
         return ExitArmNisv(iss, self.longs[(_EXIT + _run_arm_nisv.fault_ipa.offset) // 8])
 
     def close(self) -> None:
-        """Give the mapping back."""
+        """Release the mapping."""
         self.words.release()
         self.longs.release()
         self.bytes.release()

@@ -1,4 +1,4 @@
-"""Memory slots: buffers of ours that the kernel maps into a guest."""
+"""Memory slots: buffers of this process that the kernel maps into a guest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ _CALL: Final = "KVM_SET_USER_MEMORY_REGION"
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A slot in use: where the guest has it, and we; ``held`` keeps the buffer there."""
+    """A slot in use.
+
+    Attributes:
+        start: guest-physical address.
+        size: bytes.
+        address: virtual address of the buffer in this process.
+        held: keeps the buffer alive, and at its address.
+    """
 
     start: int
     size: int
@@ -64,8 +71,8 @@ class Slots:
             raise KvmError(
                 errno.EINVAL,
                 _CALL,
-                f"the buffer lies at {address:#x} in this process, which is not on a page of "
-                f"{mmap.PAGESIZE:#x} bytes: give an mmap.mmap(-1, size), which always is",
+                f"the buffer is at {address:#x} in this process, not a multiple of the page "
+                f"size, {mmap.PAGESIZE:#x}: use an mmap.mmap(-1, size), which always is",
             )
         self._make(fd, slot, flags, start, size, address)
         self._slots[slot] = Slot(start, size, address, held)
@@ -91,7 +98,7 @@ class Slots:
                     f"{size:#x} bytes at {start:#x} overlap slot {other}, {has.size:#x} bytes at "
                     f"{has.start:#x}"
                 )
-        return f"{size:#x} bytes at {start:#x} overlap something of the kernel's"
+        return f"{size:#x} bytes at {start:#x} overlap a range that the kernel uses"
 
     def _invalid(self, slot: int, start: int, size: int, flags: int) -> str:
         old = self._slots.get(slot)
@@ -106,7 +113,10 @@ class Slots:
         )
 
     def pieces(self, start: int, length: int) -> Iterator[tuple[Slot, int, int]]:
-        """What of a guest-physical range is memory: slot, our address, and length of each piece."""
+        """The parts of a guest-physical range that slots cover.
+
+        Yields the slot, the address in this process, and the length in bytes.
+        """
         for slot in list(self._slots.values()):
             first = max(start, slot.start)
             end = min(start + length, slot.start + slot.size)
@@ -114,12 +124,12 @@ class Slots:
                 yield slot, slot.address + first - slot.start, end - first
 
     def release(self) -> None:
-        """The machine has gone: let go of every buffer."""
+        """The machine is closed: release every buffer."""
         self._slots.clear()
 
 
 def _pinned(memory: Memory) -> tuple[object, int, int]:
-    """What keeps a buffer in place, its address in this process, and its length in bytes."""
+    """An object that keeps the buffer in place, its address here, and its length in bytes."""
     view = memoryview(memory)
     if view.readonly:
         raise KvmError(

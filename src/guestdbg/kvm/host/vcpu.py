@@ -50,7 +50,7 @@ class HostVcpu(Vcpu):
         "run",
     )
 
-    #: A function of its own for each vCPU, and not a method: see ``guestdbg.kvm.host.entry``.
+    #: A function for each vCPU, not a method: see ``guestdbg.kvm.host.entry``.
     run: Callable[[], Exit]
 
     def __init__(self, vm: Vm, vcpu_id: int, fd: int, run_size: int) -> None:
@@ -87,7 +87,7 @@ class HostVcpu(Vcpu):
         return self._running()
 
     def check(self, name: str) -> None:
-        """Refuse a call while the vCPU is inside run(), where the kernel would let it wait."""
+        """Raise KvmError if the vCPU is running (EBUSY; the kernel would block) or closed."""
         if self._running():
             raise KvmError(
                 errno.EBUSY,
@@ -139,12 +139,12 @@ class HostVcpu(Vcpu):
         self.check("KVM_GET_VCPU_EVENTS")
         events = kvm_vcpu_events()
         call(self._fd, "KVM_GET_VCPU_EVENTS", KVM_GET_VCPU_EVENTS, events)
-        waiting = events.exception
+        pending = events.exception
         return VcpuEvents(
-            bool(waiting.serror_pending),
-            bool(waiting.serror_has_esr),
-            bool(waiting.ext_dabt_pending),
-            waiting.serror_esr,
+            bool(pending.serror_pending),
+            bool(pending.serror_has_esr),
+            bool(pending.ext_dabt_pending),
+            pending.serror_esr,
         )
 
     def set_vcpu_events(self, events: VcpuEvents) -> None:
@@ -186,13 +186,13 @@ class HostVcpu(Vcpu):
 
     @property
     def immediate_exit(self) -> bool:
-        return self._immediate_exit.wanted
+        return self._immediate_exit.requested
 
     @immediate_exit.setter
     def immediate_exit(self, value: bool) -> None:
         if self._fd < 0:
             self.check("immediate_exit")
-        self._immediate_exit.wanted = bool(value)
+        self._immediate_exit.requested = bool(value)
 
     # -- attributes -------------------------------------------------------------------------------
 

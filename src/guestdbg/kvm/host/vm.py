@@ -86,7 +86,7 @@ class HostVm(Vm):
         self._slots.set(self._fd, slot, guest_phys_addr, memory, flags)
 
     def make_visible(self, make: MakeVisible, guest_phys_addr: int, length: int) -> None:
-        """Make what userspace wrote there visible to the guest's instruction fetches."""
+        """Make instructions that userspace wrote visible to the guest's fetches."""
         if self._fd < 0:
             raise KvmError(errno.EBADF, "code_changed", "the machine is closed")
         for _, address, size in self._slots.pieces(guest_phys_addr, length):
@@ -138,9 +138,9 @@ class HostVm(Vm):
         call(self._fd, name, KVM_CREATE_DEVICE, request, explain)
         if flags & KVM_CREATE_DEVICE_TEST:
             return HostDevice(-1, device_type)
-        made = HostDevice(request.fd, device_type)
-        self._devices.append(made)
-        return made
+        device_ = HostDevice(request.fd, device_type)
+        self._devices.append(device_)
+        return device_
 
     def irq_line(self, irq: int, level: int) -> None:
         name = "KVM_IRQ_LINE"
@@ -175,12 +175,13 @@ class HostVm(Vm):
             running.check("close")
         for vcpu in self._vcpus:
             vcpu.close()
-        for made in self._devices:
-            made.close()
+        for device_ in self._devices:
+            device_.close()
         self._fd = -1
         with contextlib.suppress(OSError):
             os.close(fd)
-        # The kernel unmaps the guest with the last descriptor: only now may the buffers go.
+        # The kernel unmaps the guest's memory with the last descriptor; the buffers must live until
+        # then.
         self._slots.release()
 
     def __del__(self) -> None:
@@ -189,7 +190,7 @@ class HostVm(Vm):
 
 
 class CodeChangingHostVm(HostVm):
-    """One whose guest can be made to see instructions that userspace wrote."""
+    """A machine on a host whose caches let userspace make code visible to the guest."""
 
     def __init__(self, fd: int, run_size: int, make: MakeVisible) -> None:
         super().__init__(fd, run_size)

@@ -202,5 +202,5 @@ def timer_interrupt_numbers() -> None:
         assert rig.vcpu.get_device_attr(group, attr, 4) == _u32(VTIMER)
         rig.vcpu.set_device_attr(group, attr, _u32(20))
         assert rig.vcpu.get_device_attr(group, attr, 4) == _u32(20)
-        with refused(errno.EINVAL, "does not take this value"):
+        with refused(errno.EINVAL, "does not accept this value"):
             rig.vcpu.set_device_attr(group, attr, _u32(99))
