@@ -1,7 +1,7 @@
-"""A bug hunt: who overwrites the tail of the queue? `make demo` runs this.
+"""A bug hunt: what overwrites the tail of the queue? `make demo` runs this.
 
-The guest (examples/queue, bare metal) keeps jobs in a queue, and at the end its books do not
-balance. Its console does not tell why. A hardware watchpoint on one member of one structure does.
+The guest (examples/queue, bare metal) keeps jobs in a queue. At the end it has done more jobs than
+it made, and its console does not say why. A hardware watchpoint on one member of a structure does.
 """
 
 import sys
@@ -18,8 +18,8 @@ EXAMPLES = Path(__file__).resolve().parent
 GUEST = EXAMPLES / "queue.elf"
 
 
-def source(console: Console, location: Location, around: int = 3) -> None:
-    """Shows the lines around a location, when the source is here."""
+def print_source(console: Console, location: Location, around: int = 3) -> None:
+    """Print the source lines around a location, if the source file is here."""
     if location.file is None or location.line is None:
         return
     path = EXAMPLES.parent / location.file
@@ -34,20 +34,21 @@ def source(console: Console, location: Location, around: int = 3) -> None:
                 line_range=(max(1, location.line - around), location.line + around),
                 highlight_lines={location.line},
                 background_color="default",
+                word_wrap=True,
             )
         )
 
 
 def argument(guest: guestdbg.Guest, hit: guestdbg.Hit) -> str:
-    """What the culprit was given: its first argument (X0) as an element of source_stats[]."""
+    """The first argument (X0) of the function that was hit, as an element of source_stats[]."""
     array = guest["source_stats"]
     element = array.type_.type
     index = (hit.vcpu.x[0] - array.address_) // element.size
-    return f"stats = &source_stats[{index}], of an array of {array.type_.length}"
+    return f"stats = &source_stats[{index}], but the array has {array.type_.length} elements"
 
 
 def run_alone(console: Console) -> None:
-    """The guest by itself: something is wrong, and nothing says what."""
+    """Run the guest by itself: it reports that something is wrong, but not what."""
     console.rule("the guest alone", align="left")
 
     def show(data: bytes) -> None:
@@ -59,26 +60,26 @@ def run_alone(console: Console) -> None:
 
 
 def hunt(console: Console) -> bool:
-    """The guest under watch; whether the culprit was found."""
+    """Run the guest with a watchpoint; returns whether the wrong write was found."""
     console.rule("the guest with a hardware watchpoint on queue.tail", align="left")
     with guestdbg.load(GUEST, console=None) as guest:
         size = guest["queue.size"].value_()
 
-        # Who moves the tail by one has every right to. What else is written there is the bug.
+        # A push moves the tail to the next element. Any other new value is the bug.
         @guest.watch("queue.tail", access="write", when=lambda hit: hit.new != (hit.old + 1) % size)
-        def culprit(hit: guestdbg.Hit) -> object:
+        def wrong_write(hit: guestdbg.Hit) -> object:
             return guestdbg.STOP
 
         start = time.perf_counter()
         stop = guest.run(timeout=120)
         seconds = time.perf_counter() - start
         if stop.reason != "hit" or stop.hit is None:
-            console.print(f"no culprit: {stop.reason}, {stop.detail}")
+            console.print(f"no wrong write: {stop.reason}, {stop.detail}")
             return False
         hit = stop.hit
-        rightful = culprit.seen - 1
+        correct = wrong_write.seen - 1
         console.print(
-            f"{rightful:,} rightful writes passed by in {seconds:.2f} s; then:\n", highlight=False
+            f"{correct:,} correct writes in {seconds:.2f} s, then a wrong one:\n", highlight=False
         )
         console.print(f"  [bold]{hit.location.function}[/] wrote queue.tail", highlight=False)
         for name, value in (
@@ -87,11 +88,11 @@ def hunt(console: Console) -> bool:
             ("address", f"{hit.address:#x}, {hit.size} bytes"),
             ("old value", str(hit.old)),
             ("new value", f"{hit.new} (queue.size is {size})"),
-            ("through", argument(guest, hit)),
+            ("argument", argument(guest, hit)),
         ):
             console.print(f"    {name:9} [bold]{value}[/]", highlight=False)
         console.print()
-        source(console, hit.location)
+        print_source(console, hit.location)
         console.print("\n  called by", highlight=False)
         for frame in hit.backtrace()[1:]:
             place = frame.location
@@ -102,7 +103,7 @@ def hunt(console: Console) -> bool:
 def main() -> int:
     console = Console()
     if not console.is_terminal:
-        console = Console(width=96)
+        console = Console(width=80)
     try:
         run_alone(console)
         console.print()

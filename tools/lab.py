@@ -27,7 +27,7 @@ from guestdbg.check.differential import campaign
 from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.lab_side import LabSide
 from guestdbg.check.differential.players import playing_on
-from guestdbg.check.differential.show import program_lines, side_by_side
+from guestdbg.check.differential.show import comparison_lines, program_lines
 from guestdbg.cli.running.disassembly import instruction
 from guestdbg.errors import GuestdbgError
 from guestdbg.lab import Lab
@@ -131,7 +131,9 @@ def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Rep
             pass
     for found in report.unexplained:
         print("\n".join(program_lines(found.program, instruction)))
-        print("\n".join(side_by_side(found.a, found.b, ("soft", side), found.difference)) + "\n")
+        print(
+            "\n".join(comparison_lines(found.a, found.b, ("soft", side), found.difference)) + "\n"
+        )
     print(f"lab: {report.counts}", flush=True)
     return report
 

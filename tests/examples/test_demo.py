@@ -1,4 +1,4 @@
-"""The demo finds the culprit: what `make demo` runs, and the same in a few lines of the library."""
+"""The demo finds the wrong write: what `make demo` runs, and the same with the library."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import guestdbg
 from tests.machine.guests import EXAMPLES, guest
 
 SOURCE = EXAMPLES / "queue" / "stats.c"
-CULPRIT = 1 + next(
+WRONG_LINE = 1 + next(
     number
     for number, line in enumerate(SOURCE.read_text().splitlines())
     if "stats->worst = ticks" in line
@@ -19,15 +19,15 @@ def test_the_demo_names_function_line_values_and_callers() -> None:
         [sys.executable, str(EXAMPLES / "demo.py")], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    told = result.stdout
-    assert "queue corrupt" in told, "the guest alone"
-    assert "note_worst wrote queue.tail" in told
-    assert f"stats.c:{CULPRIT}" in told
-    assert told.index("stats_record (") < told.index("job_finish (") < told.index("worker (")
+    output = result.stdout
+    assert "queue corrupt" in output, "the guest alone"
+    assert "note_worst wrote queue.tail" in output
+    assert f"stats.c:{WRONG_LINE}" in output
+    assert output.index("stats_record (") < output.index("job_finish (") < output.index("worker (")
 
 
-def test_only_one_function_has_business_with_the_tail() -> None:
-    """Over the whole run: the rightful writer thousands of times, the culprit rarely."""
+def test_one_function_writes_the_tail_often_and_one_rarely() -> None:
+    """Over the whole run: queue_push thousands of times, note_worst up to three times."""
     writers: dict[str | None, list[tuple[object, object]]] = {}
     with guestdbg.load(guest("queue"), console=None) as machine:
 
@@ -54,7 +54,7 @@ def test_the_first_wrong_write_comes_after_thousands_of_right_ones() -> None:
         assert stop.reason == "hit"
         assert stop.hit is not None
         assert stop.hit.location.function == "note_worst"
-        assert stop.hit.location.line == CULPRIT
+        assert stop.hit.location.line == WRONG_LINE
         assert point.seen == 6008
         assert [frame.location.function for frame in stop.hit.backtrace()] == [
             "note_worst",

@@ -12,9 +12,11 @@ from guestdbg.check import CASES, Case, Result, select
 from guestdbg.check.report import counts, document, of_case
 from guestdbg.check.runner import kernel_release, run_cases
 from guestdbg.cli.group import EXIT_PROBLEM
+from guestdbg.cli.wrapping import wrapped
 from guestdbg.kvm import Kvm, open_kvm
 from guestdbg.kvm.provider import PROVIDERS
 
+_INDENT = "      "
 _COLOURS = {"pass": "green", "fail": "red", "skip": "yellow"}
 
 
@@ -77,7 +79,7 @@ def check(
         for case in chosen:
             click.echo(case.name)
             if verbose:
-                click.echo(f"    {case.promise}\n    [{case.source}]")
+                _print_promise(case, "    ")
         click.echo(f"{len(chosen)} of {len(CASES)} cases", err=True)
         return
     with open_kvm(provider) as kvm:
@@ -116,15 +118,24 @@ def _with_progress(chosen: Sequence[Case], results: Iterator[Result]) -> Iterato
 def _print_result(result: Result, verbose: bool) -> None:
     if result.verdict != "fail" and not verbose:
         return
-    click.echo(
-        f"{_coloured(result.verdict)}  {result.case.name}"
-        + (f": {result.reason}" if result.reason else "")
-    )
-    click.echo(f"      {result.case.promise}\n      [{result.case.source}]")
+    reason = f": {result.reason}" if result.reason else ""
+    _print_verdict(result.verdict, f"{result.case.name}{reason}")
+    _print_promise(result.case, _INDENT)
     if verbose and result.situation is not None:
         _print_situation(result.situation)
     if verbose and result.traceback:
         click.echo(result.traceback)
+
+
+def _print_promise(case: Case, indent: str) -> None:
+    """What a case tests, and the section that says so."""
+    click.echo(wrapped(case.promise, indent=indent))
+    click.echo(wrapped(f"[{case.source}]", indent=indent))
+
+
+def _print_verdict(verdict: str, text: str) -> None:
+    line = wrapped(f"{verdict}  {text}", hanging=_INDENT)
+    click.echo(_coloured(verdict) + line.removeprefix(verdict))
 
 
 def _coloured(verdict: str) -> str:
@@ -144,7 +155,7 @@ def _print_situation(situation: dict[str, Any]) -> None:
     )
     for name, lines in parts:
         for n, line in enumerate(lines):
-            click.echo(f"      {'' if n else name:6}{line}")
+            click.echo(f"{_INDENT}{'' if n else name:6}{line}")
 
 
 def _batched(items: list[str], size: int) -> Iterator[list[str]]:
@@ -162,7 +173,7 @@ def _print_totals(results: list[Result], kvm: Kvm, verbose: bool) -> None:
     for reason, names in skipped.items():
         if not verbose:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            click.echo(f"{_coloured('skip')}  {names[0]}{more}: {reason}")
+            _print_verdict("skip", f"{names[0]}{more}: {reason}")
     failed = [result.case.name for result in results if result.verdict == "fail"]
     if failed and not verbose:
         click.echo(f"For the details: guestdbg check --provider {kvm.provider} -v -k {failed[0]}")

@@ -8,15 +8,17 @@ from typing import IO
 import click
 
 from guestdbg.check.differential import campaign
+from guestdbg.check.differential.compare import Difference
 from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.lab_side import LabSide
 from guestdbg.check.differential.players import playing_on
 from guestdbg.check.differential.program import Program, ProgramError, dumps, loads
 from guestdbg.check.differential.rules import RULES
-from guestdbg.check.differential.show import program_lines, side_by_side
-from guestdbg.check.differential.trace import TraceLine, from_json, to_json
+from guestdbg.check.differential.show import comparison_lines, program_lines
+from guestdbg.check.differential.trace import Trace, TraceLine, from_json, to_json
 from guestdbg.cli.group import EXIT_PROBLEM
 from guestdbg.cli.running.disassembly import instruction
+from guestdbg.cli.wrapping import wrapped
 from guestdbg.kvm.provider import PROVIDERS
 from guestdbg.lab import Lab
 
@@ -165,12 +167,23 @@ def lab(context: click.Context, number: int, seed: int, cpu: str, shrink: int) -
 
 def _print_report(context: click.Context, report: campaign.Report) -> None:
     for finding in report.unexplained:
-        click.echo("\n".join(program_lines(finding.program, instruction)))
-        sides = side_by_side(finding.a, finding.b, ("soft", "real"), finding.difference)
-        click.echo("\n".join(sides) + "\n")
-    click.echo(str(report))
+        _print_program(finding.program)
+        _print_comparison(finding.a, finding.b, finding.difference)
+        click.echo()
+    for line in str(report).splitlines():
+        click.echo(wrapped(line, hanging="    "))
     if report.unexplained:
         context.exit(EXIT_PROBLEM)
+
+
+def _print_comparison(a: Trace, b: Trace, difference: Difference | None = None) -> None:
+    for line in comparison_lines(a, b, ("soft", "real"), difference):
+        click.echo(wrapped(line, hanging="     "))
+
+
+def _print_program(program: Program) -> None:
+    for line in program_lines(program, instruction):
+        click.echo(wrapped(line, hanging="    "))
 
 
 @differential.command()
@@ -183,15 +196,16 @@ def show(seed: int, as_json: bool, trace: bool) -> None:
     if as_json:
         click.echo(dumps(program))
         return
-    click.echo("\n".join(program_lines(program, instruction)))
+    _print_program(program)
     if trace:
         with playing_on("soft", full=True) as player:
             seen = player.play(program)
-        click.echo("\n".join(side_by_side(seen, seen, ("soft", "soft"))))
+        _print_comparison(seen, seen)
 
 
 @differential.command(short_help="List the rules that explain differences.")
 def rules() -> None:
     """List the rules that explain differences: which KVM is right, and why."""
     for rule in RULES:
-        click.echo(f"{rule.name} (right: {rule.right})\n    {rule.why}")
+        click.echo(f"{rule.name} (right: {rule.right})")
+        click.echo(wrapped(rule.why, indent="    "))

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from guestdbg.arm64 import debug, registers
 from guestdbg.arm64.fields import Line, Register
+from guestdbg.cli.wrapping import wrapped
 
 _SUFFIXES = {"K": 10, "M": 20, "G": 30}
 #: The usual number of watchpoint registers; the architecture permits 2 to 16.
@@ -79,7 +80,7 @@ def list_registers() -> None:
     """
     width = max(map(len, registers.REGISTERS))
     for name, register in sorted(registers.REGISTERS.items()):
-        click.echo(f"{name:{width}}  {register.title}")
+        click.echo(wrapped(f"{name:{width}}  {register.title}", hanging=" " * (width + 2)))
 
 
 @click.command(
@@ -130,7 +131,7 @@ def _assembled(register: Register, settings: Sequence[str]) -> int:
 
 def _show_layout(register: Register) -> None:
     """Print the fields of a register."""
-    click.echo(f"{register.name}: {register.title}")
+    click.echo(wrapped(f"{register.name}: {register.title}", hanging="  "))
     for field in sorted(register.fields, key=lambda f: (-f.high, f.low)):
         click.echo(f"  {field.bits:>8}  {field.name}")
     if register.select:

@@ -11,7 +11,7 @@ from guestdbg.check.differential import campaign
 from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.play import Player
 from guestdbg.check.differential.program import Debug
-from guestdbg.check.differential.show import program_lines, side_by_side
+from guestdbg.check.differential.show import comparison_lines, program_lines
 from guestdbg.kvm import Kvm, open_kvm
 from tests.check.differential.wrong import WRONG, WnR
 from tests.check.mutants import MutantKvm, MutantVcpu
@@ -72,7 +72,7 @@ def test_a_finding_is_shrunk_to_what_shows_it(right: campaign.LocalSide) -> None
     debug = [a for a in small.program.all_actions() if isinstance(a, Debug) and a.control]
     assert len(debug) <= 2
     assert sum(len(a.watchpoints) for a in debug) >= 1
-    lines = "\n".join(side_by_side(small.a, small.b, ("one", "other"), small.difference))
+    lines = "\n".join(comparison_lines(small.a, small.b, ("one", "other"), small.difference))
     assert "differ at" in lines
     assert "watchpoint hsr 0xd2000062" in lines
     assert "watchpoint hsr 0xd2000022" in lines

@@ -1,4 +1,4 @@
-"""Prints a program, and its traces on two KVMs side by side."""
+"""A program, and its traces on two KVMs, as lines for people."""
 
 from __future__ import annotations
 
@@ -74,30 +74,41 @@ def exit_words(seen: Seen) -> str:
     return " ".join(str(v) for v in seen)
 
 
-def side_by_side(
+def comparison_lines(
     a: Trace, b: Trace, names: tuple[str, str], difference: Difference | None = None
 ) -> Iterator[str]:
-    """Both traces exit by exit, then the difference field by field."""
-    width = 58
-    yield f"   {names[0]:{width}}  {names[1]}"
+    """Both traces exit by exit, then the difference field by field.
+
+    An exit that is the same in both is one line; otherwise there is a line for each trace.
+    """
     for n in range(max(len(a.moments), len(b.moments))):
-        cells = []
-        for trace in (a, b):
-            if n < len(trace.moments):
-                pc = trace.registers(n).get("pc", 0)
-                cells.append(f"{exit_words(trace.moments[n].exit)} pc {pc:#x}")
-            else:
-                cells.append("-")
-        yield f"{n:2} {cells[0]:{width}}  {cells[1]}"
+        yield from _pair(f"{n:2}", names, _exit_of(a, n), _exit_of(b, n))
     for x, y in itertools.zip_longest(a.taken, b.taken):
         if x != y:
             yield "   first exceptions taken differently (ESR, ELR, SPSR, FAR, vector):"
-            yield f"     {_entry(x):{width - 2}}  {_entry(y)}"
+            yield from _pair("  ", names, _entry(x), _entry(y))
             break
     if difference is not None:
         yield f"   differ at {difference.moment}:"
-        for name, x, y in difference.fields:
-            yield f"     {name:10} {_value(x):{width - 13}}  {_value(y)}"
+        for field, x, y in difference.fields:
+            yield from _pair(f"   {field:10}", names, _value(x), _value(y))
+
+
+def _exit_of(trace: Trace, n: int) -> str:
+    if n >= len(trace.moments):
+        return "-"
+    pc = trace.registers(n).get("pc", 0)
+    return f"{exit_words(trace.moments[n].exit)} pc {pc:#x}"
+
+
+def _pair(start: str, names: tuple[str, str], x: str, y: str) -> Iterator[str]:
+    """One line if x and y are equal, else one for each, with its name."""
+    if x == y:
+        yield f"{start} {x}"
+        return
+    width = max(map(len, names))
+    yield f"{start} {names[0]:{width}}  {x}"
+    yield f"{' ' * len(start)} {names[1]:{width}}  {y}"
 
 
 def _entry(entry: tuple[int, ...] | None) -> str:
