@@ -1,7 +1,7 @@
-"""KVMs that are wrong on purpose: the software one, with one promise broken on its way through.
+"""Mutants: KVMs that are wrong on purpose. Each is the software KVM with one broken promise.
 
-A mutant overrides what it breaks and leaves the rest as it is. ``failing()`` says which cases of a
-selection notice.
+A mutant overrides what it breaks and passes everything else on. ``failing()`` returns the cases of
+a selection that fail on it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from guestdbg.kvm import Exit, ExitDebug, GuestDebug, Kvm, Vcpu, Vm, open_kvm
 
 
 class Wrapped:
-    """Everything of something else, attribute by attribute."""
+    """Passes every attribute on to another object."""
 
     def __init__(self, inner: Any) -> None:
         object.__setattr__(self, "inner", inner)
@@ -30,7 +30,7 @@ class Wrapped:
 
 
 class MutantVcpu(Wrapped):
-    """What a mutant may override. ``debugged`` is the last control word that was taken."""
+    """What a mutant may override. ``debugged`` is the last control word that was accepted."""
 
     inner: Vcpu
     debugged: int
@@ -44,7 +44,7 @@ class MutantVcpu(Wrapped):
         return self.debug_exit(exit_) if isinstance(exit_, ExitDebug) else exit_
 
     def debug_exit(self, exit_: ExitDebug) -> Exit:
-        """What becomes of a KVM_EXIT_DEBUG."""
+        """Changes a KVM_EXIT_DEBUG."""
         return exit_
 
     def set_guest_debug(self, debug: GuestDebug) -> None:
@@ -52,7 +52,7 @@ class MutantVcpu(Wrapped):
         self.debugged = debug.control
 
     def asked(self, debug: GuestDebug) -> GuestDebug:
-        """What KVM_SET_GUEST_DEBUG makes of its argument."""
+        """Changes the argument of KVM_SET_GUEST_DEBUG."""
         return debug
 
 
@@ -96,12 +96,12 @@ def failing(mutant: MutantKvm, *patterns: str) -> set[str]:
 
 
 def with_hsr(exit_: ExitDebug, ec: int, clear: int = 0, put: int = 0) -> ExitDebug:
-    """The exit with bits of its syndrome changed, where it is of this class."""
+    """The exit with bits of its syndrome changed, if it has this exception class."""
     return replace(exit_, hsr=exit_.hsr & ~clear | put) if exit_.ec == ec else exit_
 
 
 def with_controls(debug: GuestDebug, kind: str, clear: int = 0, put: int = 0) -> GuestDebug:
-    """The registers of one kind ("bcr", "wcr") with bits changed where they are enabled."""
+    """The control registers of one kind ("bcr" or "wcr") with bits of enabled ones changed."""
     name = f"dbg_{kind}"
     values = tuple(v & ~clear | put if v & 1 else v for v in getattr(debug, name))
     return replace(debug, **{name: values})  # type: ignore[arg-type]

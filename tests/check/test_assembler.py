@@ -1,4 +1,4 @@
-"""The assembler against the GNU assembler, over its whole repertoire."""
+"""The assembler is compared with the GNU assembler, for every function that it has."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ import pytest
 
 from guestdbg.check import assembler as asm
 
-#: A word of ours, and how the GNU assembler is told the same.
+#: A word of this assembler, and the same instruction for the GNU assembler.
 SAME: list[tuple[int, str]] = [
     (asm.movz(3, 0xBEEF, 32), "movz x3, #0xbeef, lsl #32"),
     (asm.movk(30, 1, 48), "movk x30, #1, lsl #48"),
@@ -170,7 +170,7 @@ def test_every_word_is_the_gnu_assemblers(tmp_path: Path) -> None:
 
 
 def test_the_whole_repertoire_is_compared() -> None:
-    """Every function of the assembler that makes words is called above."""
+    """Every function of the assembler that makes words is tested above."""
     source = Path(__file__).read_text().partition("def test_every")[0]
     parts = {
         "AssemblerError", "Code", "Fixup", "Item", "Label", "access", "assemble", "flat", "label",

@@ -19,7 +19,7 @@ from guestdbg.kvm import Kvm, open_kvm
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
 
-#: What is left to skip where every register and every instruction is there.
+#: The reasons for skips on a processor with every register and every instruction.
 EVERYTHING_THERE = {
     "all 16 registers are implemented",
     "all 16 breakpoints are implemented",
@@ -98,7 +98,7 @@ def test_an_exception_in_a_case_is_a_failure_with_its_errno(kvm: Kvm) -> None:
 
 
 @pytest.mark.parametrize("loop", [asm.b(0), asm.WFI])
-def test_a_guest_that_goes_on_for_ever_is_kicked_out(kvm: Kvm, loop: int) -> None:
+def test_a_guest_that_runs_for_ever_is_kicked_out(kvm: Kvm, loop: int) -> None:
     def endless(rig: Rig) -> None:
         rig.code(loop, asm.b(-4))
         rig.run()
@@ -184,7 +184,7 @@ def test_the_name_of_the_board(tmp_path: Path) -> None:
     assert report.board(tmp_path) == "Raspberry Pi 5 Model B Rev 1.0"
 
 
-def test_a_failure_is_told_and_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_printed_and_sets_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(rig: Rig) -> None:
         raise Failure("one thing", "another")
 
@@ -199,8 +199,8 @@ def test_a_failure_is_told_and_is_the_exit_status(monkeypatch: pytest.MonkeyPatc
 
 
 def test_how_things_stood_at_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was asked, what KVM said, the guest's registers and its code: with --verbose and in
-    the document; and the short form says how to get there."""
+    """The last KVM_SET_GUEST_DEBUG and exit, the guest's registers and code: --verbose and --json
+    have them, and the short output says how to get them."""
 
     def wrong(rig: Rig) -> None:
         rig.another_vcpu()
@@ -263,7 +263,7 @@ def test_skips_are_summed_up_by_their_reasons() -> None:
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
-def test_colours_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch, no_color: str) -> None:
+def test_colours_unless_switched_off(monkeypatch: pytest.MonkeyPatch, no_color: str) -> None:
     monkeypatch.setenv("NO_COLOR", no_color)
     arguments = ["check", "--provider", "soft", "-v", "-k", "linked"]
     output = CliRunner().invoke(main, arguments, color=True).output

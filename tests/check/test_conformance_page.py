@@ -1,4 +1,4 @@
-"""docs/conformance.md says what the suite has and how it went."""
+"""docs/conformance.md lists the cases of the suite and their verdicts."""
 
 import re
 from pathlib import Path
@@ -16,9 +16,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
 
 def test_the_table_is_of_this_suite() -> None:
     table = conformance.table(PAGE, [])
-    assert table in PAGE, "python tools/conformance.py writes it anew"
+    assert table in PAGE, "python tools/conformance.py writes it again"
     assert "fail" not in table
-    assert conformance.UNKNOWN not in table, "a file of cases that the real KVM has not been shown"
+    assert conformance.UNKNOWN not in table, "a file of cases without verdicts of the real KVM"
 
 
 def test_every_case_is_in_a_file_of_the_table() -> None:

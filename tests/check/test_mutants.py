@@ -1,4 +1,4 @@
-"""The suite can fail: each wrong KVM is noticed, by the cases that are about what it breaks."""
+"""The suite can fail: the cases about a broken promise fail on the mutant that breaks it."""
 
 import errno
 import fnmatch
@@ -72,7 +72,7 @@ class IgnoresBas(MutantVcpu):
 
 
 class OnlyWholeDoublewords(MutantVcpu):
-    """A byte that is watched alone is not watched."""
+    """A single watched byte is not watched."""
 
     def asked(self, debug: GuestDebug) -> GuestDebug:
         values = tuple(v if v >> 5 & 0xFF == 0xFF else 0 for v in debug.dbg_wcr)
@@ -133,14 +133,14 @@ class LosesTheContext(MutantVcpu):
 
 
 class OnlyTheFirstRegisters(MutantVcpu):
-    """A world switch that loads too few."""
+    """A world switch that loads too few registers."""
 
     def asked(self, debug: GuestDebug) -> GuestDebug:
         return replace(debug, dbg_bcr=debug.dbg_bcr[:2], dbg_wcr=debug.dbg_wcr[:2])
 
 
 class BreakpointsAndWatchpointsExchanged(MutantVcpu):
-    """The question a reviewer asked: USE_HW is for both kinds."""
+    """USE_HW must be for both breakpoints and watchpoints."""
 
     def asked(self, debug: GuestDebug) -> GuestDebug:
         return replace(debug, dbg_wcr=())
@@ -152,7 +152,7 @@ class TakesEveryFlag(MutantVcpu):
 
 
 class RefusedButDone(MutantVcpu):
-    """Takes over what it refuses."""
+    """A refused KVM_SET_GUEST_DEBUG takes effect."""
 
     def set_guest_debug(self, debug: GuestDebug) -> None:
         self.inner.set_guest_debug(replace(debug, control=debug.control & 0x30003))
@@ -186,7 +186,7 @@ class ForgetsAfterOneStop(MutantVcpu):
 
 
 class AfterTheAccess(MutantVcpu):
-    """Executes the instruction before it tells of the watchpoint."""
+    """Executes the instruction before it reports the watchpoint."""
 
     def debug_exit(self, exit_: ExitDebug) -> Exit:
         if exit_.ec == WATCHPOINT:
@@ -213,7 +213,7 @@ class StepsTwice(MutantVcpu):
 
 
 class StepsNothing(MutantVcpu):
-    """Tells of a step that was not done."""
+    """Reports a step that was not made."""
 
     def debug_exit(self, exit_: ExitDebug) -> Exit:
         if exit_.ec == STEP:
@@ -254,7 +254,7 @@ class HighHalfNotValid(MutantVcpu):
 
 
 class ShowsTheHostsSet(MutantVcpu):
-    """One-reg access answers with what userspace gave."""
+    """One-reg access reads userspace's registers instead of the guest's."""
 
     given: GuestDebug
 
@@ -294,7 +294,7 @@ class MergesTheGuests(MutantVcpu):
 
 
 class LosesTheGuests(MutantVcpu):
-    """The guest's registers do not come back."""
+    """The guest's own registers are not restored after debugging."""
 
     def asked(self, debug: GuestDebug) -> GuestDebug:
         if debug.control & KVM_GUESTDBG_USE_HW:
@@ -311,7 +311,7 @@ class DebugsEveryVcpu(MutantVcpu):
 
 
 class OneSetForAllMachines(MutantVcpu):
-    """Debug registers in a static variable."""
+    """All vCPUs share one set of debug registers."""
 
     last: ClassVar[GuestDebug] = GuestDebug()
 
@@ -350,7 +350,7 @@ class RunsInSpiteOfImmediateExit(MutantVcpu):
 
 
 class DebugsOnlyForItsThread(MutantVcpu):
-    """Debug registers that belong to whoever called the ioctl."""
+    """Debug registers belong to the thread that called the ioctl."""
 
     thread: int
 
@@ -365,7 +365,7 @@ class DebugsOnlyForItsThread(MutantVcpu):
 
 
 class ContextOfTheCall(MutantVcpu):
-    """Reads CONTEXTIDR_EL1 when userspace asks, and not when the guest runs."""
+    """Compares the CONTEXTIDR_EL1 at KVM_SET_GUEST_DEBUG, not the one when the guest runs."""
 
     def asked(self, debug: GuestDebug) -> GuestDebug:
         context = self.inner.get_one_reg(sys_reg("CONTEXTIDR_EL1"))
@@ -381,7 +381,7 @@ class WatchesThePage(MutantVcpu):
 
 
 class BreaksBesideToo(MutantVcpu):
-    """On the instructions around the one that was asked for."""
+    """Breaks also on the instructions beside the right one."""
 
     def asked(self, debug: GuestDebug) -> GuestDebug:
         if not debug.dbg_bcr[0] & 1:
@@ -406,7 +406,7 @@ CAPS = {
     "no-flags": {KVM_CAP_SET_GUEST_DEBUG2: 0},
 }
 
-#: What each must make fail (all that match), and what it must leave alone (nothing that matches).
+#: Patterns of cases: all that match the first must fail; none that match the second may fail.
 NOTICED: list[tuple[type[MutantVcpu], list[str], list[str]]] = [
     (FarOneBelow, ["watchpoint.bas.byte-?", "access.str-64", "access.ldp"], ["breakpoint.*"]),
     (FarOfTheNextDoubleword, ["watchpoint.bas.byte-?", "access.str-64"], ["breakpoint.*"]),

@@ -1,4 +1,4 @@
-"""One lab for all the tests of a run that can share it: booting takes seconds."""
+"""One lab for all tests of a run that can share it, because booting takes seconds."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from guestdbg.lab import Lab, LabError, cache, prepare
 
 @pytest.fixture(scope="session")
 def lab_root() -> Path:
-    """The cache with the lab's base in it; skips where that cannot be had."""
+    """The cache with the lab's base. Skips if the base cannot be built."""
     root = cache.default_root()
     try:
         prepare(root)
@@ -27,6 +27,6 @@ def booted(lab_root: Path) -> Iterator[Lab]:
 
 @pytest.fixture
 def lab(booted: Lab) -> Lab:
-    """The shared lab; booted again if the test before left it dead."""
+    """The shared lab, booted again if an earlier test has ended it."""
     booted.boot()
     return booted

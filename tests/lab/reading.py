@@ -1,4 +1,4 @@
-"""Reads "newc" archives, by the kernel's description of them and not by our writer."""
+"""Reads "newc" archives. Written from the kernel's description, not from ``image.cpio``."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ class Entry(NamedTuple):
 
 
 def read_newc(archive: bytes) -> list[Entry]:
-    """The entries of one archive or several in a row; everything in between must be zeros."""
+    """The entries of one or several archives in a row. Only zeros may be between them."""
     found = []
     at = 0
     inodes: set[int] = set()
@@ -36,7 +36,7 @@ def read_newc(archive: bytes) -> list[Entry]:
         if name == b"TRAILER!!!\0":
             inodes.clear()
             continue
-        # Linux takes two entries of one inode for two names of one file.
+        # For Linux, two entries with the same inode are two names of one file.
         assert inode not in inodes
         inodes.add(inode)
         assert links >= 1

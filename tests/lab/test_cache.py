@@ -1,4 +1,4 @@
-"""What was built once is used again; what is broken is noticed; two processes do not collide."""
+"""Entries are built once and used again, damage is noticed, and two processes do not collide."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from guestdbg.lab import LabError, cache
 
 
 class Builder:
-    """Makes an entry of two files, and counts how often."""
+    """Builds an entry of two files, and counts how often it does."""
 
     def __init__(self) -> None:
         self.times = 0

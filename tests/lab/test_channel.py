@@ -1,4 +1,4 @@
-"""The host's end of the line: it waits for nothing without an end."""
+"""The host's end of the channel: it never waits without a limit."""
 
 import os
 import socket
@@ -46,7 +46,7 @@ def test_the_end_of_the_other_side(ends: tuple[Channel, socket.socket]) -> None:
 
 
 def test_both_sides_may_send_more_than_the_line_holds(ends: tuple[Channel, socket.socket]) -> None:
-    """Neither reads first: a channel that only sent while sending would wait for ever."""
+    """Both ends send first: a channel that did not read while sending would wait for ever."""
     channel, theirs = ends
     much = b"".join(frames.pieces(frames.STDOUT, bytes(4 << 20)))
     received = bytearray()

@@ -1,4 +1,4 @@
-"""`guestdbg lab` as a user types it."""
+"""`guestdbg lab`, the command."""
 
 import fcntl
 import os
@@ -37,7 +37,7 @@ def guestdbg_lab(
 
 @pytest.mark.usefixtures("lab_root")
 def test_files_input_output_and_status(tmp_path: Path) -> None:
-    """Everything at once, because each time a machine has to boot."""
+    """Many things in one test, because every use boots a machine."""
     (tmp_path / "tool.sh").write_text("cat data/in - >out.txt; echo done; echo bad >&2; exit 7\n")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "in").write_bytes(b"file\n")
@@ -97,7 +97,7 @@ def test_without_qemu(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_examples_of_the_help_work(lab: Lab) -> None:
-    """In the shared lab: what follows `--` in each, with the files that it names."""
+    """Runs what follows `--` in each example in the shared lab, with the files that it names."""
     shown = subprocess.run(
         [*GUESTDBG, "lab", "--help"], capture_output=True, text=True, check=True
     ).stdout
@@ -127,7 +127,7 @@ def test_no_machine_outlives_its_command(tmp_path: Path, end: signal.Signals) ->
         (qemu,) = (pid for pid in children if b"virtualization=on" in arguments_of(pid))
         process.send_signal(end)
         assert process.wait(60) == (143 if end == signal.SIGTERM else -9)
-    # Killed, it could not see to it: the machine finds out and switches itself off.
+    # It was killed and could not end the machine, which notices and powers itself off.
     while b"virtualization=on" in arguments_of(qemu):
         time.sleep(0.05)
 
@@ -135,7 +135,7 @@ def test_no_machine_outlives_its_command(tmp_path: Path, end: signal.Signals) ->
 @pytest.mark.usefixtures("lab_root")
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
 def test_ended_while_its_machine_boots(tmp_path: Path, how: str) -> None:
-    """The keys are the terminal's own still; the machine is gone with it."""
+    """The terminal's settings are unchanged, and the machine has ended."""
     qemu = tmp_path / "bin" / "qemu-system-aarch64"
     qemu.parent.mkdir()
     qemu.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 1000\n")
@@ -156,7 +156,7 @@ def test_ended_while_its_machine_boots(tmp_path: Path, how: str) -> None:
 def test_nothing_outlives_a_command_that_was_killed_while_its_machine_boots(
     tmp_path: Path,
 ) -> None:
-    """A machine that hangs does not notice that nobody listens any more."""
+    """A machine that hangs does not notice that the host has gone."""
     qemu = tmp_path / "bin" / "qemu-system-aarch64"
     qemu.parent.mkdir()
     qemu.write_text(
@@ -173,7 +173,7 @@ def test_nothing_outlives_a_command_that_was_killed_while_its_machine_boots(
         while not (tmp_path / "pid").exists():
             assert process.poll() is None
             time.sleep(0.02)
-        # Until it has told its guard which process that is, nobody can know.
+        # Before it has sent the process number to its guard, the guard cannot kill it.
         time.sleep(1)
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait(60) == -9
@@ -219,13 +219,13 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
 
 
 class Typist:
-    """`guestdbg lab` on a terminal of its own."""
+    """`guestdbg lab` on its own terminal."""
 
     def __init__(self, *arguments: str, cwd: Path, **environment: str) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(cwd)
-            # Would be told to the command, and believed more than its terminal.
+            # The lab would pass these on, and programs prefer them to the terminal's size.
             os.environ.pop("COLUMNS", None)
             os.environ.update(environment)
             os.execv(sys.executable, [*GUESTDBG, "lab", *arguments])
@@ -248,7 +248,7 @@ class Typist:
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def echoes(self) -> bool:
-        """Whether the terminal is one that lines are typed at, and not a raw one."""
+        """Whether the terminal is in line mode, not in raw mode."""
         flags = termios.tcgetattr(self.fd)[3]
         assert isinstance(flags, int)
         return bool(flags & termios.ECHO) and bool(flags & termios.ICANON)
@@ -289,12 +289,12 @@ def test_a_person_at_the_terminal(tmp_path: Path) -> None:
     typist.type(b"tty\r")
     typist.wait_for(b"/dev/pts/0")
     assert not typist.echoes()
-    # Until this is said, an interrupt would be the shell's.
+    # Before this is printed, an interrupt would go to the shell.
     typist.type(b"sh -c 'echo under''way; exec sleep 1000'\r")
     typist.wait_for(b"underway")
     typist.type(b"\x03echo after=$?\r")
     typist.wait_for(b"after=130")
-    # The window changes its size while a program shows itself in it.
+    # The window changes its size while a program is running in it.
     typist.type(b"python3 watch.py\r")
     typist.wait_for(b"watching")
     for size in ((47, 123), (33, 99)):

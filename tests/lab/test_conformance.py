@@ -66,7 +66,7 @@ def test_when_programs_are_compared_and_what_it_means(
     status: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither a lab nor a suite: what the command makes of what it is told."""
+    """Without a lab and without the suite: how the command judges reports."""
     asked = []
 
     def programs(lab: object, side: str, number: int, seed: int) -> campaign.Report:

@@ -1,5 +1,5 @@
-"""One relayed connection, both of its ends here: whatever the order of events, what is said on one
-side is heard on the other, and neither end keeps more than a window of it."""
+"""Both ends of a relayed connection. Whatever the order of events, all data arrives at the other
+side, and neither end stores more than a window of it."""
 
 import contextlib
 import random
@@ -35,11 +35,11 @@ class Line:
         ]
         for person in self.people:
             person.setblocking(False)
-            # As little as there can be in between, so that windows matter.
+            # The smallest socket buffers, so that the window matters.
             person.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
 
     def deliver(self, n: int) -> None:
-        """One frame of end n's arrives."""
+        """One frame of end n arrives at the other end."""
         if self.frames[n]:
             kind, payload = self.frames[n].popleft()
             number, data = frames.unpack_relay(payload)
@@ -52,7 +52,7 @@ class Line:
         self.ends[n].read()
 
     def waiting(self, n: int) -> int:
-        """Bytes on their way from person n that end 1 - n, or the line, has to keep."""
+        """Bytes from client or server n that end 1 - n, or the channel, has to store."""
         under_way = sum(
             len(payload) - 4 for kind, payload in self.frames[n] if kind == frames.RELAY_DATA
         )
@@ -71,7 +71,7 @@ def line() -> Iterator[Line]:
 
 
 def hear(person: socket.socket, size: int) -> bytes | None:
-    """What there is to hear; None if nothing is now."""
+    """What can be read; None if nothing is there now."""
     try:
         return person.recv(size)
     except BlockingIOError:
@@ -115,7 +115,7 @@ def test_both_sides_hear_what_was_said(seed: int) -> None:
 
 
 def test_who_does_not_read_is_not_read_for(line: Line) -> None:
-    """The sender's socket fills up: it is told to wait, and nothing else happens."""
+    """The sender's socket fills up, so that it has to wait; nothing else happens."""
     for _ in range(100):
         with contextlib.suppress(BlockingIOError):
             line.people[0].send(bytes(100_000))
@@ -126,7 +126,7 @@ def test_who_does_not_read_is_not_read_for(line: Line) -> None:
     assert line.ends[1].wants_to_write
     with pytest.raises(BlockingIOError):
         line.people[0].sendall(bytes(1 << 24))
-    # And goes on when somebody reads.
+    # It continues when the other side reads.
     while line.ends[1].wants_to_write:
         hear(line.people[1], 1 << 20)
         line.ends[1].write()

@@ -1,4 +1,4 @@
-"""The archive writer, held against a reader of its own and (test_real.py) against busybox."""
+"""The archive writer, compared with a reader of the tests."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Debian packages as we read them, as dpkg reads them, and damaged ones."""
+"""Debian packages are read as dpkg reads them, and damaged ones are refused."""
 
 import io
 import shutil

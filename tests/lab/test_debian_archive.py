@@ -1,4 +1,4 @@
-"""Packages from an archive over HTTP, for machines without apt: a small archive of our own."""
+"""Packages from an archive over HTTP, for machines without apt: from a small local archive."""
 
 import hashlib
 import http.server
@@ -94,7 +94,7 @@ def test_a_package_that_was_changed(mirror: tuple[str, Path], tmp_path: Path) ->
     assert not list(tmp_path.glob("*.deb"))
 
 
-def test_what_is_not_there(mirror: tuple[str, Path], tmp_path: Path) -> None:
+def test_missing_packages_and_lists(mirror: tuple[str, Path], tmp_path: Path) -> None:
     archive = Archive("bookworm", mirror[0])
     with pytest.raises(LabError, match="have no package nothing"):
         archive.depends("nothing")
@@ -112,7 +112,7 @@ def test_unstable_has_no_security_updates(mirror: tuple[str, Path]) -> None:
     assert Archive("sid", mirror[0]).depends("python3-minimal") == ["dpkg", "python3.11-minimal"]
 
 
-def test_nobody_answers() -> None:
+def test_no_server_answers() -> None:
     with pytest.raises(LabError, match=r"127.0.0.1:9/.*is there a network"):
         Archive("bookworm", "http://127.0.0.1:9")
 

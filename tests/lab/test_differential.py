@@ -1,4 +1,4 @@
-"""Random programs on the real KVM and on ours: no difference that nothing explains."""
+"""Random programs on the real KVM and the software KVM: every difference is explained."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from guestdbg.cli import main
 from guestdbg.kvm import open_kvm
 from guestdbg.lab import Lab
 
-#: Not the seeds of docs/conformance.md: these are evidence beside those.
+#: Other seeds than in docs/conformance.md, as further evidence.
 FIRST, NUMBER = 700_000, 200
 
 
@@ -33,7 +33,7 @@ def test_random_programs_on_both(lab: Lab) -> None:
 
 
 @pytest.mark.slow
-def test_a_command_that_ends_is_told(lab: Lab) -> None:
+def test_a_command_that_ends_is_reported(lab: Lab) -> None:
     with LabPlayer(lab) as player:
         (told,) = player.play_all([generate(1)])
         assert told.name == "1"

@@ -1,4 +1,4 @@
-"""Servers in the lab, reached from here: what is said on a connection arrives, and ends end."""
+"""Servers in the lab, reached from the host: data arrives, and so does the end of data."""
 
 import contextlib
 import random
@@ -113,7 +113,7 @@ def test_connections_to_a_server(lab_root: Path) -> None:
             assert receive(third, 5) == b"third"
 
 
-# On port 5 it says more and more and tells how much; on 6 it never accepts; on 7 it is an echo;
+# On port 5 it sends without end and reports how much; on 6 it never accepts; on 7 it is an echo;
 # on 8 it accepts and never reads.
 UNEVEN = ECHO.replace(
     "with Server",
@@ -142,7 +142,7 @@ with Server""",
 
 
 @pytest.mark.slow
-def test_who_does_not_read_makes_nobody_wait(lab_root: Path) -> None:
+def test_a_client_that_does_not_read_blocks_no_other(lab_root: Path) -> None:
     """A server that floods a client that does not read, a client that floods a server that does
     not read, a server that does not accept: and an echo beside them, which answers."""
     forwards = [Forward(port) for port in (7, 5, 6, 8)]
@@ -166,7 +166,7 @@ def test_who_does_not_read_makes_nobody_wait(lab_root: Path) -> None:
             assert receive(echo, 11) == b"still there"
         assert lab._channel is not None
         assert len(lab._channel._outgoing) <= 2 * frames.RELAY_WINDOW
-        # What waited arrives, when somebody reads, in order and whole.
+        # Data that waited arrives in order and complete once it is read.
         heard = bytearray()
         while len(heard) < 12 << 20:
             piece = flooded.recv(1 << 20)
@@ -178,7 +178,7 @@ def test_who_does_not_read_makes_nobody_wait(lab_root: Path) -> None:
 
 
 def test_a_client_that_has_said_all_is_still_answered(lab: Lab) -> None:
-    """Half of the connection is closed: `echo request | nc` works so."""
+    """Half of the connection is closed, as `echo request | nc` does."""
     program = (
         "import socket\n"
         "with socket.create_server(('127.0.0.1', 8)) as s:\n"
@@ -200,7 +200,7 @@ def test_a_client_that_has_said_all_is_still_answered(lab: Lab) -> None:
     assert isinstance(outcome[0], Result)
 
 
-def test_nobody_listens(lab: Lab) -> None:
+def test_no_server_listens(lab: Lab) -> None:
     script = "echo up; sleep 2; exit 5"
     with (
         Forward(9) as forward,
@@ -239,7 +239,7 @@ def test_a_port_that_is_taken() -> None:
 
 @pytest.mark.slow
 def test_gdb_on_the_real_kvm(lab: Lab) -> None:
-    """GDB here, guestdbg's server and the kernel's KVM there."""
+    """GDB on the host, guestdbg's server and the kernel's KVM in the lab."""
     gdb = shutil.which("gdb-multiarch")
     if gdb is None:
         pytest.skip("gdb-multiarch is not installed")

@@ -1,4 +1,4 @@
-"""Frames arrive as they were sent, however the line cuts them."""
+"""Frames arrive as they were sent, in whatever pieces their bytes arrive."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The base image out of packages as Debian has split its kernel: until 13 and since."""
+"""The base image, built from the kernel packages of Debian up to 13 and of Debian 14."""
 
 from pathlib import Path
 

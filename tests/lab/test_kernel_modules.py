@@ -1,4 +1,4 @@
-"""The order of the kernel's modules, by what they say themselves."""
+"""The order of kernel modules, by the dependencies that they name."""
 
 import lzma
 import struct
@@ -10,7 +10,7 @@ from guestdbg.lab.image.kernel_modules import built_in, load_order, modinfo, mod
 
 
 def module(depends: str) -> bytes:
-    """An ELF file with a .modinfo section that says so."""
+    """An ELF file with these dependencies in its .modinfo section."""
     names = b"\0.modinfo\0.shstrtab\0"
     info = b"license=GPL\0depends=" + depends.encode() + b"\0name=x\0"
     header = struct.pack(
@@ -45,7 +45,7 @@ def test_what_is_in_the_kernel_is_not_loaded() -> None:
     assert load_order(["console", "virtio"], modules, there) == ["console"]
 
 
-def test_a_module_that_is_not_there() -> None:
+def test_a_missing_module() -> None:
     with pytest.raises(LabError, match="no module virtio"):
         load_order(["console"], {"console": module("virtio")})
 

@@ -1,4 +1,4 @@
-"""The lab's machine when things go wrong with it: it dies, never comes up, or is not there."""
+"""Failures of the lab's machine: it dies, does not come up, or cannot be started."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from guestdbg.lab.inside import frames
 
 
 def test_a_machine_that_ends_under_a_command(lab_root: Path) -> None:
-    """The error has the kernel's last words; nothing is left; the lab can be booted again."""
+    """The error has the kernel's last messages. Nothing is left, and the lab can boot again."""
     lab = Lab(root=lab_root)
     lab.boot()
     script = "echo '<0>guestdbg: these are the last words' >/dev/kmsg; busybox poweroff -f"
@@ -33,7 +33,7 @@ def test_a_machine_that_ends_under_a_command(lab_root: Path) -> None:
 
 
 def test_a_kernel_that_panics_under_a_command(lab_root: Path) -> None:
-    """The panic's reason is said, and its stack is not."""
+    """The error has the reason of the panic, but not its stack dump."""
     with Lab(root=lab_root) as lab, pytest.raises(LabError) as caught:
         lab.run(["sh", "-c", "echo c >/proc/sysrq-trigger; sleep 1000"], timeout=200)
     first, *last = str(caught.value).splitlines()
@@ -127,7 +127,7 @@ def test_a_processor_that_qemu_does_not_have(lab_root: Path) -> None:
 
 
 def test_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An apt that reaches nobody: its own words, and no half of a cache."""
+    """apt without a network: the error has its message, and no incomplete cache is left."""
     monkeypatch.setattr("guestdbg.lab.fetch.apt.MIRROR", "http://127.0.0.1:9")
     with pytest.raises(LabError, match="linux-image-cloud-arm64"):
         Lab(root=tmp_path / "lab", suite="trixie").boot()
@@ -157,7 +157,7 @@ def test_which_packages() -> None:
 
 
 def test_a_kernel_in_parts() -> None:
-    """As Debian 14 has it: the image's package has nothing in it but what it depends on."""
+    """As in Debian 14: the package of the image is empty and only has dependencies."""
     version = "7.2.13+deb14-cloud-arm64"
     parts = [f"linux-{part}-{version}" for part in ("base", "binary", "modules")]
     depends = {

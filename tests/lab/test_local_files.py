@@ -1,4 +1,4 @@
-"""Files that a command names, and where results may go."""
+"""Which files a command names, and where results may be written."""
 
 from pathlib import Path
 
@@ -71,8 +71,8 @@ def test_the_lab_does_not_choose_where_to_write(tmp_path: Path, name: str) -> No
     assert list(tmp_path.rglob("*")) == []
 
 
-def test_a_star_does_not_stand_for_the_root(tmp_path: Path) -> None:
-    """fnmatch's would: "*.json" matches "/etc/x.json"."""
+def test_a_star_does_not_match_the_root(tmp_path: Path) -> None:
+    """In fnmatch it does: "*.json" matches "/etc/x.json"."""
     outside, here = tmp_path / "out.json", tmp_path / "in"
     with pytest.raises(LabError, match="not requested"):
         write_results({str(outside): b"x"}, ["*.json"], here)

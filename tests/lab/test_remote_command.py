@@ -1,4 +1,4 @@
-"""Commands in the real lab: what goes in and comes out is what was sent, and nothing hangs."""
+"""Commands in the real lab: input and output arrive unchanged, and nothing hangs."""
 
 import hashlib
 import random
@@ -69,7 +69,7 @@ def test_no_input_is_the_end_of_input(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("script", ["exit 4", "exec <&-; sleep 0.2; exit 4", "sleep 0.2; exit 4"])
-def test_input_that_nobody_reads(lab: Lab, script: str) -> None:
+def test_input_that_is_not_read(lab: Lab, script: str) -> None:
     assert lab.run(["sh", "-c", script], stdin=bytes(5 << 20), timeout=200).status == 4
     assert lab.run(["cat"], stdin=b"next", timeout=200).stdout == b"next"
 
@@ -120,14 +120,14 @@ def test_a_command_that_writes_for_ever_is_killed(lab: Lab) -> None:
 def test_what_a_command_leaves_running_does_not_hold_it(lab: Lab) -> None:
     result = lab.run(["sh", "-c", "sleep 1000 & echo started"], timeout=200)
     assert result.stdout == b"started\n"
-    # Out of its session, it keeps the output open: the lab waits a little and goes on.
+    # Outside the session it keeps the output open: the lab waits a little, then continues.
     result = lab.run(
         ["sh", "-c", "busybox setsid sleep 1000 & sleep 0.5; echo started"], timeout=200
     )
     assert result.stdout == b"started\n"
 
 
-def test_a_program_that_is_not_there(lab: Lab) -> None:
+def test_a_missing_program(lab: Lab) -> None:
     with pytest.raises(LabError, match="in the lab: no-such: No such file or directory"):
         lab.run(["no-such"], timeout=200)
     with pytest.raises(LabError, match="in the lab: /data: Permission denied"):
@@ -215,7 +215,7 @@ def test_busybox_unpacks_what_our_archive_writer_packs(lab: Lab) -> None:
 
 
 def test_the_real_kvm_answers(lab: Lab) -> None:
-    """guestdbg itself, its host provider, and what this kernel's KVM was measured to say."""
+    """guestdbg with its host provider, and the values that this kernel's KVM reports."""
     result = lab.run(["guestdbg", "caps", "--json"], timeout=200)
     assert result.status == 0, result.stderr
     assert b'"provider": "host"' in result.stdout

@@ -1,4 +1,4 @@
-"""What the lab carries is what an arm64 machine would install, and all of it without a compiler."""
+"""The lab has the packages that an arm64 machine would install, all of them without a compiler."""
 
 import tomllib
 from pathlib import Path

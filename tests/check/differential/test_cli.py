@@ -1,4 +1,4 @@
-"""`guestdbg differential` as a person uses it."""
+"""`guestdbg differential`, the command."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_run_and_compare(tmp_path: Path) -> None:
     assert "12 the same" in output
 
 
-def test_a_difference_is_told(tmp_path: Path) -> None:
+def test_a_difference_is_printed(tmp_path: Path) -> None:
     a = traces(tmp_path, "a", "-n", "3", "--full")
     told = [json.loads(line) for line in a.read_text().splitlines()]
     told[1]["moments"][0][2]["x3"] ^= 1

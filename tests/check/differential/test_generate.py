@@ -1,4 +1,4 @@
-"""Random programs: the same for a seed everywhere, well formed, and they end."""
+"""Random programs: a seed always gives the same one; they are valid, and they end."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ def test_another_process_makes_the_same_programs() -> None:
 
 
 def test_there_is_everything_in_them() -> None:
-    """What a guest and its host can do is there in a few hundred programs."""
+    """A few hundred programs contain everything that a guest and its host can do."""
     programs = [generate(seed) for seed in range(300)]
     words = Counter(word for p in programs for word in p.code)
     assert words[asm.ERET]

@@ -1,7 +1,7 @@
-"""Random programs as a real kernel played them once: ours sees the same, without a lab.
+"""Random programs recorded on a real kernel: the software KVM gives the same traces, without a lab.
 
-Programs that differ for a reason that a rule knows are not in the file. If the generator changes,
-the programs are others: record anew with
+Programs with a difference that a rule explains are not in the file. If the generator changes, the
+programs change too; record them again with
 ``guestdbg lab -- differential run -n 600 --seed 100000 --provider host``.
 """
 

@@ -1,4 +1,4 @@
-"""What the rules explain, and how little else."""
+"""What the rules explain, and that they explain nothing else."""
 
 from dataclasses import replace
 
@@ -265,7 +265,7 @@ def test_a_pending_step_comes_before_the_abort() -> None:
     one, other = taken(step), taken(abort, far=BASE)
     assert rule(STORE, one, other) == "qemu-abort-before-pending-step"
     assert rule(STORE, other, one) is None
-    stepping = 0x1C0 | 1 << 21  # active-not-pending: the fetch comes first indeed
+    stepping = 0x1C0 | 1 << 21  # active-not-pending: the fetch does come first
     assert rule(STORE, taken(step, stepping), taken(abort, stepping, far=BASE)) is None
     assert rule(STORE, one, taken(abort, elr=BASE + 4, far=BASE + 4)) is None
     assert rule(STORE, one, taken(EC.DABT_LOW << 26 | 7, far=BASE)) is None
@@ -273,7 +273,7 @@ def test_a_pending_step_comes_before_the_abort() -> None:
 
 
 def test_what_is_taken_later_does_not_matter() -> None:
-    """A load that was stopped in part, and far behind it an exception that one takes alone."""
+    """A load that was stopped in part, and much later an exception that only one side takes."""
     load = program(asm.ldp(4, 5, 1), debug=PAIR.script[0][1][0])  # type: ignore[arg-type]
     stopped = ("debug", WATCH & ~(1 << 6), 0, BASE + 8)
     one, other = trace(stopped, DONE), trace(stopped, DONE, x4=1)
@@ -294,24 +294,24 @@ def test_what_is_taken_later_does_not_matter() -> None:
 
 
 def test_unprivileged_accesses() -> None:
-    """LDTR and STTR at EL1: EL0's watchpoints hit on ours, EL1's on the other."""
+    """LDTR and STTR at EL1: EL0's watchpoints hit on the software KVM, EL1's on the other."""
     name = "qemu-unprivileged-accesses"
     hit, none = trace(watch(BASE)), trace(DONE)
     assert rule(unprivileged(2), hit, none) == name
     assert rule(unprivileged(1), none, hit) == name
-    # The other way round ours would be wrong; and one for both levels hits on both.
+    # The other way round the software KVM would be wrong; one for both levels hits on both.
     assert rule(unprivileged(2), none, hit) is None
     assert rule(unprivileged(1), hit, none) is None
     assert rule(unprivileged(3), hit, none) is None
     assert rule(unprivileged(3), none, hit) is None
-    # Neither another instruction, another level, another place, nor another kind of access.
+    # Not for another instruction, another level, another address, or another kind of access.
     assert rule(replace(unprivileged(2), code=(asm.str_(0, 1),)), hit, none) is None
     assert rule(unprivileged(2), trace(watch(BASE), pstate=0x3C0), none) is None
     assert rule(unprivileged(2, at=BASE + 8), hit, none) is None
     assert rule(unprivileged(2, at=BASE - 8), hit, none) is None
     assert rule(unprivileged(2, lsc=1), hit, none) is None
     assert rule(unprivileged(2, lsc=1, name="ldr"), hit, none) == name
-    # What both hit there is no matter of its being unprivileged.
+    # A hit on both sides is not explained by the access being unprivileged.
     read = trace(("debug", WATCH & ~(1 << 6), 0, BASE))
     assert rule(unprivileged(2), hit, read) is None
 
@@ -334,7 +334,7 @@ def test_unprivileged_accesses_that_the_guest_watches_itself() -> None:
 
 
 def test_the_guests_watchpoints_of_then_count_too() -> None:
-    """It has written another value since."""
+    """The guest has written another value since."""
 
     def of(pac: int, number: int = 0) -> str | None:
         p = program(
@@ -387,7 +387,7 @@ def test_alignment_of_device_memory(far: int, iss: int, mmu: bool, expected: str
     p = program(asm.ldr(0, 1), mmu=mmu)
     assert rule(p, one, other) == expected
     assert rule(p, other, one) is None
-    # Neither where the other faults there too, nor for what has no alignment.
+    # Not if the other side faults there too, and not for accesses without an alignment.
     aborts = trace(DONE, taken=((DABT | 0x50, *entry[1:]),))
     assert rule(p, one, aborts) is None
     assert rule(program(asm.access("ldrb", 0, 1), mmu=mmu), one, other) is None
@@ -420,7 +420,7 @@ def test_cache_maintenance_is_watched() -> None:
     assert rule(ivac, trace(seen), trace(DONE)) == "qemu-cache-maintenance"
     assert rule(ivac, trace(DONE), trace(seen)) is None
     cvac = replace(ivac, code=(asm.dc("cvac", 1),))
-    assert rule(cvac, trace(seen), trace(DONE)) is None  # watched by nobody
+    assert rule(cvac, trace(seen), trace(DONE)) is None  # not watched
     assert rule(STORE, trace(watch(BASE)), trace(DONE)) is None
 
 
@@ -448,7 +448,7 @@ ISV = 1 << 24
 
 
 def stepped(isv: bool, own: bool, ex: bool = False) -> Trace:
-    """A step behind the first instruction, the host's or the guest's own."""
+    """A step exit after the first instruction, by the host or by the guest itself."""
     iss = 0x22 | isv << 24 | ex << 6
     if own:
         entry = (EC.SOFTSTP_CUR << 26 | iss, layout.CODE + 4, 0x1C5, 0, 0x200)
@@ -458,13 +458,13 @@ def stepped(isv: bool, own: bool, ex: bool = False) -> Trace:
 
 
 def test_steps_of_what_was_trapped() -> None:
-    """Debug registers, in a guest's own steps: ours may be untrapped where the other was."""
+    """Debug registers in a guest's own steps: trapped on one side only."""
     name = "own-step-of-what-was-trapped"
     for word in (asm.msr("DBGBVR0_EL1", 1), asm.mrs(1, "MDSCR_EL1")):
         p = program(word)
         assert rule(p, stepped(True, True), stepped(False, True)) == name
         assert rule(p, stepped(False, True), stepped(True, True)) is None
-        # The host's steps are an exit each, on both: nothing differs.
+        # Each step of the host is an exit on both sides: nothing differs.
         assert rule(p, stepped(True, False), stepped(False, False)) is None
         assert rule(p, stepped(False, False), stepped(True, False)) is None
         assert rule(p, stepped(True, True), stepped(False, True, ex=True)) is None
@@ -519,7 +519,7 @@ def test_reserved_bits() -> None:
     assert of("DBGBCR0_EL1", 0xA7, 0x1E7) == of("DBGBCR0_EL1", 0x27, 0x67) == name
     assert of("DBGBCR0_EL1", 0xA7, 0xE7) is None
     assert of("DBGBCR0_EL1", 0x1E7, 0xA7) is None
-    assert of("DBGWCR0_EL1", 0xA00017, 0x17) is None  # ours would be it that keeps them
+    assert of("DBGWCR0_EL1", 0xA00017, 0x17) is None  # here the software KVM would keep them
     assert of("MDSCR_EL1", 0x148000, 0x8000) is None
     assert of("DBGBVR0_EL1", 0x40000000, 0x40000001) == name
     assert of("DBGBVR0_EL1", 0x40000000, 0x40000004) is None

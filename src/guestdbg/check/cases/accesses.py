@@ -33,7 +33,7 @@ def _unchanged(rig: Rig, before: dict[str, int]) -> None:
         rig.expect(f"{name}, as before the access", value, before[name])
 
 
-def _stand_before(rig: Rig, access: Access, address: int) -> asm.Code:
+def _run_up_to(rig: Rig, access: Access, address: int) -> asm.Code:
     """Place a program with one access to ``address``, and run what comes before the access."""
     count = len(access.before)
     code = rig.code(*access.before, access.word, rig.finish())
@@ -55,7 +55,7 @@ def _stand_before(rig: Rig, access: Access, address: int) -> asm.Code:
 )
 def _(rig: Rig, access: Access) -> None:
     _need(rig, access)
-    code = _stand_before(rig, access, _BASE)
+    code = _run_up_to(rig, access, _BASE)
     pc = code.at(len(access.before))
     kind = "any" if access.reads and access.writes else "write" if access.writes else "read"
     watched = watchpoint(_BASE, access.size, kind)  # type: ignore[arg-type]
@@ -90,7 +90,7 @@ def _(rig: Rig, access: Access) -> None:
     _FAR,
 )
 def _(rig: Rig, access: Access) -> None:
-    code = _stand_before(rig, access, _BASE)
+    code = _run_up_to(rig, access, _BASE)
     last = _BASE + access.size - 1
     kind = "write" if access.writes else "read"
     rig.debug(USE_HW, watchpoints=watchpoint(last, 1, kind))  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def _(rig: Rig, access: Access) -> None:
     _FAR,
 )
 def _(rig: Rig, access: Access) -> None:
-    _stand_before(rig, access, _BASE)
+    _run_up_to(rig, access, _BASE)
     watched = watchpoint(_BASE - 1, 1, "any") + watchpoint(_BASE + access.size, 1, "any")
     rig.debug(USE_HW, watchpoints=watched)
     rig.done()
@@ -117,7 +117,7 @@ def _(rig: Rig, access: Access) -> None:
     "Arm ARM DBGWCR<n>_EL1.LSC",
 )
 def _(rig: Rig, access: Access) -> None:
-    _stand_before(rig, access, _BASE)
+    _run_up_to(rig, access, _BASE)
     kind = "read" if access.writes else "write"
     watched = watchpoint(_BASE, access.size, kind)  # type: ignore[arg-type]
     rig.need_watchpoints(len(watched))
@@ -137,7 +137,7 @@ _PLAIN = choose(lambda a: not a.aligned and a.size > 1 and not a.offset and not 
 )
 def _(rig: Rig, access: Access) -> None:
     first = _BASE + 1
-    code = _stand_before(rig, access, first)
+    code = _run_up_to(rig, access, first)
     middle = first + access.size // 2
     kind = "write" if access.writes else "read"
     rig.debug(USE_HW, watchpoints=watchpoint(middle, 1, kind))  # type: ignore[arg-type]
@@ -160,7 +160,7 @@ def _(rig: Rig, what: tuple[Access, bool]) -> None:
     access, after = what
     boundary = DATA + 0x10000
     first = boundary - access.size // 2
-    code = _stand_before(rig, access, first)
+    code = _run_up_to(rig, access, first)
     watched = boundary if after else boundary - 1
     kind = "write" if access.writes else "read"
     rig.debug(USE_HW, watchpoints=watchpoint(watched, 1, kind))  # type: ignore[arg-type]
@@ -189,7 +189,7 @@ _LSE = choose(lambda a: a.needs is not None and a.reads and a.writes)
 )
 def _(rig: Rig, access: Access) -> None:
     _need(rig, access)
-    code = _stand_before(rig, access, _BASE)
+    code = _run_up_to(rig, access, _BASE)
     rig.debug(USE_HW, watchpoints=watchpoint(_BASE, access.size, "read"))
     rig.watches(code.at(0), _BASE, _BASE + access.size - 1, write=False)
 
@@ -202,7 +202,7 @@ def _(rig: Rig, access: Access) -> None:
 )
 def _(rig: Rig, access: Access) -> None:
     _need(rig, access)
-    code = _stand_before(rig, access, _BASE)
+    code = _run_up_to(rig, access, _BASE)
     rig.debug(USE_HW, watchpoints=watchpoint(_BASE, access.size, "write"))
     rig.watches(code.at(0), _BASE, _BASE + access.size - 1, write=(True, False))
 

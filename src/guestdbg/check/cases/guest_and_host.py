@@ -12,8 +12,8 @@ _SHARED = "KVM API 4.87: userspace's registers replace the guest's own while in 
 _SS, _SPSR_SS = 1, 1 << 21
 
 
-def _own_at_the_second(rig: Rig, watch: bool) -> asm.Code:
-    """A program whose second instruction the guest watches, or breaks at, by itself."""
+def _program_with_own_stop(rig: Rig, watch: bool) -> asm.Code:
+    """A program with the guest's own watchpoint, or breakpoint, on its second instruction."""
     code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     if watch:
@@ -23,10 +23,10 @@ def _own_at_the_second(rig: Rig, watch: bool) -> asm.Code:
     return code
 
 
-def _to_the_fifth(rig: Rig, code: asm.Code, control: int) -> None:
-    """Debugged so, the guest comes to its fifth instruction; or to its end, where nothing stops it.
+def _run_to_the_fifth(rig: Rig, code: asm.Code, control: int) -> None:
+    """Run to the fifth instruction: by four steps, or to userspace's breakpoint there.
 
-    Userspace's breakpoint is at the fifth.
+    With a control word that has neither, run to the end.
     """
     if control == STEP:
         for n in range(4):
@@ -44,7 +44,7 @@ def _to_the_fifth(rig: Rig, code: asm.Code, control: int) -> None:
     _SHARED,
 )
 def _(rig: Rig, watch: bool) -> None:
-    _own_at_the_second(rig, watch)
+    _program_with_own_stop(rig, watch)
     rig.debug(USE_HW)
     rig.done()
 
@@ -56,7 +56,7 @@ def _(rig: Rig, watch: bool) -> None:
     _SHARED,
 )
 def _(rig: Rig, watch: bool) -> None:
-    code = _own_at_the_second(rig, watch)
+    code = _program_with_own_stop(rig, watch)
     rig.debug(USE_HW, [breakpoint(code.at(0))])
     rig.breaks(code.at(0))
     rig.debug(0)
@@ -119,7 +119,7 @@ def _(rig: Rig, control: int) -> None:
     code = rig.code(*(asm.mrs(2 + n, name) for n, name in enumerate(values)), asm.NOP, rig.finish())
     host = ([breakpoint(code.at(4))], watchpoint(DATA + 64, 8))
     rig.debug(control, *host)
-    _to_the_fifth(rig, code, control)
+    _run_to_the_fifth(rig, code, control)
     for n, (name, value) in enumerate(values.items()):
         rig.expect(f"{name} as the guest reads it", rig.x(2 + n), value)
 
@@ -153,7 +153,7 @@ def _(rig: Rig, control: int) -> None:
     rig.set_reg("MDSCR_EL1", KDE)
     rig.set_x(3, MDE)
     rig.debug(control, [breakpoint(code.at(4))])
-    _to_the_fifth(rig, code, control)
+    _run_to_the_fifth(rig, code, control)
     rig.expect("MDSCR_EL1, first", rig.x(2), KDE)
     rig.expect("MDSCR_EL1, as written", rig.x(4), MDE)
     rig.expect("MDSCR_EL1 by one-reg access", rig.reg("MDSCR_EL1"), MDE)

@@ -15,7 +15,7 @@ _CONTROL = "KVM API 4.87 (KVM_SET_GUEST_DEBUG)"
 _PARTS = ("breakpoint", "watchpoint", "step")
 
 
-def _with(rig: Rig, code: asm.Code, parts: set[str]) -> None:
+def _debug_with(rig: Rig, code: asm.Code, parts: set[str]) -> None:
     """Debug with these parts: a breakpoint on instruction 1, a watchpoint on what 3 stores to."""
     control = 0
     if parts & {"breakpoint", "watchpoint"}:
@@ -29,18 +29,18 @@ def _with(rig: Rig, code: asm.Code, parts: set[str]) -> None:
     )
 
 
-def _walk(rig: Rig, code: asm.Code, parts: set[str]) -> None:
+def _run_through(rig: Rig, code: asm.Code, parts: set[str]) -> None:
     """Run through the program; expect stops for these parts and for nothing else."""
     rig.start(code)
-    _with(rig, code, parts)
+    _debug_with(rig, code, parts)
     for n in range(4):
         # The PC is at instruction n.
         if n == 1 and "breakpoint" in parts:
             rig.breaks(code.at(1))
-            _with(rig, code, parts - {"breakpoint"})
+            _debug_with(rig, code, parts - {"breakpoint"})
         if n == 3 and "watchpoint" in parts:
             rig.watches(code.at(3), DATA, DATA + 7, write=True)
-            _with(rig, code, parts - {"breakpoint", "watchpoint"})
+            _debug_with(rig, code, parts - {"breakpoint", "watchpoint"})
         if "step" in parts:
             rig.steps(code.at(n + 1))
     if "step" in parts:
@@ -60,7 +60,7 @@ def _walk(rig: Rig, code: asm.Code, parts: set[str]) -> None:
 def _(rig: Rig, bits: int) -> None:
     code = rig.code(asm.NOP, asm.NOP, asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
-    _walk(rig, code, {part for n, part in enumerate(_PARTS) if bits >> n & 1})
+    _run_through(rig, code, {part for n, part in enumerate(_PARTS) if bits >> n & 1})
 
 
 @case_for_each(
@@ -74,10 +74,10 @@ def _(rig: Rig, order: tuple[str, ...]) -> None:
     code = rig.code(asm.NOP, asm.NOP, asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     left = set(_PARTS)
-    _walk(rig, code, left)
+    _run_through(rig, code, left)
     for part in order:
         left.discard(part)
-        _walk(rig, code, left)
+        _run_through(rig, code, left)
 
 
 @case_for_each(
@@ -92,7 +92,7 @@ def _(rig: Rig, order: tuple[str, ...]) -> None:
     there: set[str] = set()
     for part in order:
         there.add(part)
-        _walk(rig, code, there)
+        _run_through(rig, code, there)
 
 
 @case_for_each(
@@ -117,7 +117,7 @@ def _(rig: Rig, direction: int) -> None:
         rig.done()
 
 
-def _high(exit_: Exit) -> None:
+def _expect_hsr_high_zero(exit_: Exit) -> None:
     if not isinstance(exit_, ExitDebug) or exit_.flags != KVM_DEBUG_ARCH_HSR_HIGH_VALID:
         raise Failure("KVM_EXIT_DEBUG with KVM_DEBUG_ARCH_HSR_HIGH_VALID", str(exit_))
     if exit_.hsr_high:
@@ -140,7 +140,7 @@ def _(rig: Rig, what: int) -> None:
         rig.debug(USE_HW, (), watchpoint(DATA, 8))
     else:
         rig.debug(STEP if what == 2 else USE_SW_BP)
-    _high(rig.run())
+    _expect_hsr_high_zero(rig.run())
 
 
 @case(

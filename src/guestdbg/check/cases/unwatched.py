@@ -9,7 +9,7 @@ from guestdbg.check.rig import USE_HW, Rig
 _NOT = "Arm ARM D2.10 (Watchpoint exceptions): accesses that generate none"
 
 
-def _then_stops(rig: Rig, address: int) -> None:
+def _expect_stop_at(rig: Rig, address: int) -> None:
     """Expect a load from there to stop: the watchpoint is armed, though it has not matched yet."""
     code = rig.code(asm.ldr(0, 1))
     rig.set_x(1, address)
@@ -54,7 +54,7 @@ def _(rig: Rig) -> None:
     code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(USE_HW, watchpoints=watchpoint(code.address, 64, "any"))
     rig.done()
-    _then_stops(rig, code.address)
+    _expect_stop_at(rig, code.address)
 
 
 @case(
@@ -68,7 +68,7 @@ def _(rig: Rig) -> None:
     rig.set_x(2, DATA + (2 << 20))
     rig.debug(USE_HW, watchpoints=watchpoint(TABLES, 8192, "any"))
     rig.done()
-    _then_stops(rig, TABLES)
+    _expect_stop_at(rig, TABLES)
 
 
 @case(
@@ -81,7 +81,7 @@ def _(rig: Rig) -> None:
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
     rig.done()
-    _then_stops(rig, DATA)
+    _expect_stop_at(rig, DATA)
 
 
 @case_for_each(
@@ -95,7 +95,7 @@ def _(rig: Rig, name: str) -> None:
     rig.set_x(1, DATA)
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 64, "any"))
     rig.done()
-    _then_stops(rig, DATA)
+    _expect_stop_at(rig, DATA)
 
 
 @case(
@@ -108,7 +108,7 @@ def _(rig: Rig) -> None:
     rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
     rig.machine.write(DATA, b"written!")
     rig.done()
-    _then_stops(rig, DATA)
+    _expect_stop_at(rig, DATA)
 
 
 @case_for_each(
@@ -123,4 +123,4 @@ def _(rig: Rig, distance: int) -> None:
     rig.set_x(1, watched + distance)
     rig.debug(USE_HW, watchpoints=watchpoint(watched, 8, "any"))
     rig.done()
-    _then_stops(rig, watched)
+    _expect_stop_at(rig, watched)

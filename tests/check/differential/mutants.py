@@ -1,4 +1,4 @@
-"""KVMs that are wrong on purpose in ways that random programs must find."""
+"""Mutants that random programs must find: KVMs that are wrong on purpose."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from tests.check.mutants import MutantVcpu
 
 
 class Far(MutantVcpu):
-    """FAR of a watchpoint lies below what was accessed."""
+    """FAR of a watchpoint is below the access."""
 
     def debug_exit(self, exit_: ExitDebug) -> Exit:
         return replace(exit_, far=exit_.far - 0x200) if exit_.far else exit_
 
 
 class WnR(MutantVcpu):
-    """Every watchpoint is a read."""
+    """Every watchpoint exit says that it was a read."""
 
     def debug_exit(self, exit_: ExitDebug) -> Exit:
         return replace(exit_, hsr=exit_.hsr & ~(1 << 6)) if exit_.ec == EC.WATCHPT_LOW else exit_
 
 
 class HsrHigh(MutantVcpu):
-    """hsr_high has something in it."""
+    """hsr_high is not zero."""
 
     def debug_exit(self, exit_: ExitDebug) -> Exit:
         return replace(exit_, hsr_high=1)
 
 
 class Stepless(MutantVcpu):
-    """KVM_GUESTDBG_SINGLESTEP is taken and forgotten."""
+    """KVM_GUESTDBG_SINGLESTEP is accepted and ignored."""
 
     def asked(self, debug: GuestDebug) -> GuestDebug:
         if debug.control & ~KVM_GUESTDBG_VALID_MASK:
@@ -48,14 +48,14 @@ class Stepless(MutantVcpu):
 
 
 class Generous(MutantVcpu):
-    """Control flags that do not exist are taken."""
+    """Control flags that do not exist are accepted."""
 
     def asked(self, debug: GuestDebug) -> GuestDebug:
         return replace(debug, control=debug.control & KVM_GUESTDBG_VALID_MASK)
 
 
 class Behind(MutantVcpu):
-    """A watchpoint exit leaves the PC behind the access."""
+    """A watchpoint exit leaves the PC after the access."""
 
     def debug_exit(self, exit_: ExitDebug) -> Exit:
         if exit_.ec == EC.WATCHPT_LOW:
@@ -65,7 +65,7 @@ class Behind(MutantVcpu):
 
 
 class Leaking(MutantVcpu):
-    """The host's breakpoint 0 shows in the guest's registers."""
+    """The host's breakpoint 0 appears in the guest's registers."""
 
     leak: int
 
@@ -84,7 +84,7 @@ class Leaking(MutantVcpu):
 
 
 class Stuck(MutantVcpu):
-    """Debugging cannot be turned off any more."""
+    """Debugging cannot be switched off."""
 
     def set_guest_debug(self, debug: GuestDebug) -> None:
         if debug.control:
@@ -92,7 +92,7 @@ class Stuck(MutantVcpu):
 
 
 class Garbled(MutantVcpu):
-    """What the guest writes to a device arrives the other way about."""
+    """What the guest writes to a device arrives with its bytes reversed."""
 
     def run(self) -> Exit:
         exit_ = super().run()
@@ -100,7 +100,7 @@ class Garbled(MutantVcpu):
 
 
 class Flags(MutantVcpu):
-    """A debug exit forgets the guest's flags."""
+    """A debug exit clears the guest's flags."""
 
     def debug_exit(self, exit_: ExitDebug) -> Exit:
         pstate = core_reg("pstate")
@@ -109,7 +109,7 @@ class Flags(MutantVcpu):
 
 
 class Untrapped(MutantVcpu):
-    """Nothing was trapped of what was stepped: ISS.ISV is always 1."""
+    """ISS.ISV of a step is always 1, as if no instruction were trapped."""
 
     def debug_exit(self, exit_: ExitDebug) -> Exit:
         return replace(exit_, hsr=exit_.hsr | 1 << 24) if exit_.ec == EC.SOFTSTP_LOW else exit_
@@ -131,7 +131,7 @@ class Refusing(MutantVcpu):
         return super().run()
 
 
-WRONG: tuple[type[MutantVcpu], ...] = (
+MUTANTS: tuple[type[MutantVcpu], ...] = (
     *(Far, WnR, HsrHigh, Stepless, Generous, Behind, Leaking, Stuck, Garbled, Flags, Untrapped),
     Refusing,
 )

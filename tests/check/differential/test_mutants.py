@@ -1,4 +1,4 @@
-"""A KVM that is wrong is found out, and the program that shows it is made small."""
+"""Random programs find mutants, and a program that shows the difference is shrunk."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,13 +13,13 @@ from guestdbg.check.differential.play import Player
 from guestdbg.check.differential.program import Debug
 from guestdbg.check.differential.show import comparison_lines, program_lines
 from guestdbg.kvm import Kvm, open_kvm
-from tests.check.differential.wrong import WRONG, WnR
+from tests.check.differential.mutants import MUTANTS, WnR
 from tests.check.mutants import MutantKvm, MutantVcpu
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
 
-def wrong(kind: type[MutantVcpu]) -> campaign.LocalSide:
+def mutant(kind: type[MutantVcpu]) -> campaign.LocalSide:
     kvm: Any = MutantKvm(kind)
     return side(kvm)
 
@@ -44,22 +44,22 @@ def test_the_same_kvm_is_the_same(right: campaign.LocalSide) -> None:
     assert "150 the same" in str(report)
 
 
-@pytest.mark.parametrize("kind", WRONG, ids=lambda kind: kind.__name__)
-def test_what_is_wrong_is_found(kind: type[MutantVcpu], right: campaign.LocalSide) -> None:
-    (report,) = campaign.run(map(generate, range(200)), right, wrong(kind))
+@pytest.mark.parametrize("kind", MUTANTS, ids=lambda kind: kind.__name__)
+def test_mutants_are_found(kind: type[MutantVcpu], right: campaign.LocalSide) -> None:
+    (report,) = campaign.run(map(generate, range(200)), right, mutant(kind))
     assert report.unexplained, str(report)
     assert len(report.unexplained) > report.explained.total(), "a rule explains it away"
 
 
 def test_the_wrong_direction_is_not_explained() -> None:
-    """Rules are about a known other side: what they excuse in it they do not excuse in ours."""
+    """Rules are about the real KVM: they do not excuse the same fault in the software KVM."""
     with open_kvm("soft") as kvm:
-        (report,) = campaign.run(map(generate, range(200)), wrong(WnR), side(kvm))
+        (report,) = campaign.run(map(generate, range(200)), mutant(WnR), side(kvm))
     assert report.unexplained
 
 
 def test_a_finding_is_shrunk_to_what_shows_it(right: campaign.LocalSide) -> None:
-    other = wrong(WnR)
+    other = mutant(WnR)
     (report,) = campaign.run(map(generate, range(120)), right, other)
     finding = min(report.unexplained, key=lambda f: f.difference.moment)
     small = campaign.shrink(finding, right, other)
