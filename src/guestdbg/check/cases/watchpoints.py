@@ -112,8 +112,8 @@ def _(rig: Rig, what: tuple[str, str]) -> None:
     own = own_debugging(rig, word, watchpoints={0: pair}, registers={1: DATA})
     if own is not (chosen == "el0"):
         rig.skip(
-            "the processor treats LDTR and STTR as accesses of EL1: so does the guest's own "
-            "watchpoint, without KVM"
+            "the processor treats LDTR and STTR as accesses of EL1: the guest's own watchpoint, "
+            "without KVM, matches in the same way"
         )
     code = rig.code(word, rig.finish())
     rig.set_x(1, DATA)
