@@ -131,7 +131,7 @@ def test_software_breakpoints(start: Load, caplog: pytest.LogCaptureFixture) -> 
     point(lambda hit: calls.append(hit.pc))
     assert point.kind == "software"
     assert point.why_software == "asked for"
-    assert guest.arming.allocation.used == (0, 0)
+    assert guest._target.armed.allocation.used == (0, 0)
     assert guest.read(address, 16) == original, "the BRK does not show"
     assert guest.board.read_phys(guest.translate(address), 4) != original[:4]
     guest.run(until="write_pair", timeout=60)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from guestdbg.arm64 import exclusive_sequence
 from guestdbg.check.assembler import NOP, RET, add, b, br, ldp, ldr, stp, str_, svc
 from guestdbg.debugger.unwind.prologue_analysis import FrameState, frame_state
-from guestdbg.debugger.vcpu.access_decoder import Plan
+from guestdbg.debugger.vcpu.access_decoder import access_plan
 from guestdbg.kvm.regs import core_reg
 
 from .assembled import cbnz, cbnz_w, ldaxr, stlxr, words
@@ -121,13 +121,13 @@ def test_plans() -> None:
     def sp() -> int:
         return 0x8000
 
-    assert Plan(str_(0, 1, 8)).touched(get, sp) == (0x1008, 8, 2)
-    assert Plan(ldr(0, 1, 8)).touched(get, sp) == (0x1008, 8, 1)
-    assert Plan(stp(0, 3, 1)).touched(get, sp) == (0x1000, 16, 2)
-    assert Plan(ldp(0, 3, 1)).touched(get, sp) == (0x1000, 16, 1)
-    assert Plan(STP_FRAME).touched(get, sp) == (0x8000 - 32, 16, 2)
-    assert Plan(0xB8226820).touched(get, sp) == (0x1020, 4, 2)  # str w0, [x1, x2]
-    assert Plan(NOP).touched(get, sp) is None
-    assert Plan(ldaxr(0, 1)).exclusive
-    assert Plan(stlxr(2, 0, 1)).store_exclusive
-    assert Plan(stlxr(2, 0, 1)).status == 2
+    assert access_plan(str_(0, 1, 8)).touched(get, sp) == (0x1008, 8, 2)
+    assert access_plan(ldr(0, 1, 8)).touched(get, sp) == (0x1008, 8, 1)
+    assert access_plan(stp(0, 3, 1)).touched(get, sp) == (0x1000, 16, 2)
+    assert access_plan(ldp(0, 3, 1)).touched(get, sp) == (0x1000, 16, 1)
+    assert access_plan(STP_FRAME).touched(get, sp) == (0x8000 - 32, 16, 2)
+    assert access_plan(0xB8226820).touched(get, sp) == (0x1020, 4, 2)  # str w0, [x1, x2]
+    assert access_plan(NOP).touched(get, sp) is None
+    assert access_plan(ldaxr(0, 1)).exclusive
+    assert access_plan(stlxr(2, 0, 1)).store_exclusive
+    assert access_plan(stlxr(2, 0, 1)).status == 2

@@ -264,7 +264,7 @@ def test_what_cannot_be_recorded_is_refused() -> None:
 
 def decided_by_provider(guest: Guest) -> bool:
     guest.run(max_instructions=10)
-    return guest.cores[0].deciding._installed is not None
+    return guest.execution.hit_programs_installed(0)
 
 
 def test_the_demo_is_decided_by_the_processor() -> None:

@@ -214,7 +214,7 @@ def test_a_guest_is_not_served_or_closed_by_its_handlers() -> None:
     with queue() as guest:
         watch = guest.watch("queue.tail")
         watch.handler = lambda hit: hit.guest.serve_gdb("tcp:127.0.0.1:0")
-        with pytest.raises(GuestBusy, match="stands still is served"):
+        with pytest.raises(GuestBusy, match="stopped guest can be served"):
             guest.run()
         watch.handler = lambda hit: hit.guest.close()
         with pytest.raises(GuestBusy, match=r"return guestdbg\.STOP"):
@@ -253,7 +253,7 @@ def test_leaving_the_with_block_ends_another_threads_run() -> None:
     with guestdbg.load(EXAMPLES / "spin.elf", provider="soft", console=None) as guest:
         thread = threading.Thread(target=lambda: stops.append(guest.run()))
         thread.start()
-        while not guest.moves.under_way:
+        while not guest.execution.running:
             time.sleep(0.001)
     thread.join(30)
     assert [stop.reason for stop in stops] == ["interrupt"]

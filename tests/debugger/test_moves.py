@@ -22,7 +22,7 @@ def test_one_steps_while_the_other_runs_or_is_held(start: Load) -> None:
     guest = start("smp", vcpus=2)
     guest.break_("secondary_main")
     assert guest.resume({0: ResumeAction(), 1: ResumeAction()}).cpu.id == 1
-    first, second = (core.vcpu for core in guest.cores)
+    first, second = (core.vcpu for core in guest.execution.vcpus)
     before = first.instructions  # type: ignore[attr-defined]
     here = guest.vcpus[1].pc
     stop = guest.resume({1: ResumeAction(step=True)})
@@ -52,7 +52,7 @@ def test_a_step_through_a_range_ends_behind_it() -> None:
 
 def test_moves_that_are_none(start: Load) -> None:
     guest = start("hello")
-    with pytest.raises(InvalidLocation, match="no vCPU is to move"):
+    with pytest.raises(InvalidLocation, match="no vCPU is to be resumed"):
         guest.resume({})
     with pytest.raises(InvalidLocation, match="no vCPU 1"):
         guest.resume({1: ResumeAction()})

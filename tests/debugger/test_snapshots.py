@@ -81,7 +81,7 @@ def test_at_a_breakpoint_that_was_reported(start: Load) -> None:
         guest.restore(snapshot)
     assert len(set(seen)) == 1
     assert guest.step().reason == "step"
-    assert guest.cpu.pc != snapshot.cores[0].reported
+    assert guest.cpu.pc != snapshot.resume_states[0].needs_step_over
 
 
 def test_software_breakpoints_of_then_go_and_those_of_now_come(start: Load) -> None:
@@ -128,7 +128,9 @@ def test_in_the_middle_of_an_exclusive_sequence() -> None:
     guest.watch(DATA, 8, access="any")(lambda hit: told.append((hit.old, hit.new)))
     stop = guest.run(max_instructions=9)
     assert stop.reason == "limit"
-    assert guest.cores[0].sequences.debug is not None, "it stands within the sequence"
+    assert guest.execution.vcpus[0].resume_state.sequence is not None, (
+        "it stands within the sequence"
+    )
     snapshot = guest.snapshot()
     for _ in range(3):
         told.clear()
@@ -212,7 +214,7 @@ def test_not_from_within_a_handler(start: Load) -> None:
     @guest.watch("queue.tail")
     def handler(hit: Hit) -> object:
         for call in (guest.snapshot, lambda: guest.restore(snapshot)):
-            with pytest.raises(GuestBusy, match=r"stands still.*by one of its handlers") as why:
+            with pytest.raises(GuestBusy, match=r"stopped guest.*by one of its handlers") as why:
                 call()
             said.append(str(why.value))
         return guestdbg.STOP

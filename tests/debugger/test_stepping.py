@@ -176,7 +176,7 @@ def test_run_until(start: Load) -> None:
     assert guest.read_u64(counter) == 1
     stop = guest.run(until="take_lock", timeout=60)
     assert (stop.reason, guest.read_u64(counter)) == ("until", 101)
-    assert guest.arming.allocation.used == (0, 0)
+    assert guest._target.armed.allocation.used == (0, 0)
 
 
 def test_timeout(start: Load) -> None:
@@ -196,9 +196,9 @@ def test_max_instructions(start: Load) -> None:
     guest = start("spin")
     stop = guest.run(max_instructions=12345, timeout=60)
     assert stop.reason == "limit"
-    assert guest.runloop.retired() == 12345
+    assert guest.execution.retired() == 12345
     assert guest.run(max_instructions=0).reason == "limit"
-    assert guest.runloop.retired() == 12345
+    assert guest.execution.retired() == 12345
     with pytest.raises(InvalidLocation):
         guest.run(max_instructions=-1)
 
@@ -209,7 +209,7 @@ def test_max_instructions_with_hits_in_between(start: Load) -> None:
     guest.watch("turns")(hits.append)
     stop = guest.run(max_instructions=5000, timeout=60)
     assert stop.reason == "limit"
-    assert 5000 <= guest.runloop.retired() <= 5001
+    assert 5000 <= guest.execution.retired() <= 5001
     assert len(hits) > 500
 
 

@@ -76,7 +76,7 @@ def test_every_instruction_of_a_call_has_the_same_callers(without_frame_pointers
     for path in (without_frame_pointers, EXAMPLES / "counter.elf"):
         with load(path, provider="soft", console=None, memory="16M") as guest:
             guest.run(until="middle", timeout=60)
-            core = guest.cores[0]
+            core = guest.execution.vcpus[0]
             expected = ["middle", "outer", "main"]
             steps = 0
             while True:
@@ -135,7 +135,7 @@ def test_frame_records_are_enough(start: Load) -> None:
     address = guest.symbol("count").address
     guest.images.clear()
     guest.run(until=address, timeout=60)
-    frames = guest.cores[0].backtrace(guest.cpu.pc, 64)
+    frames = guest.execution.vcpus[0].backtrace(guest.cpu.pc, 64)
     assert len(frames) >= 4
     assert all(frame.location.function is None for frame in frames)
 
@@ -143,7 +143,7 @@ def test_frame_records_are_enough(start: Load) -> None:
 def test_a_broken_stack_ends_the_backtrace(start: Load) -> None:
     guest = start("counter")
     guest.run(until="count", timeout=60)
-    core = guest.cores[0]
+    core = guest.execution.vcpus[0]
     for fp in (0, 1, 8, 0x4000_0000, 0xFFFF_FFFF_FFFF_FFF8, guest.cpu.sp):
         guest.cpu.x[29] = fp
         frames = core.backtrace(guest.cpu.pc, 64)

@@ -154,7 +154,7 @@ def test_a_range_that_takes_several_registers(start: Load) -> None:
     guest = start("counter", at_main=True)
     base = guest.symbol("table").address
     hits = collect(guest.watch(base + 4, 24))
-    assert guest.arming.allocation.used[1] > 1
+    assert guest._target.armed.allocation.used[1] > 1
     done(guest)
     assert [hit.address for hit in hits[:6]] == [base + 4 * n for n in range(1, 7)]
     assert len(hits) == 60
@@ -185,7 +185,7 @@ def test_two_watches_in_one_word(start: Load) -> None:
     assert len(low) == len(high) == 1000
     assert [hit.new for hit in high] == [n + 1 >> 8 for n in range(1000)]
     assert len(beyond) == 1001
-    assert guest.arming.allocation.used[1] <= 4
+    assert guest._target.armed.allocation.used[1] <= 4
 
 
 def test_before_the_access(start: Load) -> None:
@@ -416,7 +416,7 @@ def test_bad_watches_are_refused(start: Load) -> None:
         guest.watch("counter", access="write-ish")  # type: ignore[arg-type]
     with pytest.raises(InvalidLocation):
         guest.watch("counter", ignore=-1)
-    assert guest.arming.allocation.used == (0, 0)
+    assert guest._target.armed.allocation.used == (0, 0)
 
 
 def test_a_hit_of_the_past_says_so(start: Load) -> None:
@@ -438,5 +438,5 @@ def test_linked_to_a_context(start: Load) -> None:
     always = collect(again.watch("counter", context=0))
     done(again)
     assert len(always) == 1000
-    used = again.arming.allocation
+    used = again._target.armed.allocation
     assert used.dbg_bcr[-1] & 1, "a context is matched by the highest-numbered breakpoint"

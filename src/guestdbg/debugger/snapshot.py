@@ -1,38 +1,23 @@
 """Snapshots of a guest under the debugger.
 
-The guest goes back; what a person asked the debugger for does not: the points stay as they are,
-with their counts, and are armed over the state that was put back.
+The guest goes back; what the user has set up in the debugger does not: the points stay as they are,
+with their counts, and are armed over the state that is restored.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.errors import BadSnapshot, Unsupported
-from guestdbg.debugger.vcpu.exclusive_stepper import SequenceState
+from guestdbg.debugger.execution.resume_guard import ResumeGuard
+from guestdbg.debugger.execution.scheduler import Scheduler
+from guestdbg.debugger.target import Target
+from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import SupportsSnapshots
 from guestdbg.machine import NO_SNAPSHOTS, BoardSnapshot
 
-if TYPE_CHECKING:
-    from guestdbg.debugger.guest import Guest
-    from guestdbg.debugger.vcpu.context import VcpuContext
-
-__all__ = ["GuestSnapshot", "restore", "take"]
-
-
-@dataclass(frozen=True, slots=True)
-class _CoreState:
-    """Where in its stops a vCPU was: see ``VcpuContext``."""
-
-    reported: int | None
-    stood: int | None
-    interrupted: frozenset[tuple[int, int]]
-    reported_before_access: tuple[int, int] | None
-    sequence: SequenceState
-    device_hits: tuple[Hit, ...]
+__all__ = ["GuestSnapshot", "Snapshots"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,24 +25,30 @@ class GuestSnapshot:
     """A guest as it was at one time, of ``guest.snapshot()``.
 
     Attributes:
+        target: the guest under the debugger: it can be restored there only.
         board: the part of it that is the guest's: vCPUs, memory, devices.
+        resume_states: what each vCPU had to remember from its last stop.
+        current: the place of the vCPU that had stopped last.
+        ended: the Stop with which the guest had powered off, or None.
+        under_breakpoints: the instructions under the BRKs that are in the board's memory, by
+            guest-physical address.
     """
 
-    guest: Guest
+    target: Target
     board: BoardSnapshot
-    cores: tuple[_CoreState, ...]
-    turn: int
+    resume_states: tuple[ResumeState, ...]
+    current: int
     ended: Stop | None
     under_breakpoints: dict[int, bytes]
 
     @property
     def instructions(self) -> tuple[int, ...]:
-        """What each vCPU had retired."""
+        """How many instructions each vCPU had retired."""
         return self.board.vm.instructions
 
     @property
     def memory_size(self) -> int:
-        """Bytes of guest memory in it; those that other snapshots hold as well are held once."""
+        """Bytes of guest memory in it; what it shares with other snapshots is stored once."""
         return self.board.vm.memory_size
 
     def __repr__(self) -> str:
@@ -65,50 +56,40 @@ class GuestSnapshot:
         return f"<GuestSnapshot at {counts} instructions, {self.memory_size >> 10} KiB of memory>"
 
 
-def take(guest: Guest) -> GuestSnapshot:
-    """The guest as it is."""
-    _check(guest)
-    return GuestSnapshot(
-        guest,
-        guest.board.snapshot(),
-        tuple(_state(core) for core in guest.cores),
-        guest.runloop.current.number,
-        guest.moves.ended,
-        guest.memory.snapshot(),
-    )
+class Snapshots:
+    """Takes and restores the snapshots of one guest."""
 
+    def __init__(self, target: Target, scheduler: Scheduler, guard: ResumeGuard) -> None:
+        self._target = target
+        self._scheduler = scheduler
+        self._guard = guard
 
-def restore(guest: Guest, snapshot: GuestSnapshot) -> None:
-    """Put the guest back; raises BadSnapshot for one of another guest."""
-    _check(guest)
-    if snapshot.guest is not guest:
-        raise BadSnapshot("the snapshot is of another guest: it can only be put back there")
-    guest.board.restore(snapshot.board)
-    guest.memory.restored(snapshot.under_breakpoints)
-    guest.runloop.select(snapshot.turn)
-    guest.moves.ended = snapshot.ended
-    for core, state in zip(guest.cores, snapshot.cores, strict=True):
-        core.current = None  # what the vCPU is armed with now is what it was then
-        core.stop_number += 1  # hits from before are of the past
-        core.arrivals.reported = state.reported
-        core.stood = state.stood
-        core.arrivals.interrupted = set(state.interrupted)
-        core.watching.reported_before_access = state.reported_before_access
-        core.sequences.restored(state.sequence)
-        core.devices.hits = list(state.device_hits)
+    def take(self) -> GuestSnapshot:
+        """The guest as it is. Raises Unsupported if the provider has no snapshots."""
+        self._check_supported()
+        target = self._target
+        return GuestSnapshot(
+            target,
+            target.board.snapshot(),
+            tuple(vcpu.resume_state.copy() for vcpu in self._scheduler.vcpus),
+            self._scheduler.current.number,
+            self._guard.ended,
+            target.memory.snapshot(),
+        )
 
+    def restore(self, snapshot: GuestSnapshot) -> None:
+        """Put the guest back. Raises BadSnapshot for a snapshot of another guest."""
+        self._check_supported()
+        target = self._target
+        if snapshot.target is not target:
+            raise BadSnapshot("the snapshot is of another guest: it can only be restored there")
+        target.board.restore(snapshot.board)
+        target.memory.restored(snapshot.under_breakpoints)
+        self._scheduler.select(snapshot.current)
+        self._guard.ended = snapshot.ended
+        for vcpu, state in zip(self._scheduler.vcpus, snapshot.resume_states, strict=True):
+            vcpu.restore(state)
 
-def _check(guest: Guest) -> None:
-    if not isinstance(guest.board.vm, SupportsSnapshots):
-        raise Unsupported(NO_SNAPSHOTS)
-
-
-def _state(core: VcpuContext) -> _CoreState:
-    return _CoreState(
-        core.arrivals.reported,
-        core.stood,
-        frozenset(core.arrivals.interrupted),
-        core.watching.reported_before_access,
-        core.sequences.snapshot(),
-        tuple(core.devices.hits),
-    )
+    def _check_supported(self) -> None:
+        if not isinstance(self._target.board.vm, SupportsSnapshots):
+            raise Unsupported(NO_SNAPSHOTS)

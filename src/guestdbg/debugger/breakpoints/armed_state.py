@@ -1,18 +1,20 @@
-"""The points that are enabled, as the objects that ``set_guest_debug`` takes.
+"""The enabled points as the objects that KVM_SET_GUEST_DEBUG takes.
 
-Everything a stop needs is made here once, when a point changes, and only looked up afterwards: a
-provider recognises an object that it was given before.
+Everything that a stop needs is made here once, when a point changes, and only looked up afterwards.
+A provider recognises an object that it was given before, and need not convert it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from guestdbg.arm64 import debug as arm64_debug
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.hardware.register_allocator import Allocation, allocate
 from guestdbg.debugger.hardware.requests import BreakRequest, Hardware
+from guestdbg.debugger.memory.brk_patches import PatchedMemory
 from guestdbg.kvm import GuestDebug
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
@@ -21,23 +23,25 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_SW_BP,
 )
 
-__all__ = ["OFF", "STEP_DISARMED", "ArmedState", "InternalBreakpoint", "arm", "exits_only"]
+__all__ = ["OFF", "STEP_DISARMED", "Armable", "ArmedState", "InternalBreakpoint", "arm", "only_at"]
 
 OFF = GuestDebug()
-#: One instruction with all debug registers empty, the guest's own put aside.
+#: One instruction with all debug registers empty; the guest's own are not in the hardware.
 STEP_DISARMED = GuestDebug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW)
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class InternalBreakpoint:
     """A breakpoint of the debugger's own, to get control back at ``address``.
 
-    It counts only for the vCPU ``core`` (its number), and only once the stack pointer is at least
+    It counts only for the vCPU with the number ``vcpu``, and only if the stack pointer is at least
     ``minimum_sp``: not in a deeper call of the same function.
     """
 
     address: int
-    core: int
+    vcpu: int
     minimum_sp: int = 0
 
 
@@ -46,82 +50,111 @@ class ArmedState:
     """One state of all points.
 
     Attributes:
-        armed: for running on.
+        running: what a vCPU is given to run.
         step_watching: for one instruction, with watches but without breakpoints.
-        step_bare: for one instruction with nothing armed: off a watchpoint.
+        step_unarmed: for one instruction with nothing armed: to step over a watchpoint.
         watches: the enabled watches, in the order of their numbers.
         breakpoints: the enabled breakpoints by address, in the order of their numbers.
-        software: the addresses that hold a BRK of ours.
-        hardware: whether the guest's own debug registers are out of the hardware (USE_HW).
-        quick: whether every watch is one of the simplest kind: told after the access, whatever the
-            exception level and context, and no BRK of ours in memory.
+        internal: the debugger's own breakpoints by address.
+        brk_addresses: the virtual addresses that hold a BRK of the debugger's.
+        uses_hardware: whether KVM_GUESTDBG_USE_HW is set: the guest's own debug registers are not
+            in the hardware then.
+        only_plain_watches: whether every watch is reported after the access, at any exception
+            level and in any context, and no BRK of the debugger's is in memory.
+        allocation: which debug register has which point.
     """
 
-    armed: GuestDebug
+    running: GuestDebug
     step_watching: GuestDebug
-    step_bare: GuestDebug
+    step_unarmed: GuestDebug
     watches: tuple[Watch, ...]
     breakpoints: dict[int, tuple[Breakpoint, ...]]
-    temporaries: dict[int, tuple[InternalBreakpoint, ...]]
-    software: frozenset[int]
-    hardware: bool
-    quick: bool
+    internal: dict[int, tuple[InternalBreakpoint, ...]]
+    brk_addresses: frozenset[int]
+    uses_hardware: bool
+    only_plain_watches: bool
     allocation: Allocation
 
 
+class Armable(Protocol):
+    """What points are armed on.
+
+    Attributes:
+        hardware: how many debug registers there are.
+        memory: guest-physical memory, which takes BRK instructions.
+        armed: the points as they are armed now.
+    """
+
+    hardware: Hardware
+    memory: PatchedMemory
+    armed: ArmedState
+
+
 def arm(
-    registers: Hardware,
+    hardware: Hardware,
     points: Iterable[Point],
-    temporaries: Sequence[InternalBreakpoint] = (),
+    internal: Sequence[InternalBreakpoint] = (),
     *,
     overwatch: int = 0,
 ) -> ArmedState:
-    """Arm what is enabled; raises OutOfRegisters and leaves everything as it was."""
+    """The state in which the enabled ones of ``points`` are armed; raises OutOfRegisters."""
     enabled = sorted((p for p in points if p.enabled), key=lambda p: p.number)
     watches = tuple(p for p in enabled if isinstance(p, Watch))
-    breaks = [p for p in enabled if isinstance(p, Breakpoint)]
-    requests = [r for p in breaks for r in p.requests()]
-    software = frozenset(a for p in breaks if p.kind == "software" for a in p.addresses)
+    breakpoints = [p for p in enabled if isinstance(p, Breakpoint)]
+    brk_addresses = frozenset(
+        address for p in breakpoints if p.kind == "software" for address in p.addresses
+    )
+    requests = [request for p in breakpoints for request in p.requests()]
     requests += [
-        BreakRequest("a place to come back to", t.address)
-        for t in temporaries
-        if t.address not in software
+        BreakRequest("a place to come back to", i.address)
+        for i in internal
+        if i.address not in brk_addresses
     ]
-    allocation = allocate(registers, [w.request() for w in watches], requests, overwatch=overwatch)
-    by_address: dict[int, list[Breakpoint]] = {}
-    for point in breaks:
-        for address in point.addresses:
-            by_address.setdefault(address, []).append(point)
-    by_place: dict[int, list[InternalBreakpoint]] = {}
-    for temporary in temporaries:
-        by_place.setdefault(temporary.address, []).append(temporary)
-    hardware = bool(watches or requests)
-    control = KVM_GUESTDBG_ENABLE if hardware or software else 0
-    if hardware:
-        control |= KVM_GUESTDBG_USE_HW
-    if software:
-        control |= KVM_GUESTDBG_USE_SW_BP
+    allocation = allocate(
+        hardware, [watch.request() for watch in watches], requests, overwatch=overwatch
+    )
+    uses_hardware = bool(watches or requests)
+    control = _control(uses_hardware, bool(brk_addresses))
     step = control | KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP
-    a = allocation
+    bcr, bvr = allocation.dbg_bcr, allocation.dbg_bvr
+    wcr, wvr = allocation.dbg_wcr, allocation.dbg_wvr
     return ArmedState(
-        armed=GuestDebug(control, a.dbg_bcr, a.dbg_bvr, a.dbg_wcr, a.dbg_wvr) if control else OFF,
-        step_watching=GuestDebug(step, (), (), a.dbg_wcr, a.dbg_wvr),
-        # With USE_HW and nothing enabled the guest's own registers stay out of the way too.
-        step_bare=GuestDebug(step),
+        running=GuestDebug(control, bcr, bvr, wcr, wvr) if control else OFF,
+        step_watching=GuestDebug(step, (), (), wcr, wvr),
+        # With USE_HW and no register enabled the guest's own are not in the hardware either.
+        step_unarmed=GuestDebug(step),
         watches=watches,
-        breakpoints={address: tuple(found) for address, found in by_address.items()},
-        temporaries={address: tuple(found) for address, found in by_place.items()},
-        software=software,
-        hardware=hardware,
-        quick=hardware and not software and not any(w.before or w.restricted for w in watches),
+        breakpoints=_grouped((address, p) for p in breakpoints for address in p.addresses),
+        internal=_grouped((i.address, i) for i in internal),
+        brk_addresses=brk_addresses,
+        uses_hardware=uses_hardware,
+        only_plain_watches=uses_hardware
+        and not brk_addresses
+        and not any(watch.before or watch.restricted for watch in watches),
         allocation=allocation,
     )
 
 
-def exits_only(arming: ArmedState, addresses: Sequence[int]) -> GuestDebug:
-    """Nothing armed but breakpoints at ``addresses``: to run over an exclusive sequence."""
+def only_at(armed: ArmedState, addresses: Sequence[int]) -> GuestDebug:
+    """Nothing but breakpoints at ``addresses``: to run over an exclusive sequence."""
     pairs = [arm64_debug.breakpoint(address) for address in addresses]
-    control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW
-    if arming.software:
-        control |= KVM_GUESTDBG_USE_SW_BP
+    control = _control(True, bool(armed.brk_addresses))
     return GuestDebug(control, tuple(p.control for p in pairs), tuple(p.value for p in pairs))
+
+
+def _control(uses_hardware: bool, uses_brk: bool) -> int:
+    """kvm_guest_debug.control for running with these kinds of points."""
+    control = KVM_GUESTDBG_ENABLE if uses_hardware or uses_brk else 0
+    if uses_hardware:
+        control |= KVM_GUESTDBG_USE_HW
+    if uses_brk:
+        control |= KVM_GUESTDBG_USE_SW_BP
+    return control
+
+
+def _grouped(pairs: Iterable[tuple[int, _T]]) -> dict[int, tuple[_T, ...]]:
+    """The second members of the pairs by their first ones, in their order."""
+    found: dict[int, tuple[_T, ...]] = {}
+    for address, value in pairs:
+        found[address] = (*found.get(address, ()), value)
+    return found

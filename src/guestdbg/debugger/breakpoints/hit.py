@@ -1,21 +1,21 @@
-"""What a handler is given: who touched what, where, and what it was before and after."""
+"""What a handler is called with: which instruction accessed what, and the values around it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from guestdbg.debugger.breakpoints.point import Point, Watch
 from guestdbg.debugger.errors import StaleHit
+from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.unwind.unwinder import Frame
+from guestdbg.kvm import ExitDebug, Vcpu
 
 if TYPE_CHECKING:
-    from guestdbg.debugger.guest import Guest
-    from guestdbg.debugger.program.source_location import Location
-    from guestdbg.debugger.unwind.unwinder import Frame
-    from guestdbg.debugger.vcpu.context import VcpuContext
-    from guestdbg.debugger.vcpu.registers import Cpu
-    from guestdbg.kvm import ExitDebug, Vcpu
+    # The types of two public attributes, by their public names: a handler gets the guest and the
+    # vCPU as the user has them. Nothing here uses what they can do.
+    from guestdbg.debugger import Cpu, Guest
 
-__all__ = ["AccessName", "Hit", "Value"]
+__all__ = ["AccessName", "Hit", "HitSource", "Value"]
 
 AccessName = Literal["read", "write", "readwrite", "execute"]
 Value = int | bytes
@@ -28,25 +28,48 @@ def _value(data: bytes) -> Value:
     return data
 
 
+class HitSource(Protocol):
+    """The vCPU that a hit comes from.
+
+    Attributes:
+        guest, cpu: the guest and the vCPU as a handler gets them.
+        vcpu: the KVM vCPU.
+        resume_count: how often the vCPU was resumed: a hit is stale once it has changed.
+    """
+
+    guest: Any
+    cpu: Any
+    vcpu: Vcpu
+    resume_count: int
+
+    def locate(self, address: int) -> Location:
+        """What is known of an address."""
+
+    def backtrace(self, pc: int, limit: int) -> list[Frame]:
+        """The frames from here outwards; frame 0 is shown at ``pc``."""
+
+
 class Hit:
     """One access to a watched range, or one arrival at a breakpoint.
 
     Attributes:
         point: the watch or breakpoint.
-        pc: the address of the instruction: of the one that made the access, also after it.
+        pc: the address of the instruction that made the access, also after the access; for a
+            breakpoint the address of the instruction that is executed next.
         old_bytes, new_bytes: the watched value before and after, as bytes; see ``old``.
         new_reason: why ``new`` is None.
         count: the point's ``hits`` with this one.
 
-    Everything but what is asked of the guest's present state (``backtrace``, the registers) stays
-    good for ever.
+    A hit can be kept: everything in it stays valid, except ``backtrace`` and the registers of
+    ``vcpu``, which are read from the guest when they are asked for.
     """
 
-    # One is made at every stop, wanted or not: what need not be set or worked out then, is not.
+    # One hit is made at every stop, also for conditions that turn out false. Attributes that most
+    # hits do not set have class-level defaults, and everything derived is computed when asked for.
     new_bytes: bytes | None = None
     new_reason: str | None = None
     count = 0
-    _stop = 0
+    _resume_count = 0
     _location: Location | None = None
     _backtrace: list[Frame] | None = None
 
@@ -55,14 +78,14 @@ class Hit:
 
     def __init__(
         self,
-        core: VcpuContext,
+        source: HitSource,
         point: Point,
         pc: int,
         touched: tuple[int, int, int],
         exit_: ExitDebug | None,
         old_bytes: bytes | None,
     ) -> None:
-        self._core = core
+        self._source = source
         self.point = point
         self.pc = pc
         self._touched = touched
@@ -108,17 +131,19 @@ class Hit:
     @property
     def guest(self) -> Guest:
         """The guest that was stopped."""
-        return self._core.guest
+        guest: Guest = self._source.guest
+        return guest
 
     @property
     def vcpu(self) -> Cpu:
         """The vCPU that made the access; its registers are as after it."""
-        return self._core.cpu
+        cpu: Cpu = self._source.cpu
+        return cpu
 
     @property
     def provider(self) -> Vcpu:
-        """The vCPU at the seam."""
-        return self._core.vcpu
+        """The KVM vCPU (``guestdbg.kvm.Vcpu``) that made the access."""
+        return self._source.vcpu
 
     @property
     def access(self) -> AccessName:
@@ -129,39 +154,39 @@ class Hit:
     def old(self) -> Any:
         """The watched value before the access: an int for 1, 2, 4 and 8 bytes, else bytes.
 
-        A watch of 1, 2, 4 or 8 bytes always tells the whole of them, also where fewer were
-        accessed; a wider one tells the accessed bytes. None for a breakpoint.
+        A watch of 1, 2, 4 or 8 bytes always reports all of them, also when fewer were accessed;
+        a longer watch reports the accessed bytes. None for a breakpoint.
         """
         return None if self.old_bytes is None else _value(self.old_bytes)
 
     @property
     def new(self) -> Any:
-        """The watched value after the access; None where nothing was written: ``new_reason``."""
+        """The watched value after the access; None if nothing was written, see ``new_reason``."""
         return None if self.new_bytes is None else _value(self.new_bytes)
 
     @property
     def location(self) -> Location:
-        """Where ``pc`` is: function, offset, file and line as far as they are known."""
+        """Where ``pc`` is: function, offset, file and line, those that are known."""
         if self._location is None:
-            self._location = self._core.guest.locate(self.pc)
+            self._location = self._source.locate(self.pc)
         return self._location
 
     def backtrace(self, limit: int = 64) -> list[Frame]:
         """The frames from here outwards, by call frame information or frame records.
 
-        Frame 0 is the instruction of the hit. Raises StaleHit when the guest has gone on since,
-        unless it was asked before.
+        Frame 0 is the instruction of the hit. Raises StaleHit when the guest has run since,
+        unless the backtrace was asked for before.
         """
         if self._backtrace is None:
             self._fresh("its backtrace")
-            self._backtrace = self._core.backtrace(self.pc, limit)
+            self._backtrace = self._source.backtrace(self.pc, limit)
         return self._backtrace[:limit]
 
     def _fresh(self, what: str) -> None:
-        if self._stop != self._core.stop_number:
+        if self._resume_count != self._source.resume_count:
             raise StaleHit(
-                f"the guest has gone on since this hit, and {what} is no longer there: ask in the "
-                "handler, or before the next run"
+                f"the guest has run since this hit, and {what} is no longer there: ask for it in "
+                "the handler, or before the next run"
             )
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a person asks to stop at: watches and breakpoints, with their handlers and counts."""
+"""Points: watches and breakpoints, with their handlers, conditions and counts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Stopper:
         return "guestdbg.STOP"
 
     def __reduce__(self) -> str:
-        return "STOP"  # a copy of it is itself: it is told by its identity
+        return "STOP"  # a copy is the same object: handlers' results are compared by identity
 
 
 #: What a handler returns to end ``guest.run()``.
@@ -41,11 +41,11 @@ class Point:
     """A watch or a breakpoint.
 
     Attributes:
-        number: counts from 1 in the order of making; handlers of one stop are called in it.
-        name: what it is called in hits and messages: what was asked for, unless a name was given.
+        number: 1 for the first point; the handlers of one stop are called in this order.
+        name: what it is called in hits and messages: the given name, or else the location.
         ignore: so many hits are counted without calling the handler.
         hits: hits for which the condition was true, ignored ones included.
-        seen: all accesses or arrivals, those that the condition turned away included.
+        seen: all accesses or arrivals, also those for which the condition was false.
     """
 
     __slots__ = (
@@ -121,9 +121,9 @@ class Point:
 
     @property
     def when(self) -> Condition | None:
-        """Called with the hit; a false answer lets the guest go on, and counts nothing.
+        """Called with the hit; if the result is false, the guest goes on and ``hits`` is unchanged.
 
-        Set it to a function, None, or a text, which is taken as by ``guestdbg.cond``.
+        Set it to a function, None, or a text as for ``guestdbg.cond``.
         """
         return self._when
 
@@ -196,11 +196,11 @@ class Watch(Point):
         self.bits = ACCESS_BITS[access]
         self.before = before
         self.type_name = type_name
-        # A variable's value is told whole, however few of its bytes were written.
+        # Of a variable the whole value is reported, also when few of its bytes were written.
         self.scalar = length in (1, 2, 4, 8)
 
     def request(self) -> WatchRequest:
-        """What it asks of the hardware."""
+        """What it needs of the hardware."""
         return WatchRequest(
             self.name, self.address, self.length, self.access, self.el, self.context
         )
@@ -217,10 +217,10 @@ class Breakpoint(Point):
 
     Attributes:
         addresses: where; several for a source line that was compiled into several places.
-        kind: ``"hardware"`` or ``"software"``: what it was made. Software ones are BRK
-            instructions, which a guest that reads its own code sees.
+        kind: ``"hardware"`` or ``"software"``. A software breakpoint is a BRK instruction in the
+            guest's memory, which a guest that reads its own code sees.
         why_software: why an ``"auto"`` breakpoint became a software one; None otherwise.
-        line: the source line taken, where one was asked for: the next that has code.
+        line: for ``file:line`` the line that was used: the next one that has code.
     """
 
     __slots__ = ("addresses", "kind", "line", "why_software")
@@ -251,7 +251,7 @@ class Breakpoint(Point):
         return self.addresses[0]
 
     def requests(self) -> list[BreakRequest]:
-        """What it asks of the hardware; nothing when it is a software one."""
+        """What it needs of the hardware; nothing if it is a software breakpoint."""
         if self.kind == "software":
             return []
         return [BreakRequest(self.name, a, self.el, self.context) for a in self.addresses]

@@ -1,4 +1,4 @@
-"""Recordings: watches whose hits are only written down, for programs to look at afterwards."""
+"""Recordings: watches that keep a record of every hit, to be examined afterwards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHUNK = 65536
 def _numbers(registers: object) -> tuple[int, ...]:
     if not isinstance(registers, Iterable) or not all(isinstance(n, int) for n in registers):
         raise InvalidLocation(
-            f"registers is {registers!r}: numbers are wanted, (0, 1) for x0 and x1"
+            f"registers is {registers!r}: it must be numbers, (0, 1) for x0 and x1"
         )
     return tuple(registers)
 
@@ -32,9 +32,9 @@ def _numbers(registers: object) -> tuple[int, ...]:
 class Record(NamedTuple):
     """One hit.
 
-    ``new`` is None where nothing was written; ``instructions`` is what the vCPU had retired, the
-    access included (0 where the provider does not count); ``number`` counts the point's hits, those
-    that a condition turned away included.
+    ``new`` is None if nothing was written; ``instructions`` is how many the vCPU had retired, the
+    access included (0 if the provider does not count them); ``number`` counts the point's hits,
+    those for which its condition was false included.
     """
 
     pc: int
@@ -49,7 +49,7 @@ class Record(NamedTuple):
 
 
 class Recording(Watch):
-    """A watch that keeps a record of every hit, and calls nobody.
+    """A watch that keeps a record of every hit, and has no handler to call.
 
     ``len(recording)`` records; iterate over them, or take them as an array. ``registers`` are those
     of x0 to x30 that a record has. After ``limit`` records the run ends, and the recording is
@@ -100,18 +100,18 @@ class Recording(Watch):
         return self.limit is not None and len(self) >= self.limit
 
     def room(self) -> memoryview:
-        """A buffer for the next records, which ``take`` takes out of it."""
+        """A buffer for the next records; ``take`` copies them out of it."""
         whole = memoryview(self._buffer)
         if self.limit is None:
             return whole
         return whole[: (self.limit - len(self)) * self._layout.size]
 
     def take(self, count: int) -> None:
-        """The first ``count`` records of the buffer are new."""
+        """Keep the first ``count`` records of the buffer."""
         self._chunks.append(bytes(memoryview(self._buffer)[: count * self._layout.size]))
 
     def _note(self, hit: Hit) -> object:
-        """The plain way: called as any watch's handler."""
+        """The handler, for providers without hit programs: make a record of the hit."""
         vcpu, retired = hit.vcpu, hit.provider
         self._chunks.append(
             self._layout.pack(

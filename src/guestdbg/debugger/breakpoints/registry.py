@@ -3,44 +3,53 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
-from guestdbg.debugger.breakpoints.armed_state import ArmedState, InternalBreakpoint, arm
+from guestdbg.debugger.breakpoints.armed_state import Armable, ArmedState, InternalBreakpoint, arm
 from guestdbg.debugger.breakpoints.point import Breakpoint, Condition, Kind, Point, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
-from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters
-from guestdbg.debugger.memory.brk_patches import can_patch
+from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
 from guestdbg.debugger.program.resolver import Code, Data
-
-if TYPE_CHECKING:
-    from guestdbg.debugger.guest import Guest
 
 __all__ = ["PointRegistry"]
 
 log = logging.getLogger(__name__)
 
 _KINDS = ("hardware", "software", "auto")
-#: States of the points whose registers are remembered: a client that takes its points out at every
-#: stop and puts them back comes by the same few again and again.
-_ARMINGS = 64
+#: So many armed states are remembered: a client that takes its points out at every stop, and puts
+#: them back, alternates between a few.
+_MAX_REMEMBERED = 64
 
 
 class PointRegistry:
-    """The watches and breakpoints of a guest."""
+    """The watches and breakpoints of a guest; iterate over it for those there are.
 
-    def __init__(self, guest: Guest, overwatch: int) -> None:
-        self._guest = guest
+    Args:
+        target: what they are armed on.
+        translate: the guest-physical address of a virtual one, as the current vCPU has it mapped.
+        overwatch: how many bytes one register may watch for the sake of several watches.
+        on_patch: called before the set of BRK instructions in guest memory changes.
+    """
+
+    def __init__(
+        self,
+        target: Armable,
+        translate: Callable[[int], int],
+        *,
+        overwatch: int,
+        on_patch: Callable[[], None],
+    ) -> None:
+        self._target = target
         self._overwatch = overwatch
         self._points: dict[int, Point] = {}
-        self._temporaries: list[InternalBreakpoint] = []
-        self.software = SoftwareBreakpoints(guest)
+        self._internal: list[InternalBreakpoint] = []
+        self.software = SoftwareBreakpoints(target.memory, translate, on_patch)
         self._next = 1
-        self._armings: dict[tuple[object, ...], ArmedState] = {}
-        self.arming: ArmedState = arm(guest.hardware, ())
+        self._remembered: dict[tuple[object, ...], ArmedState] = {}
 
     def __iter__(self) -> Iterator[Point]:
         return iter(list(self._points.values()))
@@ -53,7 +62,7 @@ class PointRegistry:
 
     @contextmanager
     def disarmed(self) -> Iterator[None]:
-        """Have none of them armed for a while."""
+        """Have none of them armed inside a ``with`` block."""
         enabled = [p for p in self if p.enabled]
         for point in enabled:
             point.enabled = False
@@ -162,12 +171,13 @@ class PointRegistry:
         except OutOfRegisters as error:
             if kind == "hardware":
                 raise
-            refused = can_patch(self._guest.board.vm)
-            if refused is not None:
+            try:
+                self._target.memory.check_patchable()
+            except Unsupported as refused:
                 raise OutOfRegisters(f"{error}\n{refused}") from None
             point = make("software")
             point.why_software = (
-                f"all {self._guest.hardware.breakpoints} breakpoint registers are taken"
+                f"all {self._target.hardware.breakpoints} breakpoint registers are taken"
             )
             self._add(point)
             log.warning(
@@ -183,75 +193,75 @@ class PointRegistry:
             self._rearm(point, more=True)
         except Exception:
             del self._points[point.number]
-            self._armings.clear()  # the number goes to another
+            self._remembered.clear()  # another point will get the number
             raise
         self._next += 1
 
     def _changed(self, point: Point, what: str) -> None:
         if what == "given another condition":
-            self._armings.clear()  # it is compiled anew for an arming not seen before
+            self._remembered.clear()  # conditions are compiled for a new armed state only
         self._rearm(point, more=what == "enabled")
         if point.deleted:
             self._points.pop(point.number, None)
 
     def _rearm(self, point: Point | None = None, *, more: bool = False) -> None:
-        """Work out the registers anew; nothing has changed if that fails.
+        """Allocate the debug registers again; if that fails, nothing has changed.
 
-        ``more``: there is a point more, which may be too many.
+        ``more`` says that a point was added, for which the registers may not suffice.
         """
-        arming = self._arm(more=more)
+        armed = self._armed_state(more=more)
         if isinstance(point, Breakpoint) and point.kind == "software":
-            self.software.follow(point)
-        for address, length in arming.allocation.over_covered:
-            if (address, length) not in self.arming.allocation.over_covered:
+            self.software.sync(point)
+        for address, length in armed.allocation.over_covered:
+            if (address, length) not in self._target.armed.allocation.over_covered:
                 log.warning(
                     "one register watches %d bytes at %#x for the sake of several watches; "
-                    "accesses to the bytes between stop the guest for nothing",
+                    "accesses to the bytes between them stop the guest for nothing",
                     length,
                     address,
                 )
-        self.arming = arming
-        self._guest.arming = arming
+        self._target.armed = armed
 
-    def _arm(self, *, more: bool) -> ArmedState:
+    def _armed_state(self, *, more: bool) -> ArmedState:
         enabled = tuple(p.number for p in self._points.values() if p.enabled)
-        # What a point asks of the hardware never changes, and its number is its own for ever.
-        key = (enabled, *self._temporaries)
-        return self._armings.get(key) or self._arm_anew(key, more)
+        # What a point needs of the hardware never changes, and no number is used twice.
+        key = (enabled, *self._internal)
+        return self._remembered.get(key) or self._new_armed_state(key, more)
 
-    def _arm_anew(self, key: tuple[object, ...], more: bool) -> ArmedState:
-        hardware, points = self._guest.hardware, self._points.values()
+    def _new_armed_state(self, key: tuple[object, ...], more: bool) -> ArmedState:
+        hardware, points = self._target.hardware, self._points.values()
         try:
-            arming = arm(hardware, points, self._temporaries, overwatch=self._overwatch)
+            armed = arm(hardware, points, self._internal, overwatch=self._overwatch)
         except OutOfRegisters:
             if more:
                 raise
-            # A watch that is gone had joined others to what few registers can watch. Taking one
-            # away must not fail: registers watch more than is asked then.
-            arming = arm(hardware, points, self._temporaries, overwatch=MAX_MASK_BYTES)
-        if len(self._armings) >= _ARMINGS:
-            self._armings.clear()
-        self._armings[key] = arming
-        return arming
+            # The watch that was taken out had joined its neighbours to a range that few registers
+            # can watch. Taking a point out must not fail: a register watches more than is needed.
+            armed = arm(hardware, points, self._internal, overwatch=MAX_MASK_BYTES)
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[key] = armed
+        return armed
 
     @contextmanager
-    def temporaries(self, wanted: Sequence[InternalBreakpoint]) -> Iterator[None]:
-        """Arm the debugger's own breakpoints for a while.
+    def internal_breakpoints(self, breakpoints: Sequence[InternalBreakpoint]) -> Iterator[None]:
+        """Arm the debugger's own breakpoints inside a ``with`` block.
 
-        Where no breakpoint register is left for one, it becomes a BRK if that is possible.
+        If no breakpoint register is left for one, it becomes a BRK where that is possible.
         """
-        guest = self._guest
-        before = list(self._temporaries)
-        self._temporaries += wanted
+        before = list(self._internal)
+        self._internal += breakpoints
         patched: list[Breakpoint] = []
         try:
             try:
                 self._rearm()
-            except OutOfRegisters:
-                self._temporaries = before
-                addresses = sorted({t.address for t in wanted})
-                if can_patch(guest.board.vm) is not None:
-                    raise
+            except OutOfRegisters as error:
+                self._internal = before
+                addresses = sorted({b.address for b in breakpoints})
+                try:
+                    self._target.memory.check_patchable()
+                except Unsupported:
+                    raise error from None
                 patched.append(
                     self.breakpoint(
                         Code("a place to come back to", tuple(addresses)),
@@ -263,11 +273,11 @@ class PointRegistry:
                         context=None,
                     )
                 )
-                self._temporaries = before + list(wanted)
+                self._internal = before + list(breakpoints)
                 self._rearm()
             yield
         finally:
-            self._temporaries = before
+            self._internal = before
             for point in patched:
                 point.delete()
             self._rearm()

@@ -1,50 +1,55 @@
-"""Software breakpoints: which point has its BRK instructions where."""
+"""Software breakpoints: which point has its BRK instructions at which physical addresses."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.point import Breakpoint
-from guestdbg.debugger.errors import AddressError, DebuggerError, Unsupported
-from guestdbg.debugger.memory.brk_patches import can_patch
+from guestdbg.debugger.errors import AddressError, DebuggerError
+from guestdbg.debugger.memory.brk_patches import PatchedMemory
 from guestdbg.errors import GuestdbgError
-
-if TYPE_CHECKING:
-    from guestdbg.debugger.guest import Guest
 
 __all__ = ["SoftwareBreakpoints"]
 
 log = logging.getLogger(__name__)
 
-#: Pages of several processes that one breakpoint's BRK is kept in.
-_PLACES = 16
+#: A breakpoint keeps its BRK in the pages of so many processes.
+_MAX_PAGES = 16
 
 
 class SoftwareBreakpoints:
-    """The software breakpoints that are in a guest's memory."""
+    """The software breakpoints that are in a guest's memory.
 
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
+    Args:
+        memory: takes the BRK instructions.
+        translate: the guest-physical address of a virtual one, as the current vCPU has it mapped.
+        on_change: called before the set of BRK instructions changes with a point.
+    """
+
+    def __init__(
+        self,
+        memory: PatchedMemory,
+        translate: Callable[[int], int],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._memory = memory
+        self._translate = translate
+        self._on_change = on_change
         #: The guest-physical addresses at which each was put.
         self._patched: dict[Breakpoint, list[int]] = {}
 
-    def follow(self, point: Breakpoint) -> None:
-        """Put a breakpoint into memory, or take it out, as it is enabled or not."""
-        memory = self._guest.memory
-        for core in self._guest.cores:
-            core.deciding.outdated()
+    def sync(self, point: Breakpoint) -> None:
+        """Put a breakpoint's BRK into memory, or take it out, as the point is enabled or not."""
+        memory = self._memory
+        self._on_change()
         if not point.enabled:
             for address in self._patched.pop(point, ()):
                 memory.restore(address)
         elif point not in self._patched:
-            reason = can_patch(self._guest.board.vm)
-            if reason is not None:
-                raise Unsupported(reason)
-            translate = self._guest.space.translate
-            physical = [translate(address) for address in point.addresses]
+            memory.check_patchable()
+            physical = [self._translate(address) for address in point.addresses]
             done: list[int] = []
             try:
                 for address in physical:
@@ -57,34 +62,34 @@ class SoftwareBreakpoints:
             self._patched[point] = physical
 
     def lost(self) -> list[Breakpoint]:
-        """Those whose addresses have no BRK of ours just now.
+        """The breakpoints whose addresses hold no BRK of the debugger's now.
 
-        A guest that has loaded other code there, or mapped other memory, has lost them. One whose
-        address is not mapped is not lost: it is where it was.
+        The guest has loaded other code there, or mapped other memory. A breakpoint whose address
+        is not mapped is not lost: its BRK is where it was.
         """
         return [point for point in self._patched if self._missing(point)]
 
     def _missing(self, point: Breakpoint) -> list[int]:
-        """The physical addresses that a breakpoint needs a BRK at, and has none."""
-        memory, translate = self._guest.memory, self._guest.space.translate
+        """The physical addresses at which a breakpoint needs a BRK and has none."""
         own = self._patched[point]
         found = []
         for address in point.addresses:
             with suppress(AddressError):
-                physical = translate(address)
-                if physical not in own or not memory.is_ours(physical):
+                physical = self._translate(address)
+                if physical not in own or not self._memory.has_brk_at(physical):
                     found.append(physical)
         return found
 
     def refresh(self) -> None:
-        """Put our BRK instructions where the breakpoints' addresses lie by now.
+        """Put the BRK instructions where the breakpoints' addresses are mapped now.
 
-        What the guest wrote stays. Where it has mapped other memory, the BRK in the memory before
-        stays too: that may be another process's, which comes back.
+        What the guest wrote there is kept as the original instruction. Where the guest has mapped
+        other memory, the BRK in the memory that was mapped before stays too: that may belong to
+        another process, which is switched to again later.
         """
-        memory = self._guest.memory
+        memory = self._memory
         missing = [(self._patched[point], self._missing(point)) for point in self.lost()]
-        # Two may be at one address: all let go of it before any takes it again.
+        # Two breakpoints may be at one address: all release it before any patches it again.
         for own, places in missing:
             for physical in places:
                 if physical in own:
@@ -92,15 +97,15 @@ class SoftwareBreakpoints:
                     memory.restore(physical)
         for own, places in missing:
             for physical in places:
-                with suppress(GuestdbgError):  # mapped to where there is no memory
+                with suppress(GuestdbgError):  # mapped to an address without memory
                     memory.patch(physical)
                     own.append(physical)
-            while len(own) > _PLACES:
+            while len(own) > _MAX_PAGES:
                 memory.restore(own.pop(0))
 
     @contextmanager
     def out_of_memory(self) -> Iterator[None]:
-        """Take our BRK instructions out of memory for a while: it is loaded anew."""
+        """Have no BRK in guest memory inside a ``with`` block, in which the guest is loaded."""
         patched = sorted(self._patched, key=lambda point: point.number)
         for point in patched:
             point.enabled = False

@@ -1,4 +1,4 @@
-"""How people write breakpoints and watches: WHERE and WHAT, each with an optional `if`."""
+"""Breakpoints and watches as text: WHERE and WHAT, each with an optional `if CONDITION`."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"^(0x[0-9a-fA-F_]+|[0-9][0-9_]*)$")
 
 
 class PointError(GuestdbgError):
-    """A breakpoint or watch that cannot be understood."""
+    """The text of a breakpoint or watch that cannot be parsed."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class WatchSpec:
 
 
 def _place(text: str) -> str | int:
-    """An address as a number, everything else for the debugger to look up."""
+    """An address becomes a number; everything else is text, which the debugger resolves."""
     text = text.strip()
     return int(text, 0) if text.startswith("0x") and _NUMBER.match(text) else text
 
@@ -59,7 +59,7 @@ def _split_condition(text: str) -> tuple[str, Condition | None]:
 
 
 def parse_break(text: str, command: str = "--break") -> BreakSpec:
-    """Reads what was written behind ``command``.
+    """Parse the argument of ``command``.
 
     Raises PointError, or ConditionError for what follows `if`.
     """
@@ -72,7 +72,7 @@ def parse_break(text: str, command: str = "--break") -> BreakSpec:
 
 
 def parse_watch(text: str, command: str = "--watch") -> WatchSpec:
-    """Reads what was written behind ``command``.
+    """Parse the argument of ``command``.
 
     Raises PointError, or ConditionError for what follows `if`.
     """

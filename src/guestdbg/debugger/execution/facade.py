@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from guestdbg.debugger.breakpoints.point import Breakpoint
-from guestdbg.debugger.breakpoints.registry import PointRegistry
+from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
+from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import Scheduler
-from guestdbg.debugger.memory.brk_patches import PatchedMemory
+from guestdbg.debugger.target import Target
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Reason, Stop
-from guestdbg.kvm import GuestDebug
+from guestdbg.kvm import ExitMmio, GuestDebug, Vcpu
 
 __all__ = ["Execution"]
 
@@ -25,15 +24,18 @@ class Execution:
 
     def __init__(
         self,
-        vcpus: Sequence[VcpuContext],
+        target: Target,
         scheduler: Scheduler,
-        points: PointRegistry,
-        memory: PatchedMemory,
+        guard: ResumeGuard,
+        software_breakpoints: SoftwareBreakpoints,
     ) -> None:
-        self.vcpus: tuple[VcpuContext, ...] = tuple(vcpus)
+        self.vcpus: tuple[VcpuContext, ...] = scheduler.vcpus
+        self._target = target
         self._scheduler = scheduler
-        self._points = points
-        self._memory = memory
+        self._guard = guard
+        self._software_breakpoints = software_breakpoints
+
+    # ---- vCPUs -------------------------------------------------------------------------------
 
     @property
     def current(self) -> int:
@@ -49,14 +51,25 @@ class Execution:
         return self._scheduler.current.stop(reason, detail)
 
     @property
+    def running(self) -> bool:
+        """Whether a run or step of the guest is under way."""
+        return self._guard.running
+
+    def retired(self) -> int:
+        """Instructions retired by all vCPUs. Raises Unsupported if the provider counts none."""
+        return self._scheduler.retired()
+
+    # ---- points ------------------------------------------------------------------------------
+
+    @property
     def armed(self) -> GuestDebug:
         """What KVM_SET_GUEST_DEBUG is given to run the vCPUs with the points as they are."""
-        return self._points.arming.armed
+        return self._target.armed.running
 
     @property
     def has_software_breakpoints(self) -> bool:
         """Whether any breakpoint is a BRK of the debugger's in guest memory."""
-        return bool(self._points.arming.software)
+        return bool(self._target.armed.brk_addresses)
 
     def lost_software_breakpoints(self) -> list[Breakpoint]:
         """The software breakpoints whose BRK is not in guest memory now.
@@ -64,11 +77,11 @@ class Execution:
         The guest has loaded other code there, or mapped other memory. They are put back when the
         guest goes on.
         """
-        return self._points.software.lost()
+        return self._software_breakpoints.lost()
 
     def refresh_software_breakpoints(self) -> None:
         """Put the BRK instructions where the breakpoints' addresses are mapped now."""
-        self._points.software.refresh()
+        self._software_breakpoints.refresh()
 
     def report_accesses_again(self) -> None:
         """Forget which access of each vCPU was reported before it was made.
@@ -76,11 +89,24 @@ class Execution:
         For a client that takes a watchpoint out and puts it back: the access is a new hit then.
         """
         for context in self.vcpus:
-            context.watching.reported_before_access = None
+            context.resume_state.reported_before_access = None
+
+    def hit_programs_installed(self, place: int) -> bool:
+        """Whether the provider decides hits of the vCPU at this place by itself."""
+        return self._scheduler.vcpus[place].hit_programs.installed
+
+    def device_accessed(self, vcpu: Vcpu, exit_: ExitMmio, data: bytes) -> None:
+        """A vCPU has accessed a device: the board's bus calls this."""
+        if self._target.armed.watches:
+            for driver in self._scheduler.vcpus:
+                if driver.vcpu is vcpu:
+                    driver.mmio.device_accessed(exit_, data)
+
+    # ---- guest-physical memory ---------------------------------------------------------------
 
     def has_brk(self, physical: int) -> bool:
         """Whether the debugger has a BRK at this guest-physical address."""
-        return physical in self._memory
+        return physical in self._target.memory
 
     def brk_overwritten(self, physical: int, offset: int, length: int, *, surely: bool) -> None:
         """The guest has written into the BRK at ``physical``: that is the original now.
@@ -88,12 +114,12 @@ class Execution:
         ``offset`` (0 to 3) and ``length`` say which bytes of it. Not ``surely``: those of them that
         equal the BRK's were not written. The BRK is put back.
         """
-        self._memory.overwritten(physical, offset, length, surely=surely)
+        self._target.memory.overwritten(physical, offset, length, surely=surely)
 
     def read_phys(self, address: int, length: int) -> bytes:
         """Guest-physical memory, without the debugger's BRK instructions. Raises MachineError."""
-        return self._memory.read_phys(address, length)
+        return self._target.memory.read_phys(address, length)
 
     def write_phys(self, address: int, data: bytes) -> None:
         """Write guest-physical memory, under the debugger's BRK instructions."""
-        self._memory.write_phys(address, data)
+        self._target.memory.write_phys(address, data)

@@ -1,6 +1,6 @@
-"""Ctrl-C while a guest runs: the guest is stopped as by ``interrupt``, and only then it is raised.
+"""Ctrl-C while a guest runs: it is stopped as by ``interrupt``, then the exception is raised.
 
-Python would raise KeyboardInterrupt between any two lines, also between a stop and its hit.
+Python would raise KeyboardInterrupt between any two lines, also between a debug exit and its hit.
 """
 
 from __future__ import annotations
@@ -9,29 +9,26 @@ import signal
 import threading
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING
 
+from guestdbg.debugger.execution.scheduler import Scheduler
 from guestdbg.debugger.vcpu.dispatch import dispatch
-
-if TYPE_CHECKING:
-    from guestdbg.debugger.guest import Guest
-    from guestdbg.debugger.vcpu.stop import Stop
+from guestdbg.debugger.vcpu.stop import Stop
 
 __all__ = ["defer_sigint"]
 
 
-def defer_sigint(guest: Guest, move: Callable[[], Stop]) -> Stop:
-    """Make a move; a Ctrl-C meanwhile ends it as KeyboardInterrupt, with the guest in order.
+def defer_sigint(scheduler: Scheduler, action: Callable[[], Stop]) -> Stop:
+    """Do ``action``, which runs the guest. A Ctrl-C ends it, and then KeyboardInterrupt is raised.
 
-    In handlers and conditions, whose exceptions come out of a run anyway, it is raised at once; and
-    so it is when pressed a second time. Other threads get no signals, and whoever has
-    set a handler of his own keeps it.
+    In handlers and conditions, whose exceptions end a run anyway, KeyboardInterrupt is raised at
+    once; so it is at a second Ctrl-C. Other threads get no signals, and a SIGINT handler that the
+    user has set is kept.
     """
     if (
         threading.current_thread() is not threading.main_thread()
         or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     ):
-        return move()
+        return action()
     pressed = False
 
     def handler(number: int, frame: FrameType | None) -> None:
@@ -39,15 +36,15 @@ def defer_sigint(guest: Guest, move: Callable[[], Stop]) -> Stop:
         if pressed or _called_by(dispatch.__code__, frame):
             raise KeyboardInterrupt
         pressed = True
-        guest.interrupt()
+        scheduler.interrupt()
 
     signal.signal(signal.SIGINT, handler)
     try:
-        stop = move()
+        stop = action()
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if pressed:
-            guest.runloop.forget_interrupt()
+            scheduler.forget_interrupt()
     if pressed:
         raise KeyboardInterrupt
     return stop

@@ -1,96 +1,99 @@
-"""One move of the guest at a time, until it has powered off."""
+"""One run or step of the guest at a time, until it has powered off."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
 from guestdbg.debugger.errors import GuestBusy
 from guestdbg.debugger.execution.keyboard_interrupt import defer_sigint
+from guestdbg.debugger.execution.scheduler import Scheduler
+from guestdbg.debugger.target import Target
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import KvmError
-
-if TYPE_CHECKING:
-    from guestdbg.debugger.guest import Guest
 
 __all__ = ["ResumeGuard"]
 
 _PATIENCE_SECONDS = 10
+_RETRY_SECONDS = 0.005
 
 
 class ResumeGuard:
-    """Everything that lets a guest go, from ``run`` to ``step``.
+    """Everything that resumes the guest, from ``run`` to ``step``, goes through here.
 
     Attributes:
-        ended: the Stop of a guest that has powered off: every further move gives it again.
+        ended: the Stop of a guest that has powered off: every further run or step returns it.
     """
 
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
+    def __init__(
+        self, target: Target, scheduler: Scheduler, software_breakpoints: SoftwareBreakpoints
+    ) -> None:
+        self._target = target
+        self._scheduler = scheduler
+        self._software_breakpoints = software_breakpoints
         self._thread: int | None = None
         self.ended: Stop | None = None
 
     @property
-    def under_way(self) -> bool:
-        """Whether the guest is let go just now."""
+    def running(self) -> bool:
+        """Whether a run or step is under way."""
         return self._thread is not None
 
     @property
-    def under_way_here(self) -> bool:
-        """Whether it is this thread that has let it go: one of the handlers asks."""
+    def running_here(self) -> bool:
+        """Whether one is under way in this thread: a handler is called by it."""
         return self._thread == threading.get_ident()
 
     def end(self) -> None:
-        """Have another thread's move end, and wait for it a while."""
+        """End the run of another thread, and wait until it has ended, at most ten seconds."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while self.under_way and not self.under_way_here and time.monotonic() < deadline:
-            self._guest.interrupt()
-            time.sleep(0.005)
+        while self.running and not self.running_here and time.monotonic() < deadline:
+            self._scheduler.interrupt()
+            time.sleep(_RETRY_SECONDS)
 
-    def make(
+    def resume(
         self,
-        move: Callable[[], Stop],
+        action: Callable[[], Stop],
         timeout: float | None,
         max_instructions: int | None,
         *,
         brief: bool = False,
     ) -> Stop:
-        """Make a move within its limits; the Stop that it came to.
+        """Do ``action``, which resumes the guest, within its limits; the Stop that it ends with.
 
-        One that is ``brief`` is over before a Ctrl-C, and is spared what holds that back.
+        A ``brief`` one is over before anybody can press Ctrl-C: it saves deferring that.
         """
-        guest = self._guest
-        guest._check_open()
-        self.check_still("the guest is running already")
+        self.check_stopped("the guest is running already")
         if self.ended is not None:
             return self.ended
+        target, until_stop = self._target, self._scheduler.until_stop
         self._thread = threading.get_ident()
         try:
-            if guest.arming.software:
-                guest.points.software.refresh()
+            if target.armed.brk_addresses:
+                self._software_breakpoints.refresh()
             if brief:
-                stop = guest.runloop.until_stop(move, timeout, max_instructions)
+                stop = until_stop(action, timeout, max_instructions)
             else:
                 stop = defer_sigint(
-                    guest, lambda: guest.runloop.until_stop(move, timeout, max_instructions)
+                    self._scheduler, lambda: until_stop(action, timeout, max_instructions)
                 )
             if stop.reason == "exit":
                 self.ended = stop
             return stop
         except KvmError as error:
-            if error.call != "KVM_RUN" or "stood at" in error.text:
-                raise
-            raise guest.board.explained(guest.cpu.vcpu, error) from error
+            if error.call != "KVM_RUN" or isinstance(error.__cause__, KvmError):
+                raise  # it is not of the vCPU, or the board has explained it already
+            raise target.board.explained(self._scheduler.current.vcpu, error) from error
         finally:
             self._thread = None
-            for core in guest.cores:
-                core.deciding.collect()
-            guest.board.console.flush()
+            for vcpu in self._scheduler.vcpus:
+                vcpu.hit_programs.collect()
+            target.board.console.flush()
 
-    def check_still(self, problem: str) -> None:
-        """Raises GuestBusy, with the problem and who is at it, while a move is under way."""
+    def check_stopped(self, problem: str) -> None:
+        """Raises GuestBusy, with the problem and who runs the guest, while that is running."""
         if self._thread is not None:
             who = (
                 "this is called by one of its handlers"

@@ -1,143 +1,165 @@
-"""Moving by steps: instructions, calls, functions, lines."""
+"""Steps of the current vCPU: by instruction, call, function, source line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from guestdbg.arm64.instructions import is_call
 from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.errors import NoDebugInfo, Unsupported
+from guestdbg.debugger.execution.scheduler import Scheduler
+from guestdbg.debugger.program.debug_info import DebugInfo
+from guestdbg.debugger.program.line_table import LineRow
+from guestdbg.debugger.vcpu.driver import InternalBreakpoints, VcpuDriver
 from guestdbg.debugger.vcpu.stop import Stop
 
-if TYPE_CHECKING:
-    from guestdbg.debugger.guest import Guest
-    from guestdbg.debugger.program.line_table import LineRow
-    from guestdbg.debugger.vcpu.context import VcpuContext
-
-__all__ = ["run_until", "step_instructions", "step_line", "step_out", "step_over"]
+__all__ = ["StepCommands"]
 
 
-def step_instructions(core: VcpuContext, count: int) -> Stop:
-    """``count`` instructions, or fewer when something stops the guest before."""
-    settle, step = core.guest.runloop.settle, core.stepping.step
-    for _ in range(count):
-        outcome = settle(step)
-        if outcome is not None:
-            return outcome
-    return core.stop("step")
+class StepCommands:
+    """The step commands of one guest.
 
-
-def _step(core: VcpuContext) -> Stop:
-    return core.guest.runloop.settle(core.stepping.step) or core.stop("step")
-
-
-def run_to(core: VcpuContext, address: int, minimum_sp: int) -> Stop:
-    """Run until the vCPU is at ``address`` with the stack pointer at ``minimum_sp`` or up.
-
-    The others run too: it may wait for one of them.
+    Stepping pauses the other vCPUs; running to an address, as over a call, does not: the vCPU may
+    wait for one of them.
     """
-    guest = core.guest
-    with guest.points.temporaries([InternalBreakpoint(address, core.number, minimum_sp)]):
-        return guest.runloop.all()
 
+    def __init__(
+        self, scheduler: Scheduler, internal_breakpoints: InternalBreakpoints, info: DebugInfo
+    ) -> None:
+        self._scheduler = scheduler
+        self._internal_breakpoints = internal_breakpoints
+        self._info = info
 
-def run_until(guest: Guest, addresses: Sequence[int]) -> Stop:
-    """Let all run until one of them comes to one of the addresses."""
-    for core in guest.cores:
-        # One that stands at the very place has to come round to it again.
-        pc = core.cpu.pc
-        if pc in addresses:
-            core.arrivals.reported = pc
-    places = [
-        InternalBreakpoint(address, core.number) for address in addresses for core in guest.cores
-    ]
-    with guest.points.temporaries(places):
-        return guest.runloop.all()
+    def step(self, count: int = 1) -> Stop:
+        """``count`` instructions, or fewer if something stops the guest before."""
+        vcpu, settle = self._scheduler.current, self._scheduler.settle
+        for _ in range(count):
+            stop = settle(vcpu.step)
+            if stop is not None:
+                return stop
+        return vcpu.stop("step")
 
+    def run_until(self, addresses: Sequence[int]) -> Stop:
+        """Let all vCPUs run until one of them is at one of the addresses."""
+        vcpus = self._scheduler.vcpus
+        for vcpu in vcpus:
+            # One that is at such an address now has to leave it and come back.
+            pc = vcpu.cpu.pc
+            if pc in addresses:
+                vcpu.resume_state.needs_step_over = pc
+        breakpoints = [
+            InternalBreakpoint(address, vcpu.number) for address in addresses for vcpu in vcpus
+        ]
+        with self._internal_breakpoints(breakpoints):
+            return self._scheduler.run_all()
 
-def step_over(core: VcpuContext) -> Stop:
-    """One instruction; a call with all that it calls."""
-    pc = core.cpu.pc
-    raw = core.word(pc)
-    if raw is None or not is_call(raw):
-        return _step(core)
-    return _arrived(run_to(core, pc + 4, core.sp()))
+    def step_over(self) -> Stop:
+        """One instruction; a call together with all that it calls."""
+        vcpu = self._scheduler.current
+        pc = vcpu.cpu.pc
+        raw = vcpu.instruction(pc)
+        if raw is None or not is_call(raw):
+            return self.step()
+        return self._run_to(vcpu, pc + 4, vcpu.sp())
 
+    def step_out(self) -> Stop:
+        """Until the current function has returned. Raises Unsupported if no caller is known."""
+        vcpu = self._scheduler.current
+        frames = vcpu.backtrace(vcpu.cpu.pc, 2)
+        if len(frames) < 2:
+            raise Unsupported(
+                f"{frames[0].location} has no caller that is known: neither call frame information "
+                "nor a frame record leads to one"
+            )
+        caller = frames[1]
+        # Deeper calls that return to the same address have a lower stack pointer there.
+        minimum_sp = caller.sp if caller.sp is not None else vcpu.sp()
+        return self._run_to(vcpu, caller.pc, minimum_sp)
 
-def _arrived(outcome: Stop) -> Stop:
-    """A place of the debugger's own was reached: that is a step done."""
-    if outcome.reason == "until":
-        return Stop("step", outcome.cpu, outcome.pc)
-    return outcome
+    def step_line(self, *, into: bool) -> Stop:
+        """To the next source line; over calls, or ``into`` those that have lines.
 
-
-def step_out(core: VcpuContext) -> Stop:
-    """To where the present function returns to."""
-    frames = core.backtrace(core.cpu.pc, 2)
-    if len(frames) < 2:
-        raise Unsupported(
-            f"{frames[0].location} has no caller that is known: neither call frame information "
-            "nor a frame record leads to one"
-        )
-    caller = frames[1]
-    # Deeper calls that return to the same place still have their callers on the stack below.
-    minimum = caller.sp if caller.sp is not None else core.sp()
-    return _arrived(run_to(core, caller.pc, minimum))
-
-
-def step_line(core: VcpuContext, *, into: bool) -> Stop:
-    """To the next line of source; calls are passed over unless ``into`` and they have lines."""
-    guest = core.guest
-    pc = core.cpu.pc
-    start = _row(guest, pc)
-    if start is None:
-        raise NoDebugInfo(f"no line of source is known for {guest.locate(pc)}")
-    function, sp = _function(guest, pc), core.sp()
-    while True:
-        pc = core.cpu.pc
-        raw = core.word(pc)
-        outcome = _call(core, pc, into) if raw is not None and is_call(raw) else _step(core)
-        if outcome.reason not in ("step", "until"):
-            return outcome
-        now = outcome.pc
-        row = _row(guest, now)
-        if row is None:
-            if core.sp() > sp or _function(guest, now) == function:
+        Raises NoDebugInfo if the PC has no line.
+        """
+        vcpu = self._scheduler.current
+        line = _Line(self._info, vcpu)
+        if line.row is None:
+            raise NoDebugInfo(f"no line of source is known for {vcpu.locate(line.pc)}")
+        while True:
+            stop = self._step_within_line(vcpu, into)
+            if stop.reason != "step":
+                return stop
+            now = _Line(self._info, vcpu)
+            if now.row is None:
+                if now.is_below(line) or now.function == line.function:
+                    continue
+                # A branch has entered a function without lines: run until it returns.
+                stop = self.step_out()
+                if stop.reason != "step":
+                    return stop
+                now = _Line(self._info, vcpu)
+            if now.row is None or now.is_same_line(line):
                 continue
-            out = step_out(core)  # something without lines was entered by a branch
-            if out.reason not in ("step", "until"):
-                return out
-            row, now = _row(guest, out.pc), out.pc
-        if row is None:
-            continue
-        if (row.file, row.line) == (start.file, start.line) and _function(guest, now) == function:
-            continue
-        if row.start == now or _function(guest, now) != function:
-            if row.start != now and core.sp() > sp:
-                start, function, sp = row, _function(guest, now), core.sp()
-                continue  # returned into the middle of the caller's line: finish that
-            return Stop("step", outcome.cpu, now)
+            if now.row.start == now.pc:
+                return stop
+            if now.function != line.function:
+                if not now.is_below(line):
+                    return stop
+                line = now  # returned into the middle of the caller's line: complete that
+
+    def _step_within_line(self, vcpu: VcpuDriver, into: bool) -> Stop:
+        """One instruction; a call is stepped into if it has lines and ``into`` is given."""
+        pc = vcpu.cpu.pc
+        raw = vcpu.instruction(pc)
+        if raw is None or not is_call(raw):
+            return self.step()
+        if not into:
+            return self.step_over()
+        stop = self.step()
+        if stop.reason != "step":
+            return stop
+        if stop.pc != pc + 4 and _row(self._info, stop.pc) is None:
+            return self._run_to(vcpu, pc + 4, vcpu.sp())
+        return stop
+
+    def _run_to(self, vcpu: VcpuDriver, address: int, minimum_sp: int) -> Stop:
+        """Let all run until the vCPU is at ``address`` with at least this stack pointer.
+
+        That is the end of a step.
+        """
+        with self._internal_breakpoints([InternalBreakpoint(address, vcpu.number, minimum_sp)]):
+            stop = self._scheduler.run_all()
+        return Stop("step", stop.cpu, stop.pc) if stop.reason == "until" else stop
 
 
-def _call(core: VcpuContext, pc: int, into: bool) -> Stop:
-    if not into:
-        return step_over(core)
-    outcome = _step(core)
-    if outcome.reason != "step":
-        return outcome
-    if outcome.pc != pc + 4 and _row(core.guest, outcome.pc) is None:
-        return _arrived(run_to(core, pc + 4, core.sp()))
-    return outcome
+class _Line:
+    """Where a vCPU is in the source.
+
+    ``row`` is None if the PC has no line.
+    """
+
+    __slots__ = ("function", "pc", "row", "sp")
+
+    def __init__(self, info: DebugInfo, vcpu: VcpuDriver) -> None:
+        self.pc = vcpu.cpu.pc
+        self.sp = vcpu.sp()
+        self.row = _row(info, self.pc)
+        self.function = info.locate(self.pc).function
+
+    def is_same_line(self, other: _Line) -> bool:
+        """Whether both are in the same line of the same function."""
+        if self.row is None or other.row is None or self.function != other.function:
+            return False
+        return (self.row.file, self.row.line) == (other.row.file, other.row.line)
+
+    def is_below(self, other: _Line) -> bool:
+        """Whether ``other`` has returned to here, or further: the stack pointer is higher."""
+        return self.sp > other.sp
 
 
-def _row(guest: Guest, pc: int) -> LineRow | None:
-    for image in guest.images:
+def _row(info: DebugInfo, pc: int) -> LineRow | None:
+    for image in info.images:
         row = image.lines.at(pc)
         if row is not None:
             return row
     return None
-
-
-def _function(guest: Guest, pc: int) -> str | None:
-    return guest.locate(pc).function

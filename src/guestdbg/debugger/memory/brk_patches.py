@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from guestdbg.debugger.errors import Unsupported
 from guestdbg.debugger.memory.address_space import View
-from guestdbg.kvm import SupportsCodeChanged, Vm
+from guestdbg.kvm import SupportsCodeChanged
 from guestdbg.machine import Board
 
-__all__ = ["BRK", "BRK_IMMEDIATE", "PatchedMemory", "can_patch"]
+__all__ = ["BRK", "BRK_IMMEDIATE", "PatchedMemory"]
 
 log = logging.getLogger(__name__)
 
@@ -19,25 +19,17 @@ BRK_IMMEDIATE = 0x6DB
 BRK = (0xD4200000 | BRK_IMMEDIATE << 5).to_bytes(4, "little")
 
 
-def can_patch(vm: Vm) -> str | None:
-    """Why instructions cannot be changed under this provider; None when they can.
-
-    A provider that decodes instructions ahead has to be told. On real hardware caches have to be
-    cleaned and invalidated, which not every processor lets userspace do for a guest.
-    """
-    if isinstance(vm, SupportsCodeChanged):
-        return None
-    return (
-        "software breakpoints change the guest's instructions, and this provider has no way to "
-        "make the processor see that (the extension vm.code_changed): use hardware ones"
-    )
+_NOT_PATCHABLE = (
+    "software breakpoints change the guest's instructions, and this provider has no way to "
+    "make the processor see that (the extension vm.code_changed): use hardware ones"
+)
 
 
 class PatchedMemory:
     """The board's memory as it would be without our BRK instructions.
 
-    Reading gives the original instructions, writing changes them underneath. ``lift`` and ``drop``
-    take a patch out of memory and put it back, to let the original instruction run.
+    Reading gives the original instructions, and writing changes those. ``remove`` takes a BRK out
+    of memory and ``reinsert`` puts it back, so that the original instruction can run.
     """
 
     def __init__(self, board: Board) -> None:
@@ -56,11 +48,18 @@ class PatchedMemory:
     def __contains__(self, address: int) -> bool:
         return address in self._original
 
+    def check_patchable(self) -> None:
+        """Raises Unsupported if the guest's instructions cannot be changed under this provider.
+
+        A provider that decodes instructions ahead has to be notified. On real hardware caches have
+        to be cleaned and invalidated, which not every processor lets userspace do for a guest.
+        """
+        if not isinstance(self._vm, SupportsCodeChanged):
+            raise Unsupported(_NOT_PATCHABLE)
+
     def patch(self, address: int) -> None:
         """Put a BRK at the guest-physical ``address``; once for each user of it."""
-        reason = can_patch(self._vm)
-        if reason is not None:
-            raise Unsupported(reason)
+        self.check_patchable()
         if address not in self._users:
             original = self._read(address, 4)  # which may raise: there is no memory
             self._write(address, BRK)
@@ -95,16 +94,16 @@ class PatchedMemory:
         self._original[address] = bytes(original)
         self._write(address, BRK)
 
-    def is_ours(self, address: int) -> bool:
-        """Whether memory still holds our BRK at ``address``."""
+    def has_brk_at(self, address: int) -> bool:
+        """Whether memory still holds the debugger's BRK at the guest-physical ``address``."""
         return address in self._original and self._read(address, 4) == BRK
 
-    def lift(self, address: int) -> None:
-        """Let the original instruction be in memory for a while."""
+    def remove(self, address: int) -> None:
+        """Put the original instruction into memory, until ``reinsert``."""
         if self._read(address, 4) == BRK:
             self._write(address, self._original[address])
 
-    def drop(self, address: int) -> None:
+    def reinsert(self, address: int) -> None:
         """Put the BRK back, unless the guest changed the instruction or it has been restored."""
         if address in self._original and self._read(address, 4) == self._original[address]:
             self._write(address, BRK)

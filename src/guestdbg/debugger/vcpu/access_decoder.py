@@ -1,21 +1,20 @@
-"""What a load or store accesses: decoded once an instruction, and kept ready for the next time."""
+"""What a load or store accesses: each instruction word is decoded once, and the result is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from guestdbg.arm64.instructions import accesses, memory_operand
-from guestdbg.kvm.regs import core_reg
+from guestdbg.kvm.regs import PC, X
 
-__all__ = ["READ", "WRITE", "Decoder", "Plan", "Touched"]
+__all__ = ["READ", "WRITE", "AccessPlan", "Touched", "access_plan"]
 
 READ, WRITE = 1, 2
-_CACHED = 65536
+_CACHED_PLANS = 65536
 _SP = 31
-_X = {f"x{n}": core_reg(f"x{n}") for n in range(31)}
-_PC = core_reg("pc")
+_IDS = {f"x{n}": reg for n, reg in enumerate(X)} | {"pc": PC}
 
 GetReg = Callable[[int], int]
 GetSp = Callable[[], int]
@@ -29,12 +28,19 @@ class Touched(NamedTuple):
     bits: int
 
 
-class Plan:
-    """All that the debugger wants to know of one instruction.
+class AccessPlan:
+    """What one instruction accesses, and how to compute the address from the registers.
 
-    ``touched`` gives what it accesses, from the registers as they are before it: called with a way
-    to read a register by its one-reg id, and one to read the stack pointer. Adjoining accesses of
-    one instruction are told as one. None where the decoder does not know the instruction.
+    Attributes:
+        touched: called before the instruction is executed, with functions that read a register by
+            its one-reg id and the stack pointer, it gives what will be accessed. Adjoining
+            accesses of one instruction are given as one. None if the instruction is not known.
+        exclusive, store_exclusive: it is a load- or store-exclusive; it is a store-exclusive.
+        status: the number of a store-exclusive's status register; else None.
+        unprivileged: it accesses memory as EL0 does (LDTR, STTR).
+        base: for the simplest forms the one-reg id of the base register; else None. These access
+            ``size`` bytes at its value plus ``offset``.
+        bits: 1 for a read, 2 for a write, 3 for both.
     """
 
     __slots__ = (
@@ -55,15 +61,13 @@ class Plan:
         self.store_exclusive = self.exclusive and operand is not None and operand.writes
         self.status = operand.status if operand is not None else None
         self.unprivileged = operand is not None and operand.unprivileged
-        #: For the plainest forms, the one-reg id of the base register; else None. What they
-        #: access is ``size`` bytes at its value plus ``offset``.
         self.base: int | None = None
         self.offset = self.size = self.bits = 0
         if operand is not None:
             self.offset, self.size = operand.offset, operand.total
             self.bits = (READ if operand.reads else 0) | (WRITE if operand.writes else 0)
             if operand.index is None and not operand.authenticated and operand.base < _SP:
-                self.base = _X[f"x{operand.base}"]
+                self.base = X[operand.base]
         self.touched: Callable[[GetReg, GetSp], Touched | None] = partial(_general, raw)
 
 
@@ -71,7 +75,7 @@ def _general(raw: int, get: GetReg, sp: GetSp) -> Touched | None:
     def read_reg(name: str) -> int:
         if name == "sp":
             return sp()
-        return get(_PC if name == "pc" else _X[name])
+        return get(_IDS[name])
 
     found = accesses(raw, read_reg)
     if not found:
@@ -80,19 +84,7 @@ def _general(raw: int, get: GetReg, sp: GetSp) -> Touched | None:
     return Touched(found[0].address, sum(a.size for a in found), bits)
 
 
-class Decoder:
-    """Plans by instruction."""
-
-    __slots__ = ("_plans",)
-
-    def __init__(self) -> None:
-        self._plans: dict[int, Plan] = {}
-
-    def plan(self, raw: int) -> Plan:
-        """The plan of an instruction word."""
-        plan = self._plans.get(raw)
-        if plan is None:
-            if len(self._plans) >= _CACHED:
-                self._plans.clear()
-            plan = self._plans[raw] = Plan(raw)
-        return plan
+@lru_cache(maxsize=_CACHED_PLANS)
+def access_plan(raw: int) -> AccessPlan:
+    """The plan of an instruction word."""
+    return AccessPlan(raw)

@@ -1,114 +1,122 @@
-"""One vCPU's arrivals at breakpoints, and how it gets off them again."""
+"""Breakpoint exits of one vCPU, and executing the instruction under a reported breakpoint."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.vcpu.access_decoder import Touched
+from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import dispatch
-from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED
-from guestdbg.debugger.vcpu.stop import Stop
-from guestdbg.kvm import ExitDebug, ExitIntr
-from guestdbg.kvm.regs import core_reg
-
-if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import VcpuContext
+from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
+from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
+from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStepper
+from guestdbg.debugger.vcpu.stop import Outcome, Stop
+from guestdbg.kvm import Exit, ExitDebug, ExitIntr
+from guestdbg.kvm.regs import PC
 
 __all__ = ["BreakpointHandler"]
-
-_PC = core_reg("pc")
 
 
 class BreakpointHandler:
     """The breakpoint hits of one vCPU.
 
-    Attributes:
-        reported: the address of the breakpoint that the vCPU stands at and that has been reported:
-            it is stepped off before anything else.
-        interrupted: breakpoints (PC and SP) that were reported, and whose instruction an interrupt
-            kept from being executed: coming back to one is not a new hit.
+    ``inject`` gives the guest a debug exception that is its own; ``handle_other_exit`` handles the
+    exit with which a step ended that is not the step's own.
     """
 
-    def __init__(self, core: VcpuContext) -> None:
-        self._core = core
-        self._guest = core.guest
-        self._get = core.vcpu.get_one_reg
-        self.reported: int | None = None
-        self.interrupted: set[tuple[int, int]] = set()
+    def __init__(
+        self,
+        context: VcpuContext,
+        stepper: SingleStepper,
+        exclusives: ExclusiveStepper,
+        mmio: MmioWatchpoints,
+        *,
+        inject: Callable[[ExitDebug], Outcome],
+        handle_other_exit: Callable[[Exit], Outcome],
+    ) -> None:
+        self._context = context
+        self._target = context.target
+        self._stepper = stepper
+        self._exclusives = exclusives
+        self._mmio = mmio
+        self._inject = inject
+        self._handle_other_exit = handle_other_exit
+        self._get = context.vcpu.get_one_reg
 
-    def hit(self, exit_: ExitDebug) -> Stop | ExitIntr | None:
-        """A breakpoint exit."""
-        core = self._core
-        pc = self._get(_PC)
-        if core.sequences.debug is not None:
-            return core.sequences.end(pc)
-        arming = self._guest.arming
-        if not arming.hardware:
-            return core.hand_back(exit_)
-        if pc in arming.breakpoints or pc in arming.temporaries:
-            return self.arrive(pc, exit_)
+    def handle_exit(self, exit_: ExitDebug) -> Outcome:
+        """The exit of a hardware breakpoint."""
+        pc = self._get(PC)
+        if self._context.resume_state.sequence is not None:
+            return self._exclusives.end(pc)
+        armed = self._target.armed
+        if not armed.uses_hardware:
+            return self._inject(exit_)
+        if pc in armed.breakpoints or pc in armed.internal:
+            return self.handle_hit(pc, exit_)
         return None
 
-    def arrive(self, pc: int, exit_: ExitDebug) -> Stop | None:
-        """The vCPU has come to a breakpoint of ours: tell it to whom it concerns."""
-        core, arming = self._core, self._guest.arming
-        done: Stop | None = None
-        silent = False
-        if self.interrupted or pc in arming.temporaries:
-            sp = core.sp()
-            silent = (pc, sp) in self.interrupted
-            self.interrupted.discard((pc, sp))
-            for temporary in arming.temporaries.get(pc, ()):
-                if temporary.core == core.number and sp >= temporary.minimum_sp:
-                    done = core.stop("until")
-        points = () if silent else arming.breakpoints.get(pc, ())
-        if done is None or points:
-            self.reported = pc
+    def handle_hit(self, pc: int, exit_: ExitDebug) -> Stop | None:
+        """The vCPU is at a breakpoint of the debugger's: report it to its points."""
+        context, armed = self._context, self._target.armed
+        state = context.resume_state
+        reached: Stop | None = None
+        report = True
+        if state.interrupted or pc in armed.internal:
+            sp = context.sp()
+            report = (pc, sp) not in state.interrupted
+            state.interrupted.discard((pc, sp))
+            for internal in armed.internal.get(pc, ()):
+                if internal.vcpu == context.number and sp >= internal.minimum_sp:
+                    reached = context.stop("until")
+        points = armed.breakpoints.get(pc, ()) if report else ()
+        if reached is None or points:
+            state.needs_step_over = pc
         hits = [
-            Hit(core, point, pc, Touched(pc, 4, 0), exit_, None)
+            Hit(context, point, pc, Touched(pc, 4, 0), exit_, None)
             for point in points
-            if not point.restricted or core.concerned(point.el, point.context, False)
+            if not point.restricted or context.matches(point.el, point.context, False)
         ]
-        stop = dispatch(core, hits) if hits else None
-        return stop or done
+        stop = dispatch(context, hits) if hits else None
+        return stop or reached
 
-    def leave(self) -> Stop | ExitIntr | None:
-        """Execute the instruction under a breakpoint that has been reported."""
-        core = self._core
-        pc = self._get(_PC)
-        arming = self._guest.arming
-        if pc != self.reported or not (pc in arming.breakpoints or pc in arming.temporaries):
-            self.reported = None
+    def step_over(self) -> Outcome:
+        """Execute the instruction under the breakpoint that was reported."""
+        context = self._context
+        state = context.resume_state
+        pc = self._get(PC)
+        armed = self._target.armed
+        if pc != state.needs_step_over or not (pc in armed.breakpoints or pc in armed.internal):
+            # The PC was set by hand, or the breakpoint was taken out.
+            state.needs_step_over = None
             return None
-        if core.sequences.begin(pc, from_breakpoint=True):
-            self.reported = None
+        if self._exclusives.begin(pc, from_breakpoint=True):
+            state.needs_step_over = None
             return None
-        exit_ = core.stepping.single(pc, arming.step_watching)
+        exit_ = self._stepper.step(pc, armed.step_watching)
         if type(exit_) is ExitIntr:
             return exit_
-        self.reported = None
+        state.needs_step_over = None
         if type(exit_) is not ExitDebug or exit_.hsr & EC_EITHER_EL != STEPPED:
-            return core.stepping.instead(exit_)
-        if self._get(_PC) != pc + 4 and core.vectors.taken_instead(pc):
-            self.interrupted.add((pc, core.vectors.sp_before()))
-        return core.devices.report() if core.devices.hits else None
+            return self._handle_other_exit(exit_)
+        if self._get(PC) != pc + 4 and context.vectors.taken_instead(pc):
+            state.interrupted.add((pc, context.vectors.sp_before()))
+        return self._mmio.report() if state.device_hits else None
 
-    def is_ours(self, pc: int) -> bool:
-        """Whether a BRK of ours is what lies at ``pc``."""
+    def has_brk(self, pc: int) -> bool:
+        """Whether a BRK of the debugger's is in memory at the virtual address ``pc``."""
         try:
-            return self._guest.memory.is_ours(self._core.space.translate(pc))
+            return self._target.memory.has_brk_at(self._context.space.translate(pc))
         except AddressError:
             return False
 
-    def pass_by(self, pc: int) -> Stop | ExitIntr | None:
-        """Execute what lies under a BRK of ours that was reached by another virtual address.
+    def step_over_alias(self, pc: int) -> Outcome:
+        """Execute what lies under a BRK that was reached by another virtual address.
 
-        Breakpoints are virtual: nobody asked for one here.
+        Breakpoints are at virtual addresses: there is none here.
         """
-        core = self._core
-        exit_ = core.stepping.under(pc, self._guest.arming.step_watching)
+        exit_ = self._stepper.step_under_brk(pc, self._target.armed.step_watching)
         if type(exit_) is not ExitDebug or exit_.hsr & EC_EITHER_EL != STEPPED:
-            return core.stepping.instead(exit_)
-        return core.devices.report() if core.devices.hits else None
+            return self._handle_other_exit(exit_)
+        return self._mmio.report() if self._context.resume_state.device_hits else None

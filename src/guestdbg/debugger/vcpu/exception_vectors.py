@@ -1,22 +1,20 @@
-"""Whether the vCPU has just taken an exception, and what it was before."""
+"""Whether a vCPU has just taken an exception to EL1, and from where."""
 
 from __future__ import annotations
 
+from guestdbg.arm64.pstate import SP_SEL, exception_level, uses_sp_elx
 from guestdbg.kvm import Vcpu
-from guestdbg.kvm.regs import core_reg, sys_reg
+from guestdbg.kvm.regs import ELR_EL1, PC, PSTATE, SP_EL0, SP_EL1, SPSR_EL1, sys_reg
 
-__all__ = ["SYNCHRONOUS", "ExceptionVectors"]
+__all__ = ["SYNCHRONOUS", "ExceptionVectors", "vector_offset"]
 
-_PC = core_reg("pc")
-_PSTATE = core_reg("pstate")
-_SP_EL0 = core_reg("sp")
-_SP_EL1 = core_reg("sp_el1")
-_ELR_EL1 = core_reg("elr_el1")
-_SPSR_EL1 = core_reg("spsr[0]")
 _VBAR_EL1 = sys_reg("VBAR_EL1")
 _U64 = (1 << 64) - 1
 
+#: The kinds of exceptions in the order of their vectors: synchronous, IRQ, FIQ, SError.
 SYNCHRONOUS = 0
+_FROM_LOWER_EL, _FROM_SAME_EL_SP_ELX, _FROM_SAME_EL_SP_EL0 = 0x400, 0x200, 0
+_TABLE_BYTES, _VECTOR_BYTES, _VECTOR_SHIFT = 0x800, 0x80, 7
 
 
 class ExceptionVectors:
@@ -26,34 +24,39 @@ class ExceptionVectors:
         self._get = vcpu.get_one_reg
 
     def taken_at(self, pc: int) -> int | None:
-        """If the vCPU stands at a vector, come from ``pc``: 0 synchronous, 1 IRQ, 2 FIQ, 3 SError.
+        """The kind of the exception that was just taken from ``pc``: 0 synchronous, 1 IRQ, 2 FIQ,
+        3 SError.
 
-        None where it does not.
+        None if the PC is not at a vector, or the exception came from elsewhere.
         """
-        offset = self._get(_PC) - self._get(_VBAR_EL1)
-        if not 0 <= offset < 0x800 or offset & 0x7F or self._get(_ELR_EL1) != pc:
+        offset = self._get(PC) - self._get(_VBAR_EL1)
+        at_vector = 0 <= offset < _TABLE_BYTES and not offset % _VECTOR_BYTES
+        if not at_vector or self._get(ELR_EL1) != pc:
             return None
-        return offset >> 7 & 3
+        return offset >> _VECTOR_SHIFT & 3
 
     def taken_instead(self, pc: int) -> bool:
         """Whether an interrupt was taken instead of the instruction at ``pc``."""
-        if self._get(_PC) == pc + 4:
+        if self._get(PC) == pc + 4:
             return False
         return self.taken_at(pc) not in (None, SYNCHRONOUS)
 
     def sp_before(self) -> int:
         """The stack pointer in use before the exception that the vCPU has just taken."""
-        spsr = self._get(_SPSR_EL1)
-        return self._get(_SP_EL1 if spsr >> 2 & 3 and spsr & 1 else _SP_EL0)
+        return self._get(SP_EL1 if uses_sp_elx(self._get(SPSR_EL1)) else SP_EL0)
 
     def returns_to(self) -> int:
-        """Where the exception was taken from: ELR_EL1."""
-        return self._get(_ELR_EL1)
+        """The address at which the exception was taken: ELR_EL1."""
+        return self._get(ELR_EL1)
 
     def addresses(self) -> list[int]:
-        """The vectors that exceptions from here would go to: IRQ first, as likeliest."""
-        pstate = self._get(_PSTATE)
-        base = self._get(_VBAR_EL1) + (
-            0x400 if pstate >> 2 & 3 == 0 else 0x200 if pstate & 1 else 0
-        )
+        """The vectors of exceptions from here: IRQ first, which is most likely to come."""
+        base = self._get(_VBAR_EL1) + vector_offset(self._get(PSTATE))
         return [base + offset & _U64 for offset in (0x80, 0, 0x100, 0x180)]
+
+
+def vector_offset(pstate: int) -> int:
+    """From VBAR_EL1 to the vectors of exceptions that are taken to EL1 with this PSTATE."""
+    if exception_level(pstate) == 0:
+        return _FROM_LOWER_EL
+    return _FROM_SAME_EL_SP_ELX if pstate & SP_SEL else _FROM_SAME_EL_SP_EL0

@@ -1,107 +1,82 @@
-"""Running over exclusive sequences: disarmed, from where they were broken to where they end."""
+"""Running over exclusive sequences: disarmed, from where one was broken to where it ends.
+
+A debug exception clears the exclusive monitor: a store-exclusive that is stepped, or watched, fails
+for ever. A load-exclusive is therefore executed together with everything through its
+store-exclusive, and the accesses are reported afterwards.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from guestdbg.arm64 import exclusive_sequence
-from guestdbg.debugger.breakpoints.armed_state import exits_only
+from guestdbg.debugger.breakpoints.armed_state import only_at
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import Watch
 from guestdbg.debugger.vcpu.access_decoder import READ, WRITE, Touched
+from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import dispatch
 from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
+from guestdbg.debugger.vcpu.resume_state import ActiveSequence
 from guestdbg.debugger.vcpu.stop import Stop
-from guestdbg.kvm import ExitDebug, GuestDebug
+from guestdbg.kvm import ExitDebug
 
-if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import VcpuContext
-
-__all__ = ["FAILED_STORE", "ExclusiveStepper", "SequenceState"]
+__all__ = ["FAILED_STORE", "ExclusiveStepper"]
 
 log = logging.getLogger(__name__)
 
-_KNOWN = 4096
+_MAX_KNOWN = 4096
 _U64 = (1 << 64) - 1
 
 FAILED_STORE = "the store-exclusive failed"
 
 
-@dataclass(slots=True)
-class _Over:
-    """A sequence that is being run over.
-
-    ``watched`` holds the watches that it may concern: (watch, hit by the read, old value).
-    ``breakpoint_at`` is the PC and SP of the reported breakpoint that it was begun from.
-    """
-
-    sequence: exclusive_sequence.Sequence
-    exit_: ExitDebug | None = None
-    touched: Touched | None = None
-    watched: list[tuple[Watch, bool, bytes | None]] = field(default_factory=list)
-    lifted: list[int] = field(default_factory=list)
-    breakpoint_at: tuple[int, int] | None = None
-
-
-#: What a snapshot keeps of a vCPU's sequences.
-SequenceState = tuple[_Over, GuestDebug | None] | None
-
-
-def _copy(over: _Over) -> _Over:
-    return replace(over, watched=list(over.watched), lifted=list(over.lifted))
-
-
 class ExclusiveStepper:
-    """The exclusive sequences of one vCPU.
+    """The exclusive sequences of one vCPU; ``context.resume_state.sequence`` is the active one."""
 
-    ``debug`` is what the vCPU has to be armed with while it runs over one; None at other times.
-    """
-
-    def __init__(self, core: VcpuContext) -> None:
-        self._core = core
-        self._view = core.space.view
+    def __init__(self, context: VcpuContext) -> None:
+        self._context = context
+        self._target = context.target
+        self._view = context.space.view
         self._known: dict[int, tuple[bytes, exclusive_sequence.Sequence | None]] = {}
-        self._over: _Over | None = None
-        self.debug: GuestDebug | None = None
 
     def begin(self, pc: int, *, from_breakpoint: bool = False) -> bool:
-        """If ``pc`` is within a sequence, arrange for that to run undisturbed."""
+        """If ``pc`` is within a sequence, arrange for the sequence to run as a whole.
+
+        ``from_breakpoint``: a breakpoint at ``pc`` has been reported.
+        """
         sequence = self._at(pc)
         if sequence is None:
             return False
-        core = self._core
-        guest = core.guest
-        available = guest.hardware.breakpoints
+        context, target = self._context, self._target
+        available = target.hardware.breakpoints
         if len(sequence.exits) > available:
             log.warning(
                 "the exclusive sequence at %#x has %d exits, and there are %d breakpoint registers:"
-                " it is stepped, and may never get done",
+                " it is stepped, and may never succeed",
                 sequence.start,
                 len(sequence.exits),
                 available,
             )
             return False
-        # As far as registers go, get control back when an exception breaks into the sequence.
-        vectors = [a for a in core.vectors.addresses() if not a & 3]
-        ways = [*sequence.exits, *vectors][:available]
-        over = _Over(sequence)
+        # The registers that are left get control back when an exception breaks into the sequence.
+        vectors = [address for address in context.vectors.addresses() if not address & 3]
+        ends = [*sequence.exits, *vectors][:available]
+        active = ActiveSequence(sequence, only_at(target.armed, ends))
         if from_breakpoint:
-            over.breakpoint_at = (pc, core.sp())
-        for address in guest.arming.software:
+            active.breakpoint_at = (pc, context.sp())
+        for address in target.armed.brk_addresses:
             if address in sequence:
-                physical = core.space.translate(address)
-                guest.memory.lift(physical)
-                over.lifted.append(physical)
-        self._over = over
-        self.debug = exits_only(guest.arming, ways)
+                physical = context.space.translate(address)
+                target.memory.remove(physical)
+                active.removed.append(physical)
+        context.resume_state.sequence = active
         return True
 
     def _at(self, pc: int) -> exclusive_sequence.Sequence | None:
         """The sequence that an exit at ``pc`` would break."""
-        # Asked at every step: the answer is kept with all the code that it was derived from.
+        # Needed at every step: the result is kept with all the code that it was derived from.
         around = self._view(
             pc - exclusive_sequence.BEFORE & _U64,
             exclusive_sequence.BEFORE + exclusive_sequence.BEHIND,
@@ -113,94 +88,96 @@ class ExclusiveStepper:
             known = self._known.get(pc)
             if known is not None and known[0] == code:
                 return known[1]
-        sequence = exclusive_sequence.find(pc, self._core.word)
+        sequence = exclusive_sequence.find(pc, self._context.instruction)
         if sequence is not None and not sequence.load <= pc <= sequence.store:
             sequence = None
         if code is not None:
-            if len(self._known) >= _KNOWN:
+            if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
             self._known[pc] = (code, sequence)
         return sequence
 
     def begin_at_watch(self, pc: int, exit_: ExitDebug, touched: Touched, hits: Seq[Hit]) -> bool:
-        """The same for a watch that was hit within one; ``hits`` are those of the access."""
+        """The same for a watch that was hit in a sequence; ``hits`` are those of the access."""
         if not self.begin(pc):
             return False
-        core, over = self._core, self._over
-        assert over is not None
-        over.exit_, over.touched = exit_, touched
+        context = self._context
+        active = context.resume_state.sequence
+        assert active is not None
+        active.exit_, active.touched = exit_, touched
         read = {hit.point for hit in hits} if touched.bits & READ else set()
-        for watch in core.guest.arming.watches:
+        for watch in self._target.armed.watches:
             if watch.before or (
-                watch.restricted and not core.concerned(watch.el, watch.context, False)
+                watch.restricted and not context.matches(watch.el, watch.context, False)
             ):
                 continue
             low, length = _value_range(watch, touched)
             if length:
-                over.watched.append((watch, watch in read, core.peek(low, length)))
+                active.watched.append((watch, watch in read, context.try_read(low, length)))
         return True
 
-    def resume(self) -> None:
-        """The vCPU is let go again within a sequence: others may have changed the value since."""
-        core, over = self._core, self._over
-        if over is None or over.touched is None or core.cpu.pc > over.sequence.store:
+    def note_resumed(self) -> None:
+        """The vCPU is resumed within a sequence: others may have changed the value meanwhile."""
+        context = self._context
+        active = context.resume_state.sequence
+        if active is None or active.touched is None or context.cpu.pc > active.sequence.store:
             return
-        for n, (watch, by_read, _old) in enumerate(over.watched):
-            value = core.peek(*_value_range(watch, over.touched))
-            over.watched[n] = (watch, by_read, value)
+        for n, (watch, by_read, _old) in enumerate(active.watched):
+            value = context.try_read(*_value_range(watch, active.touched))
+            active.watched[n] = (watch, by_read, value)
 
     def abandon(self) -> None:
-        """Forget the sequence that was being run over: the vCPU has been put elsewhere."""
-        if self._over is not None:
-            for physical in self._over.lifted:
-                self._core.guest.memory.drop(physical)
-        self._over = self.debug = None
+        """Forget the active sequence: the vCPU will not go on in it."""
+        state = self._context.resume_state
+        if state.sequence is not None:
+            self._reinsert(state.sequence)
+            state.sequence = None
 
-    def snapshot(self) -> SequenceState:
-        """The sequence that is being run over, if one is."""
-        return None if self._over is None else (_copy(self._over), self.debug)
-
-    def restored(self, state: SequenceState) -> None:
-        """The vCPU was put back to where ``state`` was taken; the points are those of now."""
-        self._over = self.debug = None
-        if state is None:
+    def note_restored(self) -> None:
+        """The vCPU was put back to a snapshot; the points are those of now."""
+        active = self._context.resume_state.sequence
+        if active is None:
             return
-        over, self.debug = _copy(state[0]), state[1]
-        memory = self._core.guest.memory
-        over.lifted = [physical for physical in over.lifted if physical in memory]
-        for physical in over.lifted:
-            memory.lift(physical)
-        self._over = over
+        memory = self._target.memory
+        active.removed = [physical for physical in active.removed if physical in memory]
+        for physical in active.removed:
+            memory.remove(physical)
 
     def end(self, pc: int) -> Stop | None:
-        """The sequence has been left at ``pc``: report what became of the value."""
-        core, over = self._core, self._over
-        assert over is not None
-        self._over = self.debug = None
-        for physical in over.lifted:
-            core.guest.memory.drop(physical)
-        sequence = over.sequence
+        """The active sequence was left to ``pc``: report what was accessed."""
+        context = self._context
+        state = context.resume_state
+        active = state.sequence
+        assert active is not None
+        state.sequence = None
+        self._reinsert(active)
+        sequence = active.sequence
         by_exit = pc in sequence.exits
-        left_at = pc if by_exit else core.vectors.returns_to()
+        left_at = pc if by_exit else context.vectors.returns_to()
         beyond = sequence.store < left_at <= sequence.last + 4
-        stored = beyond and core.x(sequence.status) == 0
+        stored = beyond and context.x(sequence.status) == 0
         if not by_exit and not stored:
-            if over.breakpoint_at is not None:
-                core.arrivals.interrupted.add(over.breakpoint_at)
-            return None  # it begins anew, and is hit anew, when the exception is over
-        core.watching.reported_before_access = None
-        if over.touched is None:
+            # An exception broke into it: it begins again, and hits again, after the exception.
+            if active.breakpoint_at is not None:
+                state.interrupted.add(active.breakpoint_at)
+            return None
+        state.reported_before_access = None
+        if active.touched is None:
             return None
         hits = []
-        for watch, by_read, old in over.watched:
-            hit = self._hit(over, over.touched, watch, by_read, old, stored)
+        for watch, by_read, old in active.watched:
+            hit = self._hit(active, active.touched, watch, by_read, old, stored)
             if hit is not None:
                 hits.append(hit)
-        return dispatch(core, hits) if hits else None
+        return dispatch(context, hits) if hits else None
+
+    def _reinsert(self, active: ActiveSequence) -> None:
+        for physical in active.removed:
+            self._target.memory.reinsert(physical)
 
     def _hit(
         self,
-        over: _Over,
+        active: ActiveSequence,
         touched: Touched,
         watch: Watch,
         by_read: bool,
@@ -212,20 +189,20 @@ class ExclusiveStepper:
             bits |= WRITE
         if not bits:
             return None
-        core = self._core
-        pc = over.sequence.store if bits & WRITE else over.sequence.load
-        hit = Hit(core, watch, pc, touched._replace(bits=bits), over.exit_, old)
+        context = self._context
+        pc = active.sequence.store if bits & WRITE else active.sequence.load
+        hit = Hit(context, watch, pc, touched._replace(bits=bits), active.exit_, old)
         if not bits & WRITE:
             hit.new_reason = ONLY_READS
         elif stored:
-            hit.new_bytes = core.peek(*_value_range(watch, touched))
+            hit.new_bytes = context.try_read(*_value_range(watch, touched))
         else:
             hit.new_reason = FAILED_STORE
         return hit
 
 
 def _value_range(watch: Watch, touched: Touched) -> tuple[int, int]:
-    """(address, length) of the value that a hit of the watch tells; no length if it is none."""
+    """(address, length) of the value that a hit of the watch reports; length 0 if it is not hit."""
     low = max(watch.address, touched.address)
     high = min(watch.end, touched.address + touched.size)
     if low >= high:

@@ -1,13 +1,13 @@
-"""Hits that the provider decides by itself, where it can: see guestdbg.kvm.hit_programs.
+"""Hits that the provider decides by itself, if it can: see ``guestdbg.kvm.hit_programs``.
 
-Everything here has its plain counterpart (watching.py, arrivals.py), which is used wherever a
-point or a provider is not of the simple kind, and gives the same hits, values and counts.
+A condition is compiled and evaluated by the provider, which exits only when it is true; a recording
+is written by the provider. What cannot be expressed so is handled by ``watchpoint_handler`` and
+``breakpoint_handler``, which give the same hits, values and counts.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from guestdbg.debugger.breakpoints.armed_state import ArmedState
 from guestdbg.debugger.breakpoints.conditions.compiler import Compilable, Shape
@@ -15,30 +15,28 @@ from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.vcpu.access_decoder import WRITE, Touched
+from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import dispatch
 from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
 from guestdbg.kvm.hit_programs import MAX_EXCLUDED, MAX_HIDDEN, MAX_PROGRAMS, Operation
 
-if TYPE_CHECKING:
-    from guestdbg.debugger.vcpu.context import VcpuContext
-
 __all__ = ["HitProgramSet"]
 
-#: GUESTDBG_PLAIN=1: do without what only some providers can do. Everything comes out the same.
+#: GUESTDBG_PLAIN=1: do not use what only some providers can do. All results are the same.
 PLAIN = os.environ.get("GUESTDBG_PLAIN", "") not in ("", "0")
 
 
 class _Outdated:
-    """In the place of an arming: programs that are for none."""
+    """In the place of an armed state: the programs are not valid for any."""
 
 
 _OUTDATED = _Outdated()
 
 
 class _Counter:
-    """A program that lets hits pass: what of its counts the point knows already."""
+    """A program that counts hits: how many of them have been added to the point's counts."""
 
     __slots__ = ("number", "passed", "point", "seen")
 
@@ -50,41 +48,49 @@ class _Counter:
 
 
 class HitProgramSet:
-    """The hit programs of one vCPU."""
+    """The hit programs of one vCPU.
 
-    def __init__(self, core: VcpuContext) -> None:
-        self._core = core
-        self._guest = core.guest
+    Attributes:
+        armed: what the programs were made for; None: there are none.
+    """
+
+    def __init__(self, context: VcpuContext) -> None:
+        self._context = context
+        self._target = context.target
         self._vcpu: SupportsHitPrograms | None = None
-        if isinstance(core.vcpu, SupportsHitPrograms) and not PLAIN:
-            self._vcpu = core.vcpu
+        if isinstance(context.vcpu, SupportsHitPrograms) and not PLAIN:
+            self._vcpu = context.vcpu
         self._points: list[Point] = []
         self._counters: list[_Counter] = []
         self._counted: set[int] = set()
         self._installed: InstalledPrograms | None = None
-        #: What the programs were made for; None: there are none.
-        self.arming: ArmedState | _Outdated | None = None
+        self.armed: ArmedState | _Outdated | None = None
 
-    def outdated(self) -> None:
-        """What the programs were made from has changed: they are to be made anew."""
-        self.arming = _OUTDATED
+    @property
+    def installed(self) -> bool:
+        """Whether the provider has programs now."""
+        return self._installed is not None
 
-    def follow(self, arming: ArmedState | None) -> None:
-        """Have the programs for this arming; None: have none."""
-        if self.arming is arming:
+    def invalidate(self) -> None:
+        """What the programs were made from has changed: they have to be made again."""
+        self.armed = _OUTDATED
+
+    def sync(self, armed: ArmedState | None) -> None:
+        """Have the programs for this armed state; None: have none."""
+        if self.armed is armed:
             return
         self.collect()
-        self.arming = arming
+        self.armed = armed
         if self._vcpu is None:
             return
         self._points = []
         programs: list[HitProgram] = []
         plain: list[tuple[int, int]] = []
-        # The words that hold a BRK of ours: there the provider sees what the guest is not to have.
-        hidden = self._guest.memory.patched
-        if arming is not None and arming.hardware and len(hidden) <= MAX_HIDDEN:
-            self._watches(arming, programs, plain)
-            self._breakpoints(arming, programs, plain)
+        # The words that hold a BRK of the debugger's: conditions must not read it there.
+        hidden = self._target.memory.patched
+        if armed is not None and armed.uses_hardware and len(hidden) <= MAX_HIDDEN:
+            self._watches(armed, programs, plain)
+            self._breakpoints(armed, programs, plain)
         if not programs or len(plain) > MAX_EXCLUDED:
             if self._installed is not None:
                 self._vcpu.set_hit_programs(())
@@ -102,9 +108,9 @@ class HitProgramSet:
             self._installed.set_counts(counter.number, counter.seen, counter.passed)
 
     def _watches(
-        self, arming: ArmedState, programs: list[HitProgram], plain: list[tuple[int, int]]
+        self, armed: ArmedState, programs: list[HitProgram], plain: list[tuple[int, int]]
     ) -> None:
-        for watch in arming.watches:
+        for watch in armed.watches:
             if watch.before or watch.restricted or len(programs) == MAX_PROGRAMS:
                 plain.append((watch.address, watch.end))
                 continue
@@ -130,20 +136,20 @@ class HitProgramSet:
             )
 
     def _breakpoints(
-        self, arming: ArmedState, programs: list[HitProgram], plain: list[tuple[int, int]]
+        self, armed: ArmedState, programs: list[HitProgram], plain: list[tuple[int, int]]
     ) -> None:
-        for address in arming.temporaries:
+        for address in armed.internal:
             plain.append((address, address))
-        for address, points in arming.breakpoints.items():
-            if address in arming.software:
+        for address, points in armed.breakpoints.items():
+            if address in armed.brk_addresses:
                 plain.append((address, address))  # one of the points may be a hardware one
                 continue
             steps = [self._steps(point, 0) for point in points]
-            # Without a condition every arrival is told: nothing would be gained.
+            # Without a condition every hit makes an exit: a program would gain nothing.
             if (
                 None in steps
                 or any(point.restricted for point in points)
-                or address in arming.temporaries
+                or address in armed.internal
                 or len(programs) + len(points) > MAX_PROGRAMS
             ):
                 plain.append((address, address))
@@ -155,11 +161,12 @@ class HitProgramSet:
     def _steps(self, point: Point, value_bytes: int) -> tuple[Operation, ...] | None:
         if not isinstance(point.when, Compilable):
             return None
-        # A line that was compiled into several places has a count over all of them.
-        alone = len(self._guest.cores) == 1 and not (
+        # The provider counts for one vCPU and one address. The count of a line that was compiled
+        # into several places is over all of them.
+        alone = len(self._target.vcpus) == 1 and not (
             isinstance(point, Breakpoint) and len(point.addresses) > 1
         )
-        return point.when.compile(Shape(value_bytes, alone, self._guest.fixed_variable))
+        return point.when.compile(Shape(value_bytes, alone, self._target.info.types.static_address))
 
     def collect(self) -> None:
         """Bring the points' counts and recordings up to date."""
@@ -180,11 +187,11 @@ class HitProgramSet:
                     point.take(count)
                     installed.clear(counter.number)
                     if point.limit is not None:
-                        self.outdated()  # its buffer has shrunk
+                        self.invalidate()  # its buffer has shrunk
 
-    def hit(self, exit_: ExitHit) -> Stop | None:
-        """The provider wants a hit looked at: tell it to its points."""
-        core = self._core
+    def handle_hit(self, exit_: ExitHit) -> Stop | None:
+        """The provider exits with a hit: report it to its points. The access of a watch is made."""
+        context = self._context
         pc, address, size, bits, found = exit_.what
         if self._counters:
             self.collect()
@@ -192,31 +199,31 @@ class HitProgramSet:
                 return self._full()
         touched = Touched(address, size, bits)
         hits: list[Hit] = []
-        decided: list[bool] = []
-        for number, judged, old, new in found:
+        condition_holds: list[bool] = []
+        for number, evaluated, old, new in found:
             point = self._points[number]
             if type(point) is Breakpoint:
-                hits.append(Hit(core, point, pc, Touched(pc, 4, 0), exit_.debug, None))
-                core.arrivals.reported = pc
+                hits.append(Hit(context, point, pc, Touched(pc, 4, 0), exit_.debug, None))
+                context.resume_state.needs_step_over = pc
             else:
-                hit = Hit(core, point, pc, touched, exit_.debug, old)
+                hit = Hit(context, point, pc, touched, exit_.debug, old)
                 if not bits & WRITE:
                     hit.new_reason = ONLY_READS
                 else:
                     hit.new_bytes = new
                 hits.append(hit)
             counted = number in self._counted
-            # Without a condition there was nothing to judge; what was counted, dispatch() counts.
-            decided.append(judged and counted)
+            # Without a counter there was no condition to evaluate. dispatch() counts the hit again.
+            condition_holds.append(evaluated and counted)
             if counted:
                 point.seen -= 1
-        return dispatch(core, hits, decided)
+        return dispatch(context, hits, condition_holds)
 
     def _full(self) -> Stop | None:
-        """A buffer was full; collect() has emptied it. Is that the end of a recording?"""
+        """A buffer was full, and collect() has emptied it; a Stop if a recording has its limit."""
         for counter in self._counters:
             point = counter.point
             if isinstance(point, Recording) and point.limit_reached:
                 point.enabled = False
-                return self._core.stop("hit", f"{point.name}: {len(point)} records, its limit")
+                return self._context.stop("hit", f"{point.name}: {len(point)} records, its limit")
         return None

@@ -1,17 +1,16 @@
-"""Why the guest stands still again."""
+"""Why a run or step of the guest has ended."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, TypeAlias
 
+from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.vcpu.registers import Cpu
+from guestdbg.kvm import ExitIntr
 
-if TYPE_CHECKING:
-    from guestdbg.debugger.breakpoints.hit import Hit
-    from guestdbg.debugger.vcpu.registers import Cpu
-
-__all__ = ["Reason", "Stop"]
+__all__ = ["Outcome", "Reason", "Stop"]
 
 Reason = Literal["hit", "step", "until", "exit", "timeout", "limit", "interrupt", "idle", "error"]
 
@@ -22,14 +21,15 @@ class Stop:
 
     Attributes:
         reason: ``"hit"``: a handler returned STOP, or a point without a handler was hit;
-            ``"step"``: the step is done; ``"until"``: the place to run to is reached; ``"exit"``:
-            the guest powered off or asked for a reset (``detail`` says which); ``"timeout"``,
-            ``"limit"``, ``"interrupt"``: as asked; ``"idle"``: every vCPU waits for an interrupt
-            that nothing in the guest will bring; ``"error"``: the provider cannot go on.
+            ``"step"``: the step is complete; ``"until"``: the location to run to is reached;
+            ``"exit"``: the guest powered off or asked for a reset (``detail`` says which);
+            ``"timeout"``, ``"limit"``, ``"interrupt"``: the time is over, the instructions are
+            executed, ``interrupt()`` was called; ``"idle"``: every vCPU waits for an interrupt
+            that nothing in the guest will raise; ``"error"``: the provider cannot continue.
         cpu: the vCPU that stopped.
-        pc: where it stands: the address of its next instruction.
-        hits: those that ended the run: several points may be hit by one instruction.
-        detail: more in words.
+        pc: the address of its next instruction.
+        hits: the hits that ended the run: one instruction may hit several points.
+        detail: more, in words.
     """
 
     reason: Reason
@@ -45,7 +45,7 @@ class Stop:
 
     @property
     def location(self) -> Location:
-        """What is known of ``pc``: function, offset, file and line."""
+        """Where ``pc`` is: function, offset, file and line, those that are known."""
         return self.cpu.locate(self.pc)
 
     def __str__(self) -> str:
@@ -53,3 +53,13 @@ class Stop:
             return str(self.hit)
         text = f"{self.reason} at {self.location}"
         return f"{text}: {self.detail}" if self.detail else text
+
+
+#: What handling one exit of a vCPU, or letting it run, results in:
+#:
+#: - a ``Stop``: the run of the guest ends with it;
+#: - ``ExitIntr``: the vCPU gives up its turn, as the provider asks or as ``idle`` says; what it was
+#:   doing is not complete, and goes on when it is resumed;
+#: - None: the exit is handled, and the vCPU goes on. Of a step: it is complete, and nothing has to
+#:   be reported.
+Outcome: TypeAlias = Stop | ExitIntr | None

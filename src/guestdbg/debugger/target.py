@@ -1,0 +1,76 @@
+"""What the debugger of one guest works on: shared by its vCPUs and by all that resumes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from guestdbg.debugger.breakpoints.armed_state import ArmedState, arm
+from guestdbg.debugger.hardware.requests import Hardware
+from guestdbg.debugger.memory.brk_patches import PatchedMemory
+from guestdbg.debugger.program.debug_info import DebugInfo
+from guestdbg.kvm import SupportsInstructionLimit, Vcpu
+from guestdbg.kvm.constants import KVM_CAP_GUEST_DEBUG_HW_BPS, KVM_CAP_GUEST_DEBUG_HW_WPS
+from guestdbg.kvm.regs import sys_reg
+from guestdbg.machine import Board
+
+__all__ = ["Target"]
+
+_ID_AA64DFR0 = sys_reg("ID_AA64DFR0_EL1")
+_CTX_CMPS_SHIFT = 28
+
+
+class Target:
+    """A board under the debugger, and the state that is one for all of its vCPUs.
+
+    Attributes:
+        guest: what handlers get as ``hit.guest``. Nothing below ``Guest`` uses it.
+        board: the board with the guest.
+        vcpus: the KVM vCPUs of the board, by their place.
+        info: the symbols, lines and types of the guest's program.
+        memory: guest-physical memory without the debugger's BRK instructions.
+        hardware: how many breakpoint and watchpoint registers there are.
+        armed: the points as they are armed now; a vCPU takes them over when it runs next.
+        attention: a run has to look for a pending stop: an interruption, or the end of a timeout.
+            Set by any thread, cleared by the one that runs the guest.
+        limits: the instruction counts at which vCPUs have to stop, by their place.
+        limited: whether instruction limits are set at the provider.
+    """
+
+    def __init__(self, guest: Any, board: Board, info: DebugInfo) -> None:
+        self.guest = guest
+        self.board = board
+        self.vcpus: Sequence[Vcpu] = board.vcpus
+        self.info = info
+        self.memory = PatchedMemory(board)
+        self.hardware = _hardware(board)
+        self.armed: ArmedState = arm(self.hardware, ())
+        self.attention = False
+        self.limits: dict[int, int] = {}
+        self.limited = False
+
+    def apply_limits(self) -> None:
+        """Set ``limits`` at the provider, where a single step may have lifted them."""
+        for place, limit in self.limits.items():
+            vcpu = self.vcpus[place]
+            if isinstance(vcpu, SupportsInstructionLimit):
+                vcpu.max_instructions = limit
+
+    def lift_limits(self) -> None:
+        """Have no instruction limits any more."""
+        self.limits.clear()
+        if self.limited:
+            self.limited = False
+            for vcpu in self.vcpus:
+                if isinstance(vcpu, SupportsInstructionLimit):
+                    vcpu.max_instructions = None
+
+
+def _hardware(board: Board) -> Hardware:
+    vm = board.vm
+    dfr0 = board.vcpus[0].get_one_reg(_ID_AA64DFR0)
+    return Hardware(
+        breakpoints=vm.check_extension(KVM_CAP_GUEST_DEBUG_HW_BPS),
+        watchpoints=vm.check_extension(KVM_CAP_GUEST_DEBUG_HW_WPS),
+        contexts=(dfr0 >> _CTX_CMPS_SHIFT & 0xF) + 1,
+    )

@@ -1,0 +1,298 @@
+"""Letting one vCPU run, and deciding what each of its exits leads to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from guestdbg.arm64.exception_class import BREAKPT, BRK64, EC_SHIFT, SOFTSTP, WATCHPT
+from guestdbg.debugger.breakpoints.armed_state import STEP_DISARMED, InternalBreakpoint
+from guestdbg.debugger.memory.brk_patches import BRK_IMMEDIATE
+from guestdbg.debugger.target import Target
+from guestdbg.debugger.vcpu.breakpoint_handler import BreakpointHandler
+from guestdbg.debugger.vcpu.context import VcpuContext
+from guestdbg.debugger.vcpu.exception_injection import inject, would_take
+from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
+from guestdbg.debugger.vcpu.hit_programs import HitProgramSet
+from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
+from guestdbg.debugger.vcpu.resume_state import ResumeState
+from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStepper
+from guestdbg.debugger.vcpu.stop import Outcome, Stop
+from guestdbg.debugger.vcpu.watchpoint_handler import WatchpointHandler
+from guestdbg.kvm import Exit, ExitDebug, ExitHit, ExitIntr, Vcpu
+from guestdbg.kvm.regs import PC
+
+__all__ = ["InternalBreakpoints", "Settle", "VcpuDriver"]
+
+log = logging.getLogger(__name__)
+
+#: Arms breakpoints of the debugger's own inside a ``with`` block.
+InternalBreakpoints = Callable[[Sequence[InternalBreakpoint]], AbstractContextManager[None]]
+#: Repeats something until it is complete or the run of the guest has to end: ``Scheduler.settle``.
+Settle = Callable[[Callable[[], Outcome]], Stop | None]
+
+_BRK_COMMENT = 0xFFFF
+#: Debug exits and hits that are handled before the board is asked for pending work again.
+_EXITS_BETWEEN_BOARD_POLLS = 256
+
+
+class VcpuDriver(VcpuContext):
+    """Runs one vCPU, and hands each of its exits to the part that handles it.
+
+    Attributes:
+        stepper: executes single instructions.
+        mmio: hits on device registers.
+        exclusives: runs over exclusive sequences.
+        watchpoints, breakpoints: handle watchpoint and breakpoint exits.
+        hit_programs: the hits that the provider decides by itself.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        number: int,
+        vcpu: Vcpu,
+        internal_breakpoints: InternalBreakpoints,
+        settle: Settle,
+    ) -> None:
+        super().__init__(target, number, vcpu)
+        self._internal_breakpoints = internal_breakpoints
+        self._settle = settle
+        self.stepper = SingleStepper(self)
+        self.mmio = MmioWatchpoints(self)
+        self.exclusives = ExclusiveStepper(self)
+        self.watchpoints = WatchpointHandler(
+            self, self.stepper, self.exclusives, self.mmio, self.inject_debug_exception
+        )
+        self.breakpoints = BreakpointHandler(
+            self,
+            self.stepper,
+            self.exclusives,
+            self.mmio,
+            inject=self.inject_debug_exception,
+            handle_other_exit=self.handle_other_exit,
+        )
+        self.hit_programs = HitProgramSet(self)
+
+    # ---- running -----------------------------------------------------------------------------
+
+    def advance(self) -> Stop | ExitIntr:
+        """Run until the run of the guest ends, or the vCPU gives up its turn (ExitIntr)."""
+        target, vcpu, board, state = self.target, self.vcpu, self.target.board, self.resume_state
+        run, hit_programs = vcpu.run, self.hit_programs
+        handle_watchpoint = self.watchpoints.handle_hit
+        outcome: Outcome
+        exits_before_poll = 0
+        if state.last_stop_pc is not None:
+            self.note_resumed()
+        if state.sequence is not None:
+            self.exclusives.note_resumed()
+        while not target.attention:
+            if state.needs_step_over is not None:
+                outcome = self.breakpoints.step_over()
+                if outcome is not None:
+                    return outcome
+                continue
+            sequence, armed = state.sequence, target.armed
+            debug = armed.running if sequence is None else sequence.debug
+            if self.guest_debug is not debug:
+                self.guest_debug = None
+                vcpu.set_guest_debug(debug)
+                self.guest_debug = debug
+            # The provider knows neither of exclusive sequences nor of breakpoints that must not be
+            # reported again: hits are decided here then.
+            decided_there = armed if sequence is None and not state.interrupted else None
+            if hit_programs.armed is not decided_there:
+                hit_programs.sync(decided_there)
+            self.resume_count += 1
+            # Handling a hit does not touch the board: after one, the board is not asked for
+            # pending work at once, which costs more than the hit.
+            if exits_before_poll:
+                exits_before_poll -= 1
+                exit_ = run()
+                if type(exit_) is ExitHit:
+                    outcome = hit_programs.handle_hit(exit_)
+                    if outcome is not None:
+                        return outcome
+                    continue
+                if type(exit_) is not ExitDebug:
+                    exit_ = board.carry_on(vcpu, exit_)
+            else:
+                exit_ = board.run(vcpu)
+                exits_before_poll = _EXITS_BETWEEN_BOARD_POLLS
+            if type(exit_) is ExitHit:
+                outcome = hit_programs.handle_hit(exit_)
+            elif type(exit_) is not ExitDebug:
+                exits_before_poll = 0
+                outcome = self.handle_non_debug_exit(exit_)
+            elif exit_.far is not None:
+                outcome = handle_watchpoint(exit_)
+            else:
+                outcome = self.handle_debug_exit(exit_)
+            if outcome is not None:
+                return outcome
+        return ExitIntr()
+
+    def step(self) -> Outcome:
+        """Execute one instruction, with watches armed.
+
+        An exclusive sequence counts as one instruction. If an interrupt is taken instead of the
+        instruction, its handler runs first.
+        """
+        pc = self.get(PC)
+        state = self.resume_state
+        if state.last_stop_pc is not None:
+            self.note_resumed()
+        state.needs_step_over = None
+        if state.sequence is None and not self.exclusives.begin(pc):
+            return self._step_plain(pc)
+        self.hit_programs.sync(None)
+        while state.sequence is not None:
+            if self.target.attention:
+                return ExitIntr()
+            self.set_guest_debug(state.sequence.debug)
+            self.resume_count += 1
+            exit_ = self.target.board.run(self.vcpu)
+            if type(exit_) is ExitDebug:
+                outcome = self.handle_debug_exit(exit_)
+            else:
+                outcome = self.handle_non_debug_exit(exit_)
+            if outcome is not None:
+                return outcome
+        return None
+
+    def _step_plain(self, pc: int) -> Outcome:
+        exit_ = self.stepper.step(pc, self.target.armed.step_watching)
+        if type(exit_) is not ExitDebug or exit_.hsr & EC_EITHER_EL != STEPPED:
+            return self.handle_other_exit(exit_)
+        if self.get(PC) != pc + 4 and self.vectors.taken_instead(pc):
+            return self._step_after_interrupt(pc, self.vectors.sp_before())
+        # An access that was reported before has been made now, without its watch.
+        self.resume_state.reported_before_access = None
+        return self.mmio.report() if self.resume_state.device_hits else None
+
+    def _step_after_interrupt(self, pc: int, sp: int) -> Outcome:
+        """An interrupt was taken instead of the instruction: run its handler, then step."""
+        with self._internal_breakpoints([InternalBreakpoint(pc, self.number, sp)]):
+            outcome = self._settle(self.advance)
+            if outcome is None or outcome.reason != "until":
+                return outcome
+        state = self.resume_state
+        state.needs_step_over = state.last_stop_pc = None
+        return self._step_plain(pc)
+
+    # ---- the state that resuming depends on --------------------------------------------------
+
+    def note_resumed(self) -> None:
+        """The vCPU is resumed after a Stop: if the PC was set by hand, nothing is pending."""
+        state = self.resume_state
+        if self.get(PC) != state.last_stop_pc:
+            self.exclusives.abandon()
+            state.forget_instruction()
+        state.last_stop_pc = None
+
+    def reset(self) -> None:
+        """The vCPU has been reset: nothing of what it did before is left to finish."""
+        self.exclusives.abandon()
+        self.resume_state.clear()
+        self.hit_programs.sync(None)
+        self.guest_debug = None
+        self.resume_count += 1
+
+    def restore(self, state: ResumeState) -> None:
+        """The vCPU was put back to where ``state`` was copied; the points are those of now."""
+        self.guest_debug = None  # KVM has what was armed then
+        self.resume_count += 1  # hits from before are stale
+        self.resume_state = state.copy()
+        self.exclusives.note_restored()
+
+    # ---- exits -------------------------------------------------------------------------------
+
+    def handle_non_debug_exit(self, exit_: Exit) -> Outcome:
+        """Any exit but KVM_EXIT_DEBUG."""
+        if self.resume_state.device_hits:
+            stop = self.mmio.report()
+            if stop is not None or type(exit_) is ExitIntr:
+                return stop
+        return self.stop_for_exit(exit_)
+
+    def handle_debug_exit(self, exit_: ExitDebug) -> Outcome:
+        """KVM_EXIT_DEBUG, except the end of a step that is under way."""
+        ec = exit_.hsr >> EC_SHIFT
+        if ec & ~1 == WATCHPT:
+            return self.watchpoints.handle_hit(exit_)
+        if ec & ~1 == BREAKPT:
+            return self.breakpoints.handle_exit(exit_)
+        # A BRK of the guest's own may lie under the debugger's. It is executed when the debugger's
+        # is stepped over.
+        if ec == BRK64 and exit_.hsr & _BRK_COMMENT == BRK_IMMEDIATE:
+            pc = self.get(PC)
+            if self.breakpoints.has_brk(pc):
+                if pc in self.target.armed.brk_addresses:
+                    return self.breakpoints.handle_hit(pc, exit_)
+                return self.breakpoints.step_over_alias(pc)
+        if ec & ~1 == SOFTSTP:
+            # The guest's own steps are masked while it is debugged from userspace: this one is of
+            # the debugger's, and was broken off.
+            self.guest_debug = None
+            return None
+        return self.inject_debug_exception(exit_)
+
+    def handle_other_exit(self, exit_: Exit) -> Outcome:
+        """A step of one instruction has ended with another exit than that of the step.
+
+        The instruction itself made the exit: no breakpoint of the debugger's was armed.
+        """
+        if type(exit_) is not ExitDebug:
+            return self.handle_non_debug_exit(exit_)
+        if self.target.armed.uses_hardware:
+            return self.handle_debug_exit(exit_)
+        # Without USE_HW the debug registers are the guest's, and the debugger's BRK was not in
+        # memory: the exception is the guest's own.
+        return self.inject_debug_exception(exit_, stepping_over=True)
+
+    def inject_debug_exception(self, exit_: ExitDebug, *, stepping_over: bool = False) -> Outcome:
+        """Give the guest a debug exception that is its own.
+
+        ``stepping_over``: it came from executing the instruction under a reported breakpoint.
+        """
+        pc = self.get(PC)
+        if not would_take(self.vcpu, exit_.hsr):
+            # With MDCR_EL2.TDE the exception is routed to EL2 although it would be masked at EL1.
+            # The guest must not see it: execute the instruction that it was taken before. That may
+            # be a BRK of the debugger's at the same address.
+            if (
+                not stepping_over
+                and exit_.hsr >> EC_SHIFT & ~1 == BREAKPT
+                and pc in self.target.armed.brk_addresses
+                and self.breakpoints.has_brk(pc)
+            ):
+                return self.breakpoints.handle_hit(pc, exit_)
+            stepped = self.stepper.step(pc, STEP_DISARMED)
+            if type(stepped) is not ExitDebug:
+                return self.handle_non_debug_exit(stepped)
+            return self.mmio.report()
+        vector = inject(self.vcpu, exit_.hsr, exit_.far)
+        log.debug(
+            "vCPU %d: a debug exception of the guest's own (hsr %#x) at %#x: it goes on at %#x",
+            self.number,
+            exit_.hsr,
+            pc,
+            vector,
+        )
+        return None
+
+    # ---- former names, until guestdbg.gdb uses ``guest.execution`` -----------------------------
+
+    @property
+    def watching(self) -> ResumeState:
+        return self.resume_state
+
+    @property
+    def deciding(self) -> HitProgramSet:
+        return self.hit_programs
+
+    @deciding.setter
+    def deciding(self, programs: HitProgramSet) -> None:
+        self.hit_programs = programs
