@@ -1,1 +1,29 @@
-"""The processing element: Armv8-A, AArch64, EL0 and EL1, with the debug architecture whole."""
+"""The processing element: Armv8-A, AArch64, EL0 and EL1, with the complete debug architecture.
+
+Compiled by Cython (.pyx, .pxd); Python code imports `processor`. EL2 is the caller: an exception
+to EL2 ends `Processor.run()`.
+
+core.pxd             what the modules share: struct Cpu, decoded instructions, fast paths
+dispatch.h           how one instruction's function reaches the next
+operands             the operands of a decoded instruction (.pxd only)
+operand_forwarding   values passed in a host register from one instruction to the next
+timer                the generic timer
+exception            taking exceptions to EL1 and EL2, ERET
+debug                breakpoints, watchpoints, software step
+mmu                  translation, the TLBs, the slow path of memory accesses
+sysreg_traps         which accesses to system registers are trapped
+sysreg               the system registers
+conditions           the conditions of hit programs
+hit_programs         breakpoint and watchpoint hits that are decided here
+core                 run loop, decode table, block cache
+memory               the physical memory of a VM
+page_store           the contents of guest memory in snapshots
+state                the whole state of a processor, for snapshots
+hit_program_objects  hit programs as Python objects
+processor_binding    the processor as a Python object
+instructions         the instructions: a module per group, which fills the decode table
+processor            what Python code imports; fills the decode table
+
+There are more than fifteen modules because each is a compilation unit: the C compiler inlines only
+within one, and functions that must not be inlined together are kept apart.
+"""

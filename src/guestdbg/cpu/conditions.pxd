@@ -61,7 +61,7 @@ cdef enum:
     MAX_PROGRAMS = 32              # programs of a processor
     RECORD_WORDS = 7       # of a record, before the registers
     MAX_PLAIN = 64             # ranges without a program
-    MAX_HIDDEN = 64            # words that are not to be looked at
+    MAX_HIDDEN = 64            # words that conditions must not read
 
 cdef struct Operation:
     uint8_t op
@@ -91,11 +91,11 @@ cdef struct Program:
     uint32_t nregisters
     uint64_t seen          # hits
     uint64_t passed        # hits whose condition held
-    # the hit that was decided last
+    # the last hit
     uint8_t old[64]
     uint8_t new[64]
     uint32_t size          # bytes of them
-    bint decided           # False: it could not be judged here
+    bint decided           # False: it could not be evaluated here
     bint written
 
 cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil

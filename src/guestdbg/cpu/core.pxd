@@ -1,24 +1,31 @@
 # cython: language_level=3
 """What the processor's modules share: its state, the decoded instruction, the fast paths.
 
-core.pyx       run loop, decode table, block cache, the Python face
-branch.pyx     branches (they link blocks together); joined.pyx  a comparison with its branch
-relay.pyx      values forwarded from one instruction to the next
-mmu.pyx        translation, the TLBs, slow paths of memory accesses
-exception.pyx  taking exceptions to EL1 and EL2, ERET
-debug.pyx      breakpoints, watchpoints, software step
-sysreg.pyx     system registers; system.pyx  MSR/MRS, hints, barriers, cache/TLB/AT operations
-timer.pyx      the generic timer
-data_*.pyx     data processing; mem_*.pyx  loads and stores
+  operands             the fields of a decoded instruction, as executing functions read them
+  operand_forwarding   values passed in a host register from one instruction to the next
+  exception            taking exceptions to EL1 and EL2, ERET
+  timer                the generic timer
+  sysreg_traps         which system register accesses are trapped; sysreg: the registers themselves
+  debug                breakpoints, watchpoints, software step
+  mmu                  translation, the TLBs, the slow paths of memory accesses
+  conditions           conditions of hit programs; hit_programs: hits that are decided here
+  core.pyx             run loop, decode table, block cache
+  memory               physical memory of a VM; page_store: its contents in snapshots
+  state                the whole state, for snapshots
+  hit_program_objects  hit programs as Python objects
+  processor_binding    the processor as a Python object
+  processor.py         imports all of these and fills the decode table
+  instructions/        the instructions; its __init__ lists the modules
 
 Conventions:
   - A register operand is an index into Cpu.x: 0..30; 31 reads as zero (never written); 32 takes
-    writes to XZR; 33 is the current SP. `src()`, `dst()`, `srcsp()` map encodings to them.
+    writes to XZR; 33 is the current SP. `src()`, `dst()`, `spreg()` map encodings to them.
   - 32-bit results are written zero-extended to 64 bits.
-  - NZCV live apart: N and V are bit 63 of nf and vf; Z is zf == 0; C is cf (0 or 1).
-  - An instruction function ends with NEXT(c, i), or FORWARD(c, i, value) to hand a value to the next
-    (relay.pyx); or it gives the processor up: after a helper that raised an exception or left the
-    block it just returns.
+  - NZCV are kept apart: N and V are bit 63 of nf and vf; Z is zf == 0; C is cf (0 or 1).
+  - An instruction function ends with NEXT(c, i), or FORWARD(c, i, value) to forward a value to the
+    next instruction (operand_forwarding.pyx). After a helper that raised an exception or left the
+    block, it just returns to the run loop.
+  - An instruction function reads operands through operands.pxd only.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t
 
@@ -52,11 +59,11 @@ cdef enum:
     LINES = 256
     JUMP_SIZE = 1024
 
-# What a Fill answers.
+# What a Fill returns.
 cdef enum:
     UNDEF = 0        # the encoding is unallocated (or its feature is absent): UNDEFINED exception
-    OK = 1           # goes on to the instruction behind it
-    ENDS = 2         # ends the block: the function never does NEXT, it leaves or branches
+    OK = 1           # the following instruction is executed next
+    ENDS = 2         # ends the block: the function does not use NEXT, it leaves or branches
 
 # Kinds of memory access: flags of mem_load, mem_store, translate.
 cdef enum:
@@ -74,15 +81,15 @@ cdef enum:
     ACC_DCZVA = 2048
     ACC_ATOMIC = 4096      # read and write at once (LSE)
 
-# Why run() came back.
+# Why run() returned.
 cdef enum:
     EXIT_NONE = 0
     EXIT_EL2 = 1           # an exception to EL2: ESR_EL2, FAR_EL2, HPFAR_EL2 are set
     EXIT_LIMIT = 2         # max_instructions have retired
     EXIT_KICK = 3
     EXIT_TIMER = 4         # a timer's output rose or fell
-    EXIT_HIT = 6           # a hit program stopped the run, the access made (hits.pyx)
-    EXIT_STUCK = 5         # exceptions without end: no instruction retires between them
+    EXIT_HIT = 6           # a hit program stopped the run after the access (hit_programs.pyx)
+    EXIT_STUCK = 5         # an endless loop of exceptions: no instruction retires between them
 
 cdef struct Cpu
 cdef struct Block
@@ -91,7 +98,7 @@ cdef struct Insn:
     Op f
     uint64_t imm
     uint32_t raw           # the encoding
-    uint32_t aux           # free for the instruction's Fill
+    uint32_t aux           # a further operand, as the instruction's Fill defines it
     uint8_t rd
     uint8_t rn
     uint8_t rm
@@ -109,13 +116,13 @@ cdef struct Block:
     uint32_t variant
     uint32_t length
     # Insn insns[length + 2] follow: the instructions, then two links. A link's imm points to the
-    # first instruction of the block that comes next; until that is known, to the link itself, whose
-    # len is 0 and whose function looks for it. Its aux is the target's distance from block.pc.
-    # Behind a branch i, i[1] is the way taken and i[2] the way not taken. Behind a block that ends
-    # for another reason stand an instruction that follows the link, and the link.
+    # first instruction of the next block; until that is known, to the link itself, whose len is 0
+    # and whose function looks for the block. Its aux is the target's distance from block.pc.
+    # After a branch i, i[1] is the link if it is taken and i[2] the link if it is not. A block that
+    # ends for another reason is followed by an instruction that goes through the link, and the link.
 
 # One page of one regime. A tag is the page's virtual address, or has TAG_SLOW set: then every
-# access goes the slow way (invalid, watched, MMIO, code behind a write, no permission).
+# access takes the slow path (invalid, watched, MMIO, a write to decoded code, no permission).
 cdef struct Tlbe:
     uint64_t rtag
     uint64_t wtag
@@ -138,7 +145,7 @@ cdef struct Phys:          # the VM's physical memory, shared by its processors
     Region regions[64]
     int count
     int last
-    bint shared            # two slots have memory of the host in common
+    bint shared            # two slots share host memory
     Cpu* cpus[64]
     int ncpus
 
@@ -165,14 +172,14 @@ cdef struct Cpu:
     int64_t budget         # counts down at the entry of each block by its length
     Tlbe* tlb              # data TLB of the current EL
     Tlbe* line_tlb         # and its lines
-    const Insn* ip         # GUESTDBG_LOOP: what comes next, and the value forwarded to it
+    const Insn* ip         # GUESTDBG_LOOP: the next instruction, and the value forwarded to it
     uint64_t forwarded
     uint64_t lo            # what mem_load read (up to 16 bytes); what mem_store writes
     uint64_t hi
     uint64_t v[64]         # V0..V31, low half then high half
     # -- the processor between blocks --
-    uint64_t pc            # true whenever no block runs
-    int exit               # EXIT_*; not EXIT_NONE makes the loop return
+    uint64_t pc            # valid whenever no block runs
+    int exit               # EXIT_*; any but EXIT_NONE makes the loop return
     uint64_t end_count     # instruction count at which budget reaches 0
     uint64_t limit         # instruction count at which run() returns EXIT_LIMIT
     int kick               # set by another thread
@@ -233,7 +240,7 @@ cdef struct Cpu:
     uint64_t osdtrtx_el1
     uint64_t oseccr_el1
     uint64_t mdccint_el1
-    # -- EL2's hold on the processor --
+    # -- EL2's controls --
     uint64_t hcr_el2
     uint64_t mdcr_el2
     uint64_t cptr_el2
@@ -266,7 +273,7 @@ cdef struct Cpu:
     uint32_t nbrp          # breakpoint registers implemented
     uint32_t nwrp
     uint32_t nctx          # context-aware: the highest numbered
-    # -- what debug.pyx keeps ready (dbg_changed()) --
+    # -- what dbg_changed() derives from the debug registers --
     uint32_t bp_live       # bit n: breakpoint n may match something (enabled, MDE/TDE, locks)
     uint32_t wp_live
     bint bp_everywhere     # some live breakpoint matches by context only: check every instruction
@@ -277,17 +284,17 @@ cdef struct Cpu:
     bint did_step          # the last instruction was executed in step's active-not-pending state
     uint64_t bp_checks[64] # addresses at which decoded blocks have a check
     uint32_t n_bp_checks
-    bint suspended         # for one instruction nothing matches (hits.pyx steps off a watchpoint)
-    bint skip_bp_once           # for one instruction no breakpoint does
-    void* programs         # hit programs, hits.pyx's own; NULL: none are to be looked at
+    bint suspended         # for one instruction nothing matches (hit_programs.pyx: past a watchpoint)
+    bint skip_bp_once      # for one instruction no breakpoint matches
+    void* programs         # the hit programs of hit_programs.pyx; NULL: none
     uint64_t was_wvr[16]   # what dbg_changed() saw last
     uint64_t was_wcr[16]
     uint32_t was_wp_live
-    # -- what mmu.pyx answers --
+    # -- results of mmu.pyx --
     uint8_t* acc           # host address of the access that mem_probe allowed
     uint8_t* acc2          # of its part on the next page
     uint64_t acc_len       # bytes at acc; the rest is at acc2
-    uint64_t pr_va         # the access that mem_probe was asked about last
+    uint64_t pr_va         # the last access that mem_probe checked
     uint64_t pr_size
     uint32_t pr_flags
     uint64_t tr_pa         # (also after mem_probe with ACC_EXCLUSIVE)
@@ -303,19 +310,19 @@ cdef struct Cpu:
     uint32_t tr_ns
     # -- caches --
     Tlbe tlbs[2][512]      # [EL]
-    Tlbe lines[2][256]     # [EL]: 64-byte lines of pages that must go the slow way elsewhere
+    Tlbe lines[2][256]     # [EL]: 64-byte lines, of pages in which other lines need the slow path
     Jump jumps[2][1024]    # [EL]
     Itlbe itlb[2][64]
     Phys* phys
-    void* cache            # block cache, core.pyx's own
-    uint64_t context       # grows with every change that may move code: blocks are looked up anew
+    void* cache            # the block cache of core.pyx
+    uint64_t context       # grows with every change that may move code: blocks are looked up again
     uint64_t time_offset   # virtual counter ticks added to what the instruction count gives
     uint32_t irq_level     # physical lines, for HCR_EL2.IMO/FMO clear
     uint32_t fiq_level
     bint clock_host        # time follows the host, not the instruction count
     bint vtimer_was        # outputs as the owner last saw them
     bint ptimer_was
-    uint32_t undef_raw[32] # UNDEFINED by decoding, not yet fetched by the owner
+    uint32_t undef_raw[32] # encodings that decoding found UNDEFINED, not yet fetched by the owner
     uint64_t undef_pc[32]
     uint32_t undef_count
 
@@ -388,13 +395,13 @@ cdef inline uint64_t count_at(Cpu* c, const Insn* i) noexcept nogil:
     return c.end_count - <uint64_t>(c.budget + (i.len - i.idx))
 
 cdef inline void leave(Cpu* c, const Insn* i, uint64_t pc) noexcept nogil:
-    """i has retired; go on at pc by way of the run loop (contexts, interrupts, steps are looked at)."""
+    """i has retired; continue at pc through the run loop, which checks interrupts, steps and context."""
     c.budget += i.len - i.idx - 1
     c.pc = pc
     c.ip = NULL
 
 cdef inline void abandon(Cpu* c, const Insn* i) noexcept nogil:
-    """i has not retired (it raises an exception); pc is its own."""
+    """i has not retired (it raises an exception): pc is the address of i."""
     c.budget += i.len - i.idx
     c.pc = pc_of(i)
     c.ip = NULL
@@ -405,14 +412,14 @@ cdef inline Tlbe* tlbe(Cpu* c, uint64_t va) noexcept nogil:
     return &c.tlb[(va >> 12) & 511]
 
 cdef inline bint miss_r(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogil:
-    """Not a plain aligned read of a page in the TLB: go the slow way."""
+    """Not a plain aligned read of a page in the TLB: take the slow path."""
     return e.rtag != (va & (~<uint64_t>0xFFF | (size - 1)))
 
 cdef inline bint miss_w(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogil:
     return e.wtag != (va & (~<uint64_t>0xFFF | (size - 1)))
 
-# The second chance: of a page that is watched, or that code was decoded from, only the 64-byte lines
-# concerned need the slow way. mem_probe finds out which do, line by line.
+# A second lookup: of a page that is watched, or that code was decoded from, only the 64-byte lines
+# concerned need the slow path. mem_probe finds out which do, line by line.
 
 cdef inline Tlbe* line(Cpu* c, uint64_t va) noexcept nogil:
     return &c.line_tlb[(va >> 6) & 255]
@@ -427,11 +434,11 @@ cdef inline bint line_miss_w(const Tlbe* e, uint64_t va, uint64_t size) noexcept
 
 cdef int add(const char* name, const char* pattern, Fill fill, Op op) except -1
 """Put an instruction into the decode table. pattern: 32 of 0, 1 and letters (any bit), blanks
-ignored. Rows must not overlap, unless one's fixed bits include the other's: the more special
-one wins. Called by each module's `register()` when the package is imported."""
+ignored. Rows must not overlap, unless one's fixed bits include the other's: then the row with more
+fixed bits wins. Each module's `install()` calls this when the package is imported."""
 
 cdef inline void follow(Cpu* c, const Insn* t) noexcept nogil:
-    """Go on at a block's first instruction, if the budget lasts for the whole of it."""
+    """Continue at a block's first instruction, if the budget suffices for the whole block."""
     c.budget -= t.len
     if unlikely(c.budget < 0):
         c.budget += t.len
@@ -441,7 +448,7 @@ cdef inline void follow(Cpu* c, const Insn* t) noexcept nogil:
     DISPATCH(c, t, UNSPECIFIED())
 
 cdef inline uint64_t branch_address(Cpu* c, uint64_t pc) noexcept nogil:
-    """A tag that translation ignores does not get into the PC (BranchAddr)."""
+    """BranchAddr(): the PC has no tag that translation ignores."""
     if unlikely(c.tcr_el1 & (<uint64_t>3 << 37)):
         if (pc >> 55) & 1:
             if (c.tcr_el1 >> 38) & 1:
@@ -451,7 +458,7 @@ cdef inline uint64_t branch_address(Cpu* c, uint64_t pc) noexcept nogil:
     return pc
 
 cdef inline void goto_pc(Cpu* c, uint64_t pc) noexcept nogil:
-    """An indirect branch: by the jump cache, or by way of the run loop."""
+    """An indirect branch: through the jump cache, or through the run loop."""
     cdef const Jump* j = &c.jumps[c.el][(pc >> 2) & 1023]
     if unlikely(j.pc != pc):
         c.pc = pc
@@ -460,19 +467,19 @@ cdef inline void goto_pc(Cpu* c, uint64_t pc) noexcept nogil:
     follow(c, j.target)
 
 cdef void flush_jumps(Cpu* c) noexcept nogil
-"""Forget where code is: after any change of translation, EL, debug set-up."""
+"""Forget where code is: after any change of translation, EL or debug registers."""
 
 cdef void code_written(Cpu* c, Region* r, uint64_t offset, uint64_t size) noexcept nogil
-"""Memory that has decoded code in it was written: drop it, on every processor."""
+"""Memory from which code was decoded has been written: drop that code, on every processor."""
 
 cdef void link_resolve(Cpu* c, const Insn* i, uint64_t last) noexcept nogil
-"""What a link does until its target is decoded: see Block."""
+"""The function of a link whose target is not decoded yet: see Block."""
 
 cdef void drop_all_code(Cpu* c) noexcept nogil
 cdef void drop_blocks_of_page(Cpu* c, uint64_t va) noexcept nogil
-"""Drop every block decoded at this virtual page (a breakpoint there came)."""
+"""Drop every block decoded at this virtual page (a breakpoint was set there)."""
 
-# ---- for the Python face ----------------------------------------------------------------------
+# ---- for processor_binding.pyx-----------------------------------------------------------------
 
 cdef void run_loop(Cpu* c) noexcept nogil
 cdef int decode(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil
@@ -481,5 +488,5 @@ cdef void cache_free(void* p) noexcept nogil
 cdef void cache_statistics(Cpu* c, uint64_t* out) noexcept nogil
 
 cdef bint execute_one(Cpu* c) noexcept nogil
-"""The instruction at c.pc alone, between blocks. False: it did not retire (an exception was taken
-instead: c.pc, c.exit)."""
+"""Execute the instruction at c.pc alone, between blocks. False: it did not retire, and an exception was
+taken instead (c.pc, c.exit)."""

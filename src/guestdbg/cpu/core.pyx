@@ -66,7 +66,7 @@ cdef int add(const char* name, const char* pattern, Fill fill, Op op) except -1:
 
 
 def seal():
-    """Sort the table into buckets: no row comes after this. The more special row goes first."""
+    """Sort the table into buckets; no row can be added afterwards. Rows with more fixed bits go first."""
     global sealed
     cdef int b, k
     order = sorted(range(nrows), key=lambda r: -rows[r].weight)
@@ -103,7 +103,7 @@ cdef int decode(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 
 cdef void undefined(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """An encoding that the table does not have: noted for the owner, UNDEFINED for the guest."""
+    """An encoding that the table does not have: recorded for the owner, UNDEFINED for the guest."""
     cdef uint32_t k
     cdef bint known = False
     for k in range(c.undef_count):
@@ -125,7 +125,7 @@ cdef enum:
 cdef enum:
     VARIANT_PLAIN = 0
     # bits:
-    VARIANT_ONE = 1        # a single instruction: steps, and the last of a limit
+    VARIANT_ONE = 1        # a single instruction: for steps, and for the last one before a limit
     VARIANT_CHECKED = 2    # a breakpoint check at every instruction
 
 cdef extern from "dispatch.h" nogil:
@@ -145,7 +145,7 @@ cdef void* cache_new() noexcept nogil:
     cdef Cache* k = <Cache*>calloc(1, sizeof(Cache))
     if k == NULL:
         return NULL
-    k.arena = <uint8_t*>malloc(GUESTDBG_ARENA)     # the kernel gives pages as they are touched
+    k.arena = <uint8_t*>malloc(GUESTDBG_ARENA)     # the kernel allocates pages as they are touched
     if k.arena == NULL:
         free(k)
         return NULL
@@ -185,7 +185,7 @@ cdef Block* find(Cpu* c, uint64_t pc, uint64_t pa, uint32_t variant) noexcept no
 
 
 cdef void flush_jumps(Cpu* c) noexcept nogil:
-    # An empty place holds a PC that belongs into the next one, so that no PC is ever found in it.
+    # An empty entry holds a PC that belongs into the next entry, so that no lookup matches it.
     cdef int k
     for k in range(JUMP_SIZE):
         c.jumps[0][k].pc = 4 * (k + 1)
@@ -193,7 +193,8 @@ cdef void flush_jumps(Cpu* c) noexcept nogil:
 
 
 cdef void stale(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """Of a block that was dropped: a link led to it, or a store of its own wrote over it. Look again."""
+    """An instruction of a dropped block, reached through a link or after a store of the block itself
+    changed its code. Look the code up again."""
     abandon(c, i)
 
 
@@ -205,8 +206,8 @@ cdef void drop(Cache* k, Block* b) noexcept nogil:
             p[0] = b.hash_next
             break
         p = &p[0].hash_next
-    # Its memory stays until the arena is flushed, and perhaps one of its instructions runs: what comes
-    # behind that must be what memory holds now.
+    # Its memory stays until the arena is flushed, because one of its instructions may be executing: the
+    # instructions after that one must be what memory holds now.
     for n in range(b.length):
         insns_of(b)[n].f = stale
     k.dropped += 1
@@ -247,7 +248,7 @@ cdef void drop_blocks_of_page(Cpu* c, uint64_t va) noexcept nogil:
 
 
 cdef void drop_all_code(Cpu* c) noexcept nogil:
-    """Every block becomes stale. May be called from an instruction of one: memory is kept."""
+    """Every block becomes stale. An instruction of a block may call this: the memory is kept."""
     cdef Cache* k = <Cache*>c.cache
     cdef int n
     cdef Block* b
@@ -263,11 +264,11 @@ cdef void drop_all_code(Cpu* c) noexcept nogil:
 
 
 cdef bint within(const Region* r, const uint8_t* host, uint64_t size, uint64_t* low, uint64_t* high) noexcept nogil:
-    """Which part of the host's memory a slot has: offsets into it, the second one behind it."""
+    """Does a slot contain part of this host memory? low, high: the offsets into the slot, high excluded."""
     cdef uint64_t start = <uint64_t>host - <uint64_t>r.host
     cdef uint64_t end = start + size
     if start >= r.size and not 0 < end <= size:
-        return False                   # neither begins in the slot nor before it (start is negative)
+        return False                   # begins neither in the slot nor before it (where start is negative)
     low[0] = start if start < r.size else 0
     high[0] = end if end < r.size else r.size
     return True
@@ -284,13 +285,13 @@ cdef void code_written(Cpu* c, Region* r, uint64_t offset, uint64_t size) noexce
         for page in range(low >> 12, ((high - 1) >> 12) + 1):
             if o.code[page]:
                 if not c.phys.shared:
-                    o.code[page] = 0       # else it may tell of another slot's code, too
+                    o.code[page] = 0       # else the bits may be for another slot's code, too
                 for k in range(c.phys.ncpus):
                     drop_physical_page(c.phys.cpus[k], o.gpa + (page << 12))
 
 
 cdef void code_decoded(Phys* p, uint8_t* host, uint64_t size) noexcept nogil:
-    """Writes to these bytes must be seen from now on, by whichever slot they come."""
+    """From now on, writes to these bytes take the slow path, through whichever slot."""
     cdef uint64_t page, low, high, end, lines
     cdef uint8_t* host_page
     cdef int n
@@ -314,7 +315,7 @@ cdef void code_decoded(Phys* p, uint8_t* host, uint64_t size) noexcept nogil:
 
 
 cdef void write_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
-    """Code was decoded from a page that had none: writes to it must be seen from now on."""
+    """Code was decoded from a page that had none: from now on, writes to it take the slow path."""
     cdef int k, el, n
     cdef Tlbe* e
     for k in range(p.ncpus):
@@ -338,7 +339,7 @@ cdef void write_lines_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
 
 
 cdef void bp_check(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """Stands in the place of an instruction at which a breakpoint may match."""
+    """Replaces the function of an instruction at which a breakpoint may match."""
     if unlikely(dbg_breakpoint_matches(c, pc_of(i))):
         breakpoint_hit(c, i)
         return
@@ -351,12 +352,12 @@ cdef void breakpoint_hit(Cpu* c, const Insn* i) noexcept nogil:
 
 
 cdef void fall_through(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """Behind a block that ended without a branch."""
+    """After a block that ended without a branch."""
     follow(c, link_target(i + 1))
 
 
 cdef void link_resolve(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    # idx of a link is its place, so that block_of() works for it too
+    # idx of a link is its place in the block, so block_of() works for it, too.
     cdef Block* b = block_of(i)
     cdef uint64_t pc = b.pc + <int64_t><int32_t>aux(i)
     cdef Block* t
@@ -393,7 +394,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     if k.used + need > GUESTDBG_ARENA:
         drop_all_code(c)
         if GUESTDBG_ARENA < 1 << 20:
-            # A build for fuzzing: what is stale and executed all the same is to be noticed.
+            # A build for fuzzing: executing a stale instruction must be noticed.
             memset(k.arena, 0, k.used)
         k.used = 0
         k.flushed += 1
@@ -411,7 +412,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
         r = decode(c, o, raw, here)
         if c.bp_everywhere or dbg_block_has_breakpoint(c, here):
             if b.originals == NULL:
-                # behind the longest block there may be; moved up when the length is known
+                # after the longest possible block; moved up when the length is known
                 b.originals = <Op*>(insns_of(b) + MAX_BLOCK + 2)
                 for j in range(n):
                     b.originals[j] = insns_of(b)[j].f
@@ -450,7 +451,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
         o[1].imm = <uint64_t>&o[1]
         o[1].aux = 4 * n
     if r != OK and r != UNDEF:
-        # A branch's Fill gives the target's distance from the branch; links count from the block.
+        # A branch's Fill gives the target's distance from the branch, a link has it from the block.
         o[0].aux = <uint32_t>(<int32_t>o[0].aux + 4 * (<int32_t>n - 1))
     if b.originals != NULL:
         k.used += sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + n * sizeof(Op)
@@ -469,7 +470,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
 
 
 cdef Insn* insns_at(Cpu* c, uint64_t pa, uint8_t* host_page, uint32_t variant) noexcept nogil:
-    """The block at c.pc, which fetch_page() found there, decoded if it was not yet."""
+    """The block at c.pc, where fetch_page() found it; decoded if it is not yet."""
     cdef Block* b = find(c, c.pc, pa, variant)
     if b == NULL:
         b = translate_block(c, c.pc, pa, host_page, variant)
@@ -479,7 +480,7 @@ cdef Insn* insns_at(Cpu* c, uint64_t pa, uint8_t* host_page, uint32_t variant) n
 # ---- the run loop -----------------------------------------------------------------------------
 
 cdef enum:
-    SLICE = 65536          # instructions between looks at kick and the host's clock
+    SLICE = 65536          # instructions between checks of kick and the host's clock
 
 cdef enum:
     HCR_FMO = 1 << 3
@@ -533,7 +534,7 @@ cdef void run_loop(Cpu* c) noexcept nogil:
     cdef Jump* j
     cdef uint32_t raw
     cdef uint64_t was = ~<uint64_t>0
-    cdef uint32_t futile = 0       # times round since an instruction retired
+    cdef uint32_t futile = 0       # iterations since an instruction retired
     while True:
         now = c.end_count - <uint64_t>c.budget
         if c.exit:
@@ -547,8 +548,8 @@ cdef void run_loop(Cpu* c) noexcept nogil:
         if now >= c.limit:
             c.exit = EXIT_LIMIT
             return
-        # An exception vector that itself raises an exception would keep this loop for ever, past
-        # any limit: nothing retires.
+        # An exception vector that itself raises an exception would keep this loop running for ever, past
+        # any limit: no instruction retires.
         if now != was:
             was = now
             futile = 0
@@ -611,7 +612,7 @@ cdef void run_loop(Cpu* c) noexcept nogil:
             raw = encoding(i)
             c.end_count = now + 1
             c.budget = 1 - i.len
-            c.did_step = True          # unless it takes an exception: ISS.ISV is then 0, as QEMU has it
+            c.did_step = True          # unless it takes an exception: then ISS.ISV is 0, as in QEMU
             execute(c, i)
             # LDXR, LDAXR, LDXP, LDAXP; but with bit 21 set and bit 31 clear it is CASP
             c.step_exclusive = (raw & 0x3FC00000) == 0x08400000 and ((raw >> 31) != 0 or (raw >> 21) & 1 == 0)

@@ -4,7 +4,7 @@ from guestdbg.cpu.core cimport Cpu, Insn
 
 cdef void dbg_changed(Cpu* c) noexcept nogil
 """After any write of a debug register, MDSCR_EL1, the OS Locks, MDCR_EL2 or CONTEXTIDR_EL1:
-recompute what is kept ready, drop the TLB pages and blocks that this concerns."""
+recompute what is derived from them, drop the TLB pages and blocks that this concerns."""
 
 cdef uint32_t dbg_watched(Cpu* c, uint64_t va, uint64_t size) noexcept nogil
 """ACC_READ | ACC_WRITE: which accesses to the naturally aligned block of size (a power of two, 8 at
@@ -18,7 +18,7 @@ cdef void dbg_raise_watchpoint(Cpu* c, const Insn* i, uint32_t flags) noexcept n
 """Raise the watchpoint exception found by dbg_watch, to EL2 or EL1 as MDCR_EL2.TDE says."""
 
 cdef bint dbg_block_has_breakpoint(Cpu* c, uint64_t pc) noexcept nogil
-"""At decoding: may a live breakpoint match at this address (whatever the EL)? Then a check stands there."""
+"""At decoding: may a live breakpoint match at this address (whatever the EL)? Then bp_check goes there."""
 
 cdef bint dbg_breakpoint_matches(Cpu* c, uint64_t pc) noexcept nogil
 """Does a breakpoint match here and now, its exception enabled?"""
@@ -33,7 +33,7 @@ cdef bint dbg_stepping(Cpu* c) noexcept nogil
 """Software step active-not-pending: execute one instruction."""
 
 cdef uint32_t dbg_eret_ss(Cpu* c, uint64_t spsr) noexcept nogil
-"""What an exception return (from c's EL, to spsr's) makes of PSTATE.SS: 0 or 1."""
+"""PSTATE.SS after an exception return from c's EL to spsr's: 0 or 1."""
 
 cdef void dbg_brk(Cpu* c, const Insn* i, uint32_t imm16) noexcept nogil
 """BRK #imm16: to EL2 if MDCR_EL2.TDE, else EL1."""

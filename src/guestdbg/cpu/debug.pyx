@@ -5,11 +5,11 @@ Where the architecture leaves a choice (CONSTRAINED UNPREDICTABLE), the choice t
 
 Which control values are reserved depends on what the processing element has. Here they are those of
 a Cortex-A57, always Non-secure: the debug unit of the hardware that KVM runs on, which has EL3 and
-AArch32. ID_AA64PFR0_EL1 says something else, and truthfully: neither EL3 nor AArch32 can be
-executed here, and a guest told otherwise would try. The two meet in two places. SSC: without EL3
-the values 1 and 2 are reserved, and what is done (1: as 0, 2: disabled) is permitted then, too.
-DBGBCR.BAS: without AArch32 it would be RES1 and not looked at; here it counts, so that a register
-value which stops on real hardware stops here, and one which does not, does not.
+AArch32. ID_AA64PFR0_EL1 says otherwise, and correctly: neither EL3 nor AArch32 can be
+executed here, and a guest that read otherwise would try. The difference shows in two places. SSC:
+without EL3 the values 1 and 2 are reserved, and what happens here (1: as 0, 2: disabled) is permitted
+then, too. DBGBCR.BAS: without AArch32 it would be RES1 and ignored; here it counts, so that a register
+value stops here if and only if it stops on real hardware.
 """
 from libc.stdint cimport int64_t
 from guestdbg.cpu.core cimport *
@@ -53,7 +53,7 @@ cdef inline bint enabled(Cpu* c) noexcept nogil:
 
 
 cdef inline uint32_t address_top(Cpu* c, uint64_t va) noexcept nogil:
-    """The highest bit that addresses are compared to: not the tag, where translation ignores it."""
+    """The highest bit of an address that is compared: not the tag, where translation ignores it."""
     return 55 if (c.tcr_el1 >> (38 if (va >> 55) & 1 else 37)) & 1 else 63
 
 
@@ -62,16 +62,16 @@ cdef inline bint same(uint64_t a, uint64_t b, uint32_t top, uint32_t low) noexce
     return ((a ^ b) << (63 - top)) >> (63 - top + low) == 0
 
 
-# ---- what both kinds share --------------------------------------------------------------------
+# ---- common to breakpoints and watchpoints ----------------------------------------------------
 
 cdef bint state_matches(Cpu* c, uint64_t control, bint linked, bint watch, bint unprivileged) noexcept nogil:
-    """The security state, mode and linking conditions of a DBGBCR or DBGWCR (they lie alike)."""
+    """The security state, mode and linking conditions of a DBGBCR or DBGWCR (the fields are at the same bits)."""
     cdef uint32_t hmc = (control >> 13) & 1
     cdef uint32_t ssc = (control >> 14) & 3
     cdef uint32_t pxc = (control >> 1) & 3
     cdef uint32_t lbn
     # SSC 2 is Secure state only; SSC 3 is EL2 only or reserved. Reserved combinations (no EL1 with
-    # HMC set, no EL at all): taken as disabled.
+    # HMC set, no EL at all) are taken as disabled.
     if ssc >= 2 or not pxc or (hmc and not pxc & 1):
         return False
     if watch and unprivileged or c.el == 0:
@@ -107,7 +107,7 @@ cdef bint value_matches(Cpu* c, uint32_t n, uint64_t va, bint linked_to) noexcep
     elif bt & 1 and not address:
         return False               # a linked context breakpoint is only half of a condition
     if address:
-        # BAS selects halfwords for AArch32's sake; an A64 instruction is at byte 0.
+        # BAS selects halfwords, for AArch32; an A64 instruction is at byte 0.
         return (control >> 5) & 1 and same(va, value, address_top(c, va), 2)
     if (bt & 14) == 2 or (bt & 14) == 10:
         if <uint32_t>c.contextidr_el1 != <uint32_t>value:
@@ -141,8 +141,8 @@ cdef void dbg_take_breakpoint(Cpu* c) noexcept nogil:
 
 
 cdef inline uint64_t untagged(uint64_t va) noexcept nogil:
-    """The address that the PC has there where translation ignores the tag. (Elsewhere a breakpoint
-    with a tag never matches.)"""
+    """The PC at that address, where translation ignores the tag. (Elsewhere a breakpoint with a tag
+    never matches.)"""
     return <uint64_t>(<int64_t>(va << 8) >> 8)
 
 
@@ -154,11 +154,11 @@ cdef bint dbg_block_has_breakpoint(Cpu* c, uint64_t pc) noexcept nogil:
     return False
 
 
-cdef void plant(Cpu* c) noexcept nogil:
-    """Have checks decoded at the addresses of all live breakpoints.
+cdef void set_bp_checks(Cpu* c) noexcept nogil:
+    """Put a check at the addresses of all live breakpoints, when code there is decoded.
 
-    Checks outlive their breakpoints: arming again what was armed before (every step off a breakpoint
-    does) drops no code.
+    Checks stay when their breakpoints are disarmed, so that arming the same breakpoint again, as every
+    step past a breakpoint does, drops no code.
     """
     cdef uint32_t n, k
     cdef uint64_t va
@@ -176,7 +176,7 @@ cdef void plant(Cpu* c) noexcept nogil:
         if c.n_bp_checks == 64:
             c.n_bp_checks = 0
             drop_all_code(c)
-            plant(c)
+            set_bp_checks(c)
             return
         c.bp_checks[c.n_bp_checks] = va
         c.n_bp_checks += 1
@@ -186,7 +186,7 @@ cdef void plant(Cpu* c) noexcept nogil:
 # ---- watchpoints ------------------------------------------------------------------------------
 
 cdef bint watched_bytes(Cpu* c, uint32_t n, uint64_t* base, uint64_t* mask, uint32_t* bas) noexcept nogil:
-    """The block of addresses (base, and the bits that count) and the bytes of it that n watches.
+    """The block of addresses that n watches (base, and the mask of the bits compared), and the bytes of it.
 
     CONSTRAINED UNPREDICTABLE: MASK with BAS not all ones watches all bytes of the range; MASK 1 and 2
     disable; address bits under MASK are ignored; BAS that is not contiguous selects each byte it names.
@@ -293,7 +293,7 @@ cdef void dbg_raise_watchpoint(Cpu* c, const Insn* i, uint32_t flags) noexcept n
     if flags & ACC_CACHE:
         iss |= (1 << 8) | (1 << 6)
     elif flags & (ACC_WRITE | ACC_DCZVA):
-        # An atomic reads first: what a read would have matched is reported as one.
+        # An atomic reads first: if the watchpoint matches reads, a read is reported.
         if not (flags & ACC_ATOMIC and c.wp_read):
             iss |= 1 << 6
     if to_el2(c):
@@ -327,7 +327,7 @@ cdef uint32_t dbg_eret_ss(Cpu* c, uint64_t spsr) noexcept nogil:
     cdef uint32_t mode = <uint32_t>(spsr & 0x1F)
     if not c.step_enabled or enabled(c):
         return 0
-    # an illegal return (any mode but EL0t, EL1t, EL1h) stays at this EL
+    # An illegal return (any mode but EL0t, EL1t, EL1h) stays at this EL.
     if not enabled_from(c, 0 if mode == 0 else 1 if mode == 4 or mode == 5 else c.el, (spsr & PSTATE_D) != 0):
         return 0
     return (spsr >> 21) & 1
@@ -343,10 +343,10 @@ cdef void dbg_brk(Cpu* c, const Insn* i, uint32_t imm16) noexcept nogil:
         raise_el1(c, i, EC_BRK64, imm16)
 
 
-# ---- what is kept ready -----------------------------------------------------------------------
+# ---- derived state ----------------------------------------------------------------------------
 
 cdef void unwatch(Cpu* c, uint64_t value, uint64_t control) noexcept nogil:
-    """Forget the TLB's pages that such a watchpoint concerns."""
+    """Drop the TLB entries of pages that a watchpoint of this value and control covers."""
     cdef uint32_t k = (control >> 24) & 31
     cdef uint64_t n
     if k >= 12 + 9:
@@ -375,7 +375,7 @@ cdef void dbg_changed(Cpu* c) noexcept nogil:
     if everywhere != c.bp_everywhere:
         c.bp_everywhere = everywhere
         flush_jumps(c)
-    plant(c)
+    set_bp_checks(c)
     for n in range(c.nwrp):
         was = (c.was_wp_live >> n) & 1
         now = (wps >> n) & 1

@@ -1,20 +1,20 @@
 /*
- * How one instruction's function reaches the next: what Cython cannot say.
+ * How one instruction's function reaches the next: what Cython cannot express.
  *
- * Threaded (default): each function ends by calling the next one. At -O2 the compiler makes a jump
- * of it; tests/cpu/test_dispatch.py disassembles the built modules to see that it did.
- * GUESTDBG_LOOP: the function notes where to go on and returns to a loop in core.pyx; for builds
- * in which tail calls are not made jumps of (sanitizers, coverage, -O0).
+ * Threaded (default): each function ends by calling the next one. At -O2 the compiler turns the call
+ * into a jump; tests/cpu/test_dispatch.py disassembles the built modules to check that it did.
+ * GUESTDBG_LOOP: the function stores where to continue and returns to a loop in core.pyx. This is for
+ * builds in which tail calls stay calls (sanitizers, coverage, -O0).
  *
  * NEXT, FORWARD and DISPATCH must be the last statement of a function, or be followed by a bare return.
  *
- * Each function gets what the one before it forwarded over, in a register of the host (relay.pyx): the
- * value of the general-purpose register written last. NEXT hands over nothing that may be used.
+ * Each function receives in a host register what the one before it forwarded: the value of the
+ * general-purpose register written last (operand_forwarding.pyx). NEXT forwards no usable value.
  */
 #ifndef GUESTDBG_DISPATCH_H
 #define GUESTDBG_DISPATCH_H
 
-/* Clang's musttail wants the same parameters on both sides, which slow paths do not have. */
+/* Clang's musttail requires the same parameters on both sides, which slow paths do not have. */
 #if defined(__has_attribute) && !defined(__clang__)
 #if __has_attribute(musttail)
 #define GUESTDBG_TAIL __attribute__((musttail)) return
@@ -37,8 +37,8 @@
 #define FORWARD(c, i, value) DISPATCH((c), FOLLOWING(i), (value))
 #define NEXT(c, i) FORWARD((c), (i), UNSPECIFIED())
 
-/* The same pointer, in which the compiler does not see a sum. It would have i and i + 1 at the same
-   time, which is two host instructions more for each of the guest's. */
+/* i + 1, without the compiler knowing that it is a sum. Otherwise it would keep i and i + 1 at the same
+   time, which costs two more host instructions for each guest instruction. */
 #if defined(__GNUC__)
 #define FOLLOWING(i) (__extension__({ __auto_type following = (i) + 1; \
     __asm__("" : "+r"(following)); following; }))
@@ -46,7 +46,7 @@
 #define FOLLOWING(i) ((i) + 1)
 #endif
 
-/* Any value; with GCC and Clang what happens to be in the register, so that it costs nothing. */
+/* Any value. With GCC and Clang it is what the register happens to hold, so that it costs nothing. */
 static inline unsigned long long guestdbg_unspecified(void)
 {
 #if defined(__GNUC__)
@@ -59,7 +59,7 @@ static inline unsigned long long guestdbg_unspecified(void)
 }
 #define UNSPECIFIED() guestdbg_unspecified()
 
-/* Bytes of decoded code that a processor keeps. Fuzzing makes it small, to have it full often. */
+/* Bytes of decoded code that a processor keeps. Builds for fuzzing make it small, so that it is often full. */
 #ifndef GUESTDBG_ARENA
 #define GUESTDBG_ARENA (64 << 20)
 #endif

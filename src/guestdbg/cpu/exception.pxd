@@ -30,14 +30,14 @@ cdef void raise_undefined(Cpu* c, const Insn* i) noexcept nogil
 """UNDEFINED, to EL1 (EC 0). HCR_EL2.TGE is not supported: KVM never sets it for a guest."""
 
 cdef void raise_el1(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept nogil
-"""Synchronous exception to EL1; ec as from the current EL or lower is given by the caller
-(abort classes: pass the LOW class, 1 is added when taken from EL1). IL = 1."""
+"""Synchronous exception to EL1. ec: for abort and debug classes, the one for a lower EL; 1 is added when
+it is taken from EL1. IL = 1."""
 
 cdef void raise_el1_far(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss, uint64_t far) noexcept nogil
 
 cdef void raise_el2(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept nogil
 """Exception to EL2: ESR_EL2 is set (IL = 1), run() returns EXIT_EL2 with PC at i.
-PSTATE stays the guest's (it is what SPSR_EL2 would hold)."""
+PSTATE stays the guest's (what SPSR_EL2 would hold)."""
 
 cdef void raise_el2_far(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss, uint64_t far) noexcept nogil
 

@@ -28,7 +28,7 @@ cdef bint set_pstate(Cpu* c, uint64_t spsr) noexcept nogil:
     c.ss = (spsr >> 21) & 1
     c.il = (spsr >> 20) & 1
     c.daif = spsr & 0x3C0
-    # SPSel reads as 0 at EL0 only in name: an exception from there sets it anyway
+    # EL0 always uses SP_EL0, whatever PSTATE.SP; an exception from there sets PSTATE.SP.
     set_el(c, 1 if mode else 0, mode & 1)
     return True
 
@@ -64,7 +64,7 @@ cdef void raise_undefined(Cpu* c, const Insn* i) noexcept nogil:
 
 
 cdef uint32_t class_from(Cpu* c, uint32_t ec) noexcept nogil:
-    """The exception classes that come in pairs: one more when taken from the same EL."""
+    """Of the exception classes that exist in pairs, the one for this EL: 1 more if taken from EL1."""
     if c.el and (ec == EC_IABT_LOW or ec == EC_DABT_LOW or ec == EC_BREAKPT_LOW or ec == EC_SOFTSTP_LOW
                  or ec == EC_WATCHPT_LOW):
         return ec + 1
@@ -114,7 +114,7 @@ cdef void do_eret(Cpu* c, const Insn* i) noexcept nogil:
     c.ex_open = 0
     c.event = 1                # for WFE
     if not set_pstate(c, spsr & ~<uint64_t>(SPSR_SS)):
-        # An illegal return stays at this EL and sets PSTATE.IL; flags and masks come all the same.
+        # An illegal return stays at this EL and sets PSTATE.IL; flags and masks are restored even so.
         set_nzcv(c, <uint32_t>spsr)
         c.daif = spsr & 0x3C0
         c.il = 1

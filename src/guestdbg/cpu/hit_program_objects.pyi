@@ -1,15 +1,14 @@
-"""Hit programs, made ready for the processor."""
+"""Hit programs, prepared for the processor."""
 
 from collections.abc import Sequence
 
 class HitPrograms:
     """Programs for hits. programs: (kind, address, length, access, code, buffer, registers) each.
 
-    kind 0: watch of length bytes; 1: breakpoint. access: 1 reads, 2 writes. code: steps (op, index,
-    value) in the codes of guestdbg.kvm.hit_programs, or None. buffer: where to record, or None to
-    stop. plain: (address, end) of what else is watched, (pc, pc) of other breakpoints. hidden:
-    physical addresses of words that are not to be looked at.
-    ValueError for anything that could not run.
+    kind 0: watch of length bytes; 1: breakpoint. access: 1 reads, 2 writes. code: operations (op,
+    index, value) as in guestdbg.kvm.hit_programs, or None. buffer: where to record, or None to
+    stop. plain: (address, end) of other watches, (pc, pc) of other breakpoints. hidden: physical
+    addresses of words that must not be read. Raises ValueError for anything invalid.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Hit programs as Python gives them: checked, and made ready for hit_programs.pyx."""
+"""Hit programs as Python objects: checked, and prepared for hit_programs.pyx."""
 from libc.stdlib cimport free
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -7,7 +7,7 @@ from guestdbg.cpu.hit_programs cimport *
 
 
 cdef class HitPrograms:
-    """Programs for hits, checked and made ready; see Processor.set_programs()."""
+    """Programs for hits, checked and prepared; see Processor.set_programs()."""
 
     def __cinit__(self, programs, plain=(), hidden=()):
         cdef Program* p
@@ -23,7 +23,7 @@ cdef class HitPrograms:
         self.k.hidden.count = len(hidden)
         for n, (address, end) in enumerate(plain):
             self.k.plain_address[n] = address
-            self.k.plain_end[n] = end & 0xFFFFFFFFFFFFFFFF     # 0: where addresses end
+            self.k.plain_end[n] = end & 0xFFFFFFFFFFFFFFFF     # 0: the end of the address space
         self.k.plain_count = len(plain)
         for kind, address, length, access, code, buffer, registers in programs:
             p = &self.k.program[self.k.count]
@@ -62,7 +62,7 @@ cdef class HitPrograms:
         return self.k.count
 
     def counts(self, uint32_t n):
-        """(hits, hits whose condition held) of program n so far."""
+        """(hits, hits whose condition was true) of program n so far."""
         if n >= self.k.count:
             raise IndexError(f"program {n} of {self.k.count}")
         return self.k.program[n].seen, self.k.program[n].passed
@@ -80,18 +80,18 @@ cdef class HitPrograms:
         return self.k.program[n].used
 
     def clear(self, uint32_t n):
-        """The records of program n were taken: its buffer is empty."""
+        """The records of program n have been read: its buffer is empty again."""
         if n >= self.k.count:
             raise IndexError(f"program {n} of {self.k.count}")
         self.k.program[n].used = 0
 
     def full(self):
-        """Programs, as a mask, whose buffer has no place left: at EXIT_HIT."""
+        """Programs, as a mask, whose buffer is full: at EXIT_HIT."""
         return self.k.full
 
     def hit(self):
         """What stopped the run with EXIT_HIT: (pc, address, size, access, hits); a hit is (program,
-        decided, old bytes, new bytes or None). A hit without an entry in hits: a buffer is full."""
+        decided, old bytes, new bytes or None). Without an entry in hits, a buffer is full."""
         cdef uint32_t n
         cdef Program* p
         found = []

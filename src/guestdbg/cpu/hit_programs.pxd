@@ -6,7 +6,7 @@ from guestdbg.cpu.core cimport Cpu
 cdef struct Programs:
     uint32_t count
     Program program[32]
-    uint32_t plain_count   # watched ranges that no program is for: hits of them exit as ever
+    uint32_t plain_count   # watched ranges without a program: their hits go to EL2 as usual
     uint64_t plain_address[64]
     uint64_t plain_end[64]
     Hidden hidden
@@ -19,5 +19,5 @@ cdef struct Programs:
     uint32_t access
 
 cdef bint run_hit_programs(Cpu* c) noexcept nogil
-"""run() is about to return for an exception to EL2. If it is a hit that the programs are for: make
-the access, decide, and return True (the run goes on, or c.exit is EXIT_HIT)."""
+"""run() is about to return for an exception to EL2. If it is a hit of a program: make the access, decide,
+and return True (the run continues, or c.exit is EXIT_HIT)."""

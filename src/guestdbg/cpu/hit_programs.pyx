@@ -1,11 +1,11 @@
 # cython: language_level=3
-"""Hit programs: breakpoint and watchpoint hits that are decided, or recorded, where they happen.
+"""Hit programs: breakpoint and watchpoint hits that are decided, or recorded, in the processor.
 
-They stand in the place of a hypervisor that would do the same in many round trips: the processor has
-taken the exception to EL2; the value is read, the instruction is executed with nothing armed, the
-value is read again, and conditions are judged. Only a hit that somebody wants to see ends the run.
+A hypervisor would need many round trips for the same: the processor has taken the exception to EL2; the
+value is read, the instruction is executed with nothing armed, the value is read again, and conditions
+are evaluated. Only a hit that a program reports ends the run.
 
-What they cannot do exactly as a debugger would, they leave alone: then the exception goes to EL2.
+A hit that cannot be decided exactly as a debugger would goes to EL2 as usual.
 """
 from libc.string cimport memcpy
 from guestdbg.cpu.core cimport *
@@ -15,7 +15,7 @@ cdef enum:
     PAGE = 0xFFF
 
 
-# ---- hits -------------------------------------------------------------------------------------
+# ---- one program ------------------------------------------------------------------------------
 
 cdef bint count_hit(Cpu* c, Programs* k, uint32_t n, uint64_t pc, uint64_t address, uint64_t size) noexcept nogil:
     """A hit of program n: count it, evaluate its condition, record it. True: it stops the run."""
@@ -25,7 +25,7 @@ cdef bint count_hit(Cpu* c, Programs* k, uint32_t n, uint64_t pc, uint64_t addre
     p.decided = True
     if p.code != NULL:
         if p.uses_new and not p.written:
-            # Nothing was written: what that means is the debugger's to say.
+            # Nothing was written: the debugger decides what that means.
             ok = False
         elif not condition_holds(c, p, pc, address, size, &ok) and ok:
             return False
@@ -65,7 +65,7 @@ cdef void record(Cpu* c, Program* p, uint64_t pc, uint64_t address, uint64_t siz
 
 # ---- hits -------------------------------------------------------------------------------------
 
-cdef bint step_off(Cpu* c) noexcept nogil:
+cdef bint step_past(Cpu* c) noexcept nogil:
     cdef bint retired
     c.exit = EXIT_NONE
     c.suspended = True
@@ -89,7 +89,7 @@ cdef inline bint exclusive(uint32_t raw) noexcept nogil:
 
 
 cdef inline bint overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size) noexcept nogil:
-    """Have two ranges a byte in common? One of them may end where addresses do."""
+    """Do two ranges overlap? Either may end at the end of the address space."""
     return b - a < a_size or a_size != 0 and a - b < b_size
 
 
@@ -104,14 +104,14 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     cdef uint64_t low, high
     cdef Program* p
     cdef bint written
-    # One access of one instruction, on one page: what may fault or come in parts is left alone.
+    # Only one access of one instruction, on one page: others may fault or come in parts.
     if (va & PAGE) + c.pr_size > 4096 or c.pr_size > 64 or c.pr_flags & (ACC_CACHE | ACC_DCZVA | ACC_AT):
         return False
     raw = instruction_at(c)
     if not ((raw >> 27) & 7 == 7 or (raw >> 27) & 7 == 5 or (raw & 0x3F000000) == 0x08000000):
         return False                       # LD1 to ST4: several accesses
     if exclusive(raw):
-        return False                       # an exit would break the sequence: the debugger knows how
+        return False                       # an exit would break the exclusive sequence: for the debugger
     for n in range(k.plain_count):
         if overlap(k.plain_address[n], k.plain_end[n] - k.plain_address[n], va, c.pr_size):
             return False
@@ -130,8 +130,8 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
         p.size = <uint32_t>(high - low + 1)
         memcpy(p.old, host[n], p.size)
         mask |= <uint32_t>1 << n
-    if not step_off(c):
-        return True                        # its exception, whatever it is, is looked at anew
+    if not step_past(c):
+        return True                        # the exception that it took instead is handled next
     written = (access & ACC_WRITE) != 0
     k.stopped = 0
     k.full = 0
@@ -158,7 +158,7 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
 cdef bint break_hit(Cpu* c, Programs* k) noexcept nogil:
     cdef uint64_t pc = c.pc
     cdef uint32_t n
-    cdef bint ours = False
+    cdef bint found = False
     cdef Program* p
     for n in range(k.plain_count):
         if k.plain_address[n] == pc and k.plain_end[n] == pc:
@@ -166,8 +166,8 @@ cdef bint break_hit(Cpu* c, Programs* k) noexcept nogil:
     for n in range(k.count):
         p = &k.program[n]
         if p.kind == KIND_BREAK and p.address == pc:
-            ours = True
-    if not ours:
+            found = True
+    if not found:
         return False
     k.stopped = 0
     k.full = 0
@@ -184,9 +184,9 @@ cdef bint break_hit(Cpu* c, Programs* k) noexcept nogil:
         if count_hit(c, k, n, pc, pc, 4):
             k.stopped |= <uint32_t>1 << n
     if k.stopped or k.full:
-        c.exit = EXIT_HIT                  # before the instruction: it is for the caller to step off
+        c.exit = EXIT_HIT                  # before the instruction: the caller steps past it
         return True
-    # Off the breakpoint, watchpoints armed: what they stop is looked at next.
+    # Past the breakpoint, with watchpoints armed: a watchpoint hit is handled next.
     c.exit = EXIT_NONE
     c.skip_bp_once = True
     execute_one(c)
@@ -198,7 +198,7 @@ cdef bint run_hit_programs(Cpu* c) noexcept nogil:
     cdef Programs* k = <Programs*>c.programs
     cdef uint32_t ec = (c.esr_el2 >> 26) & 63
     if c.step_enabled:
-        return False                       # the hypervisor steps: every exception is its own
+        return False                       # the hypervisor steps: it handles every exception
     if ec == EC_WATCHPT_LOW:
         return watch_hit(c, k)
     if ec == EC_BREAKPT_LOW:

@@ -5,4 +5,4 @@ cdef class PhysicalMemory:
     cdef Phys p
     cdef Py_buffer views[64]
     cdef void forget(self) noexcept
-    """Its processors forget what they know of it: translations, decoded code, open exclusives."""
+    """Drop what its processors derived from it: translations, decoded code, open exclusives."""

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The physical memory of a VM: buffers of the caller's, which the processors read and write in place."""
+"""The physical memory of a VM: the caller's buffers, which the processors read and write in place."""
 from libc.stdlib cimport calloc, free
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
 from guestdbg.cpu.core cimport *
@@ -56,7 +56,7 @@ cdef class PhysicalMemory:
         self.forget()
 
     def unmap(self, int slot):
-        """Take a slot away; nothing happens if it holds nothing."""
+        """Remove a slot; nothing happens if it is empty."""
         cdef int k
         for k in range(self.p.count):
             if self.p.regions[k].slot == slot:

@@ -3,8 +3,8 @@ from libc.stdint cimport uint64_t, uint32_t, uint8_t
 from guestdbg.cpu.core cimport Cpu, Insn, Phys, Region
 
 cdef bint mem_load(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil
-"""Read size (1, 2, 4, 8, 16) bytes at va into c.lo (and c.hi), zero-extended: the slow way, which is
-always right (alignment, translation, watchpoints, page crossing, stage 2). False: an exception was
+"""Read size (1, 2, 4, 8, 16) bytes at va into c.lo (and c.hi), zero-extended: the slow path, which is
+always correct (alignment, translation, watchpoints, page crossing, stage 2). False: an exception was
 raised for i; the caller just returns."""
 
 cdef bint mem_store(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil
@@ -19,16 +19,16 @@ decoded code under a write has been dropped. With ACC_EXCLUSIVE c.tr_pa is its p
 size is at most 4096."""
 
 cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil
-"""Stage 1 and the slot lookup, no side effects but c.tr_*. False: c.tr_fsc (and tr_s1ptw, tr_ipa)
-tell the stage 1 fault, or the stage 2 fault on the walk. True with tr_host == 0: nobody's memory."""
+"""Stage 1 and the slot lookup; no side effects but c.tr_*. False: c.tr_fsc (and tr_s1ptw, tr_ipa)
+describe the stage 1 fault, or the stage 2 fault on the walk. True with tr_host == 0: no slot is there."""
 
 cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noexcept nogil
 """Where the code at pc is: its physical address, and the host address of its 4 KiB page. False: an
-exception was taken instead (c.pc is where to go on, or c.exit is set)."""
+exception was taken instead (c.pc is where to continue, or c.exit is set)."""
 
 cdef void tlb_flush(Cpu* c) noexcept nogil
 cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil
-"""Look this page up anew at the next load or store: its watch state changed."""
+"""Look this page up again at the next load or store: its watch state changed."""
 cdef void regime_changed(Cpu* c) noexcept nogil
 """After EL, SCTLR_EL1, TCR_EL1, TTBRn_EL1 ... changed: pick the TLB, forget jumps (and pages)."""
 

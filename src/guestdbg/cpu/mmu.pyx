@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""Translation (D5: the VMSAv8-64 stage 1 EL1&0 regime), the TLBs, and memory the slow way.
+"""Translation (D5: the VMSAv8-64 stage 1 EL1&0 regime), the TLBs, and the slow path of memory accesses.
 
-Stage 2 is the VM's memory slots: a flat map, whose holes are what a hypervisor sees as MMIO.
+Stage 2 is the VM's memory slots: a flat map, whose holes a hypervisor sees as MMIO.
 """
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
@@ -110,10 +110,10 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
             grain = <uint32_t>((tcr >> 14) & 3)
             grain = 16 if grain == 1 else 14 if grain == 2 else 12
             ttbr = c.ttbr0_el1
-        # Out of range is CONSTRAINED UNPREDICTABLE: taken as the nearest size there is.
+        # Out of range is CONSTRAINED UNPREDICTABLE: taken as the nearest supported size.
         tnsz = 16 if tnsz < 16 else 39 if tnsz > 39 else tnsz
         insize = 64 - <uint32_t>tnsz
-        # All bits above the input size equal bit 55, or nothing is there.
+        # Above the input size, all bits must equal bit 55; otherwise it is a Translation fault.
         if ((va ^ (~<uint64_t>0 if upper else 0)) & ones(<uint32_t>top + 1)) >> insize:
             return fault(c, FSC_TRANSLATION)
         if (tcr >> (23 if upper else 7)) & 1:             # EPDn
@@ -187,7 +187,7 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
         c.tr_device = device
         if flags & ACC_EXEC and xn:
             return fault(c, FSC_PERMISSION + level)
-        # An atomic that may not even read says so first (its WnR is 0).
+        # An atomic without permission to read reports that first (WnR is 0).
         if (flags & ACC_READ and not r) or (flags & ACC_WRITE and not w):
             return fault(c, FSC_PERMISSION + level)
     region = find_region(c.phys, c.tr_pa)
@@ -228,7 +228,7 @@ cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil:
 
 
 cdef void regime_changed(Cpu* c) noexcept nogil:
-    """Over-invalidation is always allowed; a change of EL alone does not come here."""
+    """Invalidating too much is always allowed. A change of EL alone does not call this."""
     tlb_flush(c)
 
 
@@ -250,7 +250,7 @@ cdef void fill(Cpu* c, Tlbe* e, uint64_t va) noexcept nogil:
     if c.tr_device:
         x |= X_DEVICE
     if c.tr_host == 0:
-        e.xpn = 0              # nobody's memory: looked up each time
+        e.xpn = 0              # no slot: looked up each time
         e.rtag = TAG_SLOW
         e.wtag = TAG_SLOW
         return
@@ -269,7 +269,7 @@ cdef void fill(Cpu* c, Tlbe* e, uint64_t va) noexcept nogil:
 
 
 cdef inline Region* region_of(Cpu* c, const Tlbe* e) noexcept nogil:
-    """The slot that a valid page lies in. Where it is in the host does not say: slots may share that."""
+    """The slot that contains a valid page. The host address does not say which: slots may share memory."""
     return &c.phys.regions[(e.xpn >> X_REGION) & 63]
 
 
@@ -305,9 +305,9 @@ cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noe
 # ---- memory, the slow way ---------------------------------------------------------------------
 
 cdef bint wnr(uint32_t flags, uint32_t missing) noexcept nogil:
-    """ISS.WnR: a write, or cache maintenance; of atomics, only what would not have stopped a read.
+    """ISS.WnR: a write, or cache maintenance; of an atomic, only if a read would not have faulted.
 
-    missing: the rights that a Permission fault is about, 0 for other faults."""
+    missing: the permissions that a Permission fault is about, 0 for other faults."""
     if flags & ACC_ATOMIC:
         return missing == ACC_WRITE
     return (flags & (ACC_WRITE | ACC_CACHE)) != 0
@@ -354,7 +354,7 @@ cdef void stage2_abort(Cpu* c, const Insn* i, uint64_t va, uint64_t ipa, uint32_
 
 cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags, bint unaligned,
                uint8_t** host) noexcept nogil:
-    """What of an access lies in one page: everything that comes before it."""
+    """The part of an access that lies in one page: every check that precedes the access."""
     cdef Tlbe* e
     cdef uint64_t x
     cdef uint32_t missing
@@ -364,7 +364,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
     e = &c.tlbs[el][(va >> 12) & (TLB_SIZE - 1)]
     x = e.xpn
     if (x & ~<uint64_t>PAGE) != (va & ~<uint64_t>PAGE) or not x & X_VALID:
-        # Translated as a read that asks for nothing, so that the entry serves all accesses.
+        # Translated without checking permissions, so that the entry serves all accesses.
         if not translate(c, va, flags & ACC_UNPRIV):
             if c.tr_s1ptw:
                 stage2_abort(c, i, va, c.tr_ipa, flags, c.tr_fsc, 0)
@@ -373,7 +373,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
             return False
         fill(c, e, va)
         if c.tr_host == 0:
-            # Nobody's memory. Stage 1 comes first all the same.
+            # No slot: a stage 2 fault. Stage 1 faults have priority.
             missing = (flags & (ACC_READ | ACC_WRITE)) & ~c.tr_prot
             if c.tr_device and (unaligned or flags & ACC_DCZVA):
                 abort(c, i, va, flags, FSC_ALIGNMENT, 0)
@@ -395,7 +395,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
         missing |= ACC_WRITE
     if missing:
         if translate(c, va, flags & (ACC_UNPRIV | ACC_READ | ACC_WRITE)):
-            # The tables permit it by now: a guest may do without a TLBI then. What refuses is gone.
+            # The tables permit the access now; a guest needs no TLBI for that. Drop the old entry.
             tlb_forget_data(c, va)
             return part(c, i, va, size, flags, unaligned, host)
         if c.tr_s1ptw:
@@ -405,7 +405,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
         return False
     if x & X_READONLY and flags & ACC_WRITE:
         r = region_of(c, e)
-        c.tr_s1ptw = 0             # what the last translation left, which need not be this page's
+        c.tr_s1ptw = 0             # left from the last translation, perhaps of another page
         stage2_abort(c, i, va, r.gpa + (va + e.add - <uint64_t>r.host), flags, FSC_PERMISSION + 3, ACC_WRITE)
         return False
     if c.wp_live and not c.suspended and not flags & ACC_AT and dbg_watch(c, va, size, flags):
@@ -430,7 +430,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
 
 
 cdef void fill_line(Cpu* c, const Tlbe* e, uint64_t va, uint32_t el) noexcept nogil:
-    """An access was allowed on a page that goes the slow way: its line may not need to."""
+    """An access was allowed on a page that takes the slow path: its line may not need to."""
     cdef uint64_t x = e.xpn, offset
     cdef uint64_t base = va & ~<uint64_t>0x3F
     cdef uint32_t watched = dbg_watched(c, va, 64)

@@ -1,14 +1,14 @@
 # cython: language_level=3
-"""Values forwarded from one instruction to the next.
+"""Operand forwarding: a value passes from one instruction to the next in a host register.
 
-Guest registers are in memory: an instruction that needs the result of the one before it would wait
-for the host to forward a store to a load. So each function gets, as its third argument and thus in a
-register of the host, what the function before it wrote to its rd; and functions have variants that
-take rn, rm, ra or rd from there. Which one stands in a block is chosen when the block is decoded.
-The register is written in memory all the same: at every instruction the state is complete.
+Guest registers are in memory, so an instruction that needs the result of the one before it would wait
+for the host's store-to-load forwarding. Therefore each function receives as its third argument, in a
+host register, what the function before it wrote to its x[rd]; and functions have specializations that
+take rn, rm, ra or rd from there. Which function an instruction gets is decided when its block is
+decoded. The guest register is written in memory, too: the state is complete at every instruction.
 
-Nothing enters a block but at its first instruction, which is never such a variant. Where a
-breakpoint may match within a block, it has none (core.pyx).
+A block is entered only at its first instruction, which is never such a specialization. A block in which
+a breakpoint may match has none (core.pyx).
 """
 from guestdbg.cpu.core cimport Cpu, Insn, Op, SINK
 
@@ -17,14 +17,14 @@ cdef enum:
 
 cdef struct Forwarding:
     Op plain
-    Op specialized[5]           # by RN, RM, RA, RD: the variant, NULL: there is none
+    Op specialized[5]           # by RN, RM, RA, RD; NULL: there is none
     int forwards
 
 cdef Forwarding table[2048]
 cdef int used = 0
 
 cdef inline Forwarding* place_of(Op op) noexcept nogil:
-    """The function's place, or the empty one where it would be."""
+    """The function's entry, or the empty one where it belongs."""
     cdef uint64_t n = (<uint64_t>op >> 4) * <uint64_t>0x9E3779B97F4A7C15 >> 53
     while table[n].plain != NULL and table[n].plain != op:
         n = (n + 1) & (PLACES - 1)
@@ -42,7 +42,7 @@ cdef int specialize_all(int what, Op plain, Op rn, Op rm, Op ra, Op rd) except -
     if r.plain == NULL:
         used += 1
         if used > PLACES // 2:
-            raise RuntimeError("relay.pyx: PLACES is too small")
+            raise RuntimeError("operand_forwarding.pyx: PLACES is too small")
     r.plain = plain
     r.specialized[RN] = rn
     r.specialized[RM] = rm
@@ -52,7 +52,7 @@ cdef int specialize_all(int what, Op plain, Op rn, Op rm, Op ra, Op rd) except -
     return 0
 
 cdef void forward_operands(Insn* insns, uint32_t count) noexcept nogil:
-    cdef uint32_t n, register = SINK      # the register forwarded over; SINK: none, nobody reads it
+    cdef uint32_t n, register = SINK      # whose value is forwarded; SINK: none (no instruction reads it)
     cdef Insn* o
     cdef const Forwarding* r
     for n in range(count):

@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""What guest memory holds, kept page by page: the pages that are not zero, each of them once.
+"""The contents of guest memory, stored page by page: the pages that are not zero, each of them once.
 
-Snapshots that follow each other share the pages that did not change between them.
+Consecutive snapshots share the pages that did not change between them.
 """
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport malloc, realloc, free
@@ -12,8 +12,8 @@ cdef extern from *:
     """
     #include <unistd.h>
     #include <sys/mman.h>
-    /* Whether the host has taken the pages back: they read as zero from now on. On Linux only, where
-       MADV_DONTNEED of private anonymous memory is exactly that. */
+    /* Did the host take the pages back? Then they read as zero. On Linux only, where MADV_DONTNEED does
+       this for private anonymous memory. */
     static int guestdbg_drop_pages(void *start, size_t length)
     {
     #ifdef __linux__
@@ -32,7 +32,7 @@ cdef uint8_t[4096] zeros
 memset(zeros, 0, PAGE)
 
 cdef struct Page:
-    int64_t users          # that hold it; only ever touched under the GIL
+    int64_t users          # that hold it; only accessed under the GIL
     uint8_t data[4096]
 
 cdef struct Kept:
@@ -43,9 +43,8 @@ cdef struct Kept:
 cdef class Pages:
     """The pages of a buffer that are not zero.
 
-    buffer: its length a multiple of 4096. touched: (first page, pages) in ascending order; all pages
-    that it does not name are zero. before: Pages of the same buffer, to share what has not changed
-    since; or None.
+    buffer: its length a multiple of 4096. touched: (first page, pages) in ascending order; all other
+    pages are zero. before: Pages of the same buffer, with which unchanged pages are shared; or None.
     """
     cdef Kept* kept
     cdef uint64_t count
@@ -114,14 +113,14 @@ cdef class Pages:
         return self.count
 
     def owned(self):
-        """How many of them nobody else keeps."""
+        """How many of them no other snapshot shares."""
         cdef uint64_t k, own = 0
         for k in range(self.count):
             own += self.kept[k].page.users == 1
         return own
 
     def differing(self, buffer, touched):
-        """[(first page, pages)] of where the buffer is not as it was; touched as above."""
+        """[(first page, pages)] where the buffer has changed; touched as above."""
         cdef Py_buffer view
         cdef const uint8_t* at
         cdef uint64_t n, first, pages, k = 0
@@ -133,7 +132,7 @@ cdef class Pages:
             for first, pages in checked(touched, self.length):
                 for n in range(first, first + pages):
                     while k < self.count and self.kept[k].number < n:
-                        note(runs, self.kept[k].number)       # not touched: it is zero now
+                        note(runs, self.kept[k].number)       # not touched: the page is zero now
                         k += 1
                     at = <const uint8_t*>view.buf + n * PAGE
                     if k < self.count and self.kept[k].number == n:
@@ -150,8 +149,8 @@ cdef class Pages:
         return runs
 
     def put_back(self, buffer, runs, bint drop):
-        """Make pages of the buffer what they were. drop: give those that were zero back to the host,
-        which is for private anonymous memory only."""
+        """Restore pages of the buffer. drop: give those that were zero back to the host, which only works
+        for private anonymous memory."""
         cdef Py_buffer view
         cdef uint8_t* start
         cdef uint64_t n, end, first, pages, k = 0, zero_from
@@ -160,7 +159,7 @@ cdef class Pages:
             start = <uint8_t*>view.buf
             if self.whole_pages(view.len) != self.length:
                 raise ValueError(f"{view.len} bytes: there were {self.length * PAGE}")
-            # Only whole pages of the host can be given back.
+            # Only whole host pages can be given back.
             drop = drop and <uint64_t>start % PAGE == 0 and sysconf_page() == PAGE
             for first, pages in checked(runs, self.length):
                 n = first
@@ -190,7 +189,7 @@ cdef long sysconf_page():
 
 
 cdef list checked(ranges, uint64_t length):
-    """Ranges of pages that ascend and lie in the buffer: what is walked must be memory."""
+    """Check that the ranges ascend and lie in the buffer: only then may they be accessed."""
     cdef uint64_t at = 0, first, pages
     found = []
     for first, pages in ranges:
@@ -210,7 +209,7 @@ cdef int note(list runs, uint64_t number) except -1:
 
 
 def address_of(buffer):
-    """Where a buffer lies in the host, and how many bytes it has."""
+    """The host address of a buffer, and its length in bytes."""
     cdef Py_buffer view
     PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
     try:

@@ -1,4 +1,4 @@
-"""The processor's Python face. The hypervisor (EL2) is the caller."""
+"""The processor as a Python object. The caller acts as its EL2, the hypervisor."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,11 +11,11 @@ EXIT_EL2_: Final[int]  # 1: an exception to EL2; esr_el2, far_el2, hpfar_el2 are
 EXIT_LIMIT_: Final[int]  # 2: max_instructions have retired
 EXIT_KICK_: Final[int]  # 3: kick() was called
 EXIT_TIMER_: Final[int]  # 4: a timer's output changed: see vtimer_output, ptimer_output
-EXIT_STUCK_: Final[int]  # 5: exceptions without end, and no instruction retires between them
+EXIT_STUCK_: Final[int]  # 5: an endless loop of exceptions: no instruction retires between them
 EXIT_HIT_: Final[int]  # 6: a hit program stopped the run: see HitPrograms.hit()
 
 class Processor:
-    """One Armv8-A processing element at EL0/EL1; whoever holds it is EL2."""
+    """One Armv8-A processing element at EL0 and EL1. The caller acts as EL2."""
 
     def __init__(
         self,
@@ -82,26 +82,26 @@ class Processor:
         Returns EXIT_*. The GIL is released for long runs. Clears the exclusive monitor (an
         exception return does), unless the last run ended with EXIT_LIMIT or EXIT_KICK.
         """
-    def skip_instruction(self) -> None: ...  # it was emulated: PC += 4, PSTATE.SS = 0, retired
+    def skip_instruction(self) -> None: ...  # emulated: PC += 4, PSTATE.SS = 0, retired
     def set_programs(self, programs: HitPrograms | None) -> None: ...
     @property
     def programs(self) -> HitPrograms | None: ...
     def kick(self) -> None: ...  # from any thread; the next or current run() returns EXIT_KICK
     def take_exception(self, esr: int, far: int | None = None) -> None:
-        """Take a synchronous exception to EL1 here and now, as the hypervisor injects one."""
+        """Take a synchronous exception to EL1 at the current PC, as a hypervisor injects it."""
     def take_serror(self, esr: int) -> None: ...
     def reset(self) -> None: ...
     def save_state(self) -> ProcessorState:
-        """All that a guest, its EL2 or time can tell. The TLBs are empty afterwards."""
+        """Everything that the guest, its EL2 or time can observe. The TLBs are empty afterwards."""
     def restore_state(self, state: ProcessorState, ticks: int = 0) -> None:
-        """Be as at save_state(); ValueError: it is another processor's.
+        """Restore the state of save_state(); ValueError: it is another processor's.
 
-        ticks: by how much the host's clock has gone on since, where the processor goes by it.
+        ticks: how far the host's clock has advanced since, with clock="host".
         """
     def translate(self, va: int, write: bool = False, el: int = 1) -> int | None:
-        """Physical address by the current stage 1 regime; None: it faults."""
+        """Physical address in the current stage 1 regime; None: a fault."""
     def statistics(self) -> dict[str, int]: ...  # blocks decoded, dropped, …
     def decodes(self, encodings: object) -> bytes: ...
-    """For each 32-bit encoding: 0 unallocated, 1 goes on, 2 may go elsewhere."""
+    """For each 32-bit encoding: 0 unallocated, 1 the following one is next, 2 perhaps another."""
     def undefined(self) -> dict[int, int]: ...
     """Encodings that the decode table did not know since the last call: {encoding: first PC}."""

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The processor's Python face: who holds a Processor is its EL2."""
+"""The processor as a Python object. The caller acts as its EL2."""
 cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -16,10 +16,10 @@ from guestdbg.cpu.timer cimport counter, timer_output, timer_ticks
 from guestdbg.cpu.sysreg cimport sysreg_identify, sysreg_list, sysreg_read, sysreg_reset, sysreg_write
 
 
-# no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory to leave its list.
+# no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory, to leave its list.
 @cython.no_gc_clear
 cdef class Processor:
-    """One Armv8-A processing element at EL0 and EL1; whoever holds it is EL2."""
+    """One Armv8-A processing element at EL0 and EL1. The caller acts as EL2."""
     cdef Cpu* c
     cdef readonly PhysicalMemory memory
     cdef readonly HitPrograms programs
@@ -93,17 +93,18 @@ cdef class Processor:
     # ---- all of it at once --------------------------------------------------------------------
 
     def save_state(self):
-        """All that a guest, its hypervisor or time can tell, as a ProcessorState.
+        """Everything that the guest, its hypervisor or time can observe, as a ProcessorState.
 
-        The TLBs are empty afterwards, as they are after restore_state(): the run from here is the run
-        from there, even of a guest that changes its tables and leaves the TLBI out.
+        The TLBs are empty afterwards, as they are after restore_state(). So a run from here and a run
+        after restoring are equal, even if the guest changes its tables without a TLBI.
         """
         return state_of(self.c, self)
 
     def restore_state(self, ProcessorState state not None, uint64_t ticks=0):
-        """Be as at save_state(). ticks: how far the host's clock has gone since, where it is used.
+        """Restore the state of save_state(). ticks: how far the host's clock has advanced since, with
+        clock="host".
 
-        ValueError for the state of another processor.
+        Raises ValueError for the state of another processor.
         """
         if state.owner is not self:
             raise ValueError("the state is another processor's")
@@ -165,11 +166,11 @@ cdef class Processor:
     @pstate.setter
     def pstate(self, uint64_t value):
         if not set_pstate(self.c, value):
-            raise ValueError(f"PSTATE {value:#x}: mode {value & 0x1F:#x} is none of EL0t (0), EL1t (4), EL1h (5)")
+            raise ValueError(f"PSTATE {value:#x}: mode {value & 0x1F:#x} is not EL0t (0), EL1t (4), EL1h (5)")
 
     @property
     def pstate_ss(self):
-        """PSTATE.SS alone, 0 or 1: what a hypervisor that steps the guest looks at all the time."""
+        """PSTATE.SS alone, 0 or 1: which a hypervisor that steps the guest reads after every step."""
         return self.c.ss
 
     @pstate_ss.setter
@@ -214,7 +215,7 @@ cdef class Processor:
 
     @hcr_el2.setter
     def hcr_el2(self, uint64_t value):
-        if (value ^ self.c.hcr_el2) & (1 << 12):      # DC changes what translation gives
+        if (value ^ self.c.hcr_el2) & (1 << 12):      # DC changes translation
             tlb_flush(self.c)
         self.c.hcr_el2 = value
 
@@ -295,9 +296,9 @@ cdef class Processor:
         return self.c.nwrp
 
     def load_debug(self, bcr, bvr, wcr, wvr):
-        """Set all implemented breakpoint and watchpoint registers; longer sequences are cut.
+        """Set all implemented breakpoint and watchpoint registers; further values are ignored.
 
-        ValueError where there are more registers than values: nothing has changed then.
+        Raises ValueError for fewer values than registers, and changes nothing.
         """
         cdef Cpu* c = self.c
         cdef uint32_t n
@@ -313,7 +314,7 @@ cdef class Processor:
         dbg_changed(c)
 
     def save_debug(self):
-        """(bcr, bvr, wcr, wvr): tuples as long as there are registers."""
+        """(bcr, bvr, wcr, wvr): tuples with one value for each implemented register."""
         cdef Cpu* c = self.c
         cdef uint32_t n
         return (tuple([c.dbgbcr[n] for n in range(c.nbrp)]), tuple([c.dbgbvr[n] for n in range(c.nbrp)]),
@@ -353,12 +354,12 @@ cdef class Processor:
         return counter(self.c, self.now())
 
     def advance_counter(self, uint64_t ticks):
-        """Virtual time jumps forward (with clock='host' it cannot: nothing happens)."""
+        """Virtual time jumps forward. No effect with clock='host'."""
         if not self.c.clock_host:
             self.c.time_offset += ticks
 
     def next_timer(self):
-        """Ticks until an enabled and unmasked timer is met; 0: one is; None: none is enabled."""
+        """Ticks until an enabled and unmasked timer is met; 0: one is met; None: none is enabled."""
         cdef uint64_t ticks = timer_ticks(self.c, self.now())
         if timer_output(self.c, True, self.now()) or timer_output(self.c, False, self.now()):
             return 0
@@ -373,10 +374,10 @@ cdef class Processor:
     def run(self, limit=None):
         """Run until something ends it.
 
-        limit: the value of `instructions` at which to stop. Returns EXIT_*. As the exception return
-        into the guest does, it clears the exclusive monitor, and the tag of the PC where translation
-        ignores tags. After EXIT_LIMIT and EXIT_KICK it goes on as if it had not stopped: no exception
-        was taken to EL2, and where a run is cut into pieces must not show.
+        limit: the value of `instructions` at which to stop. Returns EXIT_*. Like the exception return
+        into the guest, it clears the exclusive monitor, and the tag of the PC where translation ignores
+        tags. After EXIT_LIMIT and EXIT_KICK it continues as if it had not stopped: no exception was
+        taken to EL2, and the guest must not see where its execution was interrupted.
         """
         cdef Cpu* c = self.c
         c.pc = branch_address(c, c.pc)
@@ -390,27 +391,27 @@ cdef class Processor:
         return c.exit
 
     def set_programs(self, HitPrograms programs):
-        """Have breakpoint and watchpoint hits that go to EL2 decided here; None: nothing is.
+        """Let these programs decide breakpoint and watchpoint hits that go to EL2; None: no programs.
 
-        A run then ends with EXIT_HIT for a hit that a program wants seen (a watchpoint's access has
-        been made; at a breakpoint the instruction has not) or for a buffer that is full, and with
-        EXIT_EL2 for all that no program is for, or that must be looked at step by step.
+        A run then ends with EXIT_HIT for a hit that a program reports (after a watchpoint's access, but
+        before a breakpoint's instruction) or for a full buffer, and with EXIT_EL2 for every hit that has
+        no program or that a program cannot decide exactly.
         """
         self.programs = programs
         self.c.programs = NULL if programs is None else &programs.k
 
     def kick(self):
-        """From any thread: the run that goes on, or the next one, returns EXIT_KICK."""
+        """From any thread: the current run, or the next one, returns EXIT_KICK."""
         self.c.kick = 1
 
     def skip_instruction(self):
-        """The instruction at the PC was emulated: it has retired, and a step that was active is done."""
+        """The instruction at the PC was emulated: it has retired, and an active step is complete."""
         self.c.pc += 4
         self.c.ss = 0
         self.c.end_count += 1
 
     def take_exception(self, uint32_t esr, far=None):
-        """Take a synchronous exception to EL1 here and now; esr is ESR_EL1 as it will be, its class included."""
+        """Take a synchronous exception to EL1 at the current PC. esr: the value of ESR_EL1, with the class."""
         take_el1(self.c, self.c.pc, esr, 0, far is not None, 0 if far is None else far)
 
     def take_serror(self, uint32_t esr):
@@ -419,7 +420,7 @@ cdef class Processor:
     # ---- to look at ---------------------------------------------------------------------------
 
     def translate(self, uint64_t va, bint write=False, int el=1):
-        """Physical address of va in the current stage 1 regime, for EL0 or EL1; None: it faults."""
+        """Physical address of va in the current stage 1 regime, for EL0 or EL1; None: a fault."""
         cdef uint32_t flags = ACC_WRITE if write else ACC_READ
         if el not in (0, 1):
             raise ValueError(f"el={el}: must be 0 or 1")
@@ -436,8 +437,8 @@ cdef class Processor:
         return {"decoded": out[0], "dropped": out[1], "flushed": out[2], "bytes": out[3]}
 
     def decodes(self, encodings):
-        """For a buffer of 32-bit encodings a byte each: 0 unallocated (UNDEFINED), 1 it goes on to the
-        instruction behind it, 2 it may go elsewhere. Nothing is executed, and nothing changes.
+        """For a buffer of 32-bit encodings, one byte each: 0 unallocated (UNDEFINED), 1 the following
+        instruction is executed next, 2 perhaps another one. Nothing is executed, and nothing changes.
 
         Raises ValueError for a length that is not a multiple of 4.
         """

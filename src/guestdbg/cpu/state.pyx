@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""The whole state of a processor, kept and put back.
+"""The whole state of a processor, saved and restored.
 
-It is the whole of struct Cpu but the caches, so that no field can be forgotten.
+It is the whole of struct Cpu except the caches, so no field can be forgotten.
 """
 from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -11,7 +11,7 @@ from guestdbg.cpu.mmu cimport tlb_flush
 
 
 cdef struct Held:
-    # What belongs to the processor as it is and not to the guest: a snapshot leaves it alone.
+    # What belongs to this processor and not to the guest: a snapshot does not change it.
     int kick
     void* programs
     uint64_t bp_checks[64]
@@ -39,7 +39,7 @@ cdef void restore_held(Cpu* c, const Held* h) noexcept:
     memcpy(c.was_wvr, h.was_wvr, sizeof(h.was_wvr))
     memcpy(c.was_wcr, h.was_wcr, sizeof(h.was_wcr))
     c.was_wp_live = h.was_wp_live
-    # Pointers: into the processor, or nobody's between runs.
+    # Pointers: into the processor, or unused between runs.
     c.ip = NULL
     c.tlb = NULL
     c.line_tlb = NULL
@@ -55,7 +55,7 @@ cdef class ProcessorState:
         raise TypeError("a state comes from Processor.save_state()")
 
     def __bytes__(self):
-        """Its bytes, to compare states: what both ran and what it left after must be the same."""
+        """The bytes, to compare states: equal if both executed the same and left the same state."""
         return self.data
 
 
@@ -65,7 +65,8 @@ cdef ProcessorState state_of(Cpu* c, object owner):
     cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)         # up to the caches
     cdef uint64_t after = <uint64_t>(<char*>&c.context - <char*>c)    # and from after them
     tlb_flush(c)
-    # Only their difference counts between runs, and where a run was cut must not show.
+    # Between runs only their difference matters. Normalized, so that where a run was interrupted does not
+    # show.
     c.end_count -= <uint64_t>c.budget
     c.budget = 0
     state.owner = owner

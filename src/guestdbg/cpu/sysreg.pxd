@@ -2,17 +2,17 @@
 from libc.stdint cimport uint64_t, uint32_t, uint16_t, uint8_t
 from guestdbg.cpu.core cimport Cpu, Insn
 
-# Who may do what with a register without a trap: Reg.access.
+# Which EL can read and write a register, traps apart: Reg.access.
 cdef enum:
     R0 = 1
     W0 = 2
     R1 = 4
     W1 = 8
 
-# What changes with a write, and so what must be done after it: Reg.effect.
+# What a write changes, and so what must be done after it: Reg.effect.
 cdef enum:
-    GOES_ON = 0        # nothing: the next instruction may follow in the same block
-    LEAVES = 1         # interrupts, timers, or what is looked at between blocks
+    GOES_ON = 0        # nothing: execution continues in the same block
+    LEAVES = 1         # interrupts, timers, or others that are checked between blocks
     REGIME = 2         # translation: mmu.regime_changed()
     RETAGS = 3         # translation, and what the TLB holds: mmu.tlb_flush() too
     DEBUGS = 4         # debug.dbg_changed()
@@ -26,7 +26,7 @@ cdef struct Reg:
     const char* name
     Read read          # NULL: at offset. Takes the count of retired instructions
     Write write        # NULL: value & mask to offset. Takes value, count
-    Write set          # how EL2 sets it, where that differs from how the guest writes it
+    Write set          # how EL2 sets it, if that differs from how the guest writes it
     uint64_t mask      # the bits that can be written; the others are RES0
     uint32_t offset    # in Cpu; 0: no storage of its own
     uint16_t enc
@@ -36,12 +36,12 @@ cdef struct Reg:
     uint8_t number     # DBGBVRn, ...
 
 cdef bint sysreg_read(Cpu* c, uint32_t enc, uint64_t* value) noexcept
-"""The register's value, past all traps, for the Python face. enc = op0<<14|op1<<11|CRn<<7|CRm<<3|op2.
+"""The register's value without any trap, for processor_binding.pyx. enc = op0<<14|op1<<11|CRn<<7|CRm<<3|op2.
 False: no such register."""
 cdef bint sysreg_write(Cpu* c, uint32_t enc, uint64_t value) noexcept
 """Set the register as EL2 would (ID registers too: that is how a VM is configured), with the side
-effects on translation, timers and debug. What only ever reads as it does (CurrentEL, ...) stays as it
-is. False: no such register."""
+effects on translation, timers and debug. Read-only state (CurrentEL, ...) does not change. False: no
+such register."""
 
 cdef list sysreg_list(Cpu* c)
 """The encodings that sysreg_read() knows, in order."""
@@ -58,6 +58,6 @@ cdef const Reg* sysreg_find(uint32_t enc) noexcept nogil
 """The register with this encoding; NULL: there is none."""
 cdef uint64_t reg_get(Cpu* c, const Reg* r, uint64_t count) noexcept nogil
 cdef void reg_put(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil
-"""Write it as the guest, with its effects: may drop the block that is running."""
+"""Write it as the guest does, with its effects: this may drop the running block."""
 cdef bint interrupt_waits(Cpu* c) noexcept nogil
-"""Is an interrupt pending, masked or not? (That wakes from WFI.)"""
+"""Is an interrupt pending, masked or not? (This ends a WFI.)"""

@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""System registers: one table, from which guest and Python face read and write (Arm manual, D17).
+"""System registers: one table, for the guest and for its EL2, the Python side (Arm manual, D17).
 
-A row tells the encoding, where the value is (or the functions that know it), which bits can be
+A row has the encoding, where the value is (or the functions for it), which bits can be
 written (the others are RES0), who may access it, which controls trap the access, and what must
 be done after a write. Armv8.0-A without AArch32, EL3, PMU, trace, RAS and GIC system registers.
 """
@@ -47,9 +47,9 @@ cdef enum:
     MAX_REGS = 512
 
 cdef Reg regs[MAX_REGS]
-cdef int nregs = 1                    # regs[0] stands for the IMPLEMENTATION DEFINED space
+cdef int nregs = 1                    # regs[0] is the IMPLEMENTATION DEFINED space
 cdef uint16_t index_of[0x8000]        # by encoding; op0 is 2 or 3
-cdef Cpu layout                       # only its members' places are used
+cdef Cpu layout                       # only for the offsets of its members
 
 
 # ---- the registers that are more than a place in memory -----------------------------------------
@@ -74,7 +74,7 @@ cdef uint64_t read_ccsidr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
     return 0
 
 cdef uint64_t read_dczid(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
-    # DZP: DC ZVA is prohibited, at this EL.
+    # DZP: DC ZVA is prohibited at this EL.
     if c.hcr_el2 & HCR_TDZ or (c.el == 0 and not c.sctlr_el1 & SCTLR_DZE):
         return c.dczid_el0 | 1 << 4
     return c.dczid_el0
@@ -185,7 +185,7 @@ cdef void write_oseccr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noe
         c.oseccr_el1 = value & WORD
 
 cdef uint64_t read_claimset(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
-    return 0xFF                            # so many claim tags there are
+    return 0xFF                            # eight claim tags
 
 cdef void write_claimset(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
     c.dbgclaim |= value & 0xFF
@@ -197,7 +197,7 @@ cdef void write_claimclr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) n
     c.dbgclaim &= ~value
 
 cdef uint64_t read_authstatus(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
-    return 0x0A                            # Non-secure debug, invasive or not: there, not enabled
+    return 0x0A                            # Non-secure debug, invasive or not: implemented, not enabled
 
 cdef uint64_t read_mdccsr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
     return c.mdscr_el1 & (MDSCR_RXFULL | MDSCR_TXFULL)
@@ -268,7 +268,7 @@ cdef bint interrupt_waits(Cpu* c) noexcept nogil:
 
 
 cdef bint known(Cpu* c, const Reg* r) noexcept nogil:
-    """Is it there for the Python face: neither trapped-only space nor an unimplemented number?"""
+    """Does it exist for EL2: neither trapped-only space nor a number above those implemented?"""
     if r == NULL or r.trap == T_PMU or r.trap == T_PMCR or r.trap == T_IMPDEF:
         return False
     if r.trap == T_BRP:
@@ -361,7 +361,7 @@ cdef enum:
     WO = W1
     RW0 = R0 | W0 | R1 | W1
     RO0 = R0 | R1
-    EL2 = 0            # EL2's own, here for the Python face
+    EL2 = 0            # EL2's own, which only Python accesses
 
 
 cdef Reg* row(const char* name, int op0, int op1, int crn, int crm, int op2, uint32_t access,
@@ -395,7 +395,7 @@ cdef int at(const char* name, int op0, int op1, int crn, int crm, int op2, uint3
 cdef int by(const char* name, int op0, int op1, int crn, int crm, int op2, uint32_t access,
             uint32_t trap, uint32_t effect, Read read, Write write, Write set,
             uint64_t mask = ~<uint64_t>0) except -1:
-    """A register that functions know."""
+    """A register with functions to read and write it."""
     cdef Reg* r = row(name, op0, op1, crn, crm, op2, access, trap, effect)
     r.read = read
     r.write = write
@@ -405,7 +405,7 @@ cdef int by(const char* name, int op0, int op1, int crn, int crm, int op2, uint3
 
 
 cdef int with_read(Read read) except -1:
-    """The register just put in: is read by this function, though it has a place."""
+    """The register added last is read by this function, though it has a place in Cpu."""
     regs[nregs - 1].read = read
     return 0
 

@@ -31,7 +31,7 @@ cdef enum:
     T_PMCR = 23        # MDCR_EL2.TPM, TPMCR
     T_IMPDEF = 24      # HCR_EL2.TIDCP; what it does not trap is UNDEFINED
 
-# What keeps an access from being made: denied().
+# Why an access is not made: denied().
 cdef enum:
     ALLOWED = 0
     UNDEFINED = 1      # UNDEFINED exception to EL1
@@ -41,4 +41,4 @@ cdef enum:
     FP_TO_EL2 = 5
 
 cdef uint32_t denied(Cpu* c, const Reg* r, bint read) noexcept nogil
-"""May the guest, at its EL, make this access? ALLOWED, or what it gets instead."""
+"""May the guest, at its EL, make this access? ALLOWED, or what happens instead."""

@@ -11,7 +11,7 @@ cdef enum:
     ENABLE = 1
     IMASK = 2
     NS_SHIFT = 4             # 16 ns, or 16 instructions, a tick
-    HOST_LOOK = 16384        # by the host's clock: instructions between two looks at it
+    HOST_CHECK = 16384       # with the host's clock: instructions between two checks of it
 
 cdef uint64_t NEVER = ~<uint64_t>0
 
@@ -31,7 +31,7 @@ cdef uint64_t counter(Cpu* c, uint64_t count) noexcept nogil:
 cdef uint64_t until(Cpu* c, bint virtual, uint64_t now) noexcept nogil:
     """Ticks until the timer's condition is met, when CNTPCT is `now`; 0: it is.
 
-    The comparison is of unsigned 64-bit values, as the manual has it: a CVAL close to 2**64 may
+    The comparison is of unsigned 64-bit values, as in the manual: a CVAL close to 2**64 may
     never be reached.
     """
     cdef uint64_t view = now - c.cntvoff_el2 if virtual else now
@@ -78,10 +78,10 @@ cdef uint64_t timer_deadline(Cpu* c, uint64_t count) noexcept nogil:
     if ticks == NEVER:
         return NEVER
     if c.clock_host:
-        # How fast we run is not known: look often, and not later than at our best speed.
-        if ticks < (HOST_LOOK >> NS_SHIFT):
+        # The speed of execution is not known: check often, and not later than at the highest speed.
+        if ticks < (HOST_CHECK >> NS_SHIFT):
             return count + (ticks << NS_SHIFT)
-        return count + HOST_LOOK
+        return count + HOST_CHECK
     if ticks >= (NEVER >> NS_SHIFT) - (count >> NS_SHIFT):
         return NEVER
     return ((count >> NS_SHIFT) + ticks) << NS_SHIFT

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Branches. A direct branch goes on through one of the two links behind it (see core.pxd)."""
+"""Branches. A direct branch continues through one of the two links after it (see core.pxd)."""
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.instructions.branch_common cimport choose, taken
 from guestdbg.cpu.operand_forwarding cimport FORWARDS_NOTHING, fwd_xd, NONE, RD, specialize, specialize_all

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """Addition and subtraction of registers: plain, shifted, extended, with carry.
 
-Which shift or extension it is, is chosen at decoding: each has a function of its own.
+The shift or extension is selected at decoding: each has its own function.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from guestdbg.cpu.core cimport add, bits, Cpu, dst, FORWARD, Insn, NEXT, OK, Op, spreg, src, UNDEF

@@ -8,7 +8,7 @@ from guestdbg.cpu.core cimport Cpu, Insn
 from guestdbg.cpu.operands cimport aux, imm, xm
 
 # ---- NZCV -------------------------------------------------------------------------------------
-# Operands are read before a flag is written: the caller's values are plain numbers by then.
+# The arguments are values, so operands are read before a flag is written.
 
 cdef inline uint64_t add_nzcv64(Cpu* c, uint64_t a, uint64_t b) noexcept nogil:
     cdef uint64_t r = a + b
@@ -76,7 +76,7 @@ cdef inline uint64_t logic_nzcv32(Cpu* c, uint32_t r) noexcept nogil:
     return r
 
 # ---- the second operand -----------------------------------------------------------------------
-# Of the register's value, or of the register.
+# *_of take the value of the register, the others read the register.
 
 cdef inline uint64_t lsl64_of(uint64_t v, const Insn* i) noexcept nogil:
     return v << aux(i)

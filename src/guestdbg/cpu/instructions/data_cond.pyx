@@ -233,8 +233,8 @@ cdef int fill_select(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- conditional compare ----------------------------------------------------------------------
 
-# Both outcomes are worked out and one is taken. aux: the truth table, and above it the NZCV for
-# when the condition fails. The immediate form has XZR and imm, the register form imm 0.
+# Both outcomes are computed and one is selected. aux: the truth table, and above it the NZCV for when
+# the condition fails. The immediate form has XZR and imm, the register form imm 0.
 
 cdef inline uint64_t failed(const Cpu* c, const Insn* i) noexcept nogil:
     """All ones where the condition does not hold."""

@@ -248,7 +248,7 @@ cdef int fill_movewide(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogi
 # ---- bitfields --------------------------------------------------------------------------------
 # A field of `width` bits goes from bit `lsb` of the source to bit `pos` of the destination, where
 # one of lsb and pos is 0. Shifting left until the field is at the top, then right until it is in
-# its place, does it for the signed and the unsigned kind.
+# its place, works for the signed and the unsigned kind.
 
 cdef inline void lsl_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     write_xd(c, i, fwd_xn(c, i, last, forwarded) << aux(i))
@@ -306,19 +306,19 @@ cdef void sxtw(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxtw_(c, i,
 cdef void sxtw_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxtw_(c, i, last, RN)
 
 cdef inline void ubfx_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    """Both sizes. imm: the mask behind the shift."""
+    """Both sizes. imm: the mask after the shift."""
     write_xd(c, i, (fwd_xn(c, i, last, forwarded) >> aux(i)) & imm(i))
 cdef void ubfx(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfx_(c, i, last, NONE)
 cdef void ubfx_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfx_(c, i, last, RN)
 
 cdef inline void ubfiz_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    """Both sizes. imm: the mask behind the shift."""
+    """Both sizes. imm: the mask after the shift."""
     write_xd(c, i, (fwd_xn(c, i, last, forwarded) << aux(i)) & imm(i))
 cdef void ubfiz(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfiz_(c, i, last, NONE)
 cdef void ubfiz_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfiz_(c, i, last, RN)
 
 cdef inline void sbfm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    """aux: how far left; imm: how far right."""
+    """aux: shift left; imm: shift right."""
     write_xd(c, i, <uint64_t>(<int64_t>(fwd_xn(c, i, last, forwarded) << aux(i)) >> imm(i)))
 cdef void sbfm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sbfm64_(c, i, last, NONE)
 cdef void sbfm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sbfm64_(c, i, last, RN)
@@ -338,7 +338,7 @@ cdef void bfm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: bfm64_(c
 cdef void bfm64_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: bfm64_(c, i, last, RM)
 
 cdef inline void bfm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    """The field never wraps, so the rotation is of 64 bits all the same."""
+    """The field never wraps, so a rotation of 64 bits will do."""
     cdef uint64_t v = fwd_xn(c, i, last, forwarded)
     v = (v >> aux(i)) | (v << (-aux(i) & 63))
     write_xd(c, i, (<uint32_t>fwd_xm(c, i, last, forwarded) & ~imm(i)) | (v & imm(i)))

@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Logic on registers, plain and shifted.
 
-A shift by 0 is the plain register form. N variants (BIC, ORN, EON, BICS) with a shift are their
-counterparts with the shifted operand inverted by Insn.imm.
+A shift by 0 is the plain register form. BIC, ORN, EON and BICS with a shift are AND, ORR, EOR and
+ANDS with the shifted operand inverted by Insn.imm.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from guestdbg.cpu.core cimport add, bits, Cpu, dst, FORWARD, Insn, NEXT, OK, Op, src, ZR

@@ -58,7 +58,7 @@ cdef inline void rev32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noe
 cdef void rev32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev32_(c, i, last, NONE)
 cdef void rev32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: rev32_(c, i, last, RN)
 
-# The builtin is not for 0: a bit behind the value ends the count.
+# The builtin is undefined for 0: a set bit below the value ends the count.
 
 cdef inline void clz_64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t v = fwd_xn(c, i, last, forwarded)
@@ -72,7 +72,7 @@ cdef void clz_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: clz_32_(c
 cdef void clz_32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: clz_32_(c, i, last, RN)
 
 cdef void cls_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """Bits behind the first that equal it: zeros of the value against itself shifted."""
+    """How many bits after the highest equal it: leading zeros of the value XOR itself shifted."""
     cdef uint64_t v = xn(c, i)
     write_xd(c, i, clz64(((v ^ (v << 1)) & ~<uint64_t>1) | 1))
 
@@ -187,7 +187,7 @@ cdef int fill_2src(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 # ---- CRC32: neither inverted before nor after, least significant bit first ---------------------
 
-cdef uint32_t CRC[2][4][256]  # [polynomial][k]: what a byte does when k bytes follow it
+cdef uint32_t CRC[2][4][256]  # [polynomial][k]: the effect of a byte that k bytes follow
 
 cdef void build_crc(int which, uint32_t polynomial) noexcept nogil:
     """polynomial: bit-reversed."""
@@ -290,7 +290,7 @@ cdef void msub32_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub32_
 cdef void msub32_a(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: msub32_(c, i, last, RA)
 
 cdef inline uint64_t smull(uint64_t a, uint64_t b) noexcept nogil:
-    """Two 32-bit numbers' product always fits."""
+    """The product of two 32-bit numbers always fits."""
     return <uint64_t>(<int64_t><int32_t>a * <int64_t><int32_t>b)
 
 cdef inline uint64_t umull(uint64_t a, uint64_t b) noexcept nogil:
@@ -338,7 +338,7 @@ cdef void umulh_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: umulh_(c
 
 cdef int fill_3src(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     """SMULH and UMULH have ones where Ra is; other values there are CONSTRAINED UNPREDICTABLE,
-    and taken for ones here."""
+    and ignored here."""
     o.rd = dst(raw)
     o.rn = src(raw >> 5)
     o.rm = src(raw >> 16)

@@ -1,10 +1,10 @@
 # cython: language_level=3
-"""CMP and the B.cond behind it as one: a comparison that ends its block with its branch.
+"""CMP and the B.cond after it, executed by one function: the last two instructions of a block.
 
-Both lie decoded in the block, each in its place, as if they were two. The first one's function does
-the work of both, by the operands instead of the flags (which it sets all the same), and goes on
-through the links behind the second. Neither can raise an exception, and nothing enters a block but
-at its first instruction; where a breakpoint may match at one of them, they stay two (core.pyx).
+Both are decoded in the block, each in its place. The function of the CMP does the work of both: it
+branches by the operands instead of the flags (which it also sets), and continues through the links
+after the B.cond. Neither can raise an exception, and a block is entered only at its first instruction.
+In a block in which a breakpoint may match, they are not fused (core.pyx).
 """
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.instructions.branch_common cimport choose
@@ -12,7 +12,7 @@ from guestdbg.cpu.instructions.data_common cimport sub_nzcv32, sub_nzcv64
 from guestdbg.cpu.operand_forwarding cimport FORWARDS_NOTHING, fwd_xm, fwd_xn, NONE, RM, RN, specialize
 from guestdbg.cpu.operands cimport imm
 
-# The first operand (n) or the second (m) may have been forwarded over by the instruction before.
+# The first operand (n) or the second (m) may be forwarded by the instruction before.
 
 # ---- CMP of registers, 64 bits ----------------------------------------------------------------
 
@@ -96,7 +96,7 @@ cdef void cmp64_le(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp64_l
 cdef void cmp64_le_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp64_le_(c, i, last, RN)
 cdef void cmp64_le_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp64_le_(c, i, last, RM)
 
-# ---- CMP with a number, 64 bits ---------------------------------------------------------------
+# ---- CMP with an immediate, 64 bits -----------------------------------------------------------
 
 cdef inline void cmp_imm64_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t a = fwd_xn(c, i, last, forwarded), b = imm(i)
@@ -250,7 +250,7 @@ cdef void cmp32_le(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp32_l
 cdef void cmp32_le_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp32_le_(c, i, last, RN)
 cdef void cmp32_le_m(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp32_le_(c, i, last, RM)
 
-# ---- CMP with a number, 32 bits ---------------------------------------------------------------
+# ---- CMP with an immediate, 32 bits -----------------------------------------------------------
 
 cdef inline void cmp_imm32_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     cdef uint32_t a = <uint32_t>fwd_xn(c, i, last, forwarded), b = <uint32_t>imm(i)
@@ -322,9 +322,9 @@ cdef inline void cmp_imm32_le_(Cpu* c, const Insn* i, uint64_t last, int forward
 cdef void cmp_imm32_le(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp_imm32_le_(c, i, last, NONE)
 cdef void cmp_imm32_le_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp_imm32_le_(c, i, last, RN)
 
-# ---- which are fused_op -------------------------------------------------------------------------
+# ---- which are fused_op -----------------------------------------------------------------------
 
-cdef Op FUSED[4][16]      # [of registers 32, 64, with a number 32, 64][condition]; NULL: stay two
+cdef Op FUSED[4][16]      # [register 32, 64, immediate 32, 64][condition]; NULL: not fused
 FUSED[0][0] = cmp32_eq
 FUSED[0][1] = cmp32_ne
 FUSED[0][2] = cmp32_cs
@@ -368,7 +368,7 @@ FUSED[3][13] = cmp_imm64_le
 
 
 cdef Op fused_op(uint32_t first, uint32_t second) noexcept nogil:
-    """What does the work of two encodings, one behind the other; NULL: nothing does."""
+    """The function for two consecutive encodings; NULL: they are not fused."""
     cdef uint32_t sf = first >> 31
     if second >> 24 != 0x54 or second & 16:            # B.cond
         return NULL
@@ -422,5 +422,5 @@ cdef int register() except -1:
     return 0
 
 def install() -> None:
-    """Tell which operands may be forwarded over."""
+    """Declare which operands may be forwarded."""
     register()

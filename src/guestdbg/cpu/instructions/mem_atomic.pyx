@@ -1,10 +1,10 @@
 # cython: language_level=3
-"""LSE atomics (Armv8.1, ID_AA64ISAR0_EL1.Atomic): LDADD and its kin, SWP, CAS, CASP.
+"""LSE atomics (Armv8.1, ID_AA64ISAR0_EL1.Atomic): LDADD and the like, SWP, CAS, CASP.
 
 A read and a write in one: both permissions and both kinds of watchpoints are checked, once, before
-either. Nothing can come between them, as processors take turns on one thread. A CAS that fails its
-comparison has been checked as a write all the same (Arm: a translation of an atomic access is one
-for writing) but writes nothing.
+either. Nothing can happen between them, because processors take turns on one thread. A CAS whose
+comparison fails is checked as a write, too (Arm: the translation of an atomic access is for writing),
+but writes nothing.
 
 CASP with an odd Rs or Rt is UNDEFINED.
 """
@@ -18,7 +18,7 @@ from guestdbg.cpu.instructions.mem_sync_slow cimport (
 from guestdbg.cpu.operands cimport aux, ra, rd, xd, xm, xn
 
 cdef inline void modify(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
-    """LDADD ... SWP: x[rd] receives what memory held, x[rm] is the operand."""
+    """LDADD ... SWP: x[rd] receives the value from memory, x[rm] is the operand."""
     cdef uint64_t va = xn(c, i)
     cdef const Tlbe* e = readable(c, va, 1 << log2)
     cdef uint64_t old
@@ -31,7 +31,7 @@ cdef inline void modify(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     NEXT(c, i)
 
 cdef inline void swap_if(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
-    """CAS: x[rm] is compared, x[rd] stored; what memory held goes to x[aux] (x[rm] or the sink)."""
+    """CAS: x[rm] is compared, x[rd] stored; the value from memory goes to x[aux] (x[rm] or the sink)."""
     cdef uint64_t va = xn(c, i)
     cdef const Tlbe* e = readable(c, va, 1 << log2)
     cdef uint64_t old

@@ -4,7 +4,7 @@
 Conventions of these modules, on top of core.pxd's:
   - k names a kind of single-register access as the encoding does: size << 2 | opc. size is the
     log2 of the bytes; opc is ST (store), LD (zero-extending), LDS64, LDS32 (sign-extending to 64,
-    to 32 bits). It is a constant wherever speed matters, and folds away.
+    to 32 bits). It is a constant wherever speed matters, and the compiler folds it.
   - Insn.ra is 15 where the base is SP, else 0: (x[rn] & ra) != 0 is "perhaps an SP alignment
     fault", one test for all bases; check_sp() on the slow path knows whether it is one.
   - Insn.imm is what is added to the base before the access, <int32_t>Insn.aux what is added to it
@@ -31,7 +31,7 @@ cdef enum:
 # ---- host memory ------------------------------------------------------------------------------
 
 # Guest memory may lie anywhere in the host (a slice of a buffer), so an aligned guest address says
-# nothing of the host's. C wants memcpy for that; compilers make one move of it.
+# nothing about the host address. In C that requires memcpy; compilers turn it into one move.
 cdef extern from *:
     """
     #include <string.h>
@@ -46,7 +46,7 @@ cdef extern from *:
     GUESTDBG_HOST(16)
     GUESTDBG_HOST(32)
     GUESTDBG_HOST(64)
-    /* The same number, of which the compiler does not know that it is. */
+    /* The same number, without the compiler knowing that it is. */
     static inline uint64_t guestdbg_opaque(uint64_t v)
     {
     #if defined(__GNUC__)
@@ -87,7 +87,7 @@ cdef inline void host_write(uint64_t p, uint64_t value, uint32_t log2) noexcept 
         guestdbg_put64(p, value)
 
 cdef inline uint64_t extend(uint64_t value, uint32_t k) noexcept nogil:
-    """What a load of kind k makes of the bytes read (zero-extended)."""
+    """The register value for a load of kind k, from the bytes read (zero-extended)."""
     cdef int64_t s
     if (k & 3) == LD:
         return value
@@ -107,7 +107,7 @@ cdef inline uint64_t sext32(uint32_t value) noexcept nogil:
 # ---- the fast path --------------------------------------------------------------------------------
 
 cdef inline const Tlbe* readable(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
-    """The entry, of a page or of a line, that makes this a plain aligned read; else NULL."""
+    """The entry, of a page or of a line, with which this is a plain aligned read; otherwise NULL."""
     cdef const Tlbe* e = tlbe(c, va)
     if likely(not miss_r(e, va, size)):
         return e

@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Load- and store-exclusive (single registers and pairs); load-acquire, store-release.
 
-Order between processors needs no doing: they take turns on one thread. The monitor is explained in
-mem_sync_slow.pyx, where the slow halves are.
+Ordering between processors needs no work: they take turns on one thread. mem_sync_slow.pyx, which has
+the slow paths, explains the exclusive monitor.
 
 CONSTRAINED UNPREDICTABLE cases, as QEMU does (and Arm allows): STXR with Rs == Rt stores the old
 value, with Rs == Rn uses the old address; LDXP with Rt == Rt2 leaves the second register's value.
@@ -130,7 +130,7 @@ cdef int row(str name, str pattern, Fill fill, Op op) except -1:
     cdef bytes p = pattern.encode()
     return add(n, p, fill, op)
 
-# Fields of an instruction that has no use for them are should-be-one; they are not looked at.
+# Fields that an instruction does not use are should-be-one; they are ignored.
 
 cdef int rows(str size, str letter, Op ldxr, Op stxr, Op ldar, Op stlr) except -1:
     row(f"STXR{letter}", size + "001000000 sssss 0 uuuuu nnnnn ttttt", fill_store, stxr)

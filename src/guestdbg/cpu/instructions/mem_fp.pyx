@@ -1,9 +1,9 @@
 # cython: language_level=3
 """Loads and stores of one or two SIMD and FP registers (B, H, S, D, Q).
 
-Every form of address goes through one function a size and direction: what the form adds is in the
-operands (imm, aux: see mem_common.pxd; aux is 0 without write-back, which then writes the base's
-own value). Only the register offset has functions of its own.
+There is one function for each size and direction, for all addressing modes: the offsets are in the
+operands (imm, aux: see mem_common.pxd; aux is 0 without write-back, which then writes the unchanged
+base). Only the register offset has separate functions.
 
 CONSTRAINED UNPREDICTABLE: LDP with Rt == Rt2 leaves the second register's value, as in QEMU.
 """

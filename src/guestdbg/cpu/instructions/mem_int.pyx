@@ -1,10 +1,10 @@
 # cython: language_level=3
 """Loads and stores of one general-purpose register, and prefetch; mem_reg.pyx has base + register.
 
-Each kind (k of mem_common.pxd: LDRB, STR X, LDRSW, ...) has one function a form of address:
-imm (base + imm: unsigned offset, unscaled, literal), sp (the same, base SP), wb (pre- and
-post-index) and unpriv (LDTR, STTR); and variants that take the base (n) or the value stored (d)
-from the instruction before (relay.pyx).
+Each kind (k of mem_common.pxd: LDRB, STR X, LDRSW, ...) has one function for each addressing mode:
+imm (base + immediate: unsigned offset, unscaled, literal), sp (the same, base SP), wb (pre- and
+post-index) and unpriv (LDTR, STTR); and specializations that take the base (n) or the value stored
+(d) from the instruction before (operand_forwarding.pyx).
 
 CONSTRAINED UNPREDICTABLE: write-back with Rt == Rn. As QEMU does (and Arm allows): a load's
 result is lost to the write-back; a store stores the register's old value.
@@ -39,7 +39,7 @@ cdef inline void wb(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwar
     at(c, i, base + offset(i, k), k, base, True, back, last, forwarded)
 
 cdef inline void unpriv(Cpu* c, const Insn* i, uint32_t k) noexcept nogil:
-    # The EL0 TLB holds what EL0 may do, whichever EL asks.
+    # The EL0 TLB has the permissions of EL0, whatever the current EL.
     cdef uint64_t va = xn(c, i) + offset(i, k)
     cdef const Tlbe* e = &c.tlbs[0][(va >> 12) & 511]
     if (k & 3) == ST:
@@ -171,7 +171,7 @@ cdef void ldrsw_literal(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: li
 
 # ---- decode -----------------------------------------------------------------------------------
 
-cdef Op WITH_SP[16]      # by kind: the functions for base SP, of those rows that have them apart
+cdef Op WITH_SP[16]      # by kind: the functions for base SP
 
 cdef int fill_uimm(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     operands(o, raw)
@@ -280,7 +280,7 @@ cdef int register() except -1:
     row("LDR_W_literal", "00011000 iiiiiiiiiiiiiiiiiii ttttt", fill_literal, ldrw_literal)
     row("LDR_X_literal", "01011000 iiiiiiiiiiiiiiiiiii ttttt", fill_literal, ldrx_literal)
     row("LDRSW_literal", "10011000 iiiiiiiiiiiiiiiiiii ttttt", fill_literal, ldrsw_literal)
-    # Prefetches make no access, and check nothing (not even SP).
+    # Prefetches make no access and check nothing (not even SP).
     row("PRFM_literal", "11011000 iiiiiiiiiiiiiiiiiii ttttt", fill_nop, nop)
     row("PRFM_uimm", "1111100110 iiiiiiiiiiii nnnnnttttt", fill_nop, nop)
     row("PRFUM", "11111000100 iiiiiiiii 00 nnnnnttttt", fill_nop, nop)

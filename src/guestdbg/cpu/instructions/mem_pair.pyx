@@ -1,8 +1,8 @@
 # cython: language_level=3
 """LDP, STP, LDPSW, LDNP, STNP of general-purpose registers.
 
-A pair is two accesses of one register each: it has to be aligned to one register's size only.
-The fast path takes both where they lie in one page.
+A pair is two accesses of one register each: it must be aligned only to the size of one register.
+The fast path handles pairs within one page.
 
 CONSTRAINED UNPREDICTABLE cases, as QEMU does (and Arm allows): LDP with Rt == Rt2 leaves the
 first register's value; write-back with Rn among the registers: a load's value is lost to the
@@ -46,7 +46,7 @@ cdef inline bint line_miss(const Tlbe* e, uint64_t va, uint32_t k) noexcept nogi
     return line_miss_r(e, va, size) or crosses
 
 cdef inline uint64_t access(Cpu* c, const Insn* i, uint64_t p, uint32_t k) noexcept nogil:
-    """The access at host address p; of a load, what it made of x[rd]."""
+    """The access at host address p. Returns the new x[rd] of a load."""
     cdef uint32_t size = 1 << (k >> 2)
     cdef uint64_t first
     if (k & 3) == ST:

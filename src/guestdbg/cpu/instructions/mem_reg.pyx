@@ -1,8 +1,9 @@
 # cython: language_level=3
 """Loads and stores of one general-purpose register at base + register: lsl, uxtw, sxtw.
 
-Each kind (STRB, LDR X, LDRSW, ...) has one function a form of address, and variants that take the
-base (n), the offset (m) or the value stored (d) from the instruction before (relay.pyx).
+Each kind (STRB, LDR X, LDRSW, ...) has one function for each extension, and specializations that
+take the base (n), the offset (m) or the value stored (d) from the instruction before
+(operand_forwarding.pyx).
 """
 from libc.stdint cimport uint32_t, uint64_t
 

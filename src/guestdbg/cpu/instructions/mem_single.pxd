@@ -1,7 +1,8 @@
 # cython: language_level=3
 """What mem_int.pyx and mem_reg.pyx share: the access of one general-purpose register. All inlined.
 
-k: the kind (mem_common.pxd); last, forwarded: relay.pxd. A variant for RD stores what was forwarded over.
+k: the kind (mem_common.pxd); last, forwarded: operand_forwarding.pxd. A specialization for RD stores
+the forwarded value.
 """
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
@@ -32,9 +33,9 @@ cdef enum:
     STRX = 3 << 2 | ST
     LDRX = 3 << 2 | LD
 
-# The two ways to the access, by the page and by the line, stand apart to their ends (setup.py sees
-# to it that the compiler leaves them so): a jump from one into the other would cost the second as
-# much as what it is there for.
+# The two paths, through the page's TLB entry and through the line's, are separate up to their ends (for
+# which setup.py has compiler options): a jump from one into the other would cost the second path as much
+# as it saves.
 
 cdef inline void stored(Cpu* c, const Insn* i, uint64_t p, uint32_t k, uint64_t last, int forwarded,
                         bint write_back, uint64_t back) noexcept nogil:
@@ -61,7 +62,7 @@ cdef inline void go_slow(Cpu* c, const Insn* i, uint64_t va, uint32_t k,
 
 cdef inline void at(Cpu* c, const Insn* i, uint64_t va, uint32_t k, uint64_t base, bint write_back,
                     uint64_t back, uint64_t last, int forwarded) noexcept nogil:
-    """base: where it may be SP, and then is to be aligned; else 0."""
+    """base: the base register, if it may be SP, which must be aligned; otherwise 0."""
     cdef const Tlbe* e = tlbe(c, va)
     cdef uint64_t p
     if unlikely((base & ra(i)) != 0):

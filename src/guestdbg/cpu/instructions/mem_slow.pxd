@@ -1,13 +1,13 @@
 # cython: language_level=3
-"""The slow halves of loads and stores: each is a whole instruction (checks, access, registers,
-write-back) that the fast function goes on to as its last call. They stand in a module of their
-own so that no compiler inlines them there. va is the first byte accessed."""
+"""The slow paths of loads and stores: each is a complete instruction (checks, access, registers,
+write-back), to which the fast function jumps. They are in a separate module so that no compiler
+inlines them there. va is the first byte accessed."""
 from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport Cpu, Insn
 
-# One general-purpose register; k: the kind (mem_common.pxd). It stands in the place of what is
-# forwarded over (relay.pyx): va need not be moved out of that register.
+# One general-purpose register; k: the kind (mem_common.pxd). k is the third argument, where instruction
+# functions have `last`, so that va need not be moved to another host register.
 cdef void slow(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
 cdef void slow_wb(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
 cdef void slow_unpriv(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil

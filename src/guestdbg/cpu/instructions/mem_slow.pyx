@@ -100,7 +100,7 @@ cdef void slow_fp_store(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexc
     c.x[rn(i)] += sext32(aux(i))
     NEXT(c, i)
 
-# A pair of Q registers is more than one mem_load can carry: all of it is checked, then moved in halves.
+# A pair of Q registers is too large for one mem_load: all of it is checked, then moved in halves.
 
 cdef void slow_fp_ldp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
     cdef uint32_t flags = ACC_READ | ACC_PAIR | ACC_NOISV

@@ -1,9 +1,9 @@
 # cython: language_level=3
 """LD1-LD4, ST1-ST4 (multiple structures, single structure) and LD1R-LD4R, all with post-index.
 
-Memory is accessed element by element, in order, and that is how it is checked: each element is an
-access of its own (its alignment is the element's), all are checked before the first is made. Where
-everything lies in one plain page of the TLB one test stands for all of them.
+Memory is accessed and checked element by element, in order: each element is a separate access, aligned
+to the element's size. All are checked before the first is made. If everything is in one plain page of
+the TLB, one test is enough for all of them.
 
 Register elements are addressed as bytes of Cpu.v: 16 a register, least significant first, which is
 their place on a little-endian host.
@@ -43,13 +43,13 @@ cdef inline uint8_t* element(Cpu* c, uint32_t register, uint32_t n, uint32_t log
     return <uint8_t*>&c.v[2 * (register & 31)] + (n << log2)
 
 cdef inline void finish(Cpu* c, const Insn* i) noexcept nogil:
-    """Post-index; adds nothing where there is none."""
+    """Post-index; adds 0 without it."""
     c.x[rn(i)] += imm(i) + xm(c, i)
 
 # ---- checks -----------------------------------------------------------------------------------
 
 cdef uint64_t plain(Cpu* c, const Insn* i, uint64_t va, uint64_t total, bint load) noexcept nogil:
-    """The host address where all of it is in one page of the TLB, else 0."""
+    """The host address if all of it is in one page of the TLB, otherwise 0."""
     cdef const Tlbe* e = tlbe(c, va)
     cdef uint64_t size = <uint64_t>1 << elem_log2(i)
     if (miss_r(e, va, size) if load else miss_w(e, va, size)):
@@ -169,7 +169,7 @@ cdef bint store_all(Cpu* c, const Insn* i) noexcept nogil:
                     va += 1 << log2
     return True
 
-# Functions of their own, so that what keeps registers busy does not surround the jump.
+# Separate functions, so that the jump needs no saved registers.
 
 cdef void ld_multiple(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if not load_all(c, i):
@@ -320,7 +320,7 @@ cdef int row(str name, str pattern, Fill fill, Op op) except -1:
     return add(n, p, fill, op)
 
 cdef int rows(str name, str pattern, Fill fill, Op op) except -1:
-    """A row without post-index and one with it; where the pattern has {m}."""
+    """A row without post-index and one with it; the pattern has {m} for them."""
     row(name, pattern.format(p=0, m="00000"), fill, op)
     row(name + "_post", pattern.format(p=1, m="mmmmm"), fill, op)
     return 0

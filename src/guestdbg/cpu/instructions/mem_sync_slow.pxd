@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The slow halves of exclusives (mem_excl.pyx) and LSE atomics (mem_atomic.pyx): see mem_slow.pxd."""
+"""The slow paths of exclusives (mem_excl.pyx) and LSE atomics (mem_atomic.pyx): see mem_slow.pxd."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport Cpu, Insn

@@ -1,18 +1,18 @@
 # cython: language_level=3
-"""Exclusives and LSE atomics, the slow way; and what the exclusive monitor is.
+"""The slow paths of exclusives and LSE atomics, and the exclusive monitor.
 
 The monitor remembers where the last load-exclusive read (Cpu.ex_pa), how much, and what. A
 store-exclusive succeeds if it is to the same place and of the same size, and memory still holds
-those bytes: this makes one comparison of the local and the global monitor, and needs no help of
-other processors' stores. (A store of the same bytes by another goes unnoticed, as in QEMU; a
-monitor may not promise less, but programs that this breaks would break under LSE's CAS too.)
+those bytes. So one comparison serves as local and global monitor, and stores of other processors need
+no extra work. (A store of the same bytes by another processor goes unnoticed, as in QEMU. The
+architecture's monitor would notice, but a program that this breaks would break with LSE's CAS, too.)
 ex_pa holds the host address of the physical location: the TLB knows it without a translation.
 
 Alignment (and the SP's) is checked first, always. Then, where the monitor is closed or was opened
-for another size, the store fails at once, without a look at the page: Arm leaves it open whether
-faults come before or after the local monitor's check, and QEMU's helper, too, compares before it
-touches memory. With the monitor open, translation faults and watchpoints come first, and only then
-does the comparison of place and bytes decide. (QEMU fails without a fault if the virtual address
+for another size, the store fails at once, without a look at the page: the architecture permits faults
+before or after the local monitor's check, and QEMU's helper, too, compares before it accesses memory.
+With the monitor open, translation faults and watchpoints come first, then the comparison of place and
+bytes. (QEMU fails without a fault if the virtual address
 differs.)
 """
 from libc.stdint cimport uint32_t, uint64_t

@@ -14,7 +14,7 @@ from guestdbg.cpu.operands cimport xd
 
 cdef enum:
     FLAGS = ACC_WRITE | ACC_DCZVA | ACC_NOISV
-    MOST = 64                              # what mem_probe checks at once
+    MOST = 64                              # bytes that mem_probe checks at once
 
 cdef void dc_zva(Cpu* c, const Insn* i) noexcept nogil:
     if not zero(c, i):
@@ -34,6 +34,6 @@ cdef bint zero(Cpu* c, const Insn* i) noexcept nogil:
         if not mem_probe(c, i, at, step, FLAGS):
             return False
         at += step
-    # The last of them is done; c.acc is where. A block lies within a page.
+    # c.acc is the host address of the last step. A block lies within a page.
     memset(c.acc + step - size, 0, size)
     return True

@@ -2,14 +2,14 @@
 """System instructions (Arm manual, C5 and C6): MRS, MSR, hints, barriers, exception generation and
 return, cache and TLB maintenance, address translation.
 
-What changes the context (translation, masks, debug set-up) leaves its block, so that the run loop
-looks at interrupts, steps and code anew; the rest goes on to the next instruction.
+An instruction that changes the context (translation, masks, debug registers) leaves its block, so that
+the run loop checks interrupts and steps and looks the code up again; others continue in the block.
 
-Decoded code is always coherent with memory that the guest writes. So caches need no emulation, and
-what is left of cache maintenance are its traps and faults; instruction cache invalidation also drops
-what was decoded, for the sake of memory that was written past us.
+Decoded code is always coherent with the guest's own writes. So caches need no emulation, and cache
+maintenance only has its traps and faults. Instruction cache invalidation also drops decoded code,
+because memory may have been written from outside the processor.
 
-TLB maintenance reaches the other processors of the VM directly (Inner Shareable, or HCR_EL2.FB): its
+TLB maintenance acts on the other processors of the VM directly (Inner Shareable, or HCR_EL2.FB): their
 owner runs one of them at a time.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -93,7 +93,7 @@ cdef void mrs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef void mrs_plain(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """A place in Cpu that nothing traps, readable at EL0."""
+    """A field of Cpu whose register nothing traps, readable at EL0."""
     c.x[rd(i)] = (<uint64_t*>(<char*>c + aux(i)))[0]
     NEXT(c, i)
 
@@ -158,7 +158,7 @@ cdef void msr_leave(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef void msr_plain_el1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """A place in Cpu that nothing traps, written at EL1 only, with no effect but its value."""
+    """A field of Cpu whose register nothing traps, written at EL1 only, without side effects."""
     cdef const Reg* r = <const Reg*>imm(i)
     if unlikely(c.el == 0):
         raise_undefined(c, i)
@@ -181,7 +181,7 @@ cdef void msr_nzcv(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef inline bint leaves_for_masks(Cpu* c, uint32_t now) noexcept nogil:
-    """Do new masks (DAIF as in SPSR) let something in: an interrupt, or a software step?"""
+    """Could something be unmasked by new masks (DAIF as in SPSR): an interrupt, or a software step?"""
     return (((now ^ c.daif) & PSTATE_D) or c.irq_level or c.fiq_level
             or c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE))
 
@@ -288,7 +288,7 @@ cdef void nop(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef void wfi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    # Nothing is trapped that would not have waited.
+    # Only a WFI that would wait is trapped.
     if not interrupt_waits(c):
         if c.el == 0 and not c.sctlr_el1 & SCTLR_NTWI:
             raise_el1(c, i, EC_WFX, COND_AL)
@@ -296,9 +296,9 @@ cdef void wfi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
         if c.hcr_el2 & HCR_TWI:
             raise_el2(c, i, EC_WFX, COND_AL)
             return
-        # Virtual time goes on to the next timer. Without one, or by the host's clock, WFI ends at
-        # once, as the architecture permits: a guest that waits in a loop goes by way of the run
-        # loop each time, where limit and kick end it. (Whoever wants to sleep sets TWI.)
+        # Virtual time jumps to the next timer. Without one, or with the host's clock, WFI ends at
+        # once, as the architecture permits: a guest that waits in a loop returns to the run loop each
+        # time, where limit and kick end the run. (A hypervisor that wants to sleep sets TWI.)
         timer_warp(c, count_at(c, i))
     leave(c, i, pc_of(i) + 4)
 
@@ -313,7 +313,7 @@ cdef void wfe(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
         if c.hcr_el2 & HCR_TWE:
             raise_el2(c, i, EC_WFX, COND_AL | WFX_WFE)
             return
-        # Else it ends at once: who polls behind it sees time go on.
+        # Otherwise it ends at once: a guest that polls after it sees time advance.
     leave(c, i, pc_of(i) + 4)
 
 
@@ -416,7 +416,7 @@ cdef inline uint32_t sys_denied(Cpu* c, const Insn* i) noexcept nogil:
 
 
 cdef void sys_impdef(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """The IMPLEMENTATION DEFINED space: nothing is there, but HCR_EL2.TIDCP traps it at EL1."""
+    """The IMPLEMENTATION DEFINED space: nothing is implemented, but HCR_EL2.TIDCP traps it at EL1."""
     refuse(c, i, TO_EL2 if c.el and c.hcr_el2 & imm(i) else UNDEFINED)
 
 
@@ -495,7 +495,7 @@ cdef void ic_line(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef void drop_line(Cpu* c, uint64_t va) noexcept nogil:
-    """Drop what was decoded from the 64 bytes around va."""
+    """Drop code that was decoded from the 64 bytes around va."""
     cdef Region* r
     cdef uint64_t offset
     if not translate(c, va, ACC_READ):
@@ -509,8 +509,8 @@ cdef void drop_line(Cpu* c, uint64_t va) noexcept nogil:
 
 
 cdef void tlbi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """All of them drop all: what the TLB holds of a large block is not told apart by page, and more
-    than was asked for may always go. rd: Inner Shareable."""
+    """All of them drop all: the TLB does not know which of its pages come from one large block, and
+    invalidating too much is always allowed. rd: Inner Shareable."""
     cdef uint32_t no = sys_denied(c, i)
     cdef bint shared
     cdef int k
@@ -527,7 +527,7 @@ cdef void tlbi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef void at_s1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """AT S1E1R, S1E1W, S1E0R, S1E0W; ra: what it is a translation for."""
+    """AT S1E1R, S1E1W, S1E0R, S1E0W. ra: bit 0 write, bit 1 EL0."""
     cdef uint64_t va = xn(c, i)
     cdef uint32_t flags
     cdef uint64_t attr, sh
@@ -597,7 +597,7 @@ cdef int fill_sys(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
         return OK
     if key == DC_ZVA:
         o.f = dc_zva
-        o.rd = o.rn                                 # where mem_zva looks for the address
+        o.rd = o.rn                                 # where mem_zva reads the address
         o.aux = SCTLR_DZE
         o.imm = HCR_TDZ
         return OK
@@ -624,7 +624,7 @@ cdef int fill_sys(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 
 cdef int fill_sysl(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
-    """Nothing is allocated but the IMPLEMENTATION DEFINED space."""
+    """Only the IMPLEMENTATION DEFINED space is allocated."""
     if (bits(raw, 15, 12) & 0xB) != 0xB:
         return UNDEF
     o.imm = 1 << 20
