@@ -113,7 +113,7 @@ def heard(pieces: Sequence[bytes]) -> list[tuple[str, bytes]]:
                 found.append(("packet", event.data))
             elif isinstance(event, Mark):
                 found.append(("mark", {"+": b"+", "-": b"-"}.get(event.value, b"\x03")))
-            elif "begins within" in event.why:
+            elif "begins inside" in event.reason:
                 found.append(("cut", b""))
             else:
                 found.append(("damaged", b""))

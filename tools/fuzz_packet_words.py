@@ -10,8 +10,8 @@ from functools import cache
 import fuzz_framing
 from fuzz_framing import checksummed
 
-from guestdbg.gdb.agent.opcodes import SHAPES, Opcode
-from guestdbg.gdb.handlers import handlers
+from guestdbg.gdb.agent.opcodes import OPCODE_INFO, Opcode
+from guestdbg.gdb.handlers.registry import HANDLERS
 from guestdbg.gdb.packets import escape, frame
 
 Make = Callable[["Words"], bytes]
@@ -98,10 +98,10 @@ def expression(rng: random.Random) -> bytes:
         return rng.randbytes(rng.randrange(30))
     code = bytearray()
     depth = 0
-    ops = [op for op in SHAPES if op is not Opcode.PRINTF]
+    ops = [op for op in OPCODE_INFO if op is not Opcode.PRINTF]
     for _ in range(rng.randrange(12)):
         op = rng.choice(ops)
-        if depth < SHAPES[op].takes and rng.random() < 0.95:
+        if depth < OPCODE_INFO[op].consumed and rng.random() < 0.95:
             op = rng.choice((Opcode.CONST8, Opcode.REG, Opcode.CONST64))
         if op in (Opcode.IF_GOTO, Opcode.GOTO):
             operand = rng.randrange(len(code) + 8).to_bytes(2, "big")
@@ -110,9 +110,9 @@ def expression(rng: random.Random) -> bytes:
         elif op is Opcode.CONST64:
             operand = rng.choice((0x4020_0000, 1 << 63, rng.getrandbits(64))).to_bytes(8, "big")
         else:
-            operand = rng.randbytes(SHAPES[op].operand)
+            operand = rng.randbytes(OPCODE_INFO[op].operand_size)
         code += bytes((op,)) + operand
-        depth += SHAPES[op].puts - SHAPES[op].takes
+        depth += OPCODE_INFO[op].produced - OPCODE_INFO[op].consumed
     if rng.random() < 0.3:
         text = rng.choice(
             (b"hit\n\0", b"%d %s\n\0", b"%5c%%\0", b"%p\0", b"%f\0", b"%", b"%1000d\0")
@@ -247,7 +247,7 @@ _ARGUMENTS: dict[bytes, Make] = {
 
 @cache
 def _names() -> tuple[list[bytes], list[int]]:
-    names = list(handlers())
+    names = list(HANDLERS)
     return names, [_RARE.get(name, _OFTEN.get(name, _USUAL)) for name in names]
 
 

@@ -22,11 +22,11 @@ from fuzz_shrink import shrunk
 
 import guestdbg.gdb.session
 from guestdbg.debugger import Guest, Stop, load
-from guestdbg.debugger.execution.scheduler import ResumeAction
+from guestdbg.debugger.execution import ResumeAction
 from guestdbg.debugger.program.symbol_table import SymbolKind
 from guestdbg.gdb.connection import Hangup
-from guestdbg.gdb.end_reason import Ending
-from guestdbg.gdb.packets import MAX_PACKET, Event, Mark, Packet
+from guestdbg.gdb.end_reason import EndReason
+from guestdbg.gdb.packets import MAX_PACKET, Mark, Packet, PacketEvent
 from guestdbg.gdb.session import Session
 from guestdbg.kvm.regs import name_of
 
@@ -52,7 +52,7 @@ _SINGLE = re.compile(rb"\$[^$#]*#..|[^$]+|\$[^$#]*", re.DOTALL)
 _ERROR = re.compile(rb"E([0-9a-f]{2}|\.[^#$*}\x00-\x1f]*)\Z")
 
 
-class FakeLink:
+class FakeConnection:
     """A connection without a socket. ``gone``: the client has hung up."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class FakeLink:
         """There is nothing to wait for."""
 
     @contextlib.contextmanager
-    def watched(self, *, look_in: bool = False) -> Iterator[None]:
+    def watched(self, *, periodic: bool = False) -> Iterator[None]:
         yield
 
     def close(self) -> None:
@@ -93,17 +93,17 @@ class Tracked(Session):
     """A session that keeps what it has accepted."""
 
     def __init__(self, guest: Guest) -> None:
-        self.fake = FakeLink()
+        self.fake = FakeConnection()
         self.accepted: list[bytes] = []
         self.did: Counter[str] = Counter()
         super().__init__(guest, self.fake)  # type: ignore[arg-type]
 
-    def _answer(self, arrival: Event) -> None:
-        if arrival is Mark.INTERRUPT:
+    def _process(self, event: PacketEvent) -> None:
+        if event is Mark.INTERRUPT:
             self.accepted.append(b"\x03")
-        elif not isinstance(arrival, Packet):
-            self.did["damaged" if not isinstance(arrival, Mark) else "mark"] += 1
-        super()._answer(arrival)
+        elif not isinstance(event, Packet):
+            self.did["damaged" if not isinstance(event, Mark) else "mark"] += 1
+        super()._process(event)
 
     def execute(self, packet: bytes) -> bytes | None:
         before = len(self.fake.sent)
@@ -123,11 +123,11 @@ class Tracked(Session):
 
     def proceed(self) -> None:
         """One turn of the session's loop."""
-        if self.moves:
+        if self.threads.resume_actions:
             self.did["runs"] += 1
             self._run()
         else:
-            self._take(self.link.receive())
+            self._receive()
 
     def leave(self) -> None:
         """The client hangs up."""
@@ -156,14 +156,14 @@ def _limited(guest: Guest) -> None:
     resume = guest.resume
     runs: Iterator[int] = iter(())
 
-    def limited(moves: Mapping[int, ResumeAction]) -> Stop:
+    def limited(actions: Mapping[int, ResumeAction]) -> Stop:
         nonlocal runs
         most = next(runs, None)
         if most is None:
             runs = iter(_RUNS)
             most = next(runs)
-        stop = resume(moves, max_instructions=most)
-        return guest.runloop.current.stop("interrupt") if stop.reason == "limit" else stop
+        stop = resume(actions, max_instructions=most)
+        return guest.execution.stop("interrupt") if stop.reason == "limit" else stop
 
     def again() -> None:
         nonlocal runs
@@ -215,31 +215,33 @@ def _registers(guest: Guest) -> list[int]:
 
 
 def _state(session: Tracked) -> dict[str, Any]:
-    guest = session.guest
+    guest, threads = session.guest, session.threads
     found: dict[str, Any] = {
-        "instructions": guest.runloop.retired(),
-        "armed": guest.arming.armed,
+        "instructions": [vcpu.instructions for vcpu in guest.board.vcpus],  # type: ignore[attr-defined]
+        "armed": guest.execution.armed,
         "points": sorted(
             (point.name, point.hits, str(point.when), point.handler is not None)
             for point in guest.points
             if point.enabled
         ),
-        "inserted": sorted(key for key, _ in session.inserted),
-        "watches": sorted(session.watches),
-        "events": {n: (e.signal, e.reason) for n, e in session.events.items()},
-        "queue": [(e.place, e.signal, e.reason) for e in session.queue],
+        "breakpoints": sorted(key for key, _ in session.breakpoints),
+        "watches": sorted(session.monitor_watches),
+        "events": {n: (e.signal, e.reason) for n, e in threads.stop_events.items()},
+        "queue": [(e.index, e.signal, e.reason) for e in threads.stop_queue],
     }
+    for name in ("general", "resumed_by_c", "non_stop", "resume_actions"):
+        found[name] = getattr(threads, name)
     for name in (
-        "general",
-        "resumed",
-        "acknowledged",
-        "non_stop",
+        "acknowledges",
         "multiprocess",
-        "words",
+        "error_messages",
         "detached",
+        "end_reason",
+        "exit_reply",
+        "open_files",
+        "forward_console",
+        "features",
     ):
-        found[name] = getattr(session, name)
-    for name in ("moves", "ending", "exit_reply", "files", "forward_console", "client"):
         found[name] = getattr(session, name)
     return found
 
@@ -260,7 +262,7 @@ def _compare(first: Tracked, second: Tracked) -> None:
 
 
 def _compare_memory(guests: Sequence[Guest]) -> None:
-    one, other = (guest.memory.read_phys(RAM, MEMORY) for guest in guests)
+    one, other = (guest.execution.read_phys(RAM, MEMORY) for guest in guests)
     if one != other:
         at = next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
         raise Failure(
@@ -293,13 +295,13 @@ def _play(place: World, pieces: Sequence[bytes], did: Counter[str]) -> None:
     place.begin()
     first, second = (Tracked(guest) for guest in place.guests)
     for n, piece in enumerate(pieces):
-        if first.ending is not None:
+        if first.end_reason is not None:
             _leave(first, second)
             did.update(first.did)
             first, second = (Tracked(guest) for guest in place.guests)
         first.fake.pieces.append(piece)
         turns = 0
-        while first.fake.pieces and first.ending is None:
+        while first.fake.pieces and first.end_reason is None:
             turns += 1
             if turns > 1000:
                 raise Failure("a thousand turns, and it has not looked at its input")
@@ -321,11 +323,11 @@ def _play(place: World, pieces: Sequence[bytes], did: Counter[str]) -> None:
 
 def _leave(first: Tracked, second: Tracked) -> None:
     for session in (first, second):
-        if session.ending is None:
+        if session.end_reason is None:
             session.leave()
         else:
-            session.take_out()
-            if session.ending is Ending.KILLED:
+            session.remove_points()
+            if session.end_reason is EndReason.KILLED:
                 session.guest.reset()
         session.accepted.clear()
     _compare(first, second)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.guests import guestdbg, problem
-from tests.gdb.clients import gdb, needs_gdb, server
+from tests.gdb.gdb_client import gdb, needs_gdb, server
 
 
 @needs_gdb
@@ -69,7 +69,7 @@ def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         told = problem("gdb", "examples/hello.elf", "--listen", f"tcp:127.0.0.1:{port}")
-        assert f"cannot listen at tcp:127.0.0.1:{port}: something listens there already" in told
+        assert f"cannot listen at tcp:127.0.0.1:{port}: another program listens there" in told
 
 
 def test_a_unix_socket_in_use_and_one_left_behind(tmp_path: Path) -> None:
@@ -134,4 +134,5 @@ def test_the_console_is_the_servers() -> None:
         )
         assert told["printed"] == "Hello from EL1\n"
         assert "Hello from EL1" in told.text
+        guest.wait_for("Hello from EL1\n", where="output")
         assert bytes(guest.output) == b"Hello from EL1\n"

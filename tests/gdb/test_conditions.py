@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.gdb.clients import gdb, needs_gdb, server
+from tests.gdb.gdb_client import gdb, needs_gdb, server
 
 pytestmark = needs_gdb
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
@@ -108,7 +108,7 @@ def test_what_cannot_be_judged_here_is_shown_to_gdb() -> None:
         )
         assert told["where"] == "queue_push"
         assert "Cannot access memory" in told.text + told["said"]
-        guest.wait_for("the client's condition at queue_push .* cannot be judged")
+        guest.wait_for("the client's condition at queue_push .* cannot be evaluated")
 
 
 DPRINTF = r"""
@@ -237,7 +237,7 @@ MISTAKES = [
     ("watch queue.tail:x", "access 'x' must be r, w or rw"),
     ("watch queue.tail if neww > 3", "there is no variable named .neww"),
     ("watch if new", "monitor watch 'if new' names nothing|there is no"),
-    ("watch 1234", "an address is written 0x4d2"),
+    ("watch 1234", "write the address as 0x4d2"),
     ("watch queue.tail if (", "the condition '\\(' is not an expression"),
     ("watch queue.tail if x0 = 5", "is not an expression"),
     ("watch queue.tail if f()", "which is not part of the language"),

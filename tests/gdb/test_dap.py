@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.gdb.clients import Server, server
-from tests.gdb.dap import Adapter
+from tests.gdb.dap_client import Adapter
+from tests.gdb.gdb_client import Server, server
 from tests.machine.guests import EXAMPLES
 
 TCP = "tcp:127.0.0.1:0"

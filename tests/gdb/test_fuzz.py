@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from guestdbg.gdb.packets import frame
-from tests.gdb.wire import SECONDS, Served, Wire, served
+from tests.gdb.rsp_client import SECONDS, Served, Wire, served
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -75,16 +75,16 @@ def several(run: Callable[[int, Counter[str]], int]) -> None:
 
 
 def test_a_refused_packet_that_changes_something_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from guestdbg.gdb.handlers import handlers
+    from guestdbg.gdb.handlers.registry import HANDLERS
 
-    write = handlers()[b"P"]
+    write = HANDLERS[b"P"]
 
     def careless(session: fuzz_packets.Tracked, rest: bytes) -> bytes | None:
         if rest.startswith(b"7"):
-            session.core.cpu.x[7] = 7
+            session.context.cpu.x[7] = 7
         return write(session, rest)
 
-    monkeypatch.setitem(handlers(), b"P", careless)
+    monkeypatch.setitem(HANDLERS, b"P", careless)
     with pytest.raises(Failure, match=r"x7.* is 0x7 after packets") as failure:
         several(fuzz_packets.run)
     small = str(failure.value).partition("the pieces: ")[2]
@@ -92,9 +92,9 @@ def test_a_refused_packet_that_changes_something_is_found(monkeypatch: pytest.Mo
 
 
 def test_a_handler_that_fails_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from guestdbg.gdb.handlers import handlers
+    from guestdbg.gdb.handlers.registry import HANDLERS
 
-    monkeypatch.setitem(handlers(), b"qC", lambda session, rest: bytes(int(rest or b"0")))
+    monkeypatch.setitem(HANDLERS, b"qC", lambda session, rest: bytes(int(rest or b"0")))
     with pytest.raises(Failure, match="ValueError"):
         several(fuzz_packets.run)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from guestdbg.gdb.packets import Packet, frame
-from tests.gdb.wire import Served, Wire, served
+from tests.gdb.rsp_client import Served, Wire, served
 
 CTRL_C = b"\x03"
 GO = frame(b"vCont;c")

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.gdb.clients import server
+from tests.gdb.gdb_client import server
 from tests.gdb.lldb_client import lldb, needs_lldb
 from tests.machine.guests import EXAMPLES
 

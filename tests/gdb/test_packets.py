@@ -7,13 +7,22 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestdbg.gdb.packets import MAX_PACKET, Damaged, Decoder, Event, Mark, Packet, escape, frame
+from guestdbg.gdb.packets import (
+    MAX_PACKET,
+    Damaged,
+    Decoder,
+    Mark,
+    Packet,
+    PacketEvent,
+    escape,
+    frame,
+)
 
 
-def decode(data: bytes, *cuts: int) -> list[Event]:
+def decode(data: bytes, *cuts: int) -> list[PacketEvent]:
     decoder = Decoder()
     places = [0, *sorted(cuts), len(data)]
-    events: list[Event] = []
+    events: list[PacketEvent] = []
     for start, end in itertools.pairwise(places):
         events += decoder.feed(data[start:end])
     return events
@@ -52,7 +61,7 @@ def test_marks_between_packets() -> None:
 
 def test_a_wrong_checksum_is_said() -> None:
     (event,) = decode(b"$g#68")
-    assert event == Damaged("its checksum is 68, and its bytes add up to 67")
+    assert event == Damaged("its checksum is 68, and the sum of its bytes is 67")
     (event,) = decode(b"$g#zz")
     assert isinstance(event, Damaged)
     (event,) = decode(b"$g#+7")
@@ -61,7 +70,7 @@ def test_a_wrong_checksum_is_said() -> None:
 
 def test_a_packet_cut_off_does_not_take_the_next_with_it() -> None:
     events = decode(b"$m4000$g#67")
-    assert events == [Damaged("another packet begins within it"), Packet(b"g")]
+    assert events == [Damaged("another packet begins inside it"), Packet(b"g")]
 
 
 def test_runs_are_expanded() -> None:
@@ -86,7 +95,7 @@ def test_a_packet_without_end_is_not_kept() -> None:
     decoder.feed(b"$")
     for _ in range(100):
         assert decoder.feed(b"a" * MAX_PACKET) == []
-        assert len(decoder._held) <= 3 * MAX_PACKET
+        assert len(decoder._buffer) <= 3 * MAX_PACKET
     assert decoder.feed(b"#00$g#67") == [
         Damaged(f"it is longer than {MAX_PACKET} bytes"),
         Packet(b"g"),

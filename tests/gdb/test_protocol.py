@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from guestdbg.gdb.packets import MAX_PACKET
-from tests.gdb.wire import Served, Wire, served
+from tests.gdb.rsp_client import Served, Wire, served
 
 ENTRY = 0x4020_0000
 
@@ -254,7 +254,7 @@ def test_reset_puts_everything_back(wire: Wire) -> None:
     wire.send(b"vCont;c")
     assert b"swbreak:;" in wire.reply()
     wire.ask(b"M40200000,4:ffffffff")
-    assert "stands at its entry, 0x40200000" in wire.monitor("reset")
+    assert "is stopped at its entry point, 0x40200000" in wire.monitor("reset")
     assert wire.ask(b"p20") == ENTRY.to_bytes(8, "little").hex().encode()
     assert wire.ask(b"m40200000,1000") == code
     wire.send(b"vCont;c")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.gdb.clients import gdb, needs_gdb, server
+from tests.gdb.gdb_client import gdb, needs_gdb, server
 
 pytestmark = needs_gdb
 

@@ -17,7 +17,7 @@ from tests.debugger.assembled import (
     stlxr,
     words,
 )
-from tests.gdb.wire import Wire, served
+from tests.gdb.rsp_client import Wire, served
 
 OFF = flat(mov(0, 0x8400_0008), hvc())
 WFI, WFE, SEVL = 0xD503207F, 0xD503205F, 0xD50320BF

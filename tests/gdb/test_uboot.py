@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.examples.test_uboot import U_BOOT, way
-from tests.gdb.clients import gdb, needs_gdb, server
+from tests.gdb.gdb_client import gdb, needs_gdb, server
 
 pytestmark = [
     needs_gdb,

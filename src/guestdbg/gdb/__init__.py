@@ -1,8 +1,33 @@
-"""A server for GDB and LLDB, over the debugger.
+"""A server for GDB and LLDB over the debugger: the remote serial protocol.
 
-``serve(guest)`` or ``guest.serve_gdb()``; `guestdbg gdb` on the command line. ``packets`` is the
-framing alone, ``session`` what one client says and wants, ``groups`` what each packet means,
-``server`` the sockets.
+``serve(guest)`` or ``guest.serve_gdb()``; on the command line `guestdbg gdb`. The packets are those
+of "Debugging with GDB", appendix E (GDB Remote Serial Protocol).
+
+errors              PacketError (an error reply), ServerError
+packets             framing: bytes to packets and back
+packet_fields       numbers and bytes in packets
+thread_id           thread-ids: vCPUs as threads
+register_file       the registers by number, read and written
+target_description  the same for GDB, as XML
+agent/              conditions and commands that GDB sends for breakpoints
+breakpoint_key      what a Z packet names
+brk_guards          watchpoints over BRK instructions
+breakpoints         the client's breakpoints and watchpoints
+stop_reply          stop events and their replies
+thread_states       which vCPUs run, which are stopped; non-stop mode
+connection          the socket, and the thread that watches it while the guest runs
+packet_channel      acknowledgements, replies, notifications
+end_reason          how a session ended
+session_state       one client's session: what packet handlers act on
+monitor/            the `monitor` commands
+handlers/           what each packet means
+session             the loop: receive packets, run the guest
+listen_address      tcp:HOST:PORT and unix:PATH
+acceptor            accepts one client at a time
+server              clients come and go
+
+These are more than fifteen modules, because the protocol has many small parts. Packets are grouped
+in ``handlers``.
 """
 
 from guestdbg.gdb.errors import ServerError

@@ -1,142 +1,149 @@
-"""What the client has inserted with Z packets, as points of the debugger.
+"""The client's breakpoints and watchpoints (Z packets) as points of the debugger.
 
-GDB takes its points out whenever the guest stops and puts them back when it goes on. A point that
-is taken out is therefore only disabled, and kept for when the same is asked for again.
+GDB removes its breakpoints whenever the guest stops and inserts them again when it resumes. A
+removed point is therefore only disabled, and kept for the next insertion of the same one.
+
+A Z0 breakpoint gets a breakpoint register where one is free, because conditions are evaluated by
+the provider only there, and because the guest cannot overwrite it. Otherwise it is a BRK.
 """
 
 from __future__ import annotations
 
-import errno
-import logging
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
-from guestdbg.arm64.debug import AccessKind
 from guestdbg.debugger import Breakpoint, DebuggerError, Point
-from guestdbg.debugger.errors import AddressError, OutOfRegisters, Unsupported
+from guestdbg.debugger.errors import OutOfRegisters
 from guestdbg.errors import GuestdbgError
-from guestdbg.gdb.agent import AgentCondition, CommandList, Tail
-from guestdbg.gdb.agent.target import NameRegister
-from guestdbg.gdb.brk_guards import Guards
-from guestdbg.gdb.errors import Refused
+from guestdbg.gdb.agent import AgentCondition, BreakpointLists, CommandList
+from guestdbg.gdb.agent.hit_target import RegisterName
+from guestdbg.gdb.breakpoint_key import (
+    HARDWARE,
+    SOFTWARE,
+    WATCH_ACCESS,
+    BreakpointKey,
+    packet_error,
+)
+from guestdbg.gdb.brk_guards import BrkGuards
+from guestdbg.gdb.errors import PacketError
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
 
-__all__ = ["Inserted", "Key"]
+__all__ = ["ClientBreakpoints"]
 
-log = logging.getLogger(__name__)
-
-#: Z packet types ("Debugging with GDB", appendix E.2, "insert breakpoint").
-SOFTWARE, HARDWARE, WRITE, READ, ACCESS = range(5)
-_ACCESS: dict[int, AccessKind] = {WRITE: "write", READ: "read", ACCESS: "any"}
-_KEPT = 64
-_NOTHING = Tail()
+#: Removed points that are kept.
+_MAX_REMOVED = 64
+_NO_LISTS = BreakpointLists()
 
 
-class Key(NamedTuple):
-    """A Z packet's type, address and kind; for a watchpoint the kind is its length."""
+class ClientBreakpoints:
+    """The breakpoints and watchpoints of one client.
 
-    type: int
-    address: int
-    kind: int
+    Args:
+        guest: the guest.
+        output: called with the bytes that command lists print.
+        register_name: the name of a register by its number in the target description.
 
-
-class Inserted:
-    """The points of one client.
-
-    ``guards`` are the watchpoints over those that are BRK instructions. ``output`` takes what their
-    commands print, ``name`` knows the registers by their numbers.
+    Attributes:
+        guards: the watchpoints over those that are BRK instructions.
     """
 
-    def __init__(self, guest: Guest, output: Callable[[bytes], object], name: NameRegister) -> None:
+    def __init__(
+        self, guest: Guest, output: Callable[[bytes], object], register_name: RegisterName
+    ) -> None:
         self._guest = guest
         self._output = output
-        self._name = name
-        self._points: dict[Key, Point] = {}
-        self._spare: dict[Key, Point] = {}
-        # Where the guest has lost a BRK of ours: a breakpoint there is worth a register.
-        self._written: set[int] = set()
-        self._freed = False
-        self.guards = Guards(guest, self._written.add)
-        self.make_room = self.guards.make_room
+        self._register_name = register_name
+        self._points: dict[BreakpointKey, Point] = {}
+        self._removed: dict[BreakpointKey, Point] = {}
+        # Addresses where the guest has overwritten a BRK: a breakpoint there deserves a register.
+        self._overwritten: set[int] = set()
+        self._watch_removed = False
+        self.guards = BrkGuards(guest, self._overwritten.add)
 
-    def __iter__(self) -> Iterator[tuple[Key, Point]]:
+    def __iter__(self) -> Iterator[tuple[BreakpointKey, Point]]:
         return iter(list(self._points.items()))
 
     def __len__(self) -> int:
         return len(self._points)
 
-    def get(self, key: Key) -> Point | None:
-        """The point that is inserted there; None if there is none."""
+    def get(self, key: BreakpointKey) -> Point | None:
+        """The inserted point with this key; None if there is none."""
         return self._points.get(key)
 
     def has(self, point: Point) -> bool:
-        """Whether it is one of the client's."""
+        """Whether the point is one of the client's."""
         return point in self._points.values()
 
-    def insert(self, key: Key, tail: Tail = _NOTHING) -> Point:
-        """Insert a point; one that is there already is given these conditions and commands.
+    # ---- Z: inserting ------------------------------------------------------------------------
 
-        Raises Refused.
+    def insert(self, key: BreakpointKey, lists: BreakpointLists = _NO_LISTS) -> Point:
+        """Insert a point. If it is inserted already, its conditions and commands are replaced.
+
+        Raises PacketError.
         """
-        point = self._arm(key, wanted=bool(tail.conditions or tail.commands))
+        point = self._arm(key, has_lists=bool(lists.conditions or lists.commands))
         commands = point.handler
-        known = (
+        before = (
             point.when.expressions if isinstance(point.when, AgentCondition) else (),
             commands.expressions if isinstance(commands, CommandList) else (),
         )
-        if known != (tail.conditions, tail.commands):
-            name, say = self._name, self._output
-            point.when = AgentCondition(tail.conditions, name) if tail.conditions else None
-            point.handler = CommandList(tail.commands, say, name) if tail.commands else None
+        if before != (lists.conditions, lists.commands):
+            name, output = self._register_name, self._output
+            point.when = AgentCondition(lists.conditions, name) if lists.conditions else None
+            point.handler = CommandList(lists.commands, output, name) if lists.commands else None
         if isinstance(point.handler, CommandList):
-            point.handler.persist = tail.persist
+            point.handler.persist = lists.persist
         return point
 
-    def _arm(self, key: Key, *, wanted: bool) -> Point:
-        """``wanted``: a register is worth another's BRK, as only there conditions are quick."""
+    def _arm(self, key: BreakpointKey, *, has_lists: bool) -> Point:
+        """``has_lists``: it may take the register of a breakpoint without conditions or commands,
+        which then becomes a BRK: only in a register are conditions evaluated by the provider."""
         point = self._points.get(key)
         if point is not None:
             return point
         try:
-            point = self._from_spare_or_new(key)
+            point = self._enable_removed_or_create(key)
         except OutOfRegisters as error:
-            if key.type in _ACCESS:
-                raise _refused(error) from error
-            point = self._without_register(key, wanted, error)
+            if key.is_watch:
+                raise packet_error(error) from error
+            point = self._without_free_register(key, has_lists, error)
         except DebuggerError as error:
-            raise _refused(error) from error
+            raise packet_error(error) from error
         self._points[key] = point
         if isinstance(point, Breakpoint) and point.kind == "software":
             self.guards.protect(point)
         return point
 
-    def _without_register(self, key: Key, wanted: bool, error: OutOfRegisters) -> Point:
-        """A breakpoint for which no register is free: another's, or a BRK."""
-        if key.type == HARDWARE or wanted or key.address in self._written:
-            made = self._in_place_of_another(key, wanted)
-            if made is not None:
-                return made
+    def _without_free_register(
+        self, key: BreakpointKey, has_lists: bool, error: OutOfRegisters
+    ) -> Point:
+        """A breakpoint while no register is free: in another breakpoint's register, or a BRK."""
+        if key.type == HARDWARE or has_lists or key.address in self._overwritten:
+            created = self._take_register(key, has_lists)
+            if created is not None:
+                return created
         if key.type == HARDWARE:
-            raise _refused(error) from error
+            raise packet_error(error) from error
         try:
-            return self._break(key, "software")
-        except Refused:
-            # There is no memory yet: a register can wait for it, and another's BRK need not.
-            made = self._in_place_of_another(key, wanted=False)
-            if made is None:
+            return self._create_breakpoint(key, "software")
+        except PacketError:
+            # There is no memory at the address yet: a BRK is impossible, a register is not.
+            created = self._take_register(key, has_lists=False)
+            if created is None:
                 raise
-            return made
+            return created
 
-    def _from_spare_or_new(self, key: Key) -> Point:
-        if key.type in _ACCESS:
-            return self.make_room(lambda: self._spared(key) or self._make(key))
-        return self._spared(key) or self._make(key)
+    def _enable_removed_or_create(self, key: BreakpointKey) -> Point:
+        def enable_or_create() -> Point:
+            return self._enable_removed(key) or self._create(key)
 
-    def _spared(self, key: Key) -> Point | None:
-        """The same point from before, if there is one and still room for it."""
-        point = self._spare.pop(key, None)
+        return self.guards.make_room(enable_or_create) if key.is_watch else enable_or_create()
+
+    def _enable_removed(self, key: BreakpointKey) -> Point | None:
+        """The same point from before, if it was kept and there is still a register for it."""
+        point = self._removed.pop(key, None)
         if point is not None:
             try:
                 point.enabled = True
@@ -145,39 +152,46 @@ class Inserted:
                 return None
         return point
 
-    def _make(self, key: Key) -> Point:
-        if key.type in _ACCESS:
-            access, name = _ACCESS[key.type], _name(key)
-            return self._guest.watch(key.address, key.kind, access=access, before=True, name=name)
-        return self._break(key, "hardware")
+    def _create(self, key: BreakpointKey) -> Point:
+        if key.is_watch:
+            access = WATCH_ACCESS[key.type]
+            return self._guest.watch(
+                key.address, key.kind, access=access, before=True, name=str(key)
+            )
+        return self._create_breakpoint(key, "hardware")
 
-    def _break(self, key: Key, kind: Literal["hardware", "software"]) -> Breakpoint:
+    def _create_breakpoint(
+        self, key: BreakpointKey, kind: Literal["hardware", "software"]
+    ) -> Breakpoint:
         try:
-            return self._guest.break_(key.address, kind=kind, name=_name(key))
+            return self._guest.break_(key.address, kind=kind, name=str(key))
         except OutOfRegisters:
             raise
-        except GuestdbgError as error:  # KVM's too: a BRK where there is no memory
-            raise _refused(error) from error
+        except GuestdbgError as error:  # also KVM's: a BRK where there is no memory
+            raise packet_error(error) from error
 
-    def _in_place_of_another(self, key: Key, wanted: bool) -> Point | None:
-        """Make it in the register of one that can be a BRK as well; None: there is no such one."""
-        # Those with conditions are the last: as a BRK they are judged in Python.
-        candidates = sorted(self._points.items(), key=lambda item: _is_busy(item[1]))
+    def _take_register(self, key: BreakpointKey, has_lists: bool) -> Point | None:
+        """Create a point in the register of a Z0 breakpoint, which becomes a BRK.
+
+        None if there is no such breakpoint.
+        """
+        # Those with conditions or commands come last: at a BRK they are evaluated in Python.
+        candidates = sorted(self._points.items(), key=lambda item: _has_lists(item[1]))
         for other, point in candidates:
             if other.type != SOFTWARE or not isinstance(point, Breakpoint):
                 continue
-            if point.kind != "hardware" or (wanted and _is_busy(point)):
+            if point.kind != "hardware" or (has_lists and _has_lists(point)):
                 continue
-            if other.address in self._written and key.type != HARDWARE:
+            if other.address in self._overwritten and key.type != HARDWARE:
                 continue
             try:
-                patched = self._break(other, "software")
-            except Refused:
+                patched = self._create_breakpoint(other, "software")
+            except PacketError:
                 continue
-            # Only set aside: what is refused after all leaves everything as it was.
+            # Disabled, not deleted: if the new one is refused after all, nothing changes.
             point.enabled = False
             try:
-                made = self._make(key)
+                created = self._create(key)
             except GuestdbgError:
                 patched.delete()
                 point.enabled = True
@@ -186,101 +200,92 @@ class Inserted:
             point.delete()
             self._points[other] = patched
             self.guards.protect(patched)
-            return made
+            return created
         return None
 
-    @property
-    def in_memory(self) -> bool:
-        """Whether some are BRK instructions, which ``look_after`` is to be called for."""
-        return bool(self._guest.arming.software)
+    # ---- while the guest runs ----------------------------------------------------------------
 
-    def look_after(self) -> None:
-        """See which BRK instructions the guest has lost, and have registers for them if possible.
+    def check_brks(self) -> None:
+        """Before the guest resumes: give a register to each BRK that the guest has overwritten.
 
-        The others are put back when the guest goes on.
+        Where no register can be freed, the debugger puts the BRK back when the guest resumes.
         """
-        if self._freed:
-            self._freed = False
+        if self._watch_removed:
+            self._watch_removed = False
             self.guards.fill()
-        lost = self._guest.points.software.lost()
+        lost = self._guest.execution.lost_software_breakpoints()
         for key, point in list(self._points.items()):
             if point not in lost:
                 continue
             assert isinstance(point, Breakpoint)
-            self._written.add(key.address)
-            made = self._in_place_of_another(key, wanted=False)
-            if made is not None:
-                made.when, made.handler = point.when, point.handler
+            self._overwritten.add(key.address)
+            created = self._take_register(key, has_lists=False)
+            if created is not None:
+                created.when, created.handler = point.when, point.handler
                 self.guards.release(point)
                 point.delete()
-                self._points[key] = made
+                self._points[key] = created
 
-    def remove(self, key: Key) -> None:
-        """Take a point out; what is not there is gone already."""
-        point = self._points.pop(key, None)
-        if point is None:
-            return
-        point.enabled = False
-        if key.type in _ACCESS:
-            self._freed = True
-            # Put back, it is a new one: an access that has been told is told again.
-            for core in self._guest.cores:
-                core.watching.reported_before_access = None
-        if isinstance(point, Breakpoint) and point.kind == "software":
-            self.guards.release(point)
-            point.delete()  # next time there may be a register for it
-            return
-        if len(self._spare) >= _KEPT:
-            self._drop_spare()
-        self._spare[key] = point
-
-    def clear(self, left: Callable[[bytes], object] | None = None) -> None:
-        """Take everything out; ``left`` takes what the commands print that are to go on then."""
-        for key, point in list(self._points.items()):
-            commands = point.handler
-            if left is not None and isinstance(commands, CommandList) and commands.persist:
-                commands.output = left
-                del self._points[key]
-            else:
-                self.remove(key)
-        self.guards.clear()
-        self._drop_spare()
-
-    def replace_left(self) -> None:
-        """Take out what an earlier client has left behind."""
-        for point in self._guest.points:
-            if isinstance(point.handler, CommandList) and not self.has(point):
-                point.delete()
-
-    def _drop_spare(self) -> None:
-        for point in self._spare.values():
-            point.delete()
-        self._spare.clear()
-
-    def reason(self, pc: int) -> str | None:
-        """What a stop at a breakpoint at ``pc`` is called, by how the client asked for it."""
+    def stop_reason(self, pc: int) -> str | None:
+        """The stop reason for a breakpoint at ``pc``, by the type that the client inserted."""
         for key in self._points:
             if key.address == pc and key.type in (SOFTWARE, HARDWARE):
                 return "swbreak" if key.type == SOFTWARE else "hwbreak"
         return None
 
+    # ---- z: removing -------------------------------------------------------------------------
 
-def _is_busy(point: Point) -> bool:
-    """Whether there is something to be judged or done at every hit."""
+    def remove(self, key: BreakpointKey) -> None:
+        """Remove a point. Removing one that is not inserted does nothing."""
+        point = self._points.pop(key, None)
+        if point is None:
+            return
+        point.enabled = False
+        if key.is_watch:
+            self._watch_removed = True
+            # Inserted again it is a new watchpoint: an access that the guest is stopped at, and
+            # that the client has seen, is reported to it once more.
+            self._guest.execution.report_accesses_again()
+        if isinstance(point, Breakpoint) and point.kind == "software":
+            self.guards.release(point)
+            point.delete()  # there may be a register for it when it is inserted again
+            return
+        if len(self._removed) >= _MAX_REMOVED:
+            self._delete_removed()
+        self._removed[key] = point
+
+    def clear(self, persistent_output: Callable[[bytes], object] | None = None) -> None:
+        """Remove all points.
+
+        With ``persistent_output``, breakpoints whose commands persist after the client has
+        disconnected stay, and print to it.
+        """
+        for key, point in list(self._points.items()):
+            commands = point.handler
+            if (
+                persistent_output is not None
+                and isinstance(commands, CommandList)
+                and commands.persist
+            ):
+                commands.output = persistent_output
+                del self._points[key]
+            else:
+                self.remove(key)
+        self.guards.clear()
+        self._delete_removed()
+
+    def delete_persistent(self) -> None:
+        """Delete the breakpoints with commands that an earlier client has left in the guest."""
+        for point in self._guest.points:
+            if isinstance(point.handler, CommandList) and not self.has(point):
+                point.delete()
+
+    def _delete_removed(self) -> None:
+        for point in self._removed.values():
+            point.delete()
+        self._removed.clear()
+
+
+def _has_lists(point: Point) -> bool:
+    """Whether it has a condition or commands."""
     return point.when is not None or point.handler is not None
-
-
-def _name(key: Key) -> str:
-    return f"Z{key.type},{key.address:x},{key.kind:x}"
-
-
-def _refused(error: GuestdbgError) -> Refused:
-    number = errno.EINVAL
-    if isinstance(error, OutOfRegisters):
-        number = errno.ENOSPC
-    elif isinstance(error, AddressError):
-        number = errno.EFAULT
-    elif isinstance(error, Unsupported):
-        number = errno.EOPNOTSUPP
-    log.debug("refused: %s", error)
-    return Refused(str(error), number)

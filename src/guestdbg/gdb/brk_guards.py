@@ -1,10 +1,10 @@
-"""Watchpoints over our BRK instructions, so that the guest does not lose them unnoticed.
+"""Watchpoints over the BRK instructions of software breakpoints.
 
-A guest may load code where a breakpoint is. One in a register does not mind; a BRK is gone. The
-watchpoint registers that nobody else needs therefore watch the BRK instructions: what the guest
-writes stays, and the BRK is put back over it before the next instruction. By other addresses of
-the same memory (another mapping, a device) it is written unseen: for that, ``Session`` looks from
-time to time.
+A guest may load code to where a breakpoint is. A breakpoint in a debug register is not affected,
+but a BRK in memory is overwritten. Watchpoint registers that are free therefore guard the BRK
+instructions: a write of the guest takes effect, and the BRK is put back over it before the next
+instruction. Writes through another address of the same memory (another mapping, a device) are not
+seen; for those ``ClientBreakpoints.check_brks`` looks from time to time.
 """
 
 from __future__ import annotations
@@ -19,23 +19,28 @@ from guestdbg.debugger.errors import OutOfRegisters
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
 
-__all__ = ["Guards"]
+__all__ = ["BrkGuards"]
 
 log = logging.getLogger(__name__)
 
 _BRK_BYTES = 4
-#: What an access is taken for whose instruction the debugger does not know.
+#: The size that the debugger assumes for an access whose instruction it cannot decode.
 _UNKNOWN_ACCESS = 64
 _Made = TypeVar("_Made")
 
 
-class Guards:
-    """The guards of one client's breakpoints; ``written`` is told the address of a BRK that was."""
+class BrkGuards:
+    """The guards of one client's software breakpoints.
 
-    def __init__(self, guest: Guest, written: Callable[[int], object]) -> None:
+    Args:
+        guest: the guest.
+        overwritten: called with the address of a BRK after the guest has overwritten it.
+    """
+
+    def __init__(self, guest: Guest, overwritten: Callable[[int], object]) -> None:
         self._guest = guest
-        self._written = written
-        self._wanted: dict[int, None] = {}
+        self._overwritten = overwritten
+        self._addresses: dict[int, None] = {}
         self._watches: dict[int, Watch] = {}
 
     def __contains__(self, address: int) -> bool:
@@ -43,21 +48,21 @@ class Guards:
         return address in self._watches
 
     def protect(self, point: Breakpoint) -> None:
-        """Guard a software breakpoint, as soon as a watchpoint register can be had for it."""
-        self._wanted.update(dict.fromkeys(point.addresses))
+        """Guard a software breakpoint, now or when a watchpoint register becomes free."""
+        self._addresses.update(dict.fromkeys(point.addresses))
         self.fill()
 
     def release(self, point: Breakpoint) -> None:
-        """Guard it no more."""
+        """Stop guarding a breakpoint."""
         for address in point.addresses:
-            self._wanted.pop(address, None)
+            self._addresses.pop(address, None)
             watch = self._watches.pop(address, None)
             if watch is not None:
                 watch.delete()
 
     def fill(self) -> None:
-        """Guard what is not guarded, as far as there are registers."""
-        for address in [one for one in self._wanted if one not in self._watches]:
+        """Guard the BRK instructions that are not guarded yet, while registers are free."""
+        for address in [one for one in self._addresses if one not in self._watches]:
             try:
                 watch = self._guest.watch(address, _BRK_BYTES, name=f"the BRK at {address:#x}")
             except DebuggerError as error:
@@ -67,14 +72,15 @@ class Guards:
             self._watches[address] = watch
 
     def clear(self) -> None:
-        """Guard nothing any more."""
+        """Stop guarding all breakpoints."""
         for watch in self._watches.values():
             watch.delete()
         self._watches.clear()
-        self._wanted.clear()
+        self._addresses.clear()
 
     def make_room(self, make: Callable[[], _Made]) -> _Made:
-        """Make what may need a guard's register. Raises what ``make`` raises."""
+        """Call ``make``, which sets a watchpoint, and give it the guards' registers if it needs
+        them. Raises what ``make`` raises; the guards are then as before."""
         try:
             return make()
         except OutOfRegisters:
@@ -97,11 +103,11 @@ class Guards:
     def _put_back(self, hit: Hit) -> None:
         assert isinstance(hit.point, Watch)
         if hit.new_bytes is None:
-            return  # it faulted, or was a store-exclusive that failed
+            return  # the store faulted, or it was a store-exclusive that failed
         address = hit.point.address
-        memory, physical = self._guest.memory, self._guest.translate(address)
-        if physical not in memory:
-            return  # another process has other memory there
-        exact = hit.access_size < _UNKNOWN_ACCESS
-        memory.overwritten(physical, hit.address - address, hit.size, surely=exact)
-        self._written(address)
+        execution, physical = self._guest.execution, self._guest.translate(address)
+        if not execution.has_brk(physical):
+            return  # this process has other memory at the address
+        surely = hit.access_size < _UNKNOWN_ACCESS
+        execution.brk_overwritten(physical, hit.address - address, hit.size, surely=surely)
+        self._overwritten(address)

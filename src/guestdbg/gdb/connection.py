@@ -1,9 +1,10 @@
-"""The connection to one client, and the watch over it while the guest runs.
+"""The connection to one client, and the thread that watches it for input while the guest runs.
 
-While the guest stands, the thread that runs it reads the connection itself: a packet then costs
-two system calls and no change of threads. While it runs, another thread watches for input and
-interrupts the guest when there is some; it reads nothing. What it sees may be stale by a moment,
-so an interruption for nothing is possible, and does no harm.
+While the guest is stopped, the serving thread (the one that also runs the guest) reads the
+connection itself: a packet then costs two system calls and no switch of threads. While the guest
+runs, the watcher thread polls for input, and interrupts the guest when there is some. It never
+reads. What it sees may be out of date by a moment, so it may interrupt the guest without need,
+which does no harm.
 """
 
 from __future__ import annotations
@@ -17,83 +18,84 @@ from collections.abc import Callable, Iterator
 
 from guestdbg.gdb.packets import MAX_PACKET
 
-__all__ = ["Hangup", "Link", "Waker"]
+__all__ = ["Connection", "Hangup", "Waker"]
 
-#: How long the watcher sleeps while the guest stands, and after input that has been read already.
-#: That bounds how long a Ctrl-C takes to be noticed, and how often a client that stops and starts
-#: the guest by the thousand is disturbed.
+#: How long the watcher sleeps while the guest is stopped, and after it has interrupted the guest.
+#: It is the latency of Ctrl-C, and limits how often the watcher runs beside a client that stops and
+#: resumes the guest thousands of times a second.
 _NAP_SECONDS = 0.01
-#: How long it waits for input at a time; it need not know sooner that the guest stands again.
-_LOOK_MILLISECONDS = 50
-#: Naps after which the watcher of a guest that stands lies down, to be woken by the next run.
+#: How long one poll for input takes at most. The watcher notices only after it that the guest has
+#: stopped.
+_POLL_MILLISECONDS = 50
+#: Naps with the guest stopped after which the watcher blocks until the next run.
 _NAPS = 50
 
 
 class Hangup(Exception):
-    """The client has gone."""
+    """The client has closed the connection, or it is broken."""
 
 
 class Waker:
-    """Lets any thread end a wait of the thread that serves."""
+    """Lets any thread end a wait of the serving thread (a self-pipe)."""
 
     def __init__(self) -> None:
         self._closed = False
-        self._lock = threading.RLock()  # a signal handler may take it again
+        self._lock = threading.RLock()  # wake() may also be called by a signal handler within it
         self.reader, self._writer = os.pipe()
         os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
 
     def wake(self) -> None:
-        """End the wait, or the next; nothing once it is closed."""
-        with self._lock, contextlib.suppress(BlockingIOError):  # full: it will wake as it is
+        """End the current wait, or the next one. Does nothing after ``close``."""
+        with self._lock, contextlib.suppress(BlockingIOError):  # a full pipe wakes as well
             if not self._closed:
                 os.write(self._writer, b"!")
 
     def clear(self) -> None:
-        """Forget what has been woken for."""
+        """Forget all calls of ``wake`` so far."""
         with contextlib.suppress(BlockingIOError):
             while os.read(self.reader, 64):
                 pass
 
     def close(self) -> None:
-        """Give the pipe back."""
+        """Close the pipe."""
         with self._lock:
             self._closed = True
         os.close(self.reader)
         os.close(self._writer)
 
 
-class Link:
-    """One client's connection.
+class Connection:
+    """The connection to one client.
 
     Args:
-        connection: a connected stream socket; it is the link's to close.
+        client: a connected stream socket, which ``close`` closes.
         interrupt: called by the watcher when there is input while the guest runs.
-        waker: what else ends ``wait``.
+        waker: also ends ``wait``.
     """
 
     def __init__(
-        self, connection: socket.socket, interrupt: Callable[[], object], waker: Waker
+        self, client: socket.socket, interrupt: Callable[[], object], waker: Waker
     ) -> None:
-        self._socket = connection
-        if connection.family != socket.AF_UNIX:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = client
+        if client.family != socket.AF_UNIX:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._interrupt = interrupt
         self._waker = waker
         self._poll = select.poll()
-        self._poll.register(connection, select.POLLIN)
+        self._poll.register(client, select.POLLIN)
         self._running = False
-        self._look_in = False
+        self._periodic = False
         self._asleep = True
         self._closed = False
         self._work = threading.Semaphore(0)
         self._watcher = threading.Thread(target=self._watch, name="gdb watcher", daemon=True)
         self._watcher.start()
 
-    # ---- the thread that serves --------------------------------------------------------------
+    # ---- the serving thread ------------------------------------------------------------------
 
     def receive(self) -> bytes:
-        """What the client has sent; waits for it. Raises Hangup."""
+        """Wait for input from the client, and read it. Raises Hangup."""
         try:
             data = self._socket.recv(MAX_PACKET)
         except OSError:
@@ -111,7 +113,7 @@ class Link:
 
     @property
     def has_input(self) -> bool:
-        """Whether ``receive`` would not wait: there is data, or the client has gone."""
+        """Whether ``receive`` would return at once: there is data, or the client has hung up."""
         return bool(self._poll.poll(0))
 
     def wait(self) -> None:
@@ -123,9 +125,12 @@ class Link:
             self._waker.clear()
 
     @contextlib.contextmanager
-    def watched(self, *, look_in: bool = False) -> Iterator[None]:
-        """While this lasts, input interrupts the guest; ``look_in``: so does time, now and then."""
-        self._look_in = look_in
+    def watched(self, *, periodic: bool = False) -> Iterator[None]:
+        """For the time of a run: the watcher interrupts the guest when there is input.
+
+        ``periodic``: it also interrupts it without input, every 50 ms or so.
+        """
+        self._periodic = periodic
         self._running = True
         if self._asleep:
             self._asleep = False
@@ -136,7 +141,7 @@ class Link:
             self._running = False
 
     def close(self) -> None:
-        """Hang up."""
+        """End the watcher and close the socket."""
         self._closed = True
         self._work.release()
         with contextlib.suppress(OSError):
@@ -159,15 +164,16 @@ class Link:
                     nap(_NAP_SECONDS)
                     continue
                 idle = 0
-                seen = poll.poll(_LOOK_MILLISECONDS)
-                # The second look tells what is there now from what has been read meanwhile.
-                if self._running and (poll.poll(0) if seen else self._look_in):
+                seen = poll.poll(_POLL_MILLISECONDS)
+                # Poll again: the serving thread may have read that input in the meantime.
+                if self._running and (poll.poll(0) if seen else self._periodic):
                     self._interrupt()
                     nap(_NAP_SECONDS)
             if self._closed:
                 return
             self._asleep = True
             if self._running and self._asleep:
-                # A run began as it lay down, and may have taken it for awake.
+                # A run has begun meanwhile. It may have seen _asleep as False, and then it has not
+                # released the semaphore.
                 self._asleep = False
                 self._work.release()

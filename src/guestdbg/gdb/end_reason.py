@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["Ending"]
+__all__ = ["EndReason"]
 
 
-class Ending(Enum):
-    """How a session ended: the client let the guest go, or vanished, or the guest ended."""
+class EndReason(Enum):
+    """How a session ended.
+
+    DETACHED: the client detached, and the guest runs on. DISCONNECTED: the connection broke without
+    that. KILLED: the client killed the guest. EXITED: the guest ended by itself.
+    """
 
     DETACHED = "detached"
-    VANISHED = "vanished"
+    DISCONNECTED = "disconnected"
     KILLED = "killed"
     EXITED = "exited"

@@ -1,4 +1,4 @@
-"""What the server refuses."""
+"""Errors of the server."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import errno
 
 from guestdbg.errors import GuestdbgError
 
-__all__ = ["Refused", "ServerError"]
+__all__ = ["PacketError", "ServerError"]
 
 
 class ServerError(GuestdbgError):
-    """The server cannot be had: an address that is no address, a port in use."""
+    """The server cannot start: an address that it cannot parse, or a port in use."""
 
 
-class Refused(GuestdbgError):
-    """A packet that cannot be done: the client gets ``E`` and the number, and goes on.
+class PacketError(GuestdbgError):
+    """A packet that cannot be carried out: the client gets an error reply, and the session goes on.
 
-    ``number`` is an errno as GDB's own servers use them (1 to 255); ``text`` is for the clients
-    that take words (``error-message``).
+    ``number`` is the errno value (1 to 255) of the reply ``E NN``, as gdbserver uses it. ``text``
+    is for clients that understand errors in words (the feature ``error-message``).
     """
 
     def __init__(self, text: str, number: int = errno.EINVAL) -> None:

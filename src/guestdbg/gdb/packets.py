@@ -1,4 +1,4 @@
-"""The remote serial protocol's framing: bytes to packets and back; no I/O, no session.
+"""The framing of the remote serial protocol: bytes to packets and back, without I/O.
 
 Source: "Debugging with GDB", appendix E.1 (overview: framing, checksum, escapes, run-length
 encoding) and E.9 (Ctrl-C as the byte 0x03).
@@ -10,22 +10,22 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["MAX_PACKET", "Damaged", "Decoder", "Event", "Mark", "Packet", "escape", "frame"]
+__all__ = ["MAX_PACKET", "Damaged", "Decoder", "Mark", "Packet", "PacketEvent", "escape", "frame"]
 
-#: The most that a packet may hold, unescaped and expanded; what ``PacketSize`` tells the client.
+#: The longest packet in bytes, after escapes and runs are expanded; ``PacketSize`` is one less.
 MAX_PACKET = 0x10000
-# On the wire every byte of it may be escaped.
+# On the wire every byte may be escaped.
 _MAX_WIRE = 2 * MAX_PACKET
 
 _INTERRUPT, _DOLLAR, _HASH, _PLUS, _MINUS = 0x03, 0x24, 0x23, 0x2B, 0x2D
-_ESCAPE, _REPEAT, _FLIP = 0x7D, 0x2A, 0x20
-# A repeat count is a printable character: it says how many more, plus 29.
-_LEAST_COUNT, _MOST_COUNT, _COUNT_BIAS = 0x20, 0x7E, 29
+_ESCAPE, _REPEAT, _ESCAPE_XOR = 0x7D, 0x2A, 0x20
+# A repeat count is a printable character: the number of further copies, plus 29.
+_MIN_COUNT, _MAX_COUNT, _COUNT_BIAS = 0x20, 0x7E, 29
 
 _SPECIAL = re.compile(rb"[#$*}]")
-_ENDING = re.compile(rb"[#$]")
-_CUT_OFF = "another packet begins within it"
-_BETWEEN = re.compile(rb"[$\x03+-]")
+_END_OR_START = re.compile(rb"[#$]")
+_CUT_OFF = "another packet begins inside it"
+_START_OR_MARK = re.compile(rb"[$\x03+-]")
 
 
 class Mark(Enum):
@@ -38,89 +38,89 @@ class Mark(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A packet that arrived whole: what it says, unescaped and expanded."""
+    """A packet that arrived undamaged; ``data`` is its content, unescaped and expanded."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A packet that cannot be believed; ``why`` in words. It must be answered as not received."""
+    """A packet that arrived damaged, and must be answered with NAK; ``reason`` says how."""
 
-    why: str
+    reason: str
 
 
-Event = Packet | Damaged | Mark
+PacketEvent = Packet | Damaged | Mark
 
 
 class Decoder:
-    """Takes the stream in whatever pieces it comes, and gives what is complete in it.
+    """Splits a stream, which may arrive in pieces of any size, into packets and marks.
 
-    Holds no more than one packet of the greatest size; a longer one is dropped as it comes in, and
+    It buffers at most one packet of the greatest size. A longer one is dropped as it arrives, and
     reported as damaged at its end.
     """
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._buffer = bytearray()
         self._dropping = False
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that ``data`` completes."""
-        # One whole packet at a time is what a client sends nearly always.
-        if not self._held and not self._dropping and data[:1] == b"$" and data[-3:-2] == b"#":
+    def feed(self, data: bytes) -> list[PacketEvent]:
+        """The packets and marks that ``data`` completes, in order."""
+        # Fast path: nearly always a client sends exactly one whole packet.
+        if not self._buffer and not self._dropping and data[:1] == b"$" and data[-3:-2] == b"#":
             body = data[1:-3]
             if b"#" not in body and b"$" not in body:
                 return [_unframe(body, data[-2:])]
-        held = self._held
-        held += data
-        events: list[Event] = []
+        buffer = self._buffer
+        buffer += data
+        events: list[PacketEvent] = []
         at = 0
         while True:
             if self._dropping:
-                found = _ENDING.search(held, at)
+                found = _END_OR_START.search(buffer, at)
                 if found is None:
-                    at = len(held)
+                    at = len(buffer)
                     break
                 end = found.start()
-                if held[end] == _DOLLAR:
+                if buffer[end] == _DOLLAR:
                     self._dropping = False
                     at = end
                     events.append(Damaged(_CUT_OFF))
                     continue
-                if len(held) < end + 3:
+                if len(buffer) < end + 3:
                     at = end
                     break
                 self._dropping = False
                 at = end + 3
                 events.append(Damaged(f"it is longer than {MAX_PACKET} bytes"))
                 continue
-            found = _BETWEEN.search(held, at)
+            found = _START_OR_MARK.search(buffer, at)
             if found is None:
-                at = len(held)
+                at = len(buffer)
                 break
             at = found.start()
-            byte = held[at]
+            byte = buffer[at]
             if byte != _DOLLAR:
                 events.append(_MARKS[byte])
                 at += 1
                 continue
-            end = held.find(b"#", at)
-            again = held.rfind(b"$", at + 1, end if end >= 0 else len(held))
+            end = buffer.find(b"#", at)
+            again = buffer.rfind(b"$", at + 1, end if end >= 0 else len(buffer))
             if again >= 0:
-                # No packet holds an unescaped "$": what came before it was cut off.
+                # "$" is always escaped within a packet: the packet before it was cut off.
                 events.append(Damaged(_CUT_OFF))
                 at = again
             if end < 0:
-                if len(held) - at > _MAX_WIRE:
+                if len(buffer) - at > _MAX_WIRE:
                     self._dropping = True
                     at += 1
                     continue
                 break
-            if len(held) < end + 3:
+            if len(buffer) < end + 3:
                 break
-            events.append(_unframe(bytes(held[at + 1 : end]), bytes(held[end + 1 : end + 3])))
+            events.append(_unframe(bytes(buffer[at + 1 : end]), bytes(buffer[end + 1 : end + 3])))
             at = end + 3
-        del held[:at]
+        del buffer[:at]
         return events
 
 
@@ -129,13 +129,14 @@ _MARKS = {_INTERRUPT: Mark.INTERRUPT, _PLUS: Mark.ACK, _MINUS: Mark.NAK}
 
 def _unframe(body: bytes, digits: bytes) -> Packet | Damaged:
     try:
-        said = int(digits, 16) if digits.isalnum() else -1
+        checksum = int(digits, 16) if digits.isalnum() else -1
     except ValueError:
-        said = -1
-    if said < 0:
+        checksum = -1
+    if checksum < 0:
         return Damaged(f"its checksum is {digits!r}, and must be two hexadecimal digits")
-    if sum(body) & 0xFF != said:
-        return Damaged(f"its checksum is {said:02x}, and its bytes add up to {sum(body) & 255:02x}")
+    actual = sum(body) & 0xFF
+    if actual != checksum:
+        return Damaged(f"its checksum is {checksum:02x}, and the sum of its bytes is {actual:02x}")
     if b"}" in body or b"*" in body:
         return _expand(body)
     if len(body) > MAX_PACKET:
@@ -152,18 +153,20 @@ def _expand(body: bytes) -> Packet | Damaged:
         at += 1
         if byte == _ESCAPE:
             if at == length:
-                return Damaged("it ends in the middle of an escape")
-            out.append(body[at] ^ _FLIP)
+                return Damaged("it ends inside an escape sequence")
+            out.append(body[at] ^ _ESCAPE_XOR)
             at += 1
         elif byte == _REPEAT:
             if at == length:
-                return Damaged("it ends in the middle of a run")
+                return Damaged("it ends inside a run")
             count = body[at]
             at += 1
             if not out:
-                return Damaged("it begins with a run, and there is nothing to repeat")
-            if not _LEAST_COUNT <= count <= _MOST_COUNT:
-                return Damaged(f"a run of {count:#04x}: counts are printable characters")
+                return Damaged("it begins with a run: there is no byte to repeat")
+            if not _MIN_COUNT <= count <= _MAX_COUNT:
+                return Damaged(
+                    f"the count of a run is {count:#04x}, which is not a printable character"
+                )
             out += out[-1:] * (count - _COUNT_BIAS)
         else:
             out.append(byte)
@@ -173,10 +176,10 @@ def _expand(body: bytes) -> Packet | Damaged:
 
 
 def escape(data: bytes) -> bytes:
-    """Binary data as it may stand in a packet."""
-    return _SPECIAL.sub(lambda found: bytes((_ESCAPE, found[0][0] ^ _FLIP)), data)
+    """Binary data with escapes for the bytes that a packet cannot contain as they are."""
+    return _SPECIAL.sub(lambda found: bytes((_ESCAPE, found[0][0] ^ _ESCAPE_XOR)), data)
 
 
 def frame(payload: bytes) -> bytes:
-    """A packet around ``payload``, which is escaped already where it needs to be."""
+    """The packet with this payload, which must be escaped already."""
     return b"$%b#%02x" % (payload, sum(payload) & 0xFF)

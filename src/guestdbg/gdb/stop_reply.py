@@ -1,86 +1,92 @@
-"""Why a thread stands, and how the client is told: stop replies.
+"""Stop events of vCPUs, and the stop replies that report them to the client.
 
 Source: "Debugging with GDB", appendix E.3 (stop reply packets).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger import Stop, Watch
-from guestdbg.gdb import threads
-from guestdbg.gdb.registers import EXPEDITED, PC, SP
+from guestdbg.gdb import thread_id
+from guestdbg.gdb.breakpoints import ClientBreakpoints
+from guestdbg.gdb.register_file import EXPEDITED, PC, SP
 from guestdbg.kvm.regs import core_reg
 
 if TYPE_CHECKING:
     from guestdbg.debugger.vcpu.context import VcpuContext
-    from guestdbg.gdb.session import Session
 
-__all__ = ["NONE", "SIGABRT", "SIGINT", "SIGTRAP", "Event", "event_of"]
+__all__ = ["NO_SIGNAL", "SIGABRT", "SIGINT", "SIGTRAP", "StopEvent", "stop_event"]
 
-#: Signals as GDB numbers them (include/gdb/signals.def).
-NONE, SIGINT, SIGTRAP, SIGABRT = 0, 2, 5, 6
+#: Signals by GDB's numbers (include/gdb/signals.def).
+NO_SIGNAL, SIGINT, SIGTRAP, SIGABRT = 0, 2, 5, 6
 
 _WATCH = {"write": b"watch", "read": b"rwatch", "any": b"awatch"}
 _IDS = {29: core_reg("x29"), 30: core_reg("x30"), PC: core_reg("pc")}
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """A stop of one vCPU: the signal that the client sees, and the reason in the reply's words.
+class StopEvent:
+    """One vCPU has stopped.
 
-    ``stop`` is the debugger's, where it stopped for something.
+    Attributes:
+        index: of the vCPU.
+        signal: the signal in the stop reply.
+        reason: the stop reason in the stop reply, such as ``watch:40200010;``; may be empty.
+        stop: the debugger's Stop; None if it stopped only because another one did.
     """
 
-    place: int
+    index: int
     signal: int
     reason: bytes = b""
     stop: Stop | None = None
 
-    def reply(self, session: Session) -> bytes:
-        """The stop reply, with the registers that GDB asks for first."""
-        core = session.guest.cores[self.place]
+    def reply(self, context: VcpuContext, *, multiprocess: bool) -> bytes:
+        """The stop reply, with the registers that GDB would otherwise read first.
+
+        ``context`` is the vCPU with the event's index.
+        """
         parts = [
             b"T%02x" % self.signal,
-            _expedited(core),
-            b"thread:%s;" % threads.show(self.place, multiprocess=session.multiprocess),
-            b"core:%x;" % self.place,
+            _expedited(context),
+            b"thread:%s;" % thread_id.format_id(self.index, multiprocess=multiprocess),
+            b"core:%x;" % self.index,
             self.reason,
         ]
         return b"".join(parts)
 
 
-def _expedited(core: VcpuContext) -> bytes:
-    get = core.get
+def _expedited(context: VcpuContext) -> bytes:
+    get = context.get
     text = ""
     for number in EXPEDITED:
-        value = core.sp() if number == SP else get(_IDS[number])
+        value = context.sp() if number == SP else get(_IDS[number])
         text += f"{number:x}:{value.to_bytes(8, 'little').hex()};"
     return text.encode()
 
 
-def _breakpoint(session: Session, pc: int) -> bytes:
-    """The reason for a client that knows it: GDB ends a conversation where it is not expected."""
-    name = session.inserted.reason(pc)
-    if name is None or f"{name}+" not in session.client:
-        return b""
-    return f"{name}:;".encode()
+def stop_event(
+    stop: Stop, index: int, breakpoints: ClientBreakpoints, features: Collection[str]
+) -> StopEvent:
+    """The event for a Stop of the vCPU with this index.
 
-
-def event_of(session: Session, stop: Stop) -> Event:
-    """What a Stop of the debugger is to the client."""
-    place = session.guest.cores.index(session.guest.runloop.current)
+    ``features`` are the client's, as in qSupported: GDB ends a session in which it gets a stop
+    reason ``swbreak`` or ``hwbreak`` without having announced it.
+    """
     if stop.reason == "interrupt":
-        return Event(place, SIGINT, b"", stop)
+        return StopEvent(index, SIGINT, b"", stop)
     if stop.reason in ("error", "idle"):
-        return Event(place, SIGABRT, b"", stop)
+        return StopEvent(index, SIGABRT, b"", stop)
     reason = b""
-    # Points of others stop the guest too: `monitor watch`, and the program that serves it.
-    hit = next((hit for hit in stop.hits if session.inserted.has(hit.point)), None)
+    # Points that are not the client's also stop the guest: `monitor watch`, the serving program.
+    hit = next((hit for hit in stop.hits if breakpoints.has(hit.point)), None)
     if hit is not None:
         if isinstance(hit.point, Watch):
             reason = b"%s:%x;" % (_WATCH[hit.point.access], hit.address)
         else:
-            reason = _breakpoint(session, hit.pc)
-    return Event(place, SIGTRAP, reason, stop)
+            name = breakpoints.stop_reason(hit.pc)
+            if name is not None and f"{name}+" in features:
+                reason = f"{name}:;".encode()
+    return StopEvent(index, SIGTRAP, reason, stop)

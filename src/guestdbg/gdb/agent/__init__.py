@@ -1,26 +1,37 @@
-"""Agent expressions: what GDB has a server work out by itself, at breakpoints.
+"""Agent expressions: the conditions and commands of breakpoints that GDB sends to the server.
 
-`parse_tail` takes the conditions and commands of a Z packet apart; `AgentCondition` is a point's
-``when`` and `CommandList` its handler. Conditions are judged by the provider where it can
-(compiling.py), and in Python everywhere else (evaluate.py), with the same result.
+``parse_breakpoint_lists`` parses those of a Z packet. ``AgentCondition`` is the condition of a
+breakpoint (``when``), ``CommandList`` its handler. The provider evaluates conditions where it can,
+and Python does everywhere else, with the same results.
+
+errors            AgentError, EvaluationError
+opcodes           the opcodes
+printf_format     format strings of the printf opcode
+expression        parsing and verification
+evaluator         evaluation in Python
+hit_target        registers and memory of the vCPU of a hit
+compiler          compilation to hit programs
+condition         conditions
+command_list      commands
+breakpoint_lists  both of them in a Z packet
 """
 
-from guestdbg.gdb.agent.commands import CommandList
+from guestdbg.gdb.agent.breakpoint_lists import BreakpointLists, parse_breakpoint_lists
+from guestdbg.gdb.agent.command_list import CommandList
 from guestdbg.gdb.agent.condition import AgentCondition
 from guestdbg.gdb.agent.errors import AgentError, EvaluationError
-from guestdbg.gdb.agent.evaluate import Target, evaluate
+from guestdbg.gdb.agent.evaluator import EvaluationTarget, evaluate
 from guestdbg.gdb.agent.expression import Expression, parse
-from guestdbg.gdb.agent.tail import Tail, parse_tail
 
 __all__ = [
     "AgentCondition",
     "AgentError",
+    "BreakpointLists",
     "CommandList",
     "EvaluationError",
+    "EvaluationTarget",
     "Expression",
-    "Tail",
-    "Target",
     "evaluate",
     "parse",
-    "parse_tail",
+    "parse_breakpoint_lists",
 ]

@@ -1,4 +1,4 @@
-"""The conditions of a Z packet as a condition of the debugger's."""
+"""The conditions of a Z packet as the condition of a breakpoint."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections.abc import Sequence
 
 from guestdbg.debugger import Hit
 from guestdbg.debugger.breakpoints.conditions.compiler import Shape
-from guestdbg.gdb.agent.compiling import any_of
+from guestdbg.gdb.agent.compiler import any_of
 from guestdbg.gdb.agent.errors import EvaluationError
-from guestdbg.gdb.agent.evaluate import evaluate
+from guestdbg.gdb.agent.evaluator import evaluate
 from guestdbg.gdb.agent.expression import Expression
-from guestdbg.gdb.agent.target import HitTarget, NameRegister, no_others, register_steps
+from guestdbg.gdb.agent.hit_target import (
+    HitTarget,
+    RegisterName,
+    no_system_registers,
+    register_operations,
+)
 from guestdbg.kvm.hit_programs import Operation
 
 __all__ = ["AgentCondition"]
@@ -20,33 +25,36 @@ log = logging.getLogger(__name__)
 
 
 class AgentCondition:
-    """Holds where one of the expressions is not 0, or has no value: then the client must see.
+    """The condition (``when``) of a breakpoint: holds if any of the expressions is not 0.
 
-    A point's ``when``. Where the provider has hit programs it judges there, unless an expression
-    loops, prints, or uses registers that programs do not have.
+    It also holds if one has no value, so that the client sees the error. A provider with hit
+    programs evaluates it, unless an expression loops, prints, or uses registers that hit programs
+    cannot read.
     """
 
-    def __init__(self, expressions: Sequence[Expression], others: NameRegister = no_others) -> None:
+    def __init__(
+        self, expressions: Sequence[Expression], register_name: RegisterName = no_system_registers
+    ) -> None:
         self.expressions = tuple(expressions)
-        self._others = others
-        self._steps: tuple[Operation, ...] | None = any_of(
-            self.expressions, lambda number: register_steps(number, others)
+        self._register_name = register_name
+        self._operations: tuple[Operation, ...] | None = any_of(
+            self.expressions, lambda number: register_operations(number, register_name)
         )
 
     def compile(self, shape: Shape) -> tuple[Operation, ...] | None:
-        """The condition for a provider that judges by itself; None: it must be judged here."""
-        return self._steps
+        """The condition as a hit program; None if only Python can evaluate it."""
+        return self._operations
 
     def __call__(self, hit: Hit) -> bool:
-        """Judges a hit."""
-        target = HitTarget(hit, self._others)
+        """Whether the condition holds at a hit."""
+        target = HitTarget(hit, self._register_name)
         for expression in self.expressions:
             try:
                 if evaluate(expression, target):
                     return True
             except EvaluationError as error:
                 log.warning(
-                    "the client's condition at %s cannot be judged, and counts as true: %s",
+                    "the client's condition at %s cannot be evaluated, and counts as true: %s",
                     hit.location,
                     error,
                 )

@@ -1,16 +1,16 @@
-"""What can be wrong with an agent expression."""
+"""Errors of agent expressions."""
 
 from __future__ import annotations
 
 from guestdbg.errors import GuestdbgError
-from guestdbg.gdb.errors import Refused
+from guestdbg.gdb.errors import PacketError
 
 __all__ = ["AgentError", "EvaluationError"]
 
 
-class AgentError(Refused):
-    """An expression that is malformed, or asks for what there is not."""
+class AgentError(PacketError):
+    """An expression that is malformed, or uses something the server does not support."""
 
 
 class EvaluationError(GuestdbgError):
-    """A well-formed expression that has no value now: memory that is not there, a division by 0."""
+    """A well-formed expression without a value at this hit: unmapped memory, a division by 0."""

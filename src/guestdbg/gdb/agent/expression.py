@@ -1,16 +1,16 @@
-"""Agent expressions taken apart, and shown to be sound before anything evaluates them."""
+"""Agent expressions: parsed, and verified before anything evaluates them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from guestdbg.gdb.agent.errors import AgentError
-from guestdbg.gdb.agent.formatting import Format, parse_format
-from guestdbg.gdb.agent.opcodes import REFUSED, SHAPES, Opcode
+from guestdbg.gdb.agent.opcodes import OPCODE_INFO, UNSUPPORTED, Opcode
+from guestdbg.gdb.agent.printf_format import Format, parse_format
 
 __all__ = ["MAX_BYTES", "MAX_STACK", "Expression", "Instruction", "parse"]
 
-#: The longest expression, and the deepest stack: GDB's own stay far below.
+#: The longest expression in bytes, and the deepest stack; GDB's expressions need much less.
 MAX_BYTES = 4096
 MAX_STACK = 256
 
@@ -22,9 +22,10 @@ class Instruction:
     """One instruction.
 
     Attributes:
-        offset: of its opcode in the expression.
-        operand: what follows the opcode; of a jump the index of the instruction that it goes to.
-        format: of a printf.
+        offset: the byte offset of its opcode in the expression.
+        op: the opcode.
+        operand: the operand; for a jump, the index of the target instruction.
+        format: the format string of a printf.
     """
 
     offset: int
@@ -33,37 +34,37 @@ class Instruction:
     format: Format | None = None
 
     @property
-    def takes(self) -> int:
-        """Values that must be on the stack."""
+    def consumed(self) -> int:
+        """The number of values that must be on the stack."""
         if self.op is Opcode.PICK:
             return self.operand + 1
-        return SHAPES[self.op].takes + (self.operand if self.op is Opcode.PRINTF else 0)
+        return OPCODE_INFO[self.op].consumed + (self.operand if self.op is Opcode.PRINTF else 0)
 
     @property
-    def change(self) -> int:
-        """By how much the stack grows."""
-        shape = SHAPES[self.op]
-        return shape.puts - shape.takes - (self.operand if self.op is Opcode.PRINTF else 0)
+    def stack_change(self) -> int:
+        """By how many values the stack grows."""
+        info = OPCODE_INFO[self.op]
+        return info.produced - info.consumed - (self.operand if self.op is Opcode.PRINTF else 0)
 
     @property
     def jumps(self) -> bool:
-        """Whether it has another instruction to go on at."""
+        """Whether it may jump to another instruction."""
         return self.op is Opcode.IF_GOTO or self.op is Opcode.GOTO
 
     @property
-    def goes_on(self) -> bool:
-        """Whether the next instruction may follow it."""
+    def falls_through(self) -> bool:
+        """Whether the next instruction may be executed after it."""
         return self.op is not Opcode.END and self.op is not Opcode.GOTO
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression that keeps to its stack and its code, whatever values it meets.
+    """A verified expression: with no value does it leave its stack or its code.
 
     Attributes:
         code: the bytes.
-        instructions: in their order.
-        depths: values on the stack before each of them; None where nothing leads to it.
+        instructions: the instructions in order.
+        depths: the stack depth before each instruction; None if it is unreachable.
     """
 
     code: bytes
@@ -72,7 +73,7 @@ class Expression:
 
     @property
     def has_value(self) -> bool:
-        """Whether every way through it ends with a value."""
+        """Whether there is a value on the stack at each of its ends."""
         return all(
             depth != 0
             for instruction, depth in zip(self.instructions, self.depths, strict=True)
@@ -81,14 +82,14 @@ class Expression:
 
     @property
     def prints(self) -> bool:
-        """Whether it has an effect."""
+        """Whether it contains a printf, the only instruction with an effect."""
         return any(i.op is Opcode.PRINTF for i in self.instructions)
 
 
 def parse(code: bytes) -> Expression:
-    """Take an expression apart. Raises AgentError, which says at which byte what is wrong."""
+    """Parse and verify an expression. Raises AgentError, which names the byte and the mistake."""
     if not code:
-        raise AgentError("an agent expression without a byte")
+        raise AgentError("an empty agent expression")
     if len(code) > MAX_BYTES:
         raise AgentError(f"an agent expression of {len(code)} bytes: {MAX_BYTES} at most")
     decoded: list[Instruction] = []
@@ -97,7 +98,7 @@ def parse(code: bytes) -> Expression:
         instruction, at = _decode(code, at)
         decoded.append(instruction)
     index = {instruction.offset: n for n, instruction in enumerate(decoded)}
-    instructions = tuple(_aimed(i, index) if i.jumps else i for i in decoded)
+    instructions = tuple(_resolve_jump(i, index) if i.jumps else i for i in decoded)
     return Expression(code, instructions, _depths(instructions))
 
 
@@ -107,11 +108,13 @@ def _decode(code: bytes, at: int) -> tuple[Instruction, int]:
         op = Opcode(code[at])
     except ValueError:
         raise AgentError(
-            f"byte {at} of an agent expression, {code[at]:#04x}, is no opcode"
+            f"byte {at} of an agent expression, {code[at]:#04x}, is not an opcode"
         ) from None
-    if op in REFUSED:
-        raise AgentError(f"{op.name.lower()} at byte {at} of an agent expression is {REFUSED[op]}")
-    end = at + 1 + SHAPES[op].operand
+    if op in UNSUPPORTED:
+        raise AgentError(
+            f"{op.name.lower()} at byte {at} of an agent expression is {UNSUPPORTED[op]}"
+        )
+    end = at + 1 + OPCODE_INFO[op].operand_size
     if end > len(code):
         raise AgentError(f"{op.name.lower()} at byte {at} of an agent expression is cut short")
     operand = int.from_bytes(code[at + 1 : end], "big")
@@ -127,32 +130,32 @@ def _printf(code: bytes, at: int, arguments: int, length: int) -> tuple[Instruct
     text = code[at + 4 : end]
     if end > len(code) or not text or text[-1] != 0:
         raise AgentError(
-            f"the text of the printf at byte {at} of an agent expression does not end with a zero "
-            f"byte after the {length} bytes that it is said to have"
+            f"the printf at byte {at} of an agent expression has a format of {length} bytes that "
+            "does not end with a zero byte"
         )
     try:
-        made = parse_format(text[:-1])
+        format_ = parse_format(text[:-1])
     except ValueError as error:
         raise AgentError(f"the printf at byte {at} of an agent expression: {error}") from None
-    if made.arguments != arguments:
+    if format_.arguments != arguments:
         raise AgentError(
-            f"the printf at byte {at} of an agent expression has {arguments} arguments, and its "
-            f"text takes {made.arguments}"
+            f"the printf at byte {at} of an agent expression has {arguments} arguments, but its "
+            f"format takes {format_.arguments}"
         )
-    return Instruction(at, Opcode.PRINTF, arguments, made), end
+    return Instruction(at, Opcode.PRINTF, arguments, format_), end
 
 
-def _aimed(jump: Instruction, index: dict[int, int]) -> Instruction:
+def _resolve_jump(jump: Instruction, index: dict[int, int]) -> Instruction:
     if jump.operand not in index:
         raise AgentError(
-            f"{jump.op.name.lower()} at byte {jump.offset} of an agent expression goes to byte "
+            f"{jump.op.name.lower()} at byte {jump.offset} of an agent expression jumps to byte "
             f"{jump.operand}, where no instruction begins"
         )
     return Instruction(jump.offset, jump.op, index[jump.operand])
 
 
 def _depths(instructions: tuple[Instruction, ...]) -> tuple[int | None, ...]:
-    """How much is on the stack before each instruction: the same on all ways to it."""
+    """The stack depth before each instruction, which must be the same on all paths to it."""
     depths: list[int | None] = [None] * len(instructions)
     depths[0] = 0
     pending = [0]
@@ -161,25 +164,25 @@ def _depths(instructions: tuple[Instruction, ...]) -> tuple[int | None, ...]:
         instruction, depth = instructions[n], depths[n]
         assert depth is not None
         name = f"{instruction.op.name.lower()} at byte {instruction.offset} of an agent expression"
-        if depth < instruction.takes:
+        if depth < instruction.consumed:
             raise AgentError(
-                f"{name} needs {instruction.takes} values on the stack, where {depth} are"
+                f"{name} needs {instruction.consumed} values on the stack, which has {depth}"
             )
-        depth += instruction.change
+        depth += instruction.stack_change
         if depth > MAX_STACK:
-            raise AgentError(f"{name} puts more than {MAX_STACK} values on the stack")
-        following = [n + 1] if instruction.goes_on else []
+            raise AgentError(f"{name} makes the stack deeper than {MAX_STACK} values")
+        following = [n + 1] if instruction.falls_through else []
         if instruction.jumps:
             following.append(instruction.operand)
         for m in following:
             if m == len(instructions):
-                raise AgentError("an agent expression that goes on beyond its last byte: no end")
+                raise AgentError("an agent expression that runs past its last byte: it has no end")
             if depths[m] is None:
                 depths[m] = depth
                 pending.append(m)
             elif depths[m] != depth:
                 raise AgentError(
                     f"byte {instructions[m].offset} of an agent expression is reached with "
-                    f"{depths[m]} values on the stack, and with {depth}"
+                    f"{depths[m]} values on the stack and with {depth}"
                 )
     return tuple(depths)

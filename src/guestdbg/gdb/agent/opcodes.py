@@ -1,6 +1,7 @@
-"""The instructions of agent expressions (GDB manual, "The GDB Agent Expression Mechanism").
+"""The opcodes of agent expressions.
 
-An expression is a string of bytes: an opcode, and behind it for some a big-endian operand.
+An expression is a string of bytes: opcodes, some of which are followed by a big-endian operand.
+Source: "Debugging with GDB", appendix F (the GDB agent expression mechanism).
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-__all__ = ["REFUSED", "SHAPES", "Opcode", "Shape"]
+__all__ = ["OPCODE_INFO", "UNSUPPORTED", "Opcode", "OpcodeInfo"]
 
 
 class Opcode(IntEnum):
-    """By the names of the manual."""
+    """The opcodes by the names in the manual."""
 
     FLOAT = 0x01
     ADD = 0x02
@@ -67,47 +68,47 @@ class Opcode(IntEnum):
     PRINTF = 0x34
 
 
-class Shape(NamedTuple):
-    """Bytes of the operand; values taken off the stack, and put onto it."""
+class OpcodeInfo(NamedTuple):
+    """Bytes of the operand, and how many values an opcode pops from and pushes onto the stack."""
 
-    operand: int
-    takes: int
-    puts: int
+    operand_size: int
+    consumed: int
+    produced: int
 
 
-def _shapes() -> dict[Opcode, Shape]:
+def _opcode_info() -> dict[Opcode, OpcodeInfo]:
     o = Opcode
     binary = [o.ADD, o.SUB, o.MUL, o.DIV_SIGNED, o.DIV_UNSIGNED, o.REM_SIGNED, o.REM_UNSIGNED]
     binary += [o.LSH, o.RSH_SIGNED, o.RSH_UNSIGNED, o.BIT_AND, o.BIT_OR, o.BIT_XOR]
     binary += [o.EQUAL, o.LESS_SIGNED, o.LESS_UNSIGNED]
-    found = dict.fromkeys(binary, Shape(0, 2, 1))
+    found = dict.fromkeys(binary, OpcodeInfo(0, 2, 1))
     found |= dict.fromkeys(
-        (o.LOG_NOT, o.BIT_NOT, o.REF8, o.REF16, o.REF32, o.REF64), Shape(0, 1, 1)
+        (o.LOG_NOT, o.BIT_NOT, o.REF8, o.REF16, o.REF32, o.REF64), OpcodeInfo(0, 1, 1)
     )
-    found |= dict.fromkeys((o.EXT, o.ZERO_EXT), Shape(1, 1, 1))
+    found |= dict.fromkeys((o.EXT, o.ZERO_EXT), OpcodeInfo(1, 1, 1))
     found |= {
-        op: Shape(size, 0, 1)
+        op: OpcodeInfo(size, 0, 1)
         for op, size in ((o.CONST8, 1), (o.CONST16, 2), (o.CONST32, 4), (o.CONST64, 8), (o.REG, 2))
     }
     found |= {
-        o.IF_GOTO: Shape(2, 1, 0),
-        o.GOTO: Shape(2, 0, 0),
-        o.END: Shape(0, 0, 0),
-        o.DUP: Shape(0, 1, 2),
-        o.POP: Shape(0, 1, 0),
-        o.SWAP: Shape(0, 2, 2),
-        o.ROT: Shape(0, 3, 3),
-        o.PICK: Shape(1, 0, 1),  # and as many places as its operand says must be there
-        o.PRINTF: Shape(3, 2, 0),  # and its arguments; the text follows the operand
+        o.IF_GOTO: OpcodeInfo(2, 1, 0),
+        o.GOTO: OpcodeInfo(2, 0, 0),
+        o.END: OpcodeInfo(0, 0, 0),
+        o.DUP: OpcodeInfo(0, 1, 2),
+        o.POP: OpcodeInfo(0, 1, 0),
+        o.SWAP: OpcodeInfo(0, 2, 2),
+        o.ROT: OpcodeInfo(0, 3, 3),
+        o.PICK: OpcodeInfo(1, 0, 1),  # the stack must be deeper than the operand
+        o.PRINTF: OpcodeInfo(3, 2, 0),  # also pops its arguments; the format string follows
     }
     return found
 
 
-#: Of every opcode that is carried out here.
-SHAPES: dict[Opcode, Shape] = _shapes()
+#: Of every supported opcode.
+OPCODE_INFO: dict[Opcode, OpcodeInfo] = _opcode_info()
 
-_FLOATS = "floating point, which the manual leaves open, and GDB does not send"
-_TRACING = "part of tracepoints, which this server does not have"
+_FLOATS = "floating point, which the manual does not define and GDB does not send"
+_TRACING = "part of tracepoints, which this server does not support"
 
 _FLOAT_OPCODES = (
     Opcode.FLOAT,
@@ -127,8 +128,8 @@ _TRACING_OPCODES = (
     Opcode.SETV,
 )
 
-#: Why the others are refused.
-REFUSED: dict[Opcode, str] = {
+#: Why each of the other opcodes is not supported.
+UNSUPPORTED: dict[Opcode, str] = {
     **dict.fromkeys(_FLOAT_OPCODES, _FLOATS),
     **dict.fromkeys(_TRACING_OPCODES, _TRACING),
 }

@@ -1,62 +1,55 @@
-"""What client and server can do, acknowledgements, and being left alone.
+"""The features of client and server, acknowledgements, extended mode.
 
 Source: "Debugging with GDB", appendix E.2 and E.5 (general query packets).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from guestdbg.gdb import handlers
-from guestdbg.gdb.errors import Refused
+from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packets import MAX_PACKET
-
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
+from guestdbg.gdb.session_state import Handler, SessionState
 
 
-def supported(session: Session, rest: bytes) -> bytes:
-    """qSupported: what the client can do, and what we can."""
-    said = rest.removeprefix(b":").split(b";")
-    session.client = frozenset(word.decode("ascii", "replace") for word in said if word)
-    session.multiprocess = "multiprocess+" in session.client
-    session.words = "error-message+" in session.client
-    own = [b"PacketSize=%x" % (MAX_PACKET - 1), b"QStartNoAckMode+"]
+def supported(session: SessionState, rest: bytes) -> bytes:
+    """qSupported[:FEATURE;...]: the client's features; the reply has the server's."""
+    words = rest.removeprefix(b":").split(b";")
+    session.negotiate(word.decode("ascii", "replace") for word in words if word)
+    features = [b"PacketSize=%x" % (MAX_PACKET - 1), b"QStartNoAckMode+"]
     if session.multiprocess:
-        own.append(b"multiprocess+")
-    if session.words:
-        own.append(b"error-message+")
-    return b";".join(own + handlers.features(session))
+        features.append(b"multiprocess+")
+    if session.error_messages:
+        features.append(b"error-message+")
+    return b";".join(features + session.server_features())
 
 
-def no_acknowledgements(session: Session, rest: bytes) -> bytes | None:
-    """QStartNoAckMode: this packet is the last that is acknowledged."""
+def start_no_ack_mode(session: SessionState, rest: bytes) -> bytes | None:
+    """QStartNoAckMode: this packet is the last one that is acknowledged."""
     if rest:
-        raise Refused("QStartNoAckMode stands alone")
-    session.acknowledged = False
+        raise PacketError("QStartNoAckMode has no arguments")
+    session.acknowledges = False
     return b"OK"
 
 
-def extended(session: Session, rest: bytes) -> bytes:
-    """!: extended mode: the guest can be started anew."""
+def extended_mode(session: SessionState, rest: bytes) -> bytes:
+    """!: extended mode, in which the guest can be started again."""
     session.extended = True
     return b"OK"
 
 
-def must_be_empty(session: Session, rest: bytes) -> bytes:
-    """vMustReplyEmpty: how a client finds out what we say to packets that we do not know."""
+def must_reply_empty(session: SessionState, rest: bytes) -> bytes:
+    """vMustReplyEmpty: the client tests how the server replies to unknown packets."""
     return b""
 
 
-def symbols_wanted(session: Session, rest: bytes) -> bytes:
-    """qSymbol: the client offers to look up symbols; we have our own."""
+def symbol_lookup(session: SessionState, rest: bytes) -> bytes:
+    """qSymbol: the client offers to look up symbols; the server needs none."""
     return b"OK"
 
 
-HANDLERS: dict[bytes, handlers.Handler] = {
+HANDLERS: dict[bytes, Handler] = {
     b"qSupported": supported,
-    b"QStartNoAckMode": no_acknowledgements,
-    b"!": extended,
-    b"vMustReplyEmpty": must_be_empty,
-    b"qSymbol": symbols_wanted,
+    b"QStartNoAckMode": start_no_ack_mode,
+    b"!": extended_mode,
+    b"vMustReplyEmpty": must_reply_empty,
+    b"qSymbol": symbol_lookup,
 }

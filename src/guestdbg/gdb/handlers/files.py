@@ -1,4 +1,4 @@
-"""Files: vFile, for the guest's own ELF files alone, which a client may read to have their symbols.
+"""Host I/O: vFile, read-only and only for the guest's ELF files, from which clients read symbols.
 
 Source: "Debugging with GDB", appendix E.7 (host I/O packets) and E.13.9 (file-I/O: struct stat,
 errno values).
@@ -9,99 +9,98 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from guestdbg.gdb.errors import Refused
-from guestdbg.gdb.handlers import Handler
+from guestdbg.gdb.errors import PacketError
+from guestdbg.gdb.packet_fields import parse_hex_bytes, parse_number
 from guestdbg.gdb.packets import MAX_PACKET, escape
-from guestdbg.gdb.text import number, unhex
+from guestdbg.gdb.session_state import Handler, SessionState
 
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
-
-_MOST = (MAX_PACKET - 32) // 2
-_OPEN_AT_ONCE = 16
-# The protocol's errno values that differ from none of ours here: they are Linux's of old.
+_MAX_READ = (MAX_PACKET - 32) // 2
+_MAX_OPEN = 16
+# The flags of open, and the mode in struct stat. The protocol's errno values are, for the errors
+# here, the same numbers as Linux's.
 _READ_ONLY = 0
 _REGULAR, _READABLE = 0o100000, 0o444
 
 
-class _Failed(Exception):
+class _FileError(Exception):
+    """A call that fails with this errno value."""
+
     def __init__(self, number: int) -> None:
         self.number = number
 
 
 def _path(text: bytes) -> str:
-    return unhex(text).decode("utf-8", "surrogateescape")
+    return parse_hex_bytes(text).decode("utf-8", "surrogateescape")
 
 
-def _open(session: Session, args: list[bytes]) -> bytes:
-    name, flags = _path(args[0]), number(args[1])
+def _open(session: SessionState, args: list[bytes]) -> bytes:
+    name, flags = _path(args[0]), parse_number(args[1])
     if flags != _READ_ONLY:
-        raise _Failed(errno.EROFS)
+        raise _FileError(errno.EROFS)
     for image in session.guest.images:
         if name == str(image.path.absolute()):
             try:
                 contents = image.path.read_bytes()
             except OSError as error:
-                raise _Failed(error.errno or errno.EIO) from error
+                raise _FileError(error.errno or errno.EIO) from error
             break
     else:
-        raise _Failed(errno.ENOENT)
-    free = [n for n in range(_OPEN_AT_ONCE) if n not in session.files]
+        raise _FileError(errno.ENOENT)
+    free = [n for n in range(_MAX_OPEN) if n not in session.open_files]
     if not free:
-        raise _Failed(errno.EMFILE)
-    session.files[free[0]] = contents
+        raise _FileError(errno.EMFILE)
+    session.open_files[free[0]] = contents
     return b"F%x" % free[0]
 
 
-def _contents(session: Session, text: bytes) -> bytes:
-    contents = session.files.get(number(text))
+def _contents(session: SessionState, text: bytes) -> bytes:
+    contents = session.open_files.get(parse_number(text))
     if contents is None:
-        raise _Failed(errno.EBADF)
+        raise _FileError(errno.EBADF)
     return contents
 
 
-def _read(session: Session, args: list[bytes]) -> bytes:
+def _read(session: SessionState, args: list[bytes]) -> bytes:
     contents = _contents(session, args[0])
-    count, offset = min(number(args[1]), _MOST), number(args[2])
+    count, offset = min(parse_number(args[1]), _MAX_READ), parse_number(args[2])
     piece = contents[offset : offset + count]
     return b"F%x;%s" % (len(piece), escape(piece))
 
 
-def _status(session: Session, args: list[bytes]) -> bytes:
+def _status(session: SessionState, args: list[bytes]) -> bytes:
     size = len(_contents(session, args[0]))
     # dev, ino, mode, nlink, uid, gid, rdev; size, blksize, blocks; three times.
     stat = struct.pack(">7I3Q3I", 0, 0, _REGULAR | _READABLE, 1, 0, 0, 0, size, 4096, 0, 0, 0, 0)
     return b"F%x;%s" % (len(stat), escape(stat))
 
 
-def _close(session: Session, args: list[bytes]) -> bytes:
+def _close(session: SessionState, args: list[bytes]) -> bytes:
     _contents(session, args[0])
-    del session.files[number(args[0])]
+    del session.open_files[parse_number(args[0])]
     return b"F0"
 
 
-def _choose_system(session: Session, args: list[bytes]) -> bytes:
-    return b"F0"  # there is one file system
+def _select_file_system(session: SessionState, args: list[bytes]) -> bytes:
+    return b"F0"  # there is only one
 
 
-def _no_link(session: Session, args: list[bytes]) -> bytes:
-    raise _Failed(errno.EINVAL)
+def _readlink(session: SessionState, args: list[bytes]) -> bytes:
+    raise _FileError(errno.EINVAL)
 
 
-_CALLS: dict[bytes, tuple[int, Callable[[Session, list[bytes]], bytes]]] = {
+_CALLS: dict[bytes, tuple[int, Callable[[SessionState, list[bytes]], bytes]]] = {
     b"open": (3, _open),
     b"pread": (3, _read),
     b"fstat": (1, _status),
     b"close": (1, _close),
-    b"setfs": (1, _choose_system),
-    b"readlink": (1, _no_link),
+    b"setfs": (1, _select_file_system),
+    b"readlink": (1, _readlink),
 }
 
 
-def file(session: Session, rest: bytes) -> bytes:
-    """vFile:CALL:ARGUMENTS: the result, or -1 and why."""
+def file(session: SessionState, rest: bytes) -> bytes:
+    """vFile:CALL:ARGUMENTS: the result, or -1 and an errno value."""
     _, _, call = rest.partition(b":")
     name, _, text = call.partition(b":")
     if name not in _CALLS:
@@ -109,11 +108,11 @@ def file(session: Session, rest: bytes) -> bytes:
     count, function = _CALLS[name]
     args = text.split(b",")
     if len(args) != count:
-        raise Refused(f"vFile:{name.decode()} has {count} arguments, not {len(args)}")
+        raise PacketError(f"vFile:{name.decode()} takes {count} arguments, not {len(args)}")
     try:
         return function(session, args)
-    except _Failed as failed:
-        return b"F-1,%x" % failed.number
+    except _FileError as error:
+        return b"F-1,%x" % error.number
 
 
 HANDLERS: dict[bytes, Handler] = {b"vFile": file}

@@ -1,4 +1,4 @@
-"""What LLDB asks beyond GDB's packets: who we are, registers one by one, areas of memory, threads.
+"""Packets that only LLDB sends: host and process, register by register, memory regions, threads.
 
 Source: LLDB's docs/resources/lldbgdbremote.md, each packet by its name.
 """
@@ -8,19 +8,16 @@ from __future__ import annotations
 import errno
 import json
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from guestdbg.debugger.memory.regions import region_at
-from guestdbg.gdb import threads
-from guestdbg.gdb.errors import Refused
-from guestdbg.gdb.handlers import Handler
+from guestdbg.gdb import thread_id
+from guestdbg.gdb.errors import PacketError
+from guestdbg.gdb.packet_fields import parse_number
 from guestdbg.gdb.packets import escape
-from guestdbg.gdb.registers import CPSR, PC, SP, V0, Register
-from guestdbg.gdb.stop_reply import SIGTRAP, Event
-from guestdbg.gdb.text import number
-
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
+from guestdbg.gdb.register_file import CPSR, PC, SP, V0, Register
+from guestdbg.gdb.session_state import Handler, SessionState
+from guestdbg.gdb.stop_reply import SIGTRAP, StopEvent
 
 _TRIPLE = b"aarch64-unknown-none-elf"
 _MACHINE = b"triple:%s;ptrsize:8;endian:little;" % _TRIPLE.hex().encode()
@@ -31,7 +28,7 @@ _SETS = {
     "float": "Floating Point Registers",
     "system": "System Registers",
 }
-#: What registers are for, in LLDB's words: the procedure call standard's arguments, and these.
+#: LLDB's generic names of registers: the arguments by the procedure call standard, and these.
 _GENERIC = {n: f"arg{n + 1}" for n in range(8)} | {
     29: "fp",
     30: "ra",
@@ -44,17 +41,17 @@ _DWARF_V0 = 64
 _NO_SUCH_REGISTER = b"E45"
 
 
-def host(session: Session, rest: bytes) -> bytes:
-    """qHostInfo. Watchpoints are told before the access, as the architecture has them."""
+def host(session: SessionState, rest: bytes) -> bytes:
+    """qHostInfo: the target. A watchpoint hit is reported before the access, as on Arm hardware."""
     return _MACHINE + b"watchpoint_exceptions_received:before;"
 
 
-def process(session: Session, rest: bytes) -> bytes:
-    """qProcessInfo: the guest as the one process that there is."""
-    return b"pid:%x;" % threads.PROCESS + _MACHINE
+def process(session: SessionState, rest: bytes) -> bytes:
+    """qProcessInfo: the guest, which is the only process."""
+    return b"pid:%x;" % thread_id.PROCESS + _MACHINE
 
 
-def server_version(session: Session, rest: bytes) -> bytes:
+def server_version(session: SessionState, rest: bytes) -> bytes:
     """qGDBServerVersion."""
     try:
         known = version("guestdbg")
@@ -63,12 +60,12 @@ def server_version(session: Session, rest: bytes) -> bytes:
     return b"name:guestdbg;version:%s;" % known.encode()
 
 
-def register_info(session: Session, rest: bytes) -> bytes:
-    """qRegisterInfoN: one register; behind the last one there is an error, which ends the list."""
-    wanted = number(rest)
+def register_info(session: SessionState, rest: bytes) -> bytes:
+    """qRegisterInfoN: describe register N. An error reply ends LLDB's list."""
+    found = parse_number(rest)
     offset = 0
     for register in session.registers:
-        if register.number == wanted:
+        if register.number == found:
             return _describe(register, offset)
         offset += register.size
     return _NO_SUCH_REGISTER
@@ -96,20 +93,20 @@ def _describe(register: Register, offset: int) -> bytes:
     return "".join(f"{key}:{value};" for key, value in fields.items()).encode()
 
 
-def watchpoints(session: Session, rest: bytes) -> bytes:
+def watchpoints(session: SessionState, rest: bytes) -> bytes:
     """qWatchpointSupportInfo: how many watchpoint registers there are."""
     return b"num:%d;" % session.guest.hardware.watchpoints
 
 
-def memory_region(session: Session, rest: bytes) -> bytes:
-    """qMemoryRegionInfo:ADDRESS: the memory region around it; without permissions it is not mapped.
+def memory_region(session: SessionState, rest: bytes) -> bytes:
+    """qMemoryRegionInfo:ADDRESS: the region around it. One without permissions is not mapped.
 
-    Without an address a client only asks whether we know the packet.
+    Without an address a client tests for support: an error reply means yes.
     """
     if not rest.removeprefix(b":"):
-        raise Refused("qMemoryRegionInfo is qMemoryRegionInfo:ADDRESS", errno.EINVAL)
-    vcpu, board = session.core.vcpu, session.guest.board
-    region = region_at(vcpu.get_one_reg, board, number(rest[1:]))
+        raise PacketError("qMemoryRegionInfo is qMemoryRegionInfo:ADDRESS", errno.EINVAL)
+    vcpu, board = session.context.vcpu, session.guest.board
+    region = region_at(vcpu.get_one_reg, board, parse_number(rest[1:]))
     fields = [b"start:%x;size:%x;" % (region.start, region.end - region.start)]
     if region.permissions is not None:
         allowed = str(region.permissions).replace("-", "")
@@ -119,33 +116,33 @@ def memory_region(session: Session, rest: bytes) -> bytes:
     return b"".join(fields)
 
 
-def threads_info(session: Session, rest: bytes) -> bytes:
-    """jThreadsInfo: every thread that stands, why, and its general registers."""
+def threads_info(session: SessionState, rest: bytes) -> bytes:
+    """jThreadsInfo: all stopped threads, with stop reason and general registers."""
     rows = [
-        _thread(session, place)
-        for place in range(len(session.guest.cores))
-        if place not in session.moves
+        _thread(session, index)
+        for index in range(session.threads.count)
+        if index not in session.threads.resume_actions
     ]
     return escape(json.dumps(rows, separators=(",", ":")).encode())
 
 
-def _thread(session: Session, place: int) -> dict[str, Any]:
-    core = session.guest.cores[place]
+def _thread(session: SessionState, index: int) -> dict[str, Any]:
+    context = session.execution.vcpus[index]
     registers = session.registers
     row: dict[str, Any] = {
-        "tid": place + 1,
-        "name": f"vCPU {core.vcpu.id}",
+        "tid": index + 1,
+        "name": f"vCPU {context.vcpu.id}",
         "registers": {
-            str(register.number): registers.read(core, register.number).hex()
+            str(register.number): registers.read(context, register.number).hex()
             for register in registers.core
         },
     }
-    event = session.events.get(place)
-    return row | ({"reason": "none"} if event is None else _why(event))
+    event = session.threads.stop_events.get(index)
+    return row | ({"reason": "none"} if event is None else _stop_reason(event))
 
 
-def _why(event: Event) -> dict[str, Any]:
-    """The reason of a stop in LLDB's words; the same as the stop reply's."""
+def _stop_reason(event: StopEvent) -> dict[str, Any]:
+    """The stop reason by LLDB's names, from that of the stop reply."""
     word, _, value = event.reason.rstrip(b";").partition(b":")
     row: dict[str, Any] = {"signal": event.signal}
     if word.endswith(b"watch"):

@@ -6,26 +6,24 @@ Source: "Debugging with GDB", appendix E.2 (packets).
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from guestdbg.debugger import AddressError
-from guestdbg.gdb.errors import Refused
-from guestdbg.gdb.handlers import Handler
+from guestdbg.gdb.errors import PacketError
+from guestdbg.gdb.packet_fields import parse_hex_bytes, parse_range
 from guestdbg.gdb.packets import MAX_PACKET, escape
-from guestdbg.gdb.text import span, unhex
+from guestdbg.gdb.session_state import Handler, SessionState
 
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
+FEATURES = (b"binary-upload+",)
 
 _PAGE = 0x1000
-#: The most that one packet reads: in hexadecimal it fills a packet.
-_MOST = (MAX_PACKET - 16) // 2
+#: The most bytes that one packet reads: in hexadecimal they fill a packet.
+_MAX_READ = (MAX_PACKET - 16) // 2
 
 
-def _read(session: Session, address: int, length: int) -> bytes:
-    """What can be read of it, at least a byte; more than a packet holds is asked for again."""
-    space = session.core.space
-    length = min(length, _MOST)
+def _read(session: SessionState, address: int, length: int) -> bytes:
+    """As much of it as can be read, at least one byte. The client asks again for the rest."""
+    space = session.context.space
+    length = min(length, _MAX_READ)
     try:
         return space.read(address, length)
     except AddressError as error:
@@ -39,50 +37,46 @@ def _read(session: Session, address: int, length: int) -> bytes:
         except AddressError:
             break
     if not data:
-        raise Refused(str(failure), errno.EFAULT) from failure
+        raise PacketError(str(failure), errno.EFAULT) from failure
     return data
 
 
-def _write(session: Session, address: int, data: bytes) -> bytes:
+def _write(session: SessionState, address: int, data: bytes) -> bytes:
     try:
-        session.core.space.write(address, data)
+        session.context.space.write(address, data)
     except AddressError as error:
-        raise Refused(str(error), errno.EFAULT) from error
+        raise PacketError(str(error), errno.EFAULT) from error
     return b"OK"
 
 
-def read(session: Session, rest: bytes) -> bytes:
-    """m ADDRESS,LENGTH: memory in hexadecimal."""
-    return _read(session, *span(rest)).hex().encode()
+def read(session: SessionState, rest: bytes) -> bytes:
+    """m ADDRESS,LENGTH: read memory, in hexadecimal."""
+    return _read(session, *parse_range(rest)).hex().encode()
 
 
-def write(session: Session, rest: bytes) -> bytes:
+def write(session: SessionState, rest: bytes) -> bytes:
     """M ADDRESS,LENGTH:XX..: write memory."""
     where, _, digits = rest.partition(b":")
-    address, length = span(where)
-    data = unhex(digits)
+    address, length = parse_range(where)
+    data = parse_hex_bytes(digits)
     if len(data) != length:
-        raise Refused(f"{length} bytes are to be written, and {len(data)} are given")
+        raise PacketError(f"the length is {length}, and {len(data)} bytes follow")
     return _write(session, address, data)
 
 
-def read_binary(session: Session, rest: bytes) -> bytes:
-    """x ADDRESS,LENGTH: memory as it is, behind a "b"."""
-    address, length = span(rest)
+def read_binary(session: SessionState, rest: bytes) -> bytes:
+    """x ADDRESS,LENGTH: read memory, in binary after the letter b."""
+    address, length = parse_range(rest)
     return b"b" + (escape(_read(session, address, length)) if length else b"")
 
 
-def write_binary(session: Session, rest: bytes) -> bytes:
-    """X ADDRESS,LENGTH:...: write memory, given as it is. No bytes: a client asks if we can."""
+def write_binary(session: SessionState, rest: bytes) -> bytes:
+    """X ADDRESS,LENGTH:...: write memory, in binary. With 0 bytes a client tests for support."""
     where, _, data = rest.partition(b":")
-    address, length = span(where)
+    address, length = parse_range(where)
     if len(data) != length:
-        raise Refused(f"{length} bytes are to be written, and {len(data)} are given")
+        raise PacketError(f"the length is {length}, and {len(data)} bytes follow")
     return _write(session, address, data)
-
-
-def features(session: Session) -> list[bytes]:
-    return [b"binary-upload+"]
 
 
 HANDLERS: dict[bytes, Handler] = {

@@ -5,24 +5,19 @@ Source: "Debugging with GDB", appendix E.5 (qRcmd). The commands are in ``guestd
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from guestdbg.errors import GuestdbgError
-from guestdbg.gdb.errors import Refused
-from guestdbg.gdb.handlers import Handler
-from guestdbg.gdb.monitor import execute
-from guestdbg.gdb.text import unhex
-
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
+from guestdbg.gdb.errors import PacketError
+from guestdbg.gdb.monitor.registry import execute
+from guestdbg.gdb.packet_fields import parse_hex_bytes
+from guestdbg.gdb.session_state import Handler, SessionState
 
 
-def command(session: Session, rest: bytes) -> bytes:
-    """qRcmd,COMMAND: what the command prints; a mistake is told in words."""
-    line = unhex(rest.removeprefix(b",")).decode("utf-8", "replace")
+def command(session: SessionState, rest: bytes) -> bytes:
+    """qRcmd,COMMAND: run a monitor command. The reply is its output, or the text of its error."""
+    line = parse_hex_bytes(rest.removeprefix(b",")).decode("utf-8", "replace")
     try:
         if session.detached:
-            raise Refused("detached from the guest: attach to it first (attach 1)")
+            raise PacketError("detached from the guest: attach to it first (attach 1)")
         text = execute(session, line)
     except GuestdbgError as error:
         text = f"{error}\n"

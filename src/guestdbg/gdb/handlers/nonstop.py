@@ -1,56 +1,43 @@
-"""Non-stop mode: each thread stops and goes on by itself: QNonStop, vStopped, vCtrlC.
+"""Non-stop mode, in which each thread stops and resumes by itself: QNonStop, vStopped, vCtrlC.
 
 Source: "Debugging with GDB", appendix E.11 (remote non-stop) and E.10 (notifications).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from guestdbg.gdb.errors import PacketError
+from guestdbg.gdb.session_state import Handler, SessionState
 
-from guestdbg.gdb.errors import Refused
-from guestdbg.gdb.handlers import Handler
-
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
+FEATURES = (b"QNonStop+",)
 
 
-def choose_mode(session: Session, rest: bytes) -> bytes:
-    """QNonStop:N: all threads stop together (0), or each by itself (1)."""
+def select_mode(session: SessionState, rest: bytes) -> bytes:
+    """QNonStop:N: all-stop mode (0) or non-stop mode (1)."""
     if rest not in (b":0", b":1"):
-        raise Refused("QNonStop is QNonStop:0 or QNonStop:1")
-    session.non_stop = rest == b":1"
-    if not session.non_stop:
-        session.queue.clear()
+        raise PacketError("QNonStop is QNonStop:0 or QNonStop:1")
+    session.threads.set_non_stop(rest == b":1")
     return b"OK"
 
 
-def told(session: Session, rest: bytes) -> bytes | None:
-    """vStopped: the client has got one stop, and asks for the next."""
-    if session.queue:
-        session.queue.popleft()
-    if session.queue:
-        return session.queue[0].reply(session)
-    if not session.news:
-        return b"OK"
-    session.answer(b"OK")
-    news, session.news = session.news, []
-    for event in news:
-        session.notify(event)
+def next_stop_event(session: SessionState, rest: bytes) -> bytes | None:
+    """vStopped: the client has received a stop event. The reply is the next one, or OK."""
+    event = session.threads.fetched()
+    if event is not None:
+        return session.stop_reply(event)
+    session.reply(b"OK")
+    for pending in session.threads.take_pending():
+        session.report_later(pending)
     return None
 
 
-def interrupt(session: Session, rest: bytes) -> None:
-    """vCtrlC: stop what runs."""
-    session.answer(b"OK")
+def interrupt(session: SessionState, rest: bytes) -> None:
+    """vCtrlC: stop all running threads."""
+    session.reply(b"OK")
     session.halt_all()
 
 
-def features(session: Session) -> list[bytes]:
-    return [b"QNonStop+"]
-
-
 HANDLERS: dict[bytes, Handler] = {
-    b"QNonStop": choose_mode,
-    b"vStopped": told,
+    b"QNonStop": select_mode,
+    b"vStopped": next_stop_event,
     b"vCtrlC": interrupt,
 }

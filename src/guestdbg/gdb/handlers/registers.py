@@ -5,38 +5,33 @@ Source: "Debugging with GDB", appendix E.2 (packets).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from guestdbg.gdb.errors import Refused
-from guestdbg.gdb.handlers import Handler
-from guestdbg.gdb.text import number, unhex
-
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
+from guestdbg.gdb.errors import PacketError
+from guestdbg.gdb.packet_fields import parse_hex_bytes, parse_number
+from guestdbg.gdb.session_state import Handler, SessionState
 
 
-def read_all(session: Session, rest: bytes) -> bytes:
-    """g: the general registers; the client asks for the others one by one."""
-    return session.registers.read_core(session.core).hex().encode()
+def read_all(session: SessionState, rest: bytes) -> bytes:
+    """g: read X0 to CPSR. Clients read the other registers one by one."""
+    return session.registers.read_core(session.context).hex().encode()
 
 
-def write_all(session: Session, rest: bytes) -> bytes:
-    """G XX..: write the general registers."""
-    session.registers.write_core(session.core, unhex(rest))
+def write_all(session: SessionState, rest: bytes) -> bytes:
+    """G XX..: write X0 to CPSR."""
+    session.registers.write_core(session.context, parse_hex_bytes(rest))
     return b"OK"
 
 
-def read_one(session: Session, rest: bytes) -> bytes:
-    """p N: one register."""
-    return session.registers.read(session.core, number(rest)).hex().encode()
+def read_one(session: SessionState, rest: bytes) -> bytes:
+    """p N: read one register."""
+    return session.registers.read(session.context, parse_number(rest)).hex().encode()
 
 
-def write_one(session: Session, rest: bytes) -> bytes:
+def write_one(session: SessionState, rest: bytes) -> bytes:
     """P N=VALUE: write one register."""
     register, equals, value = rest.partition(b"=")
     if not equals:
-        raise Refused("P is P REGISTER=VALUE")
-    session.registers.write(session.core, number(register), unhex(value))
+        raise PacketError("P is P REGISTER=VALUE")
+    session.registers.write(session.context, parse_number(register), parse_hex_bytes(value))
     return b"OK"
 
 

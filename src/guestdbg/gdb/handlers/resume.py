@@ -1,4 +1,4 @@
-"""Letting the guest go: c, C, s, S, vCont, and why it stands: ?.
+"""Resuming and stepping, c, C, s, S, vCont; and why the guest is stopped: ?.
 
 Source: "Debugging with GDB", appendix E.2 (packets, vCont) and E.3 (stop replies).
 """
@@ -8,142 +8,134 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-from guestdbg.debugger.execution.scheduler import ResumeAction
-from guestdbg.gdb import threads
-from guestdbg.gdb.errors import Refused
-from guestdbg.gdb.handlers import Handler
-from guestdbg.gdb.stop_reply import NONE, Event
-from guestdbg.gdb.text import number
+from guestdbg.debugger.execution import ResumeAction
+from guestdbg.gdb import thread_id
+from guestdbg.gdb.errors import PacketError
+from guestdbg.gdb.packet_fields import parse_number
+from guestdbg.gdb.session_state import Handler, SessionState
 
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
+FEATURES = (b"vContSupported+",)
 
-_RUN, _STEP = ResumeAction(), ResumeAction(step=True)
+_CONTINUE, _STEP = ResumeAction(), ResumeAction(step=True)
 
 
-def why(session: Session, rest: bytes) -> bytes:
-    """?: why the guest stands."""
+def stop_reason(session: SessionState, rest: bytes) -> bytes:
+    """?: why the guest is stopped."""
+    threads = session.threads
     if session.exit_reply is not None:
         return session.exit_reply
     if session.detached:
-        return b"OK" if session.non_stop else b"W00"  # no process: what GDB's own server says
-    if session.non_stop:
-        stands = [session.events[place] for place in sorted(session.events)]
-        # GDB 13.1 gives up with an internal error if it gets more than one of them here: the
-        # others are news to it once it has fetched the first.
-        session.queue.clear()
-        session.queue.extend(stands[:1])
-        session.news = [e if e.stop is not None else Event(e.place, NONE) for e in stands[1:]]
-        return stands[0].reply(session) if stands else b"OK"
-    if session.moves:
-        raise Refused("the guest runs: it can be stopped by Ctrl-C", errno.EBUSY)
-    # A thread that stands because another one stopped has no reason of its own: the newest has.
-    event = session.events.get(session.general) or [*session.events.values()][-1]
-    return event.reply(session)
+        return b"OK" if threads.non_stop else b"W00"  # there is no process: as gdbserver replies
+    if threads.non_stop:
+        event = threads.requeue_all()
+        return b"OK" if event is None else session.stop_reply(event)
+    if threads.resume_actions:
+        raise PacketError("the guest runs: Ctrl-C stops it", errno.EBUSY)
+    return session.stop_reply(threads.stop_reason_event())
 
 
-def _resume(session: Session, moves: dict[int, ResumeAction]) -> bytes | None:
+def _resume(session: SessionState, address: bytes, action: ResumeAction) -> bytes | None:
+    """The packets from before vCont: the thread of ``Hc`` alone; or all, and the action is for the
+    thread of ``Hg``."""
+    threads = session.threads
+    everything = threads.resumed_by_c == thread_id.ALL
+    index = threads.general if everything else threads.resumed_by_c
+    if address:
+        session.execution.vcpus[index].cpu.pc = parse_number(address)
     if session.exit_reply is not None:
         return session.exit_reply
-    session.resume(moves)
-    return b"OK" if session.non_stop else None
+    if everything:
+        session.resume(dict.fromkeys(range(threads.count), _CONTINUE) | {index: action})
+    else:
+        session.resume({index: action})
+    return b"OK" if threads.non_stop else None
 
 
-def _old(session: Session, address: bytes, go: ResumeAction) -> bytes | None:
-    """The packets from before vCont: the chosen thread, or all with a step of the chosen one."""
-    count = len(session.guest.cores)
-    place = session.general if session.resumed == threads.ALL else session.resumed
-    if address:
-        session.guest.cores[place].cpu.pc = number(address)
-    if session.resumed != threads.ALL:
-        return _resume(session, {place: go})
-    return _resume(session, dict.fromkeys(range(count), _RUN) | {place: go})
+def continue_(session: SessionState, rest: bytes) -> bytes | None:
+    """c [ADDRESS]: continue."""
+    return _resume(session, rest, _CONTINUE)
 
 
-def go_on(session: Session, rest: bytes) -> bytes | None:
-    """c [ADDRESS]: go on."""
-    return _old(session, rest, _RUN)
+def continue_with_signal(session: SessionState, rest: bytes) -> bytes | None:
+    """C SIGNAL[;ADDRESS]: continue. A machine has no signals: SIGNAL is ignored."""
+    return _resume(session, rest.partition(b";")[2], _CONTINUE)
 
 
-def go_on_with(session: Session, rest: bytes) -> bytes | None:
-    """C SIGNAL[;ADDRESS]: the same; there are no signals in a machine."""
-    return _old(session, rest.partition(b";")[2], _RUN)
+def step(session: SessionState, rest: bytes) -> bytes | None:
+    """s [ADDRESS]: step one instruction."""
+    return _resume(session, rest, _STEP)
 
 
-def step(session: Session, rest: bytes) -> bytes | None:
-    """s [ADDRESS]: one instruction."""
-    return _old(session, rest, _STEP)
+def step_with_signal(session: SessionState, rest: bytes) -> bytes | None:
+    """S SIGNAL[;ADDRESS]: step one instruction. SIGNAL is ignored."""
+    return _resume(session, rest.partition(b";")[2], _STEP)
 
 
-def step_with(session: Session, rest: bytes) -> bytes | None:
-    """S SIGNAL[;ADDRESS]: the same."""
-    return _old(session, rest.partition(b";")[2], _STEP)
-
-
-def actions(session: Session, rest: bytes) -> bytes:
-    """vCont?: what vCont can do."""
+def vcont_actions(session: SessionState, rest: bytes) -> bytes:
+    """vCont?: the actions of vCont."""
     return b"vCont;c;C;s;S;t;r"
 
 
-def act(session: Session, rest: bytes) -> bytes | None:
-    """vCont;ACTION[:THREAD]...: for each thread the first action that names it, or names none."""
-    moves = _moves(rest, len(session.guest.cores))
+def vcont(session: SessionState, rest: bytes) -> bytes | None:
+    """vCont;ACTION[:THREAD]...: each thread takes the first action that names it or no thread."""
+    threads = session.threads
+    actions = _parse_actions(rest, threads.count)
     if session.exit_reply is not None:
         return session.exit_reply
-    halted = [n for n, go in moves.items() if go is None]
-    if halted and not session.non_stop:
-        raise Refused("t stops threads one by one, which is for non-stop mode")
-    # One that runs already goes on with what it does.
-    wanted = {n: go for n, go in moves.items() if go is not None and n not in session.moves}
-    session.resume(wanted)
-    if not session.non_stop:
+    halted = [index for index, action in actions.items() if action is None]
+    if halted and not threads.non_stop:
+        raise PacketError("t stops single threads, which is only possible in non-stop mode")
+    # A thread that runs already keeps its action.
+    session.resume(
+        {
+            index: action
+            for index, action in actions.items()
+            if action is not None and index not in threads.resume_actions
+        }
+    )
+    if not threads.non_stop:
         return None
-    session.answer(b"OK")
+    session.reply(b"OK")
     session.halt(halted)
     return None
 
 
-@lru_cache(maxsize=64)  # a client says the same few again and again
-def _moves(rest: bytes, count: int) -> Mapping[int, ResumeAction | None]:
-    """What each vCPU is to do, by its place; None is to stop. Raises Refused."""
-    moves: dict[int, ResumeAction | None] = {}
+@lru_cache(maxsize=64)  # a client sends the same few all the time
+def _parse_actions(rest: bytes, count: int) -> Mapping[int, ResumeAction | None]:
+    """The action of each vCPU, by its index; None: stop. Raises PacketError."""
+    actions: dict[int, ResumeAction | None] = {}
     for part in rest.removeprefix(b";").split(b";"):
-        action, colon, thread = part.partition(b":")
-        go = _action(action)
-        place = threads.parse(thread, count) if colon else threads.ALL
-        for n in range(count) if place == threads.ALL else (place,):
-            moves.setdefault(n, go)
-    return moves
+        text, colon, thread = part.partition(b":")
+        action = _parse_action(text)
+        named = thread_id.parse(thread, count) if colon else thread_id.ALL
+        for index in range(count) if named == thread_id.ALL else (named,):
+            actions.setdefault(index, action)
+    return actions
 
 
-def _action(text: bytes) -> ResumeAction | None:
-    """One action of vCont; None is to stop."""
-    letter, more = text[:1], text[1:]
+def _parse_action(text: bytes) -> ResumeAction | None:
+    """One action of vCont; None: stop."""
+    letter, argument = text[:1], text[1:]
     if letter == b"r":
-        start, comma, end = more.partition(b",")
+        start, comma, end = argument.partition(b",")
         if not comma:
-            raise Refused("r is r START,END")
-        return ResumeAction(True, number(start), number(end))
+            raise PacketError("r is r START,END")
+        return ResumeAction(True, parse_number(start), parse_number(end))
     if letter in (b"C", b"S"):
-        number(more)
-        return _RUN if letter == b"C" else _STEP
-    if more or letter not in (b"c", b"s", b"t"):
-        raise Refused("an action of vCont is c, C, s, S, t or r")
-    return {b"c": _RUN, b"s": _STEP, b"t": None}[letter]
-
-
-def features(session: Session) -> list[bytes]:
-    return [b"vContSupported+"]
+        parse_number(argument)
+        return _CONTINUE if letter == b"C" else _STEP
+    if argument or letter not in (b"c", b"s", b"t"):
+        raise PacketError("an action of vCont is c, C, s, S, t or r")
+    return {b"c": _CONTINUE, b"s": _STEP, b"t": None}[letter]
 
 
 HANDLERS: dict[bytes, Handler] = {
-    b"?": why,
-    b"c": go_on,
-    b"C": go_on_with,
+    b"?": stop_reason,
+    b"c": continue_,
+    b"C": continue_with_signal,
     b"s": step,
-    b"S": step_with,
-    b"vCont?": actions,
-    b"vCont": act,
+    b"S": step_with_signal,
+    b"vCont?": vcont_actions,
+    b"vCont": vcont,
 }

@@ -1,102 +1,99 @@
-"""Threads: which there are, which is meant, whether one lives.
+"""Threads: the list of them, the selected ones, whether one is alive.
 
 Source: "Debugging with GDB", appendix E.2 (H, T) and E.5 (qC, qfThreadInfo, qThreadExtraInfo).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from guestdbg.gdb import threads
-from guestdbg.gdb.errors import Refused
-from guestdbg.gdb.handlers import Handler
+from guestdbg.gdb import thread_id
+from guestdbg.gdb.errors import PacketError
+from guestdbg.gdb.session_state import Handler, SessionState
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
 
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
 
-
-def _parse(session: Session, text: bytes) -> int:
-    return threads.parse(text, len(session.guest.cores))
+def _parse(session: SessionState, text: bytes) -> int:
+    return thread_id.parse(text, len(session.execution.vcpus))
 
 
 def _is_any(text: bytes) -> bool:
-    """Whether a thread-id leaves it to us which thread it is."""
+    """Whether a thread-id is 0, "any thread"."""
     return text.rpartition(b".")[2] == b"0"
 
 
-def _show(session: Session, place: int) -> bytes:
-    return threads.show(place, multiprocess=session.multiprocess)
+def _show(session: SessionState, index: int) -> bytes:
+    return thread_id.format_id(index, multiprocess=session.multiprocess)
 
 
-def choose(session: Session, rest: bytes) -> bytes:
-    """H OP THREAD: g, of which thread registers and memory are; c, which one old packets resume."""
+def select(session: SessionState, rest: bytes) -> bytes:
+    """H OP THREAD: select the thread whose registers and memory are accessed (g), or that c and s
+    resume (c)."""
     which, text = rest[:1], rest[1:]
     if which == b"g":
-        place = _parse(session, text)
-        # Any thread will do: the one that is chosen does.
-        if place != threads.ALL and not _is_any(text):
-            session.general = place
+        index = _parse(session, text)
+        # For "any thread" the selected one stays.
+        if index != thread_id.ALL and not _is_any(text):
+            session.threads.general = index
     elif which == b"c":
-        place = _parse(session, text)
-        # For GDB's own server too, "any" resumes all of them.
-        session.resumed = threads.ALL if _is_any(text) else place
+        index = _parse(session, text)
+        # As in gdbserver, "any thread" resumes all.
+        session.threads.resumed_by_c = thread_id.ALL if _is_any(text) else index
     else:
-        raise Refused("H is Hg or Hc")
+        raise PacketError("H is Hg or Hc")
     return b"OK"
 
 
-def alive(session: Session, rest: bytes) -> bytes:
-    """T THREAD: vCPUs live as long as the guest."""
+def alive(session: SessionState, rest: bytes) -> bytes:
+    """T THREAD: whether a thread is alive. A vCPU is alive as long as the guest."""
     _parse(session, rest)
     return b"OK"
 
 
-def current(session: Session, rest: bytes) -> bytes:
-    """qC: the thread that is chosen."""
-    return b"QC" + _show(session, session.general)
+def selected(session: SessionState, rest: bytes) -> bytes:
+    """qC: the selected thread."""
+    return b"QC" + _show(session, session.threads.general)
 
 
-def first(session: Session, rest: bytes) -> bytes:
-    """qfThreadInfo: all of them; there are few."""
+def first(session: SessionState, rest: bytes) -> bytes:
+    """qfThreadInfo: all threads; they fit in one packet."""
     if session.detached:
         return b"l"
-    return b"m" + b",".join(_show(session, n) for n in range(len(session.guest.cores)))
+    return b"m" + b",".join(_show(session, n) for n in range(len(session.execution.vcpus)))
 
 
-def more(session: Session, rest: bytes) -> bytes:
-    """qsThreadInfo: no more of them."""
+def more(session: SessionState, rest: bytes) -> bytes:
+    """qsThreadInfo: the end of the list."""
     return b"l"
 
 
-def describe(session: Session, place: int) -> str:
-    """What a person is told of a vCPU in a list of threads."""
-    core = session.guest.cores[place]
-    if place in session.moves:
+def describe(session: SessionState, index: int) -> str:
+    """The state of a vCPU in words, for lists of threads."""
+    context = session.execution.vcpus[index]
+    if index in session.threads.resume_actions:
         return "running"
-    if core.vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
+    if context.vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
         return "powered off"
-    return f"EL{core.cpu.el}"
+    return f"EL{context.cpu.el}"
 
 
-def extra(session: Session, rest: bytes) -> bytes:
-    """qThreadExtraInfo,THREAD: words for the list of threads."""
-    place = _parse(session, rest.removeprefix(b","))
-    if place == threads.ALL:
-        raise Refused("that is not one thread")
-    text = f"vCPU {session.guest.cores[place].vcpu.id}, {describe(session, place)}"
+def extra(session: SessionState, rest: bytes) -> bytes:
+    """qThreadExtraInfo,THREAD: the name and state of a thread, for lists of threads."""
+    index = _parse(session, rest.removeprefix(b","))
+    if index == thread_id.ALL:
+        raise PacketError("qThreadExtraInfo is for one thread")
+    text = f"vCPU {session.execution.vcpus[index].vcpu.id}, {describe(session, index)}"
     return text.encode().hex().encode()
 
 
-def attached(session: Session, rest: bytes) -> bytes:
-    """qAttached: the guest was there before the client, and outlives it."""
+def attached(session: SessionState, rest: bytes) -> bytes:
+    """qAttached: 1, the guest existed before the client attached: GDB detaches from it when it
+    quits, and does not kill it."""
     return b"1"
 
 
 HANDLERS: dict[bytes, Handler] = {
-    b"H": choose,
+    b"H": select,
     b"T": alive,
-    b"qC": current,
+    b"qC": selected,
     b"qfThreadInfo": first,
     b"qsThreadInfo": more,
     b"qThreadExtraInfo": extra,

@@ -1,4 +1,4 @@
-"""Objects that are read piece by piece: qXfer; and where the program lies: qOffsets.
+"""Documents that are read in pieces, qXfer; and the slide of the program, qOffsets.
 
 Source: "Debugging with GDB", appendix E.5 (qXfer, qOffsets), E.15 (thread list), E.16 (memory map).
 """
@@ -7,36 +7,32 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
-from guestdbg.gdb import threads
-from guestdbg.gdb.errors import Refused
-from guestdbg.gdb.handlers import Handler
+from guestdbg.gdb import thread_id
+from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.handlers.threads import describe
+from guestdbg.gdb.packet_fields import parse_range
 from guestdbg.gdb.packets import MAX_PACKET, escape
-from guestdbg.gdb.targetxml import target_xml
-from guestdbg.gdb.text import span
-
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
+from guestdbg.gdb.session_state import Handler, SessionState
+from guestdbg.gdb.target_description import target_xml
 
 # Every byte may need an escape.
-_MOST = (MAX_PACKET - 16) // 2
+_MAX_READ = (MAX_PACKET - 16) // 2
 
 
-def _features(session: Session, annex: bytes) -> bytes:
+def _features(session: SessionState, annex: bytes) -> bytes:
     if annex != b"target.xml":
-        raise Refused("there is target.xml alone", errno.ENOENT)
+        raise PacketError("the only document is target.xml", errno.ENOENT)
     return target_xml(session.registers)
 
 
-def _memory_map(session: Session, annex: bytes) -> bytes:
-    """All of the address space: which addresses have memory is for the page tables to say.
+def _memory_map(session: SessionState, annex: bytes) -> bytes:
+    """The whole address space is RAM: which addresses have memory is up to the page tables.
 
-    While flash is executed from (nothing is mapped yet), it is told as what it is, so that GDB
-    takes hardware breakpoints there.
+    The exception is flash, from which firmware executes before it has enabled the MMU: in ROM, GDB
+    uses hardware breakpoints.
     """
     flash = session.guest.board.flash
     rom = 0 if flash is None else flash.size
@@ -54,24 +50,24 @@ def _memory_map(session: Session, annex: bytes) -> bytes:
     ).encode()
 
 
-def _threads(session: Session, annex: bytes) -> bytes:
+def _threads(session: SessionState, annex: bytes) -> bytes:
     rows = []
-    for place, core in enumerate(() if session.detached else session.guest.cores):
-        thread = threads.show(place, multiprocess=session.multiprocess).decode()
-        name = quoteattr(f"vCPU {core.vcpu.id}")
-        words = xml_escape(describe(session, place))
-        rows.append(f'<thread id="{thread}" core="{place}" name={name}>{words}</thread>\n')
+    for index, context in enumerate(() if session.detached else session.execution.vcpus):
+        thread = thread_id.format_id(index, multiprocess=session.multiprocess).decode()
+        name = quoteattr(f"vCPU {context.vcpu.id}")
+        words = xml_escape(describe(session, index))
+        rows.append(f'<thread id="{thread}" core="{index}" name={name}>{words}</thread>\n')
     return f'<?xml version="1.0"?>\n<threads>\n{"".join(rows)}</threads>\n'.encode()
 
 
-def _program(session: Session, annex: bytes) -> bytes:
+def _program(session: SessionState, annex: bytes) -> bytes:
     images = session.guest.images
     if not images:
-        raise Refused("the guest was not loaded from a file with symbols", errno.ENOENT)
+        raise PacketError("the guest was not loaded from a file with symbols", errno.ENOENT)
     return str(images[0].path.absolute()).encode()
 
 
-_OBJECTS: dict[bytes, Callable[[Session, bytes], bytes]] = {
+_OBJECTS: dict[bytes, Callable[[SessionState, bytes], bytes]] = {
     b"features": _features,
     b"memory-map": _memory_map,
     b"threads": _threads,
@@ -79,31 +75,32 @@ _OBJECTS: dict[bytes, Callable[[Session, bytes], bytes]] = {
 }
 
 
-def transfer(session: Session, rest: bytes) -> bytes:
-    """qXfer:OBJECT:read:ANNEX:OFFSET,LENGTH: a piece, behind m (there is more) or l (the last)."""
+def transfer(session: SessionState, rest: bytes) -> bytes:
+    """qXfer:OBJECT:read:ANNEX:OFFSET,LENGTH: a piece, after m (more follows) or l (the last)."""
     try:
         _, name, what, annex, where = rest.split(b":", 4)
     except ValueError:
-        raise Refused("qXfer is qXfer:OBJECT:read:ANNEX:OFFSET,LENGTH") from None
+        raise PacketError("qXfer is qXfer:OBJECT:read:ANNEX:OFFSET,LENGTH") from None
     if name not in _OBJECTS or what != b"read":
         return b""
-    offset, length = span(where)
+    offset, length = parse_range(where)
     document = _OBJECTS[name](session, annex)
     if offset > len(document):
-        raise Refused(f"{offset} is behind the end")
-    piece = document[offset : offset + min(length, _MOST)]
+        raise PacketError(f"the offset {offset} is past the end")
+    piece = document[offset : offset + min(length, _MAX_READ)]
     return (b"l" if offset + len(piece) >= len(document) else b"m") + escape(piece)
 
 
-def offsets(session: Session, rest: bytes) -> bytes:
-    """qOffsets: how far the guest has moved itself from where it was linked."""
+def offsets(session: SessionState, rest: bytes) -> bytes:
+    """qOffsets: how far the guest is loaded from the addresses it was linked at."""
     images = session.guest.images
     if not images:
         return b""
     return b"Text=%x;Data=%x;Bss=%x" % ((images[0].slide,) * 3)
 
 
-def features(session: Session) -> list[bytes]:
+def features(session: SessionState) -> list[bytes]:
+    """The documents of this guest."""
     found = [b"qXfer:features:read+", b"qXfer:memory-map:read+", b"qXfer:threads:read+"]
     if session.guest.images:
         found.append(b"qXfer:exec-file:read+")

@@ -1,30 +1,26 @@
-"""`monitor console`, `type`: the guest's serial line."""
+"""`monitor console` and `type`: the guest's serial console."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from guestdbg.gdb.monitor import Command, MonitorError, add
+from guestdbg.gdb.monitor.command import Command, MonitorError
+from guestdbg.gdb.session_state import SessionState
 from guestdbg.machine.escapes import unescape
 
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
 
-
-def console(session: Session, words: list[str]) -> str:
-    """What the guest has printed last; or whether it is shown in GDB while the guest runs."""
+def console(session: SessionState, words: list[str]) -> str:
+    """The last output; or switch whether GDB shows output while the guest runs."""
     if words in (["on"], ["off"]):
         session.forward_console = words == ["on"]
-        where = "here too, while it runs" if session.forward_console else "by the server alone"
-        return f"what the guest prints is shown {where}\n"
+        where = "here too, while it runs" if session.forward_console else "only by the server"
+        return f"the guest's console output is shown {where}\n"
     if words:
         raise MonitorError("monitor console [on | off]")
-    text = session.printed().decode("utf-8", "replace")
+    text = session.console_history().decode("utf-8", "replace")
     return text if text.endswith("\n") or not text else text + "\n"
 
 
-def type_in(session: Session, words: list[str]) -> str:
-    r"""Type something to the guest; \n is Enter."""
+def type_in(session: SessionState, words: list[str]) -> str:
+    r"""Type TEXT on the guest's console; \n is Enter."""
     text = words[0]
     if not text:
         raise MonitorError(r"monitor type TEXT, where \n is Enter")
@@ -36,5 +32,7 @@ def type_in(session: Session, words: list[str]) -> str:
     return ""
 
 
-add(Command("console", "[on | off]", "what the guest printed last; show it here or not", console))
-add(Command("type", "TEXT", r"type to the guest (\n is Enter)", type_in, raw=True))
+COMMANDS = (
+    Command("console", "[on | off]", "the last console output; show it here or not", console),
+    Command("type", "TEXT", r"type TEXT on the guest's console (\n is Enter)", type_in, raw=True),
+)

@@ -1,16 +1,12 @@
-"""`monitor help`, `caps`, `debug-state`, `hit`, `reset`."""
+"""`monitor caps`, `debug-state`, `hit`, `register`, `reset`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from guestdbg.arm64 import registers
 from guestdbg.debugger import Breakpoint, Watch
-from guestdbg.gdb.monitor import Command, MonitorError, add, commands
+from guestdbg.gdb.monitor.command import Command, MonitorError, refuse_arguments
+from guestdbg.gdb.session_state import SessionState
 from guestdbg.kvm import SupportsDebugState, constants
-
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
 
 _SHOWN = (
     "KVM_CAP_GUEST_DEBUG_HW_BPS",
@@ -20,21 +16,9 @@ _SHOWN = (
 )
 
 
-def _nothing_more(words: list[str], name: str) -> None:
-    if words:
-        raise MonitorError(f"monitor {name} takes no arguments")
-
-
-def show_help(session: Session, words: list[str]) -> str:
-    """All commands, a line each."""
-    rows = [(f"{c.name} {c.arguments}".rstrip(), c.what) for c in commands().values()]
-    width = max(len(left) for left, _ in rows)
-    return "".join(f"{left:{width}}  {what}\n" for left, what in rows)
-
-
-def caps(session: Session, words: list[str]) -> str:
-    """What the provider has."""
-    _nothing_more(words, "caps")
+def caps(session: SessionState, words: list[str]) -> str:
+    """The provider and its debug capabilities."""
+    refuse_arguments(words, "caps")
     board = session.guest.board
     lines = [f"provider {board.kvm.provider}, {len(board.vcpus)} vCPU"]
     for name in _SHOWN:
@@ -43,21 +27,20 @@ def caps(session: Session, words: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def debug_state(session: Session, words: list[str]) -> str:
-    """What is armed, and whose the debug registers are."""
-    _nothing_more(words, "debug-state")
-    guest = session.guest
+def debug_state(session: SessionState, words: list[str]) -> str:
+    """The armed breakpoints and watchpoints, and the owner of the debug registers."""
+    refuse_arguments(words, "debug-state")
     lines = []
-    for key, point in session.inserted:
+    for key, point in session.breakpoints:
         how = ""
         if isinstance(point, Watch):
             how = f"watchpoint, {point.access} of {point.length} bytes"
         elif isinstance(point, Breakpoint):
             how = f"{point.kind} breakpoint"
-            if key.address in session.inserted.guards:
+            if key.address in session.breakpoints.guards:
                 how += ", guarded by a watchpoint"
         lines.append(f"Z{key.type} at {key.address:#x}: {how}, {point.hits} hits")
-    armed = guest.arming.armed
+    armed = session.execution.armed
     for name, control, value in (
         ("DBGB", armed.dbg_bcr, armed.dbg_bvr),
         ("DBGW", armed.dbg_wcr, armed.dbg_wvr),
@@ -67,23 +50,23 @@ def debug_state(session: Session, words: list[str]) -> str:
                 lines.append(f"{name}CR{n}_EL1 {cr:#x}, {name}VR{n}_EL1 {vr:#x}")
     if not lines:
         lines.append(
-            "nothing is armed (GDB takes its points out while the guest stands; "
-            "`set breakpoint always-inserted on` leaves them in)"
+            "nothing is armed (GDB removes its breakpoints while the guest is stopped; "
+            "`set breakpoint always-inserted on` leaves them inserted)"
         )
-    vcpu = session.core.vcpu
+    vcpu = session.context.vcpu
     if isinstance(vcpu, SupportsDebugState):
         lines.append(f"vCPU {vcpu.id}: {vcpu.debug_state}")
     return "\n".join(lines) + "\n"
 
 
-def hit(session: Session, words: list[str]) -> str:
-    """The access that stopped the guest, with the value before it and now."""
-    _nothing_more(words, "hit")
-    event = session.last_hit
-    if event is None or event.hit is None:
+def hit(session: SessionState, words: list[str]) -> str:
+    """The last hit: the access, its instruction, and the value before it and now."""
+    refuse_arguments(words, "hit")
+    stop = session.last_hit
+    if stop is None or stop.hit is None:
         raise MonitorError("nothing has been hit yet")
     lines = []
-    for one in event.hits:
+    for one in stop.hits:
         if not isinstance(one.point, Watch):
             lines.append(f"vCPU {one.vcpu.id}: breakpoint at {one.location}, pc {one.pc:#x}")
             continue
@@ -93,45 +76,45 @@ def hit(session: Session, words: list[str]) -> str:
         )
         if one.old_bytes is not None:
             start = one.point.address if one.point.scalar else one.address
-            now = session.core.peek(start, len(one.old_bytes))
+            now = session.context.peek(start, len(one.old_bytes))
             lines.append(f"  before: {_value(one.old_bytes)}")
-            made = one.vcpu.pc != one.pc
-            lines.append(f"  {'now' if made else 'now (it is still to be made)'}: {_value(now)}")
+            executed = one.vcpu.pc != one.pc
+            lines.append(f"  {'now' if executed else 'now (before the access)'}: {_value(now)}")
     return "\n".join(lines) + "\n"
 
 
 def _value(data: bytes | None) -> str:
     if data is None:
-        return "not to be read"
+        return "not readable"
     return hex(int.from_bytes(data, "little")) if len(data) in (1, 2, 4, 8) else data.hex(" ", 8)
 
 
-def register(session: Session, words: list[str]) -> str:
-    """A register's fields in words."""
+def register(session: SessionState, words: list[str]) -> str:
+    """A system register's fields in words."""
     if len(words) != 1:
         raise MonitorError("monitor register NAME, as in: monitor register esr_el1")
-    value = session.core.cpu.reg(words[0])
+    value = session.context.cpu.reg(words[0])
     layout = registers.by_name(words[0])
-    what = layout.summary(value) if layout.summary else layout.title
-    lines = [f"{layout.name} = {value:#x}: {what}"]
+    summary = layout.summary(value) if layout.summary else layout.title
+    lines = [f"{layout.name} = {value:#x}: {summary}"]
     lines += [f"  {x.bits:>8}  {x}" for x in layout.describe(value) if x.value or x.text]
     return "\n".join(lines) + "\n"
 
 
-def reset(session: Session, words: list[str]) -> str:
-    """The guest as it was loaded."""
-    _nothing_more(words, "reset")
-    session.guest.reset()
-    session.restarted()
+def reset(session: SessionState, words: list[str]) -> str:
+    """Load the guest again; it is stopped at its entry point."""
+    refuse_arguments(words, "reset")
+    session.restart()
     return (
-        f"the guest stands at its entry, {session.core.cpu.pc:#x}\n"
-        "(GDB does not know yet: `maintenance flush register-cache`, or `stepi`)\n"
+        f"the guest is stopped at its entry point, {session.context.cpu.pc:#x}\n"
+        "(GDB still shows the old registers: `maintenance flush register-cache`, or `stepi`)\n"
     )
 
 
-add(Command("help", "", "this list", show_help))
-add(Command("caps", "", "the provider, and what debug hardware it has", caps))
-add(Command("debug-state", "", "what is armed, and whose the debug registers are", debug_state))
-add(Command("hit", "", "the last access or breakpoint: who, where, the value before and now", hit))
-add(Command("register", "NAME", "a system register's fields, in words", register))
-add(Command("reset", "", "load the guest anew and start it at its entry", reset))
+COMMANDS = (
+    Command("caps", "", "the provider and its debug hardware", caps),
+    Command("debug-state", "", "what is armed, and who owns the debug registers", debug_state),
+    Command("hit", "", "the last access or breakpoint: where, and the value before and now", hit),
+    Command("register", "NAME", "a system register, its fields in words", register),
+    Command("reset", "", "load the guest again and stop it at its entry point", reset),
+)

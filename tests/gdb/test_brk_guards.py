@@ -10,8 +10,8 @@ import pytest
 from guestdbg.check.assembler import NOP, add, flat, ldr, mov, str_
 from guestdbg.debugger import Guest
 from tests.debugger.assembled import CODE, DATA, assembled, words
-from tests.gdb.clients import gdb, needs_gdb
-from tests.gdb.wire import Served, Wire, served
+from tests.gdb.gdb_client import gdb, needs_gdb
+from tests.gdb.rsp_client import Served, Wire, served
 
 PC = 0x20
 TARGET = CODE + 0x1000
@@ -230,12 +230,12 @@ def test_guards_make_room_and_come_back(tmp_path: Path) -> None:
     with served(tmp_path, guest) as here, here.client() as wire:
         fill_registers(wire, here)
         assert wire.ask(b"Z0,%x,4" % TARGET) == b"OK"
-        guarded = guest.arming.armed
+        guarded = guest.execution.armed
         assert "software breakpoint, guarded by a watchpoint" in wire.monitor("debug-state")
         assert sum(control & 1 for control in guarded.dbg_wcr) == 1
         # Four registers cannot hold it, not even without the guard.
         assert wire.ask(b"Z2,%x,%x" % (DATA + 0x1001, 0x1FFE)) == b"E1c"
-        assert guest.arming.armed == guarded
+        assert guest.execution.armed == guarded
         for n in range(here.guest.hardware.watchpoints):
             assert wire.ask(b"Z2,%x,8" % (DATA + 0x1000 * (n + 1))) == b"OK"
         assert not any(watch.address == TARGET for watch in guest.arming.watches)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.guests import ROOT
-from tests.gdb.clients import GDB, SECONDS, needs_gdb, server
+from tests.gdb.gdb_client import GDB, SECONDS, needs_gdb, server
 from tests.gdb.lldb_client import needs_lldb
 
 pytestmark = needs_gdb

@@ -1,7 +1,7 @@
-"""Agent expressions evaluated in Python: what the compiled ones (compiling.py) are held against.
+"""Evaluates agent expressions in Python. What ``compiler`` produces must give the same results.
 
-Values are 64 bits; arithmetic wraps around. Where C leaves the result open this does not: shifts
-take their distance as unsigned, and one of 64 or more shifts everything out.
+Values have 64 bits; arithmetic wraps around. Shifts that are undefined in C are defined here: the
+distance is unsigned, and a distance of 64 or more shifts all bits out.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from guestdbg.gdb.agent.errors import EvaluationError
 from guestdbg.gdb.agent.expression import Expression, Instruction
 from guestdbg.gdb.agent.opcodes import Opcode
 
-__all__ = ["MAX_EVALUATED", "Target", "evaluate", "signed"]
+__all__ = ["MAX_EVALUATED", "EvaluationTarget", "evaluate", "signed"]
 
-#: Instructions that one evaluation may take: expressions can have loops, GDB's own have none.
+#: The instructions after which an evaluation ends with an error. Only a loop takes so many; GDB's
+#: own expressions have none.
 MAX_EVALUATED = 10_000
 
 _BITS = 64
 _MASK = (1 << _BITS) - 1
 
 
-class Target(Protocol):
-    """What an expression can look at. Both raise EvaluationError."""
+class EvaluationTarget(Protocol):
+    """The registers and memory that an expression reads. Both methods raise EvaluationError."""
 
     def read_register(self, number: int) -> int:
         """A register by its number in the target description, unsigned."""
@@ -39,7 +40,7 @@ def signed(value: int, bits: int = _BITS) -> int:
 
 
 def _divide(a: int, b: int) -> int:
-    """Rounding towards zero."""
+    """The quotient rounded towards zero, as in C."""
     quotient = abs(a) // abs(b)
     return -quotient if (a < 0) != (b < 0) else quotient
 
@@ -70,11 +71,13 @@ _MEMORY = {Opcode.REF8: 1, Opcode.REF16: 2, Opcode.REF32: 4, Opcode.REF64: 8}
 
 
 def evaluate(
-    expression: Expression, target: Target, output: Callable[[bytes], object] | None = None
+    expression: Expression,
+    target: EvaluationTarget,
+    output: Callable[[bytes], object] | None = None,
 ) -> int | None:
-    """The value of an expression, unsigned; None if it ends with nothing on its stack.
+    """The value of an expression, unsigned; None if its stack is empty at the end.
 
-    ``output`` takes what it prints. Raises EvaluationError.
+    ``output`` is called with what it prints. Raises EvaluationError.
     """
     stack: list[int] = []
     at = 0
@@ -97,8 +100,10 @@ def evaluate(
             b = stack.pop()
             stack[-1] = _compute(instruction, stack[-1], b)
         else:
-            _plain(instruction, stack, target)
-    raise EvaluationError(f"an agent expression went on for more than {MAX_EVALUATED} instructions")
+            _execute(instruction, stack, target)
+    raise EvaluationError(
+        f"an agent expression has executed more than {MAX_EVALUATED} instructions"
+    )
 
 
 def _compute(instruction: Instruction, a: int, b: int) -> int:
@@ -111,8 +116,8 @@ def _compute(instruction: Instruction, a: int, b: int) -> int:
         ) from None
 
 
-def _plain(instruction: Instruction, stack: list[int], target: Target) -> None:
-    """What does not go elsewhere, and takes one value at most or only moves values about."""
+def _execute(instruction: Instruction, stack: list[int], target: EvaluationTarget) -> None:
+    """Instructions that compute nothing from two values: constants, loads, unary and stack ones."""
     operand = instruction.operand
     match instruction.op:
         case Opcode.CONST8 | Opcode.CONST16 | Opcode.CONST32 | Opcode.CONST64:
@@ -141,11 +146,11 @@ def _plain(instruction: Instruction, stack: list[int], target: Target) -> None:
         case Opcode.ROT:
             stack[-3:] = stack[-1], stack[-3], stack[-2]
         case op:
-            raise AssertionError(f"{op.name} has no meaning here")
+            raise AssertionError(f"{op.name} is not executed here")
 
 
-def _print(instruction: Instruction, stack: list[int], target: Target) -> bytes:
-    """The function and the channel are on top, which mean nothing here; the first argument next."""
+def _print(instruction: Instruction, stack: list[int], target: EvaluationTarget) -> bytes:
+    """On top of the stack are function and channel, which are ignored; then the first argument."""
     assert instruction.format is not None
     taken = 2 + instruction.operand
     values = stack[len(stack) - taken : len(stack) - 2][::-1]

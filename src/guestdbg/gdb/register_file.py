@@ -1,8 +1,8 @@
-"""The registers as the protocol numbers them, read and written through one-reg access.
+"""The registers by their numbers in the target description; access by KVM_GET/SET_ONE_REG.
 
-X0 to X30, SP, PC, CPSR (that is PSTATE), then V0 to V31, FPSR, FPCR, then the system registers that
-the provider has. The first two groups are what GDB asks of an AArch64 target ("Debugging with GDB",
-appendix G.5.1).
+X0 to X30, SP, PC, CPSR (PSTATE), then V0 to V31, FPSR, FPCR, then the system registers that the
+provider has. The order of the first two groups is fixed for an AArch64 target ("Debugging with
+GDB", appendix G.5.1).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from guestdbg.gdb.errors import Refused
+from guestdbg.gdb.errors import PacketError
 from guestdbg.kvm import KvmError
 from guestdbg.kvm.regs import core_reg, name_of
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from guestdbg.debugger import Guest
     from guestdbg.debugger.vcpu.context import VcpuContext
 
-__all__ = ["CPSR", "EXPEDITED", "PC", "SP", "Register", "Registers"]
+__all__ = ["CPSR", "EXPEDITED", "PC", "SP", "Register", "RegisterFile"]
 
 SP, PC, CPSR, V0, FPSR, FPCR, SYSTEM = 31, 32, 33, 34, 66, 67, 68
-#: What every stop reply carries: what GDB needs to find the frame. X29, X30, SP, PC.
+#: The registers in every stop reply, which GDB needs to find the frame: X29, X30, SP, PC.
 EXPEDITED = (29, 30, SP, PC)
 
 _NAMED = re.compile(r"[A-Z][A-Z0-9_]*_EL[0-3]\Z")
 _DEBUG = re.compile(r"DBG[BW][CV]R(\d+)_EL1\Z")
-# Their names in KVM's core registers are other ones.
-_CORE_ONES = (
+# These are core registers of KVM, under other names.
+_KVM_CORE_REGISTERS = (
     ("sp_el0", core_reg("sp")),
     ("sp_el1", core_reg("sp_el1")),
     ("elr_el1", core_reg("elr_el1")),
@@ -41,10 +41,10 @@ _CORE_ONES = (
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """One register: its number in the protocol, its name, width in bytes, and one-reg id.
+    """One register: number in the target description, name, size in bytes, group, KVM register id.
 
-    ``reg_id`` is None for SP, which is one of two. ``group`` is GDB's: ``"general"``, ``"vector"``,
-    ``"float"`` or ``"system"``.
+    ``group`` is GDB's: ``"general"``, ``"vector"``, ``"float"`` or ``"system"``. ``reg_id`` is None
+    for SP, which is SP_EL0 or SP_EL1 according to PSTATE.
     """
 
     number: int
@@ -54,8 +54,13 @@ class Register:
     reg_id: int | None
 
 
-class Registers:
-    """The register file of a guest's vCPUs; all have the same."""
+class RegisterFile:
+    """The registers of a guest's vCPUs, which all have the same ones.
+
+    Attributes:
+        core: X0 to CPSR, the feature org.gnu.gdb.aarch64.core.
+        fpu: V0 to FPCR, the feature org.gnu.gdb.aarch64.fpu.
+    """
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
@@ -75,9 +80,9 @@ class Registers:
 
     @cached_property
     def system(self) -> list[Register]:
-        """The system registers that the provider answers for, in the order of their names."""
+        """The provider's system registers, in alphabetical order."""
         hardware = self._guest.hardware
-        found = dict(_CORE_ONES)
+        found = dict(_KVM_CORE_REGISTERS)
         for reg_id in self._guest.board.vcpus[0].get_reg_list():
             name = name_of(reg_id)
             if not _NAMED.match(name):
@@ -101,60 +106,61 @@ class Registers:
         return iter(self._all)
 
     def by_number(self, number: int) -> Register:
-        """The register of this number; Refused where there is none."""
-        # The system registers are looked for when somebody asks for one.
+        """The register of this number; raises PacketError if there is none."""
+        # The list of system registers is made only when it is needed.
         where = self._basic if number < SYSTEM else self._all
         if not 0 <= number < len(where):
-            raise Refused(f"there is no register {number}: there are {len(self._all)}")
+            raise PacketError(f"there is no register {number}: there are {len(self._all)}")
         return where[number]
 
     def name(self, number: int) -> str | None:
-        """What the register of this number is called; None: there is none."""
+        """The name of the register of this number; None if there is none."""
         try:
             return self.by_number(number).name
-        except Refused:
+        except PacketError:
             return None
 
-    def read(self, core: VcpuContext, number: int) -> bytes:
+    def read(self, context: VcpuContext, number: int) -> bytes:
         """The register's bytes, little-endian."""
         register = self.by_number(number)
         if register.reg_id is None:
-            return core.sp().to_bytes(8, "little")
+            return context.sp().to_bytes(8, "little")
         try:
-            value = core.get(register.reg_id)
+            value = context.get(register.reg_id)
         except KvmError as error:
-            raise Refused(f"{register.name}: {error}", error.errno or errno.EIO) from error
+            raise PacketError(f"{register.name}: {error}", error.errno or errno.EIO) from error
         return (value & (1 << 8 * register.size) - 1).to_bytes(register.size, "little")
 
-    def write(self, core: VcpuContext, number: int, data: bytes) -> None:
-        """Write the register; it must be all its bytes."""
+    def write(self, context: VcpuContext, number: int, data: bytes) -> None:
+        """Write the register. Raises PacketError if ``data`` is not of its size."""
         register = self.by_number(number)
         if len(data) != register.size:
-            raise Refused(f"{register.name} has {register.size} bytes, not {len(data)}")
+            raise PacketError(f"{register.name} has {register.size} bytes, not {len(data)}")
         value = int.from_bytes(data, "little")
         if register.reg_id is None:
-            core.cpu.sp = value
+            context.cpu.sp = value
             return
         try:
-            core.vcpu.set_one_reg(register.reg_id, value)
+            context.vcpu.set_one_reg(register.reg_id, value)
         except KvmError as error:
-            raise Refused(f"{register.name}: {error}", error.errno or errno.EIO) from error
+            raise PacketError(f"{register.name}: {error}", error.errno or errno.EIO) from error
 
-    def read_core(self, core: VcpuContext) -> bytes:
-        """X0 to CPSR in one piece: the reply to ``g``. The others are read one by one."""
-        get = core.get
+    def read_core(self, context: VcpuContext) -> bytes:
+        """X0 to CPSR in one piece, for ``g``. Clients read the other registers one by one."""
+        get = context.get
         values = [
-            core.sp() if register.reg_id is None else get(register.reg_id) for register in self.core
+            context.sp() if register.reg_id is None else get(register.reg_id)
+            for register in self.core
         ]
         out = b"".join(value.to_bytes(8, "little") for value in values[:CPSR])
         return out + (values[CPSR] & 0xFFFF_FFFF).to_bytes(4, "little")
 
-    def write_core(self, core: VcpuContext, data: bytes) -> None:
-        """The same for ``G``: nothing is written unless there are bytes for all of them."""
-        wanted = 8 * CPSR + 4
-        if len(data) < wanted:
-            raise Refused(f"{len(data)} bytes of registers: there must be {wanted}")
-        # CPSR first: it says which stack pointer SP is.
+    def write_core(self, context: VcpuContext, data: bytes) -> None:
+        """Write X0 to CPSR, for ``G``; nothing is written if ``data`` is too short."""
+        size = 8 * CPSR + 4
+        if len(data) < size:
+            raise PacketError(f"{len(data)} bytes of registers: G needs {size}")
+        # CPSR first: it selects the stack pointer that SP is.
         for register in (self.core[CPSR], *self.core[:CPSR]):
             at = 8 * register.number
-            self.write(core, register.number, data[at : at + register.size])
+            self.write(context, register.number, data[at : at + register.size])

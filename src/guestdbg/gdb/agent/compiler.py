@@ -1,32 +1,33 @@
-"""Agent expressions as steps that a provider judges by itself (guestdbg.kvm.hit_programs).
+"""Compiles agent expressions to hit programs, which the provider evaluates.
 
-The provider's stack has 128 bits a place. Between two agent instructions every place holds its
-64-bit value as a signed number; what may have left that range is brought back by SEXT.
+The entries of a hit program's stack have 128 bits. Between two agent instructions each holds its
+64-bit value as a signed number: SEXT follows an operation whose result may be out of that range.
+See ``guestdbg.kvm.hit_programs``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from guestdbg.gdb.agent.evaluate import signed
+from guestdbg.gdb.agent.evaluator import signed
 from guestdbg.gdb.agent.expression import Expression, Instruction
 from guestdbg.gdb.agent.opcodes import Opcode
 from guestdbg.kvm.hit_programs import MAX_DEPTH, MAX_OPERATIONS, Op, Operation
 
-__all__ = ["RegisterSteps", "any_of", "compile_expression"]
+__all__ = ["RegisterOperations", "any_of", "compile_expression"]
 
-#: The steps that leave a register's value (unsigned, 64 bits); None: the provider has no such step.
-RegisterSteps = Callable[[int], tuple[Operation, ...] | None]
+#: The operations that push a register (unsigned, 64 bits), by its number; None: there are none.
+RegisterOperations = Callable[[int], tuple[Operation, ...] | None]
 
 _SIGNED: Operation = (Op.SEXT, 64, 0)
-#: Both places on top as unsigned numbers.
+#: The two values on top as unsigned numbers.
 _UNSIGNED: tuple[Operation, ...] = (
     (Op.ZEXT, 64, 0),
     (Op.SWAP, 0, 0),
     (Op.ZEXT, 64, 0),
     (Op.SWAP, 0, 0),
 )
-_STEPS: dict[Opcode, tuple[Operation, ...]] = {
+_OPERATIONS: dict[Opcode, tuple[Operation, ...]] = {
     Opcode.ADD: ((Op.ADD, 0, 0), _SIGNED),
     Opcode.SUB: ((Op.SUB, 0, 0), _SIGNED),
     Opcode.MUL: ((Op.MUL, 0, 0), _SIGNED),
@@ -57,47 +58,49 @@ _STEPS: dict[Opcode, tuple[Operation, ...]] = {
 
 
 def compile_expression(
-    expression: Expression, registers: RegisterSteps
+    expression: Expression, registers: RegisterOperations
 ) -> tuple[Operation, ...] | None:
-    """The steps that leave its value (not 0: true); None: only Python can say."""
+    """The operations that push its value; None if only Python can evaluate it."""
     if not expression.has_value:
         return None
-    steps: list[Operation] = []
+    operations: list[Operation] = []
     starts: dict[int, int] = {}
-    jumps: list[tuple[int, int]] = []  # a step, and the instruction that it goes to
+    jumps: list[tuple[int, int]] = []  # an operation, and its target instruction
     ends: list[int] = []
     for n, instruction in enumerate(expression.instructions):
         depth = expression.depths[n]
         if depth is None:
             continue
-        if depth + instruction.change > MAX_DEPTH:
+        if depth + instruction.stack_change > MAX_DEPTH:
             return None
-        starts[n] = len(steps)
+        starts[n] = len(operations)
         if instruction.op is Opcode.END:
-            steps += [(op, 0, 0) for op in (Op.SWAP, Op.DROP)] * (depth - 1)
-            ends.append(len(steps))
-            steps.append((Op.JUMP, 0, 0))
+            operations += [(op, 0, 0) for op in (Op.SWAP, Op.DROP)] * (depth - 1)
+            ends.append(len(operations))
+            operations.append((Op.JUMP, 0, 0))
         elif instruction.jumps:
             if instruction.operand <= n:
                 return None  # a loop
-            jumps.append((len(steps), instruction.operand))
-            steps.append((Op.JUMP if instruction.op is Opcode.GOTO else Op.JUMP_IF, 0, 0))
+            jumps.append((len(operations), instruction.operand))
+            operations.append((Op.JUMP if instruction.op is Opcode.GOTO else Op.JUMP_IF, 0, 0))
         else:
-            made = _steps(instruction, registers)
+            made = _operations(instruction, registers)
             if made is None:
                 return None
-            steps += made
-    if ends[-1] == len(steps) - 1:
-        steps.pop()
+            operations += made
+    if ends[-1] == len(operations) - 1:
+        operations.pop()
         ends.pop()
     for at, instruction_number in jumps:
-        steps[at] = (steps[at][0], 0, starts[instruction_number])
+        operations[at] = (operations[at][0], 0, starts[instruction_number])
     for at in ends:
-        steps[at] = (Op.JUMP, 0, len(steps))
-    return tuple(steps)
+        operations[at] = (Op.JUMP, 0, len(operations))
+    return tuple(operations)
 
 
-def _steps(instruction: Instruction, registers: RegisterSteps) -> Sequence[Operation] | None:
+def _operations(
+    instruction: Instruction, registers: RegisterOperations
+) -> Sequence[Operation] | None:
     op, operand = instruction.op, instruction.operand
     match op:
         case Opcode.CONST8 | Opcode.CONST16 | Opcode.CONST32 | Opcode.CONST64:
@@ -111,23 +114,23 @@ def _steps(instruction: Instruction, registers: RegisterSteps) -> Sequence[Opera
             return ((Op.ZEXT, operand, 0),) if operand < 64 else ()
         case Opcode.PICK:
             return ((Op.PICK, operand, 0),)
-    return _STEPS.get(op)
+    return _OPERATIONS.get(op)
 
 
 def any_of(
-    expressions: Sequence[Expression], registers: RegisterSteps
+    expressions: Sequence[Expression], registers: RegisterOperations
 ) -> tuple[Operation, ...] | None:
-    """The steps for "one of them is true"; None: only Python can say."""
-    steps: list[Operation] = []
+    """The operations for "any of them is not 0"; None if only Python can evaluate them."""
+    operations: list[Operation] = []
     for n, expression in enumerate(expressions):
         made = compile_expression(expression, registers)
         if made is None or (n and max(d or 0 for d in expression.depths) + 1 >= MAX_DEPTH):
             return None
-        base = len(steps)
-        steps += [
+        base = len(operations)
+        operations += [
             (op, index, value + base if op in (Op.JUMP, Op.JUMP_IF) else value)
             for op, index, value in made
         ]
         if n:
-            steps.append((Op.EITHER, 0, 0))
-    return tuple(steps) if 0 < len(steps) <= MAX_OPERATIONS else None
+            operations.append((Op.EITHER, 0, 0))
+    return tuple(operations) if 0 < len(operations) <= MAX_OPERATIONS else None

@@ -1,6 +1,6 @@
-"""The texts of agent printf: C's format strings, as GDB's `dprintf` has them.
+"""Format strings of the agent printf, as GDB's `dprintf` uses them.
 
-Integers, characters, pointers and strings; floating point has no place on an agent's stack.
+Integers, characters, pointers and strings. The stack of an expression holds no floating point.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ReadString = Callable[[int, int], bytes]
 
 
 class _Piece(NamedTuple):
-    """Text, or (``conversion``) one argument's."""
+    """Literal text; or, with a ``conversion``, how to print one argument."""
 
     text: bytes = b""
     conversion: str = ""
@@ -43,23 +43,26 @@ class _Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format string taken apart; ``arguments``: how many values it takes."""
+    """A parsed format string, and how many arguments it takes."""
 
     pieces: tuple[_Piece, ...]
     arguments: int
 
     def fill(self, values: Sequence[int], read_string: ReadString) -> bytes:
-        """The text with its values (unsigned 64-bit). ``read_string(address, most)`` gives the
-        bytes of a string in memory, without the zero byte; what it raises goes through."""
-        waiting = iter(values)
+        """The text for these arguments (unsigned 64-bit).
+
+        ``read_string(address, max_length)`` gives the bytes of a string in memory, without the zero
+        byte. Raises what it raises.
+        """
+        arguments = iter(values)
         return b"".join(
-            _convert(piece, next(waiting), read_string) if piece.conversion else piece.text
+            _convert(piece, next(arguments), read_string) if piece.conversion else piece.text
             for piece in self.pieces
         )
 
 
 def parse_format(text: bytes) -> Format:
-    """Take a format string apart, escapes as in C source. ValueError: what is wrong with it."""
+    """Parse a format string, with escapes as in C source. Raises ValueError for mistakes."""
     pieces: list[_Piece] = []
     at = arguments = 0
     while at < len(text):
@@ -85,7 +88,7 @@ def _conversion(match: re.Match[bytes]) -> _Piece:
     conversion = (match["conversion"] or b"").decode("latin-1")
     if not conversion or conversion not in "diuoxXcsp":
         raise ValueError(
-            f"{shown!r} cannot be printed by an agent: d, i, u, o, x, X, c, s and p can, and %%"
+            f"{shown!r} is not supported: an agent prints d, i, u, o, x, X, c, s, p and %%"
         )
     width = int(match["width"] or 0)
     precision = None if match["precision"] is None else int(match["precision"] or 0)
@@ -108,7 +111,7 @@ def _unescape(text: bytes) -> bytes:
             return bytes((int(match["hex"], 16),))
         if match["one"] and match["one"][0] in _ESCAPES:
             return bytes((_ESCAPES[match["one"][0]],))
-        raise ValueError(f"{match.group().decode('latin-1')!r} is no escape of C")
+        raise ValueError(f"{match.group().decode('latin-1')!r} is not an escape sequence of C")
 
     return _ESCAPE.sub(one, text)
 
@@ -123,7 +126,7 @@ def _convert(piece: _Piece, value: int, read_string: ReadString) -> bytes:
 
 
 def _number(piece: _Piece, value: int) -> tuple[str, str]:
-    """What goes before the digits (a sign, 0x), and the digits."""
+    """The prefix of a number (a sign, 0x), and its digits."""
     value &= (1 << piece.bits) - 1
     if piece.conversion in "di":
         if value >> piece.bits - 1:

@@ -14,8 +14,8 @@ import guestdbg
 from guestdbg.debugger import Breakpoint, Guest
 from guestdbg.debugger.vcpu import hit_programs
 from guestdbg.gdb.agent import CommandList
-from guestdbg.gdb.connection import Link
-from guestdbg.gdb.end_reason import Ending
+from guestdbg.gdb.connection import Connection
+from guestdbg.gdb.end_reason import EndReason
 from guestdbg.gdb.session import Session
 from tests.machine.guests import EXAMPLES
 
@@ -32,7 +32,7 @@ class Wire:
 
 def attach(guest: Guest, said: list[str] | None = None) -> Session:
     lines = [] if said is None else said
-    return Session(guest, cast(Link, Wire()), announce=lines.append)
+    return Session(guest, cast(Connection, Wire()), announce=lines.append)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_one_condition_that_holds_is_enough(guest: Guest) -> None:
     assert session.execute(packet) == b"OK"
     assert guest.run(timeout=60).reason == "hit"
     assert guest.read_u32(guest.resolve("queue.tail").address) == 6
-    ((_, point),) = list(session.inserted)
+    ((_, point),) = list(session.breakpoints)
     assert (point.seen, point.hits) == (7, 1)
     assert guest.cores[0].deciding._installed is not None
 
@@ -121,7 +121,7 @@ def test_the_last_conditions_are_those_that_count(guest: Guest) -> None:
     assert session.execute(b"Z0,%s,4" % place) == b"OK"
     assert guest.run(timeout=60).reason == "hit"
     assert guest.read_u32(tail) == 6
-    assert len(session.inserted) == 1
+    assert len(session.breakpoints) == 1
     assert len(guest.points) == 1
 
 
@@ -142,20 +142,22 @@ def test_commands_are_carried_out_and_the_guest_goes_on(guest: Guest) -> None:
     assert said[:3] == ["here", "a", "b"]
 
 
-@pytest.mark.parametrize("ending", list(Ending))
-def test_what_persists_goes_on_until_the_next_client(guest: Guest, ending: Ending) -> None:
+@pytest.mark.parametrize("end_reason", list(EndReason))
+def test_what_persists_goes_on_until_the_next_client(guest: Guest, end_reason: EndReason) -> None:
     said: list[str] = []
     session = attach(guest, said)
     for name, persist in ((b"queue_push", b"1"), (b"queue_pop", b"0")):
         place = at(guest, name.decode())
         packet = b"Z0,%s,4;cmds:%s,%s" % (place, persist, command(name.decode() + "\\n"))
         assert session.execute(packet) == b"OK"
-    session.ending = ending
-    session.take_out()
+    session.end_reason = end_reason
+    session.remove_points()
     guest.run(max_instructions=20_000)
-    expected = {"queue_push"} if ending in (Ending.DETACHED, Ending.VANISHED) else set()
+    expected = (
+        {"queue_push"} if end_reason in (EndReason.DETACHED, EndReason.DISCONNECTED) else set()
+    )
     assert set(said) == expected
-    attach(guest)._take(b"$?#3f")
+    attach(guest)._answer(b"$?#3f")
     assert not any(isinstance(point.handler, CommandList) for point in guest.points)
     before = len(said)
     guest.run(max_instructions=20_000)
@@ -165,13 +167,13 @@ def test_what_persists_goes_on_until_the_next_client(guest: Guest, ending: Endin
 @pytest.mark.parametrize(
     ("packet", "log"),
     [
-        (b"Z0,%s,4;X3,2201", "said to have 3 bytes"),
+        (b"Z0,%s,4;X3,2201", "length of 3 bytes"),
         (b"Z0,%s,4;X2,2201", "no end"),
         (b"Z0,%s,4;X2,0227", "needs 2 values"),
         (b"Z1,%s,4;X4,22010c27", "tracepoints"),
         (b"Z0,%s,4;cmds:1", "where an expression was expected"),
-        (b"Z0,%s,4;cmds:1,X1,ff", "no opcode"),
-        (b"Z0,%s,4;X6,22012000ff27", "goes to byte 255"),
+        (b"Z0,%s,4;cmds:1,X1,ff", "not an opcode"),
+        (b"Z0,%s,4;X6,22012000ff27", "jumps to byte 255"),
         (b"Z0,%s,4;" + b"X3,220127" * 65, "more than 64"),
     ],
 )
@@ -182,7 +184,7 @@ def test_malformed_ones_are_refused_and_change_nothing(
     with caplog.at_level(logging.WARNING):
         assert session.execute(packet % at(guest, "queue_push")) == b"E16"
     assert log in caplog.text
-    assert len(session.inserted) == 0
+    assert len(session.breakpoints) == 0
     assert len(guest.points) == 0
 
 
@@ -206,7 +208,7 @@ def test_more_breakpoints_than_registers_have_conditions_all_the_same(guest: Gue
             packet = b"Z0,%s,4;%s" % (at(guest, "queue_push"), condition(guest, 17))
             assert session.execute(packet) == b"OK"
             stop = guest.run(timeout=60)
-            kinds = {point.kind for _, point in session.inserted}  # type: ignore[attr-defined]
+            kinds = {point.kind for _, point in session.breakpoints}  # type: ignore[attr-defined]
             assert guest.cores[0].deciding._installed is not None
             return kinds, stop.reason, guest.cpu.pc, guest.read_u32(guest.resolve("made").address)
 
@@ -228,7 +230,7 @@ def test_those_with_conditions_get_the_registers(guest: Guest) -> None:
             assert session.execute(b"Z0,%s,4" % at(guest, name)) == b"OK"
         packet = b"Z0,%s,4;%s" % (at(guest, "queue_push"), condition(guest, 17))
         assert session.execute(packet) == b"OK"
-        found = {point.name: point for _, point in session.inserted}
+        found = {point.name: point for _, point in session.breakpoints}
         point = found[f"Z0,{at(guest, 'queue_push').decode()},4"]
         assert isinstance(point, Breakpoint)
         assert point.kind == "hardware"

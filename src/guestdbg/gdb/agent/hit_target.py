@@ -1,4 +1,4 @@
-"""What an agent expression sees of a stopped vCPU."""
+"""Registers and memory of a stopped vCPU for agent expressions."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from collections.abc import Callable
 from guestdbg.debugger import AddressError, Hit
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.agent.errors import EvaluationError
+from guestdbg.gdb.register_file import CPSR, PC, SP
 from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, Op, Operation
 
-__all__ = ["CPSR", "PC", "SP", "HitTarget", "NameRegister", "no_others", "register_steps"]
+__all__ = ["HitTarget", "RegisterName", "no_system_registers", "register_operations"]
 
-#: Numbers of org.gnu.gdb.aarch64.core in a target description: x0 to x30, and behind them these.
-SP, PC, CPSR = 31, 32, 33
-#: A program is judged while the guest's own PSTATE.SS is put aside: it reads as 0 on both ways.
+#: While the provider evaluates a hit program, the guest's own PSTATE.SS is saved elsewhere, and SS
+#: reads as 0. It does so here as well.
 _NO_SS = ~(1 << 21)
-# 128 bits have no place on the stack of an expression.
+# The 128 bits of a vector register do not fit on the stack of an expression.
 _VECTOR = re.compile(r"v\d+\Z")
 
-#: The name of a register that is not in the core feature, by its number; None: there is none.
-NameRegister = Callable[[int], str | None]
+#: The name of a register by its number; None if there is none.
+RegisterName = Callable[[int], str | None]
 
 
-def no_others(number: int) -> None:
-    """For those who have the core feature only."""
+def no_system_registers(number: int) -> None:
+    """For expressions that use only X0 to X30, SP, PC and CPSR."""
     return
 
 
-def register_steps(number: int, others: NameRegister = no_others) -> tuple[Operation, ...] | None:
-    """The steps that a provider has for a register; None: it has none."""
+def register_operations(
+    number: int, register_name: RegisterName = no_system_registers
+) -> tuple[Operation, ...] | None:
+    """The operations of a hit program that push a register; None if it cannot read the register."""
     if 0 <= number <= 30:
         return ((Op.X, number, 0),)
     if number == SP:
@@ -38,20 +40,20 @@ def register_steps(number: int, others: NameRegister = no_others) -> tuple[Opera
         return ((Op.PC, 0, 0),)
     if number == CPSR:
         return ((Op.PSTATE, 0, 0),)
-    encoding = SYSTEM_REGISTERS.get((others(number) or "").upper())
+    encoding = SYSTEM_REGISTERS.get((register_name(number) or "").upper())
     return None if encoding is None else ((Op.SYSTEM, 0, encoding),)
 
 
 class HitTarget:
-    """The vCPU of a hit."""
+    """The vCPU of a hit, as an ``EvaluationTarget``."""
 
-    def __init__(self, hit: Hit, others: NameRegister = no_others) -> None:
+    def __init__(self, hit: Hit, register_name: RegisterName = no_system_registers) -> None:
         self._cpu = hit.vcpu
         self._guest = hit.guest
-        self._others = others
+        self._register_name = register_name
 
     def read_register(self, number: int) -> int:
-        """See ``evaluate.Target``."""
+        """See ``EvaluationTarget``."""
         cpu = self._cpu
         if 0 <= number <= 30:
             return cpu.x[number]
@@ -61,16 +63,16 @@ class HitTarget:
             return cpu.pc
         if number == CPSR:
             return cpu.pstate & _NO_SS
-        name = self._others(number)
+        name = self._register_name(number)
         if name is None or _VECTOR.match(name):
-            raise EvaluationError(f"there is no register {number} that expressions can use")
+            raise EvaluationError(f"register {number} does not exist, or expressions cannot use it")
         try:
             return cpu.reg(name)
         except GuestdbgError as error:
             raise EvaluationError(f"{name} cannot be read: {error}") from error
 
     def read_memory(self, address: int, length: int) -> bytes:
-        """See ``evaluate.Target``."""
+        """See ``EvaluationTarget``."""
         try:
             return self._guest.read(address, length)
         except AddressError as error:

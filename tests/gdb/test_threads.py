@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from tests.gdb.clients import Mi, Told, gdb, needs_gdb, server
+from tests.gdb.gdb_client import Mi, Told, gdb, needs_gdb, server
 
 pytestmark = needs_gdb
 

@@ -12,8 +12,8 @@ import pytest
 
 from guestdbg.debugger import load
 from guestdbg.gdb import Server, ServerError
-from tests.gdb.clients import gdb, needs_gdb, server
-from tests.gdb.wire import SECONDS, Wire, served
+from tests.gdb.gdb_client import gdb, needs_gdb, server
+from tests.gdb.rsp_client import SECONDS, Wire, served
 from tests.machine.guests import EXAMPLES
 
 COUNT = 0x4020_2008
@@ -62,7 +62,7 @@ def test_kill_ends_the_server() -> None:
     with server("spin") as guest:
         gdb(guest.target, "connect()\nrun('kill')\n")
         assert guest.ended() == 0
-        assert b"the debugger has ended the guest" in guest.errors
+        assert b"the debugger has killed the guest" in guest.errors
 
 
 @needs_gdb
@@ -129,12 +129,12 @@ def test_one_that_vanishes_leaves_it_standing(tmp_path: Path, running: bool) -> 
             if running:
                 wire.send(b"vCont;c")
         with here.client() as wire:
-            first = here.guest.cores[0].vcpu.instructions  # type: ignore[attr-defined]
+            first = here.guest.execution.vcpus[0].vcpu.instructions  # type: ignore[attr-defined]
             time.sleep(0.05)
-            assert here.guest.cores[0].vcpu.instructions == first  # type: ignore[attr-defined]
+            assert here.guest.execution.vcpus[0].vcpu.instructions == first  # type: ignore[attr-defined]
             assert len(here.guest.points) == 0, "its breakpoints are gone"
             assert wire.ask(b"?").startswith(b"T05")
-        assert "the debugger is gone: the guest stands" in here.announced
+        assert "the debugger has disconnected: the guest is stopped" in here.announced
 
 
 def test_one_that_vanishes_lets_it_run_on(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_detaching_from_an_extended_remote_keeps_the_connection() -> None:
             """,
             symbols="spin",
         )
-        guest.wait_for("the debugger has detached, and stays connected: the guest runs on")
+        guest.wait_for("the debugger has detached and stays connected: the guest runs on")
         guest.wait_for("the debugger has attached again")
         # GDB has hung up having detached: it has not vanished.
         guest.wait_for("the debugger has detached: the guest runs on")
@@ -333,7 +333,7 @@ def test_detached_and_connected_nothing_of_the_guest_is_to_be_had(tmp_path: Path
             assert wire.reply().startswith(b"T05")
         with here.client() as wire:
             assert wire.ask(b"?").startswith(b"T05")
-        assert "the debugger is gone: the guest stands" in here.announced
+        assert "the debugger has disconnected: the guest is stopped" in here.announced
 
 
 def test_a_guest_that_ends_while_detached_can_be_run_anew(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gdb.wire import Wire, served
+from tests.gdb.rsp_client import Wire, served
 
 MAIN = 0x4020138C
 #: As many as there are breakpoint registers.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.gdb.clients import gdb, needs_gdb, server
+from tests.gdb.gdb_client import gdb, needs_gdb, server
 
 pytestmark = needs_gdb
 

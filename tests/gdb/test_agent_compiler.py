@@ -12,9 +12,9 @@ pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compi
 
 from guestdbg.cpu.processor import EXIT_HIT, EXIT_LIMIT, HitPrograms
 from guestdbg.gdb.agent import AgentError, EvaluationError, Expression, evaluate, parse
-from guestdbg.gdb.agent.compiling import any_of
-from guestdbg.gdb.agent.opcodes import SHAPES, Opcode
-from guestdbg.gdb.agent.target import register_steps
+from guestdbg.gdb.agent.compiler import any_of
+from guestdbg.gdb.agent.hit_target import register_operations
+from guestdbg.gdb.agent.opcodes import OPCODE_INFO, Opcode
 from guestdbg.kvm.hit_programs import MAX_DEPTH
 from tests.cpu.support import CODE, DATA, NOP, RAM, Bench
 
@@ -59,7 +59,7 @@ def python(expressions: list[Expression]) -> bool | None:
 
 def processor(expressions: list[Expression]) -> bool | str | None:
     """None: it was not decided there; "never": only Python can."""
-    steps = any_of(expressions, register_steps)
+    steps = any_of(expressions, register_operations)
     if steps is None:
         return "never"
     bench = BENCH
@@ -98,7 +98,8 @@ VALUES = st.one_of(
 ONE = [
     op
     for op in Opcode
-    if op in SHAPES and SHAPES[op] in ((0, 1, 1), (0, 2, 1), (0, 1, 2), (0, 2, 2), (0, 3, 3))
+    if op in OPCODE_INFO
+    and OPCODE_INFO[op] in ((0, 1, 1), (0, 2, 1), (0, 1, 2), (0, 2, 2), (0, 3, 3))
 ]
 
 
@@ -108,7 +109,7 @@ def bodies(draw: st.DrawFn, least: int = 1) -> tuple[list[Part], int]:
     parts: list[Part] = []
     depth = 0
     for _ in range(draw(st.integers(least, 14))):
-        choices: list[Part] = [op for op in ONE if SHAPES[op].takes <= depth]
+        choices: list[Part] = [op for op in ONE if OPCODE_INFO[op].consumed <= depth]
         if depth > 1:
             choices.append(Opcode.POP)
         kind = draw(st.integers(0, 3 if depth else 1))
@@ -129,7 +130,7 @@ def bodies(draw: st.DrawFn, least: int = 1) -> tuple[list[Part], int]:
             op = draw(st.sampled_from(choices))
             assert isinstance(op, Opcode)
             parts.append(op)
-            depth += SHAPES[op].puts - SHAPES[op].takes
+            depth += OPCODE_INFO[op].produced - OPCODE_INFO[op].consumed
     return parts, depth
 
 
@@ -137,7 +138,7 @@ def code(parts: list[Part]) -> bytes:
     out = b""
     for part in parts:
         op, operand = part if isinstance(part, tuple) else (part, 0)
-        out += bytes([op]) + operand.to_bytes(SHAPES[op].operand, "big")
+        out += bytes([op]) + operand.to_bytes(OPCODE_INFO[op].operand_size, "big")
     return out
 
 

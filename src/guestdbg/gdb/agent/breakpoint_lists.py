@@ -1,7 +1,7 @@
-"""What may follow address and kind in Z0 and Z1: conditions and command lists.
+"""The conditions and commands of Z0 and Z1 packets (GDB manual: cond_list and cmd_list).
 
-`Z0,addr,kind[;Xlen,expr]...[;cmds:persist,Xlen,expr...]` (GDB manual, appendix E.2, "z0" packet),
-lengths and the expressions' bytes in hexadecimal digits.
+`Z0,addr,kind[;Xlen,expr]...[;cmds:persist,Xlen,expr...]`, with the lengths and the bytes of the
+expressions in hexadecimal. Source: "Debugging with GDB", appendix E.2, "z0" packet.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from guestdbg.gdb.agent.errors import AgentError
 from guestdbg.gdb.agent.expression import Expression, parse
 
-__all__ = ["MAX_EXPRESSIONS", "Tail", "parse_tail"]
+__all__ = ["MAX_EXPRESSIONS", "BreakpointLists", "parse_breakpoint_lists"]
 
-#: Conditions, and commands, of one breakpoint.
+#: The most conditions, and the most commands, of one breakpoint.
 MAX_EXPRESSIONS = 64
 
 _EXPRESSION = re.compile(rb"X([0-9a-fA-F]{1,8}),")
@@ -23,13 +23,13 @@ _HEX = re.compile(rb"[0-9a-fA-F]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
-    """What to do at a breakpoint.
+class BreakpointLists:
+    """The conditions and commands of a breakpoint.
 
     Attributes:
-        conditions: the client hears of it if one of them holds; none: always.
-        commands: carried out instead of telling the client.
-        persist: whether they go on after the client has disconnected.
+        conditions: the guest stops if any of them is not 0; without conditions, always.
+        commands: evaluated instead of stopping the guest.
+        persist: whether the commands stay active after the client has disconnected.
     """
 
     conditions: tuple[Expression, ...] = ()
@@ -37,8 +37,8 @@ class Tail:
     persist: bool = False
 
 
-def parse_tail(text: bytes) -> Tail:
-    """Take apart what follows `Z0,addr,kind`: empty, or beginning with a semicolon.
+def parse_breakpoint_lists(text: bytes) -> BreakpointLists:
+    """Parse what follows `Z0,addr,kind`: nothing, or text that begins with a semicolon.
 
     Raises AgentError.
     """
@@ -47,7 +47,7 @@ def parse_tail(text: bytes) -> Tail:
     into, persist = conditions, False
     at = 0
     while at < len(text):
-        # GDB puts semicolons between conditions, and nothing between commands.
+        # GDB separates conditions by semicolons, and commands not at all.
         if text[at : at + 1] == b";":
             at += 1
             if match := _COMMANDS.match(text, at):
@@ -66,7 +66,7 @@ def parse_tail(text: bytes) -> Tail:
             raise AgentError("a condition that prints: only commands can")
         if not condition.has_value:
             raise AgentError("a condition that ends with nothing on its stack")
-    return Tail(tuple(conditions), tuple(commands), persist)
+    return BreakpointLists(tuple(conditions), tuple(commands), persist)
 
 
 def _expression(text: bytes, at: int) -> tuple[Expression, int]:
@@ -80,7 +80,8 @@ def _expression(text: bytes, at: int) -> tuple[Expression, int]:
     digits = text[match.end() : match.end() + 2 * length]
     if len(digits) != 2 * length or not _HEX.match(digits):
         raise AgentError(
-            f"an agent expression said to have {length} bytes, with {_shown(digits, 0)} for them"
+            f"an agent expression has a length of {length} bytes, and is given as "
+            f"{_shown(digits, 0)}"
         )
     return parse(bytes.fromhex(digits.decode())), match.end() + 2 * length
 

@@ -1,60 +1,60 @@
-"""`monitor watch`, `unwatch`: watches of the server's, whose conditions are judged by the provider.
+"""`monitor watch` and `unwatch`: watchpoints with conditions that the server evaluates.
 
-GDB sends conditions for breakpoints only; at a watchpoint it is asked every time. These stop the
-guest behind the access, and only where the condition holds.
+GDB sends conditions to the server only for breakpoints. For a watchpoint it stops at every hit and
+evaluates the condition itself. These watches stop the guest after the access, and only if the
+condition holds.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from guestdbg.debugger import InvalidLocation, Watch
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.breakpoints.spec_parser import parse_watch
-from guestdbg.gdb.monitor import Command, MonitorError, add
-
-if TYPE_CHECKING:
-    from guestdbg.gdb.session import Session
+from guestdbg.gdb.monitor.command import Command, MonitorError
+from guestdbg.gdb.session_state import SessionState
 
 _USAGE = "monitor unwatch NUMBER | all: the numbers are those of `monitor watch`"
 
 
-def watch(session: Session, words: list[str]) -> str:
-    """Make a watch, or list those there are."""
+def watch(session: SessionState, words: list[str]) -> str:
+    """Set a watch, or list all."""
     if not words[0]:
-        lines = [_line(number, watch) for number, watch in session.watches.items()]
-        return "\n".join(lines or ["no watches: monitor watch queue.tail if new > 8"]) + "\n"
+        lines = [_line(number, watch) for number, watch in session.monitor_watches.items()]
+        return (
+            "\n".join(lines or ["no watches; to set one: monitor watch queue.tail if new > 8"])
+            + "\n"
+        )
     spec = parse_watch(words[0], "monitor watch")
     if isinstance(spec.where, str) and spec.where.isdecimal():
         raise InvalidLocation(
-            f"{spec.where} is no place: an address is written 0x{int(spec.where):x}"
+            f"{spec.where} is not a location: write the address as 0x{int(spec.where):x}"
         )
     if spec.condition is not None:
         spec.condition.check(session.guest)
-    made = session.inserted.make_room(
+    made = session.breakpoints.guards.make_room(
         lambda: session.guest.watch(
             spec.where, spec.length, spec.access, when=spec.condition, name=spec.name
         )
     )
-    number = max(session.watches, default=0) + 1
-    session.watches[number] = made
+    number = max(session.monitor_watches, default=0) + 1
+    session.monitor_watches[number] = made
     return _line(number, made) + "\n"
 
 
-def unwatch(session: Session, words: list[str]) -> str:
-    """Take one of them out, or all."""
+def unwatch(session: SessionState, words: list[str]) -> str:
+    """Delete one watch, or all."""
     if len(words) != 1:
         raise MonitorError(_USAGE)
     if words[0] == "all":
-        numbers = list(session.watches)
+        numbers = list(session.monitor_watches)
     else:
         number = int(words[0]) if words[0].isdecimal() else 0
-        if number not in session.watches:
+        if number not in session.monitor_watches:
             raise MonitorError(f"there is no watch {words[0]!r}; {_USAGE}")
         numbers = [number]
     for number in numbers:
-        session.watches.pop(number).delete()
-    session.inserted.guards.fill()
+        session.monitor_watches.pop(number).delete()
+    session.breakpoints.guards.fill()
     return ""
 
 
@@ -67,13 +67,13 @@ def _line(number: int, watch: Watch) -> str:
     )
 
 
-add(
+COMMANDS = (
     Command(
         "watch",
         "[WHAT[,LENGTH][:r|w|rw] [if CONDITION]]",
-        "stop behind an access for which a condition holds; or list these watches",
+        "stop after an access for which the condition holds; or list the watches",
         watch,
         raw=True,
-    )
+    ),
+    Command("unwatch", "NUMBER | all", "delete a watch of `monitor watch`", unwatch),
 )
-add(Command("unwatch", "NUMBER | all", "take out a watch of `monitor watch`", unwatch))

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from tests.gdb.clients import put_down
+from tests.gdb.gdb_client import put_down
 
 SECONDS = 60
 

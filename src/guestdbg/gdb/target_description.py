@@ -1,4 +1,4 @@
-"""The target description: which registers there are, with their types, as GDB reads it.
+"""The target description: the registers and their types, as XML for GDB.
 
 Source: "Debugging with GDB", appendix G (target descriptions), G.5.1 (AArch64 features).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.sax.saxutils import quoteattr
 
-from guestdbg.gdb.registers import PC, SP, Register, Registers
+from guestdbg.gdb.register_file import PC, SP, Register, RegisterFile
 
 __all__ = ["SYSTEM_FEATURE", "target_xml"]
 
@@ -59,7 +59,7 @@ _FPCR = (
     ("DN", 25, 25),
     ("AHP", 26, 26),
 )
-# The views of a vector register: (letter, bits of an element, the element types by their letters).
+# The views of a vector register: (letter, bits of an element, (letter, type) of the elements).
 _VECTORS = (
     ("d", 64, (("f", "ieee_double"), ("u", "uint64"), ("s", "int64"))),
     ("s", 32, (("f", "ieee_single"), ("u", "uint32"), ("s", "int32"))),
@@ -69,8 +69,8 @@ _VECTORS = (
 )
 
 
-def target_xml(registers: Registers) -> bytes:
-    """``target.xml``: everything in one document."""
+def target_xml(registers: RegisterFile) -> bytes:
+    """The document ``target.xml``, which includes no other."""
     parts = [
         '<?xml version="1.0"?>\n<!DOCTYPE target SYSTEM "gdb-target.dtd">\n',
         '<target version="1.0">\n',
@@ -131,8 +131,9 @@ def _vector_types() -> list[str]:
 
 
 def _system(system: Iterable[Register]) -> list[str]:
-    """The system registers, as plain numbers: GDB assigns none to a register with named fields.
+    """The system registers as plain integers: GDB cannot assign to a register with named fields.
 
-    A call of a guest's function from GDB must not write them all back.
+    ``save-restore="no"``: when GDB calls a function of the guest, it must not save them all before
+    and write them back after.
     """
     return [_register(register, "uint64", ' save-restore="no"') for register in system]
