@@ -72,7 +72,7 @@ def test_one_condition_that_holds_is_enough(guest: Guest) -> None:
     assert guest.read_u32(guest.resolve("queue.tail").address) == 6
     ((_, point),) = list(session.breakpoints)
     assert (point.seen, point.hits) == (7, 1)
-    assert guest.cores[0].deciding._installed is not None
+    assert guest.execution.hit_programs_installed(0)
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -80,7 +80,8 @@ def test_system_registers_in_conditions(
     guest: Guest, plain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hit_programs, "PLAIN", plain)
-    guest.cores[0].deciding = hit_programs.HitProgramSet(guest.cores[0])
+    vcpu = guest.execution.vcpus[0]
+    vcpu.hit_programs = hit_programs.HitProgramSet(vcpu)  # type: ignore[attr-defined]
     guest.cpu.set_reg("CONTEXTIDR_EL1", 77)
     guest.cpu.set_reg("TPIDR_EL1", 0x1234)
     session = attach(guest)
@@ -104,7 +105,7 @@ def test_system_registers_in_conditions(
         assert session.execute(b"Z0,%s,4;%s" % (place, equal(name, value))) == b"OK"
         stop = guest.run(max_instructions=2000)
         assert stop.reason == ("hit" if stops else "limit"), name
-        decided = guest.cores[0].deciding._installed is not None
+        decided = guest.execution.hit_programs_installed(0)
         assert decided is (not plain and name not in ("fpcr", "v0"))
 
 
@@ -209,7 +210,7 @@ def test_more_breakpoints_than_registers_have_conditions_all_the_same(guest: Gue
             assert session.execute(packet) == b"OK"
             stop = guest.run(timeout=60)
             kinds = {point.kind for _, point in session.breakpoints}  # type: ignore[attr-defined]
-            assert guest.cores[0].deciding._installed is not None
+            assert guest.execution.hit_programs_installed(0)
             return kinds, stop.reason, guest.cpu.pc, guest.read_u32(guest.resolve("made").address)
 
     many = False

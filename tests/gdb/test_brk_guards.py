@@ -238,7 +238,7 @@ def test_guards_make_room_and_come_back(tmp_path: Path) -> None:
         assert guest.execution.armed == guarded
         for n in range(here.guest.hardware.watchpoints):
             assert wire.ask(b"Z2,%x,8" % (DATA + 0x1000 * (n + 1))) == b"OK"
-        assert not any(watch.address == TARGET for watch in guest.arming.watches)
+        assert not any(watch.address == TARGET for watch in guest._target.armed.watches)
         assert "guarded" not in wire.monitor("debug-state")
         assert wire.ask(b"z2,%x,8" % (DATA + 0x1000)) == b"OK"
         assert b"swbreak" in go(wire)

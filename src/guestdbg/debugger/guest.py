@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 from guestdbg.arm64.debug import AccessKind, Privilege
@@ -36,7 +36,6 @@ from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.snapshot import GuestSnapshot, Snapshots
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
-from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.machine import Board
@@ -474,27 +473,6 @@ class Guest(IntegerAccess, Closing):
     ) -> None:
         self._guard.end()
         self.close()
-
-    # ---- former names, until guestdbg.gdb uses ``execution`` ----------------------------------
-
-    @property
-    def cores(self) -> tuple[VcpuContext, ...]:
-        return self._scheduler.vcpus
-
-    @property
-    def runloop(self) -> Scheduler:
-        return self._scheduler
-
-    @property
-    def memory(self) -> Any:
-        return self._target.memory
-
-    @property
-    def arming(self) -> Any:
-        armed = self._target.armed
-        return SimpleNamespace(
-            armed=armed.running, software=armed.brk_addresses, watches=armed.watches
-        )
 
     def __reduce__(self) -> str:
         raise TypeError(UNPICKLABLE)

@@ -1,4 +1,4 @@
-"""From a file to a guest that can be debugged: ``guestdbg.load``."""
+"""``guestdbg.load``: from a file to a guest that can be debugged."""
 
 from __future__ import annotations
 
@@ -40,21 +40,23 @@ def load(
         path: an ELF file, an arm64 Linux Image, a raw image or a firmware.
         provider: ``"soft"``, ``"host"`` (KVM of an arm64 machine), or ``"auto"``.
         memory: size of RAM: ``"128M"``, or bytes.
-        vcpus: how many processors; all but the first wait for PSCI CPU_ON.
-        kind: what the file is, where it does not say itself: ``"elf"``, ``"image"``, ``"raw"``
+        vcpus: how many vCPUs; all but the first wait for PSCI CPU_ON.
+        kind: what the file is, if that is not to be detected: ``"elf"``, ``"image"``, ``"raw"``
             (bytes at ``address``), ``"firmware"`` (entered at 0).
-        symbols: an ELF file with the symbols, where the guest itself carries none.
+        address: the guest-physical address at which a ``"raw"`` file is loaded.
+        symbols: an ELF file with the symbols, if the guest's own file has none.
         slide: how far the guest moves itself from where it was linked, in bytes.
-        console: where its console output goes: an open file (one for text gets it decoded), a
+        console: where its console output goes: an open file (a text file gets it decoded), a
             callable that takes bytes, a ``guestdbg.machine.Console``, ``"stdout"``, or None.
         bootargs: the kernel command line, for the device tree.
-        overwatch: bytes that one register may watch for several watches, when they run out.
+        overwatch: bytes that one register may watch for several watches, if there are not enough
+            registers.
         options: of the provider (``guestdbg.kvm.open_kvm``).
 
     Raises:
         LoadError: the file is not a guest, or does not fit the board.
         MachineError: no such board. BadImage: the file's symbols are damaged.
-        KvmError: the provider is not to be had.
+        KvmError: the provider is not available.
     """
     if console == "stdout":
         console = _to_stdout()
@@ -81,7 +83,7 @@ def load(
 
 
 def _to_stdout() -> Sink:
-    """Standard output, also where it has been replaced by something that takes text only."""
+    """Standard output, also if it was replaced by an object that takes text only."""
     binary = getattr(sys.stdout, "buffer", None)
     if binary is not None:
         return cast(ByteSink, binary)

@@ -1,8 +1,8 @@
 """Letting the vCPUs of a guest run: turns, limits, steps, interruption.
 
-keyboard_interrupt  Ctrl-C while a guest runs
 scheduler           turns of the vCPUs, time and instruction limits, interruption
-step_commands       steps by instruction, call, function and line
+keyboard_interrupt  Ctrl-C while a guest runs
+step_commands       steps by instruction, call, function and source line
 resume_guard        one run or step at a time, until the guest has powered off
 facade              ``guest.execution``: what the layers above may use of all this
 """

@@ -1,1 +1,21 @@
-"""TODO"""
+"""One vCPU under the debugger: from an exit of KVM_RUN to the handlers of the points it hits.
+
+registers             registers by name, as users have them
+stop                  why a run or step has ended; what handling an exit results in
+access_decoder        what a load or store accesses
+exception_vectors     whether an exception was just taken, and from where
+exception_injection   giving the guest its own debug exceptions
+resume_state          what has to be remembered from one stop to the next
+context               the state of the vCPU, and what is read from it
+dispatch              putting hits to their points: conditions, counts, handlers
+mmio_watchpoints      hits on device registers, from MMIO exits
+single_step           executing one instruction
+exclusive_stepper     running over exclusive sequences, disarmed
+watchpoint_handler    watchpoint exits
+breakpoint_handler    breakpoint exits
+hit_programs          hits that the provider decides by itself
+driver                letting the vCPU run, and where its exits go
+
+To follow a watchpoint hit: ``driver.VcpuDriver.advance`` runs the vCPU and gives the exit to
+``watchpoint_handler``, which steps over the access and calls ``dispatch``.
+"""

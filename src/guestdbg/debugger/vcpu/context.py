@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.debugger.breakpoints.armed_state import OFF
@@ -117,9 +116,6 @@ class VcpuContext:
             return self.space.read(address, length)
         except AddressError:
             return None
-
-    watching: Any
-    peek = try_read  # the former name, until guestdbg.gdb uses this one
 
     def backtrace(self, pc: int, limit: int) -> list[Frame]:
         """The frames from here outwards; frame 0 is shown at ``pc``."""

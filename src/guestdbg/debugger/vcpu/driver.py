@@ -282,17 +282,3 @@ class VcpuDriver(VcpuContext):
             vector,
         )
         return None
-
-    # ---- former names, until guestdbg.gdb uses ``guest.execution`` -----------------------------
-
-    @property
-    def watching(self) -> ResumeState:
-        return self.resume_state
-
-    @property
-    def deciding(self) -> HitProgramSet:
-        return self.hit_programs
-
-    @deciding.setter
-    def deciding(self, programs: HitProgramSet) -> None:
-        self.hit_programs = programs

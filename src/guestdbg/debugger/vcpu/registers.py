@@ -1,47 +1,36 @@
-"""A vCPU as a person sees it: registers by their names, read and written through one-reg."""
+"""The registers of a vCPU by name, read and written through one-reg."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
+from guestdbg.arm64.pstate import exception_level, uses_sp_elx
+from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.debugger.errors import InvalidLocation, UnknownRegister, near
+from guestdbg.debugger.program.source_location import Location
 from guestdbg.kvm import Vcpu
-from guestdbg.kvm.regs import CORE_REGS, core_reg, sys_reg
-
-if TYPE_CHECKING:
-    from guestdbg.debugger.program.source_location import Location
+from guestdbg.kvm.regs import CORE_REGS, FPCR, FPSR, PC, PSTATE, SP_EL0, SP_EL1, X, sys_reg
 
 __all__ = ["UNPICKLABLE", "Cpu", "GeneralRegisters"]
 
-#: Said where a hit, a stop or a guest is pickled or copied deeply, all of which lead to a guest.
+#: The message if a hit, a stop or a guest is pickled or deeply copied: all refer to a guest.
 UNPICKLABLE = (
     "a guest cannot be pickled or copied, nor what belongs to it (hits, stops, points): keep what "
     "you need of it, such as str(hit), hit.pc, hit.location, hit.old and hit.new"
 )
 
-_PC = core_reg("pc")
-_PSTATE = core_reg("pstate")
-_SP_EL0 = core_reg("sp")
-_SP_EL1 = core_reg("sp_el1")
-_X = tuple(core_reg(f"x{n}") for n in range(31))
-_FPSR, _FPCR = core_reg("fpsr"), core_reg("fpcr")
 _U64 = (1 << 64) - 1
 _ALIASES = {
     "cpsr": "pstate",
     "fp": "x29",
     "lr": "x30",
     "spsr_el1": "spsr[0]",
-    "sp_el0": "sp",  # KVM's name for SP_EL0; plain "sp" is the one in use, see reg()
+    "sp_el0": "sp",  # KVM's name for SP_EL0; to users "sp" is the one in use, see Cpu.reg
 }
 _W = re.compile(r"w(\d\d?)\Z")
-# PSTATE as in SPSR_EL1: M[3:2] is the exception level, M[0] is SPSel.
-_EL_SHIFT, _SPSEL = 2, 1
-
-
-#: Special registers that are windows on PSTATE; KVM has it as a whole.
-_PARTS_OF_PSTATE = ("nzcv", "daif", "currentel", "spsel", "pan", "uao")
+#: Special-purpose registers that give access to fields of PSTATE, which KVM has as a whole.
+_FIELDS_OF_PSTATE = ("nzcv", "daif", "currentel", "spsel", "pan", "uao")
 
 
 class GeneralRegisters:
@@ -56,35 +45,35 @@ class GeneralRegisters:
         return 31
 
     def __getitem__(self, n: int) -> int:
-        return self._vcpu.get_one_reg(_X[_number(n)])
+        return self._vcpu.get_one_reg(X[_number(n)])
 
     def __setitem__(self, n: int, value: int) -> None:
-        self._vcpu.set_one_reg(_X[_number(n)], _whole(value) & _U64)
+        self._vcpu.set_one_reg(X[_number(n)], _as_int(value) & _U64)
 
     def __iter__(self) -> Iterator[int]:
-        return (self._vcpu.get_one_reg(reg) for reg in _X)
+        return (self._vcpu.get_one_reg(reg) for reg in X)
 
     def __repr__(self) -> str:
         return "[" + ", ".join(f"{value:#x}" for value in self) + "]"
 
 
-def _whole(value: int) -> int:
-    """An int, also of a drgn object."""
+def _as_int(value: int) -> int:
+    """The value as an int; it may be a drgn object."""
     if type(value) is int:
         return value
     if isinstance(value, str | bytes | float | None):
         raise InvalidLocation(
-            f"{value!r} is no value of a register: a number is; guest.symbol(name).address has "
-            "a symbol's"
+            f"{value!r} is not a number, as registers hold; the address of a symbol is "
+            "guest.symbol(name).address"
         )
     return int(value)
 
 
 def _number(n: int) -> int:
     if not isinstance(n, int):
-        raise InvalidLocation(f"x[{n!r}]: the general registers have numbers, 0 to 30")
+        raise InvalidLocation(f"x[{n!r}]: the general-purpose registers have numbers, 0 to 30")
     if not 0 <= n <= 30:
-        raise UnknownRegister(f"there is no X{n}: the general registers are X0 to X30")
+        raise UnknownRegister(f"there is no X{n}: the general-purpose registers are X0 to X30")
     return n
 
 
@@ -97,8 +86,8 @@ def _lower(name: str) -> str:
 class Cpu:
     """One vCPU of a guest: ``guest.vcpus[0]``.
 
-    ``vcpu`` is the seam's own object underneath. Registers can be read and written while the
-    guest is stopped (in a handler too), by the thread that runs it.
+    ``vcpu`` is the KVM vCPU (``guestdbg.kvm.Vcpu``). Registers can be read and written while the
+    guest is stopped, also in a handler, by the thread that runs it.
     """
 
     __slots__ = ("locate", "vcpu", "x")
@@ -116,25 +105,25 @@ class Cpu:
     @property
     def pc(self) -> int:
         """The address of the next instruction."""
-        return self.vcpu.get_one_reg(_PC)
+        return self.vcpu.get_one_reg(PC)
 
     @pc.setter
     def pc(self, value: int) -> None:
-        self.vcpu.set_one_reg(_PC, _whole(value) & _U64)
+        self.vcpu.set_one_reg(PC, _as_int(value) & _U64)
 
     @property
     def pstate(self) -> int:
-        """PSTATE, laid out as SPSR_EL1 keeps it."""
-        return self.vcpu.get_one_reg(_PSTATE)
+        """PSTATE, in the layout of SPSR_EL1."""
+        return self.vcpu.get_one_reg(PSTATE)
 
     @pstate.setter
     def pstate(self, value: int) -> None:
-        self.vcpu.set_one_reg(_PSTATE, _whole(value) & _U64)
+        self.vcpu.set_one_reg(PSTATE, _as_int(value) & _U64)
 
     @property
     def el(self) -> int:
-        """The exception level: 0 or 1."""
-        return self.pstate >> _EL_SHIFT & 3
+        """The Exception level: 0 or 1."""
+        return exception_level(self.pstate)
 
     @property
     def sp(self) -> int:
@@ -143,22 +132,21 @@ class Cpu:
 
     @sp.setter
     def sp(self, value: int) -> None:
-        self.vcpu.set_one_reg(self._sp_reg(), _whole(value) & _U64)
+        self.vcpu.set_one_reg(self._sp_reg(), _as_int(value) & _U64)
 
     def _sp_reg(self) -> int:
-        pstate = self.pstate
-        return _SP_EL1 if pstate >> _EL_SHIFT & 3 and pstate & _SPSEL else _SP_EL0
+        return SP_EL1 if uses_sp_elx(self.pstate) else SP_EL0
 
     @property
     def location(self) -> Location:
-        """Where the PC is: function, offset, file and line as far as they are known."""
+        """Where the PC is: function, offset, file and line, those that are known."""
         return self.locate(self.pc)
 
     def reg(self, name: str) -> int:
         """A register by name, in any case: x0, w0, sp, pc, pstate, v0, fpcr, ESR_EL1, …
 
-        ``sp`` is the stack pointer in use; SP_EL0 and SP_EL1 are the two there are. Raises
-        UnknownRegister; KvmError when the provider does not have the register.
+        ``sp`` is the stack pointer in use, which is SP_EL0 or SP_EL1. Raises UnknownRegister, and
+        KvmError if the provider does not have the register.
         """
         key = _lower(name)
         if key == "sp":
@@ -170,7 +158,7 @@ class Cpu:
 
     def set_reg(self, name: str, value: int) -> None:
         """Write a register by name; a negative value is taken as two's complement."""
-        key, value = _lower(name), _whole(value)
+        key, value = _lower(name), _as_int(value)
         if key == "sp":
             self.sp = value
             return
@@ -180,7 +168,7 @@ class Cpu:
             return
         reg_id = self._reg_id(name)
         bits = 128 if key[0] == "v" and key[1:].isdigit() else 64
-        if reg_id in (_FPSR, _FPCR):
+        if reg_id in (FPSR, FPCR):
             bits = 32
         self.vcpu.set_one_reg(reg_id, value & (1 << bits) - 1)
 
@@ -189,13 +177,11 @@ class Cpu:
         key = _ALIASES.get(key, key)
         if key in CORE_REGS:
             return CORE_REGS[key]
-        if key in _PARTS_OF_PSTATE:
-            raise UnknownRegister(f"{name} is a part of PSTATE: pstate has it")
+        if key in _FIELDS_OF_PSTATE:
+            raise UnknownRegister(f"{name} is a field of PSTATE: use pstate")
         try:
             return sys_reg(key.upper())
         except KeyError:
-            from guestdbg.arm64.sysregs import SYSREGS
-
             matches = near(key.upper(), SYSREGS)
             text = f"there is no register named {name!r}"
             if matches:

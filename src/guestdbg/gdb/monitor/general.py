@@ -76,7 +76,7 @@ def hit(session: SessionState, words: list[str]) -> str:
         )
         if one.old_bytes is not None:
             start = one.point.address if one.point.scalar else one.address
-            now = session.context.peek(start, len(one.old_bytes))
+            now = session.context.try_read(start, len(one.old_bytes))
             lines.append(f"  before: {_value(one.old_bytes)}")
             executed = one.vcpu.pc != one.pc
             lines.append(f"  {'now' if executed else 'now (before the access)'}: {_value(now)}")

@@ -36,7 +36,7 @@ def test_the_debuggers_tests_pass_the_plain_way() -> None:
     """All but those that are about the two ways themselves."""
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        + ["--ignore", str(HERE / "test_deciding.py"), "--ignore", __file__, str(HERE)],
+        + ["--ignore", str(HERE / "test_hit_programs.py"), "--ignore", __file__, str(HERE)],
         cwd=HERE.parents[1],
         env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
         | {"GUESTDBG_PLAIN": "1"},

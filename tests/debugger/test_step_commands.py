@@ -17,7 +17,7 @@ from guestdbg.debugger import (
 
 from .assembled import assembled
 from .conftest import Load
-from .test_watch import done
+from .test_watchpoints import done
 
 
 def test_step_instructions(start: Load) -> None:

@@ -17,7 +17,7 @@ from guestdbg.debugger import (
 )
 
 from .conftest import Load
-from .test_watch import done
+from .test_watchpoints import done
 
 
 def test_by_symbol_offset_address_and_line(start: Load) -> None:

@@ -1,0 +1,54 @@
+"""Resuming some vCPUs, each in its own way, while the others are paused."""
+
+from __future__ import annotations
+
+import pytest
+
+from guestdbg.check.assembler import NOP, flat, mov
+from guestdbg.debugger import InvalidLocation
+from guestdbg.debugger.execution import ResumeAction
+
+from .assembled import CODE, assembled
+from .conftest import Load
+
+SELF = 0x14000000
+
+
+def test_one_steps_while_the_other_runs_or_is_paused(start: Load) -> None:
+    guest = start("smp", vcpus=2)
+    guest.break_("secondary_main")
+    assert guest.resume({0: ResumeAction(), 1: ResumeAction()}).cpu.id == 1
+    first, second = (core.vcpu for core in guest.execution.vcpus)
+    before = first.instructions  # type: ignore[attr-defined]
+    here = guest.vcpus[1].pc
+    stop = guest.resume({1: ResumeAction(step=True)})
+    assert (stop.reason, stop.cpu.id, stop.pc) == ("step", 1, here + 4)
+    assert first.instructions == before, "paused"  # type: ignore[attr-defined]
+    stop = guest.resume({0: ResumeAction(), 1: ResumeAction(step=True)})
+    assert (stop.reason, stop.cpu.id, stop.pc) == ("step", 1, here + 8)
+    assert before < first.instructions < before + 10_000  # type: ignore[attr-defined]
+    assert second.instructions < 1000  # type: ignore[attr-defined]
+    stop = guest.resume({0: ResumeAction(), 1: ResumeAction()}, timeout=60)
+    assert stop.reason == "exit"
+
+
+def test_a_step_through_a_range_ends_after_it() -> None:
+    count = 2000
+    loop = [0xD1000400, 0xB5FFFFE0]  # sub x0, x0, #1; cbnz x0, back
+    with assembled(flat(mov(0, count), loop, NOP, SELF)) as guest:
+        loop_at = CODE + 4 * len(flat(mov(0, count)))
+        guest.run(until=loop_at)
+        stop = guest.resume({0: ResumeAction(True, loop_at, loop_at + 8)})
+        assert (stop.reason, stop.pc) == ("step", loop_at + 8)
+        assert guest.cpu.x[0] == 0
+        # If the PC stays in the range, the step ends by its limit.
+        stop = guest.resume({0: ResumeAction(True, CODE, CODE + 0x1000)}, max_instructions=50)
+        assert stop.reason == "limit"
+
+
+def test_bad_actions_are_refused(start: Load) -> None:
+    guest = start("hello")
+    with pytest.raises(InvalidLocation, match="no vCPU is to be resumed"):
+        guest.resume({})
+    with pytest.raises(InvalidLocation, match="no vCPU 1"):
+        guest.resume({1: ResumeAction()})
