@@ -55,7 +55,7 @@ def test_files_that_are_no_guest(tmp_path: Path, contents: bytes, message: str) 
         ([QUEUE, "--memory", "plenty"], "'plenty' is not a size"),
         (
             ["examples/mmu.elf", "--memory", "4M", "--kind", "raw", "--address", "0x60000000"],
-            "lie outside",
+            "are outside",
         ),
         ([QUEUE, "--provider", "host"], "--provider soft"),
         ([QUEUE, "--watch", "queue.tial"], "did you mean 'tail'"),

@@ -89,7 +89,7 @@ def test_where_nobody_answers_the_guest_gets_an_abort(caplog: pytest.LogCaptureF
     assert vcpu.events == [ABORT] * 3
     assert vcpu.answers == []
     assert len(caplog.records) == 1, "once an address"
-    assert "0xb000000: nobody answers; the guest gets an external abort" in caplog.text
+    assert "0xb000000: no device; the guest gets an external abort" in caplog.text
 
 
 @pytest.mark.parametrize("why", ["asked for", "provider cannot inject"])
@@ -140,7 +140,7 @@ def test_a_guest_cannot_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     vcpu_of(board).script = [read(0x0B000000 + 4 * n) for n in range(2 * LOGGED_ADDRESSES_MAX)]
     board.run(board.vcpus[0])
     assert len(caplog.records) == LOGGED_ADDRESSES_MAX + 1
-    assert caplog.records[-1].getMessage().endswith("no more are reported")
+    assert caplog.records[-1].getMessage().endswith("no more are logged")
 
 
 def test_debuggers_can_follow_device_accesses() -> None:
@@ -168,7 +168,7 @@ def test_an_error_of_the_provider_says_where_the_guest_stood() -> None:
     board = Board(FakeKvm())
     board.start(0x40200000)
     vcpu_of(board).script = [KvmError(errno.ENOSYS, "KVM_RUN", "no syndrome")]
-    with pytest.raises(KvmError, match="no syndrome; the vCPU stood at vCPU 0: pc 0x40200000") as e:
+    with pytest.raises(KvmError, match="no syndrome; the vCPU is at vCPU 0: pc 0x40200000") as e:
         board.run(board.vcpus[0])
     assert e.value.errno == errno.ENOSYS
 

@@ -1,4 +1,20 @@
-"""A board around the vCPUs: memory, devices, a device tree, and the loading of guests."""
+"""A board around the vCPUs: memory, devices, a device tree, and the loading of guests.
+
+errors       what is wrong with a board, or with a guest that is to be loaded
+sizes        memory sizes as text: 128M
+escapes      text to type to a guest, with escapes
+layout       the physical memory map
+memory       RAM and flash
+console      the host's end of the serial line
+device       what a device with MMIO registers must provide
+pl011        the UART
+bus          MMIO exits, passed to the devices
+devicetree   the flattened device tree of the board
+board        all of these around a VM and its vCPUs
+elf          the loadable segments of an ELF file
+linux_image  the header of an arm64 Linux Image
+loader       a guest's file, loaded into a board
+"""
 
 from guestdbg.deprecation import deprecated_names
 from guestdbg.machine.board import DEFAULT_MEMORY_SIZE, NO_SNAPSHOTS, Board, BoardSnapshot

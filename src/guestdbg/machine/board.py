@@ -1,8 +1,8 @@
-"""The board around the vCPUs: RAM, a UART, power, and a device tree that says so.
+"""The board around the vCPUs: RAM, flash, a UART, and a device tree that describes them.
 
-Compatible with QEMU's ``virt`` as far as bare-metal guests, U-Boot and kernels look. PSCI is
-answered below the seam (the kernel's, or the software provider's), so power-off and reset arrive as
-``ExitSystemEvent``.
+It is compatible with QEMU's ``virt`` for bare-metal guests, U-Boot and kernels that read the device
+tree. The provider implements PSCI (the host's kernel, or the software KVM), so power-off and reset
+arrive as ``ExitSystemEvent``.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ from guestdbg.machine.pl011 import Pl011, Pl011State
 from guestdbg.machine.sizes import format_size
 
 DEFAULT_MEMORY_SIZE = 128 * MIB
-MAX_VCPUS = 8  # as QEMU's board with its first interrupt controller
+MAX_VCPUS = 8  # as QEMU's board with a GICv2
 
-# PSTATE of a vCPU as it starts: EL1 with SP_EL1, D, A, I and F masked.
+# PSTATE of a vCPU at its start: EL1h, with D, A, I and F set.
 PSTATE_START = 0x3C5
 
 NO_SNAPSHOTS = (
-    "this provider has no snapshots: its machines lack vm.snapshot() and vm.restore(), the "
-    "extension SupportsSnapshots, which those of the soft provider have"
+    "this provider has no snapshots: its VMs do not have vm.snapshot() and vm.restore() (the "
+    "extension SupportsSnapshots); those of the soft provider do"
 )
 
 _DESCRIBED = (
@@ -77,10 +77,10 @@ _DESCRIBED = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoardSnapshot:
-    """A board as it was at one time, of ``Board.snapshot``.
+    """The state of a board at one time, from ``Board.snapshot``.
 
     Attributes:
-        vm: the machine's part, which is the provider's: how much memory it takes, and more.
+        vm: the provider's part, with the vCPUs and memory. It knows how much memory it takes.
     """
 
     board: Board
@@ -93,21 +93,22 @@ class Board(Closing):
     """A board with RAM at 0x40000000, a PL011 at 0x09000000 and ``vcpus`` processors.
 
     Args:
-        kvm: the provider; it stays the caller's to close.
-        memory_size: bytes of RAM, a multiple of 4 KiB. Only what a guest touches is taken.
-        vcpus: how many processors; all but the first wait for PSCI CPU_ON.
+        kvm: the provider; the caller closes it.
+        memory_size: bytes of RAM, a multiple of 4 KiB. The host only allocates pages that are
+            touched.
+        vcpus: number of vCPUs; all but the first wait for PSCI CPU_ON.
         console: the terminal on the serial line; None drops the output.
-        bootargs: the kernel's command line, in the device tree.
-        unmapped: what an access gets where QEMU's board has nothing either: ``"abort"``, an
-            external abort as there, or ``"zero"``.
+        bootargs: the kernel command line, in the device tree.
+        unmapped: the result of an access at which neither this board nor QEMU's has a device:
+            ``"abort"`` (an external abort, as in QEMU) or ``"zero"`` (it reads as zero).
 
     Attributes:
-        vm, vcpus, memory, ram, uart, bus, console: its parts. ``flash`` is None until
+        vm, vcpus, memory, ram, uart, bus, console: the parts. ``flash`` is None until
             ``map_flash``.
 
     Raises:
-        MachineError: a size or number that no board has, or memory that the host has not.
-        KvmError: the provider refuses.
+        MachineError: a wrong argument, or memory that the host cannot map.
+        KvmError: an error of the provider.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Board(Closing):
     ) -> None:
         _check(memory_size, vcpus, unmapped)
         if not isinstance(bootargs, str) or "\0" in bootargs:
-            raise MachineError(f"bootargs={bootargs!r}: a text without NUL characters")
+            raise MachineError(f"bootargs={bootargs!r}: it must be a str without NUL characters")
         self.kvm = kvm
         self.memory_size = memory_size
         self.bootargs = bootargs
@@ -146,13 +147,13 @@ class Board(Closing):
     def _create_vcpus(self, count: int) -> tuple[Vcpu, ...]:
         limit = self.vm.check_extension(KVM_CAP_MAX_VCPUS)
         if limit and count > limit:
-            raise MachineError(f"{count} vCPUs, but this provider runs {limit} at most")
+            raise MachineError(f"{count} vCPUs, but the maximum of this provider is {limit}")
         return tuple(self.vm.create_vcpu(number) for number in range(count))
 
     def start(self, entry: int, x0: int = 0) -> None:
-        """Reset everything but memory; the first vCPU will enter at ``entry`` with ``x0`` in x0.
+        """Reset everything except memory. The first vCPU will start at ``entry``, X0 = ``x0``.
 
-        It does so at EL1 with the MMU off and all exceptions masked; the others are powered off.
+        It starts at EL1 with the MMU off and all exceptions masked. The other vCPUs are powered off.
         """
         init = self.vm.preferred_target().with_feature(KVM_ARM_VCPU_PSCI_0_2)
         for number, vcpu in enumerate(self.vcpus):
@@ -166,9 +167,9 @@ class Board(Closing):
         boot.set_one_reg(core_reg("pc"), entry)
 
     def map_flash(self) -> Region:
-        """Put both banks of flash at 0: memory that the guest can read and execute, not write.
+        """Map both banks of flash at 0: memory that the guest can read and execute, but not write.
 
-        Where the provider has no read-only memory the guest can write it.
+        If the provider has no read-only memory (KVM_CAP_READONLY_MEM) the guest can write it.
         """
         if self.flash is None:
             read_only = bool(self.vm.check_extension(KVM_CAP_READONLY_MEM))
@@ -192,7 +193,7 @@ class Board(Closing):
         return self.memory.read(address, length)
 
     def write_phys(self, address: int, data: bytes) -> None:
-        """Write memory at guest-physical ``address``, read-only memory and instructions too.
+        """Write memory at guest-physical ``address``, also read-only memory and instructions.
 
         Raises:
             PhysicalAddressError: some of it is not memory.
@@ -202,21 +203,21 @@ class Board(Closing):
             self._code_changed(address, len(data))
 
     def run(self, vcpu: Vcpu) -> Exit:
-        """Run ``vcpu`` until something that is not the board's own business.
+        """Run ``vcpu`` until an exit that the board does not handle.
 
-        Accesses to its devices are carried out inside. Console output is handed on before return.
+        Accesses to the board's devices are handled here. Console output is flushed before return.
 
         Raises:
-            KvmError: the provider cannot go on; the text says where the vCPU stood.
+            KvmError: an error of the provider; the text says where the vCPU is.
         """
         if self.console.pending_input:
             self.uart.poll()
         return self.carry_on(vcpu, None)
 
     def carry_on(self, vcpu: Vcpu, exit_: Exit | None) -> Exit:
-        """As ``run``, from an exit that the vCPU has returned already; None where it has not.
+        """As ``run``, starting with an exit that is not handled yet (None: there is none).
 
-        For those who run a vCPU themselves, because only some exits concern the board.
+        For callers that run a vCPU themselves and leave only some exits to the board.
         """
         try:
             while True:
@@ -235,22 +236,22 @@ class Board(Closing):
             self.console.flush()
 
     def explained(self, vcpu: Vcpu, error: KvmError) -> KvmError:
-        """An error of running ``vcpu``, with where it stood."""
-        where = f"{error.text}; the vCPU stood at {self.describe(vcpu)}"
+        """An error of running ``vcpu``, with a text that says where it is."""
+        where = f"{error.text}; the vCPU is at {self.describe(vcpu)}"
         return KvmError(error.errno or 0, error.call, where)
 
     def describe(self, vcpu: Vcpu) -> str:
-        """Where a vCPU is, in one line: the registers that tell most about a guest gone wrong."""
+        """One line about a vCPU: the registers that help most when a guest has failed."""
         parts = []
         for name, reg_id in _DESCRIBED:
             try:
                 parts.append(f"{name} {vcpu.get_one_reg(reg_id):#x}")
-            except KvmError:  # not initialised, or a register that this provider has not
+            except KvmError:  # not initialised, or this provider does not have the register
                 continue
         return f"vCPU {vcpu.id}: " + (", ".join(parts) or "no registers yet")
 
     def snapshot(self) -> BoardSnapshot:
-        """The whole board as it is: vCPUs, memory, devices, and what was typed and not taken yet.
+        """The state of the whole board: vCPUs, memory, devices, and typed input not taken yet.
 
         Raises:
             MachineError: the provider has no snapshots.
@@ -260,15 +261,17 @@ class Board(Closing):
         return BoardSnapshot(self, vm.snapshot(), self.uart.snapshot(), self.console.snapshot())
 
     def restore(self, snapshot: BoardSnapshot) -> None:
-        """Be as at ``snapshot``. Output that was handed on since stays where it is.
+        """Return to the state of ``snapshot``. Console output since then is not taken back.
 
         Raises:
             MachineError: a snapshot of another board, or a provider without snapshots.
-            KvmError: EBUSY while a vCPU runs; EINVAL where memory was mapped since.
+            KvmError: EBUSY while a vCPU runs; EINVAL if memory was mapped after the snapshot.
         """
         vm = self._snapshots()
         if snapshot.board is not self:
-            raise MachineError("the snapshot is of another board: it can only be put back there")
+            raise MachineError(
+                "the snapshot is of another board: it can only be restored on that one"
+            )
         self.console.flush()
         vm.restore(snapshot.vm)
         self.uart.restore(snapshot.uart)
@@ -280,7 +283,7 @@ class Board(Closing):
         return self.vm
 
     def close(self) -> None:
-        """Close the virtual machine and give its memory back. Twice does nothing."""
+        """Close the VM and unmap its memory. Closing twice does nothing."""
         self.console.flush()
         self.vm.close()
         self.memory.close()
@@ -295,4 +298,4 @@ def _check(memory_size: int, vcpus: int, unmapped: str) -> None:
     if not isinstance(vcpus, int) or not 1 <= vcpus <= MAX_VCPUS:
         raise MachineError(f"{vcpus!r} vCPUs: a board has 1 to {MAX_VCPUS}")
     if unmapped not in ("abort", "zero"):
-        raise MachineError(f"unmapped={unmapped!r}: 'abort' or 'zero'")
+        raise MachineError(f"unmapped={unmapped!r}: it must be 'abort' or 'zero'")

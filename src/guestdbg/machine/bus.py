@@ -1,8 +1,9 @@
-"""Accesses outside memory: to which device they go, and what happens where there is none.
+"""MMIO exits: the device that handles each, and what happens at an address without a device.
 
-Where QEMU's board has hardware that ours has not (``layout.TOLERATED``), a guest that probes it
-reads zero. Anywhere else nobody answers, which on the hardware is an external abort: KVM lets
-userspace inject it (KVM_SET_VCPU_EVENTS, ext_dabt_pending). Either is logged once an address.
+Devices of QEMU's board that this board does not have (``layout.RAZ_WI_WINDOWS``) read as zero and
+ignore writes. An access to any other address is an external abort, as in hardware; userspace
+injects it with KVM_SET_VCPU_EVENTS (ext_dabt_pending, KVM API 4.32). Both are logged, once for each
+address.
 """
 
 from __future__ import annotations
@@ -12,38 +13,32 @@ from collections.abc import Callable, Sequence
 
 from guestdbg.kvm import ExitArmNisv, ExitMmio, Vcpu, VcpuEvents
 from guestdbg.machine.device import Device
-from guestdbg.machine.layout import TOLERATED, Window
+from guestdbg.machine.layout import RAZ_WI_WINDOWS
 
 log = logging.getLogger("guestdbg.machine")
 
-LOGGED_ADDRESSES_MAX = 256  # a guest may not fill the log, nor the memory that remembers it
+LOGGED_ADDRESSES_MAX = 256  # so that a guest cannot fill the log, or the memory of this set
 
 _EXTERNAL_ABORT = VcpuEvents(ext_dabt_pending=True)
 
 
 class Bus:
-    """Hands MMIO exits to devices.
+    """Passes MMIO exits to devices.
 
-    ``aborts``: whether the provider can inject external aborts; without that, what nobody answers
-    reads as zero too. ``on_access`` is called after every access, with its vCPU, its exit and the
-    bytes written or read: debuggers report watched device registers from there.
+    ``aborts``: an access without a device becomes an external abort, which the provider must be
+    able to inject; otherwise it reads as zero. ``on_access`` is called after every access with the
+    vCPU, the exit and the bytes that were read or written; debuggers use it to report watched
+    device registers.
     """
 
-    def __init__(
-        self,
-        devices: Sequence[Device],
-        *,
-        aborts: bool,
-        tolerated: Sequence[Window] = TOLERATED,
-    ) -> None:
+    def __init__(self, devices: Sequence[Device], *, aborts: bool) -> None:
         self.devices = tuple(devices)
         self.aborts = aborts
         self.on_access: Callable[[Vcpu, ExitMmio, bytes], object] | None = None
-        self._tolerated = tuple(tolerated)
         self._logged: set[int] = set()
 
     def access(self, vcpu: Vcpu, exit_: ExitMmio) -> None:
-        """Carry out an MMIO exit; a read is answered."""
+        """Perform the access of an MMIO exit; a read is completed with the value."""
         data = exit_.data
         device = self._device(exit_.phys_addr, exit_.len)
         if device is not None:
@@ -54,20 +49,21 @@ class Bus:
                 value = device.read(offset, exit_.len) & ((1 << 8 * exit_.len) - 1)
                 data = value.to_bytes(exit_.len, "little")
                 vcpu.complete_mmio(data)
-        elif not self._nobody(vcpu, exit_) and not exit_.is_write:
+        elif not self._without_device(vcpu, exit_) and not exit_.is_write:
             data = bytes(exit_.len)
             vcpu.complete_mmio(data)
         if self.on_access is not None:
             self.on_access(vcpu, exit_, data)
 
     def undescribed(self, vcpu: Vcpu, exit_: ExitArmNisv) -> None:
-        """An access by an instruction that the hardware does not describe (pairs, SIMD, DC ZVA).
+        """Handle KVM_EXIT_ARM_NISV: an MMIO access without a valid instruction syndrome.
 
-        No device can be asked, whoever is there, so it is an external abort.
+        For pairs, SIMD, write-back and DC ZVA the hardware reports ESR_EL2.ISV = 0. Register and
+        size are not known, so no device can perform the access: the guest gets an external abort.
         """
         self._log(
             exit_.fault_ipa,
-            f"access at {exit_.fault_ipa:#x} by an instruction that the hardware does not describe "
+            f"access at {exit_.fault_ipa:#x} by an instruction that the syndrome does not describe "
             "(a pair, write-back or SIMD: see docs/examples.md)",
             "the guest gets an external abort",
             logging.WARNING,
@@ -80,24 +76,24 @@ class Bus:
                 return device
         return None
 
-    def _nobody(self, vcpu: Vcpu, exit_: ExitMmio) -> bool:
-        """Nobody is there. Whether the guest got an abort for it."""
+    def _without_device(self, vcpu: Vcpu, exit_: ExitMmio) -> bool:
+        """Handle an access at which there is no device. Returns whether the guest got an abort."""
         address = exit_.phys_addr
-        window = next((window for window in self._tolerated if address in window), None)
+        window = next((window for window in RAZ_WI_WINDOWS if address in window), None)
         if window is not None:
-            self._log(address, exit_, f"no {window.name} on this board; reads as zero")
+            self._log(address, exit_, f"this board has no {window.name}; reads as zero")
             return False
         if not self.aborts:
-            self._log(address, exit_, "nobody answers; reads as zero")
+            self._log(address, exit_, "no device; reads as zero")
             return False
-        self._log(address, exit_, "nobody answers; the guest gets an external abort")
+        self._log(address, exit_, "no device; the guest gets an external abort")
         vcpu.set_vcpu_events(_EXTERNAL_ABORT)
         return True
 
-    def _log(self, address: int, what: object, outcome: str, severity: int = logging.INFO) -> None:
+    def _log(self, address: int, access: object, outcome: str, level: int = logging.INFO) -> None:
         if address in self._logged or len(self._logged) >= LOGGED_ADDRESSES_MAX:
             return
         self._logged.add(address)
-        log.log(severity, "%s: %s", what, outcome)
+        log.log(level, "%s: %s", access, outcome)
         if len(self._logged) == LOGGED_ADDRESSES_MAX:
-            log.info("%d such addresses: no more are reported", LOGGED_ADDRESSES_MAX)
+            log.info("%d such addresses: no more are logged", LOGGED_ADDRESSES_MAX)

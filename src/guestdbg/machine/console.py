@@ -1,4 +1,4 @@
-"""The far end of the guest's serial line: what it prints goes out here, what is typed comes in."""
+"""The host's end of the serial line: the guest's output, and input that is typed to it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 
 from guestdbg.machine.errors import MachineError
 
-FLUSH_AT = 4096  # bytes kept at most before the sink gets them
-MATCH_WINDOW = 4096  # bytes of output in which an expected text is looked for
+FLUSH_AT = 4096  # bytes of output that are buffered at most
+MATCH_WINDOW = 4096  # bytes of output in which an expected text is searched
 
 
 class ByteSink(Protocol):
@@ -24,7 +24,7 @@ class ByteSink(Protocol):
 
 
 class ConsoleState(NamedTuple):
-    """What a console holds of a guest: see ``Console.snapshot``."""
+    """The state of a console: see ``Console.snapshot``."""
 
     typed: bytes
     answers: tuple[tuple[bytes, bytes], ...]
@@ -36,14 +36,17 @@ Sink = ByteSink | io.TextIOBase | Callable[[bytes], object] | None
 
 
 class Console:
-    """A serial line's terminal.
+    """The terminal at the serial line.
 
-    ``sink`` gets the output in pieces: a callable that takes bytes, a file object (one for text
-    gets it decoded as UTF-8), or None to drop it; MachineError for anything else. Pieces end with a
-    line, when the guest looks for input, or when the board stops running, so that a terminal shows
-    prompts at once and a flood costs little.
+    ``sink`` gets the output in pieces. It is a callable that takes bytes, a file object (a text
+    file gets it decoded as UTF-8), or None to drop the output. A piece ends with a line, when the
+    guest polls for input, or when the board stops running: so a terminal shows prompts at once, and
+    much output costs little.
 
-    ``feed`` may be called by any thread; everything else belongs to the thread that runs the vCPU.
+    Any thread may call ``feed``. All other methods belong to the thread that runs the vCPU.
+
+    Raises:
+        MachineError: ``sink`` is none of these.
     """
 
     def __init__(self, sink: Sink = None) -> None:
@@ -54,34 +57,37 @@ class Console:
         self._answers: deque[tuple[bytes, bytes]] = deque()
         self._recent = bytearray()
         self.listener: Callable[[bytes], object] | None = None
-        """Gets the output too, in the same pieces as the sink."""
+        """Called with the output, in the same pieces as the sink."""
         self.sent = 0
-        """Bytes the guest has sent so far."""
+        """Number of bytes that the guest has sent."""
 
     def feed(self, data: bytes) -> None:
-        """Type ``data``: the guest's UART takes it when it has room."""
+        """Type ``data``. The UART takes it when its receive FIFO has room."""
         with self._lock:
             self._in.extend(data)
 
     def answer(self, expected: bytes, reply: bytes) -> None:
-        """Once the guest has printed ``expected``, type ``reply``.
+        """When the guest has printed ``expected``, type ``reply``.
 
-        Answers wait for each other: the second is looked for after the first was given. As the
-        guest's own output triggers them, a dialogue runs the same every time.
+        Answers are used in this order: the second is searched for after the first was typed. The
+        guest's output triggers them, so a dialogue is the same in every run.
+
+        Raises:
+            ValueError: ``expected`` is empty, or longer than 4096 bytes.
         """
         if not expected:
-            raise ValueError("nothing to wait for: use feed() to type at once")
+            raise ValueError("expected is empty: use feed() to type at once")
         if len(expected) > MATCH_WINDOW:
             raise ValueError(f"an expected text has at most {MATCH_WINDOW} bytes")
         self._answers.append((expected, reply))
 
     @property
     def pending_input(self) -> int:
-        """Bytes typed that the guest has not taken yet."""
+        """Number of typed bytes that the UART has not taken yet."""
         return len(self._in)
 
     def take(self, limit: int) -> bytes:
-        """Up to ``limit`` bytes of what was typed, for the UART's receive FIFO."""
+        """Remove and return up to ``limit`` typed bytes, for the UART's receive FIFO."""
         if not self._in or limit <= 0:
             return b""
         with self._lock:
@@ -97,7 +103,7 @@ class Console:
             self.flush()
 
     def flush(self) -> None:
-        """Hand what is kept to the sink."""
+        """Pass buffered output to the sink."""
         if not self._out:
             return
         data = bytes(self._out)
@@ -108,14 +114,14 @@ class Console:
             self.listener(data)
 
     def snapshot(self) -> ConsoleState:
-        """What was typed and not taken, the answers still to be given, and what was printed."""
+        """The typed bytes that were not taken, the answers not yet used, and the recent output."""
         self.flush()
         with self._lock:
             typed = bytes(self._in)
         return ConsoleState(typed, tuple(self._answers), bytes(self._recent), self.sent)
 
     def restore(self, state: ConsoleState) -> None:
-        """Be as at ``snapshot``. What the sink was given since stays with it."""
+        """Return to the state of ``snapshot``. Output that the sink got since then stays."""
         self.flush()
         with self._lock:
             self._in.clear()
@@ -151,6 +157,6 @@ def _writers(sink: Sink) -> tuple[Callable[[bytes], object], Callable[[], object
 
 
 def _decoding(text: io.TextIOBase) -> Callable[[bytes], object]:
-    """Write bytes to a text file; a character whose bytes come in two pieces is one."""
+    """Writes bytes to a text file. The bytes of one character may come in two pieces."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     return lambda data: text.write(decoder.decode(data))

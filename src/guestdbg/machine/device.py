@@ -1,14 +1,14 @@
-"""What the board asks of a device with registers in memory."""
+"""What a device with MMIO registers must provide."""
 
 from typing import Protocol
 
 
 class Device(Protocol):
-    """A device: ``base`` and ``size`` in bytes of guest-physical address space, and its accesses.
+    """A device at ``base``, ``size`` bytes long, in guest-physical address space.
 
-    Offsets are from ``base``; ``size`` of an access is 1, 2, 4 or 8 bytes; values are what the
-    guest's register holds, little-endian. A device never raises for what a guest does: what its
-    manual leaves open reads as zero or is ignored.
+    Offsets are relative to ``base``. The ``size`` of an access is 1, 2, 4 or 8 bytes. Values are
+    unsigned and little-endian. A device never raises an exception for an access of the guest: what
+    its manual leaves open reads as zero, or is ignored when written.
     """
 
     name: str
@@ -16,7 +16,7 @@ class Device(Protocol):
     size: int
 
     def read(self, offset: int, size: int) -> int:
-        """The value that the guest loads."""
+        """The guest loads ``size`` bytes: returns the value."""
 
     def write(self, offset: int, size: int, value: int) -> None:
-        """The guest stores ``value``."""
+        """The guest stores ``value``, of ``size`` bytes."""

@@ -1,8 +1,8 @@
-"""The device tree that tells a guest what is on the board.
+"""The device tree, which describes the board to the guest.
 
-Nodes and properties are those that QEMU's ``virt`` has for the same devices, so that what boots
-there finds its way here; devices that the board has not are not in the tree. Built with the ``fdt``
-library. Bindings: the Devicetree Specification 0.4 and Documentation/devicetree in Linux.
+It has the nodes and properties of QEMU's ``virt`` for the devices that this board has. It is built
+with the ``fdt`` library. Sources: the Devicetree Specification 0.4, and the bindings in Linux's
+Documentation/devicetree.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ UART_CLOCK_HZ = 24_000_000
 GIC_SPI = 0
 GIC_PPI = 1
 LEVEL_HIGH = 4
-PPI_LEVEL_LOW_ALL = 0x104  # the timers': level, low, to CPU 0's target list as QEMU says it
+PPI_LEVEL_LOW_ALL = 0x104  # level-sensitive, active low, with CPU 0 in the mask, as in QEMU
 
 # The generic timer's private interrupts: secure and non-secure physical, virtual, hypervisor.
 TIMER_PPIS = (13, 14, 11, 10)
@@ -35,7 +35,7 @@ PSCI_MIGRATE = 0xC400_0005
 
 @dataclass(frozen=True, slots=True)
 class GicFrames:
-    """Where an interrupt controller's register frames are: (base, size) pairs, bytes."""
+    """The register frames of an interrupt controller: (base, size) in bytes."""
 
     version: int  # 2 or 3
     frames: tuple[tuple[int, int], ...]
@@ -50,8 +50,8 @@ def build(
 ) -> bytes:
     """The flattened tree of a board with ``memory_size`` bytes of RAM and ``vcpus`` processors.
 
-    ``bootargs`` becomes /chosen/bootargs when not empty. Interrupts are named only where there is a
-    controller (``gic``) to take them.
+    ``bootargs`` becomes /chosen/bootargs if it is not empty. Interrupts are in the tree only if
+    there is an interrupt controller (``gic``).
     """
     tree = fdt.FDT()
     tree.header.version = 17
@@ -135,5 +135,5 @@ def _gic_properties(gic: GicFrames) -> Iterator[tuple[str, str, Value]]:
 
 
 def _cells(*numbers: int) -> list[int]:
-    """64-bit numbers as the pairs of 32-bit cells, high first, that two address cells mean."""
+    """64-bit numbers as pairs of 32-bit cells, the upper half first (#address-cells = 2)."""
     return [cell for number in numbers for cell in (number >> 32, number & 0xFFFF_FFFF)]

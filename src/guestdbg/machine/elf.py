@@ -1,7 +1,7 @@
-"""What of an ELF file goes where: its loadable segments and its entry point.
+"""The loadable segments and the entry point of an ELF file.
 
-Source: System V ABI, chapters 4 and 5; ELF for the Arm 64-bit Architecture (AAELF64). Parsed with
-pyelftools; every number in the file is taken as hostile and checked here.
+Source: System V ABI, chapters 4 and 5; ELF for the Arm 64-bit Architecture (AAELF64). The program
+headers are parsed with pyelftools. No number in the file is trusted: all are checked here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from guestdbg.machine.errors import (
 MAGIC = b"\x7fELF"
 HEADER_SIZE = 64
 PROGRAM_HEADER_SIZE = 56
-MAX_PROGRAM_HEADERS = 0xFFFE  # 0xffff says "more than fit here", which no guest of ours has
+MAX_PROGRAM_HEADERS = 0xFFFE  # 0xffff is PN_XNUM, "more than that", which is not supported
 
 EI_CLASS, EI_DATA = 4, 5
 CLASS_64 = 2
@@ -49,7 +49,7 @@ _ADDRESSES = 1 << 64
 
 @dataclass(frozen=True, slots=True)
 class ElfSegment:
-    """A loadable segment: addresses and sizes in bytes, ``data`` what the file holds of it."""
+    """A loadable segment: addresses, size in bytes, and ``data``, the part that is in the file."""
 
     index: int
     virtual: int
@@ -59,7 +59,7 @@ class ElfSegment:
 
     @property
     def end(self) -> int:
-        """The first physical address behind it."""
+        """The first physical address after it."""
         return self.physical + self.memory_size
 
 
@@ -72,12 +72,12 @@ class ElfImage:
 
 
 def is_elf(contents: bytes) -> bool:
-    """Whether a file claims to be ELF."""
+    """Whether a file begins with the magic number of ELF."""
     return contents.startswith(MAGIC)
 
 
 def parse(contents: bytes, name: str = "the file") -> ElfImage:
-    """Take a little-endian AArch64 executable apart.
+    """Parse a little-endian AArch64 executable.
 
     Raises:
         TruncatedError, ForeignError, MalformedError, OverlapError: with ``name`` and the reason.
@@ -91,7 +91,7 @@ def parse(contents: bytes, name: str = "the file") -> ElfImage:
     )
     if not segments:
         raise MalformedError(
-            f"{name}: no loadable segment holds anything; link it with a script that has some"
+            f"{name}: it has no loadable segment that is not empty; check the linker script"
         )
     segments = _with_physical(segments)
     _check_overlaps(name, segments)
@@ -139,8 +139,8 @@ def _program_headers(contents: bytes, name: str) -> list[tuple[int, dict[str, An
             f"{name}: {len(contents)} bytes, but its program headers end at "
             f"{offset + count * entry_size}; copy or build the file again"
         )
-    # Only the header and the program headers are needed to load; the section headers, which a
-    # stripped or cut file may have lost, are hidden from the parser.
+    # Loading needs the ELF header and the program headers only. The section headers are hidden from
+    # the parser: a stripped or truncated file may not have them.
     visible = bytearray(contents[:HEADER_SIZE])
     visible[40:48] = bytes(8)  # e_shoff
     visible[58:64] = bytes(6)  # e_shentsize, e_shnum, e_shstrndx
@@ -150,8 +150,8 @@ def _program_headers(contents: bytes, name: str) -> list[tuple[int, dict[str, An
         elf = ELFFile(io.BytesIO(bytes(visible)))
         layout, table = elf.structs.Elf_Phdr, io.BytesIO(bytes(visible[HEADER_SIZE:]))
         segments = [dict(struct_parse(layout, table)) for _ in range(count)]
-    except Exception as error:  # a parser's many ways to say that bytes make no sense
-        raise MalformedError(f"{name}: its program headers make no sense: {error}") from error
+    except Exception as error:  # the parser raises many kinds of exception for malformed headers
+        raise MalformedError(f"{name}: its program headers are malformed: {error}") from error
     if any(header["p_type"] == "PT_INTERP" for header in segments):
         raise ForeignError(
             f"{name}: a program for an operating system (it asks for a dynamic linker); "
@@ -171,7 +171,9 @@ def _segment(contents: bytes, name: str, index: int, header: dict[str, Any]) -> 
             f"{name}: segment {index} has {file_size:#x} bytes in the file but room for only "
             f"{memory_size:#x} in memory"
         )
-    if file_size and offset + file_size > len(contents):  # all .bss: its offset means nothing
+    if file_size and offset + file_size > len(
+        contents
+    ):  # if file_size is 0 (.bss), offset is meaningless
         raise TruncatedError(
             f"{name}: {len(contents):#x} bytes, but segment {index} ends at "
             f"{offset + file_size:#x}; copy or build the file again"
@@ -179,14 +181,14 @@ def _segment(contents: bytes, name: str, index: int, header: dict[str, Any]) -> 
     if physical + memory_size > _ADDRESSES or virtual + memory_size > _ADDRESSES:
         raise MalformedError(
             f"{name}: segment {index} of {memory_size:#x} bytes at {physical:#x} (virtual "
-            f"{virtual:#x}) goes over the end of the address space"
+            f"{virtual:#x}) extends beyond the end of the address space"
         )
     data = contents[offset : offset + file_size]
     return ElfSegment(index, virtual, physical, memory_size, data)
 
 
 def _with_physical(segments: tuple[ElfSegment, ...]) -> tuple[ElfSegment, ...]:
-    """Some linkers leave every physical address zero: then the virtual ones are meant."""
+    """Some linkers set all physical addresses to zero: then the virtual addresses are used."""
     if any(segment.physical for segment in segments):
         return segments
     return tuple(ElfSegment(s.index, s.virtual, s.virtual, s.memory_size, s.data) for s in segments)
@@ -199,17 +201,17 @@ def _check_overlaps(name: str, segments: tuple[ElfSegment, ...]) -> None:
             raise OverlapError(
                 f"{name}: segment {low.index} ({low.physical:#x} to {low.end - 1:#x}) and segment "
                 f"{high.index} ({high.physical:#x} to {high.end - 1:#x}) overlap in memory; "
-                "give them load addresses of their own"
+                "give them different load addresses"
             )
 
 
 def _entry(contents: bytes, name: str, segments: tuple[ElfSegment, ...]) -> int:
-    """The entry as a physical address: it may be linked for after the MMU is on."""
+    """The entry point as a physical address; in the file it may be a virtual one."""
     entry = int.from_bytes(contents[24:32], "little")
     physical = _physical(entry, segments)
     if physical is None:
         raise MalformedError(
-            f"{name}: entry point {entry:#x} lies in no segment; name one with ENTRY() or -e"
+            f"{name}: entry point {entry:#x} is not in a segment; set it with ENTRY() or -e"
         )
     if physical % 4:
         raise MalformedError(

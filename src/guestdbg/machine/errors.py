@@ -1,6 +1,6 @@
-"""What can be wrong with a board or with what is to be loaded into it.
+"""The errors of boards and of loading guests.
 
-Every text says what was wrong and what would be right, in words for the person who gave the file.
+Every text says what is wrong and what would be right, in terms of the file or the option.
 """
 
 from guestdbg.deprecation import deprecated_names
@@ -8,19 +8,19 @@ from guestdbg.errors import GuestdbgError
 
 
 class MachineError(GuestdbgError):
-    """The board cannot be as it was asked for, or cannot go on."""
+    """A board cannot be made with these arguments, or cannot do what was requested."""
 
 
 class PhysicalAddressError(MachineError):
-    """An access from outside to guest-physical memory that the board has not."""
+    """The host accessed guest-physical addresses at which the board has no memory."""
 
 
 class LoadError(GuestdbgError):
-    """A guest cannot be loaded. Its subclasses say in which way."""
+    """A guest cannot be loaded. The subclasses say why."""
 
 
 class UnreadableError(LoadError):
-    """The file is not there, is a directory, or may not be read."""
+    """The file does not exist, is a directory, or may not be read."""
 
 
 class EmptyFileError(LoadError):
@@ -28,7 +28,7 @@ class EmptyFileError(LoadError):
 
 
 class TruncatedError(LoadError):
-    """The file ends before what its headers promise."""
+    """The file is shorter than its headers say."""
 
 
 class ForeignError(LoadError):
@@ -40,15 +40,15 @@ class MalformedError(LoadError):
 
 
 class UnknownFormatError(LoadError):
-    """The file's kind cannot be told from its contents."""
+    """The contents of the file do not show what kind of file it is."""
 
 
 class OverlapError(LoadError):
-    """Two parts of the guest claim the same memory."""
+    """Two parts of the guest overlap in memory."""
 
 
 class OutsideMemoryError(LoadError):
-    """A part of the guest lies where the board has no memory, or does not fit into it."""
+    """A part of the guest is outside the board's memory, or does not fit into it."""
 
 
 __getattr__ = deprecated_names(__name__, {"AddressError": "PhysicalAddressError"})

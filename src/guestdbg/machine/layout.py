@@ -1,7 +1,7 @@
-"""Where things are on the board: the physical memory map of QEMU's ``virt``, as far as we have it.
+"""The physical memory map of the board: that of QEMU's ``virt``, for the devices that it has.
 
-Addresses and sizes in bytes. Source: QEMU's documentation of the ``virt`` board and the device tree
-that it hands its guests (``-M virt,dumpdtb=FILE``), which guests in turn take as the truth.
+Addresses and sizes in bytes. Source: QEMU's documentation of the ``virt`` board, and the device
+tree that QEMU passes to its guests (``-M virt,dumpdtb=FILE``).
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ GIB = 1 << 30
 PAGE_SIZE = 4 * KIB
 
 FLASH_BASE = 0x0
-FLASH_SIZE = 64 * MIB  # the first of two banks: what a firmware is entered in
+FLASH_SIZE = 64 * MIB  # one bank of two; a firmware starts at the beginning of the first
 
 UART_BASE = 0x0900_0000
 UART_SIZE = PAGE_SIZE
@@ -21,10 +21,10 @@ UART_SPI = 1  # shared peripheral interrupt 1, so interrupt id 33
 
 RAM_BASE = 0x4000_0000
 RAM_MIN = 4 * MIB
-RAM_MAX = 255 * GIB  # where the board's upper device windows begin
+RAM_MAX = 255 * GIB  # above it is the virt board's high I/O
 
-KERNEL_OFFSET = 2 * MIB  # where an Image goes in RAM: the device tree has what is below
-RAW_OFFSET = 512 * KIB  # where a raw file goes unless told, as with QEMU's -kernel
+KERNEL_OFFSET = 2 * MIB  # of an Image in RAM; the device tree is below it
+RAW_OFFSET = 512 * KIB  # of a raw file in RAM by default, as with QEMU's -kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ class Window:
 
     @property
     def end(self) -> int:
-        """The first address behind it."""
+        """The first address after it."""
         return self.base + self.size
 
     def __contains__(self, address: int) -> bool:
         return self.base <= address < self.end
 
 
-# What the real board has here and ours has not. Guests probe these without asking the device tree;
-# there they find hardware that is idle, so here they read zero instead of taking an abort.
-TOLERATED = (
+# Devices of QEMU's board that this board does not have. Some guests access them without looking at
+# the device tree. They read as zero and ignore writes, like an idle device, instead of an abort.
+RAZ_WI_WINDOWS = (
     Window("flash", FLASH_BASE, 2 * FLASH_SIZE),
     Window("GIC", 0x0800_0000, 16 * MIB),
     Window("PL031 RTC", 0x0901_0000, PAGE_SIZE),

@@ -15,16 +15,16 @@ MAGIC_OFFSET = 56
 MAGIC = b"ARM\x64"
 
 FLAG_BIG_ENDIAN = 1 << 0
-OLD_TEXT_OFFSET = 512 << 10  # what a kernel before 3.17 means, which left image_size zero
+OLD_TEXT_OFFSET = 512 << 10  # of kernels before 3.17, whose image_size is zero
 ALIGNMENT = 2 * MIB
 
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """Where the image wants to be. Sizes and offsets in bytes.
+    """Where the image must be loaded. Sizes and offsets in bytes.
 
-    ``text_offset`` is from a 2 MiB boundary; ``memory_size`` is what must be free from there on,
-    .bss included.
+    ``text_offset`` is relative to a 2 MiB boundary. ``memory_size`` is the memory that must be free
+    from there on, with .bss.
     """
 
     text_offset: int
@@ -64,5 +64,5 @@ def parse(contents: bytes, name: str = "the file") -> ImageHeader:
         raise MalformedError(
             f"{name}: text offset {text_offset:#x}; it is a multiple of 4 below {ALIGNMENT:#x}"
         )
-    # Less than the file is no contradiction: a debug or signature tail may follow the image.
+    # image_size may be less than the file: debug data or a signature may follow the image.
     return ImageHeader(text_offset, max(image_size, len(contents)), flags)

@@ -1,4 +1,4 @@
-"""Putting a guest into a board's memory and a vCPU at its entry."""
+"""Load a guest into a board's memory, and set the first vCPU to its entry point."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FileKind = Literal["elf", "raw", "image", "firmware"]
 Kind = Literal["auto", "elf", "raw", "image", "firmware"]
 
 FILE_SIZE_MAX = 4 << 30
-DEVICE_TREE_ALIGNMENT = 2 * MIB  # an arm64 kernel maps its device tree by such a block
+DEVICE_TREE_ALIGNMENT = 2 * MIB  # an arm64 kernel maps its device tree with blocks of this size
 
 _COMPRESSED = {
     b"\x1f\x8b": "gzip",
@@ -45,8 +45,8 @@ _COMPRESSED = {
 class Segment:
     """A part of the guest: ``size`` bytes at guest-physical ``address``.
 
-    The first ``file_size`` bytes come from the file, the others are zero. ``virtual`` is the
-    address that it is linked at.
+    The first ``file_size`` bytes come from the file, the others are zero. ``virtual`` is its link
+    address.
     """
 
     address: int
@@ -56,7 +56,7 @@ class Segment:
 
     @property
     def end(self) -> int:
-        """The first address behind it."""
+        """The first address after it."""
         return self.address + self.size
 
 
@@ -64,7 +64,7 @@ class Segment:
 class Loaded:
     """What was loaded: ``entry`` and ``device_tree`` are guest-physical addresses.
 
-    ``elf`` is the file with the symbols, where the guest is one; ``device_tree`` is None where
+    ``elf`` is the file with the symbols, if the guest is an ELF file. ``device_tree`` is None if
     the guest left no room for it.
     """
 
@@ -90,22 +90,22 @@ def load(
     kind: Kind = "auto",
     address: int | None = None,
 ) -> Loaded:
-    """Load a guest and make the first vCPU ready to enter it.
+    """Load a guest, and set the first vCPU to its entry point.
 
     Args:
-        board: gets the guest, and the device tree at the start of RAM where there is room.
+        board: gets the guest, and the device tree at the start of RAM if there is room.
         path: the file.
-        kind: ``"elf"``, an executable, segments at their physical addresses; ``"image"``, an arm64
-            Linux Image; ``"firmware"``, flashed at 0 and entered there; ``"raw"``, bytes at
-            ``address``, entered at the first. ``"auto"`` tells ELF and Image by their magic
-            numbers, and takes anything else as raw if there is an ``address``.
-        address: for raw only; without one, 512 KiB into RAM.
+        kind: ``"elf"``: an executable, whose segments go to their physical addresses. ``"image"``:
+            an arm64 Linux Image. ``"firmware"``: goes to flash at 0 and starts there. ``"raw"``:
+            bytes that go to ``address`` and start there. ``"auto"``: ELF and Image are recognised
+            by their magic numbers; anything else is raw if there is an ``address``.
+        address: of a raw file only; the default is 512 KiB after the start of RAM.
 
-    The vCPU starts at EL1 with the MMU off, exceptions masked, and x0 = the device tree's address.
-    Everything is checked before anything is written.
+    The vCPU starts at EL1 with the MMU off and exceptions masked; X0 is the address of the device
+    tree. Everything is checked before anything is written.
 
     Raises:
-        LoadError: in one of its subclasses, with what is wrong with the file.
+        LoadError: one of its subclasses, with what is wrong with the file.
     """
     path = Path(path)
     if address is not None and not isinstance(address, int):
@@ -114,8 +114,8 @@ def load(
     chosen = _kind(contents, path, kind, address)
     if address is not None and chosen != "raw":
         raise LoadError(
-            f"{path}: an address is for raw files; this one is loaded as {chosen}, which has its "
-            "own (give kind='raw' if it is meant as bytes)"
+            f"{path}: an address is only for raw files, and this is loaded as {chosen}, which has "
+            "its own (give kind='raw' to load its bytes as they are)"
         )
     plan = _plan(board, contents, path, chosen, address)
     _check_places(board, path, plan)
@@ -202,7 +202,7 @@ def _plan(board: Board, contents: bytes, path: Path, kind: FileKind, address: in
         return _Plan(FLASH_BASE, ((segment, contents),), needs_flash=True)
     start = RAM_BASE + RAW_OFFSET if address is None else address
     if start % 4:
-        raise LoadError(f"{path}: address {start:#x}; code is at multiples of 4")
+        raise LoadError(f"{path}: address {start:#x} is not a multiple of 4")
     segment = Segment(start, len(contents), len(contents), start)
     return _Plan(start, ((segment, contents),), needs_flash=start < FLASH_SIZE)
 
@@ -236,13 +236,13 @@ def _check_places(board: Board, path: Path, plan: _Plan) -> None:
                 f"least {-(-need // MIB)} MiB of memory"
             )
         raise OutsideMemoryError(
-            f"{what} lie outside memory: {ram}; link the guest there, or below {FLASH_SIZE:#x} "
+            f"{what} are outside memory: {ram}; link the guest there, or below {FLASH_SIZE:#x} "
             "for flash"
         )
 
 
 def _device_tree_address(board: Board, plan: _Plan, size: int) -> int | None:
-    """The start of RAM, where firmware looks for it; behind the guest where that is taken."""
+    """The start of RAM, where firmware looks for it; after the guest if that is occupied."""
     occupied = [segment for segment, _ in plan.segments]
 
     def is_free(start: int) -> bool:
@@ -253,7 +253,7 @@ def _device_tree_address(board: Board, plan: _Plan, size: int) -> int | None:
     if is_free(RAM_BASE):
         return RAM_BASE
     last = max(segment.end for segment in occupied)
-    behind = -(-max(last, RAM_BASE) // DEVICE_TREE_ALIGNMENT) * DEVICE_TREE_ALIGNMENT
-    if is_free(behind):
-        return behind
+    after = -(-max(last, RAM_BASE) // DEVICE_TREE_ALIGNMENT) * DEVICE_TREE_ALIGNMENT
+    if is_free(after):
+        return after
     return None

@@ -1,4 +1,4 @@
-"""The board's memory: anonymous mappings that the guest and the host see alike."""
+"""The board's memory: anonymous mappings that guest and host share."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from guestdbg.machine.errors import MachineError, PhysicalAddressError
 from guestdbg.machine.layout import PAGE_SIZE
 from guestdbg.machine.sizes import format_size
 
-# Linux: address space without a promise of swap behind it. Python names it from 3.13 on. Elsewhere
-# the number means something else, and nothing of the kind is needed.
+# Linux: no swap space is reserved for the mapping, so that a large RAM can be mapped on any host.
+# Python has the name from 3.13 on. On other systems the number is another flag.
 _MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0
 
 _ZEROS = bytes(PAGE_SIZE)
 
 
 class Region:
-    """``size`` bytes at guest-physical ``base``, zero at first; pages exist once they are touched.
+    """``size`` bytes at guest-physical ``base``, zero at first.
 
-    ``read_only`` says that the guest may not write it (the host may). ``buffer`` is the memory
-    itself.
+    The host allocates a page when it is first touched. ``read_only``: the guest may not write it
+    (the host may). ``buffer`` is the memory itself.
 
     Raises:
-        MachineError: the host has not that much address space.
+        MachineError: a wrong base or size, or the host cannot map that much.
     """
 
     def __init__(self, name: str, base: int, size: int, *, read_only: bool = False) -> None:
@@ -41,7 +41,7 @@ class Region:
 
     @property
     def end(self) -> int:
-        """The first address behind it."""
+        """The first address after it."""
         return self.base + self.size
 
     def __repr__(self) -> str:
@@ -53,11 +53,11 @@ def _anonymous(name: str, size: int) -> mmap.mmap:
     try:
         return mmap.mmap(-1, size, flags=flags)
     except (OSError, OverflowError, ValueError) as error:
-        raise MachineError(f"no {format_size(size)} for {name} on this machine: {error}") from error
+        raise MachineError(f"cannot map {format_size(size)} for {name}: {error}") from error
 
 
 class PhysicalMemory:
-    """The regions of a board, read and written by guest-physical address."""
+    """The regions of a board, which the host reads and writes by guest-physical address."""
 
     def __init__(self) -> None:
         self._regions: list[Region] = []
@@ -69,7 +69,7 @@ class PhysicalMemory:
         """Add a region.
 
         Raises:
-            MachineError: it overlaps one that is there.
+            MachineError: it overlaps another region.
         """
         for other in self._regions:
             if region.base < other.end and other.base < region.end:
@@ -77,7 +77,7 @@ class PhysicalMemory:
         self._regions.append(region)
 
     def find(self, address: int, length: int = 1) -> Region | None:
-        """The region that holds all of ``length`` bytes at ``address``, or None."""
+        """The region that contains all ``length`` bytes at ``address``, or None."""
         for region in self._regions:
             if region.base <= address and address + length <= region.end:
                 return region
@@ -89,43 +89,43 @@ class PhysicalMemory:
         Raises:
             PhysicalAddressError: some of them are not memory.
         """
-        region = self._need(address, length, "read")
+        region = self._require(address, length, "read")
         start = address - region.base
         return region.buffer[start : start + length]
 
     def write(self, address: int, data: bytes) -> None:
-        """Put ``data`` at guest-physical ``address``; read-only memory too.
+        """Write ``data`` at guest-physical ``address``, also to read-only memory.
 
         Raises:
             PhysicalAddressError: some of it is not memory.
         """
-        region = self._need(address, len(data), "write")
+        region = self._require(address, len(data), "write")
         start = address - region.base
         region.buffer[start : start + len(data)] = data
 
     def zero(self, address: int, length: int) -> None:
-        """Put ``length`` zero bytes at ``address``, without touching pages that are zero already.
+        """Write ``length`` zero bytes at ``address``, except to pages that are zero already.
 
         Raises:
             PhysicalAddressError: some of it is not memory.
         """
-        region = self._need(address, length, "write")
+        region = self._require(address, length, "write")
         start, end = address - region.base, address - region.base + length
         while start < end:
-            piece = min(end - start, PAGE_SIZE - start % PAGE_SIZE)
-            if region.buffer[start : start + piece] != _ZEROS[:piece]:
-                region.buffer[start : start + piece] = _ZEROS[:piece]
-            start += piece
+            length_here = min(end - start, PAGE_SIZE - start % PAGE_SIZE)
+            if region.buffer[start : start + length_here] != _ZEROS[:length_here]:
+                region.buffer[start : start + length_here] = _ZEROS[:length_here]
+            start += length_here
 
     def describe(self) -> str:
-        """Where there is memory, in words."""
+        """The regions as text."""
         return ", ".join(
             f"{region.name} {region.base:#x} to {region.end - 1:#x}" for region in self._regions
         )
 
-    def _need(self, address: int, length: int, action: str) -> Region:
+    def _require(self, address: int, length: int, action: str) -> Region:
         if length < 0:
-            raise PhysicalAddressError(f"cannot {action} {length} bytes: a length is not negative")
+            raise PhysicalAddressError(f"cannot {action} {length} bytes: the length is negative")
         region = self.find(address, length)
         if region is None:
             raise PhysicalAddressError(
@@ -135,10 +135,10 @@ class PhysicalMemory:
         return region
 
     def close(self) -> None:
-        """Give the memory back to the host, as far as nothing else still uses it."""
+        """Unmap the memory. A region that a provider still uses is unmapped when it is released."""
         for region in self._regions:
             try:
                 region.buffer.close()
-            except BufferError:  # a provider still holds it: it goes when that goes
+            except BufferError:  # a provider still uses it
                 continue
         self._regions.clear()

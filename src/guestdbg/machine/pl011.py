@@ -1,8 +1,8 @@
-"""The PL011 UART: enough of it for firmware and kernels to print, to read, and to wait for input.
+"""The PL011 UART, with what firmware and kernels use to print, to read, and to wait for input.
 
-Source: Arm PrimeCell UART (PL011) Technical Reference Manual, DDI 0183, chapter 3. The line itself
-has no speed: what is sent is out at once, and the transmitter is never full nor busy. As on QEMU's
-board, it sends and receives also before a guest has enabled it. DMA and modem lines do nothing.
+Source: Arm PrimeCell UART (PL011) Technical Reference Manual, DDI 0183, chapter 3. The baud rate
+has no effect: a byte is sent at once, and the transmitter is never full or busy. As in QEMU, the
+UART also works before the guest has enabled it. DMA and modem lines do nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from guestdbg.machine.layout import UART_BASE, UART_SIZE
 
 FIFO_DEPTH = 16
 ID_REGISTERS = 0xFE0
-# Part 0x011, designer 0x41 (Arm), revision r1p1 (16-deep FIFOs), then the PrimeCell's own.
+# UARTPeriphID0 to 3: part 0x011, designer 0x41 (Arm), revision r1p1 (FIFOs of 16 bytes). Then
+# UARTPCellID0 to 3.
 IDENTIFICATION = (0x11, 0x10, 0x14, 0x00, 0x0D, 0xF0, 0x05, 0xB1)
 
 
 class Reg(IntEnum):
-    """Offsets of the registers, bytes."""
+    """Offsets of the registers in bytes."""
 
     DR = 0x00
     RSR = 0x04
@@ -41,7 +42,7 @@ class Reg(IntEnum):
 
 
 class Flag(IntFlag):
-    """UARTFR."""
+    """Bits of UARTFR."""
 
     RXFE = 1 << 4
     TXFF = 1 << 5
@@ -50,15 +51,15 @@ class Flag(IntFlag):
 
 
 class Interrupt(IntFlag):
-    """Bits of UARTIMSC, UARTRIS, UARTMIS and UARTICR that this one raises."""
+    """The interrupts that this UART raises: bits of UARTIMSC, UARTRIS, UARTMIS and UARTICR."""
 
     RX = 1 << 4
     TX = 1 << 5
     RT = 1 << 6
 
 
-# What UARTFR reads with nothing, something, or all it can hold in the receive FIFO. Firmware that
-# waits for a key does little else than read it.
+# UARTFR with an empty, a partly filled and a full receive FIFO. They are constants because firmware
+# that waits for a key reads UARTFR all the time.
 _FLAGS_EMPTY = int(Flag.TXFE | Flag.RXFE)
 _FLAGS_SOME = int(Flag.TXFE)
 _FLAGS_FULL = int(Flag.TXFE | Flag.RXFF)
@@ -68,7 +69,7 @@ _RX, _TX, _RT = int(Interrupt.RX), int(Interrupt.TX), int(Interrupt.RT)
 LCR_FEN = 1 << 4
 INTERRUPT_MASK = 0x7FF
 
-# Registers that only store what is written: the bits that exist.
+# Registers that only store what is written, with the bits that are implemented.
 _STORED: dict[int, int] = {
     Reg.ILPR: 0xFF,
     Reg.IBRD: 0xFFFF,
@@ -81,12 +82,12 @@ _STORED: dict[int, int] = {
 }
 _RESET: dict[int, int] = {Reg.CR: 0x300, Reg.IFLS: 0x12}
 
-# UARTIFLS.RXIFLSEL: the FIFO's filling at which the receive interrupt comes.
+# UARTIFLS.RXIFLSEL: the number of bytes in the FIFO that raises the receive interrupt.
 _RX_LEVELS = {0: 2, 1: 4, 2: 8, 3: 12, 4: 14}
 
 
 class Pl011State(NamedTuple):
-    """The device's own state: see ``Pl011.snapshot``."""
+    """The state of the device: see ``Pl011.snapshot``."""
 
     stored: tuple[tuple[int, int], ...]
     raised: int
@@ -96,9 +97,9 @@ class Pl011State(NamedTuple):
 
 
 class Pl011:
-    """A PL011 at ``base``, wired to ``console``.
+    """A PL011 at ``base``, connected to ``console``.
 
-    ``on_interrupt`` is called with the new level whenever the combined interrupt changes.
+    ``on_interrupt`` is called with the new level when the combined interrupt (UARTINTR) changes.
     """
 
     name = "PL011"
@@ -121,7 +122,7 @@ class Pl011:
         self.reset()
 
     def reset(self) -> None:
-        """All registers at their reset values; the receive FIFO empty."""
+        """Set all registers to their reset values, and empty the receive FIFO."""
         self._stored = dict.fromkeys(_STORED, 0) | _RESET
         self._raised = 0
         self._receive.clear()
@@ -138,7 +139,10 @@ class Pl011:
         )
 
     def restore(self, state: Pl011State) -> None:
-        """Be as at ``snapshot``; nobody is told of the interrupt, whose line goes back as well."""
+        """Return to the state of ``snapshot``.
+
+        ``on_interrupt`` is not called: the interrupt controller is restored, too.
+        """
         self._stored = dict(state.stored)
         self._raised = state.raised
         self._receive = deque(state.received)
@@ -146,7 +150,7 @@ class Pl011:
         self._polled = state.polled
 
     def poll(self) -> None:
-        """Take typed input, and raise what it raises. The board calls it before it enters."""
+        """Take typed input and raise its interrupts. The board calls it before each entry."""
         room = self._depth - len(self._receive)
         data = self.console.take(room)
         if not data:
@@ -154,8 +158,8 @@ class Pl011:
         self._receive.extend(data)
         if len(self._receive) >= self._receive_trigger:
             self._raised |= _RX
-        # On a real line the time-out interrupt tells of fewer bytes after 32 bit times of silence;
-        # here the line falls silent as soon as there is nothing more to take.
+        # On a real line the receive time-out interrupt comes 32 bit periods after the last byte, if
+        # the FIFO is below the trigger level. Here it comes as soon as there is no more input.
         self._raised |= _RT
         self._update()
 
@@ -185,7 +189,7 @@ class Pl011:
         elif offset in self._stored:
             mask = _STORED[offset]
             if offset == Reg.LCR_H and (value ^ self._stored[offset]) & LCR_FEN:
-                self._receive.clear()  # changing the FIFO's depth empties it
+                self._receive.clear()  # a change of the FIFO's depth empties it
             self._stored[offset] = value & mask
             self._update()
 
@@ -201,9 +205,9 @@ class Pl011:
 
     def _flags(self) -> int:
         if not self._receive:
-            if self._polled:  # twice in a row: the guest waits, so show what it has said
+            if self._polled:  # read twice without a write: the guest waits for input after a prompt
                 self.console.flush()
-            self._polled = True  # once: it looks for room before it sends, as every byte does
+            self._polled = True  # read once: drivers check TXFF before they send each byte
             if self.console.pending_input:
                 self.poll()
             if not self._receive:

@@ -1,4 +1,4 @@
-"""Sizes of memory in words: ``"128M"``."""
+"""Memory sizes as text: ``"128M"``."""
 
 import re
 
@@ -9,10 +9,10 @@ _SIZE = re.compile(r"(0x[0-9a-f]+|[0-9]+) *([kmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
 def parse_size(text: str | int) -> int:
-    """Bytes from ``"128M"``, ``"64 KiB"``, ``"0x8000000"`` or a number; units are powers of two.
+    """The bytes of ``"128M"``, ``"64 KiB"``, ``"0x8000000"`` or a number; units are powers of 1024.
 
     Raises:
-        MachineError: not a size.
+        MachineError: it is not a size.
     """
     if isinstance(text, int):
         return text
@@ -25,7 +25,7 @@ def parse_size(text: str | int) -> int:
 
 
 def format_size(size: int) -> str:
-    """``size`` bytes for a person: ``128 MiB``, or the bytes where no unit divides them."""
+    """``size`` bytes as text: ``128 MiB``, or the number of bytes if no unit divides it."""
     for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if size and size % (1 << shift) == 0:
             return f"{size >> shift} {unit}"
