@@ -153,7 +153,7 @@ class Board(Closing):
     def start(self, entry: int, x0: int = 0) -> None:
         """Reset everything except memory. The first vCPU will start at ``entry``, X0 = ``x0``.
 
-        It starts at EL1 with the MMU off and all exceptions masked. The other vCPUs are powered off.
+        It starts at EL1 with the MMU off and all exceptions masked. All other vCPUs are off.
         """
         init = self.vm.preferred_target().with_feature(KVM_ARM_VCPU_PSCI_0_2)
         for number, vcpu in enumerate(self.vcpus):
