@@ -1,4 +1,4 @@
-"""Watchpoints and breakpoints: exact coverage, judged byte by byte by a model of its own.
+"""Watchpoints and breakpoints: exact coverage, compared with a model byte by byte.
 
 The model below follows the manual's description of a match (DDI 0487, D2.10) and shares no code
 with guestdbg.arm64.debug.
@@ -79,8 +79,8 @@ def test_wide_ranges_hold_at_their_edges_and_everywhere(
     pairs = debug.watchpoint(address, length)
     ranges = sorted(r for r in map(debug.watched_range, pairs) if r)
     edges = {start + d for start, size in ranges for d in (-1, 0, size - 1, size)}
-    wanted = {address - 1, address, address + length - 1, address + length, *edges}
-    for byte in wanted | {max(0, address + p - (1 << 34)) for p in probes}:
+    bytes_to_try = {address - 1, address, address + length - 1, address + length, *edges}
+    for byte in bytes_to_try | {max(0, address + p - (1 << 34)) for p in probes}:
         if byte < 0:
             continue
         hit = any(matches(p.control, p.value, byte, write=True, el=0) for p in pairs)
@@ -211,7 +211,7 @@ def test_too_few_registers_says_how_many() -> None:
     ) as caught:
         debug.watchpoint(0x1001, 4095, max_registers=4)
     assert (caught.value.needed, caught.value.available) == (10, 4)
-    # A range nobody can watch is refused at once, not after a million pieces.
+    # A range that is much too long is refused at once, not after a million pieces.
     with pytest.raises(RangeNeedsMoreRegisters):
         debug.watchpoint(0, 1 << 51, max_registers=16)
 

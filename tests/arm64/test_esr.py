@@ -12,7 +12,7 @@ from guestdbg.arm64.esr import EC, Syndrome
 
 
 @given(st.integers(0, (1 << 56) - 1))
-def test_syndromes_go_both_ways(value: int) -> None:
+def test_syndromes_encode_and_decode(value: int) -> None:
     assert Syndrome.decode(value).encode() == value
 
 
@@ -41,7 +41,7 @@ def test_every_class_has_words_and_a_syndrome(ec: EC) -> None:
     assert esr.ESR.explain(made.encode())[0].endswith(esr.class_words(ec))
 
 
-def test_reserved_classes_are_said_to_be() -> None:
+def test_reserved_classes_are_described_so() -> None:
     reserved = Syndrome.decode(0x3F << 26)
     assert str(reserved) == "reserved exception class"
     assert reserved.name == "EC_0x3f"
@@ -104,7 +104,7 @@ def test_data_aborts() -> None:
 
 
 @given(st.integers(0, 63))
-def test_status_codes_lead_back(code: int) -> None:
+def test_status_codes_give_their_kind_and_level(code: int) -> None:
     assert faults.status_words(code)
     known = faults.status_kind(code)
     if known is not None:
@@ -112,7 +112,7 @@ def test_status_codes_lead_back(code: int) -> None:
         assert faults.status_code(kind, 0 if level is None else level) == code
 
 
-def test_levels_that_are_not_there() -> None:
+def test_levels_that_a_fault_does_not_have() -> None:
     with pytest.raises(ValueError, match="no lookup level 4"):
         faults.status_code(faults.FaultKind.TRANSLATION, 4)
     with pytest.raises(ValueError, match="no lookup level -1"):

@@ -14,7 +14,7 @@ AT = 0x4008_0000
 BL = 0x94000400
 
 
-def find(code: list[int], index: int) -> exclusive_sequence.Sequence | None:
+def find(code: list[int], index: int) -> exclusive_sequence.ExclusiveSequence | None:
     def word(address: int) -> int | None:
         n, rest = divmod(address - AT, 4)
         return code[n] if 0 <= n < len(code) and not rest else None

@@ -1,4 +1,4 @@
-"""Every register layout: whole, consistent, and the same both ways."""
+"""Every register layout is consistent, and encode() is the inverse of decode()."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def test_decode_and_encode_are_inverse(register: Register, value: int) -> None:
 
 
 @given(every_register, values, st.data())
-def test_encode_sets_what_it_is_told_and_nothing_else(
+def test_encode_sets_the_given_field_and_nothing_else(
     register: Register, value: int, data: st.DataObject
 ) -> None:
     field = data.draw(st.sampled_from(register.layout(value)))
-    wanted = data.draw(st.integers(0, (1 << field.width) - 1))
-    changed = register.encode(base=value, **{field.name: wanted})
-    assert field.get(changed) == wanted
+    chosen = data.draw(st.integers(0, (1 << field.width) - 1))
+    changed = register.encode(base=value, **{field.name: chosen})
+    assert field.get(changed) == chosen
     assert (changed ^ value) & ~field.mask == 0
 
 
@@ -105,7 +105,7 @@ def test_names_are_understood_as_people_write_them(said: str, meant: str) -> Non
     assert registers.by_name(said).name == meant
 
 
-def test_explanations_read_as_they_should() -> None:
+def test_explanations_are_readable() -> None:
     assert ESR.explain(0xC2000022)[0] == (
         "EC = 0x30: Breakpoint exception from a lower Exception level"
     )

@@ -1,4 +1,4 @@
-"""Our constants against the arm64 kernel's own headers (Debian's linux-libc-dev-arm64-cross)."""
+"""The constants agree with the arm64 kernel's own headers (Debian's linux-libc-dev-arm64-cross)."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_timer_registers(macros: dict[str, int]) -> None:
         ("CNTP_CVAL_EL0", "KVM_REG_ARM_PTIMER_CVAL"),
         ("CNTPCT_EL0", "KVM_REG_ARM_PTIMER_CNT"),
         ("CNTV_CTL_EL0", "KVM_REG_ARM_TIMER_CTL"),
-        # The two that the kernel's ABI has the wrong way round, for ever: see asm/kvm.h.
+        # The kernel's ABI has these two the wrong way round: see asm/kvm.h.
         ("CNTVCT_EL0", "KVM_REG_ARM_TIMER_CVAL"),
         ("CNTV_CVAL_EL0", "KVM_REG_ARM_TIMER_CNT"),
     ):
@@ -121,8 +121,8 @@ def test_psci_functions(macros: dict[str, int]) -> None:
         # (DEN 0022, 5.1) says 0x84000014.
         if kind is None or kind[2] in ("BASE", "MEM_PROTECT_CHECK_RANGE"):
             continue
-        ours = kind[2].removeprefix("PSCI_") + ("_64" if kind[1] else "")
-        assert functions[ours] == value, name
+        member = kind[2].removeprefix("PSCI_") + ("_64" if kind[1] else "")
+        assert functions[member] == value, name
         checked += 1
     assert checked >= 25
 
@@ -131,7 +131,7 @@ def test_psci_results(macros: dict[str, int]) -> None:
     results = {n: v for n, v in macros.items() if n.startswith("PSCI_RET_")}
     assert len(results) == 10
     for name, value in results.items():
-        ours = name.removeprefix("PSCI_RET_")
-        assert psci.Result["INVALID_PARAMETERS" if ours == "INVALID_PARAMS" else ours] == value
+        member = name.removeprefix("PSCI_RET_")
+        assert psci.Result["INVALID_PARAMETERS" if member == "INVALID_PARAMS" else member] == value
     for state in psci.Affinity:
         assert macros[f"PSCI_0_2_AFFINITY_LEVEL_{state.name}"] == state

@@ -1,4 +1,4 @@
-"""What instructions access, judged by Unicorn executing them; flow, judged by capstone."""
+"""What instructions access, compared with Unicorn; where they branch, compared with capstone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PC = CODE + SIZE // 2
 MIDDLE = DATA + SIZE // 2
 _64 = (1 << 64) - 1
 
-#: First bytes of encodings of which few random words would be valid: they get half the tries.
+#: First bytes of encodings that random words rarely make valid: half of the words begin so.
 RARE = (
     0x08,
     0x48,
@@ -46,7 +46,7 @@ RARE = (
     0xD9,
 )
 
-#: (fixed bits, free bits) of forms that chance hardly finds.
+#: (fixed bits, free bits) of forms that random words hardly ever have.
 NARROW = (
     (0x085F7C00, 0xC00083FF),  # LDXR, LDAXR
     (0x08DF7C00, 0xC00083FF),  # LDAR, LDLAR
@@ -58,7 +58,7 @@ NARROW = (
     (0xF8200400, 0x00DFFBFF),  # LDRAA, LDRAB
 )
 
-#: What must have been among the words tried, or the test has not tested it.
+#: The forms that must be among the words; otherwise the test has not tested them.
 FORMS = """
     str strb strh sttr sttrb sttrh stur sturb sturh ldr ldrb ldrh ldrsb ldrsh ldrsw ldur ldurb ldurh
     ldursb ldursh ldursw ldtr ldtrb ldtrh ldtrsb ldtrsh ldtrsw prfm prfum
@@ -203,8 +203,8 @@ def assemble(
     return [int.from_bytes(code[i : i + 4], "little") for i in range(0, len(code), 4)]
 
 
-def test_forms_that_unicorn_has_not(tmp_path: Path) -> None:
-    """Memory tags and 64-byte accesses, by hand from the manual's pages."""
+def test_forms_that_unicorn_does_not_have(tmp_path: Path) -> None:
+    """Memory tags and 64-byte accesses, from the manual's pages."""
     table: dict[str, list[tuple[int, int, bool]]] = {
         "stp x1, x2, [x3, #16]": [(0x1010, 8, True), (0x1018, 8, True)],
         "stgp x1, x2, [x3, #32]": [(0x1020, 8, True), (0x1028, 8, True)],
@@ -228,7 +228,7 @@ def test_forms_that_unicorn_has_not(tmp_path: Path) -> None:
         assert [(a.address, a.size, a.is_write) for a in found] == expected, text
 
 
-def test_what_belongs_to_newer_extensions() -> None:
+def test_newer_extensions() -> None:
     """LSE128 and LRCPC3, from the manual's encoding diagrams (assemblers of today lack them)."""
     regs = {"x3": 0x1000}
     for raw, expected in (
@@ -402,7 +402,7 @@ def test_branches_agree_with_capstone(raw: int) -> None:
 
 
 @given(st.integers(0, _64))
-def test_pac_bits_come_out(pointer: int) -> None:
+def test_pac_bits_are_removed(pointer: int) -> None:
     plain = insn.without_pac(pointer)
     assert plain & ((1 << 48) - 1) == pointer & ((1 << 48) - 1)
     assert plain >> 48 == (0xFFFF if pointer >> 55 & 1 else 0)
@@ -410,8 +410,8 @@ def test_pac_bits_come_out(pointer: int) -> None:
 
 
 @given(st.integers(0, (1 << 32) - 1))
-def test_any_word_can_be_looked_at(raw: int) -> None:
-    """Guests are hostile: whatever lies at the PC, these answer."""
+def test_any_word_is_accepted(raw: int) -> None:
+    """A hostile guest can have any word at the PC: nothing raises."""
     regs: Callable[[str], int] = lambda name: _64  # noqa: E731
     insn.classify(raw)
     for access in insn.accesses(raw, regs):

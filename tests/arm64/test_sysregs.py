@@ -1,4 +1,4 @@
-"""The system register table, judged by the GNU assembler and by itself."""
+"""The system register table, compared with the GNU assembler, and its consistency."""
 
 from __future__ import annotations
 

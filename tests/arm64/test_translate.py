@@ -1,4 +1,4 @@
-"""The page-table walk, against tables that a builder of the test's own makes.
+"""The translation table walk, on tables that the test builds.
 
 The builder knows where each index lies from a table written out by hand (below), not from the
 formulas of the walk.
@@ -146,7 +146,7 @@ def test_pages_and_blocks_of_every_granule(case: tuple[Tables, int, int, int, in
 
 
 @given(mapped(), st.integers(0, 3))
-def test_entries_that_are_not_there_fault_at_their_level(
+def test_invalid_entries_fault_at_their_level(
     case: tuple[Tables, int, int, int, int], missing: int
 ) -> None:
     made, va, pa, level, _ = case
@@ -164,8 +164,8 @@ def test_entries_that_are_not_there_fault_at_their_level(
 
 
 @pytest.mark.parametrize("granule", GRANULES)
-def test_block_descriptors_where_none_may_be(granule: int) -> None:
-    """Level 3 with bit 1 clear, and blocks at levels that have none, are faults."""
+def test_blocks_at_levels_that_have_none(granule: int) -> None:
+    """They are faults, as is level 3 with bit 1 clear."""
     for level in GRANULES[granule][2]:
         made = Tables(granule, 16)
         va = made.address(0x1234_5678_9ABC)
@@ -196,7 +196,7 @@ def test_tags_are_ignored_with_tbi_only(case: tuple[Tables, int, int, int, int],
     assert found.va == va == untagged(tagged, tbi)
     if tagged != va:
         assert fault_of(made, tagged).level == 0
-        # The other half's TBI is nothing to this one.
+        # The other half's TBI does not apply to this half.
         assert fault_of(made, tagged, tcr=1 << (37 if made.upper else 38)).level == 0
         # TBID: for instruction fetches the tag counts.
         tbid = 1 << (52 if made.upper else 51)
@@ -336,7 +336,7 @@ def test_addresses_beyond_the_output_size(ips: int, bits: int) -> None:
     assert table.value.fsc == 0x01
 
 
-def test_tables_where_no_memory_is() -> None:
+def test_tables_without_memory() -> None:
     made = Tables(4096, 25)
     slot = made.map(0x1000, 0x8000_0000, 3, AF)
 
@@ -381,7 +381,7 @@ def test_with_the_mmu_off_addresses_are_flat(va: int, tcr: int) -> None:
         assert (found.pa, found.level) == (va & ((1 << 48) - 1), None)
 
 
-def test_the_asid_and_cnp_are_no_part_of_the_base() -> None:
+def test_the_asid_and_cnp_are_not_part_of_the_base() -> None:
     made = Tables(4096, 25)
     made.map(0x1000, 0x8000_0000, 3, AF)
     ttbr = made.root | 0xABCD << 48 | 1
@@ -436,7 +436,7 @@ def test_52_bit_addresses_with_4k() -> None:
     assert (caught.value.level, caught.value.fsc) == (-1, 0x2B)
 
 
-def test_arguments_that_cannot_be() -> None:
+def test_wrong_arguments() -> None:
     made = Tables(4096, 25)
     with pytest.raises(ValueError, match="not a 64-bit address"):
         made.walk(1 << 64)

@@ -62,7 +62,7 @@ def test_files_that_are_no_guest(tmp_path: Path, contents: bytes, message: str) 
         ([QUEUE, "--watch", "queu"], "no symbol named 'queu'; did you mean 'queue'"),
         ([QUEUE, "--break", "job_finsh"], "did you mean 'job_finish'"),
         ([QUEUE, "--break", "queue.c:9999"], "the last line with code is 29"),
-        ([QUEUE, "--break", "nowhere.c:1"], "file named 'nowhere.c'; there are console.c"),
+        ([QUEUE, "--break", "nowhere.c:1"], "file named 'nowhere.c'; the files are console.c"),
         ([QUEUE, "--break", "0x40200002"], "aligned to 4 bytes"),
         ([QUEUE, "--watch", "0x40200000,0"], "a range of 0 bytes"),
         ([QUEUE, "--watch", "0xfffffffffffffffc,16"], "beyond 64 bits"),
@@ -92,7 +92,7 @@ def test_too_many_watchpoints_says_how_many_there_are() -> None:
 def test_a_condition_that_cannot_be_judged_ends_the_run_with_the_summary() -> None:
     result = guestdbg("run", QUEUE, "--watch", "queue.tail if new // 0")
     assert result.returncode == 1
-    assert "cannot be judged at queue_push" in result.stderr
+    assert "cannot be evaluated at queue_push" in result.stderr
     assert "watch queue.tail if new // 0" in result.stderr
     assert "Traceback" not in result.stderr
 

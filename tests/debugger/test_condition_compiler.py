@@ -1,4 +1,4 @@
-"""Conditions judged by the processor come out as in Python, or are left to Python."""
+"""Compiled conditions give the same results as in Python, or are not compiled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.cpu.support import B_SELF, CODE, DATA, RAM, Bench
 VARIABLES = {
     "limit": StaticAddress(DATA + 0x100, 4, True),
     "queue.size": StaticAddress(DATA + 0x108, 2, False),
-    # Pointers: to the one before, and to where nothing is.
+    # Pointers: to the variables above, and to an address without memory.
     "p.limit": StaticAddress(DATA + 0x110, 4, True, (0x100,)),
     "p.p.size": StaticAddress(DATA + 0x118, 2, False, (0x110, 0x108)),
     "lost.limit": StaticAddress(DATA + 0x120, 4, True, (8,)),
@@ -33,9 +33,9 @@ SHAPE = Shape(8, True, VARIABLES.get)
 
 
 def judge(text: str, old: int, new: int, x2: int, limit: int) -> tuple[str, object]:
-    """("processor", truth) or ("undecided", None) by the processor; ("python", None) if not its."""
-    steps = Condition(text).compile(SHAPE)
-    if steps is None:
+    """("processor", truth) or ("undecided", None); ("python", None) if it does not compile."""
+    operations = Condition(text).compile(SHAPE)
+    if operations is None:
         return "python", None
     bench = BENCH
     bench.p.pc = CODE
@@ -47,7 +47,7 @@ def judge(text: str, old: int, new: int, x2: int, limit: int) -> tuple[str, obje
         bench.p.set_x(n, value)
     bench.p.sp_el1 = 0x7000
     bench.arm([], [(DATA, 0x1FF7)])
-    programs = HitPrograms([(0, DATA, 8, 2, steps, None, ())])
+    programs = HitPrograms([(0, DATA, 8, 2, operations, None, ())])
     bench.p.set_programs(programs)
     exit_ = bench.run(1)
     if exit_ == EXIT_LIMIT:
@@ -60,7 +60,7 @@ def judge(text: str, old: int, new: int, x2: int, limit: int) -> tuple[str, obje
 
 
 class Variables(dict[str, int]):
-    """The guest: its variables, and the memory that the processor has."""
+    """The guest: its variables, and the memory of the processor."""
 
     def __missing__(self, name: str) -> int:
         raise AddressError(f"{name} is not there", 0)
@@ -126,7 +126,7 @@ u64 = st.one_of(st.integers(0, 20), st.integers(0, (1 << 64) - 1))
 
 @settings(max_examples=800, deadline=None)
 @given(st.recursive(leaves, grow, max_leaves=12), u64, u64, u64, st.integers(-5, 70))
-def test_the_processor_judges_as_python_does(
+def test_the_processor_evaluates_as_python_does(
     text: str, old: int, new: int, x2: int, limit: int
 ) -> None:
     where, truth = judge(text, old, new, x2, limit)
@@ -150,7 +150,7 @@ def test_the_processor_judges_as_python_does(
         "CONTEXTIDR_EL1 == 7 and ttbr0_el1 >> 48 == 1",
     ],
 )
-def test_what_people_write_is_judged_by_the_processor(text: str) -> None:
+def test_what_people_write_compiles(text: str) -> None:
     assert Condition(text).compile(SHAPE) is not None
 
 
@@ -168,7 +168,7 @@ def test_what_people_write_is_judged_by_the_processor(text: str) -> None:
         "MIDR_EL1 == 3",
     ],
 )
-def test_what_the_processor_cannot_judge_exactly_is_left_to_python(text: str) -> None:
+def test_conditions_that_only_python_evaluates_exactly(text: str) -> None:
     assert Condition(text).compile(SHAPE) is None
 
 
@@ -178,13 +178,13 @@ def test_errors_are_left_to_python(text: str) -> None:
     assert python(text, 1, 2, 3, 4) is None
 
 
-def test_more_steps_than_a_provider_takes_are_left_to_python() -> None:
+def test_more_operations_than_a_provider_takes_do_not_compile() -> None:
     text = f"new in ({', '.join(map(str, range(2000)))})"
     assert Condition(text).compile(SHAPE) is None
     assert python(text, 1, 1999, 3, 4) is True
 
 
-def test_values_need_a_watch_that_has_them() -> None:
+def test_values_need_a_watch_of_an_integer() -> None:
     bare = Shape(0, True, VARIABLES.get)
     assert Condition("new > 1").compile(bare) is None
     assert Condition("x0 > 1").compile(bare) is not None

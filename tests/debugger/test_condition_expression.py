@@ -1,4 +1,4 @@
-"""The language of conditions: what it says, and that it can do nothing else."""
+"""The language of conditions: what it can express, and that it can do nothing else."""
 
 import ast
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from guestdbg.debugger.breakpoints.conditions.expression import Condition, Condi
 
 
 class Guest:
-    """Variables by expression, as guest[...] gives them."""
+    """Variables by expression, as guest[...] returns them."""
 
     variables: ClassVar = {"queue.size": 64, "limit": 7, "items[2].id": 5, "items[2]['id']": 6}
 
@@ -21,7 +21,7 @@ class Guest:
 
 
 def hit(**values: Any) -> Any:
-    """Something with the attributes of a hit that conditions read."""
+    """An object with the attributes of a hit that conditions read."""
     return SimpleNamespace(
         **{
             "new": 8,
@@ -68,16 +68,16 @@ def hit(**values: Any) -> Any:
         ("limit == 7 and items[2].id == 5 and items[2]['id'] == 6", True),
     ],
 )
-def test_what_conditions_say(text: str, expected: bool) -> None:
+def test_conditions_are_evaluated(text: str, expected: bool) -> None:
     assert Condition(text)(hit()) is expected
 
 
 @pytest.mark.parametrize("text", ["new > 3", "new < 3", "3 <= new"])
-def test_what_was_not_written_is_neither_more_nor_less(text: str) -> None:
+def test_orderings_are_false_without_a_new_value(text: str) -> None:
     assert Condition(text)(hit(new=None)) is False
 
 
-def test_not_written_can_be_asked_for() -> None:
+def test_a_condition_can_ask_for_no_new_value() -> None:
     assert Condition("new == None")(hit(new=None)) is True
 
 
@@ -112,7 +112,7 @@ def test_not_written_can_be_asked_for() -> None:
         "not " * 5000 + "new",
     ],
 )
-def test_what_is_not_in_the_language(text: str) -> None:
+def test_texts_that_are_not_in_the_language(text: str) -> None:
     with pytest.raises(ConditionError, match="condition"):
         Condition(text)
 
@@ -120,8 +120,8 @@ def test_what_is_not_in_the_language(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["new // 0 == 1", "1 << 9999999999 << 99", "new < 'a'", "new << -1", "'a' in new"]
 )
-def test_what_cannot_be_judged(text: str) -> None:
-    with pytest.raises(ConditionError, match="cannot be judged"):
+def test_conditions_that_cannot_be_evaluated(text: str) -> None:
+    with pytest.raises(ConditionError, match="cannot be evaluated"):
         Condition(text)(hit())
 
 
@@ -129,7 +129,7 @@ NUMBERS = st.integers(0, (1 << 64) - 1)
 
 
 @given(NUMBERS, NUMBERS, st.sampled_from(["+", "-", "*", "&", "|", "^"]), NUMBERS)
-def test_arithmetic_is_pythons(new: int, old: int, op: str, than: int) -> None:
+def test_arithmetic_is_that_of_python(new: int, old: int, op: str, than: int) -> None:
     text = f"(new {op} old) > {than}"
     expected = eval(text, {"new": new, "old": old})
     assert Condition(text)(hit(new=new, old=old)) is expected

@@ -1,4 +1,4 @@
-"""Variables, members, pointers and bit-fields of a compiled program, over memory of our own."""
+"""Variables, members, pointers and bit-fields of a compiled program, in a simulated memory."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_through_pointers(types: DrgnProgram, image: Image) -> None:
         types.evaluate("head->next->next->next->value")
 
 
-def test_bit_fields_stand_for_the_bytes_they_touch(types: DrgnProgram, image: Image) -> None:
+def test_a_bit_field_is_the_bytes_that_contain_it(types: DrgnProgram, image: Image) -> None:
     nodes = image.symbols.find("nodes")
     assert nodes is not None
     assert extent(types, "nodes[0].low") == (nodes.address + 16, 1)
@@ -132,15 +132,15 @@ def test_unions_and_nested_structures(types: DrgnProgram, image: Image) -> None:
         ("nodes[0o2]", InvalidLocation, "cannot understand"),
     ],
 )
-def test_what_cannot_be(
+def test_wrong_expressions(
     types: DrgnProgram, expression: str, error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=re.escape(text)):
         drgn_objects.extent(types.evaluate(expression), expression)
 
 
-def test_a_pointer_is_followed_anew_each_time(image: Image) -> None:
-    """Expressions through pointers are not kept: the guest may have moved them."""
+def test_a_pointer_is_read_each_time(image: Image) -> None:
+    """Expressions through pointers are not cached: the guest may change the pointers."""
     nodes, head = image.symbols.find("nodes"), image.symbols.find("head")
     assert nodes is not None
     assert head is not None
@@ -156,8 +156,8 @@ def test_a_pointer_is_followed_anew_each_time(image: Image) -> None:
     assert extent(types, "head->value")[0] == nodes.address + 24
 
 
-def test_integers_that_can_be_found_without_types_later(image: Image) -> None:
-    """Where conditions look for them: the same value as by drgn, through pointers too."""
+def test_static_addresses_find_integers_without_types(image: Image) -> None:
+    """Conditions read the same value from there as drgn does, through pointers too."""
     start = min(s.address for s in image.symbols if s.name in VARIABLES) & ~0xFFF
     memory = bytearray(n * 89 + 7 & 0xFF for n in range(0x4000))
 
@@ -176,24 +176,24 @@ def test_integers_that_can_be_found_without_types_later(image: Image) -> None:
     put(place["nodes"] + 24 + 8, place["nodes"] + 72)
     put(place["nodes"] + 72 + 8, place["nodes"])
     put(types.evaluate("many.one").address_, place["nodes"] + 24)
-    for expression, pointers in FIXED.items():
-        fixed = types.static_address(expression)
+    for expression, pointers in STATIC.items():
+        found = types.static_address(expression)
         if pointers is None:
-            assert fixed is None, expression
+            assert found is None, expression
             continue
-        assert fixed is not None, expression
-        address = fixed.address
-        for offset in fixed.pointer_offsets:
+        assert found is not None, expression
+        address = found.address
+        for offset in found.pointer_offsets:
             address = int.from_bytes(read(address, 8), "little") + offset
-        value = int.from_bytes(read(address, fixed.size), "little", signed=fixed.signed)
-        value = bool(value) if fixed.truth else value
+        value = int.from_bytes(read(address, found.size), "little", signed=found.signed)
+        value = bool(value) if found.truth else value
         assert value == number(types.evaluate(expression)), expression
-        assert len(fixed.pointer_offsets) == pointers, expression
+        assert len(found.pointer_offsets) == pointers, expression
 
 
 VARIABLES = ("nodes", "head", "door", "either", "hidden", "outer", "many", "colour")
-#: Through how many pointers; None: they are not for conditions.
-FIXED = {
+#: Through how many pointers; None: without a static address.
+STATIC = {
     "hidden": 0,
     "head[99999999999999999999].value": None,
     "colour": 0,

@@ -116,7 +116,7 @@ def use(guest: guestdbg.Guest, what: str) -> object:
         ("set_reg", InvalidLocation, "'x'"),
         ("nzcv", UnknownRegister, "a part of PSTATE"),
         ("item", InvalidLocation, "5 is no variable"),
-        ("handler", InvalidLocation, "5 is no handler"),
+        ("handler", InvalidLocation, "5 is not a handler"),
         ("condition", ConditionError, "5 is no condition"),
     ],
 )

@@ -1,4 +1,4 @@
-"""How --break and --watch are read."""
+"""Parsing of what follows --break and --watch."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Symbols, lines, places and types, read from the examples' ELF files."""
+"""Symbols, lines, locations and variables of the examples' ELF files; registers and memory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ needs_drgn = pytest.mark.skipif(
 )
 
 
-def test_symbols_forth_and_back() -> None:
+def test_symbols_by_name_and_by_address() -> None:
     image = Image(EXAMPLES / "counter.elf")
     for symbol in image.symbols:
         if symbol.size:
@@ -131,10 +131,10 @@ def test_truncated_files_are_refused_clearly(tmp_path: Path, length: int) -> Non
 
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
-def test_damaged_files_give_errors_of_ours_or_less(
+def test_damaged_files_give_no_other_errors(
     tmp_path_factory: pytest.TempPathFactory, random: Random
 ) -> None:
-    """Whatever a few wrong bytes do to an image: no other exception, and no endless loop."""
+    """A few wrong bytes in an image cause only DebuggerError, and no endless loop."""
     data = bytearray((EXAMPLES / "queue.elf").read_bytes())
     for _ in range(random.randint(1, 20)):
         data[random.randrange(64 if random.random() < 0.1 else 0x1000, len(data))] = (
@@ -158,7 +158,7 @@ def test_damaged_files_give_errors_of_ours_or_less(
         pass
 
 
-def test_foreign_files_are_refused(tmp_path: Path) -> None:
+def test_files_for_other_machines_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadImage, match="not a 64-bit Arm file"):
         Image(sys.executable)
     with pytest.raises(BadImage, match="cannot read"):
@@ -180,7 +180,7 @@ def test_locations(start: Load) -> None:
     assert (nowhere.function, nowhere.file, str(nowhere)) == (None, None, "0x10")
 
 
-def test_places_in_words(start: Load) -> None:
+def test_locations_as_people_write_them(start: Load) -> None:
     guest = start("counter")
     table = guest.symbol("table").address
     for where, address, length in (
@@ -204,7 +204,7 @@ def test_places_in_words(start: Load) -> None:
         guest.resolve("0x1" + 16 * "0")
     with pytest.raises(InvalidLocation):
         guest.resolve(-4)
-    with pytest.raises(InvalidLocation, match="no place"):
+    with pytest.raises(InvalidLocation, match="not a location"):
         guest.resolve(3.5)
 
 
@@ -243,7 +243,7 @@ def test_variables_members_and_elements(start: Load) -> None:
 
 @needs_drgn
 def test_an_expression_is_read_anew_each_time(start: Load) -> None:
-    """Also where its place depends on a pointer that the guest has moved since."""
+    """Also if its address depends on a pointer that the guest has changed."""
     guest = start("queue", at_main=True)
     queue = guest.symbol("queue").address
     assert guest["queue.tail"] == 0
@@ -261,7 +261,7 @@ def test_an_expression_is_read_anew_each_time(start: Load) -> None:
         ("queue.tial", UnknownSymbol, "did you mean 'tail'"),
         ("queue->tail", InvalidLocation, "not a pointer; write '.'"),
         ("queue[1]", InvalidLocation, "has no elements"),
-        ("queue.items[32]", InvalidLocation, "behind the array's end"),
+        ("queue.items[32]", InvalidLocation, "past the end of the array"),
         ("queue.tail.x", InvalidLocation, "has no members"),
         ("queue.", InvalidLocation, "ends where a name is missing"),
         (".queue", InvalidLocation, "cannot understand"),
@@ -305,7 +305,7 @@ def test_without_debug_info(tmp_path: Path, start: Load) -> None:
         guest.watch("counter")
         stop = guest.run(timeout=60)
         assert stop.hit is not None
-        # The code itself says who called whom.
+        # Prologue analysis finds the callers.
         names = [frame.location.function for frame in stop.hit.backtrace()]
         assert names == ["count", "inner", "middle", "outer", "main", "_start"]
     subprocess.run([strip, "-s", path], check=True)
@@ -363,12 +363,12 @@ def test_memory_through_the_guests_page_tables(start: Load) -> None:
     kernel = guest.symbol("main").address
     assert kernel >> 48 == 0xFFFF
     with pytest.raises(AddressError):
-        guest.read(kernel, 4)  # before the MMU is on, nothing is there
+        guest.read(kernel, 4)  # not mapped before the MMU is on
     guest.run(until="user_enter", timeout=60)
     physical = guest.translate(kernel)
     assert physical == kernel - 0xFFFF_FF80_0000_0000
     assert guest.read(kernel, 64) == guest.board.read_phys(physical, 64)
-    # A page for EL0, mapped by the guest itself, and its two ways in.
+    # A page for EL0 that the guest maps, by its two virtual addresses.
     data = guest.symbol("user_data").address
     assert guest.read(0x401000, 128) == guest.read(data, 128)
     assert guest.read_u64(0x401008) == 1
@@ -377,11 +377,11 @@ def test_memory_through_the_guests_page_tables(start: Load) -> None:
     with pytest.raises(AddressError, match="not mapped"):
         guest.read(0x402000, 1)
     with pytest.raises(AddressError, match="not mapped"):
-        guest.read(0x401FF8, 16)  # the second half is not there
+        guest.read(0x401FF8, 16)  # the second half is not mapped
     with pytest.raises(AddressError):
         guest.write(0x401FF8, bytes(16))
     assert guest.read_u64(0x401FF8) == guest.read_u64(data + 0xFF8)
-    # What the guest unmaps is gone at once, though it was read before.
+    # An unmapped page cannot be read any more, although it was read before.
     level3 = guest.symbol("level3").address
     guest.write_u64(level3 + 8, 0)
     with pytest.raises(AddressError):
@@ -389,7 +389,7 @@ def test_memory_through_the_guests_page_tables(start: Load) -> None:
 
 
 @needs_drgn
-def test_names_of_members_that_are_no_text_are_an_image_error(tmp_path: Path) -> None:
+def test_member_names_that_are_not_text_are_a_bad_image(tmp_path: Path) -> None:
     data = (EXAMPLES / "queue.elf").read_bytes()
     name = data.index(b"\0peak\0") + 1
     path = tmp_path / "queue.elf"

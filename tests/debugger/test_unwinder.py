@@ -1,4 +1,4 @@
-"""Backtraces: by call frame information, by the code alone, and the two against each other."""
+"""Backtraces by call frame information and by prologue analysis, and that the two agree."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from guestdbg.arm64.instructions import without_pac
 from guestdbg.debugger import Guest, Image, load
 from guestdbg.debugger.unwind.prologue_analysis import caller, frame_state
-from guestdbg.debugger.unwind.unwinder import strip_pac
 
 from .conftest import EXAMPLES, Load
 
-# As optimised firmware is built; calls stay calls, for there to be something to trace back.
+# As optimised firmware is built, but without tail calls, so that there are frames to find.
 FLAGS = (
     *("-O2", "-g", "-std=gnu11", "-ffreestanding", "-fno-stack-protector", "-fno-pic", "-fno-pie"),
     *("-mstrict-align", "-mgeneral-regs-only", "-fomit-frame-pointer"),
@@ -31,7 +31,7 @@ needs_libc = pytest.mark.skipif(not LIBC.exists(), reason="libc6-arm64-cross is 
 
 @pytest.fixture(scope="module")
 def without_frame_pointers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The counter example as optimised firmware is built: no frame pointers, .eh_frame kept."""
+    """The counter example, built like optimised firmware: no frame pointers, but .eh_frame."""
     assert GCC is not None
     directory = tmp_path_factory.mktemp("cfi")
     script = (EXAMPLES / "common/guest.ld").read_text()
@@ -72,7 +72,7 @@ def test_by_call_frame_information(without_frame_pointers: Path) -> None:
 
 @needs_gcc
 def test_every_instruction_of_a_call_has_the_same_callers(without_frame_pointers: Path) -> None:
-    """Stepped through from its entry to its return, a function's callers do not change."""
+    """Stepping a function from its entry to its return does not change its callers."""
     for path in (without_frame_pointers, EXAMPLES / "counter.elf"):
         with load(path, provider="soft", console=None, memory="16M") as guest:
             guest.run(until="middle", timeout=60)
@@ -92,8 +92,8 @@ def test_every_instruction_of_a_call_has_the_same_callers(without_frame_pointers
 
 
 @needs_libc
-def test_the_code_tells_what_the_call_frame_information_tells() -> None:
-    """Thousands of instructions of a C library: the same frame by either way."""
+def test_prologue_analysis_agrees_with_call_frame_information() -> None:
+    """Both give the same frame for thousands of instructions of a C library."""
     image = Image(LIBC)
     text = image._elf.get_section_by_name(".text")
     assert text is not None
@@ -120,7 +120,7 @@ def test_the_code_tells_what_the_call_frame_information_tells() -> None:
             if by_cfi is None or by_code is None:
                 continue
             assert by_cfi[31] == by_code[31], f"{symbol.name} at {pc:#x}"
-            # Behind the loads of an epilogue the values are in the registers and in memory both.
+            # After the loads of an epilogue the values are both in the registers and in memory.
             if all(by_cfi[n] == by_code[n] for n in (29, 30)):
                 agree += 1
             else:
@@ -130,7 +130,7 @@ def test_the_code_tells_what_the_call_frame_information_tells() -> None:
 
 
 def test_frame_records_are_enough(start: Load) -> None:
-    """Without symbols only the chain of X29 is left; a leaf's caller is then not in it."""
+    """Without symbols only the chain of X29 is left, which does not have a leaf's caller."""
     guest = start("counter")
     address = guest.symbol("count").address
     guest.images.clear()
@@ -149,7 +149,7 @@ def test_a_broken_stack_ends_the_backtrace(start: Load) -> None:
         frames = core.backtrace(guest.cpu.pc, 64)
         assert frames[0].location.function == "count"
         assert len(frames) <= 64
-    # A frame record that points at itself would go round for ever.
+    # A frame record that points at itself would be followed without end.
     sp = guest.cpu.sp
     guest.write_u64(sp, sp)
     guest.write_u64(sp + 8, guest.symbol("main").address + 8)
@@ -158,7 +158,7 @@ def test_a_broken_stack_ends_the_backtrace(start: Load) -> None:
     assert len(core.backtrace(guest.cpu.pc, 2)) <= 2
 
 
-def test_pac_bits_are_taken_off() -> None:
-    assert strip_pac(0x0041_0000_4020_1000) == 0x4020_1000
-    assert strip_pac(0xFF5E_FF80_0020_1000) == 0xFF5E_FF80_0020_1000 & 0x0000_FFFF_FFFF_FFFF
-    assert strip_pac(0x12BF_FF80_0020_1000) == 0xFFFF_FF80_0020_1000
+def test_pac_bits_are_removed() -> None:
+    assert without_pac(0x0041_0000_4020_1000) == 0x4020_1000
+    assert without_pac(0xFF5E_FF80_0020_1000) == 0xFF5E_FF80_0020_1000 & 0x0000_FFFF_FFFF_FFFF
+    assert without_pac(0x12BF_FF80_0020_1000) == 0xFFFF_FF80_0020_1000

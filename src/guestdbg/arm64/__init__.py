@@ -1,4 +1,34 @@
-"""What the Arm architecture says: registers, encodings, syndromes, page tables, instructions.
+"""What the Arm architecture defines: registers, encodings, syndromes, page tables, instructions.
 
-Pure functions and constants; no state, no input or output. All else in guestdbg stands on it.
+Only functions and constants: no state, no input or output. Everything else in guestdbg builds on
+it. Section numbers refer to the Arm Architecture Reference Manual (DDI 0487).
+
+    errors              what the functions raise
+    fields              how register layouts are declared, taken apart and described
+
+Registers
+    sysregs             names and encodings of the system registers
+    debug               DBGBCR, DBGBVR, DBGWCR, DBGWVR: layouts, and values for a range
+    control             control and state registers of EL1, and those of EL2 for debugging
+    idregs              identification registers
+    idregs32            identification registers of AArch32
+    pstate              PSTATE as plain ints, for code that runs at every stop
+
+Exceptions
+    exception_class     ESR_ELx.EC, for code that runs at every stop
+    faults              fault status codes
+    iss                 one class for each layout of the syndrome
+    esr                 ESR_ELx as a whole
+    registers           every layout above by name
+
+Memory and instructions
+    translate           the translation table walk
+    branches            where a branch goes
+    loadstore           what a load or store accesses
+    instructions        accesses, classes and properties of an instruction
+    exclusive_sequence  load-exclusive/store-exclusive sequences
+    psci                function ids and results of PSCI
+
+The package is flat although it has more than fifteen modules: each module is one topic of the
+manual, and programs import it by that name.
 """

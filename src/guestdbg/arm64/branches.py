@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class BranchKind(Enum):
-    """What a branch is to somebody who steps over it."""
+    """The kinds of branches, as a debugger that steps over them distinguishes them."""
 
     JUMP = "jump"
     CALL = "call"
@@ -18,9 +18,9 @@ class BranchKind(Enum):
 
 @dataclass(frozen=True)
 class Branch:
-    """A branch: where to is `offset` (from its own address) or the number of a register.
+    """A branch. Its target is `offset` from its own address, or in register number `register`.
 
-    `test` is the register that a CBZ, CBNZ, TBZ or TBNZ looks at.
+    `test` is the register that CBZ, CBNZ, TBZ or TBNZ tests.
     """
 
     kind: BranchKind
@@ -31,9 +31,9 @@ class Branch:
     test: int | None = None
 
     def target(self, pc: int, read_reg: Callable[[str], int]) -> int | None:
-        """Where it goes when taken: None for an exception return, whose ELR is not ours to read.
+        """Where it goes when taken; None for an exception return, which goes to ELR_ELx.
 
-        An authenticated target has its PAC bits taken out (for 48-bit addresses).
+        The PAC bits of an authenticated target are removed (for 48-bit addresses).
         """
         if self.offset is not None:
             return (pc + self.offset) & (1 << 64) - 1
@@ -44,7 +44,11 @@ class Branch:
 
 
 def without_pac(pointer: int, va_bits: int = 48) -> int:
-    """A pointer with its authentication code taken out: copies of bit 55 from `va_bits` up."""
+    """A pointer without its authentication code or tag: copies of bit 55 from bit `va_bits` up.
+
+    A guest with 52-bit addresses has a shorter code. Its pointers to addresses below 48 bits come
+    out right too.
+    """
     low = pointer & ((1 << va_bits) - 1)
     return low | ((1 << 64) - (1 << va_bits)) if pointer >> 55 & 1 else low
 

@@ -1,7 +1,7 @@
-"""Breakpoint and watchpoint registers: from what a person asks for to register values, and back.
+"""Breakpoint and watchpoint registers: from ranges and addresses to register values, and back.
 
 Source: DDI 0487, D2.8 (Breakpoint exceptions), D2.10 (Watchpoint exceptions), D24.3
-(DBGBCR<n>_EL1 and the registers beside it).
+(DBGBCR<n>_EL1 and the other debug registers).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _mask_words(value: int) -> str:
 
 
 def format_size(size: int) -> str:
-    """A power-of-two size as people say it: 8 bytes, 64 KiB, 2 GiB."""
+    """A power-of-two size in words: 8 bytes, 64 KiB, 2 GiB."""
     for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if size >= 1 << shift and size % (1 << shift) == 0:
             return f"{size >> shift} {unit}"
@@ -202,7 +202,7 @@ def _extended(address: int, top: int) -> int:
 
 
 class RegisterPair(NamedTuple):
-    """A control register and the value register beside it (DBGWCR/DBGWVR or DBGBCR/DBGBVR)."""
+    """A control register and its value register (DBGWCR and DBGWVR, or DBGBCR and DBGBVR)."""
 
     control: int
     value: int
@@ -211,7 +211,7 @@ class RegisterPair(NamedTuple):
 def _check_address(address: int, what: str) -> int:
     if not 0 <= address < 1 << 64:
         raise ArchitectureError(f"{what} {address:#x} is not a 64-bit address")
-    # No address size of AArch64 has bits 55 to 52 differ (bit 55 chooses the TTBR).
+    # In no address size of AArch64 do bits 55 to 52 differ (bit 55 selects the TTBR).
     if address >> 52 & 15 not in (0, 15):
         raise ArchitectureError(
             f"{what} {address:#x} lies in neither half of the address space: "
@@ -221,7 +221,7 @@ def _check_address(address: int, what: str) -> int:
 
 
 def canonical(address: int) -> int:
-    """An address as the value registers hold it: the top byte (a tag, maybe) from bit 55."""
+    """An address as the value registers hold it: the top byte, possibly a tag, copies bit 55."""
     return _extended(address, 55)
 
 
@@ -267,8 +267,8 @@ def context_breakpoint(
 ) -> RegisterPair:
     """The pair that matches while CONTEXTIDR_EL1 holds `context_id` (32 bits).
 
-    With `linked` it stops nothing by itself, and others link to it. Only the highest-numbered
-    breakpoints are able to (ID_AA64DFR0_EL1.CTX_CMPs says how many).
+    With `linked` it generates no exception itself; others link to it. Only the highest-numbered
+    breakpoints can match a context (ID_AA64DFR0_EL1.CTX_CMPs says how many).
     """
     if not 0 <= context_id < 1 << 32:
         raise ArchitectureError(f"context id {context_id:#x} does not fit CONTEXTIDR_EL1's 32 bits")
@@ -312,7 +312,7 @@ def watchpoint(
         LBN=number,
     )
     if max_registers is not None:
-        # Far too wide ranges are refused by arithmetic, not by making a million pieces.
+        # A range that is much too long is refused by its length, without making a million pieces.
         needed = length >> 31 if length >> 31 > 64 else len(split(address, length))
         if needed > max_registers:
             raise RangeNeedsMoreRegisters(address, length, needed, max_registers)
@@ -329,8 +329,8 @@ def watchpoint(
 def split(address: int, length: int) -> list[tuple[int, int]]:
     """A range cut into the fewest (address, size) pieces that one register each can watch.
 
-    Aligned power-of-two blocks are nested or apart, never half overlapping, so taking the widest
-    that fits at each place gives the fewest; a partial doubleword at either end takes one more.
+    Two aligned power-of-two blocks are nested or disjoint, so taking the largest block that fits at
+    each address gives the fewest; a partial doubleword at either end takes one more.
     """
     pieces = []
     end = address + length
@@ -349,8 +349,8 @@ def split(address: int, length: int) -> list[tuple[int, int]]:
 def watched_range(pair: RegisterPair) -> tuple[int, int] | None:
     """(first byte, number of bytes) that a watchpoint pair watches, disregarding its E bit.
 
-    None where it watches nothing, or where BAS and MASK are set in ways that the architecture
-    leaves open (bytes not contiguous, MASK with a partial BAS, MASK 1 or 2).
+    None where it watches nothing, or where BAS and MASK are CONSTRAINED UNPREDICTABLE (bytes not
+    contiguous, MASK with a partial BAS, MASK 1 or 2).
     """
     fields = DBGWCR.decode(pair.control & 0xFFFFFFFF)
     bas, mask = fields["BAS"], fields["MASK"]

@@ -1,4 +1,4 @@
-"""Errors of the architecture package. All are ValueErrors too: bad input, said clearly."""
+"""Errors of the architecture package. All are ValueErrors too, because the input is wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from guestdbg.errors import GuestdbgError
 
 
 def near_matches(name: str, known: Iterable[str], count: int = 4) -> list[str]:
-    """Up to `count` of `known` that look like `name`, the likeliest first; case is ignored."""
+    """Up to `count` of `known` that look like `name`, the most similar first; case is ignored."""
     by_folded = {k.lower(): k for k in known}
     folded = name.lower()
     close = difflib.get_close_matches(folded, by_folded, n=count, cutoff=0.6)
@@ -19,7 +19,7 @@ def near_matches(name: str, known: Iterable[str], count: int = 4) -> list[str]:
 
 
 class ArchitectureError(GuestdbgError, ValueError):
-    """Something the architecture does not have, or cannot do."""
+    """The request is for something that the architecture does not have or cannot do."""
 
 
 class UnknownName(ArchitectureError):
@@ -37,7 +37,7 @@ class BadField(ArchitectureError):
 
 
 class RangeNeedsMoreRegisters(ArchitectureError):
-    """A range that needs more watchpoint registers than may be used."""
+    """A range needs more watchpoint registers than the caller permits."""
 
     def __init__(self, address: int, length: int, needed: int, available: int) -> None:
         self.needed = needed

@@ -1,7 +1,8 @@
 """Load-exclusive/store-exclusive sequences, which a debugger must not stop within.
 
-Every stop clears the exclusive monitor (DDI 0487, B2.12): the store-exclusive then fails, the
-guest tries again, stops again, for ever. Such a sequence is run over as a whole, to where it ends.
+Every stop clears the exclusive monitor (DDI 0487, B2.12). The store-exclusive then fails, the
+guest tries again and stops again, without end. A debugger therefore runs the whole sequence at
+once, through its store-exclusive.
 """
 
 from __future__ import annotations
@@ -11,25 +12,25 @@ from dataclasses import dataclass
 
 from guestdbg.arm64.instructions import branch, is_load_exclusive, is_store_exclusive
 
-__all__ = ["BEFORE", "BEHIND", "Sequence", "find"]
+__all__ = ["BYTES_AFTER", "BYTES_BEFORE", "ExclusiveSequence", "find"]
 
-#: How far a sequence reaches at most, in instructions. The architecture promises progress only
-#: to loops of 128 bytes (B2.12.5), so real ones are shorter.
+#: The longest sequence, in instructions. The architecture guarantees progress only for loops of
+#: up to 128 bytes (B2.12.5), so real ones are shorter.
 _LIMIT = 32
 _RETRY_WITHIN = 4
 
-#: What decides whether an address is in a sequence lies at most so many bytes from it.
-BEFORE, BEHIND = 4 * 2 * _LIMIT, 4 * (_LIMIT + _RETRY_WITHIN + 2)
+#: Whether an address is in a sequence depends on the code from BYTES_BEFORE it to BYTES_AFTER it.
+BYTES_BEFORE, BYTES_AFTER = 4 * 2 * _LIMIT, 4 * (_LIMIT + _RETRY_WITHIN + 2)
 
 ReadWord = Callable[[int], int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class ExclusiveSequence:
     """Code from ``start`` to ``last`` (addresses of instructions, both included).
 
-    ``load`` and ``store`` are the exclusives; ``exits`` where the code goes on; ``status`` the
-    number of the register that is 0 when the store was done.
+    ``load`` and ``store`` are the exclusives; ``exits`` are the addresses where execution leaves
+    the sequence; ``status`` is the number of the register that is 0 if the store was made.
     """
 
     start: int
@@ -43,11 +44,11 @@ class Sequence:
         return self.start <= pc <= self.last
 
 
-def find(pc: int, word: ReadWord) -> Sequence | None:
+def find(pc: int, word: ReadWord) -> ExclusiveSequence | None:
     """The sequence that the instruction at ``pc`` is part of, exclusives included.
 
-    ``word`` reads an instruction, or gives None where there is none. None when there is no such
-    sequence, or it leaves in a way that cannot be foreseen (a call, a return).
+    ``word`` reads an instruction, or returns None where there is no memory. The result is None if
+    there is no sequence, or if it can leave to an unknown address (a call, a return).
     """
     raw = word(pc)
     if raw is None:
@@ -78,7 +79,7 @@ def find(pc: int, word: ReadWord) -> Sequence | None:
         target = _target(raw, at)
         if target is not None and not start <= target <= last:
             exits.add(target)
-    return Sequence(start, load, store, last, tuple(sorted(exits)), store_raw >> 16 & 31)
+    return ExclusiveSequence(start, load, store, last, tuple(sorted(exits)), store_raw >> 16 & 31)
 
 
 def _load_before(pc: int, word: ReadWord) -> int | None:
@@ -106,13 +107,13 @@ _CLREX = 0xD503305F
 
 
 def _target(raw: int, pc: int) -> int | None:
-    """Where a branch whose encoding says it goes to, conditional or not."""
+    """The target of a branch, conditional or not, whose encoding contains it."""
     found = branch(raw)
     return None if found is None or found.offset is None else pc + found.offset
 
 
 def _leaves(raw: int) -> bool:
-    """Whether the instruction goes where its encoding does not say, or calls."""
+    """Whether the instruction is a call, or goes to an address that is not in its encoding."""
     return (
         raw >> 26 == 0b100101  # BL
         or raw >> 25 == 0b1101011  # BR, BLR, RET, ERET and their like

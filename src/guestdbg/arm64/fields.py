@@ -1,7 +1,7 @@
-"""A small way to declare register layouts, and to take values apart and put them together.
+"""Register layouts: how to declare them, and to decode, encode and describe values.
 
-A `Register` is a list of `Field`s. Some registers (ESR_ELx, SPSR, PAR_EL1) mean different things
-by a field of their own: those have a `select` function that names the further fields.
+A `Register` is a list of `Field`s. In some registers (ESR_ELx, SPSR, PAR_EL1) one field
+decides what the others are: those have a `select` function that returns the further fields.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Field:
     """Bits `high` to `low` of a register, with words for its values.
 
     `meaning` is a mapping from value to words, a function that makes the words, or a plain
-    string that says what the field holds. `when` tells, from the whole register's value, whether
-    the field means anything: explain() leaves out those that do not.
+    string that says what the field holds. `when` takes the whole register's value and returns
+    whether the field has a meaning; explain() leaves out fields that have none.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Field:
         return value << self.low
 
     def words(self, value: int) -> str:
-        """What `value` (of the field, not of the register) means; "" when there is no more."""
+        """What `value` (of the field, not of the register) means; "" without words."""
         if isinstance(self.meaning, str):
             return self.meaning
         if isinstance(self.meaning, Mapping):
@@ -90,8 +90,8 @@ class Line(NamedTuple):
 class Register:
     """A register's layout.
 
-    `res1` are the bits that read as one whatever is written: encode() starts from them.
-    `summary` gives one sentence about a whole value, for people.
+    `res1` are the bits that always read as one: encode() starts from them.
+    `summary` describes a whole value in one sentence.
     """
 
     name: str
@@ -126,7 +126,7 @@ class Register:
         return value & ~named
 
     def encode(self, *, base: int | None = None, **fields: int) -> int:
-        """A value from named fields; what is not named comes from `base` (else the RES1 bits).
+        """A value from named fields; other fields come from `base` (default: the RES1 bits).
 
         `encode(base=register.unnamed(v), **register.decode(v)) == v` for every v.
         Raises UnknownName for a field the register does not have, BadField for a misfit.
@@ -156,7 +156,7 @@ class Register:
         raise UnknownName(f"field of {self.name}", name, [f.name for f in self.layout(value)])
 
     def describe(self, value: int) -> list[Line]:
-        """The fields that mean something in this value, in words, most significant first."""
+        """The fields that have a meaning in this value, in words, most significant first."""
         self.check(value)
         lines = [
             Line(f.name, f.bits, f.get(value), f.width, f.words(f.get(value)))
@@ -174,6 +174,6 @@ class Register:
     def explain(self, value: int) -> list[str]:
         """The same as plain lines: "EC = 0x30: Breakpoint exception from ...".
 
-        A field that is zero and has nothing to say about it is left out.
+        A field that is zero and has no words for that is left out.
         """
         return [str(line) for line in self.describe(value) if line.value or line.text]

@@ -36,7 +36,7 @@ def _register(name: str, title: str, *rows: Row, extra: tuple[Field, ...] = ()) 
     return Register(name, title, tuple(both))
 
 
-# ---------------------------------------------------------------- who am I
+# ---------------------------------------------------------------- identification
 
 _IMPLEMENTERS = {
     0x00: "reserved for software use",

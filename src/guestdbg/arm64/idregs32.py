@@ -1,6 +1,6 @@
 """The AArch32 identification registers, which AArch64 can read too (DDI 0487, D23.2).
 
-They read as zero (or UNKNOWN) where EL1 and EL0 have no AArch32 state, as in our processor.
+They read as zero (or UNKNOWN) where EL1 and EL0 have no AArch32 state, as in guestdbg.cpu.
 Rows of four-bit fields, lowest first; None is a reserved place.
 """
 

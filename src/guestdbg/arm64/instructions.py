@@ -1,4 +1,4 @@
-"""What an A64 instruction does that a debugger must know: memory, flow, monitors, interrupt masks.
+"""What a debugger must know of an A64 instruction: memory, flow, monitors, interrupt masks.
 
 `raw` is the 32-bit instruction word throughout; `read_reg` gives a register's value by its name:
 "x0" to "x30", "sp" (the stack pointer in use) and "pc" (the instruction's own address).
@@ -66,7 +66,7 @@ class Access:
 
 
 class InstructionClass(Enum):
-    """A rough sorting, enough to step and to say what was hit."""
+    """Classes of instructions, as far as stepping and messages need them."""
 
     LOAD = "load"
     STORE = "store"
@@ -92,7 +92,7 @@ def _value(read_reg: ReadReg, number: int) -> int:
 
 
 def _extended(value: int, option: int) -> int:
-    """An index register as UXTW, LSL, SXTW or SXTX make it."""
+    """An index register, extended by UXTW, LSL, SXTW or SXTX."""
     if option & 1:
         return value
     value &= 0xFFFFFFFF
@@ -155,19 +155,19 @@ def is_exclusive(raw: int) -> bool:
 
 
 def is_load_exclusive(raw: int) -> bool:
-    """One that sets the monitor."""
+    """A load-exclusive, which sets the monitor."""
     operand = memory_operand(raw)
     return operand is not None and operand.exclusive and operand.reads
 
 
 def is_store_exclusive(raw: int) -> bool:
-    """One that needs the monitor and clears it."""
+    """A store-exclusive, which needs the monitor to be set, and clears it."""
     operand = memory_operand(raw)
     return operand is not None and operand.exclusive and operand.writes
 
 
 def is_call(raw: int) -> bool:
-    """BL, BLR and the authenticating forms: what a step over runs to the return of."""
+    """BL, BLR and the authenticating forms: stepping over one runs until it returns."""
     found = branch(raw)
     return found is not None and found.kind is BranchKind.CALL
 
@@ -193,7 +193,7 @@ _EXCEPTIONS = {
 
 
 def classify(raw: int) -> InstructionClass:
-    """Sort an instruction; OTHER is everything that only computes, and what is unallocated."""
+    """The class of an instruction; OTHER only computes, or is unallocated."""
     found = branch(raw)
     if found is not None:
         return InstructionClass(found.kind.value)
@@ -221,7 +221,7 @@ def classify(raw: int) -> InstructionClass:
 def touches_interrupt_masks(raw: int) -> bool:
     """Does the instruction read or write PSTATE.DAIF, or save or restore it?
 
-    With PSTATE.I changed behind the guest's back, these are the ones that would notice or undo it:
+    If a debugger changes PSTATE.I, these instructions show or undo the change:
     MRS and MSR of DAIF, MSR DAIFSet and DAIFClr, exception generation and exception return.
     """
     if raw & 0xFFDFFFE0 == 0xD51B4220:  # MSR, MRS DAIF

@@ -433,7 +433,7 @@ class DataAbortIss(Iss):
 
     @property
     def size(self) -> int | None:
-        """Bytes accessed, where the syndrome tells."""
+        """Bytes accessed; meaningful only if ISV is set."""
         return 1 << self.sas if self.isv else None
 
 

@@ -75,7 +75,7 @@ class Result(IntEnum):
 
 
 class Affinity(IntEnum):
-    """What AFFINITY_INFO says of a processing element."""
+    """The states of a processing element, as AFFINITY_INFO returns them."""
 
     ON = 0
     OFF = 1
@@ -103,7 +103,7 @@ class Smccc(IntEnum):
 
 #: MIGRATE_INFO_TYPE: no trusted OS that would need migration.
 TOS_NOT_PRESENT_OR_NOT_NEEDED = 2
-#: No affinity level is asked for above this one.
+#: The highest affinity level of a call.
 MAX_AFFINITY_LEVEL = 3
 
 
@@ -113,7 +113,7 @@ def version(major: int, minor: int) -> int:
     Raises ArchitectureError for a part that does not fit.
     """
     if not (0 <= major < 1 << 15 and 0 <= minor < 1 << 16):
-        raise ArchitectureError(f"{major}.{minor} is no version: the parts have 15 and 16 bits")
+        raise ArchitectureError(f"{major}.{minor} is not a version: the parts have 15 and 16 bits")
     return major << 16 | minor
 
 

@@ -79,7 +79,7 @@ __all__ = [
     "by_name",
 ]
 
-#: Every layout, by its upper-case name. DBGBCR and its kind stand for all their numbers.
+#: Every layout, by its upper-case name. DBGBCR is for DBGBCR0_EL1 to DBGBCR15_EL1.
 REGISTERS: MappingProxyType[str, Register] = MappingProxyType(
     {
         r.name: r
@@ -99,7 +99,7 @@ REGISTERS: MappingProxyType[str, Register] = MappingProxyType(
 )
 
 _NUMBERED = re.compile(r"(DBG[BW][CV]R)(?:N|<N>|1[0-5]|[0-9])?(?:_EL1)?")
-#: Names that people (and KVM's structures) use for the same things.
+#: Other names that people, and KVM's structures, use.
 _ALIASES = {
     "ESR": "ESR_EL2",
     "ESR_ELX": "ESR_EL2",

@@ -75,7 +75,7 @@ class SysReg(NamedTuple):
 
 
 def generic_name(op0: int, op1: int, crn: int, crm: int, op2: int) -> str:
-    """S<op0>_<op1>_C<CRn>_C<CRm>_<op2>, the name of an encoding nobody has named."""
+    """S<op0>_<op1>_C<CRn>_C<CRm>_<op2>, the generic name of an encoding."""
     return f"S{op0}_{op1}_C{crn}_C{crm}_{op2}"
 
 
@@ -471,7 +471,7 @@ def by_name(name: str) -> SysReg:
 def by_encoding(encoding: int, *, write: bool = False) -> SysReg | None:
     """The register with this 16-bit encoding, or None where the table names none.
 
-    `write` tells the direction, which matters where one encoding is two registers
+    `write` is the direction, which matters where one encoding is two registers
     (DBGDTRRX_EL0 is read, DBGDTRTX_EL0 written).
     """
     if write and encoding in _WRITABLE:

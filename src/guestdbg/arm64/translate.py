@@ -47,10 +47,10 @@ _ADDRESS_SPACE_END = 1 << 64
 
 
 class TranslationFault(GuestdbgError):
-    """An access that the tables (or the address itself) do not permit.
+    """An access that the translation tables, or the address itself, do not permit.
 
-    `level` is the lookup level (-1 to 3), `kind` says what went wrong, `fsc` is the status code
-    that ESR_ELx would show, `va` the address asked for.
+    `level` is the lookup level (-1 to 3), `kind` the kind of fault, `fsc` the status code that
+    ESR_ELx would have, `va` the virtual address.
     """
 
     def __init__(self, va: int, kind: FaultKind, level: int) -> None:
@@ -295,11 +295,11 @@ def walk(
     `read_u64(pa)` gives the 64-bit little-endian word at a physical address; a LookupError it
     raises (no memory there) becomes an external abort on the walk. With `access` the permissions
     at Exception level `el` (0 or 1) are checked too, with PSTATE.PAN as `pan`; without it only the
-    mapping counts, which is what a debugger reads by. `pa_bits` is what the processor implements
-    (ID_AA64MMFR0_EL1.PARange); 52 brings the 52-bit forms (FEAT_LPA, FEAT_LVA, FEAT_LPA2).
-    `check_access_flag` False looks through pages whose access flag is clear.
+    mapping counts, as a debugger needs it. `pa_bits` is what the processor implements
+    (ID_AA64MMFR0_EL1.PARange); 52 enables the 52-bit forms (FEAT_LPA, FEAT_LVA, FEAT_LPA2).
+    `check_access_flag` False also translates through pages whose access flag is clear.
 
-    Raises TranslationFault; ArchitectureError for an address or level that cannot be.
+    Raises TranslationFault; ArchitectureError for an address wider than 64 bits or a wrong `el`.
     """
     if not 0 <= va < 1 << 64:
         raise ArchitectureError(f"{va:#x} is not a 64-bit address")

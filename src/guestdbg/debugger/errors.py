@@ -1,4 +1,4 @@
-"""What the debugger refuses, each with what was wrong and what would be right."""
+"""The debugger's errors. Each message says what was wrong and what would be right."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def near(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Up to ``count`` of ``known`` that look like ``name``, the likeliest first."""
+    """Up to ``count`` of ``known`` that look like ``name``, the most similar first."""
     names = list(known)
     found = get_close_matches(name, names, count, 0.6)
     if len(found) < count:
@@ -47,15 +47,15 @@ class BadImage(DebuggerError):
 
 
 class BadRange(DebuggerError):
-    """A range of addresses that nothing can watch: empty, wrapped round, or badly aligned."""
+    """A range of addresses that cannot be watched: empty, wrapped around, or badly aligned."""
 
 
 class BadSnapshot(DebuggerError):
-    """A snapshot that this guest cannot be put back to."""
+    """A snapshot that this guest cannot be restored to."""
 
 
 class InvalidLocation(DebuggerError):
-    """A place was named in a way that cannot be understood."""
+    """An argument cannot be understood: most often, how a location was written."""
 
 
 class UnknownSymbol(DebuggerError):
@@ -71,15 +71,15 @@ class UnknownSymbol(DebuggerError):
 
 
 class UnknownLine(DebuggerError):
-    """A source line that no code was made of, or a source file that is not in the debug info."""
+    """A source line without code, or a source file that is not in the debug information."""
 
 
 class NoDebugInfo(DebuggerError):
-    """The question needs debug information that no loaded image carries."""
+    """This needs debug information that no loaded image has."""
 
 
 class MissingDependency(DebuggerError):
-    """The question needs a package that is not installed here."""
+    """This needs a package that is not installed."""
 
 
 class UnknownRegister(DebuggerError):
@@ -87,7 +87,7 @@ class UnknownRegister(DebuggerError):
 
 
 class AddressError(DebuggerError):
-    """Guest memory that is not mapped, or not memory, was to be read or written."""
+    """An access to guest memory that is not mapped, or where there is no memory."""
 
     def __init__(self, text: str, address: int) -> None:
         super().__init__(text)
@@ -95,7 +95,7 @@ class AddressError(DebuggerError):
 
 
 class OutOfRegisters(DebuggerError):
-    """The hardware has too few breakpoint or watchpoint registers for what is asked."""
+    """The hardware has too few breakpoint or watchpoint registers for the request."""
 
 
 class Unsupported(DebuggerError):
@@ -103,11 +103,11 @@ class Unsupported(DebuggerError):
 
 
 class StaleHit(DebuggerError):
-    """A hit was asked about the guest's present state after the guest had gone on."""
+    """A hit was asked for the guest's state after the guest had continued."""
 
 
 class GuestBusy(DebuggerError):
-    """The guest is already running: from within a handler, or in another thread."""
+    """The guest is already running: the call came from a handler or another thread."""
 
 
 class GuestClosed(DebuggerError):

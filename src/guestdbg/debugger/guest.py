@@ -115,7 +115,7 @@ class Guest(IntegerAccess, Closing):
 
     def symbol(self, name: str) -> Symbol:
         """A symbol by name; raises UnknownSymbol, which names similar ones."""
-        return self._info.wheres.symbol(name)
+        return self._info.resolver.symbol(name)
 
     def locate(self, address: int) -> Location:
         """What is known of an address: function (or variable), offset, file and line."""
@@ -123,7 +123,7 @@ class Guest(IntegerAccess, Closing):
 
     def resolve(self, where: Where, length: int | None = None) -> Data:
         """The bytes that ``where`` names; ``length`` is None if it is not known."""
-        return self._info.wheres.data(where, length)
+        return self._info.resolver.data(where, length)
 
     # ---- memory ------------------------------------------------------------------------------
 
@@ -202,7 +202,7 @@ class Guest(IntegerAccess, Closing):
         """
         self._check_open()
         return self.points.watch(
-            self._info.wheres.data(where, length).sized(),
+            self._info.resolver.data(where, length).sized(),
             access=access,
             when=when,
             ignore=ignore,
@@ -233,7 +233,7 @@ class Guest(IntegerAccess, Closing):
         """
         self._check_open()
         return self.points.record(
-            self._info.wheres.data(where, length).sized(),
+            self._info.resolver.data(where, length).sized(),
             access=access,
             when=when,
             registers=registers,
@@ -263,7 +263,7 @@ class Guest(IntegerAccess, Closing):
         """
         self._check_open()
         return self.points.breakpoint(
-            self._info.wheres.code(where),
+            self._info.resolver.code(where),
             kind=kind,
             when=when,
             ignore=ignore,
@@ -294,7 +294,7 @@ class Guest(IntegerAccess, Closing):
         """
         if until is None:
             return self._resume(self._scheduler.run_all, timeout, max_instructions)
-        addresses = self._info.wheres.code(until).addresses
+        addresses = self._info.resolver.code(until).addresses
         return self._resume(lambda: self._steps.run_until(addresses), timeout, max_instructions)
 
     def step(

@@ -1,4 +1,4 @@
-"""Arguments as people write them: refused in words where they cannot be meant."""
+"""Checks of arguments, with messages that say what is right."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ __all__ = ["handler", "integer"]
 
 
 def integer(what: str, value: object) -> int:
-    """``value`` if it is an int; raises InvalidLocation, which names it by ``what``."""
+    """``value`` if it is an int; else raises InvalidLocation, whose message calls it ``what``."""
     if not isinstance(value, int):
         raise InvalidLocation(f"{what} is {value!r}: it must be an int")
     return value
 
 
 def handler(function: object) -> Callable[[Any], Any] | None:
-    """A handler that can be called; one whose body would never run is refused."""
+    """``function`` if it can be a handler; raises InvalidLocation otherwise."""
     if function is None:
         return None
     if not callable(function):
-        raise InvalidLocation(f"{function!r} is no handler: a function that takes the hit is")
+        raise InvalidLocation(
+            f"{function!r} is not a handler: it must be a function that takes the hit"
+        )
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         raise InvalidLocation(
-            f"{getattr(function, '__name__', function)} is no handler: calling it would not run "
-            "it (async def, or yield in it); a plain function that takes the hit is one"
+            f"{getattr(function, '__name__', function)} is not a handler: calling it would not "
+            "run it (async def, or yield in it); use a plain function that takes the hit"
         )
     return function

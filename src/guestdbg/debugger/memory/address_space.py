@@ -1,4 +1,4 @@
-"""Guest memory by virtual address: through the guest's own page tables, or straight without."""
+"""Guest memory by virtual address: through the guest's page tables, or physical without MMU."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from mmap import mmap
 from typing import Protocol
 
 from guestdbg.arm64.debug import canonical
-from guestdbg.arm64.translate import TranslationFault, walk
+from guestdbg.arm64.translate import SCTLR_M, TranslationFault, walk
 from guestdbg.debugger.errors import AddressError, InvalidLocation
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import sys_reg
 
 __all__ = ["AddressSpace", "PhysicalMemory", "View", "virtual"]
 
-#: A piece of host memory that backs guest memory: the mapping, and where it begins and ends there.
+#: Host memory that backs guest memory: the mapping, and the start and end offsets in it.
 View = tuple[mmap, int, int]
 
 _SCTLR = sys_reg("SCTLR_EL1")
@@ -29,16 +29,17 @@ _U64 = (1 << 64) - 1
 
 
 def virtual(address: int) -> int:
-    """What a person gives for a virtual address, a drgn object included.
+    """The virtual address that an argument means: an int, or an object that converts to one.
 
-    Raises AddressError, InvalidLocation.
+    Raises AddressError for one that does not fit 64 bits, InvalidLocation for what is not a number.
     """
     if not isinstance(address, int):
         try:
             address = int(address)
         except (TypeError, ValueError):
             raise InvalidLocation(
-                f"{address!r} is no address: a number is; guest.symbol(name).address has a symbol's"
+                f"{address!r} is not a number: for the address of a symbol use "
+                "guest.symbol(name).address"
             ) from None
     if not 0 <= address <= _U64:
         raise AddressError(f"{address:#x} is not an address: addresses have 64 bits", address)
@@ -46,7 +47,7 @@ def virtual(address: int) -> int:
 
 
 class PhysicalMemory(Protocol):
-    """Guest-physical memory as a board gives it; raises for addresses without memory."""
+    """Guest-physical memory; the methods raise for addresses without memory."""
 
     def read_phys(self, address: int, length: int) -> bytes:
         """``length`` bytes at the guest-physical ``address``."""
@@ -55,11 +56,11 @@ class PhysicalMemory(Protocol):
         """Write bytes at the guest-physical ``address``."""
 
     def find(self, address: int, length: int) -> View | None:
-        """The host memory behind; None where it is not in one piece, or not memory."""
+        """The host memory that backs it; None if it is not contiguous, or not memory."""
 
 
 class _Page:
-    """One cached translation, with all that it was derived from."""
+    """One cached translation, with the registers and descriptors that it depends on."""
 
     __slots__ = ("evidence", "pa", "registers")
 
@@ -74,9 +75,9 @@ class _Page:
 class AddressSpace:
     """The virtual memory that one vCPU sees.
 
-    Translations are kept, and used again only after every register and descriptor that made them
-    was found unchanged: what a read returns is what a walk would have returned. (A guest that
-    changes a descriptor without TLBI may see its old translation a while longer.)
+    Translations are cached. A cached one is used only if all registers and descriptors that it
+    depends on are unchanged, so the result is always that of a new walk. (The guest itself may use
+    an old translation until it executes TLBI.)
     """
 
     def __init__(self, vcpu: Vcpu, memory: PhysicalMemory) -> None:
@@ -87,11 +88,11 @@ class AddressSpace:
         self._views: dict[tuple[int, int], View] = {}
 
     def view(self, va: int, length: int) -> View | None:
-        """The host memory behind guest virtual memory; None where it is not one piece of it.
+        """The host memory that backs guest virtual memory; None if it is not contiguous.
 
-        It holds what is there, a BRK of ours included.
+        It may contain BRK instructions of the debugger.
         """
-        if not self._get(_SCTLR) & 1:
+        if not self._get(_SCTLR) & SCTLR_M:
             place = self._views.get((va, length))
             if place is None and not va >> 56:
                 place = self._memory.find(va, length)
@@ -108,10 +109,10 @@ class AddressSpace:
             return None
 
     def translate(self, va: int) -> int:
-        """The guest-physical address of ``va``; raises AddressError where nothing is mapped."""
+        """The guest-physical address of ``va``; raises AddressError if it is not mapped."""
         get = self._get
         sctlr = get(_SCTLR)
-        if not sctlr & 1:
+        if not sctlr & SCTLR_M:
             return va & 0x00FF_FFFF_FFFF_FFFF  # the top byte may be a tag
         registers = (sctlr, get(_TCR), get(_TTBR0), get(_TTBR1))
         page = self._pages.get(va >> 12)
@@ -154,16 +155,17 @@ class AddressSpace:
             length -= here
 
     def read(self, va: int, length: int) -> bytes:
-        """``length`` bytes at the virtual address; AddressError where there is no memory."""
+        """``length`` bytes at the virtual address; raises AddressError without memory there."""
         if (va & 0xFFF) + length <= _PAGE:
             return self._read(va, self.translate(va), length)
-        # Piece by piece: a length far too large ends at the end of memory, not of the host's.
+        # Page by page: a length that is much too large fails at the end of guest memory, before it
+        # takes the memory of the host.
         return b"".join(self._read(va, pa, n) for pa, n in self._chunks(va, length))
 
     def write(self, va: int, data: bytes) -> list[tuple[int, int]]:
-        """Write at the virtual address; nothing is written where a part is not mapped.
+        """Write at the virtual address; nothing is written if a part is not mapped.
 
-        The page's permissions do not bind a debugger. Returns the physical (address, length)
+        Page permissions are not checked. Returns the physical (address, length)
         ranges that were written.
         """
         parts = list(self._chunks(va, len(data)))

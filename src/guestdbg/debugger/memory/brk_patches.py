@@ -1,4 +1,4 @@
-"""Software breakpoints: BRK instructions put into the guest's memory, and hidden from readers."""
+"""BRK instructions of the debugger in guest memory, hidden from those who read it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["BRK", "BRK_IMMEDIATE", "PatchedMemory"]
 
 log = logging.getLogger(__name__)
 
-#: BRK (DDI 0487, C6.2) with an immediate that no compiler or kernel uses for its own.
+#: BRK (DDI 0487, C6.2) with an immediate that no compiler or kernel uses.
 BRK_IMMEDIATE = 0x6DB
 BRK = (0xD4200000 | BRK_IMMEDIATE << 5).to_bytes(4, "little")
 
@@ -26,7 +26,7 @@ _NOT_PATCHABLE = (
 
 
 class PatchedMemory:
-    """The board's memory as it would be without our BRK instructions.
+    """The board's memory as it would be without the debugger's BRK instructions.
 
     Reading gives the original instructions, and writing changes those. ``remove`` takes a BRK out
     of memory and ``reinsert`` puts it back, so that the original instruction can run.
@@ -42,7 +42,7 @@ class PatchedMemory:
 
     @property
     def patched(self) -> tuple[int, ...]:
-        """The guest-physical addresses of our BRK instructions."""
+        """The guest-physical addresses of the debugger's BRK instructions."""
         return tuple(self._original)
 
     def __contains__(self, address: int) -> bool:
@@ -51,24 +51,24 @@ class PatchedMemory:
     def check_patchable(self) -> None:
         """Raises Unsupported if the guest's instructions cannot be changed under this provider.
 
-        A provider that decodes instructions ahead has to be notified. On real hardware caches have
-        to be cleaned and invalidated, which not every processor lets userspace do for a guest.
+        A provider that caches decoded instructions must be notified. On real hardware the caches
+        must be cleaned and invalidated, which not every processor lets userspace do for a guest.
         """
         if not isinstance(self._vm, SupportsCodeChanged):
             raise Unsupported(_NOT_PATCHABLE)
 
     def patch(self, address: int) -> None:
-        """Put a BRK at the guest-physical ``address``; once for each user of it."""
+        """Put a BRK at the guest-physical ``address``. Call it once for each user of the BRK."""
         self.check_patchable()
         if address not in self._users:
-            original = self._read(address, 4)  # which may raise: there is no memory
+            original = self._read(address, 4)  # raises if there is no memory
             self._write(address, BRK)
             self._original[address] = original
             self._users[address] = 0
         self._users[address] += 1
 
     def restore(self, address: int) -> None:
-        """Take one user's BRK away; the last brings the original instruction back."""
+        """One user less; the last one restores the original instruction."""
         self._users[address] -= 1
         if self._users[address]:
             return
@@ -82,10 +82,10 @@ class PatchedMemory:
             )
 
     def overwritten(self, address: int, start: int, length: int, *, surely: bool) -> None:
-        """The guest has written into a BRK: that is the original now, and the BRK comes back.
+        """The guest has written over a BRK: take that as the new original, and put the BRK back.
 
-        ``start`` (0 to 3) and ``length`` say which bytes; not ``surely``: those of them that are as
-        in a BRK were not.
+        ``start`` (0 to 3) and ``length`` say which bytes may have been written. Without ``surely``
+        only those that differ from the BRK were.
         """
         now, original = self._read(address, 4), bytearray(self._original[address])
         for at in range(start, start + length):
@@ -109,12 +109,12 @@ class PatchedMemory:
             self._write(address, BRK)
 
     def snapshot(self) -> dict[int, bytes]:
-        """What lies under our BRK instructions."""
+        """The original instructions, by address."""
         return dict(self._original)
 
     def restored(self, originals: Mapping[int, bytes]) -> None:
-        """Memory was put back to a time when our BRK instructions covered ``originals``: those go,
-        and those that are wanted now come."""
+        """Memory was restored to a time when there were BRKs over ``originals``: replace those BRKs
+        by the ones that are needed now."""
         for address, original in originals.items():
             if self._read(address, 4) == BRK:
                 self._write(address, original)
@@ -136,7 +136,7 @@ class PatchedMemory:
         return bytes(patched)
 
     def find(self, address: int, length: int) -> View | None:
-        """The host memory behind guest-physical memory, as it is, with our BRK instructions."""
+        """The host memory that backs guest-physical memory, with the BRK instructions in it."""
         region = self._find(address, length)
         if region is None:
             return None
@@ -144,7 +144,7 @@ class PatchedMemory:
         return region.buffer, start, start + length
 
     def write_phys(self, address: int, data: bytes) -> None:
-        """Write guest-physical memory; what lies under a BRK becomes the new original."""
+        """Write guest-physical memory; bytes under a BRK become the new original."""
         if self._original:
             visible = bytearray(data)
             for at in self._original:

@@ -1,4 +1,4 @@
-"""Integers in a memory that is read and written as bytes."""
+"""Integers in memory that is read and written as bytes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class IntegerAccess(ABC):
         return int.from_bytes(self.read(address, 8), "little")
 
     def write_u8(self, address: int, value: int) -> None:
-        """Write one byte; negative values in two's complement, as in the others."""
+        """Write one byte; here and below, negative values are written in two's complement."""
         self._write_int(address, value, 1)
 
     def write_u16(self, address: int, value: int) -> None:

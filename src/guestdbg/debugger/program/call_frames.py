@@ -1,4 +1,4 @@
-"""DWARF call frame information: how to find a function's caller without a frame pointer."""
+"""DWARF call frame information: finding a function's caller without a frame pointer."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class FrameTable:
     def caller(self, pc: int, registers: Registers, read_u64: ReadWord) -> Registers | None:
         """The registers of the caller of the function that ``pc`` is in.
 
-        ``registers`` maps DWARF numbers (0 to 30, 31 for SP) to values; the return address is in
-        30 of the answer, 0 in the outermost frame. None when no entry covers ``pc`` or its rule
-        cannot be followed.
+        ``registers`` maps DWARF numbers (0 to 30, 31 for SP) to values. In the result, 30 is the
+        return address, which is 0 in the outermost frame. None if no entry covers ``pc``, or if
+        its rule for the CFA is an expression.
         """
         i = bisect_right(self._starts, pc) - 1
         if i < 0 or pc >= self._entries[i][1]:
@@ -59,7 +59,7 @@ class FrameTable:
         row: dict[Any, Any] | None = None
         try:
             table = entry.get_decoded().table
-        except Exception:  # damaged: what the parser trips over
+        except Exception:  # the entry is damaged, and pyelftools may raise anything
             return None
         for line in table:
             if line["pc"] + slide > pc:
@@ -69,7 +69,7 @@ class FrameTable:
             return None
         cfa_rule = row["cfa"]
         if cfa_rule.reg is None or cfa_rule.reg not in registers:
-            return None  # an expression: no compiler writes one for ordinary AArch64 code
+            return None  # an expression, which compilers do not write for ordinary AArch64 code
         cfa = registers[cfa_rule.reg] + cfa_rule.offset & 0xFFFF_FFFF_FFFF_FFFF
         caller = dict(registers)
         for number, rule in row.items():
@@ -82,6 +82,6 @@ class FrameTable:
             elif rule.type == "REGISTER":
                 caller[number] = registers.get(rule.arg, 0)
             elif rule.type == "UNDEFINED" and number == _LR:
-                caller[_LR] = 0  # the outermost frame says so: nobody called
+                caller[_LR] = 0  # marks the outermost frame, which has no caller
         caller[_SP] = cfa
         return caller

@@ -1,4 +1,4 @@
-"""What the loaded images tell of the guest: symbols, places in the source, types."""
+"""The loaded images of a guest, taken together: symbols, source locations, types."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ class DebugInfo:
     """The images of a guest, taken together.
 
     Attributes:
-        images: in the order in which they are asked.
-        types: the variables and types in them, over memory that ``read`` reads.
-        wheres: resolves what a person calls a place.
+        images: in the order in which they are searched.
+        types: their variables and types; ``read`` reads guest virtual memory.
+        resolver: resolves locations as people write them.
     """
 
     def __init__(self, images: Iterable[Image], read: ReadMemory) -> None:
         self.images = list(images)
         self.types = DrgnProgram(read, self.images)
-        self.wheres = Resolver(self.images, self.types)
+        self.resolver = Resolver(self.images, self.types)
         self._locations: dict[int, Location] = {}
 
     def add(self, image: Image) -> None:
-        """Bring in another image."""
+        """Add another image."""
         self.images.append(image)
         self.types.add(image)
         self._locations.clear()
 
     def locate(self, address: int) -> Location:
-        """What is known of an address: function (or variable), offset, file and line."""
+        """The function (or variable), offset, file and line of an address, as far as known."""
         found = self._locations.get(address)
         if found is None:
             if len(self._locations) >= _LOCATIONS:

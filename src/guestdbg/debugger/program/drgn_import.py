@@ -1,4 +1,4 @@
-"""drgn, which is optional: it runs on Linux only."""
+"""The import of drgn, which is optional because it runs on Linux only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["drgn"]
 
 
 def drgn() -> Any:
-    """The module; raises MissingDependency where it is not installed."""
+    """The module ``drgn``; raises MissingDependency if it is not installed."""
     try:
         import drgn
     except ImportError as error:

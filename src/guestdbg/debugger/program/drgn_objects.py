@@ -1,4 +1,4 @@
-"""drgn objects: their members and elements, where they lie, what number they are."""
+"""drgn objects: their members and elements, their addresses, their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Extent", "extent", "follow", "is_pointer", "number", "plain", "targe
 
 
 class Extent(NamedTuple):
-    """Where a variable or member lies: address and length in bytes, and its type's name."""
+    """Where a variable or member is: address, length in bytes, and the name of its type."""
 
     address: int
     length: int
@@ -23,7 +23,7 @@ class Extent(NamedTuple):
 
 
 def extent(value: Any, expression: str) -> Extent:
-    """Where an object lies in guest memory; a bit-field gives the bytes it touches."""
+    """Where an object is in guest memory; for a bit-field, the bytes that contain it."""
     address = value.address_
     if address is None:
         raise InvalidLocation(
@@ -51,23 +51,23 @@ def _size(value: Any) -> int:
 
 
 def number(value: Any) -> int:
-    """The int that a drgn object is. Raises AddressError where there is no memory."""
+    """The value of an integer object. Raises AddressError where there is no memory."""
     try:
-        # A _Bool of drgn's is no int, whatever int() says of it.
+        # drgn gives a _Bool as a bool; the result is to be an int.
         return int(value.value_() if hasattr(value, "value_") else value)
     except Exception as error:
-        if type(error).__name__ != "FaultError":  # drgn's, which need not be there
+        if type(error).__name__ != "FaultError":  # of drgn, which may not be installed
             raise
         raise AddressError(str(error), getattr(error, "address", 0)) from error
 
 
 def is_pointer(value: Any) -> bool:
-    """Whether what it names is reached by reading guest memory."""
+    """Whether its members are reached by reading guest memory."""
     return bool(plain(value.type_).kind == drgn_import.drgn().TypeKind.POINTER)
 
 
 def target(expression: str, value: Any) -> Any:
-    """What a pointer points to; raises AddressError, or InvalidLocation where it is none."""
+    """What a pointer points to; raises AddressError, or InvalidLocation if it is not a pointer."""
     return _apply(expression, lambda: value[0])
 
 
@@ -80,7 +80,7 @@ def follow(expression: str, value: Any, step: PathStep) -> Any:
 
 
 def plain(type_: Any) -> Any:
-    """A type without the names that were given to it."""
+    """The type that a typedef names."""
     kinds = drgn_import.drgn().TypeKind
     while type_.kind == kinds.TYPEDEF:
         type_ = type_.type
@@ -93,7 +93,7 @@ def _check_index(expression: str, value: Any, index: int) -> None:
     if type_.kind == kinds.ARRAY:
         if type_.length is not None and index >= type_.length:
             raise InvalidLocation(
-                f"{expression!r}: element {index} is behind the array's end, which has "
+                f"{expression!r}: element {index} is past the end of the array, which has "
                 f"{type_.length} elements"
             )
     elif type_.kind != kinds.POINTER:
@@ -107,7 +107,7 @@ def _member(expression: str, value: Any, name: str, arrow: bool) -> Any:
         type_ = plain(type_.type)
     elif arrow:
         raise InvalidLocation(
-            f"{expression!r}: {name!r} is reached by '->', but what is in front of it is a "
+            f"{expression!r}: {name!r} follows '->', but the expression before it is a "
             f"{value.type_.type_name()}, not a pointer; write '.'"
         )
     try:

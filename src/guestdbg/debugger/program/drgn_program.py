@@ -34,9 +34,10 @@ _KNOWN = 4096
 
 
 class DrgnProgram:
-    """The drgn program over a guest's memory, made when it is first needed.
+    """The drgn program over a guest's memory, created at its first use.
 
-    ``read`` reads guest virtual memory. Raises MissingDependency when drgn is not installed.
+    ``read`` reads guest virtual memory. The methods raise MissingDependency if drgn is not
+    installed.
     """
 
     def __init__(self, read: ReadMemory, images: Iterable[Image]) -> None:
@@ -47,13 +48,13 @@ class DrgnProgram:
 
     @property
     def program(self) -> Any:
-        """The ``drgn.Program``: its memory is the guest's, its debug info the images'."""
+        """The ``drgn.Program`` with the guest's memory and the debug information of the images."""
         if self._program is None:
             self._program = self._make()
         return self._program
 
     def add(self, image: Image) -> None:
-        """Bring in another image's debug information."""
+        """Add another image's debug information."""
         self._images.append(image)
         self._known.clear()
         if self._program is not None:
@@ -81,8 +82,8 @@ class DrgnProgram:
         if not image.has_types or not image.segments:
             return
         module = program.extra_module(str(image.path), image.slide, create=True)
-        # drgn takes the difference between this range's start and the file's first segment as
-        # the bias of every address in it, so it begins where that segment does, pages included.
+        # drgn takes the difference between the start of this range and the file's first segment
+        # as the bias of all its addresses. So the range starts at the page of that segment.
         start = image.segments[0][0] & ~_PAGE
         end = max(e for _, e in image.segments)
         module.address_ranges = [(start, end)]
@@ -95,7 +96,7 @@ class DrgnProgram:
         if not any(image.has_types for image in self._images):
             raise NoDebugInfo(
                 f"{what!r} needs the debug information of the guest (DWARF, as from `gcc -g`), "
-                "and no loaded image carries any"
+                "and no loaded image has any"
             )
 
     def variable(self, name: str, file: str | None = None) -> Any:
@@ -115,10 +116,10 @@ class DrgnProgram:
                 name + where, near(name, self._variable_names()), "variable"
             ) from None
         except Exception as error:
-            raise BadImage(f"drgn cannot make out what {name!r} is: {error}") from error
+            raise BadImage(f"drgn cannot find out what {name!r} is: {error}") from error
         if found.absent_:
             raise NoDebugInfo(
-                f"the debug information declares {name!r} without saying where it is: the compiler "
+                f"the debug information declares {name!r} without an address: the compiler "
                 "has optimised it away, or it is defined elsewhere"
             )
         return found
@@ -129,15 +130,15 @@ class DrgnProgram:
     def evaluate(self, expression: str) -> Any:
         """The drgn object that an expression such as ``queue.items[3].next->x`` names.
 
-        A variable first, then members by ``.`` and ``->`` and elements by ``[n]``; a ``*`` in front
-        follows a pointer, ``file.c:name`` picks a static variable of that file.
+        A variable, then members by ``.`` and ``->`` and elements by ``[n]``. A ``*`` in front
+        follows a pointer; ``file.c:name`` is a static variable of that file.
         """
         known = self._known.get(expression)
         if known is not None:
             return known
         if not isinstance(expression, str):
             raise InvalidLocation(
-                f"{expression!r} is no variable: write a name, such as 'queue.tail'"
+                f"{expression!r} is not a variable: write a name, such as 'queue.tail'"
             )
         parsed = parse(expression)
         value = self.variable(parsed.name, parsed.file)
@@ -148,7 +149,8 @@ class DrgnProgram:
         for _ in range(parsed.stars):
             value = drgn_objects.target(expression, value)
         if in_place and len(self._known) < _KNOWN:
-            self._known[expression] = value  # a place: what is there is read when it is looked at
+            # The object refers to an address: drgn reads the value each time.
+            self._known[expression] = value
         return value
 
     def static_address(self, expression: str) -> StaticAddress | None:

@@ -1,4 +1,4 @@
-"""What is known of one ELF file that the guest runs: its symbols, lines, frames and types."""
+"""One ELF file that the guest runs: its symbols, source lines, call frames and types."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _EM_AARCH64 = 183
 class Image:
     """An AArch64 ELF file, moved by ``slide`` bytes from the addresses it was linked at.
 
-    Nothing but the symbol table is read before it is asked for. Raises BadImage for a file that
-    is missing, truncated, or of another machine.
+    Only the symbol table is read at once; the rest at its first use. Raises BadImage for a file
+    that is missing, truncated, or for another machine.
     """
 
     def __init__(self, path: str | Path, slide: int = 0) -> None:
@@ -52,7 +52,7 @@ class Image:
             elf = ELFFile(io.BytesIO(data))
             machine = elf["e_machine"]
             elf.num_sections()
-        except Exception as error:  # pyelftools raises what its parser trips over
+        except Exception as error:  # pyelftools may raise anything for a damaged file
             raise BadImage(f"{self.path} is not a complete ELF file: {error}") from error
         if machine not in ("EM_AARCH64", _EM_AARCH64) or elf.elfclass != 64:
             raise BadImage(f"{self.path} is not a 64-bit Arm file but {elf.get_machine_arch()}")
@@ -102,7 +102,7 @@ class Image:
 
     @property
     def has_types(self) -> bool:
-        """Whether the file carries DWARF type information (``.debug_info``)."""
+        """Whether the file has DWARF type information (``.debug_info``)."""
         return (
             self._elf.get_section_by_name(".debug_info") is not None
             or self._elf.get_section_by_name(".zdebug_info") is not None
@@ -110,7 +110,7 @@ class Image:
 
     @cached_property
     def lines(self) -> LineTable:
-        """The line table; empty when the file carries none."""
+        """The line table; empty if the file has none."""
         dwarf = self._dwarf
         if dwarf is None or not self.has_types:
             return LineTable(None)
@@ -121,11 +121,11 @@ class Image:
 
     @cached_property
     def frames(self) -> FrameTable:
-        """The call frame information (``.debug_frame``, ``.eh_frame``), if there is any."""
+        """The call frame information (``.debug_frame``, ``.eh_frame``); empty if there is none."""
         dwarf = self._dwarf
         if dwarf is None:
             return FrameTable([])
         try:
             return FrameTable.from_dwarf(dwarf, self.slide)
         except Exception:
-            return FrameTable([])  # a backtrace by frame pointers is better than none
+            return FrameTable([])  # the unwinder then uses frame records

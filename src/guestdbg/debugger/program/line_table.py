@@ -22,7 +22,7 @@ __all__ = ["LineRow", "LineTable", "Statement"]
 
 
 class LineRow(NamedTuple):
-    """Code from ``start`` up to ``end`` was made of ``line`` of ``file``."""
+    """Code from ``start`` up to ``end`` (exclusive) was compiled from ``line`` of ``file``."""
 
     start: int
     end: int
@@ -31,7 +31,7 @@ class LineRow(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """The compiler's word that a statement of ``line`` of ``file`` begins at ``address``."""
+    """A statement of ``line`` of ``file`` begins at ``address`` (DWARF's ``is_stmt``)."""
 
     address: int
     file: str
@@ -41,8 +41,8 @@ class Statement(NamedTuple):
 class LineTable:
     """The rows and statements of one image.
 
-    Compilation units are read as they are asked about, by ``.debug_aranges``; a question about a
-    source file reads them all.
+    A compilation unit is read when an address in it is looked up, by ``.debug_aranges``. Looking
+    up a source file reads all units.
     """
 
     def __init__(self, dwarf: DWARFInfo | None, slide: int = 0) -> None:
@@ -56,12 +56,12 @@ class LineTable:
         self._by_file: dict[str, dict[int, list[int]]] | None = None
 
     def __bool__(self) -> bool:
-        """Whether there are any line numbers at all."""
+        """Whether there are any line numbers."""
         return bool(self._files())
 
     @property
     def files(self) -> list[str]:
-        """The source files that code was made of, as the compiler named them."""
+        """The source files that have code, as the compiler named them."""
         return sorted(self._files())
 
     def at(self, address: int) -> LineRow | None:
@@ -76,8 +76,10 @@ class LineTable:
         return None
 
     def _damaged(self, error: Exception) -> None:
-        """What is left of damaged debug information is not worth asking again."""
-        log.warning("the line numbers are damaged, and left out: %s", error or type(error).__name__)
+        """Warn, and do without line numbers from now on."""
+        log.warning(
+            "the line numbers are damaged, and are ignored: %s", error or type(error).__name__
+        )
         self._dwarf = None
         self._by_file = None
 
@@ -90,7 +92,7 @@ class LineTable:
         if offset is not None:
             yield self._unit(offset)
             return
-        # Not every unit need be in the table of addresses.
+        # Units that .debug_aranges does not list may cover the address.
         listed = {e.info_offset for e in self._aranges.entries} if self._aranges else set()
         for unit in self._dwarf.iter_CUs():
             if unit.cu_offset not in listed:
@@ -105,7 +107,7 @@ class LineTable:
         return unit
 
     def _files(self) -> dict[str, dict[int, list[int]]]:
-        """All statements: file, line, addresses."""
+        """The addresses of all statements, by file and line."""
         if self._by_file is None:
             found: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
             try:
@@ -121,10 +123,10 @@ class LineTable:
         return self._by_file
 
     def addresses(self, file: str, line: int) -> tuple[list[int], int, str]:
-        """Where statements of ``file:line`` begin: (addresses, the line taken, the file's name).
+        """Where statements of ``file:line`` begin: (addresses, the actual line, the file's name).
 
-        ``file`` is matched from its end (``queue.c``, ``src/queue.c``). A line without code stands
-        for the next one that has some, as in other debuggers. Raises UnknownLine.
+        ``file`` is matched from its end (``queue.c``, ``src/queue.c``). For a line without code the
+        next line with code is taken, as in other debuggers. Raises UnknownLine.
         """
         name = self._file(file)
         lines = self._files()[name]
@@ -132,25 +134,25 @@ class LineTable:
         i = bisect_left(known, line)
         if i == len(known):
             raise UnknownLine(
-                f"no code was made of line {line} of {name} or of any later one: "
+                f"line {line} of {name} has no code, nor has any later line: "
                 f"the last line with code is {known[-1]}"
             )
         taken = known[i]
         return lines[taken], taken, name
 
     def _file(self, file: str) -> str:
-        wanted = PurePosixPath(file).parts
-        found = [f for f in self._files() if PurePosixPath(f).parts[-len(wanted) :] == wanted]
+        parts = PurePosixPath(file).parts
+        found = [f for f in self._files() if PurePosixPath(f).parts[-len(parts) :] == parts]
         if len(found) == 1:
             return found[0]
         if not found:
             names = [PurePosixPath(f).name for f in self._files()]
-            text = f"no code was made of a file named {file!r}"
+            text = f"there is no code from a source file named {file!r}"
             matches = near(PurePosixPath(file).name, names)
             if matches:
                 text += "; did you mean " + " or ".join(repr(m) for m in matches) + "?"
             elif names:
-                text += "; there are " + ", ".join(sorted(set(names))[:6])
+                text += "; the files are " + ", ".join(sorted(set(names))[:6])
             raise UnknownLine(text)
         exact = [f for f in found if f == file]
         if exact:
@@ -183,7 +185,7 @@ class _Unit:
             address = state.address + slide
             if last is not None and address > last[0] and last[2]:
                 self._rows.append(LineRow(last[0], address, last[1], last[2]))
-            # A row of no length still says where a statement begins.
+            # A row without length also marks the beginning of a statement.
             if state.is_stmt and state.line and not state.end_sequence:
                 self.statements.append(Statement(address, name, state.line))
             last = None if state.end_sequence else (address, name, state.line)
@@ -208,7 +210,7 @@ def _file_names(program: object) -> list[str]:
         else:
             directory = directories[index] if index < len(directories) else ""
             if index == 0:
-                directory = ""  # the compilation directory: of this machine, not of the source
+                directory = ""  # the compilation directory, which depends on the machine
         names.append(str(PurePosixPath(directory) / name) if directory else name)
     return names
 

@@ -1,4 +1,4 @@
-"""From the way a person names a place to addresses: code for breakpoints, bytes for watches."""
+"""From a location as a person writes it to addresses: code for breakpoints, data for watches."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _TOP = 1 << 64
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Where instructions are: all addresses that the name stands for, and the line taken."""
+    """Where instructions are: all addresses of the location, and the actual source line."""
 
     name: str
     addresses: tuple[int, ...]
@@ -45,7 +45,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Where bytes are; ``length`` is None where the name does not say."""
+    """Where bytes are; ``length`` is None if the location does not include one."""
 
     name: str
     address: int
@@ -53,21 +53,21 @@ class Data:
     type_name: str | None = None
 
     def sized(self) -> Data:
-        """With a length: an address alone stands for the 8 bytes there, or as it is aligned."""
+        """With a length: the default is 8 bytes, or less if the alignment is smaller."""
         if self.length is not None:
             return self
         return replace(self, length=min(8, self.address & -self.address or 8))
 
 
 class Resolver:
-    """Resolves names over the loaded images."""
+    """Resolves locations in the loaded images."""
 
     def __init__(self, images: list[Image], types: DrgnProgram) -> None:
         self._images = images
         self._types = types
 
     def symbol(self, name: str) -> Symbol:
-        """The symbol of that name; raises UnknownSymbol with names that look like it."""
+        """The symbol of that name; raises UnknownSymbol with similar names."""
         for image in self._images:
             found = image.symbols.find(name)
             if found is not None:
@@ -101,24 +101,24 @@ class Resolver:
         return Code(text, (_code_address(address, text),))
 
     def _line(self, text: str, file: str, line: int) -> Code:
-        failure: UnknownLine | None = None
+        unknown: UnknownLine | None = None
         for image in self._images:
             if not image.lines:
                 continue
             try:
                 addresses, taken, _name = image.lines.addresses(file, line)
             except UnknownLine as error:
-                failure = failure or error
+                unknown = unknown or error
                 continue
             return Code(text, tuple(_first_in_each(addresses, image)), taken)
-        if failure is not None:
-            raise failure
+        if unknown is not None:
+            raise unknown
         raise NoDebugInfo(
-            f"{text!r} needs line numbers, and no loaded image carries any (compile with -g)"
+            f"{text!r} needs line numbers, and no loaded image has any (compile with -g)"
         )
 
     def data(self, where: Where, length: int | None) -> Data:
-        """The bytes that ``where`` names; ``length`` overrides what the name says."""
+        """The bytes that ``where`` names; ``length`` overrides the length of the variable."""
         if isinstance(where, int):
             return _data(f"{where:#x}", where, length)
         if not isinstance(where, str):
@@ -136,17 +136,17 @@ class Resolver:
             return _data(text, number, length)
         if _LINE.match(text):
             raise InvalidLocation(
-                f"{text!r} is a line of source; name a variable or an address to watch"
+                f"{text!r} is a source line; give a variable or an address to watch"
             )
         base, offset = _offset(text)
-        # Compilers put dots into names too: a variable of a function is `calls.0`.
+        # A symbol may contain a dot: compilers name a function's static variable `calls.0`.
         if _EXPRESSION.search(base) and not self._is_symbol(base):
             return self._expression(text, base, offset, length)
         symbol = self.symbol(base)
         left = max(symbol.size - offset, 0) if offset >= 0 else 0
         if length is None and symbol.size and left == 0:
             raise BadRange(
-                f"{text!r} lies outside {base}, which has {symbol.size} bytes: say how many bytes"
+                f"{text!r} is outside {base}, which has {symbol.size} bytes: give a length"
             )
         if length is None:
             length = left or None
@@ -155,7 +155,7 @@ class Resolver:
     def _expression(self, text: str, base: str, offset: int, length: int | None) -> Data:
         if offset:
             raise InvalidLocation(
-                f"{text!r}: an offset goes with a symbol, not with a member or element"
+                f"{text!r}: an offset can follow a symbol, not a member or element"
             )
         extent = drgn_objects.extent(self._types.evaluate(base), base)
         size = extent.length if length is None else length
@@ -163,7 +163,7 @@ class Resolver:
 
 
 def _first_in_each(addresses: list[int], image: Image) -> list[int]:
-    """The first address in each function: a line in pieces is one place to stop."""
+    """The first address in each function: the guest stops once for a line compiled into pieces."""
     firsts: dict[int, int] = {}
     for address in sorted(addresses):
         symbol = image.symbols.at(address)
@@ -178,7 +178,7 @@ def _number(text: str) -> int | None:
     try:
         value = int(match[1], 0)
     except ValueError:
-        value = int(match[1])  # a decimal number with zeros in front
+        value = int(match[1])  # a decimal number with leading zeros
     if value >= _TOP:
         raise InvalidLocation(f"{text} is not an address: addresses have 64 bits")
     return value
@@ -197,8 +197,8 @@ def _code_address(address: int, text: str) -> int:
         raise InvalidLocation(f"{text} is not an address: addresses have 64 bits")
     if address & 3:
         raise BadRange(
-            f"{text}: no instruction begins at {address:#x}, as instructions are aligned to 4 "
-            f"bytes; the one around it is at {address & ~3:#x}"
+            f"{text}: no instruction begins at {address:#x}, because instructions are aligned to 4 "
+            f"bytes; the instruction there begins at {address & ~3:#x}"
         )
     return canonical(address)
 
@@ -207,7 +207,7 @@ def _data(name: str, address: int, length: int | None, type_name: str | None = N
     if not 0 <= address < _TOP:
         raise InvalidLocation(f"{name} is not an address: addresses have 64 bits")
     if length is not None and integer("length", length) <= 0:
-        raise BadRange(f"{name}: a range of {length} bytes cannot be watched; 1 is the least")
+        raise BadRange(f"{name}: a range of {length} bytes cannot be watched; the minimum is 1")
     if length is not None and address + length > _TOP:
         raise BadRange(f"{name}: {length} bytes from {address:#x} on reach beyond 64 bits")
     return Data(name, canonical(address), length, type_name)
@@ -217,9 +217,11 @@ def _drgn_address(value: Any) -> int:
     try:
         import drgn
     except ImportError as error:
-        raise MissingDependency(f"{value!r} is no place: give a number or a name") from error
+        raise MissingDependency(f"{value!r} is not a location: give a number or a name") from error
     if not isinstance(value, drgn.Object):
-        raise InvalidLocation(f"{value!r} is no place: give a number, a name, or a drgn object")
+        raise InvalidLocation(
+            f"{value!r} is not a location: give a number, a name, or a drgn object"
+        )
     if value.address_ is None:
         return int(value.value_())
     return int(value.address_)

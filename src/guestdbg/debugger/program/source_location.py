@@ -1,4 +1,4 @@
-"""A place in the guest's code, as a person would name it."""
+"""An address of the guest in terms of its program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Location"]
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """An address with what is known of it; what is not known is None.
+    """An address with its function, source file and line; each is None if it is not known.
 
     ``offset`` counts the bytes from the start of ``function``.
     """
@@ -23,7 +23,7 @@ class Location:
 
     @property
     def symbolic(self) -> str:
-        """``function+0x1c``, or the bare address where no symbol covers it."""
+        """``function+0x1c``, or the address if no symbol covers it."""
         if self.function is None:
             return f"{self.address:#x}"
         return f"{self.function}+{self.offset:#x}" if self.offset else self.function

@@ -1,4 +1,4 @@
-"""Where an integer of the guest's program lies, by types alone: nothing is read."""
+"""Where an integer variable is, by types alone: no guest memory is read."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class SymbolKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """One symbol: addresses and sizes in bytes; a size of 0 means that the file gives none."""
+    """One symbol; ``size`` is in bytes, and 0 if the file does not give one."""
 
     name: str
     address: int
@@ -38,7 +38,7 @@ class Symbol:
 _ENTRY = struct.Struct("<IBBHQQ")
 _SHN_UNDEF, _SHN_ABS, _SHN_COMMON = 0, 0xFFF1, 0xFFF2
 _STT = {0: SymbolKind.NOTYPE, 1: SymbolKind.OBJECT, 2: SymbolKind.FUNCTION}
-# Of several names for one address the likeliest to be the one a person knows comes last.
+# Of several names for one address, the one that a person most likely knows comes last.
 _PREFERENCE = {
     SymbolKind.OTHER: 0,
     SymbolKind.NOTYPE: 1,
@@ -48,7 +48,7 @@ _PREFERENCE = {
 
 
 class SymbolTable:
-    """The named addresses of one image, moved by ``slide`` bytes from where it was linked."""
+    """The symbols of one image, moved by ``slide`` bytes from the addresses it was linked at."""
 
     def __init__(self, symbols: list[Symbol]) -> None:
         self._by_name: dict[str, Symbol] = {}
@@ -68,8 +68,9 @@ class SymbolTable:
     ) -> SymbolTable:
         """Read the contents of ``.symtab`` and ``.strtab`` (ELF64, little-endian).
 
-        ``sections`` is the number of sections: a symbol in one that does not exist is dropped, as
-        is what has no name, no address in the guest, or only helps a disassembler (``$x``).
+        ``sections`` is the number of sections. Symbols of sections that do not exist are left out,
+        as are symbols without a name or an address in the guest, and the mapping symbols of
+        disassemblers (``$x``).
         """
         found: list[Symbol] = []
         for name_at, info, _other, shndx, value, size in _ENTRY.iter_unpack(
@@ -109,13 +110,13 @@ class SymbolTable:
         return list(self._by_name)
 
     def find(self, name: str) -> Symbol | None:
-        """The symbol of that name, a global one before a local one; None when there is none."""
+        """The symbol of that name, a global one rather than a local one; None if there is none."""
         return self._by_name.get(name)
 
     def at(self, address: int) -> Symbol | None:
         """The symbol whose extent holds ``address``.
 
-        A symbol without a size (a label of an assembly file) reaches to the next symbol.
+        A symbol without a size (a label of an assembly file) extends to the next symbol.
         """
         i = bisect_right(self._starts, address) - 1
         if i < 0:
@@ -124,7 +125,7 @@ class SymbolTable:
         if best.contains(address) or best.size == 0:
             if best.size or best.address == address:
                 return best
-            # a label inside a sized function belongs to that function's body
+            # A label inside a function that has a size belongs to that function.
             return self._enclosing(i, address) or best
         return self._enclosing(i, address)
 

@@ -1,4 +1,4 @@
-"""How a variable is written: ``queue.items[3].next->x``, ``*head``, ``file.c:name``."""
+"""The syntax of variables: ``queue.items[3].next->x``, ``*head``, ``file.c:name``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"\s*(?:(->)|(\.)|\[\s*(?:(0[xX][0-9a-fA-F]+)|(\d+))\s*\]|([
 
 
 class Member(NamedTuple):
-    """``.name``, or with an ``arrow`` ``->name``."""
+    """``.name``; with ``arrow``, ``->name``."""
 
     name: str
     arrow: bool
@@ -29,7 +29,14 @@ PathStep = Member | Element
 
 
 class Expression(NamedTuple):
-    """A variable (of a ``file``, or any), the way from there, and the ``*`` in front of it all."""
+    """A parsed expression.
+
+    Attributes:
+        stars: how many ``*`` are in front.
+        file: of a static variable, or None.
+        name: of the variable.
+        path: members and elements from there.
+    """
 
     stars: int
     file: str | None
@@ -38,7 +45,7 @@ class Expression(NamedTuple):
 
 
 def parse(expression: str) -> Expression:
-    """Take an expression apart; raises InvalidLocation where it cannot be understood."""
+    """Parse an expression; raises InvalidLocation with the part that is wrong."""
     text = expression.strip()
     stars = 0
     while text.startswith("*"):

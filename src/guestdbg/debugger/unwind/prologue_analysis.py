@@ -1,10 +1,10 @@
-"""Finding a function's caller from its code alone, where nothing else tells.
+"""Finding a function's caller from its instructions, without call frame information.
 
-A compiler's output says plainly where it keeps the caller's frame pointer and the return address:
-stores of X29 and X30 relative to SP, and constant changes of SP. Following the function from its
-start along all its branches gives, for any instruction in it, how far SP has moved and where the
-two were saved. That works in leaf functions, in the middle of a prologue, and behind an epilogue,
-where the chain of frame records skips a caller.
+Compiled code shows where it keeps the caller's frame pointer and the return address: it stores X29
+and X30 relative to SP, and changes SP by constants. Following the function from its start along all
+its branches gives, for each instruction, how far SP has moved and where the two were saved. This
+works in leaf functions, in the middle of a prologue and after an epilogue, where the chain of frame
+records skips a caller.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ _LIMIT = 16384
 
 
 class FrameState(NamedTuple):
-    """What the code in front of an instruction has done to the frame, relative to SP at entry.
+    """What the code before an instruction has done to the frame, relative to SP at entry.
 
-    ``moved`` is SP now, None where the code made it unpredictable; ``fp`` is where X29 points if
-    it was set from SP; ``saved_fp`` and ``saved_lr`` where the caller's were stored. ``written``
-    tells that X30 no longer holds the return address.
+    Attributes:
+        moved: SP, in bytes; None if it cannot be predicted.
+        fp: where X29 points, if it was set from SP.
+        saved_fp, saved_lr: where the caller's X29 and X30 were stored.
+        written: X30 no longer holds the return address.
     """
 
     moved: int | None = 0
@@ -40,7 +42,7 @@ class FrameState(NamedTuple):
 def frame_state(code: bytes, start: int, pc: int) -> FrameState | None:
     """The state before the instruction at ``pc`` of the function with this ``code`` at ``start``.
 
-    None where no path through the function leads there.
+    None if no path through the function leads there.
     """
     end = start + len(code)
     targets = _targets(code, start)
@@ -59,8 +61,8 @@ def frame_state(code: bytes, start: int, pc: int) -> FrameState | None:
             elif found.kind is BranchKind.CALL:
                 state = state._replace(written=True)
                 if at + 4 in targets:
-                    # The call may be one that never returns, and what is behind it another path's:
-                    # that path, if there is one, knows better.
+                    # The call may never return, and the code after it may belong to another path.
+                    # Prefer the state of that path: look at this one last.
                     waiting.appendleft((at + 4, state))
                     break
             else:
@@ -73,7 +75,7 @@ def frame_state(code: bytes, start: int, pc: int) -> FrameState | None:
 
 
 def _targets(code: bytes, start: int) -> set[int]:
-    """Where the function's own branches lead."""
+    """The targets of the function's own branches."""
     found = set()
     for n, (raw,) in enumerate(struct.iter_unpack("<I", code)):
         to = branch(raw)
@@ -83,7 +85,7 @@ def _targets(code: bytes, start: int) -> set[int]:
 
 
 def _after(raw: int, state: FrameState) -> FrameState:
-    """The state behind an instruction that is no branch."""
+    """The state after an instruction that is not a branch."""
     if raw & 0xBF800000 == 0x91000000 or raw & 0xFF800000 == 0xD1000000:
         return _add_immediate(raw, state)
     if raw & 0xBFE00000 == 0x8B200000 and raw & 31 == _SP:
@@ -103,9 +105,9 @@ def _after(raw: int, state: FrameState) -> FrameState:
 def _saves(
     registers: tuple[int, ...], writes: bool, state: FrameState, place: int, raw: int
 ) -> FrameState:
-    """A store to, or load from, the stack that may concern X29 and X30."""
+    """The state after a store to, or load from, the stack, which may be of X29 or X30."""
     if raw >> 30 & 3 not in (0b11, 0b10):
-        return state  # not of whole registers
+        return state  # not of 64-bit registers
     for n, register in enumerate(registers):
         at = place + 8 * n
         if register == _FP:
@@ -138,7 +140,7 @@ def _add_immediate(raw: int, state: FrameState) -> FrameState:
 
 
 def _writeback(raw: int) -> int:
-    """What a pre- or post-indexed access through SP adds to it."""
+    """What a pre-indexed or post-indexed access adds to SP."""
     if raw >> 27 & 7 == 0b101:  # a pair: a 7-bit count of registers
         size = 4 << (raw >> 30 & 3) if raw >> 26 & 1 else (8 if raw >> 31 else 4)
         offset = raw >> 15 & 0x7F
@@ -153,7 +155,7 @@ def caller(
     read_u64: Callable[[int], int],
     innermost: bool,
 ) -> dict[int, int] | None:
-    """The caller's X29, SP and PC (as 29, 31 and 30); None where they cannot be told."""
+    """The caller's X29, SP and PC (as 29, 31 and 30); None if they are not known."""
     if state.moved is not None and _SP in registers:
         entry = registers[_SP] - state.moved
     elif state.fp is not None:

@@ -1,16 +1,17 @@
-"""Who called whom: by call frame information, else by the code, else by frame records."""
+"""Backtraces: by call frame information, else by prologue analysis, else by frame records."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from guestdbg.arm64.instructions import without_pac
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.unwind.prologue_analysis import caller, frame_state
 
-__all__ = ["Frame", "Unwinder", "strip_pac"]
+__all__ = ["Frame", "Unwinder"]
 
 _FP, _LR, _SP = 29, 30, 31
 _U64 = (1 << 64) - 1
@@ -20,8 +21,8 @@ _U64 = (1 << 64) - 1
 class Frame:
     """One frame of a backtrace, the innermost being number 0.
 
-    ``pc`` is where the frame goes on: for callers the return address, while ``location`` is that
-    of the call. ``sp`` is the stack pointer there, None where only frame records were followed.
+    ``pc`` is where the frame continues: for callers the return address, while ``location`` is that
+    of the call. ``sp`` is its stack pointer, None if only frame records were followed.
     """
 
     number: int
@@ -31,17 +32,6 @@ class Frame:
 
     def __str__(self) -> str:
         return f"#{self.number} {self.pc:#x} in {self.location}"
-
-
-def strip_pac(address: int) -> int:
-    """A return address without its pointer authentication code (and without a tag).
-
-    Bit 55 tells the half of the address space; what lies above 48 bits of address is the code.
-    A guest with 52-bit addresses signs fewer bits, and none of its code lies that high.
-    """
-    if address >> 55 & 1:
-        return address | 0xFFFF_0000_0000_0000
-    return address & 0x0000_FFFF_FFFF_FFFF
 
 
 class Unwinder:
@@ -60,21 +50,22 @@ class Unwinder:
     def frames(self, registers: list[int], pc: int, limit: int) -> list[Frame]:
         """Frames from ``pc`` outwards, at most ``limit``.
 
-        ``registers`` are X0 to X30 and SP. Ends where a return address is 0, memory cannot be read,
-        or the stack would not grow towards its base.
+        ``registers`` are X0 to X30 and SP. The backtrace ends at a return address of 0, at memory
+        that cannot be read, and at a caller whose frame is not further towards the stack's base.
         """
         frames = [Frame(0, pc, registers[_SP], self._locate(pc))]
         state = dict(enumerate(registers))
         while len(frames) < limit:
             innermost = len(frames) == 1
-            # A return address may be the first of the next function, when the call never returns.
+            # Look up the call, not the return address. If the call never returns, the return
+            # address may be the first instruction of the next function.
             try:
                 outer = self._caller(pc if innermost else pc - 4, state, innermost)
             except AddressError:
                 break
             if outer is None or not _outwards(state, outer):
                 break
-            last, pc = pc, strip_pac(outer[_LR])
+            last, pc = pc, without_pac(outer[_LR])
             if pc == 0 or (pc == last and all(outer.get(n) == state.get(n) for n in (_FP, _SP))):
                 break
             frames.append(Frame(len(frames), pc, outer.get(_SP), self._locate(pc - 4)))
@@ -99,7 +90,6 @@ class Unwinder:
         symbol = image.symbols.at(pc)
         if symbol is None or pc & 3 or not symbol.contains(pc):
             return None
-        # A return address is behind a call, which has saved what it clobbers.
         code = self._read(symbol.address, symbol.size & ~3)
         found = frame_state(code, symbol.address, pc)
         return None if found is None else caller(found, state, self._read_u64, innermost)
@@ -116,7 +106,7 @@ class Unwinder:
 
 
 def _outwards(state: dict[int, int], caller: dict[int, int]) -> bool:
-    """Whether the caller's frame lies further towards the stack's base, or is the same size."""
+    """Whether the caller's frame is further towards the stack's base, or at the same SP."""
     if _SP in caller and _SP in state:
         return caller[_SP] >= state[_SP]
     return caller[_FP] == 0 or caller[_FP] > state[_FP] or _SP in caller

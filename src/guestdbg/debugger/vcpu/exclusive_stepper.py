@@ -39,7 +39,7 @@ class ExclusiveStepper:
         self._context = context
         self._target = context.target
         self._view = context.space.view
-        self._known: dict[int, tuple[bytes, exclusive_sequence.Sequence | None]] = {}
+        self._known: dict[int, tuple[bytes, exclusive_sequence.ExclusiveSequence | None]] = {}
 
     def begin(self, pc: int, *, from_breakpoint: bool = False) -> bool:
         """If ``pc`` is within a sequence, arrange for the sequence to run as a whole.
@@ -74,12 +74,12 @@ class ExclusiveStepper:
         context.resume_state.sequence = active
         return True
 
-    def _at(self, pc: int) -> exclusive_sequence.Sequence | None:
+    def _at(self, pc: int) -> exclusive_sequence.ExclusiveSequence | None:
         """The sequence that an exit at ``pc`` would break."""
         # Needed at every step: the result is kept with all the code that it was derived from.
         around = self._view(
-            pc - exclusive_sequence.BEFORE & _U64,
-            exclusive_sequence.BEFORE + exclusive_sequence.BEHIND,
+            pc - exclusive_sequence.BYTES_BEFORE & _U64,
+            exclusive_sequence.BYTES_BEFORE + exclusive_sequence.BYTES_AFTER,
         )
         code = None
         if around is not None:

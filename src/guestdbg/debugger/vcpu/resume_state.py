@@ -26,7 +26,7 @@ class ActiveSequence:
         breakpoint_at: PC and SP of the reported breakpoint that it was begun from.
     """
 
-    sequence: exclusive_sequence.Sequence
+    sequence: exclusive_sequence.ExclusiveSequence
     debug: GuestDebug
     removed: list[int] = field(default_factory=list)
     exit_: ExitDebug | None = None

@@ -1,4 +1,4 @@
-"""Conditions of breakpoints and watchpoints: their language, and two ways to judge a hit by them.
+"""Conditions of breakpoints and watchpoints: their language, and two ways to evaluate them.
 
 language    the operators and names, with what each does in Python and in a hit program
 compiler    conditions as operations of a hit program, which the provider runs

@@ -1,8 +1,8 @@
-"""Conditions as steps that a provider can judge by itself (guestdbg.kvm.hit_programs).
+"""Compiles conditions to operations of hit programs, which a provider runs (kvm.hit_programs).
 
-Only what comes out exactly as in Python is turned into steps: integers whose every intermediate
-result provably fits 127 bits, names whose value the provider has. For anything else the answer is
-None, and the condition is judged in Python.
+A condition is compiled only if the result is exactly that of Python: it has only integers whose
+intermediate results are all known to fit 127 bits, and only names whose values the provider has.
+Otherwise the result is None, and the condition is evaluated in Python.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ _SIGNED = 16
 
 
 class Shape(NamedTuple):
-    """What a condition is asked of.
+    """What is known of all hits of a point in advance.
 
     Attributes:
-        value_bytes: size of the watched value; 0 where there is none (a breakpoint, a wide watch).
-        counts: whether the provider's count is the point's (one vCPU).
-        variable: finds a variable of the guest; None where its place is not fixed.
+        value_bytes: size of the watched value; 0 if there is none (a breakpoint, a watch of another
+            length than 1, 2, 4 or 8 bytes).
+        counts: whether the provider's count is that of the point (only with one vCPU).
+        variable: finds a variable of the guest; None if it has no static address.
     """
 
     value_bytes: int
@@ -48,7 +49,7 @@ class Compilable(Protocol):
 
 
 class NotCompilable(Exception):
-    """Not an error: the way to say that Python must judge."""
+    """Not an error: Python must evaluate the condition."""
 
 
 class _Part(NamedTuple):
@@ -66,7 +67,7 @@ class _Part(NamedTuple):
 
 
 def compile_condition(tree: ast.expr, shape: Shape) -> tuple[Operation, ...] | None:
-    """The steps that judge an expression of the condition language; None: only Python can."""
+    """The operations that evaluate an expression of the language; None if only Python can."""
     try:
         part = _truth(tree, shape)
     except NotCompilable:
@@ -76,7 +77,7 @@ def compile_condition(tree: ast.expr, shape: Shape) -> tuple[Operation, ...] | N
 
 
 def _truth(node: ast.expr, shape: Shape) -> _Part:
-    """Where only true or false matters, `and` and `or` may be of anything."""
+    """Compile where only truth matters: the operands of `and` and `or` need not be 0 or 1."""
     match node:
         case ast.BoolOp(op=op, values=values):
             part = _truth(values[0], shape)
@@ -117,7 +118,7 @@ def _value(node: ast.expr, shape: Shape) -> _Part:
         case ast.UnaryOp(op=ast.Not()):
             return _truth(node, shape)
         case ast.BoolOp(values=values):
-            # As a value, `a or b` is one of its operands: the same as 0 or 1 only for truths.
+            # As a value, `a or b` is one of its operands; that is 0 or 1 only if all operands are.
             if not all(_value(value, shape).truth for value in values):
                 raise NotCompilable
             return _truth(node, shape)
@@ -210,7 +211,7 @@ def _range(op: Op, a: _Part, b: _Part) -> tuple[int, int]:
     if op is Op.SUB:
         return a.low - b.high, a.high - b.low
     if op is Op.LSHIFT or op is Op.RSHIFT:
-        # One that is not known may be too far or negative: an error, which is Python's to raise.
+        # An unknown distance may be too large or negative: Python then raises an error.
         if b.low != b.high or not 0 <= b.low <= 64:
             raise NotCompilable
         if op is Op.LSHIFT:

@@ -1,15 +1,15 @@
 """Conditions as text: `guestdbg.cond("new >= queue.size")`, `--watch 'queue.tail:w if new > 8'`.
 
-A small language in Python's own notation, taken apart by Python's parser and evaluated here: no
-calls, no attributes of Python objects, nothing that could do anything but compare and compute.
+A small language in Python's syntax: Python's parser parses it, and this module evaluates it. It has
+no calls and no attributes of Python objects; it can only compare and compute.
 
 Names: new, old, pc, sp, lr, address, size, count; x0 to x30 and w0 to w30; system registers
-(TTBR0_EL1); function, file and line of the code; everything else is a variable of the guest
-(`queue.size`), read when the condition is judged. `count` is how often the point was reached so
-far, this time included. `u32[x0 + 8]` is memory at a virtual address (modulo 2^64): u8, u16, u32
-and u64 unsigned, s8, s16, s32, s64 signed.
+(TTBR0_EL1); function, file and line of the code. Every other name is a variable of the guest
+(`queue.size`), which is read at each hit. `count` is how often the point was reached so far, this
+time included. `u32[x0 + 8]` is memory at a virtual address (modulo 2^64): u8, u16, u32 and u64 are
+unsigned, s8, s16, s32 and s64 signed.
 
-Where the provider can judge a condition by itself (steps.py), it is not judged here.
+If the provider can run the condition as a hit program (see ``compiler``), it is not evaluated here.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ __all__ = ["Condition", "ConditionError"]
 Value = Any
 Evaluate = Callable[[HitView], Value]
 
-# What no sensible condition exceeds; without it `1 << 1 << 40` would eat the memory.
+# A limit for shifts: without it `1 << 1 << 40` would use up the memory.
 _MAX_SHIFT = 128
 _ADDRESS = (1 << 64) - 1
 _SHOWN = 200  # characters of a condition in a message
 
 
 class ConditionError(GuestdbgError):
-    """A condition that cannot be understood or, at a hit, not be judged."""
+    """A condition is not in the language, or cannot be evaluated at a hit."""
 
 
 class Condition:
-    """A condition; called with a hit it says whether the hit counts.
+    """A condition, which is called with a hit and returns whether the hit counts.
 
-    ``variables`` are the guest's that it names, without members and subscripts. Raises
-    ConditionError when made from a text that is not in the language.
+    ``variables`` are the variables of the guest that it uses, without members and subscripts.
+    Raises ConditionError for a text that is not in the language.
     """
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
-            raise ConditionError(f"{text!r} is no condition: a text is")
+            raise ConditionError(f"{text!r} is not a condition: it must be a text")
         self.text = text.strip()
         try:
             tree = ast.parse(self.text, mode="eval")
@@ -76,11 +76,11 @@ class Condition:
         return compile_condition(self._tree, shape)
 
     def __call__(self, hit: HitView) -> bool:
-        """Judges a hit. Raises ConditionError where it cannot be judged."""
+        """Evaluate the condition at a hit. Raises ConditionError if that is not possible."""
         try:
             return bool(self._evaluate(hit))
         except (TypeError, ValueError, ZeroDivisionError, OverflowError, AddressError) as error:
-            raise self._error(f"cannot be judged at {hit.location}: {error}") from None
+            raise self._error(f"cannot be evaluated at {hit.location}: {error}") from None
 
     def _error(self, what: str) -> ConditionError:
         text = self.text if len(self.text) <= _SHOWN else self.text[:_SHOWN] + "…"
@@ -135,7 +135,7 @@ class Condition:
         return shift
 
     def _comparison(self, first: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr]) -> Evaluate:
-        """`a < b < c` as Python means it. What has no value (new is None) compares as false."""
+        """`a < b < c` as in Python. An ordering with a side that has no value (None) is false."""
         if unknown := [op for op in ops if type(op) not in language.COMPARE]:
             raise self._error(
                 f"uses {type(unknown[0]).__name__}, which is not part of the language"
@@ -175,8 +175,8 @@ class Condition:
                 subscript is None or isinstance(subscript, ast.Constant)
             ):
                 raise self._error(
-                    f"has {ast.unparse(node)!r}, which is no variable: members and constant "
-                    "subscripts of one are"
+                    f"has {ast.unparse(node)!r}, which is not a variable with members and "
+                    "constant subscripts"
                 )
             part = part.value
         self.variables += (part.id,)
