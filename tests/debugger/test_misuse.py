@@ -115,9 +115,9 @@ def use(guest: guestdbg.Guest, what: str) -> object:
         ("reg", UnknownRegister, "named 5"),
         ("set_reg", InvalidLocation, "'x'"),
         ("nzcv", UnknownRegister, "a part of PSTATE"),
-        ("item", InvalidLocation, "5 is no variable"),
+        ("item", InvalidLocation, "5 is not a variable"),
         ("handler", InvalidLocation, "5 is not a handler"),
-        ("condition", ConditionError, "5 is no condition"),
+        ("condition", ConditionError, "5 is not a condition"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_words(

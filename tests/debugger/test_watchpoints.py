@@ -410,7 +410,7 @@ def test_bad_watches_are_refused(start: Load) -> None:
         guest.watch("countr")
     with pytest.raises(UnknownSymbol, match="doubleword"):
         guest.watch("sizes.doublewird")
-    with pytest.raises(InvalidLocation, match="line of source"):
+    with pytest.raises(InvalidLocation, match="is a source line"):
         guest.watch("counter.c:25")
     with pytest.raises(InvalidLocation, match="access"):
         guest.watch("counter", access="write-ish")  # type: ignore[arg-type]
