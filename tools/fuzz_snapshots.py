@@ -1,4 +1,4 @@
-"""Snapshots in the cases: taken and gone back to at any time, and what runs from them."""
+"""Snapshots of the processor in the cases: taken and restored at any time."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Taken:
     def put_back(
         self, rng: random.Random, memory: PhysicalMemory, cpus: Sequence[Processor]
     ) -> int:
-        """Back to all of it, or to some: nothing may break. The instructions taken back."""
+        """Restore all of it, or some: nothing may break. Returns the instructions taken back."""
         everything = rng.random() < 0.8
         for base, buffer, pages in self.pages:
             if not everything and rng.random() < 0.5:
                 continue
-            # The slot may have gone meanwhile, or lie elsewhere; its memory is still there.
+            # The slot may have been deleted or moved since; its memory still exists.
             runs = pages.differing(buffer.view, _all(buffer))
             pages.put_back(buffer.view, runs, False)
             if pages.differing(buffer.view, _all(buffer)):
@@ -63,7 +63,7 @@ class Taken:
 def same_again(
     rng: random.Random, memory: PhysicalMemory, cpus: Sequence[Processor], slots: Slots
 ) -> int:
-    """One run, gone back on, and run again: everything must be the same, bit for bit.
+    """Run, restore, and run again: everything must be the same, bit for bit.
 
     Decoded code is dropped before each, so that this holds also for guests, and for writes of code
     by the holder, that keep no rules. Returns the instructions that were taken back.

@@ -1,4 +1,4 @@
-"""Cases for the software KVM: every call of the seam, with a guest that does anything."""
+"""Cases for the soft provider: every call of the seam, with a random guest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _X = [core_reg(f"x{n}") for n in range(31)]
 _PC, _PSTATE = core_reg("pc"), core_reg("pstate")
 _VBAR, _SCTLR, _CPACR = sys_reg("VBAR_EL1"), sys_reg("SCTLR_EL1"), sys_reg("CPACR_EL1")
 
-# What a guest does that is not implemented is logged: here it is nothing but noise.
+# What a random guest does that is not implemented would fill the log.
 logging.getLogger("guestdbg").setLevel(logging.CRITICAL)
 
 
@@ -41,7 +41,7 @@ class SoftCase(Case):
         super().__init__(seed)
         rng = self.rng
         breakpoints = rng.choice([6, 2, 16])
-        # With the host's clock a guest that waits would really wait.
+        # With the host's clock a guest that waits would take real time.
         self.kvm = open_kvm(
             "soft",
             breakpoints=breakpoints,
@@ -126,11 +126,11 @@ class SoftCase(Case):
     # ---- running ------------------------------------------------------------------------------
 
     def _step(self, vcpu: SoftVcpu, rng: random.Random) -> Exit | None:
-        """One KVM_RUN; None: it refused, and that is over when this returns."""
+        """One KVM_RUN. None: it failed, and the cause is removed when this returns."""
         try:
             exit_ = vcpu.run()
         except KvmError as error:
-            # An access that the syndrome does not describe; a fetch from where nothing is.
+            # An access that the syndrome does not describe, or a fetch where there is no memory.
             if error.errno not in (errno.ENOSYS, errno.ENOMEM, errno.EFAULT, errno.EINVAL):
                 raise
             self._start(vcpu, rng)
@@ -153,7 +153,7 @@ class SoftCase(Case):
             before = vcpu.instructions
             exit_ = self._step(vcpu, rng)
             now = vcpu.instructions
-            # What EL2 emulated may have come on top.
+            # Instructions that EL2 emulated count too.
             if now > max(end, before) + 1:
                 raise Failure(f"{now} instructions after {before}, with a limit of {end}")
             if now >= end:
@@ -229,7 +229,7 @@ class SoftCase(Case):
             installed.counts(n)
             installed.recorded(n)
 
-    # ---- going back ---------------------------------------------------------------------------
+    # ---- snapshots ----------------------------------------------------------------------------
 
     def take_snapshot(self, rng: random.Random) -> None:
         self.taken.append(self.vm.snapshot())
@@ -244,7 +244,7 @@ class SoftCase(Case):
             self.run_guest(rng)
 
     def _restore(self, snapshot: Snapshot) -> bool:
-        """Whether the machine could be put back."""
+        """Whether the snapshot could be restored."""
         before = sum(vcpu.instructions for vcpu in self.vcpus)
         try:
             self.vm.restore(snapshot)
@@ -258,7 +258,7 @@ class SoftCase(Case):
         return True
 
     def run_twice(self, rng: random.Random) -> None:
-        """Runs of all vCPUs, gone back on, and made again: all must be the same."""
+        """Run all vCPUs, restore, and run them again: everything must be the same."""
         if any(vcpu.kicked for vcpu in self.vcpus):
             return  # it ends the first run, and is gone
         snapshot = self.vm.snapshot()
@@ -268,20 +268,20 @@ class SoftCase(Case):
         answers = random.Random(rng.random()).getstate()
         seen: list[list[str]] = []
         for _ in range(2):
-            # Code that was written without a word may be decoded as it was: not twice the same.
+            # Code written without code_changed() may still be decoded as before: runs may differ.
             for base, size in self.bases.values():
                 self.vm.code_changed(base, size)
             own = random.Random()
             own.setstate(answers)
-            told = []
+            texts = []
             for n, limit in enumerate(limits):
                 vcpu = self.vcpus[n % len(self.vcpus)]
                 vcpu.max_instructions = vcpu.instructions + limit
-                told.append(f"{self._step(vcpu, own)} {vcpu.instructions} {vcpu.debug_state}")
+                texts.append(f"{self._step(vcpu, own)} {vcpu.instructions} {vcpu.debug_state}")
             for vcpu in self.vcpus:
-                told.append(str([(reg, vcpu.get_one_reg(reg)) for reg in vcpu.get_reg_list()]))
-            told += [bytes(memory.view).hex() for memory in self.kept]
-            seen.append(told)
+                texts.append(str([(reg, vcpu.get_one_reg(reg)) for reg in vcpu.get_reg_list()]))
+            texts += [bytes(memory.view).hex() for memory in self.kept]
+            seen.append(texts)
             if not self._restore(snapshot):
                 raise Failure("a snapshot just taken was refused")
         for first, second in zip(*seen, strict=True):
@@ -303,7 +303,7 @@ class SoftCase(Case):
         vcpu.set_one_reg(_PSTATE, rng.choice([0x3C5, 0x3C0, 0x3C4, 5, 0]))
 
     def set_registers(self, rng: random.Random) -> None:
-        """Any register, any value: refused with EINVAL, ENOENT or EPERM, or taken."""
+        """Any register, any value: refused with EINVAL, ENOENT or EPERM, or accepted."""
         vcpu = rng.choice(self.vcpus)
         ids = vcpu.get_reg_list()
         for _ in range(rng.randint(1, 20)):
@@ -320,7 +320,7 @@ class SoftCase(Case):
             name_of(reg)
 
     def system_registers(self, rng: random.Random) -> None:
-        """Translation on, by blocks one to one with random rights."""
+        """Translation on: blocks that map to their own address, with random permissions."""
         vcpu = rng.choice(self.vcpus)
         for n in range(4):
             entry = n << 30 | 1 << 10 | 1 | rng.choice([0, 0, 1, 3]) << 6
@@ -369,7 +369,7 @@ class SoftCase(Case):
         repr(vcpu)
 
     def refused(self, rng: random.Random) -> None:
-        """Wrong in one way or another: KvmError, and nothing else."""
+        """Calls with wrong arguments: each raises KvmError and nothing else."""
         vcpu = rng.choice(self.vcpus)
         anything = rng.choice([-1, 0, 1 << 64, 1 << 70, rng.getrandbits(64)])
         for call in (
@@ -405,8 +405,8 @@ class SoftCase(Case):
         self._start(vcpu, rng)
 
     def threads(self, rng: random.Random) -> None:
-        """A run that another thread ends. (What has run until then depends on the host: memory and
-        counts are not compared anywhere.)"""
+        """A run that another thread ends. (How far it gets depends on the host: memory and counts
+        are not compared.)"""
         vcpu = rng.choice(self.vcpus)
         vcpu.set_guest_debug(GuestDebug())
         vcpu.max_instructions = vcpu.instructions + 200_000
@@ -417,7 +417,7 @@ class SoftCase(Case):
         vcpu.max_instructions = None
 
     def together(self, rng: random.Random) -> None:
-        """Each vCPU with a thread of its own, while a third changes the machine under them."""
+        """Each vCPU with a thread of its own, while another thread changes the machine."""
         wrong: list[BaseException] = []
 
         def go_on(vcpu: SoftVcpu, own: random.Random) -> None:
@@ -456,7 +456,7 @@ class SoftCase(Case):
             raise wrong[0]
 
     def _snapshot_meanwhile(self, *, restore: bool) -> None:
-        """Refused while somebody runs; all of it where nobody does."""
+        """Refused (EBUSY) while a vCPU runs; otherwise it must work."""
         try:
             if restore and self.taken:
                 self.vm.restore(self.taken[-1])

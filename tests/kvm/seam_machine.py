@@ -24,7 +24,7 @@ from guestdbg.kvm.regs import core_reg, sys_reg
 
 from .scenarios import RAM
 
-#: How long an experiment may run: by instructions, or by the clock where nobody counts those.
+#: How long an experiment may run: in instructions, or in seconds where those are not counted.
 INSTRUCTIONS = 5000
 SECONDS = 0.5
 

@@ -23,7 +23,7 @@ RAM = 0x40000000
 RAM_SIZE = 1 << 20
 DATA = RAM + 0x10000
 VECTORS = RAM + 0x8000
-#: Nothing is there.
+#: There is no memory here.
 NOWHERE = 0x09000000
 
 ENABLE = KVM_GUESTDBG_ENABLE
@@ -105,6 +105,6 @@ class Guest:
         self.vcpu.set_guest_debug(GuestDebug(control, **registers))
 
     def run(self, instructions: int = 10_000) -> Exit:
-        """Run, but not for ever."""
+        """Run, at most so many instructions."""
         self.vcpu.max_instructions = self.vcpu.instructions + instructions
         return self.vcpu.run()

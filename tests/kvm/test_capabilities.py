@@ -1,4 +1,4 @@
-"""Kernel side, "Capabilities": what KVM_CHECK_EXTENSION answers."""
+"""What KVM_CHECK_EXTENSION answers, and the provider's options."""
 
 import pytest
 
@@ -16,14 +16,14 @@ from .support import Guest
 
 @pytest.mark.parametrize(("cap", "answer"), [(23, 1), (119, 6), (120, 4), (195, 0x30003)])
 def test_capabilities_23_119_120_195(cap: int, answer: int) -> None:
-    """FACTS: KVM_CHECK_EXTENSION 23 / 119 / 120 / 195 -> 1 / 6 / 4 / 0x30003."""
+    """As on a real kernel: KVM_CHECK_EXTENSION 23 / 119 / 120 / 195 -> 1 / 6 / 4 / 0x30003."""
     guest = Guest()
     assert guest.kvm.check_extension(cap) == answer
     assert guest.vm.check_extension(cap) == answer
 
 
 def test_capability_names_have_the_merged_numbers() -> None:
-    """The draft's 116 and 117 are not ours; the merged ABI has 119 and 120."""
+    """The merged ABI has 119 and 120, not the 116 and 117 of an early draft."""
     assert (KVM_CAP_SET_GUEST_DEBUG, KVM_CAP_SET_GUEST_DEBUG2) == (23, 195)
     assert (KVM_CAP_GUEST_DEBUG_HW_BPS, KVM_CAP_GUEST_DEBUG_HW_WPS) == (119, 120)
     kvm = open_kvm("soft")
@@ -42,7 +42,7 @@ def test_register_counts_come_from_id_aa64dfr0(breakpoints: int, watchpoints: in
 
 
 def test_id_aa64dfr0_as_the_guest_sees_it() -> None:
-    """FACTS: 0x10305006."""
+    """As on a real kernel: 0x10305006."""
     assert Guest().reg("ID_AA64DFR0_EL1") == 0x10305006
 
 
@@ -54,7 +54,7 @@ def test_el1_32bit_is_what_is_true() -> None:
 
 
 def test_preferred_target_is_2() -> None:
-    """FACTS: KVM_ARM_PREFERRED_TARGET: target 2."""
+    """As on a real kernel: KVM_ARM_PREFERRED_TARGET: target 2."""
     init = Guest().vm.preferred_target()
     assert init.target == 2
     assert init.features == (0,) * 7
@@ -66,7 +66,7 @@ def test_unknown_capabilities_are_zero() -> None:
     assert [kvm.check_extension(cap) for cap in (0, 89, 9999, 1 << 31)] == [0, 0, 0, 0]
 
 
-def test_options_that_cannot_be_are_refused_in_words() -> None:
+def test_options_out_of_range_are_refused() -> None:
     for options in (
         {"breakpoints": 1},
         {"watchpoints": 17},

@@ -1,4 +1,4 @@
-"""The answers of a real kernel (Debian's 6.1.192 on a Cortex-A57 model), on the same guests."""
+"""The exits of a real kernel (Debian's 6.1.192 on a Cortex-A57 model), for the same guests."""
 
 import pytest
 
@@ -95,7 +95,7 @@ def test_watchpoint_mask_8_covers_256_bytes() -> None:
 
 @pytest.mark.parametrize("control", [ENABLE, USE_SW_BP])
 def test_brk_ec_0x3c_with_enable_alone_and_with_use_sw_bp(control: int) -> None:
-    """Both: exit 4, hsr 0xf2000123, pc = the BRK; far means nothing."""
+    """Both: exit 4, hsr 0xf2000123, pc = the BRK; no far."""
     guest = Guest(asm.NOP, asm.brk(0x123))
     guest.debug(control)
     assert guest.run() == ExitDebug(0xF2000123, 0, None)
@@ -103,7 +103,7 @@ def test_brk_ec_0x3c_with_enable_alone_and_with_use_sw_bp(control: int) -> None:
 
 
 def test_bkpt32_ec_0x38_by_injection() -> None:
-    """There is no AArch32 here to execute BKPT: the processor is made to say that it did."""
+    """Without AArch32 nothing executes BKPT, so its syndrome is injected."""
     guest = Guest(asm.NOP)
     guest.debug(ENABLE)
     from guestdbg.kvm.soft.exits.handle_exit import EXIT_HANDLERS
@@ -148,7 +148,7 @@ def test_external_set_never_shows_in_the_guests_registers() -> None:
 
 
 def test_step_off_a_watchpoint_and_hit_it_again() -> None:
-    """What a debugger does all day: disarm, step, arm."""
+    """As a debugger does it: disarm, step, arm."""
     guest = Guest(asm.str_(0, 1), asm.add(0, 0, 1), asm.b(-8))
     guest.set_x(1, DATA)
     for n in range(5):
@@ -172,14 +172,14 @@ def test_breakpoint_and_step_at_el0() -> None:
 
 
 def test_pstate_d_does_not_mask_what_goes_to_el2() -> None:
-    """Every guest starts with PSTATE.D set; a debugger would see nothing if it counted."""
+    """Every guest starts with PSTATE.D set. If it masked these, a debugger would see nothing."""
     guest = Guest(asm.NOP, asm.NOP)
     assert guest.pstate == EL1H_MASKED
     guest.debug(USE_HW, dbg_bcr=(BREAK_ANY,), dbg_bvr=(RAM + 4,))
     assert isinstance(guest.run(), ExitDebug)
 
 
-def test_exits_outlive_the_next_run() -> None:
+def test_exits_stay_valid_after_the_next_run() -> None:
     guest = Guest(asm.NOP, asm.str_(0, 1), asm.str_(0, 2))
     guest.set_x(1, DATA)
     guest.set_x(2, DATA + 8)

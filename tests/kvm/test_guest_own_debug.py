@@ -1,4 +1,4 @@
-"""Kernel side, "Guest's own use": a guest that debugs itself, while the host does and does not."""
+"""A guest that debugs itself, with and without the host debugging it."""
 
 import pytest
 
@@ -21,26 +21,30 @@ from .support import (
     Guest,
 )
 
-#: Where the guest's handler tells that it was entered: a store to where nothing is.
-TOLD = NOWHERE
+#: The guest's handler stores to this address, where there is no memory.
+SINK = NOWHERE
 BREAK_EL0 = 0x1E5
 WATCH_STORE_EL0 = 0x1FF5
 
 
 def with_handler(*code: int) -> Guest:
-    """A guest at EL1, debug exceptions open, whose vectors store ESR_EL1 to ``TOLD``."""
+    """A guest at EL1, debug exceptions open, whose vectors store ESR_EL1 to ``SINK``."""
     guest = Guest(*code)
     for entry in (0x200, 0x400):  # from EL1 with SP_EL1, and from EL0
         guest.place(
-            VECTORS + entry, *asm.mov(28, TOLD), asm.mrs(29, "ESR_EL1"), asm.str_(29, 28), asm.b(0)
+            VECTORS + entry,
+            *asm.mov(28, SINK),
+            asm.mrs(29, "ESR_EL1"),
+            asm.str_(29, 28),
+            asm.b(0),
         )
     guest.set_reg("VBAR_EL1", VECTORS)
     guest.pstate = 0x1C5  # EL1h, PSTATE.D clear
     return guest
 
 
-def told(guest: Guest) -> int:
-    """ESR_EL1 that the guest's handler got."""
+def reported_esr(guest: Guest) -> int:
+    """ESR_EL1 that the guest's handler read."""
     exit_ = guest.run()
     assert isinstance(exit_, ExitMmio), exit_
     return int.from_bytes(exit_.data, "little")
@@ -92,28 +96,28 @@ def own_step() -> Guest:
 
 def test_guests_own_breakpoint_works_inside_the_guest() -> None:
     guest = own_breakpoint()
-    assert told(guest) == 0xC6000022  # breakpoint, from the same EL
+    assert reported_esr(guest) == 0xC6000022  # breakpoint, from the same EL
     assert guest.reg("MDSCR_EL1") == MDSCR_MDE | MDSCR_KDE
 
 
 def test_guests_own_watchpoint_works_inside_the_guest() -> None:
     guest = own_watchpoint()
-    assert told(guest) == 0xD6000062
+    assert reported_esr(guest) == 0xD6000062
     assert guest.reg("FAR_EL1") == DATA
     assert guest.u64(DATA) == 0
 
 
 def test_guests_own_step_works_inside_the_guest() -> None:
     guest = own_step()
-    assert told(guest) == 0xCB000022  # software step, from EL0
+    assert reported_esr(guest) == 0xCB000022  # software step, from EL0
     assert guest.x(5) == 1
 
 
 def test_guests_own_brk_works_inside_the_guest() -> None:
-    assert told(with_handler(asm.brk(5))) == 0xF2000005
+    assert reported_esr(with_handler(asm.brk(5))) == 0xF2000005
 
 
-def test_guests_breakpoints_are_out_of_the_hardware_with_use_hw_and_back_afterwards() -> None:
+def test_guests_breakpoints_are_not_in_the_hardware_with_use_hw_and_restored_after() -> None:
     """Hidden while the host uses the registers; the guest still reads and writes its own."""
     guest = own_breakpoint()
     guest.place(RAM + 0x100, asm.mrs(7, "DBGBVR0_EL1"), asm.NOP, asm.b(-8))
@@ -129,23 +133,23 @@ def test_guests_breakpoints_are_out_of_the_hardware_with_use_hw_and_back_afterwa
         guest.pc = RAM + 0x100
     guest.pc = RAM + 0x104
     guest.debug(0)
-    assert told(guest) == 0xC6000022
+    assert reported_esr(guest) == 0xC6000022
     assert guest.vcpu.debug_state.hardware.bvr[0] == RAM + 0x100
 
 
-def test_guests_watchpoints_are_out_of_the_hardware_with_use_hw_and_back_afterwards() -> None:
+def test_guests_watchpoints_are_not_in_the_hardware_with_use_hw_and_restored_after() -> None:
     guest = own_watchpoint()
     guest.debug(USE_HW)
     assert not isinstance(guest.run(), ExitDebug | ExitMmio)
     assert guest.u64(DATA) == DATA, "the store was made"
     guest.pc -= 4
     guest.debug(0)
-    assert told(guest) == 0xD6000062
+    assert reported_esr(guest) == 0xD6000062
 
 
 @pytest.mark.parametrize("control", [ENABLE, USE_HW, STEP])
 def test_guests_own_steps_are_suppressed_while_the_host_debugs(control: int) -> None:
-    """Stepping of its EL0 by the guest would bring the host step exceptions it did not ask for."""
+    """The guest's steps of its EL0 would give the host step exceptions that it did not request."""
     guest = own_step()
     guest.debug(control)
     for _ in range(200):
@@ -156,8 +160,8 @@ def test_guests_own_steps_are_suppressed_while_the_host_debugs(control: int) -> 
 
 @pytest.mark.parametrize("control", [ENABLE, STEP])
 def test_enable_alone_leaves_the_guests_registers_loaded(control: int) -> None:
-    """6.1: without USE_HW the guest's own set stays in the hardware, and TDE brings its debug
-    exceptions to userspace, which must hand them back."""
+    """6.1: without USE_HW the guest's own set stays in the hardware. TDE routes its debug
+    exceptions to userspace, which must inject them into the guest."""
     guest = own_breakpoint()
     guest.debug(control)
     for _ in range(100):
@@ -170,13 +174,13 @@ def test_enable_alone_leaves_the_guests_registers_loaded(control: int) -> None:
     assert guest.vcpu.debug_state.owner == "guest"
 
 
-def test_enable_alone_brings_the_guests_brk_to_userspace() -> None:
+def test_enable_alone_routes_the_guests_brk_to_userspace() -> None:
     guest = with_handler(asm.brk(5))
     guest.debug(ENABLE)
     assert guest.run() == ExitDebug(0xF2000005)
 
 
-def test_enable_alone_brings_the_guests_watchpoint_to_userspace() -> None:
+def test_enable_alone_routes_the_guests_watchpoint_to_userspace() -> None:
     guest = own_watchpoint()
     guest.debug(ENABLE)
     assert guest.run() == ExitDebug(0xD2000062, 0, DATA)
@@ -198,7 +202,7 @@ def test_guests_debug_of_its_el0_works() -> None:
         asm.ERET,
     )
     guest.place(RAM + 0x100, asm.add(5, 5, 1), asm.add(5, 5, 1), asm.b(0))
-    assert told(guest) == 0xC2000022
+    assert reported_esr(guest) == 0xC2000022
     assert guest.x(5) == 1
 
 
@@ -213,4 +217,4 @@ def test_guests_set_as_migration_sees_it_survives_a_round_trip() -> None:
     target.memory[:] = source.memory[:]
     for reg_id in source.vcpu.get_reg_list():
         target.vcpu.set_one_reg(reg_id, source.vcpu.get_one_reg(reg_id))
-    assert told(target) == 0xC6000022
+    assert reported_esr(target) == 0xC6000022

@@ -13,8 +13,8 @@ from guestdbg.kvm import constants, layouts
 
 COMPILER = shutil.which("aarch64-linux-gnu-gcc")
 
-# Defined by the kernel inside, or by us, and not in the user headers.
-OURS = {"KVM_GUESTDBG_VALID_MASK"}
+# Defined in the kernel's own sources, not in the user headers.
+INTERNAL = {"KVM_GUESTDBG_VALID_MASK"}
 
 INCLUDES = """
 #include <stddef.h>
@@ -40,7 +40,9 @@ def evaluate(tmp_path: Path, expressions: list[str]) -> list[int]:
 
 def test_constants_are_the_kernel_headers(tmp_path: Path) -> None:
     names = [
-        name for name in vars(constants) if name.startswith(("KVM_", "PSCI_")) and name not in OURS
+        name
+        for name in vars(constants)
+        if name.startswith(("KVM_", "PSCI_")) and name not in INTERNAL
     ]
     assert len(names) > 120
     values = evaluate(tmp_path, names)

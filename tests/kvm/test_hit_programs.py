@@ -1,4 +1,4 @@
-"""Hit programs at the seam: what they decide, what they leave alone, what they refuse."""
+"""Hit programs at the seam: what they decide, what they leave to the caller, what is refused."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def equals(op: Op, value: int, index: int = 0) -> tuple[tuple[int, int, int], ..
     return ((op, index, 0), (Op.CONST, 0, value), (Op.EQ, 0, 0))
 
 
-def test_the_extension_is_found_as_one() -> None:
+def test_the_extension_is_found_by_isinstance() -> None:
     assert isinstance(Guest().vcpu, SupportsHitPrograms)
 
 
@@ -92,7 +92,7 @@ def test_the_codes_are_the_same_on_both_sides() -> None:
     }
 
 
-def test_a_hit_comes_with_the_access_made() -> None:
+def test_a_hit_is_reported_after_the_access() -> None:
     guest = Guest()
     programs = guest.vcpu.set_hit_programs([STORES])
     for n in range(1, 4):
@@ -109,7 +109,7 @@ def test_a_hit_comes_with_the_access_made() -> None:
         assert programs.counts(0) == (n, n)
 
 
-def test_what_the_condition_turns_away_is_only_counted() -> None:
+def test_hits_that_fail_the_condition_are_only_counted() -> None:
     guest = Guest()
     programs = guest.vcpu.set_hit_programs(
         [HitProgram("watch", DATA, 8, 2, condition=equals(Op.NEW, 1000))]
@@ -173,7 +173,7 @@ def test_a_breakpoint_is_decided_before_its_instruction() -> None:
     ],
 )
 def test_what_conditions_can_compute(condition: list[Operation | str], holds: bool | None) -> None:
-    """A text stands for "is equal to"."""
+    """A text means "is equal to"."""
     guest = Guest()
     guest.ram[0x10000 - 8 : 0x10000] = struct.pack("<q", -2)
     steps: list[Operation] = []
@@ -262,7 +262,7 @@ def tables(guest: Guest) -> None:
         guest.vcpu.set_one_reg(sys_reg(name), value)
 
 
-def test_excluded_ranges_and_breakpoints_exit_as_ever() -> None:
+def test_excluded_ranges_and_breakpoints_exit_as_without_programs() -> None:
     guest = Guest()
     guest.vcpu.set_hit_programs([STORES], excluded=[(DATA + 4, DATA + 5)])
     assert guest.vcpu.run() == ExitDebug(0xD2000062, 0, DATA)
@@ -277,7 +277,7 @@ def test_excluded_ranges_and_breakpoints_exit_as_ever() -> None:
 @pytest.mark.parametrize(
     ("at", "left"), [(-4, False), (-3, True), (0, True), (7, True), (8, False)]
 )
-def test_what_touches_hidden_words_is_left_to_the_debugger(at: int, left: bool) -> None:
+def test_what_involves_hidden_words_is_left_to_the_debugger(at: int, left: bool) -> None:
     guest = Guest()
     guest.vcpu.set_hit_programs([STORES], hidden=[RAM, DATA + at])
     assert isinstance(guest.vcpu.run(), ExitDebug if left else ExitHit)
@@ -289,7 +289,7 @@ def test_what_touches_hidden_words_is_left_to_the_debugger(at: int, left: bool) 
         guest.vcpu.set_hit_programs([program], hidden=[RAM, DATA + 0x40 + at])
         exit_ = guest.vcpu.run()
         if not left:
-            assert isinstance(exit_, ExitIntr)  # false, for ever
+            assert isinstance(exit_, ExitIntr)  # the condition never holds
             continue
         assert isinstance(exit_, ExitHit)
         assert exit_.hits[0].decided is False
@@ -304,7 +304,7 @@ def test_there_are_limits() -> None:
         guest.vcpu.set_hit_programs([STORES], hidden=[0] * 65)
 
 
-def test_they_rest_while_the_host_steps_or_leaves_the_registers() -> None:
+def test_they_are_not_used_while_stepping_or_without_use_hw() -> None:
     guest = Guest()
     programs = guest.vcpu.set_hit_programs([STORES])
     step = GuestDebug(HARDWARE | KVM_GUESTDBG_SINGLESTEP, dbg_wvr=(DATA,), dbg_wcr=(0x1FF7,))
@@ -312,7 +312,7 @@ def test_they_rest_while_the_host_steps_or_leaves_the_registers() -> None:
     exits = [guest.vcpu.run() for _ in range(2)]
     assert [exit_.ec for exit_ in exits if isinstance(exit_, ExitDebug)] == [0x32, 0x34]
     assert programs.counts(0) == (0, 0)
-    # The guest's own watchpoint, brought out by ENABLE alone, is nobody's program.
+    # The guest's own watchpoint, routed to the host by ENABLE alone, belongs to no program.
     guest = Guest()
     guest.vcpu.set_hit_programs([STORES])
     guest.vcpu.set_guest_debug(GuestDebug(KVM_GUESTDBG_ENABLE))
@@ -324,7 +324,7 @@ def test_they_rest_while_the_host_steps_or_leaves_the_registers() -> None:
     assert isinstance(guest.vcpu.run(), ExitHit)
 
 
-def test_no_programs_take_them_away() -> None:
+def test_an_empty_list_removes_them() -> None:
     guest = Guest()
     guest.vcpu.set_hit_programs([STORES])
     assert isinstance(guest.vcpu.run(), ExitHit)
@@ -332,7 +332,7 @@ def test_no_programs_take_them_away() -> None:
     assert isinstance(guest.vcpu.run(), ExitDebug)
 
 
-def test_what_cannot_be_judged_is_handed_over() -> None:
+def test_conditions_that_cannot_be_evaluated_go_to_the_caller() -> None:
     divided = (*equals(Op.NEW, 0), (Op.CONST, 0, 0), (Op.FLOORDIV, 0, 0))
     unmapped = ((Op.MEMORY, 8, 0x123_0000_0000),)
     for condition in (divided, unmapped):
@@ -444,7 +444,7 @@ def test_the_last_bytes_that_there_are(length: int, plain: bool) -> None:
 
 
 @pytest.mark.parametrize("beside", [DATA - 8, DATA + 8])
-def test_what_lies_beside_is_not_meant(beside: int) -> None:
+def test_adjacent_ranges_are_not_excluded(beside: int) -> None:
     """Ranges that touch have no byte in common."""
     guest = Guest()
     guest.vcpu.set_hit_programs([STORES], excluded=[(beside, beside + 8)])

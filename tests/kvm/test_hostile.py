@@ -1,4 +1,4 @@
-"""No guest, and no userspace of ours, gets anything but an exit or a KvmError out of the seam."""
+"""Whatever a guest and userspace do, a call of the seam gives an exit or a KvmError."""
 
 import errno
 import random
@@ -63,7 +63,7 @@ def run(guest: Guest, chance: random.Random) -> Exit | None:
     try:
         exit_ = guest.run(chance.choice([1, 10, 500]))
     except KvmError as error:
-        # The one thing that the kernel refuses to go on from.
+        # The one state that the kernel refuses to run.
         if error.errno != errno.ENOSYS:
             raise
         guest.pc = RAM + 4 * chance.randrange(256)

@@ -1,4 +1,4 @@
-"""Whoever debugs a guest from outside leaves no trace in it.
+"""Debugging a guest from outside leaves no trace in it.
 
 Random programs, run undisturbed, stepped all through, run in pieces, and run under breakpoints and
 watchpoints that are stepped off: every register that migration sees, the memory, the accesses that
@@ -97,7 +97,7 @@ class Run:
 
     def __post_init__(self) -> None:
         guest = self.guest = Guest(*self.program, asm.b(0))
-        # Exceptions: behind an SVC, ERET returns; an UNDEFINED instruction is skipped.
+        # Exceptions: ERET returns to after an SVC; an UNDEFINED instruction is skipped.
         guest.place(
             VECTORS + 0x200,
             asm.mrs(24, "ELR_EL1"),

@@ -23,7 +23,7 @@ def refused(guest: Guest, *arguments: object) -> tuple[int | None, str]:
     return error.value.errno, error.value.text
 
 
-def test_bad_regions_are_refused_and_say_what_would_be_right() -> None:
+def test_errors_of_bad_regions_say_what_would_be_right() -> None:
     guest = Guest()
     page = bytearray(PAGE)
     assert refused(guest, 1, 0x123, page)[0] == errno.EINVAL
@@ -112,7 +112,7 @@ def test_machines_are_collected_whatever_the_order() -> None:
     assert not any(ref() for ref in seen)
 
 
-def test_closed_things_say_so() -> None:
+def test_calls_on_closed_objects_are_ebadf() -> None:
     guest = Guest(asm.b(0))
     with guest.kvm, guest.vm:
         pass
@@ -157,7 +157,7 @@ def test_vcpu_ids() -> None:
     assert [v.id for v in guest.vm.vcpus] == [0, 17]
 
 
-def test_devices_of_the_kernel_are_not_there_yet() -> None:
+def test_there_are_no_devices_in_the_kernel_yet() -> None:
     guest = Guest()
     with pytest.raises(KvmError, match="no GIC") as error:
         guest.vm.create_device(7)

@@ -105,7 +105,7 @@ def test_userspace_that_turns_them_on_is_not_noticed_before_a_write() -> None:
 
 
 @pytest.mark.parametrize("name", ["isw", "csw", "cisw"])
-def test_set_and_way_makes_the_kernel_look_again(name: str) -> None:
+def test_set_and_way_maintenance_traps_again(name: str) -> None:
     guest = with_translation(
         asm.msr("SCTLR_EL1", 1),
         asm.msr("FAR_EL1", 31),
@@ -117,7 +117,7 @@ def test_set_and_way_makes_the_kernel_look_again(name: str) -> None:
     assert steps(guest, 5) == [False, True, False, False, True]
 
 
-def test_caches_by_address_are_no_matter_of_the_kernels() -> None:
+def test_maintenance_by_address_is_not_trapped() -> None:
     guest = with_translation(asm.dc("civac", 4), asm.dc("cvau", 4))
     guest.set_x(4, RAM)
     assert steps(guest, 2) == [True, True]
@@ -134,7 +134,7 @@ def test_actlr_is_trapped_and_keeps_its_value() -> None:
 @pytest.mark.parametrize(
     "name", ["ID_AA64PFR0_EL1", "ID_AA64DFR0_EL1", "ID_AA64ISAR0_EL1", "ID_AA64MMFR0_EL1"]
 )
-def test_identification_is_trapped_and_tells_what_one_reg_does(name: str) -> None:
+def test_identification_is_trapped_and_reads_as_one_reg_does(name: str) -> None:
     guest = Guest(asm.mrs(2, name))
     assert steps(guest, 1) == [False]
     assert guest.x(2) == guest.reg(name) != 0
@@ -152,7 +152,7 @@ def test_main_identification_is_not_trapped() -> None:
 
 
 def test_init_traps_anew_and_psci_does_not() -> None:
-    """KVM_ARM_VCPU_INIT sets TVM; a vCPU that PSCI brings up again goes on as it was."""
+    """KVM_ARM_VCPU_INIT sets TVM; a vCPU that PSCI starts again keeps its setting."""
     guest = Guest(vcpus=2)
     second = guest.vcpus[1]
     assert second.cpu.hcr_el2 & HCR_TVM

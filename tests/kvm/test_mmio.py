@@ -1,4 +1,4 @@
-"""Kernel side, "Beyond debug": MMIO exits with decoded syndromes, WFI, aborts, interrupt lines."""
+"""MMIO exits with decoded syndromes, stage 2 aborts, WFI, interrupt lines, and time."""
 
 import errno
 
@@ -200,8 +200,8 @@ def test_enable_cap_of_anything_else_is_refused() -> None:
 # -- aborts ---------------------------------------------------------------------------------------
 
 
-def test_jump_into_nothing_is_an_instruction_abort_of_the_guest() -> None:
-    """External abort, level of no interest: EC 0x21 from EL1, IFSC 0x10, FAR the address."""
+def test_jump_to_no_memory_is_an_instruction_abort_of_the_guest() -> None:
+    """A synchronous external abort: EC 0x21 from EL1, IFSC 0x10, FAR the address."""
     guest = Guest(asm.br(1))
     guest.place(VECTORS + 0x200, asm.b(0))
     guest.set_reg("VBAR_EL1", VECTORS)
@@ -213,8 +213,8 @@ def test_jump_into_nothing_is_an_instruction_abort_of_the_guest() -> None:
     assert guest.reg("ESR_EL1") >> 26 == 0x21
 
 
-def test_jump_into_nothing_without_a_vector_ends_with_words() -> None:
-    """It would take the same abort for ever; the kernel lets it spin."""
+def test_jump_to_no_memory_without_a_vector_ends_with_an_explanation() -> None:
+    """It would take the same abort again and again; the kernel lets it."""
     guest = Guest(asm.br(1))
     guest.set_x(1, NOWHERE)
     exit_ = guest.run()
@@ -232,8 +232,8 @@ VECTOR_THAT_FAILS = {
 
 
 @pytest.mark.parametrize("word", VECTOR_THAT_FAILS.values(), ids=VECTOR_THAT_FAILS)
-def test_exception_vector_that_raises_an_exception_ends_with_words(word: int) -> None:
-    """No instruction retires ever again: no limit of instructions would end it."""
+def test_exception_vector_that_raises_an_exception_ends_with_an_explanation(word: int) -> None:
+    """No instruction retires any more, so an instruction limit would not end it."""
     guest = Guest(asm.NOP, word)
     guest.place(VECTORS + 0x200, word)
     guest.set_reg("VBAR_EL1", VECTORS)
@@ -242,13 +242,13 @@ def test_exception_vector_that_raises_an_exception_ends_with_words(word: int) ->
     assert isinstance(exit_, ExitInternalError)
     assert f"{VECTORS + 0x200:#x}" in exit_.text
     assert isinstance(guest.run(), ExitInternalError), "and says so again"
-    # The host can still put it right.
+    # The host can still repair it.
     guest.place(VECTORS + 0x200, asm.add(5, 5, 1), asm.b(0))
     assert guest.run(10) == ExitIntr()
     assert guest.x(5) == 1
 
 
-def test_jump_into_nothing_from_el0() -> None:
+def test_jump_to_no_memory_from_el0() -> None:
     guest = Guest(asm.br(1))
     guest.place(VECTORS + 0x400, asm.b(0))
     guest.set_reg("VBAR_EL1", VECTORS)
@@ -259,7 +259,7 @@ def test_jump_into_nothing_from_el0() -> None:
     assert guest.reg("ESR_EL1") >> 26 == 0x20
 
 
-def test_stepping_into_nothing_stops_at_the_vector() -> None:
+def test_stepping_to_no_memory_stops_at_the_vector() -> None:
     guest = Guest(asm.br(1))
     guest.place(VECTORS + 0x200, asm.b(0))
     guest.set_reg("VBAR_EL1", VECTORS)
@@ -272,7 +272,7 @@ def test_stepping_into_nothing_stops_at_the_vector() -> None:
     assert (exit_.ec, guest.pc) == (0x32, VECTORS + 0x200)
 
 
-def test_page_tables_in_nothing_are_an_abort_of_the_guest() -> None:
+def test_page_tables_where_there_is_no_memory_are_an_abort_of_the_guest() -> None:
     guest = Guest(*asm.mov(2, 1), asm.msr("SCTLR_EL1", 2), asm.ISB, asm.b(0))
     guest.set_reg("VBAR_EL1", VECTORS)
     guest.set_reg("TTBR0_EL1", NOWHERE & ~0xFFF)
@@ -317,7 +317,7 @@ def test_wfe_does_not_wait() -> None:
 
 
 def test_wfi_warps_virtual_time_to_the_next_timer_event() -> None:
-    """Ten seconds pass in no time, and are ten seconds to the guest."""
+    """Ten seconds of the guest's time pass without ten seconds of the host's."""
     ticks = 625_000_000
     guest = Guest(
         asm.mrs(2, "CNTVCT_EL0"),
@@ -381,7 +381,7 @@ def test_serror_waits_until_unmasked() -> None:
         guest.vcpu.set_vcpu_events(VcpuEvents(serror_pending=True, serror_has_esr=True))
 
 
-def test_stepping_over_wfi_stops_behind_it() -> None:
+def test_stepping_over_wfi_stops_after_it() -> None:
     guest = Guest(asm.WFI, asm.add(0, 0, 1))
     guest.debug(STEP)
     assert guest.run() == ExitIntr(idle=True)

@@ -46,7 +46,7 @@ def test_every_core_register_holds_what_was_written() -> None:
 
 
 def test_core_register_ids_of_the_table() -> None:
-    """FACTS: 0x6030000000100000 | offset/4; pc at offset 256."""
+    """As on a real kernel: 0x6030000000100000 | offset/4; pc at offset 256."""
     assert core_reg("x0") == 0x6030000000100000
     assert core_reg("pc") == 0x6030000000100000 | 256 // 4
     assert core_reg("X30") == 0x6030000000100000 | 240 // 4
@@ -139,8 +139,8 @@ def test_os_lock_through_one_reg() -> None:
     assert guest.reg("OSLSR_EL1") == 0xA
 
 
-def test_swapped_timer_ids_are_put_right_by_name() -> None:
-    """The ABI has CVAL and CNT answer to each other's encodings; by name they are what they say."""
+def test_exchanged_timer_ids_are_right_by_name() -> None:
+    """The ABI exchanged the ids of CVAL and CNT; by name each is the register of that name."""
     guest = Guest(asm.mrs(2, "CNTVCT_EL0"), asm.mrs(3, "CNTV_CVAL_EL0"), asm.b(0))
     assert sys_reg("CNTV_CVAL_EL0") == KVM_REG_ARM_TIMER_CVAL
     assert sys_reg("CNTVCT_EL0") == KVM_REG_ARM_TIMER_CNT
@@ -164,7 +164,7 @@ def test_names() -> None:
         sys_reg("SCTLR")
 
 
-def test_hypervisors_bits_are_what_the_manual_names() -> None:
+def test_register_fields_equal_the_layouts() -> None:
     """The constants that every entry uses, compared with the register layouts."""
     from guestdbg.arm64.registers import by_name
     from guestdbg.kvm.soft import register_fields

@@ -1,4 +1,4 @@
-"""Kernel side, "Beyond debug": PSCI over HVC and SMC, and calls that nobody answers."""
+"""PSCI over HVC and SMC, and calls that are not supported."""
 
 import pytest
 
@@ -59,7 +59,7 @@ def test_results_are_in_x0_to_x3_and_nowhere_else() -> None:
     assert [guest.x(n) for n in range(4, 31)] == list(range(4, 31))
 
 
-def test_smc_without_psci_is_not_supported_whatever_is_asked() -> None:
+def test_smc_without_psci_is_not_supported_for_any_function() -> None:
     guest = Guest(psci_smc=False)
     assert call(guest, VERSION, conduit=asm.smc()) == NOT_SUPPORTED
     assert call(guest, VERSION) == 0x10001
@@ -102,7 +102,7 @@ def test_system_off(conduit: int) -> None:
     assert guest.run() == ExitSystemEvent(KVM_SYSTEM_EVENT_SHUTDOWN, (0,))
     assert guest.pc == RAM + 4
     assert guest.vcpu.get_mp_state() == KVM_MP_STATE_STOPPED
-    assert guest.x(0) == -6 & U64, "whoever resumes it all the same sees a failure"
+    assert guest.x(0) == -6 & U64, "INTERNAL_FAILURE, if the vCPU is run all the same"
     assert guest.run() == IDLE
 
 
@@ -160,11 +160,11 @@ def test_cpu_on_by_the_32_bit_function_takes_32_bits() -> None:
 
 
 @pytest.mark.parametrize("target", [2, 0x100, 1 << 24, 1 << 31 | 1])
-def test_cpu_on_of_nobody_is_invalid(target: int) -> None:
+def test_cpu_on_of_no_vcpu_is_invalid(target: int) -> None:
     assert call(two(), ON | FN64, target, RAM, 0) == INVALID
 
 
-def test_cpu_brought_up_is_armed_before_its_first_instruction() -> None:
+def test_a_vcpu_that_starts_is_armed_before_its_first_instruction() -> None:
     """Guest debug set on it while it was off is in force when it comes up."""
     from guestdbg.kvm import GuestDebug
 

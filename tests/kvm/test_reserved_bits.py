@@ -1,4 +1,4 @@
-"""Bits of the guest's debug registers that no hardware has.
+"""Bits of the guest's debug registers that the hardware does not implement.
 
 Linux keeps what is written, by one-reg or a trapped access, as it is. The bits are gone as soon as
 the registers have been in the hardware, and that is when the guest uses them: after a write of its
@@ -40,8 +40,8 @@ def end() -> list[int]:
 
 @pytest.mark.parametrize("control", [0, ENABLE, STEP])
 @pytest.mark.parametrize("name", [name for name in KEPT if name != "MDSCR_EL1"])
-def test_gone_when_the_registers_have_been_in_the_hardware(name: str, control: int) -> None:
-    """The guest's own MDE brings its registers there, whoever debugs and however."""
+def test_lost_once_the_registers_were_in_the_hardware(name: str, control: int) -> None:
+    """The guest's own MDE loads its registers, however the host debugs."""
     guest = Guest(asm.NOP, *end())
     guest.set_reg(name, WRITTEN[name])
     guest.debug(control)
@@ -85,8 +85,8 @@ def test_mdscr_goes_through_the_hardware_unless_the_host_debugs(debugged: bool) 
     guest.set_x(2, WRITTEN["MDSCR_EL1"])
     guest.debug(ENABLE if debugged else 0)
     assert isinstance(guest.run(), ExitMmio)
-    wanted = PRESERVED if debugged else KEPT
-    assert guest.reg("MDSCR_EL1") == guest.x(3) == wanted["MDSCR_EL1"]
+    expected = PRESERVED if debugged else KEPT
+    assert guest.reg("MDSCR_EL1") == guest.x(3) == expected["MDSCR_EL1"]
 
 
 def test_mdscr_of_a_guest_that_runs() -> None:
@@ -96,7 +96,7 @@ def test_mdscr_of_a_guest_that_runs() -> None:
     assert guest.reg("MDSCR_EL1") == KEPT["MDSCR_EL1"]
 
 
-def test_mdscr_behind_the_os_lock() -> None:
+def test_mdscr_with_the_os_lock_locked() -> None:
     """The guest's lock is emulated: the value is given back as with a host that debugs."""
     guest = Guest(asm.msr("OSLAR_EL1", 1), asm.msr("MDSCR_EL1", 2), asm.mrs(3, "MDSCR_EL1"), *end())
     guest.set_x(1, 1)

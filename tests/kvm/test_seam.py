@@ -46,7 +46,7 @@ except guestdbg.kvm.KvmError as error:
 
 
 def test_interface_works_without_the_compiled_processor() -> None:
-    """Nobody who uses the host provider needs a C compiler; soft says in words what it needs."""
+    """The host provider needs no C compiler; the soft one says what it needs."""
     result = subprocess.run(
         [sys.executable, "-c", SOFT_IS_NOT_NEEDED], capture_output=True, text=True, check=False
     )

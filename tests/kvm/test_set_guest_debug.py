@@ -1,4 +1,4 @@
-"""Kernel side, "KVM_SET_GUEST_DEBUG": control flags, and what becomes of the registers given."""
+"""KVM_SET_GUEST_DEBUG: control flags, and the external set."""
 
 import errno
 
@@ -16,7 +16,7 @@ UNKNOWN = [1 << bit for bit in range(32) if not KVM_GUESTDBG_VALID_MASK >> bit &
 
 @pytest.mark.parametrize("bit", UNKNOWN, ids=hex)
 def test_unknown_control_flag_is_einval_with_nothing_changed(bit: int) -> None:
-    """FACTS: ENABLE | 4 -> EINVAL (22). Nothing of the call takes effect."""
+    """As on a real kernel: ENABLE | 4 -> EINVAL (22). Nothing of the call takes effect."""
     guest = Guest()
     guest.debug(USE_HW, dbg_bcr=(BREAK_ANY,), dbg_bvr=(RAM + 8,))
     before = guest.vcpu.debug_state
@@ -100,7 +100,7 @@ def test_registers_that_do_not_fit_are_refused() -> None:
         GuestDebug(1 << 32)
 
 
-def test_says_itself_in_words() -> None:
+def test_its_text_names_flags_and_registers() -> None:
     debug = GuestDebug(USE_HW, dbg_wcr=(WATCH_STORE,), dbg_wvr=(0x1234,))
     assert "USE_HW" in str(debug)
     assert "0x1234" in str(debug)

@@ -116,7 +116,7 @@ class Program:
             vcpu.set_one_reg(reg, fuzz_words.value(rng, self.near))
 
     def tick(self) -> str:
-        """One run of one vCPU, and what comes of it."""
+        """One run of one vCPU; the exit and what userspace did, as text."""
         rng = random.Random(f"{self.seed}/{self.at}")
         self.at += 1
         vcpu = rng.choice(self.vcpus)
@@ -146,7 +146,7 @@ class Program:
         except KvmError as error:
             self.start(vcpu, rng)
             return f"{vcpu.id} {error} {self.place()}"
-        told = f"{vcpu.id} {exit_!r} {self.place()}"
+        text = f"{vcpu.id} {exit_!r} {self.place()}"
         if isinstance(exit_, ExitMmio) and not exit_.is_write and rng.random() < 0.9:
             vcpu.complete_mmio(rng.randbytes(exit_.len))
         elif isinstance(exit_, ExitDebug):
@@ -154,7 +154,7 @@ class Program:
                 vcpu.set_guest_debug(GuestDebug(STEP))
         elif not isinstance(exit_, (ExitMmio, ExitIntr)):
             self.start(vcpu, rng)
-        return told
+        return text
 
     def debug(self, vcpu: Any, rng: random.Random) -> None:
         code = tuple(RAM + 0x1000 + 4 * rng.getrandbits(10) for _ in range(6))
@@ -167,27 +167,27 @@ class Program:
         return " ".join(f"{v.instructions}@{v.get_one_reg(PC):#x}" for v in self.vcpus)
 
     def state(self) -> str:
-        """Everything that can be looked at, as a digest."""
+        """Everything that is visible at the seam, as a digest."""
         digest = hashlib.sha256(self.ram[:])
         digest.update(self.flash)
         for vcpu in self.vcpus:
             registers = [(reg, vcpu.get_one_reg(reg)) for reg in vcpu.get_reg_list()]
             pending = (vcpu.mmio, vcpu.mmio_data, vcpu.pc_adjustment, vcpu.waiting, vcpu.stopped)
-            told = f"{registers} {vcpu.debug_state} {vcpu.get_vcpu_events()} {vcpu.get_mp_state()}"
-            digest.update(f"{told} {pending} {vcpu.instructions}".encode())
+            text = f"{registers} {vcpu.debug_state} {vcpu.get_vcpu_events()} {vcpu.get_mp_state()}"
+            digest.update(f"{text} {pending} {vcpu.instructions}".encode())
         return digest.hexdigest()
 
 
 def straight(seed: int, ticks: int) -> tuple[list[str], list[str]]:
-    """What the program does without a snapshot: what each tick told, and the state before it."""
+    """What the program does without a snapshot: the text of each tick, and the state before it."""
     program = Program(seed)
-    told, states = [], []
+    text, states = [], []
     for _ in range(ticks):
         states.append(program.state())
-        told.append(program.tick())
+        text.append(program.tick())
     states.append(program.state())
     program.close()
-    return told, states
+    return text, states
 
 
 TICKS = 60
@@ -207,14 +207,14 @@ moves = st.lists(
 @given(seed=st.integers(0, 1 << 30), moves=moves)
 @settings(max_examples=60, deadline=None)
 def test_going_back_in_any_order_changes_nothing(seed: int, moves: list[tuple[str, int]]) -> None:
-    told, states = straight(seed, TICKS)
+    text, states = straight(seed, TICKS)
     program = Program(seed)
     taken: list[tuple[int, Snapshot]] = [(0, program.vm.snapshot())]
     for move, number in moves:
         if move == "run":
             for _ in range(min(number, TICKS - program.at)):
                 at = program.at
-                assert program.tick() == told[at], f"tick {at}"
+                assert program.tick() == text[at], f"tick {at}"
         elif move == "snapshot":
             taken.append((program.at, program.vm.snapshot()))
         elif move == "restore":
@@ -226,19 +226,19 @@ def test_going_back_in_any_order_changes_nothing(seed: int, moves: list[tuple[st
     program.close()
 
 
-def test_what_the_random_programs_come_to() -> None:
+def test_the_random_programs_cover_every_kind_of_exit() -> None:
     """That the property above is about what it should be: every kind of exit, at many places."""
-    told = [tick for seed in range(12) for tick in straight(seed, TICKS)[0]]
+    text = [tick for seed in range(12) for tick in straight(seed, TICKS)[0]]
     for what, least in (
         ("ExitMmio", 5),
         ("ExitDebug", 30),
         ("ExitIntr", 100),
         ("ExitArmNisv", 1),
     ):
-        assert sum(what in tick for tick in told) >= least, what
+        assert sum(what in tick for tick in text) >= least, what
 
 
-# ---- one thing at a time ----------------------------------------------------------------------
+# ---- one aspect at a time ---------------------------------------------------------------------
 
 
 def back(guest: Guest, snapshot: Snapshot) -> None:
@@ -280,7 +280,7 @@ def test_every_register_comes_back() -> None:
 
 
 def test_no_attribute_is_forgotten() -> None:
-    """Every attribute is either kept or named as one that stays; kept ones come back."""
+    """Every attribute is either saved or listed as not saved; saved ones are restored."""
     guest = Guest(B_SELF)
     vcpu, vm = guest.vcpu, guest.vm
     assert type(vcpu).__slots__ == ()  # all of its state is in VcpuState
@@ -452,7 +452,7 @@ def test_with_the_hosts_clock_time_goes_on_from_where_it_was() -> None:
         assert before <= counter <= before + seconds * COUNTER_HZ
 
 
-def test_a_vcpu_that_psci_brings_up() -> None:
+def test_a_vcpu_that_psci_starts() -> None:
     """The second is off, or asked to come up, or runs; each is brought back."""
     guest = Guest(0xD4000002, B_SELF, vcpus=2)  # hvc #0
     guest.vcpus[1].set_mp_state(5)
@@ -487,7 +487,7 @@ def machine(memory: Any, **options: Any) -> tuple[Any, SoftVm, Any]:
     return kvm, vm, vcpu
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what memory was touched")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which pages are present")
 def test_it_takes_what_was_touched_and_gives_it_back() -> None:
     """A guest of 4 GiB: neither time nor memory is by its size."""
     memory = private(4096 * MIB)
@@ -540,12 +540,12 @@ def test_memory_of_every_kind_comes_back(data: st.DataObject) -> None:
         elif what == "snapshot":
             taken.append((bytes(memory), vm.snapshot()))
         elif taken:
-            wanted, snapshot = taken[at % len(taken)]
+            expected, snapshot = taken[at % len(taken)]
             vm.restore(snapshot)
-            assert bytes(memory) == wanted
+            assert bytes(memory) == expected
     held = {bytes(part[n : n + PAGE]) for part, _ in taken for n in range(0, len(part), PAGE)}
-    for wanted, snapshot in taken:
-        zero = sum(wanted[n : n + PAGE] == bytes(PAGE) for n in range(0, len(wanted), PAGE))
+    for expected, snapshot in taken:
+        zero = sum(expected[n : n + PAGE] == bytes(PAGE) for n in range(0, len(expected), PAGE))
         assert snapshot.memory_size == (pages - zero) * PAGE
     assert len(held) <= 1 + sum(snapshot.memory_size for _, snapshot in taken) // PAGE
 
@@ -591,7 +591,7 @@ def test_snapshots_are_freed() -> None:
 
 @pytest.mark.parametrize("fails", [errno.ENOTTY, errno.EINVAL, errno.EPERM])
 def test_kernels_that_cannot_scan(fails: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before Linux 6.7 every page has an entry that is read; without that, all is looked at."""
+    """Before Linux 6.7 each page's entry is read; without pagemap every page counts as present."""
 
     def refuse(*_: object) -> list[tuple[int, int]]:
         raise OSError(fails, "no")
@@ -613,8 +613,8 @@ def test_kernels_that_cannot_scan(fails: int, monkeypatch: pytest.MonkeyPatch) -
     assert present_pages.present_pages(start, length) == present_pages.all_pages(length)
 
 
-def test_shared_memory_is_looked_at_whole() -> None:
-    """Its pages may be there without this process having touched them."""
+def test_shared_memory_counts_as_present() -> None:
+    """Its pages may have contents although this process has not touched them."""
     shared = mmap.mmap(-1, 16 * PAGE)
     assert not present_pages.is_private_anonymous(*snapshots.address_of(shared))
 

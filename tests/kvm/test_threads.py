@@ -1,4 +1,4 @@
-"""Who may call what from where: kicks, wrong threads, and vCPUs with a thread each."""
+"""Threads: kicks, calls from other threads, and vCPUs with a thread each."""
 
 import errno
 import threading
@@ -70,7 +70,7 @@ def test_kick_ends_the_next_run_and_only_that() -> None:
 
 
 def test_calls_from_another_thread_while_it_runs_raise() -> None:
-    """Only kick() is for others; everything else says so instead of tearing the state."""
+    """Only kick() may come from another thread; every other call raises EBUSY."""
     guest = Guest(*SPIN)
     vcpu = guest.vcpu
     calls: dict[str, Callable[[], object]] = {
@@ -128,7 +128,7 @@ def test_interrupt_line_is_raised_while_the_vcpu_runs() -> None:
 
 
 def test_two_vcpus_with_a_thread_each_take_turns() -> None:
-    """They wait for each other in memory: neither may keep the machine to itself."""
+    """They wait for each other in memory: neither may keep the run lock."""
     guest = Guest(vcpus=2)
     # Each waits until the other's word has reached its own, then adds one; a thousand times.
     wait = (asm.ldr(2, 4), 0xEB03005F, 0x54FFFFCB)  # cmp x2, x3; b.lt back to the ldr
@@ -182,7 +182,7 @@ def test_host_clock_stopped_vcpu_sleeps_until_powered_on() -> None:
     assert isinstance(running.exits[0], ExitSystemEvent)
 
 
-def test_turns_are_exclusive_and_nobody_starves() -> None:
+def test_the_fair_lock_is_exclusive_and_starves_no_thread() -> None:
     lock = FairLock()
     inside = 0
     taken = [0, 0, 0]

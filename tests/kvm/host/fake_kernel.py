@@ -1,4 +1,4 @@
-"""A ``/dev/kvm`` that is told what to answer, behind descriptors that are real ones.
+"""A ``/dev/kvm`` whose answers a test chooses; its descriptors are real ones.
 
 It is put in the place of ``fcntl.ioctl``. What the provider does with answers that a healthy kernel
 does not give (errors, signals, a device that goes away) can be tried with it on any machine, and

@@ -23,13 +23,13 @@ Outcomes = dict[str, str | None]
 
 
 def carried() -> dict[str, bytes | Path]:
-    """What the cases need inside: the tests of this directory, and what they import of others."""
+    """The files that the cases need in the lab: these tests, and what they import."""
     found = [*(ROOT / "tests/kvm").rglob("*.py"), ROOT / "tests/__init__.py"]
     return {path.relative_to(ROOT).as_posix(): path for path in found if path.is_file()}
 
 
 def outcomes(output: str) -> Outcomes:
-    """What the cases said of themselves."""
+    """The result of each case, from their output."""
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("[")]
     return dict(lines)
 
@@ -46,7 +46,7 @@ def run(lab: Lab, *names: str) -> Outcomes:
 def seen() -> Iterator[Outcomes]:
     if ON_ARM64:
         if unusable() is not None:
-            pytest.skip(f"an arm64 machine without KVM for us: {unusable()}")
+            pytest.skip(f"an arm64 machine whose KVM cannot be used: {unusable()}")
         words = [sys.executable, "-m", MODULE]
         result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
         yield outcomes(result.stdout)

@@ -142,7 +142,7 @@ def test_the_page_cannot_be_mapped(
 
 
 def test_dropped_without_closing(kernel: FakeKernel) -> None:
-    """Objects that nobody closes give their descriptors back when they go."""
+    """Objects that are not closed release their descriptors when they are deleted."""
     import gc
 
     before = descriptors()
@@ -160,9 +160,9 @@ def test_calls_on_what_is_closed(kernel: FakeKernel) -> None:
     vm = kvm.create_vm()
     vcpu = vm.create_vcpu()
     device = vm.create_device(7)
-    for thing in (kvm, vm, vcpu, device):
-        thing.close()
-        thing.close()
+    for closing in (kvm, vm, vcpu, device):
+        closing.close()
+        closing.close()
     calls: list[Callable[[], object]] = [
         kvm.create_vm,
         kvm.api_version,
@@ -435,7 +435,7 @@ def test_buffers_that_cannot_be_a_guests(kernel: FakeKernel) -> None:
 
 
 def test_a_buffer_stays_as_long_as_its_slot(kernel: FakeKernel) -> None:
-    """The kernel has its address: closing it would give the guest somebody else's memory."""
+    """The kernel has its address, so closing it would give the guest other memory."""
     memory = mmap.mmap(-1, 0x1000)
     with HostKvm(str(kernel.device)) as kvm, kvm.create_vm() as vm:
         vm.set_user_memory_region(0, 0, memory)

@@ -8,7 +8,7 @@ import traceback
 from . import bad_input, devices, machine, registers, running, served, signals  # noqa: F401
 from .rig import CASES, descriptors
 
-#: Seconds for one case: whatever hangs is told where, instead of waited for.
+#: Seconds for one case. A case that hangs fails with the place where it does.
 LIMIT = 60
 
 

@@ -95,7 +95,7 @@ def capabilities_and_lines_that_are_not_there() -> None:
             assert error.errno in (errno.ENXIO, errno.EINVAL), error
             assert "the machine has no attribute 0x7 in group 7" in str(error), error
         else:
-            raise AssertionError("an attribute that nobody knows was read")
+            raise AssertionError("an unknown attribute was read")
         assert not rig.vm.has_device_attr(7, 7)
         assert not rig.vcpu.has_device_attr(77, 0)
         with refused(errno.ENXIO, "vCPU 0 has no attribute 0x0 in group 77"):
@@ -107,7 +107,7 @@ def descriptors_run_out() -> None:
     """Whichever call it is that gets none: the error says so, and what was opened is closed."""
     before = descriptors()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    told = 0
+    explained = 0
     for room in range(7):
         highest = max(int(entry.split()[0]) for entry in before)
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + room, hard))
@@ -117,13 +117,13 @@ def descriptors_run_out() -> None:
         except KvmError as error:
             assert error.errno in (errno.EMFILE, errno.ENFILE), error
             assert "ulimit -n" in str(error), error
-            told += 1
+            explained += 1
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         import gc
 
         gc.collect()
-    assert told > 3, told
+    assert explained > 3, explained
 
 
 @case

@@ -139,7 +139,7 @@ def boards_are_closed_whole() -> None:
 
 @case
 def software_breakpoints_where_the_caches_allow_them() -> None:
-    """As many as wanted; each stops, is stepped off, and is not seen in memory."""
+    """Any number of them; each stops, is stepped, and is not visible in memory."""
     with load(*counter(3)) as guest:
         if not isinstance(guest.board.vm, SupportsCodeChanged):
             return

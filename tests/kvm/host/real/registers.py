@@ -197,7 +197,7 @@ def init_again_and_wrongly() -> None:
         except KvmError as error:
             assert error.errno in (errno.ENOENT, errno.EINVAL), error
         else:
-            raise AssertionError("a feature that nobody knows was taken")
+            raise AssertionError("an unknown feature was accepted")
         vcpu.init(rig.init)
         rig.set("pc", RAM)
         assert isinstance(vcpu.run(), ExitMmio)

@@ -44,7 +44,7 @@ def reads_are_answered() -> None:
         assert vcpu.run() == ExitMmio(NOWHERE + 3, b"\0", 1, False)
         vcpu.complete_mmio(b"\x80")
         assert vcpu.run() == ExitMmio(NOWHERE, bytes(8), 8, False)
-        # nobody answers this one: zero, not what was in the page before
+        # not answered: zero, not what the page held before
         assert vcpu.run() == ExitMmio(NOWHERE, NOWHERE.to_bytes(8, "little"), 8, True)
         with refused(errno.EINVAL, "no MMIO read"):
             vcpu.complete_mmio(bytes(8))
@@ -125,7 +125,7 @@ def stops_and_steps() -> None:
         vcpu.set_guest_debug(both)
         exit_ = vcpu.run()
         assert isinstance(exit_, ExitDebug)
-        # The step stood behind the store, which is where the breakpoint is.
+        # The step ended after the store, at the breakpoint.
         assert exit_.ec == 0x30
         assert vcpu.run() is exit_
 

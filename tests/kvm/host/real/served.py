@@ -16,7 +16,7 @@ SECONDS = 30
 
 
 class Client:
-    """Says what it is told to, and hears one packet at a time."""
+    """Sends what a case gives it, and receives one packet at a time."""
 
     def __init__(self, path: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
@@ -47,7 +47,7 @@ class Client:
 
 @case
 def a_guest_is_served_to_gdb() -> None:
-    """Breakpoints of both kinds, a watchpoint, steps, memory, Ctrl-C; then it is let go."""
+    """Breakpoints of both kinds, a watchpoint, steps, memory, Ctrl-C; then detach."""
     moves = len([*asm.mov(1, 0x40001000), *asm.mov(2, 3)])
     store = BASE + 4 * (moves + 2)
     with (

@@ -155,7 +155,7 @@ def a_thread_that_died_is_replaced_by_another() -> None:
         first = Runner(rig.vcpu, fail)
         first.join(10)
         assert isinstance(first.error, Broken)
-        rig.vcpu.kick()  # nobody is there to be kicked; the next run is
+        rig.vcpu.kick()  # no run is under way; the kick is for the next
         second = Runner(rig.vcpu)
         assert second.result() == ExitIntr()
         rig.vcpu.kick()
@@ -227,7 +227,7 @@ def threads_with_the_number_of_one_that_ended_are_kicked_too() -> None:
 
 @case
 def a_vcpu_that_goes_to_and_fro_is_kicked_out_of_either_thread() -> None:
-    """Both threads live on, so that none is told of the other."""
+    """Both threads stay alive, so that neither notices the end of the other."""
     with Rig(SPIN) as rig, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         for thread in (one, other, other, one) * 5:
             exit_ = thread.submit(rig.vcpu.run)

@@ -1,4 +1,4 @@
-"""Kernel side, "Whose registers", "Entry" and "Exit": what is set up, what is given back.
+"""Guest debug at an entry and an exit: what is set up, and what is given back.
 
 Properties over every state that the inputs can be in; the processor under it is the real one,
 but it runs nothing here, so that what an entry left in its registers can be looked at.
@@ -142,7 +142,7 @@ def test_mdscr_el1_ss_is_the_hosts_or_masked(given_: Inputs) -> None:
 
 @given(inputs)
 def test_mdscr_el1_mde_is_set_by_use_hw_and_masked_by_the_os_lock(given_: Inputs) -> None:
-    """The guest's OS Lock binds the guest, never the host."""
+    """The guest's OS Lock disables the guest's breakpoints, never the host's."""
     mdscr = enter(given_).vcpu.cpu.mdscr_el1
     if given_.control & KVM_GUESTDBG_USE_HW:
         expected = True
@@ -181,8 +181,8 @@ def test_dirty_is_set_at_entry_by_use_hw_and_by_the_guests_mde_or_kde(given_: In
 
 
 @given(inputs, st.booleans())
-def test_mdscr_el1_and_pstate_ss_are_kept_and_given_back(given_: Inputs, stepped: bool) -> None:
-    """Whatever the entry made of them, and whatever the guest's run did to PSTATE.SS."""
+def test_mdscr_el1_and_pstate_ss_are_preserved_and_restored(given_: Inputs, stepped: bool) -> None:
+    """Whatever the entry set them to, and whatever the run did to PSTATE.SS."""
     guest = enter(given_)
     if stepped:
         guest.vcpu.cpu.pstate &= ~PSTATE_SS
@@ -194,7 +194,7 @@ def test_mdscr_el1_and_pstate_ss_are_kept_and_given_back(given_: Inputs, stepped
 
 
 @given(inputs, st.booleans())
-def test_active_pending_is_noted_when_the_step_was_made(given_: Inputs, stepped: bool) -> None:
+def test_active_pending_is_set_when_the_step_is_done(given_: Inputs, stepped: bool) -> None:
     guest = enter(given_)
     if stepped:
         guest.vcpu.cpu.pstate &= ~PSTATE_SS
@@ -205,8 +205,8 @@ def test_active_pending_is_noted_when_the_step_was_made(given_: Inputs, stepped:
 
 
 @given(inputs)
-def test_what_is_remembered_of_the_hardware_is_what_it_holds(given_: Inputs) -> None:
-    """What the vCPU remembers of MDCR_EL2 and MDSCR_EL1 is what the processor has."""
+def test_the_copies_of_hardware_registers_are_right(given_: Inputs) -> None:
+    """The vCPU's copies of MDCR_EL2 and MDSCR_EL1 equal the processor's registers."""
     vcpu = enter(given_).vcpu
     mdcr, mdscr = vcpu.mdcr_el2, vcpu.hardware_mdscr_el1
     assert (vcpu.cpu.mdcr_el2, vcpu.cpu.mdscr_el1) == (mdcr, mdscr)
@@ -223,7 +223,7 @@ def test_exit_gives_back_before_it_is_handled() -> None:
 
 
 def test_exit_keeps_what_a_trapped_write_wrote() -> None:
-    """Its write must last: it is not undone by what was kept aside."""
+    """Its write must last: restoring the preserved value does not undo it."""
     guest = Guest(
         *asm.mov(2, MDSCR_MDE), asm.msr("MDSCR_EL1", 2), asm.mrs(3, "MDSCR_EL1"), asm.brk(1)
     )
@@ -247,12 +247,12 @@ def test_active_pending_a_step_over_a_trapped_instruction_runs_one_instruction()
 
 
 def test_active_pending_survives_an_exit_between_step_and_exception() -> None:
-    """The step is made, then something else exits before its exception: no second instruction."""
+    """The step is done, then another exit comes before its exception: no second instruction."""
     guest = Guest(asm.add(0, 0, 1), asm.add(0, 0, 1))
     guest.debug(STEP)
     vcpu = guest.vcpu
     real_run = vcpu.cpu.run
-    # The processor steps, and comes back as if an interrupt of the host had come just then.
+    # The processor steps, and returns as if an interrupt of the host had arrived then.
     setup_debug(vcpu)
     vcpu.cpu.mdcr_el2 = 0  # nothing takes the exception away
     vcpu.cpu.pstate &= ~PSTATE_SS
@@ -300,7 +300,7 @@ def test_step_into_an_exception_stops_at_the_vector() -> None:
     assert guest.reg("ESR_EL1") == 0x56000007
 
 
-def test_step_over_hvc_stops_behind_it() -> None:
+def test_step_over_hvc_stops_after_it() -> None:
     guest = Guest(asm.hvc(), asm.NOP)
     guest.set_x(0, 0x84000000)
     guest.debug(STEP)
@@ -310,8 +310,8 @@ def test_step_over_hvc_stops_behind_it() -> None:
     assert (guest.pc, guest.x(0)) == (RAM + 4, 0x10001)
 
 
-def test_os_lock_binds_the_guest_never_the_host() -> None:
-    """Locked by the guest: the host's breakpoints, watchpoints and steps go on as before."""
+def test_os_lock_applies_to_the_guest_never_to_the_host() -> None:
+    """Locked by the guest: the host's breakpoints, watchpoints and steps work as before."""
     guest = Guest(
         *asm.mov(2, 1), asm.msr("OSLAR_EL1", 2), asm.NOP, asm.str_(0, 1), asm.NOP, asm.NOP
     )
@@ -347,7 +347,7 @@ def test_os_lock_with_no_host_debugging_masks_mde_and_ss_and_sets_tda() -> None:
 
 @pytest.mark.parametrize("flags", [ENABLE, STEP, USE_HW, STEP | USE_HW])
 def test_host_debugging_changes_nothing_that_the_guest_can_see(flags: int) -> None:
-    """A guest that looks at all of its debug state sees the same with and without the host."""
+    """A guest that reads all of its debug state sees the same with and without the host."""
     program = asm.flat(
         asm.mrs(2, "MDSCR_EL1"),
         asm.mrs(3, "DBGBCR0_EL1"),
@@ -369,7 +369,7 @@ def test_host_debugging_changes_nothing_that_the_guest_can_see(flags: int) -> No
 
 
 def test_every_entry_is_set_up_and_every_exit_cleared() -> None:
-    """One function for entry, one for exit, in pairs, also around exits that are handled inside."""
+    """Entry and exit functions are called in pairs, also for exits that EL2 handles itself."""
     guest = Guest(asm.mrs(2, "OSLSR_EL1"), asm.mrs(2, "OSLSR_EL1"), asm.b(0))
     calls = []
     with (

@@ -1,4 +1,4 @@
-"""Kernel side, "World switch": debug registers move only when dirty, as many as are implemented."""
+"""The world switch: debug registers move only when dirty, as many as are implemented."""
 
 from unittest import mock
 
@@ -85,7 +85,7 @@ def test_dirty_again_at_entry_by_the_guests_own_mde_or_kde(bit: int) -> None:
 
 @pytest.mark.parametrize("name", ["DBGBVR0_EL1", "DBGWVR3_EL1", "MDSCR_EL1"])
 def test_dirty_again_by_a_trapped_write_and_then_the_guest_has_the_hardware(name: str) -> None:
-    """The first write is emulated, the next goes straight: no traps until the next exit."""
+    """The first write is emulated; the next ones are not trapped until the next exit."""
     guest = Guest(
         *asm.mov(2, 0x1000),
         asm.msr(name, 2),
@@ -113,7 +113,7 @@ def test_dirty_again_by_a_trapped_write_and_then_the_guest_has_the_hardware(name
     assert guest.reg("DBGBVR2_EL1") == 0x1000
 
 
-def test_what_the_guest_made_of_the_hardware_is_saved_back() -> None:
+def test_what_the_guest_wrote_to_the_hardware_is_saved() -> None:
     """Every implemented register, and MDSCR_EL1 with them."""
     guest = Guest(
         *asm.mov(2, 0x123450),
@@ -138,7 +138,7 @@ def test_what_the_guest_made_of_the_hardware_is_saved_back() -> None:
 
 
 def test_only_as_many_registers_as_implemented_are_moved() -> None:
-    """16 are kept of each; what lies above the implemented ones never reaches the hardware."""
+    """16 are kept of each kind; those above the implemented ones never reach the hardware."""
     guest = Guest(*[asm.NOP] * 8, breakpoints=3, watchpoints=2)
     everywhere = tuple(range(RAM + 4, RAM + 4 + 64, 4))
     guest.debug(USE_HW, dbg_bcr=(0,) * 3 + (BREAK_ANY,) * 13, dbg_bvr=everywhere)
@@ -164,7 +164,7 @@ def test_hosts_own_registers_are_back_when_nobody_debugs() -> None:
 
 
 def test_guests_set_and_external_set_never_mix() -> None:
-    """The reviewer's objection: two structures, of which only the guest's is migrated."""
+    """There are two structures, of which only the guest's is migrated."""
     guest = Guest(*[asm.NOP] * 8)
     guest.set_reg("DBGBVR0_EL1", 0x1110)
     guest.set_reg("DBGWCR2_EL1", 0x1E0)

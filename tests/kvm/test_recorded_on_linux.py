@@ -23,7 +23,7 @@ SIGN = "the kernel sign-extends the syndrome that it injects: the upper half of 
 OTHER_CPU = "an ID register of another processor"
 NOT_IN_QEMU = "QEMU 7.2 has no such register, and gives the guest UNDEFINED before the kernel traps"
 
-#: Where the soft provider is otherwise, and why.
+#: Where the soft provider differs, and why.
 OTHERWISE = {
     "jump_into_nothing": SIGN,
     "load_beyond_the_machine": SIGN,

@@ -1,4 +1,4 @@
-"""Kernel side, "Guest's own use": trapped accesses, emulated on the guest's set."""
+"""Trapped accesses to system registers, emulated on the guest's own set."""
 
 import logging
 from unittest import mock
@@ -27,7 +27,7 @@ def run_guest(*code: int, control: int = 0) -> Guest:
     return guest
 
 
-@pytest.mark.parametrize("control", [0, USE_HW], ids=["nobody debugs", "the host debugs"])
+@pytest.mark.parametrize("control", [0, USE_HW], ids=["not debugged", "the host debugs"])
 @pytest.mark.parametrize("name", STORED)
 def test_register_is_emulated_on_the_guests_set(name: str, control: int) -> None:
     """Written and read back by the guest; one-reg access sees the same."""
@@ -51,7 +51,7 @@ def test_mdccsr_el0_reads_as_zero() -> None:
     assert guest.x(3) == 0
 
 
-def test_oslar_locks_and_oslsr_tells() -> None:
+def test_oslar_locks_and_oslsr_reports_it() -> None:
     guest = run_guest(
         asm.mrs(2, "OSLSR_EL1"),
         *asm.mov(3, 1),
@@ -85,10 +85,10 @@ def test_trapped_while_stepped() -> None:
     [asm.mrs(2, "PMCR_EL0"), asm.msr("PMCNTENSET_EL0", 2), 0xD53BF002],
     ids=["PMCR_EL0", "PMCNTENSET_EL0", "IMPLEMENTATION DEFINED"],
 )
-def test_unknown_system_register_is_undefined_and_named_once(
+def test_unknown_system_register_is_undefined_and_logged_once(
     word: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The guest takes an UNDEFINED exception each time; the log names the register once."""
+    """The guest takes an UNDEFINED exception each time; the log has the register once."""
     guest = Guest(word, asm.b(-4))
     guest.place(VECTORS + 0x200, *asm.mov(28, NOWHERE), asm.str_(28, 28), asm.ERET)
     guest.set_reg("VBAR_EL1", VECTORS)
@@ -101,8 +101,8 @@ def test_unknown_system_register_is_undefined_and_named_once(
     assert f"{RAM:#x}" in named[0].message
 
 
-def test_undefined_encodings_are_named_once_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """What the processor itself does not know is named by its encoding."""
+def test_undefined_encodings_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """An instruction that the processor does not implement is logged with its encoding."""
     guest = Guest(0x00010000)
     guest.place(VECTORS + 0x200, *asm.mov(28, NOWHERE), asm.str_(28, 28), asm.ERET)
     guest.set_reg("VBAR_EL1", VECTORS)
@@ -114,8 +114,8 @@ def test_undefined_encodings_are_named_once_in_the_log(caplog: pytest.LogCapture
     assert f"{RAM:#x}" in named[0]
 
 
-def test_udf_is_not_named(caplog: pytest.LogCaptureFixture) -> None:
-    """It is there to be UNDEFINED: nothing is missing."""
+def test_udf_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """UDF is UNDEFINED by definition: nothing is missing."""
     guest = Guest(0x0000_1234)
     guest.place(VECTORS + 0x200, *asm.mov(28, NOWHERE), asm.str_(28, 28), asm.ERET)
     guest.set_reg("VBAR_EL1", VECTORS)
@@ -136,8 +136,8 @@ def test_el0_may_not_touch_what_el1_may() -> None:
 
 
 def test_tde_makes_tda_behave_as_set() -> None:
-    """With ENABLE alone and the guest's own set in the hardware TDA is clear, and traps all the
-    same: what the guest writes is emulated, and reaches the hardware at the next entry."""
+    """With ENABLE alone and the guest's own set in the hardware, TDA is clear, but TDE traps: what
+    the guest writes is emulated, and reaches the hardware at the next entry."""
     guest = Guest(
         *asm.mov(2, 0x1000),
         asm.msr("DBGBVR0_EL1", 2),
