@@ -114,7 +114,7 @@ def use(guest: guestdbg.Guest, what: str) -> object:
         ("set x", InvalidLocation, "1.5"),
         ("reg", UnknownRegister, "named 5"),
         ("set_reg", InvalidLocation, "'x'"),
-        ("nzcv", UnknownRegister, "a part of PSTATE"),
+        ("nzcv", UnknownRegister, "a field of PSTATE"),
         ("item", InvalidLocation, "5 is not a variable"),
         ("handler", InvalidLocation, "5 is not a handler"),
         ("condition", ConditionError, "5 is not a condition"),
