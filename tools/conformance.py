@@ -1,10 +1,11 @@
-"""Writes the table of docs/conformance.md: what the suite has, and the verdicts.
+"""Writes the table of docs/conformance.md: the files of cases, and their verdicts.
 
     guestdbg lab -- check --provider host --json > nvhe.json
     guestdbg lab --cpu vhe -- check --provider host --json > vhe.json
     python tools/conformance.py nvhe.json vhe.json
 
-Ours are run here. Without the two documents the columns of the real KVM stay as they are.
+The cases are run here on the software KVM. The two documents give the columns of the real KVM;
+without them these columns stay as they are.
 """
 
 import importlib
@@ -21,18 +22,18 @@ from guestdbg.kvm import open_kvm
 
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end of the table -->"
-HEAD = "| file | promises | cases | ours | 6.1 nVHE | 6.1 VHE |\n" + "| --- " * 6 + "|\n"
-#: No KVM has been given for this column.
+HEAD = "| file | promises | cases | software | 6.1 nVHE | 6.1 VHE |\n" + "| --- " * 6 + "|\n"
+#: There are no verdicts for this column.
 UNKNOWN = "?"
 
 
 def files() -> list[str]:
-    """The files of cases, in their order."""
+    """The files of cases, in the order of the table."""
     return list(topics.__all__)
 
 
 def subject(file: str) -> str:
-    """What a file's cases are about: the first line of it."""
+    """The subject of a file's cases: the first sentence of its docstring."""
     words = importlib.import_module(f"guestdbg.check.cases.{file}").__doc__ or ""
     return re.sub(r"\.$", "", " ".join(words.strip().partition("\n\n")[0].split()))
 
@@ -45,7 +46,7 @@ def tally(verdicts: dict[str, str], file: str) -> str:
     return ", ".join(f"{seen[v]} {v}" for v in ("pass", "fail", "skip") if seen[v]) or UNKNOWN
 
 
-def ours() -> dict[str, str]:
+def of_software() -> dict[str, str]:
     """The verdicts of the software KVM."""
     with open_kvm("soft") as kvm:
         return {r.case.name: r.verdict for r in run_cases(select(), kvm)}
@@ -53,11 +54,11 @@ def ours() -> dict[str, str]:
 
 def of_document(document: dict[str, Any]) -> dict[str, str]:
     """The verdicts of a document of ``guestdbg check --json``."""
-    return {told["name"]: told["verdict"] for told in document["cases"]}
+    return {case["name"]: case["verdict"] for case in document["cases"]}
 
 
 def rows(page: str) -> dict[str, list[str]]:
-    """The table as it is: file -> its columns."""
+    """The present table: file -> its other columns."""
     table = page.partition(BEGIN)[2].partition(END)[0]
     found = {}
     for line in table.splitlines()[2:]:
@@ -67,9 +68,9 @@ def rows(page: str) -> dict[str, list[str]]:
 
 
 def table(page: str, documents: list[dict[str, Any]]) -> str:
-    """The table as it should be."""
+    """The new table."""
     old = rows(page)
-    soft = ours()
+    soft = of_software()
     lines = []
     for file in files():
         count = sum(1 for case in CASES.values() if case.module == file)

@@ -265,7 +265,7 @@ class Rig(Expectations):
         if self.family[-1] is not self:
             self.family.remove(self)
             self.family.append(self)
-        with watchdog.over(vcpu):
+        with watchdog.watching(vcpu):
             exit_ = vcpu.run()
         self.last_exit = exit_
         self._unfinished = isinstance(exit_, ExitMmio)

@@ -31,7 +31,7 @@ class Watchdog:
         self._thread.join()
 
     @contextmanager
-    def over(self, vcpu: Vcpu) -> Iterator[None]:
+    def watching(self, vcpu: Vcpu) -> Iterator[None]:
         """While this lasts, kick this vCPU repeatedly once ``seconds`` have passed."""
         with self._wake:
             # The thread need not be woken: it wakes up before this deadline anyway.
@@ -45,7 +45,7 @@ class Watchdog:
 
     @property
     def expired(self) -> bool:
-        """Whether the vCPU of the last ``over()`` was kicked."""
+        """Whether the vCPU of the last ``watching()`` was kicked."""
         return self._expired
 
     def _watch(self) -> None:

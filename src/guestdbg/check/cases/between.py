@@ -242,7 +242,7 @@ def _(rig: Rig) -> None:
         watchdog = Watchdog(rig.machine.watchdog.seconds)
         try:
             for n in range(1, 151):
-                with watchdog.over(other.vcpu):
+                with watchdog.watching(other.vcpu):
                     exit_ = other.vcpu.run()
                 other.steps(loop.at(n % 3), exit_)
         finally:

@@ -85,7 +85,7 @@ class Report:
         """Add a program with full traces."""
         self.count(program, a, b)
         if a.digest != b.digest:
-            self.judged(find(program, a, b) or program.name)
+            self.add_finding(find(program, a, b) or program.name)
 
     def count(self, program: Program, a: TraceLine, b: TraceLine) -> None:
         """Count a program."""
@@ -94,7 +94,7 @@ class Report:
         if a.kicked or b.kicked:
             self.kicked.append(program.name)
 
-    def judged(self, finding: Finding | str) -> None:
+    def add_finding(self, finding: Finding | str) -> None:
         """Add a finding, or the name of a program whose digests differ but not its traces."""
         if isinstance(finding, str):
             self.unsteady.append(finding)
@@ -135,7 +135,7 @@ def run(
             report.count(program, x, y)
         differ = [program for program, x, y in briefs if x.digest != y.digest]
         for finding in judge(differ, a, b):
-            report.judged(finding)
+            report.add_finding(finding)
         yield report
 
 

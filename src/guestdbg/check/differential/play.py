@@ -239,7 +239,7 @@ class _Playing:
             retired: int = getattr(vcpu, "instructions", 0)
             vcpu.max_instructions = retired + INSTRUCTIONS
         try:
-            with self.watchdog.over(vcpu):
+            with self.watchdog.watching(vcpu):
                 return vcpu.run()
         except KvmError as error:
             return error
