@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from guestdbg.arm64.debug import RegisterPair
+from guestdbg.arm64.exception_class import exception_class
 from guestdbg.check import assembler as asm
 from guestdbg.check.describe import taken_vector
 from guestdbg.check.rig import PSTATE_D, Rig
@@ -66,7 +67,7 @@ def own_exception(
     exit_ = own.run()
     if taken_vector(exit_) is None or not isinstance(exit_, ExitMmio):
         return None
-    return int.from_bytes(exit_.data, "little") >> 26 & 0x3F
+    return exception_class(int.from_bytes(exit_.data, "little"))
 
 
 def _placed(pair: RegisterPair, start: int) -> RegisterPair:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from guestdbg.arm64.esr import EC, Syndrome
+from guestdbg.arm64.exception_class import exception_class
 from guestdbg.arm64.iss import SoftwareStepIss, WatchpointIss
 from guestdbg.check import layout
 from guestdbg.check.describe import exit_words, syndrome, taken_vector
@@ -144,7 +145,7 @@ class Expectations:
                 f"{exit_words(seen)}, PC {self.pc:#x}",
             )
         esr = int.from_bytes(seen.data, "little")
-        if esr >> 26 & 0x3F != ec or taken_vector(seen) != vector:
+        if exception_class(esr) != ec or taken_vector(seen) != vector:
             raise Failure(f"the guest to take {_class(ec)} at vector {vector:#x}", exit_words(seen))
         return esr
 

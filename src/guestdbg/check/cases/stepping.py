@@ -1,6 +1,7 @@
 """Single step: instruction by instruction, into and out of exceptions, and what remains."""
 
 from guestdbg.arm64.esr import EC
+from guestdbg.arm64.exception_class import exception_class
 from guestdbg.check import assembler as asm
 from guestdbg.check.layout import DATA, NOWHERE, RAM, RAM_SIZE, VECTORS
 from guestdbg.check.registry import case, case_for_each
@@ -90,7 +91,7 @@ def _(rig: Rig, what: tuple[int, int, EC]) -> None:
     rig.debug(STEP)
     rig.steps(vector)
     rig.expect("PSTATE.EL", rig.pstate >> 2 & 3, 1)
-    rig.expect("the class in ESR_EL1", rig.reg("ESR_EL1") >> 26 & 0x3F, int(ec))
+    rig.expect("the class in ESR_EL1", exception_class(rig.reg("ESR_EL1")), int(ec))
     back = code.at(2) if ec is EC.SVC64 else code.at(1)
     rig.expect("ELR_EL1", rig.core("elr_el1"), back)
     rig.steps(vector + 4)
@@ -108,7 +109,7 @@ def _(rig: Rig) -> None:
     rig.debug(STEP)
     rig.steps(_ABOVE)
     rig.steps(VECTORS + 0x200)
-    rig.expect("the class in ESR_EL1", rig.reg("ESR_EL1") >> 26 & 0x3F, int(EC.IABT_CUR))
+    rig.expect("the class in ESR_EL1", exception_class(rig.reg("ESR_EL1")), int(EC.IABT_CUR))
     rig.expect("ELR_EL1", rig.core("elr_el1"), _ABOVE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from guestdbg.arm64.exception_class import exception_class
 from guestdbg.check.differential.trace import Moment, Trace
 
 #: A field of a moment, or of the end: its name, and its value in each trace.
@@ -47,7 +48,7 @@ class Difference:
 def _kind(exit_: object) -> str:
     assert isinstance(exit_, tuple)
     if exit_[0] == "debug":
-        return f"debug {exit_[1] >> 26:#x}"
+        return f"debug {exception_class(exit_[1]):#x}"
     return str(exit_[0])
 
 

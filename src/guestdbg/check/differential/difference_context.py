@@ -6,6 +6,7 @@ import itertools
 from functools import cached_property
 
 from guestdbg.arm64.esr import EC
+from guestdbg.arm64.exception_class import exception_class
 from guestdbg.arm64.loadstore import PC, MemoryOperand, memory_operand
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
@@ -78,12 +79,12 @@ class DifferenceContext:
     def debug_class(self, side: int) -> int | None:
         """The exception class of a side's debug exit; None for other exits."""
         exit_ = self.exits[side]
-        return int(exit_[1]) >> 26 if exit_[0] == "debug" else None
+        return exception_class(int(exit_[1])) if exit_[0] == "debug" else None
 
     def taken_class(self, side: int) -> int | None:
         """The exception class of ``taken`` of a side, or None."""
         entry = self.taken[side]
-        return entry[0] >> 26 & 0x3F if entry is not None else None
+        return exception_class(entry[0]) if entry is not None else None
 
     @cached_property
     def taken(self) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
@@ -106,9 +107,9 @@ class DifferenceContext:
     def stopped_at(self) -> set[int]:
         """The addresses of instructions that a watchpoint or data abort has stopped until now."""
         classes = EC.DABT_LOW, EC.DABT_CUR, EC.WATCHPT_LOW, EC.WATCHPT_CUR
-        places = {entry[1] for entry in self.a.taken if entry[0] >> 26 & 0x3F in classes}
+        places = {entry[1] for entry in self.a.taken if exception_class(entry[0]) in classes}
         for n, moment in enumerate(self.a.moments[: self.difference.moment + 1]):
-            if moment.exit[0] == "debug" and int(moment.exit[1]) >> 26 == EC.WATCHPT_LOW:
+            if moment.exit[0] == "debug" and exception_class(int(moment.exit[1])) == EC.WATCHPT_LOW:
                 places.add(self.a.registers(n)["pc"])
         return places
 

@@ -41,7 +41,7 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
     KVM_GUESTDBG_SINGLESTEP,
 )
-from guestdbg.kvm.regs import core_reg, sys_reg
+from guestdbg.kvm.regs import PC, PSTATE, core_reg, sys_reg
 
 #: The registers that are read at every exit of a full trace. On a real KVM most of the time goes
 #: into reading registers, so a brief trace has only ``BRIEF`` and one general register in turn, and
@@ -81,7 +81,6 @@ _EACH = tuple((name, _IDS[name]) for name in EACH)
 _BRIEF = tuple(
     (*((name, _id(name)) for name in BRIEF), (f"x{n}", core_reg(f"x{n}"))) for n in range(31)
 )
-_PC, _PSTATE = core_reg("pc"), core_reg("pstate")
 _MSR_MASK, _MSR_DEBUG = 0xFFF80000, 0xD5100000
 
 #: How many instructions a run may retire, if the KVM counts them. If not, the watchdog's seconds
@@ -120,8 +119,8 @@ class Player:
                     vcpu.set_one_reg(core_reg(f"x{n}"), value)
             vcpu.set_one_reg(core_reg("sp"), layout.STACK + 0x400)
             vcpu.set_one_reg(core_reg("sp_el1"), layout.STACK + 0x800)
-            vcpu.set_one_reg(_PC, layout.CODE)
-            vcpu.set_one_reg(_PSTATE, 0x3C5 if program.el else 0x3C0)
+            vcpu.set_one_reg(PC, layout.CODE)
+            vcpu.set_one_reg(PSTATE, 0x3C5 if program.el else 0x3C0)
             return _Playing(program, vcpu, memory, self._watchdog, self._full).trace()
 
     def play_all(self, programs: Iterable[Program]) -> Iterator[Trace]:
@@ -280,7 +279,7 @@ class _Playing:
             policy = "skip"  # a step does not get past a BRK
         match policy:
             case "skip":
-                vcpu.set_one_reg(_PC, vcpu.get_one_reg(_PC) + 4 & (1 << 64) - 1)
+                vcpu.set_one_reg(PC, vcpu.get_one_reg(PC) + 4 & (1 << 64) - 1)
             case "off":
                 self.debug = GuestDebug(0)
                 vcpu.set_guest_debug(self.debug)

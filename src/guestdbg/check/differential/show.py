@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 from guestdbg.arm64.esr import EC
+from guestdbg.arm64.exception_class import exception_class
 from guestdbg.check.assembler import NOP
 from guestdbg.check.differential import layout
 from guestdbg.check.differential.compare import Difference
@@ -66,7 +67,7 @@ def exit_words(seen: Seen) -> str:
     """An exit in a few words."""
     match seen:
         case ("debug", int(hsr), int(high), int(far)):
-            words = f"{_DEBUG_EXITS.get(hsr >> 26, 'debug')} hsr {hsr:#x}"
+            words = f"{_DEBUG_EXITS.get(exception_class(hsr), 'debug')} hsr {hsr:#x}"
             words += f" high {high:#x}" if high else ""
             return words + (f" far {far:#x}" if far != -1 else "")
         case ("mmio", int(address), int(length), int(is_write), str(data)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guestdbg.arm64.esr import EC
+from guestdbg.arm64.exception_class import exception_class
 from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
@@ -145,7 +146,7 @@ def _cache_maintenance(s: DifferenceContext) -> bool:
     else:
         return False
     word = (s.word_at(address) or 0) & ~31
-    watched = syndrome >> 26 & 0x3F in WATCHPOINTS
+    watched = exception_class(syndrome) in WATCHPOINTS
     return word in (_DC_WATCHED if watched else _DC_CHECKED) and bool(syndrome & 1 << 8)
 
 
@@ -272,7 +273,7 @@ def _injected(s: DifferenceContext) -> bool:
         return False
     a, b = (int(str(value)) for value in both)
     aborts = (*DATA_ABORTS, EC.IABT_LOW, EC.IABT_CUR)
-    return b == a | 0xFFFFFFFF << 32 != a and a >> 26 in aborts
+    return b == a | 0xFFFFFFFF << 32 != a and exception_class(a) in aborts
 
 
 @rule(
@@ -305,7 +306,7 @@ def _wnr_stays(s: DifferenceContext) -> bool:
         y[0] == x[0] | wnr != x[0]
         and operand is not None
         and not operand.writes
-        and any(e[0] >> 26 & 0x3F in WATCHPOINTS and e[0] & wnr for e in earlier)
+        and any(exception_class(e[0]) in WATCHPOINTS and e[0] & wnr for e in earlier)
         and only(s, "memory", "page", "x24", "ESR_EL1", *loaded_in_part(s))
     )
 
