@@ -41,7 +41,7 @@ def queue(**options: Any) -> guestdbg.Guest:
         ({"vcpus": "2"}, "'2' vCPUs"),
         ({"vcpus": 1.5}, "1.5 vCPUs"),
         ({"address": "x"}, "address='x': it must be an int"),
-        ({"address": 0x40000000}, "an address is for raw files"),
+        ({"address": 0x40000000}, "an address is only for raw files"),
         ({"slide": "1"}, "slide is '1': it must be an int"),
         ({"overwatch": -1}, "overwatch is -1"),
         ({"overwatch": "1"}, "overwatch is '1'"),
@@ -342,7 +342,7 @@ def test_points_are_listed() -> None:
 
 
 def test_an_elf_with_an_address_is_not_taken_for_bytes() -> None:
-    with pytest.raises(LoadError, match="an address is for raw files"):
+    with pytest.raises(LoadError, match="an address is only for raw files"):
         queue(address=0x40000000)
     with pytest.raises(MachineError):
         queue(memory="1X")
