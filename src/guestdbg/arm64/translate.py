@@ -168,11 +168,14 @@ def start_level(input_bits: int, granule_bits: int) -> int:
 
 def untagged(va: int, tcr: int, *, fetch: bool = False) -> int:
     """`va` as the translation sees it: with TBI the top byte becomes copies of bit 55."""
-    upper = _is_upper(va)
-    if not _half(tcr, upper, fetch=fetch).top_byte_ignored:
+    return _untagged(va, _half(tcr, _is_upper(va), fetch=fetch))
+
+
+def _untagged(va: int, half: _Half) -> int:
+    if not half.top_byte_ignored:
         return va
     low = va & ((1 << 56) - 1)
-    return low | 0xFF << 56 if upper else low
+    return low | 0xFF << 56 if half.upper else low
 
 
 def translated_bounds(tcr: int) -> tuple[int, int]:
@@ -240,28 +243,23 @@ def _format(half: _Half, tcr: int, pa_bits: int) -> _Format:
 class _Restrictions(NamedTuple):
     """What descriptors take away: AP[2], not AP[1], UXN and PXN, or their forms for tables."""
 
-    read_only: bool = False
-    no_el0: bool = False
-    uxn: bool = False
-    pxn: bool = False
+    read_only: bool
+    no_el0: bool
+    uxn: bool
+    pxn: bool
 
-    def and_those_of_table(self, descriptor: int) -> _Restrictions:
-        """With APTable, UXNTable and PXNTable of a table descriptor (D8.4.1)."""
-        return _Restrictions(
-            self.read_only or bool(descriptor >> 62 & 1),
-            self.no_el0 or bool(descriptor >> 61 & 1),
-            self.uxn or bool(descriptor >> 60 & 1),
-            self.pxn or bool(descriptor >> 59 & 1),
-        )
 
-    def and_those_of_leaf(self, descriptor: int) -> _Restrictions:
-        """With AP[2:1], UXN and PXN of a page or block descriptor."""
-        return _Restrictions(
-            self.read_only or bool(descriptor >> 7 & 1),
-            self.no_el0 or not descriptor >> 6 & 1,
-            self.uxn or bool(descriptor >> 54 & 1),
-            self.pxn or bool(descriptor >> 53 & 1),
-        )
+def _restrictions(tables: int, leaf: int) -> _Restrictions:
+    """Those of a page or block descriptor, and of the table descriptors above it (D8.4.1).
+
+    `tables` are the table descriptors ORed: APTable, UXNTable and PXNTable only take away.
+    """
+    return _Restrictions(
+        read_only=bool(tables >> 62 & 1 or leaf >> 7 & 1),
+        no_el0=bool(tables >> 61 & 1 or not leaf >> 6 & 1),
+        uxn=bool(tables >> 60 & 1 or leaf >> 54 & 1),
+        pxn=bool(tables >> 59 & 1 or leaf >> 53 & 1),
+    )
 
 
 class _Leaf(NamedTuple):
@@ -306,9 +304,8 @@ def walk(
     if el not in (0, 1):
         raise ArchitectureError(f"EL{el} is not in the EL1&0 translation regime: 0 or 1 is")
 
-    fetch = access == "execute"
-    half = _half(tcr, _is_upper(va), fetch=fetch)
-    plain = untagged(va, tcr, fetch=fetch)
+    half = _half(tcr, _is_upper(va), fetch=access == "execute")
+    plain = _untagged(va, half)
     if not sctlr & SCTLR_M:
         return _flat(va, plain, half, pa_bits)
     form = _format(half, tcr, pa_bits)
@@ -414,7 +411,7 @@ def _find_leaf(
     shift = _level_shift(form.granule_bits, level)
     table = _first_table(va, half, form, ttbr, shift)
     index_top = half.input_bits - 1
-    restrictions = _Restrictions()
+    tables = 0
     while True:
         address = table | _bits(plain, index_top, shift) << 3
         try:
@@ -431,10 +428,10 @@ def _find_leaf(
         if base >> form.output_bits:
             raise TranslationFault(va, FaultKind.ADDRESS_SIZE, level)
         if is_leaf:
-            restrictions = restrictions.and_those_of_leaf(descriptor)
+            restrictions = _restrictions(tables, descriptor)
             return _Leaf(descriptor, address, level, shift, base, restrictions)
         if not half.hierarchical_off:
-            restrictions = restrictions.and_those_of_table(descriptor)
+            tables |= descriptor
         table = base
         index_top = shift - 1
         shift -= form.granule_bits - 3
