@@ -1,4 +1,4 @@
-"""GDB: a Python script inside gdb-multiarch, which is how people do it; on QEMU, or on ours."""
+"""GDB with a Python script, connected to QEMU or to `guestdbg gdb`."""
 
 import subprocess
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import loop_guest, qemu
 
-# Many more turns than a measurement uses: the guest must not come to its end.
+# Many more turns than a measurement uses: the guest must not end.
 TURNS = 1 << 40
 
 _PROLOGUE = """
@@ -24,9 +24,10 @@ def per_second(
     stopped: Callable[[Path], AbstractContextManager[Path]] = qemu.stopped,
     **values: int,
 ) -> float:
-    """Runs a script in GDB, attached to the loop guest; it must print one line `RATE <figure>`.
+    """Run a script in GDB, connected to the loop guest. It must print one line `RATE <figure>`.
 
-    `stopped` starts what serves the guest, and gives the path of its socket.
+    `stopped` starts the server with the guest, and yields the path of its socket. `values` are
+    constants of the script.
     """
     gdb = qemu.program(qemu.GDB)
     with tempfile.TemporaryDirectory() as name:

@@ -1,4 +1,4 @@
-"""Our GDB server, started stopped as QEMU is."""
+"""`guestdbg gdb`, started stopped, as QEMU is."""
 
 import contextlib
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def stopped(guest: Path) -> Iterator[Path]:
-    """`guestdbg gdb` with an ELF loaded and not yet running; yields the path of its socket."""
+    """Start `guestdbg gdb` with an ELF file loaded and stopped; yields the path of its socket."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "gdb"
         process = subprocess.Popen(
@@ -22,10 +22,10 @@ def stopped(guest: Path) -> Iterator[Path]:
         )
         assert process.stderr is not None
         try:
-            # Its first line says that it listens.
-            said = process.stderr.readline()
-            if str(path) not in said:
-                raise RuntimeError(f"guestdbg gdb did not start: {said}{process.stderr.read()}")
+            # The first line of its output says that it listens.
+            line = process.stderr.readline()
+            if str(path) not in line:
+                raise RuntimeError(f"guestdbg gdb did not start: {line}{process.stderr.read()}")
             yield path
         finally:
             process.kill()

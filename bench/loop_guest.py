@@ -1,4 +1,4 @@
-"""The guest of the loop measurements: six instructions, a store and a load among them.
+"""The guest of the loop measurements: a loop of six instructions, among them a store and a load.
 
     loop:   add  x0, x0, #1
             str  x0, [x1]
@@ -7,8 +7,8 @@
             cmp  x0, x4
             b.lt loop
 
-and then PSCI SYSTEM_OFF over HVC. Written as words here, so that a benchmark needs no cross
-compiler and the number of turns can be chosen; the MMU is off, everything runs at EL1.
+After the loop it calls PSCI SYSTEM_OFF by HVC. The instructions are encoded here, so that a
+benchmark needs no cross compiler and can choose the number of turns. It runs at EL1, MMU off.
 """
 
 import struct
@@ -16,7 +16,7 @@ from pathlib import Path
 
 CODE = 0x4010_0000
 DATA = 0x4020_0000
-# What comes before the loop: x0 = 0, x1 = DATA, x4 = turns (four moves).
+# Seven instructions come before the loop: x0 = 0, x1 = DATA, x4 = turns (four moves).
 LOOP = CODE + 7 * 4
 PER_TURN = 6
 OFF = LOOP + PER_TURN * 4
@@ -33,7 +33,7 @@ def _movk(rd: int, imm16: int, shift: int) -> int:
 
 
 def words(turns: int) -> list[int]:
-    """The program that goes round `turns` times (1 to 2**63 - 1) and powers off."""
+    """The program that makes `turns` turns (1 to 2**63 - 1) and powers off."""
     if not 1 <= turns < 1 << 63:
         raise ValueError(f"{turns} turns: must be 1 to 2**63 - 1")
     return [
@@ -63,12 +63,12 @@ def instructions(turns: int) -> int:
 
 
 def code(turns: int) -> bytes:
-    """The program as it lies at CODE."""
+    """The program as the bytes at CODE."""
     return b"".join(struct.pack("<I", word) for word in words(turns))
 
 
 def elf(turns: int) -> bytes:
-    """An ELF of one segment: the program at CODE, entered there. Data need no segment."""
+    """An ELF file with one segment: the program at CODE, where it starts."""
     program = code(turns)
     offset = 64 + 56
     header = struct.pack(
@@ -93,7 +93,7 @@ def elf(turns: int) -> bytes:
 
 
 def write(directory: Path, turns: int) -> Path:
-    """Writes the ELF into `directory` and returns its path."""
+    """Write the ELF file into `directory` and return its path."""
     path = directory / f"loop-{turns}.elf"
     path.write_bytes(elf(turns))
     return path

@@ -4,21 +4,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import geometric_mean, median
 
-# What one run gives: a figure, or one for each of several parts, whose geometric mean it is.
+# The result of one run: a figure, or one for each part; their geometric mean is then the figure.
 Figure = float | Mapping[str, float]
 
 
 class Unavailable(Exception):
-    """This cannot be measured here; the text says what is missing."""
+    """Something cannot be measured on this machine; the text says what is missing."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure of the table.
+    """How one figure is measured.
 
-    `run` measures once and returns the figure in `unit` (or those of its parts), or raises
-    Unavailable. `summary` says how `repeat` runs become one: "best" (where noise can only make it
-    worse) or "median"; with parts, each part's runs become one first.
+    `run` measures once. It returns the figure in `unit`, or the figures of the parts, or raises
+    Unavailable. `summary` says how the figures of `repeat` runs become one: "best" (if noise can
+    only make a figure worse) or "median". With parts, this is done for each part first.
     `better` is "more" or "less".
     """
 
@@ -33,9 +33,9 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Result:
-    """A figure with how it came about; `value` is None where `reason` says why there is none.
+    """A figure and how it was made. `value` is None if there is none, and `reason` then says why.
 
-    `failed`: not because something is missing here, but because something went wrong.
+    `failed`: an error occurred; otherwise something is not installed.
     """
 
     value: float | None
@@ -49,10 +49,10 @@ class Result:
 def take_all(
     measurements: Sequence[Measurement], announce: Callable[[Measurement], None] = lambda m: None
 ) -> dict[str, Result]:
-    """Takes measurements in rounds, each once a round, and summarises.
+    """Run all measurements in rounds, each once per round, and summarise the results.
 
-    In rounds, because what else the machine does comes and goes: two figures that will be divided
-    by each other should have had the same weather.
+    Other load on the machine changes with time. In rounds it affects all figures in the same way,
+    also two of which the ratio is taken.
     """
     runs: dict[str, list[Figure]] = {m.key: [] for m in measurements}
     ended: dict[str, Result] = {}
@@ -66,7 +66,7 @@ def take_all(
             except Unavailable as unavailable:
                 ended[m.key] = Result(None, (), "not measured", str(unavailable))
             except Exception as error:
-                # The other figures are worth having all the same; the whole fails at its end.
+                # Go on with the other measurements; the command fails at its end.
                 reason = f"failed: {type(error).__name__}: {error}"
                 ended[m.key] = Result(None, _means(runs[m.key]), "failed", reason, failed=True)
     return {m.key: ended.get(m.key) or summarise(m, tuple(runs[m.key])) for m in measurements}
@@ -85,7 +85,7 @@ def _one(measurement: Measurement, runs: Sequence[float]) -> float:
 
 
 def summarise(measurement: Measurement, runs: Sequence[Figure]) -> Result:
-    """One figure of several runs, as the measurement asks."""
+    """One figure from several runs, by the measurement's `summary`."""
     how = f"{measurement.summary} of {measurement.repeat}"
     means = _means(runs)
     in_parts = [run for run in runs if isinstance(run, Mapping)]

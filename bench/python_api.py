@@ -1,4 +1,4 @@
-"""guestdbg itself, through its public face, as anybody would use it."""
+"""guestdbg through its public Python API."""
 
 import tempfile
 import time
@@ -10,14 +10,14 @@ import guestdbg
 from bench import loop_guest
 
 LIMIT_SECONDS = 120.0
-# What a Cortex-A57 has.
+# Of a Cortex-A57.
 WATCHPOINTS = 4
 BREAKPOINTS = 6
 
 
 @contextmanager
 def loop(turns: int) -> Iterator[guestdbg.Guest]:
-    """The loop guest, loaded and not yet run."""
+    """The loop guest, loaded and not started."""
     with tempfile.TemporaryDirectory() as directory:
         path = loop_guest.write(Path(directory), turns)
         with guestdbg.load(path, console=None) as guest:
@@ -25,7 +25,7 @@ def loop(turns: int) -> Iterator[guestdbg.Guest]:
 
 
 def loop_mips(guest: guestdbg.Guest, turns: int) -> float:
-    """Runs the loop guest to its power-off; millions of instructions a second."""
+    """Run the loop guest to its power-off; returns millions of instructions per second."""
     start = time.perf_counter()
     stop = guest.run(timeout=LIMIT_SECONDS)
     seconds = time.perf_counter() - start
@@ -38,13 +38,13 @@ def loop_mips(guest: guestdbg.Guest, turns: int) -> float:
 
 
 def arm_everything(guest: guestdbg.Guest, data: int, code: int) -> None:
-    """Watchpoints from `data` and breakpoints from `code` on, until no debug register is left."""
-    # Apart from each other: neighbours would share a register.
+    """Set watchpoints from `data` on and breakpoints from `code` on, in all debug registers."""
+    # 64 bytes apart: adjacent ranges would share a register.
     for n in range(WATCHPOINTS):
         guest.watch(data + 0x40 * n, 8, access="any")
     for n in range(BREAKPOINTS):
         guest.break_(code + 4 * n, kind="hardware")
-    # That nothing is left is what "everything" means.
+    # Check that no debug register is left.
     for arm in (
         lambda: guest.watch(data + 0x200, 8),
         lambda: guest.break_(code + 0x200, kind="hardware"),

@@ -1,6 +1,6 @@
-"""QEMU as a rival: started stopped, driven over its GDB stub by a client of a few lines.
+"""QEMU, started stopped, and a small client for its GDB stub.
 
-Speaking the protocol ourselves keeps GDB's own slowness out of the figures that are QEMU's.
+Without GDB in between, the figures of QEMU do not include the time that GDB takes.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ def program(name: str) -> str:
 
 
 class Stub:
-    """The remote serial protocol as far as the benchmarks need it."""
+    """A client for the part of the remote serial protocol that the benchmarks need."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._received = b""
 
     def command(self, text: str) -> str:
-        """Sends a packet and returns the answer; '' also when the stub does not know it."""
+        """Send a packet and return the answer, which is '' if the stub does not know the packet."""
         self.send(text)
         return self.answer()
 
@@ -46,7 +46,7 @@ class Stub:
         self._connection.sendall(f"${text}#{checksum:02x}".encode())
 
     def answer(self) -> str:
-        """The next packet from the stub. Raises EOFError when QEMU has gone."""
+        """The next packet of the stub. Raises EOFError if QEMU closed the connection."""
         while True:
             start = self._received.find(b"$")
             end = self._received.find(b"#", start)
@@ -67,10 +67,10 @@ class Stub:
 
 @contextlib.contextmanager
 def stopped(kernel: Path, *options: str) -> Iterator[Path]:
-    """QEMU with an ELF loaded and not yet running; yields the path of its stub's socket."""
+    """Start QEMU with an ELF file loaded and stopped; yields the path of its stub's socket."""
     qemu = program(QEMU)
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
-        # Listening before QEMU starts: a client can connect at once, and nothing has to be polled.
+        # The socket listens before QEMU starts, so a client can connect at once, without polling.
         path = Path(directory) / "gdb"
         listener.bind(str(path))
         listener.listen()
@@ -83,7 +83,7 @@ def stopped(kernel: Path, *options: str) -> Iterator[Path]:
             stderr=subprocess.PIPE,
             pass_fds=[descriptor],
         )
-        # From here on QEMU alone holds it: if it dies, the client is told instead of waiting.
+        # Only QEMU has the socket now: if QEMU ends, the client gets an error and does not wait.
         listener.close()
         try:
             yield path
@@ -96,7 +96,7 @@ def stopped(kernel: Path, *options: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def stub(kernel: Path, *options: str) -> Iterator[Stub]:
-    """The same, connected."""
+    """The same, with a client connected."""
     with stopped(kernel, *options) as path, socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(120)
         connection.connect(str(path))
@@ -104,7 +104,7 @@ def stub(kernel: Path, *options: str) -> Iterator[Stub]:
 
 
 def seconds_to_power_off(stub: Stub) -> float:
-    """Lets the guest go and waits until it powers off; anything else is an error."""
+    """Continue the guest until it powers off; returns the seconds. Another stop is an error."""
     start = time.perf_counter()
     stub.send("c")
     try:

@@ -1,8 +1,8 @@
-"""The programs of `bench/suite`, and how to run them here, on QEMU and on Unicorn.
+"""The programs of `bench/suite`, and how to run them on guestdbg, on QEMU and on Unicorn.
 
 Each run is checked by the checksum that the program leaves in memory. Figures are millions of
-instructions a second; the instructions are those that we retire, which are the guest's own and thus
-everybody's.
+instructions per second. The number of instructions is what guestdbg retires; it is the same for all
+tools, because the program is the same.
 """
 
 import time
@@ -28,7 +28,7 @@ LIMIT_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Program:
-    """A program and what it answers after so many rounds; the ELF has its own number of rounds."""
+    """A program, the number of rounds in its ELF file, and the checksum after these rounds."""
 
     name: str
     what: str
@@ -54,7 +54,7 @@ PROGRAMS = (
 
 @dataclass(frozen=True)
 class Run:
-    """What came of a program: seconds from its first instruction to its end, and its answer."""
+    """The result of a run: seconds from the first instruction to the end, and the checksum."""
 
     seconds: float
     checksum: int
@@ -63,7 +63,7 @@ class Run:
 
 @cache
 def symbols(path: Path) -> dict[str, int]:
-    """The addresses of an ELF's symbols."""
+    """The addresses of the symbols of an ELF file."""
     with path.open("rb") as file:
         table: Any = ELFFile(file).get_section_by_name(".symtab")
         return {symbol.name: int(symbol["st_value"]) for symbol in table.iter_symbols()}
@@ -71,7 +71,7 @@ def symbols(path: Path) -> dict[str, int]:
 
 @contextmanager
 def loaded(program: Program, rounds: int | None) -> Iterator[guestdbg.Guest]:
-    """A program on our processor, not yet run; `rounds` None: as many as it has by itself."""
+    """A program on guestdbg, not started; `rounds` None: the number in its ELF file."""
     with guestdbg.load(program.path, console=None) as guest:
         if rounds is not None:
             guest.write_u64(guest.symbol("rounds").address, rounds)
@@ -79,7 +79,7 @@ def loaded(program: Program, rounds: int | None) -> Iterator[guestdbg.Guest]:
 
 
 def on_guestdbg(program: Program, rounds: int | None = None) -> Run:
-    """Here; the only run that has the number of instructions."""
+    """Run on guestdbg; only this run has the number of instructions."""
     with loaded(program, rounds) as guest:
         start = time.perf_counter()
         stop = guest.run(timeout=LIMIT_SECONDS)
@@ -94,19 +94,19 @@ def on_guestdbg(program: Program, rounds: int | None = None) -> Run:
 
 
 def on_qemu(program: Program, rounds: int | None = None) -> Run:
-    """On QEMU, from letting it go to its power-off: its start is not in the seconds."""
+    """Run on QEMU. The seconds are from `continue` to the power-off, without QEMU's start."""
     addresses = symbols(program.path)
-    # It stays when the guest has powered off: its memory is still to be read.
+    # QEMU does not end at the power-off, so that the memory can be read.
     with qemu.stub(program.path, "-no-shutdown") as stub:
         if rounds is not None:
             data = rounds.to_bytes(8, "little").hex()
             if stub.command(f"M{addresses['rounds']:x},8:{data}") != "OK":
-                raise RuntimeError("QEMU did not take the number of rounds")
+                raise RuntimeError("QEMU refused to write the number of rounds")
         start = time.perf_counter()
         stub.send("c")
         reply = stub.answer()
         seconds = time.perf_counter() - start
-        # The T packet of QEMU's pause at the power-off.
+        # With -no-shutdown QEMU stops at the power-off, with a T packet.
         if not reply.startswith("T"):
             raise RuntimeError(f"{program.name} on QEMU ended with {reply}")
         data = stub.command(f"m{addresses['checksum']:x},8")
@@ -114,12 +114,12 @@ def on_qemu(program: Program, rounds: int | None = None) -> Run:
 
 
 def on_unicorn(program: Program, rounds: int | None = None) -> Run:
-    """On Unicorn, without hooks, until `finished`."""
+    """Run on Unicorn, without hooks, up to the symbol `finished`."""
     try:
         import unicorn
     except ImportError:
         raise Unavailable("the Python package unicorn is not installed") from None
-    # Its binding carries no types.
+    # The binding has no type annotations.
     library: Any = unicorn
     machine = library.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
     machine.mem_map(RAM, RAM_SIZE)
@@ -137,12 +137,12 @@ def on_unicorn(program: Program, rounds: int | None = None) -> Run:
 
 @cache
 def counted(program: Program, rounds: int | None) -> Run:
-    """How many instructions a program is, and its answer. Every run is the same: once will do."""
+    """A run on guestdbg for its number of instructions and checksum, which every run has."""
     return on_guestdbg(program, rounds)
 
 
 def check(program: Program, run: Run, rounds: int | None) -> None:
-    """Raises RuntimeError where the answer is wrong: not the program's, or not ours (`rounds`)."""
+    """Raises RuntimeError if the checksum is not the program's, or with `rounds` not guestdbg's."""
     expected = program.checksum if rounds is None else counted(program, rounds).checksum
     if run.checksum != expected:
         raise RuntimeError(f"{program.name} answered {run.checksum:#x} instead of {expected:#x}")
@@ -151,7 +151,7 @@ def check(program: Program, run: Run, rounds: int | None) -> None:
 def mips(
     run_program: Callable[[Program, int | None], Run], rounds: int | None = None
 ) -> dict[str, float]:
-    """Runs every program once; millions of instructions a second of each."""
+    """Run every program once; returns millions of instructions per second for each."""
     figures = {}
     for program in PROGRAMS:
         run = run_program(program, rounds)

@@ -1,4 +1,4 @@
-"""From the start of a process to U-Boot's prompt on its standard output, for us and for QEMU."""
+"""The time from the start of a process to U-Boot's prompt on its stdout."""
 
 import os
 import subprocess
@@ -14,14 +14,14 @@ PROMPT = b"\n=> "
 
 
 def firmware() -> str:
-    """U-Boot's path, if it is here."""
+    """The path of U-Boot. Raises Unavailable if it is not installed."""
     if not UBOOT.exists():
-        raise Unavailable(f"{UBOOT} is not there (Debian package u-boot-qemu)")
+        raise Unavailable(f"{UBOOT} does not exist (Debian package u-boot-qemu)")
     return str(UBOOT)
 
 
 def seconds(command: list[str]) -> float:
-    """Starts a command that runs U-Boot on its stdin and stdout; seconds until the prompt."""
+    """Start a command that runs U-Boot on stdin and stdout; returns the seconds to its prompt."""
     output = b""
     pressed = False
     start = time.perf_counter()

@@ -1,13 +1,13 @@
-"""U-Boot under watch: a firmware that none of us wrote, stripped, that moves itself while it boots.
+"""U-Boot with breakpoints and watchpoints: a stripped firmware that relocates itself at boot.
 
-Every breakpoint and watchpoint register of the processor is in use, and U-Boot boots to its prompt,
-answers `version`, shows memory with `md`, and never knows. Run it with Debian's u-boot-qemu:
+All breakpoint and watchpoint registers of the processor are in use. U-Boot boots to its prompt,
+answers `version`, shows memory with `md`, and does not notice. Run it with Debian's u-boot-qemu:
 
     python examples/uboot.py [/usr/lib/u-boot/qemu_arm64/u-boot.bin]
 
-There are no symbols, so the first run is for finding the way: where U-Boot has moved itself to, and
-where its commands are, which it keeps in a table of names and function addresses. As guests here do
-the same every time, the addresses hold for the second run, the one under watch.
+There are no symbols. So a first run finds the address to which U-Boot relocates itself, and the
+functions of its commands, from U-Boot's table of names and function addresses. Guests are
+deterministic here, so the addresses are the same in the second run, with the breakpoints.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from guestdbg.machine import Console
 U_BOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
 RAM = 0x4000_0000
 MEMORY_SIZE = 128 << 20
-SHOWN = 0x4100_0000  # what `md` will be asked to show
+SHOWN = 0x4100_0000  # the address that `md` shows
 
 PROMPT = b"\n=> "
 KEY = (b"Hit any key to stop autoboot", b"\r")
@@ -34,23 +34,23 @@ COMMANDS = (
     b"poweroff",
 )
 
-# struct cmd_tbl: the name, the most arguments, then two functions; the second is the command.
+# struct cmd_tbl: the name, the maximum of arguments, then two functions; the second is the command.
 COMMAND_FUNCTION = 24
 
 
 @dataclass(frozen=True)
 class Map:
-    """What the first run finds: addresses in the guest."""
+    """Addresses in the guest, which the first run finds."""
 
-    start: int  # where the reset vector branches to
-    moved_to: int  # where U-Boot has copied itself
+    start: int  # the target of the branch at the reset vector
+    moved_to: int  # the address to which U-Boot copies itself
     version_text: int  # its version string, in the copy
-    commands: dict[str, int]  # the functions of some commands, in the copy
+    commands: dict[str, int]  # the functions of commands, in the copy
 
 
 @dataclass
 class Seen:
-    """What one breakpoint or watchpoint has seen: how often it was hit, and the first time."""
+    """The hits of one breakpoint or watchpoint: their number, and the first one."""
 
     name: str
     hits: int = 0
@@ -74,7 +74,7 @@ def load(firmware: Path, console: Console) -> guestdbg.Guest:
 
 
 def terminal(sink: object, commands: Sequence[bytes]) -> Console:
-    """A console that stops the countdown and types ``commands``, each once there is a prompt."""
+    """A console that stops the countdown and types ``commands``, one at each prompt."""
     console = Console(sink)  # type: ignore[arg-type]  # a callable, a file, or None
     console.answer(*KEY)
     for command in commands:
@@ -83,24 +83,24 @@ def terminal(sink: object, commands: Sequence[bytes]) -> Console:
 
 
 def find_the_way(firmware: Path, names: Sequence[str]) -> Map:
-    """Boot once without anything armed, and look at what is in memory then."""
+    """Boot once with nothing armed, and search the memory afterwards."""
     flash = firmware.read_bytes()
     with load(firmware, terminal(None, [b"poweroff"])) as guest:
         stop = guest.run(timeout=120)
         if stop.reason != "exit":
-            raise SystemExit(f"{firmware}: did not get to its prompt: {stop}")
+            raise SystemExit(f"{firmware}: it did not reach its prompt: {stop}")
         ram = guest.board.read_phys(RAM, MEMORY_SIZE)
 
     version = flash.index(b"U-Boot 20")
-    # The copy is at the upper end of memory; the text goes with it, and so does its distance from
-    # the start. Pages are the unit in which U-Boot moves itself.
+    # The copy is at the upper end of memory. The version text has the same offset in the copy, and
+    # U-Boot relocates itself by whole pages.
     text = flash[version : version + 32]
     at = ram.rindex(text)
     while (at - version) % 4096:
         at = ram.rindex(text, 0, at)
     moved_to = RAM + at - version
 
-    branch = int.from_bytes(flash[:4], "little")  # B: imm26 words from here
+    branch = int.from_bytes(flash[:4], "little")  # B: imm26, in words, relative to this instruction
     return Map(
         start=(branch & 0x3FFFFFF) * 4,
         moved_to=moved_to,
@@ -110,8 +110,8 @@ def find_the_way(firmware: Path, names: Sequence[str]) -> Map:
 
 
 def command(flash: bytes, ram: bytes, moved_to: int, name: str) -> int:
-    """The function of a command, from U-Boot's table: an entry begins with its name's address."""
-    text = name.encode() + b"\0"  # it may be the end of a longer text: linkers share them
+    """The function of a command, from U-Boot's table: an entry begins with a pointer to a name."""
+    text = name.encode() + b"\0"  # linkers may place it at the end of a longer text
     copy = range(moved_to, moved_to + len(flash))
     at = flash.find(text)
     while at >= 0:
@@ -127,14 +127,14 @@ def command(flash: bytes, ram: bytes, moved_to: int, name: str) -> int:
 
 
 def number(value: int | bytes | None) -> str:
-    """A watched value: numbers in hexadecimal, anything else as its bytes."""
+    """A watched value as text: a number in hexadecimal, or its bytes."""
     if isinstance(value, int):
         return f"{value:#x}"
     return value.hex(" ") if value is not None else "?"
 
 
 def watch_it(firmware: Path, way: Map, sink: object) -> tuple[guestdbg.Stop, list[Seen]]:
-    """The run under watch: 6 breakpoints and 4 watchpoints, armed from the first instruction on."""
+    """Run with 6 breakpoints and 4 watchpoints, armed before the first instruction."""
     seen: list[Seen] = []
 
     def note(name: str) -> Callable[[guestdbg.Hit], None]:
@@ -146,10 +146,10 @@ def watch_it(firmware: Path, way: Map, sink: object) -> tuple[guestdbg.Stop, lis
         guest.break_(way.start, kind="hardware")(note("start"))
         for name, function in way.commands.items():
             guest.break_(function, kind="hardware")(note(f"do_{name}"))
-        # The first doubleword of the copy: who moves U-Boot?
+        # The first doubleword of the copy: which code copies U-Boot?
         guest.watch(way.moved_to, 8)(note("copy"))
         guest.watch(RAM, 8, access="read")(note("device tree"))
-        # Up to the next doubleword, which is as far as one register reaches.
+        # Up to the end of the doubleword, so that one register is enough.
         length = 8 - way.version_text % 8
         guest.watch(way.version_text, length, access="read")(note("version text"))
         guest.watch(SHOWN, 4, access="any")(note("shown memory"))
@@ -160,18 +160,18 @@ def watch_it(firmware: Path, way: Map, sink: object) -> tuple[guestdbg.Stop, lis
 def main(arguments: Sequence[str]) -> int:
     firmware = Path(arguments[0]) if arguments else U_BOOT
     if not firmware.is_file():
-        print(f"no {firmware}: install Debian's u-boot-qemu, or name a u-boot.bin for QEMU's virt")
+        print(f"no {firmware}: install Debian's u-boot-qemu, or give a u-boot.bin for QEMU's virt")
         return 1
     way = find_the_way(firmware, ["version", "md", "mw", "bdinfo"])
-    print(f"U-Boot moves itself to {way.moved_to:#x}; its commands are then at:")
+    print(f"U-Boot relocates itself to {way.moved_to:#x}. Its commands are there at:")
     for name, function in way.commands.items():
         print(f"  {name:8} {function:#x}")
-    print("\nthe same again, 6 breakpoints and 4 watchpoints armed:", flush=True)
+    print("\nThe same run with 6 breakpoints and 4 watchpoints:", flush=True)
     stop, seen = watch_it(firmware, way, sys.stdout.buffer)
-    print("\n\nwho was seen, how often, and where the first time:")
+    print("\n\nThe number of hits of each, and the first hit:")
     for one in seen:
         where = f"pc {one.pc:#x}  {one.text}" if one.hits else ""
-        print(f"  {one.name:14} {one.hits:6}  {where}".rstrip())
+        print(f"  {one.name:12} {one.hits:5}  {where}".rstrip())
     print(f"end: {stop.reason}, {stop.detail}")
     return 0 if stop.reason == "exit" else 1
 

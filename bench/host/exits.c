@@ -1,8 +1,8 @@
 /*
- * The loop of exits in C, against which the same loop through Python is held.
+ * The loop of exits in C, to compare the same loop in Python with.
  *
- * For each line on stdin that holds a number N, steps a guest that goes round for ever N times and
- * prints the nanoseconds that one KVM_RUN took, with what a debugger needs of each exit read:
+ * For each line on stdin with a number N, single-steps a guest with an endless loop N times and
+ * prints the nanoseconds of one KVM_RUN. It reads what a debugger needs of each exit:
  * reason, hsr and far.
  */
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-"""Run in the lab: measures what is asked for and prints it as one line of JSON.
+"""Runs in the lab: makes one measurement and prints it as one line of JSON.
 
 python -m bench.host.in_lab exits N ROUNDS PROGRAM | stops N | gdb_stops N
 """
@@ -28,9 +28,9 @@ _STEPPED = 0xCB000022
 
 
 def exits(count: int, rounds: int, program: str) -> dict[str, list[float]]:
-    """Nanoseconds for one run() that ends in a step's exit, ours and that of C.
+    """Nanoseconds for one single step with its exit, in Python and in C.
 
-    In turns, ``count`` exits each: what else the machine does comes and goes.
+    They alternate, with ``count`` exits in each turn, so that other load affects both.
     """
     found: dict[str, list[float]] = {"c": [], "python": []}
     memory = mmap.mmap(-1, 1 << 16)
@@ -55,21 +55,21 @@ def exits(count: int, rounds: int, program: str) -> dict[str, list[float]]:
 
 
 def python_loop(run: Callable[[], Exit], count: int) -> float:
-    """Nanoseconds for each of ``count`` calls. The loop itself is as small as loops get here."""
+    """Nanoseconds for each of ``count`` calls, with the smallest loop that Python has."""
     debug = ExitDebug
     start = time.perf_counter_ns()
     for _ in repeat(None, count):
         exit_ = run()
         if exit_.__class__ is not debug:
-            raise RuntimeError(f"a step came to {exit_}")
+            raise RuntimeError(f"a step ended with {exit_}")
     each = (time.perf_counter_ns() - start) / count
     if exit_ != ExitDebug(_STEPPED):
-        raise RuntimeError(f"a step came to {exit_}")
+        raise RuntimeError(f"a step ended with {exit_}")
     return each
 
 
 def stops(count: int) -> dict[str, float]:
-    """Watchpoint hits with a Python handler, the guest going on."""
+    """Watchpoint hits per second with a Python handler; the guest continues after each."""
     seen = 0
 
     def handler(hit: guestdbg.Hit) -> object:
@@ -91,7 +91,7 @@ def stops(count: int) -> dict[str, float]:
 
 
 def gdb_stops(count: int) -> dict[str, float]:
-    """The same by GDB, on a QEMU that uses this KVM."""
+    """The same with GDB, on a QEMU that uses this KVM."""
     return {
         "per_second": gdb_client.per_second(qemu_gdb_stops_per_second.SCRIPT, _on_kvm, STOPS=count)
     }

@@ -1,4 +1,4 @@
-"""The labs as the measurements use them: one boot for all, one more for those with rivals."""
+"""The labs that the measurements use: one for most, and one that also has QEMU and GDB."""
 
 import atexit
 import functools
@@ -20,7 +20,7 @@ COMPILER = "aarch64-linux-gnu-gcc"
 
 @functools.cache
 def _lab(rivals: bool) -> Lab:
-    """It runs until the process ends, or ``close()``. With ``rivals``, QEMU and GDB are in it."""
+    """A lab that runs until the process ends, or ``close()``. ``rivals``: with QEMU and GDB."""
     lab = Lab(memory=2048, layers=[layer()]) if rivals else Lab()
     try:
         lab.boot()
@@ -31,7 +31,7 @@ def _lab(rivals: bool) -> Lab:
 
 
 def close() -> None:
-    """End the labs' machines, if there are any."""
+    """Stop the labs that run."""
     _lab.cache_clear()
     while _running:
         _running.pop().close()
@@ -41,7 +41,7 @@ atexit.register(close)
 
 
 def exits_program(directory: Path) -> Path:
-    """``exits.c`` for arm64, in need of nothing."""
+    """``exits.c`` compiled for arm64, statically linked."""
     compiler = shutil.which(COMPILER)
     if compiler is None:
         raise Unavailable(f"needs {COMPILER} (Debian: gcc-aarch64-linux-gnu)")
@@ -52,9 +52,9 @@ def exits_program(directory: Path) -> Path:
 
 
 def measure(*words: str, rivals: bool = False) -> Any:
-    """What ``bench.host.in_lab`` measures in the lab; the C program is there as ``./exits``.
+    """Run ``bench.host.in_lab`` with these arguments in the lab; returns its JSON.
 
-    With ``rivals``, in a lab that has QEMU and GDB.
+    The C program is in the lab as ``./exits``. ``rivals``: in the lab that has QEMU and GDB.
     """
     files: dict[str, bytes | Path] = {
         path.relative_to(BENCH.parent).as_posix(): path for path in BENCH.rglob("*.py")

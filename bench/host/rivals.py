@@ -1,4 +1,4 @@
-"""QEMU and GDB for inside the lab: Debian's own, in an archive that no other lab carries."""
+"""QEMU and GDB for the lab: an archive with Debian's packages, which only this lab has."""
 
 import re
 import stat
@@ -13,26 +13,27 @@ from guestdbg.lab.image.cpio import Cpio
 from guestdbg.lab.image.deb import read_deb
 
 PACKAGES = ["qemu-system-arm", "gdb-multiarch"]
-#: What is needed of the packages: two programs, the libraries, and GDB's part in Python.
-_WANTED = re.compile(
+#: The files that are needed: the two programs, the libraries, and GDB's Python modules.
+_FILES = re.compile(
     rf"usr/bin/({qemu.QEMU}|{qemu.GDB})$|(usr/)?lib/aarch64-linux-gnu/[^/]+\.so[^/]*$|"
     r"usr/share/gdb/(?!auto-load)"
 )
-#: What others depend on, and these two do without: how to install, users, pictures, sound.
-_UNWANTED = re.compile(
+#: Dependencies that are not needed to run the two: installation, users, configuration.
+_NOT_NEEDED = re.compile(
     r"adduser|debconf|dpkg|iso-codes|libaudit-common|libdb5\.3|libpam|libsemanage|media-types|"
     r"passwd|perl|python3|readline-common|sensible-utils|tar$|ucf"
 )
 
 
 def layer() -> Path:
-    """The archive: from the lab's cache, fetched (some 50 MB) and built if need be.
+    """The archive, from the lab's cache. If it is not there, it is downloaded (50 MB) and built.
 
-    Raises Unavailable where it can be neither.
+    Raises:
+        Unavailable: it is not in the cache and cannot be downloaded.
     """
     if not apt.available():
         raise Unavailable(
-            f"{' and '.join(PACKAGES)} for arm64 are fetched by apt, which is missing"
+            f"{' and '.join(PACKAGES)} for arm64 are downloaded by apt, which is missing"
         )
     suite = packages.SUITE
     root = cache.default_root()
@@ -52,7 +53,7 @@ def _fetch(suite: str, to: Path) -> None:
         there = packages.package_names(debian.depends)
         needed = debian.needed(PACKAGES)
         debian.download(
-            [name for name in needed if name not in there and not _UNWANTED.match(name)], to
+            [name for name in needed if name not in there and not _NOT_NEEDED.match(name)], to
         )
 
 
@@ -60,7 +61,7 @@ def _build(debs: Path, to: Path) -> None:
     archive = Cpio()
     for path in sorted(debs.glob("*.deb")):
         for info, data in read_deb(path):
-            if not _WANTED.match(info.name):
+            if not _FILES.match(info.name):
                 continue
             name = info.name if info.name.startswith("usr/") else f"usr/{info.name}"
             if info.issym():

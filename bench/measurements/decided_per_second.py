@@ -1,4 +1,4 @@
-"""Watchpoint hits that a condition turns away, without Python."""
+"""Watchpoint hits that fail a condition, which a hit program evaluates without Python."""
 
 import time
 
@@ -10,7 +10,7 @@ HITS = 2_000_000
 
 
 def run() -> float:
-    # x0 is what is written. One turn more than wanted: it is the condition that ends the run.
+    # x0 is the value that is written. The guest makes one turn more: the condition ends the run.
     with python_api.loop(HITS + 1) as guest:
         when = guestdbg.cond(f"new > 8 and x0 == {HITS}")
         watch = guest.watch(loop_guest.DATA, 8, access="write", when=when)
@@ -18,7 +18,7 @@ def run() -> float:
         stop = guest.run(timeout=python_api.LIMIT_SECONDS)
         seconds = time.perf_counter() - start
         if stop.reason != "hit" or (watch.seen, watch.hits) != (HITS, 1):
-            raise RuntimeError(f"{watch.seen} judged, {watch.hits} hits, then {stop}")
+            raise RuntimeError(f"{watch.seen} evaluated, {watch.hits} hits, then {stop}")
         if guest.vcpus[0].x[0] != HITS:
             raise RuntimeError(f"stopped with x0 = {guest.vcpus[0].x[0]}, not {HITS}")
     return HITS / seconds
@@ -27,6 +27,6 @@ def run() -> float:
 MEASUREMENT = Measurement(
     "decided_per_second",
     "/s",
-    "guestdbg: watchpoint hits that a condition turns away, decided by the provider",
+    "guestdbg: watchpoint hits that fail a condition, evaluated by the provider",
     run,
 )

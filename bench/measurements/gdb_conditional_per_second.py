@@ -1,11 +1,11 @@
-"""GDB on our server: a breakpoint in a loop, its condition false a hundred thousand times."""
+"""GDB on `guestdbg gdb`: a breakpoint in a loop; its condition is false 100,000 times."""
 
 from bench import gdb_client, gdb_server
 from bench.measurement import Measurement
 
 ARRIVALS = 100_000
 
-# x0 counts the turns: at the first arrival it is 0.
+# x0 counts the turns. At the first hit it is 0.
 SCRIPT = """
 point = gdb.Breakpoint("*%d" % LOOP)
 point.condition = "$x0 == %d" % ARRIVALS
@@ -26,6 +26,6 @@ def run() -> float:
 MEASUREMENT = Measurement(
     "gdb_conditional_per_second",
     "/s",
-    "GDB on guestdbg: a breakpoint whose condition is false 100,000 times",
+    "GDB on `guestdbg gdb`: a breakpoint whose condition is false 100,000 times",
     run,
 )

@@ -1,4 +1,4 @@
-"""GDB on our server: the same steps as on QEMU's."""
+"""GDB on `guestdbg gdb`: single steps, as on QEMU."""
 
 from bench import gdb_client, gdb_server
 from bench.measurement import Measurement

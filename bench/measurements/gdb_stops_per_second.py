@@ -1,4 +1,4 @@
-"""GDB on our server: the same watchpoint and the same Python stop() as on QEMU's."""
+"""GDB on `guestdbg gdb`: the same watchpoint and Python stop() as on QEMU."""
 
 from bench import gdb_client, gdb_server
 from bench.measurement import Measurement

@@ -1,9 +1,9 @@
-"""A debug exit of a real KVM through our Python, against the same in C."""
+"""A debug exit of a real KVM through Python, relative to the same in C."""
 
 from bench.host import lab
 from bench.measurement import Measurement
 
-# Short turns and many: the least of each is that of a moment when the machine was ours.
+# Many short turns: the minimum of each is from a moment without other load on the machine.
 EXITS = 50
 ROUNDS = 300
 
@@ -16,7 +16,7 @@ def run() -> float:
 MEASUREMENT = Measurement(
     "host_exit_ratio",
     "times",
-    "guestdbg on a real KVM (the lab): run() to a step's exit, against C",
+    "guestdbg on a real KVM (the lab): run() to a step's exit, relative to C",
     run,
     repeat=3,
     summary="median",

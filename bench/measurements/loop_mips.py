@@ -1,4 +1,4 @@
-"""Our processor on the loop, nothing armed."""
+"""guestdbg's processor on the loop, nothing armed."""
 
 from bench import python_api
 from bench.measurement import Measurement

@@ -1,4 +1,4 @@
-"""Our processor on the loop with every debug register armed on the two pages it uses."""
+"""guestdbg's processor on the loop, all debug registers armed on the pages that it uses."""
 
 from bench import loop_guest, python_api
 from bench.measurement import Measurement

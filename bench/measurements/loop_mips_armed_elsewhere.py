@@ -1,4 +1,4 @@
-"""Our processor on the loop with every debug register armed, but on pages it does not use."""
+"""guestdbg's processor on the loop, all debug registers armed on other pages."""
 
 from bench import loop_guest, python_api
 from bench.measurement import Measurement

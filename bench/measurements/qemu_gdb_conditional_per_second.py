@@ -1,4 +1,4 @@
-"""The same GDB on QEMU, which leaves the condition to GDB; fewer arrivals, for it takes long."""
+"""GDB on QEMU: QEMU leaves the condition to GDB, which is slow; so there are fewer hits."""
 
 from bench import gdb_client
 from bench.measurement import Measurement

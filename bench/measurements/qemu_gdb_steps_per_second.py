@@ -1,4 +1,4 @@
-"""GDB on QEMU: stepping one instruction at a time."""
+"""GDB on QEMU: single steps."""
 
 from bench import gdb_client
 from bench.measurement import Measurement

@@ -1,4 +1,4 @@
-"""GDB on QEMU: a watchpoint whose Python stop() lets the guest go on."""
+"""GDB on QEMU: a watchpoint whose Python stop() returns False."""
 
 from bench import gdb_client
 from bench.measurement import Measurement

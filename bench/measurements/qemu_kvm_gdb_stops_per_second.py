@@ -1,9 +1,9 @@
-"""GDB on a QEMU that uses the lab's KVM: the rival of host_stops_per_second."""
+"""GDB on a QEMU that uses the lab's KVM, to compare with host_stops_per_second."""
 
 from bench.host import lab
 from bench.measurement import Measurement
 
-# Few: each takes a good part of a second.
+# Few, because each takes a large part of a second.
 KVM_STOPS = 25
 
 

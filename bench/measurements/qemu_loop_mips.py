@@ -1,4 +1,4 @@
-"""QEMU's translator on the loop, nothing armed."""
+"""QEMU (TCG) on the loop, nothing armed."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""QEMU's translator on the loop with one watchpoint on the page it uses, never hit."""
+"""QEMU (TCG) on the loop, with a watchpoint on the page that it uses, never hit."""
 
 import tempfile
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""QEMU's translator on the programs of the suite."""
+"""QEMU (TCG) on the programs of the suite."""
 
 from bench.measurement import Measurement
 from bench.suite_programs import mips, on_qemu
 
-# None: as many as each program has by itself.
+# None: the number in each ELF file.
 ROUNDS: int | None = None
 
 

@@ -16,7 +16,7 @@ def run() -> float:
         seconds = time.perf_counter() - start
         if stop.reason != "exit" or len(recording) != HITS:
             raise RuntimeError(f"{len(recording)} records, then {stop}")
-        # The last record: what the last turn wrote, over what the one before had.
+        # The last record: the value of the last turn, and of the one before as the old value.
         data = recording.data()
         old, new, x0 = data[HITS - 1, 2], data[HITS - 1, 3], data[HITS - 1, 7]
         if (old, new, x0) != (HITS - 1, HITS, HITS):

@@ -1,4 +1,4 @@
-"""A watchpoint with a Python handler, the guest going on."""
+"""A watchpoint with a Python handler; the guest continues after each hit."""
 
 import time
 

@@ -1,9 +1,9 @@
-"""Our processor on real programs, nothing armed."""
+"""guestdbg's processor on the programs of the suite, nothing armed."""
 
 from bench.measurement import Measurement
 from bench.suite_programs import mips, on_guestdbg
 
-# None: as many as each program has by itself.
+# None: the number in each ELF file.
 ROUNDS: int | None = None
 
 

@@ -1,4 +1,4 @@
-"""`guestdbg run` from the start of its process to U-Boot's prompt: Python and imports counted."""
+"""`guestdbg run` from the start of its process to U-Boot's prompt, with Python and imports."""
 
 import sys
 

@@ -15,7 +15,7 @@ def run() -> float:
         import unicorn
     except ImportError:
         raise Unavailable("the Python package unicorn is not installed") from None
-    # Its binding carries no types.
+    # The binding has no type annotations.
     library: Any = unicorn
     machine = library.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
     machine.mem_map(loop_guest.CODE, PAGE)

@@ -3,7 +3,7 @@
 from bench.measurement import Measurement
 from bench.suite_programs import mips, on_unicorn
 
-# None: as many as each program has by itself.
+# None: the number in each ELF file.
 ROUNDS: int | None = None
 
 

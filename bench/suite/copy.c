@@ -1,4 +1,4 @@
-/* memcpy between buffers of 64 KiB, by words, from and to any alignment; 16 pieces a round. */
+/* memcpy between buffers of 64 KiB, by words, with any alignment; 16 pieces per round. */
 #include "suite.h"
 
 #define SIZE 65536
@@ -6,7 +6,7 @@
 
 static uint64_t buffers[2][SIZE / 8];
 
-/* All accesses are aligned: words of the source are put together from two where they must be. */
+/* All accesses are aligned: if necessary, a word is combined from two words of the source. */
 static void copy(uint8_t *to, const uint8_t *from, size_t length)
 {
 	for (; length && (uintptr_t)to & 7; length--)
@@ -63,7 +63,7 @@ uint64_t program(uint64_t rounds)
 			uint32_t to = next_random(&state) % (SIZE / 2);
 			uint32_t from = next_random(&state) % (SIZE / 2);
 
-			/* Every other pair of pieces lies alike, as most of what is copied does. */
+			/* Every other pair of pieces has equal alignment, as is usual in real programs. */
 			if (piece & 2)
 				from = (from & ~7u) | (to & 7);
 			copy((uint8_t *)buffers[!which] + to, (const uint8_t *)buffers[which] + from,

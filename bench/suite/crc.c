@@ -1,4 +1,4 @@
-/* CRC-32 (the one of Ethernet and zlib), a table lookup a byte, over 16 KiB a round. */
+/* CRC-32 (the one of Ethernet and zlib), one table lookup per byte, over 16 KiB per round. */
 #include "suite.h"
 
 #define SIZE 16384
@@ -31,7 +31,7 @@ uint64_t program(uint64_t rounds)
 	while (rounds--) {
 		uint32_t crc = crc32(data, SIZE);
 
-		/* The next round has other data. */
+		/* Change the data for the next round. */
 		data[crc % SIZE] ^= (uint8_t)(crc >> 24 | 1);
 		sum = mix(sum, crc);
 	}

@@ -1,4 +1,4 @@
-/* SHA-256 (FIPS 180-4) of 4 KiB a round; the digest goes into the data of the next. */
+/* SHA-256 (FIPS 180-4) of 4 KiB per round; the digest goes into the data of the next round. */
 #include "suite.h"
 
 #define SIZE 4096

@@ -16,9 +16,9 @@ static const struct instruction primes[] = {
 	{ STOP, 4, 0, 0, 0 },       /*  3 */
 	{ SET, 2, 0, 0, 2 },        /*  4 */
 	{ MULTIPLY, 3, 2, 2, 0 },   /*  5  divisor squared */
-	{ LESS, 0, 3, 0, 11 },      /*  6  number < it: a prime */
+	{ LESS, 0, 3, 0, 11 },      /*  6  number < square: prime */
 	{ REMAINDER, 3, 0, 2, 0 },  /*  7 */
-	{ ZERO, 3, 0, 0, 13 },      /*  8  divided: to the next number */
+	{ ZERO, 3, 0, 0, 13 },      /*  8  divisible: next number */
 	{ ADD, 2, 2, 5, 0 },        /*  9 */
 	{ GO, 0, 0, 0, 5 },         /* 10 */
 	{ STORE, 4, 0, 0, 0 },      /* 11  memory[found] = number */

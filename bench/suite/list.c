@@ -42,7 +42,7 @@ static struct node *merge(struct node *a, struct node *b)
 	return first;
 }
 
-/* Bottom up: runs[n] is a sorted list of 2**n nodes, or none. */
+/* Bottom up: runs[n] is a sorted list of 2**n nodes, or empty. */
 static struct node *sort(struct node *list)
 {
 	struct node *runs[12] = { NULL };
@@ -79,7 +79,7 @@ static struct node *reverse(struct node *list)
 	return reversed;
 }
 
-/* Takes out what three divides. */
+/* Removes the values that three divides. */
 static void thin(struct node **link)
 {
 	while (*link) {

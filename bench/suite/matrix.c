@@ -1,4 +1,4 @@
-/* The product of two matrices of 64 by 64 integers a round; it is a factor of the next. */
+/* The product of two matrices of 64 by 64 integers per round; it is a factor of the next product. */
 #include "suite.h"
 
 #define N 64

@@ -1,4 +1,4 @@
-/* What GCC may call by itself, freestanding or not. */
+/* Functions that GCC may call by itself, even in a freestanding program. */
 #include "suite.h"
 
 void *memset(void *to, int value, size_t length)

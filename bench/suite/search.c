@@ -1,4 +1,4 @@
-/* String search after Horspool: every place of a word in 64 KiB of text of four letters. */
+/* Horspool's string search: all occurrences of a word in 64 KiB of text of four letters. */
 #include "suite.h"
 
 #define SIZE 65536

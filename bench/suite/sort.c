@@ -1,4 +1,4 @@
-/* Quicksort (median of three, insertion sort for what is short) of 4,096 random numbers a round. */
+/* Quicksort (median of three, insertion sort for short parts) of 4,096 random numbers per round. */
 #include "suite.h"
 
 #define COUNT 4096
@@ -45,7 +45,7 @@ static void sort(uint32_t *first, uint32_t *last)
 			if (low <= high)
 				swap(low++, high--);
 		}
-		/* The shorter part by recursion: the stack stays small. */
+		/* Recursion for the shorter part only: the stack stays small. */
 		if (high - first < last - low) {
 			sort(first, high);
 			first = low;

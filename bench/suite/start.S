@@ -1,6 +1,6 @@
 /*
- * Entry at EL1 with the MMU off: give C a stack and empty .bss, run the program, power off by PSCI.
- * At `finished` the checksum is in memory: who emulates no PSCI stops there.
+ * Entry at EL1 with the MMU off: set the stack, clear .bss, run the program, power off by PSCI.
+ * At `finished` the checksum is in memory; Unicorn, which has no PSCI, stops there.
  */
 	.section .text.start, "ax"
 	.global _start

@@ -1,4 +1,4 @@
-/* The PL011 at its reset settings: QEMU and guestdbg both send without the baud rate being set. */
+/* The PL011 with its reset values: QEMU and guestdbg send even if the baud rate is not set. */
 #include "guest.h"
 
 #ifndef UART_BASE

@@ -1,6 +1,6 @@
 #include "guest.h"
 
-/* Nobody expected one: say what it was, and stop. */
+/* The default handler: print the exception and power off. */
 __attribute__((weak)) void exception(struct frame *frame)
 {
 	put("unexpected exception: ESR_EL1 ");

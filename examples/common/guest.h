@@ -1,6 +1,6 @@
 /*
- * What every example guest has at hand: a console on the PL011 of QEMU's `virt` board, power-off
- * through PSCI, and exceptions that arrive as a C call. Nothing here needs a C library.
+ * What all example guests share: a console on the PL011 of QEMU's `virt` board, power-off through
+ * PSCI, and exceptions that call a C function. No C library is needed.
  */
 #ifndef GUEST_H
 #define GUEST_H
@@ -17,7 +17,7 @@ void put_line(const char *text, uint64_t value); /* text, value in decimal, newl
 /* Power (start.S): PSCI SYSTEM_OFF by HVC. */
 void power_off(void) __attribute__((noreturn));
 
-/* Exceptions (vectors.S): the registers as they were, written back before ERET. */
+/* Exceptions (vectors.S): the registers at the exception, restored before ERET. */
 struct frame {
 	uint64_t x[31];
 	uint64_t sp_el0;
@@ -27,7 +27,7 @@ struct frame {
 	uint64_t far;
 };
 
-/* A guest that wants its exceptions defines this one; the default says what it was and powers off. */
+/* A guest may define this handler; the default prints the exception and powers off. */
 void exception(struct frame *frame);
 
 #define ESR_EC(esr) (((esr) >> 26) & 0x3f)

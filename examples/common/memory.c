@@ -1,4 +1,4 @@
-/* The two that GCC may call by itself, freestanding or not. */
+/* The two functions that GCC may call by itself, even in a freestanding program. */
 #include <stddef.h>
 #include <stdint.h>
 

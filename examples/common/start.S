@@ -1,6 +1,6 @@
 /*
- * Entry at EL1 with the MMU off: give C a stack and empty .bss, send exceptions to vectors.S, call
- * main, and power off when it comes back. The frame record of _start is the end of every backtrace.
+ * Entry at EL1 with the MMU off: set the stack, clear .bss, set the vectors to vectors.S, call main,
+ * and power off when it returns. The frame record of _start is the end of every backtrace.
  */
 	.cfi_sections .debug_frame
 	.section .text.start, "ax"
@@ -34,7 +34,7 @@ _start:
 	.cfi_endproc
 	.size _start, . - _start
 
-/* PSCI SYSTEM_OFF (0x84000008), SMC calling convention, conduit HVC as the device tree says. */
+/* PSCI SYSTEM_OFF (0x84000008), SMC calling convention, by HVC, as the device tree says. */
 	.text
 	.global power_off
 	.type power_off, %function

@@ -1,6 +1,6 @@
 /*
- * Every exception builds a struct frame (guest.h) on the stack, calls exception(frame), takes the
- * frame's registers back and returns. SP_EL1 is used throughout, also from EL0.
+ * Every exception builds a struct frame (guest.h) on the stack, calls exception(frame), restores the
+ * registers from the frame and returns. SP_EL1 is always used, also for exceptions from EL0.
  */
 	.macro	entry
 	.balign	0x80
@@ -21,7 +21,7 @@ vectors:
 	.type	save, %function
 save:
 	.cfi_startproc
-	.cfi_undefined x30	/* what was interrupted did not call: backtraces end here */
+	.cfi_undefined x30	/* the interrupted code is not a caller: backtraces end here */
 	stp	x2, x3, [sp, #16]
 	stp	x4, x5, [sp, #32]
 	stp	x6, x7, [sp, #48]

@@ -1,7 +1,7 @@
 /*
- * Writes of every kind to try breakpoints, watchpoints and steps on: a counter with one writer and
+ * All kinds of writes, to try breakpoints, watchpoints and steps with: a counter with one writer and
  * one reader, members of every size, a pair, an array, an atomic (load-exclusive/store-exclusive),
- * a recursive function and a chain of calls. Always the same, always the same number of times.
+ * a recursive function and a chain of calls. Every run is the same.
  */
 #include "guest.h"
 
@@ -77,7 +77,7 @@ __attribute__((noinline)) void inner(void)
 __attribute__((noinline)) void middle(void)
 {
 	inner();
-	__asm__ volatile(""); /* keeps the call from becoming a jump */
+	__asm__ volatile(""); /* prevents a tail call */
 }
 
 __attribute__((noinline)) void outer(void)

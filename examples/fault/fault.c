@@ -1,10 +1,10 @@
 /*
- * A guest that goes wrong, and says so itself: it reads memory that is not there, writes to it, and
- * jumps into nothing. Its exception handler reports each and goes on.
+ * A guest with faults, which it reports itself: it reads and writes an address without memory or
+ * device, and jumps there. Its exception handler prints each abort and continues.
  */
 #include "guest.h"
 
-#define NOTHING 0x0b000000ul /* between the devices of the `virt` board: nobody answers */
+#define NOTHING 0x0b000000ul /* an address of the `virt` board without a device */
 
 static volatile uint32_t faults;
 static uint64_t resume;
@@ -19,7 +19,7 @@ void exception(struct frame *frame)
 	put(", at ");
 	put_hex(frame->far);
 	put("\n");
-	/* A fetch has no instruction to step over: go back to who jumped. */
+	/* After a fetch there is no instruction to skip: return to the caller. */
 	frame->elr = ESR_EC(frame->esr) == 0x21 ? resume : frame->elr + 4;
 }
 

@@ -1,4 +1,4 @@
-/* Fills the console, for ever. */
+/* Prints lines for ever. */
 #include "guest.h"
 
 int main(void)

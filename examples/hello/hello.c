@@ -1,4 +1,4 @@
-/* The smallest guest there is: one line on the console, and off. */
+/* The smallest guest: it prints one line and powers off. */
 #include "guest.h"
 
 int main(void)

@@ -1,5 +1,5 @@
 /*
- * The benchmark loop: six instructions, one store and one load a turn, MMU off. It turns
+ * The benchmark loop: six instructions with one store and one load, MMU off. It runs
  * loop_count times (a doubleword of data, so that a debugger can set it before the start) and
  * powers off.
  */

@@ -1,6 +1,6 @@
 /*
- * Jumps into nothing with no exception vectors set up: VBAR_EL1 points at nothing either, so that
- * the fetch of the handler faults too, for ever, and not one more instruction is
+ * Jumps to an address without memory. VBAR_EL1 is not set and points to an address without memory,
+ * too, so the fetch of the handler faults again, for ever: no further instruction is
  * executed.
  */
 	.section .text.start, "ax"

@@ -1,6 +1,6 @@
 /*
- * With the MMU off and at the load address: page tables, then a jump to where the rest is linked.
- * 4 KiB granule, 39-bit addresses both halves (three levels). TTBR1 maps the lowest 2 GiB as two
+ * Runs with the MMU off at the load address: makes page tables, then jumps to the linked address.
+ * 4 KiB granule, 39-bit addresses in both halves (three levels). TTBR1 maps the lowest 2 GiB as two
  * blocks: devices, and RAM. TTBR0 is left for the EL0 program; until the jump it identity-maps RAM.
  */
 #define KERNEL		0xffffff8000000000
@@ -29,7 +29,7 @@ _start:
 	ldr	x2, =BLOCK_RAM
 	str	x2, [x0, #8]		/* upper half: 1 GiB */
 	add	x3, x0, #0x1000
-	str	x2, [x3, #8]		/* lower half: the identity, for the next few instructions */
+	str	x2, [x3, #8]		/* lower half: identity map for the next few instructions */
 	dsb	sy
 
 	msr	TTBR1_EL1, x0
@@ -91,7 +91,7 @@ power_off:
 	b	.
 	.size power_off, . - power_off
 
-/* void user_enter(uint64_t pc, uint64_t sp): to EL0; the SVC that ends it comes back by user_leave. */
+/* void user_enter(uint64_t pc, uint64_t sp): enters EL0; the SVC that ends it returns by user_leave. */
 	.global user_enter
 	.type user_enter, %function
 user_enter:
@@ -133,7 +133,7 @@ user_sp:
 
 /*
  * The EL0 program: adds up the words of its data page into user_total, asks the kernel to print it
- * (SVC #1, value in x0), touches memory it may not (the kernel reports it and steps over it), and
+ * (SVC #1, value in x0), accesses memory that it may not (the kernel reports and skips it), and
  * ends (SVC #0).
  */
 	.section .user, "ax"
@@ -153,7 +153,7 @@ user_loop:
 	b.ne	user_loop
 	svc	#1
 	ldr	x4, =KERNEL + 0x40200000
-	ldr	x5, [x4]		/* not for EL0: permission fault */
+	ldr	x5, [x4]		/* no access from EL0: permission fault */
 	ldr	x5, =0x402000
 	str	x5, [x5]		/* not mapped: translation fault */
 	svc	#0

@@ -1,5 +1,5 @@
 /*
- * A kernel in small: it runs in the upper half of the address space through TTBR1, maps two pages
+ * A small kernel: it runs in the upper half of the address space through TTBR1, maps two pages
  * for a program at EL0 through TTBR0, runs it, serves its SVCs and reports its faults.
  */
 #include "guest.h"
@@ -53,7 +53,7 @@ static __attribute__((noinline)) void serve(struct frame *frame)
 	switch (frame->esr & 0xffff) {
 	case 0:
 		frame->elr = (uint64_t)user_leave;
-		frame->spsr = 0x3c5; /* EL1, SP_EL1, everything masked */
+		frame->spsr = 0x3c5; /* EL1, SP_EL1, all exceptions masked */
 		break;
 	case 1:
 		put_line("EL0 says ", frame->x[0]);

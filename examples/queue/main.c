@@ -1,8 +1,8 @@
 /*
- * A firmware main loop in small: sources make jobs, the queue holds them, a worker takes them out
- * and statistics are kept. At the end the books do not balance ("queue corrupt"), and nothing on
- * the console tells why. Somebody writes to queue.tail who has no business there; a watchpoint
- * knows who. Everything is deterministic: the same happens in every run.
+ * A small firmware main loop: sources make jobs, the queue holds them, a worker takes them out, and
+ * statistics are kept. At the end more jobs were done than made ("queue corrupt"), and the console
+ * does not say why: other code overwrites queue.tail. A watchpoint on it finds that code.
+ * Everything is deterministic: every run is the same.
  */
 #include "guest.h"
 #include "queue.h"
@@ -44,7 +44,7 @@ static void sources_poll(void)
 	}
 }
 
-/* What a job does: work that takes as many turns as it costs. */
+/* The work of a job: a loop of as many turns as the job costs. */
 static uint32_t job_run(const struct job *job)
 {
 	uint32_t ticks = 0, x = job->id | 1;
@@ -55,7 +55,7 @@ static uint32_t job_run(const struct job *job)
 		x ^= x << 5;
 		ticks++;
 	}
-	__asm__ volatile("" ::"r"(x)); /* the result counts as used */
+	__asm__ volatile("" ::"r"(x)); /* so that the compiler keeps the loop */
 	return ticks;
 }
 

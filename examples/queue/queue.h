@@ -12,7 +12,7 @@ struct job {
 
 #define QUEUE_SIZE 32
 
-/* A ring: jobs go in at tail and come out at head; one slot stays free to tell full from empty. */
+/* A ring buffer: jobs go in at tail and come out at head; one slot stays free (full or empty?). */
 struct queue {
 	uint32_t head;
 	uint32_t tail;

@@ -19,7 +19,7 @@ void stats_record(const struct job *job, uint32_t ticks)
 {
 	struct source_stats *stats;
 
-	if (job->source > SOURCES) /* jobs of nobody are not counted */
+	if (job->source > SOURCES) /* jobs without a source are not counted */
 		return;
 	stats = &source_stats[job->source];
 	note_worst(stats, ticks);

@@ -5,12 +5,12 @@
 
 #include "queue.h"
 
-/* Where jobs come from. SOURCE_NONE marks those that the firmware makes for itself. */
+/* The sources of jobs. SOURCE_NONE is for jobs that the firmware makes itself. */
 enum source { SOURCE_TIMER, SOURCE_NETWORK, SOURCE_DISK, SOURCE_CONSOLE, SOURCES, SOURCE_NONE = SOURCES };
 
 struct source_stats {
-	uint32_t budget; /* ticks a job of this source may take; never changes */
-	uint32_t worst;  /* most ticks that one has taken so far */
+	uint32_t budget; /* ticks that a job of this source may take; constant */
+	uint32_t worst;  /* most ticks that a job has taken */
 };
 
 extern struct source_stats source_stats[SOURCES];

@@ -1,7 +1,7 @@
 /*
- * A guest that is its own debugger: breakpoint, watchpoints, software step and BRK at EL1, taken by
- * its own exception handler. What it prints says whether its debug registers are its own; a
- * hypervisor that debugs it from outside must give them back as they were.
+ * A guest that debugs itself: breakpoint, watchpoints, software step and BRK at EL1, handled by its
+ * own exception handler. It prints whether each worked. A hypervisor that debugs the guest from
+ * outside must restore the guest's debug registers afterwards.
  */
 #include "guest.h"
 
@@ -38,7 +38,7 @@ void exception(struct frame *frame)
 	switch (last_ec) {
 	case EC_BREAKPOINT:
 		hits++;
-		write_sysreg(DBGBCR0_EL1, 0); /* one hit is enough; or it would hit again */
+		write_sysreg(DBGBCR0_EL1, 0); /* disable it, or it would hit again */
 		break;
 	case EC_WATCHPOINT:
 		hits++;
@@ -55,7 +55,7 @@ void exception(struct frame *frame)
 		break;
 	case EC_BRK:
 		hits++;
-		if ((frame->esr & 0xffff) == 0x57e9) { /* BRK that asks to be stepped from here on */
+		if ((frame->esr & 0xffff) == 0x57e9) { /* the BRK that starts single-stepping */
 			write_sysreg(MDSCR_EL1, mdscr | MDSCR_SS);
 			frame->spsr |= SPSR_SS;
 			frame->spsr &= ~SPSR_D;

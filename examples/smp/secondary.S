@@ -1,4 +1,4 @@
-/* Where PSCI CPU_ON lets another processor begin: its stack comes in x0, the context argument. */
+/* The entry of processors that PSCI CPU_ON starts: x0, the context argument, is the stack. */
 	.cfi_sections .debug_frame
 	.text
 	.global secondary_start

@@ -1,9 +1,9 @@
 /*
- * Several processors and one counter: the first brings up all the others that there are (PSCI
- * CPU_ON), each adds to the counter under a spin lock, and the first waits until all have done so.
- * `unlocked` is what becomes of a counter without a lock: no more than the other, perhaps less.
- * (The lock's exclusives are on memory that is not cacheable, the MMU being off: QEMU and guestdbg
- * allow it, silicon need not.)
+ * Several processors and one counter: the first starts all others (PSCI CPU_ON), each adds to the
+ * counter under a spin lock, and the first waits until all have finished.
+ * `unlocked` is the same counter without the lock: it is at most as large, and may be smaller.
+ * (With the MMU off, the lock's exclusives access memory that is not cacheable. QEMU and guestdbg
+ * allow this; real hardware need not.)
  */
 #include "guest.h"
 
@@ -18,7 +18,7 @@ volatile uint64_t unlocked;
 static uint32_t lock;
 static volatile uint32_t started, finished;
 
-/* One stack for each of the others, by number; secondary_start takes its end. */
+/* A stack for each other processor, by number; secondary_start gets its end. */
 uint8_t stacks[MAX_CPUS][4096] __attribute__((aligned(16)));
 
 static int64_t psci(uint64_t function, uint64_t first, uint64_t second, uint64_t third)

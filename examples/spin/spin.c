@@ -1,4 +1,4 @@
-/* Works for ever and never says a word: what time and instruction limits are for. */
+/* Computes for ever and prints nothing: to try limits of time and instructions with. */
 #include "guest.h"
 
 volatile uint64_t turns;

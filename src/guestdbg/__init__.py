@@ -10,7 +10,17 @@
 
     guest.run()
 
-docs/python-api.md describes the rest.
+docs/python-api.md describes the rest. The packages, lowest first::
+
+    arm64     registers, syndromes, page tables and encodings of the architecture
+    cpu       the processor of the software KVM (Cython)
+    kvm       the KVM interface, with two providers: the host's KVM and the software KVM
+    machine   a board around the vCPUs, and the loading of guests
+    debugger  breakpoints, watchpoints, steps, hits, symbols
+    lab       a real arm64 KVM on any machine
+    check     the conformance suite, and random programs on two KVMs
+    gdb       a server for GDB and LLDB
+    cli       the command `guestdbg`
 """
 
 from __future__ import annotations
@@ -24,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["STOP", "Guest", "GuestdbgError", "Hit", "Location", "Stop", "cond", "load"]
 
-# Imported when they are first asked for: the layers below are of use without the debugger, and
-# `guestdbg --help` should not load it.
+# These are imported at their first use: the lower packages work without the debugger, and
+# `guestdbg --help` does not need it.
 _HOMES = {
     "STOP": "guestdbg.debugger",
     "Guest": "guestdbg.debugger",
@@ -36,7 +46,7 @@ _HOMES = {
     "cond": "guestdbg.debugger",
     "load": "guestdbg.debugger",
 }
-#: ``guestdbg.debugger.OutOfRegisters`` is there without an import of its own.
+#: After `import guestdbg`, ``guestdbg.debugger.OutOfRegisters`` works without another import.
 _MODULES = ("arm64", "debugger", "errors", "gdb", "kvm", "machine")
 
 

@@ -1,4 +1,4 @@
-"""`python -m guestdbg`: the same as `guestdbg`."""
+"""`python -m guestdbg`: the same as the command `guestdbg`."""
 
 from guestdbg.cli import main
 

@@ -1,4 +1,4 @@
-"""What is closed when it is done with, by hand or by a ``with`` statement."""
+"""The base class of objects with ``close()``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Self
 
 
 class Closing(ABC):
-    """Something with ``close()`` that may be used in a ``with`` statement."""
+    """An object with ``close()``, which a ``with`` statement calls."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what it holds. Closing twice does nothing."""
+        """Release the resources. Closing twice does nothing."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,9 +1,9 @@
-"""The root of the errors that guestdbg raises for what a person can put right."""
+"""The base class of the errors that guestdbg raises for mistakes of its user."""
 
 
 class GuestdbgError(Exception):
-    """Something asked of guestdbg cannot be done; the text says what was wrong and what is right.
+    """guestdbg cannot do what was requested. The text says what is wrong, and what would be right.
 
-    Every layer derives its own errors from this one, so that a program (and the command line)
-    can tell a mistake of its user from a defect of ours with a single ``except``.
+    Every package derives its errors from this class. So one ``except`` in a program (or the command
+    line) separates errors of its user from defects of guestdbg.
     """

@@ -1,4 +1,4 @@
-"""U-Boot to its prompt and at it with every debug register in use (examples/uboot.py)."""
+"""U-Boot to its prompt, and commands there, with all debug registers in use (examples/uboot.py)."""
 
 import importlib.util
 import subprocess
@@ -43,7 +43,7 @@ def test_it_boots_and_answers_while_all_registers_are_armed_and_hit() -> None:
     assert len(hits) == 10
     for once in ("reset vector", "start", "do_version", "do_md", "do_mw", "copy"):
         assert hits[once].hits == 1, once
-    assert hits["do_bdinfo"].hits == 0, "nobody asked for it"
+    assert hits["do_bdinfo"].hits == 0, "this command was not typed"
     assert hits["device tree"].hits > 100
     assert hits["version text"].hits >= 1
     assert hits["shown memory"].hits == 2, "mw writes it, md reads it"
@@ -109,7 +109,7 @@ def run(armed: bool) -> tuple[str, int]:
 
 
 def test_being_watched_changes_nothing() -> None:
-    """Thousands of hits later, not an instruction and not a character is different."""
+    """With thousands of hits, output and number of instructions are the same as without."""
     assert run(armed=True) == run(armed=False)
 
 
@@ -118,7 +118,7 @@ def test_the_example_as_a_person_runs_it() -> None:
         [sys.executable, str(EXAMPLES / "uboot.py")], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert "U-Boot moves itself to 0x4" in result.stdout
+    assert "U-Boot relocates itself to 0x4" in result.stdout
     assert result.stdout.splitlines()[-1] == "end: exit, powered off"
 
 
