@@ -1,4 +1,4 @@
-"""The steps of conditions against a model of them in a few lines; whatever is not refused ends."""
+"""Operations of conditions, compared with a short model; every accepted condition ends."""
 
 from __future__ import annotations
 
@@ -93,11 +93,12 @@ UNARY: dict[int, Callable[[int, int], Any]] = {
 }
 
 
-def model(steps: list[Operation]) -> bool:
+# One branch for each operation that is not in a table, in the order of Op.
+def model(operations: list[Operation]) -> bool:
     stack: list[int] = []
     at = 0
-    while at < len(steps):
-        op, index, value = steps[at]
+    while at < len(operations):
+        op, index, value = operations[at]
         at += 1
         match op:
             case Op.CONST:
@@ -141,9 +142,9 @@ def model(steps: list[Operation]) -> bool:
     return left != 0
 
 
-def processor(steps: list[Operation]) -> bool | None:
+def processor(operations: list[Operation]) -> bool | None:
     """None: undecided. Raises ValueError for what is refused."""
-    programs = HitPrograms([(0, DATA, 8, 2, tuple(steps), None, ())])
+    programs = HitPrograms([(0, DATA, 8, 2, tuple(operations), None, ())])
     bench = BENCH
     bench.p.pc = CODE
     struct.pack_into("<Q", bench.ram, DATA - RAM, OLD)
@@ -171,17 +172,17 @@ ARBITRARY = st.lists(st.tuples(st.integers(0, 60), INDEX, VALUE), min_size=1, ma
 
 @given(ARBITRARY)
 @settings(max_examples=400, deadline=None)
-def test_whatever_the_steps_they_are_refused_or_done(steps: list[Operation]) -> None:
+def test_any_operations_are_refused_or_done(operations: list[Operation]) -> None:
     try:
-        decided = processor(steps)
+        decided = processor(operations)
     except ValueError:
         return
-    assert_as_model(steps, decided)
+    assert_as_model(operations, decided)
 
 
-def assert_as_model(steps: list[Operation], decided: bool | None) -> None:
+def assert_as_model(operations: list[Operation], decided: bool | None) -> None:
     try:
-        expected: bool | None = model(steps)
+        expected: bool | None = model(operations)
     except Undecided:
         expected = None
     assert decided is expected
@@ -194,8 +195,8 @@ _MOVES = {Op.DROP: (1, 0), Op.SWAP: (2, 2), Op.ROT: (3, 3)}
 
 @st.composite
 def sound(draw: st.DrawFn) -> list[Operation]:
-    """Steps that are not refused: with jumps over parts that leave as much as they found."""
-    steps: list[Operation] = []
+    """Operations that are not refused: with jumps over parts that leave as much as they found."""
+    operations: list[Operation] = []
     depth = 0
     for _ in range(draw(st.integers(1, 25))):
         choices: list[int] = [op for op in _TAKES if _TAKES[op] <= depth]
@@ -219,18 +220,18 @@ def sound(draw: st.DrawFn) -> list[Operation]:
             value = draw(st.sampled_from([*SYSTEM_REGISTERS.values()]))
         if op == Op.JUMP_IF:
             other = draw(st.sampled_from([Op.NOT, Op.NEG, Op.INVERT]))
-            here = len(steps)
-            steps += [(Op.JUMP_IF, 0, here + 3), (other, 0, 0), (Op.JUMP, 0, here + 4)]
-            steps.append((Op.INVERT, 0, 0))
+            here = len(operations)
+            operations += [(Op.JUMP_IF, 0, here + 3), (other, 0, 0), (Op.JUMP, 0, here + 4)]
+            operations.append((Op.INVERT, 0, 0))
             depth -= 1
             continue
-        steps.append((op, index, value))
+        operations.append((op, index, value))
         takes, puts = _MOVES.get(Op(op), (_TAKES.get(op, 0), 1))
         depth += puts - takes
-    return steps + [(Op.XOR, 0, 0)] * (depth - 1)
+    return operations + [(Op.XOR, 0, 0)] * (depth - 1)
 
 
 @given(sound())
 @settings(max_examples=400, deadline=None)
-def test_what_is_accepted_is_done_as_the_table_says(steps: list[Operation]) -> None:
-    assert_as_model(steps, processor(steps))
+def test_what_is_accepted_is_done_as_the_table_says(operations: list[Operation]) -> None:
+    assert_as_model(operations, processor(operations))

@@ -274,6 +274,13 @@ def test_excluded_ranges_and_breakpoints_exit_as_without_programs() -> None:
     assert guest.vcpu.run() == ExitDebug(0xC2000022)
 
 
+def test_the_former_name_of_excluded_works_with_a_warning() -> None:
+    guest = Guest()
+    with pytest.warns(DeprecationWarning, match="now called excluded"):
+        guest.vcpu.set_hit_programs([STORES], plain=[(DATA + 4, DATA + 5)])
+    assert isinstance(guest.vcpu.run(), ExitDebug)
+
+
 @pytest.mark.parametrize(
     ("at", "left"), [(-4, False), (-3, True), (0, True), (7, True), (8, False)]
 )

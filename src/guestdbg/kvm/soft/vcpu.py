@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import warnings
 from collections.abc import Sequence
 from typing import Final
 
@@ -189,9 +190,19 @@ class SoftVcpu(VcpuState):
         programs: Sequence[HitProgram],
         excluded: Sequence[tuple[int, int]] = (),
         hidden: Sequence[int] = (),
+        *,
+        plain: Sequence[tuple[int, int]] | None = None,
     ) -> InstalledPrograms:
-        """The extension SupportsHitPrograms."""
+        """The extension SupportsHitPrograms. ``plain`` is the former name of ``excluded``."""
         self._check("set_hit_programs")
+        if plain is not None:
+            warnings.warn(
+                "set_hit_programs(plain=...) is now called excluded; the next version will not "
+                "have the old name",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            excluded = plain
         return hit_programs.install(self, programs, excluded, hidden)
 
     def complete_mmio(self, data: bytes) -> None:

@@ -4,7 +4,7 @@ The registers move only while dirty: the set that ``debug_ptr`` names goes into 
 the guest runs, and what the guest wrote to its own set is saved after.
 
 Nothing but this vCPU runs on its processor. So two things are cheaper than in the kernel: the
-host's own registers, all zero, are restored only once nobody debugs any more, and a set that the
+host's own registers, all zero, are restored only once debugging has ended, and a set that the
 hardware already holds is not loaded again.
 """
 
