@@ -26,7 +26,7 @@ def start() -> Iterator[Load]:
         guest = load(EXAMPLES / f"{name}.elf", provider="soft", **options)
         guests.append(guest)
         if at_main:
-            # What comes before zeroes .bss, which watches of it would tell.
+            # The code before main zeroes .bss, which watches of it would report.
             assert guest.run(until="main", timeout=60).reason == "until"
         return guest
 

@@ -64,12 +64,12 @@ def test_a_breakpoint_without_a_handler_stops_each_time(start: Load) -> None:
     assert point.hits == 10
 
 
-def test_at_the_entry_and_at_where_one_stands(start: Load) -> None:
+def test_at_the_entry_and_at_the_current_pc(start: Load) -> None:
     guest = start("counter")
     first = guest.break_("_start")
     assert guest.run(timeout=60).hit is not None
     assert first.hits == 1
-    # One set where the guest stands is reached at once, and then left.
+    # One that is set at the current PC is hit at once, and then stepped over.
     guest.step(2)
     here = guest.break_(guest.cpu.pc)
     stop = guest.run(timeout=60)
@@ -90,7 +90,7 @@ def test_conditions_and_arguments(start: Load) -> None:
 
 
 def test_a_breakpoint_on_a_watched_store(start: Load) -> None:
-    """Stepping off the breakpoint hits the watch: both are told, each once, in that order."""
+    """Stepping over the breakpoint hits the watch: both are reported once, in that order."""
     guest = start("counter", at_main=True)
     order: list[str] = []
     guest.watch("counter")(lambda hit: order.append("watch"))
@@ -146,7 +146,7 @@ def test_software_breakpoints(start: Load, caplog: pytest.LogCaptureFixture) -> 
     assert "count" not in caplog.text, "one that was asked for is no surprise"
 
 
-def test_software_where_registers_run_out_is_said(
+def test_software_instead_of_hardware_is_logged(
     start: Load, caplog: pytest.LogCaptureFixture
 ) -> None:
     guest = start("counter")
@@ -195,7 +195,7 @@ def test_bad_breakpoints_are_refused(start: Load) -> None:
     assert list(guest.points) == []
 
 
-def test_a_line_without_code_stands_for_the_next(start: Load) -> None:
+def test_a_line_without_code_means_the_next_with_code(start: Load) -> None:
     guest = start("counter")
     point = guest.break_("counter.c:64")
     assert point.line in (65, 66, 67)

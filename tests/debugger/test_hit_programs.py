@@ -1,4 +1,4 @@
-"""Hits decided by the provider, and the same hits the plain way: nothing may differ."""
+"""Hits decided by the provider, and by the debugger: nothing may differ."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def label(when: object) -> str:
     return "lambda" if callable(when) and not isinstance(when, guestdbg.cond) else str(when)
 
 
-def told(hit: Hit) -> tuple[Any, ...]:
+def reported(hit: Hit) -> tuple[Any, ...]:
     return (
         hit.point.name,
         hit.pc,
@@ -78,13 +78,13 @@ def test_the_same_hits(monkeypatch: pytest.MonkeyPatch, when: Any, access: Any) 
 
             @guest.watch("queue.tail", access=access, when=when)
             def tail(hit: Hit) -> object:
-                hits.append(told(hit))
+                hits.append(reported(hit))
                 return guestdbg.STOP if len(hits) == 300 else None
 
             other = guest.watch("queue.head", when=guestdbg.cond("new == 1"))
-            other(lambda hit: hits.append(told(hit)))
+            other(lambda hit: hits.append(reported(hit)))
             stop = guest.run(max_instructions=400_000)
-            # Every vCPU has executed as much, whoever decided.
+            # Every vCPU has executed the same number of instructions, whoever decided.
             return hits, tail.hits, tail.seen, other.hits, stop.reason, guest.cpu.pc, bytes(out)
 
     hits, *_ = both_ways(monkeypatch, scenario)
@@ -101,7 +101,7 @@ def test_breakpoints_whose_condition_is_decided(monkeypatch: pytest.MonkeyPatch,
 
             @guest.break_("queue_push", when=guestdbg.cond(text))
             def arrived(hit: Hit) -> object:
-                hits.append(told(hit))
+                hits.append(reported(hit))
                 return guestdbg.STOP if len(hits) == 20 else None
 
             stop = guest.run(max_instructions=200_000)
@@ -111,7 +111,7 @@ def test_breakpoints_whose_condition_is_decided(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_lock_is_watched_and_taken_all_the_same(way: str) -> None:
-    """Exclusives: the guest must make progress, whatever is told of it."""
+    """Exclusives: the guest must make progress, whatever is watched."""
     with guestdbg.load(COUNTER, console=None) as guest:
         reads = guest.watch("lock", access="any")
         seen: list[str] = []
@@ -213,7 +213,7 @@ def test_conditions_on_system_registers_and_memory(way: str) -> None:
 def test_software_breakpoints_do_not_show(
     monkeypatch: pytest.MonkeyPatch, many: int, reads: str
 ) -> None:
-    """With BRK instructions of ours in memory: beside what is hit, and read by conditions."""
+    """BRK instructions are in memory: beside what is hit, and where conditions read."""
 
     def scenario() -> tuple[Any, ...]:
         hits: list[tuple[Any, ...]] = []
@@ -226,10 +226,10 @@ def test_software_breakpoints_do_not_show(
                 point(lambda hit: None)
             here = guest.break_(push, when=guestdbg.cond(f"({reads}) and x1 != 1 << 63"))
             also = guest.break_(push + 4, kind="hardware", when=guestdbg.cond("x0 == 0"))
-            here(lambda hit: hits.append(told(hit)))
+            here(lambda hit: hits.append(reported(hit)))
             words = guest.watch(push + 4, 16, access="any", when=guestdbg.cond("pc != 0"))
             tail = guest.watch("queue.tail", when=guestdbg.cond("new == 5"))
-            tail(lambda hit: hits.append(told(hit)))
+            tail(lambda hit: hits.append(reported(hit)))
             stop = guest.run(max_instructions=20_000)
             counts = [(point.seen, point.hits) for point in (here, also, words, tail, *quiet)]
             return hits, counts, stop.reason, guest.cpu.pc
@@ -244,7 +244,7 @@ def test_hot_breakpoints_are_decided_beside_software_ones() -> None:
         assert decided_by_provider(guest)
 
 
-def test_watches_without_end_are_watched_the_plain_way() -> None:
+def test_very_many_watches_are_decided_by_the_debugger() -> None:
     with guestdbg.load(QUEUE, console=None) as guest:
         watches = [guest.watch("queue.tail", when=lambda hit: hit.new == 3) for _ in range(120)]
         stop = guest.run(timeout=60)

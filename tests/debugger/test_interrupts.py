@@ -1,4 +1,4 @@
-"""Interrupts that come while an instruction is stepped off a point.
+"""Interrupts that come while a point is stepped over.
 
 The guest has interrupts unmasked and a handler that counts in X28 and lowers nothing: the test
 raises the line at the very moment of a hit, and lowers it in the handler.
@@ -53,10 +53,10 @@ def test_the_loop_alone(counting: Guest) -> None:
     assert counting.read_u64(DATA) == _TURNS
 
 
-def test_a_watch_hit_that_an_interrupt_puts_off_is_told_once(counting: Guest) -> None:
+def test_a_watch_hit_that_an_interrupt_delays_is_reported_once(counting: Guest) -> None:
     guest = counting
     taken = lower_at_the_vector(guest)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     @guest.watch(DATA, 8, before=True)
     def ahead(hit: Hit) -> None:
@@ -65,16 +65,16 @@ def test_a_watch_hit_that_an_interrupt_puts_off_is_told_once(counting: Guest) ->
 
     @guest.watch(DATA, 8)
     def stored(hit: Hit) -> None:
-        told.append((hit.old, hit.new))
+        reported.append((hit.old, hit.new))
 
     assert guest.run(timeout=10).reason == "exit"
-    assert told == [(n, n + 1) for n in range(_TURNS)]
+    assert reported == [(n, n + 1) for n in range(_TURNS)]
     assert taken == [STORE] * _TURNS
     assert guest.cpu.x[28] == _TURNS
-    assert ahead.hits == _TURNS, "told once though the store is tried twice"
+    assert ahead.hits == _TURNS, "reported once, though the store is tried twice"
 
 
-def test_a_breakpoint_whose_instruction_an_interrupt_puts_off(counting: Guest) -> None:
+def test_a_breakpoint_whose_instruction_an_interrupt_delays(counting: Guest) -> None:
     guest = counting
     taken = lower_at_the_vector(guest)
 
@@ -89,7 +89,7 @@ def test_a_breakpoint_whose_instruction_an_interrupt_puts_off(counting: Guest) -
 
 
 def test_the_handler_runs_armed(counting: Guest) -> None:
-    """What the interrupt's handler touches is told, though a step was under way."""
+    """Accesses of the guest's interrupt handler are reported, also while a step is under way."""
     guest = counting
     lower_at_the_vector(guest)
 
@@ -129,9 +129,11 @@ def test_an_interrupt_into_an_exclusive_sequence() -> None:
                 raised.append(hit.pc)
                 guest.board.vm.irq_line(IRQ_LINE_CPU, 1)
 
-        told: list[tuple[str, int, int]] = []
-        guest.watch(DATA, 8, access="any")(lambda hit: told.append((hit.access, hit.old, hit.new)))
+        reported: list[tuple[str, int, int]] = []
+        guest.watch(DATA, 8, access="any")(
+            lambda hit: reported.append((hit.access, hit.old, hit.new))
+        )
         assert guest.run(timeout=10).reason == "exit"
-        assert told == [("readwrite", 0, 1), ("readwrite", 1, 2)]
+        assert reported == [("readwrite", 0, 1), ("readwrite", 1, 2)]
         assert len(taken) == 1
         assert guest.cpu.x[28] == 1

@@ -1,4 +1,4 @@
-"""A guest takes what it touches, however much memory it was given."""
+"""A guest needs host memory for what it touches, not for all it was given."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ STORES = [
 
 
 def most_taken(directory: Path, size: int, fill: int = 0) -> int:
-    """Bytes that a process had in memory at most (VmHWM), running a guest with ``size`` bytes."""
+    """The peak of a process's memory (VmHWM), in bytes, with a guest of ``size`` bytes."""
     program = directory / "guest.py"
     program.write_text(GUEST)
     (directory / "guest.bin").write_bytes(b"".join(w.to_bytes(4, "little") for w in STORES))
@@ -64,7 +64,7 @@ def most_taken(directory: Path, size: int, fill: int = 0) -> int:
     return int(result.stdout) << 10
 
 
-def test_four_gibibytes_take_what_is_touched(tmp_path: Path) -> None:
+def test_four_gibibytes_need_what_is_touched(tmp_path: Path) -> None:
     small = most_taken(tmp_path, 512 << 20)
     # Eight pages; a host that gives 2 MiB at a time may take 16 MiB for them.
     assert most_taken(tmp_path, 4 << 30) < small + (32 << 20)

@@ -1,4 +1,4 @@
-"""What people get wrong with the library: refused in words, and nothing is lost by it."""
+"""Wrong use of the library: refused with a clear message, and nothing is lost by it."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ def queue(**options: Any) -> guestdbg.Guest:
         ({"consol": None}, "no option 'consol'; there are breakpoints"),
     ],
 )
-def test_a_board_that_cannot_be_meant_is_refused_in_words(
-    options: dict[str, Any], said: str
-) -> None:
+def test_a_senseless_board_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(guestdbg.GuestdbgError) as refused:
         queue(**options)
     assert said in str(refused.value)
@@ -120,9 +118,7 @@ def use(guest: guestdbg.Guest, what: str) -> object:
         ("condition", ConditionError, "5 is not a condition"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_words(
-    what: str, error: type[Exception], said: str
-) -> None:
+def test_a_senseless_call_is_refused(what: str, error: type[Exception], said: str) -> None:
     with queue() as guest:
         with pytest.raises(error) as refused:
             use(guest, what)
@@ -148,17 +144,17 @@ def test_a_long_condition_is_not_repeated_in_full() -> None:
     assert len(str(refused.value)) < 400
 
 
-def test_far_more_than_there_is_memory_is_refused_and_soon() -> None:
+def test_a_huge_length_is_refused_at_once() -> None:
     with queue() as guest, pytest.raises(guestdbg.debugger.AddressError):
         guest.read(0x40200000, 1 << 50)
 
 
-def test_more_instructions_than_can_be_counted_are_no_limit() -> None:
+def test_a_huge_instruction_limit_is_no_limit() -> None:
     with queue() as guest:
         assert guest.run(max_instructions=1 << 70).reason == "exit"
 
 
-def test_a_recording_takes_memory_by_its_records_not_by_its_limit() -> None:
+def test_a_recording_needs_memory_for_its_records_not_its_limit() -> None:
     with queue() as guest:
         tails = guest.record("queue.tail", limit=1 << 60)
         assert guest.run().reason == "exit"
@@ -194,7 +190,7 @@ def test_a_character_in_two_pieces_is_one() -> None:
 # ---- handlers ----
 
 
-def test_functions_that_a_call_does_not_run_are_no_handlers() -> None:
+def test_coroutine_and_generator_functions_are_no_handlers() -> None:
     async def coroutine(hit: guestdbg.Hit) -> object:
         return guestdbg.STOP
 
@@ -228,7 +224,7 @@ def test_a_guest_is_not_served_or_closed_by_its_handlers() -> None:
 # ---- copies ----
 
 
-def test_stop_is_itself_however_it_is_copied() -> None:
+def test_a_copy_of_stop_is_the_same_object() -> None:
     assert pickle.loads(pickle.dumps(guestdbg.STOP)) is guestdbg.STOP
     assert copy.deepcopy(guestdbg.STOP) is guestdbg.STOP
 
@@ -237,9 +233,9 @@ def test_hits_say_why_they_are_not_pickled() -> None:
     with queue() as guest:
         guest.watch("queue.tail")
         stop = guest.run()
-        for thing in (stop.hit, stop, guest, guest.cpu, guest.snapshot()):
+        for value in (stop.hit, stop, guest, guest.cpu, guest.snapshot()):
             with pytest.raises(TypeError, match="keep what you need"):
-                pickle.dumps(thing)
+                pickle.dumps(value)
         assert stop.hit is not None
         kept = (str(stop.hit), stop.hit.location, stop.hit.backtrace())
         assert pickle.loads(pickle.dumps(kept)) == kept
@@ -289,7 +285,7 @@ def press_from_a_thread() -> None:
     thread.join()
 
 
-def test_ctrl_c_comes_out_of_a_handler_at_once() -> None:
+def test_ctrl_c_in_a_handler_is_raised_at_once() -> None:
     with queue() as guest:
         watch = guest.watch("queue.tail")
 
@@ -307,7 +303,7 @@ def test_ctrl_c_comes_out_of_a_handler_at_once() -> None:
         assert (stop.hit.old, stop.hit.new) == (1, 2)
 
 
-def test_a_signal_handler_of_ones_own_is_called_while_the_guest_runs() -> None:
+def test_the_users_signal_handler_is_called_while_the_guest_runs() -> None:
     called: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, frame: called.append(number))
     try:
@@ -319,7 +315,7 @@ def test_a_signal_handler_of_ones_own_is_called_while_the_guest_runs() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_what_is_behind_guestdbg_needs_no_import_of_its_own() -> None:
+def test_subpackages_need_no_import_of_their_own() -> None:
     code = (
         "import guestdbg\n"
         "print(guestdbg.debugger.OutOfRegisters.__name__, guestdbg.machine.Board.__name__)\n"

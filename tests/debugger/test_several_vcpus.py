@@ -70,7 +70,7 @@ def test_hits_of_both(two: Guest) -> None:
     assert two.read_u64(DATA) == 2 * _ROUNDS
 
 
-def test_one_that_is_brought_up_is_armed_before_its_first_instruction(two: Guest) -> None:
+def test_a_vcpu_is_armed_before_its_first_instruction(two: Guest) -> None:
     arrived: list[Hit] = []
     two.break_(SECOND)(arrived.append)
     assert two.run(timeout=30).reason == "exit"
@@ -89,7 +89,7 @@ def test_the_one_that_stopped_is_the_current_one(two: Guest) -> None:
     assert two.vcpus[1].pc == SECOND + 8
     two.step()  # the exclusive sequence as a whole
     assert two.vcpus[1].pc == SECOND + 8 + 16
-    assert two.vcpus[0].pc == at, "the others are held"
+    assert two.vcpus[0].pc == at, "the others are paused"
     two.select(0)
     assert two.cpu is two.vcpus[0]
     with pytest.raises(InvalidLocation, match="no vCPU 7"):
@@ -97,7 +97,7 @@ def test_the_one_that_stopped_is_the_current_one(two: Guest) -> None:
     assert two.run(timeout=30).reason == "exit"
 
 
-def test_interrupted_and_gone_on(two: Guest) -> None:
+def test_interrupted_and_resumed(two: Guest) -> None:
     two.interrupt()
     assert two.run(timeout=30).reason == "interrupt"
     assert two.run(timeout=30).reason == "exit"

@@ -1,4 +1,4 @@
-"""Going back under the debugger: the guest does, and what was asked of the debugger stays."""
+"""Snapshots under the debugger: the guest goes back, the points stay."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_same_hits_again(start: Load) -> None:
 
 
 def test_points_are_those_of_now(start: Load) -> None:
-    """Made, deleted, disabled and given a condition after the snapshot: so it stays."""
+    """Points made, deleted, disabled or changed after the snapshot stay so."""
     guest = start("queue", at_main=True)
     old = guest.watch("queue.tail")
     snapshot = guest.snapshot()
@@ -68,7 +68,7 @@ def test_points_are_those_of_now(start: Load) -> None:
 
 
 def test_at_a_breakpoint_that_was_reported(start: Load) -> None:
-    """It is stepped off, not told again; nor does it matter where the vCPU was meanwhile."""
+    """It is stepped over, not reported again, wherever the vCPU was meanwhile."""
     guest = start("queue", at_main=True)
     guest.break_("job_finish")
     guest.run()
@@ -84,7 +84,7 @@ def test_at_a_breakpoint_that_was_reported(start: Load) -> None:
     assert guest.cpu.pc != snapshot.resume_states[0].needs_step_over
 
 
-def test_software_breakpoints_of_then_go_and_those_of_now_come(start: Load) -> None:
+def test_software_breakpoints_are_those_of_now(start: Load) -> None:
     guest = start("queue", at_main=True)
     place, other = guest.symbol("job_finish").address, guest.symbol("stats_record").address
     code, other_code = guest.board.read_phys(place, 4), guest.board.read_phys(other, 4)
@@ -92,7 +92,7 @@ def test_software_breakpoints_of_then_go_and_those_of_now_come(start: Load) -> N
     snapshot = guest.snapshot()
     one.delete()
     guest.restore(snapshot)
-    assert guest.board.read_phys(place, 4) == code, "no BRK that nobody asks for"
+    assert guest.board.read_phys(place, 4) == code, "no BRK of a breakpoint that is gone"
     guest.break_("stats_record", kind="software")
     guest.restore(snapshot)
     assert guest.board.read_phys(place, 4) == code
@@ -105,8 +105,8 @@ def test_software_breakpoints_of_then_go_and_those_of_now_come(start: Load) -> N
     assert guest.board.read_phys(other, 4) == other_code
 
 
-def test_what_lies_under_a_breakpoint_is_that_of_then() -> None:
-    """The guest changes the instruction under a BRK; going back, the old one is under it."""
+def test_the_instruction_under_a_brk_is_restored() -> None:
+    """The guest changes the instruction under a BRK; after restore the old one is under it."""
     guest = assembled(flat(PRIVATE, b(0)))
     guest.break_(CODE + 4, kind="software")
     snapshot = guest.snapshot()
@@ -120,50 +120,50 @@ def test_what_lies_under_a_breakpoint_is_that_of_then() -> None:
 
 
 def test_in_the_middle_of_an_exclusive_sequence() -> None:
-    """A watched lock, stopped while the sequence is run over: it is run to its end each time."""
+    """A watched lock, stopped within the sequence: after restore it runs to its end each time."""
     code = flat(mov(1, DATA), [ldaxr(4, 1)], add(4, 4, 1), *[[0xD503201F]] * 8,
                 [stlxr(5, 4, 1), cbnz_w(5, -44)], b(0))  # fmt: skip
     guest = assembled(code)
-    told: list[tuple[object, object]] = []
-    guest.watch(DATA, 8, access="any")(lambda hit: told.append((hit.old, hit.new)))
+    reported: list[tuple[object, object]] = []
+    guest.watch(DATA, 8, access="any")(lambda hit: reported.append((hit.old, hit.new)))
     stop = guest.run(max_instructions=9)
     assert stop.reason == "limit"
     assert guest.execution.vcpus[0].resume_state.sequence is not None, (
-        "it stands within the sequence"
+        "the PC is within the sequence"
     )
     snapshot = guest.snapshot()
     for _ in range(3):
-        told.clear()
+        reported.clear()
         guest.run(max_instructions=30)
-        assert told == [(0, 1)]
+        assert reported == [(0, 1)]
         assert guest.read_u64(DATA) == 1
         guest.restore(snapshot)
         assert guest.read_u64(DATA) == 0
     guest.close()
 
 
-def test_before_an_access_that_was_announced() -> None:
-    """Told before the access; it is not told twice when going on from there."""
+def test_before_an_access_that_was_reported() -> None:
+    """It was reported before the access, and is not reported again when the guest goes on."""
     guest = assembled(flat(mov(1, DATA), [str_(1, 1)], [ldr(2, 1)], b(0)))
-    told: list[int] = []
+    reported: list[int] = []
 
     @guest.watch(DATA, 8, before=True)
     def early(hit: Hit) -> object:
-        told.append(hit.pc)
+        reported.append(hit.pc)
         return guestdbg.STOP
 
     assert guest.run().reason == "hit"
     snapshot = guest.snapshot()
     for _ in range(2):
         guest.run(max_instructions=10)
-        assert len(told) == 1
+        assert len(reported) == 1
         assert guest.read_u64(DATA) == DATA
         guest.restore(snapshot)
         assert guest.read_u64(DATA) == 0
     guest.close()
 
 
-def test_after_its_end_a_guest_can_live_again(start: Load) -> None:
+def test_a_guest_that_has_powered_off_can_be_restored(start: Load) -> None:
     guest = start("hello")
     snapshot = guest.snapshot()
     assert guest.run().reason == "exit"
@@ -196,7 +196,7 @@ def test_two_vcpus_and_whose_turn_it_is(start: Load) -> None:
     assert {vcpu for vcpu, _, _ in seen[0][0]} == {0, 1}
 
 
-def test_hits_of_before_are_stale(start: Load) -> None:
+def test_hits_from_before_are_stale(start: Load) -> None:
     guest = start("queue", at_main=True)
     guest.watch("queue.tail")
     hit = guest.run().hit
@@ -238,7 +238,7 @@ def test_what_is_refused(start: Load) -> None:
         one.snapshot()
 
 
-def test_without_the_extension_it_is_said_what_is_missing() -> None:
+def test_without_the_extension_the_message_names_it() -> None:
     from guestdbg.kvm import open_kvm
 
     with open_kvm("soft") as kvm:

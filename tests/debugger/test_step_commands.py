@@ -141,7 +141,7 @@ def test_stepping_through_an_exclusive_sequence(start: Load) -> None:
 
 
 def test_stepping_what_the_provider_emulates(start: Load) -> None:
-    """A store to a device is an MMIO exit first, and one step all the same."""
+    """A store to a device makes an MMIO exit first; it is one step."""
     out = bytearray()
     guest = start("hello", console=out.extend)
     guest.run(until="put_char", timeout=60)
@@ -296,7 +296,7 @@ def test_waiting_for_nothing_is_idle() -> None:
         stop = guest.run(timeout=60)
         assert stop.reason == "idle"
         assert "WFI" in stop.detail
-        # What is typed wakes nobody without an interrupt for it, and does not keep it running.
+        # Console input wakes no vCPU without an interrupt for it, and does not keep it running.
         guest.board.console.feed(bytes(200))
         assert guest.run(timeout=60).reason == "idle"
         reasons = [guest.step(timeout=60).reason for _ in range(3)]

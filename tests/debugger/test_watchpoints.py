@@ -1,4 +1,4 @@
-"""Watchpoints on running guests: what a hit tells, and that the guest does what it did."""
+"""Watchpoints on running guests: what a hit reports, and that the guest behaves as without."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_writes_are_reported_after_they_happened(start: Load) -> None:
     assert count.hits == 1000
 
 
-def test_a_hit_tells_everything(start: Load) -> None:
+def test_the_attributes_of_a_hit(start: Load) -> None:
     guest = start("counter", at_main=True)
     watch = guest.watch("counter", access="write", name="the count")
     stop = guest.run(timeout=60)
@@ -108,7 +108,7 @@ def test_members_of_every_size(start: Load) -> None:
     done(guest)
     for name, size in (("byte", 1), ("half", 2), ("word", 4), ("doubleword", 8)):
         written = [n % (1 << 8 * size) for n in range(0, 1000, 100)]
-        # Each member is told whole and alone, though the compiler may write neighbours with it.
+        # The value is that of the whole member alone; the compiler may write neighbours with it.
         assert [hit.new for hit in hits[name]] == written, name
         assert {hit.size for hit in hits[name]} == {size}
 
@@ -205,7 +205,7 @@ def test_before_the_access(start: Load) -> None:
     assert stop.hit is not None
     assert stop.pc == stop.hit.pc
     assert seen == [0, 1, 2, 3, 4, 5]
-    # Going on makes the access, and does not tell of it again.
+    # The next run makes the access, and does not report it again.
     about.handler = lambda hit: seen.append(hit.old)
     done(guest)
     assert seen == list(range(1000))
@@ -223,9 +223,9 @@ def test_a_handler_before_the_access_may_prevent_it(start: Load) -> None:
     assert guest.read_u64(guest.symbol("counter").address) == 0
 
 
-def test_moved_away_by_hand_an_access_is_told_of_again(start: Load) -> None:
+def test_an_access_is_reported_again_after_the_pc_was_set(start: Load) -> None:
     guest = start("counter", at_main=True)
-    told = guest.watch("counter", before=True)
+    reported = guest.watch("counter", before=True)
     hit = guest.run(timeout=60).hit
     assert hit is not None
     entry = guest.symbol("count").address
@@ -235,21 +235,21 @@ def test_moved_away_by_hand_an_access_is_told_of_again(start: Load) -> None:
         stop = guest.run(timeout=60)
         assert stop.reason == "hit"
         assert stop.pc == hit.pc
-        assert told.hits == turn + 2
+        assert reported.hits == turn + 2
     assert guest.read_u64(hit.address) == 0
-    told.delete()
+    reported.delete()
     done(guest)
     assert guest.read_u64(hit.address) == 1000
 
 
 def test_conditions_ignore_counts_and_counts(start: Load) -> None:
     guest = start("counter", at_main=True)
-    told: list[tuple[object, int]] = []
+    reported: list[tuple[object, int]] = []
     watch = guest.watch("counter", when=lambda hit: hit.new % 10 == 0, ignore=3)
-    watch(lambda hit: told.append((hit.new, hit.count)))
+    watch(lambda hit: reported.append((hit.new, hit.count)))
     done(guest)
     assert (watch.seen, watch.hits) == (1000, 100)
-    assert told == [(10 * n, n) for n in range(4, 101)]
+    assert reported == [(10 * n, n) for n in range(4, 101)]
 
 
 def test_one_handler_for_several_watches(start: Load) -> None:
@@ -315,7 +315,7 @@ def test_watching_does_not_change_what_the_guest_does(start: Load) -> None:
 
 
 def test_a_lock_can_be_watched(start: Load) -> None:
-    """Stepping off within load-exclusive/store-exclusive would fail the store for ever."""
+    """Stepping within load-exclusive/store-exclusive would fail the store for ever."""
     guest = start("counter", at_main=True)
     hits = collect(guest.watch("lock"))
     done(guest)
@@ -384,7 +384,7 @@ def test_too_many_watches_say_why(start: Load) -> None:
     assert len(done_hits) == 10
 
 
-def test_watching_more_than_was_asked_when_permitted(
+def test_a_register_covers_more_if_overwatch_permits(
     start: Load, caplog: pytest.LogCaptureFixture
 ) -> None:
     guest = start("counter", at_main=True, overwatch=4096)
@@ -419,7 +419,7 @@ def test_bad_watches_are_refused(start: Load) -> None:
     assert guest._target.armed.allocation.used == (0, 0)
 
 
-def test_a_hit_of_the_past_says_so(start: Load) -> None:
+def test_a_stale_hit_says_so(start: Load) -> None:
     guest = start("counter", at_main=True)
     hits = collect(guest.watch("counter"))
     guest.run(until="write_pair", timeout=60)

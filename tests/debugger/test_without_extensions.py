@@ -1,4 +1,4 @@
-"""The debugger over the seam alone: a provider with no extension, and what then cannot be."""
+"""The debugger over a provider without extensions, and what is not possible then."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LOOP = CODE + 4 * len(START)
 
 @pytest.fixture
 def plain() -> Iterator[Guest]:
-    """Stores 1, 2, 3, … to DATA for ever, over the bare seam."""
+    """Stores 1, 2, 3, … to DATA for ever, under a provider without extensions."""
     guest = assembled(flat(START, add(3, 3, 1), str_(3, 1), b(-8)), plain=True)
     yield guest
     guest.close()
@@ -108,7 +108,7 @@ def test_a_stop_costs_two_runs_and_two_armings(plain: Guest) -> None:
     assert len({id(debug) for debug in vcpu.armings[-100:]}) == 2
 
 
-def test_the_step_off_keeps_the_guests_registers_out(plain: Guest) -> None:
+def test_stepping_over_a_watch_keeps_the_guests_registers_out(plain: Guest) -> None:
     plain.watch(DATA, 8)
     plain.run(timeout=20)
     steps = [d for d in vcpu_of(plain).armings if d.control & KVM_GUESTDBG_SINGLESTEP]
@@ -135,12 +135,12 @@ def test_without_points_the_guest_is_not_debugged(plain: Guest) -> None:
 def test_an_atomic_reads_and_writes() -> None:
     code = flat(START, mov(4, 5), ldadd(4, 6, 1), ldr(7, 1), OFF)
     with assembled(code, lse=True) as guest:
-        told: list[tuple[str, str, int, object]] = []
+        reported: list[tuple[str, str, int, object]] = []
         for access in ("read", "write", "any"):
             watch = guest.watch(DATA, 8, access=access, name=access)
-            watch(lambda hit: told.append((hit.point.name, hit.access, hit.old, hit.new)))
+            watch(lambda hit: reported.append((hit.point.name, hit.access, hit.old, hit.new)))
         assert guest.run(timeout=10).reason == "exit"
-        assert told == [
+        assert reported == [
             ("read", "readwrite", 0, 5),
             ("write", "readwrite", 0, 5),
             ("any", "readwrite", 0, 5),
@@ -163,7 +163,7 @@ def test_a_store_exclusive_that_fails_says_so() -> None:
         assert guest.read_u64(DATA) == 0
 
 
-def test_a_guests_own_brk_is_handed_back() -> None:
+def test_a_guests_own_brk_is_injected() -> None:
     handler = flat(mov(9, 1), OFF)
     code = flat(START, mov(2, VECTORS), msr("VBAR_EL1", 2), str_(3, 1), brk(0x77), NOP)
     where = CODE + 4 * (len(code) - 2)
@@ -184,44 +184,44 @@ def test_a_guests_own_brk_is_handed_back() -> None:
 def test_a_breakpoint_on_a_brk_of_the_guests_own(
     kind: Kind, watching: bool, stepping: bool
 ) -> None:
-    """Ours is told once; then the guest has its own."""
+    """The debugger's is reported once; then the guest takes the exception of its own."""
     handler = flat(mov(9, 1), OFF)
     code = flat(START, mov(2, VECTORS), msr("VBAR_EL1", 2), brk(0x77), NOP)
     where = CODE + 4 * (len(code) - 2)
     with assembled(code, {0x200: handler}) as guest:
         if watching:
             guest.watch(DATA, 8)
-        ours = guest.break_(where, kind=kind)
+        point = guest.break_(where, kind=kind)
         assert guest.run(timeout=10).reason == "hit"
         if stepping:
             stop = guest.step()
             assert (stop.reason, stop.pc) == ("step", VECTORS + 0x200)
         assert guest.run(timeout=10).reason == "exit"
-        assert ours.hits == 1
+        assert point.hits == 1
         assert guest.cpu.x[9] == 1
         assert guest.cpu.reg("elr_el1") == where
 
 
 @pytest.mark.parametrize("stepping", [False, True], ids=["run", "step"])
-def test_a_masked_breakpoint_of_the_guests_own_at_ours(stepping: bool) -> None:
-    """PSTATE.D is set: the guest's does nothing, and ours is told once all the same."""
+def test_a_masked_breakpoint_of_the_guests_own_at_the_debuggers(stepping: bool) -> None:
+    """PSTATE.D is set: the guest's does nothing, and the debugger's is reported once."""
     code = flat(
         *(mov(2, CODE + 4 * 14), msr("DBGBVR0_EL1", 2), mov(2, 0x1E7), msr("DBGBCR0_EL1", 2)),
         *(mov(2, 1 << 15 | 1 << 13), msr("MDSCR_EL1", 2)),
     )
     code += [NOP] * (14 - len(code)) + flat(mov(9, 1), OFF)
     with assembled(code) as guest:
-        ours = guest.break_(CODE + 4 * 14, kind="software")
+        point = guest.break_(CODE + 4 * 14, kind="software")
         assert guest.run(timeout=10).reason == "hit"
         if stepping:
             stop = guest.step()
             assert (stop.reason, stop.pc) == ("step", CODE + 4 * 15)
         assert guest.run(timeout=10).reason == "exit"
-        assert ours.hits == 1
+        assert point.hits == 1
 
 
 def test_a_software_breakpoint_is_of_its_virtual_address() -> None:
-    """By another address of the same memory our BRK is passed by, unseen by all."""
+    """Reached by another address of the same memory, the BRK is stepped over and not reported."""
     alias = 0x4000_0000
     table = DATA + 0x1000
     code = flat(
@@ -246,15 +246,15 @@ def test_a_software_breakpoint_is_of_its_virtual_address() -> None:
             cpu.set_reg(name, value)
         assert guest.translate(where + alias) == guest.translate(where) == where
         arrived: list[int] = []
-        ours = guest.break_(where, kind="software")
-        ours.handler = lambda hit: arrived.append(hit.vcpu.x[9])
+        point = guest.break_(where, kind="software")
+        point.handler = lambda hit: arrived.append(hit.vcpu.x[9])
         assert guest.run(timeout=10).reason == "exit"
         assert cpu.x[9] == 2
     assert arrived == [1]
 
 
-def test_handed_back_as_the_processor_would_have_done_it() -> None:
-    """The same guest with and without a debugger: every register afterwards is the same."""
+def test_an_injected_exception_is_as_the_processor_takes_it() -> None:
+    """The same guest with and without a debugger: every register is the same afterwards."""
     handler = flat([0xAA0003EA], OFF)
     code = flat(
         mov(2, VECTORS), msr("VBAR_EL1", 2), daifclr(0xF), mov(5, 3), [0xF10010BF], brk(9), NOP
@@ -304,8 +304,8 @@ def test_whatever_far_is_permitted_the_hit_is_the_same(
     assert hit.access_address & (1 << 56) - 1 == DATA - 8
 
 
-def test_a_sequence_of_an_unknown_way_out_is_stepped(caplog: pytest.LogCaptureFixture) -> None:
-    """More exits than registers: said, and the guest stepped all the same."""
+def test_a_sequence_with_too_many_exits_is_stepped(caplog: pytest.LogCaptureFixture) -> None:
+    """There are more exits than registers: a warning is logged, and the sequence is stepped."""
     caplog.set_level(logging.WARNING, "guestdbg.debugger")
     branches = [0xB4000000 | (40 + 7 * n) << 5 | 8 for n in range(8)]  # cbz x8, far away
     code = flat(START, mov(8, 1), ldaxr(4, 1), branches, stlxr(5, 4, 1), [NOP], OFF)
@@ -317,8 +317,8 @@ def test_a_sequence_of_an_unknown_way_out_is_stepped(caplog: pytest.LogCaptureFi
         assert "has 9 exits" in caplog.text
 
 
-def test_spinning_for_a_lock_leaves_room_for_others() -> None:
-    """A sequence that spins is run over disarmed, and can be interrupted all the same."""
+def test_a_spinning_sequence_can_be_interrupted() -> None:
+    """A sequence that spins runs disarmed; it can be interrupted."""
     code = flat(START, ldaxr(4, 1), [0xB5FFFFE4], mov(4, 1), stlxr(5, 4, 1), cbnz_w(5, -16), OFF)
     with assembled(code) as guest:
         guest.write_u64(DATA, 1)

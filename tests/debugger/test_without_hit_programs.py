@@ -1,4 +1,4 @@
-"""Nothing rests on hit programs: without them the same tests pass."""
+"""Nothing depends on hit programs: without them the same tests pass."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 
-def plainly(code: str, value: str) -> str:
+def output_of(code: str, value: str) -> str:
     return subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"GUESTDBG_PLAIN": value},
@@ -28,12 +28,12 @@ def plainly(code: str, value: str) -> str:
 @pytest.mark.parametrize(("value", "plain"), [("1", True), ("0", False), ("", False)])
 def test_the_variable_switches_them_off(value: str, plain: bool) -> None:
     code = "from guestdbg.debugger.vcpu import hit_programs; print(hit_programs.PLAIN)"
-    assert plainly(code, value) == str(plain)
+    assert output_of(code, value) == str(plain)
 
 
 @pytest.mark.slow
-def test_the_debuggers_tests_pass_the_plain_way() -> None:
-    """All but those that are about the two ways themselves."""
+def test_the_debuggers_tests_pass_without_them() -> None:
+    """All but those that compare both ways."""
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
         + ["--ignore", str(HERE / "test_hit_programs.py"), "--ignore", __file__, str(HERE)],

@@ -85,19 +85,20 @@ class HitProgramSet:
             return
         self._points = []
         programs: list[HitProgram] = []
-        plain: list[tuple[int, int]] = []
+        # Ranges whose hits exit without being decided.
+        excluded: list[tuple[int, int]] = []
         # The words that hold a BRK of the debugger's: conditions must not read it there.
         hidden = self._target.memory.patched
         if armed is not None and armed.uses_hardware and len(hidden) <= MAX_HIDDEN:
-            self._watches(armed, programs, plain)
-            self._breakpoints(armed, programs, plain)
-        if not programs or len(plain) > MAX_EXCLUDED:
+            self._watches(armed, programs, excluded)
+            self._breakpoints(armed, programs, excluded)
+        if not programs or len(excluded) > MAX_EXCLUDED:
             if self._installed is not None:
                 self._vcpu.set_hit_programs(())
             self._installed = None
             self._counters = []
             return
-        self._installed = self._vcpu.set_hit_programs(programs, plain, hidden)
+        self._installed = self._vcpu.set_hit_programs(programs, excluded, hidden)
         self._counters = [
             _Counter(n, point)
             for n, (point, program) in enumerate(zip(self._points, programs, strict=True))
@@ -108,18 +109,18 @@ class HitProgramSet:
             self._installed.set_counts(counter.number, counter.seen, counter.passed)
 
     def _watches(
-        self, armed: ArmedState, programs: list[HitProgram], plain: list[tuple[int, int]]
+        self, armed: ArmedState, programs: list[HitProgram], excluded: list[tuple[int, int]]
     ) -> None:
         for watch in armed.watches:
             if watch.before or watch.restricted or len(programs) == MAX_PROGRAMS:
-                plain.append((watch.address, watch.end))
+                excluded.append((watch.address, watch.end))
                 continue
-            condition = self._steps(watch, watch.length if watch.scalar else 0)
+            condition = self._compiled(watch, watch.length if watch.scalar else 0)
             buffer: memoryview | None = None
             registers: tuple[int, ...] = ()
             if isinstance(watch, Recording):
                 if condition is None and watch.when is not None:
-                    plain.append((watch.address, watch.end))
+                    excluded.append((watch.address, watch.end))
                     continue
                 buffer, registers = watch.room(), watch.registers
             self._points.append(watch)
@@ -136,29 +137,29 @@ class HitProgramSet:
             )
 
     def _breakpoints(
-        self, armed: ArmedState, programs: list[HitProgram], plain: list[tuple[int, int]]
+        self, armed: ArmedState, programs: list[HitProgram], excluded: list[tuple[int, int]]
     ) -> None:
         for address in armed.internal:
-            plain.append((address, address))
+            excluded.append((address, address))
         for address, points in armed.breakpoints.items():
             if address in armed.brk_addresses:
-                plain.append((address, address))  # one of the points may be a hardware one
+                excluded.append((address, address))  # one of the points may be a hardware one
                 continue
-            steps = [self._steps(point, 0) for point in points]
+            conditions = [self._compiled(point, 0) for point in points]
             # Without a condition every hit makes an exit: a program would gain nothing.
             if (
-                None in steps
+                None in conditions
                 or any(point.restricted for point in points)
                 or address in armed.internal
                 or len(programs) + len(points) > MAX_PROGRAMS
             ):
-                plain.append((address, address))
+                excluded.append((address, address))
                 continue
-            for point, condition in zip(points, steps, strict=True):
+            for point, condition in zip(points, conditions, strict=True):
                 self._points.append(point)
                 programs.append(HitProgram("break", address, condition=condition))
 
-    def _steps(self, point: Point, value_bytes: int) -> tuple[Operation, ...] | None:
+    def _compiled(self, point: Point, value_bytes: int) -> tuple[Operation, ...] | None:
         if not isinstance(point.when, Compilable):
             return None
         # The provider counts for one vCPU and one address. The count of a line that was compiled
