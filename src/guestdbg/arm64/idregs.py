@@ -1,7 +1,7 @@
 """Layouts of the identification registers that a guest can read (DDI 0487, D23.2).
 
 Most are rows of four-bit fields: each line below names a field, its lowest bit and what its
-values mean. A value the table does not list is one the architecture had not allocated.
+values mean. A value that the table does not list was not allocated by the architecture.
 """
 
 from __future__ import annotations

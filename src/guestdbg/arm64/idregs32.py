@@ -1,7 +1,7 @@
 """The AArch32 identification registers, which AArch64 can read too (DDI 0487, D23.2).
 
 They read as zero (or UNKNOWN) where EL1 and EL0 have no AArch32 state, as in guestdbg.cpu.
-Rows of four-bit fields, lowest first; None is a reserved place.
+Rows of four-bit fields, lowest first; None is a reserved field.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def _register(value: int) -> str:
 
 
 def _is_valid(iss: int) -> bool:
-    """ISV: is the syndrome of the access (or of the step) there at all?"""
+    """ISV: whether the syndrome of the access (or of the step) is valid."""
     return bool(iss >> 24 & 1)
 
 
@@ -66,7 +66,7 @@ _SET = {
 
 @dataclass(frozen=True)
 class Iss:
-    """Base of all syndromes; by itself the ISS of classes that have none (all RES0)."""
+    """Base of all syndromes; also the ISS of exception classes without one (all RES0)."""
 
     LAYOUT: ClassVar[tuple[Field, ...]] = ()
 

@@ -26,11 +26,11 @@ def _signed(value: int, bits: int) -> int:
 
 @dataclass(frozen=True)
 class MemoryOperand:
-    """What a load or store accesses, before its registers are looked at.
+    """What a load or store accesses, as its encoding says, without values of registers.
 
-    The instruction makes `count` accesses of `size` bytes each, side by side, beginning at
-    base + offset (+ the index register, extended and shifted). `element` is the size of one
-    datum where an access holds several (structures, exclusive pairs), otherwise `size`.
+    The instruction makes `count` accesses of `size` bytes each, one after the other,
+    beginning at base + offset (+ the index register, extended and shifted). `element` is the size
+    of one datum where an access holds several (structures, exclusive pairs), otherwise `size`.
     `reads` and `writes` are both set for atomics; `conditional` says that the write may not
     happen (store-exclusive, compare-and-swap). `registers` are the data registers' numbers;
     `simd` says that they are V registers.
@@ -255,7 +255,7 @@ def _tags(raw: int) -> MemoryOperand | None:
 
 
 def _atomic128(raw: int) -> MemoryOperand | None:
-    """LDCLRP, LDSETP, SWPP (LSE128) and their read-check-write kin."""
+    """LDCLRP, LDSETP, SWPP (LSE128) and their read-check-write forms."""
     how, o3, opc = _field(raw, 11, 10), raw >> 15 & 1, _field(raw, 14, 12)
     rs, rn, rt = _field(raw, 20, 16), _field(raw, 9, 5), raw & 31
     registers: tuple[int, ...]

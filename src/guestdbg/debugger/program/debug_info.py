@@ -36,7 +36,7 @@ class DebugInfo:
         self._locations.clear()
 
     def locate(self, address: int) -> Location:
-        """The function (or variable), offset, file and line of an address, as far as known."""
+        """An address with its function (or variable), offset, file and line, if they are known."""
         found = self._locations.get(address)
         if found is None:
             if len(self._locations) >= _LOCATIONS:
