@@ -1,13 +1,13 @@
-"""Looks for guests, and for users of the processor, that break it.
+"""Searches for guests, and for uses of the processor, that break it.
 
 Cases follow from a kind and a seed. Kinds: ``cpu`` (the bare processor: random code, registers,
 memory slots, tables, debug registers), ``soft`` (the same through the software KVM),
-``translation`` (tables, judged by the tests' model), ``pieces`` (the same program however it is
-cut), ``packets`` (a debugger's client that says anything to the server), ``framing`` (streams of
-packets, judged by the tests' model; these two count packets for instructions). They run in
-processes of their own; the processor is built under the address and undefined-behaviour sanitizers
-into build/sanitizer. A failing case is made small and saved under build/fuzz, with the command that
-runs it again.
+``translation`` (tables, compared with the tests' model), ``pieces`` (the same program, interrupted
+anywhere), ``packets`` (a debugger's client that sends anything to the server), ``framing`` (streams
+of packets, compared with the tests' model; these two count packets as instructions). They run in
+separate processes; the processor is built with the address and undefined-behaviour sanitizers into
+build/sanitizer. A failing case is shrunk and saved under build/fuzz, with the command that runs it
+again.
 
     make fuzz                          until interrupted
     make fuzz FUZZ_SECONDS=600         for ten minutes
@@ -39,7 +39,7 @@ SECONDS = 600  # for a batch: hundreds of times what it takes
 
 
 class CannotBuild(Exception):
-    """The processor cannot be built under sanitizers here; says why."""
+    """The processor cannot be built with sanitizers here; the message gives the reason."""
 
 
 class NoSanitizers(CannotBuild):
@@ -48,17 +48,17 @@ class NoSanitizers(CannotBuild):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a batch of cases."""
+    """The result of a batch of cases."""
 
     cases: int
     instructions: int
-    failed: int | None  # the seed, where one did
+    failed: int | None  # the seed of the case that failed
     output: str
-    did: Counter[str] = field(default_factory=Counter)  # how often what was done
+    did: Counter[str] = field(default_factory=Counter)  # how often each action was done
 
 
 def runtime(name: str) -> Path:
-    """A sanitizer's shared library, by the compiler; it must come before everything else."""
+    """The path of a sanitizer's shared library, from the compiler; it must be loaded first."""
     compiler = os.environ.get("CC", "gcc").split()[0]
     try:
         answer = subprocess.run(
@@ -72,7 +72,7 @@ def runtime(name: str) -> Path:
 
 
 def build() -> dict[str, str]:
-    """Builds the processor under the sanitizers, if it changed; the environment to run it in.
+    """Builds the processor with the sanitizers, if it changed; returns the environment for it.
 
     Raises CannotBuild.
     """
@@ -111,7 +111,7 @@ def run(
     actions: int | None = None,
     leave_out: Sequence[int] = (),
 ) -> Outcome:
-    """Cases first to first + count - 1, in a process of their own."""
+    """Cases first to first + count - 1, in a separate process."""
     command = [sys.executable, str(WORKER), kind, str(first), str(count)]
     if actions is not None:
         command.append(str(actions))
@@ -155,7 +155,7 @@ def run(
 
 
 def shrink(environment: Mapping[str, str], kind: str, seed: int) -> tuple[int, list[int]] | None:
-    """(actions, those that may be left out) with which the case still fails; None: never alone."""
+    """(actions, those that can be left out) with which the case still fails; None: not alone."""
 
     def fails(actions: int, leave_out: Sequence[int] = ()) -> bool:
         return run(environment, kind, seed, 1, actions, leave_out).failed is not None
@@ -188,22 +188,26 @@ def replay_of(kind: str, seed: int, actions: int, leave_out: Sequence[int]) -> s
 def save(
     environment: Mapping[str, str], kind: str, outcome: Outcome, first: int, *, plain: bool
 ) -> Path:
-    """Makes a failing case small and keeps it with how to run it again."""
+    """Shrinks a failing case and saves it with the command to run it again."""
     seed = outcome.failed
     assert seed is not None
     option = " --plain" if plain else ""
     small = shrink(environment, kind, seed)
     if small is None:
-        told = f"It fails only after others: tools/fuzz_worker.py {kind} {first} {seed - first + 1}"
+        command = (
+            f"It fails only after others: tools/fuzz_worker.py {kind} {first} {seed - first + 1}"
+        )
         output = outcome.output
     else:
         what = replay_of(kind, seed, *small)
-        told = f"To run it again: python tools/fuzz.py{option} --replay {what}"
+        command = f"To run it again: python tools/fuzz.py{option} --replay {what}"
         output = run(environment, kind, seed, 1, *small).output
     FOUND.mkdir(parents=True, exist_ok=True)
     path = FOUND / f"{kind}-{seed}.txt"
-    path.write_text(f"{kind} {seed}\n{told}\n\n{output}\n")
-    print(f"\n{kind} {seed} FAILS; {path.relative_to(ROOT)}\n{told}\n{output[-2500:]}", flush=True)
+    path.write_text(f"{kind} {seed}\n{command}\n\n{output}\n")
+    print(
+        f"\n{kind} {seed} FAILS; {path.relative_to(ROOT)}\n{command}\n{output[-2500:]}", flush=True
+    )
     return path
 
 
@@ -246,8 +250,8 @@ def fuzz(
             break
     except KeyboardInterrupt:
         print()
-    told = ", ".join(f"{cases[kind]} {kind}" for kind in kinds)
-    print(f"{total:,} instructions in cases from seed {first} on ({told}): {failures} failures")
+    counts = ", ".join(f"{cases[kind]} {kind}" for kind in kinds)
+    print(f"{total:,} instructions in cases from seed {first} on ({counts}): {failures} failures")
     return failures
 
 
@@ -267,11 +271,11 @@ def main() -> int:
         if (ROOT / "src").is_dir():
             environment["PYTHONPATH"] = str(ROOT / "src")
     else:
-        print("building the processor under sanitizers", flush=True)
+        print("building the processor with sanitizers", flush=True)
         try:
             environment = build()
         except CannotBuild as why:
-            print(f"cannot build under sanitizers: {why}\n(--plain runs without)", file=sys.stderr)
+            print(f"cannot build with sanitizers: {why}\n(--plain runs without)", file=sys.stderr)
             return 1
     if options.replay:
         kind, seed, *rest = options.replay.split(":")

@@ -1,4 +1,4 @@
-"""Random guest code and random values, biased towards what is near an edge."""
+"""Random guest code and random values, biased towards edge cases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ERET = 0xD69F03E0
 _ROWS = [(mask, value) for _, mask, value in encodings()]
 _SYSTEM = [r.encoding for r in SYSREGS.values()]
 
-#: A vector that goes on behind what raised the exception: ELR_EL1 = ELR_EL1 + 4 & ~3.
+#: A vector that returns after the instruction that raised it: ELR_EL1 = ELR_EL1 + 4 & ~3.
 RESUME = [0xD538403C, 0x9100139C, 0x927EF79C, 0xD518403C, ERET]
 
 
@@ -101,7 +101,7 @@ def _branch(rng: random.Random) -> int:
 
 
 def word(rng: random.Random) -> int:
-    """One instruction, or what is none."""
+    """One instruction, or an unallocated encoding."""
     choice = rng.random()
     if choice < 0.15:
         return rng.getrandbits(32)
@@ -120,7 +120,7 @@ def code(rng: random.Random, count: int) -> bytes:
 
 
 def vectors(rng: random.Random) -> bytes:
-    """2 KiB of exception vectors: mostly such as go on, some wild."""
+    """2 KiB of exception vectors: most return, some are random code."""
     out = bytearray()
     for _ in range(16):
         choice = rng.random()
@@ -135,7 +135,7 @@ def vectors(rng: random.Random) -> bytes:
 
 
 def descriptor(rng: random.Random, tables: list[int], pages: list[int]) -> int:
-    """A translation table entry: a table, a block or page that is likely to be there, or junk."""
+    """A translation table entry: a table, a block or page that probably exists, or random bits."""
     choice = rng.random()
     if choice < 0.4:
         return rng.choice(tables) & ~0xFFF | 3 | (rng.getrandbits(5) << 59 if choice < 0.05 else 0)

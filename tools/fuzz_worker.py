@@ -1,12 +1,12 @@
-"""Runs cases in this process, and says which, so that whoever started it knows where it died.
+"""Runs cases in this process, and prints which, so that the parent knows where it died.
 
     fuzz_worker.py KIND FIRST COUNT [ACTIONS [LEFT-OUT,...]]
 
 Prints a line when a case begins ("case KIND SEED"), one when it is over ("done KIND SEED
-INSTRUCTIONS"), and "fail KIND SEED" with a traceback where it is not as it must be; then it ends.
-At the end it tells how often what was done ("did TIMES WHAT").
-What does not come to its end in time dies with a traceback (exit status 1); crashes leave one too.
-With ACTIONS it tells each action, too.
+INSTRUCTIONS"), and "fail KIND SEED" with a traceback when a check fails; then it ends. At the end
+it prints how often each kind of action was done ("did TIMES WHAT"). A case that does not end in
+time is killed with a traceback (exit status 1); crashes print one, too. With ACTIONS it also prints
+each action.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _of(kind: type[Case]) -> Run:
 
 
 def _translation(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
-    """Random translation tables, judged by the tests' model."""
+    """Random translation tables, compared with the tests' model."""
     from tests.cpu.translation_scenarios import Choices, scenario
 
     world = _world()
@@ -63,14 +63,14 @@ def _translation(seed: int, actions: int, leave_out: Collection[int], tell: Tell
 
 @cache
 def _world() -> World:
-    """Every scenario leaves it as it was, and filling it takes longer than a scenario."""
+    """Every scenario restores it, and setting it up takes longer than a scenario."""
     from tests.cpu.translation_scenarios import World
 
     return World()
 
 
 def _pieces(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
-    """A random program in one piece and in several, and armed."""
+    """A random program in one run and in several, and with debug registers armed."""
     from tests.cpu.test_determinism import Armed, Guest, same
 
     whole, cut = Guest(seed), Guest(seed)
@@ -85,13 +85,13 @@ def _pieces(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> 
 
 
 def _packets(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
-    """Packets to sessions over real guests; what fails is made small there."""
+    """Packets to sessions over real guests; fuzz_packets shrinks failures itself."""
     logging.disable(logging.ERROR)
     return fuzz_packets.run(seed, DID)
 
 
 def _framing(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
-    """Streams of bytes, judged by the tests' model."""
+    """Streams of bytes, compared with the tests' model."""
     return fuzz_framing.run(seed, DID)
 
 

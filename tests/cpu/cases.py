@@ -1,4 +1,4 @@
-"""What an instruction under test sees: the memory layout of both machines, registers, outcomes."""
+"""The environment of an instruction under test: memory layout, registers, outcomes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 CODE = 0x0010_0000  # slots of two instructions: the one under test, and a branch out
 CODE_SIZE = 0x10_0000
-SUPPORT = 0x0020_0000  # Unicorn: prologue and epilogue; ours: translation table and vectors
+SUPPORT = 0x0020_0000  # Unicorn: prologue and epilogue; guestdbg: translation table and vectors
 SUPPORT_SIZE = 0x1_0000
 EPILOGUE = SUPPORT + 0x1000
 TABLE = SUPPORT + 0x2000
 VECTORS = SUPPORT + 0x4000
-END = SUPPORT + 0x6000  # Unicorn: nothing is there, arriving means done
+END = SUPPORT + 0x6000  # Unicorn: nothing is mapped, arriving ends the run
 STATE = 0x0030_0000  # Unicorn: where prologue and epilogue find the registers
 STATE_STRIDE = 0x400  # V registers at 0 of a case's, the others at 512
 BATCH = 128  # cases in one go
 STATE_SIZE = 0x2_1000  # cursor, cases, the one that ends
 DATA = 0x4000_0000  # in the second gigabyte, which EL0 may read and write
-DATA_SIZE = 0x2000  # of each case in a batch, one behind the other
+DATA_SIZE = 0x2000  # of each case in a batch, one after the other
 
 PSTATE = 0x3C5  # EL1h, all exceptions masked
 ONES = (1 << 64) - 1
@@ -40,7 +40,7 @@ class State:
 class Case:
     """One instruction and everything it can see.
 
-    data: DATA_SIZE bytes that the instruction may touch, at data_at; empty where it touches none.
+    data: DATA_SIZE bytes that the instruction may access, at data_at; empty if it accesses none.
     """
 
     row: str
@@ -52,7 +52,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one machine made of a case. kind: ok, undefined, abort, or something else in words."""
+    """The result of a case on one machine. kind: ok, undefined, abort, or a description."""
 
     kind: str
     pc: int

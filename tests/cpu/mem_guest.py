@@ -18,7 +18,7 @@ HOLE = USER + USER_SIZE
 KERNEL = 0x4010_4000  # EL1 may read and write, EL0 nothing
 READ_ONLY = 0x4010_6000  # read-only at both
 DEVICE = 0x4010_8000  # RAM, mapped as Device-nGnRnE
-NOBODY = 0x4010_A000  # mapped, but no memory is there
+NOBODY = 0x4010_A000  # mapped, but without memory
 UNKNOWN_PA = 0x9000_0000
 MEMORY = 0x4000_0000
 MEMORY_SIZE = 0x20_0000
@@ -60,7 +60,7 @@ class Taken:
 
 
 class Guest:
-    """SCTLR_EL1 checks no alignment until told to; FP and SIMD are enabled."""
+    """SCTLR_EL1 enables no alignment checks at first; FP and SIMD are enabled."""
 
     def __init__(self, *, lse: bool = False) -> None:
         self.memory = mmap.mmap(-1, MEMORY_SIZE)
@@ -125,8 +125,10 @@ class Guest:
         )
 
     def run(self, *words: int) -> Taken | None:
-        """Executes the instructions; the exception that stopped them, if one did. An exception's
-        own effects on PSTATE and PC are taken back: PC stays at the instruction that raised it."""
+        """Executes the instructions. Returns the exception that stopped them, or None.
+
+        The exception's effects on PSTATE and PC are undone: PC stays at the instruction that raised it.
+        """
         cpu = self.cpu
         self.write(CODE, struct.pack(f"<{len(words)}I", *words))
         self.physical.code_changed(CODE, 4 * len(words))

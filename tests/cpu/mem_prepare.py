@@ -32,7 +32,7 @@ def is_register_offset(raw: int) -> bool:
 
 
 def displacement(raw: int) -> int:
-    """What is added to the base for the access, where that is a constant."""
+    """The constant offset from the base, if it is constant."""
     vector = field(raw, 26, 26)
     if field(raw, 29, 27) == 0b101:  # pairs
         if field(raw, 24, 23) == 1:
@@ -99,8 +99,8 @@ def loads_and_stores(*, aligned: bool = False) -> Prepare:
 
 
 def literals(oracle: Oracle) -> Prepare:
-    """Points the literal into the code area, at what was placed there before. An instruction's
-    place follows from its number in the batch."""
+    """Points the literal into the code area, at code placed there before. The place of an
+    instruction follows from its number in the batch."""
 
     def prepare(rng: random.Random, case: Case) -> Case:
         slot = (oracle.slot + 8 * ((case.data_at - DATA) // DATA_SIZE)) % CODE_SIZE

@@ -71,7 +71,7 @@ def random_case(
 
 
 def undefined(row: Row, raw: int) -> bool:
-    """Unallocated sizes of structures, which rows have among theirs."""
+    """Unallocated sizes of structures, which are within the patterns of rows."""
     size, q = field(raw, 11, 10), field(raw, 30, 30)
     if "multiple" in row.name:
         return size == 3 and not q and field(raw, 15, 12) in (0, 4, 8)

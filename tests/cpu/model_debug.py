@@ -1,8 +1,8 @@
 """What the architecture says about debug exceptions, as plain Python over a plain state.
 
 Written from the Arm manual (DDI 0487, chapter D2 "AArch64 Self-hosted Debug") and Arm's published
-pseudocode, and from nothing of the processor that it judges. Where the architecture calls behaviour
-CONSTRAINED UNPREDICTABLE a function answers the set of what is permitted, so every answer is a
+pseudocode, independently of the processor under test. Where the architecture calls behaviour
+CONSTRAINED UNPREDICTABLE, a function returns the set of permitted results, so every result is a
 frozenset of booleans. The processing element is an Armv8.0 one like Cortex-A57: EL2 and EL3 exist,
 it runs in Non-secure state, EL1&0 use AArch64, AArch32 exists at EL0, no VHE. HCR_EL2.TGE is 0: EL1
 is in use.
@@ -50,7 +50,7 @@ def truth(value: bool) -> Choice:
 
 @dataclass
 class State:
-    """All that debug exceptions depend on."""
+    """Everything that debug exceptions depend on."""
 
     el: int = 1
     d: bool = False  # PSTATE.D
@@ -158,7 +158,7 @@ class State:
             (1, 2, 2), (1, 3, 1), (1, 3, 2), (1, 3, 3),
         }  # fmt: skip
         if (hmc, ssc, pxc) in reserved or (hmc == 0 and pxc == 0):
-            # Disabled, or as another combination; linking counts all the same.
+            # Disabled, or as another combination; linking applies in any case.
             here = EITHER
         else:
             level = self.el if watch is False or privileged else 0

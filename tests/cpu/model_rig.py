@@ -1,4 +1,4 @@
-"""A processor whose debug state is set as a whole, and what came of one instruction."""
+"""A processor whose debug state is set as a whole, and the outcome of one instruction."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Outcome(NamedTuple):
 
 
 class Rig:
-    """A processor with 1 MiB at RAM, code at CODE, exception vectors that are loops without end."""
+    """A processor with 1 MiB at RAM, code at CODE, exception vectors that are endless loops."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Rig:
             (VTTBR_EL2, s.vmid << 48),
             (TCR_EL1, tcr | s.tbi[0] << 37 | s.tbi[1] << 38),
         ):
-            # Only what changes: a write may well drop what the processor has cached.
+            # Only registers that change, because a write may drop what the processor has cached.
             if self.written.get(register) != value:
                 p.set_sysreg(register, value)
                 self.written[register] = value
@@ -172,8 +172,8 @@ class Rig:
         if VECTORS <= pc < VECTORS + 0x800:
             read = p.get_sysreg
             return Outcome(1, read(ESR_EL1), read(FAR_EL1), read(ELR_EL1), read(SPSR_EL1))
-        wanted = start + 4 * count if executed is None else executed
-        assert pc == wanted, f"went from {start:#x} to {pc:#x} instead of {wanted:#x}"
+        expected = start + 4 * count if executed is None else executed
+        assert pc == expected, f"went from {start:#x} to {pc:#x} instead of {expected:#x}"
         return Outcome(0)
 
 

@@ -22,7 +22,7 @@ ISV = 1 << 24
 
 
 class Left(NamedTuple):
-    """What a run left behind. ESR_EL2 of aborts is only a class."""
+    """The state after a run. Of aborts, ESR_EL2 is only the class."""
 
     esr_el2: int
     pc: int

@@ -1,14 +1,14 @@
 """A plain model of the EL1&0 translation regime of Armv8.0-A, written from the manual.
 
-It is a judge of the processor and of guestdbg.arm64.translate, and shares nothing with either. The
-chapters: D5 (The AArch64 Virtual Memory System Architecture): translation table walks, descriptor
+The processor and guestdbg.arm64.translate are compared with it; it shares no code with them.
+Chapters: D5 (The AArch64 Virtual Memory System Architecture): translation table walks, descriptor
 formats, access permissions, the order of MMU faults; D1 and D17 for ESR_ELx, FAR_ELx, PAR_EL1.
 
 Stage 2 is flat: physical memory is what `read` (walks) and `Machine.memory` (accesses) know, and
 everything else is a stage 2 translation fault.
 
-Where the manual leaves a choice to the implementation, `Choices` names it, and the tests find out
-once which way the processor went and then hold it to that everywhere.
+Where the manual leaves a choice to the implementation, `Choices` names it; the tests expect the
+processor to make the same choice everywhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Random single instructions on our processor and on Unicorn: whatever differs is a bug in one.
+"""Random single instructions on guestdbg's processor and on Unicorn: a difference is a bug in one.
 
 An `Oracle` holds both machines over the same memory layout: code, a data area that instructions
 may touch, nothing else. `exercise()` takes a row of the decode table, fills its free bits, the
@@ -36,7 +36,7 @@ from tests.cpu.cases import (
     Outcome,
     State,
 )
-from tests.cpu.our_machine import Ours
+from tests.cpu.tested_machine import ProcessorUnderTest
 from tests.cpu.unicorn_machine import Reference
 
 SEED = int(os.environ.get("GUESTDBG_ORACLE_SEED", "20261122"), 0)
@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Skip:
-    """Encodings of a row that are not put to Unicorn, and why. `when`: of these only some."""
+    """Encodings of a row that are not compared with Unicorn, and why. `when`: only some of them."""
 
     row: str
     reason: str
@@ -76,13 +76,13 @@ class Tally:
 
 
 def rows(wanted: Callable[[Row], bool]) -> list[Row]:
-    """The rows of the decode table that are wanted, by name."""
+    """The selected rows of the decode table, by name."""
     table = (Row(name, mask, value) for name, mask, value in encodings())
     return sorted((row for row in table if wanted(row)), key=lambda row: row.name)
 
 
 def row_of(table: Iterable[Row], raw: int) -> Row | None:
-    """The row an encoding belongs to: the most special one whose fixed bits it has."""
+    """The row of an encoding: the one with the most fixed bits that match."""
     found = [row for row in table if raw & row.mask == row.value]
     return max(found, key=lambda row: row.mask.bit_count(), default=None)
 
@@ -127,7 +127,7 @@ def disassemble(raw: int, pc: int = CODE) -> str:
 
 
 class Oracle:
-    """Both machines. skips: what is not compared; each must have been met when `unused()` asks."""
+    """Both machines. skips: what is not compared; `unused()` lists those that never applied."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Oracle:
         lse: bool = False,
         skips: Sequence[Skip] = (),
     ) -> None:
-        self.ours = Ours(lse=lse)
+        self.tested = ProcessorUnderTest(lse=lse)
         self.reference = Reference(model)
         self.skips = skips
         self.met: set[int] = set()
@@ -150,42 +150,42 @@ class Oracle:
         return False
 
     def unused(self) -> list[Skip]:
-        """Skips that no encoding has met: they excuse nothing and must go."""
+        """Skips that applied to no encoding: they must be removed."""
         return [skip for n, skip in enumerate(self.skips) if n not in self.met]
 
     def place(self, raw: int) -> int:
         """Write the instruction and a branch to Unicorn's epilogue; its address."""
         if self.slot == CODE_SIZE:
             self.slot = 0
-            self.ours.forget_code()
+            self.tested.forget_code()
             self.reference.forget_code()
         pc = CODE + self.slot
         words = struct.pack("<II", raw, 0x1400_0000 | (EPILOGUE - pc - 4) // 4)
-        self.ours.place(pc, words)
+        self.tested.place(pc, words)
         self.reference.place(pc, words)
         self.slot += 8
         return pc
 
     def run(self, cases: Sequence[Case]) -> list[tuple[Outcome, Outcome, list[str]]]:
-        """Of at most BATCH cases: ours, Unicorn's, and what differs (empty: they agree)."""
+        """For at most BATCH cases: the outcome here, Unicorn's, and the differences (or empty)."""
         places = [self.place(case.raw) for case in cases]
-        theirs = self.reference.run(cases, places)
-        ours = [self.ours.run(case, pc) for case, pc in zip(cases, places, strict=True)]
+        reference = self.reference.run(cases, places)
+        tested = [self.tested.run(case, pc) for case, pc in zip(cases, places, strict=True)]
         found = [
             (mine, other, differences(case, mine, other))
-            for case, mine, other in zip(cases, ours, theirs, strict=True)
+            for case, mine, other in zip(cases, tested, reference, strict=True)
         ]
-        if self.ours.data[:] != self.reference.data[:] and not any(wrong for *_, wrong in found):
+        if self.tested.data[:] != self.reference.data[:] and not any(wrong for *_, wrong in found):
             found[-1][2].append("memory outside the data of the cases differs")
         return found
 
     def check(self, cases: Sequence[Case], note: str = "") -> list[Outcome]:
-        """Ours, which are right; AssertionError with the first differing case, reduced."""
+        """The outcomes on which both agree; AssertionError with the first difference, reduced."""
         found = self.run(cases)
         for case, (_, _, wrong) in zip(cases, found, strict=True):
             if wrong:
                 raise AssertionError(self.report(self.reduce(case), note, wrong))
-        return [ours for ours, _, _ in found]
+        return [tested for tested, _, _ in found]
 
     def reduce(self, case: Case) -> Case:
         """The least state that still fails: registers 0 where they do not matter."""
@@ -213,7 +213,7 @@ class Oracle:
         return case
 
     def report(self, case: Case, note: str, before: list[str]) -> str:
-        ((ours, theirs, wrong),) = self.run([case])
+        ((tested, reference, wrong),) = self.run([case])
         state = case.state
         given = [f"X{n}={value:#x}" for n, value in enumerate(state.x) if value]
         given += [f"V{n}={value:#x}" for n, value in enumerate(state.v) if value]
@@ -224,44 +224,44 @@ class Oracle:
             (
                 f"{case.row}: {case.raw:#010x}  {disassemble(case.raw)}   (seed {SEED}{note})",
                 f"  before: {' '.join(given)}",
-                f"  ours: {ours.kind}; Unicorn: {theirs.kind}",
+                f"  tested: {tested.kind}; Unicorn: {reference.kind}",
                 *(f"  {line}" for line in wrong),
             )
         )
 
 
-def differences(case: Case, ours: Outcome, theirs: Outcome) -> list[str]:
-    if ours.kind != theirs.kind:
-        return [f"ours: {ours.kind}; Unicorn: {theirs.kind}"]
+def differences(case: Case, tested: Outcome, reference: Outcome) -> list[str]:
+    if tested.kind != reference.kind:
+        return [f"tested: {tested.kind}; Unicorn: {reference.kind}"]
     wrong = []
-    mine = ours.state
+    mine = tested.state
     assert mine is not None
-    if ours.kind == "undefined" and (mine.x, mine.sp, mine.v) != (
+    if tested.kind == "undefined" and (mine.x, mine.sp, mine.v) != (
         case.state.x,
         case.state.sp,
         case.state.v,
     ):
-        wrong.append("ours changed a register though UNDEFINED")
-    if ours.kind != "ok":
+        wrong.append("tested changed a register though UNDEFINED")
+    if tested.kind != "ok":
         return wrong
-    other = theirs.state
+    other = reference.state
     assert other is not None
-    if ours.pc != theirs.pc:
-        wrong.append(f"PC: ours {ours.pc:#x}, Unicorn's {theirs.pc:#x}")
+    if tested.pc != reference.pc:
+        wrong.append(f"PC: tested {tested.pc:#x}, Unicorn's {reference.pc:#x}")
     if mine != other:
         for letter, ours_bank, theirs_bank in (("X", mine.x, other.x), ("V", mine.v, other.v)):
             for n, (a, b) in enumerate(zip(ours_bank, theirs_bank, strict=True)):
                 if a != b:
-                    wrong.append(f"{letter}{n}: ours {a:#x}, Unicorn's {b:#x}")
+                    wrong.append(f"{letter}{n}: tested {a:#x}, Unicorn's {b:#x}")
         for name in ("sp", "nzcv", "fpcr", "fpsr"):
             a, b = getattr(mine, name), getattr(other, name)
             if a != b:
-                wrong.append(f"{name.upper()}: ours {a:#x}, Unicorn's {b:#x}")
-    if ours.data != theirs.data:
-        at = [n for n, (a, b) in enumerate(zip(ours.data, theirs.data, strict=True)) if a != b]
+                wrong.append(f"{name.upper()}: tested {a:#x}, Unicorn's {b:#x}")
+    if tested.data != reference.data:
+        at = [n for n, (a, b) in enumerate(zip(tested.data, reference.data, strict=True)) if a != b]
         wrong.append(
-            f"memory at {case.data_at + at[0]:#x}: ours {ours.data[at[0] : at[-1] + 1].hex()}, "
-            f"Unicorn's {theirs.data[at[0] : at[-1] + 1].hex()}"
+            f"memory at {case.data_at + at[0]:#x}: tested {tested.data[at[0] : at[-1] + 1].hex()}, "
+            f"Unicorn's {reference.data[at[0] : at[-1] + 1].hex()}"
         )
     return wrong
 
@@ -281,9 +281,9 @@ def exercise(
     """Until `count` instructions of the row have been executed and agreed on by both machines.
 
     prepare: makes the case fit the instruction: points address registers to case.data_at, gives
-    the data (DATA_SIZE bytes); None from it: try another. belongs: False for encodings that a more
-    special row has. UNDEFINED and faulting cases are compared too, but do not count. Gives up
-    after count * tries attempts; the caller asserts the tally.
+    the data (DATA_SIZE bytes); it returns None to try another. belongs: False for encodings of a
+    row with more fixed bits. UNDEFINED and faulting cases are compared too, but do not count.
+    Gives up after count * tries attempts; the caller asserts the tally.
     """
     rng = random.Random(f"{SEED} {row.name}")
     tally = Tally()

@@ -1,4 +1,4 @@
-"""Batches of cases on both machines: put together, run, compared; what differs is reduced.
+"""Batches of cases on both machines: made, run, compared; a difference is reduced.
 
 The seed of every batch is in the text of a failure: GUESTDBG_ORACLE_SEED takes another one,
 GUESTDBG_ORACLE_COUNT multiplies the work.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.cpu.oracle import EDGES, SEED, disassemble
-from tests.cpu.scale_machines import EL0T, EL1H, EL1T, Ours, Reference, Stopped
+from tests.cpu.scale_machines import EL0T, EL1H, EL1T, ProcessorUnderTest, Reference, Stopped
 from tests.cpu.scale_program import (
     CASE_SIZE,
     CODE,
@@ -57,13 +57,13 @@ class Fault:
     number: int = DATA_ABORT
     at: int = 0
     unknown: frozenset[int] = frozenset()
-    returns_behind: bool = False  # ELR is the next instruction (SVC)
+    returns_after: bool = False  # ELR is the next instruction (SVC)
     elr: int | None = None  # somewhere else: a branch went there, and there is no instruction
 
 
 @dataclass(frozen=True)
 class Case:
-    """Instructions, where they stand, and the block that they start with."""
+    """Instructions, their address, and the block that they start with."""
 
     names: tuple[str, ...]  # of the instructions' rows
     at: int  # address of the slot
@@ -75,7 +75,7 @@ class Case:
 
 @dataclass
 class Batch:
-    """Cases that run one behind the other over the same data."""
+    """Cases that run one after the other on the same data."""
 
     seed: str
     mode: str = "EL1"
@@ -127,8 +127,7 @@ class Batch:
         _QUAD.pack_into(self.blocks, self.at + NZCV_AT, nzcv << 28)
 
     def slot_at(self, words: int) -> int:
-        """Where the slot of a case with so many instructions will be; under test is what stands 12
-        bytes behind."""
+        """The slot of a case with so many instructions; those under test are 12 bytes after it."""
         size = SLOT_OVERHEAD + 4 * words + 7 & ~7
         if self.next_slot + size > CODE + CODE_SIZE:
             raise ValueError("the batch has more code than there is room for")
@@ -183,13 +182,13 @@ REGISTERS = struct.Struct("<36Q")  # from X_AT on
 class Pair:
     """Both machines over the same kind of memory."""
 
-    def __init__(self, ours: Ours, reference: Reference | None) -> None:
-        self.ours = ours
+    def __init__(self, tested: ProcessorUnderTest, reference: Reference | None) -> None:
+        self.tested = tested
         self.reference = reference
 
     def _run(self, batch: Batch) -> tuple[bytes, bytes, bytes, bytes]:
-        """Blocks and data: ours, Unicorn's."""
-        machines: list[Ours | Reference] = [self.ours]
+        """Blocks and data: of the tested processor, of Unicorn."""
+        machines: list[ProcessorUnderTest | Reference] = [self.tested]
         if self.reference is not None:
             machines.append(self.reference)
         image = bytearray(batch.next_slot - CODE)
@@ -210,9 +209,9 @@ class Pair:
         return found[0], found[2], found[1], found[3]
 
     def differences(self, batch: Batch) -> dict[int, list[str]]:
-        """By the number of the case; -1: nobody knows whose (data, or a machine that stopped)."""
+        """By the number of the case; -1: unknown (data, or a machine that stopped)."""
         try:
-            ours, theirs, data, other_data = self._run(batch)
+            tested, reference, data, other_data = self._run(batch)
         except Stopped as error:
             return {-1: [f"stopped: {error}"]}
         wrong: dict[int, list[str]] = {}
@@ -222,15 +221,15 @@ class Pair:
         alone = self.reference is None
         for n, case in enumerate(batch.cases):
             at = n * CASE_SIZE
-            reported = ours[at + report[0] : at + report[1]]
-            number = theirs[at + report[0] : at + report[1]]
+            reported = tested[at + report[0] : at + report[1]]
+            number = reference[at + report[0] : at + report[1]]
             if reported == quiet == number and case.fault is None:
                 self.outcomes[n] = len(case.words)
-                if ours[at : at + CASE_SIZE] != theirs[at : at + CASE_SIZE]:
-                    mine, other = (it[at : at + CASE_SIZE] for it in (ours, theirs))
+                if tested[at : at + CASE_SIZE] != reference[at : at + CASE_SIZE]:
+                    mine, other = (it[at : at + CASE_SIZE] for it in (tested, reference))
                     wrong[n] = self._registers(mine, other, frozenset())
                 continue
-            mine, other = (it[at : at + CASE_SIZE] for it in (ours, theirs))
+            mine, other = (it[at : at + CASE_SIZE] for it in (tested, reference))
             lines = self._exception(batch, n, reported, reported if alone else number, mine)
             unknown = case.fault.unknown if case.fault else frozenset()
             if mine[: report[0]] != other[: report[0]]:
@@ -245,26 +244,26 @@ class Pair:
             if where:
                 first, last = where[0], min(where[-1] + 1, where[0] + 64)
                 wrong[-1] = [
-                    f"memory at {DATA + first:#x}: ours {data[first:last].hex()}, "
+                    f"memory at {DATA + first:#x}: tested {data[first:last].hex()}, "
                     f"Unicorn's {other_data[first:last].hex()} ({len(where)} bytes differ)"
                 ]
         return wrong
 
-    def _registers(self, ours: bytes, theirs: bytes, unknown: frozenset[int]) -> list[str]:
+    def _registers(self, tested: bytes, reference: bytes, unknown: frozenset[int]) -> list[str]:
         lines = []
         for n in range(32):
-            mine, other = ours[16 * n : 16 * n + 16], theirs[16 * n : 16 * n + 16]
+            mine, other = tested[16 * n : 16 * n + 16], reference[16 * n : 16 * n + 16]
             if mine != other and n not in unknown:
                 pair = (int.from_bytes(it, "little") for it in (mine, other))
-                lines.append("V{}: ours {:#x}, Unicorn's {:#x}".format(n, *pair))
+                lines.append("V{}: tested {:#x}, Unicorn's {:#x}".format(n, *pair))
         values = zip(
             NAMES,
-            REGISTERS.unpack_from(ours, X_AT),
-            REGISTERS.unpack_from(theirs, X_AT),
+            REGISTERS.unpack_from(tested, X_AT),
+            REGISTERS.unpack_from(reference, X_AT),
             strict=True,
         )
         lines += [
-            f"{name}: ours {mine:#x}, Unicorn's {other:#x}"
+            f"{name}: tested {mine:#x}, Unicorn's {other:#x}"
             for name, mine, other in values
             if mine != other
         ]
@@ -280,25 +279,25 @@ class Pair:
         lines = []
         if not any(reported) or not any(number):
             if any(reported):
-                return [f"only ours took an exception: ESR_EL1 {esr:#x}, FAR_EL1 {far:#x}"]
+                return [f"only tested took an exception: ESR_EL1 {esr:#x}, FAR_EL1 {far:#x}"]
             if any(number):
                 return [f"only Unicorn took an exception: number {other - 1}"]
             return ["neither took an exception"]
         first = case.at + 12
         fault = case.fault or Fault(UNDEFINED_ESR, None, UNDEFINED, (elr - first) // 4)
-        expected_elr = first + 4 * (fault.at + fault.returns_behind)
+        expected_elr = first + 4 * (fault.at + fault.returns_after)
         if fault.elr is not None:
             expected_elr = fault.elr
         self.outcomes[n] = fault.at
         if esr != fault.esr:
-            lines.append(f"ESR_EL1: ours {esr:#x}, the architecture's {fault.esr:#x}")
+            lines.append(f"ESR_EL1: tested {esr:#x}, the architecture's {fault.esr:#x}")
         if fault.far is not None and far != fault.far:
-            lines.append(f"FAR_EL1: ours {far:#x}, the architecture's {fault.far:#x}")
+            lines.append(f"FAR_EL1: tested {far:#x}, the architecture's {fault.far:#x}")
         if elr != expected_elr or (case.fault is None and not 0 <= fault.at < len(case.words)):
-            lines.append(f"ELR_EL1: ours {elr:#x}, the architecture's {expected_elr:#x}")
+            lines.append(f"ELR_EL1: tested {elr:#x}, the architecture's {expected_elr:#x}")
         (nzcv,) = _QUAD.unpack_from(after, NZCV_AT)
         if spsr != MODES[batch.mode] | nzcv:
-            lines.append(f"SPSR_EL1: ours {spsr:#x}, expected {MODES[batch.mode] | nzcv:#x}")
+            lines.append(f"SPSR_EL1: tested {spsr:#x}, expected {MODES[batch.mode] | nzcv:#x}")
         if not alone:
             if other != fault.number + 1:
                 lines.append(f"Unicorn's exception is {other - 1}, expected {fault.number}")

@@ -1,4 +1,4 @@
-"""Our processor and Unicorn, each with the memory of scale_program.py."""
+"""Guestdbg's processor and Unicorn, each with the memory of scale_program.py."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.cpu.scale_program import (
 
 
 class Stopped(AssertionError):
-    """A machine did not come to the end of its cases."""
+    """A machine did not reach the end of its cases."""
 
 
 EL0T, EL1T, EL1H = 0x3C0, 0x3C4, 0x3C5
@@ -71,7 +71,7 @@ class Memory:
         raise ValueError(f"no memory at {at:#x}")
 
     def begin(self, cases: bytes) -> None:
-        """Blocks of cases; behind them one that goes to FINISHED."""
+        """Blocks of cases; after them one that goes to FINISHED."""
         self.state[CASES - STATE : CASES - STATE + len(cases)] = cases
         end = CASES - STATE + len(cases)
         self.state[end : end + CASE_SIZE] = bytes(CASE_SIZE)
@@ -79,7 +79,7 @@ class Memory:
         struct.pack_into("<Q", self.state, 0, CASES + X_AT)
 
     def blocks(self, count: int) -> bytes:
-        """What became of the cases."""
+        """The results of the cases."""
         return self.state[CASES - STATE : CASES - STATE + count * CASE_SIZE]
 
     def reached(self) -> int:
@@ -88,7 +88,7 @@ class Memory:
         return int(cursor - X_AT - CASES) // CASE_SIZE
 
 
-class Ours(Memory):
+class ProcessorUnderTest(Memory):
     """The processor under test."""
 
     BUDGET = 4000  # instructions for each case: prologue, epilogue, vector are about 200
@@ -114,7 +114,7 @@ class Ours(Memory):
         cpu.pstate = EL1H
         cpu.set_x(0, pstate)
         cpu.pc = start_of(pstate)
-        # In one go: coming in anew would clear the exclusive monitor.
+        # In one run: another entry would clear the exclusive monitor.
         code = cpu.run(cpu.instructions + (count + 1) * self.BUDGET)
         if code != EXIT_EL2 or cpu.pc != FINISHED + 4:
             raise Stopped(
@@ -159,7 +159,7 @@ class Reference(Memory):
     def _interrupt(self, uc: unicorn.Uc, number: int, _user: object) -> None:
         """No exception is taken by itself: the case reports its number, and ends."""
         pc = uc.reg_read(uc_arm64.UC_ARM64_REG_PC)
-        if pc in (FINISHED - 4, FINISHED):  # how Unicorn says at EL0 that it arrived
+        if pc in (FINISHED - 4, FINISHED):  # how Unicorn reports at EL0 that it arrived
             uc.emu_stop()
             return
         at = CASES - STATE + self.reached() * CASE_SIZE + REPORT_AT

@@ -1,4 +1,4 @@
-"""Random loads and stores for batches: where they go, and what the architecture says of a fault."""
+"""Random loads and stores for batches: their addresses, and the faults that they must raise."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def permitted(address: int, el: int, write: bool) -> int:
 def expected_fault(
     batch: Batch, raw: int, *, at: int = 0, monitor_open: bool = False, strict: bool = False
 ) -> Fault | None:
-    """What the architecture says of the case that is being made. at: the instruction's number;
+    """What the architecture requires for the case being made. at: the instruction's number;
     strict: SCTLR_EL1.A is set."""
     el = 0 if batch.mode == "EL0" else 1
     ec = EC_DABT + el

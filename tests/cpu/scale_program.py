@@ -1,12 +1,12 @@
-"""The program by which many cases run at once, the same one on our processor and on Unicorn.
+"""The program that runs many cases at once, the same on guestdbg's processor and on Unicorn.
 
 A case is a block of memory: the registers that it starts with, and later those that it ended with.
-The prologue loads a case's registers and branches to its slot: the instructions under test. Behind
-them the slot keeps two registers aside, finds out the PC and goes to the epilogue, which stores
-everything into the block and goes on to the next case. None of it needs EL1, so that a batch of
-cases runs at EL0 as well. An exception comes back by way of EXCEPTION, with PC 0 in the block.
+The prologue loads a case's registers and branches to its slot: the instructions under test. After
+them the slot saves two registers, reads the PC and goes to the epilogue, which stores everything
+into the block and continues with the next case. None of it needs EL1, so that a batch of cases
+runs at EL0 as well. An exception returns through EXCEPTION, with PC 0 in the block.
 
-So a case costs no calls into either machine, and what has to be compared is two pieces of memory.
+So a case needs no calls into either machine, and two pieces of memory have to be compared.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CASE_SIZE = 0x400
 STATE_SIZE = 0x80_0000
 TABLES = 0x2100_0000
 TABLES_SIZE = 0x1_0000
-NOBODY = 0x3000_0000  # translated, but there is no memory: an access leaves our processor
+NOBODY = 0x3000_0000  # translated, but there is no memory: an access ends the run
 DATA = 0x4000_0000  # see DATA_PAGES
 DATA_SIZE = 0x4_0000
 
@@ -41,7 +41,7 @@ FAR_CODE = {CODE - 0x0800_0000: 0x20_0000, CODE + 0x07C0_0000: 0x20_0000}
 # A case's block. V0 to V31 are at 0.
 X_AT = 512
 SP_AT, NZCV_AT, FPCR_AT, FPSR_AT = 760, 768, 776, 784
-PC_AT = 792  # before: of the slot; after: of the instruction behind those under test
+PC_AT = 792  # before: of the slot; after: of the instruction after those under test
 REPORT_AT = 800  # ESR, FAR, ELR, SPSR of the exception; from Unicorn its number + 1, 0, PC, 0
 REPORT_SIZE = 32
 BLOCK = struct.Struct("<64Q31Q5Q")

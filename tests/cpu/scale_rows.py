@@ -16,7 +16,7 @@ class Rows:
         self.rows = list(rows)
         self.names = {row.name for row in rows}
         table = [Row(*row) for row in encodings()]
-        # A more special row, whose fixed bits include a row's, has the encodings they share.
+        # A row whose fixed bits include another's has the encodings they share.
         self._special = {
             row: [
                 (it.mask, it.value)

@@ -1,7 +1,7 @@
-"""The encoding space, sampled densely, and two disassemblers that say what is in it.
+"""The encoding space, sampled densely, and two disassemblers to compare with.
 
 LLVM knows which feature brought an instruction, so it can be asked for Armv8.0-A alone. Binutils'
-objdump knows all the later ones too: of what it calls undefined, nothing may be accepted.
+objdump knows all later ones, too: nothing that it calls undefined may be accepted.
 
 Bits 31 to 10 of an encoding, which hold the opcodes, take every value; bits 9 to 0, as a rule two
 registers, take `VARIANTS` values of each (GUESTDBG_SCAN=1024: all of them, the whole of 2**32
@@ -49,8 +49,8 @@ def llvm_library() -> Path | None:
 class Llvm:
     """LLVM's disassembler through its C interface. features: as llvm-mc's -mattr takes them.
 
-    What LLVM decodes but calls unpredictable counts as not accepted: the interface makes no
-    difference.
+    What LLVM decodes but calls unpredictable counts as not accepted: the interface does not
+    distinguish them.
     """
 
     def __init__(self, features: str = "+v8a,+crc") -> None:
@@ -88,7 +88,7 @@ class Llvm:
         return bytes(lengths).translate(ACCEPTED)
 
     def text(self, raw: int) -> str:
-        """As one would write it; empty if it is not accepted."""
+        """Its assembly text; empty if it is not accepted."""
         one = array("I", [raw])
         at = one.buffer_info()[0]
         if not self.decode(self.context, at, 4, 0, ctypes.addressof(self.out), len(self.out)):
@@ -135,7 +135,7 @@ def lows(rng: random.Random, count: int) -> Iterator[list[int]]:
 
 
 def encodings_with(top: int) -> Iterator[array[int]]:
-    """All of bits 20..10 behind one value of bits 31..21."""
+    """All values of bits 20..10 for one value of bits 31..21."""
     rng = random.Random(f"{SEED} scan {top}")
     base = top << 21
     for low in lows(rng, MIDDLES):

@@ -1,5 +1,5 @@
-"""Where our decoder and LLVM's differ, and why that is right. Each entry has an example on which
-they do differ as it says; a difference that no entry explains is a bug in one of the two."""
+"""Where guestdbg's decoder and LLVM's differ, and why that is right. Each entry has an example on
+which they differ as it says; a difference without an entry is a bug in one of the two."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Explained:
-    """ours: we accept what LLVM does not; or the other way round. when(raw, LLVM's text)."""
+    """accepted: guestdbg accepts what LLVM does not; else the reverse. when(raw, LLVM's text)."""
 
     name: str
     reason: str
-    ours: bool
+    accepted: bool
     mask: int
     value: int
     example: int
@@ -194,8 +194,8 @@ EXPLAINED = (
 )
 
 
-def explain(raw: int, text: str, ours: bool) -> Explained | None:
+def explain(raw: int, text: str, accepted: bool) -> Explained | None:
     for it in EXPLAINED:
-        if it.ours == ours and it.covers(raw, text):
+        if it.accepted == accepted and it.covers(raw, text):
             return it
     return None

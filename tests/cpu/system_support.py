@@ -1,4 +1,4 @@
-"""One instruction at a time on a bare processor: what came of it."""
+"""One instruction at a time on a bare processor, and its outcome."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ UNDEFINED = Outcome("el1", IL)
 
 
 class One:
-    """A processor with 1 MiB at RAM whose exception vectors are loops without end."""
+    """A processor with 1 MiB at RAM whose exception vectors are endless loops."""
 
     def __init__(
         self, *, clock: str = "virtual", breakpoints: int = 6, watchpoints: int = 4
@@ -165,7 +165,7 @@ class Paged(One):
         self.set("SCTLR_EL1", self.get("SCTLR_EL1") | 1)
 
     def entry(self, va: int) -> int:
-        """The address of the page descriptor for va, whose tables are made on the way."""
+        """The address of the page descriptor for va, creating tables as needed."""
         table = TABLES
         for shift in (30, 21):
             at = table + (va >> shift & 511) * 8

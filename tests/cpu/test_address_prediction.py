@@ -1,8 +1,8 @@
-"""Loads guess where in the host's memory their page is, and read what is there all the same.
+"""Loads predict the host address of their page; the value that they read must not depend on it.
 
-Every load of one general-purpose register is executed many times over, from memories that lie at
-different distances in the host: by turns, one for long, and then at random, past the number of
-wrong guesses at which it guesses no more. The value is Python's.
+Every load of one general-purpose register is executed many times, from memories at different
+distances in the host: in turn, the same one many times, and then at random, beyond the number of
+mispredictions at which it stops predicting. The expected value is computed in Python.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOADS = [
 
 
 def extended(name: str, data: bytes) -> int:
-    """What the load makes of the bytes at its address."""
+    """The register value for the bytes at its address."""
     size = 1 if "B" in name else 2 if "H" in name else 4 if "SW" in name or "_W" in name else 8
     if "RSB" in name or "RSH" in name:
         width = 64 if "_X" in name else 32
@@ -44,7 +44,7 @@ def extended(name: str, data: bytes) -> int:
 
 
 class Guest:
-    """Memories of random bytes, and one load with a branch behind it."""
+    """Memories of random bytes, and one load with a branch after it."""
 
     def __init__(self, rng: random.Random) -> None:
         self.memory = PhysicalMemory()
@@ -62,7 +62,7 @@ class Guest:
         self.memory.map(slot, MEMORIES[slot], buffer)
 
     def load(self, base: int, index: int) -> tuple[int, int]:
-        """Runs the load; the value and the base register afterwards."""
+        """Runs the load. Returns the value and the base register afterwards."""
         p = self.p
         p.pc, p.pstate = CODE, EL1H
         p.set_x(BASE, base)
@@ -73,7 +73,7 @@ class Guest:
 
 
 def places(rng: random.Random) -> list[int]:
-    """Numbers of memories: by turns, one for long, at random."""
+    """Numbers of memories: in turn, the same one many times, at random."""
     return [0, 1] * 10 + [2] * 20 + [rng.randrange(len(MEMORIES)) for _ in range(200)] + [1] * 20
 
 
@@ -107,5 +107,5 @@ def test_every_load_from_anywhere(name: str, value: int) -> None:
 
 
 def test_the_table_has_them_all() -> None:
-    """13 - 4 kinds: 8 forms of address each."""
+    """9 kinds (13 without the stores), 8 addressing modes each."""
     assert len(LOADS) == 9 * 8

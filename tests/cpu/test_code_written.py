@@ -1,4 +1,4 @@
-"""Code that is overwritten is executed as it is now, whoever wrote it and by whichever way."""
+"""Overwritten code is executed as it is now, whichever processor, slot or instruction wrote it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Machine:
         assert cpu.get_x(5) == sum(map(number_of, self.words())), why
 
     def write(self, cpu: Processor, how: Store, at: int, number: int, distance: int) -> None:
-        """By the guest; distance: from RAM to where it writes."""
+        """Written by the guest; distance: from RAM to the address."""
         start = at // how.align * how.align - how.back
         new = bytearray(self.ram[start : start + 32])
         struct.pack_into("<I", whole := bytearray(self.ram[at : at + 4]), 0, add_x5(number))
@@ -164,7 +164,7 @@ def test_every_way_to_overwrite_code(alias: str) -> None:
 
 
 def test_dc_zva_over_code() -> None:
-    """Every 64 bytes of it: what is zeroed is UNDEFINED."""
+    """Every 64 bytes of it: zeroed code is UNDEFINED."""
     bench = Bench()
     bench.p.set_sysreg(0xC600, RAM + 0x9000)  # VBAR_EL1
     bench.p.hcr_el2 = 1 << 12
@@ -184,7 +184,7 @@ def test_dc_zva_over_code() -> None:
 
 
 def test_a_write_through_a_read_only_slot_names_that_slot() -> None:
-    """Two slots of the same memory: HPFAR_EL2 is where the guest wrote."""
+    """Two slots of the same memory: HPFAR_EL2 has the address that the guest used."""
     bench = Bench([0xF9000020])  # str x0, [x1]
     bench.memory.map(1, ALIAS, bench.ram, True)
     bench.p.set_x(1, ALIAS + 0x5040)
@@ -218,7 +218,7 @@ def test_code_changed_reaches_as_far_as_it_says() -> None:
 def test_invalidation_reaches_the_other_processors(
     word: int, broadcast: bool, elsewhere: bool
 ) -> None:
-    """Where memory was written past us, as by a device: what was decoded goes, Inner Shareable."""
+    """Memory written from outside, as by a device: decoded code is dropped, Inner Shareable."""
     memory = PhysicalMemory()
     ram = mmap.mmap(-1, 0x10000)
     memory.map(0, RAM, ram)

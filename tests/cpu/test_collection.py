@@ -31,4 +31,4 @@ def test_a_cycle_may_be_cleared_before_its_processors(
         del memory, processors
         ring = []
         gc.collect()
-    buffer.clear()  # raises BufferError where a memory was never given back
+    buffer.clear()  # raises BufferError if a memory still holds it

@@ -98,7 +98,7 @@ def test_a_limit_already_reached_runs_nothing() -> None:
 
 
 def test_code_that_the_guest_writes_is_executed() -> None:
-    """A store into decoded code on the same page: the next time round it is the new one."""
+    """A store into decoded code on the same page: the next iteration executes the new code."""
     add_x5_1 = 0x910004A5
     add_x5_16 = 0x910040A5
     bench = Bench(
@@ -294,7 +294,7 @@ def test_debug_registers_are_set_all_at_once_or_not_at_all() -> None:
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
 def test_a_slot_that_was_taken_away_is_not_there(order: tuple[int, int]) -> None:
-    """Whichever was used last: its memory may be somebody else's now."""
+    """Whichever slot was used last: its memory may be used for something else now."""
     bench = Bench([0xF9400022, 0xF9000022, B_SELF])  # ldr x2, [x1]; str x2, [x1]
     others = {slot: mmap.mmap(-1, 4096) for slot in order}
     for slot, memory in others.items():
@@ -329,7 +329,7 @@ def test_code_in_a_slot_that_was_taken_away_is_not_executed() -> None:
 
 
 def test_an_emulated_instruction_has_retired_and_ends_its_step() -> None:
-    bench = Bench([0xF9400022, B_SELF])  # ldr x2, [x1]: nobody's memory
+    bench = Bench([0xF9400022, B_SELF])  # ldr x2, [x1]: no slot
     bench.p.set_x(1, 0x1000)
     bench.p.mdcr_el2 = TDE
     bench.p.mdscr_el1 = SS
@@ -345,7 +345,7 @@ def test_an_emulated_instruction_has_retired_and_ends_its_step() -> None:
 
 
 def test_other_memory_ends_a_load_exclusive() -> None:
-    """Between its load and its store, where nothing else does (the run was only cut)."""
+    """Between its load and its store, without anything else (the run was only interrupted)."""
     bench = Bench([0xC85F7C22, 0xC8037C24, B_SELF])  # ldxr x2, [x1]; stxr w3, x4, [x1]
     other = mmap.mmap(-1, 4096)
     bench.memory.map(1, 1 << 32, other)

@@ -79,7 +79,7 @@ def test_the_table_has_the_whole_of_data_processing() -> None:
 
 
 def check_all(oracle: Oracle, cases: list[Case]) -> list[Outcome]:
-    """What each case came to, by ours, after both have agreed."""
+    """The outcome of each case, on which both machines agree."""
     outcomes = []
     for n in range(0, len(cases), BATCH):
         outcomes += oracle.check(cases[n : n + BATCH])
@@ -184,19 +184,19 @@ def test_values_at_the_edges(oracle: Oracle, name: str, raw: int) -> None:
 
 
 def test_crc32_is_undefined_where_the_id_register_says_so() -> None:
-    """ID_AA64ISAR0_EL1.CRC32 0: Unicorn's A57 has it, so this is checked on ours alone."""
+    """ID_AA64ISAR0_EL1.CRC32 0: Unicorn's A57 has it, so this is checked without Unicorn."""
     without, has = Oracle(), Oracle()
     register = SYSREGS["ID_AA64ISAR0_EL1"].encoding
-    value = without.ours.cpu.get_sysreg(register)
+    value = without.tested.cpu.get_sysreg(register)
     assert value >> 16 & 15 == 1, "by default there is CRC32"
-    without.ours.cpu.set_sysreg(register, value & ~(15 << 16))
+    without.tested.cpu.set_sysreg(register, value & ~(15 << 16))
     state = random_state(random.Random(SEED))
     crc = [row for row in ROWS if row.name.startswith("CRC32")]
     assert len(crc) == 8
     for row in crc:
         case = Case(row.name, row.value | 2 << 16 | 1 << 5, state)
-        assert without.ours.run(case, without.place(case.raw)).kind == "undefined"
-        assert has.ours.run(case, has.place(case.raw)).kind == "ok"
+        assert without.tested.run(case, without.place(case.raw)).kind == "undefined"
+        assert has.tested.run(case, has.place(case.raw)).kind == "ok"
 
 
 def test_addresses_are_of_the_instruction_itself(oracle: Oracle) -> None:
@@ -208,11 +208,11 @@ def test_addresses_are_of_the_instruction_itself(oracle: Oracle) -> None:
         (0x707F_FFE0, (1 << 20) - 1),
     ):
         pc = oracle.place(raw)
-        after = oracle.ours.run(Case("ADR", raw, state), pc).state
+        after = oracle.tested.run(Case("ADR", raw, state), pc).state
         assert after is not None
         assert after.x[0] == (pc + offset) % (1 << 64), disassemble(raw, pc)
     pc = oracle.place(0x9080_0000)
-    after = oracle.ours.run(Case("ADRP", 0x9080_0000, state), pc).state
+    after = oracle.tested.run(Case("ADRP", 0x9080_0000, state), pc).state
     assert after is not None
     assert after.x[0] == ((pc & ~0xFFF) - (1 << 32)) % (1 << 64)
 
@@ -221,12 +221,14 @@ def test_the_oracle_notices_a_difference(oracle: Oracle, monkeypatch: pytest.Mon
     """A wrong result is found, reduced to what matters, and reported with its disassembly."""
     state = random_state(random.Random(SEED))
     add = 0x8B02_0020  # ADD X0, X1, X2
-    place = oracle.ours.place
+    place = oracle.tested.place
 
     def place_sub(pc: int, words: bytes) -> None:
-        place(pc, struct.pack("<I", 0xCB02_0020) + words[4:])  # ours gets SUB X0, X1, X2
+        place(
+            pc, struct.pack("<I", 0xCB02_0020) + words[4:]
+        )  # the tested processor gets SUB X0, X1, X2
 
-    monkeypatch.setattr(oracle.ours, "place", place_sub)
+    monkeypatch.setattr(oracle.tested, "place", place_sub)
     with pytest.raises(AssertionError) as caught:
         oracle.check([Case("ADD", add, state)])
     text = str(caught.value)

@@ -192,7 +192,7 @@ HELD_BACK: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("armed", ARMED)
 def test_one_change_after_long_use(armed: str, defer_sigint: str, page: int) -> None:
     """A loop has run for long, all of it decoded and remembered, its data on any page; then one
-    thing changes, and the next run sees it; it is taken back, and the loop runs as it did."""
+    thing changes, and the next run sees it; it is undone, and the loop runs as before."""
     if defer_sigint == "CONTEXTIDR" and "link" not in armed and armed != "context":
         return
     rig = Loop()
@@ -255,7 +255,7 @@ def test_between_runs() -> None:
 
 
 def test_watches_on_a_page_of_code() -> None:
-    """Stores to a page with decoded code go a slow way of their own: with watches on that page,
+    """Stores to a page with decoded code take a slow path of their own: with watches on that page,
     stores to other places of it, and code that is written over itself."""
     rng = random.Random(SEED + 2)
     rig = Loop()
@@ -292,7 +292,7 @@ def test_watches_on_a_page_of_code() -> None:
 
 
 def test_to_addresses_that_are_no_instructions() -> None:
-    """Nothing is found in the empty places of what remembers branch targets."""
+    """No lookup matches the empty entries of the cache of branch targets."""
     rig = Loop()
     p = rig.p
     rig.set(rig.state(el=1))

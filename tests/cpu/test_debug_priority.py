@@ -213,7 +213,7 @@ class Priorities(Rig):
         before = p.pstate
         outcome = self.run()
         if outcome.to == 2 and outcome.ec == EC_STEP and VECTORS <= outcome.pc < VECTORS + 0x800:
-            # an exception to EL1, and the step exception behind it
+            # an exception to EL1, and the step exception after it
             read = p.get_sysreg
             outcome = Outcome(1, read(ESR_EL1), read(FAR_EL1), read(ELR_EL1), read(SPSR_EL1))
         elif outcome.to == 2 and outcome.ec == EC_STEP and case.step == "active":
@@ -253,7 +253,7 @@ def rig() -> Priorities:
 
 
 def fronts() -> Iterator[Case]:
-    """Everything that comes before the instruction itself."""
+    """Every exception that has priority over the instruction itself."""
     for el, tde, step, crooked, fetch, bp, illegal in itertools.product(
         (0, 1), (False, True), ("off", "pending", "active"), (False, True), FETCH,
         (False, True), (False, True),

@@ -102,7 +102,7 @@ class Stepper(Rig):
             self.put(VECTORS + vector, [handler.word])
 
     def check(self, s: State, program: Sequence[Insn], *, elr: int = 2, spsr: int = 0) -> Left:
-        """Run the program at CODE (two HVCs behind it) to its exit to EL2. elr: the index of the
+        """Run the program at CODE (two HVCs after it) to its exit to EL2. elr: the index of the
         instruction to which an ERET returns."""
         p = self.p
         everything = [*program, hvc(0x98), hvc(0x99)]
@@ -133,13 +133,13 @@ class Stepper(Rig):
             p.get_sysreg(ELR_EL1),
             p.get_sysreg(SPSR_EL1) & COMPARED,
         )
-        wanted = {
+        expected = {
             one._replace(pstate=one.pstate & COMPARED, spsr_el1=one.spsr_el1 & COMPARED)
             for one in permitted
         }
-        assert left in wanted, (
+        assert left in expected, (
             f"{shown}, ELR +{4 * elr:#x}, SPSR {spsr:#x}: {words(left)}; "
-            f"permitted: {'; '.join(map(words, wanted))}"
+            f"permitted: {'; '.join(map(words, expected))}"
         )
         return left
 
@@ -175,8 +175,8 @@ def test_every_state_over_every_instruction(rig: Stepper, insn: Insn) -> None:
 
 
 def test_every_exception_return(rig: Stepper) -> None:
-    """ERET to EL0 and EL1, legal and not, with SPSR.SS and SPSR.D each way, from every state, in
-    front of instructions of which the step says something."""
+    """ERET to EL0 and EL1, legal and not, with SPSR.SS and SPSR.D each way, from every state,
+    before instructions that the step's syndrome describes."""
     for s in states(rig):
         if s.el == 0:
             continue
@@ -236,8 +236,8 @@ def test_steps_one_after_the_other(rig: Stepper) -> None:
             assert p.run() == EXIT_EL2
             assert p.pc == CODE + 4 * n + 4
             assert p.instructions == before + 1
-            wanted = 0x32 << 26 | 1 << 25 | 1 << 24 | (insn.kind == "exclusive") << 6 | 0x22
-            assert p.esr_el2 == wanted, f"{insn.name}: {p.esr_el2:#x} instead of {wanted:#x}"
+            expected = 0x32 << 26 | 1 << 25 | 1 << 24 | (insn.kind == "exclusive") << 6 | 0x22
+            assert p.esr_el2 == expected, f"{insn.name}: {p.esr_el2:#x} instead of {expected:#x}"
             assert not p.pstate >> 21 & 1
             if rng.random() < 0.2:
                 # without PSTATE.SS the step is pending: nothing is executed, nothing was stepped

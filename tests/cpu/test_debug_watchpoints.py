@@ -58,7 +58,7 @@ Raised = tuple[int, range, set[int] | None]  # ESR, what FAR may be, what it is 
 
 
 class Watch(Rig):
-    """Each form has a place of its own, so that decoded instructions are used over and over."""
+    """Each form has its own address, so that decoded instructions are used again and again."""
 
     def __init__(self, *, watchpoints: int = 4, lse: bool = True) -> None:
         super().__init__(watchpoints=watchpoints, lse=lse)
@@ -75,7 +75,7 @@ class Watch(Rig):
         self.loaded = [p.get_x(n) for n in range(31)]
 
     def check(self, s: State, form: Form, address: int) -> bool:
-        """One instruction that accesses address: what came of it is what the model permits."""
+        """One instruction that accesses address: the outcome is one that the model permits."""
         p = self.p
         self.set(s)
         pc = self.places[form]

@@ -1,11 +1,11 @@
 """The same guest with the same inputs does the same, however it is run.
 
 In one piece or in pieces of any length, with nothing armed or with breakpoints and watchpoints
-that are hit and stepped over, with timers in virtual time: the same instruction counts, the same
+that are hit and stepped past, with timers in virtual time: the same instruction counts, the same
 exits at the same instructions, the same registers and memory.
 
 The guests are random programs. What their hypervisor does (below) depends on nothing but the state
-they are in, so whatever differs is the processor's doing.
+they are in, so a difference is a bug of the processor.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ RAM = 0x4000_0000
 SIZE = 0x10000
 CODE = RAM + 0x1000
 WORDS = 0x800
-TDE_TDA = 0xF << 8  # the guest keeps off the debug registers, and no exception of theirs is its own
+TDE_TDA = 0xF << 8  # the guest cannot access the debug registers or take their exceptions
 VI = 1 << 7
 IMO = 1 << 4
 TOTAL = 12_000
@@ -167,7 +167,7 @@ DEBUG = {0x8000 | n << 3 | k for n in range(16) for k in (4, 5, 6, 7)}
 
 
 class Armed(Guest):
-    """The same with all debug registers armed; hits are stepped over, and nobody is told."""
+    """The same with all debug registers armed; hits are stepped past and not reported."""
 
     hits = 0
 
@@ -203,9 +203,9 @@ def same(one: Guest, other: Guest) -> None:
     for n, (a, b) in enumerate(zip(one.events, other.events, strict=False)):
         assert a == b, f"seed {one.seed}: event {n}"
     assert len(one.events) == len(other.events), f"seed {one.seed}"
-    mine, theirs = one.state(), other.state()
+    mine, reference = one.state(), other.state()
     for what, value in mine.items():
-        assert value == theirs[what], f"seed {one.seed}: {what}"
+        assert value == reference[what], f"seed {one.seed}: {what}"
 
 
 SEEDS = 25
@@ -249,7 +249,7 @@ def test_random_programs_armed(batch: int) -> None:
 
 
 def test_an_instruction_that_the_one_before_it_has_written() -> None:
-    """Straight code that writes over its next instruction: what was decoded is not what runs."""
+    """Straight code that writes over its next instruction: the decoded instruction must not run."""
     add_x5_16 = 0x910040A5
     bench = Bench(
         [
@@ -268,7 +268,7 @@ def test_an_instruction_that_the_one_before_it_has_written() -> None:
 
 
 def test_a_limit_between_an_exclusive_pair_does_not_show() -> None:
-    """The monitor stays as it was: nobody took an exception."""
+    """The monitor stays as it was: no exception was taken."""
     code = [*load_address(1, DATA), 0xC85F7C22, 0xC8037C22, B_SELF]  # ldxr x2; stxr w3, x2
     for limit in (5, 6):
         bench = Bench(code)

@@ -38,7 +38,7 @@ MOST = 3_000_000
 FEW = 100_000  # for what does nothing but access a device
 MEMORY = 16 << 20
 
-# These use the debug registers themselves: with a host that debugs they would do something else.
+# These use the debug registers themselves: they behave differently when a host debugs them.
 OWN_DEBUG = ("selfdebug",)
 
 
@@ -105,7 +105,7 @@ def arm(vcpu: Vcpu, entry: int, end: int) -> None:
             KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW,
             (0x1E7,) * 6,
             tuple(quiet + 4 * n for n in range(6)),
-            # writes only, of the first instructions; reads and writes behind all data
+            # writes only, of the first instructions; reads and writes after all data
             (0x1FF7, 0x1FF7, 0x1FFF, 0x1FFF),
             (entry & ~7, (entry & ~7) + 8, quiet, quiet + 8),
         )

@@ -113,7 +113,7 @@ class Host:
 
 @dataclass
 class Image:
-    """A built module: what is at an address, as far as symbols tell."""
+    """A built module: its code and the symbols at its addresses."""
 
     code: dict[str, tuple[int, bytes]]  # functions by symbol: address, machine code
     names: dict[int, str]  # symbols of functions and variables by address
@@ -189,7 +189,7 @@ def wrong_with(host: Host, image: Image, code: list[capstone.CsInsn]) -> list[st
 
 
 def load(path: Path) -> Image:
-    """The functions of a built module; skips where their names cannot be told."""
+    """The functions of a built module; skips if their names are unknown."""
     image = Image({}, {})
     with path.open("rb") as file:
         if file.read(4) != b"\x7fELF":

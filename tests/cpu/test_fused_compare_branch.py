@@ -1,6 +1,6 @@
-"""A comparison and the branch behind it: whether executed as one or as two, nothing may differ.
+"""A comparison and the branch after it: fused or not, the results must be equal.
 
-The judge is Python's arithmetic. In one run the processor may join them; in pieces of one
+The expected result is computed in Python. In one run the processor can fuse them; in pieces of one
 instruction it cannot.
 """
 
@@ -105,7 +105,7 @@ def test_the_flags_and_the_way_taken(kind: str, width: int, condition: str) -> N
 def test_a_breakpoint_at_either_of_the_two(place: int, before: bool) -> None:
     bench = Bench(program(cmp_registers(64, 0), "eq"))
     if before:
-        assert bench.run(3) == EXIT_LIMIT  # decoded, joined, executed
+        assert bench.run(3) == EXIT_LIMIT  # decoded, fused, executed
         assert bench.p.get_x(9) == 2
         bench.p.pc = CODE
     bench.p.set_x(1, 5)

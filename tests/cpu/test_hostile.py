@@ -2,9 +2,9 @@
 
 The cases are those of tools/fuzz.py, by their seeds: random code, registers, tables, memory slots,
 debug registers, MMIO, snapshots taken and gone back to, in memory with guard pages around it,
-through the bare processor and through the seam; plus the judged kinds. What is judged here is that
+through the bare processor and through the seam; plus the kinds with a model. Checked here:
 every run ends, within its limit, and without a crash or an exception that is not documented; and
-that a run from a snapshot is the same when it is made again. docs/testing.md tells how to repeat
+that a run from a snapshot is the same when it is made again. docs/testing.md says how to repeat
 one.
 """
 
@@ -54,7 +54,7 @@ DONE = {
 
 
 def environment() -> dict[str, str]:
-    """That the worker finds the guestdbg that is tested here."""
+    """The environment in which the worker finds the guestdbg under test."""
     paths = [path for path in sys.path if path and Path(path).is_dir()]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 

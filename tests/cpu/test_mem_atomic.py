@@ -1,4 +1,4 @@
-"""LSE atomics against what the manual says of them (C6.2: LDADD and its kin, SWP, CAS, CASP).
+"""LSE atomics against the manual (C6.2: LDADD and the like, SWP, CAS, CASP).
 
 Signed minimum and maximum above all: Unicorn 2.1.4 has them wrong for less than 64 bits.
 """
@@ -16,8 +16,8 @@ from tests.cpu.mem_guest import USER, Guest
 SIZES = (1, 2, 4, 8)
 AT = USER + 0x200
 AROUND = 32
-#: What is watched: nothing here, so that the TLB's page allows it; something else on the page: its
-#: line does; something else in the line: it goes the slow way.
+#: What is watched: nothing on the page (the TLB's page allows the access); something else on the
+#: page (the TLB's line does); something else in the line (the slow path).
 WATCHED = [0, USER + 0x800, AT + 0x38]
 
 

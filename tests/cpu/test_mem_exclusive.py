@@ -107,7 +107,7 @@ def test_fails_after_clrex(guest: Guest, size: int, pair: bool) -> None:
 
 @pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1), (4, 8), (8, 4), (8, 1)])
 def test_fails_for_another_size(guest: Guest, first: int, second: int) -> None:
-    guest.write(USER + 0x100, bytes(16))  # the bytes alone do not tell
+    guest.write(USER + 0x100, bytes(16))  # the bytes alone do not decide
     fails(guest, load(first), store(second))
 
 
@@ -131,7 +131,7 @@ def test_fails_elsewhere(guest: Guest, size: int, pair: bool) -> None:
 
 @pytest.mark.parametrize(("size", "pair"), FORMS, ids=FORM_IDS)
 def test_fails_when_memory_was_written_between(guest: Guest, size: int, pair: bool) -> None:
-    """By anybody: here by the same processor, which Arm permits to fail it as well."""
+    """By any processor: here by the same one, for which Arm permits both outcomes."""
     assert guest.run(load(size, pair=pair), STR_X7_AT_X1, store(size, pair=pair)) is None
     assert guest.cpu.get_x(6) == 1
     assert guest.read(USER + 0x100, 8) == b"\x77" * 8
@@ -260,7 +260,7 @@ def test_a_watched_load(guest: Guest) -> None:
 
 
 def test_a_watched_store_that_fails(guest: Guest) -> None:
-    """Closed monitor: no exception, as in QEMU. Open, and memory has changed: one all the same."""
+    """Closed monitor: no exception, as in QEMU. Open, but memory has changed: an exception."""
     guest.watch(USER + 0x100, 2)
     assert guest.run(store(8)) is None
     assert guest.cpu.get_x(6) == 1
@@ -274,7 +274,7 @@ def test_a_watched_store_that_fails(guest: Guest) -> None:
 
 
 def test_watched_page_but_another_place(guest: Guest) -> None:
-    """Both go the slow way, and work."""
+    """Both take the slow path, and work."""
     guest.watch(USER + 0x800, 3)
     for size, pair in FORMS:
         guest.write(USER + 0x100, bytes(range(0x40, 0x60)))

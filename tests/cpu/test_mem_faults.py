@@ -1,5 +1,5 @@
-"""Translation faults and stage 2 aborts: what is reported, and that an instruction which did not
-get to its access has changed nothing. Every row of the decode table."""
+"""Translation faults and stage 2 aborts: what is reported, and that an instruction without its
+access has changed nothing. Every row of the decode table."""
 
 from __future__ import annotations
 

@@ -36,10 +36,10 @@ def test_unallocated_for_both() -> None:
             if row_of(TABLE, raw) is None:
                 encodings.append(raw)
         cases = [Case("none", raw, random_state(rng), data_at=DATA) for raw in encodings]
-        for case, (ours, theirs, _) in zip(cases, oracle.run(cases), strict=True):
-            if (ours.kind, theirs.kind) != ("undefined", "undefined"):
+        for case, (tested, reference, _) in zip(cases, oracle.run(cases), strict=True):
+            if (tested.kind, reference.kind) != ("undefined", "undefined"):
                 wrong.append(
-                    f"{case.raw:#010x} {disassemble(case.raw)}: ours {ours.kind}, "
-                    f"Unicorn's {theirs.kind}"
+                    f"{case.raw:#010x} {disassemble(case.raw)}: tested {tested.kind}, "
+                    f"Unicorn's {reference.kind}"
                 )
     assert not wrong, "\n".join(sorted(wrong))

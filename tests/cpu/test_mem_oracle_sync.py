@@ -34,7 +34,7 @@ def later_oracle() -> Oracle:
     """LSE and limited ordering regions: Unicorn's MAX has both."""
     oracle = Oracle(model=uc_arm64.UC_CPU_ARM64_MAX, lse=True)
     mmfr1 = SYSREGS["ID_AA64MMFR1_EL1"].encoding
-    oracle.ours.cpu.set_sysreg(mmfr1, oracle.ours.cpu.get_sysreg(mmfr1) | 1 << 16)
+    oracle.tested.cpu.set_sysreg(mmfr1, oracle.tested.cpu.get_sysreg(mmfr1) | 1 << 16)
     return oracle
 
 

@@ -1,10 +1,10 @@
 """Instructions that take an operand from the one before, against the same ones run singly.
 
-Within a block, functions hand values on (relay.pyx); a block of one instruction has nobody to hand
-anything on to. So the same random program is run whole and one instruction at a time, and nothing
-may differ: registers, flags, memory, counts, exceptions. Registers are few, so that nearly every
-instruction needs what the one before it wrote; numbers are addresses more often than not, so that
-loads and stores have them handed over, too.
+Within a block, a function forwards a value to the next one (operand_forwarding.pyx); in a block of
+one instruction nothing is forwarded. So the same random program is run whole and one instruction at
+a time, and nothing may differ: registers, flags, memory, counts, exceptions. Registers are few, so
+that nearly every instruction needs what the one before it wrote; most values are addresses, so that
+they are forwarded to loads and stores, too.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def instruction(rng: random.Random) -> tuple[Row, int]:
 
 @dataclass
 class Program:
-    """Straight code with a branch behind it, and what registers and memory hold before."""
+    """Straight code with a branch after it, and the registers and memory before."""
 
     rows: list[Row]
     words: list[int]
@@ -140,7 +140,7 @@ def program(rng: random.Random, length: int = LENGTH) -> Program:
 
 
 class Machine:
-    """One processor that runs programs; `state` is all that one can see of it."""
+    """One processor that runs programs; `state` is everything observable."""
 
     def __init__(self) -> None:
         self.low, self.high = bytearray(SIZE), bytearray(SIZE)
@@ -217,7 +217,7 @@ def both(
 
 
 def needs(row: Row, raw: int, register: int) -> bool:
-    """Whether a field of the encoding where sources stand names the register."""
+    """Whether a source field of the encoding names the register."""
     sources = [at for at in (5, 16) if row.mask >> at & 31 == 0]
     return any(raw >> at & 31 == register for at in sources)
 
@@ -237,18 +237,18 @@ def test_whole_and_singly(pair: tuple[Machine, Machine], part: int) -> None:
         ended[both(pair, it, LENGTH + 3, el=rng.randrange(2))] += 1
     assert len(given) > 200
     assert len(taken) > 200
-    assert set(ended) == {EXIT_LIMIT, EXIT_EL2}  # an access to nobody's memory is EL2's
+    assert set(ended) == {EXIT_LIMIT, EXIT_EL2}  # an access outside the slots goes to EL2
 
 
 def test_pieces_of_any_length(pair: tuple[Machine, Machine]) -> None:
-    """A limit within a block: what comes next starts anew."""
+    """A limit within a block: the next instruction starts a new block."""
     rng = random.Random(0xB0B)
     for _ in range(800):
         both(pair, program(rng), rng.randrange(1, LENGTH + 4), piece=rng.randrange(2, 7))
 
 
 def test_breakpoints_on_any_of_them(pair: tuple[Machine, Machine]) -> None:
-    """Armed before or after the block was decoded; stepped off and armed again."""
+    """Armed before or after the block was decoded; stepped past and armed again."""
     rng = random.Random(0xB1)
     stopped = 0
     for _ in range(600):
@@ -275,7 +275,7 @@ def test_breakpoints_on_any_of_them(pair: tuple[Machine, Machine]) -> None:
 
 
 def test_watchpoints_on_what_they_access(pair: tuple[Machine, Machine]) -> None:
-    """Both machines watch the same 64 bytes, or half the memory, and step off where they hit."""
+    """Both machines watch the same 64 bytes, or half the memory, and step past hits."""
     rng = random.Random(0xAB)
     hits = 0
     for _ in range(600):

@@ -1,7 +1,7 @@
 """Branches at scale: where they go and what they link, against Unicorn.
 
-At a branch's target stands a landing that stores its own address, so a branch that goes anywhere
-else shows. Targets lie as far as the encoding reaches, before and behind, often across a page.
+At a branch's target is a landing that stores its own address, so a branch to anywhere else is
+noticed. Targets are as far as the encoding reaches, before and after, often across a page.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import struct
 from tests.cpu.mem_prepare import field, signed
 from tests.cpu.oracle import SCALE, rows
 from tests.cpu.scale_batch import MODES, Batch, Fault, Pair, run_batches
-from tests.cpu.scale_machines import Ours, Reference
+from tests.cpu.scale_machines import ProcessorUnderTest, Reference
 from tests.cpu.scale_memory import IL, PERMISSION_3, TRANSLATION_3
 from tests.cpu.scale_program import (
     CODE,
@@ -68,7 +68,7 @@ def test_the_table_has_them_all() -> None:
 
 
 class Targets:
-    """Of one batch: addresses at which nothing stands yet."""
+    """The unused addresses of one batch."""
 
     def __init__(self) -> None:
         self.taken: set[int] = set()  # words
@@ -84,7 +84,7 @@ class Targets:
         self.taken.update(range(at, at + size, 4))
 
     def find(self, rng: random.Random, here: int, reach: int) -> int:
-        """An address up to `reach` bytes before or behind `here`."""
+        """An address up to `reach` bytes before or after `here`."""
         while True:
             kind = rng.randrange(4)
             if kind == 0 and reach > CODE_SIZE:  # the ends of what B reaches
@@ -102,7 +102,7 @@ class Targets:
 
 
 def place(batch: Batch, targets: Targets) -> int:
-    """Where the next case's branch stands: slots are spread over the code, some such that the
+    """The address of the next case's branch: slots are spread over the code, some such that the
     branch is the last instruction of a page."""
     at = batch.next_slot + 64 + 8 * batch.rng.randrange(64)
     if batch.rng.randrange(4) == 0:
@@ -117,7 +117,7 @@ def place(batch: Batch, targets: Targets) -> int:
 
 @pytest.fixture(scope="module")
 def pair() -> Pair:
-    return Pair(Ours(), Reference())
+    return Pair(ProcessorUnderTest(), Reference())
 
 
 class Maker:
@@ -240,7 +240,9 @@ def test_branches_to_unaligned_addresses() -> None:
         fault = Fault(EC_PC << 26 | IL, target, elr=target)
         batch.add(["br"], [0xD61F_0000 | rn << 5], fault=fault)
 
-    run_batches(Pair(Ours(), None), "unaligned branches", list(MODES), [500] * 3, make)
+    run_batches(
+        Pair(ProcessorUnderTest(), None), "unaligned branches", list(MODES), [500] * 3, make
+    )
 
 
 def test_nothing_stands_behind_a_taken_branch(pair: Pair) -> None:

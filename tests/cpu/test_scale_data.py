@@ -14,7 +14,7 @@ pytest.importorskip("unicorn", reason="Unicorn, the oracle, is not installed")
 
 from tests.cpu.oracle import SCALE, SEED
 from tests.cpu.scale_batch import MODES, Batch, Pair, run_batches
-from tests.cpu.scale_machines import Ours, Reference
+from tests.cpu.scale_machines import ProcessorUnderTest, Reference
 from tests.cpu.scale_program import DATA, NOP
 from tests.cpu.scale_rows import Rows
 from tests.cpu.test_data_oracle import ROWS
@@ -26,13 +26,13 @@ TABLE = Rows(ROWS)
 
 @pytest.fixture(scope="module")
 def pair() -> Pair:
-    return Pair(Ours(), Reference())
+    return Pair(ProcessorUnderTest(), Reference())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_single_instructions(pair: Pair, part: int) -> None:
-    """The result of each is looked at."""
+    """The result of each is compared."""
 
     def make(batch: Batch) -> None:
         batch.fill()
@@ -60,14 +60,14 @@ def test_sequences(pair: Pair, part: int) -> None:
 
 
 def test_a_difference_is_found_and_reduced(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours gets SUB for one ADD of thousands; the report has what matters, and the seed."""
+    """One ADD of thousands is replaced by SUB: the report has what matters, and the seed."""
     add, sub = 0x8B02_0020, 0xCB02_0020  # X0, X1, X2
-    place = pair.ours.place
+    place = pair.tested.place
 
     def place_sub(at: int, content: bytes) -> None:
         place(at, content.replace(struct.pack("<I", add), struct.pack("<I", sub)))
 
-    monkeypatch.setattr(pair.ours, "place", place_sub)
+    monkeypatch.setattr(pair.tested, "place", place_sub)
 
     def make(batch: Batch) -> None:
         batch.fill()
@@ -85,18 +85,18 @@ def test_a_difference_is_found_and_reduced(pair: Pair, monkeypatch: pytest.Monke
     assert lines[0].startswith(f"seed {SEED} wrong 0, EL0: 1 of 1000 cases differ")
     assert [line.split("  ")[2] for line in lines[2:5]] == ["nop", "add x0, x1, x2", "nop"]
     assert lines[5].split() == ["before:", "X2=0x1"]
-    assert lines[6].strip() == "X0: ours 0xffffffffffffffff, Unicorn's 0x1"
+    assert lines[6].strip() == "X0: tested 0xffffffffffffffff, Unicorn's 0x1"
 
 
 def test_a_difference_in_memory_is_found(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which no register shows: of which case it is has to be tried."""
     store, other = 0xB900_0020, 0x3900_0020  # STR W0, [X1]; STRB
-    place = pair.ours.place
+    place = pair.tested.place
 
     def place_other(at: int, content: bytes) -> None:
         place(at, content.replace(struct.pack("<I", store), struct.pack("<I", other)))
 
-    monkeypatch.setattr(pair.ours, "place", place_other)
+    monkeypatch.setattr(pair.tested, "place", place_other)
 
     def make(batch: Batch) -> None:
         batch.fill()
@@ -105,5 +105,5 @@ def test_a_difference_in_memory_is_found(pair: Pair, monkeypatch: pytest.MonkeyP
 
     with pytest.raises(AssertionError) as caught:
         run_batches(pair, "wrong", ["EL1"], [100], make)
-    assert f"memory at {DATA + 8 * 55 + 1:#x}: ours" in str(caught.value)
+    assert f"memory at {DATA + 8 * 55 + 1:#x}: tested" in str(caught.value)
     assert "str w0, [x1]" in str(caught.value)

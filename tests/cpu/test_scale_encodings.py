@@ -49,12 +49,12 @@ class Scan:
         self.wrong: dict[tuple[int, bool], list[str]] = {}
 
     def compare(self, some: array[int]) -> None:
-        ours = self.cpu.decodes(some).translate(scan.ACCEPTED)
-        theirs = self.llvm.accepts(some)
+        tested = self.cpu.decodes(some).translate(scan.ACCEPTED)
+        reference = self.llvm.accepts(some)
         self.scanned += len(some)
-        if ours == theirs:
+        if tested == reference:
             return
-        for raw, mine, other in zip(some, ours, theirs, strict=True):
+        for raw, mine, other in zip(some, tested, reference, strict=True):
             if mine == other:
                 continue
             text = self.llvm.text(raw)
@@ -138,9 +138,9 @@ def test_each_explanation_has_its_example(it: Explained) -> None:
     """An entry that explains nothing any more must go."""
     llvm = scan.Llvm()
     one = array("I", [it.example])
-    ours, theirs = processor().decodes(one), llvm.accepts(one)
-    assert (bool(ours[0]), bool(theirs[0])) == (it.ours, not it.ours)
-    assert explain(it.example, llvm.text(it.example), it.ours) is it
+    tested, reference = processor().decodes(one), llvm.accepts(one)
+    assert (bool(tested[0]), bool(reference[0])) == (it.accepted, not it.accepted)
+    assert explain(it.example, llvm.text(it.example), it.accepted) is it
 
 
 @needs_objdump
@@ -152,10 +152,10 @@ def test_what_we_accept_binutils_knows() -> None:
     some = array("I")
     for _, mask, value in encodings():
         some.extend(rng.getrandbits(32) & ~mask & 0xFFFF_FFFF | value for _ in range(2000))
-    ours = array("I", [raw for raw, mine in zip(some, cpu.decodes(some), strict=True) if mine])
-    print(f"seed {SEED}: {len(ours)} encodings")
-    assert len(ours) > len(some) // 2
-    refused = scan.objdump_refuses(ours)
+    tested = array("I", [raw for raw, mine in zip(some, cpu.decodes(some), strict=True) if mine])
+    print(f"seed {SEED}: {len(tested)} encodings")
+    assert len(tested) > len(some) // 2
+    refused = scan.objdump_refuses(tested)
     wrong = [f"{raw:#010x}" for raw in refused if explain(raw, "", True) is None]
     assert not wrong, wrong[:20]
 

@@ -1,7 +1,7 @@
 """Loads and stores at scale: aligned, unaligned and across pages, at EL0 and EL1, with faults.
 
 Registers, V registers and all of the memory are Unicorn's. A fault's ESR, FAR and ELR are those of
-a model of the architecture (scale_memory.py); that there is one is also Unicorn's word.
+a model of the architecture (scale_memory.py); Unicorn confirms that there is one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.cpu.mem_prepare import (
 )
 from tests.cpu.oracle import SCALE
 from tests.cpu.scale_batch import MODES, Batch, Pair, Tally, run_batches
-from tests.cpu.scale_machines import Ours, Reference
+from tests.cpu.scale_machines import ProcessorUnderTest, Reference
 from tests.cpu.scale_memory import (
     aim,
     expected_fault,
@@ -50,22 +50,22 @@ POSITIVE = DATA + 0xF000  # a page of SOUND in which no byte has its sign bit se
 PAGES = 36  # of the data area that have an edge
 
 
-def with_lor(ours: Ours) -> Ours:
+def with_lor(tested: ProcessorUnderTest) -> ProcessorUnderTest:
     """Limited ordering regions, which go with LSE in Armv8.1."""
     register = SYSREGS["ID_AA64MMFR1_EL1"].encoding
-    ours.cpu.set_sysreg(register, ours.cpu.get_sysreg(register) | 1 << 16)
-    return ours
+    tested.cpu.set_sysreg(register, tested.cpu.get_sysreg(register) | 1 << 16)
+    return tested
 
 
 @pytest.fixture(scope="module")
 def pair() -> Pair:
-    return Pair(Ours(), Reference())
+    return Pair(ProcessorUnderTest(), Reference())
 
 
 @pytest.fixture(scope="module")
 def later() -> Pair:
     """With the atomics of Armv8.1."""
-    return Pair(with_lor(Ours(lse=True)), Reference(uc_arm64.UC_CPU_ARM64_MAX))
+    return Pair(with_lor(ProcessorUnderTest(lse=True)), Reference(uc_arm64.UC_CPU_ARM64_MAX))
 
 
 def sound_address(batch: Batch, raw: int) -> int:
@@ -94,7 +94,7 @@ def test_accesses(pair: Pair, part: int) -> None:
 
 
 def test_literals(pair: Pair) -> None:
-    """Of the code of the same batch, before and behind the instruction."""
+    """Of the code of the same batch, before and after the instruction."""
 
     def make(batch: Batch) -> None:
         batch.fill(0)
@@ -201,16 +201,16 @@ def test_faults_of_atomics(later: Pair) -> None:
 def test_alignment_faults(strict: bool) -> None:
     """Which Unicorn does not have: by the model alone. Exclusive, ordered and atomic accesses
     always, with SCTLR_EL1.A all of them."""
-    ours = with_lor(Ours(lse=True))
+    tested = with_lor(ProcessorUnderTest(lse=True))
     register = SYSREGS["SCTLR_EL1"].encoding
-    ours.cpu.set_sysreg(register, ours.cpu.get_sysreg(register) | strict << 1)
+    tested.cpu.set_sysreg(register, tested.cpu.get_sysreg(register) | strict << 1)
     # What is not under test must be aligned, and is: slots are, the case's block is.
     rows = Rows([row for row in ALL + atomic_rows() if "literal" not in row.name])
 
     def make(batch: Batch) -> None:
         make_fault(batch, rows, len(batch.cases) % 2 == 1, aligned=False, strict=strict)
 
-    tally = run_batches(Pair(ours, None), "alignment", list(MODES), [4096] * 6 * SCALE, make)
+    tally = run_batches(Pair(tested, None), "alignment", list(MODES), [4096] * 6 * SCALE, make)
     assert both_happen(tally)
 
 

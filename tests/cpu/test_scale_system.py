@@ -15,7 +15,7 @@ from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.cpu.processor import EXIT_EL2, encodings
 from tests.cpu.oracle import SCALE
 from tests.cpu.scale_batch import MODES, UNDEFINED, UNDEFINED_ESR, Batch, Fault, Pair, run_batches
-from tests.cpu.scale_machines import EL1H, Ours, Reference
+from tests.cpu.scale_machines import EL1H, ProcessorUnderTest, Reference
 from tests.cpu.scale_memory import IL
 from tests.cpu.scale_program import CODE, ELR, ERET, NOP, SOUND, SPSR, move_system
 from tests.cpu.test_data_oracle import ROWS as DATA_ROWS
@@ -29,7 +29,7 @@ EC_SVC, EC_HVC, EC_BRK = 0x15, 0x16, 0x3C
 
 @pytest.fixture(scope="module")
 def pair() -> Pair:
-    return Pair(Ours(), Reference())
+    return Pair(ProcessorUnderTest(), Reference())
 
 
 def name_of(register: str) -> tuple[int, int, int, int, int]:
@@ -56,7 +56,7 @@ def test_exceptions(pair: Pair) -> None:
         at = rng.randrange(3)
         if kind == 0:
             name, raw = "SVC", 0xD400_0001
-            fault = Fault(EC_SVC << 26 | IL | imm, None, SUPERVISOR_CALL, at, returns_behind=True)
+            fault = Fault(EC_SVC << 26 | IL | imm, None, SUPERVISOR_CALL, at, returns_after=True)
         elif kind == 1:
             name, raw = "BRK", 0xD420_0000
             fault = Fault(EC_BRK << 26 | IL | imm, None, BREAKPOINT, at)
@@ -76,12 +76,12 @@ def test_exceptions(pair: Pair) -> None:
 
 
 def test_hypervisor_and_monitor_calls() -> None:
-    """HVC at EL1 leaves the processor, behind the instruction. SMC is UNDEFINED: no EL3."""
-    ours = Ours()
-    cpu = ours.cpu
+    """HVC at EL1 ends the run, after the instruction. SMC is UNDEFINED: no EL3."""
+    tested = ProcessorUnderTest()
+    cpu = tested.cpu
     for imm in (0, 1, 0x1234, 0xFFFF):
-        ours.place(CODE, (0xD400_0002 | imm << 5).to_bytes(4, "little"))
-        ours.forget_code()
+        tested.place(CODE, (0xD400_0002 | imm << 5).to_bytes(4, "little"))
+        tested.forget_code()
         cpu.pstate, cpu.pc = EL1H, CODE
         assert cpu.run(cpu.instructions + 5) == EXIT_EL2
         assert (cpu.esr_el2, cpu.pc) == (EC_HVC << 26 | IL | imm, CODE + 4)
@@ -91,13 +91,13 @@ def test_hypervisor_and_monitor_calls() -> None:
         raw = 0xD400_0003 | batch.rng.getrandbits(16) << 5
         batch.add(["SMC"], [raw], fault=Fault(UNDEFINED_ESR, None))
 
-    run_batches(Pair(ours, None), "SMC", PRIVILEGED, [50] * 2, make)
+    run_batches(Pair(tested, None), "SMC", PRIVILEGED, [50] * 2, make)
 
 
 @pytest.mark.slow
 def test_unallocated_encodings(pair: Pair) -> None:
     """What the decoder refuses is UNDEFINED when it is executed, with every register as it was."""
-    cpu = pair.ours.cpu
+    cpu = pair.tested.cpu
 
     def make(batch: Batch) -> None:
         batch.fill(0)
@@ -131,7 +131,7 @@ KEPT = ("MAIR_EL1", "DAIF")  # the program needs them
 
 @pytest.mark.slow
 def test_system_registers_hold_what_is_written(pair: Pair) -> None:
-    """MSR and MRS, also of XZR; FPSR and the like are compared behind every case anyway."""
+    """MSR and MRS, also of XZR; FPSR and the like are compared after every case anyway."""
 
     def make(batch: Batch) -> None:
         rng = batch.rng
@@ -246,7 +246,7 @@ SYSTEM_ROWS = {
 
 
 def test_no_row_of_the_decode_table_is_left_out() -> None:
-    """Each is in a test at scale: those of data, memory and branches say so of themselves. All of
+    """Each is in a test at scale: the modules for data, memory and branches list theirs. All of
     SYSL is UNDEFINED, the IMPLEMENTATION DEFINED too: see test_system_maintenance.py.
     """
     covered = SYSTEM_ROWS | BRANCHES.names | ACCESSING.names | LITERAL.names | ATOMIC.names

@@ -1,6 +1,6 @@
 """Every system register encoding there is (op0 2 and 3), read and written at EL1 and EL0.
 
-Which registers there are is LLVM's word: it writes an MRS or MSR of Armv8.0-A by name where the
+LLVM decides which registers exist: it writes an MRS or MSR of Armv8.0-A by name where the
 register may be read or written at all, by numbers otherwise. Each outcome must be that of the
 manual's tables: the access, UNDEFINED, or at EL0 a trap to EL1 (all of EL1's controls deny here).
 """
@@ -66,7 +66,7 @@ def reserved_identification(encoding: int) -> bool:
 
 
 class Accesses:
-    """One processor on which every encoding stands at an address of its own."""
+    """One processor on which every encoding has its own address."""
 
     def __init__(self) -> None:
         self.ram = mmap.mmap(-1, SIZE)

@@ -1,4 +1,4 @@
-"""A processor's whole state: nothing is left out, and what runs from it is what ran from it."""
+"""A processor's whole state: nothing is left out, and a restored run repeats the first one."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ Taken = tuple[ProcessorState, Pages, list[Any], int]
 
 
 class Returning(Guest):
-    """Goes back to where it was, again and again, on its way."""
+    """Restores earlier states again and again during the run."""
 
     went_back = 0
 

@@ -1,4 +1,4 @@
-"""Who may access which system register, and what gets the access instead: against a model of the
+"""Who may access which system register, and what happens otherwise: against a model of the
 manual's accessibility rules, written as rules over names where the processor has one table."""
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ EL0_RW = names(
 )
 EL0_RO = names("CTR_EL0 DCZID_EL0 CNTFRQ_EL0 CNTPCT_EL0 CNTVCT_EL0 MDCCSR_EL0")
 PMU_RO = {"PMCEID0_EL0", "PMCEID1_EL0"}
-# Allocated after Armv8.0, or by an extension that is not there: as if it did not exist.
+# Allocated after Armv8.0, or by an extension that is not implemented.
 PMU_LATER = re.compile(r"PM(MIR|S\w+|B\w+|SLATFR)_EL1")
 
 
@@ -245,13 +245,13 @@ def try_access(one: One, controls: Controls, name: str, read: bool, rt: int) -> 
 
 
 NAMES = sorted(n for n, r in SYSREGS.items() if r.op0 >= 2)
-ours = One()
+tested = One()
 
 
 @settings(max_examples=800, deadline=None)
 @given(CONTROLS, st.sampled_from(NAMES), st.booleans(), st.integers(0, 31))
 def test_access_with_any_controls(controls: Controls, name: str, read: bool, rt: int) -> None:
-    try_access(ours, controls, name, read, rt)
+    try_access(tested, controls, name, read, rt)
 
 
 @pytest.mark.parametrize("read", [True, False], ids=["read", "write"])
@@ -282,13 +282,13 @@ def test_each_control_alone(pstate: int, read: bool) -> None:
     numbers = re.compile(r"(DBG[BW][VC]R(1|2|4|[7-9]|1[0-4])|PMEV\w+?R([2-9]|1\d|2\d))_EL[01]")
     for name in sorted(name for name in here if not numbers.fullmatch(name)):
         for controls in cases:
-            try_access(ours, controls, name, read, 5)
+            try_access(tested, controls, name, read, 5)
 
 
 @settings(max_examples=1000, deadline=None)
 @given(st.integers(0x8000, 0xFFFF), st.booleans(), st.sampled_from([EL0T, EL1H]))
 def test_unallocated_encodings_are_undefined(encoding: int, read: bool, pstate: int) -> None:
-    """Whatever encoding: what no name stands for is UNDEFINED, and is told of."""
+    """Whatever encoding: an encoding without a name is UNDEFINED, and is reported."""
     from guestdbg.arm64.sysregs import BY_ENCODING
 
     op1, crn, crm = encoding >> 11 & 7, encoding >> 7 & 15, encoding >> 3 & 15
@@ -296,16 +296,16 @@ def test_unallocated_encodings_are_undefined(encoding: int, read: bool, pstate: 
         return
     if encoding >> 14 == 3 and (op1, crn) == (0, 0) and 1 <= crm <= 7:
         return  # reserved for identification: below
-    ours.p.reset()
-    ours.set("VBAR_EL1", 0x4000_8000)
-    ours.p.hcr_el2 = 1 << 31
-    ours.p.mdcr_el2 = 0
-    ours.p.undefined()
-    ours.p.pstate = pstate
+    tested.p.reset()
+    tested.set("VBAR_EL1", 0x4000_8000)
+    tested.p.hcr_el2 = 1 << 31
+    tested.p.mdcr_el2 = 0
+    tested.p.undefined()
+    tested.p.pstate = pstate
     word = mrs(3, encoding) if read else msr(encoding, 3)
-    assert ours.execute(word) == UNDEFINED
+    assert tested.execute(word) == UNDEFINED
     implementation_defined = encoding >> 14 == 3 and crn in (11, 15)
-    assert (word in ours.p.undefined()) == (not implementation_defined)
+    assert (word in tested.p.undefined()) == (not implementation_defined)
 
 
 @pytest.mark.parametrize("crn", [11, 15])
@@ -335,7 +335,7 @@ def test_the_whole_reserved_identification_space_reads_as_zero() -> None:
 
 
 def test_names_and_encodings_agree_with_the_architecture() -> None:
-    """The processor's table against guestdbg.arm64's, which was written apart from it."""
+    """The processor's table against guestdbg.arm64's, which was written independently."""
     seen = 0
     for name, encoding, _ in sysreg.table():
         if name == "ID_RESERVED":

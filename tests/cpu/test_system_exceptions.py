@@ -1,4 +1,4 @@
-"""SVC, HVC, SMC, BRK, HLT, DCPS, ERET, DRPS: where they go, with what syndrome and return."""
+"""SVC, HVC, SMC, BRK, HLT, DCPS, ERET, DRPS: target EL, syndrome and return address."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def fresh(pstate: int, *, hcr: int = 0, mdcr: int = 0) -> One:
 @settings(deadline=None)
 @given(IMM16, PSTATE)
 def test_svc(imm: int, pstate: int) -> None:
-    """To EL1; the preferred return address is the instruction behind it."""
+    """To EL1; the preferred return address is the instruction after it."""
     o = fresh(pstate | 0xA000_0000)
     o.store32(CODE, [svc(imm)])
     o.memory.code_changed(CODE, 4)
@@ -80,7 +80,7 @@ def test_svc(imm: int, pstate: int) -> None:
 @settings(deadline=None)
 @given(IMM16, PSTATE, st.booleans())
 def test_hvc(imm: int, pstate: int, disabled: bool) -> None:
-    """To EL2 from EL1, with the PC behind it; UNDEFINED at EL0 and where HCR_EL2.HCD is set."""
+    """To EL2 from EL1, with the PC after it; UNDEFINED at EL0 and where HCR_EL2.HCD is set."""
     o = fresh(pstate, hcr=HCD if disabled else 0)
     got = o.execute(hvc(imm))
     if disabled or pstate == EL0T:
@@ -209,7 +209,7 @@ def test_an_exception_leaves_the_illegal_state(mode: int) -> None:
 
 @pytest.mark.parametrize("pstate", [0, 4, 5])
 def test_a_fast_interrupt_comes_first(pstate: int) -> None:
-    """Which of two interrupts comes first is ours to choose (IMPLEMENTATION DEFINED)."""
+    """Which of two interrupts comes first is IMPLEMENTATION DEFINED."""
     o = fresh(pstate)
     o.p.irq = o.p.fiq = True
     o.store32(VECTORS, [B_SELF] * 0x200)

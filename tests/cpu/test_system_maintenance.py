@@ -120,7 +120,7 @@ flat = One()
 def test_what_is_not_allocated_is_undefined(
     op1: int, crn: int, crm: int, op2: int, read: bool
 ) -> None:
-    """SYS and SYSL, all their space: only Armv8.0's is there; TIDCP traps what is the maker's."""
+    """SYS and SYSL, all encodings: only Armv8.0's; TIDCP traps the IMPLEMENTATION DEFINED ones."""
     known = {(m.op1, m.crn, m.crm, m.op2) for m in EVERY.values()}
     known |= {(0, 7, 8, n) for n in range(4)}  # AT
     if (op1, crn, crm, op2) in known and not read:

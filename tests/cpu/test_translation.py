@@ -35,7 +35,7 @@ from .system_support import EL0T, EL1H, TABLES, Paged, enc
 from .translation_scenarios import World, make_space, scenario, tries
 
 #: What the processor does where the manual leaves it open.
-OURS = Choices()
+CHOICES = Choices()
 
 BATCH = 100
 
@@ -50,7 +50,7 @@ def test_random_tables(batch: int) -> None:
     world = World()
     counts: Counter[str] = Counter()
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
-        counts.update(scenario(world, seed, OURS))
+        counts.update(scenario(world, seed, CHOICES))
     # Not one kind of thing only: all that can come of an access did.
     for kind in ("translation", "address_size", "access_flag", "permission", "alignment"):
         assert any(name.startswith(kind) for name in counts), kind
@@ -65,7 +65,7 @@ def test_the_walk_of_arm64_and_the_processor_agree_with_the_model(world: World) 
     compared: Counter[str] = Counter()
     for seed in range(400):
         rng = random.Random(seed)
-        space = make_space(world, rng, OURS)
+        space = make_space(world, rng, CHOICES)
         r = space.regime
         if r.hcr:
             continue  # a hypervisor's business, which a walk from outside does not know of
@@ -111,9 +111,9 @@ def one_walk(world: World, regime: Regime, va: int) -> str:
             if isinstance(found, Found) and not permitted(found, how, el == 1, regime.wxn)[0]:
                 expected = Fault(Kind.PERMISSION, found.level)
                 what = "permission"
-            ours: Translation | TranslationFault
+            tested: Translation | TranslationFault
             try:
-                ours = arm64_walk(
+                tested = arm64_walk(
                     read_u64,
                     va,
                     tcr=regime.tcr,
@@ -126,26 +126,26 @@ def one_walk(world: World, regime: Regime, va: int) -> str:
                     pa_bits=44,
                 )
             except TranslationFault as fault:
-                ours = fault
-            about = f"{va:#x}: {ours}, by the model {expected}"
+                tested = fault
+            about = f"{va:#x}: {tested}, by the model {expected}"
             if isinstance(expected, Fault):
-                assert isinstance(ours, TranslationFault), about
+                assert isinstance(tested, TranslationFault), about
                 if expected.s1ptw:
-                    assert ours.kind == FaultKind.EXTERNAL_ABORT, about
+                    assert tested.kind == FaultKind.EXTERNAL_ABORT, about
                     return "walk"
-                assert ours.fsc == expected.fsc, about
+                assert tested.fsc == expected.fsc, about
                 if expected.kind is not Kind.PERMISSION:
                     return expected.kind.name.lower()
                 continue
-            assert isinstance(ours, Translation), about
-            assert ours.pa == expected.pa, about
+            assert isinstance(tested, Translation), about
+            assert tested.pa == expected.pa, about
             if expected.stage1:
-                assert ours.level == expected.level
-                assert ours.block_size == 1 << expected.bits
-                assert ours.attributes == expected.attr
-                assert ours.non_global == expected.ng
-                assert ours.contiguous == expected.contiguous
-                assert (ours.descriptor_address, ours.descriptor) == expected.path[-1]
+                assert tested.level == expected.level
+                assert tested.block_size == 1 << expected.bits
+                assert tested.attributes == expected.attr
+                assert tested.non_global == expected.ng
+                assert tested.contiguous == expected.contiguous
+                assert (tested.descriptor_address, tested.descriptor) == expected.path[-1]
     return what
 
 

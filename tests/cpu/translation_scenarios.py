@@ -535,9 +535,9 @@ class Judge:
         self._same("ELR_EL1", w.get("ELR_EL1"), pc)
         return f"{fault.kind.name.lower()} {fault.level}"
 
-    def _same(self, what: str, ours: object, model: object) -> None:
-        if ours != model:
-            o, m = (hex(v) if isinstance(v, int) else v for v in (ours, model))
+    def _same(self, what: str, tested: object, model: object) -> None:
+        if tested != model:
+            o, m = (hex(v) if isinstance(v, int) else v for v in (tested, model))
             raise Wrong(f"{what} is {o}, by the model {m}")
 
     def _count(self, what: str) -> None:

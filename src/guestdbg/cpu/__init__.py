@@ -5,6 +5,7 @@ to EL2 ends `Processor.run()`.
 
 core.pxd             what the modules share: struct Cpu, decoded instructions, fast paths
 dispatch.h           how one instruction's function reaches the next
+register_bits        bits of control registers (.pxd only)
 operands             the operands of a decoded instruction (.pxd only)
 operand_forwarding   values passed in a host register from one instruction to the next
 timer                the generic timer

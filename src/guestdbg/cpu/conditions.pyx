@@ -10,16 +10,13 @@ from libc.string cimport memcpy
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.exception cimport get_spsr
 from guestdbg.cpu.mmu cimport translate
+from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.sysreg cimport reg_get, sysreg_find
-
-cdef enum:
-    PAGE = 0xFFF
-    PSTATE_SS = 1 << 21
 
 
 cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
     """Guest virtual memory within a page, whatever its permissions; NULL: there is none."""
-    if (va & PAGE) + size > 4096 or not translate(c, va, 0):
+    if (va & PAGE_MASK) + size > 4096 or not translate(c, va, 0):
         return NULL
     return <uint8_t*>c.tr_host
 

@@ -1,6 +1,7 @@
 # cython: language_level=3
 """What the processor's modules share: its state, the decoded instruction, the fast paths.
 
+  register_bits        bits of control registers
   operands             the fields of a decoded instruction, as executing functions read them
   operand_forwarding   values passed in a host register from one instruction to the next
   exception            taking exceptions to EL1 and EL2, ERET
@@ -54,6 +55,7 @@ cdef enum:
     SINK = 32        # x[] index that takes writes to XZR
     SP = 33          # x[] index of the current stack pointer
 
+    PAGE_MASK = 0xFFF
     MAX_BLOCK = 64   # instructions in a block
     TLB_SIZE = 512
     LINES = 256

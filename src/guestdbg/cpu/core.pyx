@@ -3,7 +3,7 @@
 from libc.stdlib cimport calloc, malloc, realloc, free
 from libc.string cimport memset, memcpy
 from guestdbg.cpu.mmu cimport fetch_page
-from guestdbg.cpu.exception cimport EC_ILLEGAL, EC_SERROR, raise_undefined, take_el1
+from guestdbg.cpu.exception cimport EC_ILL, EC_SERROR, raise_undefined, take_el1
 from guestdbg.cpu.debug cimport (
     dbg_block_has_breakpoint, dbg_breakpoint_matches, dbg_step_pending, dbg_stepping, dbg_take_breakpoint,
 )
@@ -12,6 +12,7 @@ from guestdbg.cpu.instructions.fused_compare_branch cimport fused_op
 from guestdbg.cpu.operand_forwarding cimport forward_operands
 from guestdbg.cpu.timer cimport timer_deadline, timer_output
 from guestdbg.cpu.operands cimport aux, encoding, link_target, set_link_target
+from guestdbg.cpu.register_bits cimport *
 
 THREADED = bool(GUESTDBG_THREADED)  # how it was built: instructions jump to the next one
 
@@ -482,14 +483,6 @@ cdef Insn* insns_at(Cpu* c, uint64_t pa, uint8_t* host_page, uint32_t variant) n
 cdef enum:
     SLICE = 65536          # instructions between checks of kick and the host's clock
 
-cdef enum:
-    HCR_FMO = 1 << 3
-    HCR_IMO = 1 << 4
-    HCR_AMO = 1 << 5
-    HCR_VF = 1 << 6
-    HCR_VI = 1 << 7
-    HCR_VSE = 1 << 8
-
 
 cdef bint interrupts(Cpu* c) noexcept nogil:
     """Take an interrupt if one is pending and not masked."""
@@ -597,7 +590,7 @@ cdef void run_loop(Cpu* c) noexcept nogil:
                 if dbg_breakpoint_matches(c, c.pc):
                     dbg_take_breakpoint(c)
                 else:
-                    take_el1(c, c.pc, (<uint32_t>EC_ILLEGAL << 26) | (1 << 25), 0, False, 0)
+                    take_el1(c, c.pc, (<uint32_t>EC_ILL << 26) | (1 << 25), 0, False, 0)
                 continue
             i = insns_at(c, pa, host_page, variant)
             if i.len > most:

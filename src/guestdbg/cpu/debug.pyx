@@ -18,14 +18,9 @@ from guestdbg.cpu.exception cimport (
     raise_el2_far, take_el1, take_el2,
 )
 from guestdbg.cpu.mmu cimport tlb_forget_data
+from guestdbg.cpu.register_bits cimport *
 
 cdef enum:
-    MDSCR_SS = 1 << 0
-    MDSCR_KDE = 1 << 13
-    MDSCR_MDE = 1 << 15
-    MDCR_TDE = 1 << 8
-    PSTATE_D = 1 << 9
-    IL = 1 << 25
     DEBUG_FSC = 0x22           # a debug exception, in IFSC or DFSC
 
 

@@ -5,8 +5,8 @@ from guestdbg.cpu.core cimport Cpu, Insn
 cdef enum:
     EC_UNKNOWN = 0x00
     EC_WFX = 0x01
-    EC_FP = 0x07
-    EC_ILLEGAL = 0x0E
+    EC_FP_ASIMD = 0x07
+    EC_ILL = 0x0E
     EC_SVC64 = 0x15
     EC_HVC64 = 0x16
     EC_SMC64 = 0x17

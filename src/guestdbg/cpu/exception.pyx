@@ -2,11 +2,7 @@
 """Taking exceptions to EL1 and EL2, and returning from EL1 (D1.10, D1.11)."""
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.debug cimport dbg_eret_ss
-
-cdef enum:
-    IL = 1 << 25
-    SPSR_SS = 1 << 21
-    SPSR_IL = 1 << 20
+from guestdbg.cpu.register_bits cimport *
 
 
 cdef uint64_t get_spsr(Cpu* c) noexcept nogil:
@@ -113,7 +109,7 @@ cdef void do_eret(Cpu* c, const Insn* i) noexcept nogil:
     leave(c, i, branch_address(c, to))
     c.ex_open = 0
     c.event = 1                # for WFE
-    if not set_pstate(c, spsr & ~<uint64_t>(SPSR_SS)):
+    if not set_pstate(c, spsr & ~<uint64_t>(PSTATE_SS)):
         # An illegal return stays at this EL and sets PSTATE.IL; flags and masks are restored even so.
         set_nzcv(c, <uint32_t>spsr)
         c.daif = spsr & 0x3C0

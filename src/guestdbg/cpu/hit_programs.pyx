@@ -11,9 +11,6 @@ from libc.string cimport memcpy
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.exception cimport EC_BREAKPT_LOW, EC_WATCHPT_LOW
 
-cdef enum:
-    PAGE = 0xFFF
-
 
 # ---- one program ------------------------------------------------------------------------------
 
@@ -105,7 +102,7 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     cdef Program* p
     cdef bint written
     # Only one access of one instruction, on one page: others may fault or come in parts.
-    if (va & PAGE) + c.pr_size > 4096 or c.pr_size > 64 or c.pr_flags & (ACC_CACHE | ACC_DCZVA | ACC_AT):
+    if (va & PAGE_MASK) + c.pr_size > 4096 or c.pr_size > 64 or c.pr_flags & (ACC_CACHE | ACC_DCZVA | ACC_AT):
         return False
     raw = instruction_at(c)
     if not ((raw >> 27) & 7 == 7 or (raw >> 27) & 7 == 5 or (raw & 0x3F000000) == 0x08000000):

@@ -11,13 +11,10 @@ from guestdbg.cpu.exception cimport (
 )
 from guestdbg.cpu.debug cimport dbg_raise_watchpoint, dbg_watch, dbg_watched
 from guestdbg.cpu.operands cimport encoding
+from guestdbg.cpu.register_bits cimport *
+
 
 cdef enum:
-    SCTLR_M = 1 << 0
-    SCTLR_A = 1 << 1
-    SCTLR_WXN = 1 << 19
-    HCR_DC = 1 << 12
-
     FSC_ADDRESS = 0x00         # + level
     FSC_TRANSLATION = 0x04
     FSC_ACCESS = 0x08
@@ -32,8 +29,6 @@ cdef enum:
     X_READONLY = 16            # a read-only slot: a write is a stage 2 permission fault
     X_PRESENT = 32             # memory is there
     X_REGION = 6               # and from this bit on, the number of the slot that it is in (64 at most)
-
-    PAGE = 0xFFF
 
 
 # ---- translation ------------------------------------------------------------------------------
@@ -217,7 +212,7 @@ cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil:
     cdef int el, n
     cdef Tlbe* e
     for el in range(2):
-        e = &c.lines[el][((va & ~<uint64_t>PAGE) >> 6) & (LINES - 1)]
+        e = &c.lines[el][((va & ~<uint64_t>PAGE_MASK) >> 6) & (LINES - 1)]
         for n in range(64):
             e[n].rtag = LINE_NONE
             e[n].wtag = LINE_NONE
@@ -234,7 +229,7 @@ cdef void regime_changed(Cpu* c) noexcept nogil:
 
 cdef void fill(Cpu* c, Tlbe* e, uint64_t va) noexcept nogil:
     """Put what translate() found into the TLB entry."""
-    cdef uint64_t page = va & ~<uint64_t>PAGE
+    cdef uint64_t page = va & ~<uint64_t>PAGE_MASK
     cdef uint64_t x = X_VALID
     cdef uint32_t watched = dbg_watched(c, va, 4096)
     cdef Region* r
@@ -279,7 +274,7 @@ cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noe
     if pc & 3:
         take_el1(c, pc, (<uint32_t>EC_PC_ALIGN << 26) | (1 << 25), 0, True, pc)
         return False
-    if e.tag != ((pc & ~<uint64_t>PAGE) | 1):
+    if e.tag != ((pc & ~<uint64_t>PAGE_MASK) | 1):
         if not translate(c, pc, ACC_EXEC):
             if c.tr_s1ptw:
                 c.far_el2 = pc
@@ -294,10 +289,10 @@ cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noe
             c.hpfar_el2 = (c.tr_pa >> 12) << 4
             take_el2(c, EC_IABT_LOW, FSC_TRANSLATION + 1)
             return False
-        e.tag = (pc & ~<uint64_t>PAGE) | 1
-        e.pa = c.tr_pa & ~<uint64_t>PAGE
-        e.host = <uint8_t*>(c.tr_host - (pc & PAGE))      # a buffer need not be aligned in the host
-    pa[0] = e.pa | (pc & PAGE)
+        e.tag = (pc & ~<uint64_t>PAGE_MASK) | 1
+        e.pa = c.tr_pa & ~<uint64_t>PAGE_MASK
+        e.host = <uint8_t*>(c.tr_host - (pc & PAGE_MASK))      # a buffer need not be aligned in the host
+    pa[0] = e.pa | (pc & PAGE_MASK)
     host_page[0] = e.host
     return True
 
@@ -363,7 +358,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
     cdef uint32_t el = 0 if flags & ACC_UNPRIV else c.el
     e = &c.tlbs[el][(va >> 12) & (TLB_SIZE - 1)]
     x = e.xpn
-    if (x & ~<uint64_t>PAGE) != (va & ~<uint64_t>PAGE) or not x & X_VALID:
+    if (x & ~<uint64_t>PAGE_MASK) != (va & ~<uint64_t>PAGE_MASK) or not x & X_VALID:
         # Translated without checking permissions, so that the entry serves all accesses.
         if not translate(c, va, flags & ACC_UNPRIV):
             if c.tr_s1ptw:
@@ -417,8 +412,8 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
         offset = va + e.add - <uint64_t>r.host
         c.tr_pa = r.gpa + offset
         if flags & ACC_WRITE and r.code[offset >> 12]:
-            first = (offset & PAGE) >> 6
-            last = ((offset & PAGE) + size - 1) >> 6
+            first = (offset & PAGE_MASK) >> 6
+            last = ((offset & PAGE_MASK) + size - 1) >> 6
             k = ones(<uint32_t>(last + 1)) & ~ones(<uint32_t>first)
             if r.code[offset >> 12] & k:
                 code_written(c, r, offset, size)
@@ -442,7 +437,7 @@ cdef void fill_line(Cpu* c, const Tlbe* e, uint64_t va, uint32_t el) noexcept no
     if x & X_WRITE and not x & X_READONLY and not watched & ACC_WRITE:
         r = region_of(c, e)
         offset = va + e.add - <uint64_t>r.host
-        if not (r.code[offset >> 12] >> ((offset & PAGE) >> 6)) & 1:
+        if not (r.code[offset >> 12] >> ((offset & PAGE_MASK) >> 6)) & 1:
             f.wtag = base
 
 
@@ -456,7 +451,7 @@ cdef bint mem_probe(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t 
     if unaligned and (c.sctlr_el1 & SCTLR_A or flags & ACC_ALIGNED):
         abort(c, i, va, flags, FSC_ALIGNMENT, 0)
         return False
-    here = 4096 - (va & PAGE)
+    here = 4096 - (va & PAGE_MASK)
     if here >= size:
         c.acc_len = size
         return part(c, i, va, size, flags, unaligned, &c.acc)

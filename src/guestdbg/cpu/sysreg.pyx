@@ -10,23 +10,13 @@ from libc.stdint cimport int32_t, int64_t
 from guestdbg.cpu.core cimport Cpu, get_nzcv, get_sp_el, select_sp, set_nzcv, set_sp_el
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.mmu cimport regime_changed, tlb_flush
+from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.sysreg_traps cimport (
     T_ACTLR, T_BRP, T_CPACR, T_CTR, T_DAIF, T_DBG, T_DBGOS, T_DBGRA, T_DCC, T_FP, T_FRQ, T_ID1, T_ID2, T_ID3,
     T_IMPDEF, T_NONE, T_PCT, T_PMCR, T_PMU, T_PTIMER, T_SP_EL0, T_VCT, T_VM, T_VTIMER, T_WRP,
 )
 from guestdbg.cpu.timer cimport counter, timer_met
 
-cdef enum:
-    HCR_FMO = 1 << 3
-    HCR_IMO = 1 << 4
-    HCR_AMO = 1 << 5
-    HCR_VF = 1 << 6
-    HCR_VI = 1 << 7
-    HCR_VSE = 1 << 8
-    HCR_TDZ = 1 << 28
-    SCTLR_DZE = 1 << 14
-    MDSCR_TXFULL = 1 << 29
-    MDSCR_RXFULL = 1 << 30
 
 cdef uint64_t ALL = ~<uint64_t>0
 cdef uint64_t WORD = 0xFFFFFFFF

@@ -2,26 +2,9 @@
 """Which accesses to system registers are trapped, and where to (Arm manual, D17: "Accessibility")."""
 from libc.stdint cimport uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu
+from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.sysreg cimport R0, R1, Reg, W0, W1
 
-cdef enum:
-    HCR_TID1 = 1 << 16
-    HCR_TID2 = 1 << 17
-    HCR_TID3 = 1 << 18
-    HCR_TIDCP = 1 << 20
-    HCR_TACR = 1 << 21
-    HCR_TVM = 1 << 26
-    HCR_TRVM = 1 << 30
-    MDCR_TPMCR = 1 << 5
-    MDCR_TPM = 1 << 6
-    MDCR_TDE = 1 << 8
-    MDCR_TDA = 1 << 9
-    MDCR_TDOSA = 1 << 10
-    MDCR_TDRA = 1 << 11
-    CPTR_TFP = 1 << 10
-    SCTLR_UMA = 1 << 9
-    SCTLR_UCT = 1 << 15
-    MDSCR_TDCC = 1 << 12
 
 cdef uint64_t CPTR_TCPAC = <uint64_t>1 << 31
 

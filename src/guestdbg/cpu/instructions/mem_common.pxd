@@ -19,7 +19,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t,
 from guestdbg.cpu.core cimport (
     Cpu, Insn, likely, line, line_miss_r, line_miss_w, miss_r, miss_w, SP, spreg, Tlbe, tlbe,
 )
-from guestdbg.cpu.exception cimport EC_FP, EC_SP_ALIGN, raise_el1, raise_el2
+from guestdbg.cpu.exception cimport EC_FP_ASIMD, EC_SP_ALIGN, raise_el1, raise_el2
 from guestdbg.cpu.operands cimport aux, mispredicts, predicted_add, ra, set_prediction, xn
 
 cdef enum:
@@ -209,9 +209,9 @@ cdef inline bint check_fp(Cpu* c, const Insn* i) noexcept nogil:
     taken. ISS: CV = 1, COND = 0b1110, as for every trapped A64 instruction."""
     cdef uint64_t fpen = (c.cpacr_el1 >> 20) & 3
     if not (fpen == 3 or (fpen == 1 and c.el == 1)):
-        raise_el1(c, i, EC_FP, 0x1E00000)
+        raise_el1(c, i, EC_FP_ASIMD, 0x1E00000)
         return False
     if c.cptr_el2 & (1 << 10):
-        raise_el2(c, i, EC_FP, 0x1E00000)
+        raise_el2(c, i, EC_FP_ASIMD, 0x1E00000)
         return False
     return True

@@ -20,7 +20,7 @@ from guestdbg.cpu.core cimport (
 )
 from guestdbg.cpu.debug cimport dbg_brk, dbg_raise_watchpoint, dbg_watch
 from guestdbg.cpu.exception cimport (
-    after_el1, after_el2, do_eret, EC_DABT_LOW, EC_FP, EC_HVC64, EC_SMC64, EC_SVC64, EC_SYS64, EC_WFX,
+    after_el1, after_el2, do_eret, EC_DABT_LOW, EC_FP_ASIMD, EC_HVC64, EC_SMC64, EC_SVC64, EC_SYS64, EC_WFX,
     raise_el1, raise_el2, raise_el2_far, raise_undefined,
 )
 from guestdbg.cpu.instructions.mem_zva cimport dc_zva as zva
@@ -29,27 +29,9 @@ from guestdbg.cpu.sysreg cimport GOES_ON, interrupt_waits, R0, Reg, reg_get, reg
 from guestdbg.cpu.sysreg_traps cimport ALLOWED, denied, FP_TO_EL1, FP_TO_EL2, TO_EL1, TO_EL2, UNDEFINED
 from guestdbg.cpu.timer cimport counter, timer_warp
 from guestdbg.cpu.operands cimport aux, encoding, imm, ra, rd, xn
+from guestdbg.cpu.register_bits cimport *
 
 cdef enum:
-    HCR_VF = 1 << 6
-    HCR_VI = 1 << 7
-    HCR_VSE = 1 << 8
-    HCR_FB = 1 << 9
-    HCR_TWI = 1 << 13
-    HCR_TWE = 1 << 14
-    HCR_TSC = 1 << 19
-    HCR_TSW = 1 << 22
-    HCR_TPC = 1 << 23
-    HCR_TPU = 1 << 24
-    HCR_TTLB = 1 << 25
-    HCR_TDZ = 1 << 28
-    HCR_HCD = 1 << 29
-    SCTLR_UMA = 1 << 9
-    SCTLR_DZE = 1 << 14
-    SCTLR_NTWI = 1 << 16
-    SCTLR_NTWE = 1 << 18
-    SCTLR_UCI = 1 << 26
-    PSTATE_D = 1 << 9
     COND_AL = 0x1E << 20     # ISS.CV, COND: an A64 instruction has no condition
     WFX_WFE = 1              # ISS.TI
 
@@ -73,9 +55,9 @@ cdef void refuse(Cpu* c, const Insn* i, uint32_t why) noexcept nogil:
     elif why == TO_EL2:
         raise_el2(c, i, EC_SYS64, iss)
     elif why == FP_TO_EL1:
-        raise_el1(c, i, EC_FP, COND_AL)
+        raise_el1(c, i, EC_FP_ASIMD, COND_AL)
     elif why == FP_TO_EL2:
-        raise_el2(c, i, EC_FP, COND_AL)
+        raise_el2(c, i, EC_FP_ASIMD, COND_AL)
     else:
         raise_undefined(c, i)
 

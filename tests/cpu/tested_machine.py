@@ -1,4 +1,4 @@
-"""One instruction on our processor."""
+"""One instruction on guestdbg's processor."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _sysreg(name: str) -> int:
     return SYSREGS[name].encoding
 
 
-class Ours:
+class ProcessorUnderTest:
     """The processor under test: EL1, MMU on, all memory Normal and mapped to itself."""
 
     def __init__(self, *, lse: bool = False) -> None:
