@@ -127,7 +127,7 @@ class Guest:
     def run(self, *words: int) -> Taken | None:
         """Executes the instructions. Returns the exception that stopped them, or None.
 
-        The exception's effects on PSTATE and PC are undone: PC stays at the instruction that raised it.
+        Its effects on PSTATE and PC are undone: PC stays at the instruction that raised it.
         """
         cpu = self.cpu
         self.write(CODE, struct.pack(f"<{len(words)}I", *words))
