@@ -1,4 +1,4 @@
-"""Streams of packets, whole and damaged, in any pieces: the framing judged by the tests' model."""
+"""Streams of packets, valid and damaged, in any pieces, compared with a model of the framing."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ PACKETS = 500
 
 
 def checksummed(body: bytes) -> bytes:
-    """A packet around a body as it stands on the wire."""
+    """The packet with this body, which is escaped already."""
     return frame(body)
 
 
 def damage(rng: random.Random, packet: bytes) -> bytes:
-    """A packet with something wrong with it, or with something about it that looks wrong."""
+    """A damaged packet, or a valid one that looks damaged."""
     body = packet[1:-3]
     match rng.randrange(13):
-        case 0:  # a checksum that is another
+        case 0:  # a wrong checksum
             return b"$%b#%02x" % (body, rng.randrange(256))
-        case 1:  # one that is none
+        case 1:  # an invalid checksum
             return b"$" + body + b"#" + bytes(rng.choices(b"0aF-+ xg#$_", k=2))
         case 2:  # cut short
             return packet[: rng.randrange(len(packet))]
-        case 3:  # its beginning is lost
+        case 3:  # without its beginning
             return packet[rng.randrange(1, len(packet)) :]
-        case 4:  # another begins in it
+        case 4:  # another begins inside it
             at = rng.randrange(1, len(packet))
             return packet[:at] + b"$" + packet[at:]
-        case 5:  # a byte is another
+        case 5:  # a wrong byte
             at = rng.randrange(len(packet))
             return packet[:at] + bytes((rng.randrange(256),)) + packet[at + 1 :]
-        case 6:  # runs, of any count
+        case 6:  # runs with any count
             count = rng.choice((0, 29, 31, 32, 33, 35, 36, 43, 45, 126, 127, 255))
             at = rng.randrange(len(body) + 1)
             return checksummed(body[:at] + b"*" + bytes((count,)) + body[at:])
-        case 7:  # it ends in an escape, or in a run
+        case 7:  # it ends inside an escape or a run
             return checksummed(body + rng.choice((b"}", b"*", b"}}", b"a*", b"}*")))
-        case 8:  # an acknowledgement, or an interruption, in the middle
+        case 8:  # an acknowledgement or Ctrl-C in the middle
             at = rng.randrange(len(packet))
             return packet[:at] + rng.choice((b"+", b"-", b"\x03")) + packet[at:]
         case 9:  # noise
             return bytes(rng.choices(_SPECIAL + b"qm0123,", k=rng.randrange(12)))
         case 10:
             return rng.randbytes(rng.randrange(40))
-        case 11:  # one that is nothing but runs
+        case 11:  # only runs
             return checksummed(b"x" + b"*~" * rng.randrange(1, 40))
         case _:  # twice
             return packet + packet
 
 
 def too_long(rng: random.Random) -> bytes:
-    """A packet at the limit, or above it, on the wire or when it is expanded."""
+    """A packet at or above the size limit, on the wire or after expansion."""
     match rng.randrange(4):
         case 0:
             return checksummed(b"x" * (MAX_PACKET + rng.randrange(-2, 3)))
@@ -85,7 +85,7 @@ def cut(rng: random.Random, stream: bytes) -> list[bytes]:
 
 
 def stream_of(rng: random.Random) -> tuple[list[bytes], int]:
-    """Pieces of a stream, and how many packets, damaged ones among them, they were made of."""
+    """A stream in pieces, and the number of packets in it, valid and damaged."""
     packets = []
     for _ in range(rng.randrange(1, 60)):
         payload = rng.randbytes(rng.choice((0, 1, 3, 8, 20, 60)))
@@ -103,8 +103,8 @@ def stream_of(rng: random.Random) -> tuple[list[bytes], int]:
     return packets, len(packets)
 
 
-def heard(pieces: Sequence[bytes]) -> list[tuple[str, bytes]]:
-    """What the server's decoder makes of it, in the model's words."""
+def decoded(pieces: Sequence[bytes]) -> list[tuple[str, bytes]]:
+    """The events of the server's decoder, in the form of the model's."""
     decoder = Decoder()
     found = []
     for piece in pieces:
@@ -121,23 +121,23 @@ def heard(pieces: Sequence[bytes]) -> list[tuple[str, bytes]]:
 
 
 def differs(pieces: Sequence[bytes]) -> str | None:
-    """How decoder and model differ; None: not at all."""
+    """The first difference between decoder and model; None if there is none."""
     from tests.gdb.model_framing import Model, plain
 
     model = Model(MAX_PACKET)
     for piece in pieces:
         model.feed(piece)
-    right, said = plain(model.heard), plain(heard(pieces))
-    for n, (one, other) in enumerate(zip(right, said, strict=False)):
+    expected, actual = plain(model.events), plain(decoded(pieces))
+    for n, (one, other) in enumerate(zip(expected, actual, strict=False)):
         if one != other:
             return f"event {n} is {other!r:.200}, and must be {one!r:.200}"
-    if len(right) != len(said):
-        return f"{len(said)} events, and {len(right)} there are: {said[-2:]!r:.200}"
+    if len(expected) != len(actual):
+        return f"{len(actual)} events instead of {len(expected)}: {actual[-2:]!r:.200}"
     return None
 
 
 def run(seed: int, did: Counter[str]) -> int:
-    """Some hundred packets; returns how many. Raises Failure, which shows the least that fails."""
+    """Some hundred packets; returns their number. Raises Failure with the smallest failure."""
     rng = random.Random(f"framing/{seed}")
     done = 0
     while done < PACKETS:

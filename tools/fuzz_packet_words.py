@@ -1,5 +1,5 @@
-"""Packets at random: every name that the server knows, with arguments that are right, nearly right,
-and anything else; agent expressions; streams of them."""
+"""Random packets: every name that the server knows, with arguments that are right, nearly right or
+arbitrary; agent expressions; streams of packets."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Make = Callable[["Words"], bytes]
 
 _HEX = b"0123456789abcdef"
 _NOISE = b"0123456789abcdefgpxX:;,=.-+?# $*}\x00\xff"
-#: Weights of packets that take long, or after which there is nothing left to try.
+#: Weights of packets that take long, or that end the session.
 _RARE = {b"D": 1, b"k": 1, b"vKill": 1, b"R": 2, b"vRun": 2, b"QStartNoAckMode": 2}
 _OFTEN = {b"P": 60, b"Z": 60, b"z": 40, b"vCont": 60, b"M": 40, b"X": 40, b"m": 30, b"p": 30}
 _USUAL = 10
 
 
 class Words:
-    """What packets are made of. ``code`` and ``data``: addresses that mean something."""
+    """The parts of packets. ``code`` and ``data``: valid addresses."""
 
     def __init__(self, rng: random.Random, code: Sequence[int], data: Sequence[int]) -> None:
         self.rng = rng
@@ -93,7 +93,7 @@ def _write(words: Words, *, binary: bool) -> bytes:
 
 
 def expression(rng: random.Random) -> bytes:
-    """An agent expression: sound, nearly so, or bytes."""
+    """An agent expression: valid, nearly valid, or random bytes."""
     if rng.random() < 0.1:
         return rng.randbytes(rng.randrange(30))
     code = bytearray()
@@ -251,8 +251,8 @@ def _names() -> tuple[list[bytes], list[int]]:
     return names, [_RARE.get(name, _OFTEN.get(name, _USUAL)) for name in names]
 
 
-def spoiled(rng: random.Random, payload: bytes) -> bytes:
-    """Nearly the same."""
+def mutated(rng: random.Random, payload: bytes) -> bytes:
+    """The payload with a few random changes."""
     found = bytearray(payload)
     for _ in range(rng.choice((1, 1, 2, 4))):
         at = rng.randrange(len(found) + 1)
@@ -271,7 +271,7 @@ def spoiled(rng: random.Random, payload: bytes) -> bytes:
 
 
 def payload(words: Words) -> bytes:
-    """What a packet says, as it stands on the wire."""
+    """A random payload, escaped as on the wire."""
     rng = words.rng
     if rng.random() < 0.02:
         return escape(rng.randbytes(rng.randrange(24)))
@@ -279,11 +279,11 @@ def payload(words: Words) -> bytes:
     (name,) = rng.choices(names, weights)
     make = _ARGUMENTS.get(name)
     found = name + (make(words) if make is not None else b"")
-    return spoiled(rng, found) if rng.random() < 0.2 else found
+    return mutated(rng, found) if rng.random() < 0.2 else found
 
 
 def pieces(words: Words, packets: int) -> tuple[list[bytes], int]:
-    """What a client sends, piece by piece; and of how many packets it was made."""
+    """A client's stream in pieces, and the number of packets in it."""
     rng = words.rng
     found: list[bytes] = []
     done = 0
@@ -307,6 +307,6 @@ def pieces(words: Words, packets: int) -> tuple[list[bytes], int]:
     return found, done
 
 
-def again(data: bytes) -> bytes:
-    """A packet around what one said."""
+def packet_with(data: bytes) -> bytes:
+    """The packet with this content."""
     return frame(escape(data))

@@ -1,8 +1,8 @@
-"""Clients that say anything, to a real session over real guests.
+"""Clients that send anything, to a real session over real guests.
 
-Two guests are alike. One session hears everything; the other hears only what the first did not
-refuse, and nothing that only asks. Afterwards both guests and both sessions must be the same, in
-every register, byte, point and count: what is refused, and what only looks, changes nothing.
+There are two equal guests. One session gets all packets; the other gets only those that the first
+one did not refuse, without queries. Afterwards both guests and both sessions must be equal in every
+register, byte, point and count: a refused packet and a query change nothing.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def refused(reply: bytes | None) -> bool:
 
 
 class Tracked(Session):
-    """A session that keeps what it has accepted."""
+    """A session that keeps the packets it has accepted."""
 
     def __init__(self, guest: Guest) -> None:
         self.fake = FakeConnection()
@@ -112,13 +112,13 @@ class Tracked(Session):
             if len(self.fake.sent) == before and not packet.startswith(_LATER):
                 raise Failure(f"{packet!r} is not answered")
         elif reply[:1] == b"E" and not _ERROR.match(reply):
-            raise Failure(f"{packet!r} is refused by {reply!r}")
+            raise Failure(f"the error reply to {packet!r} is {reply!r}")
         if refused(reply):
             self.did["refused"] += 1
         else:
             self.did["accepted"] += 1
             if not _ASKS.match(packet):
-                self.accepted.append(fuzz_packet_words.again(packet))
+                self.accepted.append(fuzz_packet_words.packet_with(packet))
         return reply
 
     def proceed(self) -> None:
@@ -136,12 +136,12 @@ class Tracked(Session):
         self.serve()
 
     def check_sent(self) -> None:
-        """All of it is packets and acknowledgements, whole and not too long."""
+        """What it sent is packets and acknowledgements, complete and not too long."""
         at, sent = 0, bytes(self.fake.sent)
         while at < len(sent):
             match = _SENT.match(sent, at)
             if match is None:
-                raise Failure(f"it sent {sent[at : at + 80]!r}, which is no packet")
+                raise Failure(f"it sent {sent[at : at + 80]!r}, which is not a packet")
             body = match[1]
             if body is not None and sum(body) & 0xFF != int(match[2], 16):
                 raise Failure(f"it sent {match[0][:80]!r}, whose checksum is wrong")
@@ -152,7 +152,7 @@ class Tracked(Session):
 
 
 def _limited(guest: Guest) -> None:
-    """Have runs interrupted after some instructions, as a client's input would, but repeatably."""
+    """Interrupt runs after some instructions, as a client's input does, but reproducibly."""
     resume = guest.resume
     runs: Iterator[int] = iter(())
 
@@ -174,7 +174,7 @@ def _limited(guest: Guest) -> None:
 
 
 class World:
-    """Two guests that are alike, and what they were at the beginning."""
+    """Two equal guests, and their snapshots from the beginning."""
 
     def __init__(self, name: str, vcpus: int) -> None:
         self.name = (name, vcpus)
@@ -184,7 +184,7 @@ class World:
             )
             for _ in range(2)
         ]
-        # Past its start: what follows is a program that does something.
+        # Run past the start-up code, into the program itself.
         for guest in self.guests:
             guest.run(max_instructions=400)
             _limited(guest)
@@ -246,7 +246,7 @@ def _state(session: Tracked) -> dict[str, Any]:
     return found
 
 
-_WHY = "after packets of which some were refused, or only ask; without these it is"
+_WHY = "after all packets; without the refused ones and the queries it is"
 
 
 def _compare(first: Tracked, second: Tracked) -> None:
@@ -272,7 +272,7 @@ def _compare_memory(guests: Sequence[Guest]) -> None:
 
 @contextlib.contextmanager
 def _defects_come_out() -> Iterator[None]:
-    """The session survives its own defects, and logs them; here they are what is looked for."""
+    """Raise defects of the server, which the session otherwise catches and logs."""
 
     def again(*what: object) -> None:
         raise
@@ -286,7 +286,7 @@ def _defects_come_out() -> Iterator[None]:
 
 
 def play(place: World, pieces: Sequence[bytes], did: Counter[str]) -> None:
-    """Say these pieces to the sessions. Raises Failure, and whatever comes out of them."""
+    """Send these pieces to the sessions. Raises Failure, and any error of the sessions."""
     with _defects_come_out():
         _play(place, pieces, did)
 
@@ -304,7 +304,7 @@ def _play(place: World, pieces: Sequence[bytes], did: Counter[str]) -> None:
         while first.fake.pieces and first.end_reason is None:
             turns += 1
             if turns > 1000:
-                raise Failure("a thousand turns, and it has not looked at its input")
+                raise Failure("a thousand turns without reading its input")
             waiting = len(first.fake.pieces)
             first.proceed()
             if len(first.fake.pieces) < waiting:
@@ -341,17 +341,17 @@ def pieces_of(seed: int) -> tuple[World, list[bytes], int]:
 
 
 def _fails(place: World, pieces: Sequence[bytes]) -> str | None:
-    """What goes wrong with these; None: nothing."""
+    """The failure with these pieces; None if there is none."""
     try:
         play(place, pieces, Counter())
     except Exception as error:
-        world.cache_clear()  # who knows what it left behind
+        world.cache_clear()  # its state after the failure is unknown
         return f"{type(error).__name__}: {error}"
     return None
 
 
 def run(seed: int, did: Counter[str]) -> int:
-    """A few hundred packets; returns how many. Raises Failure, which shows the least that fails."""
+    """Some hundred packets; returns their number. Raises Failure with the smallest failure."""
     place, pieces, count = pieces_of(seed)
     try:
         play(place, pieces, did)

@@ -1,4 +1,4 @@
-"""The Debug Adapter Protocol, as an editor speaks it to a debugger on its standard input.
+"""A client of the Debug Adapter Protocol, which editors speak to a debugger over its stdin.
 
 Source: the protocol's specification (microsoft.github.io/debug-adapter-protocol), "Base Protocol"
 and "Requests".
@@ -19,11 +19,11 @@ SECONDS = 60
 
 
 class Refusal(Exception):
-    """The adapter does not do what it was asked."""
+    """The adapter refused a request."""
 
 
 class Adapter:
-    """A debug adapter as a process. ``log``: everything that it said."""
+    """A debug adapter as a process. ``log``: all messages from it."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -56,11 +56,11 @@ class Adapter:
         self._said.put(None)
 
     def _take(self) -> None:
-        """Take in one message."""
+        """Receive one message."""
         try:
             message = self._said.get(timeout=SECONDS)
         except queue.Empty:
-            raise AssertionError(f"nothing more is said: {self.log[-8:]}") from None
+            raise AssertionError(f"no more messages: {self.log[-8:]}") from None
         assert message is not None, f"the adapter has ended: {self.log[-8:]}"
         self.log.append(message)
         if message["type"] == "response":
@@ -69,7 +69,7 @@ class Adapter:
             self._events.append(message)
 
     def start(self, command: str, **arguments: Any) -> int:
-        """Make a request, and do not wait for its answer: its number."""
+        """Send a request without waiting for its response; its number."""
         self._number += 1
         message = {"seq": self._number, "type": "request", "command": command}
         body = json.dumps(message | {"arguments": arguments}).encode()
@@ -79,7 +79,7 @@ class Adapter:
         return self._number
 
     def answer(self, number: int) -> dict[str, Any]:
-        """The body of the answer to a request. Raises Refusal."""
+        """The body of the response to a request. Raises Refusal."""
         while number not in self._answers:
             self._take()
         message = self._answers.pop(number)
@@ -88,11 +88,11 @@ class Adapter:
         return dict(message.get("body") or {})
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Make a request and wait for its answer. Raises Refusal."""
+        """Send a request and wait for its response. Raises Refusal."""
         return self.answer(self.start(command, **arguments))
 
     def event(self, name: str) -> dict[str, Any]:
-        """The body of the next event of that name; others before it are left aside."""
+        """The body of the next event of that name; events before it are skipped."""
         while True:
             for at, message in enumerate(self._events):
                 if message["event"] == name:
@@ -102,7 +102,7 @@ class Adapter:
             self._take()
 
     def forget(self) -> None:
-        """Leave aside the events that nobody has waited for."""
+        """Skip the events received so far."""
         self._events.clear()
 
     def events(self, name: str) -> list[dict[str, Any]]:
@@ -110,11 +110,11 @@ class Adapter:
         return [m.get("body") or {} for m in self.log if m.get("event") == name]
 
     def printed(self) -> str:
-        """What the adapter has shown its user."""
+        """The output that the adapter has shown to its user."""
         return "".join(body.get("output", "") for body in self.events("output"))
 
     def ended(self) -> int:
-        """Wait for the adapter's end, which disconnecting brings; its exit status."""
+        """Wait until the adapter ends, after a disconnect request; its exit status."""
         return self._process.wait(SECONDS)
 
     def __enter__(self) -> Self:

@@ -31,14 +31,14 @@ needs_gdb = pytest.mark.skipif(
 
 _LISTENING = re.compile(r"^-- ((?:tcp|unix):\S+); in GDB: target remote (\S+)$", re.MULTILINE)
 
-# What every script inside GDB begins with. `tell` is how it reports; connect() begins the session.
+# The beginning of every script inside GDB. `report` reports results; connect() begins the session.
 _PROLOGUE = """
 import gdb, json, os, signal, threading, time
 
 for setting in ("pagination off", "confirm off", "width 0", "sysroot", "remotetimeout 30"):
     gdb.execute("set " + setting)
 
-def tell(**what):
+def report(**what):
     print("TELL " + json.dumps(what), flush=True)
 
 def run(command):
@@ -58,7 +58,7 @@ def pc():
     return value("(unsigned long)$pc")
 
 class Stops:
-    # What GDB says of each stop, in its own words.
+    # Each stop as GDB reports it.
     def __init__(self):
         self.seen = []
         gdb.events.stop.connect(self.stopped)
@@ -105,7 +105,7 @@ class Server:
             self._news.notify_all()
 
     def wait_for(self, pattern: re.Pattern[str] | str, where: str = "errors") -> re.Match[str]:
-        """Until it has said that (on stderr, or on stdout with ``where="output"``)."""
+        """Wait until it has printed the pattern (on stderr; ``where="output"``: on stdout)."""
         pattern = re.compile(pattern, re.MULTILINE) if isinstance(pattern, str) else pattern
         found: re.Match[str] | None = None
 
@@ -120,26 +120,26 @@ class Server:
         return found
 
     def type_in(self, text: bytes) -> None:
-        """Type to the guest."""
+        """Type on the guest's console."""
         assert self.process.stdin is not None
         self.process.stdin.write(text)
         self.process.stdin.flush()
 
     def ended(self) -> int:
-        """Wait for its end; the exit status."""
+        """Wait until it ends; its exit status."""
         status = self.process.wait(SECONDS)
         self.join()
         return status
 
     def join(self) -> None:
-        """Take in the last of what it said; it has ended."""
+        """Read the rest of its output, after its end."""
         for thread in self._threads:
             thread.join(SECONDS)
 
 
 @contextlib.contextmanager
 def server(guest: str | Path, *options: str, listen: str | None = None) -> Iterator[Server]:
-    """`guestdbg gdb` with an example's name, or a file; it is ended if it has not by itself."""
+    """`guestdbg gdb` with an example or a file. It is killed at the end if it still runs."""
     path = Path(guest) if "/" in str(guest) else EXAMPLES / f"{guest}.elf"
     with tempfile.TemporaryDirectory() as directory:
         where = listen or f"unix:{directory}/gdb"
@@ -169,13 +169,13 @@ def server(guest: str | Path, *options: str, listen: str | None = None) -> Itera
 
 
 class Told(dict[str, Any]):
-    """What a script told, and ``text``, all that GDB printed."""
+    """The results that a script reported by `report`, and ``text``, GDB's whole output."""
 
     text = ""
 
 
 def gdb(target: str, script: str, *, symbols: str | Path | None = None) -> Told:
-    """Run Python inside GDB, with the helpers above; gives what it told, all together.
+    """Run Python inside GDB, with the helpers above; all results that it reported.
 
     ``symbols`` is an example's name, or a file; without one GDB has to find them by itself.
     """
@@ -195,19 +195,21 @@ def gdb(target: str, script: str, *, symbols: str | Path | None = None) -> Told:
             timeout=SECONDS,
             check=False,
         )
-    told = Told()
-    told.text = result.stdout
+    results = Told()
+    results.text = result.stdout
     for line in result.stdout.splitlines():
         if line.startswith("TELL "):
-            told.update(json.loads(line[5:]))
+            results.update(json.loads(line[5:]))
     assert "Traceback" not in result.stdout, result.stdout
     assert "Error while executing" not in result.stdout, result.stdout
-    assert told.pop("done", None) or not script.rstrip().endswith("tell(done=1)"), result.stdout
-    return told
+    assert results.pop("done", None) or not script.rstrip().endswith("report(done=1)"), (
+        result.stdout
+    )
+    return results
 
 
 def put_down(process: subprocess.Popen[Any], reader: threading.Thread) -> None:
-    """End a client that is talked to through pipes, and the thread that reads from it."""
+    """End a client that is driven through pipes, and the thread that reads its output."""
     process.kill()
     process.wait()
     reader.join(SECONDS)
@@ -218,7 +220,7 @@ def put_down(process: subprocess.Popen[Any], reader: threading.Thread) -> None:
 
 
 class Mi:
-    """gdb-multiarch through its machine interface, as editors drive it: asynchronous."""
+    """gdb-multiarch in its asynchronous machine interface, as editors use it."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -261,19 +263,19 @@ class Mi:
                 return line
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Take in what happens until that is so."""
+        """Process GDB's output until the condition holds."""
         while not condition():
             self._next()
 
     def states(self, *threads: str) -> list[str]:
-        """What is known of threads: "running", "stopped" or "unknown"."""
+        """The states of threads: "running", "stopped" or "unknown"."""
         return [self._states.get(thread, self._all) for thread in threads]
 
     def _next(self) -> str:
         try:
             line = self._lines.get(timeout=SECONDS)
         except queue.Empty:
-            raise AssertionError(f"nothing more happens: {self.log[-20:]}") from None
+            raise AssertionError(f"no more output: {self.log[-20:]}") from None
         assert line is not None, self.log[-20:]
         self.log.append(line)
         record = re.match(r"\*(running|stopped)\b(.*)", line)

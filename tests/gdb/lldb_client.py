@@ -1,4 +1,4 @@
-"""LLDB as the client of `guestdbg gdb`, driven by its own Python module in a process of its own."""
+"""LLDB as the client of `guestdbg gdb`, driven by its Python module in a separate process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.machine.guests import EXAMPLES
 
 SECONDS = 90
 
-# What every script begins with. `tell` is how it reports; connect() begins the session.
+# The beginning of every script. `report` reports results; connect() begins the session.
 _PROLOGUE = """
 import json, os, sys, threading, time
 import lldb
@@ -25,7 +25,7 @@ import lldb
 debugger = lldb.SBDebugger.Create()
 debugger.SetAsync(False)
 
-def tell(**what):
+def report(**what):
     print("TELL " + json.dumps(what), flush=True)
 
 def run(command):
@@ -68,7 +68,7 @@ def register(name):
 
 
 def _home() -> str | None:
-    """Where LLDB's Python module is, by what LLDB itself says; None without LLDB."""
+    """The directory of LLDB's Python module, from LLDB itself; None without LLDB."""
     program = shutil.which("lldb")
     if program is None:
         return None
@@ -78,10 +78,10 @@ def _home() -> str | None:
 
 @functools.cache
 def module_path() -> Path | None:
-    """A directory from which ``import lldb`` works; None where there is no such thing.
+    """A directory from which ``import lldb`` works; None without LLDB.
 
-    Debian's package has its module's library behind a link that leads nowhere, and names a
-    directory that does not exist: so the files are found, and put together anew.
+    In Debian's package the link to the module's library is broken, and LLDB reports a directory
+    that does not exist. The files are therefore searched for and linked together here.
     """
     home = _home()
     if home is None:
@@ -119,13 +119,13 @@ needs_lldb = pytest.mark.skipif(
 
 
 class Told(dict[str, Any]):
-    """What a script told, and ``text``, all that LLDB printed."""
+    """The results that a script reported by `report`, and ``text``, LLDB's whole output."""
 
     text = ""
 
 
 def lldb(target: str, script: str, *, symbols: str | Path | None = None) -> Told:
-    """Run Python with LLDB and the helpers above; gives what it told, all together.
+    """Run Python with LLDB and the helpers above; all results that it reported.
 
     ``target`` is `HOST:PORT`, `:PORT` or a socket's path, as `guestdbg gdb` names it for GDB.
     ``symbols`` is an example's name, or a file.
@@ -151,10 +151,10 @@ def lldb(target: str, script: str, *, symbols: str | Path | None = None) -> Told
             check=False,
             env={"PYTHONPATH": str(home), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
         )
-    told = Told()
-    told.text = result.stdout
+    results = Told()
+    results.text = result.stdout
     for line in result.stdout.splitlines():
         if line.startswith("TELL "):
-            told.update(json.loads(line[5:]))
+            results.update(json.loads(line[5:]))
     assert result.returncode == 0, result.stdout
-    return told
+    return results

@@ -1,4 +1,4 @@
-"""The protocol's framing, byte by byte as its manual tells it; shares nothing with the server's.
+"""A model of the protocol's framing, byte by byte as in its manual, independent of the server's.
 
 Source: "Debugging with GDB", appendix E.1.
 """
@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: Something that was heard: a packet's contents, a mark, or that there was something damaged.
-#: ``("cut", ...)``: a packet began within another.
-Heard = tuple[str, bytes]
+#: The content of a packet, a mark, or a damaged packet. ``("cut", ...)``: a packet began inside
+#: another.
+FramingEvent = tuple[str, bytes]
 
 _HEX = b"0123456789abcdefABCDEF"
 
 
 class Model:
-    """Hears one byte after the other. ``most``: bytes that a packet may hold, expanded."""
+    """Takes one byte after the other. ``most``: the most bytes in a packet, expanded."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._body: bytearray | None = None
         self._digits: bytearray | None = None
-        self.heard: list[Heard] = []
+        self.events: list[FramingEvent] = []
 
     def feed(self, data: Iterable[int]) -> None:
         for byte in data:
@@ -32,21 +32,21 @@ class Model:
             if byte == ord("$"):
                 self._body = bytearray()
             elif byte in b"+-\x03":
-                self.heard.append(("mark", bytes((byte,))))
+                self.events.append(("mark", bytes((byte,))))
         elif self._digits is not None:
             self._digits.append(byte)
             if len(self._digits) == 2:
-                self.heard.append(self._whole(bytes(self._body), bytes(self._digits)))
+                self.events.append(self._whole(bytes(self._body), bytes(self._digits)))
                 self._body = self._digits = None
         elif byte == ord("#"):
             self._digits = bytearray()
         elif byte == ord("$"):
-            self.heard.append(("cut", b""))
+            self.events.append(("cut", b""))
             self._body = bytearray()
         else:
             self._body.append(byte)
 
-    def _whole(self, body: bytes, digits: bytes) -> Heard:
+    def _whole(self, body: bytes, digits: bytes) -> FramingEvent:
         if any(digit not in _HEX for digit in digits) or sum(body) % 256 != int(digits, 16):
             return ("damaged", b"")
         said = bytearray()
@@ -67,10 +67,10 @@ class Model:
         return ("packet", bytes(said)) if len(said) <= self._most else ("damaged", b"")
 
 
-def plain(heard: Iterable[Heard]) -> list[Heard]:
-    """Without saying how often the same packet was cut: that depends on how the stream came."""
-    found: list[Heard] = []
-    for one in heard:
+def plain(events: Iterable[FramingEvent]) -> list[FramingEvent]:
+    """The events without repeated "cut": how often one packet is cut depends on the pieces."""
+    found: list[FramingEvent] = []
+    for one in events:
         if one[0] != "cut" or not found or found[-1][0] != "cut":
             found.append(one)
     return found

@@ -1,4 +1,4 @@
-"""The remote serial protocol spoken by hand: for what no client would say, and for odd hours."""
+"""A client that sends single packets by hand, also those that no debugger would send."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTIFICATION = re.compile(rb"(%Stop:[^#]*)#..")
 
 
 class Wire:
-    """A client that says what it is told to."""
+    """A client that sends the packets it is given."""
 
     def __init__(self, path: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
@@ -42,7 +42,7 @@ class Wire:
             data = self.socket.recv(65536)
             if not data:
                 raise EOFError
-            # A notification is a packet that begins with another sign.
+            # A notification is a packet that begins with % instead of $.
             data = _NOTIFICATION.sub(lambda found: frame(found[1]), data)
             self._events += self._decoder.feed(data)
         return self._events.pop(0)
@@ -60,7 +60,7 @@ class Wire:
         return self.reply()
 
     def monitor(self, command: str) -> str:
-        """What a `monitor` command prints."""
+        """The output of a `monitor` command."""
         reply = self.ask(b"qRcmd," + command.encode().hex().encode())
         return "" if reply == b"OK" else bytes.fromhex(reply.decode()).decode()
 
@@ -75,7 +75,7 @@ class Wire:
 
 
 class Served:
-    """A guest and its server, which runs in a thread of its own. ``outcome`` is how it ended."""
+    """A guest and its server, in a thread of its own. ``outcome``: how the server ended."""
 
     def __init__(self, guest: Guest, path: str, options: dict[str, Any]) -> None:
         self.guest = guest
@@ -109,7 +109,7 @@ class Served:
     def join(self) -> str | None:
         """Wait until the server ends by itself."""
         self._thread.join(SECONDS)
-        assert not self._thread.is_alive(), "the server goes on"
+        assert not self._thread.is_alive(), "the server has not ended"
         if self._failure is not None:
             raise self._failure
         return self.outcome
@@ -127,7 +127,7 @@ def served(
     load_options: dict[str, Any] | None = None,
     **options: Any,
 ) -> Iterator[Served]:
-    """A guest, or an example's, and its server in this process, at a socket in ``directory``."""
+    """A guest (or an example to load) and its server in this process, at a socket there."""
     if isinstance(guest, Guest):
         loaded = guest
     else:
@@ -136,7 +136,8 @@ def served(
             provider="soft",
             **({"console": None, "memory": "16M"} | (load_options or {})),
         )
-    # Loaded here, looked at here once the server has ended: it is never two threads at a time.
+    # This thread loads the guest, and reads it after the server has ended: two threads never use
+    # it at the same time.
     try:
         here = Served(loaded, str(directory / "gdb"), options)
         try:

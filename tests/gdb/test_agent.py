@@ -1,4 +1,4 @@
-"""Agent expressions: taken apart, evaluated, compiled for the processor; both ways the same."""
+"""Agent expressions: parsing, and evaluation in Python."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ U64 = (1 << 64) - 1
 
 
 def code(*parts: Opcode | tuple[Opcode, int]) -> bytes:
-    """Opcodes, those with an operand as (opcode, operand)."""
+    """The bytes of opcodes; one with an operand is given as (opcode, operand)."""
     out = b""
     for part in parts:
         op, operand = part if isinstance(part, tuple) else (part, 0)
@@ -27,7 +27,7 @@ def code(*parts: Opcode | tuple[Opcode, int]) -> bytes:
 
 
 class Nothing:
-    """Registers are their number times 3; memory is bytes of their address, below 0x10000."""
+    """A register holds its number times 3, a byte below 0x10000 the low byte of its address."""
 
     def read_register(self, number: int) -> int:
         return 3 * number
@@ -88,7 +88,7 @@ def test_jumps(decides: int, expected: int) -> None:
     assert evaluate(parse(text), Nothing()) == expected
 
 
-def test_the_order_of_rot_is_the_manuals() -> None:
+def test_rot_has_the_order_of_the_manual() -> None:
     """a b c => c a b."""
     for place, expected in ((0, 2), (1, 1), (2, 3)):
         assert value(c(1), c(2), c(3), O.ROT, (O.PICK, place)) == expected
@@ -102,7 +102,7 @@ def test_the_order_of_rot_is_the_manuals() -> None:
         ([c(0x10000), O.REF8], "no memory at 0x10000"),
     ],
 )
-def test_what_has_no_value(parts: list[Opcode | tuple[Opcode, int]], text: str) -> None:
+def test_evaluation_errors(parts: list[Opcode | tuple[Opcode, int]], text: str) -> None:
     with pytest.raises(EvaluationError, match=text):
         value(*parts)
 
@@ -153,7 +153,7 @@ def test_every_opcode_of_the_manual_is_known() -> None:
 
 @given(st.binary(max_size=60))
 @settings(max_examples=500, deadline=None)
-def test_whatever_comes_is_refused_or_evaluated(expression: bytes) -> None:
+def test_arbitrary_bytes_are_refused_or_evaluated(expression: bytes) -> None:
     try:
         made = parse(expression)
         evaluate(made, Nothing())
@@ -173,7 +173,7 @@ def printed(text: bytes, *values: int) -> bytes:
 
 
 class Strings(Nothing):
-    """A string at 0x80 that crosses a chunk."""
+    """A string at 0x80 that crosses the end of a chunk."""
 
     memory = bytes(0x80 - 5) + b"zero\0" + b"name" * 40 + b"\0" + bytes(512)
 
@@ -203,7 +203,7 @@ class Strings(Nothing):
         (b"%zu %jd %td", [1, -1, -1], b"1 -1 -1"),
     ],
 )
-def test_printf_is_cs(text: bytes, values: list[int], expected: bytes) -> None:
+def test_printf_prints_as_c_does(text: bytes, values: list[int], expected: bytes) -> None:
     assert printed(text, *values) == expected
 
 
@@ -217,7 +217,7 @@ def test_printf_is_cs(text: bytes, values: list[int], expected: bytes) -> None:
 def test_numbers_are_printed_as_python_prints_them(
     flags: str, width: int, precision: int | None, conversion: str, number: int
 ) -> None:
-    """Python's % is C's for d and x, where C defines it."""
+    """Python's % prints d and x as C does, where C defines it."""
     dots = "" if precision is None else f".{precision}"
     text = f"%{flags}{width or ''}{dots}{conversion}"
     number = number if conversion == "d" else abs(number)
@@ -231,7 +231,7 @@ def test_numbers_are_printed_as_python_prints_them(
     assert printed(text.encode(), number).decode() == python
 
 
-# ---- the tails of Z packets ----------------------------------------------------------------------
+# ---- the lists in Z packets ----------------------------------------------------------------------
 
 ONE = bytes([O.CONST8, 1, O.END])
 PRINT = bytes([O.CONST8, 0, O.CONST8, 0, O.PRINTF, 0, 0, 3]) + b"hi\0" + bytes([O.END])
@@ -241,7 +241,7 @@ def x(expression: bytes) -> bytes:
     return f"X{len(expression):x},{expression.hex()}".encode()
 
 
-def test_tails() -> None:
+def test_lists() -> None:
     assert parse_breakpoint_lists(b"").conditions == ()
     one = parse(ONE)
     assert parse_breakpoint_lists(b";" + x(ONE)).conditions == (one,)
@@ -254,7 +254,7 @@ def test_tails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tail", "text"),
+    ("lists", "text"),
     [
         (b"X3,220127", "instead of a semicolon"),
         (b";", "with nothing where an expression was expected"),
@@ -269,13 +269,13 @@ def test_tails() -> None:
         (b";" + x(ONE) * 65, "more than 64 expressions"),
     ],
 )
-def test_malformed_tails_are_refused(tail: bytes, text: str) -> None:
+def test_malformed_lists_are_refused(lists: bytes, text: str) -> None:
     with pytest.raises(AgentError, match=text):
-        parse_breakpoint_lists(tail)
+        parse_breakpoint_lists(lists)
 
 
 @given(st.binary(max_size=80) | st.text("X;,cmds:0123456789abcdef", max_size=80).map(str.encode))
 @example(b";cmds:0,")
-def test_whatever_tail_comes_is_parsed_or_refused(tail: bytes) -> None:
+def test_arbitrary_lists_are_parsed_or_refused(lists: bytes) -> None:
     with contextlib.suppress(AgentError):
-        parse_breakpoint_lists(tail)
+        parse_breakpoint_lists(lists)

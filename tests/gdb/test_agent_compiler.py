@@ -1,4 +1,4 @@
-"""Agent expressions judged by the processor come out as in Python, or are left to Python."""
+"""Compiled agent expressions: the same results as in Python, or they are left to Python."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Part = Opcode | tuple[Opcode, int]
 
 
 class Target:
-    """The bench as Python sees it."""
+    """The registers and memory of the bench, for the evaluation in Python."""
 
     def read_register(self, number: int) -> int:
         known = {31: SP, 32: CODE, 33: BENCH.p.pstate}
@@ -47,7 +47,7 @@ class Target:
 
 
 def python(expressions: list[Expression]) -> bool | None:
-    """As the condition of a breakpoint: true if one is; None: one that came first has no value."""
+    """As a breakpoint's condition: true if any is not 0; None if one before it has no value."""
     for expression in expressions:
         try:
             if evaluate(expression, Target()):
@@ -58,7 +58,7 @@ def python(expressions: list[Expression]) -> bool | None:
 
 
 def processor(expressions: list[Expression]) -> bool | str | None:
-    """None: it was not decided there; "never": only Python can."""
+    """The processor's result; None: it left it to Python; "never": it cannot be compiled."""
     steps = any_of(expressions, register_operations)
     if steps is None:
         return "never"
@@ -105,7 +105,7 @@ ONE = [
 
 @st.composite
 def bodies(draw: st.DrawFn, least: int = 1) -> tuple[list[Part], int]:
-    """Instructions that leave some values, and how many they leave."""
+    """Instructions that push some values, and how many."""
     parts: list[Part] = []
     depth = 0
     for _ in range(draw(st.integers(least, 14))):
@@ -143,7 +143,7 @@ def code(parts: list[Part]) -> bytes:
 
 
 def reduced(body: tuple[list[Part], int]) -> bytes:
-    """Leaving one value."""
+    """Instructions that push one value."""
     parts, depth = body
     return code([*parts, *[Opcode.BIT_XOR] * (depth - 1)])
 
@@ -153,7 +153,7 @@ END = bytes([Opcode.END])
 
 @st.composite
 def expressions(draw: st.DrawFn) -> Expression:
-    """Straight ones, with what is left on the stack below, and ones that choose between two."""
+    """Without jumps and with more on the stack; and with a choice between two expressions."""
     condition = draw(bodies())
     if draw(st.booleans()):
         return parse(code(condition[0]) + END)
@@ -169,7 +169,7 @@ def expressions(draw: st.DrawFn) -> Expression:
 
 @given(st.lists(expressions(), min_size=1, max_size=3))
 @settings(max_examples=400, deadline=None)
-def test_the_processor_decides_as_python(made: list[Expression]) -> None:
+def test_the_processor_agrees_with_python(made: list[Expression]) -> None:
     assert_the_same(made)
 
 
@@ -183,8 +183,8 @@ def test_arbitrary_bytes(raw: bytes) -> None:
     assert_the_same([made])
 
 
-def test_most_is_decided_there() -> None:
-    """Else the property above would hold of nothing."""
+def test_most_expressions_are_decided_by_the_processor() -> None:
+    """Otherwise the property above would be empty."""
     seen: dict[object, int] = {}
 
     @given(expressions())
@@ -202,18 +202,18 @@ def test_most_is_decided_there() -> None:
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        ("2200200000220127", "a loop: if_goto 0 behind const8 0"),
+        ("2200200000220127", "a loop: if_goto 0 after const8 0"),
         ("27", "it has an end without a value"),
         ("26004027", "register 64"),
         ("2201" * (MAX_DEPTH + 1) + "27", "too deep"),
     ],
 )
-def test_what_only_python_can_judge(raw: str, why: str) -> None:
+def test_expressions_that_only_python_evaluates(raw: str, why: str) -> None:
     made = parse(bytes.fromhex(raw))
     assert processor([made]) == "never", why
 
 
-def test_one_that_is_too_deep_beside_another_is_left() -> None:
+def test_an_expression_too_deep_beside_another_is_left_to_python() -> None:
     deep = parse(bytes.fromhex("2201" * MAX_DEPTH + "27"))
     assert processor([deep]) is True
     assert processor([deep, deep]) == "never"
@@ -222,10 +222,10 @@ def test_one_that_is_too_deep_beside_another_is_left() -> None:
     assert processor([long] * 3) == "never"
 
 
-def test_what_cannot_be_judged_is_handed_over() -> None:
+def test_expressions_without_a_value_are_left_to_python() -> None:
     for raw in (
         "2201220005" + "27",  # 1 / 0
-        "2500000000090000001727",  # ref8 of 0x09000000, where no memory is
+        "2500000000090000001727",  # ref8 of 0x09000000, which has no memory
         "2201" + "2241" + "09" + "27",  # 1 << 65
         f"25{DATA + 0xFFD:016x}1927",  # it crosses a page
     ):

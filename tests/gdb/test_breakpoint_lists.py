@@ -1,4 +1,4 @@
-"""Z packets with conditions and command lists, at the session."""
+"""Z packets with conditions and command lists, given to the session directly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.machine.guests import EXAMPLES
 
 
 class Wire:
-    """What the session sends."""
+    """A connection that keeps what the session sends."""
 
     def __init__(self) -> None:
         self.sent = b""
@@ -58,13 +58,13 @@ def command(text: str) -> bytes:
     return b"X%x,%s" % (len(code), code.hex().encode())
 
 
-def test_the_features_are_told(guest: Guest) -> None:
-    told = attach(guest).execute(b"qSupported:swbreak+")
-    assert told is not None
-    assert {b"ConditionalBreakpoints+", b"BreakpointCommands+"} <= set(told.split(b";"))
+def test_the_features_are_announced(guest: Guest) -> None:
+    reply = attach(guest).execute(b"qSupported:swbreak+")
+    assert reply is not None
+    assert {b"ConditionalBreakpoints+", b"BreakpointCommands+"} <= set(reply.split(b";"))
 
 
-def test_one_condition_that_holds_is_enough(guest: Guest) -> None:
+def test_one_true_condition_is_enough(guest: Guest) -> None:
     session = attach(guest)
     packet = b"Z0,%s,4;%s%s" % (at(guest, "queue_push"), condition(guest, 9), condition(guest, 6))
     assert session.execute(packet) == b"OK"
@@ -76,12 +76,13 @@ def test_one_condition_that_holds_is_enough(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize("plain", [False, True])
-def test_system_registers_in_conditions(
-    guest: Guest, plain: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_system_registers_in_conditions(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hit_programs, "PLAIN", plain)
-    vcpu = guest.execution.vcpus[0]
-    vcpu.hit_programs = hit_programs.HitProgramSet(vcpu)  # type: ignore[attr-defined]
+    with guestdbg.load(EXAMPLES / "queue.elf", console=None) as guest:
+        check_system_registers(guest, plain)
+
+
+def check_system_registers(guest: Guest, plain: bool) -> None:
     guest.cpu.set_reg("CONTEXTIDR_EL1", 77)
     guest.cpu.set_reg("TPIDR_EL1", 0x1234)
     session = attach(guest)
@@ -100,7 +101,7 @@ def test_system_registers_in_conditions(
         ("contextidr_el1", 77, True),
         ("tpidr_el1", 0x1234, True),
         ("fpcr", 0, True),
-        ("v0", 0, True),  # it cannot be judged: GDB is to see it
+        ("v0", 0, True),  # it cannot be evaluated: GDB must see it
     ):
         assert session.execute(b"Z0,%s,4;%s" % (place, equal(name, value))) == b"OK"
         stop = guest.run(max_instructions=2000)
@@ -109,7 +110,7 @@ def test_system_registers_in_conditions(
         assert decided is (not plain and name not in ("fpcr", "v0"))
 
 
-def test_the_last_conditions_are_those_that_count(guest: Guest) -> None:
+def test_the_last_conditions_count(guest: Guest) -> None:
     session = attach(guest)
     place = at(guest, "queue_push")
     tail = guest.resolve("queue.tail").address
@@ -117,7 +118,7 @@ def test_the_last_conditions_are_those_that_count(guest: Guest) -> None:
         assert session.execute(b"Z0,%s,4;%s" % (place, condition(guest, number))) == b"OK"
     assert guest.run(timeout=60).reason == "hit"
     assert guest.read_u32(tail) == 5
-    # Taken out and put back as GDB does at every stop: the same point, with what it says now.
+    # Removed and inserted as GDB does at every stop: the same point, without conditions now.
     assert session.execute(b"z0,%s,4" % place) == b"OK"
     assert session.execute(b"Z0,%s,4" % place) == b"OK"
     assert guest.run(timeout=60).reason == "hit"
@@ -126,7 +127,7 @@ def test_the_last_conditions_are_those_that_count(guest: Guest) -> None:
     assert len(guest.points) == 1
 
 
-def test_commands_are_carried_out_and_the_guest_goes_on(guest: Guest) -> None:
+def test_commands_are_evaluated_and_the_guest_runs_on(guest: Guest) -> None:
     said: list[str] = []
     session = attach(guest, said)
     assert session.execute(b"Z1,%s,4;cmds:0,%s" % (at(guest, "main"), command("here")))
@@ -144,7 +145,9 @@ def test_commands_are_carried_out_and_the_guest_goes_on(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize("end_reason", list(EndReason))
-def test_what_persists_goes_on_until_the_next_client(guest: Guest, end_reason: EndReason) -> None:
+def test_persistent_commands_stay_until_the_next_client(
+    guest: Guest, end_reason: EndReason
+) -> None:
     said: list[str] = []
     session = attach(guest, said)
     for name, persist in ((b"queue_push", b"1"), (b"queue_pop", b"0")):
@@ -178,7 +181,7 @@ def test_what_persists_goes_on_until_the_next_client(guest: Guest, end_reason: E
         (b"Z0,%s,4;" + b"X3,220127" * 65, "more than 64"),
     ],
 )
-def test_malformed_ones_are_refused_and_change_nothing(
+def test_malformed_lists_are_refused_and_change_nothing(
     guest: Guest, caplog: pytest.LogCaptureFixture, packet: bytes, log: str
 ) -> None:
     session = attach(guest)
@@ -196,8 +199,8 @@ def test_watchpoints_have_no_conditions(guest: Guest) -> None:
     assert len(guest.points) == 0
 
 
-def test_more_breakpoints_than_registers_have_conditions_all_the_same(guest: Guest) -> None:
-    """Some are BRK instructions then, and judged in Python: the same comes out."""
+def test_more_conditional_breakpoints_than_registers(guest: Guest) -> None:
+    """Some are BRK instructions, with conditions evaluated in Python: the result is the same."""
 
     def run() -> tuple[Any, ...]:
         with guestdbg.load(EXAMPLES / "queue.elf", console=None) as guest:
@@ -222,11 +225,11 @@ def test_more_breakpoints_than_registers_have_conditions_all_the_same(guest: Gue
     assert few[1:] == all_[1:]
 
 
-def test_those_with_conditions_get_the_registers(guest: Guest) -> None:
-    """A BRK is judged in Python, a register's hit by the processor: the busy ones come first."""
+def test_breakpoints_with_conditions_get_the_registers(guest: Guest) -> None:
+    """At a BRK a condition is evaluated in Python, in a register by the processor."""
     session = attach(guest)
     names = ["queue_pop", "put", "put_dec", "put_hex", "note_worst", "memset", "exception"]
-    for _ in range(2):  # as GDB does: all out and all in again
+    for _ in range(2):  # as GDB does: all are removed and inserted again
         for name in names:
             assert session.execute(b"Z0,%s,4" % at(guest, name)) == b"OK"
         packet = b"Z0,%s,4;%s" % (at(guest, "queue_push"), condition(guest, 17))
@@ -239,7 +242,7 @@ def test_those_with_conditions_get_the_registers(guest: Guest) -> None:
         assert sorted(kinds) == ["hardware"] * 6 + ["software"] * 2
         for name in [*names, "queue_push"]:
             assert session.execute(b"z0,%s,4" % at(guest, name)) == b"OK"
-    # One that the client wants in a register can have that of any Z0.
+    # A Z1 breakpoint can take the register of any Z0.
     for name in names:
         assert session.execute(b"Z1,%s,4" % at(guest, name)) == (
             b"OK" if name != names[-1] else b"E1c"

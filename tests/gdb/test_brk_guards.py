@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from guestdbg.check.assembler import NOP, add, flat, ldr, mov, str_
-from guestdbg.debugger import Guest
+from guestdbg.debugger import Guest, Watch
 from tests.debugger.assembled import CODE, DATA, assembled, words
 from tests.gdb.gdb_client import gdb, needs_gdb
 from tests.gdb.rsp_client import Served, Wire, served
@@ -18,7 +18,7 @@ TARGET = CODE + 0x1000
 ELSEWHERE = CODE + 0x2000
 SELF, BLR_X1, RET, AGAIN = 0x14000000, 0xD63F0020, 0xD65F03C0, 0x17FFFFFF
 IC_IALLU, DSB, ISB, TLBI_VMALLE1 = 0xD508751F, 0xD5033F9F, 0xD5033FDF, 0xD508871F
-# ADD X9, X9, #7; RET: what the guest loads over NOPs.
+# ADD X9, X9, #7; RET: the guest loads this over NOPs.
 LOADED = words(add(9, 9, 7), RET)
 
 
@@ -32,13 +32,13 @@ def go(wire: Wire) -> bytes:
 
 
 def fill_registers(wire: Wire, here: Served) -> None:
-    """Hardware breakpoints that keep their registers: the next is a BRK."""
+    """Insert hardware breakpoints until no register is free: the next Z0 is a BRK."""
     for n in range(here.guest.hardware.breakpoints):
         assert wire.ask(b"Z1,%x,4" % (ELSEWHERE + 4 * n)) == b"OK"
 
 
 def loading(store: Sequence[int | list[int]]) -> Guest:
-    """Code that loads eight bytes from DATA over TARGET, and calls them for ever."""
+    """Code that copies eight bytes from DATA over TARGET, and then calls TARGET in a loop."""
     code = flat(
         *(mov(1, TARGET), mov(3, DATA), ldr(2, 3), mov(9, 0)),
         flat(*store),
@@ -51,8 +51,8 @@ def loading(store: Sequence[int | list[int]]) -> Guest:
     return guest
 
 
-def test_single_bytes_that_are_as_in_a_brk(tmp_path: Path) -> None:
-    """A byte of the value that ours has there already: memory does not change, the code does."""
+def test_a_byte_that_equals_that_of_the_brk(tmp_path: Path) -> None:
+    """The byte written equals the byte of the BRK: memory does not change, but the code does."""
     guest = loading([mov(4, 0xD4), [0x39000C24]])
     with served(tmp_path, guest) as here, here.client() as wire:
         fill_registers(wire, here)
@@ -75,10 +75,10 @@ def test_single_bytes_that_are_as_in_a_brk(tmp_path: Path) -> None:
     ],
     ids=["str", "words", "stp", "bytes"],
 )
-def test_what_the_guest_loads_over_a_brk_is_hit_the_first_time(
+def test_code_loaded_over_a_brk_is_hit_the_first_time(
     tmp_path: Path, store: Sequence[int | list[int]], plain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client does not come by between the writing and the running."""
+    """The guest writes and executes without the client seeing it in between."""
     if plain:
         monkeypatch.setenv("GUESTDBG_PLAIN", "1")
     guest = loading(store)
@@ -88,31 +88,31 @@ def test_what_the_guest_loads_over_a_brk_is_hit_the_first_time(
         assert "software breakpoint" in wire.monitor("debug-state")
         assert b"swbreak" in go(wire)
         assert register(wire, PC) == TARGET
-        assert register(wire, 9) == 0, "it has not run there before"
+        assert register(wire, 9) == 0, "it has not been executed before"
         assert wire.ask(b"m%x,8" % TARGET) == LOADED.hex().encode()
         assert b"swbreak" in go(wire)
-        assert register(wire, 9) == 7, "what the guest loaded is what ran"
-        # Taken out, nothing of ours is left in its memory.
+        assert register(wire, 9) == 7, "the loaded code was executed"
+        # Removed, it leaves no BRK in guest memory.
         assert wire.ask(b"z0,%x,4" % TARGET) == b"OK"
         assert guest.board.read_phys(TARGET, 8) == LOADED
         assert len([p for p in guest.points if p.enabled]) == here.guest.hardware.breakpoints
 
 
-def test_without_watchpoint_registers_it_is_put_back_in_time(tmp_path: Path) -> None:
+def test_without_watchpoint_registers_the_brk_is_put_back_later(tmp_path: Path) -> None:
     guest = loading([str_(2, 1)])
     with served(tmp_path, guest) as here, here.client() as wire:
         fill_registers(wire, here)
         assert wire.ask(b"Z0,%x,4" % TARGET) == b"OK"
-        # The client's own watchpoints have the registers that guarded it.
+        # The client's watchpoints take the register of the guard.
         for n in range(here.guest.hardware.watchpoints):
             assert wire.ask(b"Z2,%x,8" % (DATA + 0x1000 * (n + 1))) == b"OK"
         assert wire.ask(b"Z2,%x,8" % (DATA + 0x9000)) == b"E1c"
         assert b"swbreak" in go(wire)
         assert register(wire, PC) == TARGET
-        assert register(wire, 9) > 0, "it was run unseen before"
+        assert register(wire, 9) > 0, "it was executed unnoticed before"
 
 
-def test_one_that_was_lost_gets_a_register_of_one_that_was_not(tmp_path: Path) -> None:
+def test_a_lost_brk_gets_the_register_of_another_breakpoint(tmp_path: Path) -> None:
     guest = loading([str_(2, 1)])
     with served(tmp_path, guest) as here, here.client() as wire:
         for n in range(here.guest.hardware.breakpoints):
@@ -124,7 +124,7 @@ def test_one_that_was_lost_gets_a_register_of_one_that_was_not(tmp_path: Path) -
         state = wire.monitor("debug-state")
         assert f"Z0 at {TARGET:#x}: hardware breakpoint" in state
         assert state.count("software breakpoint") == 1
-        # As GDB does: all out, and in again; it keeps its right to a register.
+        # As GDB does: all are removed and inserted again. It still gets a register.
         places = [ELSEWHERE + 4 * n for n in range(here.guest.hardware.breakpoints)] + [TARGET]
         for place in places:
             wire.ask(b"z0,%x,4" % place)
@@ -134,7 +134,7 @@ def test_one_that_was_lost_gets_a_register_of_one_that_was_not(tmp_path: Path) -
 
 
 def two_mappings(code: Sequence[int], virtual: int, first: int) -> Guest:
-    """The MMU is on: 1 GiB of RAM as it is, and 2 MiB at ``virtual`` that lead to ``first``."""
+    """The MMU is on: 1 GiB of RAM is mapped 1:1, and 2 MiB at ``virtual`` to ``first``."""
     guest = assembled(code)
     upper, lower = DATA + 0x1000, DATA + 0x2000
     guest.write_u64(upper + 8, 0x4000_0000 | 1 << 10 | 1)
@@ -151,8 +151,8 @@ def two_mappings(code: Sequence[int], virtual: int, first: int) -> Guest:
     return guest
 
 
-def test_other_memory_mapped_there_gets_a_brk_too(tmp_path: Path) -> None:
-    """Called once, mapped elsewhere, called for ever: the breakpoint is of the virtual address."""
+def test_memory_mapped_to_the_address_later_gets_a_brk_too(tmp_path: Path) -> None:
+    """Called, mapped to other memory, called again: the breakpoint is at the virtual address."""
     virtual, first, second = 0x8000_0000, 0x4020_0000, 0x4040_0000
     code = flat(
         *(mov(1, virtual + 0x40), mov(5, DATA + 0x2000), mov(6, second | 1 << 10 | 1), mov(9, 0)),
@@ -174,8 +174,8 @@ def test_other_memory_mapped_there_gets_a_brk_too(tmp_path: Path) -> None:
             assert guest.board.read_phys(page + 0x40, 4) == words(add(9, 9, count))
 
 
-def test_what_is_written_by_another_address_is_put_back_in_time(tmp_path: Path) -> None:
-    """The watchpoint compares virtual addresses: this writer it cannot see."""
+def test_a_write_through_another_address_is_noticed_later(tmp_path: Path) -> None:
+    """The guard is a watchpoint on the virtual address, and does not see this write."""
     virtual, first = 0x8000_0000, 0x4020_0000
     code = flat(
         *(mov(1, virtual + 0x40), mov(3, DATA), ldr(2, 3), mov(5, first + 0x40), mov(9, 0)),
@@ -194,11 +194,11 @@ def test_what_is_written_by_another_address_is_put_back_in_time(tmp_path: Path) 
 
 
 @needs_gdb
-def test_gdb_breaks_in_what_the_guest_loads(tmp_path: Path) -> None:
-    """Sixteen breakpoints, and the guest goes from before its loading to the last of them."""
+def test_gdb_breaks_in_code_that_the_guest_loads(tmp_path: Path) -> None:
+    """Sixteen breakpoints, inserted before the guest loads the code of the last one."""
     guest = loading([str_(2, 1)])
     with served(tmp_path, guest) as here:
-        told = gdb(
+        results = gdb(
             here.path,
             f"""
             connect()
@@ -211,21 +211,21 @@ def test_gdb_breaks_in_what_the_guest_loads(tmp_path: Path) -> None:
             for _ in range(4):
                 run("continue")
                 seen.append([pc(), value("$x9"), stops.seen[-1]])
-            tell(seen=seen, code=value("*(unsigned *){TARGET}"))
+            report(seen=seen, code=value("*(unsigned *){TARGET}"))
             """,
         )
     first, second = ["breakpoint", [15]], ["breakpoint", [16]]
-    assert told["seen"] == [
+    assert results["seen"] == [
         [TARGET, 0, first],
         [TARGET + 4, 7, second],
         [TARGET, 7, first],
         [TARGET + 4, 14, second],
     ]
-    assert told["code"].to_bytes(4, "little") == LOADED[:4]
+    assert results["code"].to_bytes(4, "little") == LOADED[:4]
 
 
-def test_guards_make_room_and_come_back(tmp_path: Path) -> None:
-    """A watchpoint that is refused leaves them as they were; one that goes leaves its place."""
+def test_guards_give_up_their_registers_and_get_them_back(tmp_path: Path) -> None:
+    """A refused watchpoint does not change them; a removed one leaves its register to them."""
     guest = loading([str_(2, 1)])
     with served(tmp_path, guest) as here, here.client() as wire:
         fill_registers(wire, here)
@@ -233,19 +233,21 @@ def test_guards_make_room_and_come_back(tmp_path: Path) -> None:
         guarded = guest.execution.armed
         assert "software breakpoint, guarded by a watchpoint" in wire.monitor("debug-state")
         assert sum(control & 1 for control in guarded.dbg_wcr) == 1
-        # Four registers cannot hold it, not even without the guard.
+        # It needs more than four registers: it does not fit even without the guard.
         assert wire.ask(b"Z2,%x,%x" % (DATA + 0x1001, 0x1FFE)) == b"E1c"
         assert guest.execution.armed == guarded
         for n in range(here.guest.hardware.watchpoints):
             assert wire.ask(b"Z2,%x,8" % (DATA + 0x1000 * (n + 1))) == b"OK"
-        assert not any(watch.address == TARGET for watch in guest._target.armed.watches)
+        assert not any(
+            isinstance(point, Watch) and point.address == TARGET for point in guest.points
+        )
         assert "guarded" not in wire.monitor("debug-state")
         assert wire.ask(b"z2,%x,8" % (DATA + 0x1000)) == b"OK"
         assert b"swbreak" in go(wire)
         assert register(wire, 9) == 0, "hit the first time: it was guarded again"
 
 
-def test_monitor_watch_takes_a_guards_register_and_gives_it_back(tmp_path: Path) -> None:
+def test_monitor_watch_takes_the_register_of_a_guard_and_gives_it_back(tmp_path: Path) -> None:
     guest = loading([str_(2, 1)])
     with served(tmp_path, guest) as here, here.client() as wire:
         fill_registers(wire, here)

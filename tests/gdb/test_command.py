@@ -1,4 +1,4 @@
-"""`guestdbg gdb` as a command: its example, its options, and what it says to mistakes."""
+"""The command `guestdbg gdb`: the example in its help, its options, its error messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.gdb.gdb_client import gdb, needs_gdb, server
 
 @needs_gdb
 def test_the_example_of_the_help() -> None:
-    """Both lines as they stand, but for the port, which may be taken."""
+    """Both lines unchanged, except the port, which may be in use."""
     text = guestdbg("gdb", "--help").stdout.split("Examples:")[1]
     ours, theirs = (line.strip() for line in text.splitlines()[1:3])
     words = shlex.split(ours)
@@ -35,7 +35,7 @@ def test_the_example_of_the_help() -> None:
 
 
 @pytest.mark.parametrize("what", ["tcp:127.0.0.1:0", "tcp:localhost:0", ":0"])
-def test_it_says_where_it_listens(what: str) -> None:
+def test_it_prints_where_it_listens(what: str) -> None:
     with server("spin", listen=what) as guest:
         kind, host, port = guest.address.split(":")
         assert (kind, guest.target) == ("tcp", f":{port}")
@@ -54,7 +54,7 @@ def test_signals_end_it(number: signal.Signals, waiting: bool) -> None:
 
 
 @needs_gdb
-def test_signals_end_it_under_a_client_too() -> None:
+def test_signals_end_it_while_a_client_is_attached() -> None:
     with server("spin") as guest, socket.socket(socket.AF_UNIX) as client:
         client.settimeout(10)
         client.connect(guest.target)
@@ -68,18 +68,18 @@ def test_signals_end_it_under_a_client_too() -> None:
 def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        told = problem("gdb", "examples/hello.elf", "--listen", f"tcp:127.0.0.1:{port}")
-        assert f"cannot listen at tcp:127.0.0.1:{port}: another program listens there" in told
+        results = problem("gdb", "examples/hello.elf", "--listen", f"tcp:127.0.0.1:{port}")
+        assert f"cannot listen at tcp:127.0.0.1:{port}: another program listens there" in results
 
 
-def test_a_unix_socket_in_use_and_one_left_behind(tmp_path: Path) -> None:
+def test_a_unix_socket_in_use_and_a_stale_one(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with server("spin", listen=f"unix:{path}") as guest:
-        told = problem("gdb", "examples/hello.elf", "--listen", f"unix:{path}")
-        assert "there is a file already" in told
+        results = problem("gdb", "examples/hello.elf", "--listen", f"unix:{path}")
+        assert "there is a file already" in results
         guest.process.kill()
         guest.process.wait()
-        assert path.is_socket(), "nobody was there to remove it"
+        assert path.is_socket(), "the killed server has not removed it"
     with server("spin", listen=f"unix:{path}") as guest:
         guest.process.send_signal(signal.SIGTERM)
         guest.ended()
@@ -91,18 +91,18 @@ def test_a_unix_socket_in_use_and_one_left_behind(tmp_path: Path) -> None:
     assert path.read_text() == "not a socket"
 
 
-def test_other_machines_are_let_in_only_in_so_many_words() -> None:
-    told = problem("gdb", "examples/hello.elf", "--listen", "tcp:0.0.0.0:0")
-    assert "other machines" in told
-    assert "--allow-remote" in told
+def test_other_machines_must_be_allowed_explicitly() -> None:
+    results = problem("gdb", "examples/hello.elf", "--listen", "tcp:0.0.0.0:0")
+    assert "other machines" in results
+    assert "--allow-remote" in results
     with server("spin", "--allow-remote", listen="tcp:0.0.0.0:0") as guest:
         assert guest.address.startswith("tcp:0.0.0.0:")
 
 
 @pytest.mark.parametrize("wrong", ["tcp:127.0.0.1", "tcp:127.0.0.1:65536", "unix:", "x:y"])
-def test_what_is_no_address(wrong: str) -> None:
-    told = problem("gdb", "examples/hello.elf", "--listen", wrong)
-    assert repr(wrong) in told
+def test_invalid_addresses(wrong: str) -> None:
+    results = problem("gdb", "examples/hello.elf", "--listen", wrong)
+    assert repr(wrong) in results
 
 
 @pytest.mark.parametrize(
@@ -119,20 +119,20 @@ def test_a_guest_that_cannot_be_loaded(arguments: list[str], says: str) -> None:
 
 
 @needs_gdb
-def test_the_console_is_the_servers() -> None:
-    """What the guest prints comes out at the server; with `monitor console on` in GDB as well."""
+def test_the_server_prints_the_console() -> None:
+    """The server prints the guest's output; with `monitor console on` GDB shows it too."""
     with server("hello") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
             run("monitor console on")
             run("break power_off")
             run("continue")
-            tell(printed=run("monitor console"))
+            report(printed=run("monitor console"))
             """,
         )
-        assert told["printed"] == "Hello from EL1\n"
-        assert "Hello from EL1" in told.text
+        assert results["printed"] == "Hello from EL1\n"
+        assert "Hello from EL1" in results.text
         guest.wait_for("Hello from EL1\n", where="output")
         assert bytes(guest.output) == b"Hello from EL1\n"

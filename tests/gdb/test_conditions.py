@@ -1,4 +1,4 @@
-"""Conditions and command lists that GDB has us carry out: the same as if it did so itself."""
+"""Conditions and commands that the server evaluates: the same result as in GDB itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compi
 
 #: Where, and the condition: each holds first after some, but not many, arrivals.
 CONDITIONS = [
-    ("queue_push", "$x0 != 0 && $w1 == 7"),  # pseudo registers are GDB's own to judge
+    ("queue_push", "$x0 != 0 && $w1 == 7"),  # only GDB can evaluate pseudo registers
     ("queue_push", "($x1 & 0xffffffff) == 9"),
     ("queue_push", "q->tail == 12"),
     ("queue_push", "queue.tail == 3 && made > 30"),
@@ -43,24 +43,24 @@ for place, condition in {conditions}:
     bp = gdb.breakpoints()[-1]
     found.append([location(), condition, [value("made"), value("done"), value("seed"), pc()],
                   bp.hit_count, stops.seen[-1][0]])
-    tell(said=run("info breakpoints"))
+    report(said=run("info breakpoints"))
     run("delete")
-tell(found=found)
+report(found=found)
 """
 
 
 def stops(where: str) -> list[Any]:
     with server("queue") as guest:
-        told = gdb(
+        results = gdb(
             guest.target, _SCRIPT.format(where=where, conditions=CONDITIONS), symbols="queue"
         )
-    found: list[Any] = told["found"]
+    found: list[Any] = results["found"]
     if where == "target":
-        assert "target evals" in told["said"]
+        assert "target evals" in results["said"]
     return found
 
 
-def test_conditions_stop_where_gdb_itself_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_conditions_stop_where_gdb_itself_would_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     here = stops("target")
     assert here == stops("host")
     assert [place for place, *_ in here] == [place for place, _ in CONDITIONS]
@@ -71,10 +71,10 @@ def test_conditions_stop_where_gdb_itself_would_have(monkeypatch: pytest.MonkeyP
     assert here == stops("target")
 
 
-def test_a_condition_that_is_false_for_long_is_not_gdbs_business() -> None:
-    """Twenty thousand arrivals would be twenty round trips of a second each."""
+def test_a_false_condition_does_not_stop_in_gdb() -> None:
+    """Twenty thousand hits evaluated by GDB would take twenty seconds."""
     with server("queue") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
@@ -83,31 +83,31 @@ def test_a_condition_that_is_false_for_long_is_not_gdbs_business() -> None:
             b.condition = "job->id == 19000"
             said = run("continue")
             run("set debug remote 0")
-            tell(id=value("job->id"), hits=b.hit_count, jobs=value("done"),
+            report(id=value("job->id"), hits=b.hit_count, jobs=value("done"),
                  resumed=said.count("vCont;c"))
             """,
             symbols="queue",
         )
-    assert told["id"] == 19000
-    assert told["hits"] == 1
-    assert told["jobs"] > 18000
+    assert results["id"] == 19000
+    assert results["hits"] == 1
+    assert results["jobs"] > 18000
 
 
-def test_what_cannot_be_judged_here_is_shown_to_gdb() -> None:
+def test_a_condition_without_a_value_stops_in_gdb() -> None:
     with server("queue") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
             b = gdb.Breakpoint("queue_push")
             b.condition = "*(int *)(0x123456789000 + q->tail) == 5"
             said = run("continue")
-            tell(where=location(), said=said)
+            report(where=location(), said=said)
             """,
             symbols="queue",
         )
-        assert told["where"] == "queue_push"
-        assert "Cannot access memory" in told.text + told["said"]
+        assert results["where"] == "queue_push"
+        assert "Cannot access memory" in results.text + results["said"]
         guest.wait_for("the client's condition at queue_push .* cannot be evaluated")
 
 
@@ -119,7 +119,7 @@ run(r'dprintf queue_push,"push %u from %hu at [%5d|%-4u|%#lx] %c%%\n",'
 run(r'dprintf stats_record,"\tticks \"%d\" of %.3x\n",ticks,job->id')
 run("break queue_pop if done == 12")
 gdb.execute("continue")
-tell(jobs=value("done"))
+report(jobs=value("done"))
 run("delete")
 run(r'dprintf put,"put %s|%.5s|%-20s|\n",$x0,$x0,$x0')
 gdb.execute("continue")
@@ -134,8 +134,8 @@ def test_dprintf_prints_what_gdb_would_print() -> None:
     outputs = []
     for style in ("agent", "gdb"):
         with server("queue") as guest:
-            told = gdb(guest.target, DPRINTF.format(style=style), symbols="queue")
-            outputs.append((printed(told.text), told["jobs"]))
+            results = gdb(guest.target, DPRINTF.format(style=style), symbols="queue")
+            outputs.append((printed(results.text), results["jobs"]))
     assert outputs[0] == outputs[1]
     lines = outputs[0][0]
     assert len(lines) > 20
@@ -143,8 +143,8 @@ def test_dprintf_prints_what_gdb_would_print() -> None:
     assert [line for line in lines if line.startswith("put")][-1].startswith("put queue corrupt")
 
 
-def test_dprintf_goes_on_without_gdb() -> None:
-    """disconnected-dprintf: then the server prints it."""
+def test_dprintf_continues_after_gdb_has_disconnected() -> None:
+    """With disconnected-dprintf the server prints the text."""
     with server("queue") as guest:
         gdb(
             guest.target,
@@ -165,7 +165,7 @@ def test_dprintf_goes_on_without_gdb() -> None:
         assert said == ["1", "5001", "10001", "15001"]
 
 
-def test_dprintf_that_is_not_to_go_on_ends_with_gdb() -> None:
+def test_dprintf_ends_with_gdb_if_disconnected_dprintf_is_off() -> None:
     with server("queue") as guest:
         gdb(
             guest.target,
@@ -190,46 +190,46 @@ def test_dprintf_that_is_not_to_go_on_ends_with_gdb() -> None:
 
 def test_monitor_watch_stops_where_its_condition_holds() -> None:
     with server("queue") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
-            tell(none=run("monitor watch"))
-            tell(made=run("monitor watch queue.tail if new != (old + 1) % queue.size"))
+            report(none=run("monitor watch"))
+            report(made=run("monitor watch queue.tail if new != (old + 1) % queue.size"))
             run("monitor watch 0x%x,2:rw if pc < 0x1000" % value("(long)&queue.head"))
             gdb.execute("continue")
-            tell(where=location(), seen=stops.seen[-1], listed=run("monitor watch"))
+            report(where=location(), seen=stops.seen[-1], listed=run("monitor watch"))
             run("stepi")
-            tell(after=stops.seen[-1])
+            report(after=stops.seen[-1])
             run("monitor unwatch 1")
             run("monitor unwatch all")
-            tell(left=run("monitor watch"))
+            report(left=run("monitor watch"))
             run("continue")
-            tell(end=stops.seen[-1])
+            report(end=stops.seen[-1])
             """,
             symbols="queue",
         )
-    assert told["none"].startswith("no watches")
+    assert results["none"].startswith("no watches")
     assert re.fullmatch(
         r"1: write of queue.tail, 4 bytes at 0x[0-9a-f]+ if new != \(old \+ 1\) % queue.size: "
         r"no accesses yet\n",
-        told["made"],
+        results["made"],
     )
-    assert told["where"] == "note_worst"
-    assert told["seen"] == ["stop", None]
-    assert "Program received signal SIGTRAP" in told.text
+    assert results["where"] == "note_worst"
+    assert results["seen"] == ["stop", None]
+    assert "Program received signal SIGTRAP" in results.text
     assert re.search(
-        r"^watch 1: vCPU 0: write of queue.tail \(4 bytes at .*note_worst", told.text, re.M
+        r"^watch 1: vCPU 0: write of queue.tail \(4 bytes at .*note_worst", results.text, re.M
     )
-    first, second = told["listed"].splitlines()
+    first, second = results["listed"].splitlines()
     accesses = re.search(r": (\d+) accesses, 1 hits$", first)
     assert accesses is not None
     assert int(accesses[1]) > 6000
     assert second.startswith("2: any of 0x40202028, 2 bytes at 0x40202028 if pc < 0x1000: ")
     assert second.endswith(" accesses, 0 hits")
-    assert told["after"] == ["stop", None]
-    assert told["left"].startswith("no watches")
-    assert told["end"] == ["exited", 0]
+    assert results["after"] == ["stop", None]
+    assert results["left"].startswith("no watches")
+    assert results["end"] == ["exited", 0]
 
 
 MISTAKES = [
@@ -249,15 +249,15 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("command", "answer"), MISTAKES)
-def test_mistakes_are_told(command: str, answer: str, mistakes: dict[str, str]) -> None:
+def test_mistakes(command: str, answer: str, mistakes: dict[str, str]) -> None:
     assert re.search(answer, mistakes[command]), mistakes[command]
 
 
 @pytest.fixture(scope="module")
 def mistakes() -> dict[str, str]:
-    """What every mistaken command is answered; nothing comes of them."""
+    """The reply to every mistaken command. None of them has an effect."""
     with server("queue") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             f"""
             connect()
@@ -268,47 +268,47 @@ def mistakes() -> dict[str, str]:
                 except gdb.error as error:
                     said[command] = str(error)
             run("continue")
-            tell(said=said, end=stops.seen[-1])
+            report(said=said, end=stops.seen[-1])
             """,
             symbols="queue",
         )
-    assert told["end"] == ["exited", 0]
-    said: dict[str, str] = told["said"]
+    assert results["end"] == ["exited", 0]
+    said: dict[str, str] = results["said"]
     return said
 
 
 def test_conditions_in_user_space_read_what_is_mapped_there() -> None:
-    """At EL0: user memory by TTBR0, the kernel's by TTBR1, whatever EL0 itself may do."""
+    """At EL0: user memory by TTBR0, and the kernel's by TTBR1 although EL0 cannot access it."""
     with server("mmu") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
             run("set breakpoint condition-evaluation target")
             run("break *0x40000c if *(unsigned long *)($x1 + 8 * $x2) == 100 && user_faults == 0")
             run("continue")
-            tell(where=pc(), turn=value("$x2"), level=value("$cpsr") >> 2 & 3,
+            report(where=pc(), turn=value("$x2"), level=value("$cpsr") >> 2 & 3,
                  said=run("info breakpoints"))
             run("delete")
             run("break exception if frame->esr >> 26 == 0x24 && frame->far == 0x402000")
             run("continue")
-            tell(faults=value("user_faults"), function=location())
+            report(faults=value("user_faults"), function=location())
             run("delete")
             run("break serve if syscalls == 1 && (frame->esr & 0xffff) == 0")
             run("continue")
-            tell(calls=value("syscalls"), end=location())
+            report(calls=value("syscalls"), end=location())
             """,
             symbols="mmu",
         )
-    assert (told["where"], told["turn"], told["level"]) == (0x40000C, 10, 0)
-    assert "target evals" in told["said"]
-    assert (told["faults"], told["function"]) == (1, "exception")
-    assert (told["calls"], told["end"]) == (1, "serve")
+    assert (results["where"], results["turn"], results["level"]) == (0x40000C, 10, 0)
+    assert "target evals" in results["said"]
+    assert (results["faults"], results["function"]) == (1, "exception")
+    assert (results["calls"], results["end"]) == (1, "serve")
 
 
 def test_conditions_hold_on_every_vcpu() -> None:
     with server("smp", "--vcpus", "2") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
@@ -322,22 +322,22 @@ def test_conditions_hold_on_every_vcpu() -> None:
                               gdb.selected_thread().num])
                 run("delete")
             run("continue")
-            tell(found=found, end=stops.seen[-1])
+            report(found=found, end=stops.seen[-1])
             """,
             symbols="smp",
         )
         assert b"smp: all well" in guest.output
-    (first, _, *_), (second, cpu, *_), (last, *_) = told["found"]
+    (first, _, *_), (second, cpu, *_), (last, *_) = results["found"]
     assert (first, cpu, last) == (100, 1, 1900)
     assert 300 < second < 1900
-    assert all(thread == cpu + 1 for _, cpu, _, thread in told["found"])
-    assert {function for _, _, function, _ in told["found"]} == {"give_lock"}
-    assert told["end"] == ["exited", 0]
+    assert all(thread == cpu + 1 for _, cpu, _, thread in results["found"])
+    assert {function for _, _, function, _ in results["found"]} == {"give_lock"}
+    assert results["end"] == ["exited", 0]
 
 
-def test_next_and_finish_go_over_conditions_that_do_not_hold() -> None:
+def test_next_and_finish_pass_breakpoints_whose_condition_is_false() -> None:
     with server("queue") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
@@ -354,23 +354,23 @@ def test_next_and_finish_go_over_conditions_that_do_not_hold() -> None:
             run("break queue_push if q->tail == 1")
             run("continue")
             run("finish")
-            tell(lines=lines, end=location(), tail=value("queue.tail"))
+            report(lines=lines, end=location(), tail=value("queue.tail"))
             """,
             symbols="queue",
         )
-    functions = [function for function, _ in told["lines"]]
+    functions = [function for function, _ in results["lines"]]
     assert functions[0] == "submit"
     assert "queue_push" not in functions
-    assert (told["end"], told["tail"]) == ("submit", 2)
+    assert (results["end"], results["tail"]) == ("submit", 2)
 
 
 @pytest.mark.parametrize("plain", ["", "1"])
-def test_ctrl_c_gets_through_to_conditions_that_never_hold(
+def test_ctrl_c_stops_while_conditions_are_false(
     monkeypatch: pytest.MonkeyPatch, plain: str
 ) -> None:
     monkeypatch.setenv("GUESTDBG_PLAIN", plain)
     with server("loop-endless") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
@@ -380,13 +380,13 @@ def test_ctrl_c_gets_through_to_conditions_that_never_hold(
             run("break *%d if $sp == 0x1234" % pc())
             threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
             run("continue")
-            tell(stop=stops.seen[-1])
+            report(stop=stops.seen[-1])
             run("delete")
             run("stepi")
             run("kill")
-            tell(end=1)
+            report(end=1)
             """,
             symbols="loop-endless",
         )
-    assert told["stop"] == ["signal", "SIGINT"]
-    assert told["end"] == 1
+    assert results["stop"] == ["signal", "SIGINT"]
+    assert results["end"] == 1

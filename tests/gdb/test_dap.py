@@ -1,4 +1,4 @@
-"""An editor's debugger, through the protocol that editors speak: LLDB's adapter on our server.
+"""LLDB's debug adapter, which editors use, as the server's client.
 
 What VS Code sends with the `launch.json` of docs/gdb.md, in the order in which it sends it.
 """
@@ -25,7 +25,7 @@ MAIN = EXAMPLES / "queue" / "main.c"
 
 @functools.cache
 def adapter() -> str | None:
-    """LLDB's adapter: lldb-dap, formerly lldb-vscode; with a version behind it or without."""
+    """LLDB's adapter: lldb-dap, formerly lldb-vscode, with or without a version in its name."""
     found = [shutil.which(name) for name in ("lldb-dap", "lldb-vscode")]
     for directory in os.get_exec_path():
         found += map(str, sorted(Path(directory).glob("lldb-[dv][as][pc]*-[0-9]*"), reverse=True))
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Editor(Adapter):
-    """An editor with the source of an example open."""
+    """An editor that shows the source of an example."""
 
     def __init__(self) -> None:
         path = adapter()
@@ -46,7 +46,7 @@ class Editor(Adapter):
         super().__init__([path], os.environ)
 
     def attach(self, guest: Server, example: str) -> None:
-        """As far as the question for breakpoints."""
+        """Attach, up to the event after which the client sets breakpoints."""
         self.can = self.ask(
             "initialize",
             adapterID="lldb",
@@ -67,10 +67,10 @@ class Editor(Adapter):
         self.answer(attaching)
 
     def configured(self) -> dict[str, Any]:
-        """All breakpoints are told; where the guest stands."""
+        """All breakpoints are set: where the guest is stopped."""
         self.ask("configurationDone")
         stop = self.stopped()
-        # LLDB 14 tells the stop of attaching twice, by two threads.
+        # LLDB 14 reports the stop at attaching twice, from two threads.
         time.sleep(1)
         self.ask("threads")
         self.forget()
@@ -87,13 +87,13 @@ class Editor(Adapter):
         )
 
     def stopped(self) -> dict[str, Any]:
-        """Wait for a stop: why, and where (the innermost frame, with ``frames``, all names)."""
+        """Wait for a stop: the reason, the innermost frame, and all names as ``frames``."""
         why = self.event("stopped")
         frames = self.ask("stackTrace", threadId=why["threadId"], levels=20)["stackFrames"]
         return why | frames[0] | {"frames": [frame["name"] for frame in frames]}
 
     def move(self, how: str) -> dict[str, Any]:
-        """next, stepIn, stepOut or continue, and the stop behind it."""
+        """next, stepIn, stepOut or continue, and the stop after it."""
         self.ask(how, threadId=1)
         return self.stopped()
 
@@ -111,7 +111,7 @@ class Editor(Adapter):
         return str(result["result"])
 
     def command(self, line: str, frame: int) -> str:
-        """What a person types into the debug console for LLDB itself."""
+        """A command of LLDB, typed into the debug console."""
         return self.evaluate(f"`{line}", frame, "repl")
 
 
@@ -123,7 +123,7 @@ def test_an_editor_attaches_breaks_steps_and_looks() -> None:
         assert at_line["line"] == 16
         editor.ask("setExceptionBreakpoints", filters=[])
         stop = editor.configured()
-        assert stop["name"] == "_start", "it stands where it was attached to"
+        assert stop["name"] == "_start", "it is stopped where the editor attached"
         assert [t["name"] for t in editor.ask("threads")["threads"]] == ["Thread #1 vCPU 0"]
 
         stop = editor.move("continue")
@@ -158,7 +158,7 @@ def test_an_editor_attaches_breaks_steps_and_looks() -> None:
         stop = editor.move("stepOut")
         assert stop["name"] == "submit"
 
-        # Another breakpoint in its place, with a condition.
+        # Replace it by another breakpoint, with a condition.
         editor.breakpoints(QUEUE)
         editor.breakpoints(MAIN, 32, condition="job.id == 5")
         stop = editor.move("continue")
@@ -177,13 +177,13 @@ def test_an_editor_attaches_breaks_steps_and_looks() -> None:
         editor.ask("setFunctionBreakpoints", breakpoints=[])
         editor.ask("disconnect", terminateDebuggee=False)
         assert editor.ended() == 0
-        # Detached from, the guest runs to its end.
+        # After detaching, the guest runs to its end.
         assert guest.ended() == 0
     assert b"jobs made: 20000" in guest.output
 
 
 def test_an_editor_watches_data() -> None:
-    """Through the debug console where the adapter has no data breakpoints (LLDB 14), else both."""
+    """In the debug console; also as data breakpoints, which LLDB 14's adapter does not have."""
     with server("queue", listen=TCP) as guest, Editor() as editor:
         editor.attach(guest, "queue")
         editor.breakpoints(MAIN, 82)

@@ -1,7 +1,7 @@
-"""A million packets that nobody would send: no crash, no hang, and no harm to the guest.
+"""A million packets that no client would send: no crash, no hang, no damage to the guest.
 
-The cases are those of tools/fuzz.py, by their seeds. A failing one is told with its seed, and made
-as small as it goes: `python tools/fuzz.py --plain --replay packets:SEED`.
+The cases are those of tools/fuzz.py, by their seeds. A failing one is reported with its seed,
+and reduced: `python tools/fuzz.py --plain --replay packets:SEED`.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ def test_a_million_packets() -> None:
             assert outcome.cases == count, (kind, first)
             did.update(outcome.did)
     assert did["packets"] >= PACKETS, did
-    # All of it happened, and often.
+    # Each kind was covered often.
     for what in ("accepted", "refused", "damaged", "mark", "runs"):
         assert did[what] >= 30_000, did
 
 
-# ---- that it would find something -------------------------------------------------------------
+# ---- defects that it must find ----------------------------------------------------------------
 
 
 def several(run: Callable[[int, Counter[str]], int]) -> None:
@@ -88,7 +88,7 @@ def test_a_refused_packet_that_changes_something_is_found(monkeypatch: pytest.Mo
     with pytest.raises(Failure, match=r"x7.* is 0x7 after packets") as failure:
         several(fuzz_packets.run)
     small = str(failure.value).partition("the pieces: ")[2]
-    assert small.count("#") == 1, "one packet is enough for that"
+    assert small.count("#") == 1, "one packet reproduces it"
 
 
 def test_a_handler_that_fails_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_framing_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> None
         several(fuzz_framing.run)
 
 
-def test_what_fails_is_made_small() -> None:
+def test_failures_are_shrunk() -> None:
     assert fuzz_shrink.shrunk(range(100), lambda some: 17 in some and 80 in some) == [17, 80]
 
 
@@ -113,7 +113,7 @@ def test_what_fails_is_made_small() -> None:
 
 
 class Rude:
-    """A client without manners."""
+    """A client that sends malformed and random data."""
 
     def __init__(self, path: str, rng: random.Random) -> None:
         self.rng = rng
@@ -122,7 +122,7 @@ class Rude:
         self.socket.connect(path)
 
     def say(self, data: bytes) -> None:
-        """Say it as far as the server listens."""
+        """Send as much as the server receives."""
         try:
             self.socket.sendall(data)
         except OSError:
@@ -194,19 +194,19 @@ def client(here: Served) -> Wire:
             except (OSError, EOFError):
                 pass
             wire.close()
-        assert time.monotonic() < end, "nobody is served any more"
+        assert time.monotonic() < end, "the server does not serve any more"
         time.sleep(0.02)
 
 
-def test_rude_clients_and_then_a_proper_one(tmp_path: Path) -> None:
-    """Whatever one client does: the next is served, and the guest stands where it was left."""
+def test_malformed_clients_and_then_a_correct_one(tmp_path: Path) -> None:
+    """Whatever a client does, the next one is served, and the guest is stopped where it was."""
     rng = random.Random(SEED)
     with served(tmp_path, "loop-endless") as here:
         for number in range(4 * len(Rude.HOW)):
             rude = Rude(here.path, rng)
             Rude.HOW[number % len(Rude.HOW)](rude)
             if rng.random() < 0.3:
-                # Another one at the same time: refused, and no harm done.
+                # Another client at the same time is refused without any effect.
                 second = Rude(here.path, rng)
                 rng.choice((second.nothing, second.half, second.noise))()
                 second.leave()
@@ -214,18 +214,18 @@ def test_rude_clients_and_then_a_proper_one(tmp_path: Path) -> None:
             with client(here) as wire:
                 registers = wire.ask(b"g")
                 assert len(registers) == 2 * (33 * 8 + 4)
-                assert wire.ask(b"g") == registers, "it stands"
+                assert wire.ask(b"g") == registers, "it is stopped"
                 assert wire.ask(b"P5=%016x" % number) == b"OK"
                 assert wire.ask(b"p5") == b"%016x" % number
 
 
-def test_one_that_does_not_listen_does_not_keep_the_next_out(tmp_path: Path) -> None:
-    """A reader so slow that the server waits for it is still let go when it leaves."""
+def test_a_client_that_does_not_read_does_not_block_the_next(tmp_path: Path) -> None:
+    """A client that reads so slowly that the server waits for it still can disconnect."""
     with served(tmp_path, "counter") as here:
         slow = Rude(here.path, random.Random(SEED))
         slow.socket.settimeout(1)
         slow.say(frame(b"m40200000,4000") * 2000)
-        # The server cannot send on; it hears of the end all the same.
+        # The server cannot send any more, but it still notices the disconnection.
         waiting = threading.Timer(0.2, slow.leave)
         waiting.start()
         with client(here) as wire:

@@ -35,7 +35,7 @@ def spin(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["one piece", "piece by piece"])
-def test_one_stop_for_each_time_it_is_let_go(spin: Served, at_once: bool) -> None:
+def test_one_stop_for_each_resume(spin: Served, at_once: bool) -> None:
     with spin.client() as wire:
         for n in range(100):
             if at_once:
@@ -47,11 +47,11 @@ def test_one_stop_for_each_time_it_is_let_go(spin: Served, at_once: bool) -> Non
         assert stops_until_quiet(wire) == []
 
 
-def test_while_the_guest_stands_it_is_for_nothing(spin: Served) -> None:
+def test_ctrl_c_is_ignored_while_the_guest_is_stopped(spin: Served) -> None:
     with spin.client() as wire:
         wire.socket.sendall(CTRL_C * 3)
         assert stops_until_quiet(wire) == []
-        # Nor does it stop the next run: nobody would wait for that.
+        # It does not stop the next run either.
         wire.socket.sendall(CTRL_C + STEP)
         assert wire.reply().startswith(b"T05")
         wire.socket.sendall(CTRL_C)
@@ -60,7 +60,7 @@ def test_while_the_guest_stands_it_is_for_nothing(spin: Served) -> None:
         assert stops_until_quiet(wire) == []
 
 
-def test_twice_is_once(spin: Served) -> None:
+def test_two_at_once_stop_once(spin: Served) -> None:
     with spin.client() as wire:
         for _ in range(20):
             wire.socket.sendall(GO + CTRL_C + CTRL_C)
@@ -72,7 +72,7 @@ def test_twice_is_once(spin: Served) -> None:
             assert stops_until_quiet(wire) == []
 
 
-def test_with_a_stop_that_crosses_it(spin: Served) -> None:
+def test_a_stop_reply_that_crosses_it(spin: Served) -> None:
     """The step, or the breakpoint, may be first or the Ctrl-C: there is one answer."""
     with spin.client() as wire:
         wire.socket.sendall(GO + CTRL_C)
@@ -90,8 +90,8 @@ def test_with_a_stop_that_crosses_it(spin: Served) -> None:
             assert stops_until_quiet(wire) == []
 
 
-def test_questions_to_a_running_guest_do_not_stop_it(spin: Served) -> None:
-    """Each wakes the server up; none is taken for a Ctrl-C, and the Ctrl-C behind them is heard."""
+def test_queries_do_not_stop_a_running_guest(spin: Served) -> None:
+    """Each wakes the server; none is taken for a Ctrl-C, and the Ctrl-C after them works."""
     with spin.client() as wire:
         for _ in range(30):
             wire.socket.sendall(GO + WHY + WHY + CTRL_C)
@@ -101,7 +101,7 @@ def test_questions_to_a_running_guest_do_not_stop_it(spin: Served) -> None:
         assert stops_until_quiet(wire) == []
 
 
-def test_half_a_packet_behind_it(spin: Served) -> None:
+def test_half_a_packet_after_it(spin: Served) -> None:
     with spin.client() as wire:
         for cut in range(1, len(WHY)):
             wire.socket.sendall(GO + CTRL_C + WHY[:cut])
@@ -110,7 +110,7 @@ def test_half_a_packet_behind_it(spin: Served) -> None:
             assert wire.reply() == b"QC1"
 
 
-def test_within_a_packet_it_is_a_byte_of_it(spin: Served) -> None:
+def test_within_a_packet_it_is_data(spin: Served) -> None:
     """As GDB writes memory by X: 0x03 is not escaped there, and stops nothing."""
     with spin.client() as wire:
         assert wire.ask(b"X40203000,4:\x03\x03\x03\x03") == b"OK"

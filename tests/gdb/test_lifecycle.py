@@ -20,20 +20,20 @@ COUNT = 0x4020_2008
 
 
 @needs_gdb
-def test_attach_to_the_running_guest_detach_and_come_back() -> None:
+def test_attach_to_the_running_guest_detach_and_attach_again() -> None:
     with server("spin", "--no-wait") as guest:
         look = """
             connect()
-            tell(first=value("$cntvct_el0") if False else None, at=location(), seen=stops.seen)
+            report(first=value("$cntvct_el0") if False else None, at=location(), seen=stops.seen)
             before = value("(unsigned long)$x0")
             run("break *$pc")
             run("continue")
-            tell(stop=stops.seen[-1])
+            report(stop=stops.seen[-1])
             run("detach")
             """.replace('first=value("$cntvct_el0") if False else None, ', "")
-        told = gdb(guest.target, look)
-        assert told["stop"] == ["breakpoint", [1]]
-        # Its breakpoint went with it: the guest runs on, and the next client finds it so.
+        results = gdb(guest.target, look)
+        assert results["stop"] == ["breakpoint", [1]]
+        # Its breakpoint was removed: the guest runs on, and the next client finds it running.
         guest.wait_for("the debugger has detached: the guest runs on")
         again = gdb(guest.target, look)
         assert again["stop"] == ["breakpoint", [1]]
@@ -43,18 +43,18 @@ def test_attach_to_the_running_guest_detach_and_come_back() -> None:
 @needs_gdb
 def test_a_running_guest_is_stopped_by_ctrl_c() -> None:
     with server("spin") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
-            # As a hand at the keyboard would: SIGINT to GDB while it waits for the guest.
+            # As from the keyboard: SIGINT to GDB while it waits for the guest.
             threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
             run("continue")
-            tell(stop=stops.seen[-1], at=location())
+            report(stop=stops.seen[-1], at=location())
             """,
         )
-    assert told["stop"] == ["signal", "SIGINT"]
-    assert told["at"]
+    assert results["stop"] == ["signal", "SIGINT"]
+    assert results["at"]
 
 
 @needs_gdb
@@ -66,29 +66,29 @@ def test_kill_ends_the_server() -> None:
 
 
 @needs_gdb
-def test_the_second_debugger_is_told_why_it_is_refused() -> None:
+def test_the_second_debugger_gets_the_reason_for_its_refusal() -> None:
     with server("spin") as guest, socket.socket(socket.AF_UNIX) as first:
         first.settimeout(10)
         first.connect(guest.target)
         first.sendall(b"+$?#3f")
         assert first.recv(4096).startswith(b"+$T05")
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             try:
                 gdb.execute("target remote " + TARGET)
             except gdb.error as error:
-                tell(error=str(error))
+                report(error=str(error))
             """,
         )
-        assert "error" in told
-        assert "another debugger is attached to this guest" in told.text
+        assert "error" in results
+        assert "another debugger is attached to this guest" in results.text
         # The first has not noticed.
         first.sendall(b"+$?#3f")
         assert first.recv(4096).startswith(b"+$T05")
 
 
-def test_one_that_is_refused_and_talks_on_keeps_nobody_out(tmp_path: Path) -> None:
+def test_a_refused_client_that_sends_on_does_not_block_others(tmp_path: Path) -> None:
     with served(tmp_path, "spin") as here:
         stop = threading.Event()
 
@@ -106,7 +106,7 @@ def test_one_that_is_refused_and_talks_on_keeps_nobody_out(tmp_path: Path) -> No
                     third.settimeout(SECONDS)
                     third.connect(here.path)
                     third.sendall(b"+$?#3f")
-                    assert b"another debugger" in third.recv(4096), "its turn to be refused"
+                    assert b"another debugger" in third.recv(4096), "it is refused in its turn"
             finally:
                 stop.set()
                 talker.join()
@@ -122,7 +122,7 @@ def pc(wire: Wire) -> bytes:
 
 
 @pytest.mark.parametrize("running", [False, True])
-def test_one_that_vanishes_leaves_it_standing(tmp_path: Path, running: bool) -> None:
+def test_a_disconnection_leaves_the_guest_stopped(tmp_path: Path, running: bool) -> None:
     with served(tmp_path, "spin", on_disconnect="stop") as here:
         with here.client() as wire:
             wire.ask(b"Z0,40200000,4")
@@ -132,19 +132,19 @@ def test_one_that_vanishes_leaves_it_standing(tmp_path: Path, running: bool) -> 
             first = here.guest.execution.vcpus[0].vcpu.instructions  # type: ignore[attr-defined]
             time.sleep(0.05)
             assert here.guest.execution.vcpus[0].vcpu.instructions == first  # type: ignore[attr-defined]
-            assert len(here.guest.points) == 0, "its breakpoints are gone"
+            assert len(here.guest.points) == 0, "its breakpoints are removed"
             assert wire.ask(b"?").startswith(b"T05")
         assert "the debugger has disconnected: the guest is stopped" in here.announced
 
 
-def test_one_that_vanishes_lets_it_run_on(tmp_path: Path) -> None:
+def test_a_disconnection_lets_the_guest_run_on(tmp_path: Path) -> None:
     with served(tmp_path, "counter", on_disconnect="go") as here:
         with here.client() as wire:
             wire.ask(b"Z0,4020138c,4")
         assert here.join() == "exited"
 
 
-def test_one_that_vanishes_ends_it(tmp_path: Path) -> None:
+def test_a_disconnection_ends_the_server(tmp_path: Path) -> None:
     with served(tmp_path, "spin", on_disconnect="kill") as here:
         with here.client() as wire:
             wire.send(b"vCont;c")
@@ -152,7 +152,7 @@ def test_one_that_vanishes_ends_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packet", [b"D", b"D;1"])
-def test_one_that_detaches_lets_it_run_on(tmp_path: Path, packet: bytes) -> None:
+def test_detaching_lets_the_guest_run_on(tmp_path: Path, packet: bytes) -> None:
     with served(tmp_path, "counter", on_disconnect="kill") as here:
         with here.client() as wire:
             wire.ask(b"Z0,4020138c,4")
@@ -161,14 +161,14 @@ def test_one_that_detaches_lets_it_run_on(tmp_path: Path, packet: bytes) -> None
 
 
 @pytest.mark.parametrize(("packet", "reply"), [(b"vKill;1", b"OK"), (b"k", b"X09")])
-def test_one_that_kills(tmp_path: Path, packet: bytes, reply: bytes) -> None:
+def test_killing(tmp_path: Path, packet: bytes, reply: bytes) -> None:
     with served(tmp_path, "spin") as here:
         with here.client() as wire:
             assert wire.ask(packet) == reply
         assert here.join() == "killed"
 
 
-def test_one_that_only_looks_whether_anybody_is_here_changes_nothing(tmp_path: Path) -> None:
+def test_a_client_that_sends_nothing_changes_nothing(tmp_path: Path) -> None:
     with served(tmp_path, "spin", on_disconnect="kill") as here:
         for _ in range(5):
             with socket.socket(socket.AF_UNIX) as probe:
@@ -196,7 +196,7 @@ def test_half_a_packet_and_a_hang_up(tmp_path: Path) -> None:
             assert wire.ask(b"?").startswith(b"T05")
 
 
-def test_a_client_that_reads_nothing_does_not_keep_the_next_out(tmp_path: Path) -> None:
+def test_a_client_that_reads_nothing_does_not_block_the_next(tmp_path: Path) -> None:
     with served(tmp_path, "spin") as here:
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(here.path)
@@ -210,7 +210,7 @@ def test_a_client_that_reads_nothing_does_not_keep_the_next_out(tmp_path: Path) 
             assert wire.ask(b"?").startswith(b"T05")
 
 
-def test_the_library_says_what_is_wrong(tmp_path: Path) -> None:
+def test_errors_of_the_library(tmp_path: Path) -> None:
     with served(tmp_path, "spin") as here:
         with pytest.raises(ServerError, match="there is a file already"):
             Server(here.guest, f"unix:{here.path}")
@@ -227,7 +227,7 @@ def knock(path: Path) -> Wire:
         try:
             return Wire(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
-            assert time.monotonic() < end, "nobody listens"
+            assert time.monotonic() < end, "the server does not listen"
             time.sleep(0.01)
 
 
@@ -248,7 +248,7 @@ def test_a_loaded_guest_serves_itself(tmp_path: Path) -> None:
         thread.start()
         assert guest.serve_gdb(f"unix:{path}") == "killed"
         thread.join()
-        # The guest is its owner's again, where the client left it.
+        # The program controls the guest again, which is where the client left it.
         assert guest.cpu.pc == guest.symbol("main").address
         assert len(guest.points) == 0
         assert guest.run(timeout=60).reason == "exit"
@@ -259,7 +259,7 @@ def test_a_loaded_guest_serves_itself(tmp_path: Path) -> None:
 def test_detaching_from_an_extended_remote_keeps_the_connection() -> None:
     """`detach`, then `attach 1` on the same connection; in between the guest runs."""
     with server("spin", "--on-disconnect", "kill") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             def said(command):
@@ -273,7 +273,7 @@ def test_detaching_from_an_extended_remote_keeps_the_connection() -> None:
             run("continue")
             before = value("turns")
             run("detach")
-            tell(threads=said("info threads"), step=said("stepi"), monitor=said("monitor help"),
+            report(threads=said("info threads"), step=said("stepi"), monitor=said("monitor help"),
                  other=said("attach 2"))
             end = time.monotonic() + 30
             while time.monotonic() < end:
@@ -281,34 +281,34 @@ def test_detaching_from_an_extended_remote_keeps_the_connection() -> None:
                 if value("turns") > before + 1000:
                     break
                 run("detach")
-            tell(ran=value("turns") > before + 1000, at=location())
+            report(ran=value("turns") > before + 1000, at=location())
             here = pc()
             run("stepi")
-            tell(stepped=pc() != here)
-            # Its breakpoint is GDB's still: it is hit when the guest is begun anew.
+            report(stepped=pc() != here)
+            # GDB still has its breakpoint: it is hit when the guest is started again.
             run("run")
-            tell(run=stops.seen[-1], turns=value("turns"))
+            report(run=stops.seen[-1], turns=value("turns"))
             run("detach")
             """,
             symbols="spin",
         )
         guest.wait_for("the debugger has detached and stays connected: the guest runs on")
         guest.wait_for("the debugger has attached again")
-        # GDB has hung up having detached: it has not vanished.
+        # GDB closed the connection after detaching: that is not a disconnection.
         guest.wait_for("the debugger has detached: the guest runs on")
         assert guest.process.poll() is None
-    assert "No threads" in told["threads"]
-    assert "not being run" in told["step"]
-    assert "attach 1" in told["monitor"]
-    assert told["ran"]
-    assert told["at"] == "main"
-    assert "process 2 failed" in told["other"]
-    assert told["stepped"]
-    assert told["run"] == ["breakpoint", [1]]
-    assert told["turns"] == 0
+    assert "No threads" in results["threads"]
+    assert "not being run" in results["step"]
+    assert "attach 1" in results["monitor"]
+    assert results["ran"]
+    assert results["at"] == "main"
+    assert "process 2 failed" in results["other"]
+    assert results["stepped"]
+    assert results["run"] == ["breakpoint", [1]]
+    assert results["turns"] == 0
 
 
-def test_detached_and_connected_nothing_of_the_guest_is_to_be_had(tmp_path: Path) -> None:
+def test_after_detaching_packets_on_the_guest_are_refused(tmp_path: Path) -> None:
     with served(tmp_path, "spin") as here:
         with here.client() as wire:
             assert wire.ask(b"!") == b"OK"
@@ -322,13 +322,13 @@ def test_detached_and_connected_nothing_of_the_guest_is_to_be_had(tmp_path: Path
             assert wire.ask(b"qfThreadInfo") == b"l"
             assert wire.ask(b"?") == b"W00"
             assert b"<thread id" not in wire.ask(b"qXfer:threads:read::0,1000")
-            # Ctrl-C is for a guest that it is attached to.
+            # Ctrl-C has no effect on a guest that it is not attached to.
             wire.socket.sendall(b"\x03")
             assert wire.ask(b"qfThreadInfo") == b"l"
             assert wire.ask(b"vAttach;2") == b"E03"
             first = wire.ask(b"vAttach;1")
             assert first.startswith(b"T05")
-            assert pc(wire) in first, "it stands"
+            assert pc(wire) in first, "it is stopped"
             wire.send(b"vCont;s:1")
             assert wire.reply().startswith(b"T05")
         with here.client() as wire:
@@ -336,7 +336,7 @@ def test_detached_and_connected_nothing_of_the_guest_is_to_be_had(tmp_path: Path
         assert "the debugger has disconnected: the guest is stopped" in here.announced
 
 
-def test_a_guest_that_ends_while_detached_can_be_run_anew(tmp_path: Path) -> None:
+def test_a_guest_that_ends_while_detached_can_be_started_again(tmp_path: Path) -> None:
     with served(tmp_path, "counter") as here:
         with here.client() as wire:
             wire.ask(b"!")
@@ -359,6 +359,6 @@ def test_a_non_stop_client_attaches_again(tmp_path: Path) -> None:
         assert wire.ask(b"D") == b"OK"
         assert wire.ask(b"?") == b"OK"
         assert wire.ask(b"vAttach;1") == b"OK"
-        # It runs until it is asked to stop.
+        # It runs until the client stops it.
         assert wire.ask(b"vCont;t:1") == b"OK"
         assert wire.reply().startswith(b"%Stop:T00")

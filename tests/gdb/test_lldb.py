@@ -30,46 +30,46 @@ def symbol_of(example: str, name: str) -> int:
 
 def test_attach_break_backtrace_print_step_and_finish() -> None:
     with server("queue", listen=TCP) as guest:
-        told = lldb(
+        results = lldb(
             guest.target,
             """
             connect()
-            tell(at_entry=function(), why_entry=why(), name=thread().GetName())
+            report(at_entry=function(), why_entry=why(), name=thread().GetName())
             run("breakpoint set --hardware --name queue_push")
             run("continue")
-            tell(first=function(), why_first=why(),
+            report(first=function(), why_first=why(),
                  frames=[f.GetFunctionName() for f in thread()], queue=value("q"),
                  size=value("q->size"), job=run("frame variable job"))
             before = register("pc")
             run("thread step-inst")
-            tell(stepped=register("pc") - before, why_step=why())
+            report(stepped=register("pc") - before, why_step=why())
             run("breakpoint delete 1")
             run("thread step-out")
-            tell(after=function(), pushed=register("x0"))
+            report(after=function(), pushed=register("x0"))
             run("thread step-over")
-            tell(line=frame().GetLineEntry().GetLine())
+            report(line=frame().GetLineEntry().GetLine())
             """,
             symbols="queue",
         )
-    assert told["at_entry"] == "_start"
-    assert told["name"] == "vCPU 0"
-    assert told["first"] == "queue_push"
-    assert told["why_first"] == "breakpoint 1.1"
-    assert told["frames"] == ["queue_push", "submit", "sources_poll", "main", "_start"]
-    assert told["queue"] == symbol_of("queue", "queue")
-    assert told["size"] == 32
-    assert "(id = 0, source = 0, cost = 0)" in told["job"]
-    assert told["stepped"] == 4
-    assert told["why_step"] == "instruction step into"
-    assert (told["after"], told["pushed"]) == ("submit", 1)
-    assert told["line"] == 31
+    assert results["at_entry"] == "_start"
+    assert results["name"] == "vCPU 0"
+    assert results["first"] == "queue_push"
+    assert results["why_first"] == "breakpoint 1.1"
+    assert results["frames"] == ["queue_push", "submit", "sources_poll", "main", "_start"]
+    assert results["queue"] == symbol_of("queue", "queue")
+    assert results["size"] == 32
+    assert "(id = 0, source = 0, cost = 0)" in results["job"]
+    assert results["stepped"] == 4
+    assert results["why_step"] == "instruction step into"
+    assert (results["after"], results["pushed"]) == ("submit", 1)
+    assert results["line"] == 31
 
 
 @pytest.mark.parametrize("kind", ["write", "read", "read_write"])
 def test_watch_a_variable_in_its_three_kinds(kind: str) -> None:
-    """LLDB is told before the access, steps over it, and shows the value behind it."""
+    """LLDB gets the hit before the access, steps over it, and shows the value after it."""
     with server("counter", listen=TCP) as guest:
-        told = lldb(
+        results = lldb(
             guest.target,
             f"""
             connect()
@@ -79,10 +79,10 @@ def test_watch_a_variable_in_its_three_kinds(kind: str) -> None:
             seen = []
             for _ in range(6):
                 run("continue")
-                # It has been stepped over: the access is the instruction before.
+                # LLDB has stepped over the access: it is the instruction before.
                 code = target.ReadInstructions(lldb.SBAddress(register("pc") - 4, target), 1)
                 seen.append([function(), why(), value("counter"), code[0].GetMnemonic(target)])
-            tell(seen=seen, words=run("watchpoint list"))
+            report(seen=seen, words=run("watchpoint list"))
             """,
             symbols="counter",
         )
@@ -93,13 +93,13 @@ def test_watch_a_variable_in_its_three_kinds(kind: str) -> None:
             ["count", "watchpoint 1", (n + 1) // 2, "str" if n % 2 else "ldr"] for n in range(6)
         ],
     }
-    assert told["seen"] == expected[kind]
-    assert "Number of supported hardware watchpoints: " in told["words"]
+    assert results["seen"] == expected[kind]
+    assert "Number of supported hardware watchpoints: " in results["words"]
 
 
 def test_change_registers_and_memory() -> None:
     with server("counter", listen=TCP) as guest:
-        told = lldb(
+        results = lldb(
             guest.target,
             """
             connect()
@@ -109,87 +109,87 @@ def test_change_registers_and_memory() -> None:
             run("register write x20 0x123456789abcdef0")
             run("register write v3 '{1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16}'")
             run("register write tpidr_el1 0x77")
-            tell(counter=value("counter"), x20=register("x20"), v3=run("register read v3"),
+            report(counter=value("counter"), x20=register("x20"), v3=run("register read v3"),
                  tpidr=register("tpidr_el1"))
             run("breakpoint delete 1")
             address = target.FindFirstGlobalVariable("counter").GetLoadAddress()
             error = lldb.SBError()
-            tell(raw=process.ReadMemory(address, 8, error).hex(),
+            report(raw=process.ReadMemory(address, 8, error).hex(),
                  refused=not process.ReadMemory(0x7000_0000_0000, 8, lldb.SBError()))
             run("continue")
             """,
             symbols="counter",
         )
-        assert told["counter"] == 1000
-        assert told["x20"] == 0x1234_5678_9ABC_DEF0
-        assert "0x01 0x02 0x03 0x04" in told["v3"]
-        assert told["tpidr"] == 0x77
-        assert int.from_bytes(bytes.fromhex(told["raw"]), "little") == 1000
-        assert told["refused"]
+        assert results["counter"] == 1000
+        assert results["x20"] == 0x1234_5678_9ABC_DEF0
+        assert "0x01 0x02 0x03 0x04" in results["v3"]
+        assert results["tpidr"] == 0x77
+        assert int.from_bytes(bytes.fromhex(results["raw"]), "little") == 1000
+        assert results["refused"]
         guest.ended()
 
 
 def test_conditional_breakpoint_and_hit_count() -> None:
     with server("queue", listen=TCP) as guest:
-        told = lldb(
+        results = lldb(
             guest.target,
             """
             connect()
             run("breakpoint set --name queue_push --condition 'job.id == 7'")
             run("continue")
-            tell(job=value("job.id"), why=why())
+            report(job=value("job.id"), why=why())
             """,
             symbols="queue",
         )
-    assert (told["job"], told["why"]) == (7, "breakpoint 1.1")
+    assert (results["job"], results["why"]) == (7, "breakpoint 1.1")
 
 
 def test_two_processors() -> None:
     with server("smp", "--vcpus", "2", listen=TCP) as guest:
-        told = lldb(
+        results = lldb(
             guest.target,
             """
             connect()
             run("breakpoint set --name secondary_main")
-            tell(threads=[t.GetName() for t in process])
+            report(threads=[t.GetName() for t in process])
             run("continue")
-            tell(which=thread().GetIndexID(), at=[f.GetFunctionName() for f in thread()],
+            report(which=thread().GetIndexID(), at=[f.GetFunctionName() for f in thread()],
                  others=[t.GetStopReason() == lldb.eStopReasonNone for t in process])
             run("thread select 1")
-            tell(other=function())
+            report(other=function())
             """,
             symbols="smp",
         )
-    assert told["threads"] == ["vCPU 0", "vCPU 1"]
-    assert told["which"] == 2
-    assert told["at"][:2] == ["finish", "secondary_main"], "its first call is inlined"
-    assert told["others"] == [True, False]
-    assert told["other"] is not None
+    assert results["threads"] == ["vCPU 0", "vCPU 1"]
+    assert results["which"] == 2
+    assert results["at"][:2] == ["finish", "secondary_main"], "its first call is inlined"
+    assert results["others"] == [True, False]
+    assert results["other"] is not None
 
 
-def test_interrupt_a_running_guest_detach_and_come_back() -> None:
+def test_interrupt_a_running_guest_detach_and_attach_again() -> None:
     with server("spin", listen=TCP) as guest:
-        told = lldb(
+        results = lldb(
             guest.target,
             """
             connect()
             threading.Timer(0.5, process.SendAsyncInterrupt).start()
             run("continue")
-            tell(state=process.GetState() == lldb.eStateStopped, why=why(), first=function())
+            report(state=process.GetState() == lldb.eStateStopped, why=why(), first=function())
             run("process detach")
             """,
             symbols="spin",
         )
-        assert told["state"]
-        assert "SIGINT" in told["why"] or "SIGSTOP" in told["why"]
-        assert told["first"] == "main"
-        again = lldb(guest.target, "connect()\ntell(again=function())\n", symbols="spin")
+        assert results["state"]
+        assert "SIGINT" in results["why"] or "SIGSTOP" in results["why"]
+        assert results["first"] == "main"
+        again = lldb(guest.target, "connect()\nreport(again=function())\n", symbols="spin")
         assert again["again"] == "main"
 
 
-def test_areas_of_memory_follow_the_page_tables() -> None:
+def test_memory_regions_follow_the_page_tables() -> None:
     with server("mmu", listen=TCP) as guest:
-        told = lldb(
+        results = lldb(
             guest.target,
             """
             def areas():
@@ -205,27 +205,27 @@ def test_areas_of_memory_follow_the_page_tables() -> None:
                     at = area.GetRegionEnd() or 2**64  # LLDB's addresses wrap round
                 return found
             connect()
-            tell(off=areas())
+            report(off=areas())
             run("breakpoint set --name serve")
             run("continue")
-            tell(on=areas(), at=function(), where=register("pc"))
+            report(on=areas(), at=function(), where=register("pc"))
             """,
             symbols="mmu",
         )
-    off, on = told["off"], told["on"]
+    off, on = results["off"], results["on"]
     assert [row[2] for row in off] == ["", "rwx", ""]
     assert off[1][0] == 0x4000_0000
     for rows in (off, on):
         assert rows[0][0] == 0
         assert all(a[1] == b[0] for a, b in pairwise(rows)), "no gap, no overlap"
-    here = next(row for row in on if row[0] <= told["where"] < row[1])
+    here = next(row for row in on if row[0] <= results["where"] < row[1])
     assert "x" in here[2]
     assert on != off
 
 
 def test_killing_ends_the_guest_and_the_server() -> None:
     with server("spin") as guest:
-        told = lldb(
+        results = lldb(
             guest.target,
             """
             connect()
@@ -236,12 +236,12 @@ def test_killing_ends_the_guest_and_the_server() -> None:
                 if not debugger.GetListener().WaitForEvent(20, event):
                     break
                 lldb.SBProcess.GetStateFromEvent(event)
-            tell(exited=process.GetState() == lldb.eStateExited,
+            report(exited=process.GetState() == lldb.eStateExited,
                  status=process.GetExitStatus(), words=process.GetExitDescription())
             """,
             symbols="spin",
         )
         assert guest.ended() == 0
-    assert told["exited"]
-    assert told["status"] == 9
-    assert "failed" not in (told["words"] or "")
+    assert results["exited"]
+    assert results["status"] == 9
+    assert "failed" not in (results["words"] or "")

@@ -29,18 +29,16 @@ def decode(data: bytes, *cuts: int) -> list[PacketEvent]:
 
 
 @given(st.lists(st.binary(max_size=40), max_size=5), st.lists(st.integers(0, 300), max_size=6))
-def test_what_is_framed_comes_back_however_it_is_cut(
-    payloads: list[bytes], cuts: list[int]
-) -> None:
+def test_framed_packets_are_decoded_in_any_pieces(payloads: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(frame(escape(payload)) for payload in payloads)
     cuts = [min(cut, len(stream)) for cut in cuts]
     assert decode(stream, *cuts) == [Packet(payload) for payload in payloads]
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=6))
-def test_any_bytes_mean_the_same_however_they_are_cut(data: bytes, cuts: list[int]) -> None:
+def test_any_bytes_give_the_same_events_in_any_pieces(data: bytes, cuts: list[int]) -> None:
     cuts = [min(cut, len(data)) for cut in cuts]
-    # That a packet was cut off is noticed when the next begins, once or twice: as it came in.
+    # A cut-off packet is reported once or twice: that depends on the pieces.
     whole = [event for event in decode(data) if not isinstance(event, Damaged)]
     assert [event for event in decode(data, *cuts) if not isinstance(event, Damaged)] == whole
 
@@ -59,7 +57,7 @@ def test_marks_between_packets() -> None:
     ]
 
 
-def test_a_wrong_checksum_is_said() -> None:
+def test_a_wrong_checksum_is_reported() -> None:
     (event,) = decode(b"$g#68")
     assert event == Damaged("its checksum is 68, and the sum of its bytes is 67")
     (event,) = decode(b"$g#zz")
@@ -68,13 +66,13 @@ def test_a_wrong_checksum_is_said() -> None:
     assert isinstance(event, Damaged)
 
 
-def test_a_packet_cut_off_does_not_take_the_next_with_it() -> None:
+def test_a_cut_off_packet_does_not_damage_the_next() -> None:
     events = decode(b"$m4000$g#67")
     assert events == [Damaged("another packet begins inside it"), Packet(b"g")]
 
 
 def test_runs_are_expanded() -> None:
-    # "0* " is four zeros: the count is a character, 29 added to how many more there are.
+    # "0* " is four zeros: the count is a character, the number of further copies plus 29.
     assert decode(frame(b"0* ")) == [Packet(b"0000")]
     assert decode(frame(b"x*~y")) == [Packet(b"x" * 98 + b"y")]
     for wrong in (b"* ", b"0*", b"0*\x1f", b"0*\x7f", b"0}"):
@@ -90,7 +88,7 @@ def test_size_is_bounded() -> None:
     assert isinstance(event, Damaged)
 
 
-def test_a_packet_without_end_is_not_kept() -> None:
+def test_an_endless_packet_is_not_buffered() -> None:
     decoder = Decoder()
     decoder.feed(b"$")
     for _ in range(100):
@@ -102,7 +100,7 @@ def test_a_packet_without_end_is_not_kept() -> None:
     ]
 
 
-def test_a_packet_that_cuts_off_one_that_is_too_long_is_heard() -> None:
+def test_a_packet_inside_one_that_is_too_long_is_decoded() -> None:
     """However it comes: found by tools/fuzz.py."""
     stream = b"$" + b"y" * (2 * MAX_PACKET + 100) + frame(b"g")
     whole = decode(stream)

@@ -1,4 +1,4 @@
-"""Packets by hand: what is refused and how, what is not known, what a client may not break."""
+"""Single packets: error replies, unknown packets, and rules that a client may break."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_object(wire: Wire, name: bytes, piece: int = 0x300) -> bytes:
         assert reply[:1] == b"m", reply
 
 
-def test_what_is_not_known_gets_an_empty_reply(wire: Wire) -> None:
+def test_unknown_packets_get_an_empty_reply(wire: Wire) -> None:
     for packet in (
         b"",
         b"vMustReplyEmpty",
@@ -102,16 +102,14 @@ def test_what_is_not_known_gets_an_empty_reply(wire: Wire) -> None:
         (b"vFile:open:2f", errno.EINVAL),
     ],
 )
-def test_what_cannot_be_done_is_refused_and_nothing_is_changed(
-    wire: Wire, packet: bytes, number: int
-) -> None:
+def test_refused_packets_change_nothing(wire: Wire, packet: bytes, number: int) -> None:
     registers, code = wire.ask(b"g"), wire.ask(b"m40200000,40")
     reply = wire.ask(packet)
     assert reply == error(number), (packet, reply)
     assert (wire.ask(b"g"), wire.ask(b"m40200000,40")) == (registers, code)
 
 
-def test_a_client_that_takes_words_gets_them(wire: Wire) -> None:
+def test_error_messages_for_a_client_that_understands_them(wire: Wire) -> None:
     wire.ask(b"qSupported:error-message+;multiprocess+")
     reply = wire.ask(b"m0,4")
     assert reply.startswith(b"E.there is no memory at 0x0")
@@ -119,7 +117,7 @@ def test_a_client_that_takes_words_gets_them(wire: Wire) -> None:
     assert b"watchpoint registers would be needed" in reply
 
 
-def test_only_what_there_is_is_advertised(wire: Wire) -> None:
+def test_only_supported_features_are_announced(wire: Wire) -> None:
     features = wire.ask(b"qSupported:swbreak+;hwbreak+").split(b";")
     assert b"PacketSize=%x" % (MAX_PACKET - 1) in features
     assert b"multiprocess+" not in features, "this client does not know it"
@@ -143,7 +141,7 @@ def test_documents_are_the_same_in_any_pieces_and_well_formed(wire: Wire) -> Non
     assert names[:34] == [f"x{n}" for n in range(31)] + ["sp", "pc", "cpsr"]
     assert {"v0", "fpcr", "sctlr_el1", "esr_el1", "elr_el1", "dbgbcr5_el1"} <= set(names)
     assert "dbgbcr6_el1" not in names, "there are six"
-    # Each can be read, and is as wide as it says.
+    # Each can be read, and has the size in its description.
     for register in root.iter("reg"):
         reply = wire.ask(b"p%x" % int(register.get("regnum", "")))
         assert len(reply) * 4 == int(register.get("bitsize", "")), register.attrib
@@ -166,7 +164,7 @@ def test_registers_are_written_and_read_back(wire: Wire) -> None:
     assert wire.ask(b"g") == b"11" * 264 + whole[-8:]
 
 
-def test_memory_in_all_four_ways(wire: Wire) -> None:
+def test_the_four_memory_packets(wire: Wire) -> None:
     at = b"40202040"
     assert wire.ask(b"M%s,4:01020304" % at) == b"OK"
     assert wire.ask(b"m%s,4" % at) == b"01020304"
@@ -176,9 +174,9 @@ def test_memory_in_all_four_ways(wire: Wire) -> None:
     assert wire.ask(b"x%s,6" % at) == b"b" + special
     assert wire.ask(b"X%s,0:" % at) == b"OK"
     assert wire.ask(b"x%s,0" % at) == b"b"
-    # Over the end of memory: what there is.
+    # Past the end of memory: the bytes before it.
     assert len(wire.ask(b"m40ffffc0,100")) == 2 * 0x40
-    # More than a packet holds: as much as goes in.
+    # More than fits in a packet: as much as fits.
     assert 0x1000 < len(wire.ask(b"m40200000,fffff")) < MAX_PACKET
 
 
@@ -199,16 +197,16 @@ def test_without_acknowledgements_and_with(counter: Served) -> None:
         assert client.recv(4096).startswith(b"$E16#")
 
 
-def test_ctrl_c_stops_what_runs_and_nothing_else(wire: Wire) -> None:
+def test_ctrl_c_stops_only_a_running_guest(wire: Wire) -> None:
     wire.socket.sendall(b"\x03")
-    assert wire.ask(b"qC") == b"QC1", "it stands: there is nothing to stop"
-    # To a loop that has no end.
+    assert wire.ask(b"qC") == b"QC1", "it is stopped already"
+    # Into an endless loop.
     wire.ask(b"M40200000,4:00000014")
     assert wire.ask(b"P20=" + ENTRY.to_bytes(8, "little").hex().encode()) == b"OK"
     wire.send(b"vCont;c")
     wire.socket.sendall(b"\x03")
     assert wire.reply().startswith(b"T02")
-    # In one piece with the packet that lets it go.
+    # In one piece with the packet that resumes it.
     wire.socket.sendall(b"$vCont;c#a8\x03")
     assert wire.reply().startswith(b"T02")
 
@@ -218,23 +216,23 @@ def test_the_end_of_the_guest(counter: Served) -> None:
         wire.send(b"vCont;c")
         assert wire.reply() == b"W00"
         assert wire.ask(b"?") == b"W00"
-        assert wire.ask(b"vCont;c") == b"W00", "it stays so"
+        assert wire.ask(b"vCont;c") == b"W00", "it stays ended"
         assert wire.ask(b"vCont;s:1") == b"W00"
         wire.ask(b"!")
-        assert wire.ask(b"vRun;").startswith(b"T05"), "but can be started anew"
+        assert wire.ask(b"vRun;").startswith(b"T05"), "but can be started again"
         assert wire.ask(b"m40202000,8") == b"00" * 8
         wire.send(b"vCont;c")
         assert wire.reply() == b"W00"
     assert counter.join() == "exited"
 
 
-def test_attaching_to_the_one_process_there_is(wire: Wire) -> None:
+def test_attaching_to_the_only_process(wire: Wire) -> None:
     assert wire.ask(b"vAttach;1").startswith(b"T05")
     assert wire.ask(b"vAttach;2") == error(errno.ESRCH)
     assert wire.ask(b"qAttached:1") == b"1"
 
 
-def test_killed_in_extended_mode_it_waits_to_be_run(counter: Served) -> None:
+def test_a_guest_killed_in_extended_mode_can_be_started_again(counter: Served) -> None:
     with counter.client() as wire:
         wire.ask(b"!")
         assert wire.ask(b"vKill;1") == b"OK"
@@ -245,7 +243,7 @@ def test_killed_in_extended_mode_it_waits_to_be_run(counter: Served) -> None:
     assert counter.join() == "killed"
 
 
-def test_reset_puts_everything_back(wire: Wire) -> None:
+def test_reset_restores_everything(wire: Wire) -> None:
     code = wire.ask(b"m40200000,1000")
     # Seven breakpoints: one of them is in memory.
     places = [b"%x" % (ENTRY + 0x138C + 4 * n) for n in range(7)]
@@ -261,7 +259,7 @@ def test_reset_puts_everything_back(wire: Wire) -> None:
     assert b"swbreak:;" in wire.reply()
 
 
-def test_files_are_the_guests_own_alone(wire: Wire) -> None:
+def test_only_the_guests_own_files_can_be_read(wire: Wire) -> None:
     path = read_object(wire, b"exec-file:read:1")
     assert path.endswith(b"/examples/counter.elf")
     assert wire.ask(b"vFile:setfs:0") == b"F0"
@@ -317,18 +315,20 @@ def test_monitor_commands(wire: Wire) -> None:
     assert wire.ask(b"qC") == b"QC1"
 
 
-def test_any_thread_and_one_that_stands_without_a_reason(tmp_path: Path) -> None:
+def test_any_thread_and_a_stopped_thread_without_a_reason(tmp_path: Path) -> None:
     with served(tmp_path, "smp", load_options={"vcpus": 2}) as here, here.client() as wire:
         before = wire.ask(b"p20")
         assert wire.ask(b"Hg2") == wire.ask(b"Hc0") == b"OK"
-        assert b"thread:2;" in wire.ask(b"s"), "any thread: the chosen one steps, and all go"
-        # The first vCPU went too, and stands because the second has stopped.
+        assert b"thread:2;" in wire.ask(b"s"), (
+            "any thread: the selected one steps, and all are resumed"
+        )
+        # The first vCPU was resumed too, and is stopped because the second one stopped.
         assert wire.ask(b"Hg1") == b"OK"
         assert wire.ask(b"p20") != before
         assert b"thread:2;" in wire.ask(b"?")
 
 
-def test_another_process_is_neither_killed_nor_left(tmp_path: Path) -> None:
+def test_another_process_is_neither_killed_nor_detached(tmp_path: Path) -> None:
     with served(tmp_path, "spin") as here, here.client() as wire:
         assert b"multiprocess+" in wire.ask(b"qSupported:multiprocess+")
         assert wire.ask(b"vKill;2") == error(errno.ESRCH)

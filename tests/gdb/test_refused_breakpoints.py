@@ -27,16 +27,16 @@ def test_a_refused_hardware_breakpoint_leaves_the_software_ones_in_their_registe
         assert wire.ask(b"Z0,%x,4" % place) == b"OK"
     before = wire.monitor("debug-state")
     assert before.count("hardware breakpoint") == 6
-    assert wire.ask(b"Z1,7428dffe2b5381b4,4")[:1] == b"E", "no register holds that"
+    assert wire.ask(b"Z1,7428dffe2b5381b4,4")[:1] == b"E", "no register can hold this address"
     assert wire.monitor("debug-state") == before
 
 
-def test_a_breakpoint_where_no_memory_is_does_not_make_room_for_another(wire: Wire) -> None:
+def test_a_breakpoint_without_memory_keeps_its_register(wire: Wire) -> None:
     nowhere = b"fffefffffffff000"
     assert wire.ask(b"Z0,%b,4" % nowhere) == b"OK"
     for place in SIX[:5]:
         assert wire.ask(b"Z0,%x,4" % place) == b"OK"
-    # The first cannot become a BRK, the others can: twice, for each time one is asked for.
+    # The first cannot become a BRK, but the others can.
     for place in (MAIN + 0x20, MAIN + 0x24):
         assert wire.ask(b"Z1,%x,4" % place) == b"OK"
         state = wire.monitor("debug-state")
@@ -50,8 +50,8 @@ def test_a_breakpoint_where_no_memory_is_does_not_make_room_for_another(wire: Wi
     assert "nothing is armed" in wire.monitor("debug-state")
 
 
-def test_a_watchpoint_that_joined_others_is_taken_out(wire: Wire) -> None:
-    """Together they are three registers' worth; what is left alone would take twelve."""
+def test_a_watchpoint_that_was_merged_with_another_is_removed(wire: Wire) -> None:
+    """Together they take three registers; the remaining one alone would take twelve."""
     assert wire.ask(b"Z4,40201ffb,10") == b"OK"
     assert wire.ask(b"Z4,40202005,1000") == b"OK"
     assert wire.ask(b"z4,40201ffb,10") == b"OK"
@@ -62,14 +62,14 @@ def test_a_watchpoint_that_joined_others_is_taken_out(wire: Wire) -> None:
     assert "nothing is armed" in wire.monitor("debug-state")
 
 
-def test_why_is_told_where_the_client_has_no_words_for_it(tmp_path: Path) -> None:
-    """GDB 13 shows a number at most: the reason is in what the server says."""
+def test_the_server_prints_the_reason_for_clients_without_error_messages(tmp_path: Path) -> None:
+    """GDB 13 shows at most a number; the server prints the reason."""
     with served(tmp_path, "counter") as here, here.client() as client:
         assert client.ask(b"Z2,40203004,64") == b"E1c"
         assert here.announced[-1] == (
             "refused: 6 watchpoint registers would be needed, and this guest has 4"
         )
-        told = len(here.announced)
+        before = len(here.announced)
         client.ask(b"qSupported:error-message+")
         assert client.ask(b"Z2,40203004,64").startswith(b"E.6 watchpoint registers")
-        assert len(here.announced) == told
+        assert len(here.announced) == before

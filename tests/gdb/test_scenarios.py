@@ -13,7 +13,7 @@ pytestmark = needs_gdb
 
 def test_tbreak_until_finish_and_the_frames() -> None:
     with server("counter") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
@@ -23,36 +23,36 @@ def test_tbreak_until_finish_and_the_frames() -> None:
             while frame is not None:
                 frames.append([frame.name(), frame.find_sal().symtab.filename.rpartition("/")[2]])
                 frame = frame.older()
-            tell(frames=frames, points=run("info breakpoints"))
+            report(frames=frames, points=run("info breakpoints"))
             run("up")
-            tell(up=location())
+            report(up=location())
             run("finish")
-            tell(finished=location(), counter=value("counter"))
+            report(finished=location(), counter=value("counter"))
             run("tbreak factorial if n == 3")
             run("continue")
-            tell(n=value("n"), depth=run("backtrace").count("factorial (n="))
+            report(n=value("n"), depth=run("backtrace").count("factorial (n="))
             run("finish")
-            tell(returned=str(gdb.parse_and_eval("$")), inside=location())
+            report(returned=str(gdb.parse_and_eval("$")), inside=location())
             run("until *power_off")
-            tell(n_then=value("n"), end=location())
+            report(n_then=value("n"), end=location())
             """,
         )
-    assert [name for name, _ in told["frames"]] == ["inner", "middle", "outer", "main"]
-    assert {file for _, file in told["frames"]} == {"counter.c"}
-    assert "No breakpoints" in told["points"]
-    assert told["up"] == "middle"
-    assert told["finished"] == "outer"
-    assert told["counter"] == 1
-    assert told["n"] == 3
-    assert told["depth"] == 8
-    assert (told["returned"], told["inside"]) == ("6", "factorial")
-    assert told["end"] == "factorial", "until ends where the frame does"
-    assert told["n_then"] == 5
+    assert [name for name, _ in results["frames"]] == ["inner", "middle", "outer", "main"]
+    assert {file for _, file in results["frames"]} == {"counter.c"}
+    assert "No breakpoints" in results["points"]
+    assert results["up"] == "middle"
+    assert results["finished"] == "outer"
+    assert results["counter"] == 1
+    assert results["n"] == 3
+    assert results["depth"] == 8
+    assert (results["returned"], results["inside"]) == ("6", "factorial")
+    assert results["end"] == "factorial", "until ends where the frame does"
+    assert results["n_then"] == 5
 
 
 def test_lines_are_stepped_into_and_over() -> None:
     with server("counter") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
@@ -62,41 +62,41 @@ def test_lines_are_stepped_into_and_over() -> None:
             for command in ("step", "step", "step", "finish", "next", "next", "until", "until"):
                 run(command)
                 seen.append([command, location()])
-            tell(seen=seen, counter=value("counter"))
+            report(seen=seen, counter=value("counter"))
             """,
         )
-    names = [name for _, name in told["seen"]]
+    names = [name for _, name in results["seen"]]
     assert "outer" in names[:3] or "middle" in names[:3]
     assert names[-1] in ("main", "outer", "middle")
-    assert told["counter"] >= 1
+    assert results["counter"] >= 1
 
 
 def test_structures_arrays_and_types_are_printed_from_memory() -> None:
     with server("counter") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
             run("break power_off")
             run("continue")
-            tell(sizes=str(gdb.parse_and_eval("sizes")), pair=run("output pair"),
+            report(sizes=str(gdb.parse_and_eval("sizes")), pair=run("output pair"),
                  table=run("output table[60]@4"), type=run("ptype sizes"),
                  where=run("info symbol &table[63]"),
                  words=run("x/2xg &pair"), code=run("x/2i count"))
             """,
         )
-    assert told["sizes"] == "{byte = 132 '\\204', half = 900, word = 900, doubleword = 900}"
-    assert told["pair"] == "{900, 901}"
-    assert told["table"] == "{960, 961, 962, 963}"
-    assert "uint64_t doubleword;" in told["type"]
-    assert told["where"] == "table + 252 in section .bss\n"
-    assert "0x0000000000000384\t0x0000000000000385" in told["words"]
-    assert "adrp" in told["code"]
+    assert results["sizes"] == "{byte = 132 '\\204', half = 900, word = 900, doubleword = 900}"
+    assert results["pair"] == "{900, 901}"
+    assert results["table"] == "{960, 961, 962, 963}"
+    assert "uint64_t doubleword;" in results["type"]
+    assert results["where"] == "table + 252 in section .bss\n"
+    assert "0x0000000000000384\t0x0000000000000385" in results["words"]
+    assert "adrp" in results["code"]
 
 
 def test_registers_and_memory_are_changed() -> None:
     with server("counter") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
@@ -108,75 +108,75 @@ def test_registers_and_memory_are_changed() -> None:
             run("set $v3.d.u[1] = 0xdeadbeef")
             run("set $tpidr_el1 = 0xfeed")
             run("set $cpsr = $cpsr | (1 << 30)")
-            tell(x9=value("$x9"), w10=value("$x10"), v3=str(gdb.parse_and_eval("$v3.d.u")),
+            report(x9=value("$x9"), w10=value("$x10"), v3=str(gdb.parse_and_eval("$v3.d.u")),
                  tpidr=value("$tpidr_el1"), cpsr=str(gdb.parse_and_eval("$cpsr")))
             run("delete")
             run("stepi")
-            tell(kept=[value("$x9"), value("$tpidr_el1")])
-            # A function of the guest is called, and everything is as it was behind it.
+            report(kept=[value("$x9"), value("$tpidr_el1")])
+            # GDB calls a function of the guest, and restores everything afterwards.
             names = "info registers x0 x1 x2 x9 x10 x29 x30 sp pc cpsr v3 fpsr tpidr_el1"
             before = run(names)
-            tell(called=value("factorial(5)"), same=run(names) == before)
+            report(called=value("factorial(5)"), same=run(names) == before)
             run("set var $pc = power_off")
-            tell(moved=location())
+            report(moved=location())
             inferior = gdb.selected_inferior()
             inferior.write_memory(value("&table[0]"), bytes(range(256)))
-            tell(read=bytes(inferior.read_memory(value("&table[0]"), 256)) == bytes(range(256)),
+            report(read=bytes(inferior.read_memory(value("&table[0]"), 256)) == bytes(range(256)),
                  found=inferior.search_memory(value("&table[0]"), 256, bytes([200, 201])))
             run("continue")
-            tell(seen=stops.seen[-1])
+            report(seen=stops.seen[-1])
             """,
         )
-    assert told["x9"] == 0x1122334455667788
-    assert told["w10"] == 0xFFFFFFFF
-    assert told["v3"] == "{0, 3735928559}"
-    assert told["tpidr"] == 0xFEED
-    assert "Z" in told["cpsr"].split()
-    assert told["kept"] == [0x1122334455667788, 0xFEED]
-    assert told["called"] == 120
-    assert told["same"]
-    assert told["moved"] == "power_off"
-    assert told["read"]
-    assert told["found"]
-    assert told["seen"] == ["exited", 0]
+    assert results["x9"] == 0x1122334455667788
+    assert results["w10"] == 0xFFFFFFFF
+    assert results["v3"] == "{0, 3735928559}"
+    assert results["tpidr"] == 0xFEED
+    assert "Z" in results["cpsr"].split()
+    assert results["kept"] == [0x1122334455667788, 0xFEED]
+    assert results["called"] == 120
+    assert results["same"]
+    assert results["moved"] == "power_off"
+    assert results["read"]
+    assert results["found"]
+    assert results["seen"] == ["exited", 0]
 
 
-def test_system_registers_have_their_fields() -> None:
+def test_system_registers_have_fields() -> None:
     with server("mmu") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
             run("break main")
             run("continue")
-            tell(sctlr=run("monitor register sctlr_el1"), vbar=value("$vbar_el1"),
+            report(sctlr=run("monitor register sctlr_el1"), vbar=value("$vbar_el1"),
                  vectors=value("(unsigned long)&vectors"), group=run("info registers system"))
             try:
                 run("set $midr_el1 = 0x1234")
-                tell(refused=False)
+                report(refused=False)
             except gdb.error as error:
-                tell(refused=str(error))
-            tell(after=location(), midr=value("$midr_el1"))
+                report(refused=str(error))
+            report(after=location(), midr=value("$midr_el1"))
             """,
         )
-    assert re.search(r"\[0\]  M = 1", told["sctlr"]), told["sctlr"]
-    assert told["vbar"] == told["vectors"]
-    assert "ttbr1_el1" in told["group"]
-    assert "x30" not in told["group"]
-    assert "midr_el1" in str(told["refused"]), "an ID register is not written"
-    assert told["after"] == "main", "the connection is up"
-    assert told["midr"] != 0x1234
+    assert re.search(r"\[0\]  M = 1", results["sctlr"]), results["sctlr"]
+    assert results["vbar"] == results["vectors"]
+    assert "ttbr1_el1" in results["group"]
+    assert "x30" not in results["group"]
+    assert "midr_el1" in str(results["refused"]), "an ID register is not written"
+    assert results["after"] == "main", "the connection still works"
+    assert results["midr"] != 0x1234
 
 
 def test_a_breakpoint_with_a_condition_and_one_with_commands() -> None:
     with server("counter") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
             run("break count if counter == 321")
             run("continue")
-            tell(at=value("counter"))
+            report(at=value("counter"))
 
             class Counted(gdb.Breakpoint):
                 times = 0
@@ -186,18 +186,18 @@ def test_a_breakpoint_with_a_condition_and_one_with_commands() -> None:
             counted = Counted("inner")
             run("delete 1")
             run("continue")
-            tell(times=counted.times, now=value("counter"))
+            report(times=counted.times, now=value("counter"))
             """,
         )
-    assert told["at"] == 321
-    assert told["times"] == 50
-    assert told["now"] == 371
+    assert results["at"] == 321
+    assert results["times"] == 50
+    assert results["now"] == 371
 
 
 def test_twelve_breakpoints_and_hardware_ones_among_them() -> None:
-    """More than there are registers: BRK instructions, which nobody sees, take the rest."""
+    """More than registers: the rest are BRK instructions, which readers of memory do not see."""
     with server("counter") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
@@ -208,36 +208,36 @@ def test_twelve_breakpoints_and_hardware_ones_among_them() -> None:
             for name in names:
                 run("break *%s" % name)
             run("continue")
-            tell(state=run("monitor debug-state"))
+            report(state=run("monitor debug-state"))
             run("delete 12")
             hit = set()
             while len(hit) < 9:
                 run("continue")
                 hit.add(location())
-            tell(hit=sorted(hit), same=code == bytes(
+            report(hit=sorted(hit), same=code == bytes(
                 gdb.selected_inferior().read_memory(value("(long)&count"), 4)))
             # A hardware breakpoint gets a register that a software one had.
             run("hbreak *power_off")
-            tell(taken=run("monitor debug-state"))
+            report(taken=run("monitor debug-state"))
             run("delete")
             run("hbreak *power_off")
             run("continue")
-            tell(end=location())
+            report(end=location())
             """,
         )
-    assert told["state"].count("hardware breakpoint") == 6
-    assert told["state"].count("software breakpoint") == 6
-    assert len(told["hit"]) == 9
-    assert told["same"]
-    lines = [line for line in told["taken"].splitlines() if line.startswith("Z1 ")]
+    assert results["state"].count("hardware breakpoint") == 6
+    assert results["state"].count("software breakpoint") == 6
+    assert len(results["hit"]) == 9
+    assert results["same"]
+    lines = [line for line in results["taken"].splitlines() if line.startswith("Z1 ")]
     assert len(lines) == 1
     assert "hardware breakpoint" in lines[0]
-    assert told["end"] == "power_off"
+    assert results["end"] == "power_off"
 
 
-def test_five_watchpoints_are_too_many_and_gdb_says_so() -> None:
+def test_five_watchpoints_are_refused_by_gdb_with_a_message() -> None:
     with server("counter") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
@@ -247,24 +247,24 @@ def test_five_watchpoints_are_too_many_and_gdb_says_so() -> None:
                 run("watch table[%d]" % n)
             try:
                 gdb.execute("continue")
-                tell(went_on=True)
+                report(went_on=True)
             except gdb.error as error:
-                tell(went_on=False)
+                report(went_on=False)
             run("delete 6")
             run("continue")
-            tell(at=location())
+            report(at=location())
             """,
         )
-    assert not told["went_on"]
-    assert "Could not insert hardware watchpoint 6." in told.text
-    assert told["at"] == "fill_table"
+    assert not results["went_on"]
+    assert "Could not insert hardware watchpoint 6." in results.text
+    assert results["at"] == "fill_table"
 
 
-def test_a_wide_watchpoint_is_one() -> None:
+def test_a_wide_watchpoint() -> None:
     """An array that five registers would cover exactly, and there are four: what lies around it
-    stops the guest too, and is let go without a word to GDB."""
+    stops the guest too, which is resumed without a report to GDB."""
     with server("counter", "--overwatch", "512") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
@@ -272,55 +272,55 @@ def test_a_wide_watchpoint_is_one() -> None:
             run("continue")
             run("watch table")
             run("continue")
-            tell(at=location(), hit=run("monitor hit"),
+            report(at=location(), hit=run("monitor hit"),
                  table=value("(long)&table"))
             run("continue")
-            tell(hit2=run("monitor hit"))
+            report(hit2=run("monitor hit"))
             """,
         )
-    assert told["at"] == "fill_table"
-    # The first write of all is of a zero over a zero: GDB lets go on what changes nothing.
-    assert f"write of 4 bytes at {told['table'] + 4:#x} by fill_table" in told["hit"]
-    assert "  before: 00 00 00 00" in told["hit"] or "  before: 0x0" in told["hit"]
-    assert f"write of 4 bytes at {told['table'] + 8:#x} by fill_table" in told["hit2"]
+    assert results["at"] == "fill_table"
+    # The very first write is a zero over a zero: GDB does not stop if the value is unchanged.
+    assert f"write of 4 bytes at {results['table'] + 4:#x} by fill_table" in results["hit"]
+    assert "  before: 00 00 00 00" in results["hit"] or "  before: 0x0" in results["hit"]
+    assert f"write of 4 bytes at {results['table'] + 8:#x} by fill_table" in results["hit2"]
 
 
-def test_extended_remote_runs_anew() -> None:
+def test_extended_remote_runs_again() -> None:
     with server("counter") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect("extended-remote")
             run("break count")
             run("continue")
             run("continue")
-            tell(second=value("counter"))
+            report(second=value("counter"))
             run("run")
-            tell(anew=value("counter"), at=location())
+            report(anew=value("counter"), at=location())
             run("delete")
             run("continue")
-            tell(ended=["exited", 0] in stops.seen)
+            report(ended=["exited", 0] in stops.seen)
             run("break main")
             run("run")
-            tell(again=location())
+            report(again=location())
             run("kill")
             """,
         )
         assert guest.ended() == 0
-    assert told["second"] == 1
-    assert (told["anew"], told["at"]) == (0, "count")
-    assert told["ended"]
-    assert told["again"] == "main"
+    assert results["second"] == 1
+    assert (results["anew"], results["at"]) == (0, "count")
+    assert results["ended"]
+    assert results["again"] == "main"
 
 
-def test_a_guest_that_moves_itself_has_its_symbols_moved() -> None:
+def test_a_guest_that_relocates_itself_has_its_symbols_moved() -> None:
     """As `--slide` says it: GDB asks by how much (qOffsets)."""
     with server("counter", "--slide", "0x1000") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
-            tell(main=value("(unsigned long)&main"), variable=value("(unsigned long)&counter"),
+            report(main=value("(unsigned long)&main"), variable=value("(unsigned long)&counter"),
                  line=gdb.decode_line("counter.c:25")[1][0].pc)
             """,
         )
@@ -329,11 +329,11 @@ def test_a_guest_that_moves_itself_has_its_symbols_moved() -> None:
             guest.target,
             """
             connect()
-            tell(main=value("(unsigned long)&main"), variable=value("(unsigned long)&counter"),
+            report(main=value("(unsigned long)&main"), variable=value("(unsigned long)&counter"),
                  line=gdb.decode_line("counter.c:25")[1][0].pc)
             """,
         )
-    assert told == {name: address + 0x1000 for name, address in unmoved.items()}
+    assert results == {name: address + 0x1000 for name, address in unmoved.items()}
 
 
 @needs_gdb
@@ -347,10 +347,10 @@ def test_a_guest_that_moves_itself_has_its_symbols_moved() -> None:
     ],
     ids=lambda names: names[0],
 )
-def test_a_client_that_knows_less(off: list[str]) -> None:
+def test_a_client_with_fewer_features(off: list[str]) -> None:
     """Older GDBs, and other programs that speak the protocol: what is news to them is not said."""
     with server("queue") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             f"""
             for packet in {off!r}:
@@ -358,25 +358,29 @@ def test_a_client_that_knows_less(off: list[str]) -> None:
             connect()
             run("break queue_push")
             run("continue")
-            tell(soft=location())
+            report(soft=location())
             run("hbreak queue_pop")
             watch = gdb.Breakpoint("queue.tail", gdb.BP_WATCHPOINT)
             run("continue")
-            tell(watch=stops.seen[-1], tail=value("queue.tail"))
+            report(watch=stops.seen[-1], tail=value("queue.tail"))
             watch.delete()
             run("stepi")
             run("set var queue.peak = 9")
             run("set $x5 = 77")
-            tell(peak=value("queue.peak"), x5=value("$x5"))
+            report(peak=value("queue.peak"), x5=value("$x5"))
             run("delete 1")
             run("continue")
-            tell(hard=location())
+            report(hard=location())
             run("finish")
-            tell(finish=location(), threads=run("info threads"))
+            report(finish=location(), threads=run("info threads"))
             """,
             symbols="queue",
         )
-    assert (told["soft"], told["hard"], told["finish"]) == ("queue_push", "queue_pop", "worker")
-    assert told["watch"] == ["breakpoint", [3]]
-    assert (told["tail"], told["peak"], told["x5"]) == (1, 9, 77)
-    assert "vCPU 0" in told["threads"]
+    assert (results["soft"], results["hard"], results["finish"]) == (
+        "queue_push",
+        "queue_pop",
+        "worker",
+    )
+    assert results["watch"] == ["breakpoint", [3]]
+    assert (results["tail"], results["peak"], results["x5"]) == (1, 9, 77)
+    assert "vCPU 0" in results["threads"]

@@ -59,7 +59,7 @@ def test_an_exclusive_sequence_is_one_step_and_makes_progress(tmp_path: Path) ->
 
 
 def test_a_watch_within_an_exclusive_sequence(tmp_path: Path) -> None:
-    """As GDB goes about it: told before the access, taken out, stepped, put back."""
+    """As GDB does it: reported before the access, removed, stepped over, inserted again."""
     prologue = flat(mov(1, DATA), mov(5, 4))
     loop = [ldaxr(2, 1), add(2, 2, 1), stlxr(3, 2, 1), cbnz_w(3, -12), 0xD10004A5, cbnz(5, -20)]
     start = CODE + 4 * len(prologue)
@@ -82,7 +82,7 @@ def test_a_watch_within_an_exclusive_sequence(tmp_path: Path) -> None:
             assert go(wire) == b"W00"
 
 
-def test_a_watch_is_told_before_each_access_and_once(tmp_path: Path) -> None:
+def test_a_watchpoint_is_reported_once_before_each_access(tmp_path: Path) -> None:
     code = flat(mov(1, DATA), mov(2, 0), [add(2, 2, 1), str_(2, 1), SELF - 2 + (1 << 26)])
     store = CODE + 4 * (len(code) - 2)
     with served(tmp_path, assembled(code)) as here, here.client() as wire:
@@ -96,7 +96,7 @@ def test_a_watch_is_told_before_each_access_and_once(tmp_path: Path) -> None:
             assert wire.ask(b"z" + point) == b"OK"
             assert step(wire) == store + 4
             assert wire.ask(b"m%x,4" % DATA) == turn.to_bytes(4, "little").hex().encode()
-        # A client that leaves it in comes past all the same: it has been told.
+        # A client that does not remove it gets past the access too: it was reported.
         assert wire.ask(b"Z" + point) == b"OK"
         assert b"watch:" in go(wire)
         assert b"watch:" in go(wire)
@@ -115,13 +115,13 @@ def test_steps_over_hints_and_into_an_interrupt(tmp_path: Path) -> None:
         while register(wire, PC) != start:
             step(wire)
         assert [step(wire) - start for _ in range(3)] == [4, 8, 12]
-        # On WFI: nothing will come, so it waits; Ctrl-C ends that.
+        # On WFI without an interrupt to come, it waits; Ctrl-C ends that.
         wire.send(b"vCont;s:1")
         wire.socket.sendall(b"\x03")
         assert wire.reply().startswith(b"T0")
         assert register(wire, PC) - start in (12, 16)
         set_register(wire, PC, start + 8)
-        # A handler that is entered instead of the step runs to its end; its breakpoint is told.
+        # An interrupt handler that is entered runs to its end; a breakpoint in it is hit.
         vector = VECTORS + 0x280
         assert wire.ask(b"Z0,%x,4" % vector) == b"OK"
         here.guest.board.vm.irq_line(IRQ_LINE_CPU, 1)
@@ -133,7 +133,7 @@ def test_steps_over_hints_and_into_an_interrupt(tmp_path: Path) -> None:
         assert register(wire, 28) == 1
 
 
-def test_a_brk_is_put_back_where_the_guest_wrote_over_it(tmp_path: Path) -> None:
+def test_a_brk_that_the_guest_overwrote_is_put_back(tmp_path: Path) -> None:
     """Seven breakpoints, so that one is a BRK; the guest loads other code there, then runs it."""
     target = CODE + 0x1000
     code = flat(
@@ -153,8 +153,8 @@ def test_a_brk_is_put_back_where_the_guest_wrote_over_it(tmp_path: Path) -> None
             assert wire.ask(b"Z1,%x,4" % (CODE + 0x2000 + 4 * n)) == b"OK"
         assert wire.ask(b"Z0,%x,4" % target) == b"OK"
         assert "software breakpoint" in wire.monitor("debug-state")
-        assert wire.ask(b"m%x,4" % target) == words(NOP).hex().encode(), "it does not show"
-        # The client comes by between the writing and the running.
+        assert wire.ask(b"m%x,4" % target) == words(NOP).hex().encode(), "it is not visible"
+        # The client stops the guest between the write and the execution.
         while register(wire, PC) != loaded:
             step(wire)
         assert wire.ask(b"m%x,4" % target) == words(*flat(mov(9, 7))).hex().encode()
@@ -163,4 +163,4 @@ def test_a_brk_is_put_back_where_the_guest_wrote_over_it(tmp_path: Path) -> None
         assert wire.ask(b"m%x,4" % target) == words(*flat(mov(9, 7))).hex().encode()
         assert wire.ask(b"z0,%x,4" % target) == b"OK"
         step(wire)
-        assert register(wire, 9) == 7, "what the guest wrote is what ran"
+        assert register(wire, 9) == 7, "the code that the guest wrote was executed"

@@ -1,4 +1,4 @@
-"""Several vCPUs are several threads: whoever is hit is told, each can be stepped and looked at."""
+"""Several vCPUs are several threads: each is reported, stepped and read by itself."""
 
 from __future__ import annotations
 
@@ -10,73 +10,73 @@ pytestmark = needs_gdb
 
 _TO_THE_END = """
 run("continue")
-tell(end=stops.seen[-1])
+report(end=stops.seen[-1])
 """
 
 
 def of_two(script: str) -> Told:
-    """What GDB tells of a guest of two processors, which then runs to its end."""
+    """The results of a script in GDB on a guest of two vCPUs, which then runs to its end."""
     with server("smp", "--vcpus", "2") as guest:
-        told = gdb(guest.target, "connect()\n" + textwrap.dedent(script) + _TO_THE_END)
+        results = gdb(guest.target, "connect()\n" + textwrap.dedent(script) + _TO_THE_END)
         assert guest.ended() == 0
-    assert told["end"] == ["exited", 0]
+    assert results["end"] == ["exited", 0]
     assert b"smp: all well" in guest.output
-    return told
+    return results
 
 
-def test_threads_are_the_processors() -> None:
-    told = of_two(
+def test_threads_are_the_vcpus() -> None:
+    results = of_two(
         """
         def threads():
             return [[t.num, t.name, t.is_stopped()] for t in
                     sorted(gdb.selected_inferior().threads(), key=lambda t: t.num)]
-        tell(at_first=threads(), words=run("info threads"))
+        report(at_first=threads(), words=run("info threads"))
         run("break work")
         run("continue")
         run("continue")
-        tell(hit_by=sorted({t.num for t in gdb.selected_inferior().threads()
+        report(hit_by=sorted({t.num for t in gdb.selected_inferior().threads()
                             if t.is_valid()}), second=gdb.selected_thread().num,
              now=run("info threads"))
         run("thread 1")
         one = [value("$sp"), value("$mpidr_el1") & 0xff]
         run("thread 2")
         two = [value("$sp"), value("$mpidr_el1") & 0xff]
-        tell(one=one, two=two, both=run("thread apply all -s backtrace 1"))
+        report(one=one, two=two, both=run("thread apply all -s backtrace 1"))
         run("delete")
         """
     )
-    assert told["at_first"] == [[1, "vCPU 0", True], [2, "vCPU 1", True]]
-    assert "powered off" in told["words"]
-    assert told["one"][1] == 0
-    assert told["two"][1] == 1
-    assert told["one"][0] != told["two"][0]
-    assert told["both"].count("#0") == 2
+    assert results["at_first"] == [[1, "vCPU 0", True], [2, "vCPU 1", True]]
+    assert "powered off" in results["words"]
+    assert results["one"][1] == 0
+    assert results["two"][1] == 1
+    assert results["one"][0] != results["two"][0]
+    assert results["both"].count("#0") == 2
 
 
 def test_both_hit_the_same_watchpoint() -> None:
     with server("smp", "--vcpus", "2") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             """
             connect()
             run("break work")
             run("continue")
             run("delete")
-            # Not `counter`: who changes that holds the lock, and keeps the other from coming by.
+            # Not `counter`: the vCPU that changes it holds the lock, so the other cannot.
             run("watch unlocked")
             seen = []
             for _ in range(30):
                 run("continue")
                 seen.append([gdb.selected_thread().num, location()])
-            tell(seen=seen)
+            report(seen=seen)
             """,
         )
-    assert {number for number, _ in told["seen"]} == {1, 2}
-    assert {name for _, name in told["seen"]} == {"work"}
+    assert {number for number, _ in results["seen"]} == {1, 2}
+    assert {name for _, name in results["seen"]} == {"work"}
 
 
 def test_stepping_one_with_the_others_held_or_running() -> None:
-    told = of_two(
+    results = of_two(
         """
         run("break work")
         run("continue")
@@ -95,27 +95,27 @@ def test_stepping_one_with_the_others_held_or_running() -> None:
         before = other()
         for _ in range(40):
             run("stepi")
-        tell(held=other() == before, stepped=pc())
+        report(held=other() == before, stepped=pc())
         run("set scheduler-locking off")
         for _ in range(40):
             run("stepi")
-        tell(ran=other() != before)
+        report(ran=other() != before)
         run("set scheduler-locking step")
         before = other()
         for _ in range(20):
             run("stepi")
-        tell(held_again=other() == before)
+        report(held_again=other() == before)
         run("set scheduler-locking off")
         """
     )
-    assert told["held"]
-    assert told["ran"]
-    assert told["held_again"]
+    assert results["held"]
+    assert results["ran"]
+    assert results["held_again"]
 
 
-def test_a_lock_taken_step_by_step_by_two() -> None:
-    """Load-exclusive to store-exclusive goes by as one step, whoever else wants the lock."""
-    told = of_two(
+def test_a_lock_taken_step_by_step_by_two_vcpus() -> None:
+    """Load-exclusive to store-exclusive is one step, also while the other vCPU tries to lock."""
+    results = of_two(
         """
         run("break work")
         run("continue")
@@ -128,21 +128,21 @@ def test_a_lock_taken_step_by_step_by_two() -> None:
             if location() == "give_lock":
                 taken += 1
                 run("finish")
-        tell(taken=taken, counter=value("counter"))
+        report(taken=taken, counter=value("counter"))
         run("watch lock")
         seen = []
         for _ in range(8):
             run("continue")
             seen.append([gdb.selected_thread().num, location(), value("lock")])
-        tell(seen=seen)
+        report(seen=seen)
         run("delete")
         run("undisplay 1")
         """
     )
-    assert told["taken"] >= 3
-    assert told["counter"] >= told["taken"]
-    assert {name for _, name, _ in told["seen"]} <= {"take_lock", "give_lock"}
-    assert {lock for _, _, lock in told["seen"]} == {0, 1}
+    assert results["taken"] >= 3
+    assert results["counter"] >= results["taken"]
+    assert {name for _, name, _ in results["seen"]} <= {"take_lock", "give_lock"}
+    assert {lock for _, _, lock in results["seen"]} == {0, 1}
 
 
 def test_non_stop() -> None:
@@ -155,7 +155,7 @@ def test_non_stop() -> None:
         mi.ask("-break-insert secondary_main")
         mi.ask("-exec-continue --all")
         mi.until(lambda: mi.states("3") == ["running"])
-        # The others come to the breakpoint; the first, which has none there, runs on.
+        # The others reach the breakpoint; the first, which does not execute that code, runs on.
         mi.until(lambda: mi.states("1", "2", "3") == ["running", "stopped", "stopped"])
         frame = mi.ask("-stack-info-frame --thread 3")
         assert 'func="secondary_main"' in frame
@@ -164,9 +164,9 @@ def test_non_stop() -> None:
         assert 'func="main"' in mi.ask("-stack-list-frames --thread 1")
         mi.ask("-exec-continue --thread 1")
         mi.until(lambda: mi.states("1", "2") == ["running", "stopped"])
-        # Memory is read while one runs; the third is stepped meanwhile.
+        # Memory is read while one runs; the third is stepped at the same time.
         counted = mi.ask("-data-evaluate-expression --thread 3 counter")
-        assert 'value="1000"' in counted, "the first has done its part"
+        assert 'value="1000"' in counted, "the first has finished"
         mi.ask("-exec-next --thread 3")
         mi.until(lambda: mi.states("3") == ["running"])
         mi.until(lambda: mi.states("3") == ["stopped"])

@@ -17,46 +17,46 @@ def test_from_the_reset_vector_to_a_command_at_the_prompt() -> None:
     found = way()
     moved_to, do_version = found.moved_to, found.commands["version"]  # type: ignore[attr-defined]
     with server(U_BOOT, "--kind", "firmware") as guest:
-        told = gdb(
+        results = gdb(
             guest.target,
             f"""
             connect()
-            tell(reset=pc(), memory=run("info mem"))
-            # In flash: GDB takes a hardware breakpoint there by itself.
+            report(reset=pc(), memory=run("info mem"))
+            # In flash: GDB chooses a hardware breakpoint by itself.
             run("break *{found.start:#x}")
             run("continue")
-            tell(start=pc(), hit=stops.seen[-1])
+            report(start=pc(), hit=stops.seen[-1])
             run("delete")
-            # It copies itself into RAM: who writes the first word there?
+            # It copies itself to RAM: which instruction writes the first word there?
             run("watch *(unsigned long *){moved_to:#x}")
             run("continue")
-            tell(copier=pc(), copied=value("*(unsigned long *){moved_to:#x}"),
+            report(copier=pc(), copied=value("*(unsigned long *){moved_to:#x}"),
                  first=value("*(unsigned long *)0"))
             run("delete")
-            # Where there is no code yet, and will be once it has moved.
+            # There is no code here until it has moved.
             run("break *{do_version:#x}")
             run("monitor type \\\\nversion\\\\n")
             run("continue")
-            tell(command=pc(), argc=value("$x2") & 0xff,
+            report(command=pc(), argc=value("$x2") & 0xff,
                  mmu=value("$sctlr_el1") & 1)
-            tell(text=gdb.selected_inferior().read_memory(
+            report(text=gdb.selected_inferior().read_memory(
                      value("*(unsigned long *)$x3"), 7).tobytes().decode())
             run("stepi 20")
-            tell(on=pc())
+            report(on=pc())
             run("delete")
             run("kill")
             """,
         )
         assert guest.ended() == 0
-    assert told["reset"] == 0
-    assert "ro" in told["memory"], "flash is told as read-only"
-    assert told["start"] == found.start  # type: ignore[attr-defined]
-    assert told["hit"] == ["breakpoint", [1]]
-    assert 0 < told["copier"] < 0x10_0000, "U-Boot in flash copies itself"
-    assert told["copied"] == told["first"]
-    assert told["command"] == do_version
-    assert told["text"] == "version"
-    assert told["on"] > moved_to
+    assert results["reset"] == 0
+    assert "ro" in results["memory"], "flash is read-only"
+    assert results["start"] == found.start  # type: ignore[attr-defined]
+    assert results["hit"] == ["breakpoint", [1]]
+    assert 0 < results["copier"] < 0x10_0000, "U-Boot in flash copies itself"
+    assert results["copied"] == results["first"]
+    assert results["command"] == do_version
+    assert results["text"] == "version"
+    assert results["on"] > moved_to
     assert b"U-Boot 20" in guest.output
 
 
@@ -67,7 +67,7 @@ def test_eight_breakpoints_at_the_prompt_while_it_waits_for_keys() -> None:
         guest.wait_for("Hit any key", "output")
         guest.type_in(b"\n")
         guest.wait_for("^=> ", "output")
-        told = gdb(
+        results = gdb(
             guest.target,
             f"""
             connect()
@@ -76,7 +76,7 @@ def test_eight_breakpoints_at_the_prompt_while_it_waits_for_keys() -> None:
                 run("break *%d" % address)
             while len(gdb.breakpoints()) < 8:
                 run("break *%d" % (min(names) + 4 * len(gdb.breakpoints())))
-            # In this order: `md` looks for a Ctrl-C, and swallows what is typed meanwhile.
+            # In this order: `md` polls for Ctrl-C, and discards what is typed meanwhile.
             for line in ("version", "md 0x41000000 1"):
                 run("monitor type %s\\\\n" % line)
             seen = []
@@ -85,9 +85,9 @@ def test_eight_breakpoints_at_the_prompt_while_it_waits_for_keys() -> None:
                 seen.append(names.get(pc()))
                 if "md" in seen:
                     break
-            tell(seen=[name for name in seen if name])
+            report(seen=[name for name in seen if name])
             run("kill")
             """,
         )
         assert guest.ended() == 0
-    assert told["seen"] == ["version", "md"]
+    assert results["seen"] == ["version", "md"]
