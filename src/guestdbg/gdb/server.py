@@ -185,7 +185,7 @@ class Server(Closing):
         if session.exit_stop is not None:
             self.last = session.exit_stop
             return "exited"
-        if not session.has_input:
+        if not session.received_input:
             return None  # it only tested whether the port is open
         if end_reason is EndReason.KILLED:
             self._announce("the debugger has killed the guest")

@@ -45,8 +45,8 @@ class Session(SessionState):
         announce: called with a line of text for the user of the server.
 
     Attributes:
-        has_input: the client has sent something. One that has not only tested whether the port is
-            open.
+        received_input: the client has sent something. One that has not only tested whether the
+            port is open.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Session(SessionState):
         announce: Callable[[str], object] = lambda text: None,
     ) -> None:
         super().__init__(guest, connection, console_history=console_history, announce=announce)
-        self.has_input = False
+        self.received_input = False
         self._on_first_input = on_first_input
         self._before_run = before_run
 
@@ -90,8 +90,8 @@ class Session(SessionState):
         self._answer(self.connection.receive())
 
     def _answer(self, data: bytes) -> None:
-        if not self.has_input:
-            self.has_input = True
+        if not self.received_input:
+            self.received_input = True
             self._on_first_input()
             self.breakpoints.delete_persistent()
         self.process_input(data)

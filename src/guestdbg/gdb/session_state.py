@@ -155,7 +155,7 @@ class SessionState(PacketChannel):
         if not self.detached:
             self._report_stop(stop)
         elif stop.reason == "error":
-            self.threads.exited()
+            self.threads.none_runs()
 
     def _report_stop(self, stop: Stop) -> None:
         self._report(stop_event(stop, self.execution.current, self.breakpoints, self.features))
@@ -184,7 +184,7 @@ class SessionState(PacketChannel):
         return reply + b";process:%x" % thread_id.PROCESS if self.multiprocess else reply
 
     def _handle_exit(self, stop: Stop) -> None:
-        self.threads.exited()
+        self.threads.none_runs()
         self.exit_reply = self.process_reply(b"W00")
         self.exit_stop = stop
         log.info("the guest has ended: %s", stop.detail)
@@ -198,7 +198,7 @@ class SessionState(PacketChannel):
     def kill(self) -> None:
         """End the guest. In extended mode the session goes on: the guest can be started again."""
         if self.extended:
-            self.threads.exited()
+            self.threads.none_runs()
             self._killed = True
             self.exit_reply = self.process_reply(b"X09")
         else:
@@ -223,7 +223,7 @@ class SessionState(PacketChannel):
         self.remove_points()
         self.threads.forget_unfetched()
         if self.exit_reply is None:
-            self.threads.exited()
+            self.threads.none_runs()
             self.resume(self.threads.all_actions())
             self.announce("the debugger has detached and stays connected: the guest runs on")
 

@@ -70,8 +70,8 @@ class ThreadStates:
         self.general = general
         self.stop_events = self._all_stopped()
 
-    def exited(self) -> None:
-        """The guest has ended: no vCPU runs."""
+    def none_runs(self) -> None:
+        """No vCPU runs any more, and the client gets no stop events: the guest has ended."""
         self.resume_actions.clear()
 
     def stop_reason_event(self) -> StopEvent:
