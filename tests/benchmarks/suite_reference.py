@@ -1,4 +1,4 @@
-"""What each program of the suite must answer, computed in another language with other means."""
+"""The checksum of each program of the suite, computed in Python in another way."""
 
 import hashlib
 import zlib
@@ -100,7 +100,7 @@ def interpreter(rounds: int) -> int:
     for n in range(rounds):
         primes = [k for k in range(100 * n + 2, 100 * n + 1002) if sieve[k]]
         total = mixed(total, len(primes))
-        # What the register machine stores is the number, at the place of its index.
+        # The register machine stores each prime at the index of its count.
         total = mixed(total, *primes)
     return total
 

@@ -1,4 +1,4 @@
-"""The programs of the suite: that they compute what they say, here and on the rivals."""
+"""The programs of the suite compute the right checksum, on guestdbg and on the other tools."""
 
 import shutil
 import subprocess
@@ -18,15 +18,15 @@ FEW = 2
 
 
 @EACH
-def test_on_our_processor(program: Program) -> None:
+def test_on_guestdbg(program: Program) -> None:
     run = on_guestdbg(program, FEW)
     assert run.checksum == REFERENCE[program.name](FEW)
     assert on_guestdbg(program, FEW).instructions == run.instructions
 
 
 @EACH
-def test_more_rounds_have_another_answer(program: Program) -> None:
-    """Else the checksum would not tell whether the work was done."""
+def test_more_rounds_have_another_checksum(program: Program) -> None:
+    """Otherwise the checksum would not show that the work was done."""
     run, more = on_guestdbg(program, FEW), on_guestdbg(program, FEW + 1)
     assert more.checksum != run.checksum
     assert more.instructions is not None
@@ -48,14 +48,14 @@ def test_on_qemu(program: Program) -> None:
 
 
 @EACH
-def test_the_checksum_that_a_measurement_asks_for(program: Program) -> None:
-    """What the benchmarks compare with is the reference's, for as many rounds as the ELF has."""
+def test_the_checksum_of_a_measurement(program: Program) -> None:
+    """It is the one of the reference, for the number of rounds in the ELF file."""
     with suite_programs.loaded(program, None) as guest:
         assert guest.read_u64(guest.symbol("rounds").address) == program.rounds
     assert REFERENCE[program.name](program.rounds) == program.checksum
 
 
-def test_a_wrong_answer_is_an_error() -> None:
+def test_a_wrong_checksum_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="sort answered 0x1 instead of"):
         suite_programs.check(PROGRAMS[0], Run(1.0, 1), None)
     with pytest.raises(RuntimeError, match="sort answered 0x1 instead of"):
@@ -63,7 +63,7 @@ def test_a_wrong_answer_is_an_error() -> None:
 
 
 def test_the_committed_programs_are_what_the_sources_build(tmp_path: Path) -> None:
-    """Byte for byte where the compiler is the one that built them; that they build, elsewhere."""
+    """They build; with the same compiler, the files have the same contents."""
     if shutil.which(COMPILER) is None:
         pytest.skip(f"{COMPILER} is not installed")
     copy = tmp_path / "bench" / "suite"

@@ -1,4 +1,4 @@
-"""Where the guests are, and `guestdbg` as a process."""
+"""The path of the guests, and `guestdbg` as a process."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ GUESTDBG = [
 def guestdbg(
     *arguments: str, stdin: bytes = b"", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the command as a user would; its output as text."""
+    """Run the command as a user does; the output is text."""
     result = subprocess.run(
         [*GUESTDBG, *arguments],
         input=stdin,
@@ -34,7 +34,7 @@ def guestdbg(
 
 
 def problem(*arguments: str) -> str:
-    """Runs the command, which must end with status 1, and one clear message that is returned."""
+    """Run a command that must end with status 1 and a message, which is returned."""
     result = guestdbg(*arguments)
     assert result.returncode == 1, (result.returncode, result.stdout, result.stderr)
     assert "Traceback" not in result.stderr

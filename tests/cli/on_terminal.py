@@ -1,4 +1,4 @@
-"""Running a program on a terminal of its own, to see what a person would see."""
+"""Run a program on a pseudo-terminal, to see what a user sees."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from typing import Self
 LIMIT_SECONDS = 30
 
 
-# A plain terminal, whatever the tests themselves run in: NO_COLOR and the like change what is seen.
+# The environment of a plain terminal: NO_COLOR and the like would change the output.
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
@@ -33,7 +33,7 @@ class Terminal:
             stderr=slave,
             cwd=cwd,
             env=ENVIRONMENT,
-            # A session of its own with this terminal: Ctrl-C works as it does for a person.
+            # A new session with this as its controlling terminal, so that Ctrl-C works.
             start_new_session=True,
             preexec_fn=_take_terminal,
         )
@@ -66,7 +66,7 @@ class Terminal:
                 self.output += data
 
     def wait_for(self, text: bytes) -> None:
-        """Until the program has printed `text`."""
+        """Wait until the program has printed `text`."""
         deadline = time.monotonic() + LIMIT_SECONDS
         while text not in self.output:
             ended = self.process.poll() is not None
@@ -78,7 +78,7 @@ class Terminal:
             time.sleep(0.02)
 
     def wait(self) -> int:
-        """Until the program ends; its exit status."""
+        """Wait until the program ends; returns its exit status."""
         deadline = time.monotonic() + LIMIT_SECONDS
         while self.process.poll() is None:
             self._read()
@@ -89,7 +89,7 @@ class Terminal:
 
     @property
     def raw(self) -> str:
-        """All that was printed."""
+        """All output."""
         return self.output.decode(errors="replace")
 
     @property

@@ -1,4 +1,4 @@
-"""Everything that a person can get wrong: a clear message, an exit status, never a traceback."""
+"""Mistakes of a user: a clear message and an exit status, never a traceback."""
 
 import struct
 from pathlib import Path
@@ -16,7 +16,7 @@ def patched(offset: int, data: bytes) -> bytes:
 
 
 def overlapping() -> bytes:
-    """The second segment's physical address put into the first."""
+    """The physical address of the second segment is inside the first."""
     header = int.from_bytes(ELF[32:40], "little")
     physical = int.from_bytes(ELF[header + 24 : header + 32], "little")
     second = header + 56
@@ -38,7 +38,7 @@ def overlapping() -> bytes:
     ],
     ids=["empty", "3 bytes", "header", "cut", "x86", "32 bit", "big", "overlap", "zeros"],
 )
-def test_files_that_are_no_guest(tmp_path: Path, contents: bytes, message: str) -> None:
+def test_files_that_are_not_a_guest(tmp_path: Path, contents: bytes, message: str) -> None:
     guest = tmp_path / "guest.elf"
     guest.write_bytes(contents)
     text = problem("run", str(guest))
@@ -89,7 +89,7 @@ def test_too_many_watchpoints_says_how_many_there_are() -> None:
         assert f"{watched[:-2]}: 8 bytes" in text
 
 
-def test_a_condition_that_cannot_be_judged_ends_the_run_with_the_summary() -> None:
+def test_a_condition_that_cannot_be_evaluated_ends_the_run_with_the_summary() -> None:
     result = guestdbg("run", QUEUE, "--watch", "queue.tail if new // 0")
     assert result.returncode == 1
     assert "cannot be evaluated at queue_push" in result.stderr
@@ -134,8 +134,8 @@ def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
     assert "log.jsonl" in text
 
 
-def test_output_that_nobody_reads(tmp_path: Path) -> None:
-    """`| head -1` closes the pipe; that is no reason for a traceback."""
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
+    """`| head -1` closes the pipe: there must be no traceback."""
     import subprocess
 
     from tests.cli.guests import GUESTDBG, ROOT
@@ -156,7 +156,7 @@ def test_output_that_nobody_reads(tmp_path: Path) -> None:
     assert "Exception ignored" not in errors
 
 
-def test_a_defect_of_ours_is_called_one(
+def test_a_defect_of_guestdbg_is_reported_as_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from click.testing import CliRunner
@@ -174,7 +174,7 @@ def test_a_defect_of_ours_is_called_one(
     assert "GUESTDBG_TRACEBACK=1" in result.output
 
 
-def test_a_condition_over_nothing_is_refused_before_the_guest_runs() -> None:
+def test_an_unknown_name_in_a_condition_is_refused_before_the_guest_runs() -> None:
     watch = "queue.tail if new > quue.size and count > 5000"
     result = guestdbg("run", QUEUE, "--watch", watch)
     assert result.returncode == 1

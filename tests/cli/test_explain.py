@@ -1,4 +1,4 @@
-"""`guestdbg explain`, as a person uses it."""
+"""`guestdbg explain`, as a user calls it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command has help with an example that works as it stands."""
+"""Every command has help with an example that works."""
 
 import re
 import shlex
@@ -29,7 +29,7 @@ def examples() -> list[str]:
     for command in sorted(Commands.modules):
         text = guestdbg(command, "--help").stdout.split("Example")[-1]
         text = re.sub(r"\s*\\\n\s*", " ", text)
-        # Behind a gap some tell what the example does.
+        # After two spaces some have a comment.
         found += re.findall(r"^ {4}(guestdbg .*?)(?: {2}.*)?$", text, re.MULTILINE)
     return found
 
@@ -37,14 +37,14 @@ def examples() -> list[str]:
 def test_the_examples_work() -> None:
     tried = 0
     for example in examples():
-        # What needs files of the reader's own, or another program, is left out.
+        # Examples that need files of the reader, or another program, are skipped.
         # tests/lab has the lab's.
         if "--provider host" in example:
             continue  # it is for an Arm machine
         if "|" in example or "u-boot" in example or "--log" in example or " lab " in example:
             continue
         if example.startswith("guestdbg gdb "):
-            continue  # it waits for a debugger: tests/gdb/test_command.py runs it with one
+            continue  # it waits for a debugger: see tests/gdb/test_command.py
         result = guestdbg(*shlex.split(example)[1:])
         assert result.returncode == 0, (example, result.stderr)
         tried += 1

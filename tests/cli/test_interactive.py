@@ -32,8 +32,8 @@ def test_no_progress_line_once_something_was_hit() -> None:
         assert "nothing hit yet" not in terminal.screen
 
 
-def test_hits_that_a_condition_turns_away_are_no_hits_for_the_progress_line() -> None:
-    """Though millions of them are seen, and the summary says how many."""
+def test_hits_that_fail_a_condition_do_not_end_the_progress_line() -> None:
+    """Although there are millions, which the summary counts as seen."""
     with run("examples/loop-endless.elf", "--watch", "loop_data,8 if new == 0") as terminal:
         terminal.wait_for(b"running, nothing hit yet: ")
         terminal.wait_for(b" million instructions")
@@ -44,7 +44,7 @@ def test_hits_that_a_condition_turns_away_are_no_hits_for_the_progress_line() ->
         assert int(row[1].replace(",", "")) > 1000
 
 
-def test_ctrl_c_in_a_storm_of_hits() -> None:
+def test_ctrl_c_during_many_hits() -> None:
     with run("examples/loop-endless.elf", "--watch", "loop_data") as terminal:
         terminal.wait_for(b"#50 ")
         terminal.type(b"\x03")
@@ -52,7 +52,7 @@ def test_ctrl_c_in_a_storm_of_hits() -> None:
         assert "-- interrupted (SIGINT)" in terminal.screen
 
 
-def test_a_polite_kill_ends_with_the_summary_too() -> None:
+def test_sigterm_ends_with_the_summary_too() -> None:
     process = subprocess.Popen(
         [*GUESTDBG, "run", "examples/flood.elf"],
         cwd=ROOT,

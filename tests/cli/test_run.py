@@ -30,7 +30,7 @@ def test_the_console_is_stdout_and_nothing_else() -> None:
     )
 
 
-def test_hits_are_lines_with_all_that_matters() -> None:
+def test_the_parts_of_a_hit_line() -> None:
     result = guestdbg("run", QUEUE, "--watch", "queue.tail", "--count", "2", "--backtrace")
     assert result.returncode == 0
     assert result.stdout == "queue: start\n"
@@ -47,8 +47,8 @@ def test_hits_are_lines_with_all_that_matters() -> None:
     assert summary(result.stderr) == {"queue.tail": (2, 2)}
 
 
-def test_the_culprit_by_a_condition_of_the_command_line() -> None:
-    """What the demo does, without a line of Python."""
+def test_a_condition_on_the_command_line_finds_the_wrong_write() -> None:
+    """The search of the demo, without Python."""
     what = "queue.tail if new != (old + 1) % queue.size"
     result = guestdbg("run", QUEUE, "--watch", what, "--count", "1", "--backtrace")
     assert result.returncode == 0
@@ -60,7 +60,7 @@ def test_the_culprit_by_a_condition_of_the_command_line() -> None:
 
 
 CONDITIONS = [
-    # Whatever can be judged without Python, and what cannot; all of it comes to the same.
+    # Conditions that hit programs can evaluate, and others: the result is the same.
     ("--watch", "queue.tail:rw if new == 7 and count % 2 == 0", "--count", "9"),
     (
         "--watch",
@@ -78,9 +78,11 @@ CONDITIONS = [
 
 
 @pytest.mark.parametrize("arguments", CONDITIONS, ids=lambda arguments: str(arguments[1]))
-def test_conditions_decided_by_the_provider_tell_the_same(arguments: tuple[str, ...]) -> None:
+def test_conditions_evaluated_by_the_provider_give_the_same_result(
+    arguments: tuple[str, ...],
+) -> None:
     """The log, the counts of the summary and the status, with hit programs and without."""
-    told = []
+    found = []
     for plain in ("", "1"):
         result = guestdbg(
             *("run", QUEUE, *arguments, "--backtrace", "--trace-only"), GUESTDBG_PLAIN=plain
@@ -93,8 +95,8 @@ def test_conditions_decided_by_the_provider_tell_the_same(arguments: tuple[str, 
             assert counts == list(range(1, point["hits"] + 1))
         assert max(point["seen"] for point in end["points"]) > len(hits)
         del end["seconds"]
-        told.append((result.returncode, hits, end))
-    assert told[0] == told[1]
+        found.append((result.returncode, hits, end))
+    assert found[0] == found[1]
 
 
 def test_breakpoints_and_watches_of_every_kind_in_one_run(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_breakpoints_and_watches_of_every_kind_in_one_run(tmp_path: Path) -> Non
         assert str(hit["instruction"])[:2] == {"read": "ld", "write": "st"}[str(hit["access"])]
     assert {hit["access"] for hit in by_point["queue.tail:rw"]} == {"read", "write"}
     assert {hit["access"] for hit in by_point["queue.head:r"]} == {"read"}
-    # The values tell one story: each write finds what the last one left.
+    # The values are consistent: the old value of each access is the value of the last write.
     value = 0
     for hit in by_point["queue.tail:rw"]:
         assert hit["old"] == value

@@ -1,4 +1,4 @@
-"""Three voices on one terminal, and each in its own place when they are redirected."""
+"""Console, lines and progress on one terminal, and separate when they are redirected."""
 
 import re
 import subprocess
@@ -26,7 +26,7 @@ def test_a_line_never_starts_within_one_of_the_guest() -> None:
     assert lines == ["jobs done: ", "#1 a hit", "500", "#2 another", "the end", "-- ended", ""]
 
 
-def test_progress_is_wiped_before_anything_else() -> None:
+def test_progress_is_cleared_before_other_output() -> None:
     with Terminal(python(SPEAK)) as terminal:
         assert terminal.wait() == 0
         screen = terminal.raw
@@ -36,13 +36,13 @@ def test_progress_is_wiped_before_anything_else() -> None:
         assert re.search(r"\r\x1b\[K(\x1b\[[0-9;]*m)*$", before), repr(before)
 
 
-def test_redirected_the_console_is_the_guests_bytes_and_nothing_else() -> None:
+def test_a_redirected_console_has_only_the_bytes_of_the_guest() -> None:
     result = subprocess.run(python(SPEAK), capture_output=True, check=True)
     assert result.stdout == b"jobs done: 500\nthe end\n"
     assert result.stderr == b"#1 a hit\n#2 another\n-- ended\n"
 
 
-def test_no_console_where_none_is_wanted() -> None:
+def test_no_console_if_it_is_off() -> None:
     code = "from guestdbg.cli.running.terminal import Terminal\nt = Terminal(console=False)\n"
     result = subprocess.run(
         python(code + "t.guest_wrote(b'x')\nt.line('y')"), capture_output=True, check=True
@@ -98,7 +98,7 @@ Terminal().line(Text(line + "  pc 0x1: str w1, [x19, #4]  tail"))
 """
 
 
-def test_a_line_too_long_is_broken_where_its_parts_meet() -> None:
+def test_a_long_line_is_broken_between_its_parts() -> None:
     with Terminal(python(LONG)) as terminal:
         assert terminal.wait() == 0
         lines = terminal.screen.split("\r\n")
@@ -108,4 +108,4 @@ def test_a_line_too_long_is_broken_where_its_parts_meet() -> None:
         "",
     ]
     result = subprocess.run(python(LONG), capture_output=True, check=True, text=True)
-    assert len(result.stderr.splitlines()) == 1  # a file keeps a hit on a line
+    assert len(result.stderr.splitlines()) == 1  # in a file, each hit is one line

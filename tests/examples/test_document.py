@@ -1,4 +1,4 @@
-"""Every command that docs/examples.md shows does what the text beside it says."""
+"""Every command in docs/examples.md does what the text says."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ from tests.machine.guests import EXAMPLES, U_BOOT
 ROOT = EXAMPLES.parent
 TEXT = (ROOT / "docs" / "examples.md").read_text()
 
-# What a command must print and its exit status, by a word that only it has.
+# The exit status of a command and a part of its output, by a word that only it has.
 EXPECTED = {
     "queue.tail": (0, "in note_worst+0xc (stats.c:15)"),
     "u-boot.bin": (0, "41000000: 600dcafe"),
@@ -32,12 +32,12 @@ def commands() -> list[str]:
 
 
 def shown_below(line: str) -> str:
-    """The hits that the page shows behind a command, as they are printed; often none."""
-    behind = TEXT.split(line.split("  ")[0].strip())[1].split("\n    guestdbg run")[0]
-    return "".join(re.findall(r"^    (#1 .*\n|     called by .*\n)", behind, re.MULTILINE))
+    """The hits that the page shows after a command, as they are printed; often none."""
+    after = TEXT.split(line.split("  ")[0].strip())[1].split("\n    guestdbg run")[0]
+    return "".join(re.findall(r"^    (#1 .*\n|     called by .*\n)", after, re.MULTILINE))
 
 
-def test_hits_are_shown_behind_one_command() -> None:
+def test_hits_are_shown_after_one_command() -> None:
     (shown,) = filter(None, map(shown_below, commands()))
     assert shown.count("called by") == 5
 
@@ -69,8 +69,8 @@ def test_command(word: str) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_the_python_program_finds_the_culprit() -> None:
-    """The one in the section of the bug hunt, as it stands there."""
+def test_the_python_program_finds_the_wrong_write() -> None:
+    """The program in the section about the bug hunt."""
     blocks = re.findall(r"(?:^    .*\n|^\n)+", TEXT, re.MULTILINE)
     (program,) = [block for block in blocks if "    import guestdbg\n" in block]
     result = subprocess.run(

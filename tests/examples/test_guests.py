@@ -1,4 +1,4 @@
-"""The other examples under the debugger: what docs/examples.md says of them."""
+"""The other examples in the debugger: what docs/examples.md says about them."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def functions(hit: guestdbg.Hit) -> list[str | None]:
 
 
 def test_a_backtrace_ends_where_an_exception_came_in() -> None:
-    """What was interrupted did not call: the entry code says so in its frame information."""
+    """The interrupted code is not a caller; the entry code says so in its frame information."""
     with guestdbg.load(guest("mmu"), console=None) as machine:
         machine.break_("serve")
         stop = machine.run(timeout=60)
@@ -49,27 +49,27 @@ def test_a_variable_in_the_upper_half_is_watched_by_its_virtual_address() -> Non
     assert writers == [("upper", 0, 0), ("serve", 0, 1), ("serve", 1, 2)]
 
 
-def test_a_guest_that_debugs_itself_is_left_alone() -> None:
-    """While nobody debugs it from outside, its debug registers are its own."""
+def test_a_guest_that_debugs_itself_works_without_a_debugger() -> None:
+    """Without guest debugging from outside, it owns its debug registers."""
     output = bytearray()
     with guestdbg.load(guest("selfdebug"), console=Console(output.extend)) as machine:
         assert machine.run(timeout=60).reason == "exit"
     assert bytes(output) == OUTPUT["selfdebug"]
 
 
-def test_a_guest_that_debugs_itself_gets_back_what_is_its_own() -> None:
-    """A BRK of ours has all of its debug exceptions come to us: each is handed to the guest.
+def test_a_guest_that_debugs_itself_gets_its_debug_exceptions() -> None:
+    """With a software breakpoint set, all its debug exceptions exit; each is injected again.
 
-    Where the guest has a breakpoint of its own at the place of our BRK, both get theirs; ours is
-    told of, too, when PSTATE.D masks the guest's. Only its software step does not work: KVM masks
-    that while anybody debugs the guest.
+    If the guest has a breakpoint at the address of the debugger's BRK, both are reported; the
+    debugger's also while PSTATE.D masks the guest's. Only software step does not work: KVM masks it
+    during guest debugging.
     """
     output = bytearray()
     with guestdbg.load(guest("selfdebug"), console=Console(output.extend)) as machine:
-        ours = machine.break_("target", kind="software")
-        ours.handler = lambda hit: None
+        breakpoint_ = machine.break_("target", kind="software")
+        breakpoint_.handler = lambda hit: None
         assert machine.run(timeout=60).reason == "exit"
-        assert ours.hits == 2
+        assert breakpoint_.hits == 2
     expected = OUTPUT["selfdebug"].replace(b"software step: yes", b"software step: NO")
     assert bytes(output) == expected.replace(b"all well", b"FAILED")
 
@@ -83,7 +83,7 @@ def test_processors_share_a_counter(count: int) -> None:
 
 
 def test_every_write_of_every_processor_is_seen() -> None:
-    """A locked counter under watch on three processors: no write lost, none seen twice."""
+    """A watch on a locked counter, three processors: no write is lost or reported twice."""
     machine, output = on_processors(3)
     values: list[object] = []
     writers: set[int] = set()
@@ -101,7 +101,7 @@ def test_every_write_of_every_processor_is_seen() -> None:
 
 
 def test_a_software_breakpoint_misses_no_processor() -> None:
-    """While one is stepped off it the BRK is out of memory: the others are held meanwhile."""
+    """While one vCPU steps over it, the BRK is not in memory: the other vCPUs are paused."""
     machine, output = on_processors(3)
     with machine:
         taken = machine.break_("take_lock", kind="software")

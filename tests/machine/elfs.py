@@ -1,4 +1,4 @@
-"""ELF files made by hand, good ones and bad ones."""
+"""ELF files made by hand, valid and invalid."""
 
 import struct
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def program_header(
     offset: int = 0,
     file_size: int | None = None,
 ) -> bytes:
-    """One program header; ``offset`` is where its data will lie in the file."""
+    """One program header; ``offset`` is the offset of its data in the file."""
     return struct.pack(
         "<IIQQQQQQ",
         kind,
@@ -43,7 +43,7 @@ def make_elf(
     extra_headers: Sequence[bytes] = (),
     **header: int,
 ) -> bytes:
-    """An executable with one PT_LOAD a segment, (physical address, data) each."""
+    """An executable with a PT_LOAD for each segment, given as (physical address, data)."""
     count = len(segments) + len(extra_headers)
     offset = 64 + 56 * count
     headers, body = b"".join(extra_headers), b""

@@ -1,4 +1,4 @@
-"""A provider without a processor: its vCPUs play exits from a list, and note what they are told."""
+"""A provider without a processor: its vCPUs return exits from a list, and record the calls."""
 
 from collections.abc import Callable, Iterable, Sequence
 

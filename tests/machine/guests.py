@@ -1,4 +1,4 @@
-"""The example guests, and how to run them to their end here and on QEMU."""
+"""The example guests, and how to run them to their end, on guestdbg and on QEMU."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 QEMU_BOARD = ("-M", "virt", "-cpu", "cortex-a57", "-m", "128M", "-nographic", "-net", "none")
 U_BOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
 
-# What each guest that ends must print, to the letter, on any machine that is what it says.
+# The exact output of each guest that ends, on any correct machine.
 OUTPUT = {
     "hello": b"Hello from EL1\n",
     "loop": b"",
@@ -53,12 +53,12 @@ ENDLESS = ("flood", "lost", "loop-endless", "spin")
 
 
 def guest(name: str) -> Path:
-    """An example's ELF."""
+    """The ELF file of an example."""
     return EXAMPLES / f"{name}.elf"
 
 
 def qemu() -> str:
-    """QEMU's path; the test is skipped where it is not installed."""
+    """The path of QEMU; skips the test if it is not installed."""
     found = shutil.which("qemu-system-aarch64")
     if found is None:
         pytest.skip("qemu-system-aarch64 is not installed")

@@ -1,4 +1,4 @@
-"""The board's own part in running a guest: MMIO, the console, vCPUs, errors."""
+"""What the board does while a guest runs: MMIO, the console, vCPUs, errors."""
 
 import errno
 import logging

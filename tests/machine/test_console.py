@@ -1,4 +1,4 @@
-"""The terminal's end of the serial line."""
+"""The host's end of the serial line."""
 
 import io
 from threading import Thread

@@ -1,4 +1,4 @@
-"""The device tree, read back."""
+"""The device tree, parsed again."""
 
 import fdt
 import pytest

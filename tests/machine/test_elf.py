@@ -1,4 +1,4 @@
-"""The ELF loader against good files, each kind of bad one, and mutations of real ones."""
+"""The ELF loader with valid files, each kind of invalid file, and mutations of real files."""
 
 import struct
 from pathlib import Path
@@ -22,7 +22,7 @@ NOP = b"\x1f\x20\x03\xd5"
 
 
 def test_a_segment_that_the_file_has_nothing_of_may_begin_behind_its_end() -> None:
-    """Linkers give all-.bss segments the offset that their page would have."""
+    """Linkers may give a segment without file data an offset beyond the end of the file."""
     contents = bytearray(make_elf([(0x40200000, NOP), (0x4021FFE8, b"")], memory_sizes=[None, 64]))
     second = 64 + 56
     contents[second + 8 : second + 16] = (0xFFE8).to_bytes(8, "little")  # p_offset
@@ -45,7 +45,7 @@ def test_segments_and_entry() -> None:
 
 
 def test_physical_addresses_are_the_load_addresses() -> None:
-    """A kernel linked for the upper half: entry and segments land where RAM is."""
+    """A kernel linked for the upper half: entry point and segments are in RAM."""
     high = 0xFFFFFF8000000000
     parsed = elf.parse(
         make_elf([(0x40200000, NOP * 4)], virtuals=[high + 0x40200000], entry=high + 0x40200004)
@@ -139,7 +139,7 @@ def test_bad_files_say_what_is_wrong(contents: bytes, error: type[LoadError], me
 
 
 def mutated(base: bytes) -> st.SearchStrategy[bytes]:
-    """``base`` with bytes changed (mostly in its headers), and perhaps cut or lengthened."""
+    """``base`` with bytes changed (mostly in its headers), and perhaps truncated or extended."""
     places = st.one_of(st.integers(0, 63), st.integers(64, 63 + 56 * 5), st.integers(0, 4000))
     patches = st.lists(st.tuples(places, st.binary(min_size=1, max_size=8)), min_size=1, max_size=6)
 
@@ -164,7 +164,7 @@ def test_no_file_does_more_than_raise_a_load_error(contents: bytes) -> None:
         parsed = elf.parse(contents)
     except LoadError:
         return
-    # What is accepted keeps the loader's promises.
+    # If the file is accepted, the result is consistent.
     assert parsed.entry % 4 == 0
     ends = 0
     for segment in sorted(parsed.segments, key=lambda segment: segment.physical):

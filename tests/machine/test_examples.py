@@ -1,4 +1,4 @@
-"""The example guests: as committed, on our processor, and on QEMU, which is the judge of them."""
+"""The example guests: the committed files, on guestdbg and, as the reference, on QEMU."""
 
 import shutil
 import subprocess
@@ -48,7 +48,7 @@ def test_debug_information_leads_to_our_sources(name: str) -> None:
 
 
 def test_the_committed_guests_are_what_the_sources_build(tmp_path: Path) -> None:
-    """Byte for byte where the compiler is the one that built them; that they build, elsewhere."""
+    """They build; with the same compiler, the files have the same contents."""
     if shutil.which(COMPILER) is None:
         pytest.skip(f"{COMPILER} is not installed")
     copy = tmp_path / "examples"
@@ -73,12 +73,12 @@ def test_on_our_processor(name: str) -> None:
 @pytest.mark.parametrize("name", OUTPUT)
 @pytest.mark.slow
 def test_qemu_agrees(name: str) -> None:
-    """That the expected output is the guest's and not merely ours."""
+    """QEMU gives the same output, so it does not depend on guestdbg."""
     assert run_on_qemu("-kernel", str(guest(name))).replace(b"\r\n", b"\n") == OUTPUT[name]
 
 
 def test_a_guest_without_vectors_is_told_apart_from_one_that_works() -> None:
-    """Its aborts never retire an instruction, so no limit of instructions would end it."""
+    """Its aborts retire no instruction, so a limit of instructions does not end it."""
     exit_, _ = run_on_soft(guest("lost"))
     assert isinstance(exit_, ExitInternalError)
     assert "is VBAR_EL1 set" in exit_.text
@@ -92,7 +92,7 @@ def test_endless_guests_end_at_their_limit(name: str) -> None:
 
 
 def test_the_loop_turns_as_often_as_it_is_told() -> None:
-    """loop_count can be set before the start: its last turn leaves it in loop_data."""
+    """loop_count can be set before the start: its last turn stores it in loop_data."""
     with guest("loop").open("rb") as file:
         symbols = {
             symbol.name: symbol["st_value"]

@@ -1,4 +1,4 @@
-"""Guests that mean harm: random instructions among devices, memory and nothing, on a real board.
+"""Hostile guests: random instructions with addresses of devices, memory and nothing, on a board.
 
 Whatever they do, each run ends, the host goes on, and memory that is not theirs stays as it was.
 """
@@ -22,7 +22,7 @@ from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.machine import Board, Console, load
 
 LIMIT = 3000  # instructions of one guest
-EXITS = 200  # returns of one run, for guests that wait for what will not come
+EXITS = 200  # of one run, for guests that wait for ever
 PLACES = [
     0x09000000,  # UART
     0x09000018,
@@ -30,7 +30,7 @@ PLACES = [
     0x40000000,  # RAM, its device tree
     0x40200000,  # the code itself
     0x40400000 - 8,  # the end of RAM
-    0x08000000,  # where a GIC would be
+    0x08000000,  # a GIC in QEMU
     0x0A000000,
     0x0B000000,  # nothing
     0x0,
@@ -38,7 +38,7 @@ PLACES = [
     0x0000_8000_0000_0000,
 ]
 
-# What random words hardly ever are: instructions that reach devices, memory and the system.
+# Instructions that are rare among random words: memory accesses and system instructions.
 USEFUL = [
     0xF9400000,  # LDR Xt, [Xn, #imm]
     0xF9000000,  # STR
@@ -62,7 +62,7 @@ USEFUL = [
     0xD61F0000,  # BR
 ]
 
-# At every vector: go on at the next of the first 512 words of the code, whatever has happened.
+# At every vector: continue at the next of the first 512 words of the code.
 #   add x27, x27, #4; and x27, x27, #0x7fc; movz x26, #0x4020, lsl #16; add x26, x26, x27
 #   msr ELR_EL1, x26; eret
 ON_EXCEPTION = b"".join(
@@ -80,7 +80,7 @@ def random_code(seed: int, length: int) -> bytes:
         if chance.random() < 0.3:
             words.append(chance.getrandbits(32))
         else:
-            # The low bits at random: registers, most immediates, system register encodings.
+            # Random low bits: registers, most immediates, system register encodings.
             word = chance.choice(USEFUL) | chance.getrandbits(21) & chance.getrandbits(21)
             words.append(word if chance.random() < 0.9 else word & ~0x3E0 | chance.getrandbits(5))
     return b"".join(word.to_bytes(4, "little") for word in words)
@@ -96,8 +96,8 @@ def run_hostile(code: bytes, seed: int, path: Path) -> Exit:
         assert isinstance(vcpu, SupportsInstructionLimit)
         for number in range(31):
             vcpu.set_one_reg(core_reg(f"x{number}"), chance.choice(PLACES))
-        # Most guests fault soon: then they go on elsewhere in their code, or their vectors are
-        # random code themselves, or nothing at all.
+        # Most guests fault soon. Then they continue elsewhere in their code, or their vectors are
+        # random code, or not in memory.
         board.write_phys(VECTORS_AT, VECTORS)
         vectors = chance.choice([VECTORS_AT] * 5 + [0x40200000, 0x40200800, 0x0B000000])
         vcpu.set_one_reg(sys_reg("VBAR_EL1"), vectors)
@@ -122,7 +122,7 @@ def test_random_guests_end(tmp_path: Path, seed: int, length: int) -> None:
 
 @pytest.mark.parametrize("where", PLACES)
 def test_jumping_anywhere_ends(tmp_path: Path, where: int) -> None:
-    """BR x0 with each of the places in x0."""
+    """BR x0 with each of the addresses in x0."""
     path = tmp_path / "jump.bin"
     path.write_bytes((0xD61F0000).to_bytes(4, "little"))
     with open_kvm("soft") as kvm, Board(kvm, memory_size=4 << 20) as board:
@@ -136,7 +136,7 @@ def test_jumping_anywhere_ends(tmp_path: Path, where: int) -> None:
 
 @pytest.mark.parametrize("instruction", [0xF9400000, 0xA9400000], ids=["LDR", "LDP"])
 def test_an_exception_handler_that_reads_nothing_ends(tmp_path: Path, instruction: int) -> None:
-    """The board injects its aborts; nothing retires between two, so no limit would end it."""
+    """Its aborts retire no instruction, so a limit of instructions does not end it."""
     path = tmp_path / "handler.bin"
     path.write_bytes(instruction.to_bytes(4, "little") * 512)  # LDR x0, [x0]; LDP x0, x0, [x0]
     with open_kvm("soft") as kvm, Board(kvm, memory_size=4 << 20) as board:

@@ -1,4 +1,4 @@
-"""Loading guests into a board: what goes where, and what is refused in which words."""
+"""Loading guests into a board: addresses, and the messages for files that are refused."""
 
 import errno
 import struct
@@ -79,7 +79,7 @@ def test_elf(board: Board, tmp_path: Path) -> None:
 
 
 def test_every_part_that_was_written_is_told_to_the_provider(board: Board, tmp_path: Path) -> None:
-    """Or a second guest would run what was decoded of the first."""
+    """Otherwise a second guest would execute decoded code of the first."""
     load(board, write(tmp_path, make_elf()))
     assert (0x40200000, 16) in board.vm.changed  # type: ignore[attr-defined]
 
@@ -233,7 +233,7 @@ def test_files_that_cannot_be_read(board: Board, tmp_path: Path) -> None:
 def test_a_file_without_permission(
     board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Refused by hand: root, whom containers run tests as, may read everything."""
+    """With a replaced function: root, as which containers run tests, may read every file."""
 
     def refuse(self: Path) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
@@ -266,7 +266,7 @@ def test_a_file_of_absurd_size(board: Board, tmp_path: Path) -> None:
 def test_segments_anywhere(
     places: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Loaded exactly, device tree out of their way; or refused."""
+    """They are loaded exactly, and the device tree does not overlap them; or they are refused."""
     board = Board(FakeKvm(), memory_size=16 << 20)
     segments = [(start, bytes([index + 1]) * size) for index, (start, size) in enumerate(places)]
     path = tmp_path_factory.getbasetemp() / "anywhere.elf"

@@ -1,4 +1,4 @@
-"""Guest-physical memory as the host sees it."""
+"""Guest-physical memory, accessed by the host."""
 
 import resource
 import sys

@@ -1,4 +1,4 @@
-"""The PL011's registers, as its manual (DDI 0183) says and as drivers use them."""
+"""The registers of the PL011, by its manual (DDI 0183) and as drivers use them."""
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ def test_reset_state(uart: Pl011) -> None:
 
 
 def test_identification(uart: Pl011) -> None:
-    """What Linux' primecell bus puts together: part 0x041011, cell 0xb105f00d."""
+    """The numbers that Linux's AMBA bus reads: peripheral id 0x041011, cell id 0xb105f00d."""
     ids = [uart.read(0xFE0 + 4 * n, 4) for n in range(8)]
     assert sum(ids[n] << 8 * n for n in range(4)) & 0xFFFFF == 0x41011
     assert sum(ids[4 + n] << 8 * n for n in range(4)) == 0xB105F00D
@@ -115,7 +115,7 @@ ACCESSES = st.lists(
 
 @given(ACCESSES, st.binary(max_size=40))
 def test_no_access_breaks_it(accesses: list[tuple[bool, int, int, int]], typed: bytes) -> None:
-    """Whatever a guest does: no error, values fit a register, the FIFO keeps to its depth."""
+    """For all accesses: no exception, values fit a register, the FIFO does not exceed its depth."""
     console = Console()
     uart = Pl011(console)
     console.feed(typed)

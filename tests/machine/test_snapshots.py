@@ -1,4 +1,4 @@
-"""Snapshots of a board: the devices and what was typed go back with the vCPUs and memory."""
+"""Snapshots of a board: devices and typed input are restored with the vCPUs and memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytest.importorskip(
 
 
 def test_every_attribute_of_the_devices_is_kept_or_wired() -> None:
-    """A new attribute has to find its place in the state, or here."""
+    """A new attribute must be added to the state, or to this list."""
     console = Console(None)
     uart = Pl011(console)
     wired = {"base", "size", "console", "_on_interrupt"}
@@ -70,7 +70,7 @@ def test_a_uart_goes_back(
     states = uart.snapshot(), console.snapshot()
     printed = len(output)
     first = access(after)
-    told = output[printed:]
+    rest = output[printed:]
     for _ in range(2):
         access(between)
         uart.restore(states[0])
@@ -78,7 +78,7 @@ def test_a_uart_goes_back(
         assert (uart.snapshot(), console.snapshot()) == states
         printed = len(output)
         assert access(after) == first
-        assert output[printed:] == told
+        assert output[printed:] == rest
 
 
 PIECES = {"queue": 400_011, "mmu": 3011, "smp": 3011, "selfdebug": 511, "fault": 511}
@@ -87,7 +87,7 @@ PIECES = {"queue": 400_011, "mmu": 3011, "smp": 3011, "selfdebug": 511, "fault":
 @pytest.mark.parametrize("name", PIECES)
 @pytest.mark.parametrize("vcpus", [1, 2])
 def test_examples_go_on_as_they_did(name: str, vcpus: int) -> None:
-    """Snapshots on the way, gone back to from the end in another order."""
+    """Snapshots during a run, restored from its end in another order."""
     output = bytearray()
     with (
         open_kvm("soft") as kvm,
@@ -96,7 +96,7 @@ def test_examples_go_on_as_they_did(name: str, vcpus: int) -> None:
         load(board, EXAMPLES / f"{name}.elf")
 
         def turn() -> object:
-            """Each vCPU runs a little; the exits, None where all of them wait."""
+            """Run each vCPU for a short time; returns the exits, None if all of them wait."""
             exits = []
             for vcpu in board.vcpus:
                 assert isinstance(vcpu, SupportsInstructionLimit)
@@ -127,9 +127,9 @@ def test_examples_go_on_as_they_did(name: str, vcpus: int) -> None:
         whole = expected[1]
         for snapshot in (on_the_way[2], on_the_way[0], on_the_way[3], on_the_way[2]):
             board.restore(snapshot)
-            exits, told, memory, instructions = to_the_end()
+            exits, rest, memory, instructions = to_the_end()
             assert (exits, memory, instructions) == (expected[0], *expected[2:])
-            assert whole.endswith(told)
+            assert whole.endswith(rest)
 
 
 def test_snapshots_of_other_boards_are_refused(tmp_path: Path) -> None:
@@ -143,6 +143,6 @@ def test_snapshots_of_other_boards_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_provider_without_snapshots_is_told() -> None:
-    wanted = pytest.raises(MachineError, match=r"SupportsSnapshots.*soft provider")
-    with Board(FakeKvm()) as board, wanted:
+    refused = pytest.raises(MachineError, match=r"SupportsSnapshots.*soft provider")
+    with Board(FakeKvm()) as board, refused:
         board.snapshot()

@@ -1,4 +1,4 @@
-"""A real guest that none of us wrote: Debian's U-Boot for QEMU's board, to its prompt and at it."""
+"""A real guest: Debian's U-Boot for QEMU's board, to its prompt, and commands there."""
 
 import re
 
@@ -58,7 +58,7 @@ def test_reset_is_the_callers_to_carry_out() -> None:
 
 
 def test_the_same_run_every_time() -> None:
-    """The dialogue is set off by the guest's own output, so not an instruction may differ."""
+    """The guest's output triggers the input, so every run has the same number of instructions."""
     counts = []
 
     def count(board: Board) -> None:
@@ -79,7 +79,7 @@ def test_a_limit_stops_it_anywhere() -> None:
 
 @pytest.mark.slow
 def test_memory_and_uart_are_as_on_qemu() -> None:
-    """The same commands on QEMU's board give the same answers, but for what QEMU has more."""
+    """Commands give the same answers as on QEMU's board, except for devices that only QEMU has."""
     commands = (
         b"version",
         b"mw.q 0x41000000 0x0123456789abcdef 4",
@@ -91,20 +91,20 @@ def test_memory_and_uart_are_as_on_qemu() -> None:
         b"cmp.b 0x0 0x40000000 1",
         b"md.l 0x09000fe0 8",  # the UART says what it is,
         b"md.l 0x09000024 5",  # how it was set up,
-        b"md.l 0x09000018 1",  # and that nobody types
+        b"md.l 0x09000018 1",  # and that there is no input
     )
-    _, ours = run_on_soft(U_BOOT, kind="firmware", dialogue=session(*commands))
-    theirs = run_on_qemu("-bios", str(U_BOOT), dialogue=session(*commands))
+    _, here = run_on_soft(U_BOOT, kind="firmware", dialogue=session(*commands))
+    on_qemu = run_on_qemu("-bios", str(U_BOOT), dialogue=session(*commands))
 
     def answers(output: bytes) -> list[str]:
         text = lines(output)
         return text[text.index("=> version") :]
 
-    assert answers(ours) == answers(theirs)
+    assert answers(here) == answers(on_qemu)
 
 
 def test_at_its_prompt_it_can_be_asked_again_and_again() -> None:
-    """A snapshot at the prompt; what a command answers and executes is the same each time."""
+    """From a snapshot at the prompt, a command has the same output and instructions each time."""
     output = bytearray()
     console = Console(output.extend)
     console.answer(*KEY)
@@ -115,7 +115,7 @@ def test_at_its_prompt_it_can_be_asked_again_and_again() -> None:
         assert isinstance(vcpu, SupportsInstructionCount)
 
         def ask(command: bytes) -> tuple[bytes, int]:
-            """Up to the next prompt: what was printed, and how many instructions it took."""
+            """Run to the next prompt; returns the output and the number of instructions."""
             before, printed = vcpu.instructions, len(output)
             console.feed(command)
             while not output[printed:].endswith(PROMPT):
