@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import shutil
@@ -97,13 +98,15 @@ def module_path() -> Path | None:
         libraries = sorted(Path("/usr/lib").glob(f"*/liblldb-{version}.so*"))
         if not libraries:
             continue
-        mended = Path(tempfile.mkdtemp(prefix="guestdbg-lldb-")) / "lldb"
-        mended.mkdir()
+        directory = tempfile.mkdtemp(prefix="guestdbg-lldb-")
+        atexit.register(shutil.rmtree, directory)
+        linked = Path(directory) / "lldb"
+        linked.mkdir()
         for file in package.iterdir():
             if not file.name.startswith("_lldb"):
-                (mended / file.name).symlink_to(file)
-        (mended / "_lldb.so").symlink_to(libraries[0])
-        return mended.parent
+                (linked / file.name).symlink_to(file)
+        (linked / "_lldb.so").symlink_to(libraries[0])
+        return linked.parent
     return None
 
 
