@@ -82,6 +82,28 @@ def named(pattern: str) -> Iterator[tuple[str, str]]:
                 yield f"{page.relative_to(ROOT)}:{number}", match
 
 
+def exists(path: str) -> bool:
+    """A path from the root or from the package, or a file's name alone; `*` may be in it."""
+    if "/" not in path:
+        return any(any((ROOT / top).rglob(path)) for top in ("src", "tests", "tools", "bench"))
+    return any(
+        any(base.glob(path.rstrip("/"))) for base in (ROOT, ROOT / "src", ROOT / "src" / "guestdbg")
+    )
+
+
+def test_every_path_that_a_page_names_exists() -> None:
+    directories = r"(?<![\w./<-])(?:src|tests|tools|docs|bench|examples)/[\w./*-]*[\w*/]"
+    sources = r"(?<![\w./<-])[\w*/-]+\.(?:pyx|pxd|pyi|py)\b"
+    # What a build makes; an experiment of the reader's own.
+    elsewhere = re.compile(r"^(?:docs/build|experiment\.py$)")
+    missing = [
+        f"{place}: {path}"
+        for place, path in [*named(directories), *named(sources)]
+        if not exists(path) and not elsewhere.match(path)
+    ]
+    assert not missing, "\n".join(missing)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # some are named as such
 def test_every_name_of_guestdbg_that_a_page_names_exists() -> None:
     missing = []
