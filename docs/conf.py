@@ -37,6 +37,8 @@ myst_enable_extensions = ["fieldlist"]
 # Blocks without a language are command lines and their output.
 highlight_language = "none"
 default_role = "literal"
+# Literal blocks of docstrings are Python as a rule; a table in one is not.
+suppress_warnings = ["misc.highlighting_failure"]
 
 # -- docstrings ------------------------------------------------------------------------------------
 
@@ -121,9 +123,21 @@ def _before_napoleon(
     if what in _VALUES and lines:
         # "The bit range as the manual writes it: [31:26]" has no type before the colon.
         lines[0] = lines[0].replace(":", _COLON)
+    if what == "module":
+        lines[:] = _LISTS.sub(_as_literal, "\n".join(lines)).split("\n")
     for number, line in enumerate(lines):
         # "old, new: ..." in a section of arguments names two, not one with a type.
         lines[number] = _SEVERAL.sub(lambda names: names[0].replace(", ", ","), line)
+
+
+def _as_literal(block: re.Match[str]) -> str:
+    """A list of modules keeps its columns."""
+    lines = ["    " + line for line in block[0].rstrip("\n").split("\n")]
+    return "\n".join([".. code-block:: none", "", *lines, "", ""])
+
+
+#: Lines of a docstring that list modules: a name, two blanks or more, and what it is for.
+_LISTS = re.compile(r"(?:^[\w/.]+(?: {2,}|(?<=/) )\S.*\n?(?:^ {8,}\S.*\n?)*)+", re.MULTILINE)
 
 
 def _after_napoleon(
