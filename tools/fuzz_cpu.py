@@ -144,7 +144,8 @@ class CpuCase(Case):
             self._registers(cpu, rng)
         self._run(cpu, rng, budget)
 
-    def _run(
+    # One branch for each reason for which the processor comes back.
+    def _run(  # noqa: C901
         self, cpu: Processor, rng: random.Random, budget: int, *, pass_hits: bool = False
     ) -> None:
         end = cpu.instructions + budget

@@ -146,7 +146,8 @@ class Machine:
 
     # ---- one instruction ------------------------------------------------------------------------
 
-    def one(self, w: World) -> Iterator[World | Left]:
+    # One branch for each case of the manual's state machine, to be read beside it.
+    def one(self, w: World) -> Iterator[World | Left]:  # noqa: C901
         here = self.levels(w)
         if here.step_pending():
             for iss in w.last.syndromes:

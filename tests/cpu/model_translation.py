@@ -160,7 +160,8 @@ def _bits(value: int, high: int, low: int) -> int:
     return value >> low & (1 << high - low + 1) - 1
 
 
-def walk(regime: Regime, va: int, read: ReadU64) -> Found | Fault:
+# In the order of the manual's pseudocode, to be read beside it.
+def walk(regime: Regime, va: int, read: ReadU64) -> Found | Fault:  # noqa: C901
     """The translation of va, by the tables as they are in memory. Permissions are not looked at.
 
     read: the descriptor at a physical address, None where there is no memory.

@@ -91,7 +91,8 @@ def numbered(name: str) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
-def trap(controls: Controls, el: int, read: bool, name: str) -> str:
+# One branch for each rule of the registers' pages, to be read beside them.
+def trap(controls: Controls, el: int, read: bool, name: str) -> str:  # noqa: C901
     """'ok', 'undefined', 'el1', 'el2', 'fp1' or 'fp2', as the register's page has it."""
 
     def hcr(bit: int) -> str:

@@ -94,7 +94,8 @@ UNARY: dict[int, Callable[[int, int], Any]] = {
 
 
 # One branch for each operation that is not in a table, in the order of Op.
-def model(operations: list[Operation]) -> bool:
+# One branch for each operation.
+def model(operations: list[Operation]) -> bool:  # noqa: C901
     stack: list[int] = []
     at = 0
     while at < len(operations):

@@ -245,7 +245,7 @@ class SoftVcpu(VcpuState):
 
     # 17 branches in one function: this is the path of every stop, where a call more is measurable.
     # What happens rarely (requests, injected exceptions, several vCPUs) is in other functions.
-    def run(self) -> Exit:
+    def run(self) -> Exit:  # noqa: C901
         if self.refuses_calls:
             self._check("KVM_RUN", initialised=True)
         vm = self.vm
