@@ -163,6 +163,8 @@ def _include(app: Sphinx, docname: str, content: list[str]) -> None:
         return path.read_text()
 
     content[0] = _INCLUDE.sub(text, content[0])
+    # To the lexer of `console` a hit, which begins with "#1", would be a root prompt.
+    content[0] = content[0].replace("```console\n", "```text\n")
     for link, page in _LINKS.items():
         content[0] = content[0].replace(f"]({link}", f"]({page}")
 
