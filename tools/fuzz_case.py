@@ -15,7 +15,7 @@ Action = Callable[[random.Random], None]
 
 
 class Failure(Exception):
-    """Something happened that never may: told in words."""
+    """Something happened that must never happen; the text says what."""
 
 
 class Case(ABC):

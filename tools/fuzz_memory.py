@@ -52,8 +52,8 @@ class Offset(Memory):
         self.view = memoryview(self.buffer)[lead : lead + size]
 
     def check(self) -> None:
-        assert self.buffer[: self.lead] == self.before, "written in front of the memory"
-        assert self.buffer[self.lead + self.size :] == self.after, "written behind the memory"
+        assert self.buffer[: self.lead] == self.before, "written before its start"
+        assert self.buffer[self.lead + self.size :] == self.after, "written past its end"
 
 
 def make(rng: random.Random, size: int) -> Memory:

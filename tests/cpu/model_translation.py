@@ -59,7 +59,7 @@ class Choices:
     small_txsz_faults: bool = False  # TxSZ < 16: level 0 translation fault, or as if it were 16
     large_txsz_faults: bool = False  # TxSZ > 39: the same, or as if it were 39
     contiguous_faults: bool = False  # a contiguous bit that reaches beyond the input address
-    reserved_tg0: int = 12  # TCR_EL1.TG0 == 0b11: log2 of the granule it stands for
+    reserved_tg0: int = 12  # TCR_EL1.TG0 == 0b11: log2 of the granule that it selects
     reserved_tg1: int = 12  # TCR_EL1.TG1 == 0b00
     device_fetch_faults: bool = False  # code in Device memory that is not execute-never
     device_crossing_faults: bool = True  # unaligned, and only its second page is Device memory

@@ -219,7 +219,7 @@ class Oracle:
         given += [f"V{n}={value:#x}" for n, value in enumerate(state.v) if value]
         given += [f"SP={state.sp:#x}", f"NZCV={state.nzcv:04b}"]
         if not wrong:  # it took what ran before it
-            wrong = [*before, "(not by itself: only behind other instructions)"]
+            wrong = [*before, "(not by itself: only after other instructions)"]
         return "\n".join(
             (
                 f"{case.row}: {case.raw:#010x}  {disassemble(case.raw)}   (seed {SEED}{note})",

@@ -330,7 +330,7 @@ class Pair:
         after = self.differences(small) or wrong
         lines = [f"seed {batch.seed}, {batch.mode}: {note}"]
         if len(small.cases) > 1:
-            lines.append(f"(not by itself: only behind {len(small.cases) - 1} others)")
+            lines.append(f"(not by itself: only after {len(small.cases) - 1} others)")
         case = small.cases[-1]
         lines.append(f"{', '.join(case.names)} at {case.at + 12:#x}:")
         for n, raw in enumerate(case.words):

@@ -180,11 +180,11 @@ def test_every_exception_return(rig: Stepper) -> None:
     for s in states(rig):
         if s.el == 0:
             continue
-        for mode, d, ss, il, behind in itertools.product(
+        for mode, d, ss, il, after in itertools.product(
             (0, 4, 5, 9, 0x10, 0x1F), (0, 1), (0, 1), (0, 1), ("ldxr", "svc", "msr daifclr")
         ):
             spsr = mode | d << 9 | ss << 21 | il << 20 | AIF
-            program = [BY_NAME["eret"], BY_NAME["udf"], BY_NAME[behind], BY_NAME["nop"]]
+            program = [BY_NAME["eret"], BY_NAME["udf"], BY_NAME[after], BY_NAME["nop"]]
             rig.check(s, program, spsr=spsr)
 
 

@@ -88,12 +88,12 @@ def test_random_guests_under_sanitizers() -> None:
         assert outcome.instructions
 
     where = "import guestdbg.cpu.core as core; print(core.__file__, core.THREADED)"
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", where], env=sanitized, capture_output=True, text=True, check=True
     ).stdout.split()
-    assert Path(told[0]).is_relative_to(fuzz.SANITIZED)
-    assert told[1] == "False"
-    assert b"__asan_" in Path(told[0]).read_bytes()
+    assert Path(output[0]).is_relative_to(fuzz.SANITIZED)
+    assert output[1] == "False"
+    assert b"__asan_" in Path(output[0]).read_bytes()
 
 
 # ---- that all this finds something ------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 It is asked through guest code rather than through its register interface (2.5 microseconds a
 register, and everything is translated anew at each start): a prologue loads a case's registers
-from memory and does an exception return to the instruction, behind which a branch leads to an
+from memory and does an exception return to the instruction, after which a branch leads to an
 epilogue that stores the registers and goes on to the next case. A start runs as many cases as
 there are up to the next exception.
 """
@@ -136,7 +136,7 @@ class Reference:
             if case.data:
                 at = case.data_at - DATA
                 self.data[at : at + DATA_SIZE] = case.data
-        # behind the last case: one that goes to END
+        # after the last case: one that goes to END
         tail = [0] * 95 + [0, PSTATE, END, 0, 0]
         self.LAYOUT.pack_into(self.state, self._block(len(cases)), *tail)
         kinds: dict[int, str] = {}

@@ -168,13 +168,13 @@ def server(guest: str | Path, *options: str, listen: str | None = None) -> Itera
                     stream.close()
 
 
-class Told(dict[str, Any]):
+class Results(dict[str, Any]):
     """The results that a script reported by `report`, and ``text``, GDB's whole output."""
 
     text = ""
 
 
-def gdb(target: str, script: str, *, symbols: str | Path | None = None) -> Told:
+def gdb(target: str, script: str, *, symbols: str | Path | None = None) -> Results:
     """Run Python inside GDB, with the helpers above; all results that it reported.
 
     ``symbols`` is an example's name, or a file; without one GDB has to find them by itself.
@@ -195,7 +195,7 @@ def gdb(target: str, script: str, *, symbols: str | Path | None = None) -> Told:
             timeout=SECONDS,
             check=False,
         )
-    results = Told()
+    results = Results()
     results.text = result.stdout
     for line in result.stdout.splitlines():
         if line.startswith("TELL "):

@@ -121,13 +121,13 @@ needs_lldb = pytest.mark.skipif(
 )
 
 
-class Told(dict[str, Any]):
+class Results(dict[str, Any]):
     """The results that a script reported by `report`, and ``text``, LLDB's whole output."""
 
     text = ""
 
 
-def lldb(target: str, script: str, *, symbols: str | Path | None = None) -> Told:
+def lldb(target: str, script: str, *, symbols: str | Path | None = None) -> Results:
     """Run Python with LLDB and the helpers above; all results that it reported.
 
     ``target`` is `HOST:PORT`, `:PORT` or a socket's path, as `guestdbg gdb` names it for GDB.
@@ -154,7 +154,7 @@ def lldb(target: str, script: str, *, symbols: str | Path | None = None) -> Told
             check=False,
             env={"PYTHONPATH": str(home), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
         )
-    results = Told()
+    results = Results()
     results.text = result.stdout
     for line in result.stdout.splitlines():
         if line.startswith("TELL "):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from tests.gdb.gdb_client import Mi, Told, gdb, needs_gdb, server
+from tests.gdb.gdb_client import Mi, Results, gdb, needs_gdb, server
 
 pytestmark = needs_gdb
 
@@ -14,7 +14,7 @@ report(end=stops.seen[-1])
 """
 
 
-def of_two(script: str) -> Told:
+def of_two(script: str) -> Results:
     """The results of a script in GDB on a guest of two vCPUs, which then runs to its end."""
     with server("smp", "--vcpus", "2") as guest:
         results = gdb(guest.target, "connect()\n" + textwrap.dedent(script) + _TO_THE_END)

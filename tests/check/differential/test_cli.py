@@ -39,11 +39,11 @@ def test_run_and_compare(tmp_path: Path) -> None:
 
 def test_a_difference_is_printed(tmp_path: Path) -> None:
     a = traces(tmp_path, "a", "-n", "3", "--full")
-    told = [json.loads(line) for line in a.read_text().splitlines()]
-    told[1]["moments"][0][2]["x3"] ^= 1
-    told[1]["digest"] = "0" * 16
+    lines = [json.loads(line) for line in a.read_text().splitlines()]
+    lines[1]["moments"][0][2]["x3"] ^= 1
+    lines[1]["digest"] = "0" * 16
     b = tmp_path / "b"
-    b.write_text("".join(json.dumps(line) + "\n" for line in told))
+    b.write_text("".join(json.dumps(line) + "\n" for line in lines))
     status, output = run("compare", str(a), str(b))
     assert status == 1
     assert "2 the same" in output
