@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.closing import Closing
-from guestdbg.debugger.breakpoints.point import Breakpoint, Condition, Kind, Watch
+from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Predicate, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.errors import (
@@ -180,7 +180,7 @@ class Guest(IntegerAccess, Closing):
         length: int | None = None,
         access: AccessKind = "write",
         *,
-        when: Condition | str | None = None,
+        when: Predicate | str | None = None,
         ignore: int = 0,
         before: bool = False,
         name: str | None = None,
@@ -218,7 +218,7 @@ class Guest(IntegerAccess, Closing):
         length: int | None = None,
         access: AccessKind = "write",
         *,
-        when: Condition | str | None = None,
+        when: Predicate | str | None = None,
         registers: Sequence[int] = (),
         limit: int | None = None,
         name: str | None = None,
@@ -245,7 +245,7 @@ class Guest(IntegerAccess, Closing):
         self,
         where: Where,
         *,
-        when: Condition | str | None = None,
+        when: Predicate | str | None = None,
         ignore: int = 0,
         kind: Kind = "auto",
         name: str | None = None,

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.debugger import validation
-from guestdbg.debugger.breakpoints.conditions.expression import Condition as TextCondition
+from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.hardware.requests import ACCESS_BITS, BreakRequest, WatchRequest
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import Hit
 
-__all__ = ["STOP", "Breakpoint", "Condition", "Handler", "Point", "Stopper", "Watch"]
+__all__ = ["STOP", "Breakpoint", "Handler", "Point", "Predicate", "Stopper", "Watch"]
 
 
 class Stopper:
@@ -33,7 +33,7 @@ class Stopper:
 STOP: Final = Stopper()
 
 Handler = Callable[["Hit"], Any]
-Condition = Callable[["Hit"], Any]
+Predicate = Callable[["Hit"], Any]
 Kind = Literal["hardware", "software", "auto"]
 
 
@@ -70,7 +70,7 @@ class Point:
         name: str,
         changed: Callable[[Point, str], None],
         *,
-        when: Condition | str | None,
+        when: Predicate | str | None,
         ignore: int,
         el: Privilege,
         context: int | None,
@@ -120,7 +120,7 @@ class Point:
         self._handler = validation.handler(handler)
 
     @property
-    def when(self) -> Condition | None:
+    def when(self) -> Predicate | None:
         """Called with the hit; if the result is false, the guest goes on and ``hits`` is unchanged.
 
         Set it to a function, None, or a text as for ``guestdbg.cond``.
@@ -128,7 +128,7 @@ class Point:
         return self._when
 
     @when.setter
-    def when(self, condition: Condition | str | None) -> None:
+    def when(self, condition: Predicate | str | None) -> None:
         self._when = _condition(condition)
         if self._enabled:
             self._changed(self, "given another condition")
@@ -182,7 +182,7 @@ class Watch(Point):
         access: AccessKind,
         before: bool,
         type_name: str | None = None,
-        when: Condition | str | None = None,
+        when: Predicate | str | None = None,
         ignore: int = 0,
         el: Privilege = "any",
         context: int | None = None,
@@ -234,7 +234,7 @@ class Breakpoint(Point):
         addresses: Sequence[int],
         kind: Literal["hardware", "software"],
         line: int | None = None,
-        when: Condition | str | None = None,
+        when: Predicate | str | None = None,
         ignore: int = 0,
         el: Privilege = "any",
         context: int | None = None,
@@ -268,10 +268,10 @@ def _choice(what: str, value: object, choices: Sequence[object]) -> None:
         )
 
 
-def _condition(when: object) -> Condition | None:
+def _condition(when: object) -> Predicate | None:
     """A condition that can be called; a text is compiled as ``guestdbg.cond`` does."""
     if isinstance(when, str):
-        return TextCondition(when)
+        return Condition(when)
     if when is not None and not callable(when):
         raise InvalidLocation(
             f"when is {when!r}: it must be a text or a function that takes the hit"

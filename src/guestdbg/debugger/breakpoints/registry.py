@@ -9,7 +9,7 @@ from typing import Literal
 
 from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
 from guestdbg.debugger.breakpoints.armed_state import Armable, ArmedState, InternalBreakpoint, arm
-from guestdbg.debugger.breakpoints.point import Breakpoint, Condition, Kind, Point, Watch
+from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Point, Predicate, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
@@ -77,7 +77,7 @@ class PointRegistry:
         data: Data,
         *,
         access: AccessKind,
-        when: Condition | str | None,
+        when: Predicate | str | None,
         ignore: int,
         before: bool,
         name: str | None,
@@ -108,7 +108,7 @@ class PointRegistry:
         data: Data,
         *,
         access: AccessKind,
-        when: Condition | str | None,
+        when: Predicate | str | None,
         registers: Sequence[int],
         limit: int | None,
         name: str | None,
@@ -136,7 +136,7 @@ class PointRegistry:
         code: Code,
         *,
         kind: Kind,
-        when: Condition | str | None,
+        when: Predicate | str | None,
         ignore: int,
         name: str | None,
         el: Privilege,
