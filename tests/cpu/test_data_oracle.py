@@ -31,11 +31,16 @@ from tests.cpu.oracle import (
 COUNT = 300  # executions of each row
 
 
+#: Rows of extensions after Armv8.0, which Unicorn's Cortex-A57 does not have. They are compared
+#: with its "max" processor instead (see test_mem_oracle_sync.py).
+LATER: frozenset[str] = frozenset()
+
+
 def is_data_processing(row: Row) -> bool:
     """Bits 28..25 are 100x (immediate) or x101 (register), and the row fixes them."""
     group = row.value >> 25 & 15
-    wanted = group in (0b1000, 0b1001, 0b0101, 0b1101)
-    return wanted and row.mask >> 25 & 15 in (0b1110, 0b1111)
+    in_group = group in (0b1000, 0b1001, 0b0101, 0b1101)
+    return in_group and row.mask >> 25 & 15 in (0b1110, 0b1111) and row.name not in LATER
 
 
 ROWS = rows(is_data_processing)

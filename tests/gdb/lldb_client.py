@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import json
 import shutil
@@ -17,6 +16,7 @@ import pytest
 from tests.machine.guests import EXAMPLES
 
 SECONDS = 90
+BUILD = Path(__file__).parents[2] / "build"
 
 # The beginning of every script. `report` reports results; connect() begins the session.
 _PROLOGUE = """
@@ -98,16 +98,28 @@ def module_path() -> Path | None:
         libraries = sorted(Path("/usr/lib").glob(f"*/liblldb-{version}.so*"))
         if not libraries:
             continue
-        directory = tempfile.mkdtemp(prefix="guestdbg-lldb-")
-        atexit.register(shutil.rmtree, directory)
-        linked = Path(directory) / "lldb"
-        linked.mkdir()
+        return _linked(package, libraries[0], BUILD / f"lldb-{version}")
+    return None
+
+
+def _linked(package: Path, library: Path, directory: Path) -> Path:
+    """A directory with LLDB's module: links to the package's files and to the library.
+
+    It stays in ``build`` for the next run. Several test processes may make it at once.
+    """
+    if not directory.exists():
+        directory.parent.mkdir(exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=directory.parent))
+        (made / "lldb").mkdir()
         for file in package.iterdir():
             if not file.name.startswith("_lldb"):
-                (linked / file.name).symlink_to(file)
-        (linked / "_lldb.so").symlink_to(libraries[0])
-        return linked.parent
-    return None
+                (made / "lldb" / file.name).symlink_to(file)
+        (made / "lldb" / "_lldb.so").symlink_to(library)
+        try:
+            made.rename(directory)
+        except OSError:  # another process was first
+            shutil.rmtree(made)
+    return directory
 
 
 def _python() -> str | None:
