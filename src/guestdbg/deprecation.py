@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
-__all__ = ["deprecated_names"]
+__all__ = ["deprecated_names", "moved_module"]
 
 
 def deprecated_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
@@ -32,5 +33,33 @@ def deprecated_names(module: str, names: Mapping[str, str]) -> Callable[[str], A
             stacklevel=2,
         )
         return getattr(sys.modules[module], new)
+
+    return __getattr__
+
+
+def moved_module(
+    module: str, new: ModuleType, renamed: Mapping[str, str] | None = None
+) -> Callable[[str], Any]:
+    """A ``__getattr__`` for a module that only keeps the former name of another.
+
+    Args:
+        module: the module's ``__name__``.
+        new: the module as it is called now.
+        renamed: from former to present names, of those that were renamed as well.
+
+    Each access gives a DeprecationWarning.
+    """
+
+    def __getattr__(name: str) -> Any:
+        present = (renamed or {}).get(name, name)
+        if name.startswith("__") or not hasattr(new, present):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{module}.{name} is now called {new.__name__}.{present}; the next version will not "
+            "have the old name",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(new, present)
 
     return __getattr__

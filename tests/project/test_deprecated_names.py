@@ -28,3 +28,21 @@ def test_a_name_that_never_was_is_an_attribute_error() -> None:
     machine = importlib.import_module("guestdbg.machine")
     with pytest.raises(AttributeError, match=r"'guestdbg\.machine' has no attribute 'Adress'"):
         machine.Adress  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("Op", "Op"), ("HitProgram", "HitProgram"), ("Step", "Operation"), ("MAX_STEPS", "MAX_OPERATIONS")],
+)
+def test_a_module_that_was_renamed_works_with_a_warning(old: str, new: str) -> None:
+    former = importlib.import_module("guestdbg.kvm.programs")
+    home = importlib.import_module("guestdbg.kvm.hit_programs")
+    with pytest.warns(DeprecationWarning, match=rf"now called guestdbg\.kvm\.hit_programs\.{new}"):
+        found = getattr(former, old)
+    assert found is getattr(home, new)
+
+
+def test_a_renamed_module_has_nothing_else() -> None:
+    former = importlib.import_module("guestdbg.kvm.programs")
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        former.Nothing  # noqa: B018

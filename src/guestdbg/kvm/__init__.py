@@ -14,6 +14,7 @@ hit_programs    an optional interface: hits that the provider decides itself
 soft            the software provider
 host            the provider over /dev/kvm
 provider        open_kvm()
+programs        the former name of hit_programs, for one version
 """
 
 from guestdbg.kvm.debug_state import DebugState
