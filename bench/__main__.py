@@ -80,7 +80,7 @@ Examples:
   python -m bench --only suite_mips --only qemu_suite_mips
   python -m bench --keep                        measure all and keep the run
   python -m bench --from build/bench.json --keep
-  python -m bench --compare 2026-11-29-4827574 build/bench.json
+  python -m bench --compare 2026-11-29-9733784 build/bench.json
 """
 )
 @click.option(

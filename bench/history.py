@@ -12,7 +12,7 @@ DIRECTORY = Path(__file__).resolve().parent / "history"
 
 
 def names() -> list[str]:
-    """The kept runs by name, such as 2026-11-29-4827574; the oldest first."""
+    """The kept runs by name, such as 2026-11-29-9733784; the oldest first."""
     return sorted(path.stem for path in DIRECTORY.glob("*.json"))
 
 

@@ -32,7 +32,12 @@ def test_a_name_that_never_was_is_an_attribute_error() -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("Op", "Op"), ("HitProgram", "HitProgram"), ("Step", "Operation"), ("MAX_STEPS", "MAX_OPERATIONS")],
+    [
+        ("Op", "Op"),
+        ("HitProgram", "HitProgram"),
+        ("Step", "Operation"),
+        ("MAX_STEPS", "MAX_OPERATIONS"),
+    ],
 )
 def test_a_module_that_was_renamed_works_with_a_warning(old: str, new: str) -> None:
     former = importlib.import_module("guestdbg.kvm.programs")
