@@ -1,6 +1,7 @@
 """The set-up scripts say clearly what is wrong, and do nothing where nothing is missing."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -125,3 +126,10 @@ def test_without_drgn_the_set_up_goes_on_and_says_what_is_missing(tmp_path: Path
     assert result.returncode == 0, result.stderr
     assert "building drgn>=9, which has no wheel" in result.stdout
     assert "libelf-dev" in result.stderr
+
+
+def test_make_quick_names_tests_that_exist() -> None:
+    """`make test` does not run it: a renamed file would go unnoticed."""
+    named = re.findall(r"tests/[\w/.]+", (ROOT / "tools" / "quick").read_text())
+    assert len(named) > 20
+    assert not [path for path in named if not (ROOT / path).exists()]
