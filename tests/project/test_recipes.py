@@ -96,6 +96,6 @@ def test_a_recipe_works(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.Monk
 
 
 def test_there_is_a_recipe_for_each_thing() -> None:
-    wanted = ("instruction", "system register", "conformance case", "packet", "monitor", "device")
+    things = ("instruction", "system register", "conformance case", "packet", "monitor", "device")
     titles = " ".join(recipe.title for recipe in RECIPES)
-    assert all(word in titles for word in wanted)
+    assert all(word in titles for word in things)
