@@ -59,6 +59,7 @@ def assembled(
     vcpus = options.pop("vcpus", 1)
     plain = options.pop("plain", False)
     overwatch = options.pop("overwatch", 0)
+    use_hit_programs = options.pop("use_hit_programs", None)
     kvm = open_kvm("soft", **options)
     board = Board(kvm, memory_size=16 << 20, vcpus=vcpus)
     board.write_phys(CODE, words(*code))
@@ -67,7 +68,7 @@ def assembled(
     board.start(CODE)
     if plain:
         make_plain(board)
-    return Guest(board, overwatch=overwatch, on_close=kvm.close)
+    return Guest(board, overwatch=overwatch, on_close=kvm.close, use_hit_programs=use_hit_programs)
 
 
 def make_plain(board: Board) -> None:

@@ -214,7 +214,8 @@ def test_records_until_the_buffer_is_full() -> None:
     )
     exit_ = guest.vcpu.run()
     assert isinstance(exit_, ExitHit)
-    assert exit_.hits == []
+    assert [(hit.program, hit.decided) for hit in exit_.hits] == [(0, True)]
+    assert exit_.hits[0].new == (100).to_bytes(8, "little")
     assert programs.recorded(0) == 100
     records = list(struct.iter_unpack("=9Q", buffer))
     for n, record in enumerate(records, start=1):
@@ -223,6 +224,9 @@ def test_records_until_the_buffer_is_full() -> None:
     programs.clear(0)
     guest.vcpu.run()
     assert struct.unpack_from("=4Q", buffer) == (RAM + 4, DATA, 100, 101)
+    programs.clear(0, 7)
+    guest.vcpu.run()
+    assert programs.recorded(0) == 7
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,18 @@ cdef class HitPrograms:
             raise IndexError(f"program {n} of {self.k.count}")
         return self.k.program[n].used
 
-    def clear(self, uint32_t n):
-        """The records of program n have been read: its buffer is empty again."""
+    def clear(self, uint32_t n, uint64_t room=0):
+        """The records of program n have been read: its buffer is empty again, and full after room more, or
+        with room 0 when it has as many as it can hold."""
+        cdef Program* p
         if n >= self.k.count:
             raise IndexError(f"program {n} of {self.k.count}")
-        self.k.program[n].used = 0
+        p = &self.k.program[n]
+        p.used = 0
+        if p.buffer != NULL:
+            p.capacity = <uint64_t>self.buffers[n].len // ((RECORD_WORDS + p.nregisters) * 8)
+            if room:
+                p.capacity = min(p.capacity, room)
 
     def full(self):
         """Programs, as a mask, whose buffer is full: at EXIT_HIT."""
@@ -91,12 +98,13 @@ cdef class HitPrograms:
 
     def hit(self):
         """What stopped the run with EXIT_HIT: (pc, address, size, access, hits); a hit is (program,
-        decided, old bytes, new bytes or None). Without an entry in hits, a buffer is full."""
+        decided, old bytes, new bytes or None). A recording program whose buffer is full is among them with its
+        last hit."""
         cdef uint32_t n
         cdef Program* p
         found = []
         for n in range(self.k.count):
-            if (self.k.stopped >> n) & 1:
+            if ((self.k.stopped | self.k.full) >> n) & 1:
                 p = &self.k.program[n]
                 found.append((n, bool(p.decided), PyBytes_FromStringAndSize(<char*>p.old, p.size),
                               PyBytes_FromStringAndSize(<char*>p.new, p.size) if p.written else None))

@@ -14,8 +14,9 @@ from guestdbg.cpu.exception cimport EC_BREAKPT_LOW, EC_WATCHPT_LOW
 
 # ---- one program ------------------------------------------------------------------------------
 
-cdef bint count_hit(Cpu* c, Programs* k, uint32_t n, uint64_t pc, uint64_t address, uint64_t size) noexcept nogil:
-    """A hit of program n: count it, evaluate its condition, record it. True: it stops the run."""
+cdef bint count_hit(Cpu* c, Programs* k, uint32_t n, uint64_t address, uint64_t size) noexcept nogil:
+    """A hit of program n, described in k: count it, evaluate its condition, record it. True: it stops the
+    run. address and size: the watched bytes that were accessed."""
     cdef Program* p = &k.program[n]
     cdef bint ok = True
     p.seen += 1
@@ -24,21 +25,21 @@ cdef bint count_hit(Cpu* c, Programs* k, uint32_t n, uint64_t pc, uint64_t addre
         if p.uses_new and not p.written:
             # Nothing was written: the debugger decides what that means.
             ok = False
-        elif not condition_holds(c, p, pc, address, size, &ok) and ok:
+        elif not condition_holds(c, p, k.pc, address, size, &ok) and ok:
             return False
         if not ok:
             p.decided = False
             return True
     p.passed += 1
     if p.action == ACTION_RECORD:
-        record(c, p, pc, address, size)
+        record(c, p, k.pc, address, size, k.access)
         if p.used == p.capacity:
             k.full |= <uint32_t>1 << n
         return False
     return True
 
 
-cdef void record(Cpu* c, Program* p, uint64_t pc, uint64_t address, uint64_t size) noexcept nogil:
+cdef void record(Cpu* c, Program* p, uint64_t pc, uint64_t address, uint64_t size, uint32_t access) noexcept nogil:
     """pc, address, old, new, instructions retired, size | access << 8 | written << 16, count, registers."""
     cdef uint64_t* to
     cdef uint32_t n
@@ -53,7 +54,7 @@ cdef void record(Cpu* c, Program* p, uint64_t pc, uint64_t address, uint64_t siz
         memcpy(&to[2], p.old, p.size)
         memcpy(&to[3], p.new, p.size)
     to[4] = c.end_count - <uint64_t>c.budget
-    to[5] = size | (<uint64_t>(c.pr_flags & 3 if p.kind == KIND_WATCH else 0) << 8) | (<uint64_t>p.written << 16)
+    to[5] = size | (<uint64_t>access << 8) | (<uint64_t>p.written << 16)
     to[6] = p.seen
     for n in range(p.nregisters):
         to[RECORD_WORDS + n] = c.x[p.registers[n]]
@@ -93,7 +94,8 @@ cdef inline bint overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_siz
 cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     cdef uint64_t pc = c.pc
     cdef uint64_t va = branch_address(c, c.pr_va)      # without a tag that translation ignores
-    cdef uint64_t last = va + c.pr_size - 1
+    cdef uint64_t size = c.pr_size
+    cdef uint64_t last = va + size - 1
     cdef uint32_t access = c.pr_flags & (ACC_READ | ACC_WRITE)
     cdef uint32_t n, mask = 0
     cdef uint32_t raw
@@ -102,7 +104,7 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     cdef Program* p
     cdef bint written
     # Only one access of one instruction, on one page: others may fault or come in parts.
-    if (va & PAGE_MASK) + c.pr_size > 4096 or c.pr_size > 64 or c.pr_flags & (ACC_CACHE | ACC_DCZVA | ACC_AT):
+    if (va & PAGE_MASK) + size > 4096 or size > 64 or c.pr_flags & (ACC_CACHE | ACC_DCZVA | ACC_AT):
         return False
     raw = instruction_at(c)
     if not ((raw >> 27) & 7 == 7 or (raw >> 27) & 7 == 5 or (raw & 0x3F000000) == 0x08000000):
@@ -110,11 +112,11 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     if exclusive(raw):
         return False                       # an exit would break the exclusive sequence: for the debugger
     for n in range(k.plain_count):
-        if overlap(k.plain_address[n], k.plain_end[n] - k.plain_address[n], va, c.pr_size):
+        if overlap(k.plain_address[n], k.plain_end[n] - k.plain_address[n], va, size):
             return False
     for n in range(k.count):
         p = &k.program[n]
-        if p.kind != KIND_WATCH or not p.access & access or not overlap(p.address, p.length, va, c.pr_size):
+        if p.kind != KIND_WATCH or not p.access & access or not overlap(p.address, p.length, va, size):
             continue
         low = p.address
         high = p.address + p.length - 1
@@ -127,6 +129,8 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
         p.size = <uint32_t>(high - low + 1)
         memcpy(p.old, host[n], p.size)
         mask |= <uint32_t>1 << n
+    # From here on pr_va, pr_size and pr_flags are not those of the hit: an instruction that is executed in
+    # parts, such as an unaligned pair, leaves those of its last part.
     if not step_past(c):
         return True                        # the exception that it took instead is handled next
     written = (access & ACC_WRITE) != 0
@@ -134,7 +138,7 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
     k.full = 0
     k.pc = pc
     k.address = va
-    k.size = c.pr_size
+    k.size = size
     k.access = access
     for n in range(k.count):
         if not (mask >> n) & 1:
@@ -145,7 +149,7 @@ cdef bint watch_hit(Cpu* c, Programs* k) noexcept nogil:
         low = va if va > p.address else p.address
         high = p.address + p.length - 1
         high = last if last < high else high
-        if count_hit(c, k, n, pc, low, high - low + 1):
+        if count_hit(c, k, n, low, high - low + 1):
             k.stopped |= <uint32_t>1 << n
     if k.stopped or k.full:
         c.exit = EXIT_HIT
@@ -178,7 +182,7 @@ cdef bint break_hit(Cpu* c, Programs* k) noexcept nogil:
             continue
         p.size = 0
         p.written = False
-        if count_hit(c, k, n, pc, pc, 4):
+        if count_hit(c, k, n, pc, 4):
             k.stopped |= <uint32_t>1 << n
     if k.stopped or k.full:
         c.exit = EXIT_HIT                  # before the instruction: the caller steps past it

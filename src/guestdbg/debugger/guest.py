@@ -57,6 +57,8 @@ class Guest(IntegerAccess, Closing):
             watches, if there are not enough registers; 0 keeps every watch exact.
         on_close: called when the guest is closed.
         reload: loads the guest again, for ``reset``.
+        use_hit_programs: whether the provider may decide hits itself, if it can, which only makes
+            them faster; None: unless ``GUESTDBG_PLAIN`` is set.
 
     Attributes:
         vcpus: the vCPUs, each with its registers: ``guest.vcpus[0].x[0]``.
@@ -75,13 +77,14 @@ class Guest(IntegerAccess, Closing):
         overwatch: int = 0,
         on_close: Callable[[], object] | None = None,
         reload: Callable[[], object] | None = None,
+        use_hit_programs: bool | None = None,
     ) -> None:
         if integer("overwatch", overwatch) < 0:
             raise InvalidLocation(f"overwatch is {overwatch}: it counts bytes, and is 0 or more")
         self.board = board
         self._info = DebugInfo(images, self.read)
         self.images = self._info.images
-        self._target = target = Target(self, board, self._info)
+        self._target = target = Target(self, board, self._info, use_hit_programs=use_hit_programs)
         self.hardware = target.hardware
         self._on_close = on_close
         self._reload = reload

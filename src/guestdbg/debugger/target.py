@@ -35,9 +35,13 @@ class Target:
             Set by any thread, cleared by the one that runs the guest.
         limits: the instruction counts at which vCPUs have to stop, by their place.
         limited: whether instruction limits are set at the provider.
+        use_hit_programs: whether the provider may decide hits itself; None: unless
+            ``GUESTDBG_PLAIN`` is set.
     """
 
-    def __init__(self, guest: Any, board: Board, info: DebugInfo) -> None:
+    def __init__(
+        self, guest: Any, board: Board, info: DebugInfo, *, use_hit_programs: bool | None = None
+    ) -> None:
         self.guest = guest
         self.board = board
         self.vcpus: Sequence[Vcpu] = board.vcpus
@@ -48,6 +52,7 @@ class Target:
         self.attention = False
         self.limits: dict[int, int] = {}
         self.limited = False
+        self.use_hit_programs = use_hit_programs
 
     def apply_limits(self) -> None:
         """Set ``limits`` at the provider, where a single step may have lifted them."""

@@ -168,7 +168,7 @@ class ExitHit(Exit):
         debug: the exit that there would have been without programs.
         what: (pc, address, size, access, hits): the instruction's address; the first byte that it
             accessed and the number of bytes; 1 for a read, 2 for a write, 3 for both; the hits as
-            tuples, none if the run ended because a buffer is full.
+            tuples, with the last one of each program whose buffer is full.
     """
 
     reason: ClassVar[int] = KVM_EXIT_DEBUG
@@ -193,8 +193,11 @@ class InstalledPrograms(Protocol):
     def recorded(self, n: int) -> int:
         """The number of records in the buffer of program ``n``."""
 
-    def clear(self, n: int) -> None:
-        """The buffer of program ``n`` has been read: write to its beginning again."""
+    def clear(self, n: int, room: int = 0) -> None:
+        """The buffer of program ``n`` has been read: write to its beginning again.
+
+        ``room``: after so many records it counts as full; 0: when it has all that it can hold.
+        """
 
 
 @runtime_checkable

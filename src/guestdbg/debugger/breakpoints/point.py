@@ -140,6 +140,9 @@ class Point:
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
+        self._set_enabled(value)
+
+    def _set_enabled(self, value: bool) -> None:
         value = bool(value)
         if value == self._enabled or self.deleted:
             return

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from guestdbg.debugger.breakpoints.point import STOP, Point, Watch
+from guestdbg.debugger.breakpoints.point import Handler, Point, Watch
 from guestdbg.debugger.errors import BadRange, InvalidLocation
 from guestdbg.debugger.validation import integer
 from guestdbg.kvm import SupportsInstructionCount
@@ -86,7 +86,6 @@ class Recording(Watch):
         self._layout = struct.Struct(f"={self._words}Q")
         self._chunks: list[bytes] = []
         self._buffer = bytearray(min(limit or _CHUNK, _CHUNK) * self._layout.size)
-        self.handler = self._note
 
     def __len__(self) -> int:
         return sum(map(len, self._chunks)) // self._layout.size
@@ -99,19 +98,49 @@ class Recording(Watch):
         """Whether ``limit`` records have been made."""
         return self.limit is not None and len(self) >= self.limit
 
-    def room(self) -> memoryview:
-        """A buffer for the next records; ``take`` copies them out of it."""
-        whole = memoryview(self._buffer)
-        if self.limit is None:
-            return whole
-        return whole[: (self.limit - len(self)) * self._layout.size]
+    @property
+    def handler(self) -> Handler | None:
+        """None: a recording has no handler."""
+        return None
+
+    @handler.setter
+    def handler(self, handler: Handler | None) -> None:
+        raise InvalidLocation(
+            f"{self.name}: a recording calls no handler; guest.watch() makes a watch that does"
+        )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is armed. Raises InvalidLocation where it has all the records of its limit."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        if value and not self._enabled and not self.deleted and self.limit_reached:
+            raise InvalidLocation(
+                f"{self.name} has the {len(self)} records of its limit: clear() it, or raise the "
+                "limit, before it is enabled again"
+            )
+        self._set_enabled(value)
+
+    @property
+    def buffer(self) -> memoryview:
+        """Where a provider writes the next records; ``take`` copies them out of it."""
+        return memoryview(self._buffer)
+
+    @property
+    def room(self) -> int:
+        """After how many more records, at most, they have to be taken out of the buffer."""
+        size = len(self._buffer) // self._layout.size
+        # A limit that was lowered below the number of records ends it at the next.
+        return size if self.limit is None else max(1, min(size, self.limit - len(self)))
 
     def take(self, count: int) -> None:
         """Keep the first ``count`` records of the buffer."""
         self._chunks.append(bytes(memoryview(self._buffer)[: count * self._layout.size]))
 
-    def _note(self, hit: Hit) -> object:
-        """The handler, for providers without hit programs: make a record of the hit."""
+    def note(self, hit: Hit) -> None:
+        """Make a record of a hit that the provider has not recorded."""
         vcpu, retired = hit.vcpu, hit.provider
         self._chunks.append(
             self._layout.pack(
@@ -125,10 +154,6 @@ class Recording(Watch):
                 *(vcpu.x[n] for n in self.registers),
             )
         )
-        if not self.limit_reached:
-            return None
-        self.enabled = False
-        return STOP
 
     def clear(self) -> None:
         """Forget the records."""

@@ -25,7 +25,7 @@ class SoftwareBreakpoints:
     Args:
         memory: takes the BRK instructions.
         translate: the guest-physical address of a virtual one, as the current vCPU has it mapped.
-        on_change: called before the set of BRK instructions changes with a point.
+        on_change: called before the set of BRK instructions changes.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class SoftwareBreakpoints:
         """
         memory = self._memory
         missing = [(self._patched[point], self._missing(point)) for point in self.lost()]
+        if missing:
+            self._on_change()
         # Two breakpoints may be at one address: all release it before any patches it again.
         for own, places in missing:
             for physical in places:

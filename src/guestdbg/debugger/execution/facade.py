@@ -97,10 +97,9 @@ class Execution:
 
     def device_accessed(self, vcpu: Vcpu, exit_: ExitMmio, data: bytes) -> None:
         """A vCPU has accessed a device: the board's bus calls this."""
-        if self._target.armed.watches:
-            for driver in self._scheduler.vcpus:
-                if driver.vcpu is vcpu:
-                    driver.mmio.device_accessed(exit_, data)
+        for driver in self._scheduler.vcpus:
+            if driver.vcpu is vcpu:
+                driver.mmio.device_accessed(exit_, data)
 
     # ---- guest-physical memory ---------------------------------------------------------------
 

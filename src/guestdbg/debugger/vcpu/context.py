@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.debugger.breakpoints.armed_state import OFF
@@ -27,6 +27,10 @@ _ZERO_REGISTER = 31
 _SAME_FRAME_BYTES = 128
 
 
+def _nothing_to_collect() -> None:
+    pass
+
+
 class VcpuContext:
     """One vCPU: what is armed on it, and the state that resuming it depends on.
 
@@ -40,6 +44,8 @@ class VcpuContext:
         resume_state: what it has to remember from one stop to the next.
         resume_count: how often it was resumed; a hit with another count is stale.
         guest_debug: what KVM_SET_GUEST_DEBUG was given last; None where that is not known.
+        collect_counts: brings the points' counts and recordings up to date with the hits that the
+            provider has decided.
     """
 
     def __init__(self, target: Target, number: int, vcpu: Vcpu) -> None:
@@ -55,6 +61,7 @@ class VcpuContext:
         self.resume_state = ResumeState()
         self.resume_count = 0
         self.guest_debug: GuestDebug | None = OFF
+        self.collect_counts: Callable[[], None] = _nothing_to_collect
 
     def __reduce__(self) -> str:
         raise TypeError(UNPICKLABLE)

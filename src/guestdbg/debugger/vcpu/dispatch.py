@@ -1,41 +1,77 @@
-"""Putting hits to their points: conditions, counts, handlers."""
+"""Putting hits to their points: counts, conditions, records, handlers.
+
+All that counts is done first for all hits of a stop, and then the handlers are called. So it does
+not matter whether the provider has counted, decided and recorded a hit, or this module does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import STOP
+from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Stop
 
-__all__ = ["dispatch"]
+__all__ = ["Done", "dispatch"]
 
 
-def dispatch(
-    context: VcpuContext, hits: Sequence[Hit], condition_holds: Sequence[bool] = ()
-) -> Stop | None:
+class Done(IntEnum):
+    """What the provider has done about a hit.
+
+    NOTHING; COUNTED: the hit is in ``seen``; DECIDED: its condition holds, it is in ``hits``, and
+    a recording has recorded it.
+    """
+
+    NOTHING = 0
+    COUNTED = 1
+    DECIDED = 2
+
+
+_NOTHING, _DECIDED = Done.NOTHING, Done.DECIDED
+
+
+def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = ()) -> Stop | None:
     """Put the hits of one stop to their points; a Stop if one of them ends the run.
 
-    ``condition_holds`` says of each hit whether its condition is known to be true; empty, it is not
-    known of any.
+    ``done`` says of each hit what the provider has done about it; empty: nothing.
     """
-    ending: list[Hit] = []
+    context.collect_counts()
+    reported: list[Hit] = []
     for n, hit in enumerate(hits):
         point = hit.point
         if not point._enabled:
-            continue  # a handler of this stop has disabled it
+            continue  # it was disabled before the access was complete
         hit._resume_count = context.resume_count
-        point.seen += 1
-        when = point._when
-        if when is not None and not (condition_holds and condition_holds[n]) and not when(hit):
-            continue
-        point.hits += 1
+        state = done[n] if done else _NOTHING
+        if state is not _DECIDED:
+            if state is _NOTHING:
+                point.seen += 1
+            when = point._when
+            if when is not None and not when(hit):
+                continue
+            point.hits += 1
+            if type(point) is Recording:
+                point.note(hit)
         hit.count = point.hits
-        if point.hits <= point.ignore:
-            continue
-        if point._handler is None or point._handler(hit) is STOP:
+        reported.append(hit)
+    ending: list[Hit] = []
+    for hit in reported:
+        point = hit.point
+        if not point._enabled or hit.count <= point.ignore:
+            continue  # a handler of this stop has disabled it
+        if type(point) is Recording:
+            if point.limit_reached:
+                point.enabled = False
+                ending.append(hit)
+        elif point._handler is None or point._handler(hit) is STOP:
             ending.append(hit)
     if not ending:
         return None
-    return context.stop("hit", ending[0].point.name, ending)
+    point = ending[0].point
+    detail = point.name
+    if type(point) is Recording:
+        detail = f"{point.name}: {len(point)} records, its limit"
+    return context.stop("hit", detail, ending)

@@ -74,12 +74,20 @@ class VcpuDriver(VcpuContext):
             handle_other_exit=self.handle_other_exit,
         )
         self.hit_programs = HitProgramSet(self)
+        self.collect_counts = self.hit_programs.collect
 
     # ---- running -----------------------------------------------------------------------------
 
-    # One function: this loop runs at every stop, where a call more is measurable.
-    def advance(self) -> Stop | ExitIntr:  # noqa: C901
+    def advance(self) -> Stop | ExitIntr:
         """Run until the run of the guest ends, or the vCPU gives up its turn (ExitIntr)."""
+        try:
+            return self._advance()
+        finally:
+            # What the provider has counted belongs to the points before another vCPU runs.
+            self.hit_programs.collect()
+
+    # One function: this loop runs at every stop, where a call more is measurable.
+    def _advance(self) -> Stop | ExitIntr:  # noqa: C901
         target, vcpu, board, state = self.target, self.vcpu, self.target.board, self.resume_state
         run, hit_programs = vcpu.run, self.hit_programs
         handle_watchpoint = self.watchpoints.handle_hit
@@ -106,6 +114,8 @@ class VcpuDriver(VcpuContext):
             decided_there = armed if sequence is None and not state.interrupted else None
             if hit_programs.armed is not decided_there:
                 hit_programs.sync(decided_there)
+            if not hit_programs.current:
+                hit_programs.continue_counts()
             self.resume_count += 1
             # Handling a hit does not touch the board: after one, the board is not asked for
             # pending work at once, which costs more than the hit.

@@ -3,6 +3,10 @@
 A condition is compiled and evaluated by the provider, which exits only when it is true; a recording
 is written by the provider. What cannot be expressed so is handled by ``watchpoint_handler`` and
 ``breakpoint_handler``, which give the same hits, values and counts.
+
+The counts are those of the points. A provider continues them while it runs (``continue_counts``),
+and its counts and records are taken over (``collect``) before anything is counted or called here,
+and at the end of a vCPU's turn.
 """
 
 from __future__ import annotations
@@ -12,11 +16,11 @@ import os
 from guestdbg.debugger.breakpoints.armed_state import ArmedState
 from guestdbg.debugger.breakpoints.conditions.compiler import Compilable, Shape
 from guestdbg.debugger.breakpoints.hit import Hit
-from guestdbg.debugger.breakpoints.point import Breakpoint, Point
+from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.vcpu.access_decoder import WRITE, Touched
 from guestdbg.debugger.vcpu.context import VcpuContext
-from guestdbg.debugger.vcpu.dispatch import dispatch
+from guestdbg.debugger.vcpu.dispatch import Done, dispatch
 from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
@@ -27,6 +31,9 @@ __all__ = ["HitProgramSet"]
 #: GUESTDBG_PLAIN=1: do not use what only some providers can do. All results are the same.
 PLAIN = os.environ.get("GUESTDBG_PLAIN", "") not in ("", "0")
 
+#: The provider decides accesses of at most so many bytes.
+_LONGEST_ACCESS = 64
+
 
 class _Outdated:
     """In the place of an armed state: the programs are not valid for any."""
@@ -36,15 +43,14 @@ _OUTDATED = _Outdated()
 
 
 class _Counter:
-    """A program that counts hits: how many of them have been added to the point's counts."""
+    """A program that counts hits: what it counts for, and what has been taken over from it."""
 
     __slots__ = ("number", "passed", "point", "seen")
 
     def __init__(self, number: int, point: Point) -> None:
         self.number = number
         self.point = point
-        self.seen = point.seen
-        self.passed = point.hits
+        self.seen = self.passed = 0
 
 
 class HitProgramSet:
@@ -52,19 +58,22 @@ class HitProgramSet:
 
     Attributes:
         armed: what the programs were made for; None: there are none.
+        current: whether the programs continue from the points' counts and recordings as they are.
     """
 
     def __init__(self, context: VcpuContext) -> None:
         self._context = context
         self._target = context.target
         self._vcpu: SupportsHitPrograms | None = None
-        if isinstance(context.vcpu, SupportsHitPrograms) and not PLAIN:
+        use = context.target.use_hit_programs
+        if isinstance(context.vcpu, SupportsHitPrograms) and (not PLAIN if use is None else use):
             self._vcpu = context.vcpu
         self._points: list[Point] = []
         self._counters: list[_Counter] = []
         self._counted: set[int] = set()
         self._installed: InstalledPrograms | None = None
         self.armed: ArmedState | _Outdated | None = None
+        self.current = True
 
     @property
     def installed(self) -> bool:
@@ -97,6 +106,7 @@ class HitProgramSet:
                 self._vcpu.set_hit_programs(())
             self._installed = None
             self._counters = []
+            self.current = True
             return
         self._installed = self._vcpu.set_hit_programs(programs, excluded, hidden)
         self._counters = [
@@ -105,8 +115,7 @@ class HitProgramSet:
             if program.condition is not None or program.buffer is not None
         ]
         self._counted = {counter.number for counter in self._counters}
-        for counter in self._counters:
-            self._installed.set_counts(counter.number, counter.seen, counter.passed)
+        self.continue_counts()
 
     def _watches(
         self, armed: ArmedState, programs: list[HitProgram], excluded: list[tuple[int, int]]
@@ -118,11 +127,17 @@ class HitProgramSet:
             condition = self._compiled(watch, watch.length if watch.scalar else 0)
             buffer: memoryview | None = None
             registers: tuple[int, ...] = ()
+            if (
+                condition is None
+                and watch.when is not None
+                and (isinstance(watch, Recording) or _overlaps_another(watch, armed))
+            ):
+                # Python evaluates the condition. It may look at other points, which must not have
+                # counted an access that they share before.
+                excluded.append((watch.address, watch.end))
+                continue
             if isinstance(watch, Recording):
-                if condition is None and watch.when is not None:
-                    excluded.append((watch.address, watch.end))
-                    continue
-                buffer, registers = watch.room(), watch.registers
+                buffer, registers = watch.buffer, watch.registers
             self._points.append(watch)
             programs.append(
                 HitProgram(
@@ -162,47 +177,53 @@ class HitProgramSet:
     def _compiled(self, point: Point, value_bytes: int) -> tuple[Operation, ...] | None:
         if not isinstance(point.when, Compilable):
             return None
-        # The provider counts for one vCPU and one address. The count of a line that was compiled
-        # into several places is over all of them.
-        alone = len(self._target.vcpus) == 1 and not (
-            isinstance(point, Breakpoint) and len(point.addresses) > 1
-        )
+        # A program counts for one address. The count of a line that was compiled into several
+        # places is over all of them.
+        alone = not (isinstance(point, Breakpoint) and len(point.addresses) > 1)
         return point.when.compile(Shape(value_bytes, alone, self._target.info.types.static_address))
 
     def collect(self) -> None:
-        """Bring the points' counts and recordings up to date."""
+        """Bring the points' counts and recordings up to date with what the provider has done."""
         installed = self._installed
-        if installed is None:
+        if installed is None or not self._counters:
             return
         for counter in self._counters:
-            seen, passed = installed.counts(counter.number)
-            point = counter.point
+            number, point = counter.number, counter.point
+            seen, passed = installed.counts(number)
             if seen != counter.seen:
                 point.seen += seen - counter.seen
-                counter.seen = seen
-            if isinstance(point, Recording):
                 point.hits += passed - counter.passed
-                counter.passed = passed
-                count = installed.recorded(counter.number)
-                if count:
-                    point.take(count)
-                    installed.clear(counter.number)
-                    if point.limit is not None:
-                        self.invalidate()  # its buffer has shrunk
+                counter.seen, counter.passed = seen, passed
+            if isinstance(point, Recording) and (count := installed.recorded(number)):
+                point.take(count)
+                installed.clear(number, point.room)
+        self.current = False
+
+    def continue_counts(self) -> None:
+        """Let the programs continue from the points' counts, and from the recordings' lengths."""
+        self.collect()
+        installed = self._installed
+        if installed is not None:
+            for counter in self._counters:
+                number, point = counter.number, counter.point
+                counter.seen, counter.passed = point.seen, point.hits
+                installed.set_counts(number, point.seen, point.hits)
+                if isinstance(point, Recording):
+                    installed.clear(number, point.room)
+        self.current = True
 
     def handle_hit(self, exit_: ExitHit) -> Stop | None:
         """The provider exits with a hit: report it to its points. The access of a watch is made."""
         context = self._context
         pc, address, size, bits, found = exit_.what
-        if self._counters:
-            self.collect()
-            if not found:
-                return self._full()
+        self.collect()
         touched = Touched(address, size, bits)
         hits: list[Hit] = []
-        condition_holds: list[bool] = []
+        done: list[Done] = []
         for number, evaluated, old, new in found:
             point = self._points[number]
+            if type(point) is Recording and evaluated and not point.limit_reached:
+                continue  # only its buffer was full
             if type(point) is Breakpoint:
                 hits.append(Hit(context, point, pc, Touched(pc, 4, 0), exit_.debug, None))
                 context.resume_state.needs_step_over = pc
@@ -213,18 +234,18 @@ class HitProgramSet:
                 else:
                     hit.new_bytes = new
                 hits.append(hit)
-            counted = number in self._counted
-            # Without a counter there was no condition to evaluate. dispatch() counts the hit again.
-            condition_holds.append(evaluated and counted)
-            if counted:
-                point.seen -= 1
-        return dispatch(context, hits, condition_holds)
+            if number not in self._counted:
+                done.append(Done.NOTHING)
+            else:
+                done.append(Done.DECIDED if evaluated else Done.COUNTED)
+        return dispatch(context, hits, done) if hits else None
 
-    def _full(self) -> Stop | None:
-        """A buffer was full, and collect() has emptied it; a Stop if a recording has its limit."""
-        for counter in self._counters:
-            point = counter.point
-            if isinstance(point, Recording) and point.limit_reached:
-                point.enabled = False
-                return self._context.stop("hit", f"{point.name}: {len(point)} records, its limit")
-        return None
+
+def _overlaps_another(watch: Watch, armed: ArmedState) -> bool:
+    """Whether one access of an instruction may hit both this watch and another."""
+    return any(
+        other is not watch
+        and other.address < watch.end + _LONGEST_ACCESS
+        and watch.address < other.end + _LONGEST_ACCESS
+        for other in armed.watches
+    )

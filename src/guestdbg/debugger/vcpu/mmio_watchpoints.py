@@ -31,6 +31,8 @@ class MmioWatchpoints:
     def device_accessed(self, exit_: ExitMmio, data: bytes) -> None:
         """A device register was read or written, with these bytes."""
         context = self._context
+        # The console may call a function of the user's, which may look at the points.
+        context.collect_counts()
         pending = context.resume_state.device_hits
         bits = WRITE if exit_.is_write else READ
         for watch in context.target.armed.watches:

@@ -31,7 +31,7 @@ class Shape(NamedTuple):
     Attributes:
         value_bytes: size of the watched value; 0 if there is none (a breakpoint, a watch of another
             length than 1, 2, 4 or 8 bytes).
-        counts: whether the provider's count is that of the point (only with one vCPU).
+        counts: whether the provider's count is that of the point (only at one address).
         variable: finds a variable of the guest; None if it has no static address.
     """
 
