@@ -56,7 +56,7 @@ class Recording(Watch):
     disabled.
     """
 
-    __slots__ = ("_buffer", "_chunks", "_layout", "_words", "limit", "registers")
+    __slots__ = ("_buffer", "_chunks", "_count", "_layout", "_words", "limit", "registers")
 
     def __init__(
         self,
@@ -85,10 +85,11 @@ class Recording(Watch):
         self._words = RECORD_WORDS + len(self.registers)
         self._layout = struct.Struct(f"={self._words}Q")
         self._chunks: list[bytes] = []
+        self._count = 0
         self._buffer = bytearray(min(limit or _CHUNK, _CHUNK) * self._layout.size)
 
     def __len__(self) -> int:
-        return sum(map(len, self._chunks)) // self._layout.size
+        return self._count
 
     def __bool__(self) -> bool:
         return True
@@ -96,7 +97,7 @@ class Recording(Watch):
     @property
     def limit_reached(self) -> bool:
         """Whether ``limit`` records have been made."""
-        return self.limit is not None and len(self) >= self.limit
+        return self.limit is not None and self._count >= self.limit
 
     @property
     def handler(self) -> Handler | None:
@@ -138,10 +139,12 @@ class Recording(Watch):
     def take(self, count: int) -> None:
         """Keep the first ``count`` records of the buffer."""
         self._chunks.append(bytes(memoryview(self._buffer)[: count * self._layout.size]))
+        self._count += count
 
     def note(self, hit: Hit) -> None:
         """Make a record of a hit that the provider has not recorded."""
         vcpu, retired = hit.vcpu, hit.provider
+        self._count += 1
         self._chunks.append(
             self._layout.pack(
                 hit.pc,
@@ -158,6 +161,7 @@ class Recording(Watch):
     def clear(self) -> None:
         """Forget the records."""
         self._chunks.clear()
+        self._count = 0
 
     def data(self) -> memoryview:
         """All records as unsigned 64-bit words, ``(len, 7 + len(registers))``.
