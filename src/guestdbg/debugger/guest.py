@@ -106,13 +106,19 @@ class Guest(IntegerAccess, Closing):
 
     # ---- symbols and locations ---------------------------------------------------------------
 
-    def add_symbols(self, path: str | os.PathLike[str], slide: int = 0) -> Image:
+    def add_symbols(
+        self,
+        path: str | os.PathLike[str],
+        slide: int = 0,
+        *,
+        debug_dirs: Sequence[str | os.PathLike[str]] = (),
+    ) -> Image:
         """Bring in an ELF file's symbols, moved by ``slide`` bytes from where it was linked.
 
         For firmware that relocates itself, kernels under KASLR, programs that the guest loads.
         Raises BadImage.
         """
-        image = Image(Path(path), slide)
+        image = Image(Path(path), slide, [Path(directory) for directory in debug_dirs])
         self._info.add(image)
         return image
 
@@ -418,6 +424,7 @@ class Guest(IntegerAccess, Closing):
     def reset(self) -> None:
         """Load the guest again and put its first vCPU to the entry; points stay.
 
+        If its files have changed since, the symbols, lines and types are those of the new files.
         Memory that the guest's file does not fill keeps its contents, as on a reset of hardware.
         A software breakpoint whose address is not mapped then (the MMU is off) is disabled.
         Raises Unsupported for a guest that was not made by ``load``.
@@ -428,6 +435,8 @@ class Guest(IntegerAccess, Closing):
             raise Unsupported("this guest was not loaded from a file that could be loaded again")
         with self.points.software.out_of_memory():
             self._reload()
+            if self._info.reread():
+                self._patches_change()
             for vcpu in self._scheduler.vcpus:
                 vcpu.reset()
             self._scheduler.select(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -29,6 +30,7 @@ def load(
     address: int | None = None,
     symbols: str | os.PathLike[str] | None = None,
     slide: int = 0,
+    debug_dirs: Sequence[str | os.PathLike[str]] = (),
     console: Console | Sink | Literal["stdout"] = "stdout",
     bootargs: str = "",
     overwatch: int = 0,
@@ -46,6 +48,8 @@ def load(
         address: the guest-physical address at which a ``"raw"`` file is loaded.
         symbols: an ELF file with the symbols, if the guest's own file has none.
         slide: how far the guest moves itself from where it was linked, in bytes.
+        debug_dirs: directories in which separate debug files are searched for, by build ID and
+            ``.gnu_debuglink``, before the guest's own and ``/usr/lib/debug``.
         console: where its console output goes: an open file (a text file gets it decoded), a
             callable that takes bytes, a ``guestdbg.machine.Console``, ``"stdout"``, or None.
         bootargs: the kernel command line, for the device tree.
@@ -73,7 +77,7 @@ def load(
         images = []
         named = symbols if symbols is not None else loaded.elf
         if named is not None:
-            images.append(Image(Path(named), slide))
+            images.append(Image(Path(named), slide, [Path(d) for d in debug_dirs]))
         return Guest(board, images, overwatch=overwatch, on_close=kvm.close, reload=into)
     except BaseException:
         if board is not None:

@@ -35,6 +35,14 @@ _OPTIONS = (
         help="Distance in bytes from the link address to where the guest moves itself.",
     ),
     click.option(
+        "--debug-dir",
+        "debug_dirs",
+        metavar="DIR",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Also search this directory for separate debug files. Can be repeated.",
+    ),
+    click.option(
         "--memory", metavar="SIZE", default="128M", show_default=True, help="The guest's RAM."
     ),
     click.option(

@@ -2,6 +2,9 @@
 
 source_location      an address with its function and source line
 symbol_table         ELF symbols, by name and by address
+debug_files          separate debug files: build ID, .gnu_debuglink, .gnu_debugaltlink
+decompression        compressed debug sections, decompressed within bounds
+tombstones           the addresses of what the linker has removed
 line_table           DWARF line numbers, by file and by address
 call_frames          DWARF call frame information, for unwinding
 image                one ELF file with all of these

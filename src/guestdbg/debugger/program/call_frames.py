@@ -26,8 +26,17 @@ class FrameTable:
         self._starts = [e[0] for e in self._entries]
 
     @classmethod
-    def from_dwarf(cls, dwarf: DWARFInfo, slide: int = 0) -> FrameTable:
-        """Collect the entries of ``.debug_frame`` and ``.eh_frame``."""
+    def from_dwarf(
+        cls,
+        dwarf: DWARFInfo,
+        slide: int = 0,
+        is_code: Callable[[int, int], bool] = lambda start, length: True,
+    ) -> FrameTable:
+        """Collect the entries of ``.debug_frame`` and ``.eh_frame``.
+
+        ``is_code`` says whether code at an address (as linked) of so many bytes is in the image:
+        linkers leave the entries of functions that they remove.
+        """
         from elftools.dwarf.callframe import FDE
 
         parsed: list[Any] = []
@@ -37,13 +46,19 @@ class FrameTable:
             parsed += dwarf.EH_CFI_entries()
         entries = []
         for entry in parsed:
-            if isinstance(entry, FDE):
+            if isinstance(entry, FDE) and is_code(
+                entry["initial_location"], entry["address_range"]
+            ):
                 start = entry["initial_location"] + slide
                 entries.append((start, start + entry["address_range"], entry, slide))
         return cls(entries)
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def merged(self, other: FrameTable) -> FrameTable:
+        """The entries of both."""
+        return FrameTable(self._entries + other._entries)
 
     def caller(self, pc: int, registers: Registers, read_u64: ReadWord) -> Registers | None:
         """The registers of the caller of the function that ``pc`` is in.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
+from guestdbg.debugger.errors import BadImage
 from guestdbg.debugger.program.drgn_program import DrgnProgram, ReadMemory
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.resolver import Resolver
 from guestdbg.debugger.program.source_location import Location
 
 __all__ = ["DebugInfo"]
+
+log = logging.getLogger(__name__)
 
 _LOCATIONS = 4096
 
@@ -34,6 +38,25 @@ class DebugInfo:
         self.images.append(image)
         self.types.add(image)
         self._locations.clear()
+
+    def reread(self) -> bool:
+        """Take the images as their files are now, and say whether any has changed.
+
+        An image whose file cannot be read any more stays as it is, with a warning.
+        """
+        images = []
+        for image in self.images:
+            try:
+                images.append(image.reread())
+            except BadImage as error:
+                log.warning("the symbols stay those of the earlier file: %s", error)
+                images.append(image)
+        if images == self.images:
+            return False
+        self.images[:] = images
+        self.types.replace(images)
+        self._locations.clear()
+        return True
 
     def locate(self, address: int) -> Location:
         """An address with its function (or variable), offset, file and line, if they are known."""

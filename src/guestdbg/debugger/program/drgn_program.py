@@ -5,6 +5,8 @@ drgn runs on Linux only and is an optional dependency: everything else works wit
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +31,27 @@ __all__ = ["DrgnProgram", "ReadMemory"]
 
 ReadMemory = Callable[[int, int], bytes]
 
+log = logging.getLogger(__name__)
+
 _PAGE = 0xFFF
 _KNOWN = 4096
+
+
+def missing_files(images: Iterable[Image]) -> str:
+    """What is known of debug files that were not found: "" or ". PATH: what was looked for"."""
+    return "".join(f". {image.no_debug_info}" for image in images if image.no_debug_info)
+
+
+def _in_memory(contents: bytes) -> int:
+    """A file descriptor of a file in memory: drgn reads it later than the file may change."""
+    descriptor = os.memfd_create("guestdbg")
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(contents)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 class DrgnProgram:
@@ -60,6 +81,12 @@ class DrgnProgram:
         if self._program is not None:
             self._add_module(self._program, image)
 
+    def replace(self, images: Iterable[Image]) -> None:
+        """Have other images: the program is made anew when it is next used."""
+        self._images = list(images)
+        self._known.clear()
+        self._program = None
+
     def _make(self) -> Any:
         drgn = drgn_import.drgn()
         flags = drgn.PlatformFlags
@@ -86,9 +113,16 @@ class DrgnProgram:
         # as the bias of all its addresses. So the range starts at the page of that segment.
         start = image.segments[0][0] & ~_PAGE
         end = max(e for _, e in image.segments)
-        module.address_ranges = [(start, end)]
         try:
-            module.try_file(str(image.path), force=True)
+            module.address_ranges = [(start, end)]
+        except ValueError:
+            log.warning("the types of %s are ignored: another image is there already", image.path)
+            return
+        try:
+            module.try_file(str(image.path), fd=_in_memory(image.debug_contents), force=True)
+            if image.supplementary.path is not None:
+                alternate = _in_memory(image.supplementary_contents)
+                module.try_file(str(image.supplementary.path), fd=alternate, force=True)
         except Exception as error:
             raise BadImage(f"drgn cannot read the types of {image.path}: {error}") from error
 
@@ -96,7 +130,7 @@ class DrgnProgram:
         if not any(image.has_types for image in self._images):
             raise NoDebugInfo(
                 f"{what!r} needs the debug information of the guest (DWARF, as from `gcc -g`), "
-                "and no loaded image has any"
+                "and no loaded image has any" + missing_files(self._images)
             )
 
     def variable(self, name: str, file: str | None = None) -> Any:

@@ -3,47 +3,114 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import BadImage, MissingDependency
+from guestdbg.debugger.program import tombstones
 from guestdbg.debugger.program.call_frames import FrameTable
+from guestdbg.debugger.program.debug_files import (
+    DebugFile,
+    find_debug_file,
+    find_supplementary_file,
+)
+from guestdbg.debugger.program.decompression import with_plain_sections
 from guestdbg.debugger.program.line_table import LineTable
 from guestdbg.debugger.program.symbol_table import SymbolTable
 
 if TYPE_CHECKING:
+    from elftools.dwarf.compileunit import CompileUnit
     from elftools.dwarf.dwarfinfo import DWARFInfo
     from elftools.elf.elffile import ELFFile
 
 __all__ = ["Image"]
 
 _EM_AARCH64 = 183
+_PF_X = 1
 
 
 class Image:
     """An AArch64 ELF file, moved by ``slide`` bytes from the addresses it was linked at.
 
-    Only the symbol table is read at once; the rest at its first use. Raises BadImage for a file
+    The files are read at once, its separate debug file as well, and never again: what is shown of
+    the guest stays that of the loaded guest if somebody builds it anew. Raises BadImage for a file
     that is missing, truncated, or for another machine.
+
+    Attributes:
+        contents: the file's bytes.
+        debug: the separate file with the debug information, found by build ID or ``.gnu_debuglink``
+            in ``debug_dirs`` and where GDB looks, if this file has none itself.
+        supplementary: the file that ``.gnu_debugaltlink`` names (of dwz).
     """
 
-    def __init__(self, path: str | Path, slide: int = 0) -> None:
+    def __init__(
+        self, path: str | Path, slide: int = 0, debug_dirs: Sequence[str | Path] = ()
+    ) -> None:
         self.path = Path(path)
         self.slide = slide
+        self._debug_dirs = tuple(Path(directory) for directory in debug_dirs)
+        self.contents = self._read()
+        if self.contents[:4] != b"\x7fELF":
+            raise BadImage(f"{self.path} is not an ELF file")
+        self._elf = self._open(self.path, self.contents)
+        self.debug = DebugFile(None, b"")
+        if not self._has_debug_info(self._elf):
+            self.debug = self._find(find_debug_file, self._elf, self.path)
+        with_dwarf = self._elf
+        if self.debug.path is not None:
+            with_dwarf = self._open(self.debug.path, self.debug.contents)
+        self._dwarf_file = with_dwarf
+        self.supplementary = self._find(
+            find_supplementary_file, with_dwarf, self.debug.path or self.path
+        )
+        self.symbols = self._symbols()
+
+    def _read(self) -> bytes:
         try:
-            data = self.path.read_bytes()
+            return self.path.read_bytes()
         except OSError as error:
             raise BadImage(f"cannot read {self.path}: {error.strerror}") from error
-        if data[:4] != b"\x7fELF":
-            raise BadImage(f"{self.path} is not an ELF file")
-        self._elf = self._open(data)
-        self.symbols = self._symbols()
+
+    def reread(self) -> Image:
+        """This image if its files are as they were, else a new one of what they are now.
+
+        Raises BadImage.
+        """
+        new = Image(self.path, self.slide, self._debug_dirs)
+        same = (new.contents, new.debug, new.supplementary) == (
+            self.contents,
+            self.debug,
+            self.supplementary,
+        )
+        return self if same else new
+
+    @property
+    def files(self) -> dict[Path, bytes]:
+        """The files that were read, as they were then, by their absolute paths."""
+        found = {self.path.absolute(): self.contents}
+        for other in (self.debug, self.supplementary):
+            if other.path is not None:
+                found[other.path.absolute()] = other.contents
+        return found
+
+    def _find(
+        self,
+        find: Callable[[ELFFile, Path, Sequence[Path]], DebugFile],
+        elf: ELFFile,
+        path: Path,
+    ) -> DebugFile:
+        try:
+            return find(elf, path, self._debug_dirs)
+        except Exception as error:  # pyelftools may raise anything for a damaged file
+            raise BadImage(f"the sections of {path} are damaged: {error}") from error
 
     def __repr__(self) -> str:
         return f"<Image {self.path}>"
 
-    def _open(self, data: bytes) -> ELFFile:
+    @staticmethod
+    def _open(path: Path, data: bytes) -> ELFFile:
         try:
             from elftools.elf.elffile import ELFFile
         except ImportError as error:  # pragma: no cover - a declared dependency
@@ -53,26 +120,35 @@ class Image:
             machine = elf["e_machine"]
             elf.num_sections()
         except Exception as error:  # pyelftools may raise anything for a damaged file
-            raise BadImage(f"{self.path} is not a complete ELF file: {error}") from error
+            raise BadImage(f"{path} is not a complete ELF file: {error}") from error
         if machine not in ("EM_AARCH64", _EM_AARCH64) or elf.elfclass != 64:
-            raise BadImage(f"{self.path} is not a 64-bit Arm file but {elf.get_machine_arch()}")
+            raise BadImage(f"{path} is not a 64-bit Arm file but {elf.get_machine_arch()}")
         if not elf.little_endian:
-            raise BadImage(f"{self.path} is big-endian; only little-endian guests are supported")
+            raise BadImage(f"{path} is big-endian; only little-endian guests are supported")
         return elf
+
+    def _has_debug_info(self, elf: ELFFile) -> bool:
+        names = (".debug_info", ".zdebug_info")
+        try:
+            return any(elf.get_section_by_name(name) is not None for name in names)
+        except Exception as error:  # pyelftools may raise anything for a damaged file
+            raise BadImage(f"the sections of {self.path} are damaged: {error}") from error
 
     def _symbols(self) -> SymbolTable:
         try:
-            table = self._elf.get_section_by_name(".symtab")
+            elf, table = self._elf, self._elf.get_section_by_name(".symtab")
             if table is None:
-                table = self._elf.get_section_by_name(".dynsym")
+                elf, table = self._dwarf_file, self._dwarf_file.get_section_by_name(".symtab")
+            if table is None:
+                elf, table = self._elf, self._elf.get_section_by_name(".dynsym")
             if table is None:
                 return SymbolTable([])
-            strings = self._elf.get_section(table["sh_link"])
+            strings = elf.get_section(table["sh_link"])
             return SymbolTable.parse(
                 table.data(),
                 strings.data(),
                 slide=self.slide,
-                sections=self._elf.num_sections(),
+                sections=elf.num_sections(),
             )
         except Exception as error:
             raise BadImage(f"the symbol table of {self.path} is damaged: {error}") from error
@@ -81,10 +157,13 @@ class Image:
     def segments(self) -> list[tuple[int, int]]:
         """(start, end) of every PT_LOAD segment in guest addresses, sorted."""
         found = []
-        for segment in self._elf.iter_segments("PT_LOAD"):
-            if segment["p_memsz"]:
-                start = segment["p_vaddr"] + self.slide
-                found.append((start, start + segment["p_memsz"]))
+        try:
+            for segment in self._elf.iter_segments("PT_LOAD"):
+                if segment["p_memsz"]:
+                    start = segment["p_vaddr"] + self.slide
+                    found.append((start, start + segment["p_memsz"]))
+        except Exception as error:
+            raise BadImage(f"the segments of {self.path} are damaged: {error}") from error
         return sorted(found)
 
     def covers(self, address: int) -> bool:
@@ -92,21 +171,76 @@ class Image:
         return any(start <= address < end for start, end in self.segments)
 
     @cached_property
-    def _dwarf(self) -> DWARFInfo | None:
+    def _code(self) -> list[tuple[int, int]]:
+        """The executable segments, as linked; all of them if none is executable."""
         try:
-            if not self._elf.has_dwarf_info():
-                return None
-            return self._elf.get_dwarf_info()
+            found = [
+                (int(s["p_vaddr"]), int(s["p_vaddr"] + s["p_memsz"]), bool(s["p_flags"] & _PF_X))
+                for s in self._elf.iter_segments("PT_LOAD")
+            ]
         except Exception as error:
-            raise BadImage(f"the debug information of {self.path} is damaged: {error}") from error
+            raise BadImage(f"the segments of {self.path} are damaged: {error}") from error
+        executable = [(start, end) for start, end, flag in found if flag]
+        return executable or [(start, end) for start, end, _ in found]
+
+    def has_code(self, address: int) -> bool:
+        """Whether ``address``, as linked, lies in executable memory of the image.
+
+        If not, the linker has removed the code for which debug information gives the address.
+        """
+        return any(start <= address < end for start, end in self._code)
+
+    def _is_code(self, unit: CompileUnit, start: int, end: int) -> bool:
+        if not self.has_code(start):
+            return False
+        return start not in tombstones.TOMBSTONES or not tombstones.is_removed_function(
+            unit, start, end, self.symbols, self.slide
+        )
+
+    def _has_frame(self, start: int, length: int) -> bool:
+        if not self.has_code(start):
+            return False
+        if start not in tombstones.TOMBSTONES:
+            return True
+        real = {s.size for s in self.symbols if s.address == start + self.slide and s.size}
+        return not real or length in real
+
+    @cached_property
+    def debug_contents(self) -> bytes:
+        """The ELF file with the debug information, its sections decompressed."""
+        return with_plain_sections(self.debug.contents or self.contents)
+
+    @cached_property
+    def supplementary_contents(self) -> bytes:
+        """The supplementary file, its sections decompressed; empty if there is none."""
+        return with_plain_sections(self.supplementary.contents)
+
+    @cached_property
+    def _dwarf(self) -> DWARFInfo | None:
+        path = self.debug.path or self.path
+        try:
+            elf = self._open(path, self.debug_contents)
+            if not elf.has_dwarf_info():
+                return None
+            dwarf = elf.get_dwarf_info(follow_links=False)
+            if self.supplementary.path is not None:
+                other = self._open(self.supplementary.path, self.supplementary_contents)
+                dwarf.supplementary_dwarfinfo = other.get_dwarf_info(follow_links=False)
+            return dwarf
+        except BadImage:
+            raise
+        except Exception as error:
+            raise BadImage(f"the debug information of {path} is damaged: {error}") from error
 
     @property
     def has_types(self) -> bool:
-        """Whether the file has DWARF type information (``.debug_info``)."""
-        return (
-            self._elf.get_section_by_name(".debug_info") is not None
-            or self._elf.get_section_by_name(".zdebug_info") is not None
-        )
+        """Whether there is DWARF type information (``.debug_info``), here or in a separate file."""
+        return self._has_debug_info(self._dwarf_file)
+
+    @property
+    def no_debug_info(self) -> str:
+        """Why there is no debug information, for a message; empty if nothing is known of it."""
+        return f"{self.path}: {self.debug.missing}" if self.debug.missing else ""
 
     @cached_property
     def lines(self) -> LineTable:
@@ -115,17 +249,20 @@ class Image:
         if dwarf is None or not self.has_types:
             return LineTable(None)
         try:
-            return LineTable(dwarf, self.slide)
+            return LineTable(dwarf, self.slide, self._is_code)
         except Exception as error:
             raise BadImage(f"the line numbers of {self.path} are damaged: {error}") from error
 
     @cached_property
     def frames(self) -> FrameTable:
         """The call frame information (``.debug_frame``, ``.eh_frame``); empty if there is none."""
-        dwarf = self._dwarf
-        if dwarf is None:
-            return FrameTable([])
         try:
-            return FrameTable.from_dwarf(dwarf, self.slide)
+            table = FrameTable([])
+            if self._dwarf is not None:
+                table = FrameTable.from_dwarf(self._dwarf, self.slide, self._has_frame)
+            if self.debug.path is not None and self._elf.has_dwarf_info():
+                own = self._elf.get_dwarf_info(follow_links=False)  # .eh_frame stays in the guest
+                table = table.merged(FrameTable.from_dwarf(own, self.slide, self._has_frame))
+            return table
         except Exception:
             return FrameTable([])  # the unwinder then uses frame records

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-__all__ = ["LineRow", "LineTable", "Statement"]
+__all__ = ["IsCode", "LineRow", "LineTable", "Statement"]
+
+#: Whether code of a unit from an address (as linked) up to another one is in the image. Linkers
+#: leave the line numbers of functions that they remove, at addresses where there is nothing.
+IsCode = Callable[["CompileUnit", int, int], bool]
 
 
 class LineRow(NamedTuple):
@@ -45,9 +49,15 @@ class LineTable:
     up a source file reads all units.
     """
 
-    def __init__(self, dwarf: DWARFInfo | None, slide: int = 0) -> None:
+    def __init__(
+        self,
+        dwarf: DWARFInfo | None,
+        slide: int = 0,
+        is_code: IsCode = lambda unit, start, end: True,
+    ) -> None:
         self._dwarf = dwarf
         self._slide = slide
+        self._is_code = is_code
         try:
             self._aranges = dwarf.get_aranges() if dwarf is not None else None
         except Exception:
@@ -91,6 +101,13 @@ class LineTable:
             offset = self._aranges.cu_offset_at_addr(address)
         if offset is not None:
             yield self._unit(offset)
+            entries = self._aranges.entries if self._aranges is not None else ()
+            for entry in entries:  # a removed function may be listed at the same place
+                if (
+                    entry.begin_addr <= address < entry.begin_addr + entry.length
+                    and entry.info_offset != offset
+                ):
+                    yield self._unit(entry.info_offset)
             return
         # Units that .debug_aranges does not list may cover the address.
         listed = {e.info_offset for e in self._aranges.entries} if self._aranges else set()
@@ -102,7 +119,7 @@ class LineTable:
         unit = self._units.get(offset)
         if unit is None:
             assert self._dwarf is not None
-            unit = _Unit(self._dwarf, self._dwarf.get_CU_at(offset), self._slide)
+            unit = _Unit(self._dwarf, self._dwarf.get_CU_at(offset), self._slide, self._is_code)
             self._units[offset] = unit
         return unit
 
@@ -163,38 +180,64 @@ class LineTable:
 class _Unit:
     """The rows and statements of one compilation unit, sorted by address."""
 
-    def __init__(self, dwarf: DWARFInfo, unit: CompileUnit, slide: int) -> None:
+    def __init__(self, dwarf: DWARFInfo, unit: CompileUnit, slide: int, is_code: IsCode) -> None:
         self._rows: list[LineRow] = []
         self.statements: list[Statement] = []
         program = dwarf.line_program_for_CU(unit)
         if program is not None:
-            self._run(program, slide)
+            for sequence in _sequences(program):
+                if is_code(unit, sequence[0].address, sequence[-1].address):
+                    self._add(sequence, slide)
         self._rows.sort()
         self._starts = [row.start for row in self._rows]
 
-    def _run(self, program: LineProgram, slide: int) -> None:
-        names = _file_names(program)
-        first = 0 if program["version"] >= 5 else 1
-        last: tuple[int, str, int] | None = None
-        for entry in program.get_entries():
-            state = entry.state
-            if state is None:
-                continue
-            index = state.file - first
-            name = names[index] if 0 <= index < len(names) else "?"
+    def _add(self, sequence: list[_State], slide: int) -> None:
+        last: _State | None = None
+        for state in sequence:
             address = state.address + slide
-            if last is not None and address > last[0] and last[2]:
-                self._rows.append(LineRow(last[0], address, last[1], last[2]))
+            if last is not None and state.address > last.address and last.line:
+                self._rows.append(LineRow(last.address + slide, address, last.file, last.line))
             # A row without length also marks the beginning of a statement.
-            if state.is_stmt and state.line and not state.end_sequence:
-                self.statements.append(Statement(address, name, state.line))
-            last = None if state.end_sequence else (address, name, state.line)
+            if state.is_stmt and state.line and not state.ends:
+                self.statements.append(Statement(address, state.file, state.line))
+            last = state
 
     def at(self, address: int) -> LineRow | None:
         i = bisect_right(self._starts, address) - 1
         if i >= 0 and self._rows[i].start <= address < self._rows[i].end:
             return self._rows[i]
         return None
+
+
+class _State(NamedTuple):
+    """A row of the line number program; ``ends`` marks the first address after a sequence."""
+
+    address: int
+    file: str
+    line: int
+    is_stmt: bool
+    ends: bool
+
+
+def _sequences(program: LineProgram) -> Iterator[list[_State]]:
+    """The rows of the program, a list for each contiguous piece of code."""
+    names = _file_names(program)
+    first = 0 if program["version"] >= 5 else 1
+    rows: list[_State] = []
+    for entry in program.get_entries():
+        state = entry.state
+        if state is None:
+            continue
+        index = state.file - first
+        name = names[index] if 0 <= index < len(names) else "?"
+        rows.append(
+            _State(state.address, name, state.line, bool(state.is_stmt), bool(state.end_sequence))
+        )
+        if state.end_sequence:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
 
 
 def _file_names(program: object) -> list[str]:

@@ -17,7 +17,7 @@ from guestdbg.debugger.errors import (
     near,
 )
 from guestdbg.debugger.program import drgn_objects
-from guestdbg.debugger.program.drgn_program import DrgnProgram
+from guestdbg.debugger.program.drgn_program import DrgnProgram, missing_files
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.validation import integer
@@ -115,6 +115,7 @@ class Resolver:
             raise unknown
         raise NoDebugInfo(
             f"{text!r} needs line numbers, and no loaded image has any (compile with -g)"
+            + missing_files(self._images)
         )
 
     def data(self, where: Where, length: int | None) -> Data:

@@ -38,14 +38,14 @@ def _open(session: SessionState, args: list[bytes]) -> bytes:
     name, flags = _path(args[0]), parse_number(args[1])
     if flags != _READ_ONLY:
         raise _FileError(errno.EROFS)
-    for image in session.guest.images:
-        if name == str(image.path.absolute()):
-            try:
-                contents = image.path.read_bytes()
-            except OSError as error:
-                raise _FileError(error.errno or errno.EIO) from error
-            break
-    else:
+    # The contents as they were when the guest was loaded: the file may have been built anew since.
+    files = {
+        str(path): contents
+        for image in session.guest.images
+        for path, contents in image.files.items()
+    }
+    contents = files.get(name)
+    if contents is None:
         raise _FileError(errno.ENOENT)
     free = [n for n in range(_MAX_OPEN) if n not in session.open_files]
     if not free:
