@@ -20,7 +20,7 @@ import fuzz_packet_words
 from fuzz_case import Failure
 from fuzz_shrink import shrunk
 
-import guestdbg.gdb.session
+import guestdbg.gdb.session_state
 from guestdbg.debugger import Guest, Stop, load
 from guestdbg.debugger.execution import ResumeAction
 from guestdbg.debugger.program.symbol_table import SymbolKind
@@ -277,7 +277,7 @@ def _defects_come_out() -> Iterator[None]:
     def again(*what: object) -> None:
         raise
 
-    log = guestdbg.gdb.session.log
+    log = guestdbg.gdb.session_state.log
     setattr(log, "exception", again)  # noqa: B010
     try:
         yield

@@ -91,12 +91,11 @@ class Served:
 
     def _serve(self) -> None:
         try:
-            with Server(
-                self.guest,
-                f"unix:{self.path}",
-                announce=self.announced.append,
-                **self._options,
-            ) as self.server:
+            options = {
+                "listen": f"unix:{self.path}",
+                "announce": self.announced.append,
+            } | self._options
+            with Server(self.guest, **options) as self.server:
                 self._ready.set()
                 self.outcome = self.server.serve()
         except BaseException as error:

@@ -161,7 +161,7 @@ def test_persistent_commands_stay_until_the_next_client(
         {"queue_push"} if end_reason in (EndReason.DETACHED, EndReason.DISCONNECTED) else set()
     )
     assert set(said) == expected
-    attach(guest)._answer(b"$?#3f")
+    attach(guest).begin()
     assert not any(isinstance(point.handler, CommandList) for point in guest.points)
     before = len(said)
     guest.run(max_instructions=20_000)

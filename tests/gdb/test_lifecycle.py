@@ -212,7 +212,7 @@ def test_a_client_that_reads_nothing_does_not_block_the_next(tmp_path: Path) -> 
 
 def test_errors_of_the_library(tmp_path: Path) -> None:
     with served(tmp_path, "spin") as here:
-        with pytest.raises(ServerError, match="there is a file already"):
+        with pytest.raises(ServerError, match="another program listens there"):
             Server(here.guest, f"unix:{here.path}")
         with pytest.raises(ServerError, match="one of stop, go, kill"):
             Server(here.guest, "tcp:127.0.0.1:0", on_disconnect="wait")  # type: ignore[arg-type]

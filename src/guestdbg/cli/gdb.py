@@ -36,7 +36,8 @@ see the message; 2 a wrong command line; 130 Ctrl-C.
     metavar="ADDRESS",
     default="tcp:127.0.0.1:1234",
     show_default=True,
-    help="Where to listen: tcp:HOST:PORT (port 0: any free port), or unix:PATH.",
+    help="Where to listen: tcp:HOST:PORT (port 0: any free port), or unix:PATH (unix: chooses a "
+    "path that only you can reach).",
 )
 @click.option(
     "--wait/--no-wait",

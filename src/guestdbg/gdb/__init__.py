@@ -22,8 +22,11 @@ session_state       one client's session: what packet handlers act on
 monitor/            the `monitor` commands
 handlers/           what each packet means
 session             the loop: receive packets, run the guest
+runtime_directory   where a socket without a path lies
+unix_socket         the file of a Unix socket
 listen_address      tcp:HOST:PORT and unix:PATH
-acceptor            accepts one client at a time
+first_packet        whether a connection is a debugger's
+acceptor            accepts connections, one debugger at a time
 server              clients come and go
 
 These are more than fifteen modules, because the protocol has many small parts. Packets are grouped

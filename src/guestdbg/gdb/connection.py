@@ -13,6 +13,7 @@ import contextlib
 import os
 import select
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 
@@ -29,6 +30,9 @@ _NAP_SECONDS = 0.01
 _POLL_MILLISECONDS = 50
 #: Naps with the guest stopped after which the watcher blocks until the next run.
 _NAPS = 50
+#: How long a client may take to read anything of what was sent to it. Then it is disconnected: the
+#: server can do nothing else meanwhile.
+SEND_SECONDS = 60
 
 
 class Hangup(Exception):
@@ -72,14 +76,24 @@ class Connection:
         client: a connected stream socket, which ``close`` closes.
         interrupt: called by the watcher when there is input while the guest runs.
         waker: also ends ``wait``.
+        received: what the client has sent already; ``receive`` returns it first.
     """
 
     def __init__(
-        self, client: socket.socket, interrupt: Callable[[], object], waker: Waker
+        self,
+        client: socket.socket,
+        interrupt: Callable[[], object],
+        waker: Waker,
+        received: bytes = b"",
     ) -> None:
         self._socket = client
+        self._received = received
         if client.family != socket.AF_UNIX:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # Not settimeout(), which costs a system call more for each packet.
+        timeout = struct.pack("@ll", SEND_SECONDS, 0)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
         self._interrupt = interrupt
         self._waker = waker
         self._poll = select.poll()
@@ -96,6 +110,9 @@ class Connection:
 
     def receive(self) -> bytes:
         """Wait for input from the client, and read it. Raises Hangup."""
+        if self._received:
+            data, self._received = self._received, b""
+            return data
         try:
             data = self._socket.recv(MAX_PACKET)
         except OSError:
@@ -105,7 +122,7 @@ class Connection:
         return data
 
     def send(self, data: bytes) -> None:
-        """Send all of it. Raises Hangup."""
+        """Send all of it. Raises Hangup, also if the client does not read it."""
         try:
             self._socket.sendall(data)
         except OSError:
@@ -114,10 +131,12 @@ class Connection:
     @property
     def has_input(self) -> bool:
         """Whether ``receive`` would return at once: there is data, or the client has hung up."""
-        return bool(self._poll.poll(0))
+        return bool(self._received or self._poll.poll(0))
 
     def wait(self) -> None:
         """Wait for input from the client, or for the waker."""
+        if self._received:
+            return
         both = select.poll()
         both.register(self._socket, select.POLLIN)
         both.register(self._waker.reader, select.POLLIN)

@@ -6,7 +6,9 @@ import errno
 
 from guestdbg.errors import GuestdbgError
 
-__all__ = ["PacketError", "ServerError"]
+__all__ = ["PacketError", "ServerError", "defect"]
+
+_DEFECT_TEXT = 500
 
 
 class ServerError(GuestdbgError):
@@ -24,3 +26,10 @@ class PacketError(GuestdbgError):
         super().__init__(text)
         self.text = text
         self.number = number
+
+
+def defect(error: Exception) -> str:
+    """An exception that nothing expected, in words for the users; the log has its traceback."""
+    text = str(error)[:_DEFECT_TEXT]
+    where = "a handler, a condition or guestdbg"
+    return f"a defect in {where}: {type(error).__name__}{text and ': '}{text} (see the log)"

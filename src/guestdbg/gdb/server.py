@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import threading
 from collections.abc import Callable
@@ -9,14 +10,17 @@ from typing import Literal
 
 from guestdbg.closing import Closing
 from guestdbg.debugger import Guest, Stop
+from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.acceptor import Acceptor
 from guestdbg.gdb.connection import Connection, Waker
 from guestdbg.gdb.end_reason import EndReason
-from guestdbg.gdb.errors import ServerError
+from guestdbg.gdb.errors import ServerError, defect
 from guestdbg.gdb.listen_address import parse
 from guestdbg.gdb.session import Session
 
 __all__ = ["OnDisconnect", "Outcome", "Server", "serve"]
+
+log = logging.getLogger(__name__)
 
 OnDisconnect = Literal["stop", "go", "kill"]
 Outcome = Literal["killed", "exited", "closed"]
@@ -30,11 +34,13 @@ class Server(Closing):
 
     Args:
         guest: the guest; the thread that calls ``serve`` runs it.
-        listen: ``"tcp:127.0.0.1:1234"`` or ``"unix:PATH"``; port 0 chooses a free port.
+        listen: ``"tcp:127.0.0.1:1234"`` or ``"unix:PATH"``; port 0 chooses a free port, and
+            ``"unix:"`` a path in a directory that only the user can enter.
         wait: the guest is stopped until the first client attaches; otherwise it runs at once.
         on_disconnect: what happens to the guest when a client disconnects without detaching: it
             stops and waits for the next client (``"stop"``), it runs on (``"go"``), or the server
-            ends (``"kill"``). When a client detaches, the guest always runs on.
+            ends (``"kill"``). When a client detaches, the guest always runs on. A connection is a
+            client's from the first packet on.
         allow_remote: accept connections from other machines, if ``listen`` names such an address.
         announce: called with a line of text when clients come and go.
 
@@ -65,7 +71,12 @@ class Server(Closing):
         self._guest = guest
         self._runs = not wait
         self._on_disconnect = on_disconnect
-        self._announce = announce
+        self._announce_to = announce
+        self._announce_failed = False
+        self._sink_failed = False
+        self._had_client = False
+        #: Why the guest stopped while no client was attached; the next client is told.
+        self._stopped: Stop | None = None
         self._waker = Waker()
         self._typed: list[bytes] = []
         self._typed_lock = threading.Lock()
@@ -104,9 +115,15 @@ class Server(Closing):
 
     def serve(self) -> Outcome:
         """Serve clients until one kills the guest (``"killed"``), the guest ends (``"exited"``), or
-        ``stop`` is called (``"closed"``)."""
+        ``stop`` is called (``"closed"``).
+
+        A guest that ends, or cannot run on, before a client has attached does not end the server:
+        a client can attach then, and look at it. Defects of handlers and conditions, and errors of
+        the console's sink (a full disk), are announced, and do not end it either.
+        """
         console = self._guest.board.console
-        before, console.listener = console.listener, self._console_output
+        before = console.listener, console.on_sink_error
+        console.listener, console.on_sink_error = self._console_output, self._sink_error
         try:
             while True:
                 outcome = self._wait_for_client()
@@ -116,7 +133,7 @@ class Server(Closing):
                 if outcome is not None:
                     return outcome
         finally:
-            console.listener = before
+            console.listener, console.on_sink_error = before
 
     def close(self) -> None:
         """Stop listening. Closing twice does nothing."""
@@ -128,22 +145,34 @@ class Server(Closing):
 
     def _wait_for_client(self) -> Outcome | None:
         """Wait for a client. Until it comes, the guest runs or is stopped."""
-        waits = not self._runs
         while not self._acceptor.has_client:
             if self._before_run():
                 return "closed"
-            if waits:
+            if not self._runs or self._stopped is not None:
                 self._wait()
-                waits = not self._runs
                 continue
-            stop = self._guest.run()
+            ended_before = self._guest.ended is not None
+            stop = self._run_guest()
             if stop.reason == "exit":
                 self.last = stop
-                return "exited"
-            if stop.reason == "error":
-                raise ServerError(f"the guest cannot run on: {stop.detail}")
-            waits = stop.reason == "idle"
+                if self._had_client and not ended_before:
+                    return "exited"
+            if stop.reason in ("exit", "error", "hit"):
+                self._stopped = stop
+                self._announce(f"{_why(stop)}; it is stopped, and a debugger can attach")
+            elif stop.reason == "idle":
+                self._wait()
         return None
+
+    def _run_guest(self) -> Stop:
+        """Let the guest run. An exception is a Stop with the reason ``"error"``."""
+        try:
+            return self._guest.run()
+        except GuestdbgError as error:
+            return self._guest.execution.stop("error", str(error))
+        except Exception as error:
+            log.exception("a defect in what runs beside the guest")
+            return self._guest.execution.stop("error", defect(error))
 
     def _wait(self) -> None:
         poll = select.poll()
@@ -161,22 +190,34 @@ class Server(Closing):
         return self._stopping
 
     def _serve_client(self) -> Outcome | None:
-        connection = Connection(self._acceptor.take_client(), self._guest.interrupt, self._waker)
+        client = self._acceptor.take_client()
+        connection = Connection(
+            client.socket, self._guest.interrupt, self._waker, received=client.received
+        )
         session = Session(
             self._guest,
             connection,
             before_run=self._before_run,
             console_history=lambda: bytes(self._console_history),
-            on_first_input=lambda: self._announce("a debugger has attached"),
             announce=self._announce,
+            stopped=self._stopped,
         )
         self._session = session
+        self._had_client = True
+        self._announce("a debugger has attached")
         try:
             end_reason = session.serve()
+        except Exception as error:
+            log.exception("the session of the debugger ends")
+            self._announce(f"the session of the debugger ends: {defect(error)}")
+            end_reason = EndReason.DISCONNECTED
         finally:
             self._session = None
             connection.close()
             self._acceptor.release_client()
+        # The next client is told of the end of the guest, not of this one's breakpoints.
+        stop = session.stopped
+        self._stopped = stop if stop is not None and stop.reason in ("exit", "error") else None
         return self._after_session(session, end_reason)
 
     def _after_session(self, session: Session, end_reason: EndReason) -> Outcome | None:
@@ -185,14 +226,12 @@ class Server(Closing):
         if session.exit_stop is not None:
             self.last = session.exit_stop
             return "exited"
-        if not session.received_input:
-            return None  # it only tested whether the port is open
         if end_reason is EndReason.KILLED:
             self._announce("the debugger has killed the guest")
             return "killed"
         if end_reason is EndReason.DETACHED:
             self._announce("the debugger has detached: the guest runs on")
-            self._runs = True
+            self._runs, self._stopped = True, None
             return None
         what = {
             "stop": "the guest is stopped",
@@ -201,7 +240,26 @@ class Server(Closing):
         }
         self._announce(f"the debugger has disconnected: {what[self._on_disconnect]}")
         self._runs = self._on_disconnect == "go"
+        if self._runs:
+            self._stopped = None
         return "killed" if self._on_disconnect == "kill" else None
+
+    def _announce(self, text: str) -> None:
+        """Announce something. If that fails (a full disk), the guest and the client go on."""
+        try:
+            self._announce_to(text)
+        except Exception as error:
+            if not self._announce_failed:
+                self._announce_failed = True
+                log.warning("messages of the server are lost: %s", error)
+
+    def _sink_error(self, error: Exception) -> None:
+        """The console's sink has failed: say so once, and let the guest run on."""
+        if not self._sink_failed:
+            self._sink_failed = True
+            self._announce(
+                f"the guest's console output is lost: {error}; `monitor console` shows the last"
+            )
 
     def _console_output(self, data: bytes) -> None:
         self._console_history += data
@@ -209,6 +267,15 @@ class Server(Closing):
             del self._console_history[:-_CONSOLE_HISTORY]
         if self._session is not None:
             self._session.console_output(data)
+
+
+def _why(stop: Stop) -> str:
+    """Why the guest has stopped, for the user of the server."""
+    if stop.reason == "exit":
+        return f"the guest {stop.detail or 'ended'}"
+    if stop.reason == "error":
+        return f"the guest cannot run on: {stop.detail}"
+    return str(stop)
 
 
 def serve(guest: Guest, listen: str = "tcp:127.0.0.1:1234", **options: object) -> Outcome:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.connection import Connection, Hangup
 from guestdbg.gdb.end_reason import EndReason
-from guestdbg.gdb.errors import PacketError
+from guestdbg.gdb.errors import PacketError, defect
 from guestdbg.gdb.handlers.registry import HANDLERS, server_features
 from guestdbg.gdb.session_state import SessionState
 
 if TYPE_CHECKING:
-    from guestdbg.debugger import Guest
+    from guestdbg.debugger import Guest, Stop
 
 __all__ = ["Session"]
 
@@ -41,12 +41,8 @@ class Session(SessionState):
         connection: the connection to the client.
         before_run: called before the guest runs; returns whether the session must end.
         console_history: gives the last output of the guest's console.
-        on_first_input: called when the client sends something for the first time.
         announce: called with a line of text for the user of the server.
-
-    Attributes:
-        received_input: the client has sent something. One that has not only tested whether the
-            port is open.
+        stopped: why the guest stopped while no client was attached.
     """
 
     def __init__(
@@ -56,16 +52,21 @@ class Session(SessionState):
         *,
         before_run: Callable[[], bool] = lambda: False,
         console_history: Callable[[], bytes] = lambda: b"",
-        on_first_input: Callable[[], object] = lambda: None,
         announce: Callable[[str], object] = lambda text: None,
+        stopped: Stop | None = None,
     ) -> None:
-        super().__init__(guest, connection, console_history=console_history, announce=announce)
-        self.received_input = False
-        self._on_first_input = on_first_input
+        super().__init__(
+            guest,
+            connection,
+            console_history=console_history,
+            announce=announce,
+            stopped=stopped,
+        )
         self._before_run = before_run
 
     def serve(self) -> EndReason:
         """Serve the client until the session ends."""
+        self.begin()
         try:
             while self.end_reason is None:
                 if self.threads.resume_actions:
@@ -79,6 +80,10 @@ class Session(SessionState):
         assert self.end_reason is not None
         return self.end_reason
 
+    def begin(self) -> None:
+        """The client has attached: breakpoints of earlier ones that persist are deleted."""
+        self.breakpoints.delete_persistent()
+
     def server_features(self) -> list[bytes]:
         """The features of the packet handlers, for the reply to qSupported."""
         return server_features(self)
@@ -87,14 +92,7 @@ class Session(SessionState):
 
     def _receive(self) -> None:
         """Receive input from the client, and answer it."""
-        self._answer(self.connection.receive())
-
-    def _answer(self, data: bytes) -> None:
-        if not self.received_input:
-            self.received_input = True
-            self._on_first_input()
-            self.breakpoints.delete_persistent()
-        self.process_input(data)
+        self.process_input(self.connection.receive())
 
     def execute(self, packet: bytes) -> bytes | None:
         """The reply to a packet; None if there is none, or if it is sent later."""
@@ -118,10 +116,10 @@ class Session(SessionState):
             return self.error_reply(PacketError(str(error)))
         except Hangup:
             raise
-        except Exception:
+        except Exception as error:
             # A defect in a handler must not end the guest, which may have run for a day.
-            log.exception("a defect in guestdbg: the packet %r", packet[:256])
-            return self.error_reply(PacketError("a defect in guestdbg: see its log", errno.EIO))
+            self.log_defect(f"a defect in guestdbg: the packet {packet[:256]!r}")
+            return self.error_reply(PacketError(defect(error), errno.EIO))
 
     def handle_interrupt(self) -> None:
         """The client has sent Ctrl-C.
@@ -148,8 +146,13 @@ class Session(SessionState):
             # The guest may lose BRK instructions while it runs: interrupt it now and then to check.
             with self.connection.watched(periodic=has_brks):
                 stop = self.guest.resume(self.threads.resume_actions)
+        except Hangup:
+            raise
         except GuestdbgError as error:
             stop = execution.stop("error", str(error))
+        except Exception as error:
+            self.log_defect("a defect while the guest runs")
+            stop = execution.stop("error", defect(error))
         if stop.reason == "interrupt":
             if self.connection.has_input:
                 self._receive()

@@ -30,6 +30,9 @@ __all__ = ["Handler", "SessionState"]
 
 log = logging.getLogger(__name__)
 
+#: Tracebacks that one client can put into the log.
+_MAX_LOGGED_DEFECTS = 20
+
 
 class SessionState(PacketChannel):
     """The session of one client.
@@ -41,6 +44,7 @@ class SessionState(PacketChannel):
         connection: the connection to the client.
         console_history: gives the last output of the guest's console.
         announce: called with a line of text for the user of the server.
+        stopped: why the guest stopped while no client was attached.
 
     Attributes:
         guest: the guest.
@@ -58,6 +62,8 @@ class SessionState(PacketChannel):
         detached: the client has detached from the guest, which runs, and has kept the connection.
         exit_reply: the stop reply for the end of the guest, once it has ended or was killed.
         exit_stop: the Stop with which the guest ended.
+        stopped: why the guest stopped last: it ended, cannot run on, or hit something. None if it
+            only was interrupted, or is resumed.
         end_reason: how the session ended; None while it goes on.
     """
 
@@ -68,6 +74,7 @@ class SessionState(PacketChannel):
         *,
         console_history: Callable[[], bytes] = lambda: b"",
         announce: Callable[[str], object] = lambda text: None,
+        stopped: Stop | None = None,
     ) -> None:
         super().__init__(connection)
         self.guest = guest
@@ -88,8 +95,16 @@ class SessionState(PacketChannel):
         self.end_reason: EndReason | None = None
         self.console_history = console_history
         self.announce = announce
+        self.stopped = stopped
         self._killed = False
+        self._logged_defects = 0
         self._interrupt_requested = False
+        if stopped is not None:
+            # In all-stop mode the event of the current vCPU is the reply to "?".
+            event = stop_event(stopped, self.execution.current, self.breakpoints, ())
+            self.threads.stop_events[event.index] = event
+            if stopped.hits:
+                self.last_hit = stopped
 
     @property
     def context(self) -> VcpuContext:
@@ -117,6 +132,7 @@ class SessionState(PacketChannel):
         """Resume vCPUs, once the packet has been answered."""
         threads = self.threads
         threads.resumed(actions)
+        self.stopped = None
         self._interrupt_requested = False
         if threads.count > 1 and not any(go.step for go in threads.resume_actions.values()):
             # The next vCPU gets the first turn. Otherwise, with a client that resumes often, the
@@ -141,6 +157,7 @@ class SessionState(PacketChannel):
 
     def handle_stop(self, stop: Stop) -> None:
         """The guest has stopped by itself, or has ended."""
+        self.stopped = stop
         if stop.reason == "exit":
             self._handle_exit(stop)
             return
@@ -207,7 +224,7 @@ class SessionState(PacketChannel):
     def restart(self) -> None:
         """Reset the guest: it is stopped at its entry point."""
         self.guest.reset()
-        self.exit_reply = self.exit_stop = None
+        self.exit_reply = self.exit_stop = self.stopped = None
         self._killed = self.detached = False
         self.threads.all_stopped(general=0)
         self.threads.forget_unfetched()
@@ -257,6 +274,12 @@ class SessionState(PacketChannel):
         for watch in self.monitor_watches.values():
             watch.delete()
         self.monitor_watches.clear()
+
+    def log_defect(self, text: str) -> None:
+        """Log the current exception; not endlessly, for a client that repeats a packet."""
+        self._logged_defects += 1
+        if self._logged_defects <= _MAX_LOGGED_DEFECTS:
+            log.exception("%s", text)
 
     # ---- text for the users ------------------------------------------------------------------
 

@@ -58,6 +58,9 @@ class Console:
         self._recent = bytearray()
         self.listener: Callable[[bytes], object] | None = None
         """Called with the output, in the same pieces as the sink."""
+        self.on_sink_error: Callable[[Exception], object] | None = None
+        """Called with an error of the sink (a full disk, a reader that has gone); that piece of the
+        output is lost. None: the error is raised where the guest runs."""
         self.sent = 0
         """Number of bytes that the guest has sent."""
 
@@ -108,8 +111,13 @@ class Console:
             return
         data = bytes(self._out)
         self._out.clear()
-        self._write(data)
-        self._sink_flush()
+        try:
+            self._write(data)
+            self._sink_flush()
+        except Exception as error:
+            if self.on_sink_error is None:
+                raise
+            self.on_sink_error(error)
         if self.listener is not None:
             self.listener(data)
 

@@ -6,7 +6,8 @@ Source: "Debugging with GDB", appendix E.5 (qRcmd). The commands are in ``guestd
 from __future__ import annotations
 
 from guestdbg.errors import GuestdbgError
-from guestdbg.gdb.errors import PacketError
+from guestdbg.gdb.connection import Hangup
+from guestdbg.gdb.errors import PacketError, defect
 from guestdbg.gdb.monitor.registry import execute
 from guestdbg.gdb.packet_fields import parse_hex_bytes
 from guestdbg.gdb.session_state import Handler, SessionState
@@ -21,6 +22,11 @@ def command(session: SessionState, rest: bytes) -> bytes:
         text = execute(session, line)
     except GuestdbgError as error:
         text = f"{error}\n"
+    except Hangup:
+        raise
+    except Exception as error:
+        session.log_defect(f"a defect in `monitor {line[:200]}`")
+        text = f"{defect(error)}\n"
     return text.encode("utf-8", "replace").hex().encode() if text else b"OK"
 
 
