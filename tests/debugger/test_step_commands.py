@@ -8,12 +8,14 @@ import pytest
 
 from guestdbg.check.assembler import NOP, WFI, b
 from guestdbg.debugger import (
+    AddressError,
     GuestBusy,
     GuestClosed,
     Hit,
     InvalidLocation,
     Unsupported,
 )
+from guestdbg.debugger.execution import ResumeAction
 
 from .assembled import assembled
 from .conftest import Load
@@ -301,3 +303,74 @@ def test_waiting_for_nothing_is_idle() -> None:
         assert guest.run(timeout=60).reason == "idle"
         reasons = [guest.step(timeout=60).reason for _ in range(3)]
         assert reasons.count("idle") == 1  # of WFI, NOP and B the first waits
+
+
+@pytest.mark.parametrize("kind", ["hardware", "software"])
+def test_steps_end_at_a_breakpoint(start: Load, kind: str) -> None:
+    guest = start("counter")
+    guest.run(until="middle", timeout=60)
+    point = guest.break_("inner", kind=kind)
+    inner = guest.symbol("inner").address
+    stop = guest.step(100)
+    assert (stop.reason, stop.pc, point.seen, point.hits) == ("hit", inner, 1, 1)
+    assert stop.hit is not None
+    assert stop.hit.point is point
+    # It was reported: neither a step nor a run reports it again.
+    assert guest.step().pc == inner + 4
+    stop = guest.run(until="middle", timeout=60)
+    assert (stop.reason, point.hits) == ("until", 1)
+    point.enabled = False
+    assert guest.step(100).reason == "step"
+    assert point.seen == 1
+
+
+def test_single_steps_report_what_a_row_of_steps_does(start: Load) -> None:
+    found = []
+    for size in (1, 7, 100_000):
+        guest = start("counter")
+        guest.run(until="middle", timeout=60)
+        point = guest.break_("inner", when=lambda hit: hit.point.seen % 2 == 0)
+        pcs = []
+        while len(pcs) < 3:
+            stop = guest.step(size)
+            if stop.reason == "hit":
+                pcs.append((stop.pc, point.seen, point.hits))
+        found.append(pcs)
+        guest.close()
+    assert found[0] == found[1] == found[2]
+    assert [hits for _, _, hits in found[0]] == [1, 2, 3]
+
+
+def test_a_step_over_or_of_a_line_ends_at_a_breakpoint(start: Load) -> None:
+    for command in ("step_over", "step_line", "step_out"):
+        guest = start("counter")
+        guest.run(until="middle", timeout=60)
+        point = guest.break_("inner")
+        stop = getattr(guest, command)()
+        while stop.reason == "step":
+            stop = getattr(guest, command)()
+        assert (stop.reason, point.hits) == ("hit", 1), command
+        guest.close()
+
+
+def test_a_range_step_of_one_vcpu_ends_at_a_breakpoint(start: Load) -> None:
+    guest = start("counter")
+    guest.run(until="middle", timeout=60)
+    pc = guest.cpu.pc
+    point = guest.break_(pc + 8)
+    stop = guest.resume({0: ResumeAction(step=True, start=pc, end=pc + 0x40)})
+    assert (stop.reason, stop.pc, point.hits) == ("hit", pc + 8, 1)
+
+
+@pytest.mark.parametrize("command", ["step", "step_over", "run"])
+def test_page_tables_outside_memory_end_a_step_as_a_run(command: str) -> None:
+    guest = assembled([NOP, b(-4)])
+    for name, value in (("ttbr0_el1", 0x0900_0000), ("tcr_el1", 16), ("sctlr_el1", 1)):
+        guest.cpu.set_reg(name, value)
+    for _ in range(5):
+        stop = getattr(guest, command)(max_instructions=1000)
+        if stop.reason != "step":
+            break
+    assert stop.reason == "error"
+    with pytest.raises(AddressError, match="page table of the guest lies outside memory"):
+        guest.read(0x4000_0000, 4)

@@ -9,6 +9,7 @@ from typing import Protocol
 from guestdbg.arm64.debug import canonical
 from guestdbg.arm64.translate import SCTLR_M, TranslationFault, walk
 from guestdbg.debugger.errors import AddressError, InvalidLocation
+from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import sys_reg
 
@@ -142,6 +143,12 @@ class AddressSpace:
             raise AddressError(
                 f"{va:#x} is not mapped in the guest's page tables: {fault}", va
             ) from fault
+        except GuestdbgError as error:
+            raise AddressError(
+                f"{va:#x} cannot be translated: a page table of the guest lies outside memory "
+                f"({error})",
+                va,
+            ) from error
         if len(self._pages) >= _CACHED_PAGES:
             self._pages.clear()
         self._pages[va >> 12] = _Page(found.pa & ~0xFFF, registers, evidence)

@@ -33,6 +33,8 @@ InternalBreakpoints = Callable[[Sequence[InternalBreakpoint]], AbstractContextMa
 Settle = Callable[[Callable[[], Outcome]], Stop | None]
 
 _BRK_COMMENT = 0xFFFF
+#: The exit of a completed step, with which a breakpoint that it reaches is reported.
+_STEP_EXIT = ExitDebug(STEPPED | 1 << 25)  # ESR_ELx.IL: a 32-bit instruction
 #: Debug exits and hits that are handled before the board is asked for pending work again.
 _EXITS_BETWEEN_BOARD_POLLS = 256
 
@@ -149,8 +151,19 @@ class VcpuDriver(VcpuContext):
         """Execute one instruction, with watches armed.
 
         An exclusive sequence counts as one instruction. If an interrupt is taken instead of the
-        instruction, its handler runs first.
+        instruction, its handler runs first. A breakpoint at the address that the step reaches is
+        reported, as in a run.
         """
+        outcome = self._step()
+        if outcome is not None or not self.target.armed.breakpoints:
+            return outcome
+        # No breakpoint is armed during a step, and its address is reached all the same.
+        pc = self.get(PC)
+        if pc not in self.target.armed.breakpoints or pc == self.resume_state.needs_step_over:
+            return None
+        return self.breakpoints.handle_hit(pc, _STEP_EXIT)
+
+    def _step(self) -> Outcome:
         pc = self.get(PC)
         state = self.resume_state
         if state.last_stop_pc is not None:
