@@ -54,7 +54,7 @@ def test_what_stays_with_the_processor_is_named() -> None:
     text = (CPU / "state.pyx").read_text()
     body = text[text.index("cdef void restore_held(") : text.index("cdef class ProcessorState")]
     stays = set(re.findall(r"\bc\.(\w+)", body))
-    of_the_holder = {"kick", "programs"}
+    of_the_holder = {"hlt_exit", "kick", "programs"}
     of_caches = {"bp_checks", "n_bp_checks", "was_wvr", "was_wcr", "was_wp_live"}
     pointers = {"ip", "tlb", "line_tlb", "acc", "acc2", "tr_host"}
     assert stays == of_the_holder | of_caches | pointers

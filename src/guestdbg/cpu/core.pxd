@@ -92,6 +92,7 @@ cdef enum:
     EXIT_TIMER = 4         # a timer's output rose or fell
     EXIT_HIT = 6           # a hit program stopped the run after the access (hit_programs.pyx)
     EXIT_STUCK = 5         # an endless loop of exceptions: no instruction retires between them
+    EXIT_HLT = 7           # the HLT that the owner asked for, which has not retired
 
 cdef struct Cpu
 cdef struct Block
@@ -185,6 +186,7 @@ cdef struct Cpu:
     uint64_t end_count     # instruction count at which budget reaches 0
     uint64_t limit         # instruction count at which run() returns EXIT_LIMIT
     int kick               # set by another thread
+    uint32_t hlt_exit      # 1 + the immediate of the HLT that returns EXIT_HLT at EL1; 0: none
     # -- PSTATE --
     uint32_t el            # 0 or 1
     uint32_t spsel

@@ -46,6 +46,7 @@ EXIT_LIMIT: int = processor_binding.EXIT_LIMIT_
 EXIT_KICK: int = processor_binding.EXIT_KICK_
 EXIT_TIMER: int = processor_binding.EXIT_TIMER_
 EXIT_HIT: int = processor_binding.EXIT_HIT_
+EXIT_HLT: int = processor_binding.EXIT_HLT_
 EXIT_STUCK: int = processor_binding.EXIT_STUCK_
 
 
@@ -57,6 +58,7 @@ def encodings() -> list[tuple[str, int, int]]:
 __all__ = [
     "EXIT_EL2",
     "EXIT_HIT",
+    "EXIT_HLT",
     "EXIT_KICK",
     "EXIT_LIMIT",
     "EXIT_STUCK",

@@ -12,6 +12,7 @@ EXIT_LIMIT_: Final[int]  # 2: max_instructions have retired
 EXIT_KICK_: Final[int]  # 3: kick() was called
 EXIT_TIMER_: Final[int]  # 4: a timer's output changed: see vtimer_output, ptimer_output
 EXIT_STUCK_: Final[int]  # 5: an endless loop of exceptions: no instruction retires between them
+EXIT_HLT_: Final[int]  # 7: the HLT of set_hlt_exit(), which has not retired
 EXIT_HIT_: Final[int]  # 6: a hit program stopped the run: see HitPrograms.hit()
 
 class Processor:
@@ -83,6 +84,7 @@ class Processor:
         exception return does), unless the last run ended with EXIT_LIMIT or EXIT_KICK.
         """
     def skip_instruction(self) -> None: ...  # emulated: PC += 4, PSTATE.SS = 0, retired
+    def set_hlt_exit(self, immediate: int | None) -> None: ...  # HLT at EL1: EXIT_HLT
     def set_programs(self, programs: HitPrograms | None) -> None: ...
     @property
     def programs(self) -> HitPrograms | None: ...

@@ -400,6 +400,10 @@ cdef class Processor:
         self.programs = programs
         self.c.programs = NULL if programs is None else &programs.k
 
+    def set_hlt_exit(self, immediate):
+        """Let HLT with this immediate at EL1 end a run with EXIT_HLT; None: it is UNDEFINED."""
+        self.c.hlt_exit = 0 if immediate is None else <uint32_t>immediate + 1
+
     def kick(self):
         """From any thread: the current run, or the next one, returns EXIT_KICK."""
         self.c.kick = 1
@@ -478,3 +482,4 @@ EXIT_KICK_ = EXIT_KICK
 EXIT_TIMER_ = EXIT_TIMER
 EXIT_HIT_ = EXIT_HIT
 EXIT_STUCK_ = EXIT_STUCK
+EXIT_HLT_ = EXIT_HLT

@@ -19,6 +19,7 @@ cdef struct Held:
     uint64_t was_wvr[16]
     uint64_t was_wcr[16]
     uint32_t was_wp_live
+    uint32_t hlt_exit
 
 
 cdef void save_held(const Cpu* c, Held* h) noexcept:
@@ -29,6 +30,7 @@ cdef void save_held(const Cpu* c, Held* h) noexcept:
     memcpy(h.was_wvr, c.was_wvr, sizeof(h.was_wvr))
     memcpy(h.was_wcr, c.was_wcr, sizeof(h.was_wcr))
     h.was_wp_live = c.was_wp_live
+    h.hlt_exit = c.hlt_exit
 
 
 cdef void restore_held(Cpu* c, const Held* h) noexcept:
@@ -39,6 +41,7 @@ cdef void restore_held(Cpu* c, const Held* h) noexcept:
     memcpy(c.was_wvr, h.was_wvr, sizeof(h.was_wvr))
     memcpy(c.was_wcr, h.was_wcr, sizeof(h.was_wcr))
     c.was_wp_live = h.was_wp_live
+    c.hlt_exit = h.hlt_exit
     # Pointers: into the processor, or unused between runs.
     c.ip = NULL
     c.tlb = NULL

@@ -37,6 +37,7 @@ from guestdbg.debugger.snapshot import GuestSnapshot, Snapshots
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
+from guestdbg.debugger.vcpu.semihosting import catch_calls
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.machine import Board
 
@@ -103,6 +104,7 @@ class Guest(IntegerAccess, Closing):
         self.execution = Execution(target, scheduler, self._guard, self.points.software)
         self.vcpus: tuple[Cpu, ...] = tuple(vcpu.cpu for vcpu in scheduler.vcpus)
         board.bus.on_access = self.execution.device_accessed
+        catch_calls(target)
 
     # ---- symbols and locations ---------------------------------------------------------------
 

@@ -11,6 +11,7 @@ debug_state     the hidden state of guest debug, which the soft provider shows
 exits           why run() returned
 interface       the calls: Kvm, Vm, Vcpu, Device, and optional interfaces
 hit_programs    an optional interface: hits that the provider decides itself
+hlt_exit        an optional interface: HLT instructions that exit to userspace
 soft            the software provider
 host            the provider over /dev/kvm
 provider        open_kvm()
@@ -32,6 +33,7 @@ from guestdbg.kvm.exits import (
     ExitUnknown,
 )
 from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
+from guestdbg.kvm.hlt_exit import ExitHlt, SupportsHltExit
 from guestdbg.kvm.interface import (
     Device,
     Kvm,
@@ -58,6 +60,7 @@ __all__ = [
     "ExitDebug",
     "ExitFailEntry",
     "ExitHit",
+    "ExitHlt",
     "ExitInternalError",
     "ExitIntr",
     "ExitMmio",
@@ -75,6 +78,7 @@ __all__ = [
     "SupportsDebugState",
     "SupportsFinalize",
     "SupportsHitPrograms",
+    "SupportsHltExit",
     "SupportsInstructionCount",
     "SupportsInstructionLimit",
     "SupportsSnapshots",

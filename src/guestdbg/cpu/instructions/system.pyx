@@ -14,9 +14,9 @@ owner runs one of them at a time.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport (
-    ACC_AT, ACC_CACHE, ACC_READ, ACC_UNPRIV, ACC_WRITE, add, bits, code_written, count_at, Cpu,
-    drop_all_code, dst, ENDS, get_nzcv, Insn, leave, likely, NEXT, OK, pc_of, Region, select_sp, set_nzcv, sp_bank, src,
-    Tlbe, tlbe, UNDEF, unlikely,
+    abandon, ACC_AT, ACC_CACHE, ACC_READ, ACC_UNPRIV, ACC_WRITE, add, bits, code_written, count_at, Cpu,
+    drop_all_code, dst, ENDS, EXIT_HLT, get_nzcv, Insn, leave, likely, NEXT, OK, pc_of, Region, select_sp, set_nzcv, sp_bank,
+    src, Tlbe, tlbe, UNDEF, unlikely,
 )
 from guestdbg.cpu.debug cimport dbg_brk, dbg_raise_watchpoint, dbg_watch
 from guestdbg.cpu.exception cimport (
@@ -379,6 +379,15 @@ cdef void undefined(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     raise_undefined(c, i)
 
 
+cdef void hlt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    """As above, unless the owner emulates HLT with this immediate."""
+    if c.el == 1 and c.hlt_exit == aux(i) + 1:
+        abandon(c, i)
+        c.exit = EXIT_HLT
+        return
+    raise_undefined(c, i)
+
+
 cdef int fill_imm16(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     o.aux = bits(raw, 20, 5)
     return ENDS
@@ -632,7 +641,7 @@ cdef int register() except -1:
     add("HVC", "1101 0100 000 iiiiiiiiiiiiiiii 00010", fill_imm16, hvc)
     add("SMC", "1101 0100 000 iiiiiiiiiiiiiiii 00011", fill_imm16, smc)
     add("BRK", "1101 0100 001 iiiiiiiiiiiiiiii 00000", fill_imm16, brk)
-    add("HLT", "1101 0100 010 iiiiiiiiiiiiiiii 00000", fill_imm16, undefined)
+    add("HLT", "1101 0100 010 iiiiiiiiiiiiiiii 00000", fill_imm16, hlt)
     add("DCPS1", "1101 0100 101 iiiiiiiiiiiiiiii 00001", fill_imm16, undefined)
     add("DCPS2", "1101 0100 101 iiiiiiiiiiiiiiii 00010", fill_imm16, undefined)
     add("DCPS3", "1101 0100 101 iiiiiiiiiiiiiiii 00011", fill_imm16, undefined)

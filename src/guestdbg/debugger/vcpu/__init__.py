@@ -9,12 +9,15 @@ resume_state          what has to be remembered from one stop to the next
 context               the state of the vCPU, and what is read from it
 dispatch              putting hits to their points: conditions, counts, handlers
 mmio_watchpoints      hits on device registers, from MMIO exits
+semihosting           the first semihosting call of a guest
 single_step           executing one instruction
 exclusive_stepper     running over exclusive sequences, disarmed
 watchpoint_handler    watchpoint exits
 breakpoint_handler    breakpoint exits
 hit_programs          hits that the provider decides by itself
 driver                letting the vCPU run, and where its exits go
+
+There are more than fifteen modules because each kind of exit has its own.
 
 To follow a watchpoint hit: ``driver.VcpuDriver.advance`` runs the vCPU and gives the exit to
 ``watchpoint_handler``, which steps over the access and calls ``dispatch``.

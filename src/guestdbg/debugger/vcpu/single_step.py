@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from guestdbg.arm64.exception_class import EC_SHIFT, SOFTSTP
 from guestdbg.debugger.vcpu.context import VcpuContext
-from guestdbg.kvm import Exit, ExitDebug, ExitIntr, GuestDebug, SupportsInstructionLimit
+from guestdbg.debugger.vcpu.semihosting import report_call
+from guestdbg.kvm import (
+    Exit,
+    ExitDebug,
+    ExitHlt,
+    ExitIntr,
+    GuestDebug,
+    SupportsInstructionLimit,
+)
 
 __all__ = ["EC_EITHER_EL", "STEPPED", "SingleStepper"]
 
@@ -59,6 +67,10 @@ class SingleStepper:
                     exit_ = board.run(vcpu)
                 elif type(exit_) is not ExitDebug:
                     exit_ = board.carry_on(vcpu, exit_)
+                if type(exit_) is ExitHlt:
+                    report_call(self._context, exit_)
+                    exit_ = None
+                    continue
                 if type(exit_) is not ExitIntr:
                     return exit_
                 if vcpu.immediate_exit:

@@ -96,6 +96,7 @@ class VcpuState(Vcpu):
         spsr_aarch32: SPSR_abt, und, irq and fiq, at 1 to 4.
         unused_regs: registers that this processor has no use for, by encoding.
         hit_programs: programs that decide hits of the external set; None: none.
+        hlt_exit: the immediate of the HLT that exits to userspace; None: every HLT is UNDEFINED.
         guest_debug: the control flags of KVM_SET_GUEST_DEBUG, 0 while the host does not debug.
         vcpu_debug_state, external_debug_state: the guest's own set of debug registers, and the set
             that userspace gave.
@@ -124,6 +125,7 @@ class VcpuState(Vcpu):
         "hardware_debug_state",
         "hardware_mdscr_el1",
         "hit_programs",
+        "hlt_exit",
         "id",
         "initialised_with",
         "irq_lines",
@@ -177,6 +179,7 @@ class VcpuState(Vcpu):
         self.mmio: PendingMmio | None = None
         self.mmio_data: bytes | None = None
         self.hit_programs: HitPrograms | None = None
+        self.hlt_exit: int | None = None
         # Guest debug: see debug/guest_debug.py.
         self.guest_debug = 0
         self.vcpu_debug_state = DebugRegisters()

@@ -11,6 +11,7 @@ from guestdbg.arm64.exception_class import EC_MASK, EC_SHIFT
 from guestdbg.cpu.processor import (
     EXIT_EL2,
     EXIT_HIT,
+    EXIT_HLT,
     EXIT_KICK,
     EXIT_LIMIT,
     EXIT_STUCK,
@@ -26,6 +27,7 @@ from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitDebug
 from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms
+from guestdbg.kvm.hlt_exit import ExitHlt
 from guestdbg.kvm.soft.debug.guest_debug import clear_debug, set_guest_debug, setup_debug
 from guestdbg.kvm.soft.debug.switch import read_hardware, switch_to_guest, switch_to_host
 from guestdbg.kvm.soft.exits import hit_programs, mmio
@@ -205,6 +207,14 @@ class SoftVcpu(VcpuState):
             excluded = plain
         return hit_programs.install(self, programs, excluded, hidden)
 
+    def set_hlt_exit(self, immediate: int | None) -> None:
+        """The extension SupportsHltExit."""
+        self._check("set_hlt_exit")
+        if immediate is not None and not 0 <= immediate <= 0xFFFF:
+            raise KvmError(errno.EINVAL, "set_hlt_exit", f"immediate {immediate}: it has 16 bits")
+        self.hlt_exit = immediate
+        self.cpu.set_hlt_exit(immediate)
+
     def complete_mmio(self, data: bytes) -> None:
         self._check("complete_mmio")
         mmio.complete_mmio(self, data)
@@ -350,6 +360,9 @@ class SoftVcpu(VcpuState):
             return livelock.livelock_exit(self)
         elif reason == EXIT_HIT:
             return hit_programs.hit_exit(self)
+        elif reason == EXIT_HLT:
+            assert self.hlt_exit is not None
+            return ExitHlt(self.hlt_exit)
         elif reason != EXIT_TIMER:
             raise unexpected(reason)
         # EXIT_TIMER: a timer's output has changed. There is no interrupt controller to pass it to;

@@ -52,6 +52,7 @@ VCPU_NOT_SAVED: Final = frozenset(
         "closed",
         "cpu",
         "hit_programs",
+        "hlt_exit",
         "id",
         "kicked",
         "refuses_calls",
