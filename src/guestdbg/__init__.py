@@ -12,7 +12,7 @@
 
 docs/python-api.md describes the rest. The packages, lowest first::
 
-    errors, closing, deprecation   what all of them share
+    errors, closing, deprecation, library_errors, regular_file   what all of them share
     arm64     registers, syndromes, page tables and encodings of the architecture
     cpu       the processor of the software KVM (Cython)
     kvm       the KVM interface, with two providers: the host's KVM and the software KVM

@@ -3,8 +3,13 @@
 import re
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
+import pytest
+
+from guestdbg.cli.running import keyboard
 from tests.cli.guests import GUESTDBG, ROOT
 from tests.cli.on_terminal import Terminal
 
@@ -80,3 +85,43 @@ def test_the_terminal_echoes_again_afterwards() -> None:
         terminal.type(b"\x03")
         assert terminal.wait() == 130
         assert termios.tcgetattr(terminal.master) == before
+
+
+def test_endless_input_is_read_no_faster_than_the_guest_takes_it() -> None:
+    """A guest that reads nothing: the command takes a little of its stdin, and waits."""
+    with open("/dev/zero", "rb") as zeros:
+        process = subprocess.Popen(
+            [*GUESTDBG, "run", "examples/spin.elf", "--timeout", "3"],
+            cwd=ROOT,
+            stdin=zeros,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        time.sleep(2)
+        status = Path(f"/proc/{process.pid}/io").read_text()
+        process.communicate(timeout=60)
+    read = re.search(r"rchar: (\d+)", status)
+    assert read is not None
+    assert int(read[1]) < 64 << 20, "with what the interpreter read to start"
+    assert process.returncode == 124
+
+
+def test_all_of_a_long_input_reaches_the_guest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than waits at once: the rest is read when the guest has taken some."""
+    source = tmp_path / "input"
+    source.write_bytes(bytes(range(250)) * 1200)
+    waiting, taken, most = bytearray(), bytearray(), 0
+    with source.open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        with keyboard.passed_on(waiting.extend, lambda: len(waiting)):
+            deadline = time.monotonic() + 60
+            while len(taken) < 300_000 and time.monotonic() < deadline:
+                most = max(most, len(waiting))
+                piece = bytes(waiting[:8192])
+                taken += piece
+                del waiting[: len(piece)]
+                time.sleep(0.002)
+    assert bytes(taken) == source.read_bytes()
+    assert most < 80 << 10

@@ -1,6 +1,7 @@
 """Loading guests into a board: addresses, and the messages for files that are refused."""
 
 import errno
+import os
 import struct
 from pathlib import Path
 
@@ -235,11 +236,11 @@ def test_a_file_without_permission(
 ) -> None:
     """With a replaced function: root, as which containers run tests, may read every file."""
 
-    def refuse(self: Path) -> bytes:
-        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+    def refuse(path: Path, flags: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     path = write(tmp_path, make_elf())
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(UnreadableError, match="may not be read; check its permissions"):
         load(board, path)
 
@@ -248,7 +249,7 @@ def test_a_file_of_absurd_size(board: Board, tmp_path: Path) -> None:
     path = tmp_path / "sparse"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(LoadError, match="at most 4 GiB"):
+    with pytest.raises(LoadError, match=r"at most 4096 MiB \(4 GiB\)"):
         load(board, path)
 
 

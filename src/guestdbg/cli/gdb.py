@@ -86,7 +86,7 @@ def gdb(
             announce=lambda text: terminal.line(f"-- {text}"),
         ) as server,
     ):
-        with _signals(server) as caught, keyboard.passed_on(server.type_in):
+        with _signals(server) as caught, keyboard.passed_on(server.type_in, server.pending_input):
             terminal.line(f"-- {server.address}; in GDB: target remote {server.address.for_gdb}")
             outcome = server.serve()
         if outcome == "exited" and server.last is not None:

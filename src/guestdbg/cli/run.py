@@ -159,7 +159,7 @@ def run(
             machine.board.console.feed(typed)
         failure: GuestdbgError | None = None
         try:
-            with keyboard.passed_on(guest_run.type):
+            with keyboard.passed_on(guest_run.type, guest_run.pending):
                 outcome = guest_run.run()
         except GuestdbgError as error:
             failure = error

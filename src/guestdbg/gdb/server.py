@@ -107,6 +107,12 @@ class Server(Closing):
             self._typed.append(data)
         self._wake()
 
+    def pending_input(self) -> int:
+        """How many bytes that were typed the guest has not taken yet."""
+        with self._typed_lock:
+            typed = sum(map(len, self._typed))
+        return typed + self._guest.board.console.pending_input
+
     def _wake(self) -> None:
         self._waker.wake()
         self._guest.interrupt()

@@ -192,7 +192,7 @@ class Board(Closing):
         """
         return self.memory.read(address, length)
 
-    def write_phys(self, address: int, data: bytes) -> None:
+    def write_phys(self, address: int, data: bytes | memoryview) -> None:
         """Write memory at guest-physical ``address``, also read-only memory and instructions.
 
         Raises:

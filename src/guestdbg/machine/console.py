@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from guestdbg.machine.errors import MachineError
 
 FLUSH_AT = 4096  # bytes of output that are buffered at most
+PENDING_MAX = 16 << 20  # bytes of input that wait for the guest at most
 MATCH_WINDOW = 4096  # bytes of output in which an expected text is searched
 
 
@@ -52,7 +53,7 @@ class Console:
     def __init__(self, sink: Sink = None) -> None:
         self._write, self._sink_flush = _writers(sink)
         self._out = bytearray()
-        self._in: deque[int] = deque()
+        self._in = bytearray()
         self._lock = threading.Lock()
         self._answers: deque[tuple[bytes, bytes]] = deque()
         self._recent = bytearray()
@@ -65,9 +66,19 @@ class Console:
         """Number of bytes that the guest has sent."""
 
     def feed(self, data: bytes) -> None:
-        """Type ``data``. The UART takes it when its receive FIFO has room."""
+        """Type ``data``. The UART takes it when its receive FIFO has room.
+
+        Raises:
+            MachineError: more than 16 MiB would wait for the guest to take them.
+        """
         with self._lock:
-            self._in.extend(data)
+            if len(self._in) + len(data) > PENDING_MAX:
+                raise MachineError(
+                    f"{len(self._in)} typed bytes wait for the guest to take them, and {len(data)} "
+                    f"more would be over the limit of {PENDING_MAX}: type them in pieces, as the "
+                    "guest takes them (console.pending_input)"
+                )
+            self._in += data
 
     def answer(self, expected: bytes, reply: bytes) -> None:
         """When the guest has printed ``expected``, type ``reply``.
@@ -94,7 +105,9 @@ class Console:
         if not self._in or limit <= 0:
             return b""
         with self._lock:
-            return bytes(self._in.popleft() for _ in range(min(limit, len(self._in))))
+            taken = bytes(self._in[:limit])
+            del self._in[:limit]
+            return taken
 
     def put(self, byte: int) -> None:
         """The guest has sent one byte."""
@@ -132,8 +145,7 @@ class Console:
         """Return to the state of ``snapshot``. Output that the sink got since then stays."""
         self.flush()
         with self._lock:
-            self._in.clear()
-            self._in.extend(state.typed)
+            self._in[:] = state.typed
         self._answers = deque(state.answers)
         self._recent = bytearray(state.recent)
         self.sent = state.sent

@@ -55,7 +55,7 @@ class ElfSegment:
     virtual: int
     physical: int
     memory_size: int
-    data: bytes
+    data: bytes | memoryview
 
     @property
     def end(self) -> int:
@@ -183,7 +183,7 @@ def _segment(contents: bytes, name: str, index: int, header: dict[str, Any]) -> 
             f"{name}: segment {index} of {memory_size:#x} bytes at {physical:#x} (virtual "
             f"{virtual:#x}) extends beyond the end of the address space"
         )
-    data = contents[offset : offset + file_size]
+    data = memoryview(contents)[offset : offset + file_size]  # segments may claim the same bytes
     return ElfSegment(index, virtual, physical, memory_size, data)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -26,11 +25,11 @@ from guestdbg.machine.layout import (
     RAW_OFFSET,
 )
 from guestdbg.machine.sizes import format_size
+from guestdbg.regular_file import UnsuitableFile, read_regular_file
 
 FileKind = Literal["elf", "raw", "image", "firmware"]
 Kind = Literal["auto", "elf", "raw", "image", "firmware"]
 
-FILE_SIZE_MAX = 4 << 30
 DEVICE_TREE_ALIGNMENT = 2 * MIB  # an arm64 kernel maps its device tree with blocks of this size
 
 _COMPRESSED = {
@@ -79,7 +78,7 @@ class Loaded:
 @dataclass(frozen=True, slots=True)
 class _Plan:
     entry: int
-    segments: tuple[tuple[Segment, bytes], ...]
+    segments: tuple[tuple[Segment, bytes | memoryview], ...]
     needs_flash: bool = False
 
 
@@ -141,23 +140,9 @@ def load(
 
 def _read(path: Path) -> bytes:
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise UnreadableError(f"{path}: a directory; give the guest's file")
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableError(f"{path}: not a regular file; give the guest's file")
-        if status.st_size > FILE_SIZE_MAX:
-            raise LoadError(
-                f"{path}: {format_size(status.st_size)}; a guest's file has at most "
-                f"{format_size(FILE_SIZE_MAX)}"
-            )
-        contents = path.read_bytes()
-    except FileNotFoundError:
-        raise UnreadableError(f"{path}: no such file") from None
-    except PermissionError:
-        raise UnreadableError(f"{path}: may not be read; check its permissions") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
-        raise UnreadableError(f"{path}: cannot be read: {error}") from error
+        contents = read_regular_file(path, what="guest's file")
+    except UnsuitableFile as error:
+        raise UnreadableError(str(error)) from error
     if not contents:
         raise EmptyFileError(f"{path}: the file is empty")
     return contents

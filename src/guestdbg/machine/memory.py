@@ -93,7 +93,7 @@ class PhysicalMemory:
         start = address - region.base
         return region.buffer[start : start + length]
 
-    def write(self, address: int, data: bytes) -> None:
+    def write(self, address: int, data: bytes | memoryview) -> None:
         """Write ``data`` at guest-physical ``address``, also to read-only memory.
 
         Raises:

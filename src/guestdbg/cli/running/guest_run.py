@@ -59,6 +59,12 @@ class GuestRun:
             self._typed.append(data)
         self._guest.interrupt()
 
+    def pending(self) -> int:
+        """How many bytes of input the guest has not taken yet. Any thread may call it."""
+        with self._lock:
+            typed = sum(map(len, self._typed))
+        return typed + self._guest.board.console.pending_input
+
     def text_seen(self, text: str) -> None:
         """The guest has printed the text of --until: end the run."""
         self._saw_text = text

@@ -13,6 +13,10 @@ from guestdbg.cli.running.terminal import is_foreground
 # Indices into what tcgetattr() returns.
 _IFLAG, _LFLAG, _CC = 0, 3, 6
 
+_READ_SIZE = 4096
+_PENDING_MAX = 64 << 10  # bytes that were read and that the guest has not taken
+_RECHECK_SECONDS = 0.05
+
 
 def _stdin() -> int | None:
     """The descriptor of stdin; None if it is closed, or a terminal that this job may not read."""
@@ -48,8 +52,12 @@ def _unbuffered(fd: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def passed_on(feed: Callable[[bytes], None]) -> Iterator[None]:
-    """Call `feed` with what is typed, in a thread of its own, until the context ends."""
+def passed_on(feed: Callable[[bytes], None], pending: Callable[[], int]) -> Iterator[None]:
+    """Call `feed` with what is typed, in a thread of its own, until the context ends.
+
+    `pending` gives the number of bytes that the guest has not taken yet. While there are many,
+    nothing is read: so what writes to stdin waits, and an endless file does not fill the memory.
+    """
     fd = _stdin()
     if fd is None:
         yield
@@ -59,11 +67,14 @@ def passed_on(feed: Callable[[bytes], None]) -> Iterator[None]:
 
     def read() -> None:
         while True:
+            while pending() >= _PENDING_MAX:
+                if select.select([wake], [], [], _RECHECK_SECONDS)[0]:
+                    return
             ready, _, _ = select.select([fd, wake], [], [])
             if wake in ready:
                 return
             try:
-                data = os.read(fd, 1024)
+                data = os.read(fd, _READ_SIZE)
             except OSError:
                 return
             if not data:

@@ -1,5 +1,7 @@
 """Where things are in the guest's program: symbols, source lines, variables and types.
 
+More than fifteen modules because each reads one kind of table, and they share the image.
+
 source_location      an address with its function and source line
 symbol_table         ELF symbols, by name and by address
 debug_files          separate debug files: build ID, .gnu_debuglink, .gnu_debugaltlink
@@ -7,6 +9,7 @@ decompression        compressed debug sections, decompressed within bounds
 tombstones           the addresses of what the linker has removed
 line_table           DWARF line numbers, by file and by address
 call_frames          DWARF call frame information, for unwinding
+elf_bounds           checks of sizes and counts before a library believes them
 image                one ELF file with all of these
 drgn_import          drgn is optional: the error when it is missing
 variable_expression  the syntax of variables: queue.items[3].next->x

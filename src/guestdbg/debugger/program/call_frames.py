@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from guestdbg.debugger.program.elf_bounds import check_call_frames, section_bytes
+
 if TYPE_CHECKING:
     from elftools.dwarf.dwarfinfo import DWARFInfo
 
@@ -41,8 +43,10 @@ class FrameTable:
 
         parsed: list[Any] = []
         if dwarf.has_CFI():
+            check_call_frames(section_bytes(dwarf.debug_frame_sec), eh=False)
             parsed += dwarf.CFI_entries()
         if dwarf.has_EH_CFI():
+            check_call_frames(section_bytes(dwarf.eh_frame_sec), eh=True)
             parsed += dwarf.EH_CFI_entries()
         entries = []
         for entry in parsed:

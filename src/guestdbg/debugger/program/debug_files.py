@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from guestdbg.regular_file import UnsuitableFile, read_regular_file
+
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
@@ -145,8 +147,8 @@ def _link_candidates(path: Path, name: str, directories: Sequence[Path]) -> Iter
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes() if path.is_file() else None
-    except (OSError, ValueError):
+        return read_regular_file(path)
+    except UnsuitableFile:
         return None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import BadImage, MissingDependency
-from guestdbg.debugger.program import tombstones
+from guestdbg.debugger.program import elf_bounds, tombstones
 from guestdbg.debugger.program.call_frames import FrameTable
 from guestdbg.debugger.program.debug_files import (
     DebugFile,
@@ -19,6 +19,8 @@ from guestdbg.debugger.program.debug_files import (
 from guestdbg.debugger.program.decompression import with_plain_sections
 from guestdbg.debugger.program.line_table import LineTable
 from guestdbg.debugger.program.symbol_table import SymbolTable
+from guestdbg.library_errors import raised_as
+from guestdbg.regular_file import UnsuitableFile, read_regular_file
 
 if TYPE_CHECKING:
     from elftools.dwarf.compileunit import CompileUnit
@@ -69,9 +71,9 @@ class Image:
 
     def _read(self) -> bytes:
         try:
-            return self.path.read_bytes()
-        except OSError as error:
-            raise BadImage(f"cannot read {self.path}: {error.strerror}") from error
+            return read_regular_file(self.path, what="file with the symbols")
+        except UnsuitableFile as error:
+            raise BadImage(f"cannot read {error}") from error
 
     def reread(self) -> Image:
         """This image if its files are as they were, else a new one of what they are now.
@@ -101,10 +103,8 @@ class Image:
         elf: ELFFile,
         path: Path,
     ) -> DebugFile:
-        try:
+        with raised_as(BadImage, f"the sections of {path} are damaged"):
             return find(elf, path, self._debug_dirs)
-        except Exception as error:  # pyelftools may raise anything for a damaged file
-            raise BadImage(f"the sections of {path} are damaged: {error}") from error
 
     def __repr__(self) -> str:
         return f"<Image {self.path}>"
@@ -115,12 +115,11 @@ class Image:
             from elftools.elf.elffile import ELFFile
         except ImportError as error:  # pragma: no cover - a declared dependency
             raise MissingDependency("reading symbols needs pyelftools") from error
-        try:
+        with raised_as(BadImage, f"{path} is not a complete ELF file"):
+            elf_bounds.check_file(data)
             elf = ELFFile(io.BytesIO(data))
             machine = elf["e_machine"]
             elf.num_sections()
-        except Exception as error:  # pyelftools may raise anything for a damaged file
-            raise BadImage(f"{path} is not a complete ELF file: {error}") from error
         if machine not in ("EM_AARCH64", _EM_AARCH64) or elf.elfclass != 64:
             raise BadImage(f"{path} is not a 64-bit Arm file but {elf.get_machine_arch()}")
         if not elf.little_endian:
@@ -129,13 +128,11 @@ class Image:
 
     def _has_debug_info(self, elf: ELFFile) -> bool:
         names = (".debug_info", ".zdebug_info")
-        try:
+        with raised_as(BadImage, f"the sections of {self.path} are damaged"):
             return any(elf.get_section_by_name(name) is not None for name in names)
-        except Exception as error:  # pyelftools may raise anything for a damaged file
-            raise BadImage(f"the sections of {self.path} are damaged: {error}") from error
 
     def _symbols(self) -> SymbolTable:
-        try:
+        with raised_as(BadImage, f"the symbol table of {self.path} is damaged"):
             elf, table = self._elf, self._elf.get_section_by_name(".symtab")
             if table is None:
                 elf, table = self._dwarf_file, self._dwarf_file.get_section_by_name(".symtab")
@@ -150,20 +147,16 @@ class Image:
                 slide=self.slide,
                 sections=elf.num_sections(),
             )
-        except Exception as error:
-            raise BadImage(f"the symbol table of {self.path} is damaged: {error}") from error
 
     @cached_property
     def segments(self) -> list[tuple[int, int]]:
         """(start, end) of every PT_LOAD segment in guest addresses, sorted."""
         found = []
-        try:
+        with raised_as(BadImage, f"the segments of {self.path} are damaged"):
             for segment in self._elf.iter_segments("PT_LOAD"):
                 if segment["p_memsz"]:
                     start = segment["p_vaddr"] + self.slide
                     found.append((start, start + segment["p_memsz"]))
-        except Exception as error:
-            raise BadImage(f"the segments of {self.path} are damaged: {error}") from error
         return sorted(found)
 
     def covers(self, address: int) -> bool:
@@ -173,13 +166,11 @@ class Image:
     @cached_property
     def _code(self) -> list[tuple[int, int]]:
         """The executable segments, as linked; all of them if none is executable."""
-        try:
+        with raised_as(BadImage, f"the segments of {self.path} are damaged"):
             found = [
                 (int(s["p_vaddr"]), int(s["p_vaddr"] + s["p_memsz"]), bool(s["p_flags"] & _PF_X))
                 for s in self._elf.iter_segments("PT_LOAD")
             ]
-        except Exception as error:
-            raise BadImage(f"the segments of {self.path} are damaged: {error}") from error
         executable = [(start, end) for start, end, flag in found if flag]
         return executable or [(start, end) for start, end, _ in found]
 
@@ -218,7 +209,7 @@ class Image:
     @cached_property
     def _dwarf(self) -> DWARFInfo | None:
         path = self.debug.path or self.path
-        try:
+        with raised_as(BadImage, f"the debug information of {path} is damaged"):
             elf = self._open(path, self.debug_contents)
             if not elf.has_dwarf_info():
                 return None
@@ -227,10 +218,6 @@ class Image:
                 other = self._open(self.supplementary.path, self.supplementary_contents)
                 dwarf.supplementary_dwarfinfo = other.get_dwarf_info(follow_links=False)
             return dwarf
-        except BadImage:
-            raise
-        except Exception as error:
-            raise BadImage(f"the debug information of {path} is damaged: {error}") from error
 
     @property
     def has_types(self) -> bool:
@@ -248,10 +235,8 @@ class Image:
         dwarf = self._dwarf
         if dwarf is None or not self.has_types:
             return LineTable(None)
-        try:
+        with raised_as(BadImage, f"the line numbers of {self.path} are damaged"):
             return LineTable(dwarf, self.slide, self._is_code)
-        except Exception as error:
-            raise BadImage(f"the line numbers of {self.path} are damaged: {error}") from error
 
     @cached_property
     def frames(self) -> FrameTable:

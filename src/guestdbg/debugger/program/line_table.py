@@ -10,8 +10,15 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from guestdbg.debugger.errors import UnknownLine, near
+from guestdbg.debugger.program.elf_bounds import (
+    check_aranges,
+    check_line_header,
+    section_bytes,
+)
+from guestdbg.library_errors import reason
 
 if TYPE_CHECKING:
+    from elftools.dwarf.aranges import ARanges
     from elftools.dwarf.compileunit import CompileUnit
     from elftools.dwarf.dwarfinfo import DWARFInfo
     from elftools.dwarf.lineprogram import LineProgram
@@ -58,8 +65,10 @@ class LineTable:
         self._dwarf = dwarf
         self._slide = slide
         self._is_code = is_code
+        self.damage: str | None = None
+        """Why the line numbers are ignored, if they are damaged."""
         try:
-            self._aranges = dwarf.get_aranges() if dwarf is not None else None
+            self._aranges = _aranges(dwarf) if dwarf is not None else None
         except Exception:
             self._aranges = None
         self._units: dict[int, _Unit] = {}
@@ -87,9 +96,8 @@ class LineTable:
 
     def _damaged(self, error: Exception) -> None:
         """Warn, and do without line numbers from now on."""
-        log.warning(
-            "the line numbers are damaged, and are ignored: %s", error or type(error).__name__
-        )
+        self.damage = reason(error)
+        log.warning("the line numbers are damaged, and are ignored: %s", self.damage)
         self._dwarf = None
         self._by_file = None
 
@@ -183,7 +191,7 @@ class _Unit:
     def __init__(self, dwarf: DWARFInfo, unit: CompileUnit, slide: int, is_code: IsCode) -> None:
         self._rows: list[LineRow] = []
         self.statements: list[Statement] = []
-        program = dwarf.line_program_for_CU(unit)
+        program = _line_program(dwarf, unit)
         if program is not None:
             for sequence in _sequences(program):
                 if is_code(unit, sequence[0].address, sequence[-1].address):
@@ -238,6 +246,20 @@ def _sequences(program: LineProgram) -> Iterator[list[_State]]:
             rows = []
     if rows:
         yield rows
+
+
+def _aranges(dwarf: DWARFInfo) -> ARanges | None:
+    if dwarf.debug_aranges_sec is not None:
+        check_aranges(section_bytes(dwarf.debug_aranges_sec))
+    return dwarf.get_aranges()
+
+
+def _line_program(dwarf: DWARFInfo, unit: CompileUnit) -> LineProgram | None:
+    """A unit's line number program, whose header is checked first."""
+    at = unit.get_top_DIE().attributes.get("DW_AT_stmt_list")
+    if at is not None and dwarf.debug_line_sec is not None:
+        check_line_header(section_bytes(dwarf.debug_line_sec), at.value)
+    return dwarf.line_program_for_CU(unit)
 
 
 def _file_names(program: object) -> list[str]:

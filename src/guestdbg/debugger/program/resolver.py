@@ -8,6 +8,7 @@ from typing import Any
 
 from guestdbg.arm64.debug import canonical
 from guestdbg.debugger.errors import (
+    BadImage,
     BadRange,
     InvalidLocation,
     MissingDependency,
@@ -102,8 +103,10 @@ class Resolver:
 
     def _line(self, text: str, file: str, line: int) -> Code:
         unknown: UnknownLine | None = None
+        damage: str | None = None
         for image in self._images:
             if not image.lines:
+                damage = damage or image.lines.damage
                 continue
             try:
                 addresses, taken, _name = image.lines.addresses(file, line)
@@ -113,6 +116,10 @@ class Resolver:
             return Code(text, tuple(_first_in_each(addresses, image)), taken)
         if unknown is not None:
             raise unknown
+        if damage is not None:
+            raise BadImage(
+                f"{text!r} needs line numbers, and those of the image are damaged: {damage}"
+            )
         raise NoDebugInfo(
             f"{text!r} needs line numbers, and no loaded image has any (compile with -g)"
             + missing_files(self._images)

@@ -37,6 +37,7 @@ class Symbol:
 
 _ENTRY = struct.Struct("<IBBHQQ")
 _SHN_UNDEF, _SHN_ABS, _SHN_COMMON = 0, 0xFFF1, 0xFFF2
+_NAMES_MIN, _NAMES_SHARED = 1 << 20, 8
 _STT = {0: SymbolKind.NOTYPE, 1: SymbolKind.OBJECT, 2: SymbolKind.FUNCTION}
 # Of several names for one address, the one that a person most likely knows comes last.
 _PREFERENCE = {
@@ -73,6 +74,8 @@ class SymbolTable:
         disassemblers (``$x``).
         """
         found: list[Symbol] = []
+        # Names may share their ends, so they may be a little more than the strings.
+        room = _NAMES_MIN + _NAMES_SHARED * len(strtab)
         for name_at, info, _other, shndx, value, size in _ENTRY.iter_unpack(
             symtab[: len(symtab) // _ENTRY.size * _ENTRY.size]
         ):
@@ -84,6 +87,9 @@ class SymbolTable:
             end = strtab.find(b"\0", name_at)
             if end <= name_at:
                 continue
+            room -= end - name_at
+            if room < 0:
+                raise ValueError(f"its names are far longer than its {len(strtab)} string bytes")
             name = strtab[name_at:end].decode("utf-8", "replace")
             if name[0] == "$":
                 continue
@@ -92,7 +98,7 @@ class SymbolTable:
                 Symbol(
                     name,
                     address & 0xFFFF_FFFF_FFFF_FFFF,
-                    size,
+                    min(size, (1 << 64) - (address & 0xFFFF_FFFF_FFFF_FFFF)),
                     _STT.get(kind_number, SymbolKind.OTHER),
                     info >> 4 != 0,
                 )

@@ -1,0 +1,82 @@
+"""Reading a file that a user names: whole, but only a regular file, and only up to a limit.
+
+A device, a FIFO or a socket may never end, may block, or may do something when it is opened or
+read. A file that another program is writing changes while it is read; what is read of it is no
+file that ever was.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from guestdbg.errors import GuestdbgError
+
+__all__ = ["FILE_SIZE_MAX", "UnsuitableFile", "read_regular_file"]
+
+#: The size of the largest file that is read, in bytes.
+FILE_SIZE_MAX = 4 << 30
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+class UnsuitableFile(GuestdbgError):
+    """The file cannot be read, or is not one that can be read whole. The text has its name."""
+
+
+def read_regular_file(path: str | os.PathLike[str], *, what: str = "file") -> bytes:
+    """The contents of a regular file of at most 4 GiB. ``what`` describes it in the messages.
+
+    Raises:
+        UnsuitableFile: it does not exist or may not be read; it is a directory, a device, a FIFO or
+            a socket; it is too large; it changes its size while it is read.
+    """
+    path = Path(path)
+    try:
+        _check(path, os.stat(path), what)
+        # Should it have become a FIFO since: O_NONBLOCK opens one without waiting for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            _check(path, status, what)
+            contents = file.read(status.st_size + 1)
+    except FileNotFoundError:
+        raise UnsuitableFile(f"{path}: no such file") from None
+    except PermissionError:
+        raise UnsuitableFile(f"{path}: may not be read; check its permissions") from None
+    except MemoryError:
+        raise UnsuitableFile(f"{path}: cannot be read: the host has too little memory") from None
+    except OSError as error:
+        reason = error.strerror or errno.errorcode.get(error.errno or 0, "unknown error")
+        raise UnsuitableFile(f"{path}: cannot be read: {reason}") from error
+    except ValueError as error:  # a NUL byte in the name
+        raise UnsuitableFile(f"{path}: cannot be read: {error}") from error
+    if len(contents) != status.st_size:
+        raise UnsuitableFile(
+            f"{path}: it had {status.st_size} bytes and changed its size while it was read; try "
+            "again when the program that writes it has finished"
+        )
+    return contents
+
+
+def _check(path: Path, status: os.stat_result, what: str) -> None:
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+    if kind == "a directory":
+        raise UnsuitableFile(f"{path}: a directory; give the {what} itself")
+    if not stat.S_ISREG(status.st_mode):
+        raise UnsuitableFile(
+            f"{path}: {kind or 'not a file'}, not a regular file; give the {what} itself"
+        )
+    if status.st_size > FILE_SIZE_MAX:
+        raise UnsuitableFile(
+            f"{path}: {status.st_size >> 20} MiB; a {what} has at most {FILE_SIZE_MAX >> 20} MiB "
+            "(4 GiB)"
+        )
