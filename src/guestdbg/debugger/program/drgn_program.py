@@ -21,6 +21,8 @@ from guestdbg.debugger.errors import (
 )
 from guestdbg.debugger.program import drgn_import, drgn_objects
 from guestdbg.debugger.program.static_address import StaticAddress, static_address
+from guestdbg.debugger.program.symbol_objects import symbol_object
+from guestdbg.debugger.program.symbol_table import SymbolKind
 from guestdbg.debugger.program.variable_expression import parse
 from guestdbg.errors import GuestdbgError
 
@@ -134,9 +136,17 @@ class DrgnProgram:
             )
 
     def variable(self, name: str, file: str | None = None) -> Any:
-        """The drgn object of a variable or function; raises UnknownSymbol with near matches."""
-        self._need_types(name)
+        """The drgn object of a variable or function.
+
+        A name that only the symbol table has is what ``symbol_object`` makes of it. Raises
+        UnknownSymbol with near matches.
+        """
         drgn = drgn_import.drgn()
+        if not any(image.has_types for image in self._images):
+            symbol = self._symbol(name) if file is None else None
+            if symbol is not None:
+                return symbol
+            self._need_types(name)
         try:
             if file is not None:
                 found = self.program.object(name, drgn.FindObjectFlags.ANY, file)
@@ -145,11 +155,18 @@ class DrgnProgram:
         except DebuggerError:
             raise
         except LookupError:
+            symbol = self._symbol(name) if file is None else None
+            if symbol is not None:
+                return symbol
             where = f" in {file}" if file else ""
             raise UnknownSymbol(
                 name + where, near(name, self._variable_names()), "variable"
             ) from None
         except Exception as error:
+            # The return type of a function in assembly is one that drgn does not know.
+            symbol = self._symbol(name, functions_only=True) if file is None else None
+            if symbol is not None:
+                return symbol
             raise BadImage(f"drgn cannot find out what {name!r} is: {error}") from error
         if found.absent_:
             raise NoDebugInfo(
@@ -157,6 +174,14 @@ class DrgnProgram:
                 "has optimised it away, or it is defined elsewhere"
             )
         return found
+
+    def _symbol(self, name: str, *, functions_only: bool = False) -> Any:
+        """The object of a symbol; None if there is no symbol of that name."""
+        for image in self._images:
+            symbol = image.symbols.find(name)
+            if symbol is not None and (not functions_only or symbol.kind is SymbolKind.FUNCTION):
+                return symbol_object(self.program, image, symbol)
+        return None
 
     def _variable_names(self) -> list[str]:
         return [s.name for image in self._images for s in image.symbols]

@@ -31,6 +31,7 @@ __all__ = ["Image"]
 
 _EM_AARCH64 = 183
 _PF_X = 1
+_SHF_ALLOC = 2
 
 
 class Image:
@@ -162,6 +163,22 @@ class Image:
     def covers(self, address: int) -> bool:
         """Whether ``address`` lies in one of the file's segments."""
         return any(start <= address < end for start, end in self.segments)
+
+    @cached_property
+    def _sections(self) -> list[tuple[int, int]]:
+        """(start, end) of the sections that are in guest memory, in guest addresses."""
+        try:
+            return [
+                (s["sh_addr"] + self.slide, s["sh_addr"] + s["sh_size"] + self.slide)
+                for s in self._elf.iter_sections()
+                if s["sh_flags"] & _SHF_ALLOC
+            ]
+        except Exception as error:
+            raise BadImage(f"the sections of {self.path} are damaged: {error}") from error
+
+    def has_contents(self, address: int) -> bool:
+        """Whether ``address`` lies in a section: in code or data of the image."""
+        return any(start <= address < end for start, end in self._sections)
 
     @cached_property
     def _code(self) -> list[tuple[int, int]]:

@@ -98,7 +98,10 @@ class Resolver:
         if line is not None:
             return self._line(text, line[1], int(line[2]))
         base, offset = _offset(text)
-        address = self.symbol(base).address + offset
+        if "::" in base and not self._is_symbol(base):
+            address = _drgn_address(self._types.variable(base)) + offset
+        else:
+            address = self.symbol(base).address + offset
         return Code(text, (_code_address(address, text),))
 
     def _line(self, text: str, file: str, line: int) -> Code:

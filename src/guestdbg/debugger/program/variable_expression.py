@@ -9,7 +9,14 @@ from guestdbg.debugger.errors import InvalidLocation
 
 __all__ = ["Element", "Expression", "Member", "PathStep", "parse"]
 
-_TOKEN = re.compile(r"\s*(?:(->)|(\.)|\[\s*(?:(0[xX][0-9a-fA-F]+)|(\d+))\s*\]|([A-Za-z_]\w*))")
+#: A name, with the namespaces and classes that it is in.
+_NAME = r"(?:::)?[A-Za-z_]\w*(?:::~?[A-Za-z_]\w*)*"
+_TOKEN = re.compile(rf"\s*(?:(->)|(\.)|\[\s*(?:(0[xX][0-9a-fA-F]+)|(\d+))\s*\]|({_NAME}))")
+#: A file and the variable in it: at the last colon that is not a part of ``::``, or, as GDB takes
+#: it as well, at the ``::`` after the name of a source file.
+_IN_FILE = re.compile(
+    r"(?P<file>.*[^:]):(?!:)(?P<name>.+)|(?P<source>.*\.(?:c|cc|cpp|cxx|h|hpp|s|S|rs))::(?P<its>.+)"
+)
 
 
 class Member(NamedTuple):
@@ -52,9 +59,8 @@ def parse(expression: str) -> Expression:
         text = text[1:].strip()
         stars += 1
     file = None
-    if ":" in text:
-        file, _, text = text.rpartition(":")
-        file = file.rstrip(":")
+    if (parts := _IN_FILE.fullmatch(text)) is not None:
+        file, text = parts["file"] or parts["source"], parts["name"] or parts["its"]
     path: list[PathStep] = []
     at = 0
     expect_name, arrow = True, False
