@@ -39,6 +39,10 @@ def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = (
     ``done`` says of each hit what the provider has done about it; empty: nothing.
     """
     context.collect_counts()
+    if len(hits) == 1 and not done:
+        hit = hits[0]
+        if type(hit.point) is not Recording:
+            return _dispatch_one(context, hit)
     reported: list[Hit] = []
     for n, hit in enumerate(hits):
         point = hit.point
@@ -57,6 +61,11 @@ def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = (
                 point.note(hit)
         hit.count = point.hits
         reported.append(hit)
+    return _report(context, reported)
+
+
+def _report(context: VcpuContext, reported: Sequence[Hit]) -> Stop | None:
+    """Call the handlers of hits that count; a Stop if one of them ends the run."""
     ending: list[Hit] = []
     for hit in reported:
         point = hit.point
@@ -75,3 +84,21 @@ def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = (
     if type(point) is Recording:
         detail = f"{point.name}: {len(point)} records, its limit"
     return context.stop("hit", detail, ending)
+
+
+def _dispatch_one(context: VcpuContext, hit: Hit) -> Stop | None:
+    """The same for what nearly every stop is: one hit, of a point that is not a recording."""
+    point = hit.point
+    if not point._enabled:
+        return None
+    hit._resume_count = context.resume_count
+    point.seen += 1
+    when = point._when
+    if when is not None and not when(hit):
+        return None
+    point.hits = hit.count = point.hits + 1
+    if not point._enabled or hit.count <= point.ignore:
+        return None
+    if point._handler is None or point._handler(hit) is STOP:
+        return context.stop("hit", point.name, (hit,))
+    return None

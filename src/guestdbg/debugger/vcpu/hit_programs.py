@@ -106,6 +106,7 @@ class HitProgramSet:
                 self._vcpu.set_hit_programs(())
             self._installed = None
             self._counters = []
+            self._counted = set()
             self.current = True
             return
         self._installed = self._vcpu.set_hit_programs(programs, excluded, hidden)
@@ -216,7 +217,9 @@ class HitProgramSet:
         """The provider exits with a hit: report it to its points. The access of a watch is made."""
         context = self._context
         pc, address, size, bits, found = exit_.what
-        self.collect()
+        counted = self._counted
+        if counted:
+            self.collect()
         touched = Touched(address, size, bits)
         hits: list[Hit] = []
         done: list[Done] = []
@@ -234,10 +237,11 @@ class HitProgramSet:
                 else:
                     hit.new_bytes = new
                 hits.append(hit)
-            if number not in self._counted:
-                done.append(Done.NOTHING)
-            else:
-                done.append(Done.DECIDED if evaluated else Done.COUNTED)
+            if counted:
+                if number not in counted:
+                    done.append(Done.NOTHING)
+                else:
+                    done.append(Done.DECIDED if evaluated else Done.COUNTED)
         return dispatch(context, hits, done) if hits else None
 
 
