@@ -1,6 +1,7 @@
 """The language of conditions: what it can express, and that it can do nothing else."""
 
 import ast
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
+from guestdbg.debugger.errors import UnknownSymbol
 
 
 class Guest:
@@ -17,7 +19,13 @@ class Guest:
     variables: ClassVar = {"queue.size": 64, "limit": 7, "items[2].id": 5, "items[2]['id']": 6}
 
     def __getitem__(self, name: str) -> int:
+        if name not in self.variables:
+            raise UnknownSymbol(name, [])
         return self.variables[name]
+
+    def read(self, address: int, length: int) -> bytes:
+        assert 0 <= address < 1 << 64
+        return bytes(length)
 
 
 def hit(**values: Any) -> Any:
@@ -125,6 +133,58 @@ def test_conditions_that_cannot_be_evaluated(text: str) -> None:
         Condition(text)(hit())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'a' * 99999999999 == file",
+        "'%1999999999d' % x0 == file",
+        "(1, 2) * 9999999999 == new",
+        "new + 'a'",
+        "-None == 1",
+        "file + function",
+        "(" * 5000 + "x0" + ")" * 5000 + " == 1",
+        "-" * 970 + "x0 == 1",
+        "~" * 101 + "x0",
+        "x0" + " + x0" * 101,
+        "x" + ".x" * 200,
+        "(" * 150 + "new" + ",)" * 150,
+        "new == 1" + "0" * 4080,
+        "new == " + "9" * 5000,
+        f"new == {1 << 256:#x}",
+        "new == 1 or " * 400 + "new",
+    ],
+)
+def test_texts_beyond_the_bounds(text: str) -> None:
+    with pytest.raises(ConditionError, match=r"integers only|too deeply|256 bits|4096") as caught:
+        Condition(text)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("text", "new"),
+    [
+        ("new * 99999999999 == 0", b"12345678"),
+        ("new % 3 == 0", b"%9999999999d"),
+        ("new + new == 0", b"1234"),
+        ("u32[new] == 0", b"1234"),
+        ("new * new * new * new * new == 0", (1 << 64) - 1),
+        ("new << 200 == 0", (1 << 64) - 1),
+        ("new >> (1 << 200) == 0", 1),
+        ("-new", None),
+    ],
+)
+def test_values_beyond_the_bounds(text: str, new: Any) -> None:
+    with pytest.raises(ConditionError, match="cannot be evaluated"):
+        Condition(text)(hit(new=new))
+
+
+def test_what_the_bounds_allow() -> None:
+    assert Condition("new == 8 or " * 300 + "new")(hit())
+    assert Condition("~" * 99 + "x0 < 0")(hit())
+    assert Condition(f"new in ({'1, ' * 1000}8)")(hit())
+    assert Condition("1 << 255 > new << 190 and ~(new == 8) == -2")(hit())
+
+
 NUMBERS = st.integers(0, (1 << 64) - 1)
 
 
@@ -142,3 +202,18 @@ def test_any_text_is_a_condition_or_refused_clearly(text: str) -> None:
     except ConditionError:
         return
     assert isinstance(ast.parse(condition.text, mode="eval"), ast.Expression)
+
+
+WORDS = """
+    new x0 w1 file function limit queue.size items[2] count None 'a' '%99d' 0 1 255
+    0xffffffffffffffff + - * // % << >> ~ & | ^ ( ) , [ ] == < in not and or if u32[ u8[
+"""
+
+
+@given(
+    st.lists(st.sampled_from(WORDS.split()), max_size=25),
+    st.sampled_from([0, 8, None, b"12345678", (1 << 64) - 1]),
+)
+def test_junk_is_refused_with_a_clear_error(words: list[str], new: Any) -> None:
+    with suppress(ConditionError, UnknownSymbol):
+        Condition(" ".join(words))(hit(new=new))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from guestdbg.debugger.breakpoints.conditions import language
@@ -72,8 +73,7 @@ def compile_condition(tree: ast.expr, shape: Shape) -> tuple[Operation, ...] | N
         part = _truth(tree, shape)
     except NotCompilable:
         return None
-    fits = part.depth <= MAX_DEPTH and len(part.operations) <= MAX_OPERATIONS
-    return part.operations if fits else None
+    return part.operations if part.depth <= MAX_DEPTH else None
 
 
 def _truth(node: ast.expr, shape: Shape) -> _Part:
@@ -86,14 +86,22 @@ def _truth(node: ast.expr, shape: Shape) -> _Part:
             return part
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             part = _truth(operand, shape)
-            return _Part((*part.operations, (Op.NOT, 0, 0)), 0, 1, True, part.depth)
+            return _Part(_limited((*part.operations, (Op.NOT, 0, 0))), 0, 1, True, part.depth)
     return _value(node, shape)
 
 
 def _join(a: _Part, b: _Part, op: Op | None) -> _Part:
     if op is None:
         raise NotCompilable
-    return _Part((*a.operations, *b.operations, (op, 0, 0)), 0, 1, True, max(a.depth, 1 + b.depth))
+    operations = _limited((*a.operations, *b.operations, (op, 0, 0)))
+    return _Part(operations, 0, 1, True, max(a.depth, 1 + b.depth))
+
+
+def _limited(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
+    """Give up at once where a part is too long: `in` repeats its left side for each element."""
+    if len(operations) > MAX_OPERATIONS:
+        raise NotCompilable
+    return operations
 
 
 def _value(node: ast.expr, shape: Shape) -> _Part:
@@ -117,11 +125,13 @@ def _value(node: ast.expr, shape: Shape) -> _Part:
             return _unary(Op.INVERT, part, ~part.high, ~part.low)
         case ast.UnaryOp(op=ast.Not()):
             return _truth(node, shape)
-        case ast.BoolOp(values=values):
+        case ast.BoolOp(op=op, values=values):
             # As a value, `a or b` is one of its operands; that is 0 or 1 only if all operands are.
-            if not all(_value(value, shape).truth for value in values):
+            parts = [_value(value, shape) for value in values]
+            if not all(part.truth for part in parts):
                 raise NotCompilable
-            return _truth(node, shape)
+            both_or_either = language.BOOLEAN[type(op)].op
+            return reduce(lambda a, b: _join(a, b, both_or_either), parts)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in language.BINARY:
             return _binary(language.BINARY[type(op)].op, _value(left, shape), _value(right, shape))
         case ast.Compare(left=first, ops=ops, comparators=rest):
@@ -132,7 +142,7 @@ def _value(node: ast.expr, shape: Shape) -> _Part:
 def _bounded(operations: tuple[Operation, ...], low: int, high: int, *, depth: int = 1) -> _Part:
     if low < -_MOST or high > _MOST:
         raise NotCompilable
-    return _Part(operations, low, high, False, depth)
+    return _Part(_limited(operations), low, high, False, depth)
 
 
 def _unary(op: Op, part: _Part, low: int, high: int) -> _Part:
@@ -259,5 +269,5 @@ def _membership(left: ast.expr, op: ast.cmpop, right: ast.expr, shape: Shape) ->
         done = part if done is None else _join(done, part, Op.EITHER)
     assert done is not None
     if isinstance(op, ast.NotIn):
-        return _Part((*done.operations, (Op.NOT, 0, 0)), 0, 1, True, done.depth)
+        return _Part(_limited((*done.operations, (Op.NOT, 0, 0))), 0, 1, True, done.depth)
     return done

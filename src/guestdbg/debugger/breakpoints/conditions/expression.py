@@ -18,7 +18,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from guestdbg.debugger.breakpoints.conditions import language
+from guestdbg.debugger.breakpoints.conditions import bounds, language
 from guestdbg.debugger.breakpoints.conditions.compiler import Shape, compile_condition
 from guestdbg.debugger.breakpoints.conditions.language import HitView, Variables
 from guestdbg.debugger.errors import AddressError
@@ -31,8 +31,6 @@ __all__ = ["Condition", "ConditionError"]
 Value = Any
 Evaluate = Callable[[HitView], Value]
 
-# A limit for shifts: without it `1 << 1 << 40` would use up the memory.
-_MAX_SHIFT = 128
 _ADDRESS = (1 << 64) - 1
 _SHOWN = 200  # characters of a condition in a message
 
@@ -52,13 +50,19 @@ class Condition:
         if not isinstance(text, str):
             raise ConditionError(f"{text!r} is not a condition: it must be a text")
         self.text = text.strip()
+        if len(self.text) > bounds.MAX_LENGTH:
+            raise self._error(
+                f"has {len(self.text)} characters; the maximum is {bounds.MAX_LENGTH}"
+            )
         try:
             tree = ast.parse(self.text, mode="eval")
         except (SyntaxError, ValueError) as error:
             why = error.msg if isinstance(error, SyntaxError) else error
             raise self._error(f"is not an expression ({why})") from None
-        except RecursionError:
-            raise self._error("is nested too deeply") from None
+        except (RecursionError, MemoryError):  # MemoryError: the parser's stack is full
+            raise self._too_deep() from None
+        if bounds.too_deep(tree.body):
+            raise self._too_deep()
         self._tree = tree.body
         self.variables: tuple[str, ...] = ()
         self._evaluate = self._evaluator(tree.body)
@@ -86,9 +90,14 @@ class Condition:
         text = self.text if len(self.text) <= _SHOWN else self.text[:_SHOWN] + "…"
         return ConditionError(f"the condition {text!r} {what}")
 
+    def _too_deep(self) -> ConditionError:
+        return self._error(f"is nested too deeply: the maximum is {bounds.MAX_NESTING} levels")
+
     def _evaluator(self, node: ast.expr) -> Evaluate:
         match node:
             case ast.Constant(value=int() | str() | None as value):
+                if isinstance(value, int) and value.bit_length() > bounds.MAX_BITS:
+                    raise self._error(f"has an integer of more than {bounds.MAX_BITS} bits")
                 return lambda hit: value
             case ast.Name(id=name) if name in language.HIT_NAMES:
                 return language.HIT_NAMES[name].read
@@ -106,33 +115,43 @@ class Condition:
                 return lambda hit: tuple(part(hit) for part in parts)
             case ast.UnaryOp(op=op, operand=operand) if type(op) in language.UNARY:
                 unary, only = language.UNARY[type(op)].compute, self._evaluator(operand)
+                if not isinstance(op, ast.Not):
+                    self._check_integers(operand)
+                    unary = bounds.arithmetic(unary, shifts=False)
                 return lambda hit: unary(only(hit))
             case ast.BinOp(left=a, op=op, right=b) if type(op) in language.BINARY:
-                return self._binary(op, self._evaluator(a), self._evaluator(b))
+                left, right = self._evaluator(a), self._evaluator(b)
+                self._check_integers(a, b)
+                binary = bounds.arithmetic(
+                    language.BINARY[type(op)].compute,
+                    shifts=isinstance(op, ast.LShift | ast.RShift),
+                )
+                return lambda hit: binary(left(hit), right(hit))
             case ast.BoolOp(op=op, values=values):
                 join = language.BOOLEAN[type(op)].compute
                 parts = [self._evaluator(value) for value in values]
                 return lambda hit: join(part(hit) for part in parts)
             case ast.Compare(left=first, ops=ops, comparators=rest):
                 return self._comparison(first, ops, rest)
-        source = ast.unparse(node)
+        source = ast.unparse(node)[:_SHOWN]
         raise self._error(
             f"has {source!r}, which is not part of the language: names, numbers, strings, "
             "comparisons, and, or, not, in, integer arithmetic, and memory (u32[x0 + 8]) are"
         )
 
-    def _binary(self, op: ast.operator, left: Evaluate, right: Evaluate) -> Evaluate:
-        compute = language.BINARY[type(op)].compute
-        if not isinstance(op, ast.LShift):
-            return lambda hit: compute(left(hit), right(hit))
-
-        def shift(hit: HitView) -> Value:
-            distance = right(hit)
-            if distance > _MAX_SHIFT:
-                raise ValueError(f"a shift by {distance}")
-            return compute(left(hit), distance)
-
-        return shift
+    def _check_integers(self, *operands: ast.expr) -> None:
+        """Refuse operands of arithmetic that are never integers; the others are checked at hits."""
+        for node in operands:
+            match node:
+                case ast.Constant(value=str() | None) | ast.Tuple() | ast.List() | ast.Set():
+                    pass
+                case ast.Name(id="function" | "file"):
+                    pass
+                case _:
+                    continue
+            raise self._error(
+                f"computes with {ast.unparse(node)[:_SHOWN]!r}: arithmetic is on integers only"
+            )
 
     def _comparison(self, first: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr]) -> Evaluate:
         """`a < b < c` as in Python. An ordering with a side that has no value (None) is false."""
@@ -161,7 +180,8 @@ class Condition:
         size, signed = language.MEMORY[name]
 
         def read(hit: HitView) -> Value:
-            data = hit.guest.read(where(hit) & _ADDRESS, size)
+            address = bounds.integer(where(hit)) & _ADDRESS
+            data = hit.guest.read(address, size)
             return int.from_bytes(data, "little", signed=signed)
 
         return read
@@ -175,7 +195,7 @@ class Condition:
                 subscript is None or isinstance(subscript, ast.Constant)
             ):
                 raise self._error(
-                    f"has {ast.unparse(node)!r}, which is not a variable with members and "
+                    f"has {ast.unparse(node)[:_SHOWN]!r}, which is not a variable with members and "
                     "constant subscripts"
                 )
             part = part.value
