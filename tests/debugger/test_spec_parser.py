@@ -20,6 +20,16 @@ from guestdbg.debugger.breakpoints.spec_parser import PointError, parse_break, p
         ("0x4009_0000,64", 0x4009_0000, 64, "write"),
         ("0x40090000,0x40:r", 0x4009_0000, 0x40, "read"),
         ("table,128:rw", "table", 128, "any"),
+        ("basic.c:hidden", "basic.c:hidden", None, "write"),
+        ("basic.c:hidden:rw", "basic.c:hidden", None, "any"),
+        ("basic.c:hidden,4:r", "basic.c:hidden", 4, "read"),
+        ("src/lib.cpp:state", "src/lib.cpp:state", None, "write"),
+        ("basic.c:hidden.low", "basic.c:hidden.low", None, "write"),
+        ("basic.c::hidden", "basic.c::hidden", None, "write"),
+        ("basic.c::r", "basic.c::r", None, "write"),
+        ("basic.c::r:r", "basic.c::r", None, "read"),
+        ("space::w", "space::w", None, "write"),
+        ("space::other:w", "space::other", None, "write"),
     ],
 )
 def test_watch(text: str, where: str | int, length: int | None, access: str) -> None:
@@ -34,6 +44,7 @@ def test_watch(text: str, where: str | int, length: int | None, access: str) -> 
     [
         ("main", "main"),
         ("main+0x10", "main+0x10"),
+        ("basic.c:main", "basic.c:main"),
         ("0x40080000", 0x4008_0000),
         ("queue.c:25", "queue.c:25"),
         (" main ", "main"),
@@ -60,6 +71,8 @@ def test_conditions_follow_if() -> None:
         (":rw", "names nothing"),
         ("  if new", "names nothing"),
         ("queue.tail:x", "'x' must be r, w or rw"),
+        ("basic.c:hidden:x", "'x' must be r, w or rw"),
+        ("basic.c:", "'' must be r, w or rw"),
         ("queue.tail:", "'' must be r, w or rw"),
         ("queue,many", "'many' is not a number of bytes"),
         ("queue,-4", "'-4' is not a number of bytes"),

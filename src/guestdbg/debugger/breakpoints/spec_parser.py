@@ -11,7 +11,13 @@ Access = Literal["read", "write", "any"]
 
 _ACCESS: dict[str, Access] = {"r": "read", "w": "write", "rw": "any", "wr": "any"}
 _IF = re.compile(r"^(?P<what>.*?)\s+if\b(?P<condition>.*)$", re.DOTALL)
-_SUFFIX = re.compile(r"^(?P<what>.*):(?P<access>[a-z]*)$", re.DOTALL)
+#: Never after `::`, which is part of a name: `space::r`.
+_SUFFIX = re.compile(r"^(?P<what>(?:.*[^:])?):(?P<access>[a-z]*)$", re.DOTALL)
+#: What the name of a source file ends in. `file.c:name` is a static variable of that file.
+_SOURCE_FILE = re.compile(
+    r"/|\.(?:c|h|s|sx|asm|inc|cc|hh|cp|cpp|hpp|cxx|hxx|c\+\+|h\+\+|tcc|rs|zig|go|d|ad[abs]|f\d*)$",
+    re.IGNORECASE,
+)
 _LENGTH = re.compile(r"^(?P<what>.*),\s*(?P<length>[^,]*)$", re.DOTALL)
 _NUMBER = re.compile(r"^(0x[0-9a-fA-F_]+|[0-9][0-9_]*)$")
 
@@ -34,7 +40,8 @@ class BreakSpec:
 class WatchSpec:
     """`WHAT[,LENGTH][:r|w|rw] [if CONDITION]`: all of it is `text`, WHAT alone is `name`.
 
-    `length` is in bytes, None for that of the variable.
+    WHAT may be `file.c:name`, and then a variable `r`, `w` or `rw` is written `file.c::r`. `length`
+    is in bytes, None for that of the variable.
     """
 
     text: str
@@ -79,9 +86,10 @@ def parse_watch(text: str, command: str = "--watch") -> WatchSpec:
     what, condition = _split_condition(text)
     access: Access = "write"
     if match := _SUFFIX.match(what):
-        if match["access"] not in _ACCESS:
+        if match["access"] in _ACCESS:
+            what, access = match["what"].strip(), _ACCESS[match["access"]]
+        elif not match["access"] or not _SOURCE_FILE.search(match["what"]):
             raise PointError(f"{command} {text!r}: access {match['access']!r} must be r, w or rw")
-        what, access = match["what"].strip(), _ACCESS[match["access"]]
     length: int | None = None
     if match := _LENGTH.match(what):
         if not _NUMBER.match(match["length"]):
