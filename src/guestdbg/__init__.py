@@ -17,6 +17,7 @@ docs/python-api.md describes the rest. The packages, lowest first::
     cpu       the processor of the software KVM (Cython)
     kvm       the KVM interface, with two providers: the host's KVM and the software KVM
     machine   a board around the vCPUs, and the loading of guests
+    semihosting  what a guest asks of its debugger: console, files, exit
     debugger  breakpoints, watchpoints, steps, hits, symbols
     lab       a real arm64 KVM on any machine
     check     the conformance suite, and random programs on two KVMs
@@ -32,8 +33,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from guestdbg.debugger import STOP, Guest, Hit, Location, Stop, cond, load
     from guestdbg.errors import GuestdbgError
+    from guestdbg.semihosting import Semihosting
 
-__all__ = ["STOP", "Guest", "GuestdbgError", "Hit", "Location", "Stop", "cond", "load"]
+__all__ = [
+    "STOP",
+    "Guest",
+    "GuestdbgError",
+    "Hit",
+    "Location",
+    "Semihosting",
+    "Stop",
+    "cond",
+    "load",
+]
 
 # These are imported at their first use: the lower packages work without the debugger, and
 # `guestdbg --help` does not need it.
@@ -43,6 +55,7 @@ _HOMES = {
     "GuestdbgError": "guestdbg.errors",
     "Hit": "guestdbg.debugger",
     "Location": "guestdbg.debugger",
+    "Semihosting": "guestdbg.semihosting",
     "Stop": "guestdbg.debugger",
     "cond": "guestdbg.debugger",
     "load": "guestdbg.debugger",

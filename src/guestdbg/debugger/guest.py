@@ -37,9 +37,10 @@ from guestdbg.debugger.snapshot import GuestSnapshot, Snapshots
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
-from guestdbg.debugger.vcpu.semihosting import catch_calls
+from guestdbg.debugger.vcpu.semihosting import can_catch_calls, catch_calls
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.machine import Board
+from guestdbg.semihosting import Semihosting, SemihostingCalls
 
 __all__ = ["Guest"]
 
@@ -58,6 +59,8 @@ class Guest(IntegerAccess, Closing):
             watches, if there are not enough registers; 0 keeps every watch exact.
         on_close: called when the guest is closed.
         reload: loads the guest again, for ``reset``.
+        semihosting: provide semihosting, with the default options or with these.
+        heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit.
         use_hit_programs: whether the provider may decide hits itself, if it can, which only makes
             them faster; None: unless ``GUESTDBG_PLAIN`` is set.
 
@@ -78,6 +81,8 @@ class Guest(IntegerAccess, Closing):
         overwatch: int = 0,
         on_close: Callable[[], object] | None = None,
         reload: Callable[[], object] | None = None,
+        semihosting: bool | Semihosting = False,
+        heap: tuple[int, int, int, int] = (0, 0, 0, 0),
         use_hit_programs: bool | None = None,
     ) -> None:
         if integer("overwatch", overwatch) < 0:
@@ -104,6 +109,15 @@ class Guest(IntegerAccess, Closing):
         self.execution = Execution(target, scheduler, self._guard, self.points.software)
         self.vcpus: tuple[Cpu, ...] = tuple(vcpu.cpu for vcpu in scheduler.vcpus)
         board.bus.on_access = self.execution.device_accessed
+        if semihosting:
+            if not can_catch_calls(target):
+                raise Unsupported(
+                    "semihosting needs a provider that tells of HLT (the extension "
+                    "SupportsHltExit): --provider soft does, the host's KVM does not"
+                )
+            options = semihosting if isinstance(semihosting, Semihosting) else Semihosting()
+            target.semihosting = SemihostingCalls(options)
+            target.heap = heap
         catch_calls(target)
 
     # ---- symbols and locations ---------------------------------------------------------------
@@ -442,6 +456,8 @@ class Guest(IntegerAccess, Closing):
             for vcpu in self._scheduler.vcpus:
                 vcpu.reset()
             self._scheduler.select(0)
+        if self._target.semihosting is not None:
+            self._target.semihosting.reset()
         self._guard.ended = None
 
     def serve_gdb(self, listen: str = "tcp:127.0.0.1:1234", **options: Any) -> Any:
@@ -475,6 +491,8 @@ class Guest(IntegerAccess, Closing):
             raise GuestBusy("a running guest cannot be closed: interrupt() it first")
         self._closed = True
         self.board.bus.on_access = None
+        if self._target.semihosting is not None:
+            self._target.semihosting.close()
         self.board.close()
         if self._on_close is not None:
             self._on_close()

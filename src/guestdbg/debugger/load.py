@@ -16,8 +16,13 @@ from guestdbg.kvm import open_kvm
 from guestdbg.machine import Board, Console, Kind, parse_size
 from guestdbg.machine import load as load_into
 from guestdbg.machine.console import ByteSink, Sink
+from guestdbg.machine.loader import DEVICE_TREE_ALIGNMENT, Loaded
+from guestdbg.semihosting import Semihosting
 
 __all__ = ["load"]
+
+_HEAP_ALIGNMENT = 0x10000
+_STACK_BYTES = 1 << 20
 
 
 def load(
@@ -34,6 +39,7 @@ def load(
     console: Console | Sink | Literal["stdout"] = "stdout",
     bootargs: str = "",
     overwatch: int = 0,
+    semihosting: bool | Semihosting = False,
     **options: Any,
 ) -> Guest:
     """Load a guest on a new board, ready to run.
@@ -55,6 +61,8 @@ def load(
         bootargs: the kernel command line, for the device tree.
         overwatch: bytes that one register may watch for several watches, if there are not enough
             registers.
+        semihosting: provide semihosting (HLT #0xF000): True, or a ``guestdbg.Semihosting`` with
+            its options.
         options: of the provider (``guestdbg.kvm.open_kvm``).
 
     Raises:
@@ -78,12 +86,31 @@ def load(
         named = symbols if symbols is not None else loaded.elf
         if named is not None:
             images.append(Image(Path(named), slide, [Path(d) for d in debug_dirs]))
-        return Guest(board, images, overwatch=overwatch, on_close=kvm.close, reload=into)
+        return Guest(
+            board,
+            images,
+            overwatch=overwatch,
+            on_close=kvm.close,
+            reload=into,
+            semihosting=semihosting,
+            heap=_heap(board, loaded),
+        )
     except BaseException:
         if board is not None:
             board.close()
         kvm.close()
         raise
+
+
+def _heap(board: Board, loaded: Loaded) -> tuple[int, int, int, int]:
+    """What SYS_HEAPINFO gives: the RAM after the guest, with the stack at its end."""
+    ram_end = board.ram.base + board.memory_size
+    ends = [s.end for s in loaded.segments if board.ram.base <= s.address < ram_end]
+    if loaded.device_tree is not None:
+        ends.append(loaded.device_tree + DEVICE_TREE_ALIGNMENT)
+    base = min(-(-max(ends, default=board.ram.base) // _HEAP_ALIGNMENT) * _HEAP_ALIGNMENT, ram_end)
+    stack_limit = ram_end - min(_STACK_BYTES, (ram_end - base) // 2)
+    return base, stack_limit, ram_end, stack_limit
 
 
 def _to_stdout() -> Sink:

@@ -13,6 +13,7 @@ from guestdbg.kvm import SupportsInstructionLimit, Vcpu
 from guestdbg.kvm.constants import KVM_CAP_GUEST_DEBUG_HW_BPS, KVM_CAP_GUEST_DEBUG_HW_WPS
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.machine import Board
+from guestdbg.semihosting import SemihostingCalls
 
 __all__ = ["Target"]
 
@@ -35,6 +36,8 @@ class Target:
             Set by any thread, cleared by the one that runs the guest.
         limits: the instruction counts at which vCPUs have to stop, by their place.
         limited: whether instruction limits are set at the provider.
+        semihosting: performs the guest's semihosting calls; None: there is none.
+        heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit; 0: not known.
         use_hit_programs: whether the provider may decide hits itself; None: unless
             ``GUESTDBG_PLAIN`` is set.
     """
@@ -53,6 +56,8 @@ class Target:
         self.limits: dict[int, int] = {}
         self.limited = False
         self.use_hit_programs = use_hit_programs
+        self.semihosting: SemihostingCalls | None = None
+        self.heap: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def apply_limits(self) -> None:
         """Set ``limits`` at the provider, where a single step may have lifted them."""

@@ -202,7 +202,7 @@ class SessionState(PacketChannel):
 
     def _handle_exit(self, stop: Stop) -> None:
         self.threads.none_runs()
-        self.exit_reply = self.process_reply(b"W00")
+        self.exit_reply = self.process_reply(b"W%02x" % stop.status)
         self.exit_stop = stop
         log.info("the guest has ended: %s", stop.detail)
         if self.detached:

@@ -320,6 +320,15 @@ class SupportsDebugState(Protocol):
 
 
 @runtime_checkable
+class SupportsCounterFrequency(Protocol):
+    """A vCPU that says how fast its virtual counter (CNTVCT_EL0) counts: one-reg does not."""
+
+    @property
+    def counter_frequency(self) -> int:
+        """Ticks in a second: the CNTFRQ_EL0 that the guest reads after reset."""
+
+
+@runtime_checkable
 class SupportsInstructionCount(Protocol):
     """A vCPU that counts the instructions it retires."""
 

@@ -163,6 +163,14 @@ class Pl011:
         self._raised |= _RT
         self._update()
 
+    def take_received(self, limit: int) -> bytes:
+        """Remove and return up to ``limit`` typed bytes that the guest has not read yet.
+
+        For a guest that reads its console by semihosting.
+        """
+        count = min(limit, len(self._receive))
+        return bytes(self._receive.popleft() for _ in range(count))
+
     def read(self, offset: int, size: int) -> int:
         if offset == Reg.FR:
             return self._flags()

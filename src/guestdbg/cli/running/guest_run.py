@@ -15,11 +15,14 @@ from guestdbg.cli.running.summary import RunOutcome, Totals
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.cli.running.tracer import HitTracer
 from guestdbg.debugger import Guest, Stop
+from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import SupportsInstructionCount
 
 # The guest runs this long between two updates of the progress line.
 SLICE_SECONDS = 0.5
+# A guest that waits for input by semihosting is asked this often.
+INPUT_POLL_SECONDS = 0.02
 
 STATUS_LIMIT = 124
 
@@ -122,7 +125,7 @@ class GuestRun:
             return RunOutcome("output", f"the guest printed {self._saw_text!r}")
         match stop.reason:
             case "exit":
-                return RunOutcome("exit", f"the guest {stop.detail or 'ended'}")
+                return RunOutcome("exit", f"the guest {stop.detail or 'ended'}", stop.status)
             case "hit":
                 hits = "hit" if self._tracer.total == 1 else "hits"
                 return RunOutcome("count", f"stopped after {self._tracer.total:,} {hits} (--count)")
@@ -136,16 +139,28 @@ class GuestRun:
             case "timeout":
                 if self._timeout is None or time.monotonic() - self._start < self._timeout:
                     return None
-                return RunOutcome(
-                    "timeout",
-                    f"the guest did not end within {self._timeout:g} s (--timeout)",
-                    STATUS_LIMIT,
-                )
+                return self._timed_out()
             case "interrupt":
                 return None
+            case "idle" if stop.detail == WAITS_FOR_INPUT:
+                return self._wait_for_input()
             case "idle":
                 return RunOutcome("idle", stop.detail or "every vCPU waits for ever", 1)
         return RunOutcome("error", stop.detail or "the guest cannot go on", 1)
+
+    def _wait_for_input(self) -> RunOutcome | None:
+        """Wait a moment for what the guest reads; the outcome if the time is over."""
+        if self._timeout is not None and time.monotonic() - self._start >= self._timeout:
+            return self._timed_out()
+        time.sleep(INPUT_POLL_SECONDS)
+        return None
+
+    def _timed_out(self) -> RunOutcome:
+        return RunOutcome(
+            "timeout",
+            f"the guest did not end within {self._timeout:g} s (--timeout)",
+            STATUS_LIMIT,
+        )
 
     def _feed(self) -> None:
         with self._lock:

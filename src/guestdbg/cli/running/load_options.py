@@ -1,6 +1,7 @@
 """The options of the commands that load a guest: how it is loaded, and on what board."""
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import click
 
 from guestdbg.cli.running.option_types import number
 from guestdbg.kvm.provider import PROVIDERS
+from guestdbg.semihosting import Semihosting
 
 KINDS = ("auto", "elf", "raw", "image", "firmware")
 
@@ -62,6 +64,23 @@ _OPTIONS = (
         help="When there are too few registers, let each watch up to N bytes too many.",
     ),
     click.option(
+        "--semihosting",
+        is_flag=True,
+        help="Provide semihosting (HLT #0xF000): console, exit status, time, files.",
+    ),
+    click.option(
+        "--semihosting-dir",
+        metavar="DIR",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        help="The directory of the guest's files. Without it, it cannot open any.",
+    ),
+    click.option(
+        "--semihosting-read-only", is_flag=True, help="The guest may only read those files."
+    ),
+    click.option(
+        "--semihosting-args", metavar="TEXT", default="", help="The guest's own command line."
+    ),
+    click.option(
         "--provider",
         type=click.Choice(PROVIDERS),
         default="auto",
@@ -71,8 +90,29 @@ _OPTIONS = (
 )
 
 
+def _with_semihosting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Make one argument, ``semihosting``, of those options."""
+
+    @wraps(command)
+    def wrapper(
+        *args: Any,
+        semihosting: bool,
+        semihosting_dir: Path | None,
+        semihosting_read_only: bool,
+        semihosting_args: str,
+        **options: Any,
+    ) -> Any:
+        if not semihosting and (semihosting_dir or semihosting_read_only or semihosting_args):
+            raise click.UsageError("options of semihosting without --semihosting.")
+        chosen = Semihosting(semihosting_dir, semihosting_read_only, semihosting_args)
+        return command(*args, semihosting=chosen if semihosting else False, **options)
+
+    return wrapper
+
+
 def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, which passes them on to ``load``."""
+    command = _with_semihosting(command)
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

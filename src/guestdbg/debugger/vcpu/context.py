@@ -75,10 +75,12 @@ class VcpuContext:
 
     # ---- stops -------------------------------------------------------------------------------
 
-    def stop(self, reason: Reason, detail: str = "", hits: Sequence[Hit] = ()) -> Stop:
+    def stop(
+        self, reason: Reason, detail: str = "", hits: Sequence[Hit] = (), *, status: int = 0
+    ) -> Stop:
         """A Stop at the present PC."""
         self.resume_state.last_stop_pc = pc = self.get(PC)
-        return Stop(reason, self.cpu, pc, tuple(hits), detail)
+        return Stop(reason, self.cpu, pc, tuple(hits), detail, status)
 
     def stop_for_exit(self, exit_: Exit) -> Stop | ExitIntr:
         """What an exit results in that has nothing to do with debugging."""

@@ -17,7 +17,7 @@ from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
 from guestdbg.debugger.vcpu.hit_programs import HitProgramSet
 from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
 from guestdbg.debugger.vcpu.resume_state import ResumeState
-from guestdbg.debugger.vcpu.semihosting import report_call
+from guestdbg.debugger.vcpu.semihosting import perform_call
 from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStepper
 from guestdbg.debugger.vcpu.stop import Outcome, Stop
 from guestdbg.debugger.vcpu.watchpoint_handler import WatchpointHandler
@@ -241,8 +241,7 @@ class VcpuDriver(VcpuContext):
             if stop is not None or type(exit_) is ExitIntr:
                 return stop
         if type(exit_) is ExitHlt:
-            report_call(self, exit_)
-            return None
+            return perform_call(self, exit_)
         return self.stop_for_exit(exit_)
 
     def handle_debug_exit(self, exit_: ExitDebug) -> Outcome:

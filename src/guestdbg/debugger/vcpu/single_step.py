@@ -67,7 +67,7 @@ class SingleStepper:
                     exit_ = board.run(vcpu)
                 elif type(exit_) is not ExitDebug:
                     exit_ = board.carry_on(vcpu, exit_)
-                if type(exit_) is ExitHlt:
+                if type(exit_) is ExitHlt and target.semihosting is None:
                     report_call(self._context, exit_)
                     exit_ = None
                     continue

@@ -30,6 +30,7 @@ class Stop:
         pc: the address of its next instruction.
         hits: the hits that ended the run: one instruction may hit several points.
         detail: more, in words.
+        status: the exit status of a guest that gave one by semihosting (0 to 255); otherwise 0.
     """
 
     reason: Reason
@@ -37,6 +38,7 @@ class Stop:
     pc: int
     hits: tuple[Hit, ...] = ()
     detail: str = ""
+    status: int = 0
 
     @property
     def hit(self) -> Hit | None:

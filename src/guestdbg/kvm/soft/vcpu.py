@@ -92,6 +92,11 @@ class SoftVcpu(VcpuState):
         return self.cpu.instructions
 
     @property
+    def counter_frequency(self) -> int:
+        """The extension SupportsCounterFrequency: ticks in a second."""
+        return timer.COUNTER_HZ
+
+    @property
     def max_instructions(self) -> int | None:
         """``run()`` returns ``ExitIntr`` once this many have retired in total."""
         return self._max_instructions
