@@ -57,7 +57,7 @@ got = b""
 def feed(data):
     global got
     got += data
-with keyboard.passed_on(feed):
+with keyboard.passed_on(feed, lambda: 0):
     print("ready", flush=True)
     while not got.endswith((b"\\r", b"q")):
         time.sleep(0.01)
@@ -85,7 +85,7 @@ def test_piped_input_goes_on_too() -> None:
 
 def test_no_stdin_at_all() -> None:
     code = "import sys\nsys.stdin.close()\nfrom guestdbg.cli.running import keyboard\n"
-    code += "with keyboard.passed_on(print):\n    print('fine')\n"
+    code += "with keyboard.passed_on(print, lambda: 0):\n    print('fine')\n"
     result = subprocess.run(python(code), capture_output=True, check=True)
     assert result.stdout == b"fine\n"
 
