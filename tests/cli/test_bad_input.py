@@ -8,6 +8,16 @@ import pytest
 from tests.cli.guests import EXAMPLES, guestdbg, problem
 
 QUEUE = "examples/queue.elf"
+DIGITS = "9" * 5000
+DIGIT_OPTIONS = (
+    "--count",
+    "--timeout",
+    "--max-instructions",
+    "--vcpus",
+    "--address",
+    "--slide",
+    "--overwatch",
+)
 ELF = (EXAMPLES / "queue.elf").read_bytes()
 
 
@@ -119,14 +129,45 @@ def test_a_condition_with_an_unknown_variable() -> None:
         ["run", QUEUE, "--nothing"],
         ["frobnicate"],
         ["caps", "--provider", "other"],
+        ["run", QUEUE, "--timeout", "nan"],
+        ["run", QUEUE, "--timeout", "inf"],
+        ["run", QUEUE, "--timeout", "-inf"],
+        ["check", "--seconds", "nan"],
+        ["lab", "--timeout", "nan", "--", "caps"],
+        *(["run", QUEUE, option, DIGITS] for option in DIGIT_OPTIONS),
+        ["explain", "watch", DIGITS],
     ],
-    ids=" ".join,
+    ids=lambda arguments: " ".join(arguments)[:60],
 )
 def test_a_wrong_command_line(arguments: list[str]) -> None:
     result = guestdbg(*arguments)
     assert result.returncode == 2
     assert "Usage: guestdbg" in result.stderr
     assert "Error: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--memory", DIGITS],
+        ["--watch", DIGITS],
+        ["--watch", f"0x40200000,{DIGITS}"],
+        ["--watch", f"queue.items[{DIGITS}]"],
+        ["--watch", f"queue.tail if new == {DIGITS}"],
+        ["--break", DIGITS],
+        ["--break", f"queue.c:{DIGITS}"],
+        ["--break", f"main+{DIGITS}"],
+    ],
+    ids=lambda arguments: arguments[1].replace(DIGITS, "9999"),
+)
+def test_numbers_of_thousands_of_digits(arguments: list[str]) -> None:
+    assert len(problem("run", QUEUE, *arguments)) < 1000
+
+
+@pytest.mark.parametrize("text", ["é", "日本", "\udcff\udcfe"])
+def test_boot_arguments_are_bytes_for_the_kernel(text: str) -> None:
+    result = guestdbg("run", "examples/hello.elf", "--bootargs", text)
+    assert (result.returncode, result.stdout) == (0, "Hello from EL1\n")
 
 
 def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:

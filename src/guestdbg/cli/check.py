@@ -12,6 +12,7 @@ from guestdbg.check import CASES, Case, Result, select
 from guestdbg.check.report import counts, document, of_case
 from guestdbg.check.runner import kernel_release, run_cases
 from guestdbg.cli.group import EXIT_PROBLEM
+from guestdbg.cli.running.option_types import Seconds
 from guestdbg.cli.wrapping import wrapped
 from guestdbg.kvm import Kvm, open_kvm
 from guestdbg.kvm.provider import PROVIDERS
@@ -57,7 +58,7 @@ Exit status: 0 when nothing failed, 1 otherwise.
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1),
     default=5.0,
     show_default=True,
     help="How long a guest may run. After that it is kicked, and the case fails.",

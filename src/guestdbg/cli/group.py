@@ -4,6 +4,7 @@ Exit status: 0 success; 1 an error in the request or the guest; 2 a wrong comman
 70 a defect of guestdbg; 124 a limit was reached; 130 Ctrl-C.
 """
 
+import contextlib
 import importlib
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 
 import click
 
+from guestdbg.cli import standard_streams
 from guestdbg.errors import GuestdbgError
 
 EXIT_PROBLEM = 1
@@ -53,6 +55,14 @@ class Commands(click.Group):
             ctx.fail(f"no command {name!r}; the commands are: {', '.join(self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        standard_streams.keep_open()
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:  # of --help, which is printed before a command is invoked
+            _complain(error)
+            sys.exit(EXIT_PROBLEM)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -62,24 +72,37 @@ class Commands(click.Group):
             if isinstance(error, BrokenPipeError):
                 # The reader of stdout has gone (`| head`), which is not an error. Output that is
                 # still buffered goes to /dev/null, or Python would report a broken pipe at exit.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                standard_streams.discard_stdout()
                 ctx.exit(EXIT_PROBLEM)
-            click.echo(f"guestdbg: {describe(error)}", err=True)
+            _complain(error)
             ctx.exit(EXIT_PROBLEM)
         except KeyboardInterrupt:
-            click.echo("guestdbg: interrupted", err=True)
+            _say("guestdbg: interrupted")
             ctx.exit(EXIT_INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
             if os.environ.get(TRACEBACK):
                 raise
-            click.echo(
+            _say(
                 f"guestdbg: this is a defect of guestdbg: {type(error).__name__}: {error}\n"
-                f"(run again with {TRACEBACK}=1 to see where)",
-                err=True,
+                f"(run again with {TRACEBACK}=1 to see where)"
             )
             ctx.exit(EXIT_DEFECT)
+
+
+def _say(text: str) -> None:
+    """Write to stderr; where that cannot be written, nobody can be told."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
+
+
+def _complain(error: GuestdbgError | OSError) -> None:
+    text = describe(error)
+    if isinstance(error, OSError) and (failure := standard_streams.stdout_failure()) is not None:
+        text = f"standard output: {standard_streams.failure_text(failure)}"
+        standard_streams.discard_stdout()
+    _say(f"guestdbg: {text}")
 
 
 # The library names its arguments (kind=...); on the command line they are options (--kind ...).

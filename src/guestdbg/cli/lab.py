@@ -12,6 +12,7 @@ from types import FrameType
 
 import click
 
+from guestdbg.cli.running.option_types import Seconds
 from guestdbg.cli.running.terminal import is_foreground
 from guestdbg.lab import CommandTimeout, Forward, Lab, Live
 from guestdbg.lab import prepare as prepare_cache
@@ -68,7 +69,7 @@ does not start, 124 after --timeout.
 @click.option(
     "--timeout",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     default=3600,
     show_default=True,
     help="Kill the command after this time.",

@@ -3,15 +3,16 @@
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
+from guestdbg.cli.output_file import Existing, OutputFile
 from guestdbg.cli.running import keyboard
 from guestdbg.cli.running.diagnosis import diagnose
 from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.load_options import guest_options
-from guestdbg.cli.running.option_types import guest_text
+from guestdbg.cli.running.option_types import Seconds, guest_text
 from guestdbg.cli.running.summary import print_summary, record
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.cli.running.text_finder import TextFinder
@@ -77,16 +78,16 @@ Exit status: 0 the guest powered off, or there were enough hits (--count);
     "log_path",
     metavar="FILE.jsonl",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    help="Write hits, and how the run ended, as JSON lines.",
+    help="Write hits, and how the run ended, as JSON lines, to a new file.",
 )
+@click.option("--log-append", is_flag=True, help="The log may exist: write at its end.")
+@click.option("--log-overwrite", is_flag=True, help="The log may exist: replace its contents.")
 @click.option(
     "--trace-only",
     is_flag=True,
     help="Only JSON lines, to --log or stdout: no hit lines, no console, no progress.",
 )
-@click.option(
-    "--timeout", metavar="S", type=click.FloatRange(0, min_open=True), help="End after S seconds."
-)
+@click.option("--timeout", metavar="S", type=Seconds(0, min_open=True), help="End after S seconds.")
 @click.option(
     "--max-instructions",
     metavar="N",
@@ -117,6 +118,8 @@ def run(
     count: int | None,
     backtrace: bool,
     log_path: Path | None,
+    log_append: bool,
+    log_overwrite: bool,
     trace_only: bool,
     timeout: float | None,
     max_instructions: int | None,
@@ -133,6 +136,7 @@ def run(
     watch_specs = [parse_watch(text) for text in watches]
     if count is not None and not breaks and not watches:
         raise click.UsageError("--count without --break or --watch: there is nothing to count.")
+    existing = _existing(log_path, log_append, log_overwrite)
     terminal = Terminal(console=not trace_only)
     terminal.quiet = terminal.quiet or trace_only
     with contextlib.ExitStack() as stack:
@@ -145,9 +149,7 @@ def run(
                 guest_run.text_seen(until.decode(errors="replace"))
 
         machine = stack.enter_context(load(guest, console=console, **options))
-        log = _open_log(stack, log_path, trace_only, backtrace)
         sinks: list[HitSink] = [] if trace_only else [HitLines(terminal, backtrace=backtrace)]
-        sinks += [log] if log is not None else []
         tracer = HitTracer(sinks, count)
         guest_run = GuestRun(
             machine, terminal, tracer, timeout=timeout, max_instructions=max_instructions
@@ -157,6 +159,23 @@ def run(
             machine.board.console.answer(expected, reply)
         if typed:
             machine.board.console.feed(typed)
+        log: HitLog | None = None
+        if log_path is not None or trace_only:
+            # Last of all: a command that fails changes no file.
+            inputs = [guest, *(p for p in options.values() if isinstance(p, Path))]
+            inputs += [image.path for image in machine.images]
+            file = stack.enter_context(OutputFile(log_path or Path("-"), "--log", existing, inputs))
+
+            def log_failed(error: OSError) -> None:
+                if trace_only:
+                    raise error  # there would be no other report of what the guest does
+                terminal.line(
+                    f"-- the log ends here: {error.filename}: {error.strerror}; the run goes on"
+                )
+
+            log = HitLog(file, backtrace=backtrace, on_failure=log_failed)
+            sinks.append(log)
+            file.begin()
         failure: GuestdbgError | None = None
         try:
             with keyboard.passed_on(guest_run.type, guest_run.pending):
@@ -170,22 +189,18 @@ def run(
         print_summary(terminal, outcome, totals, points)
         if failure is None and outcome.reason not in ("exit", "count", "output"):
             terminal.line(*diagnose(machine, lost=outcome.reason != "error"))
-        ctx.exit(outcome.status)
+        incomplete = terminal.console_failure is not None or (log is not None and log.failed)
+        ctx.exit(outcome.status or int(incomplete))
 
 
-def _open_log(
-    stack: contextlib.ExitStack, path: Path | None, trace_only: bool, backtrace: bool
-) -> HitLog | None:
-    """The log, if the options ask for it; `-`, or `--trace-only` alone, is stdout."""
-    if path is None and not trace_only:
-        return None
-    # Line-buffered, so that `tail -f` and `| jq` see a hit when it happens.
-    if path is not None and str(path) != "-":
-        file: TextIO = stack.enter_context(path.open("w", encoding="utf-8", buffering=1))
-    else:
-        stdout = open(1, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
-        file = stack.enter_context(stdout)
-    return HitLog(file, backtrace=backtrace)
+def _existing(path: Path | None, append: bool, overwrite: bool) -> Existing:
+    """What to do with a log that exists."""
+    if append and overwrite:
+        raise click.UsageError("--log-append and --log-overwrite: give one of them.")
+    if (append or overwrite) and path is None:
+        option = "--log-append" if append else "--log-overwrite"
+        raise click.UsageError(f"{option} without --log: there is no file to write.")
+    return "append" if append else "overwrite" if overwrite else "refuse"
 
 
 def _arm(

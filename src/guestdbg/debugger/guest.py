@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -28,6 +29,7 @@ from guestdbg.debugger.execution.scheduler import ResumeAction, Scheduler
 from guestdbg.debugger.execution.step_commands import StepCommands
 from guestdbg.debugger.memory.address_space import AddressSpace, virtual
 from guestdbg.debugger.memory.integer_access import IntegerAccess
+from guestdbg.debugger.memory.presence import absence
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.resolver import Data, Where
@@ -43,6 +45,8 @@ from guestdbg.machine import Board
 from guestdbg.semihosting import Semihosting, SemihostingCalls
 
 __all__ = ["Guest"]
+
+log = logging.getLogger(__name__)
 
 
 class Guest(IntegerAccess, Closing):
@@ -140,11 +144,13 @@ class Guest(IntegerAccess, Closing):
 
     def symbol(self, name: str) -> Symbol:
         """A symbol by name; raises UnknownSymbol, which names similar ones."""
+        if not isinstance(name, str):
+            raise InvalidLocation(f"{name!r} is not the name of a symbol: it must be a str")
         return self._info.resolver.symbol(name)
 
     def locate(self, address: int) -> Location:
         """What is known of an address: function (or variable), offset, file and line."""
-        return self._info.locate(address)
+        return self._info.locate(virtual(address))
 
     def resolve(self, where: Where, length: int | None = None) -> Data:
         """The bytes that ``where`` names; ``length`` is None if it is not known."""
@@ -226,8 +232,9 @@ class Guest(IntegerAccess, Closing):
         Raises OutOfRegisters (with the reason), BadRange, InvalidLocation, UnknownSymbol.
         """
         self._check_open()
-        return self.points.watch(
-            self._info.resolver.data(where, length).sized(),
+        data = self._info.resolver.data(where, length).sized()
+        watch = self.points.watch(
+            data,
             access=access,
             when=when,
             ignore=ignore,
@@ -236,6 +243,8 @@ class Guest(IntegerAccess, Closing):
             el=el,
             context=context,
         )
+        self._warn_if_absent(watch)
+        return watch
 
     def record(
         self,
@@ -257,7 +266,7 @@ class Guest(IntegerAccess, Closing):
         Raises what ``watch`` raises; BadRange for other lengths.
         """
         self._check_open()
-        return self.points.record(
+        recording = self.points.record(
             self._info.resolver.data(where, length).sized(),
             access=access,
             when=when,
@@ -265,6 +274,18 @@ class Guest(IntegerAccess, Closing):
             limit=limit,
             name=name,
         )
+        self._warn_if_absent(recording)
+        return recording
+
+    def _warn_if_absent(self, watch: Watch) -> None:
+        reason = absence(self.space, self.board, watch.address)
+        if reason is not None:
+            log.warning(
+                "%s is watched at %#x, where nothing can be accessed as the guest is now: %s",
+                watch.name,
+                watch.address,
+                reason,
+            )
 
     def break_(
         self,
@@ -393,6 +414,7 @@ class Guest(IntegerAccess, Closing):
     def select(self, cpu: Cpu | int) -> None:
         """Make a vCPU the current one: the one that is stepped, and whose memory is read."""
         number = cpu.id if isinstance(cpu, Cpu) else cpu
+        integer("the vCPU's number", number)
         for place, each in enumerate(self.vcpus):
             if each.id == number:
                 self._scheduler.select(place)

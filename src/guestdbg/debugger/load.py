@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from errno import EINVAL
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from guestdbg.debugger.errors import near
 from guestdbg.debugger.guest import Guest
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.validation import integer
-from guestdbg.kvm import open_kvm
+from guestdbg.kvm import KvmError, open_kvm
 from guestdbg.machine import Board, Console, Kind, parse_size
 from guestdbg.machine import load as load_into
 from guestdbg.machine.console import ByteSink, Sink
@@ -76,7 +79,12 @@ def load(
         console = Console(console)
     size = parse_size(memory)
     integer("slide", slide)
-    kvm = open_kvm(provider, **options)
+    try:
+        kvm = open_kvm(provider, **options)
+    except KvmError as error:
+        if error.errno == EINVAL:
+            _check_names(options, error)
+        raise
     board: Board | None = None
     try:
         board = Board(kvm, memory_size=size, vcpus=vcpus, console=console, bootargs=bootargs)
@@ -111,6 +119,28 @@ def _heap(board: Board, loaded: Loaded) -> tuple[int, int, int, int]:
     base = min(-(-max(ends, default=board.ram.base) // _HEAP_ALIGNMENT) * _HEAP_ALIGNMENT, ram_end)
     stack_limit = ram_end - min(_STACK_BYTES, (ram_end - base) // 2)
     return base, stack_limit, ram_end, stack_limit
+
+
+#: What other tools call these arguments.
+_ELSEWHERE = {
+    "append": "bootargs",
+    "cmdline": "bootargs",
+    "cpus": "vcpus",
+    "ram": "memory",
+    "size": "memory",
+    "smp": "vcpus",
+}
+
+
+def _check_names(options: Iterable[str], error: KvmError) -> None:
+    """Raises TypeError if an option that no provider has looks like an argument of ``load``."""
+    known = [name for name in inspect.signature(load).parameters if name != "options"]
+    for name in options:
+        alike = [_ELSEWHERE[name]] if name in _ELSEWHERE else near(name, known, 1)
+        if alike and repr(name) in str(error):
+            raise TypeError(
+                f"load() has no argument {name!r}; did you mean {alike[0]!r}?"
+            ) from error
 
 
 def _to_stdout() -> Sink:

@@ -81,6 +81,8 @@ class Snapshots:
         """Put the guest back. Raises BadSnapshot for a snapshot of another guest."""
         self._check_supported()
         target = self._target
+        if not isinstance(snapshot, GuestSnapshot):
+            raise BadSnapshot(f"{snapshot!r} is no snapshot: snapshot() makes them")
         if snapshot.target is not target:
             raise BadSnapshot("the snapshot is of another guest: it can only be restored there")
         target.board.restore(snapshot.board)

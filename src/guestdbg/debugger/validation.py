@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
 from guestdbg.debugger.errors import InvalidLocation
 
-__all__ = ["handler", "integer"]
+__all__ = ["check_digits", "handler", "integer"]
+
+_MANY_DIGITS = re.compile(r"\d{400}")
 
 
 def integer(what: str, value: object) -> int:
@@ -16,6 +19,16 @@ def integer(what: str, value: object) -> int:
     if not isinstance(value, int):
         raise InvalidLocation(f"{what} is {value!r}: it must be an int")
     return value
+
+
+def check_digits(text: str) -> str:
+    """The text, if its numbers are of a sensible length; Python's int() takes 4300 digits."""
+    if _MANY_DIGITS.search(text):
+        raise InvalidLocation(
+            f"{text[:20]!r}... has a number with hundreds of digits: addresses and values have "
+            "64 bits"
+        )
+    return text
 
 
 def handler(function: object) -> Callable[[Any], Any] | None:

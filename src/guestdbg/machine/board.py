@@ -124,6 +124,10 @@ class Board(Closing):
         _check(memory_size, vcpus, unmapped)
         if not isinstance(bootargs, str) or "\0" in bootargs:
             raise MachineError(f"bootargs={bootargs!r}: it must be a str without NUL characters")
+        try:
+            bootargs.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise MachineError(f"bootargs={bootargs!r}: it is not text ({error.reason})") from error
         self.kvm = kvm
         self.memory_size = memory_size
         self.bootargs = bootargs

@@ -63,7 +63,7 @@ def build(
     return blob
 
 
-Value: TypeAlias = str | list[str] | int | list[int] | None
+Value: TypeAlias = str | bytes | list[str] | int | list[int] | None
 
 
 def _properties(
@@ -119,7 +119,9 @@ def _properties(
 
     yield "/chosen", "stdout-path", uart
     if bootargs:
-        yield "/chosen", "bootargs", bootargs
+        # The library takes ASCII only as a string. A kernel gets the bytes of the command line.
+        text = bootargs.encode("utf-8", "surrogateescape") + b"\0"
+        yield "/chosen", "bootargs", bootargs if bootargs.isascii() else text
 
 
 def _gic_properties(gic: GicFrames) -> Iterator[tuple[str, str, Value]]:

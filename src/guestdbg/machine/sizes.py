@@ -17,7 +17,8 @@ def parse_size(text: str | int) -> int:
     if isinstance(text, int):
         return text
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None:
+    if match is None or len(match[1]) > 40:
+        text = text if len(str(text)) < 80 else f"{str(text)[:20]}..."
         raise MachineError(
             f"{text!r} is not a size; write bytes, or a number with K, M, G or T: 128M"
         )

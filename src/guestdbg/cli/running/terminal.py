@@ -5,12 +5,15 @@ redirected. If both are the same terminal (or file), a line of guestdbg never st
 of the guest, and the progress line is cleared before anything else is written.
 """
 
+import contextlib
 import os
 import sys
 from typing import BinaryIO
 
 from rich.console import Console, RenderableType
 from rich.text import Text
+
+from guestdbg.cli import standard_streams
 
 # As far as the frames of a backtrace are indented.
 _CONTINUATION = "     "
@@ -25,6 +28,8 @@ class Terminal:
         self._shared = _same_file(1, 2)
         self._mid_line = False
         self._progress_shown = False
+        self.console_failure: OSError | None = None
+        """Why stdout could not be written; what the guest prints is dropped since."""
         self.quiet = not self._lines.is_terminal
         """No progress line. It is set if stderr is not a terminal."""
 
@@ -33,8 +38,19 @@ class Terminal:
         if self._stdout is None or not data:
             return
         self._clear_progress()
-        self._stdout.write(data)
-        self._stdout.flush()
+        try:
+            self._stdout.write(data)
+            self._stdout.flush()
+        except BrokenPipeError:
+            raise  # the reader has gone: that ends the run
+        except OSError as error:
+            # The guest is not lost for it: hits and the summary can still be reported.
+            self._stdout = None
+            self.console_failure = error
+            standard_streams.discard_stdout()
+            why = standard_streams.failure_text(error)
+            self.line(f"-- the guest's console output is lost: standard output: {why}")
+            return
         self._mid_line = not data.endswith(b"\n")
 
     def line(self, *parts: RenderableType) -> None:
@@ -47,7 +63,8 @@ class Terminal:
         for part in parts:
             if isinstance(part, Text) and self._lines.is_terminal:
                 part = folded(part, self._lines.width)
-            self._lines.print(part, soft_wrap=not self._lines.is_terminal)
+            with contextlib.suppress(OSError):  # if stderr cannot be written, nobody can be told
+                self._lines.print(part, soft_wrap=not self._lines.is_terminal)
 
     def progress(self, text: str) -> None:
         """Show the progress line, unless the guest has printed part of a line on this terminal."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
+from guestdbg.debugger.validation import check_digits
 from guestdbg.errors import GuestdbgError
 
 Access = Literal["read", "write", "any"]
@@ -59,7 +60,7 @@ def _place(text: str) -> str | int:
 
 
 def _split_condition(text: str) -> tuple[str, Condition | None]:
-    match = _IF.match(text)
+    match = _IF.match(check_digits(text))
     if match is None:
         return text.strip(), None
     return match["what"].strip(), Condition(match["condition"])

@@ -160,6 +160,14 @@ class Scheduler:
         If some run and some step, those that run get short turns between the steps.
         """
         vcpus = self.vcpus
+        if not isinstance(actions, Mapping) or not all(
+            isinstance(number, int) and isinstance(action, ResumeAction)
+            for number, action in actions.items()
+        ):
+            raise InvalidLocation(
+                f"{actions!r}: it must be a ResumeAction by the number of the vCPU, such as "
+                "{0: ResumeAction(step=True)}"
+            )
         for number in actions:
             if not 0 <= number < len(vcpus):
                 raise InvalidLocation(f"there is no vCPU {number}: this guest has {len(vcpus)}")

@@ -37,7 +37,7 @@ def virtual(address: int) -> int:
     if not isinstance(address, int):
         try:
             address = int(address)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InvalidLocation(
                 f"{address!r} is not a number: for the address of a symbol use "
                 "guest.symbol(name).address"

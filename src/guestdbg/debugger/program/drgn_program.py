@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.errors import (
@@ -23,7 +23,7 @@ from guestdbg.debugger.program import drgn_import, drgn_objects
 from guestdbg.debugger.program.static_address import StaticAddress, static_address
 from guestdbg.debugger.program.symbol_objects import symbol_object
 from guestdbg.debugger.program.symbol_table import SymbolKind
-from guestdbg.debugger.program.variable_expression import parse
+from guestdbg.debugger.program.variable_expression import Element, parse
 from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
@@ -211,6 +211,26 @@ class DrgnProgram:
             # The object refers to an address: drgn reads the value each time.
             self._known[expression] = value
         return value
+
+    def pointers(self, expression: str) -> Iterator[tuple[str, int]]:
+        """The pointers that an expression follows, in order: how each is written, and its value.
+
+        Raises AddressError for a pointer that cannot be read.
+        """
+        parsed = parse(expression)
+        name, value = parsed.name, self.variable(parsed.name, parsed.file)
+        for step in parsed.path:
+            if drgn_objects.is_pointer(value):
+                yield name, drgn_objects.number(value)
+            value = drgn_objects.follow(expression, value, step)
+            if isinstance(step, Element):
+                name += f"[{step.number}]"
+            else:
+                name += ("->" if step.arrow else ".") + step.name
+        for _ in range(parsed.stars):
+            if drgn_objects.is_pointer(value):
+                yield name, drgn_objects.number(value)
+            name, value = "*" + name, drgn_objects.target(expression, value)
 
     def static_address(self, expression: str) -> StaticAddress | None:
         """Where an integer variable is, and through which pointers; None for all others."""

@@ -21,7 +21,7 @@ from guestdbg.debugger.program import drgn_objects
 from guestdbg.debugger.program.drgn_program import DrgnProgram, missing_files
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.symbol_table import Symbol
-from guestdbg.debugger.validation import integer
+from guestdbg.debugger.validation import check_digits, integer
 
 __all__ = ["Code", "Data", "Resolver", "Where"]
 
@@ -90,7 +90,7 @@ class Resolver:
         if not isinstance(where, str):
             address = _drgn_address(where)
             return Code(f"{address:#x}", (_code_address(address, str(where)),))
-        text = where.strip()
+        text = check_digits(where.strip())
         number = _number(text)
         if number is not None:
             return Code(text, (_code_address(number, text),))
@@ -141,7 +141,7 @@ class Resolver:
                 extent.length if length is None else length,
                 extent.type_name,
             )
-        text = where.strip()
+        text = check_digits(where.strip())
         number = _number(text)
         if number is not None:
             return _data(text, number, length)
@@ -168,6 +168,12 @@ class Resolver:
             raise InvalidLocation(
                 f"{text!r}: an offset can follow a symbol, not a member or element"
             )
+        for pointer, value in self._types.pointers(base):
+            if value == 0:
+                raise InvalidLocation(
+                    f"{text!r}: the pointer {pointer} is NULL now, so there is nothing to "
+                    "watch yet; let the guest run until it has been set"
+                )
         extent = drgn_objects.extent(self._types.evaluate(base), base)
         size = extent.length if length is None else length
         return _data(text, extent.address, size, extent.type_name)
