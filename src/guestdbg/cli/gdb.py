@@ -97,7 +97,7 @@ def gdb(
 
 @contextmanager
 def _signals(server: Server) -> Iterator[list[int]]:
-    """SIGINT and SIGTERM end the server, the second one at once. Yields those that came."""
+    """SIGINT, SIGTERM and SIGHUP end the server, the second one at once. Yields those that came."""
     caught: list[int] = []
 
     def handler(number: int, frame: FrameType | None) -> None:
@@ -107,7 +107,10 @@ def _signals(server: Server) -> Iterator[list[int]]:
         server.stop()
 
     previous_fd = signal.set_wakeup_fd(server.alarm, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield caught
     finally:

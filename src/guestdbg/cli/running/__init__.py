@@ -1,8 +1,9 @@
-"""What the commands that run a guest share. `run` uses all of it, `gdb` the first four modules.
+"""What the commands that run a guest share. `run` uses all of it, `gdb` the first five modules.
 
 option_types   option values: numbers, and text with escapes
 load_options   the options that say which guest is loaded, and on what board
 terminal       where console output, guestdbg's lines and the progress line meet
+terminal_mode  the terminal's mode for that, and its return after signals
 keyboard       stdin, passed on to the guest
 text_finder    a text looked for in what the guest prints
 disassembly    an instruction as text

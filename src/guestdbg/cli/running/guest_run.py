@@ -180,7 +180,7 @@ class GuestRun:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGINT (Ctrl-C) and SIGTERM end the run with its summary; a second one at once."""
+        """Ctrl-C, SIGTERM and SIGHUP end the run with its summary; a second one at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -191,9 +191,10 @@ class GuestRun:
             self._signal = signal.Signals(number)
             self._guest.interrupt()
 
-        before = {
-            number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, handler) for number in numbers}
         try:
             yield
         finally:

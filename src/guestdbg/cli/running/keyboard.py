@@ -4,14 +4,11 @@ import contextlib
 import os
 import select
 import sys
-import termios
 import threading
 from collections.abc import Callable, Iterator
 
 from guestdbg.cli.running.terminal import is_foreground
-
-# Indices into what tcgetattr() returns.
-_IFLAG, _LFLAG, _CC = 0, 3, 6
+from guestdbg.cli.running.terminal_mode import unbuffered
 
 _READ_SIZE = 4096
 _PENDING_MAX = 64 << 10  # bytes that were read and that the guest has not taken
@@ -27,28 +24,6 @@ def _stdin() -> int | None:
     if os.isatty(fd) and not is_foreground(fd):
         return None
     return fd
-
-
-@contextlib.contextmanager
-def _unbuffered(fd: int) -> Iterator[None]:
-    """Makes the terminal deliver each key at once, without an echo: the guest echoes.
-
-    Ctrl-C still interrupts guestdbg. Enter arrives as a carriage return, as from a serial terminal.
-    """
-    if not os.isatty(fd):
-        yield
-        return
-    before = termios.tcgetattr(fd)
-    changed = termios.tcgetattr(fd)
-    changed[_LFLAG] &= ~(termios.ICANON | termios.ECHO)
-    changed[_IFLAG] &= ~termios.ICRNL
-    changed[_CC][termios.VMIN] = 1
-    changed[_CC][termios.VTIME] = 0
-    termios.tcsetattr(fd, termios.TCSADRAIN, changed)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
 @contextlib.contextmanager
@@ -82,7 +57,7 @@ def passed_on(feed: Callable[[bytes], None], pending: Callable[[], int]) -> Iter
             feed(data)
 
     thread = threading.Thread(target=read, name="keyboard", daemon=True)
-    with _unbuffered(fd):
+    with unbuffered(fd):
         thread.start()
         try:
             yield
