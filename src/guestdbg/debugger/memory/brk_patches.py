@@ -145,6 +145,7 @@ class PatchedMemory:
 
     def write_phys(self, address: int, data: bytes) -> None:
         """Write guest-physical memory; bytes under a BRK become the new original."""
+        originals: dict[int, bytes] = {}
         if self._original:
             visible = bytearray(data)
             for at in self._original:
@@ -154,6 +155,7 @@ class PatchedMemory:
                         if 0 <= at + i - address < len(data):
                             original[i] = data[at + i - address]
                             visible[at + i - address] = BRK[i]
-                    self._original[at] = bytes(original)
+                    originals[at] = bytes(original)
             data = bytes(visible)
-        self._write(address, data)
+        self._write(address, data)  # raises where memory ends: nothing has changed then
+        self._original.update(originals)
