@@ -201,6 +201,8 @@ def _monitor(words: Words) -> bytes:
         + (b"phys 0x%b = 0x%b %d" % (words.address(), words.value(), rng.randrange(10)),)
         + (b"translate 0x" + words.address(), b"watch counter if counter > 5", b"watch 0x10")
         + (b"watch 0x%b,%d:%b" % (words.address(), rng.randrange(20), rng.choice((b"r", b"rw"))),)
+        + (b"status", b"register x0", b"register d3", b"phys 0x9000018 4")
+        + (b"snapshot a", b"snapshot", b"snapshots", b"snapshots delete all", b"restore a")
         + (rng.randbytes(8), b"'", b"reset" if rng.random() < 0.1 else b"res", b"c")
     )
     text = line.hex().encode()
@@ -238,6 +240,10 @@ _ARGUMENTS: dict[bytes, Make] = {
     ),
     b"qRegisterInfo": lambda w: w.hex(w.rng.choice((70, 400))),
     b"qMemoryRegionInfo": lambda w: w.known(b":" + w.address(), b":" + w.address(), b""),
+    b"qqemu": lambda w: w.known(b".Supported", b".PhyMemMode", b".sstepbits", b".sstep", b"."),
+    b"Qqemu": lambda w: w.known(
+        b".PhyMemMode:1", b".PhyMemMode:0", b".PhyMemMode:", b".sstep=7", b".sstep=0x1", b".sstep=9"
+    ),
     b"D": lambda w: w.known(b"", b";1"),
     b"R": lambda w: b"00",
     b"vRun": lambda w: w.known(b"", b";", b";2f;61"),

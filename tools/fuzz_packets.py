@@ -42,7 +42,7 @@ _RUNS = (20, 0, 100, 1, 5, 3)
 _ASKS = re.compile(
     rb"[mxpgT]|qC|q[fs]ThreadInfo|qThreadExtraInfo|qXfer|qOffsets|qAttached|qHostInfo|qProcessInfo"
     rb"|qGDBServerVersion|qRegisterInfo|qWatchpointSupportInfo|qMemoryRegionInfo|jThreadsInfo"
-    rb"|vCont\?|qSymbol"
+    rb"|vCont\?|qSymbol|qqemu\.[A-Za-z]+\Z"
 )
 #: These may be answered later, or not at all.
 _LATER = (b"c", b"C", b"s", b"S", b"vCont", b"R", b"k", b"vCtrlC", b"vStopped")
@@ -86,7 +86,12 @@ class FakeConnection:
 
 
 def refused(reply: bytes | None) -> bool:
-    return reply is not None and (not reply or reply[:1] == b"E" or reply[:3] == b"F-1")
+    return reply is not None and (not reply or _is_error(reply) or reply[:3] == b"F-1")
+
+
+def _is_error(reply: bytes) -> bool:
+    """The reply to qemu.sstepbits begins with the letter of errors."""
+    return reply[:1] == b"E" and not reply.startswith(b"ENABLE=")
 
 
 class Tracked(Session):
@@ -111,7 +116,7 @@ class Tracked(Session):
         if reply is None:
             if len(self.fake.sent) == before and not packet.startswith(_LATER):
                 raise Failure(f"{packet!r} is not answered")
-        elif reply[:1] == b"E" and not _ERROR.match(reply):
+        elif _is_error(reply) and not _ERROR.match(reply):
             raise Failure(f"the error reply to {packet!r} is {reply!r}")
         if refused(reply):
             self.did["refused"] += 1
@@ -241,6 +246,8 @@ def _state(session: Tracked) -> dict[str, Any]:
         "open_files",
         "forward_console",
         "features",
+        "physical_memory",
+        "step_flags",
     ):
         found[name] = getattr(session, name)
     return found

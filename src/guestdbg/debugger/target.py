@@ -38,6 +38,8 @@ class Target:
         limited: whether instruction limits are set at the provider.
         semihosting: performs the guest's semihosting calls; None: there is none.
         heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit; 0: not known.
+        step_into_interrupts: a step ends in the handler of an interrupt that is taken instead of
+            the instruction; otherwise that handler runs first.
         use_hit_programs: whether the provider may decide hits itself; None: unless
             ``GUESTDBG_PLAIN`` is set.
     """
@@ -55,6 +57,7 @@ class Target:
         self.attention = False
         self.limits: dict[int, int] = {}
         self.limited = False
+        self.step_into_interrupts = False
         self.use_hit_programs = use_hit_programs
         self.semihosting: SemihostingCalls | None = None
         self.heap: tuple[int, int, int, int] = (0, 0, 0, 0)

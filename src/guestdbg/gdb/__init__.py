@@ -14,11 +14,13 @@ breakpoint_key      what a Z packet names
 brk_guards          watchpoints over BRK instructions
 breakpoints         the client's breakpoints and watchpoints
 stop_reply          stop events and their replies
+step_flags          the flags of single steps
 thread_states       which vCPUs run, which are stopped; non-stop mode
 connection          the socket, and the thread that watches it while the guest runs
 packet_channel      acknowledgements, replies, notifications
 end_reason          how a session ended
 session_state       one client's session: what packet handlers act on
+thread_words        the state of a vCPU in words
 monitor/            the `monitor` commands
 handlers/           what each packet means
 session             the loop: receive packets, run the guest

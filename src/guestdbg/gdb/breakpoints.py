@@ -9,6 +9,7 @@ the provider only there, and because the guest cannot overwrite it. Otherwise it
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientBreakpoints"]
 
+#: The points that a client may have, and the bytes of all their conditions and commands.
+MAX_POINTS = 4096
+MAX_LIST_BYTES = 256 << 10
 #: Removed points that are kept.
 _MAX_REMOVED = 64
 _NO_LISTS = BreakpointLists()
@@ -83,6 +87,7 @@ class ClientBreakpoints:
 
         Raises PacketError.
         """
+        self._check_room(key, lists)
         point = self._arm(key, has_lists=bool(lists.conditions or lists.commands))
         commands = point.handler
         before = (
@@ -96,6 +101,25 @@ class ClientBreakpoints:
         if isinstance(point.handler, CommandList):
             point.handler.persist = lists.persist
         return point
+
+    def _check_room(self, key: BreakpointKey, lists: BreakpointLists) -> None:
+        """Refuse more points and longer lists than any debugger needs: a client may send them for
+        ever. Raises PacketError."""
+        if key not in self._points and len(self._points) >= MAX_POINTS:
+            raise PacketError(
+                f"there are {MAX_POINTS} breakpoints and watchpoints, which is the most",
+                errno.ENOSPC,
+            )
+        if not lists.size:
+            return
+        kept = [*self._points.items(), *self._removed.items()]
+        size = lists.size + sum(_list_bytes(point) for other, point in kept if other != key)
+        if size > MAX_LIST_BYTES:
+            raise PacketError(
+                f"the conditions and commands of all breakpoints would have {size} bytes: "
+                f"{MAX_LIST_BYTES} is the most",
+                errno.ENOSPC,
+            )
 
     def _arm(self, key: BreakpointKey, *, has_lists: bool) -> Point:
         """``has_lists``: it may take the register of a breakpoint without conditions or commands,
@@ -284,8 +308,20 @@ class ClientBreakpoints:
         for point in self._removed.values():
             point.delete()
         self._removed.clear()
+        if len(self._overwritten) > MAX_POINTS:
+            self._overwritten.clear()
 
 
 def _has_lists(point: Point) -> bool:
     """Whether it has a condition or commands."""
     return point.when is not None or point.handler is not None
+
+
+def _list_bytes(point: Point) -> int:
+    """The bytes of its conditions and commands."""
+    return sum(
+        len(expression.code)
+        for lists in (point.when, point.handler)
+        if isinstance(lists, AgentCondition | CommandList)
+        for expression in lists.expressions
+    )

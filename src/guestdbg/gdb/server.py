@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from guestdbg.closing import Closing
-from guestdbg.debugger import Guest, Stop
+from guestdbg.debugger import Guest, GuestSnapshot, Stop
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.acceptor import Acceptor
 from guestdbg.gdb.connection import Connection, Waker
@@ -77,6 +77,8 @@ class Server(Closing):
         self._had_client = False
         #: Why the guest stopped while no client was attached; the next client is told.
         self._stopped: Stop | None = None
+        #: Of `monitor snapshot`, by name.
+        self._snapshots: dict[str, GuestSnapshot] = {}
         self._waker = Waker()
         self._typed: list[bytes] = []
         self._typed_lock = threading.Lock()
@@ -207,6 +209,7 @@ class Server(Closing):
             console_history=lambda: bytes(self._console_history),
             announce=self._announce,
             stopped=self._stopped,
+            snapshots=self._snapshots,
         )
         self._session = session
         self._had_client = True

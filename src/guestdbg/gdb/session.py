@@ -16,7 +16,7 @@ from guestdbg.gdb.handlers.registry import HANDLERS, server_features
 from guestdbg.gdb.session_state import SessionState
 
 if TYPE_CHECKING:
-    from guestdbg.debugger import Guest, Stop
+    from guestdbg.debugger import Guest, GuestSnapshot, Stop
 
 __all__ = ["Session"]
 
@@ -43,6 +43,7 @@ class Session(SessionState):
         console_history: gives the last output of the guest's console.
         announce: called with a line of text for the user of the server.
         stopped: why the guest stopped while no client was attached.
+        snapshots: the snapshots that earlier clients have taken, by name.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Session(SessionState):
         console_history: Callable[[], bytes] = lambda: b"",
         announce: Callable[[str], object] = lambda text: None,
         stopped: Stop | None = None,
+        snapshots: dict[str, GuestSnapshot] | None = None,
     ) -> None:
         super().__init__(
             guest,
@@ -61,6 +63,7 @@ class Session(SessionState):
             console_history=console_history,
             announce=announce,
             stopped=stopped,
+            snapshots=snapshots,
         )
         self._before_run = before_run
 

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from guestdbg.debugger import Stop, Watch
+from guestdbg.debugger import GuestSnapshot, Stop, Watch
 from guestdbg.debugger.execution import ResumeAction
 from guestdbg.gdb import thread_id
 from guestdbg.gdb.breakpoints import ClientBreakpoints
@@ -19,6 +19,7 @@ from guestdbg.gdb.connection import Connection
 from guestdbg.gdb.end_reason import EndReason
 from guestdbg.gdb.packet_channel import PacketChannel
 from guestdbg.gdb.register_file import RegisterFile
+from guestdbg.gdb.step_flags import StepFlags
 from guestdbg.gdb.stop_reply import NO_SIGNAL, SIGINT, StopEvent, stop_event
 from guestdbg.gdb.thread_states import ThreadStates
 
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 #: Tracebacks that one client can put into the log.
 _MAX_LOGGED_DEFECTS = 20
+#: Refused breakpoints of one client that the server's user is told of.
+_MAX_REFUSALS = 100
 
 
 class SessionState(PacketChannel):
@@ -62,6 +65,9 @@ class SessionState(PacketChannel):
         detached: the client has detached from the guest, which runs, and has kept the connection.
         exit_reply: the stop reply for the end of the guest, once it has ended or was killed.
         exit_stop: the Stop with which the guest ended.
+        physical_memory: memory packets take physical addresses (``qemu.PhyMemMode``).
+        step_flags: what a single step does (``qemu.sstep``).
+        snapshots: the snapshots of `monitor snapshot`, by name; later clients have them too.
         stopped: why the guest stopped last: it ended, cannot run on, or hit something. None if it
             only was interrupted, or is resumed.
         end_reason: how the session ended; None while it goes on.
@@ -75,6 +81,7 @@ class SessionState(PacketChannel):
         console_history: Callable[[], bytes] = lambda: b"",
         announce: Callable[[str], object] = lambda text: None,
         stopped: Stop | None = None,
+        snapshots: dict[str, GuestSnapshot] | None = None,
     ) -> None:
         super().__init__(connection)
         self.guest = guest
@@ -95,7 +102,11 @@ class SessionState(PacketChannel):
         self.end_reason: EndReason | None = None
         self.console_history = console_history
         self.announce = announce
+        self.physical_memory = False
+        self.step_flags = StepFlags.ALL
+        self.snapshots = {} if snapshots is None else snapshots
         self.stopped = stopped
+        self._refusals = 0
         self._killed = False
         self._logged_defects = 0
         self._interrupt_requested = False
@@ -131,6 +142,8 @@ class SessionState(PacketChannel):
     def resume(self, actions: Mapping[int, ResumeAction]) -> None:
         """Resume vCPUs, once the packet has been answered."""
         threads = self.threads
+        if not self.step_flags & StepFlags.ENABLE:
+            actions = dict.fromkeys(actions, ResumeAction())
         threads.resumed(actions)
         self.stopped = None
         self._interrupt_requested = False
@@ -138,6 +151,11 @@ class SessionState(PacketChannel):
             # The next vCPU gets the first turn. Otherwise, with a client that resumes often, the
             # vCPU that stopped last would reach its next stop before the others had a turn.
             self.execution.select((self.execution.current + 1) % threads.count)
+
+    def set_step_flags(self, flags: StepFlags) -> None:
+        """Set what a single step does."""
+        self.step_flags = flags
+        self.execution.step_into_interrupts = not flags & StepFlags.NOIRQ
 
     def halt(self, indices: Iterable[int], signal: int = NO_SIGNAL) -> None:
         """Stop vCPUs in non-stop mode, on the client's request."""
@@ -224,9 +242,19 @@ class SessionState(PacketChannel):
     def restart(self) -> None:
         """Reset the guest: it is stopped at its entry point."""
         self.guest.reset()
+        self.state_replaced(general=0)
+
+    def restore(self, snapshot: GuestSnapshot) -> None:
+        """Put the guest back to a snapshot. It is stopped."""
+        self.guest.restore(snapshot)
+        self.state_replaced(general=self.execution.current)
+
+    def state_replaced(self, general: int) -> None:
+        """The guest was reset or restored: it is stopped, at another time."""
+        self.last_hit = None
         self.exit_reply = self.exit_stop = self.stopped = None
         self._killed = self.detached = False
-        self.threads.all_stopped(general=0)
+        self.threads.all_stopped(general)
         self.threads.forget_unfetched()
 
     # ---- detaching ---------------------------------------------------------------------------
@@ -274,6 +302,7 @@ class SessionState(PacketChannel):
         for watch in self.monitor_watches.values():
             watch.delete()
         self.monitor_watches.clear()
+        self.execution.step_into_interrupts = False
 
     def log_defect(self, text: str) -> None:
         """Log the current exception; not endlessly, for a client that repeats a packet."""
@@ -295,6 +324,14 @@ class SessionState(PacketChannel):
             self.send_console_output(text)
         else:
             self.announce(text.decode("utf-8", "replace").rstrip("\n"))
+
+    def refused(self, text: str) -> None:
+        """Tell the server's user why a packet was refused; not endlessly, for one client."""
+        self._refusals += 1
+        if self._refusals <= _MAX_REFUSALS:
+            self.announce(f"refused: {text}")
+        elif self._refusals == _MAX_REFUSALS + 1:
+            self.announce("refused: more than these, which are not shown")
 
     def console_output(self, data: bytes) -> None:
         """The guest's console has printed something."""

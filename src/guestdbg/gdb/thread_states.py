@@ -90,7 +90,13 @@ class ThreadStates:
             self.stop_queue.clear()
 
     def queue(self, event: StopEvent) -> bool:
-        """Queue a stop event; whether the client is to be notified now."""
+        """Queue a stop event; whether the client is to be notified now.
+
+        The queue has one event of a vCPU at most, besides the first, which was sent already: a
+        client may stop and resume a vCPU without ever fetching.
+        """
+        sent, later = list(self.stop_queue)[:1], list(self.stop_queue)[1:]
+        self.stop_queue = deque(sent + [one for one in later if one.index != event.index])
         self.stop_queue.append(event)
         return len(self.stop_queue) == 1
 

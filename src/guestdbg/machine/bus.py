@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from guestdbg.kvm import ExitArmNisv, ExitMmio, Vcpu, VcpuEvents
-from guestdbg.machine.device import Device
+from guestdbg.machine.device import Device, SupportsPeek
 from guestdbg.machine.layout import RAZ_WI_WINDOWS
 
 log = logging.getLogger("guestdbg.machine")
@@ -54,6 +54,25 @@ class Bus:
             vcpu.complete_mmio(data)
         if self.on_access is not None:
             self.on_access(vcpu, exit_, data)
+
+    def peek(self, address: int, length: int) -> bytes | None:
+        """Device registers at a guest-physical address, for debuggers. Reading them has no effect.
+
+        Up to ``length`` bytes: it ends before a register that has side effects when it is read,
+        and where the device ends. Empty if the first one has. None if there is no such device.
+        """
+        device = self._device(address, 1)
+        if device is None or not isinstance(device, SupportsPeek):
+            return None
+        offset = address - device.base
+        end = min(offset + length, device.size)
+        data = bytearray()
+        for at in range(offset & ~3, end, 4):
+            value = device.peek(at)
+            if value is None:
+                break
+            data += value.to_bytes(4, "little")
+        return bytes(data[offset & 3 :][: end - offset])
 
     def undescribed(self, vcpu: Vcpu, exit_: ExitArmNisv) -> None:
         """Handle KVM_EXIT_ARM_NISV: an MMIO access without a valid instruction syndrome.

@@ -1,6 +1,6 @@
 """What a device with MMIO registers must provide."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Device(Protocol):
@@ -20,3 +20,14 @@ class Device(Protocol):
 
     def write(self, offset: int, size: int, value: int) -> None:
         """The guest stores ``value``, of ``size`` bytes."""
+
+
+@runtime_checkable
+class SupportsPeek(Protocol):
+    """A device whose registers can be read by a debugger without any effect on the guest."""
+
+    def peek(self, offset: int) -> int | None:
+        """The register of 4 bytes at ``offset``, a multiple of 4: what a load would give.
+
+        None if a load has a side effect, such as taking a byte from a FIFO. Changes nothing.
+        """

@@ -184,6 +184,18 @@ class Pl011:
             return IDENTIFICATION[(offset - ID_REGISTERS) // 4]
         return self._stored.get(offset, 0)
 
+    def peek(self, offset: int) -> int | None:
+        """See ``SupportsPeek``. Reading UARTDR takes a byte from the receive FIFO."""
+        if offset == Reg.DR:
+            return None
+        if offset == Reg.FR:
+            # Reading UARTFR takes typed input into the FIFO, which is done here only in thought.
+            received = len(self._receive) or min(self.console.pending_input, self._depth)
+            if not received:
+                return _FLAGS_EMPTY
+            return _FLAGS_FULL if received >= self._depth else _FLAGS_SOME
+        return self.read(offset, 4)
+
     def write(self, offset: int, size: int, value: int) -> None:
         if offset == Reg.DR:
             self._polled = False

@@ -59,6 +59,16 @@ class Execution:
         """Instructions retired by all vCPUs. Raises Unsupported if the provider counts none."""
         return self._scheduler.retired()
 
+    @property
+    def step_into_interrupts(self) -> bool:
+        """Whether a step ends in the handler of an interrupt that is taken instead of the
+        instruction. Otherwise the handler runs first, and then the step is made."""
+        return self._target.step_into_interrupts
+
+    @step_into_interrupts.setter
+    def step_into_interrupts(self, value: bool) -> None:
+        self._target.step_into_interrupts = value
+
     # ---- points ------------------------------------------------------------------------------
 
     @property
@@ -118,6 +128,10 @@ class Execution:
     def read_phys(self, address: int, length: int) -> bytes:
         """Guest-physical memory, without the debugger's BRK instructions. Raises MachineError."""
         return self._target.memory.read_phys(address, length)
+
+    def peek_device(self, address: int, length: int) -> bytes | None:
+        """Device registers at a guest-physical address: see ``Bus.peek``."""
+        return self._target.board.bus.peek(address, length)
 
     def write_phys(self, address: int, data: bytes) -> None:
         """Write guest-physical memory, under the debugger's BRK instructions."""

@@ -192,6 +192,8 @@ class VcpuDriver(VcpuContext):
         if type(exit_) is not ExitDebug or exit_.hsr & EC_EITHER_EL != STEPPED:
             return self.handle_other_exit(exit_)
         if self.get(PC) != pc + 4 and self.vectors.taken_instead(pc):
+            if self.target.step_into_interrupts:
+                return None
             return self._step_after_interrupt(pc, self.vectors.sp_before())
         # An access that was reported before has been made now, without its watch.
         self.resume_state.reported_before_access = None

@@ -36,6 +36,11 @@ class BreakpointLists:
     commands: tuple[Expression, ...] = ()
     persist: bool = False
 
+    @property
+    def size(self) -> int:
+        """The bytes of all expressions."""
+        return sum(len(expression.code) for expression in (*self.conditions, *self.commands))
+
 
 def parse_breakpoint_lists(text: bytes) -> BreakpointLists:
     """Parse what follows `Z0,addr,kind`: nothing, or text that begins with a semicolon.

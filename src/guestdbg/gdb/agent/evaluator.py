@@ -19,6 +19,9 @@ __all__ = ["MAX_EVALUATED", "EvaluationTarget", "evaluate", "signed"]
 #: own expressions have none.
 MAX_EVALUATED = 10_000
 
+#: The bytes that one evaluation prints at most.
+MAX_PRINTED = 64 << 10
+
 _BITS = 64
 _MASK = (1 << _BITS) - 1
 
@@ -80,7 +83,7 @@ def evaluate(
     ``output`` is called with what it prints. Raises EvaluationError.
     """
     stack: list[int] = []
-    at = 0
+    at = printed = 0
     for _ in range(MAX_EVALUATED):
         instruction = expression.instructions[at]
         at += 1
@@ -94,6 +97,11 @@ def evaluate(
                 at = instruction.operand
         elif op is Opcode.PRINTF:
             text = _print(instruction, stack, target)
+            printed += len(text)
+            if printed > MAX_PRINTED:
+                raise EvaluationError(
+                    f"an agent expression has printed more than {MAX_PRINTED} bytes"
+                )
             if output is not None:
                 output(text)
         elif op in _BINARY:

@@ -17,5 +17,6 @@ files        vFile
 lifecycle    attach, detach, kill, restart
 monitor      qRcmd
 lldb         packets that only LLDB sends
+qemu         packets of QEMU's gdbstub
 registry     all of them by their names
 """

@@ -49,7 +49,7 @@ def insert(session: SessionState, rest: bytes) -> bytes:
     except PacketError as error:
         if not session.error_messages:
             # This client gets a number, and shows its user a guess at the cause. Say it here too.
-            session.announce(f"refused: {error.text.splitlines()[0].rstrip(':')}")
+            session.refused(error.text.splitlines()[0].rstrip(":"))
         raise
     return b"OK"
 

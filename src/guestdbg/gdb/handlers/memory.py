@@ -1,4 +1,6 @@
-"""Memory by virtual address: m, M, x, X.
+"""Memory by virtual address, in physical memory mode by physical address: m, M, x, X.
+
+Device registers can be read if reading them has no effect on the guest, and never be written.
 
 Source: "Debugging with GDB", appendix E.2 (packets).
 """
@@ -12,6 +14,7 @@ from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_hex_bytes, parse_range
 from guestdbg.gdb.packets import MAX_PACKET, escape
 from guestdbg.gdb.session_state import Handler, SessionState
+from guestdbg.machine import MachineError
 
 FEATURES = (b"binary-upload+",)
 
@@ -22,29 +25,48 @@ _MAX_READ = (MAX_PACKET - 16) // 2
 
 def _read(session: SessionState, address: int, length: int) -> bytes:
     """As much of it as can be read, at least one byte. The client asks again for the rest."""
-    space = session.context.space
     length = min(length, _MAX_READ)
+    read = session.execution.read_phys if session.physical_memory else session.context.space.read
     try:
-        return space.read(address, length)
-    except AddressError as error:
+        return read(address, length)
+    except (AddressError, MachineError) as error:
         failure = error
     data = b""
     while len(data) < length:
         at = address + len(data)
         here = min(length - len(data), _PAGE - at % _PAGE)
         try:
-            data += space.read(at, here)
-        except AddressError:
-            break
+            data += read(at, here)
+        except (AddressError, MachineError):
+            registers = _device(session, at, here)
+            data += registers or b""
+            if registers is None or len(registers) < here:
+                break
     if not data:
-        raise PacketError(str(failure), errno.EFAULT) from failure
+        text = str(failure)
+        if length and _device(session, address, 1) == b"":
+            text = f"the device register at {address:#x} has a side effect when it is read"
+        raise PacketError(text, errno.EFAULT) from failure
     return data
+
+
+def _device(session: SessionState, address: int, length: int) -> bytes | None:
+    """The device registers there whose reading has no side effect; None if there is no device."""
+    if not session.physical_memory:
+        try:
+            address = session.context.space.translate(address)
+        except AddressError:
+            return None
+    return session.execution.peek_device(address, length)
 
 
 def _write(session: SessionState, address: int, data: bytes) -> bytes:
     try:
-        session.context.space.write(address, data)
-    except AddressError as error:
+        if session.physical_memory:
+            session.execution.write_phys(address, data)
+        else:
+            session.context.space.write(address, data)
+    except (AddressError, MachineError) as error:
         raise PacketError(str(error), errno.EFAULT) from error
     return b"OK"
 

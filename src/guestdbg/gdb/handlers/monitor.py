@@ -10,7 +10,11 @@ from guestdbg.gdb.connection import Hangup
 from guestdbg.gdb.errors import PacketError, defect
 from guestdbg.gdb.monitor.registry import execute
 from guestdbg.gdb.packet_fields import parse_hex_bytes
+from guestdbg.gdb.packets import MAX_PACKET
 from guestdbg.gdb.session_state import Handler, SessionState
+
+#: The most output in one reply. What comes before it is sent as output ("O").
+_MAX_REPLY = (MAX_PACKET - 16) // 2
 
 
 def command(session: SessionState, rest: bytes) -> bytes:
@@ -27,7 +31,11 @@ def command(session: SessionState, rest: bytes) -> bytes:
     except Exception as error:
         session.log_defect(f"a defect in `monitor {line[:200]}`")
         text = f"{defect(error)}\n"
-    return text.encode("utf-8", "replace").hex().encode() if text else b"OK"
+    data = text.encode("utf-8", "replace")
+    while len(data) > _MAX_REPLY:
+        session.send(b"O" + data[:_MAX_REPLY].hex().encode())
+        data = data[_MAX_REPLY:]
+    return data.hex().encode() or b"OK"
 
 
 HANDLERS: dict[bytes, Handler] = {b"qRcmd": command}

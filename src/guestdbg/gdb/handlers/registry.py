@@ -11,6 +11,7 @@ from guestdbg.gdb.handlers import (
     memory,
     monitor,
     nonstop,
+    qemu,
     registers,
     resume,
     threads,
@@ -33,6 +34,7 @@ _MODULES = (
     lifecycle,
     monitor,
     lldb,
+    qemu,
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from guestdbg.gdb import thread_id
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.session_state import Handler, SessionState
-from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
+from guestdbg.gdb.thread_words import describe
 
 
 def _parse(session: SessionState, text: bytes) -> int:
@@ -63,16 +63,6 @@ def first(session: SessionState, rest: bytes) -> bytes:
 def more(session: SessionState, rest: bytes) -> bytes:
     """qsThreadInfo: the end of the list."""
     return b"l"
-
-
-def describe(session: SessionState, index: int) -> str:
-    """The state of a vCPU in words, for lists of threads."""
-    context = session.execution.vcpus[index]
-    if index in session.threads.resume_actions:
-        return "running"
-    if context.vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
-        return "powered off"
-    return f"EL{context.cpu.el}"
 
 
 def extra(session: SessionState, rest: bytes) -> bytes:

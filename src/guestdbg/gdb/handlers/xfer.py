@@ -12,11 +12,11 @@ from xml.sax.saxutils import quoteattr
 
 from guestdbg.gdb import thread_id
 from guestdbg.gdb.errors import PacketError
-from guestdbg.gdb.handlers.threads import describe
 from guestdbg.gdb.packet_fields import parse_range
 from guestdbg.gdb.packets import MAX_PACKET, escape
 from guestdbg.gdb.session_state import Handler, SessionState
 from guestdbg.gdb.target_description import target_xml
+from guestdbg.gdb.thread_words import describe
 
 # Every byte may need an escape.
 _MAX_READ = (MAX_PACKET - 16) // 2

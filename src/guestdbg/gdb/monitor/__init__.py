@@ -3,10 +3,12 @@
 A module has ``COMMANDS``. A command is a function of the session and its arguments that returns the
 text to print; see ``command.Command``. ``registry`` lists the modules.
 
-command   what a command is
-general   caps, debug-state, hit, register, reset
-memory    phys, translate
-console   console, type
-watch     watch, unwatch
-registry  all commands by name, help, and the execution of a line
+command    what a command is
+general    caps, debug-state, hit, reset, status
+registers  register
+memory     phys, translate
+snapshots  snapshot, restore, snapshots
+console    console, type
+watch      watch, unwatch
+registry   all commands by name, help, and the execution of a line
 """

@@ -6,6 +6,9 @@ from guestdbg.gdb.monitor.command import Command, MonitorError
 from guestdbg.gdb.session_state import SessionState
 from guestdbg.machine.escapes import unescape
 
+#: Typed bytes that the guest has not read yet.
+_MAX_PENDING = 64 << 10
+
 
 def console(session: SessionState, words: list[str]) -> str:
     """The last output; or switch whether GDB shows output while the guest runs."""
@@ -28,7 +31,13 @@ def type_in(session: SessionState, words: list[str]) -> str:
         data = unescape(text)
     except ValueError as error:
         raise MonitorError(str(error)) from None
-    session.guest.board.console.feed(data)
+    console = session.guest.board.console
+    if console.pending_input + len(data) > _MAX_PENDING:
+        raise MonitorError(
+            f"the guest has not read {console.pending_input} bytes that were typed before: at most "
+            f"{_MAX_PENDING} can wait"
+        )
+    console.feed(data)
     return ""
 
 

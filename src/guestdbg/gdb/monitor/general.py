@@ -1,11 +1,11 @@
-"""`monitor caps`, `debug-state`, `hit`, `register`, `reset`."""
+"""`monitor caps`, `debug-state`, `hit`, `reset`, `status`."""
 
 from __future__ import annotations
 
-from guestdbg.arm64 import registers
 from guestdbg.debugger import Breakpoint, Watch
 from guestdbg.gdb.monitor.command import Command, MonitorError, refuse_arguments
 from guestdbg.gdb.session_state import SessionState
+from guestdbg.gdb.thread_words import describe
 from guestdbg.kvm import SupportsDebugState, constants
 
 _SHOWN = (
@@ -89,15 +89,23 @@ def _value(data: bytes | None) -> str:
     return hex(int.from_bytes(data, "little")) if len(data) in (1, 2, 4, 8) else data.hex(" ", 8)
 
 
-def register(session: SessionState, words: list[str]) -> str:
-    """A system register's fields in words."""
-    if len(words) != 1:
-        raise MonitorError("monitor register NAME, as in: monitor register esr_el1")
-    value = session.context.cpu.reg(words[0])
-    layout = registers.by_name(words[0])
-    summary = layout.summary(value) if layout.summary else layout.title
-    lines = [f"{layout.name} = {value:#x}: {summary}"]
-    lines += [f"  {x.bits:>8}  {x}" for x in layout.describe(value) if x.value or x.text]
+def status(session: SessionState, words: list[str]) -> str:
+    """Why the guest is stopped, and where each vCPU is."""
+    refuse_arguments(words, "status")
+    lines = []
+    stop = session.stopped
+    ended = session.guest.ended
+    if ended is not None:
+        lines.append(f"the guest has ended: it {ended.detail or 'ended'}; monitor reset, or run")
+    elif session.threads.resume_actions:
+        lines.append("the guest runs")
+    elif stop is not None:
+        lines.append(f"stopped: {stop}")
+    else:
+        lines.append("stopped by the debugger")
+    for index, context in enumerate(session.execution.vcpus):
+        location = session.guest.locate(context.cpu.pc)
+        lines.append(f"vCPU {context.vcpu.id}: {describe(session, index)}, {location}")
     return "\n".join(lines) + "\n"
 
 
@@ -115,6 +123,6 @@ COMMANDS = (
     Command("caps", "", "the provider and its debug hardware", caps),
     Command("debug-state", "", "what is armed, and who owns the debug registers", debug_state),
     Command("hit", "", "the last access or breakpoint: where, and the value before and now", hit),
-    Command("register", "NAME", "a system register, its fields in words", register),
     Command("reset", "", "load the guest again and stop it at its entry point", reset),
+    Command("status", "", "why the guest is stopped, and where each vCPU is", status),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from guestdbg.gdb.monitor.command import Command, MonitorError
 from guestdbg.gdb.session_state import SessionState
+from guestdbg.machine import MachineError
 
 _ROW = 16
 _MAX_LENGTH = 4096
@@ -21,7 +22,7 @@ def _number(text: str, name: str) -> int:
 
 
 def phys(session: SessionState, words: list[str]) -> str:
-    """Show physical memory, or write a value there."""
+    """Show physical memory, or device registers without side effects; or write memory."""
     if not 1 <= len(words) <= 4 or (len(words) > 2 and words[1] != "="):
         raise MonitorError("monitor phys ADDRESS [LENGTH], or monitor phys ADDRESS = VALUE [SIZE]")
     address = _number(words[0], "the address")
@@ -38,9 +39,14 @@ def phys(session: SessionState, words: list[str]) -> str:
     length = _number(words[1], "the length") if len(words) > 1 else _ROW
     if not 1 <= length <= _MAX_LENGTH:
         raise MonitorError(f"{length} bytes: the length is 1 to {_MAX_LENGTH}")
-    data = execution.read_phys(address, length)
+    try:
+        data = execution.read_phys(address, length)
+    except MachineError:
+        data = execution.peek_device(address, length) or b""
+        if not data:
+            raise
     rows = []
-    for at in range(0, length, _ROW):
+    for at in range(0, len(data), _ROW):
         row = data[at : at + _ROW]
         text = "".join(chr(b) if 0x20 <= b < 0x7F else "." for b in row)
         rows.append(f"{address + at:#010x}: {row.hex(' '):47}  {text}\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from guestdbg.gdb.monitor import console, general, memory, watch
+from guestdbg.gdb.monitor import console, general, memory, registers, snapshots, watch
 from guestdbg.gdb.monitor.command import Command, MonitorError
 from guestdbg.gdb.session_state import SessionState
 
@@ -28,7 +28,9 @@ def _by_name(*commands: Command) -> dict[str, Command]:
 COMMANDS: dict[str, Command] = _by_name(
     Command("help", "", "list the commands", _help),
     *general.COMMANDS,
+    *registers.COMMANDS,
     *memory.COMMANDS,
+    *snapshots.COMMANDS,
     *console.COMMANDS,
     *watch.COMMANDS,
 )

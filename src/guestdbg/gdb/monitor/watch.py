@@ -13,6 +13,7 @@ from guestdbg.debugger.breakpoints.spec_parser import parse_watch
 from guestdbg.gdb.monitor.command import Command, MonitorError
 from guestdbg.gdb.session_state import SessionState
 
+_MAX_WATCHES = 64
 _USAGE = "monitor unwatch NUMBER | all: the numbers are those of `monitor watch`"
 
 
@@ -24,6 +25,8 @@ def watch(session: SessionState, words: list[str]) -> str:
             "\n".join(lines or ["no watches; to set one: monitor watch queue.tail if new > 8"])
             + "\n"
         )
+    if len(session.monitor_watches) >= _MAX_WATCHES:
+        raise MonitorError(f"there are {_MAX_WATCHES} watches, which is the most: delete one")
     spec = parse_watch(words[0], "monitor watch")
     if isinstance(spec.where, str) and spec.where.isdecimal():
         raise InvalidLocation(

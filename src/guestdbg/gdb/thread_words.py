@@ -1,0 +1,18 @@
+"""The state of a vCPU in words."""
+
+from __future__ import annotations
+
+from guestdbg.gdb.session_state import SessionState
+from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
+
+__all__ = ["describe"]
+
+
+def describe(session: SessionState, index: int) -> str:
+    """The state of a vCPU in words, for lists of threads."""
+    context = session.execution.vcpus[index]
+    if index in session.threads.resume_actions:
+        return "running"
+    if context.vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
+        return "powered off"
+    return f"EL{context.cpu.el}"
