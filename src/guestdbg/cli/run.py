@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from guestdbg.cli.output_file import Existing, OutputFile
-from guestdbg.cli.running import keyboard
-from guestdbg.cli.running.diagnosis import diagnose
+from guestdbg.cli.running import diagnosis, keyboard
 from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.load_options import guest_options
+from guestdbg.cli.running.messages import show_messages
 from guestdbg.cli.running.option_types import Seconds, guest_text
 from guestdbg.cli.running.summary import print_summary, record
 from guestdbg.cli.running.terminal import Terminal
@@ -176,6 +176,7 @@ def run(
             log = HitLog(file, backtrace=backtrace, on_failure=log_failed)
             sinks.append(log)
             file.begin()
+        show_messages(machine, None if trace_only else terminal, log.write if log else None)
         failure: GuestdbgError | None = None
         try:
             with keyboard.passed_on(guest_run.type, guest_run.pending):
@@ -185,10 +186,10 @@ def run(
             outcome = guest_run.failed(error)
         totals = guest_run.totals()
         if log is not None:
-            log.write(record(outcome, totals, points))
+            log.write(record(outcome, totals, points) | {"vcpus": diagnosis.records(machine)})
         print_summary(terminal, outcome, totals, points)
         if failure is None and outcome.reason not in ("exit", "count", "output"):
-            terminal.line(*diagnose(machine, lost=outcome.reason != "error"))
+            terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
         incomplete = terminal.console_failure is not None or (log is not None and log.failed)
         ctx.exit(outcome.status or int(incomplete))
 

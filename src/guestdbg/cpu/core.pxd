@@ -257,6 +257,15 @@ cdef struct Cpu:
     uint64_t esr_el2
     uint64_t far_el2
     uint64_t hpfar_el2
+    # -- the exceptions taken to EL1 since the last exception return (exception.pyx) --
+    uint64_t first_elr     # of the first one: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1, and its vector
+    uint64_t first_spsr
+    uint64_t first_esr
+    uint64_t first_far
+    uint64_t first_vector
+    bint first_has_far
+    uint64_t nested        # how many there were, the first one included
+    uint64_t nested_at     # instructions retired when the last one was taken
     # -- identification --
     uint64_t midr_el1
     uint64_t mpidr_el1

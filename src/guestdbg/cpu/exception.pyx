@@ -29,6 +29,36 @@ cdef bint set_pstate(Cpu* c, uint64_t spsr) noexcept nogil:
     return True
 
 
+cdef enum:
+    # A handler that has retired so many instructions without an exception is at work.
+    HANDLER_WORKS = 100000
+    # A handler of an exception from EL0 that has come so far has saved the registers: what it then takes
+    # is its own, and not the program's.
+    KERNEL_ENTERED = 32
+
+
+cdef void note_first(Cpu* c, uint64_t ret, uint32_t esr, uint64_t vector, bint has_far, uint64_t far) noexcept nogil:
+    """Remember the first of the exceptions that follow each other without an exception return.
+
+    Each one overwrites ELR_EL1, ESR_EL1 and FAR_EL1, so a guest whose handlers raise exceptions themselves
+    no longer has the registers that say how it began.
+    """
+    cdef uint64_t now = c.end_count - <uint64_t>c.budget
+    cdef uint64_t since = now - c.nested_at
+    c.nested_at = now
+    if (c.nested and c.el and since <= HANDLER_WORKS
+            and not (c.nested == 1 and not c.first_spsr & 0xF and since > KERNEL_ENTERED)):
+        c.nested += 1
+        return
+    c.nested = 1
+    c.first_elr = ret
+    c.first_spsr = c.spsr_el1
+    c.first_esr = esr
+    c.first_vector = vector
+    c.first_has_far = has_far
+    c.first_far = far
+
+
 cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has_far, uint64_t far) noexcept nogil:
     cdef uint64_t base = c.vbar_el1
     if c.el == 0:
@@ -37,6 +67,8 @@ cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has
         base += 0x200
     c.spsr_el1 = get_spsr(c)
     c.elr_el1 = ret
+    if vector == 0:
+        note_first(c, ret, esr, base, has_far, far)
     if vector == 0 or vector == 0x180:
         c.esr_el1 = esr
     if has_far:
@@ -109,6 +141,7 @@ cdef void do_eret(Cpu* c, const Insn* i) noexcept nogil:
     leave(c, i, branch_address(c, to))
     c.ex_open = 0
     c.event = 1                # for WFE
+    c.nested = 0
     if not set_pstate(c, spsr & ~<uint64_t>(PSTATE_SS)):
         # An illegal return stays at this EL and sets PSTATE.IL; flags and masks are restored even so.
         set_nzcv(c, <uint32_t>spsr)

@@ -91,6 +91,12 @@ class Processor:
     def kick(self) -> None: ...  # from any thread; the next or current run() returns EXIT_KICK
     def take_exception(self, esr: int, far: int | None = None) -> None:
         """Take a synchronous exception to EL1 at the current PC, as a hypervisor injects it."""
+    def first_exception(self) -> tuple[int, int, int, int | None, int, int] | None:
+        """The first of the synchronous exceptions to EL1 since the last exception return.
+
+        (ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1 or None, the address of its vector, how many there
+        were); None: there was none.
+        """
     def take_serror(self, esr: int) -> None: ...
     def reset(self) -> None: ...
     def save_state(self) -> ProcessorState:
@@ -105,5 +111,7 @@ class Processor:
     def statistics(self) -> dict[str, int]: ...  # blocks decoded, dropped, …
     def decodes(self, encodings: object) -> bytes: ...
     """For each 32-bit encoding: 0 unallocated, 1 the following one is next, 2 perhaps another."""
+    @property
+    def has_undefined(self) -> bool: ...  # undefined() has something to return
     def undefined(self) -> dict[int, int]: ...
     """Encodings that the decode table did not know since the last call: {encoding: first PC}."""

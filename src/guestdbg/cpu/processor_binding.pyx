@@ -85,6 +85,7 @@ cdef class Processor:
         c.pc = 0
         c.fpcr = 0
         c.fpsr = 0
+        c.nested = 0
         sysreg_reset(c)
         set_pstate(c, 0x3C5)
         tlb_flush(c)
@@ -421,6 +422,17 @@ cdef class Processor:
     def take_serror(self, uint32_t esr):
         take_el1(self.c, self.c.pc, esr, 0x180, False, 0)
 
+    def first_exception(self):
+        """The first of the synchronous exceptions to EL1 since the last exception return; None: none.
+
+        (ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1 or None, the address of its vector, how many there were)
+        """
+        cdef Cpu* c = self.c
+        if not c.nested:
+            return None
+        far = c.first_far if c.first_has_far else None
+        return (c.first_elr, c.first_spsr, c.first_esr, far, c.first_vector, c.nested)
+
     # ---- to look at ---------------------------------------------------------------------------
 
     def translate(self, uint64_t va, bint write=False, int el=1):
@@ -467,6 +479,11 @@ cdef class Processor:
         finally:
             PyBuffer_Release(&view)
         return found
+
+    @property
+    def has_undefined(self):
+        """Whether undefined() has something to return."""
+        return self.c.undef_count != 0
 
     def undefined(self):
         """Encodings that the decode table did not know since the last call: {encoding: first PC}."""

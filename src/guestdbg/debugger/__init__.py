@@ -7,6 +7,7 @@ errors       the exceptions
 validation   checks of arguments
 program      symbols, source lines and types of the guest's program
 memory       guest memory: virtual, physical, with the debugger's BRK instructions
+messages     devices and instructions that the guest misses
 unwind       backtraces
 hardware     debug registers for the points
 breakpoints  watches, breakpoints, conditions, hits
@@ -43,11 +44,13 @@ from guestdbg.debugger.errors import (
 )
 from guestdbg.debugger.guest import Guest
 from guestdbg.debugger.load import load
+from guestdbg.debugger.messages import GuestMessages, UnimplementedInstruction
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.snapshot import GuestSnapshot
 from guestdbg.debugger.unwind.unwinder import Frame
+from guestdbg.debugger.vcpu.diagnosis import Diagnosis
 from guestdbg.debugger.vcpu.registers import Cpu
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.deprecation import deprecated_names
@@ -63,10 +66,12 @@ __all__ = [
     "ConditionError",
     "Cpu",
     "DebuggerError",
+    "Diagnosis",
     "Frame",
     "Guest",
     "GuestBusy",
     "GuestClosed",
+    "GuestMessages",
     "GuestSnapshot",
     "Hit",
     "Image",
@@ -81,6 +86,7 @@ __all__ = [
     "StaleHit",
     "Stop",
     "Symbol",
+    "UnimplementedInstruction",
     "UnknownLine",
     "UnknownRegister",
     "UnknownSymbol",

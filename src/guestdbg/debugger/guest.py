@@ -30,6 +30,7 @@ from guestdbg.debugger.execution.step_commands import StepCommands
 from guestdbg.debugger.memory.address_space import AddressSpace, virtual
 from guestdbg.debugger.memory.integer_access import IntegerAccess
 from guestdbg.debugger.memory.presence import absence
+from guestdbg.debugger.messages.guest_messages import GuestMessages
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.resolver import Data, Where
@@ -38,6 +39,7 @@ from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.snapshot import GuestSnapshot, Snapshots
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
+from guestdbg.debugger.vcpu.diagnosis import Diagnosis, diagnose
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
 from guestdbg.debugger.vcpu.semihosting import can_catch_calls, catch_calls
 from guestdbg.debugger.vcpu.stop import Stop
@@ -74,6 +76,8 @@ class Guest(IntegerAccess, Closing):
         board: the board that the guest runs on: console, device tree, physical memory.
         hardware: how many breakpoint and watchpoint registers there are.
         images: the loaded ELF files.
+        messages: devices that the guest accessed and its board does not have, and instructions that
+            the processor does not implement.
         execution: what servers and tools above the debugger need of its inside.
     """
 
@@ -123,6 +127,7 @@ class Guest(IntegerAccess, Closing):
             target.semihosting = SemihostingCalls(options)
             target.heap = heap
         catch_calls(target)
+        self.messages = GuestMessages(board, self._info.locate)
 
     # ---- symbols and locations ---------------------------------------------------------------
 
@@ -430,6 +435,15 @@ class Guest(IntegerAccess, Closing):
     def cpu(self) -> Cpu:
         """The current vCPU: the one that stopped last."""
         return self._scheduler.current.cpu
+
+    def diagnose(self) -> tuple[Diagnosis, ...]:
+        """What each vCPU is doing, in their order: powered off, in a loop of exceptions, ...
+
+        For a guest that was stopped before its end. Raises GuestBusy while it runs.
+        """
+        self._check_open()
+        self._guard.check_stopped("only a stopped guest can be diagnosed")
+        return tuple(diagnose(vcpu) for vcpu in self._scheduler.vcpus)
 
     def interrupt(self) -> None:
         """Stop the guest; from any thread. If it is not running, the next run stops at once."""

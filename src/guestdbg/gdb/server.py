@@ -130,7 +130,9 @@ class Server(Closing):
         the console's sink (a full disk), are announced, and do not end it either.
         """
         console = self._guest.board.console
-        before = console.listener, console.on_sink_error
+        messages = self._guest.messages
+        before = console.listener, console.on_sink_error, messages.listener
+        messages.listener = self._message
         console.listener, console.on_sink_error = self._console_output, self._sink_error
         try:
             while True:
@@ -141,7 +143,7 @@ class Server(Closing):
                 if outcome is not None:
                     return outcome
         finally:
-            console.listener, console.on_sink_error = before
+            console.listener, console.on_sink_error, messages.listener = before
 
     def close(self) -> None:
         """Stop listening. Closing twice does nothing."""
@@ -269,6 +271,12 @@ class Server(Closing):
             self._announce(
                 f"the guest's console output is lost: {error}; `monitor console` shows the last"
             )
+
+    def _message(self, message: object, text: str) -> None:
+        """The guest misses a device or an instruction: tell both users."""
+        self._announce(text)
+        if self._session is not None:
+            self._session.show(text)
 
     def _console_output(self, data: bytes) -> None:
         self._console_history += data

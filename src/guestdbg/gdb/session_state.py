@@ -333,6 +333,11 @@ class SessionState(PacketChannel):
         elif self._refusals == _MAX_REFUSALS + 1:
             self.announce("refused: more than these, which are not shown")
 
+    def show(self, text: str) -> None:
+        """Show a line of text to the client's user, if that is possible now."""
+        if self._can_send_output and not self.ended:
+            self.send_console_output(f"guestdbg: {text}\n".encode())
+
     def console_output(self, data: bytes) -> None:
         """The guest's console has printed something."""
         if self.forward_console and self._can_send_output:

@@ -12,6 +12,7 @@ exits           why run() returned
 interface       the calls: Kvm, Vm, Vcpu, Device, and optional interfaces
 hit_programs    an optional interface: hits that the provider decides itself
 hlt_exit        an optional interface: HLT instructions that exit to userspace
+guest_faults    optional interfaces: how exceptions began, what is not implemented
 soft            the software provider
 host            the provider over /dev/kvm
 provider        open_kvm()
@@ -31,6 +32,11 @@ from guestdbg.kvm.exits import (
     ExitShutdown,
     ExitSystemEvent,
     ExitUnknown,
+)
+from guestdbg.kvm.guest_faults import (
+    FirstException,
+    SupportsFirstException,
+    SupportsUndefinedInstructions,
 )
 from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
 from guestdbg.kvm.hlt_exit import ExitHlt, SupportsHltExit
@@ -68,6 +74,7 @@ __all__ = [
     "ExitShutdown",
     "ExitSystemEvent",
     "ExitUnknown",
+    "FirstException",
     "GuestDebug",
     "HitProgram",
     "InstalledPrograms",
@@ -79,11 +86,13 @@ __all__ = [
     "SupportsCounterFrequency",
     "SupportsDebugState",
     "SupportsFinalize",
+    "SupportsFirstException",
     "SupportsHitPrograms",
     "SupportsHltExit",
     "SupportsInstructionCount",
     "SupportsInstructionLimit",
     "SupportsSnapshots",
+    "SupportsUndefinedInstructions",
     "Vcpu",
     "VcpuEvents",
     "VcpuInit",

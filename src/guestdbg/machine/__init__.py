@@ -8,6 +8,7 @@ memory       RAM and flash
 console      the host's end of the serial line
 device       what a device with MMIO registers must provide
 pl011        the UART
+virt_devices the devices of QEMU's board, and those that a guest misses here
 bus          MMIO exits, passed to the devices
 devicetree   the flattened device tree of the board
 board        all of these around a VM and its vCPUs
@@ -37,6 +38,7 @@ from guestdbg.machine.loader import FileKind, Kind, Loaded, Segment, load
 from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.pl011 import Pl011
 from guestdbg.machine.sizes import format_size, parse_size
+from guestdbg.machine.virt_devices import MissingDevice
 
 __all__ = [
     "DEFAULT_MEMORY_SIZE",
@@ -53,6 +55,7 @@ __all__ = [
     "Loaded",
     "MachineError",
     "MalformedError",
+    "MissingDevice",
     "OutsideMemoryError",
     "OverlapError",
     "PhysicalAddressError",

@@ -3,7 +3,7 @@
 Devices of QEMU's board that this board does not have (``layout.RAZ_WI_WINDOWS``) read as zero and
 ignore writes. An access to any other address is an external abort, as in hardware; userspace
 injects it with KVM_SET_VCPU_EVENTS (ext_dabt_pending, KVM API 4.32). Both are logged, once for each
-address.
+address. Each such device, or page without one, is also passed to ``Bus.on_missing`` once.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import logging
 from collections.abc import Callable, Sequence
 
 from guestdbg.kvm import ExitArmNisv, ExitMmio, Vcpu, VcpuEvents
+from guestdbg.kvm.regs import PC
 from guestdbg.machine.device import Device, SupportsPeek
-from guestdbg.machine.layout import RAZ_WI_WINDOWS
+from guestdbg.machine.layout import PAGE_SIZE, RAZ_WI_WINDOWS
+from guestdbg.machine.virt_devices import MissingDevice, device_at
 
 log = logging.getLogger("guestdbg.machine")
 
 LOGGED_ADDRESSES_MAX = 256  # so that a guest cannot fill the log, or the memory of this set
+#: How many missing devices are reported, for the same reason.
+MISSING_MAX = 64
 
 _EXTERNAL_ABORT = VcpuEvents(ext_dabt_pending=True)
 
@@ -28,14 +32,17 @@ class Bus:
     ``aborts``: an access without a device becomes an external abort, which the provider must be
     able to inject; otherwise it reads as zero. ``on_access`` is called after every access with the
     vCPU, the exit and the bytes that were read or written; debuggers use it to report watched
-    device registers.
+    device registers. ``on_missing`` is called with a ``MissingDevice`` at the first access to a
+    device that this board does not have, at most 64 times.
     """
 
     def __init__(self, devices: Sequence[Device], *, aborts: bool) -> None:
         self.devices = tuple(devices)
         self.aborts = aborts
         self.on_access: Callable[[Vcpu, ExitMmio, bytes], object] | None = None
+        self.on_missing: Callable[[MissingDevice], object] | None = None
         self._logged: set[int] = set()
+        self._missing: set[int] = set()
 
     def access(self, vcpu: Vcpu, exit_: ExitMmio) -> None:
         """Perform the access of an MMIO exit; a read is completed with the value."""
@@ -87,6 +94,8 @@ class Bus:
             "the guest gets an external abort",
             logging.WARNING,
         )
+        if self._device(exit_.fault_ipa, 1) is None:
+            self._report_missing(vcpu, exit_.fault_ipa, None, aborted=True)
         vcpu.set_vcpu_events(_EXTERNAL_ABORT)
 
     def _device(self, address: int, length: int) -> Device | None:
@@ -99,6 +108,8 @@ class Bus:
         """Handle an access at which there is no device. Returns whether the guest got an abort."""
         address = exit_.phys_addr
         window = next((window for window in RAZ_WI_WINDOWS if address in window), None)
+        access = "write" if exit_.is_write else "read"
+        self._report_missing(vcpu, address, access, aborted=self.aborts and window is None)
         if window is not None:
             self._log(address, exit_, f"this board has no {window.name}; reads as zero")
             return False
@@ -108,6 +119,19 @@ class Bus:
         self._log(address, exit_, "no device; the guest gets an external abort")
         vcpu.set_vcpu_events(_EXTERNAL_ABORT)
         return True
+
+    def _report_missing(
+        self, vcpu: Vcpu, address: int, access: str | None, *, aborted: bool
+    ) -> None:
+        """Report the first access to a device, or to a page with none, to ``on_missing``."""
+        window = device_at(address)
+        key = address & -PAGE_SIZE if window is None else window.base
+        if self.on_missing is None or key in self._missing or len(self._missing) >= MISSING_MAX:
+            return
+        self._missing.add(key)
+        name = None if window is None else window.name
+        pc = vcpu.get_one_reg(PC)
+        self.on_missing(MissingDevice(address, name, pc, vcpu.id, access, aborted))
 
     def _log(self, address: int, access: object, outcome: str, level: int = logging.INFO) -> None:
         if address in self._logged or len(self._logged) >= LOGGED_ADDRESSES_MAX:

@@ -9,6 +9,7 @@ text_finder    a text looked for in what the guest prints
 disassembly    an instruction as text
 hit_output     a hit as a line for people and as a JSON object
 tracer         what is done at each hit: count, print, log, stop
+messages       devices and instructions that the guest misses
 summary        how a run ended, and the table of hits
 diagnosis      where the guest was when it was stopped
 guest_run      the run itself: in slices, up to its end

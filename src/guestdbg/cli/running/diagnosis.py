@@ -1,43 +1,38 @@
 """Where a guest was when it was stopped before its end, and whether it can ever go on."""
 
+from typing import Any
+
 from rich.text import Text
 
-from guestdbg.arm64.esr import Syndrome, class_words
-from guestdbg.debugger import Cpu, DebuggerError, Guest
-
-# The vector table at VBAR_EL1: 16 entries of 128 bytes.
-_VECTOR_TABLE_SIZE = 16 * 128
+from guestdbg.debugger import Guest
 
 
 def diagnose(guest: Guest, *, lost: bool = True) -> list[Text]:
-    """One line for each vCPU: where it was. With `lost`, one more if it is stuck for ever."""
+    """One line for each vCPU: where it was, or that it is powered off.
+
+    With `lost`, one more for a vCPU that cannot go on.
+    """
     lines = []
-    for cpu in guest.vcpus:
-        name = f"vCPU {cpu.id}: " if len(guest.vcpus) > 1 else ""
-        lines.append(Text(f"   {name}it was at {guest.locate(cpu.pc)}, pc {cpu.pc:#x}", "dim"))
-        if lost and (reason := _lost(guest, cpu)):
-            lines.append(Text(f"   {name}{reason}", "bold red"))
+    for found in guest.diagnose():
+        name = f"vCPU {found.vcpu}: " if len(guest.vcpus) > 1 else ""
+        if found.status == "off":
+            lines.append(Text(f"   {name}{found.text}", "dim"))
+            continue
+        lines.append(Text(f"   {name}it was at {found.location}, pc {found.pc:#x}", "dim"))
+        if lost and found.text:
+            lines.append(Text(f"   {name}{found.text}", "bold red"))
     return lines
 
 
-def _lost(guest: Guest, cpu: Cpu) -> str | None:
-    """A sentence if the vCPU takes exceptions for ever, because its vector table holds no code.
-
-    Each fetch from the table faults and enters the same vector again. ESR_EL1, ELR_EL1 and FAR_EL1
-    describe the last of these exceptions.
-    """
-    vectors = cpu.reg("vbar_el1")
-    if not vectors <= cpu.pc < vectors + _VECTOR_TABLE_SIZE:
-        return None
-    try:
-        code = guest.read(cpu.pc, 4)
-    except DebuggerError:
-        code = b"\0\0\0\0"
-    if any(code):
-        return None
-    syndrome = Syndrome.decode(cpu.reg("esr_el1"))
-    return (
-        f"it is lost: there is no code at its exception vectors (VBAR_EL1 {vectors:#x}), so each "
-        f"exception ends in the next; the last was {class_words(syndrome.ec)!r} at "
-        f"ELR_EL1 {cpu.reg('elr_el1'):#x}, FAR_EL1 {cpu.reg('far_el1'):#x}"
-    )
+def records(guest: Guest) -> list[dict[str, Any]]:
+    """What each vCPU was doing, as JSON objects."""
+    return [
+        {
+            "vcpu": found.vcpu,
+            "status": found.status,
+            "pc": f"{found.pc:#x}",
+            "function": found.location.function,
+            "text": found.text or None,
+        }
+        for found in guest.diagnose()
+    ]

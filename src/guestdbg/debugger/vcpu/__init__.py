@@ -3,6 +3,7 @@
 registers             registers by name, as users have them
 stop                  why a run or step has ended; what handling an exit results in
 access_decoder        what a load or store accesses
+diagnosis             what state a vCPU is in, in words
 exception_vectors     whether an exception was just taken, and from where
 exception_injection   giving the guest its own debug exceptions
 resume_state          what has to be remembered from one stop to the next

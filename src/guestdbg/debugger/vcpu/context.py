@@ -11,11 +11,12 @@ from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.unwind.unwinder import Frame, Unwinder
+from guestdbg.debugger.vcpu.diagnosis import diagnose
 from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
 from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.debugger.vcpu.stop import Reason, Stop
-from guestdbg.kvm import Exit, ExitIntr, ExitSystemEvent, GuestDebug, Vcpu
+from guestdbg.kvm import Exit, ExitInternalError, ExitIntr, ExitSystemEvent, GuestDebug, Vcpu
 from guestdbg.kvm.constants import KVM_SYSTEM_EVENT_SHUTDOWN
 from guestdbg.kvm.regs import PC, PSTATE, SP_EL0, SP_EL1, X, sys_reg
 
@@ -89,6 +90,10 @@ class VcpuContext:
         if isinstance(exit_, ExitSystemEvent):
             off = exit_.type == KVM_SYSTEM_EVENT_SHUTDOWN
             return self.stop("exit", "powered off" if off else str(exit_))
+        if isinstance(exit_, ExitInternalError):
+            found = diagnose(self)
+            if found.status == "loop":
+                return self.stop("error", f"the guest cannot go on: {found.text}")
         return self.stop("error", str(exit_))
 
     # ---- reading -----------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from guestdbg.debugger.memory.brk_patches import BRK_IMMEDIATE
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.vcpu.breakpoint_handler import BreakpointHandler
 from guestdbg.debugger.vcpu.context import VcpuContext
+from guestdbg.debugger.vcpu.diagnosis import syndrome_words
 from guestdbg.debugger.vcpu.exception_injection import inject, would_take
 from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
 from guestdbg.debugger.vcpu.hit_programs import HitProgramSet
@@ -21,7 +22,7 @@ from guestdbg.debugger.vcpu.semihosting import perform_call
 from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStepper
 from guestdbg.debugger.vcpu.stop import Outcome, Stop
 from guestdbg.debugger.vcpu.watchpoint_handler import WatchpointHandler
-from guestdbg.kvm import Exit, ExitDebug, ExitHit, ExitHlt, ExitIntr, Vcpu
+from guestdbg.kvm import Exit, ExitDebug, ExitHit, ExitHlt, ExitIntr, SupportsInstructionCount, Vcpu
 from guestdbg.kvm.regs import PC
 
 __all__ = ["InternalBreakpoints", "Settle", "VcpuDriver"]
@@ -62,6 +63,7 @@ class VcpuDriver(VcpuContext):
         super().__init__(target, number, vcpu)
         self._internal_breakpoints = internal_breakpoints
         self._settle = settle
+        self._last_injected: tuple[int, int] | None = None
         self.stepper = SingleStepper(self)
         self.mmio = MmioWatchpoints(self)
         self.exclusives = ExclusiveStepper(self)
@@ -302,6 +304,16 @@ class VcpuDriver(VcpuContext):
             if type(stepped) is not ExitDebug:
                 return self.handle_non_debug_exit(stepped)
             return self.mmio.report()
+        if isinstance(self.vcpu, SupportsInstructionCount):
+            # No instruction limit would end this: nothing retires between.
+            here = (pc, self.vcpu.instructions)
+            if here == self._last_injected:
+                return self.stop(
+                    "error",
+                    f"the guest cannot go on: the code at its exception vector {pc:#x} raises an "
+                    f"exception itself, again and again: {syndrome_words(exit_.hsr)}",
+                )
+            self._last_injected = here
         vector = inject(self.vcpu, exit_.hsr, exit_.far)
         log.debug(
             "vCPU %d: a debug exception of the guest's own (hsr %#x) at %#x: it goes on at %#x",

@@ -1,4 +1,4 @@
-"""`monitor caps`, `debug-state`, `hit`, `reset`, `status`."""
+"""`monitor caps`, `debug-state`, `diagnose`, `hit`, `reset`, `status`."""
 
 from __future__ import annotations
 
@@ -109,6 +109,20 @@ def status(session: SessionState, words: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def diagnose(session: SessionState, words: list[str]) -> str:
+    """What each vCPU is doing, and what the guest missed on this board and processor."""
+    refuse_arguments(words, "diagnose")
+    lines = []
+    for found in session.guest.diagnose():
+        lines.append(f"vCPU {found.vcpu} at {found.location}, pc {found.pc:#x}: {found.status}")
+        if found.text:
+            lines.append(f"  {found.text}")
+    messages = session.guest.messages
+    lines += [f"{missing}" for missing in messages.missing_devices]
+    lines += [f"{instruction}" for instruction in messages.unimplemented]
+    return "\n".join(lines) + "\n"
+
+
 def reset(session: SessionState, words: list[str]) -> str:
     """Load the guest again; it is stopped at its entry point."""
     refuse_arguments(words, "reset")
@@ -122,6 +136,7 @@ def reset(session: SessionState, words: list[str]) -> str:
 COMMANDS = (
     Command("caps", "", "the provider and its debug hardware", caps),
     Command("debug-state", "", "what is armed, and who owns the debug registers", debug_state),
+    Command("diagnose", "", "what each vCPU is doing, and what the guest missed here", diagnose),
     Command("hit", "", "the last access or breakpoint: where, and the value before and now", hit),
     Command("reset", "", "load the guest again and stop it at its entry point", reset),
     Command("status", "", "why the guest is stopped, and where each vCPU is", status),

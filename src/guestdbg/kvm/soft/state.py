@@ -10,7 +10,7 @@ import errno
 import logging
 import threading
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Final, NamedTuple
 
 from guestdbg.cpu.processor import HitPrograms, PhysicalMemory, Processor
@@ -35,6 +35,9 @@ INCREMENT_PC: Final = (0, None)
 
 #: Aff3 and Aff2 to Aff0 of MPIDR_EL1.
 MPIDR_AFFINITY: Final = 0xFF00FFFFFF
+
+#: How many different things ``VmState.warn_once`` logs: a guest must not fill the log.
+_WARNINGS_MAX: Final = 256
 
 #: Versions of PSCI, as KVM_REG_ARM_PSCI_VERSION has them (kvm/arm_psci.h).
 PSCI_0_2: Final = 0x00002
@@ -213,6 +216,7 @@ class VmState(Vm):
         run_lock: one vCPU runs at a time; changes of the machine take it too.
         cntvoff: CNTVOFF_EL2, the same for all vCPUs.
         virtual_time: the furthest that the counter of any vCPU has come, in ticks.
+        on_undefined: the extension SupportsUndefinedInstructions.
         latest_snapshot: the snapshot last taken or restored; the next one shares pages with it.
         closed: ``close()`` was called.
     """
@@ -234,6 +238,7 @@ class VmState(Vm):
         self.slots: dict[int, Slot] = {}
         self.latest_snapshot: weakref.ref[Snapshot] | None = None
         self.closed = False
+        self.on_undefined: Callable[[Vcpu, int, int], object] | None = None
         self._warned: set[Hashable] = set()
 
     def check_open(self, call: str) -> None:
@@ -247,6 +252,23 @@ class VmState(Vm):
 
     def warn_once(self, key: Hashable, text: str) -> None:
         """Log what the guest does and the provider does not implement, once for each key."""
-        if key not in self._warned:
-            self._warned.add(key)
+        if self._first(key):
             log.warning("%s", text)
+
+    def undefined(self, vcpu: Vcpu, encoding: int, pc: int, what: str) -> None:
+        """The guest has executed what the processor does not implement: ``what``, at ``pc``."""
+        if self._first(("instruction", encoding)):
+            if self.on_undefined is not None:
+                self.on_undefined(vcpu, encoding, pc)
+            else:
+                log.warning("%s at pc %#x is not implemented; UNDEFINED to the guest", what, pc)
+
+    def _first(self, key: Hashable) -> bool:
+        """Whether this is the first time for ``key``, and there is still room for it."""
+        if key in self._warned or len(self._warned) > _WARNINGS_MAX:
+            return False
+        self._warned.add(key)
+        if len(self._warned) <= _WARNINGS_MAX:
+            return True
+        log.warning("%d such warnings: no more are given", _WARNINGS_MAX)
+        return False

@@ -26,6 +26,7 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitDebug
+from guestdbg.kvm.guest_faults import FirstException
 from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms
 from guestdbg.kvm.hlt_exit import ExitHlt
 from guestdbg.kvm.soft.debug.guest_debug import clear_debug, set_guest_debug, setup_debug
@@ -95,6 +96,16 @@ class SoftVcpu(VcpuState):
     def counter_frequency(self) -> int:
         """The extension SupportsCounterFrequency: ticks in a second."""
         return timer.COUNTER_HZ
+
+    @property
+    def first_exception(self) -> FirstException | None:
+        """The first synchronous exception since the last exception return. Between runs only."""
+        self._check("first_exception")
+        found = self.cpu.first_exception()
+        if found is None:
+            return None
+        elr, spsr, esr, far, vector, count = found
+        return FirstException(esr, far, elr, spsr, vector, count)
 
     @property
     def max_instructions(self) -> int | None:
@@ -252,7 +263,7 @@ class SoftVcpu(VcpuState):
         if self.running:
             self._check("close")
         if not self.closed:
-            self._log_undefined()
+            self._report_undefined()
         self.closed = True
         self.refuses_calls = True
 
@@ -306,9 +317,11 @@ class SoftVcpu(VcpuState):
                 else:
                     exit_ = self._handle_return(reason)
                 if exit_.__class__ is ExitDebug or exit_.__class__ is ExitHit:
+                    if cpu.has_undefined:
+                        self._report_undefined()
                     return exit_
                 if exit_ is not None:
-                    self._log_undefined()
+                    self._report_undefined()
                     return exit_
         finally:
             # Userspace sees the registers as after the emulated instruction, or in the handler of
@@ -325,7 +338,7 @@ class SoftVcpu(VcpuState):
         if self.pc_adjustment is not None and self.pc_adjustment is not INCREMENT_PC:
             exit_ = livelock.injected_again(self)
             if exit_ is not None:
-                self._log_undefined()
+                self._report_undefined()
                 return exit_
         return requests.handle(self) if self.request_pending else None
 
@@ -350,6 +363,7 @@ class SoftVcpu(VcpuState):
     def _handle_return(self, reason: int) -> Exit | None:
         """The processor returned without an exception to EL2."""
         if reason == EXIT_LIMIT:
+            self._report_undefined()
             limit = self._max_instructions
             if limit is not None and self.instructions >= limit:
                 return INTR
@@ -374,13 +388,9 @@ class SoftVcpu(VcpuState):
         # the guest reads CNTV_CTL_EL0.ISTATUS.
         return None
 
-    def _log_undefined(self) -> None:
-        """Log, once each, the encodings that the processor does not implement."""
+    def _report_undefined(self) -> None:
+        """Report, once each, the encodings that the processor does not implement."""
         for encoding, pc in self.cpu.undefined().items():
             # UDF is UNDEFINED by definition.
             if encoding >> 16:
-                self.vm.warn_once(
-                    ("instruction", encoding),
-                    f"instruction {encoding:#010x} at pc {pc:#x} is not implemented; UNDEFINED to "
-                    "the guest",
-                )
+                self.vm.undefined(self, encoding, pc, f"instruction {encoding:#010x}")

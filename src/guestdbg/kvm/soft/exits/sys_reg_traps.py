@@ -17,6 +17,8 @@ from guestdbg.kvm.soft.register_fields import HCR_TVM, SCTLR_C, SCTLR_M
 from guestdbg.kvm.soft.registers.sys_regs import ID_REGISTERS, encodings, get_sys_reg
 from guestdbg.kvm.soft.state import VcpuState
 
+#: MSR (register); with bit 21 set MRS. The register's encoding is in bits 20 to 5.
+_MSR: Final = 0xD500_0000
 _MMU_AND_CACHES: Final = SCTLR_M | SCTLR_C
 
 
@@ -111,10 +113,8 @@ def handle_sys_reg(vcpu: VcpuState, esr: int) -> Exit | None:
     else:
         what = "read" if is_read else "write"
         name = name_of(sys_reg_id(encoding))
-        vcpu.vm.warn_once(
-            ("sysreg", encoding, what),
-            f"the guest's {what} of {name} at pc {vcpu.cpu.pc:#x} is not emulated; UNDEFINED to it",
-        )
+        instruction = _MSR | is_read << 21 | encoding << 5 | rt
+        vcpu.vm.undefined(vcpu, instruction, vcpu.cpu.pc, f"a {what} of {name}")
         inject_undef(vcpu)
         return None
     skip_instr(vcpu)

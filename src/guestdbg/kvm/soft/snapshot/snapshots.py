@@ -38,6 +38,7 @@ NOT_SAVED: Final = frozenset(
         "ipa_limit",
         "latest_snapshot",
         "model",
+        "on_undefined",
         "phys",
         "psci_smc",
         "run_lock",

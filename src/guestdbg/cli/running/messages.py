@@ -1,0 +1,52 @@
+"""Devices and instructions that a guest misses: as lines for people, and as JSON objects."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.text import Text
+
+from guestdbg.cli.running.terminal import Terminal
+from guestdbg.debugger import Guest, UnimplementedInstruction
+from guestdbg.debugger.messages.guest_messages import Message
+
+
+def show_messages(
+    guest: Guest, terminal: Terminal | None, write: Callable[[dict[str, Any]], object] | None
+) -> None:
+    """Show each message on the terminal, and write it to the log, as far as these are given."""
+
+    def listener(message: Message, text: str) -> None:
+        if terminal is not None:
+            terminal.line(Text(f"-- {text}", "yellow"))
+        if write is not None:
+            write(record(guest, message, text))
+
+    guest.messages.listener = listener
+
+
+def record(guest: Guest, message: Message, text: str) -> dict[str, Any]:
+    """A message as a JSON object: addresses and encodings as hexadecimal text."""
+    location = guest.locate(message.pc)
+    found: dict[str, Any] = {
+        "event": "missing_device",
+        "text": text,
+        "vcpu": message.vcpu,
+        "pc": f"{message.pc:#x}",
+        "function": location.function,
+        "file": location.file,
+        "line": location.line,
+    }
+    if isinstance(message, UnimplementedInstruction):
+        return found | {
+            "event": "unimplemented_instruction",
+            "encoding": f"{message.encoding:#010x}",
+            "instruction": message.text,
+            "extension": message.extension,
+            "build_with": message.build_with,
+        }
+    return found | {
+        "address": f"{message.address:#x}",
+        "device": message.name,
+        "access": message.access,
+        "aborted": message.aborted,
+    }

@@ -1,0 +1,10 @@
+"""What a guest wants and does not get here: devices, instructions. Said once each.
+
+unimplemented   instructions of extensions that the processor does not have
+guest_messages  the messages of one guest, and who is told of them
+"""
+
+from guestdbg.debugger.messages.guest_messages import GuestMessages
+from guestdbg.debugger.messages.unimplemented import UnimplementedInstruction
+
+__all__ = ["GuestMessages", "UnimplementedInstruction"]
