@@ -105,3 +105,12 @@ def test_arguments_of_load_of_every_wrong_kind(name: str) -> None:
 def test_a_misspelt_argument_of_load(wrong: str, right: str) -> None:
     with pytest.raises(TypeError, match=f"no argument '{wrong}'; did you mean '{right}'"):
         guestdbg.load(QUEUE, **{wrong: 1})
+
+
+def test_a_watch_of_the_guests_own_memory_does_not_warn_before_it_is_mapped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = QUEUE.with_name("mmu.elf")
+    with caplog.at_level(logging.WARNING), guestdbg.load(path, provider="soft", console=None) as g:
+        assert g.watch("syscalls").address >> 63  # the upper half, while the MMU is off
+    assert not caplog.text

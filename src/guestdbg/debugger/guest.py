@@ -283,6 +283,8 @@ class Guest(IntegerAccess, Closing):
         return recording
 
     def _warn_if_absent(self, watch: Watch) -> None:
+        if any(image.covers(watch.address) for image in self.images):
+            return  # the guest's own memory, which it maps in time
         reason = absence(self.space, self.board, watch.address)
         if reason is not None:
             log.warning(
