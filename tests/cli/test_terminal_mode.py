@@ -26,7 +26,9 @@ child = os.fork()
 if not child:
     os.setpgid(0, 0)
     os.tcsetpgrp(0, os.getpid())
-    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    # The tests themselves may run where these are ignored (nohup, a job in the background).
+    for name in ("TTOU", "HUP", "INT", "QUIT", "TERM", "USR1", "TSTP", "CONT"):
+        signal.signal(getattr(signal, "SIG" + name), signal.SIG_DFL)
     while not os.path.exists(go):
         time.sleep(0.02)
     os.execvp(command[0], command)

@@ -10,7 +10,7 @@ import pytest
 
 from guestdbg.check.assembler import NOP, b
 from guestdbg.debugger import UnimplementedInstruction
-from guestdbg.debugger.messages.unimplemented import describe
+from guestdbg.debugger.messages.extensions import describe
 
 from .assembled import CODE, VECTORS, assembled
 

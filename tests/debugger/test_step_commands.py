@@ -17,7 +17,7 @@ from guestdbg.debugger import (
 )
 from guestdbg.debugger.execution import ResumeAction
 
-from .assembled import assembled
+from .assembled import VECTORS, assembled
 from .conftest import Load
 from .test_watchpoints import done
 
@@ -374,3 +374,17 @@ def test_page_tables_outside_memory_end_a_step_as_a_run(command: str) -> None:
     assert stop.reason == "error"
     with pytest.raises(AddressError, match="page table of the guest lies outside memory"):
         guest.read(0x4000_0000, 4)
+
+
+def test_a_range_step_ends_where_the_vector_raises_exceptions_itself() -> None:
+    guest = assembled([0])  # UDF, with UDF at the vector
+    guest.cpu.set_reg("vbar_el1", VECTORS)
+    vector = VECTORS + 0x200
+    while guest.cpu.pc != vector:
+        guest.step()
+    action = ResumeAction(step=True, start=VECTORS, end=VECTORS + 0x800)
+    stop = guest.resume({0: action}, timeout=20)
+    assert (stop.reason, stop.pc) == ("step", vector)
+    # A branch to itself retires: that range is left by the time limit only.
+    guest.write(vector, (0x14000000).to_bytes(4, "little"))
+    assert guest.resume({0: action}, max_instructions=50).reason == "limit"

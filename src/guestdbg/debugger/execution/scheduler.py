@@ -199,8 +199,13 @@ class Scheduler:
     def _step_range(
         self, vcpu: VcpuDriver, action: ResumeAction, *, alone: bool
     ) -> Stop | ExitIntr:
-        """Step a vCPU; ExitIntr if it waits, or if others run and it is their turn."""
+        """Step a vCPU; ExitIntr if it waits, or if others run and it is their turn.
+
+        The end of the range is not waited for by a vCPU that retires nothing: its exception vector
+        raises an exception itself, and it would step there for ever.
+        """
         steps = 0
+        before = vcpu.progress()
         while True:
             stop = self._pending_stop()
             if stop is not None:
@@ -213,8 +218,11 @@ class Scheduler:
                 if outcome.idle:
                     return outcome
                 continue
-            if not action.start <= vcpu.cpu.pc < action.end:
+            after = vcpu.progress()
+            stuck = after is not None and after == before
+            if stuck or not action.start <= vcpu.cpu.pc < action.end:
                 return vcpu.stop("step")
+            before = after
             steps += 1
             if steps >= _STEPS_PER_TURN and not alone:
                 return ExitIntr()

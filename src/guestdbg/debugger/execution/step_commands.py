@@ -86,9 +86,10 @@ class StepCommands:
         if line.row is None:
             raise NoDebugInfo(f"no line of source is known for {vcpu.locate(line.pc)}")
         while True:
+            before = vcpu.progress()
             stop = self._step_within_line(vcpu, into)
-            if stop.reason != "step":
-                return stop
+            if stop.reason != "step" or (before is not None and vcpu.progress() == before):
+                return stop  # stuck at an exception vector that raises an exception itself
             now = _Line(self._info, vcpu)
             if now.row is None:
                 if now.is_below(line) or now.function == line.function:

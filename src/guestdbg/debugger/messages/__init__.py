@@ -1,5 +1,6 @@
 """What a guest wants and does not get here: devices, instructions. Said once each.
 
+extensions      the extension that an instruction belongs to
 unimplemented   instructions of extensions that the processor does not have
 guest_messages  the messages of one guest, and who is told of them
 """

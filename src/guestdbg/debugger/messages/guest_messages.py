@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
-from guestdbg.debugger.messages.unimplemented import UnimplementedInstruction, describe
+from guestdbg.debugger.messages.unimplemented import UnimplementedInstruction
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.kvm import SupportsUndefinedInstructions, Vcpu
 from guestdbg.machine import Board, MissingDevice
@@ -61,6 +61,9 @@ class GuestMessages:
     def _undefined(self, vcpu: Vcpu, encoding: int, pc: int) -> None:
         if len(self.unimplemented) >= _UNIMPLEMENTED_MAX:
             return
+        # Most guests execute none of them, and loading the disassembler takes time.
+        from guestdbg.debugger.messages.extensions import describe
+
         found = describe(encoding, pc)
         if found is None:
             return

@@ -16,7 +16,15 @@ from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
 from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.debugger.vcpu.stop import Reason, Stop
-from guestdbg.kvm import Exit, ExitInternalError, ExitIntr, ExitSystemEvent, GuestDebug, Vcpu
+from guestdbg.kvm import (
+    Exit,
+    ExitInternalError,
+    ExitIntr,
+    ExitSystemEvent,
+    GuestDebug,
+    SupportsInstructionCount,
+    Vcpu,
+)
 from guestdbg.kvm.constants import KVM_SYSTEM_EVENT_SHUTDOWN
 from guestdbg.kvm.regs import PC, PSTATE, SP_EL0, SP_EL1, X, sys_reg
 
@@ -58,6 +66,7 @@ class VcpuContext:
         self.cpu = Cpu(vcpu, self.locate)
         self.space = AddressSpace(vcpu, target.memory)
         self.get = vcpu.get_one_reg
+        self._counting = vcpu if isinstance(vcpu, SupportsInstructionCount) else None
         self.vectors = ExceptionVectors(vcpu)
         self.resume_state = ResumeState()
         self.resume_count = 0
@@ -101,6 +110,10 @@ class VcpuContext:
     def sp(self) -> int:
         """The stack pointer in use."""
         return self.get(SP_EL1 if uses_sp_elx(self.get(PSTATE)) else SP_EL0)
+
+    def progress(self) -> tuple[int, int] | None:
+        """The PC, and how many instructions have retired; None if the provider does not count."""
+        return (self.get(PC), self._counting.instructions) if self._counting is not None else None
 
     def x(self, number: int | None) -> int:
         """X0 to X30; 0 for the zero register and for None."""

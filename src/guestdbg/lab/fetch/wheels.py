@@ -9,7 +9,14 @@ from pathlib import Path
 from guestdbg.lab.errors import LabError
 
 #: As in pyproject.toml (a test compares them), without drgn, which has no wheels for arm64.
-REQUIREMENTS = ("capstone>=5.0", "click>=8.1", "fdt>=0.3.3", "pyelftools>=0.31", "rich>=13")
+REQUIREMENTS = (
+    "backports-zstd>=1",
+    "capstone>=5.0",
+    "click>=8.1",
+    "fdt>=0.3.3",
+    "pyelftools>=0.31",
+    "rich>=13",
+)
 
 _PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64")
 _SECONDS = 600
