@@ -19,6 +19,7 @@ from guestdbg.cli.running.text_finder import TextFinder
 from guestdbg.cli.running.tracer import HitLines, HitLog, HitSink, HitTracer
 from guestdbg.debugger import Breakpoint, Guest, Point, load
 from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec, parse_break, parse_watch
+from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.errors import GuestdbgError
 
 
@@ -74,6 +75,12 @@ Exit status: 0 the guest powered off, or there were enough hits (--count);
 )
 @click.option("--backtrace", is_flag=True, help="Show the callers with each hit.")
 @click.option(
+    "--backtrace-limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help=f"Show at most N frames (default {DEFAULT_LIMIT}); means --backtrace.",
+)
+@click.option(
     "--log",
     "log_path",
     metavar="FILE.jsonl",
@@ -117,6 +124,7 @@ def run(
     watches: tuple[str, ...],
     count: int | None,
     backtrace: bool,
+    backtrace_limit: int | None,
     log_path: Path | None,
     log_append: bool,
     log_overwrite: bool,
@@ -137,6 +145,7 @@ def run(
     if count is not None and not breaks and not watches:
         raise click.UsageError("--count without --break or --watch: there is nothing to count.")
     existing = _existing(log_path, log_append, log_overwrite)
+    frames = backtrace_limit or (DEFAULT_LIMIT if backtrace else None)
     terminal = Terminal(console=not trace_only)
     terminal.quiet = terminal.quiet or trace_only
     with contextlib.ExitStack() as stack:
@@ -149,7 +158,7 @@ def run(
                 guest_run.text_seen(until.decode(errors="replace"))
 
         machine = stack.enter_context(load(guest, console=console, **options))
-        sinks: list[HitSink] = [] if trace_only else [HitLines(terminal, backtrace=backtrace)]
+        sinks: list[HitSink] = [] if trace_only else [HitLines(terminal, backtrace=frames)]
         tracer = HitTracer(sinks, count)
         guest_run = GuestRun(
             machine, terminal, tracer, timeout=timeout, max_instructions=max_instructions
@@ -173,7 +182,7 @@ def run(
                     f"-- the log ends here: {error.filename}: {error.strerror}; the run goes on"
                 )
 
-            log = HitLog(file, backtrace=backtrace, on_failure=log_failed)
+            log = HitLog(file, backtrace=frames, on_failure=log_failed)
             sinks.append(log)
             file.begin()
         show_messages(machine, None if trace_only else terminal, log.write if log else None)

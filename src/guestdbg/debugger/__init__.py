@@ -49,7 +49,7 @@ from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.snapshot import GuestSnapshot
-from guestdbg.debugger.unwind.unwinder import Frame
+from guestdbg.debugger.unwind.backtrace import Backtrace, Frame
 from guestdbg.debugger.vcpu.diagnosis import Diagnosis
 from guestdbg.debugger.vcpu.registers import Cpu
 from guestdbg.debugger.vcpu.stop import Stop
@@ -58,6 +58,7 @@ from guestdbg.deprecation import deprecated_names
 __all__ = [
     "STOP",
     "AddressError",
+    "Backtrace",
     "BadImage",
     "BadRange",
     "BadSnapshot",

@@ -5,7 +5,8 @@ from typing import Any
 from rich.text import Text
 
 from guestdbg.cli.running import disassembly
-from guestdbg.debugger import Frame, Hit, Watch
+from guestdbg.debugger import Backtrace, Frame, Hit, Watch
+from guestdbg.debugger.unwind.backtrace import repeated
 
 # Larger numbers are shown in hexadecimal: more often than not they are addresses or flags.
 _HEXADECIMAL_FROM = 1 << 16
@@ -57,18 +58,30 @@ def _append_values(text: Text, hit: Hit) -> None:
     text.append(f"  {value(hit.old)} -> {value(hit.new)}", style="bold magenta")
 
 
-def frames(backtrace: list[Frame]) -> Text:
-    """The callers, one indented line for each; the innermost frame is on the hit's own line."""
-    text = Text()
-    for frame in backtrace[1:]:
-        if text:
-            text.append("\n")
-        # The source line says where the call is; the offset within the caller adds nothing.
-        caller = frame.location.function or frame.location.symbolic
-        text.append(f"     called by {caller}", style="green")
-        if frame.location.source is not None:
-            text.append(f" ({frame.location.source})", style="green")
-        text.append(f"  {frame.pc:#x}", style="dim")
+def frames(backtrace: Backtrace) -> Text:
+    """The callers, one indented line for each; the innermost frame is on the hit's own line.
+
+    Those of a recursion are shown once, with how often they repeat; a last line says why the
+    backtrace is cut.
+    """
+    lines: list[Text] = []
+    for run, times in backtrace.runs():
+        lines += [_caller(frame) for frame in run if frame.number]
+        if times > 1:
+            lines.append(Text(f"     {repeated(len(run), times)}", style="dim"))
+    if backtrace.cut is not None:
+        lines.append(Text(f"     ({backtrace.cut})", style="dim"))
+    return Text("\n").join(lines)
+
+
+def _caller(frame: Frame) -> Text:
+    # The source line says where the call is; the offset within the caller adds nothing.
+    text = Text(f"     called by {frame.location.function or frame.location.symbolic}", "green")
+    if frame.location.source is not None:
+        text.append(f" ({frame.location.source})", style="green")
+    text.append(f"  {frame.pc:#x}", style="dim")
+    if frame.inlined:
+        text.append("  inlined", style="dim")
     return text
 
 
@@ -76,7 +89,7 @@ def _plain(value: int | bytes | None) -> int | str | None:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def record(number: int, label: str, hit: Hit, backtrace: list[Frame] | None) -> dict[str, Any]:
+def record(number: int, label: str, hit: Hit, backtrace: Backtrace | None) -> dict[str, Any]:
     """A hit as a JSON object: addresses and the syndrome as hexadecimal text, values as numbers.
 
     A value that is not 1, 2, 4 or 8 bytes long is its bytes in hexadecimal.
@@ -114,7 +127,9 @@ def record(number: int, label: str, hit: Hit, backtrace: list[Frame] | None) -> 
                 "function": frame.location.function,
                 "file": frame.location.file,
                 "line": frame.location.line,
+                "inlined": frame.inlined,
             }
             for frame in backtrace
         ]
+        found["backtrace_cut"] = backtrace.cut
     return found

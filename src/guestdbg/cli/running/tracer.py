@@ -19,27 +19,27 @@ class HitSink(Protocol):
 
 
 class HitLines:
-    """Prints hits as lines for people."""
+    """Prints hits as lines for people, with `backtrace` frames at most."""
 
-    def __init__(self, terminal: Terminal, *, backtrace: bool) -> None:
+    def __init__(self, terminal: Terminal, *, backtrace: int | None) -> None:
         self._terminal = terminal
         self._backtrace = backtrace
 
     def hit(self, number: int, spec: BreakSpec | WatchSpec, hit: Hit) -> None:
         line = hit_output.line(number, spec.name, hit)
-        frames = hit_output.frames(hit.backtrace()) if self._backtrace else None
+        frames = hit_output.frames(hit.backtrace(self._backtrace)) if self._backtrace else None
         self._terminal.line(*([line, frames] if frames else [line]))
 
 
 class HitLog:
-    """Writes hits as JSON lines. The member `event` of each object is its type.
+    """Writes hits as JSON lines, with `backtrace` frames at most.
 
-    If the file cannot be written any more (a full disk), `on_failure` is called once, and the log
-    ends with its last whole line.
+    The member `event` of each object is its type. If the file cannot be written any more (a full
+    disk), `on_failure` is called once, and the log ends with its last whole line.
     """
 
     def __init__(
-        self, file: OutputFile, *, backtrace: bool, on_failure: Callable[[OSError], object]
+        self, file: OutputFile, *, backtrace: int | None, on_failure: Callable[[OSError], object]
     ) -> None:
         self._file = file
         self._backtrace = backtrace
@@ -47,7 +47,7 @@ class HitLog:
         self.failed = False
 
     def hit(self, number: int, spec: BreakSpec | WatchSpec, hit: Hit) -> None:
-        backtrace = hit.backtrace() if self._backtrace else None
+        backtrace = hit.backtrace(self._backtrace) if self._backtrace else None
         self.write(hit_output.record(number, spec.text, hit, backtrace))
 
     def write(self, document: dict[str, Any]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from guestdbg.debugger.breakpoints.point import Point, Watch
+from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.errors import StaleHit
 from guestdbg.debugger.program.source_location import Location
-from guestdbg.debugger.unwind.unwinder import Frame
+from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace, check_limit
 from guestdbg.kvm import ExitDebug, Vcpu
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class HitSource(Protocol):
     def locate(self, address: int) -> Location:
         """What is known of an address."""
 
-    def backtrace(self, pc: int, limit: int) -> list[Frame]:
-        """The frames from here outwards; frame 0 is shown at ``pc``."""
+    def backtrace(self, pc: int, limit: int, location: Location) -> Backtrace:
+        """The frames from here outwards; frame 0 is shown at ``pc``, in ``location``."""
 
 
 class Hit:
@@ -71,7 +71,7 @@ class Hit:
     count = 0
     _resume_count = 0
     _location: Location | None = None
-    _backtrace: list[Frame] | None = None
+    _backtrace: Backtrace | None = None
 
     point: Point
     pc: int
@@ -166,24 +166,44 @@ class Hit:
 
     @property
     def location(self) -> Location:
-        """Where ``pc`` is: function, offset, file and line, those that are known."""
+        """Where ``pc`` is: function, offset, file and line, those that are known.
+
+        The function is the innermost one, which may be inlined. At a breakpoint that was set at a
+        function by its name, it is that function, although one inlined into it may begin there too.
+        """
         if self._location is None:
-            self._location = self._source.locate(self.pc)
+            found = self._source.locate(self.pc)
+            point = self.point
+            if isinstance(point, Breakpoint) and self.pc in point.functions:
+                name = point.functions[self.pc]
+                named = (each for each in found.chain if each.function == name)
+                found = next(named, found.outermost)
+            self._location = found
         return self._location
 
-    def backtrace(self, limit: int = 64) -> list[Frame]:
+    def backtrace(self, limit: int = DEFAULT_LIMIT) -> Backtrace:
         """The frames from here outwards, by call frame information or frame records.
 
-        Frame 0 is the instruction of the hit. Raises StaleHit when the guest has run since,
-        unless the backtrace was asked for before.
+        Frame 0 is the instruction of the hit; a function that was inlined has a frame of its own.
+        At most ``limit`` frames are found; ``cut`` of the result says why if that is not all.
+        Raises StaleHit when the guest has run since, unless a backtrace of at least so many frames
+        was asked for before.
         """
-        if self._backtrace is None:
+        known = self._backtrace
+        if known is None or (len(known) < check_limit(limit) and known.cut is not None):
+            if known is not None and self._stale:
+                return known
             self._fresh("its backtrace")
-            self._backtrace = self._source.backtrace(self.pc, limit)
-        return self._backtrace[:limit]
+            known = self._backtrace = self._source.backtrace(self.pc, limit, self.location)
+        return known.limited(limit)
+
+    @property
+    def _stale(self) -> bool:
+        """Whether the guest has run since."""
+        return self._resume_count != self._source.resume_count
 
     def _fresh(self, what: str) -> None:
-        if self._resume_count != self._source.resume_count:
+        if self._stale:
             raise StaleHit(
                 f"the guest has run since this hit, and {what} is no longer there: ask for it in "
                 "the handler, or before the next run"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from guestdbg.arm64.debug import AccessKind, Privilege
@@ -224,9 +224,11 @@ class Breakpoint(Point):
             guest's memory, which a guest that reads its own code sees.
         why_software: why an ``"auto"`` breakpoint became a software one; None otherwise.
         line: for ``file:line`` the line that was used: the next one that has code.
+        functions: those of the addresses at which a function begins that was named, each with the
+            name of the inlined function, or None.
     """
 
-    __slots__ = ("addresses", "kind", "line", "why_software")
+    __slots__ = ("addresses", "functions", "kind", "line", "why_software")
 
     def __init__(
         self,
@@ -237,6 +239,7 @@ class Breakpoint(Point):
         addresses: Sequence[int],
         kind: Literal["hardware", "software"],
         line: int | None = None,
+        functions: Iterable[tuple[int, str | None]] = (),
         when: Predicate | str | None = None,
         ignore: int = 0,
         el: Privilege = "any",
@@ -247,6 +250,7 @@ class Breakpoint(Point):
         self.kind: Literal["hardware", "software"] = kind
         self.why_software: str | None = None
         self.line = line
+        self.functions = dict(functions)
 
     @property
     def address(self) -> int:

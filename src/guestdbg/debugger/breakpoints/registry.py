@@ -154,6 +154,7 @@ class PointRegistry:
                 addresses=code.addresses,
                 kind=kind,
                 line=code.line,
+                functions=code.functions,
                 when=when,
                 ignore=ignore,
                 el=el,

@@ -65,7 +65,9 @@ class StepCommands:
     def step_out(self) -> Stop:
         """Until the current function has returned. Raises Unsupported if no caller is known."""
         vcpu = self._scheduler.current
-        frames = vcpu.backtrace(vcpu.cpu.pc, 2)
+        # The caller of the function that has the frame on the stack, not of one inlined into it.
+        here = vcpu.locate(vcpu.cpu.pc).outermost
+        frames = vcpu.backtrace(vcpu.cpu.pc, 2, here)
         if len(frames) < 2:
             raise Unsupported(
                 f"{frames[0].location} has no caller that is known: neither call frame information "
@@ -145,7 +147,7 @@ class _Line:
         self.pc = vcpu.cpu.pc
         self.sp = vcpu.sp()
         self.row = _row(info, self.pc)
-        self.function = info.locate(self.pc).function
+        self.function = info.locate(self.pc).outermost.function
 
     def is_same_line(self, other: _Line) -> bool:
         """Whether both are in the same line of the same function."""

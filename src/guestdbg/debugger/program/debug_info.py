@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 
 from guestdbg.debugger.errors import BadImage
 from guestdbg.debugger.program.drgn_program import DrgnProgram, ReadMemory
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.resolver import Resolver
+from guestdbg.debugger.program.scopes import Block
 from guestdbg.debugger.program.source_location import Location
 
 __all__ = ["DebugInfo"]
@@ -75,11 +77,31 @@ class DebugInfo:
             row = image.lines.at(address)
             if symbol is None and row is None:
                 continue
-            return Location(
+            location = Location(
                 address,
                 symbol.name if symbol is not None else None,
                 address - symbol.address if symbol is not None else 0,
                 row.file if row is not None else None,
                 row.line if row is not None else None,
             )
+            inlined = [b for b in image.scopes.at(address) if b.kind == "inlined"]
+            return _inside(location, inlined)
         return Location(address)
+
+
+def _inside(location: Location, inlined: list[Block]) -> Location:
+    """The location in the innermost of the inlined functions around an address.
+
+    ``location`` has the function that they were inlined into, but the line of the address.
+    """
+    file, line = location.file, location.line
+    callers = []
+    for block in inlined:
+        callers.append(
+            Location(location.address, block.name, block.offset(location.address), file, line)
+        )
+        file, line = block.call
+    location = replace(location, file=file, line=line)
+    for inner in reversed(callers):
+        location = replace(inner, caller=location)
+    return location

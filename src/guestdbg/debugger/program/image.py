@@ -18,6 +18,7 @@ from guestdbg.debugger.program.debug_files import (
 )
 from guestdbg.debugger.program.decompression import with_plain_sections
 from guestdbg.debugger.program.line_table import LineTable
+from guestdbg.debugger.program.scopes import Scopes
 from guestdbg.debugger.program.symbol_table import SymbolTable
 from guestdbg.library_errors import raised_as
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
@@ -254,6 +255,11 @@ class Image:
             return LineTable(None)
         with raised_as(BadImage, f"the line numbers of {self.path} are damaged"):
             return LineTable(dwarf, self.slide, self._is_code)
+
+    @cached_property
+    def scopes(self) -> Scopes:
+        """Functions, inlined functions and local variables; empty if the file has no DWARF."""
+        return Scopes(self._dwarf if self.has_types else None, self.slide, self._is_code)
 
     @cached_property
     def frames(self) -> FrameTable:

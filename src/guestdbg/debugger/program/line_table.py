@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-__all__ = ["IsCode", "LineRow", "LineTable", "Statement"]
+__all__ = ["IsCode", "LineRow", "LineTable", "Statement", "file_names", "line_program"]
 
 #: Whether code of a unit from an address (as linked) up to another one is in the image. Linkers
 #: leave the line numbers of functions that they remove, at addresses where there is nothing.
@@ -191,7 +191,7 @@ class _Unit:
     def __init__(self, dwarf: DWARFInfo, unit: CompileUnit, slide: int, is_code: IsCode) -> None:
         self._rows: list[LineRow] = []
         self.statements: list[Statement] = []
-        program = _line_program(dwarf, unit)
+        program = line_program(dwarf, unit)
         if program is not None:
             for sequence in _sequences(program):
                 if is_code(unit, sequence[0].address, sequence[-1].address):
@@ -229,7 +229,7 @@ class _State(NamedTuple):
 
 def _sequences(program: LineProgram) -> Iterator[list[_State]]:
     """The rows of the program, a list for each contiguous piece of code."""
-    names = _file_names(program)
+    names = file_names(program)
     first = 0 if program["version"] >= 5 else 1
     rows: list[_State] = []
     for entry in program.get_entries():
@@ -254,7 +254,7 @@ def _aranges(dwarf: DWARFInfo) -> ARanges | None:
     return dwarf.get_aranges()
 
 
-def _line_program(dwarf: DWARFInfo, unit: CompileUnit) -> LineProgram | None:
+def line_program(dwarf: DWARFInfo, unit: CompileUnit) -> LineProgram | None:
     """A unit's line number program, whose header is checked first."""
     at = unit.get_top_DIE().attributes.get("DW_AT_stmt_list")
     if at is not None and dwarf.debug_line_sec is not None:
@@ -262,7 +262,8 @@ def _line_program(dwarf: DWARFInfo, unit: CompileUnit) -> LineProgram | None:
     return dwarf.line_program_for_CU(unit)
 
 
-def _file_names(program: object) -> list[str]:
+def file_names(program: object) -> list[str]:
+    """The source files of a line program, each with its directory where it has one."""
     header = program.header  # type: ignore[attr-defined]
     version = header["version"]
     directories = [_text(d) for d in header.get("include_directory", ())]

@@ -37,11 +37,16 @@ _TOP = 1 << 64
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Where instructions are: all addresses of the location, and the actual source line."""
+    """Where instructions are: all addresses of the location, and the actual source line.
+
+    ``functions`` has those of the addresses at which a function begins that ``name`` names, each
+    with the name of the inlined function; None for one that is not inlined.
+    """
 
     name: str
     addresses: tuple[int, ...]
     line: int | None = None
+    functions: tuple[tuple[int, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +103,26 @@ class Resolver:
         if line is not None:
             return self._line(text, line[1], int(line[2]))
         base, offset = _offset(text)
-        if "::" in base and not self._is_symbol(base):
-            address = _drgn_address(self._types.variable(base)) + offset
-        else:
-            address = self.symbol(base).address + offset
-        return Code(text, (_code_address(address, text),))
+        return self._function(text, base, offset)
+
+    def _function(self, text: str, name: str, offset: int) -> Code:
+        """A symbol, and all copies of the function that were inlined; or an offset in each."""
+        blocks = [block for image in self._images for block in image.scopes.named(name)]
+        inlined = [b for b in blocks if b.kind == "inlined"]
+        if offset:
+            inlined = [b for b in inlined if b.covers(b.entry + offset)]
+        outer = [b.entry for b in blocks if b.kind == "function"]
+        if not inlined or self._is_symbol(name):
+            outer.insert(0, self._function_address(name))
+        functions: dict[int, str | None] = dict.fromkeys(outer)
+        functions |= {b.entry: b.name for b in inlined}
+        addresses = dict.fromkeys(_code_address(a + offset, text) for a in functions)
+        return Code(text, tuple(addresses), functions=() if offset else tuple(functions.items()))
+
+    def _function_address(self, name: str) -> int:
+        if "::" in name and not self._is_symbol(name):
+            return _drgn_address(self._types.variable(name))
+        return self.symbol(name).address
 
     def _line(self, text: str, file: str, line: int) -> Code:
         unknown: UnknownLine | None = None

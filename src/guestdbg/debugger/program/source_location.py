@@ -12,7 +12,9 @@ __all__ = ["Location"]
 class Location:
     """An address with its function, source file and line; each is None if it is not known.
 
-    ``offset`` counts the bytes from the start of ``function``.
+    ``offset`` counts the bytes from the start of ``function``. If ``function`` was inlined there,
+    ``caller`` is the function that the call stood in, with the file and line of the call;
+    otherwise it is None.
     """
 
     address: int
@@ -20,6 +22,20 @@ class Location:
     offset: int = 0
     file: str | None = None
     line: int | None = None
+    caller: Location | None = None
+
+    @property
+    def chain(self) -> list[Location]:
+        """This location and its callers: the innermost inlined function first."""
+        found = [self]
+        while (caller := found[-1].caller) is not None:
+            found.append(caller)
+        return found
+
+    @property
+    def outermost(self) -> Location:
+        """The function that is not inlined, at the line of the call that was inlined into it."""
+        return self.chain[-1]
 
     @property
     def symbolic(self) -> str:

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from guestdbg.arm64.instructions import without_pac
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.unwind.backtrace import Backtrace, Frame
 from guestdbg.debugger.unwind.prologue_analysis import caller, frame_state
 
-__all__ = ["Frame", "Unwinder"]
+__all__ = ["Unwinder"]
 
 _FP, _LR, _SP = 29, 30, 31
 _U64 = (1 << 64) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame of a backtrace, the innermost being number 0.
-
-    ``pc`` is where the frame continues: for callers the return address, while ``location`` is that
-    of the call. ``sp`` is its stack pointer, None if only frame records were followed.
-    """
-
-    number: int
-    pc: int
-    sp: int | None
-    location: Location
-
-    def __str__(self) -> str:
-        return f"#{self.number} {self.pc:#x} in {self.location}"
 
 
 class Unwinder:
@@ -47,30 +30,46 @@ class Unwinder:
         self._locate = locate
         self._read = read
 
-    def frames(self, registers: list[int], pc: int, limit: int) -> list[Frame]:
-        """Frames from ``pc`` outwards, at most ``limit``.
+    def frames(self, registers: list[int], pc: int, limit: int, location: Location) -> Backtrace:
+        """Frames from ``pc`` outwards, at most ``limit``; inlined functions have frames too.
 
-        ``registers`` are X0 to X30 and SP. The backtrace ends at a return address of 0, at memory
-        that cannot be read, and at a caller whose frame is not further towards the stack's base.
+        ``registers`` are X0 to X30 and SP, ``location`` that of ``pc``. The backtrace ends at a
+        return address of 0. It is cut at memory that cannot be read, and at a caller whose frame is
+        not further towards the stack's base.
         """
-        frames = [Frame(0, pc, registers[_SP], self._locate(pc))]
+        found = Backtrace()
+        self._add(found, pc, registers[_SP], location)
         state = dict(enumerate(registers))
-        while len(frames) < limit:
-            innermost = len(frames) == 1
+        innermost = True
+        while len(found) <= limit:
             # Look up the call, not the return address. If the call never returns, the return
             # address may be the first instruction of the next function.
             try:
                 outer = self._caller(pc if innermost else pc - 4, state, innermost)
-            except AddressError:
+            except AddressError as error:
+                found.cut = f"the next frame cannot be read: {error}"
                 break
-            if outer is None or not _outwards(state, outer):
+            if outer is None:
+                if state[_FP] & 7:
+                    found.cut = f"no caller is known: X29 is {state[_FP]:#x}, not a frame record"
+                break
+            if not _outwards(state, outer):
+                found.cut = "the next frame would be inside this one: is the stack damaged?"
                 break
             last, pc = pc, without_pac(outer[_LR])
-            if pc == 0 or (pc == last and all(outer.get(n) == state.get(n) for n in (_FP, _SP))):
+            if pc == 0:
                 break
-            frames.append(Frame(len(frames), pc, outer.get(_SP), self._locate(pc - 4)))
-            state = outer
-        return frames
+            if pc == last and all(outer.get(n) == state.get(n) for n in (_FP, _SP)):
+                found.cut = "the next frame would be the same: is the stack damaged?"
+                break
+            self._add(found, pc, outer.get(_SP), self._locate(pc - 4))
+            state, innermost = outer, False
+        return found.limited(limit)
+
+    def _add(self, found: Backtrace, pc: int, sp: int | None, location: Location) -> None:
+        """Add the frame of a function, after those of the functions inlined there."""
+        for each in location.chain:
+            found.append(Frame(len(found), pc, sp, each, each.caller is not None))
 
     def _caller(self, pc: int, state: dict[int, int], innermost: bool) -> dict[int, int] | None:
         image = next((i for i in self._images if i.covers(pc)), None)

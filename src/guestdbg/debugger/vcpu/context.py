@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.debugger.breakpoints.armed_state import OFF
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
+from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.target import Target
-from guestdbg.debugger.unwind.unwinder import Frame, Unwinder
+from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace, check_limit
+from guestdbg.debugger.unwind.unwinder import Unwinder
 from guestdbg.debugger.vcpu.diagnosis import diagnose
 from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
@@ -63,7 +66,7 @@ class VcpuContext:
         self.number = number
         self.vcpu = vcpu
         self.locate = target.info.locate
-        self.cpu = Cpu(vcpu, self.locate)
+        self.cpu = Cpu(vcpu, self.locate, self.backtrace)
         self.space = AddressSpace(vcpu, target.memory)
         self.get = vcpu.get_one_reg
         self._counting = vcpu if isinstance(vcpu, SupportsInstructionCount) else None
@@ -144,8 +147,11 @@ class VcpuContext:
         except AddressError:
             return None
 
-    def backtrace(self, pc: int, limit: int) -> list[Frame]:
-        """The frames from here outwards; frame 0 is shown at ``pc``."""
+    def backtrace(
+        self, pc: int, limit: int = DEFAULT_LIMIT, location: Location | None = None
+    ) -> Backtrace:
+        """The frames from here outwards; frame 0 is shown at ``pc``, or at ``location``."""
+        check_limit(limit)
         registers = [self.get(reg) for reg in X]
         registers.append(self.sp())
         info = self.target.info
@@ -153,7 +159,9 @@ class VcpuContext:
         # After a watched access the registers are those after its instruction. If the access
         # faulted, the PC is at a vector, and the frame is still that of the instruction itself.
         here = now if abs(now - pc) <= _SAME_FRAME_BYTES else pc
+        innermost = self.locate(pc) if location is None else location
         unwinder = Unwinder(info.images, self.locate, self.space.read)
-        frames = unwinder.frames(registers, here, limit)
-        frames[0] = Frame(0, pc, frames[0].sp, self.locate(pc))
+        frames = unwinder.frames(registers, here, limit, innermost)
+        for n in range(min(len(innermost.chain), len(frames))):
+            frames[n] = replace(frames[n], pc=pc)
         return frames

@@ -9,6 +9,7 @@ from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.debugger.errors import InvalidLocation, UnknownRegister, near
 from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import CORE_REGS, FPCR, FPSR, PC, PSTATE, SP_EL0, SP_EL1, X, sys_reg
 
@@ -90,12 +91,18 @@ class Cpu:
     guest is stopped, also in a handler, by the thread that runs it.
     """
 
-    __slots__ = ("locate", "vcpu", "x")
+    __slots__ = ("_backtrace", "locate", "vcpu", "x")
 
-    def __init__(self, vcpu: Vcpu, locate: Callable[[int], Location]) -> None:
+    def __init__(
+        self,
+        vcpu: Vcpu,
+        locate: Callable[[int], Location],
+        backtrace: Callable[[int, int], Backtrace],
+    ) -> None:
         self.vcpu = vcpu
         self.x = GeneralRegisters(vcpu)
         self.locate = locate
+        self._backtrace = backtrace
 
     @property
     def id(self) -> int:
@@ -141,6 +148,10 @@ class Cpu:
     def location(self) -> Location:
         """Where the PC is: function, offset, file and line, those that are known."""
         return self.locate(self.pc)
+
+    def backtrace(self, limit: int = DEFAULT_LIMIT) -> Backtrace:
+        """The frames from the PC outwards, at most ``limit``; see ``Hit.backtrace``."""
+        return self._backtrace(self.pc, limit)
 
     def reg(self, name: str) -> int:
         """A register by name, in any case: x0, w0, sp, pc, pstate, v0, fpcr, ESR_EL1, …

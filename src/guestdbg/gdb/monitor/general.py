@@ -1,8 +1,9 @@
-"""`monitor caps`, `debug-state`, `diagnose`, `hit`, `reset`, `status`."""
+"""`monitor backtrace`, `caps`, `debug-state`, `diagnose`, `hit`, `reset`, `status`."""
 
 from __future__ import annotations
 
 from guestdbg.debugger import Breakpoint, Watch
+from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.gdb.monitor.command import Command, MonitorError, refuse_arguments
 from guestdbg.gdb.session_state import SessionState
 from guestdbg.gdb.thread_words import describe
@@ -57,6 +58,14 @@ def debug_state(session: SessionState, words: list[str]) -> str:
     if isinstance(vcpu, SupportsDebugState):
         lines.append(f"vCPU {vcpu.id}: {vcpu.debug_state}")
     return "\n".join(lines) + "\n"
+
+
+def backtrace(session: SessionState, words: list[str]) -> str:
+    """The frames of the current vCPU, inlined functions included."""
+    if len(words) > 1 or (words and not words[0].isdecimal()):
+        raise MonitorError("monitor backtrace [LIMIT], as in: monitor backtrace 100")
+    limit = int(words[0]) if words else DEFAULT_LIMIT
+    return f"{session.context.cpu.backtrace(limit)}\n"
 
 
 def hit(session: SessionState, words: list[str]) -> str:
@@ -134,6 +143,7 @@ def reset(session: SessionState, words: list[str]) -> str:
 
 
 COMMANDS = (
+    Command("backtrace", "[LIMIT]", "the frames, inlined functions included", backtrace),
     Command("caps", "", "the provider and its debug hardware", caps),
     Command("debug-state", "", "what is armed, and who owns the debug registers", debug_state),
     Command("diagnose", "", "what each vCPU is doing, and what the guest missed here", diagnose),

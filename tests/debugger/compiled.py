@@ -1,0 +1,59 @@
+"""Guests compiled from a piece of C when a test runs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+GCC = shutil.which("aarch64-linux-gnu-gcc")
+
+needs_gcc = pytest.mark.skipif(GCC is None, reason="aarch64-linux-gnu-gcc is not installed")
+
+_FLAGS = (
+    *("-O2", "-std=gnu11", "-ffreestanding", "-fno-stack-protector", "-fno-pic", "-fno-pie"),
+    *("-mstrict-align", "-mgeneral-regs-only", "-nostdlib", "-static", "-no-pie"),
+    *("-Wl,--build-id=none", "-Wl,-z,noseparate-code", "-Wl,--no-warn-rwx-segments"),
+    "-Wl,-Ttext=0x40200000",
+)
+#: Calls main with a stack, and powers off (PSCI SYSTEM_OFF).
+_START = """\
+	.section .text.start, "ax"
+	.global _start
+	.type _start, %function
+_start:	ldr	x0, =stack_top
+	mov	sp, x0
+	mov	x29, xzr
+	mov	x30, xzr
+	bl	main
+	ldr	w0, =0x84000008
+	hvc	#0
+	b	.
+	.size _start, . - _start
+	.bss
+	.balign 16
+	.skip 0x10000
+stack_top:
+"""
+
+
+def compiled(directory: Path, sources: dict[str, str], flags: Sequence[str] = ("-g",)) -> Path:
+    """Compile and link the sources, by file name, to a guest; one of them has ``main``."""
+    assert GCC is not None
+    paths = []
+    for name, text in {**sources, "start.S": _START}.items():
+        (directory / name).write_text(text)
+        paths.append(name)
+    guest = directory / "guest.elf"
+    subprocess.run(
+        [GCC, *_FLAGS, *flags, "-o", str(guest), *paths], check=True, cwd=directory, timeout=60
+    )
+    return guest
+
+
+def line_of(source: str, marker: str) -> int:
+    """The number of the first line that contains the marker."""
+    return next(n for n, line in enumerate(source.splitlines(), 1) if marker in line)
