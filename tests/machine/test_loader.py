@@ -136,7 +136,7 @@ def test_image(board: Board, tmp_path: Path) -> None:
     assert loaded.entry == RAM + (2 << 20) + 0x1000
     assert board.read_phys(loaded.entry, len(contents)) == contents
     assert loaded.segments[0].size == 0x9000
-    assert regs(board)["x0"] == RAM
+    assert regs(board)["x0"] == loaded.device_tree == RAM + (8 << 20)
 
 
 def test_an_old_image_without_a_size(board: Board, tmp_path: Path) -> None:
@@ -171,8 +171,9 @@ def test_loading_again_starts_afresh(board: Board, tmp_path: Path) -> None:
     ("contents", "arguments", "error", "message"),
     [
         (b"", {}, EmptyFileError, "the file is empty"),
-        (b"#!/bin/sh\n", {}, UnknownFormatError, "say what it is: kind='firmware'"),
-        (b"\x1f\x8b" + bytes(60), {}, UnknownFormatError, "compressed with gzip; unpack it first"),
+        (b"#!/bin/sh\n", {}, UnknownFormatError, "a script; give the guest that it runs"),
+        (NOP * 9, {}, UnknownFormatError, "say what it is: kind='firmware'"),
+        (b"\x1f\x8b" + bytes(60), {}, MalformedError, "the gzip data is damaged"),
         (NOP, {"kind": "elf"}, ForeignError, "not an ELF file"),
         (NOP, {"kind": "image"}, TruncatedError, "4 bytes, but an arm64 Image begins with"),
         (NOP * 99, {"kind": "image"}, ForeignError, "not an arm64 Linux Image"),

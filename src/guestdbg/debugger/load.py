@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -24,12 +25,14 @@ from guestdbg.semihosting import Semihosting
 
 __all__ = ["load"]
 
+log = logging.getLogger(__name__)
+
 _HEAP_ALIGNMENT = 0x10000
 _STACK_BYTES = 1 << 20
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | bytes,
     *,
     provider: str = "auto",
     memory: str | int = "128M",
@@ -48,7 +51,8 @@ def load(
     """Load a guest on a new board, ready to run.
 
     Args:
-        path: an ELF file, an arm64 Linux Image, a raw image or a firmware.
+        path: an ELF file, an arm64 Linux Image, a raw image or a firmware; or its contents, as
+            bytes.
         provider: ``"soft"``, ``"host"`` (KVM of an arm64 machine), or ``"auto"``.
         memory: size of RAM: ``"128M"``, or bytes.
         vcpus: how many vCPUs; all but the first wait for PSCI CPU_ON.
@@ -90,10 +94,20 @@ def load(
         board = Board(kvm, memory_size=size, vcpus=vcpus, console=console, bootargs=bootargs)
         into = partial(load_into, board, path, kind=cast(Kind, kind), address=address)
         loaded = into()
+        for note in loaded.notes:
+            log.warning("%s", note)
         images = []
         named = symbols if symbols is not None else loaded.elf
         if named is not None:
-            images.append(Image(Path(named), slide, [Path(d) for d in debug_dirs]))
+            own = symbols is None
+            images.append(
+                Image(
+                    Path(named),
+                    slide + loaded.slide if own else slide,
+                    [Path(d) for d in debug_dirs],
+                    contents=loaded.elf_contents if own else None,
+                )
+            )
         return Guest(
             board,
             images,

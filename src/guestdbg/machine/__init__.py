@@ -1,5 +1,7 @@
 """A board around the vCPUs: memory, devices, a device tree, and the loading of guests.
 
+More than fifteen modules because each format of a guest's file has its own.
+
 errors       what is wrong with a board, or with a guest that is to be loaded
 sizes        memory sizes as text: 128M
 escapes      text to type to a guest, with escapes
@@ -14,6 +16,10 @@ devicetree   the flattened device tree of the board
 board        all of these around a VM and its vCPUs
 elf          the loadable segments of an ELF file
 linux_image  the header of an arm64 Linux Image
+file_formats what a file is, by its magic number, and how to get at what is in it
+uimage       U-Boot's legacy image format
+hex_records  Intel HEX and S-records
+unpacking    compressed guests, unpacked within bounds
 loader       a guest's file, loaded into a board
 """
 

@@ -170,13 +170,15 @@ class Board(Closing):
         boot.set_one_reg(core_reg("pstate"), PSTATE_START)
         boot.set_one_reg(core_reg("pc"), entry)
 
-    def map_flash(self) -> Region:
+    def map_flash(self, *, writable: bool = False) -> Region:
         """Map both banks of flash at 0: memory that the guest can read and execute, but not write.
 
-        If the provider has no read-only memory (KVM_CAP_READONLY_MEM) the guest can write it.
+        The guest can write it if ``writable`` is set, or the provider has no read-only memory
+        (KVM_CAP_READONLY_MEM).
         """
         if self.flash is None:
-            read_only = bool(self.vm.check_extension(KVM_CAP_READONLY_MEM))
+            can = bool(self.vm.check_extension(KVM_CAP_READONLY_MEM))
+            read_only = can and not writable
             flash = Region("flash", FLASH_BASE, 2 * FLASH_SIZE, read_only=read_only)
             self.memory.add(flash)
             flags = KVM_MEM_READONLY if read_only else 0

@@ -50,7 +50,8 @@ def build(
 ) -> bytes:
     """The flattened tree of a board with ``memory_size`` bytes of RAM and ``vcpus`` processors.
 
-    ``bootargs`` becomes /chosen/bootargs if it is not empty. Interrupts are in the tree only if
+    ``bootargs`` becomes /chosen/bootargs if it is not empty. The timer has its interrupts,
+    in the form of a GIC's; those of devices, and ``interrupt-parent``, are in the tree only if
     there is an interrupt controller (``gic``).
     """
     tree = fdt.FDT()
@@ -98,9 +99,10 @@ def _properties(
 
     yield "/timer", "compatible", ["arm,armv8-timer", "arm,armv7-timer"]
     yield "/timer", "always-on", None
-    if gic is not None:
-        specifiers = [(GIC_PPI, ppi, PPI_LEVEL_LOW_ALL) for ppi in TIMER_PPIS]
-        yield "/timer", "interrupts", [cell for entry in specifiers for cell in entry]
+    # The binding requires them, also where there is no controller yet that they are wired to:
+    # guests read the numbers before they look for one.
+    specifiers = [(GIC_PPI, ppi, PPI_LEVEL_LOW_ALL) for ppi in TIMER_PPIS]
+    yield "/timer", "interrupts", [cell for entry in specifiers for cell in entry]
 
     yield "/apb-pclk", "compatible", "fixed-clock"
     yield "/apb-pclk", "#clock-cells", 0

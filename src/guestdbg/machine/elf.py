@@ -7,7 +7,7 @@ headers are parsed with pyelftools. No number in the file is trusted: all are ch
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -30,6 +30,7 @@ EI_CLASS, EI_DATA = 4, 5
 CLASS_64 = 2
 LITTLE_ENDIAN = 1
 EM_AARCH64 = 183
+PF_W = 2
 ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
 
 _MACHINES = {
@@ -56,6 +57,7 @@ class ElfSegment:
     physical: int
     memory_size: int
     data: bytes | memoryview
+    writable: bool = False
 
     @property
     def end(self) -> int:
@@ -65,10 +67,14 @@ class ElfSegment:
 
 @dataclass(frozen=True, slots=True)
 class ElfImage:
-    """An executable for bare metal. ``entry`` is a physical address."""
+    """An executable for bare metal. ``entry`` is a physical address.
+
+    ``moves`` says that it may be loaded elsewhere (a position-independent executable, ET_DYN).
+    """
 
     entry: int
     segments: tuple[ElfSegment, ...]
+    moves: bool = False
 
 
 def is_elf(contents: bytes) -> bool:
@@ -95,7 +101,8 @@ def parse(contents: bytes, name: str = "the file") -> ElfImage:
         )
     segments = _with_physical(segments)
     _check_overlaps(name, segments)
-    return ElfImage(_entry(contents, name, segments), segments)
+    moves = int.from_bytes(contents[16:18], "little") == ET_DYN
+    return ElfImage(_entry(contents, name, segments), segments, moves)
 
 
 def _check_identity(contents: bytes, name: str) -> None:
@@ -184,14 +191,15 @@ def _segment(contents: bytes, name: str, index: int, header: dict[str, Any]) -> 
             f"{virtual:#x}) extends beyond the end of the address space"
         )
     data = memoryview(contents)[offset : offset + file_size]  # segments may claim the same bytes
-    return ElfSegment(index, virtual, physical, memory_size, data)
+    writable = bool(header["p_flags"] & PF_W)
+    return ElfSegment(index, virtual, physical, memory_size, data, writable)
 
 
 def _with_physical(segments: tuple[ElfSegment, ...]) -> tuple[ElfSegment, ...]:
     """Some linkers set all physical addresses to zero: then the virtual addresses are used."""
     if any(segment.physical for segment in segments):
         return segments
-    return tuple(ElfSegment(s.index, s.virtual, s.virtual, s.memory_size, s.data) for s in segments)
+    return tuple(replace(s, physical=s.virtual) for s in segments)
 
 
 def _check_overlaps(name: str, segments: tuple[ElfSegment, ...]) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from guestdbg.machine import elf, linux_image
+from guestdbg.machine import elf, file_formats, hex_records, linux_image, uimage, unpacking
 from guestdbg.machine.board import Board
 from guestdbg.machine.errors import (
     EmptyFileError,
     LoadError,
+    MalformedError,
     OutsideMemoryError,
     UnknownFormatError,
     UnreadableError,
@@ -32,12 +33,9 @@ Kind = Literal["auto", "elf", "raw", "image", "firmware"]
 
 DEVICE_TREE_ALIGNMENT = 2 * MIB  # an arm64 kernel maps its device tree with blocks of this size
 
-_COMPRESSED = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-}
+_LAYERS_MAX = 4  # a compressed kernel in an EFI program in a compressed file, and one more
+_PIE_OFFSET = 2 * MIB  # in RAM, of an executable that can run anywhere and is linked at 0
+_DEVICE_TREE_AT_MOST = 128 * MIB  # after the start of RAM, as in QEMU, if the guest ends below
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,10 @@ class Segment:
 class Loaded:
     """What was loaded: ``entry`` and ``device_tree`` are guest-physical addresses.
 
-    ``elf`` is the file with the symbols, if the guest is an ELF file. ``device_tree`` is None if
-    the guest left no room for it.
+    ``elf`` is the file with the symbols, if the guest is an ELF file. ``elf_contents`` are its
+    bytes if the file itself is not the ELF (it was unpacked, or given as bytes). ``slide`` is how
+    far an executable that can run anywhere was moved from its link addresses. ``device_tree`` is
+    None if the guest left no room for it. ``notes`` are messages for the user.
     """
 
     path: Path
@@ -73,6 +73,9 @@ class Loaded:
     segments: tuple[Segment, ...]
     elf: Path | None
     device_tree: int | None
+    elf_contents: bytes | None = None
+    slide: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,15 @@ class _Plan:
     entry: int
     segments: tuple[tuple[Segment, bytes | memoryview], ...]
     needs_flash: bool = False
+    flash_writable: bool = False
+    slide: int = 0
+    notes: tuple[str, ...] = ()
+    tree_at_base: bool = True
 
 
 def load(
     board: Board,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | bytes,
     *,
     kind: Kind = "auto",
     address: int | None = None,
@@ -92,12 +99,16 @@ def load(
     """Load a guest, and set the first vCPU to its entry point.
 
     Args:
-        board: gets the guest, and the device tree at the start of RAM if there is room.
-        path: the file.
+        board: gets the guest, and the device tree where QEMU's ``-kernel`` puts it: for a raw file
+            and an Image at half of RAM or 128 MiB, or after the guest; for all others at the start
+            of RAM, or after the guest if there is no room.
+        path: the file; or the guest itself, as bytes.
         kind: ``"elf"``: an executable, whose segments go to their physical addresses. ``"image"``:
             an arm64 Linux Image. ``"firmware"``: goes to flash at 0 and starts there. ``"raw"``:
             bytes that go to ``address`` and start there. ``"auto"``: ELF and Image are recognised
-            by their magic numbers; anything else is raw if there is an ``address``.
+            by their magic numbers, as are uImage, Intel HEX and S-records, and what is compressed
+            (gzip, bzip2, xz, lzma, zstd, EFI zboot) is unpacked; other known formats are refused by
+            name, and anything else is raw if there is an ``address``.
         address: of a raw file only; the default is 512 KiB after the start of RAM.
 
     The vCPU starts at EL1 with the MMU off and exceptions masked; X0 is the address of the device
@@ -106,10 +117,27 @@ def load(
     Raises:
         LoadError: one of its subclasses, with what is wrong with the file.
     """
-    path = Path(path)
     if address is not None and not isinstance(address, int):
         raise LoadError(f"address={address!r}: it must be an int")
-    contents = _read(path)
+    if kind not in get_args(Kind):
+        raise LoadError(f"kind={kind!r}: one of {', '.join(get_args(Kind))}")
+    if isinstance(path, bytes | bytearray | memoryview):
+        path, contents, given = Path("<bytes>"), bytes(path), True
+        if not contents:
+            raise EmptyFileError("a guest of no bytes")
+    else:
+        path, given = Path(path), False
+        contents = _read(path)
+    unpacked = contents
+    notes: list[str] = []
+    if kind in ("auto", "elf", "image"):
+        unpacked = _unpacked(contents, path, board.memory_size, notes)
+    special = _from_container(unpacked, path, address) if kind == "auto" else None
+    if special is not None:
+        chosen, plan = special
+        _check_places(board, path, plan)
+        return _load(board, path, chosen, plan, None)
+    contents = unpacked if unpacked is not contents else contents
     chosen = _kind(contents, path, kind, address)
     if address is not None and chosen != "raw":
         raise LoadError(
@@ -118,10 +146,18 @@ def load(
         )
     plan = _plan(board, contents, path, chosen, address)
     _check_places(board, path, plan)
+    plan = replace(plan, notes=(*notes, *plan.notes))
+    is_file = not given and not notes
+    return _load(board, path, chosen, plan, None if is_file else contents)
+
+
+def _load(
+    board: Board, path: Path, kind: FileKind, plan: _Plan, elf_contents: bytes | None
+) -> Loaded:
     tree = board.device_tree()
     tree_address = _device_tree_address(board, plan, len(tree))
     if plan.needs_flash:
-        board.map_flash()
+        board.map_flash(writable=plan.flash_writable)
     for segment, data in plan.segments:
         board.write_phys(segment.address, data)
         board.memory.zero(segment.address + segment.file_size, segment.size - segment.file_size)
@@ -130,12 +166,69 @@ def load(
     board.start(plan.entry, tree_address or 0)
     return Loaded(
         path=path,
-        kind=chosen,
+        kind=kind,
         entry=plan.entry,
         segments=tuple(segment for segment, _ in plan.segments),
-        elf=path if chosen == "elf" else None,
+        elf=path if kind == "elf" else None,
         device_tree=tree_address,
+        elf_contents=elf_contents if kind == "elf" else None,
+        slide=plan.slide,
+        notes=plan.notes,
     )
+
+
+def _unpacked(contents: bytes, path: Path, limit: int, notes: list[str]) -> bytes:
+    """What is in a compressed file, however often it is compressed; notes say what was unpacked."""
+    name = str(path)
+    for _ in range(_LAYERS_MAX):
+        if linux_image.is_image(contents):
+            return contents
+        payload = unpacking.unpacked_zboot(contents, name)
+        if payload is not None:
+            notes.append(f"{path} is a compressed EFI kernel (zboot); the kernel in it is loaded")
+            contents = payload
+            continue
+        found = unpacking.unpack(contents, name, limit)
+        if found is None:
+            return contents
+        kind, contents = found
+        notes.append(f"{path} is compressed with {kind}; what is in it is loaded")
+        if not contents:
+            raise EmptyFileError(f"{path}: compressed with {kind}, and there is nothing in it")
+    raise LoadError(f"{path}: compressed more than {_LAYERS_MAX} times; unpack it first")
+
+
+def _from_container(
+    contents: bytes, path: Path, address: int | None
+) -> tuple[FileKind, _Plan] | None:
+    """The plan for formats that say where their contents go: uImage, Intel HEX, S-records."""
+    name = str(path)
+    pieces: tuple[tuple[Segment, bytes], ...]
+    if uimage.is_uimage(contents):
+        header = uimage.parse(contents, name)
+        notes: list[str] = []
+        data = _unpacked(header.data, path, FLASH_SIZE * 16, notes)
+        notes.insert(0, f"{path} is a U-Boot legacy image (uImage)")
+        if linux_image.is_image(data):
+            return "image", replace(_plan_image(data, name), notes=tuple(notes))
+        segment = Segment(header.load, len(data), len(data), header.load)
+        entry, pieces = header.entry, ((segment, data),)
+    elif file_formats.is_intel_hex(contents) or file_formats.is_srecord(contents):
+        what = "an Intel HEX file"
+        if not file_formats.is_intel_hex(contents):
+            what = "an S-record file"
+        start, found = hex_records.parse(contents, name, what)
+        pieces = tuple((Segment(at, len(d), len(d), at), d) for at, d in found)
+        entry = pieces[0][0].address if start is None else start
+        notes = [f"{path} is {what}, entered at {entry:#x}"]
+    else:
+        return None
+    if address is not None:
+        raise LoadError(f"{path}: {notes[0].partition(' is ')[2]}, which has its own addresses")
+    if entry % 4 or not any(s.address <= entry < s.end for s, _ in pieces):
+        raise MalformedError(f"{path}: its entry point {entry:#x} is not in what it loads")
+    in_flash = any(s.address < FLASH_SIZE for s, _ in pieces)
+    return "raw", _Plan(entry, pieces, needs_flash=in_flash, notes=tuple(notes), tree_at_base=False)
 
 
 def _read(path: Path) -> bytes:
@@ -149,19 +242,20 @@ def _read(path: Path) -> bytes:
 
 
 def _kind(contents: bytes, path: Path, kind: str, address: int | None) -> FileKind:
-    if kind not in get_args(Kind):
-        raise LoadError(f"kind={kind!r}: one of {', '.join(get_args(Kind))}")
+    known = file_formats.identify(contents)
+    text = file_formats.is_intel_hex(contents) or file_formats.is_srecord(contents)
+    if kind == "raw" and known is not None and text:
+        raise LoadError(f"{path}: {known.name}, which is no code; {known.advice}")
     if kind != "auto":
         return kind  # type: ignore[return-value]  # one of FileKind: the check above says so
     if elf.is_elf(contents):
         return "elf"
     if linux_image.is_image(contents):
         return "image"
+    if known is not None:
+        raise UnknownFormatError(f"{path}: {known.name}; {known.advice}")
     if address is not None:
         return "raw"
-    for magic, name in _COMPRESSED.items():
-        if contents.startswith(magic):
-            raise UnknownFormatError(f"{path}: compressed with {name}; unpack it first")
     raise UnknownFormatError(
         f"{path}: neither an ELF file nor an arm64 Linux Image; say what it is: kind='firmware' "
         "(entered at 0, as U-Boot's u-boot.bin) or kind='raw' (bytes at an address)"
@@ -173,10 +267,7 @@ def _plan(board: Board, contents: bytes, path: Path, kind: FileKind, address: in
     if kind == "elf":
         return _plan_elf(contents, name)
     if kind == "image":
-        header = linux_image.parse(contents, name)
-        start = RAM_BASE + KERNEL_OFFSET + header.text_offset
-        segment = Segment(start, header.memory_size, len(contents), start)
-        return _Plan(start, ((segment, contents),))
+        return _plan_image(contents, name)
     if kind == "firmware":
         if len(contents) > FLASH_SIZE:
             raise OutsideMemoryError(
@@ -189,20 +280,64 @@ def _plan(board: Board, contents: bytes, path: Path, kind: FileKind, address: in
     if start % 4:
         raise LoadError(f"{path}: address {start:#x} is not a multiple of 4")
     segment = Segment(start, len(contents), len(contents), start)
-    return _Plan(start, ((segment, contents),), needs_flash=start < FLASH_SIZE)
+    in_flash = start < FLASH_SIZE
+    return _Plan(start, ((segment, contents),), needs_flash=in_flash, tree_at_base=in_flash)
+
+
+def _plan_image(contents: bytes, name: str) -> _Plan:
+    header = linux_image.parse(contents, name)
+    start = RAM_BASE + KERNEL_OFFSET + header.text_offset
+    segment = Segment(start, header.memory_size, len(contents), start)
+    return _Plan(start, ((segment, contents),), tree_at_base=False)
 
 
 def _plan_elf(contents: bytes, name: str) -> _Plan:
     parsed = elf.parse(contents, name)
+    notes: list[str] = []
+    slide = 0
+    if parsed.moves and min(s.physical for s in parsed.segments) < RAM_BASE:
+        lowest = min(s.physical for s in parsed.segments) & -DEVICE_TREE_ALIGNMENT
+        slide = RAM_BASE + _PIE_OFFSET - lowest
+        notes.append(
+            f"{name} is position-independent and linked at {lowest:#x}: it is loaded at "
+            f"{lowest + slide:#x}, and its symbols are moved by {slide:#x}. It must apply its "
+            "relocations itself, as a static PIE does"
+        )
     segments = tuple(
-        (Segment(s.physical, s.memory_size, len(s.data), s.virtual), s.data)
+        (Segment(s.physical + slide, s.memory_size, len(s.data), s.virtual + slide), s.data)
         for s in parsed.segments
     )
-    return _Plan(
-        parsed.entry,
-        segments,
-        needs_flash=any(segment.address < FLASH_BASE + FLASH_SIZE for segment, _ in segments),
+    in_flash = any(segment.address < FLASH_BASE + FLASH_SIZE for segment, _ in segments)
+    # A writable segment that is linked in flash, and is not copied from there to RAM.
+    writable = any(
+        s.writable and s.virtual == s.physical and s.physical + slide < FLASH_SIZE
+        for s in parsed.segments
     )
+    if writable:
+        notes.append(
+            f"{name} has writable data below {FLASH_SIZE:#x}, where the board has flash: it is "
+            f"made writable for this guest. QEMU's is not: link the guest at {RAM_BASE:#x} or above"
+        )
+    entry = parsed.entry + slide
+    notes += _linked_elsewhere(name, entry, segments)
+    return _Plan(entry, segments, in_flash, writable, slide, tuple(notes))
+
+
+def _linked_elsewhere(
+    name: str, entry: int, segments: tuple[tuple[Segment, bytes | memoryview], ...]
+) -> list[str]:
+    """A note, if the code at the entry is linked at another address than the one it starts at."""
+    for segment, _ in segments:
+        if segment.address <= entry < segment.end and segment.virtual != segment.address:
+            distance = segment.address - segment.virtual
+            sign = "-" if distance < 0 else ""
+            return [
+                f"{name} is linked at {segment.virtual:#x} and starts at its physical address, "
+                f"{entry:#x}: until it turns on the MMU, breakpoints and watches by name are not "
+                f"hit there. For that part, use --slide {sign}{abs(distance):#x} (slide=), or "
+                "physical addresses"
+            ]
+    return []
 
 
 def _check_places(board: Board, path: Path, plan: _Plan) -> None:
@@ -227,7 +362,7 @@ def _check_places(board: Board, path: Path, plan: _Plan) -> None:
 
 
 def _device_tree_address(board: Board, plan: _Plan, size: int) -> int | None:
-    """The start of RAM, where firmware looks for it; after the guest if that is occupied."""
+    """Where QEMU's ``-kernel`` puts the tree on the same board; elsewhere if that is occupied."""
     occupied = [segment for segment, _ in plan.segments]
 
     def is_free(start: int) -> bool:
@@ -235,10 +370,13 @@ def _device_tree_address(board: Board, plan: _Plan, size: int) -> int | None:
             start + size <= segment.address or segment.end <= start for segment in occupied
         )
 
-    if is_free(RAM_BASE):
-        return RAM_BASE
-    last = max(segment.end for segment in occupied)
-    after = -(-max(last, RAM_BASE) // DEVICE_TREE_ALIGNMENT) * DEVICE_TREE_ALIGNMENT
-    if is_free(after):
-        return after
-    return None
+    last = max(max(segment.end for segment in occupied), RAM_BASE)
+    above = RAM_BASE + min(board.memory_size // 2, _DEVICE_TREE_AT_MOST)
+    candidates = [RAM_BASE, _aligned(last)]
+    if not plan.tree_at_base:
+        candidates = [_aligned(max(above, last)), _aligned(last), RAM_BASE]
+    return next((start for start in candidates if is_free(start)), None)
+
+
+def _aligned(address: int) -> int:
+    return -(-address // DEVICE_TREE_ALIGNMENT) * DEVICE_TREE_ALIGNMENT

@@ -42,6 +42,8 @@ class Image:
     the guest stays that of the loaded guest if somebody builds it anew. Raises BadImage for a file
     that is missing, truncated, or for another machine.
 
+    ``contents`` are the ELF's bytes if they are not those of the file ``path``.
+
     Attributes:
         contents: the file's bytes.
         debug: the separate file with the debug information, found by build ID or ``.gnu_debuglink``
@@ -50,12 +52,18 @@ class Image:
     """
 
     def __init__(
-        self, path: str | Path, slide: int = 0, debug_dirs: Sequence[str | Path] = ()
+        self,
+        path: str | Path,
+        slide: int = 0,
+        debug_dirs: Sequence[str | Path] = (),
+        *,
+        contents: bytes | None = None,
     ) -> None:
         self.path = Path(path)
         self.slide = slide
         self._debug_dirs = tuple(Path(directory) for directory in debug_dirs)
-        self.contents = self._read()
+        self._given = contents
+        self.contents = self._read() if contents is None else contents
         if self.contents[:4] != b"\x7fELF":
             raise BadImage(f"{self.path} is not an ELF file")
         self._elf = self._open(self.path, self.contents)
@@ -82,7 +90,7 @@ class Image:
 
         Raises BadImage.
         """
-        new = Image(self.path, self.slide, self._debug_dirs)
+        new = Image(self.path, self.slide, self._debug_dirs, contents=self._given)
         same = (new.contents, new.debug, new.supplementary) == (
             self.contents,
             self.debug,

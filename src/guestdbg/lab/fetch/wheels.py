@@ -11,6 +11,7 @@ from guestdbg.lab.errors import LabError
 #: As in pyproject.toml (a test compares them), without drgn, which has no wheels for arm64.
 REQUIREMENTS = (
     "backports-zstd>=1",
+    "bincopy>=20",
     "capstone>=5.0",
     "click>=8.1",
     "fdt>=0.3.3",
