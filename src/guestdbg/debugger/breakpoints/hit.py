@@ -154,15 +154,24 @@ class Hit:
     def old(self) -> Any:
         """The watched value before the access: an int for 1, 2, 4 and 8 bytes, else bytes.
 
+        Of a bit-field it is the field's own value, negative where that is; an access to its bytes
+        that leaves the field as it is has equal ``old`` and ``new``.
+
         A watch of 1, 2, 4 or 8 bytes always reports all of them, also when fewer were accessed;
         a longer watch reports the accessed bytes. None for a breakpoint.
         """
-        return None if self.old_bytes is None else _value(self.old_bytes)
+        return self._value(self.old_bytes)
 
     @property
     def new(self) -> Any:
         """The watched value after the access; None if nothing was written, see ``new_reason``."""
-        return None if self.new_bytes is None else _value(self.new_bytes)
+        return self._value(self.new_bytes)
+
+    def _value(self, data: bytes | None) -> Value | None:
+        point = self.point
+        if data is None or not isinstance(point, Watch) or point.bit_field is None:
+            return None if data is None else _value(data)
+        return point.bit_field.value(int.from_bytes(data, "little"))
 
     @property
     def location(self) -> Location:

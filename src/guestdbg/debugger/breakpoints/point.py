@@ -10,6 +10,7 @@ from guestdbg.debugger import validation
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.hardware.requests import ACCESS_BITS, BreakRequest, WatchRequest
+from guestdbg.debugger.program.bit_field import BitField
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import Hit
@@ -170,9 +171,20 @@ class Watch(Point):
         access: ``"read"``, ``"write"`` or ``"any"``.
         before: the handler is called before the access instead of after it.
         type_name: the type of the watched variable where it is known.
+        bit_field: which bits of these bytes are the watched value; None: all.
     """
 
-    __slots__ = ("access", "address", "before", "bits", "end", "length", "scalar", "type_name")
+    __slots__ = (
+        "access",
+        "address",
+        "before",
+        "bit_field",
+        "bits",
+        "end",
+        "length",
+        "scalar",
+        "type_name",
+    )
 
     def __init__(
         self,
@@ -185,6 +197,7 @@ class Watch(Point):
         access: AccessKind,
         before: bool,
         type_name: str | None = None,
+        bit_field: BitField | None = None,
         when: Predicate | str | None = None,
         ignore: int = 0,
         el: Privilege = "any",
@@ -200,7 +213,8 @@ class Watch(Point):
         self.before = before
         self.type_name = type_name
         # Of a variable the whole value is reported, also when few of its bytes were written.
-        self.scalar = length in (1, 2, 4, 8)
+        self.scalar = length in (1, 2, 4, 8) or bit_field is not None
+        self.bit_field = bit_field
 
     def request(self) -> WatchRequest:
         """What it needs of the hardware."""

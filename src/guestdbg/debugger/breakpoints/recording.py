@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.debugger.breakpoints.point import Handler, Point, Watch
 from guestdbg.debugger.errors import BadRange, InvalidLocation
+from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.validation import integer
 from guestdbg.kvm import SupportsInstructionCount
 from guestdbg.kvm.hit_programs import MAX_REGISTERS, RECORD_WORDS
@@ -19,6 +20,7 @@ __all__ = ["Record", "Recording"]
 
 _ACCESS = {"read": 1, "write": 2, "readwrite": 3}
 _CHUNK = 65536
+_U64 = (1 << 64) - 1
 
 
 def _numbers(registers: object) -> tuple[int, ...]:
@@ -138,8 +140,19 @@ class Recording(Watch):
 
     def take(self, count: int) -> None:
         """Keep the first ``count`` records of the buffer."""
-        self._chunks.append(bytes(memoryview(self._buffer)[: count * self._layout.size]))
+        chunk = bytes(memoryview(self._buffer)[: count * self._layout.size])
+        self._chunks.append(
+            chunk if self.bit_field is None else self._fields(chunk, self.bit_field)
+        )
         self._count += count
+
+    def _fields(self, chunk: bytes, field: BitField) -> bytes:
+        """Records of the bytes that a bit-field lies in, as records of the field."""
+        records = []
+        for pc, address, old, new, *rest in self._layout.iter_unpack(chunk):
+            values = (field.value(old) & _U64, field.value(new) & _U64)
+            records.append(self._layout.pack(pc, address, *values, *rest))
+        return b"".join(records)
 
     def note(self, hit: Hit) -> None:
         """Make a record of a hit that the provider has not recorded."""
@@ -149,8 +162,8 @@ class Recording(Watch):
             self._layout.pack(
                 hit.pc,
                 hit.address,
-                hit.old or 0,
-                hit.new or 0,
+                (hit.old or 0) & _U64,
+                (hit.new or 0) & _U64,
                 retired.instructions if isinstance(retired, SupportsInstructionCount) else 0,
                 hit.size | _ACCESS[hit.access] << 8 | (hit.new is not None) << 16,
                 self.seen,
@@ -167,6 +180,7 @@ class Recording(Watch):
         """All records as unsigned 64-bit words, ``(len, 7 + len(registers))``.
 
         pc, address, old, new, instructions, size | access << 8 | written << 16, count, registers;
+        a negative value of a bit-field is its two's complement;
         ``numpy.asarray`` takes it as it is.
         """
         if len(self._chunks) > 1:
@@ -177,10 +191,13 @@ class Recording(Watch):
         return flat.cast("Q", (len(self), self._words))
 
     def __iter__(self) -> Iterator[Record]:
+        signed = self.bit_field is not None and self.bit_field.signed
         for chunk in list(self._chunks):
             for pc, address, old, new, retired, bits, count, *registers in self._layout.iter_unpack(
                 chunk
             ):
+                if signed:
+                    old, new = (v - (1 << 64) if v >> 63 else v for v in (old, new))
                 access = ("", "read", "write", "readwrite")[bits >> 8 & 3]
                 yield Record(
                     pc,

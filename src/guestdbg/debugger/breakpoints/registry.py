@@ -95,6 +95,7 @@ class PointRegistry:
             access=access,
             before=before,
             type_name=data.type_name,
+            bit_field=data.bit_field,
             when=when,
             ignore=ignore,
             el=el,
@@ -126,6 +127,7 @@ class PointRegistry:
             access=access,
             before=False,
             type_name=data.type_name,
+            bit_field=data.bit_field,
             when=when,
         )
         self._add(recording)

@@ -18,6 +18,7 @@ drgn_import          drgn is optional: the error when it is missing
 variable_expression  the syntax of variables: queue.items[3].next->x
 drgn_objects         members, elements, extents and values of drgn objects
 symbol_objects       symbols without debug information, as drgn objects
+bit_field            the value of a bit-field, from the bytes that it lies in
 static_address       integer variables that are found without drgn, for conditions
 drgn_program         the variables and types of all images, by drgn
 resolver             from a location as a person writes it to addresses

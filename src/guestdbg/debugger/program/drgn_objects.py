@@ -9,17 +9,22 @@ from typing import Any, NamedTuple
 
 from guestdbg.debugger.errors import AddressError, BadImage, InvalidLocation, UnknownSymbol, near
 from guestdbg.debugger.program import drgn_import
+from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.variable_expression import Element, PathStep
 
 __all__ = ["Extent", "extent", "follow", "is_pointer", "number", "plain", "target"]
 
 
 class Extent(NamedTuple):
-    """Where a variable or member is: address, length in bytes, and the name of its type."""
+    """Where a variable or member is: address, length in bytes, and the name of its type.
+
+    ``bit_field`` is which bits of these bytes it is, or None: all of them.
+    """
 
     address: int
     length: int
     type_name: str
+    bit_field: BitField | None = None
 
 
 def extent(value: Any, expression: str) -> Extent:
@@ -34,7 +39,9 @@ def extent(value: Any, expression: str) -> Extent:
     if bits is not None:
         bit_offset = getattr(value, "bit_offset_", None) or 0
         first = bit_offset // 8
-        return Extent(address + first, (bit_offset + bits + 7) // 8 - first, type_name)
+        field = BitField(bit_offset % 8, bits, _is_signed(value.type_))
+        length = (bit_offset + bits + 7) // 8 - first
+        return Extent(address + first, length, type_name, field)
     length = _size(value)
     if not length:
         raise InvalidLocation(
@@ -48,6 +55,14 @@ def _size(value: Any) -> int:
         return int(drgn_import.drgn().sizeof(value))
     except TypeError:
         return 0
+
+
+def _is_signed(type_: Any) -> bool:
+    kinds = drgn_import.drgn().TypeKind
+    type_ = plain(type_)
+    if type_.kind == kinds.ENUM:
+        type_ = plain(type_.type)
+    return type_.kind == kinds.INT and bool(type_.is_signed)
 
 
 def number(value: Any) -> int:

@@ -18,6 +18,8 @@ from guestdbg.debugger.errors import (
     near,
 )
 from guestdbg.debugger.program import drgn_objects
+from guestdbg.debugger.program.bit_field import BitField
+from guestdbg.debugger.program.drgn_objects import Extent
 from guestdbg.debugger.program.drgn_program import DrgnProgram, missing_files
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.symbol_table import Symbol
@@ -51,12 +53,16 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Where bytes are; ``length`` is None if the location does not include one."""
+    """Where bytes are; ``length`` is None if the location does not include one.
+
+    ``bit_field``: which bits of them are meant; None: all.
+    """
 
     name: str
     address: int
     length: int | None
     type_name: str | None = None
+    bit_field: BitField | None = None
 
     def sized(self) -> Data:
         """With a length: the default is 8 bytes, or less if the alignment is smaller."""
@@ -155,12 +161,7 @@ class Resolver:
         if not isinstance(where, str):
             _drgn_address(where)
             extent = drgn_objects.extent(where, "the drgn object")
-            return _data(
-                f"{extent.address:#x}",
-                extent.address,
-                extent.length if length is None else length,
-                extent.type_name,
-            )
+            return _of_extent(f"{extent.address:#x}", extent, length)
         text = check_digits(where.strip())
         number = _number(text)
         if number is not None:
@@ -195,8 +196,7 @@ class Resolver:
                     "watch yet; let the guest run until it has been set"
                 )
         extent = drgn_objects.extent(self._types.evaluate(base), base)
-        size = extent.length if length is None else length
-        return _data(text, extent.address, size, extent.type_name)
+        return _of_extent(text, extent, length)
 
 
 def _first_in_each(addresses: list[int], image: Image) -> list[int]:
@@ -248,6 +248,14 @@ def _data(name: str, address: int, length: int | None, type_name: str | None = N
     if length is not None and address + length > _TOP:
         raise BadRange(f"{name}: {length} bytes from {address:#x} on reach beyond 64 bits")
     return Data(name, canonical(address), length, type_name)
+
+
+def _of_extent(name: str, extent: Extent, length: int | None) -> Data:
+    """The bytes of a variable; with a ``length`` so many bytes, whatever is in them."""
+    if length is not None:
+        return _data(name, extent.address, length, extent.type_name)
+    found = _data(name, extent.address, extent.length, extent.type_name)
+    return replace(found, bit_field=extent.bit_field)
 
 
 def _drgn_address(value: Any) -> int:

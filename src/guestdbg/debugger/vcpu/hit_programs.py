@@ -18,6 +18,7 @@ from guestdbg.debugger.breakpoints.conditions.compiler import Compilable, Shape
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
+from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.vcpu.access_decoder import WRITE, Touched
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import Done, dispatch
@@ -125,7 +126,11 @@ class HitProgramSet:
             if watch.before or watch.restricted or len(programs) == MAX_PROGRAMS:
                 excluded.append((watch.address, watch.end))
                 continue
-            condition = self._compiled(watch, watch.length if watch.scalar else 0)
+            if watch.scalar and watch.length not in (1, 2, 4, 8):
+                # A bit-field in 3 bytes, say: the provider has no value of so many.
+                excluded.append((watch.address, watch.end))
+                continue
+            condition = self._compiled(watch, watch.length if watch.scalar else 0, watch.bit_field)
             buffer: memoryview | None = None
             registers: tuple[int, ...] = ()
             if (
@@ -175,13 +180,16 @@ class HitProgramSet:
                 self._points.append(point)
                 programs.append(HitProgram("break", address, condition=condition))
 
-    def _compiled(self, point: Point, value_bytes: int) -> tuple[Operation, ...] | None:
+    def _compiled(
+        self, point: Point, value_bytes: int, bit_field: BitField | None = None
+    ) -> tuple[Operation, ...] | None:
         if not isinstance(point.when, Compilable):
             return None
         # A program counts for one address. The count of a line that was compiled into several
         # places is over all of them.
         alone = not (isinstance(point, Breakpoint) and len(point.addresses) > 1)
-        return point.when.compile(Shape(value_bytes, alone, self._target.info.types.static_address))
+        variable = self._target.info.types.static_address
+        return point.when.compile(Shape(value_bytes, alone, variable, bit_field))
 
     def collect(self) -> None:
         """Bring the points' counts and recordings up to date with what the provider has done."""

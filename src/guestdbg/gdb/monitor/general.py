@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guestdbg.debugger import Breakpoint, Watch
+from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.gdb.monitor.command import Command, MonitorError, refuse_arguments
 from guestdbg.gdb.session_state import SessionState
@@ -86,15 +87,20 @@ def hit(session: SessionState, words: list[str]) -> str:
         if one.old_bytes is not None:
             start = one.point.address if one.point.scalar else one.address
             now = session.context.try_read(start, len(one.old_bytes))
-            lines.append(f"  before: {_value(one.old_bytes)}")
+            field = one.point.bit_field
+            lines.append(f"  before: {_value(one.old_bytes, field)}")
             executed = one.vcpu.pc != one.pc
-            lines.append(f"  {'now' if executed else 'now (before the access)'}: {_value(now)}")
+            lines.append(
+                f"  {'now' if executed else 'now (before the access)'}: {_value(now, field)}"
+            )
     return "\n".join(lines) + "\n"
 
 
-def _value(data: bytes | None) -> str:
+def _value(data: bytes | None, field: BitField | None) -> str:
     if data is None:
         return "not readable"
+    if field is not None:
+        return str(field.value(int.from_bytes(data, "little")))
     return hex(int.from_bytes(data, "little")) if len(data) in (1, 2, 4, 8) else data.hex(" ", 8)
 
 

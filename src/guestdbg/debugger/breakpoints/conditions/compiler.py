@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from guestdbg.debugger.breakpoints.conditions import language
 from guestdbg.debugger.breakpoints.conditions.language import HIT_NAMES, Integer
+from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.static_address import StaticAddress
 from guestdbg.kvm.hit_programs import MAX_DEPTH, MAX_OPERATIONS, SYSTEM_REGISTERS, Op, Operation
 
@@ -34,11 +35,13 @@ class Shape(NamedTuple):
             length than 1, 2, 4 or 8 bytes).
         counts: whether the provider's count is that of the point (only at one address).
         variable: finds a variable of the guest; None if it has no static address.
+        bit_field: which bits of the watched value are meant; None: all.
     """
 
     value_bytes: int
     counts: bool
     variable: Callable[[str], StaticAddress | None]
+    bit_field: BitField | None = None
 
 
 @runtime_checkable
@@ -170,7 +173,17 @@ def _of_hit(name: str, shape: Shape) -> _Part:
         return _bounded(((op, index, 0),), 0, _U64)
     if not shape.value_bytes:
         raise NotCompilable
-    return _bounded(((op, index, 0),), 0, (1 << 8 * shape.value_bytes) - 1)
+    if (field := shape.bit_field) is None:
+        return _bounded(((op, index, 0),), 0, (1 << 8 * shape.value_bytes) - 1)
+    operations = (
+        (op, index, 0),
+        (Op.CONST, 0, field.offset),
+        (Op.RSHIFT, 0, 0),
+        (Op.SEXT if field.signed else Op.ZEXT, field.size, 0),
+    )
+    half = 1 << field.size - 1
+    limits = (-half, half - 1) if field.signed else (0, 2 * half - 1)
+    return _bounded(operations, *limits, depth=2)
 
 
 def _variable(name: str, shape: Shape) -> _Part:
