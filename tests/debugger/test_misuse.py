@@ -358,3 +358,35 @@ def test_compilers_names_with_dots_are_symbols(tmp_path: Path) -> None:
         stop = guest.run()
         assert stop.hit is not None
         assert stop.hit.location.function == "count"
+
+
+# ---- names in conditions ----
+
+
+@pytest.mark.parametrize(
+    "text", ["tial > 3", "queue.tial > 3", "queue.tail > 3 and nowhere.x == 1"]
+)
+def test_a_wrong_name_in_a_condition_is_reported_when_it_is_given(text: str) -> None:
+    with queue() as guest:
+        for give in (
+            lambda: guest.watch("queue.tail", when=text),
+            lambda: guest.watch("queue.tail", when=guestdbg.cond(text)),
+            lambda: guest.record("queue.tail", when=text),
+            lambda: guest.break_("note_worst", when=text),
+            lambda: guest.break_("note_worst", when=text, kind="software"),
+        ):
+            with pytest.raises(guestdbg.GuestdbgError, match=r"tial|nowhere"):
+                give()
+        assert not list(guest.points)
+
+
+def test_a_point_keeps_its_condition_if_another_names_what_does_not_exist() -> None:
+    with queue() as guest:
+        point = guest.watch("queue.tail", when="new == 3")
+        for enabled in (True, False):
+            point.enabled = enabled
+            with pytest.raises(guestdbg.GuestdbgError, match="tial"):
+                point.when = "tial > 3"
+            assert getattr(point.when, "text", None) == "new == 3"
+        point.enabled = True
+        assert guest.run().hit.new == 3

@@ -108,6 +108,7 @@ class Guest(IntegerAccess, Closing):
             lambda address: self.space.translate(address),
             overwatch=overwatch,
             on_patch=self._patches_change,
+            variables=self,
         )
         arm = self.points.internal_breakpoints
         self._scheduler = scheduler = Scheduler(target, arm)

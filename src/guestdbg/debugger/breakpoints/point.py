@@ -124,15 +124,19 @@ class Point:
     def when(self) -> Predicate | None:
         """Called with the hit; if the result is false, the guest goes on and ``hits`` is unchanged.
 
-        Set it to a function, None, or a text as for ``guestdbg.cond``.
+        Set it to a function, None, or a text as for ``guestdbg.cond``. If the text names what does
+        not exist, an error says so, and the point keeps the condition that it had.
         """
         return self._when
 
     @when.setter
     def when(self, condition: Predicate | str | None) -> None:
-        self._when = _condition(condition)
-        if self._enabled:
+        before, self._when = self._when, _condition(condition)
+        try:
             self._changed(self, "given another condition")
+        except BaseException:
+            self._when = before
+            raise
 
     @property
     def enabled(self) -> bool:

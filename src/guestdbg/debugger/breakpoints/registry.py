@@ -9,6 +9,8 @@ from typing import Literal
 
 from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
 from guestdbg.debugger.breakpoints.armed_state import Armable, ArmedState, InternalBreakpoint, arm
+from guestdbg.debugger.breakpoints.conditions.expression import Condition
+from guestdbg.debugger.breakpoints.conditions.language import Variables
 from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Point, Predicate, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
@@ -33,6 +35,7 @@ class PointRegistry:
         translate: the guest-physical address of a virtual one, as the current vCPU has it mapped.
         overwatch: how many bytes one register may watch for the sake of several watches.
         on_patch: called before the set of BRK instructions in guest memory changes.
+        variables: the guest's variables, which conditions name.
     """
 
     def __init__(
@@ -42,9 +45,11 @@ class PointRegistry:
         *,
         overwatch: int,
         on_patch: Callable[[], None],
+        variables: Variables,
     ) -> None:
         self._target = target
         self._overwatch = overwatch
+        self._variables = variables
         self._points: dict[int, Point] = {}
         self._internal: list[InternalBreakpoint] = []
         self.software = SoftwareBreakpoints(target.memory, translate, on_patch)
@@ -190,7 +195,13 @@ class PointRegistry:
             )
         return point
 
+    def _check(self, point: Point) -> None:
+        """Raise an error for a name in the condition that does not exist."""
+        if isinstance(point.when, Condition):
+            point.when.check(self._variables)
+
     def _add(self, point: Point) -> None:
+        self._check(point)
         self._points[point.number] = point
         try:
             self._rearm(point, more=True)
@@ -202,6 +213,9 @@ class PointRegistry:
 
     def _changed(self, point: Point, what: str) -> None:
         if what == "given another condition":
+            self._check(point)
+            if not point.enabled:
+                return
             self._remembered.clear()  # conditions are compiled for a new armed state only
         self._rearm(point, more=what == "enabled")
         if point.deleted:

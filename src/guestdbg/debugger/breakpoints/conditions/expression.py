@@ -15,12 +15,14 @@ If the provider can run the condition as a hit program (see ``compiler``), it is
 from __future__ import annotations
 
 import ast
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from guestdbg.debugger.breakpoints.conditions import bounds, language
 from guestdbg.debugger.breakpoints.conditions.compiler import Shape, compile_condition
 from guestdbg.debugger.breakpoints.conditions.language import HitView, Variables
+from guestdbg.debugger.breakpoints.conditions.variable_names import take_out_variables
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.program.drgn_objects import number as integer
 from guestdbg.errors import GuestdbgError
@@ -55,7 +57,8 @@ class Condition:
                 f"has {len(self.text)} characters; the maximum is {bounds.MAX_LENGTH}"
             )
         try:
-            tree = ast.parse(self.text, mode="eval")
+            taken_out = take_out_variables(self.text)
+            tree = ast.parse(taken_out.text, mode="eval")
         except (SyntaxError, ValueError) as error:
             why = error.msg if isinstance(error, SyntaxError) else error
             raise self._error(f"is not an expression ({why})") from None
@@ -63,17 +66,23 @@ class Condition:
             raise self._too_deep() from None
         if bounds.too_deep(tree.body):
             raise self._too_deep()
+        taken_out.restore(tree)
         self._tree = tree.body
         self.variables: tuple[str, ...] = ()
+        self._paths: tuple[str, ...] = ()
         self._evaluate = self._evaluator(tree.body)
 
     def __repr__(self) -> str:
         return f"cond({self.text!r})"
 
     def check(self, guest: Variables) -> None:
-        """Raise UnknownSymbol for a variable that does not exist, before the first hit does."""
-        for name in self.variables:
-            guest[name]
+        """Raise UnknownSymbol for a variable or member that does not exist, before a hit does.
+
+        A pointer on the way that leads nowhere now is no error: it may be set later.
+        """
+        for path in self._paths:
+            with contextlib.suppress(AddressError):
+                guest[path]
 
     def compile(self, shape: Shape) -> tuple[Operation, ...] | None:
         """The condition as operations of a hit program; None where Python must evaluate it."""
@@ -201,4 +210,5 @@ class Condition:
             part = part.value
         self.variables += (part.id,)
         name = ast.unparse(node)
+        self._paths += (name,)
         return lambda hit: integer(hit.guest[name])
