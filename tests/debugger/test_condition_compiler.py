@@ -60,6 +60,13 @@ def judge(text: str, old: int, new: int, x2: int, limit: int) -> tuple[str, obje
     return ("processor", True) if hit[1] else ("undecided", None)
 
 
+class HitWithVariables(SimpleNamespace):
+    """A hit in code without local variables."""
+
+    def __getitem__(self, name: str) -> Any:
+        return self.guest[name]
+
+
 class Variables(dict[str, int]):
     """The guest: its variables, and the memory of the processor."""
 
@@ -76,7 +83,8 @@ def python(text: str, old: int, new: int, x2: int, limit: int) -> object:
     x = [0] * 31
     x[0], x[1], x[2], x[30] = new, DATA, x2, 7
     known = {"limit": limit, "queue.size": 64, "p.limit": limit, "p.p.size": 64, "ready": 1}
-    hit: Any = SimpleNamespace(
+    variables = Variables(known)
+    hit: Any = HitWithVariables(
         new=new,
         old=old,
         pc=CODE,
@@ -84,7 +92,7 @@ def python(text: str, old: int, new: int, x2: int, limit: int) -> object:
         size=8,
         point=SimpleNamespace(seen=1),
         vcpu=SimpleNamespace(x=x, sp=0x7000),
-        guest=Variables(known),
+        guest=variables,
         location="here",
     )
     try:

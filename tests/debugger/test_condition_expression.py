@@ -28,9 +28,16 @@ class Guest:
         return bytes(length)
 
 
+class HitWithVariables(SimpleNamespace):
+    """A hit in code without local variables."""
+
+    def __getitem__(self, name: str) -> Any:
+        return self.guest[name]
+
+
 def hit(**values: Any) -> Any:
     """An object with the attributes of a hit that conditions read."""
-    return SimpleNamespace(
+    return HitWithVariables(
         **{
             "new": 8,
             "old": 7,

@@ -148,6 +148,14 @@ def accesses(raw: int, read_reg: ReadReg, *, zva_size: int = 64) -> tuple[Access
     )
 
 
+def written_registers(raw: int) -> frozenset[int] | None:
+    """The numbers of the X registers that a load or store may write, 31 for SP; None: not known."""
+    if _is_zva(raw):
+        return frozenset()
+    operand = memory_operand(raw)
+    return None if operand is None else operand.written
+
+
 def is_exclusive(raw: int) -> bool:
     """A load-exclusive or store-exclusive, single or pair, with or without ordering."""
     operand = memory_operand(raw)

@@ -58,6 +58,20 @@ class MemoryOperand:
     status: int | None = None
 
     @property
+    def written(self) -> frozenset[int]:
+        """The numbers of the X registers that it may write, 31 for SP.
+
+        Of atomics, the source is among them.
+        """
+        found = set(self.registers) if self.reads and not self.simd else set()
+        found.discard(31)
+        if self.writeback:
+            found.add(self.base)
+        if self.status is not None:
+            found.add(self.status)
+        return frozenset(found)
+
+    @property
     def total(self) -> int:
         """All the bytes accessed."""
         return self.size * self.count

@@ -222,11 +222,6 @@ def _arm(
 ) -> list[tuple[str, Point]]:
     """Set all breakpoints and watchpoints. Returns each with its text of the command line."""
     points: list[tuple[str, Point]] = []
-    # Unknown variables are reported now, and not at the first hit, which may come after an hour.
-    specs: list[BreakSpec | WatchSpec] = [*breaks, *watches]
-    for spec in specs:
-        if spec.condition is not None:
-            spec.condition.check(guest)
     for spec in breaks:
         breakpoint_ = guest.break_(spec.where, when=spec.condition, kind="auto")
         if isinstance(breakpoint_, Breakpoint) and breakpoint_.why_software:
@@ -235,8 +230,8 @@ def _arm(
             )
         points.append((spec.text, breakpoint_))
         attach(breakpoint_, spec)
-    for spec in watches:
-        watch = guest.watch(spec.where, spec.length, access=spec.access, when=spec.condition)
-        points.append((spec.text, watch))
-        attach(watch, spec)
+    for each in watches:
+        watch = guest.watch(each.where, each.length, access=each.access, when=each.condition)
+        points.append((each.text, watch))
+        attach(watch, each)
     return points

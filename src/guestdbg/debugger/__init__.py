@@ -35,12 +35,15 @@ from guestdbg.debugger.errors import (
     InvalidLocation,
     MissingDependency,
     NoDebugInfo,
+    NotInScope,
+    OptimizedOut,
     OutOfRegisters,
     StaleHit,
     UnknownLine,
     UnknownRegister,
     UnknownSymbol,
     Unsupported,
+    VariableUnavailable,
 )
 from guestdbg.debugger.guest import Guest
 from guestdbg.debugger.load import load
@@ -80,6 +83,8 @@ __all__ = [
     "Location",
     "MissingDependency",
     "NoDebugInfo",
+    "NotInScope",
+    "OptimizedOut",
     "OutOfRegisters",
     "Point",
     "Record",
@@ -92,6 +97,7 @@ __all__ = [
     "UnknownRegister",
     "UnknownSymbol",
     "Unsupported",
+    "VariableUnavailable",
     "Watch",
     "cond",
     "load",

@@ -18,12 +18,15 @@ __all__ = [
     "InvalidLocation",
     "MissingDependency",
     "NoDebugInfo",
+    "NotInScope",
+    "OptimizedOut",
     "OutOfRegisters",
     "StaleHit",
     "UnknownLine",
     "UnknownRegister",
     "UnknownSymbol",
     "Unsupported",
+    "VariableUnavailable",
     "near",
 ]
 
@@ -68,6 +71,22 @@ class UnknownSymbol(DebuggerError):
         super().__init__(text)
         self.name = name
         self.matches = matches
+        self.what = what
+
+
+class VariableUnavailable(DebuggerError):
+    """A parameter or local variable that has no value at this instruction.
+
+    A condition that uses it is false there.
+    """
+
+
+class NotInScope(VariableUnavailable):
+    """A parameter or local variable, but of another function, or of a block that is not entered."""
+
+
+class OptimizedOut(VariableUnavailable):
+    """A parameter or local variable whose value is kept nowhere at this instruction."""
 
 
 class UnknownLine(DebuggerError):

@@ -108,7 +108,7 @@ class Guest(IntegerAccess, Closing):
             lambda address: self.space.translate(address),
             overwatch=overwatch,
             on_patch=self._patches_change,
-            variables=self,
+            info=self._info,
         )
         arm = self.points.internal_breakpoints
         self._scheduler = scheduler = Scheduler(target, arm)
@@ -199,10 +199,11 @@ class Guest(IntegerAccess, Closing):
         """A variable, member or element as a drgn object: ``guest["queue.items[3].id"]``.
 
         The object reads guest memory when its value is used. Raises UnknownSymbol,
-        InvalidLocation, MissingDependency (drgn runs on Linux only), NoDebugInfo.
+        InvalidLocation, MissingDependency (drgn runs on Linux only), NoDebugInfo. Parameters and
+        local variables of functions raise NotInScope: hits and vCPUs have these.
         """
         self._check_open()
-        return self._info.types.evaluate(expression)
+        return self._info.variables.of_guest(expression)
 
     @property
     def program(self) -> Any:

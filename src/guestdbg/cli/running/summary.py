@@ -41,6 +41,12 @@ def print_summary(
         rows.append((f"{point.hits:,}", f"{point.seen:,}", f"{kind} {label}"))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     lines = [f"   {hits:>{widths[0]}}  {seen:>{widths[1]}}  {what}" for hits, seen, what in rows]
+    lines += [
+        f"   {label}: the condition had no value at {point.unavailable:,} of {point.seen:,}, "
+        f"and was false there: {point.why_unavailable}"
+        for label, point in points
+        if point.unavailable
+    ]
     terminal.line(text, Text(lines[0], "dim"), *(Text(line) for line in lines[1:]))
 
 
@@ -63,6 +69,12 @@ def record(outcome: RunOutcome, totals: Totals, points: list[tuple[str, Point]])
         "seconds": round(totals.seconds, 3),
         "instructions": totals.instructions,
         "points": [
-            {"point": label, "hits": point.hits, "seen": point.seen} for label, point in points
+            {
+                "point": label,
+                "hits": point.hits,
+                "seen": point.seen,
+                "unavailable": point.unavailable,
+            }
+            for label, point in points
         ],
     }

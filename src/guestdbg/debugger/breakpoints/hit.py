@@ -48,6 +48,9 @@ class HitSource(Protocol):
     def backtrace(self, pc: int, limit: int, location: Location) -> Backtrace:
         """The frames from here outwards; frame 0 is shown at ``pc``, in ``location``."""
 
+    def variable(self, expression: str, location: Location) -> Any:
+        """A variable as the code at this location sees it, as a drgn object."""
+
 
 class Hit:
     """One access to a watched range, or one arrival at a breakpoint.
@@ -183,11 +186,7 @@ class Hit:
         if self._location is None:
             found = self._source.locate(self.pc)
             point = self.point
-            if isinstance(point, Breakpoint) and self.pc in point.functions:
-                name = point.functions[self.pc]
-                named = (each for each in found.chain if each.function == name)
-                found = next(named, found.outermost)
-            self._location = found
+            self._location = point.location_at(found) if isinstance(point, Breakpoint) else found
         return self._location
 
     def backtrace(self, limit: int = DEFAULT_LIMIT) -> Backtrace:
@@ -205,6 +204,19 @@ class Hit:
             self._fresh("its backtrace")
             known = self._backtrace = self._source.backtrace(self.pc, limit, self.location)
         return known.limited(limit)
+
+    def __getitem__(self, expression: str) -> Any:
+        """A variable as the code of the hit sees it, as a drgn object: ``hit["job->kind"]``.
+
+        Parameters and local variables of the function come first, then the guest's variables. After
+        a watched access, a local variable has its value after it.
+
+        Raises NotInScope for a local variable of another function, OptimizedOut, UnknownSymbol,
+        InvalidLocation, AddressError, NoDebugInfo, MissingDependency, and StaleHit when the guest
+        has run since.
+        """
+        self._fresh(f"{expression!r}")
+        return self._source.variable(expression, self.location)
 
     @property
     def _stale(self) -> bool:

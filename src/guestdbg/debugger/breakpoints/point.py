@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.debugger import validation
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
-from guestdbg.debugger.errors import InvalidLocation
+from guestdbg.debugger.errors import InvalidLocation, VariableUnavailable
 from guestdbg.debugger.hardware.requests import ACCESS_BITS, BreakRequest, WatchRequest
 from guestdbg.debugger.program.bit_field import BitField
+from guestdbg.debugger.program.source_location import Location
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import Hit
@@ -47,6 +48,9 @@ class Point:
         ignore: so many hits are counted without calling the handler.
         hits: hits for which the condition was true, ignored ones included.
         seen: all accesses or arrivals, also those for which the condition was false.
+        unavailable: those of them for which it was false because a local variable in it was not in
+            scope, or was optimised out.
+        why_unavailable: the first of these, as a message; None if there is none.
     """
 
     __slots__ = (
@@ -63,6 +67,8 @@ class Point:
         "number",
         "restricted",
         "seen",
+        "unavailable",
+        "why_unavailable",
     )
 
     def __init__(
@@ -93,6 +99,8 @@ class Point:
         self._handler: Handler | None = None
         self.hits: int = 0
         self.seen: int = 0
+        self.unavailable: int = 0
+        self.why_unavailable: str | None = None
         self.deleted = False
         self._enabled = True
         self._changed = changed
@@ -137,6 +145,12 @@ class Point:
         except BaseException:
             self._when = before
             raise
+
+    def note_unavailable(self, error: VariableUnavailable) -> None:
+        """Count a hit for which the condition is false because a variable has no value there."""
+        self.unavailable += 1
+        if self.why_unavailable is None:
+            self.why_unavailable = str(error)
 
     @property
     def enabled(self) -> bool:
@@ -274,6 +288,17 @@ class Breakpoint(Point):
     def address(self) -> int:
         """The first of ``addresses``."""
         return self.addresses[0]
+
+    def location_at(self, found: Location) -> Location:
+        """Which of the functions at an address was meant: the one that was named there.
+
+        Without a name it is the innermost one, which may be inlined.
+        """
+        if found.address not in self.functions:
+            return found
+        name = self.functions[found.address]
+        named = (each for each in found.chain if each.function == name)
+        return next(named, found.outermost)
 
     def requests(self) -> list[BreakRequest]:
         """What it needs of the hardware; nothing if it is a software breakpoint."""

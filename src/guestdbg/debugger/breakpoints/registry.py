@@ -10,11 +10,12 @@ from typing import Literal
 from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
 from guestdbg.debugger.breakpoints.armed_state import Armable, ArmedState, InternalBreakpoint, arm
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
-from guestdbg.debugger.breakpoints.conditions.language import Variables
 from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Point, Predicate, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
+from guestdbg.debugger.program.debug_info import DebugInfo
+from guestdbg.debugger.program.local_variables.scoped_variables import Place
 from guestdbg.debugger.program.resolver import Code, Data
 
 __all__ = ["PointRegistry"]
@@ -35,7 +36,7 @@ class PointRegistry:
         translate: the guest-physical address of a virtual one, as the current vCPU has it mapped.
         overwatch: how many bytes one register may watch for the sake of several watches.
         on_patch: called before the set of BRK instructions in guest memory changes.
-        variables: the guest's variables, which conditions name.
+        info: the guest's program, whose variables conditions name.
     """
 
     def __init__(
@@ -45,11 +46,11 @@ class PointRegistry:
         *,
         overwatch: int,
         on_patch: Callable[[], None],
-        variables: Variables,
+        info: DebugInfo,
     ) -> None:
         self._target = target
         self._overwatch = overwatch
-        self._variables = variables
+        self._info = info
         self._points: dict[int, Point] = {}
         self._internal: list[InternalBreakpoint] = []
         self.software = SoftwareBreakpoints(target.memory, translate, on_patch)
@@ -196,9 +197,16 @@ class PointRegistry:
         return point
 
     def _check(self, point: Point) -> None:
-        """Raise an error for a name in the condition that does not exist."""
-        if isinstance(point.when, Condition):
-            point.when.check(self._variables)
+        """Raise an error for a name in the condition that can never have a value."""
+        if not isinstance(point.when, Condition):
+            return
+        variables = self._info.variables
+        if not isinstance(point, Breakpoint):
+            point.when.check(variables.check_anywhere)
+            return
+        found = [self._info.locate(address) for address in point.addresses]
+        places = [Place.of(point.location_at(each), each.chain) for each in found]
+        point.when.check(lambda expression: variables.check_at(expression, places))
 
     def _add(self, point: Point) -> None:
         self._check(point)

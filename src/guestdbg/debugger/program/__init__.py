@@ -22,5 +22,6 @@ bit_field            the value of a bit-field, from the bytes that it lies in
 static_address       integer variables that are found without drgn, for conditions
 drgn_program         the variables and types of all images, by drgn
 resolver             from a location as a person writes it to addresses
+local_variables      parameters and local variables of functions
 debug_info           all images of a guest, taken together
 """

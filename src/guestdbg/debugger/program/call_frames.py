@@ -64,13 +64,8 @@ class FrameTable:
         """The entries of both."""
         return FrameTable(self._entries + other._entries)
 
-    def caller(self, pc: int, registers: Registers, read_u64: ReadWord) -> Registers | None:
-        """The registers of the caller of the function that ``pc`` is in.
-
-        ``registers`` maps DWARF numbers (0 to 30, 31 for SP) to values. In the result, 30 is the
-        return address, which is 0 in the outermost frame. None if no entry covers ``pc``, or if
-        its rule for the CFA is an expression.
-        """
+    def _row(self, pc: int) -> dict[Any, Any] | None:
+        """The rules at ``pc``; None if no entry covers it, or if the entry is damaged."""
         i = bisect_right(self._starts, pc) - 1
         if i < 0 or pc >= self._entries[i][1]:
             return None
@@ -78,12 +73,32 @@ class FrameTable:
         row: dict[Any, Any] | None = None
         try:
             table = entry.get_decoded().table
-        except Exception:  # the entry is damaged, and pyelftools may raise anything
+        except Exception:  # pyelftools may raise anything
             return None
         for line in table:
             if line["pc"] + slide > pc:
                 break
             row = line
+        return row
+
+    def cfa(self, pc: int) -> tuple[int, int] | None:
+        """The canonical frame address at ``pc``: a DWARF register number, and what is added to it.
+
+        None if that is not known, or is an expression.
+        """
+        row = self._row(pc)
+        if row is None or row["cfa"].reg is None:
+            return None
+        return int(row["cfa"].reg), int(row["cfa"].offset)
+
+    def caller(self, pc: int, registers: Registers, read_u64: ReadWord) -> Registers | None:
+        """The registers of the caller of the function that ``pc`` is in.
+
+        ``registers`` maps DWARF numbers (0 to 30, 31 for SP) to values. In the result, 30 is the
+        return address, which is 0 in the outermost frame. None if no entry covers ``pc``, or if
+        its rule for the CFA is an expression.
+        """
+        row = self._row(pc)
         if row is None:
             return None
         cfa_rule = row["cfa"]

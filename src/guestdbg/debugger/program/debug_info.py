@@ -9,6 +9,7 @@ from dataclasses import replace
 from guestdbg.debugger.errors import BadImage
 from guestdbg.debugger.program.drgn_program import DrgnProgram, ReadMemory
 from guestdbg.debugger.program.image import Image
+from guestdbg.debugger.program.local_variables.scoped_variables import ScopedVariables
 from guestdbg.debugger.program.resolver import Resolver
 from guestdbg.debugger.program.scopes import Block
 from guestdbg.debugger.program.source_location import Location
@@ -27,19 +28,21 @@ class DebugInfo:
         images: in the order in which they are searched.
         types: their variables and types; ``read`` reads guest virtual memory.
         resolver: resolves locations as people write them.
+        variables: names as the code at an address sees them.
     """
 
     def __init__(self, images: Iterable[Image], read: ReadMemory) -> None:
         self.images = list(images)
         self.types = DrgnProgram(read, self.images)
         self.resolver = Resolver(self.images, self.types)
+        self.variables = ScopedVariables(self.images, self.types)
         self._locations: dict[int, Location] = {}
 
     def add(self, image: Image) -> None:
         """Add another image."""
         self.images.append(image)
         self.types.add(image)
-        self._locations.clear()
+        self._forget()
 
     def reread(self) -> bool:
         """Take the images as their files are now, and say whether any has changed.
@@ -57,8 +60,12 @@ class DebugInfo:
             return False
         self.images[:] = images
         self.types.replace(images)
-        self._locations.clear()
+        self._forget()
         return True
+
+    def _forget(self) -> None:
+        self._locations.clear()
+        self.variables.forget()
 
     def locate(self, address: int) -> Location:
         """An address with its function (or variable), offset, file and line, if they are known."""

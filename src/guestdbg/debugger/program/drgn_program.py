@@ -5,6 +5,7 @@ drgn runs on Linux only and is an optional dependency: everything else works wit
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -68,6 +69,16 @@ class DrgnProgram:
         self._images = list(images)
         self._program: Any = None
         self._known: dict[str, Any] = {}
+        self._has_memory = True
+
+    @contextlib.contextmanager
+    def without_memory(self) -> Iterator[None]:
+        """Have every read of guest memory fail inside a ``with`` block."""
+        self._has_memory = False
+        try:
+            yield
+        finally:
+            self._has_memory = True
 
     @property
     def program(self) -> Any:
@@ -97,6 +108,8 @@ class DrgnProgram:
         )
 
         def read(address: int, count: int, _offset: int, _physical: bool) -> bytes:
+            if not self._has_memory:
+                raise drgn.FaultError("no memory is read now", address)
             try:
                 return self._read(address, count)
             except AddressError as error:
@@ -200,13 +213,8 @@ class DrgnProgram:
                 f"{expression!r} is not a variable: write a name, such as 'queue.tail'"
             )
         parsed = parse(expression)
-        value = self.variable(parsed.name, parsed.file)
-        in_place = not parsed.stars
-        for step in parsed.path:
-            in_place = in_place and not drgn_objects.is_pointer(value)
-            value = drgn_objects.follow(expression, value, step)
-        for _ in range(parsed.stars):
-            value = drgn_objects.target(expression, value)
+        start = self.variable(parsed.name, parsed.file)
+        value, in_place = drgn_objects.follow_all(expression, start, parsed)
         if in_place and len(self._known) < _KNOWN:
             # The object refers to an address: drgn reads the value each time.
             self._known[expression] = value

@@ -26,6 +26,9 @@ class StaticAddress(NamedTuple):
             the first offset to it. Each further offset is added to a pointer read at the address
             so far; the variable is at the address after the last.
         truth: it is a ``_Bool``: any value but 0 counts as 1.
+        register: 0 to 30 for X0 to X30, 31 for SP: ``address`` is added to its value, modulo 2^64.
+        in_register: the first value on the way (the pointer, or the integer itself) is not in
+            memory, but is the register's.
     """
 
     address: int
@@ -33,6 +36,8 @@ class StaticAddress(NamedTuple):
     signed: bool
     pointer_offsets: tuple[int, ...] = ()
     truth: bool = False
+    register: int | None = None
+    in_register: bool = False
 
 
 def static_address(address: int, type_: Any, path: Sequence[PathStep]) -> StaticAddress | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.debugger.breakpoints.armed_state import OFF
@@ -14,6 +15,7 @@ from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace, check_limit
 from guestdbg.debugger.unwind.unwinder import Unwinder
+from guestdbg.debugger.vcpu.code_state import VcpuCodeState
 from guestdbg.debugger.vcpu.diagnosis import diagnose
 from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
@@ -66,7 +68,7 @@ class VcpuContext:
         self.number = number
         self.vcpu = vcpu
         self.locate = target.info.locate
-        self.cpu = Cpu(vcpu, self.locate, self.backtrace)
+        self.cpu = Cpu(vcpu, self.locate, self.backtrace, self.variable)
         self.space = AddressSpace(vcpu, target.memory)
         self.get = vcpu.get_one_reg
         self._counting = vcpu if isinstance(vcpu, SupportsInstructionCount) else None
@@ -122,6 +124,10 @@ class VcpuContext:
         """X0 to X30; 0 for the zero register and for None."""
         return 0 if number is None or number == _ZERO_REGISTER else self.get(X[number])
 
+    def registers(self) -> list[int]:
+        """X0 to X30, and the stack pointer in use."""
+        return [*map(self.get, X), self.sp()]
+
     def matches(self, el: str, context: int | None, unprivileged: bool) -> bool:
         """Whether a point for this exception level and context is for the present ones.
 
@@ -147,13 +153,16 @@ class VcpuContext:
         except AddressError:
             return None
 
+    def variable(self, expression: str, location: Location) -> Any:
+        """A variable as the code at this location sees it, as a drgn object."""
+        return self.target.info.variables.value(expression, VcpuCodeState(self, location))
+
     def backtrace(
         self, pc: int, limit: int = DEFAULT_LIMIT, location: Location | None = None
     ) -> Backtrace:
         """The frames from here outwards; frame 0 is shown at ``pc``, or at ``location``."""
         check_limit(limit)
-        registers = [self.get(reg) for reg in X]
-        registers.append(self.sp())
+        registers = self.registers()
         info = self.target.info
         now = self.get(PC)
         # After a watched access the registers are those after its instruction. If the access

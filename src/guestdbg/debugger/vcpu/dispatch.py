@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from guestdbg.debugger.breakpoints.hit import Hit
-from guestdbg.debugger.breakpoints.point import STOP
+from guestdbg.debugger.breakpoints.point import STOP, Predicate
 from guestdbg.debugger.breakpoints.recording import Recording
+from guestdbg.debugger.errors import VariableUnavailable
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Stop
 
@@ -54,7 +55,7 @@ def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = (
             if state is _NOTHING:
                 point.seen += 1
             when = point._when
-            if when is not None and not when(hit):
+            if when is not None and not _holds(hit, when):
                 continue
             point.hits += 1
             if type(point) is Recording:
@@ -62,6 +63,15 @@ def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = (
         hit.count = point.hits
         reported.append(hit)
     return _report(context, reported)
+
+
+def _holds(hit: Hit, when: Predicate) -> bool:
+    """Whether a condition is true; it is false where a local variable in it has no value."""
+    try:
+        return bool(when(hit))
+    except VariableUnavailable as error:
+        hit.point.note_unavailable(error)
+        return False
 
 
 def _report(context: VcpuContext, reported: Sequence[Hit]) -> Stop | None:
@@ -94,7 +104,7 @@ def _dispatch_one(context: VcpuContext, hit: Hit) -> Stop | None:
     hit._resume_count = context.resume_count
     point.seen += 1
     when = point._when
-    if when is not None and not when(hit):
+    if when is not None and not _holds(hit, when):
         return None
     point.hits = hit.count = point.hits + 1
     if not point._enabled or hit.count <= point.ignore:

@@ -12,6 +12,7 @@ and at the end of a vCPU's turn.
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from guestdbg.debugger.breakpoints.armed_state import ArmedState
 from guestdbg.debugger.breakpoints.conditions.compiler import Compilable, Shape
@@ -19,6 +20,7 @@ from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.program.bit_field import BitField
+from guestdbg.debugger.program.local_variables.scoped_variables import Place
 from guestdbg.debugger.vcpu.access_decoder import WRITE, Touched
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import Done, dispatch
@@ -166,7 +168,7 @@ class HitProgramSet:
             if address in armed.brk_addresses:
                 excluded.append((address, address))  # one of the points may be a hardware one
                 continue
-            conditions = [self._compiled(point, 0) for point in points]
+            conditions = [self._compiled(point, 0, address=address) for point in points]
             # Without a condition every hit makes an exit: a program would gain nothing.
             if (
                 None in conditions
@@ -181,14 +183,23 @@ class HitProgramSet:
                 programs.append(HitProgram("break", address, condition=condition))
 
     def _compiled(
-        self, point: Point, value_bytes: int, bit_field: BitField | None = None
+        self,
+        point: Point,
+        value_bytes: int,
+        bit_field: BitField | None = None,
+        address: int | None = None,
     ) -> tuple[Operation, ...] | None:
         if not isinstance(point.when, Compilable):
             return None
         # A program counts for one address. The count of a line that was compiled into several
         # places is over all of them.
         alone = not (isinstance(point, Breakpoint) and len(point.addresses) > 1)
-        variable = self._target.info.types.static_address
+        info = self._target.info
+        variable = info.variables.static_address_anywhere
+        if isinstance(point, Breakpoint) and address is not None:
+            found = info.locate(address)
+            place = Place.of(point.location_at(found), found.chain)
+            variable = partial(info.variables.static_address_at, place=place)
         return point.when.compile(Shape(value_bytes, alone, variable, bit_field))
 
     def collect(self) -> None:

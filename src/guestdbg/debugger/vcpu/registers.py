@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.arm64.sysregs import SYSREGS
@@ -91,18 +92,24 @@ class Cpu:
     guest is stopped, also in a handler, by the thread that runs it.
     """
 
-    __slots__ = ("_backtrace", "locate", "vcpu", "x")
+    __slots__ = ("_backtrace", "_variable", "locate", "vcpu", "x")
 
     def __init__(
         self,
         vcpu: Vcpu,
         locate: Callable[[int], Location],
         backtrace: Callable[[int, int], Backtrace],
+        variable: Callable[[str, Location], Any],
     ) -> None:
         self.vcpu = vcpu
         self.x = GeneralRegisters(vcpu)
         self.locate = locate
         self._backtrace = backtrace
+        self._variable = variable
+
+    def __getitem__(self, expression: str) -> Any:
+        """A variable as the code at the PC sees it, as a drgn object; see ``Hit.__getitem__``."""
+        return self._variable(expression, self.location)
 
     @property
     def id(self) -> int:

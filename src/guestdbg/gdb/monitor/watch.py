@@ -32,8 +32,6 @@ def watch(session: SessionState, words: list[str]) -> str:
         raise InvalidLocation(
             f"{spec.where} is not a location: write the address as 0x{int(spec.where):x}"
         )
-    if spec.condition is not None:
-        spec.condition.check(session.guest)
     made = session.breakpoints.guards.make_room(
         lambda: session.guest.watch(
             spec.where, spec.length, spec.access, when=spec.condition, name=spec.name
@@ -64,6 +62,8 @@ def unwatch(session: SessionState, words: list[str]) -> str:
 def _line(number: int, watch: Watch) -> str:
     condition = f" if {watch.when.text}" if isinstance(watch.when, Condition) else ""
     counts = f"{watch.seen} accesses, {watch.hits} hits" if watch.seen else "no accesses yet"
+    if watch.unavailable:
+        counts += f"; the condition has no value at {watch.unavailable}: {watch.why_unavailable}"
     return (
         f"{number}: {watch.access} of {watch.name}, {watch.length} bytes at "
         f"{watch.address:#x}{condition}: {counts}"

@@ -25,6 +25,8 @@ _MOST = 1 << 126
 _U64 = (1 << 64) - 1
 #: In the index of Op.MEMORY and Op.LOAD: the integer is signed.
 _SIGNED = 16
+#: The number of SP among the registers of a StaticAddress.
+_SP = 31
 
 
 class Shape(NamedTuple):
@@ -192,16 +194,33 @@ def _variable(name: str, shape: Shape) -> _Part:
         raise NotCompilable
     integer = Integer(found.size, found.signed)
     operations: list[Operation] = [(Op.MEMORY, _index(integer), found.address)]
-    if found.pointer_offsets:
-        operations = [(Op.CONST, 0, found.address)]
-        for offset in found.pointer_offsets:
-            operations += [(Op.LOAD, 8, 0), (Op.CONST, 0, offset), (Op.ADD, 0, 0)]
-        operations.append((Op.LOAD, _index(integer), 0))
+    if found.pointer_offsets or found.register is not None:
+        operations = _through(found, integer)
     limits = _limits(integer)
     if found.truth:
         operations += [(Op.CONST, 0, 0), (Op.NE, 0, 0)]
         limits = (0, 1)
     return _bounded(tuple(operations), *limits, depth=2)
+
+
+def _through(found: StaticAddress, integer: Integer) -> list[Operation]:
+    """The operations that find an integer from a register, or through pointers."""
+    operations: list[Operation] = [(Op.CONST, 0, found.address)]
+    if found.register is not None:
+        is_sp = found.register == _SP
+        base: Operation = (Op.SP, 0, 0) if is_sp else (Op.X, found.register, 0)
+        operations = [base]
+        if not found.in_register:
+            operations += [(Op.CONST, 0, found.address), (Op.ADD, 0, 0)]
+    loaded = found.in_register
+    for offset in found.pointer_offsets:
+        if not loaded:
+            operations.append((Op.LOAD, 8, 0))
+        operations += [(Op.CONST, 0, offset), (Op.ADD, 0, 0)]
+        loaded = False
+    if not loaded:
+        return [*operations, (Op.LOAD, _index(integer), 0)]
+    return [*operations, (Op.SEXT if integer.signed else Op.ZEXT, 8 * integer.size, 0)]
 
 
 def _memory(name: str, where: _Part) -> _Part:

@@ -4,10 +4,10 @@ A small language in Python's syntax: Python's parser parses it, and this module 
 no calls and no attributes of Python objects; it can only compare and compute.
 
 Names: new, old, pc, sp, lr, address, size, count; x0 to x30 and w0 to w30; system registers
-(TTBR0_EL1); function, file and line of the code. Every other name is a variable of the guest
-(`queue.size`), which is read at each hit. `count` is how often the point was reached so far, this
-time included. `u32[x0 + 8]` is memory at a virtual address (modulo 2^64): u8, u16, u32 and u64 are
-unsigned, s8, s16, s32 and s64 signed.
+(TTBR0_EL1); function, file and line of the code. Every other name is a variable as the code of the
+hit sees it, which is read at each hit: `depth` of its function, `queue.size` of the guest. `count`
+is how often the point was reached so far, this time included. `u32[x0 + 8]` is memory at a virtual
+address (modulo 2^64): u8, u16, u32 and u64 are unsigned, s8, s16, s32 and s64 signed.
 
 If the provider can run the condition as a hit program (see ``compiler``), it is not evaluated here.
 """
@@ -15,13 +15,12 @@ If the provider can run the condition as a hit program (see ``compiler``), it is
 from __future__ import annotations
 
 import ast
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from guestdbg.debugger.breakpoints.conditions import bounds, language
 from guestdbg.debugger.breakpoints.conditions.compiler import Shape, compile_condition
-from guestdbg.debugger.breakpoints.conditions.language import HitView, Variables
+from guestdbg.debugger.breakpoints.conditions.language import HitView
 from guestdbg.debugger.breakpoints.conditions.variable_names import take_out_variables
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.program.drgn_objects import number as integer
@@ -75,21 +74,24 @@ class Condition:
     def __repr__(self) -> str:
         return f"cond({self.text!r})"
 
-    def check(self, guest: Variables) -> None:
-        """Raise UnknownSymbol for a variable or member that does not exist, before a hit does.
+    def check(self, variable: Callable[[str], object]) -> None:
+        """Have each variable looked up, with its members, before the first hit does.
 
-        A pointer on the way that leads nowhere now is no error: it may be set later.
+        ``variable`` raises the error for one that does not exist.
         """
         for path in self._paths:
-            with contextlib.suppress(AddressError):
-                guest[path]
+            variable(path)
 
     def compile(self, shape: Shape) -> tuple[Operation, ...] | None:
         """The condition as operations of a hit program; None where Python must evaluate it."""
         return compile_condition(self._tree, shape)
 
     def __call__(self, hit: HitView) -> bool:
-        """Evaluate the condition at a hit. Raises ConditionError if that is not possible."""
+        """Evaluate the condition at a hit.
+
+        Raises ConditionError if that is not possible, and VariableUnavailable where a local
+        variable has no value: there the condition counts as false.
+        """
         try:
             return bool(self._evaluate(hit))
         except (TypeError, ValueError, ZeroDivisionError, OverflowError, AddressError) as error:
@@ -211,4 +213,4 @@ class Condition:
         self.variables += (part.id,)
         name = ast.unparse(node)
         self._paths += (name,)
-        return lambda hit: integer(hit.guest[name])
+        return lambda hit: integer(hit[name])

@@ -29,21 +29,13 @@ __all__ = [
     "HitView",
     "Integer",
     "Operator",
-    "Variables",
     "general_register",
     "is_system_register",
 ]
 
 
-class Variables(Protocol):
-    """The variables of the guest's program, by expression."""
-
-    def __getitem__(self, expression: str, /) -> Any:
-        """The variable as a drgn object or an int; raises UnknownSymbol."""
-
-
-class GuestMemory(Variables, Protocol):
-    """Virtual memory and variables of the guest."""
+class GuestMemory(Protocol):
+    """Virtual memory of the guest."""
 
     def read(self, address: int, length: int, /) -> bytes:
         """``length`` bytes at a virtual address; raises AddressError."""
@@ -133,6 +125,12 @@ class HitView(Protocol):
     @property
     def guest(self) -> GuestMemory:
         """The memory."""
+
+    def __getitem__(self, expression: str, /) -> Any:
+        """A variable as the code there sees it, as a drgn object or an int.
+
+        Raises UnknownSymbol, VariableUnavailable.
+        """
 
 
 class Operator(NamedTuple):

@@ -1,0 +1,7 @@
+"""Parameters and local variables of functions: where they are at an instruction, and their values.
+
+location          where a variable is at an address, by its DWARF location
+arguments         the registers in which the arguments of a function arrive
+stack_frame       the variables of functions by drgn, from the registers of a vCPU
+scoped_variables  names as the code at an address sees them: its own variables, then the guest's
+"""

@@ -1,0 +1,368 @@
+"""Names as the code at an address sees them: its parameters and local variables, then the guest's.
+
+As in C, a local variable hides one of the guest's with the same name. Where a name is in scope
+depends on the address: of conditions, each address of a breakpoint is checked when the condition is
+given, and a watch finds out at each hit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from guestdbg.debugger.errors import (
+    AddressError,
+    BadImage,
+    NotInScope,
+    OptimizedOut,
+    UnknownSymbol,
+)
+from guestdbg.debugger.program import drgn_import, drgn_objects
+from guestdbg.debugger.program.drgn_program import DrgnProgram
+from guestdbg.debugger.program.local_variables.arguments import argument_register
+from guestdbg.debugger.program.local_variables.location import (
+    VariableLocation,
+    needs_entry_value,
+    variable_location,
+)
+from guestdbg.debugger.program.local_variables.stack_frame import frame_variable
+from guestdbg.debugger.program.scopes import Block
+from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.program.static_address import StaticAddress, static_address
+from guestdbg.debugger.program.variable_expression import Expression, parse
+from guestdbg.errors import GuestdbgError
+from guestdbg.library_errors import raised_as
+
+if TYPE_CHECKING:
+    from elftools.dwarf.die import DIE
+
+    from guestdbg.debugger.program.image import Image
+
+__all__ = ["CodeState", "Place", "ScopedVariables"]
+
+log = logging.getLogger(__name__)
+
+_REGISTERS = 32
+_INSTRUCTION = 4
+_KNOWN = 4096
+
+
+class Place(NamedTuple):
+    """An instruction, and which of the functions that were inlined there: 0 is the innermost."""
+
+    pc: int
+    level: int = 0
+
+    @classmethod
+    def of(cls, location: Location, chain: Sequence[Location]) -> Place:
+        """The place of one of the locations that the address has."""
+        return cls(location.address, chain.index(location) if location in chain else 0)
+
+
+class CodeState(Protocol):
+    """The registers of a vCPU, and the instruction in whose scope names are looked up."""
+
+    @property
+    def place(self) -> Place:
+        """The instruction."""
+
+    @property
+    def registers(self) -> Sequence[int]:
+        """X0 to X30 and SP."""
+
+    @property
+    def now(self) -> int:
+        """The PC that the registers belong to.
+
+        It is another than the place's if the instruction has been executed since.
+        """
+
+    @property
+    def written(self) -> frozenset[int] | None:
+        """The numbers of the X registers that the instruction writes; None: not known."""
+
+
+class _NoRegisters:
+    """A vCPU at an instruction, of which nothing else is known."""
+
+    registers = (0,) * _REGISTERS
+    written = None
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.now = place.pc
+
+
+class _Declared(NamedTuple):
+    """A variable of a function, as it is declared around an address."""
+
+    image: Image
+    function: Block
+    die: DIE
+    name: str
+
+    @property
+    def owner(self) -> str:
+        """The name of the function."""
+        return self.function.name or "a function without name"
+
+    @property
+    def outermost(self) -> Block:
+        """The function that is not inlined."""
+        block = self.function
+        while block.parent is not None:
+            block = block.parent
+        return block
+
+
+class ScopedVariables:
+    """The variables of the guest's functions, and those of the guest itself."""
+
+    def __init__(self, images: Sequence[Image], types: DrgnProgram) -> None:
+        self._images = images
+        self._types = types
+        self._local: dict[str, bool | None] = {}
+
+    def forget(self) -> None:
+        """Look names up anew: the images are others now."""
+        self._local.clear()
+
+    # ---- values ------------------------------------------------------------------------------
+
+    def value(self, expression: str, state: CodeState) -> Any:
+        """The drgn object of a variable, member or element, as the code there sees it.
+
+        Raises NotInScope for a variable of another function, OptimizedOut, UnknownSymbol,
+        InvalidLocation, AddressError.
+        """
+        if (name := expression).isidentifier() and self._is_local(name) is False:
+            return self._types.evaluate(expression)
+        parsed = parse(expression)
+        declared = self._declared(parsed, state.place)
+        if declared is None:
+            return self.of_guest(expression, state.place)
+        value = self._value(declared, parsed.name, state)
+        return drgn_objects.follow_all(expression, value, parsed)[0]
+
+    def of_guest(self, expression: str, place: Place | None = None) -> Any:
+        """A variable of the guest. ``place`` is for the message of NotInScope."""
+        try:
+            return self._types.evaluate(expression)
+        except UnknownSymbol as error:
+            parsed = parse(expression)
+            local = error.what == "variable" and parsed.file is None and self._is_local(parsed.name)
+            if not local:
+                raise
+            raise _not_in_scope(parsed.name, place) from None
+
+    def _value(self, declared: _Declared, name: str, state: CodeState) -> Any:
+        with raised_as(BadImage, f"the debug information of {name!r} is damaged"):
+            found = self._value_there(declared, name, state)
+            if found is not None and not found.absent_:
+                return found
+            why = "the compiler keeps its value nowhere"
+            if needs_entry_value(declared.image, declared.die, state.place.pc):
+                why = "all that is left of it is the argument, which the function no longer has"
+        raise OptimizedOut(
+            f"{name!r} of {declared.owner} is optimised out at {state.place.pc:#x}: {why}"
+        )
+
+    def _value_there(self, declared: _Declared, name: str, state: CodeState) -> Any | None:
+        place = state.place
+        if state.now != place.pc:
+            # The registers belong to the instruction that comes next. The variable may not be
+            # needed there any more: then it is where it was, if that was not overwritten.
+            after = self._level_of(declared, state.now)
+            if after is not None:
+                found = self._value_at(declared, name, state.registers, after)
+                if found is not None and not found.absent_:
+                    return found
+            if not _stays(self._location(declared, place.pc), state):
+                return None
+        return self._value_at(declared, name, state.registers, place)
+
+    def _value_at(
+        self, declared: _Declared, name: str, registers: Sequence[int], place: Place
+    ) -> Any | None:
+        found = frame_variable(self._types, registers, place.pc, place.level, name)
+        if found is None or not self._before_it_is_stored(declared, place.pc):
+            return found
+        number = self._argument(declared, place.pc)
+        drgn = drgn_import.drgn()
+        size = drgn.sizeof(found)
+        data = registers[number].to_bytes(8, "little")[:size]
+        return drgn.Object.from_bytes_(self._types.program, found.type_, data)
+
+    # ---- conditions that are given -----------------------------------------------------------
+
+    def check_at(self, expression: str, places: Iterable[Place]) -> None:
+        """Raise an error for what no code at these places can read.
+
+        What only some of them can read is a warning. A pointer that leads nowhere now is no error.
+        """
+        errors: list[GuestdbgError] = []
+        count = 0
+        for place in places:
+            count += 1
+            try:
+                self.value(expression, _NoRegisters(place))
+            except AddressError:
+                pass
+            except (NotInScope, OptimizedOut) as error:
+                errors.append(error)
+        if errors and len(errors) == count:
+            raise errors[0]
+        if errors:
+            log.warning(
+                "%s can be read at %d of %d places only, and a condition with it is false at the "
+                "others: %s",
+                expression,
+                count - len(errors),
+                count,
+                errors[0],
+            )
+
+    def check_anywhere(self, expression: str) -> None:
+        """Raise an error for what neither the guest nor any of its functions has."""
+        parsed = parse(expression)
+        if parsed.file is None and self._is_local(parsed.name) is not False:
+            return  # which of the variables of that name it is, a hit decides
+        with contextlib.suppress(AddressError):
+            self._types.evaluate(expression)
+
+    def static_address_at(self, expression: str, place: Place) -> StaticAddress | None:
+        """Where an integer is that the code there sees; None if only Python finds it."""
+        try:
+            parsed = parse(expression)
+            declared = self._declared(parsed, place)
+            if declared is None:
+                return self._types.static_address(expression)
+            return self._static_address(declared, parsed, place)
+        except Exception:  # of a damaged file: evaluating the condition reports it
+            return None
+
+    def static_address_anywhere(self, expression: str) -> StaticAddress | None:
+        """Where an integer of the guest is; None if a function may have another of that name."""
+        try:
+            if self._is_local(parse(expression).name) is not False:
+                return None
+        except GuestdbgError:
+            return None
+        return self._types.static_address(expression)
+
+    def _static_address(
+        self, declared: _Declared, parsed: Expression, place: Place
+    ) -> StaticAddress | None:
+        if parsed.stars:
+            return None
+        location = self._location(declared, place.pc)
+        if location is not None and self._before_it_is_stored(declared, place.pc):
+            number = self._argument(declared, place.pc)
+            location = VariableLocation(number, 0, in_memory=False, throughout=False)
+        object_ = frame_variable(self._types, (0,) * _REGISTERS, place.pc, place.level, parsed.name)
+        if location is None or object_ is None or object_.absent_:
+            return None
+        found = static_address(0, object_.type_, parsed.path)
+        if found is None:
+            return None
+        if not location.in_memory:
+            if found.address or (parsed.path and not found.pointer_offsets):
+                return None  # a member of a structure in registers
+            return found._replace(register=location.register, in_register=True)
+        offset = location.offset + found.address
+        return found._replace(address=offset, register=location.register)
+
+    # ---- declarations ------------------------------------------------------------------------
+
+    def _is_local(self, name: str) -> bool | None:
+        if name not in self._local:
+            if len(self._local) >= _KNOWN:
+                self._local.clear()
+            answers = [image.scopes.declares_local(name) for image in self._images]
+            self._local[name] = True if True in answers else None if None in answers else False
+        return self._local[name]
+
+    def _declared(self, parsed: Expression, place: Place) -> _Declared | None:
+        if parsed.file is not None or "::" in parsed.name:
+            return None
+        image, functions = self._functions(place.pc)
+        if image is None or not functions:
+            return None
+        blocks = functions[min(place.level, len(functions) - 1)]
+        for block in blocks:
+            if (die := block.variables.get(parsed.name)) is not None:
+                return _Declared(image, blocks[-1], die, parsed.name)
+        return None
+
+    def _functions(self, pc: int) -> tuple[Image | None, list[list[Block]]]:
+        """The blocks around an address, by the functions that they belong to: innermost first."""
+        for image in self._images:
+            if not image.covers(pc):
+                continue
+            functions: list[list[Block]] = [[]]
+            for block in image.scopes.at(pc):
+                functions[-1].append(block)
+                if block.kind == "inlined":
+                    functions.append([])
+            if functions[-1]:
+                return image, functions
+        return None, []
+
+    def _level_of(self, declared: _Declared, pc: int) -> Place | None:
+        """The place at another address where the same variable is in scope."""
+        _image, functions = self._functions(pc)
+        for level, blocks in enumerate(functions):
+            found = next((b for b in blocks if declared.name in b.variables), None)
+            if found is not None and found.variables[declared.name].offset == declared.die.offset:
+                return Place(pc, level)
+        return None
+
+    def _location(self, declared: _Declared, pc: int) -> VariableLocation | None:
+        return variable_location(declared.image, declared.die, declared.outermost.die, pc)
+
+    def _before_it_is_stored(self, declared: _Declared, pc: int) -> bool:
+        """Whether the variable is said to be in memory where the function has yet to put it."""
+        function = declared.outermost
+        row = declared.image.lines.at(function.entry)
+        end = function.entry + _INSTRUCTION
+        if row is not None and any(row.end < last for _start, last in function.ranges):
+            end = row.end
+        if not function.entry <= pc < end:
+            return False
+        location = self._location(declared, pc)
+        return (
+            location is not None
+            and location.throughout
+            and location.in_memory
+            and location.register is not None
+        )
+
+    def _argument(self, declared: _Declared, pc: int) -> int:
+        """The register of a parameter at the function's first instruction."""
+        function = declared.function
+        if function.kind == "function" and pc == function.entry:
+            number = argument_register(function.die, declared.die)
+            if number is not None:
+                return number
+        row = declared.image.lines.at(function.entry)
+        after = f"the first that has is at {row.end:#x}" if row is not None else "use a later one"
+        raise OptimizedOut(
+            f"at {pc:#x}, {declared.owner} has not yet stored {declared.name!r}, and the debug "
+            f"information does not say where it is before: name a later instruction ({after})"
+        )
+
+
+def _stays(location: VariableLocation | None, state: CodeState) -> bool:
+    """Whether the instruction has left the variable where it was."""
+    if location is None or state.now != state.place.pc + _INSTRUCTION or state.written is None:
+        return False
+    return location.register not in state.written
+
+
+def _not_in_scope(name: str, place: Place | None) -> NotInScope:
+    what = f"{name!r} is a parameter or local variable of a function"
+    if place is not None:
+        return NotInScope(f"{what} that is not in scope at {place.pc:#x}")
+    return NotInScope(f"{what}: hit[{name!r}] reads it at a hit, and cpu[{name!r}] at the PC")
