@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.closing import Closing
+from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
 from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Predicate, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.registry import PointRegistry
@@ -224,6 +225,7 @@ class Guest(IntegerAccess, Closing):
         name: str | None = None,
         el: Privilege = "any",
         context: int | None = None,
+        follow: bool = False,
     ) -> Watch:
         """Watch bytes: a variable or member, a symbol, or ``length`` bytes at an address.
 
@@ -236,9 +238,24 @@ class Guest(IntegerAccess, Closing):
         ``before`` calls the handler before the access; ``el`` watches one Exception level only
         (``"el0"``, ``"el1"``), ``context`` one value of CONTEXTIDR_EL1.
 
+        A watch stays where it is when a pointer on its way changes. With ``follow`` it moves: each
+        pointer is watched too, which takes a register for each. One that is NULL may be set later.
+
         Raises OutOfRegisters (with the reason), BadRange, InvalidLocation, UnknownSymbol.
         """
         self._check_open()
+        if follow:
+            return self._follow(
+                where,
+                length,
+                name=name,
+                access=access,
+                when=when,
+                ignore=ignore,
+                before=before,
+                el=el,
+                context=context,
+            )
         data = self._info.resolver.data(where, length).sized()
         watch = self.points.watch(
             data,
@@ -252,6 +269,16 @@ class Guest(IntegerAccess, Closing):
         )
         self._warn_if_absent(watch)
         return watch
+
+    def _follow(
+        self, where: Where, length: int | None, *, name: str | None, **options: Any
+    ) -> FollowedWatch:
+        if not isinstance(where, str):
+            raise InvalidLocation(f"{where!r}: only a variable has pointers that can be followed")
+        if length is not None:
+            raise InvalidLocation(f"{where!r}: what is followed has the length of its type")
+        path = self._info.types.pointer_path(where)
+        return self.points.follow(name or where, path, self.read, **options)
 
     def record(
         self,
@@ -418,6 +445,7 @@ class Guest(IntegerAccess, Closing):
         brief: bool = False,
     ) -> Stop:
         self._check_open()
+        self.points.follow_pointers()
         return self._guard.resume(action, timeout, max_instructions, brief=brief)
 
     def select(self, cpu: Cpu | int) -> None:

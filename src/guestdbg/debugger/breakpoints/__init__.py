@@ -2,6 +2,7 @@
 
 conditions            the condition language, evaluated here or compiled for the provider
 point                 watches and breakpoints, with handlers, conditions and counts
+followed_watch        watches that move with the pointers on their way
 hit                   what a handler is called with
 recording             watches that keep a record of every hit
 spec_parser           points as text, for command lines

@@ -98,7 +98,7 @@ def arm(
     overwatch: int = 0,
 ) -> ArmedState:
     """The state in which the enabled ones of ``points`` are armed; raises OutOfRegisters."""
-    enabled = sorted((p for p in points if p.enabled), key=lambda p: p.number)
+    enabled = sorted((p for p in points if p.enabled and p.placed), key=lambda p: p.number)
     watches = tuple(p for p in enabled if isinstance(p, Watch))
     breakpoints = [p for p in enabled if isinstance(p, Breakpoint)]
     brk_addresses = frozenset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.errors import StaleHit
 from guestdbg.debugger.program.source_location import Location
@@ -75,6 +76,8 @@ class Hit:
     _resume_count = 0
     _location: Location | None = None
     _backtrace: Backtrace | None = None
+    #: Of a watch that moves, where it was then.
+    _range: tuple[int, int] | None = None
 
     point: Point
     pc: int
@@ -92,24 +95,32 @@ class Hit:
         self.point = point
         self.pc = pc
         self._touched = touched
+        if type(point) is FollowedWatch:
+            self._range = point.address, point.end
         self._exit = exit_
         self.old_bytes = old_bytes
 
     @property
     def address(self) -> int:
         """The first watched byte that was accessed; for a breakpoint its address."""
-        point = self.point
-        start = self._touched[0]
-        return max(start, point.address) if isinstance(point, Watch) else start
+        start, watched = self._touched[0], self._watched
+        return start if watched is None else max(start, watched[0])
 
     @property
     def size(self) -> int:
         """How many watched bytes were accessed; 4 for a breakpoint."""
+        (start, size, _bits), watched = self._touched, self._watched
+        if watched is None:
+            return size
+        return min(start + size, watched[1]) - max(start, watched[0])
+
+    @property
+    def _watched(self) -> tuple[int, int] | None:
+        """The watched bytes, from and to; None for a breakpoint."""
         point = self.point
-        start, size, _bits = self._touched
-        if isinstance(point, Watch):
-            return min(start + size, point.end) - max(start, point.address)
-        return size
+        if self._range is None and isinstance(point, Watch):
+            return point.address, point.end
+        return self._range
 
     @property
     def access_address(self) -> int:

@@ -51,6 +51,8 @@ class Point:
         unavailable: those of them for which it was false because a local variable in it was not in
             scope, or was optimised out.
         why_unavailable: the first of these, as a message; None if there is none.
+        placed: whether it has a place to be armed at. A watch that follows a pointer has none while
+            that is NULL.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class Point:
         "ignore",
         "name",
         "number",
+        "placed",
         "restricted",
         "seen",
         "unavailable",
@@ -102,6 +105,7 @@ class Point:
         self.unavailable: int = 0
         self.why_unavailable: str | None = None
         self.deleted = False
+        self.placed = True
         self._enabled = True
         self._changed = changed
 
@@ -233,6 +237,11 @@ class Watch(Point):
         # Of a variable the whole value is reported, also when few of its bytes were written.
         self.scalar = length in (1, 2, 4, 8) or bit_field is not None
         self.bit_field = bit_field
+
+    def put(self, address: int, *, placed: bool) -> None:
+        """Have it somewhere else. Raises OutOfRegisters and BadRange."""
+        self.address, self.end, self.placed = address, address + self.length, placed
+        self._changed(self, "moved")
 
     def request(self) -> WatchRequest:
         """What it needs of the hardware."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
 from guestdbg.debugger.breakpoints.armed_state import Armable, ArmedState, InternalBreakpoint, arm
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
+from guestdbg.debugger.breakpoints.followed_watch import POINTER_BYTES, FollowedWatch, Read
 from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Point, Predicate, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.local_variables.scoped_variables import Place
+from guestdbg.debugger.program.pointer_path import PointerPath
 from guestdbg.debugger.program.resolver import Code, Data
 
 __all__ = ["PointRegistry"]
@@ -52,16 +54,18 @@ class PointRegistry:
         self._overwatch = overwatch
         self._info = info
         self._points: dict[int, Point] = {}
+        self._pointers: set[int] = set()
+        self._followed: list[FollowedWatch] = []
         self._internal: list[InternalBreakpoint] = []
         self.software = SoftwareBreakpoints(target.memory, translate, on_patch)
         self._next = 1
         self._remembered: dict[tuple[object, ...], ArmedState] = {}
 
     def __iter__(self) -> Iterator[Point]:
-        return iter(list(self._points.values()))
+        return iter([p for p in self._points.values() if p.number not in self._pointers])
 
     def __len__(self) -> int:
-        return len(self._points)
+        return len(self._points) - len(self._pointers)
 
     def __repr__(self) -> str:
         return repr(list(self))
@@ -109,6 +113,43 @@ class PointRegistry:
         )
         self._add(watch)
         return watch
+
+    def follow(self, name: str, path: PointerPath, read: Read, **options: Any) -> FollowedWatch:
+        """Make and arm a watch that moves with the pointers on its way.
+
+        ``options`` are those of ``watch``. The watches of the pointers are not among the points.
+        """
+        watch = FollowedWatch(self._next, name, self._changed, path=path, read=read, **options)
+        self._add(watch)
+        try:
+            pointers = tuple(self._pointer(watch, each) for each in path.names)
+            watch.watch_pointers(pointers)
+        except BaseException:
+            watch.delete()
+            raise
+        self._followed.append(watch)
+        return watch
+
+    def _pointer(self, followed: FollowedWatch, name: str) -> Watch:
+        pointer = Watch(
+            self._next,
+            f"the pointer {name} of {followed.name}",
+            self._changed,
+            address=0,
+            length=POINTER_BYTES,
+            access="write",
+            before=False,
+        )
+        pointer.placed = False
+        pointer(lambda hit: followed.follow())
+        self._pointers.add(pointer.number)
+        self._add(pointer)
+        return pointer
+
+    def follow_pointers(self) -> None:
+        """Have the watches that follow pointers where these lead now."""
+        for watch in self._followed:
+            watch.follow()
 
     def record(
         self,
@@ -224,10 +265,14 @@ class PointRegistry:
             self._check(point)
             if not point.enabled:
                 return
-            self._remembered.clear()  # conditions are compiled for a new armed state only
-        self._rearm(point, more=what == "enabled")
+        if what in ("given another condition", "moved"):
+            # Conditions are compiled for a new armed state only, and places are not in its key.
+            self._remembered.clear()
+        self._rearm(point, more=what in ("enabled", "moved"))
         if point.deleted:
             self._points.pop(point.number, None)
+            self._pointers.discard(point.number)
+            self._followed = [watch for watch in self._followed if watch is not point]
 
     def _rearm(self, point: Point | None = None, *, more: bool = False) -> None:
         """Allocate the debug registers again; if that fails, nothing has changed.

@@ -21,6 +21,7 @@ from guestdbg.debugger.errors import (
     near,
 )
 from guestdbg.debugger.program import drgn_import, drgn_objects
+from guestdbg.debugger.program.pointer_path import PointerPath, pointer_path
 from guestdbg.debugger.program.static_address import StaticAddress, static_address
 from guestdbg.debugger.program.symbol_objects import symbol_object
 from guestdbg.debugger.program.symbol_table import SymbolKind
@@ -239,6 +240,15 @@ class DrgnProgram:
             if drgn_objects.is_pointer(value):
                 yield name, drgn_objects.number(value)
             name, value = "*" + name, drgn_objects.target(expression, value)
+
+    def pointer_path(self, expression: str) -> PointerPath:
+        """The pointers on the way to a variable, and what is at their end.
+
+        Raises InvalidLocation for a variable that is reached through none, and what ``evaluate``
+        does.
+        """
+        parsed = parse(expression)
+        return pointer_path(expression, self.variable(parsed.name, parsed.file), parsed)
 
     def static_address(self, expression: str) -> StaticAddress | None:
         """Where an integer variable is, and through which pointers; None for all others."""
