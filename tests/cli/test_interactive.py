@@ -44,7 +44,7 @@ def test_hits_that_fail_a_condition_do_not_end_the_progress_line() -> None:
         terminal.wait_for(b" million instructions")
         terminal.type(b"\x03")
         assert terminal.wait() == 130
-        row = re.search(r"^ +0  ([\d,]+)  watch ", terminal.screen, re.MULTILINE)
+        row = re.search(r"^ +0  ([\d,]+) +0x\w+ +8  watch ", terminal.screen, re.MULTILINE)
         assert row is not None, terminal.screen
         assert int(row[1].replace(",", "")) > 1000
 

@@ -15,7 +15,9 @@ QUEUE = "examples/queue.elf"
 
 def summary(stderr: str) -> dict[str, tuple[int, int]]:
     """Point -> (hits, seen), of the table at the end."""
-    rows = re.findall(r"^ +([\d,]+) +([\d,]+)  (?:watch|break) (.*)$", stderr, re.MULTILINE)
+    rows = re.findall(
+        r"^ +([\d,]+) +([\d,]+) +\w+ +[\d,]+  (?:watch|break) (.*)$", stderr, re.MULTILINE
+    )
     return {
         point: (int(hits.replace(",", "")), int(seen.replace(",", "")))
         for hits, seen, point in rows

@@ -1,7 +1,6 @@
 """`guestdbg run`: a guest with breakpoints and watchpoints, from the command line."""
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.load_options import guest_options
 from guestdbg.cli.running.messages import show_messages
 from guestdbg.cli.running.option_types import Seconds, guest_text
+from guestdbg.cli.running.points import PointSpecs, arm
 from guestdbg.cli.running.summary import print_summary, record
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.cli.running.text_finder import TextFinder
 from guestdbg.cli.running.tracer import HitLines, HitLog, HitSink, HitTracer
-from guestdbg.debugger import Breakpoint, Guest, Point, load
-from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec, parse_break, parse_watch
+from guestdbg.debugger import load
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.errors import GuestdbgError
 
@@ -66,6 +65,16 @@ Exit status: 0 the guest powered off, or there were enough hits (--count);
     metavar="WHAT[:r|w|rw]",
     multiple=True,
     help="Report each access to this memory. Repeatable.",
+)
+@click.option(
+    "--after",
+    metavar="WHERE",
+    help="Set --break and --watch when this code is reached for the first time.",
+)
+@click.option(
+    "--follow-pointer",
+    is_flag=True,
+    help="Let a --watch through pointers move when these change; takes a register for each.",
 )
 @click.option(
     "--count",
@@ -122,6 +131,8 @@ def run(
     guest: Path,
     breaks: tuple[str, ...],
     watches: tuple[str, ...],
+    after: str | None,
+    follow_pointer: bool,
     count: int | None,
     backtrace: bool,
     backtrace_limit: int | None,
@@ -140,8 +151,7 @@ def run(
 
     The guest's console is stdout and stdin; hits and the summary go to stderr.
     """
-    break_specs = [parse_break(text) for text in breaks]
-    watch_specs = [parse_watch(text) for text in watches]
+    specs = PointSpecs(breaks, watches, after, follow_pointer)
     if count is not None and not breaks and not watches:
         raise click.UsageError("--count without --break or --watch: there is nothing to count.")
     existing = _existing(log_path, log_append, log_overwrite)
@@ -163,7 +173,7 @@ def run(
         guest_run = GuestRun(
             machine, terminal, tracer, timeout=timeout, max_instructions=max_instructions
         )
-        points = _arm(machine, terminal, break_specs, watch_specs, tracer.attach)
+        armed = arm(machine, terminal, specs, tracer.attach)
         for expected, reply in answers:
             machine.board.console.answer(expected, reply)
         if typed:
@@ -195,8 +205,10 @@ def run(
             outcome = guest_run.failed(error)
         totals = guest_run.totals()
         if log is not None:
-            log.write(record(outcome, totals, points) | {"vcpus": diagnosis.records(machine)})
-        print_summary(terminal, outcome, totals, points)
+            log.write(
+                record(machine, outcome, totals, armed) | {"vcpus": diagnosis.records(machine)}
+            )
+        print_summary(terminal, machine, outcome, totals, armed)
         if failure is None and outcome.reason not in ("exit", "count", "output"):
             terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
         incomplete = terminal.console_failure is not None or (log is not None and log.failed)
@@ -211,27 +223,3 @@ def _existing(path: Path | None, append: bool, overwrite: bool) -> Existing:
         option = "--log-append" if append else "--log-overwrite"
         raise click.UsageError(f"{option} without --log: there is no file to write.")
     return "append" if append else "overwrite" if overwrite else "refuse"
-
-
-def _arm(
-    guest: Guest,
-    terminal: Terminal,
-    breaks: list[BreakSpec],
-    watches: list[WatchSpec],
-    attach: Callable[[Point, BreakSpec | WatchSpec], None],
-) -> list[tuple[str, Point]]:
-    """Set all breakpoints and watchpoints. Returns each with its text of the command line."""
-    points: list[tuple[str, Point]] = []
-    for spec in breaks:
-        breakpoint_ = guest.break_(spec.where, when=spec.condition, kind="auto")
-        if isinstance(breakpoint_, Breakpoint) and breakpoint_.why_software:
-            terminal.line(
-                f"-- {spec.text} is a software breakpoint (BRK): {breakpoint_.why_software}"
-            )
-        points.append((spec.text, breakpoint_))
-        attach(breakpoint_, spec)
-    for each in watches:
-        watch = guest.watch(each.where, each.length, access=each.access, when=each.condition)
-        points.append((each.text, watch))
-        attach(watch, each)
-    return points

@@ -21,6 +21,7 @@ load         ``guestdbg.load``: from a file to a guest
 
 from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
 from guestdbg.debugger.breakpoints.conditions.expression import Condition as cond
+from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import STOP, Breakpoint, Point, Watch
 from guestdbg.debugger.breakpoints.recording import Record, Recording
@@ -35,7 +36,9 @@ from guestdbg.debugger.errors import (
     InvalidLocation,
     MissingDependency,
     NoDebugInfo,
+    NoPointers,
     NotInScope,
+    NullPointer,
     OptimizedOut,
     OutOfRegisters,
     StaleHit,
@@ -71,6 +74,7 @@ __all__ = [
     "Cpu",
     "DebuggerError",
     "Diagnosis",
+    "FollowedWatch",
     "Frame",
     "Guest",
     "GuestBusy",
@@ -83,7 +87,9 @@ __all__ = [
     "Location",
     "MissingDependency",
     "NoDebugInfo",
+    "NoPointers",
     "NotInScope",
+    "NullPointer",
     "OptimizedOut",
     "OutOfRegisters",
     "Point",

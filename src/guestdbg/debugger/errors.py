@@ -18,7 +18,9 @@ __all__ = [
     "InvalidLocation",
     "MissingDependency",
     "NoDebugInfo",
+    "NoPointers",
     "NotInScope",
+    "NullPointer",
     "OptimizedOut",
     "OutOfRegisters",
     "StaleHit",
@@ -59,6 +61,14 @@ class BadSnapshot(DebuggerError):
 
 class InvalidLocation(DebuggerError):
     """An argument cannot be understood: most often, how a location was written."""
+
+
+class NoPointers(InvalidLocation):
+    """A variable that is reached through no pointer, so that there is none to follow."""
+
+
+class NullPointer(InvalidLocation):
+    """A pointer on the way to a variable is NULL now, so that there is nothing to watch yet."""
 
 
 class UnknownSymbol(DebuggerError):

@@ -22,6 +22,7 @@ from guestdbg.debugger.errors import (
     GuestBusy,
     GuestClosed,
     InvalidLocation,
+    NoPointers,
     Unsupported,
 )
 from guestdbg.debugger.execution.facade import Execution
@@ -270,6 +271,37 @@ class Guest(IntegerAccess, Closing):
         self._warn_if_absent(watch)
         return watch
 
+    def check_watch(
+        self,
+        where: Where,
+        length: int | None = None,
+        access: AccessKind = "write",
+        when: Predicate | str | None = None,
+    ) -> None:
+        """Raise what ``watch`` would, for a watch that is to be set later; no warnings are given.
+
+        NullPointer and AddressError may be gone then.
+        """
+        self._check_open()
+        self.points.watch(
+            self._info.resolver.data(where, length).sized(),
+            access=access,
+            when=when,
+            ignore=0,
+            before=False,
+            name=None,
+            el="any",
+            context=None,
+        ).delete()
+
+    def follows_pointers(self, expression: str) -> bool:
+        """Whether a variable is reached through pointers; raises what ``watch`` does."""
+        try:
+            self._info.types.pointer_path(expression)
+        except NoPointers:
+            return False
+        return True
+
     def _follow(
         self, where: Where, length: int | None, *, name: str | None, **options: Any
     ) -> FollowedWatch:
@@ -278,7 +310,7 @@ class Guest(IntegerAccess, Closing):
         if length is not None:
             raise InvalidLocation(f"{where!r}: what is followed has the length of its type")
         path = self._info.types.pointer_path(where)
-        return self.points.follow(name or where, path, self.read, **options)
+        return self.points.follow(where, path, self.read, name, **options)
 
     def record(
         self,
@@ -311,10 +343,22 @@ class Guest(IntegerAccess, Closing):
         self._warn_if_absent(recording)
         return recording
 
+    def why_unreachable(self, point: Watch | Breakpoint) -> str | None:
+        """Why no access or instruction can reach a point as the guest is now; None if one can.
+
+        The guest may map the address later.
+        """
+        self._check_open()
+        if isinstance(point, FollowedWatch) and point.nowhere is not None:
+            return point.nowhere
+        addresses = point.addresses if isinstance(point, Breakpoint) else (point.address,)
+        reasons = [absence(self.space, self.board, address) for address in addresses]
+        return reasons[0] if all(reasons) else None
+
     def _warn_if_absent(self, watch: Watch) -> None:
         if any(image.covers(watch.address) for image in self.images):
             return  # the guest's own memory, which it maps in time
-        reason = absence(self.space, self.board, watch.address)
+        reason = self.why_unreachable(watch)
         if reason is not None:
             log.warning(
                 "%s is watched at %#x, where nothing can be accessed as the guest is now: %s",

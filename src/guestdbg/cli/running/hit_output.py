@@ -27,7 +27,7 @@ def line(number: int, name: str, hit: Hit) -> Text:
     text.append(f"#{number} ", style="bold yellow")
     if isinstance(hit.point, Watch):
         text.append(f"{hit.access} ", style="cyan")
-        text.append(name, style="bold")
+        text.append(hit.element or name, style="bold")
         _append_values(text, hit)
     else:
         text.append("break ", style="cyan")
@@ -50,12 +50,12 @@ def line(number: int, name: str, hit: Hit) -> Text:
 
 def _append_values(text: Text, hit: Hit) -> None:
     if hit.access == "read":
-        text.append(f"  {value(hit.old)}", style="bold magenta")
+        text.append(f"  {value(hit.element_old)}", style="bold magenta")
         return
     if hit.new is None:
-        text.append(f"  {value(hit.old)}, not written: {hit.new_reason}", style="magenta")
+        text.append(f"  {value(hit.element_old)}, not written: {hit.new_reason}", style="magenta")
         return
-    text.append(f"  {value(hit.old)} -> {value(hit.new)}", style="bold magenta")
+    text.append(f"  {value(hit.element_old)} -> {value(hit.element_new)}", style="bold magenta")
 
 
 def frames(backtrace: Backtrace) -> Text:
@@ -111,6 +111,7 @@ def record(number: int, label: str, hit: Hit, backtrace: Backtrace | None) -> di
     }
     if isinstance(hit.point, Watch):
         found |= {
+            "element": hit.element,
             "access": hit.access,
             "address": f"{hit.address:#x}",
             "size": hit.size,

@@ -1,12 +1,16 @@
 """The end of `guestdbg run`: why it ended, how far the guest got, and the hits of each point."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rich.text import Text
 
+from guestdbg.cli.running.points import ArmedPoints
 from guestdbg.cli.running.terminal import Terminal
-from guestdbg.debugger import Point, Watch
+from guestdbg.debugger import Breakpoint, FollowedWatch, Guest, Watch
+
+_INSTRUCTION = 4
 
 
 @dataclass(frozen=True)
@@ -27,27 +31,58 @@ class Totals:
 
 
 def print_summary(
-    terminal: Terminal, outcome: RunOutcome, totals: Totals, points: list[tuple[str, Point]]
+    terminal: Terminal, guest: Guest, outcome: RunOutcome, totals: Totals, armed: ArmedPoints
 ) -> None:
     """Write the summary to the terminal."""
     text = Text(f"-- {outcome.text}", style="bold" if outcome.status == 0 else "bold red")
     text.append(f" ({_progress(totals)})", style="not bold dim")
-    if not points:
-        terminal.line(text)
-        return
-    rows = [("hits", "seen", "point")]
-    for label, point in points:
-        kind = "watch" if isinstance(point, Watch) else "break"
-        rows.append((f"{point.hits:,}", f"{point.seen:,}", f"{kind} {label}"))
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    lines = [f"   {hits:>{widths[0]}}  {seen:>{widths[1]}}  {what}" for hits, seen, what in rows]
-    lines += [
-        f"   {label}: the condition had no value at {point.unavailable:,} of {point.seen:,}, "
-        f"and was false there: {point.why_unavailable}"
-        for label, point in points
-        if point.unavailable
-    ]
-    terminal.line(text, Text(lines[0], "dim"), *(Text(line) for line in lines[1:]))
+    lines = [text]
+    if armed.points:
+        rows = [_HEADER, *(row for label, point in armed.points for row in _rows(label, point))]
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        for row in rows:
+            hits, seen, address, size = (
+                f"{word:>{width}}" for word, width in zip(row[:4], widths, strict=True)
+            )
+            style = "dim" if row is _HEADER else ""
+            lines.append(Text(f"   {hits}  {seen}  {address}  {size}  {row[4]}", style))
+    lines += [Text(f"   {note}") for note in _notes(guest, armed)]
+    terminal.line(*lines)
+
+
+_HEADER = ("hits", "seen", "address", "size", "point")
+
+
+def _rows(label: str, point: Watch | Breakpoint) -> Iterator[tuple[str, ...]]:
+    """The rows of a point: one for each of its addresses."""
+    kind, size = ("watch", point.length) if isinstance(point, Watch) else ("break", _INSTRUCTION)
+    counts = (f"{point.hits:,}", f"{point.seen:,}")
+    for address in _addresses(point) or ("nowhere",):
+        yield (*counts, address, f"{size:,}", f"{kind} {label}")
+        counts, kind, label = ("", ""), "", ""
+
+
+def _addresses(point: Watch | Breakpoint) -> list[str]:
+    """Where a point is; empty if it is nowhere now."""
+    if isinstance(point, Breakpoint):
+        return [f"{address:#x}" for address in point.addresses]
+    return [f"{point.address:#x}"] if point.placed else []
+
+
+def _notes(guest: Guest, armed: ArmedPoints) -> Iterator[str]:
+    """What the counts do not say."""
+    if armed.waiting is not None:
+        yield f"--after {armed.waiting} was never reached: nothing else was set"
+    for label, point in armed.points:
+        if isinstance(point, FollowedWatch) and point.moves:
+            yield f"{label}: it moved {point.moves:,} times with its pointers"
+        if point.unavailable:
+            yield (
+                f"{label}: the condition had no value at {point.unavailable:,} of "
+                f"{point.seen:,}, and was false there: {point.why_unavailable}"
+            )
+        if not point.seen and (reason := guest.why_unreachable(point)) is not None:
+            yield f"{label}: nothing could reach it at the end: {reason}"
 
 
 def _progress(totals: Totals) -> str:
@@ -59,7 +94,7 @@ def _progress(totals: Totals) -> str:
     return ", ".join(parts)
 
 
-def record(outcome: RunOutcome, totals: Totals, points: list[tuple[str, Point]]) -> dict[str, Any]:
+def record(guest: Guest, outcome: RunOutcome, totals: Totals, armed: ArmedPoints) -> dict[str, Any]:
     """The last object of the log."""
     return {
         "event": "end",
@@ -74,7 +109,11 @@ def record(outcome: RunOutcome, totals: Totals, points: list[tuple[str, Point]])
                 "hits": point.hits,
                 "seen": point.seen,
                 "unavailable": point.unavailable,
+                "addresses": _addresses(point),
+                "size": point.length if isinstance(point, Watch) else _INSTRUCTION,
+                "unreachable": None if point.seen else guest.why_unreachable(point),
             }
-            for label, point in points
+            for label, point in armed.points
         ],
+        "waiting": armed.waiting,
     }

@@ -49,6 +49,9 @@ class HitSource(Protocol):
     def backtrace(self, pc: int, limit: int, location: Location) -> Backtrace:
         """The frames from here outwards; frame 0 is shown at ``pc``, in ``location``."""
 
+    def element(self, address: int, size: int, variable: tuple[str, int] | None) -> str | None:
+        """The variable, member or element that has these bytes."""
+
     def variable(self, expression: str, location: Location) -> Any:
         """A variable as the code at this location sees it, as a drgn object."""
 
@@ -76,6 +79,7 @@ class Hit:
     _resume_count = 0
     _location: Location | None = None
     _backtrace: Backtrace | None = None
+    _element: tuple[()] | tuple[str | None] = ()
     #: Of a watch that moves, where it was then.
     _range: tuple[int, int] | None = None
 
@@ -121,6 +125,22 @@ class Hit:
         if self._range is None and isinstance(point, Watch):
             return point.address, point.end
         return self._range
+
+    @property
+    def element(self) -> str | None:
+        """Which variable, member or element was accessed, as one writes it: ``samples[3].link``.
+
+        Of an access to several of them it is what has them all. None where that is not known
+        (it takes debug information), and for a breakpoint.
+        """
+        watched, point = self._watched, self.point
+        if watched is None or not isinstance(point, Watch):
+            return None
+        if not self._element:
+            variable = None if point.type_name is None else (point.variable, watched[0])
+            found = self._source.element(self.address, self.size, variable)
+            self._element = (found,)
+        return self._element[0]
 
     @property
     def access_address(self) -> int:
@@ -180,6 +200,25 @@ class Hit:
     def new(self) -> Any:
         """The watched value after the access; None if nothing was written, see ``new_reason``."""
         return self._value(self.new_bytes)
+
+    @property
+    def element_old(self) -> Any:
+        """``old`` of ``element`` alone: of the accessed bytes of a larger watched value."""
+        return self._element_value(self.old, self.old_bytes)
+
+    @property
+    def element_new(self) -> Any:
+        """``new`` of ``element`` alone; None if nothing was written."""
+        return self._element_value(self.new, self.new_bytes)
+
+    def _element_value(self, value: Any, data: bytes | None) -> Any:
+        point, watched = self.point, self._watched
+        if data is None or watched is None or not isinstance(point, Watch):
+            return value
+        if point.bit_field is not None or self.element in (None, point.variable):
+            return value
+        first = self.address - watched[0] if len(data) == watched[1] - watched[0] else 0
+        return _value(data[first : first + self.size])
 
     def _value(self, data: bytes | None) -> Value | None:
         point = self.point
@@ -246,13 +285,13 @@ class Hit:
         if not isinstance(self.point, Watch):
             return f"{where}{self.point.name} reached at {self.location}"
         text = (
-            f"{where}{self.access} of {self.point.name} ({self.size} "
+            f"{where}{self.access} of {self.element or self.point.name} ({self.size} "
             f"{'byte' if self.size == 1 else 'bytes'} at {self.address:#x}) by {self.location}"
         )
         if self.old_bytes is not None:
-            text += f": {_show(self.old)}"
+            text += f": {_show(self.element_old)}"
             if self.new_bytes is not None:
-                text += f" -> {_show(self.new)}"
+                text += f" -> {_show(self.element_new)}"
             elif self._touched[2] & 2 and self.new_reason:
                 text += f", {self.new_reason}"
         return text

@@ -192,6 +192,7 @@ class Watch(Point):
         address, length: the watched bytes.
         access: ``"read"``, ``"write"`` or ``"any"``.
         before: the handler is called before the access instead of after it.
+        variable: the location as it was given.
         type_name: the type of the watched variable where it is known.
         bit_field: which bits of these bytes are the watched value; None: all.
     """
@@ -206,6 +207,7 @@ class Watch(Point):
         "length",
         "scalar",
         "type_name",
+        "variable",
     )
 
     def __init__(
@@ -218,6 +220,7 @@ class Watch(Point):
         length: int,
         access: AccessKind,
         before: bool,
+        variable: str = "",
         type_name: str | None = None,
         bit_field: BitField | None = None,
         when: Predicate | str | None = None,
@@ -233,6 +236,7 @@ class Watch(Point):
         self.access: AccessKind = access
         self.bits = ACCESS_BITS[access]
         self.before = before
+        self.variable = variable or name
         self.type_name = type_name
         # Of a variable the whole value is reported, also when few of its bytes were written.
         self.scalar = length in (1, 2, 4, 8) or bit_field is not None

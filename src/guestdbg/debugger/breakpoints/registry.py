@@ -104,6 +104,7 @@ class PointRegistry:
             length=data.length,
             access=access,
             before=before,
+            variable=data.name,
             type_name=data.type_name,
             bit_field=data.bit_field,
             when=when,
@@ -114,12 +115,22 @@ class PointRegistry:
         self._add(watch)
         return watch
 
-    def follow(self, name: str, path: PointerPath, read: Read, **options: Any) -> FollowedWatch:
+    def follow(
+        self, variable: str, path: PointerPath, read: Read, name: str | None, **options: Any
+    ) -> FollowedWatch:
         """Make and arm a watch that moves with the pointers on its way.
 
         ``options`` are those of ``watch``. The watches of the pointers are not among the points.
         """
-        watch = FollowedWatch(self._next, name, self._changed, path=path, read=read, **options)
+        watch = FollowedWatch(
+            self._next,
+            name or variable,
+            self._changed,
+            path=path,
+            read=read,
+            variable=variable,
+            **options,
+        )
         self._add(watch)
         try:
             pointers = tuple(self._pointer(watch, each) for each in path.names)
@@ -173,6 +184,7 @@ class PointRegistry:
             length=data.length,
             access=access,
             before=False,
+            variable=data.name,
             type_name=data.type_name,
             bit_field=data.bit_field,
             when=when,

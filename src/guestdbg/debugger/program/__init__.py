@@ -20,6 +20,7 @@ drgn_objects         members, elements, extents and values of drgn objects
 symbol_objects       symbols without debug information, as drgn objects
 bit_field            the value of a bit-field, from the bytes that it lies in
 static_address       integer variables that are found without drgn, for conditions
+element_name         which member or element some bytes of a variable are
 pointer_path         the pointers on the way to a variable
 drgn_program         the variables and types of all images, by drgn
 resolver             from a location as a person writes it to addresses

@@ -8,11 +8,13 @@ from dataclasses import replace
 
 from guestdbg.debugger.errors import BadImage
 from guestdbg.debugger.program.drgn_program import DrgnProgram, ReadMemory
+from guestdbg.debugger.program.element_name import element_path
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.local_variables.scoped_variables import ScopedVariables
 from guestdbg.debugger.program.resolver import Resolver
 from guestdbg.debugger.program.scopes import Block
 from guestdbg.debugger.program.source_location import Location
+from guestdbg.errors import GuestdbgError
 
 __all__ = ["DebugInfo"]
 
@@ -75,6 +77,28 @@ class DebugInfo:
                 self._locations.clear()
             found = self._locations[address] = self._locate(address)
         return found
+
+    def element(self, address: int, size: int, variable: tuple[str, int] | None) -> str | None:
+        """The variable, member or element that has these bytes, as one writes it: ``a[3].link``.
+
+        ``variable`` is an expression and the address of what it names, if that is known. Otherwise
+        it is the variable of the guest at that address. None without debug information.
+        """
+        try:
+            if variable is not None:
+                name, start = variable
+                type_ = self.types.evaluate(name).type_
+            else:
+                symbol = next((s for i in self.images if (s := i.symbols.at(address))), None)
+                if symbol is None:
+                    return None
+                found = self.types.variable(symbol.name)
+                name, start, type_ = symbol.name, found.address_, found.type_
+            if start is None or address < start:
+                return None
+            return name + element_path(type_, address - start, size)
+        except (GuestdbgError, LookupError, TypeError, ValueError, AttributeError):
+            return None  # no drgn, no debug information, or it is damaged
 
     def _locate(self, address: int) -> Location:
         for image in self.images:

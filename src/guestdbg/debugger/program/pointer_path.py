@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from guestdbg.debugger.errors import InvalidLocation
+from guestdbg.debugger.errors import InvalidLocation, NoPointers
 from guestdbg.debugger.program import drgn_import, drgn_objects
 from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.variable_expression import Element, Expression, Member
@@ -39,7 +39,7 @@ class PointerPath(NamedTuple):
 def pointer_path(expression: str, variable: Any, parsed: Expression) -> PointerPath:
     """From a variable of the guest along the parsed expression; no guest memory is read.
 
-    Raises InvalidLocation for one that follows no pointer, and what ``drgn_objects.follow`` does.
+    Raises NoPointers for one that follows none, and what ``drgn_objects.follow`` does.
     """
     value, name = variable, parsed.name
     places: list[int] = []
@@ -70,9 +70,7 @@ def pointer_path(expression: str, variable: Any, parsed: Expression) -> PointerP
             drgn_objects.target(expression, value)  # says what is wrong
         value, name = target(), "*" + name
     if not places:
-        raise InvalidLocation(
-            f"{expression!r} is reached through no pointer that could be followed"
-        )
+        raise NoPointers(f"{expression!r} is reached through no pointer that could be followed")
     extent = drgn_objects.extent(value, expression)
     ends = [*places[1:], extent.address]
     return PointerPath(

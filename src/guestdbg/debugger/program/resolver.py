@@ -13,6 +13,7 @@ from guestdbg.debugger.errors import (
     InvalidLocation,
     MissingDependency,
     NoDebugInfo,
+    NullPointer,
     UnknownLine,
     UnknownSymbol,
     near,
@@ -191,9 +192,10 @@ class Resolver:
             )
         for pointer, value in self._types.pointers(base):
             if value == 0:
-                raise InvalidLocation(
+                raise NullPointer(
                     f"{text!r}: the pointer {pointer} is NULL now, so there is nothing to "
-                    "watch yet; let the guest run until it has been set"
+                    "watch yet; let the guest run until it has been set (run --after), or let the "
+                    "watch follow it (follow=True, --follow-pointer)"
                 )
         extent = drgn_objects.extent(self._types.evaluate(base), base)
         return _of_extent(text, extent, length)

@@ -153,6 +153,10 @@ class VcpuContext:
         except AddressError:
             return None
 
+    def element(self, address: int, size: int, variable: tuple[str, int] | None) -> str | None:
+        """The variable, member or element that has these bytes."""
+        return self.target.info.element(address, size, variable)
+
     def variable(self, expression: str, location: Location) -> Any:
         """A variable as the code at this location sees it, as a drgn object."""
         return self.target.info.variables.value(expression, VcpuCodeState(self, location))

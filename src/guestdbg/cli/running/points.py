@@ -1,0 +1,110 @@
+"""The breakpoints and watches of a command line: set at the start, or when code is reached."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import click
+
+from guestdbg.cli.running.terminal import Terminal
+from guestdbg.debugger import AddressError, Breakpoint, Guest, NullPointer, Watch
+from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec, parse_break, parse_watch
+
+__all__ = ["ArmedPoints", "PointSpecs", "arm"]
+
+Attach = Callable[[Watch | Breakpoint, BreakSpec | WatchSpec], None]
+
+
+class PointSpecs:
+    """What --break, --watch, --after and --follow-pointer say.
+
+    Raises UsageError for options without what they are about, and what the parsers do.
+    """
+
+    def __init__(
+        self, breaks: Iterable[str], watches: Iterable[str], after: str | None, follow: bool
+    ) -> None:
+        self.breaks = [parse_break(text) for text in breaks]
+        self.watches = [parse_watch(text) for text in watches]
+        self.after = None if after is None else parse_break(after, "--after")
+        self.follow = follow
+        if after is not None and not self.breaks and not self.watches:
+            raise click.UsageError("--after without --break or --watch: there is nothing to set.")
+        if follow and not any(_through_pointer(spec) for spec in self.watches):
+            raise click.UsageError(
+                "--follow-pointer: there is no --watch through a pointer, such as head->next.id."
+            )
+
+
+@dataclass
+class ArmedPoints:
+    """The points, each with its text of the command line.
+
+    `waiting`: the text of --after until it has been reached; then None.
+    """
+
+    points: list[tuple[str, Watch | Breakpoint]] = field(default_factory=list)
+    waiting: str | None = None
+
+
+def _through_pointer(spec: WatchSpec) -> bool:
+    """Whether it is written as something behind a pointer may be."""
+    return isinstance(spec.where, str) and any(sign in spec.where for sign in ("*", ".", "->", "["))
+
+
+def arm(guest: Guest, terminal: Terminal, specs: PointSpecs, attach: Attach) -> ArmedPoints:
+    """Set all breakpoints and watches, or have them set at --after."""
+    armed = ArmedPoints()
+    if specs.after is None:
+        _arm(guest, terminal, specs, attach, armed)
+        return armed
+    _check(guest, specs)
+    armed.waiting = specs.after.text
+    reached = guest.break_(specs.after.where, when=specs.after.condition)
+
+    @reached
+    def set_points(_hit: object) -> None:
+        reached.delete()
+        armed.waiting = None
+        _arm(guest, terminal, specs, attach, armed)
+
+    return armed
+
+
+def _check(guest: Guest, specs: PointSpecs) -> None:
+    """Raise the errors now that do not depend on what the guest does until then."""
+    with guest.detached():
+        for spec in specs.breaks:
+            guest.break_(spec.where, when=spec.condition).delete()
+        for each in specs.watches:
+            with contextlib.suppress(NullPointer, AddressError):
+                guest.check_watch(each.where, each.length, each.access, each.condition)
+
+
+def _arm(
+    guest: Guest, terminal: Terminal, specs: PointSpecs, attach: Attach, armed: ArmedPoints
+) -> None:
+    for spec in specs.breaks:
+        breakpoint_ = guest.break_(spec.where, when=spec.condition, kind="auto")
+        if breakpoint_.why_software:
+            terminal.line(
+                f"-- {spec.text} is a software breakpoint (BRK): {breakpoint_.why_software}"
+            )
+        armed.points.append((spec.text, breakpoint_))
+        attach(breakpoint_, spec)
+    for each in specs.watches:
+        watch = _watch(guest, each, follow=specs.follow)
+        armed.points.append((each.text, watch))
+        attach(watch, each)
+
+
+def _watch(guest: Guest, spec: WatchSpec, *, follow: bool) -> Watch:
+    follow = follow and spec.length is None and _through_pointer(spec)
+    if follow:
+        assert isinstance(spec.where, str)
+        follow = guest.follows_pointers(spec.where)
+    return guest.watch(
+        spec.where, spec.length, access=spec.access, when=spec.condition, follow=follow
+    )
