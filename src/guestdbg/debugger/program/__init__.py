@@ -15,8 +15,10 @@ dwarf_names          in which compilation units a name occurs
 scopes               functions, inlined functions and lexical blocks
 image                one ELF file with all of these
 drgn_import          drgn is optional: the error when it is missing
+cxx_abbreviations    references and base classes of C++ as drgn knows them
 variable_expression  the syntax of variables: queue.items[3].next->x
 drgn_objects         members, elements, extents and values of drgn objects
+cxx_references       which pointers are references of C++
 symbol_objects       symbols without debug information, as drgn objects
 bit_field            the value of a bit-field, from the bytes that it lies in
 static_address       integer variables that are found without drgn, for conditions

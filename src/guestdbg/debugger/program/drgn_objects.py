@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from guestdbg.debugger.errors import AddressError, BadImage, InvalidLocation, UnknownSymbol, near
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.bit_field import BitField
-from guestdbg.debugger.program.variable_expression import Element, Expression, PathStep
+from guestdbg.debugger.program.variable_expression import Element, PathStep
 
-__all__ = ["Extent", "extent", "follow", "follow_all", "is_pointer", "number", "plain", "target"]
+__all__ = ["Extent", "extent", "follow", "is_pointer", "number", "plain", "target"]
 
 
 class Extent(NamedTuple):
@@ -92,20 +92,6 @@ def follow(expression: str, value: Any, step: PathStep) -> Any:
         _check_index(expression, value, step.number)
         return _apply(expression, partial(getitem, value, step.number))
     return _member(expression, value, step.name, step.arrow)
-
-
-def follow_all(expression: str, value: Any, parsed: Expression) -> tuple[Any, bool]:
-    """From a variable along the members, elements and stars of a parsed expression.
-
-    Returns the object, and whether no pointer was followed on the way to it.
-    """
-    in_place = not parsed.stars
-    for step in parsed.path:
-        in_place = in_place and not is_pointer(value)
-        value = follow(expression, value, step)
-    for _ in range(parsed.stars):
-        value = target(expression, value)
-    return value, in_place
 
 
 def plain(type_: Any) -> Any:

@@ -21,11 +21,12 @@ from guestdbg.debugger.errors import (
     near,
 )
 from guestdbg.debugger.program import drgn_import, drgn_objects
+from guestdbg.debugger.program.cxx_references import References
 from guestdbg.debugger.program.pointer_path import PointerPath, pointer_path
 from guestdbg.debugger.program.static_address import StaticAddress, static_address
 from guestdbg.debugger.program.symbol_objects import symbol_object
 from guestdbg.debugger.program.symbol_table import SymbolKind
-from guestdbg.debugger.program.variable_expression import Element, parse
+from guestdbg.debugger.program.variable_expression import Element, Expression, PathStep, parse
 from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def _in_memory(contents: bytes) -> int:
 class DrgnProgram:
     """The drgn program over a guest's memory, created at its first use.
 
-    ``read`` reads guest virtual memory. The methods raise MissingDependency if drgn is not
+    ``read`` reads guest virtual memory. ``references`` says which pointers are references of C++,
+    which drgn does not know. The methods raise MissingDependency if drgn is not
     installed.
     """
 
@@ -71,6 +73,7 @@ class DrgnProgram:
         self._program: Any = None
         self._known: dict[str, Any] = {}
         self._has_memory = True
+        self.references = References(self._images)
 
     @contextlib.contextmanager
     def without_memory(self) -> Iterator[None]:
@@ -92,6 +95,7 @@ class DrgnProgram:
         """Add another image's debug information."""
         self._images.append(image)
         self._known.clear()
+        self.references = References(self._images)
         if self._program is not None:
             self._add_module(self._program, image)
 
@@ -100,6 +104,7 @@ class DrgnProgram:
         self._images = list(images)
         self._known.clear()
         self._program = None
+        self.references = References(self._images)
 
     def _make(self) -> Any:
         drgn = drgn_import.drgn()
@@ -135,7 +140,7 @@ class DrgnProgram:
             log.warning("the types of %s are ignored: another image is there already", image.path)
             return
         try:
-            module.try_file(str(image.path), fd=_in_memory(image.debug_contents), force=True)
+            module.try_file(str(image.path), fd=_in_memory(image.contents_for_drgn), force=True)
             if image.supplementary.path is not None:
                 alternate = _in_memory(image.supplementary_contents)
                 module.try_file(str(image.supplementary.path), fd=alternate, force=True)
@@ -215,11 +220,38 @@ class DrgnProgram:
             )
         parsed = parse(expression)
         start = self.variable(parsed.name, parsed.file)
-        value, in_place = drgn_objects.follow_all(expression, start, parsed)
+        if parsed.file is None and self.references.variable(parsed.name):
+            start = drgn_objects.target(expression, start)
+        value, in_place = self.follow(expression, start, parsed)
         if in_place and len(self._known) < _KNOWN:
             # The object refers to an address: drgn reads the value each time.
             self._known[expression] = value
         return value
+
+    def follow(self, expression: str, value: Any, parsed: Expression) -> tuple[Any, bool]:
+        """From a variable along the members, elements and stars of a parsed expression.
+
+        Returns the object, and whether no pointer was followed on the way to it. A reference is
+        what it refers to.
+        """
+        in_place = not parsed.stars
+        for step in parsed.path:
+            in_place = in_place and not drgn_objects.is_pointer(value)
+            owner = drgn_objects.plain(value.type_)
+            value = drgn_objects.follow(expression, value, step)
+            if self._is_reference(owner, step):
+                value, in_place = drgn_objects.target(expression, value), False
+        for _ in range(parsed.stars):
+            value = drgn_objects.target(expression, value)
+        return value, in_place
+
+    def _is_reference(self, owner: Any, step: PathStep) -> bool:
+        """Whether a member is a reference; ``owner`` is the class, or a pointer to it."""
+        if not self.references or isinstance(step, Element):
+            return False
+        if owner.kind == drgn_import.drgn().TypeKind.POINTER:
+            owner = owner.type
+        return self.references.member(owner, step.name)
 
     def pointers(self, expression: str) -> Iterator[tuple[str, int]]:
         """The pointers that an expression follows, in order: how each is written, and its value.
@@ -231,7 +263,10 @@ class DrgnProgram:
         for step in parsed.path:
             if drgn_objects.is_pointer(value):
                 yield name, drgn_objects.number(value)
+            owner = drgn_objects.plain(value.type_)
             value = drgn_objects.follow(expression, value, step)
+            if self._is_reference(owner, step):
+                value = drgn_objects.target(expression, value)
             if isinstance(step, Element):
                 name += f"[{step.number}]"
             else:
@@ -248,7 +283,9 @@ class DrgnProgram:
         does.
         """
         parsed = parse(expression)
-        return pointer_path(expression, self.variable(parsed.name, parsed.file), parsed)
+        return pointer_path(
+            expression, self.variable(parsed.name, parsed.file), parsed, self._is_reference
+        )
 
     def static_address(self, expression: str) -> StaticAddress | None:
         """Where an integer variable is, and through which pointers; None for all others."""
@@ -257,8 +294,20 @@ class DrgnProgram:
             if parsed.stars or parsed.file is not None:
                 return None
             start = self.variable(parsed.name)
-            if start.address_ is None:
+            if start.address_ is None or (
+                self.references and not self._has_none(expression, start, parsed)
+            ):
                 return None
             return static_address(int(start.address_), start.type_, parsed.path)
         except (GuestdbgError, LookupError, TypeError, ValueError, AttributeError):
             return None
+
+    def _has_none(self, expression: str, value: Any, parsed: Expression) -> bool:
+        """Whether there is no reference on the way. Raises AddressError for a NULL pointer."""
+        if self.references.variable(parsed.name):
+            return False
+        for step in parsed.path:
+            if self._is_reference(drgn_objects.plain(value.type_), step):
+                return False
+            value = drgn_objects.follow(expression, value, step)
+        return True

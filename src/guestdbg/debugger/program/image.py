@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from guestdbg.debugger.errors import BadImage, MissingDependency
 from guestdbg.debugger.program import elf_bounds, tombstones
 from guestdbg.debugger.program.call_frames import FrameTable
+from guestdbg.debugger.program.cxx_abbreviations import Rewritten, rewritten
 from guestdbg.debugger.program.debug_files import (
     DebugFile,
     find_debug_file,
@@ -228,9 +229,34 @@ class Image:
         return with_plain_sections(self.debug.contents or self.contents)
 
     @cached_property
+    def _for_drgn(self) -> Rewritten:
+        contents = self.debug_contents
+        with raised_as(BadImage, f"the sections of {self.path} are damaged"):
+            elf = self._open(self.debug.path or self.path, contents)
+            section = elf.get_section_by_name(".debug_abbrev")
+            if section is None:
+                return Rewritten(contents, references=False)
+            return rewritten(contents, section["sh_offset"], section["sh_size"])
+
+    @property
+    def contents_for_drgn(self) -> bytes:
+        """``debug_contents`` in the terms that drgn knows."""
+        return self._for_drgn.contents
+
+    @property
+    def has_cxx_references(self) -> bool:
+        """Whether the types may have references of C++, which drgn takes for pointers."""
+        return self.has_types and self._for_drgn.references
+
+    @cached_property
     def supplementary_contents(self) -> bytes:
         """The supplementary file, its sections decompressed; empty if there is none."""
         return with_plain_sections(self.supplementary.contents)
+
+    @property
+    def dwarf(self) -> DWARFInfo | None:
+        """The debug information; None if there is none. Raises BadImage."""
+        return self._dwarf
 
     @cached_property
     def _dwarf(self) -> DWARFInfo | None:

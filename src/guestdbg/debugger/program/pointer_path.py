@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from guestdbg.debugger.errors import InvalidLocation, NoPointers
 from guestdbg.debugger.program import drgn_import, drgn_objects
 from guestdbg.debugger.program.bit_field import BitField
-from guestdbg.debugger.program.variable_expression import Element, Expression, Member
+from guestdbg.debugger.program.variable_expression import Element, Expression, Member, PathStep
 
 __all__ = ["PointerPath", "pointer_path"]
 
@@ -36,8 +37,16 @@ class PointerPath(NamedTuple):
     bit_field: BitField | None
 
 
-def pointer_path(expression: str, variable: Any, parsed: Expression) -> PointerPath:
+def pointer_path(
+    expression: str,
+    variable: Any,
+    parsed: Expression,
+    is_reference: Callable[[Any, PathStep], bool],
+) -> PointerPath:
     """From a variable of the guest along the parsed expression; no guest memory is read.
+
+    ``is_reference`` says of a step from a class, or a pointer to one, whether it leads to a
+    reference of C++, which is followed as a pointer is.
 
     Raises NoPointers for one that follows none, and what ``drgn_objects.follow`` does.
     """
@@ -55,6 +64,7 @@ def pointer_path(expression: str, variable: Any, parsed: Expression) -> PointerP
         return drgn.Object(value.prog_, type_, address=_SOMEWHERE + number * size)
 
     for step in parsed.path:
+        owner = drgn_objects.plain(value.type_)
         if not drgn_objects.is_pointer(value):
             value = drgn_objects.follow(expression, value, step)
         elif isinstance(step, Element):
@@ -65,6 +75,8 @@ def pointer_path(expression: str, variable: Any, parsed: Expression) -> PointerP
             name += f"[{step.number}]"
         else:
             name += ("->" if step.arrow else ".") + step.name
+        if is_reference(owner, step):
+            value = target()
     for _ in range(parsed.stars):
         if not drgn_objects.is_pointer(value):
             drgn_objects.target(expression, value)  # says what is wrong

@@ -20,6 +20,7 @@ from guestdbg.debugger.errors import (
     UnknownSymbol,
 )
 from guestdbg.debugger.program import drgn_import, drgn_objects
+from guestdbg.debugger.program.cxx_references import is_reference
 from guestdbg.debugger.program.drgn_program import DrgnProgram
 from guestdbg.debugger.program.local_variables.arguments import argument_register
 from guestdbg.debugger.program.local_variables.location import (
@@ -144,7 +145,7 @@ class ScopedVariables:
         if declared is None:
             return self.of_guest(expression, state.place)
         value = self._value(declared, parsed.name, state)
-        return drgn_objects.follow_all(expression, value, parsed)[0]
+        return self._types.follow(expression, value, parsed)[0]
 
     def of_guest(self, expression: str, place: Place | None = None) -> Any:
         """A variable of the guest. ``place`` is for the message of NotInScope."""
@@ -161,6 +162,8 @@ class ScopedVariables:
         with raised_as(BadImage, f"the debug information of {name!r} is damaged"):
             found = self._value_there(declared, name, state)
             if found is not None and not found.absent_:
+                if is_reference(declared.die):
+                    return drgn_objects.target(name, found)
                 return found
             why = "the compiler keeps its value nowhere"
             if needs_entry_value(declared.image, declared.die, state.place.pc):
@@ -239,6 +242,8 @@ class ScopedVariables:
             declared = self._declared(parsed, place)
             if declared is None:
                 return self._types.static_address(expression)
+            if self._types.references:
+                return None  # there may be one of them on the way
             return self._static_address(declared, parsed, place)
         except Exception:  # of a damaged file: evaluating the condition reports it
             return None
