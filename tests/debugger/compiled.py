@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 GCC = shutil.which("aarch64-linux-gnu-gcc")
+GXX = shutil.which("aarch64-linux-gnu-g++")
 
 needs_gcc = pytest.mark.skipif(GCC is None, reason="aarch64-linux-gnu-gcc is not installed")
 
+needs_gxx = pytest.mark.skipif(GXX is None, reason="aarch64-linux-gnu-g++ is not installed")
+
 _FLAGS = (
-    *("-O2", "-std=gnu11", "-ffreestanding", "-fno-stack-protector", "-fno-pic", "-fno-pie"),
+    *("-O2", "-ffreestanding", "-fno-stack-protector", "-fno-pic", "-fno-pie"),
     *("-mstrict-align", "-mgeneral-regs-only", "-nostdlib", "-static", "-no-pie"),
     *("-Wl,--build-id=none", "-Wl,-z,noseparate-code", "-Wl,--no-warn-rwx-segments"),
     "-Wl,-Ttext=0x40200000",
@@ -40,16 +43,24 @@ stack_top:
 """
 
 
+_CXX = ("-std=c++20", "-fno-exceptions", "-fno-rtti")
+
+
 def compiled(directory: Path, sources: dict[str, str], flags: Sequence[str] = ("-g",)) -> Path:
     """Compile and link the sources, by file name, to a guest; one of them has ``main``."""
-    assert GCC is not None
+    cxx = any(name.endswith(".cpp") for name in sources)
+    compiler = GXX if cxx else GCC
+    assert compiler is not None
     paths = []
     for name, text in {**sources, "start.S": _START}.items():
         (directory / name).write_text(text)
         paths.append(name)
     guest = directory / "guest.elf"
     subprocess.run(
-        [GCC, *_FLAGS, *flags, "-o", str(guest), *paths], check=True, cwd=directory, timeout=60
+        [compiler, *_FLAGS, *(_CXX if cxx else ("-std=gnu11",)), *flags, "-o", str(guest), *paths],
+        check=True,
+        cwd=directory,
+        timeout=60,
     )
     return guest
 

@@ -202,6 +202,14 @@ class Hit:
         return self._value(self.new_bytes)
 
     @property
+    def shown_name(self) -> str:
+        """What was accessed, for a message: the point's name, and the element of it."""
+        point, element = self.point, self.element
+        if element is None or not isinstance(point, Watch) or element == point.variable:
+            return point.name
+        return element if point.name == point.variable else f"{point.name} ({element})"
+
+    @property
     def element_old(self) -> Any:
         """``old`` of ``element`` alone: of the accessed bytes of a larger watched value."""
         return self._element_value(self.old, self.old_bytes)
@@ -285,7 +293,7 @@ class Hit:
         if not isinstance(self.point, Watch):
             return f"{where}{self.point.name} reached at {self.location}"
         text = (
-            f"{where}{self.access} of {self.element or self.point.name} ({self.size} "
+            f"{where}{self.access} of {self.shown_name} ({self.size} "
             f"{'byte' if self.size == 1 else 'bytes'} at {self.address:#x}) by {self.location}"
         )
         if self.old_bytes is not None:

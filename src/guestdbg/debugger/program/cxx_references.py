@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.program import drgn_import, dwarf_entries
 from guestdbg.debugger.program.drgn_objects import plain
-from guestdbg.debugger.program.dwarf_names import NameIndex
 from guestdbg.library_errors import reason
 
 if TYPE_CHECKING:
@@ -48,7 +47,6 @@ class References:
 
     def __init__(self, images: Sequence[Image]) -> None:
         self._images = [image for image in images if image.has_cxx_references]
-        self._names: dict[int, NameIndex] = {}
         self._members: dict[tuple[str, int, str], bool] = {}
         self._variables: dict[str, bool] = {}
 
@@ -102,10 +100,8 @@ class References:
 
     def _entries(self, image: Image, name: str, tags: Sequence[str]) -> Iterator[DIE]:
         """The entries of that name outside functions."""
-        if image.dwarf is None:
-            return
-        names = self._names.setdefault(id(image), NameIndex(image.dwarf))
-        units = names.with_name(name)
+        names = image.scopes.names
+        units = [] if names is None else names.with_name(name)
         if sum(unit.size for unit in units) > _MAX_READ:
             return
         for unit in units:

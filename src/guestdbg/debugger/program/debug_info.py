@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from guestdbg.debugger.errors import BadImage
+from guestdbg.debugger.program.demangled import display_name
 from guestdbg.debugger.program.drgn_program import DrgnProgram, ReadMemory
 from guestdbg.debugger.program.element_name import element_path
 from guestdbg.debugger.program.image import Image
@@ -110,7 +111,7 @@ class DebugInfo:
                 continue
             location = Location(
                 address,
-                symbol.name if symbol is not None else None,
+                display_name(symbol.name) if symbol is not None else None,
                 address - symbol.address if symbol is not None else 0,
                 row.file if row is not None else None,
                 row.line if row is not None else None,

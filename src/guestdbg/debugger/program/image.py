@@ -253,11 +253,6 @@ class Image:
         """The supplementary file, its sections decompressed; empty if there is none."""
         return with_plain_sections(self.supplementary.contents)
 
-    @property
-    def dwarf(self) -> DWARFInfo | None:
-        """The debug information; None if there is none. Raises BadImage."""
-        return self._dwarf
-
     @cached_property
     def _dwarf(self) -> DWARFInfo | None:
         path = self.debug.path or self.path

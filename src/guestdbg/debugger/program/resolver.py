@@ -20,10 +20,11 @@ from guestdbg.debugger.errors import (
 )
 from guestdbg.debugger.program import drgn_objects
 from guestdbg.debugger.program.bit_field import BitField
+from guestdbg.debugger.program.demangled import display_name
 from guestdbg.debugger.program.drgn_objects import Extent
 from guestdbg.debugger.program.drgn_program import DrgnProgram, missing_files
 from guestdbg.debugger.program.image import Image
-from guestdbg.debugger.program.symbol_table import Symbol
+from guestdbg.debugger.program.symbol_table import Symbol, SymbolKind
 from guestdbg.debugger.validation import check_digits, integer
 
 __all__ = ["Code", "Data", "Resolver", "Where"]
@@ -36,6 +37,8 @@ _OFFSET = re.compile(r"(.*[^\s+-])\s*([+-])\s*(0[xX][0-9a-fA-F]+|\d+)\Z")
 _LINE = re.compile(r"(.+):(\d+)\Z")
 _EXPRESSION = re.compile(r"\.|->|\[|\A\*|:")
 _TOP = 1 << 64
+#: Similar names are searched for among so many symbols as people write them; else as they are.
+_SHOWN_DEMANGLED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +84,24 @@ class Resolver:
 
     def symbol(self, name: str) -> Symbol:
         """The symbol of that name; raises UnknownSymbol with similar names."""
+        return self._symbols(name)[0]
+
+    def _symbols(self, name: str) -> list[Symbol]:
+        """The symbol of that name; else those of C++ and Rust that may be written so."""
         for image in self._images:
             found = image.symbols.find(name)
             if found is not None:
-                return found
+                return [found]
+        written = [symbol for image in self._images for symbol in image.symbols.demangled(name)]
+        if written:
+            return written
         known = [n for image in self._images for n in image.symbols.names()]
         if not known:
             raise UnknownSymbol(
                 name + " (no image with symbols is loaded: add_symbols() takes one)", []
             )
+        if len(known) <= _SHOWN_DEMANGLED:
+            known = list(dict.fromkeys(map(display_name, known)))
         raise UnknownSymbol(name, near(name, known))
 
     def _is_symbol(self, name: str) -> bool:
@@ -119,17 +131,17 @@ class Resolver:
         if offset:
             inlined = [b for b in inlined if b.covers(b.entry + offset)]
         outer = [b.entry for b in blocks if b.kind == "function"]
-        if not inlined or self._is_symbol(name):
-            outer.insert(0, self._function_address(name))
+        if not blocks or self._is_symbol(name):
+            outer[:0] = [symbol.address for symbol in self._functions(name)]
         functions: dict[int, str | None] = dict.fromkeys(outer)
         functions |= {b.entry: b.name for b in inlined}
         addresses = dict.fromkeys(_code_address(a + offset, text) for a in functions)
         return Code(text, tuple(addresses), functions=() if offset else tuple(functions.items()))
 
-    def _function_address(self, name: str) -> int:
-        if "::" in name and not self._is_symbol(name):
-            return _drgn_address(self._types.variable(name))
-        return self.symbol(name).address
+    def _functions(self, name: str) -> list[Symbol]:
+        """All functions that may be written so: of an overloaded one all that there are."""
+        found = self._symbols(name)
+        return [s for s in found if s.kind is SymbolKind.FUNCTION] or found[:1]
 
     def _line(self, text: str, file: str, line: int) -> Code:
         unknown: UnknownLine | None = None
@@ -173,8 +185,14 @@ class Resolver:
             )
         base, offset = _offset(text)
         # A symbol may contain a dot: compilers name a function's static variable `calls.0`.
-        if _EXPRESSION.search(base) and not self._is_symbol(base):
-            return self._expression(text, base, offset, length)
+        if self._types.references.variable(base) or (
+            _EXPRESSION.search(base) and not self._is_symbol(base)
+        ):
+            try:
+                return self._expression(text, base, offset, length)
+            except (UnknownSymbol, NoDebugInfo):
+                if not any(image.symbols.demangled(base) for image in self._images):
+                    raise
         symbol = self.symbol(base)
         left = max(symbol.size - offset, 0) if offset >= 0 else 0
         if length is None and symbol.size and left == 0:

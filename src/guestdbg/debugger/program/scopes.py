@@ -167,6 +167,13 @@ class Scopes:
         self._dwarf = None
         self._units, self._functions, self._named = [], {}, {}
 
+    @property
+    def names(self) -> NameIndex | None:
+        """In which units names occur; None without DWARF. Raises what pyelftools does."""
+        if self._names is None and self._dwarf is not None:
+            self._names = NameIndex(self._dwarf)
+        return self._names
+
     def at(self, address: int) -> list[Block]:
         """The blocks that cover ``address``, the innermost first, the function last."""
         if self._dwarf is None:
@@ -208,7 +215,8 @@ class Scopes:
         if self._dwarf is None:
             return False
         try:
-            names = self._index()
+            names = self.names
+            assert names is not None
             units = names.with_name(name)
             shared = names.has_foreign_origins and bool(units)
             if names.supplementary is not None:
@@ -225,14 +233,9 @@ class Scopes:
             self._damaged(error)
             return False
 
-    def _index(self) -> NameIndex:
-        assert self._dwarf is not None
-        if self._names is None:
-            self._names = NameIndex(self._dwarf)
-        return self._names
-
     def _find(self, name: str) -> list[Block]:
-        names = self._index()
+        names = self.names
+        assert names is not None
         units = {u.cu_offset: u for u in names.with_name(name.rpartition("::")[2])}
         self._check_size(name, units.values())
         entries = []

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from guestdbg.debugger.program.demangled import hint, is_mangled, spellings
+
 __all__ = ["Symbol", "SymbolKind", "SymbolTable"]
 
 
@@ -118,6 +120,16 @@ class SymbolTable:
     def find(self, name: str) -> Symbol | None:
         """The symbol of that name, a global one rather than a local one; None if there is none."""
         return self._by_name.get(name)
+
+    def demangled(self, written: str) -> list[Symbol]:
+        """The symbols of C++ and Rust that may be written so, with or without parameters."""
+        word, text = hint(written), "".join(written.split())
+        return [
+            symbol
+            for symbol in self._by_name.values()
+            if word and is_mangled(symbol.name) and word in symbol.name
+            if text in spellings(symbol.name)
+        ]
 
     def at(self, address: int) -> Symbol | None:
         """The symbol whose extent holds ``address``.

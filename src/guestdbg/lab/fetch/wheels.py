@@ -14,6 +14,7 @@ REQUIREMENTS = (
     "bincopy>=20",
     "capstone>=5.0",
     "click>=8.1",
+    "demangle>=0.6",
     "fdt>=0.3.3",
     "pyelftools>=0.31",
     "rich>=13",

@@ -23,6 +23,7 @@ from guestdbg.debugger.breakpoints.conditions.compiler import Shape, compile_con
 from guestdbg.debugger.breakpoints.conditions.language import HitView
 from guestdbg.debugger.breakpoints.conditions.variable_names import take_out_variables
 from guestdbg.debugger.errors import AddressError
+from guestdbg.debugger.program.demangled import display_name
 from guestdbg.debugger.program.drgn_objects import number as integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.hit_programs import Operation
@@ -170,7 +171,10 @@ class Condition:
             raise self._error(
                 f"uses {type(unknown[0]).__name__}, which is not part of the language"
             )
-        parts = [self._evaluator(item) for item in [first, *rest]]
+        items = [first, *rest]
+        if any(isinstance(item, ast.Name) and item.id == "function" for item in items):
+            items = [_as_shown(item) for item in items]
+        parts = [self._evaluator(item) for item in items]
         compares = [language.COMPARE[type(op)].compute for op in ops]
         ordering = [isinstance(op, language.ORDERINGS) for op in ops]
 
@@ -214,3 +218,13 @@ class Condition:
         name = ast.unparse(node)
         self._paths += (name,)
         return lambda hit: integer(hit[name])
+
+
+def _as_shown(node: ast.expr) -> ast.expr:
+    """Names of functions for the linker as ``function`` has them; also inside a tuple."""
+    match node:
+        case ast.Constant(value=str() as name):
+            return ast.Constant(display_name(name))
+        case ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items):
+            return ast.Tuple([_as_shown(item) for item in items])
+    return node
