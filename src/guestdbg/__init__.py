@@ -12,7 +12,7 @@
 
 docs/python-api.md describes the rest. The packages, lowest first::
 
-    errors, closing, deprecation, library_errors, regular_file   what all of them share
+    errors, closing, deprecation, hexadecimal_repr, library_errors, regular_file   shared by all
     arm64     registers, syndromes, page tables and encodings of the architecture
     cpu       the processor of the software KVM (Cython)
     kvm       the KVM interface, with two providers: the host's KVM and the software KVM
@@ -31,40 +31,73 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from guestdbg.debugger import STOP, Guest, Hit, Location, Stop, cond, load
+    from guestdbg.debugger import (
+        STOP,
+        Backtrace,
+        Breakpoint,
+        Condition,
+        Cpu,
+        FollowedWatch,
+        Frame,
+        Guest,
+        GuestSnapshot,
+        Hit,
+        Image,
+        Location,
+        Point,
+        Record,
+        Recording,
+        Stop,
+        Symbol,
+        Watch,
+        cond,
+        load,
+    )
     from guestdbg.errors import GuestdbgError
     from guestdbg.semihosting import Semihosting
 
+    __version__: str
+
 __all__ = [
     "STOP",
+    "Backtrace",
+    "Breakpoint",
+    "Condition",
+    "Cpu",
+    "FollowedWatch",
+    "Frame",
     "Guest",
+    "GuestSnapshot",
     "GuestdbgError",
     "Hit",
+    "Image",
     "Location",
+    "Point",
+    "Record",
+    "Recording",
     "Semihosting",
     "Stop",
+    "Symbol",
+    "Watch",
+    "__version__",
     "cond",
     "load",
 ]
 
 # These are imported at their first use: the lower packages work without the debugger, and
 # `guestdbg --help` does not need it.
-_HOMES = {
-    "STOP": "guestdbg.debugger",
-    "Guest": "guestdbg.debugger",
+_HOMES = dict.fromkeys(__all__, "guestdbg.debugger") | {
     "GuestdbgError": "guestdbg.errors",
-    "Hit": "guestdbg.debugger",
-    "Location": "guestdbg.debugger",
     "Semihosting": "guestdbg.semihosting",
-    "Stop": "guestdbg.debugger",
-    "cond": "guestdbg.debugger",
-    "load": "guestdbg.debugger",
 }
 #: After `import guestdbg`, ``guestdbg.debugger.OutOfRegisters`` works without another import.
 _MODULES = ("arm64", "debugger", "errors", "gdb", "kvm", "machine")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # The installed one: a clone's is that of its last set-up.
+        return import_module("importlib.metadata").version("guestdbg")
     if name in _MODULES:
         return import_module(f"guestdbg.{name}")
     home = _HOMES.get(name)
@@ -76,4 +109,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *_MODULES, *(name for name in globals() if name[:2] == "__")})

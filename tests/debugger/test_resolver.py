@@ -14,6 +14,7 @@ from guestdbg.debugger import (
     InvalidLocation,
     MissingDependency,
     NoDebugInfo,
+    NotInScope,
     UnknownLine,
     UnknownRegister,
     UnknownSymbol,
@@ -110,3 +111,21 @@ def test_without_debug_info(tmp_path: Path, start: Load) -> None:
         with pytest.raises(UnknownSymbol, match="no image with symbols"):
             guest.watch("counter")
         guest.watch(0x4020_0000, 8, access="read")
+
+
+def test_a_function_of_a_file(start: Load) -> None:
+    guest = start("queue")
+    push = guest.symbol("queue_push").address
+    for where, offset in (("queue.c:queue_push", 0), ("queue/queue.c:queue_push+8", 8)):
+        assert guest.break_(where).addresses == (push + offset,)
+    with pytest.raises(UnknownSymbol, match=r"'queue_push in main.c'.*queue.c:queue_push"):
+        guest.break_("main.c:queue_push")
+    with pytest.raises(UnknownSymbol, match="'nothing'"):
+        guest.break_("queue.c:nothing")
+
+
+@pytest.mark.parametrize("where", ["ticks", "ticks+4", "job->id"])
+def test_a_local_variable_is_called_one(start: Load, where: str) -> None:
+    guest = start("queue")
+    with pytest.raises(NotInScope, match="is a parameter or local variable of a function"):
+        guest.watch(where)

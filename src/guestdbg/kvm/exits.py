@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from guestdbg.arm64.exception_class import DEBUG_CLASS_NAMES, EC_SHIFT
+from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm.constants import (
     KVM_DEBUG_ARCH_HSR_HIGH_VALID,
     KVM_EXIT_ARM_NISV,
@@ -49,6 +50,7 @@ class Exit:
         return 0
 
 
+@hexadecimal("hsr", "hsr_high", "far", "flags")
 @dataclass(frozen=True, slots=True)
 class ExitDebug(Exit):
     """KVM_EXIT_DEBUG: a debug exception of the guest was routed to the host.
@@ -80,6 +82,7 @@ class ExitDebug(Exit):
         return f"debug: {name}, hsr {self.hsr:#010x}{far}"
 
 
+@hexadecimal("phys_addr")
 @dataclass(frozen=True, slots=True)
 class ExitMmio(Exit):
     """KVM_EXIT_MMIO: the guest accessed an address that no memory slot covers.
@@ -141,6 +144,7 @@ class ExitInternalError(Exit):
         return f"internal error {self.suberror}: {self.text}"
 
 
+@hexadecimal("hardware_entry_failure_reason")
 @dataclass(frozen=True, slots=True)
 class ExitFailEntry(Exit):
     """KVM_EXIT_FAIL_ENTRY: the guest could not be entered on this processor.
@@ -179,6 +183,7 @@ class ExitShutdown(Exit):
     reason: ClassVar[int] = KVM_EXIT_SHUTDOWN
 
 
+@hexadecimal("hardware_exit_reason")
 @dataclass(frozen=True, slots=True)
 class ExitUnknown(Exit):
     """KVM_EXIT_UNKNOWN, or an exit reason that this interface does not know.
@@ -191,6 +196,7 @@ class ExitUnknown(Exit):
     hardware_exit_reason: int
 
 
+@hexadecimal("esr_iss", "fault_ipa")
 @dataclass(frozen=True, slots=True)
 class ExitArmNisv(Exit):
     """KVM_EXIT_ARM_NISV: an access outside every slot that its syndrome does not describe (ISV 0).

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from guestdbg.arm64.exception_class import EC, exception_class
+from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm.interface import Vcpu
 
 __all__ = ["FirstException", "SupportsFirstException", "SupportsUndefinedInstructions"]
@@ -19,6 +20,7 @@ __all__ = ["FirstException", "SupportsFirstException", "SupportsUndefinedInstruc
 _RETURNS_AFTER = (EC.SVC64, EC.HVC64, EC.SMC64)
 
 
+@hexadecimal("esr", "far", "elr", "spsr", "vector")
 @dataclass(frozen=True, slots=True)
 class FirstException:
     """The first of several exceptions that a vCPU took without returning from any.

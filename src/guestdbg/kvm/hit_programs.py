@@ -20,6 +20,7 @@ from enum import IntEnum
 from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm.constants import KVM_EXIT_DEBUG
 from guestdbg.kvm.exits import Exit, ExitDebug
 
@@ -114,6 +115,7 @@ class Op(IntEnum):
     EITHER = 57  # logical or
 
 
+@hexadecimal("address")
 @dataclass(frozen=True, slots=True)
 class HitProgram:
     """What follows from the hits of one watched range or breakpoint.

@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
+from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm.constants import KVM_EXIT_DEBUG
 from guestdbg.kvm.exits import Exit
 
 __all__ = ["ExitHlt", "SupportsHltExit"]
 
 
+@hexadecimal("immediate")
 @dataclass(frozen=True, slots=True)
 class ExitHlt(Exit):
     """The guest has come to an HLT. It has not been executed, and the PC is its address.

@@ -14,6 +14,7 @@ from typing import Any
 from elftools.common.utils import struct_parse
 from elftools.elf.elffile import ELFFile
 
+from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.machine.errors import (
     ForeignError,
     MalformedError,
@@ -48,6 +49,7 @@ _MACHINES = {
 _ADDRESSES = 1 << 64
 
 
+@hexadecimal("virtual", "physical")
 @dataclass(frozen=True, slots=True)
 class ElfSegment:
     """A loadable segment: addresses, size in bytes, and ``data``, the part that is in the file."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.machine import elf, file_formats, hex_records, linux_image, uimage, unpacking
 from guestdbg.machine.board import Board
 from guestdbg.machine.errors import (
@@ -38,6 +39,7 @@ _PIE_OFFSET = 2 * MIB  # in RAM, of an executable that can run anywhere and is l
 _DEVICE_TREE_AT_MOST = 128 * MIB  # after the start of RAM, as in QEMU, if the guest ends below
 
 
+@hexadecimal("address")
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A part of the guest: ``size`` bytes at guest-physical ``address``.
@@ -57,6 +59,7 @@ class Segment:
         return self.address + self.size
 
 
+@hexadecimal("entry", "device_tree", "slide")
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What was loaded: ``entry`` and ``device_tree`` are guest-physical addresses.

@@ -39,6 +39,13 @@ Predicate = Callable[["Hit"], Any]
 Kind = Literal["hardware", "software", "auto"]
 
 
+#: What the debugger itself uses of points.
+_INTERNAL = {
+    *("bits", "buffer", "note", "note_unavailable", "placed", "put", "request", "requests"),
+    *("restricted", "room", "scalar", "take", "watch_pointers"),
+}
+
+
 class Point:
     """A watch or a breakpoint.
 
@@ -108,6 +115,10 @@ class Point:
         self.placed = True
         self._enabled = True
         self._changed = changed
+
+    def __dir__(self) -> list[str]:
+        """What is for users: an interactive prompt completes these names."""
+        return sorted(set(super().__dir__()) - _INTERNAL)
 
     def __call__(self, handler: Handler | Point) -> Self:
         """Set the handler; this is what makes ``@guest.watch(...)`` a decorator.

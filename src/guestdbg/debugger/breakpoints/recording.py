@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +11,7 @@ from guestdbg.debugger.breakpoints.point import Handler, Point, Watch
 from guestdbg.debugger.errors import BadRange, InvalidLocation
 from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.validation import integer
+from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm import SupportsInstructionCount
 from guestdbg.kvm.hit_programs import MAX_REGISTERS, RECORD_WORDS
 
@@ -20,6 +22,11 @@ __all__ = ["Record", "Recording"]
 
 _ACCESS = {"read": 1, "write": 2, "readwrite": 3}
 _CHUNK = 65536
+#: The columns by name; three of them are parts of one word.
+_COLUMNS = ("pc", "address", "old", "new", "instructions", "size", "access", "written", "number")
+_PACKED = 5
+_PARTS = {"size": (0, 0xFF), "access": (8, 3), "written": (16, 1)}
+_PLACES_MORE = len(_PARTS) - 1
 _U64 = (1 << 64) - 1
 
 
@@ -31,6 +38,7 @@ def _numbers(registers: object) -> tuple[int, ...]:
     return tuple(registers)
 
 
+@hexadecimal("pc", "address", "old", "new", "registers")
 class Record(NamedTuple):
     """One hit.
 
@@ -189,6 +197,30 @@ class Recording(Watch):
         if not flat:
             return flat.cast("Q")  # a memoryview has no shape (0, n)
         return flat.cast("Q", (len(self), self._words))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns: those of a Record, ``written``, and the registers."""
+        return (*_COLUMNS, *(f"x{n}" for n in self.registers))
+
+    def column(self, name: str) -> memoryview:
+        """One column as unsigned 64-bit numbers, ``(len,)``; ``numpy.asarray`` takes it as it is.
+
+        ``access`` is 1 for a read, 2 for a write and 3 for both; ``written`` is 1 where ``new`` is
+        a value. A negative value of a bit-field is its two's complement. Raises InvalidLocation for
+        a name that is not in ``columns``.
+        """
+        if name not in self.columns:
+            raise InvalidLocation(
+                f"there is no column {name!r}; the columns are {', '.join(self.columns)}"
+            )
+        words = memoryview(self.data().tobytes()).cast("Q")
+        if name in _PARTS:
+            shift, mask = _PARTS[name]
+            parts = (word >> shift & mask for word in words[_PACKED :: self._words])
+            return memoryview(array("Q", parts))
+        place = self.columns.index(name)
+        return words[place - _PLACES_MORE if place > _PACKED else place :: self._words]
 
     def __iter__(self) -> Iterator[Record]:
         signed = self.bit_field is not None and self.bit_field.signed

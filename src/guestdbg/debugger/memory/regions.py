@@ -14,6 +14,7 @@ from guestdbg.arm64.translate import (
     translated_bounds,
     walk,
 )
+from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm.regs import PSTATE, sys_reg
 from guestdbg.machine import Board, MachineError
 
@@ -32,6 +33,7 @@ _ADDRESS_SPACE_END = 1 << 64
 _MOST_WALKS = 512
 
 
+@hexadecimal("start", "end")
 @dataclass(frozen=True, slots=True)
 class MemoryRegion:
     """The virtual addresses from ``start`` up to, but not including, ``end``.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guestdbg.debugger.program.source_location import Location
+from guestdbg.hexadecimal_repr import hexadecimal
 
 __all__ = ["UnimplementedInstruction"]
 
 
+@hexadecimal("pc", "encoding")
 @dataclass(frozen=True, slots=True)
 class UnimplementedInstruction:
     """The first execution of an instruction that the processor does not implement.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from guestdbg.arm64.debug import canonical
@@ -13,6 +14,7 @@ from guestdbg.debugger.errors import (
     InvalidLocation,
     MissingDependency,
     NoDebugInfo,
+    NotInScope,
     NullPointer,
     UnknownLine,
     UnknownSymbol,
@@ -26,6 +28,7 @@ from guestdbg.debugger.program.drgn_program import DrgnProgram, missing_files
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.symbol_table import Symbol, SymbolKind
 from guestdbg.debugger.validation import check_digits, integer
+from guestdbg.hexadecimal_repr import hexadecimal
 
 __all__ = ["Code", "Data", "Resolver", "Where"]
 
@@ -35,12 +38,14 @@ Where = int | str | object
 _NUMBER = re.compile(r"\*?\s*(0[xX][0-9a-fA-F_]+|0[bB][01_]+|\d[\d_]*)\Z")
 _OFFSET = re.compile(r"(.*[^\s+-])\s*([+-])\s*(0[xX][0-9a-fA-F]+|\d+)\Z")
 _LINE = re.compile(r"(.+):(\d+)\Z")
+_IN_FILE = re.compile(r"(?P<file>[^:]*[^:\s]):(?P<name>[^:].*)")
 _EXPRESSION = re.compile(r"\.|->|\[|\A\*|:")
 _TOP = 1 << 64
 #: Similar names are searched for among so many symbols as people write them; else as they are.
 _SHOWN_DEMANGLED = 20_000
 
 
+@hexadecimal("addresses")
 @dataclass(frozen=True, slots=True)
 class Code:
     """Where instructions are: all addresses of the location, and the actual source line.
@@ -55,6 +60,7 @@ class Code:
     functions: tuple[tuple[int, str | None], ...] = ()
 
 
+@hexadecimal("address")
 @dataclass(frozen=True, slots=True)
 class Data:
     """Where bytes are; ``length`` is None if the location does not include one.
@@ -95,6 +101,7 @@ class Resolver:
         written = [symbol for image in self._images for symbol in image.symbols.demangled(name)]
         if written:
             return written
+        self._check_local(name)
         known = [n for image in self._images for n in image.symbols.names()]
         if not known:
             raise UnknownSymbol(
@@ -103,6 +110,14 @@ class Resolver:
         if len(known) <= _SHOWN_DEMANGLED:
             known = list(dict.fromkeys(map(display_name, known)))
         raise UnknownSymbol(name, near(name, known))
+
+    def _check_local(self, name: str) -> None:
+        """Raise NotInScope for what only a function has."""
+        if any(image.scopes.declares_local(name) for image in self._images):
+            raise NotInScope(
+                f"{name!r} is a parameter or local variable of a function, and has a place only "
+                f"while that runs: at a hit in it, hit[{name!r}] can be read and watched"
+            )
 
     def _is_symbol(self, name: str) -> bool:
         return any(image.symbols.find(name) is not None for image in self._images)
@@ -122,7 +137,35 @@ class Resolver:
         if line is not None:
             return self._line(text, line[1], int(line[2]))
         base, offset = _offset(text)
+        if (parts := _IN_FILE.fullmatch(base)) is not None and not self._is_symbol(base):
+            return self._function_of_file(text, parts["file"], parts["name"], offset)
         return self._function(text, base, offset)
+
+    def _function_of_file(self, text: str, file: str, name: str, offset: int) -> Code:
+        """The function that this source file defines; several files may have one of that name."""
+        found = self._function(text, name, 0)
+        here = [a for a in found.addresses if self._is_of_file(a, file)]
+        if not here:
+            files = sorted({str(self._file_of(a)) for a in found.addresses} - {"None"})
+            if not files:
+                raise NoDebugInfo(
+                    f"{text!r} needs line numbers, and there are none for {name!r} "
+                    "(compile with -g)" + missing_files(self._images)
+                )
+            raise UnknownSymbol(f"{name} in {file}", [f"{each}:{name}" for each in files[:3]])
+        functions = tuple(each for each in found.functions if each[0] in here)
+        addresses = tuple(_code_address(a + offset, text) for a in here)
+        return Code(text, addresses, functions=() if offset else functions)
+
+    def _file_of(self, address: int) -> str | None:
+        for image in self._images:
+            if (row := image.lines.at(address)) is not None:
+                return row.file
+        return None
+
+    def _is_of_file(self, address: int, file: str) -> bool:
+        known, wanted = self._file_of(address), PurePosixPath(file).parts
+        return known is not None and PurePosixPath(known).parts[-len(wanted) :] == wanted
 
     def _function(self, text: str, name: str, offset: int) -> Code:
         """A symbol, and all copies of the function that were inlined; or an offset in each."""
@@ -208,15 +251,24 @@ class Resolver:
             raise InvalidLocation(
                 f"{text!r}: an offset can follow a symbol, not a member or element"
             )
-        for pointer, value in self._types.pointers(base):
+        try:
+            self._check_pointers(text, base)
+        except UnknownSymbol as error:
+            if error.what == "variable":
+                self._check_local(error.name)
+            raise
+        extent = drgn_objects.extent(self._types.evaluate(base), base)
+        return _of_extent(text, extent, length)
+
+    def _check_pointers(self, text: str, expression: str) -> None:
+        """Raise NullPointer for a pointer on the way that is NULL."""
+        for pointer, value in self._types.pointers(expression):
             if value == 0:
                 raise NullPointer(
                     f"{text!r}: the pointer {pointer} is NULL now, so there is nothing to "
                     "watch yet; let the guest run until it has been set (run --after), or let the "
                     "watch follow it (follow=True, --follow-pointer)"
                 )
-        extent = drgn_objects.extent(self._types.evaluate(base), base)
-        return _of_extent(text, extent, length)
 
 
 def _first_in_each(addresses: list[int], image: Image) -> list[int]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from guestdbg.hexadecimal_repr import hexadecimal
+
 __all__ = ["Location"]
 
 
+@hexadecimal("address")
 @dataclass(frozen=True, slots=True)
 class Location:
     """An address with its function, source file and line; each is None if it is not known.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from guestdbg.debugger.program.demangled import hint, is_mangled, spellings
+from guestdbg.hexadecimal_repr import hexadecimal
 
 __all__ = ["Symbol", "SymbolKind", "SymbolTable"]
 
@@ -22,6 +23,7 @@ class SymbolKind(Enum):
     OTHER = 3
 
 
+@hexadecimal("address")
 @dataclass(frozen=True, slots=True)
 class Symbol:
     """One symbol; ``size`` is in bytes, and 0 if the file does not give one."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.validation import integer
+from guestdbg.hexadecimal_repr import hexadecimal
 
 __all__ = ["DEFAULT_LIMIT", "Backtrace", "Frame", "Run", "check_limit"]
 
@@ -20,6 +21,7 @@ _MAX_PERIOD = 8
 _MIN_TIMES = 3
 
 
+@hexadecimal("pc", "sp")
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One frame of a backtrace, the innermost being number 0.

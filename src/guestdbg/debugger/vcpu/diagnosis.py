@@ -13,6 +13,7 @@ from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
+from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm import FirstException, SupportsFirstException, SupportsInstructionCount, Vcpu
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
 from guestdbg.kvm.regs import ELR_EL1, PC, PSTATE, SPSR_EL1, sys_reg
@@ -53,6 +54,7 @@ class Diagnosed(Protocol):
         """What is known of an address."""
 
 
+@hexadecimal("pc")
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What one vCPU is doing.

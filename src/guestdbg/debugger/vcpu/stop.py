@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.vcpu.registers import Cpu
+from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm import ExitIntr
 
 __all__ = ["Outcome", "Reason", "Stop"]
@@ -15,6 +16,7 @@ __all__ = ["Outcome", "Reason", "Stop"]
 Reason = Literal["hit", "step", "until", "exit", "timeout", "limit", "interrupt", "idle", "error"]
 
 
+@hexadecimal("pc")
 @dataclass(frozen=True, slots=True)
 class Stop:
     """What ``run`` and the steps return.
