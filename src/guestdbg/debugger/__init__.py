@@ -3,20 +3,21 @@
 Everything here goes through ``guestdbg.kvm`` and ``guestdbg.machine``; nothing knows which
 provider runs the guest. In reading order, lowest first:
 
-errors       the exceptions
-validation   checks of arguments
-program      symbols, source lines and types of the guest's program
-memory       guest memory: virtual, physical, with the debugger's BRK instructions
-messages     devices and instructions that the guest misses
-unwind       backtraces
-hardware     debug registers for the points
-breakpoints  watches, breakpoints, conditions, hits
-target       what the debugger of one guest works on
-vcpu         one vCPU: from a debug exit to the handlers
-execution    letting the vCPUs run: turns, limits, steps
-snapshot     snapshots of a guest under the debugger
-guest        ``Guest``, which brings all of this together
-load         ``guestdbg.load``: from a file to a guest
+errors         the exceptions
+validation     checks of arguments
+program        symbols, source lines and types of the guest's program
+memory         guest memory: virtual, physical, with the debugger's BRK instructions
+messages       devices and instructions that the guest misses
+unwind         backtraces
+hardware       debug registers for the points
+breakpoints    watches, breakpoints, conditions, hits
+target         what the debugger of one guest works on
+vcpu           one vCPU: from a debug exit to the handlers
+execution      letting the vCPUs run: turns, limits, steps
+snapshot       snapshots of a guest under the debugger
+point_methods  making watches, recordings and breakpoints
+guest          ``Guest``, which brings all of this together
+load           ``guestdbg.load``: from a file to a guest
 """
 
 from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError

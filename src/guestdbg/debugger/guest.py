@@ -11,18 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.closing import Closing
-from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
-from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Predicate, Watch
-from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.errors import (
     BadRange,
     GuestBusy,
     GuestClosed,
     InvalidLocation,
-    NoPointers,
     Unsupported,
 )
 from guestdbg.debugger.execution.facade import Execution
@@ -31,8 +26,8 @@ from guestdbg.debugger.execution.scheduler import ResumeAction, Scheduler
 from guestdbg.debugger.execution.step_commands import StepCommands
 from guestdbg.debugger.memory.address_space import AddressSpace, virtual
 from guestdbg.debugger.memory.integer_access import IntegerAccess
-from guestdbg.debugger.memory.presence import absence
 from guestdbg.debugger.messages.guest_messages import GuestMessages
+from guestdbg.debugger.point_methods import PointMethods
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.resolver import Data, Where
@@ -53,7 +48,7 @@ __all__ = ["Guest"]
 log = logging.getLogger(__name__)
 
 
-class Guest(IntegerAccess, Closing):
+class Guest(PointMethods, IntegerAccess, Closing):
     """A loaded guest: its memory, registers, symbols, and the points at which it is stopped.
 
     Made by ``guestdbg.load``, or around a board that has a guest in it already. Use it in a
@@ -211,192 +206,6 @@ class Guest(IntegerAccess, Closing):
     def program(self) -> Any:
         """The ``drgn.Program`` over this guest, for everything else that drgn can do."""
         return self._info.types.program
-
-    # ---- points ------------------------------------------------------------------------------
-
-    def watch(
-        self,
-        where: Where,
-        length: int | None = None,
-        access: AccessKind = "write",
-        *,
-        when: Predicate | str | None = None,
-        ignore: int = 0,
-        before: bool = False,
-        name: str | None = None,
-        el: Privilege = "any",
-        context: int | None = None,
-        follow: bool = False,
-    ) -> Watch:
-        """Watch bytes: a variable or member, a symbol, or ``length`` bytes at an address.
-
-        Without a ``length`` the whole variable or symbol is watched; for an address the default is
-        8 bytes, or less if its alignment is smaller. Called with a function, the watch takes it as
-        its handler, so it serves as a decorator; without a handler, a hit ends ``run()``.
-
-        ``access`` is ``"read"``, ``"write"`` or ``"any"``; ``when`` is a condition on the hit, a
-        function or a text; the first ``ignore`` hits are counted without calling the handler;
-        ``before`` calls the handler before the access; ``el`` watches one Exception level only
-        (``"el0"``, ``"el1"``), ``context`` one value of CONTEXTIDR_EL1.
-
-        A watch stays where it is when a pointer on its way changes. With ``follow`` it moves: each
-        pointer is watched too, which takes a register for each. One that is NULL may be set later.
-
-        Raises OutOfRegisters (with the reason), BadRange, InvalidLocation, UnknownSymbol.
-        """
-        self._check_open()
-        if follow:
-            return self._follow(
-                where,
-                length,
-                name=name,
-                access=access,
-                when=when,
-                ignore=ignore,
-                before=before,
-                el=el,
-                context=context,
-            )
-        data = self._info.resolver.data(where, length).sized()
-        watch = self.points.watch(
-            data,
-            access=access,
-            when=when,
-            ignore=ignore,
-            before=before,
-            name=name,
-            el=el,
-            context=context,
-        )
-        self._warn_if_absent(watch)
-        return watch
-
-    def check_watch(
-        self,
-        where: Where,
-        length: int | None = None,
-        access: AccessKind = "write",
-        when: Predicate | str | None = None,
-    ) -> None:
-        """Raise what ``watch`` would, for a watch that is to be set later; no warnings are given.
-
-        NullPointer and AddressError may be gone then.
-        """
-        self._check_open()
-        self.points.watch(
-            self._info.resolver.data(where, length).sized(),
-            access=access,
-            when=when,
-            ignore=0,
-            before=False,
-            name=None,
-            el="any",
-            context=None,
-        ).delete()
-
-    def follows_pointers(self, expression: str) -> bool:
-        """Whether a variable is reached through pointers; raises what ``watch`` does."""
-        try:
-            self._info.types.pointer_path(expression)
-        except NoPointers:
-            return False
-        return True
-
-    def _follow(
-        self, where: Where, length: int | None, *, name: str | None, **options: Any
-    ) -> FollowedWatch:
-        if not isinstance(where, str):
-            raise InvalidLocation(f"{where!r}: only a variable has pointers that can be followed")
-        if length is not None:
-            raise InvalidLocation(f"{where!r}: what is followed has the length of its type")
-        path = self._info.types.pointer_path(where)
-        return self.points.follow(where, path, self.read, name, **options)
-
-    def record(
-        self,
-        where: Where,
-        length: int | None = None,
-        access: AccessKind = "write",
-        *,
-        when: Predicate | str | None = None,
-        registers: Sequence[int] = (),
-        limit: int | None = None,
-        name: str | None = None,
-    ) -> Recording:
-        """Watch 1, 2, 4 or 8 bytes and keep a record of every hit; no handler is called.
-
-        ``registers``: those of x0 to x30 (numbers, at most 16) that go into a record; ``limit``: a
-        run ends after so many records. The other arguments are those of ``watch``. Providers with
-        hit programs record millions of hits a second, also with a condition of ``guestdbg.cond``.
-
-        Raises what ``watch`` raises; BadRange for other lengths.
-        """
-        self._check_open()
-        recording = self.points.record(
-            self._info.resolver.data(where, length).sized(),
-            access=access,
-            when=when,
-            registers=registers,
-            limit=limit,
-            name=name,
-        )
-        self._warn_if_absent(recording)
-        return recording
-
-    def why_unreachable(self, point: Watch | Breakpoint) -> str | None:
-        """Why no access or instruction can reach a point as the guest is now; None if one can.
-
-        The guest may map the address later.
-        """
-        self._check_open()
-        if isinstance(point, FollowedWatch) and point.nowhere is not None:
-            return point.nowhere
-        addresses = point.addresses if isinstance(point, Breakpoint) else (point.address,)
-        reasons = [absence(self.space, self.board, address) for address in addresses]
-        return reasons[0] if all(reasons) else None
-
-    def _warn_if_absent(self, watch: Watch) -> None:
-        if any(image.covers(watch.address) for image in self.images):
-            return  # the guest's own memory, which it maps in time
-        reason = self.why_unreachable(watch)
-        if reason is not None:
-            log.warning(
-                "%s is watched at %#x, where nothing can be accessed as the guest is now: %s",
-                watch.name,
-                watch.address,
-                reason,
-            )
-
-    def break_(
-        self,
-        where: Where,
-        *,
-        when: Predicate | str | None = None,
-        ignore: int = 0,
-        kind: Kind = "auto",
-        name: str | None = None,
-        el: Privilege = "any",
-        context: int | None = None,
-    ) -> Breakpoint:
-        """Stop before an instruction: a symbol, ``symbol+offset``, address, or ``file:line``.
-
-        ``kind``: ``"hardware"``, ``"software"`` (a BRK put into the guest's memory) or ``"auto"``:
-        hardware, and software only if no register is left, which is logged as a warning; the
-        breakpoint's ``why_software`` says so. The other arguments are those of ``watch``.
-
-        Raises OutOfRegisters, Unsupported (the guest's code cannot be changed under this provider),
-        BadRange, UnknownSymbol, UnknownLine.
-        """
-        self._check_open()
-        return self.points.breakpoint(
-            self._info.resolver.code(where),
-            kind=kind,
-            when=when,
-            ignore=ignore,
-            name=name,
-            el=el,
-            context=context,
-        )
 
     def _patches_change(self) -> None:
         """The set of BRK instructions in guest memory changes: hit programs depend on it."""
