@@ -37,6 +37,8 @@ class FollowedWatch(Watch):
         nowhere: why it has no place now; None if it has one.
     """
 
+    fixed = False
+
     __slots__ = ("_read", "moves", "nowhere", "path", "pointers")
 
     def __init__(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.errors import StaleHit
 from guestdbg.debugger.program.source_location import Location
@@ -99,7 +98,7 @@ class Hit:
         self.point = point
         self.pc = pc
         self._touched = touched
-        if type(point) is FollowedWatch:
+        if not point.fixed and isinstance(point, Watch):
             self._range = point.address, point.end
         self._exit = exit_
         self.old_bytes = old_bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, get_args
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.debugger import validation
@@ -41,7 +41,17 @@ Kind = Literal["hardware", "software", "auto"]
 
 #: What the debugger itself uses of points.
 _INTERNAL = {
-    *("bits", "buffer", "note", "note_unavailable", "placed", "put", "request", "requests"),
+    *(
+        "bits",
+        "buffer",
+        "fixed",
+        "note",
+        "note_unavailable",
+        "placed",
+        "put",
+        "request",
+        "requests",
+    ),
     *("restricted", "room", "scalar", "take", "watch_pointers"),
 }
 
@@ -60,7 +70,10 @@ class Point:
         why_unavailable: the first of these, as a message; None if there is none.
         placed: whether it has a place to be armed at. A watch that follows a pointer has none while
             that is NULL.
+        fixed: whether it stays where it is.
     """
+
+    fixed: ClassVar[bool] = True
 
     __slots__ = (
         "_changed",
