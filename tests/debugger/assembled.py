@@ -8,7 +8,7 @@ from typing import Any
 
 from guestdbg.debugger import Guest
 from guestdbg.kvm import Device, Exit, GuestDebug, Memory, Vcpu, VcpuEvents, VcpuInit, Vm, open_kvm
-from guestdbg.machine import Board
+from guestdbg.machine import Board, Console
 
 RAM = 0x4000_0000
 CODE = RAM + 0x8_0000
@@ -60,15 +60,23 @@ def assembled(
     plain = options.pop("plain", False)
     overwatch = options.pop("overwatch", 0)
     use_hit_programs = options.pop("use_hit_programs", None)
+    semihosting = options.pop("semihosting", False)
+    console = options.pop("console", None)
     kvm = open_kvm("soft", **options)
-    board = Board(kvm, memory_size=16 << 20, vcpus=vcpus)
+    board = Board(kvm, memory_size=16 << 20, vcpus=vcpus, console=Console(console))
     board.write_phys(CODE, words(*code))
     for offset, handler in (vectors or {}).items():
         board.write_phys(VECTORS + offset, words(*handler))
     board.start(CODE)
     if plain:
         make_plain(board)
-    return Guest(board, overwatch=overwatch, on_close=kvm.close, use_hit_programs=use_hit_programs)
+    return Guest(
+        board,
+        overwatch=overwatch,
+        on_close=kvm.close,
+        use_hit_programs=use_hit_programs,
+        semihosting=semihosting,
+    )
 
 
 def make_plain(board: Board) -> None:

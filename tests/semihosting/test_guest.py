@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import guestdbg
+from guestdbg.debugger.vcpu import semihosting
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
@@ -124,3 +125,20 @@ def test_the_command_line(elf, tmp_path) -> None:
     )
     assert done.returncode == 2
     assert b"without --semihosting" in done.stderr
+
+
+@pytest.mark.parametrize("options", [{}, {"read_only": True}, {"max_written": 5}])
+def test_calls_caught_at_the_exception_vectors_give_the_same(
+    elf, tmp_path, monkeypatch, options: dict
+) -> None:
+    """As on a provider that does not exit at HLT."""
+    found = []
+    for plain in (False, True):
+        monkeypatch.setattr(semihosting, "PLAIN", plain)
+        directory = tmp_path / str(plain)
+        directory.mkdir()
+        (directory / "kept.txt").write_text("kept")
+        text, stop = run_here(elf, directory, **options)
+        files = {p.name: p.read_text() for p in directory.iterdir()}
+        found.append((text, stop.reason, stop.status, stop.pc, files))
+    assert found[0] == found[1]

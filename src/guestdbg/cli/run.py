@@ -198,7 +198,7 @@ def run(
         show_messages(machine, None if trace_only else terminal, log.write if log else None)
         failure: GuestdbgError | None = None
         try:
-            with keyboard.passed_on(guest_run.type, guest_run.pending):
+            with keyboard.passed_on(guest_run.type, guest_run.pending, guest_run.end_input):
                 outcome = guest_run.run()
         except GuestdbgError as error:
             failure = error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -38,9 +39,9 @@ from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.diagnosis import Diagnosis, diagnose
 from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
-from guestdbg.debugger.vcpu.semihosting import can_catch_calls, catch_calls
+from guestdbg.debugger.vcpu.semihosting import catch_calls
 from guestdbg.debugger.vcpu.stop import Stop
-from guestdbg.machine import Board
+from guestdbg.machine import Board, Loaded, Segment
 from guestdbg.semihosting import Semihosting, SemihostingCalls
 
 __all__ = ["Guest"]
@@ -62,6 +63,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
             watches, if there are not enough registers; 0 keeps every watch exact.
         on_close: called when the guest is closed.
         reload: loads the guest again, for ``reset``.
+        segments: where the guest was loaded; empty: not known.
         semihosting: provide semihosting, with the default options or with these.
         heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit.
         use_hit_programs: whether the provider may decide hits itself, if it can, which only makes
@@ -85,7 +87,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
         *,
         overwatch: int = 0,
         on_close: Callable[[], object] | None = None,
-        reload: Callable[[], object] | None = None,
+        reload: Callable[[], Loaded] | None = None,
+        segments: Sequence[Segment] = (),
         semihosting: bool | Semihosting = False,
         heap: tuple[int, int, int, int] = (0, 0, 0, 0),
         use_hit_programs: bool | None = None,
@@ -115,17 +118,21 @@ class Guest(PointMethods, IntegerAccess, Closing):
         self.execution = Execution(target, scheduler, self._guard, self.points.software)
         self.vcpus: tuple[Cpu, ...] = tuple(vcpu.cpu for vcpu in scheduler.vcpus)
         board.bus.on_access = self.execution.device_accessed
+        self._segments = tuple(segments)
         if semihosting:
-            if not can_catch_calls(target):
-                raise Unsupported(
-                    "semihosting needs a provider that tells of HLT (the extension "
-                    "SupportsHltExit): --provider soft does, the host's KVM does not"
-                )
             options = semihosting if isinstance(semihosting, Semihosting) else Semihosting()
             target.semihosting = SemihostingCalls(options)
             target.heap = heap
-        catch_calls(target)
+        self._catch_calls()
         self.messages = GuestMessages(board, self._info.locate)
+
+    def _catch_calls(self) -> None:
+        """Have semihosting calls of the guest caught, which has just been loaded."""
+        target = self._target
+        catch_calls(target, self._segments, self.points.catch)
+        if target.vector_catch is not None:
+            boot = self._scheduler.vcpus[0]
+            target.vector_catch.refresh(boot.number, boot.vcpu, boot.space)
 
     # ---- symbols and locations ---------------------------------------------------------------
 
@@ -371,7 +378,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
         if self._reload is None:
             raise Unsupported("this guest was not loaded from a file that could be loaded again")
         with self.points.software.out_of_memory():
-            self._reload()
+            self._segments = self._reload().segments
             if self._info.reread():
                 self._patches_change()
             for vcpu in self._scheduler.vcpus:
@@ -379,6 +386,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
             self._scheduler.select(0)
         if self._target.semihosting is not None:
             self._target.semihosting.reset()
+            self._target.loaded_at = time.monotonic_ns()
+            self._catch_calls()
         self._guard.ended = None
 
     def serve_gdb(self, listen: str = "tcp:127.0.0.1:1234", **options: Any) -> Any:

@@ -114,6 +114,7 @@ def load(
             overwatch=overwatch,
             on_close=kvm.close,
             reload=into,
+            segments=loaded.segments,
             semihosting=semihosting,
             heap=_heap(board, loaded),
         )

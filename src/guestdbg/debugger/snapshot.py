@@ -87,6 +87,8 @@ class Snapshots:
             raise BadSnapshot("the snapshot is of another guest: it can only be restored there")
         target.board.restore(snapshot.board)
         target.memory.restored(snapshot.under_breakpoints)
+        if target.vector_catch is not None:
+            target.vector_catch.replaced(target.powered_off())
         self._scheduler.select(snapshot.current)
         self._guard.ended = snapshot.ended
         for vcpu, state in zip(self._scheduler.vcpus, snapshot.resume_states, strict=True):

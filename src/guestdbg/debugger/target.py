@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from guestdbg.debugger.breakpoints.armed_state import ArmedState, arm
+from guestdbg.debugger.breakpoints.vector_catch import VectorCatch
 from guestdbg.debugger.hardware.requests import Hardware
 from guestdbg.debugger.memory.brk_patches import PatchedMemory
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.kvm import SupportsInstructionLimit, Vcpu
-from guestdbg.kvm.constants import KVM_CAP_GUEST_DEBUG_HW_BPS, KVM_CAP_GUEST_DEBUG_HW_WPS
+from guestdbg.kvm.constants import (
+    KVM_CAP_GUEST_DEBUG_HW_BPS,
+    KVM_CAP_GUEST_DEBUG_HW_WPS,
+    KVM_MP_STATE_STOPPED,
+)
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.machine import Board
 from guestdbg.semihosting import SemihostingCalls
 
-__all__ = ["Target"]
+__all__ = ["PLAIN", "Target"]
+
+#: GUESTDBG_PLAIN=1: do not use what only some providers can do. All results are the same.
+PLAIN = os.environ.get("GUESTDBG_PLAIN", "") not in ("", "0")
 
 _ID_AA64DFR0 = sys_reg("ID_AA64DFR0_EL1")
 _CTX_CMPS_SHIFT = 28
@@ -37,6 +47,9 @@ class Target:
         limits: the instruction counts at which vCPUs have to stop, by their place.
         limited: whether instruction limits are set at the provider.
         semihosting: performs the guest's semihosting calls; None: there is none.
+        vector_catch: catches those calls at the exception vectors; None: there are none, or the
+            provider exits at HLT.
+        loaded_at: when the guest was loaded, by time.monotonic_ns().
         heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit; 0: not known.
         step_into_interrupts: a step ends in the handler of an interrupt that is taken instead of
             the instruction; otherwise that handler runs first.
@@ -60,6 +73,8 @@ class Target:
         self.step_into_interrupts = False
         self.use_hit_programs = use_hit_programs
         self.semihosting: SemihostingCalls | None = None
+        self.vector_catch: VectorCatch | None = None
+        self.loaded_at = time.monotonic_ns()
         self.heap: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def apply_limits(self) -> None:
@@ -68,6 +83,14 @@ class Target:
             vcpu = self.vcpus[place]
             if isinstance(vcpu, SupportsInstructionLimit):
                 vcpu.max_instructions = limit
+
+    def powered_off(self) -> list[int]:
+        """The places of the vCPUs that are powered off."""
+        return [
+            place
+            for place, vcpu in enumerate(self.vcpus)
+            if vcpu.get_mp_state() == KVM_MP_STATE_STOPPED
+        ]
 
     def lift_limits(self) -> None:
         """Have no instruction limits any more."""

@@ -62,6 +62,9 @@ class Console:
         self.on_sink_error: Callable[[Exception], object] | None = None
         """Called with an error of the sink (a full disk, a reader that has gone); that piece of the
         output is lost. None: the error is raised where the guest runs."""
+        self.input_ended = False
+        """Nothing more will be typed: a guest that reads its console by semihosting gets the end of
+        the file when it has read all. The UART has no such thing."""
         self.sent = 0
         """Number of bytes that the guest has sent."""
 

@@ -44,8 +44,8 @@ class Machine(Protocol):
     def print(self, data: bytes) -> None:
         """Output for the guest's console."""
 
-    def take_input(self, limit: int) -> bytes:
-        """Typed input, at most ``limit`` bytes; none if there is none yet."""
+    def take_input(self, limit: int) -> bytes | None:
+        """Typed input, at most ``limit`` bytes; empty: none yet; None: there will be no more."""
 
     def ticks(self) -> tuple[int, int]:
         """The virtual counter, and its frequency in Hz."""
@@ -219,9 +219,10 @@ class SemihostingCalls:
                 size = min(left, _CHUNK - address % _CHUNK)
                 machine.read(address, size)
                 if isinstance(handle, _Console):
-                    data = machine.take_input(size)
-                    if not data and left == length:
+                    typed = machine.take_input(size)
+                    if typed == b"" and left == length:
                         raise NeedsInput
+                    data = typed or b""
                 else:
                     data = handle.read(size)
                 machine.write(address, data)
@@ -286,6 +287,8 @@ class SemihostingCalls:
 
     def _readc(self, machine: Machine, block: int) -> int:
         data = machine.take_input(1)
+        if data is None:
+            return _ERROR  # the specification has no other value for the end of the input
         if not data:
             raise NeedsInput
         return data[0]

@@ -49,6 +49,7 @@ class GuestRun:
         self._timeout = timeout
         self._max_instructions = max_instructions
         self._typed: list[bytes] = []
+        self._input_ended = False
         self._lock = threading.Lock()
         self._signal: signal.Signals | None = None
         self._saw_text: str | None = None
@@ -60,6 +61,12 @@ class GuestRun:
         """Give the guest input. Any thread may call it."""
         with self._lock:
             self._typed.append(data)
+        self._guest.interrupt()
+
+    def end_input(self) -> None:
+        """Nothing more will be typed. Any thread may call it."""
+        with self._lock:
+            self._input_ended = True
         self._guest.interrupt()
 
     def pending(self) -> int:
@@ -165,8 +172,11 @@ class GuestRun:
     def _feed(self) -> None:
         with self._lock:
             typed, self._typed = self._typed, []
+            ended = self._input_ended
+        console = self._guest.board.console
         for data in typed:
-            self._guest.board.console.feed(data)
+            console.feed(data)
+        console.input_ended = ended
 
     def _show_progress(self) -> None:
         if self._tracer.total or self._terminal.quiet:

@@ -26,15 +26,30 @@ def _stdin() -> int | None:
     return fd
 
 
+def _is_closed() -> bool:
+    try:
+        os.fstat(sys.stdin.fileno())
+    except (AttributeError, OSError, ValueError):
+        return True
+    return False
+
+
 @contextlib.contextmanager
-def passed_on(feed: Callable[[bytes], None], pending: Callable[[], int]) -> Iterator[None]:
+def passed_on(
+    feed: Callable[[bytes], None],
+    pending: Callable[[], int],
+    ended: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
     """Call `feed` with what is typed, in a thread of its own, until the context ends.
 
     `pending` gives the number of bytes that the guest has not taken yet. While there are many,
     nothing is read: so what writes to stdin waits, and an endless file does not fill the memory.
+    `ended` is called when stdin has ended, at once if it is closed.
     """
     fd = _stdin()
     if fd is None:
+        if _is_closed():
+            ended()
         yield
         return
 
@@ -51,8 +66,9 @@ def passed_on(feed: Callable[[bytes], None], pending: Callable[[], int]) -> Iter
             try:
                 data = os.read(fd, _READ_SIZE)
             except OSError:
-                return
+                data = b""
             if not data:
+                ended()
                 return
             feed(data)
 

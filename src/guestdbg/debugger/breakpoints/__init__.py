@@ -8,6 +8,7 @@ recording             watches that keep a record of every hit
 spec_parser           points as text, for command lines
 armed_state           the enabled points as KVM_SET_GUEST_DEBUG takes them
 software_breakpoints  which point has its BRK instructions where
+vector_catch          semihosting calls, caught by breakpoints at the exception vectors
 registry              all points of a guest
 
 ``point`` and ``hit`` refer to each other, for types: a handler takes a hit, a hit has its point.

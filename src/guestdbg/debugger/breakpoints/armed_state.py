@@ -56,6 +56,7 @@ class ArmedState:
         watches: the enabled watches, in the order of their numbers.
         breakpoints: the enabled breakpoints by address, in the order of their numbers.
         internal: the debugger's own breakpoints by address.
+        catches: the addresses at which semihosting calls are caught (see ``vector_catch``).
         brk_addresses: the virtual addresses that hold a BRK of the debugger's.
         uses_hardware: whether KVM_GUESTDBG_USE_HW is set: the guest's own debug registers are not
             in the hardware then.
@@ -70,10 +71,15 @@ class ArmedState:
     watches: tuple[Watch, ...]
     breakpoints: dict[int, tuple[Breakpoint, ...]]
     internal: dict[int, tuple[InternalBreakpoint, ...]]
+    catches: frozenset[int]
     brk_addresses: frozenset[int]
     uses_hardware: bool
     only_plain_watches: bool
     allocation: Allocation
+
+    def has_breakpoint(self, pc: int) -> bool:
+        """Whether a breakpoint is armed at the virtual address ``pc``, of whatever kind."""
+        return pc in self.breakpoints or pc in self.internal or pc in self.catches
 
 
 class Armable(Protocol):
@@ -95,9 +101,13 @@ def arm(
     points: Iterable[Point],
     internal: Sequence[InternalBreakpoint] = (),
     *,
+    catches: Sequence[int] = (),
     overwatch: int = 0,
 ) -> ArmedState:
-    """The state in which the enabled ones of ``points`` are armed; raises OutOfRegisters."""
+    """The state in which the enabled ones of ``points`` are armed; raises OutOfRegisters.
+
+    ``catches`` are the addresses at which semihosting calls are caught.
+    """
     enabled = sorted((p for p in points if p.enabled and p.placed), key=lambda p: p.number)
     watches = tuple(p for p in enabled if isinstance(p, Watch))
     breakpoints = [p for p in enabled if isinstance(p, Breakpoint)]
@@ -110,6 +120,7 @@ def arm(
         for i in internal
         if i.address not in brk_addresses
     ]
+    requests += [BreakRequest("semihosting", address, el="el1") for address in catches]
     allocation = allocate(
         hardware, [watch.request() for watch in watches], requests, overwatch=overwatch
     )
@@ -126,6 +137,7 @@ def arm(
         watches=watches,
         breakpoints=_grouped((address, p) for p in breakpoints for address in p.addresses),
         internal=_grouped((i.address, i) for i in internal),
+        catches=frozenset(catches),
         brk_addresses=brk_addresses,
         uses_hardware=uses_hardware,
         only_plain_watches=uses_hardware

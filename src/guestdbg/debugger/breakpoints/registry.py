@@ -57,6 +57,7 @@ class PointRegistry:
         self._pointers: set[int] = set()
         self._followed: list[FollowedWatch] = []
         self._internal: list[InternalBreakpoint] = []
+        self._catches: tuple[int, ...] = ()
         self.software = SoftwareBreakpoints(target.memory, translate, on_patch)
         self._next = 1
         self._remembered: dict[tuple[object, ...], ArmedState] = {}
@@ -307,23 +308,43 @@ class PointRegistry:
     def _armed_state(self, *, more: bool) -> ArmedState:
         enabled = tuple(p.number for p in self._points.values() if p.enabled)
         # What a point needs of the hardware never changes, and no number is used twice.
-        key = (enabled, *self._internal)
+        key = (enabled, self._catches, *self._internal)
         return self._remembered.get(key) or self._new_armed_state(key, more)
 
     def _new_armed_state(self, key: tuple[object, ...], more: bool) -> ArmedState:
-        hardware, points = self._target.hardware, self._points.values()
         try:
-            armed = arm(hardware, points, self._internal, overwatch=self._overwatch)
+            armed = self._arm(self._overwatch)
         except OutOfRegisters:
             if more:
                 raise
             # The watch that was taken out had joined its neighbours to a range that few registers
             # can watch. Taking a point out must not fail: a register watches more than is needed.
-            armed = arm(hardware, points, self._internal, overwatch=MAX_MASK_BYTES)
+            armed = self._arm(MAX_MASK_BYTES)
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered[key] = armed
         return armed
+
+    def _arm(self, overwatch: int) -> ArmedState:
+        return arm(
+            self._target.hardware,
+            self._points.values(),
+            self._internal,
+            catches=self._catches,
+            overwatch=overwatch,
+        )
+
+    def catch(self, addresses: Sequence[int]) -> None:
+        """Arm breakpoints at which semihosting calls are caught, and no others.
+
+        Raises OutOfRegisters; then nothing has changed.
+        """
+        before, self._catches = self._catches, tuple(dict.fromkeys(addresses))
+        try:
+            self._rearm(more=True)
+        except OutOfRegisters:
+            self._catches = before
+            raise
 
     @contextmanager
     def internal_breakpoints(self, breakpoints: Sequence[InternalBreakpoint]) -> Iterator[None]:

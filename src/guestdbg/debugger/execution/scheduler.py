@@ -10,6 +10,7 @@ from guestdbg.debugger.errors import InvalidLocation, Unsupported
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.driver import InternalBreakpoints, VcpuDriver
+from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
 from guestdbg.debugger.vcpu.stop import Outcome, Stop
 from guestdbg.kvm import ExitIntr, SupportsInstructionCount, SupportsInstructionLimit
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
@@ -136,7 +137,7 @@ class Scheduler:
                 return outcome
             assert isinstance(outcome, ExitIntr)
             if outcome.idle and self._is_idle():
-                return self.current.stop("idle", _IDLE)
+                return self._idle_stop()
 
     def run_all(self) -> Stop:
         """Let all vCPUs run, in turns, until something stops one of them."""
@@ -151,7 +152,7 @@ class Scheduler:
                 return outcome
             idle = idle + 1 if outcome.idle else 0
             if idle >= len(vcpus) and self._is_idle():
-                return self.current.stop("idle", _IDLE)
+                return self._idle_stop()
             self._turn = (self._turn + 1) % len(vcpus)
 
     def run_some(self, actions: Mapping[int, ResumeAction]) -> Stop:
@@ -194,7 +195,7 @@ class Scheduler:
                     return outcome
                 idle = idle and outcome.idle
             if idle and self._is_idle():
-                return self.current.stop("idle", _IDLE)
+                return self._idle_stop()
 
     def _step_range(
         self, vcpu: VcpuDriver, action: ResumeAction, *, alone: bool
@@ -226,6 +227,14 @@ class Scheduler:
             steps += 1
             if steps >= _STEPS_PER_TURN and not alone:
                 return ExitIntr()
+
+    def _idle_stop(self) -> Stop:
+        """The Stop of a guest whose vCPUs all wait."""
+        for vcpu in self.vcpus:
+            if vcpu.resume_state.waits_for_input:
+                self._turn = vcpu.number
+                return vcpu.stop("idle", WAITS_FOR_INPUT)
+        return self.current.stop("idle", _IDLE)
 
     def _is_idle(self) -> bool:
         """Whether nothing will wake vCPUs that all wait: no stop is pending, nor console input.
@@ -259,6 +268,8 @@ class Scheduler:
             return driver.advance()
         vcpu = driver.vcpu
         if vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
+            if self._target.vector_catch is not None:
+                self._target.vector_catch.powered_off(driver.number)
             return ExitIntr(idle=True)
         if isinstance(vcpu, SupportsInstructionLimit) and isinstance(
             vcpu, SupportsInstructionCount

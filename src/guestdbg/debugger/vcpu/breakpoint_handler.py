@@ -11,9 +11,10 @@ from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import dispatch
 from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
 from guestdbg.debugger.vcpu.mmio_watchpoints import MmioWatchpoints
+from guestdbg.debugger.vcpu.semihosting import perform_call
 from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStepper
 from guestdbg.debugger.vcpu.stop import Outcome, Stop
-from guestdbg.kvm import Exit, ExitDebug, ExitIntr
+from guestdbg.kvm import Exit, ExitDebug, ExitHlt, ExitIntr
 from guestdbg.kvm.regs import PC
 
 __all__ = ["BreakpointHandler"]
@@ -53,9 +54,21 @@ class BreakpointHandler:
         armed = self._target.armed
         if not armed.uses_hardware:
             return self._inject(exit_)
-        if pc in armed.breakpoints or pc in armed.internal:
+        if pc in armed.catches:
+            call = self._call_at(pc)
+            if call is not None:
+                return perform_call(self._context, call)
+            pc = self._get(PC)
+        if armed.has_breakpoint(pc):
             return self.handle_hit(pc, exit_)
         return None
+
+    def _call_at(self, pc: int) -> ExitHlt | None:
+        """The semihosting call at an exception vector; None if it is something else."""
+        context, catch = self._context, self._target.vector_catch
+        if catch is None or not catch.is_vector(pc):
+            return None
+        return catch.call_at(context.number, context.vcpu, context.space)
 
     def handle_hit(self, pc: int, exit_: ExitDebug) -> Stop | None:
         """The vCPU is at a breakpoint of the debugger's: report it to its points."""
@@ -87,7 +100,7 @@ class BreakpointHandler:
         state = context.resume_state
         pc = self._get(PC)
         armed = self._target.armed
-        if pc != state.needs_step_over or not (pc in armed.breakpoints or pc in armed.internal):
+        if pc != state.needs_step_over or not armed.has_breakpoint(pc):
             # The PC was set by hand, or the breakpoint was taken out.
             state.needs_step_over = None
             return None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from guestdbg.arm64.exception_class import BREAKPT, BRK64, EC_SHIFT, SOFTSTP, WATCHPT
 from guestdbg.debugger.breakpoints.armed_state import STEP_DISARMED, InternalBreakpoint
+from guestdbg.debugger.breakpoints.vector_catch import VectorCatch
 from guestdbg.debugger.memory.brk_patches import BRK_IMMEDIATE
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.vcpu.breakpoint_handler import BreakpointHandler
@@ -23,6 +25,12 @@ from guestdbg.debugger.vcpu.single_step import EC_EITHER_EL, STEPPED, SingleStep
 from guestdbg.debugger.vcpu.stop import Outcome, Stop
 from guestdbg.debugger.vcpu.watchpoint_handler import WatchpointHandler
 from guestdbg.kvm import Exit, ExitDebug, ExitHit, ExitHlt, ExitIntr, SupportsInstructionCount, Vcpu
+from guestdbg.kvm.constants import (
+    KVM_GUESTDBG_ENABLE,
+    KVM_GUESTDBG_SINGLESTEP,
+    KVM_GUESTDBG_USE_HW,
+    KVM_MP_STATE_STOPPED,
+)
 from guestdbg.kvm.regs import PC
 
 __all__ = ["InternalBreakpoints", "Settle", "VcpuDriver"]
@@ -35,6 +43,7 @@ InternalBreakpoints = Callable[[Sequence[InternalBreakpoint]], AbstractContextMa
 Settle = Callable[[Callable[[], Outcome]], Stop | None]
 
 _BRK_COMMENT = 0xFFFF
+_STEP_CONTROL = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW | KVM_GUESTDBG_SINGLESTEP
 #: The exit of a completed step, with which a breakpoint that it reaches is reported.
 _STEP_EXIT = ExitDebug(STEPPED | 1 << 25)  # ESR_ELx.IL: a 32-bit instruction
 #: Debug exits and hits that are handled before the board is asked for pending work again.
@@ -86,10 +95,40 @@ class VcpuDriver(VcpuContext):
     def advance(self) -> Stop | ExitIntr:
         """Run until the run of the guest ends, or the vCPU gives up its turn (ExitIntr)."""
         try:
+            if self.target.vector_catch is not None:
+                return self._advance_with_catch(self.target.vector_catch)
             return self._advance()
         finally:
             # What the provider has counted belongs to the points before another vCPU runs.
             self.hit_programs.collect()
+
+    def _advance_with_catch(self, catch: VectorCatch) -> Stop | ExitIntr:
+        """The same where semihosting calls are caught at the exception vectors."""
+        while catch.was_off(self.number):
+            # KVM resets a vCPU that another one has powered on when it runs next, and VBAR_EL1 with
+            # it: it is 0 during the first instruction.
+            if self.target.attention:
+                return ExitIntr()
+            running = self.target.armed.running
+            self.hit_programs.sync(None)
+            self.set_guest_debug(replace(running, control=running.control | _STEP_CONTROL))
+            self.resume_count += 1
+            exit_ = self.target.board.run(self.vcpu)
+            if type(exit_) is ExitIntr:
+                return exit_
+            catch.powered_on(self.number)
+            if type(exit_) is ExitDebug:
+                outcome = self.handle_debug_exit(exit_)
+            else:
+                outcome = self.handle_non_debug_exit(exit_)
+            if outcome is not None:
+                return outcome
+        catch.refresh(self.number, self.vcpu, self.space)
+        outcome = self._advance()
+        idle = type(outcome) is ExitIntr and outcome.idle
+        if idle and self.vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
+            catch.powered_off(self.number)
+        return outcome
 
     # One function: this loop runs at every stop, where a call more is measurable.
     def _advance(self) -> Stop | ExitIntr:  # noqa: C901
@@ -157,6 +196,9 @@ class VcpuDriver(VcpuContext):
         instruction, its handler runs first. A breakpoint at the address that the step reaches is
         reported, as in a run.
         """
+        catch = self.target.vector_catch
+        if catch is not None:
+            catch.refresh(self.number, self.vcpu, self.space)
         outcome = self._step()
         if outcome is not None or not self.target.armed.breakpoints:
             return outcome

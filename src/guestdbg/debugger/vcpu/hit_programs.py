@@ -11,7 +11,6 @@ and at the end of a vCPU's turn.
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
 from guestdbg.debugger.breakpoints.armed_state import ArmedState
@@ -21,6 +20,7 @@ from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.local_variables.scoped_variables import Place
+from guestdbg.debugger.target import PLAIN
 from guestdbg.debugger.vcpu.access_decoder import WRITE, Touched
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import Done, dispatch
@@ -30,9 +30,6 @@ from guestdbg.kvm import ExitHit, HitProgram, InstalledPrograms, SupportsHitProg
 from guestdbg.kvm.hit_programs import MAX_EXCLUDED, MAX_HIDDEN, MAX_PROGRAMS, Operation
 
 __all__ = ["HitProgramSet"]
-
-#: GUESTDBG_PLAIN=1: do not use what only some providers can do. All results are the same.
-PLAIN = os.environ.get("GUESTDBG_PLAIN", "") not in ("", "0")
 
 #: The provider decides accesses of at most so many bytes.
 _LONGEST_ACCESS = 64
@@ -162,7 +159,7 @@ class HitProgramSet:
     def _breakpoints(
         self, armed: ArmedState, programs: list[HitProgram], excluded: list[tuple[int, int]]
     ) -> None:
-        for address in armed.internal:
+        for address in (*armed.internal, *armed.catches):
             excluded.append((address, address))
         for address, points in armed.breakpoints.items():
             if address in armed.brk_addresses:
@@ -174,6 +171,7 @@ class HitProgramSet:
                 None in conditions
                 or any(point.restricted for point in points)
                 or address in armed.internal
+                or address in armed.catches
                 or len(programs) + len(points) > MAX_PROGRAMS
             ):
                 excluded.append((address, address))

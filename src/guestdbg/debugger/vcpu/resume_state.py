@@ -47,6 +47,7 @@ class ResumeState:
             executed because an interrupt came first: coming back to one is not a new hit.
         reported_before_access: PC and SP of the access that was reported before it was made.
         sequence: the exclusive sequence that the vCPU is running over.
+        waits_for_input: it waits in a semihosting call for console input.
         device_hits: hits on device registers, reported once the MMIO access is complete.
     """
 
@@ -55,12 +56,14 @@ class ResumeState:
     interrupted: set[tuple[int, int]] = field(default_factory=set)
     reported_before_access: tuple[int, int] | None = None
     sequence: ActiveSequence | None = None
+    waits_for_input: bool = False
     device_hits: list[Hit] = field(default_factory=list)
 
     def clear(self) -> None:
         """Remember nothing: the vCPU has been reset."""
         self.forget_instruction()
         self.last_stop_pc = self.needs_step_over = None
+        self.waits_for_input = False
         self.device_hits.clear()
 
     def forget_instruction(self) -> None:

@@ -1,31 +1,43 @@
 """Semihosting calls of the guest: HLT #0xF000 with the operation in W0 and its block at X1.
 
 The operations are in ``guestdbg.semihosting``; this is their way to a vCPU. Without semihosting the
-first call is reported, and each one is UNDEFINED to the guest, as under KVM. Only providers with
-the extension ``SupportsHltExit`` catch the calls.
+first call is reported, and each one is UNDEFINED to the guest, as under KVM. Providers with the
+extension ``SupportsHltExit`` exit at the call; on others it is caught at the exception vectors (see
+``guestdbg.debugger.breakpoints.vector_catch``).
 """
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable, Sequence
 
-from guestdbg.debugger.errors import AddressError
-from guestdbg.debugger.target import Target
+from guestdbg.debugger.breakpoints.vector_catch import (
+    REGISTERS_NEEDED,
+    VECTOR_TABLE_BYTES,
+    VectorCatch,
+    vbar_writes,
+)
+from guestdbg.debugger.errors import AddressError, OutOfRegisters
+from guestdbg.debugger.target import PLAIN, Target
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Outcome
 from guestdbg.kvm import ExitHlt, ExitIntr, SupportsCounterFrequency, SupportsHltExit
-from guestdbg.kvm.regs import PC, X, sys_reg
+from guestdbg.kvm.regs import PC, PSTATE, X, sys_reg
+from guestdbg.machine import Segment
 from guestdbg.semihosting import HLT_IMMEDIATE, Exited, NeedsInput, operation_name
 
-__all__ = ["WAITS_FOR_INPUT", "can_catch_calls", "catch_calls", "perform_call", "report_call"]
+__all__ = ["WAITS_FOR_INPUT", "catch_calls", "perform_call", "report_call"]
 
 log = logging.getLogger(__name__)
 
-#: The detail of a Stop with reason "idle" where the only vCPU waits in SYS_READ or SYS_READC.
+#: The detail of a Stop with reason "idle" where a vCPU waits in SYS_READ or SYS_READC.
 WAITS_FOR_INPUT = "the guest waits for console input (semihosting)"
 
 _CNTVCT = sys_reg("CNTVCT_EL0")
 _U64 = (1 << 64) - 1
+_NANOSECONDS = 1_000_000_000
+_PSTATE_BTYPE = 3 << 10
 
 
 class _CallingVcpu:
@@ -54,27 +66,49 @@ class _CallingVcpu:
         for byte in data:
             self._console.put(byte)
 
-    def take_input(self, limit: int) -> bytes:
+    def take_input(self, limit: int) -> bytes | None:
         self._console.flush()  # a prompt appears before its answer is waited for
-        return self._uart.take_received(limit) or self._console.take(limit)
+        data = self._uart.take_received(limit)
+        data += self._console.take(limit - len(data))
+        return None if not data and self._console.input_ended else data
 
     def ticks(self) -> tuple[int, int]:
         vcpu = self._context.vcpu
-        assert isinstance(vcpu, SupportsCounterFrequency)
-        return vcpu.get_one_reg(_CNTVCT), vcpu.counter_frequency
+        if isinstance(vcpu, SupportsCounterFrequency):
+            return vcpu.get_one_reg(_CNTVCT), vcpu.counter_frequency
+        # KVM does not tell the frequency of the counter; its guests' time is the host's.
+        return time.monotonic_ns() - self._context.target.loaded_at, _NANOSECONDS
 
 
-def can_catch_calls(target: Target) -> bool:
-    """Whether the provider can tell of semihosting calls."""
-    return all(
-        isinstance(vcpu, SupportsHltExit) and isinstance(vcpu, SupportsCounterFrequency)
-        for vcpu in target.vcpus
-    )
+def catch_calls(
+    target: Target,
+    segments: Sequence[Segment],
+    catch: Callable[[Sequence[int]], None],
+) -> None:
+    """Have semihosting calls caught: by the provider, or by breakpoints at the exception vectors.
 
+    The guest has just been loaded, or loaded again. ``segments`` are where it was loaded, ``catch``
+    arms those breakpoints.
 
-def catch_calls(target: Target) -> None:
-    """Let semihosting calls exit, on providers that can."""
-    _set_exits(target, HLT_IMMEDIATE)
+    Raises:
+        OutOfRegisters: the provider cannot catch calls, and there are too few breakpoints.
+    """
+    can_exit = all(isinstance(vcpu, SupportsHltExit) for vcpu in target.vcpus)
+    if target.semihosting is None or (can_exit and not PLAIN):
+        _set_exits(target, HLT_IMMEDIATE)
+        return
+    available = target.hardware.breakpoints
+    if available < REGISTERS_NEEDED:
+        raise OutOfRegisters(
+            f"semihosting needs {REGISTERS_NEEDED} breakpoint registers under this provider, to "
+            f"catch the calls at the exception vectors, and this guest has {available}"
+        )
+    board = target.board
+    if target.vector_catch is None:
+        ram_end = board.ram.base + board.memory_size
+        target.vector_catch = VectorCatch(HLT_IMMEDIATE, ram_end - VECTOR_TABLE_BYTES, catch)
+    sites = vbar_writes(board, segments)
+    target.vector_catch.start(sites, available, target.powered_off())
 
 
 def perform_call(context: VcpuContext, exit_: ExitHlt) -> Outcome:
@@ -88,11 +122,16 @@ def perform_call(context: VcpuContext, exit_: ExitHlt) -> Outcome:
     try:
         result = calls.call(_CallingVcpu(context), operation, context.get(X[1]))
     except NeedsInput:
-        # The PC stays at the HLT: the call is made again when the vCPU runs next.
-        if len(context.target.vcpus) == 1:
-            return context.stop("idle", WAITS_FOR_INPUT)
+        # The PC stays at the HLT: the call is made again when the vCPU runs next. A breakpoint at
+        # the HLT was reported before the call, and is not reported again.
+        context.resume_state.needs_step_over = context.get(PC)
+        context.resume_state.waits_for_input = True
         return ExitIntr(idle=True)
+    context.resume_state.waits_for_input = False
     context.vcpu.set_one_reg(PC, context.get(PC) + 4 & _U64)
+    pstate = context.get(PSTATE)
+    if pstate & _PSTATE_BTYPE:  # 0 after any instruction but an indirect branch
+        context.vcpu.set_one_reg(PSTATE, pstate & ~_PSTATE_BTYPE)
     if isinstance(result, Exited):
         return context.stop("exit", result.text, status=result.status)
     if result is not None:

@@ -37,6 +37,9 @@ class SingleStepper:
         context = self._context
         if pc in self._target.armed.brk_addresses:
             return self.step_under_brk(pc, debug)
+        if self._target.vector_catch is not None:
+            context.set_guest_debug(debug)
+            return self._stepped(pc, self.run_to_step_exit(None))
         if context.guest_debug is not debug:
             context.set_guest_debug(debug)
         context.resume_count += 1
@@ -50,9 +53,16 @@ class SingleStepper:
         memory.remove(physical)
         self._context.set_guest_debug(debug)
         try:
-            return self.run_to_step_exit(None)
+            return self._stepped(pc, self.run_to_step_exit(None))
         finally:
             memory.reinsert(physical)
+
+    def _stepped(self, pc: int, exit_: Exit) -> Exit:
+        """The exit of a step. The exception of a semihosting call becomes the call's exit."""
+        catch, context = self._target.vector_catch, self._context
+        if catch is None or type(exit_) is not ExitDebug or exit_.hsr & EC_EITHER_EL != STEPPED:
+            return exit_
+        return catch.stepped(context.number, context.vcpu, context.space, pc) or exit_
 
     def run_to_step_exit(self, exit_: Exit | None) -> Exit:
         """Complete a step; ``exit_`` is the last exit of the vCPU, None before the first run.
