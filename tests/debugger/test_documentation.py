@@ -20,6 +20,7 @@ PAGES = [
         "stability",
         "python-api",
         "examples",
+        "semihosting",
     )
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -14,6 +14,7 @@ from guestdbg.cli.running.load_options import guest_options
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.debugger import load
 from guestdbg.gdb import Server
+from guestdbg.semihosting import TARGETS
 
 
 @click.command(
@@ -56,6 +57,14 @@ see the message; 2 a wrong command line; 130 Ctrl-C.
     "--allow-remote",
     is_flag=True,
     help="Allow an address in --listen that other machines can reach. They control the guest.",
+)
+@click.option(
+    "--semihosting-target",
+    type=click.Choice(TARGETS),
+    default="native",
+    show_default=True,
+    help="Who performs semihosting operations on files and the console: guestdbg, the attached GDB "
+    "on its machine, or GDB while one is attached (auto).",
 )
 @guest_options
 @click.pass_context

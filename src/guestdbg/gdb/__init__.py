@@ -19,9 +19,11 @@ thread_states       which vCPUs run, which are stopped; non-stop mode
 connection          the socket, and the thread that watches it while the guest runs
 packet_channel      acknowledgements, replies, notifications
 end_reason          how a session ended
+file_io_request     a semihosting operation that the client performs
 session_state       one client's session: what packet handlers act on
 thread_words        the state of a vCPU in words
 monitor/            the `monitor` commands
+file_io             making it: the request, and waiting for the reply
 handlers/           what each packet means
 session             the loop: receive packets, run the guest
 runtime_directory   where a socket without a path lies

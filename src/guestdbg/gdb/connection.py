@@ -159,6 +159,15 @@ class Connection:
         finally:
             self._running = False
 
+    @contextlib.contextmanager
+    def unwatched(self) -> Iterator[None]:
+        """For the time in which the serving thread itself reads the connection within a run."""
+        before, self._running = self._running, False
+        try:
+            yield
+        finally:
+            self._running = before
+
     def close(self) -> None:
         """End the watcher and close the socket."""
         self._closed = True

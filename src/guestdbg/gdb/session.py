@@ -12,6 +12,7 @@ from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.connection import Connection, Hangup
 from guestdbg.gdb.end_reason import EndReason
 from guestdbg.gdb.errors import PacketError, defect
+from guestdbg.gdb.file_io import FileIo
 from guestdbg.gdb.handlers.registry import HANDLERS, server_features
 from guestdbg.gdb.session_state import SessionState
 
@@ -31,6 +32,10 @@ _WITHOUT_GUEST = frozenset(
     b"qSupported QStartNoAckMode ! vMustReplyEmpty qSymbol ? vAttach vRun R k QNonStop vStopped "
     b"vCont? qfThreadInfo qsThreadInfo qXfer qRcmd qHostInfo qGDBServerVersion".split()
 )
+
+
+# What a client may send before its reply to a File-I/O request ("Debugging with GDB", E.13.1).
+_DURING_FILE_IO = frozenset(b"F m M x X".split())
 
 
 class Session(SessionState):
@@ -70,6 +75,8 @@ class Session(SessionState):
     def serve(self) -> EndReason:
         """Serve the client until the session ends."""
         self.begin()
+        file_io = FileIo(self)
+        self.execution.perform_semihosting(file_io)
         try:
             while self.end_reason is None:
                 if self.threads.resume_actions:
@@ -79,6 +86,8 @@ class Session(SessionState):
         except Hangup:
             self.hung_up()
         finally:
+            file_io.close()
+            self.execution.perform_semihosting(None)
             self.remove_points()
         assert self.end_reason is not None
         return self.end_reason
@@ -108,6 +117,8 @@ class Session(SessionState):
         if handler is None:
             return b""
         try:
+            if self.file_io_request is not None and name not in _DURING_FILE_IO:
+                raise PacketError("a File-I/O request is under way: reply to it", errno.EBUSY)
             if self.detached and name not in _WITHOUT_GUEST:
                 raise PacketError("detached from the guest: attach to process 1 first", errno.ESRCH)
             return handler(self, packet[len(name) :])
@@ -129,14 +140,14 @@ class Session(SessionState):
 
         It is ignored if the guest is stopped already: the stop reply was under way.
         """
-        self._interrupt_requested = bool(self.threads.resume_actions) and not self.detached
+        self.interrupt_requested = bool(self.threads.resume_actions) and not self.detached
 
     # ---- running -----------------------------------------------------------------------------
 
     def _run(self) -> None:
         """Run the guest until it stops or the client has sent something."""
-        if self._interrupt_requested:
-            self._interrupt_requested = False
+        if self.interrupt_requested:
+            self.interrupt_requested = False
             self.halt_all()
             return
         if self._before_run():

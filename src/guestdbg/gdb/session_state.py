@@ -17,6 +17,7 @@ from guestdbg.gdb import thread_id
 from guestdbg.gdb.breakpoints import ClientBreakpoints
 from guestdbg.gdb.connection import Connection
 from guestdbg.gdb.end_reason import EndReason
+from guestdbg.gdb.file_io_request import FileIoRequest
 from guestdbg.gdb.packet_channel import PacketChannel
 from guestdbg.gdb.register_file import RegisterFile
 from guestdbg.gdb.step_flags import StepFlags
@@ -70,6 +71,9 @@ class SessionState(PacketChannel):
         snapshots: the snapshots of `monitor snapshot`, by name; later clients have them too.
         stopped: why the guest stopped last: it ended, cannot run on, or hit something. None if it
             only was interrupted, or is resumed.
+        interrupt_requested: the client has sent Ctrl-C while the guest ran.
+        file_io_request: the File-I/O request that the client performs now.
+        is_lldb: the client is LLDB.
         end_reason: how the session ended; None while it goes on.
     """
 
@@ -109,7 +113,9 @@ class SessionState(PacketChannel):
         self._refusals = 0
         self._killed = False
         self._logged_defects = 0
-        self._interrupt_requested = False
+        self.interrupt_requested = False
+        self.file_io_request: FileIoRequest | None = None
+        self.is_lldb = False
         if stopped is not None:
             # In all-stop mode the event of the current vCPU is the reply to "?".
             event = stop_event(stopped, self.execution.current, self.breakpoints, ())
@@ -146,7 +152,7 @@ class SessionState(PacketChannel):
             actions = dict.fromkeys(actions, ResumeAction())
         threads.resumed(actions)
         self.stopped = None
-        self._interrupt_requested = False
+        self.interrupt_requested = False
         if threads.count > 1 and not any(go.step for go in threads.resume_actions.values()):
             # The next vCPU gets the first turn. Otherwise, with a client that resumes often, the
             # vCPU that stopped last would reach its next stop before the others had a turn.

@@ -6,18 +6,40 @@ Lowest first:
 operations   the numbers and names of the operations
 options      what the user allows: ``Semihosting``
 files        files of the host below one directory
+remote       files of the machine where an attached debugger runs
+handles      what a handle stands for, besides files: the console, the features
 calls        the operations themselves
 """
 
-from guestdbg.semihosting.calls import Exited, NeedsInput, SemihostingCalls
+from guestdbg.semihosting.calls import Exited, SemihostingCalls
+from guestdbg.semihosting.handles import NeedsInput
 from guestdbg.semihosting.operations import HLT_IMMEDIATE, operation_name
-from guestdbg.semihosting.options import Semihosting
+from guestdbg.semihosting.options import TARGETS, Semihosting, SemihostingError, Target
+from guestdbg.semihosting.remote import (
+    Argument,
+    Buffer,
+    Data,
+    Name,
+    RemoteGone,
+    RemoteHost,
+    RemoteInterrupted,
+)
 
 __all__ = [
     "HLT_IMMEDIATE",
+    "TARGETS",
+    "Argument",
+    "Buffer",
+    "Data",
     "Exited",
+    "Name",
     "NeedsInput",
+    "RemoteGone",
+    "RemoteHost",
+    "RemoteInterrupted",
     "Semihosting",
     "SemihostingCalls",
+    "SemihostingError",
+    "Target",
     "operation_name",
 ]

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from guestdbg.semihosting.files import Files, HostFile
+from guestdbg.semihosting.handles import Console, Features, Handle, Terminal
 from guestdbg.semihosting.operations import Operation
 from guestdbg.semihosting.options import Semihosting
+from guestdbg.semihosting.remote import RemoteFiles, RemoteHost, RemoteInterrupted
 
-__all__ = ["Exited", "Machine", "NeedsInput", "SemihostingCalls"]
+__all__ = ["Exited", "Machine", "SemihostingCalls"]
 
 _U64 = (1 << 64) - 1
 _ERROR = _U64  # -1
@@ -20,12 +22,12 @@ _MAX_HANDLES = 64
 _MAX_NAME = 4096
 _MAX_STRING = 1 << 20
 _APPLICATION_EXIT = 0x20026  # ADP_Stopped_ApplicationExit (section 6.10)
-#: The contents of :semihosting-features (section 4.3): SH_EXT_EXIT_EXTENDED, SH_EXT_STDOUT_STDERR.
-_FEATURES = b"SHFB\x03"
-_FIRST_WRITE_MODE, _MODES = 4, 12
+# With SH_EXT_STDOUT_STDERR ":tt" is standard error in the modes that append (section 5.8).
+_FIRST_WRITE_MODE, _FIRST_APPEND_MODE, _MODES = 4, 8, 12
+_STDOUT, _STDERR = 1, 2
 
 
-class Machine(Protocol):
+class Machine(Terminal, Protocol):
     """What the operations need of the machine and of the vCPU that calls.
 
     ``read`` and ``write`` access virtual memory as the vCPU sees it; they raise LookupError for
@@ -41,12 +43,6 @@ class Machine(Protocol):
     def write(self, address: int, data: bytes) -> None:
         """Write guest memory."""
 
-    def print(self, data: bytes) -> None:
-        """Output for the guest's console."""
-
-    def take_input(self, limit: int) -> bytes | None:
-        """Typed input, at most ``limit`` bytes; empty: none yet; None: there will be no more."""
-
     def ticks(self) -> tuple[int, int]:
         """The virtual counter, and its frequency in Hz."""
 
@@ -59,36 +55,20 @@ class Exited:
     text: str
 
 
-class NeedsInput(Exception):
-    """The operation waits for input of the console; nothing has been done yet."""
-
-
-class _Console:
-    """A handle of ``:tt``."""
-
-
-class _Features:
-    """A handle of ``:semihosting-features``."""
-
-    def __init__(self) -> None:
-        self.position = 0
-
-    def read(self, length: int) -> bytes:
-        data = _FEATURES[self.position : self.position + length]
-        self.position += len(data)
-        return data
-
-
-_Handle = HostFile | _Console | _Features
-
-
 class SemihostingCalls:
-    """The semihosting of one guest: its open files, and the last error."""
+    """The semihosting of one guest: its open files, and the last error.
+
+    Attributes:
+        remote: the attached debugger that can perform file and console operations; None: there is
+            none.
+    """
 
     def __init__(self, options: Semihosting) -> None:
         self._options = options
         self._files = Files(options)
-        self._handles: dict[int, _Handle] = {}
+        self._remote_files = RemoteFiles(options)
+        self.remote: RemoteHost | None = None
+        self._handles: dict[int, Handle] = {}
         self._errno = 0
         self._operations: dict[int, Callable[[Machine, int], int | Exited | None]] = {
             Operation.SYS_OPEN: self._open,
@@ -120,7 +100,8 @@ class SemihostingCalls:
     def call(self, machine: Machine, operation: int, block: int) -> int | Exited | None:
         """Perform an operation. ``block`` is X1.
 
-        Returns the new X0, None if it keeps its value, or ``Exited``. Raises NeedsInput.
+        Returns the new X0, None if it keeps its value, or ``Exited``. Raises NeedsInput, and
+        RemoteInterrupted.
         """
         perform = self._operations.get(operation)
         if perform is None:
@@ -135,7 +116,7 @@ class SemihostingCalls:
     def reset(self) -> None:
         """The guest starts again: close its files."""
         for handle in self._handles.values():
-            if isinstance(handle, HostFile):
+            if isinstance(handle, HostFile):  # a stopped guest cannot call the debugger
                 handle.close()
         self._handles.clear()
         self._errno = 0
@@ -144,6 +125,21 @@ class SemihostingCalls:
         """Close everything. Closing twice does nothing."""
         self.reset()
         self._files.close()
+
+    def _host(self) -> RemoteHost | None:
+        """The debugger that performs operations now; None: they are performed here."""
+        remote = self.remote if self._options.target != "native" else None
+        return remote if remote is not None and remote.available else None
+
+    def _file_host(self) -> RemoteHost | None:
+        """The same for operations on files. Raises OSError if only a debugger may perform them."""
+        host = self._host()
+        if host is None and self._options.target == "gdb":
+            raise OSError(errno.ENXIO, "no GDB is attached")
+        return host
+
+    def _console(self, machine: Machine, fd: int = _STDOUT) -> Console:
+        return Console(machine, self._host, fd)
 
     def _failed(self, number: int) -> int:
         self._errno = number
@@ -158,20 +154,24 @@ class SemihostingCalls:
             return self._failed(errno.EINVAL)
         if len(self._handles) >= _MAX_HANDLES:
             return self._failed(errno.EMFILE)
-        handle: _Handle
+        handle: Handle
         if name == b":tt":
-            handle = _Console()
+            handle = self._console(machine, _STDERR if mode >= _FIRST_APPEND_MODE else _STDOUT)
         elif name == b":semihosting-features":
             if mode >= _FIRST_WRITE_MODE:
                 return self._failed(errno.EACCES)
-            handle = _Features()
+            handle = Features()
         else:
-            handle = self._files.open(name, mode)
+            host = self._file_host()
+            if host is not None:
+                handle = self._remote_files.open(host, name, mode)
+            else:
+                handle = self._files.open(name, mode)
         number = next(n for n in range(1, _MAX_HANDLES + 1) if n not in self._handles)
         self._handles[number] = handle
         return number
 
-    def _handle(self, number: int) -> _Handle:
+    def _handle(self, number: int) -> Handle:
         handle = self._handles.get(number)
         if handle is None:
             raise OSError(errno.EBADF, "no such handle")
@@ -181,31 +181,29 @@ class SemihostingCalls:
         (number,) = _fields(machine, block, 1)
         handle = self._handle(number)
         del self._handles[number]
-        if isinstance(handle, HostFile):
-            handle.close()
+        handle.close()
         return 0
 
     def _write(self, machine: Machine, block: int) -> int:
         """Returns how many bytes were not written."""
         number, address, length = _fields(machine, block, 3)
-        handle = self._handles.get(number)
-        if handle is None or isinstance(handle, _Features):
-            self._errno = errno.EBADF
-            return length
         left = length
         try:
+            handle = self._handle(number)
             while left and length - left < machine.memory_size:
-                data = machine.read(address, min(left, _CHUNK))
-                if isinstance(handle, HostFile):
-                    count = handle.write(data)
-                else:
-                    machine.print(data)
-                    count = len(data)
+                data = machine.read(address, min(left, _CHUNK - address % _CHUNK))
+                count = handle.write(data)
+                if not count:
+                    break
                 address, left = address + count & _U64, left - count
         except LookupError:
             self._errno = errno.EFAULT
         except OSError as error:
             self._errno = error.errno or errno.EIO
+        except RemoteInterrupted:
+            if left == length:
+                raise
+            self._errno = errno.EINTR
         return left
 
     def _read(self, machine: Machine, block: int) -> int:
@@ -216,82 +214,85 @@ class SemihostingCalls:
         try:
             while left and length - left < machine.memory_size:
                 # The buffer is checked first, so that no input is lost if it is not there.
-                size = min(left, _CHUNK - address % _CHUNK)
-                machine.read(address, size)
-                if isinstance(handle, _Console):
-                    typed = machine.take_input(size)
-                    if typed == b"" and left == length:
-                        raise NeedsInput
-                    data = typed or b""
-                else:
-                    data = handle.read(size)
+                size = _readable(machine, address, min(left, _CHUNK))
+                data = handle.read(size)
                 machine.write(address, data)
                 address, left = address + len(data) & _U64, left - len(data)
-                if len(data) < size:
+                # A terminal gives what has been typed, and the next read might wait for more.
+                if len(data) < size or handle.is_terminal:
                     break
-        except LookupError:
-            self._errno = errno.EFAULT
-            return _ERROR if left == length else left
+        except (LookupError, OSError, RemoteInterrupted) as error:
+            if left == length:
+                raise
+            self._errno = _error_number(error)
         return left
 
     def _istty(self, machine: Machine, block: int) -> int:
-        return int(isinstance(self._handle(*_fields(machine, block, 1)), _Console))
+        return int(self._handle(*_fields(machine, block, 1)).is_terminal)
 
     def _seek(self, machine: Machine, block: int) -> int:
         number, position = _fields(machine, block, 2)
         handle = self._handle(number)
-        if isinstance(handle, _Console):
-            return self._failed(errno.ESPIPE)
         if position >> 63:
-            return self._failed(errno.EINVAL)
-        handle.position = position
+            return self._failed(errno.ESPIPE if handle.is_terminal else errno.EINVAL)
+        handle.seek(position)
         return 0
 
     def _flen(self, machine: Machine, block: int) -> int:
-        handle = self._handle(*_fields(machine, block, 1))
-        if isinstance(handle, _Console):
-            return self._failed(errno.ESPIPE)
-        return len(_FEATURES) if isinstance(handle, _Features) else handle.length()
+        return self._handle(*_fields(machine, block, 1)).length()
 
     def _tmpnam(self, machine: Machine, block: int) -> int:
         address, number, length = _fields(machine, block, 3)
         name = b"guest-%03d.tmp\0" % (number & 0xFF)
-        if not self._files.available or number > 0xFF or length < len(name):
+        local = self._file_host() is None
+        if (local and not self._files.available) or number > 0xFF or length < len(name):
             return self._failed(errno.EINVAL)
         machine.write(address, name)
         return 0
 
     def _remove(self, machine: Machine, block: int) -> int:
-        self._files.remove(_name(machine, *_fields(machine, block, 2)))
+        name = _name(machine, *_fields(machine, block, 2))
+        host = self._file_host()
+        if host is not None:
+            self._remote_files.remove(host, name)
+        else:
+            self._files.remove(name)
         return 0
 
     def _rename(self, machine: Machine, block: int) -> int:
         old, old_length, new, new_length = _fields(machine, block, 4)
-        self._files.rename(_name(machine, old, old_length), _name(machine, new, new_length))
+        names = _name(machine, old, old_length), _name(machine, new, new_length)
+        host = self._file_host()
+        if host is not None:
+            self._remote_files.rename(host, *names)
+        else:
+            self._files.rename(*names)
         return 0
 
     # ---- console -----------------------------------------------------------------------------
 
     def _writec(self, machine: Machine, block: int) -> None:
-        machine.print(machine.read(block, 1))
+        self._console(machine).write(machine.read(block, 1))
 
     def _write0(self, machine: Machine, block: int) -> None:
+        console = self._console(machine)
         address, left = block, _MAX_STRING
         while left > 0:
             data = machine.read(address, _CHUNK - address % _CHUNK)
             text, end, _ = data.partition(b"\0")
-            machine.print(text)
+            while text:
+                count = console.write(text)
+                if not count:
+                    return
+                text = text[count:]
             if end:
                 return
             address, left = address + len(data) & _U64, left - len(data)
 
     def _readc(self, machine: Machine, block: int) -> int:
-        data = machine.take_input(1)
-        if data is None:
-            return _ERROR  # the specification has no other value for the end of the input
-        if not data:
-            raise NeedsInput
-        return data[0]
+        data = self._console(machine).read(1)
+        # The specification has no other value for the end of the input.
+        return data[0] if data else _ERROR
 
     # ---- the rest ----------------------------------------------------------------------------
 
@@ -344,6 +345,22 @@ def _fields(machine: Machine, block: int, count: int) -> tuple[int, ...]:
     """The 64-bit fields of a parameter block."""
     data = machine.read(block, 8 * count)
     return tuple(int.from_bytes(data[8 * n : 8 * n + 8], "little") for n in range(count))
+
+
+def _readable(machine: Machine, address: int, size: int) -> int:
+    """``size``, or less if only so much of the buffer is there; raises LookupError."""
+    try:
+        machine.read(address, size)
+    except LookupError:
+        size = min(size, _CHUNK - address % _CHUNK)
+        machine.read(address, size)
+    return size
+
+
+def _error_number(error: Exception) -> int:
+    if isinstance(error, LookupError):
+        return errno.EFAULT
+    return (error.errno or errno.EIO) if isinstance(error, OSError) else errno.EINTR
 
 
 def _name(machine: Machine, address: int, length: int) -> bytes:

@@ -26,25 +26,31 @@ _ACCESS = (os.O_RDONLY, os.O_RDWR, os.O_WRONLY, os.O_RDWR, os.O_WRONLY, os.O_RDW
 class HostFile:
     """An open file, with a position of its own: nothing is shared with the host's."""
 
+    is_terminal = False
+
     def __init__(self, files: Files, fd: int, *, append: bool) -> None:
         self._files = files
         self._fd = fd
         self._append = append
-        self.position = 0
+        self._position = 0
 
     def read(self, length: int) -> bytes:
         """At most ``length`` bytes; none at the end of the file. Raises OSError."""
-        data = os.pread(self._fd, length, self.position)
-        self.position += len(data)
+        data = os.pread(self._fd, length, self._position)
+        self._position += len(data)
         return data
 
     def write(self, data: bytes) -> int:
         """Write, and return how many bytes were written. Raises OSError."""
-        start = self.length() if self._append else self.position
+        start = self.length() if self._append else self._position
         self._files.account(max(start - self.length(), 0) + len(data))
         count = os.pwrite(self._fd, data, start)
-        self.position = start + count
+        self._position = start + count
         return count
+
+    def seek(self, position: int) -> None:
+        """Set the position."""
+        self._position = position
 
     def length(self) -> int:
         """The length of the file in bytes."""

@@ -9,7 +9,7 @@ import click
 
 from guestdbg.cli.running.option_types import number
 from guestdbg.kvm.provider import PROVIDERS
-from guestdbg.semihosting import Semihosting
+from guestdbg.semihosting import Semihosting, SemihostingError, Target
 
 KINDS = ("auto", "elf", "raw", "image", "firmware")
 
@@ -100,11 +100,21 @@ def _with_semihosting(command: Callable[..., Any]) -> Callable[..., Any]:
         semihosting_dir: Path | None,
         semihosting_read_only: bool,
         semihosting_args: str,
+        semihosting_target: Target = "native",
         **options: Any,
     ) -> Any:
-        if not semihosting and (semihosting_dir or semihosting_read_only or semihosting_args):
+        others = semihosting_dir or semihosting_read_only or semihosting_args
+        if not semihosting and (others or semihosting_target != "native"):
             raise click.UsageError("options of semihosting without --semihosting.")
-        chosen = Semihosting(semihosting_dir, semihosting_read_only, semihosting_args)
+        try:
+            chosen = Semihosting(
+                semihosting_dir,
+                semihosting_read_only,
+                semihosting_args,
+                target=semihosting_target,
+            )
+        except SemihostingError as error:
+            raise click.UsageError(str(error)) from error
         return command(*args, semihosting=chosen if semihosting else False, **options)
 
     return wrapper

@@ -10,6 +10,7 @@ from guestdbg.debugger.target import Target
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Reason, Stop
 from guestdbg.kvm import ExitMmio, GuestDebug, Vcpu
+from guestdbg.semihosting import RemoteHost
 
 __all__ = ["Execution"]
 
@@ -68,6 +69,13 @@ class Execution:
     @step_into_interrupts.setter
     def step_into_interrupts(self, value: bool) -> None:
         self._target.step_into_interrupts = value
+
+    def perform_semihosting(self, remote: RemoteHost | None) -> None:
+        """Have an attached debugger perform semihosting operations, if the user wants that; None:
+        it is detached."""
+        calls = self._target.semihosting
+        if calls is not None:
+            calls.remote = remote
 
     # ---- points ------------------------------------------------------------------------------
 

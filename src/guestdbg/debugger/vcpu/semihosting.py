@@ -25,7 +25,13 @@ from guestdbg.debugger.vcpu.stop import Outcome
 from guestdbg.kvm import ExitHlt, ExitIntr, SupportsCounterFrequency, SupportsHltExit
 from guestdbg.kvm.regs import PC, PSTATE, X, sys_reg
 from guestdbg.machine import Segment
-from guestdbg.semihosting import HLT_IMMEDIATE, Exited, NeedsInput, operation_name
+from guestdbg.semihosting import (
+    HLT_IMMEDIATE,
+    Exited,
+    NeedsInput,
+    RemoteInterrupted,
+    operation_name,
+)
 
 __all__ = ["WAITS_FOR_INPUT", "catch_calls", "perform_call", "report_call"]
 
@@ -121,6 +127,10 @@ def perform_call(context: VcpuContext, exit_: ExitHlt) -> Outcome:
     operation = context.get(X[0]) & 0xFFFF_FFFF
     try:
         result = calls.call(_CallingVcpu(context), operation, context.get(X[1]))
+    except RemoteInterrupted:
+        # The call is made again when the guest goes on.
+        context.resume_state.needs_step_over = context.get(PC)
+        return ExitIntr()
     except NeedsInput:
         # The PC stays at the HLT: the call is made again when the vCPU runs next. A breakpoint at
         # the HLT was reported before the call, and is not reported again.

@@ -12,6 +12,7 @@ breakpoints  Z, z
 threads      H, T, the list of threads
 resume       c, s, vCont, and ?
 nonstop      QNonStop, vStopped, vCtrlC
+file_io      F: the replies to semihosting operations
 xfer         qXfer: target description, memory map, threads; qOffsets
 files        vFile
 lifecycle    attach, detach, kill, restart

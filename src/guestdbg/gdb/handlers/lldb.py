@@ -43,6 +43,7 @@ _NO_SUCH_REGISTER = b"E45"
 
 def host(session: SessionState, rest: bytes) -> bytes:
     """qHostInfo: the target. A watchpoint hit is reported before the access, as on Arm hardware."""
+    session.is_lldb = True
     return _MACHINE + b"watchpoint_exceptions_received:before;"
 
 

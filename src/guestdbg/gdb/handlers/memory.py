@@ -26,6 +26,10 @@ _MAX_READ = (MAX_PACKET - 16) // 2
 def _read(session: SessionState, address: int, length: int) -> bytes:
     """As much of it as can be read, at least one byte. The client asks again for the rest."""
     length = min(length, _MAX_READ)
+    if session.file_io_request is not None:
+        pointed_to = session.file_io_request.read(address, length)
+        if pointed_to is not None:
+            return pointed_to
     read = session.execution.read_phys if session.physical_memory else session.context.space.read
     try:
         return read(address, length)
@@ -61,6 +65,10 @@ def _device(session: SessionState, address: int, length: int) -> bytes | None:
 
 
 def _write(session: SessionState, address: int, data: bytes) -> bytes:
+    if session.file_io_request is not None:
+        if session.file_io_request.write(address, data):
+            return b"OK"
+        raise PacketError("the File-I/O request does not point there", errno.EFAULT)
     try:
         if session.physical_memory:
             session.execution.write_phys(address, data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from guestdbg.gdb.handlers import (
     breakpoints,
     connection,
+    file_io,
     files,
     lifecycle,
     lldb,
@@ -29,6 +30,7 @@ _MODULES = (
     threads,
     resume,
     nonstop,
+    file_io,
     xfer,
     files,
     lifecycle,
