@@ -6,6 +6,7 @@ with GUESTDBG_PLAIN=1. ``plain``: a provider without any extension, as the host'
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from guestdbg.check.assembler import add, b, flat, hlt, hvc, mov, movz, mrs, msr, svc, udf
 from guestdbg.debugger import Guest, OutOfRegisters, Stop
 from guestdbg.debugger.vcpu import semihosting
-from guestdbg.semihosting import Semihosting
+from guestdbg.semihosting import Semihosting, SemihostingError
 
 from .assembled import CODE, DATA, RAM, VECTORS, assembled, words
 
@@ -311,3 +312,54 @@ def test_a_guest_with_two_registers(monkeypatch, caplog, places: int) -> None:
         finish(guest)
     assert out.getvalue() == b"a"
     assert "sets its exception vectors in" in caplog.text
+
+
+def test_an_error_of_the_consoles_sink_is_no_error_of_the_guests(load) -> None:
+    def full(data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    code = [*mov(1, DATA), movz(10, 10), STRB_W10_X1, *call(3), *EXIT]
+    guest = load(code, console=full)
+    with pytest.raises(OSError, match="no space"):
+        guest.run(timeout=20)
+
+
+@pytest.mark.parametrize("block", [0, 8, 0x1000_0000, RAM + (16 << 20) - 8, 1 << 47, (1 << 64) - 8])
+@pytest.mark.parametrize("operation", [1, 2, 5, 6, 0x0F, 0x15, 0x16, 0x30])
+def test_blocks_that_are_not_there(load, operation: int, block: int) -> None:
+    """Not in memory, past its end, not canonical, past the last address."""
+    guest = load([*set_vbar(VECTORS), *call(operation, block), 0xAA0003F4, *call(0x13), *EXIT])
+    guest.run(
+        until=CODE + 4 * (len([*set_vbar(VECTORS), *call(operation, block), *call(0x13)]) + 1)
+    )
+    if block == RAM + (16 << 20) - 8 and operation in (2, 0x30):
+        # Eight bytes are there: SYS_ELAPSED writes so many, SYS_CLOSE finds no handle 0.
+        assert guest.cpu.x[20] == (0 if operation == 0x30 else (1 << 64) - 1)
+        return
+    assert guest.cpu.x[20] == (1 << 64) - 1
+    assert guest.cpu.x[0] == errno.EFAULT
+
+
+def test_open_files_stay_over_a_restore_and_not_over_a_reset(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(semihosting, "PLAIN", False)
+    code = [*call(5, DATA + 0x200), *call(5, DATA + 0x200), *EXIT]
+    options: dict[str, Any] = {"semihosting": Semihosting(tmp_path)}
+    with assembled([*call(1, DATA + 0x240), *code], **options) as guest:
+        guest.write(DATA + 0x180, b"file")
+        for at, fields in ((0x240, (DATA + 0x180, 4, 4)), (0x200, (1, DATA + 0x180, 2))):
+            guest.write(DATA + at, b"".join(f.to_bytes(8, "little") for f in fields))
+        after_open = CODE + 4 * len(call(1, DATA))
+        guest.run(until=after_open)
+        assert guest.cpu.x[0] == 1
+        start = guest.snapshot()
+        guest.run(timeout=20)
+        guest.restore(start)
+        guest.run(until=after_open + 4 * len(call(5, DATA)))
+        assert guest.cpu.x[0] == 0
+        assert (tmp_path / "file").read_bytes() == b"fififi"
+
+
+@pytest.mark.parametrize("value", ["/tmp", 1, None, object()])
+def test_what_is_no_option_of_semihosting(value: Any) -> None:
+    with pytest.raises(SemihostingError, match="must be True, False or a"):
+        assembled(EXIT, semihosting=value)

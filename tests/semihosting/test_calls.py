@@ -5,7 +5,15 @@ import os
 
 import pytest
 
-from guestdbg.semihosting import Exited, NeedsInput, Semihosting, SemihostingCalls, operation_name
+from guestdbg.semihosting import (
+    Exited,
+    NeedsInput,
+    Semihosting,
+    SemihostingCalls,
+    SemihostingError,
+    files,
+    operation_name,
+)
 from guestdbg.semihosting.operations import Operation
 
 ERROR = (1 << 64) - 1
@@ -230,3 +238,121 @@ def test_appending_goes_to_the_end(calls, memory, tmp_path) -> None:
     address, length = memory.text(b" two")
     assert calls.call(memory, Operation.SYS_WRITE, memory.block(handle, address, length)) == 0
     assert (tmp_path / "log").read_text() == "one two"
+
+
+@pytest.mark.parametrize("name", [b"/a", b"//a", b"./a", b"sub/../a", b"/sub//./../a"])
+def test_names_of_one_file(calls, memory, tmp_path, name: bytes) -> None:
+    (tmp_path / "sub").mkdir()
+    assert open_(calls, memory, name, 4) != ERROR
+    assert (tmp_path / "a").is_file()
+
+
+def rename(calls, memory, old: bytes, new: bytes) -> int:
+    first, second = memory.text(old), memory.text(new, at=HERE + 0x8000)
+    return calls.call(memory, Operation.SYS_RENAME, memory.block(*first, *second))
+
+
+def test_renaming_across_directories(calls, memory, tmp_path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "sub" / "b").write_text("b")
+    assert rename(calls, memory, b"a", b"sub/b") == 0
+    assert (tmp_path / "sub" / "b").read_text() == "a"
+    assert rename(calls, memory, b"sub/b", b"/a") == 0
+    assert rename(calls, memory, b"a", b"../a") == ERROR
+    assert rename(calls, memory, b"sub", b"other") == ERROR
+    assert rename(calls, memory, b"gone", b"other") == ERROR
+    assert error(calls, memory) == errno.ENOENT
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "sub"]
+
+
+@pytest.mark.parametrize("mode", range(14))
+def test_the_modes_of_the_console_and_of_the_features(calls, memory, mode: int) -> None:
+    console, features = (
+        open_(calls, memory, name, mode) for name in (b":tt", b":semihosting-features")
+    )
+    assert (console != ERROR) == (mode < 12)
+    assert (features != ERROR) == (mode < 4)
+    if console != ERROR:
+        assert calls.call(memory, Operation.SYS_ISTTY, memory.block(console)) == 1
+        assert calls.call(memory, Operation.SYS_FLEN, memory.block(console)) == ERROR
+        assert calls.call(memory, Operation.SYS_SEEK, memory.block(console, 0)) == ERROR
+        assert error(calls, memory) == errno.ESPIPE
+    if features != ERROR:
+        block = memory.block(features, HERE, 5)
+        assert calls.call(memory, Operation.SYS_WRITE, block) == 5
+        assert error(calls, memory) == errno.EBADF
+        calls.call(memory, Operation.SYS_SEEK, memory.block(features, 4))
+        assert calls.call(memory, Operation.SYS_READ, memory.block(features, HERE + 64, 9)) == 8
+        assert memory.read(HERE + 64, 1) == b"\3"
+
+
+def test_the_files_created_are_limited(calls, memory, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(files, "_MAX_CREATED", 3)
+    for name in (b"1", b"2", b"3"):
+        handle = open_(calls, memory, name, 4)
+        calls.call(memory, Operation.SYS_CLOSE, memory.block(handle))
+    assert open_(calls, memory, b"4", 4) == ERROR
+    assert error(calls, memory) == errno.ENOSPC
+    assert open_(calls, memory, b"3", 8) != ERROR
+    address, length = memory.text(b"1")
+    assert calls.call(memory, Operation.SYS_REMOVE, memory.block(address, length)) == 0
+    assert open_(calls, memory, b"4", 4) != ERROR
+    assert open_(calls, memory, b"5", 4) == ERROR
+
+
+@pytest.mark.parametrize("length", [0x2000, 0x10000, 1 << 32, 1 << 63, ERROR])
+@pytest.mark.parametrize("operation", [Operation.SYS_READ, Operation.SYS_WRITE])
+def test_a_buffer_that_ends_early(calls, memory, tmp_path, operation, length: int) -> None:
+    """What is there is transferred, and the rest is reported as not transferred."""
+    (tmp_path / "f").write_bytes(b"x" * 900)
+    handle = open_(calls, memory, b"f", 2)
+    there = 0x234
+    start = HERE + 0x10000 - there
+    left = calls.call(memory, operation, memory.block(handle, start, length))
+    assert left == length - there
+    assert error(calls, memory) == errno.EFAULT
+
+
+def test_a_read_of_the_console_takes_what_was_typed(calls, memory) -> None:
+    """It does not wait for more, where the buffer crosses a page."""
+    handle = open_(calls, memory, b":tt", 0)
+    memory.typed = b"0123456789"
+    block = memory.block(handle, HERE + 0xFFD, 100)
+    assert calls.call(memory, Operation.SYS_READ, block) == 90
+    assert memory.read(HERE + 0xFFD, 10) == b"0123456789"
+
+
+def test_the_input_ends(calls, memory) -> None:
+    memory.take_input = lambda limit: None
+    handle = open_(calls, memory, b":tt", 0)
+    assert calls.call(memory, Operation.SYS_READ, memory.block(handle, HERE, 10)) == 10
+    assert calls.call(memory, Operation.SYS_READC, 0) == ERROR
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"directory": "/nowhere/at/all"}, "not a directory"),
+        ({"directory": __file__}, "not a directory"),
+        ({"directory": 3.5}, "must be a path"),
+        ({"directory": "a\0b"}, "must be a path|not a directory"),
+        ({"args": None}, "args is None"),
+        ({"args": "a\0b"}, "without NUL"),
+        ({"epoch": -1}, "epoch is -1"),
+        ({"epoch": "now"}, "epoch is 'now'"),
+        ({"max_written": 1 << 63}, "max_written"),
+        ({"target": "host"}, "native, gdb, auto"),
+        ({"target": "gdb", "directory": "/"}, "there is no directory"),
+    ],
+)
+def test_wrong_options_are_refused_when_they_are_given(options: dict, text: str) -> None:
+    with pytest.raises(SemihostingError, match=text):
+        Semihosting(**options)
+
+
+def test_a_directory_that_has_gone(tmp_path) -> None:
+    chosen = Semihosting(tmp_path)
+    tmp_path.rmdir()
+    with pytest.raises(SemihostingError, match="No such file"):
+        SemihostingCalls(chosen)

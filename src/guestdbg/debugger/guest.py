@@ -42,7 +42,7 @@ from guestdbg.debugger.vcpu.registers import UNPICKLABLE, Cpu
 from guestdbg.debugger.vcpu.semihosting import catch_calls
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.machine import Board, Loaded, Segment
-from guestdbg.semihosting import Semihosting, SemihostingCalls
+from guestdbg.semihosting import Semihosting, SemihostingCalls, SemihostingError
 
 __all__ = ["Guest"]
 
@@ -119,11 +119,20 @@ class Guest(PointMethods, IntegerAccess, Closing):
         self.vcpus: tuple[Cpu, ...] = tuple(vcpu.cpu for vcpu in scheduler.vcpus)
         board.bus.on_access = self.execution.device_accessed
         self._segments = tuple(segments)
+        if not isinstance(semihosting, bool | Semihosting):
+            raise SemihostingError(
+                f"semihosting is {semihosting!r}: it must be True, False or a guestdbg.Semihosting"
+            )
         if semihosting:
             options = semihosting if isinstance(semihosting, Semihosting) else Semihosting()
             target.semihosting = SemihostingCalls(options)
             target.heap = heap
-        self._catch_calls()
+        try:
+            self._catch_calls()
+        except BaseException:
+            if target.semihosting is not None:
+                target.semihosting.close()
+            raise
         self.messages = GuestMessages(board, self._info.locate)
 
     def _catch_calls(self) -> None:

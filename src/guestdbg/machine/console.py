@@ -121,6 +121,17 @@ class Console:
         if byte == 0x0A or len(self._out) >= FLUSH_AT:
             self.flush()
 
+    def put_all(self, data: bytes) -> None:
+        """The same for bytes that the guest has sent at once, by semihosting."""
+        if self._answers:
+            for byte in data:
+                self.put(byte)
+            return
+        self.sent += len(data)
+        self._out += data
+        if b"\n" in data or len(self._out) >= FLUSH_AT:
+            self.flush()
+
     def flush(self) -> None:
         """Pass buffered output to the sink."""
         if not self._out:

@@ -17,7 +17,7 @@ __all__ = ["Exited", "Machine", "SemihostingCalls"]
 
 _U64 = (1 << 64) - 1
 _ERROR = _U64  # -1
-_CHUNK = 0x1000
+_PAGE, _CHUNK = 0x1000, 0x10000
 _MAX_HANDLES = 64
 _MAX_NAME = 4096
 _MAX_STRING = 1 << 20
@@ -191,7 +191,7 @@ class SemihostingCalls:
         try:
             handle = self._handle(number)
             while left and length - left < machine.memory_size:
-                data = machine.read(address, min(left, _CHUNK - address % _CHUNK))
+                data = machine.read(address, _readable(machine, address, min(left, _CHUNK)))
                 count = handle.write(data)
                 if not count:
                     break
@@ -278,7 +278,7 @@ class SemihostingCalls:
         console = self._console(machine)
         address, left = block, _MAX_STRING
         while left > 0:
-            data = machine.read(address, _CHUNK - address % _CHUNK)
+            data = machine.read(address, _PAGE - address % _PAGE)
             text, end, _ = data.partition(b"\0")
             while text:
                 count = console.write(text)
@@ -352,7 +352,7 @@ def _readable(machine: Machine, address: int, size: int) -> int:
     try:
         machine.read(address, size)
     except LookupError:
-        size = min(size, _CHUNK - address % _CHUNK)
+        size = min(size, _PAGE - address % _PAGE)
         machine.read(address, size)
     return size
 

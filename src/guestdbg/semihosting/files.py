@@ -13,11 +13,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from guestdbg.semihosting.options import Semihosting
+from guestdbg.semihosting.options import Semihosting, SemihostingError
 
 __all__ = ["Files", "HostFile"]
 
 _MAX_COMPONENTS = 64
+#: Files that the guest has created and not removed. Empty ones cost the host something, too.
+_MAX_CREATED = 4096
 # The modes of SYS_OPEN in pairs, text and binary: r, r+, w, w+, a, a+.
 _READ, _UPDATE, _WRITE, _WRITE_UPDATE, _APPEND, _APPEND_UPDATE = range(6)
 _ACCESS = (os.O_RDONLY, os.O_RDWR, os.O_WRONLY, os.O_RDWR, os.O_WRONLY, os.O_RDWR)
@@ -62,14 +64,21 @@ class HostFile:
 
 
 class Files:
-    """The files below the directory of ``options``; every method raises OSError."""
+    """The files below the directory of ``options``; every method raises OSError.
+
+    Raises SemihostingError if the directory cannot be opened.
+    """
 
     def __init__(self, options: Semihosting) -> None:
         self._options = options
         self._left = options.max_written
+        self._created = 0
         self._root = -1
         if options.directory is not None:
-            self._root = os.open(options.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._root = os.open(options.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except OSError as error:
+                raise SemihostingError(f"the directory of the guest's files: {error}") from error
 
     @property
     def available(self) -> bool:
@@ -88,11 +97,13 @@ class Files:
         if kind != _READ:
             self._check_writable()
         with self._parent(path) as (parent, name):
-            self._check_regular(parent, name)
+            exists = self._check_regular(parent, name)
             # O_NONBLOCK: if a FIFO takes the file's place now, opening it does not wait.
             flags = _ACCESS[kind] | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             if kind >= _WRITE:
                 flags |= os.O_CREAT
+                if not exists and self._created >= _MAX_CREATED:
+                    raise OSError(errno.ENOSPC, "the guest has created too many files")
             fd = os.open(name, flags, 0o644, dir_fd=parent)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -102,6 +113,7 @@ class Files:
         except OSError:
             os.close(fd)
             raise
+        self._created += not exists
         return HostFile(self, fd, append=kind >= _APPEND)
 
     def remove(self, path: bytes) -> None:
@@ -110,6 +122,7 @@ class Files:
         with self._parent(path) as (parent, name):
             self._check_regular(parent, name)
             os.unlink(name, dir_fd=parent)
+            self._created = max(self._created - 1, 0)
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Rename a file; one with the new name is replaced."""
@@ -130,18 +143,22 @@ class Files:
             raise OSError(errno.EROFS, "the guest may only read files")
 
     @staticmethod
-    def _check_regular(parent: int, name: bytes) -> None:
-        """Refuse what exists and is not a regular file, before anything is done with it."""
+    def _check_regular(parent: int, name: bytes) -> bool:
+        """Refuse what exists and is not a regular file, before anything is done with it.
+
+        Returns whether the file exists.
+        """
         try:
             mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
         except FileNotFoundError:
-            return
+            return False
         if stat.S_ISLNK(mode):
             raise OSError(errno.ELOOP, "a symbolic link")
         if stat.S_ISDIR(mode):
             raise OSError(errno.EISDIR, "a directory")
         if not stat.S_ISREG(mode):
             raise OSError(errno.EACCES, "not a regular file")
+        return True
 
     @contextmanager
     def _parent(self, path: bytes) -> Iterator[tuple[int, bytes]]:

@@ -46,6 +46,14 @@ _NANOSECONDS = 1_000_000_000
 _PSTATE_BTYPE = 3 << 10
 
 
+class _SinkFailed(Exception):
+    """The console's sink has raised an OSError."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class _CallingVcpu:
     """What the operations need of the vCPU that calls: see ``guestdbg.semihosting.calls``."""
 
@@ -69,8 +77,11 @@ class _CallingVcpu:
             raise LookupError(str(error)) from error
 
     def print(self, data: bytes) -> None:
-        for byte in data:
-            self._console.put(byte)
+        try:
+            self._console.put_all(data)
+        except OSError as error:
+            # It is the sink's (a full disk), and no error of the guest's.
+            raise _SinkFailed(error) from error
 
     def take_input(self, limit: int) -> bytes | None:
         self._console.flush()  # a prompt appears before its answer is waited for
@@ -127,6 +138,8 @@ def perform_call(context: VcpuContext, exit_: ExitHlt) -> Outcome:
     operation = context.get(X[0]) & 0xFFFF_FFFF
     try:
         result = calls.call(_CallingVcpu(context), operation, context.get(X[1]))
+    except _SinkFailed as failed:
+        raise failed.error from None
     except RemoteInterrupted:
         # The call is made again when the guest goes on.
         context.resume_state.needs_step_over = context.get(PC)
