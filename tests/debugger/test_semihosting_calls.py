@@ -363,3 +363,14 @@ def test_open_files_stay_over_a_restore_and_not_over_a_reset(tmp_path, monkeypat
 def test_what_is_no_option_of_semihosting(value: Any) -> None:
     with pytest.raises(SemihostingError, match="must be True, False or a"):
         assembled(EXIT, semihosting=value)
+
+
+def test_the_diagnosis_of_a_vcpu_that_waits_for_input(load) -> None:
+    guest = load([*set_vbar(VECTORS), *call(7), *EXIT], {0x200: [b(0)]})
+    assert guest.diagnose()[0].text == ""
+    assert guest.run(timeout=20).reason == "idle"
+    (found,) = guest.diagnose()
+    assert (found.status, found.text) == ("runs", "it waits for console input (semihosting)")
+    guest.cpu.pc = CODE
+    guest.step()
+    assert guest.diagnose()[0].text == ""

@@ -445,3 +445,42 @@ def test_it_goes_on_after_a_snapshot_and_a_restart(tmp_path: Path) -> None:
         assert second.go() == b"W03"
     assert first.printed == second.printed
     assert first.files == second.files
+
+
+def test_ctrl_c_while_the_server_waits_for_input_and_what_monitor_says(tmp_path: Path) -> None:
+    out: list[bytes] = []
+    options = {"semihosting": True, "console": out.append}
+    with served(tmp_path, "semihosting", load_options=options) as here, here.client() as wire:
+        wire.send(b"c")
+        wait_for(lambda: b"input: " in b"".join(out))
+        wire.socket.sendall(b"\x03")
+        assert wire.reply().startswith(b"T02")
+        assert "it waits for console input (semihosting)" in wire.monitor("diagnose")
+        wire.monitor(r"type typed\n")
+        wire.send(b"c")
+        wait_for(lambda: b"typed\n" in b"".join(out))
+        wire.socket.sendall(b"\x03")
+        assert wire.reply().startswith(b"T02")
+
+
+def test_auto_goes_from_the_server_to_the_client_and_back(tmp_path: Path) -> None:
+    out: list[bytes] = []
+    options = {"semihosting": Semihosting(target="auto"), "console": out.append}
+    with served(tmp_path, "semihosting", load_options=options, wait=False) as here:
+        wait_for(lambda: b"input: " in b"".join(out))
+        with here.client() as wire:
+            client = Client(wire, b"from the client")
+            calls = []
+
+            def answer(name: str, words: list[str]) -> bytes:
+                calls.append(name)
+                if name == "read" and not client.typed:
+                    return b"F-1,4,C"
+                return client.answer(name, words)
+
+            assert client.go(answer).startswith(b"T02")
+            assert client.printed == b"from the client"
+            assert calls[0] == "read"
+            assert wire.ask(b"D") == b"OK"
+        here.server.type_in(b"from the server")
+        wait_for(lambda: b"from the server" in b"".join(out))

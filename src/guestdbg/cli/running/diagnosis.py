@@ -19,8 +19,9 @@ def diagnose(guest: Guest, *, lost: bool = True) -> list[Text]:
             lines.append(Text(f"   {name}{found.text}", "dim"))
             continue
         lines.append(Text(f"   {name}it was at {found.location}, pc {found.pc:#x}", "dim"))
-        if lost and found.text:
-            lines.append(Text(f"   {name}{found.text}", "bold red"))
+        if found.text and (lost or found.status == "runs"):
+            style = "dim" if found.status == "runs" else "bold red"
+            lines.append(Text(f"   {name}{found.text}", style))
     return lines
 
 

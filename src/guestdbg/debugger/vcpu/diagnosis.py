@@ -13,6 +13,7 @@ from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.vcpu.exception_vectors import ExceptionVectors
+from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm import FirstException, SupportsFirstException, SupportsInstructionCount, Vcpu
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
@@ -26,6 +27,7 @@ _FAR_EL1 = sys_reg("FAR_EL1")
 #: The vector table at VBAR_EL1: 16 entries of 128 bytes (DDI 0487, D1.3, "Exception vectors").
 _TABLE_BYTES = 16 * 128
 _VECTOR_BYTES = 128
+_WAITS_TEXT = "it waits for console input (semihosting)"
 #: So many exceptions without a return from any are a loop: nothing that works nests them so deep.
 _LOOP = 16
 #: Classes with an address in FAR_EL1.
@@ -45,6 +47,7 @@ class Diagnosed(Protocol):
     vcpu: Vcpu
     space: AddressSpace
     vectors: ExceptionVectors
+    resume_state: ResumeState
 
     @property
     def get(self) -> Callable[[int], int]:
@@ -64,7 +67,7 @@ class Diagnosis:
         status: ``"runs"``: it can go on; ``"off"``: it is powered off; ``"unreadable"``: the
             instruction at its PC cannot be read; ``"loop"``: it takes exceptions without end.
         pc, location: where it is.
-        text: the status in words; empty for ``"runs"``.
+        text: the status in words; empty for ``"runs"``, unless it waits for console input.
         first: for ``"loop"`` the exception that began it. It is the last one if the provider does
             not implement ``SupportsFirstException``; its ``count`` is 1 then.
     """
@@ -93,7 +96,8 @@ def diagnose(context: Diagnosed) -> Diagnosis:
     if unreadable is not None:
         text = f"the instruction at its PC cannot be read: {unreadable}"
         return Diagnosis(vcpu.id, "unreadable", pc, location, text)
-    return Diagnosis(vcpu.id, "runs", pc, location)
+    text = _WAITS_TEXT if context.resume_state.waits_for_input else ""
+    return Diagnosis(vcpu.id, "runs", pc, location, text)
 
 
 def _unreadable(context: Diagnosed, pc: int) -> str | None:

@@ -63,7 +63,6 @@ class ResumeState:
         """Remember nothing: the vCPU has been reset."""
         self.forget_instruction()
         self.last_stop_pc = self.needs_step_over = None
-        self.waits_for_input = False
         self.device_hits.clear()
 
     def forget_instruction(self) -> None:
@@ -71,6 +70,7 @@ class ResumeState:
         self.interrupted.clear()
         self.reported_before_access = None
         self.sequence = None
+        self.waits_for_input = False
 
     def copy(self) -> ResumeState:
         """A copy that does not change with this one."""
