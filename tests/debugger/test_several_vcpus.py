@@ -8,6 +8,7 @@ import pytest
 
 from guestdbg.check.assembler import add, b, flat, hvc, mov, str_
 from guestdbg.debugger import Guest, Hit, InvalidLocation
+from guestdbg.debugger.execution import ResumeAction
 
 from .assembled import CODE, DATA, assembled, cbnz, cbnz_w, ldaxr, stlxr, subs
 
@@ -102,3 +103,28 @@ def test_interrupted_and_resumed(two: Guest) -> None:
     assert two.run(timeout=30).reason == "interrupt"
     assert two.run(timeout=30).reason == "exit"
     assert two.read_u64(DATA) == 2 * _ROUNDS
+
+
+@pytest.mark.parametrize("vcpus", [2, 3])
+@pytest.mark.parametrize("some", [False, True])
+def test_a_vcpu_that_wakes_another_and_then_waits_itself(vcpus: int, some: bool) -> None:
+    """All wait in turn, and still the guest is not idle: the last one has woken the first."""
+    first = flat(
+        mov(0, _CPU_ON),
+        [0xD2800021 & ~0x1F | 1],  # mov x1, #1: the target
+        mov(2, SECOND),
+        mov(3, DATA),
+        hvc(),
+        mov(0, 0x8400_0002),  # CPU_OFF
+        hvc(),
+    )
+    with assembled(first, vcpus=vcpus) as guest:
+        second = flat(mov(0, _OFF), hvc())
+        guest.write(SECOND, b"".join(word.to_bytes(4, "little") for word in second))
+        guest.interrupt()  # the kick of vCPU 0 gives vCPU 1, which is off, the first turn
+        assert guest.run(timeout=30).reason == "interrupt"
+        if some:
+            stop = guest.resume({0: ResumeAction(), 1: ResumeAction()}, timeout=30)
+        else:
+            stop = guest.run(timeout=30)
+        assert (stop.reason, stop.detail) == ("exit", "powered off")

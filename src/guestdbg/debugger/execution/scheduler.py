@@ -147,10 +147,18 @@ class Scheduler:
             stop = self._pending_stop()
             if stop is not None:
                 return stop
-            outcome = self._take_turn(vcpus[self._turn])
+            vcpu = vcpus[self._turn]
+            before = vcpu.progress()
+            outcome = self._take_turn(vcpu)
             if isinstance(outcome, Stop):
                 return outcome
-            idle = idle + 1 if outcome.idle else 0
+            if not outcome.idle:
+                idle = 0
+            # One that did something before it waited may have woken those that waited before.
+            elif vcpu.progress() != before:
+                idle = 1
+            else:
+                idle += 1
             if idle >= len(vcpus) and self._is_idle():
                 return self._idle_stop()
             self._turn = (self._turn + 1) % len(vcpus)
@@ -184,16 +192,18 @@ class Scheduler:
             idle = True
             for vcpu in running:
                 self._turn = vcpu.number
+                before = vcpu.progress()
                 outcome = self._pending_stop() or self._take_turn(vcpu, turn)
                 if isinstance(outcome, Stop):
                     return outcome
-                idle = idle and outcome.idle
+                idle = idle and outcome.idle and vcpu.progress() == before
             for vcpu in stepping:
                 self._turn = vcpu.number
+                before = vcpu.progress()
                 outcome = self._step_range(vcpu, actions[vcpu.number], alone=not running)
                 if isinstance(outcome, Stop):
                     return outcome
-                idle = idle and outcome.idle
+                idle = idle and outcome.idle and vcpu.progress() == before
             if idle and self._is_idle():
                 return self._idle_stop()
 
