@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from guestdbg.semihosting import Semihosting
+from guestdbg.semihosting import Name, Semihosting, SemihostingCalls
 from tests.gdb import gdb_client
 from tests.gdb.gdb_client import needs_gdb
 from tests.gdb.rsp_client import SECONDS, Served, Wire, served
@@ -484,3 +486,161 @@ def test_auto_goes_from_the_server_to_the_client_and_back(tmp_path: Path) -> Non
             assert wire.ask(b"D") == b"OK"
         here.server.type_in(b"from the server")
         wait_for(lambda: b"from the server" in b"".join(out))
+
+
+@needs_gdb
+def test_ctrl_c_in_gdb_while_it_reads_its_terminal(tmp_path: Path) -> None:
+    """The guest stops at the call, which is made again when it goes on."""
+    commands = tmp_path / "commands"
+    with gdb_client.server("semihosting", *OPTIONS, "gdb") as server:
+        commands.write_text(
+            f"set confirm off\nset sysroot\nset remote noack-packet off\n"
+            f"target remote {server.target}\ncontinue\n"
+            "echo at:\noutput/x *(unsigned int *)$pc\necho \\n\ncontinue\n"
+        )
+        process = subprocess.Popen(
+            [gdb_client.GDB, "-nx", "-batch", "-x", str(commands)],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            text = b""
+            while b"input: " not in text:
+                text += os.read(process.stdout.fileno(), 4096)
+            time.sleep(0.3)  # GDB reads its stdin now
+            process.send_signal(signal.SIGINT)
+            while b"at:" not in text:
+                data = os.read(process.stdout.fileno(), 4096)
+                assert data, text
+                text += data
+            process.stdin.write(b"after it\n")
+            rest, _ = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+        assert server.ended() == 0
+    text += rest
+    assert b"SIGINT" in text
+    assert b"at:0xd45e0000" in text
+    assert b"after it\n" in text
+    assert b"exited with code 03" in text
+
+
+class Memory:
+    """What the operations need of the vCPU that calls: one page of memory."""
+
+    memory_size = 0x1000
+    heap = (0, 0, 0, 0)
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.data = bytearray(data.ljust(0x1000, b"\0"))
+        self.printed = b""
+
+    def read(self, address: int, length: int) -> bytes:
+        if address + length > len(self.data):
+            raise LookupError(address)
+        return bytes(self.data[address : address + length])
+
+    def write(self, address: int, data: bytes) -> None:
+        self.data[address : address + len(data)] = data
+
+    def print(self, data: bytes) -> None:
+        self.printed += data
+
+    def take_input(self, limit: int) -> bytes | None:
+        return b"typed"[:limit]
+
+    def ticks(self) -> tuple[int, int]:
+        return 0, 1
+
+
+class Host:
+    """Records the calls, and answers each with the next result."""
+
+    available = True
+
+    def __init__(self, *results: int | Exception) -> None:
+        self.results = list(results)
+        self.calls: list[tuple[Any, ...]] = []
+
+    def call(self, name: str, *arguments: Any) -> int:
+        self.calls.append((name, *arguments))
+        result = self.results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+def perform(host: Host, operation: int, *fields: int, memory: Memory | None = None) -> Any:
+    made = SemihostingCalls(Semihosting(target="gdb"))
+    made.remote = host
+    here = memory or Memory()
+    here.data[0x100:0x110] = b"old-name,newname"
+    here.write(0, b"".join(field.to_bytes(8, "little") for field in (0x100, 0, 3)))
+    handle = made.call(here, 1, 0)  # SYS_OPEN of "old"
+    assert handle == 1
+    here.write(0, b"".join(field.to_bytes(8, "little") for field in fields))
+    return made.call(here, operation, 0)
+
+
+ERROR = (1 << 64) - 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "fields", "result", "expected", "call"),
+    [
+        (0x09, (1,), 1, 1, ("isatty", 5)),
+        (0x09, (1,), 0, 0, ("isatty", 5)),
+        (0x09, (1,), OSError(9, ""), ERROR, ("isatty", 5)),
+        (0x0A, (1, 77), 77, 0, ("lseek", 5, 77, 0)),
+        (0x0A, (1, 77), 76, ERROR, ("lseek", 5, 77, 0)),
+        (0x0A, (1, 77), OSError(29, ""), ERROR, ("lseek", 5, 77, 0)),
+        (0x0E, (0x100, 8), 0, 0, ("unlink", Name(b"old-name"))),
+        (0x0E, (0x100, 8), OSError(2, ""), ERROR, ("unlink", Name(b"old-name"))),
+        (0x0F, (0x100, 8, 0x109, 7), 0, 0, ("rename", Name(b"old-name"), Name(b"newname"))),
+        (0x02, (1,), 0, 0, ("close", 5)),
+        (0x02, (1,), OSError(5, ""), ERROR, ("close", 5)),
+    ],
+)
+def test_the_other_calls(
+    operation: int,
+    fields: tuple[int, ...],
+    result: int | Exception,
+    expected: int,
+    call: tuple[Any, ...],
+) -> None:
+    host = Host(5, result)
+    assert perform(host, operation, *fields) == expected
+    assert host.calls == [("open", Name(b"old"), 0, 0o644), call]
+
+
+def test_no_program_is_run_by_the_client() -> None:
+    host = Host(5)
+    assert perform(host, 0x12, 0x100, 8) == ERROR
+    assert [call[0] for call in host.calls] == ["open"]
+
+
+@pytest.mark.parametrize("operation", [5, 6])
+@pytest.mark.parametrize("length", [0x1000, 1 << 40, ERROR])
+def test_long_transfers_end_with_the_memory(operation: int, length: int) -> None:
+    """The file gives and takes as much as is asked for."""
+
+    class Endless(Host):
+        def call(self, name: str, *arguments: Any) -> int:
+            self.calls.append((name, *arguments))
+            return 5 if name == "open" else arguments[-1]
+
+    host = Endless()
+    left = perform(host, operation, 1, 0, length)
+    assert left == length - 0x1000
+    assert len(host.calls) < 20
+
+
+def test_a_client_that_takes_nothing_does_not_hang_the_guest() -> None:
+    host = Host(5, 0)
+    assert perform(host, 5, 1, 0x100, 10) == 10
+    assert len(host.calls) == 2

@@ -228,7 +228,7 @@ class SemihostingCalls:
         return left
 
     def _istty(self, machine: Machine, block: int) -> int:
-        return int(self._handle(*_fields(machine, block, 1)).is_terminal)
+        return int(self._handle(*_fields(machine, block, 1)).isatty())
 
     def _seek(self, machine: Machine, block: int) -> int:
         number, position = _fields(machine, block, 2)

@@ -58,6 +58,10 @@ class HostFile:
         """The length of the file in bytes."""
         return os.fstat(self._fd).st_size
 
+    def isatty(self) -> bool:
+        """It is a regular file."""
+        return False
+
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)

@@ -82,6 +82,10 @@ class Console:
         """Raises OSError."""
         raise OSError(errno.ESPIPE, "a console has no length")
 
+    def isatty(self) -> bool:
+        """It is a terminal for the guest."""
+        return True
+
     def close(self) -> None:
         """There is nothing to close."""
 
@@ -111,6 +115,10 @@ class Features:
     def length(self) -> int:
         """How many bytes there are."""
         return len(_FEATURES)
+
+    def isatty(self) -> bool:
+        """It is no terminal."""
+        return False
 
     def close(self) -> None:
         """There is nothing to close."""

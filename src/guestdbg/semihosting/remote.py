@@ -128,6 +128,10 @@ class RemoteFile:
         self._call("fstat", buffer)
         return int.from_bytes(buffer.data[_SIZE_AT : _SIZE_AT + 8], "big")
 
+    def isatty(self) -> bool:
+        """Whether it is a terminal of the debugger's machine. Raises OSError."""
+        return bool(self._call("isatty"))
+
     def close(self) -> None:
         """Close the file. Raises OSError."""
         self._call("close")
