@@ -4,8 +4,9 @@ Cases follow from a kind and a seed. Kinds: ``cpu`` (the bare processor: random 
 memory slots, tables, debug registers), ``soft`` (the same through the software KVM),
 ``translation`` (tables, compared with the tests' model), ``pieces`` (the same program, interrupted
 anywhere), ``packets`` (a debugger's client that sends anything to the server), ``framing`` (streams
-of packets, compared with the tests' model; these two count packets as instructions). They run in
-separate processes; the processor is built with the address and undefined-behaviour sanitizers into
+of packets, compared with the tests' model; these two count packets as instructions), ``hits``
+(programs with points of every kind, evaluated by the provider and by Python). They run in separate
+processes; the processor is built with the address and undefined-behaviour sanitizers into
 build/sanitizer. A failing case is shrunk and saved under build/fuzz, with the command that runs it
 again.
 
@@ -32,9 +33,10 @@ ROOT = Path(__file__).parents[1]
 WORKER = ROOT / "tools" / "fuzz_worker.py"
 SANITIZED = ROOT / "build" / "sanitizer"
 FOUND = ROOT / "build" / "fuzz"
-KINDS = ("cpu", "soft", "translation", "pieces", "packets", "framing")
+KINDS = ("cpu", "soft", "translation", "pieces", "packets", "framing", "hits")
 ACTIONS = 24
 BATCH = {"cpu": 100, "soft": 40, "translation": 30, "pieces": 20, "packets": 10, "framing": 20}
+BATCH |= {"hits": 200}
 SECONDS = 600  # for a batch: hundreds of times what it takes
 
 

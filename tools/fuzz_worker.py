@@ -95,6 +95,14 @@ def _framing(seed: int, actions: int, leave_out: Collection[int], tell: Tell) ->
     return fuzz_framing.run(seed, DID)
 
 
+def _hits(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
+    """Points of every kind, evaluated both ways; fuzz_hits shrinks failures itself."""
+    import fuzz_hits
+
+    logging.disable(logging.ERROR)
+    return fuzz_hits.run(seed, DID)
+
+
 KINDS: dict[str, Run] = {
     "cpu": _of(fuzz_cpu.CpuCase),
     "soft": _of(fuzz_soft.SoftCase),
@@ -102,6 +110,7 @@ KINDS: dict[str, Run] = {
     "pieces": _pieces,
     "packets": _packets,
     "framing": _framing,
+    "hits": _hits,
 }
 
 

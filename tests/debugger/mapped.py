@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from guestdbg.debugger import Guest
 
@@ -27,8 +27,14 @@ def frame(number: int) -> int:
     return _FRAMES + (7 - number * 3 % 8) * 2 * PAGE
 
 
-def map_memory(guest: Guest, pages: Sequence[int] = range(8)) -> None:
-    """Switch the MMU of all vCPUs on: RAM as it is, devices, and ``pages`` at SCATTERED."""
+def map_memory(
+    guest: Guest, pages: Sequence[int] = range(8), attributes: Mapping[int, int] | None = None
+) -> None:
+    """Switch the MMU of all vCPUs on: RAM as it is, devices, and ``pages`` at SCATTERED.
+
+    ``attributes`` are more bits of the descriptors, by the number of the page.
+    """
+    more = attributes or {}
     level1, level2, level3 = _TABLES, _TABLES + PAGE, _TABLES + 2 * PAGE
     tables = {
         level1: _DEVICE | _BLOCK,
@@ -36,7 +42,7 @@ def map_memory(guest: Guest, pages: Sequence[int] = range(8)) -> None:
         level1 + 16: level2 | _TABLE,
         level2: level3 | _TABLE,
     }
-    tables |= {level3 + 8 * n: frame(n) | _NORMAL | _PAGE for n in pages}
+    tables |= {level3 + 8 * n: frame(n) | _NORMAL | _PAGE | more.get(n, 0) for n in pages}
     for address, descriptor in tables.items():
         guest.board.write_phys(address, struct.pack("<Q", descriptor))
     for cpu in guest.vcpus:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from guestdbg.debugger import Guest, Hit, InvalidLocation, Stop
+from guestdbg.debugger import ConditionError, Guest, Hit, InvalidLocation, Stop
 
-from .assembled import CODE, RAM, assembled, ldadd
+from .assembled import CODE, IRQ_LINE_CPU, RAM, VECTORS, assembled, ldadd
 from .mapped import PAGE, SCATTERED, map_memory
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
@@ -275,3 +275,175 @@ def test_a_moved_brk_is_not_read_by_a_condition(way: bool) -> None:
         assert guest.run(max_instructions=1).reason == "limit"
         stops = finish(guest)
         assert [stop.hit.point for stop in stops if stop.hit] == [point, moved, point]
+
+
+# ---- exclusive sequences ----------------------------------------------------------------------
+
+MOV_LOOP_2 = 0xD280005C  # mov x28, #2
+LDXR_X0 = 0xC85F7C04  # ldxr x4, [x0]
+ADD_X4 = 0x91000484  # add x4, x4, #1
+STXR_X0 = 0xC8057C04  # stxr w5, x4, [x0]
+RETRY = 0x35FFFFA5  # cbnz w5, 3 instructions back
+SUB_LOOP = 0xD100079C  # sub x28, x28, #1
+SEQUENCE = (LDXR_X0, ADD_X4, STXR_X0, RETRY)
+VECTOR = {0x200: (0xD538403D, 0x910013BD, 0xD518403D, 0xD69F03E0)}  # go on after the instruction
+
+
+def again(words_back: int) -> int:
+    """CBNZ X28, so many instructions back."""
+    return 0xB5000000 | (-words_back & 0x7FFFF) << 5 | 28
+
+
+@pytest.mark.parametrize("by", ["run", "step", "breakpoint"])
+@pytest.mark.parametrize("access", ["read", "write", "any"])
+def test_watches_in_an_exclusive_sequence(way: bool, by: str, access: Any) -> None:
+    """They are reported also where no watch stops in it: it began with a step, or at a
+    breakpoint.
+    """
+    with guest_of(way, *SEQUENCE) as guest:
+        guest.cpu.x[0] = DATA
+        watch = guest.watch(DATA + 4, 8, access)
+        rows = guest.record(DATA, 8, access)
+        hits: list[Hit] = []
+        watch(hits.append)
+        if by == "breakpoint":
+            guest.break_(CODE, when="count > 1")
+        if by == "step":
+            assert guest.step().pc == CODE + 4 * len(SEQUENCE)
+        finish(guest)
+        name = {"read": "read", "write": "write", "any": "readwrite"}[access]
+        pc = CODE if access == "read" else CODE + 8
+        if access == "write" and by == "run":
+            assert watch.seen == 1  # stopped at the store, and run again from the load
+        assert [(hit.pc, hit.access, hit.access_size) for hit in hits] == [(pc, name, 8)]
+        assert [(hit.address, hit.size) for hit in hits] == [(DATA + 4, 4)]
+        assert [(row.pc, row.access) for row in rows] == [(pc, name)]
+        assert [(row.old, row.new) for row in rows] == [(0, None if access == "read" else 1)]
+
+
+def test_a_false_breakpoint_at_a_load_exclusive(way: bool) -> None:
+    """The sequence is run as a whole, whoever has found its condition false."""
+    with guest_of(way, *SEQUENCE) as guest:
+        guest.cpu.x[0] = DATA
+        point = guest.break_(CODE, when="x1 == 7")
+        hits: list[tuple[Any, ...]] = []
+        guest.watch(DATA, 8)(lambda hit: hits.append((hit.pc, hit.old, hit.new, hit.syndrome)))
+        finish(guest)
+        assert hits == [(CODE + 8, 0, 1, 0)]
+        assert (point.seen, point.hits) == (1, 0)
+        assert guest.board.vcpus[0].instructions == len(SEQUENCE), "tried once"
+
+
+def test_a_loop_around_a_sequence_is_not_its_retry(way: bool) -> None:
+    code = (MOV_LOOP_2, LDXR_X0, STXR_X0, SUB_LOOP, again(3))
+    with guest_of(way, *code) as guest:
+        guest.cpu.x[0] = DATA
+        rows = guest.record(DATA, 8, "any")
+        finish(guest)
+        assert len(rows) == 2
+
+
+def test_an_exclusive_that_faults_is_an_arrival_each_time(way: bool) -> None:
+    code = (MOV_LOOP_2, LDXR_X0, STXR_X0, SUB_LOOP, again(3))
+    with guest_of(way, *code, vectors=VECTOR) as guest:
+        guest.cpu.set_reg("VBAR_EL1", VECTORS)
+        guest.cpu.x[0] = DATA + 0x8000  # not mapped
+        point = guest.break_(CODE + 4, when="x1 == 7")
+        finish(guest)
+        assert point.seen == 2
+
+
+@pytest.mark.parametrize("by", ["run", "step", "breakpoint"])
+@pytest.mark.parametrize("stops", [False, True])
+@pytest.mark.parametrize("access", ["read", "write", "any"])
+def test_before_the_accesses_of_a_sequence(way: bool, by: str, stops: bool, access: Any) -> None:
+    code = (MOV_LOOP_2, *SEQUENCE, SUB_LOOP, again(5))
+    with guest_of(way, *code) as guest:
+        guest.cpu.x[0] = DATA
+        watch = guest.watch(DATA, 8, access, before=True)
+        if not stops:
+            watch(lambda hit: None)
+        if by == "breakpoint":
+            guest.break_(CODE + 4, when="count > 9")
+        while by == "step" and guest.cpu.pc != CODE + 4 * len(code):
+            guest.step()
+        finish(guest)
+        assert watch.hits == 2
+        assert guest.read_u64(DATA) == 2
+
+
+# ---- stops before an access -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["hardware", "software"])
+@pytest.mark.parametrize("when", [None, "x1 == 7"])
+def test_a_stop_before_the_access_at_a_breakpoint(way: bool, kind: Any, when: Any) -> None:
+    """The breakpoint is reached once, though the vCPU is resumed at it twice."""
+    with guest_of(way, STRB_X3, ADD_1) as guest:
+        point = guest.break_(CODE, kind=kind, when=when)
+        watch = guest.watch(WATCHED, 1, before=True)
+        finish(guest)
+        assert (point.seen, watch.hits) == (1, 1)
+        assert guest.read_u8(WATCHED) == 1
+
+
+def test_a_stop_before_an_access_that_is_not_made(way: bool) -> None:
+    """The register that has its address is changed: the next access there is a new hit."""
+    code = (MOV_LOOP_2, STRB_X3, 0xAA0603E3, SUB_LOOP, again(3))  # mov x3, x6
+    with guest_of(way, *code) as guest:
+        watch = guest.watch(WATCHED, 1, before=True)
+        guest.cpu.x[6] = WATCHED
+        assert guest.run().hit is not None
+        guest.cpu.x[3] = DATA
+        assert guest.run().hit is not None
+        assert (watch.hits, guest.cpu.x[28]) == (2, 1)
+
+
+UNMASK = 0xD50342FF  # msr DAIFClr, #2
+IRQ_VECTOR = {0x280: (0xD538401D, 0xB27903BD, 0xD518401D, 0xD69F03E0)}  # masked from then on
+
+
+@pytest.mark.parametrize("kind", ["hardware", "software"])
+def test_a_step_that_an_interrupt_delays_at_a_breakpoint(way: bool, kind: Any) -> None:
+    with guest_of(way, UNMASK, ADD_1, ADD_1, vectors=IRQ_VECTOR) as guest:
+        guest.cpu.set_reg("VBAR_EL1", VECTORS)
+        guest.cpu.x[29] = 0
+        guest.board.vm.irq_line(IRQ_LINE_CPU, 1)
+        point = guest.break_(CODE + 4, kind=kind, when="x1 == 7")
+        guest.step(2)
+        assert (guest.cpu.pc, guest.cpu.x[1]) == (CODE + 8, 2)
+        assert guest.cpu.x[29], "the interrupt was taken"
+        finish(guest)
+        assert (point.seen, point.hits) == (1, 0)
+
+
+# ---- others -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("context", [0, 5])
+def test_a_watch_for_a_context_is_hit_in_steps(way: bool, context: int) -> None:
+    with guest_of(way, STRB_X3, ADD_1, STRB_X3, ADD_1, STRB_X3) as guest:
+        watch = guest.watch(WATCHED, 1, context=context)
+        watch(lambda hit: None)
+        guest.break_(CODE + 8, when="x1 == 7")
+        guest.step(2)
+        finish(guest)
+        assert watch.hits == (0 if context else 3)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_in_a_condition_leaves_the_other_points_counted(way: bool, failing: int) -> None:
+    with guest_of(way, STRB_X3, ADD_1, STRB_X3) as guest:
+        conditions: list[str | None] = [None, "count > 0"]
+        conditions.insert(failing, "u8[0x10] == x9")
+        points = [guest.watch(WATCHED, 1, when=when) for when in conditions]
+        rows = guest.record(WATCHED, 1)
+        for each in points:
+            each(lambda hit: None)
+        with pytest.raises(ConditionError, match=r"0x10"):
+            guest.run()
+        seen = [(each.seen, each.hits) for each in points]
+        assert seen[failing] == (1, 0)
+        del seen[failing]
+        assert seen == [(1, 1), (1, 1)]
+        assert len(rows) == 1

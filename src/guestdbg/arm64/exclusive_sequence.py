@@ -68,7 +68,11 @@ def find(pc: int, word: ReadWord) -> ExclusiveSequence | None:
         if raw is None or _leaves(raw):
             break
         target = _target(raw, at)
-        if target is not None and load - 4 * _LIMIT <= target <= store:
+        if (
+            target is not None
+            and load - 4 * _LIMIT <= target <= store
+            and _may_retry(raw, store_raw >> 16 & 31)
+        ):
             start, last = min(load, target), at
             break
     exits = {last + 4}
@@ -110,6 +114,16 @@ def _target(raw: int, pc: int) -> int | None:
     """The target of a branch, conditional or not, whose encoding contains it."""
     found = branch(raw)
     return None if found is None or found.offset is None else pc + found.offset
+
+
+def _may_retry(raw: int, status: int) -> bool:
+    """Whether a branch back may depend on the status of the store.
+
+    One that tests another register is that of a loop around the sequence, which it would be wrong
+    to run as a whole.
+    """
+    found = branch(raw)
+    return found is not None and found.test in (None, status)
 
 
 def _leaves(raw: int) -> bool:

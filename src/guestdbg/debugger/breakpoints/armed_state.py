@@ -131,7 +131,7 @@ def arm(
     wcr, wvr = allocation.dbg_wcr, allocation.dbg_wvr
     return ArmedState(
         running=GuestDebug(control, bcr, bvr, wcr, wvr) if control else OFF,
-        step_watching=GuestDebug(step, (), (), wcr, wvr),
+        step_watching=GuestDebug(step, *allocation.contexts, wcr, wvr),
         # With USE_HW and no register enabled the guest's own are not in the hardware either.
         step_unarmed=GuestDebug(step),
         watches=watches,

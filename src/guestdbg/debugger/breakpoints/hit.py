@@ -153,12 +153,19 @@ class Hit:
 
     @property
     def syndrome(self) -> int:
-        """ESR_EL2 as the provider reported it (``hsr``); 0 for an access to a device."""
+        """ESR_EL2 as the provider reported it (``hsr``).
+
+        0 for an access to a device, and in an exclusive sequence that began at a breakpoint or with
+        a step: these make no watchpoint exit.
+        """
         return 0 if self._exit is None else self._exit.hsr
 
     @property
     def far(self) -> int | None:
-        """FAR_EL2 of a watchpoint, which may lie below the watched bytes; else None."""
+        """FAR_EL2 of a watchpoint, which may lie below the watched bytes; else None.
+
+        None also where ``syndrome`` is 0.
+        """
         return None if self._exit is None else self._exit.far
 
     @property

@@ -27,6 +27,7 @@ from guestdbg.debugger.hardware.watched_ranges import (
 
 __all__ = ["Allocation", "allocate"]
 
+_LINKED_CONTEXT = 3  # DBGBCR.BT
 _ACCESS_NAMES: dict[int, AccessKind] = {1: "read", 2: "write", 3: "any"}
 
 
@@ -43,6 +44,20 @@ class Allocation:
     dbg_wcr: tuple[int, ...] = ()
     dbg_wvr: tuple[int, ...] = ()
     over_covered: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def contexts(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """DBGBCR and DBGBVR with those breakpoints only that watchpoints are linked to.
+
+        They match a context, and stop nothing themselves.
+        """
+        linked = [control >> 20 & 15 == _LINKED_CONTEXT for control in self.dbg_bcr]
+        if not any(linked):
+            return (), ()
+        return (
+            tuple(c if here else 0 for c, here in zip(self.dbg_bcr, linked, strict=True)),
+            tuple(v if here else 0 for v, here in zip(self.dbg_bvr, linked, strict=True)),
+        )
 
     @property
     def used(self) -> tuple[int, int]:

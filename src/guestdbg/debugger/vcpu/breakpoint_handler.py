@@ -24,7 +24,8 @@ class BreakpointHandler:
     """The breakpoint hits of one vCPU.
 
     ``inject`` gives the guest a debug exception that is its own; ``handle_other_exit`` handles the
-    exit with which a step ended that is not the step's own.
+    exit with which a step ended that is not the step's own; ``report_before_sequence`` calls the
+    handlers of watches that are reported before the accesses of an exclusive sequence.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class BreakpointHandler:
         *,
         inject: Callable[[ExitDebug], Outcome],
         handle_other_exit: Callable[[Exit], Outcome],
+        report_before_sequence: Callable[[int], Stop | None],
     ) -> None:
         self._context = context
         self._target = context.target
@@ -44,6 +46,7 @@ class BreakpointHandler:
         self._mmio = mmio
         self._inject = inject
         self._handle_other_exit = handle_other_exit
+        self._report_before_sequence = report_before_sequence
         self._get = context.vcpu.get_one_reg
 
     def handle_exit(self, exit_: ExitDebug) -> Outcome:
@@ -95,16 +98,23 @@ class BreakpointHandler:
         return stop or reached
 
     def step_over(self) -> Outcome:
-        """Execute the instruction under the breakpoint that was reported."""
+        """Execute the instruction under what was reported: a breakpoint, or a watch before its
+        access.
+        """
         context = self._context
         state = context.resume_state
         pc = self._get(PC)
         armed = self._target.armed
-        if pc != state.needs_step_over or not armed.has_breakpoint(pc):
+        at_breakpoint = armed.has_breakpoint(pc)
+        before_access = state.reported_before_access == (pc, context.sp())
+        if pc != state.needs_step_over or not (at_breakpoint or before_access):
             # The PC was set by hand, or the breakpoint was taken out.
             state.needs_step_over = None
             return None
-        if self._exclusives.begin(pc, from_breakpoint=True):
+        outcome = self._report_before_sequence(pc)
+        if outcome is not None or self._get(PC) != pc:
+            return outcome
+        if self._exclusives.begin(pc, from_breakpoint=at_breakpoint):
             state.needs_step_over = None
             return None
         exit_ = self._stepper.step(pc, armed.step_watching)
@@ -114,7 +124,10 @@ class BreakpointHandler:
         if type(exit_) is not ExitDebug or exit_.hsr & EC_EITHER_EL != STEPPED:
             return self._handle_other_exit(exit_)
         if self._get(PC) != pc + 4 and context.vectors.taken_instead(pc):
-            state.interrupted.add((pc, context.vectors.sp_before()))
+            if at_breakpoint:
+                state.interrupted.add((pc, context.vectors.sp_before()))
+        elif before_access:
+            state.reported_before_access = None
         return self._mmio.report() if state.device_hits else None
 
     def has_brk(self, pc: int) -> bool:

@@ -37,7 +37,8 @@ _NOTHING, _DECIDED = Done.NOTHING, Done.DECIDED
 def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = ()) -> Stop | None:
     """Put the hits of one stop to their points; a Stop if one of them ends the run.
 
-    ``done`` says of each hit what the provider has done about it; empty: nothing.
+    ``done`` says of each hit what the provider has done about it; empty: nothing. Raises what a
+    condition or handler raises; after an error in a condition no handler is called.
     """
     context.collect_counts()
     if len(hits) == 1 and not done:
@@ -45,6 +46,7 @@ def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = (
         if type(hit.point) is not Recording:
             return _dispatch_one(context, hit)
     reported: list[Hit] = []
+    failed: Exception | None = None
     for n, hit in enumerate(hits):
         point = hit.point
         if not point._enabled:
@@ -55,13 +57,20 @@ def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = (
             if state is _NOTHING:
                 point.seen += 1
             when = point._when
-            if when is not None and not _holds(hit, when):
+            try:
+                if when is not None and not _holds(hit, when):
+                    continue
+            except Exception as error:
+                # The other points have been hit all the same, and the provider may have counted it.
+                failed = failed or error
                 continue
             point.hits += 1
             if type(point) is Recording:
                 point.note(hit)
         hit.count = point.hits
         reported.append(hit)
+    if failed is not None:
+        raise failed
     return _report(context, reported)
 
 

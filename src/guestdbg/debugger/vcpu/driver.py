@@ -86,8 +86,9 @@ class VcpuDriver(VcpuContext):
             self.mmio,
             inject=self.inject_debug_exception,
             handle_other_exit=self.handle_other_exit,
+            report_before_sequence=self.watchpoints.report_before_sequence,
         )
-        self.hit_programs = HitProgramSet(self)
+        self.hit_programs = HitProgramSet(self, self.exclusives)
         self.collect_counts = self.hit_programs.collect
 
     # ---- running -----------------------------------------------------------------------------
@@ -214,8 +215,12 @@ class VcpuDriver(VcpuContext):
         if state.last_stop_pc is not None:
             self.note_resumed()
         state.needs_step_over = None
-        if state.sequence is None and not self.exclusives.begin(pc):
-            return self._step_plain(pc)
+        if state.sequence is None:
+            stop = self.watchpoints.report_before_sequence(pc)
+            if stop is not None or self.get(PC) != pc:
+                return stop
+            if not self.exclusives.begin(pc):
+                return self._step_plain(pc)
         self.hit_programs.sync(None)
         while state.sequence is not None:
             if self.target.attention:
@@ -245,6 +250,9 @@ class VcpuDriver(VcpuContext):
 
     def _step_after_interrupt(self, pc: int, sp: int) -> Outcome:
         """An interrupt was taken instead of the instruction: run its handler, then step."""
+        if pc in self.target.armed.breakpoints:
+            # The step began at it: coming back to it is not a new hit.
+            self.resume_state.interrupted.add((pc, sp))
         with self._internal_breakpoints([InternalBreakpoint(pc, self.number, sp)]):
             outcome = self._settle(self.advance)
             if outcome is None or outcome.reason != "until":

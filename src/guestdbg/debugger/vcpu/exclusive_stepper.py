@@ -8,15 +8,16 @@ store-exclusive, and the accesses are reported afterwards.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence as Seq
 
 from guestdbg.arm64 import exclusive_sequence
+from guestdbg.arm64.debug import canonical
 from guestdbg.debugger.breakpoints.armed_state import only_at
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import Watch
-from guestdbg.debugger.vcpu.access_decoder import READ, WRITE, Touched
+from guestdbg.debugger.vcpu.access_decoder import READ, WRITE, Touched, access_plan
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import dispatch
+from guestdbg.debugger.vcpu.exception_vectors import SYNCHRONOUS
 from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
 from guestdbg.debugger.vcpu.resume_state import ActiveSequence
 from guestdbg.debugger.vcpu.stop import Stop
@@ -41,10 +42,13 @@ class ExclusiveStepper:
         self._view = context.space.view
         self._known: dict[int, tuple[bytes, exclusive_sequence.ExclusiveSequence | None]] = {}
 
-    def begin(self, pc: int, *, from_breakpoint: bool = False) -> bool:
+    def begin(
+        self, pc: int, *, exit_: ExitDebug | None = None, from_breakpoint: bool = False
+    ) -> bool:
         """If ``pc`` is within a sequence, arrange for the sequence to run as a whole.
 
-        ``from_breakpoint``: a breakpoint at ``pc`` has been reported.
+        Its access is reported when it has ended. ``exit_``: the watchpoint exit that it is begun
+        at; None: it is begun by a step, or (``from_breakpoint``) at a reported breakpoint.
         """
         sequence = self._at(pc)
         if sequence is None:
@@ -63,9 +67,10 @@ class ExclusiveStepper:
         # The registers that are left get control back when an exception breaks into the sequence.
         vectors = [address for address in context.vectors.addresses() if not address & 3]
         ends = [*sequence.exits, *vectors][:available]
-        active = ActiveSequence(sequence, only_at(target.armed, ends))
+        active = ActiveSequence(sequence, only_at(target.armed, ends), exit_=exit_)
         if from_breakpoint:
             active.breakpoint_at = (pc, context.sp())
+        self._note_watches(active, pc)
         for address in target.armed.brk_addresses:
             if address in sequence:
                 physical = context.space.translate(address)
@@ -73,6 +78,61 @@ class ExclusiveStepper:
                 active.removed.append(physical)
         context.resume_state.sequence = active
         return True
+
+    def covers(self, pc: int) -> bool:
+        """Whether the instruction at ``pc`` is within a sequence, which is run as a whole."""
+        return self._at(pc) is not None
+
+    def _note_watches(self, active: ActiveSequence, pc: int) -> None:
+        """Which watches the sequence may hit from ``pc`` on, and their values before that."""
+        context = self._context
+        touched = active.touched = self._touched(active.sequence, pc)
+        if touched is None:
+            return
+        for watch in self._target.armed.watches:
+            if watch.before or (
+                watch.restricted and not context.matches(watch.el, watch.context, False)
+            ):
+                continue
+            low, length = _value_range(watch, touched)
+            if length:
+                by_read = bool(watch.bits & touched.bits & READ)
+                active.watched.append((watch, by_read, context.try_read(low, length)))
+
+    def _touched(self, sequence: exclusive_sequence.ExclusiveSequence, pc: int) -> Touched | None:
+        """The access of the next exclusive from ``pc`` on, with the registers as they are."""
+        context = self._context
+        raw = context.instruction(sequence.load if pc == sequence.load else sequence.store)
+        touched = None if raw is None else access_plan(raw).touched(context.get, context.sp)
+        if touched is None:
+            return None
+        return touched._replace(address=canonical(touched.address))
+
+    def hits_before(self, pc: int, exit_: ExitDebug | None = None) -> list[Hit]:
+        """The hits of watches that are reported before the access, for a sequence from ``pc`` on.
+
+        A store that will be made in it is among them: the sequence cannot be stopped there.
+        """
+        watches = [watch for watch in self._target.armed.watches if watch.before]
+        sequence = self._at(pc) if watches else None
+        touched = None if sequence is None else self._touched(sequence, pc)
+        if sequence is None or touched is None or touched.address % touched.size:
+            return []  # an exclusive that is not aligned faults
+        context, hits = self._context, []
+        for watch in watches:
+            low, length = _value_range(watch, touched)
+            if not length or (
+                watch.restricted and not context.matches(watch.el, watch.context, False)
+            ):
+                continue
+            reads = bool(watch.bits & touched.bits & READ)
+            if not reads and not watch.bits & WRITE:
+                continue
+            where, bits = (sequence.load, READ) if reads else (sequence.store, WRITE)
+            old = context.try_read(low, length)
+            if old is not None:  # else it is not mapped: the access faults
+                hits.append(Hit(context, watch, where, touched._replace(bits=bits), exit_, old))
+        return hits
 
     def _at(self, pc: int) -> exclusive_sequence.ExclusiveSequence | None:
         """The sequence that an exit at ``pc`` would break."""
@@ -96,25 +156,6 @@ class ExclusiveStepper:
                 self._known.clear()
             self._known[pc] = (code, sequence)
         return sequence
-
-    def begin_at_watch(self, pc: int, exit_: ExitDebug, touched: Touched, hits: Seq[Hit]) -> bool:
-        """The same for a watch that was hit in a sequence; ``hits`` are those of the access."""
-        if not self.begin(pc):
-            return False
-        context = self._context
-        active = context.resume_state.sequence
-        assert active is not None
-        active.exit_, active.touched = exit_, touched
-        read = {hit.point for hit in hits} if touched.bits & READ else set()
-        for watch in self._target.armed.watches:
-            if watch.before or (
-                watch.restricted and not context.matches(watch.el, watch.context, False)
-            ):
-                continue
-            low, length = _value_range(watch, touched)
-            if length:
-                active.watched.append((watch, watch in read, context.try_read(low, length)))
-        return True
 
     def note_resumed(self) -> None:
         """The vCPU is resumed within a sequence: others may have changed the value meanwhile."""
@@ -156,17 +197,21 @@ class ExclusiveStepper:
         left_at = pc if by_exit else context.vectors.returns_to()
         beyond = sequence.store < left_at <= sequence.last + 4
         stored = beyond and context.x(sequence.status) == 0
+        touched = active.touched
         if not by_exit and not stored:
-            # An exception broke into it: it begins again, and hits again, after the exception.
-            if active.breakpoint_at is not None:
-                state.interrupted.add(active.breakpoint_at)
-            return None
+            if context.vectors.taken_at(left_at) != SYNCHRONOUS:
+                # An interrupt broke into it: it begins again, and hits again, after the interrupt.
+                if active.breakpoint_at is not None:
+                    state.interrupted.add(active.breakpoint_at)
+                return None
+            if touched is None or touched.bits & WRITE or left_at == sequence.load:
+                touched = None  # the access itself has faulted
         state.reported_before_access = None
-        if active.touched is None:
+        if touched is None:
             return None
         hits = []
         for watch, by_read, old in active.watched:
-            hit = self._hit(active, active.touched, watch, by_read, old, stored)
+            hit = self._hit(active, touched, watch, by_read, old, stored)
             if hit is not None:
                 hits.append(hit)
         return dispatch(context, hits) if hits else None

@@ -24,6 +24,7 @@ from guestdbg.debugger.target import PLAIN
 from guestdbg.debugger.vcpu.access_decoder import WRITE, Touched
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import Done, dispatch
+from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
 from guestdbg.debugger.vcpu.mmio_watchpoints import ONLY_READS
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
@@ -61,8 +62,9 @@ class HitProgramSet:
         current: whether the programs continue from the points' counts and recordings as they are.
     """
 
-    def __init__(self, context: VcpuContext) -> None:
+    def __init__(self, context: VcpuContext, exclusives: ExclusiveStepper) -> None:
         self._context = context
+        self._exclusives = exclusives
         self._target = context.target
         self._vcpu: SupportsHitPrograms | None = None
         use = context.target.use_hit_programs
@@ -162,8 +164,10 @@ class HitProgramSet:
         for address in (*armed.internal, *armed.catches):
             excluded.append((address, address))
         for address, points in armed.breakpoints.items():
-            if address in armed.brk_addresses:
-                excluded.append((address, address))  # one of the points may be a hardware one
+            # Of several points at a BRK one may be a hardware one. In an exclusive sequence every
+            # stop clears the monitor, so that the sequence is run as a whole from here on.
+            if address in armed.brk_addresses or self._exclusives.covers(address):
+                excluded.append((address, address))
                 continue
             conditions = [self._compiled(point, 0, address=address) for point in points]
             # Without a condition every hit makes an exit: a program would gain nothing.

@@ -21,7 +21,8 @@ class ActiveSequence:
         sequence: the code.
         debug: what KVM_SET_GUEST_DEBUG is given meanwhile: breakpoints where the sequence is left.
         removed: the guest-physical addresses within it whose BRK is out of memory meanwhile.
-        exit_, touched: for one that was begun at a watchpoint: its exit and its access.
+        exit_: of one that was begun at a watchpoint, that exit.
+        touched: its access; None if that is not known.
         watched: the watches that may be hit: (watch, whether the read hits it, old value).
         breakpoint_at: PC and SP of the reported breakpoint that it was begun from.
     """
@@ -41,8 +42,9 @@ class ResumeState:
 
     Attributes:
         last_stop_pc: the PC at the last Stop, until the vCPU is resumed.
-        needs_step_over: the address of a breakpoint that was reported: its instruction has to be
-            executed, with the breakpoint disarmed, before anything else.
+        needs_step_over: the address of an instruction before which the vCPU was stopped, by a
+            breakpoint or by a watch that is reported before the access: it has to be executed, with
+            the breakpoint disarmed, before anything else.
         interrupted: PC and SP of breakpoints that were reported, and whose instruction was not
             executed because an interrupt came first: coming back to one is not a new hit.
         reported_before_access: PC and SP of the access that was reported before it was made.

@@ -178,6 +178,8 @@ class WatchpointHandler:
             hit = self._match(watch, touched, pc, exit_, plan.unprivileged)
             if hit is not None:
                 (before if watch.before else hits).append(hit)
+        if plan.exclusive:
+            before = self._exclusives.hits_before(pc, exit_) or before
         if before:
             outcome = self._report_before(pc, before)
             if outcome is not None:
@@ -186,7 +188,7 @@ class WatchpointHandler:
                 # A handler has set the PC: the access will not be made.
                 context.resume_state.reported_before_access = None
                 return None
-        if plan.exclusive and self._exclusives.begin_at_watch(pc, exit_, touched, hits):
+        if plan.exclusive and self._exclusives.begin(pc, exit_=exit_):
             return None
         return self._report(self._stepper.step(pc, armed.step_unarmed), plan, pc, hits)
 
@@ -235,6 +237,17 @@ class WatchpointHandler:
         stop = dispatch(context, hits) if hits else None
         return self._mmio.report() or stop
 
+    def report_before_sequence(self, pc: int) -> Stop | None:
+        """A step, or a breakpoint, is about to begin an exclusive sequence at ``pc``.
+
+        The handlers that are called before an access are called here: no watch is armed in it.
+        """
+        hits = self._exclusives.hits_before(pc)
+        stop = self._report_before(pc, hits) if hits else None
+        if hits and self._get(PC) != pc:
+            self._context.resume_state.reported_before_access = None  # a handler has set the PC
+        return stop
+
     def _report_before(self, pc: int, hits: list[Hit]) -> Stop | None:
         """Call the handlers that are called before the access; once for each access."""
         context = self._context
@@ -244,7 +257,12 @@ class WatchpointHandler:
         context.resume_state.reported_before_access = place
         for hit in hits:
             hit.new_reason = _NOT_YET
-        return dispatch(context, hits)
+        stop = dispatch(context, hits)
+        if stop is not None:
+            # The access is made next. It need not hit again: a store-exclusive fails without one. A
+            # breakpoint at the instruction comes before its access, and was reported.
+            context.resume_state.needs_step_over = pc
+        return stop
 
     def _match(
         self, watch: Watch, touched: Touched, pc: int, exit_: ExitDebug, unprivileged: bool

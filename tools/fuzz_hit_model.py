@@ -1,0 +1,91 @@
+"""Which hits a program must have: a model that knows what each instruction accesses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fuzz_accesses import READ, WRITE
+from fuzz_hit_code import Accessed
+from fuzz_hit_play import STOPS, Play
+
+from guestdbg.debugger import Recording, Watch
+from guestdbg.debugger.breakpoints.point import Breakpoint
+
+__all__ = ["check_counts", "check_hits"]
+
+_BITS = {"read": READ, "write": WRITE, "any": READ | WRITE}
+
+
+def check_counts(play: Play, vcpus: int) -> str | None:
+    """Whether the counts are what the program does to the watched bytes and breakpoints."""
+    program, case = play.program, play.case
+    if not play.complete:
+        return None
+    rounds = vcpus * program.loops
+    stepped = any(what not in ("run", "add", "disarmed") for what, _ in case.actions)
+    for point, seen in play.counted.values():
+        if isinstance(point, Breakpoint):
+            least, most = rounds, rounds
+            inside = point.address in program.inside and point.address not in program.loads
+            if point.el == "el0" or point.context:
+                least = most = 0
+            elif stepped or inside or point.address == program.end:
+                least = 0
+                most += vcpus * STOPS if point.address == program.end else 0
+        else:
+            assert isinstance(point, Watch)
+            touching = [
+                each
+                for each in program.accessed
+                if each.touches(point.address, point.length, _BITS[point.access])
+                and point.el in ("any", "el0" if each.form == "unprivileged" else "el1")
+                and not point.context
+            ]
+            # A load-exclusive and its store, if both fault after a handler was called.
+            twice = [each for each in touching if point.before and each.store and not each.certain]
+            most = rounds * (len(touching) + len(twice))
+            least = rounds * sum(_surely(each, point) for each in touching)
+            if isinstance(point, Recording) and point.limit is not None:
+                least = min(least, point.limit)
+        if not least <= seen <= most:
+            return f"{point!r} has seen {seen} accesses or arrivals, of {least} to {most}"
+    return None
+
+
+def _surely(each: Accessed, point: Watch) -> bool:
+    if each.store:
+        return each.certain or (each.loads and point.bits & READ != 0)
+    return each.certain
+
+
+def check_hits(play: Play) -> str | None:
+    """Whether each hit of a watch is of an access of the program, with its place and size."""
+    by_pc = {each.pc: each for each in play.program.accessed}
+    by_pc |= {each.store: each for each in play.program.accessed if each.store}
+    for line in play.log:
+        for hit in _hits_in(line):
+            point = play.points[hit[0]]
+            if not isinstance(point, Watch):
+                continue
+            each = by_pc.get(int(hit[1][1], 16))
+            if each is None:
+                return f"a hit at {hit[1][1]}, where nothing is accessed: {hit!r}"
+            low, high = (
+                max(each.address, point.address),
+                min(each.address + each.size, point.end),
+            )
+            if (int(hit[2][1], 16), hit[2][2]) != (low, high - low):
+                return f"a hit of {high - low} bytes at {low:#x} is reported as {hit!r}"
+            if (int(hit[3][1], 16), hit[3][2]) != (each.address, each.size):
+                return f"an access of {each.size} bytes at {each.address:#x} is {hit!r}"
+            name = {READ: "read", WRITE: "write", READ | WRITE: "readwrite"}[each.bits]
+            if hit[3][3] != name and not each.store:
+                return f"a {name} is {hit!r}"
+    return None
+
+
+def _hits_in(line: tuple[Any, ...]) -> Sequence[tuple[Any, ...]]:
+    if line[0] in ("handler", "condition"):
+        return (line[2],)
+    return line[5] if line[0] == "stop" else ()
