@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+
 import pytest
 
 from guestdbg import STOP
@@ -440,3 +443,43 @@ def test_linked_to_a_context(start: Load) -> None:
     assert len(always) == 1000
     used = again._target.armed.allocation
     assert used.dbg_bcr[-1] & 1, "a context is matched by the highest-numbered breakpoint"
+
+
+def test_taking_a_watch_out_never_fails(start: Load) -> None:
+    """Watches that few registers cover together, and many without the one that joined them.
+
+    No one register covers what crosses 2^48, and four cover it exactly.
+    """
+    machine = start("mmu")
+    machine.watch(0x4040_0000, 0x20, access="read")
+    big = machine.watch(0x1_0000_0000_0000, 0x1000, access="any")
+    odd = machine.watch(0xFFFF_FFFF_FFFC, 0x20, access="any")
+    machine.watch(0xFFFF_FF80_4021_2FFC, 4, access="any")
+    big.delete()
+    # Breakpoints have registers of their own.
+    machine.break_("main", kind="hardware").delete()
+    with pytest.raises(OutOfRegisters):
+        machine.watch(0x4050_0000, 4)
+    assert sum(control & 1 for control in machine.execution.armed.dbg_wcr) <= 4
+    odd.delete()
+    assert sum(control & 1 for control in machine.execution.armed.dbg_wcr) == 2
+    machine.watch(0x4050_0000, 4)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_watches_come_and_go_at_random(start: Load, seed: int) -> None:
+    chance = random.Random(seed)
+    machine = start("mmu")
+    points: list[Watch] = []
+    edges = [0x4040_0000, 1 << 31, 1 << 32, 1 << 48, 0xFFFF_FF80_4021_2000]
+    for _ in range(200):
+        if points and chance.random() < 0.4:
+            points.pop(chance.randrange(len(points))).delete()
+            continue
+        address = chance.choice(edges) + chance.randrange(-40, 40)
+        length = chance.choice([1, 4, 8, 0x20, 0x30, 0x1000])
+        with contextlib.suppress(OutOfRegisters, BadRange):
+            points.append(machine.watch(address, length, chance.choice(["read", "write", "any"])))
+    for point in points:
+        point.delete()
+    assert not any(control & 1 for control in machine.execution.armed.dbg_wcr)

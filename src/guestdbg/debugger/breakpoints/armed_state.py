@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from guestdbg.arm64 import debug as arm64_debug
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.hardware.register_allocator import Allocation, allocate
-from guestdbg.debugger.hardware.requests import BreakRequest, Hardware
+from guestdbg.debugger.hardware.requests import BreakRequest, Hardware, WatchRequest
 from guestdbg.debugger.memory.brk_patches import PatchedMemory
 from guestdbg.kvm import GuestDebug
 from guestdbg.kvm.constants import (
@@ -63,6 +63,8 @@ class ArmedState:
         only_plain_watches: whether every watch is reported after the access, at any exception
             level and in any context, and no BRK of the debugger's is in memory.
         allocation: which debug register has which point.
+        requests: what the watchpoint registers were allocated for: the watches, and others that
+            have been taken out since, but whose registers are needed.
     """
 
     running: GuestDebug
@@ -76,6 +78,7 @@ class ArmedState:
     uses_hardware: bool
     only_plain_watches: bool
     allocation: Allocation
+    requests: tuple[WatchRequest, ...]
 
     def has_breakpoint(self, pc: int) -> bool:
         """Whether a breakpoint is armed at the virtual address ``pc``, of whatever kind."""
@@ -103,10 +106,12 @@ def arm(
     *,
     catches: Sequence[int] = (),
     overwatch: int = 0,
+    beside: Sequence[WatchRequest] = (),
 ) -> ArmedState:
     """The state in which the enabled ones of ``points`` are armed; raises OutOfRegisters.
 
-    ``catches`` are the addresses at which semihosting calls are caught.
+    ``catches`` are the addresses at which semihosting calls are caught. ``beside``: what else the
+    watchpoint registers are allocated for, although no point is hit by it.
     """
     enabled = sorted((p for p in points if p.enabled and p.placed), key=lambda p: p.number)
     watches = tuple(p for p in enabled if isinstance(p, Watch))
@@ -121,9 +126,8 @@ def arm(
         if i.address not in brk_addresses
     ]
     requests += [BreakRequest("semihosting", address, el="el1") for address in catches]
-    allocation = allocate(
-        hardware, [watch.request() for watch in watches], requests, overwatch=overwatch
-    )
+    watched = tuple(dict.fromkeys((*(watch.request() for watch in watches), *beside)))
+    allocation = allocate(hardware, watched, requests, overwatch=overwatch)
     uses_hardware = bool(watches or requests)
     control = _control(uses_hardware, bool(brk_addresses))
     step = control | KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP
@@ -144,6 +148,7 @@ def arm(
         and not brk_addresses
         and not any(watch.before or watch.restricted for watch in watches),
         allocation=allocation,
+        requests=watched,
     )
 
 

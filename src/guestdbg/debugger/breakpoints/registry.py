@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
@@ -15,6 +15,7 @@ from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Point, Predica
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
+from guestdbg.debugger.hardware.requests import WatchRequest
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.local_variables.scoped_variables import Place
 from guestdbg.debugger.program.pointer_path import PointerPath
@@ -266,7 +267,7 @@ class PointRegistry:
         self._check(point)
         self._points[point.number] = point
         try:
-            self._rearm(point, more=True)
+            self._rearm(point, more=isinstance(point, Watch))
         except Exception:
             del self._points[point.number]
             self._remembered.clear()  # another point will get the number
@@ -281,7 +282,8 @@ class PointRegistry:
         if what in ("given another condition", "moved"):
             # Conditions are compiled for a new armed state only, and places are not in its key.
             self._remembered.clear()
-        self._rearm(point, more=what in ("enabled", "moved"))
+        more = what == "enabled" or (what == "moved" and point.placed)
+        self._rearm(point, more=more and isinstance(point, Watch))
         if point.deleted:
             self._points.pop(point.number, None)
             self._pointers.discard(point.number)
@@ -290,7 +292,7 @@ class PointRegistry:
     def _rearm(self, point: Point | None = None, *, more: bool = False) -> None:
         """Allocate the debug registers again; if that fails, nothing has changed.
 
-        ``more`` says that a point was added, for which the registers may not suffice.
+        ``more`` says that a watch was added, for which the registers may not suffice.
         """
         armed = self._armed_state(more=more)
         if isinstance(point, Breakpoint) and point.kind == "software":
@@ -319,19 +321,29 @@ class PointRegistry:
                 raise
             # The watch that was taken out had joined its neighbours to a range that few registers
             # can watch. Taking a point out must not fail: a register watches more than is needed.
-            armed = self._arm(MAX_MASK_BYTES)
+            armed = self._arm_more_than_needed()
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered[key] = armed
         return armed
 
-    def _arm(self, overwatch: int) -> ArmedState:
+    def _arm_more_than_needed(self) -> ArmedState:
+        # Sharing registers anew is not always enough. Those that are armed now are, as they were
+        # allocated: exactly, or shared.
+        before = self._target.armed.requests
+        for overwatch, beside in ((MAX_MASK_BYTES, ()), (self._overwatch, before)):
+            with suppress(OutOfRegisters):
+                return self._arm(overwatch, beside)
+        return self._arm(MAX_MASK_BYTES, before)
+
+    def _arm(self, overwatch: int, beside: Sequence[WatchRequest] = ()) -> ArmedState:
         return arm(
             self._target.hardware,
             self._points.values(),
             self._internal,
             catches=self._catches,
             overwatch=overwatch,
+            beside=beside,
         )
 
     def catch(self, addresses: Sequence[int]) -> None:
@@ -341,7 +353,7 @@ class PointRegistry:
         """
         before, self._catches = self._catches, tuple(dict.fromkeys(addresses))
         try:
-            self._rearm(more=True)
+            self._rearm()
         except OutOfRegisters:
             self._catches = before
             raise
