@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from fuzz_accesses import READ, WRITE
-from fuzz_hit_code import Accessed
+from fuzz_hit_code import DATA, Accessed
 from fuzz_hit_play import STOPS, Play
 
 from guestdbg.debugger import Recording, Watch
 from guestdbg.debugger.breakpoints.point import Breakpoint
 
-__all__ = ["check_counts", "check_hits"]
+__all__ = ["check_counts", "check_hits", "check_values"]
 
 _BITS = {"read": READ, "write": WRITE, "any": READ | WRITE}
 
@@ -89,3 +89,40 @@ def _hits_in(line: tuple[Any, ...]) -> Sequence[tuple[Any, ...]]:
     if line[0] in ("handler", "condition"):
         return (line[2],)
     return line[5] if line[0] == "stop" else ()
+
+
+def check_values(play: Play, vcpus: int) -> str | None:
+    """Whether what a watch has found is what it had left, if all its writes are in the log."""
+    if play.written or vcpus > 1:
+        return None
+    for number, (point, _seen) in play.counted.items():
+        spec = play.case.points[number]
+        if not isinstance(point, Watch) or point.access == "read" or spec.when is not None:
+            continue
+        if point.address < DATA:
+            continue  # a device: what it holds is not what was written
+        if not point.scalar or point.restricted or spec.before or number in play.conditions:
+            continue
+        last: object = None
+        for old, new, write in _values(play, number, recorded=isinstance(point, Recording)):
+            if last is not None and old is not None and old != last:
+                return f"{point!r}: a hit has left {last!r}, and the next one found {old!r}"
+            if write:
+                last = new  # None: it has failed, and may have written a part
+    return None
+
+
+def _values(play: Play, number: int, *, recorded: bool) -> list[tuple[object, object, bool]]:
+    """The old and new values of the hits, and whether they wrote."""
+    if recorded:
+        return [
+            (line[4], line[5], line[8] != "read")
+            for line in play.log
+            if line[0] == "record" and line[1] == number
+        ]
+    return [
+        (hit[4][1], hit[5][1], hit[3][3] != "read")
+        for line in play.log
+        if line[0] == "handler" and line[1] == number
+        for hit in [line[2]]
+    ]

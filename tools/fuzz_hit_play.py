@@ -32,14 +32,20 @@ _SPSR_SS = 1 << 21
 class World:
     """Two equal guests, one for each way, and their state before any program."""
 
-    def __init__(self, vcpus: int) -> None:
-        self.guests = tuple(self._guest(way, vcpus) for way in (True, False))
+    def __init__(self, vcpus: int, *, shared: bool) -> None:
+        self.guests = tuple(self._guest(way, vcpus, shared) for way in (True, False))
         self.snapshots: tuple[GuestSnapshot, ...] = tuple(g.snapshot() for g in self.guests)
 
     @staticmethod
-    def _guest(way: bool, vcpus: int) -> Guest:
+    def _guest(way: bool, vcpus: int, shared: bool) -> Guest:
         guest = assembled(
-            [], VECTOR_CODE, vcpus=vcpus, lse=True, watchpoints=16, use_hit_programs=way
+            [],
+            VECTOR_CODE,
+            vcpus=vcpus,
+            lse=True,
+            watchpoints=4 if shared else 16,
+            overwatch=4096 if shared else 0,
+            use_hit_programs=way,
         )
         map_memory(guest, MAPPED, ATTRIBUTES)
         rng = random.Random("hits")
@@ -67,9 +73,9 @@ class World:
 
 
 @cache
-def world(vcpus: int) -> World:
+def world(vcpus: int, shared: bool) -> World:
     """Building one takes much longer than a case, and each case restores it."""
-    return World(vcpus)
+    return World(vcpus, shared=shared)
 
 
 class Play:
@@ -85,6 +91,8 @@ class Play:
         self.failed: str | None = None
         #: Points whose counts the model knows: armed from the first instruction to the last.
         self.steady: set[int] = set()
+        #: Points that were given another condition.
+        self.conditions: set[int] = set()
         #: Whether memory was written by others than the guest, and whether all were armed always.
         self.written = False
         self.complete = False
@@ -205,6 +213,7 @@ class Play:
 
     def condition(self, number: int, when: Any) -> None:
         """Give a point another condition."""
+        self.conditions.add(number)
         point = self.points[number]
         if point is None:
             return

@@ -85,7 +85,11 @@ Part = tuple[str, Any]
 
 @dataclass(frozen=True)
 class Scenario:
-    """A program, points, and what the user does. ``interrupt``: an interrupt is pending."""
+    """A program, points, and what the user does.
+
+    ``interrupt``: an interrupt is pending. ``shared``: there are few watchpoint registers, and
+    one may watch the bytes between several watches.
+    """
 
     vcpus: int
     loops: int
@@ -93,6 +97,7 @@ class Scenario:
     points: tuple[Spec, ...]
     actions: tuple[Action, ...] = field(default=())
     interrupt: bool = False
+    shared: bool = False
 
     @property
     def parts(self) -> list[Part]:
@@ -123,7 +128,8 @@ class Scenario:
         program = Program.of(self.elements, self.loops)
         return "\n".join(
             [
-                f"{self.vcpus} vCPUs, {self.loops} rounds, interrupt {self.interrupt}; "
+                f"{self.vcpus} vCPUs, {self.loops} rounds, interrupt {self.interrupt}, "
+                f"shared {self.shared}; "
                 f"code at {CODE:#x}:",
                 "  " + " ".join(f"{word:08x}" for word in program.words),
                 *(f"  {each}" for each in program.accessed),
@@ -240,7 +246,7 @@ def _point(rng: random.Random, foci: Sequence[int], elements: int) -> Spec:
         offset = rng.randrange(8)
         size = rng.randint(max(1, 8 * length - 7 - offset), 8 * length - offset)
         bit_field = BitField(offset, size, rng.random() < 0.5)
-    if rng.random() < 0.05:
+    if rng.random() < 0.07:
         address, length = POOL + 4 * rng.randrange(14), 8
         bit_field = None
     if rng.random() < 0.04:
@@ -313,4 +319,5 @@ def scenario(seed: int) -> Scenario:
         points=points,
         actions=tuple(actions),
         interrupt=rng.random() < 0.3,
+        shared=rng.random() < (0.07 if count < 40 else 0.8),
     )

@@ -14,7 +14,7 @@ from typing import Any
 from fuzz_accesses import LINE
 from fuzz_case import Failure
 from fuzz_hit_code import Program
-from fuzz_hit_model import check_counts, check_hits
+from fuzz_hit_model import check_counts, check_hits, check_values
 from fuzz_hit_play import INSTRUCTIONS, Play, World, state, world
 from fuzz_hit_points import Part, Scenario, scenario
 from fuzz_shrink import shrunk
@@ -45,7 +45,7 @@ def _short(line: object) -> str:
 
 def play(case: Scenario, did: Counter[str]) -> int:
     """Both ways; returns the instructions. Raises Failure if anything differs."""
-    place = world(case.vcpus)
+    place = world(case.vcpus, case.shared)
     program = Program.of(case.elements, case.loops)
     plays = [Play(place, way, case, program) for way in range(2)]
     for each in plays:
@@ -55,7 +55,12 @@ def play(case: Scenario, did: Counter[str]) -> int:
     if found is not None:
         raise Failure(found)
     for each in plays:
-        problem = each.failed or check_counts(each, case.vcpus) or check_hits(each)
+        problem = (
+            each.failed
+            or check_counts(each, case.vcpus)
+            or check_hits(each)
+            or check_values(each, case.vcpus)
+        )
         if problem is not None:
             raise Failure(problem)
     if case.vcpus == 1 and first.complete and not first.written and not _breaks(first):
@@ -107,6 +112,7 @@ def note_coverage(play: Play, did: Counter[str]) -> None:
                 did[feature] += 1
             did["condition held"] += spec.when is not None
     did["interrupt"] += case.interrupt
+    did["shared registers"] += case.shared
     did["two vCPUs"] += case.vcpus == 2
     did["decided"] += play.decided
     did["programs"] += 1

@@ -417,6 +417,24 @@ def test_a_step_that_an_interrupt_delays_at_a_breakpoint(way: bool, kind: Any) -
         assert (point.seen, point.hits) == (1, 0)
 
 
+LDR_DEVICE = 0xB9402804  # ldr w4, [x0, #0x28]: FBRD of the UART
+
+
+@pytest.mark.parametrize("by", ["run", "step", "breakpoint"])
+def test_a_step_over_an_access_to_a_device_is_one_instruction(way: bool, by: str) -> None:
+    with guest_of(way, LDR_DEVICE, ADD_1, ADD_1) as guest:
+        guest.cpu.x[0] = 0x0900_0000
+        at: list[tuple[int, int]] = []
+        guest.watch(0x0900_0028, 4, "read")(lambda hit: at.append((hit.pc, hit.vcpu.pc)))
+        if by == "breakpoint":
+            guest.break_(CODE, when="x1 == 7")
+        if by == "step":
+            assert guest.step().pc == CODE + 4
+        finish(guest)
+        assert at == [(CODE, CODE + 4)]
+        assert guest.cpu.x[1] == 3
+
+
 # ---- others -----------------------------------------------------------------------------------
 
 

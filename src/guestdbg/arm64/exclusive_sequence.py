@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from guestdbg.arm64.instructions import branch, is_load_exclusive, is_store_exclusive
 
-__all__ = ["BYTES_AFTER", "BYTES_BEFORE", "ExclusiveSequence", "find"]
+__all__ = ["BYTES_AFTER", "BYTES_BEFORE", "ExclusiveSequence", "ReadWord", "find"]
 
 #: The longest sequence, in instructions. The architecture guarantees progress only for loops of
 #: up to 128 bytes (B2.12.5), so real ones are shorter.

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _MAX_KNOWN = 4096
 _U64 = (1 << 64) - 1
+_PAGE_BYTES = 0x1000  # the smallest granule: all of it is mapped, or nothing
+_PAGE = _U64 & -_PAGE_BYTES
 
 FAILED_STORE = "the store-exclusive failed"
 
@@ -148,7 +150,7 @@ class ExclusiveStepper:
             known = self._known.get(pc)
             if known is not None and known[0] == code:
                 return known[1]
-        sequence = exclusive_sequence.find(pc, self._context.instruction)
+        sequence = exclusive_sequence.find(pc, self._word_reader())
         if sequence is not None and not sequence.load <= pc <= sequence.store:
             sequence = None
         if code is not None:
@@ -156,6 +158,22 @@ class ExclusiveStepper:
                 self._known.clear()
             self._known[pc] = (code, sequence)
         return sequence
+
+    def _word_reader(self) -> exclusive_sequence.ReadWord:
+        """Reads instructions as ``context.instruction`` does, but each page once only."""
+        context = self._context
+        pages: dict[int, bytes | None] = {}
+
+        def word(address: int) -> int | None:
+            page, offset = address & _PAGE, address & ~_PAGE
+            if page not in pages:
+                pages[page] = context.try_read(page, _PAGE_BYTES)
+            data = pages[page]
+            if data is None or offset & 3:
+                return None
+            return int.from_bytes(data[offset : offset + 4], "little")
+
+        return word
 
     def note_resumed(self) -> None:
         """The vCPU is resumed within a sequence: others may have changed the value meanwhile."""

@@ -13,6 +13,7 @@ from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.dispatch import dispatch
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import ExitMmio
+from guestdbg.kvm.constants import KVM_GUESTDBG_SINGLESTEP
 from guestdbg.kvm.regs import PC
 
 __all__ = ["ONLY_READS", "MmioWatchpoints"]
@@ -61,8 +62,10 @@ class MmioWatchpoints:
                 hit.old_bytes = value
                 hit.new_reason = ONLY_READS
             pending.append(hit)
-        if pending:
-            # The next KVM_RUN completes the access and exits before the next instruction.
+        debug = context.guest_debug
+        if pending and not (debug is not None and debug.control & KVM_GUESTDBG_SINGLESTEP):
+            # The next KVM_RUN completes the access and exits before the next instruction. A step
+            # ends there anyway; KVM would forget that it is complete, and step another instruction.
             context.vcpu.immediate_exit = True
 
     def report(self) -> Stop | None:

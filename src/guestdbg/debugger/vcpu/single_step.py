@@ -81,13 +81,9 @@ class SingleStepper:
                     report_call(self._context, exit_)
                     exit_ = None
                     continue
-                if type(exit_) is not ExitIntr:
+                if type(exit_) is not ExitIntr or exit_.idle:
                     return exit_
-                if vcpu.immediate_exit:
-                    vcpu.immediate_exit = False  # an MMIO access is complete now
-                elif exit_.idle:
-                    return exit_
-                elif target.limited and isinstance(vcpu, SupportsInstructionLimit):
+                if target.limited and isinstance(vcpu, SupportsInstructionLimit):
                     # The limit is reached before the instruction: it counts after the step.
                     vcpu.max_instructions = None
                 exit_ = None
