@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from guestdbg.machine import devicetree
 from guestdbg.machine.devicetree import GicFrames
+from guestdbg.machine.errors import MachineError
 
 
 def value(blob: bytes, path: str, name: str) -> list[int] | list[str]:
@@ -78,3 +79,12 @@ def test_interrupts_of_devices_only_where_there_is_a_controller() -> None:
     assert value(blob, "/intc@8000000", "reg") == [
         0, 0x08000000, 0, 0x10000, 0, 0x080A0000, 0, 0xF60000,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bootargs", "message"),
+    [("a\0b", "bootargs has a NUL"), ("\ud800", "the device tree cannot be made: .*surrogates")],
+)
+def test_bootargs_that_no_property_can_have(bootargs: str, message: str) -> None:
+    with pytest.raises(MachineError, match=message):
+        devicetree.build(16 << 20, bootargs=bootargs)

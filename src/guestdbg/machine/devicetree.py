@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 import fdt
 
+from guestdbg.library_errors import raised_as
+from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import RAM_BASE, UART_BASE, UART_SIZE, UART_SPI
 
 CLOCK_PHANDLE = 1
@@ -53,15 +55,21 @@ def build(
     ``bootargs`` becomes /chosen/bootargs if it is not empty. The timer has its interrupts,
     in the form of a GIC's; those of devices, and ``interrupt-parent``, are in the tree only if
     there is an interrupt controller (``gic``).
+
+    Raises:
+        MachineError: ``bootargs`` cannot be the text of a property.
     """
-    tree = fdt.FDT()
-    tree.header.version = 17
-    tree.header.last_comp_version = 16
-    tree.header.boot_cpuid_phys = 0
-    for path, name, value in _properties(memory_size, vcpus, bootargs, gic):
-        tree.set_property(name, value, path)
-    blob: bytes = tree.to_dtb()
-    return blob
+    if "\0" in bootargs:
+        raise MachineError("bootargs has a NUL, which would end it: leave it out")
+    with raised_as(MachineError, "the device tree cannot be made"):
+        tree = fdt.FDT()
+        tree.header.version = 17
+        tree.header.last_comp_version = 16
+        tree.header.boot_cpuid_phys = 0
+        for path, name, value in _properties(memory_size, vcpus, bootargs, gic):
+            tree.set_property(name, value, path)
+        blob: bytes = tree.to_dtb()
+        return blob
 
 
 Value: TypeAlias = str | bytes | list[str] | int | list[int] | None
