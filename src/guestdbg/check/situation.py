@@ -6,6 +6,7 @@ read is left out.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import capstone
@@ -83,7 +84,9 @@ def _program(rig: Rig) -> list[str]:
     for address in range(start, start + len(code), 4):
         raw = code[address - start :][:4]
         word = int.from_bytes(raw, "little")
-        found = next(disassembler.disasm_lite(raw, address, 1), None)
+        found = None
+        with contextlib.suppress(capstone.CsError):
+            found = next(disassembler.disasm_lite(raw, address, 1), None)
         text = f"{found[2]} {found[3]}".rstrip() if found else f".inst {word:#010x}"
         lines.append(f"{'->' if address == pc else '  '} {address:#x}  {word:08x}  {text}")
     return _without_padding(_without_padding(lines)[::-1])[::-1]

@@ -1,5 +1,6 @@
 """Instructions as text, by capstone."""
 
+import contextlib
 import functools
 
 import capstone
@@ -14,9 +15,10 @@ def _disassembler() -> capstone.Cs:
 
 @functools.lru_cache(maxsize=4096)
 def instruction(code: bytes, address: int) -> str | None:
-    """Four bytes at an address as assembly; None if they are not an instruction."""
-    for _, _, mnemonic, operands in _disassembler().disasm_lite(code, address, 1):
-        return f"{mnemonic} {operands}".rstrip()
+    """Four bytes at an address as assembly; None if they are no instruction that capstone knows."""
+    with contextlib.suppress(capstone.CsError):
+        for _, _, mnemonic, operands in _disassembler().disasm_lite(code, address, 1):
+            return f"{mnemonic} {operands}".rstrip()
     return None
 
 

@@ -6,6 +6,7 @@ Clang for AArch64. The disassembler is capstone: the module is imported when it 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import capstone
@@ -78,11 +79,12 @@ def describe(encoding: int, pc: int) -> tuple[str, str, str | None] | None:
     to a guest under every KVM.
     """
     code = encoding.to_bytes(4, "little")
-    for instruction in _disassembler().disasm(code, pc, 1):
-        found = _extension(encoding, instruction)
-        if found is None:
-            return None
-        return f"{instruction.mnemonic} {instruction.op_str}".rstrip(), *found
+    with contextlib.suppress(capstone.CsError):
+        for instruction in _disassembler().disasm(code, pc, 1):
+            found = _extension(encoding, instruction)
+            if found is None:
+                return None
+            return f"{instruction.mnemonic} {instruction.op_str}".rstrip(), *found
     return None
 
 

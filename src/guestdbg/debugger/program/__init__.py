@@ -11,12 +11,15 @@ tombstones           the addresses of what the linker has removed
 line_table           DWARF line numbers, by file and by address
 call_frames          DWARF call frame information, for unwinding
 elf_bounds           checks of sizes and counts before a library believes them
-dwarf_entries        names, code addresses and calls of DWARF entries
+dwarf_limits         limits of what pyelftools reads of it
+dwarf_entries        names and calls of DWARF entries
+code_ranges          code addresses of DWARF entries
 dwarf_names          in which compilation units a name occurs
 scopes               functions, inlined functions and lexical blocks
 image                one ELF file with all of these
 drgn_import          drgn is optional: the error when it is missing
 cxx_abbreviations    references and base classes of C++ as drgn knows them
+drgn_errors          drgn's exceptions, turned into this project's
 variable_expression  the syntax of variables: queue.items[3].next->x
 drgn_objects         members, elements, extents and values of drgn objects
 cxx_references       which pointers are references of C++

@@ -41,13 +41,20 @@ class _Section(NamedTuple):
     entry_size: int
 
 
-def with_plain_sections(data: bytes) -> bytes:
+def with_plain_sections(data: bytes, path: object) -> bytes:
     """The ELF file (64-bit, little-endian) with its debug sections decompressed.
 
     The result is ``data`` itself if none is compressed. Otherwise the decompressed sections and new
-    section headers follow the contents of the file; nothing else moves. Raises BadImage for a
-    section that is damaged, or larger than it may be.
+    section headers follow the contents of the file; nothing else moves. ``path`` is for messages.
+    Raises BadImage for a section that is damaged, or larger than it may be.
     """
+    try:
+        return _with_plain_sections(data)
+    except BadImage as error:
+        raise BadImage(f"{path}: {error}") from error
+
+
+def _with_plain_sections(data: bytes) -> bytes:
     sections, names = _sections(data)
     if not any(_is_compressed(section, _name(names, section.name)) for section in sections):
         return data

@@ -7,12 +7,17 @@ from functools import partial
 from operator import getitem
 from typing import Any, NamedTuple
 
-from guestdbg.debugger.errors import AddressError, BadImage, InvalidLocation, UnknownSymbol, near
+from guestdbg.debugger.errors import InvalidLocation, UnknownSymbol, near
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.bit_field import BitField
+from guestdbg.debugger.program.drgn_errors import drgn_errors, translated
 from guestdbg.debugger.program.variable_expression import Element, PathStep
 
 __all__ = ["Extent", "extent", "follow", "is_pointer", "number", "plain", "target"]
+
+
+#: The names of members that are compared with one that is wrong: so many characters.
+_MOST_NAMES = 1 << 20
 
 
 class Extent(NamedTuple):
@@ -34,15 +39,16 @@ def extent(value: Any, expression: str) -> Extent:
         raise InvalidLocation(
             f"{expression!r} is a value, and has no address that could be watched"
         )
-    type_name = value.type_.type_name()
-    bits = getattr(value, "bit_field_size_", None)
-    if bits is not None:
-        bit_offset = getattr(value, "bit_offset_", None) or 0
-        first = bit_offset // 8
-        field = BitField(bit_offset % 8, bits, _is_signed(value.type_))
-        length = (bit_offset + bits + 7) // 8 - first
-        return Extent(address + first, length, type_name, field)
-    length = _size(value)
+    with drgn_errors(repr(expression), value.prog_):
+        type_name = value.type_.type_name()
+        bits = getattr(value, "bit_field_size_", None)
+        if bits is not None:
+            bit_offset = getattr(value, "bit_offset_", None) or 0
+            first = bit_offset // 8
+            field = BitField(bit_offset % 8, bits, _is_signed(value.type_))
+            length = (bit_offset + bits + 7) // 8 - first
+            return Extent(address + first, length, type_name, field)
+        length = _size(value)
     if not length:
         raise InvalidLocation(
             f"{expression!r} has the type {type_name}, which has no size: say how many bytes"
@@ -66,14 +72,26 @@ def _is_signed(type_: Any) -> bool:
 
 
 def number(value: Any) -> int:
-    """The value of an integer object. Raises AddressError where there is no memory."""
+    """The value of an integer object. Raises AddressError where there is no memory.
+
+    TypeError, ValueError or OverflowError if it is no integer; BadImage.
+    """
+    if not hasattr(value, "value_"):
+        return int(value)
     try:
+        kinds = drgn_import.drgn().TypeKind
+        kind = plain(value.type_).kind
+        if kind in (kinds.ARRAY, kinds.STRUCT, kinds.UNION, kinds.CLASS):
+            # The value of it all might be of any size.
+            raise TypeError(f"a {value.type_.type_name()} is not an integer")
         # drgn gives a _Bool as a bool; the result is to be an int.
-        return int(value.value_() if hasattr(value, "value_") else value)
-    except Exception as error:
-        if type(error).__name__ != "FaultError":  # of drgn, which may not be installed
+        return int(value.value_())
+    except (TypeError, ValueError, OverflowError) as error:
+        if not isinstance(error, UnicodeError):
             raise
-        raise AddressError(str(error), getattr(error, "address", 0)) from error
+        raise translated(error, "a variable", value.prog_) from error
+    except Exception as error:
+        raise translated(error, "a variable", value.prog_) from error
 
 
 def is_pointer(value: Any) -> bool:
@@ -83,15 +101,17 @@ def is_pointer(value: Any) -> bool:
 
 def target(expression: str, value: Any) -> Any:
     """What a pointer points to; raises AddressError, or InvalidLocation if it is not a pointer."""
-    return _apply(expression, lambda: value[0])
+    with drgn_errors(repr(expression), value.prog_):
+        return _apply(expression, lambda: value[0])
 
 
 def follow(expression: str, value: Any, step: PathStep) -> Any:
     """A member or element; raises InvalidLocation, UnknownSymbol, AddressError."""
-    if isinstance(step, Element):
-        _check_index(expression, value, step.number)
-        return _apply(expression, partial(getitem, value, step.number))
-    return _member(expression, value, step.name, step.arrow)
+    with drgn_errors(repr(expression), value.prog_):
+        if isinstance(step, Element):
+            _check_index(expression, value, step.number)
+            return _apply(expression, partial(getitem, value, step.number))
+        return _member(expression, value, step.name, step.arrow)
 
 
 def plain(type_: Any) -> Any:
@@ -125,32 +145,34 @@ def _member(expression: str, value: Any, name: str, arrow: bool) -> Any:
             f"{expression!r}: {name!r} follows '->', but the expression before it is a "
             f"{value.type_.type_name()}, not a pointer; write '.'"
         )
-    try:
-        known = [m.name for m in type_.members if m.name] if type_.members else []
-    except AttributeError:
-        raise InvalidLocation(
-            f"{expression!r}: a {value.type_.type_name()} has no members"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise BadImage(f"{expression!r}: the names in the debug information: {error}") from error
+    if type_.kind not in (drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.CLASS):
+        raise InvalidLocation(f"{expression!r}: a {value.type_.type_name()} has no members")
     try:
         return value.member_(name)
     except LookupError:
+        known = _member_names(type_)
         raise UnknownSymbol(
             name, near(name, known) or known[:6], f"member of {type_.type_name()}"
         ) from None
-    except drgn.FaultError as error:
-        raise AddressError(str(error), error.address) from error
-    except drgn.BadDataError as error:
-        raise BadImage(f"{expression!r}: the debug information is damaged: {error}") from error
+    except TypeError as error:  # it is declared only
+        raise InvalidLocation(f"{expression!r}: {error}") from error
+
+
+def _member_names(type_: Any) -> list[str]:
+    """The names that a message may show."""
+    found: list[str] = []
+    room = _MOST_NAMES
+    for member in type_.members or ():
+        if name := member.name:
+            found.append(name)
+            room -= len(name)
+            if room < 0:
+                break
+    return found
 
 
 def _apply(expression: str, step: Callable[[], Any]) -> Any:
     try:
         return step()
-    except drgn_import.drgn().FaultError as error:
-        raise AddressError(str(error), error.address) from error
     except (TypeError, LookupError, OverflowError) as error:
         raise InvalidLocation(f"{expression!r}: {error}") from error
-    except drgn_import.drgn().BadDataError as error:
-        raise BadImage(f"{expression!r}: the debug information is damaged: {error}") from error

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.errors import (
@@ -22,6 +23,7 @@ from guestdbg.debugger.errors import (
 )
 from guestdbg.debugger.program import drgn_import, drgn_objects
 from guestdbg.debugger.program.cxx_references import References
+from guestdbg.debugger.program.drgn_errors import damage, translated
 from guestdbg.debugger.program.pointer_path import PointerPath, pointer_path
 from guestdbg.debugger.program.static_address import StaticAddress, static_address
 from guestdbg.debugger.program.symbol_objects import symbol_object
@@ -39,6 +41,7 @@ ReadMemory = Callable[[int, int], bytes]
 log = logging.getLogger(__name__)
 
 _PAGE = 0xFFF
+_NAME_MAX = 60  # characters, of up to four bytes; Linux takes 249 bytes
 _KNOWN = 4096
 
 
@@ -47,9 +50,12 @@ def missing_files(images: Iterable[Image]) -> str:
     return "".join(f". {image.no_debug_info}" for image in images if image.no_debug_info)
 
 
-def _in_memory(contents: bytes) -> int:
-    """A file descriptor of a file in memory: drgn reads it later than the file may change."""
-    descriptor = os.memfd_create("guestdbg")
+def _in_memory(path: Path, contents: bytes) -> int:
+    """A file descriptor of a file in memory: drgn reads it later than the file may change.
+
+    It has the name of the file at ``path``, which drgn's messages then have.
+    """
+    descriptor = os.memfd_create(path.name.replace("\n", "?")[:_NAME_MAX])
     try:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(contents)
@@ -140,12 +146,17 @@ class DrgnProgram:
             log.warning("the types of %s are ignored: another image is there already", image.path)
             return
         try:
-            module.try_file(str(image.path), fd=_in_memory(image.contents_for_drgn), force=True)
-            if image.supplementary.path is not None:
-                alternate = _in_memory(image.supplementary_contents)
-                module.try_file(str(image.supplementary.path), fd=alternate, force=True)
+            path = image.debug.path or image.path
+            module.try_file(str(path), fd=_in_memory(path, image.contents_for_drgn), force=True)
+            if (other := image.supplementary.path) is not None:
+                alternate = _in_memory(other, image.supplementary_contents)
+                module.try_file(str(other), fd=alternate, force=True)
+        except GuestdbgError:
+            raise
         except Exception as error:
-            raise BadImage(f"drgn cannot read the types of {image.path}: {error}") from error
+            raise BadImage(
+                f"drgn cannot read the types of {image.path}: {damage(error)}"
+            ) from error
 
     def _need_types(self, what: str) -> None:
         if not any(image.has_types for image in self._images):
@@ -186,7 +197,7 @@ class DrgnProgram:
             symbol = self._symbol(name, functions_only=True) if file is None else None
             if symbol is not None:
                 return symbol
-            raise BadImage(f"drgn cannot find out what {name!r} is: {error}") from error
+            raise translated(error, f"what {name!r} is", self.program) from error
         if found.absent_:
             raise NoDebugInfo(
                 f"the debug information declares {name!r} without an address: the compiler "
@@ -299,7 +310,7 @@ class DrgnProgram:
             ):
                 return None
             return static_address(int(start.address_), start.type_, parsed.path)
-        except (GuestdbgError, LookupError, TypeError, ValueError, AttributeError):
+        except Exception:  # drgn may raise anything; evaluating the variable reports it
             return None
 
     def _has_none(self, expression: str, value: Any, parsed: Expression) -> bool:

@@ -1,12 +1,13 @@
-"""What a DWARF entry (DIE) says of a function: names, code addresses, and where it was called.
+"""What a DWARF entry (DIE) says of a function: names, and where it was called.
 
-DWARF 5, sections 2.17 (code addresses), 3.3.8 (inlined subroutines), 7.5.5 (forms).
+DWARF 5, sections 3.3.8 (inlined subroutines), 7.5.5 (forms).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from guestdbg.debugger.program.line_table import file_names, line_program
 
@@ -15,23 +16,27 @@ if TYPE_CHECKING:
     from elftools.dwarf.die import DIE
 
 __all__ = [
-    "Ranges",
-    "base_address",
     "call_site",
     "children",
-    "code_ranges",
-    "entry_address",
     "is_named",
     "name",
     "origin",
+    "parent",
     "qualified_name",
     "text",
 ]
 
-Ranges = list[tuple[int, int]]
-
 #: References from one entry to the next that are followed at most: a damaged file may have a ring.
 _MAX_REFERENCES = 16
+#: Names have so many namespaces and classes at most.
+_MAX_SCOPES = 32
+_IN_UNIT = (
+    "DW_FORM_ref1",
+    "DW_FORM_ref2",
+    "DW_FORM_ref4",
+    "DW_FORM_ref8",
+    "DW_FORM_ref_udata",
+)
 _REFERENCES = ("DW_AT_abstract_origin", "DW_AT_specification")
 _SCOPES = (
     "DW_TAG_namespace",
@@ -40,20 +45,91 @@ _SCOPES = (
     "DW_TAG_class_type",
     "DW_TAG_union_type",
 )
-_MAX_RANGES = 4096
 
 
 def children(die: DIE, seen: set[int]) -> Iterator[DIE]:
     """The entries directly inside an entry; ``seen`` collects their offsets.
 
-    In a damaged file entries may be their own siblings, or lie inside several others. An entry that
-    was seen before ends the iteration.
+    In a damaged file entries may lie inside several others. An entry that was seen before ends the
+    iteration. It does not use pyelftools' own, which nests as deeply as the entries do, and follows
+    DW_AT_sibling wherever it leads.
     """
-    for child in die.iter_children():
+    if not die.has_children:
+        return
+    unit: Any = die.cu
+    ends = _ENDS.setdefault(unit, {})
+    at = die.offset + die.size
+    while True:
+        child = unit.get_DIE_from_refaddr(at)
+        child.set_parent(die)
+        if child.is_null():
+            ends[die.offset] = at + child.size
+            return
         if child.offset in seen:
             return
         seen.add(child.offset)
         yield child
+        at = _end(child, ends)
+
+
+#: Of each unit: where the entries inside an entry end, by its offset.
+_ENDS: WeakKeyDictionary[CompileUnit, dict[int, int]] = WeakKeyDictionary()
+
+
+def _end(die: DIE, ends: dict[int, int]) -> int:
+    """The offset after an entry and all inside it."""
+    end = _known_end(die, ends)
+    if end is not None:
+        return end
+    unit: Any = die.cu
+    at = die.offset + die.size
+    nested = [die.offset]
+    while nested:
+        inner = unit.get_DIE_from_refaddr(at)
+        at += inner.size
+        if inner.is_null():
+            ends[nested.pop()] = at
+            continue
+        end = _known_end(inner, ends)
+        if end is None:
+            nested.append(inner.offset)
+        else:
+            at = end
+    return at
+
+
+def _known_end(die: DIE, ends: dict[int, int]) -> int | None:
+    """The same if nothing has to be read for it."""
+    after: int = die.offset + die.size
+    if not die.has_children:
+        return after
+    sibling = die.attributes.get("DW_AT_sibling")
+    if sibling is not None and sibling.form in _IN_UNIT:
+        unit: Any = die.cu
+        at = int(unit.cu_offset + sibling.raw_value)
+        if at > after:
+            return at
+    return ends.get(die.offset)
+
+
+def parent(die: DIE) -> DIE | None:
+    """The entry around an entry; None for the entry of a unit."""
+    if die._parent is not None:
+        return die._parent
+    unit: Any = die.cu
+    around: DIE = unit.get_top_DIE()
+    while around.offset < die.offset:
+        inside: DIE | None = None
+        for child in children(around, set()):
+            if child.offset >= die.offset:
+                if child.offset == die.offset:
+                    return around
+                break
+            inside = child
+        if inside is None:
+            break
+        around = inside
+    return None
 
 
 def text(value: object) -> str:
@@ -94,10 +170,12 @@ def qualified_name(die: DIE) -> str | None:
         return None
     parts = [simple]
     # The declaration lies in the class, the definition may be outside.
-    parent = _chain(die)[-1].get_parent()
-    while parent is not None and parent.tag in _SCOPES:
-        parts.append(name(parent) or "(anonymous namespace)")
-        parent = parent.get_parent()
+    around = parent(_chain(die)[-1])
+    for _ in range(_MAX_SCOPES):
+        if around is None or around.tag not in _SCOPES:
+            break
+        parts.append(name(around) or "(anonymous namespace)")
+        around = parent(around)
     return "::".join(reversed(parts))
 
 
@@ -110,50 +188,6 @@ def is_named(die: DIE, wanted: str) -> bool:
         return qualified_name(die) == wanted
     linkage = origin(die, "DW_AT_linkage_name")
     return linkage is not None and text(linkage[1]) == wanted
-
-
-def base_address(unit: CompileUnit) -> int:
-    """The address that the unit's range and location lists are relative to."""
-    low = unit.get_top_DIE().attributes.get("DW_AT_low_pc")
-    return low.value if low is not None else 0
-
-
-def code_ranges(die: DIE, slide: int) -> Ranges:
-    """(start, end) of the code of an entry, moved by ``slide``; empty if it has none."""
-    attributes = die.attributes
-    ranges = attributes.get("DW_AT_ranges")
-    found: Ranges = []
-    if ranges is not None:
-        lists = die.dwarfinfo.range_lists()
-        if lists is None:
-            return []
-        unit: Any = die.cu
-        base = base_address(unit)
-        entries: Sequence[Any] = lists.get_range_list_at_offset(ranges.value, unit)
-        for entry in entries[:_MAX_RANGES]:
-            if hasattr(entry, "base_address"):
-                base = entry.base_address
-                continue
-            at = 0 if entry.is_absolute else base
-            found.append((at + entry.begin_offset, at + entry.end_offset))
-    elif "DW_AT_low_pc" in attributes and "DW_AT_high_pc" in attributes:
-        low, high = attributes["DW_AT_low_pc"].value, attributes["DW_AT_high_pc"]
-        # An address, or the size of the code (DWARF 4 and later).
-        is_address = high.form == "DW_FORM_addr" or "addrx" in high.form
-        found.append((low, high.value if is_address else low + high.value))
-    return [(start + slide, end + slide) for start, end in found if start < end]
-
-
-def entry_address(die: DIE, ranges: Ranges, slide: int) -> int:
-    """DW_AT_entry_pc; else DW_AT_low_pc, or the start of the first range."""
-    entry = die.attributes.get("DW_AT_entry_pc")
-    low = die.attributes.get("DW_AT_low_pc")
-    if entry is not None:
-        if entry.form == "DW_FORM_addr" or "addrx" in entry.form:
-            return int(entry.value + slide)
-        # A constant is an offset from the entry's base address.
-        return int(entry.value + (low.value + slide if low is not None else ranges[0][0]))
-    return ranges[0][0]
 
 
 def call_site(die: DIE) -> tuple[str | None, int | None]:

@@ -21,6 +21,7 @@ __all__ = [
     "check_line_header",
     "decompressed_limit",
     "section_bytes",
+    "table_size",
 ]
 
 _HEADER, _SECTION, _SEGMENT = 64, 64, 56
@@ -134,6 +135,12 @@ def _unpacked_size(data: bytes, number: int, section: _Section) -> int:
     if real > claimed:
         raise ValueError(f"section {number} unpacks to more than the {claimed} bytes that it gives")
     return claimed
+
+
+def table_size(section: bytes, at: int) -> int:
+    """How many bytes the line table at offset ``at`` of ``.debug_line`` has."""
+    _start, end, _wide = _unit(section, at, "line table")
+    return end - at
 
 
 def check_line_header(section: bytes, at: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.errors import BadImage, MissingDependency
-from guestdbg.debugger.program import elf_bounds, tombstones
+from guestdbg.debugger.program import dwarf_limits, elf_bounds, tombstones
 from guestdbg.debugger.program.call_frames import FrameTable
 from guestdbg.debugger.program.cxx_abbreviations import Rewritten, rewritten
 from guestdbg.debugger.program.debug_files import (
@@ -177,14 +177,12 @@ class Image:
     @cached_property
     def _sections(self) -> list[tuple[int, int]]:
         """(start, end) of the sections that are in guest memory, in guest addresses."""
-        try:
+        with raised_as(BadImage, f"the sections of {self.path} are damaged"):
             return [
                 (s["sh_addr"] + self.slide, s["sh_addr"] + s["sh_size"] + self.slide)
                 for s in self._elf.iter_sections()
                 if s["sh_flags"] & _SHF_ALLOC
             ]
-        except Exception as error:
-            raise BadImage(f"the sections of {self.path} are damaged: {error}") from error
 
     def has_contents(self, address: int) -> bool:
         """Whether ``address`` lies in a section: in code or data of the image."""
@@ -220,13 +218,15 @@ class Image:
             return False
         if start not in tombstones.TOMBSTONES:
             return True
-        real = {s.size for s in self.symbols if s.address == start + self.slide and s.size}
+        real = {s.size for s in self.symbols.starting_at(start + self.slide) if s.size}
         return not real or length in real
 
     @cached_property
     def debug_contents(self) -> bytes:
         """The ELF file with the debug information, its sections decompressed."""
-        return with_plain_sections(self.debug.contents or self.contents)
+        return with_plain_sections(
+            self.debug.contents or self.contents, self.debug.path or self.path
+        )
 
     @cached_property
     def _for_drgn(self) -> Rewritten:
@@ -251,7 +251,7 @@ class Image:
     @cached_property
     def supplementary_contents(self) -> bytes:
         """The supplementary file, its sections decompressed; empty if there is none."""
-        return with_plain_sections(self.supplementary.contents)
+        return with_plain_sections(self.supplementary.contents, self.supplementary.path)
 
     @cached_property
     def _dwarf(self) -> DWARFInfo | None:
@@ -260,10 +260,13 @@ class Image:
             elf = self._open(path, self.debug_contents)
             if not elf.has_dwarf_info():
                 return None
-            dwarf = elf.get_dwarf_info(follow_links=False)
+            dwarf = _dwarf_of(elf)
+            dwarf_limits.limit(dwarf)
             if self.supplementary.path is not None:
                 other = self._open(self.supplementary.path, self.supplementary_contents)
-                dwarf.supplementary_dwarfinfo = other.get_dwarf_info(follow_links=False)
+                supplementary = _dwarf_of(other)
+                dwarf_limits.limit(supplementary)
+                dwarf.supplementary_dwarfinfo = supplementary
             return dwarf
 
     @property
@@ -283,12 +286,19 @@ class Image:
         if dwarf is None or not self.has_types:
             return LineTable(None)
         with raised_as(BadImage, f"the line numbers of {self.path} are damaged"):
-            return LineTable(dwarf, self.slide, self._is_code)
+            return LineTable(
+                dwarf, self.slide, self._is_code, name=str(self.debug.path or self.path)
+            )
 
     @cached_property
     def scopes(self) -> Scopes:
         """Functions, inlined functions and local variables; empty if the file has no DWARF."""
-        return Scopes(self._dwarf if self.has_types else None, self.slide, self._is_code)
+        return Scopes(
+            self._dwarf if self.has_types else None,
+            self.slide,
+            self._is_code,
+            name=str(self.debug.path or self.path),
+        )
 
     @cached_property
     def frames(self) -> FrameTable:
@@ -298,8 +308,13 @@ class Image:
             if self._dwarf is not None:
                 table = FrameTable.from_dwarf(self._dwarf, self.slide, self._has_frame)
             if self.debug.path is not None and self._elf.has_dwarf_info():
-                own = self._elf.get_dwarf_info(follow_links=False)  # .eh_frame stays in the guest
+                own = _dwarf_of(self._elf)  # .eh_frame stays in the guest
                 table = table.merged(FrameTable.from_dwarf(own, self.slide, self._has_frame))
             return table
         except Exception:
             return FrameTable([])  # the unwinder then uses frame records
+
+
+def _dwarf_of(elf: ELFFile) -> DWARFInfo:
+    # In what was linked, the relocations that some linkers leave (--emit-relocs) are applied.
+    return elf.get_dwarf_info(elf["e_type"] == "ET_REL", follow_links=False)

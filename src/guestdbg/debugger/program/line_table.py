@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
 
 from guestdbg.debugger.errors import UnknownLine, near
 from guestdbg.debugger.program.elf_bounds import (
     check_aranges,
     check_line_header,
     section_bytes,
+    table_size,
 )
 from guestdbg.library_errors import reason
 
@@ -30,6 +32,12 @@ __all__ = ["IsCode", "LineRow", "LineTable", "Statement", "file_names", "line_pr
 #: Whether code of a unit from an address (as linked) up to another one is in the image. Linkers
 #: leave the line numbers of functions that they remove, at addresses where there is nothing.
 IsCode = Callable[["CompileUnit", int, int], bool]
+
+
+#: Units of these have no code: their line tables are those of others, for the names of files.
+_WITHOUT_CODE = ("DW_TAG_type_unit", "DW_TAG_partial_unit")
+#: The names of source files by the line program.
+_FILE_NAMES: WeakKeyDictionary[object, list[str]] = WeakKeyDictionary()
 
 
 class LineRow(NamedTuple):
@@ -53,7 +61,7 @@ class LineTable:
     """The rows and statements of one image.
 
     A compilation unit is read when an address in it is looked up, by ``.debug_aranges``. Looking
-    up a source file reads all units.
+    up a source file reads all units. ``name`` is the file's, for messages.
     """
 
     def __init__(
@@ -61,9 +69,11 @@ class LineTable:
         dwarf: DWARFInfo | None,
         slide: int = 0,
         is_code: IsCode = lambda unit, start, end: True,
+        name: str = "the file",
     ) -> None:
         self._dwarf = dwarf
         self._slide = slide
+        self._name = name
         self._is_code = is_code
         self.damage: str | None = None
         """Why the line numbers are ignored, if they are damaged."""
@@ -72,6 +82,8 @@ class LineTable:
         except Exception:
             self._aranges = None
         self._units: dict[int, _Unit] = {}
+        self._by_table: dict[int, _Unit] = {}
+        self._bytes = 0
         self._by_file: dict[str, dict[int, list[int]]] | None = None
 
     def __bool__(self) -> bool:
@@ -96,8 +108,12 @@ class LineTable:
 
     def _damaged(self, error: Exception) -> None:
         """Warn, and do without line numbers from now on."""
+        if self._dwarf is None:
+            return
         self.damage = reason(error)
-        log.warning("the line numbers are damaged, and are ignored: %s", self.damage)
+        log.warning(
+            "the line numbers of %s are damaged, and are ignored: %s", self._name, self.damage
+        )
         self._dwarf = None
         self._by_file = None
 
@@ -127,9 +143,28 @@ class LineTable:
         unit = self._units.get(offset)
         if unit is None:
             assert self._dwarf is not None
-            unit = _Unit(self._dwarf, self._dwarf.get_CU_at(offset), self._slide, self._is_code)
-            self._units[offset] = unit
+            unit = self._units[offset] = self._read(self._dwarf, self._dwarf.get_CU_at(offset))
         return unit
+
+    def _read(self, dwarf: DWARFInfo, unit: CompileUnit) -> _Unit:
+        """The lines of a unit. Units may share a table, as those of types share their program's."""
+        top = unit.get_top_DIE()
+        at = top.attributes.get("DW_AT_stmt_list")
+        if at is None or dwarf.debug_line_sec is None or top.tag in _WITHOUT_CODE:
+            return _NO_LINES
+        known = self._by_table.get(at.value)
+        if known is None:
+            section = section_bytes(dwarf.debug_line_sec)
+            self._bytes += table_size(section, at.value)
+            if self._bytes > 2 * len(section):
+                raise ValueError("the line tables overlap, and have more bytes than their section")
+            program = line_program(dwarf, unit)
+            sequences = _sequences(program) if program is not None else ()
+            known = self._by_table[at.value] = _Unit(
+                (s for s in sequences if self._is_code(unit, s[0].address, s[-1].address)),
+                self._slide,
+            )
+        return known
 
     def _files(self) -> dict[str, dict[int, list[int]]]:
         """The addresses of all statements, by file and line."""
@@ -188,14 +223,11 @@ class LineTable:
 class _Unit:
     """The rows and statements of one compilation unit, sorted by address."""
 
-    def __init__(self, dwarf: DWARFInfo, unit: CompileUnit, slide: int, is_code: IsCode) -> None:
+    def __init__(self, sequences: Iterable[list[_State]], slide: int) -> None:
         self._rows: list[LineRow] = []
         self.statements: list[Statement] = []
-        program = line_program(dwarf, unit)
-        if program is not None:
-            for sequence in _sequences(program):
-                if is_code(unit, sequence[0].address, sequence[-1].address):
-                    self._add(sequence, slide)
+        for sequence in sequences:
+            self._add(sequence, slide)
         self._rows.sort()
         self._starts = [row.start for row in self._rows]
 
@@ -215,6 +247,9 @@ class _Unit:
         if i >= 0 and self._rows[i].start <= address < self._rows[i].end:
             return self._rows[i]
         return None
+
+
+_NO_LINES = _Unit((), 0)
 
 
 class _State(NamedTuple):
@@ -264,6 +299,13 @@ def line_program(dwarf: DWARFInfo, unit: CompileUnit) -> LineProgram | None:
 
 def file_names(program: object) -> list[str]:
     """The source files of a line program, each with its directory where it has one."""
+    names = _FILE_NAMES.get(program)
+    if names is None:
+        names = _FILE_NAMES[program] = _file_names(program)
+    return names
+
+
+def _file_names(program: object) -> list[str]:
     header = program.header  # type: ignore[attr-defined]
     version = header["version"]
     directories = [_text(d) for d in header.get("include_directory", ())]

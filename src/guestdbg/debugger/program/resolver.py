@@ -191,7 +191,8 @@ class Resolver:
         damage: str | None = None
         for image in self._images:
             if not image.lines:
-                damage = damage or image.lines.damage
+                if damage is None and image.lines.damage is not None:
+                    damage = f"those of {image.path} are damaged: {image.lines.damage}"
                 continue
             try:
                 addresses, taken, _name = image.lines.addresses(file, line)
@@ -202,9 +203,7 @@ class Resolver:
         if unknown is not None:
             raise unknown
         if damage is not None:
-            raise BadImage(
-                f"{text!r} needs line numbers, and those of the image are damaged: {damage}"
-            )
+            raise BadImage(f"{text!r} needs line numbers, and {damage}")
         raise NoDebugInfo(
             f"{text!r} needs line numbers, and no loaded image has any (compile with -g)"
             + missing_files(self._images)
@@ -340,5 +339,5 @@ def _drgn_address(value: Any) -> int:
             f"{value!r} is not a location: give a number, a name, or a drgn object"
         )
     if value.address_ is None:
-        return int(value.value_())
+        return drgn_objects.number(value)
     return int(value.address_)

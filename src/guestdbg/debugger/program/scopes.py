@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.program import dwarf_entries
-from guestdbg.debugger.program.dwarf_entries import Ranges
+from guestdbg.debugger.program.code_ranges import Ranges, code_ranges, entry_address
 from guestdbg.debugger.program.dwarf_names import NameIndex
 from guestdbg.debugger.program.line_table import IsCode
+from guestdbg.library_errors import reason
 
 if TYPE_CHECKING:
     from elftools.dwarf.compileunit import CompileUnit
@@ -55,34 +56,51 @@ class Block:
         ranges: (start, end) of its code, in guest addresses.
         entry: the address of its first instruction (DW_AT_entry_pc, or else the first range's).
         parent: the block around it; None for a function.
+
+    All but these is read when it is asked for. ``damaged`` is called with the exception if that
+    fails; the answer is None or empty then.
     """
 
     def __init__(
-        self, kind: Literal["function", "inlined", "lexical"], die: DIE, ranges: Ranges, slide: int
+        self,
+        kind: Literal["function", "inlined", "lexical"],
+        die: DIE,
+        ranges: Ranges,
+        slide: int,
+        damaged: Callable[[Exception], None],
     ) -> None:
         self.kind = kind
         self.die = die
         self.ranges = ranges
-        self.entry = dwarf_entries.entry_address(die, ranges, slide)
+        self.entry = entry_address(die, ranges, slide)
         self.parent: Block | None = None
         self._seen: set[int] = set()
         self._slide = slide
+        self._damaged = damaged
         self._children: list[Block] | None = None
         self._variables: dict[str, DIE] | None = None
 
     def covers(self, address: int) -> bool:
         """Whether the block has code at ``address``."""
-        return any(start <= address < end for start, end in self.ranges)
+        return self.ranges.covers(address)
 
     @property
     def name(self) -> str | None:
         """The name of the function, with its namespaces and classes; None if it has none."""
-        return dwarf_entries.qualified_name(self.die)
+        try:
+            return dwarf_entries.qualified_name(self.die)
+        except Exception as error:
+            self._damaged(error)
+            return None
 
     @property
     def call(self) -> tuple[str | None, int | None]:
         """The file and line of the call that was inlined; None for what is not known."""
-        return dwarf_entries.call_site(self.die)
+        try:
+            return dwarf_entries.call_site(self.die)
+        except Exception as error:
+            self._damaged(error)
+            return None, None
 
     def offset(self, address: int) -> int:
         """How many bytes after the entry ``address`` lies, or after the start of its range."""
@@ -107,6 +125,13 @@ class Block:
         return self._variables
 
     def _read_children(self) -> None:
+        self._children, self._variables = [], {}
+        try:
+            self._children, self._variables = self._parts()
+        except Exception as error:
+            self._damaged(error)
+
+    def _parts(self) -> tuple[list[Block], dict[str, DIE]]:
         children: list[Block] = []
         variables: dict[str, DIE] = {}
         for die in dwarf_entries.children(self.die, self._seen):
@@ -114,12 +139,12 @@ class Block:
                 if name := dwarf_entries.name(die):
                     variables[name] = die
             elif kind := _KINDS.get(str(die.tag)):
-                ranges = dwarf_entries.code_ranges(die, self._slide)
+                ranges = code_ranges(die, self._slide)
                 if kind != "function" and ranges:
-                    child = Block(kind, die, ranges, self._slide)
+                    child = Block(kind, die, ranges, self._slide, self._damaged)
                     child.parent, child._seen = self, self._seen
                     children.append(child)
-        self._children, self._variables = children, variables
+        return children, variables
 
     def inner(self, address: int) -> list[Block]:
         """This block and those inside it that cover ``address``, the innermost first."""
@@ -144,13 +169,19 @@ class Block:
 class Scopes:
     """The functions of one image; empty without DWARF.
 
-    ``is_code`` says whether code is in the image: what the linker removed is not.
+    ``is_code`` says whether code is in the image: what the linker removed is not. ``name`` is the
+    file's, for messages.
     """
 
     def __init__(
-        self, dwarf: DWARFInfo | None, slide: int = 0, is_code: IsCode | None = None
+        self,
+        dwarf: DWARFInfo | None,
+        slide: int = 0,
+        is_code: IsCode | None = None,
+        name: str = "the file",
     ) -> None:
         self._dwarf = dwarf
+        self._name = name
         self._slide = slide
         self._is_code: IsCode = is_code or (lambda unit, start, end: True)
         self._units: list[tuple[int, int, int]] | None = None
@@ -160,9 +191,12 @@ class Scopes:
 
     def _damaged(self, error: Exception) -> None:
         """Warn, and do without from now on."""
+        if self._dwarf is None:
+            return
         log.warning(
-            "the debug information of functions is damaged, and is ignored: %s",
-            error or type(error).__name__,
+            "the debug information of %s on functions is damaged, and is ignored: %s",
+            self._name,
+            reason(error),
         )
         self._dwarf = None
         self._units, self._functions, self._named = [], {}, {}
@@ -268,7 +302,7 @@ class Scopes:
         if self._units is None:
             found = []
             for unit in self._dwarf.iter_CUs():
-                for start, end in dwarf_entries.code_ranges(unit.get_top_DIE(), self._slide):
+                for start, end in code_ranges(unit.get_top_DIE(), self._slide):
                     found.append((start, end, unit.cu_offset))
             self._units = sorted(found)
         i = bisect_right(self._units, (address, 1 << 64, 0))
@@ -282,14 +316,14 @@ class Scopes:
             unit = self._dwarf.get_CU_at(offset)
             functions = []
             for die in _functions(unit.get_top_DIE()):
-                linked = dwarf_entries.code_ranges(die, 0)
-                ranges = [
+                linked = code_ranges(die, 0)
+                ranges = Ranges(
                     (start + self._slide, end + self._slide)
                     for start, end in linked
                     if self._is_code(unit, start, end)
-                ]
+                )
                 if ranges:
-                    functions.append(Block("function", die, ranges, self._slide))
+                    functions.append(Block("function", die, ranges, self._slide, self._damaged))
             self._functions[offset] = functions
         return functions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -148,6 +148,11 @@ class SymbolTable:
             # A label inside a function that has a size belongs to that function.
             return self._enclosing(i, address) or best
         return self._enclosing(i, address)
+
+    def starting_at(self, address: int) -> list[Symbol]:
+        """The symbols at ``address``."""
+        first = bisect_left(self._starts, address)
+        return self._sorted[first : bisect_right(self._starts, address)]
 
     def _enclosing(self, i: int, address: int) -> Symbol | None:
         for symbol in reversed(self._sorted[max(0, i - 64) : i]):

@@ -7,7 +7,11 @@ has something there: a guest that is linked at 0 has code at 0.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from guestdbg.debugger.program import dwarf_entries
 
 if TYPE_CHECKING:
     from elftools.dwarf.compileunit import CompileUnit
@@ -15,6 +19,14 @@ if TYPE_CHECKING:
     from guestdbg.debugger.program.symbol_table import SymbolTable
 
 __all__ = ["TOMBSTONES", "is_removed_function"]
+
+
+class _Claim(NamedTuple):
+    """A function: its names (linkage names too), and its size."""
+
+    names: set[str]
+    size: int
+
 
 #: The addresses that linkers write for what they have removed, before any slide.
 TOMBSTONES = frozenset(
@@ -35,27 +47,40 @@ def is_removed_function(
     names = set().union(*(of_this_size or [names for names, _ in claimed]))
     if not names:
         return False
-    real = {s.name for s in symbols if s.address == start + slide}
+    real = {s.name for s in symbols.starting_at(start + slide)}
     return bool(real) and not names & real
 
 
-def _functions_at(unit: CompileUnit, address: int) -> list[tuple[set[str], int]]:
-    """The functions of ``unit`` that begin at ``address``: names (linkage names too) and sizes."""
-    found: list[tuple[set[str], int]] = []
-    pending: list[Any] = [unit.get_top_DIE()]
+#: The functions of each unit that begin at a tombstone, by the address.
+_CLAIMED: WeakKeyDictionary[CompileUnit, dict[int, list[_Claim]]] = WeakKeyDictionary()
+
+
+def _functions_at(unit: CompileUnit, address: int) -> list[_Claim]:
+    """The functions of ``unit`` that begin at ``address``, a tombstone."""
+    claimed = _CLAIMED.get(unit)
+    if claimed is None:
+        claimed = _CLAIMED[unit] = {}
+        for at, claim in _claims(unit):
+            claimed.setdefault(at, []).append(claim)
+    return claimed.get(address, [])
+
+
+def _claims(unit: CompileUnit) -> Iterator[tuple[int, _Claim]]:
+    """The functions of ``unit`` at tombstones, each with its address."""
+    seen: set[int] = set()
+    pending = [unit.get_top_DIE()]
     while pending:
-        for die in pending.pop().iter_children():
+        for die in dwarf_entries.children(pending.pop(), seen):
             if die.tag in ("DW_TAG_namespace", "DW_TAG_module"):
                 pending.append(die)
             low = die.attributes.get("DW_AT_low_pc")
-            if die.tag != "DW_TAG_subprogram" or low is None or low.value != address:
+            if die.tag != "DW_TAG_subprogram" or low is None or low.value not in TOMBSTONES:
                 continue
             high = die.attributes.get("DW_AT_high_pc")
             size = high.value if high is not None else 0
             if high is not None and high.form == "DW_FORM_addr":
-                size -= address
-            found.append((_names(die), size))
-    return found
+                size -= low.value
+            yield low.value, _Claim(_names(die), size)
 
 
 def _names(die: Any) -> set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from guestdbg.debugger.program import dwarf_entries
+from guestdbg.debugger.program.code_ranges import base_address
 
 if TYPE_CHECKING:
     from elftools.dwarf.die import DIE
@@ -108,7 +108,7 @@ def _in_list(image: Image, die: DIE, offset: int, linked: int) -> Any | None:
     if lists is None:
         return None
     unit: Any = die.cu
-    base = dwarf_entries.base_address(unit)
+    base = base_address(unit)
     for entry in lists.get_location_list_at_offset(offset, die):
         if isinstance(entry, BaseAddressEntry):
             base = entry.base_address

@@ -21,6 +21,7 @@ from guestdbg.debugger.errors import (
 )
 from guestdbg.debugger.program import drgn_import, drgn_objects
 from guestdbg.debugger.program.cxx_references import is_reference
+from guestdbg.debugger.program.drgn_errors import drgn_errors
 from guestdbg.debugger.program.drgn_program import DrgnProgram
 from guestdbg.debugger.program.local_variables.arguments import argument_register
 from guestdbg.debugger.program.local_variables.location import (
@@ -29,12 +30,12 @@ from guestdbg.debugger.program.local_variables.location import (
     variable_location,
 )
 from guestdbg.debugger.program.local_variables.stack_frame import frame_variable
+from guestdbg.debugger.program.local_variables.type_size import MOST_IN_REGISTERS, type_size
 from guestdbg.debugger.program.scopes import Block
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.program.static_address import StaticAddress, static_address
 from guestdbg.debugger.program.variable_expression import Expression, parse
 from guestdbg.errors import GuestdbgError
-from guestdbg.library_errors import raised_as
 
 if TYPE_CHECKING:
     from elftools.dwarf.die import DIE
@@ -159,7 +160,7 @@ class ScopedVariables:
             raise _not_in_scope(parsed.name, place) from None
 
     def _value(self, declared: _Declared, name: str, state: CodeState) -> Any:
-        with raised_as(BadImage, f"the debug information of {name!r} is damaged"):
+        with drgn_errors(repr(name), self._types.program):
             found = self._value_there(declared, name, state)
             if found is not None and not found.absent_:
                 if is_reference(declared.die):
@@ -189,7 +190,7 @@ class ScopedVariables:
     def _value_at(
         self, declared: _Declared, name: str, registers: Sequence[int], place: Place
     ) -> Any | None:
-        found = frame_variable(self._types, registers, place.pc, place.level, name)
+        found = self._frame_variable(declared, registers, place, name)
         if found is None or not self._before_it_is_stored(declared, place.pc):
             return found
         number = self._argument(declared, place.pc)
@@ -197,6 +198,20 @@ class ScopedVariables:
         size = drgn.sizeof(found)
         data = registers[number].to_bytes(8, "little")[:size]
         return drgn.Object.from_bytes_(self._types.program, found.type_, data)
+
+    def _frame_variable(
+        self, declared: _Declared, registers: Sequence[int], place: Place, name: str
+    ) -> Any | None:
+        location = self._location(declared, place.pc)
+        if location is None or not location.in_memory:
+            # Not in memory, or it is not known: drgn makes room for the value.
+            size = type_size(declared.die)
+            if size > MOST_IN_REGISTERS:
+                raise BadImage(
+                    f"{name!r}: the debug information of {declared.image.path} is damaged: it has "
+                    f"{size} bytes, which are not in memory"
+                )
+        return frame_variable(self._types, registers, place.pc, place.level, name)
 
     # ---- conditions that are given -----------------------------------------------------------
 
@@ -266,7 +281,7 @@ class ScopedVariables:
         if location is not None and self._before_it_is_stored(declared, place.pc):
             number = self._argument(declared, place.pc)
             location = VariableLocation(number, 0, in_memory=False, throughout=False)
-        object_ = frame_variable(self._types, (0,) * _REGISTERS, place.pc, place.level, parsed.name)
+        object_ = self._frame_variable(declared, (0,) * _REGISTERS, place, parsed.name)
         if location is None or object_ is None or object_.absent_:
             return None
         found = static_address(0, object_.type_, parsed.path)
