@@ -5,6 +5,7 @@
 #   LAB_OPTIONS=…       for `make lab`, e.g. "--cpu vhe" or "-k watchpoint"
 #   BENCH_OPTIONS=…     for `make bench`, e.g. --keep (docs/performance.md)
 #   DOCS_OPTIONS=…      for `make docs`: --linkcheck follows the external links too (needs a network)
+#   SOAK_OPTIONS=…      for `make soak`, e.g. "--part files --count 10000"
 #   FUZZ_SECONDS=…      how long `make fuzz` goes on; FUZZ_OPTIONS=… e.g. "--kind cpu --seed 5"
 
 VENV   := .venv
@@ -15,7 +16,7 @@ DOCS   := $(VENV)/.docs
 CPU    := $(wildcard $(foreach kind,pyx pxd h,src/guestdbg/cpu/*.$(kind) src/guestdbg/cpu/instructions/*.$(kind)))
 
 .DEFAULT_GOAL := help
-.PHONY: demo test quick bench lab fuzz lint docs format venv dev clean help
+.PHONY: demo test quick bench lab fuzz soak lint docs format venv dev clean help
 
 demo: $(READY)              ## hunt a bug in a bare-metal guest with a hardware watchpoint
 	@$(BIN)/python examples/demo.py
@@ -34,6 +35,9 @@ lab: $(READY)               ## judge the lab's real KVM and ours by one suite an
 
 fuzz: $(DEV)                ## hostile guests under sanitizers, until interrupted (or FUZZ_SECONDS=...)
 	@$(BIN)/python tools/fuzz.py $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS)) $(FUZZ_OPTIONS)
+
+soak: $(DEV)                ## the long campaigns: hundreds of thousands of cases, for hours
+	@$(BIN)/python tools/soak.py $(SOAK_OPTIONS)
 
 lint: $(DEV)                ## style, types and the direction of imports only
 	@tools/lint

@@ -5,7 +5,8 @@ memory slots, tables, debug registers), ``soft`` (the same through the software 
 ``translation`` (tables, compared with the tests' model), ``pieces`` (the same program, interrupted
 anywhere), ``packets`` (a debugger's client that sends anything to the server), ``framing`` (streams
 of packets, compared with the tests' model; these two count packets as instructions), ``hits``
-(programs with points of every kind, evaluated by the provider and by Python). They run in separate
+(programs with points of every kind, evaluated by the provider and by Python), ``files`` (files that
+are damaged, or made to be expensive; counts changes as instructions). They run in separate
 processes; the processor is built with the address and undefined-behaviour sanitizers into
 build/sanitizer. A failing case is shrunk and saved under build/fuzz, with the command that runs it
 again.
@@ -23,6 +24,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -33,10 +35,18 @@ ROOT = Path(__file__).parents[1]
 WORKER = ROOT / "tools" / "fuzz_worker.py"
 SANITIZED = ROOT / "build" / "sanitizer"
 FOUND = ROOT / "build" / "fuzz"
-KINDS = ("cpu", "soft", "translation", "pieces", "packets", "framing", "hits")
+KINDS = ("cpu", "soft", "translation", "pieces", "packets", "framing", "hits", "files")
 ACTIONS = 24
-BATCH = {"cpu": 100, "soft": 40, "translation": 30, "pieces": 20, "packets": 10, "framing": 20}
-BATCH |= {"hits": 200}
+BATCH = {
+    "cpu": 100,
+    "soft": 40,
+    "translation": 30,
+    "pieces": 20,
+    "packets": 10,
+    "framing": 20,
+    "hits": 200,
+    "files": 100,
+}
 SECONDS = 600  # for a batch: hundreds of times what it takes
 
 
@@ -119,14 +129,18 @@ def run(
         command.append(str(actions))
         if leave_out:
             command.append(",".join(map(str, leave_out)))
-    with subprocess.Popen(
-        command,
-        env=dict(environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
+    # Temporary files of a process that is killed are removed, too.
+    with (
+        tempfile.TemporaryDirectory(prefix="guestdbg-fuzz-") as temporary,
+        subprocess.Popen(
+            command,
+            env=dict(environment) | {"TMPDIR": temporary},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
         try:
             output, _ = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
@@ -257,6 +271,14 @@ def fuzz(
     return failures
 
 
+def plain_environment() -> dict[str, str]:
+    """The environment of workers that use the processor as it is installed."""
+    environment = dict(os.environ)
+    if (ROOT / "src").is_dir():
+        environment["PYTHONPATH"] = str(ROOT / "src")
+    return environment
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -269,9 +291,7 @@ def main() -> int:
     parser.add_argument("--replay", metavar="KIND:SEED[:ACTIONS[:LEFT-OUT]]")
     options = parser.parse_args()
     if options.plain:
-        environment = dict(os.environ)
-        if (ROOT / "src").is_dir():
-            environment["PYTHONPATH"] = str(ROOT / "src")
+        environment = plain_environment()
     else:
         print("building the processor with sanitizers", flush=True)
         try:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fuzz_cpu
+import fuzz_files
 import fuzz_framing
 import fuzz_packets
 import fuzz_soft
@@ -103,6 +104,11 @@ def _hits(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> in
     return fuzz_hits.run(seed, DID)
 
 
+def _files(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
+    """Damaged and expensive files; fuzz_files shrinks failures itself."""
+    return fuzz_files.run(seed, DID)
+
+
 KINDS: dict[str, Run] = {
     "cpu": _of(fuzz_cpu.CpuCase),
     "soft": _of(fuzz_soft.SoftCase),
@@ -111,6 +117,7 @@ KINDS: dict[str, Run] = {
     "packets": _packets,
     "framing": _framing,
     "hits": _hits,
+    "files": _files,
 }
 
 
