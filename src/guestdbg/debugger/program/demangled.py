@@ -11,7 +11,9 @@ __all__ = ["display_name", "hint", "is_mangled", "spellings"]
 
 _LANGUAGES = ("itanium", "rust")
 _PREFIXES = ("_Z", "__Z", "_R")
-_KNOWN = 1 << 16
+#: Longer names are shown as they are, and so are those that would get longer than the output.
+_LIMITS = demangle.Limits(max_depth=128, max_output=8192, max_substitutions=1024, max_input=4096)
+_KNOWN = 4096
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _NOT_MANGLED_SO = ("operator", "anonymous", "namespace", "const")
 
@@ -58,7 +60,7 @@ def _signature(name: str) -> demangle.Signature | None:
     if not is_mangled(name):
         return None
     try:
-        found = demangle.signature(name, language=_LANGUAGES, style="gnu")
+        found = demangle.signature(name, language=_LANGUAGES, style="gnu", limits=_LIMITS)
     except demangle.DemanglingError:
         return None
     return None if found is None or found.demangled == name else found
