@@ -15,6 +15,7 @@ dwarf_limits         limits of what pyelftools reads of it
 dwarf_entries        names and calls of DWARF entries
 code_ranges          code addresses of DWARF entries
 dwarf_names          in which compilation units a name occurs
+split_units          units whose debug information is in another file
 scopes               functions, inlined functions and lexical blocks
 image                one ELF file with all of these
 drgn_import          drgn is optional: the error when it is missing

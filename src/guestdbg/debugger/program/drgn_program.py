@@ -135,6 +135,12 @@ class DrgnProgram:
     def _add_module(self, program: Any, image: Image) -> None:
         if not image.has_types or not image.segments:
             return
+        if missing := image.split.missing:
+            log.warning(
+                "%s: %s. Variables of the symbol table count as unsigned integers",
+                image.path,
+                missing,
+            )
         module = program.extra_module(str(image.path), image.slide, create=True)
         # drgn takes the difference between the start of this range and the file's first segment
         # as the bias of all its addresses. So the range starts at the page of that segment.

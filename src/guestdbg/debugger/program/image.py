@@ -20,6 +20,7 @@ from guestdbg.debugger.program.debug_files import (
 from guestdbg.debugger.program.decompression import with_plain_sections
 from guestdbg.debugger.program.line_table import LineTable
 from guestdbg.debugger.program.scopes import Scopes
+from guestdbg.debugger.program.split_units import SplitUnits, split_units
 from guestdbg.debugger.program.symbol_table import SymbolTable
 from guestdbg.library_errors import raised_as
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
@@ -276,8 +277,17 @@ class Image:
 
     @property
     def no_debug_info(self) -> str:
-        """Why there is no debug information, for a message; empty if nothing is known of it."""
-        return f"{self.path}: {self.debug.missing}" if self.debug.missing else ""
+        """Why debug information is missing, for a message; empty if nothing is known of that."""
+        why = self.debug.missing or self.split.missing
+        return f"{self.path}: {why}" if why else ""
+
+    @cached_property
+    def split(self) -> SplitUnits:
+        """The files with split DWARF that belong to this one."""
+        if self._dwarf is None or not self.has_types:
+            return SplitUnits()
+        with raised_as(BadImage, f"the debug information of {self.path} is damaged"):
+            return split_units(self._dwarf)
 
     @cached_property
     def lines(self) -> LineTable:

@@ -43,4 +43,5 @@ def symbol_object(program: Any, image: Image, symbol: Symbol) -> Any:
         f"{symbol.name!r} has no type: it is not in the debug information of the guest (DWARF, as "
         f"from `gcc -g`), and the symbol table gives it {size}. Read it by its address, such as "
         f"u32[{symbol.address:#x}] in a condition"
+        + (f". {image.no_debug_info}" if image.no_debug_info else "")
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from guestdbg.debugger.errors import (
@@ -126,6 +127,7 @@ class ScopedVariables:
         self._images = images
         self._types = types
         self._local: dict[str, bool | None] = {}
+        self._warned: set[Path] = set()
 
     def forget(self) -> None:
         """Look names up anew: the images are others now."""
@@ -224,6 +226,7 @@ class ScopedVariables:
         count = 0
         for place in places:
             count += 1
+            self._warn_of_split(expression, [i for i in self._images if i.covers(place.pc)])
             try:
                 self.value(expression, _NoRegisters(place))
             except AddressError:
@@ -242,9 +245,22 @@ class ScopedVariables:
                 errors[0],
             )
 
+    def _warn_of_split(self, expression: str, images: Iterable[Image]) -> None:
+        """Say once of an image that its functions' own variables are not known."""
+        for image in images:
+            if image.split and image.path not in self._warned:
+                self._warned.add(image.path)
+                log.warning(
+                    "%s has split DWARF, whose parameters and local variables are not read: names "
+                    "in conditions, such as %s, are variables of the guest (build with -g alone)",
+                    image.path,
+                    expression,
+                )
+
     def check_anywhere(self, expression: str) -> None:
         """Raise an error for what neither the guest nor any of its functions has."""
         parsed = parse(expression)
+        self._warn_of_split(expression, self._images)
         if parsed.file is None and self._is_local(parsed.name) is not False:
             return  # which of the variables of that name it is, a hit decides
         with contextlib.suppress(AddressError):
