@@ -49,3 +49,20 @@ def test_a_reset_that_fails_keeps_the_points(tmp_path: Path) -> None:
 def test_only_what_was_loaded_can_be_loaded_again() -> None:
     with assembled([SELF]) as guest, pytest.raises(DebuggerError, match="not loaded from a file"):
         guest.reset()
+
+
+def test_software_breakpoints_that_the_mmu_had_mapped_stay_disabled(
+    start: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the MMU off, an address of the upper half is one without memory; the others are back."""
+    guest = start("mmu")
+    guest.run(until="main")
+    points = [guest.break_(where, kind="software") for where in ("main", "serve", "upper")]
+    guest.reset()
+    assert not any(point.enabled for point in points)
+    assert caplog.text.count("stays disabled") == len(points)
+    stop = guest.run(until="main", timeout=60)
+    assert stop.reason == "until"
+    for point in points:
+        point.enabled = True
+    assert guest.run(timeout=60).reason == "hit"

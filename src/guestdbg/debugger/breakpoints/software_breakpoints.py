@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from guestdbg.debugger.breakpoints.point import Breakpoint
-from guestdbg.debugger.errors import AddressError, DebuggerError
+from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.brk_patches import PatchedMemory
 from guestdbg.errors import GuestdbgError
 
@@ -117,5 +117,5 @@ class SoftwareBreakpoints:
             for point in patched:
                 try:
                     point.enabled = True
-                except DebuggerError as error:
+                except GuestdbgError as error:  # not mapped, or to an address without memory
                     log.warning("%s stays disabled: %s", point.name, error)
