@@ -27,7 +27,7 @@ def line(number: int, name: str, hit: Hit) -> Text:
     text.append(f"#{number} ", style="bold yellow")
     if isinstance(hit.point, Watch):
         text.append(f"{hit.access} ", style="cyan")
-        text.append(hit.shown_name, style="bold")
+        text.append(hit.shown_name if hit.element else name, style="bold")
         _append_values(text, hit)
     else:
         text.append("break ", style="cyan")
