@@ -34,8 +34,22 @@ def test_the_variable_switches_them_off(value: str, plain: bool) -> None:
 #: These run both ways themselves, or do not depend on the way.
 LEFT_OUT = (
     *("bit_fields", "condition_compiler", "condition_expression", "cxx_names", "debug_files"),
-    *("elf_bounds", "followed_watch", "hit_programs", "inlined_functions", "local_variables"),
-    *("memory_use", "one_count", "symbol_variables", "variable_names", "without_hit_programs"),
+    *(
+        "elf_bounds",
+        "followed_watch",
+        "hit_programs",
+        "hits_differential",
+        "inlined_functions",
+        "local_variables",
+    ),
+    *(
+        "fuzz_files",
+        "memory_use",
+        "one_count",
+        "symbol_variables",
+        "variable_names",
+        "without_hit_programs",
+    ),
 )
 
 

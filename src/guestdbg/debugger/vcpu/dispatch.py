@@ -62,7 +62,7 @@ def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = (
                     continue
             except Exception as error:
                 # The other points have been hit all the same, and the provider may have counted it.
-                failed = failed or error
+                failed = error if failed is None else failed
                 continue
             point.hits += 1
             if type(point) is Recording:
