@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from fuzz_hit_play import STOPS, Play
 from guestdbg.debugger import Recording, Watch
 from guestdbg.debugger.breakpoints.point import Breakpoint
 
-__all__ = ["check_counts", "check_hits", "check_values"]
+__all__ = ["check_conditions", "check_counts", "check_hits", "check_records", "check_values"]
 
 _BITS = {"read": READ, "write": WRITE, "any": READ | WRITE}
 
@@ -24,7 +25,7 @@ def check_counts(play: Play, vcpus: int) -> str | None:
         return None
     rounds = vcpus * program.loops
     stepped = any(what not in ("run", "add", "disarmed") for what, _ in case.actions)
-    for point, seen in play.counted.values():
+    for point, seen, _hits in play.counted.values():
         if isinstance(point, Breakpoint):
             least, most = rounds, rounds
             inside = point.address in program.inside and point.address not in program.loads
@@ -95,7 +96,7 @@ def check_values(play: Play, vcpus: int) -> str | None:
     """Whether what a watch has found is what it had left, if all its writes are in the log."""
     if play.written or vcpus > 1:
         return None
-    for number, (point, _seen) in play.counted.items():
+    for number, (point, _seen, _hits) in play.counted.items():
         spec = play.case.points[number]
         if not isinstance(point, Watch) or point.access == "read" or spec.when is not None:
             continue
@@ -126,3 +127,46 @@ def _values(play: Play, number: int, *, recorded: bool) -> list[tuple[object, ob
         if line[0] == "handler" and line[1] == number
         for hit in [line[2]]
     ]
+
+
+_COUNT = re.compile(r"count (==|>|%) (\d+)(?: == (\d+))?")
+
+
+def _holds(count: int, match: re.Match[str]) -> bool:
+    n = int(match[2])
+    if match[1] == "%":
+        return count % n == int(match[3] or 0)
+    return count == n if match[1] == "==" else count > n
+
+
+def check_conditions(play: Play) -> str | None:
+    """Whether the hits are those accesses for which a condition over their count holds."""
+    for number, (point, seen, hits) in play.counted.items():
+        when = play.case.points[number].when
+        counts: list[int] | range | None = None
+        if when is None:
+            counts = range(seen)
+        elif isinstance(when, str) and (match := _COUNT.fullmatch(when)):
+            counts = [each for each in range(1, seen + 1) if _holds(each, match)]
+        if counts is not None and number not in play.conditions and hits != len(counts):
+            return f"{point!r} has seen {seen}, {hits} of them with {when}: must be {len(counts)}"
+    return None
+
+
+def check_records(play: Play) -> str | None:
+    """Whether records are in order, none is there twice, and there are not too many."""
+    for number, (point, _seen, hits) in play.counted.items():
+        if not isinstance(point, Recording):
+            continue
+        rows = [line for line in play.log if line[0] == "record" and line[1] == number]
+        numbers = [line[9] for line in rows]
+        if numbers != sorted(set(numbers)):
+            return f"{point!r} has records with the numbers {numbers}"
+        retired = [line[6] for line in rows]
+        if play.case.vcpus == 1 and retired != sorted(retired):
+            return f"{point!r} has records of {retired} instructions"
+        if len(rows) != hits and not any(what == "clear" for what, _ in play.case.actions):
+            return f"{point!r} has {len(rows)} records of {hits} hits"
+        if point.limit is not None and len(point) > point.limit:
+            return f"{point!r} has {len(point)} records, and a limit of {point.limit}"
+    return None

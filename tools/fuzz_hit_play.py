@@ -394,7 +394,9 @@ class Play:
             if isinstance(point, Recording):
                 self._records(number, point)
         self.counted = {
-            n: (point, point.seen) for n in self.steady if (point := self.points[n]) is not None
+            n: (point, point.seen, point.hits)
+            for n in self.steady
+            if (point := self.points[n]) is not None
         }
         self.clean()
         for line in state(self.guest):

@@ -14,7 +14,13 @@ from typing import Any
 from fuzz_accesses import LINE
 from fuzz_case import Failure
 from fuzz_hit_code import Program
-from fuzz_hit_model import check_counts, check_hits, check_values
+from fuzz_hit_model import (
+    check_conditions,
+    check_counts,
+    check_hits,
+    check_records,
+    check_values,
+)
 from fuzz_hit_play import INSTRUCTIONS, Play, World, state, world
 from fuzz_hit_points import Part, Scenario, scenario
 from fuzz_shrink import shrunk
@@ -60,6 +66,8 @@ def play(case: Scenario, did: Counter[str]) -> int:
             or check_counts(each, case.vcpus)
             or check_hits(each)
             or check_values(each, case.vcpus)
+            or check_conditions(each)
+            or check_records(each)
         )
         if problem is not None:
             raise Failure(problem)
