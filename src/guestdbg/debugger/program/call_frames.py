@@ -15,6 +15,7 @@ __all__ = ["FrameTable"]
 
 # DWARF register numbers of AArch64 (DWARF for the Arm 64-bit Architecture, section 4.1).
 _SP, _LR = 31, 30
+_BACK = 8
 
 Registers = dict[int, int]
 ReadWord = Callable[[int], int]
@@ -66,10 +67,12 @@ class FrameTable:
 
     def _row(self, pc: int) -> dict[Any, Any] | None:
         """The rules at ``pc``; None if no entry covers it, or if the entry is damaged."""
-        i = bisect_right(self._starts, pc) - 1
-        if i < 0 or pc >= self._entries[i][1]:
+        i = bisect_right(self._starts, pc)
+        # Entries may overlap, as those of two sections do: look back a little.
+        found = next((e for e in reversed(self._entries[max(0, i - _BACK) : i]) if pc < e[1]), None)
+        if found is None:
             return None
-        _start, _end, entry, slide = self._entries[i]
+        _start, _end, entry, slide = found
         row: dict[Any, Any] | None = None
         try:
             table = entry.get_decoded().table
@@ -90,6 +93,16 @@ class FrameTable:
         if row is None or row["cfa"].reg is None:
             return None
         return int(row["cfa"].reg), int(row["cfa"].offset)
+
+    def keeps_return_address(self, pc: int) -> bool:
+        """Whether the function's own return address is said to be in LR still at ``pc``."""
+        row = self._row(pc)
+        if row is None:
+            return False
+        rule = row.get(_LR)
+        if rule is None or rule.type == "SAME_VALUE":
+            return True
+        return bool(rule.type == "REGISTER" and rule.arg == _LR)
 
     def caller(self, pc: int, registers: Registers, read_u64: ReadWord) -> Registers | None:
         """The registers of the caller of the function that ``pc`` is in.

@@ -152,6 +152,7 @@ class DrgnProgram:
             log.warning("the types of %s are ignored: another image is there already", image.path)
             return
         try:
+            image.check_debug_info()
             path = image.debug.path or image.path
             module.try_file(str(path), fd=_in_memory(path, image.contents_for_drgn), force=True)
             if (other := image.supplementary.path) is not None:

@@ -11,15 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from guestdbg.debugger.program.elf_bounds import section_bytes
+from guestdbg.debugger.program.elf_bounds import check_abbreviations, section_bytes
 
 if TYPE_CHECKING:
     from elftools.dwarf.dwarfinfo import DWARFInfo
 
 __all__ = ["limit"]
 
-#: An entry has an attribute once only (DWARF 5, section 2.2), and there are less than that.
-_MOST_ATTRIBUTES = 512
 #: The smallest declaration of an abbreviation: code, tag, children, and the two zeros.
 _DECLARATION = 5
 #: Strings may share their ends, as linkers merge them: their sum may be so much more.
@@ -29,7 +27,8 @@ _SHARED, _ROOM = 8, 1 << 20
 def limit(dwarf: DWARFInfo) -> None:
     """Have the strings and abbreviations of a file read within limits.
 
-    Beyond them, reading an entry raises ValueError.
+    Beyond them, reading an entry raises ValueError; for an abbreviation of too many attributes,
+    which drgn must not get either, this function does.
     """
     strings, line_strings = dwarf.debug_str_sec, dwarf.debug_line_str_sec
     replaced: Any = dwarf
@@ -40,8 +39,9 @@ def limit(dwarf: DWARFInfo) -> None:
             section_bytes(line_strings), ".debug_line_str"
         )
     if dwarf.debug_abbrev_sec is not None:
-        size = len(section_bytes(dwarf.debug_abbrev_sec))
-        replaced.get_abbrev_table = _tables(dwarf.get_abbrev_table, size)
+        abbreviations = section_bytes(dwarf.debug_abbrev_sec)
+        check_abbreviations(abbreviations)
+        replaced.get_abbrev_table = _tables(dwarf.get_abbrev_table, len(abbreviations))
 
 
 def _strings(section: bytes, name: str) -> Callable[[int], bytes | None]:
@@ -80,14 +80,7 @@ def _tables(read: Callable[[int], Any], size: int) -> Callable[[int], Any]:
             if left <= 0:
                 raise ValueError("the tables of abbreviations overlap")
             table = read(offset)
-            declarations = table._abbrev_map.values()
-            left -= len(declarations)
-            for declaration in declarations:
-                if len(declaration["attr_spec"]) > _MOST_ATTRIBUTES:
-                    raise ValueError(
-                        f"the abbreviations at {offset:#x} have one of "
-                        f"{len(declaration['attr_spec'])} attributes"
-                    )
+            left -= len(table._abbrev_map)
             known[offset] = table
         return table
 

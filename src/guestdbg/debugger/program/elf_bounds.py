@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 __all__ = [
+    "check_abbreviations",
     "check_aranges",
     "check_call_frames",
     "check_file",
@@ -29,6 +30,8 @@ _SHT_NULL, _SHT_NOBITS = 0, 8
 _SHF_COMPRESSED = 0x800
 _PN_XNUM = 0xFFFF
 _ZDEBUG = b"ZLIB"
+# The declarations of compilers have up to some hundred bytes.
+_DECLARATION = 1024
 # What debug information shrinks to is a fifth to a third; more than this is no debug information.
 _EXPANSION, _SMALL, _MOST = 32, 64 << 20, 4 << 30
 
@@ -135,6 +138,19 @@ def _unpacked_size(data: bytes, number: int, section: _Section) -> int:
     if real > claimed:
         raise ValueError(f"section {number} unpacks to more than the {claimed} bytes that it gives")
     return claimed
+
+
+def check_abbreviations(section: bytes) -> None:
+    """``.debug_abbrev``: no declaration has far more attributes than there are.
+
+    Readers go through all of them for each entry, also if they take no byte there. A declaration
+    ends with two zeros, and between its attributes there are no two.
+    """
+    longest = max(map(len, section.split(b"\0\0")))
+    if longest > _DECLARATION:
+        raise ValueError(
+            f"an abbreviation has {longest} bytes; that are more attributes than there are"
+        )
 
 
 def table_size(section: bytes, at: int) -> int:

@@ -270,6 +270,10 @@ class Image:
                 dwarf.supplementary_dwarfinfo = supplementary
             return dwarf
 
+    def check_debug_info(self) -> None:
+        """Raise BadImage for debug information that no library must get."""
+        _ = self._dwarf
+
     @property
     def has_types(self) -> bool:
         """Whether there is DWARF type information (``.debug_info``), here or in a separate file."""

@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 
 _REGISTERS = 32
 _INSTRUCTION = 4
+_LR = 30
 _KNOWN = 4096
 
 
@@ -213,7 +214,20 @@ class ScopedVariables:
                     f"{name!r}: the debug information of {declared.image.path} is damaged: it has "
                     f"{size} bytes, which are not in memory"
                 )
+        in_lr = location is not None and location.register == _LR and not location.in_memory
+        if not in_lr and self._returns_for_ever(registers[_LR]):
+            registers = (*registers[:_LR], 0, *registers[_LR + 1 :])
         return frame_variable(self._types, registers, place.pc, place.level, name)
+
+    def _returns_for_ever(self, lr: int) -> bool:
+        """Whether the caller's return address is said to be in LR as well.
+
+        So it is if the callee never returns. drgn would take the caller for its own caller, until
+        it has found as many frames as it may.
+        """
+        call = lr - _INSTRUCTION
+        image = next((image for image in self._images if image.covers(call)), None)
+        return image is not None and image.frames.keeps_return_address(call)
 
     # ---- conditions that are given -----------------------------------------------------------
 
