@@ -223,11 +223,25 @@ class Image:
         return not real or length in real
 
     @cached_property
+    def _plain_sections(self) -> bytes | BadImage:
+        """The file with debug information, its sections decompressed, or why that is not possible.
+
+        Both are kept: it may take long to find out that a section is damaged.
+        """
+        try:
+            return with_plain_sections(
+                self.debug.contents or self.contents, self.debug.path or self.path
+            )
+        except BadImage as error:
+            return error
+
+    @property
     def debug_contents(self) -> bytes:
-        """The ELF file with the debug information, its sections decompressed."""
-        return with_plain_sections(
-            self.debug.contents or self.contents, self.debug.path or self.path
-        )
+        """The ELF file with the debug information, its sections decompressed. Raises BadImage."""
+        found = self._plain_sections
+        if isinstance(found, BadImage):
+            raise BadImage(str(found)) from found
+        return found
 
     @cached_property
     def _for_drgn(self) -> Rewritten:
