@@ -83,7 +83,7 @@ def combined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-EXPRESSIONS = st.recursive(OPERANDS, combined, max_leaves=12)
+EXPRESSIONS = st.recursive(OPERANDS, combined, max_leaves=8)
 
 
 @given(EXPRESSIONS)
