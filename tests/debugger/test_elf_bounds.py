@@ -232,3 +232,14 @@ def test_exceptions_of_libraries() -> None:
         raise MemoryError
     with pytest.raises(KeyboardInterrupt), raised_as(BadImage, "a.elf"):
         raise KeyboardInterrupt
+
+
+def test_a_call_frame_entry_is_not_large() -> None:
+    """Its instructions are carried out at every address that is unwound."""
+
+    def entry(size: int) -> bytes:
+        return (size + 4).to_bytes(4, "little") + b"\xff\xff\xff\xff" + bytes(size)
+
+    elf_bounds.check_call_frames(entry(100) + entry(16_000), eh=False)
+    with pytest.raises(ValueError, match=r"entry at 0x6c has 40004 bytes; the maximum is 16384"):
+        elf_bounds.check_call_frames(entry(100) + entry(40_000), eh=False)

@@ -25,6 +25,9 @@ __all__ = [
     "table_size",
 ]
 
+#: Entries of compilers have tens of bytes, and those of the largest functions some thousands.
+MAX_CALL_FRAME_ENTRY = 16 << 10
+
 _HEADER, _SECTION, _SEGMENT = 64, 64, 56
 _SHT_NULL, _SHT_NOBITS = 0, 8
 _SHF_COMPRESSED = 0x800
@@ -235,7 +238,10 @@ def check_aranges(section: bytes) -> None:
 
 
 def check_call_frames(section: bytes, *, eh: bool) -> None:
-    """``.debug_frame``, or ``.eh_frame`` (``eh``): every entry refers to a CIE of the section."""
+    """``.debug_frame``, or ``.eh_frame`` (``eh``): entries are not large, and refer to a CIE there.
+
+    The instructions of an entry are carried out whenever an address in its function is unwound.
+    """
     common: set[int] = set()
     wanted: list[tuple[int, int]] = []
     offset = 0
@@ -244,6 +250,11 @@ def check_call_frames(section: bytes, *, eh: bool) -> None:
             offset += 4
             continue
         start, end, wide = _unit(section, offset, "call frame entry")
+        if end - start > MAX_CALL_FRAME_ENTRY:
+            raise ValueError(
+                f"the call frame entry at {offset:#x} has {end - start} bytes; the maximum is "
+                f"{MAX_CALL_FRAME_ENTRY}"
+            )
         width = 8 if wide else 4
         pointer = _number(section, start, width)
         if pointer == (0 if eh else (1 << 8 * width) - 1):

@@ -22,7 +22,7 @@ from guestdbg.debugger.program.line_table import LineTable
 from guestdbg.debugger.program.scopes import Scopes
 from guestdbg.debugger.program.split_units import SplitUnits, split_units
 from guestdbg.debugger.program.symbol_table import SymbolTable
-from guestdbg.library_errors import raised_as
+from guestdbg.library_errors import raised_as, reason
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Image:
         contents: the file's bytes.
         debug: the separate file with the debug information, found by build ID or ``.gnu_debuglink``
             in ``debug_dirs`` and where GDB looks, if this file has none itself.
+        frames_damage: why ``frames`` is empty, if the call frame information is damaged.
         supplementary: the file that ``.gnu_debugaltlink`` names (of dwz).
     """
 
@@ -80,6 +81,7 @@ class Image:
             find_supplementary_file, with_dwarf, self.debug.path or self.path
         )
         self.symbols = self._symbols()
+        self.frames_damage: str | None = None
 
     def _read(self) -> bytes:
         try:
@@ -339,7 +341,8 @@ class Image:
                 own = _dwarf_of(self._elf)  # .eh_frame stays in the guest
                 table = table.merged(FrameTable.from_dwarf(own, self.slide, self._has_frame))
             return table
-        except Exception:
+        except Exception as error:
+            self.frames_damage = reason(error)
             return FrameTable([])  # the unwinder then uses frame records
 
 

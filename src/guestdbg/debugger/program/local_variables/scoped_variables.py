@@ -206,6 +206,11 @@ class ScopedVariables:
         self, declared: _Declared, registers: Sequence[int], place: Place, name: str
     ) -> Any | None:
         location = self._location(declared, place.pc)
+        if len(declared.image.frames) == 0 and (damage := declared.image.frames_damage):
+            raise BadImage(
+                f"{name!r}: the call frame information of {declared.image.path} is damaged: "
+                f"{damage}"
+            )
         if location is None or not location.in_memory:
             # Not in memory, or it is not known: drgn makes room for the value.
             size = type_size(declared.die)
