@@ -374,6 +374,9 @@ def run(seed: int, did: Counter[str]) -> int:
 
         singly = _SINGLE.findall(b"".join(pieces))
         small = shrunk(singly if fails(singly) else pieces, fails)
+        # What is left may fail one packet at a time, where all of them did not.
+        singly = _SINGLE.findall(b"".join(small))
+        small = shrunk(singly, fails) if singly and fails(singly) else small
         raise Failure(f"{kind}: {error}\nto {name[0]}, the pieces: {small!r}") from error
     did["packets"] += count
     return count
