@@ -314,7 +314,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
         brief: bool = False,
     ) -> Stop:
         self._check_open()
-        self.points.follow_pointers()
+        if self.points.followed:
+            self.points.follow_pointers()
         return self._guard.resume(action, timeout, max_instructions, brief=brief)
 
     def select(self, cpu: Cpu | int) -> None:

@@ -62,6 +62,7 @@ class ArmedState:
             in the hardware then.
         only_plain_watches: whether every watch is reported after the access, at any exception
             level and in any context, and no BRK of the debugger's is in memory.
+        reports_before: whether a watch is reported before the access.
         allocation: which debug register has which point.
         requests: what the watchpoint registers were allocated for: the watches, and others that
             have been taken out since, but whose registers are needed.
@@ -77,6 +78,7 @@ class ArmedState:
     brk_addresses: frozenset[int]
     uses_hardware: bool
     only_plain_watches: bool
+    reports_before: bool
     allocation: Allocation
     requests: tuple[WatchRequest, ...]
 
@@ -144,6 +146,7 @@ def arm(
         catches=frozenset(catches),
         brk_addresses=brk_addresses,
         uses_hardware=uses_hardware,
+        reports_before=any(watch.before for watch in watches),
         only_plain_watches=uses_hardware
         and not brk_addresses
         and not any(watch.before or watch.restricted for watch in watches),

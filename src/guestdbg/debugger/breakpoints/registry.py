@@ -34,6 +34,10 @@ _MAX_REMEMBERED = 64
 class PointRegistry:
     """The watches and breakpoints of a guest; iterate over it for those there are.
 
+    Attributes:
+        software: which of them has its BRK instructions where.
+        followed: the watches that follow pointers.
+
     Args:
         target: what they are armed on.
         translate: the guest-physical address of a virtual one, as the current vCPU has it mapped.
@@ -56,7 +60,7 @@ class PointRegistry:
         self._info = info
         self._points: dict[int, Point] = {}
         self._pointers: set[int] = set()
-        self._followed: list[FollowedWatch] = []
+        self.followed: list[FollowedWatch] = []
         self._internal: list[InternalBreakpoint] = []
         self._catches: tuple[int, ...] = ()
         self.software = SoftwareBreakpoints(target.memory, translate, on_patch)
@@ -140,7 +144,7 @@ class PointRegistry:
         except BaseException:
             watch.delete()
             raise
-        self._followed.append(watch)
+        self.followed.append(watch)
         return watch
 
     def _pointer(self, followed: FollowedWatch, name: str) -> Watch:
@@ -161,7 +165,7 @@ class PointRegistry:
 
     def follow_pointers(self) -> None:
         """Have the watches that follow pointers where these lead now."""
-        for watch in self._followed:
+        for watch in self.followed:
             watch.follow()
 
     def record(
@@ -287,7 +291,7 @@ class PointRegistry:
         if point.deleted:
             self._points.pop(point.number, None)
             self._pointers.discard(point.number)
-            self._followed = [watch for watch in self._followed if watch is not point]
+            self.followed = [watch for watch in self.followed if watch is not point]
 
     def _rearm(self, point: Point | None = None, *, more: bool = False) -> None:
         """Allocate the debug registers again; if that fails, nothing has changed.

@@ -216,9 +216,10 @@ class VcpuDriver(VcpuContext):
             self.note_resumed()
         state.needs_step_over = None
         if state.sequence is None:
-            stop = self.watchpoints.report_before_sequence(pc)
-            if stop is not None or self.get(PC) != pc:
-                return stop
+            if self.target.armed.reports_before:
+                stop = self.watchpoints.report_before_sequence(pc)
+                if stop is not None or self.get(PC) != pc:
+                    return stop
             if not self.exclusives.begin(pc):
                 return self._step_plain(pc)
         self.hit_programs.sync(None)
