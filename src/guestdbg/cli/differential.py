@@ -1,8 +1,10 @@
 """`guestdbg differential`: random programs on two KVMs, compared exit by exit."""
 
+import contextlib
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import IO
 
 import click
@@ -17,6 +19,7 @@ from guestdbg.check.differential.rules import RULES
 from guestdbg.check.differential.show import comparison_lines, program_lines
 from guestdbg.check.differential.trace import Trace, TraceLine, from_json, to_json
 from guestdbg.cli.group import EXIT_PROBLEM
+from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.running.disassembly import instruction
 from guestdbg.cli.wrapping import wrapped
 from guestdbg.kvm.provider import PROVIDERS
@@ -73,10 +76,10 @@ def differential() -> None:
 @click.option(
     "--trace",
     "traces",
-    type=click.File("w"),
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     default="-",
     metavar="FILE",
-    help="The file for the traces, one JSON object per line.  [default: stdout]",
+    help="A new file for the traces, one JSON object per line.  [default: stdout]",
 )
 def run(
     number: int,
@@ -84,17 +87,23 @@ def run(
     programs: IO[str] | None,
     provider: str,
     full: bool,
-    traces: IO[str],
+    traces: Path,
 ) -> None:
     """Run programs on one KVM and write their traces."""
     chosen: Iterable[Program] = map(generate, range(seed, seed + number))
     if programs is not None:
         # One line at a time: the writer of the programs may wait for each trace (LabSide does).
         chosen = map(loads, iter(programs.readline, ""))
-    with playing_on(provider, full=full) as player:
+    inputs = [Path(programs.name)] if programs is not None else []
+    with contextlib.ExitStack() as stack:
+        player = stack.enter_context(playing_on(provider, full=full))
+        write: Callable[[str], None] = click.echo
+        if str(traces) != "-":
+            file = stack.enter_context(OutputFile(traces, "--trace", inputs=inputs))
+            file.begin()
+            write = file.line
         for trace in player.play_all(chosen):
-            traces.write(to_json(trace, full=full) + "\n")
-            traces.flush()
+            write(to_json(trace, full=full))
 
 
 @differential.command(short_help="Compare two files of traces.")

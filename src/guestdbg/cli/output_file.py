@@ -84,10 +84,10 @@ class OutputFile:
         if not stat.S_ISREG(found.st_mode):
             return
         if existing == "refuse":
-            raise OutputFileError(
-                f"{option} {self.name}: the file exists; add {option}-append to write at its end, "
-                f"or {option}-overwrite to replace its contents"
-            )
+            what = "give the name of a new file"
+            if option == "--log":
+                what = "add --log-append to write at its end, or --log-overwrite to replace it"
+            raise OutputFileError(f"{option} {self.name}: the file exists; {what}")
         if os.path.samestat(found, os.fstat(1)):
             raise OutputFileError(
                 f"{option} {self.name}: stdout goes there, too; write `{option} -` for stdout"

@@ -37,6 +37,16 @@ def test_run_and_compare(tmp_path: Path) -> None:
     assert "12 the same" in output
 
 
+def test_traces_do_not_take_the_place_of_another_file(tmp_path: Path) -> None:
+    a = traces(tmp_path, "a", "-n", "2")
+    before = a.read_bytes()
+    for arguments in (("-n", "1"), ("--programs", str(a))):
+        status, output = run("run", "--provider", "soft", "--trace", str(a), *arguments)
+        assert status == 1
+        assert "give the name of a new file" in output
+        assert a.read_bytes() == before
+
+
 def test_a_difference_is_printed(tmp_path: Path) -> None:
     a = traces(tmp_path, "a", "-n", "3", "--full")
     lines = [json.loads(line) for line in a.read_text().splitlines()]

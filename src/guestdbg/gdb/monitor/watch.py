@@ -39,7 +39,10 @@ def watch(session: SessionState, words: list[str]) -> str:
     )
     number = max(session.monitor_watches, default=0) + 1
     session.monitor_watches[number] = made
-    return _line(number, made) + "\n"
+    line = _line(number, made)
+    if (reason := session.guest.why_unreachable(made)) is not None:
+        line += f"; nothing can be accessed there now: {reason}"
+    return line + "\n"
 
 
 def unwatch(session: SessionState, words: list[str]) -> str:
