@@ -372,6 +372,22 @@ def test_before_the_accesses_of_a_sequence(way: bool, by: str, stops: bool, acce
         assert guest.read_u64(DATA) == 2
 
 
+@pytest.mark.parametrize("by", ["run", "step"])
+def test_before_a_sequence_by_a_watch_that_reaches_into_nothing(way: bool, by: str) -> None:
+    """There is no memory below DATA: the watched value cannot be read, the access is made."""
+    code = (MOV_LOOP_2, *SEQUENCE, SUB_LOOP, again(5))
+    with guest_of(way, *code) as guest:
+        guest.cpu.x[0] = DATA
+        watch = guest.watch(DATA - 1, 2, before=True)
+        watch(lambda hit: None)
+        guest.watch(DATA, 8, "read", when="count == 9")
+        while by == "step" and guest.cpu.pc != CODE + 4 * len(code):
+            guest.step()
+        finish(guest)
+        assert (watch.seen, watch.hits) == (2, 2)
+        assert guest.read_u64(DATA) == 2
+
+
 # ---- stops before an access -------------------------------------------------------------------
 
 

@@ -132,8 +132,10 @@ class ExclusiveStepper:
                 continue
             where, bits = (sequence.load, READ) if reads else (sequence.store, WRITE)
             old = context.try_read(low, length)
-            if old is not None:  # else it is not mapped: the access faults
-                hits.append(Hit(context, watch, where, touched._replace(bits=bits), exit_, old))
+            if old is None and context.try_read(touched.address, touched.size) is None:
+                continue  # the access faults
+            # Of a watch that reaches into a page that is not mapped, the value is not known.
+            hits.append(Hit(context, watch, where, touched._replace(bits=bits), exit_, old))
         return hits
 
     def _at(self, pc: int) -> exclusive_sequence.ExclusiveSequence | None:
