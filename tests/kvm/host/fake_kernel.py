@@ -22,7 +22,7 @@ from guestdbg.kvm.constants import (
     KVM_GET_API_VERSION,
     KVM_GET_VCPU_MMAP_SIZE,
 )
-from guestdbg.kvm.host import kvm
+from guestdbg.kvm.host import calls, kvm
 
 RUN_SIZE = 8192
 #: Requests by number, for messages and for telling it what to refuse.
@@ -120,4 +120,5 @@ def install(monkeypatch: Any, tmp_path: Path) -> FakeKernel:
     monkeypatch.setattr(os, "uname", lambda: arm64)
     monkeypatch.setattr(kvm, "code_visible", lambda: None)  # instructions of another architecture
     monkeypatch.setattr(fcntl, "ioctl", kernel.ioctl)
+    monkeypatch.setattr(calls, "RETRIES", False)  # KVM_RUN is called in the same way
     return kernel

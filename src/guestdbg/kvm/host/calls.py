@@ -1,13 +1,20 @@
 """One KVM call on a descriptor, and its error.
 
 ``fcntl.ioctl`` is always called through its module, so that a test can replace the kernel.
+
+KVM_RUN must end when a signal interrupts it: a kick and ``immediate_exit`` are answered with EINTR
+(Documentation/virt/kvm/api.rst, 4.10 and 5). Since Python 3.14 ``fcntl.ioctl`` makes such a call
+again, as PEP 475 has it for other system calls. There KVM_RUN is called through ctypes, which costs
+a little more.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
+import sys
 from collections.abc import Callable
 from ctypes import Structure, c_int
 from typing import Final
@@ -78,3 +85,35 @@ def check_extension(fd: int, cap: int) -> int:
     if not 0 <= cap < 1 << 31:
         return 0
     return call(fd, "KVM_CHECK_EXTENSION", KVM_CHECK_EXTENSION, cap)
+
+
+#: Whether ``fcntl.ioctl`` makes a call again that a signal has interrupted.
+RETRIES: Final = sys.version_info >= (3, 14)
+
+Ioctl = Callable[[int, int], int]
+
+
+def interruptible_ioctl() -> Ioctl:
+    """A function ``ioctl(fd, request)`` with 0 as the argument.
+
+    It raises OSError with the kernel's errno, InterruptedError for EINTR, and maybe ValueError for
+    a negative descriptor.
+    """
+    return direct_ioctl() if RETRIES else fcntl.ioctl
+
+
+def direct_ioctl() -> Ioctl:
+    """The C library's ioctl. The GIL is released during the call, as ``fcntl.ioctl`` does."""
+    call = ctypes.CDLL(None, use_errno=True).ioctl
+    call.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong)
+    call.restype = ctypes.c_int
+    get_errno = ctypes.get_errno
+
+    def ioctl(fd: int, request: int) -> int:
+        result: int = call(fd, request, 0)
+        if result < 0:
+            number = get_errno()
+            raise OSError(number, os.strerror(number))
+        return result
+
+    return ioctl

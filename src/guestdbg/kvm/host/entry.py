@@ -12,7 +12,6 @@ docs/performance.md says how much each of these saves.
 from __future__ import annotations
 
 import errno
-import fcntl
 from collections.abc import Callable
 from typing import Final
 
@@ -20,7 +19,7 @@ from guestdbg.kvm.constants import KVM_EXIT_MMIO, KVM_RUN
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitDebug, ExitMmio
 from guestdbg.kvm.host import kick
-from guestdbg.kvm.host.calls import refused
+from guestdbg.kvm.host.calls import interruptible_ioctl, refused
 from guestdbg.kvm.host.explain import cannot_run
 from guestdbg.kvm.host.immediate_exit import ImmediateExit
 from guestdbg.kvm.host.run_page import EXIT_REASON, INTR, MMIO_DATA, STOP, RunPage
@@ -53,7 +52,7 @@ class Entry:
         self._answerable = False
         self.tid = 0
         entry = self
-        ioctl, request = fcntl.ioctl, KVM_RUN
+        ioctl, request = interruptible_ioctl(), KVM_RUN
         running = False
         is_mine = kick.never_current_thread
         # The last stop, and what the page held then.
