@@ -215,9 +215,10 @@ class ScopedVariables:
             # Not in memory, or it is not known: drgn makes room for the value.
             size = type_size(declared.die)
             if size > MOST_IN_REGISTERS:
+                shown = f"{size}" if size < 1 << 64 else "more than 2^64"
                 raise BadImage(
                     f"{name!r}: the debug information of {declared.image.path} is damaged: it has "
-                    f"{size} bytes, which are not in memory"
+                    f"{shown} bytes, which are not in memory"
                 )
         in_lr = location is not None and location.register == _LR and not location.in_memory
         if not in_lr and self._returns_for_ever(registers[_LR]):
