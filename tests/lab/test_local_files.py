@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from guestdbg.lab import LabError
-from guestdbg.lab.machine.local_files import named_files, write_results
+from guestdbg.lab.machine.local_files import in_the_way, named_files, write_results
 from guestdbg.lab.machine.upload import read_upload
 
 
@@ -60,7 +60,7 @@ def test_what_cannot_be_carried(here: Path, name: str) -> None:
 
 def test_results_are_written_where_they_were_asked_for(tmp_path: Path) -> None:
     files = {"a.json": b"A", "deep/b.json": b"B"}
-    assert write_results(files, ["*.json", "other"], tmp_path) == ["other"]
+    assert write_results(files, ["*.json", "other"], tmp_path).missing == ["other"]
     assert (tmp_path / "deep" / "b.json").read_bytes() == b"B"
 
 
@@ -77,5 +77,23 @@ def test_a_star_does_not_match_the_root(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="not requested"):
         write_results({str(outside): b"x"}, ["*.json"], here)
     assert not outside.exists()
-    assert write_results({str(outside): b"x"}, [f"{tmp_path}/*.json"], here) == []
+    assert write_results({str(outside): b"x"}, [f"{tmp_path}/*.json"], here).missing == []
     assert outside.read_bytes() == b"x"
+
+
+def test_a_file_that_exists_is_not_replaced_unasked(tmp_path: Path) -> None:
+    for name in ("a.json", "a.json.1"):
+        (tmp_path / name).write_bytes(b"mine")
+    assert in_the_way(["*.json", "none", "a.json.1"], tmp_path) == ["a.json", "a.json.1"]
+    written = write_results({"a.json": b"A", "b.json": b"B"}, ["*.json"], tmp_path)
+    assert (written.missing, written.renamed) == ([], {"a.json": "a.json.2"})
+    contents = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert contents == {
+        "a.json": b"mine",
+        "a.json.1": b"mine",
+        "a.json.2": b"A",
+        "b.json": b"B",
+    }
+    written = write_results({"a.json": b"C"}, ["*.json"], tmp_path, overwrite=True)
+    assert written.renamed == {}
+    assert (tmp_path / "a.json").read_bytes() == b"C"

@@ -17,7 +17,7 @@ from guestdbg.cli.running.terminal import is_foreground
 from guestdbg.lab import CommandTimeout, Forward, Lab, Live
 from guestdbg.lab import prepare as prepare_cache
 from guestdbg.lab.fetch.packages import SUITE
-from guestdbg.lab.machine.local_files import named_files, write_results
+from guestdbg.lab.machine.local_files import in_the_way, named_files, write_results
 
 EXIT_LIMIT = 124
 #: Programs that can be run, besides the commands of guestdbg.
@@ -90,6 +90,9 @@ does not start, 124 after --timeout.
     help="Copy this file (or pattern: *.json) back at the end. Repeatable.",
 )
 @click.option(
+    "--fetch-overwrite", is_flag=True, help="What is fetched may replace files that exist."
+)
+@click.option(
     "--forward",
     "ports",
     metavar="PORT[:INSIDE]",
@@ -110,6 +113,7 @@ def lab(
     timeout: float,
     files: tuple[str, ...],
     results: tuple[str, ...],
+    fetch_overwrite: bool,
     ports: list[tuple[int, int]],
     prepare: bool,
     command: tuple[str, ...],
@@ -122,6 +126,12 @@ def lab(
         raise click.UsageError("no COMMAND; for example: guestdbg lab -- caps", context)
     argv = _program(context, list(command))
     here = Path.cwd()
+    if not fetch_overwrite and (existing := in_the_way(results, here)):
+        raise click.UsageError(
+            f"--fetch: {', '.join(existing[:3])} exists here; move it away, or add "
+            "--fetch-overwrite to replace it.",
+            context,
+        )
     carry = [*files, *named_files(argv[1:], here)]
     if "/" in argv[0]:
         carry += named_files(argv[:1], here)
@@ -145,8 +155,11 @@ def lab(
         except CommandTimeout as error:
             click.echo(f"guestdbg: {error} (--timeout)", err=True)
             context.exit(EXIT_LIMIT)
-    for pattern in write_results(result.files, results, here):
+    written = write_results(result.files, results, here, overwrite=fetch_overwrite)
+    for pattern in written.missing:
         click.echo(f"guestdbg: nothing to fetch: the command left no {pattern}", err=True)
+    for name, instead in written.renamed.items():
+        click.echo(f"guestdbg: {name} exists: the lab's is {instead}", err=True)
     context.exit(result.status)
 
 

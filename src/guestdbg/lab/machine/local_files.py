@@ -1,9 +1,12 @@
 """Which local files a command line names, and where results may be written."""
 
 import fnmatch
+import glob
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from guestdbg.lab.errors import LabError
 
@@ -52,22 +55,63 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def write_results(files: dict[str, bytes], patterns: Sequence[str], cwd: Path) -> list[str]:
+class Written(NamedTuple):
+    """What became of the results.
+
+    Attributes:
+        missing: the patterns that no file matches.
+        renamed: files that were there already, and the names under which the results are.
+    """
+
+    missing: list[str]
+    renamed: dict[str, str]
+
+
+def in_the_way(patterns: Sequence[str], cwd: Path) -> list[str]:
+    """The files that results of these names or patterns would replace."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        if os.path.lexists(cwd / pattern):
+            found[pattern] = None
+        matches = glob.glob(pattern, root_dir=cwd, recursive=True)
+        found |= dict.fromkeys(name for name in matches if os.path.isfile(cwd / name))
+    return sorted(found)
+
+
+def write_results(
+    files: dict[str, bytes], patterns: Sequence[str], cwd: Path, *, overwrite: bool = False
+) -> Written:
     """Writes result files under their names, relative to ``cwd``.
 
-    Returns the patterns that no file matches. Raises LabError for a name that no pattern matches:
-    a program in the lab must not choose where to write on the host.
+    A file that exists is not replaced, unless ``overwrite`` is set: the result gets another name.
+
+    Raises LabError for a name that no pattern matches: a program in the lab must not choose where
+    to write on the host.
     """
+    renamed: dict[str, str] = {}
     for name, data in files.items():
         if not any(_matches(name, pattern) for pattern in patterns):
             raise LabError(f"the lab sent a file that was not requested: {name!r}")
         path = cwd / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not overwrite and os.path.lexists(path):
+                path = _free(path)
+                renamed[name] = str(path.relative_to(cwd) if path.is_relative_to(cwd) else path)
             path.write_bytes(data)
         except OSError as error:
             raise LabError(f"{path} cannot be written: {error.strerror}") from error
-    return [p for p in patterns if not any(fnmatch.fnmatchcase(name, p) for name in files)]
+    missing = [p for p in patterns if not any(fnmatch.fnmatchcase(name, p) for name in files)]
+    return Written(missing, renamed)
+
+
+def _free(path: Path) -> Path:
+    """A name beside ``path`` that no file has: ``name.1``, ``name.2``, ..."""
+    return next(
+        found
+        for number in itertools.count(1)
+        if not os.path.lexists(found := path.with_name(f"{path.name}.{number}"))
+    )
 
 
 def _matches(name: str, pattern: str) -> bool:
