@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestdbg.debugger import Guest, UnknownSymbol, load
+from guestdbg.debugger import Guest, Image, UnknownSymbol, load
 from guestdbg.debugger.program.cxx_abbreviations import rewritten
 from guestdbg.debugger.program.demangled import display_name, spellings
 from guestdbg.debugger.program.drgn_objects import number
@@ -234,3 +234,24 @@ def test_any_abbreviations_keep_their_size(data: bytes) -> None:
     assert changed[:6] + changed[-5:] == b"beforeafter"
     differing = [(a, b) for a, b in zip(contents, changed, strict=True) if a != b]
     assert set(differing) <= {(0x10, 0x0F), (0x42, 0x0F), (0x1C, 0x0D)}
+
+
+def test_a_reference_variable_is_followed_each_time(typed: Guest) -> None:
+    """It may be set by a constructor, after it was read for the first time."""
+    value, other = typed.symbol("value").address, typed.symbol("box").address
+    assert typed["alias"].address_ == value
+    typed.write_u64(typed.symbol("alias").address, other)
+    assert typed["alias"].address_ == other
+
+
+def test_debug_information_is_not_read_for_references_when_a_guest_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = compiled(tmp_path, {"cxx.cpp": SOURCE}, ("-g",))
+    asked: list[object] = []
+    monkeypatch.setattr(Image, "has_cxx_references", property(asked.append))
+    with load(path, provider="soft", console=None, memory="16M") as guest:
+        guest.run(until="main", timeout=60)
+        assert not asked
+        guest["value"]
+        assert asked

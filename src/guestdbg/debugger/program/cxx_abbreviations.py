@@ -9,6 +9,7 @@ those of an anonymous structure are. Which pointers are references is known from
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -18,6 +19,8 @@ __all__ = ["Rewritten", "rewritten"]
 _MEMBER, _POINTER, _REFERENCE, _INHERITANCE, _RVALUE_REFERENCE = 0x0D, 0x0F, 0x10, 0x1C, 0x42
 _VIRTUALITY = 0x4C
 _IMPLICIT_CONST = 0x21
+#: One of these tags, without children, and the first attribute: what C never has, and soon found.
+_MAYBE = re.compile(rb"[\x10\x42\x1c]\x00[^\x00]", re.DOTALL)
 
 
 class Rewritten(NamedTuple):
@@ -33,6 +36,8 @@ def rewritten(contents: bytes, start: int, size: int) -> Rewritten:
     A section that is damaged stays as it is from there on.
     """
     section = memoryview(contents)[start : start + size]
+    if _MAYBE.search(section) is None:
+        return Rewritten(contents, references=False)
     changes: list[tuple[int, int]] = []
     references = False
     try:

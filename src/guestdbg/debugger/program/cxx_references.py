@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.program import drgn_import, dwarf_entries
@@ -21,8 +22,6 @@ log = logging.getLogger(__name__)
 
 _REFERENCES = ("DW_TAG_reference_type", "DW_TAG_rvalue_reference_type")
 _SAME = ("DW_TAG_typedef", "DW_TAG_const_type", "DW_TAG_volatile_type")
-_CLASSES = ("DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union_type")
-_CONTAINERS = (*_CLASSES, "DW_TAG_namespace", "DW_TAG_module")
 _MOST_TYPES = 32
 #: So many bytes of .debug_info are read to find all classes of a name.
 _MAX_READ = 16 << 20
@@ -31,10 +30,10 @@ _MAX_READ = 16 << 20
 def is_reference(die: DIE) -> bool:
     """Whether a variable or member is a reference. Raises what pyelftools does."""
     for _ in range(_MOST_TYPES):
-        found = dwarf_entries.origin(die, "DW_AT_type")
-        if found is None:
+        type_ = dwarf_entries.type_of(die)
+        if type_ is None:
             return False
-        die = found[0].get_DIE_from_attribute("DW_AT_type")
+        die = type_
         if die.tag in _REFERENCES:
             return True
         if die.tag not in _SAME:
@@ -46,9 +45,14 @@ class References:
     """The references of all images; what is damaged has none."""
 
     def __init__(self, images: Sequence[Image]) -> None:
-        self._images = [image for image in images if image.has_cxx_references]
+        self._all = images
         self._members: dict[tuple[str, int, str], bool] = {}
         self._variables: dict[str, bool] = {}
+
+    @cached_property
+    def _images(self) -> list[Image]:
+        """The images with references; their debug information is read when this is asked for."""
+        return [image for image in self._all if image.has_cxx_references]
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -66,6 +70,8 @@ class References:
 
     def variable(self, name: str) -> bool:
         """Whether the guest's variable of that name is a reference."""
+        if not self._images:
+            return False
         if name not in self._variables:
             self._variables[name] = self._any(self._find_variable, name)
         return self._variables[name]
@@ -81,7 +87,7 @@ class References:
 
     def _find_member(self, image: Image, tag: str, size: int, name: str) -> bool:
         simple = tag.rpartition("::")[2] if "<" not in tag else tag
-        for die in self._entries(image, simple, _CLASSES):
+        for die in self._entries(image, simple, dwarf_entries.CLASSES):
             length = die.attributes.get("DW_AT_byte_size")
             if length is None or length.value != size:
                 continue
@@ -105,14 +111,9 @@ class References:
         if sum(unit.size for unit in units) > _MAX_READ:
             return
         for unit in units:
-            seen: set[int] = set()
-            waiting = [unit.get_top_DIE()]
-            while waiting:
-                for die in dwarf_entries.children(waiting.pop(), seen):
-                    if die.tag in tags and dwarf_entries.name(die) == name:
-                        yield die
-                    if die.tag in _CONTAINERS:
-                        waiting.append(die)
+            for die in dwarf_entries.outside_functions(unit):
+                if die.tag in tags and dwarf_entries.name(die) == name:
+                    yield die
 
 
 def _owner(type_: Any, name: str) -> Any | None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
-import demangle
+if TYPE_CHECKING:
+    from demangle import Limits, Signature
 
 __all__ = ["display_name", "hint", "is_mangled", "spellings"]
 
 _LANGUAGES = ("itanium", "rust")
 _PREFIXES = ("_Z", "__Z", "_R")
-#: Longer names are shown as they are, and so are those that would get longer than the output.
-_LIMITS = demangle.Limits(max_depth=128, max_output=8192, max_substitutions=1024, max_input=4096)
 _KNOWN = 4096
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _NOT_MANGLED_SO = ("operator", "anonymous", "namespace", "const")
@@ -56,11 +56,21 @@ def hint(written: str) -> str:
     return words[-1] if words else ""
 
 
-def _signature(name: str) -> demangle.Signature | None:
+def _signature(name: str) -> Signature | None:
     if not is_mangled(name):
         return None
+    import demangle  # which takes as long as all of this package, and most guests do not need it
+
     try:
-        found = demangle.signature(name, language=_LANGUAGES, style="gnu", limits=_LIMITS)
+        found = demangle.signature(name, language=_LANGUAGES, style="gnu", limits=_limits())
     except demangle.DemanglingError:
         return None
     return None if found is None or found.demangled == name else found
+
+
+@cache
+def _limits() -> Limits:
+    """Longer names are shown as they are, and so are those with a longer output."""
+    from demangle import Limits
+
+    return Limits(max_depth=128, max_output=8192, max_substitutions=1024, max_input=4096)

@@ -10,13 +10,12 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guestdbg.debugger.errors import (
     AddressError,
     BadImage,
     DebuggerError,
-    InvalidLocation,
     NoDebugInfo,
     UnknownSymbol,
     near,
@@ -63,6 +62,22 @@ def _in_memory(path: Path, contents: bytes) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+class _Stage(NamedTuple):
+    """What a part of an expression names.
+
+    Attributes:
+        name: the part, as it is written.
+        value: its drgn object.
+        followed: whether a pointer or a reference was followed to it from the part before.
+        reference: whether the last member of the part is a reference, which was followed.
+    """
+
+    name: str
+    value: Any
+    followed: bool = False
+    reference: bool = False
 
 
 class DrgnProgram:
@@ -232,19 +247,22 @@ class DrgnProgram:
         known = self._known.get(expression)
         if known is not None:
             return known
-        if not isinstance(expression, str):
-            raise InvalidLocation(
-                f"{expression!r} is not a variable: write a name, such as 'queue.tail'"
-            )
         parsed = parse(expression)
-        start = self.variable(parsed.name, parsed.file)
-        if parsed.file is None and self.references.variable(parsed.name):
-            start = drgn_objects.target(expression, start)
-        value, in_place = self.follow(expression, start, parsed)
-        if in_place and len(self._known) < _KNOWN:
+        value, in_place = self.follow(expression, self._start(expression, parsed), parsed)
+        if in_place and not self._begins_with_reference(parsed) and len(self._known) < _KNOWN:
             # The object refers to an address: drgn reads the value each time.
             self._known[expression] = value
         return value
+
+    def _start(self, expression: str, parsed: Expression) -> Any:
+        """The variable that an expression begins with; of a reference what it refers to."""
+        value = self.variable(parsed.name, parsed.file)
+        if self._begins_with_reference(parsed):
+            return drgn_objects.target(expression, value)
+        return value
+
+    def _begins_with_reference(self, parsed: Expression) -> bool:
+        return parsed.file is None and self.references.variable(parsed.name)
 
     def follow(self, expression: str, value: Any, parsed: Expression) -> tuple[Any, bool]:
         """From a variable along the members, elements and stars of a parsed expression.
@@ -252,16 +270,27 @@ class DrgnProgram:
         Returns the object, and whether no pointer was followed on the way to it. A reference is
         what it refers to.
         """
-        in_place = not parsed.stars
-        for step in parsed.path:
-            in_place = in_place and not drgn_objects.is_pointer(value)
-            owner = drgn_objects.plain(value.type_)
-            value = drgn_objects.follow(expression, value, step)
-            if self._is_reference(owner, step):
-                value, in_place = drgn_objects.target(expression, value), False
-        for _ in range(parsed.stars):
-            value = drgn_objects.target(expression, value)
+        in_place = True
+        for stage in self._stages(expression, value, parsed):
+            value, in_place = stage.value, in_place and not stage.followed
         return value, in_place
+
+    def _stages(self, expression: str, value: Any, parsed: Expression) -> Iterator[_Stage]:
+        """The variable, and what each member, element and star leads to, one after the other."""
+        name = parsed.name
+        yield _Stage(name, value)
+        for step in parsed.path:
+            owner = drgn_objects.plain(value.type_)
+            followed = drgn_objects.is_pointer(value)
+            value = drgn_objects.follow(expression, value, step)
+            reference = self._is_reference(owner, step)
+            if reference:
+                value = drgn_objects.target(expression, value)
+            name += str(step)
+            yield _Stage(name, value, followed or reference, reference)
+        for _ in range(parsed.stars):
+            name, value = "*" + name, drgn_objects.target(expression, value)
+            yield _Stage(name, value, followed=True)
 
     def _is_reference(self, owner: Any, step: PathStep) -> bool:
         """Whether a member is a reference; ``owner`` is the class, or a pointer to it."""
@@ -277,22 +306,11 @@ class DrgnProgram:
         Raises AddressError for a pointer that cannot be read.
         """
         parsed = parse(expression)
-        name, value = parsed.name, self.variable(parsed.name, parsed.file)
-        for step in parsed.path:
-            if drgn_objects.is_pointer(value):
-                yield name, drgn_objects.number(value)
-            owner = drgn_objects.plain(value.type_)
-            value = drgn_objects.follow(expression, value, step)
-            if self._is_reference(owner, step):
-                value = drgn_objects.target(expression, value)
-            if isinstance(step, Element):
-                name += f"[{step.number}]"
-            else:
-                name += ("->" if step.arrow else ".") + step.name
-        for _ in range(parsed.stars):
-            if drgn_objects.is_pointer(value):
-                yield name, drgn_objects.number(value)
-            name, value = "*" + name, drgn_objects.target(expression, value)
+        steps = len(parsed.path) + parsed.stars
+        stages = self._stages(expression, self._start(expression, parsed), parsed)
+        for _, stage in zip(range(steps), stages, strict=False):
+            if drgn_objects.is_pointer(stage.value):
+                yield stage.name, drgn_objects.number(stage.value)
 
     def pointer_path(self, expression: str) -> PointerPath:
         """The pointers on the way to a variable, and what is at their end.
@@ -312,20 +330,15 @@ class DrgnProgram:
             if parsed.stars or parsed.file is not None:
                 return None
             start = self.variable(parsed.name)
-            if start.address_ is None or (
-                self.references and not self._has_none(expression, start, parsed)
-            ):
+            if start.address_ is None or self._has_reference(expression, start, parsed):
                 return None
             return static_address(int(start.address_), start.type_, parsed.path)
         except Exception:  # drgn may raise anything; evaluating the variable reports it
             return None
 
-    def _has_none(self, expression: str, value: Any, parsed: Expression) -> bool:
-        """Whether there is no reference on the way. Raises AddressError for a NULL pointer."""
-        if self.references.variable(parsed.name):
-            return False
-        for step in parsed.path:
-            if self._is_reference(drgn_objects.plain(value.type_), step):
-                return False
-            value = drgn_objects.follow(expression, value, step)
-        return True
+    def _has_reference(self, expression: str, value: Any, parsed: Expression) -> bool:
+        """Whether there is a reference on the way. Raises AddressError for a NULL pointer."""
+        return bool(self.references) and (
+            self._begins_with_reference(parsed)
+            or any(stage.reference for stage in self._stages(expression, value, parsed))
+        )

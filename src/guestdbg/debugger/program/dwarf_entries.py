@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from elftools.dwarf.die import DIE
 
 __all__ = [
+    "CLASSES",
     "call_site",
     "children",
     "is_named",
     "name",
     "origin",
+    "outside_functions",
     "parent",
     "qualified_name",
     "text",
+    "type_of",
 ]
 
 #: References from one entry to the next that are followed at most: a damaged file may have a ring.
@@ -38,13 +41,8 @@ _IN_UNIT = (
     "DW_FORM_ref_udata",
 )
 _REFERENCES = ("DW_AT_abstract_origin", "DW_AT_specification")
-_SCOPES = (
-    "DW_TAG_namespace",
-    "DW_TAG_module",
-    "DW_TAG_structure_type",
-    "DW_TAG_class_type",
-    "DW_TAG_union_type",
-)
+CLASSES = ("DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union_type")
+_SCOPES = ("DW_TAG_namespace", "DW_TAG_module", *CLASSES)
 
 
 def children(die: DIE, seen: set[int]) -> Iterator[DIE]:
@@ -70,6 +68,17 @@ def children(die: DIE, seen: set[int]) -> Iterator[DIE]:
         seen.add(child.offset)
         yield child
         at = _end(child, ends)
+
+
+def outside_functions(unit: CompileUnit) -> Iterator[DIE]:
+    """All entries of a unit that are not inside a function: also in namespaces and classes."""
+    seen: set[int] = set()
+    waiting = [unit.get_top_DIE()]
+    while waiting:
+        for die in children(waiting.pop(), seen):
+            yield die
+            if die.tag in _SCOPES:
+                waiting.append(die)
 
 
 #: Of each unit: where the entries inside an entry end, by its offset.
@@ -157,6 +166,12 @@ def origin(die: DIE, attribute: str) -> tuple[DIE, object] | None:
     return None
 
 
+def type_of(die: DIE) -> DIE | None:
+    """The entry of its type (DW_AT_type); None if it has none."""
+    found = origin(die, "DW_AT_type")
+    return None if found is None else found[0].get_DIE_from_attribute("DW_AT_type")
+
+
 def name(die: DIE) -> str | None:
     """DW_AT_name, of the entry or of its abstract origin."""
     found = origin(die, "DW_AT_name")
@@ -179,15 +194,15 @@ def qualified_name(die: DIE) -> str | None:
     return "::".join(reversed(parts))
 
 
-def is_named(die: DIE, wanted: str) -> bool:
+def is_named(die: DIE, written: str) -> bool:
     """Whether that is the function's name, qualified name, or name for the linker."""
     simple = name(die)
-    if simple == wanted:
+    if simple == written:
         return True
-    if simple == wanted.rpartition("::")[2]:
-        return qualified_name(die) == wanted
+    if simple == written.rpartition("::")[2]:
+        return qualified_name(die) == written
     linkage = origin(die, "DW_AT_linkage_name")
-    return linkage is not None and text(linkage[1]) == wanted
+    return linkage is not None and text(linkage[1]) == written
 
 
 def call_site(die: DIE) -> tuple[str | None, int | None]:

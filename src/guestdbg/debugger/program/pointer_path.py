@@ -71,10 +71,7 @@ def pointer_path(
             value = target(step.number)
         else:
             value = drgn_objects.follow(expression, target(), Member(step.name, arrow=False))
-        if isinstance(step, Element):
-            name += f"[{step.number}]"
-        else:
-            name += ("->" if step.arrow else ".") + step.name
+        name += str(step)
         if is_reference(owner, step):
             value = target()
     for _ in range(parsed.stars):

@@ -36,14 +36,6 @@ _KINDS: dict[str, Literal["function", "inlined", "lexical"]] = {
     "DW_TAG_inlined_subroutine": "inlined",
     "DW_TAG_lexical_block": "lexical",
 }
-#: Entries of a unit, or of a namespace or class, that may have functions inside.
-_CONTAINERS = (
-    "DW_TAG_namespace",
-    "DW_TAG_module",
-    "DW_TAG_structure_type",
-    "DW_TAG_class_type",
-    "DW_TAG_union_type",
-)
 _VARIABLES = ("DW_TAG_variable", "DW_TAG_formal_parameter")
 
 
@@ -315,7 +307,7 @@ class Scopes:
             assert self._dwarf is not None
             unit = self._dwarf.get_CU_at(offset)
             functions = []
-            for die in _functions(unit.get_top_DIE()):
+            for die in _functions(unit):
                 linked = code_ranges(die, 0)
                 ranges = Ranges(
                     (start + self._slide, end + self._slide)
@@ -328,16 +320,11 @@ class Scopes:
         return functions
 
 
-def _functions(top: DIE) -> Iterator[DIE]:
+def _functions(unit: CompileUnit) -> Iterator[DIE]:
     """The functions of a unit, those in namespaces and classes included."""
-    seen: set[int] = set()
-    waiting = [top]
-    while waiting:
-        for die in dwarf_entries.children(waiting.pop(), seen):
-            if die.tag == "DW_TAG_subprogram":
-                yield die
-            elif die.tag in _CONTAINERS:
-                waiting.append(die)
+    for die in dwarf_entries.outside_functions(unit):
+        if die.tag == "DW_TAG_subprogram":
+            yield die
 
 
 def _entries(units: Iterable[CompileUnit], name: str) -> list[int]:
@@ -345,6 +332,6 @@ def _entries(units: Iterable[CompileUnit], name: str) -> list[int]:
     return [
         die.offset
         for unit in units
-        for die in _functions(unit.get_top_DIE())
+        for die in _functions(unit)
         if dwarf_entries.is_named(die, name)
     ]

@@ -67,20 +67,15 @@ def _functions_at(unit: CompileUnit, address: int) -> list[_Claim]:
 
 def _claims(unit: CompileUnit) -> Iterator[tuple[int, _Claim]]:
     """The functions of ``unit`` at tombstones, each with its address."""
-    seen: set[int] = set()
-    pending = [unit.get_top_DIE()]
-    while pending:
-        for die in dwarf_entries.children(pending.pop(), seen):
-            if die.tag in ("DW_TAG_namespace", "DW_TAG_module"):
-                pending.append(die)
-            low = die.attributes.get("DW_AT_low_pc")
-            if die.tag != "DW_TAG_subprogram" or low is None or low.value not in TOMBSTONES:
-                continue
-            high = die.attributes.get("DW_AT_high_pc")
-            size = high.value if high is not None else 0
-            if high is not None and high.form == "DW_FORM_addr":
-                size -= low.value
-            yield low.value, _Claim(_names(die), size)
+    for die in dwarf_entries.outside_functions(unit):
+        low = die.attributes.get("DW_AT_low_pc")
+        if die.tag != "DW_TAG_subprogram" or low is None or low.value not in TOMBSTONES:
+            continue
+        high = die.attributes.get("DW_AT_high_pc")
+        size = high.value if high is not None else 0
+        if high is not None and high.form == "DW_FORM_addr":
+            size -= low.value
+        yield low.value, _Claim(_names(die), size)
 
 
 def _names(die: Any) -> set[str]:

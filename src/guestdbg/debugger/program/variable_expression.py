@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from guestdbg.debugger.errors import InvalidLocation
 
 __all__ = ["Element", "Expression", "Member", "PathStep", "parse"]
 
+#: So many expressions, of so many characters at most, are parsed once.
+_KNOWN, _SHORT = 1024, 256
 #: A name, with the namespaces and classes that it is in.
 _NAME = r"(?:::)?[A-Za-z_]\w*(?:::~?[A-Za-z_]\w*)*"
 _TOKEN = re.compile(rf"\s*(?:(->)|(\.)|\[\s*(?:(0[xX][0-9a-fA-F]+)|(\d+))\s*\]|({_NAME}))")
@@ -20,16 +23,22 @@ _IN_FILE = re.compile(
 
 
 class Member(NamedTuple):
-    """``.name``; with ``arrow``, ``->name``."""
+    """``.name``; with ``arrow``, ``->name``. ``str`` gives it as it is written."""
 
     name: str
     arrow: bool
 
+    def __str__(self) -> str:
+        return ("->" if self.arrow else ".") + self.name
+
 
 class Element(NamedTuple):
-    """``[number]``."""
+    """``[number]``. ``str`` gives it as it is written."""
 
     number: int
+
+    def __str__(self) -> str:
+        return f"[{self.number}]"
 
 
 PathStep = Member | Element
@@ -53,6 +62,15 @@ class Expression(NamedTuple):
 
 def parse(expression: str) -> Expression:
     """Parse an expression; raises InvalidLocation with the part that is wrong."""
+    if not isinstance(expression, str):
+        raise InvalidLocation(
+            f"{expression!r} is not a variable: write a name, such as 'queue.tail'"
+        )
+    return _parse(expression) if len(expression) <= _SHORT else _parse.__wrapped__(expression)
+
+
+@lru_cache(maxsize=_KNOWN)  # conditions name the same variables at every hit
+def _parse(expression: str) -> Expression:
     text = expression.strip()
     stars = 0
     while text.startswith("*"):

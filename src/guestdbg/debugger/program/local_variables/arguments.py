@@ -57,10 +57,10 @@ def _kind(parameter: DIE) -> str | None:
     """``"integer"`` (in one X register), ``"float"`` (in a V register), or None."""
     die = parameter
     for _ in range(_MOST_TYPES):
-        found = dwarf_entries.origin(die, "DW_AT_type")
-        if found is None:
+        type_ = dwarf_entries.type_of(die)
+        if type_ is None:
             return None
-        die = found[0].get_DIE_from_attribute("DW_AT_type")
+        die = type_
         if die.tag in _POINTERS:
             return "integer"
         if die.tag == "DW_TAG_base_type":

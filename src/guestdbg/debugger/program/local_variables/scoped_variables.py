@@ -128,11 +128,13 @@ class ScopedVariables:
         self._images = images
         self._types = types
         self._local: dict[str, bool | None] = {}
+        self._locations: dict[tuple[Image, int, int], VariableLocation | None] = {}
         self._warned: set[Path] = set()
 
     def forget(self) -> None:
         """Look names up anew: the images are others now."""
         self._local.clear()
+        self._locations.clear()
 
     # ---- values ------------------------------------------------------------------------------
 
@@ -142,9 +144,9 @@ class ScopedVariables:
         Raises NotInScope for a variable of another function, OptimizedOut, UnknownSymbol,
         InvalidLocation, AddressError.
         """
-        if (name := expression).isidentifier() and self._is_local(name) is False:
-            return self._types.evaluate(expression)
         parsed = parse(expression)
+        if not self._may_be_local(parsed):
+            return self._types.evaluate(expression)
         declared = self._declared(parsed, state.place)
         if declared is None:
             return self.of_guest(expression, state.place)
@@ -281,7 +283,7 @@ class ScopedVariables:
         """Raise an error for what neither the guest nor any of its functions has."""
         parsed = parse(expression)
         self._warn_of_split(expression, self._images)
-        if parsed.file is None and self._is_local(parsed.name) is not False:
+        if self._may_be_local(parsed):
             return  # which of the variables of that name it is, a hit decides
         with contextlib.suppress(AddressError):
             self._types.evaluate(expression)
@@ -302,7 +304,7 @@ class ScopedVariables:
     def static_address_anywhere(self, expression: str) -> StaticAddress | None:
         """Where an integer of the guest is; None if a function may have another of that name."""
         try:
-            if self._is_local(parse(expression).name) is not False:
+            if self._may_be_local(parse(expression)):
                 return None
         except GuestdbgError:
             return None
@@ -332,6 +334,14 @@ class ScopedVariables:
 
     # ---- declarations ------------------------------------------------------------------------
 
+    def _may_be_local(self, parsed: Expression) -> bool:
+        """Whether a function may have a variable of that name, as far as that is known."""
+        return (
+            parsed.file is None
+            and "::" not in parsed.name
+            and self._is_local(parsed.name) is not False
+        )
+
     def _is_local(self, name: str) -> bool | None:
         if name not in self._local:
             if len(self._local) >= _KNOWN:
@@ -341,7 +351,7 @@ class ScopedVariables:
         return self._local[name]
 
     def _declared(self, parsed: Expression, place: Place) -> _Declared | None:
-        if parsed.file is not None or "::" in parsed.name:
+        if not self._may_be_local(parsed):
             return None
         image, functions = self._functions(place.pc)
         if image is None or not functions:
@@ -376,7 +386,15 @@ class ScopedVariables:
         return None
 
     def _location(self, declared: _Declared, pc: int) -> VariableLocation | None:
-        return variable_location(declared.image, declared.die, declared.outermost.die, pc)
+        # Needed several times for a value, and at each hit of a breakpoint again.
+        key = declared.image, declared.die.offset, pc
+        if key not in self._locations:
+            if len(self._locations) >= _KNOWN:
+                self._locations.clear()
+            self._locations[key] = variable_location(
+                declared.image, declared.die, declared.outermost.die, pc
+            )
+        return self._locations[key]
 
     def _before_it_is_stored(self, declared: _Declared, pc: int) -> bool:
         """Whether the variable is said to be in memory where the function has yet to put it."""

@@ -33,14 +33,14 @@ def type_size(variable: DIE) -> int:
         size = die.attributes.get("DW_AT_byte_size")
         if size is not None and die is not variable:
             return count * size.value if isinstance(size.value, int) else 0
-        found = dwarf_entries.origin(die, "DW_AT_type")
         if die.tag == "DW_TAG_array_type":
             count *= _elements(die)
         elif die.tag == "DW_TAG_pointer_type":
             return count * 8
-        if found is None:
+        type_ = dwarf_entries.type_of(die)
+        if type_ is None:
             return 0
-        die = found[0].get_DIE_from_attribute("DW_AT_type")
+        die = type_
     raise ValueError("its types are nested too deeply")
 
 
