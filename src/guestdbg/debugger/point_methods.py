@@ -119,11 +119,6 @@ class PointMethods(ABC):
             self._info.resolver.data(where, length).sized(),
             access=access,
             when=when,
-            ignore=0,
-            before=False,
-            name=None,
-            el="any",
-            context=None,
         ).delete()
 
     def follows_pointers(self, expression: str) -> bool:

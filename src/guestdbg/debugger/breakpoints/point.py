@@ -11,6 +11,7 @@ from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.errors import InvalidLocation, VariableUnavailable
 from guestdbg.debugger.hardware.requests import ACCESS_BITS, BreakRequest, WatchRequest
 from guestdbg.debugger.program.bit_field import BitField
+from guestdbg.debugger.program.local_variables.scoped_variables import Place
 from guestdbg.debugger.program.source_location import Location
 
 if TYPE_CHECKING:
@@ -336,6 +337,10 @@ class Breakpoint(Point):
         name = self.functions[found.address]
         named = (each for each in found.chain if each.function == name)
         return next(named, found.outermost)
+
+    def place_at(self, found: Location) -> Place:
+        """The same for looking up names: the instruction, and which of its functions."""
+        return Place.of(self.location_at(found), found.chain)
 
     def requests(self) -> list[BreakRequest]:
         """What it needs of the hardware; nothing if it is a software breakpoint."""

@@ -17,7 +17,6 @@ from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoin
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
 from guestdbg.debugger.hardware.requests import WatchRequest
 from guestdbg.debugger.program.debug_info import DebugInfo
-from guestdbg.debugger.program.local_variables.scoped_variables import Place
 from guestdbg.debugger.program.pointer_path import PointerPath
 from guestdbg.debugger.program.resolver import Code, Data
 
@@ -94,11 +93,11 @@ class PointRegistry:
         *,
         access: AccessKind,
         when: Predicate | str | None,
-        ignore: int,
-        before: bool,
-        name: str | None,
-        el: Privilege,
-        context: int | None,
+        ignore: int = 0,
+        before: bool = False,
+        name: str | None = None,
+        el: Privilege = "any",
+        context: int | None = None,
     ) -> Watch:
         """Make and arm a watch."""
         assert data.length is not None
@@ -263,8 +262,7 @@ class PointRegistry:
         if not isinstance(point, Breakpoint):
             point.when.check(variables.check_anywhere)
             return
-        found = [self._info.locate(address) for address in point.addresses]
-        places = [Place.of(point.location_at(each), each.chain) for each in found]
+        places = [point.place_at(self._info.locate(address)) for address in point.addresses]
         point.when.check(lambda expression: variables.check_at(expression, places))
 
     def _add(self, point: Point) -> None:

@@ -118,10 +118,7 @@ class VcpuDriver(VcpuContext):
             if type(exit_) is ExitIntr:
                 return exit_
             catch.powered_on(self.number)
-            if type(exit_) is ExitDebug:
-                outcome = self.handle_debug_exit(exit_)
-            else:
-                outcome = self.handle_non_debug_exit(exit_)
+            outcome = self._handle_exit(exit_)
             if outcome is not None:
                 return outcome
         catch.refresh(self.number, self.vcpu, self.space)
@@ -229,10 +226,7 @@ class VcpuDriver(VcpuContext):
             self.set_guest_debug(state.sequence.debug)
             self.resume_count += 1
             exit_ = self.target.board.run(self.vcpu)
-            if type(exit_) is ExitDebug:
-                outcome = self.handle_debug_exit(exit_)
-            else:
-                outcome = self.handle_non_debug_exit(exit_)
+            outcome = self._handle_exit(exit_)
             if outcome is not None:
                 return outcome
         return None
@@ -299,6 +293,12 @@ class VcpuDriver(VcpuContext):
             return perform_call(self, exit_)
         return self.stop_for_exit(exit_)
 
+    def _handle_exit(self, exit_: Exit) -> Outcome:
+        """Any exit, except the end of a step that is under way."""
+        if type(exit_) is ExitDebug:
+            return self.handle_debug_exit(exit_)
+        return self.handle_non_debug_exit(exit_)
+
     def handle_debug_exit(self, exit_: ExitDebug) -> Outcome:
         """KVM_EXIT_DEBUG, except the end of a step that is under way."""
         ec = exit_.hsr >> EC_SHIFT
@@ -326,10 +326,8 @@ class VcpuDriver(VcpuContext):
 
         The instruction itself made the exit: no breakpoint of the debugger's was armed.
         """
-        if type(exit_) is not ExitDebug:
-            return self.handle_non_debug_exit(exit_)
-        if self.target.armed.uses_hardware:
-            return self.handle_debug_exit(exit_)
+        if type(exit_) is not ExitDebug or self.target.armed.uses_hardware:
+            return self._handle_exit(exit_)
         # Without USE_HW the debug registers are the guest's, and the debugger's BRK was not in
         # memory: the exception is the guest's own.
         return self.inject_debug_exception(exit_, stepping_over=True)

@@ -8,6 +8,7 @@ store-exclusive, and the accesses are reported afterwards.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 
 from guestdbg.arm64 import exclusive_sequence
 from guestdbg.arm64.debug import canonical
@@ -91,15 +92,20 @@ class ExclusiveStepper:
         touched = active.touched = self._touched(active.sequence, pc)
         if touched is None:
             return
-        for watch in self._target.armed.watches:
-            if watch.before or (
-                watch.restricted and not context.matches(watch.el, watch.context, False)
-            ):
+        watches = [watch for watch in self._target.armed.watches if not watch.before]
+        for watch, by_read, low, length in self._touching(watches, touched):
+            active.watched.append((watch, by_read, context.try_read(low, length)))
+
+    def _touching(
+        self, watches: Iterable[Watch], touched: Touched
+    ) -> Iterator[tuple[Watch, bool, int, int]]:
+        """Those of the watches that an access may hit now: (watch, by its read, value's range)."""
+        for watch in watches:
+            if watch.restricted and not self._context.matches(watch.el, watch.context, False):
                 continue
             low, length = _value_range(watch, touched)
             if length:
-                by_read = bool(watch.bits & touched.bits & READ)
-                active.watched.append((watch, by_read, context.try_read(low, length)))
+                yield watch, bool(watch.bits & touched.bits & READ), low, length
 
     def _touched(self, sequence: exclusive_sequence.ExclusiveSequence, pc: int) -> Touched | None:
         """The access of the next exclusive from ``pc`` on, with the registers as they are."""
@@ -121,13 +127,7 @@ class ExclusiveStepper:
         if sequence is None or touched is None or touched.address % touched.size:
             return []  # an exclusive that is not aligned faults
         context, hits = self._context, []
-        for watch in watches:
-            low, length = _value_range(watch, touched)
-            if not length or (
-                watch.restricted and not context.matches(watch.el, watch.context, False)
-            ):
-                continue
-            reads = bool(watch.bits & touched.bits & READ)
+        for watch, reads, low, length in self._touching(watches, touched):
             if not reads and not watch.bits & WRITE:
                 continue
             where, bits = (sequence.load, READ) if reads else (sequence.store, WRITE)

@@ -19,7 +19,6 @@ from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.program.bit_field import BitField
-from guestdbg.debugger.program.local_variables.scoped_variables import Place
 from guestdbg.debugger.target import PLAIN
 from guestdbg.debugger.vcpu.access_decoder import WRITE, Touched
 from guestdbg.debugger.vcpu.context import VcpuContext
@@ -199,8 +198,7 @@ class HitProgramSet:
         info = self._target.info
         variable = info.variables.static_address_anywhere
         if isinstance(point, Breakpoint) and address is not None:
-            found = info.locate(address)
-            place = Place.of(point.location_at(found), found.chain)
+            place = point.place_at(info.locate(address))
             variable = partial(info.variables.static_address_at, place=place)
         return point.when.compile(Shape(value_bytes, alone, variable, bit_field))
 
