@@ -119,6 +119,15 @@ def test_follow_pointer(guest: str, tmp_path: Path) -> None:
     assert end["points"][0]["addresses"] == [second["address"]]
 
 
+def test_what_is_no_variable_is_watched_beside_one_that_follows(guest: str) -> None:
+    result = guestdbg(
+        *("run", guest, "--watch", "head->id", "--watch", "items+8,4", "--watch", "0x40000000"),
+        "--follow-pointer",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "head->id: it moved 2 times" in result.stderr
+
+
 def test_it_is_nowhere_at_the_end(guest: str) -> None:
     result = guestdbg(
         *("run", guest, "--watch", "head->id", "--follow-pointer", "--max-instructions", "8")
@@ -133,6 +142,9 @@ def test_it_is_nowhere_at_the_end(guest: str) -> None:
         (["--after", "main"], "--after without --break or --watch"),
         (["--follow-pointer"], "no --watch through a pointer"),
         (["--follow-pointer", "--watch", "never"], "no --watch through a pointer"),
+        (["--follow-pointer", "--watch", "items[0].id"], "no --watch through a pointer"),
+        (["--follow-pointer", "--watch", "never,2"], "no --watch through a pointer"),
+        (["--follow-pointer", "--watch", "nevr"], "'nevr'"),
         (["--after", "", "--watch", "never"], "--after '' names no place"),
     ],
 )

@@ -18,7 +18,6 @@ __all__ = [
     "InvalidLocation",
     "MissingDependency",
     "NoDebugInfo",
-    "NoPointers",
     "NotInScope",
     "NullPointer",
     "OptimizedOut",
@@ -61,10 +60,6 @@ class BadSnapshot(DebuggerError):
 
 class InvalidLocation(DebuggerError):
     """An argument cannot be understood: most often, how a location was written."""
-
-
-class NoPointers(InvalidLocation):
-    """A variable that is reached through no pointer, so that there is none to follow."""
 
 
 class NullPointer(InvalidLocation):

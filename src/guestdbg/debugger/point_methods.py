@@ -12,7 +12,7 @@ from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
 from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Predicate, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.registry import PointRegistry
-from guestdbg.debugger.errors import InvalidLocation, NoPointers
+from guestdbg.debugger.errors import DebuggerError, InvalidLocation
 from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.debugger.memory.presence import absence
 from guestdbg.debugger.program.debug_info import DebugInfo
@@ -122,10 +122,10 @@ class PointMethods(ABC):
         ).delete()
 
     def follows_pointers(self, expression: str) -> bool:
-        """Whether a variable is reached through pointers; raises what ``watch`` does."""
+        """Whether it is a variable that is reached through pointers; not for what is none."""
         try:
             self._info.types.pointer_path(expression)
-        except NoPointers:
+        except DebuggerError:
             return False
         return True
 

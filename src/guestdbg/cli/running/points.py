@@ -32,10 +32,6 @@ class PointSpecs:
         self.follow = follow
         if after is not None and not self.breaks and not self.watches:
             raise click.UsageError("--after without --break or --watch: there is nothing to set.")
-        if follow and not any(_through_pointer(spec) for spec in self.watches):
-            raise click.UsageError(
-                "--follow-pointer: there is no --watch through a pointer, such as head->next.id."
-            )
 
 
 @dataclass
@@ -49,27 +45,47 @@ class ArmedPoints:
     waiting: str | None = None
 
 
-def _through_pointer(spec: WatchSpec) -> bool:
-    """Whether it is written as something behind a pointer may be."""
-    return isinstance(spec.where, str) and any(sign in spec.where for sign in ("*", ".", "->", "["))
+def _followed(guest: Guest, specs: PointSpecs) -> set[str]:
+    """The texts of the watches that are to follow pointers."""
+    if not specs.follow:
+        return set()
+    return {
+        spec.text
+        for spec in specs.watches
+        if isinstance(spec.where, str)
+        and spec.length is None
+        and guest.follows_pointers(spec.where)
+    }
 
 
 def arm(guest: Guest, terminal: Terminal, specs: PointSpecs, attach: Attach) -> ArmedPoints:
-    """Set all breakpoints and watches, or have them set at --after."""
+    """Set all breakpoints and watches, or have them set at --after.
+
+    Raises UsageError for --follow-pointer without a pointer, and what setting them does.
+    """
     armed = ArmedPoints()
+    followed = _followed(guest, specs)
+
+    def set_points() -> None:
+        _arm(guest, terminal, specs, followed, attach, armed)
+
     if specs.after is None:
-        _arm(guest, terminal, specs, attach, armed)
-        return armed
-    _check(guest, specs)
-    armed.waiting = specs.after.text
-    reached = guest.break_(specs.after.where, when=specs.after.condition)
+        set_points()
+    else:
+        _check(guest, specs)
+        armed.waiting = specs.after.text
+        reached = guest.break_(specs.after.where, when=specs.after.condition)
 
-    @reached
-    def set_points(_hit: object) -> None:
-        reached.delete()
-        armed.waiting = None
-        _arm(guest, terminal, specs, attach, armed)
+        @reached
+        def set_now(_hit: object) -> None:
+            reached.delete()
+            armed.waiting = None
+            set_points()
 
+    if specs.follow and not followed:
+        raise click.UsageError(
+            "--follow-pointer: there is no --watch through a pointer, such as head->next.id."
+        )
     return armed
 
 
@@ -84,7 +100,12 @@ def _check(guest: Guest, specs: PointSpecs) -> None:
 
 
 def _arm(
-    guest: Guest, terminal: Terminal, specs: PointSpecs, attach: Attach, armed: ArmedPoints
+    guest: Guest,
+    terminal: Terminal,
+    specs: PointSpecs,
+    followed: set[str],
+    attach: Attach,
+    armed: ArmedPoints,
 ) -> None:
     for spec in specs.breaks:
         breakpoint_ = guest.break_(spec.where, when=spec.condition, kind="auto")
@@ -95,16 +116,12 @@ def _arm(
         armed.points.append((spec.text, breakpoint_))
         attach(breakpoint_, spec)
     for each in specs.watches:
-        watch = _watch(guest, each, follow=specs.follow)
+        watch = guest.watch(
+            each.where,
+            each.length,
+            access=each.access,
+            when=each.condition,
+            follow=each.text in followed,
+        )
         armed.points.append((each.text, watch))
         attach(watch, each)
-
-
-def _watch(guest: Guest, spec: WatchSpec, *, follow: bool) -> Watch:
-    follow = follow and spec.length is None and _through_pointer(spec)
-    if follow:
-        assert isinstance(spec.where, str)
-        follow = guest.follows_pointers(spec.where)
-    return guest.watch(
-        spec.where, spec.length, access=spec.access, when=spec.condition, follow=follow
-    )

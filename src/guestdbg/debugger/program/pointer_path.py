@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from guestdbg.debugger.errors import InvalidLocation, NoPointers
+from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.program import drgn_import, drgn_objects
 from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.variable_expression import Element, Expression, Member, PathStep
@@ -48,7 +48,7 @@ def pointer_path(
     ``is_reference`` says of a step from a class, or a pointer to one, whether it leads to a
     reference of C++, which is followed as a pointer is.
 
-    Raises NoPointers for one that follows none, and what ``drgn_objects.follow`` does.
+    Raises InvalidLocation for one that follows none, and what ``drgn_objects.follow`` does.
     """
     value, name = variable, parsed.name
     places: list[int] = []
@@ -79,7 +79,9 @@ def pointer_path(
             drgn_objects.target(expression, value)  # says what is wrong
         value, name = target(), "*" + name
     if not places:
-        raise NoPointers(f"{expression!r} is reached through no pointer that could be followed")
+        raise InvalidLocation(
+            f"{expression!r} is reached through no pointer that could be followed"
+        )
     extent = drgn_objects.extent(value, expression)
     ends = [*places[1:], extent.address]
     return PointerPath(
