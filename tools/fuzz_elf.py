@@ -6,31 +6,21 @@ import struct
 import sys
 import zlib
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+from guestdbg.debugger.program.section_header import (
+    SECTION_HEADER,
+    SHF_COMPRESSED,
+    SHT_NOBITS,
+    SectionHeader,
+)
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-HEADER, SECTION, SEGMENT = 64, 64, 56
-SHF_ALLOC, SHF_COMPRESSED = 2, 0x800
-_SHT_NOBITS = 8
-
-
-class Header(NamedTuple):
-    """A section header (ELF64)."""
-
-    name: int
-    kind: int
-    flags: int
-    address: int
-    offset: int
-    size: int
-    link: int
-    info: int
-    alignment: int
-    entry_size: int
+HEADER, SEGMENT = 64, 56
+SHF_ALLOC = 2
 
 
 @dataclass
@@ -38,12 +28,12 @@ class Section:
     """A section; the contents of one in guest memory stay where they are in the file."""
 
     name: str
-    header: Header
+    header: SectionHeader
     contents: bytes = b""
 
     @property
     def stays(self) -> bool:
-        return bool(self.header.flags & SHF_ALLOC) or self.header.kind == _SHT_NOBITS
+        return bool(self.header.flags & SHF_ALLOC) or self.header.kind == SHT_NOBITS
 
 
 @dataclass
@@ -58,9 +48,7 @@ class Elf:
         """A file that is intact."""
         (at,) = struct.unpack_from("<Q", data, 40)
         count, names_index = struct.unpack_from("<HH", data, 60)
-        headers = [
-            Header(*struct.unpack_from("<IIQQQQIIQQ", data, at + SECTION * n)) for n in range(count)
-        ]
+        headers = [SectionHeader.read(data, at + SECTION_HEADER * n) for n in range(count)]
         names = headers[names_index]
         found = cls(b"")
         end = HEADER
@@ -68,7 +56,7 @@ class Elf:
             start = names.offset + header.name
             name = data[start : data.index(b"\0", start)].decode()
             contents = b""
-            if header.kind != _SHT_NOBITS:
+            if header.kind != SHT_NOBITS:
                 contents = data[header.offset : header.offset + header.size]
                 if header.flags & SHF_ALLOC:
                     end = max(end, header.offset + header.size)
@@ -83,7 +71,7 @@ class Elf:
         """The contents of a section that is not in guest memory; a new one if there is none."""
         section = self.section(name)
         if section is None:
-            section = Section(name, Header(0, 1, 0, 0, 0, 0, 0, 0, 1, 0))
+            section = Section(name, SectionHeader(0, 1, 0, 0, 0, 0, 0, 0, 1, 0))
             self.sections.append(section)
         section.header = section.header._replace(flags=section.header.flags & ~SHF_COMPRESSED)
         section.header = section.header._replace(flags=section.header.flags | flags)
@@ -125,7 +113,7 @@ class Elf:
         struct.pack_into("<Q", out, 40, len(out))
         struct.pack_into("<HH", out, 60, len(headers), names_index)
         for header in headers:
-            out += struct.pack("<IIQQQQIIQQ", *header)
+            out += header.packed()
         return bytes(out)
 
     def symbols(self) -> dict[str, tuple[int, int]]:

@@ -18,8 +18,9 @@ from functools import cache
 from pathlib import Path
 
 import fuzz_dwarf_damage
-from fuzz_elf import SECTION, SEGMENT, SHF_COMPRESSED, Elf, compressed, zstd_compressed
+from fuzz_elf import SEGMENT, Elf, compressed, zstd_compressed
 
+from guestdbg.debugger.program.section_header import SECTION_HEADER, SHF_COMPRESSED
 from guestdbg.machine import devicetree
 
 GUESTS = Path(__file__).parent / "fuzz_guests"
@@ -328,12 +329,12 @@ def _places(data: bytes) -> dict[str, tuple[int, int]]:
     found = {
         "ELF header": (4, 64),
         "program headers": (segments, segments + count * SEGMENT),
-        "section headers": (sections, sections + SECTION * len(elf.sections)),
+        "section headers": (sections, sections + SECTION_HEADER * len(elf.sections)),
     }
     at = sections
     for section in elf.sections:
         offset, size = struct.unpack_from("<QQ", data, at + 24)
-        at += SECTION
+        at += SECTION_HEADER
         if section.contents and section.name != ".shstrtab":
             found[section.name] = (offset, offset + size)
     return found

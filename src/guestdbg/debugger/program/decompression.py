@@ -11,9 +11,14 @@ from __future__ import annotations
 import struct
 import sys
 import zlib
-from typing import NamedTuple
 
 from guestdbg.debugger.errors import BadImage
+from guestdbg.debugger.program.section_header import (
+    SECTION_HEADER,
+    SHF_COMPRESSED,
+    SHT_NOBITS,
+    SectionHeader,
+)
 
 __all__ = ["MAX_DECOMPRESSED", "decompress", "with_plain_sections"]
 
@@ -22,23 +27,7 @@ MAX_DECOMPRESSED = 2 << 30
 #: No section of zlib grows more than that (its own limit is 1032 times); zstd's may: refused.
 _MAX_RATIO = 4096
 
-_SECTION = struct.Struct("<IIQQQQIIQQ")
-_SHF_COMPRESSED = 0x800
-_SHT_NOBITS = 8
 _ZLIB, _ZSTD = 1, 2
-
-
-class _Section(NamedTuple):
-    name: int
-    type: int
-    flags: int
-    address: int
-    offset: int
-    size: int
-    link: int
-    info: int
-    alignment: int
-    entry_size: int
 
 
 def with_plain_sections(data: bytes, path: object) -> bytes:
@@ -78,7 +67,7 @@ def _with_plain_sections(data: bytes) -> bytes:
         headers.append(
             section._replace(
                 name=name_at,
-                flags=section.flags & ~_SHF_COMPRESSED,
+                flags=section.flags & ~SHF_COMPRESSED,
                 offset=at,
                 size=len(contents),
                 alignment=alignment,
@@ -87,7 +76,7 @@ def _with_plain_sections(data: bytes) -> bytes:
     headers[names_index] = headers[names_index]._replace(
         offset=_append(out, bytes(strings)), size=len(strings)
     )
-    table = _append(out, b"".join(_SECTION.pack(*header) for header in headers))
+    table = _append(out, b"".join(header.packed() for header in headers))
     struct.pack_into("<Q", out, 40, table)
     return bytes(out)
 
@@ -99,15 +88,15 @@ def _append(out: bytearray, contents: bytes) -> int:
     return at
 
 
-def _sections(data: bytes) -> tuple[list[_Section], bytes]:
+def _sections(data: bytes) -> tuple[list[SectionHeader], bytes]:
     """The section headers and the section names; nothing if they are not all in the file."""
     if len(data) < 64:
         return [], b""
     (at,) = struct.unpack_from("<Q", data, 40)
     size, count, names = struct.unpack_from("<HHH", data, 58)
-    if size != _SECTION.size or names >= count or at + size * count > len(data):
+    if size != SECTION_HEADER or names >= count or at + size * count > len(data):
         return [], b""
-    sections = [_Section(*_SECTION.unpack_from(data, at + size * n)) for n in range(count)]
+    sections = [SectionHeader.read(data, at + size * n) for n in range(count)]
     strings = sections[names]
     return sections, data[strings.offset : strings.offset + strings.size]
 
@@ -117,17 +106,17 @@ def _name(names: bytes, at: int) -> bytes:
     return names[at:end] if 0 <= at < end else b""
 
 
-def _is_compressed(section: _Section, name: bytes) -> bool:
-    if section.type == _SHT_NOBITS:
+def _is_compressed(section: SectionHeader, name: bytes) -> bool:
+    if section.kind == SHT_NOBITS:
         return False
-    return bool(section.flags & _SHF_COMPRESSED) or name.startswith(b".zdebug_")
+    return bool(section.flags & SHF_COMPRESSED) or name.startswith(b".zdebug_")
 
 
-def _contents(data: bytes, section: _Section, name: bytes, left: int) -> tuple[bytes, int]:
+def _contents(data: bytes, section: SectionHeader, name: bytes, left: int) -> tuple[bytes, int]:
     """The decompressed section and its alignment."""
     packed = data[section.offset : section.offset + section.size]
     shown = name.decode("ascii", "replace")
-    if section.flags & _SHF_COMPRESSED:
+    if section.flags & SHF_COMPRESSED:
         if len(packed) < 24:
             raise BadImage(f"the compressed section {shown} has no header")
         method, _, size, alignment = struct.unpack_from("<IIQQ", packed)

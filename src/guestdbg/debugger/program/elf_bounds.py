@@ -12,7 +12,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
+
+from guestdbg.debugger.program.section_header import (
+    SECTION_HEADER,
+    SHF_COMPRESSED,
+    SHT_NOBITS,
+    SectionHeader,
+)
 
 __all__ = [
     "check_abbreviations",
@@ -28,28 +35,14 @@ __all__ = [
 #: Entries of compilers have tens of bytes, and those of the largest functions some thousands.
 MAX_CALL_FRAME_ENTRY = 16 << 10
 
-_HEADER, _SECTION, _SEGMENT = 64, 64, 56
-_SHT_NULL, _SHT_NOBITS = 0, 8
-_SHF_COMPRESSED = 0x800
+_HEADER, _SEGMENT = 64, 56
+_SHT_NULL = 0
 _PN_XNUM = 0xFFFF
 _ZDEBUG = b"ZLIB"
 # The declarations of compilers have up to some hundred bytes.
 _DECLARATION = 1024
 # What debug information shrinks to is a fifth to a third; more than this is no debug information.
 _EXPANSION, _SMALL, _MOST = 32, 64 << 20, 4 << 30
-
-
-class _Section(NamedTuple):
-    name_at: int
-    kind: int
-    flags: int
-    address: int
-    offset: int
-    size: int
-    link: int
-    info: int
-    alignment: int
-    entry_size: int
 
 
 def section_bytes(section: Any) -> bytes:
@@ -78,9 +71,9 @@ def check_file(data: bytes) -> None:
     if not sections_at:
         return
     if not section_count:  # more than fit into the header: the first section's size says how many
-        _check_table(data, "section", sections_at, 1, section_size, _SECTION)
-        section_count = _section(data, sections_at).size
-    _check_table(data, "section", sections_at, section_count, section_size, _SECTION)
+        _check_table(data, "section", sections_at, 1, section_size, SECTION_HEADER)
+        section_count = SectionHeader.read(data, sections_at).size
+    _check_table(data, "section", sections_at, section_count, section_size, SECTION_HEADER)
     if names_index >= section_count and names_index != 0xFFFF:
         raise ValueError(f"the section names are in section {names_index} of {section_count}")
     _check_sections(data, sections_at, section_count)
@@ -97,15 +90,11 @@ def _check_table(data: bytes, what: str, at: int, count: int, size: int, right: 
         )
 
 
-def _section(data: bytes, at: int) -> _Section:
-    return _Section(*struct.unpack_from("<IIQQQQIIQQ", data, at))
-
-
 def _check_sections(data: bytes, at: int, count: int) -> None:
     unpacked = 0
     for number in range(count):
-        section = _section(data, at + number * _SECTION)
-        if section.kind in (_SHT_NULL, _SHT_NOBITS):
+        section = SectionHeader.read(data, at + number * SECTION_HEADER)
+        if section.kind in (_SHT_NULL, SHT_NOBITS):
             continue
         if section.offset + section.size > len(data):
             raise ValueError(
@@ -120,9 +109,9 @@ def _check_sections(data: bytes, at: int, count: int) -> None:
             )
 
 
-def _unpacked_size(data: bytes, number: int, section: _Section) -> int:
+def _unpacked_size(data: bytes, number: int, section: SectionHeader) -> int:
     """The size of a compressed section when it is unpacked; 0 for others."""
-    if section.flags & _SHF_COMPRESSED:
+    if section.flags & SHF_COMPRESSED:
         if section.size < 24:
             raise ValueError(f"section {number} is compressed, but has no room for its header")
         return int(struct.unpack_from("<Q", data, section.offset + 8)[0])
