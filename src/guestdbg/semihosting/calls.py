@@ -11,7 +11,7 @@ from guestdbg.semihosting.files import Files, HostFile
 from guestdbg.semihosting.handles import Console, Features, Handle, Terminal
 from guestdbg.semihosting.operations import Operation
 from guestdbg.semihosting.options import Semihosting
-from guestdbg.semihosting.remote import RemoteFiles, RemoteHost, RemoteInterrupted
+from guestdbg.semihosting.remote import RemoteFiles, RemoteFileSystem, RemoteHost, RemoteInterrupted
 
 __all__ = ["Exited", "Machine", "SemihostingCalls"]
 
@@ -131,12 +131,14 @@ class SemihostingCalls:
         remote = self.remote if self._options.target != "native" else None
         return remote if remote is not None and remote.available else None
 
-    def _file_host(self) -> RemoteHost | None:
-        """The same for operations on files. Raises OSError if only a debugger may perform them."""
+    def _file_system(self) -> Files | RemoteFileSystem:
+        """The files for the guest now. Raises OSError if only a debugger may give it some."""
         host = self._host()
-        if host is None and self._options.target == "gdb":
+        if host is not None:
+            return RemoteFileSystem(self._remote_files, host)
+        if self._options.target == "gdb":
             raise OSError(errno.ENXIO, "no GDB is attached")
-        return host
+        return self._files
 
     def _console(self, machine: Machine, fd: int = _STDOUT) -> Console:
         return Console(machine, self._host, fd)
@@ -162,11 +164,7 @@ class SemihostingCalls:
                 return self._failed(errno.EACCES)
             handle = Features()
         else:
-            host = self._file_host()
-            if host is not None:
-                handle = self._remote_files.open(host, name, mode)
-            else:
-                handle = self._files.open(name, mode)
+            handle = self._file_system().open(name, mode)
         number = next(n for n in range(1, _MAX_HANDLES + 1) if n not in self._handles)
         self._handles[number] = handle
         return number
@@ -244,29 +242,21 @@ class SemihostingCalls:
     def _tmpnam(self, machine: Machine, block: int) -> int:
         address, number, length = _fields(machine, block, 3)
         name = b"guest-%03d.tmp\0" % (number & 0xFF)
-        local = self._file_host() is None
-        if (local and not self._files.available) or number > 0xFF or length < len(name):
+        no_files = self._file_system() is self._files and not self._files.available
+        if no_files or number > 0xFF or length < len(name):
             return self._failed(errno.EINVAL)
         machine.write(address, name)
         return 0
 
     def _remove(self, machine: Machine, block: int) -> int:
         name = _name(machine, *_fields(machine, block, 2))
-        host = self._file_host()
-        if host is not None:
-            self._remote_files.remove(host, name)
-        else:
-            self._files.remove(name)
+        self._file_system().remove(name)
         return 0
 
     def _rename(self, machine: Machine, block: int) -> int:
         old, old_length, new, new_length = _fields(machine, block, 4)
         names = _name(machine, old, old_length), _name(machine, new, new_length)
-        host = self._file_host()
-        if host is not None:
-            self._remote_files.rename(host, *names)
-        else:
-            self._files.rename(*names)
+        self._file_system().rename(*names)
         return 0
 
     # ---- console -----------------------------------------------------------------------------

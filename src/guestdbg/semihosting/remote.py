@@ -18,6 +18,7 @@ __all__ = [
     "Data",
     "Name",
     "RemoteFile",
+    "RemoteFileSystem",
     "RemoteFiles",
     "RemoteGone",
     "RemoteHost",
@@ -138,7 +139,7 @@ class RemoteFile:
 
 
 class RemoteFiles:
-    """Opens, removes and renames files of the debugger's machine; every method raises OSError."""
+    """Files of the debugger's machine, and how much of them the guest may still write."""
 
     def __init__(self, options: Semihosting) -> None:
         self._read_only = options.read_only
@@ -150,27 +151,36 @@ class RemoteFiles:
             raise OSError(errno.ENOSPC, "the guest has written as much as max_written allows")
         self._left -= count
 
-    def open(self, host: RemoteHost, name: bytes, mode: int) -> RemoteFile:
+    def check_writable(self) -> None:
+        """OSError (EROFS) if the guest may only read."""
+        if self._read_only:
+            raise OSError(errno.EROFS, "the guest may only read files")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFileSystem:
+    """Opens, removes and renames files by the debugger; every method raises OSError."""
+
+    files: RemoteFiles
+    host: RemoteHost
+
+    def open(self, name: bytes, mode: int) -> RemoteFile:
         """Open a file with a mode of SYS_OPEN, 0 to 11."""
         flags = _FLAGS[mode >> 1]
         if flags != _RDONLY:
-            self._check_writable()
-        fd = _at_most(_MAX_FD, host.call("open", _checked(name), flags, _MODE))
-        return RemoteFile(self, host, fd)
+            self.files.check_writable()
+        fd = _at_most(_MAX_FD, self.host.call("open", _checked(name), flags, _MODE))
+        return RemoteFile(self.files, self.host, fd)
 
-    def remove(self, host: RemoteHost, name: bytes) -> None:
+    def remove(self, name: bytes) -> None:
         """Remove a file."""
-        self._check_writable()
-        host.call("unlink", _checked(name))
+        self.files.check_writable()
+        self.host.call("unlink", _checked(name))
 
-    def rename(self, host: RemoteHost, old: bytes, new: bytes) -> None:
+    def rename(self, old: bytes, new: bytes) -> None:
         """Rename a file."""
-        self._check_writable()
-        host.call("rename", _checked(old), _checked(new))
-
-    def _check_writable(self) -> None:
-        if self._read_only:
-            raise OSError(errno.EROFS, "the guest may only read files")
+        self.files.check_writable()
+        self.host.call("rename", _checked(old), _checked(new))
 
 
 def _checked(name: bytes) -> Name:
