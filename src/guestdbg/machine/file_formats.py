@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["Format", "identify", "is_intel_hex", "is_srecord"]
+__all__ = ["Format", "identify", "records"]
 
 
 class Format(NamedTuple):
@@ -75,22 +75,19 @@ _INTEL_HEX = re.compile(rb"\s*:[0-9A-Fa-f]{10,522}\r?(\n|\Z)")
 _SRECORD = re.compile(rb"\s*S[0-9][0-9A-Fa-f]{6,514}\r?(\n|\Z)")
 
 
-def is_intel_hex(contents: bytes) -> bool:
-    """Whether the first line is an Intel HEX record."""
-    return _INTEL_HEX.match(contents[:1024]) is not None
-
-
-def is_srecord(contents: bytes) -> bool:
-    """Whether the first line is a Motorola S-record."""
-    return _SRECORD.match(contents[:1024]) is not None
+def records(contents: bytes) -> str | None:
+    """What the file is, if its first line is an Intel HEX record or a Motorola S-record."""
+    if _INTEL_HEX.match(contents[:1024]) is not None:
+        return "an Intel HEX file"
+    if _SRECORD.match(contents[:1024]) is not None:
+        return "an S-record file"
+    return None
 
 
 def identify(contents: bytes) -> Format | None:
     """The format of a file that is no guest as it is; None if no magic number is known."""
-    if is_intel_hex(contents):
-        return Format("an Intel HEX file", "it is text: give it without kind='raw'")
-    if is_srecord(contents):
-        return Format("an S-record file", "it is text: give it without kind='raw'")
+    if (text := records(contents)) is not None:
+        return Format(text, "it is text: give it without kind='raw'")
     pe = _portable_executable(contents)
     if pe is not None:
         return pe

@@ -216,10 +216,7 @@ def _from_container(
             return "image", replace(_plan_image(data, name), notes=tuple(notes))
         segment = Segment(header.load, len(data), len(data), header.load)
         entry, pieces = header.entry, ((segment, data),)
-    elif file_formats.is_intel_hex(contents) or file_formats.is_srecord(contents):
-        what = "an Intel HEX file"
-        if not file_formats.is_intel_hex(contents):
-            what = "an S-record file"
+    elif (what := file_formats.records(contents)) is not None:
         start, found = hex_records.parse(contents, name, what)
         pieces = tuple((Segment(at, len(d), len(d), at), d) for at, d in found)
         entry = pieces[0][0].address if start is None else start
@@ -246,8 +243,7 @@ def _read(path: Path) -> bytes:
 
 def _kind(contents: bytes, path: Path, kind: str, address: int | None) -> FileKind:
     known = file_formats.identify(contents)
-    text = file_formats.is_intel_hex(contents) or file_formats.is_srecord(contents)
-    if kind == "raw" and known is not None and text:
+    if kind == "raw" and known is not None and file_formats.records(contents):
         raise LoadError(f"{path}: {known.name}, which is no code; {known.advice}")
     if kind != "auto":
         return kind  # type: ignore[return-value]  # one of FileKind: the check above says so
