@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from guestdbg.debugger import Guest, load
+from guestdbg.debugger.vcpu import hit_programs
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -33,3 +34,10 @@ def start() -> Iterator[Load]:
     yield load_example
     for guest in guests:
         guest.close()
+
+
+@pytest.fixture(params=["provider", "python"])
+def evaluation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Who evaluates hits: the provider where it can, or Python alone."""
+    monkeypatch.setattr(hit_programs, "PLAIN", request.param == "python")
+    return str(request.param)

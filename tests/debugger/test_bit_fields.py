@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from guestdbg.debugger import Guest, load
 from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.drgn_objects import number
-from guestdbg.debugger.vcpu import hit_programs
 
 from .compiled import compiled, needs_gcc
 
@@ -48,11 +47,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compiled(tmp_path_factory.mktemp("fields"), {"fields.c": SOURCE})
 
 
-@pytest.fixture(params=["provider", "python"])
-def guest(
-    path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Guest]:
-    monkeypatch.setattr(hit_programs, "PLAIN", request.param == "python")
+@pytest.fixture
+def guest(path: Path, evaluation: str) -> Iterator[Guest]:
     with load(path, provider="soft", console=None, memory="16M") as guest:
         guest.run(until="main", timeout=60)
         yield guest

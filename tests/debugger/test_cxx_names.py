@@ -14,7 +14,6 @@ from guestdbg.debugger import Guest, Image, UnknownSymbol, load
 from guestdbg.debugger.program.cxx_abbreviations import rewritten
 from guestdbg.debugger.program.demangled import display_name, spellings
 from guestdbg.debugger.program.drgn_objects import number
-from guestdbg.debugger.vcpu import hit_programs
 
 from .compiled import compiled, needs_gxx
 
@@ -85,12 +84,9 @@ def guest(path: Path) -> Iterator[Guest]:
         yield guest
 
 
-@pytest.fixture(params=["provider", "python"])
-def typed(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Guest]:
-    """With debug information; conditions are evaluated by the provider, or in Python."""
-    monkeypatch.setattr(hit_programs, "PLAIN", request.param == "python")
+@pytest.fixture
+def typed(evaluation: str, tmp_path: Path) -> Iterator[Guest]:
+    """With debug information."""
     path = compiled(tmp_path, {"cxx.cpp": SOURCE}, ("-g",))
     with load(path, provider="soft", console=None, memory="16M") as guest:
         yield guest

@@ -11,7 +11,6 @@ import pytest
 
 from guestdbg.debugger import Guest, InvalidLocation, OutOfRegisters, UnknownSymbol, load
 from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
-from guestdbg.debugger.vcpu import hit_programs
 
 from .compiled import compiled, needs_gcc
 
@@ -72,11 +71,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compiled(tmp_path_factory.mktemp("followed"), {"followed.c": SOURCE})
 
 
-@pytest.fixture(params=["provider", "python"])
-def guest(
-    path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Guest]:
-    monkeypatch.setattr(hit_programs, "PLAIN", request.param == "python")
+@pytest.fixture
+def guest(path: Path, evaluation: str) -> Iterator[Guest]:
     with load(path, provider="soft", console=None, memory="16M") as guest:
         yield guest
 

@@ -18,7 +18,6 @@ from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.errors import NotInScope, OptimizedOut
 from guestdbg.debugger.program.drgn_objects import number
 from guestdbg.debugger.program.local_variables.scoped_variables import Place
-from guestdbg.debugger.vcpu import hit_programs
 
 from .compiled import compiled, line_of, needs_gcc
 
@@ -84,11 +83,8 @@ def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return compiled(directory, {"locals.c": SOURCE}, ("-g", *FIXED, *request.param))
 
 
-@pytest.fixture(params=["provider", "python"])
-def guest(
-    path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Guest]:
-    monkeypatch.setattr(hit_programs, "PLAIN", request.param == "python")
+@pytest.fixture
+def guest(path: Path, evaluation: str) -> Iterator[Guest]:
     with load(path, provider="soft", console=None, memory="16M") as guest:
         yield guest
 
