@@ -47,7 +47,7 @@ class Result:
 
     part: str
     first: int
-    wanted: int
+    total: int
     cases: int = 0
     seconds: float = 0.0
     failed: list[int] = field(default_factory=list)
@@ -60,8 +60,8 @@ class Result:
             failures = f"{len(self.failed)} FAILURES: {shown}" + ", ..." * (len(self.failed) > 10)
         rate = self.cases / self.seconds if self.seconds else 0.0
         return (
-            f"{self.part}: {self.cases:,} of {self.wanted:,} cases, seeds {self.first} to "
-            f"{self.first + self.wanted - 1}, {self.seconds:,.0f} s ({rate:,.1f} a second), "
+            f"{self.part}: {self.cases:,} of {self.total:,} cases, seeds {self.first} to "
+            f"{self.first + self.total - 1}, {self.seconds:,.0f} s ({rate:,.1f} a second), "
             f"{failures}"
         )
 
@@ -135,12 +135,12 @@ def soak(
 
     results = []
     for part in parts:
-        wanted = COUNTS[part] if count is None else count
-        print(f"{part}: {wanted:,} cases, seeds from {first} on, {jobs} at a time", flush=True)
+        total = COUNTS[part] if count is None else count
+        print(f"{part}: {total:,} cases, seeds from {first} on, {jobs} at a time", flush=True)
         result = campaign(
             part,
             first,
-            wanted,
+            total,
             jobs,
             run=run,
             save=save or save_plain,

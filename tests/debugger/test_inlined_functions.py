@@ -181,10 +181,10 @@ def test_places_are_those_of_gdb(program: Path, guest: Guest) -> None:
         )
         places = {int(a, 16) for a in re.findall(r"(0x[0-9a-f]{16}) ", done.stdout)}
         assert places, done.stdout
-        ours = set(guest.break_(name).addresses)
+        found = set(guest.break_(name).addresses)
         # GDB before version 15 takes the lowest address of a copy, and not DW_AT_entry_pc.
         for block in guest.images[0].scopes.named(name):
-            if block.entry not in places and block.entry in ours:
-                ours.remove(block.entry)
-                ours.add(block.ranges[0][0])
-        assert ours == places, (name, done.stdout)
+            if block.entry not in places and block.entry in found:
+                found.remove(block.entry)
+                found.add(block.ranges[0][0])
+        assert found == places, (name, done.stdout)

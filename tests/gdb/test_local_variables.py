@@ -123,7 +123,7 @@ report(done=1)
 """
 
 
-def ours(cpu: Cpu, name: str) -> int | None:
+def value_of(cpu: Cpu, name: str) -> int | None:
     """The value of a variable, as for ``integer`` above."""
     try:
         return number(cpu[name])
@@ -152,7 +152,7 @@ def test_every_variable_has_the_value_that_gdb_reads(
             for name, value in variables.items():
                 if value == "no integer":
                     continue
-                read = ours(cpu, name)
+                read = value_of(cpu, name)
                 assert read is None or read == value, (step, hex(pc), name, read, value)
                 agreed += read == value and value is not None
                 missing += read is None and value is not None

@@ -7,7 +7,7 @@ operations   the numbers and names of the operations
 options      what the user allows: ``Semihosting``
 files        files of the host below one directory
 remote       files of the machine where an attached debugger runs
-handles      what a handle stands for, besides files: the console, the features
+handles      handles that are not files: the console, the features
 calls        the operations themselves
 """
 

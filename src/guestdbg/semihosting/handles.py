@@ -1,4 +1,4 @@
-"""What a handle of the guest stands for, besides files: the console, and the list of features."""
+"""Handles of the guest that are not files: the console, and the list of features."""
 
 from __future__ import annotations
 

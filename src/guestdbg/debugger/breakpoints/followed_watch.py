@@ -1,7 +1,7 @@
 """A watch through pointers that moves when they change.
 
 Each pointer on the way is watched too. After a write to one, all are read again, and the watches
-are put where they lead. A pointer that is NULL, or that cannot be read, leaves the watches behind
+are put where they lead. A pointer that is NULL, or that cannot be read, leaves the watches after
 it without a place, and so without a debug register.
 """
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-__all__ = ["IsCode", "LineRow", "LineTable", "Statement", "file_names", "line_program"]
+__all__ = ["IsCode", "LineRow", "LineTable", "Statement", "file_names", "is_file", "line_program"]
 
 #: Whether code of a unit from an address (as linked) up to another one is in the image. Linkers
 #: leave the line numbers of functions that they remove, at addresses where there is nothing.
@@ -201,8 +201,7 @@ class LineTable:
         return lines[taken], taken, name
 
     def _file(self, file: str) -> str:
-        parts = PurePosixPath(file).parts
-        found = [f for f in self._files() if PurePosixPath(f).parts[-len(parts) :] == parts]
+        found = [known for known in self._files() if is_file(known, file)]
         if len(found) == 1:
             return found[0]
         if not found:
@@ -287,6 +286,12 @@ def _aranges(dwarf: DWARFInfo) -> ARanges | None:
     if dwarf.debug_aranges_sec is not None:
         check_aranges(section_bytes(dwarf.debug_aranges_sec))
     return dwarf.get_aranges()
+
+
+def is_file(known: str, written: str) -> bool:
+    """Whether a source file may be written so: its name, with as many directories as one likes."""
+    parts = PurePosixPath(written).parts
+    return PurePosixPath(known).parts[-len(parts) :] == parts
 
 
 def line_program(dwarf: DWARFInfo, unit: CompileUnit) -> LineProgram | None:

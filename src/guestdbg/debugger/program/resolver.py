@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 from guestdbg.arm64.debug import canonical
@@ -26,6 +25,7 @@ from guestdbg.debugger.program.demangled import display_name
 from guestdbg.debugger.program.drgn_objects import Extent
 from guestdbg.debugger.program.drgn_program import DrgnProgram, missing_files
 from guestdbg.debugger.program.image import Image
+from guestdbg.debugger.program.line_table import is_file
 from guestdbg.debugger.program.symbol_table import Symbol, SymbolKind
 from guestdbg.debugger.validation import check_digits, integer
 from guestdbg.hexadecimal_repr import hexadecimal
@@ -144,15 +144,16 @@ class Resolver:
     def _function_of_file(self, text: str, file: str, name: str, offset: int) -> Code:
         """The function that this source file defines; several files may have one of that name."""
         found = self._function(text, name, 0)
-        here = [a for a in found.addresses if self._is_of_file(a, file)]
+        files = {address: self._file_of(address) for address in found.addresses}
+        here = [a for a, known in files.items() if known is not None and is_file(known, file)]
         if not here:
-            files = sorted({str(self._file_of(a)) for a in found.addresses} - {"None"})
-            if not files:
+            known_files = sorted({known for known in files.values() if known is not None})
+            if not known_files:
                 raise NoDebugInfo(
                     f"{text!r} needs line numbers, and there are none for {name!r} "
                     "(compile with -g)" + missing_files(self._images)
                 )
-            raise UnknownSymbol(f"{name} in {file}", [f"{each}:{name}" for each in files[:3]])
+            raise UnknownSymbol(f"{name} in {file}", [f"{each}:{name}" for each in known_files[:3]])
         functions = tuple(each for each in found.functions if each[0] in here)
         addresses = tuple(_code_address(a + offset, text) for a in here)
         return Code(text, addresses, functions=() if offset else functions)
@@ -162,10 +163,6 @@ class Resolver:
             if (row := image.lines.at(address)) is not None:
                 return row.file
         return None
-
-    def _is_of_file(self, address: int, file: str) -> bool:
-        known, wanted = self._file_of(address), PurePosixPath(file).parts
-        return known is not None and PurePosixPath(known).parts[-len(wanted) :] == wanted
 
     def _function(self, text: str, name: str, offset: int) -> Code:
         """A symbol, and all copies of the function that were inlined; or an offset in each."""

@@ -16,7 +16,7 @@ class Location:
     """An address with its function, source file and line; each is None if it is not known.
 
     ``offset`` counts the bytes from the start of ``function``. If ``function`` was inlined there,
-    ``caller`` is the function that the call stood in, with the file and line of the call;
+    ``caller`` is the function that made the call, with the file and line of the call;
     otherwise it is None.
     """
 

@@ -36,7 +36,7 @@ _OPERATORS = ("and", "or", "in", "is", "if", "else")
 
 
 class Placeholders(NamedTuple):
-    """A text with placeholders, and the variable that each of them stands for."""
+    """A text with placeholders, and the variable that each of them replaces."""
 
     text: str
     variables: dict[str, str]
