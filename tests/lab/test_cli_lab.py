@@ -183,7 +183,7 @@ def test_nothing_outlives_a_command_that_was_killed_while_its_machine_boots(
 
 
 def test_no_room_for_the_machine(lab_root: Path, tmp_path: Path) -> None:
-    initramfs.package(lab_root, initramfs.base(lab_root).python)
+    initramfs.package(lab_root, initramfs.base(lab_root).compiler)
     (tmp_path / "limited.sh").write_text('ulimit -f 1000; trap "" XFSZ; exec "$@"\n')
     result = subprocess.run(
         ["sh", "limited.sh", *GUESTDBG, "lab", "--", "caps"],

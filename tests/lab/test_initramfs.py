@@ -6,10 +6,12 @@ import pytest
 
 from guestdbg.lab import LabError
 from guestdbg.lab.image import initramfs
+from guestdbg.lab.image.bytecode import Compiler
 from tests.lab.reading import read_newc
 from tests.lab.test_deb import ar, tar
 from tests.lab.test_kernel_modules import module
 
+NO_COMPILER = Compiler("3.14", ())
 VERSION = "7.2.13+deb14-cloud-arm64"
 DRIVERS = {
     f"usr/lib/modules/{VERSION}/kernel/drivers/virtio_mmio.ko": module(""),
@@ -39,8 +41,11 @@ def debs(directory: Path, packages: dict[str, dict[str, bytes]]) -> Path:
 )
 def test_a_kernel_and_its_modules(tmp_path: Path, packages: dict[str, dict[str, bytes]]) -> None:
     (tmp_path / "debs").mkdir()
-    initramfs._build_base(debs(tmp_path / "debs", packages), tmp_path / "none", "3.14", tmp_path)
+    initramfs._build_base(
+        debs(tmp_path / "debs", packages), tmp_path / "none", NO_COMPILER, tmp_path
+    )
     assert (tmp_path / "vmlinuz").read_bytes() == b"kernel"
+    assert (tmp_path / "release").read_text() == VERSION
     files = {entry.name: entry.data for entry in read_newc((tmp_path / "base.cpio").read_bytes())}
     assert files["lab/modules/order"] == b"virtio_mmio\nvirtio_console\n"
     assert not [name for name in files if "vmlinuz" in name]
@@ -49,4 +54,4 @@ def test_a_kernel_and_its_modules(tmp_path: Path, packages: dict[str, dict[str, 
 def test_packages_without_a_kernel(tmp_path: Path) -> None:
     packages = {"linux-image-x": {"boot/config-x": b""}}
     with pytest.raises(LabError, match="holds no kernel; remove the directory"):
-        initramfs._build_base(debs(tmp_path, packages), tmp_path, "3.14", tmp_path)
+        initramfs._build_base(debs(tmp_path, packages), tmp_path, NO_COMPILER, tmp_path)

@@ -1,4 +1,4 @@
-"""Debian's arm64 packages by apt, on a machine of any architecture.
+"""Debian's packages by apt, on a machine of any architecture.
 
 apt gets its own state (lists, cache, an empty status file), so that the machine's packages and
 architectures are neither changed nor used, and root is not needed.
@@ -24,17 +24,17 @@ def available() -> bool:
 
 
 class Apt:
-    """An apt of its own for arm64 packages of one Debian release (``suite``)."""
+    """An apt of its own for one Debian release (``suite``) and architecture."""
 
-    def __init__(self, suite: str, state: Path) -> None:
+    def __init__(self, suite: str, state: Path, architecture: str = "arm64") -> None:
         for directory in ("lists/partial", "cache/archives/partial", "parts"):
             (state / directory).mkdir(parents=True, exist_ok=True)
         sources = state / "sources.list"
         if not _is_this_debian(suite):
             sources.write_text(_sources(suite))
-        options = {
-            "APT::Architecture": "arm64",
-            "APT::Architectures": "arm64",
+        options: dict[str, str | Path] = {
+            "APT::Architecture": architecture,
+            "APT::Architectures": architecture,
             "APT::Install-Recommends": "false",
             "Dir::State::Lists": state / "lists",
             "Dir::Cache": state / "cache",

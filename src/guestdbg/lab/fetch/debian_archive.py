@@ -1,4 +1,4 @@
-"""Debian's arm64 packages from its archive over HTTPS, for machines without apt.
+"""Debian's packages from its archive over HTTPS, for machines without apt.
 
 The package lists give the SHA-256 of each package, which is checked. The lists themselves are
 trusted because they come from Debian's server over HTTPS. Where there is apt, which checks
@@ -32,14 +32,15 @@ class Package:
 
 
 class Archive:
-    """The packages of one release (``suite``) for arm64, security updates first."""
+    """The packages of one release (``suite``) for an architecture, security updates first."""
 
-    def __init__(self, suite: str, mirror: str | None = None) -> None:
+    def __init__(self, suite: str, mirror: str | None = None, architecture: str = "arm64") -> None:
+        self._architecture = architecture
         self._packages: dict[str, Package] = {}
         mirror = mirror or MIRROR
         for part, distribution in distributions(suite):
             base = f"{mirror}/{part}"
-            lists = f"{base}/dists/{distribution}/main/binary-arm64/Packages.xz"
+            lists = f"{base}/dists/{distribution}/main/binary-{architecture}/Packages.xz"
             try:
                 text = lzma.decompress(_get(lists, _MOST)).decode()
             except (lzma.LZMAError, UnicodeDecodeError) as error:
@@ -64,7 +65,9 @@ class Archive:
         try:
             return self._packages[name]
         except KeyError:
-            raise LabError(f"Debian's lists for arm64 have no package {name}") from None
+            raise LabError(
+                f"Debian's lists for {self._architecture} have no package {name}"
+            ) from None
 
 
 def distributions(suite: str) -> list[tuple[str, str]]:

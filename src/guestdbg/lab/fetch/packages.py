@@ -20,6 +20,10 @@ _LIBRARIES = (
     *("libc6", "zlib1g", "libexpat1", "libffi8", "libgcc-s1", "libbz2-1.0", "liblzma5"),
     "busybox-static",
 )
+#: What the program itself links to.
+_MINIMAL_LIBRARIES = ("libc6", "zlib1g", "libexpat1")
+# Since Python 3.14 (compression.zstd).
+_ZSTD = "libzstd1"
 
 
 def package_names(depends: Callable[[str], list[str]]) -> list[str]:
@@ -47,6 +51,7 @@ def package_names(depends: Callable[[str], list[str]]) -> list[str]:
         f"lib{python}-minimal",
         f"lib{python}-stdlib",
         *_LIBRARIES,
+        *([_ZSTD] if int(python.rpartition(".")[2]) >= 14 else []),
     ]
 
 
@@ -55,11 +60,30 @@ def fetch(suite: str, directory: Path) -> None:
 
     Raises LabError if they cannot be downloaded.
     """
+    _download(suite, "arm64", package_names, directory)
+
+
+def fetch_python(suite: str, python: str, architecture: str, directory: Path) -> None:
+    """Puts the packages of a Python ("3.14") that can compile, and no more, into ``directory``.
+
+    ``architecture`` is Debian's name of the processor's. Raises LabError if they cannot be
+    downloaded.
+    """
+    names = [f"python{python}-minimal", f"libpython{python}-minimal", *_MINIMAL_LIBRARIES]
+    _download(suite, architecture, lambda _: names, directory)
+
+
+def _download(
+    suite: str,
+    architecture: str,
+    names: Callable[[Callable[[str], list[str]]], list[str]],
+    directory: Path,
+) -> None:
     if not apt.available():
-        archive = Archive(suite)
-        archive.download(package_names(archive.depends), directory)
+        archive = Archive(suite, architecture=architecture)
+        archive.download(names(archive.depends), directory)
         return
     with tempfile.TemporaryDirectory(prefix="guestdbg-apt-") as state:
-        debian = apt.Apt(suite, Path(state))
+        debian = apt.Apt(suite, Path(state), architecture)
         debian.update()
-        debian.download(package_names(debian.depends), directory)
+        debian.download(names(debian.depends), directory)

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from guestdbg.lab.errors import LabError
 
-#: As in pyproject.toml (a test compares them), without drgn, which has no wheels for arm64.
-REQUIREMENTS = (
-    "backports-zstd>=1",
+_REQUIREMENTS = (
     "bincopy>=20",
     "capstone>=5.0",
     "click>=8.1",
@@ -20,8 +18,21 @@ REQUIREMENTS = (
     "rich>=13",
 )
 
+# Python 3.14 has this module in its own library (compression.zstd).
+_BEFORE_3_14 = ("backports-zstd>=1",)
+
 _PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64")
 _SECONDS = 600
+
+
+def requirements(python: str) -> list[str]:
+    """As in pyproject.toml (a test compares them) for CPython ``python`` ("3.11").
+
+    drgn is left out: it has no wheels for arm64. The environment markers of pyproject.toml are
+    evaluated here, because pip would evaluate them for the Python that it runs in.
+    """
+    is_old = int(python.partition(".")[2]) < 14
+    return [*(_BEFORE_3_14 if is_old else ()), *_REQUIREMENTS]
 
 
 def fetch(python: str, directory: Path) -> None:
@@ -34,7 +45,7 @@ def fetch(python: str, directory: Path) -> None:
         *("--only-binary", ":all:", "--implementation", "cp", "--python-version", python),
         *(word for platform in _PLATFORMS for word in ("--platform", platform)),
         *("--dest", str(directory)),
-        *REQUIREMENTS,
+        *requirements(python),
     ]
     try:
         done = subprocess.run(

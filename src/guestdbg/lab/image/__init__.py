@@ -3,6 +3,7 @@
 deb             reads Debian packages
 kernel_modules  reads kernel modules: what they depend on, in which order to load them
 bytecode        compiles Python sources for the Python in the lab
+host_python     a Python of the lab's version for that, if the host has none
 cpio            writes cpio archives
 initramfs       puts the base image and guestdbg's own archive together
 """

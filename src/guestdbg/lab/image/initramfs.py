@@ -8,7 +8,6 @@ second holds guestdbg as it is in this source tree now.
 import hashlib
 import re
 import stat
-import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from pathlib import Path
 from guestdbg.lab import cache
 from guestdbg.lab.errors import LabError
 from guestdbg.lab.fetch import packages, wheels
-from guestdbg.lab.image import kernel_modules
-from guestdbg.lab.image.bytecode import compiled
+from guestdbg.lab.image import bytecode, host_python, kernel_modules
+from guestdbg.lab.image.bytecode import Compiler
 from guestdbg.lab.image.cpio import Cpio
 from guestdbg.lab.image.deb import read_deb
 
@@ -31,7 +30,7 @@ SITE = "/usr/local/lib/guestdbg"
 MODULES = ["virtio_mmio", "virtio_console"]
 
 #: Where the kernel is in Debian's packages: the second path since Debian 14.
-_KERNEL = re.compile(r"boot/vmlinuz-[^/]+|usr/lib/modules/[^/]+/vmlinuz")
+_KERNEL = re.compile(r"boot/vmlinuz-([^/]+)|usr/lib/modules/([^/]+)/vmlinuz")
 _MERGED = ("bin", "lib", "sbin")
 #: Not needed in the lab, and half of its size. pygments is a dependency of rich that is not used.
 _UNWANTED = re.compile(
@@ -65,13 +64,39 @@ _SITECUSTOMIZE = f"import sys\n\nsys.path.append({SITE!r})\n".encode()
 _SUFFIXES = {".py", ".elf", ".json", ".typed"}
 
 
+class _PythonCpio(Cpio):
+    """An archive that adds the bytecode of its Python sources."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        super().__init__()
+        self._compiler = compiler
+        self._sources: dict[str, bytes] = {}
+
+    def file(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        super().file(path, data, mode)
+        if path.endswith(".py"):
+            self._sources[path] = data
+
+    def finish(self) -> bytes:
+        sources, self._sources = self._sources, {}
+        for path, data in self._compiler.compile_all(sources).items():
+            super().file(path, data)
+        return super().finish()
+
+
 @dataclass(frozen=True)
 class Base:
-    """The part that is cached. ``python`` is the version in the lab, such as "3.11"."""
+    """The part that is cached.
+
+    Attributes:
+        release: the kernel's, such as "6.1.0-56-cloud-arm64".
+        compiler: for the Python in the lab.
+    """
 
     kernel: Path
+    release: str
     archive: Path
-    python: str
+    compiler: Compiler
 
 
 def base(root: Path, suite: str = packages.SUITE) -> Base:
@@ -84,15 +109,18 @@ def base(root: Path, suite: str = packages.SUITE) -> Base:
     with cache.locked(root):
         debs = cache.entry(root, f"debs-{suite}", lambda to: packages.fetch(suite, to))
         python = _python_version(debs)
-        tag = hashlib.sha256(" ".join(wheels.REQUIREMENTS).encode()).hexdigest()[:8]
+        tag = hashlib.sha256(" ".join(wheels.requirements(python)).encode()).hexdigest()[:8]
         wheel_files = cache.entry(
             root, f"wheels-{python}-{tag}", lambda to: wheels.fetch(python, to)
         )
-        key = _key(debs, wheel_files)
+        command = bytecode.own_command(python) or host_python.command(root, suite, python)
+        compiler = Compiler(python, tuple(command))
+        key = _key(debs, wheel_files, compiler=compiler)
         directory = cache.entry(
-            root, f"base-{suite}-{key}", lambda to: _build_base(debs, wheel_files, python, to)
+            root, f"base-{suite}-{key}", lambda to: _build_base(debs, wheel_files, compiler, to)
         )
-    return Base(directory / "vmlinuz", directory / "base.cpio", python)
+    release = (directory / "release").read_text()
+    return Base(directory / "vmlinuz", release, directory / "base.cpio", compiler)
 
 
 def _python_version(debs: Path) -> str:
@@ -101,9 +129,9 @@ def _python_version(debs: Path) -> str:
     raise LabError(f"{debs} holds no Python; remove the directory to download it again")
 
 
-def _key(*directories: Path) -> str:
+def _key(*directories: Path, compiler: Compiler) -> str:
     """A key that changes with what goes into the base, and with the code that builds it."""
-    state = hashlib.sha256(sys.version.encode())
+    state = hashlib.sha256(f"{compiler.python} {bool(compiler.command)}".encode())
     for directory in directories:
         state.update((directory / "manifest.json").read_bytes())
     for path in (*sorted(Path(__file__).parent.glob("*.py")), Path(wheels.__file__)):
@@ -111,8 +139,9 @@ def _key(*directories: Path) -> str:
     return state.hexdigest()[:12]
 
 
-def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
-    archive = Cpio()
+def _build_base(debs: Path, wheel_files: Path, compiler: Compiler, to: Path) -> None:
+    python = compiler.python
+    archive = _PythonCpio(compiler)
     for directory in ("proc", "sys", "dev", "tmp", "run", "lab"):
         archive.directory(directory)
     for name in _MERGED:
@@ -127,10 +156,11 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
                 found[module] = kernel_modules.plain(info.name, data)
             elif info.name.endswith("/modules.builtin"):
                 in_kernel = kernel_modules.built_in(data)
-            elif _KERNEL.fullmatch(info.name):
+            elif kernel := _KERNEL.fullmatch(info.name):
                 (to / "vmlinuz").write_bytes(data)
+                (to / "release").write_text(kernel[1] or kernel[2])
             elif not info.name.startswith(("boot/", "usr/lib/modules/")):
-                _add(archive, info, data, python)
+                _add(archive, info, data)
     if not (to / "vmlinuz").exists():
         raise LabError(f"{debs} holds no kernel; remove the directory to download it again")
     links = {"python3": f"python{python}", "python": f"python{python}"}
@@ -144,7 +174,7 @@ def _build_base(debs: Path, wheel_files: Path, python: str, to: Path) -> None:
     for path in sorted(wheel_files.glob("*.whl")):
         for member, data, mode in wheels.read_wheel(path):
             if not _UNWANTED.match(member):
-                _add_file(archive, f"{SITE}/{member}", data, mode, python)
+                archive.file(f"{SITE}/{member}", data, mode)
     (to / "base.cpio").write_bytes(archive.finish())
 
 
@@ -154,7 +184,7 @@ def _merged(path: str) -> str:
     return f"usr/{path}" if first in _MERGED else path
 
 
-def _add(archive: Cpio, info: tarfile.TarInfo, data: bytes, python: str) -> None:
+def _add(archive: Cpio, info: tarfile.TarInfo, data: bytes) -> None:
     if _UNWANTED.match(info.name) or info.name.endswith((".gz", ".a")):
         return
     mode = stat.S_IMODE(info.mode)
@@ -163,13 +193,7 @@ def _add(archive: Cpio, info: tarfile.TarInfo, data: bytes, python: str) -> None
     elif info.issym():
         archive.symlink(info.name, info.linkname)
     elif info.isreg():
-        _add_file(archive, info.name, data, mode, python)
-
-
-def _add_file(archive: Cpio, path: str, data: bytes, mode: int, python: str) -> None:
-    archive.file(path, data, mode)
-    if (bytecode := compiled(path, data, python)) is not None:
-        archive.file(*bytecode)
+        archive.file(info.name, data, mode)
 
 
 def tree() -> Iterator[tuple[str, bytes]]:
@@ -179,18 +203,18 @@ def tree() -> Iterator[tuple[str, bytes]]:
             yield f"guestdbg/{path.relative_to(PACKAGE).as_posix()}", path.read_bytes()
 
 
-def package(root: Path, python: str) -> Path:
+def package(root: Path, compiler: Compiler) -> Path:
     """The archive that follows the base: guestdbg as it is now, the agent, and the commands.
 
     It comes from the cache ``root`` if nothing has changed since the last time.
     """
     files = dict(tree()) | _metadata()
-    state = hashlib.sha256(f"{python} {sys.version}".encode())
+    state = hashlib.sha256(f"{compiler.python} {bool(compiler.command)}".encode())
     for name, data in files.items():
         state.update(f"{name} {len(data)}\n".encode() + data)
 
     def build(to: Path) -> None:
-        (to / "package.cpio").write_bytes(_package_archive(files, python))
+        (to / "package.cpio").write_bytes(_package_archive(files, compiler))
 
     with cache.locked(root):
         return cache.entry(root, f"package-{state.hexdigest()[:16]}", build) / "package.cpio"
@@ -206,13 +230,13 @@ def _metadata() -> dict[str, bytes]:
     return {f"guestdbg-{version}.dist-info/METADATA": text.encode()}
 
 
-def _package_archive(files: dict[str, bytes], python: str) -> bytes:
-    archive = Cpio()
+def _package_archive(files: dict[str, bytes], compiler: Compiler) -> bytes:
+    archive = _PythonCpio(compiler)
     for name, data in files.items():
-        _add_file(archive, f"{SITE}/{name}", data, 0o644, python)
+        archive.file(f"{SITE}/{name}", data)
         if name.startswith("guestdbg/lab/inside/"):
-            _add_file(archive, f"lab/inside/{name.rpartition('/')[2]}", data, 0o644, python)
+            archive.file(f"lab/inside/{name.rpartition('/')[2]}", data)
     archive.file("init", _INIT, 0o755)
     archive.file("usr/local/bin/guestdbg", _SCRIPT, 0o755)
-    archive.file(f"usr/lib/python{python}/sitecustomize.py", _SITECUSTOMIZE)
+    archive.file(f"usr/lib/python{compiler.python}/sitecustomize.py", _SITECUSTOMIZE)
     return archive.finish()

@@ -130,7 +130,7 @@ class Lab:
         qemu.find()
         root = self._root or cache.default_root()
         base = initramfs.base(root, self._suite)
-        package = initramfs.package(root, base.python)
+        package = initramfs.package(root, base.compiler)
         self._directory = _temporary()
         try:
             directory = Path(self._directory.name)
