@@ -1,12 +1,13 @@
 """Sources are compiled for the Python in the lab, by a Python of that version on the host."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from guestdbg.lab import LabError
+from guestdbg.lab import Lab, LabError, prepare
 from guestdbg.lab.fetch import packages
 from guestdbg.lab.image import bytecode, host_python
 from guestdbg.lab.image.bytecode import Compiler
@@ -99,3 +100,21 @@ def test_no_python_from_debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     monkeypatch.setattr(packages, "fetch_python", lambda *_: pytest.fail("nothing to fetch"))
     assert host_python.command(tmp_path, "sid", "3.14") == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_lab_with_another_python(lab_root: Path) -> None:
+    """It imports bytecode only. The stable release after the lab's own has Python 3.13."""
+    try:
+        prepare(lab_root, "trixie")
+    except LabError as error:
+        pytest.skip(f"no lab: {error}")
+    script = "import sys, guestdbg.cli.check as m; print(m.__cached__, sys.version_info[:2])"
+    with Lab(root=lab_root, suite="trixie") as lab:
+        result = lab.run(["python3", "-v", "-c", script], timeout=200)
+    assert result.status == 0, result.stderr
+    assert b".cpython-313.pyc (3, 13)\n" in result.stdout
+    # Python names the .pyc file that it reads, or the source that it compiles.
+    assert re.search(rb"^# code object from .*\.pyc'?$", result.stderr, re.MULTILINE)
+    assert not re.search(rb"^# code object from .*\.py'?$", result.stderr, re.MULTILINE)
