@@ -13,8 +13,8 @@ the case needs: these cases are listed with the reason.
 
 from __future__ import annotations
 
-import argparse
 import json
+import re
 import subprocess
 import sys
 import time
@@ -23,11 +23,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
+
 from guestdbg.check.differential import campaign
 from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.lab_side import LabSide
 from guestdbg.check.differential.players import playing_on
 from guestdbg.check.differential.show import comparison_lines, program_lines
+from guestdbg.check.registry import select
+from guestdbg.cli.group import describe
+from guestdbg.cli.lab_options import lab_options
 from guestdbg.cli.running.disassembly import instruction
 from guestdbg.errors import GuestdbgError
 from guestdbg.lab import Lab
@@ -160,33 +165,61 @@ def print_verdicts(cases: list[Judged], real: str) -> int:
     return 1 if wrong or not cases else 0
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cpu", default="nvhe", help="nvhe, vhe, or QEMU's name of a processor")
-    parser.add_argument("--debian", default=SUITE, help="the Debian release of the kernel")
-    parser.add_argument("--programs", type=int, help="number of random programs")
-    parser.add_argument("--seed", type=int, default=SEED, help="seed of the first random program")
-    parser.add_argument("-k", dest="patterns", action="append", default=[], metavar="PATTERN")
-    options = parser.parse_args()
-    programs: int | None = options.programs
+@click.command(help=__doc__.partition("\n")[0])
+@lab_options
+@click.option("--programs", type=click.IntRange(min=0), help="Number of random programs.")
+@click.option("--seed", default=SEED, show_default=True, help="Seed of the first random program.")
+@click.option("-k", "patterns", multiple=True, metavar="PATTERN", help="Only these cases.")
+def command(
+    chosen: dict[str, Any], programs: int | None, seed: int, patterns: tuple[str, ...]
+) -> int:
+    is_other = is_other_machine(chosen)
     if programs is None:
-        # The rules are written for the kernel of this release.
-        programs = 0 if options.patterns or options.debian != SUITE else PROGRAMS
-    words = [word for pattern in options.patterns for word in ("-k", pattern)]
-    side = "-".join(["host", options.cpu, *[options.debian] * (options.debian != SUITE)])
+        # The rules are written for the kernel of this release, and for QEMU's usual machine.
+        programs = 0 if patterns or is_other else PROGRAMS
+    words = [word for pattern in patterns for word in ("-k", pattern)]
+    side = side_name(chosen)
     began = time.monotonic()
     try:
-        with Lab(cpu=options.cpu, suite=options.debian) as lab:
+        select(patterns)
+        with Lab(**chosen) as lab:
             real = on_the_real_kvm(lab, side, words)
             soft = on_the_software_kvm(words)
-            report = random_programs(lab, side, programs, options.seed) if programs else None
+            report = random_programs(lab, side, programs, seed) if programs else None
     except (Failed, GuestdbgError, subprocess.TimeoutExpired) as error:
-        print(f"lab: {error}", file=sys.stderr)
+        said = describe(error) if isinstance(error, GuestdbgError) else str(error)
+        print(f"lab: {said}", file=sys.stderr)
         return 1
     status = print_verdicts(compare(real, soft), side)
     if report is not None and report.unexplained:
         status = 1
     print(f"lab: {time.monotonic() - began:.0f} seconds")
+    return status
+
+
+def is_other_machine(chosen: dict[str, Any]) -> bool:
+    """Whether this is not the kernel and the QEMU that the rules for random programs describe."""
+    return chosen["suite"] != SUITE or any(chosen[n] for n in ("append", "machine", "qemu"))
+
+
+def side_name(chosen: dict[str, Any]) -> str:
+    """The name of the lab's side, which its report has too: "host-nvhe", "host-vhe-trixie"."""
+    words = ["host", chosen["cpu"]]
+    if chosen["suite"] != SUITE:
+        words.append(chosen["suite"])
+    words += [chosen[name] for name in ("machine", "append") if chosen[name]]
+    if chosen["qemu"]:
+        words.append(Path(chosen["qemu"]).name)
+    return re.sub(r"[^A-Za-z0-9=.,_-]+", "_", "-".join(words))
+
+
+def main() -> int:
+    """Runs the command. Returns its exit status."""
+    try:
+        status: int = command.main(prog_name="tools/lab.py", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     return status
 
 

@@ -88,6 +88,34 @@ def test_wrong_command_lines(tmp_path: Path) -> None:
     assert result.stderr == b"guestdbg: --smp 99: a GICv3 machine has 1 to 64 processors\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("lab", "--machine", "secure", "--", "caps"), 1, "--machine secure: it must be NAME="),
+        (("lab", "--qemu", "no/qemu", "--", "caps"), 1, "--qemu no/qemu: this QEMU is not there"),
+        (("lab", "--", "check", "-k", "nothing*"), 1, "no case matches 'nothing*'; the topics"),
+        (("lab", "--", "guestdbg", "check", "-k", "else"), 1, "no case matches 'else'"),
+        (("lab", "--", "check", "--sceonds", "1"), 2, "No such option '--sceonds'"),
+        (("differential", "lab", "--debian", "../x"), 1, "'../x' is not a Debian release"),
+        (("differential", "lab", "--qemu", "no/qemu"), 1, "--qemu no/qemu: this QEMU is not"),
+    ],
+)
+def test_what_is_noticed_before_anything_is_downloaded(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    result = subprocess.run(
+        [*GUESTDBG, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"GUESTDBG_CACHE": str(tmp_path / "cache")},
+    )
+    assert said in result.stderr
+    assert result.returncode == status
+    assert not [p for p in tmp_path.rglob("*") if p.is_dir() and p.name.startswith("debs")]
+
+
 def test_without_qemu(tmp_path: Path) -> None:
     result = guestdbg_lab("--", "caps", cwd=tmp_path, PATH=str(tmp_path))
     assert result.returncode == 1

@@ -9,15 +9,18 @@ import pytest
 
 from guestdbg.check.differential import campaign
 from guestdbg.lab import Lab
+from guestdbg.lab.fetch.packages import SUITE
 from tools.lab import (
     Failed,
     compare,
+    is_other_machine,
     main,
     on_the_real_kvm,
     on_the_software_kvm,
     print_verdicts,
     random_programs,
     report_of,
+    side_name,
 )
 
 
@@ -56,6 +59,7 @@ def test_random_programs_are_compared(lab: Lab, capsys: pytest.CaptureFixture[st
         (["-k", "brk"], 0, 1, 0),
         (["-k", "brk", "--programs", "7"], 7, 1, 1),
         (["--debian", "trixie"], 0, 1, 0),
+        (["--machine", "secure=on"], 0, 1, 0),
         (["--programs", "0"], 0, 1, 0),
     ],
 )
@@ -81,6 +85,44 @@ def test_when_programs_are_compared_and_what_it_means(
     monkeypatch.setattr("tools.lab.random_programs", programs)
     assert main() == status
     assert asked == ([number] if number else [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["-k", "nothing"], 1, "no case matches 'nothing'"),
+        (["--machine", "x"], 1, "--machine x: it must be NAME=VALUE"),
+        (["--programs", "many"], 2, "'many' is not a valid integer"),
+    ],
+)
+def test_what_is_noticed_before_the_lab_starts(
+    arguments: list[str],
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["lab.py", *arguments])
+    monkeypatch.setattr(Lab, "boot", lambda _: pytest.fail("it was booted"))
+    assert main() == status
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("chosen", "name"),
+    [
+        ({}, "host-nvhe"),
+        ({"cpu": "vhe", "suite": "trixie"}, "host-vhe-trixie"),
+        ({"machine": "secure=on", "append": "a b"}, "host-nvhe-secure=on-a_b"),
+        ({"qemu": "/opt/qemu-11/qemu"}, "host-nvhe-qemu"),
+    ],
+)
+def test_reports_of_different_machines_have_different_names(
+    chosen: dict[str, str], name: str
+) -> None:
+    usual = {"cpu": "nvhe", "suite": SUITE, "append": "", "machine": "", "qemu": None}
+    assert side_name(usual | chosen) == name
+    assert is_other_machine(usual | chosen) == (name not in ("host-nvhe", "host-vhe"))
 
 
 @pytest.mark.parametrize(

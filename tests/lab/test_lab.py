@@ -3,12 +3,14 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from guestdbg.lab import Lab, LabError
+from guestdbg.lab import Lab, LabError, prepare
 from guestdbg.lab.fetch import packages
 from guestdbg.lab.inside import frames
+from guestdbg.lab.machine.qemu import find, processor
 
 
 def test_a_machine_that_ends_under_a_command(lab_root: Path) -> None:
@@ -114,16 +116,104 @@ def test_a_machine_that_is_no_lab(
         ({"smp": 9, "gic": 2}, "1 to 8 processors"),
         ({"memory": 100}, "512 to 65536 MiB"),
         ({"gic": 4}, "version 2 or version 3"),
+        ({"cpu": ""}, "QEMU's name of a processor"),
+        ({"append": "a\nb"}, "one line of text"),
+        ({"append": "x" * 1901}, "at most 1900 bytes"),
+        ({"machine": "secure"}, "it must be NAME=VALUE"),
+        ({"machine": "secure=on,"}, "it must be NAME=VALUE"),
+        ({"machine": "secure=on,,kvm=x"}, "it must be NAME=VALUE"),
+        ({"machine": "secure=on,virtualization=off"}, "itself sets virtualization"),
+        ({"machine": "type=sbsa-ref"}, "itself sets type"),
     ],
 )
-def test_machines_that_there_are_not(options: dict[str, int], message: str) -> None:
+def test_machines_that_there_are_not(options: dict[str, Any], message: str) -> None:
     with pytest.raises(LabError, match=message):
-        Lab(**options)  # type: ignore[arg-type]
+        Lab(**options)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "release", "expected"),
+    [
+        ("nvhe", "6.1.0-56-cloud-arm64", "cortex-a57"),
+        ("nvhe", "6.12.117+deb13-cloud-arm64", "cortex-a57"),
+        ("nvhe", "6.14.0", "cortex-a72"),
+        ("nvhe", "7.2.13+deb14-cloud-arm64", "cortex-a72"),
+        ("vhe", "7.2.13", "max,pauth-impdef=on,sve=off"),
+        ("neoverse-n1", "7.2.13", "neoverse-n1"),
+    ],
+)
+def test_the_processor_suits_the_kernel(cpu: str, release: str, expected: str) -> None:
+    assert processor(cpu, release) == expected
+
+
+def test_a_qemu_of_its_own(lab_root: Path, tmp_path: Path) -> None:
+    """A script, as for a QEMU with its own libraries; and options for the kernel and the board.
+
+    The script does not replace itself by QEMU, which must end with it nevertheless.
+    """
+    script = tmp_path / "my-qemu"
+    script.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/said\n{find()} "$@"\n')
+    script.chmod(0o755)
+    options: dict[str, Any] = {"append": "kvm-arm.mode=protected", "machine": "secure=on,mte=off"}
+    with Lab(root=lab_root, qemu=script, **options) as lab:
+        assert lab.description["cpu"] == "cortex-a57"
+        assert lab.description["kernel"].startswith("6.1.")
+        assert "Protected nVHE mode initialized" in lab.console
+        assert lab._process is not None
+        group = lab._process.pid
+    said = (tmp_path / "said").read_text()
+    assert "-machine virt,virtualization=on,gic-version=3,secure=on,mte=off " in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (None, "this QEMU is not there"),
+        ("", "cannot be started: Exec format error"),
+        ("#!/bin/sh", "this is no QEMU for arm64"),
+        ("#!/bin/sh\necho 'cannot open libfoo.so.1' >&2; exit 127", r"(?s)not run.*libfoo\.so"),
+        ("#!/bin/sh\necho 'pc   Standard PC'", r"(?s)does not list the machine virt.*Standard PC"),
+        ("#!/nowhere/sh", "cannot be started: No such file"),
+    ],
+)
+def test_a_qemu_that_cannot_be_used(tmp_path: Path, script: str | None, message: str) -> None:
+    """It is noticed before anything is downloaded."""
+    path = tmp_path / "qemu"
+    if script is not None:
+        path.write_text(script)
+        path.chmod(0o755)
+    with pytest.raises(LabError, match=message) as caught:
+        Lab(root=tmp_path / "lab", qemu=path).boot()
+    assert str(path) in str(caught.value)
+    assert not (tmp_path / "lab").exists()
+
+
+def test_a_qemu_that_is_no_program(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("")
+    for path, message in (("text", "is not executable"), (".", "is a directory")):
+        with pytest.raises(LabError, match=message):
+            prepare(tmp_path / "lab", qemu=tmp_path / path)
 
 
 def test_a_processor_that_qemu_does_not_have(lab_root: Path) -> None:
     with pytest.raises(LabError, match="cortex-x99"):
         Lab(cpu="cortex-x99", root=lab_root).boot()
+
+
+@pytest.mark.parametrize(
+    ("append", "message"),
+    [
+        ("rdinit=/none root=/dev/none", r"(?s)its kernel panicked \(VFS.*Cannot open root device"),
+        ("kvm-arm.mode=none", r"(?s)came up without KVM:.*kvm-arm.mode=none"),
+    ],
+    ids=["no first process", "no KVM"],
+)
+def test_a_kernel_that_does_not_come_up(lab_root: Path, append: str, message: str) -> None:
+    """The error has the kernel's messages."""
+    with pytest.raises(LabError, match=message):
+        Lab(root=lab_root, append=append).boot()
 
 
 def test_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -167,3 +257,4 @@ def test_a_kernel_in_parts() -> None:
     }
     names = packages.package_names(lambda package: depends[package])
     assert names[:5] == [f"linux-image-{version}", *parts, "python3.14-minimal"]
+    assert "libzstd1" in names

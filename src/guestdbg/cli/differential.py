@@ -5,7 +5,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -19,6 +19,7 @@ from guestdbg.check.differential.rules import RULES
 from guestdbg.check.differential.show import comparison_lines, program_lines
 from guestdbg.check.differential.trace import Trace, TraceLine, from_json, to_json
 from guestdbg.cli.group import EXIT_PROBLEM
+from guestdbg.cli.lab_options import lab_options
 from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.running.disassembly import instruction
 from guestdbg.cli.wrapping import wrapped
@@ -142,7 +143,7 @@ def _program_of(line: TraceLine) -> Program:
 @differential.command(short_help="Compare the software KVM with the lab's.")
 @_NUMBER
 @_SEED
-@click.option("--cpu", default="nvhe", show_default=True, help="The lab's processor: nvhe or vhe.")
+@lab_options
 @click.option(
     "--shrink",
     type=click.IntRange(min=0),
@@ -151,7 +152,9 @@ def _program_of(line: TraceLine) -> Program:
     help="Reduce this many of the unexplained differences.",
 )
 @click.pass_context
-def lab(context: click.Context, number: int, seed: int, cpu: str, shrink: int) -> None:
+def lab(
+    context: click.Context, number: int, seed: int, chosen: dict[str, Any], shrink: int
+) -> None:
     """Compare the software KVM with the real one of the lab (see `guestdbg lab`).
 
     Exit status: 0 if every difference is explained, 1 otherwise.
@@ -161,7 +164,7 @@ def lab(context: click.Context, number: int, seed: int, cpu: str, shrink: int) -
     with (
         playing_on("soft", full=False) as brief,
         playing_on("soft", full=True) as full,
-        Lab(cpu=cpu) as machine,
+        Lab(**chosen) as machine,
         LabSide(machine) as there,
     ):
         here = campaign.LocalSide(brief, full)

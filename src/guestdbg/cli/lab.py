@@ -9,14 +9,17 @@ import tty
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 
+from guestdbg.check.registry import select
+from guestdbg.cli.check import check
+from guestdbg.cli.lab_options import lab_options
 from guestdbg.cli.running.option_types import Seconds
 from guestdbg.cli.running.terminal import is_foreground
 from guestdbg.lab import CommandTimeout, Forward, Lab, Live
 from guestdbg.lab import prepare as prepare_cache
-from guestdbg.lab.fetch.packages import SUITE
 from guestdbg.lab.machine.local_files import in_the_way, named_files, write_results
 
 EXIT_LIMIT = 124
@@ -47,24 +50,11 @@ Exit status: that of the command, 128 + N if signal N ended it; 1 if the lab
 does not start, 124 after --timeout.
 """,
 )
-@click.option(
-    "--cpu",
-    default="nvhe",
-    show_default=True,
-    metavar="nvhe|vhe|NAME",
-    help="The processor: nvhe (Cortex-A57), vhe (slower), or a name of QEMU's.",
-)
+@lab_options
 @click.option("--smp", metavar="N", default=1, show_default=True, help="Number of processors.")
 @click.option("--memory", metavar="MIB", default=1024, show_default=True, help="Memory in MiB.")
 @click.option(
     "--gic", type=click.Choice(["2", "3"]), default="3", show_default=True, help="GIC version."
-)
-@click.option(
-    "--debian",
-    metavar="RELEASE",
-    default=SUITE,
-    show_default=True,
-    help="Release to take the kernel from: bookworm (Linux 6.1), trixie (6.12).",
 )
 @click.option(
     "--timeout",
@@ -105,11 +95,10 @@ does not start, 124 after --timeout.
 @click.pass_context
 def lab(
     context: click.Context,
-    cpu: str,
+    chosen: dict[str, Any],
     smp: int,
     memory: int,
     gic: str,
-    debian: str,
     timeout: float,
     files: tuple[str, ...],
     results: tuple[str, ...],
@@ -119,12 +108,14 @@ def lab(
     command: tuple[str, ...],
 ) -> None:
     """Run COMMAND on a real arm64 KVM: Debian's kernel in a QEMU that emulates EL2."""
+    machine = Lab(**chosen, smp=smp, memory=memory, gic=int(gic))
     if prepare:
-        prepare_cache(suite=debian)
+        prepare_cache(suite=chosen["suite"], qemu=chosen["qemu"])
         return
     if not command:
         raise click.UsageError("no COMMAND; for example: guestdbg lab -- caps", context)
     argv = _program(context, list(command))
+    _check_cases(context, argv)
     here = Path.cwd()
     if not fetch_overwrite and (existing := in_the_way(results, here)):
         raise click.UsageError(
@@ -135,7 +126,6 @@ def lab(
     carry = [*files, *named_files(argv[1:], here)]
     if "/" in argv[0]:
         carry += named_files(argv[:1], here)
-    machine = Lab(cpu=cpu, smp=smp, memory=memory, gic=int(gic), suite=debian)
     with contextlib.ExitStack() as stack:
         forwards = [stack.enter_context(Forward(inside, port)) for port, inside in ports]
         stack.enter_context(_ended_by_sigterm())
@@ -174,6 +164,13 @@ def _program(context: click.Context, words: list[str]) -> list[str]:
         return ["guestdbg", *words]
     names = ", ".join([*known, *PROGRAMS])
     raise click.UsageError(f"no command {first!r} in the lab; the commands are: {names}", context)
+
+
+def _check_cases(context: click.Context, argv: list[str]) -> None:
+    """Raises the errors of `guestdbg check` in its options and its -k before the lab starts."""
+    if argv[:2] == ["guestdbg", "check"]:
+        parsed = check.make_context("check", argv[2:], parent=context.parent)
+        select(parsed.params["patterns"])
 
 
 def _ports(text: str) -> tuple[int, int]:

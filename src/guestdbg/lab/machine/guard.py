@@ -4,13 +4,13 @@ import subprocess
 from pathlib import Path
 
 # It waits until its input ends, which happens however this process ends. Then it kills the process
-# whose number it read last, if any, and removes a directory. It is a shell script because a shell
-# starts in a millisecond.
+# group whose number it read last, if any, and removes a directory. It is a shell script because a
+# shell starts in a millisecond.
 _SCRIPT = """
 trap '' HUP INT QUIT TERM
 pid=
 while read -r line; do pid=$line; done
-[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
+[ -z "$pid" ] || kill -KILL "-$pid" 2>/dev/null
 rm -rf -- "$1"
 """
 
@@ -30,7 +30,8 @@ class Guard:
         )
 
     def kill_on_exit(self, pid: int | None) -> None:
-        """Sets the process that must not outlive this one. Reset it (None) before reaping it."""
+        """Sets the process that must not outlive this one, with its process group, which it leads.
+        Reset it (None) before reaping it."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(f"{pid or ''}\n".encode())

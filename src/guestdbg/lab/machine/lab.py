@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -28,10 +30,10 @@ from guestdbg.lab.inside.frames import (
     frame_json,
     pieces,
 )
-from guestdbg.lab.machine import qemu
 from guestdbg.lab.machine.channel import Channel, ChannelClosed, ReceiveTimeout
 from guestdbg.lab.machine.forward import Forward
 from guestdbg.lab.machine.guard import Guard
+from guestdbg.lab.machine.qemu import MachineOptions, find, processor, start
 from guestdbg.lab.machine.remote_command import Live, RemoteCommand, Result
 from guestdbg.lab.machine.upload import Files, read_upload
 
@@ -42,12 +44,15 @@ _GRACE = 20.0
 _POWER_OFF = 5.0
 
 
-def prepare(root: Path | None = None, suite: str = packages.SUITE) -> None:
+def prepare(
+    root: Path | None = None, suite: str = packages.SUITE, qemu: str | Path | None = None
+) -> None:
     """Downloads and builds what the lab is made of, so that later no network is needed.
 
-    Raises LabError if that fails, or if QEMU is not installed.
+    ``qemu`` is the QEMU that will run it (see ``Lab``). Raises LabError if that fails, or if
+    there is no QEMU.
     """
-    qemu.find()
+    find(qemu)
     initramfs.base(root or cache.default_root(), suite)
 
 
@@ -58,7 +63,8 @@ class Lab:
     ...     result = lab.run(["guestdbg", "caps"], timeout=60)
 
     Args:
-        cpu: "nvhe" (Cortex-A57), "vhe" (the newest processor that QEMU has), or QEMU's name of one.
+        cpu: "nvhe" (Cortex-A57; A72 for Linux 6.14 and later), "vhe" (the newest processor that
+            QEMU has), or QEMU's name of one.
         smp: the number of processors.
         memory: MiB.
         gic: the version of the interrupt controller, 2 or 3.
@@ -67,6 +73,9 @@ class Lab:
             into it; later ones need no network.
         boot_timeout: seconds that the machine may take to come up.
         layers: cpio archives whose files replace or extend those of the lab.
+        append: arguments for the kernel, after the lab's own.
+        machine: QEMU's properties of the machine, after the lab's own: "secure=on,mte=on".
+        qemu: the QEMU to run, a path or a name (default: qemu-system-aarch64).
 
     Raises LabError if an option is not possible. ``boot`` raises it if there is no QEMU, if the
     first use has no network, or if the machine does not come up in time.
@@ -83,8 +92,19 @@ class Lab:
         root: Path | None = None,
         boot_timeout: float = 180,
         layers: Sequence[Path] = (),
+        append: str = "",
+        machine: str = "",
+        qemu: str | Path | None = None,
     ) -> None:
-        self.machine = qemu.MachineOptions(cpu=cpu, smp=smp, memory=memory, gic=gic)
+        self.machine = MachineOptions(
+            cpu=cpu,
+            smp=smp,
+            memory=memory,
+            gic=gic,
+            append=append,
+            machine=machine,
+            qemu=qemu,
+        )
         self._suite = suite
         self._root = root
         self._boot_timeout = boot_timeout
@@ -93,7 +113,8 @@ class Lab:
         self._channel: Channel | None = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._guard: Guard | None = None
-        #: The lab's description of itself: "kernel", "machine", "python", "kvm".
+        #: The lab's description: "kernel" (its release), "machine", "python" and "kvm", and the
+        #: "cpu" that QEMU emulates, with QEMU's name.
         self.description: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -127,7 +148,7 @@ class Lab:
         if self.running:
             return
         self.close()
-        qemu.find()
+        find(self.machine.qemu)
         root = self._root or cache.default_root()
         base = initramfs.base(root, self._suite)
         package = initramfs.package(root, base.compiler)
@@ -137,20 +158,22 @@ class Lab:
             self._guard = Guard(directory)
             initrd = directory / "initrd"
             _join(initrd, base.archive, package, *self._layers)
-            self._process, sock = qemu.start(
-                self.machine, base.kernel, initrd, directory / "console"
+            self._process, sock = start(
+                self.machine, base.release, base.kernel, initrd, directory / "console"
             )
             self._guard.kill_on_exit(self._process.pid)
             self._channel = Channel(sock)
-            self.description = self._greeting()
+            cpu = processor(self.machine.cpu, base.release)
+            self.description = {**self._greeting(), "cpu": cpu}
             initrd.unlink()
         except BaseException:
             self.close(at_once=True)
             raise
         if not self.description["kvm"]:
-            messages = _tail(self.console)
+            lines = self.console.splitlines()
             self.close(at_once=True)
-            raise LabError(f"the lab's machine came up without KVM:\n{messages}")
+            about = "\n".join(line for line in lines if re.search("kvm|hyp|EL2", line, re.I))
+            raise LabError(f"the lab's machine came up without KVM:\n{_tail(about)}")
 
     def run(
         self,
@@ -272,7 +295,9 @@ class Lab:
             try:
                 process.wait(timeout=0 if at_once else _POWER_OFF)
             except subprocess.TimeoutExpired:
-                process.kill()
+                # QEMU leads its process group: a wrapper script may have started others.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             if self._guard is not None:
                 self._guard.kill_on_exit(None)
