@@ -90,7 +90,7 @@ def test_when_programs_are_compared_and_what_it_means(
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["-k", "nothing"], 1, "no case matches 'nothing'"),
+        (["-k", "no-such"], 1, "no case matches 'no-such'"),
         (["--machine", "x"], 1, "--machine x: it must be NAME=VALUE"),
         (["--programs", "many"], 2, "'many' is not a valid integer"),
     ],
