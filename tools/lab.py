@@ -103,8 +103,8 @@ def report_of(side: str, status: int, stdout: bytes, stderr: bytes) -> dict[str,
 
 def on_the_real_kvm(lab: Lab, side: str, words: list[str]) -> dict[str, Any]:
     """The suite's report on the lab's KVM. Raises Failed."""
-    kernel = lab.description["kernel"]
-    print(f"lab: {side}: KVM of Linux {kernel}: running the suite", flush=True)
+    kernel, cpu = lab.description["kernel"], lab.description["cpu"]
+    print(f"lab: {side}: KVM of Linux {kernel} on {cpu}: running the suite", flush=True)
     argv = ["guestdbg", "check", "--provider", "host", "--json", *words]
     result = lab.run(argv, timeout=SECONDS)
     return report_of(side, result.status, result.stdout, result.stderr)
