@@ -2,6 +2,7 @@
 
     make lab                           nVHE, as on Cortex-A57
     make lab LAB_OPTIONS="--cpu vhe"   with the Virtualization Host Extensions
+    make lab LAB_OPTIONS="--debian sid --qemu /opt/qemu/qemu"
     make lab LAB_OPTIONS="--programs 2000 --seed 500000"
     python tools/lab.py -k watchpoint  only these cases, and no programs
 

@@ -15,10 +15,18 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from guestdbg.lab import Lab
+import tools.lab
+from guestdbg.cli import main
+from guestdbg.lab import Lab, LabError
 from guestdbg.lab.image import initramfs
 from tests.cli.guests import EXAMPLES, GUESTDBG, ROOT
+
+OPTIONS = [
+    *("--cpu", "vhe", "--debian", "sid", "--append", "a=b c", "--machine", "secure=on"),
+    *("--qemu", "x/qemu"),
+]
 
 
 def guestdbg_lab(
@@ -114,6 +122,33 @@ def test_what_is_noticed_before_anything_is_downloaded(
     assert said in result.stderr
     assert result.returncode == status
     assert not [p for p in tmp_path.rglob("*") if p.is_dir() and p.name.startswith("debs")]
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "also"),
+    [
+        ("guestdbg.cli.lab", ["lab", *OPTIONS, "--", "caps"], {"smp": 1, "memory": 1024, "gic": 3}),
+        ("guestdbg.cli.differential", ["differential", "lab", *OPTIONS], {}),
+        ("tools.lab", OPTIONS, {}),
+    ],
+)
+def test_the_options_reach_the_lab(
+    module: str, words: list[str], also: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same options for all commands."""
+    pytest.importorskip("guestdbg.cpu.processor", reason="differential needs the processor")
+    seen: list[dict[str, object]] = []
+
+    def no_lab(**options: object) -> Lab:
+        seen.append(options)
+        raise LabError("this is all")
+
+    monkeypatch.setattr(f"{module}.Lab", no_lab)
+    command = tools.lab.command if module == "tools.lab" else main
+    result = CliRunner().invoke(command, words, standalone_mode=False)
+    assert "this is all" in result.stderr
+    chosen = {"cpu": "vhe", "suite": "sid", "append": "a=b c", "machine": "secure=on"}
+    assert seen == [{**chosen, "qemu": "x/qemu", **also}]
 
 
 def test_without_qemu(tmp_path: Path) -> None:
