@@ -148,7 +148,7 @@ class Lab:
         if self.running:
             return
         self.close()
-        find(self.machine.qemu)
+        program = find(self.machine.qemu)
         root = self._root or cache.default_root()
         base = initramfs.base(root, self._suite)
         package = initramfs.package(root, base.compiler)
@@ -159,7 +159,7 @@ class Lab:
             initrd = directory / "initrd"
             _join(initrd, base.archive, package, *self._layers)
             self._process, sock = start(
-                self.machine, base.release, base.kernel, initrd, directory / "console"
+                program, self.machine, base.release, base.kernel, initrd, directory / "console"
             )
             self._guard.kill_on_exit(self._process.pid)
             self._channel = Channel(sock)

@@ -137,15 +137,14 @@ def _checked(name: str, path: str | None) -> str:
 
 
 def start(
-    machine: MachineOptions, release: str, kernel: Path, initrd: Path, console: Path
+    program: str, machine: MachineOptions, release: str, kernel: Path, initrd: Path, console: Path
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Starts QEMU. The socket is the host's end of the channel to the agent in the lab.
 
-    ``release`` is the kernel's, such as "6.1.0-56-cloud-arm64". QEMU leads a process group.
-    The kernel's console goes to the file ``console``, so that its messages do not get into the
-    output of commands.
+    ``program`` is what ``find`` returned, ``release`` is the kernel's, such as
+    "6.1.0-56-cloud-arm64". The kernel's console goes to the file ``console``, so that its messages
+    do not get into the output of commands. QEMU leads a process group of its own.
     """
-    program = find(machine.qemu)
     host_end, lab_end = socket.socketpair()
     properties = [f"gic-version={machine.gic}", *([machine.machine] if machine.machine else [])]
     command = [
