@@ -97,6 +97,38 @@ def test_an_exception_in_a_case_is_a_failure_with_its_errno(kvm: Kvm) -> None:
     assert result.traceback
 
 
+def test_a_positive_control_gives_the_guest_back(kvm: Kvm) -> None:
+    def controlled(rig: Rig) -> None:
+        code = rig.code(asm.add(0, 0, 1), asm.str_(0, 1), rig.finish(0))
+        rig.set_x(1, DATA)
+        with rig.positive_control():
+            rig.set_reg("CONTEXTIDR_EL1", 5)
+            rig.debug(USE_HW, (), watchpoint(DATA, 8))
+            rig.watches(code.at(1), DATA, DATA + 7, write=True)
+        rig.expect("CONTEXTIDR_EL1", rig.reg("CONTEXTIDR_EL1"), 0)
+        with rig.positive_control():
+            rig.debug(0)
+            rig.done(value=1)
+        rig.expect("PC", rig.pc, code.at(0))
+        rig.done(value=1)
+
+    (result,) = run_cases([of(controlled)], kvm)
+    assert result.verdict == "pass", result.reason
+
+
+def test_a_positive_control_that_does_not_stop_is_a_failure(kvm: Kvm) -> None:
+    def uncontrolled(rig: Rig) -> None:
+        code = rig.code(asm.NOP, rig.finish())
+        with rig.positive_control():
+            rig.breaks(code.at(0))
+        rig.done()
+
+    (result,) = run_cases([of(uncontrolled)], kvm)
+    assert result.verdict == "fail"
+    assert result.expected
+    assert result.expected.startswith("as a positive control, a breakpoint exit at")
+
+
 @pytest.mark.parametrize("loop", [asm.b(0), asm.WFI])
 def test_a_guest_that_runs_for_ever_is_kicked_out(kvm: Kvm, loop: int) -> None:
     def endless(rig: Rig) -> None:
@@ -251,14 +283,14 @@ def test_a_failure_before_anything_ran_and_one_out_of_all_code(kvm: Kvm) -> None
 
 
 def test_skips_are_summed_up_by_their_reasons() -> None:
-    status, output = run("-k", "linked")
+    status, output = run("-k", "linked.to")
     assert status == 0
     assert len([line for line in output.splitlines() if line.startswith("skip")]) == 1
     assert " ".join(output.split()).startswith(
         "skip linked.to-each-context-breakpoint.2-from-the-highest and 13 more: "
         "there are 2 context-aware breakpoints provider soft"
     )
-    _, output = run("-v", "-k", "linked")
+    _, output = run("-v", "-k", "linked.to")
     assert len([line for line in output.splitlines() if line.startswith("skip")]) == 14
 
 

@@ -436,8 +436,8 @@ NOTICED: list[tuple[type[MutantVcpu], list[str], list[str]]] = [
     ),
     (
         LosesTheContext,
-        ["linked.watchpoint.same-context", "context.matches-every-instruction"],
-        ["linked.watchpoint.other-context"],
+        ["linked.watchpoint.*-context", "context.matches-every-instruction"],
+        ["watchpoint.register.*"],
     ),
     (
         OnlyTheFirstRegisters,

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from guestdbg.arm64.debug import RegisterPair
+from guestdbg.arm64.debug import RegisterPair, breakpoint, watchpoint
+from guestdbg.arm64.esr import EC
 from guestdbg.arm64.exception_class import exception_class
 from guestdbg.check import assembler as asm
+from guestdbg.check import layout
 from guestdbg.check.describe import taken_vector
 from guestdbg.check.rig import PSTATE_D, Rig
 from guestdbg.kvm import ExitMmio
@@ -47,7 +49,8 @@ def own_exception(
 ) -> int | None:
     """The class of the exception that a guest takes if it debugs itself with these registers.
 
-    It runs on another machine, at EL1, without KVM_SET_GUEST_DEBUG. None: it takes no exception.
+    It runs on another machine, at EL1, without KVM_SET_GUEST_DEBUG. None: it takes no exception,
+    though an ordinary breakpoint or watchpoint of a guest does cause one.
 
     Args:
         items: the program.
@@ -55,6 +58,9 @@ def own_exception(
         watchpoints: by number.
         registers: the values of Xn, by n.
         system: the values of system registers, by name.
+
+    Raises:
+        Failure: nothing that the guest arms stops it: that is no evidence about the processor.
     """
     own = rig.another_machine()
     code = own.code(*items, own.finish())
@@ -66,8 +72,22 @@ def own_exception(
     debug_itself(own, placed, watchpoints or {})
     exit_ = own.run()
     if taken_vector(exit_) is None or not isinstance(exit_, ExitMmio):
+        _show_that_guests_can_debug_themselves(rig)
         return None
     return exception_class(int.from_bytes(exit_.data, "little"))
+
+
+def _show_that_guests_can_debug_themselves(rig: Rig) -> None:
+    """The positive control: plain registers of the guest's own stop it, on one more machine."""
+    own = rig.another_machine()
+    code = own.code(asm.str_(0, 1), asm.NOP, own.finish())
+    own.set_x(1, layout.DATA)
+    debug_itself(own, {0: breakpoint(code.at(1))}, {0: watchpoint(layout.DATA, 8)[0]})
+    for ec, at in ((EC.WATCHPT_CUR, 0), (EC.BREAKPT_CUR, 1)):
+        own.start(code)
+        own.pc = code.at(at)
+        own.pstate = own.pstate & ~PSTATE_D
+        own.takes(ec, 0x200)
 
 
 def _placed(pair: RegisterPair, start: int) -> RegisterPair:

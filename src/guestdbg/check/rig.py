@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from guestdbg.arm64.debug import RegisterPair
+from guestdbg.arm64.registers import by_name
 from guestdbg.check import assembler as asm
 from guestdbg.check import layout
 from guestdbg.check.expect import Expectations
@@ -32,7 +34,7 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_HW,
     KVM_GUESTDBG_USE_SW_BP,
 )
-from guestdbg.kvm.regs import core_reg, sys_reg
+from guestdbg.kvm.regs import CORE_REGS, core_reg, sys_reg
 
 ENABLE = KVM_GUESTDBG_ENABLE
 STEP = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP
@@ -44,6 +46,14 @@ EL1H, EL0T, PSTATE_D = 0x3C5, 0x3C0, 1 << 9
 
 #: Pairs of control and value register: by number, or a sequence that starts with number 0.
 Pairs = Mapping[int, RegisterPair] | Sequence[RegisterPair]
+
+#: What a positive control gives back to the guest: all that decides what it does, and whether it
+#: stops.
+_GIVEN_BACK = (
+    *(CORE_REGS[f"x{n}"] for n in range(31)),
+    *(CORE_REGS[name] for name in ("sp", "sp_el1", "elr_el1", "spsr[0]", "pc", "pstate")),
+    *(sys_reg(name) for name in ("CONTEXTIDR_EL1", "MDSCR_EL1")),
+)
 
 #: How many instructions a run may retire, if the KVM counts them. If not, the watchdog's seconds
 #: limit a run.
@@ -286,6 +296,25 @@ class Rig(Expectations):
             finally:
                 self.vcpu.immediate_exit = False
 
+    @contextmanager
+    def positive_control(self) -> Iterator[None]:
+        """Show that the guest *does* stop if only the difference under test is another one.
+
+        For a case about what must not stop the guest: inside, the case changes that difference
+        alone (the watched address, the direction, the level, the control word), and expects the
+        stop. Afterwards the guest is where it was, and the case takes the control's debugging
+        back with a ``debug`` of its own. Without this, a KVM that never stops passes.
+        """
+        get, set_ = self.vcpu.get_one_reg, self.vcpu.set_one_reg
+        before = [(reg_id, get(reg_id)) for reg_id in _GIVEN_BACK]
+        try:
+            yield
+        except Failure as failure:
+            raise Failure(f"as a positive control, {failure.expected}", failure.seen) from failure
+        self.complete()
+        for reg_id, value in before:
+            set_(reg_id, value)
+
     # -- requirements -----------------------------------------------------------------------------
 
     def skip(self, reason: str) -> None:
@@ -305,6 +334,11 @@ class Rig(Expectations):
         """Skip unless there are at least ``count`` watchpoint registers."""
         if self.watchpoints < count:
             self.skip(f"KVM_CAP_GUEST_DEBUG_HW_WPS: there are {self.watchpoints}")
+
+    def context_aware(self) -> list[int]:
+        """The numbers of the context-aware breakpoints, highest first."""
+        count = by_name("ID_AA64DFR0_EL1").get(self.reg("ID_AA64DFR0_EL1"), "CTX_CMPs") + 1
+        return list(range(self.breakpoints - 1, self.breakpoints - 1 - count, -1))
 
     def refused(self, call: str, action: object, number: int = errno.EINVAL) -> None:
         """Expect ``action()`` to be refused with this errno."""

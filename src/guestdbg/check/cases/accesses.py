@@ -97,6 +97,15 @@ def _(rig: Rig, access: Access) -> None:
     rig.watches(code.at(len(access.before)), _BASE, last, write=access.wnr)
 
 
+def _stops_on(rig: Rig, code: asm.Code, access: Access, watched: int, beside: int) -> None:
+    """The positive control of the next case: one of its two watchpoints is on the access."""
+    kind = "write" if access.writes else "read"
+    armed = watchpoint(watched, 1, kind) + watchpoint(beside, 1, "any")  # type: ignore[arg-type]
+    with rig.positive_control():
+        rig.debug(USE_HW, watchpoints=armed)
+        rig.watches(code.at(len(access.before)), _BASE, watched, write=access.wnr)
+
+
 @case_for_each(
     "access.just-beside",
     choose(lambda a: not a.needs),
@@ -104,9 +113,11 @@ def _(rig: Rig, access: Access) -> None:
     _FAR,
 )
 def _(rig: Rig, access: Access) -> None:
-    _run_up_to(rig, access, _BASE)
-    watched = watchpoint(_BASE - 1, 1, "any") + watchpoint(_BASE + access.size, 1, "any")
-    rig.debug(USE_HW, watchpoints=watched)
+    code = _run_up_to(rig, access, _BASE)
+    before, last, after = _BASE - 1, _BASE + access.size - 1, _BASE + access.size
+    _stops_on(rig, code, access, _BASE, beside=after)
+    _stops_on(rig, code, access, last, beside=before)
+    rig.debug(USE_HW, watchpoints=watchpoint(before, 1, "any") + watchpoint(after, 1, "any"))
     rig.done()
 
 
@@ -117,10 +128,13 @@ def _(rig: Rig, access: Access) -> None:
     "Arm ARM DBGWCR<n>_EL1.LSC",
 )
 def _(rig: Rig, access: Access) -> None:
-    _run_up_to(rig, access, _BASE)
-    kind = "read" if access.writes else "write"
-    watched = watchpoint(_BASE, access.size, kind)  # type: ignore[arg-type]
+    code = _run_up_to(rig, access, _BASE)
+    own, other = ("write", "read") if access.writes else ("read", "write")
+    watched = watchpoint(_BASE, access.size, other)  # type: ignore[arg-type]
     rig.need_watchpoints(len(watched))
+    with rig.positive_control():
+        rig.debug(USE_HW, watchpoints=watchpoint(_BASE, access.size, own))  # type: ignore[arg-type]
+        rig.watches(code.at(0), _BASE, _BASE + access.size - 1, write=access.wnr)
     rig.debug(USE_HW, watchpoints=watched)
     rig.done()
 
@@ -214,10 +228,14 @@ def _(rig: Rig, access: Access) -> None:
     "Arm ARM D2.10 (Watchpoint exceptions), store-exclusive instructions",
 )
 def _(rig: Rig) -> None:
-    code = rig.code(asm.CLREX, asm.store_exclusive(4, 2, 1), rig.finish(4))
+    store = asm.store_exclusive(4, 2, 1)
     fill(rig)
     rig.set_x(1, _BASE)
     rig.debug(USE_HW, watchpoints=watchpoint(_BASE, 8))
+    # The positive control: with the monitor it stops.
+    code = rig.code(asm.load_exclusive(5, 1), store)
+    rig.watches(code.at(1), _BASE, _BASE + 7, write=True)
+    code = rig.code(asm.CLREX, store, rig.finish(4))
     exit_ = rig.run()
     if isinstance(exit_, ExitDebug):
         rig.watches(code.at(1), _BASE, _BASE + 7, write=True, exit_=exit_)
@@ -266,10 +284,16 @@ def _(rig: Rig, byte: int) -> None:
 )
 def _(rig: Rig) -> None:
     size = _zva_size(rig)
-    rig.code(asm.dc_zva(1), rig.finish())
+    code = rig.code(asm.dc_zva(1), rig.finish())
     block = DATA + 4 * size
     rig.set_x(1, block)
-    rig.debug(
-        USE_HW, watchpoints=watchpoint(block - 1, 1, "any") + watchpoint(block + size, 1, "any")
-    )
+    before, after = watchpoint(block - 1, 1, "any"), watchpoint(block + size, 1, "any")
+    for armed in (
+        watchpoint(block, 1, "any") + after,
+        before + watchpoint(block + size - 1, 1, "any"),
+    ):
+        with rig.positive_control():
+            rig.debug(USE_HW, watchpoints=armed)
+            rig.watches(code.at(0), block, block + size - 1, write=True)
+    rig.debug(USE_HW, watchpoints=before + after)
     rig.done()

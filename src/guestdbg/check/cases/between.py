@@ -195,8 +195,11 @@ def _(rig: Rig, to_match: bool) -> None:
     rig.set_reg("CONTEXTIDR_EL1", 1 if to_match else 2)
     if to_match:
         rig.breaks(code.at(2))
-    else:
-        rig.done()
+        return
+    with rig.positive_control():
+        rig.set_reg("CONTEXTIDR_EL1", 1)
+        rig.breaks(code.at(2))
+    rig.done()
 
 
 def _highest(rig: Rig) -> int:

@@ -65,6 +65,9 @@ def _(rig: Rig) -> None:
     if rig.breakpoints == 16:
         rig.skip("all 16 registers are implemented")
     code = rig.code(asm.NOP, asm.NOP, rig.finish())
+    with rig.positive_control():
+        rig.debug(USE_HW, {n: breakpoint(code.at(1)) for n in range(rig.breakpoints - 1, 16)})
+        rig.breaks(code.at(1))
     rig.debug(USE_HW, {n: breakpoint(code.at(1)) for n in range(rig.breakpoints, 16)})
     rig.done()
 
@@ -78,11 +81,16 @@ def _(rig: Rig) -> None:
 def _(rig: Rig, what: tuple[str, int]) -> None:
     chosen, el = what
     code = rig.code(asm.NOP, asm.NOP, rig.finish(), el=el)
-    rig.debug(USE_HW, [breakpoint(code.at(1), el=chosen)])  # type: ignore[arg-type]
+    armed = [breakpoint(code.at(1), el=chosen)]  # type: ignore[arg-type]
     if chosen in ("any", f"el{el}"):
+        rig.debug(USE_HW, armed)
         rig.breaks(code.at(1))
-    else:
-        rig.done()
+        return
+    with rig.positive_control():
+        rig.debug(USE_HW, [breakpoint(code.at(1))])
+        rig.breaks(code.at(1))
+    rig.debug(USE_HW, armed)
+    rig.done()
 
 
 @case(
@@ -107,6 +115,9 @@ def _(rig: Rig) -> None:
 def _(rig: Rig) -> None:
     code = rig.code(asm.NOP, asm.NOP, rig.finish())
     pair = breakpoint(code.at(1))
+    with rig.positive_control():
+        rig.debug(USE_HW, [pair])
+        rig.breaks(code.at(1))
     rig.debug(USE_HW, [RegisterPair(DBGBCR.encode(base=pair.control, E=0), pair.value)])
     rig.done()
 
@@ -242,6 +253,9 @@ def _(rig: Rig, distance: int) -> None:
     code = rig.code(asm.NOP, asm.NOP, asm.b("over"), asm.NOP, asm.label("over"), rig.finish())
     # Instructions 0, 1 and 2 are executed, 3 is not.
     at = {4: code.at(3), -4: code.at(0) - 4}.get(distance, code.at(1) + distance)
+    with rig.positive_control():
+        rig.debug(USE_HW, [breakpoint(code.at(1))])
+        rig.breaks(code.at(1))
     rig.debug(USE_HW, [breakpoint(at)])
     rig.done()
     if distance < 4 << 30:

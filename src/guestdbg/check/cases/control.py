@@ -57,7 +57,14 @@ def _(rig: Rig) -> None:
 def _(rig: Rig) -> None:
     code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
-    rig.debug((STEP | USE_HW) & ~ENABLE, [breakpoint(code.at(1))], watchpoint(DATA, 8))
+    armed = ([breakpoint(code.at(1))], watchpoint(DATA, 8))
+    with rig.positive_control():
+        rig.debug(STEP | USE_HW, *armed)
+        rig.steps(code.at(1))
+        rig.breaks(code.at(1))
+        rig.debug(STEP | USE_HW, (), armed[1])
+        rig.watches(code.at(1), DATA, DATA + 7, write=True)
+    rig.debug((STEP | USE_HW) & ~ENABLE, *armed)
     rig.done()
 
 
@@ -69,10 +76,27 @@ def _(rig: Rig) -> None:
 def _(rig: Rig) -> None:
     code = rig.code(asm.NOP, asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
-    rig.debug(STEP | USE_HW, [breakpoint(code.at(2))], watchpoint(DATA, 8))
+    armed = ([breakpoint(code.at(2))], watchpoint(DATA, 8))
+    rig.debug(STEP | USE_HW, *armed)
     rig.steps(code.at(1))
-    rig.debug(0, [breakpoint(code.at(2))], watchpoint(DATA, 8))
+    with rig.positive_control():
+        rig.steps(code.at(2))
+        rig.breaks(code.at(2))
+        rig.debug(STEP | USE_HW, (), armed[1])
+        rig.watches(code.at(2), DATA, DATA + 7, write=True)
+    rig.debug(STEP | USE_HW, *armed)
+    rig.debug(0, *armed)
     rig.done()
+
+
+def _stops_for_both(
+    rig: Rig, code: asm.Code, breakpoints: list[RegisterPair], watchpoints: list[RegisterPair]
+) -> None:
+    """With USE_HW, instruction 1 stops for the breakpoint, and then for the watchpoint."""
+    rig.debug(USE_HW, breakpoints, watchpoints)
+    rig.breaks(code.at(1))
+    rig.debug(USE_HW, (), watchpoints)
+    rig.watches(code.at(1), DATA, DATA + 7, write=True)
 
 
 @case(
@@ -84,7 +108,10 @@ def _(rig: Rig) -> None:
 def _(rig: Rig) -> None:
     code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
-    rig.debug(ENABLE, [breakpoint(code.at(1))], watchpoint(DATA, 8))
+    armed = ([breakpoint(code.at(1))], watchpoint(DATA, 8))
+    with rig.positive_control():
+        _stops_for_both(rig, code, *armed)
+    rig.debug(ENABLE, *armed)
     rig.done()
 
 
@@ -96,8 +123,10 @@ def _(rig: Rig) -> None:
 def _(rig: Rig) -> None:
     code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
-    off = [RegisterPair(p.control & ~1, p.value) for p in (breakpoint(code.at(1)),)]
-    rig.debug(USE_HW, off, [RegisterPair(p.control & ~1, p.value) for p in watchpoint(DATA, 8)])
+    armed = ([breakpoint(code.at(1))], watchpoint(DATA, 8))
+    with rig.positive_control():
+        _stops_for_both(rig, code, *armed)
+    rig.debug(USE_HW, *([RegisterPair(p.control & ~1, p.value) for p in pairs] for pairs in armed))
     rig.done()
 
 

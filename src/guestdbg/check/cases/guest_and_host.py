@@ -45,6 +45,8 @@ def _run_to_the_fifth(rig: Rig, code: asm.Code, control: int) -> None:
 )
 def _(rig: Rig, watch: bool) -> None:
     _program_with_own_stop(rig, watch)
+    with rig.positive_control():
+        rig.takes(EC.WATCHPT_CUR if watch else EC.BREAKPT_CUR, 0x200)
     rig.debug(USE_HW)
     rig.done()
 
@@ -133,7 +135,12 @@ def _(rig: Rig, control: int) -> None:
 def _(rig: Rig, control: int) -> None:
     code = rig.code(asm.NOP, asm.NOP, rig.finish())
     rig.debug(control, [breakpoint(code.at(1))], watchpoint(DATA, 8))
-    rig.run()
+    if control == USE_HW:
+        rig.breaks(code.at(1))
+    elif control == STEP:
+        rig.steps(code.at(1))
+    else:
+        rig.done()
     for name in (*_REGISTERS, "MDSCR_EL1"):
         rig.expect(name, rig.reg(name), 0)
 

@@ -49,6 +49,10 @@ def _(rig: Rig, what: _What) -> None:
     code = rig.code(asm.NOP, asm.NOP, rig.finish(), el=el)
     pair = breakpoint(code.at(1))
     control = DBGBCR.encode(base=pair.control, HMC=hmc, SSC=ssc, PMC=pmc)
+    if el not in levels:
+        with rig.positive_control():
+            rig.debug(USE_HW, [pair])
+            rig.breaks(code.at(1))
     rig.debug(USE_HW, [RegisterPair(control, pair.value)])
     if el in levels:
         rig.breaks(code.at(1))
@@ -69,6 +73,10 @@ def _(rig: Rig, what: _What) -> None:
     rig.set_x(1, DATA)
     pair = watchpoint(DATA, 8)[0]
     control = DBGWCR.encode(base=pair.control, HMC=hmc, SSC=ssc, PAC=pac)
+    if el not in levels:
+        with rig.positive_control():
+            rig.debug(USE_HW, watchpoints=[pair])
+            rig.watches(code.at(1), DATA, DATA + 7, write=True)
     rig.debug(USE_HW, watchpoints=[RegisterPair(control, pair.value)])
     if el in levels:
         rig.watches(code.at(1), DATA, DATA + 7, write=True)

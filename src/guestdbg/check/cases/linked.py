@@ -10,7 +10,6 @@ from guestdbg.arm64.debug import (
     context_breakpoint,
     watchpoint,
 )
-from guestdbg.arm64.registers import by_name
 from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import own_debugging
 from guestdbg.check.layout import DATA
@@ -21,15 +20,9 @@ _LINK = "Arm ARM D2.8 (Breakpoint types and linking of breakpoints)"
 _CONTEXT = 0x1234
 
 
-def context_aware(rig: Rig) -> list[int]:
-    """The numbers of the context-aware breakpoints, highest first."""
-    count = by_name("ID_AA64DFR0_EL1").get(rig.reg("ID_AA64DFR0_EL1"), "CTX_CMPs") + 1
-    return list(range(rig.breakpoints - 1, rig.breakpoints - 1 - count, -1))
-
-
 def _skip_unless_the_processor_compares_contexts(rig: Rig) -> None:
     """By the guest's own breakpoint of the same type."""
-    highest = context_aware(rig)[0]
+    highest = rig.context_aware()[0]
     pair = context_breakpoint(_CONTEXT)
     if not own_debugging(
         rig, asm.NOP, breakpoints={highest: pair}, system={"CONTEXTIDR_EL1": _CONTEXT}
@@ -53,7 +46,7 @@ def _linked_program(rig: Rig, context: int) -> asm.Code:
     _LINK + "; DBGBCR<n>_EL1.BT 0b0001 and 0b0011",
 )
 def _(rig: Rig, context: int) -> None:
-    number = context_aware(rig)[0]
+    number = rig.context_aware()[0]
     code = _linked_program(rig, context)
     rig.debug(
         USE_HW,
@@ -64,8 +57,11 @@ def _(rig: Rig, context: int) -> None:
     )
     if context == _CONTEXT:
         rig.breaks(code.at(1))
-    else:
-        rig.done()
+        return
+    with rig.positive_control():
+        rig.set_reg("CONTEXTIDR_EL1", _CONTEXT)
+        rig.breaks(code.at(1))
+    rig.done()
 
 
 @case_for_each(
@@ -75,7 +71,7 @@ def _(rig: Rig, context: int) -> None:
     _LINK + "; DBGWCR<n>_EL1.WT",
 )
 def _(rig: Rig, context: int) -> None:
-    number = context_aware(rig)[0]
+    number = rig.context_aware()[0]
     code = _linked_program(rig, context)
     rig.debug(
         USE_HW,
@@ -84,8 +80,11 @@ def _(rig: Rig, context: int) -> None:
     )
     if context == _CONTEXT:
         rig.watches(code.at(2), DATA, DATA + 7, write=True)
-    else:
-        rig.done()
+        return
+    with rig.positive_control():
+        rig.set_reg("CONTEXTIDR_EL1", _CONTEXT)
+        rig.watches(code.at(2), DATA, DATA + 7, write=True)
+    rig.done()
 
 
 @case_for_each(
@@ -95,7 +94,7 @@ def _(rig: Rig, context: int) -> None:
     _LINK + "; ID_AA64DFR0_EL1.CTX_CMPs",
 )
 def _(rig: Rig, which: int) -> None:
-    numbers = context_aware(rig)
+    numbers = rig.context_aware()
     if which >= len(numbers):
         rig.skip(f"there are {len(numbers)} context-aware breakpoints")
     number = numbers[which]
@@ -117,7 +116,7 @@ def _(rig: Rig, which: int) -> None:
     _LINK,
 )
 def _(rig: Rig) -> None:
-    number = context_aware(rig)[0]
+    number = rig.context_aware()[0]
     code = _linked_program(rig, _CONTEXT)
     context = {number: context_breakpoint(_CONTEXT, linked=True)}
     watched = watchpoint(DATA, 8, linked_to=number)
@@ -133,9 +132,33 @@ def _(rig: Rig) -> None:
     _LINK,
 )
 def _(rig: Rig) -> None:
-    _linked_program(rig, _CONTEXT)
-    rig.debug(USE_HW, {context_aware(rig)[0]: context_breakpoint(_CONTEXT, linked=True)})
+    number = rig.context_aware()[0]
+    code = _linked_program(rig, _CONTEXT)
+    alone = {number: context_breakpoint(_CONTEXT, linked=True)}
+    with rig.positive_control():
+        rig.debug(USE_HW, alone | {0: breakpoint(code.at(1), linked_to=number)})
+        rig.breaks(code.at(1))
+    rig.debug(USE_HW, alone)
     rig.done()
+
+
+def _linked_to(rig: Rig, code: asm.Code, other: RegisterPair, watch: bool) -> None:
+    """Arm a breakpoint on instruction 1, or a watchpoint, that is linked to ``other``."""
+    number = rig.context_aware()[0]
+    if watch:
+        rig.debug(USE_HW, {number: other}, watchpoint(DATA, 8, linked_to=number))
+    else:
+        rig.debug(USE_HW, {number: other, 0: breakpoint(code.at(1), linked_to=number)})
+
+
+def _stops_if_linked_to_a_context(rig: Rig, code: asm.Code, watch: bool) -> None:
+    """The positive control of the next two cases."""
+    with rig.positive_control():
+        _linked_to(rig, code, context_breakpoint(_CONTEXT, linked=True), watch)
+        if watch:
+            rig.watches(code.at(2), DATA, DATA + 7, write=True)
+        else:
+            rig.breaks(code.at(1))
 
 
 @case_for_each(
@@ -145,14 +168,11 @@ def _(rig: Rig) -> None:
     _LINK,
 )
 def _(rig: Rig, watch: bool) -> None:
-    number = context_aware(rig)[0]
     code = _linked_program(rig, _CONTEXT)
+    _stops_if_linked_to_a_context(rig, code, watch)
     pair = context_breakpoint(_CONTEXT, linked=True)
-    off = {number: RegisterPair(DBGBCR.encode(base=pair.control, E=0), pair.value)}
-    if watch:
-        rig.debug(USE_HW, off, watchpoint(DATA, 8, linked_to=number))
-    else:
-        rig.debug(USE_HW, off | {0: breakpoint(code.at(1), linked_to=number)})
+    off = RegisterPair(DBGBCR.encode(base=pair.control, E=0), pair.value)
+    _linked_to(rig, code, off, watch)
     rig.done()
 
 
@@ -163,14 +183,10 @@ def _(rig: Rig, watch: bool) -> None:
     _LINK,
 )
 def _(rig: Rig, watch: bool) -> None:
-    number = context_aware(rig)[0]
     code = _linked_program(rig, _CONTEXT)
+    _stops_if_linked_to_a_context(rig, code, watch)
     # An address breakpoint that is never reached: its type cannot be linked to.
-    other = {number: breakpoint(DATA)}
-    if watch:
-        rig.debug(USE_HW, other, watchpoint(DATA, 8, linked_to=number))
-    else:
-        rig.debug(USE_HW, other | {0: breakpoint(code.at(1), linked_to=number)})
+    _linked_to(rig, code, breakpoint(DATA), watch)
     rig.done()
 
 
@@ -181,7 +197,7 @@ def _(rig: Rig, watch: bool) -> None:
     _LINK + "; CONTEXTIDR_EL1",
 )
 def _(rig: Rig) -> None:
-    number = context_aware(rig)[0]
+    number = rig.context_aware()[0]
     store = asm.str_(0, 1)
     code = rig.code(
         *(store, asm.msr("CONTEXTIDR_EL1", 2), asm.ISB),
@@ -205,7 +221,7 @@ def _(rig: Rig) -> None:
     _LINK,
 )
 def _(rig: Rig, el: int) -> None:
-    number = context_aware(rig)[0]
+    number = rig.context_aware()[0]
     rig.set_reg("CONTEXTIDR_EL1", _CONTEXT)
     code = rig.code(asm.NOP, asm.NOP, rig.finish(), el=el)
     rig.debug(
@@ -227,7 +243,7 @@ def _(rig: Rig, el: int) -> None:
 def _(rig: Rig) -> None:
     _skip_unless_the_processor_compares_contexts(rig)
     code = _linked_program(rig, _CONTEXT)
-    rig.debug(USE_HW, {context_aware(rig)[0]: context_breakpoint(_CONTEXT)})
+    rig.debug(USE_HW, {rig.context_aware()[0]: context_breakpoint(_CONTEXT)})
     rig.breaks(code.at(0))
     rig.pc = code.at(1)
     rig.breaks(code.at(1))
@@ -239,8 +255,12 @@ def _(rig: Rig) -> None:
     _LINK,
 )
 def _(rig: Rig) -> None:
-    _linked_program(rig, _CONTEXT + 1)
-    rig.debug(USE_HW, {context_aware(rig)[0]: context_breakpoint(_CONTEXT)})
+    _skip_unless_the_processor_compares_contexts(rig)
+    code = _linked_program(rig, _CONTEXT + 1)
+    rig.debug(USE_HW, {rig.context_aware()[0]: context_breakpoint(_CONTEXT)})
+    with rig.positive_control():
+        rig.set_reg("CONTEXTIDR_EL1", _CONTEXT)
+        rig.breaks(code.at(0))
     rig.done()
 
 
@@ -254,7 +274,7 @@ def _(rig: Rig) -> None:
     _skip_unless_the_processor_compares_contexts(rig)
     code = rig.code(asm.NOP, asm.msr("CONTEXTIDR_EL1", 2), asm.ISB, asm.NOP, rig.finish())
     rig.set_x(2, _CONTEXT)
-    rig.debug(USE_HW, {context_aware(rig)[0]: context_breakpoint(_CONTEXT)})
+    rig.debug(USE_HW, {rig.context_aware()[0]: context_breakpoint(_CONTEXT)})
     exit_ = rig.run()
     # Without synchronization the ISB itself may match already.
     rig.expect_one_of("PC", rig.pc, (code.at(2), code.at(3)))
@@ -272,8 +292,13 @@ def _(rig: Rig, what: tuple[str, int]) -> None:
     _skip_unless_the_processor_compares_contexts(rig)
     rig.set_reg("CONTEXTIDR_EL1", _CONTEXT)
     code = rig.code(asm.NOP, rig.finish(), el=el)
+    number = rig.context_aware()[0]
+    if chosen != f"el{el}":
+        with rig.positive_control():
+            rig.debug(USE_HW, {number: context_breakpoint(_CONTEXT)})
+            rig.breaks(code.at(0))
     pair = context_breakpoint(_CONTEXT, el=chosen)  # type: ignore[arg-type]
-    rig.debug(USE_HW, {context_aware(rig)[0]: pair})
+    rig.debug(USE_HW, {number: pair})
     if chosen == f"el{el}":
         rig.breaks(code.at(0))
     else:

@@ -176,8 +176,13 @@ def _(rig: Rig) -> None:
     rig.set_reg("DBGBVR0_EL1", pair.value)
     rig.set_reg("MDSCR_EL1", MDE | KDE)
     other = _moved(rig)
-    other.code(asm.NOP, asm.NOP, other.finish())
+    there = other.code(asm.NOP, asm.NOP, other.finish())
+    other.expect("the program's address", there.at(1), pair.value)
     other.pstate = other.pstate & ~PSTATE_D
+    with other.positive_control():
+        other.set_reg("OSLSR_EL1", 8)
+        other.takes(EC.BREAKPT_CUR, 0x200)
+    other.set_reg("OSLSR_EL1", 10)
     other.done()
     other.expect("OSLSR_EL1", other.reg("OSLSR_EL1"), 10)
 

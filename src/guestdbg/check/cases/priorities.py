@@ -124,10 +124,23 @@ def _(rig: Rig) -> None:
             "the processor compares breakpoints before it fetches: the guest's own breakpoint, "
             "without KVM, comes first too"
         )
+    mapped = rig.machine.program(asm.NOP)
     rig.code(asm.br(1))
+    with rig.positive_control():
+        rig.set_x(1, mapped.address)
+        rig.debug(USE_HW, [breakpoint(mapped.address)])
+        rig.breaks(mapped.address)
     rig.set_x(1, _ABOVE)
     rig.debug(USE_HW, [breakpoint(_ABOVE)])
     rig.takes(EC.IABT_CUR, 0x200)
+
+
+def _stops_in_memory(rig: Rig, code: asm.Code, word: int) -> None:
+    """The positive control of the cases below: the same access stops where there is memory."""
+    with rig.positive_control():
+        rig.set_x(1, DATA)
+        rig.debug(USE_HW, (), watchpoint(DATA, 8, "any"))
+        rig.watches(code.at(0), DATA, DATA + 7, write=word == asm.str_(0, 1))
 
 
 @case_for_each(
@@ -137,7 +150,8 @@ def _(rig: Rig) -> None:
     _ORDER,
 )
 def _(rig: Rig, word: int) -> None:
-    rig.code(word)
+    code = rig.code(word)
+    _stops_in_memory(rig, code, word)
     rig.set_x(1, _ABOVE)
     rig.debug(USE_HW, (), watchpoint(_ABOVE, 8, "any"))
     rig.takes(EC.DABT_CUR, 0x200)
@@ -183,7 +197,8 @@ def _(rig: Rig) -> None:
     _ORDER + "; KVM API 5 (KVM_EXIT_MMIO)",
 )
 def _(rig: Rig, word: int) -> None:
-    rig.code(word)
+    code = rig.code(word)
+    _stops_in_memory(rig, code, word)
     rig.set_x(1, NOWHERE + 0x100)
     rig.debug(USE_HW, (), watchpoint(NOWHERE + 0x100, 8, "any"))
     exit_ = rig.run()

@@ -62,8 +62,11 @@ def _(rig: Rig, bas: int) -> None:
 
 @case("watchpoint.bas.none", "BAS = 0 selects no byte: the watchpoint never matches.", _BAS)
 def _(rig: Rig) -> None:
-    rig.code(asm.str_(0, 1), rig.finish())
+    code = rig.code(asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
+    with rig.positive_control():
+        rig.debug(USE_HW, watchpoints=[_pair(0xFF)])
+        rig.watches(code.at(0), DATA, DATA + 7, write=True)
     rig.debug(USE_HW, watchpoints=[_pair(0)])
     rig.done()
 
@@ -76,6 +79,10 @@ def _(rig: Rig) -> None:
 )
 def _(rig: Rig, bas: int) -> None:
     code = rig.code(asm.access("strb", 0, 1), rig.finish())
+    rig.set_x(1, DATA)
+    with rig.positive_control():
+        rig.debug(USE_HW, watchpoints=[_pair(0xFF)])
+        rig.watches(code.at(0), DATA, write=True)
     rig.debug(USE_HW, watchpoints=[_pair(bas)])
     for byte in range(-4, 12):
         rig.start(code)
@@ -140,6 +147,10 @@ def _(rig: Rig, mask: int) -> None:
 )
 def _(rig: Rig, bas: int) -> None:
     code = rig.code(asm.access("strb", 0, 1), rig.finish())
+    rig.set_x(1, DATA + 100)
+    with rig.positive_control():
+        rig.debug(USE_HW, watchpoints=[_pair(0xFF, DATA + 64, 6)])
+        rig.watches(code.at(0), DATA + 100, write=True)
     rig.debug(USE_HW, watchpoints=[_pair(bas, DATA + 64, 6)])
     for address in range(DATA + 56, DATA + 136, 4):
         _store(rig, code, address)

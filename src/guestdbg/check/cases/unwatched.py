@@ -25,9 +25,12 @@ def _expect_stop_at(rig: Rig, address: int) -> None:
 def _(rig: Rig) -> None:
     if rig.watchpoints == 16:
         rig.skip("all 16 registers are implemented")
-    rig.code(asm.str_(0, 1), rig.finish())
+    code = rig.code(asm.str_(0, 1), rig.finish())
     rig.set_x(1, DATA)
     pair = watchpoint(DATA, 8)[0]
+    with rig.positive_control():
+        rig.debug(USE_HW, watchpoints=dict.fromkeys(range(rig.watchpoints - 1, 16), pair))
+        rig.watches(code.at(0), DATA, DATA + 7, write=True)
     rig.debug(USE_HW, watchpoints=dict.fromkeys(range(rig.watchpoints, 16), pair))
     rig.done()
 

@@ -75,11 +75,16 @@ def _(rig: Rig, what: tuple[str, str]) -> None:
     watched, done = what
     code = rig.code(_ACCESS[done], rig.finish())
     rig.set_x(1, DATA)
-    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, watched))  # type: ignore[arg-type]
+    armed = watchpoint(DATA, 8, watched)  # type: ignore[arg-type]
     if watched == "any" or (watched == "read") == (done == "load"):
+        rig.debug(USE_HW, watchpoints=armed)
         rig.watches(code.at(0), DATA, DATA + 7, write=done == "store")
-    else:
-        rig.done()
+        return
+    with rig.positive_control():
+        rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
+        rig.watches(code.at(0), DATA, DATA + 7, write=done == "store")
+    rig.debug(USE_HW, watchpoints=armed)
+    rig.done()
 
 
 @case_for_each(
@@ -92,11 +97,16 @@ def _(rig: Rig, what: tuple[str, int]) -> None:
     chosen, el = what
     code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish(), el=el)
     rig.set_x(1, DATA)
-    rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, el=chosen))  # type: ignore[arg-type]
+    armed = watchpoint(DATA, 8, el=chosen)  # type: ignore[arg-type]
     if chosen in ("any", f"el{el}"):
+        rig.debug(USE_HW, watchpoints=armed)
         rig.watches(code.at(1), DATA, DATA + 7, write=True)
-    else:
-        rig.done()
+        return
+    with rig.positive_control():
+        rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8))
+        rig.watches(code.at(1), DATA, DATA + 7, write=True)
+    rig.debug(USE_HW, watchpoints=armed)
+    rig.done()
 
 
 @case_for_each(
@@ -117,11 +127,15 @@ def _(rig: Rig, what: tuple[str, str]) -> None:
         )
     code = rig.code(word, rig.finish())
     rig.set_x(1, DATA)
-    rig.debug(USE_HW, watchpoints=[pair])
     if chosen == "el0":
+        rig.debug(USE_HW, watchpoints=[pair])
         rig.watches(code.at(0), DATA, DATA + 7, write=name == "sttr")
-    else:
-        rig.done()
+        return
+    with rig.positive_control():
+        rig.debug(USE_HW, watchpoints=watchpoint(DATA, 8, "any"))
+        rig.watches(code.at(0), DATA, DATA + 7, write=name == "sttr")
+    rig.debug(USE_HW, watchpoints=[pair])
+    rig.done()
 
 
 @case(
