@@ -53,13 +53,24 @@ def _(rig: Rig, number: int) -> None:
 )
 def _(rig: Rig) -> None:
     code = rig.code(
-        *(asm.msr("DBGBVR0_EL1", 2), asm.msr("DBGBCR0_EL1", 3), asm.msr("MDSCR_EL1", 4), asm.ISB),
-        *(asm.daifclr(8), asm.label("here"), asm.NOP, rig.finish()),
+        *(asm.msr("DBGBVR0_EL1", 2), asm.msr("DBGBCR0_EL1", 3)),
+        *(asm.msr("DBGWVR0_EL1", 1), asm.msr("DBGWCR0_EL1", 5), asm.msr("MDSCR_EL1", 4), asm.ISB),
+        *(asm.daifclr(8), asm.label("here"), asm.NOP),
+        *(asm.label("store"), asm.str_(0, 1), rig.finish()),
     )
-    for n, value in ((2, code["here"]), (3, breakpoint(0).control), (4, MDE | KDE)):
+    pair = watchpoint(DATA, 8)[0]
+    for n, value in (
+        *((1, pair.value), (2, code["here"]), (3, breakpoint(0).control)),
+        *((4, MDE | KDE), (5, pair.control)),
+    ):
         rig.set_x(n, value)
     rig.takes(EC.BREAKPT_CUR, 0x200)
     rig.expect("ELR_EL1", rig.core("elr_el1"), code["here"])
+    rig.start(code)
+    rig.pc = code["store"]
+    rig.pstate = EL1H & ~PSTATE_D
+    rig.takes(EC.WATCHPT_CUR, 0x200)
+    rig.expect("ELR_EL1", rig.core("elr_el1"), code["store"])
 
 
 @case_for_each(
