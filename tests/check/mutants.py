@@ -6,6 +6,7 @@ a selection that fail on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +55,33 @@ class MutantVcpu(Wrapped):
     def asked(self, debug: GuestDebug) -> GuestDebug:
         """Changes the argument of KVM_SET_GUEST_DEBUG."""
         return debug
+
+
+class StuckAtZero:
+    """A processor on which bits of MDSCR_EL1 are always 0, although they read as written.
+
+    Accesses to the debug registers are always trapped, so that the guest's own writes come here
+    too. ``when`` says for which of the guest's vCPUs: on others the bits work.
+    """
+
+    def __init__(
+        self, vcpu: Any, bits: int, when: Callable[[Any], bool] = lambda vcpu: True
+    ) -> None:
+        processor = vcpu.cpu
+        self.__dict__.update(vcpu=vcpu, bits=bits, when=when, processor=processor)
+        self.__dict__["mdscr"] = processor.mdscr_el1
+
+    def __getattr__(self, name: str) -> Any:
+        return self.mdscr if name == "mdscr_el1" else getattr(self.processor, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "mdscr_el1":
+            self.__dict__["mdscr"] = value
+            if self.when(self.vcpu):
+                value &= ~self.bits
+        elif name == "mdcr_el2":
+            value |= 1 << 9  # TDA
+        setattr(self.processor, name, value)
 
 
 class _MutantVm(Wrapped):

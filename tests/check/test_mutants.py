@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from guestdbg.kvm import Exit, ExitDebug, GuestDebug, KvmError, VcpuInit
+from guestdbg.kvm import Exit, ExitDebug, ExitMmio, GuestDebug, KvmError, Vcpu, VcpuInit
 from guestdbg.kvm.constants import (
     KVM_CAP_GUEST_DEBUG_HW_BPS,
     KVM_CAP_GUEST_DEBUG_HW_WPS,
@@ -18,7 +18,7 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.regs import core_reg, name_of, sys_reg
 
-from .mutants import MutantKvm, MutantVcpu, failing, with_controls, with_hsr
+from .mutants import MutantKvm, MutantVcpu, StuckAtZero, failing, with_controls, with_hsr
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
@@ -399,6 +399,81 @@ class ListsNoDebugRegisters(MutantVcpu):
         return [r for r in self.inner.get_reg_list() if not name_of(r).startswith("DBG")]
 
 
+class GuestStepsNothing(MutantVcpu):
+    """The guest's own MDSCR_EL1.SS never gets into the hardware."""
+
+    def __init__(self, inner: Vcpu) -> None:
+        super().__init__(inner)
+        inner.cpu = StuckAtZero(inner, 1, lambda v: not v.guest_debug)  # type: ignore[attr-defined]
+
+
+class OwnStepWithoutIsv(MutantVcpu):
+    """ESR_EL1.ISV and EX of the guest's own steps are 0."""
+
+    def run(self) -> Exit:
+        exit_ = super().run()
+        if isinstance(exit_, ExitMmio) and exit_.is_write:
+            esr = int.from_bytes(exit_.data, "little")
+            if esr >> 26 == STEP:
+                return replace(exit_, data=(esr & ~(1 << 24 | 1 << 6)).to_bytes(8, "little"))
+        return exit_
+
+
+class OneRegDoesNotLock(MutantVcpu):
+    """One-reg writes of OSLSR_EL1 change nothing."""
+
+    def set_one_reg(self, reg_id: int, value: int) -> None:
+        if reg_id != sys_reg("OSLSR_EL1"):
+            self.inner.set_one_reg(reg_id, value)
+
+
+class LosesTdcc(MutantVcpu):
+    """A run with guest debugging clears the guest's MDSCR_EL1.TDCC."""
+
+    def run(self) -> Exit:
+        exit_ = super().run()
+        if self.debugged:
+            mdscr = self.inner.get_one_reg(sys_reg("MDSCR_EL1"))
+            self.inner.set_one_reg(sys_reg("MDSCR_EL1"), mdscr & ~(1 << 12))
+        return exit_
+
+
+class TdccUndebuggedOnly(MutantVcpu):
+    """The guest's MDSCR_EL1.TDCC is not in the hardware while userspace debugs."""
+
+    def __init__(self, inner: Vcpu) -> None:
+        super().__init__(inner)
+        bit = 1 << 12
+        inner.cpu = StuckAtZero(inner, bit, lambda v: v.guest_debug)  # type: ignore[attr-defined]
+
+
+class EnableAloneLosesTheGuests(MutantVcpu):
+    """Control ENABLE, without further flags, clears a debug register of the guest."""
+
+    def asked(self, debug: GuestDebug) -> GuestDebug:
+        if debug.control == KVM_GUESTDBG_ENABLE:
+            self.inner.set_one_reg(sys_reg("DBGBVR0_EL1"), 0)
+        return debug
+
+
+class LosesTheGuestsLinks(MutantVcpu):
+    """The guest's own context breakpoints do not get into the hardware."""
+
+    def run(self) -> Exit:
+        for n in range(16):
+            name = sys_reg(f"DBGBCR{n}_EL1")
+            if self.inner.get_one_reg(name) >> 20 & 15 == 3:
+                self.inner.set_one_reg(name, 0)
+        return super().run()
+
+
+class StepsChangeARegister(MutantVcpu):
+    def debug_exit(self, exit_: ExitDebug) -> Exit:
+        if exit_.ec == STEP:
+            self.inner.set_one_reg(core_reg("x20"), 0)
+        return exit_
+
+
 CAPS = {
     "breakpoints": {KVM_CAP_GUEST_DEBUG_HW_BPS: 5},
     "watchpoints": {KVM_CAP_GUEST_DEBUG_HW_WPS: 0},
@@ -487,6 +562,23 @@ NOTICED: list[tuple[type[MutantVcpu], list[str], list[str]]] = [
     (AfterTheAccess, ["between.value-register", "between.memory"], ["between.level.*"]),
     (NothingStops, ["*.register.[0-3]", "access.str-8"], ["capability.*"]),
     (NothingStops, ["watchpoint.not-by-*", "watchpoint.neighbours.*", "*.disabled"], []),
+    (
+        GuestStepsNothing,
+        ["guest.step", "guest.steps-itself-at-el1", "guest.step-isv.*", "lock.masks-*-at-el1"],
+        ["step.*"],
+    ),
+    (OwnStepWithoutIsv, ["guest.step-isv.an-*", "guest.step-isv.a-load*"], ["guest.step"]),
+    (OneRegDoesNotLock, ["lock.masks-the-guests-step-at-el1"], ["guest.steps-itself-at-el1"]),
+    (LosesTdcc, ["guest.tdcc.*"], ["guest.mdscr.*"]),
+    (TdccUndebuggedOnly, ["guest.tdcc-traps.use-hw"], ["guest.tdcc-traps.undebugged"]),
+    (EnableAloneLosesTheGuests, ["step.enable-in-between"], ["guest.reads.use-hw"]),
+    (StepsChangeARegister, ["step.enable-in-between"], ["step.count.*"]),
+    (DebugsEveryVcpu, ["vcpus.added-after-a-run.*"], ["breakpoint.register.*"]),
+    (
+        LosesTheGuestsLinks,
+        ["guest.linked-breakpoint.0", "guest.linked-watchpoint.0", "guest.*.follows-the-context"],
+        ["guest.breakpoint.*", "linked.*"],
+    ),
 ]
 
 

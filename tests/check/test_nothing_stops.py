@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
@@ -18,12 +18,11 @@ from guestdbg.check import run_cases, select
 from guestdbg.kvm import Exit, GuestDebug, Vcpu
 from guestdbg.kvm.constants import KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_USE_HW
 
-from .mutants import MutantKvm, MutantVcpu
+from .mutants import MutantKvm, MutantVcpu, StuckAtZero
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
 MDE = 1 << 15
-TDA = 1 << 9
 USE_HW = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW
 
 
@@ -61,35 +60,12 @@ class UserspacesMdeNeverSet(Recording):
         )
 
 
-class _ProcessorWithoutMde:
-    """A processor whose MDSCR_EL1.MDE is always 0, although it reads as written.
-
-    Accesses to the debug registers are always trapped, so that the guest's own writes come here
-    too.
-    """
-
-    def __init__(self, processor: Any) -> None:
-        self.__dict__["processor"] = processor
-        self.__dict__["mdscr"] = processor.mdscr_el1
-
-    def __getattr__(self, name: str) -> Any:
-        return self.mdscr if name == "mdscr_el1" else getattr(self.processor, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "mdscr_el1":
-            self.__dict__["mdscr"] = value
-            value &= ~MDE
-        elif name == "mdcr_el2":
-            value |= TDA
-        setattr(self.processor, name, value)
-
-
 class NobodysMdeIsSet(Recording):
     """Breakpoints and watchpoints never match, neither userspace's nor the guest's own."""
 
     def __init__(self, inner: Vcpu) -> None:
         super().__init__(inner)
-        inner.cpu = _ProcessorWithoutMde(inner.cpu)  # type: ignore[attr-defined]
+        inner.cpu = StuckAtZero(inner, MDE)  # type: ignore[attr-defined]
 
 
 def by_userspace() -> bool:

@@ -12,6 +12,7 @@ expect         the expectations: one method for each sort of exit
 rig            ``Rig``, which a case gets: a vCPU, its machine, and the expectations
 registry       ``Case``, ``@case`` and the list of all cases
 evidence       whether the processor itself lacks something
+handlers       exception handlers of a guest that debugs itself
 accesses       every sort of memory access, for cases about watchpoints
 cases/         the cases, one file for each topic
 situation      the state of vCPU and guest when a case failed
@@ -47,8 +48,10 @@ differential/  random programs on two KVMs, compared exit by exit
   (``rig.watches(..., last=...)``, ``rig.expect_one_of``).
 - Skip what the processor cannot do only *on evidence*, an ID register or the behaviour itself, and
   give the reason: ``rig.skip(...)``. Never skip because an answer is missing.
-- A case must be able to fail. A case about what must not stop the guest continues to something
-  that must, so that a KVM that never stops does not pass.
+- A case must be able to fail. A case about what must not stop the guest needs a positive control:
+  the same guest with the same set-up stops if only the difference under test is another one
+  (``with rig.positive_control():``). Without it, a KVM that never stops passes.
+  ``tests/check/test_nothing_stops.py`` finds every case that arms something and has no control.
 - Tag what Linux 6.14 and later answer differently ``until=(6, 14)``, and what Linux promises
   only since 5.19 ``since=(5, 19)``.
 - Put every new program into a new ``rig.code(...)``. Never overwrite code that has run: an

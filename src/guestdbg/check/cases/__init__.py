@@ -19,6 +19,7 @@ priorities      which exception comes first at one instruction
 order           breakpoint, watchpoint and step together, removed in every order
 between         what userspace changes between two runs
 guest           the guest's own debugging
+guest_handlers  the guest's own debugging with handlers that continue, and with linked registers
 guest_and_host  the guest's own debugging while the host debugs it, and afterwards
 lock            the OS Lock and the OS Double Lock
 migration       one-reg access to the debug registers; moving them to another machine
@@ -34,6 +35,7 @@ from guestdbg.check.cases import (
     control,
     guest,
     guest_and_host,
+    guest_handlers,
     instructions,
     levels,
     linked,
@@ -57,6 +59,7 @@ __all__ = [
     "control",
     "guest",
     "guest_and_host",
+    "guest_handlers",
     "instructions",
     "levels",
     "linked",

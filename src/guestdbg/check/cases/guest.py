@@ -1,7 +1,8 @@
 """The guest's own debugging, by itself."""
 
 from guestdbg.arm64.debug import breakpoint, watchpoint
-from guestdbg.arm64.esr import EC
+from guestdbg.arm64.esr import EC, Syndrome
+from guestdbg.arm64.iss import SoftwareStepIss
 from guestdbg.check import assembler as asm
 from guestdbg.check.evidence import KDE, MDE, debug_itself
 from guestdbg.check.layout import DATA
@@ -112,6 +113,33 @@ def _(rig: Rig) -> None:
     rig.takes(EC.SOFTSTP_LOW, 0x400)
     rig.expect("x0: one instruction", rig.x(0), 1)
     rig.expect("ELR_EL1", rig.core("elr_el1"), below.at(1))
+
+
+@case_for_each(
+    "guest.step-isv",
+    {
+        "an-ordinary-instruction": (asm.NOP, True, 1, 0),
+        "a-load-exclusive": (asm.load_exclusive(4, 1), True, 1, 1),
+        "nothing": (asm.NOP, False, 0, 0),
+    },
+    "In the syndrome of the guest's own step of {}, ISV says whether an instruction was stepped, "
+    "and EX whether it was a load-exclusive.",
+    "Arm ARM ESR_EL1 (ISS of a Software Step exception); D2.12 (Software Step exceptions)",
+)
+def _(rig: Rig, what: tuple[int, bool, int, int]) -> None:
+    word, active, isv, ex = what
+    below = rig.machine.program(word, asm.NOP, rig.finish(), el=0)
+    rig.code(asm.ERET)
+    rig.set_x(1, DATA)
+    rig.set_core("elr_el1", below.address)
+    # With SPSR_EL1.SS clear, the step is pending at once.
+    rig.set_core("spsr[0]", EL0T | (_SPSR_SS if active else 0))
+    rig.set_reg("MDSCR_EL1", _SS)
+    details = Syndrome.decode(rig.takes(EC.SOFTSTP_LOW, 0x400)).details
+    assert isinstance(details, SoftwareStepIss)
+    rig.expect("ISV", details.isv, isv)
+    rig.expect("EX", details.ex, ex)
+    rig.expect("ELR_EL1", rig.core("elr_el1"), below.at(int(active)))
 
 
 @case_for_each(

@@ -3,6 +3,7 @@
 from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.arm64.esr import EC
 from guestdbg.check import assembler as asm
+from guestdbg.check.describe import taken_vector
 from guestdbg.check.evidence import KDE, MDE, debug_itself
 from guestdbg.check.layout import DATA, VECTORS
 from guestdbg.check.registry import case, case_for_each
@@ -211,6 +212,73 @@ def _(rig: Rig) -> None:
     rig.steps(below.at(0))
     rig.steps(below.at(1))
     rig.expect("x0", rig.x(0), 1)
+
+
+_TDCC = 1 << 12
+_TRAPPED = "Arm ARM MDSCR_EL1.TDCC; D1.3 (traps to EL1 come before traps to EL2)"
+
+
+def _set_tdcc(rig: Rig) -> tuple[asm.Code, asm.Code]:
+    """A guest that sets MDSCR_EL1.TDCC, reads it into x4, and goes to EL0, which reads MDCCSR."""
+    below = rig.machine.program(asm.mrs(5, "MDCCSR_EL0"), rig.finish(), el=0)
+    code = rig.code(
+        asm.msr("MDSCR_EL1", 3), asm.ISB, asm.mrs(4, "MDSCR_EL1"), asm.NOP, asm.NOP, asm.ERET
+    )
+    rig.set_x(3, _TDCC)
+    rig.set_core("elr_el1", below.address)
+    rig.set_core("spsr[0]", EL0T)
+    return code, below
+
+
+@case_for_each(
+    "guest.tdcc",
+    _SETS,
+    "MDSCR_EL1.TDCC, which the guest sets while userspace debugs it ({}), is kept: it reads as "
+    "written, also once debugging has ended.",
+    _SHARED + "; Arm ARM MDSCR_EL1.TDCC",
+)
+def _(rig: Rig, control: int) -> None:
+    code = rig.code(
+        *(asm.msr("MDSCR_EL1", 3), asm.ISB, asm.mrs(4, "MDSCR_EL1"), asm.NOP),
+        *(asm.mrs(6, "MDSCR_EL1"), rig.finish(6)),
+    )
+    rig.set_x(3, _TDCC)
+    rig.debug(control, [breakpoint(code.at(4))])
+    _run_to_the_fifth(rig, code, control)
+    rig.expect("MDSCR_EL1 as the guest reads it", rig.x(4), _TDCC)
+    rig.expect("MDSCR_EL1 by one-reg access", rig.reg("MDSCR_EL1"), _TDCC)
+    if control != ENABLE:
+        rig.debug(0)
+        rig.done(value=_TDCC)
+
+
+@case_for_each(
+    "guest.tdcc-traps",
+    _SETS | {"undebugged": 0},
+    "With MDSCR_EL1.TDCC, which the guest has set, an access of its EL0 to the debug "
+    "communications channel is trapped to its EL1, also while userspace debugs it ({}).",
+    _TRAPPED,
+)
+def _(rig: Rig, control: int) -> None:
+    own = rig.another_machine()
+    _set_tdcc(own)
+    exit_ = own.run()
+    if taken_vector(exit_) is None:
+        own.done(exit_=exit_)
+        rig.skip("the processor does not trap these accesses for the guest's own EL1 (TDCC)")
+    own.takes(EC.SYS64, 0x400, exit_=exit_)
+    code, below = _set_tdcc(rig)
+    rig.debug(control, [breakpoint(code.at(4))])
+    if control & ~ENABLE:
+        _run_to_the_fifth(rig, code, control)
+        rig.debug(control)
+    if control == STEP:
+        for at in (code.at(5), below.at(0), VECTORS + 0x400):
+            rig.steps(at)
+        rig.debug(0)
+    rig.takes(EC.SYS64, 0x400)
+    rig.expect("MDSCR_EL1 as the guest read it", rig.x(4), _TDCC)
+    rig.expect("ELR_EL1", rig.core("elr_el1"), below.at(0))
 
 
 _READABLE = {

@@ -3,7 +3,7 @@
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.exception_class import exception_class
 from guestdbg.check import assembler as asm
-from guestdbg.check.layout import DATA, NOWHERE, RAM, RAM_SIZE, VECTORS
+from guestdbg.check.layout import DATA, DONE, NOWHERE, RAM, RAM_SIZE, VECTORS
 from guestdbg.check.registry import case, case_for_each
 from guestdbg.check.rig import EL0T, EL1H, ENABLE, STEP, USE_HW, Rig
 from guestdbg.check.verdict import Failure
@@ -263,6 +263,41 @@ def _(rig: Rig, control: int) -> None:
     rig.start(code)
     rig.debug(STEP)
     rig.steps(code.at(1))
+
+
+@case(
+    "step.enable-in-between",
+    "Stepping and running with ENABLE alone, again and again, changes no register: the guest reads "
+    "back from its debug registers what it wrote.",
+    _STEP + "; KVM API 4.69 (KVM_GET_ONE_REG)",
+)
+def _(rig: Rig) -> None:
+    code = rig.code(
+        *(asm.label("top"), asm.msr("DBGBVR0_EL1", 2), asm.msr("DBGWVR0_EL1", 2)),
+        *(asm.mrs(3, "DBGBVR0_EL1"), asm.mrs(4, "DBGWVR0_EL1")),
+        *(asm.label("run"), asm.add(2, 2, 8), asm.str_(4, 28), asm.b("top")),
+    )
+    kept = {n: 0x0101_0101_0101_0101 * n for n in range(5, 28)}
+    for n, value in kept.items():
+        rig.set_x(n, value)
+    rig.set_x(2, DATA)
+    rig.set_x(28, DONE)
+    for n in range(50):
+        rig.debug(STEP)
+        if n:
+            # The branch back, after the store that ended the last run.
+            rig.steps(code["top"])
+        for at in range(1, 5):
+            rig.steps(code.at(at))
+        value = DATA + 8 * n
+        rig.expect("DBGBVR0_EL1 as the guest reads it", rig.x(3), value)
+        rig.expect("DBGWVR0_EL1 as the guest reads it", rig.x(4), value)
+        rig.debug(ENABLE)
+        rig.done(value=value)
+        rig.complete()
+        rig.expect("DBGBVR0_EL1 by one-reg access", rig.reg("DBGBVR0_EL1"), value)
+    for n, value in kept.items():
+        rig.expect(f"x{n}", rig.x(n), value)
 
 
 @case(

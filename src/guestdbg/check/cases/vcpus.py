@@ -134,6 +134,37 @@ def _(rig: Rig) -> None:
     rig.breaks(code.at(1))
 
 
+@case_for_each(
+    "vcpus.added-after-a-run",
+    {"undebugged": False, "debugged": True},
+    "A vCPU added to a machine after another has run ({}) runs to the end of its program, and can "
+    "be debugged; the other stays as it was.",
+    _EACH + "; 4.7 (KVM_CREATE_VCPU)",
+)
+def _(rig: Rig, debugged: bool) -> None:
+    code = rig.code(asm.NOP, asm.NOP, asm.str_(0, 1), rig.finish())
+    rig.set_x(1, DATA)
+    if debugged:
+        rig.debug(USE_HW, [breakpoint(code.at(1))])
+        rig.breaks(code.at(1))
+    else:
+        rig.done()
+    other = rig.another_vcpu()
+    other.start(code)
+    other.set_x(1, DATA)
+    other.done()
+    other.start(code)
+    other.debug(USE_HW, [breakpoint(code.at(0))], watchpoint(DATA, 8))
+    other.breaks(code.at(0))
+    other.debug(USE_HW, (), watchpoint(DATA, 8))
+    other.watches(code.at(2), DATA, DATA + 7, write=True)
+    rig.start(code)
+    if debugged:
+        rig.breaks(code.at(1))
+    else:
+        rig.done()
+
+
 @case(
     "vcpus.own-registers",
     "One-reg access reaches each vCPU's own debug registers.",
