@@ -82,8 +82,11 @@ def _(rig: Rig) -> None:
     _BRK,
 )
 def _(rig: Rig) -> None:
-    rig.code(asm.b("over"), asm.brk(5), asm.label("over"), rig.finish())
+    code = rig.code(asm.b("over"), asm.brk(5), asm.label("over"), rig.finish())
     rig.debug(USE_SW_BP)
+    with rig.positive_control():
+        rig.pc = code.at(1)
+        rig.brk(code.at(1), 5)
     rig.done()
 
 
@@ -107,6 +110,10 @@ def _(rig: Rig) -> None:
     "Arm ARM C6.2 (HLT): UNDEFINED where halting is not allowed",
 )
 def _(rig: Rig, control: int) -> None:
-    rig.code(asm.hlt(1))
+    code = rig.code(asm.hlt(1), asm.brk(1))
     rig.debug(control)
+    if control:
+        with rig.positive_control():
+            rig.pc = code.at(1)
+            rig.brk(code.at(1), 1)
     rig.takes(EC.UNKNOWN, 0x200)

@@ -25,9 +25,9 @@ def _program_with_own_stop(rig: Rig, watch: bool) -> asm.Code:
 
 
 def _run_to_the_fifth(rig: Rig, code: asm.Code, control: int) -> None:
-    """Run to the fifth instruction: by four steps, or to userspace's breakpoint there.
+    """Run to the fifth instruction, a BRK: by four steps, or to userspace's breakpoint there.
 
-    With a control word that has neither, run to the end.
+    With a control word that has neither, the BRK itself exits.
     """
     if control == STEP:
         for n in range(4):
@@ -35,7 +35,7 @@ def _run_to_the_fifth(rig: Rig, code: asm.Code, control: int) -> None:
     elif control == USE_HW:
         rig.breaks(code.at(4))
     else:
-        rig.done()
+        rig.brk(code.at(4), 0)
 
 
 @case_for_each(
@@ -119,7 +119,7 @@ def _(rig: Rig, control: int) -> None:
     }
     for name, value in values.items():
         rig.set_reg(name, value)
-    code = rig.code(*(asm.mrs(2 + n, name) for n, name in enumerate(values)), asm.NOP, rig.finish())
+    code = rig.code(*(asm.mrs(2 + n, name) for n, name in enumerate(values)), asm.brk())
     host = ([breakpoint(code.at(4))], watchpoint(DATA + 64, 8))
     rig.debug(control, *host)
     _run_to_the_fifth(rig, code, control)
@@ -134,14 +134,9 @@ def _(rig: Rig, control: int) -> None:
     _SHARED + "; KVM API 4.69 (KVM_GET_ONE_REG)",
 )
 def _(rig: Rig, control: int) -> None:
-    code = rig.code(asm.NOP, asm.NOP, rig.finish())
-    rig.debug(control, [breakpoint(code.at(1))], watchpoint(DATA, 8))
-    if control == USE_HW:
-        rig.breaks(code.at(1))
-    elif control == STEP:
-        rig.steps(code.at(1))
-    else:
-        rig.done()
+    code = rig.code([asm.NOP] * 4, asm.brk())
+    rig.debug(control, [breakpoint(code.at(4))], watchpoint(DATA, 8))
+    _run_to_the_fifth(rig, code, control)
     for name in (*_REGISTERS, "MDSCR_EL1"):
         rig.expect(name, rig.reg(name), 0)
 
@@ -156,7 +151,7 @@ def _(rig: Rig, control: int) -> None:
 def _(rig: Rig, control: int) -> None:
     code = rig.code(
         *(asm.mrs(2, "MDSCR_EL1"), asm.msr("MDSCR_EL1", 3), asm.ISB, asm.mrs(4, "MDSCR_EL1")),
-        *(asm.NOP, rig.finish()),
+        asm.brk(),
     )
     rig.set_reg("MDSCR_EL1", KDE)
     rig.set_x(3, MDE)
@@ -218,11 +213,15 @@ _TDCC = 1 << 12
 _TRAPPED = "Arm ARM MDSCR_EL1.TDCC; D1.3 (traps to EL1 come before traps to EL2)"
 
 
-def _set_tdcc(rig: Rig) -> tuple[asm.Code, asm.Code]:
-    """A guest that sets MDSCR_EL1.TDCC, reads it into x4, and goes to EL0, which reads MDCCSR."""
+def _set_tdcc(rig: Rig, *, stop: bool) -> tuple[asm.Code, asm.Code]:
+    """A guest that sets MDSCR_EL1.TDCC, reads it into x4, and goes to EL0, which reads MDCCSR.
+
+    With ``stop``, the fifth instruction is a BRK.
+    """
     below = rig.machine.program(asm.mrs(5, "MDCCSR_EL0"), rig.finish(), el=0)
     code = rig.code(
-        asm.msr("MDSCR_EL1", 3), asm.ISB, asm.mrs(4, "MDSCR_EL1"), asm.NOP, asm.NOP, asm.ERET
+        *(asm.msr("MDSCR_EL1", 3), asm.ISB, asm.mrs(4, "MDSCR_EL1"), asm.NOP),
+        *(asm.brk() if stop else asm.NOP, asm.ERET),
     )
     rig.set_x(3, _TDCC)
     rig.set_core("elr_el1", below.address)
@@ -239,7 +238,7 @@ def _set_tdcc(rig: Rig) -> tuple[asm.Code, asm.Code]:
 )
 def _(rig: Rig, control: int) -> None:
     code = rig.code(
-        *(asm.msr("MDSCR_EL1", 3), asm.ISB, asm.mrs(4, "MDSCR_EL1"), asm.NOP),
+        *(asm.msr("MDSCR_EL1", 3), asm.ISB, asm.mrs(4, "MDSCR_EL1"), asm.NOP, asm.brk()),
         *(asm.mrs(6, "MDSCR_EL1"), rig.finish(6)),
     )
     rig.set_x(3, _TDCC)
@@ -247,9 +246,9 @@ def _(rig: Rig, control: int) -> None:
     _run_to_the_fifth(rig, code, control)
     rig.expect("MDSCR_EL1 as the guest reads it", rig.x(4), _TDCC)
     rig.expect("MDSCR_EL1 by one-reg access", rig.reg("MDSCR_EL1"), _TDCC)
-    if control != ENABLE:
-        rig.debug(0)
-        rig.done(value=_TDCC)
+    rig.debug(0)
+    rig.pc = code.at(5)
+    rig.done(value=_TDCC)
 
 
 @case_for_each(
@@ -261,19 +260,20 @@ def _(rig: Rig, control: int) -> None:
 )
 def _(rig: Rig, control: int) -> None:
     own = rig.another_machine()
-    _set_tdcc(own)
+    _set_tdcc(own, stop=False)
     exit_ = own.run()
     if taken_vector(exit_) is None:
         own.done(exit_=exit_)
         rig.skip("the processor does not trap these accesses for the guest's own EL1 (TDCC)")
     own.takes(EC.SYS64, 0x400, exit_=exit_)
-    code, below = _set_tdcc(rig)
-    rig.debug(control, [breakpoint(code.at(4))])
-    if control & ~ENABLE:
+    code, below = _set_tdcc(rig, stop=bool(control))
+    if control:
+        rig.debug(control, [breakpoint(code.at(4))])
         _run_to_the_fifth(rig, code, control)
         rig.debug(control)
+        rig.pc = code.at(5)
     if control == STEP:
-        for at in (code.at(5), below.at(0), VECTORS + 0x400):
+        for at in (below.at(0), VECTORS + 0x400):
             rig.steps(at)
         rig.debug(0)
     rig.takes(EC.SYS64, 0x400)
@@ -301,9 +301,12 @@ _READABLE = {
 )
 def _(rig: Rig, what: tuple[str, int, int]) -> None:
     name, expected, control = what
-    rig.code(asm.mrs(2, name), rig.finish(2))
+    code = rig.code(asm.mrs(2, name), rig.finish(2))
     rig.set_x(2, 0xDEAD)
-    rig.debug(control)
+    if control:
+        rig.debug(control, [breakpoint(code.at(1))])
+        rig.breaks(code.at(1))
+        rig.debug(control)
     rig.done(value=expected)
 
 
