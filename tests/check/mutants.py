@@ -97,16 +97,22 @@ class _MutantVm(Wrapped):
 
 
 class MutantKvm(Wrapped):
-    """The software KVM with other vCPUs, or other capabilities."""
+    """The software KVM with other vCPUs, or other capabilities.
+
+    ``shape``: what ``open_kvm`` is told about the processor.
+    """
 
     inner: Kvm
     vcpu: type[MutantVcpu]
     caps: dict[int, int]
 
     def __init__(
-        self, vcpu: type[MutantVcpu] = MutantVcpu, caps: dict[int, int] | None = None
+        self,
+        vcpu: type[MutantVcpu] = MutantVcpu,
+        caps: dict[int, int] | None = None,
+        **shape: int,
     ) -> None:
-        super().__init__(open_kvm("soft"))
+        super().__init__(open_kvm("soft", **shape))
         self.vcpu = vcpu
         self.caps = caps or {}
 

@@ -99,11 +99,12 @@ def debugging_at_all() -> bool:
 
 
 def verdicts_of_what_arms(
-    mutant: type[Recording], armed: Callable[[], bool], *patterns: str
+    mutant: type[Recording], armed: Callable[[], bool], *patterns: str, **shape: int
 ) -> dict[str, str]:
     """The cases for which ``armed()`` is true afterwards, and their verdicts on this mutant."""
     found = {}
-    results = run_cases(select(patterns), MutantKvm(mutant), seconds=1.0)  # type: ignore[arg-type]
+    kvm = MutantKvm(mutant, **shape)
+    results = run_cases(select(patterns), kvm, seconds=1.0)  # type: ignore[arg-type]
     while True:
         Recording.debugged_by_userspace = False
         Recording.armed_by_userspace = Recording.armed_by_guest = False
@@ -132,6 +133,11 @@ def test_what_is_armed_is_recorded() -> None:
 
 
 @pytest.mark.parametrize(
+    "shape",
+    [{}, {"breakpoints": 16, "watchpoints": 16, "context_aware": 16, "lse": True}],
+    ids=["default", "the-most"],
+)
+@pytest.mark.parametrize(
     ("mutant", "armed"),
     [
         (UserspacesMdeNeverSet, by_userspace),
@@ -140,9 +146,9 @@ def test_what_is_armed_is_recorded() -> None:
     ],
 )
 def test_what_arms_something_fails_if_nothing_stops(
-    mutant: type[Recording], armed: Callable[[], bool]
+    mutant: type[Recording], armed: Callable[[], bool], shape: dict[str, int]
 ) -> None:
-    verdicts = verdicts_of_what_arms(mutant, armed)
+    verdicts = verdicts_of_what_arms(mutant, armed, **shape)
     assert len(verdicts) > 700
     # A skip is no better than a pass: that nothing stops is no evidence of what is missing.
     passing = {name for name, verdict in verdicts.items() if verdict != "fail"}
