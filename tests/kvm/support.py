@@ -43,11 +43,15 @@ PSTATE_SS = 1 << 21
 EL1H_MASKED = 0x3C5
 
 
+#: The kernel version of guests that name none; the fixture ``linux`` changes it.
+LINUX = "6.14"
+
+
 class Guest:
     """One machine of the soft provider with one vCPU."""
 
     def __init__(self, *words: int, vcpus: int = 1, **options: Any) -> None:
-        kvm: Kvm = open_kvm("soft", **options)
+        kvm: Kvm = open_kvm("soft", **{"linux": LINUX, **options})
         assert isinstance(kvm, SoftKvm)
         self.kvm = kvm
         self.vm: SoftVm = kvm.create_vm()

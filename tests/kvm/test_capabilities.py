@@ -53,10 +53,11 @@ def test_el1_32bit_is_what_is_true() -> None:
     assert guest.reg("ID_AA64PFR0_EL1") >> 4 & 15 == 1
 
 
-def test_preferred_target_is_2() -> None:
-    """As on a real kernel: KVM_ARM_PREFERRED_TARGET: target 2."""
-    init = Guest().vm.preferred_target()
-    assert init.target == 2
+@pytest.mark.parametrize(("version", "target"), [("6.1", 2), ("6.14", 5)])
+def test_preferred_target(version: str, target: int) -> None:
+    """As on real kernels: that of a Cortex-A57; since Linux 6.3 the generic one."""
+    init = Guest(linux=version).vm.preferred_target()
+    assert init.target == target
     assert init.features == (0,) * 7
 
 

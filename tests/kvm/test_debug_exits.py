@@ -11,6 +11,7 @@ from .support import (
     DATA,
     EL1H_MASKED,
     ENABLE,
+    MDSCR_KDE,
     MDSCR_MDE,
     RAM,
     STEP,
@@ -137,14 +138,15 @@ def test_far_is_for_watchpoints_only() -> None:
     assert guest.run() == ExitDebug(0xF2000001, 0, None)
 
 
-def test_external_set_never_shows_in_the_guests_registers() -> None:
+def test_external_set_never_shows_in_the_guests_registers(linux: str) -> None:
     """Guest's DBGBVR0 and MDSCR_EL1 through one-reg while the host debugs: 0."""
     guest = Guest(asm.NOP, asm.NOP)
     guest.debug(USE_HW, dbg_bcr=(BREAK_ANY,), dbg_bvr=(RAM + 4,), dbg_wcr=(1,), dbg_wvr=(8,))
     assert isinstance(guest.run(), ExitDebug)
     for name in ("DBGBVR0_EL1", "DBGBCR0_EL1", "DBGWVR0_EL1", "DBGWCR0_EL1", "MDSCR_EL1"):
         assert guest.reg(name) == 0
-    assert guest.vcpu.debug_state.hardware_mdscr_el1 == MDSCR_MDE
+    hardware = MDSCR_MDE if linux == "6.1" else MDSCR_MDE | MDSCR_KDE
+    assert guest.vcpu.debug_state.hardware_mdscr_el1 == hardware
 
 
 def test_step_off_a_watchpoint_and_hit_it_again() -> None:

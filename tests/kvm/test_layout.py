@@ -22,7 +22,7 @@ def mapped() -> list[str]:
     """The modules that the map names, in its order."""
     text = ast.get_docstring(ast.parse((SOFT / "__init__.py").read_text()))
     assert text is not None
-    return re.findall(r"^    ([a-z_/]+)  ", text, re.MULTILINE)
+    return re.findall(r"^    ([a-z0-9_/]+)  ", text, re.MULTILINE)
 
 
 def imports(module: str) -> set[str]:

@@ -20,9 +20,13 @@ U64 = (1 << 64) - 1
 SUCCESS, NOT_SUPPORTED, INVALID, ALREADY_ON = 0, U64, -2 & U64, -4 & U64
 VERSION, SUSPEND, OFF, ON, AFFINITY = (0x84000000 + n for n in range(5))
 TYPE, SYSTEM_OFF, SYSTEM_RESET, FEATURES = 0x84000006, 0x84000008, 0x84000009, 0x8400000A
+SYSTEM_OFF2 = 0x84000015
 FN64 = 0x40000000
 CONDUITS = pytest.mark.parametrize("conduit", [asm.hvc(), asm.smc()], ids=["hvc", "smc"])
 IDLE = ExitIntr(idle=True)
+LATEST = {"6.1": 0x10001, "6.14": 0x10003}
+
+pytestmark = pytest.mark.usefixtures("linux")
 
 
 def call(guest: Guest, function: int, *arguments: int, conduit: int = asm.hvc()) -> int:
@@ -40,8 +44,8 @@ def call(guest: Guest, function: int, *arguments: int, conduit: int = asm.hvc())
 
 
 @CONDUITS
-def test_version(conduit: int) -> None:
-    assert call(Guest(), VERSION, conduit=conduit) == 0x10001
+def test_version(conduit: int, linux: str) -> None:
+    assert call(Guest(), VERSION, conduit=conduit) == LATEST[linux]
 
 
 @CONDUITS
@@ -59,10 +63,24 @@ def test_results_are_in_x0_to_x3_and_nowhere_else() -> None:
     assert [guest.x(n) for n in range(4, 31)] == list(range(4, 31))
 
 
-def test_smc_without_psci_is_not_supported_for_any_function() -> None:
+def test_smc_without_psci_is_not_supported_for_any_function(linux: str) -> None:
     guest = Guest(psci_smc=False)
     assert call(guest, VERSION, conduit=asm.smc()) == NOT_SUPPORTED
-    assert call(guest, VERSION) == 0x10001
+    assert call(guest, VERSION) == LATEST[linux]
+
+
+def test_smc_as_the_kernel_answers_it(linux: str) -> None:
+    """Linux 6.1 answers no SMC, later kernels SMC #0 like HVC."""
+    guest = Guest(psci_smc=None)
+    answer = NOT_SUPPORTED if linux == "6.1" else LATEST[linux]
+    assert call(guest, VERSION, conduit=asm.smc()) == answer
+
+
+@pytest.mark.parametrize("psci_smc", [True, None])
+def test_smc_with_another_immediate_is_reserved(psci_smc: bool | None) -> None:
+    """DEN 0028, 2.9."""
+    for function in (VERSION, 0x80000000):
+        assert call(Guest(psci_smc=psci_smc), function, conduit=asm.smc(1)) == NOT_SUPPORTED
 
 
 def test_migrate_info_type_is_not_needed() -> None:
@@ -202,18 +220,42 @@ def test_cpu_suspend_is_wfi() -> None:
     assert (guest.pc, guest.x(0)) == (RAM + 4, SUCCESS)
 
 
-def test_version_is_a_register_that_can_be_lowered() -> None:
+@pytest.mark.parametrize("wide", [0, FN64])
+def test_system_off2(wide: int, linux: str) -> None:
+    """PSCI 1.3: the machine hibernates. Its type may be 0, too; the second argument must be 0."""
+    guest = Guest()
+    supported = linux == "6.14"
+    answer = 1 if supported else NOT_SUPPORTED
+    assert call(guest, FEATURES, SYSTEM_OFF2 | wide) == answer
+    refused = INVALID if supported else NOT_SUPPORTED
+    assert call(guest, SYSTEM_OFF2 | wide, 2, 0) == refused
+    assert call(guest, SYSTEM_OFF2 | wide, 1, 1) == refused
+    if supported:
+        for kind in (0, 1):
+            guest = Guest(asm.hvc())
+            for n, value in enumerate((SYSTEM_OFF2 | wide, kind, 0)):
+                guest.set_x(n, value)
+            assert guest.run() == ExitSystemEvent(KVM_SYSTEM_EVENT_SHUTDOWN, (1,))
+            assert guest.x(0) == -6 & U64
+        guest.vcpu.set_one_reg(KVM_REG_ARM_PSCI_VERSION, 0x10002)
+        guest.vcpu.set_mp_state(KVM_MP_STATE_RUNNABLE)
+        assert call(guest, FEATURES, SYSTEM_OFF2 | wide) == NOT_SUPPORTED
+        assert call(guest, SYSTEM_OFF2 | wide, 1, 0) == NOT_SUPPORTED
+
+
+def test_version_is_a_register_that_can_be_lowered(linux: str) -> None:
     guest = Guest()
     vcpu = guest.vcpu
-    assert vcpu.get_one_reg(KVM_REG_ARM_PSCI_VERSION) == 0x10001
+    assert vcpu.get_one_reg(KVM_REG_ARM_PSCI_VERSION) == LATEST[linux]
     vcpu.set_one_reg(KVM_REG_ARM_PSCI_VERSION, 0x00002)
     assert call(guest, VERSION) == 2
     assert call(guest, FEATURES, VERSION) == NOT_SUPPORTED
     vcpu.set_one_reg(KVM_REG_ARM_PSCI_VERSION, 0x10000)
     assert call(guest, FEATURES, VERSION) == SUCCESS
     assert call(guest, FEATURES, 0x84000012) == NOT_SUPPORTED
-    with pytest.raises(KvmError):
-        vcpu.set_one_reg(KVM_REG_ARM_PSCI_VERSION, 3)
+    for version in (3, LATEST[linux] + 1):
+        with pytest.raises(KvmError, match="PSCI version"):
+            vcpu.set_one_reg(KVM_REG_ARM_PSCI_VERSION, version)
 
 
 def test_smccc_version_and_features() -> None:
@@ -229,7 +271,7 @@ def test_init_refuses_what_it_does_not_offer() -> None:
     target = guest.vm.preferred_target()
     vcpu = guest.vm.create_vcpu(5)
     cases = (
-        (VcpuInit(5), 22),
+        (VcpuInit(4), 22),
         (target.with_feature(1), 22),  # AArch32 at EL1
         (target.with_feature(3), 22),  # PMU
         (target.with_feature(9), 2),
@@ -242,6 +284,33 @@ def test_init_refuses_what_it_does_not_offer() -> None:
     with pytest.raises(KvmError) as error:
         vcpu.run()
     assert error.value.errno == 8  # ENOEXEC: not initialised
-    vcpu.init(target.with_feature(2))
-    with pytest.raises(KvmError, match="features that it has"):
-        vcpu.init(target)
+    vcpu.init(target)
+    with pytest.raises(KvmError, match="features of before"):
+        vcpu.init(target.with_feature(2))
+
+
+def test_features_of_the_vcpus_of_a_machine(linux: str) -> None:
+    """Linux 6.14: all have the same, and POWER_OFF is for one call. Before: each has its own."""
+    guest = Guest()
+    target = guest.vm.preferred_target()
+    off = target.with_feature(KVM_ARM_VCPU_POWER_OFF)
+    second = guest.vm.create_vcpu(1)
+    if linux == "6.1":
+        second.init(target.with_feature(2))
+        with pytest.raises(KvmError, match="features of before"):
+            guest.vcpu.init(off)
+    else:
+        with pytest.raises(KvmError, match="a machine's vCPU"):
+            second.init(target.with_feature(2))
+        second.init(off)
+        guest.vcpu.init(off)
+        assert guest.vcpu.get_mp_state() == KVM_MP_STATE_STOPPED
+        guest.vcpu.init(target)
+        assert guest.vcpu.get_mp_state() == KVM_MP_STATE_RUNNABLE
+
+
+def test_the_target_of_the_processor_is_accepted(linux: str) -> None:
+    """The generic target since Linux 6.3; that of a Cortex-A57 always."""
+    guest = Guest()
+    assert guest.vm.preferred_target() == VcpuInit(2 if linux == "6.1" else 5)
+    guest.vcpu.init(VcpuInit(2))

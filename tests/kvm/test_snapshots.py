@@ -288,16 +288,24 @@ def test_no_attribute_is_forgotten() -> None:
     kept = set(VcpuState.__slots__) - snapshots.VCPU_NOT_SAVED
     assert snapshots.VCPU_NOT_SAVED.issubset(VcpuState.__slots__)
     assert vars(vm).keys() > snapshots.NOT_SAVED
-    assert vars(vm).keys() - snapshots.NOT_SAVED == {"cntvoff", "nisv_to_user", "virtual_time"}
+    assert vars(vm).keys() - snapshots.NOT_SAVED == {
+        "cntvoff",
+        "has_run",
+        "id_aa64dfr0_el1",
+        "nisv_to_user",
+        "virtual_time",
+    }
     snapshot = guest.vm.snapshot()
     before = {name: getattr(vcpu, name) for name in kept}
     changed = {bool: True, int: 7, str: "external", list: [7] * 5, dict: {7: 7}}
     for name, value in before.items():
         setattr(vcpu, name, changed.get(type(value), ("something",)))
     vm.cntvoff, vm.virtual_time, vm.nisv_to_user = 7, 7, True
+    vm.has_run, vm.id_aa64dfr0_el1 = True, 7
     back(guest, snapshot)
     assert {name: getattr(vcpu, name) for name in kept} == before
     assert (vm.cntvoff, vm.virtual_time, vm.nisv_to_user) == (0, 0, False)
+    assert (vm.has_run, vm.id_aa64dfr0_el1) == (False, None)
 
 
 def test_what_cannot_be_kept_is_refused() -> None:

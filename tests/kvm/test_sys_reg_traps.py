@@ -144,6 +144,7 @@ def test_tde_makes_tda_behave_as_set() -> None:
         asm.msr("DBGBVR1_EL1", 2),
         asm.mrs(3, "DBGBVR1_EL1"),
         asm.b(0),
+        linux="6.1",
     )
     traps = []
     from guestdbg.kvm.soft import vcpu

@@ -26,8 +26,9 @@ cdef uint64_t SCTLR_MASK = WORD & ~<uint64_t>(
     1 << 13 | 1 << 17 | 1 << 21 | 1 << 24 | 1 << 25 | 1 << 27 | 1 << 30 | <uint64_t>1 << 31)
 # TCR_EL1: TxSZ, EPDx, IRGNx, ORGNx, SHx, TGx, A1, IPS, AS, TBIx.
 cdef uint64_t TCR_MASK = 0x77FFFFFFBF
-# MDSCR_EL1: SS, TDCC, KDE, MDE always; what saves and restores EDSCR while the OS Lock is locked.
-cdef uint64_t MDSCR_MASK = 1 << 0 | 1 << 12 | 1 << 13 | 1 << 15
+# MDSCR_EL1: SS, TDCC, KDE, MDE always, and the upper 32 bits, of later extensions; what saves and restores EDSCR while the OS Lock is locked.
+cdef uint64_t MDSCR_MASK = (1 << 0 | 1 << 12 | 1 << 13 | 1 << 15
+                            | <uint64_t>0xFFFFFFFF << 32)
 cdef uint64_t MDSCR_LOCKED = (1 << 6 | 1 << 14 | 1 << 21 | 3 << 22 | 1 << 26 | 1 << 27
                               | 1 << 29 | 1 << 30)
 cdef uint64_t BCR_MASK = 0x00FFE1E7   # BT, LBN, SSC, HMC, BAS, PMC, E

@@ -22,6 +22,12 @@ def _bits(value: int, names: tuple[tuple[int, str], ...]) -> str:
     return " ".join(name for bit, name in names if value & bit) or "-"
 
 
+#: Who owns the debug registers.
+Owner = Literal["free", "guest", "host"]
+#: Which of a vCPU's two sets of debug registers.
+DebugPtr = Literal["guest", "external"]
+
+
 @dataclass(frozen=True, slots=True)
 class DebugState:
     """Who owns the debug registers of a vCPU, and what they and their controls hold.
@@ -29,10 +35,14 @@ class DebugState:
     It does not change when the vCPU runs on.
 
     Attributes:
-        owner: ``"host"`` while userspace debugs the guest with the registers (USE_HW), otherwise
-            ``"guest"``.
-        debug_ptr: which set the last entry chose for the hardware; ``"guest"`` after reset.
-        dirty: the next entry loads a set into the hardware (cleared by every world switch).
+        owner: before Linux 6.14, ``"host"`` while userspace debugs the guest with the registers
+            (USE_HW), otherwise ``"guest"``. Since 6.14, as the last run chose: ``"host"`` if
+            userspace debugs the guest or the guest's OS Lock is locked, ``"guest"`` if the guest
+            uses the registers, otherwise ``"free"``.
+        debug_ptr: before Linux 6.14, which set the last entry chose for the hardware; ``"guest"``
+            after reset. None since then: the owner's.
+        dirty: before Linux 6.14, the next entry loads a set into the hardware (cleared by every
+            world switch). False since then.
         guest_debug: the control flags in force (KVM_GUESTDBG_*), 0 when off.
         mdcr_el2: MDCR_EL2 of the last entry.
         mdscr_el1: the guest's own MDSCR_EL1 (what one-reg access sees).
@@ -46,8 +56,8 @@ class DebugState:
         hardware: what the processor's registers hold.
     """
 
-    owner: Literal["guest", "host"]
-    debug_ptr: Literal["guest", "external"]
+    owner: Owner
+    debug_ptr: DebugPtr | None
     dirty: bool
     guest_debug: int
     mdcr_el2: int
@@ -70,9 +80,10 @@ class DebugState:
             )
             if on
         ]
+        set_ = f" (debug_ptr: {self.debug_ptr})" if self.debug_ptr is not None else ""
         return "\n".join(
             (
-                f"owner       {self.owner} (debug_ptr: {self.debug_ptr})",
+                f"owner       {self.owner}{set_}",
                 f"guest debug {control_names(self.guest_debug)}",
                 f"flags       {', '.join(flags) or '-'}",
                 f"MDCR_EL2    {self.mdcr_el2:#010x} {_bits(self.mdcr_el2, _MDCR_BITS)}",

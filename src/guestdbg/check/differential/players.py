@@ -12,7 +12,7 @@ from guestdbg.kvm import Kvm, open_kvm
 
 def _open(provider: str) -> Kvm:
     """A KVM that behaves like the kernel's: without PSCI by SMC."""
-    return open_kvm("soft", psci_smc=False) if provider == "soft" else open_kvm(provider)
+    return open_kvm("soft", psci_smc=None) if provider == "soft" else open_kvm(provider)
 
 
 @contextlib.contextmanager

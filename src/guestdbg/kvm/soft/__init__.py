@@ -1,7 +1,8 @@
 """The soft provider: the kernel's side of KVM on arm64, in Python, over the compiled processor.
 
-It answers as Linux 6.1 to 6.13 does. Its modules follow the files of the kernel (arch/arm64/kvm
-where no folder is named), lowest first; a module imports only what is above it in this list:
+It answers as Linux 6.14 and later do, or as 6.1 to 6.13 (linux_versions). Its modules follow the
+files of the kernel (arch/arm64/kvm where no folder is named), lowest first; a module imports only
+what is above it in this list:
 
     register_fields               asm/kvm_arm.h,   fields of EL2's registers and of syndromes
                                   asm/esr.h
@@ -9,9 +10,11 @@ where no folder is named), lowest first; a module imports only what is above it 
     processor_model               no counterpart   makes the processors of the machines
     run/fair_lock                 no counterpart   one vCPU of a machine runs at a time
     state                         asm/kvm_host.h   the state of a vCPU and of a machine
-    debug/guest_debug             debug.c          guest debug: before an entry, after an exit
+    debug/guest_debug             guest.c          KVM_SET_GUEST_DEBUG
     debug/switch                  hyp/include/hyp/debug-sr.h
                                                    the world switch of the debug registers
+    debug/linux_6_1               debug.c          guest debug until 6.13: entries and exits
+    debug/linux_6_14              debug.c          guest debug since 6.14: owners, loads and puts
     debug/debug_regs              sys_regs.c       the guest's debug registers and OS Lock
     registers/sys_regs            sys_regs.c       one-reg access to system registers
     registers/timer               arch_timer.c     the generic timer's registers
@@ -24,6 +27,8 @@ where no folder is named), lowest first; a module imports only what is above it 
                                   hyp/exception.c
     exits/mmio                    mmio.c           accesses that userspace completes
     exits/mmu                     mmu.c            stage 2 aborts
+    exits/psci_versions           include/kvm/arm_psci.h
+                                                   versions of PSCI
     exits/psci                    psci.c           the Power State Coordination Interface
     exits/hypercalls              hypercalls.c     HVC and SMC
     exits/sys_reg_traps           sys_regs.c       trapped accesses to system registers
@@ -31,6 +36,7 @@ where no folder is named), lowest first; a module imports only what is above it 
     exits/hit_programs            no counterpart   an extension of the seam
     snapshot/present_pages        no counterpart   which pages of memory the host has
     snapshot/snapshots            no counterpart   an extension of the seam
+    linux_versions                no counterpart   the kernel versions, side by side
     vcpu                          arm.c            a vCPU's calls, and the run loop
     vm                            arm.c,           a machine's calls
                                   virt/kvm/kvm_main.c

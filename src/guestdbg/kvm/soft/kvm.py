@@ -9,10 +9,12 @@ from guestdbg.kvm.constants import KVM_API_VERSION, KVM_ARM_MAX_DBG_REGS
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Kvm
 from guestdbg.kvm.soft.capabilities import check_extension
+from guestdbg.kvm.soft.linux_versions import LINUX_VERSIONS
 from guestdbg.kvm.soft.processor_model import Clock, ProcessorModel
 from guestdbg.kvm.soft.vm import SoftVm
 
 CLOCKS: Final = ("virtual", "host")
+DEFAULT_LINUX: Final = tuple(LINUX_VERSIONS)[-1]
 
 
 class SoftKvm(Kvm):
@@ -26,10 +28,13 @@ class SoftKvm(Kvm):
         clock: ``"virtual"``: time is counted in instructions, so that every run of a guest is the
             same; ``"host"``: time is the host's, and a guest that waits does not use the host's
             processor.
-        psci_smc: PSCI answers SMC as well as HVC (the kernel's PSCI answers HVC only).
+        linux: the kernel version that it answers as: ``"6.14"``, or ``"6.1"`` for Linux 6.1 to
+            6.13. They differ in who owns the debug registers, and when (docs/kvm-api.md).
+        psci_smc: whether PSCI answers SMC #0 as well as HVC: firmware may be built to use either.
+            None: as the kernel version does, which is True for 6.14 and False for 6.1.
 
     Raises:
-        KvmError: EINVAL for a number out of range, or an unknown clock.
+        KvmError: EINVAL for a number out of range, an unknown clock or kernel version.
     """
 
     provider = "soft"
@@ -42,7 +47,8 @@ class SoftKvm(Kvm):
         context_aware: int = 2,
         lse: bool = False,
         clock: Clock = "virtual",
-        psci_smc: bool = True,
+        linux: str = DEFAULT_LINUX,
+        psci_smc: bool | None = True,
     ) -> None:
         for name, count in (("breakpoints", breakpoints), ("watchpoints", watchpoints)):
             if not 2 <= count <= KVM_ARM_MAX_DBG_REGS:
@@ -60,7 +66,14 @@ class SoftKvm(Kvm):
             raise KvmError(
                 errno.EINVAL, "open_kvm", f"no clock {clock!r}; there are {' and '.join(CLOCKS)}"
             )
-        self._psci_smc = psci_smc
+        if linux not in LINUX_VERSIONS:
+            raise KvmError(
+                errno.EINVAL,
+                "open_kvm",
+                f"no kernel version {linux!r}; there are {' and '.join(LINUX_VERSIONS)}",
+            )
+        self._linux = LINUX_VERSIONS[linux]
+        self._smc_calls = self._linux.smc_calls if psci_smc is None else psci_smc
         self._closed = False
         self._model = ProcessorModel(
             breakpoints=breakpoints,
@@ -87,7 +100,7 @@ class SoftKvm(Kvm):
 
     def create_vm(self, vm_type: int = 0) -> SoftVm:
         self._check("KVM_CREATE_VM")
-        return SoftVm(self._model, vm_type, psci_smc=self._psci_smc)
+        return SoftVm(self._model, vm_type, self._linux, smc_calls=self._smc_calls)
 
     def close(self) -> None:
         self._closed = True

@@ -20,9 +20,10 @@ MDSCR_SS: Final = 1 << 0
 MDSCR_TDCC: Final = 1 << 12
 MDSCR_KDE: Final = 1 << 13
 MDSCR_MDE: Final = 1 << 15
-#: The bits that the hardware keeps of a write. (While its OS Lock is locked it keeps more, to save
+#: The bits that the hardware keeps of a write: those that it implements, and the upper 32, which
+#: belong to extensions that it does not have. (While its OS Lock is locked it keeps more, to save
 #: and restore EDSCR; but KVM never locks the hardware's OS Lock.)
-MDSCR_KEPT: Final = MDSCR_SS | MDSCR_TDCC | MDSCR_KDE | MDSCR_MDE
+MDSCR_KEPT: Final = MDSCR_SS | MDSCR_TDCC | MDSCR_KDE | MDSCR_MDE | 0xFFFF_FFFF << 32
 
 # MDCCINT_EL1 (D24.3.18): RX, TX.
 MDCCINT_KEPT: Final = 3 << 29

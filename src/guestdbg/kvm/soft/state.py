@@ -11,9 +11,11 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from guestdbg.cpu.processor import HitPrograms, PhysicalMemory, Processor
+from guestdbg.kvm.debug_state import DebugPtr, Owner
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Memory, Snapshot, Vcpu, Vm
 from guestdbg.kvm.soft.processor_model import Clock, ProcessorModel
@@ -23,9 +25,14 @@ from guestdbg.kvm.structures import DebugRegisters, VcpuInit
 
 log = logging.getLogger("guestdbg.kvm")
 
-#: ``VcpuState.debug_ptr``: which set of debug registers the hardware gets.
+#: ``VcpuState.debug_ptr`` (Linux 6.1): which set of debug registers the hardware gets.
 DEBUG_PTR_GUEST: Final = "guest"
 DEBUG_PTR_EXTERNAL: Final = "external"
+
+#: ``VcpuState.debug_owner`` (Linux 6.14): who owns the debug registers of the hardware.
+OWNER_FREE: Final = "free"
+OWNER_GUEST: Final = "guest"
+OWNER_HOST: Final = "host"
 
 #: What the debug registers of the hardware hold when no guest uses them (host_debug_state).
 HOST_DEBUG_STATE: Final = DebugRegisters()
@@ -39,11 +46,52 @@ MPIDR_AFFINITY: Final = 0xFF00FFFFFF
 #: How many different things ``VmState.warn_once`` logs: a guest must not fill the log.
 _WARNINGS_MAX: Final = 256
 
-#: Versions of PSCI, as KVM_REG_ARM_PSCI_VERSION has them (kvm/arm_psci.h).
-PSCI_0_2: Final = 0x00002
-PSCI_1_0: Final = 0x10000
-PSCI_1_1: Final = 0x10001
-PSCI_VERSIONS: Final = (PSCI_0_2, PSCI_1_0, PSCI_1_1)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinuxVersion:
+    """What a kernel version does in its own way (linux_versions.py).
+
+    The functions are called around a run, in this order: ``load``, then for each entry ``enter``
+    and ``leave``, then ``put``.
+
+    Attributes:
+        name: the first release that behaves so, such as "6.14".
+        load: KVM_RUN begins, or a reset within it is done; None: nothing happens.
+        put: KVM_RUN ends, or a reset within it begins; None: nothing happens.
+        enter: before an entry: debug set-up and world switch.
+        leave: after an exit, before it is handled: the guest gets its own values back.
+        step_taken: the exception of a software step that userspace requested was taken.
+        debug_register_trapped: the guest accessed a breakpoint or watchpoint register, MDSCR_EL1 or
+            MDCCINT_EL1, and the access was emulated. The second argument: it was a write.
+        os_lock_trapped: the guest wrote OSLAR_EL1.
+        debug_owner, debug_ptr: who owns the debug registers, and which set the hardware gets, as
+            ``DebugState`` shows them.
+        psci_versions: the versions of PSCI that KVM_REG_ARM_PSCI_VERSION may be set to, as it
+            encodes them. The last one is the default.
+        smc_calls: an SMC #0 is answered as an HVC is. Otherwise every SMC is NOT_SUPPORTED.
+        preferred_target: what KVM_ARM_PREFERRED_TARGET returns.
+        targets: what KVM_ARM_VCPU_INIT accepts.
+        features_of_machine: all vCPUs of a machine have the same features, and POWER_OFF is not one
+            of them. Otherwise each vCPU keeps those that it was first initialised with.
+        writable_debug_features: before the first run, userspace may lower ID_AA64DFR0_EL1.
+    """
+
+    name: str
+    load: Callable[[VcpuState], None] | None
+    put: Callable[[VcpuState], None] | None
+    enter: Callable[[VcpuState], None]
+    leave: Callable[[VcpuState], None]
+    step_taken: Callable[[VcpuState], None]
+    debug_register_trapped: Callable[[VcpuState, bool], None]
+    os_lock_trapped: Callable[[VcpuState], None]
+    debug_owner: Callable[[VcpuState], Owner]
+    debug_ptr: Callable[[VcpuState], DebugPtr | None]
+    psci_versions: tuple[int, ...]
+    smc_calls: bool
+    preferred_target: int
+    targets: frozenset[int]
+    features_of_machine: bool
+    writable_debug_features: bool
 
 
 class PendingMmio(NamedTuple):
@@ -104,9 +152,15 @@ class VcpuState(Vcpu):
         vcpu_debug_state, external_debug_state: the guest's own set of debug registers, and the set
             that userspace gave.
         hardware_debug_state: the set that the hardware holds.
-        debug_ptr: which of the two the hardware gets: DEBUG_PTR_GUEST or DEBUG_PTR_EXTERNAL.
-        dirty: that set must be moved into the hardware at the next entry.
-        active_pending: the step that userspace requested is done, its exception not yet taken.
+        debug_ptr: in Linux 6.1, which of the two the hardware gets: DEBUG_PTR_GUEST or
+            DEBUG_PTR_EXTERNAL.
+        dirty: in Linux 6.1, that set must be moved into the hardware at the next entry.
+        debug_owner: in Linux 6.14, whose set the hardware gets: OWNER_FREE (nobody's),
+            OWNER_GUEST or OWNER_HOST.
+        external_mdscr_el1: in Linux 6.14, the MDSCR_EL1 that a vCPU whose debug registers the host
+            owns runs with.
+        active_pending: the step that userspace requested is done, its exception not yet taken
+            (HOST_SS_ACTIVE_PENDING).
         preserved_ss: the guest's own PSTATE.SS, while the vCPU runs with another.
         os_lock: the guest's OS Lock is locked.
         mdscr_el1, mdccint_el1: the guest's own values.
@@ -121,9 +175,11 @@ class VcpuState(Vcpu):
         "affinity",
         "closed",
         "cpu",
+        "debug_owner",
         "debug_ptr",
         "dirty",
         "external_debug_state",
+        "external_mdscr_el1",
         "guest_debug",
         "hardware_debug_state",
         "hardware_mdscr_el1",
@@ -175,7 +231,7 @@ class VcpuState(Vcpu):
         self.stopped = False
         self.waiting = False
         self.irq_lines = 0
-        self.psci_version = PSCI_1_1
+        self.psci_version = vm.linux.psci_versions[-1]
         self.spsr_aarch32 = [0] * 5
         self.unused_regs: dict[int, int] = {}
         self.pc_adjustment: tuple[int, int | None] | None = None
@@ -183,13 +239,15 @@ class VcpuState(Vcpu):
         self.mmio_data: bytes | None = None
         self.hit_programs: HitPrograms | None = None
         self.hlt_exit: int | None = None
-        # Guest debug: see debug/guest_debug.py.
+        # Guest debug: see debug/linux_6_1.py and debug/linux_6_14.py.
         self.guest_debug = 0
         self.vcpu_debug_state = DebugRegisters()
         self.external_debug_state = DebugRegisters()
         self.hardware_debug_state = HOST_DEBUG_STATE
-        self.debug_ptr: str = DEBUG_PTR_GUEST
+        self.debug_ptr: DebugPtr = DEBUG_PTR_GUEST
         self.dirty = False
+        self.debug_owner: Owner = OWNER_FREE
+        self.external_mdscr_el1 = 0
         self.active_pending = False
         self.preserved_ss = 0
         self.os_lock = False
@@ -205,7 +263,8 @@ class VmState(Vm):
     Attributes:
         model: what its processors are like.
         clock: ``"virtual"`` or ``"host"``: see ``SoftKvm``.
-        psci_smc: PSCI answers SMC as well as HVC.
+        linux: the kernel version that the provider answers as.
+        smc_calls: an SMC #0 is answered as an HVC is.
         nisv_to_user: KVM_CAP_ARM_NISV_TO_USER is enabled.
         ipa_bits, ipa_limit: width in bits of the machine's guest-physical addresses, and of the
             widest that any machine could have.
@@ -218,16 +277,23 @@ class VmState(Vm):
         virtual_time: the furthest that the counter of any vCPU has come, in ticks.
         on_undefined: the extension SupportsUndefinedInstructions.
         latest_snapshot: the snapshot last taken or restored; the next one shares pages with it.
+        has_run: a vCPU has run, so what describes the processor can no longer be changed.
+        id_aa64dfr0_el1: ID_AA64DFR0_EL1 as userspace has set it; None: the processor's own.
         closed: ``close()`` was called.
     """
 
-    def __init__(self, model: ProcessorModel, ipa_bits: int, *, psci_smc: bool) -> None:
+    def __init__(
+        self, model: ProcessorModel, ipa_bits: int, linux: LinuxVersion, *, smc_calls: bool
+    ) -> None:
         self.model = model
         self.clock: Clock = model.clock
         self.ipa_limit = model.ipa_limit
         self.ipa_bits = ipa_bits
-        self.psci_smc = psci_smc
+        self.linux = linux
+        self.smc_calls = smc_calls
         self.nisv_to_user = False
+        self.has_run = False
+        self.id_aa64dfr0_el1: int | None = None
         self.phys = PhysicalMemory()
         self.run_lock = FairLock()
         self.single_vcpu = True

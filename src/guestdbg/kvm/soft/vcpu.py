@@ -19,7 +19,6 @@ from guestdbg.cpu.processor import (
 )
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_POWER_OFF,
-    KVM_GUESTDBG_USE_HW,
     KVM_MP_STATE_RUNNABLE,
     KVM_MP_STATE_STOPPED,
 )
@@ -29,8 +28,8 @@ from guestdbg.kvm.exits import Exit, ExitDebug
 from guestdbg.kvm.guest_faults import FirstException
 from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms
 from guestdbg.kvm.hlt_exit import ExitHlt
-from guestdbg.kvm.soft.debug.guest_debug import clear_debug, set_guest_debug, setup_debug
-from guestdbg.kvm.soft.debug.switch import read_hardware, switch_to_guest, switch_to_host
+from guestdbg.kvm.soft.debug.guest_debug import set_guest_debug
+from guestdbg.kvm.soft.debug.switch import read_hardware
 from guestdbg.kvm.soft.exits import hit_programs, mmio
 from guestdbg.kvm.soft.exits.handle_exit import EXIT_HANDLERS, unexpected
 from guestdbg.kvm.soft.exits.inject_fault import adjust_pc, inject_dabt
@@ -40,8 +39,6 @@ from guestdbg.kvm.soft.registers.reset import HCR_GUEST, check_init, reset_vcpu
 from guestdbg.kvm.soft.run import livelock, requests
 from guestdbg.kvm.soft.run.waiting import INTR
 from guestdbg.kvm.soft.state import (
-    DEBUG_PTR_EXTERNAL,
-    HOST_DEBUG_STATE,
     INCREMENT_PC,
     VcpuState,
 )
@@ -72,8 +69,8 @@ class SoftVcpu(VcpuState):
         """Who owns the debug registers and what they hold. Between runs only (EBUSY)."""
         self._check("debug_state")
         return DebugState(
-            owner="host" if self.guest_debug & KVM_GUESTDBG_USE_HW else "guest",
-            debug_ptr="external" if self.debug_ptr == DEBUG_PTR_EXTERNAL else "guest",
+            owner=self.vm.linux.debug_owner(self),
+            debug_ptr=self.vm.linux.debug_ptr(self),
             dirty=self.dirty,
             guest_debug=self.guest_debug,
             mdcr_el2=self.mdcr_el2,
@@ -135,13 +132,14 @@ class SoftVcpu(VcpuState):
 
     def init(self, init: VcpuInit) -> None:
         self._check("KVM_ARM_VCPU_INIT")
-        check_init(init, self.vm.preferred_target(), self.initialised_with)
+        check_init(self, init)
         self.initialised_with = init
         self.reset_state = None
         self.cpu.hcr_el2 = HCR_GUEST
         reset_vcpu(self)
         self.stopped = init.has(KVM_ARM_VCPU_POWER_OFF)
-        self.request_pending = self.stopped
+        # Also to learn of the machine's first run.
+        self.request_pending = True
         self.refuses_calls = False
 
     def get_one_reg(self, reg_id: int) -> int:
@@ -279,9 +277,14 @@ class SoftVcpu(VcpuState):
         if run_lock.waiters or not run_lock.try_acquire(False):
             run_lock.acquire()
         self.running = self.refuses_calls = True
+        loaded = False
         try:
             if self.mmio is not None:
                 mmio.handle_mmio_return(self)
+            linux = vm.linux
+            if linux.load is not None:
+                linux.load(self)
+            loaded = True
             if self._immediate_exit:
                 return INTR
             cpu = self.cpu
@@ -295,22 +298,18 @@ class SoftVcpu(VcpuState):
                         return exit_
                 # In the order of kvm_arch_vcpu_ioctl_run: the debug set-up first, so that PSTATE.SS
                 # is in place when the PC moves past an emulated instruction, which completes a
-                # software step; then the world switch.
-                setup_debug(self)
+                # software step.
+                linux.enter(self)
                 if self.pc_adjustment is not None:
                     adjust_pc(self)
-                if self.dirty or self.hardware_debug_state is not HOST_DEBUG_STATE:
-                    switch_to_guest(self)
                 if vm.single_vcpu:
                     limit = cpu.instructions + SIGNAL_CHECK_INTERVAL
                     most = self._max_instructions
                     reason = cpu.run(limit if most is None or most > limit else most)
                 else:
                     reason = self._run_time_slice()
-                if self.dirty:
-                    switch_to_host(self)
                 # Before the exit is handled: a trapped access must see the guest's own values.
-                clear_debug(self)
+                linux.leave(self)
                 if reason == EXIT_EL2:
                     esr = cpu.esr_el2
                     exit_ = EXIT_HANDLERS[esr >> EC_SHIFT & EC_MASK](self, esr)
@@ -328,6 +327,8 @@ class SoftVcpu(VcpuState):
             # the injected exception.
             if self.pc_adjustment is not None:
                 adjust_pc(self)
+            if loaded and vm.linux.put is not None:
+                vm.linux.put(self)
             self.running = self.refuses_calls = False
             run_lock.release_only()
             if run_lock.waiters:

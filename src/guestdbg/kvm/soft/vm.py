@@ -14,7 +14,6 @@ from guestdbg.kvm.constants import (
     KVM_ARM_IRQ_TYPE_SHIFT,
     KVM_ARM_IRQ_VCPU2_SHIFT,
     KVM_ARM_IRQ_VCPU_SHIFT,
-    KVM_ARM_TARGET_CORTEX_A57,
     KVM_CAP_ARM_NISV_TO_USER,
     KVM_MEM_READONLY,
     KVM_VM_TYPE_ARM_IPA_SIZE_MASK,
@@ -32,7 +31,7 @@ from guestdbg.kvm.soft.processor_model import MPIDR_RES1, ProcessorModel
 from guestdbg.kvm.soft.run import requests
 from guestdbg.kvm.soft.snapshot import snapshots
 from guestdbg.kvm.soft.snapshot.snapshots import SoftSnapshot
-from guestdbg.kvm.soft.state import Slot, VmState
+from guestdbg.kvm.soft.state import LinuxVersion, Slot, VmState
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 from guestdbg.kvm.structures import VcpuInit
 
@@ -44,8 +43,10 @@ class SoftVm(VmState):
 
     soft_vcpus: list[SoftVcpu]
 
-    def __init__(self, model: ProcessorModel, vm_type: int, *, psci_smc: bool) -> None:
-        super().__init__(model, _ipa_bits(vm_type, model.ipa_limit), psci_smc=psci_smc)
+    def __init__(
+        self, model: ProcessorModel, vm_type: int, linux: LinuxVersion, *, smc_calls: bool
+    ) -> None:
+        super().__init__(model, _ipa_bits(vm_type, model.ipa_limit), linux, smc_calls=smc_calls)
         self.soft_vcpus = []
 
     def __repr__(self) -> str:
@@ -173,7 +174,7 @@ class SoftVm(VmState):
 
     def preferred_target(self) -> VcpuInit:
         self.check_open("KVM_ARM_PREFERRED_TARGET")
-        return VcpuInit(KVM_ARM_TARGET_CORTEX_A57)
+        return VcpuInit(self.linux.preferred_target)
 
     # -- devices and lines ------------------------------------------------------------------------
 

@@ -1,8 +1,7 @@
 """The guest's own debug registers and OS Lock, as EL2 keeps them (sys_regs.c).
 
 A value that a trapped access or one-reg writes is kept whole, including bits that the hardware does
-not implement. Those bits are lost once the register has been loaded into the hardware (switch.py,
-guest_debug.py).
+not implement. Those bits are lost once the register has been loaded into the hardware (switch.py).
 """
 
 from __future__ import annotations
@@ -66,20 +65,26 @@ def _write_mdccint(vcpu: VcpuState, value: int) -> None:
     vcpu.mdccint_el1 = value
 
 
-def _dirtying(write: Write) -> Write:
-    """A trapped write: the guest uses its debug registers, so the next entry loads them."""
+def _trapped(read: Read, write: Write) -> tuple[Read, Write]:
+    """Trapped accesses, after which the kernel may let the guest have the hardware's registers."""
 
-    def trapped(vcpu: VcpuState, value: int) -> None:
+    def trapped_read(vcpu: VcpuState) -> int:
+        value = read(vcpu)
+        vcpu.vm.linux.debug_register_trapped(vcpu, False)
+        return value
+
+    def trapped_write(vcpu: VcpuState, value: int) -> None:
         write(vcpu, value)
-        vcpu.dirty = True
+        vcpu.vm.linux.debug_register_trapped(vcpu, True)
 
-    return trapped
+    return trapped_read, trapped_write
 
 
 def _write_oslar(vcpu: VcpuState, value: int) -> None:
     # The guest's own lock only. The processor's stays unlocked: it would disable the host's
     # breakpoints and watchpoints too.
     vcpu.os_lock = bool(value & _OSLAR_OSLK)
+    vcpu.vm.linux.os_lock_trapped(vcpu)
 
 
 def _read_oslsr(vcpu: VcpuState) -> int:
@@ -118,11 +123,11 @@ _DEBUG_REGISTERS: Final = {
 #: Trapped accesses of the guest: encoding -> (read, write); None: the access is UNDEFINED.
 DEBUG_TRAPS: Final[dict[int, tuple[Read | None, Write | None]]] = {
     **{
-        encoding: (_read_debug_register(kind, n), _dirtying(_write_debug_register(kind, n)))
+        encoding: _trapped(_read_debug_register(kind, n), _write_debug_register(kind, n))
         for encoding, (kind, n) in _DEBUG_REGISTERS.items()
     },
-    SYSREGS["MDSCR_EL1"].encoding: (_read_mdscr, _dirtying(_write_mdscr)),
-    SYSREGS["MDCCINT_EL1"].encoding: (_read_mdccint, _dirtying(_write_mdccint)),
+    SYSREGS["MDSCR_EL1"].encoding: _trapped(_read_mdscr, _write_mdscr),
+    SYSREGS["MDCCINT_EL1"].encoding: _trapped(_read_mdccint, _write_mdccint),
     SYSREGS["OSLAR_EL1"].encoding: (None, _write_oslar),
     SYSREGS["OSLSR_EL1"].encoding: (_read_oslsr, None),
     SYSREGS["DBGAUTHSTATUS_EL1"].encoding: (_read_dbgauthstatus, wi),

@@ -1,8 +1,5 @@
 """The world switch of the debug registers (hyp/include/hyp/debug-sr.h).
 
-The registers move only while dirty: the set that ``debug_ptr`` names goes into the hardware before
-the guest runs, and what the guest wrote to its own set is saved after.
-
 Nothing but this vCPU runs on its processor. So two things are cheaper than in the kernel: the
 host's own registers, all zero, are restored only once debugging has ended, and a set that the
 hardware already holds is not loaded again.
@@ -14,49 +11,50 @@ from typing import Final
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import KVM_ARM_MAX_DBG_REGS
-from guestdbg.kvm.soft.register_fields import MDCCINT_KEPT, MDCR_TDA, MDCR_TDE
-from guestdbg.kvm.soft.state import DEBUG_PTR_EXTERNAL, HOST_DEBUG_STATE, VcpuState
+from guestdbg.kvm.soft.register_fields import (
+    MDCCINT_KEPT,
+    MDCR_TDOSA,
+    MDCR_TDRA,
+    MDCR_TPM,
+    MDCR_TPMCR,
+)
+from guestdbg.kvm.soft.state import VcpuState
 from guestdbg.kvm.structures import DebugRegisters
 
-# Either traps every access of the guest to the debug registers: TDE implies TDA.
-_ACCESSES_TRAPPED: Final = MDCR_TDA | MDCR_TDE
+#: Trapped in every guest: performance monitors, the debug ROM address, the OS Lock registers.
+MDCR_ALWAYS: Final = MDCR_TPM | MDCR_TPMCR | MDCR_TDRA | MDCR_TDOSA
+
 _MDCCINT: Final = SYSREGS["MDCCINT_EL1"].encoding
 
 
-def switch_to_guest(vcpu: VcpuState) -> None:
-    """Load the set that was chosen at entry, as many registers as are implemented."""
-    if vcpu.dirty:
-        external = vcpu.debug_ptr == DEBUG_PTR_EXTERNAL
-        chosen = vcpu.external_debug_state if external else vcpu.vcpu_debug_state
-    elif vcpu.guest_debug:
-        # Not dirty: MDE and KDE are clear, so what the registers hold has no effect.
-        return
-    else:
-        chosen = HOST_DEBUG_STATE
+def load_mdccint(vcpu: VcpuState, *, trapped: bool) -> None:
+    """Load MDCCINT_EL1, which is the guest's own with either set; the hardware drops RES0 bits.
+
+    ``trapped``: the guest's accesses are, so what the register itself holds cannot be seen.
+    """
+    vcpu.mdccint_el1 &= MDCCINT_KEPT
+    if not trapped:
+        vcpu.cpu.set_sysreg(_MDCCINT, vcpu.mdccint_el1)
+
+
+def load_set(vcpu: VcpuState, chosen: DebugRegisters) -> None:
+    """Load a set into the hardware, as many registers as are implemented."""
     held = vcpu.hardware_debug_state
-    if chosen is not held:
-        if chosen != held:
-            vcpu.cpu.load_debug(chosen.bcr, chosen.bvr, chosen.wcr, chosen.wvr)
-        if chosen is vcpu.vcpu_debug_state:
-            # The next exit saves the guest's set from the hardware, which does not keep RES0 bits.
-            chosen = vcpu.vcpu_debug_state = _in_hardware(vcpu, chosen)
-        vcpu.hardware_debug_state = chosen
-    if vcpu.dirty:
-        # MDCCINT_EL1 is the guest's own with either set.
-        vcpu.mdccint_el1 &= MDCCINT_KEPT
-        if not vcpu.mdcr_el2 & _ACCESSES_TRAPPED:
-            vcpu.cpu.set_sysreg(_MDCCINT, vcpu.mdccint_el1)
+    if chosen is held:
+        return
+    if chosen != held:
+        vcpu.cpu.load_debug(chosen.bcr, chosen.bvr, chosen.wcr, chosen.wvr)
+    if chosen is vcpu.vcpu_debug_state:
+        # The next exit saves the guest's set from the hardware, which does not keep RES0 bits.
+        chosen = vcpu.vcpu_debug_state = _in_hardware(vcpu, chosen)
+    vcpu.hardware_debug_state = chosen
 
 
-def switch_to_host(vcpu: VcpuState) -> None:
-    """Save what the guest wrote to its set. It is clean then, until an entry makes it dirty."""
-    if vcpu.dirty:
-        # If accesses were trapped, the hardware holds what was loaded: there is nothing to save.
-        if not vcpu.mdcr_el2 & _ACCESSES_TRAPPED:
-            vcpu.vcpu_debug_state = _in_hardware(vcpu, vcpu.vcpu_debug_state)
-            vcpu.hardware_debug_state = vcpu.vcpu_debug_state
-            vcpu.mdccint_el1 = vcpu.cpu.get_sysreg(_MDCCINT)
-        vcpu.dirty = False
+def save_guest_set(vcpu: VcpuState) -> None:
+    """Save what the guest may have written: its set, which the hardware holds, and MDCCINT_EL1."""
+    vcpu.vcpu_debug_state = _in_hardware(vcpu, vcpu.vcpu_debug_state)
+    vcpu.hardware_debug_state = vcpu.vcpu_debug_state
+    vcpu.mdccint_el1 = vcpu.cpu.get_sysreg(_MDCCINT)
 
 
 def _in_hardware(vcpu: VcpuState, before: DebugRegisters) -> DebugRegisters:

@@ -3,6 +3,7 @@
 inject_fault     exceptions for the guest, the PC after an exit (inject_fault.c, hyp/exception.c)
 mmio             accesses that userspace completes (mmio.c)
 mmu              stage 2 aborts (mmu.c)
+psci_versions    versions of PSCI (include/kvm/arm_psci.h)
 psci             the Power State Coordination Interface (psci.c)
 hypercalls       HVC and SMC (hypercalls.c)
 sys_reg_traps    trapped accesses to system registers (sys_regs.c)

@@ -65,7 +65,7 @@ def handle_breakpoint(vcpu: VcpuState, esr: int) -> Exit:
 
 def handle_step(vcpu: VcpuState, esr: int) -> Exit:
     """A software step (EC 0x32): KVM_EXIT_DEBUG. Its exception is taken: no step is pending now."""
-    vcpu.active_pending = False
+    vcpu.vm.linux.step_taken(vcpu)
     return _exits.get(esr) or _debug_exit(esr)
 
 

@@ -14,6 +14,9 @@ SMCCC_VERSION: Final = 0x80000000
 SMCCC_1_1: Final = 0x10001
 NOT_SUPPORTED: Final = -1
 
+#: ISS of HVC and SMC: the immediate. For SMC other values than 0 are reserved (DEN 0028, 2.9).
+_IMMEDIATE: Final = 0xFFFF
+
 
 def handle_hvc(vcpu: VcpuState, esr: int) -> Exit | None:
     """HVC (EC 0x16). The PC is already at the next instruction."""
@@ -23,11 +26,10 @@ def handle_hvc(vcpu: VcpuState, esr: int) -> Exit | None:
 def handle_smc(vcpu: VcpuState, esr: int) -> Exit | None:
     """SMC, trapped by HCR_EL2.TSC (EC 0x17). The PC is still at it, so it must be skipped.
 
-    KVM returns NOT_SUPPORTED for every SMC. Here PSCI answers SMC too, unless the provider was
-    opened with ``psci_smc=False``: firmware for QEMU's virt board may be built to use either.
+    Linux 6.1 returns NOT_SUPPORTED for every SMC, later kernels answer SMC #0 as they do HVC.
     """
     skip_instr(vcpu)
-    if not vcpu.vm.psci_smc:
+    if esr & _IMMEDIATE or not vcpu.vm.smc_calls:
         vcpu.cpu.set_x(0, NOT_SUPPORTED & U64)
         return None
     return smccc_call(vcpu)

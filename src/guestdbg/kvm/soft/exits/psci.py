@@ -1,4 +1,4 @@
-"""The Power State Coordination Interface (psci.c; Arm DEN 0022), versions 0.2, 1.0 and 1.1."""
+"""The Power State Coordination Interface (psci.c; Arm DEN 0022), versions 0.2 to 1.3."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from guestdbg.kvm.constants import (
     KVM_SYSTEM_EVENT_RESET,
     KVM_SYSTEM_EVENT_RESET_FLAG_PSCI_RESET2,
     KVM_SYSTEM_EVENT_SHUTDOWN,
+    KVM_SYSTEM_EVENT_SHUTDOWN_FLAG_PSCI_OFF2,
 )
 from guestdbg.kvm.exits import Exit, ExitSystemEvent
+from guestdbg.kvm.soft.exits.psci_versions import PSCI_1_0, PSCI_1_1, PSCI_1_3
 from guestdbg.kvm.soft.register_fields import U32, U64
 from guestdbg.kvm.soft.run.requests import power_off, power_on
 from guestdbg.kvm.soft.run.waiting import wait_for_interrupt
-from guestdbg.kvm.soft.state import MPIDR_AFFINITY, PSCI_1_0, PSCI_1_1, VcpuState
+from guestdbg.kvm.soft.state import MPIDR_AFFINITY, VcpuState
 
 VERSION: Final = 0x84000000
 CPU_SUSPEND: Final = 0x84000001
@@ -27,6 +29,7 @@ SYSTEM_OFF: Final = 0x84000008
 SYSTEM_RESET: Final = 0x84000009
 FEATURES: Final = 0x8400000A
 SYSTEM_RESET2: Final = 0x84000012
+SYSTEM_OFF2: Final = 0x84000015
 #: Set in the number of a function that takes 64-bit arguments (SMC64 calling convention).
 FN64: Final = 0x40000000
 
@@ -45,10 +48,12 @@ _AFFINITY_ON: Final = 0
 _AFFINITY_OFF: Final = 1
 _TRUSTED_OS_NOT_NEEDED: Final = 2  # MIGRATE_INFO_TYPE: there is no Trusted OS to migrate
 _RESET2_VENDOR: Final = 1 << 31
+_OFF_TYPE_HIBERNATE: Final = 1 << 0  # SYSTEM_OFF2: HIBERNATE_OFF
 
 _ONLY_32BIT: Final = frozenset(
     (VERSION, CPU_OFF, MIGRATE_INFO_TYPE, SYSTEM_OFF, SYSTEM_RESET, FEATURES)
 )
+_BOTH_WIDTHS: Final = frozenset((CPU_SUSPEND, CPU_ON, AFFINITY_INFO, SYSTEM_RESET2, SYSTEM_OFF2))
 
 Result = tuple[int | None, Exit | None]
 
@@ -90,6 +95,11 @@ def psci_call(vcpu: VcpuState, function: int) -> Result:
             return INVALID_PARAMETERS, None
         flag = KVM_SYSTEM_EVENT_RESET_FLAG_PSCI_RESET2
         return INTERNAL_FAILURE, _system_event(vcpu, KVM_SYSTEM_EVENT_RESET, flag)
+    if version >= PSCI_1_3 and plain == SYSTEM_OFF2:
+        if cpu.get_x(1) & mask not in (0, _OFF_TYPE_HIBERNATE) or cpu.get_x(2) & mask:
+            return INVALID_PARAMETERS, None
+        flag = KVM_SYSTEM_EVENT_SHUTDOWN_FLAG_PSCI_OFF2
+        return INTERNAL_FAILURE, _system_event(vcpu, KVM_SYSTEM_EVENT_SHUTDOWN, flag)
     return NOT_SUPPORTED, None
 
 
@@ -119,7 +129,7 @@ def _features(function: int, version: int) -> int:
     plain = function & ~FN64
     if function == 0x80000000:  # SMCCC_VERSION
         return SUCCESS
-    if function & FN64 and plain not in (CPU_SUSPEND, CPU_ON, AFFINITY_INFO, SYSTEM_RESET2):
+    if function & FN64 and plain not in _BOTH_WIDTHS:
         return NOT_SUPPORTED
     if plain in (
         VERSION,
@@ -133,6 +143,8 @@ def _features(function: int, version: int) -> int:
         FEATURES,
     ):
         return SUCCESS
+    if plain == SYSTEM_OFF2 and version >= PSCI_1_3:
+        return _OFF_TYPE_HIBERNATE
     return SUCCESS if plain == SYSTEM_RESET2 and version >= PSCI_1_1 else NOT_SUPPORTED
 
 

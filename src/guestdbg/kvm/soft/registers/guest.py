@@ -26,7 +26,7 @@ from guestdbg.kvm.regs import CORE_REGS, name_of, size_of, sys_reg_id
 from guestdbg.kvm.soft.register_fields import PSTATE_EL0T, PSTATE_EL1H, PSTATE_EL1T, PSTATE_M
 from guestdbg.kvm.soft.registers.sys_regs import get_sys_reg, set_sys_reg, sys_reg_list
 from guestdbg.kvm.soft.registers.timer import TIMER_REGS
-from guestdbg.kvm.soft.state import PSCI_VERSIONS, VcpuState
+from guestdbg.kvm.soft.state import VcpuState
 
 Get = Callable[[VcpuState], int]
 Set = Callable[[VcpuState, int], None]
@@ -102,11 +102,13 @@ def _get_psci_version(vcpu: VcpuState) -> int:
 
 
 def _set_psci_version(vcpu: VcpuState, value: int) -> None:
-    if value not in PSCI_VERSIONS:
+    versions = vcpu.vm.linux.psci_versions
+    if value not in versions:
         raise KvmError(
             errno.EINVAL,
             "KVM_SET_ONE_REG",
-            f"there is no PSCI version {value:#x}; it may be 0x2, 0x10000 or 0x10001",
+            f"there is no PSCI version {value:#x}; it may be "
+            f"{', '.join(f'{version:#x}' for version in versions)}",
         )
     vcpu.psci_version = value
 

@@ -33,7 +33,7 @@ from guestdbg.kvm.soft.register_fields import (
     PSTATE_EL1H,
 )
 from guestdbg.kvm.soft.registers.sys_regs import UNUSED_RESET
-from guestdbg.kvm.soft.state import HOST_DEBUG_STATE, VcpuState
+from guestdbg.kvm.soft.state import HOST_DEBUG_STATE, OWNER_FREE, LinuxVersion, VcpuState
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
 
 #: EL1h, with D, A, I and F masked.
@@ -61,29 +61,27 @@ HCR_GUEST: Final = (
     | HCR_RW
 )
 
-_KNOWN_FEATURES: Final = (1 << kvm.KVM_ARM_VCPU_POWER_OFF) | (1 << kvm.KVM_ARM_VCPU_PSCI_0_2)
+_POWER_OFF: Final = 1 << kvm.KVM_ARM_VCPU_POWER_OFF
+_KNOWN_FEATURES: Final = _POWER_OFF | (1 << kvm.KVM_ARM_VCPU_PSCI_0_2)
 _ALL_FEATURES: Final = (1 << 7) - 1
 
 _OSLAR = SYSREGS["OSLAR_EL1"].encoding
 
 
-def check_init(init: VcpuInit, preferred: VcpuInit, before: VcpuInit | None) -> None:
+def check_init(vcpu: VcpuState, init: VcpuInit) -> None:
     """Check the arguments of KVM_ARM_VCPU_INIT.
-
-    Args:
-        preferred: what KVM_ARM_PREFERRED_TARGET returns.
-        before: what the vCPU was last initialised with, or None.
 
     Raises:
         KvmError: EINVAL for another target, a feature that is not offered, or other features than
             before; ENOENT for a feature that does not exist.
     """
     call = "KVM_ARM_VCPU_INIT"
-    if init.target != preferred.target:
+    linux = vcpu.vm.linux
+    if init.target not in linux.targets:
         raise KvmError(
             errno.EINVAL,
             call,
-            f"target {init.target} is not this processor's, {preferred.target} "
+            f"target {init.target} is not this processor's, {linux.preferred_target} "
             "(KVM_ARM_PREFERRED_TARGET)",
         )
     if len(init.features) != 7:
@@ -97,10 +95,23 @@ def check_init(init: VcpuInit, preferred: VcpuInit, before: VcpuInit | None) -> 
             call,
             f"features {features:#x}: only POWER_OFF (1) and PSCI_0_2 (4) are offered",
         )
-    if before is not None and before.features != init.features:
-        raise KvmError(
-            errno.EINVAL, call, "a vCPU can only be initialised again with the features that it has"
-        )
+    earlier = [vcpu, *vcpu.vm.soft_vcpus] if linux.features_of_machine else [vcpu]
+    for other in earlier:
+        before = other.initialised_with
+        if before is not None and _fixed_features(linux, before) != _fixed_features(linux, init):
+            whose = "a vCPU" if other is vcpu else "a machine's vCPU"
+            raise KvmError(
+                errno.EINVAL,
+                call,
+                f"features {features:#x}: {whose} can only be initialised with the features of "
+                f"before, {before.features[0]:#x}",
+            )
+
+
+def _fixed_features(linux: LinuxVersion, init: VcpuInit) -> int:
+    """The features that another KVM_ARM_VCPU_INIT cannot change."""
+    features = init.features[0]
+    return features & ~_POWER_OFF if linux.features_of_machine else features
 
 
 def reset_vcpu(vcpu: VcpuState) -> None:
@@ -123,6 +134,8 @@ def reset_vcpu(vcpu: VcpuState) -> None:
     vcpu.os_lock = False
     vcpu.unused_regs = dict(UNUSED_RESET)
     vcpu.dirty = False
+    vcpu.debug_owner = OWNER_FREE
+    vcpu.external_mdscr_el1 = 0
     vcpu.active_pending = False
     vcpu.preserved_ss = 0
     vcpu.pc_adjustment = None

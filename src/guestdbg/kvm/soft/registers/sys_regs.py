@@ -74,6 +74,12 @@ INVARIANT: Final = ID_REGISTERS | encodings(
 )
 
 
+_ID_AA64DFR0: Final = SYSREGS["ID_AA64DFR0_EL1"].encoding
+_WRPS: Final = 0xF << 20
+_DEBUG_VER: Final = 0xF
+_DEBUG_VER_8_0: Final = 6
+
+
 def get_sys_reg(vcpu: VcpuState, encoding: int) -> int:
     """One-reg read of a system register. KeyError: there is no such register."""
     kept = DEBUG_REGS.get(encoding)
@@ -84,6 +90,8 @@ def get_sys_reg(vcpu: VcpuState, encoding: int) -> int:
     if encoding in UNUSED_RESET:
         return vcpu.unused_regs[encoding]
     if encoding in INVARIANT:
+        if encoding == _ID_AA64DFR0 and vcpu.vm.id_aa64dfr0_el1 is not None:
+            return vcpu.vm.id_aa64dfr0_el1
         try:
             return vcpu.cpu.get_sysreg(encoding)
         except KeyError:
@@ -107,15 +115,47 @@ def set_sys_reg(vcpu: VcpuState, encoding: int, value: int) -> None:
         vcpu.unused_regs[encoding] = value
     elif encoding in INVARIANT:
         present = get_sys_reg(vcpu, encoding)
-        if value != present:
-            raise KvmError(
-                errno.EINVAL,
-                "KVM_SET_ONE_REG",
-                f"{name_of(sys_reg_id(encoding))} is {present:#x} and cannot be changed "
-                f"(to {value:#x}): it describes the processor",
-            )
+        if value == present:
+            return
+        if encoding == _ID_AA64DFR0 and vcpu.vm.linux.writable_debug_features:
+            _set_id_aa64dfr0(vcpu, value)
+            return
+        raise KvmError(
+            errno.EINVAL,
+            "KVM_SET_ONE_REG",
+            f"{name_of(sys_reg_id(encoding))} is {present:#x} and cannot be changed "
+            f"(to {value:#x}): it describes the processor",
+        )
     else:
         raise KeyError(encoding)
+
+
+def _set_id_aa64dfr0(vcpu: VcpuState, value: int) -> None:
+    """Hide watchpoints, or a newer debug architecture, from the guest.
+
+    The number of breakpoints cannot change: the context-aware ones are the highest-numbered, and
+    the guest accesses those of the hardware.
+    """
+    processor = vcpu.cpu.get_sysreg(_ID_AA64DFR0)
+    if vcpu.vm.has_run:
+        raise KvmError(
+            errno.EBUSY,
+            "KVM_SET_ONE_REG",
+            "ID_AA64DFR0_EL1 cannot be changed: a vCPU of the machine has run",
+        )
+    lowered = _WRPS | _DEBUG_VER
+    if (
+        (value ^ processor) & ~lowered
+        or value & _WRPS > processor & _WRPS
+        or not _DEBUG_VER_8_0 <= value & _DEBUG_VER <= processor & _DEBUG_VER
+    ):
+        raise KvmError(
+            errno.EINVAL,
+            "KVM_SET_ONE_REG",
+            f"ID_AA64DFR0_EL1 = {value:#x}: the processor's is {processor:#x}; WRPs [23:20] may be "
+            "lower, and DebugVer [3:0] from 6 up to the processor's",
+        )
+    vcpu.vm.id_aa64dfr0_el1 = value
 
 
 def sys_reg_list() -> list[int]:

@@ -45,6 +45,7 @@ def set_line(vcpu: VcpuState, line: int, level: bool) -> None:
 
 def handle(vcpu: VcpuState) -> Exit | None:
     """Handle the requests since the last entry. Returns the exit that ends a sleep, or None."""
+    vcpu.vm.has_run = True
     while vcpu.stopped:
         exit_ = sleep(vcpu, None)
         if exit_ is not None:
@@ -53,8 +54,13 @@ def handle(vcpu: VcpuState) -> Exit | None:
     if vcpu.reset_state is not None:
         entry, context = vcpu.reset_state
         vcpu.reset_state = None
+        linux = vcpu.vm.linux
+        if linux.put is not None:
+            linux.put(vcpu)
         reset_vcpu(vcpu)
         vcpu.cpu.pc = entry
         vcpu.cpu.set_x(0, context)
+        if linux.load is not None:
+            linux.load(vcpu)
     update_lines(vcpu)
     return None

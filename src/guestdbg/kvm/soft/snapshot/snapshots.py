@@ -40,10 +40,11 @@ NOT_SAVED: Final = frozenset(
         "model",
         "on_undefined",
         "phys",
-        "psci_smc",
+        "linux",
         "run_lock",
         "single_vcpu",
         "slots",
+        "smc_calls",
         "soft_vcpus",
     }
 )

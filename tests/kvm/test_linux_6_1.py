@@ -1,11 +1,11 @@
-"""Guest debug at an entry and an exit: what is set up, and what is given back.
+"""Guest debug until Linux 6.13, at an entry and an exit: what is set up, and what is given back.
 
 Properties over every state that the inputs can be in; the processor under it is the real one,
 but it runs nothing here, so that what an entry left in its registers can be looked at.
 """
 
-from dataclasses import dataclass
-from unittest import mock
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -19,14 +19,11 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_HW,
     KVM_GUESTDBG_USE_SW_BP,
 )
-from guestdbg.kvm.soft import vcpu as vcpu_module
-from guestdbg.kvm.soft.debug.guest_debug import (
-    DEBUG_PTR_EXTERNAL,
-    DEBUG_PTR_GUEST,
-    clear_debug,
-    setup_debug,
-)
+from guestdbg.kvm.soft.debug.linux_6_1 import clear_debug, setup_debug
+from guestdbg.kvm.soft.linux_versions import LINUX_6_1
+from guestdbg.kvm.soft.state import DEBUG_PTR_EXTERNAL, DEBUG_PTR_GUEST
 
+from . import support
 from .support import (
     BREAK_ANY,
     DATA,
@@ -39,10 +36,11 @@ from .support import (
     STEP,
     USE_HW,
     WATCH_STORE,
-    Guest,
 )
 
 TPMCR, TPM, TDE, TDA, TDOSA, TDRA = (1 << n for n in (5, 6, 8, 9, 10, 11))
+
+Guest = partial(support.Guest, linux="6.1")
 
 GUEST = Guest(asm.NOP)
 
@@ -372,13 +370,10 @@ def test_every_entry_is_set_up_and_every_exit_cleared() -> None:
     """Entry and exit functions are called in pairs, also for exits that EL2 handles itself."""
     guest = Guest(asm.mrs(2, "OSLSR_EL1"), asm.mrs(2, "OSLSR_EL1"), asm.b(0))
     calls = []
-    with (
-        mock.patch.object(
-            vcpu_module, "setup_debug", lambda v: (calls.append("setup"), setup_debug(v))
-        ),
-        mock.patch.object(
-            vcpu_module, "clear_debug", lambda v: (calls.append("clear"), clear_debug(v))
-        ),
-    ):
-        guest.run(100)
+    guest.vm.linux = replace(
+        LINUX_6_1,
+        enter=lambda v: (calls.append("setup"), LINUX_6_1.enter(v)),
+        leave=lambda v: (calls.append("clear"), LINUX_6_1.leave(v)),
+    )
+    guest.run(100)
     assert calls == ["setup", "clear"] * 3
