@@ -36,6 +36,7 @@ from guestdbg.cli.group import describe
 from guestdbg.cli.lab_options import lab_options
 from guestdbg.cli.running.disassembly import instruction
 from guestdbg.errors import GuestdbgError
+from guestdbg.kvm.linux_release import software_version
 from guestdbg.lab import Lab
 from guestdbg.lab.fetch.packages import SUITE
 
@@ -111,9 +112,10 @@ def on_the_real_kvm(lab: Lab, side: str, words: list[str]) -> dict[str, Any]:
     return report_of(side, result.status, result.stdout, result.stderr)
 
 
-def on_the_software_kvm(words: list[str]) -> dict[str, Any]:
-    """The suite's report on the software KVM. Raises Failed."""
-    print("lab: soft: the software KVM: running the suite", flush=True)
+def on_the_software_kvm(linux: str, words: list[str]) -> dict[str, Any]:
+    """The suite's report on the software KVM, as this kernel version. Raises Failed."""
+    print(f"lab: soft: the software KVM as Linux {linux}: running the suite", flush=True)
+    words = ["--linux", linux, *words]
     program = "from guestdbg.cli import main; main(prog_name='guestdbg')"
     command = [sys.executable, "-c", program, "check", "--provider", "soft", "--json", *words]
     done = subprocess.run(
@@ -127,9 +129,10 @@ def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Rep
     last = seed + number - 1
     print(f"lab: {side} and soft: random programs of seeds {seed} to {last}", flush=True)
     report = campaign.Report()
+    linux = software_version(lab.description["kernel"])
     with (
-        playing_on("soft", full=False) as brief,
-        playing_on("soft", full=True) as full,
+        playing_on("soft", full=False, linux=linux) as brief,
+        playing_on("soft", full=True, linux=linux) as full,
         LabSide(lab) as there,
     ):
         here = campaign.LocalSide(brief, full)
@@ -185,7 +188,7 @@ def command(
         select(patterns)
         with Lab(**chosen) as lab:
             real = on_the_real_kvm(lab, side, words)
-            soft = on_the_software_kvm(words)
+            soft = on_the_software_kvm(software_version(lab.description["kernel"]), words)
             report = random_programs(lab, side, programs, seed) if programs else None
     except (Failed, GuestdbgError, subprocess.TimeoutExpired) as error:
         said = describe(error) if isinstance(error, GuestdbgError) else str(error)

@@ -25,7 +25,7 @@ class Case:
         run: judges it. If it returns, the case passes; ``Skipped`` is a skip; ``Failure`` and
             every other exception is a fail.
         until: the first Linux release, such as (6, 14), that no longer promises this, or None.
-        since: the first Linux release that promises it, or None. The software KVM promises all.
+        since: the first Linux release that promises it, or None.
         module: the name of its file in ``guestdbg.check.cases``.
     """
 

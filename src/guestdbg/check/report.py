@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from guestdbg.check.registry import Case
-from guestdbg.check.runner import Result, kernel_release
+from guestdbg.check.runner import Result
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import Kvm, constants
 from guestdbg.kvm.regs import sys_reg
@@ -34,7 +34,7 @@ def context(kvm: Kvm) -> dict[str, Any]:
     names = (name for name in vars(constants) if name.startswith("KVM_CAP_"))
     return {
         "provider": kvm.provider,
-        "kernel": kernel_release(kvm),
+        "kernel": kvm.linux,
         "kernel_build": platform.version() if kvm.provider == "host" else None,
         "machine": platform.machine(),
         "board": board() if kvm.provider == "host" else None,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import platform
-import re
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -17,6 +15,7 @@ from guestdbg.check.situation import situation_of
 from guestdbg.check.verdict import Failure, Skipped
 from guestdbg.check.watchdog import Watchdog
 from guestdbg.kvm import Kvm
+from guestdbg.kvm.linux_release import version_of
 
 Verdict = Literal["pass", "fail", "skip"]
 
@@ -43,20 +42,8 @@ class Result:
     situation: dict[str, Any] | None = None
 
 
-def kernel_release(kvm: Kvm) -> str | None:
-    """The release of the Linux that provides the KVM, or None for the software KVM."""
-    return platform.release() if kvm.provider == "host" else None
-
-
-def _version(release: str) -> tuple[int, int]:
-    found = re.match(r"(\d+)\.(\d+)", release)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def _not_promised(case: Case, release: str | None) -> str | None:
-    if release is None:
-        return None
-    version = _version(release)
+def _not_promised(case: Case, release: str) -> str | None:
+    version = version_of(release)
     if case.since is not None and version < case.since:
         return f"Linux {_dotted(case.since)} and later promise this (this is {release})"
     if case.until is not None and version >= case.until:
@@ -79,7 +66,7 @@ def run_case(case: Case, kvm: Kvm, watchdog: Watchdog) -> Result:
 
     machine: Machine | None = None
     rig: Rig | None = None
-    no_promise = _not_promised(case, kernel_release(kvm))
+    no_promise = _not_promised(case, kvm.linux)
     if no_promise:
         return result("skip", no_promise)
     try:

@@ -4,8 +4,8 @@ import json
 
 import click
 
+from guestdbg.cli.provider_options import provider_options, who
 from guestdbg.kvm import Kvm, constants, open_kvm
-from guestdbg.kvm.provider import PROVIDERS
 
 NOTES = {
     "KVM_CAP_SET_GUEST_DEBUG": "guest debugging",
@@ -40,26 +40,21 @@ Example:
 @click.option(
     "--all", "show_all", is_flag=True, help="Include capabilities that the provider does not have."
 )
-@click.option(
-    "--provider",
-    type=click.Choice(PROVIDERS),
-    default="auto",
-    show_default=True,
-    help="The KVM to ask.",
-)
-def caps(as_json: bool, show_all: bool, provider: str) -> None:
+@provider_options("The KVM to ask.")
+def caps(as_json: bool, show_all: bool, kvm: dict[str, str]) -> None:
     """Show what the provider can do: debug registers, limits, extensions."""
-    with open_kvm(provider) as kvm:
-        found = capabilities(kvm)
+    with open_kvm(**kvm) as opened:
+        found = capabilities(opened)
         if as_json:
             document = {
-                "provider": kvm.provider,
-                "api_version": kvm.api_version(),
+                "provider": opened.provider,
+                "linux": opened.linux,
+                "api_version": opened.api_version(),
                 "capabilities": {name: answer for name, (_, answer) in found.items()},
             }
             click.echo(json.dumps(document, indent=2))
             return
-        click.echo(f"provider {kvm.provider}, KVM API version {kvm.api_version()}")
+        click.echo(f"provider {who(opened)}, KVM API version {opened.api_version()}")
         for name, (number, answer) in found.items():
             if answer or show_all or name in NOTES:
                 value = f"{answer:#x}" if name in FLAGS else str(answer)

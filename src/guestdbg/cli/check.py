@@ -10,12 +10,12 @@ import click
 
 from guestdbg.check import CASES, Case, Result, select
 from guestdbg.check.report import counts, document, of_case
-from guestdbg.check.runner import kernel_release, run_cases
+from guestdbg.check.runner import run_cases
 from guestdbg.cli.group import EXIT_PROBLEM
+from guestdbg.cli.provider_options import provider_options, who
 from guestdbg.cli.running.option_types import Seconds
 from guestdbg.cli.wrapping import wrapped
 from guestdbg.kvm import Kvm, open_kvm
-from guestdbg.kvm.provider import PROVIDERS
 
 _INDENT = "      "
 _COLOURS = {"pass": "green", "fail": "red", "skip": "yellow"}
@@ -33,13 +33,7 @@ Examples:
 Exit status: 0 when nothing failed, 1 otherwise.
 """,
 )
-@click.option(
-    "--provider",
-    type=click.Choice(PROVIDERS),
-    default="auto",
-    show_default=True,
-    help="The KVM to test.",
-)
+@provider_options("The KVM to test.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "-k",
@@ -64,7 +58,7 @@ Exit status: 0 when nothing failed, 1 otherwise.
     help="How long a guest may run. After that it is kicked, and the case fails.",
 )
 def check(
-    provider: str,
+    kvm: dict[str, str],
     as_json: bool,
     patterns: tuple[str, ...],
     only_list: bool,
@@ -83,16 +77,16 @@ def check(
                 _print_promise(case, "    ")
         click.echo(f"{len(chosen)} of {len(CASES)} cases", err=True)
         return
-    with open_kvm(provider) as kvm:
+    with open_kvm(**kvm) as opened:
         results: list[Result] = []
-        for result in _with_progress(chosen, run_cases(chosen, kvm, seconds=seconds)):
+        for result in _with_progress(chosen, run_cases(chosen, opened, seconds=seconds)):
             results.append(result)
             if not as_json:
                 _print_result(result, verbose)
         if as_json:
-            click.echo(json.dumps(document(kvm, results), indent=2))
+            click.echo(json.dumps(document(opened, results), indent=2))
         else:
-            _print_totals(results, kvm, verbose)
+            _print_totals(results, opened, verbose)
     if counts(results)["fail"]:
         click.get_current_context().exit(EXIT_PROBLEM)
 
@@ -179,6 +173,4 @@ def _print_totals(results: list[Result], kvm: Kvm, verbose: bool) -> None:
     if failed and not verbose:
         click.echo(f"For the details: guestdbg check --provider {kvm.provider} -v -k {failed[0]}")
     verdicts = ", ".join(f"{n} {verdict}" for verdict, n in counts(results).items())
-    release = kernel_release(kvm)
-    who = f"provider {kvm.provider}" + (f" (Linux {release})" if release else "")
-    click.echo(f"{who}: {len(results)} cases: {verdicts}")
+    click.echo(f"provider {who(kvm)}: {len(results)} cases: {verdicts}")

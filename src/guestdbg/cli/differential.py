@@ -21,9 +21,10 @@ from guestdbg.check.differential.trace import Trace, TraceLine, from_json, to_js
 from guestdbg.cli.group import EXIT_PROBLEM
 from guestdbg.cli.lab_options import lab_options
 from guestdbg.cli.output_file import OutputFile
+from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.running.disassembly import instruction
 from guestdbg.cli.wrapping import wrapped
-from guestdbg.kvm.provider import PROVIDERS
+from guestdbg.kvm.linux_release import software_version
 from guestdbg.lab import Lab
 
 _NUMBER = click.option(
@@ -66,13 +67,7 @@ def differential() -> None:
     metavar="FILE",
     help="Read the programs from a file (from `show --json`).",
 )
-@click.option(
-    "--provider",
-    type=click.Choice(PROVIDERS),
-    default="auto",
-    show_default=True,
-    help="The KVM to run them on.",
-)
+@provider_options("The KVM to run them on.")
 @click.option("--full", is_flag=True, help="Write whole traces, for `compare`, instead of digests.")
 @click.option(
     "--trace",
@@ -86,7 +81,7 @@ def run(
     number: int,
     seed: int,
     programs: IO[str] | None,
-    provider: str,
+    kvm: dict[str, str],
     full: bool,
     traces: Path,
 ) -> None:
@@ -97,7 +92,7 @@ def run(
         chosen = map(loads, iter(programs.readline, ""))
     inputs = [Path(programs.name)] if programs is not None else []
     with contextlib.ExitStack() as stack:
-        player = stack.enter_context(playing_on(provider, full=full))
+        player = stack.enter_context(playing_on(**kvm, full=full))
         write: Callable[[str], None] = click.echo
         if str(traces) != "-":
             file = stack.enter_context(OutputFile(traces, "--trace", inputs=inputs))
@@ -161,12 +156,12 @@ def lab(
     """
     started = time.monotonic()
     programs = map(generate, range(seed, seed + number))
-    with (
-        playing_on("soft", full=False) as brief,
-        playing_on("soft", full=True) as full,
-        Lab(**chosen) as machine,
-        LabSide(machine) as there,
-    ):
+    with contextlib.ExitStack() as stack:
+        machine = stack.enter_context(Lab(**chosen))
+        there = stack.enter_context(LabSide(machine))
+        linux = software_version(machine.description["kernel"])
+        brief = stack.enter_context(playing_on("soft", full=False, linux=linux))
+        full = stack.enter_context(playing_on("soft", full=True, linux=linux))
         here = campaign.LocalSide(brief, full)
         report = campaign.Report()
         for _ in campaign.run(programs, here, there, report):

@@ -3,6 +3,7 @@
 Start with ``open_kvm()``; docs/kvm-api.md describes every call.
 
 constants       numbers of the API, named as in the kernel's headers
+linux_release   releases of Linux, and the versions of the software provider
 layouts         binary structures of the API
 errors          KvmError, which every call may raise
 regs            one-reg ids of registers, by name

@@ -30,9 +30,12 @@ class Kvm(Closing):
 
     Attributes:
         provider: ``"soft"`` or ``"host"``.
+        linux: the release of the kernel that answers, such as ``"6.1.0-31-arm64"``; of the software
+            KVM, the version that it answers as, such as ``"6.14"``.
     """
 
     provider: str
+    linux: str
 
     @abstractmethod
     def api_version(self) -> int:

@@ -89,7 +89,7 @@ def test_there_is_everything_in_them() -> None:
 @pytest.fixture(scope="module")
 def player() -> Iterator[Player]:
     pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
-    with open_kvm("soft", psci_smc=False) as kvm:
+    with open_kvm("soft", psci_smc=None) as kvm:
         player = Player(kvm)
         yield player
         player.close()

@@ -12,7 +12,7 @@ from guestdbg.check.differential.play import Player
 from guestdbg.check.differential.program import Program, ProgramError
 from guestdbg.check.differential.rules import RULES, Rule, explain
 from guestdbg.check.differential.shrink import Shrinker
-from guestdbg.check.differential.trace import Trace, TraceLine
+from guestdbg.check.differential.trace import Trace, TraceLine, Where
 
 #: The number of programs that are compared at a time.
 BATCH = 500
@@ -67,6 +67,7 @@ class Report:
         unexplained: the findings that no rule explains.
         unsteady: programs whose digests differed, but whose full traces did not.
         kicked: programs that did not stop by themselves.
+        sides: what the two sides are: kernel and processor.
     """
 
     compared: int = 0
@@ -75,11 +76,14 @@ class Report:
     unexplained: list[Finding] = field(default_factory=list)
     unsteady: list[str] = field(default_factory=list)
     kicked: list[str] = field(default_factory=list)
+    sides: tuple[Where, Where] | None = None
 
     @property
     def unused(self) -> list[str]:
-        """Rules that explained nothing: they are out of date, or there were too few programs."""
-        return [rule.name for rule in RULES if not self.explained[rule.name]]
+        """Rules for this kernel that explained nothing: they are out of date, or there were too few
+        programs."""
+        release = self.sides[1].linux if self.sides else ""
+        return [r.name for r in RULES if r.applies_to(release) and not self.explained[r.name]]
 
     def add(self, program: Program, a: TraceLine, b: TraceLine) -> None:
         """Add a program with full traces."""
@@ -89,6 +93,7 @@ class Report:
 
     def count(self, program: Program, a: TraceLine, b: TraceLine) -> None:
         """Count a program."""
+        self.sides = (a.where, b.where)
         self.compared += 1
         self.exits += a.exits
         if a.kicked or b.kicked:
@@ -114,7 +119,8 @@ class Report:
         )
 
     def __str__(self) -> str:
-        lines = [self.counts]
+        lines = [f"{self.sides[0]}, and {self.sides[1]}"] if self.sides else []
+        lines.append(self.counts)
         lines += [f"  {count:6} {name}" for name, count in self.explained.most_common()]
         if self.unused:
             lines.append(f"  rules that explained nothing: {', '.join(self.unused)}")

@@ -8,6 +8,7 @@ import mmap
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from guestdbg.arm64.esr import EC
 from guestdbg.check.differential import layout
@@ -21,7 +22,7 @@ from guestdbg.check.differential.program import (
     Program,
     SetReg,
 )
-from guestdbg.check.differential.trace import Moment, Seen, Trace
+from guestdbg.check.differential.trace import Moment, Seen, Trace, Where
 from guestdbg.check.differential.vectors import BUDGET
 from guestdbg.check.watchdog import Watchdog
 from guestdbg.kvm import (
@@ -81,6 +82,7 @@ _EACH = tuple((name, _IDS[name]) for name in EACH)
 _BRIEF = tuple(
     (*((name, _id(name)) for name in BRIEF), (f"x{n}", core_reg(f"x{n}"))) for n in range(31)
 )
+_MIDR = sys_reg("MIDR_EL1")
 _MSR_MASK, _MSR_DEBUG = 0xFFF80000, 0xD5100000
 
 #: How many instructions a run may retire, if the KVM counts them. If not, the watchdog's seconds
@@ -121,7 +123,9 @@ class Player:
             vcpu.set_one_reg(core_reg("sp_el1"), layout.STACK + 0x800)
             vcpu.set_one_reg(PC, layout.CODE)
             vcpu.set_one_reg(PSTATE, 0x3C5 if program.el else 0x3C0)
-            return _Playing(program, vcpu, memory, self._watchdog, self._full).trace()
+            where = Where(self._kvm.provider, self._kvm.linux, vcpu.get_one_reg(_MIDR))
+            trace = _Playing(program, vcpu, memory, self._watchdog, self._full).trace()
+            return replace(trace, where=where)
 
     def play_all(self, programs: Iterable[Program]) -> Iterator[Trace]:
         """Play programs in turn."""

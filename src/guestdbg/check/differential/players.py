@@ -10,14 +10,17 @@ from guestdbg.check.differential.play import Player
 from guestdbg.kvm import Kvm, open_kvm
 
 
-def _open(provider: str) -> Kvm:
-    """A KVM that behaves like the kernel's: without PSCI by SMC."""
-    return open_kvm("soft", psci_smc=None) if provider == "soft" else open_kvm(provider)
+def _open(provider: str, linux: str | None) -> Kvm:
+    """A KVM that behaves like the kernel's, also for PSCI by SMC."""
+    options = {"linux": linux} if linux else {}
+    if provider == "soft":
+        return open_kvm("soft", psci_smc=None, **options)
+    return open_kvm(provider, **options)
 
 
 @contextlib.contextmanager
-def playing_on(provider: str, *, full: bool) -> Iterator[Player]:
-    """A player on a new KVM of this provider.
+def playing_on(provider: str, *, full: bool, linux: str | None = None) -> Iterator[Player]:
+    """A player on a new KVM of this provider; ``linux``: the kernel version of the software KVM.
 
     Warnings are switched off meanwhile, because random programs are full of undefined instructions.
     Raises what ``open_kvm`` raises.
@@ -26,7 +29,7 @@ def playing_on(provider: str, *, full: bool) -> Iterator[Player]:
     before = log.level
     log.setLevel(logging.ERROR)
     try:
-        with _open(provider) as kvm, contextlib.closing(Player(kvm, full=full)) as made:
+        with _open(provider, linux) as kvm, contextlib.closing(Player(kvm, full=full)) as made:
             yield made
     finally:
         log.setLevel(before)

@@ -34,6 +34,28 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Where:
+    """What a trace is of.
+
+    Attributes:
+        provider: ``"soft"`` or ``"host"``.
+        linux: the release of the kernel that answered (``Kvm.linux``).
+        midr: MIDR_EL1 of the processor.
+    """
+
+    provider: str
+    linux: str
+    midr: int
+
+    def __str__(self) -> str:
+        answers = "the software KVM as Linux" if self.provider == "soft" else "Linux"
+        return f"{answers} {self.linux}, MIDR_EL1 {self.midr:#x}"
+
+
+UNKNOWN = Where("", "", 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """What was observed of a program.
 
@@ -44,6 +66,7 @@ class Trace:
         pages: a checksum of each page, at the end.
         taken: in a full trace, the exceptions that the guest took itself: ESR_EL1, ELR_EL1,
             SPSR_EL1, FAR_EL1 and the offset of the vector for each.
+        where: what it was observed on.
     """
 
     name: str
@@ -51,6 +74,7 @@ class Trace:
     final: Mapping[str, int]
     pages: Mapping[str, int]
     taken: tuple[tuple[int, ...], ...] = ()
+    where: Where = UNKNOWN
 
     def registers(self, number: int) -> dict[str, int]:
         """All registers at a moment."""
@@ -66,7 +90,7 @@ class Trace:
 
     @property
     def digest(self) -> str:
-        """A hash of everything but the name, as 16 hexadecimal digits."""
+        """A hash of everything but the name and ``where``, as 16 hexadecimal digits."""
         if self.kicked:
             content = repr([self._plain(m) for m in self.moments[:-1]])
         else:
@@ -90,6 +114,7 @@ def to_json(trace: Trace, *, full: bool = True) -> str:
         "name": trace.name,
         "digest": trace.digest,
         "exits": len(trace.moments),
+        "where": [trace.where.provider, trace.where.linux, trace.where.midr],
     }
     if trace.kicked:
         values["kicked"] = True
@@ -110,11 +135,14 @@ class TraceLine:
     exits: int
     kicked: bool
     trace: Trace | None
+    where: Where = UNKNOWN
 
     @staticmethod
     def of(trace: Trace) -> TraceLine:
         """The line of a full trace."""
-        return TraceLine(trace.name, trace.digest, len(trace.moments), trace.kicked, trace)
+        return TraceLine(
+            trace.name, trace.digest, len(trace.moments), trace.kicked, trace, trace.where
+        )
 
 
 def from_json(line: str) -> TraceLine:
@@ -126,15 +154,21 @@ def from_json(line: str) -> TraceLine:
     try:
         values = json.loads(line)
         trace = None
+        where = Where(*values["where"])
         if "moments" in values:
             moments = tuple(
                 Moment(tuple(exit_), tuple((n, e) for n, e in refused), registers, memory)
                 for exit_, refused, registers, memory in values["moments"]
             )
             taken = tuple(map(tuple, values["taken"]))
-            trace = Trace(values["name"], moments, values["final"], values["pages"], taken)
+            trace = Trace(values["name"], moments, values["final"], values["pages"], taken, where)
         return TraceLine(
-            values["name"], values["digest"], values["exits"], values.get("kicked", False), trace
+            values["name"],
+            values["digest"],
+            values["exits"],
+            values.get("kicked", False),
+            trace,
+            where,
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ProgramError(f"not a trace of the differential: {error!r}") from None

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.running.option_types import number
-from guestdbg.kvm.provider import PROVIDERS
 from guestdbg.semihosting import Semihosting, SemihostingError, Target
 
 KINDS = ("auto", "elf", "raw", "image", "firmware")
@@ -80,13 +80,6 @@ _OPTIONS = (
     click.option(
         "--semihosting-args", metavar="TEXT", default="", help="The guest's own command line."
     ),
-    click.option(
-        "--provider",
-        type=click.Choice(PROVIDERS),
-        default="auto",
-        show_default=True,
-        help="What runs the guest: the software KVM, or the host kernel's.",
-    ),
 )
 
 
@@ -120,9 +113,19 @@ def _with_semihosting(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def _with_provider(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Pass the options of the provider on as they are."""
+
+    @wraps(command)
+    def wrapper(*args: Any, kvm: dict[str, str], **options: Any) -> Any:
+        return command(*args, **kvm, **options)
+
+    return provider_options("What runs the guest: the software KVM, or the host kernel's.")(wrapper)
+
+
 def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, which passes them on to ``load``."""
-    command = _with_semihosting(command)
+    command = _with_semihosting(_with_provider(command))
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

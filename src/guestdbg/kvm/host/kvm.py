@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import platform
 from typing import Final
 
 from guestdbg.kvm.constants import (
@@ -43,6 +44,7 @@ class HostKvm(Kvm):
     provider = "host"
 
     def __init__(self, device: str = DEVICE) -> None:
+        self.linux = platform.release()
         self._fd = open_device(device)
         try:
             self._check_kernel()

@@ -8,13 +8,14 @@ from typing import Final
 from guestdbg.kvm.constants import KVM_API_VERSION, KVM_ARM_MAX_DBG_REGS
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Kvm
+from guestdbg.kvm.linux_release import SOFTWARE_VERSIONS
 from guestdbg.kvm.soft.capabilities import check_extension
 from guestdbg.kvm.soft.linux_versions import LINUX_VERSIONS
 from guestdbg.kvm.soft.processor_model import Clock, ProcessorModel
 from guestdbg.kvm.soft.vm import SoftVm
 
 CLOCKS: Final = ("virtual", "host")
-DEFAULT_LINUX: Final = tuple(LINUX_VERSIONS)[-1]
+DEFAULT_LINUX: Final = SOFTWARE_VERSIONS[-1]
 
 
 class SoftKvm(Kvm):
@@ -72,6 +73,7 @@ class SoftKvm(Kvm):
                 "open_kvm",
                 f"no kernel version {linux!r}; there are {' and '.join(LINUX_VERSIONS)}",
             )
+        self.linux = linux
         self._linux = LINUX_VERSIONS[linux]
         self._smc_calls = self._linux.smc_calls if psci_smc is None else psci_smc
         self._closed = False
@@ -84,7 +86,7 @@ class SoftKvm(Kvm):
         )
 
     def __repr__(self) -> str:
-        return f"<SoftKvm clock={self._model.clock}>"
+        return f"<SoftKvm linux={self.linux} clock={self._model.clock}>"
 
     def _check(self, call: str) -> None:
         if self._closed:

@@ -53,5 +53,5 @@ LINUX_6_14: Final = LinuxVersion(
     writable_debug_features=True,
 )
 
-#: By name. The last one is the default.
+#: By name.
 LINUX_VERSIONS: Final = {version.name: version for version in (LINUX_6_1, LINUX_6_14)}

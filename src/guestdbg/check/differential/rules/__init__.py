@@ -1,7 +1,8 @@
 """Rules that explain differences. Each is as narrow as possible and says who is right, and why.
 
-``a`` is the software KVM and ``b`` the real one: Linux 6.1 under QEMU 7.2, which emulates the
-processor. A rule that explains nothing any more is reported, because it is out of date.
+``a`` is the software KVM and ``b`` the real one: Linux under QEMU, which emulates the processor. A
+rule states the releases of Linux that it applies to. A rule that explains nothing any more is
+reported, because it is out of date.
 
 base       ``Rule``, ``@rule`` and the list of all rules
 emulation  where the real KVM, or the emulated processor under it, is wrong
@@ -30,4 +31,5 @@ def explain(program: Program, difference: Difference, a: Trace, b: Trace) -> Rul
     if difference.field("refused") is not None:
         return None
     context = DifferenceContext(program, difference, a, b)
-    return next((rule for rule in RULES if rule.explains(context)), None)
+    applicable = (rule for rule in RULES if rule.applies_to(b.where.linux))
+    return next((rule for rule in applicable if rule.explains(context)), None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.check.differential.difference_context import DifferenceContext
+from guestdbg.kvm.linux_release import version_of
 
 WATCHPOINTS = (EC.WATCHPT_LOW, EC.WATCHPT_CUR)
 BREAKPOINTS = (EC.BREAKPT_LOW, EC.BREAKPT_CUR)
@@ -23,12 +24,25 @@ class Rule:
         right: who is right: ``"soft"``, ``"real"`` or ``"both"``.
         why: the reason, with its source.
         explains: whether it explains a difference.
+        since, until: the first Linux release of the real side that it applies to, and the first
+            that it no longer applies to; None: no limit.
     """
 
     name: str
     right: str
     why: str
     explains: Callable[[DifferenceContext], bool]
+    since: tuple[int, int] | None = None
+    until: tuple[int, int] | None = None
+
+    def applies_to(self, release: str) -> bool:
+        """Whether it applies to a Linux release; to an unknown one every rule does."""
+        version = version_of(release)
+        if version == (0, 0):
+            return True
+        return (self.since is None or self.since <= version) and (
+            self.until is None or version < self.until
+        )
 
 
 RULES: list[Rule] = []
@@ -36,11 +50,18 @@ RULES: list[Rule] = []
 Explains = Callable[[DifferenceContext], bool]
 
 
-def rule(name: str, right: str, why: str) -> Callable[[Explains], Explains]:
+def rule(
+    name: str,
+    right: str,
+    why: str,
+    *,
+    since: tuple[int, int] | None = None,
+    until: tuple[int, int] | None = None,
+) -> Callable[[Explains], Explains]:
     """Register a rule. Rules are tried in the order of their registration."""
 
     def register(explains: Explains) -> Explains:
-        RULES.append(Rule(name, right, why, explains))
+        RULES.append(Rule(name, right, why, explains, since, until))
         return explains
 
     return register
