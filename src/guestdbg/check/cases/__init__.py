@@ -21,6 +21,7 @@ between         what userspace changes between two runs
 guest           the guest's own debugging
 guest_handlers  the guest's own debugging with handlers that continue, and with linked registers
 guest_and_host  the guest's own debugging while the host debugs it, and afterwards
+ownership       what Linux 6.14 changed about who owns the debug registers
 lock            the OS Lock and the OS Double Lock
 migration       one-reg access to the debug registers; moving them to another machine
 vcpus           several vCPUs of one machine
@@ -42,6 +43,7 @@ from guestdbg.check.cases import (
     lock,
     migration,
     order,
+    ownership,
     priorities,
     selection,
     stepping,
@@ -66,6 +68,7 @@ __all__ = [
     "lock",
     "migration",
     "order",
+    "ownership",
     "priorities",
     "selection",
     "stepping",
