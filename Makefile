@@ -16,7 +16,7 @@ DOCS   := $(VENV)/.docs
 CPU    := $(wildcard $(foreach kind,pyx pxd h,src/guestdbg/cpu/*.$(kind) src/guestdbg/cpu/instructions/*.$(kind)))
 
 .DEFAULT_GOAL := help
-.PHONY: demo test quick bench lab fuzz soak lint docs format venv dev clean help
+.PHONY: demo test quick bench lab lab-matrix fuzz soak lint docs format venv dev clean help
 
 demo: $(READY)              ## hunt a bug in a bare-metal guest with a hardware watchpoint
 	@$(BIN)/python examples/demo.py
@@ -32,6 +32,9 @@ bench: $(DEV)               ## measure, beside QEMU, GDB and Unicorn where insta
 
 lab: $(READY)               ## judge the lab's real KVM and ours by one suite and random programs
 	@$(BIN)/python tools/lab.py $(LAB_OPTIONS)
+
+lab-matrix: $(READY)        ## judge the KVMs of several kernels by the suite: nVHE, VHE, protected
+	@$(BIN)/python -m tools.lab_matrix $(LAB_OPTIONS)
 
 fuzz: $(DEV)                ## hostile guests under sanitizers, until interrupted (or FUZZ_SECONDS=...)
 	@$(BIN)/python tools/fuzz.py $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS)) $(FUZZ_OPTIONS)
@@ -69,5 +72,5 @@ clean:                      ## remove everything that was built, .venv and .cach
 
 help:                       ## this list
 	@echo "make targets:"
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name what; do \
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name what; do \
 	  printf '  %-8s %s\n' "$$name" "$$what"; done

@@ -74,8 +74,8 @@ class SoftKvm(Kvm):
                 f"no kernel version {linux!r}; there are {' and '.join(LINUX_VERSIONS)}",
             )
         self.linux = linux
-        self._linux = LINUX_VERSIONS[linux]
-        self._smc_calls = self._linux.smc_calls if psci_smc is None else psci_smc
+        self.linux_version = LINUX_VERSIONS[linux]
+        self._smc_calls = self.linux_version.smc_calls if psci_smc is None else psci_smc
         self._closed = False
         self._model = ProcessorModel(
             breakpoints=breakpoints,
@@ -102,7 +102,7 @@ class SoftKvm(Kvm):
 
     def create_vm(self, vm_type: int = 0) -> SoftVm:
         self._check("KVM_CREATE_VM")
-        return SoftVm(self._model, vm_type, self._linux, smc_calls=self._smc_calls)
+        return SoftVm(self._model, vm_type, self.linux_version, smc_calls=self._smc_calls)
 
     def close(self) -> None:
         self._closed = True

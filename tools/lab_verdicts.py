@@ -1,0 +1,184 @@
+"""The verdicts of real kernels that are known, as far as they differ from the software KVM's.
+
+`tests/lab/verdicts.json` has a record for each kernel release and way to run it. The software KVM
+of the matching version predicts the verdict of every case. A record names the cases whose verdict
+is another one, with the reason, and the fault of the kernel with which the others are as predicted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from guestdbg.check import run_cases, select
+from guestdbg.kvm import open_kvm
+from guestdbg.kvm.linux_release import software_version
+from guestdbg.kvm.soft import SoftKvm
+from guestdbg.kvm.soft.debug import linux_6_14
+from guestdbg.kvm.soft.state import LinuxVersion, VcpuState
+
+FILE = Path(__file__).parents[1] / "tests" / "lab" / "verdicts.json"
+
+Verdicts = dict[str, str]
+
+
+@dataclass
+class Record:
+    """What one kernel said.
+
+    Attributes:
+        kernel: its release, such as "6.1.0-56-cloud-arm64".
+        build: its version, which has Debian's: "#1 SMP Debian 6.1.192-1 (2026-11-01)".
+        mode: "nvhe", "vhe" or "pkvm".
+        cpu: the processor that QEMU emulated.
+        software: the version of the software KVM that predicts its verdicts.
+        fault: the name of a fault of the kernel (``FAULTS``) that the prediction includes, or None.
+        totals: how many cases had each verdict.
+        others: the cases with another verdict than predicted: reason -> verdict -> names. Only
+            "pass" and "skip" may be there: what the processor has or lacks.
+    """
+
+    kernel: str
+    build: str
+    mode: str
+    cpu: str
+    software: str
+    fault: str | None
+    totals: dict[str, int]
+    others: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What identifies it among the records."""
+        return f"{self.kernel} {self.mode}"
+
+    def verdicts(self) -> Verdicts:
+        """Name of a case -> its verdict, with the present cases."""
+        found = dict(predicted(self.software, self.fault))
+        for by_verdict in self.others.values():
+            for verdict, names in by_verdict.items():
+                found |= {name: verdict for name in names if name in found}
+        return found
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of a kernel, and the software KVM with the same one.
+
+    Attributes:
+        report: its directory in examples/kernel-reports.
+        applies: whether a kernel has it: (version, mode).
+        model: the version of the software KVM with the fault.
+    """
+
+    report: str
+    applies: Callable[[str, str], bool]
+    model: Callable[[LinuxVersion], LinuxVersion]
+
+
+def _without_external_mdscr(version: LinuxVersion) -> LinuxVersion:
+    def load(vcpu: VcpuState) -> None:
+        linux_6_14.vcpu_load_debug(vcpu)
+        vcpu.external_mdscr_el1 = 0
+
+    def os_lock_trapped(vcpu: VcpuState) -> None:
+        linux_6_14.os_lock_trapped(vcpu)
+        vcpu.external_mdscr_el1 = 0
+
+    return replace(version, load=load, os_lock_trapped=os_lock_trapped)
+
+
+FAULTS = {
+    "external-mdscr": Fault(
+        "pkvm-external-mdscr",
+        lambda software, mode: software == "6.14" and mode == "pkvm",
+        _without_external_mdscr,
+    )
+}
+
+
+def fault_of(software: str, mode: str) -> str | None:
+    """The known fault of a kernel that the software KVM's version ``software`` is like."""
+    return next((name for name, f in FAULTS.items() if f.applies(software, mode)), None)
+
+
+@contextmanager
+def software_kvm(software: str, fault: str | None) -> Iterator[SoftKvm]:
+    """The software KVM of a version, with a fault of kernels or without."""
+    with open_kvm("soft", linux=software, psci_smc=None) as kvm:
+        assert isinstance(kvm, SoftKvm)
+        if fault is not None:
+            kvm.linux_version = FAULTS[fault].model(kvm.linux_version)
+        yield kvm
+
+
+_predictions: dict[tuple[str, str | None], Verdicts] = {}
+
+
+def predicted(software: str, fault: str | None) -> Verdicts:
+    """The verdicts of the software KVM of a version, with a fault of kernels or without."""
+    known = _predictions.get((software, fault))
+    if known is None:
+        # Where nothing stops, guests run on to instructions that are not implemented.
+        logging.getLogger("guestdbg").setLevel(logging.ERROR)
+        with software_kvm(software, fault) as kvm:
+            known = {r.case.name: r.verdict for r in run_cases(select(), kvm)}
+        logging.getLogger("guestdbg").setLevel(logging.NOTSET)
+        _predictions[software, fault] = known
+    return known
+
+
+def record_of(document: dict[str, Any], mode: str, cpu: str) -> Record:
+    """The record of a document of `guestdbg check --json`."""
+    software = software_version(document["kernel"])
+    fault = fault_of(software, mode)
+    expected = predicted(software, fault)
+    others: dict[str, dict[str, list[str]]] = {}
+    for case in document["cases"]:
+        name, verdict = case["name"], case["verdict"]
+        if verdict != expected.get(name, verdict):
+            reason = case["reason"] or "judged: the processor has what the software KVM's lacks"
+            others.setdefault(reason, {}).setdefault(verdict, []).append(name)
+    return Record(
+        kernel=document["kernel"],
+        build=document["kernel_build"] or "",
+        mode=mode,
+        cpu=cpu,
+        software=software,
+        fault=fault,
+        totals=dict(sorted(Counter(c["verdict"] for c in document["cases"]).items())),
+        others=others,
+    )
+
+
+def wrong(record: Record) -> list[tuple[str, str]]:
+    """(name of the case, reason) of each verdict that nothing explains.
+
+    A case that fails where the prediction does not, and one that is predicted to fail and passes.
+    A skip says what the processor lacks.
+    """
+    expected = predicted(record.software, record.fault)
+    return [
+        (name, f"{verdict} instead of {expected.get(name)}: {reason}")
+        for reason, by_verdict in record.others.items()
+        for verdict, names in by_verdict.items()
+        for name in names
+        if verdict == "fail" or (verdict == "pass" and expected.get(name) == "fail")
+    ]
+
+
+def read(path: Path = FILE) -> dict[str, Record]:
+    """The known records by key, in the order of the file."""
+    return {record.key: record for record in (Record(**r) for r in json.loads(path.read_text()))}
+
+
+def write(records: dict[str, Record], path: Path = FILE) -> None:
+    """Write the known records."""
+    text = json.dumps([asdict(record) for record in records.values()], indent=1)
+    path.write_text(text + "\n")
