@@ -1,8 +1,8 @@
-"""The soft provider against a real kernel, experiment by experiment.
+"""The soft provider against real kernels, experiment by experiment.
 
-``answers/*.json`` are what the experiments of scenarios.py saw on /dev/kvm of a real kernel:
-Debian's Linux 6.1.192 in nVHE mode, on QEMU 7.2's model of a Cortex-A57 with EL2. Where the soft
-provider answers otherwise, the reason is below; nothing else may differ.
+``answers/*.json`` are what the experiments of scenarios.py saw on /dev/kvm of real kernels: those
+of Debian, in nVHE mode, on QEMU 7.2's model of the processor that the file names. Where the soft
+provider of the matching version answers otherwise, the reason is below; nothing else may differ.
 """
 
 import json
@@ -12,23 +12,23 @@ from typing import Any
 import pytest
 
 from guestdbg.kvm import open_kvm
+from guestdbg.kvm.linux_release import software_version, version_of
 
 from .scenarios import SCENARIOS
 from .seam_machine import SeamMachine
 
-ANSWERS = Path(__file__).parent / "answers" / "linux-6.1.192-cortex-a57.json"
-LINUX: dict[str, Any] = json.loads(ANSWERS.read_text())
+ANSWERS: dict[str, dict[str, Any]] = {
+    path.stem.removeprefix("linux-"): json.loads(path.read_text())
+    for path in sorted((Path(__file__).parent / "answers").glob("linux-*.json"))
+}
 
-SIGN = "the kernel sign-extends the syndrome that it injects: the upper half of ESR_EL1 is RES0"
+SIGN = "Linux 6.1 sign-extends the syndrome that it injects: the upper half of ESR_EL1 is RES0"
+SMC = "Linux answers SMC since 6.4; the soft provider's version is that of 6.1"
 OTHER_CPU = "an ID register of another processor"
 NOT_IN_QEMU = "QEMU 7.2 has no such register, and gives the guest UNDEFINED before the kernel traps"
 
-#: Where the soft provider differs, and why.
-OTHERWISE = {
-    "jump_into_nothing": SIGN,
-    "load_beyond_the_machine": SIGN,
-    "jump_beyond_the_machine": SIGN,
-    "external_abort_for_an_access": SIGN,
+#: Where the soft provider differs on every kernel, and why.
+EVERYWHERE = {
     "guest_reads_ID_AA64PFR0_EL1": OTHER_CPU,
     "guest_reads_ID_AA64MMFR0_EL1": OTHER_CPU,
     "guest_reads_ID_AA64ISAR0_EL1": OTHER_CPU,
@@ -37,19 +37,47 @@ OTHERWISE = {
     "guest_reads_DBGCLAIMSET_EL1": NOT_IN_QEMU,
     "guest_writes_DBGCLAIMSET_EL1": NOT_IN_QEMU,
 }
+CACHE_LEVELS = "since Linux 6.3 CLIDR_EL1 is the kernel's own, and describes fewer levels"
+INJECTED = (
+    "jump_into_nothing",
+    "load_beyond_the_machine",
+    "jump_beyond_the_machine",
+    "external_abort_for_an_access",
+)
 
 
-def test_every_experiment_has_an_answer() -> None:
-    assert set(SCENARIOS) == set(LINUX)
-    assert set(OTHERWISE) < set(LINUX)
-    assert len(LINUX) > 140
+def otherwise(kernel: str) -> dict[str, str]:
+    """Where the soft provider differs from this kernel, and why."""
+    version = version_of(kernel)
+    found = dict(EVERYWHERE)
+    if version < (6, 3):
+        found |= dict.fromkeys(INJECTED, SIGN)
+    else:
+        found["guest_reads_CLIDR_EL1"] = CACHE_LEVELS
+    if (6, 4) <= version < (6, 14):
+        found["smc"] = SMC
+    if "a57" not in kernel:
+        found["guest_reads_MIDR_EL1"] = OTHER_CPU
+    return found
+
+
+def test_there_are_answers_of_both_versions() -> None:
+    assert {software_version(kernel) for kernel in ANSWERS} == {"6.1", "6.14"}
+
+
+@pytest.mark.parametrize("kernel", ANSWERS)
+def test_every_experiment_has_an_answer(kernel: str) -> None:
+    assert set(SCENARIOS) == set(ANSWERS[kernel])
+    assert set(otherwise(kernel)) < set(ANSWERS[kernel])
+    assert len(ANSWERS[kernel]) > 140
 
 
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
-def test_answers_as_linux_6_1(name: str) -> None:
-    machine = SeamMachine(open_kvm("soft", linux="6.1", psci_smc=None))
+@pytest.mark.parametrize("kernel", ANSWERS)
+def test_answers_as_linux(kernel: str, name: str) -> None:
+    machine = SeamMachine(open_kvm("soft", linux=software_version(kernel), psci_smc=None))
     seen = json.loads(json.dumps(SCENARIOS[name](machine)))
-    if name in OTHERWISE:
-        assert seen != LINUX[name], "it answers the same: take it off the list"
+    if name in otherwise(kernel):
+        assert seen != ANSWERS[kernel][name], "it answers the same: take it off the list"
     else:
-        assert seen == LINUX[name]
+        assert seen == ANSWERS[kernel][name]
