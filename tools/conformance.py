@@ -1,30 +1,25 @@
-"""Writes the table of docs/conformance.md: the files of cases, and their verdicts.
+"""Writes the tables of docs/conformance.md: the files of cases and their verdicts, and the kernels.
 
-    guestdbg lab -- check --provider host --json > nvhe.json
-    guestdbg lab --cpu vhe -- check --provider host --json > vhe.json
-    python tools/conformance.py nvhe.json vhe.json
+    python -m tools.conformance
 
-The cases are run here on the software KVM. The two documents give the columns of the real KVM;
-without them these columns stay as they are.
+The cases are run here on the software KVM of both versions. The verdicts of real kernels are those
+of the records in `tests/lab/verdicts.json`, which `make lab-matrix` writes.
 """
 
 import importlib
-import json
 import re
-import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-from guestdbg.check import CASES, run_cases, select
+from guestdbg.check import CASES
 from guestdbg.check import cases as topics
-from guestdbg.kvm import open_kvm
+from guestdbg.kvm.linux_release import SOFTWARE_VERSIONS, version_of
+from tools.lab_verdicts import FAULTS, Record, Verdicts, predicted, read
 
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
-BEGIN, END = "<!-- table -->\n", "<!-- end of the table -->"
-HEAD = "| file | promises | cases | software | 6.1 nVHE | 6.1 VHE |\n" + "| --- " * 6 + "|\n"
-#: There are no verdicts for this column.
-UNKNOWN = "?"
+CASES_TABLE = ("<!-- table -->\n", "<!-- end of the table -->")
+KERNELS_TABLE = ("<!-- kernels -->\n", "<!-- end of the kernels -->")
+MODES = {"nvhe": "nVHE", "vhe": "VHE", "pkvm": "protected"}
 
 
 def files() -> list[str]:
@@ -38,58 +33,85 @@ def subject(file: str) -> str:
     return re.sub(r"\.$", "", " ".join(words.strip().partition("\n\n")[0].split()))
 
 
-def tally(verdicts: dict[str, str], file: str) -> str:
+def tally(verdicts: Verdicts, file: str) -> str:
     """The verdicts of one file's cases: "31 pass, 2 skip"."""
     seen = Counter(
         v for name, v in verdicts.items() if name in CASES and CASES[name].module == file
     )
-    return ", ".join(f"{seen[v]} {v}" for v in ("pass", "fail", "skip") if seen[v]) or UNKNOWN
+    return totals(seen)
 
 
-def of_software() -> dict[str, str]:
-    """The verdicts of the software KVM."""
-    with open_kvm("soft") as kvm:
-        return {r.case.name: r.verdict for r in run_cases(select(), kvm)}
+def totals(counts: dict[str, int]) -> str:
+    """Counts in words: "31 pass, 2 skip"."""
+    order = ("pass", "fail", "skip", "not run")
+    return ", ".join(f"{counts[v]} {v}" for v in order if counts.get(v))
 
 
-def of_document(document: dict[str, Any]) -> dict[str, str]:
-    """The verdicts of a document of ``guestdbg check --json``."""
-    return {case["name"]: case["verdict"] for case in document["cases"]}
-
-
-def rows(page: str) -> dict[str, list[str]]:
-    """The present table: file -> its other columns."""
-    table = page.partition(BEGIN)[2].partition(END)[0]
-    found = {}
-    for line in table.splitlines()[2:]:
-        columns = [column.strip() for column in line.strip("|").split(" | ")]
-        found[columns[0].strip("`* ")] = columns[1:]
+def columns(records: list[Record]) -> list[tuple[str, Verdicts]]:
+    """(head, verdicts) of each column: both software versions, and the oldest and newest kernel."""
+    found = [(f"software {name}", predicted(name, None)) for name in SOFTWARE_VERSIONS]
+    releases = sorted({r.kernel for r in records}, key=version_of)
+    for release in (releases[0], releases[-1]):
+        for mode in ("nvhe", "vhe"):
+            found += [
+                (f"{_dotted(r)} {MODES[mode]}", r.verdicts())
+                for r in records
+                if (r.kernel, r.mode) == (release, mode)
+            ]
     return found
 
 
-def table(page: str, documents: list[dict[str, Any]]) -> str:
-    """The new table."""
-    old = rows(page)
-    soft = of_software()
-    lines = []
+def _dotted(record: Record) -> str:
+    return ".".join(map(str, version_of(record.kernel)))
+
+
+def cases_table(records: list[Record]) -> str:
+    """The table of the files of cases."""
+    chosen = columns(records)
+    rows = [["file", "promises", "cases", *(head for head, _ in chosen)]]
     for file in files():
         count = sum(1 for case in CASES.values() if case.module == file)
-        real = [tally(of_document(d), file) for d in documents]
-        kept = old.get(file, [UNKNOWN] * 5)[-2:]
-        columns = [f"`{file}`", subject(file), str(count), tally(soft, file), *(real or kept)]
-        lines.append("| " + " | ".join(columns) + " |\n")
-    return HEAD + "".join(lines)
+        verdicts = (tally(found, file) for _, found in chosen)
+        rows.append([f"`{file}`", subject(file), str(count), *verdicts])
+    return _table(rows)
 
 
-def main() -> None:
-    documents = [json.loads(Path(name).read_text()) for name in sys.argv[1:]]
-    if len(documents) not in (0, 2):
-        sys.exit("give both documents (nVHE, then VHE) or none")
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(before + BEGIN + table(page, documents) + END + after)
+def kernels_table(records: list[Record]) -> str:
+    """The table of the kernels."""
+    rows = [["kernel", "mode", "processor", "predicted by", "verdicts", "other than predicted"]]
+    for r in records:
+        debian = re.search(r"Debian ([^ ]+)", r.build)
+        others = sum(len(names) for by in r.others.values() for names in by.values())
+        fault = f", with the fault `{FAULTS[r.fault].report}`" if r.fault else ""
+        rows.append(
+            [
+                f"Linux {debian[1] if debian else r.kernel}",
+                MODES[r.mode],
+                f"`{r.cpu}`",
+                f"{r.software}{fault}",
+                totals(Counter(r.verdicts().values())),
+                f"{others}: what the processor lacks or has" if others else "none",
+            ]
+        )
+    return _table(rows)
+
+
+def _table(rows: list[list[str]]) -> str:
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def page(text: str, records: list[Record]) -> str:
+    """The page with both tables as they are now."""
+    for (begin, end), table in (
+        (CASES_TABLE, cases_table(records)),
+        (KERNELS_TABLE, kernels_table(records)),
+    ):
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = before + begin + table + end + after
+    return text
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.write_text(page(PAGE.read_text(), list(read().values())))

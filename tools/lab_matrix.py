@@ -6,8 +6,9 @@
 
 The verdicts are compared with those that the software KVM of the same version predicts, and with
 the records of `tests/lab/verdicts.json`. A kernel that has no record is reported; --admit writes
-it into the file. The exit status is 1 if nothing explains a verdict, or if a record is no longer
-true; otherwise it is 0. A kernel that does not boot is reported.
+it into the file, and also those of kernels that have not run all of the cases. The exit status is
+1 if nothing explains a verdict, or if a record is no longer true; otherwise it is 0. A kernel that
+does not boot is reported.
 """
 
 from __future__ import annotations
@@ -71,8 +72,9 @@ def print_record(way: Way, record: Record, known: Record | None) -> bool:
     unexplained = wrong(record)
     for name, reason in unexplained:
         print(f"  NOT EXPLAINED: {name}: {reason}")
-    if known is None:
-        print(f"  {record.key} has no record; --admit writes it to {FILE.name}")
+    if known is None or known.not_run:
+        what = f"{len(known.not_run)} cases without" if known else "no"
+        print(f"  {record.key} has {what} record; --admit writes it to {FILE.name}")
         return bool(unexplained)
     if known != record:
         changed = known.verdicts().items() ^ record.verdicts().items()
@@ -122,7 +124,8 @@ def main(only: tuple[str, ...], admit: bool) -> None:
             continue
         seen[way.name] = record
         is_wrong |= print_record(way, record, known.get(record.key))
-        if admit and record.key not in known and not wrong(record):
+        old = known.get(record.key)
+        if admit and (old is None or old.not_run) and not wrong(record):
             known[record.key] = record
             write(known)
     print_differences(seen)

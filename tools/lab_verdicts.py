@@ -3,6 +3,7 @@
 `tests/lab/verdicts.json` has a record for each kernel release and way to run it. The software KVM
 of the matching version predicts the verdict of every case. A record names the cases whose verdict
 is another one, with the reason, and the fault of the kernel with which the others are as predicted.
+The file also has the names of the cases that the records are of: others have not been run there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from guestdbg.check import run_cases, select
+from guestdbg.check import CASES, run_cases, select
 from guestdbg.kvm import open_kvm
 from guestdbg.kvm.linux_release import software_version
 from guestdbg.kvm.soft import SoftKvm
@@ -42,6 +43,7 @@ class Record:
         totals: how many cases had each verdict.
         others: the cases with another verdict than predicted: reason -> verdict -> names. Only
             "pass" and "skip" may be there: what the processor has or lacks.
+        not_run: cases that were added since.
     """
 
     kernel: str
@@ -52,6 +54,7 @@ class Record:
     fault: str | None
     totals: dict[str, int]
     others: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    not_run: list[str] = field(default_factory=list)
 
     @property
     def key(self) -> str:
@@ -59,9 +62,10 @@ class Record:
         return f"{self.kernel} {self.mode}"
 
     def verdicts(self) -> Verdicts:
-        """Name of a case -> its verdict, with the present cases."""
+        """Name of a present case -> its verdict, or "not run"."""
         found = dict(predicted(self.software, self.fault))
-        for by_verdict in self.others.values():
+        others = [*self.others.values(), {"not run": self.not_run}]
+        for by_verdict in others:
             for verdict, names in by_verdict.items():
                 found |= {name: verdict for name in names if name in found}
         return found
@@ -175,10 +179,20 @@ def wrong(record: Record) -> list[tuple[str, str]]:
 
 def read(path: Path = FILE) -> dict[str, Record]:
     """The known records by key, in the order of the file."""
-    return {record.key: record for record in (Record(**r) for r in json.loads(path.read_text()))}
+    file = json.loads(path.read_text())
+    records = [Record(**values) for values in file["records"]]
+    _add_to_not_run(records, file["cases"])
+    return {record.key: record for record in records}
 
 
 def write(records: dict[str, Record], path: Path = FILE) -> None:
     """Write the known records."""
-    text = json.dumps([asdict(record) for record in records.values()], indent=1)
-    path.write_text(text + "\n")
+    file = {"cases": list(CASES), "records": [asdict(record) for record in records.values()]}
+    path.write_text(json.dumps(file, indent=1) + "\n")
+
+
+def _add_to_not_run(records: list[Record], cases: list[str]) -> None:
+    """Add the cases that are not in the file."""
+    new = [name for name in CASES if name not in set(cases)]
+    for record in records:
+        record.not_run = [name for name in (*record.not_run, *new) if name in CASES]

@@ -214,5 +214,11 @@ def show(seed: int, as_json: bool, trace: bool) -> None:
 def rules() -> None:
     """List the rules that explain differences: which KVM is right, and why."""
     for rule in RULES:
-        click.echo(f"{rule.name} (right: {rule.right})")
+        kernels = [f"since Linux {_dotted(rule.since)}"] if rule.since else []
+        kernels += [f"before Linux {_dotted(rule.until)}"] if rule.until else []
+        click.echo(f"{rule.name} ({', '.join((f'right: {rule.right}', *kernels))})")
         click.echo(wrapped(rule.why, indent="    "))
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"

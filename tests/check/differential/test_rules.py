@@ -16,7 +16,7 @@ from guestdbg.check.differential.reserved import (
     watchpoint_is_reserved,
 )
 from guestdbg.check.differential.rules import RULES, explain
-from guestdbg.check.differential.trace import Moment, Trace
+from guestdbg.check.differential.trace import Moment, Trace, Where
 from guestdbg.kvm.constants import KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_USE_HW
 
 HW = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW
@@ -507,12 +507,44 @@ def test_injected_syndromes() -> None:
     assert rule(STORE, trace(DONE, ESR_EL1=svc), trace(DONE, ESR_EL1=svc | wide)) is None
 
 
+def on(kernel: str, one: Trace) -> Trace:
+    return replace(one, where=Where("host", kernel, 0x411FD070))
+
+
+def test_rules_apply_to_the_kernels_that_they_state() -> None:
+    low, high = DABT | 0x10, DABT | 0x10 | 0xFFFFFFFF << 32
+    one, other = trace(DONE, ESR_EL1=low), trace(DONE, ESR_EL1=high)
+    assert rule(STORE, one, on("6.1.0-56-cloud-arm64", other)) == "linux-injected-syndrome"
+    assert rule(STORE, one, on("7.2.13+deb14-cloud-arm64", other)) is None
+    by_name = {r.name: r for r in RULES}
+    smc = by_name["linux-answers-smc"]
+    releases = ("6.1.0-56", "6.4", "6.12.118", "6.14", "7.2", "unknown")
+    assert [smc.applies_to(release) for release in releases] == [
+        *(False, True, True),
+        *(False, False, True),
+    ]
+
+
+def test_answers_to_smc() -> None:
+    p = program(asm.smc(), asm.NOP)
+    minus = (1 << 64) - 1
+    kernel = "6.12.118-cloud-arm64"
+    soft = trace(DONE, x0=minus, x1=5)
+    assert rule(p, soft, on(kernel, trace(DONE, x0=0x10001, x1=0))) == "linux-answers-smc"
+    assert rule(p, soft, on("6.1.0", trace(DONE, x0=0x10001, x1=0))) is None
+    assert rule(p, soft, on(kernel, trace(DONE, x0=0x10001, x1=7))) is None
+    assert rule(p, soft, on(kernel, trace(DONE, x0=0x10001, x1=0, x4=1))) is None
+    assert rule(p, trace(DONE, x0=1), on(kernel, trace(DONE, x0=2))) is None
+    assert rule(STORE, soft, on(kernel, trace(DONE, x0=0x10001, x1=0))) is None
+
+
 def test_reserved_bits() -> None:
     def of(name: str, a: int, b: int) -> str | None:
         return rule(STORE, trace(DONE, final={name: a}), trace(DONE, final={name: b}))
 
     name = "qemu-reserved-bits-of-registers"
     assert of("MDSCR_EL1", 0x8000, 0x148000) == name
+    assert of("MDSCR_EL1", 0x8000, 1 << 40 | 0x8000) is None, "the software KVM keeps these"
     assert of("MDSCR_EL1", 0x8000, 0x2000) is None
     assert of("DBGWCR0_EL1", 0x17, 0xA00017) == name
     assert of("DBGWCR0_EL1", 0x17, 0x15) is None

@@ -236,7 +236,7 @@ def _device_alignment(s: DifferenceContext) -> bool:
     return entry[0] & 0x3F == _ALIGNMENT and unaligned and not (ram and s.program.mmu)
 
 
-_RES0 = {"MDSCR": ~0xB001, "DBGBC": ~0x00FFE1E7, "DBGBV": 3, "DBGWC": ~0x1F1FFFFF, "DBGWV": 3}
+_RES0 = {"MDSCR": 0xFFFF4FFE, "DBGBC": ~0x00FFE1E7, "DBGBV": 3, "DBGWC": ~0x1F1FFFFF, "DBGWV": 3}
 
 
 @rule(
@@ -265,7 +265,8 @@ def _as_aarch32(control: int) -> int:
     "linux-injected-syndrome",
     "soft",
     "Linux 6.1 computes the syndrome of an abort that it injects as an int: bits 63 to 32 of "
-    "ESR_EL1, which are RES0, become all ones.",
+    "ESR_EL1, which are RES0, become all ones. Linux 6.12 does not.",
+    until=(6, 12),
 )
 def _injected(s: DifferenceContext) -> bool:
     both = s.difference.field("ESR_EL1")
@@ -274,6 +275,24 @@ def _injected(s: DifferenceContext) -> bool:
     a, b = (int(str(value)) for value in both)
     aborts = (*DATA_ABORTS, EC.IABT_LOW, EC.IABT_CUR)
     return b == a | 0xFFFFFFFF << 32 != a and exception_class(a) in aborts
+
+
+@rule(
+    "linux-answers-smc",
+    "real",
+    "From 6.4 on Linux answers SMC #0 as it does HVC. The software KVM, whose version for these "
+    "kernels is that of 6.1, returns NOT_SUPPORTED.",
+    since=(6, 4),
+    until=(6, 14),
+)
+def _answers_smc(s: DifferenceContext) -> bool:
+    if asm.smc() not in (*s.program.code, *s.program.vectors):
+        return False
+    x0 = s.difference.field("x0")
+    answered = x0 is not None and x0[0] == (1 << 64) - 1
+    # The answer is in X0; X1 to X3 become zero.
+    cleared = all(b == 0 for name, _, b in s.difference.fields if name in ("x1", "x2", "x3"))
+    return only(s, "x0", "x1", "x2", "x3") and cleared and (answered or x0 is None)
 
 
 @rule(
