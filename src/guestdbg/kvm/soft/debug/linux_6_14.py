@@ -45,6 +45,12 @@ from guestdbg.kvm.soft.state import (
 _MDSCR_ENABLES: Final = MDSCR_MDE | MDSCR_KDE
 _MDSCR_OF_HOST: Final = MDSCR_SS | MDSCR_MDE | MDSCR_KDE
 
+#: TDA traps the guest's accesses to the debug registers unless it owns them. Host: the hardware holds
+#: the external set, which the guest must not see. Free: the first access makes the guest the owner.
+_MDCR_TRAPPED: Final = MDCR_ALWAYS | MDCR_TDA
+#: With KVM_SET_GUEST_DEBUG, TDE routes all debug exceptions of the guest to EL2, also those of BRK.
+_MDCR_DEBUGGED: Final = _MDCR_TRAPPED | MDCR_TDE
+
 
 def vcpu_load_debug(vcpu: VcpuState) -> None:
     """A run begins: choose the owner, and what the hardware runs with."""
@@ -71,11 +77,15 @@ def vcpu_load_debug(vcpu: VcpuState) -> None:
             # here; the kernel sets both.
             mdscr |= _MDSCR_ENABLES
         vcpu.external_mdscr_el1 = mdscr
+        mdcr = _MDCR_DEBUGGED if control else _MDCR_TRAPPED
     elif vcpu.mdscr_el1 & _MDSCR_ENABLES:
         vcpu.debug_owner = OWNER_GUEST
+        mdcr = MDCR_ALWAYS
     else:
         vcpu.debug_owner = OWNER_FREE
-    setup_mdcr_el2(vcpu)
+        mdcr = _MDCR_TRAPPED
+    if mdcr != vcpu.mdcr_el2:
+        vcpu.cpu.mdcr_el2 = vcpu.mdcr_el2 = mdcr
 
 
 def vcpu_put_debug(vcpu: VcpuState) -> None:
@@ -88,33 +98,22 @@ def vcpu_put_debug(vcpu: VcpuState) -> None:
             cpu.pstate_ss = vcpu.preserved_ss
 
 
-def setup_mdcr_el2(vcpu: VcpuState) -> None:
-    """The traps that go with the owner and with KVM_SET_GUEST_DEBUG."""
-    mdcr = MDCR_ALWAYS
-    if vcpu.guest_debug:
-        # All debug exceptions of the guest go to EL2, its BRK instructions among them.
-        mdcr |= MDCR_TDE
-    if vcpu.debug_owner is not OWNER_GUEST:
-        # Host: the hardware holds the external set, which the guest must not see. Free: the first
-        # access makes the guest the owner.
-        mdcr |= MDCR_TDA
-    if mdcr != vcpu.mdcr_el2:
-        vcpu.cpu.mdcr_el2 = vcpu.mdcr_el2 = mdcr
-
-
 def enter(vcpu: VcpuState) -> None:
     """The world switch before an entry: the owner's registers go into the hardware."""
     owner = vcpu.debug_owner
     if owner is OWNER_HOST:
-        load_set(vcpu, vcpu.external_debug_state)
-        load_mdccint(vcpu, trapped=True)
+        if vcpu.external_debug_state is not vcpu.hardware_debug_state:
+            load_set(vcpu, vcpu.external_debug_state)
+        if vcpu.mdccint_el1:
+            load_mdccint(vcpu, trapped=True)
         mdscr = vcpu.external_mdscr_el1
     elif owner is OWNER_GUEST:
         load_set(vcpu, vcpu.vcpu_debug_state)
         load_mdccint(vcpu, trapped=False)
         mdscr = vcpu.mdscr_el1
     else:
-        load_set(vcpu, HOST_DEBUG_STATE)
+        if vcpu.hardware_debug_state is not HOST_DEBUG_STATE:
+            load_set(vcpu, HOST_DEBUG_STATE)
         mdscr = vcpu.mdscr_el1
     mdscr &= MDSCR_KEPT
     if mdscr != vcpu.hardware_mdscr_el1:
@@ -128,10 +127,12 @@ def leave(vcpu: VcpuState) -> None:
     holds has not been in the hardware.
     """
     owner = vcpu.debug_owner
+    if owner is OWNER_HOST:
+        return
     if owner is OWNER_GUEST:
         save_guest_set(vcpu)
         vcpu.mdscr_el1 = vcpu.hardware_mdscr_el1 = vcpu.cpu.mdscr_el1
-    elif owner is OWNER_FREE:
+    else:
         # What the hardware kept of the guest's value.
         vcpu.mdscr_el1 = vcpu.hardware_mdscr_el1
 
@@ -145,7 +146,8 @@ def debug_register_trapped(vcpu: VcpuState, is_write: bool) -> None:
     """A trapped access, a read too, makes the guest the owner, unless the host is."""
     if vcpu.debug_owner is not OWNER_HOST:
         vcpu.debug_owner = OWNER_GUEST
-        setup_mdcr_el2(vcpu)
+        if vcpu.mdcr_el2 != MDCR_ALWAYS:
+            vcpu.cpu.mdcr_el2 = vcpu.mdcr_el2 = MDCR_ALWAYS
 
 
 def os_lock_trapped(vcpu: VcpuState) -> None:
