@@ -88,6 +88,14 @@ class VcpuContext:
             self.vcpu.set_guest_debug(debug)
             self.guest_debug = debug
 
+    def forget_step(self) -> None:
+        """Give up a step whose instruction may be done and whose exception has not been taken.
+
+        Since Linux 6.14 the exception stays pending when KVM_RUN ends, also if the next ones do not
+        step: it would end a later step before its instruction. Turning debugging off clears it.
+        """
+        self.set_guest_debug(OFF)
+
     # ---- stops -------------------------------------------------------------------------------
 
     def stop(

@@ -82,6 +82,8 @@ class SingleStepper:
                     exit_ = None
                     continue
                 if type(exit_) is not ExitIntr or exit_.idle:
+                    if type(exit_) is not ExitDebug:
+                        self._context.forget_step()
                     return exit_
                 if target.limited and isinstance(vcpu, SupportsInstructionLimit):
                     # The limit is reached before the instruction: it counts after the step.

@@ -45,8 +45,8 @@ from guestdbg.kvm.soft.state import (
 _MDSCR_ENABLES: Final = MDSCR_MDE | MDSCR_KDE
 _MDSCR_OF_HOST: Final = MDSCR_SS | MDSCR_MDE | MDSCR_KDE
 
-#: TDA traps the guest's accesses to the debug registers unless it owns them. Host: the hardware holds
-#: the external set, which the guest must not see. Free: the first access makes the guest the owner.
+#: TDA traps the guest's accesses to the debug registers unless it owns them. Host: the hardware
+#: holds the external set, which the guest must not see. Free: the first access makes it the owner.
 _MDCR_TRAPPED: Final = MDCR_ALWAYS | MDCR_TDA
 #: With KVM_SET_GUEST_DEBUG, TDE routes all debug exceptions of the guest to EL2, also those of BRK.
 _MDCR_DEBUGGED: Final = _MDCR_TRAPPED | MDCR_TDE
