@@ -19,7 +19,7 @@ from typing import Any
 
 from guestdbg.check import CASES, run_cases, select
 from guestdbg.kvm import open_kvm
-from guestdbg.kvm.linux_release import software_version
+from guestdbg.kvm.linux_release import software_version, version_of
 from guestdbg.kvm.soft import SoftKvm
 from guestdbg.kvm.soft.debug import linux_6_14
 from guestdbg.kvm.soft.state import LinuxVersion, VcpuState
@@ -73,17 +73,22 @@ class Record:
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of a kernel, and the software KVM with the same one.
+    """A fault of kernels, and how it predicts what fails.
 
     Attributes:
-        report: its directory in examples/kernel-reports.
-        applies: whether a kernel has it: (version, mode).
-        model: the version of the software KVM with the fault.
+        report: the name of its program and report in examples/kernel-reports.
+        mode: the mode of KVM that has it.
+        since, until: the first release that has it as far as is known, and the first that has not.
+        model: the version of the software KVM with the fault; None if it has no such part.
+        cases: patterns of the names of cases that fail, besides those that fail on the model.
     """
 
     report: str
-    applies: Callable[[str, str], bool]
-    model: Callable[[LinuxVersion], LinuxVersion]
+    mode: str
+    since: tuple[int, int]
+    until: tuple[int, int]
+    model: Callable[[LinuxVersion], LinuxVersion] | None = None
+    cases: tuple[str, ...] = ()
 
 
 def _without_external_mdscr(version: LinuxVersion) -> LinuxVersion:
@@ -100,16 +105,18 @@ def _without_external_mdscr(version: LinuxVersion) -> LinuxVersion:
 
 FAULTS = {
     "external-mdscr": Fault(
-        "pkvm-external-mdscr",
-        lambda software, mode: software == "6.14" and mode == "pkvm",
-        _without_external_mdscr,
-    )
+        "pkvm_guest_debug", "pkvm", (6, 14), (7, 3), model=_without_external_mdscr
+    ),
+    "later-vcpu": Fault("pkvm_later_vcpu", "pkvm", (6, 2), (6, 14), cases=("vcpus.added-*",)),
 }
 
 
-def fault_of(software: str, mode: str) -> str | None:
-    """The known fault of a kernel that the software KVM's version ``software`` is like."""
-    return next((name for name, f in FAULTS.items() if f.applies(software, mode)), None)
+def fault_of(release: str, mode: str) -> str | None:
+    """The known fault of a kernel in a mode of KVM, or None."""
+    version = version_of(release)
+    return next(
+        (n for n, f in FAULTS.items() if f.mode == mode and f.since <= version < f.until), None
+    )
 
 
 @contextmanager
@@ -117,8 +124,9 @@ def software_kvm(software: str, fault: str | None) -> Iterator[SoftKvm]:
     """The software KVM of a version, with a fault of kernels or without."""
     with open_kvm("soft", linux=software, psci_smc=None) as kvm:
         assert isinstance(kvm, SoftKvm)
-        if fault is not None:
-            kvm.linux_version = FAULTS[fault].model(kvm.linux_version)
+        model = FAULTS[fault].model if fault is not None else None
+        if model is not None:
+            kvm.linux_version = model(kvm.linux_version)
         yield kvm
 
 
@@ -133,6 +141,9 @@ def predicted(software: str, fault: str | None) -> Verdicts:
         logging.getLogger("guestdbg").setLevel(logging.ERROR)
         with software_kvm(software, fault) as kvm:
             known = {r.case.name: r.verdict for r in run_cases(select(), kvm)}
+        if fault is not None:
+            named = [c.name for c in select(FAULTS[fault].cases)] if FAULTS[fault].cases else []
+            known |= dict.fromkeys(named, "fail")
         logging.getLogger("guestdbg").setLevel(logging.NOTSET)
         _predictions[software, fault] = known
     return known
@@ -141,7 +152,7 @@ def predicted(software: str, fault: str | None) -> Verdicts:
 def record_of(document: dict[str, Any], mode: str, cpu: str) -> Record:
     """The record of a document of `guestdbg check --json`."""
     software = software_version(document["kernel"])
-    fault = fault_of(software, mode)
+    fault = fault_of(document["kernel"], mode)
     expected = predicted(software, fault)
     others: dict[str, dict[str, list[str]]] = {}
     for case in document["cases"]:

@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import sys
+from collections import Counter
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -160,3 +162,13 @@ def test_what_is_a_difference(
 def test_a_suite_that_gives_no_report(stdout: bytes) -> None:
     with pytest.raises(Failed, match=r"no report on here \(status 1\):\nits words"):
         report_of("here", 1, stdout, b"its words")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_with_el3_no_case_of_the_levels_is_skipped(lab_root: Path) -> None:
+    """HMC and SSC that select a Security state: reserved without EL3."""
+    with Lab(root=lab_root, machine="secure=on") as lab:
+        report = on_the_real_kvm(lab, "host-secure", ["-k", "levels"])
+    verdicts = Counter(case["verdict"] for case in report["cases"])
+    assert verdicts == {"pass": 56}

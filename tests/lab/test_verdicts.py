@@ -14,6 +14,7 @@ from tools import lab_matrix
 from tools.lab_verdicts import (
     FAULTS,
     Record,
+    fault_of,
     predicted,
     read,
     record_of,
@@ -22,7 +23,7 @@ from tools.lab_verdicts import (
     wrong,
 )
 
-KERNEL = "7.9.1-cloud-arm64"
+KERNEL = "7.2.99-cloud-arm64"
 
 
 def document(**changed: tuple[str, str]) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def document(**changed: tuple[str, str]) -> dict[str, Any]:
     for case in found:
         if case["name"] in changed:
             case["verdict"], case["reason"] = changed[case["name"]]
-    return {"kernel": KERNEL, "kernel_build": "#1 SMP Debian 7.9.1-1 (2027-01-01)", "cases": found}
+    return {"kernel": KERNEL, "kernel_build": "#1 SMP Debian 7.2.99-1 (2027-01-01)", "cases": found}
 
 
 PASSES = next(name for name, verdict in predicted("6.14", None).items() if verdict == "pass")
@@ -76,6 +77,26 @@ def test_a_known_fault_predicts_failures() -> None:
     one = min(failed)
     report = document(**dict.fromkeys(failed - {one}, ("fail", "no stop")))
     assert [name for name, _ in wrong(record_of(report, "pkvm", "x"))] == [one]
+
+
+@pytest.mark.parametrize(
+    ("release", "mode", "fault"),
+    [
+        ("6.1.0-56-cloud-arm64", "pkvm", None),
+        ("6.12.118+deb13-cloud-arm64", "pkvm", "later-vcpu"),
+        ("6.12.118+deb13-cloud-arm64", "nvhe", None),
+        ("7.2.13+deb14-cloud-arm64", "pkvm", "external-mdscr"),
+        ("7.3.1", "pkvm", None),
+    ],
+)
+def test_which_kernels_have_a_fault(release: str, mode: str, fault: str | None) -> None:
+    assert fault_of(release, mode) == fault
+
+
+def test_a_fault_names_cases_that_fail() -> None:
+    fails = {n for n, verdict in predicted("6.1", "later-vcpu").items() if verdict == "fail"}
+    assert fails == {name for name in CASES if name.startswith("vcpus.added-")}
+    assert len(fails) >= 3
 
 
 def test_a_fault_is_in_one_kvm_alone() -> None:
