@@ -252,6 +252,17 @@ def test_pc_alignment_comes_before_the_abort() -> None:
     assert rule(STORE, one, elsewhere) is None
 
 
+def test_pc_alignment_comes_before_an_abort_whose_handler_is_stopped() -> None:
+    def stopped(ec: int, elr: int) -> Trace:
+        return trace(("debug", BREAK, 0, -1), ESR_EL1=ec << 26 | 1 << 25, elr_el1=elr)
+
+    one, other = stopped(EC.PC_ALIGN, 0xA001), stopped(EC.IABT_CUR, 0xA001)
+    assert rule(STORE, one, other) == "qemu-abort-before-pc-alignment"
+    assert rule(STORE, other, one) is None
+    aligned = stopped(EC.PC_ALIGN, 0xA000), stopped(EC.IABT_CUR, 0xA000)
+    assert rule(STORE, *aligned) is None
+
+
 def unprivileged(pac: int, lsc: int = 2, name: str = "str", at: int = BASE) -> Program:
     debug = Debug(HW, (), ((0, 0x1FE1 | pac << 1 | lsc << 3, at),))
     return program(asm.access(name, 0, 1, mode="unprivileged"), debug=debug)

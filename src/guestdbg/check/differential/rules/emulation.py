@@ -172,6 +172,11 @@ def _step_masked(s: DifferenceContext) -> bool:
 )
 def _abort_before_alignment(s: DifferenceContext) -> bool:
     x, y = s.taken
+    esr = s.difference.field("ESR_EL1")
+    if esr is not None and only(s, "ESR_EL1") and s.registers[0]["elr_el1"] & 3:
+        # The exception is taken, and its handler has been stopped before it recorded it.
+        a, b = (exception_class(int(str(value))) for value in esr)
+        return a == EC.PC_ALIGN and b in (EC.IABT_LOW, EC.IABT_CUR)
     return bool(
         x
         and y
