@@ -36,7 +36,7 @@ from guestdbg.cli.group import describe
 from guestdbg.cli.lab_options import lab_options
 from guestdbg.cli.running.disassembly import instruction
 from guestdbg.errors import GuestdbgError
-from guestdbg.kvm.linux_release import software_version
+from guestdbg.kvm.linux_release import software_options, software_version
 from guestdbg.lab import Lab
 from guestdbg.lab.fetch.packages import SUITE
 
@@ -129,10 +129,10 @@ def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Rep
     last = seed + number - 1
     print(f"lab: {side} and soft: random programs of seeds {seed} to {last}", flush=True)
     report = campaign.Report()
-    linux = software_version(lab.description["kernel"])
+    options = software_options(lab.description["kernel"])
     with (
-        playing_on("soft", full=False, linux=linux) as brief,
-        playing_on("soft", full=True, linux=linux) as full,
+        playing_on("soft", full=False, **options) as brief,
+        playing_on("soft", full=True, **options) as full,
         LabSide(lab) as there,
     ):
         here = campaign.LocalSide(brief, full)

@@ -2,7 +2,12 @@
 
 import pytest
 
-from guestdbg.kvm.linux_release import SOFTWARE_VERSIONS, software_version, version_of
+from guestdbg.kvm.linux_release import (
+    SOFTWARE_VERSIONS,
+    software_options,
+    software_version,
+    version_of,
+)
 from guestdbg.kvm.soft.linux_versions import LINUX_VERSIONS
 
 from .support import SoftKvm
@@ -22,6 +27,12 @@ from .support import SoftKvm
 def test_of_a_release(release: str, version: tuple[int, int], software: str) -> None:
     assert version_of(release) == version
     assert software_version(release) == software
+
+
+def test_options_for_a_release() -> None:
+    assert software_options("6.1.0-56") == {"linux": "6.1", "psci_smc": False}
+    assert software_options("6.12.118") == {"linux": "6.1", "psci_smc": True}
+    assert software_options("7.2") == {"linux": "6.14", "psci_smc": True}
 
 
 def test_the_provider_has_each() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from guestdbg.kvm import open_kvm
-from guestdbg.kvm.linux_release import software_version, version_of
+from guestdbg.kvm.linux_release import software_options, software_version, version_of
 
 from .scenarios import SCENARIOS
 from .seam_machine import SeamMachine
@@ -23,7 +23,6 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 SIGN = "Linux 6.1 sign-extends the syndrome that it injects: the upper half of ESR_EL1 is RES0"
-SMC = "Linux answers SMC since 6.4; the soft provider's version is that of 6.1"
 OTHER_CPU = "an ID register of another processor"
 NOT_IN_QEMU = "QEMU 7.2 has no such register, and gives the guest UNDEFINED before the kernel traps"
 
@@ -54,8 +53,6 @@ def otherwise(kernel: str) -> dict[str, str]:
         found |= dict.fromkeys(INJECTED, SIGN)
     else:
         found["guest_reads_CLIDR_EL1"] = CACHE_LEVELS
-    if (6, 4) <= version < (6, 14):
-        found["smc"] = SMC
     if "a57" not in kernel:
         found["guest_reads_MIDR_EL1"] = OTHER_CPU
     return found
@@ -75,7 +72,7 @@ def test_every_experiment_has_an_answer(kernel: str) -> None:
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
 @pytest.mark.parametrize("kernel", ANSWERS)
 def test_answers_as_linux(kernel: str, name: str) -> None:
-    machine = SeamMachine(open_kvm("soft", linux=software_version(kernel), psci_smc=None))
+    machine = SeamMachine(open_kvm("soft", **software_options(kernel)))
     seen = json.loads(json.dumps(SCENARIOS[name](machine)))
     if name in otherwise(kernel):
         assert seen != ANSWERS[kernel][name], "it answers the same: take it off the list"

@@ -12,7 +12,7 @@ from guestdbg.check.differential.play import Player
 from guestdbg.check.differential.program import ProgramError
 from guestdbg.cli import main
 from guestdbg.kvm import open_kvm
-from guestdbg.kvm.linux_release import software_version
+from guestdbg.kvm.linux_release import software_options
 from guestdbg.lab import Lab
 
 #: Other seeds than in docs/conformance.md, as further evidence.
@@ -23,8 +23,8 @@ FIRST, NUMBER = 700_000, 200
 @pytest.mark.timeout(900)
 def test_random_programs_on_both(lab: Lab) -> None:
     pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
-    linux = software_version(lab.description["kernel"])
-    with open_kvm("soft", linux=linux, psci_smc=None) as kvm, LabSide(lab) as there:
+    options = software_options(lab.description["kernel"])
+    with open_kvm("soft", **options) as kvm, LabSide(lab) as there:
         here = campaign.LocalSide(Player(kvm, full=False), Player(kvm))
         (report,) = campaign.run(map(generate, range(FIRST, FIRST + NUMBER)), here, there)
         # The lab's KVM runs by the time of a loaded host, and seldom gives a program another answer

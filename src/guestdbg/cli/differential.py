@@ -24,7 +24,7 @@ from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.running.disassembly import instruction
 from guestdbg.cli.wrapping import wrapped
-from guestdbg.kvm.linux_release import software_version
+from guestdbg.kvm.linux_release import software_options
 from guestdbg.lab import Lab
 
 _NUMBER = click.option(
@@ -159,9 +159,9 @@ def lab(
     with contextlib.ExitStack() as stack:
         machine = stack.enter_context(Lab(**chosen))
         there = stack.enter_context(LabSide(machine))
-        linux = software_version(machine.description["kernel"])
-        brief = stack.enter_context(playing_on("soft", full=False, linux=linux))
-        full = stack.enter_context(playing_on("soft", full=True, linux=linux))
+        options = software_options(machine.description["kernel"])
+        brief = stack.enter_context(playing_on("soft", full=False, **options))
+        full = stack.enter_context(playing_on("soft", full=True, **options))
         here = campaign.LocalSide(brief, full)
         report = campaign.Report()
         for _ in campaign.run(programs, here, there, report):

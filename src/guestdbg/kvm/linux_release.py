@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 #: The kernel versions that the software provider answers as, oldest first. Each holds until the
 #: next one.
@@ -24,3 +24,12 @@ def software_version(release: str) -> str:
     version = version_of(release)
     known = [name for name in SOFTWARE_VERSIONS if version_of(name) <= version]
     return known[-1] if known else SOFTWARE_VERSIONS[0]
+
+
+def software_options(release: str) -> dict[str, Any]:
+    """The options of the software provider with which it answers most like this release.
+
+    Between its versions it differs from the kernels in this: since 6.4 they answer SMC as they do
+    HVC.
+    """
+    return {"linux": software_version(release), "psci_smc": version_of(release) >= (6, 4)}

@@ -13,7 +13,7 @@ import pytest
 from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.play import Player
 from guestdbg.kvm import open_kvm
-from guestdbg.kvm.linux_release import software_version
+from guestdbg.kvm.linux_release import software_options
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
@@ -26,7 +26,7 @@ def test_the_software_kvm_sees_the_same(path: Path) -> None:
     digests: dict[str, str] = recorded["digests"]
     first, end = recorded["seeds"]
     assert len(digests) > 0.85 * (end - first), "too much is left out"
-    with open_kvm("soft", linux=software_version(path.stem), psci_smc=None) as kvm:
+    with open_kvm("soft", **software_options(path.stem)) as kvm:
         player = Player(kvm, full=False)
         try:
             seen = {name: player.play(generate(int(name))).digest for name in digests}

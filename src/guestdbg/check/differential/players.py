@@ -5,22 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 from guestdbg.check.differential.play import Player
-from guestdbg.kvm import Kvm, open_kvm
-
-
-def _open(provider: str, linux: str | None) -> Kvm:
-    """A KVM that behaves like the kernel's, also for PSCI by SMC."""
-    options = {"linux": linux} if linux else {}
-    if provider == "soft":
-        return open_kvm("soft", psci_smc=None, **options)
-    return open_kvm(provider, **options)
+from guestdbg.kvm import open_kvm
 
 
 @contextlib.contextmanager
-def playing_on(provider: str, *, full: bool, linux: str | None = None) -> Iterator[Player]:
-    """A player on a new KVM of this provider; ``linux``: the kernel version of the software KVM.
+def playing_on(provider: str, *, full: bool, **options: Any) -> Iterator[Player]:
+    """A player on a new KVM of this provider, with these options.
+
+    The software KVM answers as its kernel version does, also PSCI by SMC, unless ``options`` say
+    otherwise.
 
     Warnings are switched off meanwhile, because random programs are full of undefined instructions.
     Raises what ``open_kvm`` raises.
@@ -29,7 +25,12 @@ def playing_on(provider: str, *, full: bool, linux: str | None = None) -> Iterat
     before = log.level
     log.setLevel(logging.ERROR)
     try:
-        with _open(provider, linux) as kvm, contextlib.closing(Player(kvm, full=full)) as made:
+        if provider == "soft":
+            options = {"psci_smc": None} | options
+        with (
+            open_kvm(provider, **options) as kvm,
+            contextlib.closing(Player(kvm, full=full)) as made,
+        ):
             yield made
     finally:
         log.setLevel(before)

@@ -283,24 +283,6 @@ def _injected(s: DifferenceContext) -> bool:
 
 
 @rule(
-    "linux-answers-smc",
-    "real",
-    "From 6.4 on Linux answers SMC #0 as it does HVC. The software KVM, whose version for these "
-    "kernels is that of 6.1, returns NOT_SUPPORTED.",
-    since=(6, 4),
-    until=(6, 14),
-)
-def _answers_smc(s: DifferenceContext) -> bool:
-    if asm.smc() not in (*s.program.code, *s.program.vectors):
-        return False
-    x0 = s.difference.field("x0")
-    answered = x0 is not None and x0[0] == (1 << 64) - 1
-    # The answer is in X0; X1 to X3 become zero.
-    cleared = all(b == 0 for name, _, b in s.difference.fields if name in ("x1", "x2", "x3"))
-    return only(s, "x0", "x1", "x2", "x3") and cleared and (answered or x0 is None)
-
-
-@rule(
     "qemu-no-trap-of-the-communications-channel",
     "soft",
     "MDSCR_EL1.TDCC traps EL0's accesses to the Debug Communications Channel to EL1 (DDI 0487, "
