@@ -23,6 +23,8 @@ from .support import (
     Guest,
 )
 
+pytestmark = pytest.mark.usefixtures("linux")
+
 STORE = (asm.NOP, asm.str_(0, 1), asm.NOP, asm.b(0))
 LOAD = (asm.NOP, asm.ldr(0, 1), asm.NOP, asm.b(0))
 

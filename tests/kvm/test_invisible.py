@@ -8,7 +8,7 @@ userspace answered and the count of instructions must come out the same.
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guestdbg.check import assembler as asm
@@ -159,7 +159,12 @@ class Run:
         return state
 
 
-@settings(max_examples=250, deadline=None)
+@pytest.mark.usefixtures("linux")
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     st.lists(instructions, min_size=1, max_size=40),
     st.lists(st.integers(0, 39), min_size=1, max_size=6),

@@ -1,5 +1,6 @@
 """The world switch: debug registers move only when dirty, as many as are implemented."""
 
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -11,6 +12,8 @@ from guestdbg.kvm.soft import SoftVcpu
 from .support import BREAK_ANY, ENABLE, MDSCR_KDE, MDSCR_MDE, RAM, STEP, USE_HW, Guest
 
 EMPTY = DebugRegisters()
+
+pytestmark = pytest.mark.usefixtures("linux")
 
 
 class Counted:
@@ -67,9 +70,16 @@ def test_external_set_goes_in_when_use_hw_and_only_when_it_changed() -> None:
 
 
 def test_dirty_is_cleared_after_every_switch() -> None:
-    guest = Guest(*[asm.NOP] * 8)
-    guest.debug(USE_HW, dbg_bcr=(BREAK_ANY,), dbg_bvr=(RAM + 8,))
+    guest = Guest(asm.NOP, asm.msr("DBGBVR0_EL1", 31), *[asm.NOP] * 8, linux="6.1")
+    seen = []
+    real = guest.vm.linux
+    guest.vm.linux = replace(
+        real,
+        leave=lambda vcpu: (seen.append(vcpu.dirty), real.leave(vcpu), seen.append(vcpu.dirty)),
+    )
+    guest.debug(USE_HW, dbg_bcr=(BREAK_ANY,), dbg_bvr=(RAM + 12,))
     guest.run()
+    assert seen == [True, False] * 2
     assert not guest.vcpu.debug_state.dirty
 
 

@@ -10,6 +10,8 @@ from guestdbg.kvm import ExitMmio
 
 from .support import DATA, ENABLE, NOWHERE, RAM, STEP, USE_HW, VECTORS, Guest
 
+pytestmark = pytest.mark.usefixtures("linux")
+
 STORED = ["MDSCR_EL1", "MDCCINT_EL1"] + [
     f"DBG{kind}{n}_EL1"
     for kind, count in (("BVR", 6), ("BCR", 6), ("WVR", 4), ("WCR", 4))
