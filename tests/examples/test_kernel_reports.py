@@ -11,6 +11,8 @@ PROGRAMS = sorted(REPORTS.glob("*.py"))
 TEXTS = sorted(REPORTS.glob("*.txt"))
 #: The faults that the software KVM has too if it answers as 6.14, because it decides as the kernel.
 FAULTS_OF_6_14 = ("mdscr_el1_tdcc", "stale_pending_step")
+#: Programs that need what the software KVM does not have.
+NOT_JUDGED = ("nested_step",)
 
 
 @pytest.mark.parametrize("linux", ["6.1", "6.14"])
@@ -25,6 +27,10 @@ def test_program_on_the_software_kvm(program: Path, linux: str) -> None:
         timeout=60,
     )
     lines = result.stdout.splitlines()
+    if program.stem in NOT_JUDGED:
+        assert result.returncode == 3
+        assert lines[1].startswith("cannot be judged here: ")
+        return
     faulty = linux == "6.14" and program.stem in FAULTS_OF_6_14
     assert result.stderr == ""
     assert lines[0] == f"Linux {linux}, provider soft"

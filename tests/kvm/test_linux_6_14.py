@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guestdbg.check import assembler as asm
-from guestdbg.kvm import DebugRegisters, ExitDebug, ExitIntr, ExitMmio, KvmError
+from guestdbg.kvm import DebugRegisters, ExitDebug, ExitIntr, ExitMmio, ExitSystemEvent, KvmError
 from guestdbg.kvm.constants import (
     KVM_GUESTDBG_ENABLE,
     KVM_GUESTDBG_SINGLESTEP,
@@ -307,6 +307,21 @@ def test_what_is_pending_ends_with_debugging() -> None:
     guest.debug(STEP)
     assert guest.run() == STEP_TAKEN
     assert guest.x(0) == 1
+
+
+@pytest.mark.parametrize("version", ["6.1", "6.14"])
+def test_a_pending_step_survives_kvm_arm_vcpu_init(version: str) -> None:
+    """As seen on Linux 6.1.192 and 7.2.13: SYSTEM_OFF comes before the step's exception."""
+    guest = support.Guest(asm.hvc(), asm.add(0, 0, 1), linux=version)
+    guest.set_x(0, 0x84000008)
+    guest.debug(STEP)
+    assert isinstance(guest.run(), ExitSystemEvent)
+    guest.vcpu.init(guest.vm.preferred_target())
+    guest.pc = RAM + 4
+    assert guest.run().ec == 0x32  # type: ignore[union-attr]
+    assert (guest.pc, guest.x(0)) == (RAM + 4, 0)
+    assert guest.run() == STEP_TAKEN
+    assert (guest.pc, guest.x(0)) == (RAM + 8, 1)
 
 
 def test_the_guests_pstate_ss_survives_a_step() -> None:

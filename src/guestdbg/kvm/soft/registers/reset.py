@@ -117,7 +117,8 @@ def _fixed_features(linux: LinuxVersion, init: VcpuInit) -> int:
 def reset_vcpu(vcpu: VcpuState) -> None:
     """The state after KVM_ARM_VCPU_INIT, and of a vCPU that PSCI CPU_ON starts.
 
-    KVM_SET_GUEST_DEBUG stays in force: a vCPU that starts is debugged from its first instruction.
+    KVM_SET_GUEST_DEBUG stays in force: a vCPU that starts is debugged from its first instruction. A
+    pending step stays pending, too, as in the kernel.
     """
     cpu = vcpu.cpu
     cpu.reset()
@@ -136,7 +137,6 @@ def reset_vcpu(vcpu: VcpuState) -> None:
     vcpu.dirty = False
     vcpu.debug_owner = OWNER_FREE
     vcpu.external_mdscr_el1 = 0
-    vcpu.active_pending = False
     vcpu.preserved_ss = 0
     vcpu.pc_adjustment = None
     vcpu.mmio = None
