@@ -34,7 +34,7 @@ lab: $(READY)               ## judge the lab's real KVM and ours by one suite an
 	@$(BIN)/python tools/lab.py $(LAB_OPTIONS)
 
 lab-matrix: $(READY)        ## judge the KVMs of several kernels by the suite: nVHE, VHE, protected
-	@$(BIN)/python -m tools.lab_matrix $(LAB_OPTIONS)
+	@$(BIN)/python tools/lab_matrix.py $(LAB_OPTIONS)
 
 fuzz: $(DEV)                ## hostile guests under sanitizers, until interrupted (or FUZZ_SECONDS=...)
 	@$(BIN)/python tools/fuzz.py $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS)) $(FUZZ_OPTIONS)

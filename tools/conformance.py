@@ -1,6 +1,6 @@
 """Writes the tables of docs/conformance.md: the files of cases and their verdicts, and the kernels.
 
-    python -m tools.conformance
+    python tools/conformance.py
 
 The cases are run here on the software KVM of both versions. The verdicts of real kernels are those
 of the records in `tests/lab/verdicts.json`, which `make lab-matrix` writes.
@@ -11,10 +11,11 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from lab_verdicts import FAULTS, Record, Verdicts, predicted, read
+
 from guestdbg.check import CASES
 from guestdbg.check import cases as topics
 from guestdbg.kvm.linux_release import SOFTWARE_VERSIONS, version_of
-from tools.lab_verdicts import FAULTS, Record, Verdicts, predicted, read
 
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
 CASES_TABLE = ("<!-- table -->\n", "<!-- end of the table -->")

@@ -19,11 +19,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import click
+from lab import Failed, on_the_real_kvm
+from lab_verdicts import FAULTS, FILE, Record, read, record_of, write, wrong
 
 from guestdbg.errors import GuestdbgError
 from guestdbg.lab import Lab
-from tools.lab import Failed, on_the_real_kvm
-from tools.lab_verdicts import FAULTS, FILE, Record, read, record_of, write, wrong
 
 _SHOWN = 3
 

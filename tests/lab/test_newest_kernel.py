@@ -4,6 +4,7 @@ Debian's `sid` moves. For a release that `verdicts.json` does not know, what is 
 a warning: `make lab-matrix` is where a new kernel is judged.
 """
 
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,11 @@ from guestdbg.lab import Lab, LabError, prepare
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+
+from lab_verdicts import Record, predicted, read
+
 from tools.lab import on_the_real_kvm, random_programs
-from tools.lab_verdicts import Record, predicted, read
 
 SUITE = "sid"
 #: What the ownership of the debug registers has to do with, and some of every other sort.

@@ -1,5 +1,6 @@
 """The records of real kernels' verdicts, without a lab."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from guestdbg.check import CASES, run_cases, select
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
-from tools import lab_matrix
-from tools.lab_verdicts import (
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+
+import lab_matrix
+from lab_verdicts import (
     FAULTS,
     Record,
     fault_of,
