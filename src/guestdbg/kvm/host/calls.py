@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Callable
 from ctypes import Structure, c_int
+from functools import partial
 from typing import Final
 
 from guestdbg.kvm.constants import KVM_CHECK_EXTENSION
@@ -90,30 +91,31 @@ def check_extension(fd: int, cap: int) -> int:
 #: Whether ``fcntl.ioctl`` makes a call again that a signal has interrupted.
 RETRIES: Final = sys.version_info >= (3, 14)
 
-Ioctl = Callable[[int, int], int]
 
+def interruptible_ioctl(fd: int, request: int) -> Callable[[], int]:
+    """A function that makes the call with 0 as the argument.
 
-def interruptible_ioctl() -> Ioctl:
-    """A function ``ioctl(fd, request)`` with 0 as the argument.
-
-    It raises OSError with the kernel's errno, InterruptedError for EINTR, and maybe ValueError for
-    a negative descriptor.
+    It raises OSError with the kernel's errno, InterruptedError for EINTR, and ValueError for a
+    negative descriptor; or it returns a negative number, and ``failure()`` is the error.
     """
-    return direct_ioctl() if RETRIES else fcntl.ioctl
+    return direct_ioctl(fd, request) if RETRIES else partial(fcntl.ioctl, fd, request)
 
 
-def direct_ioctl() -> Ioctl:
-    """The C library's ioctl. The GIL is released during the call, as ``fcntl.ioctl`` does."""
-    call = ctypes.CDLL(None, use_errno=True).ioctl
-    call.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong)
-    call.restype = ctypes.c_int
-    get_errno = ctypes.get_errno
+def direct_ioctl(fd: int, request: int) -> Callable[[], int]:
+    """The C library's ioctl. The GIL is released during the call, as ``fcntl.ioctl`` does.
 
-    def ioctl(fd: int, request: int) -> int:
-        result: int = call(fd, request, 0)
-        if result < 0:
-            number = get_errno()
-            raise OSError(number, os.strerror(number))
-        return result
+    The arguments are converted once, because ctypes takes long for that (docs/performance.md).
+    """
+    function = ctypes.CDLL(None, use_errno=True)["ioctl"]
+    return partial(
+        function,
+        ctypes.c_int.from_param(fd),
+        ctypes.c_ulong.from_param(request),
+        ctypes.c_ulong.from_param(0),
+    )
 
-    return ioctl
+
+def failure() -> OSError:
+    """The error of this thread's last ``direct_ioctl``, which returned a negative number."""
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))

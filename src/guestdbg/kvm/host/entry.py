@@ -19,7 +19,7 @@ from guestdbg.kvm.constants import KVM_EXIT_MMIO, KVM_RUN
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitDebug, ExitMmio
 from guestdbg.kvm.host import kick
-from guestdbg.kvm.host.calls import interruptible_ioctl, refused
+from guestdbg.kvm.host.calls import failure, interruptible_ioctl, refused
 from guestdbg.kvm.host.explain import cannot_run
 from guestdbg.kvm.host.immediate_exit import ImmediateExit
 from guestdbg.kvm.host.run_page import EXIT_REASON, INTR, MMIO_DATA, STOP, RunPage
@@ -52,7 +52,7 @@ class Entry:
         self._answerable = False
         self.tid = 0
         entry = self
-        ioctl, request = interruptible_ioctl(), KVM_RUN
+        enter = interruptible_ioctl(fd, KVM_RUN)
         running = False
         is_mine = kick.never_current_thread
         # The last stop, and what the page held then.
@@ -68,7 +68,8 @@ class Entry:
                 is_mine = kick.attach(entry)
             running = True
             try:
-                ioctl(fd, request)
+                if enter() < 0:
+                    raise failure()
             except InterruptedError:
                 # ``immediate_exit`` was set, or this thread got a signal: a kick's, or another.
                 # ``running`` is still set, so kicks until the flag is cleared belong to this exit.
@@ -97,8 +98,8 @@ class Entry:
             is_mine = kick.never_current_thread
 
         def close() -> None:
-            nonlocal fd
-            fd = -1
+            nonlocal enter
+            enter = interruptible_ioctl(-1, KVM_RUN)
             seen.release()
 
         self.run = run
