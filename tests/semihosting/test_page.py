@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def typed_and_shown() -> list[tuple[str, str]]:
 def test_the_session(tmp_path: Path) -> None:
     commands = typed_and_shown()
     assert len(commands) == 4
-    program = f"export PATH={ROOT}/.venv/bin:$PATH\nexec 2>&1\n"
+    program = f"export PATH={Path(sys.executable).parent}:$PATH\nexec 2>&1\n"
     program += "".join(f"{command}\n" for command, _ in commands)
     (tmp_path / "examples").symlink_to(EXAMPLES)
     done = subprocess.run(
