@@ -6,7 +6,6 @@ import contextlib
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
@@ -143,8 +142,11 @@ def test_damaged_files_give_no_other_errors(
 
 
 def test_files_for_other_machines_are_refused(tmp_path: Path) -> None:
+    other = bytearray((EXAMPLES / "counter.elf").read_bytes())
+    other[18:20] = (62).to_bytes(2, "little")  # e_machine: EM_X86_64
+    (tmp_path / "other.elf").write_bytes(other)
     with pytest.raises(BadImage, match="not a 64-bit Arm file"):
-        Image(sys.executable)
+        Image(tmp_path / "other.elf")
     with pytest.raises(BadImage, match="cannot read"):
         Image(tmp_path / "none.elf")
     text = tmp_path / "text"
