@@ -60,7 +60,7 @@ def fetch(suite: str, directory: Path) -> None:
 
     Raises LabError if they cannot be downloaded.
     """
-    _download(suite, "arm64", package_names, directory)
+    download(suite, "arm64", package_names, directory)
 
 
 def fetch_python(suite: str, python: str, architecture: str, directory: Path) -> None:
@@ -70,15 +70,20 @@ def fetch_python(suite: str, python: str, architecture: str, directory: Path) ->
     downloaded.
     """
     names = [f"python{python}-minimal", f"libpython{python}-minimal", *_MINIMAL_LIBRARIES]
-    _download(suite, architecture, lambda _: names, directory)
+    download(suite, architecture, lambda _: names, directory)
 
 
-def _download(
+def download(
     suite: str,
     architecture: str,
     names: Callable[[Callable[[str], list[str]]], list[str]],
     directory: Path,
 ) -> None:
+    """Puts the packages' files into ``directory``: by apt if this machine has it, else over HTTPS.
+
+    ``names`` gets a function from a package to those that it depends on, and returns what to
+    download. Raises LabError if they cannot be downloaded.
+    """
     if not apt.available():
         archive = Archive(suite, architecture=architecture)
         archive.download(names(archive.depends), directory)

@@ -17,7 +17,7 @@ from guestdbg.lab.image import bytecode
 from guestdbg.lab.image.deb import read_deb
 
 #: Debian's names of architectures, by the kernel's.
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _WANTED = re.compile(r"(usr/)?(bin|lib\d*)/")
 _LOADER = re.compile(r"ld-linux-[a-z0-9-]+\.so\.\d+")
 
@@ -28,7 +28,7 @@ def command(root: Path, suite: str, python: str) -> list[str]:
     It is downloaded if necessary. Empty if that is not possible: the lab works without it, but its
     commands start slowly. The caller holds the cache's lock.
     """
-    architecture = _ARCHITECTURES.get(platform.machine())
+    architecture = ARCHITECTURES.get(platform.machine())
     if sys.platform != "linux" or architecture is None:
         return []
 
@@ -36,7 +36,7 @@ def command(root: Path, suite: str, python: str) -> list[str]:
         with tempfile.TemporaryDirectory(prefix="guestdbg-debs-") as debs:
             packages.fetch_python(suite, python, architecture, Path(debs))
             for path in sorted(Path(debs).glob("*.deb")):
-                _unpack(path, to)
+                unpack(path, to)
 
     try:
         directory = cache.entry(root, f"python-{suite}-{python}-{architecture}", build)
@@ -48,20 +48,28 @@ def command(root: Path, suite: str, python: str) -> list[str]:
 
 
 def _command(directory: Path, python: str) -> list[str]:
+    program = directory / "usr" / "bin" / f"python{python}"
+    return [*loader_command(directory), str(program), "-ISB"]
+
+
+def loader_command(directory: Path) -> list[str]:
+    """The dynamic loader among the unpacked files, which finds its libraries there too."""
     files = [path for path in sorted(directory.rglob("ld-linux-*")) if path.is_file()]
     loader = next((path for path in files if _LOADER.fullmatch(path.name)), None)
     if loader is None:
         raise LabError(f"{directory} holds no dynamic loader")
     libraries = ":".join(str(path) for path in sorted(directory.glob("usr/lib/*-linux-gnu")))
-    program = directory / "usr" / "bin" / f"python{python}"
-    return [str(loader), "--library-path", libraries, str(program), "-ISB"]
+    return [str(loader), "--library-path", libraries]
 
 
-def _unpack(deb: Path, to: Path) -> None:
-    """Writes the programs and libraries of a package. /bin and /lib become those of /usr."""
+def unpack(deb: Path, to: Path, wanted: re.Pattern[str] = _WANTED) -> None:
+    """Writes the programs and libraries of a package. /bin and /lib become those of /usr.
+
+    ``wanted`` matches the beginning of the names that are written.
+    """
     for info, data in read_deb(deb):
         name = info.name
-        if not _WANTED.match(name) or ".." in PurePosixPath(name).parts:
+        if not wanted.match(name) or ".." in PurePosixPath(name).parts:
             continue
         path = to / (name if name.startswith("usr/") else f"usr/{name}")
         if info.isreg():
