@@ -6,6 +6,7 @@
 #   BENCH_OPTIONS=…     for `make bench`, e.g. --keep (docs/performance.md)
 #   DOCS_OPTIONS=…      for `make docs`: --linkcheck follows the external links too (needs a network)
 #   SOAK_OPTIONS=…      for `make soak`, e.g. "--part files --count 10000"
+#   PYTHONS="3.13 3.14"  for `make test-pythons`; "--all 3.14" runs all tests (docs/testing.md)
 #   FUZZ_SECONDS=…      how long `make fuzz` goes on; FUZZ_OPTIONS=… e.g. "--kind cpu --seed 5"
 
 VENV   := .venv
@@ -15,14 +16,19 @@ DEV    := $(VENV)/.dev
 DOCS   := $(VENV)/.docs
 CPU    := $(wildcard $(foreach kind,pyx pxd h,src/guestdbg/cpu/*.$(kind) src/guestdbg/cpu/instructions/*.$(kind)))
 
+PYTHONS := 3.11 3.12 3.13 3.14
+
 .DEFAULT_GOAL := help
-.PHONY: demo test quick bench lab lab-matrix fuzz soak lint docs format venv dev clean help
+.PHONY: demo test test-pythons quick bench lab lab-matrix fuzz soak lint docs format venv dev clean help
 
 demo: $(READY)              ## hunt a bug in a bare-metal guest with a hardware watchpoint
 	@$(BIN)/python examples/demo.py
 
 test: $(DEV)                ## everything that is checked: style, types, imports, tests
 	@tools/test
+
+test-pythons: $(DEV)        ## the tests that depend on Python, on each version of it in PYTHONS
+	@tools/test-python $(PYTHONS)
 
 quick: $(DEV)              ## the tests to run after every change, in less than a minute
 	@tools/quick
@@ -73,4 +79,4 @@ clean:                      ## remove everything that was built, .venv and .cach
 help:                       ## this list
 	@echo "make targets:"
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name what; do \
-	  printf '  %-8s %s\n' "$$name" "$$what"; done
+	  printf '  %-13s %s\n' "$$name" "$$what"; done
