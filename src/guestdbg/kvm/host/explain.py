@@ -99,5 +99,6 @@ def cannot_run(number: int) -> str | None:
         "not been finalized",
         errno.ENODEV: "the interrupt controller or the timer is not set up, or KVM has gone",
         errno.EINVAL: "the kernel cannot run the machine as it is configured: every timer needs an "
-        "interrupt number of its own, the same on all vCPUs",
+        "interrupt number of its own, the same on all vCPUs; in protected mode (pKVM) all vCPUs "
+        "must be created before the first one runs",
     }.get(number)
