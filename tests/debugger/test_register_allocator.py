@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestdbg.arm64.debug import DBGWCR, MAX_MASK_BYTES, RegisterPair, watched_range
@@ -45,6 +45,7 @@ def asked(requests: list[WatchRequest]) -> dict[int, int]:
     return found
 
 
+@settings(deadline=None)
 @given(st.lists(watches, max_size=4))
 def test_exactly_what_was_asked_is_watched(requests: list[WatchRequest]) -> None:
     try:
@@ -55,6 +56,7 @@ def test_exactly_what_was_asked_is_watched(requests: list[WatchRequest]) -> None
     assert allocation.over_covered == ()
 
 
+@settings(deadline=None)
 @given(st.lists(watches, min_size=1, max_size=6), st.integers(1, 4))
 def test_with_overwatch_at_least_that_is_watched(
     requests: list[WatchRequest], available: int
@@ -73,6 +75,7 @@ def test_with_overwatch_at_least_that_is_watched(
     assert surplus <= covered, "what is watched beyond the requests is in over_covered"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1 << 40), st.integers(1, 1 << 20))
 def test_the_covering_range_is_one_register_and_covers(start: int, length: int) -> None:
     address, size = covering_range(start, start + length)
@@ -82,6 +85,7 @@ def test_the_covering_range_is_one_register_and_covers(start: int, length: int) 
         assert len(allocate(PLENTY, [WatchRequest("x", address, size, "any")], []).dbg_wcr) == 1
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 1 << 30).map(lambda n: 4 * n), max_size=8),
     st.lists(st.integers(0, 3), max_size=3),
