@@ -14,10 +14,15 @@ import fuzz_words
 from fuzz_case import Action, Case, Failure
 
 from guestdbg.kvm import Snapshot, open_kvm
-from guestdbg.kvm.constants import KVM_CAP_ARM_NISV_TO_USER, KVM_MEM_READONLY
+from guestdbg.kvm.constants import (
+    KVM_ARM_VCPU_PSCI_0_2,
+    KVM_CAP_ARM_NISV_TO_USER,
+    KVM_MEM_READONLY,
+)
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitIntr, ExitMmio
 from guestdbg.kvm.hit_programs import SYSTEM_REGISTERS, HitProgram, Op, Operation
+from guestdbg.kvm.linux_release import SOFTWARE_VERSIONS
 from guestdbg.kvm.regs import core_reg, name_of, size_of, sys_reg
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 from guestdbg.kvm.soft.vm import SoftVm
@@ -48,7 +53,8 @@ class SoftCase(Case):
             watchpoints=rng.choice([4, 2, 16]),
             context_aware=rng.choice([1, 2, breakpoints]),
             lse=rng.random() < 0.5,
-            psci_smc=rng.random() < 0.5,
+            linux=rng.choice(SOFTWARE_VERSIONS),
+            psci_smc=rng.choice([True, False, None]),
         )
         self.vm = cast(SoftVm, self.kvm.create_vm())
         self.kept: list[fuzz_memory.Memory] = []
@@ -61,10 +67,12 @@ class SoftCase(Case):
         if rng.random() < 0.5:
             self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
         self.vcpus: list[SoftVcpu] = []
+        init = self.vm.preferred_target()
+        if rng.random() < 0.8:
+            init = init.with_feature(KVM_ARM_VCPU_PSCI_0_2)
         for n in range(rng.choice([1, 1, 1, 2])):
             vcpu = self.vm.create_vcpu(n)
-            init = self.vm.preferred_target()
-            vcpu.init(init.with_feature(2) if rng.random() < 0.8 else init)
+            vcpu.init(init)
             self.vcpus.append(vcpu)
             self._start(vcpu, rng)
         self.mmio: dict[int, Exit] = {}
@@ -303,7 +311,7 @@ class SoftCase(Case):
         vcpu.set_one_reg(_PSTATE, rng.choice([0x3C5, 0x3C0, 0x3C4, 5, 0]))
 
     def set_registers(self, rng: random.Random) -> None:
-        """Any register, any value: refused with EINVAL, ENOENT or EPERM, or accepted."""
+        """Any register, any value: refused with EINVAL, ENOENT, EPERM or EBUSY, or accepted."""
         vcpu = rng.choice(self.vcpus)
         ids = vcpu.get_reg_list()
         for _ in range(rng.randint(1, 20)):
@@ -314,7 +322,7 @@ class SoftCase(Case):
             try:
                 vcpu.set_one_reg(reg, value)
             except KvmError as error:
-                if error.errno not in (errno.EINVAL, errno.ENOENT, errno.EPERM):
+                if error.errno not in (errno.EINVAL, errno.ENOENT, errno.EPERM, errno.EBUSY):
                     raise
             vcpu.get_one_reg(reg)
             name_of(reg)

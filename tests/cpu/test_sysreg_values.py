@@ -58,8 +58,8 @@ WRITABLE = {
     "MDCCINT_EL1": field(30, 29),
     "OSDLR_EL1": 1,
     "DBGPRCR_EL1": 1,
-    # SS, TDCC, KDE, MDE; the rest is RO while the OS Lock is unlocked
-    "MDSCR_EL1": 1 | field(13, 12) | 1 << 15,
+    # SS, TDCC, KDE, MDE, and the upper half; the rest is RO while the OS Lock is unlocked
+    "MDSCR_EL1": 1 | field(13, 12) | 1 << 15 | field(63, 32),
 }
 for n in range(16):
     WRITABLE[f"DBGBVR{n}_EL1"] = ALL
@@ -290,10 +290,11 @@ def test_mdscr_is_wholly_writable_only_while_locked(old: int, new: int, locked: 
     old, new = old & ~0x8001, new & ~0x8001
     one.set("MDSCR_EL1", old)
     one.set("OSLSR_EL1", locked << 1)
-    mask = 0x3000 | (SAVED if locked else 0)
+    always = 0x3000 | field(63, 32)
+    mask = always | (SAVED if locked else 0)
     one.p.set_x(0, new)
     assert one.execute(msr("MDSCR_EL1", 0), el=1) == DONE
-    assert one.get("MDSCR_EL1") == (old & (0x3000 | SAVED) & ~mask) | (new & mask)
+    assert one.get("MDSCR_EL1") == (old & (always | SAVED) & ~mask) | (new & mask)
 
 
 def test_claim_tags() -> None:
