@@ -79,10 +79,13 @@ def _restored_by_signals(fd: int, before: list[Any], changed: list[Any]) -> Iter
         _set(fd, before)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)  # returns when the process is continued
-        signal.signal(number, suspend)
         resume(number, frame)
 
     def resume(number: int, frame: FrameType | None) -> None:
+        # The handler first: SIGCONT's runs before `suspend` goes on, and a Ctrl-Z that finds the
+        # mode changed must not find the default action.
+        if signal.SIGTSTP in replaced:
+            signal.signal(signal.SIGTSTP, suspend)
         if is_foreground(fd):
             _set(fd, changed)
 
