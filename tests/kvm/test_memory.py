@@ -23,6 +23,17 @@ def refused(guest: Guest, *arguments: object) -> tuple[int | None, str]:
     return error.value.errno, error.value.text
 
 
+@pytest.mark.parametrize(("slot", "start"), [(1, 0x123), (1, RAM), (1, 1 << 52), (0, 0)], ids=hex)
+def test_a_buffer_that_was_refused_can_be_closed(slot: int, start: int) -> None:
+    """Also while the error is kept, and its traceback with it."""
+    guest = Guest()
+    memory = mmap.mmap(-1, PAGE)
+    with pytest.raises(KvmError) as error:
+        guest.vm.set_user_memory_region(slot, start, memory)
+    assert error.tb is not None
+    memory.close()
+
+
 def test_errors_of_bad_regions_say_what_would_be_right() -> None:
     guest = Guest()
     page = bytearray(PAGE)

@@ -434,6 +434,23 @@ def test_buffers_that_cannot_be_a_guests(kernel: FakeKernel) -> None:
         vm.set_user_memory_region(0, 0, view[0x1000:0x3000])
 
 
+@pytest.mark.parametrize(
+    ("start", "refusal"), [(0x800, None), (0, errno.EEXIST), (0, errno.EINVAL), (0, errno.EFAULT)]
+)
+def test_a_buffer_that_was_refused_can_be_closed(
+    start: int, refusal: int | None, kernel: FakeKernel
+) -> None:
+    """Also while the error is kept, and its traceback with it."""
+    memory = mmap.mmap(-1, 0x1000)
+    with HostKvm(str(kernel.device)) as kvm, kvm.create_vm() as vm:
+        if refusal is not None:
+            kernel.refuse["KVM_SET_USER_MEMORY_REGION"] = refusal
+        with pytest.raises(KvmError) as error:
+            vm.set_user_memory_region(0, start, memory)
+        assert error.tb is not None
+        memory.close()
+
+
 def test_a_buffer_stays_as_long_as_its_slot(kernel: FakeKernel) -> None:
     """The kernel has its address, so closing it would give the guest other memory."""
     memory = mmap.mmap(-1, 0x1000)

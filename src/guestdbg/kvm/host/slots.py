@@ -60,6 +60,17 @@ class Slots:
             del self._slots[slot]
             return
         held, address, size = _pinned(memory)
+        try:
+            self._make_with_memory(fd, slot, flags, start, size, address)
+        except BaseException:
+            # Who keeps the error keeps this frame, and must be able to close the buffer.
+            held = None
+            raise
+        self._slots[slot] = Slot(start, size, address, held)
+
+    def _make_with_memory(
+        self, fd: int, slot: int, flags: int, start: int, size: int, address: int
+    ) -> None:
         if start % mmap.PAGESIZE or size % mmap.PAGESIZE or not size:
             raise KvmError(
                 errno.EINVAL,
@@ -75,7 +86,6 @@ class Slots:
                 f"size, {mmap.PAGESIZE:#x}: use an mmap.mmap(-1, size), which always is",
             )
         self._make(fd, slot, flags, start, size, address)
-        self._slots[slot] = Slot(start, size, address, held)
 
     def _make(self, fd: int, slot: int, flags: int, start: int, size: int, address: int) -> None:
         request = kvm_userspace_memory_region(slot, flags, start, size, address)
@@ -130,16 +140,16 @@ class Slots:
 
 def _pinned(memory: Memory) -> tuple[object, int, int]:
     """An object that keeps the buffer in place, its address here, and its length in bytes."""
-    view = memoryview(memory)
-    if view.readonly:
-        raise KvmError(
-            errno.EFAULT,
-            _CALL,
-            "the buffer is read-only; give a writable one (KVM_MEM_READONLY makes the slot "
-            "read-only to the guest)",
-        )
-    if not view.c_contiguous:
-        raise KvmError(errno.EFAULT, _CALL, "the buffer is not contiguous")
-    size = view.nbytes
-    held = (c_char * size).from_buffer(view) if size else None
+    with memoryview(memory) as view:
+        if view.readonly:
+            raise KvmError(
+                errno.EFAULT,
+                _CALL,
+                "the buffer is read-only; give a writable one (KVM_MEM_READONLY makes the slot "
+                "read-only to the guest)",
+            )
+        if not view.c_contiguous:
+            raise KvmError(errno.EFAULT, _CALL, "the buffer is not contiguous")
+        size = view.nbytes
+    held = (c_char * size).from_buffer(memory) if size else None
     return held, addressof(held) if held is not None else 0, size

@@ -91,17 +91,7 @@ class SoftVm(VmState):
             raise KvmError(
                 errno.EINVAL, call, f"flags {flags:#x}: only KVM_MEM_READONLY (2) is supported"
             )
-        view = memoryview(memory)
-        size = view.nbytes
-        if view.readonly:
-            raise KvmError(
-                errno.EFAULT,
-                call,
-                "the buffer is read-only; give a writable one (KVM_MEM_READONLY makes the slot "
-                "read-only to the guest)",
-            )
-        if not view.c_contiguous:
-            raise KvmError(errno.EFAULT, call, "the buffer is not contiguous")
+        size = _size_of(memory)
         if guest_phys_addr % PAGE or size % PAGE or not size:
             raise KvmError(
                 errno.EINVAL,
@@ -246,6 +236,27 @@ class SoftVm(VmState):
             self.phys.unmap(slot)
         self.slots.clear()
         self.closed = True
+
+
+def _size_of(memory: Memory) -> int:
+    """The length of a buffer in bytes.
+
+    Raises:
+        KvmError: EFAULT: it is not writable, or not contiguous.
+    """
+    call = "KVM_SET_USER_MEMORY_REGION"
+    # Released at once: who keeps an error keeps its frames, and must be able to close the buffer.
+    with memoryview(memory) as view:
+        if view.readonly:
+            raise KvmError(
+                errno.EFAULT,
+                call,
+                "the buffer is read-only; give a writable one (KVM_MEM_READONLY makes the slot "
+                "read-only to the guest)",
+            )
+        if not view.c_contiguous:
+            raise KvmError(errno.EFAULT, call, "the buffer is not contiguous")
+        return view.nbytes
 
 
 def _ipa_bits(vm_type: int, limit: int) -> int:
