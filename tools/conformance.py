@@ -15,7 +15,7 @@ from lab_verdicts import FAULTS, Record, Verdicts, predicted, read
 
 from guestdbg.check import CASES
 from guestdbg.check import cases as topics
-from guestdbg.kvm.linux_release import SOFTWARE_VERSIONS, version_of
+from guestdbg.kvm.linux_release import SOFTWARE_VERSIONS, dotted, version_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
 CASES_TABLE = ("<!-- table -->\n", "<!-- end of the table -->")
@@ -55,15 +55,11 @@ def columns(records: list[Record]) -> list[tuple[str, Verdicts]]:
     for release in (releases[0], releases[-1]):
         for mode in ("nvhe", "vhe"):
             found += [
-                (f"{_dotted(r)} {MODES[mode]}", r.verdicts())
+                (f"{dotted(version_of(r.kernel))} {MODES[mode]}", r.verdicts())
                 for r in records
                 if (r.kernel, r.mode) == (release, mode)
             ]
     return found
-
-
-def _dotted(record: Record) -> str:
-    return ".".join(map(str, version_of(record.kernel)))
 
 
 def cases_table(records: list[Record]) -> str:

@@ -28,7 +28,7 @@ from guestdbg.lab.image.host_python import ARCHITECTURES, loader_command, unpack
 #: Debian's release of each version. Sid has the others, as long as they are the newest.
 SUITES = {"3.11": "bookworm", "3.13": "trixie"}
 
-_WANTED = re.compile(r"(usr/)?(bin|lib\d*|include)/(?!.*/config-\d)")
+_NAMES = re.compile(r"(usr/)?(bin|lib\d*|include)/(?!.*/config-\d)")
 
 
 def package_names(python: str, depends: Callable[[str], list[str]]) -> list[str]:
@@ -57,7 +57,7 @@ def fetch(python: str, root: Path) -> Path:
                 suite, architecture, lambda depends: package_names(python, depends), Path(debs)
             )
             for path in sorted(Path(debs).glob("*.deb")):
-                unpack(path, to, _WANTED)
+                unpack(path, to, _NAMES)
         # This header includes the other by a path that only a system's Python has.
         for header in to.glob(f"usr/include/*-linux-gnu/python{python}/pyconfig.h"):
             shutil.copy(header, to / "usr" / "include" / f"python{python}")

@@ -19,7 +19,7 @@ from typing import Any
 
 from guestdbg.check import CASES, run_cases, select
 from guestdbg.kvm import open_kvm
-from guestdbg.kvm.linux_release import software_version, version_of
+from guestdbg.kvm.linux_release import is_within, software_version
 from guestdbg.kvm.soft import SoftKvm
 from guestdbg.kvm.soft.debug import linux_6_14
 from guestdbg.kvm.soft.state import LinuxVersion, VcpuState
@@ -113,9 +113,9 @@ FAULTS = {
 
 def fault_of(release: str, mode: str) -> str | None:
     """The known fault of a kernel in a mode of KVM, or None."""
-    version = version_of(release)
     return next(
-        (n for n, f in FAULTS.items() if f.mode == mode and f.since <= version < f.until), None
+        (n for n, f in FAULTS.items() if f.mode == mode and is_within(release, f.since, f.until)),
+        None,
     )
 
 

@@ -43,7 +43,7 @@ def pc(vcpu: Vcpu) -> int:
 
 
 def interrupt_a_step(vcpu: Vcpu) -> None:
-    """Leave a step behind that is done, but whose exception has not been taken."""
+    """Do a step whose exception is not taken: it stays pending."""
     vcpu.set_one_reg(core_reg("x1"), NOWHERE)
     vcpu.set_one_reg(core_reg("pc"), RAM)
     vcpu.set_guest_debug(STEP)

@@ -99,7 +99,7 @@ class _MutantVm(Wrapped):
 class MutantKvm(Wrapped):
     """The software KVM with other vCPUs, or other capabilities.
 
-    ``shape``: what ``open_kvm`` is told about the processor.
+    ``shape``: the processor's options of ``open_kvm``.
     """
 
     inner: Kvm

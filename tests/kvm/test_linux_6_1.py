@@ -14,16 +14,15 @@ from hypothesis import strategies as st
 from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitDebug
 from guestdbg.kvm.constants import (
-    KVM_GUESTDBG_ENABLE,
     KVM_GUESTDBG_SINGLESTEP,
     KVM_GUESTDBG_USE_HW,
-    KVM_GUESTDBG_USE_SW_BP,
 )
 from guestdbg.kvm.soft.debug.linux_6_1 import clear_debug, setup_debug
 from guestdbg.kvm.soft.linux_versions import LINUX_6_1
 from guestdbg.kvm.soft.state import DEBUG_PTR_EXTERNAL, DEBUG_PTR_GUEST
 
 from . import support
+from .guest_debug_states import ALWAYS, TDA, TDE, controls, mdscrs
 from .support import (
     BREAK_ANY,
     DATA,
@@ -37,8 +36,6 @@ from .support import (
     USE_HW,
     WATCH_STORE,
 )
-
-TPMCR, TPM, TDE, TDA, TDOSA, TDRA = (1 << n for n in (5, 6, 8, 9, 10, 11))
 
 Guest = partial(support.Guest, linux="6.1")
 
@@ -55,17 +52,8 @@ class Inputs:
     active_pending: bool
 
 
-controls = st.one_of(
-    st.just(0),
-    st.lists(
-        st.sampled_from((KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_SW_BP, KVM_GUESTDBG_USE_HW))
-    ).map(lambda flags: sum(set(flags)) | KVM_GUESTDBG_ENABLE),
-)
-mdscrs = st.lists(st.sampled_from((MDSCR_SS, MDSCR_KDE, MDSCR_MDE, 1 << 12))).map(
-    lambda bits: sum(set(bits))
-)
 inputs = st.builds(
-    Inputs, controls, st.booleans(), st.booleans(), mdscrs, st.booleans(), st.booleans()
+    Inputs, controls, st.booleans(), st.booleans(), mdscrs(), st.booleans(), st.booleans()
 )
 
 
@@ -85,9 +73,8 @@ def enter(given_: Inputs) -> Guest:
 @given(inputs)
 def test_mdcr_el2_always_traps_tpm_tpmcr_tdra_tdosa(given_: Inputs) -> None:
     mdcr = enter(given_).vcpu.cpu.mdcr_el2
-    always = TPM | TPMCR | TDRA | TDOSA
-    assert mdcr & always == always
-    assert not mdcr & ~(always | TDE | TDA)
+    assert mdcr & ALWAYS == ALWAYS
+    assert not mdcr & ~(ALWAYS | TDE | TDA)
 
 
 @given(inputs)

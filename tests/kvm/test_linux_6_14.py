@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from guestdbg.check import assembler as asm
 from guestdbg.kvm import DebugRegisters, ExitDebug, ExitIntr, ExitMmio, ExitSystemEvent, KvmError
 from guestdbg.kvm.constants import (
-    KVM_GUESTDBG_ENABLE,
     KVM_GUESTDBG_SINGLESTEP,
     KVM_GUESTDBG_USE_HW,
-    KVM_GUESTDBG_USE_SW_BP,
 )
 from guestdbg.kvm.soft.debug.linux_6_14 import enter, leave, vcpu_load_debug, vcpu_put_debug
 
 from . import support
+from .guest_debug_states import ALWAYS, TDA, TDE, controls, mdscrs
 from .support import (
     BREAK_ANY,
     DATA,
@@ -38,8 +37,6 @@ from .support import (
     WATCH_STORE,
 )
 
-TPMCR, TPM, TDE, TDA, TDOSA, TDRA = (1 << n for n in (5, 6, 8, 9, 10, 11))
-ALWAYS = TPM | TPMCR | TDRA | TDOSA
 STEP_TAKEN = ExitDebug(0xCB000022)
 HIGH = 0xABCD_EF01 << 32
 
@@ -69,16 +66,7 @@ class Inputs:
         return bool(self.control & KVM_GUESTDBG_SINGLESTEP)
 
 
-controls = st.one_of(
-    st.just(0),
-    st.lists(
-        st.sampled_from((KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_SW_BP, KVM_GUESTDBG_USE_HW))
-    ).map(lambda flags: sum(set(flags)) | KVM_GUESTDBG_ENABLE),
-)
-mdscrs = st.lists(st.sampled_from((MDSCR_SS, MDSCR_KDE, MDSCR_MDE, 1 << 12, HIGH))).map(
-    lambda bits: sum(set(bits))
-)
-inputs = st.builds(Inputs, controls, st.booleans(), mdscrs, st.booleans(), st.booleans())
+inputs = st.builds(Inputs, controls, st.booleans(), mdscrs(HIGH), st.booleans(), st.booleans())
 
 
 def load(given_: Inputs) -> support.Guest:

@@ -15,7 +15,7 @@ from guestdbg.check.situation import situation_of
 from guestdbg.check.verdict import Failure, Skipped
 from guestdbg.check.watchdog import Watchdog
 from guestdbg.kvm import Kvm
-from guestdbg.kvm.linux_release import version_of
+from guestdbg.kvm.linux_release import dotted, version_of
 
 Verdict = Literal["pass", "fail", "skip"]
 
@@ -45,14 +45,10 @@ class Result:
 def _not_promised(case: Case, release: str) -> str | None:
     version = version_of(release)
     if case.since is not None and version < case.since:
-        return f"Linux {_dotted(case.since)} and later promise this (this is {release})"
+        return f"Linux {dotted(case.since)} and later promise this (this is {release})"
     if case.until is not None and version >= case.until:
-        return f"Linux {_dotted(case.until)} and later promise otherwise (this is {release})"
+        return f"Linux {dotted(case.until)} and later promise otherwise (this is {release})"
     return None
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return f"{version[0]}.{version[1]}"
 
 
 def run_case(case: Case, kvm: Kvm, watchdog: Watchdog) -> Result:

@@ -24,7 +24,7 @@ from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.running.disassembly import instruction
 from guestdbg.cli.wrapping import wrapped
-from guestdbg.kvm.linux_release import software_options
+from guestdbg.kvm.linux_release import dotted, software_options
 from guestdbg.lab import Lab
 
 _NUMBER = click.option(
@@ -214,11 +214,7 @@ def show(seed: int, as_json: bool, trace: bool) -> None:
 def rules() -> None:
     """List the rules that explain differences: which KVM is right, and why."""
     for rule in RULES:
-        kernels = [f"since Linux {_dotted(rule.since)}"] if rule.since else []
-        kernels += [f"before Linux {_dotted(rule.until)}"] if rule.until else []
+        kernels = [f"since Linux {dotted(rule.since)}"] if rule.since else []
+        kernels += [f"before Linux {dotted(rule.until)}"] if rule.until else []
         click.echo(f"{rule.name} ({', '.join((f'right: {rule.right}', *kernels))})")
         click.echo(wrapped(rule.why, indent="    "))
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return f"{version[0]}.{version[1]}"

@@ -16,6 +16,17 @@ def version_of(release: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
+def dotted(version: tuple[int, int]) -> str:
+    """A version as it is written: "6.14" of (6, 14)."""
+    return f"{version[0]}.{version[1]}"
+
+
+def is_within(release: str, since: tuple[int, int] | None, until: tuple[int, int] | None) -> bool:
+    """Whether a release is not before ``since``, and is before ``until``; None: no limit."""
+    version = version_of(release)
+    return (since is None or since <= version) and (until is None or version < until)
+
+
 def software_version(release: str) -> str:
     """The version of the software provider that answers as this release does.
 

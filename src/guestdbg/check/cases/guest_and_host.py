@@ -16,15 +16,20 @@ _SS, _SPSR_SS = 1, 1 << 21
 def _program_with_own_stop(rig: Rig, watch: bool) -> asm.Code:
     """A program with the guest's own watchpoint, or breakpoint, on its second instruction."""
     code = rig.code(asm.NOP, asm.str_(0, 1), rig.finish())
+    arm_own_stop(rig, code, watch)
+    return code
+
+
+def arm_own_stop(rig: Rig, code: asm.Code, watch: bool) -> None:
+    """The guest's own watchpoint, or breakpoint, on the second instruction, a store to [X1]."""
     rig.set_x(1, DATA)
     if watch:
         debug_itself(rig, {}, {0: watchpoint(DATA, 8)[0]})
     else:
         debug_itself(rig, {0: breakpoint(code.at(1))}, {})
-    return code
 
 
-def _run_to_the_fifth(rig: Rig, code: asm.Code, control: int) -> None:
+def run_to_the_fifth(rig: Rig, code: asm.Code, control: int) -> None:
     """Run to the fifth instruction, a BRK: by four steps, or to userspace's breakpoint there.
 
     With a control word that has neither, the BRK itself exits.
@@ -122,7 +127,7 @@ def _(rig: Rig, control: int) -> None:
     code = rig.code(*(asm.mrs(2 + n, name) for n, name in enumerate(values)), asm.brk())
     host = ([breakpoint(code.at(4))], watchpoint(DATA + 64, 8))
     rig.debug(control, *host)
-    _run_to_the_fifth(rig, code, control)
+    run_to_the_fifth(rig, code, control)
     for n, (name, value) in enumerate(values.items()):
         rig.expect(f"{name} as the guest reads it", rig.x(2 + n), value)
 
@@ -136,7 +141,7 @@ def _(rig: Rig, control: int) -> None:
 def _(rig: Rig, control: int) -> None:
     code = rig.code([asm.NOP] * 4, asm.brk())
     rig.debug(control, [breakpoint(code.at(4))], watchpoint(DATA, 8))
-    _run_to_the_fifth(rig, code, control)
+    run_to_the_fifth(rig, code, control)
     for name in (*_REGISTERS, "MDSCR_EL1"):
         rig.expect(name, rig.reg(name), 0)
 
@@ -156,7 +161,7 @@ def _(rig: Rig, control: int) -> None:
     rig.set_reg("MDSCR_EL1", KDE)
     rig.set_x(3, MDE)
     rig.debug(control, [breakpoint(code.at(4))])
-    _run_to_the_fifth(rig, code, control)
+    run_to_the_fifth(rig, code, control)
     rig.expect("MDSCR_EL1, first", rig.x(2), KDE)
     rig.expect("MDSCR_EL1, as written", rig.x(4), MDE)
     rig.expect("MDSCR_EL1 by one-reg access", rig.reg("MDSCR_EL1"), MDE)
@@ -243,7 +248,7 @@ def _(rig: Rig, control: int) -> None:
     )
     rig.set_x(3, _TDCC)
     rig.debug(control, [breakpoint(code.at(4))])
-    _run_to_the_fifth(rig, code, control)
+    run_to_the_fifth(rig, code, control)
     rig.expect("MDSCR_EL1 as the guest reads it", rig.x(4), _TDCC)
     rig.expect("MDSCR_EL1 by one-reg access", rig.reg("MDSCR_EL1"), _TDCC)
     rig.debug(0)
@@ -269,7 +274,7 @@ def _(rig: Rig, control: int) -> None:
     code, below = _set_tdcc(rig, stop=bool(control))
     if control:
         rig.debug(control, [breakpoint(code.at(4))])
-        _run_to_the_fifth(rig, code, control)
+        run_to_the_fifth(rig, code, control)
         rig.debug(control)
         rig.pc = code.at(5)
     if control == STEP:

@@ -7,6 +7,7 @@ from guestdbg.arm64.debug import breakpoint, watchpoint
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.registers import by_name
 from guestdbg.check import assembler as asm
+from guestdbg.check.cases.guest_and_host import arm_own_stop, run_to_the_fifth
 from guestdbg.check.evidence import KDE, MDE, debug_itself
 from guestdbg.check.layout import DATA, NOWHERE
 from guestdbg.check.registry import case, case_for_each
@@ -35,11 +36,7 @@ _HIGH = 0x5A5A << 48
 def _(rig: Rig, what: tuple[bool, int]) -> None:
     watch, control = what
     code = rig.code(asm.NOP, asm.str_(0, 1), asm.NOP, asm.brk(7))
-    rig.set_x(1, DATA)
-    if watch:
-        debug_itself(rig, {}, {0: watchpoint(DATA, 8)[0]})
-    else:
-        debug_itself(rig, {0: breakpoint(code.at(1))}, {})
+    arm_own_stop(rig, code, watch)
     with rig.positive_control():
         rig.takes(EC.WATCHPT_CUR if watch else EC.BREAKPT_CUR, 0x200)
     rig.debug(control)
@@ -59,18 +56,12 @@ def _(rig: Rig, what: tuple[bool, int]) -> None:
 def _(rig: Rig, control: int) -> None:
     code = rig.code(
         *(asm.mrs(2, "MDSCR_EL1"), asm.msr("MDSCR_EL1", 3), asm.NOP, asm.mrs(4, "MDSCR_EL1")),
-        asm.brk(7),
+        asm.brk(),
     )
     rig.set_reg("MDSCR_EL1", _HIGH | KDE)
     rig.set_x(3, _HIGH << 1 | MDE)
     rig.debug(control, [breakpoint(code.at(4))])
-    if control == STEP:
-        for n in range(4):
-            rig.steps(code.at(n + 1))
-    elif control == USE_HW:
-        rig.breaks(code.at(4))
-    else:
-        rig.brk(code.at(4), 7)
+    run_to_the_fifth(rig, code, control)
     rig.expect("MDSCR_EL1 as the guest reads it", rig.x(2), _HIGH | KDE)
     rig.expect("MDSCR_EL1 as written", rig.x(4), _HIGH << 1 | MDE)
     rig.expect("MDSCR_EL1 by one-reg access", rig.reg("MDSCR_EL1"), _HIGH << 1 | MDE)

@@ -18,7 +18,7 @@ from guestdbg.lab.image.deb import read_deb
 
 #: Debian's names of architectures, by the kernel's.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_WANTED = re.compile(r"(usr/)?(bin|lib\d*)/")
+_NAMES = re.compile(r"(usr/)?(bin|lib\d*)/")
 _LOADER = re.compile(r"ld-linux-[a-z0-9-]+\.so\.\d+")
 
 
@@ -62,14 +62,14 @@ def loader_command(directory: Path) -> list[str]:
     return [str(loader), "--library-path", libraries]
 
 
-def unpack(deb: Path, to: Path, wanted: re.Pattern[str] = _WANTED) -> None:
+def unpack(deb: Path, to: Path, names: re.Pattern[str] = _NAMES) -> None:
     """Writes the programs and libraries of a package. /bin and /lib become those of /usr.
 
-    ``wanted`` matches the beginning of the names that are written.
+    ``names`` matches the beginning of the names that are written.
     """
     for info, data in read_deb(deb):
         name = info.name
-        if not wanted.match(name) or ".." in PurePosixPath(name).parts:
+        if not names.match(name) or ".." in PurePosixPath(name).parts:
             continue
         path = to / (name if name.startswith("usr/") else f"usr/{name}")
         if info.isreg():

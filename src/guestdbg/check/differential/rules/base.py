@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.check.differential.difference_context import DifferenceContext
-from guestdbg.kvm.linux_release import version_of
+from guestdbg.kvm.linux_release import is_within, version_of
 
 WATCHPOINTS = (EC.WATCHPT_LOW, EC.WATCHPT_CUR)
 BREAKPOINTS = (EC.BREAKPT_LOW, EC.BREAKPT_CUR)
@@ -37,12 +37,8 @@ class Rule:
 
     def applies_to(self, release: str) -> bool:
         """Whether it applies to a Linux release; to an unknown one every rule does."""
-        version = version_of(release)
-        if version == (0, 0):
-            return True
-        return (self.since is None or self.since <= version) and (
-            self.until is None or version < self.until
-        )
+        unknown = version_of(release) == (0, 0)
+        return unknown or is_within(release, self.since, self.until)
 
 
 RULES: list[Rule] = []
