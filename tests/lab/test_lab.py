@@ -1,6 +1,8 @@
 """Failures of the lab's machine: it dies, does not come up, or cannot be started."""
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from guestdbg.lab import Lab, LabError, prepare
 from guestdbg.lab.fetch import packages
 from guestdbg.lab.inside import frames
+from guestdbg.lab.machine import qemu
 from guestdbg.lab.machine.qemu import find, processor
 
 
@@ -44,6 +47,36 @@ def test_a_kernel_that_panics_under_a_command(lab_root: Path) -> None:
     )
     assert "Trigger a crash" in str(last)
     assert "Call trace" not in str(last)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_machine_is_recorded(
+    lab_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """The signal's exception is raised when the machine can be ended."""
+
+    def interrupted(*arguments: Any) -> Any:
+        process, sock = qemu.start(*arguments)
+        started.append(process)
+        signal.raise_signal(number)
+        return process, sock
+
+    def ended(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    started: list[subprocess.Popen[bytes]] = []
+    qemu_that(tmp_path, monkeypatch, "exec sleep 1000")
+    monkeypatch.setattr("guestdbg.lab.machine.lab.start", interrupted)
+    lab = Lab(root=lab_root)
+    before = signal.signal(number, ended)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            lab.boot()
+        assert signal.getsignal(number) is ended
+    finally:
+        signal.signal(number, before)
+    assert started[0].returncode == -signal.SIGKILL
+    assert not lab.running
 
 
 def test_gic_version_2_and_two_processors(lab_root: Path) -> None:

@@ -2,6 +2,7 @@
 
 qemu            QEMU's command line
 guard           cleans up if guestdbg is killed
+held_signals    while QEMU is started, handlers of signals wait
 channel         frames to and from the agent in the lab
 local_files     which local files a command line names; where results may be written
 upload          files to copy into the lab before a command

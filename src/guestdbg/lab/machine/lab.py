@@ -33,6 +33,7 @@ from guestdbg.lab.inside.frames import (
 from guestdbg.lab.machine.channel import Channel, ChannelClosed, ReceiveTimeout
 from guestdbg.lab.machine.forward import Forward
 from guestdbg.lab.machine.guard import Guard
+from guestdbg.lab.machine.held_signals import held_signals
 from guestdbg.lab.machine.qemu import MachineOptions, find, processor, start
 from guestdbg.lab.machine.remote_command import Live, RemoteCommand, Result
 from guestdbg.lab.machine.upload import Files, read_upload
@@ -158,10 +159,11 @@ class Lab:
             self._guard = Guard(directory)
             initrd = directory / "initrd"
             _join(initrd, base.archive, package, *self._layers)
-            self._process, sock = start(
-                program, self.machine, base.release, base.kernel, initrd, directory / "console"
-            )
-            self._guard.kill_on_exit(self._process.pid)
+            with held_signals():
+                self._process, sock = start(
+                    program, self.machine, base.release, base.kernel, initrd, directory / "console"
+                )
+                self._guard.kill_on_exit(self._process.pid)
             self._channel = Channel(sock)
             cpu = processor(self.machine.cpu, base.release)
             self.description = {**self._greeting(), "cpu": cpu}
