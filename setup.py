@@ -18,6 +18,8 @@ from setuptools import Extension, setup
 
 HERE = Path(__file__).parent
 CPU = Path("src/guestdbg/cpu")
+# Loops over the elements of a vector become the host's vector instructions.
+VECTORIZE = ["-O3"]
 REQUIRED = bool(os.environ.get("GUESTDBG_REQUIRE_CPU"))
 
 
@@ -36,6 +38,8 @@ def extensions() -> list[Extension]:
     sanitize = os.environ.get("GUESTDBG_SANITIZE", "")
     macros = [("GUESTDBG_LOOP", "1")] if dispatch == "loop" or sanitize else []
     compile_args = ["-O2", "-fno-strict-aliasing", "-fno-stack-protector", "-Wno-unused-function"]
+    # Each operation rounds: a product and a sum must not become one fused operation.
+    compile_args += ["-ffp-contract=off"]
     # An instruction's ways to its end stay apart, and what is inline is in it: as a call, it would
     # not end in a jump (tests/cpu/test_dispatch.py).
     compile_args += ["-fno-crossjumping", "-fno-tree-tail-merge"]
@@ -55,7 +59,7 @@ def extensions() -> list[Extension]:
                 [str(source)],
                 include_dirs=[str(CPU)],
                 define_macros=macros,
-                extra_compile_args=compile_args,
+                extra_compile_args=compile_args + (VECTORIZE if "simd" in source.parts else []),
                 extra_link_args=link_args,
                 depends=[str(CPU / "dispatch.h")],
             )

@@ -6,8 +6,10 @@ to EL2 ends `Processor.run()`.
 core.pxd             what the modules share: struct Cpu, decoded instructions, fast paths
 dispatch.h           how one instruction's function reaches the next
 register_bits        bits of control registers (.pxd only)
+features             which optional instructions there are (.pxd only)
 operands             the operands of a decoded instruction (.pxd only)
 operand_forwarding   values passed in a host register from one instruction to the next
+fp                   floating-point arithmetic
 timer                the generic timer
 exception            taking exceptions to EL1 and EL2, ERET
 debug                breakpoints, watchpoints, software step

@@ -5,6 +5,8 @@
   operands             the fields of a decoded instruction, as executing functions read them
   operand_forwarding   values passed in a host register from one instruction to the next
   exception            taking exceptions to EL1 and EL2, ERET
+  features             which optional instructions there are
+  fp                   floating-point arithmetic
   timer                the generic timer
   sysreg_traps         which system register accesses are trapped; sysreg: the registers themselves
   debug                breakpoints, watchpoints, software step
@@ -196,6 +198,7 @@ cdef struct Cpu:
     uint64_t sp_el[2]      # banked SPs; the current one lives in x[SP]
     uint32_t fpcr
     uint32_t fpsr
+    bint fp_trapped        # SIMD and FP are disabled or trapped at this EL (fp_access_changed)
     # -- exclusive monitor --
     int ex_open
     uint64_t ex_pa
@@ -388,12 +391,18 @@ cdef inline void set_sp_el(Cpu* c, uint32_t n, uint64_t value) noexcept nogil:
     if sp_bank(c.el, c.spsel) == n:
         c.x[SP] = value
 
+cdef inline void fp_access_changed(Cpu* c) noexcept nogil:
+    """PSTATE.EL, CPACR_EL1 or CPTR_EL2 has changed."""
+    cdef uint64_t fpen = (c.cpacr_el1 >> 20) & 3
+    c.fp_trapped = not (fpen == 3 or (fpen == 1 and c.el == 1)) or (c.cptr_el2 >> 10) & 1
+
 cdef inline void select_sp(Cpu* c, uint32_t el, uint32_t spsel) noexcept nogil:
     """PSTATE.EL and PSTATE.SP change: x[SP] becomes the stack pointer that they select."""
     c.sp_el[sp_bank(c.el, c.spsel)] = c.x[SP]
     c.el = el
     c.spsel = spsel
     c.x[SP] = c.sp_el[sp_bank(el, spsel)]
+    fp_access_changed(c)
 
 # ---- blocks and time --------------------------------------------------------------------------
 

@@ -29,6 +29,10 @@ cdef enum:
 cdef void raise_undefined(Cpu* c, const Insn* i) noexcept nogil
 """UNDEFINED, to EL1 (EC 0). HCR_EL2.TGE is not supported: KVM never sets it for a guest."""
 
+cdef void raise_fp_trap(Cpu* c, const Insn* i) noexcept nogil
+"""A SIMD or FP instruction with Cpu.fp_trapped: to EL1 by CPACR_EL1.FPEN, otherwise to EL2 by
+CPTR_EL2.TFP. ISS: CV = 1, COND = 0b1110, as for every trapped A64 instruction."""
+
 cdef void raise_el1(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept nogil
 """Synchronous exception to EL1. ec: for abort and debug classes, the one for a lower EL; 1 is added when
 it is taken from EL1. IL = 1."""

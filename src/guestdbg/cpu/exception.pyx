@@ -109,6 +109,14 @@ cdef void raise_el1_far(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss, uint64
     take_el1(c, c.pc, (class_from(c, ec) << 26) | IL | iss, 0, True, far)
 
 
+cdef void raise_fp_trap(Cpu* c, const Insn* i) noexcept nogil:
+    cdef uint64_t fpen = (c.cpacr_el1 >> 20) & 3
+    if not (fpen == 3 or (fpen == 1 and c.el == 1)):
+        raise_el1(c, i, EC_FP_ASIMD, 0x1E00000)
+        return
+    raise_el2(c, i, EC_FP_ASIMD, 0x1E00000)
+
+
 cdef void raise_el2(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept nogil:
     abandon(c, i)
     take_el2(c, ec, iss)

@@ -4,35 +4,20 @@ Raises ImportError, saying what to do, where the processor is not compiled.
 """
 
 import importlib
-
-_INSTRUCTIONS = (
-    "branch",
-    "data_arith",
-    "data_cond",
-    "data_imm",
-    "data_logic",
-    "data_mul",
-    "fused_compare_branch",
-    "mem_atomic",
-    "mem_excl",
-    "mem_fp",
-    "mem_int",
-    "mem_pair",
-    "mem_reg",
-    "mem_struct",
-    "system",
-)
+import pkgutil
 
 try:
-    from guestdbg.cpu import core, processor_binding
+    from guestdbg.cpu import core, instructions, processor_binding
     from guestdbg.cpu.hit_program_objects import HitPrograms
     from guestdbg.cpu.memory import PhysicalMemory
     from guestdbg.cpu.page_store import Pages, address_of
     from guestdbg.cpu.processor_binding import Processor
     from guestdbg.cpu.state import ProcessorState
 
-    for _name in _INSTRUCTIONS:
-        importlib.import_module(f"guestdbg.cpu.instructions.{_name}").install()
+    for _found in pkgutil.walk_packages(instructions.__path__, f"{instructions.__name__}."):
+        _module = importlib.import_module(_found.name)
+        if hasattr(_module, "install"):  # not the slow paths
+            _module.install()
     core.seal()
 except ImportError as error:
     raise ImportError(

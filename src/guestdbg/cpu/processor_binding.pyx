@@ -235,6 +235,7 @@ cdef class Processor:
     @cptr_el2.setter
     def cptr_el2(self, uint64_t value):
         self.c.cptr_el2 = value
+        fp_access_changed(self.c)
 
     @property
     def cnthctl_el2(self):

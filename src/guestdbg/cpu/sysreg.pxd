@@ -16,6 +16,7 @@ cdef enum:
     REGIME = 2         # translation: mmu.regime_changed()
     RETAGS = 3         # translation, and what the TLB holds: mmu.tlb_flush() too
     DEBUGS = 4         # debug.dbg_changed()
+    FP_ACCESS = 5      # whether SIMD and FP are trapped: core.fp_access_changed()
 
 cdef struct Reg
 

@@ -7,7 +7,7 @@ be done after a write. Armv8.0-A without AArch32, EL3, PMU, trace, RAS and GIC s
 """
 from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t
-from guestdbg.cpu.core cimport Cpu, get_nzcv, get_sp_el, select_sp, set_nzcv, set_sp_el
+from guestdbg.cpu.core cimport Cpu, fp_access_changed, get_nzcv, get_sp_el, select_sp, set_nzcv, set_sp_el
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.mmu cimport regime_changed, tlb_flush
 from guestdbg.cpu.register_bits cimport *
@@ -237,6 +237,8 @@ cdef void effect(Cpu* c, const Reg* r) noexcept nogil:
         regime_changed(c)
     elif r.effect == DEBUGS:
         dbg_changed(c)
+    elif r.effect == FP_ACCESS:
+        fp_access_changed(c)
 
 
 cdef void reg_put(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
@@ -441,7 +443,7 @@ cdef int identification() except -1:
 cdef int control() except -1:
     at("SCTLR_EL1", 3, 0, 1, 0, 0, RW, T_VM, RETAGS, &layout.sctlr_el1, SCTLR_MASK)
     at("ACTLR_EL1", 3, 0, 1, 0, 1, RW, T_ACTLR, GOES_ON, &layout.actlr_el1, ALL)
-    at("CPACR_EL1", 3, 0, 1, 0, 2, RW, T_CPACR, LEAVES, &layout.cpacr_el1, 3 << 20)
+    at("CPACR_EL1", 3, 0, 1, 0, 2, RW, T_CPACR, FP_ACCESS, &layout.cpacr_el1, 3 << 20)
     at("TTBR0_EL1", 3, 0, 2, 0, 0, RW, T_VM, REGIME, &layout.ttbr0_el1, ~<uint64_t>1)
     at("TTBR1_EL1", 3, 0, 2, 0, 1, RW, T_VM, REGIME, &layout.ttbr1_el1, ~<uint64_t>1)
     at("TCR_EL1", 3, 0, 2, 0, 2, RW, T_VM, RETAGS, &layout.tcr_el1, TCR_MASK)
@@ -562,7 +564,7 @@ cdef int el2() except -1:
     at("VMPIDR_EL2", 3, 4, 0, 0, 5, EL2, T_NONE, GOES_ON, &layout.vmpidr_el2, ALL)
     at("HCR_EL2", 3, 4, 1, 1, 0, EL2, T_NONE, RETAGS, &layout.hcr_el2, ALL)
     at("MDCR_EL2", 3, 4, 1, 1, 1, EL2, T_NONE, DEBUGS, &layout.mdcr_el2, WORD)
-    at("CPTR_EL2", 3, 4, 1, 1, 2, EL2, T_NONE, LEAVES, &layout.cptr_el2, WORD)
+    at("CPTR_EL2", 3, 4, 1, 1, 2, EL2, T_NONE, FP_ACCESS, &layout.cptr_el2, WORD)
     at("HSTR_EL2", 3, 4, 1, 1, 3, EL2, T_NONE, GOES_ON, &layout.hstr_el2, WORD)
     at("VTTBR_EL2", 3, 4, 2, 1, 0, EL2, T_NONE, RETAGS, &layout.vttbr_el2, ALL)
     at("ESR_EL2", 3, 4, 5, 2, 0, EL2, T_NONE, GOES_ON, &layout.esr_el2, WORD)

@@ -23,6 +23,8 @@ mem_sync_slow         slow paths of the next two; the exclusive monitor
 mem_excl              exclusives, load-acquire, store-release
 mem_atomic            LSE atomics
 mem_zva               DC ZVA
+fp                    scalar floating point
+simd                  Advanced SIMD
 system                MRS, MSR, hints, barriers, exceptions, cache and TLB maintenance, AT
 
 There are more than fifteen modules because each is a group of the Arm manual's encoding index

@@ -4,6 +4,7 @@ shifts, CRC32, multiplication.
 """
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport add, bits, Cpu, dst, Insn, NEXT, OK, s128, src, u128, UNDEF, ZR
+from guestdbg.cpu.features cimport has_crc32
 from guestdbg.cpu.operand_forwarding cimport (
     forwards, FORWARDS_RESULT, fwd_xa, fwd_xm, fwd_xn, NONE, RA, RM, RN, specialize, specialize_all,
     write_xd,
@@ -243,7 +244,7 @@ cdef void crc32cx(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     write_xd(c, i, crc_w(1, crc_w(1, <uint32_t>xn(c, i), <uint32_t>v), <uint32_t>(v >> 32)))
 
 cdef int fill_crc(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
-    if not (c.id_aa64isar0 >> 16) & 15:  # ID_AA64ISAR0_EL1.CRC32
+    if not has_crc32(c):
         return UNDEF
     return fill_2src(c, o, raw, pc)
 

@@ -11,6 +11,7 @@ CASP with an odd Rs or Rt is UNDEFINED.
 from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport add, bits, Cpu, dst, Fill, Insn, NEXT, OK, Op, src, Tlbe, UNDEF, unlikely
+from guestdbg.cpu.features cimport has_lse
 from guestdbg.cpu.instructions.mem_common cimport host_read, host_write, readable, set_base, writable
 from guestdbg.cpu.instructions.mem_sync_slow cimport (
     result, slow_modify, slow_swap_if, slow_swap_pair_if, truncate,
@@ -57,9 +58,6 @@ cdef void casp_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: slow_swap
 cdef void casp_x(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: slow_swap_pair_if(c, i, xn(c, i), 3)
 
 # ---- decode -----------------------------------------------------------------------------------
-
-cdef inline bint has_lse(Cpu* c) noexcept nogil:
-    return bits(<uint32_t>c.id_aa64isar0, 23, 20) >= 2
 
 cdef int fill_modify(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     if not has_lse(c):

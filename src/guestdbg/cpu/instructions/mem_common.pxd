@@ -19,7 +19,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t,
 from guestdbg.cpu.core cimport (
     Cpu, Insn, likely, line, line_miss_r, line_miss_w, miss_r, miss_w, SP, spreg, Tlbe, tlbe,
 )
-from guestdbg.cpu.exception cimport EC_FP_ASIMD, EC_SP_ALIGN, raise_el1, raise_el2
+from guestdbg.cpu.exception cimport EC_SP_ALIGN, raise_el1
 from guestdbg.cpu.operands cimport aux, mispredicts, predicted_add, ra, set_prediction, xn
 
 cdef enum:
@@ -197,21 +197,5 @@ cdef inline bint check_sp(Cpu* c, const Insn* i) noexcept nogil:
     False: the exception was raised."""
     if xn(c, i) & ra(i) and (c.sctlr_el1 >> (3 if c.el else 4)) & 1:
         raise_el1(c, i, EC_SP_ALIGN, 0)
-        return False
-    return True
-
-cdef inline bint fp_perhaps_trapped(Cpu* c) noexcept nogil:
-    """Quick test: False only where FP and SIMD are enabled at EL0 and EL1 and not trapped to EL2."""
-    return ((~c.cpacr_el1 & (<uint64_t>3 << 20)) | (c.cptr_el2 & (1 << 10))) != 0
-
-cdef inline bint check_fp(Cpu* c, const Insn* i) noexcept nogil:
-    """Access to the FP and SIMD registers: CPACR_EL1.FPEN, then CPTR_EL2.TFP. False: the trap was
-    taken. ISS: CV = 1, COND = 0b1110, as for every trapped A64 instruction."""
-    cdef uint64_t fpen = (c.cpacr_el1 >> 20) & 3
-    if not (fpen == 3 or (fpen == 1 and c.el == 1)):
-        raise_el1(c, i, EC_FP_ASIMD, 0x1E00000)
-        return False
-    if c.cptr_el2 & (1 << 10):
-        raise_el2(c, i, EC_FP_ASIMD, 0x1E00000)
         return False
     return True

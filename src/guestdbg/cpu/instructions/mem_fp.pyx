@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport add, bits, Cpu, Fill, Insn, NEXT, OK, Op, sbits, src, Tlbe, unlikely, ZR
 from guestdbg.cpu.instructions.mem_common cimport (
-    fp_perhaps_trapped, host_read, host_write, pair_readable, pair_writable, readable, set_base, sext32,
+    host_read, host_write, pair_readable, pair_writable, readable, set_base, sext32,
     writable,
 )
 from guestdbg.cpu.instructions.mem_slow cimport slow_fp_ldp, slow_fp_load, slow_fp_store, slow_fp_stp
@@ -21,7 +21,7 @@ from guestdbg.cpu.operands cimport aux, encoding, imm, ra, rd, rm, rn, xm, xn
 
 cdef inline bint special(Cpu* c, const Insn* i) noexcept nogil:
     """A trap or a misaligned SP is possible."""
-    return (xn(c, i) & ra(i)) != 0 or fp_perhaps_trapped(c)
+    return (xn(c, i) & ra(i)) != 0 or c.fp_trapped
 
 cdef inline void load_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
     cdef const Tlbe* e = readable(c, va, 1 << log2)

@@ -6,8 +6,9 @@ from guestdbg.cpu.core cimport (
     ACC_ALIGNED, ACC_NOISV, ACC_ORDERED, ACC_PAIR, ACC_READ, ACC_UNPRIV, ACC_WRITE, Cpu, FORWARD, Insn, NEXT,
 )
 from guestdbg.cpu.instructions.mem_common cimport (
-    check_fp, check_sp, extend, post_offset, pre_offset, sext32, ST,
+    check_sp, extend, post_offset, pre_offset, sext32, ST,
 )
+from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
 from guestdbg.cpu.operands cimport aux, imm, rd, rm, rn, xd, xm
 
@@ -81,7 +82,7 @@ cdef void slow_pair_wb(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept 
 # aux is 0 where there is no write-back.
 
 cdef void slow_fp_load(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
-    if not check_fp(c, i) or not check_sp(c, i):
+    if fp_is_trapped(c, i) or not check_sp(c, i):
         return
     if not mem_load(c, i, va, 1 << log2, ACC_READ | ACC_NOISV):
         return
@@ -91,7 +92,7 @@ cdef void slow_fp_load(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexce
     NEXT(c, i)
 
 cdef void slow_fp_store(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
-    if not check_fp(c, i) or not check_sp(c, i):
+    if fp_is_trapped(c, i) or not check_sp(c, i):
         return
     c.lo = c.v[2 * rd(i)]
     c.hi = c.v[2 * rd(i) + 1]
@@ -104,7 +105,7 @@ cdef void slow_fp_store(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexc
 
 cdef void slow_fp_ldp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
     cdef uint32_t flags = ACC_READ | ACC_PAIR | ACC_NOISV
-    if not check_fp(c, i) or not check_sp(c, i):
+    if fp_is_trapped(c, i) or not check_sp(c, i):
         return
     if log2 == 4:
         if not mem_probe(c, i, va, 32, flags):
@@ -132,7 +133,7 @@ cdef void slow_fp_ldp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcep
 
 cdef void slow_fp_stp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
     cdef uint32_t flags = ACC_WRITE | ACC_PAIR | ACC_NOISV
-    if not check_fp(c, i) or not check_sp(c, i):
+    if fp_is_trapped(c, i) or not check_sp(c, i):
         return
     if log2 == 4:
         if not mem_probe(c, i, va, 32, flags):

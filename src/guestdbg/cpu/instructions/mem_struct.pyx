@@ -18,7 +18,8 @@ from guestdbg.cpu.core cimport (
     ACC_NOISV, ACC_READ, ACC_WRITE, add, bits, Cpu, Fill, Insn, miss_r, miss_w, NEXT, OK, Op, src, Tlbe,
     tlbe, UNDEF, unlikely, ZR,
 )
-from guestdbg.cpu.instructions.mem_common cimport check_fp, check_sp, host_read, host_write, set_base
+from guestdbg.cpu.instructions.mem_common cimport check_sp, host_read, host_write, set_base
+from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
 from guestdbg.cpu.operands cimport aux, imm, rd, rn, xm, xn
 
@@ -100,7 +101,7 @@ cdef bint load_all(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint32_t registers = selem(i) * repeat(i)
     cdef uint32_t total = registers * elements(i)
     cdef uint32_t r, e, s
-    if not check_fp(c, i) or not check_sp(c, i):
+    if fp_is_trapped(c, i) or not check_sp(c, i):
         return False
     p = plain(c, i, va, total << log2, True)
     if p and selem(i) == 1:
@@ -138,7 +139,7 @@ cdef bint store_all(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint32_t registers = selem(i) * repeat(i)
     cdef uint32_t total = registers * elements(i)
     cdef uint32_t r, e, s
-    if not check_fp(c, i) or not check_sp(c, i):
+    if fp_is_trapped(c, i) or not check_sp(c, i):
         return False
     p = plain(c, i, va, total << log2, False)
     if p and selem(i) == 1:
@@ -190,7 +191,7 @@ cdef bint load_one(Cpu* c, const Insn* i, bint replicate) noexcept nogil:
     cdef uint32_t log2 = elem_log2(i)
     cdef uint64_t p
     cdef uint32_t s, n
-    if not check_fp(c, i) or not check_sp(c, i):
+    if fp_is_trapped(c, i) or not check_sp(c, i):
         return False
     p = plain(c, i, va, selem(i) << log2, True)
     if not p and not permitted(c, i, va, selem(i), ACC_READ | ACC_NOISV):
@@ -214,7 +215,7 @@ cdef bint store_one(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint32_t log2 = elem_log2(i)
     cdef uint64_t p
     cdef uint32_t s
-    if not check_fp(c, i) or not check_sp(c, i):
+    if fp_is_trapped(c, i) or not check_sp(c, i):
         return False
     p = plain(c, i, va, selem(i) << log2, False)
     if not p and not permitted(c, i, va, selem(i), ACC_WRITE | ACC_NOISV):

@@ -29,5 +29,5 @@ def held_signals() -> Iterator[None]:
         for number, handler in handlers.items():
             if callable(handler):
                 signal.signal(number, handler)
-        for number in arrived:
-            signal.raise_signal(number)
+        for came in arrived:
+            signal.raise_signal(came)

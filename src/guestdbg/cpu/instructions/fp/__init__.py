@@ -1,0 +1,1 @@
+"""Scalar floating point (C4.1.96)."""

@@ -1,0 +1,59 @@
+# cython: language_level=3
+"""What the SIMD and FP instructions share: operands, results, the check that they are enabled.
+
+Insn.rd, rn, rm and ra are register numbers 0 to 31. A 64-bit vector's result zeroes the upper half:
+imm is the mask of the upper half, all ones for 128 bits (set_vector), so that most functions compute
+128 bits and need no second form.
+"""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from guestdbg.cpu.core cimport Cpu, Insn, unlikely
+from guestdbg.cpu.exception cimport raise_fp_trap
+from guestdbg.cpu.operands cimport imm, ra, rd, rm, rn
+
+
+cdef inline bint fp_is_trapped(Cpu* c, const Insn* i) noexcept nogil:
+    """The registers are disabled or trapped (CPACR_EL1.FPEN, CPTR_EL2.TFP), and the exception was
+    raised: the instruction's function returns. Every SIMD and FP instruction begins with this."""
+    if unlikely(c.fp_trapped):
+        raise_fp_trap(c, i)
+        return True
+    return False
+
+# ---- registers --------------------------------------------------------------------------------
+
+cdef inline const uint64_t* vd(const Cpu* c, const Insn* i) noexcept nogil:
+    """The two halves of Vd, the low one first."""
+    return &c.v[2 * rd(i)]
+
+cdef inline const uint64_t* vn(const Cpu* c, const Insn* i) noexcept nogil:
+    return &c.v[2 * rn(i)]
+
+cdef inline const uint64_t* vm(const Cpu* c, const Insn* i) noexcept nogil:
+    return &c.v[2 * rm(i)]
+
+cdef inline const uint64_t* va(const Cpu* c, const Insn* i) noexcept nogil:
+    return &c.v[2 * ra(i)]
+
+cdef inline void write_vd(Cpu* c, const Insn* i, uint64_t low, uint64_t high) noexcept nogil:
+    c.v[2 * rd(i)] = low
+    c.v[2 * rd(i) + 1] = high
+
+cdef inline void write_vector(Cpu* c, const Insn* i, const uint64_t* result) noexcept nogil:
+    """result: 128 bits. What a 64-bit vector does not have is cleared by imm."""
+    c.v[2 * rd(i)] = result[0]
+    c.v[2 * rd(i) + 1] = result[1] & imm(i)
+
+# ---- decode -----------------------------------------------------------------------------------
+
+cdef inline void set_registers(Insn* o, uint32_t raw) noexcept nogil:
+    """Rd, Rn, Rm at their usual places, and Ra of three-source FP instructions."""
+    o.rd = <uint8_t>(raw & 31)
+    o.rn = <uint8_t>((raw >> 5) & 31)
+    o.rm = <uint8_t>((raw >> 16) & 31)
+    o.ra = <uint8_t>((raw >> 10) & 31)
+
+cdef inline void set_vector(Insn* o, uint32_t raw) noexcept nogil:
+    """The same, and imm from Q (bit 30)."""
+    set_registers(o, raw)
+    o.imm = ~<uint64_t>0 if raw & (1 << 30) else 0
