@@ -9,6 +9,8 @@ from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t
 from guestdbg.cpu.core cimport Cpu, fp_access_changed, get_nzcv, get_sp_el, select_sp, set_nzcv, set_sp_el
 from guestdbg.cpu.debug cimport dbg_changed
+from guestdbg.cpu.features cimport has_fp16
+from guestdbg.cpu.fp.formats cimport FPCR_FZ16
 from guestdbg.cpu.mmu cimport regime_changed, tlb_flush
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.sysreg_traps cimport (
@@ -103,6 +105,8 @@ cdef uint64_t read_fpcr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
 
 cdef void write_fpcr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
     c.fpcr = <uint32_t>(value & r.mask)
+    if not has_fp16(c):
+        c.fpcr &= ~<uint32_t>FPCR_FZ16
 
 cdef uint64_t read_fpsr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
     return c.fpsr
@@ -466,7 +470,7 @@ cdef int control() except -1:
     by("NZCV", 3, 3, 4, 2, 0, RW0, T_NONE, GOES_ON, read_nzcv, write_nzcv, NULL, 0xF0000000)
     by("DAIF", 3, 3, 4, 2, 1, RW0, T_DAIF, LEAVES, read_daif, write_daif, NULL, 0x3C0)
     # AHP, DN, FZ, RMode: no trapped exceptions, no FP16
-    by("FPCR", 3, 3, 4, 4, 0, RW0, T_FP, GOES_ON, read_fpcr, write_fpcr, NULL, 0x07C00000)
+    by("FPCR", 3, 3, 4, 4, 0, RW0, T_FP, GOES_ON, read_fpcr, write_fpcr, NULL, 0x07C80000)
     # QC and the cumulative exceptions
     by("FPSR", 3, 3, 4, 4, 1, RW0, T_FP, GOES_ON, read_fpsr, write_fpsr, NULL, 0x0800009F)
     at("TPIDR_EL0", 3, 3, 13, 0, 2, RW0, T_NONE, GOES_ON, &layout.tpidr_el0, ALL)
