@@ -208,6 +208,10 @@ class Pair:
             found += found
         return found[0], found[2], found[1], found[3]
 
+    def results(self, batch: Batch) -> bytes:
+        """The blocks of the cases after they ran on the processor under test."""
+        return self._run(batch)[0]
+
     def differences(self, batch: Batch) -> dict[int, list[str]]:
         """By the number of the case; -1: unknown (data, or a machine that stopped)."""
         try:

@@ -49,11 +49,15 @@ TABLE = Rows(ROWS)
 OPERANDS = Operands(f"{SEED} operands")
 
 
+def give_features(tested: ProcessorUnderTest) -> None:
+    for name, value in FEATURES.items():
+        tested.cpu.set_sysreg(SYSREGS[name].encoding, value)
+
+
 @pytest.fixture(scope="module")
 def pair() -> Pair:
     tested = ProcessorUnderTest()
-    for name, value in FEATURES.items():
-        tested.cpu.set_sysreg(SYSREGS[name].encoding, value)
+    give_features(tested)
     return Pair(tested, Reference(uc_arm64.UC_CPU_ARM64_MAX))
 
 
