@@ -2,7 +2,8 @@
 
 Cases follow from a kind and a seed. Kinds: ``cpu`` (the bare processor: random code, registers,
 memory slots, tables, debug registers), ``soft`` (the same through the software KVM),
-``translation`` (tables, compared with the tests' model), ``pieces`` (the same program, interrupted
+``translation`` (tables, compared with the tests' model), ``simd`` (SIMD and FP instructions, a
+thousand of each seed, compared with Unicorn), ``pieces`` (the same program, interrupted
 anywhere), ``packets`` (a debugger's client that sends anything to the server), ``framing`` (streams
 of packets, compared with the tests' model; these two count packets as instructions), ``hits``
 (programs with points of every kind, evaluated by the provider and by Python), ``files`` (files that
@@ -35,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 WORKER = ROOT / "tools" / "fuzz_worker.py"
 SANITIZED = ROOT / "build" / "sanitizer"
 FOUND = ROOT / "build" / "fuzz"
-KINDS = ("cpu", "soft", "translation", "pieces", "packets", "framing", "hits", "files")
+KINDS = ("cpu", "soft", "translation", "pieces", "packets", "framing", "hits", "files", "simd")
 ACTIONS = 24
 BATCH = {
     "cpu": 100,
@@ -46,6 +47,7 @@ BATCH = {
     "framing": 20,
     "hits": 200,
     "files": 100,
+    "simd": 20,
 }
 SECONDS = 600  # for a batch: hundreds of times what it takes
 

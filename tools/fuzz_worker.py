@@ -30,6 +30,7 @@ import fuzz_soft
 from fuzz_case import Case
 
 if TYPE_CHECKING:
+    from tests.cpu.scale_batch import Pair
     from tests.cpu.translation_scenarios import World
 
 ACTIONS = 24
@@ -85,6 +86,26 @@ def _pieces(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> 
     return sum(guest.p.instructions for guest in (whole, cut, plain, armed))
 
 
+def _simd(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
+    """A batch of SIMD and FP instructions, compared with Unicorn."""
+    from tests.cpu.scale_batch import MODES, Batch
+    from tests.cpu.simd_cases import BATCH, single
+
+    batch = Batch(f"fuzz {seed}", list(MODES)[seed % len(MODES)])
+    batch.prepare(BATCH)
+    while len(batch.cases) < BATCH:
+        single(batch)
+    tally = _simd_pair().check(batch)
+    return tally.instructions
+
+
+@cache
+def _simd_pair() -> Pair:
+    from tests.cpu.simd_cases import make_pair
+
+    return make_pair()
+
+
 def _packets(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
     """Packets to sessions over real guests; fuzz_packets shrinks failures itself."""
     logging.disable(logging.ERROR)
@@ -114,6 +135,7 @@ KINDS: dict[str, Run] = {
     "soft": _of(fuzz_soft.SoftCase),
     "translation": _translation,
     "pieces": _pieces,
+    "simd": _simd,
     "packets": _packets,
     "framing": _framing,
     "hits": _hits,

@@ -29,6 +29,7 @@ COUNTS: dict[str, int] = {
     "hits": 100_000,
     "packets": 5_000,
     "framing": 5_000,
+    "simd": 20_000,
     "cpu": 20_000,
     "soft": 8_000,
     "translation": 3_000,

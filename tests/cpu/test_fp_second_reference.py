@@ -27,8 +27,8 @@ from tests.cpu.oracle import SCALE, SEED, disassemble
 from tests.cpu.scale_batch import Batch, Pair
 from tests.cpu.scale_machines import ProcessorUnderTest
 from tests.cpu.scale_program import CASE_SIZE, FPCR_AT, FPSR_AT, X_AT
+from tests.cpu.simd_cases import give_features
 from tests.cpu.simd_operands import DOUBLE, HALF, SINGLE, Format, Operands
-from tests.cpu.test_scale_simd import give_features
 
 if not any(name.startswith("FADD") for name, _, _ in encodings()):
     pytest.skip("no FP arithmetic in the decode table yet", allow_module_level=True)

@@ -1,0 +1,77 @@
+"""Cases of SIMD and FP data processing: which rows, the processors, and the registers of a case."""
+
+from __future__ import annotations
+
+from unicorn import arm64_const as uc_arm64
+
+from guestdbg.arm64.sysregs import SYSREGS
+from tests.cpu.oracle import SEED, Row, rows
+from tests.cpu.scale_batch import Batch, Pair
+from tests.cpu.scale_machines import ProcessorUnderTest, Reference
+from tests.cpu.scale_program import FPCR_AT, FPSR_AT, X_AT
+from tests.cpu.scale_rows import Rows
+from tests.cpu.simd_operands import Operands
+
+#: What the processor under test is to have of what Unicorn's "max" has.
+FEATURES = {
+    "ID_AA64ISAR0_EL1": 0x0001_1001_1021_2120,  # FHM DP SHA3 RDM LSE CRC32 SHA2 SHA1 AES
+    "ID_AA64ISAR1_EL1": 0x0000_0000_0001_1000,  # FCMA JSCVT
+    "ID_AA64PFR0_EL1": 0x0000_0000_0011_0111,  # FP and Advanced SIMD with half precision
+}
+
+
+def is_simd_data(row: Row) -> bool:
+    """Bits 28..25 are x111, and the row fixes them."""
+    return row.mask >> 25 & 7 == 7 and row.value >> 25 & 7 == 7
+
+
+BATCH = 1000  # cases of a seed of `make soak`
+ROWS = rows(is_simd_data)
+TABLE = Rows(ROWS)
+OPERANDS = Operands(f"{SEED} operands")
+
+
+def give_features(tested: ProcessorUnderTest) -> None:
+    for name, value in FEATURES.items():
+        tested.cpu.set_sysreg(SYSREGS[name].encoding, value)
+
+
+def make_pair() -> Pair:
+    """Both machines, with the extensions of FEATURES."""
+    tested = ProcessorUnderTest()
+    give_features(tested)
+    return Pair(tested, Reference(uc_arm64.UC_CPU_ARM64_MAX))
+
+
+def fill(batch: Batch, words: list[int]) -> None:
+    """The registers of a case: the first instruction's operands from the corners."""
+    batch.fill(0)
+    rng, blocks, at = batch.rng, batch.blocks, batch.at
+    raw = words[0]
+    registers = [raw >> 5 & 31, raw >> 16 & 31, raw >> 10 & 31, raw & 31]
+    for n, vector in zip(registers, OPERANDS.vectors(rng, 4), strict=True):
+        blocks[at + 16 * n : at + 16 * n + 16] = vector
+    bits = rng.getrandbits(48)
+    if (n := raw >> 5 & 31) < 30:
+        blocks[at + X_AT + 8 * n : at + X_AT + 8 * n + 8] = OPERANDS.general[bits & 2047]
+    fpcr = (bits >> 11 & 3) << 22 | (bits >> 13 & 1) << 26  # RMode, AHP
+    if bits >> 14 & 1:  # FZ16, FZ, DN: all 0 in half of the cases
+        fpcr |= (bits >> 15 & 1) << 19 | (bits >> 16 & 3) << 24
+    blocks[at + FPCR_AT : at + FPCR_AT + 4] = fpcr.to_bytes(4, "little")
+    fpsr = (0, 0x10, 0x0800_009F, bits >> 20 & 0x0800_009F)[bits >> 18 & 3]
+    blocks[at + FPSR_AT : at + FPSR_AT + 4] = fpsr.to_bytes(4, "little")
+
+
+def single(batch: Batch) -> None:
+    """Adds a case of one instruction."""
+    row, raw = TABLE.draw(batch.rng)
+    fill(batch, [raw])
+    batch.add([row.name], [raw])
+
+
+def sequence(batch: Batch, length: int) -> None:
+    """Adds a case in which results feed the next instructions."""
+    drawn = [TABLE.draw(batch.rng) for _ in range(length)]
+    words = [raw for _, raw in drawn]
+    fill(batch, words)
+    batch.add([row.name for row, _ in drawn], words)
