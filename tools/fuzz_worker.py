@@ -19,6 +19,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Collection
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,6 @@ import fuzz_soft
 from fuzz_case import Case
 
 if TYPE_CHECKING:
-    from tests.cpu.scale_batch import Pair
     from tests.cpu.translation_scenarios import World
 
 ACTIONS = 24
@@ -87,23 +87,9 @@ def _pieces(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> 
 
 
 def _simd(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
-    """A batch of SIMD and FP instructions, compared with Unicorn."""
-    from tests.cpu.scale_batch import MODES, Batch
-    from tests.cpu.simd_cases import BATCH, single
-
-    batch = Batch(f"fuzz {seed}", list(MODES)[seed % len(MODES)])
-    batch.prepare(BATCH)
-    while len(batch.cases) < BATCH:
-        single(batch)
-    tally = _simd_pair().check(batch)
-    return tally.instructions
-
-
-@cache
-def _simd_pair() -> Pair:
-    from tests.cpu.simd_cases import make_pair
-
-    return make_pair()
+    """A batch of SIMD and FP instructions, compared with Unicorn, which has no types."""
+    instructions: int = import_module("tests.cpu.simd_cases").run(seed)
+    return instructions
 
 
 def _packets(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from unicorn import arm64_const as uc_arm64
 
 from guestdbg.arm64.sysregs import SYSREGS
 from tests.cpu.oracle import SEED, Row, rows
-from tests.cpu.scale_batch import Batch, Pair
+from tests.cpu.scale_batch import MODES, Batch, Pair
 from tests.cpu.scale_machines import ProcessorUnderTest, Reference
 from tests.cpu.scale_program import FPCR_AT, FPSR_AT, X_AT
 from tests.cpu.scale_rows import Rows
@@ -75,3 +77,15 @@ def sequence(batch: Batch, length: int) -> None:
     words = [raw for _, raw in drawn]
     fill(batch, words)
     batch.add([row.name for row, _ in drawn], words)
+
+
+_pair = cache(make_pair)
+
+
+def run(seed: int) -> int:
+    """A batch of BATCH cases, compared; the number of instructions."""
+    batch = Batch(f"simd {seed}", list(MODES)[seed % len(MODES)])
+    batch.prepare(BATCH)
+    while len(batch.cases) < BATCH:
+        single(batch)
+    return _pair().check(batch).instructions
