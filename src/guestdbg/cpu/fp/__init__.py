@@ -1,6 +1,8 @@
 """Floating-point arithmetic as Arm defines it (A1.5; pseudocode FPAdd, FPMul, FPToFixed, …).
 
 formats      the three formats, FPCR and FPSR (.pxd only)
+unpacked     a value taken apart; flushing and NaNs (.pxd only)
+rounding     rounding to a format, the end of every operation (.pxd only)
 arithmetic   add, multiply, divide, square root, fused multiply-add, reciprocal steps
 compare      comparison, maximum, minimum
 convert      between formats, integers and fixed point; rounding to an integral value
