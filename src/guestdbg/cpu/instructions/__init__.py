@@ -6,6 +6,7 @@ data_common           what the data_* modules share: flags, shifted operands (.p
 data_imm              data processing with an immediate
 data_arith            addition and subtraction of registers
 data_logic            logic on registers
+condition_codes       the conditions (.pxd only)
 data_cond             conditional select and compare
 data_mul              one, two and three sources: bits, division, shifts, CRC32, multiplication
 branch_common         what the next two share: going through a link of the block (.pxd only)

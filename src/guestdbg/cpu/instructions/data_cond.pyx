@@ -10,39 +10,16 @@ from guestdbg.cpu.core cimport add, bits, Cpu, dst, Insn, NEXT, OK, Op, src, ZR
 from guestdbg.cpu.operand_forwarding cimport (
     forwards, FORWARDS_RESULT, fwd_xm, fwd_xn, NONE, RM, RN, specialize, write_xd,
 )
+from guestdbg.cpu.instructions.condition_codes cimport (
+    cs, eq, failed, ge, gt, hi, mi, pick, truth, vs,
+)
 from guestdbg.cpu.instructions.data_common cimport add_nzcv32, add_nzcv64, sub_nzcv32, sub_nzcv64
 from guestdbg.cpu.operands cimport aux, imm, ra, xm, xn
-
-# ---- conditions -------------------------------------------------------------------------------
-
-cdef inline uint64_t eq(const Cpu* c) noexcept nogil:
-    return c.zf == 0
-
-cdef inline uint64_t cs(const Cpu* c) noexcept nogil:
-    return c.cf
-
-cdef inline uint64_t mi(const Cpu* c) noexcept nogil:
-    return c.nf >> 63
-
-cdef inline uint64_t vs(const Cpu* c) noexcept nogil:
-    return c.vf >> 63
-
-cdef inline uint64_t hi(const Cpu* c) noexcept nogil:
-    return c.cf & (c.zf != 0)
-
-cdef inline uint64_t ge(const Cpu* c) noexcept nogil:
-    return (~(c.nf ^ c.vf)) >> 63
-
-cdef inline uint64_t gt(const Cpu* c) noexcept nogil:
-    return ((~(c.nf ^ c.vf)) >> 63) & (c.zf != 0)
 
 # ---- conditional select -----------------------------------------------------------------------
 
 # CSINC, CSINV, CSNEG: the second operand becomes (value ^ imm) + aux, where imm is ones for CSINV and
 # CSNEG, and aux is 1 for CSINC and CSNEG. Insn.ra: the condition is the inverse of the function's.
-
-cdef inline uint64_t pick(const Cpu* c, uint64_t a, uint64_t b, uint64_t first) noexcept nogil:
-    return b ^ ((a ^ b) & (<uint64_t>0 - first))
 
 cdef inline uint64_t pick_changed(const Cpu* c, const Insn* i, uint64_t first) noexcept nogil:
     cdef uint64_t a = xn(c, i)
@@ -236,12 +213,6 @@ cdef int fill_select(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 # Both outcomes are computed and one is selected. aux: the truth table, and above it the NZCV for when
 # the condition fails. The immediate form has XZR and imm, the register form imm 0.
 
-cdef inline uint64_t failed(const Cpu* c, const Insn* i) noexcept nogil:
-    """All ones where the condition does not hold."""
-    cdef uint64_t nzcv = (((c.nf >> 63) << 3) | (<uint64_t>(c.zf == 0) << 2) | (c.cf << 1)
-                          | (c.vf >> 63))
-    return ((<uint64_t>aux(i) >> nzcv) & 1) - 1
-
 cdef inline void settle(Cpu* c, const Insn* i, uint64_t fail) noexcept nogil:
     """The flags of the comparison are set: replace them where the condition failed."""
     cdef uint64_t nzcv = aux(i) >> 16
@@ -273,35 +244,6 @@ cdef void ccmp32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     sub_nzcv32(c, <uint32_t>xn(c, i), <uint32_t>(xm(c, i) + imm(i)))
     settle(c, i, fail)
     NEXT(c, i)
-
-cdef uint32_t truth(uint32_t cond) noexcept nogil:
-    """Bit n: the condition holds when NZCV is n."""
-    cdef uint32_t table = 0
-    cdef uint32_t nzcv
-    cdef uint32_t n, z, f, v, r
-    for nzcv in range(16):
-        n = nzcv >> 3
-        z = (nzcv >> 2) & 1
-        f = (nzcv >> 1) & 1
-        v = nzcv & 1
-        if cond >> 1 == 0:
-            r = z
-        elif cond >> 1 == 1:
-            r = f
-        elif cond >> 1 == 2:
-            r = n
-        elif cond >> 1 == 3:
-            r = v
-        elif cond >> 1 == 4:
-            r = f & (z ^ 1)
-        elif cond >> 1 == 5:
-            r = 1 ^ n ^ v
-        elif cond >> 1 == 6:
-            r = (1 ^ n ^ v) & (z ^ 1)
-        else:
-            r = 1 ^ (cond & 1)  # AL and NV: always
-        table |= (r ^ (cond & 1)) << nzcv
-    return table
 
 cdef int fill_compare(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     o.aux = truth(bits(raw, 15, 12)) | (bits(raw, 3, 0) << 16)
