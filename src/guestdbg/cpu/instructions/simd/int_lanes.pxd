@@ -117,6 +117,7 @@ cdef inline void write_saturated(Cpu* c, const Insn* i, const uint64_t* result,
                                  const uint64_t* lost) noexcept nogil:
     """lost: not zero in the lanes that were saturated. Only those that the result has set FPSR.QC."""
     cdef const uint64_t* mask = result_mask(i)
-    if unlikely((lost[0] & mask[0] | lost[1] & mask[1]) != 0):
-        c.fpsr |= FPSR_QC
+    cdef uint64_t saturated = lost[0] & mask[0] | lost[1] & mask[1]
     write_lanes(c, i, result)
+    if unlikely(saturated != 0):
+        c.fpsr |= FPSR_QC

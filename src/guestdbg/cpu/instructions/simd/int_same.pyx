@@ -7,7 +7,9 @@ from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
 from guestdbg.cpu.core cimport Cpu, Fill, Insn, NEXT, Op
-from guestdbg.cpu.instructions.simd.int_lanes cimport lane, lanes, lanes_of, write_lanes
+from guestdbg.cpu.instructions.simd.int_lanes cimport (
+    has_sign, lane, lanes, lanes_of, width, write_lanes,
+)
 from guestdbg.cpu.instructions.simd.int_rows cimport fill_scalar, fill_vector, size_rows
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
 from guestdbg.cpu.operands cimport rd, rm, rn
@@ -43,6 +45,29 @@ cdef inline lane polynomial_product(lane n, lane m) noexcept nogil:
     product ^= <lane>(n << 7) if m & 128 else 0
     return product
 
+# Comparisons of 64-bit lanes are arithmetic: the host may have none of its own.
+
+cdef inline uint64_t greater(uint64_t n, uint64_t m) noexcept nogil:
+    """1 or 0: the borrow of m - n."""
+    return ((n & ~m) | (~(n ^ m) & (m - n))) >> 63
+
+cdef inline uint64_t different(uint64_t n, uint64_t m) noexcept nogil:
+    return ((n ^ m) | (0 - (n ^ m))) >> 63
+
+cdef inline uint64_t ordered(lane value) noexcept nogil:
+    """A 64-bit lane as an unsigned value that compares in the same way."""
+    return <uint64_t>value ^ (<uint64_t>has_sign(value) << 63)
+
+cdef inline lane compare_64(int op, lane n, lane m) noexcept nogil:
+    if op == GT:
+        return <lane>(0 - greater(ordered(n), ordered(m)))
+    elif op == GE:
+        return <lane>(greater(ordered(m), ordered(n)) - 1)
+    elif op == EQ:
+        return <lane>(different(<uint64_t>n, <uint64_t>m) - 1)
+    elif op == TST:
+        return <lane>(0 - different(<uint64_t>(n & m), 0))
+
 cdef inline lane operation(int op, lane d, lane n, lane m) noexcept nogil:
     if op == ADD:
         return <lane>(<uint64_t>n + <uint64_t>m)
@@ -61,6 +86,8 @@ cdef inline lane operation(int op, lane d, lane n, lane m) noexcept nogil:
         return <lane>((n | m) - ((n ^ m) >> 1))
     elif op == HSUB:
         return <lane>(((n ^ m) >> 1) - (~n & m))
+    elif width(n) == 64 and (op == GT or op == GE or op == EQ or op == TST):
+        return compare_64(op, n, m)
     elif op == GT:
         return <lane>-<int>(n > m)
     elif op == GE:
