@@ -22,6 +22,8 @@ cdef enum:                 # bits of the operation
     SATURATE = 2
 
 cdef inline lane shifted_left(lane n, int by) noexcept nogil:
+    if width(n) < 64:
+        return <lane>(<uint32_t>n << by)
     return <lane>(<uint64_t>n << by)
 
 cdef inline lane limit(lane n) noexcept nogil:
