@@ -33,7 +33,7 @@ FUNCTION = re.compile(
     re.MULTILINE,
 )
 CALL = re.compile(r"\b(\w+)\(")
-SYMBOL = re.compile(r"__pyx_f_8guestdbg_3cpu_(?:12instructions_(?:2fp_|4simd_)?)?\d+")
+SYMBOL = re.compile(r"__pyx_f_8guestdbg_3cpu_(?:12instructions_(?:2fp_|4simd_|6crypto_)?)?\d+")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ mem_atomic            LSE atomics
 mem_zva               DC ZVA
 fp                    scalar floating point
 simd                  Advanced SIMD
+crypto                AES, SHA
 system                MRS, MSR, hints, barriers, exceptions, cache and TLB maintenance, AT
 
 There are more than fifteen modules because each is a group of the Arm manual's encoding index

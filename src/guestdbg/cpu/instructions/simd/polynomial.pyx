@@ -1,0 +1,75 @@
+# cython: language_level=3
+"""PMULL, PMULL2 (C7.2): the product of polynomials over {0, 1}, of 8 and of 64 bits.
+
+aux is the half of Vn and Vm that is read, 0 or 1.
+"""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from guestdbg.cpu.core cimport add, bits, Cpu, Insn, NEXT, OK, u128, UNDEF
+from guestdbg.cpu.features cimport has_pmull
+from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers, vm, vn, write_vd
+from guestdbg.cpu.operands cimport aux
+
+cdef inline void product8(uint64_t* result, const uint8_t* n, const uint8_t* m) noexcept nogil:
+    cdef uint16_t a[8]
+    cdef uint16_t b[8]
+    cdef uint16_t r[8]
+    cdef int e, bit
+    for e in range(8):
+        a[e] = n[e]
+        b[e] = m[e]
+        r[e] = 0
+    for bit in range(8):
+        for e in range(8):
+            r[e] = <uint16_t>(r[e] ^ (<uint16_t>(0 - ((b[e] >> bit) & 1)) & <uint16_t>(a[e] << bit)))
+    for e in range(8):
+        (<uint16_t*>result)[e] = r[e]
+
+cdef inline u128 product64(uint64_t n, uint64_t m) noexcept nogil:
+    """Four bits of m at a time: the product of each value that they can have with n is in a table."""
+    cdef u128 products[16]
+    cdef u128 result = 0
+    cdef int k
+    products[0] = 0
+    products[1] = n
+    for k in range(1, 8):
+        products[2 * k] = products[k] << 1
+        products[2 * k + 1] = products[2 * k] ^ n
+    for k in range(60, -4, -4):
+        result = (result << 4) ^ products[m >> k & 15]
+    return result
+
+cdef void pmull8(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    cdef uint64_t result[2]
+    if fp_is_trapped(c, i):
+        return
+    product8(result, <const uint8_t*>(vn(c, i) + aux(i)), <const uint8_t*>(vm(c, i) + aux(i)))
+    write_vd(c, i, result[0], result[1])
+    NEXT(c, i)
+
+cdef void pmull64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    cdef u128 result
+    if fp_is_trapped(c, i):
+        return
+    result = product64(vn(c, i)[aux(i)], vm(c, i)[aux(i)])
+    write_vd(c, i, <uint64_t>result, <uint64_t>(result >> 64))
+    NEXT(c, i)
+
+# ---- decode -----------------------------------------------------------------------------------
+
+cdef int fill_pmull8(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    set_registers(o, raw)
+    o.aux = bits(raw, 30, 30)
+    return OK
+
+cdef int fill_pmull64(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    return fill_pmull8(c, o, raw, pc) if has_pmull(c) else UNDEF
+
+cdef int register() except -1:
+    add(b"PMULL_8H", b"0q 001110001 mmmmm 111000 nnnnn ddddd", fill_pmull8, pmull8)
+    add(b"PMULL_1Q", b"0q 001110111 mmmmm 111000 nnnnn ddddd", fill_pmull64, pmull64)
+    return 0
+
+def install() -> None:
+    """Put this module's instructions into the decode table."""
+    register()
