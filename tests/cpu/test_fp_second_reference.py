@@ -100,7 +100,7 @@ def _operations() -> dict[str, Operation]:
         for integer in INTEGERS:
             wide, unsigned = integer.endswith("64"), integer.startswith("u")
             general = base | wide << 31 | unsigned << 16
-            add(f"{integer} to {form}", general | 2 << 17, (integer,), form,
+            add(f"{integer} to {form}", general | 2 << 16, (integer,), form,
                 function(f"{integer}_to_{form}"))  # fmt: skip
             for how, rmode, opcode, mode in (
                 ("n", 0, 0, MODES.NEAR_EVEN),
