@@ -27,6 +27,9 @@ def is_simd_data(row: Row) -> bool:
     return row.mask >> 25 & 7 == 7 and row.value >> 25 & 7 == 7
 
 
+#: Unicorn sets PSTATE.Z for a denormal that FZ flushes, which FPToFixedJS does not: it is judged in
+#: test_fp_rules.py, and here without FZ.
+FJCVTZS = 0x1E7E_0000
 BATCH = 1000  # cases of a seed of `make soak`
 ROWS = rows(is_simd_data)
 TABLE = Rows(ROWS)
@@ -59,6 +62,8 @@ def fill(batch: Batch, words: list[int]) -> None:
     fpcr = (bits >> 11 & 3) << 22 | (bits >> 13 & 1) << 26  # RMode, AHP
     if bits >> 14 & 1:  # FZ16, FZ, DN: all 0 in half of the cases
         fpcr |= (bits >> 15 & 1) << 19 | (bits >> 16 & 3) << 24
+    if any(word & 0xFFFF_FC00 == FJCVTZS for word in words):
+        fpcr &= ~(1 << 24)
     blocks[at + FPCR_AT : at + FPCR_AT + 4] = fpcr.to_bytes(4, "little")
     fpsr = (0, 0x10, 0x0800_009F, bits >> 20 & 0x0800_009F)[bits >> 18 & 3]
     blocks[at + FPSR_AT : at + FPSR_AT + 4] = fpsr.to_bytes(4, "little")
