@@ -74,12 +74,12 @@ cdef extern from *:
     }
     static inline double guestdbg_fma(double addend, double x, double y)
     {
-        __asm__("vfmadd231sd %2, %1, %0" : "+x"(addend) : "x"(x), "x"(y));
+        __asm__ volatile("vfmadd231sd %2, %1, %0" : "+x"(addend) : "x"(x), "x"(y));
         return addend;
     }
     static inline float guestdbg_fmaf(float addend, float x, float y)
     {
-        __asm__("vfmadd231ss %2, %1, %0" : "+x"(addend) : "x"(x), "x"(y));
+        __asm__ volatile("vfmadd231ss %2, %1, %0" : "+x"(addend) : "x"(x), "x"(y));
         return addend;
     }
     #elif defined(__aarch64__) && defined(__GNUC__)
@@ -121,85 +121,96 @@ cdef extern from *:
 
 cdef inline bint rounds_like_host(const Cpu* c) noexcept nogil:
     """Ties to even, and an inexact result changes no flag."""
-    return (c.fpcr & (3 << FPCR_RMODE)) | (~c.fpsr & FPSR_IXC) == 0
+    return likely(c.fpcr & (3 << FPCR_RMODE) == 0) and likely(c.fpsr & FPSR_IXC != 0)
 
 cdef inline bint computes_like_host(const Cpu* c) noexcept nogil:
     """The same, and denormal operands are used as they are."""
-    return (c.fpcr & (3 << FPCR_RMODE | FPCR_FZ)) | (~c.fpsr & FPSR_IXC) == 0
+    return likely(c.fpcr & (3 << FPCR_RMODE | FPCR_FZ) == 0) and likely(c.fpsr & FPSR_IXC != 0)
 
 cdef inline bint is_ordinary(int fmt, uint64_t r) noexcept nogil:
     """A finite number whose biased exponent is at least 3, in one test."""
     return ((r >> fraction_bits(fmt)) + 1) & (exponent_ones(fmt) & ~3) != 0
 
+cdef inline bint is_zero(int fmt, uint64_t r) noexcept nogil:
+    return magnitude(fmt, r) == 0
+
+# r: the host's result. In an operation on zeros, a zero is exact; a sum that is zero always is.
+
+cdef inline bint is_sum(const Cpu* c, int fmt, uint64_t r) noexcept nogil:
+    return computes_like_host(c) and (likely(is_ordinary(fmt, r)) or is_zero(fmt, r))
+
+cdef inline bint is_product(const Cpu* c, int fmt, uint64_t r, uint64_t a, uint64_t b) noexcept nogil:
+    return computes_like_host(c) and (likely(is_ordinary(fmt, r)) or (
+        is_zero(fmt, r) and (is_zero(fmt, a) or is_zero(fmt, b))))
+
+cdef inline bint is_quotient(const Cpu* c, int fmt, uint64_t r, uint64_t a) noexcept nogil:
+    """Or the square root of a."""
+    return computes_like_host(c) and (likely(is_ordinary(fmt, r)) or (is_zero(fmt, r) and is_zero(fmt, a)))
+
+cdef inline bint is_muladd(const Cpu* c, int fmt, uint64_t r, uint64_t addend, uint64_t a, uint64_t b) noexcept nogil:
+    return has_fma and computes_like_host(c) and (likely(is_ordinary(fmt, r)) or (
+        is_zero(fmt, r) and is_zero(fmt, addend) and (is_zero(fmt, a) or is_zero(fmt, b))))
+
+# ---- the host's results -----------------------------------------------------------------------
+
+cdef inline uint64_t raw_add(int fmt, uint64_t a, uint64_t b) noexcept nogil:
+    if fmt == DOUBLE:
+        return double_bits(as_double(a) + as_double(b))
+    return float_bits(as_float(a) + as_float(b))
+
+cdef inline uint64_t raw_sub(int fmt, uint64_t a, uint64_t b) noexcept nogil:
+    if fmt == DOUBLE:
+        return double_bits(as_double(a) - as_double(b))
+    return float_bits(as_float(a) - as_float(b))
+
+cdef inline uint64_t raw_mul(int fmt, uint64_t a, uint64_t b) noexcept nogil:
+    if fmt == DOUBLE:
+        return double_bits(as_double(a) * as_double(b))
+    return float_bits(as_float(a) * as_float(b))
+
+cdef inline uint64_t raw_div(int fmt, uint64_t a, uint64_t b) noexcept nogil:
+    if fmt == DOUBLE:
+        return double_bits(quotient_double(as_double(a), as_double(b)))
+    return float_bits(quotient_float(as_float(a), as_float(b)))
+
+cdef inline uint64_t raw_sqrt(int fmt, uint64_t a) noexcept nogil:
+    if fmt == DOUBLE:
+        return double_bits(host_sqrt_double(as_double(a)))
+    return float_bits(host_sqrt_float(as_float(a)))
+
+cdef inline uint64_t raw_muladd(int fmt, uint64_t addend, uint64_t a, uint64_t b) noexcept nogil:
+    """Only where the host has it (has_fma)."""
+    if fmt == DOUBLE:
+        return double_bits(fma_double(as_double(addend), as_double(a), as_double(b)))
+    return float_bits(fma_float(as_float(addend), as_float(a), as_float(b)))
+
 # ---- arithmetic -------------------------------------------------------------------------------
 
 cdef inline uint64_t host_add(Cpu* c, int fmt, uint64_t a, uint64_t b) noexcept nogil:
-    cdef uint64_t r
-    if fmt == DOUBLE:
-        r = double_bits(as_double(a) + as_double(b))
-    else:
-        r = float_bits(as_float(a) + as_float(b))
-    if likely(computes_like_host(c)):
-        if likely(is_ordinary(fmt, r)):
-            return r
-        if magnitude(fmt, r) == 0:               # a sum that is zero is exact
-            return r
-    return fp_add(c, fmt, a, b)
+    cdef uint64_t r = raw_add(fmt, a, b)
+    return r if likely(is_sum(c, fmt, r)) else fp_add(c, fmt, a, b)
 
 cdef inline uint64_t host_sub(Cpu* c, int fmt, uint64_t a, uint64_t b) noexcept nogil:
-    cdef uint64_t r
-    if fmt == DOUBLE:
-        r = double_bits(as_double(a) - as_double(b))
-    else:
-        r = float_bits(as_float(a) - as_float(b))
-    if likely(computes_like_host(c)):
-        if likely(is_ordinary(fmt, r)):
-            return r
-        if magnitude(fmt, r) == 0:
-            return r
-    return fp_sub(c, fmt, a, b)
+    cdef uint64_t r = raw_sub(fmt, a, b)
+    return r if likely(is_sum(c, fmt, r)) else fp_sub(c, fmt, a, b)
 
 cdef inline uint64_t host_mul(Cpu* c, int fmt, uint64_t a, uint64_t b) noexcept nogil:
-    cdef uint64_t r
-    if fmt == DOUBLE:
-        r = double_bits(as_double(a) * as_double(b))
-    else:
-        r = float_bits(as_float(a) * as_float(b))
-    if likely(computes_like_host(c)):
-        if likely(is_ordinary(fmt, r)):
-            return r
-        if magnitude(fmt, r) == 0 and (magnitude(fmt, a) == 0 or magnitude(fmt, b) == 0):
-            return r
-    return fp_mul(c, fmt, a, b)
+    cdef uint64_t r = raw_mul(fmt, a, b)
+    return r if likely(is_product(c, fmt, r, a, b)) else fp_mul(c, fmt, a, b)
 
 cdef inline uint64_t host_div(Cpu* c, int fmt, uint64_t a, uint64_t b) noexcept nogil:
-    cdef uint64_t r
-    if fmt == DOUBLE:
-        r = double_bits(quotient_double(as_double(a), as_double(b)))
-    else:
-        r = float_bits(quotient_float(as_float(a), as_float(b)))
-    if likely(is_ordinary(fmt, r) and computes_like_host(c)):
-        return r
-    return fp_div(c, fmt, a, b)
+    cdef uint64_t r = raw_div(fmt, a, b)
+    return r if likely(is_quotient(c, fmt, r, a)) else fp_div(c, fmt, a, b)
 
 cdef inline uint64_t host_sqrt(Cpu* c, int fmt, uint64_t a) noexcept nogil:
-    cdef uint64_t r
-    if fmt == DOUBLE:
-        r = double_bits(host_sqrt_double(as_double(a)))
-    else:
-        r = float_bits(host_sqrt_float(as_float(a)))
-    if likely(is_ordinary(fmt, r) and computes_like_host(c)):
-        return r
-    return fp_sqrt(c, fmt, a)
+    cdef uint64_t r = raw_sqrt(fmt, a)
+    return r if likely(is_quotient(c, fmt, r, a)) else fp_sqrt(c, fmt, a)
 
 cdef inline uint64_t host_muladd(Cpu* c, int fmt, uint64_t addend, uint64_t a, uint64_t b) noexcept nogil:
     cdef uint64_t r
     if likely(has_fma):
-        if fmt == DOUBLE:
-            r = double_bits(fma_double(as_double(addend), as_double(a), as_double(b)))
-        else:
-            r = float_bits(fma_float(as_float(addend), as_float(a), as_float(b)))
-        if likely(is_ordinary(fmt, r) and computes_like_host(c)):
+        r = raw_muladd(fmt, addend, a, b)
+        if likely(is_muladd(c, fmt, r, addend, a, b)):
             return r
     return fp_muladd(c, fmt, addend, a, b)
 
@@ -253,57 +264,92 @@ cdef inline uint64_t host_minnm(Cpu* c, int fmt, uint64_t a, uint64_t b) noexcep
 cdef inline uint64_t power_of_two(int fmt, int n) noexcept nogil:
     return <uint64_t>(exponent_bias(fmt) + n) << fraction_bits(fmt)
 
+cdef inline bint is_normal_or_zero(int fmt, uint64_t a) noexcept nogil:
+    return likely(((a >> fraction_bits(fmt)) + 1) & (exponent_ones(fmt) & ~1) != 0) or is_zero(fmt, a)
+
+cdef inline uint64_t raw_double_to_single(uint64_t a) noexcept nogil:
+    return float_bits(<float>as_double(a))
+
+cdef inline uint64_t raw_single_to_double(uint64_t a) noexcept nogil:
+    """Right if a is normal, or zero: it is exact."""
+    return double_bits(<double>as_float(a))
+
 cdef inline uint64_t host_single_to_double(Cpu* c, uint64_t a) noexcept nogil:
-    if likely(((a >> fraction_bits(SINGLE)) + 1) & (exponent_ones(SINGLE) & ~1) != 0):   # it is normal
-        return double_bits(<double>as_float(a))
-    return fp_to_fp(c, SINGLE, DOUBLE, a)
+    return raw_single_to_double(a) if likely(is_normal_or_zero(SINGLE, a)) else fp_to_fp(c, SINGLE, DOUBLE, a)
+
+cdef inline bint is_narrowed(const Cpu* c, uint64_t r, uint64_t a) noexcept nogil:
+    """r is the double-precision value a in single precision."""
+    return computes_like_host(c) and (likely(is_ordinary(SINGLE, r)) or is_zero(DOUBLE, a))
 
 cdef inline uint64_t host_double_to_single(Cpu* c, uint64_t a) noexcept nogil:
-    cdef uint64_t r = float_bits(<float>as_double(a))
-    if likely(is_ordinary(SINGLE, r) and computes_like_host(c)):
-        return r
-    return fp_to_fp(c, DOUBLE, SINGLE, a)
+    cdef uint64_t r = raw_double_to_single(a)
+    return r if likely(is_narrowed(c, r, a)) else fp_to_fp(c, DOUBLE, SINGLE, a)
+
+# From integers of `width` bits, 32 or 64. Up to 2^53, or 2^24, there is nothing to round.
+
+cdef inline bint is_from_int(const Cpu* c, int fmt, int width, uint64_t value) noexcept nogil:
+    """raw_from_int is right."""
+    cdef uint64_t limit = <uint64_t>1 << (fraction_bits(fmt) + 1)
+    if width == 32:
+        return fmt == DOUBLE or likely(<uint32_t>value + <uint32_t>limit <= 2 * <uint32_t>limit) or rounds_like_host(c)
+    return likely(value + limit <= 2 * limit) or rounds_like_host(c)
+
+cdef inline bint is_from_uint(const Cpu* c, int fmt, int width, uint64_t value) noexcept nogil:
+    cdef uint64_t limit = <uint64_t>1 << (fraction_bits(fmt) + 1)
+    if width == 32:
+        return fmt == DOUBLE or likely(<uint32_t>value <= limit) or rounds_like_host(c)
+    return likely(value <= limit) or (value >> 63 == 0 and rounds_like_host(c))
+
+cdef inline uint64_t raw_from_int(int fmt, int width, uint64_t value) noexcept nogil:
+    cdef int64_t n = <int32_t>value if width == 32 else <int64_t>value
+    return double_bits(<double>n) if fmt == DOUBLE else float_bits(<float>n)
+
+cdef inline uint64_t raw_from_uint(int fmt, int width, uint64_t value) noexcept nogil:
+    """Below 2^63: the signed conversion."""
+    return raw_from_int(fmt, 64, <uint32_t>value if width == 32 else value)
 
 cdef inline uint64_t host_from_int(Cpu* c, int fmt, int width, uint64_t value) noexcept nogil:
-    """SCVTF of an integer of 32 or 64 bits."""
-    cdef int64_t n = <int32_t>value if width == 32 else <int64_t>value
-    cdef uint64_t limit = <uint64_t>1 << (fraction_bits(fmt) + 1)
-    # Up to 2^53, or 2^24, there is nothing to round.
-    if (fmt == DOUBLE and width == 32) or likely(<uint64_t>n + limit <= 2 * limit or rounds_like_host(c)):
-        return double_bits(<double>n) if fmt == DOUBLE else float_bits(<float>n)
+    """SCVTF."""
+    if likely(is_from_int(c, fmt, width, value)):
+        return raw_from_int(fmt, width, value)
     return fixed_to_fp(c, fmt, value, width, 0, False, ROUND_FPCR)
 
 cdef inline uint64_t host_from_uint(Cpu* c, int fmt, int width, uint64_t value) noexcept nogil:
     """UCVTF."""
-    cdef uint64_t n = <uint32_t>value if width == 32 else value
-    cdef uint64_t limit = <uint64_t>1 << (fraction_bits(fmt) + 1)
-    if (fmt == DOUBLE and width == 32) or likely(n <= limit or (n >> 63 == 0 and rounds_like_host(c))):
-        return double_bits(<double><int64_t>n) if fmt == DOUBLE else float_bits(<float><int64_t>n)
+    if likely(is_from_uint(c, fmt, width, value)):
+        return raw_from_uint(fmt, width, value)
     return fixed_to_fp(c, fmt, value, width, 0, True, ROUND_FPCR)
 
-cdef inline int64_t truncated(Cpu* c, int fmt, uint64_t a) noexcept nogil:
-    """Of a magnitude below 2^63, which is not flushed; FPSR.IXC where it has a fraction."""
+# To integers, towards zero. A denormal operand that is flushed is not inexact.
+
+cdef inline bint fits_int(const Cpu* c, int fmt, int width, uint64_t a) noexcept nogil:
+    return likely(magnitude(fmt, a) < power_of_two(fmt, width - 1)) and likely(c.fpcr & FPCR_FZ == 0)
+
+cdef inline bint fits_uint(const Cpu* c, int fmt, int width, uint64_t a) noexcept nogil:
+    """It is positive and below 2^63, so that the signed conversion can be used."""
+    return likely(a < power_of_two(fmt, 32 if width == 32 else 63)) and likely(c.fpcr & FPCR_FZ == 0)
+
+cdef inline uint64_t truncate(Cpu* c, int fmt, uint64_t a) noexcept nogil:
+    """Of a magnitude below 2^63. Sets FPSR.IXC where there is a fraction."""
     cdef int64_t n
     if fmt == DOUBLE:
         n = <int64_t>as_double(a)
-        if c.fpsr & FPSR_IXC == 0 and <double>n != as_double(a):
+        if unlikely(c.fpsr & FPSR_IXC == 0) and <double>n != as_double(a):
             c.fpsr |= FPSR_IXC
     else:
         n = <int64_t>as_float(a)
-        if c.fpsr & FPSR_IXC == 0 and <float>n != as_float(a):
+        if unlikely(c.fpsr & FPSR_IXC == 0) and <float>n != as_float(a):
             c.fpsr |= FPSR_IXC
-    return n
+    return <uint64_t>n
 
 cdef inline uint64_t host_to_int(Cpu* c, int fmt, int width, uint64_t a) noexcept nogil:
-    """FCVTZS to 32 or 64 bits."""
-    cdef int64_t n
-    if likely(magnitude(fmt, a) < power_of_two(fmt, width - 1) and c.fpcr & FPCR_FZ == 0):
-        n = truncated(c, fmt, a)
-        return <uint32_t>n if width == 32 else <uint64_t>n
+    """FCVTZS."""
+    if likely(fits_int(c, fmt, width, a)):
+        return <uint32_t>truncate(c, fmt, a) if width == 32 else truncate(c, fmt, a)
     return fp_to_fixed(c, fmt, a, width, 0, False, ROUND_ZERO)
 
 cdef inline uint64_t host_to_uint(Cpu* c, int fmt, int width, uint64_t a) noexcept nogil:
-    """FCVTZU: of a value that is positive and below 2^63, by the signed conversion."""
-    if likely(a < power_of_two(fmt, 32 if width == 32 else 63) and c.fpcr & FPCR_FZ == 0):
-        return <uint64_t>truncated(c, fmt, a)
+    """FCVTZU."""
+    if likely(fits_uint(c, fmt, width, a)):
+        return truncate(c, fmt, a)
     return fp_to_fixed(c, fmt, a, width, 0, True, ROUND_ZERO)

@@ -5,143 +5,200 @@ Single and double precision use the host's arithmetic where it gives the same re
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport Cpu, Insn, NEXT, OK, UNDEF
+from guestdbg.cpu.core cimport Cpu, Insn, NEXT, OK, UNDEF, unlikely
 from guestdbg.cpu.features cimport has_fp16
-from guestdbg.cpu.fp.arithmetic cimport fp_add, fp_div, fp_mul, fp_muladd, fp_sqrt, fp_sub
-from guestdbg.cpu.fp.compare cimport fp_max, fp_maxnm, fp_min, fp_minnm
 from guestdbg.cpu.fp.formats cimport DOUBLE, HALF, SINGLE
 from guestdbg.cpu.fp.host cimport (
-    host_add, host_div, host_max, host_maxnm, host_min, host_minnm, host_mul, host_muladd, host_sqrt, host_sub,
+    differs_like_host, has_fma, is_less, is_muladd, is_product, is_quotient, is_sum, raw_add, raw_div,
+    raw_mul, raw_muladd, raw_sqrt, raw_sub,
 )
 from guestdbg.cpu.fp.unpacked cimport sign_bit
 from guestdbg.cpu.instructions.fp.fp_common cimport fa, fm, fn, rows, write_scalar
+from guestdbg.cpu.instructions.fp.fp_slow cimport (
+    slow_add, slow_div, slow_max, slow_maxnm, slow_min, slow_minnm, slow_mul, slow_muladd, slow_nmul,
+    slow_sqrt, slow_sub,
+)
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers
 
 # ---- two sources ------------------------------------------------------------------------------
 
 cdef inline void fmul_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t b = fm(c, i, fmt)
+    cdef uint64_t r = raw_mul(fmt, a, b)
     if fp_is_trapped(c, i):
         return
-    if fmt == HALF:
-        write_scalar(c, i, fp_mul(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
-    else:
-        write_scalar(c, i, host_mul(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
+    if unlikely(not is_product(c, fmt, r, a, b)):
+        slow_mul(c, i, fmt)
+        return
+    write_scalar(c, i, r)
     NEXT(c, i)
-cdef void fmul_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmul_(c, i, HALF)
+cdef void fmul_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    slow_mul(c, i, HALF)
 cdef void fmul_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmul_(c, i, SINGLE)
 cdef void fmul_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmul_(c, i, DOUBLE)
 
 cdef inline void fdiv_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t b = fm(c, i, fmt)
+    cdef uint64_t r = raw_div(fmt, a, b)
     if fp_is_trapped(c, i):
         return
-    if fmt == HALF:
-        write_scalar(c, i, fp_div(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
-    else:
-        write_scalar(c, i, host_div(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
+    if unlikely(not is_quotient(c, fmt, r, a)):
+        slow_div(c, i, fmt)
+        return
+    write_scalar(c, i, r)
     NEXT(c, i)
-cdef void fdiv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fdiv_(c, i, HALF)
+cdef void fdiv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    slow_div(c, i, HALF)
 cdef void fdiv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fdiv_(c, i, SINGLE)
 cdef void fdiv_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fdiv_(c, i, DOUBLE)
 
 cdef inline void fadd_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t b = fm(c, i, fmt)
+    cdef uint64_t r = raw_add(fmt, a, b)
     if fp_is_trapped(c, i):
         return
-    if fmt == HALF:
-        write_scalar(c, i, fp_add(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
-    else:
-        write_scalar(c, i, host_add(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
+    if unlikely(not is_sum(c, fmt, r)):
+        slow_add(c, i, fmt)
+        return
+    write_scalar(c, i, r)
     NEXT(c, i)
-cdef void fadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fadd_(c, i, HALF)
+cdef void fadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    slow_add(c, i, HALF)
 cdef void fadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fadd_(c, i, SINGLE)
 cdef void fadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fadd_(c, i, DOUBLE)
 
 cdef inline void fsub_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t b = fm(c, i, fmt)
+    cdef uint64_t r = raw_sub(fmt, a, b)
     if fp_is_trapped(c, i):
         return
-    if fmt == HALF:
-        write_scalar(c, i, fp_sub(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
-    else:
-        write_scalar(c, i, host_sub(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
+    if unlikely(not is_sum(c, fmt, r)):
+        slow_sub(c, i, fmt)
+        return
+    write_scalar(c, i, r)
     NEXT(c, i)
-cdef void fsub_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fsub_(c, i, HALF)
+cdef void fsub_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    slow_sub(c, i, HALF)
 cdef void fsub_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fsub_(c, i, SINGLE)
 cdef void fsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fsub_(c, i, DOUBLE)
 
-cdef inline void fmax_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+# The product's sign changes even if it is a NaN.
+cdef inline void fnmul_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t b = fm(c, i, fmt)
+    cdef uint64_t r = raw_mul(fmt, a, b)
     if fp_is_trapped(c, i):
         return
-    if fmt == HALF:
-        write_scalar(c, i, fp_max(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
-    else:
-        write_scalar(c, i, host_max(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
+    if unlikely(not is_product(c, fmt, r, a, b)):
+        slow_nmul(c, i, fmt)
+        return
+    write_scalar(c, i, r ^ sign_bit(fmt))
     NEXT(c, i)
-cdef void fmax_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmax_(c, i, HALF)
+cdef void fnmul_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    slow_nmul(c, i, HALF)
+cdef void fnmul_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fnmul_(c, i, SINGLE)
+cdef void fnmul_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fnmul_(c, i, DOUBLE)
+
+# FMAXNM and FMINNM differ in what they do with NaNs.
+
+cdef inline void fmax_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t b = fm(c, i, fmt)
+    if fp_is_trapped(c, i):
+        return
+    if unlikely(not differs_like_host(c, fmt, a, b)):
+        slow_max(c, i, fmt)
+        return
+    write_scalar(c, i, b if is_less(fmt, a, b) else a)
+    NEXT(c, i)
+cdef void fmax_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    slow_max(c, i, HALF)
 cdef void fmax_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmax_(c, i, SINGLE)
 cdef void fmax_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmax_(c, i, DOUBLE)
 
 cdef inline void fmin_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t b = fm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    if fmt == HALF:
-        write_scalar(c, i, fp_min(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
-    else:
-        write_scalar(c, i, host_min(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
+    if unlikely(not differs_like_host(c, fmt, a, b)):
+        slow_min(c, i, fmt)
+        return
+    write_scalar(c, i, a if is_less(fmt, a, b) else b)
     NEXT(c, i)
-cdef void fmin_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmin_(c, i, HALF)
+cdef void fmin_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    slow_min(c, i, HALF)
 cdef void fmin_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmin_(c, i, SINGLE)
 cdef void fmin_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmin_(c, i, DOUBLE)
 
-# A quiet NaN is not the result if the other operand is a number; numbers compare as in FMAX and FMIN.
-
 cdef inline void fmaxnm_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t b = fm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    if fmt == HALF:
-        write_scalar(c, i, fp_maxnm(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
-    else:
-        write_scalar(c, i, host_maxnm(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
+    if unlikely(not differs_like_host(c, fmt, a, b)):
+        slow_maxnm(c, i, fmt)
+        return
+    write_scalar(c, i, b if is_less(fmt, a, b) else a)
     NEXT(c, i)
-cdef void fmaxnm_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmaxnm_(c, i, HALF)
+cdef void fmaxnm_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    slow_maxnm(c, i, HALF)
 cdef void fmaxnm_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmaxnm_(c, i, SINGLE)
 cdef void fmaxnm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmaxnm_(c, i, DOUBLE)
 
 cdef inline void fminnm_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t b = fm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    if fmt == HALF:
-        write_scalar(c, i, fp_minnm(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
-    else:
-        write_scalar(c, i, host_minnm(c, fmt, fn(c, i, fmt), fm(c, i, fmt)))
+    if unlikely(not differs_like_host(c, fmt, a, b)):
+        slow_minnm(c, i, fmt)
+        return
+    write_scalar(c, i, a if is_less(fmt, a, b) else b)
     NEXT(c, i)
-cdef void fminnm_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fminnm_(c, i, HALF)
+cdef void fminnm_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    slow_minnm(c, i, HALF)
 cdef void fminnm_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fminnm_(c, i, SINGLE)
 cdef void fminnm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fminnm_(c, i, DOUBLE)
-
-# The product's sign changes even if it is a NaN.
-
-cdef inline void fnmul_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    if fp_is_trapped(c, i):
-        return
-    if fmt == HALF:
-        write_scalar(c, i, fp_mul(c, fmt, fn(c, i, fmt), fm(c, i, fmt)) ^ sign_bit(fmt))
-    else:
-        write_scalar(c, i, host_mul(c, fmt, fn(c, i, fmt), fm(c, i, fmt)) ^ sign_bit(fmt))
-    NEXT(c, i)
-cdef void fnmul_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fnmul_(c, i, HALF)
-cdef void fnmul_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fnmul_(c, i, SINGLE)
-cdef void fnmul_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fnmul_(c, i, DOUBLE)
 
 # ---- FSQRT ------------------------------------------------------------------------------------
 
 cdef inline void fsqrt_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t r = raw_sqrt(fmt, a)
     if fp_is_trapped(c, i):
         return
-    if fmt == HALF:
-        write_scalar(c, i, fp_sqrt(c, fmt, fn(c, i, fmt)))
-    else:
-        write_scalar(c, i, host_sqrt(c, fmt, fn(c, i, fmt)))
+    if unlikely(not is_quotient(c, fmt, r, a)):
+        slow_sqrt(c, i, fmt)
+        return
+    write_scalar(c, i, r)
     NEXT(c, i)
-cdef void fsqrt_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fsqrt_(c, i, HALF)
+cdef void fsqrt_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    slow_sqrt(c, i, HALF)
 cdef void fsqrt_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fsqrt_(c, i, SINGLE)
 cdef void fsqrt_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fsqrt_(c, i, DOUBLE)
 
@@ -150,12 +207,16 @@ cdef void fsqrt_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fsqrt_(c
 # Operands are negated before anything else is done, so the sign of a NaN changes, too.
 
 cdef inline void muladd(Cpu* c, const Insn* i, int fmt, uint64_t negate_a, uint64_t negate_n) noexcept nogil:
+    cdef uint64_t addend = fa(c, i, fmt) ^ negate_a
+    cdef uint64_t a = fn(c, i, fmt) ^ negate_n
+    cdef uint64_t b = fm(c, i, fmt)
+    cdef uint64_t r = raw_muladd(fmt, addend, a, b) if fmt != HALF and has_fma else 0
     if fp_is_trapped(c, i):
         return
-    if fmt == HALF:
-        write_scalar(c, i, fp_muladd(c, fmt, fa(c, i, fmt) ^ negate_a, fn(c, i, fmt) ^ negate_n, fm(c, i, fmt)))
-    else:
-        write_scalar(c, i, host_muladd(c, fmt, fa(c, i, fmt) ^ negate_a, fn(c, i, fmt) ^ negate_n, fm(c, i, fmt)))
+    if fmt == HALF or unlikely(not is_muladd(c, fmt, r, addend, a, b)):
+        slow_muladd(c, i, fmt, negate_a, negate_n)
+        return
+    write_scalar(c, i, r)
     NEXT(c, i)
 
 cdef void fmadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, HALF, 0, 0)

@@ -2,64 +2,52 @@
 """Floating-point compare and conditional compare (C4.1.96)."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport bits, Cpu, Insn, likely, NEXT, OK, set_nzcv, UNDEF
+from guestdbg.cpu.core cimport bits, Cpu, Insn, NEXT, OK, set_nzcv, UNDEF, unlikely
 from guestdbg.cpu.features cimport has_fp16
-from guestdbg.cpu.fp.compare cimport fp_compare
 from guestdbg.cpu.fp.formats cimport DOUBLE, HALF, SINGLE
-from guestdbg.cpu.fp.host cimport compares_like_host, is_equal, is_less
+from guestdbg.cpu.fp.host cimport compares_like_host, is_less
 from guestdbg.cpu.instructions.condition_codes cimport failed, truth
 from guestdbg.cpu.instructions.fp.fp_common cimport fm, fn, rows
+from guestdbg.cpu.instructions.fp.fp_slow cimport slow_compare
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers
 from guestdbg.cpu.operands cimport aux
 
-cdef inline void compare(Cpu* c, int fmt, uint64_t a, uint64_t b, bint signal_all) noexcept nogil:
-    cdef uint64_t less
-    if fmt != HALF and likely(compares_like_host(c, fmt, a, b)):
-        less = is_less(fmt, a, b)
-        c.nf = less << 63
-        c.zf = not is_equal(fmt, a, b)
-        c.cf = less ^ 1
-        c.vf = 0
-    else:
-        set_nzcv(c, fp_compare(c, fmt, a, b, signal_all))
+cdef inline void write_ordered(Cpu* c, int fmt, uint64_t a, uint64_t b) noexcept nogil:
+    """NZCV of a comparison of numbers: 1000 less, 0110 equal, 0010 greater."""
+    cdef uint64_t less = is_less(fmt, a, b)
+    cdef uint64_t greater = is_less(fmt, b, a)
+    c.nf = less << 63
+    c.zf = less | greater
+    c.cf = less ^ 1
+    c.vf = 0
 
 # ---- FCMP, FCMPE ------------------------------------------------------------------------------
 
-cdef inline void fcmp_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+cdef inline void compare(Cpu* c, const Insn* i, int fmt, uint64_t b, bint signal_all) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    compare(c, fmt, fn(c, i, fmt), fm(c, i, fmt), False)
+    if fmt == HALF or unlikely(not compares_like_host(c, fmt, a, b)):
+        slow_compare(c, i, fmt, b, signal_all)
+        return
+    write_ordered(c, fmt, a, b)
     NEXT(c, i)
-cdef void fcmp_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmp_(c, i, HALF)
-cdef void fcmp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmp_(c, i, SINGLE)
-cdef void fcmp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmp_(c, i, DOUBLE)
 
-cdef inline void fcmp_zero_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    if fp_is_trapped(c, i):
-        return
-    compare(c, fmt, fn(c, i, fmt), 0, False)
-    NEXT(c, i)
-cdef void fcmp_zero_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmp_zero_(c, i, HALF)
-cdef void fcmp_zero_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmp_zero_(c, i, SINGLE)
-cdef void fcmp_zero_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmp_zero_(c, i, DOUBLE)
+cdef void fcmp_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, fm(c, i, HALF), False)
+cdef void fcmp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, fm(c, i, SINGLE), False)
+cdef void fcmp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, fm(c, i, DOUBLE), False)
 
-cdef inline void fcmpe_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    if fp_is_trapped(c, i):
-        return
-    compare(c, fmt, fn(c, i, fmt), fm(c, i, fmt), True)
-    NEXT(c, i)
-cdef void fcmpe_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmpe_(c, i, HALF)
-cdef void fcmpe_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmpe_(c, i, SINGLE)
-cdef void fcmpe_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmpe_(c, i, DOUBLE)
+cdef void fcmp_zero_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, 0, False)
+cdef void fcmp_zero_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, 0, False)
+cdef void fcmp_zero_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, 0, False)
 
-cdef inline void fcmpe_zero_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    if fp_is_trapped(c, i):
-        return
-    compare(c, fmt, fn(c, i, fmt), 0, True)
-    NEXT(c, i)
-cdef void fcmpe_zero_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmpe_zero_(c, i, HALF)
-cdef void fcmpe_zero_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmpe_zero_(c, i, SINGLE)
-cdef void fcmpe_zero_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcmpe_zero_(c, i, DOUBLE)
+cdef void fcmpe_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, fm(c, i, HALF), True)
+cdef void fcmpe_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, fm(c, i, SINGLE), True)
+cdef void fcmpe_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, fm(c, i, DOUBLE), True)
+
+cdef void fcmpe_zero_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, 0, True)
+cdef void fcmpe_zero_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, 0, True)
+cdef void fcmpe_zero_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, 0, True)
 
 # ---- FCCMP, FCCMPE ----------------------------------------------------------------------------
 
@@ -67,12 +55,17 @@ cdef void fcmpe_zero_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcm
 # and no exception is raised.
 
 cdef inline void conditional(Cpu* c, const Insn* i, int fmt, bint signal_all) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t b = fm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
     if failed(c, i):
         set_nzcv(c, (aux(i) >> 16) << 28)
+    elif fmt == HALF or unlikely(not compares_like_host(c, fmt, a, b)):
+        slow_compare(c, i, fmt, b, signal_all)
+        return
     else:
-        compare(c, fmt, fn(c, i, fmt), fm(c, i, fmt), signal_all)
+        write_ordered(c, fmt, a, b)
     NEXT(c, i)
 
 cdef void fccmp_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: conditional(c, i, HALF, False)

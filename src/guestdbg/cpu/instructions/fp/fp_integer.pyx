@@ -1,58 +1,82 @@
 # cython: language_level=3
 """Conversion between floating-point and integer or fixed-point values (C4.1.96).
 
-The common ones have a function each. The others share two, with what differs in aux: bits 7..0 fbits,
-bit 8 unsigned, bits 14..12 the rounding, bits 17..16 the format, bit 20 is set for 64 bits.
+The common ones have a function each. The others share two, with what differs in aux (fp_slow.pxd).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport bits, Cpu, dst, Insn, NEXT, OK, Op, src, UNDEF
+from guestdbg.cpu.core cimport bits, Cpu, dst, Insn, NEXT, OK, Op, src, UNDEF, unlikely
 from guestdbg.cpu.features cimport has_fp16, has_jscvt
-from guestdbg.cpu.fp.convert cimport fixed_to_fp, fp_to_fixed, fp_to_js
+from guestdbg.cpu.fp.convert cimport fp_to_js
 from guestdbg.cpu.fp.formats cimport (
-    DOUBLE, HALF, ROUND_FPCR, ROUND_NEGINF, ROUND_POSINF, ROUND_TIEAWAY, ROUND_TIEEVEN, ROUND_ZERO, SINGLE,
+    DOUBLE, HALF, ROUND_FPCR, ROUND_TIEAWAY, ROUND_ZERO, SINGLE,
 )
-from guestdbg.cpu.fp.host cimport host_from_int, host_from_uint, host_to_int, host_to_uint
+from guestdbg.cpu.fp.host cimport (
+    fits_int, fits_uint, is_from_int, is_from_uint, raw_from_int, raw_from_uint, truncate,
+)
 from guestdbg.cpu.instructions.fp.fp_common cimport element_mask, fn, ptype, row, write_scalar
+from guestdbg.cpu.instructions.fp.fp_slow cimport slow_from_integer, slow_to_integer
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers, vn
-from guestdbg.cpu.operand_forwarding cimport forwards, FORWARDS_RESULT, write_xd
-from guestdbg.cpu.operands cimport aux, imm, xn
+from guestdbg.cpu.operand_forwarding cimport forwards, FORWARDS_NOTHING, FORWARDS_RESULT, specialize, write_xd
+from guestdbg.cpu.operands cimport xn
 
 # ---- the common conversions -------------------------------------------------------------------
 
-cdef inline void scvtf_(Cpu* c, const Insn* i, int fmt, int width) noexcept nogil:
+cdef inline void scvtf_(Cpu* c, const Insn* i, uint64_t x, int fmt, int width) noexcept nogil:
     if fp_is_trapped(c, i):
         return
-    write_scalar(c, i, host_from_int(c, fmt, width, xn(c, i)))
+    if unlikely(not is_from_int(c, fmt, width, x)):
+        slow_from_integer(c, i)
+        return
+    write_scalar(c, i, raw_from_int(fmt, width, x))
     NEXT(c, i)
-cdef void scvtf_s32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, SINGLE, 32)
-cdef void scvtf_s64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, SINGLE, 64)
-cdef void scvtf_d32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, DOUBLE, 32)
-cdef void scvtf_d64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, DOUBLE, 64)
+cdef void scvtf_s32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, xn(c, i), SINGLE, 32)
+cdef void scvtf_s32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, last, SINGLE, 32)
+cdef void scvtf_s64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, xn(c, i), SINGLE, 64)
+cdef void scvtf_s64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, last, SINGLE, 64)
+cdef void scvtf_d32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, xn(c, i), DOUBLE, 32)
+cdef void scvtf_d32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, last, DOUBLE, 32)
+cdef void scvtf_d64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, xn(c, i), DOUBLE, 64)
+cdef void scvtf_d64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, last, DOUBLE, 64)
 
-cdef inline void ucvtf_(Cpu* c, const Insn* i, int fmt, int width) noexcept nogil:
+cdef inline void ucvtf_(Cpu* c, const Insn* i, uint64_t x, int fmt, int width) noexcept nogil:
     if fp_is_trapped(c, i):
         return
-    write_scalar(c, i, host_from_uint(c, fmt, width, xn(c, i)))
+    if unlikely(not is_from_uint(c, fmt, width, x)):
+        slow_from_integer(c, i)
+        return
+    write_scalar(c, i, raw_from_uint(fmt, width, x))
     NEXT(c, i)
-cdef void ucvtf_s32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, SINGLE, 32)
-cdef void ucvtf_s64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, SINGLE, 64)
-cdef void ucvtf_d32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, DOUBLE, 32)
-cdef void ucvtf_d64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, DOUBLE, 64)
+cdef void ucvtf_s32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, xn(c, i), SINGLE, 32)
+cdef void ucvtf_s32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, last, SINGLE, 32)
+cdef void ucvtf_s64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, xn(c, i), SINGLE, 64)
+cdef void ucvtf_s64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, last, SINGLE, 64)
+cdef void ucvtf_d32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, xn(c, i), DOUBLE, 32)
+cdef void ucvtf_d32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, last, DOUBLE, 32)
+cdef void ucvtf_d64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, xn(c, i), DOUBLE, 64)
+cdef void ucvtf_d64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, last, DOUBLE, 64)
 
 cdef inline void fcvtzs_(Cpu* c, const Insn* i, int fmt, int width) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    write_xd(c, i, host_to_int(c, fmt, width, fn(c, i, fmt)))
+    if unlikely(not fits_int(c, fmt, width, a)):
+        slow_to_integer(c, i)
+        return
+    write_xd(c, i, <uint32_t>truncate(c, fmt, a) if width == 32 else truncate(c, fmt, a))
 cdef void fcvtzs_32s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzs_(c, i, SINGLE, 32)
 cdef void fcvtzs_64s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzs_(c, i, SINGLE, 64)
 cdef void fcvtzs_32d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzs_(c, i, DOUBLE, 32)
 cdef void fcvtzs_64d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzs_(c, i, DOUBLE, 64)
 
 cdef inline void fcvtzu_(Cpu* c, const Insn* i, int fmt, int width) noexcept nogil:
+    cdef uint64_t a = fn(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    write_xd(c, i, host_to_uint(c, fmt, width, fn(c, i, fmt)))
+    if unlikely(not fits_uint(c, fmt, width, a)):
+        slow_to_integer(c, i)
+        return
+    write_xd(c, i, truncate(c, fmt, a))
 cdef void fcvtzu_32s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzu_(c, i, SINGLE, 32)
 cdef void fcvtzu_64s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzu_(c, i, SINGLE, 64)
 cdef void fcvtzu_32d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzu_(c, i, DOUBLE, 32)
@@ -60,31 +84,15 @@ cdef void fcvtzu_64d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtz
 
 # ---- the others -------------------------------------------------------------------------------
 
-cdef inline int format_of(const Insn* i) noexcept nogil:
-    return <int>(aux(i) >> 16) & 3
-
-cdef inline int width_of(const Insn* i) noexcept nogil:
-    return 64 if aux(i) & (1 << 20) else 32
-
-cdef inline bint is_unsigned(const Insn* i) noexcept nogil:
-    return (aux(i) >> 8) & 1
-
-cdef inline int rounding_mode(const Insn* i) noexcept nogil:
-    return <int>(aux(i) >> 12) & 7
-
 cdef void fcvt_to_general(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """imm: the bits of the element."""
     if fp_is_trapped(c, i):
         return
-    write_xd(c, i, fp_to_fixed(c, format_of(i), vn(c, i)[0] & imm(i), width_of(i), aux(i) & 0xFF,
-                               is_unsigned(i), rounding_mode(i)))
+    slow_to_integer(c, i)
 
 cdef void fcvt_from_general(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
         return
-    write_scalar(c, i, fixed_to_fp(c, format_of(i), xn(c, i), width_of(i), aux(i) & 0xFF,
-                                   is_unsigned(i), ROUND_FPCR))
-    NEXT(c, i)
+    slow_from_integer(c, i)
 
 cdef void fjcvtzs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """The flags say whether it was exact: NZCV is 0100 or 0000."""
@@ -173,6 +181,14 @@ cdef int register() except -1:
     forwards(FORWARDS_RESULT, fcvtzu_32d)
     forwards(FORWARDS_RESULT, fcvtzu_64s)
     forwards(FORWARDS_RESULT, fcvtzu_64d)
+    specialize(FORWARDS_NOTHING, scvtf_s32, scvtf_s32_n, NULL)
+    specialize(FORWARDS_NOTHING, scvtf_s64, scvtf_s64_n, NULL)
+    specialize(FORWARDS_NOTHING, scvtf_d32, scvtf_d32_n, NULL)
+    specialize(FORWARDS_NOTHING, scvtf_d64, scvtf_d64_n, NULL)
+    specialize(FORWARDS_NOTHING, ucvtf_s32, ucvtf_s32_n, NULL)
+    specialize(FORWARDS_NOTHING, ucvtf_s64, ucvtf_s64_n, NULL)
+    specialize(FORWARDS_NOTHING, ucvtf_d32, ucvtf_d32_n, NULL)
+    specialize(FORWARDS_NOTHING, ucvtf_d64, ucvtf_d64_n, NULL)
     forwards(FORWARDS_RESULT, fcvt_to_general)
     forwards(FORWARDS_RESULT, fjcvtzs)
     for letter, kind in (("H", "11"), ("S", "00"), ("D", "01")):

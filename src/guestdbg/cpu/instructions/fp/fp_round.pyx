@@ -2,34 +2,45 @@
 """Floating-point conversion of precision, and rounding to an integral value: FCVT, FRINT* (C4.1.96)."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport bits, Cpu, Insn, NEXT, OK, UNDEF
+from guestdbg.cpu.core cimport bits, Cpu, Insn, NEXT, OK, UNDEF, unlikely
 from guestdbg.cpu.features cimport has_fp16
-from guestdbg.cpu.fp.convert cimport fp_round_to_integral, fp_to_fp
+from guestdbg.cpu.fp.convert cimport fp_round_to_integral
 from guestdbg.cpu.fp.formats cimport DOUBLE, HALF, ROUND_FPCR, ROUND_TIEAWAY, SINGLE
-from guestdbg.cpu.fp.host cimport host_double_to_single, host_single_to_double
+from guestdbg.cpu.fp.host cimport (
+    is_narrowed, is_normal_or_zero, raw_double_to_single, raw_single_to_double,
+)
 from guestdbg.cpu.instructions.fp.fp_common cimport fn, ptype, row, rows, write_scalar
+from guestdbg.cpu.instructions.fp.fp_slow cimport slow_convert
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers
 from guestdbg.cpu.operands cimport aux
 
 # ---- FCVT -------------------------------------------------------------------------------------
 
 cdef void fcvt_ds(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    cdef uint64_t a = fn(c, i, SINGLE)
     if fp_is_trapped(c, i):
         return
-    write_scalar(c, i, host_single_to_double(c, fn(c, i, SINGLE)))
+    if unlikely(not is_normal_or_zero(SINGLE, a)):
+        slow_convert(c, i, SINGLE, DOUBLE)
+        return
+    write_scalar(c, i, raw_single_to_double(a))
     NEXT(c, i)
 
 cdef void fcvt_sd(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    cdef uint64_t a = fn(c, i, DOUBLE)
+    cdef uint64_t r = raw_double_to_single(a)
     if fp_is_trapped(c, i):
         return
-    write_scalar(c, i, host_double_to_single(c, fn(c, i, DOUBLE)))
+    if unlikely(not is_narrowed(c, r, a)):
+        slow_convert(c, i, DOUBLE, SINGLE)
+        return
+    write_scalar(c, i, r)
     NEXT(c, i)
 
 cdef inline void fcvt_half(Cpu* c, const Insn* i, int source, int target) noexcept nogil:
     if fp_is_trapped(c, i):
         return
-    write_scalar(c, i, fp_to_fp(c, source, target, fn(c, i, source)))
-    NEXT(c, i)
+    slow_convert(c, i, source, target)
 
 cdef void fcvt_hs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvt_half(c, i, SINGLE, HALF)
 cdef void fcvt_hd(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvt_half(c, i, DOUBLE, HALF)
