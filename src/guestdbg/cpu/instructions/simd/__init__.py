@@ -14,4 +14,17 @@ shift_long               SSHLL, USHLL
 shift_narrow             SHRN, RSHRN
 shift_narrow_saturating  SQSHRN and the others that saturate
 polynomial               PMULL
+fp_shape                 format and number of elements of the fp_* modules, decoding (.pxd only)
+fp_lanes                 whole vectors by the host's arithmetic, where it gives the same (.pxd only)
+fp_each                  element by element: what fits all operands and modes
+fp_functions             functions of one element that only SIMD has
+fp_same                  FADD, FMLA and the others with three registers of the same kind
+fp_misc                  FABS, FSQRT, comparison with zero, FRINT, estimates
+fp_convert               FCVT, SCVTF, UCVTF
+fp_element               FMUL, FMULX, FMLA, FMLS by element
+fp_long                  FMLAL, FMLSL
+fp_across                FMAXV, FMINV, scalar FADDP and FMAXP
+fp_complex               FCADD, FCMLA
+
+There are more than fifteen modules because each is a group of the Arm manual's encoding index (C4.1.96).
 """
