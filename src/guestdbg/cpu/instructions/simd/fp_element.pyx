@@ -12,8 +12,9 @@ from guestdbg.cpu.instructions.simd.fp_each cimport (
     Binary, each_binary_indexed, each_ternary_indexed, Ternary,
 )
 from guestdbg.cpu.instructions.simd.fp_functions cimport element_mulsub
-from guestdbg.cpu.instructions.simd.fp_fused cimport muladd_d, muladd_s
-from guestdbg.cpu.instructions.simd.fp_lanes cimport arithmetic_d, arithmetic_s, MULTIPLICATION
+from guestdbg.cpu.instructions.simd.fp_lanes cimport (
+    arithmetic_d, arithmetic_s, muladd_d, muladd_s, MULTIPLICATION,
+)
 from guestdbg.cpu.instructions.simd.fp_shape cimport INDEX, row, set_shape_half, set_shape_sd
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
 
@@ -41,7 +42,7 @@ cdef inline void multiply(Cpu* c, const Insn* i, bint is_double) noexcept nogil:
         each_binary_indexed(c, i, fp_mul)
     NEXT(c, i)
 
-cdef inline void muladd(Cpu* c, const Insn* i, bint subtract, bint is_double, Ternary f) noexcept nogil:
+cdef inline void multiply_add(Cpu* c, const Insn* i, bint subtract, bint is_double, Ternary f) noexcept nogil:
     if fp_is_trapped(c, i): return
     if not (muladd_d(c, i, subtract, True) if is_double else muladd_s(c, i, subtract, True)):
         each_ternary_indexed(c, i, f)
@@ -50,13 +51,13 @@ cdef inline void muladd(Cpu* c, const Insn* i, bint subtract, bint is_double, Te
 cdef void fmul_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: multiply(c, i, False)
 cdef void fmul_element_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: multiply(c, i, True)
 cdef void fmla_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    muladd(c, i, False, False, fp_muladd)
+    multiply_add(c, i, False, False, fp_muladd)
 cdef void fmla_element_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    muladd(c, i, False, True, fp_muladd)
+    multiply_add(c, i, False, True, fp_muladd)
 cdef void fmls_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    muladd(c, i, True, False, element_mulsub)
+    multiply_add(c, i, True, False, element_mulsub)
 cdef void fmls_element_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    muladd(c, i, True, True, element_mulsub)
+    multiply_add(c, i, True, True, element_mulsub)
 
 # ---- decode -----------------------------------------------------------------------------------
 

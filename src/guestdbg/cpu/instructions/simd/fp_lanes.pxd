@@ -19,22 +19,75 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu, Insn, unlikely
 from guestdbg.cpu.fp.formats cimport FPCR_FZ, FPSR_IXC
 from guestdbg.cpu.instructions.simd.fp_shape cimport element_index
-from guestdbg.cpu.instructions.simd.simd_common cimport vm, vn, write_vd, write_vector
+from guestdbg.cpu.instructions.simd.simd_common cimport vd, vm, vn, write_full, write_vector
 from guestdbg.cpu.operands cimport imm
 
 cdef extern from *:
     """
     /* Cython's own division looks for zero. */
     #define GUESTDBG_QUOTIENT(a, b) ((a) / (b))
+
+    /* The host's instructions of 128 bits, where C has none: sqrt() would set errno, and fma() is a call
+       unless the compiler may assume that the host has it. */
+    #if defined(__GNUC__)
+    typedef float guestdbg_floats __attribute__((vector_size(16), aligned(8), may_alias));
+    typedef double guestdbg_doubles __attribute__((vector_size(16), aligned(8), may_alias));
+    #define GUESTDBG_BY_LANES(type, code) \
+        static inline __attribute__((always_inline)) void code(const void *d, const void *n, const void *m, void *r) \
+        { \
+            type x = *(const type *)n, y = *(const type *)m, z = *(const type *)d; \
+            GUESTDBG_##code; \
+            *(type *)r = z; \
+        }
+    #if defined(__x86_64__)
+    static int guestdbg_lanes_fma;
+    __attribute__((constructor)) static void guestdbg_find_lanes_fma(void)
+    {
+        __builtin_cpu_init();
+        guestdbg_lanes_fma = __builtin_cpu_supports("fma") != 0;
+    }
+    #define GUESTDBG_fma_4s __asm__("vfmadd231ps %2, %1, %0" : "+x"(z) : "x"(x), "x"(y))
+    #define GUESTDBG_fma_2d __asm__("vfmadd231pd %2, %1, %0" : "+x"(z) : "x"(x), "x"(y))
+    #define GUESTDBG_sqrt_4s ((void)y, z = __builtin_ia32_sqrtps(x))
+    #define GUESTDBG_sqrt_2d ((void)y, z = __builtin_ia32_sqrtpd(x))
+    #elif defined(__aarch64__)
+    #define guestdbg_lanes_fma 1
+    #define GUESTDBG_fma_4s __asm__("fmla %0.4s, %1.4s, %2.4s" : "+w"(z) : "w"(x), "w"(y))
+    #define GUESTDBG_fma_2d __asm__("fmla %0.2d, %1.2d, %2.2d" : "+w"(z) : "w"(x), "w"(y))
+    #define GUESTDBG_sqrt_4s __asm__("fsqrt %0.4s, %1.4s" : "=w"(z) : "w"(x), "w"(y))
+    #define GUESTDBG_sqrt_2d __asm__("fsqrt %0.2d, %1.2d" : "=w"(z) : "w"(x), "w"(y))
+    #endif
+    #endif
+    #ifdef GUESTDBG_fma_4s
+    #define GUESTDBG_HAS_LANES 1
+    GUESTDBG_BY_LANES(guestdbg_floats, fma_4s)
+    GUESTDBG_BY_LANES(guestdbg_doubles, fma_2d)
+    GUESTDBG_BY_LANES(guestdbg_floats, sqrt_4s)
+    GUESTDBG_BY_LANES(guestdbg_doubles, sqrt_2d)
+    #else
+    #define GUESTDBG_HAS_LANES 0
+    #define guestdbg_lanes_fma 0
+    #define fma_4s(d, n, m, r) ((void)(r))
+    #define fma_2d(d, n, m, r) ((void)(r))
+    #define sqrt_4s(d, n, m, r) ((void)(r))
+    #define sqrt_2d(d, n, m, r) ((void)(r))
+    #endif
     """
     float quotient_s "GUESTDBG_QUOTIENT"(float, float) nogil
     double quotient_d "GUESTDBG_QUOTIENT"(double, double) nogil
+    const bint has_sqrt "GUESTDBG_HAS_LANES"
+    const bint has_fma "guestdbg_lanes_fma"
+    void fma_4s(const void* d, const void* n, const void* m, void* r) nogil   # d + n * m
+    void fma_2d(const void* d, const void* n, const void* m, void* r) nogil
+    void sqrt_4s(const void* d, const void* n, const void* m, void* r) nogil  # of n
+    void sqrt_2d(const void* d, const void* n, const void* m, void* r) nogil
 
 cdef enum:                 # kinds of arithmetic
     ADDITION
     SUBTRACTION
     MULTIPLICATION
     DIVISION
+    DIFFERENCE             # its magnitude (FABD)
 
 cdef enum:                 # kinds of comparison
     EQUAL
@@ -79,7 +132,7 @@ cdef inline uint64_t denormal_d(uint64_t a) noexcept nogil:
 cdef inline float compute_s(int kind, float a, float b) noexcept nogil:
     if kind == ADDITION:
         return a + b
-    if kind == SUBTRACTION:
+    if kind == SUBTRACTION or kind == DIFFERENCE:
         return a - b
     if kind == MULTIPLICATION:
         return a * b
@@ -88,7 +141,7 @@ cdef inline float compute_s(int kind, float a, float b) noexcept nogil:
 cdef inline double compute_d(int kind, double a, double b) noexcept nogil:
     if kind == ADDITION:
         return a + b
-    if kind == SUBTRACTION:
+    if kind == SUBTRACTION or kind == DIFFERENCE:
         return a - b
     if kind == MULTIPLICATION:
         return a * b
@@ -140,6 +193,9 @@ cdef inline bint arithmetic_s(Cpu* c, const Insn* i, int kind, bint indexed) noe
                 | denormal_s((<uint32_t*>r)[e]))
     if unlikely(any_s(i, wrong)):
         return False
+    if kind == DIFFERENCE:
+        for e in range(4):
+            (<uint32_t*>r)[e] &= MAGNITUDE_S
     write_vector(c, i, r)
     return True
 
@@ -164,7 +220,106 @@ cdef inline bint arithmetic_d(Cpu* c, const Insn* i, int kind, bint indexed) noe
             wrong[e] |= denormal_d((<const uint64_t*>n)[e]) | denormal_d(second[e]) | denormal_d(r[e])
     if unlikely(any_d(wrong)):
         return False
-    write_vd(c, i, r[0], r[1])
+    if kind == DIFFERENCE:
+        for e in range(2):
+            r[e] &= magnitude_d()
+    write_full(c, i, r)
+    return True
+
+# ---- multiply-add, square root ------------------------------------------------------------------
+
+cdef inline bint muladd_s(Cpu* c, const Insn* i, bint subtract, bint indexed) noexcept nogil:
+    """Vd + Vn * Vm, or Vm's element; subtract changes the sign of Vn."""
+    cdef uint64_t r[2]
+    cdef uint64_t wrong[2]
+    cdef uint64_t first[2]
+    cdef uint64_t second[2]
+    cdef const uint32_t* d = <const uint32_t*>vd(c, i)
+    cdef const uint32_t* n = <const uint32_t*>vn(c, i)
+    cdef const uint32_t* m = <const uint32_t*>vm(c, i)
+    cdef uint32_t element = m[element_index(i)] if indexed else 0
+    cdef uint32_t sign = <uint32_t>1 << 31 if subtract else 0
+    cdef int e
+    if unlikely(not host_rounds(c) or not has_fma):
+        return False
+    for e in range(4):
+        (<uint32_t*>first)[e] = n[e] ^ sign
+        (<uint32_t*>second)[e] = element if indexed else m[e]
+    fma_4s(d, first, second, r)
+    for e in range(4):
+        (<uint32_t*>wrong)[e] = wrong_s(MULTIPLICATION, (<uint32_t*>r)[e], n[e], (<uint32_t*>second)[e])
+    if unlikely(c.fpcr & FPCR_FZ):
+        for e in range(4):
+            (<uint32_t*>wrong)[e] |= (
+                denormal_s(d[e]) | denormal_s(n[e]) | denormal_s((<uint32_t*>second)[e])
+                | denormal_s((<uint32_t*>r)[e]))
+    if unlikely(any_s(i, wrong)):
+        return False
+    write_vector(c, i, r)
+    return True
+
+cdef inline bint muladd_d(Cpu* c, const Insn* i, bint subtract, bint indexed) noexcept nogil:
+    cdef uint64_t r[2]
+    cdef uint64_t wrong[2]
+    cdef uint64_t first[2]
+    cdef uint64_t second[2]
+    cdef const uint64_t* d = vd(c, i)
+    cdef const uint64_t* n = vn(c, i)
+    cdef const uint64_t* m = vm(c, i)
+    cdef uint64_t element = m[element_index(i)] if indexed else 0
+    cdef uint64_t sign = <uint64_t>1 << 63 if subtract else 0
+    cdef int e
+    if unlikely(not host_rounds(c) or not has_fma):
+        return False
+    for e in range(2):
+        first[e] = n[e] ^ sign
+        second[e] = element if indexed else m[e]
+    fma_2d(d, first, second, r)
+    for e in range(2):
+        wrong[e] = wrong_d(MULTIPLICATION, r[e], n[e], second[e])
+    if unlikely(c.fpcr & FPCR_FZ):
+        for e in range(2):
+            wrong[e] |= denormal_d(d[e]) | denormal_d(n[e]) | denormal_d(second[e]) | denormal_d(r[e])
+    if unlikely(any_d(wrong)):
+        return False
+    write_full(c, i, r)
+    return True
+
+cdef inline bint square_root_s(Cpu* c, const Insn* i) noexcept nogil:
+    """It does not underflow."""
+    cdef uint64_t r[2]
+    cdef uint64_t wrong[2]
+    cdef const uint32_t* n = <const uint32_t*>vn(c, i)
+    cdef int e
+    if unlikely(not host_rounds(c) or not has_sqrt):
+        return False
+    sqrt_4s(n, n, n, r)
+    for e in range(4):
+        (<uint32_t*>wrong)[e] = wrong_s(ADDITION, (<uint32_t*>r)[e], 0, 0)
+    if unlikely(c.fpcr & FPCR_FZ):
+        for e in range(4):
+            (<uint32_t*>wrong)[e] |= denormal_s(n[e])
+    if unlikely(any_s(i, wrong)):
+        return False
+    write_vector(c, i, r)
+    return True
+
+cdef inline bint square_root_d(Cpu* c, const Insn* i) noexcept nogil:
+    cdef uint64_t r[2]
+    cdef uint64_t wrong[2]
+    cdef const uint64_t* n = vn(c, i)
+    cdef int e
+    if unlikely(not host_rounds(c) or not has_sqrt):
+        return False
+    sqrt_2d(n, n, n, r)
+    for e in range(2):
+        wrong[e] = wrong_d(ADDITION, r[e], 0, 0)
+    if unlikely(c.fpcr & FPCR_FZ):
+        for e in range(2):
+            wrong[e] |= denormal_d(n[e])
+    if unlikely(any_d(wrong)):
+        return False
+    write_full(c, i, r)
     return True
 
 # ---- compare, maximum, minimum: exact, so that only NaNs and FZ's denormals matter -------------
@@ -241,7 +396,7 @@ cdef inline bint compare_d(Cpu* c, const Insn* i, int kind, bint zero) noexcept 
             wrong[e] |= denormal_d(first[e]) | denormal_d(second[e])
     if unlikely(any_d(wrong)):
         return False
-    write_vd(c, i, r[0], r[1])
+    write_full(c, i, r)
     return True
 
 cdef inline bint select_s(Cpu* c, const Insn* i, bint greater) noexcept nogil:
@@ -293,7 +448,7 @@ cdef inline bint select_d(Cpu* c, const Insn* i, bint greater) noexcept nogil:
             wrong[e] |= denormal_d(n[e]) | denormal_d(m[e])
     if unlikely(any_d(wrong)):
         return False
-    write_vd(c, i, r[0], r[1])
+    write_full(c, i, r)
     return True
 
 # ---- integers ---------------------------------------------------------------------------------
@@ -329,7 +484,7 @@ cdef inline bint from_integers_d(Cpu* c, const Insn* i, bint is_unsigned) noexce
             return False
     for e in range(2):
         (<double*>r)[e] = <double>n[e] if is_unsigned else <double><int64_t>n[e]
-    write_vd(c, i, r[0], r[1])
+    write_full(c, i, r)
     return True
 
 cdef inline bint to_integers_s(Cpu* c, const Insn* i, bint is_unsigned) noexcept nogil:
@@ -377,5 +532,5 @@ cdef inline bint to_integers_d(Cpu* c, const Insn* i, bint is_unsigned) noexcept
             wrong[e] |= denormal_d(n[e])
     if unlikely(any_d(wrong)):
         return False
-    write_vd(c, i, r[0], r[1])
+    write_full(c, i, r)
     return True

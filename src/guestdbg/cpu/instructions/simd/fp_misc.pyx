@@ -16,7 +16,7 @@ from guestdbg.cpu.instructions.simd.fp_functions cimport (
     element_rsqrte,
 )
 from guestdbg.cpu.instructions.simd.fp_lanes cimport (
-    compare_d, compare_s, EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL,
+    compare_d, compare_s, EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL, square_root_d, square_root_s,
 )
 from guestdbg.cpu.instructions.simd.fp_shape cimport (
     FLAG, ROUNDING, row, set_shape, set_shape_half, set_shape_sd,
@@ -89,6 +89,16 @@ cdef void frint(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef void fsqrt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: unary(c, i, fp_sqrt)
+
+cdef inline void square_root(Cpu* c, const Insn* i, bint is_double) noexcept nogil:
+    if fp_is_trapped(c, i): return
+    if not (square_root_d(c, i) if is_double else square_root_s(c, i)):
+        each_unary(c, i, fp_sqrt)
+    NEXT(c, i)
+
+cdef void fsqrt_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: square_root(c, i, False)
+cdef void fsqrt_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: square_root(c, i, True)
+
 cdef void frecpe(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: unary(c, i, fp_recip_estimate)
 cdef void frsqrte(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: unary(c, i, fp_rsqrt_estimate)
 cdef void frecpx(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: unary(c, i, fp_recip_exponent)
@@ -168,7 +178,7 @@ cdef int register() except -1:
     vector_rows("FNEG", "1", "1", "01111", fneg_h, fneg_s, fneg_d)
     vector_rows("FRECPE", "0", "1", "11101", frecpe, frecpe, frecpe)
     vector_rows("FRSQRTE", "1", "1", "11101", frsqrte, frsqrte, frsqrte)
-    vector_rows("FSQRT", "1", "1", "11111", fsqrt, fsqrt, fsqrt)
+    vector_rows("FSQRT", "1", "1", "11111", fsqrt, fsqrt_s, fsqrt_d)
     row("URECPE_asimdmisc_R", "0 q 0 01110 10 10000 11100 10 nnnnn ddddd", fill_word, urecpe)
     row("URSQRTE_asimdmisc_R", "0 q 1 01110 10 10000 11100 10 nnnnn ddddd", fill_word, ursqrte)
 

@@ -17,10 +17,10 @@ from guestdbg.cpu.instructions.simd.fp_each cimport (
 from guestdbg.cpu.instructions.simd.fp_functions cimport (
     element_abd, element_acge, element_acgt, element_cmeq, element_cmge, element_cmgt, element_mulsub,
 )
-from guestdbg.cpu.instructions.simd.fp_fused cimport muladd_d, muladd_s
 from guestdbg.cpu.instructions.simd.fp_lanes cimport (
     ABSOLUTE_GREATER, ABSOLUTE_GREATER_EQUAL, ADDITION, arithmetic_d, arithmetic_s, compare_d, compare_s,
-    DIVISION, EQUAL, GREATER, GREATER_EQUAL, MULTIPLICATION, select_d, select_s, SUBTRACTION,
+    DIFFERENCE, DIVISION, EQUAL, GREATER, GREATER_EQUAL, muladd_d, muladd_s, MULTIPLICATION, select_d,
+    select_s, SUBTRACTION,
 )
 from guestdbg.cpu.instructions.simd.fp_shape cimport row, set_shape_half, set_shape_sd
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
@@ -75,7 +75,7 @@ cdef inline void arithmetic(Cpu* c, const Insn* i, int kind, bint is_double, Bin
         each_binary(c, i, f)
     NEXT(c, i)
 
-cdef inline void muladd(Cpu* c, const Insn* i, bint subtract, bint is_double, Ternary f) noexcept nogil:
+cdef inline void multiply_add(Cpu* c, const Insn* i, bint subtract, bint is_double, Ternary f) noexcept nogil:
     if fp_is_trapped(c, i): return
     if not (muladd_d(c, i, subtract, False) if is_double else muladd_s(c, i, subtract, False)):
         each_ternary(c, i, f)
@@ -103,10 +103,14 @@ cdef void fmul_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     arithmetic(c, i, MULTIPLICATION, True, fp_mul)
 cdef void fdiv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: arithmetic(c, i, DIVISION, False, fp_div)
 cdef void fdiv_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: arithmetic(c, i, DIVISION, True, fp_div)
-cdef void fmla_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, False, False, fp_muladd)
-cdef void fmla_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, False, True, fp_muladd)
-cdef void fmls_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, True, False, element_mulsub)
-cdef void fmls_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, True, True, element_mulsub)
+cdef void fabd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    arithmetic(c, i, DIFFERENCE, False, element_abd)
+cdef void fabd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    arithmetic(c, i, DIFFERENCE, True, element_abd)
+cdef void fmla_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: multiply_add(c, i, False, False, fp_muladd)
+cdef void fmla_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: multiply_add(c, i, False, True, fp_muladd)
+cdef void fmls_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: multiply_add(c, i, True, False, element_mulsub)
+cdef void fmls_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: multiply_add(c, i, True, True, element_mulsub)
 cdef void fmax_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: select(c, i, True, False, fp_max)
 cdef void fmax_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: select(c, i, True, True, fp_max)
 cdef void fmin_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: select(c, i, False, False, fp_min)
@@ -173,7 +177,7 @@ cdef int register() except -1:
     vector_rows("FMAXP", "1", "0", "11110", fmaxp, fmaxp, fmaxp)
     vector_rows("FDIV", "1", "0", "11111", fdiv, fdiv_s, fdiv_d)
     vector_rows("FMINNMP", "1", "1", "11000", fminnmp, fminnmp, fminnmp)
-    vector_rows("FABD", "1", "1", "11010", fabd, fabd, fabd)
+    vector_rows("FABD", "1", "1", "11010", fabd, fabd_s, fabd_d)
     vector_rows("FCMGT", "1", "1", "11100", fcmgt, fcmgt_s, fcmgt_d)
     vector_rows("FACGT", "1", "1", "11101", facgt, facgt_s, facgt_d)
     vector_rows("FMINP", "1", "1", "11110", fminp, fminp, fminp)

@@ -11,6 +11,26 @@ from guestdbg.cpu.core cimport Cpu, Insn, unlikely
 from guestdbg.cpu.exception cimport raise_fp_trap
 from guestdbg.cpu.operands cimport imm, ra, rd, rm, rn
 
+cdef extern from *:
+    """
+    /* A register is written by one store of 128 bits: a load of 128 bits that follows two stores of 64
+       bits has to wait until both have reached the cache. */
+    #if defined(__GNUC__)
+    typedef unsigned long long guestdbg_vector __attribute__((vector_size(16), aligned(8), may_alias));
+    #define GUESTDBG_WRITE(to, low, high) \
+        (*(guestdbg_vector *)(to) = (guestdbg_vector){(low), (high)})
+    #define GUESTDBG_COPY(to, from) (*(guestdbg_vector *)(to) = *(const guestdbg_vector *)(from))
+    #define GUESTDBG_MASKED_COPY(to, from, upper) \
+        (*(guestdbg_vector *)(to) = *(const guestdbg_vector *)(from) & (guestdbg_vector){~0ULL, (upper)})
+    #else
+    #define GUESTDBG_WRITE(to, low, high) ((to)[0] = (low), (to)[1] = (high))
+    #define GUESTDBG_COPY(to, from) GUESTDBG_WRITE(to, (from)[0], (from)[1])
+    #define GUESTDBG_MASKED_COPY(to, from, upper) GUESTDBG_WRITE(to, (from)[0], (from)[1] & (upper))
+    #endif
+    """
+    void store_halves "GUESTDBG_WRITE"(uint64_t* to, uint64_t low, uint64_t high) nogil
+    void copy_vector "GUESTDBG_COPY"(uint64_t* to, const uint64_t* source) nogil
+    void copy_masked "GUESTDBG_MASKED_COPY"(uint64_t* to, const uint64_t* source, uint64_t upper) nogil
 
 cdef inline bint fp_is_trapped(Cpu* c, const Insn* i) noexcept nogil:
     """The registers are disabled or trapped (CPACR_EL1.FPEN, CPTR_EL2.TFP), and the exception was
@@ -36,13 +56,15 @@ cdef inline const uint64_t* va(const Cpu* c, const Insn* i) noexcept nogil:
     return &c.v[2 * ra(i)]
 
 cdef inline void write_vd(Cpu* c, const Insn* i, uint64_t low, uint64_t high) noexcept nogil:
-    c.v[2 * rd(i)] = low
-    c.v[2 * rd(i) + 1] = high
+    store_halves(&c.v[2 * rd(i)], low, high)
 
 cdef inline void write_vector(Cpu* c, const Insn* i, const uint64_t* result) noexcept nogil:
     """result: 128 bits. What a 64-bit vector does not have is cleared by imm."""
-    c.v[2 * rd(i)] = result[0]
-    c.v[2 * rd(i) + 1] = result[1] & imm(i)
+    copy_masked(&c.v[2 * rd(i)], result, imm(i))
+
+cdef inline void write_full(Cpu* c, const Insn* i, const uint64_t* result) noexcept nogil:
+    """result: 128 bits, all of which the vector has."""
+    copy_vector(&c.v[2 * rd(i)], result)
 
 # ---- decode -----------------------------------------------------------------------------------
 
