@@ -15,6 +15,7 @@ from guestdbg.cpu.instructions.mem_common cimport (
     writable,
 )
 from guestdbg.cpu.instructions.mem_slow cimport slow_fp_ldp, slow_fp_load, slow_fp_store, slow_fp_stp
+from guestdbg.cpu.instructions.simd.simd_common cimport copy_vector, store_halves
 from guestdbg.cpu.operands cimport aux, encoding, imm, ra, rd, rm, rn, xm, xn
 
 # ---- one register -----------------------------------------------------------------------------
@@ -31,11 +32,9 @@ cdef inline void load_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noex
         return
     p = va + e.add
     if log2 == 4:
-        c.v[2 * rd(i)] = host_read(p, 3)
-        c.v[2 * rd(i) + 1] = host_read(p + 8, 3)
+        copy_vector(&c.v[2 * rd(i)], <const uint64_t*>p)
     else:
-        c.v[2 * rd(i)] = host_read(p, log2)
-        c.v[2 * rd(i) + 1] = 0
+        store_halves(&c.v[2 * rd(i)], host_read(p, log2), 0)
     c.x[rn(i)] += sext32(aux(i))
     NEXT(c, i)
 
@@ -47,8 +46,7 @@ cdef inline void store_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noe
         return
     p = va + e.add
     if log2 == 4:
-        host_write(p, c.v[2 * rd(i)], 3)
-        host_write(p + 8, c.v[2 * rd(i) + 1], 3)
+        copy_vector(<uint64_t*>p, &c.v[2 * rd(i)])
     else:
         host_write(p, c.v[2 * rd(i)], log2)
     c.x[rn(i)] += sext32(aux(i))
@@ -96,15 +94,11 @@ cdef inline void ldp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
         return
     p = va + e.add
     if log2 == 4:
-        c.v[2 * rd(i)] = host_read(p, 3)
-        c.v[2 * rd(i) + 1] = host_read(p + 8, 3)
-        c.v[2 * rm(i)] = host_read(p + 16, 3)
-        c.v[2 * rm(i) + 1] = host_read(p + 24, 3)
+        copy_vector(&c.v[2 * rd(i)], <const uint64_t*>p)
+        copy_vector(&c.v[2 * rm(i)], <const uint64_t*>(p + 16))
     else:
-        c.v[2 * rd(i)] = host_read(p, log2)
-        c.v[2 * rd(i) + 1] = 0
-        c.v[2 * rm(i)] = host_read(p + (1 << log2), log2)
-        c.v[2 * rm(i) + 1] = 0
+        store_halves(&c.v[2 * rd(i)], host_read(p, log2), 0)
+        store_halves(&c.v[2 * rm(i)], host_read(p + (1 << log2), log2), 0)
     c.x[rn(i)] += sext32(aux(i))
     NEXT(c, i)
 
@@ -117,10 +111,8 @@ cdef inline void stp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
         return
     p = va + e.add
     if log2 == 4:
-        host_write(p, c.v[2 * rd(i)], 3)
-        host_write(p + 8, c.v[2 * rd(i) + 1], 3)
-        host_write(p + 16, c.v[2 * rm(i)], 3)
-        host_write(p + 24, c.v[2 * rm(i) + 1], 3)
+        copy_vector(<uint64_t*>p, &c.v[2 * rd(i)])
+        copy_vector(<uint64_t*>(p + 16), &c.v[2 * rm(i)])
     else:
         host_write(p, c.v[2 * rd(i)], log2)
         host_write(p + (1 << log2), c.v[2 * rm(i)], log2)

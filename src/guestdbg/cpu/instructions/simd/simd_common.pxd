@@ -16,7 +16,7 @@ cdef extern from *:
     /* A register is written by one store of 128 bits: a load of 128 bits that follows two stores of 64
        bits has to wait until both have reached the cache. */
     #if defined(__GNUC__)
-    typedef unsigned long long guestdbg_vector __attribute__((vector_size(16), aligned(8), may_alias));
+    typedef unsigned long long guestdbg_vector __attribute__((vector_size(16), aligned(1), may_alias));
     #define GUESTDBG_WRITE(to, low, high) \
         (*(guestdbg_vector *)(to) = (guestdbg_vector){(low), (high)})
     #define GUESTDBG_COPY(to, from) (*(guestdbg_vector *)(to) = *(const guestdbg_vector *)(from))
