@@ -19,7 +19,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu, Insn, unlikely
 from guestdbg.cpu.fp.formats cimport FPCR_FZ, FPSR_IXC
 from guestdbg.cpu.instructions.simd.fp_shape cimport element_index
-from guestdbg.cpu.instructions.simd.simd_common cimport vd, vm, vn, write_full, write_vector
+from guestdbg.cpu.instructions.simd.simd_common cimport vd, vm, vn, write_full, write_vd, write_vector
 from guestdbg.cpu.operands cimport imm
 
 cdef extern from *:
@@ -27,11 +27,12 @@ cdef extern from *:
     /* Cython's own division looks for zero. */
     #define GUESTDBG_QUOTIENT(a, b) ((a) / (b))
 
-    /* The host's instructions of 128 bits, where C has none: sqrt() would set errno, and fma() is a call
-       unless the compiler may assume that the host has it. */
+    /* The host's instructions of 128 bits, where C has none or the compiler does not find them: sqrt()
+       would set errno, and fma() is a call unless the compiler may assume that the host has it. */
     #if defined(__GNUC__)
     typedef float guestdbg_floats __attribute__((vector_size(16), aligned(8), may_alias));
     typedef double guestdbg_doubles __attribute__((vector_size(16), aligned(8), may_alias));
+    typedef long long guestdbg_longs __attribute__((vector_size(16)));
     #define GUESTDBG_BY_LANES(type, code) \
         static inline __attribute__((always_inline)) void code(const void *d, const void *n, const void *m, void *r) \
         { \
@@ -39,6 +40,9 @@ cdef extern from *:
             GUESTDBG_##code; \
             *(type *)r = z; \
         }
+    #define GUESTDBG_eq_2d z = (guestdbg_doubles)(x == y)
+    #define GUESTDBG_ge_2d z = (guestdbg_doubles)(x >= y)
+    #define GUESTDBG_gt_2d z = (guestdbg_doubles)(x > y)
     #if defined(__x86_64__)
     static int guestdbg_lanes_fma;
     __attribute__((constructor)) static void guestdbg_find_lanes_fma(void)
@@ -64,6 +68,9 @@ cdef extern from *:
     GUESTDBG_BY_LANES(guestdbg_doubles, fma_2d)
     GUESTDBG_BY_LANES(guestdbg_floats, sqrt_4s)
     GUESTDBG_BY_LANES(guestdbg_doubles, sqrt_2d)
+    GUESTDBG_BY_LANES(guestdbg_doubles, eq_2d)
+    GUESTDBG_BY_LANES(guestdbg_doubles, ge_2d)
+    GUESTDBG_BY_LANES(guestdbg_doubles, gt_2d)
     #else
     #define GUESTDBG_HAS_LANES 0
     #define guestdbg_lanes_fma 0
@@ -71,16 +78,22 @@ cdef extern from *:
     #define fma_2d(d, n, m, r) ((void)(r))
     #define sqrt_4s(d, n, m, r) ((void)(r))
     #define sqrt_2d(d, n, m, r) ((void)(r))
+    #define eq_2d(d, n, m, r) ((void)(r))
+    #define ge_2d(d, n, m, r) ((void)(r))
+    #define gt_2d(d, n, m, r) ((void)(r))
     #endif
     """
     float quotient_s "GUESTDBG_QUOTIENT"(float, float) nogil
     double quotient_d "GUESTDBG_QUOTIENT"(double, double) nogil
-    const bint has_sqrt "GUESTDBG_HAS_LANES"
+    const bint has_lanes "GUESTDBG_HAS_LANES"
     const bint has_fma "guestdbg_lanes_fma"
     void fma_4s(const void* d, const void* n, const void* m, void* r) nogil   # d + n * m
     void fma_2d(const void* d, const void* n, const void* m, void* r) nogil
     void sqrt_4s(const void* d, const void* n, const void* m, void* r) nogil  # of n
     void sqrt_2d(const void* d, const void* n, const void* m, void* r) nogil
+    void eq_2d(const void* d, const void* n, const void* m, void* r) nogil    # masks: n == m
+    void ge_2d(const void* d, const void* n, const void* m, void* r) nogil
+    void gt_2d(const void* d, const void* n, const void* m, void* r) nogil
 
 cdef enum:                 # kinds of arithmetic
     ADDITION
@@ -291,7 +304,7 @@ cdef inline bint square_root_s(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint64_t wrong[2]
     cdef const uint32_t* n = <const uint32_t*>vn(c, i)
     cdef int e
-    if unlikely(not host_rounds(c) or not has_sqrt):
+    if unlikely(not host_rounds(c) or not has_lanes):
         return False
     sqrt_4s(n, n, n, r)
     for e in range(4):
@@ -309,7 +322,7 @@ cdef inline bint square_root_d(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint64_t wrong[2]
     cdef const uint64_t* n = vn(c, i)
     cdef int e
-    if unlikely(not host_rounds(c) or not has_sqrt):
+    if unlikely(not host_rounds(c) or not has_lanes):
         return False
     sqrt_2d(n, n, n, r)
     for e in range(2):
@@ -333,14 +346,17 @@ cdef inline bint compared_s(int kind, float a, float b) noexcept nogil:
         return a > b
     return a <= b if kind == LESS_EQUAL else a < b
 
-cdef inline bint compared_d(int kind, double a, double b) noexcept nogil:
+cdef inline void compared_d(int kind, const void* a, const void* b, void* r) noexcept nogil:
     if kind == EQUAL:
-        return a == b
-    if kind == GREATER_EQUAL or kind == ABSOLUTE_GREATER_EQUAL:
-        return a >= b
-    if kind == GREATER or kind == ABSOLUTE_GREATER:
-        return a > b
-    return a <= b if kind == LESS_EQUAL else a < b
+        eq_2d(a, a, b, r)
+    elif kind == GREATER_EQUAL or kind == ABSOLUTE_GREATER_EQUAL:
+        ge_2d(a, a, b, r)
+    elif kind == GREATER or kind == ABSOLUTE_GREATER:
+        gt_2d(a, a, b, r)
+    elif kind == LESS_EQUAL:
+        ge_2d(a, b, a, r)
+    else:
+        gt_2d(a, b, a, r)
 
 cdef inline bint compare_s(Cpu* c, const Insn* i, int kind, bint zero) noexcept nogil:
     """Vn with Vm, or with zero."""
@@ -386,8 +402,10 @@ cdef inline bint compare_d(Cpu* c, const Insn* i, int kind, bint zero) noexcept 
     for e in range(2):
         first[e] = n[e] & kept
         second[e] = 0 if zero else m[e] & kept
+    if unlikely(not has_lanes):
+        return False
+    compared_d(kind, first, second, r)
     for e in range(2):
-        r[e] = ~<uint64_t>0 if compared_d(kind, (<double*>first)[e], (<double*>second)[e]) else 0
         wrong[e] = infinity_d() - (first[e] & magnitude_d())
         if not zero:
             wrong[e] |= infinity_d() - (second[e] & magnitude_d())
@@ -430,18 +448,21 @@ cdef inline bint select_s(Cpu* c, const Insn* i, bint greater) noexcept nogil:
 cdef inline bint select_d(Cpu* c, const Insn* i, bint greater) noexcept nogil:
     cdef uint64_t r[2]
     cdef uint64_t wrong[2]
+    cdef uint64_t first[2]
+    cdef uint64_t equal[2]
     cdef const uint64_t* n = vn(c, i)
     cdef const uint64_t* m = vm(c, i)
-    cdef uint64_t first, equal
     cdef int e
+    if unlikely(not has_lanes):
+        return False
+    if greater:
+        gt_2d(n, n, m, first)
+    else:
+        gt_2d(n, m, n, first)
+    eq_2d(n, n, m, equal)
     for e in range(2):
-        if greater:
-            first = ~<uint64_t>0 if (<const double*>n)[e] > (<const double*>m)[e] else 0
-        else:
-            first = ~<uint64_t>0 if (<const double*>n)[e] < (<const double*>m)[e] else 0
-        equal = ~<uint64_t>0 if (<const double*>n)[e] == (<const double*>m)[e] else 0
-        r[e] = ((n[e] & first) | (m[e] & ~(first | equal))
-                | ((n[e] & m[e] if greater else n[e] | m[e]) & equal))
+        r[e] = ((n[e] & first[e]) | (m[e] & ~(first[e] | equal[e]))
+                | ((n[e] & m[e] if greater else n[e] | m[e]) & equal[e]))
         wrong[e] = (infinity_d() - (n[e] & magnitude_d())) | (infinity_d() - (m[e] & magnitude_d()))
     if unlikely(c.fpcr & FPCR_FZ):
         for e in range(2):
@@ -532,5 +553,5 @@ cdef inline bint to_integers_d(Cpu* c, const Insn* i, bint is_unsigned) noexcept
             wrong[e] |= denormal_d(n[e])
     if unlikely(any_d(wrong)):
         return False
-    write_full(c, i, r)
+    write_vd(c, i, r[0], r[1])
     return True
