@@ -1,5 +1,7 @@
 """Advanced SIMD (C4.1.96): vectors, and scalars in SIMD registers.
 
+There are more than fifteen modules because each has one group of the instructions.
+
 simd_common              operands, results (.pxd only)
 lanes                    the elements of a 64-bit word (.pxd only)
 copy                     DUP, INS, SMOV, UMOV
@@ -25,6 +27,18 @@ fp_element               FMUL, FMULX, FMLA, FMLS by element
 fp_long                  FMLAL, FMLSL
 fp_across                FMAXV, FMINV, scalar FADDP and FMAXP
 fp_complex               FCADD, FCMLA
-
-There are more than fifteen modules because each is a group of the Arm manual's encoding index (C4.1.96).
+int_lanes                lanes of integers, results, saturation (.pxd only)
+int_rows                 how instructions on integers are decoded
+int_logic                AND, BSL and so on
+int_same                 three registers with lanes of one size
+int_saturating           additions and negations that saturate
+int_shift_register       shifts by register
+int_pairwise             neighbouring lanes
+int_across               one result from all lanes
+int_misc                 one source: comparisons with zero, counts of bits, reversals
+int_long                 results twice as wide as the sources
+int_narrow               results half as wide as the sources
+int_element              MUL, MLA, MLS by element
+int_doubling             products that are doubled and saturated
+int_dot                  SDOT, UDOT
 """
