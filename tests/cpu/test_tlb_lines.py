@@ -26,6 +26,12 @@ ACCESSES = [
     (0xA9401022, 16, 1),  # ldp x2, x4, [x1]
     (0x3DC00020, 16, 1),  # ldr q0, [x1]
     (0xF8008420, 8, 2),  # str x0, [x1], #8
+    (0x4C402020, 64, 1),  # ld1 {v0.16b-v3.16b}, [x1]
+    (0x4C00A020, 32, 2),  # st1 {v0.16b-v1.16b}, [x1]
+    (0x0C407020, 8, 1),  # ld1 {v0.8b}, [x1]
+    (0x4C008020, 32, 2),  # st2 {v0.16b-v1.16b}, [x1]
+    (0x0D001C20, 1, 2),  # st1 {v0.b}[7], [x1]
+    (0x4D40C820, 4, 1),  # ld1r {v0.4s}, [x1]
 ]
 
 offsets = st.one_of(
@@ -72,14 +78,23 @@ def test_every_watched_byte_and_no_other(steps: list[tuple[str, int, object, int
                 assert bench.p.far_el2 == touched.start
 
 
+STORES = {
+    "str w": 0xB9000020,  # str w0, [x1]
+    "st1 element": 0x0D008020,  # st1 {v0.s}[0], [x1]
+    "st1 whole": 0x0C007020,  # st1 {v0.8b}, [x1]
+}
+
+
+@pytest.mark.parametrize("name", STORES)
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 127)), min_size=1, max_size=40))
+@given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 127)), min_size=1, max_size=40))
 def test_code_decoded_next_to_data_is_seen_when_it_is_overwritten(
-    steps: list[tuple[bool, int]],
+    name: str, steps: list[tuple[bool, int]]
 ) -> None:
     """On one page: slots of 32 bytes, written as data and executed as code in any order."""
     bench = Bench()
-    store = 0xB9000020  # str w0, [x1]
+    bench.p.set_sysreg(0xC082, 3 << 20)  # CPACR_EL1: FP allowed
+    store = STORES[name]
     bench.put(CODE, [store, B_SELF])
     for slot in range(128):
         bench.put(DATA + 32 * slot, [0x91000442, B_SELF])  # add x2, x2, #1
@@ -88,7 +103,9 @@ def test_code_decoded_next_to_data_is_seen_when_it_is_overwritten(
         if write:
             bench.p.pc = CODE
             bench.p.set_x(1, DATA + 32 * slot)
-            bench.p.set_x(0, 0x91000042 | number << 10)  # add x2, x2, #number
+            add = 0x91000042 | number << 10  # add x2, x2, #number
+            bench.p.set_x(0, add)
+            bench.p.set_v(0, add | B_SELF << 32)
             bench.run(1)
             adds[slot] = number
         else:

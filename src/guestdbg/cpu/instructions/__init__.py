@@ -19,7 +19,9 @@ mem_int               loads and stores of one register, base + immediate; prefet
 mem_reg               the same, base + register
 mem_pair              pairs of registers
 mem_fp                SIMD and FP registers
+mem_struct_common     what the next two share: the shape, the test for plain memory (.pxd only)
 mem_struct            LD1 to LD4, ST1 to ST4
+mem_struct_slow       structures of several registers, and slow paths
 mem_sync_slow         slow paths of the next two; the exclusive monitor
 mem_excl              exclusives, load-acquire, store-release
 mem_atomic            LSE atomics

@@ -3,248 +3,122 @@
 
 Memory is accessed and checked element by element, in order: each element is a separate access, aligned
 to the element's size. All are checked before the first is made. If everything is in one plain page of
-the TLB, one test is enough for all of them.
-
-Register elements are addressed as bytes of Cpu.v: 16 a register, least significant first, which is
-their place on a little-endian host.
-
-Operands: rd first register, rn, ra as everywhere (mem_common.pxd), rm the register added for
-post-index, or the zero register, imm the constant added for post-index (0 without), aux packs the
-shape (see the enum).
+the TLB, or in one plain line, one test is enough for all of them. The functions here are for that: whole
+registers, one element, and one element for all of a register. Everything else is in mem_struct_slow.pyx.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport (
-    ACC_NOISV, ACC_READ, ACC_WRITE, add, bits, Cpu, Fill, Insn, miss_r, miss_w, NEXT, OK, Op, src, Tlbe,
-    tlbe, UNDEF, unlikely, ZR,
+from guestdbg.cpu.core cimport add, bits, Cpu, Fill, Insn, NEXT, OK, Op, src, UNDEF, unlikely, ZR
+from guestdbg.cpu.instructions.mem_common cimport host_read, host_write, set_base
+from guestdbg.cpu.instructions.mem_struct_common cimport (
+    elem_log2, element, finish, has_128_bits, index, plain_read, plain_write,
 )
-from guestdbg.cpu.instructions.mem_common cimport check_sp, host_read, host_write, set_base
-from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
-from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
-from guestdbg.cpu.operands cimport aux, imm, rd, rn, xm, xn
+from guestdbg.cpu.instructions.mem_struct_slow cimport (
+    ld_multiple, ld_replicate, ld_single, st_multiple, st_single,
+)
+from guestdbg.cpu.instructions.simd.lanes cimport every
+from guestdbg.cpu.operands cimport ra, rd, xn
 
-# Insn.aux: bits 1..0 log2 of the element's bytes; 4..2 registers of a structure; 7..5 repetitions;
-# 12..8 elements of a register (16 at most); 16..13 element index (single structure); 17: Q.
-cdef inline uint32_t elem_log2(const Insn* i) noexcept nogil:
-    return aux(i) & 3
+cdef inline bint special(Cpu* c, const Insn* i) noexcept nogil:
+    """A trap or a misaligned SP is possible."""
+    return (xn(c, i) & ra(i)) != 0 or c.fp_trapped
 
-cdef inline uint32_t selem(const Insn* i) noexcept nogil:
-    return (aux(i) >> 2) & 7
+# ---- one to four whole registers --------------------------------------------------------------
 
-cdef inline uint32_t repeat(const Insn* i) noexcept nogil:
-    return (aux(i) >> 5) & 7
-
-cdef inline uint32_t elements(const Insn* i) noexcept nogil:
-    return (aux(i) >> 8) & 31
-
-cdef inline uint32_t index(const Insn* i) noexcept nogil:
-    return (aux(i) >> 13) & 15
-
-cdef inline uint8_t* element(Cpu* c, uint32_t register, uint32_t n, uint32_t log2) noexcept nogil:
-    return <uint8_t*>&c.v[2 * (register & 31)] + (n << log2)
-
-cdef inline void finish(Cpu* c, const Insn* i) noexcept nogil:
-    """Post-index; adds 0 without it."""
-    c.x[rn(i)] += imm(i) + xm(c, i)
-
-# ---- checks -----------------------------------------------------------------------------------
-
-cdef uint64_t plain(Cpu* c, const Insn* i, uint64_t va, uint64_t total, bint load) noexcept nogil:
-    """The host address if all of it is in one page of the TLB, otherwise 0."""
-    cdef const Tlbe* e = tlbe(c, va)
-    cdef uint64_t size = <uint64_t>1 << elem_log2(i)
-    if (miss_r(e, va, size) if load else miss_w(e, va, size)):
-        return 0
-    if (va & 0xFFF) + total > 0x1000:
-        return 0
-    return va + e.add
-
-cdef bint permitted(Cpu* c, const Insn* i, uint64_t va, uint32_t count, uint32_t flags) noexcept nogil:
-    """Check count elements at va. False: an exception was raised."""
-    cdef uint64_t size = <uint64_t>1 << elem_log2(i)
-    cdef uint32_t n
-    for n in range(count):
-        if not mem_probe(c, i, va + n * size, size, flags):
-            return False
-    return True
-
-# ---- multiple structures ------------------------------------------------------------------------
-
-# Memory holds, for each repetition and each element in turn, that element of each of the structure's
-# registers.
-
-cdef void clear_high(Cpu* c, const Insn* i, uint32_t registers) noexcept nogil:
-    """A 64-bit vector's load zeroes the other half."""
+cdef inline void load_whole(Cpu* c, const Insn* i, uint64_t last, uint32_t registers,
+                            uint32_t halves) noexcept nogil:
+    cdef uint64_t p = plain_read(c, xn(c, i), <uint64_t>1 << elem_log2(i), 8 * halves * registers)
     cdef uint32_t r
-    if not aux(i) >> 17:
-        for r in range(registers):
-            c.v[2 * ((rd(i) + r) & 31) + 1] = 0
-
-cdef inline void load_plain(Cpu* c, const Insn* i, uint64_t p, uint32_t log2) noexcept nogil:
-    """LD2 to LD4 from host memory."""
-    cdef uint32_t e, r
-    for e in range(elements(i)):
-        for r in range(selem(i)):
-            host_write(<uint64_t>element(c, rd(i) + r, e, log2), host_read(p, log2), log2)
-            p += 1 << log2
-
-cdef inline void store_plain(Cpu* c, const Insn* i, uint64_t p, uint32_t log2) noexcept nogil:
-    cdef uint32_t e, r
-    for e in range(elements(i)):
-        for r in range(selem(i)):
-            host_write(p, host_read(<uint64_t>element(c, rd(i) + r, e, log2), log2), log2)
-            p += 1 << log2
-
-cdef bint load_all(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t va = xn(c, i), p
-    cdef uint32_t log2 = elem_log2(i)
-    cdef uint32_t registers = selem(i) * repeat(i)
-    cdef uint32_t total = registers * elements(i)
-    cdef uint32_t r, e, s
-    if fp_is_trapped(c, i) or not check_sp(c, i):
-        return False
-    p = plain(c, i, va, total << log2, True)
-    if p and selem(i) == 1:
-        for r in range(registers):
-            c.v[2 * ((rd(i) + r) & 31)] = host_read(p, 3)
-            p += 8
-            if aux(i) >> 17:
-                c.v[2 * ((rd(i) + r) & 31) + 1] = host_read(p, 3)
-                p += 8
-    elif p:
-        if log2 == 0:
-            load_plain(c, i, p, 0)
-        elif log2 == 1:
-            load_plain(c, i, p, 1)
-        elif log2 == 2:
-            load_plain(c, i, p, 2)
-        else:
-            load_plain(c, i, p, 3)
-    else:
-        if not permitted(c, i, va, total, ACC_READ | ACC_NOISV):
-            return False
-        for r in range(repeat(i)):
-            for e in range(elements(i)):
-                for s in range(selem(i)):
-                    if not mem_load(c, i, va, 1 << log2, ACC_READ | ACC_NOISV):
-                        return False
-                    host_write(<uint64_t>element(c, rd(i) + r + s, e, log2), c.lo, log2)
-                    va += 1 << log2
-    clear_high(c, i, registers)
-    return True
-
-cdef bint store_all(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t va = xn(c, i), p
-    cdef uint32_t log2 = elem_log2(i)
-    cdef uint32_t registers = selem(i) * repeat(i)
-    cdef uint32_t total = registers * elements(i)
-    cdef uint32_t r, e, s
-    if fp_is_trapped(c, i) or not check_sp(c, i):
-        return False
-    p = plain(c, i, va, total << log2, False)
-    if p and selem(i) == 1:
-        for r in range(registers):
-            host_write(p, c.v[2 * ((rd(i) + r) & 31)], 3)
-            p += 8
-            if aux(i) >> 17:
-                host_write(p, c.v[2 * ((rd(i) + r) & 31) + 1], 3)
-                p += 8
-    elif p:
-        if log2 == 0:
-            store_plain(c, i, p, 0)
-        elif log2 == 1:
-            store_plain(c, i, p, 1)
-        elif log2 == 2:
-            store_plain(c, i, p, 2)
-        else:
-            store_plain(c, i, p, 3)
-    else:
-        if not permitted(c, i, va, total, ACC_WRITE | ACC_NOISV):
-            return False
-        for r in range(repeat(i)):
-            for e in range(elements(i)):
-                for s in range(selem(i)):
-                    c.lo = host_read(<uint64_t>element(c, rd(i) + r + s, e, log2), log2)
-                    if not mem_store(c, i, va, 1 << log2, ACC_WRITE | ACC_NOISV):
-                        return False
-                    va += 1 << log2
-    return True
-
-# Separate functions, so that the jump needs no saved registers.
-
-cdef void ld_multiple(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    if not load_all(c, i):
+    if unlikely(p == 0 or special(c, i)):
+        ld_multiple(c, i, last)
         return
+    for r in range(registers):
+        c.v[2 * ((rd(i) + r) & 31)] = host_read(p + 8 * halves * r, 3)
+        c.v[2 * ((rd(i) + r) & 31) + 1] = host_read(p + 16 * r + 8, 3) if halves == 2 else 0
     finish(c, i)
     NEXT(c, i)
 
-cdef void st_multiple(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    if not store_all(c, i):
+cdef inline void store_whole(Cpu* c, const Insn* i, uint64_t last, uint32_t registers,
+                             uint32_t halves) noexcept nogil:
+    cdef uint64_t p = plain_write(c, xn(c, i), <uint64_t>1 << elem_log2(i), 8 * halves * registers)
+    cdef uint32_t r
+    if unlikely(p == 0 or special(c, i)):
+        st_multiple(c, i, last)
         return
+    for r in range(registers):
+        host_write(p + 8 * halves * r, c.v[2 * ((rd(i) + r) & 31)], 3)
+        if halves == 2:
+            host_write(p + 16 * r + 8, c.v[2 * ((rd(i) + r) & 31) + 1], 3)
     finish(c, i)
     NEXT(c, i)
 
-# ---- single structure -----------------------------------------------------------------------------
+cdef void ld1_1d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_whole(c, i, last, 1, 1)
+cdef void ld1_2d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_whole(c, i, last, 2, 1)
+cdef void ld1_3d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_whole(c, i, last, 3, 1)
+cdef void ld1_4d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_whole(c, i, last, 4, 1)
+cdef void ld1_1q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_whole(c, i, last, 1, 2)
+cdef void ld1_2q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_whole(c, i, last, 2, 2)
+cdef void ld1_3q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_whole(c, i, last, 3, 2)
+cdef void ld1_4q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_whole(c, i, last, 4, 2)
+cdef void st1_1d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_whole(c, i, last, 1, 1)
+cdef void st1_2d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_whole(c, i, last, 2, 1)
+cdef void st1_3d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_whole(c, i, last, 3, 1)
+cdef void st1_4d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_whole(c, i, last, 4, 1)
+cdef void st1_1q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_whole(c, i, last, 1, 2)
+cdef void st1_2q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_whole(c, i, last, 2, 2)
+cdef void st1_3q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_whole(c, i, last, 3, 2)
+cdef void st1_4q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_whole(c, i, last, 4, 2)
 
-cdef bint load_one(Cpu* c, const Insn* i, bint replicate) noexcept nogil:
-    cdef uint64_t va = xn(c, i)
-    cdef uint32_t log2 = elem_log2(i)
-    cdef uint64_t p
-    cdef uint32_t s, n
-    if fp_is_trapped(c, i) or not check_sp(c, i):
-        return False
-    p = plain(c, i, va, selem(i) << log2, True)
-    if not p and not permitted(c, i, va, selem(i), ACC_READ | ACC_NOISV):
-        return False
-    for s in range(selem(i)):
-        if p:
-            c.lo = host_read(p + (s << log2), log2)
-        elif not mem_load(c, i, va + (s << log2), 1 << log2, ACC_READ | ACC_NOISV):
-            return False
-        if replicate:
-            for n in range(elements(i)):
-                host_write(<uint64_t>element(c, rd(i) + s, n, log2), c.lo, log2)
-        else:
-            host_write(<uint64_t>element(c, rd(i) + s, index(i), log2), c.lo, log2)
-    if replicate:
-        clear_high(c, i, selem(i))
-    return True
+# ---- one element ------------------------------------------------------------------------------
 
-cdef bint store_one(Cpu* c, const Insn* i) noexcept nogil:
-    cdef uint64_t va = xn(c, i)
-    cdef uint32_t log2 = elem_log2(i)
-    cdef uint64_t p
-    cdef uint32_t s
-    if fp_is_trapped(c, i) or not check_sp(c, i):
-        return False
-    p = plain(c, i, va, selem(i) << log2, False)
-    if not p and not permitted(c, i, va, selem(i), ACC_WRITE | ACC_NOISV):
-        return False
-    for s in range(selem(i)):
-        c.lo = host_read(<uint64_t>element(c, rd(i) + s, index(i), log2), log2)
-        if p:
-            host_write(p + (s << log2), c.lo, log2)
-        elif not mem_store(c, i, va + (s << log2), 1 << log2, ACC_WRITE | ACC_NOISV):
-            return False
-    return True
-
-cdef void ld_single(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    if not load_one(c, i, False):
+cdef inline void load_element(Cpu* c, const Insn* i, uint64_t last, uint32_t log2) noexcept nogil:
+    cdef uint64_t p = plain_read(c, xn(c, i), <uint64_t>1 << log2, <uint64_t>1 << log2)
+    if unlikely(p == 0 or special(c, i)):
+        ld_single(c, i, last)
         return
+    host_write(<uint64_t>element(c, rd(i), index(i), log2), host_read(p, log2), log2)
     finish(c, i)
     NEXT(c, i)
 
-cdef void ld_replicate(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    if not load_one(c, i, True):
+cdef inline void store_element(Cpu* c, const Insn* i, uint64_t last, uint32_t log2) noexcept nogil:
+    cdef uint64_t p = plain_write(c, xn(c, i), <uint64_t>1 << log2, <uint64_t>1 << log2)
+    if unlikely(p == 0 or special(c, i)):
+        st_single(c, i, last)
         return
+    host_write(p, host_read(<uint64_t>element(c, rd(i), index(i), log2), log2), log2)
     finish(c, i)
     NEXT(c, i)
 
-cdef void st_single(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    if not store_one(c, i):
+cdef inline void load_replicated(Cpu* c, const Insn* i, uint64_t last, uint32_t log2) noexcept nogil:
+    cdef uint64_t p = plain_read(c, xn(c, i), <uint64_t>1 << log2, <uint64_t>1 << log2)
+    cdef uint64_t word
+    if unlikely(p == 0 or special(c, i)):
+        ld_replicate(c, i, last)
         return
+    word = every(log2, host_read(p, log2))
+    c.v[2 * rd(i)] = word
+    c.v[2 * rd(i) + 1] = word if has_128_bits(i) else 0
     finish(c, i)
     NEXT(c, i)
+
+cdef void ld1_element8(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_element(c, i, last, 0)
+cdef void ld1_element16(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_element(c, i, last, 1)
+cdef void ld1_element32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_element(c, i, last, 2)
+cdef void ld1_element64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_element(c, i, last, 3)
+cdef void st1_element8(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_element(c, i, last, 0)
+cdef void st1_element16(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_element(c, i, last, 1)
+cdef void st1_element32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_element(c, i, last, 2)
+cdef void st1_element64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_element(c, i, last, 3)
+cdef void ld1r8(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_replicated(c, i, last, 0)
+cdef void ld1r16(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_replicated(c, i, last, 1)
+cdef void ld1r32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_replicated(c, i, last, 2)
+cdef void ld1r64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_replicated(c, i, last, 3)
+
+# Stores, loads; by what else the encoding says: registers less one, times 2, plus Q; log2 of an element's
+# bytes.
+cdef Op WHOLE[2][8]
+cdef Op ELEMENT[2][4]
+cdef Op REPLICATED[4]
 
 # ---- decode -----------------------------------------------------------------------------------
 
@@ -280,6 +154,8 @@ cdef int fill_multiple(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogi
     if log2 == 3 and not q and s != 1:
         return UNDEF
     operands(o, raw, s * r * (8 << q))
+    if s == 1:
+        o.f = WHOLE[bits(raw, 22, 22)][2 * (r - 1) + q]
     o.aux = log2 | (s << 2) | (r << 5) | (((8 << q) >> log2) << 8) | (q << 17)
     return OK
 
@@ -304,6 +180,8 @@ cdef int fill_single(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
         else:
             place >>= 2
     operands(o, raw, s << log2)
+    if s == 1:
+        o.f = ELEMENT[bits(raw, 22, 22)][log2]
     o.aux = log2 | (s << 2) | (1 << 5) | (place << 13) | (q << 17)
     return OK
 
@@ -312,6 +190,8 @@ cdef int fill_replicate(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nog
     cdef uint32_t q = bits(raw, 30, 30)
     cdef uint32_t s = (bits(raw, 13, 13) << 1 | bits(raw, 21, 21)) + 1
     operands(o, raw, s << log2)
+    if s == 1:
+        o.f = REPLICATED[log2]
     o.aux = log2 | (s << 2) | (1 << 5) | (((8 << q) >> log2) << 8) | (q << 17)
     return OK
 
@@ -324,6 +204,14 @@ cdef int rows(str name, str pattern, Fill fill, Op op) except -1:
     """A row without post-index and one with it; the pattern has {m} for them."""
     row(name, pattern.format(p=0, m="00000"), fill, op)
     row(name + "_post", pattern.format(p=1, m="mmmmm"), fill, op)
+    return 0
+
+cdef int choose() except -1:
+    WHOLE[0][:] = [st1_1d, st1_1q, st1_2d, st1_2q, st1_3d, st1_3q, st1_4d, st1_4q]
+    WHOLE[1][:] = [ld1_1d, ld1_1q, ld1_2d, ld1_2q, ld1_3d, ld1_3q, ld1_4d, ld1_4q]
+    ELEMENT[0][:] = [st1_element8, st1_element16, st1_element32, st1_element64]
+    ELEMENT[1][:] = [ld1_element8, ld1_element16, ld1_element32, ld1_element64]
+    REPLICATED[:] = [ld1r8, ld1r16, ld1r32, ld1r64]
     return 0
 
 cdef int register() except -1:
@@ -344,4 +232,5 @@ cdef int register() except -1:
 
 def install() -> None:
     """Put this module's instructions into the decode table."""
+    choose()
     register()
