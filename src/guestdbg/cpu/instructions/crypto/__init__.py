@@ -1,4 +1,4 @@
-"""The Cryptographic Extension (C4.1.96), without SM3 and SM4: integer operations, whatever the host has.
+"""The Cryptographic Extension (C4.1.96), without SM3 and SM4, by integer operations.
 
 aes     AESE, AESD, AESMC, AESIMC
 sha1    SHA1C, SHA1P, SHA1M, SHA1H, SHA1SU0, SHA1SU1
