@@ -11,6 +11,8 @@ import fuzz_snapshots
 import fuzz_words
 from fuzz_case import Action, Case, Failure
 
+from guestdbg.arm64.cpu_models import CPU_MODELS
+from guestdbg.cpu.identification import identification
 from guestdbg.cpu.processor import (
     EXIT_EL2,
     EXIT_HIT,
@@ -72,7 +74,7 @@ class CpuCase(Case):
             breakpoints=breakpoints,
             watchpoints=rng.choice([4, 2, 16]),
             context_aware=rng.choice([1, 2, breakpoints]),
-            lse=rng.random() < 0.5,
+            identification=identification(rng.choice(tuple(CPU_MODELS))),
             clock=clock,
         )
         if clock == "host":

@@ -42,7 +42,6 @@ class World:
             [],
             VECTOR_CODE,
             vcpus=vcpus,
-            lse=True,
             watchpoints=4 if shared else 16,
             overwatch=4096 if shared else 0,
             use_hit_programs=way,

@@ -13,6 +13,7 @@ import fuzz_snapshots
 import fuzz_words
 from fuzz_case import Action, Case, Failure
 
+from guestdbg.arm64.cpu_models import CPU_MODELS
 from guestdbg.kvm import Snapshot, open_kvm
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_PSCI_0_2,
@@ -52,7 +53,7 @@ class SoftCase(Case):
             breakpoints=breakpoints,
             watchpoints=rng.choice([4, 2, 16]),
             context_aware=rng.choice([1, 2, breakpoints]),
-            lse=rng.random() < 0.5,
+            cpu=rng.choice(tuple(CPU_MODELS)),
             linux=rng.choice(SOFTWARE_VERSIONS),
             psci_smc=rng.choice([True, False, None]),
         )

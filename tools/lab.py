@@ -129,7 +129,7 @@ def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Rep
     last = seed + number - 1
     print(f"lab: {side} and soft: random programs of seeds {seed} to {last}", flush=True)
     report = campaign.Report()
-    options = software_options(lab.description["kernel"])
+    options = software_options(lab.description["kernel"], lab.description["cpu"])
     with (
         playing_on("soft", full=False, **options) as brief,
         playing_on("soft", full=True, **options) as full,

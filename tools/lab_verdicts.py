@@ -19,7 +19,7 @@ from typing import Any
 
 from guestdbg.check import CASES, run_cases, select
 from guestdbg.kvm import open_kvm
-from guestdbg.kvm.linux_release import is_within, software_version
+from guestdbg.kvm.linux_release import is_within, software_options, software_version
 from guestdbg.kvm.soft import SoftKvm
 from guestdbg.kvm.soft.debug import linux_6_14
 from guestdbg.kvm.soft.state import LinuxVersion, VcpuState
@@ -122,7 +122,8 @@ def fault_of(release: str, mode: str) -> str | None:
 @contextmanager
 def software_kvm(software: str, fault: str | None) -> Iterator[SoftKvm]:
     """The software KVM of a version, with a fault of kernels or without."""
-    with open_kvm("soft", linux=software, psci_smc=None) as kvm:
+    cpu = software_options(software)["cpu"]
+    with open_kvm("soft", linux=software, psci_smc=None, cpu=cpu) as kvm:
         assert isinstance(kvm, SoftKvm)
         model = FAULTS[fault].model if fault is not None else None
         if model is not None:

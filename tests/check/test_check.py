@@ -55,7 +55,7 @@ def test_everything_passes_on_the_software_kvm(kvm: Kvm) -> None:
     [
         ({"breakpoints": 2, "watchpoints": 2, "context_aware": 1}, None),
         (
-            {"breakpoints": 16, "watchpoints": 16, "context_aware": 16, "lse": True},
+            {"breakpoints": 16, "watchpoints": 16, "context_aware": 16, "cpu": "max"},
             EVERYTHING_THERE,
         ),
     ],

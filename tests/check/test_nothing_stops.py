@@ -134,7 +134,7 @@ def test_what_is_armed_is_recorded() -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [{}, {"breakpoints": 16, "watchpoints": 16, "context_aware": 16, "lse": True}],
+    [{}, {"breakpoints": 16, "watchpoints": 16, "context_aware": 16, "cpu": "max"}],
     ids=["default", "the-most"],
 )
 @pytest.mark.parametrize(

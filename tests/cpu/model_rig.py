@@ -10,6 +10,7 @@ from typing import NamedTuple
 from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT, PhysicalMemory, Processor
 
 from .model_debug import State
+from .processor_features import LSE
 from .system_support import enc
 
 RAM = 0x4000_0000
@@ -87,7 +88,7 @@ class Rig:
             breakpoints=breakpoints,
             watchpoints=watchpoints,
             context_aware=context_aware,
-            lse=lse,
+            identification=LSE if lse else None,
         )
         self.breakpoints, self.watchpoints = breakpoints, watchpoints
         self.context_aware = context_aware

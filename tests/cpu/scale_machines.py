@@ -11,6 +11,7 @@ from unicorn import arm64_const as uc_arm64
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.cpu.processor import EXIT_EL2, PhysicalMemory, Processor
+from tests.cpu.processor_features import LSE
 from tests.cpu.scale_program import (
     CASE_SIZE,
     CASES,
@@ -98,7 +99,7 @@ class ProcessorUnderTest(Memory):
         self.physical = PhysicalMemory()
         for slot, (at, region) in enumerate(self.regions.items()):
             self.physical.map(slot, at, region)
-        self.cpu = Processor(self.physical, lse=lse)
+        self.cpu = Processor(self.physical, identification=LSE if lse else None)
         for name, value in CONTROLS.items():
             self.cpu.set_sysreg(SYSREGS[name].encoding, value)
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from guestdbg.cpu.processor import PhysicalMemory, Processor
 
+from .processor_features import LSE
+
 RAM = 0x4000_0000
 CODE = RAM
 DATA = RAM + 0x10000
@@ -66,7 +68,7 @@ class Bench:
             breakpoints=breakpoints,
             watchpoints=watchpoints,
             context_aware=context_aware,
-            lse=lse,
+            identification=LSE if lse else None,
         )
         self.p.pc = CODE
         self.put(CODE, words)

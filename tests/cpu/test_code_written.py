@@ -16,6 +16,7 @@ pytest.importorskip(
 
 from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT, PhysicalMemory, Processor
 
+from .processor_features import LSE
 from .support import B_SELF, CODE, RAM, RET, Bench, branch, movz
 
 SEED = 20261122
@@ -75,7 +76,7 @@ class Machine:
         other = alias(self.ram)
         if other is not None:
             self.bench.memory.map(1, ALIAS, other)
-        self.cpus = [self.bench.p, Processor(self.bench.memory, lse=True)]
+        self.cpus = [self.bench.p, Processor(self.bench.memory, identification=LSE)]
         for cpu in self.cpus:
             cpu.set_sysreg(0xC082, 3 << 20)  # CPACR_EL1: FP allowed
             cpu.hcr_el2 = 1 << 12  # DC: unaligned accesses are allowed with the MMU off

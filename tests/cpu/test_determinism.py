@@ -35,6 +35,7 @@ from guestdbg.cpu.processor import (
     Processor,
 )
 
+from .processor_features import LSE
 from .support import B_SELF, DATA, NOP, Bench, load_address, movz
 from .support import CODE as CODE_AT
 from .system_support import enc
@@ -64,7 +65,7 @@ class Guest:
     def __post_init__(self) -> None:
         rng = random.Random(self.seed)
         self.memory.map(0, RAM, self.ram)
-        self.p = p = Processor(self.memory, lse=bool(self.seed & 1))
+        self.p = p = Processor(self.memory, identification=LSE if self.seed & 1 else None)
         self.ram[:0x800] = fuzz_words.vectors(rng)
         self.ram[0x1000 : 0x1000 + 4 * WORDS] = fuzz_words.code(rng, WORDS)
         if not self.exclusives:

@@ -23,6 +23,7 @@ pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compi
 from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT, PhysicalMemory, Processor, encodings
 
 from .oracle import Row, random_encoding
+from .processor_features import LSE
 from .scale_rows import Rows
 from .support import B_SELF, DATA, EL0T, EL1H, MDE, NOP, RAM, TDE, Bench
 from .system_support import enc
@@ -149,7 +150,7 @@ class Machine:
         self.memory.map(0, LOW, self.low)
         self.memory.map(1, HIGH, self.high)
         self.memory.map(2, CODE, self.code)
-        self.p = Processor(self.memory, breakpoints=6, watchpoints=4, context_aware=2, lse=True)
+        self.p = Processor(self.memory, identification=LSE)
         self.p.set_sysreg(VBAR_EL1, VECTORS)
         self.code[PAGE:] = struct.pack("<I", B_SELF) * (PAGE // 4)
 

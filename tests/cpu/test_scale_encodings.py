@@ -20,6 +20,7 @@ from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.cpu.processor import PhysicalMemory, Processor, encodings
 from tests.cpu import scan
 from tests.cpu.oracle import SEED
+from tests.cpu.processor_features import LSE
 from tests.cpu.scan_explained import EXPLAINED, Explained, explain
 
 needs_llvm = pytest.mark.skipif(scan.llvm_library() is None, reason="llvm-mc is not installed")
@@ -31,7 +32,7 @@ LATER = "+v8a,+crc,+lse,+lor"
 
 def processor(*, later: bool = False) -> Processor:
     """later: with LSE atomics and limited ordering regions."""
-    cpu = Processor(PhysicalMemory(), lse=later)
+    cpu = Processor(PhysicalMemory(), identification=LSE if later else None)
     if later:
         mmfr1 = SYSREGS["ID_AA64MMFR1_EL1"].encoding
         cpu.set_sysreg(mmfr1, cpu.get_sysreg(mmfr1) | 1 << 16)

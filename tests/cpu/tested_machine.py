@@ -23,6 +23,7 @@ from tests.cpu.cases import (
     Outcome,
     State,
 )
+from tests.cpu.processor_features import LSE
 
 
 def _sysreg(name: str) -> int:
@@ -45,7 +46,7 @@ class ProcessorUnderTest:
         self.memory.map(0, CODE, self.code)
         self.memory.map(1, SUPPORT, support)
         self.memory.map(2, DATA, self.data)
-        self.cpu = Processor(self.memory, lse=lse)
+        self.cpu = Processor(self.memory, identification=LSE if lse else None)
         for name, value in (
             ("MAIR_EL1", 0xFF),
             ("TCR_EL1", 25 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23),  # 39 bits, EPD1

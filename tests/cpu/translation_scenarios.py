@@ -28,6 +28,7 @@ from .model_translation import (
     syndrome,
     walk,
 )
+from .processor_features import LSE
 from .system_support import B_SELF, EL0T, EL1H, enc, sys
 
 RAM = 0x4000_0000
@@ -158,7 +159,7 @@ class World:
         ram[: 4 * len(words_of_code)] = struct.pack(f"<{len(words_of_code)}I", *words_of_code)
         for vector in range(0x800, 0x1000, 0x80):
             ram[vector : vector + 4] = struct.pack("<I", B_SELF)
-        self.p = Processor(self.memory, lse=True)
+        self.p = Processor(self.memory, identification=LSE)
         self.p.cptr_el2 = 0
         self.set("CPACR_EL1", 3 << 20)
         self.saved = {base: bytes(buffer) for base, buffer in self.slots.items()}

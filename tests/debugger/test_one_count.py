@@ -219,7 +219,7 @@ ATOMICS = {
 
 @pytest.mark.parametrize("name", ATOMICS)
 def test_atomics_read_and_write(way: bool, name: str) -> None:
-    with guest_of(way, ATOMICS[name], lse=True) as guest:
+    with guest_of(way, ATOMICS[name]) as guest:
         guest.cpu.x[5], guest.cpu.x[4] = DATA, 99
         rows = guest.record(DATA, 8, access="any")
         writes = guest.record(DATA, 8)

@@ -134,7 +134,7 @@ def test_without_points_the_guest_is_not_debugged(plain: Guest) -> None:
 
 def test_an_atomic_reads_and_writes() -> None:
     code = flat(START, mov(4, 5), ldadd(4, 6, 1), ldr(7, 1), OFF)
-    with assembled(code, lse=True) as guest:
+    with assembled(code) as guest:
         reported: list[tuple[str, str, int, object]] = []
         for access in ("read", "write", "any"):
             watch = guest.watch(DATA, 8, access=access, name=access)

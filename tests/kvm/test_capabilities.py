@@ -56,7 +56,7 @@ def test_el1_32bit_is_what_is_true() -> None:
 @pytest.mark.parametrize(("version", "target"), [("6.1", 2), ("6.14", 5)])
 def test_preferred_target(version: str, target: int) -> None:
     """As on real kernels: that of a Cortex-A57; since Linux 6.3 the generic one."""
-    init = Guest(linux=version).vm.preferred_target()
+    init = Guest(linux=version, cpu="cortex-a57").vm.preferred_target()
     assert init.target == target
     assert init.features == (0,) * 7
 

@@ -30,9 +30,13 @@ def test_of_a_release(release: str, version: tuple[int, int], software: str) -> 
 
 
 def test_options_for_a_release() -> None:
-    assert software_options("6.1.0-56") == {"linux": "6.1", "psci_smc": False}
-    assert software_options("6.12.118") == {"linux": "6.1", "psci_smc": True}
-    assert software_options("7.2") == {"linux": "6.14", "psci_smc": True}
+    a57 = {"cpu": "cortex-a57"}
+    assert software_options("6.1.0-56") == {"linux": "6.1", "psci_smc": False} | a57
+    assert software_options("6.12.118") == {"linux": "6.1", "psci_smc": True} | a57
+    later = {"linux": "6.14", "psci_smc": True}
+    assert software_options("7.2") == later | {"cpu": "cortex-a72"}
+    assert software_options("7.2", "cortex-a57") == later | a57
+    assert software_options("7.2", "max,pauth-impdef=on,sve=off") == later | a57
 
 
 def test_the_provider_has_each() -> None:

@@ -310,7 +310,11 @@ def test_features_of_the_vcpus_of_a_machine(linux: str) -> None:
 
 
 def test_the_target_of_the_processor_is_accepted(linux: str) -> None:
-    """The generic target since Linux 6.3; that of a Cortex-A57 always."""
-    guest = Guest()
+    """The generic target since Linux 6.3; that of a Cortex-A57 always, if it is one."""
+    guest = Guest(cpu="cortex-a57")
     assert guest.vm.preferred_target() == VcpuInit(2 if linux == "6.1" else 5)
     guest.vcpu.init(VcpuInit(2))
+    other = Guest(cpu="cortex-a72")
+    assert other.vm.preferred_target() == VcpuInit(5)
+    with pytest.raises(KvmError, match="target 2 is not this processor's, 5"):
+        other.vcpu.init(VcpuInit(2))

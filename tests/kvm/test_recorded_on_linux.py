@@ -30,7 +30,6 @@ NOT_IN_QEMU = "QEMU 7.2 has no such register, and gives the guest UNDEFINED befo
 EVERYWHERE = {
     "guest_reads_ID_AA64PFR0_EL1": OTHER_CPU,
     "guest_reads_ID_AA64MMFR0_EL1": OTHER_CPU,
-    "guest_reads_ID_AA64ISAR0_EL1": OTHER_CPU,
     "guest_reads_DBGAUTHSTATUS_EL1": NOT_IN_QEMU,
     "guest_reads_DBGPRCR_EL1": NOT_IN_QEMU,
     "guest_reads_DBGCLAIMSET_EL1": NOT_IN_QEMU,
@@ -53,8 +52,6 @@ def otherwise(kernel: str) -> dict[str, str]:
         found |= dict.fromkeys(INJECTED, SIGN)
     else:
         found["guest_reads_CLIDR_EL1"] = CACHE_LEVELS
-    if "a57" not in kernel:
-        found["guest_reads_MIDR_EL1"] = OTHER_CPU
     return found
 
 

@@ -83,7 +83,7 @@ class Program:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         rng = random.Random(seed)
-        self.kvm = open_kvm("soft", lse=bool(seed & 1))
+        self.kvm = open_kvm("soft", cpu="max" if seed & 1 else "cortex-a57")
         self.vm = cast(SoftVm, self.kvm.create_vm())
         self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
         self.ram = private(64 * PAGE)

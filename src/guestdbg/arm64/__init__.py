@@ -14,6 +14,10 @@ Registers
     idregs32            identification registers of AArch32
     pstate              PSTATE as plain ints, for code that runs at every stop
 
+Processors
+    features            features, and the identification registers that state them
+    cpu_models          sets of features: the processors that can be chosen
+
 Exceptions
     exception_class     ESR_ELx.EC, for code that runs at every stop
     faults              fault status codes

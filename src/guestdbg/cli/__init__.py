@@ -8,7 +8,7 @@ differential  random programs on two KVMs, compared exit by exit
 lab           a command on a real arm64 KVM, in an emulated machine
 gdb           a guest for GDB or LLDB
 run           a guest with breakpoints and watchpoints
-provider_options  --provider and --linux
+provider_options  --provider, --cpu and --linux
 lab_options   the options that choose the lab's machine
 output_file   a file that a command writes, without harm to another one
 standard_streams  stdin, stdout and stderr, also where they are closed

@@ -1,11 +1,12 @@
-"""`guestdbg caps`: the capabilities of the provider, by KVM_CHECK_EXTENSION."""
+"""`guestdbg caps`: the capabilities of the provider, by KVM_CHECK_EXTENSION, and its processor."""
 
 import json
 
 import click
 
 from guestdbg.cli.provider_options import provider_options, who
-from guestdbg.kvm import Kvm, constants, open_kvm
+from guestdbg.cli.wrapping import wrapped
+from guestdbg.kvm import Kvm, SupportsCpuModel, constants, open_kvm
 
 NOTES = {
     "KVM_CAP_SET_GUEST_DEBUG": "guest debugging",
@@ -42,7 +43,7 @@ Example:
 )
 @provider_options("The KVM to ask.")
 def caps(as_json: bool, show_all: bool, kvm: dict[str, str]) -> None:
-    """Show what the provider can do: debug registers, limits, extensions."""
+    """Show what the provider can do: debug registers, limits, extensions, the processor."""
     with open_kvm(**kvm) as opened:
         found = capabilities(opened)
         if as_json:
@@ -52,6 +53,8 @@ def caps(as_json: bool, show_all: bool, kvm: dict[str, str]) -> None:
                 "api_version": opened.api_version(),
                 "capabilities": {name: answer for name, (_, answer) in found.items()},
             }
+            if isinstance(opened, SupportsCpuModel):
+                document["cpu"] = {"model": opened.cpu.name, "features": opened.cpu.feature_names}
             click.echo(json.dumps(document, indent=2))
             return
         click.echo(f"provider {who(opened)}, KVM API version {opened.api_version()}")
@@ -59,3 +62,6 @@ def caps(as_json: bool, show_all: bool, kvm: dict[str, str]) -> None:
             if answer or show_all or name in NOTES:
                 value = f"{answer:#x}" if name in FLAGS else str(answer)
                 click.echo(f"{name:36} {number:>3}  {value:<8}  {NOTES.get(name, '')}".rstrip())
+        if isinstance(opened, SupportsCpuModel):
+            names = " ".join(opened.cpu.feature_names)
+            click.echo(wrapped(f"processor {opened.cpu}: {names}", hanging="  "))

@@ -159,7 +159,8 @@ def lab(
     with contextlib.ExitStack() as stack:
         machine = stack.enter_context(Lab(**chosen))
         there = stack.enter_context(LabSide(machine))
-        options = software_options(machine.description["kernel"])
+        about = machine.description
+        options = software_options(about["kernel"], about["cpu"])
         brief = stack.enter_context(playing_on("soft", full=False, **options))
         full = stack.enter_context(playing_on("soft", full=True, **options))
         here = campaign.LocalSide(brief, full)

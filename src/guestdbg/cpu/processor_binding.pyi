@@ -26,9 +26,13 @@ class Processor:
         breakpoints: int = 6,
         watchpoints: int = 4,
         context_aware: int = 2,
-        lse: bool = False,
+        identification: dict[int, int] | None = None,
         clock: str = "virtual",
-    ) -> None: ...
+    ) -> None:
+        """identification: values of identification registers, by encoding: see identification.py.
+
+        Without them it is an Armv8.0-A processor with CRC32.
+        """
     pc: int
     sp_el0: int
     sp_el1: int

@@ -25,7 +25,7 @@ cdef class Processor:
     cdef readonly HitPrograms programs
 
     def __cinit__(self, PhysicalMemory memory not None, *, uint64_t mpidr=0x80000000, int breakpoints=6,
-                  int watchpoints=4, int context_aware=2, bint lse=False, str clock="virtual"):
+                  int watchpoints=4, int context_aware=2, dict identification=None, str clock="virtual"):
         cdef Cpu* c
         if not 2 <= breakpoints <= 16:
             raise ValueError(f"{breakpoints} breakpoints: the architecture has 2 to 16")
@@ -55,9 +55,11 @@ cdef class Processor:
         memory.p.cpus[memory.p.ncpus] = c
         memory.p.ncpus += 1
         sysreg_identify(c)
-        if lse:
-            c.id_aa64isar0 |= 2 << 20
         self.reset()
+        if identification:
+            for encoding, value in identification.items():
+                self.set_sysreg(encoding, value)
+            self.reset()    # some reset values depend on the features
 
     def __dealloc__(self):
         cdef int k

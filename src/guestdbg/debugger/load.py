@@ -70,12 +70,14 @@ def load(
             registers.
         semihosting: provide semihosting (HLT #0xF000): True, or a ``guestdbg.Semihosting`` with
             its options.
-        options: of the provider (``guestdbg.kvm.open_kvm``).
+        options: of the provider (``guestdbg.kvm.open_kvm``), such as ``cpu="armv8.2"``, the
+            processor of the software provider.
 
     Raises:
         LoadError: the file is not a guest, or does not fit the board.
         MachineError: no such board. BadImage: the file's symbols are damaged.
         KvmError: the provider is not available.
+        ArchitectureError: ``cpu`` is no processor; a ValueError.
     """
     if console == "stdout":
         console = _to_stdout()

@@ -14,6 +14,7 @@ interface       the calls: Kvm, Vm, Vcpu, Device, and optional interfaces
 hit_programs    an optional interface: hits that the provider decides itself
 hlt_exit        an optional interface: HLT instructions that exit to userspace
 guest_faults    optional interfaces: how exceptions began, what is not implemented
+processor       an optional interface: which processor the provider emulates
 soft            the software provider
 host            the provider over /dev/kvm
 provider        open_kvm()
@@ -56,6 +57,7 @@ from guestdbg.kvm.interface import (
     Vcpu,
     Vm,
 )
+from guestdbg.kvm.processor import SupportsCpuModel
 from guestdbg.kvm.provider import open_kvm
 from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
 
@@ -85,6 +87,7 @@ __all__ = [
     "Snapshot",
     "SupportsCodeChanged",
     "SupportsCounterFrequency",
+    "SupportsCpuModel",
     "SupportsDebugState",
     "SupportsFinalize",
     "SupportsFirstException",

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from guestdbg.arm64.cpu_models import CPU_MODELS
+
 #: The kernel versions that the software provider answers as, oldest first. Each holds until the
 #: next one.
 SOFTWARE_VERSIONS: Final = ("6.1", "6.14")
+
+#: The first kernel that the lab does not run on a Cortex-A57 (lab.machine.qemu.processor).
+_ON_A72: Final = (6, 14)
 
 
 def version_of(release: str) -> tuple[int, int]:
@@ -37,10 +42,17 @@ def software_version(release: str) -> str:
     return known[-1] if known else SOFTWARE_VERSIONS[0]
 
 
-def software_options(release: str) -> dict[str, Any]:
+def software_options(release: str, processor: str | None = None) -> dict[str, Any]:
     """The options of the software provider with which it answers most like this release.
 
     Between its versions it differs from the kernels in this: since 6.4 they answer SMC as they do
     HVC.
+
+    processor: what the kernel runs on, as QEMU calls it; None: what the lab chooses for it. For one
+    that is no model of the software provider, it is the smallest.
     """
-    return {"linux": software_version(release), "psci_smc": version_of(release) >= (6, 4)}
+    if processor is None:
+        processor = "cortex-a72" if version_of(release) >= _ON_A72 else "cortex-a57"
+    cpu = processor if processor in CPU_MODELS and processor != "max" else "cortex-a57"
+    linux = software_version(release)
+    return {"linux": linux, "psci_smc": version_of(release) >= (6, 4), "cpu": cpu}

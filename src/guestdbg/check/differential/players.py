@@ -15,8 +15,8 @@ from guestdbg.kvm import open_kvm
 def playing_on(provider: str, *, full: bool, **options: Any) -> Iterator[Player]:
     """A player on a new KVM of this provider, with these options.
 
-    The software KVM answers as its kernel version does, also PSCI by SMC, unless ``options`` say
-    otherwise.
+    The software KVM answers as its kernel version does, also PSCI by SMC, and its processor is the
+    one that the programs are generated for, unless ``options`` say otherwise.
 
     Warnings are switched off meanwhile, because random programs are full of undefined instructions.
     Raises what ``open_kvm`` raises.
@@ -26,7 +26,7 @@ def playing_on(provider: str, *, full: bool, **options: Any) -> Iterator[Player]
     log.setLevel(logging.ERROR)
     try:
         if provider == "soft":
-            options = {"psci_smc": None} | options
+            options = {"psci_smc": None, "cpu": "cortex-a57"} | options
         with (
             open_kvm(provider, **options) as kvm,
             contextlib.closing(Player(kvm, full=full)) as made,

@@ -6,7 +6,7 @@ what is above it in this list:
 
     register_fields               asm/kvm_arm.h,   fields of EL2's registers and of syndromes
                                   asm/esr.h
-    capabilities                  arm.c, reset.c   KVM_CHECK_EXTENSION, limits
+    capabilities                  arm.c, reset.c   KVM_CHECK_EXTENSION, limits, the target
     processor_model               no counterpart   makes the processors of the machines
     run/fair_lock                 no counterpart   one vCPU of a machine runs at a time
     state                         asm/kvm_host.h   the state of a vCPU and of a machine
@@ -16,6 +16,7 @@ what is above it in this list:
     debug/linux_6_1               debug.c          guest debug until 6.13: entries and exits
     debug/linux_6_14              debug.c          guest debug since 6.14: owners, loads and puts
     debug/debug_regs              sys_regs.c       the guest's debug registers and OS Lock
+    registers/id_regs             sys_regs.c       ID registers as a guest sees them
     registers/sys_regs            sys_regs.c       one-reg access to system registers
     registers/timer               arch_timer.c     the generic timer's registers
     registers/reset               reset.c, arm.c   reset, KVM_ARM_VCPU_INIT

@@ -16,6 +16,16 @@ DEFAULT_IPA_BITS: Final = 40
 _ID_AA64DFR0 = SYSREGS["ID_AA64DFR0_EL1"].encoding
 _ID_AA64PFR0 = SYSREGS["ID_AA64PFR0_EL1"].encoding
 _ID_AA64MMFR0 = SYSREGS["ID_AA64MMFR0_EL1"].encoding
+_MIDR = SYSREGS["MIDR_EL1"].encoding
+
+#: MIDR_EL1.Implementer and PartNum of the processors that have a target of their own.
+_TARGETS: Final = {
+    (0x41, 0xD0F): kvm.KVM_ARM_TARGET_AEM_V8,
+    (0x41, 0xD00): kvm.KVM_ARM_TARGET_FOUNDATION_V8,
+    (0x41, 0xD03): kvm.KVM_ARM_TARGET_CORTEX_A53,
+    (0x41, 0xD07): kvm.KVM_ARM_TARGET_CORTEX_A57,
+    (0x50, 0x000): kvm.KVM_ARM_TARGET_XGENE_POTENZA,
+}
 
 _PA_RANGES: Final = (32, 36, 40, 42, 44, 48)
 
@@ -50,6 +60,12 @@ def ipa_limit(cpu: Processor) -> int:
     """Width in bits of the processor's physical addresses (ID_AA64MMFR0_EL1.PARange)."""
     pa_range = cpu.get_sysreg(_ID_AA64MMFR0) & 15
     return _PA_RANGES[min(pa_range, len(_PA_RANGES) - 1)]
+
+
+def target(cpu: Processor) -> int:
+    """The target of KVM_ARM_VCPU_INIT that is this processor's (guest.c: kvm_target_cpu)."""
+    midr = cpu.get_sysreg(_MIDR)
+    return _TARGETS.get((midr >> 24, midr >> 4 & 0xFFF), kvm.KVM_ARM_TARGET_GENERIC_V8)
 
 
 def check_extension(cpu: Processor, cap: int) -> int:

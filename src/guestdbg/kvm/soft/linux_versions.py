@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from guestdbg.kvm.constants import KVM_ARM_TARGET_CORTEX_A57, KVM_ARM_TARGET_GENERIC_V8
 from guestdbg.kvm.soft.debug import linux_6_1, linux_6_14
 from guestdbg.kvm.soft.exits.psci_versions import PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3
+from guestdbg.kvm.soft.registers.id_regs import HIDDEN_6_1, HIDDEN_6_14
 from guestdbg.kvm.soft.state import LinuxVersion
 
 LINUX_6_1: Final = LinuxVersion(
@@ -27,8 +27,9 @@ LINUX_6_1: Final = LinuxVersion(
     debug_ptr=linux_6_1.debug_ptr,
     psci_versions=(PSCI_0_2, PSCI_1_0, PSCI_1_1),
     smc_calls=False,
-    preferred_target=KVM_ARM_TARGET_CORTEX_A57,
-    targets=frozenset({KVM_ARM_TARGET_CORTEX_A57}),
+    generic_target=False,
+    hidden_id_fields=HIDDEN_6_1,
+    debug_version=6,  # Armv8.0
     features_of_machine=False,
     writable_debug_features=False,
 )
@@ -47,8 +48,9 @@ LINUX_6_14: Final = LinuxVersion(
     debug_ptr=linux_6_14.debug_ptr,
     psci_versions=(PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3),
     smc_calls=True,
-    preferred_target=KVM_ARM_TARGET_GENERIC_V8,
-    targets=frozenset({KVM_ARM_TARGET_CORTEX_A57, KVM_ARM_TARGET_GENERIC_V8}),
+    generic_target=True,
+    hidden_id_fields=HIDDEN_6_14,
+    debug_version=10,  # Armv8.8
     features_of_machine=True,
     writable_debug_features=True,
 )

@@ -10,7 +10,7 @@ import errno
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -69,8 +69,10 @@ class LinuxVersion:
         psci_versions: the versions of PSCI that KVM_REG_ARM_PSCI_VERSION may be set to, as it
             encodes them. The last one is the default.
         smc_calls: an SMC #0 is answered as an HVC is. Otherwise every SMC is NOT_SUPPORTED.
-        preferred_target: what KVM_ARM_PREFERRED_TARGET returns.
-        targets: what KVM_ARM_VCPU_INIT accepts.
+        generic_target: KVM_ARM_PREFERRED_TARGET returns the generic target, and KVM_ARM_VCPU_INIT
+            accepts it beside that of the processor. Otherwise both only know the processor's.
+        hidden_id_fields: encoding of an ID register -> bits that a guest sees as 0.
+        debug_version: the newest ID_AA64DFR0_EL1.DebugVer that a guest sees.
         features_of_machine: all vCPUs of a machine have the same features, and POWER_OFF is not one
             of them. Otherwise each vCPU keeps those that it was first initialised with.
         writable_debug_features: before the first run, userspace may lower ID_AA64DFR0_EL1.
@@ -88,8 +90,9 @@ class LinuxVersion:
     debug_ptr: Callable[[VcpuState], DebugPtr | None]
     psci_versions: tuple[int, ...]
     smc_calls: bool
-    preferred_target: int
-    targets: frozenset[int]
+    generic_target: bool
+    hidden_id_fields: Mapping[int, int]
+    debug_version: int
     features_of_machine: bool
     writable_debug_features: bool
 

@@ -14,6 +14,7 @@ from guestdbg.kvm.constants import (
     KVM_ARM_IRQ_TYPE_SHIFT,
     KVM_ARM_IRQ_VCPU2_SHIFT,
     KVM_ARM_IRQ_VCPU_SHIFT,
+    KVM_ARM_TARGET_GENERIC_V8,
     KVM_CAP_ARM_NISV_TO_USER,
     KVM_MEM_READONLY,
     KVM_VM_TYPE_ARM_IPA_SIZE_MASK,
@@ -164,7 +165,9 @@ class SoftVm(VmState):
 
     def preferred_target(self) -> VcpuInit:
         self.check_open("KVM_ARM_PREFERRED_TARGET")
-        return VcpuInit(self.linux.preferred_target)
+        return VcpuInit(
+            KVM_ARM_TARGET_GENERIC_V8 if self.linux.generic_target else self.model.target
+        )
 
     # -- devices and lines ------------------------------------------------------------------------
 

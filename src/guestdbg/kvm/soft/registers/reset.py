@@ -77,11 +77,14 @@ def check_init(vcpu: VcpuState, init: VcpuInit) -> None:
     """
     call = "KVM_ARM_VCPU_INIT"
     linux = vcpu.vm.linux
-    if init.target not in linux.targets:
+    targets = [vcpu.vm.model.target]
+    if linux.generic_target:
+        targets.append(kvm.KVM_ARM_TARGET_GENERIC_V8)
+    if init.target not in targets:
         raise KvmError(
             errno.EINVAL,
             call,
-            f"target {init.target} is not this processor's, {linux.preferred_target} "
+            f"target {init.target} is not this processor's, {targets[-1]} "
             "(KVM_ARM_PREFERRED_TARGET)",
         )
     if len(init.features) != 7:

@@ -14,6 +14,7 @@ from guestdbg.arm64.sysregs import SYSREGS, encode16
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.regs import name_of, sys_reg_id
 from guestdbg.kvm.soft.debug.debug_regs import DEBUG_REGS
+from guestdbg.kvm.soft.registers.id_regs import sanitised_id_reg
 from guestdbg.kvm.soft.state import VcpuState
 
 
@@ -93,9 +94,10 @@ def get_sys_reg(vcpu: VcpuState, encoding: int) -> int:
         if encoding == _ID_AA64DFR0 and vcpu.vm.id_aa64dfr0_el1 is not None:
             return vcpu.vm.id_aa64dfr0_el1
         try:
-            return vcpu.cpu.get_sysreg(encoding)
+            value = vcpu.cpu.get_sysreg(encoding)
         except KeyError:
             return 0  # an ID register that the processor does not have reads as zero
+        return sanitised_id_reg(vcpu, encoding, value)
     raise KeyError(encoding)
 
 
@@ -136,7 +138,7 @@ def _set_id_aa64dfr0(vcpu: VcpuState, value: int) -> None:
     The number of breakpoints cannot change: the context-aware ones are the highest-numbered, and
     the guest accesses those of the hardware.
     """
-    processor = vcpu.cpu.get_sysreg(_ID_AA64DFR0)
+    processor = sanitised_id_reg(vcpu, _ID_AA64DFR0, vcpu.cpu.get_sysreg(_ID_AA64DFR0))
     if vcpu.vm.has_run:
         raise KvmError(
             errno.EBUSY,

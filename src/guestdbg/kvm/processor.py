@@ -1,0 +1,25 @@
+"""An optional interface: which processor the provider emulates.
+
+The host provider's processors are the machine's own. Their ID registers describe them:
+``guestdbg.arm64.features.features_of``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from guestdbg.arm64.cpu_models import CpuModel
+
+__all__ = ["SupportsCpuModel"]
+
+
+@runtime_checkable
+class SupportsCpuModel(Protocol):
+    """A provider that was given a processor model.
+
+    Attributes:
+        cpu: the model. Its guests see the features that KVM lets them use: pointer authentication
+            only if their vCPUs were initialised with it.
+    """
+
+    cpu: CpuModel
