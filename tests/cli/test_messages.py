@@ -11,7 +11,8 @@ from .guests import guestdbg
 SET_VBAR = 0xD518C009
 SKIP = (0xD538402A, 0x9100114A, 0xD518402A, 0xD69F03E0)  # elr_el1 += 4, by x10; eret
 OFF = (0xD2B08000, 0xF2800100, 0xD4000002)  # x0 = 0x84000008; hvc: PSCI SYSTEM_OFF
-FADD = 0x1E612800
+LDG = 0xD9600020
+LDADD = 0xB8210002
 GIC = (0xD2A10001, 0xB9400020)  # x1 = 0x08000000; ldr w0, [x1]
 
 
@@ -27,21 +28,27 @@ def raw(path: Path, *code: int, handler: tuple[int, ...] = SKIP) -> str:
 
 @pytest.mark.parametrize("plain", ["", "1"])
 def test_each_is_said_once_and_logged(tmp_path: Path, plain: str) -> None:
-    guest = raw(tmp_path / "guest.bin", *GIC, *GIC, FADD, FADD, *OFF)
+    guest = raw(tmp_path / "guest.bin", *GIC, *GIC, LDG, LDG, LDADD, *OFF)
     log = tmp_path / "log.jsonl"
-    result = guestdbg(*("run", guest, "--kind", "raw", "--log", str(log)), GUESTDBG_PLAIN=plain)
+    command = ("run", guest, "--kind", "raw", "--log", str(log), "--cpu", "cortex-a57")
+    result = guestdbg(*command, GUESTDBG_PLAIN=plain)
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("GIC distributor, which this board does not have") == 1
-    assert result.stderr.count("fadd") == 1
-    assert "-mgeneral-regs-only" in result.stderr
+    assert result.stderr.count("'ldg x0, [x1]'") == 1
+    assert "-march=armv8-a+nomemtag" in result.stderr
+    lse = "LSE: LDADD (this processor, cortex-a57, has no FEAT_LSE; cpu='max' has it)"
+    summary = " ".join(result.stderr.split("\n--")[-1].split())
+    assert f"UNDEFINED to the guest: MTE: LDG; {lse}" in summary
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    device, instruction, end = events
+    device, instruction, _, end = events
     assert (device["event"], device["address"]) == ("missing_device", "0x8000000")
     assert (device["device"], device["aborted"]) == ("GIC distributor", False)
     assert instruction["event"] == "unimplemented_instruction"
-    assert instruction["encoding"] == "0x1e612800"
-    assert instruction["build_with"] == "-mgeneral-regs-only"
+    assert instruction["encoding"] == "0xd9600020"
+    assert instruction["feature"] == "FEAT_MTE"
+    assert instruction["build_with"] == "-march=armv8-a+nomemtag"
     assert end["event"] == "end"
+    assert end["unimplemented"] == ["MTE: LDG", lse]
 
 
 def test_trace_only_has_no_lines_for_people(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ SET_VBAR = 0xD518C009
 PRELUDE = (0xD2A00009 | (VECTORS >> 16) << 5, SET_VBAR)
 SKIP = (0xD538402A, 0x9100114A, 0xD518402A, 0xD69F03E0)
 GIC = (0xD2A10001, 0xB9400020)  # x1 = 0x08000000; ldr w0, [x1]
-FADD, UDF, NOP = 0x1E612800, 0, 0xD503201F
+LDG, UDF, NOP = 0xD9600020, 0, 0xD503201F
 
 
 def test_the_client_and_the_server_are_told_once(tmp_path: Path) -> None:
     end = CODE + 4 * (len(PRELUDE) + 6)
-    guest = assembled([*PRELUDE, *GIC, *GIC, FADD, FADD, b(0)], {SKIP_AT: SKIP}, vcpus=2)
+    guest = assembled([*PRELUDE, *GIC, *GIC, LDG, LDG, b(0)], {SKIP_AT: SKIP}, vcpus=2)
     with served(tmp_path, guest) as server, server.client() as wire:
         assert wire.ask(b"Z1,%x,4" % end) == b"OK"
         wire.send(b"vCont;c")
@@ -25,15 +25,16 @@ def test_the_client_and_the_server_are_told_once(tmp_path: Path) -> None:
         while not (reply := wire.reply()).startswith(b"T"):
             assert reply[:1] == b"O"
             shown.append(bytes.fromhex(reply[1:].decode()).decode())
-        assert [("GIC distributor" in text, "fadd" in text) for text in shown] == [
+        assert [("GIC distributor" in text, "MTE: LDG" in text) for text in shown] == [
             (True, False),
             (False, True),
         ]
         assert sum("GIC distributor" in line for line in server.announced) == 1
-        assert sum("fadd" in line for line in server.announced) == 1
+        assert sum("MTE: LDG" in line for line in server.announced) == 1
         listed = wire.monitor("diagnose")
         assert "GIC distributor" in listed
-        assert "-mgeneral-regs-only" in listed
+        assert "MTE: LDG" in listed
+        assert "-march=armv8-a+nomemtag" in listed
         assert "vCPU 1" in listed
         assert "powered off" in listed
         wire.send(b"k")

@@ -13,7 +13,7 @@ from guestdbg.cpu.identification import identification
 from guestdbg.cpu.processor import PhysicalMemory, Processor
 from guestdbg.kvm import KvmError, SupportsCpuModel, open_kvm
 
-from .support import Guest
+from .support import RAM, Guest
 
 LDADD = 0xB8210002  # ldadd w1, w2, [x0]
 
@@ -77,3 +77,22 @@ def test_no_processor() -> None:
 def test_not_of_the_host() -> None:
     with pytest.raises(KvmError, match=r"no options .cpu.: its processors are the machine's own"):
         open_kvm("host", cpu="max")
+
+
+def test_the_log_names_the_extension_and_the_processor_that_has_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once each."""
+    ldg, rndr = 0xD9600020, 0xD53B2400
+    guest = Guest(ldg, cpu="cortex-a57")
+    for word in (ldg, LDADD, LDADD, rndr, 0):
+        guest.place(guest.pc, word)
+        guest.run(1)
+        guest.pc = RAM
+    assert [record.getMessage() for record in caplog.records if "cpu" in record.getMessage()] == [
+        "LSE: LDADD (this processor, cortex-a57, has no FEAT_LSE; cpu='max' has it): instruction "
+        f"{LDADD:#010x} at pc {RAM:#x} is not implemented; UNDEFINED to the guest"
+    ]
+    assert any(it.startswith(f"MTE: LDG: instruction {ldg:#010x}") for it in caplog.messages)
+    assert any(it.startswith("RNG: MRS RNDR: ") for it in caplog.messages)
+    assert len(caplog.messages) == 3

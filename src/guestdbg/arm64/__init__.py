@@ -31,6 +31,8 @@ Memory and instructions
     loadstore           what a load or store accesses
     instructions        accesses, classes and properties of an instruction
     exclusive_sequence  load-exclusive/store-exclusive sequences
+    extension_encodings       the extension that an instruction belongs to
+    extension_encodings_simd  its rows for SIMD and floating point
     psci                function ids and results of PSCI
 
 The package is flat although it has more than fifteen modules: each module is one topic of the

@@ -42,6 +42,7 @@ def record(guest: Guest, message: Message, text: str) -> dict[str, Any]:
             "encoding": f"{message.encoding:#010x}",
             "instruction": message.text,
             "extension": message.extension,
+            "feature": message.instruction.feature if message.instruction is not None else None,
             "build_with": message.build_with,
         }
     return found | {

@@ -71,6 +71,8 @@ def _addresses(point: Watch | Breakpoint) -> list[str]:
 
 def _notes(guest: Guest, armed: ArmedPoints) -> Iterator[str]:
     """What the counts do not say."""
+    if missing := _unimplemented(guest):
+        yield f"UNDEFINED to the guest: {'; '.join(missing)}"
     if armed.waiting is not None:
         yield f"--after {armed.waiting} was never reached: nothing else was set"
     for label, point in armed.points:
@@ -83,6 +85,11 @@ def _notes(guest: Guest, armed: ArmedPoints) -> Iterator[str]:
             )
         if not point.seen and (reason := guest.why_unreachable(point)) is not None:
             yield f"{label}: nothing could reach it at the end: {reason}"
+
+
+def _unimplemented(guest: Guest) -> list[str]:
+    """The instructions that the processor does not implement, each once."""
+    return list(dict.fromkeys(it.summary for it in guest.messages.unimplemented))
 
 
 def _progress(totals: Totals) -> str:
@@ -103,6 +110,7 @@ def record(guest: Guest, outcome: RunOutcome, totals: Totals, armed: ArmedPoints
         "status": outcome.status,
         "seconds": round(totals.seconds, 3),
         "instructions": totals.instructions,
+        "unimplemented": _unimplemented(guest),
         "points": [
             {
                 "point": label,

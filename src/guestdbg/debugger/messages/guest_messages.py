@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from guestdbg.debugger.messages.unimplemented import UnimplementedInstruction
 from guestdbg.debugger.program.source_location import Location
-from guestdbg.kvm import SupportsUndefinedInstructions, Vcpu
+from guestdbg.kvm import SupportsCpuModel, SupportsUndefinedInstructions, Vcpu
 from guestdbg.machine import Board, MissingDevice
 
 __all__ = ["GuestMessages", "Message"]
@@ -44,6 +44,7 @@ class GuestMessages:
 
     def __init__(self, board: Board, locate: Callable[[int], Location]) -> None:
         self._locate = locate
+        self._cpu = board.kvm.cpu if isinstance(board.kvm, SupportsCpuModel) else None
         self._seen: set[tuple[str | int, str]] = set()
         self.missing_devices: list[MissingDevice] = []
         self.unimplemented: list[UnimplementedInstruction] = []
@@ -68,9 +69,16 @@ class GuestMessages:
         if found is None:
             return
         location = self._locate(pc)
-        text, extension, build_with = found
         instruction = UnimplementedInstruction(
-            pc, location, encoding, text, extension, build_with, vcpu.id
+            pc,
+            location,
+            encoding,
+            found.text,
+            found.extension,
+            found.build_with,
+            vcpu.id,
+            found.instruction,
+            self._cpu,
         )
         key = (location.function or pc & ~0xFFF, instruction.mnemonic)
         if key in self._seen:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from guestdbg.arm64.cpu_models import CpuModel
+from guestdbg.arm64.extension_encodings import ExtensionInstruction
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.hexadecimal_repr import hexadecimal
 
@@ -23,6 +25,9 @@ class UnimplementedInstruction:
         extension: what it belongs to.
         build_with: the compiler option with which code does not use it; None: there is none.
         vcpu: the id of the vCPU.
+        instruction: the extension by its name, and the instruction, such as "MTE: IRG"; None: it
+            belongs to no extension.
+        cpu: the processor's model, if the provider says it.
     """
 
     pc: int
@@ -32,17 +37,28 @@ class UnimplementedInstruction:
     extension: str
     build_with: str | None
     vcpu: int
+    instruction: ExtensionInstruction | None = None
+    cpu: CpuModel | None = None
 
     @property
     def mnemonic(self) -> str:
         """The first word of ``text``."""
         return self.text.split(maxsplit=1)[0]
 
+    @property
+    def summary(self) -> str:
+        """In a few words: "LSE: LDADD (this processor, cortex-a57, has no FEAT_LSE; ...)"."""
+        return self.instruction.on(self.cpu) if self.instruction is not None else self.text
+
     def __str__(self) -> str:
         where = str(self.location)
         pc = "" if f"{self.pc:#x}" in where else f" (pc {self.pc:#x})"
+        label, hint = "", ""
+        if self.instruction is not None:
+            label, hint = f"{self.instruction}: ", self.instruction.hint(self.cpu)
         text = (
-            f"{where}{pc} executed {self.text!r}, of {self.extension}, which this processor does "
-            "not implement: UNDEFINED to the guest"
+            f"{label}{where}{pc} executed {self.text!r}, of {self.extension}, which this processor "
+            "does not implement: UNDEFINED to the guest"
         )
-        return f"{text}; build with {self.build_with}" if self.build_with else text
+        parts = [text, hint, f"build with {self.build_with}" if self.build_with else ""]
+        return "; ".join(part for part in parts if part)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from guestdbg.arm64.extension_encodings import extension_instruction
 from guestdbg.cpu.processor import HitPrograms, PhysicalMemory, Processor
 from guestdbg.kvm.debug_state import DebugPtr, Owner
 from guestdbg.kvm.errors import KvmError
@@ -329,8 +330,11 @@ class VmState(Vm):
         if self._first(("instruction", encoding)):
             if self.on_undefined is not None:
                 self.on_undefined(vcpu, encoding, pc)
-            else:
-                log.warning("%s at pc %#x is not implemented; UNDEFINED to the guest", what, pc)
+                return
+            found = extension_instruction(encoding)
+            extension = f"{found.on(self.model.cpu)}: " if found is not None else ""
+            text = "%s%s at pc %#x is not implemented; UNDEFINED to the guest"
+            log.warning(text, extension, what, pc)
 
     def _first(self, key: Hashable) -> bool:
         """Whether this is the first time for ``key``, and there is still room for it."""
