@@ -36,7 +36,7 @@ from guestdbg.kvm.hit_programs import (
     Op,
     Operation,
 )
-from guestdbg.kvm.regs import core_reg, sys_reg
+from guestdbg.kvm.regs import core_reg, size_of, sys_reg
 from guestdbg.kvm.soft.vcpu import SoftVcpu
 
 RAM, DATA = 0x4000_0000, 0x4001_0000
@@ -193,11 +193,13 @@ def test_what_conditions_can_compute(condition: list[Operation | str], holds: bo
 def test_system_registers_read_as_at_the_seam(name: str, sp_sel: int) -> None:
     guest = Guest()
     core = {"SP_EL0": "sp", "ELR_EL1": "elr_el1", "SPSR_EL1": "spsr[0]"}
+    core |= {"FPCR": "fpcr", "FPSR": "fpsr"}
     register = core_reg(core[name]) if name in core else sys_reg(name)
     guest.vcpu.set_one_reg(core_reg("pstate"), 0x3C4 | sp_sel)
     mmu_off = 0x30D0_0800
     if name != "MPIDR_EL1":  # which is as it is
-        guest.vcpu.set_one_reg(register, mmu_off if name == "SCTLR_EL1" else 0xFFFF_FFFF_1234_5678)
+        value = mmu_off if name == "SCTLR_EL1" else 0xFFFF_FFFF_1234_5678
+        guest.vcpu.set_one_reg(register, value & (1 << 8 * size_of(register)) - 1)
     value = guest.vcpu.get_one_reg(register)
     assert value
     steps = ((Op.SYSTEM, 0, SYSTEM_REGISTERS[name]), (Op.CONST, 0, value), (Op.EQ, 0, 0))

@@ -19,12 +19,15 @@ cdef enum:
     LOAD_PSTATE = 11
     PICK = 12              # index: how far below the top
     LOAD_SYSTEM = 13       # value: the register's encoding
+    LOAD_VECTOR = 14       # index: of V0 to V31; value: the first byte | bytes << 8
     NEG = 16
     INVERT = 17
     NOT = 18
     LOAD = 19              # index: bytes | 16 if signed
     SEXT = 20              # index: bits
     ZEXT = 21
+    WIDEN = 22             # to double precision; index: bytes
+    TO_FLOAT = 23          # of an integer
     DROP = 24
     SWAP = 25
     ROT = 26
@@ -50,6 +53,21 @@ cdef enum:
     GE = 53
     BOTH = 56              # and
     EITHER = 57            # or
+    # Of the bits of double-precision values, zero-extended.
+    FADD = 64
+    FSUB = 65
+    FMUL = 66
+    FDIV = 67
+    FFLOORDIV = 68
+    FMOD = 69
+    TRUEDIV = 70           # of integers
+    COMPARE_FLOAT = 71     # an integer with a float: -1, 0, 1; 2 if that is not a number
+    FEQ = 72
+    FNE = 73
+    FLT = 74
+    FLE = 75
+    FGT = 76
+    FGE = 77
 
 cdef enum:
     KIND_WATCH = 0

@@ -7,6 +7,7 @@ guest memory only. Where it cannot be evaluated (a fault, a division by zero), t
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
+from guestdbg.cpu.condition_floats cimport *
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.exception cimport get_spsr
 from guestdbg.cpu.mmu cimport translate
@@ -48,6 +49,13 @@ cdef s128 unsigned_value(const uint8_t* bytes, uint32_t size) noexcept nogil:
     return <s128><u128>value
 
 
+cdef s128 load_vector(const Cpu* c, const Operation* o) noexcept nogil:
+    """Bytes of a V register. load_condition() has verified that they are in it."""
+    cdef uint64_t value = 0
+    memcpy(&value, <const uint8_t*>&c.v[2 * o.index] + (o.low & 15), o.low >> 8)
+    return <s128><u128>value
+
+
 cdef s128 push(Cpu* c, const Program* p, const Operation* o, uint64_t pc, uint64_t address, uint64_t size,
                bint* ok) noexcept nogil:
     """The value of an operation that takes nothing off the stack."""
@@ -75,6 +83,8 @@ cdef s128 push(Cpu* c, const Program* p, const Operation* o, uint64_t pc, uint64
         return <s128><u128>(get_spsr(c) & ~<uint64_t>PSTATE_SS)
     if o.op == LOAD_SYSTEM:
         return <s128><u128>reg_get(c, sysreg_find(<uint32_t>o.low), c.end_count - <uint64_t>c.budget)
+    if o.op == LOAD_VECTOR:
+        return load_vector(c, o)
     return load_memory(c, p, o.low, o.index, ok)
 
 
@@ -89,10 +99,51 @@ cdef inline s128 unary(Cpu* c, const Program* p, const Operation* o, s128 a, bin
         return load_memory(c, p, <uint64_t><u128>a, o.index, ok)
     if o.op == SEXT:
         return sign_extend(<uint64_t><u128>a, o.index)
+    if o.op == WIDEN:
+        return widen(a, o.index)
+    if o.op == TO_FLOAT:
+        return from_integer(a)
     return zero_extend(<uint64_t><u128>a, o.index)
 
 
+cdef inline s128 float_binary(uint32_t op, s128 a, s128 b, bint* ok) noexcept nogil:
+    cdef double x = as_double(a)
+    cdef double y = as_double(b)
+    if op == FADD:
+        return bits_of(x + y)
+    if op == FSUB:
+        return bits_of(x - y)
+    if op == FMUL:
+        return bits_of(x * y)
+    if op == COMPARE_FLOAT:
+        return compare_with_float(a, y)
+    if op == TRUEDIV:
+        # Python rounds the quotient of two integers once, however large they are.
+        if b == 0 or not is_exact(a) or not is_exact(b):
+            ok[0] = False
+            return 0
+        return bits_of(<double>a / <double>b)
+    if op <= FMOD:
+        if y == 0:
+            ok[0] = False
+            return 0
+        return bits_of(x / y) if op == FDIV else float_divide(x, y, op == FMOD)
+    if op == FEQ:
+        return x == y
+    if op == FNE:
+        return x != y
+    if op == FLT:
+        return x < y
+    if op == FLE:
+        return x <= y
+    if op == FGT:
+        return x > y
+    return x >= y
+
+
 cdef inline s128 binary(uint32_t op, s128 a, s128 b, bint* ok) noexcept nogil:
+    if op >= FADD:
+        return float_binary(op, a, b, ok)
     if op == ADD:
         return wrapping_add(a, b)
     if op == SUB:
@@ -147,13 +198,13 @@ cdef bint condition_holds(Cpu* c, const Program* p, uint64_t pc, uint64_t addres
         o = &p.code[k]
         op = o.op
         k += 1
-        if op < PICK or op == LOAD_SYSTEM:
+        if op <= LOAD_VECTOR and op != PICK:
             stack[n] = push(c, p, o, pc, address, size, ok)
             n += 1
         elif op >= ADD:
             n -= 1
             stack[n - 1] = binary(op, stack[n - 1], stack[n], ok)
-        elif op <= ZEXT and op != PICK:
+        elif op <= TO_FLOAT and op != PICK:
             stack[n - 1] = unary(c, p, o, stack[n - 1], ok)
         elif op == PICK:
             stack[n] = stack[n - 1 - o.index]
@@ -224,9 +275,10 @@ cdef extern from *:
 
 # (pops, pushes) of each operation.
 STACK_EFFECT = {NEG: (1, 1), INVERT: (1, 1), NOT: (1, 1), LOAD: (1, 1), SEXT: (1, 1), ZEXT: (1, 1),
+                  WIDEN: (1, 1), TO_FLOAT: (1, 1),
                   DROP: (1, 0), SWAP: (2, 2), ROT: (3, 3), JUMP: (0, 0), JUMP_IF: (1, 0),
                   BOTH: (2, 1), EITHER: (2, 1)}
-STACK_EFFECT.update({op: (0, 1) for op in range(LOAD_CONST, LOAD_SYSTEM + 1)})
+STACK_EFFECT.update({op: (0, 1) for op in range(LOAD_CONST, LOAD_VECTOR + 1)})
 
 # The system registers that conditions may read: their values do not depend on who reads, and reading
 # has no side effect. The same as guestdbg.kvm.hit_programs.SYSTEM_REGISTERS.
@@ -235,6 +287,8 @@ SYSTEM_REGISTERS = frozenset({
     0xc201,  # ELR_EL1
     0xc290,  # ESR_EL1
     0xc300,  # FAR_EL1
+    0xda20,  # FPCR
+    0xda21,  # FPSR
     0xc510,  # MAIR_EL1
     0xc005,  # MPIDR_EL1
     0xc080,  # SCTLR_EL1
@@ -248,7 +302,7 @@ SYSTEM_REGISTERS = frozenset({
     0xc101,  # TTBR1_EL1
     0xc600,  # VBAR_EL1
 })
-STACK_EFFECT.update({op: (2, 1) for op in (*range(ADD, REM + 1), *range(EQ, GE + 1))})
+STACK_EFFECT.update({op: (2, 1) for op in (*range(ADD, REM + 1), *range(EQ, GE + 1), *range(FADD, FGE + 1))})
 
 
 cdef check_operation(Program* p, op, index, value, depth):
@@ -266,6 +320,12 @@ cdef check_operation(Program* p, op, index, value, depth):
         raise ValueError(f"{index & 15} bytes of memory: must be 1, 2, 4 or 8")
     if op == LOAD_SYSTEM and value not in SYSTEM_REGISTERS:
         raise ValueError(f"{value:#x} is not the encoding of a system register for conditions")
+    if op == LOAD_VECTOR:
+        offset, size = value & 255, value >> 8
+        if not 0 <= index <= 31 or size not in (1, 2, 4, 8) or offset % size or offset + size > 16:
+            raise ValueError(f"{size} bytes from {offset} on of v{index}: must be 1, 2, 4 or 8 in v0 to v31")
+    if op == WIDEN and index not in (2, 4, 8):
+        raise ValueError(f"a floating-point value of {index} bytes: must be 2, 4 or 8")
     if op in (SEXT, ZEXT) and not 1 <= index <= 64:
         raise ValueError(f"extending {index} bits: must be 1 to 64")
     if not 0 <= index <= 255:
@@ -323,7 +383,10 @@ OPS = {
     "JUMP_IF": JUMP_IF, "ADD": ADD, "SUB": SUB, "DIV": DIV, "REM": REM,
     "MUL": MUL, "FLOORDIV": FLOORDIV, "MOD": MOD, "AND": AND, "OR": OR, "XOR": XOR,
     "LSHIFT": LSHIFT, "RSHIFT": RSHIFT, "EQ": EQ, "NE": NE, "LT": LT, "LE": LE, "GT": GT, "GE": GE,
-    "BOTH": BOTH, "EITHER": EITHER,
+    "BOTH": BOTH, "EITHER": EITHER, "VECTOR": LOAD_VECTOR, "WIDEN": WIDEN, "TO_FLOAT": TO_FLOAT,
+    "FADD": FADD, "FSUB": FSUB, "FMUL": FMUL, "FDIV": FDIV, "FFLOORDIV": FFLOORDIV, "FMOD": FMOD,
+    "TRUEDIV": TRUEDIV, "COMPARE_FLOAT": COMPARE_FLOAT, "FEQ": FEQ, "FNE": FNE, "FLT": FLT,
+    "FLE": FLE, "FGT": FGT, "FGE": FGE,
 }
 LIMITS = {
     "depth": MAX_DEPTH, "operations": MAX_OPERATIONS, "programs": MAX_PROGRAMS, "record_words": RECORD_WORDS, "plain": MAX_PLAIN,

@@ -11,7 +11,8 @@
   sysreg_traps         which system register accesses are trapped; sysreg: the registers themselves
   debug                breakpoints, watchpoints, software step
   mmu                  translation, the TLBs, the slow paths of memory accesses
-  conditions           conditions of hit programs; hit_programs: hits that are decided here
+  conditions           conditions of hit programs; condition_floats: their floating point
+  hit_programs         hits that are decided here
   core.pyx             run loop, decode table, block cache
   memory               physical memory of a VM; page_store: its contents in snapshots
   state                the whole state, for snapshots

@@ -25,7 +25,8 @@ from guestdbg.kvm.constants import KVM_EXIT_DEBUG
 from guestdbg.kvm.exits import Exit, ExitDebug
 
 #: An operation of a condition: (op, index, value). Operations work on a stack of signed 128-bit
-#: integers that wrap around. The condition holds if the value left at the end is not 0.
+#: integers that wrap around; a float is its 64 bits. The condition holds if the value left at the
+#: end is not 0.
 Operation = tuple[int, int, int]
 
 # Limits: values on a condition's stack, and operations of it; programs of a vCPU, excluded ranges
@@ -49,6 +50,8 @@ SYSTEM_REGISTERS: dict[str, int] = {
         "ELR_EL1",
         "ESR_EL1",
         "FAR_EL1",
+        "FPCR",
+        "FPSR",
         "MAIR_EL1",
         "MPIDR_EL1",
         "SCTLR_EL1",
@@ -82,12 +85,15 @@ class Op(IntEnum):
     PSTATE = 11  # PSTATE laid out as SPSR_EL1 has it, SS as 0
     PICK = 12  # a copy of the value that is index places below the top
     SYSTEM = 13  # a system register; value: its encoding, one of SYSTEM_REGISTERS
+    VECTOR = 14  # 1, 2, 4 or 8 bytes of v[index], aligned; value: the first byte | bytes << 8
     NEG = 16
     INVERT = 17
     NOT = 18
     LOAD = 19  # guest memory at the address that it pops; index as for MEMORY
     SEXT = 20  # the lowest index bits (1 to 64), sign-extended
     ZEXT = 21  # the same, zero-extended
+    WIDEN = 22  # IEEE 754 half (index 2), single (4) or double precision (8) to a float
+    TO_FLOAT = 23  # an integer to the nearest float
     DROP = 24  # pop the top value
     SWAP = 25  # exchange the two top values
     ROT = 26  # move the top value below the next two
@@ -113,6 +119,21 @@ class Op(IntEnum):
     GE = 53
     BOTH = 56  # logical and
     EITHER = 57  # logical or
+    # Of floats: the 64 bits of double-precision values. They do what Python does.
+    FADD = 64
+    FSUB = 65
+    FMUL = 66
+    FDIV = 67
+    FFLOORDIV = 68
+    FMOD = 69
+    TRUEDIV = 70  # two integers to a float
+    COMPARE_FLOAT = 71  # an integer with a float, exactly: -1, 0, 1, or 2 if that is not a number
+    FEQ = 72
+    FNE = 73
+    FLT = 74
+    FLE = 75
+    FGT = 76
+    FGE = 77
 
 
 @hexadecimal("address")
