@@ -29,6 +29,7 @@ __all__ = [
     "is_prefetch",
     "is_return",
     "is_store_exclusive",
+    "loaded_vectors",
     "memory_operand",
     "touches_interrupt_masks",
     "without_pac",
@@ -154,6 +155,14 @@ def written_registers(raw: int) -> frozenset[int] | None:
         return frozenset()
     operand = memory_operand(raw)
     return None if operand is None else operand.written
+
+
+def loaded_vectors(raw: int) -> frozenset[int]:
+    """The numbers of the V registers that a load writes."""
+    operand = memory_operand(raw)
+    if operand is None or not operand.simd or not operand.reads:
+        return frozenset()
+    return frozenset(operand.registers)
 
 
 def is_exclusive(raw: int) -> bool:

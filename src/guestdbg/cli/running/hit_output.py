@@ -13,7 +13,7 @@ _HEXADECIMAL_FROM = 1 << 16
 
 
 def value(value: int | bytes | None) -> str:
-    """A value as text for people."""
+    """A value that is not a float as text for people."""
     if value is None:
         return "?"
     if isinstance(value, bytes):
@@ -49,13 +49,16 @@ def line(number: int, name: str, hit: Hit) -> Text:
 
 
 def _append_values(text: Text, hit: Hit) -> None:
+    floats = hit.float_texts
+    old = value(hit.element_old) if floats is None else floats[0] or "?"
     if hit.access == "read":
-        text.append(f"  {value(hit.element_old)}", style="bold magenta")
+        text.append(f"  {old}", style="bold magenta")
         return
     if hit.new is None:
-        text.append(f"  {value(hit.element_old)}, not written: {hit.new_reason}", style="magenta")
+        text.append(f"  {old}, not written: {hit.new_reason}", style="magenta")
         return
-    text.append(f"  {value(hit.element_old)} -> {value(hit.element_new)}", style="bold magenta")
+    new = value(hit.element_new) if floats is None else floats[1] or "?"
+    text.append(f"  {old} -> {new}", style="bold magenta")
 
 
 def frames(backtrace: Backtrace) -> Text:
@@ -85,14 +88,20 @@ def _caller(frame: Frame) -> Text:
     return text
 
 
-def _plain(value: int | bytes | None) -> int | str | None:
-    return value.hex() if isinstance(value, bytes) else value
+def _plain(value: Any, data: bytes | None, point: Watch) -> int | float | str | None:
+    if isinstance(value, bytes):
+        return value.hex()
+    if point.float_format is None or data is None:
+        found: int | None = value
+        return found
+    return point.float_format.plain(int.from_bytes(data, "little"))
 
 
 def record(number: int, label: str, hit: Hit, backtrace: Backtrace | None) -> dict[str, Any]:
     """A hit as a JSON object: addresses and the syndrome as hexadecimal text, values as numbers.
 
-    A value that is not 1, 2, 4 or 8 bytes long is its bytes in hexadecimal.
+    A value that is not 1, 2, 4 or 8 bytes long is its bytes in hexadecimal. JSON has no number for
+    an infinity or a NaN: they are text, of a NaN with its fraction.
     """
     location = hit.location
     found: dict[str, Any] = {
@@ -115,8 +124,8 @@ def record(number: int, label: str, hit: Hit, backtrace: Backtrace | None) -> di
             "access": hit.access,
             "address": f"{hit.address:#x}",
             "size": hit.size,
-            "old": _plain(hit.old),
-            "new": _plain(hit.new),
+            "old": _plain(hit.old, hit.old_bytes, hit.point),
+            "new": _plain(hit.new, hit.new_bytes, hit.point),
         }
         if hit.new is None and hit.new_reason is not None:
             found["new_reason"] = hit.new_reason

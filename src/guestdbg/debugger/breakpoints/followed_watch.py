@@ -59,6 +59,7 @@ class FollowedWatch(Watch):
             length=path.length,
             type_name=path.type_name,
             bit_field=path.bit_field,
+            float_format=path.float_format,
             **watch,
         )
         self.placed = False

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.errors import StaleHit
+from guestdbg.debugger.program.element_name import Element
+from guestdbg.debugger.program.float_format import FloatFormat
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace, check_limit
 from guestdbg.kvm import ExitDebug, Vcpu
@@ -18,14 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["AccessName", "Hit", "HitSource", "Value"]
 
 AccessName = Literal["read", "write", "readwrite", "execute"]
-Value = int | bytes
+Value = int | float | bytes
 _NAMES: tuple[AccessName, ...] = ("execute", "read", "write", "readwrite")
 
 
+def _unsigned(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
 def _value(data: bytes) -> Value:
-    if len(data) in (1, 2, 4, 8):
-        return int.from_bytes(data, "little")
-    return data
+    return _unsigned(data) if len(data) in (1, 2, 4, 8) else data
 
 
 class HitSource(Protocol):
@@ -48,7 +52,7 @@ class HitSource(Protocol):
     def backtrace(self, pc: int, limit: int, location: Location) -> Backtrace:
         """The frames from here outwards; frame 0 is shown at ``pc``, in ``location``."""
 
-    def element(self, address: int, size: int, variable: tuple[str, int] | None) -> str | None:
+    def element(self, address: int, size: int, variable: tuple[str, int] | None) -> Element | None:
         """The variable, member or element that has these bytes."""
 
     def variable(self, expression: str, location: Location) -> Any:
@@ -78,7 +82,7 @@ class Hit:
     _resume_count = 0
     _location: Location | None = None
     _backtrace: Backtrace | None = None
-    _element: tuple[()] | tuple[str | None] = ()
+    _element: tuple[()] | tuple[Element | None] = ()
     #: Of a watch that moves, where it was then.
     _range: tuple[int, int] | None = None
 
@@ -132,6 +136,11 @@ class Hit:
         Of an access to several of them it is what has them all. None where that is not known
         (it takes debug information), and for a breakpoint.
         """
+        found = self._found_element
+        return None if found is None else found.name
+
+    @property
+    def _found_element(self) -> Element | None:
         watched, point = self._watched, self.point
         if watched is None or not isinstance(point, Watch):
             return None
@@ -194,8 +203,9 @@ class Hit:
     def old(self) -> Any:
         """The watched value before the access: an int for 1, 2, 4 and 8 bytes, else bytes.
 
-        Of a bit-field it is the field's own value, negative where that is; an access to its bytes
-        that leaves the field as it is has equal ``old`` and ``new``.
+        Of a variable of floating-point type it is a float. Of a bit-field it is the field's own
+        value, negative where that is; an access to its bytes that leaves the field as it is has
+        equal ``old`` and ``new``.
 
         A watch of 1, 2, 4 or 8 bytes always reports all of them, also when fewer were accessed;
         a longer watch reports the accessed bytes. None for a breakpoint.
@@ -208,6 +218,18 @@ class Hit:
         return self._value(self.new_bytes)
 
     @property
+    def changed(self) -> bool:
+        """Whether the watched value has other bits after the access; False if nothing was written.
+
+        That a NaN is not equal to itself, and that 0.0 is equal to -0.0, does not matter here.
+        """
+        old, new = self.old_bytes, self.new_bytes
+        if old is None or new is None or old == new:
+            return False
+        point = self.point
+        return not isinstance(point, Watch) or point.bit_field is None or self.old != self.new
+
+    @property
     def shown_name(self) -> str:
         """What was accessed, for a message: the point's name, and the element of it."""
         point, element = self.point, self.element
@@ -218,27 +240,61 @@ class Hit:
     @property
     def element_old(self) -> Any:
         """``old`` of ``element`` alone: of the accessed bytes of a larger watched value."""
-        return self._element_value(self.old, self.old_bytes)
+        return self._element_value(self.old_bytes)
 
     @property
     def element_new(self) -> Any:
         """``new`` of ``element`` alone; None if nothing was written."""
-        return self._element_value(self.new, self.new_bytes)
+        return self._element_value(self.new_bytes)
 
-    def _element_value(self, value: Any, data: bytes | None) -> Any:
+    @property
+    def float_texts(self) -> tuple[str | None, str | None] | None:
+        """Both values of the element as text that loses nothing; None if it is not a float."""
+        shown = []
+        for data in (self.old_bytes, self.new_bytes):
+            part = None if data is None else self._element_bytes(data)
+            found = None if part is None else self._element_format(part)
+            if part is not None and found is None:
+                return None
+            shown.append(None if found is None or part is None else found.text(_unsigned(part)))
+        return None if shown == [None, None] else (shown[0], shown[1])
+
+    def _element_value(self, data: bytes | None) -> Any:
+        if data is None:
+            return None
+        part = self._element_bytes(data)
+        if part is None:
+            return self._value(data)
+        found = self._element_format(part)
+        return _value(part) if found is None else found.value(_unsigned(part))
+
+    def _element_bytes(self, data: bytes) -> bytes | None:
+        """The bytes of the element among those of the watched value; None for a bit-field."""
         point, watched = self.point, self._watched
-        if data is None or watched is None or not isinstance(point, Watch):
-            return value
-        if point.bit_field is not None or self.element in (None, point.variable):
-            return value
+        if watched is None or not isinstance(point, Watch) or point.bit_field is not None:
+            return None
+        if point.float_format is not None or self.element in (None, point.variable):
+            return data
         first = self.address - watched[0] if len(data) == watched[1] - watched[0] else 0
-        return _value(data[first : first + self.size])
+        return data[first : first + self.size]
+
+    def _element_format(self, part: bytes) -> FloatFormat | None:
+        """The format of the element, if these are all of its bytes."""
+        point, element = self.point, self._found_element
+        found = point.float_format if isinstance(point, Watch) else None
+        if found is None and element is not None and self.element != getattr(point, "variable", ""):
+            found = element.float_format
+        return found if found is not None and found.size == len(part) else None
 
     def _value(self, data: bytes | None) -> Value | None:
         point = self.point
-        if data is None or not isinstance(point, Watch) or point.bit_field is None:
+        if data is None or not isinstance(point, Watch):
             return None if data is None else _value(data)
-        return point.bit_field.value(int.from_bytes(data, "little"))
+        if point.bit_field is not None:
+            return point.bit_field.value(_unsigned(data))
+        if point.float_format is not None:
+            return point.float_format.value(_unsigned(data))
+        return _value(data)
 
     @property
     def location(self) -> Location:
@@ -303,9 +359,10 @@ class Hit:
             f"{'byte' if self.size == 1 else 'bytes'} at {self.address:#x}) by {self.location}"
         )
         if self.old_bytes is not None:
-            text += f": {_show(self.element_old)}"
+            old, new = self.float_texts or (_show(self.element_old), _show(self.element_new))
+            text += f": {old}"
             if self.new_bytes is not None:
-                text += f" -> {_show(self.element_new)}"
+                text += f" -> {new}"
             elif self._touched[2] & 2 and self.new_reason:
                 text += f", {self.new_reason}"
         return text

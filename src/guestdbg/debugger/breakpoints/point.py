@@ -11,6 +11,7 @@ from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.errors import InvalidLocation, VariableUnavailable
 from guestdbg.debugger.hardware.requests import ACCESS_BITS, BreakRequest, WatchRequest
 from guestdbg.debugger.program.bit_field import BitField
+from guestdbg.debugger.program.float_format import FloatFormat
 from guestdbg.debugger.program.local_variables.scoped_variables import Place
 from guestdbg.debugger.program.source_location import Location
 
@@ -220,6 +221,7 @@ class Watch(Point):
         variable: the location as it was given.
         type_name: the type of the watched variable where it is known.
         bit_field: which bits of these bytes are the watched value; None: all.
+        float_format: the watched value is a floating-point number; None: it is not.
     """
 
     __slots__ = (
@@ -229,6 +231,7 @@ class Watch(Point):
         "bit_field",
         "bits",
         "end",
+        "float_format",
         "length",
         "scalar",
         "type_name",
@@ -248,6 +251,7 @@ class Watch(Point):
         variable: str = "",
         type_name: str | None = None,
         bit_field: BitField | None = None,
+        float_format: FloatFormat | None = None,
         when: Predicate | str | None = None,
         ignore: int = 0,
         el: Privilege = "any",
@@ -266,6 +270,7 @@ class Watch(Point):
         # Of a variable the whole value is reported, also when few of its bytes were written.
         self.scalar = length in (1, 2, 4, 8) or bit_field is not None
         self.bit_field = bit_field
+        self.float_format = float_format
 
     def put(self, address: int, *, placed: bool) -> None:
         """Have it somewhere else. Raises OutOfRegisters and BadRange."""

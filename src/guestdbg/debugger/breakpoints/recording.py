@@ -170,14 +170,20 @@ class Recording(Watch):
             self._layout.pack(
                 hit.pc,
                 hit.address,
-                (hit.old or 0) & _U64,
-                (hit.new or 0) & _U64,
+                self._word(hit.old, hit.old_bytes),
+                self._word(hit.new, hit.new_bytes),
                 retired.instructions if isinstance(retired, SupportsInstructionCount) else 0,
                 hit.size | _ACCESS[hit.access] << 8 | (hit.new is not None) << 16,
                 self.seen,
                 *(vcpu.x[n] for n in self.registers),
             )
         )
+
+    def _word(self, value: Any, data: bytes | None) -> int:
+        """A value of a hit as a word: of a float its bits, of a bit-field its own value."""
+        if self.float_format is not None:
+            return int.from_bytes(data or b"", "little")
+        return int(value or 0) & _U64
 
     def clear(self) -> None:
         """Forget the records."""
@@ -188,7 +194,7 @@ class Recording(Watch):
         """All records as unsigned 64-bit words, ``(len, 7 + len(registers))``.
 
         pc, address, old, new, instructions, size | access << 8 | written << 16, count, registers;
-        a negative value of a bit-field is its two's complement;
+        a negative value of a bit-field is its two's complement, and a float is its bits;
         ``numpy.asarray`` takes it as it is.
         """
         if len(self._chunks) > 1:
@@ -207,8 +213,8 @@ class Recording(Watch):
         """One column as unsigned 64-bit numbers, ``(len,)``; ``numpy.asarray`` takes it as it is.
 
         ``access`` is 1 for a read, 2 for a write and 3 for both; ``written`` is 1 where ``new`` is
-        a value. A negative value of a bit-field is its two's complement. Raises InvalidLocation for
-        a name that is not in ``columns``.
+        a value. A negative value of a bit-field is its two's complement, and a float is its bits.
+        Raises InvalidLocation for a name that is not in ``columns``.
         """
         if name not in self.columns:
             raise InvalidLocation(
@@ -222,14 +228,21 @@ class Recording(Watch):
         place = self.columns.index(name)
         return words[place - _PLACES_MORE if place > _PACKED else place :: self._words]
 
-    def __iter__(self) -> Iterator[Record]:
+    def _value(self, word: int) -> int | float:
+        """The value that a word of a record has: of a bit-field with a sign, of a float."""
+        if self.float_format is not None:
+            return self.float_format.value(word)
         signed = self.bit_field is not None and self.bit_field.signed
+        return word - (1 << 64) if signed and word >> 63 else word
+
+    def __iter__(self) -> Iterator[Record]:
+        are_words = self.float_format is None and self.bit_field is None
         for chunk in list(self._chunks):
             for pc, address, old, new, retired, bits, count, *registers in self._layout.iter_unpack(
                 chunk
             ):
-                if signed:
-                    old, new = (v - (1 << 64) if v >> 63 else v for v in (old, new))
+                if not are_words:
+                    old, new = self._value(old), self._value(new)
                 access = ("", "read", "write", "readwrite")[bits >> 8 & 3]
                 yield Record(
                     pc,

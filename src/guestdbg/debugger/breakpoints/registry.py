@@ -112,6 +112,7 @@ class PointRegistry:
             variable=data.name,
             type_name=data.type_name,
             bit_field=data.bit_field,
+            float_format=data.float_format,
             when=when,
             ignore=ignore,
             el=el,
@@ -192,6 +193,7 @@ class PointRegistry:
             variable=data.name,
             type_name=data.type_name,
             bit_field=data.bit_field,
+            float_format=data.float_format,
             when=when,
         )
         self._add(recording)

@@ -21,13 +21,14 @@ scopes               functions, inlined functions and lexical blocks
 image                one ELF file with all of these
 drgn_import          drgn is optional: the error when it is missing
 cxx_abbreviations    references and base classes of C++ as drgn knows them
+float_format         formats of floating-point values
 drgn_errors          drgn's exceptions, turned into this project's
 variable_expression  the syntax of variables: queue.items[3].next->x
 drgn_objects         members, elements, extents and values of drgn objects
 cxx_references       which pointers are references of C++
 symbol_objects       symbols without debug information, as drgn objects
 bit_field            the value of a bit-field, from the bytes that it lies in
-static_address       integer variables that are found without drgn, for conditions
+static_address       numbers that are found without drgn, for conditions
 element_name         which member or element some bytes of a variable are
 pointer_path         the pointers on the way to a variable
 drgn_program         the variables and types of all images, by drgn

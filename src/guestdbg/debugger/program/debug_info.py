@@ -9,7 +9,7 @@ from dataclasses import replace
 from guestdbg.debugger.errors import BadImage
 from guestdbg.debugger.program.demangled import display_name
 from guestdbg.debugger.program.drgn_program import DrgnProgram, ReadMemory
-from guestdbg.debugger.program.element_name import element_path
+from guestdbg.debugger.program.element_name import Element, element_path
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.local_variables.scoped_variables import ScopedVariables
 from guestdbg.debugger.program.resolver import Resolver
@@ -79,7 +79,7 @@ class DebugInfo:
             found = self._locations[address] = self._locate(address)
         return found
 
-    def element(self, address: int, size: int, variable: tuple[str, int] | None) -> str | None:
+    def element(self, address: int, size: int, variable: tuple[str, int] | None) -> Element | None:
         """The variable, member or element that has these bytes, as one writes it: ``a[3].link``.
 
         ``variable`` is an expression and the address of what it names, if that is known. Otherwise
@@ -93,11 +93,12 @@ class DebugInfo:
                 symbol = next((s for i in self.images if (s := i.symbols.at(address))), None)
                 if symbol is None:
                     return None
-                found = self.types.variable(symbol.name)
-                name, start, type_ = symbol.name, found.address_, found.type_
+                value = self.types.variable(symbol.name)
+                name, start, type_ = symbol.name, value.address_, value.type_
             if start is None or address < start:
                 return None
-            return name + element_path(type_, address - start, size)
+            found = element_path(type_, address - start, size)
+            return found._replace(name=name + found.name)
         except (GuestdbgError, LookupError, TypeError, ValueError, AttributeError):
             return None  # no drgn, no debug information, or it is damaged
 

@@ -11,9 +11,20 @@ from guestdbg.debugger.errors import InvalidLocation, UnknownSymbol, near
 from guestdbg.debugger.program import drgn_import
 from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.drgn_errors import drgn_errors, translated
+from guestdbg.debugger.program.float_format import BFLOAT16, BY_SIZE, FloatFormat
 from guestdbg.debugger.program.variable_expression import Element, PathStep
 
-__all__ = ["Extent", "extent", "follow", "is_pointer", "number", "plain", "target"]
+__all__ = [
+    "Extent",
+    "extent",
+    "float_format",
+    "follow",
+    "is_pointer",
+    "number",
+    "plain",
+    "scalar",
+    "target",
+]
 
 
 #: The names of members that are compared with one that is wrong: so many characters.
@@ -23,13 +34,15 @@ _MOST_NAMES = 1 << 20
 class Extent(NamedTuple):
     """Where a variable or member is: address, length in bytes, and the name of its type.
 
-    ``bit_field`` is which bits of these bytes it is, or None: all of them.
+    ``bit_field`` is which bits of these bytes it is, or None: all of them. ``float_format``: it is
+    a floating-point value.
     """
 
     address: int
     length: int
     type_name: str
     bit_field: BitField | None = None
+    float_format: FloatFormat | None = None
 
 
 def extent(value: Any, expression: str) -> Extent:
@@ -53,7 +66,7 @@ def extent(value: Any, expression: str) -> Extent:
         raise InvalidLocation(
             f"{expression!r} has the type {type_name}, which has no size: say how many bytes"
         )
-    return Extent(address, length, type_name)
+    return Extent(address, length, type_name, None, float_format(value.type_))
 
 
 def _size(value: Any) -> int:
@@ -90,6 +103,37 @@ def number(value: Any) -> int:
         if not isinstance(error, UnicodeError):
             raise
         raise translated(error, "a variable", value.prog_) from error
+    except Exception as error:
+        raise translated(error, "a variable", value.prog_) from error
+
+
+def float_format(type_: Any) -> FloatFormat | None:
+    """The format of a floating-point type; None for other types, and for more than 64 bits."""
+    type_ = plain(type_)
+    if type_.kind != drgn_import.drgn().TypeKind.FLOAT:
+        return None
+    size = int(type_.size)
+    # DWARF says "float" and 2 bytes of both.
+    is_bfloat = size == BFLOAT16.size and "bf" in type_.name.lower()
+    return BFLOAT16 if is_bfloat else BY_SIZE.get(size)
+
+
+def scalar(value: Any) -> int | float:
+    """The value of an integer or floating-point object.
+
+    Raises AddressError where there is no memory; TypeError, ValueError or OverflowError if it is
+    neither; BadImage.
+    """
+    if isinstance(value, int | float):
+        return value
+    kinds = drgn_import.drgn().TypeKind
+    if not hasattr(value, "value_") or plain(value.type_).kind != kinds.FLOAT:
+        return number(value)
+    found = float_format(value.type_)
+    if found is None:
+        raise TypeError(f"a {value.type_.type_name()} has more bits than a number here")
+    try:
+        return found.value(int.from_bytes(value.to_bytes_(), "little"))
     except Exception as error:
         raise translated(error, "a variable", value.prog_) from error
 

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from guestdbg.debugger.program import drgn_import
-from guestdbg.debugger.program.drgn_objects import plain
+from guestdbg.debugger.program.drgn_objects import float_format, plain
+from guestdbg.debugger.program.float_format import FloatFormat
 
-__all__ = ["element_path"]
+__all__ = ["Element", "element_path"]
 
 _MOST_LEVELS = 32
 
 
-def element_path(type_: Any, offset: int, size: int) -> str:
+class Element(NamedTuple):
+    """A variable, member or element.
+
+    Attributes:
+        name: as it is written: ``samples[3].link``.
+        float_format: it is a floating-point value; None: it is not.
+    """
+
+    name: str
+    float_format: FloatFormat | None
+
+
+def element_path(type_: Any, offset: int, size: int) -> Element:
     """The innermost member or element that has all of ``size`` bytes from ``offset`` on.
 
     As it is written after the variable's name: ``[3].link``. Empty where the bytes are of several
@@ -38,7 +51,7 @@ def element_path(type_: Any, offset: int, size: int) -> str:
             offset, type_ = offset - member.bit_offset // 8, member.type
         else:
             break
-    return path
+    return Element(path, float_format(type_))
 
 
 def _member(type_: Any, offset: int, size: int) -> Any | None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.program import drgn_import, drgn_objects
 from guestdbg.debugger.program.bit_field import BitField
+from guestdbg.debugger.program.float_format import FloatFormat
 from guestdbg.debugger.program.variable_expression import Element, Expression, Member, PathStep
 
 __all__ = ["PointerPath", "pointer_path"]
@@ -27,6 +28,7 @@ class PointerPath(NamedTuple):
         length: of the variable, in bytes.
         type_name: its type.
         bit_field: which bits of these bytes it is; None: all.
+        float_format: it is a floating-point value; None: it is not.
     """
 
     names: tuple[str, ...]
@@ -35,6 +37,7 @@ class PointerPath(NamedTuple):
     length: int
     type_name: str
     bit_field: BitField | None
+    float_format: FloatFormat | None = None
 
 
 def pointer_path(
@@ -91,6 +94,7 @@ def pointer_path(
         extent.length,
         extent.type_name,
         extent.bit_field,
+        extent.float_format,
     )
 
 

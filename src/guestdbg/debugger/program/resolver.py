@@ -24,10 +24,12 @@ from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.demangled import display_name
 from guestdbg.debugger.program.drgn_objects import Extent
 from guestdbg.debugger.program.drgn_program import DrgnProgram, missing_files
+from guestdbg.debugger.program.float_format import BY_SIZE, FloatFormat
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.line_table import is_file
 from guestdbg.debugger.program.symbol_table import Symbol, SymbolKind
 from guestdbg.debugger.validation import check_digits, integer
+from guestdbg.errors import GuestdbgError
 from guestdbg.hexadecimal_repr import hexadecimal
 
 __all__ = ["Code", "Data", "Resolver", "Where"]
@@ -65,7 +67,8 @@ class Code:
 class Data:
     """Where bytes are; ``length`` is None if the location does not include one.
 
-    ``bit_field``: which bits of them are meant; None: all.
+    ``bit_field``: which bits of them are meant; None: all. ``float_format``: they are a
+    floating-point value.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Data:
     length: int | None
     type_name: str | None = None
     bit_field: BitField | None = None
+    float_format: FloatFormat | None = None
 
     def sized(self) -> Data:
         """With a length: the default is 8 bytes, or less if the alignment is smaller."""
@@ -240,7 +244,22 @@ class Resolver:
             )
         if length is None:
             length = left or None
-        return _data(text, symbol.address + offset, length)
+        found = _data(text, symbol.address + offset, length)
+        if offset or length != symbol.size:
+            return found
+        return replace(found, float_format=self._float_format(base, symbol))
+
+    def _float_format(self, name: str, symbol: Symbol) -> FloatFormat | None:
+        """The format of a variable of floating-point type; None where its type is not known."""
+        if symbol.size not in BY_SIZE or symbol.kind is SymbolKind.FUNCTION:
+            return None
+        try:
+            value = self._types.evaluate(name)
+        except GuestdbgError:
+            return None  # no drgn, no debug information, or it is damaged
+        if value.address_ != symbol.address:
+            return None  # a static variable of another file
+        return drgn_objects.float_format(value.type_)
 
     def _expression(self, text: str, base: str, offset: int, length: int | None) -> Data:
         if offset:
@@ -323,7 +342,7 @@ def _of_extent(name: str, extent: Extent, length: int | None) -> Data:
     if length is not None:
         return _data(name, extent.address, length, extent.type_name)
     found = _data(name, extent.address, extent.length, extent.type_name)
-    return replace(found, bit_field=extent.bit_field)
+    return replace(found, bit_field=extent.bit_field, float_format=extent.float_format)
 
 
 def _drgn_address(value: Any) -> int:

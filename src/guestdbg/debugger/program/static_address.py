@@ -1,4 +1,4 @@
-"""Where an integer variable is, by types alone: no guest memory is read."""
+"""Where a variable with a number is, by types alone: no guest memory is read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from guestdbg.debugger.program import drgn_import
-from guestdbg.debugger.program.drgn_objects import plain
+from guestdbg.debugger.program.drgn_objects import float_format, plain
+from guestdbg.debugger.program.float_format import FloatFormat
 from guestdbg.debugger.program.variable_expression import Element, PathStep
 
 __all__ = ["StaticAddress", "static_address"]
@@ -16,19 +17,21 @@ _MOST_OFFSET = 1 << 48
 
 
 class StaticAddress(NamedTuple):
-    """An integer variable that is found without debug information, once this is known.
+    """A variable with a number that is found without debug information, once this is known.
 
     Attributes:
         address: of the variable or, with pointers on the way, of the first of them.
-        size: of the integer in bytes: 1, 2, 4 or 8.
+        size: of the number in bytes: 1, 2, 4 or 8.
         signed: whether it is signed.
         pointer_offsets: empty if the variable is at ``address``. Otherwise a pointer is there: add
             the first offset to it. Each further offset is added to a pointer read at the address
             so far; the variable is at the address after the last.
         truth: it is a ``_Bool``: any value but 0 counts as 1.
         register: 0 to 30 for X0 to X30, 31 for SP: ``address`` is added to its value, modulo 2^64.
-        in_register: the first value on the way (the pointer, or the integer itself) is not in
+            64 to 95 for V0 to V31.
+        in_register: the first value on the way (the pointer, or the number itself) is not in
             memory, but is the register's.
+        float_format: it is a floating-point value; None: an integer.
     """
 
     address: int
@@ -38,10 +41,11 @@ class StaticAddress(NamedTuple):
     truth: bool = False
     register: int | None = None
     in_register: bool = False
+    float_format: FloatFormat | None = None
 
 
 def static_address(address: int, type_: Any, path: Sequence[PathStep]) -> StaticAddress | None:
-    """From a variable at ``address`` along the path; None unless an integer is at its end."""
+    """From a variable at ``address`` along the path; None unless a number is at its end."""
     drgn = drgn_import.drgn()
     kinds = drgn.TypeKind
     offsets: list[int] = []
@@ -69,7 +73,8 @@ def static_address(address: int, type_: Any, path: Sequence[PathStep]) -> Static
     type_ = plain(type_)
     if type_.kind == kinds.ENUM:
         type_ = plain(type_.type)
-    if type_.kind not in (kinds.INT, kinds.BOOL, kinds.POINTER):
+    floating = float_format(type_)
+    if floating is None and type_.kind not in (kinds.INT, kinds.BOOL, kinds.POINTER):
         return None
     offsets.append(offset)
     if max(offsets) >= _MOST_OFFSET:
@@ -81,6 +86,7 @@ def static_address(address: int, type_: Any, path: Sequence[PathStep]) -> Static
         signed,
         tuple(offsets[1:]),
         type_.kind == kinds.BOOL,
+        float_format=floating,
     )
 
 

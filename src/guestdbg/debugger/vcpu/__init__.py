@@ -1,5 +1,6 @@
 """One vCPU under the debugger: from an exit of KVM_RUN to the handlers of the points it hits.
 
+simd_registers        V0 to V31 as integers, numbers and lanes
 registers             registers by name, as users have them
 stop                  why a run or step has ended; what handling an exit results in
 access_decoder        what a load or store accesses

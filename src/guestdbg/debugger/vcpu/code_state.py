@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Protocol
 
-from guestdbg.arm64.instructions import written_registers
-from guestdbg.debugger.program.local_variables.scoped_variables import Place
+from guestdbg.arm64.instructions import loaded_vectors, written_registers
+from guestdbg.debugger.program.local_variables.scoped_variables import FIRST_VECTOR, Place
 from guestdbg.debugger.program.source_location import Location
-from guestdbg.kvm.regs import PC
+from guestdbg.kvm.regs import PC, V
 
 __all__ = ["VcpuCodeState"]
 
@@ -46,6 +46,10 @@ class VcpuCodeState:
         """X0 to X30 and SP, as they are now."""
         return self._vcpu.registers()
 
+    def vector(self, number: int) -> int:
+        """V0 to V31, as they are now."""
+        return self._vcpu.get(V[number])
+
     @cached_property
     def now(self) -> int:
         """The PC as it is now."""
@@ -53,6 +57,9 @@ class VcpuCodeState:
 
     @cached_property
     def written(self) -> frozenset[int] | None:
-        """The numbers of the X registers that the instruction writes; None: not known."""
+        """The DWARF numbers of the registers that the instruction writes; None: not known."""
         raw = self._vcpu.instruction(self._location.address)
-        return None if raw is None else written_registers(raw)
+        written = None if raw is None else written_registers(raw)
+        if raw is None or written is None:
+            return None
+        return written | {FIRST_VECTOR + number for number in loaded_vectors(raw)}

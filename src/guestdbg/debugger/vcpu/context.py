@@ -11,6 +11,7 @@ from guestdbg.debugger.breakpoints.armed_state import OFF
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
+from guestdbg.debugger.program.element_name import Element
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace, check_limit
@@ -161,7 +162,7 @@ class VcpuContext:
         except AddressError:
             return None
 
-    def element(self, address: int, size: int, variable: tuple[str, int] | None) -> str | None:
+    def element(self, address: int, size: int, variable: tuple[str, int] | None) -> Element | None:
         """The variable, member or element that has these bytes."""
         return self.target.info.element(address, size, variable)
 

@@ -18,7 +18,6 @@ from guestdbg.debugger.breakpoints.conditions.compiler import Compilable, Shape
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
-from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.target import PLAIN
 from guestdbg.debugger.vcpu.access_decoder import WRITE, Touched
 from guestdbg.debugger.vcpu.context import VcpuContext
@@ -130,7 +129,7 @@ class HitProgramSet:
                 # A bit-field in 3 bytes, say: the provider has no value of so many.
                 excluded.append((watch.address, watch.end))
                 continue
-            condition = self._compiled(watch, watch.length if watch.scalar else 0, watch.bit_field)
+            condition = self._compiled_watch(watch)
             buffer: memoryview | None = None
             registers: tuple[int, ...] = ()
             if (
@@ -168,7 +167,7 @@ class HitProgramSet:
             if address in armed.brk_addresses or self._exclusives.covers(address):
                 excluded.append((address, address))
                 continue
-            conditions = [self._compiled(point, 0, address=address) for point in points]
+            conditions = [self._compiled_breakpoint(point, address) for point in points]
             # Without a condition every hit makes an exit: a program would gain nothing.
             if (
                 None in conditions
@@ -183,24 +182,24 @@ class HitProgramSet:
                 self._points.append(point)
                 programs.append(HitProgram("break", address, condition=condition))
 
-    def _compiled(
-        self,
-        point: Point,
-        value_bytes: int,
-        bit_field: BitField | None = None,
-        address: int | None = None,
-    ) -> tuple[Operation, ...] | None:
+    def _compiled_watch(self, watch: Watch) -> tuple[Operation, ...] | None:
+        if not isinstance(watch.when, Compilable):
+            return None
+        variable = self._target.info.variables.static_address_anywhere
+        value_bytes = watch.length if watch.scalar else 0
+        return watch.when.compile(
+            Shape(value_bytes, True, variable, watch.bit_field, watch.float_format)
+        )
+
+    def _compiled_breakpoint(self, point: Breakpoint, address: int) -> tuple[Operation, ...] | None:
         if not isinstance(point.when, Compilable):
             return None
+        info = self._target.info
+        place = point.place_at(info.locate(address))
+        variable = partial(info.variables.static_address_at, place=place)
         # A program counts for one address. The count of a line that was compiled into several
         # places is over all of them.
-        alone = not (isinstance(point, Breakpoint) and len(point.addresses) > 1)
-        info = self._target.info
-        variable = info.variables.static_address_anywhere
-        if isinstance(point, Breakpoint) and address is not None:
-            place = point.place_at(info.locate(address))
-            variable = partial(info.variables.static_address_at, place=place)
-        return point.when.compile(Shape(value_bytes, alone, variable, bit_field))
+        return point.when.compile(Shape(0, len(point.addresses) == 1, variable))
 
     def collect(self) -> None:
         """Bring the points' counts and recordings up to date with what the provider has done."""

@@ -11,6 +11,7 @@ from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.debugger.errors import InvalidLocation, UnknownRegister, near
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace
+from guestdbg.debugger.vcpu.simd_registers import FloatRegisters, LaneRegisters, VectorRegisters
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import CORE_REGS, FPCR, FPSR, PC, PSTATE, SP_EL0, SP_EL1, X, sys_reg
 
@@ -23,6 +24,7 @@ UNPICKLABLE = (
 )
 
 _U64 = (1 << 64) - 1
+_U32 = (1 << 32) - 1
 _ALIASES = {
     "cpsr": "pstate",
     "fp": "x29",
@@ -31,6 +33,8 @@ _ALIASES = {
     "sp_el0": "sp",  # KVM's name for SP_EL0; to users "sp" is the one in use, see Cpu.reg
 }
 _W = re.compile(r"w(\d\d?)\Z")
+_Q = re.compile(r"q(\d\d?)\Z")
+_FLOAT = re.compile(r"([hsd])([0-9]|[12][0-9]|3[01])\Z")
 #: Special-purpose registers that give access to fields of PSTATE, which KVM has as a whole.
 _FIELDS_OF_PSTATE = ("nzcv", "daif", "currentel", "spsel", "pan", "uao")
 
@@ -88,11 +92,18 @@ def _lower(name: str) -> str:
 class Cpu:
     """One vCPU of a guest: ``guest.vcpus[0]``.
 
-    ``vcpu`` is the KVM vCPU (``guestdbg.kvm.Vcpu``). Registers can be read and written while the
+    Attributes:
+        vcpu: the KVM vCPU (``guestdbg.kvm.Vcpu``).
+        x: X0 to X30.
+        v: V0 to V31 as integers.
+        d, s, h: D0 to D31, S0 to S31 and H0 to H31 as floats.
+        lanes: V0 to V31 lane by lane.
+
+    Registers can be read and written while the
     guest is stopped, also in a handler, by the thread that runs it.
     """
 
-    __slots__ = ("_backtrace", "_variable", "locate", "vcpu", "x")
+    __slots__ = ("_backtrace", "_variable", "d", "h", "lanes", "locate", "s", "v", "vcpu", "x")
 
     def __init__(
         self,
@@ -103,6 +114,11 @@ class Cpu:
     ) -> None:
         self.vcpu = vcpu
         self.x = GeneralRegisters(vcpu)
+        self.v = VectorRegisters(vcpu)
+        self.d = FloatRegisters(self.v, "d", 8)
+        self.s = FloatRegisters(self.v, "s", 4)
+        self.h = FloatRegisters(self.v, "h", 2)
+        self.lanes = LaneRegisters(self.v)
         self.locate = locate
         self._backtrace = backtrace
         self._variable = variable
@@ -152,6 +168,24 @@ class Cpu:
         return SP_EL1 if uses_sp_elx(self.pstate) else SP_EL0
 
     @property
+    def fpcr(self) -> int:
+        """FPCR: rounding, flush-to-zero, default NaN."""
+        return self.vcpu.get_one_reg(FPCR)
+
+    @fpcr.setter
+    def fpcr(self, value: int) -> None:
+        self.vcpu.set_one_reg(FPCR, _as_int(value) & _U32)
+
+    @property
+    def fpsr(self) -> int:
+        """FPSR: the cumulative flags of floating-point exceptions."""
+        return self.vcpu.get_one_reg(FPSR)
+
+    @fpsr.setter
+    def fpsr(self, value: int) -> None:
+        self.vcpu.set_one_reg(FPSR, _as_int(value) & _U32)
+
+    @property
     def location(self) -> Location:
         """Where the PC is: function, offset, file and line, those that are known."""
         return self.locate(self.pc)
@@ -161,7 +195,7 @@ class Cpu:
         return self._backtrace(self.pc, limit)
 
     def reg(self, name: str) -> int:
-        """A register by name, in any case: x0, w0, sp, pc, pstate, v0, fpcr, ESR_EL1, …
+        """A register by name, in any case: x0, w0, sp, pc, pstate, v0, q0, fpcr, ESR_EL1, …
 
         ``sp`` is the stack pointer in use, which is SP_EL0 or SP_EL1. Raises UnknownRegister, and
         KvmError if the provider does not have the register.
@@ -171,7 +205,7 @@ class Cpu:
             return self.sp
         narrow = _W.match(key)
         if narrow and int(narrow[1]) <= 30:
-            return self.x[int(narrow[1])] & 0xFFFF_FFFF
+            return self.x[int(narrow[1])] & _U32
         return self.vcpu.get_one_reg(self._reg_id(name))
 
     def set_reg(self, name: str, value: int) -> None:
@@ -182,10 +216,10 @@ class Cpu:
             return
         narrow = _W.match(key)
         if narrow and int(narrow[1]) <= 30:
-            self.x[int(narrow[1])] = value & 0xFFFF_FFFF
+            self.x[int(narrow[1])] = value & _U32
             return
         reg_id = self._reg_id(name)
-        bits = 128 if key[0] == "v" and key[1:].isdigit() else 64
+        bits = 128 if key[0] in "qv" and key[1:].isdigit() else 64
         if reg_id in (FPSR, FPCR):
             bits = 32
         self.vcpu.set_one_reg(reg_id, value & (1 << bits) - 1)
@@ -193,8 +227,15 @@ class Cpu:
     def _reg_id(self, name: str) -> int:
         key = name.lower()
         key = _ALIASES.get(key, key)
+        key = _Q.sub(r"v\1", key)
         if key in CORE_REGS:
             return CORE_REGS[key]
+        if (number := _FLOAT.match(key)) is not None:
+            letter = number[1]
+            raise UnknownRegister(
+                f"{name} is a floating-point number: use cpu.{letter}[{number[2]}]; its bits are "
+                f"cpu.lanes[{number[2]}].{letter}[0]"
+            )
         if key in _FIELDS_OF_PSTATE:
             raise UnknownRegister(f"{name} is a field of PSTATE: use pstate")
         try:

@@ -6,6 +6,7 @@ import re
 
 from guestdbg.arm64 import registers
 from guestdbg.arm64.errors import UnknownName
+from guestdbg.debugger.program.float_format import BY_SIZE
 from guestdbg.gdb.monitor.command import Command, MonitorError
 from guestdbg.gdb.session_state import SessionState
 
@@ -28,6 +29,8 @@ def register(session: SessionState, words: list[str]) -> str:
     if view is not None and int(view[2]) < _VECTOR_REGISTERS:
         bits = _VIEWS[view[1]]
         value = session.context.cpu.reg(f"v{view[2]}") & (1 << bits) - 1
+        if (floating := BY_SIZE.get(bits // 8)) is not None:
+            return f"{name} = {value:#x} ({floating.text(value)})\n"
     else:
         value = session.context.cpu.reg(name)
     try:

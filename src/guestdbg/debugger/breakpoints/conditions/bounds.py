@@ -1,7 +1,7 @@
 """Bounds of conditions, which also come from clients that are not trusted.
 
 The length of the text bounds everything in it that is written out, tuples and strings among them.
-Arithmetic is on integers only, whose size is bounded, so that no value can grow.
+Arithmetic is on numbers only, and the size of integers is bounded, so that no value can grow.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["MAX_BITS", "MAX_LENGTH", "MAX_NESTING", "arithmetic", "integer", "too_deep"]
+__all__ = ["MAX_BITS", "MAX_LENGTH", "MAX_NESTING", "arithmetic", "integer", "number", "too_deep"]
 
 #: Characters of a condition.
 MAX_LENGTH = 4096
@@ -35,29 +35,41 @@ def _counts(node: ast.AST) -> bool:
 
 
 def integer(value: Any) -> int:
-    """A value that arithmetic can take.
+    """An integer that arithmetic, or an address, can be computed from.
 
     Raises TypeError for one that is not an integer, and OverflowError for more than MAX_BITS bits.
     """
     if not isinstance(value, int):
-        raise TypeError(f"arithmetic takes integers, and this is {_called(value)}")
+        wanted = (
+            "an address is an integer" if isinstance(value, float) else "arithmetic takes numbers"
+        )
+        raise TypeError(f"{wanted}, and this is {_called(value)}")
     if value.bit_length() > MAX_BITS:
         raise OverflowError(f"an integer of more than {MAX_BITS} bits")
     return int(value)  # True is 1, also for `~`
 
 
-def arithmetic(compute: Callable[..., Any], *, shifts: bool) -> Callable[..., int]:
-    """An operator of integers, with bounds for its operands and its result.
+def number(value: Any) -> int | float:
+    """The same for one that may be a float."""
+    return value if isinstance(value, float) else integer(value)
 
-    ``shifts`` says that its right operand is a distance. It raises TypeError, ValueError,
-    ZeroDivisionError and OverflowError.
+
+def arithmetic(
+    compute: Callable[..., Any], *, only: str | None = None, shifts: bool = False
+) -> Callable[..., int | float]:
+    """An operator of numbers, with bounds for its operands and its result.
+
+    ``only``: it takes only integers, and is written so. ``shifts`` says that its right operand is a
+    distance. It raises TypeError, ValueError, ZeroDivisionError and OverflowError.
     """
 
-    def bounded(*operands: Any) -> int:
-        values = [integer(operand) for operand in operands]
+    def bounded(*operands: Any) -> int | float:
+        values = [number(operand) for operand in operands]
+        if only is not None and any(isinstance(value, float) for value in values):
+            raise TypeError(f"{only} takes integers, and this is a float")
         if shifts and values[1] > MAX_BITS:
             raise ValueError(f"a shift by {values[1]}, which is more than {MAX_BITS}")
-        return integer(compute(*values))
+        return number(compute(*values))
 
     return bounded
 
@@ -65,5 +77,10 @@ def arithmetic(compute: Callable[..., Any], *, shifts: bool) -> Callable[..., in
 def _called(value: Any) -> str:
     if value is None:
         return "no value (None)"
-    names: dict[type, str] = {str: "a string", bytes: "a range of bytes", tuple: "a tuple"}
+    names: dict[type, str] = {
+        str: "a string",
+        bytes: "a range of bytes",
+        tuple: "a tuple",
+        float: "a float",
+    }
     return names.get(type(value), f"of type {type(value).__name__}")

@@ -1,32 +1,49 @@
 """Compiles conditions to operations of hit programs, which a provider runs (kvm.hit_programs).
 
-A condition is compiled only if the result is exactly that of Python: it has only integers whose
-intermediate results are all known to fit 127 bits, and only names whose values the provider has.
-Otherwise the result is None, and the condition is evaluated in Python.
+A condition is compiled only if the result is exactly that of Python: it has only floats, and
+integers whose intermediate results are all known to fit 127 bits, and only names whose values the
+provider has. Otherwise the result is None, and the condition is evaluated in Python. Of each part
+it is known in advance whether it is an integer or a float.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from guestdbg.debugger.breakpoints.conditions import language
 from guestdbg.debugger.breakpoints.conditions.language import HIT_NAMES, Integer
+from guestdbg.debugger.breakpoints.conditions.parts import (
+    NotCompilable,
+    Part,
+    binary,
+    bounded,
+    compared,
+    floating,
+    join,
+    limited,
+    unary,
+    widened,
+)
+from guestdbg.debugger.breakpoints.conditions.vector_registers import VectorOperand, vector_operand
 from guestdbg.debugger.program.bit_field import BitField
+from guestdbg.debugger.program.float_format import DOUBLE, FloatFormat
+from guestdbg.debugger.program.local_variables.location import FIRST_VECTOR
 from guestdbg.debugger.program.static_address import StaticAddress
-from guestdbg.kvm.hit_programs import MAX_DEPTH, MAX_OPERATIONS, SYSTEM_REGISTERS, Op, Operation
+from guestdbg.kvm.hit_programs import MAX_DEPTH, SYSTEM_REGISTERS, Op, Operation
 
 __all__ = ["Compilable", "Shape", "compile_condition"]
 
-#: Bounds of every intermediate result: the stack of a hit program wraps at 128 bits.
-_MOST = 1 << 126
 _U64 = (1 << 64) - 1
 #: In the index of Op.MEMORY and Op.LOAD: the integer is signed.
 _SIGNED = 16
 #: The number of SP among the registers of a StaticAddress.
 _SP = 31
+_SIGN = 1 << 63
+_WIDE = 16
 
 
 class Shape(NamedTuple):
@@ -38,12 +55,14 @@ class Shape(NamedTuple):
         counts: whether the provider's count is that of the point (only at one address).
         variable: finds a variable of the guest; None if it has no static address.
         bit_field: which bits of the watched value are meant; None: all.
+        float_format: the watched value is a floating-point value; None: an integer.
     """
 
     value_bytes: int
     counts: bool
     variable: Callable[[str], StaticAddress | None]
     bit_field: BitField | None = None
+    float_format: FloatFormat | None = None
 
 
 @runtime_checkable
@@ -52,24 +71,6 @@ class Compilable(Protocol):
 
     def compile(self, shape: Shape) -> tuple[Operation, ...] | None:
         """The condition as operations of a hit program; None where it must be called instead."""
-
-
-class NotCompilable(Exception):
-    """Not an error: Python must evaluate the condition."""
-
-
-class _Part(NamedTuple):
-    """Operations that leave one value on the stack.
-
-    ``low`` and ``high`` are its bounds, ``truth`` says that it is 0 or 1, and ``depth`` is how many
-    places of the stack the operations need.
-    """
-
-    operations: tuple[Operation, ...]
-    low: int
-    high: int
-    truth: bool
-    depth: int
 
 
 def compile_condition(tree: ast.expr, shape: Shape) -> tuple[Operation, ...] | None:
@@ -81,102 +82,136 @@ def compile_condition(tree: ast.expr, shape: Shape) -> tuple[Operation, ...] | N
     return part.operations if part.depth <= MAX_DEPTH else None
 
 
-def _truth(node: ast.expr, shape: Shape) -> _Part:
+def _truth(node: ast.expr, shape: Shape) -> Part:
     """Compile where only truth matters: the operands of `and` and `or` need not be 0 or 1."""
     match node:
         case ast.BoolOp(op=op, values=values):
             part = _truth(values[0], shape)
             for value in values[1:]:
-                part = _join(part, _truth(value, shape), language.BOOLEAN[type(op)].op)
+                part = join(part, _truth(value, shape), language.BOOLEAN[type(op)].op)
             return part
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             part = _truth(operand, shape)
-            return _Part(_limited((*part.operations, (Op.NOT, 0, 0))), 0, 1, True, part.depth)
-    return _value(node, shape)
+            return Part(limited((*part.operations, (Op.NOT, 0, 0))), 0, 1, True, part.depth)
+    if (wide := _wide_register(node)) is not None:
+        low, high = (_bits(half) for half in _halves(wide))
+        return join(low, high, Op.OR)
+    part = _value(node, shape)
+    if not part.is_float:
+        return part
+    zero = floating(((Op.CONST, 0, 0),), depth=1)
+    return join(part, zero, Op.FNE)
 
 
-def _join(a: _Part, b: _Part, op: Op | None) -> _Part:
-    if op is None:
-        raise NotCompilable
-    operations = _limited((*a.operations, *b.operations, (op, 0, 0)))
-    return _Part(operations, 0, 1, True, max(a.depth, 1 + b.depth))
-
-
-def _limited(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
-    """Give up at once where a part is too long: `in` repeats its left side for each element."""
-    if len(operations) > MAX_OPERATIONS:
-        raise NotCompilable
-    return operations
-
-
-def _value(node: ast.expr, shape: Shape) -> _Part:
+def _value(node: ast.expr, shape: Shape) -> Part:
     match node:
         case ast.Constant(value=int() as value):
             value = int(value)
-            return _bounded(((Op.CONST, 0, value),), value, value)
-        case ast.Name(id=name):
-            return _name(name, shape)
+            return bounded(((Op.CONST, 0, value),), value, value)
+        case ast.Constant(value=float() as value):
+            return floating(((Op.CONST, 0, DOUBLE.bits(value)),), depth=1)
         case ast.Subscript(value=ast.Name(id=name), slice=where) if name in language.MEMORY:
             return _memory(name, _value(where, shape))
-        case ast.Attribute() | ast.Subscript():
-            return _variable(ast.unparse(node), shape)
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _value(operand, shape)._replace(truth=False)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            part = _value(operand, shape)
-            return _unary(Op.NEG, part, -part.high, -part.low)
-        case ast.UnaryOp(op=ast.Invert(), operand=operand):
-            part = _value(operand, shape)
-            return _unary(Op.INVERT, part, ~part.high, ~part.low)
+        case ast.Subscript(value=ast.Name(id=name), slice=where) if name in language.FLOAT_MEMORY:
+            return _float_memory(language.FLOAT_MEMORY[name], _value(where, shape))
+        case ast.Name() | ast.Attribute() | ast.Subscript():
+            return _named(node, shape)
         case ast.UnaryOp(op=ast.Not()):
             return _truth(node, shape)
+        case ast.UnaryOp(op=op, operand=operand):
+            return _unary(op, _value(operand, shape))
         case ast.BoolOp(op=op, values=values):
             # As a value, `a or b` is one of its operands; that is 0 or 1 only if all operands are.
             parts = [_value(value, shape) for value in values]
             if not all(part.truth for part in parts):
                 raise NotCompilable
             both_or_either = language.BOOLEAN[type(op)].op
-            return reduce(lambda a, b: _join(a, b, both_or_either), parts)
+            return reduce(lambda a, b: join(a, b, both_or_either), parts)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in language.BINARY:
-            return _binary(language.BINARY[type(op)].op, _value(left, shape), _value(right, shape))
+            return binary(language.BINARY[type(op)], _value(left, shape), _value(right, shape))
         case ast.Compare(left=first, ops=ops, comparators=rest):
             return _comparison(first, ops, rest, shape)
     raise NotCompilable
 
 
-def _bounded(operations: tuple[Operation, ...], low: int, high: int, *, depth: int = 1) -> _Part:
-    if low < -_MOST or high > _MOST:
+def _unary(op: ast.unaryop, part: Part) -> Part:
+    if isinstance(op, ast.UAdd):
+        return part._replace(truth=False)
+    if isinstance(op, ast.USub) and part.is_float:
+        operations = (*part.operations, (Op.CONST, 0, _SIGN), (Op.XOR, 0, 0))
+        return floating(operations, depth=max(part.depth, 2))
+    if part.is_float:
         raise NotCompilable
-    return _Part(_limited(operations), low, high, False, depth)
+    if isinstance(op, ast.USub):
+        return unary(Op.NEG, part, -part.high, -part.low)
+    return unary(Op.INVERT, part, ~part.high, ~part.low)
 
 
-def _unary(op: Op, part: _Part, low: int, high: int) -> _Part:
-    return _bounded((*part.operations, (op, 0, 0)), low, high, depth=part.depth)
+def _operand(node: ast.expr) -> VectorOperand | None:
+    """The bytes of a V register that a node means."""
+    try:
+        return vector_operand(node)
+    except ValueError:  # not in a condition that was made
+        raise NotCompilable from None
 
 
-def _name(name: str, shape: Shape) -> _Part:
+def _wide_register(node: ast.expr) -> VectorOperand | None:
+    """A whole V register, whose bits do not fit the stack of a program."""
+    vector = _operand(node) if isinstance(node, ast.Name) else None
+    return vector if vector is not None and vector.size == _WIDE else None
+
+
+def _halves(wide: VectorOperand) -> tuple[VectorOperand, VectorOperand]:
+    half = wide._replace(size=8)
+    return half, half._replace(first=8)
+
+
+def _bits(vector: VectorOperand) -> Part:
+    operation = (Op.VECTOR, vector.number, vector.first | vector.size << 8)
+    bits = 8 * vector.size
+    if not vector.signed:
+        return bounded((operation,), 0, (1 << bits) - 1)
+    return bounded((operation, (Op.SEXT, bits, 0)), -(1 << bits - 1), (1 << bits - 1) - 1)
+
+
+def _named(node: ast.expr, shape: Shape) -> Part:
+    """A name, lane, member or element."""
+    vector = _operand(node)
+    if vector is None:
+        if isinstance(node, ast.Name):
+            return _name(node.id, shape)
+        return _variable(ast.unparse(node), shape)
+    if vector.size == _WIDE:
+        raise NotCompilable
+    return _bits(vector) if vector.format is None else widened(_bits(vector), vector.format)
+
+
+def _name(name: str, shape: Shape) -> Part:
+    if name == language.INFINITY:
+        return floating(((Op.CONST, 0, DOUBLE.bits(math.inf)),), depth=1)
     if name in HIT_NAMES:
         return _of_hit(name, shape)
     if language.is_system_register(name):
         if name.upper() not in SYSTEM_REGISTERS:
             raise NotCompilable
-        return _bounded(((Op.SYSTEM, 0, SYSTEM_REGISTERS[name.upper()]),), 0, _U64)
+        return bounded(((Op.SYSTEM, 0, SYSTEM_REGISTERS[name.upper()]),), 0, _U64)
     if register := language.general_register(name):
         op = Op.X if register.bits == 64 else Op.W
-        return _bounded(((op, register.number, 0),), 0, (1 << register.bits) - 1)
+        return bounded(((op, register.number, 0),), 0, (1 << register.bits) - 1)
     return _variable(name, shape)
 
 
-def _of_hit(name: str, shape: Shape) -> _Part:
+def _of_hit(name: str, shape: Shape) -> Part:
     _read, op, index = HIT_NAMES[name]
     if op is None or (op is Op.COUNT and not shape.counts):
         raise NotCompilable
     if op is not Op.NEW and op is not Op.OLD:
-        return _bounded(((op, index, 0),), 0, _U64)
+        return bounded(((op, index, 0),), 0, _U64)
     if not shape.value_bytes:
         raise NotCompilable
     if (field := shape.bit_field) is None:
-        return _bounded(((op, index, 0),), 0, (1 << 8 * shape.value_bytes) - 1)
+        whole = bounded(((op, index, 0),), 0, (1 << 8 * shape.value_bytes) - 1)
+        return whole if shape.float_format is None else widened(whole, shape.float_format)
     operations = (
         (op, index, 0),
         (Op.CONST, 0, field.offset),
@@ -185,13 +220,15 @@ def _of_hit(name: str, shape: Shape) -> _Part:
     )
     half = 1 << field.size - 1
     limits = (-half, half - 1) if field.signed else (0, 2 * half - 1)
-    return _bounded(operations, *limits, depth=2)
+    return bounded(operations, *limits, depth=2)
 
 
-def _variable(name: str, shape: Shape) -> _Part:
+def _variable(name: str, shape: Shape) -> Part:
     found = shape.variable(name)
     if found is None or found.size not in (1, 2, 4, 8):
         raise NotCompilable
+    if found.register is not None and found.register >= FIRST_VECTOR:
+        return _in_vector_register(found)
     integer = Integer(found.size, found.signed)
     operations: list[Operation] = [(Op.MEMORY, _index(integer), found.address)]
     if found.pointer_offsets or found.register is not None:
@@ -200,7 +237,16 @@ def _variable(name: str, shape: Shape) -> _Part:
     if found.truth:
         operations += [(Op.CONST, 0, 0), (Op.NE, 0, 0)]
         limits = (0, 1)
-    return _bounded(tuple(operations), *limits, depth=2)
+    part = bounded(tuple(operations), *limits, depth=2)
+    return part if found.float_format is None else widened(part, found.float_format)
+
+
+def _in_vector_register(found: StaticAddress) -> Part:
+    assert found.register is not None
+    number = found.register - FIRST_VECTOR
+    if not found.in_register or found.float_format is None or found.pointer_offsets or number > 31:
+        raise NotCompilable
+    return widened(_bits(VectorOperand(number, 0, found.size)), found.float_format)
 
 
 def _through(found: StaticAddress, integer: Integer) -> list[Operation]:
@@ -223,10 +269,19 @@ def _through(found: StaticAddress, integer: Integer) -> list[Operation]:
     return [*operations, (Op.SEXT if integer.signed else Op.ZEXT, 8 * integer.size, 0)]
 
 
-def _memory(name: str, where: _Part) -> _Part:
+def _memory(name: str, where: Part) -> Part:
+    if where.is_float:
+        raise NotCompilable
     integer = language.MEMORY[name]
     load = (Op.LOAD, _index(integer), 0)
-    return _bounded((*where.operations, load), *_limits(integer), depth=where.depth)
+    return bounded((*where.operations, load), *_limits(integer), depth=where.depth)
+
+
+def _float_memory(float_format: FloatFormat, where: Part) -> Part:
+    if where.is_float:
+        raise NotCompilable
+    load = (Op.LOAD, float_format.size, 0)
+    return widened(where._replace(operations=(*where.operations, load)), float_format)
 
 
 def _index(integer: Integer) -> int:
@@ -238,68 +293,62 @@ def _limits(integer: Integer) -> tuple[int, int]:
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if integer.signed else (0, (1 << bits) - 1)
 
 
-def _binary(op: Op | None, a: _Part, b: _Part) -> _Part:
-    if op is None:
-        raise NotCompilable
-    low, high = _range(op, a, b)
-    return _bounded(
-        (*a.operations, *b.operations, (op, 0, 0)), low, high, depth=max(a.depth, 1 + b.depth)
-    )
-
-
-def _range(op: Op, a: _Part, b: _Part) -> tuple[int, int]:
-    if op is Op.ADD:
-        return a.low + b.low, a.high + b.high
-    if op is Op.SUB:
-        return a.low - b.high, a.high - b.low
-    if op is Op.LSHIFT or op is Op.RSHIFT:
-        # An unknown distance may be too large or negative: Python then raises an error.
-        if b.low != b.high or not 0 <= b.low <= 64:
-            raise NotCompilable
-        if op is Op.LSHIFT:
-            return a.low << b.low, a.high << b.low
-        return a.low >> b.low, a.high >> b.low
-    corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
-    if op is Op.MUL:
-        return min(corners), max(corners)
-    if op is Op.FLOORDIV:
-        most = max(abs(a.low), abs(a.high))
-        return -most, most
-    if op is Op.MOD:
-        most = max(abs(b.low), abs(b.high))
-        return -most, most
-    bits = max(x.bit_length() for x in (a.low, a.high, b.low, b.high))
-    if a.low >= 0 and b.low >= 0:
-        return 0, (1 << bits) - 1
-    return -(1 << bits), (1 << bits) - 1
-
-
-def _comparison(first: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr], shape: Shape) -> _Part:
-    done: _Part | None = None
+def _comparison(first: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr], shape: Shape) -> Part:
+    done: Part | None = None
     left = first
     for op, right in zip(ops, rest, strict=True):
         if isinstance(op, ast.In | ast.NotIn):
             part = _membership(left, op, right, shape)
         elif type(op) in language.COMPARE:
-            compare = language.COMPARE[type(op)].op
-            part = _join(_value(left, shape), _value(right, shape), compare)
+            part = _compared(left, language.COMPARE[type(op)], right, shape)
         else:
             raise NotCompilable
-        done = part if done is None else _join(done, part, Op.BOTH)
+        done = part if done is None else join(done, part, Op.BOTH)
         left = right
     assert done is not None
     return done
 
 
-def _membership(left: ast.expr, op: ast.cmpop, right: ast.expr, shape: Shape) -> _Part:
+def _compared(left: ast.expr, operator: language.Operator, right: ast.expr, shape: Shape) -> Part:
+    is_equality = operator.op is Op.EQ or operator.op is Op.NE
+    if is_equality and (_wide_register(left) or _wide_register(right)):
+        return _compared_wide(left, operator, right)
+    names = {each.id for each in (left, right) if isinstance(each, ast.Name)}
+    if is_equality and names == {"old", "new"} and shape.float_format is not None:
+        shape = shape._replace(float_format=None)  # the bits are compared
+    return compared(_value(left, shape), operator, _value(right, shape))
+
+
+def _compared_wide(left: ast.expr, operator: language.Operator, right: ast.expr) -> Part:
+    """Whether whole V registers are equal to each other, or to a number."""
+    sides: list[tuple[Part, ...]] = []
+    for node in (left, right):
+        if (wide := _wide_register(node)) is not None:
+            sides.append(tuple(_bits(half) for half in _halves(wide)))
+        elif isinstance(node, ast.Constant) and type(node.value) is int:
+            if node.value >> 128:
+                raise NotCompilable
+            halves = (node.value & _U64, node.value >> 64)
+            sides.append(tuple(bounded(((Op.CONST, 0, n),), n, n) for n in halves))
+        else:
+            raise NotCompilable
+    low, high = (join(a, b, operator.op) for a, b in zip(*sides, strict=True))
+    return join(low, high, Op.BOTH if operator.op is Op.EQ else Op.EITHER)
+
+
+def _membership(left: ast.expr, op: ast.cmpop, right: ast.expr, shape: Shape) -> Part:
     if not isinstance(right, ast.Tuple | ast.List | ast.Set) or not right.elts:
         raise NotCompilable
-    item = _value(left, shape)
-    done: _Part | None = None
+    equality = language.COMPARE[ast.Eq]
+    item = None if _wide_register(left) else _value(left, shape)
+    done: Part | None = None
     for element in right.elts:
-        part = _join(item, _value(element, shape), Op.EQ)
-        done = part if done is None else _join(done, part, Op.EITHER)
+        if item is None or _wide_register(element):
+            part = _compared_wide(left, equality, element)
+        else:
+            part = compared(item, equality, _value(element, shape))
+        done = part if done is None else join(done, part, Op.EITHER)
     assert done is not None
     if isinstance(op, ast.NotIn):
-        return _Part(_limited((*done.operations, (Op.NOT, 0, 0))), 0, 1, True, done.depth)
+        return Part(limited((*done.operations, (Op.NOT, 0, 0))), 0, 1, True, done.depth)
     return done

@@ -3,11 +3,17 @@
 A small language in Python's syntax: Python's parser parses it, and this module evaluates it. It has
 no calls and no attributes of Python objects; it can only compare and compute.
 
-Names: new, old, pc, sp, lr, address, size, count; x0 to x30 and w0 to w30; system registers
-(TTBR0_EL1); function, file and line of the code. Every other name is a variable as the code of the
-hit sees it, which is read at each hit: `depth` of its function, `queue.size` of the guest. `count`
-is how often the point was reached so far, this time included. `u32[x0 + 8]` is memory at a virtual
-address (modulo 2^64): u8, u16, u32 and u64 are unsigned, s8, s16, s32 and s64 signed.
+Names: new, old, pc, sp, lr, address, size, count; x0 to x30 and w0 to w30; d0 to d31, s0 to s31
+and h0 to h31, which are floats, and q0 to q31, v0.d[1] and their like, which are bits; system
+registers (TTBR0_EL1, FPSR); function, file and line of the code; inf. Every other name is a
+variable as the code of the hit sees it, which is read at each hit: `depth` of its function,
+`queue.size` of the guest. `count` is how often the point was reached so far, this time included.
+`u32[x0 + 8]` is memory at a virtual address (modulo 2^64): u8, u16, u32 and u64 are unsigned, s8,
+s16, s32 and s64 signed integers, f16, f32 and f64 floats.
+
+Numbers are integers and floats, and both are computed with and compared as in Python: the sum of an
+integer and a float is a float, a comparison is exact, a NaN is not equal to itself, and a division
+by 0.0 is an error. `old == new` and `old != new` compare the bits.
 
 If the provider can run the condition as a hit program (see ``compiler``), it is not evaluated here.
 """
@@ -15,6 +21,7 @@ If the provider can run the condition as a hit program (see ``compiler``), it is
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,9 +29,19 @@ from guestdbg.debugger.breakpoints.conditions import bounds, language
 from guestdbg.debugger.breakpoints.conditions.compiler import Shape, compile_condition
 from guestdbg.debugger.breakpoints.conditions.language import HitView
 from guestdbg.debugger.breakpoints.conditions.variable_names import take_out_variables
-from guestdbg.debugger.errors import AddressError
+from guestdbg.debugger.breakpoints.conditions.vector_registers import (
+    VectorOperand,
+    missing_register,
+    vector_operand,
+)
+from guestdbg.debugger.errors import (
+    AddressError,
+    MissingDependency,
+    NoDebugInfo,
+    UnknownSymbol,
+)
 from guestdbg.debugger.program.demangled import display_name
-from guestdbg.debugger.program.drgn_objects import number as integer
+from guestdbg.debugger.program.drgn_objects import scalar
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.hit_programs import Operation
 
@@ -80,8 +97,13 @@ class Condition:
 
         ``variable`` raises the error for one that does not exist.
         """
-        for path in self._paths:
-            variable(path)
+        for path, name in zip(self._paths, self.variables, strict=True):
+            try:
+                variable(path)
+            except (UnknownSymbol, NoDebugInfo, MissingDependency):
+                if (message := missing_register(name)) is not None:
+                    raise self._error(f"has {message}") from None
+                raise
 
     def compile(self, shape: Shape) -> tuple[Operation, ...] | None:
         """The condition as operations of a hit program; None where Python must evaluate it."""
@@ -107,35 +129,30 @@ class Condition:
 
     def _evaluator(self, node: ast.expr) -> Evaluate:
         match node:
-            case ast.Constant(value=int() | str() | None as value):
+            case ast.Constant(value=int() | float() | str() | None as value):
                 if isinstance(value, int) and value.bit_length() > bounds.MAX_BITS:
                     raise self._error(f"has an integer of more than {bounds.MAX_BITS} bits")
+                if isinstance(value, float) and math.isinf(value):
+                    raise self._error("has a number that is too large for a double; write inf")
                 return lambda hit: value
-            case ast.Name(id=name) if name in language.HIT_NAMES:
-                return language.HIT_NAMES[name].read
-            case ast.Name(id=name) if register := language.general_register(name):
-                number, mask = register.number, (1 << register.bits) - 1
-                return lambda hit: hit.vcpu.x[number] & mask
-            case ast.Name(id=name) if language.is_system_register(name):
-                return lambda hit: hit.vcpu.reg(name)
-            case ast.Subscript(value=ast.Name(id=name), slice=where) if name in language.MEMORY:
-                return self._memory(name, self._evaluator(where))
             case ast.Name() | ast.Attribute() | ast.Subscript():
-                return self._variable(node)
+                return self._operand(node)
             case ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items):
                 parts = [self._evaluator(item) for item in items]
                 return lambda hit: tuple(part(hit) for part in parts)
             case ast.UnaryOp(op=op, operand=operand) if type(op) in language.UNARY:
                 unary, only = language.UNARY[type(op)].compute, self._evaluator(operand)
                 if not isinstance(op, ast.Not):
-                    self._check_integers(operand)
-                    unary = bounds.arithmetic(unary, shifts=False)
+                    self._check_numbers(op, operand)
+                    symbol = language.INTEGERS_ONLY.get(type(op))
+                    unary = bounds.arithmetic(unary, only=symbol)
                 return lambda hit: unary(only(hit))
             case ast.BinOp(left=a, op=op, right=b) if type(op) in language.BINARY:
                 left, right = self._evaluator(a), self._evaluator(b)
-                self._check_integers(a, b)
+                self._check_numbers(op, a, b)
                 binary = bounds.arithmetic(
                     language.BINARY[type(op)].compute,
+                    only=language.INTEGERS_ONLY.get(type(op)),
                     shifts=isinstance(op, ast.LShift | ast.RShift),
                 )
                 return lambda hit: binary(left(hit), right(hit))
@@ -148,12 +165,47 @@ class Condition:
         source = ast.unparse(node)[:_SHOWN]
         raise self._error(
             f"has {source!r}, which is not part of the language: names, numbers, strings, "
-            "comparisons, and, or, not, in, integer arithmetic, and memory (u32[x0 + 8]) are"
+            "comparisons, and, or, not, in, arithmetic, and memory (u32[x0 + 8]) are"
         )
 
-    def _check_integers(self, *operands: ast.expr) -> None:
-        """Refuse operands of arithmetic that are never integers; the others are checked at hits."""
+    def _operand(self, node: ast.Name | ast.Attribute | ast.Subscript) -> Evaluate:
+        """A part of the hit, a register, memory, or a variable."""
+        match node:
+            case ast.Name(id=name) if name in language.HIT_NAMES:
+                return language.HIT_NAMES[name].read
+            case ast.Name(id=name) if register := language.general_register(name):
+                number, mask = register.number, (1 << register.bits) - 1
+                return lambda hit: hit.vcpu.x[number] & mask
+            case ast.Name(id=name) if language.is_system_register(name):
+                return lambda hit: hit.vcpu.reg(name)
+            case ast.Name(id=language.INFINITY):
+                return lambda hit: math.inf
+            case ast.Name(id="nan"):
+                raise self._error("has nan, to which nothing is equal; new != new asks for one")
+            case ast.Subscript(value=ast.Name(id=name), slice=where):
+                if name in language.MEMORY:
+                    return self._memory(name, self._evaluator(where))
+                if name in language.FLOAT_MEMORY:
+                    return self._float_memory(name, self._evaluator(where))
+        if (vector := self._vector(node)) is not None:
+            return lambda hit: vector.value(hit.vcpu.v[vector.number])
+        return self._variable(node)
+
+    def _vector(self, node: ast.expr) -> VectorOperand | None:
+        try:
+            return vector_operand(node)
+        except ValueError as error:
+            raise self._error(f"has {error}") from None
+
+    def _check_numbers(self, op: ast.operator | ast.unaryop, *operands: ast.expr) -> None:
+        """Refuse operands of arithmetic that are never numbers; the others are checked at hits."""
+        symbol = language.INTEGERS_ONLY.get(type(op))
         for node in operands:
+            if symbol is not None and self._is_float(node):
+                raise self._error(
+                    f"has {ast.unparse(node)[:_SHOWN]!r} as an operand of {symbol}, which takes "
+                    "integers; the bits of a register are v0.d[0]"
+                )
             match node:
                 case ast.Constant(value=str() | None) | ast.Tuple() | ast.List() | ast.Set():
                     pass
@@ -162,8 +214,17 @@ class Condition:
                 case _:
                     continue
             raise self._error(
-                f"computes with {ast.unparse(node)[:_SHOWN]!r}: arithmetic is on integers only"
+                f"computes with {ast.unparse(node)[:_SHOWN]!r}: arithmetic is on numbers only"
             )
+
+    def _is_float(self, node: ast.expr) -> bool:
+        """Whether an operand is always a float."""
+        if isinstance(node, ast.Constant):
+            return isinstance(node.value, float)
+        if not isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
+            return False
+        vector = self._vector(node)
+        return vector is not None and vector.format is not None
 
     def _comparison(self, first: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr]) -> Evaluate:
         """`a < b < c` as in Python. An ordering with a side that has no value (None) is false."""
@@ -177,14 +238,24 @@ class Condition:
         parts = [self._evaluator(item) for item in items]
         compares = [language.COMPARE[type(op)].compute for op in ops]
         ordering = [isinstance(op, language.ORDERINGS) for op in ops]
+        changes = [
+            _is_change(a, op, b) for a, op, b in zip(items[:-1], ops, items[1:], strict=True)
+        ]
 
         def compare(hit: HitView) -> bool:
             left = parts[0](hit)
-            for part, comparison, is_order in zip(parts[1:], compares, ordering, strict=True):
+            for part, comparison, is_order, is_change in zip(
+                parts[1:], compares, ordering, changes, strict=True
+            ):
                 right = part(hit)
                 if is_order and (left is None or right is None):
                     return False
-                if not comparison(left, right):
+                if is_change and isinstance(left, float) and isinstance(right, float):
+                    # A NaN that is written again with the same bits has not changed.
+                    truth = comparison(hit.changed, False)
+                else:
+                    truth = comparison(left, right)
+                if not truth:
                     return False
                 left = right
             return True
@@ -198,6 +269,16 @@ class Condition:
             address = bounds.integer(where(hit)) & _ADDRESS
             data = hit.guest.read(address, size)
             return int.from_bytes(data, "little", signed=signed)
+
+        return read
+
+    def _float_memory(self, name: str, where: Evaluate) -> Evaluate:
+        float_format = language.FLOAT_MEMORY[name]
+
+        def read(hit: HitView) -> Value:
+            address = bounds.integer(where(hit)) & _ADDRESS
+            data = hit.guest.read(address, float_format.size)
+            return float_format.value(int.from_bytes(data, "little"))
 
         return read
 
@@ -217,7 +298,14 @@ class Condition:
         self.variables += (part.id,)
         name = ast.unparse(node)
         self._paths += (name,)
-        return lambda hit: integer(hit[name])
+        return lambda hit: scalar(hit[name])
+
+
+def _is_change(left: ast.expr, op: ast.cmpop, right: ast.expr) -> bool:
+    """Whether a comparison asks if the watched value has changed: `old != new`."""
+    if not isinstance(op, ast.Eq | ast.NotEq):
+        return False
+    return {each.id for each in (left, right) if isinstance(each, ast.Name)} == {"old", "new"}
 
 
 def _as_shown(node: ast.expr) -> ast.expr:

@@ -14,15 +14,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.debugger.program.float_format import BY_SIZE, FloatFormat
 from guestdbg.kvm.hit_programs import Op
 
 __all__ = [
     "BINARY",
     "BOOLEAN",
     "COMPARE",
+    "FLOAT_MEMORY",
     "HIT_NAMES",
+    "INFINITY",
+    "INTEGERS_ONLY",
     "MEMORY",
     "ORDERINGS",
+    "THREE_WAY",
     "UNARY",
     "GeneralRegister",
     "HitName",
@@ -42,10 +47,10 @@ class GuestMemory(Protocol):
 
 
 class GeneralRegisters(Protocol):
-    """X0 to X30."""
+    """X0 to X30, or V0 to V31."""
 
     def __getitem__(self, number: int, /) -> int:
-        """The 64-bit value of X``number``."""
+        """The value of the register."""
 
 
 class Registers(Protocol):
@@ -54,6 +59,10 @@ class Registers(Protocol):
     @property
     def x(self) -> GeneralRegisters:
         """X0 to X30."""
+
+    @property
+    def v(self) -> GeneralRegisters:
+        """V0 to V31."""
 
     @property
     def sp(self) -> int:
@@ -99,6 +108,10 @@ class HitView(Protocol):
         """The watched value before the access."""
 
     @property
+    def changed(self) -> bool:
+        """Whether the watched bytes are others after the access."""
+
+    @property
     def pc(self) -> int:
         """The address of the instruction."""
 
@@ -127,44 +140,76 @@ class HitView(Protocol):
         """The memory."""
 
     def __getitem__(self, expression: str, /) -> Any:
-        """A variable as the code there sees it, as a drgn object or an int.
+        """A variable as the code there sees it, as a drgn object or a number.
 
         Raises UnknownSymbol, VariableUnavailable.
         """
 
 
 class Operator(NamedTuple):
-    """How Python computes an operator, and the operation of a hit program that does the same."""
+    """How Python computes an operator, and the operations of a hit program that do the same.
+
+    ``op`` is that of two integers, ``float_op`` that of two floats.
+    """
 
     compute: Callable[..., Any]
     op: Op | None
+    float_op: Op | None = None
 
 
 BINARY: dict[type[ast.operator], Operator] = {
-    ast.Add: Operator(operator.add, Op.ADD),
-    ast.Sub: Operator(operator.sub, Op.SUB),
-    ast.Mult: Operator(operator.mul, Op.MUL),
-    ast.FloorDiv: Operator(operator.floordiv, Op.FLOORDIV),
-    ast.Mod: Operator(operator.mod, Op.MOD),
+    ast.Add: Operator(operator.add, Op.ADD, Op.FADD),
+    ast.Sub: Operator(operator.sub, Op.SUB, Op.FSUB),
+    ast.Mult: Operator(operator.mul, Op.MUL, Op.FMUL),
+    ast.Div: Operator(operator.truediv, Op.TRUEDIV, Op.FDIV),
+    ast.FloorDiv: Operator(operator.floordiv, Op.FLOORDIV, Op.FFLOORDIV),
+    ast.Mod: Operator(operator.mod, Op.MOD, Op.FMOD),
     ast.BitAnd: Operator(operator.and_, Op.AND),
     ast.BitOr: Operator(operator.or_, Op.OR),
     ast.BitXor: Operator(operator.xor, Op.XOR),
     ast.LShift: Operator(operator.lshift, Op.LSHIFT),
     ast.RShift: Operator(operator.rshift, Op.RSHIFT),
 }
+#: The operators that floats do not have, by how they are written.
+INTEGERS_ONLY: dict[type[ast.operator | ast.unaryop], str] = {
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.BitXor: "^",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
+    ast.Invert: "~",
+}
+
+
+def _is_in(item: Any, container: Any) -> bool:
+    """Whether it is equal to a member; Python's `in` finds the same NaN, although it is not."""
+    if isinstance(container, tuple):
+        return any(item == each for each in container)
+    return item in container
+
+
 #: ``in`` compiles to a chain of comparisons, not to an operation.
 COMPARE: dict[type[ast.cmpop], Operator] = {
-    ast.Eq: Operator(operator.eq, Op.EQ),
-    ast.NotEq: Operator(operator.ne, Op.NE),
-    ast.Lt: Operator(operator.lt, Op.LT),
-    ast.LtE: Operator(operator.le, Op.LE),
-    ast.Gt: Operator(operator.gt, Op.GT),
-    ast.GtE: Operator(operator.ge, Op.GE),
-    ast.In: Operator(lambda a, b: a in b, None),
-    ast.NotIn: Operator(lambda a, b: a not in b, None),
+    ast.Eq: Operator(operator.eq, Op.EQ, Op.FEQ),
+    ast.NotEq: Operator(operator.ne, Op.NE, Op.FNE),
+    ast.Lt: Operator(operator.lt, Op.LT, Op.FLT),
+    ast.LtE: Operator(operator.le, Op.LE, Op.FLE),
+    ast.Gt: Operator(operator.gt, Op.GT, Op.FGT),
+    ast.GtE: Operator(operator.ge, Op.GE, Op.FGE),
+    ast.In: Operator(_is_in, None),
+    ast.NotIn: Operator(lambda a, b: not _is_in(a, b), None),
 }
 #: The comparisons that are false when a side has no value.
 ORDERINGS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+#: Of the result of Op.COMPARE_FLOAT, the operations that say whether a comparison is true.
+THREE_WAY: dict[Op, tuple[tuple[int, int, int], ...]] = {
+    Op.EQ: ((Op.CONST, 0, 0), (Op.EQ, 0, 0)),
+    Op.NE: ((Op.CONST, 0, 0), (Op.NE, 0, 0)),
+    Op.LT: ((Op.CONST, 0, 0), (Op.LT, 0, 0)),
+    Op.LE: ((Op.CONST, 0, 0), (Op.LE, 0, 0)),
+    Op.GT: ((Op.CONST, 0, 1), (Op.EQ, 0, 0)),
+    Op.GE: ((Op.CONST, 0, -2), (Op.AND, 0, 0), (Op.CONST, 0, 0), (Op.EQ, 0, 0)),
+}
 UNARY: dict[type[ast.unaryop], Operator] = {
     ast.Not: Operator(operator.not_, Op.NOT),
     ast.USub: Operator(operator.neg, Op.NEG),
@@ -216,6 +261,11 @@ MEMORY: dict[str, Integer] = {
     f"{letter}{8 * size}": Integer(size, letter == "s") for letter in "us" for size in (1, 2, 4, 8)
 }
 
+#: And floating-point values: f16, f32 and f64.
+FLOAT_MEMORY: dict[str, FloatFormat] = {f"f{8 * each.size}": each for each in BY_SIZE.values()}
+#: The name of the largest number.
+INFINITY = "inf"
+
 _GENERAL = re.compile(r"([xw])([0-9]|[12][0-9]|30)")
 
 
@@ -235,8 +285,9 @@ def general_register(name: str) -> GeneralRegister | None:
 
 
 def is_system_register(name: str) -> bool:
-    """Whether a name in a condition is a system register's, in any case: CONTEXTIDR_EL1.
+    """Whether a name in a condition is a system register's, in any case: CONTEXTIDR_EL1, FPSR.
 
-    Names without an Exception level in them (DAIF, PAN) are variables of the guest.
+    Other names without an Exception level in them (DAIF, PAN) are variables of the guest.
     """
-    return name[-4:-1].upper() == "_EL" and name.upper() in SYSREGS
+    name = name.upper()
+    return name in ("FPCR", "FPSR") or (name[-4:-1] == "_EL" and name in SYSREGS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guestdbg.debugger.program import dwarf_entries
+from guestdbg.debugger.program.local_variables.location import FIRST_VECTOR
 
 if TYPE_CHECKING:
     from elftools.dwarf.die import DIE
@@ -35,21 +36,21 @@ _MOST_TYPES = 32
 
 
 def argument_register(function: DIE, parameter: DIE) -> int | None:
-    """The number of the X register that holds a parameter when the function is entered.
+    """The DWARF number of the X or V register that has a parameter when the function is entered.
 
-    None where that takes more than integers and pointers before it to know: for parameters of
-    floating point, structures, and what is passed on the stack.
+    None where that takes more than the numbers and pointers before it to know: for structures, and
+    what is passed on the stack.
     """
-    number = 0
+    used = {"integer": 0, "float": 0}
     for die in dwarf_entries.children(function, set()):
         if die.tag != "DW_TAG_formal_parameter":
             continue
         kind = _kind(die)
-        if kind is None or number >= _ARGUMENT_REGISTERS:
+        if kind is None or used[kind] >= _ARGUMENT_REGISTERS:
             return None
         if die.offset == parameter.offset:
-            return number if kind == "integer" else None
-        number += kind == "integer"
+            return used[kind] + (FIRST_VECTOR if kind == "float" else 0)
+        used[kind] += 1
     return None
 
 

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from guestdbg.debugger.program.image import Image
 
-__all__ = ["VariableLocation", "needs_entry_value", "variable_location"]
+__all__ = ["FIRST_VECTOR", "VariableLocation", "needs_entry_value", "variable_location"]
 
-#: DWARF register numbers of AArch64: X0 to X30, and SP.
+#: DWARF register numbers of AArch64: X0 to X30, SP; V0 to V31.
 _SP = 31
+FIRST_VECTOR, _LAST_VECTOR = 64, 95
 _OP_REG, _OP_BREG = "DW_OP_reg", "DW_OP_breg"
 
 
@@ -27,7 +28,8 @@ class VariableLocation(NamedTuple):
     """Where a variable is.
 
     Attributes:
-        register: 0 to 30 for X0 to X30, 31 for SP; None: at a constant address.
+        register: 0 to 30 for X0 to X30, 31 for SP, 64 to 95 for V0 to V31; None: at a constant
+            address.
         offset: what is added to the register, or the constant address.
         in_memory: it is at that address. Otherwise it is the register itself.
         throughout: it has this location in all of its function: also in the first instructions,
@@ -38,6 +40,13 @@ class VariableLocation(NamedTuple):
     offset: int
     in_memory: bool
     throughout: bool
+
+    @property
+    def vector(self) -> int | None:
+        """The number of the V register that the variable is; None if it is none."""
+        if self.in_memory or self.register is None or self.register < FIRST_VECTOR:
+            return None
+        return self.register - FIRST_VECTOR
 
 
 def variable_location(
@@ -61,6 +70,8 @@ def variable_location(
         return VariableLocation(register, offset + arguments[0], True, throughout)
     if (number := _number(name, _OP_BREG)) is not None:
         return VariableLocation(number, arguments[0], True, throughout)
+    if name == "DW_OP_regx" and FIRST_VECTOR <= arguments[0] <= _LAST_VECTOR:
+        return VariableLocation(arguments[0], 0, False, throughout)
     if (number := _number(name, _OP_REG)) is not None and number != _SP:
         return VariableLocation(number, 0, False, throughout)
     return None

@@ -20,17 +20,18 @@ from guestdbg.debugger.errors import (
     OptimizedOut,
     UnknownSymbol,
 )
-from guestdbg.debugger.program import drgn_import, drgn_objects
+from guestdbg.debugger.program import drgn_objects
 from guestdbg.debugger.program.cxx_references import is_reference
 from guestdbg.debugger.program.drgn_errors import drgn_errors
 from guestdbg.debugger.program.drgn_program import DrgnProgram
 from guestdbg.debugger.program.local_variables.arguments import argument_register
 from guestdbg.debugger.program.local_variables.location import (
+    FIRST_VECTOR,
     VariableLocation,
     needs_entry_value,
     variable_location,
 )
-from guestdbg.debugger.program.local_variables.stack_frame import frame_variable
+from guestdbg.debugger.program.local_variables.stack_frame import frame_variable, register_value
 from guestdbg.debugger.program.local_variables.type_size import MOST_IN_REGISTERS, type_size
 from guestdbg.debugger.program.scopes import Block
 from guestdbg.debugger.program.source_location import Location
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from guestdbg.debugger.program.image import Image
 
-__all__ = ["CodeState", "Place", "ScopedVariables"]
+__all__ = ["FIRST_VECTOR", "CodeState", "Place", "ScopedVariables"]
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,9 @@ class CodeState(Protocol):
     def registers(self) -> Sequence[int]:
         """X0 to X30 and SP."""
 
+    def vector(self, number: int) -> int:
+        """V0 to V31."""
+
     @property
     def now(self) -> int:
         """The PC that the registers belong to.
@@ -85,7 +89,7 @@ class CodeState(Protocol):
 
     @property
     def written(self) -> frozenset[int] | None:
-        """The numbers of the X registers that the instruction writes; None: not known."""
+        """The DWARF numbers of the registers that the instruction writes; None: not known."""
 
 
 class _NoRegisters:
@@ -97,6 +101,9 @@ class _NoRegisters:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.now = place.pc
+
+    def vector(self, number: int) -> int:
+        return 0
 
 
 class _Declared(NamedTuple):
@@ -185,24 +192,30 @@ class ScopedVariables:
             # needed there any more: then it is where it was, if that was not overwritten.
             after = self._level_of(declared, state.now)
             if after is not None:
-                found = self._value_at(declared, name, state.registers, after)
+                found = self._value_at(declared, name, state, after)
                 if found is not None and not found.absent_:
                     return found
             if not _stays(self._location(declared, place.pc), state):
                 return None
-        return self._value_at(declared, name, state.registers, place)
+        return self._value_at(declared, name, state, place)
 
     def _value_at(
-        self, declared: _Declared, name: str, registers: Sequence[int], place: Place
+        self, declared: _Declared, name: str, state: CodeState, place: Place
     ) -> Any | None:
-        found = self._frame_variable(declared, registers, place, name)
-        if found is None or not self._before_it_is_stored(declared, place.pc):
+        found = self._frame_variable(declared, state.registers, place, name)
+        if found is None:
+            return None
+        location = self._location(declared, place.pc)
+        if self._before_it_is_stored(declared, place.pc):
+            number = self._argument(declared, place.pc)
+        elif location is not None and location.vector is not None:
+            number = FIRST_VECTOR + location.vector  # which drgn does not know
+        else:
             return found
-        number = self._argument(declared, place.pc)
-        drgn = drgn_import.drgn()
-        size = drgn.sizeof(found)
-        data = registers[number].to_bytes(8, "little")[:size]
-        return drgn.Object.from_bytes_(self._types.program, found.type_, data)
+        if number < FIRST_VECTOR:
+            return register_value(self._types.program, found.type_, state.registers[number])
+        value = state.vector(number - FIRST_VECTOR)
+        return register_value(self._types.program, found.type_, value)
 
     def _frame_variable(
         self, declared: _Declared, registers: Sequence[int], place: Place, name: str
@@ -320,7 +333,7 @@ class ScopedVariables:
             number = self._argument(declared, place.pc)
             location = VariableLocation(number, 0, in_memory=False, throughout=False)
         object_ = self._frame_variable(declared, (0,) * _REGISTERS, place, parsed.name)
-        if location is None or object_ is None or object_.absent_:
+        if location is None or object_ is None or (object_.absent_ and location.vector is None):
             return None
         found = static_address(0, object_.type_, parsed.path)
         if found is None:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from guestdbg.debugger.program import drgn_import
+from guestdbg.debugger.program.drgn_objects import float_format
 from guestdbg.debugger.program.drgn_program import DrgnProgram
+from guestdbg.debugger.program.float_format import SINGLE
 
-__all__ = ["frame_variable"]
+__all__ = ["frame_variable", "register_value"]
 
+_REGISTER_BYTES = 16
 _WORDS = struct.Struct("<34Q")
 
 
@@ -42,3 +45,18 @@ def frame_variable(
     if level >= len(frames) or name not in frames[level].locals():
         return None
     return frames[level][name]
+
+
+def register_value(program: Any, type_: Any, register: int) -> Any:
+    """The drgn object whose value is in the lowest bytes of a register.
+
+    Of two bytes of floating point, which drgn does not have, it is the same number as a ``float``.
+    """
+    drgn = drgn_import.drgn()
+    size = int(drgn.sizeof(type_))
+    found = float_format(type_)
+    if found is not None and size < SINGLE.size:
+        single = program.float_type("float", SINGLE.size)
+        return drgn.Object(program, single, found.value(register & (1 << 8 * size) - 1))
+    data = register.to_bytes(_REGISTER_BYTES, "little")[:size]
+    return drgn.Object.from_bytes_(program, type_, data)
