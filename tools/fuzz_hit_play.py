@@ -58,7 +58,10 @@ class World:
             for n in range(31):
                 cpu.x[n] = rng.choice((rng.getrandbits(8), rng.getrandbits(64), n + number))
             for n in range(8):
-                cpu.set_reg(f"v{n}", rng.getrandbits(128))
+                cpu.v[n] = rng.getrandbits(128)
+                if n & 1:
+                    cpu.d[n] = rng.choice((1.5, -0.0, 5e-324, 2.0**53, -1e18, 0.1))
+                    cpu.lanes[n].s.f[3] = rng.uniform(-9, 9)
             guest.board.vcpus[number].set_mp_state(0)
         return guest
 
@@ -133,7 +136,7 @@ class Play:
                 el=spec.el,
                 context=spec.context,
             )
-        data = Data(name, spec.address, spec.length, None, spec.bit_field)
+        data = Data(name, spec.address, spec.length, None, spec.bit_field, spec.float_format)
         if spec.kind == "record":
             return guest.points.record(
                 data,
@@ -259,8 +262,8 @@ class Play:
             ("pc", hex(hit.pc)),
             ("address", hex(hit.address), hit.size),
             ("access", hex(hit.access_address), hit.access_size, hit.access),
-            ("old", hit.old, hit.old_bytes),
-            ("new", hit.new, hit.new_bytes, hit.new_reason),
+            ("old", shown(hit.old), hit.old_bytes),
+            ("new", shown(hit.new), hit.new_bytes, hit.new_reason, hit.changed),
             ("count", hit.count),
             ("vcpu", vcpu.id, hex(vcpu.pc), vcpu.sp, vcpu.x[0], vcpu.x[1], vcpu.x[20]),
             ("exit", hit.syndrome, hit.far),
@@ -385,7 +388,7 @@ class Play:
     def _records(self, number: int, point: Recording) -> None:
         for record in point:
             self.hits_at[number, record.pc] += 1
-            self.note("record", number, *record)
+            self.note("record", number, *map(shown, record))
 
     def finish(self) -> None:
         """Log the records and the state of the guest, and delete the points."""
@@ -405,6 +408,11 @@ class Play:
         """Delete the points."""
         for point in list(self.guest.points):
             point.delete()
+
+
+def shown(value: object) -> object:
+    """A value that can be compared: a float as text, for a NaN is not equal to itself."""
+    return repr(value) if isinstance(value, float) else value
 
 
 Command = tuple[str, dict[str, Any]]

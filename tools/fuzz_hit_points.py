@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from fuzz_hit_code import DEVICE_REGISTERS, FOCI, POOL, Element, Program, elemen
 
 from guestdbg.arm64.debug import AccessKind, Privilege
 from guestdbg.debugger.program.bit_field import BitField
+from guestdbg.debugger.program.float_format import BFLOAT16, BY_SIZE, FloatFormat
 from tests.debugger.assembled import CODE
 from tests.debugger.mapped import PAGE, SCATTERED
 
@@ -37,6 +39,7 @@ class Spec:
     ignore: int = 0
     before: bool = False
     bit_field: BitField | None = None
+    float_format: FloatFormat | None = None
     registers: tuple[int, ...] = ()
     limit: int | None = None
     how: Literal["hardware", "software"] = "hardware"
@@ -61,6 +64,7 @@ class Spec:
                 ("ignored", self.ignore),
                 ("before", self.before),
                 ("bit-field", self.bit_field),
+                ("float", self.float_format),
                 ("limit", self.limit),
                 ("registers", self.registers),
                 ("late", self.late),
@@ -70,6 +74,8 @@ class Spec:
             )
             if here
         ]
+        if isinstance(self.when, str) and _VECTOR.search(self.when):
+            found.append("when vector")
         if isinstance(self.when, str):
             found += [f"when {name}" for name in _NAMES if name in self.when]
         if self.handler is not None and self.kind != "record":
@@ -139,6 +145,7 @@ class Scenario:
         )
 
 
+_VECTOR = re.compile(r"\b[dshqv][0-7]\b")
 _SYSTEM = ("ELR_EL1", "ESR_EL1", "FAR_EL1", "CONTEXTIDR_EL1", "TPIDR_EL1", "lr", "x30")
 
 # ---- conditions -------------------------------------------------------------------------------
@@ -173,6 +180,7 @@ def _term(rng: random.Random, values: bool, foci: Sequence[int]) -> str:
         "sp & 16",
         f"{rng.choice(_SYSTEM)} & {1 << rng.randrange(12)}",
     ]
+    terms += _vector_terms(rng, at)
     if values:
         terms += [
             "new != old",
@@ -187,15 +195,56 @@ def _term(rng: random.Random, values: bool, foci: Sequence[int]) -> str:
     return rng.choice(terms)
 
 
-def _condition(rng: random.Random, values: bool, foci: Sequence[int]) -> Any:
+def _vector_terms(rng: random.Random, at: int) -> list[str]:
+    """Comparisons of V registers and of floating-point values in memory."""
+    n, other = rng.randrange(DATA_REGISTERS), rng.randrange(DATA_REGISTERS)
+    letter, size = rng.choice((("b", 1), ("h", 2), ("s", 4), ("d", 8)))
+    lane = rng.randrange(16 // size)
+    number = rng.choice(("0", "1.5", "-1e300", "inf", "0x20000000000001", f"x{n}"))
+    return [
+        f"d{n} < {number}",
+        f"s{n} >= s{other}",
+        f"h{n} != h{n}",
+        f"v{n}.{letter}[{lane}] & {1 << rng.randrange(8 * size)}",
+        f"v{n}.s.f[{lane & 3}] + d{other} > {number}",
+        f"d{n} * 0.5 - s{other} / 3 < {number}",
+        f"d{n} // 2.5 == d{n} / 2.5 or d{n} % 2.5 < 1",
+        f"q{n} == q{other} or not q{other}",
+        f"f64[{at:#x}] > f32[{at:#x}]",
+        f"f16[address] < {number}",
+    ]
+
+
+def _float_terms(rng: random.Random) -> list[str]:
+    """Comparisons of the values of a watch of floating-point type."""
+    return [
+        "new != old",
+        "old == new or count == 2",
+        f"old > {rng.choice(('0', '-1.5', '1e-5'))}",
+        "new != None and new - old > 0.25",
+        "new != None and new == new",
+        "old * 2 != old",
+        f"old < x{rng.randrange(DATA_REGISTERS)}",
+    ] * 4
+
+
+def _condition(
+    rng: random.Random, values: bool, foci: Sequence[int], *, is_float: bool = False
+) -> Any:
     choice = rng.random()
     if choice < 0.4:
         return None
     if choice < 0.48:
         return ("python", 1 << rng.randrange(3))
-    text = _term(rng, values, foci)
+
+    def term() -> str:
+        if is_float and rng.random() < 0.7:
+            return rng.choice(_float_terms(rng))
+        return _term(rng, values and not is_float, foci)
+
+    text = term()
     while rng.random() < 0.35:
-        text = f"({text}) {rng.choice(('and', 'or'))} ({_term(rng, values, foci)})"
+        text = f"({text}) {rng.choice(('and', 'or'))} ({term()})"
     return f"not ({text})" if rng.random() < 0.1 else text
 
 
@@ -251,9 +300,12 @@ def _point(rng: random.Random, foci: Sequence[int], elements: int) -> Spec:
         bit_field = None
     if rng.random() < 0.04:
         address, length, bit_field = rng.choice(DEVICE_REGISTERS), rng.choice((1, 4, 4, 8)), None
+    float_format = None
+    if bit_field is None and length in BY_SIZE and rng.random() < 0.3:
+        float_format = BFLOAT16 if length == 2 and rng.random() < 0.3 else BY_SIZE[length]
     scalar = bit_field is not None or length in (1, 2, 4, 8)
     access: AccessKind = rng.choice(_ACCESS)
-    common["when"] = _condition(rng, scalar, foci)
+    common["when"] = _condition(rng, scalar, foci, is_float=float_format is not None)
     if kind == "record":
         return Spec(
             "record",
@@ -261,6 +313,7 @@ def _point(rng: random.Random, foci: Sequence[int], elements: int) -> Spec:
             length,
             access,
             bit_field=bit_field,
+            float_format=float_format,
             registers=tuple(rng.sample(range(31), rng.choice((0, 0, 1, 3)))),
             limit=rng.choice((1, 2, 3, 5, 8, 20, 300, 300, 300, None)),
             **common,
@@ -271,6 +324,7 @@ def _point(rng: random.Random, foci: Sequence[int], elements: int) -> Spec:
         length,
         access,
         bit_field=bit_field,
+        float_format=float_format,
         before=rng.random() < 0.1,
         **common,
         **_restriction(rng),

@@ -46,8 +46,17 @@ stack_top:
 _CXX = ("-std=c++20", "-fno-exceptions", "-fno-rtti")
 
 
-def compiled(directory: Path, sources: dict[str, str], flags: Sequence[str] = ("-g",)) -> Path:
-    """Compile and link the sources, by file name, to a guest; one of them has ``main``."""
+def compiled(
+    directory: Path,
+    sources: dict[str, str],
+    flags: Sequence[str] = ("-g",),
+    *,
+    floats: bool = False,
+) -> Path:
+    """Compile and link the sources, by file name, to a guest; one of them has ``main``.
+
+    ``floats``: they may use floating point, which ``main`` has to enable.
+    """
     cxx = any(name.endswith(".cpp") for name in sources)
     compiler = GXX if cxx else GCC
     assert compiler is not None
@@ -56,8 +65,9 @@ def compiled(directory: Path, sources: dict[str, str], flags: Sequence[str] = ("
         (directory / name).write_text(text)
         paths.append(name)
     guest = directory / "guest.elf"
+    common = [flag for flag in _FLAGS if not (floats and flag == "-mgeneral-regs-only")]
     subprocess.run(
-        [compiler, *_FLAGS, *(_CXX if cxx else ("-std=gnu11",)), *flags, "-o", str(guest), *paths],
+        [compiler, *common, *(_CXX if cxx else ("-std=gnu11",)), *flags, "-o", str(guest), *paths],
         check=True,
         cwd=directory,
         timeout=60,

@@ -45,7 +45,8 @@ LEAST = {
     "before": 20, "bit-field": 15, "limit": 60, "registers": 40, "ignored": 30, "late": 1,
     "handler stop": 30, "handler disable": 4, "handler enable": 4, "action detached": 20,
     "action disarmed": 20, "action restore": 20, "when count": 40, "when new": 20,
-    "length more": 80, "length 3": 10, "interrupt": 50, "two vCPUs": 20, "decided": 300,
+    "length more": 80, "length 3": 10, "interrupt": 50, "float": 60,
+    "when vector": 40, "two vCPUs": 20, "decided": 300,
 }  # fmt: skip
 
 
