@@ -1,0 +1,1 @@
+"""Real programs as guests: they use floating point and SIMD as compilers emit them."""
