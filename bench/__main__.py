@@ -16,6 +16,7 @@ from bench import comparison, environment, history, page, record, tables
 from bench.measurement import Measurement, take_all
 from bench.measurements import (
     decided_per_second,
+    fp_suite_mips,
     gdb_conditional_per_second,
     gdb_steps_per_second,
     gdb_stops_per_second,
@@ -24,6 +25,7 @@ from bench.measurements import (
     loop_mips,
     loop_mips_armed,
     loop_mips_armed_elsewhere,
+    qemu_fp_suite_mips,
     qemu_gdb_conditional_per_second,
     qemu_gdb_steps_per_second,
     qemu_gdb_stops_per_second,
@@ -37,6 +39,7 @@ from bench.measurements import (
     stops_per_second,
     suite_mips,
     uboot_seconds,
+    unicorn_fp_suite_mips,
     unicorn_loop_mips,
     unicorn_suite_mips,
 )
@@ -52,6 +55,9 @@ MEASUREMENTS: list[Measurement] = [
     suite_mips.MEASUREMENT,
     unicorn_suite_mips.MEASUREMENT,
     qemu_suite_mips.MEASUREMENT,
+    fp_suite_mips.MEASUREMENT,
+    unicorn_fp_suite_mips.MEASUREMENT,
+    qemu_fp_suite_mips.MEASUREMENT,
     stops_per_second.MEASUREMENT,
     qemu_gdb_stops_per_second.MEASUREMENT,
     gdb_stops_per_second.MEASUREMENT,

@@ -7,7 +7,7 @@ what this module generates.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import history
@@ -33,6 +33,12 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
         None,
     ),
     ("real programs, geometric mean", "suite_mips", "qemu_suite_mips", "unicorn_suite_mips"),
+    (
+        "real programs with floating point and vectors, geometric mean",
+        "fp_suite_mips",
+        "qemu_fp_suite_mips",
+        "unicorn_fp_suite_mips",
+    ),
     (
         "watchpoint hits with a Python handler",
         "stops_per_second",
@@ -76,6 +82,13 @@ _PROGRAMS = {
     "list": "linked list",
     "interpreter": "interpreter's loop",
     "copy": "memcpy",
+}
+
+_FP_PROGRAMS = {
+    "bodies": "planets, scalar double",
+    "equaliser": "audio filter, scalar single",
+    "image": "blending and comparing, vectors of integers",
+    "product": "product of matrices, vectors of floats",
 }
 
 _UNITS = {"/s": " a second", "MIPS": " MIPS", "s": " s", "times": ""}
@@ -133,13 +146,24 @@ def _tables(run: Record) -> Iterator[str]:
     yield ""
     yield "The programs of the suite, in MIPS:"
     yield ""
-    keys = ("suite_mips", "qemu_suite_mips", "unicorn_suite_mips")
+    yield from _programs(run, _PROGRAMS, "suite_mips")
+    yield ""
+    yield "Its programs with floating point and vectors:"
+    yield ""
+    yield from _programs(run, _FP_PROGRAMS, "fp_suite_mips")
+
+
+def _programs(run: Record, programs: Mapping[str, str], key: str) -> Iterator[str]:
+    """A table of programs; `key` is guestdbg's, and the other tools' end with it."""
     yield from _table(
         ("program", "guestdbg", "QEMU", "Unicorn"),
         "lrrr",
         [
-            (f"`{program}`: {what}", *(_part(run, key, program) for key in keys))
-            for program, what in _PROGRAMS.items()
+            (
+                f"`{program}`: {what}",
+                *(_part(run, tool + key, program) for tool in ("", "qemu_", "unicorn_")),
+            )
+            for program, what in programs.items()
         ],
     )
 

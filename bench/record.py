@@ -19,6 +19,8 @@ RATIOS = (
     ("loop_mips", "qemu_loop_mips"),
     ("suite_mips", "unicorn_suite_mips"),
     ("suite_mips", "qemu_suite_mips"),
+    ("fp_suite_mips", "unicorn_fp_suite_mips"),
+    ("fp_suite_mips", "qemu_fp_suite_mips"),
     ("loop_mips_armed", "loop_mips"),
     ("loop_mips_armed_elsewhere", "loop_mips"),
     ("qemu_loop_mips_armed", "qemu_loop_mips"),

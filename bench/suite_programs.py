@@ -51,6 +51,14 @@ PROGRAMS = (
     Program("copy", "memcpy of any alignment", 600, 0x9F0A1522389C3346),
 )
 
+# These live on scalar double, scalar single, vectors of integers, and vectors of floats.
+FP_PROGRAMS = (
+    Program("bodies", "the Sun and four planets, in double", 1500, 0x7FF34E27B7C2DB00),
+    Program("equaliser", "four biquads over 2,048 samples, in single", 1250, 0xF8A9485F4224394C),
+    Program("image", "images blended and compared, by integer vectors", 2400, 0x637E473450D5EEC0),
+    Program("product", "product of float matrices, 64 by 64, by vectors", 300, 0x97EF3676C78B28A1),
+)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -149,11 +157,13 @@ def check(program: Program, run: Run, rounds: int | None) -> None:
 
 
 def mips(
-    run_program: Callable[[Program, int | None], Run], rounds: int | None = None
+    run_program: Callable[[Program, int | None], Run],
+    rounds: int | None = None,
+    programs: tuple[Program, ...] = PROGRAMS,
 ) -> dict[str, float]:
     """Run every program once; returns millions of instructions per second for each."""
     figures = {}
-    for program in PROGRAMS:
+    for program in programs:
         run = run_program(program, rounds)
         check(program, run, rounds)
         instructions = run.instructions or counted(program, rounds).instructions

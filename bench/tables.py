@@ -30,18 +30,20 @@ def _print_figures(console: Console, figures: Mapping[str, Figure]) -> None:
 
 
 def _print_parts(console: Console, figures: Mapping[str, Figure]) -> None:
-    in_parts = [figure for figure in figures.values() if figure.parts]
-    if not in_parts:
-        return
-    table = Table(title="part by part, MIPS", title_justify="left")
-    table.add_column("part")
-    for figure in in_parts:
-        table.add_column(figure.key, justify="right")
-    for part in dict.fromkeys(part for figure in in_parts for part in figure.parts):
-        values = (figure.parts.get(part) for figure in in_parts)
-        table.add_row(part, *("-" if value is None else f"{value:,.0f}" for value in values))
-    console.print()
-    console.print(table)
+    """A table for each set of parts: the figures that have the same parts are compared."""
+    by_parts: dict[tuple[str, ...], list[Figure]] = {}
+    for figure in figures.values():
+        if figure.parts:
+            by_parts.setdefault(tuple(figure.parts), []).append(figure)
+    for parts, in_parts in by_parts.items():
+        table = Table(title="part by part, MIPS", title_justify="left")
+        table.add_column("part")
+        for figure in in_parts:
+            table.add_column(figure.key, justify="right")
+        for part in parts:
+            table.add_row(part, *(f"{figure.parts[part]:,.0f}" for figure in in_parts))
+        console.print()
+        console.print(table)
 
 
 def _print_ratios(console: Console, run: Record) -> None:

@@ -7,13 +7,22 @@ from pathlib import Path
 import pytest
 
 from bench import qemu, suite_programs
-from bench.suite_programs import PROGRAMS, Program, Run, on_guestdbg, on_qemu, on_unicorn
+from bench.suite_programs import (
+    FP_PROGRAMS,
+    PROGRAMS,
+    Program,
+    Run,
+    on_guestdbg,
+    on_qemu,
+    on_unicorn,
+)
 from guestdbg.machine import elf
 from tests.machine.test_examples import COMPILER, producers
 
 from .suite_reference import REFERENCE
 
-EACH = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+ALL = PROGRAMS + FP_PROGRAMS
+EACH = pytest.mark.parametrize("program", ALL, ids=lambda program: program.name)
 FEW = 2
 
 
@@ -71,7 +80,7 @@ def test_the_committed_programs_are_what_the_sources_build(tmp_path: Path) -> No
     result = subprocess.run(["make", "-C", str(copy)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "warning" not in result.stderr
-    for program in PROGRAMS:
+    for program in ALL:
         built, committed = copy / program.path.name, program.path
         if producers(built) == producers(committed):
             parsed, expected = (elf.parse(path.read_bytes()) for path in (built, committed))
