@@ -46,7 +46,15 @@ def test_what_is_left_out_is_caches_and_nothing_else() -> None:
     assert names[0] == "x"
     assert len(names) > 140
     start, end = names.index("tlbs"), names.index("context")
-    assert names[start:end] == ["tlbs", "lines", "jumps", "itlb", "phys", "cache"]
+    assert names[start:end] == [
+        "tlbs",
+        "lines",
+        "jumps",
+        "itlb",
+        "pacs",
+        "phys",
+        "cache",
+    ]
 
 
 def test_what_stays_with_the_processor_is_named() -> None:

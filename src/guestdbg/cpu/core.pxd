@@ -7,6 +7,7 @@
   exception            taking exceptions to EL1 and EL2, ERET
   features             which optional instructions there are
   fp                   floating-point arithmetic
+  pointer_auth         pointer authentication codes; qarma: QARMA5, which computes them
   timer                the generic timer
   sysreg_traps         which system register accesses are trapped; sysreg: the registers themselves
   debug                breakpoints, watchpoints, software step
@@ -32,6 +33,8 @@ Conventions:
   - An instruction function reads operands through operands.pxd only.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t
+
+from guestdbg.cpu.register_bits cimport PSTATE_PAN, PSTATE_UAO
 
 ctypedef void (*Op)(Cpu*, const Insn*, uint64_t) noexcept nogil
 
@@ -85,6 +88,7 @@ cdef enum:
     ACC_AT = 1024          # address translation instruction: never an abort, PAR_EL1 instead
     ACC_DCZVA = 2048
     ACC_ATOMIC = 4096      # read and write at once (LSE)
+    ACC_PAN = 8192         # with ACC_AT: PSTATE.PAN applies (AT S1E1RP, S1E1WP)
 
 # Why run() returned.
 cdef enum:
@@ -119,7 +123,8 @@ cdef struct Block:
     Block* hash_next
     Block* page_next       # blocks decoded from the same physical page
     Op* originals          # where bp_check replaces an instruction: the instruction's own function
-    uint32_t variant
+    uint16_t variant
+    uint16_t refuses       # bit n: with PSTATE.BTYPE n it may not be entered (FEAT_BTI, core.pyx)
     uint32_t length
     # Insn insns[length + 2] follow: the instructions, then two links. A link's imm points to the
     # first instruction of the next block; until that is known, to the link itself, whose len is 0
@@ -163,6 +168,15 @@ cdef struct Itlbe:         # where a page of code is
     uint64_t tag           # page VA | 1
     uint64_t pa
     uint8_t* host
+    bint guarded           # GP of the page: its branch targets are checked (FEAT_BTI)
+
+cdef struct PacEntry:      # a pointer authentication code that was computed
+    uint64_t data
+    uint64_t modifier
+    uint64_t key_high
+    uint64_t key_low
+    uint64_t code
+    bint valid
 
 cdef struct Timer:
     uint64_t cval
@@ -178,6 +192,7 @@ cdef struct Cpu:
     int64_t budget         # counts down at the entry of each block by its length
     Tlbe* tlb              # data TLB of the current EL
     Tlbe* line_tlb         # and its lines
+    Tlbe* unpriv_tlb       # the data TLB of LDTR and STTR
     const Insn* ip         # GUESTDBG_LOOP: the next instruction, and the value forwarded to it
     uint64_t forwarded
     uint64_t lo            # what mem_load read (up to 16 bytes); what mem_store writes
@@ -196,6 +211,10 @@ cdef struct Cpu:
     uint32_t daif          # bits 9..6 as in SPSR: D A I F
     uint32_t ss
     uint32_t il
+    uint32_t pstate        # PAN, UAO, DIT, SSBS as in SPSR, where they are implemented (pstate_mask)
+    uint32_t btype         # PSTATE.BTYPE, while no instruction has retired since it was set:
+    uint64_t btype_at      # the instruction count at which it was set
+    uint32_t pstate_mask   # bits of SPSR that the processor's extensions have (features_changed)
     uint64_t sp_el[2]      # banked SPs; the current one lives in x[SP]
     uint32_t fpcr
     uint32_t fpsr
@@ -230,6 +249,9 @@ cdef struct Cpu:
     uint64_t spsr_el1
     uint64_t csselr_el1
     uint64_t cntkctl_el1
+    uint64_t keys[10]      # APIA, APIB, APDA, APDB, APGA: the low half, then the high half of each
+    uint64_t disr_el1
+    uint64_t errselr_el1
     Timer vtimer
     Timer ptimer
     uint64_t pmcr_el0
@@ -261,6 +283,8 @@ cdef struct Cpu:
     uint64_t esr_el2
     uint64_t far_el2
     uint64_t hpfar_el2
+    uint64_t vsesr_el2
+    uint64_t vdisr_el2
     # -- the exceptions taken to EL1 since the last exception return (exception.pyx) --
     uint64_t first_elr     # of the first one: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1, and its vector
     uint64_t first_spsr
@@ -325,11 +349,14 @@ cdef struct Cpu:
     uint32_t tr_s1ptw      # the fault is a stage 2 fault on a stage 1 table walk
     uint64_t tr_ipa        # IPA of a stage 2 fault
     uint32_t tr_ns
+    bint tr_guarded        # GP of the page
+    bint fetch_guarded     # of the page that fetch_page() found last
     # -- caches --
-    Tlbe tlbs[2][512]      # [EL]
-    Tlbe lines[2][256]     # [EL]: 64-byte lines, of pages in which other lines need the slow path
+    Tlbe tlbs[3][512]      # [regime_of()]
+    Tlbe lines[3][256]     # 64-byte lines, of pages in which other lines need the slow path
     Jump jumps[2][1024]    # [EL]
     Itlbe itlb[2][64]
+    PacEntry pacs[256]     # pointer_auth.pyx
     Phys* phys
     void* cache            # the block cache of core.pyx
     uint64_t context       # grows with every change that may move code: blocks are looked up again
@@ -392,6 +419,18 @@ cdef inline void set_sp_el(Cpu* c, uint32_t n, uint64_t value) noexcept nogil:
     if sp_bank(c.el, c.spsel) == n:
         c.x[SP] = value
 
+cdef inline uint32_t regime_of(const Cpu* c) noexcept nogil:
+    """Which of the data TLBs holds the permissions of a load or store at this EL: 0 EL0, 1 EL1, 2 EL1 with
+    PSTATE.PAN."""
+    return 0 if c.el == 0 else 2 if c.pstate & PSTATE_PAN else 1
+
+cdef inline void select_tlb(Cpu* c) noexcept nogil:
+    """PSTATE.EL, PAN or UAO has changed."""
+    cdef uint32_t n = regime_of(c)
+    c.tlb = c.tlbs[n]
+    c.line_tlb = c.lines[n]
+    c.unpriv_tlb = c.tlbs[n if c.pstate & PSTATE_UAO else 0]
+
 cdef inline void fp_access_changed(Cpu* c) noexcept nogil:
     """PSTATE.EL, CPACR_EL1 or CPTR_EL2 has changed."""
     cdef uint64_t fpen = (c.cpacr_el1 >> 20) & 3
@@ -416,6 +455,10 @@ cdef inline uint64_t pc_of(const Insn* i) noexcept nogil:
 cdef inline uint64_t count_at(Cpu* c, const Insn* i) noexcept nogil:
     """Instructions retired before i, of the running block."""
     return c.end_count - <uint64_t>(c.budget + (i.len - i.idx))
+
+cdef inline uint64_t retired(const Cpu* c) noexcept nogil:
+    """Instructions retired; between blocks, or at the end of one."""
+    return c.end_count - <uint64_t>c.budget
 
 cdef inline void leave(Cpu* c, const Insn* i, uint64_t pc) noexcept nogil:
     """i has retired; continue at pc through the run loop, which checks interrupts, steps and context."""
@@ -484,6 +527,26 @@ cdef inline void goto_pc(Cpu* c, uint64_t pc) noexcept nogil:
     """An indirect branch: through the jump cache, or through the run loop."""
     cdef const Jump* j = &c.jumps[c.el][(pc >> 2) & 1023]
     if unlikely(j.pc != pc):
+        c.pc = pc
+        c.ip = NULL
+        return
+    follow(c, j.target)
+
+cdef inline void set_btype(Cpu* c, uint32_t btype) noexcept nogil:
+    """PSTATE.BTYPE, between blocks or at the end of one. The next instruction that retires sets it to 0:
+    therefore it has a value only at this instruction count."""
+    c.btype = btype
+    c.btype_at = retired(c)
+
+cdef inline uint32_t get_btype(const Cpu* c) noexcept nogil:
+    return c.btype if c.btype_at == retired(c) else 0
+
+cdef inline void goto_pc_btype(Cpu* c, uint64_t pc, uint32_t btype) noexcept nogil:
+    """As goto_pc(), for branches that set PSTATE.BTYPE. Only these, and the run loop, look whether the
+    target accepts it (Block.refuses)."""
+    cdef const Jump* j = &c.jumps[c.el][(pc >> 2) & 1023]
+    set_btype(c, btype)
+    if unlikely(j.pc != pc or ((<Block*>j.target - 1).refuses >> btype) & 1):
         c.pc = pc
         c.ip = NULL
         return

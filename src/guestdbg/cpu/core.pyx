@@ -2,8 +2,8 @@
 """Run loop, decode table and block cache."""
 from libc.stdlib cimport calloc, malloc, realloc, free
 from libc.string cimport memset, memcpy
-from guestdbg.cpu.mmu cimport fetch_page
-from guestdbg.cpu.exception cimport EC_ILL, EC_SERROR, raise_undefined, take_el1
+from guestdbg.cpu.mmu cimport fetch_page, regimes
+from guestdbg.cpu.exception cimport EC_BTI, EC_ILL, EC_SERROR, raise_undefined, take_el1
 from guestdbg.cpu.debug cimport (
     dbg_block_has_breakpoint, dbg_breakpoint_matches, dbg_step_pending, dbg_stepping, dbg_take_breakpoint,
 )
@@ -128,6 +128,7 @@ cdef enum:
     # bits:
     VARIANT_ONE = 1        # a single instruction: for steps, and for the last one before a limit
     VARIANT_CHECKED = 2    # a breakpoint check at every instruction
+    VARIANT_GUARDED = 4    # of a guarded page (FEAT_BTI)
 
 cdef extern from "dispatch.h" nogil:
     const uint64_t GUESTDBG_ARENA
@@ -320,7 +321,7 @@ cdef void write_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
     cdef int k, el, n
     cdef Tlbe* e
     for k in range(p.ncpus):
-        for el in range(2):
+        for el in range(regimes(p.cpus[k])):
             for n in range(TLB_SIZE):
                 e = &p.cpus[k].tlbs[el][n]
                 if e.xpn and (e.xpn & ~<uint64_t>0xFFF) + e.add == <uint64_t>host_page:
@@ -332,7 +333,7 @@ cdef void write_lines_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
     cdef int k, el, n
     cdef Tlbe* e
     for k in range(p.ncpus):
-        for el in range(2):
+        for el in range(regimes(p.cpus[k])):
             for n in range(LINES):
                 e = &p.cpus[k].lines[el][n]
                 if e.wtag != LINE_NONE and e.wtag + e.add - <uint64_t>host_page < 4096:
@@ -375,6 +376,46 @@ cdef void link_resolve(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     goto_pc(c, pc)
 
 
+# ---- branch targets in guarded pages (FEAT_BTI) ------------------------------------------------
+# Block.refuses is about the first instruction: a block is entered only there. It is looked at where
+# PSTATE.BTYPE may be other than 0: by the branches that set it (goto_pc_btype), and by the run loop.
+
+cdef inline bint is_pacixsp(uint32_t raw) noexcept nogil:
+    """PACIASP, PACIBSP"""
+    return (raw & <uint32_t>0xFFFFFFBF) == <uint32_t>0xD503233F
+
+
+cdef uint32_t refused_btypes(uint32_t raw) noexcept nogil:
+    """The values of PSTATE.BTYPE with which this instruction in a guarded page is not a permitted branch
+    target, as a set of bits (BTypeCompatible). SCTLR_EL1.BT0 and BT1 are not considered here."""
+    cdef uint32_t without_imm16 = raw & <uint32_t>0xFFE0001F
+    if is_pacixsp(raw) or raw == <uint32_t>0xD50324DF:
+        return 0                           # PACIxSP, BTI jc
+    if without_imm16 == <uint32_t>0xD4200000 or without_imm16 == <uint32_t>0xD4400000:
+        return 0                           # BRK and HLT have priority over the exception
+    if raw == <uint32_t>0xD503245F:
+        return 1 << 3                      # BTI c
+    if raw == <uint32_t>0xD503249F:
+        return 1 << 2                      # BTI j
+    return 1 << 1 | 1 << 2 | 1 << 3
+
+
+cdef bint branch_target_exception(Cpu* c, const Insn* i) noexcept nogil:
+    """i is the first instruction of its block, which is to be executed. Take the Branch Target exception if
+    PSTATE.BTYPE requires one, or a breakpoint's, which has priority."""
+    cdef uint32_t btype = get_btype(c)
+    cdef uint32_t raw = encoding(i)
+    if not btype or not (block_of(i).refuses >> btype) & 1:
+        return False
+    if is_pacixsp(raw) and not c.sctlr_el1 & (SCTLR_BT1 if c.el else SCTLR_BT0):
+        return False
+    if dbg_breakpoint_matches(c, c.pc):
+        dbg_take_breakpoint(c)
+    else:
+        take_el1(c, c.pc, (<uint32_t>EC_BTI << 26) | (1 << 25) | btype, 0, False, 0)
+    return True
+
+
 cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page, uint32_t variant) noexcept nogil:
     """Decode a block; its memory comes from the arena."""
     cdef Cache* k = <Cache*>c.cache
@@ -402,11 +443,14 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     b = <Block*>(k.arena + k.used)
     b.pc = pc
     b.pa = pa
-    b.variant = variant
+    b.variant = <uint16_t>variant
+    b.refuses = 0
     b.originals = NULL
     o = insns_of(b)
     while n < most:
         memcpy(&raw, host_page + offset, 4)
+        if n == 0 and variant & VARIANT_GUARDED:
+            b.refuses = <uint16_t>(refused_btypes(raw) | (1 << 3 if is_pacixsp(raw) else 0))
         memset(o, 0, sizeof(Insn))
         o.raw = raw
         o.idx = <uint8_t>n
@@ -472,7 +516,10 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
 
 cdef Insn* insns_at(Cpu* c, uint64_t pa, uint8_t* host_page, uint32_t variant) noexcept nogil:
     """The block at c.pc, where fetch_page() found it; decoded if it is not yet."""
-    cdef Block* b = find(c, c.pc, pa, variant)
+    cdef Block* b
+    if c.fetch_guarded:
+        variant |= VARIANT_GUARDED
+    b = find(c, c.pc, pa, variant)
     if b == NULL:
         b = translate_block(c, c.pc, pa, host_page, variant)
     return insns_of(b)
@@ -489,7 +536,8 @@ cdef bint interrupts(Cpu* c) noexcept nogil:
     cdef bint irq, fiq
     if c.hcr_el2 & HCR_VSE and c.hcr_el2 & HCR_AMO and not c.daif & 0x100:
         c.hcr_el2 &= ~<uint64_t>HCR_VSE
-        take_el1(c, c.pc, (EC_SERROR << 26) | (1 << 25), 0x180, False, 0)
+        # Without FEAT_RAS VSESR_EL2 is 0.
+        take_el1(c, c.pc, <uint32_t>((EC_SERROR << 26) | (1 << 25) | c.vsesr_el2), 0x180, False, 0)
         return True
     fiq = (c.hcr_el2 & (HCR_FMO | HCR_VF)) == (HCR_FMO | HCR_VF)
     if not c.hcr_el2 & HCR_FMO and c.fiq_level:
@@ -600,6 +648,8 @@ cdef void run_loop(Cpu* c) noexcept nogil:
                 j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]
                 j.pc = c.pc
                 j.target = i
+        if unlikely(c.btype != 0) and branch_target_exception(c, i):
+            continue
         if stepping:
             most = 1
             raw = encoding(i)
@@ -626,6 +676,8 @@ cdef bint execute_one(Cpu* c) noexcept nogil:
     if not fetch_page(c, c.pc, &pa, &host_page):
         return False
     i = insns_at(c, pa, host_page, VARIANT_ONE)
+    if branch_target_exception(c, i):
+        return False
     c.end_count = now + 1
     c.budget = 0
     execute(c, i)

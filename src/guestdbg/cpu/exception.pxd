@@ -6,6 +6,8 @@ cdef enum:
     EC_UNKNOWN = 0x00
     EC_WFX = 0x01
     EC_FP_ASIMD = 0x07
+    EC_PAC = 0x09
+    EC_BTI = 0x0D
     EC_ILL = 0x0E
     EC_SVC64 = 0x15
     EC_HVC64 = 0x16
@@ -56,8 +58,8 @@ cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has
 cdef void take_el2(Cpu* c, uint32_t ec, uint32_t iss) noexcept nogil
 """Between blocks: an exception to EL2; run() will return."""
 
-cdef void do_eret(Cpu* c, const Insn* i) noexcept nogil
-"""ERET at EL1: i ends its block here."""
+cdef void do_eret(Cpu* c, const Insn* i, uint64_t to) noexcept nogil
+"""ERET at EL1, to this address: i ends its block here."""
 
 cdef uint64_t get_spsr(Cpu* c) noexcept nogil
 """PSTATE in the layout of SPSR_ELx."""

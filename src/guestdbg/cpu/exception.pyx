@@ -6,14 +6,13 @@ from guestdbg.cpu.register_bits cimport *
 
 
 cdef uint64_t get_spsr(Cpu* c) noexcept nogil:
-    return (get_nzcv(c) | (c.ss << 21) | (c.il << 20) | c.daif
+    return (get_nzcv(c) | (c.ss << 21) | (c.il << 20) | c.daif | c.pstate | get_btype(c) << 10
             | ((4 | c.spsel) if c.el else 0))
 
 
 cdef void set_el(Cpu* c, uint32_t el, uint32_t spsel) noexcept nogil:
     select_sp(c, el, spsel)
-    c.tlb = c.tlbs[el]
-    c.line_tlb = c.lines[el]
+    select_tlb(c)
 
 
 cdef bint set_pstate(Cpu* c, uint64_t spsr) noexcept nogil:
@@ -24,6 +23,8 @@ cdef bint set_pstate(Cpu* c, uint64_t spsr) noexcept nogil:
     c.ss = (spsr >> 21) & 1
     c.il = (spsr >> 20) & 1
     c.daif = spsr & 0x3C0
+    c.pstate = <uint32_t>spsr & c.pstate_mask & ~<uint32_t>PSTATE_BTYPE
+    set_btype(c, (<uint32_t>spsr & c.pstate_mask & PSTATE_BTYPE) >> 10)
     # EL0 always uses SP_EL0, whatever PSTATE.SP; an exception from there sets PSTATE.SP.
     set_el(c, 1 if mode else 0, mode & 1)
     return True
@@ -59,6 +60,16 @@ cdef void note_first(Cpu* c, uint64_t ret, uint32_t esr, uint64_t vector, bint h
     c.first_far = far
 
 
+cdef inline uint32_t pstate_at_entry(const Cpu* c) noexcept nogil:
+    """PAN, UAO, DIT, SSBS after an exception to EL1 (AArch64.TakeException)."""
+    cdef uint32_t value = c.pstate & (PSTATE_PAN | PSTATE_DIT)
+    if not c.sctlr_el1 & SCTLR_SPAN:
+        value |= PSTATE_PAN
+    if c.sctlr_el1 & SCTLR_DSSBS:
+        value |= PSTATE_SSBS
+    return value & c.pstate_mask
+
+
 cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has_far, uint64_t far) noexcept nogil:
     cdef uint64_t base = c.vbar_el1
     if c.el == 0:
@@ -77,6 +88,8 @@ cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has
     c.ss = 0
     c.did_step = False
     c.il = 0
+    c.pstate = pstate_at_entry(c)
+    c.btype = 0
     set_el(c, 1, 1)
     c.pc = branch_address(c, base + vector)
     c.ip = NULL
@@ -142,17 +155,18 @@ cdef void after_el2(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept n
     take_el2(c, ec, iss)
 
 
-cdef void do_eret(Cpu* c, const Insn* i) noexcept nogil:
+cdef void do_eret(Cpu* c, const Insn* i, uint64_t to) noexcept nogil:
     cdef uint64_t spsr = c.spsr_el1
-    cdef uint64_t to = c.elr_el1
     cdef uint32_t ss = dbg_eret_ss(c, spsr)
     leave(c, i, branch_address(c, to))
     c.ex_open = 0
     c.event = 1                # for WFE
     c.nested = 0
     if not set_pstate(c, spsr & ~<uint64_t>(PSTATE_SS)):
-        # An illegal return stays at this EL and sets PSTATE.IL; flags and masks are restored even so.
+        # An illegal return stays at this EL and sets PSTATE.IL; flags, masks and PAN are restored even so.
         set_nzcv(c, <uint32_t>spsr)
         c.daif = spsr & 0x3C0
+        c.pstate = (c.pstate & ~<uint32_t>PSTATE_PAN) | (<uint32_t>spsr & c.pstate_mask & PSTATE_PAN)
+        select_tlb(c)
         c.il = 1
     c.ss = ss

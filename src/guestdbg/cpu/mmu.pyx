@@ -10,6 +10,7 @@ from guestdbg.cpu.exception cimport (
     EC_DABT_LOW, EC_IABT_CUR, EC_IABT_LOW, EC_PC_ALIGN, raise_el1_far, raise_el2_far, take_el1, take_el2,
 )
 from guestdbg.cpu.debug cimport dbg_raise_watchpoint, dbg_watch, dbg_watched
+from guestdbg.cpu.features cimport has_bti
 from guestdbg.cpu.operands cimport encoding
 from guestdbg.cpu.register_bits cimport *
 
@@ -73,15 +74,21 @@ cdef bint fault(Cpu* c, uint32_t fsc) noexcept nogil:
     return False
 
 
+cdef inline bint pan_applies(uint32_t flags) noexcept nogil:
+    """Of the accesses of EL1: loads, stores, DC ZVA, AT S1E1RP and S1E1WP (D5.4.7)."""
+    return not flags & (ACC_EXEC | ACC_CACHE | ACC_AT) or flags & ACC_PAN
+
+
 cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
     cdef uint32_t grain, stride, insize, outsize, level, low, ap, aptable = 0
     cdef uint32_t parange
     cdef bint upper, pxn, uxn, pxntable = False, uxntable = False, priv, r, w, xn, user_w, device
-    cdef uint64_t tcr = c.tcr_el1, ttbr, table, desc, top, tnsz, pa
+    cdef uint64_t tcr = c.tcr_el1, ttbr, table, desc, top, tnsz, pa, most
     cdef Region* region
     c.tr_fsc = 0
     c.tr_s1ptw = 0
     c.tr_host = 0
+    c.tr_guarded = False
     parange = pa_bits(c.id_aa64mmfr0 & 15)
     top = 55 if tbi(c, va) else 63
     if not c.sctlr_el1 & SCTLR_M or c.hcr_el2 & HCR_DC:
@@ -106,7 +113,8 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
             grain = 16 if grain == 1 else 14 if grain == 2 else 12
             ttbr = c.ttbr0_el1
         # Out of range is CONSTRAINED UNPREDICTABLE: taken as the nearest supported size.
-        tnsz = 16 if tnsz < 16 else 39 if tnsz > 39 else tnsz
+        most = largest_tnsz(c, grain == 16)
+        tnsz = 16 if tnsz < 16 else most if tnsz > most else tnsz
         insize = 64 - <uint32_t>tnsz
         # Above the input size, all bits must equal bit 55; otherwise it is a Translation fault.
         if ((va ^ (~<uint64_t>0 if upper else 0)) & ones(<uint32_t>top + 1)) >> insize:
@@ -145,9 +153,10 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
             table = desc & ones(48) & ~ones(grain)
             if table >> outsize:
                 return fault(c, FSC_ADDRESS + level)
-            aptable |= <uint32_t>((desc >> 61) & 3)
-            uxntable |= (desc >> 60) & 1
-            pxntable |= (desc >> 59) & 1
+            if not tcr & (TCR_HPD1 if upper else TCR_HPD0):     # settable with FEAT_HPDS only
+                aptable |= <uint32_t>((desc >> 61) & 3)
+                uxntable |= (desc >> 60) & 1
+                pxntable |= (desc >> 59) & 1
             level += 1
         pa = desc & ones(48) & ~ones(low)
         if pa >> outsize:
@@ -168,6 +177,9 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
             r = True
             w = not ap & 2
             xn = pxn or (w and c.sctlr_el1 & SCTLR_WXN) or user_w
+            if c.pstate & PSTATE_PAN and ap & 1 and pan_applies(flags):
+                r = False
+                w = False
         else:
             r = ap & 1
             w = user_w
@@ -180,6 +192,7 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
         if device:
             c.tr_sh = 2
         c.tr_device = device
+        c.tr_guarded = (desc >> 50) & 1 and has_bti(c)
         if flags & ACC_EXEC and xn:
             return fault(c, FSC_PERMISSION + level)
         # An atomic without permission to read reports that first (WnR is 0).
@@ -196,7 +209,7 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
 
 cdef void tlb_flush(Cpu* c) noexcept nogil:
     cdef int el, n
-    for el in range(2):
+    for el in range(regimes(c)):
         for n in range(TLB_SIZE):
             c.tlbs[el][n].rtag = TAG_SLOW
             c.tlbs[el][n].wtag = TAG_SLOW
@@ -211,7 +224,7 @@ cdef void tlb_flush(Cpu* c) noexcept nogil:
 cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil:
     cdef int el, n
     cdef Tlbe* e
-    for el in range(2):
+    for el in range(regimes(c)):
         e = &c.lines[el][((va & ~<uint64_t>PAGE_MASK) >> 6) & (LINES - 1)]
         for n in range(64):
             e[n].rtag = LINE_NONE
@@ -292,8 +305,10 @@ cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noe
         e.tag = (pc & ~<uint64_t>PAGE_MASK) | 1
         e.pa = c.tr_pa & ~<uint64_t>PAGE_MASK
         e.host = <uint8_t*>(c.tr_host - (pc & PAGE_MASK))      # a buffer need not be aligned in the host
+        e.guarded = c.tr_guarded
     pa[0] = e.pa | (pc & PAGE_MASK)
     host_page[0] = e.host
+    c.fetch_guarded = e.guarded
     return True
 
 
@@ -318,10 +333,14 @@ cdef uint32_t instruction_syndrome(uint32_t raw, uint32_t flags) noexcept nogil:
     cdef uint32_t size, opc, sse, sf
     if flags & (ACC_NOISV | ACC_PAIR | ACC_EXCLUSIVE | ACC_ATOMIC | ACC_CACHE | ACC_AT):
         return 0
-    if (raw & 0x3F000000) == 0x08000000:                 # LDAR, STLR
+    if (raw & 0x3F000000) == 0x08000000 or (raw & 0x3F20FC00) == 0x3820C000:      # LDAR, STLR; LDAPR
         size = raw >> 30
         sse = 0
         sf = size == 3
+    elif (raw & <uint32_t>0xFF200400) == <uint32_t>0xF8200400:               # LDRAA, LDRAB
+        size = 3
+        sse = 0
+        sf = 1
     elif (raw & 0x3B000000) == 0x18000000:               # literal
         opc = raw >> 30
         size = 3 if opc == 1 else 2
@@ -355,12 +374,13 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
     cdef uint32_t missing
     cdef Region* r
     cdef uint64_t offset, first, last, k
-    cdef uint32_t el = 0 if flags & ACC_UNPRIV else c.el
+    # PSTATE.PAN has no effect on cache maintenance.
+    cdef uint32_t el = 0 if flags & ACC_UNPRIV else c.el if flags & ACC_CACHE else regime_of(c)
     e = &c.tlbs[el][(va >> 12) & (TLB_SIZE - 1)]
     x = e.xpn
     if (x & ~<uint64_t>PAGE_MASK) != (va & ~<uint64_t>PAGE_MASK) or not x & X_VALID:
         # Translated without checking permissions, so that the entry serves all accesses.
-        if not translate(c, va, flags & ACC_UNPRIV):
+        if not translate(c, va, flags & (ACC_UNPRIV | ACC_CACHE)):
             if c.tr_s1ptw:
                 stage2_abort(c, i, va, c.tr_ipa, flags, c.tr_fsc, 0)
             else:
@@ -373,7 +393,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
             if c.tr_device and (unaligned or flags & ACC_DCZVA):
                 abort(c, i, va, flags, FSC_ALIGNMENT, 0)
             elif missing:
-                translate(c, va, flags & (ACC_UNPRIV | ACC_READ | ACC_WRITE))
+                translate(c, va, flags & (ACC_UNPRIV | ACC_CACHE | ACC_READ | ACC_WRITE))
                 abort(c, i, va, flags, c.tr_fsc, missing)
             else:
                 stage2_abort(c, i, va, c.tr_pa, flags, FSC_TRANSLATION + 1, 0)
@@ -389,7 +409,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
     if flags & ACC_WRITE and not x & X_WRITE:
         missing |= ACC_WRITE
     if missing:
-        if translate(c, va, flags & (ACC_UNPRIV | ACC_READ | ACC_WRITE)):
+        if translate(c, va, flags & (ACC_UNPRIV | ACC_CACHE | ACC_READ | ACC_WRITE)):
             # The tables permit the access now; a guest needs no TLBI for that. Drop the old entry.
             tlb_forget_data(c, va)
             return part(c, i, va, size, flags, unaligned, host)

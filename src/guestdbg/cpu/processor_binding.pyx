@@ -13,7 +13,9 @@ from guestdbg.cpu.memory cimport PhysicalMemory
 from guestdbg.cpu.hit_program_objects cimport HitPrograms
 from guestdbg.cpu.state cimport ProcessorState, put_state, state_of
 from guestdbg.cpu.timer cimport counter, timer_output, timer_ticks
-from guestdbg.cpu.sysreg cimport sysreg_identify, sysreg_list, sysreg_read, sysreg_reset, sysreg_write
+from guestdbg.cpu.sysreg cimport (
+    features_changed, sysreg_identify, sysreg_list, sysreg_read, sysreg_reset, sysreg_write,
+)
 
 
 # no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory, to leave its list.
@@ -55,6 +57,7 @@ cdef class Processor:
         memory.p.cpus[memory.p.ncpus] = c
         memory.p.ncpus += 1
         sysreg_identify(c)
+        features_changed(c)
         self.reset()
         if identification:
             for encoding, value in identification.items():
@@ -81,8 +84,7 @@ cdef class Processor:
         memset(c.sp_el, 0, sizeof(c.sp_el))
         c.el = 1
         c.spsel = 1
-        c.tlb = c.tlbs[1]
-        c.line_tlb = c.lines[1]
+        c.pstate = 0
         c.ex_open = 0
         c.pc = 0
         c.fpcr = 0
@@ -440,7 +442,8 @@ cdef class Processor:
 
     def translate(self, uint64_t va, bint write=False, int el=1):
         """Physical address of va in the current stage 1 regime, for EL0 or EL1; None: a fault."""
-        cdef uint32_t flags = ACC_WRITE if write else ACC_READ
+        # As AT S1E1R: PSTATE.PAN does not matter.
+        cdef uint32_t flags = ACC_AT | (ACC_WRITE if write else ACC_READ)
         if el not in (0, 1):
             raise ValueError(f"el={el}: must be 0 or 1")
         cdef uint32_t was = self.c.el

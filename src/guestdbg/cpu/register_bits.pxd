@@ -51,6 +51,7 @@ cdef enum:
     SCTLR_NTWI = 1 << 16
     SCTLR_NTWE = 1 << 18
     SCTLR_WXN = 1 << 19
+    SCTLR_SPAN = 1 << 23
     SCTLR_UCI = 1 << 26
 
     # MDSCR_EL1
@@ -62,8 +63,39 @@ cdef enum:
     MDSCR_RXFULL = 1 << 30
 
     # PSTATE, as in SPSR_ELx
+    PSTATE_A = 1 << 8
     PSTATE_D = 1 << 9
+    PSTATE_BTYPE = 3 << 10
+    PSTATE_SSBS = 1 << 12
     PSTATE_IL = 1 << 20
     PSTATE_SS = 1 << 21
+    PSTATE_PAN = 1 << 22
+    PSTATE_UAO = 1 << 23
+    PSTATE_DIT = 1 << 24
 
     IL = 1 << 25               # ESR_ELx.IL: a 32-bit instruction
+
+# Bits above 31. (A C enum is only as wide as an int.)
+cdef extern from *:
+    """
+    #define GUESTDBG_HCR_TERR (1ULL << 36)
+    #define GUESTDBG_HCR_APK (1ULL << 40)
+    #define GUESTDBG_HCR_API (1ULL << 41)
+    #define GUESTDBG_SCTLR_BT0 (1ULL << 35)
+    #define GUESTDBG_SCTLR_BT1 (1ULL << 36)
+    #define GUESTDBG_SCTLR_DSSBS (1ULL << 44)
+    #define GUESTDBG_TCR_HPD0 (1ULL << 41)
+    #define GUESTDBG_TCR_HPD1 (1ULL << 42)
+    #define GUESTDBG_TCR_TBID0 (1ULL << 51)
+    #define GUESTDBG_TCR_TBID1 (1ULL << 52)
+    """
+    const unsigned long long HCR_TERR "GUESTDBG_HCR_TERR"
+    const unsigned long long HCR_APK "GUESTDBG_HCR_APK"
+    const unsigned long long HCR_API "GUESTDBG_HCR_API"
+    const unsigned long long SCTLR_BT0 "GUESTDBG_SCTLR_BT0"
+    const unsigned long long SCTLR_BT1 "GUESTDBG_SCTLR_BT1"
+    const unsigned long long SCTLR_DSSBS "GUESTDBG_SCTLR_DSSBS"
+    const unsigned long long TCR_HPD0 "GUESTDBG_TCR_HPD0"
+    const unsigned long long TCR_HPD1 "GUESTDBG_TCR_HPD1"
+    const unsigned long long TCR_TBID0 "GUESTDBG_TCR_TBID0"
+    const unsigned long long TCR_TBID1 "GUESTDBG_TCR_TBID1"

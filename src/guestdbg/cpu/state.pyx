@@ -46,6 +46,7 @@ cdef void restore_held(Cpu* c, const Held* h) noexcept:
     c.ip = NULL
     c.tlb = NULL
     c.line_tlb = NULL
+    c.unpriv_tlb = NULL
     c.acc = NULL
     c.acc2 = NULL
     c.tr_host = 0
@@ -89,8 +90,7 @@ cdef void put_state(Cpu* c, ProcessorState state, uint64_t ticks) noexcept:
     memcpy(c, PyBytes_AS_STRING(state.data), first)
     memcpy(<char*>c + after, PyBytes_AS_STRING(state.data) + first, sizeof(Cpu) - after)
     restore_held(c, &held)
-    c.tlb = c.tlbs[c.el]
-    c.line_tlb = c.lines[c.el]
+    select_tlb(c)
     if c.clock_host:
         c.time_offset -= ticks
     tlb_flush(c)

@@ -17,6 +17,17 @@ cdef enum:
     RETAGS = 3         # translation, and what the TLB holds: mmu.tlb_flush() too
     DEBUGS = 4         # debug.dbg_changed()
     FP_ACCESS = 5      # whether SIMD and FP are trapped: core.fp_access_changed()
+    FEATURES = 6       # what instructions and registers there are: features_changed()
+
+# The extension that a register belongs to: Reg.feature.
+cdef enum:
+    F_BASE = 0
+    F_PAN = 1
+    F_UAO = 2
+    F_DIT = 3
+    F_SSBS2 = 4
+    F_PAUTH = 5
+    F_RAS = 6
 
 cdef struct Reg
 
@@ -35,6 +46,7 @@ cdef struct Reg:
     uint8_t trap       # which controls trap it: T_* of sysreg_traps
     uint8_t effect
     uint8_t number     # DBGBVRn, ...
+    uint8_t feature
 
 cdef bint sysreg_read(Cpu* c, uint32_t enc, uint64_t* value) noexcept
 """The register's value without any trap, for processor_binding.pyx. enc = op0<<14|op1<<11|CRn<<7|CRm<<3|op2.
@@ -54,6 +66,12 @@ does regime_changed() and dbg_changed()."""
 cdef void sysreg_identify(Cpu* c) noexcept nogil
 """The identification registers: a Cortex-A57 as KVM shows it, less what is not implemented, with the
 nbrp, nwrp and nctx of c. Not MPIDR_EL1."""
+
+cdef void features_changed(Cpu* c) noexcept nogil
+"""After any change of the identification registers: forget all that was decoded and translated."""
+
+cdef bint is_implemented(const Cpu* c, const Reg* r) noexcept nogil
+"""Does the processor have the extension that the register belongs to? Otherwise it is UNDEFINED."""
 
 cdef const Reg* sysreg_find(uint32_t enc) noexcept nogil
 """The register with this encoding; NULL: there is none."""

@@ -3,18 +3,24 @@
 
 A row has the encoding, where the value is (or the functions for it), which bits can be
 written (the others are RES0), who may access it, which controls trap the access, and what must
-be done after a write. Armv8.0-A without AArch32, EL3, PMU, trace, RAS and GIC system registers.
+be done after a write. Armv8.0-A without AArch32, EL3, PMU, trace and GIC system registers; registers of
+later extensions exist where the identification registers state the extension.
 """
 from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t
-from guestdbg.cpu.core cimport Cpu, fp_access_changed, get_nzcv, get_sp_el, select_sp, set_nzcv, set_sp_el
+from guestdbg.cpu.core cimport (
+    Cpu, drop_all_code, fp_access_changed, get_nzcv, get_sp_el, select_sp, select_tlb, set_nzcv, set_sp_el,
+)
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.features cimport has_fp16
 from guestdbg.cpu.fp.formats cimport FPCR_FZ16
+from guestdbg.cpu.features cimport (
+    has_bti, has_dit, has_hpds, has_pacga, has_pan, has_pauth, has_ras, has_ssbs, has_ssbs2, has_ttcnp, has_uao,
+)
 from guestdbg.cpu.mmu cimport regime_changed, tlb_flush
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.sysreg_traps cimport (
-    T_ACTLR, T_BRP, T_CPACR, T_CTR, T_DAIF, T_DBG, T_DBGOS, T_DBGRA, T_DCC, T_FP, T_FRQ, T_ID1, T_ID2, T_ID3,
+    T_ACTLR, T_APK, T_BRP, T_CPACR, T_CTR, T_DAIF, T_DBG, T_DBGOS, T_DBGRA, T_DCC, T_ERR, T_FP, T_FRQ, T_ID1, T_ID2, T_ID3,
     T_IMPDEF, T_NONE, T_PCT, T_PMCR, T_PMU, T_PTIMER, T_SP_EL0, T_VCT, T_VM, T_VTIMER, T_WRP,
 )
 from guestdbg.cpu.timer cimport counter, timer_met
@@ -23,9 +29,10 @@ from guestdbg.cpu.timer cimport counter, timer_met
 cdef uint64_t ALL = ~<uint64_t>0
 cdef uint64_t WORD = 0xFFFFFFFF
 
-# SCTLR_EL1 without what later versions put into its RES0 bits and without big-endian data.
+# SCTLR_EL1 of Armv8.0 without big-endian data.
 cdef uint64_t SCTLR_MASK = WORD & ~<uint64_t>(
     1 << 13 | 1 << 17 | 1 << 21 | 1 << 24 | 1 << 25 | 1 << 27 | 1 << 30 | <uint64_t>1 << 31)
+cdef uint64_t SCTLR_PAUTH = 1 << 13 | 1 << 27 | 1 << 30 | <uint64_t>1 << 31      # EnDB, EnDA, EnIB, EnIA
 # TCR_EL1: TxSZ, EPDx, IRGNx, ORGNx, SHx, TGx, A1, IPS, AS, TBIx.
 cdef uint64_t TCR_MASK = 0x77FFFFFFBF
 # MDSCR_EL1: SS, TDCC, KDE, MDE always, and the upper 32 bits, of later extensions; what saves and restores EDSCR while the OS Lock is locked.
@@ -33,6 +40,7 @@ cdef uint64_t MDSCR_MASK = (1 << 0 | 1 << 12 | 1 << 13 | 1 << 15
                             | <uint64_t>0xFFFFFFFF << 32)
 cdef uint64_t MDSCR_LOCKED = (1 << 6 | 1 << 14 | 1 << 21 | 3 << 22 | 1 << 26 | 1 << 27
                               | 1 << 29 | 1 << 30)
+cdef uint64_t DISR_MASK = <uint64_t>1 << 31 | 0x1FFFFFF     # A, IDS, ISS
 cdef uint64_t BCR_MASK = 0x00FFE1E7   # BT, LBN, SSC, HMC, BAS, PMC, E
 cdef uint64_t WCR_MASK = 0x1F1FFFFF   # MASK, WT, LBN, SSC, HMC, BAS, LSC, PAC, E
 
@@ -55,6 +63,9 @@ cdef uint64_t read_mpidr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
 
 cdef uint64_t read_zero(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
     return 0
+
+cdef void ignore(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    pass
 
 cdef uint64_t read_ccsidr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
     # Cortex-A57: 32 KB data, 48 KB instruction, 2 MB unified; UNKNOWN (0) for what is not there.
@@ -123,6 +134,57 @@ cdef uint64_t read_isr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
     if c.hcr_el2 & HCR_AMO and c.hcr_el2 & HCR_VSE:
         value |= 1 << 8
     return value
+
+# -- control registers with bits of extensions --
+
+cdef uint64_t sctlr_mask(const Cpu* c) noexcept nogil:
+    cdef uint64_t mask = SCTLR_MASK
+    if has_pauth(c):
+        mask |= SCTLR_PAUTH
+    if has_bti(c):
+        mask |= SCTLR_BT0 | SCTLR_BT1
+    if has_ssbs(c):
+        mask |= SCTLR_DSSBS
+    return mask
+
+cdef void write_sctlr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.sctlr_el1 = value & sctlr_mask(c)
+
+cdef uint64_t tcr_mask(const Cpu* c) noexcept nogil:
+    cdef uint64_t mask = TCR_MASK
+    if has_hpds(c):
+        mask |= TCR_HPD0 | TCR_HPD1
+    if has_pauth(c):
+        mask |= TCR_TBID0 | TCR_TBID1
+    return mask
+
+cdef void write_tcr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.tcr_el1 = value & tcr_mask(c)
+
+cdef void write_ttbr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    # CnP: the TLBs are not shared, so it has no effect.
+    (<uint64_t*>(<char*>c + r.offset))[0] = value if has_ttcnp(c) else value & ~<uint64_t>1
+
+# -- PSTATE --
+
+cdef uint64_t read_pstate(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.pstate & r.mask
+
+cdef void write_pstate(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    c.pstate = <uint32_t>((c.pstate & ~r.mask) | (value & r.mask))
+    select_tlb(c)
+
+# -- RAS --
+# With HCR_EL2.AMO it is the virtual one (D17.2.34).
+
+cdef uint64_t read_disr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
+    return c.vdisr_el2 if c.hcr_el2 & HCR_AMO else c.disr_el1
+
+cdef void write_disr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
+    if c.hcr_el2 & HCR_AMO:
+        c.vdisr_el2 = value & r.mask
+    else:
+        c.disr_el1 = value & r.mask
 
 # -- timers --
 
@@ -243,6 +305,8 @@ cdef void effect(Cpu* c, const Reg* r) noexcept nogil:
         dbg_changed(c)
     elif r.effect == FP_ACCESS:
         fp_access_changed(c)
+    elif r.effect == FEATURES:
+        features_changed(c)
 
 
 cdef void reg_put(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
@@ -257,6 +321,45 @@ cdef void reg_put(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept
     effect(c, r)
 
 
+cdef void features_changed(Cpu* c) noexcept nogil:
+    cdef uint32_t mask = 0
+    if has_pan(c):
+        mask |= PSTATE_PAN
+    if has_uao(c):
+        mask |= PSTATE_UAO
+    if has_dit(c):
+        mask |= PSTATE_DIT
+    if has_ssbs(c):
+        mask |= PSTATE_SSBS
+    if has_bti(c):
+        mask |= PSTATE_BTYPE
+    c.pstate_mask = mask
+    c.pstate &= mask
+    if not has_bti(c):
+        c.btype = 0
+    c.sctlr_el1 &= sctlr_mask(c)
+    c.tcr_el1 &= tcr_mask(c)
+    select_tlb(c)
+    tlb_flush(c)
+    drop_all_code(c)
+
+
+cdef bint is_implemented(const Cpu* c, const Reg* r) noexcept nogil:
+    if r.feature == F_BASE:
+        return True
+    if r.feature == F_PAN:
+        return has_pan(c)
+    if r.feature == F_UAO:
+        return has_uao(c)
+    if r.feature == F_DIT:
+        return has_dit(c)
+    if r.feature == F_SSBS2:
+        return has_ssbs2(c)
+    if r.feature == F_PAUTH:
+        return has_pauth(c) or has_pacga(c)
+    return has_ras(c)
+
+
 cdef bint interrupt_waits(Cpu* c) noexcept nogil:
     return (c.irq_level or c.fiq_level
             or (c.hcr_el2 & HCR_VI and c.hcr_el2 & HCR_IMO)
@@ -266,7 +369,7 @@ cdef bint interrupt_waits(Cpu* c) noexcept nogil:
 
 cdef bint known(Cpu* c, const Reg* r) noexcept nogil:
     """Does it exist for EL2: neither trapped-only space nor a number above those implemented?"""
-    if r == NULL or r.trap == T_PMU or r.trap == T_PMCR or r.trap == T_IMPDEF:
+    if r == NULL or r.trap == T_PMU or r.trap == T_PMCR or r.trap == T_IMPDEF or not is_implemented(c, r):
         return False
     if r.trap == T_BRP:
         return r.number < c.nbrp
@@ -420,15 +523,15 @@ cdef int identification() except -1:
     at("MPIDR_EL1", 3, 0, 0, 0, 5, RO, T_NONE, GOES_ON, &layout.mpidr_el1, ALL)
     with_read(read_mpidr)
     at("REVIDR_EL1", 3, 0, 0, 0, 6, RO, T_ID1, GOES_ON, &layout.revidr_el1, ALL)
-    at("ID_AA64PFR0_EL1", 3, 0, 0, 4, 0, RO, T_ID3, GOES_ON, &layout.id_aa64pfr0, ALL)
-    at("ID_AA64PFR1_EL1", 3, 0, 0, 4, 1, RO, T_ID3, GOES_ON, &layout.id_aa64pfr1, ALL)
+    at("ID_AA64PFR0_EL1", 3, 0, 0, 4, 0, RO, T_ID3, FEATURES, &layout.id_aa64pfr0, ALL)
+    at("ID_AA64PFR1_EL1", 3, 0, 0, 4, 1, RO, T_ID3, FEATURES, &layout.id_aa64pfr1, ALL)
     at("ID_AA64DFR0_EL1", 3, 0, 0, 5, 0, RO, T_ID3, GOES_ON, &layout.id_aa64dfr0, ALL)
     at("ID_AA64DFR1_EL1", 3, 0, 0, 5, 1, RO, T_ID3, GOES_ON, &layout.id_aa64dfr1, ALL)
-    at("ID_AA64ISAR0_EL1", 3, 0, 0, 6, 0, RO, T_ID3, LEAVES, &layout.id_aa64isar0, ALL)
-    at("ID_AA64ISAR1_EL1", 3, 0, 0, 6, 1, RO, T_ID3, LEAVES, &layout.id_aa64isar1, ALL)
-    at("ID_AA64MMFR0_EL1", 3, 0, 0, 7, 0, RO, T_ID3, RETAGS, &layout.id_aa64mmfr0, ALL)
-    at("ID_AA64MMFR1_EL1", 3, 0, 0, 7, 1, RO, T_ID3, RETAGS, &layout.id_aa64mmfr1, ALL)
-    at("ID_AA64MMFR2_EL1", 3, 0, 0, 7, 2, RO, T_ID3, RETAGS, &layout.id_aa64mmfr2, ALL)
+    at("ID_AA64ISAR0_EL1", 3, 0, 0, 6, 0, RO, T_ID3, FEATURES, &layout.id_aa64isar0, ALL)
+    at("ID_AA64ISAR1_EL1", 3, 0, 0, 6, 1, RO, T_ID3, FEATURES, &layout.id_aa64isar1, ALL)
+    at("ID_AA64MMFR0_EL1", 3, 0, 0, 7, 0, RO, T_ID3, FEATURES, &layout.id_aa64mmfr0, ALL)
+    at("ID_AA64MMFR1_EL1", 3, 0, 0, 7, 1, RO, T_ID3, FEATURES, &layout.id_aa64mmfr1, ALL)
+    at("ID_AA64MMFR2_EL1", 3, 0, 0, 7, 2, RO, T_ID3, FEATURES, &layout.id_aa64mmfr2, ALL)
     # AArch32's and all that is reserved for identification reads as zero.
     for crm in range(1, 8):
         for op2 in range(8):
@@ -445,12 +548,16 @@ cdef int identification() except -1:
 
 
 cdef int control() except -1:
-    at("SCTLR_EL1", 3, 0, 1, 0, 0, RW, T_VM, RETAGS, &layout.sctlr_el1, SCTLR_MASK)
+    at("SCTLR_EL1", 3, 0, 1, 0, 0, RW, T_VM, RETAGS, &layout.sctlr_el1, ALL)
+    with_write(write_sctlr, NULL)
     at("ACTLR_EL1", 3, 0, 1, 0, 1, RW, T_ACTLR, GOES_ON, &layout.actlr_el1, ALL)
     at("CPACR_EL1", 3, 0, 1, 0, 2, RW, T_CPACR, FP_ACCESS, &layout.cpacr_el1, 3 << 20)
-    at("TTBR0_EL1", 3, 0, 2, 0, 0, RW, T_VM, REGIME, &layout.ttbr0_el1, ~<uint64_t>1)
-    at("TTBR1_EL1", 3, 0, 2, 0, 1, RW, T_VM, REGIME, &layout.ttbr1_el1, ~<uint64_t>1)
-    at("TCR_EL1", 3, 0, 2, 0, 2, RW, T_VM, RETAGS, &layout.tcr_el1, TCR_MASK)
+    at("TTBR0_EL1", 3, 0, 2, 0, 0, RW, T_VM, REGIME, &layout.ttbr0_el1, ALL)
+    with_write(write_ttbr, NULL)
+    at("TTBR1_EL1", 3, 0, 2, 0, 1, RW, T_VM, REGIME, &layout.ttbr1_el1, ALL)
+    with_write(write_ttbr, NULL)
+    at("TCR_EL1", 3, 0, 2, 0, 2, RW, T_VM, RETAGS, &layout.tcr_el1, ALL)
+    with_write(write_tcr, NULL)
     at("SPSR_EL1", 3, 0, 4, 0, 0, RW, T_NONE, GOES_ON, &layout.spsr_el1, WORD)
     at("ELR_EL1", 3, 0, 4, 0, 1, RW, T_NONE, GOES_ON, &layout.elr_el1, ALL)
     by("SP_EL0", 3, 0, 4, 1, 0, RW, T_SP_EL0, GOES_ON, read_sp, write_sp, NULL)
@@ -477,6 +584,49 @@ cdef int control() except -1:
     at("TPIDRRO_EL0", 3, 3, 13, 0, 3, RW | R0, T_NONE, GOES_ON, &layout.tpidrro_el0, ALL)
     by("SP_EL1", 3, 4, 4, 1, 0, EL2, T_NONE, GOES_ON, read_sp, write_sp, NULL)
     regs[nregs - 1].number = 1
+    return 0
+
+
+cdef int of(uint8_t feature) except -1:
+    """The register added last belongs to this extension."""
+    regs[nregs - 1].feature = feature
+    return 0
+
+
+cdef int extensions() except -1:
+    cdef int n
+    by("PAN", 3, 0, 4, 2, 3, RW, T_NONE, GOES_ON, read_pstate, write_pstate, NULL, PSTATE_PAN)
+    of(F_PAN)
+    by("UAO", 3, 0, 4, 2, 4, RW, T_NONE, GOES_ON, read_pstate, write_pstate, NULL, PSTATE_UAO)
+    of(F_UAO)
+    by("DIT", 3, 3, 4, 2, 5, RW0, T_NONE, GOES_ON, read_pstate, write_pstate, NULL, PSTATE_DIT)
+    of(F_DIT)
+    by("SSBS", 3, 3, 4, 2, 6, RW0, T_NONE, GOES_ON, read_pstate, write_pstate, NULL, PSTATE_SSBS)
+    of(F_SSBS2)
+    names = (b"APIAKeyLo_EL1", b"APIAKeyHi_EL1", b"APIBKeyLo_EL1", b"APIBKeyHi_EL1", b"APDAKeyLo_EL1",
+             b"APDAKeyHi_EL1", b"APDBKeyLo_EL1", b"APDBKeyHi_EL1", b"APGAKeyLo_EL1", b"APGAKeyHi_EL1")
+    for n in range(10):
+        at(names[n], 3, 0, 2, 1 + (n >> 2), n & 3, RW, T_APK, GOES_ON, &layout.keys[n], ALL)
+        of(F_PAUTH)
+    # No error records: those of a selected one are RAZ/WI.
+    by("ERRIDR_EL1", 3, 0, 5, 3, 0, RO, T_ERR, GOES_ON, read_zero, NULL, NULL)
+    of(F_RAS)
+    at("ERRSELR_EL1", 3, 0, 5, 3, 1, RW, T_ERR, GOES_ON, &layout.errselr_el1, 0)
+    of(F_RAS)
+    records = (b"ERXFR_EL1", b"ERXCTLR_EL1", b"ERXSTATUS_EL1", b"ERXADDR_EL1")
+    for n in range(4):
+        by(records[n], 3, 0, 5, 4, n, RO if n == 0 else RW, T_ERR, GOES_ON, read_zero, ignore, NULL)
+        of(F_RAS)
+    records = (b"ERXMISC0_EL1", b"ERXMISC1_EL1")
+    for n in range(2):
+        by(records[n], 3, 0, 5, 5, n, RW, T_ERR, GOES_ON, read_zero, ignore, NULL)
+        of(F_RAS)
+    by("DISR_EL1", 3, 0, 12, 1, 1, RW, T_NONE, GOES_ON, read_disr, write_disr, NULL, DISR_MASK)
+    of(F_RAS)
+    at("VSESR_EL2", 3, 4, 5, 2, 3, EL2, T_NONE, GOES_ON, &layout.vsesr_el2, 0x1FFFFFF)
+    of(F_RAS)
+    at("VDISR_EL2", 3, 4, 12, 1, 1, EL2, T_NONE, GOES_ON, &layout.vdisr_el2, DISR_MASK)
+    of(F_RAS)
     return 0
 
 
@@ -584,6 +734,7 @@ regs[0].access = RW
 regs[0].trap = T_IMPDEF
 identification()
 control()
+extensions()
 timers()
 debug()
 pmu()

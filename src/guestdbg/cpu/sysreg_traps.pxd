@@ -30,6 +30,8 @@ cdef enum:
     T_PMU = 22         # MDCR_EL2.TPM; without a PMU what it does not trap is UNDEFINED
     T_PMCR = 23        # MDCR_EL2.TPM, TPMCR
     T_IMPDEF = 24      # HCR_EL2.TIDCP; what it does not trap is UNDEFINED
+    T_APK = 25         # HCR_EL2.APK clear
+    T_ERR = 26         # HCR_EL2.TERR
 
 # Why an access is not made: denied().
 cdef enum:

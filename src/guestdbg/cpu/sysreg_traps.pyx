@@ -89,5 +89,9 @@ cdef uint32_t denied(Cpu* c, const Reg* r, bint read) noexcept nogil:
         return TO_EL2 if c.mdcr_el2 & MDCR_TPM else UNDEFINED
     if t == T_PMCR:
         return TO_EL2 if c.mdcr_el2 & (MDCR_TPM | MDCR_TPMCR) else UNDEFINED
+    if t == T_APK:
+        return ALLOWED if c.hcr_el2 & HCR_APK else TO_EL2
+    if t == T_ERR:
+        return TO_EL2 if c.hcr_el2 & HCR_TERR else ALLOWED
     # T_IMPDEF
     return TO_EL2 if c.hcr_el2 & HCR_TIDCP else UNDEFINED

@@ -1,9 +1,10 @@
 # cython: language_level=3
 """Branches. A direct branch continues through one of the two links after it (see core.pxd)."""
 from guestdbg.cpu.core cimport *
-from guestdbg.cpu.instructions.branch_common cimport choose, taken
+from guestdbg.cpu.features cimport has_bti
+from guestdbg.cpu.instructions.branch_common cimport br_btype_of, BTYPE_CALL, choose, taken
 from guestdbg.cpu.operand_forwarding cimport FORWARDS_NOTHING, fwd_xd, NONE, RD, specialize, specialize_all
-from guestdbg.cpu.operands cimport imm, xn
+from guestdbg.cpu.operands cimport aux, imm, xn
 
 # ---- conditional: one function a condition ----------------------------------------------------
 
@@ -101,6 +102,20 @@ cdef void blr(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     goto_pc(c, to)
 
 
+# With FEAT_BTI: aux is PSTATE.BTYPE afterwards.
+
+cdef void br_btype(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    goto_pc_btype(c, branch_address(c, xn(c, i)), aux(i))
+
+cdef void br_btype_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    goto_pc_btype(c, branch_address(c, last), aux(i))
+
+cdef void blr_btype(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    cdef uint64_t to = branch_address(c, xn(c, i))
+    c.x[30] = imm(i)
+    goto_pc_btype(c, to, aux(i))
+
+
 # ---- decoding ---------------------------------------------------------------------------------
 
 cdef Op[16] conditional
@@ -142,9 +157,23 @@ cdef int fill_tb(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     o.rd = src(raw)
     return ENDS
 
+cdef int fill_ret(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    o.rn = src(raw >> 5)
+    return ENDS
+
 cdef int fill_br(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     o.rn = src(raw >> 5)
+    if has_bti(c):
+        o.f = br_btype
+        o.aux = br_btype_of(c, raw)
+    return ENDS
+
+cdef int fill_blr(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    o.rn = src(raw >> 5)
     o.imm = pc + 4
+    if has_bti(c):
+        o.f = blr_btype
+        o.aux = BTYPE_CALL
     return ENDS
 
 
@@ -156,6 +185,7 @@ def install():
     specialize_all(FORWARDS_NOTHING, tbz, NULL, NULL, NULL, tbz_d)
     specialize_all(FORWARDS_NOTHING, tbnz, NULL, NULL, NULL, tbnz_d)
     specialize(FORWARDS_NOTHING, br, br_n, NULL)
+    specialize(FORWARDS_NOTHING, br_btype, br_btype_n, NULL)
     add("b", "0 00101 iiiiiiiiiiiiiiiiiiiiiiiiii", fill_b, b_always)
     add("bl", "1 00101 iiiiiiiiiiiiiiiiiiiiiiiiii", fill_b, bl)
     add("b.cond", "0101010 0 iiiiiiiiiiiiiiiiiii 0 cccc", fill_bcond, b_always)
@@ -166,5 +196,5 @@ def install():
     add("tbz", "b 011011 0 bbbbb iiiiiiiiiiiiii ttttt", fill_tb, tbz)
     add("tbnz", "b 011011 1 bbbbb iiiiiiiiiiiiii ttttt", fill_tb, tbnz)
     add("br", "1101011 0000 11111 000000 nnnnn 00000", fill_br, br)
-    add("blr", "1101011 0001 11111 000000 nnnnn 00000", fill_br, blr)
-    add("ret", "1101011 0010 11111 000000 nnnnn 00000", fill_br, br)
+    add("blr", "1101011 0001 11111 000000 nnnnn 00000", fill_blr, blr)
+    add("ret", "1101011 0010 11111 000000 nnnnn 00000", fill_ret, br)

@@ -10,6 +10,7 @@ value, with Rs == Rn uses the old address; LDXP with Rt == Rt2 leaves the second
 from libc.stdint cimport uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport add, bits, Cpu, dst, Fill, Insn, NEXT, OK, Op, src, Tlbe, UNDEF, unlikely
+from guestdbg.cpu.features cimport has_lrcpc
 from guestdbg.cpu.instructions.mem_common cimport host_read, host_write, LD, readable, set_base, ST, writable
 from guestdbg.cpu.instructions.mem_sync_slow cimport slow_load_exclusive, slow_store_exclusive
 from guestdbg.cpu.instructions.mem_slow cimport slow_ordered
@@ -125,6 +126,10 @@ cdef int fill_lor(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
         return UNDEF
     return fill_load(c, o, raw, pc) if raw & (1 << 22) else fill_store(c, o, raw, pc)
 
+cdef int fill_ldapr(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    # Weaker than LDAR; between processors that take turns there is no difference.
+    return fill_load(c, o, raw, pc) if has_lrcpc(c) else UNDEF
+
 cdef int row(str name, str pattern, Fill fill, Op op) except -1:
     cdef bytes n = name.encode()
     cdef bytes p = pattern.encode()
@@ -140,6 +145,7 @@ cdef int rows(str size, str letter, Op ldxr, Op stxr, Op ldar, Op stlr) except -
     row(f"STLLR{letter}", size + "001000100 sssss 0 uuuuu nnnnn ttttt", fill_lor, stlr)
     row(f"STLR{letter}", size + "001000100 sssss 1 uuuuu nnnnn ttttt", fill_store, stlr)
     row(f"LDLAR{letter}", size + "001000110 sssss 0 uuuuu nnnnn ttttt", fill_lor, ldar)
+    row(f"LDAPR{letter}", size + "111000101 11111 1 10000 nnnnn ttttt", fill_ldapr, ldar)
     row(f"LDAR{letter}", size + "001000110 sssss 1 uuuuu nnnnn ttttt", fill_load, ldar)
     return 0
 

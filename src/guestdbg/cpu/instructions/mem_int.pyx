@@ -39,9 +39,9 @@ cdef inline void wb(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwar
     at(c, i, base + offset(i, k), k, base, True, back, last, forwarded)
 
 cdef inline void unpriv(Cpu* c, const Insn* i, uint32_t k) noexcept nogil:
-    # The EL0 TLB has the permissions of EL0, whatever the current EL.
+    # The TLB with the permissions of EL0, whatever the current EL; with PSTATE.UAO, of this EL.
     cdef uint64_t va = xn(c, i) + offset(i, k)
-    cdef const Tlbe* e = &c.tlbs[0][(va >> 12) & 511]
+    cdef const Tlbe* e = &c.unpriv_tlb[(va >> 12) & 511]
     if (k & 3) == ST:
         if unlikely(miss_w(e, va, 1 << (k >> 2)) or (xn(c, i) & ra(i)) != 0):
             slow_unpriv(c, i, k, va)

@@ -11,6 +11,7 @@ from guestdbg.cpu.core cimport Cpu, Insn
 cdef void slow(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
 cdef void slow_wb(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
 cdef void slow_unpriv(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
+cdef void slow_authenticated(Cpu* c, const Insn* i, uint64_t va, bint write_back) noexcept nogil
 cdef void slow_ordered(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
 
 # Two general-purpose registers x[rd], x[rm]; k: the kind of each.

@@ -11,6 +11,7 @@ from guestdbg.cpu.instructions.mem_common cimport (
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
 from guestdbg.cpu.operands cimport aux, imm, rd, rm, rn, xd, xm
+from guestdbg.cpu.register_bits cimport PSTATE_UAO
 
 # ---- one general-purpose register -------------------------------------------------------------
 
@@ -42,10 +43,20 @@ cdef void slow_wb(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil
     single(c, i, va, k, ACC_NOISV, True)
 
 cdef void slow_unpriv(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
-    single(c, i, va, k, ACC_UNPRIV, False)
+    # With PSTATE.UAO it is an ordinary access.
+    single(c, i, va, k, 0 if c.pstate & PSTATE_UAO and c.el else ACC_UNPRIV, False)
 
 cdef void slow_ordered(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
     single(c, i, va, k, ACC_ORDERED | ACC_ALIGNED, False)
+
+cdef void slow_authenticated(Cpu* c, const Insn* i, uint64_t va, bint write_back) noexcept nogil:
+    """LDRAA, LDRAB, whose base has been checked. It is the authenticated address that is written back."""
+    if not mem_load(c, i, va, 8, ACC_READ | (ACC_NOISV if write_back else 0)):
+        return
+    c.x[rd(i)] = c.lo
+    if write_back:
+        c.x[rn(i)] = va
+    NEXT(c, i)
 
 # ---- two general-purpose registers ------------------------------------------------------------
 

@@ -14,7 +14,7 @@ owner runs one of them at a time.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport (
-    abandon, ACC_AT, ACC_CACHE, ACC_READ, ACC_UNPRIV, ACC_WRITE, add, bits, code_written, count_at, Cpu,
+    abandon, ACC_AT, ACC_CACHE, ACC_PAN, ACC_READ, ACC_UNPRIV, ACC_WRITE, add, bits, code_written, count_at, Cpu,
     drop_all_code, dst, ENDS, EXIT_HLT, get_nzcv, Insn, leave, likely, NEXT, OK, pc_of, Region, select_sp, set_nzcv, sp_bank,
     src, Tlbe, tlbe, UNDEF, unlikely,
 )
@@ -23,9 +23,10 @@ from guestdbg.cpu.exception cimport (
     after_el1, after_el2, do_eret, EC_DABT_LOW, EC_FP_ASIMD, EC_HVC64, EC_SMC64, EC_SVC64, EC_SYS64, EC_WFX,
     raise_el1, raise_el2, raise_el2_far, raise_undefined,
 )
+from guestdbg.cpu.features cimport has_dpb, has_dpb2, has_pan2, has_ras, has_sb
 from guestdbg.cpu.instructions.mem_zva cimport dc_zva as zva
 from guestdbg.cpu.mmu cimport find_region, mem_probe, tlb_flush, translate
-from guestdbg.cpu.sysreg cimport GOES_ON, interrupt_waits, R0, Reg, reg_get, reg_put, sysreg_find
+from guestdbg.cpu.sysreg cimport GOES_ON, interrupt_waits, is_implemented, R0, Reg, reg_get, reg_put, sysreg_find
 from guestdbg.cpu.sysreg_traps cimport ALLOWED, denied, FP_TO_EL1, FP_TO_EL2, TO_EL1, TO_EL2, UNDEFINED
 from guestdbg.cpu.timer cimport counter, timer_warp
 from guestdbg.cpu.operands cimport aux, encoding, imm, ra, rd, xn
@@ -183,7 +184,7 @@ cdef void msr_daif(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 cdef int fill_mrs(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     cdef const Reg* r = sysreg_find((raw >> 5) & 0xFFFF)
-    if r == NULL:
+    if r == NULL or not is_implemented(c, r):
         return UNDEF
     o.rd = dst(raw)
     o.imm = <uint64_t>r
@@ -203,7 +204,7 @@ cdef int fill_mrs(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 
 cdef int fill_msr(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     cdef const Reg* r = sysreg_find((raw >> 5) & 0xFFFF)
-    if r == NULL:
+    if r == NULL or not is_implemented(c, r):
         return UNDEF
     o.rn = src(raw)
     o.imm = <uint64_t>r
@@ -319,11 +320,27 @@ cdef int fill_hint(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     if hint == 3:
         o.f = wfi
         return ENDS
+    if hint == 16 and has_ras(c):
+        o.f = esb
+        return ENDS
     if hint == 4:
         o.f = sev
     elif hint == 5:
         o.f = sevl
     return OK                       # NOP, YIELD, and all that is not allocated yet
+
+
+cdef int fill_sb(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
+    return OK if has_sb(c) else UNDEF
+
+
+cdef void esb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    """ESB (vESBOperation): a masked virtual SError becomes a value of DISR_EL1; one that is not masked is taken
+    by the run loop. No physical SError ever occurs."""
+    if (c.hcr_el2 & (HCR_AMO | HCR_VSE)) == (HCR_AMO | HCR_VSE) and c.daif & PSTATE_A:
+        c.vdisr_el2 = <uint64_t>1 << 31 | c.vsesr_el2
+        c.hcr_el2 &= ~<uint64_t>HCR_VSE
+    leave(c, i, pc_of(i) + 4)
 
 
 cdef void clrex(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -371,7 +388,7 @@ cdef void eret(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if c.el == 0:
         raise_undefined(c, i)
         return
-    do_eret(c, i)
+    do_eret(c, i, c.elr_el1)
 
 
 cdef void undefined(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -421,7 +438,7 @@ cdef void sys_nop(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef void dc_clean(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """DC CVAC, CVAU, CIVAC: as a read, so a Permission fault is possible at EL0 only. No watchpoint
+    """DC CVAC, CVAU, CVAP, CVADP, CIVAC: as a read, so a Permission fault is possible at EL0 only. No watchpoint
     matches them (ACC_AT)."""
     cdef uint64_t va = xn(c, i)
     cdef uint32_t no = sys_denied(c, i)
@@ -489,7 +506,7 @@ cdef void drop_line(Cpu* c, uint64_t va) noexcept nogil:
     """Drop code that was decoded from the 64 bytes around va."""
     cdef Region* r
     cdef uint64_t offset
-    if not translate(c, va, ACC_READ):
+    if not translate(c, va, ACC_READ | ACC_CACHE):
         return
     r = find_region(c.phys, c.tr_pa)
     if r == NULL:
@@ -518,7 +535,7 @@ cdef void tlbi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 
 cdef void at_s1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """AT S1E1R, S1E1W, S1E0R, S1E0W. ra: bit 0 write, bit 1 EL0."""
+    """AT S1E1R, S1E1W, S1E0R, S1E0W, S1E1RP, S1E1WP. ra: bit 0 write, bit 1 EL0, bit 2 PSTATE.PAN applies."""
     cdef uint64_t va = xn(c, i)
     cdef uint32_t flags
     cdef uint64_t attr, sh
@@ -526,6 +543,8 @@ cdef void at_s1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
         raise_undefined(c, i)
         return
     flags = ACC_AT | (ACC_WRITE if ra(i) & 1 else ACC_READ) | (ACC_UNPRIV if ra(i) & 2 else 0)
+    if ra(i) & 4:
+        flags |= ACC_PAN
     if translate(c, va, flags):
         # Device memory and Non-cacheable memory are reported as Outer Shareable.
         attr = c.tr_attr
@@ -553,9 +572,12 @@ cdef enum:
     DC_CISW = 0 << 11 | 7 << 7 | 14 << 3 | 2
     DC_ZVA = 3 << 11 | 7 << 7 | 4 << 3 | 1
     DC_CVAC = 3 << 11 | 7 << 7 | 10 << 3 | 1
+    DC_CVAP = 3 << 11 | 7 << 7 | 12 << 3 | 1
+    DC_CVADP = 3 << 11 | 7 << 7 | 13 << 3 | 1
     DC_CVAU = 3 << 11 | 7 << 7 | 11 << 3 | 1
     DC_CIVAC = 3 << 11 | 7 << 7 | 14 << 3 | 1
     AT_S1E1R = 0 << 11 | 7 << 7 | 8 << 3 | 0        # op2: 0..3
+    AT_S1E1RP = 0 << 11 | 7 << 7 | 9 << 3 | 0       # op2: 0, 1
     TLBI_IS = 0 << 11 | 8 << 7 | 3 << 3             # op2: 0..3, 5, 7
     TLBI = 0 << 11 | 8 << 7 | 7 << 3
 
@@ -568,7 +590,7 @@ cdef int fill_sys(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
         o.f = sys_impdef
         o.imm = 1 << 20
         return ENDS
-    if key == DC_CVAC or key == DC_CIVAC:
+    if key == DC_CVAC or key == DC_CIVAC or (key == DC_CVAP and has_dpb(c)) or (key == DC_CVADP and has_dpb2(c)):
         o.f = dc_clean
         o.aux = SCTLR_UCI
         o.imm = HCR_TPC
@@ -606,6 +628,10 @@ cdef int fill_sys(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
         o.f = at_s1
         o.ra = <uint8_t>op2
         return OK
+    if key & ~1 == AT_S1E1RP and has_pan2(c):
+        o.f = at_s1
+        o.ra = <uint8_t>(op2 | 4)
+        return OK
     if (key & ~7 == TLBI or key & ~7 == TLBI_IS) and op2 != 4 and op2 != 6:
         o.f = tlbi
         o.imm = HCR_TTLB
@@ -635,6 +661,7 @@ cdef int register() except -1:
     add("DSB", "1101 0101 0000 0011 0011 mmmm 100 11111", fill_none, nop)
     add("DMB", "1101 0101 0000 0011 0011 mmmm 101 11111", fill_none, nop)
     add("ISB", "1101 0101 0000 0011 0011 mmmm 110 11111", fill_end, isb)
+    add("SB", "1101 0101 0000 0011 0011 0000 111 11111", fill_sb, nop)
     add("SYS", "1101 0101 0000 1ooo nnnn mmmm ppp ttttt", fill_sys, undefined)
     add("SYSL", "1101 0101 0010 1ooo nnnn mmmm ppp ttttt", fill_sysl, sys_impdef)
     add("SVC", "1101 0100 000 iiiiiiiiiiiiiiii 00001", fill_imm16, svc)
