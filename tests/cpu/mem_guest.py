@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT, PhysicalMemory, Processor
+from tests.cpu.extensions import give
 from tests.cpu.processor_features import LSE
 
 CODE = 0x4000_0000
@@ -69,6 +70,8 @@ class Guest:
         physical.map(0, MEMORY, self.memory)
         self.physical = physical
         self.cpu = Processor(physical, identification=LSE if lse else None)
+        if lse:
+            give(self.cpu, "LRCPC", "QARMA5")
         level1, level2, level3, code3 = (TABLES + 0x1000 * n for n in range(4))
         self._entry(level1, MEMORY >> 30, level2 | 3)
         self._entry(level2, 0, code3 | 3)

@@ -45,6 +45,8 @@ def displacement(raw: int) -> int:
             return field(raw, 21, 10) << log2
         if field(raw, 21, 21) == 0 and field(raw, 11, 10) != 1:
             return signed(field(raw, 20, 12), 9)
+        if field(raw, 21, 21) and field(raw, 10, 10):  # LDRAA, LDRAB
+            return signed(field(raw, 22, 22) << 9 | field(raw, 20, 12), 10) * 8
     return 0  # exclusives, atomics, structures, post-index
 
 
@@ -117,7 +119,7 @@ def literals(oracle: Oracle) -> Prepare:
 _ATOMIC = re.compile(
     r"(LD(ADD|CLR|EOR|SET|SMAX|SMIN|UMAX|UMIN)|SWP|CASP?|LDLAR|STLLR)(B|H|_W|_X)", re.ASCII
 )
-_ORDERED = re.compile(r"(LDA?X[RP]|STL?X[RP]|LDAR|STLR)(B|H|_W|_X)", re.ASCII)
+_ORDERED = re.compile(r"(LDA?X[RP]|STL?X[RP]|LDAP?R|STLR)(B|H|_W|_X)", re.ASCII)
 
 
 def _is_memory(row: Row) -> bool:

@@ -151,6 +151,7 @@ class Machine:
         self.memory.map(1, HIGH, self.high)
         self.memory.map(2, CODE, self.code)
         self.p = Processor(self.memory, identification=LSE)
+        give(self.p, "LRCPC", "QARMA5", "FlagM")
         self.p.set_sysreg(VBAR_EL1, VECTORS)
         self.code[PAGE:] = struct.pack("<I", B_SELF) * (PAGE // 4)
 

@@ -64,7 +64,7 @@ def test_what_stays_with_the_processor_is_named() -> None:
     stays = set(re.findall(r"\bc\.(\w+)", body))
     of_the_holder = {"hlt_exit", "kick", "programs"}
     of_caches = {"bp_checks", "n_bp_checks", "was_wvr", "was_wcr", "was_wp_live"}
-    pointers = {"ip", "tlb", "line_tlb", "acc", "acc2", "tr_host"}
+    pointers = {"ip", "tlb", "line_tlb", "unpriv_tlb", "acc", "acc2", "tr_host"}
     assert stays == of_the_holder | of_caches | pointers
     assert stays < set(fields("Cpu"))
 

@@ -140,8 +140,15 @@ cdef void raise_el2_far(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss, uint64
     raise_el2(c, i, ec, iss)
 
 
-cdef void after_el1(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept nogil:
+cdef void complete(Cpu* c, const Insn* i) noexcept nogil:
+    """An exception-generating instruction retires, but PSTATE.BTYPE is saved as it was before it."""
+    cdef uint32_t btype = c.btype if c.btype_at == count_at(c, i) else 0
     leave(c, i, pc_of(i) + 4)
+    set_btype(c, btype)
+
+
+cdef void after_el1(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept nogil:
+    complete(c, i)
     # An exception-generating instruction completes: a step ends with it, before PSTATE is saved.
     if c.step_enabled:
         c.ss = 0
@@ -149,7 +156,7 @@ cdef void after_el1(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept n
 
 
 cdef void after_el2(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept nogil:
-    leave(c, i, pc_of(i) + 4)
+    complete(c, i)
     if c.step_enabled:
         c.ss = 0
     take_el2(c, ec, iss)
