@@ -117,9 +117,11 @@ def literals(oracle: Oracle) -> Prepare:
 # ---- groups of rows -----------------------------------------------------------------------------
 
 _ATOMIC = re.compile(
-    r"(LD(ADD|CLR|EOR|SET|SMAX|SMIN|UMAX|UMIN)|SWP|CASP?|LDLAR|STLLR)(B|H|_W|_X)", re.ASCII
+    r"(LD(ADD|CLR|EOR|SET|SMAX|SMIN|UMAX|UMIN)|SWP|CASP?|LDLAR|STLLR|LDAPR)(B|H|_W|_X)", re.ASCII
 )
-_ORDERED = re.compile(r"(LDA?X[RP]|STL?X[RP]|LDAP?R|STLR)(B|H|_W|_X)", re.ASCII)
+_ORDERED = re.compile(r"(LDA?X[RP]|STL?X[RP]|LDAR|STLR)(B|H|_W|_X)", re.ASCII)
+
+_AUTHENTICATED = re.compile(r"LDRA[AB](_wb)?", re.ASCII)
 
 
 def _is_memory(row: Row) -> bool:
@@ -137,7 +139,7 @@ def all_rows() -> list[Row]:
 
 
 def atomic_rows() -> list[Row]:
-    """Armv8.1's: LSE and limited ordering regions."""
+    """Later than Armv8.0: LSE, limited ordering regions, FEAT_LRCPC."""
     return [row for row in _rows(False) if _ATOMIC.fullmatch(row.name)]
 
 
@@ -147,8 +149,13 @@ def ordered_rows() -> list[Row]:
 
 def integer_rows() -> list[Row]:
     """All the others of general-purpose registers."""
-    others = (_ATOMIC, _ORDERED)
+    others = (_ATOMIC, _ORDERED, _AUTHENTICATED)
     return [row for row in _rows(False) if not any(it.fullmatch(row.name) for it in others)]
+
+
+def authenticated_rows() -> list[Row]:
+    """FEAT_PAuth's loads."""
+    return [row for row in _rows(False) if _AUTHENTICATED.fullmatch(row.name)]
 
 
 def structure_rows() -> list[Row]:

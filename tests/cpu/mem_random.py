@@ -10,6 +10,7 @@ from tests.cpu.mem_prepare import (
     atomic_rows,
     displacement,
     field,
+    authenticated_rows,
     integer_rows,
     is_register_offset,
     ordered_rows,
@@ -20,7 +21,11 @@ from tests.cpu.oracle import SEED, Row, random_encoding
 
 VECTOR = vector_rows() + structure_rows()
 MUST_ALIGN = ordered_rows() + atomic_rows()
-ROWS = [row for row in integer_rows() + MUST_ALIGN + VECTOR if "literal" not in row.name]
+ROWS = [
+    row
+    for row in integer_rows() + authenticated_rows() + MUST_ALIGN + VECTOR
+    if "literal" not in row.name
+]
 ACCESSING = [row for row in ROWS if not row.name.startswith("PRF")]
 PREFETCH = [row for row in ROWS if row.name.startswith("PRF")]
 STORE_EXCLUSIVE = tuple(f"ST{letter}X" for letter in ("", "L"))

@@ -24,6 +24,7 @@ from tests.cpu.mem_guest import (
     Guest,
 )
 from tests.cpu.mem_prepare import (
+    authenticated_rows,
     atomic_rows,
     integer_rows,
 )
@@ -127,9 +128,10 @@ def test_nobodys_memory(shared: Guest, row: Row) -> None:
     guest, rng = shared, random.Random(f"{SEED} {row.name}")
     if store_exclusive(row):
         return
-    simple = row in integer_rows() or row.name.startswith(("LDAR", "STLR", "LDLAR", "STLLR"))
-    simple = simple and not row.name.endswith(("_pre", "_post"))
-    simple = simple and "P" not in row.name.split("_")[0]
+    ordered = row.name.startswith(("LDAR", "STLR", "LDLAR", "STLLR", "LDAPR"))
+    simple = row in integer_rows() + authenticated_rows() or ordered
+    simple = simple and not row.name.endswith(("_pre", "_post", "_wb"))
+    simple = simple and (ordered or "P" not in row.name.split("_")[0])
     for _ in range(5):
         raw = random_case(rng, guest, row, NOBODY + 0x140)
         before = guest.registers()
@@ -141,7 +143,6 @@ def test_nobodys_memory(shared: Guest, row: Row) -> None:
         if simple:
             assert taken.esr >> 16 & 31 == raw & 31
             assert 1 << (taken.esr >> 22 & 3) == accesses(raw, read_reg(guest))[0].size
-            ordered = row.name.startswith(("LDAR", "STLR", "LDLAR", "STLLR"))
             assert bool(taken.esr >> 14 & 1) == ordered
         assert guest.registers() == before
 

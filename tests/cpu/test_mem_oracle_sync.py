@@ -15,12 +15,21 @@ from unicorn import arm64_const as uc_arm64
 
 from guestdbg.arm64.sysregs import SYSREGS
 from tests.cpu.cases import Case
-from tests.cpu.mem_prepare import atomic_rows, field, loads_and_stores, ordered_rows, with_x
+from tests.cpu.extensions import give
+from tests.cpu.mem_prepare import (
+    atomic_rows,
+    authenticated_rows,
+    field,
+    loads_and_stores,
+    ordered_rows,
+    with_x,
+)
 from tests.cpu.oracle import Oracle, Prepare, Row, exercise
 
 COUNT = 300
 ORDERED = ordered_rows()
 ATOMIC = atomic_rows()
+AUTHENTICATED = authenticated_rows()
 ALIGNED = loads_and_stores(aligned=True)  # Unicorn does not check it
 
 
@@ -31,17 +40,19 @@ def oracle() -> Oracle:
 
 @pytest.fixture(scope="module")
 def later_oracle() -> Oracle:
-    """LSE and limited ordering regions: Unicorn's MAX has both."""
+    """LSE, limited ordering regions, FEAT_LRCPC, FEAT_PAuth: Unicorn's MAX has them."""
     oracle = Oracle(model=uc_arm64.UC_CPU_ARM64_MAX, lse=True)
     mmfr1 = SYSREGS["ID_AA64MMFR1_EL1"].encoding
     oracle.tested.cpu.set_sysreg(mmfr1, oracle.tested.cpu.get_sysreg(mmfr1) | 1 << 16)
+    give(oracle.tested.cpu, "LRCPC", "QARMA5")
     return oracle
 
 
 def test_the_table_has_them_all() -> None:
-    """(4 sizes and 2 pairs) x 4 exclusives, 4 x 2 ordered; 10 atomics of 4 sizes, 2 CASP, 8 LOR."""
+    """(4 sizes and 2 pairs) x 4 exclusives, 4 x 2 ordered; 10 atomics of 4 sizes, 2 CASP, 8 LOR, 4 LDAPR."""
     assert len(ORDERED) == 6 * 4 + 4 * 2
-    assert len(ATOMIC) == 10 * 4 + 2 + 8
+    assert len(ATOMIC) == 10 * 4 + 2 + 8 + 4
+    assert len(AUTHENTICATED) == 4
 
 
 @pytest.mark.parametrize("row", ORDERED, ids=lambda row: row.name)
@@ -76,7 +87,13 @@ def test_atomic(later_oracle: Oracle, row: Row) -> None:
     assert tally.executed >= COUNT
 
 
-@pytest.mark.parametrize("row", ATOMIC, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", AUTHENTICATED, ids=lambda row: row.name)
+def test_load_of_an_authenticated_address(later_oracle: Oracle, row: Row) -> None:
+    """With SCTLR_EL1.EnDA and EnDB clear: a load with an offset of its own kind."""
+    assert exercise(later_oracle, row, count=COUNT, prepare=loads_and_stores()).executed >= COUNT
+
+
+@pytest.mark.parametrize("row", ATOMIC + AUTHENTICATED, ids=lambda row: row.name)
 def test_absent_feature_is_undefined(oracle: Oracle, row: Row) -> None:
     """On an Armv8.0 processor, whose ID registers do not have it."""
     tally = exercise(oracle, row, count=20, prepare=ALIGNED, tries=1)

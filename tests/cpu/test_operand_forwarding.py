@@ -22,6 +22,7 @@ pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compi
 
 from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT, PhysicalMemory, Processor, encodings
 
+from .extensions import give
 from .oracle import Row, random_encoding
 from .processor_features import LSE
 from .scale_rows import Rows
