@@ -22,7 +22,7 @@ from guestdbg.kvm.regs import SPSR_EL1, core_reg, sys_reg
 RAM, VECTORS = 0x4000_0000, 0x4000_1000
 PC, PSTATE = core_reg("pc"), core_reg("pstate")
 ERET, NOP, SVC, UDF, SELF = 0xD69F03E0, 0xD503201F, 0xD4000001, 0, 0x14000000
-FADD = 0x1E612800
+SVE_ADD = 0x04E00000
 
 
 @pytest.fixture
@@ -112,12 +112,12 @@ def test_undefined_instructions_are_handed_over(
     heard: list[tuple[int, int]] = []
     assert isinstance(vm, SupportsUndefinedInstructions)
     vm.on_undefined = lambda _vcpu, encoding, pc: heard.append((encoding, pc))
-    put(ram, RAM, FADD)
+    put(ram, RAM, SVE_ADD)
     put(ram, VECTORS + 0x200, 0xD5182100, SELF)  # msr apiakeylo_el1, x0
-    put(ram, VECTORS + 0x200, FADD | 1, SELF)
+    put(ram, VECTORS + 0x200, SVE_ADD | 1, SELF)
     run(vcpu, 50)
-    assert heard[0] == (FADD, RAM)
-    assert (FADD | 1, VECTORS + 0x200) in heard
+    assert heard[0] == (SVE_ADD, RAM)
+    assert (SVE_ADD | 1, VECTORS + 0x200) in heard
     assert not caplog.records
 
 
@@ -128,7 +128,7 @@ def test_without_a_listener_they_are_logged_within_bounds(
     _, vcpu, ram = machine
     # Skips what is undefined; each run reports at most 32 encodings.
     put(ram, VECTORS + 0x200, 0xD538402A, 0x9100114A, 0xD518402A, ERET)
-    put(ram, RAM, *(FADD | n & 31 | n >> 5 << 16 for n in range(900)), SELF)
+    put(ram, RAM, *(SVE_ADD | n & 31 | n >> 5 << 16 for n in range(900)), SELF)
     for _ in range(100):
         run(vcpu, 100)
     assert 200 < len(caplog.records) <= 257
