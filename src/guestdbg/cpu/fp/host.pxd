@@ -17,9 +17,12 @@ from guestdbg.cpu.fp.arithmetic cimport fp_add, fp_div, fp_mul, fp_muladd, fp_sq
 from guestdbg.cpu.fp.compare cimport fp_max, fp_maxnm, fp_min, fp_minnm
 from guestdbg.cpu.fp.convert cimport fixed_to_fp, fp_to_fixed, fp_to_fp
 from guestdbg.cpu.fp.formats cimport (
-    DOUBLE, FPCR_FZ, FPCR_RMODE, FPSR_IXC, ROUND_FPCR, ROUND_ZERO, SINGLE,
+    DOUBLE, FPCR_FZ, FPCR_RMODE, FPSR_IXC, ROUND_FPCR, ROUND_NEGINF, ROUND_TIEAWAY, ROUND_TIEEVEN, ROUND_ZERO,
+    SINGLE,
 )
-from guestdbg.cpu.fp.unpacked cimport exponent_bias, exponent_ones, fraction_bits, magnitude
+from guestdbg.cpu.fp.unpacked cimport (
+    exponent_bias, exponent_ones, fraction_bits, magnitude, sign_shift, signed_zero,
+)
 
 cdef extern from *:
     """
@@ -353,3 +356,35 @@ cdef inline uint64_t host_to_uint(Cpu* c, int fmt, int width, uint64_t a) noexce
     if likely(fits_uint(c, fmt, width, a)):
         return truncate(c, fmt, a)
     return fp_to_fixed(c, fmt, a, width, 0, True, ROUND_ZERO)
+
+# To an integral value. The magnitude is below 2^52, or 2^23: above, every value is integral.
+
+cdef inline bint has_fraction_bits(const Cpu* c, int fmt, uint64_t a) noexcept nogil:
+    """raw_integral can be used: a is of that size, and not flushed."""
+    return likely(magnitude(fmt, a) < power_of_two(fmt, fraction_bits(fmt))) and likely(c.fpcr & FPCR_FZ == 0)
+
+cdef inline uint64_t raw_integral(int fmt, uint64_t a, int rounding) noexcept nogil:
+    """rounding: a constant, neither ROUND_FPCR nor ROUND_ODD."""
+    cdef uint64_t sign = a >> sign_shift(fmt)
+    cdef double m, t
+    cdef float s
+    cdef bint up
+    a = magnitude(fmt, a)
+    if rounding == ROUND_TIEEVEN:
+        # In a sum of this size, the lowest bit of the fraction is 1.
+        if fmt == DOUBLE:
+            m = as_double(a) + as_double(power_of_two(DOUBLE, 52))
+            return double_bits(m - as_double(power_of_two(DOUBLE, 52))) | signed_zero(fmt, sign)
+        s = as_float(a) + as_float(power_of_two(SINGLE, 23))
+        return float_bits(s - as_float(power_of_two(SINGLE, 23))) | signed_zero(fmt, sign)
+    # In double precision for both: it is exact.
+    m = as_double(a) if fmt == DOUBLE else as_float(a)
+    t = <double><int64_t>m
+    if rounding == ROUND_TIEAWAY:
+        up = m - t >= 0.5
+    elif rounding == ROUND_ZERO:
+        up = False
+    else:
+        up = (t < m) & (sign == (rounding == ROUND_NEGINF))
+    t = t + <double>up
+    return (double_bits(t) if fmt == DOUBLE else float_bits(<float>t)) | signed_zero(fmt, sign)

@@ -2,17 +2,20 @@
 """Floating-point conversion of precision, and rounding to an integral value: FCVT, FRINT* (C4.1.96)."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport bits, Cpu, Insn, NEXT, OK, UNDEF, unlikely
+from guestdbg.cpu.core cimport Cpu, Insn, NEXT, OK, UNDEF, unlikely
 from guestdbg.cpu.features cimport has_fp16
-from guestdbg.cpu.fp.convert cimport fp_round_to_integral
-from guestdbg.cpu.fp.formats cimport DOUBLE, HALF, ROUND_FPCR, ROUND_TIEAWAY, SINGLE
-from guestdbg.cpu.fp.host cimport (
-    is_narrowed, is_normal_or_zero, raw_double_to_single, raw_single_to_double,
+from guestdbg.cpu.fp.formats cimport (
+    DOUBLE, FPSR_IXC, HALF, ROUND_FPCR, ROUND_NEGINF, ROUND_POSINF, ROUND_TIEAWAY, ROUND_TIEEVEN, ROUND_ZERO,
+    SINGLE,
 )
-from guestdbg.cpu.instructions.fp.fp_common cimport fn, ptype, row, rows, write_scalar
-from guestdbg.cpu.instructions.fp.fp_slow cimport slow_convert
+from guestdbg.cpu.fp.host cimport (
+    has_fraction_bits, is_narrowed, is_normal_or_zero, raw_double_to_single, raw_integral,
+    raw_single_to_double,
+)
+from guestdbg.cpu.fp.rounding cimport rounding_of
+from guestdbg.cpu.instructions.fp.fp_common cimport fn, row, rows, write_scalar
+from guestdbg.cpu.instructions.fp.fp_slow cimport slow_convert, slow_round
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers
-from guestdbg.cpu.operands cimport aux
 
 # ---- FCVT -------------------------------------------------------------------------------------
 
@@ -49,15 +52,43 @@ cdef void fcvt_dh(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvt_hal
 
 # ---- FRINT* -----------------------------------------------------------------------------------
 
-cdef inline void frint_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    """aux: the rounding, and bit 4 is set for FRINTX."""
+cdef inline void frint(Cpu* c, const Insn* i, int fmt, int rounding, bint exact) noexcept nogil:
+    """exact: an inexact result sets FPSR.IXC. ROUND_FPCR is left to the host where it is to nearest."""
+    cdef uint64_t a = fn(c, i, fmt)
+    cdef uint64_t r
     if fp_is_trapped(c, i):
         return
-    write_scalar(c, i, fp_round_to_integral(c, fmt, fn(c, i, fmt), aux(i) & 7, (aux(i) >> 4) & 1))
+    if fmt == HALF or not has_fraction_bits(c, fmt, a) or (
+            rounding == ROUND_FPCR and rounding_of(c, rounding) != ROUND_TIEEVEN):
+        slow_round(c, i, fmt, rounding, exact)
+        return
+    r = raw_integral(fmt, a, ROUND_TIEEVEN if rounding == ROUND_FPCR else rounding)
+    if exact and r != a:
+        c.fpsr |= FPSR_IXC
+    write_scalar(c, i, r)
     NEXT(c, i)
-cdef void frint_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint_(c, i, HALF)
-cdef void frint_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint_(c, i, SINGLE)
-cdef void frint_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint_(c, i, DOUBLE)
+
+cdef void frintn_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_TIEEVEN, False)
+cdef void frintn_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_TIEEVEN, False)
+cdef void frintn_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_TIEEVEN, False)
+cdef void frintp_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_POSINF, False)
+cdef void frintp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_POSINF, False)
+cdef void frintp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_POSINF, False)
+cdef void frintm_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_NEGINF, False)
+cdef void frintm_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_NEGINF, False)
+cdef void frintm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_NEGINF, False)
+cdef void frintz_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_ZERO, False)
+cdef void frintz_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_ZERO, False)
+cdef void frintz_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_ZERO, False)
+cdef void frinta_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_TIEAWAY, False)
+cdef void frinta_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_TIEAWAY, False)
+cdef void frinta_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_TIEAWAY, False)
+cdef void frintx_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_FPCR, True)
+cdef void frintx_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_FPCR, True)
+cdef void frintx_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_FPCR, True)
+cdef void frinti_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_FPCR, False)
+cdef void frinti_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_FPCR, False)
+cdef void frinti_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_FPCR, False)
 
 # ---- decode -----------------------------------------------------------------------------------
 
@@ -65,27 +96,31 @@ cdef int fill(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     set_registers(o, raw)
     return OK
 
-cdef int fill_integral(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
-    """Bits 17..15: 0 to 3 as FPCR.RMode, 4 ties away from zero, 6 exact, 7 what FPCR.RMode says."""
-    cdef uint32_t kind = bits(raw, 17, 15)
+cdef int fill_half(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     set_registers(o, raw)
-    o.aux = kind if kind < 4 else ROUND_TIEAWAY if kind == 4 else ROUND_FPCR
-    if kind == 6:
-        o.aux |= 1 << 4
-    return UNDEF if ptype(raw) == HALF and not has_fp16(c) else OK
+    return OK if has_fp16(c) else UNDEF
 
 cdef int register() except -1:
-    cdef str letter, opcode
     row("FCVT_DS_floatdp1", "00011110 00 1 000101 10000 nnnnn ddddd", fill, fcvt_ds)
     row("FCVT_HS_floatdp1", "00011110 00 1 000111 10000 nnnnn ddddd", fill, fcvt_hs)
     row("FCVT_SD_floatdp1", "00011110 01 1 000100 10000 nnnnn ddddd", fill, fcvt_sd)
     row("FCVT_HD_floatdp1", "00011110 01 1 000111 10000 nnnnn ddddd", fill, fcvt_hd)
     row("FCVT_SH_floatdp1", "00011110 11 1 000100 10000 nnnnn ddddd", fill, fcvt_sh)
     row("FCVT_DH_floatdp1", "00011110 11 1 000101 10000 nnnnn ddddd", fill, fcvt_dh)
-    for letter, opcode in (("N", "000"), ("P", "001"), ("M", "010"), ("Z", "011"), ("A", "100"),
-                           ("X", "110"), ("I", "111")):
-        rows(f"FRINT{letter}_{{}}_floatdp1", f"00011110 {{}} 1 001{opcode} 10000 nnnnn ddddd",
-             fill_integral, fill_integral, frint_h, frint_s, frint_d)
+    rows("FRINTN_{}_floatdp1", "00011110 {} 1 001000 10000 nnnnn ddddd", fill, fill_half,
+         frintn_h, frintn_s, frintn_d)
+    rows("FRINTP_{}_floatdp1", "00011110 {} 1 001001 10000 nnnnn ddddd", fill, fill_half,
+         frintp_h, frintp_s, frintp_d)
+    rows("FRINTM_{}_floatdp1", "00011110 {} 1 001010 10000 nnnnn ddddd", fill, fill_half,
+         frintm_h, frintm_s, frintm_d)
+    rows("FRINTZ_{}_floatdp1", "00011110 {} 1 001011 10000 nnnnn ddddd", fill, fill_half,
+         frintz_h, frintz_s, frintz_d)
+    rows("FRINTA_{}_floatdp1", "00011110 {} 1 001100 10000 nnnnn ddddd", fill, fill_half,
+         frinta_h, frinta_s, frinta_d)
+    rows("FRINTX_{}_floatdp1", "00011110 {} 1 001110 10000 nnnnn ddddd", fill, fill_half,
+         frintx_h, frintx_s, frintx_d)
+    rows("FRINTI_{}_floatdp1", "00011110 {} 1 001111 10000 nnnnn ddddd", fill, fill_half,
+         frinti_h, frinti_s, frinti_d)
     return 0
 
 def install() -> None:

@@ -23,6 +23,8 @@ cdef void slow_compare(Cpu* c, const Insn* i, int fmt, uint64_t b, bint signal_a
 
 cdef void slow_convert(Cpu* c, const Insn* i, int source, int target) noexcept nogil
 
+cdef void slow_round(Cpu* c, const Insn* i, int fmt, int rounding, bint exact) noexcept nogil
+
 cdef void slow_to_integer(Cpu* c, const Insn* i) noexcept nogil
 """imm: the bits of the element. aux: bits 7..0 fbits, bit 8 unsigned, bits 14..12 the rounding, bits 17..16
 the format, bit 20 is set for 64 bits."""

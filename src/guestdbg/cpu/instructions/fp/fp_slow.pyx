@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu, Insn, NEXT, set_nzcv
 from guestdbg.cpu.fp.arithmetic cimport fp_add, fp_div, fp_mul, fp_muladd, fp_sqrt, fp_sub
 from guestdbg.cpu.fp.compare cimport fp_compare, fp_max, fp_maxnm, fp_min, fp_minnm
-from guestdbg.cpu.fp.convert cimport fixed_to_fp, fp_to_fixed, fp_to_fp
+from guestdbg.cpu.fp.convert cimport fixed_to_fp, fp_round_to_integral, fp_to_fixed, fp_to_fp
 from guestdbg.cpu.fp.formats cimport ROUND_FPCR
 from guestdbg.cpu.fp.unpacked cimport sign_bit
 from guestdbg.cpu.instructions.fp.fp_common cimport fa, fm, fn, write_scalar
@@ -66,6 +66,10 @@ cdef void slow_compare(Cpu* c, const Insn* i, int fmt, uint64_t b, bint signal_a
 
 cdef void slow_convert(Cpu* c, const Insn* i, int source, int target) noexcept nogil:
     write_scalar(c, i, fp_to_fp(c, source, target, fn(c, i, source)))
+    NEXT(c, i)
+
+cdef void slow_round(Cpu* c, const Insn* i, int fmt, int rounding, bint exact) noexcept nogil:
+    write_scalar(c, i, fp_round_to_integral(c, fmt, fn(c, i, fmt), rounding, exact))
     NEXT(c, i)
 
 cdef inline int format_of(const Insn* i) noexcept nogil:

@@ -44,27 +44,27 @@ cdef inline bint fp_is_trapped(Cpu* c, const Insn* i) noexcept nogil:
 
 cdef inline const uint64_t* vd(const Cpu* c, const Insn* i) noexcept nogil:
     """The two halves of Vd, the low one first."""
-    return &c.v[2 * rd(i)]
+    return &c.v[2 * <uint64_t>rd(i)]
 
 cdef inline const uint64_t* vn(const Cpu* c, const Insn* i) noexcept nogil:
-    return &c.v[2 * rn(i)]
+    return &c.v[2 * <uint64_t>rn(i)]
 
 cdef inline const uint64_t* vm(const Cpu* c, const Insn* i) noexcept nogil:
-    return &c.v[2 * rm(i)]
+    return &c.v[2 * <uint64_t>rm(i)]
 
 cdef inline const uint64_t* va(const Cpu* c, const Insn* i) noexcept nogil:
-    return &c.v[2 * ra(i)]
+    return &c.v[2 * <uint64_t>ra(i)]
 
 cdef inline void write_vd(Cpu* c, const Insn* i, uint64_t low, uint64_t high) noexcept nogil:
-    store_halves(&c.v[2 * rd(i)], low, high)
+    store_halves(&c.v[2 * <uint64_t>rd(i)], low, high)
 
 cdef inline void write_vector(Cpu* c, const Insn* i, const uint64_t* result) noexcept nogil:
     """result: 128 bits. What a 64-bit vector does not have is cleared by imm."""
-    copy_masked(&c.v[2 * rd(i)], result, imm(i))
+    copy_masked(&c.v[2 * <uint64_t>rd(i)], result, imm(i))
 
 cdef inline void write_full(Cpu* c, const Insn* i, const uint64_t* result) noexcept nogil:
     """result: 128 bits, all of which the vector has."""
-    copy_vector(&c.v[2 * rd(i)], result)
+    copy_vector(&c.v[2 * <uint64_t>rd(i)], result)
 
 # ---- decode -----------------------------------------------------------------------------------
 
