@@ -7,7 +7,7 @@ arithmetic   add, multiply, divide, square root, fused multiply-add, reciprocal 
 compare      comparison, maximum, minimum
 convert      between formats, integers and fixed point; rounding to an integral value
 estimate     reciprocal and square root estimates
-host         the same by the host's arithmetic where it gives the same bits (.pxd only)
+host         the host's arithmetic, and where it gives the same bits and flags (.pxd only)
 
 Values are the bits of an element in the low bits of a uint64_t, the rest zero. `fmt` is the format:
 the log2 of its bytes (HALF, SINGLE, DOUBLE). The functions read FPCR and accumulate into FPSR.

@@ -9,11 +9,10 @@ from guestdbg.cpu.core cimport Cpu, Insn, NEXT, OK, UNDEF, unlikely
 from guestdbg.cpu.features cimport has_fp16
 from guestdbg.cpu.fp.formats cimport DOUBLE, HALF, SINGLE
 from guestdbg.cpu.fp.host cimport (
-    differs_like_host, has_fma, is_less, is_muladd, is_product, is_quotient, is_sum, raw_add, raw_div,
-    raw_mul, raw_muladd, raw_sqrt, raw_sub,
+    differs_like_host, has_fma, host_add, host_div, host_mul, host_muladd, host_neg, host_sqrt, host_sub,
+    HostValue, is_less, is_muladd, is_product, is_quotient, is_sum,
 )
-from guestdbg.cpu.fp.unpacked cimport sign_bit
-from guestdbg.cpu.instructions.fp.fp_common cimport fa, fm, fn, rows, write_scalar
+from guestdbg.cpu.instructions.fp.fp_common cimport fm, fn, ha, hm, hn, rows, write_host, write_scalar
 from guestdbg.cpu.instructions.fp.fp_slow cimport (
     slow_add, slow_div, slow_max, slow_maxnm, slow_min, slow_minnm, slow_mul, slow_muladd, slow_nmul,
     slow_sqrt, slow_sub,
@@ -23,15 +22,15 @@ from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_regis
 # ---- two sources ------------------------------------------------------------------------------
 
 cdef inline void fmul_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    cdef uint64_t a = fn(c, i, fmt)
-    cdef uint64_t b = fm(c, i, fmt)
-    cdef uint64_t r = raw_mul(fmt, a, b)
+    cdef HostValue a = hn(c, i, fmt)
+    cdef HostValue b = hm(c, i, fmt)
+    cdef HostValue r = host_mul(fmt, a, b)
     if fp_is_trapped(c, i):
         return
     if unlikely(not is_product(c, fmt, r, a, b)):
         slow_mul(c, i, fmt)
         return
-    write_scalar(c, i, r)
+    write_host(c, i, fmt, r)
     NEXT(c, i)
 cdef void fmul_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -41,15 +40,15 @@ cdef void fmul_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmul_(c, 
 cdef void fmul_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmul_(c, i, DOUBLE)
 
 cdef inline void fdiv_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    cdef uint64_t a = fn(c, i, fmt)
-    cdef uint64_t b = fm(c, i, fmt)
-    cdef uint64_t r = raw_div(fmt, a, b)
+    cdef HostValue a = hn(c, i, fmt)
+    cdef HostValue b = hm(c, i, fmt)
+    cdef HostValue r = host_div(fmt, a, b)
     if fp_is_trapped(c, i):
         return
     if unlikely(not is_quotient(c, fmt, r, a)):
         slow_div(c, i, fmt)
         return
-    write_scalar(c, i, r)
+    write_host(c, i, fmt, r)
     NEXT(c, i)
 cdef void fdiv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -59,15 +58,15 @@ cdef void fdiv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fdiv_(c, 
 cdef void fdiv_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fdiv_(c, i, DOUBLE)
 
 cdef inline void fadd_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    cdef uint64_t a = fn(c, i, fmt)
-    cdef uint64_t b = fm(c, i, fmt)
-    cdef uint64_t r = raw_add(fmt, a, b)
+    cdef HostValue a = hn(c, i, fmt)
+    cdef HostValue b = hm(c, i, fmt)
+    cdef HostValue r = host_add(fmt, a, b)
     if fp_is_trapped(c, i):
         return
     if unlikely(not is_sum(c, fmt, r)):
         slow_add(c, i, fmt)
         return
-    write_scalar(c, i, r)
+    write_host(c, i, fmt, r)
     NEXT(c, i)
 cdef void fadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -77,15 +76,15 @@ cdef void fadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fadd_(c, 
 cdef void fadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fadd_(c, i, DOUBLE)
 
 cdef inline void fsub_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    cdef uint64_t a = fn(c, i, fmt)
-    cdef uint64_t b = fm(c, i, fmt)
-    cdef uint64_t r = raw_sub(fmt, a, b)
+    cdef HostValue a = hn(c, i, fmt)
+    cdef HostValue b = hm(c, i, fmt)
+    cdef HostValue r = host_sub(fmt, a, b)
     if fp_is_trapped(c, i):
         return
     if unlikely(not is_sum(c, fmt, r)):
         slow_sub(c, i, fmt)
         return
-    write_scalar(c, i, r)
+    write_host(c, i, fmt, r)
     NEXT(c, i)
 cdef void fsub_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -96,15 +95,15 @@ cdef void fsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fsub_(c, 
 
 # The product's sign changes even if it is a NaN.
 cdef inline void fnmul_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    cdef uint64_t a = fn(c, i, fmt)
-    cdef uint64_t b = fm(c, i, fmt)
-    cdef uint64_t r = raw_mul(fmt, a, b)
+    cdef HostValue a = hn(c, i, fmt)
+    cdef HostValue b = hm(c, i, fmt)
+    cdef HostValue r = host_mul(fmt, a, b)
     if fp_is_trapped(c, i):
         return
     if unlikely(not is_product(c, fmt, r, a, b)):
         slow_nmul(c, i, fmt)
         return
-    write_scalar(c, i, r ^ sign_bit(fmt))
+    write_host(c, i, fmt, host_neg(fmt, r))
     NEXT(c, i)
 cdef void fnmul_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -118,12 +117,14 @@ cdef void fnmul_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fnmul_(c
 cdef inline void fmax_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
     cdef uint64_t a = fn(c, i, fmt)
     cdef uint64_t b = fm(c, i, fmt)
+    cdef HostValue x = hn(c, i, fmt)
+    cdef HostValue y = hm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    if unlikely(not differs_like_host(c, fmt, a, b)):
+    if unlikely(not differs_like_host(c, fmt, x, y)):
         slow_max(c, i, fmt)
         return
-    write_scalar(c, i, b if is_less(fmt, a, b) else a)
+    write_scalar(c, i, b if is_less(fmt, x, y) else a)
     NEXT(c, i)
 cdef void fmax_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -135,12 +136,14 @@ cdef void fmax_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmax_(c, 
 cdef inline void fmin_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
     cdef uint64_t a = fn(c, i, fmt)
     cdef uint64_t b = fm(c, i, fmt)
+    cdef HostValue x = hn(c, i, fmt)
+    cdef HostValue y = hm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    if unlikely(not differs_like_host(c, fmt, a, b)):
+    if unlikely(not differs_like_host(c, fmt, x, y)):
         slow_min(c, i, fmt)
         return
-    write_scalar(c, i, a if is_less(fmt, a, b) else b)
+    write_scalar(c, i, a if is_less(fmt, x, y) else b)
     NEXT(c, i)
 cdef void fmin_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -152,12 +155,14 @@ cdef void fmin_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmin_(c, 
 cdef inline void fmaxnm_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
     cdef uint64_t a = fn(c, i, fmt)
     cdef uint64_t b = fm(c, i, fmt)
+    cdef HostValue x = hn(c, i, fmt)
+    cdef HostValue y = hm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    if unlikely(not differs_like_host(c, fmt, a, b)):
+    if unlikely(not differs_like_host(c, fmt, x, y)):
         slow_maxnm(c, i, fmt)
         return
-    write_scalar(c, i, b if is_less(fmt, a, b) else a)
+    write_scalar(c, i, b if is_less(fmt, x, y) else a)
     NEXT(c, i)
 cdef void fmaxnm_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -169,12 +174,14 @@ cdef void fmaxnm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmaxnm_
 cdef inline void fminnm_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
     cdef uint64_t a = fn(c, i, fmt)
     cdef uint64_t b = fm(c, i, fmt)
+    cdef HostValue x = hn(c, i, fmt)
+    cdef HostValue y = hm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    if unlikely(not differs_like_host(c, fmt, a, b)):
+    if unlikely(not differs_like_host(c, fmt, x, y)):
         slow_minnm(c, i, fmt)
         return
-    write_scalar(c, i, a if is_less(fmt, a, b) else b)
+    write_scalar(c, i, a if is_less(fmt, x, y) else b)
     NEXT(c, i)
 cdef void fminnm_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -186,14 +193,14 @@ cdef void fminnm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fminnm_
 # ---- FSQRT ------------------------------------------------------------------------------------
 
 cdef inline void fsqrt_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    cdef uint64_t a = fn(c, i, fmt)
-    cdef uint64_t r = raw_sqrt(fmt, a)
+    cdef HostValue a = hn(c, i, fmt)
+    cdef HostValue r = host_sqrt(fmt, a)
     if fp_is_trapped(c, i):
         return
     if unlikely(not is_quotient(c, fmt, r, a)):
         slow_sqrt(c, i, fmt)
         return
-    write_scalar(c, i, r)
+    write_host(c, i, fmt, r)
     NEXT(c, i)
 cdef void fsqrt_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -206,34 +213,42 @@ cdef void fsqrt_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fsqrt_(c
 
 # Operands are negated before anything else is done, so the sign of a NaN changes, too.
 
-cdef inline void muladd(Cpu* c, const Insn* i, int fmt, uint64_t negate_a, uint64_t negate_n) noexcept nogil:
-    cdef uint64_t addend = fa(c, i, fmt) ^ negate_a
-    cdef uint64_t a = fn(c, i, fmt) ^ negate_n
-    cdef uint64_t b = fm(c, i, fmt)
-    cdef uint64_t r = raw_muladd(fmt, addend, a, b) if fmt != HALF and has_fma else 0
+cdef inline void muladd(Cpu* c, const Insn* i, int fmt, bint negate_a, bint negate_n) noexcept nogil:
+    cdef HostValue addend = ha(c, i, fmt)
+    cdef HostValue a = hn(c, i, fmt)
+    cdef HostValue b = hm(c, i, fmt)
+    cdef HostValue r
     if fp_is_trapped(c, i):
         return
-    if fmt == HALF or unlikely(not is_muladd(c, fmt, r, addend, a, b)):
+    if fmt == HALF or unlikely(not has_fma):
         slow_muladd(c, i, fmt, negate_a, negate_n)
         return
-    write_scalar(c, i, r)
+    if negate_a:
+        addend = host_neg(fmt, addend)
+    if negate_n:
+        a = host_neg(fmt, a)
+    r = host_muladd(fmt, addend, a, b)
+    if unlikely(not is_muladd(c, fmt, r, addend, a, b)):
+        slow_muladd(c, i, fmt, negate_a, negate_n)
+        return
+    write_host(c, i, fmt, r)
     NEXT(c, i)
 
-cdef void fmadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, HALF, 0, 0)
-cdef void fmadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, SINGLE, 0, 0)
-cdef void fmadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, DOUBLE, 0, 0)
+cdef void fmadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, HALF, False, False)
+cdef void fmadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, SINGLE, False, False)
+cdef void fmadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, DOUBLE, False, False)
 
-cdef void fmsub_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, HALF, 0, sign_bit(HALF))
-cdef void fmsub_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, SINGLE, 0, sign_bit(SINGLE))
-cdef void fmsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, DOUBLE, 0, sign_bit(DOUBLE))
+cdef void fmsub_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, HALF, False, True)
+cdef void fmsub_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, SINGLE, False, True)
+cdef void fmsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, DOUBLE, False, True)
 
-cdef void fnmadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, HALF, sign_bit(HALF), sign_bit(HALF))
-cdef void fnmadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, SINGLE, sign_bit(SINGLE), sign_bit(SINGLE))
-cdef void fnmadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, DOUBLE, sign_bit(DOUBLE), sign_bit(DOUBLE))
+cdef void fnmadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, HALF, True, True)
+cdef void fnmadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, SINGLE, True, True)
+cdef void fnmadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, DOUBLE, True, True)
 
-cdef void fnmsub_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, HALF, sign_bit(HALF), 0)
-cdef void fnmsub_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, SINGLE, sign_bit(SINGLE), 0)
-cdef void fnmsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, DOUBLE, sign_bit(DOUBLE), 0)
+cdef void fnmsub_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, HALF, True, False)
+cdef void fnmsub_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, SINGLE, True, False)
+cdef void fnmsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: muladd(c, i, DOUBLE, True, False)
 
 # ---- decode -----------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport add, bits, Cpu, Fill, Insn, Op
 from guestdbg.cpu.fp.formats cimport DOUBLE, HALF, SINGLE
-from guestdbg.cpu.instructions.simd.simd_common cimport va, vm, vn, write_vd
+from guestdbg.cpu.fp.host cimport host_value, HostValue, store_host_value
+from guestdbg.cpu.instructions.simd.simd_common cimport va, vd, vm, vn, write_vd
 
 # ---- operands and results ---------------------------------------------------------------------
 
@@ -22,6 +23,19 @@ cdef inline uint64_t fm(const Cpu* c, const Insn* i, int fmt) noexcept nogil:
 
 cdef inline uint64_t fa(const Cpu* c, const Insn* i, int fmt) noexcept nogil:
     return low_element(fmt, va(c, i)[0])
+
+cdef inline HostValue hn(const Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    """The same for the host's arithmetic."""
+    return host_value(fmt, vn(c, i))
+
+cdef inline HostValue hm(const Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    return host_value(fmt, vm(c, i))
+
+cdef inline HostValue ha(const Cpu* c, const Insn* i, int fmt) noexcept nogil:
+    return host_value(fmt, va(c, i))
+
+cdef inline void write_host(Cpu* c, const Insn* i, int fmt, HostValue value) noexcept nogil:
+    store_host_value(<uint64_t*>vd(c, i), fmt, value)
 
 cdef inline void write_scalar(Cpu* c, const Insn* i, uint64_t value) noexcept nogil:
     """value: the element, with zeros above it. The rest of the V register becomes zero."""

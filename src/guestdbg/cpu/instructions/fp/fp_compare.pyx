@@ -5,14 +5,14 @@ from libc.stdint cimport uint32_t, uint64_t
 from guestdbg.cpu.core cimport bits, Cpu, Insn, NEXT, OK, set_nzcv, UNDEF, unlikely
 from guestdbg.cpu.features cimport has_fp16
 from guestdbg.cpu.fp.formats cimport DOUBLE, HALF, SINGLE
-from guestdbg.cpu.fp.host cimport compares_like_host, is_less
+from guestdbg.cpu.fp.host cimport compares_like_host, host_value, HostValue, is_less
 from guestdbg.cpu.instructions.condition_codes cimport failed, truth
-from guestdbg.cpu.instructions.fp.fp_common cimport fm, fn, rows
+from guestdbg.cpu.instructions.fp.fp_common cimport hm, hn, rows
 from guestdbg.cpu.instructions.fp.fp_slow cimport slow_compare
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers
 from guestdbg.cpu.operands cimport aux
 
-cdef inline void write_ordered(Cpu* c, int fmt, uint64_t a, uint64_t b) noexcept nogil:
+cdef inline void write_ordered(Cpu* c, int fmt, HostValue a, HostValue b) noexcept nogil:
     """NZCV of a comparison of numbers: 1000 less, 0110 equal, 0010 greater."""
     cdef uint64_t less = is_less(fmt, a, b)
     cdef uint64_t greater = is_less(fmt, b, a)
@@ -23,31 +23,33 @@ cdef inline void write_ordered(Cpu* c, int fmt, uint64_t a, uint64_t b) noexcept
 
 # ---- FCMP, FCMPE ------------------------------------------------------------------------------
 
-cdef inline void compare(Cpu* c, const Insn* i, int fmt, uint64_t b, bint signal_all) noexcept nogil:
-    cdef uint64_t a = fn(c, i, fmt)
+cdef inline void compare(Cpu* c, const Insn* i, int fmt, bint with_zero, bint signal_all) noexcept nogil:
+    cdef uint64_t zero = 0
+    cdef HostValue a = hn(c, i, fmt)
+    cdef HostValue b = host_value(fmt, &zero) if with_zero else hm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
     if fmt == HALF or unlikely(not compares_like_host(c, fmt, a, b)):
-        slow_compare(c, i, fmt, b, signal_all)
+        slow_compare(c, i, fmt, with_zero, signal_all)
         return
     write_ordered(c, fmt, a, b)
     NEXT(c, i)
 
-cdef void fcmp_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, fm(c, i, HALF), False)
-cdef void fcmp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, fm(c, i, SINGLE), False)
-cdef void fcmp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, fm(c, i, DOUBLE), False)
+cdef void fcmp_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, False, False)
+cdef void fcmp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, False, False)
+cdef void fcmp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, False, False)
 
-cdef void fcmp_zero_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, 0, False)
-cdef void fcmp_zero_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, 0, False)
-cdef void fcmp_zero_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, 0, False)
+cdef void fcmp_zero_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, True, False)
+cdef void fcmp_zero_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, True, False)
+cdef void fcmp_zero_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, True, False)
 
-cdef void fcmpe_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, fm(c, i, HALF), True)
-cdef void fcmpe_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, fm(c, i, SINGLE), True)
-cdef void fcmpe_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, fm(c, i, DOUBLE), True)
+cdef void fcmpe_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, False, True)
+cdef void fcmpe_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, False, True)
+cdef void fcmpe_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, False, True)
 
-cdef void fcmpe_zero_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, 0, True)
-cdef void fcmpe_zero_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, 0, True)
-cdef void fcmpe_zero_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, 0, True)
+cdef void fcmpe_zero_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, HALF, True, True)
+cdef void fcmpe_zero_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, SINGLE, True, True)
+cdef void fcmpe_zero_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, DOUBLE, True, True)
 
 # ---- FCCMP, FCCMPE ----------------------------------------------------------------------------
 
@@ -55,14 +57,14 @@ cdef void fcmpe_zero_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: com
 # and no exception is raised.
 
 cdef inline void conditional(Cpu* c, const Insn* i, int fmt, bint signal_all) noexcept nogil:
-    cdef uint64_t a = fn(c, i, fmt)
-    cdef uint64_t b = fm(c, i, fmt)
+    cdef HostValue a = hn(c, i, fmt)
+    cdef HostValue b = hm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
     if failed(c, i):
         set_nzcv(c, (aux(i) >> 16) << 28)
     elif fmt == HALF or unlikely(not compares_like_host(c, fmt, a, b)):
-        slow_compare(c, i, fmt, b, signal_all)
+        slow_compare(c, i, fmt, False, signal_all)
         return
     else:
         write_ordered(c, fmt, a, b)

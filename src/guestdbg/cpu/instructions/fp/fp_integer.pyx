@@ -12,9 +12,9 @@ from guestdbg.cpu.fp.formats cimport (
     DOUBLE, HALF, ROUND_FPCR, ROUND_TIEAWAY, ROUND_ZERO, SINGLE,
 )
 from guestdbg.cpu.fp.host cimport (
-    fits_int, fits_uint, is_from_int, is_from_uint, raw_from_int, raw_from_uint, truncate,
+    fits_int, fits_uint, host_from_int, host_from_uint, host_truncate, HostValue, is_from_int, is_from_uint,
 )
-from guestdbg.cpu.instructions.fp.fp_common cimport element_mask, fn, ptype, row, write_scalar
+from guestdbg.cpu.instructions.fp.fp_common cimport element_mask, fn, hn, ptype, row, write_host
 from guestdbg.cpu.instructions.fp.fp_slow cimport slow_from_integer, slow_to_integer
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers, vn
 from guestdbg.cpu.operand_forwarding cimport forwards, FORWARDS_NOTHING, FORWARDS_RESULT, specialize, write_xd
@@ -28,7 +28,7 @@ cdef inline void scvtf_(Cpu* c, const Insn* i, uint64_t x, int fmt, int width) n
     if unlikely(not is_from_int(c, fmt, width, x)):
         slow_from_integer(c, i)
         return
-    write_scalar(c, i, raw_from_int(fmt, width, x))
+    write_host(c, i, fmt, host_from_int(fmt, width, x))
     NEXT(c, i)
 cdef void scvtf_s32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, xn(c, i), SINGLE, 32)
 cdef void scvtf_s32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: scvtf_(c, i, last, SINGLE, 32)
@@ -45,7 +45,7 @@ cdef inline void ucvtf_(Cpu* c, const Insn* i, uint64_t x, int fmt, int width) n
     if unlikely(not is_from_uint(c, fmt, width, x)):
         slow_from_integer(c, i)
         return
-    write_scalar(c, i, raw_from_uint(fmt, width, x))
+    write_host(c, i, fmt, host_from_uint(fmt, width, x))
     NEXT(c, i)
 cdef void ucvtf_s32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, xn(c, i), SINGLE, 32)
 cdef void ucvtf_s32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvtf_(c, i, last, SINGLE, 32)
@@ -58,12 +58,13 @@ cdef void ucvtf_d64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ucvt
 
 cdef inline void fcvtzs_(Cpu* c, const Insn* i, int fmt, int width) noexcept nogil:
     cdef uint64_t a = fn(c, i, fmt)
+    cdef HostValue x = hn(c, i, fmt)
     if fp_is_trapped(c, i):
         return
     if unlikely(not fits_int(c, fmt, width, a)):
         slow_to_integer(c, i)
         return
-    write_xd(c, i, <uint32_t>truncate(c, fmt, a) if width == 32 else truncate(c, fmt, a))
+    write_xd(c, i, <uint32_t>host_truncate(c, fmt, x) if width == 32 else host_truncate(c, fmt, x))
 cdef void fcvtzs_32s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzs_(c, i, SINGLE, 32)
 cdef void fcvtzs_64s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzs_(c, i, SINGLE, 64)
 cdef void fcvtzs_32d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzs_(c, i, DOUBLE, 32)
@@ -71,12 +72,13 @@ cdef void fcvtzs_64d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtz
 
 cdef inline void fcvtzu_(Cpu* c, const Insn* i, int fmt, int width) noexcept nogil:
     cdef uint64_t a = fn(c, i, fmt)
+    cdef HostValue x = hn(c, i, fmt)
     if fp_is_trapped(c, i):
         return
     if unlikely(not fits_uint(c, fmt, width, a)):
         slow_to_integer(c, i)
         return
-    write_xd(c, i, truncate(c, fmt, a))
+    write_xd(c, i, host_truncate(c, fmt, x))
 cdef void fcvtzu_32s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzu_(c, i, SINGLE, 32)
 cdef void fcvtzu_64s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzu_(c, i, SINGLE, 64)
 cdef void fcvtzu_32d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtzu_(c, i, DOUBLE, 32)

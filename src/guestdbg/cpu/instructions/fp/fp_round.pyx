@@ -9,35 +9,34 @@ from guestdbg.cpu.fp.formats cimport (
     SINGLE,
 )
 from guestdbg.cpu.fp.host cimport (
-    has_fraction_bits, is_narrowed, is_normal_or_zero, raw_double_to_single, raw_integral,
-    raw_single_to_double,
+    has_fraction_bits, host_integral, host_narrow, host_widen, HostValue, is_narrowed, is_widened,
 )
 from guestdbg.cpu.fp.rounding cimport rounding_of
-from guestdbg.cpu.instructions.fp.fp_common cimport fn, row, rows, write_scalar
+from guestdbg.cpu.instructions.fp.fp_common cimport fn, hn, row, rows, write_host, write_scalar
 from guestdbg.cpu.instructions.fp.fp_slow cimport slow_convert, slow_round
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers
 
 # ---- FCVT -------------------------------------------------------------------------------------
 
 cdef void fcvt_ds(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef uint64_t a = fn(c, i, SINGLE)
+    cdef HostValue a = hn(c, i, SINGLE)
     if fp_is_trapped(c, i):
         return
-    if unlikely(not is_normal_or_zero(SINGLE, a)):
+    if unlikely(not is_widened(a)):
         slow_convert(c, i, SINGLE, DOUBLE)
         return
-    write_scalar(c, i, raw_single_to_double(a))
+    write_host(c, i, DOUBLE, host_widen(a))
     NEXT(c, i)
 
 cdef void fcvt_sd(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    cdef uint64_t a = fn(c, i, DOUBLE)
-    cdef uint64_t r = raw_double_to_single(a)
+    cdef HostValue a = hn(c, i, DOUBLE)
+    cdef HostValue r = host_narrow(a)
     if fp_is_trapped(c, i):
         return
     if unlikely(not is_narrowed(c, r, a)):
         slow_convert(c, i, DOUBLE, SINGLE)
         return
-    write_scalar(c, i, r)
+    write_host(c, i, SINGLE, r)
     NEXT(c, i)
 
 cdef inline void fcvt_half(Cpu* c, const Insn* i, int source, int target) noexcept nogil:
@@ -62,7 +61,7 @@ cdef inline void frint(Cpu* c, const Insn* i, int fmt, int rounding, bint exact)
             rounding == ROUND_FPCR and rounding_of(c, rounding) != ROUND_TIEEVEN):
         slow_round(c, i, fmt, rounding, exact)
         return
-    r = raw_integral(fmt, a, ROUND_TIEEVEN if rounding == ROUND_FPCR else rounding)
+    r = host_integral(fmt, a, ROUND_TIEEVEN if rounding == ROUND_FPCR else rounding)
     if exact and r != a:
         c.fpsr |= FPSR_IXC
     write_scalar(c, i, r)

@@ -15,11 +15,10 @@ cdef void slow_maxnm(Cpu* c, const Insn* i, int fmt) noexcept nogil
 cdef void slow_minnm(Cpu* c, const Insn* i, int fmt) noexcept nogil
 cdef void slow_sqrt(Cpu* c, const Insn* i, int fmt) noexcept nogil
 
-cdef void slow_muladd(Cpu* c, const Insn* i, int fmt, uint64_t negate_a, uint64_t negate_n) noexcept nogil
-"""negate: the sign bit, where that operand is negated."""
+cdef void slow_muladd(Cpu* c, const Insn* i, int fmt, bint negate_a, bint negate_n) noexcept nogil
+"""The addend, and the first factor, are negated."""
 
-cdef void slow_compare(Cpu* c, const Insn* i, int fmt, uint64_t b, bint signal_all) noexcept nogil
-"""b: the second operand."""
+cdef void slow_compare(Cpu* c, const Insn* i, int fmt, bint with_zero, bint signal_all) noexcept nogil
 
 cdef void slow_convert(Cpu* c, const Insn* i, int source, int target) noexcept nogil
 

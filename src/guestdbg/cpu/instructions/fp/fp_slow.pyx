@@ -54,12 +54,14 @@ cdef void slow_sqrt(Cpu* c, const Insn* i, int fmt) noexcept nogil:
     write_scalar(c, i, fp_sqrt(c, fmt, fn(c, i, fmt)))
     NEXT(c, i)
 
-cdef void slow_muladd(Cpu* c, const Insn* i, int fmt, uint64_t negate_a, uint64_t negate_n) noexcept nogil:
-    write_scalar(c, i, fp_muladd(c, fmt, fa(c, i, fmt) ^ negate_a, fn(c, i, fmt) ^ negate_n, fm(c, i, fmt)))
+cdef void slow_muladd(Cpu* c, const Insn* i, int fmt, bint negate_a, bint negate_n) noexcept nogil:
+    cdef uint64_t addend = fa(c, i, fmt) ^ (sign_bit(fmt) if negate_a else 0)
+    cdef uint64_t a = fn(c, i, fmt) ^ (sign_bit(fmt) if negate_n else 0)
+    write_scalar(c, i, fp_muladd(c, fmt, addend, a, fm(c, i, fmt)))
     NEXT(c, i)
 
-cdef void slow_compare(Cpu* c, const Insn* i, int fmt, uint64_t b, bint signal_all) noexcept nogil:
-    set_nzcv(c, fp_compare(c, fmt, fn(c, i, fmt), b, signal_all))
+cdef void slow_compare(Cpu* c, const Insn* i, int fmt, bint with_zero, bint signal_all) noexcept nogil:
+    set_nzcv(c, fp_compare(c, fmt, fn(c, i, fmt), 0 if with_zero else fm(c, i, fmt), signal_all))
     NEXT(c, i)
 
 # ---- conversion -------------------------------------------------------------------------------
