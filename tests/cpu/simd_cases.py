@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from functools import cache
 
 from unicorn import arm64_const as uc_arm64
@@ -30,8 +31,14 @@ def is_simd_data(row: Row) -> bool:
 #: Unicorn sets PSTATE.Z for a denormal that FZ flushes, which FPToFixedJS does not: it is judged in
 #: test_fp_rules.py, and here without FZ.
 FJCVTZS = 0x1E7E_0000
+#: Unicorn sets the flags of a whole vector when it has 64 bits only: here all have 128 bits.
+FCMLA_ELEMENT_HALF = "FCMLA_asimdelem_C_H"
+#: Unicorn extends the sign of the result beyond its 16 bits.
+FCVTZS_SCALAR_HALF = "FCVTZS_asisdshf_H"
+#: Judged in test_simd_fp_rules.py.
+NOT_HERE = {FCVTZS_SCALAR_HALF}
 BATCH = 1000  # cases of a seed of `make soak`
-ROWS = rows(is_simd_data)
+ROWS = [row for row in rows(is_simd_data) if row.name not in NOT_HERE]
 TABLE = Rows(ROWS)
 OPERANDS = Operands(f"{SEED} operands")
 
@@ -69,16 +76,21 @@ def fill(batch: Batch, words: list[int]) -> None:
     blocks[at + FPSR_AT : at + FPSR_AT + 4] = fpsr.to_bytes(4, "little")
 
 
+def draw(rng: random.Random) -> tuple[Row, int]:
+    row, raw = TABLE.draw(rng)
+    return row, raw | 1 << 30 if row.name == FCMLA_ELEMENT_HALF else raw
+
+
 def single(batch: Batch) -> None:
     """Adds a case of one instruction."""
-    row, raw = TABLE.draw(batch.rng)
+    row, raw = draw(batch.rng)
     fill(batch, [raw])
     batch.add([row.name], [raw])
 
 
 def sequence(batch: Batch, length: int) -> None:
     """Adds a case in which results feed the next instructions."""
-    drawn = [TABLE.draw(batch.rng) for _ in range(length)]
+    drawn = [draw(batch.rng) for _ in range(length)]
     words = [raw for _, raw in drawn]
     fill(batch, words)
     batch.add([row.name for row, _ in drawn], words)

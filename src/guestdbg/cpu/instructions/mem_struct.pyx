@@ -17,6 +17,7 @@ from guestdbg.cpu.instructions.mem_struct_slow cimport (
     ld_multiple, ld_replicate, ld_single, st_multiple, st_single,
 )
 from guestdbg.cpu.instructions.simd.lanes cimport every
+from guestdbg.cpu.instructions.simd.simd_common cimport copy_vector, store_halves, write_vd
 from guestdbg.cpu.operands cimport ra, rd, xn
 
 cdef inline bint special(Cpu* c, const Insn* i) noexcept nogil:
@@ -33,8 +34,10 @@ cdef inline void load_whole(Cpu* c, const Insn* i, uint64_t last, uint32_t regis
         ld_multiple(c, i, last)
         return
     for r in range(registers):
-        c.v[2 * ((rd(i) + r) & 31)] = host_read(p + 8 * halves * r, 3)
-        c.v[2 * ((rd(i) + r) & 31) + 1] = host_read(p + 16 * r + 8, 3) if halves == 2 else 0
+        if halves == 2:
+            copy_vector(&c.v[2 * ((rd(i) + r) & 31)], <const uint64_t*>(p + 16 * r))
+        else:
+            store_halves(&c.v[2 * ((rd(i) + r) & 31)], host_read(p + 8 * r, 3), 0)
     finish(c, i)
     NEXT(c, i)
 
@@ -46,9 +49,10 @@ cdef inline void store_whole(Cpu* c, const Insn* i, uint64_t last, uint32_t regi
         st_multiple(c, i, last)
         return
     for r in range(registers):
-        host_write(p + 8 * halves * r, c.v[2 * ((rd(i) + r) & 31)], 3)
         if halves == 2:
-            host_write(p + 16 * r + 8, c.v[2 * ((rd(i) + r) & 31) + 1], 3)
+            copy_vector(<uint64_t*>(p + 16 * r), &c.v[2 * ((rd(i) + r) & 31)])
+        else:
+            host_write(p + 8 * r, c.v[2 * ((rd(i) + r) & 31)], 3)
     finish(c, i)
     NEXT(c, i)
 
@@ -96,8 +100,7 @@ cdef inline void load_replicated(Cpu* c, const Insn* i, uint64_t last, uint32_t 
         ld_replicate(c, i, last)
         return
     word = every(log2, host_read(p, log2))
-    c.v[2 * rd(i)] = word
-    c.v[2 * rd(i) + 1] = word if has_128_bits(i) else 0
+    write_vd(c, i, word, word if has_128_bits(i) else 0)
     finish(c, i)
     NEXT(c, i)
 

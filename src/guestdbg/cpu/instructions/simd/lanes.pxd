@@ -6,7 +6,8 @@ esize is log2 of an element's bytes: 0 to 3, as a constant where speed matters.
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport Cpu, Insn
-from guestdbg.cpu.operands cimport aux, rd
+from guestdbg.cpu.instructions.simd.simd_common cimport write_vd
+from guestdbg.cpu.operands cimport aux
 
 cdef enum:
     BYTE = 0
@@ -46,5 +47,4 @@ cdef inline uint64_t upper_mask(const Insn* i) noexcept nogil:
     return <uint64_t><int64_t><int32_t>aux(i)
 
 cdef inline void write_upper_masked(Cpu* c, const Insn* i, uint64_t low, uint64_t high) noexcept nogil:
-    c.v[2 * rd(i)] = low
-    c.v[2 * rd(i) + 1] = high & upper_mask(i)
+    write_vd(c, i, low, high & upper_mask(i))
