@@ -8,7 +8,9 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport Cpu, Fill, Insn, NEXT, Op, UNDEF
 from guestdbg.cpu.features cimport has_rdm
-from guestdbg.cpu.instructions.simd.int_lanes cimport extended, half_of, lanes, lanes_of, write_saturated
+from guestdbg.cpu.instructions.simd.int_lanes cimport (
+    any_lost, at_lane, extended, half_of, lanes, lanes_of, set_qc, write_halves, write_lanes,
+)
 from guestdbg.cpu.instructions.simd.int_rows cimport (
     fill_long, fill_long_element, fill_long_scalar, fill_long_scalar_element, fill_scalar,
     fill_scalar_element, fill_vector, fill_vector_element, size_rows,
@@ -32,29 +34,24 @@ cdef enum:
 # ---- the upper half ---------------------------------------------------------------------------
 
 cdef inline product upper_half(int op, product d, product n, product m) noexcept nogil:
-    """Of twice the product, before it is saturated: it is not doubled but shifted by one bit less.
-    n and m are narrow, so that even the sum of d and a product does not overflow."""
+    """Of twice the product, rounded or not, plus d; before it is saturated. The product is not doubled
+    but shifted by one bit less. What is below the upper half of d is 0, so d can be added to the rest."""
     cdef int shift = 15 if product is int32_t else 31
-    cdef product sum = n * m
-    if op == RMLAH:
-        sum = d * (<product>1 << shift) + sum
-    elif op == RMLSH:
-        sum = d * (<product>1 << shift) - sum
+    cdef product result = n * m
+    if op == RMLSH:
+        result = -result
     if op != MULH:
-        sum += <product>1 << (shift - 1)
-    return sum >> shift
+        result += <product>1 << (shift - 1)
+    result >>= shift
+    if op == RMLAH or op == RMLSH:
+        result += d
+    return result
 
 cdef inline product clamped(product value) noexcept nogil:
     """To the range of a narrow lane."""
     cdef product limit = 0x7FFF if product is int32_t else 0x7FFFFFFF
     value = value if value < limit else limit
     return value if value > -limit - 1 else -limit - 1
-
-cdef inline void set_narrow(uint64_t* result, int k, product value) noexcept nogil:
-    if product is int32_t:
-        (<int16_t*>result)[k] = <int16_t>value
-    else:
-        (<int32_t*>result)[k] = <int32_t>value
 
 cdef inline void high(Cpu* c, const Insn* i, int op, bint by_element, product kind) noexcept nogil:
     cdef uint64_t result[2]
@@ -63,19 +60,37 @@ cdef inline void high(Cpu* c, const Insn* i, int op, bint by_element, product ki
     cdef const uint8_t* n = half_of(c, rn(i), 0)
     cdef const uint8_t* m = half_of(c, rm(i), 0)
     cdef product factor = 0
-    cdef product wrapped, saturated
-    cdef int k
+    cdef product sum
+    cdef int32_t word
+    cdef bint saturates
+    cdef int half, k, at
     if fp_is_trapped(c, i):
         return
     if by_element:
         factor = extended(m, <int>aux(i), kind)
-    for k in range(2 * lanes(kind)):
-        wrapped = upper_half(op, extended(d, k, kind), extended(n, k, kind),
+    if product is int32_t:
+        for k in range(8):
+            sum = upper_half(op, extended(d, k, kind), extended(n, k, kind),
                              factor if by_element else extended(m, k, kind))
-        saturated = clamped(wrapped)
-        set_narrow(result, k, saturated)
-        set_narrow(lost, k, saturated ^ wrapped)
-    write_saturated(c, i, result, lost)
+            (<int16_t*>result)[k] = <int16_t>clamped(sum)
+            (<int16_t*>lost)[k] = <int16_t>(clamped(sum) ^ sum)
+    else:
+        for half in range(2):
+            result[half] = 0
+            lost[half] = 0
+            for k in range(2):
+                at = 2 * half + k
+                sum = upper_half(op, extended(d, at, kind), extended(n, at, kind),
+                                 factor if by_element else extended(m, at, kind))
+                word = <int32_t>clamped(sum)
+                result[half] |= at_lane(k, word)
+                lost[half] |= at_lane(k, <int32_t>(word ^ sum))
+    saturates = any_lost(i, lost)
+    if product is int32_t:
+        write_lanes(c, i, result)
+    else:
+        write_halves(c, i, result)
+    set_qc(c, saturates)
     NEXT(c, i)
 
 cdef void sqdmulh_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -124,36 +139,48 @@ cdef inline product wrapped_sum(int op, product d, product n) noexcept nogil:
         return <product>(<uint64_t>d + <uint64_t>n)
     return <product>(<uint64_t>d - <uint64_t>n)
 
+cdef inline product accumulated(int op, product d, product half, product* lost) noexcept nogil:
+    """half: the product, which is doubled. lost: not zero if something is saturated."""
+    # Only the square of the least value is too large for a sign when it is doubled.
+    cdef product doubled = <product>(2 * <uint64_t>half)
+    cdef product sum, overflow, saturated
+    lost[0] = -<product>(doubled == -maximum(half) - 1)
+    doubled ^= lost[0]
+    if op == MULL:
+        return doubled
+    # What is added or subtracted is saturated by itself, then the sum is.
+    sum = wrapped_sum(op, d, doubled)
+    overflow = (d ^ sum) & (~(d ^ doubled) if op == MLAL else d ^ doubled)
+    saturated = (maximum(half) ^ -<product>(d < 0)) if overflow < 0 else sum
+    lost[0] |= saturated ^ sum
+    return saturated
+
 cdef inline void whole(Cpu* c, const Insn* i, int op, bint by_element, product kind) noexcept nogil:
     cdef uint64_t result[2]
     cdef uint64_t lost[2]
-    cdef product* r = <product*>result
-    cdef product* l = <product*>lost
     cdef const product* d = lanes_of(c, rd(i), kind)
     cdef const uint8_t* n = half_of(c, rn(i), imm(i))
     cdef const uint8_t* m = half_of(c, rm(i), 0 if by_element else imm(i))
     cdef product factor = 0
-    cdef product half, doubled, sum, overflow
-    cdef int k
+    cdef product one_lost = 0
+    cdef bint saturates
+    cdef int half, k, at
     if fp_is_trapped(c, i):
         return
     if by_element:
         factor = extended(m, <int>aux(i), kind)
-    for k in range(lanes(kind)):
-        half = extended(n, k, kind) * (factor if by_element else extended(m, k, kind))
-        # Only the square of the least value is too large for a sign when it is doubled.
-        doubled = <product>(2 * <uint64_t>half)
-        l[k] = -<product>(doubled == -maximum(kind) - 1)
-        doubled ^= l[k]
-        if op == MULL:
-            r[k] = doubled
-        else:
-            # What is added or subtracted is saturated by itself, then the sum is.
-            sum = wrapped_sum(op, d[k], doubled)
-            overflow = (d[k] ^ sum) & (~(d[k] ^ doubled) if op == MLAL else d[k] ^ doubled)
-            r[k] = (maximum(kind) ^ -<product>(d[k] < 0)) if overflow < 0 else sum
-            l[k] |= r[k] ^ sum
-    write_saturated(c, i, result, lost)
+    for half in range(2):
+        result[half] = 0
+        lost[half] = 0
+        for k in range(lanes(kind) >> 1):
+            at = half * (lanes(kind) >> 1) + k
+            result[half] |= at_lane(k, accumulated(
+                op, d[at], extended(n, at, kind) * (factor if by_element else extended(m, at, kind)),
+                &one_lost))
+            lost[half] |= at_lane(k, one_lost)
+    saturates = any_lost(i, lost)
+    write_halves(c, i, result)
+    set_qc(c, saturates)
     NEXT(c, i)
 
 cdef void sqdmull_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:

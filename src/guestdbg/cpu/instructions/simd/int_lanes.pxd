@@ -13,6 +13,7 @@ from libc.stdint cimport (
 )
 from guestdbg.cpu.core cimport Cpu, Insn, unlikely
 from guestdbg.cpu.fp.formats cimport FPSR_QC
+from guestdbg.cpu.instructions.simd.simd_common cimport write_vd
 from guestdbg.cpu.operands cimport ra, rd
 
 ctypedef fused lane:
@@ -101,11 +102,13 @@ cdef inline wide extended(const uint8_t* narrow, int k, wide kind) noexcept nogi
 
 # ---- results ----------------------------------------------------------------------------------
 
-cdef inline void write_lanes(Cpu* c, const Insn* i, const uint64_t* result) noexcept nogil:
-    """result: 128 bits, of which those are kept that the result has.
+# Which of the two functions is better depends on what the compiler makes of the loop over the lanes: a
+# vector in a register, or two halves. A vector that is written to memory as halves and read as a whole
+# costs ten cycles.
 
-    Byte by byte it becomes one store of 128 bits: after two of 64 bits the host would not forward them
-    to the next instruction's load of 128 bits."""
+cdef inline void write_lanes(Cpu* c, const Insn* i, const uint64_t* result) noexcept nogil:
+    """result: 128 bits, of which those are kept that the result has. A vector: byte by byte the mask is
+    applied to it at once."""
     cdef const uint8_t* mask = <const uint8_t*>result_mask(i)
     cdef const uint8_t* r = <const uint8_t*>result
     cdef uint8_t* d = <uint8_t*>c.v + 16 * <uint64_t>rd(i)
@@ -113,11 +116,27 @@ cdef inline void write_lanes(Cpu* c, const Insn* i, const uint64_t* result) noex
     for k in range(16):
         d[k] = r[k] & mask[k]
 
-cdef inline void write_saturated(Cpu* c, const Insn* i, const uint64_t* result,
-                                 const uint64_t* lost) noexcept nogil:
-    """lost: not zero in the lanes that were saturated. Only those that the result has set FPSR.QC."""
+cdef inline void write_halves(Cpu* c, const Insn* i, const uint64_t* result) noexcept nogil:
+    """The same of two halves."""
     cdef const uint64_t* mask = result_mask(i)
-    cdef uint64_t saturated = lost[0] & mask[0] | lost[1] & mask[1]
-    write_lanes(c, i, result)
-    if unlikely(saturated != 0):
+    write_vd(c, i, result[0] & mask[0], result[1] & mask[1])
+
+cdef inline uint64_t at_lane(int k, lane value) noexcept nogil:
+    """value as lane k of a word, counted from the lowest."""
+    if lane is uint8_t or lane is int8_t:
+        return <uint64_t><uint8_t>value << (8 * k)
+    elif lane is uint16_t or lane is int16_t:
+        return <uint64_t><uint16_t>value << (16 * k)
+    elif lane is uint32_t or lane is int32_t:
+        return <uint64_t><uint32_t>value << (32 * k)
+    else:
+        return <uint64_t>value
+
+cdef inline bint any_lost(const Insn* i, const uint64_t* lost) noexcept nogil:
+    """lost: not zero in the lanes that were saturated. Only those that the result has count."""
+    cdef const uint64_t* mask = result_mask(i)
+    return (lost[0] & mask[0] | lost[1] & mask[1]) != 0
+
+cdef inline void set_qc(Cpu* c, bint saturated) noexcept nogil:
+    if unlikely(saturated):
         c.fpsr |= FPSR_QC

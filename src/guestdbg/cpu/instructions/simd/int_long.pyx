@@ -8,10 +8,10 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 
 from guestdbg.cpu.core cimport Cpu, Insn, NEXT, Op
 from guestdbg.cpu.instructions.simd.int_lanes cimport (
-    extended, half_of, lanes, lanes_of, wide, write_lanes,
+    extended, half_of, lanes, lanes_of, wide, width,
 )
 from guestdbg.cpu.instructions.simd.int_rows cimport fill_long, fill_long_element, size_rows
-from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
+from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, write_vd
 from guestdbg.cpu.operands cimport aux, imm, rd, rm, rn
 
 cdef enum:
@@ -47,6 +47,11 @@ cdef inline wide operation(int op, wide d, wide n, wide m) noexcept nogil:
     else:
         return <wide>(<uint64_t>n << 32)
 
+cdef inline uint64_t two_products(wide n, wide second_n, wide m, wide second_m) noexcept nogil:
+    """Of halfwords, of which compilers make no vector. In one word, because they would write it in
+    two steps."""
+    return <uint32_t>(n * m) | <uint64_t><uint32_t>(second_n * second_m) << 32
+
 cdef inline void long_lanes(Cpu* c, const Insn* i, int op, wide kind) noexcept nogil:
     cdef uint64_t result[2]
     cdef wide* r = <wide*>result
@@ -56,9 +61,14 @@ cdef inline void long_lanes(Cpu* c, const Insn* i, int op, wide kind) noexcept n
     cdef int k
     if fp_is_trapped(c, i):
         return
-    for k in range(lanes(kind)):
-        r[k] = operation(op, d[k], extended(n, k, kind), extended(m, k, kind))
-    write_lanes(c, i, result)
+    if op == MULL and width(kind) == 32:
+        for k in range(2):
+            result[k] = two_products(extended(n, 2 * k, kind), extended(n, 2 * k + 1, kind),
+                                     extended(m, 2 * k, kind), extended(m, 2 * k + 1, kind))
+    else:
+        for k in range(lanes(kind)):
+            r[k] = operation(op, d[k], extended(n, k, kind), extended(m, k, kind))
+    write_vd(c, i, result[0], result[1])
     NEXT(c, i)
 
 cdef inline void wide_lanes(Cpu* c, const Insn* i, int op, wide kind) noexcept nogil:
@@ -71,7 +81,7 @@ cdef inline void wide_lanes(Cpu* c, const Insn* i, int op, wide kind) noexcept n
         return
     for k in range(lanes(kind)):
         r[k] = operation(op, <wide>0, n[k], extended(m, k, kind))
-    write_lanes(c, i, result)
+    write_vd(c, i, result[0], result[1])
     NEXT(c, i)
 
 cdef inline void by_element(Cpu* c, const Insn* i, int op, wide kind) noexcept nogil:
@@ -83,9 +93,13 @@ cdef inline void by_element(Cpu* c, const Insn* i, int op, wide kind) noexcept n
     cdef int k
     if fp_is_trapped(c, i):
         return
-    for k in range(lanes(kind)):
-        r[k] = operation(op, d[k], extended(n, k, kind), element)
-    write_lanes(c, i, result)
+    if op == MULL and width(kind) == 32:
+        for k in range(2):
+            result[k] = two_products(extended(n, 2 * k, kind), extended(n, 2 * k + 1, kind), element, element)
+    else:
+        for k in range(lanes(kind)):
+            r[k] = operation(op, d[k], extended(n, k, kind), element)
+    write_vd(c, i, result[0], result[1])
     NEXT(c, i)
 
 cdef void saddl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: long_lanes(c, i, ADDL, <int16_t>0)

@@ -7,7 +7,7 @@ from libc.stdint cimport (
 )
 from guestdbg.cpu.core cimport Cpu, Insn, NEXT, Op
 from guestdbg.cpu.instructions.simd.int_lanes cimport (
-    lane, lanes, lanes_of, width, write_lanes,
+    lane, lanes, lanes_of, width, write_halves, write_lanes,
 )
 from guestdbg.cpu.instructions.simd.int_rows cimport fill_scalar, fill_vector, row, size_rows
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
@@ -81,6 +81,8 @@ cdef inline lane operation(int op, lane n) noexcept nogil:
         return <lane>-<int>(n <= 0)
     elif op == LT:
         return <lane>-<int>(n < 0)
+    elif width(n) == 64 and op == ABS:
+        return <lane>((<uint64_t>n ^ <uint64_t>is_negative(n)) - <uint64_t>is_negative(n))
     elif op == NEG:
         return <lane>(0 - <uint64_t>n)
     elif op == ABS:
@@ -190,7 +192,10 @@ cdef inline void reverse(Cpu* c, const Insn* i, int smallest, int largest) noexc
         return
     for k in range(2):
         result[k] = reversal(n[k], smallest, largest)
-    write_lanes(c, i, result)
+    if smallest == 8 and largest == 64:
+        write_halves(c, i, result)             # an instruction of its own on most hosts
+    else:
+        write_lanes(c, i, result)
     NEXT(c, i)
 
 cdef void rbit(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: reverse(c, i, 1, 8)

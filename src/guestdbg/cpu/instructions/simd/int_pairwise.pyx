@@ -8,7 +8,7 @@ from libc.stdint cimport (
 )
 from guestdbg.cpu.core cimport Cpu, Insn, NEXT, Op
 from guestdbg.cpu.instructions.simd.int_lanes cimport (
-    extended, half_of, lane, lanes, lanes_of, wide, write_lanes,
+    extended, half_of, lane, lanes, lanes_of, wide, write_halves,
 )
 from guestdbg.cpu.instructions.simd.int_rows cimport fill_scalar, fill_vector, row, size_rows
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, write_vd
@@ -22,6 +22,13 @@ cdef enum:
 cdef inline lane operation(int op, lane n, lane m) noexcept nogil:
     if op == ADD:
         return <lane>(<uint64_t>n + <uint64_t>m)
+    elif lane is int8_t:
+        # As unsigned bytes, of which more hosts have a maximum.
+        n = <lane>(n ^ 0x80)
+        m = <lane>(m ^ 0x80)
+        if op == MAX:
+            return <lane>((<uint8_t>n if <uint8_t>n > <uint8_t>m else <uint8_t>m) ^ 0x80)
+        return <lane>((<uint8_t>n if <uint8_t>n < <uint8_t>m else <uint8_t>m) ^ 0x80)
     elif op == MAX:
         return n if n > m else m
     else:
@@ -44,7 +51,7 @@ cdef inline void pairwise(Cpu* c, const Insn* i, int op, lane kind) noexcept nog
         return
     if imm(i) != 0:
         pairs(op, <lane*>result, n, m, lanes(kind))
-        write_lanes(c, i, result)
+        write_vd(c, i, result[0], result[1])
     else:
         result[0] = 0
         pairs(op, <lane*>result, n, m, lanes(kind) >> 1)
@@ -89,7 +96,7 @@ cdef inline void long_pairs(Cpu* c, const Insn* i, bint accumulate, wide kind) n
         r[k] = extended(n, 2 * k, kind) + extended(n, 2 * k + 1, kind)
         if accumulate:
             r[k] = <wide>(<uint64_t>r[k] + <uint64_t>d[k])
-    write_lanes(c, i, result)
+    write_halves(c, i, result)
     NEXT(c, i)
 
 cdef void saddlp_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: long_pairs(c, i, False, <int16_t>0)

@@ -9,7 +9,7 @@ from libc.stdint cimport (
 )
 from guestdbg.cpu.core cimport Cpu, Insn, NEXT, Op
 from guestdbg.cpu.instructions.simd.int_lanes cimport (
-    has_sign, lane, lanes, lanes_of, maximum, write_saturated,
+    any_lost, has_sign, lane, lanes, lanes_of, maximum, set_qc, width, write_halves, write_lanes,
 )
 from guestdbg.cpu.instructions.simd.int_rows cimport fill_scalar, fill_vector, size_rows
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
@@ -62,13 +62,19 @@ cdef inline void saturating(Cpu* c, const Insn* i, int op, lane kind) noexcept n
     cdef const lane* d = lanes_of(c, rd(i), kind)
     cdef const lane* n = lanes_of(c, rn(i), kind)
     cdef const lane* m = lanes_of(c, rm(i), kind)
+    cdef bint saturated_lanes
     cdef int k
     if fp_is_trapped(c, i):
         return
     for k in range(lanes(kind)):
         r[k] = saturated(op, d[k], n[k], m[k])
         l[k] = r[k] ^ wrapped(op, d[k], n[k], m[k])
-    write_saturated(c, i, result, lost)
+    saturated_lanes = any_lost(i, lost)
+    if width(kind) == 64:
+        write_halves(c, i, result)
+    else:
+        write_lanes(c, i, result)
+    set_qc(c, saturated_lanes)
     NEXT(c, i)
 
 cdef void sqadd_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QADD, <int8_t>0)

@@ -10,7 +10,8 @@ from libc.stdint cimport (
 )
 from guestdbg.cpu.core cimport Cpu, Insn, NEXT, Op
 from guestdbg.cpu.instructions.simd.int_lanes cimport (
-    has_sign, lane, lanes, lanes_of, maximum, result_mask, width, write_saturated,
+    any_lost, at_lane, has_sign, lane, lanes, lanes_of, maximum, result_mask, set_qc, width,
+    write_halves, write_lanes,
 )
 from guestdbg.cpu.instructions.simd.int_rows cimport fill_scalar, fill_vector, size_rows
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
@@ -103,17 +104,31 @@ cdef inline void shift(Cpu* c, const Insn* i, int op, lane kind) noexcept nogil:
     cdef const lane* n = lanes_of(c, rn(i), kind)
     cdef const lane* m = lanes_of(c, rm(i), kind)
     cdef int by = <int8_t>m[0]
-    cdef int k
+    cdef bint saturated
+    cdef lane one_lost = 0
+    cdef int half, k, at
     if fp_is_trapped(c, i):
         return
     lost[0] = 0
     lost[1] = 0
     if -width(kind) < by < width(kind) and is_repeated(i, m):
         all_shifts(op, n, by, <lane*>result, <lane*>lost)
+        saturated = op & SATURATE and any_lost(i, lost)
+        if width(kind) == 64:
+            write_halves(c, i, result)
+        else:
+            write_lanes(c, i, result)
     else:
-        for k in range(lanes(kind)):
-            (<lane*>result)[k] = one_shift(op, n[k], <int8_t>m[k], &(<lane*>lost)[k])
-    write_saturated(c, i, result, lost)
+        for half in range(2):
+            result[half] = 0
+            lost[half] = 0
+            for k in range(lanes(kind) >> 1):
+                at = half * (lanes(kind) >> 1) + k
+                result[half] |= at_lane(k, one_shift(op, n[at], <int8_t>m[at], &one_lost))
+                lost[half] |= at_lane(k, one_lost)
+        saturated = op & SATURATE and any_lost(i, lost)
+        write_halves(c, i, result)
+    set_qc(c, saturated)
     NEXT(c, i)
 
 cdef void sshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, PLAIN, <int8_t>0)
