@@ -10,20 +10,20 @@ from guestdbg.cpu.features cimport has_pmull
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers, vm, vn, write_vd
 from guestdbg.cpu.operands cimport aux
 
+cdef inline uint16_t bit_of_product(uint16_t n, uint16_t m, int bit) noexcept nogil:
+    """n shifted to the bit, if m has it."""
+    return <uint16_t>(<uint16_t>(n << bit) & <uint16_t>(0 - (m >> bit & 1)))
+
 cdef inline void product8(uint64_t* result, const uint8_t* n, const uint8_t* m) noexcept nogil:
-    cdef uint16_t a[8]
-    cdef uint16_t b[8]
-    cdef uint16_t r[8]
-    cdef int e, bit
+    cdef uint16_t a, b
+    cdef int e
     for e in range(8):
-        a[e] = n[e]
-        b[e] = m[e]
-        r[e] = 0
-    for bit in range(8):
-        for e in range(8):
-            r[e] = <uint16_t>(r[e] ^ (<uint16_t>(0 - ((b[e] >> bit) & 1)) & <uint16_t>(a[e] << bit)))
-    for e in range(8):
-        (<uint16_t*>result)[e] = r[e]
+        a, b = n[e], m[e]
+        (<uint16_t*>result)[e] = (
+            bit_of_product(a, b, 0) ^ bit_of_product(a, b, 1) ^ bit_of_product(a, b, 2)
+            ^ bit_of_product(a, b, 3) ^ bit_of_product(a, b, 4) ^ bit_of_product(a, b, 5)
+            ^ bit_of_product(a, b, 6) ^ bit_of_product(a, b, 7)
+        )
 
 cdef inline u128 product64(uint64_t n, uint64_t m) noexcept nogil:
     """Four bits of m at a time: the product of each value that they can have with n is in a table."""

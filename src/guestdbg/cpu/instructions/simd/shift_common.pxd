@@ -9,7 +9,9 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport bits, Cpu, Insn, OK
 from guestdbg.cpu.fp.formats cimport FPSR_QC
 from guestdbg.cpu.instructions.simd.lanes cimport BYTE, DOUBLEWORD, HALFWORD, upper_mask, WORD
-from guestdbg.cpu.instructions.simd.simd_common cimport set_registers, set_vector, vd, vn, write_vd
+from guestdbg.cpu.instructions.simd.simd_common cimport (
+    set_registers, set_vector, store_halves, vd, vn, write_vd,
+)
 from guestdbg.cpu.operands cimport imm, ra
 
 cdef inline uint32_t size_of_shifted(uint32_t raw) noexcept nogil:
@@ -48,8 +50,7 @@ cdef inline int fill_right(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept 
 cdef inline void elements_of(const Cpu* c, const Insn* i, uint64_t* n) noexcept nogil:
     """Vn, with 0 for what is no element, which never saturates: imm masks the upper half, and ra is the
     number of bits above a scalar in the lower half."""
-    n[0] = vn(c, i)[0] << ra(i) >> ra(i)
-    n[1] = vn(c, i)[1] & imm(i)
+    store_halves(n, vn(c, i)[0] << ra(i) >> ra(i), vn(c, i)[1] & imm(i))
 
 cdef inline void set_qc(Cpu* c, bint saturated) noexcept nogil:
     if saturated:

@@ -49,27 +49,25 @@ cdef void ushll_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 cdef void sshll_8(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t result[2]
-    cdef uint16_t above[8]
+    cdef int16_t above
     cdef int e
     if fp_is_trapped(c, i):
         return
     for e in range(8):
-        above[e] = <uint16_t>(<uint16_t>(<const uint8_t*>half(c, i))[e] << 8)
-    for e in range(8):
-        (<int16_t*>result)[e] = <int16_t>(<int16_t>above[e] >> rm(i))
+        above = <int16_t>((<const uint8_t*>half(c, i))[e] << 8)
+        (<int16_t*>result)[e] = <int16_t>(above >> rm(i))
     write_vd(c, i, result[0], result[1])
     NEXT(c, i)
 
 cdef void sshll_16(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef uint64_t result[2]
-    cdef uint32_t above[4]
+    cdef int32_t above
     cdef int e
     if fp_is_trapped(c, i):
         return
     for e in range(4):
-        above[e] = <uint32_t>(<uint32_t>(<const uint16_t*>half(c, i))[e] << 16)
-    for e in range(4):
-        (<int32_t*>result)[e] = <int32_t>(<int32_t>above[e] >> rm(i))
+        above = <int32_t>((<const uint16_t*>half(c, i))[e] << 16)
+        (<int32_t*>result)[e] = <int32_t>(above >> rm(i))
     write_vd(c, i, result[0], result[1])
     NEXT(c, i)
 

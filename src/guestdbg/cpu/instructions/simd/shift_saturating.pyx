@@ -2,28 +2,37 @@
 """Advanced SIMD saturating shift left by immediate (C4.1.96): SQSHL, UQSHL, SQSHLU, vector and scalar.
 
 Only elements that exist may set FPSR.QC, so the others are made 0, which never saturates
-(shift_common.pxd: elements_of).
+(shift_common.pxd: elements_of). Whether an element saturates is seen from its value before the shift: `over`
+and `under` are all ones where it does.
 """
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport add, Cpu, Insn, NEXT, OK
+from guestdbg.cpu.instructions.simd.lanes cimport BYTE, DOUBLEWORD, every, HALFWORD, ones, WORD
 from guestdbg.cpu.instructions.simd.shift_common cimport (
     elements_of, is_scalar, left_shift, set_qc, set_shifted, size_of_shifted,
 )
-from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, write_vd
+from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, store_halves, write_vd
 from guestdbg.cpu.operands cimport rm
 
+cdef inline void shift_left(uint32_t esize, uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    """What leaves an element is lost."""
+    cdef uint64_t mask = every(esize, ones(8 << esize) & ~<uint64_t>0 << shift)
+    store_halves(result, n[0] << shift & mask, n[1] << shift & mask)
+
 cdef inline bint sqshl_elements8(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint8_t over, under, changed = 0
+    cdef int8_t x, highest = <int8_t>0x7f >> shift, lowest = <int8_t>(<int8_t><uint8_t>0x80 >> shift)
     cdef int e
-    cdef int8_t x, limit
-    cdef uint8_t y, wrong, changed = 0
+    shift_left(BYTE, shifted, n, shift)
     for e in range(16):
         x = (<const int8_t*>n)[e]
-        y = <uint8_t>(<uint8_t>x << shift)
-        wrong = <uint8_t>0 - <uint8_t>(<int8_t>y >> shift != x)
-        limit = <int8_t>(<int8_t>(x >> 7) ^ <int8_t>0x7f)
-        (<uint8_t*>result)[e] = (y & ~wrong) | (<uint8_t>limit & wrong)
-        changed |= wrong
+        over = <uint8_t>(0 - <uint8_t>(x > highest))
+        under = <uint8_t>(0 - <uint8_t>(x < lowest))
+        changed |= over | under
+        (<uint8_t*>result)[e] = (((<const uint8_t*>shifted)[e] & ~(over | under)) | (over & <uint8_t>0x7f)
+                                    | (under & <uint8_t>0x80))
     return changed != 0
 
 cdef void sqshl_8(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -37,16 +46,18 @@ cdef void sqshl_8(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef inline bint sqshl_elements16(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint16_t over, under, changed = 0
+    cdef int16_t x, highest = <int16_t>0x7fff >> shift, lowest = <int16_t>(<int16_t><uint16_t>0x8000 >> shift)
     cdef int e
-    cdef int16_t x, limit
-    cdef uint16_t y, wrong, changed = 0
+    shift_left(HALFWORD, shifted, n, shift)
     for e in range(8):
         x = (<const int16_t*>n)[e]
-        y = <uint16_t>(<uint16_t>x << shift)
-        wrong = <uint16_t>0 - <uint16_t>(<int16_t>y >> shift != x)
-        limit = <int16_t>(<int16_t>(x >> 15) ^ <int16_t>0x7fff)
-        (<uint16_t*>result)[e] = (y & ~wrong) | (<uint16_t>limit & wrong)
-        changed |= wrong
+        over = <uint16_t>(0 - <uint16_t>(x > highest))
+        under = <uint16_t>(0 - <uint16_t>(x < lowest))
+        changed |= over | under
+        (<uint16_t*>result)[e] = (((<const uint16_t*>shifted)[e] & ~(over | under)) | (over & <uint16_t>0x7fff)
+                                    | (under & <uint16_t>0x8000))
     return changed != 0
 
 cdef void sqshl_16(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -60,16 +71,18 @@ cdef void sqshl_16(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef inline bint sqshl_elements32(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint32_t over, under, changed = 0
+    cdef int32_t x, highest = <int32_t>0x7fffffff >> shift, lowest = <int32_t>(<int32_t><uint32_t>0x80000000 >> shift)
     cdef int e
-    cdef int32_t x, limit
-    cdef uint32_t y, wrong, changed = 0
+    shift_left(WORD, shifted, n, shift)
     for e in range(4):
         x = (<const int32_t*>n)[e]
-        y = <uint32_t>(<uint32_t>x << shift)
-        wrong = <uint32_t>0 - <uint32_t>(<int32_t>y >> shift != x)
-        limit = <int32_t>(<int32_t>(x >> 31) ^ <int32_t>0x7fffffff)
-        (<uint32_t*>result)[e] = (y & ~wrong) | (<uint32_t>limit & wrong)
-        changed |= wrong
+        over = <uint32_t>(0 - <uint32_t>(x > highest))
+        under = <uint32_t>(0 - <uint32_t>(x < lowest))
+        changed |= over | under
+        (<uint32_t*>result)[e] = (((<const uint32_t*>shifted)[e] & ~(over | under)) | (over & <uint32_t>0x7fffffff)
+                                    | (under & <uint32_t>0x80000000))
     return changed != 0
 
 cdef void sqshl_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -83,16 +96,18 @@ cdef void sqshl_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef inline bint sqshl_elements64(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint64_t over, under, changed = 0
+    cdef int64_t x, highest = <int64_t>0x7fffffffffffffff >> shift, lowest = <int64_t><uint64_t>0x8000000000000000 >> shift
     cdef int e
-    cdef int64_t x, limit
-    cdef uint64_t y, wrong, changed = 0
+    shift_left(DOUBLEWORD, shifted, n, shift)
     for e in range(2):
         x = (<const int64_t*>n)[e]
-        y = <uint64_t>(<uint64_t>x << shift)
-        wrong = <uint64_t>0 - <uint64_t>(<int64_t>y >> shift != x)
-        limit = <int64_t>(<int64_t>(x >> 63) ^ <int64_t>0x7fffffffffffffff)
-        (<uint64_t*>result)[e] = (y & ~wrong) | (<uint64_t>limit & wrong)
-        changed |= wrong
+        over = <uint64_t>0 - <uint64_t>(x > highest)
+        under = <uint64_t>0 - <uint64_t>(x < lowest)
+        changed |= over | under
+        (<uint64_t*>result)[e] = ((shifted[e] & ~(over | under)) | (over & <uint64_t>0x7fffffffffffffff)
+                                 | (under & <uint64_t>0x8000000000000000))
     return changed != 0
 
 cdef void sqshl_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -106,16 +121,16 @@ cdef void sqshl_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef inline bint uqshl_elements8(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint8_t over, changed = 0
+    cdef uint8_t x, highest = <uint8_t>(<uint8_t>0xff >> shift)
     cdef int e
-    cdef uint8_t x, limit
-    cdef uint8_t y, wrong, changed = 0
+    shift_left(BYTE, shifted, n, shift)
     for e in range(16):
         x = (<const uint8_t*>n)[e]
-        y = <uint8_t>(<uint8_t>x << shift)
-        wrong = <uint8_t>0 - <uint8_t>(y >> shift != x)
-        limit = <uint8_t>0xff
-        (<uint8_t*>result)[e] = (y & ~wrong) | (<uint8_t>limit & wrong)
-        changed |= wrong
+        over = <uint8_t>(0 - <uint8_t>(x > highest))
+        changed |= over
+        (<uint8_t*>result)[e] = (<const uint8_t*>shifted)[e] | over
     return changed != 0
 
 cdef void uqshl_8(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -129,16 +144,16 @@ cdef void uqshl_8(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef inline bint uqshl_elements16(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint16_t over, changed = 0
+    cdef uint16_t x, highest = <uint16_t>(<uint16_t>0xffff >> shift)
     cdef int e
-    cdef uint16_t x, limit
-    cdef uint16_t y, wrong, changed = 0
+    shift_left(HALFWORD, shifted, n, shift)
     for e in range(8):
         x = (<const uint16_t*>n)[e]
-        y = <uint16_t>(<uint16_t>x << shift)
-        wrong = <uint16_t>0 - <uint16_t>(y >> shift != x)
-        limit = <uint16_t>0xffff
-        (<uint16_t*>result)[e] = (y & ~wrong) | (<uint16_t>limit & wrong)
-        changed |= wrong
+        over = <uint16_t>(0 - <uint16_t>(x > highest))
+        changed |= over
+        (<uint16_t*>result)[e] = (<const uint16_t*>shifted)[e] | over
     return changed != 0
 
 cdef void uqshl_16(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -152,16 +167,16 @@ cdef void uqshl_16(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef inline bint uqshl_elements32(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint32_t over, changed = 0
+    cdef uint32_t x, highest = <uint32_t>(<uint32_t>0xffffffff >> shift)
     cdef int e
-    cdef uint32_t x, limit
-    cdef uint32_t y, wrong, changed = 0
+    shift_left(WORD, shifted, n, shift)
     for e in range(4):
         x = (<const uint32_t*>n)[e]
-        y = <uint32_t>(<uint32_t>x << shift)
-        wrong = <uint32_t>0 - <uint32_t>(y >> shift != x)
-        limit = <uint32_t>0xffffffff
-        (<uint32_t*>result)[e] = (y & ~wrong) | (<uint32_t>limit & wrong)
-        changed |= wrong
+        over = <uint32_t>(0 - <uint32_t>(x > highest))
+        changed |= over
+        (<uint32_t*>result)[e] = (<const uint32_t*>shifted)[e] | over
     return changed != 0
 
 cdef void uqshl_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -175,16 +190,16 @@ cdef void uqshl_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef inline bint uqshl_elements64(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint64_t over, changed = 0
+    cdef uint64_t x, highest = <uint64_t>0xffffffffffffffff >> shift
     cdef int e
-    cdef uint64_t x, limit
-    cdef uint64_t y, wrong, changed = 0
+    shift_left(DOUBLEWORD, shifted, n, shift)
     for e in range(2):
         x = (<const uint64_t*>n)[e]
-        y = <uint64_t>(<uint64_t>x << shift)
-        wrong = <uint64_t>0 - <uint64_t>(y >> shift != x)
-        limit = <uint64_t>0xffffffffffffffff
-        (<uint64_t*>result)[e] = (y & ~wrong) | (<uint64_t>limit & wrong)
-        changed |= wrong
+        over = <uint64_t>0 - <uint64_t>(x > highest)
+        changed |= over
+        (<uint64_t*>result)[e] = (<const uint64_t*>shifted)[e] | over
     return changed != 0
 
 cdef void uqshl_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -198,16 +213,16 @@ cdef void uqshl_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef inline bint sqshlu_elements8(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint8_t over, changed = 0
+    cdef uint8_t x, highest = <uint8_t>(<uint8_t>0xff >> shift) if shift else <uint8_t>0x7f
     cdef int e
-    cdef int8_t x, limit
-    cdef uint8_t y, wrong, changed = 0
+    shift_left(BYTE, shifted, n, shift)
     for e in range(16):
-        x = (<const int8_t*>n)[e]
-        y = <uint8_t>(<uint8_t>x << shift)
-        wrong = <uint8_t>0 - <uint8_t>(<uint8_t>(y >> shift) != <uint8_t>x or x < 0)
-        limit = <int8_t>~<int8_t>(x >> 7)
-        (<uint8_t*>result)[e] = (y & ~wrong) | (<uint8_t>limit & wrong)
-        changed |= wrong
+        x = (<const uint8_t*>n)[e]
+        over = <uint8_t>(0 - <uint8_t>(x > highest))
+        changed |= over
+        (<uint8_t*>result)[e] = ((<const uint8_t*>shifted)[e] & ~over) | (over & <uint8_t>~<uint8_t>(<int8_t>x >> 7))
     return changed != 0
 
 cdef void sqshlu_8(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -221,16 +236,16 @@ cdef void sqshlu_8(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef inline bint sqshlu_elements16(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint16_t over, changed = 0
+    cdef uint16_t x, highest = <uint16_t>(<uint16_t>0xffff >> shift) if shift else <uint16_t>0x7fff
     cdef int e
-    cdef int16_t x, limit
-    cdef uint16_t y, wrong, changed = 0
+    shift_left(HALFWORD, shifted, n, shift)
     for e in range(8):
-        x = (<const int16_t*>n)[e]
-        y = <uint16_t>(<uint16_t>x << shift)
-        wrong = <uint16_t>0 - <uint16_t>(<uint16_t>(y >> shift) != <uint16_t>x or x < 0)
-        limit = <int16_t>~<int16_t>(x >> 15)
-        (<uint16_t*>result)[e] = (y & ~wrong) | (<uint16_t>limit & wrong)
-        changed |= wrong
+        x = (<const uint16_t*>n)[e]
+        over = <uint16_t>(0 - <uint16_t>(x > highest))
+        changed |= over
+        (<uint16_t*>result)[e] = ((<const uint16_t*>shifted)[e] & ~over) | (over & <uint16_t>~<uint16_t>(<int16_t>x >> 15))
     return changed != 0
 
 cdef void sqshlu_16(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -244,16 +259,16 @@ cdef void sqshlu_16(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef inline bint sqshlu_elements32(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint32_t over, changed = 0
+    cdef uint32_t x, highest = <uint32_t>(<uint32_t>0xffffffff >> shift) if shift else <uint32_t>0x7fffffff
     cdef int e
-    cdef int32_t x, limit
-    cdef uint32_t y, wrong, changed = 0
+    shift_left(WORD, shifted, n, shift)
     for e in range(4):
-        x = (<const int32_t*>n)[e]
-        y = <uint32_t>(<uint32_t>x << shift)
-        wrong = <uint32_t>0 - <uint32_t>(<uint32_t>(y >> shift) != <uint32_t>x or x < 0)
-        limit = <int32_t>~<int32_t>(x >> 31)
-        (<uint32_t*>result)[e] = (y & ~wrong) | (<uint32_t>limit & wrong)
-        changed |= wrong
+        x = (<const uint32_t*>n)[e]
+        over = <uint32_t>(0 - <uint32_t>(x > highest))
+        changed |= over
+        (<uint32_t*>result)[e] = ((<const uint32_t*>shifted)[e] & ~over) | (over & <uint32_t>~<uint32_t>(<int32_t>x >> 31))
     return changed != 0
 
 cdef void sqshlu_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -267,16 +282,16 @@ cdef void sqshlu_32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     NEXT(c, i)
 
 cdef inline bint sqshlu_elements64(uint64_t* result, const uint64_t* n, int shift) noexcept nogil:
+    cdef uint64_t shifted[2]
+    cdef uint64_t over, changed = 0
+    cdef uint64_t x, highest = <uint64_t>0xffffffffffffffff >> shift if shift else <uint64_t>0x7fffffffffffffff
     cdef int e
-    cdef int64_t x, limit
-    cdef uint64_t y, wrong, changed = 0
+    shift_left(DOUBLEWORD, shifted, n, shift)
     for e in range(2):
-        x = (<const int64_t*>n)[e]
-        y = <uint64_t>(<uint64_t>x << shift)
-        wrong = <uint64_t>0 - <uint64_t>(<uint64_t>(y >> shift) != <uint64_t>x or x < 0)
-        limit = <int64_t>~<int64_t>(x >> 63)
-        (<uint64_t*>result)[e] = (y & ~wrong) | (<uint64_t>limit & wrong)
-        changed |= wrong
+        x = (<const uint64_t*>n)[e]
+        over = <uint64_t>0 - <uint64_t>(x > highest)
+        changed |= over
+        (<uint64_t*>result)[e] = ((<const uint64_t*>shifted)[e] & ~over) | (over & <uint64_t>~<uint64_t>(<int64_t>x >> 63))
     return changed != 0
 
 cdef void sqshlu_64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:

@@ -19,9 +19,11 @@ cdef extern from *:
     typedef unsigned long long guestdbg_vector __attribute__((vector_size(16), aligned(1), may_alias));
     #define GUESTDBG_WRITE(to, low, high) \
         (*(guestdbg_vector *)(to) = (guestdbg_vector){(low), (high)})
-    #define GUESTDBG_COPY(to, from) (*(guestdbg_vector *)(to) = *(const guestdbg_vector *)(from))
+    /* From halves: what was computed by halves then stays in registers, and what was computed as a vector
+       is a vector again. */
+    #define GUESTDBG_COPY(to, from) GUESTDBG_WRITE(to, (from)[0], (from)[1])
     #define GUESTDBG_MASKED_COPY(to, from, upper) \
-        (*(guestdbg_vector *)(to) = *(const guestdbg_vector *)(from) & (guestdbg_vector){~0ULL, (upper)})
+        (*(guestdbg_vector *)(to) = (guestdbg_vector){(from)[0], (from)[1]} & (guestdbg_vector){~0ULL, (upper)})
     #else
     #define GUESTDBG_WRITE(to, low, high) ((to)[0] = (low), (to)[1] = (high))
     #define GUESTDBG_COPY(to, from) GUESTDBG_WRITE(to, (from)[0], (from)[1])
