@@ -46,7 +46,7 @@ struct controller *current = &heater;
 NOINLINE void store_vector(u64 low, u64 high, void *to)
 {
 	__asm__ volatile("fmov d0, %0\n\tfmov v0.d[1], %1\n\tstr q0, [%2]"
-			 :: "r"(low), "r"(high), "r"(to) : "memory", "v0");
+				:: "r"(low), "r"(high), "r"(to) : "memory", "v0");
 }
 NOINLINE void store_double(u64 bits, void *to)
 {
@@ -55,7 +55,7 @@ NOINLINE void store_double(u64 bits, void *to)
 int main(void)
 {
 	__asm__ volatile("mrs x0, CPACR_EL1\n\torr x0, x0, #(3 << 20)\n\tmsr CPACR_EL1, x0\n\tisb"
-			 ::: "x0");
+				::: "x0");
 	SET(u64, gain, 0x4004000000000000); /* 2.5 */
 	SET(u64, gain, 0x7ff8000000000001); /* a NaN, twice */
 	SET(u64, gain, 0x7ff8000000000001);
@@ -299,7 +299,7 @@ int main(void)
 {
 	double result;
 	__asm__ volatile("mrs x0, CPACR_EL1\n\torr x0, x0, #(3 << 20)\n\tmsr CPACR_EL1, x0\n\tisb"
-			 ::: "x0");
+				::: "x0");
 	take(2.5, 3, 0.5f, (double *)&shared);
 	result = load(&shared);
 	shared = result;

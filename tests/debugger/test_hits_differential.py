@@ -39,13 +39,13 @@ PROGRAMS = 600
 UNNOTICED = ("maintenance", "prefetch")
 #: What must have happened so often.
 LEAST = {
-    "handler": 1000, "condition": 200, "record": 400, "stop hit": 200, "stop step": 200,
+    "handler": 900, "condition": 200, "record": 400, "stop hit": 200, "stop step": 200,
     "stop limit": 20, "page crossed": 150, "line crossed": 300, "faulted": 20, "raises": 15,
     "breakpoint hits": 300, "break hardware": 60, "break software": 60, "condition held": 150,
     "before": 20, "bit-field": 15, "limit": 60, "registers": 40, "ignored": 30, "late": 1,
     "handler stop": 30, "handler disable": 4, "handler enable": 4, "action detached": 20,
     "action disarmed": 20, "action restore": 20, "when count": 40, "when new": 20,
-    "length more": 80, "length 3": 10, "interrupt": 50, "float": 60,
+    "length more": 80, "length 3": 10, "interrupt": 50, "float": 40,
     "when vector": 40, "two vCPUs": 20, "decided": 300,
 }  # fmt: skip
 
