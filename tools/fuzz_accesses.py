@@ -147,6 +147,20 @@ def _ordered(rng: random.Random) -> Encoded:
     return Encoded(raw, 1 << size, READ if load else WRITE, aligned=1 << size)
 
 
+def _ordered_pc(rng: random.Random) -> Encoded:
+    """LDAPR."""
+    size = rng.randrange(4)
+    return Encoded(0x38BFC000 | size << 30 | _data(rng), 1 << size, READ, aligned=1 << size)
+
+
+def _authenticated(rng: random.Random) -> Encoded:
+    """LDRAA and LDRAB. Their keys are off, so that the address is that of the base register."""
+    n, writeback = rng.randint(-512, 511), rng.randrange(2)
+    raw = 0xF8200400 | rng.randrange(2) << 23 | (n & 0x200) << 13 | (n & 0x1FF) << 12
+    raw |= writeback << 11 | _data(rng)
+    return Encoded(raw, 8, READ, 8 * n, 8 * n if writeback else 0)
+
+
 def _order(rng: random.Random) -> int:
     """The bits A and R of an atomic."""
     return rng.randrange(2) << 23 | rng.randrange(2) << 22
@@ -290,6 +304,8 @@ FORMS: dict[str, Make] = {
     "vector pair pre-index": _pair(3, True),
     "vector pair non-temporal": _pair(0, True),
     "ordered": _ordered,
+    "ordered RCpc": _ordered_pc,
+    "authenticated": _authenticated,
     "atomic": _atomic,
     "swap": _swap,
     "compare and swap": _compare_and_swap,

@@ -330,5 +330,6 @@ def element(rng: random.Random, foci: Sequence[int]) -> Element:
 
 
 _ALIGNED = (
-    "ordered", "atomic", "swap", "compare and swap", "compare and swap pair", "load-exclusive",
+    "ordered", "ordered RCpc", "atomic", "swap", "compare and swap", "compare and swap pair",
+    "load-exclusive",
 )  # fmt: skip

@@ -16,7 +16,16 @@ from typing import Any
 
 import pytest
 
-from guestdbg.debugger import ConditionError, Guest, Hit, InvalidLocation, UnknownRegister, load
+from guestdbg.arm64.instructions import loaded_vectors
+from guestdbg.debugger import (
+    ConditionError,
+    Guest,
+    Hit,
+    InvalidLocation,
+    OptimizedOut,
+    UnknownRegister,
+    load,
+)
 from guestdbg.debugger.breakpoints.conditions.compiler import Shape
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.program.float_format import BFLOAT16, DOUBLE, HALF, SINGLE
@@ -355,6 +364,50 @@ def test_a_load_has_overwritten_the_variable(with_locals: Guest) -> None:
     assert stop.hit is not None
     assert stop.hit.old == 2.5
     assert stop.hit.new is None
+
+
+PARTS = r"""
+#define NOINLINE __attribute__((noinline))
+struct point { double x, y; };
+volatile double shared;
+NOINLINE void move(double a, double b)
+{
+	struct point p = { a * 2, b + 1 };
+	shared = p.x;
+	shared = p.y; /* the last */
+}
+int main(void)
+{
+	__asm__ volatile("mrs x0, CPACR_EL1\n\torr x0, x0, #(3 << 20)\n\tmsr CPACR_EL1, x0\n\tisb"
+		::: "x0");
+	move(1.5, 2.5);
+	return 0;
+}
+"""
+
+
+def test_a_structure_in_vector_registers_is_named_as_such(tmp_path: Path) -> None:
+    path = compiled(tmp_path, {"parts.c": PARTS}, floats=True)
+    with (
+        load(path, provider="soft", console=None) as guest,
+        pytest.raises(OptimizedOut, match="spread over V registers or computed from them"),
+    ):
+        guest.break_(f"parts.c:{line_of(PARTS, 'the last')}", when="p.x == 3")
+
+
+@pytest.mark.parametrize(
+    ("raw", "loaded"),
+    [
+        (0xFD400027, {7}),  # ldr d7, [x1]
+        (0xAD400821, {1, 2}),  # ldp q1, q2, [x1]
+        (0x4C40003E, {30, 31, 0, 1}),  # ld4 {v30.16b - v1.16b}, [x1]
+        (0x3D800021, set()),  # str q1, [x1]
+        (0xF9400021, set()),  # ldr x1, [x1]
+        (0xD503201F, set()),  # nop
+    ],
+)
+def test_loads_of_vector_registers(raw: int, loaded: set[int]) -> None:
+    assert loaded_vectors(raw) == loaded
 
 
 # ---- registers --------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ TEXT = (ROOT / "docs" / "examples.md").read_text()
 # The exit status of a command and a part of its output, by a word that only it has.
 EXPECTED = {
     "queue.tail": (0, "in note_worst+0xc (stats.c:15)"),
+    "heater.integral": (0, "113.08762041727687 -> nan(0x8000000000000)  in control"),
+    "measured != measured": (0, "#1 break control  in control (pid.c:61)"),
     "u-boot.bin": (0, "41000000: 600dcafe"),
     "spin.elf": (124, "it was at main"),
     "flood.elf": (124, "flood: line 100"),
@@ -37,9 +39,9 @@ def shown_below(line: str) -> str:
     return "".join(re.findall(r"^    (#1 .*\n|     called by .*\n)", after, re.MULTILINE))
 
 
-def test_hits_are_shown_after_one_command() -> None:
-    (shown,) = filter(None, map(shown_below, commands()))
-    assert shown.count("called by") == 5
+def test_hits_are_shown_after_two_commands() -> None:
+    shown = [*filter(None, map(shown_below, commands()))]
+    assert [each.count("called by") for each in shown] == [5, 2]
 
 
 def test_every_command_is_checked() -> None:

@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
     from guestdbg.debugger.program.image import Image
 
-__all__ = ["FIRST_VECTOR", "VariableLocation", "needs_entry_value", "variable_location"]
+__all__ = [
+    "FIRST_VECTOR",
+    "VariableLocation",
+    "needs_entry_value",
+    "needs_vectors",
+    "variable_location",
+]
 
 #: DWARF register numbers of AArch64: X0 to X30, SP; V0 to V31.
 _SP = 31
 FIRST_VECTOR, _LAST_VECTOR = 64, 95
+_OPS_OF_REGISTERS = ("DW_OP_regx", "DW_OP_regval_type", "DW_OP_GNU_regval_type")
 _OP_REG, _OP_BREG = "DW_OP_reg", "DW_OP_breg"
 
 
@@ -84,6 +91,15 @@ def needs_entry_value(image: Image, die: DIE, address: int) -> bool:
     """
     operations, _throughout = _operations(image, die, address)
     return any("entry_value" in name for name, _arguments in operations)
+
+
+def needs_vectors(image: Image, die: DIE, address: int) -> bool:
+    """Whether a variable is spread over V registers, or is computed from them."""
+    operations, _throughout = _operations(image, die, address)
+    return any(
+        name in _OPS_OF_REGISTERS and FIRST_VECTOR <= arguments[0] <= _LAST_VECTOR
+        for name, arguments in operations
+    )
 
 
 def _operations(image: Image, die: DIE, address: int) -> tuple[list[tuple[str, list[int]]], bool]:

@@ -29,6 +29,7 @@ from guestdbg.debugger.program.local_variables.location import (
     FIRST_VECTOR,
     VariableLocation,
     needs_entry_value,
+    needs_vectors,
     variable_location,
 )
 from guestdbg.debugger.program.local_variables.stack_frame import frame_variable, register_value
@@ -181,6 +182,8 @@ class ScopedVariables:
             why = "the compiler keeps its value nowhere"
             if needs_entry_value(declared.image, declared.die, state.place.pc):
                 why = "all that is left of it is the argument, which the function no longer has"
+            elif needs_vectors(declared.image, declared.die, state.place.pc):
+                why = "it is spread over V registers or computed from them, which is not read here"
         raise OptimizedOut(
             f"{name!r} of {declared.owner} is optimised out at {state.place.pc:#x}: {why}"
         )
