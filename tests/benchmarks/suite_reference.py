@@ -137,8 +137,8 @@ def copy(rounds: int) -> int:
 
 
 # ---- floating point ----
-# Python computes in double. A sum, product, quotient or square root in single precision is the one in
-# double, rounded again: this is exact, as a double has more than twice the digits. For a fused
+# Python computes in double. A sum, product, quotient or square root in single precision is the one
+# in double, rounded again: this is exact, as a double has more than twice the digits. For a fused
 # multiply-add it is not, so libm computes it.
 
 _LIBM = ctypes.CDLL(ctypes.util.find_library("m"))
