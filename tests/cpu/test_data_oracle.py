@@ -17,7 +17,7 @@ from unicorn import arm64_const as uc_arm64
 
 from guestdbg.arm64.sysregs import SYSREGS
 from tests.cpu.cases import BATCH, Case, Outcome, State
-from tests.cpu.extensions import HCR_API, give
+from tests.cpu.extensions import give
 from tests.cpu.oracle import (
     EDGES,
     SCALE,
@@ -60,15 +60,15 @@ def oracle() -> Oracle:
 
 @pytest.fixture(scope="module")
 def later_oracle() -> Oracle:
-    """SCTLR_EL1.EnIA and so on are clear: PACIA does nothing, but PACGA computes, with keys of zero."""
+    """SCTLR_EL1.EnIA and so on are clear: PACIA and its like do nothing."""
     oracle = Oracle(model=uc_arm64.UC_CPU_ARM64_MAX)
-    give(oracle.tested.cpu, "FlagM", "QARMA5", "PACGA_QARMA5")
-    oracle.tested.cpu.hcr_el2 |= HCR_API
+    give(oracle.tested.cpu, "FlagM", "QARMA5")
     return oracle
 
 
-#: XPACI depends on TCR_EL1, which is not the same on both machines.
-LATER_ROWS = rows(lambda row: row.name in LATER | {"CFINV"} and not row.name.startswith("XPAC"))
+#: Not what Unicorn cannot judge: XPACI depends on TCR_EL1, which is not the same on both machines; PACGA
+#: is UNDEFINED there, as EL3 traps it. (QEMU judges both, in test_extensions_qemu.py.)
+LATER_ROWS = rows(lambda row: row.name in (LATER | {"CFINV"}) - {"XPACI", "XPACD", "PACGA"})
 
 
 @pytest.mark.parametrize("row", LATER_ROWS, ids=lambda row: row.name)

@@ -26,8 +26,12 @@ from guestdbg.kvm import (
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_POWER_OFF,
     KVM_ARM_VCPU_PSCI_0_2,
+    KVM_ARM_VCPU_PTRAUTH_ADDRESS,
+    KVM_ARM_VCPU_PTRAUTH_GENERIC,
     KVM_CAP_ARM_INJECT_EXT_DABT,
     KVM_CAP_ARM_NISV_TO_USER,
+    KVM_CAP_ARM_PTRAUTH_ADDRESS,
+    KVM_CAP_ARM_PTRAUTH_GENERIC,
     KVM_CAP_MAX_VCPUS,
     KVM_CAP_READONLY_MEM,
     KVM_MEM_READONLY,
@@ -160,6 +164,9 @@ class Board(Closing):
         It starts at EL1 with the MMU off and all exceptions masked. All other vCPUs are off.
         """
         init = self.vm.preferred_target().with_feature(KVM_ARM_VCPU_PSCI_0_2)
+        both = (KVM_CAP_ARM_PTRAUTH_ADDRESS, KVM_CAP_ARM_PTRAUTH_GENERIC)
+        if all(self.vm.check_extension(cap) for cap in both):
+            init = init.with_feature(KVM_ARM_VCPU_PTRAUTH_ADDRESS, KVM_ARM_VCPU_PTRAUTH_GENERIC)
         for number, vcpu in enumerate(self.vcpus):
             vcpu.init(init if number == 0 else init.with_feature(KVM_ARM_VCPU_POWER_OFF))
         self.uart.reset()

@@ -36,7 +36,7 @@ _W = re.compile(r"w(\d\d?)\Z")
 _Q = re.compile(r"q(\d\d?)\Z")
 _FLOAT = re.compile(r"([hsd])([0-9]|[12][0-9]|3[01])\Z")
 #: Special-purpose registers that give access to fields of PSTATE, which KVM has as a whole.
-_FIELDS_OF_PSTATE = ("nzcv", "daif", "currentel", "spsel", "pan", "uao")
+_FIELDS_OF_PSTATE = ("nzcv", "daif", "currentel", "spsel", "pan", "uao", "dit", "ssbs")
 
 
 class GeneralRegisters:

@@ -7,6 +7,7 @@ from typing import Final
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.cpu.processor import Processor
 from guestdbg.kvm import constants as kvm
+from guestdbg.kvm.soft.processor_features import has_full_ptr_auth, has_ras
 
 MAX_VCPUS: Final = 64
 MAX_MEMSLOTS: Final = 64
@@ -81,6 +82,10 @@ def check_extension(cpu: Processor, cap: int) -> int:
     if cap == kvm.KVM_CAP_ARM_EL1_32BIT:
         # ID_AA64PFR0_EL1.EL1 is 2 if EL1 can use AArch32 too.
         return int(cpu.get_sysreg(_ID_AA64PFR0) >> 4 & 15 == 2)
+    if cap in (kvm.KVM_CAP_ARM_PTRAUTH_ADDRESS, kvm.KVM_CAP_ARM_PTRAUTH_GENERIC):
+        return int(has_full_ptr_auth(cpu))
+    if cap == kvm.KVM_CAP_ARM_INJECT_SERROR_ESR:
+        return int(has_ras(cpu))
     if cap == kvm.KVM_CAP_ARM_VM_IPA_SIZE:
         return ipa_limit(cpu)
     return _ALWAYS.get(cap, 0)

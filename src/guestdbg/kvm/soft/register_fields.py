@@ -52,6 +52,10 @@ HCR_TACR: Final = 1 << 21
 HCR_TSW: Final = 1 << 22
 HCR_TVM: Final = 1 << 26
 HCR_RW: Final = 1 << 31
+HCR_TERR: Final = 1 << 36
+HCR_TEA: Final = 1 << 37
+HCR_APK: Final = 1 << 40
+HCR_API: Final = 1 << 41
 
 # CNTHCTL_EL2 without VHE (D23.12.8).
 CNTHCTL_EL1PCTEN: Final = 1 << 0
@@ -81,6 +85,8 @@ ISS_CM: Final = 1 << 8
 ISS_SF: Final = 1 << 15
 ISS_SSE: Final = 1 << 21
 ISS_ISV: Final = 1 << 24
+#: All of the syndrome but the class and IL.
+ESR_ISS: Final = 0x1FF_FFFF
 FSC_TRANSLATION: Final = 0x04
 FSC_ACCESS: Final = 0x08
 FSC_PERMISSION: Final = 0x0C

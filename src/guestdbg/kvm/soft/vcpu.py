@@ -33,9 +33,11 @@ from guestdbg.kvm.soft.debug.switch import read_hardware
 from guestdbg.kvm.soft.exits import hit_programs, mmio
 from guestdbg.kvm.soft.exits.handle_exit import EXIT_HANDLERS, unexpected
 from guestdbg.kvm.soft.exits.inject_fault import adjust_pc, inject_dabt
-from guestdbg.kvm.soft.register_fields import HCR_VSE, PSTATE_SS
+from guestdbg.kvm.soft.processor_features import has_ras
+from guestdbg.kvm.soft.register_fields import ESR_ISS, HCR_VSE, ISS_ISV, PSTATE_SS
 from guestdbg.kvm.soft.registers import guest, timer
-from guestdbg.kvm.soft.registers.reset import HCR_GUEST, check_init, reset_vcpu
+from guestdbg.kvm.soft.registers.reset import check_init, initial_hcr, reset_vcpu
+from guestdbg.kvm.soft.registers.sys_regs import VSESR
 from guestdbg.kvm.soft.run import livelock, requests
 from guestdbg.kvm.soft.run.waiting import INTR
 from guestdbg.kvm.soft.state import (
@@ -135,7 +137,7 @@ class SoftVcpu(VcpuState):
         check_init(self, init)
         self.initialised_with = init
         self.reset_state = None
-        self.cpu.hcr_el2 = HCR_GUEST
+        self.cpu.hcr_el2 = initial_hcr(self)
         reset_vcpu(self)
         self.stopped = init.has(KVM_ARM_VCPU_POWER_OFF)
         # Also to learn of the machine's first run.
@@ -155,27 +157,42 @@ class SoftVcpu(VcpuState):
 
     def get_reg_list(self) -> list[int]:
         self._check("KVM_GET_REG_LIST", initialised=True)
-        return guest.reg_list()
+        return guest.reg_list(self)
 
     def get_vcpu_events(self) -> VcpuEvents:
         self._check("KVM_GET_VCPU_EVENTS")
-        return VcpuEvents(serror_pending=bool(self.cpu.hcr_el2 & HCR_VSE))
+        pending = bool(self.cpu.hcr_el2 & HCR_VSE)
+        if not has_ras(self.cpu):
+            return VcpuEvents(serror_pending=pending)
+        esr = self.cpu.get_sysreg(VSESR) if pending else 0
+        return VcpuEvents(serror_pending=pending, serror_has_esr=True, serror_esr=esr)
 
     def set_vcpu_events(self, events: VcpuEvents) -> None:
         self._check("KVM_SET_VCPU_EVENTS")
-        if events.serror_has_esr:
+        ras = has_ras(self.cpu)
+        if events.serror_has_esr and not ras:
             raise KvmError(
                 errno.EINVAL,
                 "KVM_SET_VCPU_EVENTS",
                 "serror_has_esr: this processor has no RAS extension to report a syndrome with",
             )
-        hcr = self.cpu.hcr_el2
         if events.serror_pending:  # a pending SError is not taken back
-            self.cpu.hcr_el2 = hcr | HCR_VSE
+            if ras:
+                self._set_serror_syndrome(events)
+            self.cpu.hcr_el2 |= HCR_VSE
         if events.ext_dabt_pending:
             # Userspace could not complete an access: the guest takes an external abort for it.
             self.mmio = None
             inject_dabt(self, self.cpu.far_el2)
+
+    def _set_serror_syndrome(self, events: VcpuEvents) -> None:
+        """What the SError reports; without a syndrome of userspace, an IMPLEMENTATION DEFINED one."""
+        esr = events.serror_esr if events.serror_has_esr else ISS_ISV
+        if esr & ~ESR_ISS:
+            raise KvmError(
+                errno.EINVAL, "KVM_SET_VCPU_EVENTS", f"serror_esr {esr:#x}: it has 25 bits"
+            )
+        self.cpu.set_sysreg(VSESR, esr)
 
     def get_mp_state(self) -> int:
         self._check("KVM_GET_MP_STATE")

@@ -84,6 +84,12 @@ def handle_wfx(vcpu: VcpuState, esr: int) -> Exit | None:
     return None if esr & _WFX_IS_WFE else wait_for_interrupt(vcpu)
 
 
+def handle_ptrauth(vcpu: VcpuState, esr: int) -> Exit | None:
+    """Pointer authentication (EC 0x09) by a vCPU without the feature: UNDEFINED to the guest."""
+    inject_undef(vcpu)
+    return None
+
+
 def handle_unknown(vcpu: VcpuState, esr: int) -> Exit | None:
     """A class that nothing here enables: UNDEFINED to the guest."""
     ec = esr >> EC_SHIFT & EC_MASK
@@ -97,6 +103,7 @@ def handle_unknown(vcpu: VcpuState, esr: int) -> Exit | None:
 
 _BY_CLASS: Final[dict[int, Handler]] = {
     EC.WFX: handle_wfx,
+    EC.PAC: handle_ptrauth,
     EC.HVC64: handle_hvc,
     EC.SMC64: handle_smc,
     EC.SYS64: handle_sys_reg,

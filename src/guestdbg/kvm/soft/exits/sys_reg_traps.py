@@ -43,6 +43,18 @@ _MEMORY_CONTROLS: Final = encodings(
 #: DC ISW, CSW and CISW, which HCR_EL2.TSW traps.
 _BY_SET_AND_WAY: Final = frozenset(encode16(1, 0, 7, crm, 2) for crm in (6, 10, 14))
 
+#: Registers of RAS that HCR_EL2.TERR traps, and that can be written.
+_ERROR_RECORDS: Final = encodings(
+    (
+        "ERRSELR_EL1",
+        "ERXCTLR_EL1",
+        "ERXSTATUS_EL1",
+        "ERXADDR_EL1",
+        "ERXMISC0_EL1",
+        "ERXMISC1_EL1",
+    )
+)
+
 
 def _caches_on(vcpu: VcpuState) -> bool:
     return vcpu.cpu.get_sysreg(_SCTLR) & _MMU_AND_CACHES == _MMU_AND_CACHES
@@ -72,6 +84,10 @@ def _clean_by_set_and_way(vcpu: VcpuState, value: int) -> None:
         vcpu.cpu.hcr_el2 = hcr | HCR_TVM
 
 
+def _read_zero(vcpu: VcpuState) -> int:
+    return 0
+
+
 def _read_processor(encoding: int) -> Read:
     return lambda vcpu: vcpu.cpu.get_sysreg(encoding)
 
@@ -88,6 +104,10 @@ TRAPS: Final[dict[int, tuple[Read | None, Write | None]]] = {
     **dict.fromkeys(_BY_SET_AND_WAY, (None, _clean_by_set_and_way)),
     SYSREGS["ACTLR_EL1"].encoding: (_read_processor(SYSREGS["ACTLR_EL1"].encoding), wi),
     **{encoding: (_read_id_register(encoding), None) for encoding in ID_REGISTERS},
+    # HCR_EL2.TERR: the guest sees no error records (trap_raz_wi).
+    **dict.fromkeys(_ERROR_RECORDS, (_read_zero, wi)),
+    SYSREGS["ERRIDR_EL1"].encoding: (_read_zero, None),
+    SYSREGS["ERXFR_EL1"].encoding: (_read_zero, None),
 }
 
 

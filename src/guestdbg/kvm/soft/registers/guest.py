@@ -201,6 +201,6 @@ def set_reg(vcpu: VcpuState, reg_id: int, value: int) -> None:
     raise _no_such("KVM_SET_ONE_REG", reg_id)
 
 
-def reg_list() -> list[int]:
+def reg_list(vcpu: VcpuState) -> list[int]:
     """KVM_GET_REG_LIST: every id that one-reg access accepts."""
-    return [*_REGS, *(sys_reg_id(encoding) for encoding in sys_reg_list())]
+    return [*_REGS, *(sys_reg_id(encoding) for encoding in sys_reg_list(vcpu))]

@@ -8,10 +8,17 @@ from typing import Final
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm import constants as kvm
 from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.soft.processor_features import (
+    PTRAUTH_FEATURES,
+    has_full_ptr_auth,
+    has_ras,
+)
 from guestdbg.kvm.soft.register_fields import (
     CNTHCTL_EL1PCEN,
     CNTHCTL_EL1PCTEN,
     HCR_AMO,
+    HCR_API,
+    HCR_APK,
     HCR_BSU_IS,
     HCR_FB,
     HCR_FMO,
@@ -20,6 +27,8 @@ from guestdbg.kvm.soft.register_fields import (
     HCR_RW,
     HCR_SWIO,
     HCR_TACR,
+    HCR_TEA,
+    HCR_TERR,
     HCR_TID3,
     HCR_TIDCP,
     HCR_TSC,
@@ -32,7 +41,8 @@ from guestdbg.kvm.soft.register_fields import (
     PSTATE_DAIF,
     PSTATE_EL1H,
 )
-from guestdbg.kvm.soft.registers.sys_regs import UNUSED_RESET
+from guestdbg.kvm.soft.registers.id_regs import has_ptrauth
+from guestdbg.kvm.soft.registers.sys_regs import UNUSED_RESET, VDISR
 from guestdbg.kvm.soft.state import HOST_DEBUG_STATE, OWNER_FREE, LinuxVersion, VcpuState
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
 
@@ -60,6 +70,17 @@ HCR_GUEST: Final = (
     | HCR_TVM
     | HCR_RW
 )
+
+
+def initial_hcr(vcpu: VcpuState) -> int:
+    """HCR_EL2 of a vCPU that is initialised, by its features and the processor's (vcpu_reset_hcr)."""
+    hcr = HCR_GUEST
+    if has_ras(vcpu.cpu):
+        hcr |= HCR_TEA | HCR_TERR
+    if has_ptrauth(vcpu):
+        hcr |= HCR_API | HCR_APK
+    return hcr
+
 
 _POWER_OFF: Final = 1 << kvm.KVM_ARM_VCPU_POWER_OFF
 _KNOWN_FEATURES: Final = _POWER_OFF | (1 << kvm.KVM_ARM_VCPU_PSCI_0_2)
@@ -92,11 +113,20 @@ def check_init(vcpu: VcpuState, init: VcpuInit) -> None:
     features = init.features[0]
     if features & ~_ALL_FEATURES or any(init.features[1:]):
         raise KvmError(errno.ENOENT, call, f"features {init.features} has unknown bits")
-    if features & ~_KNOWN_FEATURES:
+    ptrauth = features & PTRAUTH_FEATURES
+    if ptrauth and (ptrauth != PTRAUTH_FEATURES or not has_full_ptr_auth(vcpu.cpu)):
         raise KvmError(
             errno.EINVAL,
             call,
-            f"features {features:#x}: only POWER_OFF (1) and PSCI_0_2 (4) are offered",
+            f"features {features:#x}: PTRAUTH_ADDRESS (bit 5) and PTRAUTH_GENERIC (bit 6) are offered "
+            "together, where the processor has both (KVM_CAP_ARM_PTRAUTH_ADDRESS, _GENERIC)",
+        )
+    if features & ~(_KNOWN_FEATURES | PTRAUTH_FEATURES):
+        raise KvmError(
+            errno.EINVAL,
+            call,
+            f"features {features:#x}: only POWER_OFF (1), PSCI_0_2 (4) and pointer authentication "
+            "(0x60) are offered",
         )
     earlier = [vcpu, *vcpu.vm.soft_vcpus] if linux.features_of_machine else [vcpu]
     for other in earlier:
@@ -131,6 +161,8 @@ def reset_vcpu(vcpu: VcpuState) -> None:
     cpu.cntvoff_el2 = vcpu.vm.cntvoff
     # The processor's own OS Lock is locked after a reset. The guest's is emulated, and unlocked.
     cpu.set_sysreg(_OSLAR, 0)
+    if has_ras(cpu):
+        cpu.set_sysreg(VDISR, 0)
 
     vcpu.vcpu_debug_state = DebugRegisters()
     vcpu.mdscr_el1 = 0

@@ -14,7 +14,8 @@ from guestdbg.arm64.sysregs import SYSREGS, encode16
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.regs import name_of, sys_reg_id
 from guestdbg.kvm.soft.debug.debug_regs import DEBUG_REGS
-from guestdbg.kvm.soft.registers.id_regs import sanitised_id_reg
+from guestdbg.kvm.soft.processor_features import has_ras
+from guestdbg.kvm.soft.registers.id_regs import has_ptrauth, sanitised_id_reg
 from guestdbg.kvm.soft.state import VcpuState
 
 
@@ -28,8 +29,8 @@ ID_REGISTERS: Final = frozenset(
     encode16(3, 0, 0, crm, op2) for crm in range(1, 8) for op2 in range(8)
 )
 
-#: Registers of AArch32 and RAS, which this processor does not implement. Their values are kept, so
-#: that a vCPU can be migrated, and have no effect. Encoding -> value at reset.
+#: Registers of AArch32, which this processor does not implement, and of RAS, where it does not. Their
+#: values are kept, so that a vCPU can be migrated, and have no effect. Encoding -> value at reset.
 UNUSED_RESET: Final[dict[int, int]] = {
     SYSREGS[name].encoding: value
     for name, value in (
@@ -69,6 +70,16 @@ IN_PROCESSOR: Final = encodings(
     )
 )
 
+#: In the processor, of vCPUs with pointer authentication only (ptrauth_visibility).
+KEYS: Final = encodings(
+    f"AP{key}KEY{half}_EL1" for key in ("IA", "IB", "DA", "DB", "GA") for half in ("LO", "HI")
+)
+
+#: With FEAT_RAS, where the guest's DISR_EL1 is, and the syndrome of its next virtual SError.
+VDISR: Final = SYSREGS["VDISR_EL2"].encoding
+VSESR: Final = SYSREGS["VSESR_EL2"].encoding
+_DISR: Final = SYSREGS["DISR_EL1"].encoding
+
 #: In the processor, and constant: they describe it.
 INVARIANT: Final = ID_REGISTERS | encodings(
     ("MIDR_EL1", "REVIDR_EL1", "AIDR_EL1", "CLIDR_EL1", "CTR_EL0")
@@ -88,8 +99,12 @@ def get_sys_reg(vcpu: VcpuState, encoding: int) -> int:
         return kept[0](vcpu)
     if encoding in IN_PROCESSOR:
         return vcpu.cpu.get_sysreg(encoding)
+    if encoding == _DISR and has_ras(vcpu.cpu):
+        return vcpu.cpu.get_sysreg(VDISR)
     if encoding in UNUSED_RESET:
         return vcpu.unused_regs[encoding]
+    if encoding in KEYS and has_ptrauth(vcpu):
+        return vcpu.cpu.get_sysreg(encoding)
     if encoding in INVARIANT:
         if encoding == _ID_AA64DFR0 and vcpu.vm.id_aa64dfr0_el1 is not None:
             return vcpu.vm.id_aa64dfr0_el1
@@ -113,8 +128,12 @@ def set_sys_reg(vcpu: VcpuState, encoding: int, value: int) -> None:
         kept[1](vcpu, value)
     elif encoding in IN_PROCESSOR:
         vcpu.cpu.set_sysreg(encoding, value)
+    elif encoding == _DISR and has_ras(vcpu.cpu):
+        vcpu.cpu.set_sysreg(VDISR, value)
     elif encoding in UNUSED_RESET:
         vcpu.unused_regs[encoding] = value
+    elif encoding in KEYS and has_ptrauth(vcpu):
+        vcpu.cpu.set_sysreg(encoding, value)
     elif encoding in INVARIANT:
         present = get_sys_reg(vcpu, encoding)
         if value == present:
@@ -160,6 +179,7 @@ def _set_id_aa64dfr0(vcpu: VcpuState, value: int) -> None:
     vcpu.vm.id_aa64dfr0_el1 = value
 
 
-def sys_reg_list() -> list[int]:
+def sys_reg_list(vcpu: VcpuState) -> list[int]:
     """The encodings that one-reg access accepts, sorted."""
-    return sorted({*DEBUG_REGS, *IN_PROCESSOR, *UNUSED_RESET, *INVARIANT})
+    keys = KEYS if has_ptrauth(vcpu) else ()
+    return sorted({*DEBUG_REGS, *IN_PROCESSOR, *UNUSED_RESET, *INVARIANT, *keys})
