@@ -32,6 +32,12 @@ USER_RW, KERNEL_RW, USER_RO, KERNEL_RO = (0x4111_0000 + 0x1000 * n for n in rang
 #: Where the page of CODE is mapped as a guarded page.
 GUARDED = 0x4200_8000
 
+#: The data pages again, behind a table descriptor that takes permissions away (APTable, XNTable, PXNTable):
+#: HIERARCHY + 2**21 * n has the value n in these five bits.
+HIERARCHY = 0x8000_0000
+#: TTBR1's table, whose every entry is itself: as a page, or as the table of the next level.
+RECURSIVE = BASE + 0x1C_0000
+
 AF, SH, USER, RO, UXN, PXN, GP = 1 << 10, 3 << 8, 1 << 6, 1 << 7, 1 << 54, 1 << 53, 1 << 50
 SCTLR = 0x30D0_0980 & ~(1 << 23) | 1 | 1 << 2 | 1 << 12  # M, C, I; SPAN clear
 TCR = 25 | 1 << 8 | 1 << 10 | 3 << 12 | 25 << 16 | 1 << 23 | 2 << 32 | 2 << 30
@@ -49,6 +55,7 @@ start:
     msr mair_el1, x0
     ldr x0, =TABLES
     msr ttbr0_el1, x0
+    ldr x0, =RECURSIVE
     msr ttbr1_el1, x0
     ldr x0, =TCR
     msr tcr_el1, x0
@@ -214,7 +221,7 @@ def _program(directory: Path) -> bytes:
     source = _SOURCE.replace("VECTORS\n", vectors + "\n    .balign 128\n").replace(
         "    KEYS", "\n".join(f"    .quad {key:#x}" for key in KEYS)
     )
-    for name in ("TABLES", "TCR", "RECORDS", "RESULTS"):
+    for name in ("TABLES", "TCR", "RECORDS", "RESULTS", "RECURSIVE"):
         source = source.replace(f"={name}", f"={globals()[name]:#x}")
     return assemble(source, directory)
 
@@ -222,7 +229,7 @@ def _program(directory: Path) -> bytes:
 def _tables() -> bytes:
     """39-bit addresses: the program's 2 MiB in pages, EL1's; the UART; the guarded page."""
     level1, level2, pages, guarded = TABLES, TABLES + 0x1000, TABLES + 0x2000, TABLES + 0x3000
-    found = bytearray(0x5000)
+    found = bytearray(0x6000)
 
     def put(table: int, index: int, value: int) -> None:
         struct.pack_into("<Q", found, table - TABLES + 8 * index, value)
@@ -240,6 +247,10 @@ def _tables() -> bytes:
     ):  # fmt: skip
         put(pages, (page >> 12) & 511, page | AF | SH | attributes | 3)
     put(guarded, (GUARDED >> 12) & 511, CODE | AF | SH | USER | RO | GP | 3)
+    behind = TABLES + 0x5000
+    put(level1, 2, behind | 3)
+    for n in range(32):
+        put(behind, n, pages | n << 59 | 3)
     return bytes(found)
 
 
@@ -257,6 +268,7 @@ class Image:
             (CODE, self.code),
             (RECORDS, b"".join(s.pack() for s in self.scenarios)),
             (USER_RW, bytes(range(1, 256)) * 64),
+            (RECURSIVE, struct.pack("<Q", RECURSIVE | AF | SH | UXN | PXN | 3) * 8192),
         ):
             memory[at - BASE : at - BASE + len(what)] = what
         return memory

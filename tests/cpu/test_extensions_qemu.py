@@ -19,6 +19,7 @@ from tests.cpu import bare_metal
 from tests.cpu.bare_metal import (
     CODE,
     GUARDED,
+    HIERARCHY,
     KERNEL_RO,
     KERNEL_RW,
     SCTLR,
@@ -44,6 +45,7 @@ BTYPE, SSBS, PAN, UAO, DIT, TCO = 3 << 10, 1 << 12, 1 << 22, 1 << 23, 1 << 24, 1
 SPAN, DSSBS, BT0, BT1 = 1 << 23, 1 << 44, 1 << 35, 1 << 36
 EN_IA, EN_IB, EN_DA, EN_DB = 1 << 31, 1 << 30, 1 << 27, 1 << 13
 EN_ALL = EN_IA | EN_IB | EN_DA | EN_DB
+HPD0 = 1 << 41
 TBI0, TBI1, TBID0, TBID1 = 1 << 37, 1 << 38, 1 << 51, 1 << 52
 SLOT = 16
 PAGES = (USER_RW, KERNEL_RW, USER_RO, KERNEL_RO)
@@ -239,6 +241,56 @@ def test_branch_targets(tmp_path: Path) -> None:
         )
         branch_target += sum(record["esr"] >> 26 == 0x0D for record in found)
     assert branch_target > 300
+
+
+def test_permissions_of_tables(tmp_path: Path) -> None:
+    """TCR_EL1.HPD0: table descriptors take no permissions away."""
+    rng = random.Random(4)
+    texts = ("ldr x1, [x0]", "str x1, [x0]", "ldtr x1, [x0]", "sttr x1, [x0]", "br x0")
+    code = slots(texts, tmp_path)
+    which, scenarios = [], []
+    for _ in range(bare_metal.MOST):
+        n = rng.randrange(len(texts))
+        which.append(n)
+        page = rng.choice((*PAGES, CODE)) if texts[n] != "br x0" else CODE
+        scenarios.append(
+            Scenario(
+                rng.choice((EL0, EL1, EL1 | PAN)),
+                CODE + n * SLOT,
+                x=(HIERARCHY + (rng.randrange(32) << 21) + (page & 0x1F_FFFF) + 0x800, 5),
+                tcr=TCR | some(rng, HPD0),
+            )
+        )
+    found = compare(
+        Image(code, scenarios), tmp_path, lambda n: f"{texts[which[n]]} {scenarios[n]}"
+    )
+    classes = [record["esr"] >> 26 for record in found]
+    assert {0x15, 0x20, 0x21, 0x24, 0x25} <= set(classes)
+
+
+def test_small_tables(tmp_path: Path) -> None:
+    """FEAT_TTST: ranges of down to 16 bits, of each granule."""
+    rng = random.Random(5)
+    code = slots(["ldr x1, [x0]"], tmp_path)
+    scenarios = []
+    for _ in range(bare_metal.MOST):
+        tsz = rng.choice((25, 33, 34, 39, 40, 41, 42, 43, 44, 46, 47, 48))
+        granule = rng.randrange(1, 4)
+        if granule == 3 and tsz == 48:
+            continue  # beyond the largest: CONSTRAINED UNPREDICTABLE
+        distance = rng.randrange(1, 1 << rng.choice((12, 16, 64 - tsz, 64 - tsz, 65 - tsz)))
+        scenarios.append(
+            Scenario(
+                EL1,
+                CODE,
+                x=((1 << 64) - (distance & ~7 or 8),),
+                tcr=TCR & ~(1 << 23 | 63 << 16 | 3 << 30) | tsz << 16 | granule << 30,
+            )
+        )
+    found = compare(Image(code, scenarios), tmp_path, lambda n: f"{scenarios[n]}")
+    classes = [record["esr"] >> 26 for record in found]
+    assert classes.count(0x15) > 300
+    assert classes.count(0x25) > 50
 
 
 def test_the_page_of_code_is_there_twice(tmp_path: Path) -> None:
