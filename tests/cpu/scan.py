@@ -1,11 +1,12 @@
 """The encoding space, sampled densely, and two disassemblers to compare with.
 
-LLVM knows which feature brought an instruction, so it can be asked for Armv8.0-A alone. Binutils'
-objdump knows all later ones, too: nothing that it calls undefined may be accepted.
+LLVM knows which feature brought an instruction, so it can be asked for the features of each
+processor model alone. Binutils' objdump knows all later ones, too: nothing that it calls undefined
+may be accepted.
 
 Bits 31 to 10 of an encoding, which hold the opcodes, take every value; bits 9 to 0, as a rule two
-registers, take `VARIANTS` values of each (GUESTDBG_SCAN=1024: all of them, the whole of 2**32
-encodings, in about two hours of one core).
+registers, take some values of each (`VARIANTS`; GUESTDBG_SCAN=1024: all of them, the whole of 2**32
+encodings for each model, in about two hours of one core each).
 """
 
 from __future__ import annotations
@@ -24,7 +25,25 @@ from pathlib import Path
 
 from tests.cpu.oracle import SEED
 
-VARIANTS = int(os.environ.get("GUESTDBG_SCAN", "5"), 0)
+#: Model -> LLVM's features, and how many values bits 9 to 0 take. The largest model has all the
+#: instructions, in every form; the others differ in which of them there are.
+MODELS = {
+    "max": (
+        "+v8.2a,+aes,+sha2,+sha3,+fullfp16,+fp16fml,+dotprod,+complxnum,+jsconv,+rcpc,+pauth,"
+        "+flagm,+dit,+sb,+ssbs,+bti",
+        3,
+    ),
+    "armv8.2": ("+v8.2a,+aes,+sha2,+fullfp16,+dotprod,+rcpc,+ssbs", 1),
+    "cortex-a57": ("+v8a,+crc,+aes,+sha2", 1),
+}
+_ALL_VARIANTS = os.environ.get("GUESTDBG_SCAN")
+
+
+def variants(model: str) -> int:
+    """How many values bits 9 to 0 take for this model."""
+    return int(_ALL_VARIANTS, 0) if _ALL_VARIANTS else MODELS[model][1]
+
+
 TOPS = 1 << 11  # values of bits 31..21
 MIDDLES = 1 << 11  # values of bits 20..10
 
@@ -115,30 +134,36 @@ def objdump_refuses(encodings: array[int]) -> list[int]:
     return [int(raw, 16) for raw in re.findall(r"\.inst\t0x([0-9a-f]{8}) ; undefined", listing)]
 
 
-def lows(rng: random.Random, count: int) -> Iterator[list[int]]:
-    """Lists of `count` values of bits 9..0, VARIANTS of them. The first five: any two registers
-    twice; Rd 31; Rn 31; Rn the same as Rd."""
-    if VARIANTS >= 1024:
+def lows(rng: random.Random, count: int, number: int) -> Iterator[list[int]]:
+    """`number` lists of `count` values of bits 9..0. The first: any two registers. The second: for
+    each, one of Rd 31, Rn 31 and Rn the same as Rd. Then three lists of only one of these."""
+    if number >= 1024:
         for low in range(1024):
             yield [low] * count
         return
-    for variant in range(VARIANTS):
+    for variant in range(number):
         some = array("H", rng.randbytes(2 * count))
-        if variant == 2:
-            yield [it & 0x3E0 | 31 for it in some]
-        elif variant == 3:
-            yield [it & 31 | 0x3E0 for it in some]
-        elif variant == 4:
-            yield [(it & 31) * 0x21 for it in some]
+        if variant == 1:
+            kinds = rng.choices(range(3), k=count)
+            yield [_special(it, kind) for it, kind in zip(some, kinds, strict=True)]
+        elif 2 <= variant < 5:
+            yield [_special(it, variant - 2) for it in some]
         else:
             yield [it & 0x3FF for it in some]
 
 
-def encodings_with(top: int) -> Iterator[array[int]]:
-    """All values of bits 20..10 for one value of bits 31..21."""
+def _special(low: int, kind: int) -> int:
+    """Two registers of which Rd is 31, Rn is 31, or both are the same."""
+    if kind == 0:
+        return low & 0x3E0 | 31
+    return low & 31 | 0x3E0 if kind == 1 else (low & 31) * 0x21
+
+
+def encodings_with(top: int, number: int = 5) -> Iterator[array[int]]:
+    """All values of bits 20..10 for one value of bits 31..21, `number` times."""
     rng = random.Random(f"{SEED} scan {top}")
     base = top << 21
-    for low in lows(rng, MIDDLES):
+    for low in lows(rng, MIDDLES, number):
         yield array(
             "I", [base | it for it in map(int.__or__, range(0, MIDDLES << 10, 1 << 10), low)]
         )

@@ -149,14 +149,6 @@ EXPLAINED = (
         lambda raw, text: raw & 0xFFFF_0000 in (0xD50C_0000, 0xD50E_0000),
     ),
     Explained(
-        "SIMD and floating-point data processing",
-        "not implemented: nothing of it is in the decode table",
-        False,
-        0x0E00_0000,
-        0x0E00_0000,
-        0x1E60_2820,  # FADD D0, D1, D0
-    ),
-    Explained(
         "should be one",
         "CONSTRAINED UNPREDICTABLE: as if the field of a register that there is not were 11111",
         True,

@@ -1,7 +1,8 @@
-"""Every encoding that Armv8.0-A leaves unallocated is UNDEFINED, none that it has is refused.
+"""What a model's ID registers promise is decoded, and everything else is UNDEFINED.
 
-Our decoder against LLVM's, over every value of bits 31 to 10 (see scan.py). What they differ in is
-listed with its reason in scan_explained.py.
+Our decoder against LLVM's, over every value of bits 31 to 10, for each processor model with the
+features of LLVM that correspond to its own (see scan.py). What they differ in is listed with its
+reason in scan_explained.py.
 """
 
 from __future__ import annotations
@@ -16,27 +17,24 @@ pytest.importorskip(
     "guestdbg.cpu.processor", reason="the processor is not compiled", exc_type=ImportError
 )
 
-from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.cpu.identification import identification
 from guestdbg.cpu.processor import PhysicalMemory, Processor, encodings
 from tests.cpu import scan
 from tests.cpu.oracle import SEED
-from tests.cpu.processor_features import LSE
 from tests.cpu.scan_explained import EXPLAINED, Explained, explain
 
 needs_llvm = pytest.mark.skipif(scan.llvm_library() is None, reason="llvm-mc is not installed")
 needs_objdump = pytest.mark.skipif(scan.objdump() is None, reason="no aarch64 objdump")
 
-PARTS = 16
-LATER = "+v8a,+crc,+lse,+lor"
+PARTS = 8
 
 
-def processor(*, later: bool = False) -> Processor:
-    """later: with LSE atomics and limited ordering regions."""
-    cpu = Processor(PhysicalMemory(), identification=LSE if later else None)
-    if later:
-        mmfr1 = SYSREGS["ID_AA64MMFR1_EL1"].encoding
-        cpu.set_sysreg(mmfr1, cpu.get_sysreg(mmfr1) | 1 << 16)
-    return cpu
+def processor(model: str) -> Processor:
+    return Processor(PhysicalMemory(), identification=identification(model))
+
+
+def llvm(model: str) -> scan.Llvm:
+    return scan.Llvm(scan.MODELS[model][0])
 
 
 class Scan:
@@ -80,20 +78,23 @@ class Scan:
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_opcode(part: int) -> None:
-    """20,971,520 encodings in all (with GUESTDBG_SCAN=1024 all 4,294,967,296)."""
-    it = Scan(processor(), scan.Llvm())
+@pytest.mark.parametrize("model", scan.MODELS)
+def test_every_opcode(model: str, part: int) -> None:
+    """20,971,520 encodings in all (with GUESTDBG_SCAN=1024 all 4,294,967,296 of each model)."""
+    it = Scan(processor(model), llvm(model))
+    number = scan.variants(model)
     for top in range(part, scan.TOPS, PARTS):
-        for some in scan.encodings_with(top):
+        for some in scan.encodings_with(top, number):
             it.compare(some)
     it.check()
-    assert it.scanned == scan.TOPS // PARTS * scan.MIDDLES * min(scan.VARIANTS, 1024)
+    assert it.scanned == scan.TOPS // PARTS * scan.MIDDLES * min(number, 1024)
 
 
 @needs_llvm
-def test_exceptions_and_branches_to_registers() -> None:
+@pytest.mark.parametrize("model", scan.MODELS)
+def test_exceptions_and_branches_to_registers(model: str) -> None:
     """Where bits 4 to 0 are opcode too: every value of them, and of bits 31 to 10."""
-    it = Scan(processor(), scan.Llvm())
+    it = Scan(processor(model), llvm(model))
     rng = random.Random(f"{SEED} exceptions")
     for low in range(32):
         some = [0xD400_0000 | n << 21 | rng.getrandbits(16) << 5 | low for n in range(8)] * 4
@@ -107,9 +108,10 @@ def test_exceptions_and_branches_to_registers() -> None:
 
 
 @needs_llvm
-def test_system_instructions() -> None:
+@pytest.mark.parametrize("model", scan.MODELS)
+def test_system_instructions(model: str) -> None:
     """All of 1101010100: every op0 to op2, with Rt 31, which means none, and without."""
-    it = Scan(processor(), scan.Llvm())
+    it = Scan(processor(model), llvm(model))
     for rt in (31, 0, 5):
         it.compare(array("I", [0xD500_0000 | n << 5 | rt for n in range(1 << 17)]))
     it.check()
@@ -117,38 +119,21 @@ def test_system_instructions() -> None:
 
 
 @needs_llvm
-@pytest.mark.slow
-def test_later_atomics() -> None:
-    """Exclusives, ordered accesses and atomics of Armv8.1, with the features in the ID registers:
-    every value of bits 31..30 and 23..10; each is refused without the feature, which
-    test_every_opcode says."""
-    it = Scan(processor(later=True), scan.Llvm(LATER))
-    tops = [size << 9 | group << 3 | n for size in range(4) for group in (8, 56) for n in range(8)]
-    for top in tops:
-        for some in scan.encodings_with(top):
-            it.compare(some)
-    it.check()
-    one = array("I", [0xF820_0020, 0xC8A0_7C20, 0x88C0_7C20])  # LDADD, CAS, LDLAR
-    assert processor(later=True).decodes(one) == bytes([1, 1, 1])
-    assert processor().decodes(one) == bytes(3)
-
-
-@needs_llvm
 @pytest.mark.parametrize("it", EXPLAINED, ids=lambda it: it.name)
 def test_each_explanation_has_its_example(it: Explained) -> None:
     """An entry that explains nothing any more must go."""
-    llvm = scan.Llvm()
+    reference = llvm("max")
     one = array("I", [it.example])
-    tested, reference = processor().decodes(one), llvm.accepts(one)
-    assert (bool(tested[0]), bool(reference[0])) == (it.accepted, not it.accepted)
-    assert explain(it.example, llvm.text(it.example), it.accepted) is it
+    tested, other = processor("max").decodes(one), reference.accepts(one)
+    assert (bool(tested[0]), bool(other[0])) == (it.accepted, not it.accepted)
+    assert explain(it.example, reference.text(it.example), it.accepted) is it
 
 
 @needs_objdump
 @pytest.mark.slow
 def test_what_we_accept_binutils_knows() -> None:
     """A second opinion, of one who knows more instructions: of every row some thousands."""
-    cpu = processor(later=True)
+    cpu = processor("max")
     rng = random.Random(f"{SEED} objdump")
     some = array("I")
     for _, mask, value in encodings():
@@ -162,7 +147,7 @@ def test_what_we_accept_binutils_knows() -> None:
 
 
 def test_decodes_takes_whole_encodings() -> None:
-    cpu = processor()
+    cpu = processor("cortex-a57")
     assert cpu.decodes(array("I", [0xD503_201F, 0x1400_0000, 0])) == bytes([1, 2, 0])
     assert cpu.decodes(b"") == b""
     with pytest.raises(ValueError, match="multiple of 4"):
