@@ -30,7 +30,7 @@ from tests.cpu.oracle import SEED
 MODELS = {
     "max": (
         "+v8.2a,+aes,+sha2,+sha3,+fullfp16,+fp16fml,+dotprod,+complxnum,+jsconv,+rcpc,+pauth,"
-        "+flagm,+dit,+sb,+ssbs,+bti",
+        "+flagm,+dit,+sb,+ssbs,+bti,+ccdp",
         3,
     ),
     "armv8.2": ("+v8.2a,+aes,+sha2,+fullfp16,+dotprod,+rcpc,+ssbs", 1),

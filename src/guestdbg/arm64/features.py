@@ -142,6 +142,7 @@ _ALL = (
     _one("DIT", "PFR0", "DIT", 1, "data independent timing", mandatory=(8, 4)),
     _one("TTST", "MMFR2", "ST", 1, "small translation tables", mandatory=(8, 4)),
     _one("SB", "ISAR1", "SB", 1, "the speculation barrier SB", mandatory=(8, 5)),
+    _one("DPB2", "ISAR1", "DPB", 2, "DC CVADP", "DPB", mandatory=(8, 5)),
     _one("SSBS", "PFR1", "SSBS", 1, "PSTATE.SSBS", mandatory=(8, 5)),
     _one("SSBS2", "PFR1", "SSBS", 2, "MRS and MSR of SSBS", "SSBS", mandatory=(8, 5)),
     _one("BTI", "PFR1", "BT", 1, "branch target identification", mandatory=(8, 5)),

@@ -28,6 +28,7 @@ cdef enum:
     F_SSBS2 = 4
     F_PAUTH = 5
     F_RAS = 6
+    F_LOR = 7
 
 cdef struct Reg
 

@@ -21,7 +21,7 @@ from guestdbg.cpu.mmu cimport regime_changed, tlb_flush
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.sysreg_traps cimport (
     T_ACTLR, T_APK, T_BRP, T_CPACR, T_CTR, T_DAIF, T_DBG, T_DBGOS, T_DBGRA, T_DCC, T_ERR, T_FP, T_FRQ, T_ID1, T_ID2, T_ID3,
-    T_IMPDEF, T_NONE, T_PCT, T_PMCR, T_PMU, T_PTIMER, T_SP_EL0, T_VCT, T_VM, T_VTIMER, T_WRP,
+    T_IMPDEF, T_LOR, T_NONE, T_PCT, T_PMCR, T_PMU, T_PTIMER, T_SP_EL0, T_VCT, T_VM, T_VTIMER, T_WRP,
 )
 from guestdbg.cpu.timer cimport counter, timer_met
 
@@ -357,6 +357,8 @@ cdef bint is_implemented(const Cpu* c, const Reg* r) noexcept nogil:
         return has_ssbs2(c)
     if r.feature == F_PAUTH:
         return has_pauth(c) or has_pacga(c)
+    if r.feature == F_LOR:
+        return ((c.id_aa64mmfr1 >> 16) & 15) != 0
     return has_ras(c)
 
 
@@ -608,6 +610,13 @@ cdef int extensions() except -1:
     for n in range(10):
         at(names[n], 3, 0, 2, 1 + (n >> 2), n & 3, RW, T_APK, GOES_ON, &layout.keys[n], ALL)
         of(F_PAUTH)
+    # LORID_EL1 says that there are no regions: the others are RES0.
+    lor = (b"LORSA_EL1", b"LOREA_EL1", b"LORN_EL1", b"LORC_EL1")
+    for n in range(4):
+        by(lor[n], 3, 0, 10, 4, n, RW, T_LOR, GOES_ON, read_zero, ignore, NULL)
+        of(F_LOR)
+    by("LORID_EL1", 3, 0, 10, 4, 7, RO, T_LOR, GOES_ON, read_zero, NULL, NULL)
+    of(F_LOR)
     # No error records: those of a selected one are RAZ/WI.
     by("ERRIDR_EL1", 3, 0, 5, 3, 0, RO, T_ERR, GOES_ON, read_zero, NULL, NULL)
     of(F_RAS)

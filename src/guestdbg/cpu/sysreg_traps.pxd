@@ -32,6 +32,7 @@ cdef enum:
     T_IMPDEF = 24      # HCR_EL2.TIDCP; what it does not trap is UNDEFINED
     T_APK = 25         # HCR_EL2.APK clear
     T_ERR = 26         # HCR_EL2.TERR
+    T_LOR = 27         # HCR_EL2.TLOR
 
 # Why an access is not made: denied().
 cdef enum:

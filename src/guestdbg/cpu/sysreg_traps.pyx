@@ -7,6 +7,7 @@ from guestdbg.cpu.sysreg cimport R0, R1, Reg, W0, W1
 
 
 cdef uint64_t CPTR_TCPAC = <uint64_t>1 << 31
+cdef uint64_t HCR_TLOR = <uint64_t>1 << 35
 
 
 cdef inline uint32_t mdcr_traps(Cpu* c, uint64_t which) noexcept nogil:
@@ -91,6 +92,8 @@ cdef uint32_t denied(Cpu* c, const Reg* r, bint read) noexcept nogil:
         return TO_EL2 if c.mdcr_el2 & (MDCR_TPM | MDCR_TPMCR) else UNDEFINED
     if t == T_APK:
         return ALLOWED if c.hcr_el2 & HCR_APK else TO_EL2
+    if t == T_LOR:
+        return TO_EL2 if c.hcr_el2 & HCR_TLOR else ALLOWED
     if t == T_ERR:
         return TO_EL2 if c.hcr_el2 & HCR_TERR else ALLOWED
     # T_IMPDEF

@@ -25,7 +25,6 @@ _WORDS = {
     "FEAT_BF16": "BFloat16",
     "FEAT_CSSC": "common short sequences",
     "FEAT_CSV2_2": "software context numbers",
-    "FEAT_DPB2": "DC CVADP",
     "FEAT_FPMR": "8-bit floating point",
     "FEAT_FRINTTS": "FRINT32 and FRINT64",
     "FEAT_FlagM2": "AXFLAG and XAFLAG",
