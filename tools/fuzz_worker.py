@@ -88,7 +88,7 @@ def _pieces(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> 
 
 def _simd(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
     """A batch of SIMD and FP instructions, compared with Unicorn, which has no types."""
-    instructions: int = import_module("tests.cpu.simd_cases").run(seed)
+    instructions: int = import_module("tests.cpu.simd_cases").run(seed, DID)
     return instructions
 
 

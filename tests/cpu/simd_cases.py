@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from functools import cache
 
 from unicorn import arm64_const as uc_arm64
 
 from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.cpu.processor import encodings_by_module
 from tests.cpu.oracle import SEED, Row, rows
 from tests.cpu.scale_batch import MODES, Batch, Pair
 from tests.cpu.scale_machines import ProcessorUnderTest, Reference
@@ -99,10 +101,19 @@ def sequence(batch: Batch, length: int) -> None:
 _pair = cache(make_pair)
 
 
-def run(seed: int) -> int:
-    """A batch of BATCH cases, compared; the number of instructions."""
+@cache
+def _groups() -> dict[str, str]:
+    """The module of each row."""
+    return {row[0]: module for module, rows in encodings_by_module().items() for row in rows}
+
+
+def run(seed: int, did: Counter[str]) -> int:
+    """A batch of BATCH cases, compared; the number of instructions. did: counts them by module."""
     batch = Batch(f"simd {seed}", list(MODES)[seed % len(MODES)])
     batch.prepare(BATCH)
     while len(batch.cases) < BATCH:
         single(batch)
-    return _pair().check(batch).instructions
+    tally = _pair().check(batch)
+    for name, count in tally.executed.items():
+        did[_groups()[name]] += count
+    return tally.instructions

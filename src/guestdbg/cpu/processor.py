@@ -6,6 +6,9 @@ Raises ImportError, saying what to do, where the processor is not compiled.
 import importlib
 import pkgutil
 
+#: The rows of the decode table that each module has put there.
+_ROWS: dict[str, slice] = {}
+
 try:
     from guestdbg.cpu import core, instructions, processor_binding
     from guestdbg.cpu.hit_program_objects import HitPrograms
@@ -17,7 +20,9 @@ try:
     for _found in pkgutil.walk_packages(instructions.__path__, f"{instructions.__name__}."):
         _module = importlib.import_module(_found.name)
         if hasattr(_module, "install"):  # not the slow paths
+            _first = len(core.row_names)
             _module.install()
+            _ROWS[_found.name] = slice(_first, len(core.row_names))
     core.seal()
 except ImportError as error:
     raise ImportError(
@@ -40,6 +45,13 @@ def encodings() -> list[tuple[str, int, int]]:
     return core.table()
 
 
+def encodings_by_module() -> dict[str, list[tuple[str, int, int]]]:
+    """The same, by the module of the instructions: "fp.fp_compare", "mem_int"."""
+    table = core.table()
+    start = len(instructions.__name__) + 1
+    return {module[start:]: table[rows] for module, rows in _ROWS.items()}
+
+
 __all__ = [
     "EXIT_EL2",
     "EXIT_HIT",
@@ -55,4 +67,5 @@ __all__ = [
     "ProcessorState",
     "address_of",
     "encodings",
+    "encodings_by_module",
 ]
