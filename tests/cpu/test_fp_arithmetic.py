@@ -6,6 +6,8 @@ are judged elsewhere (test_scale_simd.py, test_fp_second_reference.py).
 
 from __future__ import annotations
 
+import ctypes
+import platform
 from dataclasses import dataclass
 
 import pytest
@@ -199,3 +201,22 @@ def test_result_and_flags(tested: ProcessorUnderTest, expected: Expected, before
     result = outcome.state.x[0] if to_general else outcome.state.v[0]
     assert f"{result:#x}" == f"{expected.result:#x}"
     assert outcome.state.fpsr == before | expected.fpsr
+
+
+#: FE_UPWARD of <fenv.h>, by the host.
+UPWARD = {"x86_64": 0x800, "aarch64": 0x40_0000}
+
+
+@pytest.mark.skipif(platform.machine() not in UPWARD, reason="FE_UPWARD is not known here")
+def test_the_hosts_rounding_does_not_matter(tested: ProcessorUnderTest) -> None:
+    """The host's own setting is another during a run, and afterwards what it was."""
+    libc = ctypes.CDLL(None)
+    upward = UPWARD[platform.machine()]
+    add = Expected("fadd d0, d1, d2", 0x1E62_2820, (ONE, HALF - (60 << 52)), ONE, IXC)
+    before = libc.fegetround()
+    assert libc.fesetround(upward) == 0
+    try:
+        test_result_and_flags(tested, add, IXC)
+        assert libc.fegetround() == upward
+    finally:
+        libc.fesetround(before)

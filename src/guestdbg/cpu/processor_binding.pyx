@@ -9,6 +9,7 @@ from guestdbg.cpu.core cimport *
 from guestdbg.cpu.mmu cimport tlb_flush, translate
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.exception cimport get_spsr, set_pstate, take_el1
+from guestdbg.cpu.fp.host_control cimport begin_host_arithmetic, end_host_arithmetic
 from guestdbg.cpu.memory cimport PhysicalMemory
 from guestdbg.cpu.hit_program_objects cimport HitPrograms
 from guestdbg.cpu.state cimport ProcessorState, put_state, state_of
@@ -386,6 +387,7 @@ cdef class Processor:
         taken to EL2, and the guest must not see where its execution was interrupted.
         """
         cdef Cpu* c = self.c
+        cdef uint64_t host
         c.pc = branch_address(c, c.pc)
         c.limit = ~<uint64_t>0 if limit is None else limit
         if c.exit != EXIT_LIMIT and c.exit != EXIT_KICK:
@@ -393,7 +395,9 @@ cdef class Processor:
             c.did_step = False
         c.exit = EXIT_NONE
         with nogil:
+            host = begin_host_arithmetic()
             run_loop(c)
+            end_host_arithmetic(host)
         return c.exit
 
     def set_programs(self, HitPrograms programs):

@@ -4,14 +4,14 @@ and FPRSqrtStepFused.
 
 Each is written once, for a constant format; the function that is exported chooses among the three.
 """
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from guestdbg.cpu.core cimport Cpu, u128, unlikely
-from guestdbg.cpu.fp.formats cimport DOUBLE, FPSR_DZC, FPSR_IOC, HALF, ROUND_FPCR, ROUND_NEGINF, SINGLE
+from guestdbg.cpu.fp.formats cimport DOUBLE, FPSR_DZC, HALF, ROUND_FPCR, ROUND_NEGINF, SINGLE
 from guestdbg.cpu.fp.rounding cimport fp_round, fp_round128, rounding_of, shift_right_sticky128
 from guestdbg.cpu.fp.unpacked cimport (
-    clz64, default_nan, exponent_bias, fraction_bits, infinity, invalid_operation, is_nan, is_signalling,
-    KIND_INFINITY, KIND_NONZERO, KIND_QUIET, KIND_SIGNALLING, KIND_ZERO, process_nan, process_nans, process_nans3,
+    clz64, default_nan, exponent_bias, fraction_bits, infinity, invalid_operation, KIND_INFINITY,
+    KIND_NONZERO, KIND_QUIET, KIND_SIGNALLING, KIND_ZERO, process_nan, process_nans, process_nans3,
     quiet_bit, sign_bit, signed_infinity, signed_zero, unpack, Unpacked,
 )
 

@@ -8,9 +8,9 @@ from guestdbg.cpu.fp.formats cimport (
 )
 from guestdbg.cpu.fp.rounding cimport fp_round, round_and_pack, rounding_of, rounds_up
 from guestdbg.cpu.fp.unpacked cimport (
-    clz64, default_nan, exponent_ones, flush_operand, flushes, fraction_bits, fraction_mask, infinity, is_nan,
-    KIND_INFINITY, KIND_NONZERO, KIND_QUIET, KIND_SIGNALLING, KIND_ZERO, magnitude, process_nan, quiet_bit,
-    sign_bit, sign_shift, signed_infinity, signed_zero, unpack, unpack_finite, Unpacked,
+    clz64, default_nan, flush_operand, flushes, fraction_bits, infinity, is_nan, KIND_INFINITY,
+    KIND_NONZERO, KIND_QUIET, KIND_ZERO, magnitude, process_nan, quiet_bit, sign_bit, sign_shift,
+    signed_infinity, signed_zero, unpack, unpack_finite, Unpacked,
 )
 
 # ---- between formats --------------------------------------------------------------------------

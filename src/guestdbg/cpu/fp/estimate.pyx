@@ -7,9 +7,8 @@ from guestdbg.cpu.core cimport Cpu, unlikely
 from guestdbg.cpu.fp.formats cimport DOUBLE, FPSR_DZC, FPSR_UFC, HALF, ROUND_FPCR, SINGLE
 from guestdbg.cpu.fp.rounding cimport overflowed, rounding_of
 from guestdbg.cpu.fp.unpacked cimport (
-    exponent_bias, exponent_ones, flush_operand, flushes, fraction_bits, infinity, invalid_operation,
-    KIND_INFINITY, KIND_QUIET, KIND_ZERO, magnitude, process_nan, sign_bit, signed_infinity, signed_zero,
-    unpack, Unpacked,
+    exponent_bias, exponent_ones, flushes, fraction_bits, invalid_operation, KIND_INFINITY, KIND_QUIET,
+    KIND_ZERO, magnitude, process_nan, sign_bit, signed_infinity, signed_zero, unpack, Unpacked,
 )
 
 cdef uint32_t RECIP[512]     # from 256 on: RecipEstimate; 256 to 511, too

@@ -12,7 +12,7 @@ Only inline functions: there is no module of this name at run time. fmt is a con
 """
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport Cpu, Insn, likely, unlikely
+from guestdbg.cpu.core cimport Cpu, likely, unlikely
 from guestdbg.cpu.fp.formats cimport (
     DOUBLE, FPCR_FZ, FPCR_RMODE, FPSR_IXC, ROUND_NEGINF, ROUND_TIEAWAY, ROUND_TIEEVEN, ROUND_ZERO, SINGLE,
 )

@@ -1,11 +1,11 @@
 # cython: language_level=3
 """Rounding to a format (FPRound), the end of every operation."""
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from guestdbg.cpu.core cimport Cpu, u128, unlikely
 from guestdbg.cpu.fp.formats cimport (
-    DOUBLE, FPCR_RMODE, FPSR_IOC, FPSR_IXC, FPSR_OFC, FPSR_UFC, HALF, ROUND_FPCR, ROUND_NEGINF, ROUND_ODD,
-    ROUND_POSINF, ROUND_TIEAWAY, ROUND_TIEEVEN, SINGLE,
+    FPCR_RMODE, FPSR_IOC, FPSR_IXC, FPSR_OFC, FPSR_UFC, ROUND_FPCR, ROUND_NEGINF, ROUND_ODD, ROUND_POSINF,
+    ROUND_TIEAWAY, ROUND_TIEEVEN,
 )
 from guestdbg.cpu.fp.unpacked cimport (
     clz64, exponent_bias, exponent_ones, flushes, fraction_bits, infinity, sign_bit, signed_zero,
@@ -16,7 +16,8 @@ cdef inline int rounding_of(const Cpu* c, int rounding) noexcept nogil:
     """ROUND_FPCR replaced by what FPCR.RMode says."""
     return <int>((c.fpcr >> FPCR_RMODE) & 3) if rounding == ROUND_FPCR else rounding
 
-cdef inline bint rounds_up(int rounding, uint64_t sign, uint64_t kept, uint64_t error, uint64_t half) noexcept nogil:
+cdef inline bint rounds_up(int rounding, uint64_t sign, uint64_t kept, uint64_t error,
+                           uint64_t half) noexcept nogil:
     """Whether a magnitude is incremented. kept: it without its fraction; error: the fraction; half: where
     the fraction is one half."""
     if rounding == ROUND_TIEEVEN:

@@ -3,12 +3,10 @@
 
 Everything here is inlined: where `fmt` is a constant, so are the widths of its fields.
 """
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from guestdbg.cpu.core cimport Cpu, unlikely
-from guestdbg.cpu.fp.formats cimport (
-    DOUBLE, FPCR_AHP, FPCR_DN, FPCR_FZ, FPCR_FZ16, FPSR_IDC, FPSR_IOC, HALF, SINGLE,
-)
+from guestdbg.cpu.fp.formats cimport DOUBLE, FPCR_DN, FPCR_FZ, FPCR_FZ16, FPSR_IDC, FPSR_IOC, HALF, SINGLE
 
 cdef extern from *:
     int clz64 "__builtin_clzll"(unsigned long long) nogil  # not for 0

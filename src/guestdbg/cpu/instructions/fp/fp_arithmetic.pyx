@@ -261,16 +261,26 @@ cdef int fill_half(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     return OK if has_fp16(c) else UNDEF
 
 cdef int register() except -1:
-    rows("FMUL_{}_floatdp2", "00011110 {} 1 mmmmm 0000 10 nnnnn ddddd", fill, fill_half, fmul_h, fmul_s, fmul_d)
-    rows("FDIV_{}_floatdp2", "00011110 {} 1 mmmmm 0001 10 nnnnn ddddd", fill, fill_half, fdiv_h, fdiv_s, fdiv_d)
-    rows("FADD_{}_floatdp2", "00011110 {} 1 mmmmm 0010 10 nnnnn ddddd", fill, fill_half, fadd_h, fadd_s, fadd_d)
-    rows("FSUB_{}_floatdp2", "00011110 {} 1 mmmmm 0011 10 nnnnn ddddd", fill, fill_half, fsub_h, fsub_s, fsub_d)
-    rows("FMAX_{}_floatdp2", "00011110 {} 1 mmmmm 0100 10 nnnnn ddddd", fill, fill_half, fmax_h, fmax_s, fmax_d)
-    rows("FMIN_{}_floatdp2", "00011110 {} 1 mmmmm 0101 10 nnnnn ddddd", fill, fill_half, fmin_h, fmin_s, fmin_d)
-    rows("FMAXNM_{}_floatdp2", "00011110 {} 1 mmmmm 0110 10 nnnnn ddddd", fill, fill_half, fmaxnm_h, fmaxnm_s, fmaxnm_d)
-    rows("FMINNM_{}_floatdp2", "00011110 {} 1 mmmmm 0111 10 nnnnn ddddd", fill, fill_half, fminnm_h, fminnm_s, fminnm_d)
-    rows("FNMUL_{}_floatdp2", "00011110 {} 1 mmmmm 1000 10 nnnnn ddddd", fill, fill_half, fnmul_h, fnmul_s, fnmul_d)
-    rows("FSQRT_{}_floatdp1", "00011110 {} 1 000011 10000 nnnnn ddddd", fill, fill_half, fsqrt_h, fsqrt_s, fsqrt_d)
+    rows("FMUL_{}_floatdp2", "00011110 {} 1 mmmmm 0000 10 nnnnn ddddd", fill, fill_half,
+         fmul_h, fmul_s, fmul_d)
+    rows("FDIV_{}_floatdp2", "00011110 {} 1 mmmmm 0001 10 nnnnn ddddd", fill, fill_half,
+         fdiv_h, fdiv_s, fdiv_d)
+    rows("FADD_{}_floatdp2", "00011110 {} 1 mmmmm 0010 10 nnnnn ddddd", fill, fill_half,
+         fadd_h, fadd_s, fadd_d)
+    rows("FSUB_{}_floatdp2", "00011110 {} 1 mmmmm 0011 10 nnnnn ddddd", fill, fill_half,
+         fsub_h, fsub_s, fsub_d)
+    rows("FMAX_{}_floatdp2", "00011110 {} 1 mmmmm 0100 10 nnnnn ddddd", fill, fill_half,
+         fmax_h, fmax_s, fmax_d)
+    rows("FMIN_{}_floatdp2", "00011110 {} 1 mmmmm 0101 10 nnnnn ddddd", fill, fill_half,
+         fmin_h, fmin_s, fmin_d)
+    rows("FMAXNM_{}_floatdp2", "00011110 {} 1 mmmmm 0110 10 nnnnn ddddd", fill, fill_half,
+         fmaxnm_h, fmaxnm_s, fmaxnm_d)
+    rows("FMINNM_{}_floatdp2", "00011110 {} 1 mmmmm 0111 10 nnnnn ddddd", fill, fill_half,
+         fminnm_h, fminnm_s, fminnm_d)
+    rows("FNMUL_{}_floatdp2", "00011110 {} 1 mmmmm 1000 10 nnnnn ddddd", fill, fill_half,
+         fnmul_h, fnmul_s, fnmul_d)
+    rows("FSQRT_{}_floatdp1", "00011110 {} 1 000011 10000 nnnnn ddddd", fill, fill_half,
+         fsqrt_h, fsqrt_s, fsqrt_d)
     rows("FMADD_{}_floatdp3", "00011111 {} 0 mmmmm 0 aaaaa nnnnn ddddd", fill, fill_half,
          fmadd_h, fmadd_s, fmadd_d)
     rows("FMSUB_{}_floatdp3", "00011111 {} 0 mmmmm 1 aaaaa nnnnn ddddd", fill, fill_half,

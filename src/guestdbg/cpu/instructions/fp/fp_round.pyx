@@ -67,27 +67,68 @@ cdef inline void frint(Cpu* c, const Insn* i, int fmt, int rounding, bint exact)
     write_scalar(c, i, r)
     NEXT(c, i)
 
-cdef void frintn_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_TIEEVEN, False)
-cdef void frintn_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_TIEEVEN, False)
-cdef void frintn_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_TIEEVEN, False)
-cdef void frintp_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_POSINF, False)
-cdef void frintp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_POSINF, False)
-cdef void frintp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_POSINF, False)
-cdef void frintm_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_NEGINF, False)
-cdef void frintm_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_NEGINF, False)
-cdef void frintm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_NEGINF, False)
-cdef void frintz_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_ZERO, False)
-cdef void frintz_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_ZERO, False)
-cdef void frintz_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_ZERO, False)
-cdef void frinta_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_TIEAWAY, False)
-cdef void frinta_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_TIEAWAY, False)
-cdef void frinta_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_TIEAWAY, False)
-cdef void frintx_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_FPCR, True)
-cdef void frintx_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_FPCR, True)
-cdef void frintx_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_FPCR, True)
-cdef void frinti_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, HALF, ROUND_FPCR, False)
-cdef void frinti_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, SINGLE, ROUND_FPCR, False)
-cdef void frinti_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: frint(c, i, DOUBLE, ROUND_FPCR, False)
+cdef void frintn_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, HALF, ROUND_TIEEVEN, False)
+
+cdef void frintn_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, SINGLE, ROUND_TIEEVEN, False)
+
+cdef void frintn_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, DOUBLE, ROUND_TIEEVEN, False)
+
+cdef void frintp_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, HALF, ROUND_POSINF, False)
+
+cdef void frintp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, SINGLE, ROUND_POSINF, False)
+
+cdef void frintp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, DOUBLE, ROUND_POSINF, False)
+
+cdef void frintm_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, HALF, ROUND_NEGINF, False)
+
+cdef void frintm_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, SINGLE, ROUND_NEGINF, False)
+
+cdef void frintm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, DOUBLE, ROUND_NEGINF, False)
+
+cdef void frintz_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, HALF, ROUND_ZERO, False)
+
+cdef void frintz_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, SINGLE, ROUND_ZERO, False)
+
+cdef void frintz_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, DOUBLE, ROUND_ZERO, False)
+
+cdef void frinta_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, HALF, ROUND_TIEAWAY, False)
+
+cdef void frinta_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, SINGLE, ROUND_TIEAWAY, False)
+
+cdef void frinta_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, DOUBLE, ROUND_TIEAWAY, False)
+
+cdef void frintx_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, HALF, ROUND_FPCR, True)
+
+cdef void frintx_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, SINGLE, ROUND_FPCR, True)
+
+cdef void frintx_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, DOUBLE, ROUND_FPCR, True)
+
+cdef void frinti_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, HALF, ROUND_FPCR, False)
+
+cdef void frinti_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, SINGLE, ROUND_FPCR, False)
+
+cdef void frinti_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    frint(c, i, DOUBLE, ROUND_FPCR, False)
 
 # ---- decode -----------------------------------------------------------------------------------
 

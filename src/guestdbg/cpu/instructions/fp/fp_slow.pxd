@@ -1,6 +1,5 @@
 # cython: language_level=3
 """Instructions without the host's arithmetic: after the check for traps, complete, and end with NEXT."""
-from libc.stdint cimport uint64_t
 
 from guestdbg.cpu.core cimport Cpu, Insn
 
