@@ -17,7 +17,10 @@ shift_narrow             SHRN, RSHRN
 shift_narrow_saturating  SQSHRN and the others that saturate
 polynomial               PMULL
 fp_shape                 format and number of elements of the fp_* modules, decoding (.pxd only)
-fp_lanes                 whole vectors by the host's arithmetic, where it gives the same (.pxd only)
+fp_lanes_common          when the host computes whole vectors as Arm defines it (.pxd only)
+fp_lanes                 arithmetic of whole vectors by the host (.pxd only)
+fp_lanes_compare         comparison, maximum, minimum of whole vectors by the host (.pxd only)
+fp_lanes_convert         conversions and rounding of whole vectors by the host (.pxd only)
 fp_each                  element by element: what fits all operands and modes
 fp_functions             functions of one element that only SIMD has
 fp_same                  FADD, FMLA and the others with three registers of the same kind

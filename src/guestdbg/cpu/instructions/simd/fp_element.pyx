@@ -13,7 +13,7 @@ from guestdbg.cpu.instructions.simd.fp_each cimport (
 )
 from guestdbg.cpu.instructions.simd.fp_functions cimport element_mulsub
 from guestdbg.cpu.instructions.simd.fp_lanes cimport (
-    arithmetic_d, arithmetic_s, muladd_d, muladd_s, MULTIPLICATION,
+    arithmetic_d, arithmetic_s, INDEXED, muladd_d, muladd_s, MULTIPLICATION,
 )
 from guestdbg.cpu.instructions.simd.fp_shape cimport INDEX, row, set_shape_half, set_shape_sd
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
@@ -37,8 +37,8 @@ cdef void fmls_element(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ter
 
 cdef inline void multiply(Cpu* c, const Insn* i, bint is_double) noexcept nogil:
     if fp_is_trapped(c, i): return
-    if not (arithmetic_d(c, i, MULTIPLICATION, True) if is_double
-            else arithmetic_s(c, i, MULTIPLICATION, True)):
+    if not (arithmetic_d(c, i, MULTIPLICATION, INDEXED) if is_double
+            else arithmetic_s(c, i, MULTIPLICATION, INDEXED)):
         each_binary_indexed(c, i, fp_mul)
     NEXT(c, i)
 

@@ -15,9 +15,11 @@ from guestdbg.cpu.instructions.simd.fp_functions cimport (
     element_cmeq0, element_cmge0, element_cmgt0, element_cmle0, element_cmlt0, element_recpe,
     element_rsqrte,
 )
-from guestdbg.cpu.instructions.simd.fp_lanes cimport (
-    compare_d, compare_s, EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL, square_root_d, square_root_s,
+from guestdbg.cpu.instructions.simd.fp_lanes cimport square_root_d, square_root_s
+from guestdbg.cpu.instructions.simd.fp_lanes_compare cimport (
+    compare_d, compare_s, EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL,
 )
+from guestdbg.cpu.instructions.simd.fp_lanes_convert cimport to_integral_d, to_integral_s
 from guestdbg.cpu.instructions.simd.fp_shape cimport (
     FLAG, ROUNDING, row, set_shape, set_shape_half, set_shape_sd,
 )
@@ -88,6 +90,23 @@ cdef void frint(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     each_round(c, i)
     NEXT(c, i)
 
+cdef inline void round_vector(Cpu* c, const Insn* i, int rounding, bint is_double) noexcept nogil:
+    if fp_is_trapped(c, i): return
+    if not (to_integral_d(c, i, rounding) if is_double else to_integral_s(c, i, rounding)):
+        each_round(c, i)
+    NEXT(c, i)
+
+cdef void frintn_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_TIEEVEN, False)
+cdef void frintn_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_TIEEVEN, True)
+cdef void frintm_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_NEGINF, False)
+cdef void frintm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_NEGINF, True)
+cdef void frintp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_POSINF, False)
+cdef void frintp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_POSINF, True)
+cdef void frintz_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_ZERO, False)
+cdef void frintz_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_ZERO, True)
+cdef void frinta_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_TIEAWAY, False)
+cdef void frinta_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_TIEAWAY, True)
+
 cdef void fsqrt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: unary(c, i, fp_sqrt)
 
 cdef inline void square_root(Cpu* c, const Insn* i, bint is_double) noexcept nogil:
@@ -155,20 +174,20 @@ cdef int scalar_rows(str name, str u, str a, str opcode, Op op) except -1:
     row(f"{name}_asisdmiscfp16", f"01 {u} 11110 {a} 111100 {opcode} 10 nnnnn ddddd", fill_half, op)
     return 0
 
-cdef int frint_rows(str name, str u, str a, str opcode) except -1:
-    row(f"{name}_asimdmisc_S", f"0 q {u} 01110 {a}0 10000 {opcode} 10 nnnnn ddddd", fill_frint_sd, frint)
-    row(f"{name}_asimdmisc_D", f"0 1 {u} 01110 {a}1 10000 {opcode} 10 nnnnn ddddd", fill_frint_sd, frint)
+cdef int frint_rows(str name, str u, str a, str opcode, Op s, Op d) except -1:
+    row(f"{name}_asimdmisc_S", f"0 q {u} 01110 {a}0 10000 {opcode} 10 nnnnn ddddd", fill_frint_sd, s)
+    row(f"{name}_asimdmisc_D", f"0 1 {u} 01110 {a}1 10000 {opcode} 10 nnnnn ddddd", fill_frint_sd, d)
     row(f"{name}_asimdmiscfp16", f"0 q {u} 01110 {a} 111100 {opcode} 10 nnnnn ddddd", fill_frint_half, frint)
     return 0
 
 cdef int register() except -1:
-    frint_rows("FRINTN", "0", "0", "11000")
-    frint_rows("FRINTM", "0", "0", "11001")
-    frint_rows("FRINTP", "0", "1", "11000")
-    frint_rows("FRINTZ", "0", "1", "11001")
-    frint_rows("FRINTA", "1", "0", "11000")
-    frint_rows("FRINTX", "1", "0", "11001")
-    frint_rows("FRINTI", "1", "1", "11001")
+    frint_rows("FRINTN", "0", "0", "11000", frintn_s, frintn_d)
+    frint_rows("FRINTM", "0", "0", "11001", frintm_s, frintm_d)
+    frint_rows("FRINTP", "0", "1", "11000", frintp_s, frintp_d)
+    frint_rows("FRINTZ", "0", "1", "11001", frintz_s, frintz_d)
+    frint_rows("FRINTA", "1", "0", "11000", frinta_s, frinta_d)
+    frint_rows("FRINTX", "1", "0", "11001", frint, frint)
+    frint_rows("FRINTI", "1", "1", "11001", frint, frint)
     vector_rows("FCMGT_zero", "0", "1", "01100", fcmgt0, fcmgt0_s, fcmgt0_d)
     vector_rows("FCMEQ_zero", "0", "1", "01101", fcmeq0, fcmeq0_s, fcmeq0_d)
     vector_rows("FCMLT_zero", "0", "1", "01110", fcmlt0, fcmlt0_s, fcmlt0_d)

@@ -18,9 +18,12 @@ from guestdbg.cpu.instructions.simd.fp_functions cimport (
     element_abd, element_acge, element_acgt, element_cmeq, element_cmge, element_cmgt, element_mulsub,
 )
 from guestdbg.cpu.instructions.simd.fp_lanes cimport (
-    ABSOLUTE_GREATER, ABSOLUTE_GREATER_EQUAL, ADDITION, arithmetic_d, arithmetic_s, compare_d, compare_s,
-    DIFFERENCE, DIVISION, EQUAL, GREATER, GREATER_EQUAL, muladd_d, muladd_s, MULTIPLICATION, select_d,
-    select_s, SUBTRACTION,
+    ADDITION, arithmetic_d, arithmetic_s, DIFFERENCE, DIVISION, muladd_d, muladd_s, MULTIPLICATION, PAIRS,
+    SUBTRACTION, VECTORS,
+)
+from guestdbg.cpu.instructions.simd.fp_lanes_compare cimport (
+    ABSOLUTE_GREATER, ABSOLUTE_GREATER_EQUAL, compare_d, compare_s, EQUAL, GREATER, GREATER_EQUAL, select_d,
+    select_s,
 )
 from guestdbg.cpu.instructions.simd.fp_shape cimport row, set_shape_half, set_shape_sd
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
@@ -71,7 +74,7 @@ cdef void fminnmp(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: pairwise
 
 cdef inline void arithmetic(Cpu* c, const Insn* i, int kind, bint is_double, Binary f) noexcept nogil:
     if fp_is_trapped(c, i): return
-    if not (arithmetic_d(c, i, kind, False) if is_double else arithmetic_s(c, i, kind, False)):
+    if not (arithmetic_d(c, i, kind, VECTORS) if is_double else arithmetic_s(c, i, kind, VECTORS)):
         each_binary(c, i, f)
     NEXT(c, i)
 
@@ -103,6 +106,14 @@ cdef void fmul_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     arithmetic(c, i, MULTIPLICATION, True, fp_mul)
 cdef void fdiv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: arithmetic(c, i, DIVISION, False, fp_div)
 cdef void fdiv_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: arithmetic(c, i, DIVISION, True, fp_div)
+cdef inline void add_pairs(Cpu* c, const Insn* i, bint is_double) noexcept nogil:
+    if fp_is_trapped(c, i): return
+    if not (arithmetic_d(c, i, ADDITION, PAIRS) if is_double else arithmetic_s(c, i, ADDITION, PAIRS)):
+        each_pair(c, i, fp_add)
+    NEXT(c, i)
+
+cdef void faddp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: add_pairs(c, i, False)
+cdef void faddp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: add_pairs(c, i, True)
 cdef void fabd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     arithmetic(c, i, DIFFERENCE, False, element_abd)
 cdef void fabd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -170,7 +181,7 @@ cdef int register() except -1:
     vector_rows("FMIN", "0", "1", "11110", fmin, fmin_s, fmin_d)
     vector_rows("FRSQRTS", "0", "1", "11111", frsqrts, frsqrts, frsqrts)
     vector_rows("FMAXNMP", "1", "0", "11000", fmaxnmp, fmaxnmp, fmaxnmp)
-    vector_rows("FADDP", "1", "0", "11010", faddp, faddp, faddp)
+    vector_rows("FADDP", "1", "0", "11010", faddp, faddp_s, faddp_d)
     vector_rows("FMUL", "1", "0", "11011", fmul, fmul_s, fmul_d)
     vector_rows("FCMGE", "1", "0", "11100", fcmge, fcmge_s, fcmge_d)
     vector_rows("FACGE", "1", "0", "11101", facge, facge_s, facge_d)
