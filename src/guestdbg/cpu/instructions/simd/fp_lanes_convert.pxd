@@ -98,47 +98,43 @@ cdef inline bint to_integers_d(Cpu* c, const Insn* i, bint is_unsigned) noexcept
 
 # ---- integral values: no flag but IXC of FRINTX, whatever FPCR.RMode ----------------------------
 
-cdef inline float integral_s(int rounding, float x) noexcept nogil:
-    """Of a magnitude below 2^23; its sign is set later."""
-    cdef float u = -x if x < 0 else x
-    cdef float t = 8388608.0
-    if rounding == ROUND_TIEEVEN:
-        return (u + t) - t
-    if rounding == ROUND_TIEAWAY:
-        t = <float><int32_t>u
-        return t + (1 if u - t >= 0.5 else 0)
-    t = <float><int32_t>x
-    if rounding == ROUND_NEGINF:
-        return t - (1 if t > x else 0)
-    if rounding == ROUND_POSINF:
-        return t + (1 if t < x else 0)
-    return t
-
-cdef inline double integral_d(int rounding, double x) noexcept nogil:
-    """Of a magnitude below 2^52."""
-    cdef double u = -x if x < 0 else x
-    cdef double t = 4503599627370496.0
-    if rounding == ROUND_TIEEVEN:
-        return (u + t) - t
-    if rounding == ROUND_TIEAWAY:
-        t = <double><int64_t>u
-        return t + (1 if u - t >= 0.5 else 0)
-    t = <double><int64_t>x
-    if rounding == ROUND_NEGINF:
-        return t - (1 if t > x else 0)
-    if rounding == ROUND_POSINF:
-        return t + (1 if t < x else 0)
-    return t
-
 cdef inline bint to_integral_s(Cpu* c, const Insn* i, int rounding) noexcept nogil:
-    """A value of 2^23 or more is integral. The sign stays, even of a zero."""
+    """A value of 2^23 or more is integral. The sign stays, even of a zero.
+
+    Ties to even: the host rounds a sum of 2^23 and the magnitude. The others: the truncated value, and
+    1 where that was not far enough.
+    """
     cdef uint64_t r[2]
     cdef uint64_t wrong[2]
+    cdef uint64_t value[2]
+    cdef uint64_t one[2]
     cdef const uint32_t* n = <const uint32_t*>vn(c, i)
+    cdef uint32_t kept = 0xFFFFFFFF
     cdef uint32_t small
+    cdef float large = 8388608.0, half = 0.5
     cdef int e
+    if rounding == ROUND_TIEEVEN or rounding == ROUND_TIEAWAY:
+        kept = MAGNITUDE_S
     for e in range(4):
-        (<float*>r)[e] = integral_s(rounding, (<const float*>n)[e])
+        (<uint32_t*>value)[e] = n[e] & kept
+    if rounding == ROUND_TIEEVEN:
+        for e in range(4):
+            (<float*>r)[e] = ((<float*>value)[e] + large) - large
+    else:
+        for e in range(4):
+            (<float*>r)[e] = <float><int32_t>(<float*>value)[e]
+    if rounding == ROUND_TIEAWAY:
+        for e in range(4):
+            (<uint32_t*>one)[e] = 0x3F800000 if (<float*>value)[e] - (<float*>r)[e] >= half else 0
+    elif rounding == ROUND_NEGINF:
+        for e in range(4):
+            (<uint32_t*>one)[e] = 0xBF800000 if (<float*>r)[e] > (<float*>value)[e] else 0
+    elif rounding == ROUND_POSINF:
+        for e in range(4):
+            (<uint32_t*>one)[e] = 0x3F800000 if (<float*>r)[e] < (<float*>value)[e] else 0
+    if rounding == ROUND_TIEAWAY or rounding == ROUND_NEGINF or rounding == ROUND_POSINF:
+        for e in range(4):
+            (<float*>r)[e] += (<float*>one)[e]
     for e in range(4):
         small = 0xFFFFFFFF if (n[e] & MAGNITUDE_S) < 0x4B000000 else 0
         (<uint32_t*>r)[e] = ((<uint32_t*>r)[e] & MAGNITUDE_S & small) | (n[e] & ~(MAGNITUDE_S & small))
@@ -151,25 +147,37 @@ cdef inline bint to_integral_s(Cpu* c, const Insn* i, int rounding) noexcept nog
     write_vector(c, i, r)
     return True
 
+cdef inline uint64_t integral_d(int rounding, uint64_t a) noexcept nogil:
+    """The same of one value in double precision, 2^52 in place of 2^23."""
+    cdef uint64_t magnitude = a & magnitude_d()
+    cdef double x = (<double*>&a)[0], u = (<double*>&magnitude)[0], r = 4503599627370496.0
+    if magnitude >= <uint64_t>0x4330000000000000:
+        return a
+    if rounding == ROUND_TIEEVEN:
+        r = (u + r) - r
+    elif rounding == ROUND_TIEAWAY:
+        r = <double><int64_t>u
+        r += <double><int>(u - r >= 0.5)
+    else:
+        r = <double><int64_t>x
+        if rounding == ROUND_NEGINF:
+            r -= <double><int>(r > x)
+        elif rounding == ROUND_POSINF:
+            r += <double><int>(r < x)
+    return ((<uint64_t*>&r)[0] & magnitude_d()) | (a & ~magnitude_d())
+
 cdef inline bint to_integral_d(Cpu* c, const Insn* i, int rounding) noexcept nogil:
-    cdef uint64_t r[2]
-    cdef uint64_t wrong[2]
     cdef const uint64_t* n = vn(c, i)
-    cdef uint64_t small
-    cdef uint64_t limit = 0x4330000000000000
+    cdef uint64_t wrong[2]
     cdef int e
     for e in range(2):
-        (<double*>r)[e] = integral_d(rounding, (<const double*>n)[e])
-    for e in range(2):
-        small = ~<uint64_t>0 if (n[e] & magnitude_d()) < limit else 0
-        r[e] = (r[e] & magnitude_d() & small) | (n[e] & ~(magnitude_d() & small))
         wrong[e] = infinity_d() - (n[e] & magnitude_d())
     if unlikely(c.fpcr & FPCR_FZ):
         for e in range(2):
             wrong[e] |= denormal_d(n[e])
     if unlikely(any_d(wrong)):
         return False
-    write_vd(c, i, r[0], r[1])
+    write_vd(c, i, integral_d(rounding, n[0]), integral_d(rounding, n[1]))
     return True
 
 # ---- between single and double precision --------------------------------------------------------
