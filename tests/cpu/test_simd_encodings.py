@@ -1,4 +1,4 @@
-"""Which SIMD and FP encodings there are with the extensions, and that all of them can be trapped."""
+"""Which SIMD and FP encodings there are with the extensions, and that each can be trapped."""
 
 from __future__ import annotations
 

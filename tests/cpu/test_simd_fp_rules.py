@@ -1,9 +1,9 @@
 """Floating-point SIMD where Unicorn is wrong: judged by another instruction, which Unicorn judges.
 
-- FCVTZS Hd, Hn, #fbits: Unicorn extends the sign of the result beyond the 16 bits of Hd. It is element
-  0 of FCVTZS of a vector.
-- FCMLA of 64 bits by element in half precision: Unicorn sets the flags of 128 bits. It is FCMLA with a
-  vector whose pairs are all that element.
+- FCVTZS Hd, Hn, #fbits: Unicorn extends the sign of the result beyond the 16 bits of Hd. It is
+  element 0 of FCVTZS of a vector.
+- FCMLA of 64 bits by element in half precision: Unicorn sets the flags of 128 bits. It is FCMLA
+  with a vector whose pairs are all that element.
 """
 
 from __future__ import annotations

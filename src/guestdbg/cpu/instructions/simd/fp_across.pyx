@@ -1,15 +1,16 @@
 # cython: language_level=3
 """One value of a vector: FMAXV, FMINV, FMAXNMV, FMINNMV, and the scalar pairwise instructions."""
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport Cpu, Insn, likely, NEXT, Op
+from guestdbg.cpu.core cimport Cpu, Insn, NEXT, Op
 from guestdbg.cpu.fp.arithmetic cimport fp_add
 from guestdbg.cpu.fp.compare cimport fp_max, fp_maxnm, fp_min, fp_minnm
 from guestdbg.cpu.fp.formats cimport DOUBLE, SINGLE
-from guestdbg.cpu.fp.host cimport is_sum, raw_add
+from guestdbg.cpu.fp.host cimport host_add, host_value, HostValue, is_sum, store_host_value
 from guestdbg.cpu.instructions.simd.fp_each cimport Binary, pair_to_scalar, reduce_all
-from guestdbg.cpu.instructions.simd.fp_shape cimport get_element, row, set_shape_half, set_shape_sd
-from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, vn, write_vd
+from guestdbg.cpu.instructions.simd.fp_shape cimport row, set_shape_half, set_shape_sd
+from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, vn
+from guestdbg.cpu.operands cimport rd
 
 cdef inline void across(Cpu* c, const Insn* i, Binary f) noexcept nogil:
     if fp_is_trapped(c, i): return
@@ -31,12 +32,15 @@ cdef void fminp_pair(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: pair(
 cdef void fmaxnmp_pair(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: pair(c, i, fp_maxnm)
 cdef void fminnmp_pair(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: pair(c, i, fp_minnm)
 
+cdef inline const uint64_t* second_element(const uint64_t* v, int fmt) noexcept nogil:
+    return <const uint64_t*>(<const uint8_t*>v + (1 << fmt))
+
 cdef inline void add_pair(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    cdef uint64_t r
+    cdef HostValue r
     if fp_is_trapped(c, i): return
-    r = raw_add(fmt, get_element(vn(c, i), 0, fmt), get_element(vn(c, i), 1, fmt))
-    if likely(is_sum(c, fmt, r)):
-        write_vd(c, i, r, 0)
+    r = host_add(fmt, host_value(fmt, vn(c, i)), host_value(fmt, second_element(vn(c, i), fmt)))
+    if is_sum(c, fmt, r):
+        store_host_value(&c.v[2 * <uint64_t>rd(i)], fmt, r)
     else:
         pair_to_scalar(c, i, fp_add)
     NEXT(c, i)

@@ -6,12 +6,13 @@ immh:immb how many fraction bits there are.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from guestdbg.cpu.core cimport bits, Cpu, Insn, likely, NEXT, OK, Op
+from guestdbg.cpu.core cimport bits, Cpu, Insn, NEXT, OK, Op
 from guestdbg.cpu.fp.formats cimport (
     DOUBLE, HALF, ROUND_NEGINF, ROUND_POSINF, ROUND_TIEAWAY, ROUND_TIEEVEN, ROUND_ZERO, SINGLE,
 )
 from guestdbg.cpu.fp.host cimport (
-    fits_int, fits_uint, is_from_int, is_from_uint, raw_from_int, raw_from_uint, truncate,
+    fits_int, fits_uint, host_from_int, host_from_uint, host_truncate, host_value, is_from_int,
+    is_from_uint, store_host_value,
 )
 from guestdbg.cpu.instructions.simd.fp_each cimport (
     each_from_fixed, each_lengthened, each_narrowed, each_to_fixed,
@@ -23,6 +24,7 @@ from guestdbg.cpu.instructions.simd.fp_shape cimport (
     FBITS, FLAG, flag_of, get_element, ROUNDING, row, set_shape, set_shape_half, set_shape_sd,
 )
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers, vd, vn, write_vd
+from guestdbg.cpu.operands cimport rd
 
 cdef void to_fixed(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i): return
@@ -62,8 +64,8 @@ cdef inline void fcvtz_scalar(Cpu* c, const Insn* i, bint is_unsigned, int fmt) 
     cdef uint64_t a, r
     if fp_is_trapped(c, i): return
     a = get_element(vn(c, i), 0, fmt)
-    if likely(fits_uint(c, fmt, width, a) if is_unsigned else fits_int(c, fmt, width, a)):
-        r = truncate(c, fmt, a)
+    if fits_uint(c, fmt, width, a) if is_unsigned else fits_int(c, fmt, width, a):
+        r = host_truncate(c, fmt, host_value(fmt, vn(c, i)))
         write_vd(c, i, <uint32_t>r if fmt == SINGLE else r, 0)
     else:
         each_to_fixed(c, i)
@@ -74,14 +76,17 @@ cdef inline void cvtf_scalar(Cpu* c, const Insn* i, bint is_unsigned, int fmt) n
     cdef uint64_t a
     if fp_is_trapped(c, i): return
     a = get_element(vn(c, i), 0, fmt)
-    if likely(is_from_uint(c, fmt, width, a) if is_unsigned else is_from_int(c, fmt, width, a)):
-        write_vd(c, i, raw_from_uint(fmt, width, a) if is_unsigned else raw_from_int(fmt, width, a), 0)
+    if is_from_uint(c, fmt, width, a) if is_unsigned else is_from_int(c, fmt, width, a):
+        store_host_value(&c.v[2 * <uint64_t>rd(i)], fmt,
+                         host_from_uint(fmt, width, a) if is_unsigned else host_from_int(fmt, width, a))
     else:
         each_from_fixed(c, i)
     NEXT(c, i)
 
-cdef void fcvtzs_scalar_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtz_scalar(c, i, False, SINGLE)
-cdef void fcvtzs_scalar_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtz_scalar(c, i, False, DOUBLE)
+cdef void fcvtzs_scalar_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    fcvtz_scalar(c, i, False, SINGLE)
+cdef void fcvtzs_scalar_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    fcvtz_scalar(c, i, False, DOUBLE)
 cdef void fcvtzu_scalar_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtz_scalar(c, i, True, SINGLE)
 cdef void fcvtzu_scalar_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fcvtz_scalar(c, i, True, DOUBLE)
 cdef void scvtf_scalar_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cvtf_scalar(c, i, False, SINGLE)

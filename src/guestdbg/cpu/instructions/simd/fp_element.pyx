@@ -31,7 +31,8 @@ cdef inline void ternary_indexed(Cpu* c, const Insn* i, Ternary f) noexcept nogi
 cdef void fmul_element(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: binary_indexed(c, i, fp_mul)
 cdef void fmulx_element(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: binary_indexed(c, i, fp_mulx)
 cdef void fmla_element(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ternary_indexed(c, i, fp_muladd)
-cdef void fmls_element(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ternary_indexed(c, i, element_mulsub)
+cdef void fmls_element(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    ternary_indexed(c, i, element_mulsub)
 
 # ---- vectors of single and double precision ---------------------------------------------------
 

@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Whole vectors by the host's arithmetic, where it gives the same bits and the same FPSR.
 
-This is what the three fp_lanes modules share. There, each function computes all 128 bits of Vd and returns True, or False if the exact functions (fp_each)
-have to do it: nothing is written then.
+This is what the three fp_lanes modules share. There, each function computes all 128 bits of Vd and
+returns True, or False if the exact functions (fp_each) have to do it: nothing is written then.
 
 Conditions for arithmetic: rounding is to nearest even, as the host's; FPSR.IXC is set, because the
 host does not tell cheaply whether a result was inexact; and no other flag of FPSR would be set. The
@@ -35,7 +35,8 @@ cdef extern from *:
     typedef double guestdbg_doubles __attribute__((vector_size(16), aligned(8), may_alias));
     typedef long long guestdbg_longs __attribute__((vector_size(16)));
     #define GUESTDBG_BY_LANES(type, code) \
-        static inline __attribute__((always_inline)) void code(const void *d, const void *n, const void *m, void *r) \
+        static inline __attribute__((always_inline)) \
+        void code(const void *d, const void *n, const void *m, void *r) \
         { \
             type x = *(const type *)n, y = *(const type *)m, z = *(const type *)d; \
             GUESTDBG_##code; \

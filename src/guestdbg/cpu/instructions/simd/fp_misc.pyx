@@ -96,7 +96,8 @@ cdef inline void round_vector(Cpu* c, const Insn* i, int rounding, bint is_doubl
         each_round(c, i)
     NEXT(c, i)
 
-cdef void frintn_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_TIEEVEN, False)
+cdef void frintn_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    round_vector(c, i, ROUND_TIEEVEN, False)
 cdef void frintn_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_TIEEVEN, True)
 cdef void frintm_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_NEGINF, False)
 cdef void frintm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_NEGINF, True)
@@ -104,7 +105,8 @@ cdef void frintp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_v
 cdef void frintp_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_POSINF, True)
 cdef void frintz_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_ZERO, False)
 cdef void frintz_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_ZERO, True)
-cdef void frinta_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_TIEAWAY, False)
+cdef void frinta_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    round_vector(c, i, ROUND_TIEAWAY, False)
 cdef void frinta_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: round_vector(c, i, ROUND_TIEAWAY, True)
 
 cdef void fsqrt(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: unary(c, i, fp_sqrt)

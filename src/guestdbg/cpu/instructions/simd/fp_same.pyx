@@ -98,8 +98,10 @@ cdef inline void compare(Cpu* c, const Insn* i, int kind, bint is_double, Binary
 
 cdef void fadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: arithmetic(c, i, ADDITION, False, fp_add)
 cdef void fadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: arithmetic(c, i, ADDITION, True, fp_add)
-cdef void fsub_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: arithmetic(c, i, SUBTRACTION, False, fp_sub)
-cdef void fsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: arithmetic(c, i, SUBTRACTION, True, fp_sub)
+cdef void fsub_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    arithmetic(c, i, SUBTRACTION, False, fp_sub)
+cdef void fsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    arithmetic(c, i, SUBTRACTION, True, fp_sub)
 cdef void fmul_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     arithmetic(c, i, MULTIPLICATION, False, fp_mul)
 cdef void fmul_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -118,10 +120,14 @@ cdef void fabd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     arithmetic(c, i, DIFFERENCE, False, element_abd)
 cdef void fabd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     arithmetic(c, i, DIFFERENCE, True, element_abd)
-cdef void fmla_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: multiply_add(c, i, False, False, fp_muladd)
-cdef void fmla_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: multiply_add(c, i, False, True, fp_muladd)
-cdef void fmls_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: multiply_add(c, i, True, False, element_mulsub)
-cdef void fmls_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: multiply_add(c, i, True, True, element_mulsub)
+cdef void fmla_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    multiply_add(c, i, False, False, fp_muladd)
+cdef void fmla_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    multiply_add(c, i, False, True, fp_muladd)
+cdef void fmls_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    multiply_add(c, i, True, False, element_mulsub)
+cdef void fmls_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    multiply_add(c, i, True, True, element_mulsub)
 cdef void fmax_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: select(c, i, True, False, fp_max)
 cdef void fmax_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: select(c, i, True, True, fp_max)
 cdef void fmin_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: select(c, i, False, False, fp_min)
@@ -130,14 +136,17 @@ cdef void fmaxnm_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: select(
 cdef void fmaxnm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: select(c, i, True, True, fp_maxnm)
 cdef void fminnm_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: select(c, i, False, False, fp_minnm)
 cdef void fminnm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: select(c, i, False, True, fp_minnm)
-cdef void fcmeq_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, EQUAL, False, element_cmeq)
+cdef void fcmeq_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    compare(c, i, EQUAL, False, element_cmeq)
 cdef void fcmeq_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, EQUAL, True, element_cmeq)
 cdef void fcmge_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     compare(c, i, GREATER_EQUAL, False, element_cmge)
 cdef void fcmge_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     compare(c, i, GREATER_EQUAL, True, element_cmge)
-cdef void fcmgt_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, GREATER, False, element_cmgt)
-cdef void fcmgt_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: compare(c, i, GREATER, True, element_cmgt)
+cdef void fcmgt_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    compare(c, i, GREATER, False, element_cmgt)
+cdef void fcmgt_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    compare(c, i, GREATER, True, element_cmgt)
 cdef void facge_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     compare(c, i, ABSOLUTE_GREATER_EQUAL, False, element_acge)
 cdef void facge_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
