@@ -4,6 +4,7 @@ There are more than fifteen modules because each has one group of the instructio
 
 simd_common              operands, results (.pxd only)
 lanes                    the elements of a 64-bit word (.pxd only)
+host_simd                two operations that the host may have an instruction for (.pxd only)
 copy                     DUP, INS, SMOV, UMOV
 immediate                MOVI, MVNI, ORR, BIC, FMOV of an immediate
 permute                  ZIP, UZP, TRN, EXT

@@ -1,14 +1,16 @@
 # cython: language_level=3
 """PMULL, PMULL2 (C7.2): the product of polynomials over {0, 1}, of 8 and of 64 bits.
 
-aux is the half of Vn and Vm that is read, 0 or 1.
+aux is the half of Vn and Vm that is read, 0 or 1. The product of 64 bits has a second function, for hosts that
+have such an instruction.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport add, bits, Cpu, Insn, NEXT, OK, u128, UNDEF
 from guestdbg.cpu.features cimport has_pmull
+from guestdbg.cpu.instructions.simd.host_simd cimport host_has_product, host_pmull
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers, vm, vn, write_vd
-from guestdbg.cpu.operands cimport aux
+from guestdbg.cpu.operands cimport aux, rd
 
 cdef inline uint16_t bit_of_product(uint16_t n, uint16_t m, int bit) noexcept nogil:
     """n shifted to the bit, if m has it."""
@@ -55,7 +57,20 @@ cdef void pmull64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     write_vd(c, i, <uint64_t>result, <uint64_t>(result >> 64))
     NEXT(c, i)
 
+cdef void pmull64_at_once(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    host_pmull(&c.v[2 * rd(i)], vn(c, i)[aux(i)], vm(c, i)[aux(i)])
+    NEXT(c, i)
+
 # ---- decode -----------------------------------------------------------------------------------
+
+cdef bint at_once = False
+
+def use_host(bint yes) -> None:
+    """Instructions that are decoded from now on use what the host has, or do not."""
+    global at_once
+    at_once = yes and host_has_product()
 
 cdef int fill_pmull8(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     set_registers(o, raw)
@@ -63,7 +78,11 @@ cdef int fill_pmull8(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     return OK
 
 cdef int fill_pmull64(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
-    return fill_pmull8(c, o, raw, pc) if has_pmull(c) else UNDEF
+    if not has_pmull(c):
+        return UNDEF
+    if at_once:
+        o.f = pmull64_at_once
+    return fill_pmull8(c, o, raw, pc)
 
 cdef int register() except -1:
     add(b"PMULL_8H", b"0q 001110001 mmmmm 111000 nnnnn ddddd", fill_pmull8, pmull8)
@@ -73,3 +92,4 @@ cdef int register() except -1:
 def install() -> None:
     """Put this module's instructions into the decode table."""
     register()
+    use_host(True)

@@ -2,13 +2,15 @@
 """Advanced SIMD table lookup (C4.1.96): TBL, TBX, with tables of one to four registers.
 
 The table is looked up in Cpu.v itself, where V0 follows V31. aux is the table's offset there, in bytes, and
-ra its size. rm, rd and imm as everywhere (simd_common.pxd).
+ra its size. Other operands are as everywhere (simd_common.pxd). There are two functions for each
+instruction: one for hosts that can look up sixteen bytes at once.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport add, bits, Cpu, Insn, NEXT, OK
+from guestdbg.cpu.instructions.simd.host_simd cimport host_has_lookup, host_tbl, host_tbx
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_vector, vd, vm, write_vd
-from guestdbg.cpu.operands cimport aux, imm, ra
+from guestdbg.cpu.operands cimport aux, imm, ra, rd, rm, rn
 
 cdef enum:
     ALL_REGISTERS = 512    # bytes
@@ -51,12 +53,33 @@ cdef void tbx(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     write_vd(c, i, low, high & imm(i))
     NEXT(c, i)
 
+cdef void tbl_at_once(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    host_tbl(c.v, rd(i), rn(i), rm(i), ra(i) >> 4, imm(i))
+    NEXT(c, i)
+
+cdef void tbx_at_once(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    if fp_is_trapped(c, i):
+        return
+    host_tbx(c.v, rd(i), rn(i), rm(i), ra(i) >> 4, imm(i))
+    NEXT(c, i)
+
 # ---- decode -----------------------------------------------------------------------------------
+
+cdef bint at_once = False
+
+def use_host(bint yes) -> None:
+    """Instructions that are decoded from now on use what the host has, or do not."""
+    global at_once
+    at_once = yes and host_has_lookup()
 
 cdef int fill_table(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     set_vector(o, raw)
     o.aux = 16 * o.rn
     o.ra = <uint8_t>(16 * (bits(raw, 14, 13) + 1))
+    if at_once:
+        o.f = tbx_at_once if raw & (1 << 12) else tbl_at_once
     return OK
 
 cdef int register() except -1:
@@ -67,3 +90,4 @@ cdef int register() except -1:
 def install() -> None:
     """Put this module's instructions into the decode table."""
     register()
+    use_host(True)
