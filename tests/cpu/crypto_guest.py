@@ -1,7 +1,8 @@
-"""Hashes and ciphers made of the cryptographic instructions: sequences as guests' libraries have them.
+"""Hashes and ciphers made of the cryptographic instructions, as guests' libraries have them.
 
-Each instruction is executed by the processor, with its operands in V0 (Vd), V1 (Vn), V2 (Vm), V3 (Va);
-what is between them (additions, and moving halves) is done here. Values are V registers as integers.
+Each instruction is executed by the processor, with its operands in V0 (Vd), V1 (Vn), V2 (Vm) and
+V3 (Va); what is between them (additions, and moving halves) is done here. Values are V registers as
+integers.
 """
 
 from __future__ import annotations
@@ -183,7 +184,9 @@ def keccak(cpu: Instructions, state: list[int]) -> list[int]:
     lfsr = 1
     for _ in range(24):
         column = [
-            cpu.eor3(0, cpu.eor3(0, *(state[x + 5 * y] for y in (0, 1, 2))), state[x + 15], state[x + 20])
+            cpu.eor3(
+                0, cpu.eor3(0, *(state[x + 5 * y] for y in (0, 1, 2))), state[x + 15], state[x + 20]
+            )
             for x in range(5)
         ]
         d = [cpu.rax1(0, column[(x + 4) % 5], column[(x + 1) % 5]) for x in range(5)]
@@ -257,5 +260,3 @@ def aes_decrypt(cpu: Instructions, key: bytes, block: bytes) -> bytes:
     for round_key in keys[:-2]:
         state = cpu.aesimc(0, cpu.aesd(state, round_key))
     return (cpu.aesd(state, keys[-2]) ^ keys[-1]).to_bytes(16, "little")
-
-
