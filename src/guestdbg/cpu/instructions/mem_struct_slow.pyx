@@ -11,7 +11,10 @@ from guestdbg.cpu.instructions.mem_common cimport check_sp, host_read, host_writ
 from guestdbg.cpu.instructions.mem_struct_common cimport (
     elem_log2, element, elements, finish, has_128_bits, index, plain_read, plain_write, repeat, selem,
 )
-from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
+from guestdbg.cpu.instructions.simd.lanes cimport (
+    BYTE, DOUBLEWORD, even_elements, HALFWORD, interleaved, odd_elements, WORD,
+)
+from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, store_halves
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
 from guestdbg.cpu.operands cimport rd, xn
 
@@ -73,6 +76,50 @@ cdef inline void store_registers(Cpu* c, const Insn* i, uint64_t p, uint32_t reg
     else:
         store_plain(c, i, p, 3, registers)
 
+# LD2 and ST2 of smaller elements, by words.
+
+cdef inline void load_two(Cpu* c, const Insn* i, uint64_t p, uint32_t log2) noexcept nogil:
+    cdef uint64_t first[2]
+    cdef uint64_t second[2]
+    cdef uint64_t low, high
+    cdef uint32_t k
+    first[1], second[1] = 0, 0
+    for k in range(2 if has_128_bits(i) else 1):
+        low = host_read(p + 16 * k, 3)
+        high = host_read(p + 16 * k + 8, 3)
+        first[k] = even_elements(log2, low) | even_elements(log2, high) << 32
+        second[k] = odd_elements(log2, low) | odd_elements(log2, high) << 32
+    store_halves(&c.v[2 * rd(i)], first[0], first[1])
+    store_halves(&c.v[2 * ((rd(i) + 1) & 31)], second[0], second[1])
+
+cdef inline void store_two(Cpu* c, const Insn* i, uint64_t p, uint32_t log2) noexcept nogil:
+    cdef const uint64_t* first = &c.v[2 * rd(i)]
+    cdef const uint64_t* second = &c.v[2 * ((rd(i) + 1) & 31)]
+    cdef uint32_t k
+    for k in range(2 if has_128_bits(i) else 1):
+        host_write(p + 16 * k, interleaved(log2, first[k], second[k]), 3)
+        host_write(p + 16 * k + 8, interleaved(log2, first[k] >> 32, second[k] >> 32), 3)
+
+cdef void load_pairs(Cpu* c, const Insn* i, uint64_t p) noexcept nogil:
+    if elem_log2(i) == BYTE:
+        load_two(c, i, p, BYTE)
+    elif elem_log2(i) == HALFWORD:
+        load_two(c, i, p, HALFWORD)
+    elif elem_log2(i) == WORD:
+        load_two(c, i, p, WORD)
+    else:
+        load_plain(c, i, p, DOUBLEWORD, 2)
+
+cdef void store_pairs(Cpu* c, const Insn* i, uint64_t p) noexcept nogil:
+    if elem_log2(i) == BYTE:
+        store_two(c, i, p, BYTE)
+    elif elem_log2(i) == HALFWORD:
+        store_two(c, i, p, HALFWORD)
+    elif elem_log2(i) == WORD:
+        store_two(c, i, p, WORD)
+    else:
+        store_plain(c, i, p, DOUBLEWORD, 2)
+
 cdef bint load_elements(Cpu* c, const Insn* i) noexcept nogil:
     """One by one. False: an exception was raised."""
     cdef uint64_t va = xn(c, i)
@@ -114,7 +161,7 @@ cdef bint load_all(Cpu* c, const Insn* i) noexcept nogil:
         if not load_elements(c, i):
             return False
     elif selem(i) == 2:
-        load_registers(c, i, p, 2)
+        load_pairs(c, i, p)
     elif selem(i) == 3:
         load_registers(c, i, p, 3)
     else:
@@ -131,7 +178,7 @@ cdef bint store_all(Cpu* c, const Insn* i) noexcept nogil:
     if p == 0:
         return store_elements(c, i)
     if selem(i) == 2:
-        store_registers(c, i, p, 2)
+        store_pairs(c, i, p)
     elif selem(i) == 3:
         store_registers(c, i, p, 3)
     else:

@@ -40,6 +40,23 @@ cdef inline uint64_t even_elements(uint32_t esize, uint64_t word) noexcept nogil
         return <uint32_t>word
     return <uint32_t>(word | word >> 16)
 
+cdef inline uint64_t odd_elements(uint32_t esize, uint64_t word) noexcept nogil:
+    return even_elements(esize, word >> (8 << esize))
+
+cdef inline uint64_t spread(uint32_t esize, uint64_t word) noexcept nogil:
+    """The reverse of even_elements(): the lower 32 bits' elements become the even-numbered ones."""
+    word = <uint32_t>word
+    if esize == WORD:
+        return word
+    word = (word | word << 16) & <uint64_t>0x0000FFFF0000FFFF
+    if esize == BYTE:
+        word = (word | word << 8) & <uint64_t>0x00FF00FF00FF00FF
+    return word
+
+cdef inline uint64_t interleaved(uint32_t esize, uint64_t even, uint64_t odd) noexcept nogil:
+    """The lower 32 bits of each."""
+    return spread(esize, even) | spread(esize, odd) << (8 << esize)
+
 # Functions that need imm for something else have the mask of the upper half, as set_vector() makes it,
 # in aux.
 

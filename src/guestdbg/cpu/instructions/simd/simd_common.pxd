@@ -13,20 +13,22 @@ from guestdbg.cpu.operands cimport imm, ra, rd, rm, rn
 
 cdef extern from *:
     """
+    #include <string.h>
     /* A register is written by one store of 128 bits: a load of 128 bits that follows two stores of 64
        bits has to wait until both have reached the cache. */
     #if defined(__GNUC__)
     typedef unsigned long long guestdbg_vector __attribute__((vector_size(16), aligned(1), may_alias));
     #define GUESTDBG_WRITE(to, low, high) \
         (*(guestdbg_vector *)(to) = (guestdbg_vector){(low), (high)})
+    /* One of them may be guest memory, which may lie anywhere in the host. */
+    #define GUESTDBG_COPY(to, from) (*(guestdbg_vector *)(to) = *(const guestdbg_vector *)(from))
     /* From halves: what was computed by halves then stays in registers, and what was computed as a vector
        is a vector again. */
-    #define GUESTDBG_COPY(to, from) GUESTDBG_WRITE(to, (from)[0], (from)[1])
     #define GUESTDBG_MASKED_COPY(to, from, upper) \
         (*(guestdbg_vector *)(to) = (guestdbg_vector){(from)[0], (from)[1]} & (guestdbg_vector){~0ULL, (upper)})
     #else
     #define GUESTDBG_WRITE(to, low, high) ((to)[0] = (low), (to)[1] = (high))
-    #define GUESTDBG_COPY(to, from) GUESTDBG_WRITE(to, (from)[0], (from)[1])
+    #define GUESTDBG_COPY(to, from) memcpy((to), (from), 16)
     #define GUESTDBG_MASKED_COPY(to, from, upper) GUESTDBG_WRITE(to, (from)[0], (from)[1] & (upper))
     #endif
     """
@@ -66,7 +68,7 @@ cdef inline void write_vector(Cpu* c, const Insn* i, const uint64_t* result) noe
 
 cdef inline void write_full(Cpu* c, const Insn* i, const uint64_t* result) noexcept nogil:
     """result: 128 bits, all of which the vector has."""
-    copy_vector(&c.v[2 * <uint64_t>rd(i)], result)
+    store_halves(&c.v[2 * <uint64_t>rd(i)], result[0], result[1])
 
 # ---- decode -----------------------------------------------------------------------------------
 
