@@ -316,7 +316,7 @@ def element(rng: random.Random, foci: Sequence[int]) -> Element:
     """One thing to do, at one of these addresses if it is an access."""
     kind: Kind = rng.choices(
         ("access", "literal", "device", "exclusive", "arithmetic", "unmask"),
-        (16, 1.0, 0.5, 1.4, 3, 0.3),
+        (16, 1.0, 0.9, 1.4, 3, 0.3),
     )[0]
     form = rng.choice(tuple(FORMS)) if kind == "access" else kind
     target = rng.choice(foci) + rng.choice((rng.randint(-40, 24), rng.randint(-4, 4) * 8, -1))

@@ -298,7 +298,7 @@ def _point(rng: random.Random, foci: Sequence[int], elements: int) -> Spec:
     if rng.random() < 0.07:
         address, length = POOL + 4 * rng.randrange(14), 8
         bit_field = None
-    if rng.random() < 0.04:
+    if rng.random() < 0.07:
         address, length, bit_field = rng.choice(DEVICE_REGISTERS), rng.choice((1, 4, 4, 8)), None
     float_format = None
     if bit_field is None and length in BY_SIZE and rng.random() < 0.3:
