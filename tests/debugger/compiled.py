@@ -31,6 +31,7 @@ _start:	ldr	x0, =stack_top
 	mov	sp, x0
 	mov	x29, xzr
 	mov	x30, xzr
+@FP
 	bl	main
 	ldr	w0, =0x84000008
 	hvc	#0
@@ -41,6 +42,12 @@ _start:	ldr	x0, =stack_top
 	.skip 0x10000
 stack_top:
 """
+#: What is before the call of main if the guest may use floating point: CPACR_EL1.FPEN.
+_ENABLE_FP = """\
+	mrs	x0, CPACR_EL1
+	orr	x0, x0, #(3 << 20)
+	msr	CPACR_EL1, x0
+	isb"""
 
 
 _CXX = ("-std=c++20", "-fno-exceptions", "-fno-rtti")
@@ -55,13 +62,14 @@ def compiled(
 ) -> Path:
     """Compile and link the sources, by file name, to a guest; one of them has ``main``.
 
-    ``floats``: they may use floating point, which ``main`` has to enable.
+    ``floats``: they may use floating point.
     """
     cxx = any(name.endswith(".cpp") for name in sources)
     compiler = GXX if cxx else GCC
     assert compiler is not None
     paths = []
-    for name, text in {**sources, "start.S": _START}.items():
+    start = _START.replace("@FP\n", f"{_ENABLE_FP}\n" if floats else "")
+    for name, text in {**sources, "start.S": start}.items():
         (directory / name).write_text(text)
         paths.append(name)
     guest = directory / "guest.elf"

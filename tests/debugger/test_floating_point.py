@@ -63,8 +63,6 @@ NOINLINE void store_double(u64 bits, void *to)
 }
 int main(void)
 {
-	__asm__ volatile("mrs x0, CPACR_EL1\n\torr x0, x0, #(3 << 20)\n\tmsr CPACR_EL1, x0\n\tisb"
-				::: "x0");
 	SET(u64, gain, 0x4004000000000000); /* 2.5 */
 	SET(u64, gain, 0x7ff8000000000001); /* a NaN, twice */
 	SET(u64, gain, 0x7ff8000000000001);
@@ -307,8 +305,6 @@ NOINLINE double load(const volatile double *from)
 int main(void)
 {
 	double result;
-	__asm__ volatile("mrs x0, CPACR_EL1\n\torr x0, x0, #(3 << 20)\n\tmsr CPACR_EL1, x0\n\tisb"
-				::: "x0");
 	take(2.5, 3, 0.5f, (double *)&shared);
 	result = load(&shared);
 	shared = result;
@@ -378,8 +374,6 @@ NOINLINE void move(double a, double b)
 }
 int main(void)
 {
-	__asm__ volatile("mrs x0, CPACR_EL1\n\torr x0, x0, #(3 << 20)\n\tmsr CPACR_EL1, x0\n\tisb"
-		::: "x0");
 	move(1.5, 2.5);
 	return 0;
 }

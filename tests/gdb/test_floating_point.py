@@ -29,8 +29,6 @@ NOINLINE void add(double value)
 }
 int main(void)
 {
-	__asm__ volatile("mrs x0, CPACR_EL1\n\torr x0, x0, #(3 << 20)\n\tmsr CPACR_EL1, x0\n\tisb"
-				::: "x0");
 	for (int n = 0; n < 40; n++)
 		add(half(samples[n % 4] * n, 0.5f));
 	return 0;

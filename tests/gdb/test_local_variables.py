@@ -122,8 +122,6 @@ NOINLINE double dive(double depth)
 }
 int main(void)
 {
-	__asm__ volatile("mrs x0, CPACR_EL1\n\torr x0, x0, #(3 << 20)\n\tmsr CPACR_EL1, x0\n\tisb"
-				::: "x0");
 	for (int n = 1; n < 60; n++) {
 		sum = handle(samples, n % 6, n * 0.5, n * 2.0f, 1e6);
 		total = mix(total, n, 0.5f, n * 3, 1.0f);
