@@ -206,3 +206,28 @@ def test_a_busy_guest_is_not_diagnosed() -> None:
 
         with pytest.raises(GuestBusy):
             guest.run(max_instructions=10)
+
+
+@pytest.mark.parametrize("start", ["undefined", "data", "jump", "misaligned sp"])
+def test_the_fault_whose_handler_goes_on(start: str) -> None:
+    """The handler of a firmware often ends in a loop: this is what brought it there."""
+    code, offset, ec = STARTS[start]
+    with lost(code, [b(0)]) as guest:
+        assert guest.run(max_instructions=1000).reason == "limit"
+        found = only(guest)
+        assert found.status == "runs"
+        assert found.first is not None
+        assert exception_class(found.first.esr) == ec
+        assert found.text.startswith("it has not returned from a fault at ")
+        if offset is not None:
+            assert found.first.pc == AT + offset
+
+
+def test_a_call_and_a_fault_that_was_handled_are_not_faults() -> None:
+    # ELR_EL1 += 4, then ERET: the handler skips the instruction.
+    skip = [0xD5384021, 0x91001021, 0xD5184021, ERET]
+    for code, handler in (([SVC, b(0)], [b(0)]), ([NOWHERE, LDR_X0_X0, b(0)], skip)):
+        with lost(code, handler) as guest:
+            assert guest.run(max_instructions=1000).reason == "limit"
+            found = only(guest)
+            assert (found.status, found.text, found.first) == ("runs", "", None)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.machine.guests import EXAMPLES, U_BOOT
+from tests.machine.guests import EDK2, EXAMPLES, U_BOOT
 
 ROOT = EXAMPLES.parent
 TEXT = (ROOT / "docs" / "examples.md").read_text()
@@ -18,6 +18,7 @@ EXPECTED = {
     "heater.integral": (0, "113.08762041727687 -> nan(0x8000000000000)  in control"),
     "measured != measured": (0, "#1 break control  in control (pid.c:61)"),
     "u-boot.bin": (0, "41000000: 600dcafe"),
+    "QEMU_EFI.fd": (124, "it has not returned from a fault at"),
     "spin.elf": (124, "it was at main"),
     "flood.elf": (124, "flood: line 100"),
     "lost.elf": (1, "the guest cannot go on"),
@@ -56,6 +57,8 @@ def test_command(word: str) -> None:
     (line,) = [line for line in commands() if word in line]
     if "u-boot" in line and not U_BOOT.is_file():
         pytest.skip(f"no {U_BOOT}: install Debian's u-boot-qemu")
+    if "QEMU_EFI" in line and not EDK2.is_file():
+        pytest.skip(f"no {EDK2}: install Debian's qemu-efi-aarch64")
     status, text = EXPECTED[word]
     result = subprocess.run(
         [sys.executable, "-c", "from guestdbg.cli import main; main()", *shlex.split(line)[1:]],

@@ -16,6 +16,7 @@ from guestdbg.machine import Board, Console, Kind, load
 EXAMPLES = Path(__file__).parents[2] / "examples"
 QEMU_BOARD = ("-M", "virt", "-cpu", "cortex-a57", "-m", "128M", "-nographic", "-net", "none")
 U_BOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+EDK2 = Path("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
 
 # The exact output of each guest that ends, on any correct machine.
 OUTPUT = {

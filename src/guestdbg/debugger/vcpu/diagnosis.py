@@ -37,6 +37,8 @@ _WITH_FAR = frozenset(
         *(EC.WATCHPT_LOW, EC.WATCHPT_CUR),
     )
 )
+#: Classes of exceptions that a program does not make on purpose.
+_FAULTS = frozenset((EC.IABT_CUR, EC.DABT_CUR, EC.UNKNOWN, EC.ILL, EC.PC_ALIGN, EC.SP_ALIGN))
 
 VcpuStatus: TypeAlias = Literal["runs", "off", "unreadable", "loop"]
 
@@ -67,9 +69,11 @@ class Diagnosis:
         status: ``"runs"``: it can go on; ``"off"``: it is powered off; ``"unreadable"``: the
             instruction at its PC cannot be read; ``"loop"``: it takes exceptions without end.
         pc, location: where it is.
-        text: the status in words; empty for ``"runs"``, unless it waits for console input.
+        text: the status in words; empty for ``"runs"``, unless it waits for console input or is in
+            the handler of a fault.
         first: for ``"loop"`` the exception that began it. It is the last one if the provider does
-            not implement ``SupportsFirstException``; its ``count`` is 1 then.
+            not implement ``SupportsFirstException``; its ``count`` is 1 then. For ``"runs"`` the
+            fault of code at EL1 that the vCPU has not returned from, or None.
     """
 
     vcpu: int
@@ -96,8 +100,25 @@ def diagnose(context: Diagnosed) -> Diagnosis:
     if unreadable is not None:
         text = f"the instruction at its PC cannot be read: {unreadable}"
         return Diagnosis(vcpu.id, "unreadable", pc, location, text)
-    text = _WAITS_TEXT if context.resume_state.waits_for_input else ""
-    return Diagnosis(vcpu.id, "runs", pc, location, text)
+    if context.resume_state.waits_for_input:
+        return Diagnosis(vcpu.id, "runs", pc, location, _WAITS_TEXT)
+    fault = _fault(context)
+    text = f"it has not returned from a fault {_exception_text(context, fault)}" if fault else ""
+    return Diagnosis(vcpu.id, "runs", pc, location, text, fault)
+
+
+def _fault(context: Diagnosed) -> FirstException | None:
+    """The fault of code at EL1 in whose handler the vCPU is; None: none that is known.
+
+    A firmware that cannot handle it often ends there, in a loop of its handler. Faults of EL0 and
+    system calls are everyday work of a kernel.
+    """
+    if not isinstance(context.vcpu, SupportsFirstException):
+        return None
+    first = context.vcpu.first_exception
+    if first is None or exception_level(first.spsr) == 0:
+        return None
+    return first if exception_class(first.esr) in _FAULTS else None
 
 
 def _unreadable(context: Diagnosed, pc: int) -> str | None:
