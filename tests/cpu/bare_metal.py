@@ -1,8 +1,9 @@
 """A program that runs many small scenarios on a bare machine: on QEMU's, and on our processor.
 
-A scenario is a PSTATE, an address, and registers. The program loads it, returns from an exception to the
-address, and records the exception that ends it: the vector, the syndrome registers, the general registers.
-Both machines execute the same image, so their records can be compared bit for bit.
+A scenario is a PSTATE, an address, and registers. The program loads it, returns from an exception
+to the address, and records the exception that ends it: the vector, the syndrome registers, the
+general registers. Both machines execute the same image, so their records can be compared bit for
+bit.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from guestdbg.cpu.processor import EXIT_HLT, PhysicalMemory, Processor
 from tests.cpu.extensions import HCR_API, HCR_APK, SYSTEM, give
+from tests.cpu.processor_features import LSE
 
 BASE = 0x4100_0000
 SIZE = 0x20_0000
@@ -27,13 +29,13 @@ RESULTS = BASE + 0x18_0000
 MOST = 1000  # scenarios in a run
 STRIDE = 256
 
-#: Pages for scenarios' data: read-write at both ELs; EL1 only; read-only at both; read-only at EL1 only.
+#: Pages for scenarios' data: read-write at both ELs, at EL1 only; read-only at both, at EL1 only.
 USER_RW, KERNEL_RW, USER_RO, KERNEL_RO = (0x4111_0000 + 0x1000 * n for n in range(4))
 #: Where the page of CODE is mapped as a guarded page.
 GUARDED = 0x4200_8000
 
-#: The data pages again, behind a table descriptor that takes permissions away (APTable, XNTable, PXNTable):
-#: HIERARCHY + 2**21 * n has the value n in these five bits.
+#: The data pages again, behind a table descriptor that takes permissions away (APTable, XNTable,
+#: PXNTable): HIERARCHY + 2**21 * n has the value n in these five bits.
 HIERARCHY = 0x8000_0000
 #: TTBR1's table, whose every entry is itself: as a page, or as the table of the next level.
 RECURSIVE = BASE + 0x1C_0000
@@ -177,7 +179,31 @@ common:
     b next
 """
 
-NAMES = ["done", "esr", "elr", "far", "sp", "x30", "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x16", "x17", "vector", "spsr", "par", "sp_el0", "pstate", "sctlr", "tcr"]
+NAMES = [
+    "done",
+    "esr",
+    "elr",
+    "far",
+    "sp",
+    "x30",
+    "x0",
+    "x1",
+    "x2",
+    "x3",
+    "x4",
+    "x5",
+    "x6",
+    "x7",
+    "x16",
+    "x17",
+    "vector",
+    "spsr",
+    "par",
+    "sp_el0",
+    "pstate",
+    "sctlr",
+    "tcr",
+]
 
 
 @dataclass(frozen=True)
@@ -235,7 +261,11 @@ def _tables() -> bytes:
         struct.pack_into("<Q", found, table - TABLES + 8 * index, value)
 
     put(level1, 0, (TABLES + 0x4000) | 3)
-    put(TABLES + 0x4000, 0x0900_0000 >> 21, 0x0900_0000 - (0x0900_0000 % (1 << 21)) | AF | 1 << 2 | UXN | PXN | 1)
+    put(
+        TABLES + 0x4000,
+        0x0900_0000 >> 21,
+        0x0900_0000 - (0x0900_0000 % (1 << 21)) | AF | 1 << 2 | UXN | PXN | 1,
+    )
     put(level1, 1, level2 | 3)
     put(level2, (BASE >> 21) & 511, pages | 3)
     put(level2, (GUARDED >> 21) & 511, guarded | 3)
@@ -308,7 +338,7 @@ def run_on_processor(
     ram[:] = bytes(memory)
     physical = PhysicalMemory()
     physical.map(0, BASE, ram)
-    cpu = Processor(physical, lse=True)
+    cpu = Processor(physical, identification=LSE)
     give(cpu, *features)
     cpu.hcr_el2 = 1 << 31 | HCR_API | HCR_APK
     cpu.cnthctl_el2 = 3

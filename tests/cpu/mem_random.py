@@ -8,9 +8,9 @@ from collections.abc import Callable
 from tests.cpu.mem_guest import CODE, USER, USER_SIZE, Guest
 from tests.cpu.mem_prepare import (
     atomic_rows,
+    authenticated_rows,
     displacement,
     field,
-    authenticated_rows,
     integer_rows,
     is_register_offset,
     ordered_rows,

@@ -66,8 +66,8 @@ def later_oracle() -> Oracle:
     return oracle
 
 
-#: Not what Unicorn cannot judge: XPACI depends on TCR_EL1, which is not the same on both machines; PACGA
-#: is UNDEFINED there, as EL3 traps it. (QEMU judges both, in test_extensions_qemu.py.)
+#: Not what Unicorn cannot judge: XPACI depends on TCR_EL1, which is not the same on both machines;
+#: PACGA is UNDEFINED there, as EL3 traps it. (QEMU judges both, in test_extensions_qemu.py.)
 LATER_ROWS = rows(lambda row: row.name in (LATER | {"CFINV"}) - {"XPACI", "XPACD", "PACGA"})
 
 
@@ -76,7 +76,9 @@ def test_random_instructions_of_extensions(later_oracle: Oracle, row: Row) -> No
     assert exercise(later_oracle, row, count=COUNT).executed >= COUNT
 
 
-@pytest.mark.parametrize("row", rows(lambda row: row.name in LATER | {"CFINV"}), ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", rows(lambda row: row.name in LATER | {"CFINV"}), ids=lambda row: row.name
+)
 def test_absent_feature_is_undefined(oracle: Oracle, row: Row) -> None:
     tally = exercise(oracle, row, count=20, tries=1)
     assert (tally.executed, tally.undefined) == (0, 20)

@@ -1,5 +1,5 @@
-"""PSTATE.PAN, UAO and BTYPE with what else the processor does: steps, breakpoints, watchpoints, interrupts,
-modified code, snapshots, limits."""
+"""PSTATE.PAN, UAO and BTYPE with what else the processor does: steps, breakpoints, watchpoints,
+interrupts, modified code, snapshots, limits."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def btype(it: Paged) -> int:
 
 @pytest.mark.parametrize(("branch", "value"), [(BR0, 3), (BR16, 1), (BLR0, 2), (RET0, 0)])
 def test_a_limit_and_a_step_show_btype(it: Paged, branch: int, value: int) -> None:
-    """It is there after the branch, and no more after the next instruction; a limit between them changes nothing."""
+    """It is there after the branch, and no more after the next instruction."""
     for stepping in (False, True):
         load(it, [branch], [BTI_JC, NOP])
         if stepping:
@@ -254,7 +254,11 @@ def test_watchpoints_with_pan(it: Paged) -> None:
     for pstate in (EL1H, EL1H | PAN):
         it.p.mdcr_el2, it.p.mdscr_el1 = TDE, MDE
         it.p.load_debug(zero, zero, [0x1FF7, *zero], [KERNEL_PAGE + 0x40, *zero])
-        for at, hit in ((KERNEL_PAGE, False), (KERNEL_PAGE + 0x40, True), (KERNEL_PAGE + 0x80, False)):
+        for at, hit in (
+            (KERNEL_PAGE, False),
+            (KERNEL_PAGE + 0x40, True),
+            (KERNEL_PAGE + 0x80, False),
+        ):
             for _ in range(2):
                 it.store32(CODE, [STR])
                 it.memory.code_changed(CODE, 4)

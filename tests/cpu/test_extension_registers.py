@@ -1,4 +1,4 @@
-"""Registers and system instructions of extensions: access, traps, values, and that they are absent without."""
+"""Registers and system instructions of extensions: access, traps, values; and without them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.cpu.system_support import (
     mrs,
     msr,
     msr_imm,
-    sys,
     syndrome,
+    sys,
 )
 
 ONES = (1 << 64) - 1
@@ -231,7 +231,7 @@ def test_at_with_pan_needs_pan2(one: One) -> None:
 
 
 def test_esb(one: One) -> None:
-    """A masked virtual SError is deferred to the virtual DISR_EL1; without HCR_EL2.AMO nothing is."""
+    """A masked virtual SError goes to the virtual DISR_EL1; without HCR_EL2.AMO there is none."""
     esb, vse, amo = 0xD503_221F, 1 << 8, 1 << 5
     one.p.hcr_el2 = 1 << 31 | amo | vse
     assert one.execute(esb, el=1) == DONE

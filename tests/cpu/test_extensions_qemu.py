@@ -1,12 +1,12 @@
-"""The extensions of the system side against QEMU's processor `max`: permissions with PSTATE.PAN and UAO, PSTATE
-at exceptions, pointer authentication, branch targets in guarded pages."""
+"""The extensions of the system side against QEMU's processor `max`: permissions with PSTATE.PAN and
+UAO, PSTATE at exceptions, pointer authentication, branch targets in guarded pages."""
 
 from __future__ import annotations
 
 import random
 import shutil
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -55,7 +55,9 @@ ONES = (1 << 64) - 1
 def slots(texts: Sequence[str], directory: Path) -> bytes:
     """Each text's instructions in a slot of its own, followed by SVC #1."""
     lines = [f"    .balign {SLOT}, 0\n    " + text.replace(";", "\n    ") for text in texts]
-    return assemble("    .arch armv8.5-a+memtag\n" + "\n    svc #1\n".join(lines) + "\n    svc #1\n", directory)
+    return assemble(
+        "    .arch armv8.5-a+memtag\n" + "\n    svc #1\n".join(lines) + "\n    svc #1\n", directory
+    )
 
 
 def some(rng: random.Random, *bits: int) -> int:
@@ -63,7 +65,7 @@ def some(rng: random.Random, *bits: int) -> int:
     return sum(bit for bit in bits if rng.random() < 0.5)
 
 
-def compare(image: Image, directory: Path, text: Callable[[int], str]) -> list[dict[str, int]]:
+def compare(image: Image, directory: Path, labels: Sequence[str]) -> list[dict[str, int]]:
     """The records of the processor, after QEMU's were found to be the same."""
     mine, reference = run_on_processor(image, directory), run_on_qemu(image, directory)
     wrong = []
@@ -74,29 +76,30 @@ def compare(image: Image, directory: Path, text: Callable[[int], str]) -> list[d
         b["spsr"] &= ~TCO
         differ = {name: (hex(a[name]), hex(b[name])) for name in a if a[name] != b[name]}
         if differ:
-            wrong.append(f"{text(n)}: {differ}")
+            wrong.append(f"{labels[n]} {image.scenarios[n]}: {differ}")
     assert not wrong, "\n".join([f"{len(wrong)} of {len(mine)} (mine, QEMU's)", *wrong[:20]])
     return mine
 
 
 ACCESSES = (
-    "ldr x1, [x0]", "str x1, [x0]", "ldtr x1, [x0]", "sttr x1, [x0]", "ldtrb w1, [x0]", "sttrh w1, [x0]",
-    "ldp x1, x2, [x0]", "ldapr x1, [x0]", "ldaxr x1, [x0]", "ldadd x1, x2, [x0]", "dc zva, x0",
-    "at s1e1r, x0", "at s1e1w, x0", "at s1e0r, x0", "at s1e0w, x0", "at s1e1rp, x0", "at s1e1wp, x0",
-    "ldraa x1, [x0]", "ldrab x1, [x0, #8]!", "ldtrsw x1, [x0, #8]", "br x0",
+    "ldr x1, [x0]", "str x1, [x0]", "ldtr x1, [x0]", "sttr x1, [x0]", "ldtrb w1, [x0]",
+    "sttrh w1, [x0]", "ldp x1, x2, [x0]", "ldapr x1, [x0]", "ldaxr x1, [x0]",
+    "ldadd x1, x2, [x0]", "dc zva, x0", "at s1e1r, x0", "at s1e1w, x0", "at s1e0r, x0",
+    "at s1e0w, x0", "at s1e1rp, x0", "at s1e1wp, x0", "ldraa x1, [x0]", "ldrab x1, [x0, #8]!",
+    "ldtrsw x1, [x0, #8]", "br x0",
 )  # fmt: skip
 
 FIELDS = (
-    "msr pan, #0", "msr pan, #1", "msr uao, #0", "msr uao, #1", "msr dit, #0", "msr dit, #1", "msr ssbs, #0",
-    "msr ssbs, #1", "mrs x1, pan", "mrs x1, uao", "mrs x1, dit", "mrs x1, ssbs", "msr pan, x0",
-    "msr uao, x0", "msr dit, x0", "msr ssbs, x0", "sb", "esb", "cfinv", "setf8 w0", "setf16 w0", "rmif x0, #13, #9",
-    "msr pan, #0; ldr x1, [x0]", "msr pan, #1; ldr x1, [x0]", "msr uao, #1; ldtr x1, [x0]",
-    "msr pan, x2; str x1, [x0]", "msr uao, x2; sttr x1, [x0]",
+    "msr pan, #0", "msr pan, #1", "msr uao, #0", "msr uao, #1", "msr dit, #0", "msr dit, #1",
+    "msr ssbs, #0", "msr ssbs, #1", "mrs x1, pan", "mrs x1, uao", "mrs x1, dit", "mrs x1, ssbs",
+    "msr pan, x0", "msr uao, x0", "msr dit, x0", "msr ssbs, x0", "sb", "esb", "cfinv", "setf8 w0",
+    "setf16 w0", "rmif x0, #13, #9", "msr pan, #0; ldr x1, [x0]", "msr pan, #1; ldr x1, [x0]",
+    "msr uao, #1; ldtr x1, [x0]", "msr pan, x2; str x1, [x0]", "msr uao, x2; sttr x1, [x0]",
 )  # fmt: skip
 
 
 def test_permissions_and_pstate(tmp_path: Path) -> None:
-    """Every kind of access to every kind of page, with every PSTATE; and the instructions that set it."""
+    """Every kind of access to every kind of page, with every PSTATE; and what sets PSTATE."""
     rng = random.Random(1)
     texts = ACCESSES + FIELDS
     code = slots(texts, tmp_path)
@@ -106,7 +109,9 @@ def test_permissions_and_pstate(tmp_path: Path) -> None:
         for _ in range(bare_metal.MOST):
             n = rng.randrange(len(texts))
             which.append(n)
-            pstate = rng.choice((EL0, EL1, EL1)) | some(rng, SSBS, PAN, UAO, DIT, *(1 << b for b in range(28, 32)))
+            pstate = rng.choice((EL0, EL1, EL1)) | some(
+                rng, SSBS, PAN, UAO, DIT, *(1 << b for b in range(28, 32))
+            )
             x0 = rng.choice(PAGES) + 8 * rng.randrange(256)
             if texts[n].startswith(("dc zva", "st", "ldadd", "br")):
                 x0 &= ~63
@@ -123,7 +128,7 @@ def test_permissions_and_pstate(tmp_path: Path) -> None:
             compare(
                 Image(code, scenarios),
                 tmp_path,
-                lambda n: f"{texts[which[n]]} {scenarios[n]}",  # noqa: B023
+                [texts[n] for n in which],
             ),
             strict=True,
         ):
@@ -141,12 +146,13 @@ SIGNED = [
     for key in ("ia", "ib", "da", "db")
 ]  # fmt: skip
 OTHERS = (
-    "xpaci x0", "xpacd x0", "pacga x0, x1, x2", "xpaclri", "pacia1716", "pacib1716", "autia1716", "autib1716",
-    "paciaz", "paciasp", "pacibz", "pacibsp", "autiaz", "autiasp", "autibz", "autibsp", "pacia x0, sp",
-    "pacda x0, sp", "pacia x0, x1; autia x0, x1", "pacib x0, x1; autib x0, x1",
-    "pacda x0, x1; autda x0, x1", "pacdb x0, x1; autdb x0, x1", "pacia x0, x1; autib x0, x1",
-    "pacdza x0; ldraa x2, [x0]", "pacdzb x0; ldrab x2, [x0, #-8]!", "pacdza x0; ldrab x2, [x0, #16]",
-    "paciasp; autiasp", "pacibsp; autibsp", "pacia x0, x1; xpaci x0", "pacdza x0; ldraa x0, [x0, #8]!",
+    "xpaci x0", "xpacd x0", "pacga x0, x1, x2", "xpaclri", "pacia1716", "pacib1716", "autia1716",
+    "autib1716", "paciaz", "paciasp", "pacibz", "pacibsp", "autiaz", "autiasp", "autibz",
+    "autibsp", "pacia x0, sp", "pacda x0, sp", "pacia x0, x1; autia x0, x1",
+    "pacib x0, x1; autib x0, x1", "pacda x0, x1; autda x0, x1", "pacdb x0, x1; autdb x0, x1",
+    "pacia x0, x1; autib x0, x1", "pacdza x0; ldraa x2, [x0]", "pacdzb x0; ldrab x2, [x0, #-8]!",
+    "pacdza x0; ldrab x2, [x0, #16]", "paciasp; autiasp", "pacibsp; autibsp",
+    "pacia x0, x1; xpaci x0", "pacdza x0; ldraa x0, [x0, #8]!",
 )  # fmt: skip
 
 
@@ -191,18 +197,19 @@ def test_pointer_authentication(tmp_path: Path) -> None:
         compare(
             Image(code, scenarios),
             tmp_path,
-            lambda n: f"{texts[which[n]]} {scenarios[n]}",  # noqa: B023
+            [texts[n] for n in which],
         )
 
 
 JUMPS = (
-    "br x0", "br x16", "br x17", "blr x0", "blr x16", "ret x0", "braaz x0", "brabz x16", "braa x16, x1",
-    "brab x17, sp", "blraaz x0", "blrab x0, x1", "mov x30, x0; retaa", "mov x30, x0; retab", "braaz x17",
-    "paciza x0; braaz x0", "pacizb x0; blrabz x0", "pacia x16, x1; braa x16, x1",
+    "br x0", "br x16", "br x17", "blr x0", "blr x16", "ret x0", "braaz x0", "brabz x16",
+    "braa x16, x1", "brab x17, sp", "blraaz x0", "blrab x0, x1", "mov x30, x0; retaa",
+    "mov x30, x0; retab", "braaz x17", "paciza x0; braaz x0", "pacizb x0; blrabz x0",
+    "pacia x16, x1; braa x16, x1",
 )  # fmt: skip
 TARGETS = (
-    "nop", "bti", "bti c", "bti j", "bti jc", "paciasp", "pacibsp", "brk #5", "hlt #5", "paciaz", "autiasp",
-    "mov x1, x2", "ldr x1, [x2]", ".inst 0", "b .+4", "svc #3", "xpaclri",
+    "nop", "bti", "bti c", "bti j", "bti jc", "paciasp", "pacibsp", "brk #5", "hlt #5",
+    "paciaz", "autiasp", "mov x1, x2", "ldr x1, [x2]", ".inst 0", "b .+4", "svc #3", "xpaclri",
 )  # fmt: skip
 
 
@@ -236,8 +243,7 @@ def test_branch_targets(tmp_path: Path) -> None:
         found = compare(
             Image(code, scenarios),
             tmp_path,
-            lambda n: f"{texts[(which[n][0] & 4095) // SLOT]} to "  # noqa: B023
-            f"{texts[(which[n][1] & 4095) // SLOT]} {scenarios[n]}",  # noqa: B023
+            [f"{texts[(a & 4095) // SLOT]} to {texts[(b & 4095) // SLOT]}" for a, b in which],
         )
         branch_target += sum(record["esr"] >> 26 == 0x0D for record in found)
     assert branch_target > 300
@@ -262,7 +268,9 @@ def test_permissions_of_tables(tmp_path: Path) -> None:
             )
         )
     found = compare(
-        Image(code, scenarios), tmp_path, lambda n: f"{texts[which[n]]} {scenarios[n]}"
+        Image(code, scenarios),
+        tmp_path,
+        [texts[n] for n in which],
     )
     classes = [record["esr"] >> 26 for record in found]
     assert {0x15, 0x20, 0x21, 0x24, 0x25} <= set(classes)
@@ -287,7 +295,7 @@ def test_small_tables(tmp_path: Path) -> None:
                 tcr=TCR & ~(1 << 23 | 63 << 16 | 3 << 30) | tsz << 16 | granule << 30,
             )
         )
-    found = compare(Image(code, scenarios), tmp_path, lambda n: f"{scenarios[n]}")
+    found = compare(Image(code, scenarios), tmp_path, ["ldr"] * len(scenarios))
     classes = [record["esr"] >> 26 for record in found]
     assert classes.count(0x15) > 300
     assert classes.count(0x25) > 50

@@ -24,8 +24,8 @@ from tests.cpu.mem_guest import (
     Guest,
 )
 from tests.cpu.mem_prepare import (
-    authenticated_rows,
     atomic_rows,
+    authenticated_rows,
     integer_rows,
 )
 from tests.cpu.mem_random import (

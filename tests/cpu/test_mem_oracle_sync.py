@@ -49,7 +49,8 @@ def later_oracle() -> Oracle:
 
 
 def test_the_table_has_them_all() -> None:
-    """(4 sizes and 2 pairs) x 4 exclusives, 4 x 2 ordered; 10 atomics of 4 sizes, 2 CASP, 8 LOR, 4 LDAPR."""
+    """(4 sizes and 2 pairs) x 4 exclusives, 4 x 2 ordered; 10 atomics of 4 sizes, 2 CASP,
+    8 LOR, 4 LDAPR."""
     assert len(ORDERED) == 6 * 4 + 4 * 2
     assert len(ATOMIC) == 10 * 4 + 2 + 8 + 4
     assert len(AUTHENTICATED) == 4

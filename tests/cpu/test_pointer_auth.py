@@ -16,7 +16,18 @@ pytest.importorskip(
 
 from guestdbg.cpu import qarma
 from tests.cpu.extensions import HCR_API, HCR_APK, give, take
-from tests.cpu.system_support import CODE, DONE, IL, NOP, UNDEFINED, One, Outcome, mrs, msr, syndrome
+from tests.cpu.system_support import (
+    CODE,
+    DONE,
+    IL,
+    NOP,
+    UNDEFINED,
+    One,
+    Outcome,
+    mrs,
+    msr,
+    syndrome,
+)
 
 ONES = (1 << 64) - 1
 KEYS = ("IA", "IB", "DA", "DB", "GA")
@@ -194,7 +205,10 @@ def pointer(rng: random.Random) -> int:
 def setup(one: One, rng: random.Random) -> tuple[Regime, dict[str, tuple[int, int]]]:
     ttst = rng.random() < 0.5
     (give if ttst else take)(one.p, "TTST")
-    tcr = rng.choice((16, 17, 25, 32, 39, 40, 45, 47, 48, 60, 0)) | rng.choice((16, 25, 39, 48, 50)) << 16
+    tcr = (
+        rng.choice((16, 17, 25, 32, 39, 40, 45, 47, 48, 60, 0))
+        | rng.choice((16, 25, 39, 48, 50)) << 16
+    )
     tcr |= rng.randrange(3) << 14 | rng.randrange(1, 4) << 30
     tcr |= sum(bit for bit in (TBI0, TBI1, TBID0, TBID1) if rng.random() < 0.5)
     one.set("TCR_EL1", tcr)
@@ -237,7 +251,10 @@ def test_signing_and_authenticating(one: One) -> None:
         signed = regime.add(ptr, code, number >= 2)
         one.p.set_x(0, ptr)
         one.p.set_x(1, modifier)
-        assert one.execute(one_source(number if modifier else number | 8, 1 if modifier else 31)) == DONE
+        assert (
+            one.execute(one_source(number if modifier else number | 8, 1 if modifier else 31))
+            == DONE
+        )
         assert one.p.get_x(0) == signed, (hex(ptr), regime, key)
         # what was signed, or something else
         wrong = rng.random() < 0.3
@@ -268,7 +285,7 @@ def test_generic(one: One) -> None:
 
 
 def test_the_implementation_defined_algorithm() -> None:
-    """Also authenticates what it signed, depends on every operand, and is not QARMA5. Its values do not change:
+    """Also authenticates what it signed, and depends on every operand. Its values do not change:
     snapshots contain them."""
     it = One()
     give(it.p, "PACIMP", "PACGA_IMP")
@@ -276,7 +293,9 @@ def test_the_implementation_defined_algorithm() -> None:
     it.set("SCTLR_EL1", 0x00C5_0078 | sum(ENABLED.values()))
     it.set("TCR_EL1", 16 | 16 << 16)
     codes = set()
-    for key, ptr, modifier in [(0, 8, 0)] + [(k, 1 << n, 1 << n) for k in (0, 5) for n in range(40)]:
+    for key, ptr, modifier in [(0, 8, 0)] + [
+        (k, 1 << n, 1 << n) for k in (0, 5) for n in range(40)
+    ]:
         it.set("APIAKEYLO_EL1", key)
         for modified in (modifier, modifier + 1):
             it.p.set_x(0, ptr)
@@ -296,12 +315,15 @@ def test_the_implementation_defined_algorithm() -> None:
     it.execute(0x9AC2_3020)
     assert it.p.get_x(0) == 577553572372152320
 
+
 # ---- enabling, traps, absence -------------------------------------------------------------------
 
 SIGN_AND_AUTH = [(one_source(n), KEYS[n & 3]) for n in range(8)] + [
     (one_source(n | 8, 31), KEYS[n & 3]) for n in range(8)
 ]
-HINTS = {8: "IA", 10: "IB", 12: "IA", 14: "IB"} | {n: "IAIB"[n & 2 : (n & 2) + 2] for n in range(24, 32)}
+HINTS = {8: "IA", 10: "IB", 12: "IA", 14: "IB"} | {
+    n: "IAIB"[n & 2 : (n & 2) + 2] for n in range(24, 32)
+}
 BRANCHES = [  # to X0: BRAA, BRAAZ, BLRAA, BLRAAZ; RETAA
     (0xD71F_0801 | b << 10, KEYS[b]) for b in (0, 1)
 ] + [(0xD61F_081F | b << 10, KEYS[b]) for b in (0, 1)] + [
@@ -311,16 +333,29 @@ BRANCHES = [  # to X0: BRAA, BRAAZ, BLRAA, BLRAAZ; RETAA
 ]  # fmt: skip
 LOADS = [(0xF820_0400 | b << 23, KEYS[2 + b]) for b in (0, 1)]
 ERETS = [(0xD69F_0BFF | b << 10, KEYS[b]) for b in (0, 1)]
-ALL = SIGN_AND_AUTH + [(0xD503_201F | n << 5, key) for n, key in HINTS.items()] + BRANCHES + LOADS + ERETS
+ALL = (
+    SIGN_AND_AUTH
+    + [(0xD503_201F | n << 5, key) for n, key in HINTS.items()]
+    + BRANCHES
+    + LOADS
+    + ERETS
+)
 
 
-@pytest.mark.parametrize(("word", "key"), ALL, ids=lambda it: it if isinstance(it, str) else f"{it:#x}")
+@pytest.mark.parametrize(
+    ("word", "key"), ALL, ids=lambda it: it if isinstance(it, str) else f"{it:#x}"
+)
 def test_enabled_and_trapped(word: int, key: str) -> None:
-    """Trapped to EL2 where HCR_EL2.API is clear and the key is enabled; otherwise it is a plain one."""
+    """Trapped to EL2 where HCR_EL2.API is clear and the key enabled; otherwise a plain one."""
     it = One()
     give(it.p, "QARMA5")
     for el in (1, 0):
-        for enabled in (0, ENABLED[key], sum(ENABLED.values()) & ~ENABLED[key], sum(ENABLED.values())):
+        for enabled in (
+            0,
+            ENABLED[key],
+            sum(ENABLED.values()) & ~ENABLED[key],
+            sum(ENABLED.values()),
+        ):
             it.set("SCTLR_EL1", 0x00C5_0078 | enabled)
             it.set("ELR_EL1", 0x4000_0004)
             it.set("SPSR_EL1", 0x3C5)

@@ -131,7 +131,9 @@ def test_with_the_features(have: Have) -> None:
     """The guest uses pointer authentication itself, and its keys are migrated."""
     have(*SYSTEM)
     guest = PtrauthGuest()
-    assert guest.reg("ID_AA64ISAR1_EL1") >> 4 & 0xFF == guest.reg("ID_AA64ISAR1_EL1") >> 24 & 0xFF == 1
+    assert (
+        guest.reg("ID_AA64ISAR1_EL1") >> 4 & 0xFF == guest.reg("ID_AA64ISAR1_EL1") >> 24 & 0xFF == 1
+    )
     guest.set_reg("SCTLR_EL1", guest.reg("SCTLR_EL1") | 1 << 31)
     listed = guest.vcpu.get_reg_list()
     for n, name in enumerate(KEYS):
@@ -224,7 +226,7 @@ ESB, DAIFCLR_A = 0xD503221F, 0xD50344FF
 
 @pytest.mark.parametrize(("given", "syndrome"), [(0x12_3456, 0x12_3456), (None, 1 << 24)])
 def test_an_serror_with_a_syndrome(have: Have, given: int | None, syndrome: int) -> None:
-    """Taken when it is unmasked; userspace gives the syndrome, or KVM an IMPLEMENTATION DEFINED one."""
+    """Taken when it is unmasked; with userspace's syndrome, or an IMPLEMENTATION DEFINED one."""
     have("RAS")
     guest = Guest(DAIFCLR_A)
     assert guest.kvm.check_extension(KVM_CAP_ARM_INJECT_SERROR_ESR) == 1

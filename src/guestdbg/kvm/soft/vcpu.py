@@ -186,7 +186,7 @@ class SoftVcpu(VcpuState):
             inject_dabt(self, self.cpu.far_el2)
 
     def _set_serror_syndrome(self, events: VcpuEvents) -> None:
-        """What the SError reports; without a syndrome of userspace, an IMPLEMENTATION DEFINED one."""
+        """What the SError reports; without userspace's syndrome, an IMPLEMENTATION DEFINED one."""
         esr = events.serror_esr if events.serror_has_esr else ISS_ISV
         if esr & ~ESR_ISS:
             raise KvmError(

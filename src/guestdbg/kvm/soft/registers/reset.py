@@ -73,7 +73,7 @@ HCR_GUEST: Final = (
 
 
 def initial_hcr(vcpu: VcpuState) -> int:
-    """HCR_EL2 of a vCPU that is initialised, by its features and the processor's (vcpu_reset_hcr)."""
+    """HCR_EL2 of an initialised vCPU, by its features and the processor's (vcpu_reset_hcr)."""
     hcr = HCR_GUEST
     if has_ras(vcpu.cpu):
         hcr |= HCR_TEA | HCR_TERR
@@ -118,7 +118,7 @@ def check_init(vcpu: VcpuState, init: VcpuInit) -> None:
         raise KvmError(
             errno.EINVAL,
             call,
-            f"features {features:#x}: PTRAUTH_ADDRESS (bit 5) and PTRAUTH_GENERIC (bit 6) are offered "
+            f"features {features:#x}: PTRAUTH_ADDRESS (bit 5) and PTRAUTH_GENERIC (6) are offered "
             "together, where the processor has both (KVM_CAP_ARM_PTRAUTH_ADDRESS, _GENERIC)",
         )
     if features & ~(_KNOWN_FEATURES | PTRAUTH_FEATURES):

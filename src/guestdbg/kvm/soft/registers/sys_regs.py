@@ -29,8 +29,9 @@ ID_REGISTERS: Final = frozenset(
     encode16(3, 0, 0, crm, op2) for crm in range(1, 8) for op2 in range(8)
 )
 
-#: Registers of AArch32, which this processor does not implement, and of RAS, where it does not. Their
-#: values are kept, so that a vCPU can be migrated, and have no effect. Encoding -> value at reset.
+#: Registers of AArch32, which this processor does not implement, and of RAS, where it does not.
+#: Their values are kept, so that a vCPU can be migrated, and have no effect. Encoding -> value at
+#: reset.
 UNUSED_RESET: Final[dict[int, int]] = {
     SYSREGS[name].encoding: value
     for name, value in (
