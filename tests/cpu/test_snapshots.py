@@ -49,6 +49,7 @@ def test_what_is_left_out_is_caches_and_nothing_else() -> None:
     assert names[start:end] == [
         "tlbs",
         "lines",
+        "tlbs_filled",
         "jumps",
         "itlb",
         "pacs",

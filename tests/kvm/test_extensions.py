@@ -23,7 +23,7 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.kvm.soft.processor_model import ProcessorModel
 from guestdbg.machine.board import Board
-from tests.cpu.extensions import SYSTEM, give
+from tests.cpu.extensions import FIELDS, SYSTEM, give, take
 from tests.kvm.support import EL1H_MASKED, RAM, VECTORS, Guest
 
 CAPS = (KVM_CAP_ARM_PTRAUTH_ADDRESS, KVM_CAP_ARM_PTRAUTH_GENERIC)
@@ -49,12 +49,13 @@ Have = Callable[..., None]
 
 @pytest.fixture
 def have(monkeypatch: pytest.MonkeyPatch) -> Have:
-    """Gives the processors that the provider makes from now on these extensions."""
+    """Gives the processors that the provider makes from now on these extensions, and no others."""
     plain = ProcessorModel.new_processor
 
     def turn_on(*features: str) -> None:
         def make(self: ProcessorModel, memory: PhysicalMemory, mpidr: int) -> Processor:
             cpu = plain(self, memory, mpidr)
+            take(cpu, *FIELDS)
             give(cpu, *features)
             return cpu
 
@@ -183,8 +184,7 @@ def test_without_the_features(have: Have) -> None:
 
 @pytest.mark.parametrize("has", [True, False])
 def test_a_board_asks_for_it_where_it_is(have: Have, has: bool) -> None:
-    if has:
-        have(*SYSTEM)
+    have(*(SYSTEM if has else ()))
     board = Board(Guest().kvm)
     board.start(0x4000_0000)
     assert (sys_reg("APIAKEYLO_EL1") in board.vcpus[0].get_reg_list()) == has
@@ -210,6 +210,7 @@ def test_error_records_read_as_zero(have: Have) -> None:
 
 
 def test_without_ras(have: Have) -> None:
+    have()
     guest = Guest()
     assert guest.kvm.check_extension(KVM_CAP_ARM_INJECT_SERROR_ESR) == 0
     assert undefined(guest, mrs(4, "ERRIDR_EL1"))
