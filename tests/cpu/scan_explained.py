@@ -183,6 +183,15 @@ EXPLAINED = (
         0x3840_2BDE,
         lambda raw, text: raw >> 10 & 3 != 0 and _rn(raw) == _rd(raw) != 31,
     ),
+    Explained(
+        "write-back of LDRAA and LDRAB to the register that is loaded",
+        "CONSTRAINED UNPREDICTABLE: executed in the order of the pseudocode",
+        True,
+        0xFF20_0C00,
+        0xF820_0C00,
+        0xF821_9DCE,
+        lambda raw, text: _rn(raw) == _rd(raw) != 31,
+    ),
 )
 
 

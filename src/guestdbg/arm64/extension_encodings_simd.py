@@ -82,13 +82,14 @@ def _rounding_multiplies() -> Iterator[Row]:
 
 def _complex() -> Iterator[Row]:
     """64 bits hold one number of two singles, and none of two doubles."""
-    for size in (1, 2, 3):
+    half = " (half precision: with FP16)"
+    for size, kind in ((1, half), (2, ""), (3, "")):
         for q in (0, 1) if size < 3 else (1,):
             at = size << 22 | q << 30
-            yield "FCMA", "FCMLA", 0x2E00_C400 | at, 0xFFE0_E400
-            yield "FCMA", "FCADD", 0x2E00_E400 | at, 0xFFE0_EC00
-    yield "FCMA", "FCMLA", 0x2F40_1000, 0xFFC0_9C00
-    yield "FCMA", "FCMLA", 0x6F40_1000, 0xFFC0_9400
+            yield "FCMA", f"FCMLA{kind}", 0x2E00_C400 | at, 0xFFE0_E400
+            yield "FCMA", f"FCADD{kind}", 0x2E00_E400 | at, 0xFFE0_EC00
+    yield "FCMA", f"FCMLA{half}", 0x2F40_1000, 0xFFC0_9C00
+    yield "FCMA", f"FCMLA{half}", 0x6F40_1000, 0xFFC0_9400
     yield "FCMA", "FCMLA", 0x6F80_1000, 0xFFE0_9400
 
 
