@@ -115,7 +115,7 @@ def on_the_real_kvm(lab: Lab, side: str, words: list[str]) -> dict[str, Any]:
 def on_the_software_kvm(linux: str, words: list[str]) -> dict[str, Any]:
     """The suite's report on the software KVM, as this kernel version. Raises Failed."""
     print(f"lab: soft: the software KVM as Linux {linux}: running the suite", flush=True)
-    words = ["--linux", linux, *words]
+    words = ["--linux", linux, "--cpu", software_options(linux)["cpu"], *words]
     program = "from guestdbg.cli import main; main(prog_name='guestdbg')"
     command = [sys.executable, "-c", program, "check", "--provider", "soft", "--json", *words]
     done = subprocess.run(

@@ -24,6 +24,7 @@ page_store           the contents of guest memory in snapshots
 state                the whole state of a processor, for snapshots
 hit_program_objects  hit programs as Python objects
 processor_binding    the processor as a Python object
+identification       the identification registers of a processor model
 instructions         the instructions: a module per group, which fills the decode table
 processor            what Python code imports; fills the decode table
 
