@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
 from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.cpu.identification import identification
 from guestdbg.cpu.processor import PhysicalMemory, Processor
 from guestdbg.kvm import KvmError, VcpuEvents
 from guestdbg.kvm.constants import (
@@ -54,6 +55,7 @@ def have(monkeypatch: pytest.MonkeyPatch) -> Have:
 
     def turn_on(*features: str) -> None:
         def make(self: ProcessorModel, memory: PhysicalMemory, mpidr: int) -> Processor:
+            self._identification = identification("cortex-a57")
             cpu = plain(self, memory, mpidr)
             take(cpu, *FIELDS)
             give(cpu, *features)
@@ -61,6 +63,7 @@ def have(monkeypatch: pytest.MonkeyPatch) -> Have:
 
         monkeypatch.setattr(ProcessorModel, "new_processor", make)
 
+    turn_on()
     return turn_on
 
 
