@@ -71,7 +71,7 @@ def seal():
     global sealed
     cdef int b, k
     # A store of 16 bytes that crosses a cache line makes the load after it wait several times as long.
-    if <uint64_t>&(<Cpu*>NULL).v % 16:
+    if OFFSET_OF_V % 16:
         raise RuntimeError("core.pxd: Cpu.v is not at a multiple of 16 bytes")
     order = sorted(range(nrows), key=lambda r: -rows[r].weight)
     for b in range(2048):
@@ -135,6 +135,9 @@ cdef enum:
 
 cdef extern from "dispatch.h" nogil:
     const uint64_t GUESTDBG_ARENA
+
+cdef extern from "<stddef.h>" nogil:
+    const uint64_t OFFSET_OF_V "offsetof(struct __pyx_t_8guestdbg_3cpu_4core_Cpu, v)"
 
 cdef struct Cache:
     uint8_t* arena
