@@ -68,18 +68,30 @@ cdef void saddlv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: long_su
 cdef void uaddlv_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: long_sum_of_lanes(c, i, <uint16_t>0)
 cdef void uaddlv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: long_sum_of_lanes(c, i, <uint32_t>0)
 cdef void uaddlv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: long_sum_of_lanes(c, i, <uint64_t>0)
-cdef void smaxv_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, True, <int8_t>0)
-cdef void smaxv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, True, <int16_t>0)
-cdef void smaxv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, True, <int32_t>0)
-cdef void umaxv_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, True, <uint8_t>0)
-cdef void umaxv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, True, <uint16_t>0)
-cdef void umaxv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, True, <uint32_t>0)
-cdef void sminv_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, False, <int8_t>0)
-cdef void sminv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, False, <int16_t>0)
-cdef void sminv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, False, <int32_t>0)
-cdef void uminv_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, False, <uint8_t>0)
-cdef void uminv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, False, <uint16_t>0)
-cdef void uminv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extreme_of_lanes(c, i, False, <uint32_t>0)
+cdef void smaxv_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, True, <int8_t>0)
+cdef void smaxv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, True, <int16_t>0)
+cdef void smaxv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, True, <int32_t>0)
+cdef void umaxv_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, True, <uint8_t>0)
+cdef void umaxv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, True, <uint16_t>0)
+cdef void umaxv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, True, <uint32_t>0)
+cdef void sminv_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, False, <int8_t>0)
+cdef void sminv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, False, <int16_t>0)
+cdef void sminv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, False, <int32_t>0)
+cdef void uminv_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, False, <uint8_t>0)
+cdef void uminv_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, False, <uint16_t>0)
+cdef void uminv_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extreme_of_lanes(c, i, False, <uint32_t>0)
 
 # ---- decode -----------------------------------------------------------------------------------
 

@@ -161,18 +161,30 @@ cdef void usubw_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: wide_lan
 cdef void usubw_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: wide_lanes(c, i, SUBL, <uint32_t>0)
 cdef void usubw_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: wide_lanes(c, i, SUBL, <uint64_t>0)
 
-cdef void smull_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MULL, <int32_t>0)
-cdef void smull_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MULL, <int64_t>0)
-cdef void umull_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MULL, <uint32_t>0)
-cdef void umull_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MULL, <uint64_t>0)
-cdef void smlal_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MLAL, <int32_t>0)
-cdef void smlal_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MLAL, <int64_t>0)
-cdef void umlal_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MLAL, <uint32_t>0)
-cdef void umlal_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MLAL, <uint64_t>0)
-cdef void smlsl_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MLSL, <int32_t>0)
-cdef void smlsl_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MLSL, <int64_t>0)
-cdef void umlsl_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MLSL, <uint32_t>0)
-cdef void umlsl_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: by_element(c, i, MLSL, <uint64_t>0)
+cdef void smull_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MULL, <int32_t>0)
+cdef void smull_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MULL, <int64_t>0)
+cdef void umull_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MULL, <uint32_t>0)
+cdef void umull_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MULL, <uint64_t>0)
+cdef void smlal_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MLAL, <int32_t>0)
+cdef void smlal_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MLAL, <int64_t>0)
+cdef void umlal_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MLAL, <uint32_t>0)
+cdef void umlal_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MLAL, <uint64_t>0)
+cdef void smlsl_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MLSL, <int32_t>0)
+cdef void smlsl_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MLSL, <int64_t>0)
+cdef void umlsl_element_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MLSL, <uint32_t>0)
+cdef void umlsl_element_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    by_element(c, i, MLSL, <uint64_t>0)
 
 # ---- decode -----------------------------------------------------------------------------------
 

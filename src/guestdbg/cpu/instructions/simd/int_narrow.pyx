@@ -7,10 +7,9 @@ it (imm: instructions with a 2 at the end of the name).
 from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
-from guestdbg.cpu.core cimport Cpu, Insn, NEXT, Op, unlikely
-from guestdbg.cpu.fp.formats cimport FPSR_QC
+from guestdbg.cpu.core cimport Cpu, Insn, NEXT, Op
 from guestdbg.cpu.instructions.simd.int_lanes cimport (
-    lanes, lanes_of, result_mask, wide, width,
+    lanes, lanes_of, result_mask, set_qc, wide, width,
 )
 from guestdbg.cpu.instructions.simd.int_rows cimport fill_long, fill_scalar, size_rows
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, vd, write_vd
@@ -84,7 +83,7 @@ cdef inline void extract(Cpu* c, const Insn* i, wide kind) noexcept nogil:
     NEXT(c, i)
 
 cdef inline void extract_saturated(Cpu* c, const Insn* i, wide low, wide high) noexcept nogil:
-    """low, high: the limits of the result's lanes."""
+    """low, high: the limits of the result's lanes; lost: not zero in those that were saturated."""
     cdef const wide* n = lanes_of(c, rn(i), low)
     cdef uint64_t half = 0
     cdef uint64_t lost = 0
@@ -104,22 +103,30 @@ cdef inline void extract_saturated(Cpu* c, const Insn* i, wide low, wide high) n
             set_narrow(&lost, k, <wide>-<int>(result != n[k]))
     lost &= result_mask(i)[0]
     write_half(c, i, half & result_mask(i)[0])
-    if unlikely(lost != 0):
-        c.fpsr |= FPSR_QC
+    set_qc(c, lost != 0)
     NEXT(c, i)
 
 cdef void xtn_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract(c, i, <uint16_t>0)
 cdef void xtn_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract(c, i, <uint32_t>0)
 cdef void xtn_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract(c, i, <uint64_t>0)
-cdef void sqxtn_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract_saturated(c, i, <int16_t>-0x80, <int16_t>0x7F)
-cdef void sqxtn_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract_saturated(c, i, <int32_t>-0x8000, <int32_t>0x7FFF)
-cdef void sqxtn_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract_saturated(c, i, <int64_t>-0x80000000, <int64_t>0x7FFFFFFF)
-cdef void uqxtn_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract_saturated(c, i, <uint16_t>0, <uint16_t>0xFF)
-cdef void uqxtn_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract_saturated(c, i, <uint32_t>0, <uint32_t>0xFFFF)
-cdef void uqxtn_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract_saturated(c, i, <uint64_t>0, <uint64_t>0xFFFFFFFF)
-cdef void sqxtun_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract_saturated(c, i, <int16_t>0, <int16_t>0xFF)
-cdef void sqxtun_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract_saturated(c, i, <int32_t>0, <int32_t>0xFFFF)
-cdef void sqxtun_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: extract_saturated(c, i, <int64_t>0, <int64_t>0xFFFFFFFF)
+cdef void sqxtn_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extract_saturated(c, i, <int16_t>-0x80, <int16_t>0x7F)
+cdef void sqxtn_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extract_saturated(c, i, <int32_t>-0x8000, <int32_t>0x7FFF)
+cdef void sqxtn_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extract_saturated(c, i, <int64_t>-0x80000000, <int64_t>0x7FFFFFFF)
+cdef void uqxtn_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extract_saturated(c, i, <uint16_t>0, <uint16_t>0xFF)
+cdef void uqxtn_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extract_saturated(c, i, <uint32_t>0, <uint32_t>0xFFFF)
+cdef void uqxtn_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extract_saturated(c, i, <uint64_t>0, <uint64_t>0xFFFFFFFF)
+cdef void sqxtun_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extract_saturated(c, i, <int16_t>0, <int16_t>0xFF)
+cdef void sqxtun_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extract_saturated(c, i, <int32_t>0, <int32_t>0xFFFF)
+cdef void sqxtun_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    extract_saturated(c, i, <int64_t>0, <int64_t>0xFFFFFFFF)
 
 # ---- decode -----------------------------------------------------------------------------------
 

@@ -58,58 +58,90 @@ cdef inline void saturating(Cpu* c, const Insn* i, int op, lane kind) noexcept n
     cdef uint64_t result[2]
     cdef uint64_t lost[2]
     cdef lane* r = <lane*>result
-    cdef lane* l = <lane*>lost
+    cdef lane* q = <lane*>lost
     cdef const lane* d = lanes_of(c, rd(i), kind)
     cdef const lane* n = lanes_of(c, rn(i), kind)
     cdef const lane* m = lanes_of(c, rm(i), kind)
-    cdef bint saturated_lanes
+    cdef bint saturates
     cdef int k
     if fp_is_trapped(c, i):
         return
     for k in range(lanes(kind)):
         r[k] = saturated(op, d[k], n[k], m[k])
-        l[k] = r[k] ^ wrapped(op, d[k], n[k], m[k])
-    saturated_lanes = any_lost(i, lost)
+        q[k] = r[k] ^ wrapped(op, d[k], n[k], m[k])
+    saturates = any_lost(i, lost)
     if width(kind) == 64:
         write_halves(c, i, result)
     else:
         write_lanes(c, i, result)
-    set_qc(c, saturated_lanes)
+    set_qc(c, saturates)
     NEXT(c, i)
 
-cdef void sqadd_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QADD, <int8_t>0)
-cdef void sqadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QADD, <int16_t>0)
-cdef void sqadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QADD, <int32_t>0)
-cdef void sqadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QADD, <int64_t>0)
-cdef void uqadd_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QADD, <uint8_t>0)
-cdef void uqadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QADD, <uint16_t>0)
-cdef void uqadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QADD, <uint32_t>0)
-cdef void uqadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QADD, <uint64_t>0)
-cdef void sqsub_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QSUB, <int8_t>0)
-cdef void sqsub_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QSUB, <int16_t>0)
-cdef void sqsub_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QSUB, <int32_t>0)
-cdef void sqsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QSUB, <int64_t>0)
-cdef void uqsub_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QSUB, <uint8_t>0)
-cdef void uqsub_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QSUB, <uint16_t>0)
-cdef void uqsub_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QSUB, <uint32_t>0)
-cdef void uqsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QSUB, <uint64_t>0)
+cdef void sqadd_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QADD, <int8_t>0)
+cdef void sqadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QADD, <int16_t>0)
+cdef void sqadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QADD, <int32_t>0)
+cdef void sqadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QADD, <int64_t>0)
+cdef void uqadd_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QADD, <uint8_t>0)
+cdef void uqadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QADD, <uint16_t>0)
+cdef void uqadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QADD, <uint32_t>0)
+cdef void uqadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QADD, <uint64_t>0)
+cdef void sqsub_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QSUB, <int8_t>0)
+cdef void sqsub_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QSUB, <int16_t>0)
+cdef void sqsub_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QSUB, <int32_t>0)
+cdef void sqsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QSUB, <int64_t>0)
+cdef void uqsub_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QSUB, <uint8_t>0)
+cdef void uqsub_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QSUB, <uint16_t>0)
+cdef void uqsub_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QSUB, <uint32_t>0)
+cdef void uqsub_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QSUB, <uint64_t>0)
 
-cdef void suqadd_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QACCUMULATE, <int8_t>0)
-cdef void suqadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QACCUMULATE, <int16_t>0)
-cdef void suqadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QACCUMULATE, <int32_t>0)
-cdef void suqadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QACCUMULATE, <int64_t>0)
-cdef void usqadd_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QACCUMULATE, <uint8_t>0)
-cdef void usqadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QACCUMULATE, <uint16_t>0)
-cdef void usqadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QACCUMULATE, <uint32_t>0)
-cdef void usqadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QACCUMULATE, <uint64_t>0)
-cdef void sqabs_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QABS, <int8_t>0)
-cdef void sqabs_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QABS, <int16_t>0)
-cdef void sqabs_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QABS, <int32_t>0)
-cdef void sqabs_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QABS, <int64_t>0)
-cdef void sqneg_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QNEG, <int8_t>0)
-cdef void sqneg_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QNEG, <int16_t>0)
-cdef void sqneg_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QNEG, <int32_t>0)
-cdef void sqneg_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: saturating(c, i, QNEG, <int64_t>0)
+cdef void suqadd_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QACCUMULATE, <int8_t>0)
+cdef void suqadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QACCUMULATE, <int16_t>0)
+cdef void suqadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QACCUMULATE, <int32_t>0)
+cdef void suqadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QACCUMULATE, <int64_t>0)
+cdef void usqadd_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QACCUMULATE, <uint8_t>0)
+cdef void usqadd_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QACCUMULATE, <uint16_t>0)
+cdef void usqadd_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QACCUMULATE, <uint32_t>0)
+cdef void usqadd_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QACCUMULATE, <uint64_t>0)
+cdef void sqabs_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QABS, <int8_t>0)
+cdef void sqabs_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QABS, <int16_t>0)
+cdef void sqabs_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QABS, <int32_t>0)
+cdef void sqabs_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QABS, <int64_t>0)
+cdef void sqneg_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QNEG, <int8_t>0)
+cdef void sqneg_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QNEG, <int16_t>0)
+cdef void sqneg_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QNEG, <int32_t>0)
+cdef void sqneg_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    saturating(c, i, QNEG, <int64_t>0)
 
 # ---- decode -----------------------------------------------------------------------------------
 

@@ -131,38 +131,70 @@ cdef inline void shift(Cpu* c, const Insn* i, int op, lane kind) noexcept nogil:
     set_qc(c, saturated)
     NEXT(c, i)
 
-cdef void sshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, PLAIN, <int8_t>0)
-cdef void sshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, PLAIN, <int16_t>0)
-cdef void sshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, PLAIN, <int32_t>0)
-cdef void sshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, PLAIN, <int64_t>0)
-cdef void ushl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, PLAIN, <uint8_t>0)
-cdef void ushl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, PLAIN, <uint16_t>0)
-cdef void ushl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, PLAIN, <uint32_t>0)
-cdef void ushl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, PLAIN, <uint64_t>0)
-cdef void srshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND, <int8_t>0)
-cdef void srshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND, <int16_t>0)
-cdef void srshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND, <int32_t>0)
-cdef void srshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND, <int64_t>0)
-cdef void urshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND, <uint8_t>0)
-cdef void urshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND, <uint16_t>0)
-cdef void urshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND, <uint32_t>0)
-cdef void urshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND, <uint64_t>0)
-cdef void sqshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, SATURATE, <int8_t>0)
-cdef void sqshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, SATURATE, <int16_t>0)
-cdef void sqshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, SATURATE, <int32_t>0)
-cdef void sqshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, SATURATE, <int64_t>0)
-cdef void uqshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, SATURATE, <uint8_t>0)
-cdef void uqshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, SATURATE, <uint16_t>0)
-cdef void uqshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, SATURATE, <uint32_t>0)
-cdef void uqshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, SATURATE, <uint64_t>0)
-cdef void sqrshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND | SATURATE, <int8_t>0)
-cdef void sqrshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND | SATURATE, <int16_t>0)
-cdef void sqrshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND | SATURATE, <int32_t>0)
-cdef void sqrshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND | SATURATE, <int64_t>0)
-cdef void uqrshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND | SATURATE, <uint8_t>0)
-cdef void uqrshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND | SATURATE, <uint16_t>0)
-cdef void uqrshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND | SATURATE, <uint32_t>0)
-cdef void uqrshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: shift(c, i, ROUND | SATURATE, <uint64_t>0)
+cdef void sshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, PLAIN, <int8_t>0)
+cdef void sshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, PLAIN, <int16_t>0)
+cdef void sshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, PLAIN, <int32_t>0)
+cdef void sshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, PLAIN, <int64_t>0)
+cdef void ushl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, PLAIN, <uint8_t>0)
+cdef void ushl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, PLAIN, <uint16_t>0)
+cdef void ushl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, PLAIN, <uint32_t>0)
+cdef void ushl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, PLAIN, <uint64_t>0)
+cdef void srshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND, <int8_t>0)
+cdef void srshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND, <int16_t>0)
+cdef void srshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND, <int32_t>0)
+cdef void srshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND, <int64_t>0)
+cdef void urshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND, <uint8_t>0)
+cdef void urshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND, <uint16_t>0)
+cdef void urshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND, <uint32_t>0)
+cdef void urshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND, <uint64_t>0)
+cdef void sqshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, SATURATE, <int8_t>0)
+cdef void sqshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, SATURATE, <int16_t>0)
+cdef void sqshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, SATURATE, <int32_t>0)
+cdef void sqshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, SATURATE, <int64_t>0)
+cdef void uqshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, SATURATE, <uint8_t>0)
+cdef void uqshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, SATURATE, <uint16_t>0)
+cdef void uqshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, SATURATE, <uint32_t>0)
+cdef void uqshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, SATURATE, <uint64_t>0)
+cdef void sqrshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND | SATURATE, <int8_t>0)
+cdef void sqrshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND | SATURATE, <int16_t>0)
+cdef void sqrshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND | SATURATE, <int32_t>0)
+cdef void sqrshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND | SATURATE, <int64_t>0)
+cdef void uqrshl_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND | SATURATE, <uint8_t>0)
+cdef void uqrshl_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND | SATURATE, <uint16_t>0)
+cdef void uqrshl_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND | SATURATE, <uint32_t>0)
+cdef void uqrshl_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    shift(c, i, ROUND | SATURATE, <uint64_t>0)
 
 # ---- decode -----------------------------------------------------------------------------------
 
