@@ -354,6 +354,7 @@ cdef struct Cpu:
     # -- caches --
     Tlbe tlbs[3][512]      # [regime_of()]
     Tlbe lines[3][256]     # 64-byte lines, of pages in which other lines need the slow path
+    uint32_t tlbs_filled   # bit n: tlbs[n] or lines[n] may have entries; otherwise they are empty
     Jump jumps[2][1024]    # [EL]
     Itlbe itlb[2][64]
     PacEntry pacs[256]     # pointer_auth.pyx

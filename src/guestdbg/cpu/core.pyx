@@ -2,7 +2,7 @@
 """Run loop, decode table and block cache."""
 from libc.stdlib cimport calloc, malloc, realloc, free
 from libc.string cimport memset, memcpy
-from guestdbg.cpu.mmu cimport fetch_page, regimes
+from guestdbg.cpu.mmu cimport fetch_page
 from guestdbg.cpu.exception cimport EC_BTI, EC_ILL, EC_SERROR, raise_undefined, take_el1
 from guestdbg.cpu.debug cimport (
     dbg_block_has_breakpoint, dbg_breakpoint_matches, dbg_step_pending, dbg_stepping, dbg_take_breakpoint,
@@ -327,7 +327,9 @@ cdef void write_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
     cdef int k, el, n
     cdef Tlbe* e
     for k in range(p.ncpus):
-        for el in range(regimes(p.cpus[k])):
+        for el in range(3):
+            if not (p.cpus[k].tlbs_filled >> el) & 1:
+                continue
             for n in range(TLB_SIZE):
                 e = &p.cpus[k].tlbs[el][n]
                 if e.xpn and (e.xpn & ~<uint64_t>0xFFF) + e.add == <uint64_t>host_page:
@@ -339,7 +341,9 @@ cdef void write_lines_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
     cdef int k, el, n
     cdef Tlbe* e
     for k in range(p.ncpus):
-        for el in range(regimes(p.cpus[k])):
+        for el in range(3):
+            if not (p.cpus[k].tlbs_filled >> el) & 1:
+                continue
             for n in range(LINES):
                 e = &p.cpus[k].lines[el][n]
                 if e.wtag != LINE_NONE and e.wtag + e.add - <uint64_t>host_page < 4096:
@@ -654,7 +658,7 @@ cdef void run_loop(Cpu* c) noexcept nogil:
                 j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]
                 j.pc = c.pc
                 j.target = i
-        if unlikely(c.btype != 0) and branch_target_exception(c, i):
+        if unlikely(c.btype_at == now) and branch_target_exception(c, i):
             continue
         if stepping:
             most = 1

@@ -1,7 +1,7 @@
 # cython: language_level=3
 from libc.stdint cimport uint64_t, uint32_t, uint8_t
 from guestdbg.cpu.core cimport Cpu, Insn, Phys, Region
-from guestdbg.cpu.features cimport has_pan, has_ttst
+from guestdbg.cpu.features cimport has_ttst
 
 cdef bint mem_load(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil
 """Read size (1, 2, 4, 8, 16) bytes at va into c.lo (and c.hi), zero-extended: the slow path, which is
@@ -38,9 +38,5 @@ cdef inline uint64_t largest_tnsz(const Cpu* c, bint using64k) noexcept nogil:
     if not has_ttst(c):
         return 39
     return 47 if using64k else 48
-
-cdef inline int regimes(const Cpu* c) noexcept nogil:
-    """How many of the data TLBs are in use (regime_of)."""
-    return 3 if has_pan(c) else 2
 
 cdef Region* find_region(Phys* p, uint64_t pa) noexcept nogil

@@ -209,7 +209,9 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
 
 cdef void tlb_flush(Cpu* c) noexcept nogil:
     cdef int el, n
-    for el in range(regimes(c)):
+    for el in range(3):
+        if not (c.tlbs_filled >> el) & 1:
+            continue
         for n in range(TLB_SIZE):
             c.tlbs[el][n].rtag = TAG_SLOW
             c.tlbs[el][n].wtag = TAG_SLOW
@@ -217,6 +219,7 @@ cdef void tlb_flush(Cpu* c) noexcept nogil:
         for n in range(LINES):
             c.lines[el][n].rtag = LINE_NONE
             c.lines[el][n].wtag = LINE_NONE
+    c.tlbs_filled = 0
     memset(c.itlb, 0, sizeof(c.itlb))
     flush_jumps(c)
 
@@ -224,7 +227,9 @@ cdef void tlb_flush(Cpu* c) noexcept nogil:
 cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil:
     cdef int el, n
     cdef Tlbe* e
-    for el in range(regimes(c)):
+    for el in range(3):
+        if not (c.tlbs_filled >> el) & 1:
+            continue
         e = &c.lines[el][((va & ~<uint64_t>PAGE_MASK) >> 6) & (LINES - 1)]
         for n in range(64):
             e[n].rtag = LINE_NONE
@@ -387,6 +392,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
                 abort(c, i, va, flags, c.tr_fsc, 0)
             return False
         fill(c, e, va)
+        c.tlbs_filled |= 1 << el
         if c.tr_host == 0:
             # No slot: a stage 2 fault. Stage 1 faults have priority.
             missing = (flags & (ACC_READ | ACC_WRITE)) & ~c.tr_prot

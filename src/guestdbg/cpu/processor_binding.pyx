@@ -50,6 +50,7 @@ cdef class Processor:
         self.c = c
         self.memory = memory
         c.phys = &memory.p
+        c.tlbs_filled = 7      # with entries of zeros, which reset() removes
         c.nbrp = breakpoints
         c.nwrp = watchpoints
         c.nctx = context_aware
