@@ -49,7 +49,7 @@ def queue(**options: Any) -> guestdbg.Guest:
         ({"bootargs": 5}, "bootargs=5"),
         ({"console": "boot.log"}, "console='boot.log'"),
         ({"console": 5}, "console=5"),
-        ({"turbo": None}, "no option 'turbo'; there are breakpoints"),
+        ({"turbo": None}, "no option 'turbo'; there are cpu, breakpoints"),
     ],
 )
 def test_a_senseless_board_is_refused(options: dict[str, Any], said: str) -> None:

@@ -6,6 +6,7 @@ what is above it in this list:
 
     register_fields               asm/kvm_arm.h,   fields of EL2's registers and of syndromes
                                   asm/esr.h
+    processor_features            cpufeature.c     what the kernel asks of its processor
     capabilities                  arm.c, reset.c   KVM_CHECK_EXTENSION, limits, the target
     processor_model               no counterpart   makes the processors of the machines
     run/fair_lock                 no counterpart   one vCPU of a machine runs at a time
