@@ -310,12 +310,14 @@ cdef void effect(Cpu* c, const Reg* r) noexcept nogil:
 
 
 cdef void reg_put(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
-    cdef uint64_t* place
+    cdef uint64_t* place = <uint64_t*>(<char*>c + r.offset)
+    cdef uint64_t was = place[0]
     if r.write != NULL:
         r.write(c, r, value, count)
+        if r.offset and place[0] == was:
+            return
     else:
-        place = <uint64_t*>(<char*>c + r.offset)
-        if place[0] == (value & r.mask):
+        if was == (value & r.mask):
             return
         place[0] = value & r.mask
     effect(c, r)
