@@ -10,6 +10,8 @@ features             which optional instructions there are (.pxd only)
 operands             the operands of a decoded instruction (.pxd only)
 operand_forwarding   values passed in a host register from one instruction to the next
 fp                   floating-point arithmetic
+pointer_auth         pointer authentication codes
+qarma                QARMA5, which computes them
 timer                the generic timer
 exception            taking exceptions to EL1 and EL2, ERET
 debug                breakpoints, watchpoints, software step
