@@ -14,7 +14,7 @@ def run() -> dict[str, float]:
 MEASUREMENT = Measurement(
     "fp_suite_mips",
     "MIPS",
-    "guestdbg: the same for programs with floating point and vectors",
+    "guestdbg: geometric mean over the programs with floating point and vectors",
     run,
     repeat=3,
 )
