@@ -399,12 +399,17 @@ class Pair:
 
 Make = Callable[[Batch], None]
 
+#: What run_batches() has compared with Unicorn, for tools/exactness.py.
+COMPARED: list[Tally] = []
+
 
 def run_batches(
     pair: Pair, name: str, modes: Sequence[str], sizes: Sequence[int], make: Make
 ) -> Tally:
     """As many batches as there are sizes (of cases), the modes in turn; make() adds a case."""
     total = Tally()
+    if pair.reference is not None:
+        COMPARED.append(total)
     for n, size in enumerate(sizes):
         batch = Batch(f"{name} {n}", modes[n % len(modes)])
         batch.prepare(size)

@@ -18,6 +18,7 @@ pytest.importorskip("unicorn", reason="Unicorn, the oracle, is not installed")
 from unicorn import arm64_const as uc_arm64
 
 from guestdbg.arm64.sysregs import SYSREGS
+from tests.cpu.extensions import give
 from tests.cpu.mem_prepare import (
     atomic_rows,
     field,
@@ -50,10 +51,10 @@ POSITIVE = DATA + 0xF000  # a page of SOUND in which no byte has its sign bit se
 PAGES = 36  # of the data area that have an edge
 
 
-def with_lor(tested: ProcessorUnderTest) -> ProcessorUnderTest:
-    """Limited ordering regions, which go with LSE in Armv8.1."""
-    register = SYSREGS["ID_AA64MMFR1_EL1"].encoding
-    tested.cpu.set_sysreg(register, tested.cpu.get_sysreg(register) | 1 << 16)
+def make_later() -> ProcessorUnderTest:
+    """With the atomics of Armv8.1, its limited ordering regions, and LDAPR."""
+    tested = ProcessorUnderTest(lse=True)
+    give(tested.cpu, "LOR", "LRCPC")
     return tested
 
 
@@ -64,8 +65,7 @@ def pair() -> Pair:
 
 @pytest.fixture(scope="module")
 def later() -> Pair:
-    """With the atomics of Armv8.1."""
-    return Pair(with_lor(ProcessorUnderTest(lse=True)), Reference(uc_arm64.UC_CPU_ARM64_MAX))
+    return Pair(make_later(), Reference(uc_arm64.UC_CPU_ARM64_MAX))
 
 
 def sound_address(batch: Batch, raw: int) -> int:
@@ -201,7 +201,7 @@ def test_faults_of_atomics(later: Pair) -> None:
 def test_alignment_faults(strict: bool) -> None:
     """Which Unicorn does not have: by the model alone. Exclusive, ordered and atomic accesses
     always, with SCTLR_EL1.A all of them."""
-    tested = with_lor(ProcessorUnderTest(lse=True))
+    tested = make_later()
     register = SYSREGS["SCTLR_EL1"].encoding
     tested.cpu.set_sysreg(register, tested.cpu.get_sysreg(register) | strict << 1)
     # What is not under test must be aligned, and is: slots are, the case's block is.
