@@ -30,7 +30,7 @@ class Form:
     unprivileged: bool = False
     literal: bool = False  # the address is the PC + bias
     el1_only: bool = False
-    lse: bool = False
+    lse: bool = False  # LSE, or another of the later extensions that a rig has with it
 
 
 def _kind(load: bool) -> Kind:
@@ -114,6 +114,17 @@ def _synchronised() -> Iterator[Form]:
                 )
         yield Form(f"ldar {n}", top | 0x08DFFC00, "read", n, align=n)
         yield Form(f"stlr {n}", top | 0x089FFC00, "write", n, align=n)
+        yield Form(f"ldlar {n}", top | 0x08DF7C00, "read", n, align=n, lse=True)
+        yield Form(f"stllr {n}", top | 0x089F7C00, "write", n, align=n, lse=True)
+        yield Form(f"ldapr {n}", top | 0x38BFC000, "read", n, align=n, lse=True)
+
+
+def _authenticated() -> Iterator[Form]:
+    """The keys are disabled: the address is used as it is."""
+    for key in (0, 1):
+        word = 0xF8200400 | key << 23 | 2 << 12 | BASE << 5 | DATA1
+        yield Form(f"ldra {key}", word, "read", 8, 16, lse=True)
+        yield Form(f"ldra {key} pre", word | 1 << 11, "read", 8, 16, lse=True)
 
 
 def _atomics() -> Iterator[Form]:
@@ -196,6 +207,7 @@ def forms() -> list[Form]:
         *_pairs(),
         *_synchronised(),
         *_atomics(),
+        *_authenticated(),
         *_structures(),
         *_system(),
     ]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT, PhysicalMemory, Processor
 
+from .extensions import give
 from .model_debug import State
 from .processor_features import LSE
 from .system_support import enc
@@ -90,6 +91,8 @@ class Rig:
             context_aware=context_aware,
             identification=LSE if lse else None,
         )
+        if lse:
+            give(self.p, "LOR", "LRCPC", "QARMA5")
         self.breakpoints, self.watchpoints = breakpoints, watchpoints
         self.context_aware = context_aware
         for vector in range(0, 0x800, 0x80):

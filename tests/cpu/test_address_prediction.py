@@ -27,7 +27,10 @@ ONES = (1 << 64) - 1
 LOADS = [
     (name, value)
     for name, mask, value in encodings()
-    if name.startswith(("LDR", "LDUR", "LDTR")) and value >> 27 & 7 == 7 and not value >> 26 & 1
+    if name.startswith(("LDR", "LDUR", "LDTR"))
+    and not name.startswith("LDRA")  # which do not predict
+    and value >> 27 & 7 == 7
+    and not value >> 26 & 1
 ]
 
 

@@ -366,7 +366,8 @@ def test_interrupt_line_of_the_vcpu(line: int, vector: int) -> None:
 
 
 def test_serror_waits_until_unmasked() -> None:
-    guest = Guest(asm.NOP, asm.daifclr(4), asm.b(0))
+    """On a processor without FEAT_RAS; for one with it see test_extensions.py."""
+    guest = Guest(asm.NOP, asm.daifclr(4), asm.b(0), cpu="cortex-a57")
     guest.place(VECTORS + 0x380, asm.b(0))
     guest.set_reg("VBAR_EL1", VECTORS)
     guest.vcpu.set_vcpu_events(VcpuEvents(serror_pending=True))

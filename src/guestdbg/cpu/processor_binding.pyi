@@ -95,6 +95,7 @@ class Processor:
     def kick(self) -> None: ...  # from any thread; the next or current run() returns EXIT_KICK
     def take_exception(self, esr: int, far: int | None = None) -> None:
         """Take a synchronous exception to EL1 at the current PC, as a hypervisor injects it."""
+    def forget_exceptions(self) -> None: ...
     def first_exception(self) -> tuple[int, int, int, int | None, int, int] | None:
         """The first of the synchronous exceptions to EL1 since the last exception return.
 

@@ -443,6 +443,10 @@ cdef class Processor:
         far = c.first_far if c.first_has_far else None
         return (c.first_elr, c.first_spsr, c.first_esr, far, c.first_vector, c.nested)
 
+    def forget_exceptions(self):
+        """The vCPU has left the handlers of its exceptions without an exception return."""
+        self.c.nested = 0
+
     # ---- to look at ---------------------------------------------------------------------------
 
     def translate(self, uint64_t va, bint write=False, int el=1):
