@@ -8,6 +8,7 @@ changes it between exits, and writes the guest's registers.
 source  the random numbers, and what the parts below share
 debug   debug registers
 data    instructions that compute
+simd    SIMD and floating-point instructions
 memory  loads and stores
 branch  branches, loops, calls
 system  exceptions, system registers, the guest's own debugging
@@ -19,7 +20,7 @@ from __future__ import annotations
 from guestdbg.check import assembler as asm
 from guestdbg.check.assembler import Item
 from guestdbg.check.differential import layout
-from guestdbg.check.differential.generate import branch, data, memory, system
+from guestdbg.check.differential.generate import branch, data, memory, simd, system
 from guestdbg.check.differential.generate.debug import LENGTH
 from guestdbg.check.differential.generate.script import script
 from guestdbg.check.differential.generate.source import BASES, DATA, PLACES, SCRATCH, Source
@@ -30,7 +31,13 @@ from guestdbg.check.differential.vectors import BUDGET, POLICIES, STEP_POLICIES,
 def _simple(s: Source, own: int) -> list[Item]:
     """A few instructions that neither branch nor change the level."""
     makers = s.weighted(
-        ((memory.MAKERS, 40), (data.MAKERS, 25), (system.MAKERS, 12), (system.OWN, own))
+        (
+            (memory.MAKERS, 40),
+            (data.MAKERS, 25),
+            (simd.MAKERS, 15),
+            (system.MAKERS, 12),
+            (system.OWN, own),
+        )
     )
     return s.weighted(makers)(s)
 
