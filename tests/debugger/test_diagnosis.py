@@ -19,6 +19,7 @@ X9_VECTORS = 0xD2A00009 | (VECTORS >> 16) << 5
 CODE_PRELUDE = (X9_VECTORS, SET_VBAR)
 AT = CODE + 4 * len(CODE_PRELUDE)
 SYNC = 0x200
+FMOV_D0_1 = 0x1E6E1000
 LDR_X0_X0 = 0xF9400000
 SP_FROM_X0 = 0x9100001F  # mov sp, x0
 PUSH = 0xA9BF07E0  # stp x0, x1, [sp, #-16]!
@@ -86,6 +87,14 @@ def test_the_exception_that_began_a_loop_is_remembered(start: str, handler: str)
 def test_the_vectors_are_described(handler: list[int] | None, words: str) -> None:
     with lost([UDF], handler) as guest:
         assert words in guest.run(max_instructions=1000).detail
+
+
+def test_floating_point_that_is_not_enabled() -> None:
+    guest = lost([FMOV_D0_1], None)
+    guest.run(timeout=20)
+    words = only(guest).text
+    assert "Trapped access to SIMD or floating-point registers" in words
+    assert "because CPACR_EL1.FPEN is 0b00 (0b11 enables these registers)" in words
 
 
 def test_vectors_outside_memory() -> None:

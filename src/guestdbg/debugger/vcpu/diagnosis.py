@@ -21,6 +21,8 @@ from guestdbg.kvm.regs import ELR_EL1, PC, PSTATE, SPSR_EL1, sys_reg
 
 __all__ = ["Diagnosis", "VcpuStatus", "diagnose", "syndrome_words"]
 
+_CPACR_EL1 = sys_reg("CPACR_EL1")
+_FPEN, _FPEN_ALL = 20, 0b11  # the lowest bit of the field; no trap, neither at EL0 nor at EL1
 _VBAR_EL1 = sys_reg("VBAR_EL1")
 _ESR_EL1 = sys_reg("ESR_EL1")
 _FAR_EL1 = sys_reg("FAR_EL1")
@@ -177,7 +179,11 @@ def _exception_text(context: Diagnosed, exception: FirstException) -> str:
     text = f"at {where}: {syndrome_words(esr)} (ESR_EL1 {esr:#x}"
     if exception.far is not None:
         text += f", FAR_EL1 {exception.far:#x}"
-    return text + ")"
+    text += ")"
+    fpen = context.get(_CPACR_EL1) >> _FPEN & 3
+    if exception_class(esr) == EC.FP_ASIMD and fpen != _FPEN_ALL:
+        text += f", because CPACR_EL1.FPEN is {fpen:#04b} (0b11 enables these registers)"
+    return text
 
 
 def _vector_text(context: Diagnosed) -> str:
