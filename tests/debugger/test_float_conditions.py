@@ -190,7 +190,9 @@ def test_the_processor_evaluates_as_python_does(
         return  # a float as an operand of &
     if where == "processor":
         assert truth is python(text, size, old, new, x2)
-    elif where == "undecided" and "/" not in text:
+    elif where == "undecided" and "/" not in text and "[x2]" not in text:
+        # The processor evaluates both sides of `and` and `or`: memory that cannot be read is left
+        # to Python also where Python does not read it.
         assert python(text, size, old, new, x2) is None  # an error
 
 

@@ -81,6 +81,7 @@ RECIPES = recipes(PAGE)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a change of a .pxd file compiles the whole processor
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.title)
 def test_a_recipe_works(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = copy_of_the_tree(tmp_path, build=recipe.compiles)
