@@ -69,19 +69,28 @@ cdef int add(const char* name, const char* pattern, Fill fill, Op op) except -1:
 def seal():
     """Sort the table into buckets; no row can be added afterwards. Rows with more fixed bits go first."""
     global sealed
-    cdef int b, k
+    cdef int b, k, r
+    cdef uint32_t free, some
     # A store of 16 bytes that crosses a cache line makes the load after it wait several times as long.
     if OFFSET_OF_V % 16:
         raise RuntimeError("core.pxd: Cpu.v is not at a multiple of 16 bytes")
-    order = sorted(range(nrows), key=lambda r: -rows[r].weight)
+    found = [[] for _ in range(2048)]
+    for r in sorted(range(nrows), key=lambda r: -rows[r].weight):
+        free = ~(rows[r].mask >> 21) & 2047
+        some = free
+        while True:                    # every value of the bits that the row leaves open
+            found[rows[r].value >> 21 | some].append(r)
+            if some == 0:
+                break
+            some = (some - 1) & free
     for b in range(2048):
-        here = [r for r in order if ((<uint32_t>b << 21) ^ rows[r].value) & rows[r].mask & 0xFFE00000 == 0]
+        here = found[b]
         buckets[b].count = len(here)
         buckets[b].rows = <uint16_t*>malloc(max(1, len(here)) * sizeof(uint16_t))
         if buckets[b].rows == NULL:
             raise MemoryError
-        for k, r in enumerate(here):
-            buckets[b].rows[k] = r
+        for k in range(buckets[b].count):
+            buckets[b].rows[k] = here[k]
     sealed = True
 
 
