@@ -34,7 +34,7 @@ USER_RW, KERNEL_RW, USER_RO, KERNEL_RO = (0x4111_0000 + 0x1000 * n for n in rang
 #: Where the page of CODE is mapped as a guarded page.
 GUARDED = 0x4200_8000
 
-#: The data pages again, behind a table descriptor that takes permissions away (APTable, XNTable,
+#: The data pages again, under a table descriptor that takes permissions away (APTable, XNTable,
 #: PXNTable): HIERARCHY + 2**21 * n has the value n in these five bits.
 HIERARCHY = 0x8000_0000
 #: TTBR1's table, whose every entry is itself: as a page, or as the table of the next level.
@@ -277,10 +277,10 @@ def _tables() -> bytes:
     ):  # fmt: skip
         put(pages, (page >> 12) & 511, page | AF | SH | attributes | 3)
     put(guarded, (GUARDED >> 12) & 511, CODE | AF | SH | USER | RO | GP | 3)
-    behind = TABLES + 0x5000
-    put(level1, 2, behind | 3)
+    restricted = TABLES + 0x5000
+    put(level1, 2, restricted | 3)
     for n in range(32):
-        put(behind, n, pages | n << 59 | 3)
+        put(restricted, n, pages | n << 59 | 3)
     return bytes(found)
 
 

@@ -8,21 +8,14 @@ from functools import cache
 
 from unicorn import arm64_const as uc_arm64
 
-from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.cpu.processor import encodings_by_module
 from tests.cpu.oracle import SEED, Row, rows
+from tests.cpu.processor_features import SIMD
 from tests.cpu.scale_batch import MODES, Batch, Pair
 from tests.cpu.scale_machines import ProcessorUnderTest, Reference
 from tests.cpu.scale_program import FPCR_AT, FPSR_AT, X_AT
 from tests.cpu.scale_rows import Rows
 from tests.cpu.simd_operands import Operands
-
-#: What the processor under test is to have of what Unicorn's "max" has.
-FEATURES = {
-    "ID_AA64ISAR0_EL1": 0x0001_1001_1021_2120,  # FHM DP SHA3 RDM LSE CRC32 SHA2 SHA1 AES
-    "ID_AA64ISAR1_EL1": 0x0000_0000_0001_1000,  # FCMA JSCVT
-    "ID_AA64PFR0_EL1": 0x0000_0000_0011_0111,  # FP and Advanced SIMD with half precision
-}
 
 
 def is_simd_data(row: Row) -> bool:
@@ -46,12 +39,12 @@ OPERANDS = Operands(f"{SEED} operands")
 
 
 def give_features(tested: ProcessorUnderTest) -> None:
-    for name, value in FEATURES.items():
-        tested.cpu.set_sysreg(SYSREGS[name].encoding, value)
+    for encoding, value in SIMD.items():
+        tested.cpu.set_sysreg(encoding, value)
 
 
 def make_pair() -> Pair:
-    """Both machines, with the extensions of FEATURES."""
+    """Both machines, with the extensions of SIMD."""
     tested = ProcessorUnderTest()
     give_features(tested)
     return Pair(tested, Reference(uc_arm64.UC_CPU_ARM64_MAX))

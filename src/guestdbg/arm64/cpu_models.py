@@ -20,7 +20,7 @@ from guestdbg.arm64.features import (
 
 __all__ = ["CPU_MODELS", "DEFAULT_CPU", "CpuModel", "cpu_model"]
 
-#: The model that a software processor is unless it is told otherwise: all that it implements.
+#: The default model of a software processor: all that it implements.
 DEFAULT_CPU = "max"
 
 # MIDR_EL1. Implementer 0 is reserved for software use; architecture 15: see the ID registers.

@@ -60,7 +60,7 @@ cdef inline uint64_t round_and_pack(Cpu* c, int fmt, uint64_t sign, int exponent
                                     int rounding, bint flush, bint alternative) noexcept nogil:
     """FPRound of significand * 2^(exponent - 63).
 
-    significand: bit 63 is set, and bit 0 also stands for all that is below it. rounding: not ROUND_FPCR.
+    significand: bit 63 is set, and bit 0 is also set if any lower bit was lost. rounding: not ROUND_FPCR.
     flush: a result that is tiny before rounding becomes zero. alternative: to the alternative half
     precision, which has neither infinities nor NaNs.
     """

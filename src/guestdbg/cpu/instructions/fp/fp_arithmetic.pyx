@@ -114,17 +114,23 @@ cdef void fnmul_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fnmul_(c
 
 # FMAXNM and FMINNM differ in what they do with NaNs.
 
-cdef inline void fmax_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
+cdef inline bint write_extreme(Cpu* c, const Insn* i, int fmt, bint greater) noexcept nogil:
+    """Write the greater or the smaller operand. False: the host does not compare these as Arm does."""
     cdef uint64_t a = fn(c, i, fmt)
     cdef uint64_t b = fm(c, i, fmt)
     cdef HostValue x = hn(c, i, fmt)
     cdef HostValue y = hm(c, i, fmt)
+    if unlikely(not differs_like_host(c, fmt, x, y)):
+        return False
+    write_scalar(c, i, b if is_less(fmt, x, y) == greater else a)
+    return True
+
+cdef inline void fmax_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
     if fp_is_trapped(c, i):
         return
-    if unlikely(not differs_like_host(c, fmt, x, y)):
+    if unlikely(not write_extreme(c, i, fmt, True)):
         slow_max(c, i, fmt)
         return
-    write_scalar(c, i, b if is_less(fmt, x, y) else a)
     NEXT(c, i)
 cdef void fmax_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -134,16 +140,11 @@ cdef void fmax_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmax_(c, 
 cdef void fmax_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmax_(c, i, DOUBLE)
 
 cdef inline void fmin_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    cdef uint64_t a = fn(c, i, fmt)
-    cdef uint64_t b = fm(c, i, fmt)
-    cdef HostValue x = hn(c, i, fmt)
-    cdef HostValue y = hm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    if unlikely(not differs_like_host(c, fmt, x, y)):
+    if unlikely(not write_extreme(c, i, fmt, False)):
         slow_min(c, i, fmt)
         return
-    write_scalar(c, i, a if is_less(fmt, x, y) else b)
     NEXT(c, i)
 cdef void fmin_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -153,16 +154,11 @@ cdef void fmin_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmin_(c, 
 cdef void fmin_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmin_(c, i, DOUBLE)
 
 cdef inline void fmaxnm_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    cdef uint64_t a = fn(c, i, fmt)
-    cdef uint64_t b = fm(c, i, fmt)
-    cdef HostValue x = hn(c, i, fmt)
-    cdef HostValue y = hm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    if unlikely(not differs_like_host(c, fmt, x, y)):
+    if unlikely(not write_extreme(c, i, fmt, True)):
         slow_maxnm(c, i, fmt)
         return
-    write_scalar(c, i, b if is_less(fmt, x, y) else a)
     NEXT(c, i)
 cdef void fmaxnm_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
@@ -172,16 +168,11 @@ cdef void fmaxnm_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmaxnm_
 cdef void fmaxnm_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: fmaxnm_(c, i, DOUBLE)
 
 cdef inline void fminnm_(Cpu* c, const Insn* i, int fmt) noexcept nogil:
-    cdef uint64_t a = fn(c, i, fmt)
-    cdef uint64_t b = fm(c, i, fmt)
-    cdef HostValue x = hn(c, i, fmt)
-    cdef HostValue y = hm(c, i, fmt)
     if fp_is_trapped(c, i):
         return
-    if unlikely(not differs_like_host(c, fmt, x, y)):
+    if unlikely(not write_extreme(c, i, fmt, False)):
         slow_minnm(c, i, fmt)
         return
-    write_scalar(c, i, a if is_less(fmt, x, y) else b)
     NEXT(c, i)
 cdef void fminnm_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):

@@ -40,10 +40,10 @@ def integer(value: Any) -> int:
     Raises TypeError for one that is not an integer, and OverflowError for more than MAX_BITS bits.
     """
     if not isinstance(value, int):
-        wanted = (
+        expected = (
             "an address is an integer" if isinstance(value, float) else "arithmetic takes numbers"
         )
-        raise TypeError(f"{wanted}, and this is {_called(value)}")
+        raise TypeError(f"{expected}, and this is {_called(value)}")
     if value.bit_length() > MAX_BITS:
         raise OverflowError(f"an integer of more than {MAX_BITS} bits")
     return int(value)  # True is 1, also for `~`
