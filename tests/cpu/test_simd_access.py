@@ -15,7 +15,8 @@ pytest.importorskip("unicorn", reason="the table of cases names its processors")
 from guestdbg.arm64.sysregs import SYSREGS
 from tests.cpu.cases import CODE, Case, Outcome, State
 from tests.cpu.oracle import SEED, Row, disassemble
-from tests.cpu.simd_cases import FEATURES, ROWS, TABLE
+from tests.cpu.processor_features import SIMD
+from tests.cpu.simd_cases import ROWS, TABLE
 from tests.cpu.tested_machine import ProcessorUnderTest
 
 TRAPPED = "exception with ESR_EL1 0x1fe00000"  # the SIMD and FP trap, ISS.CV and COND are all ones
@@ -23,21 +24,21 @@ NO_FPEN, FPEN = 0, 3 << 20
 OPTIONAL = ("SQRDMLAH", "SQRDMLSH", "SDOT", "UDOT")
 
 
-def new(features: dict[str, int]) -> ProcessorUnderTest:
+def new(features: dict[int, int]) -> ProcessorUnderTest:
     machine = ProcessorUnderTest()
-    for name, value in features.items():
-        machine.cpu.set_sysreg(SYSREGS[name].encoding, value)
+    for encoding, value in features.items():
+        machine.cpu.set_sysreg(encoding, value)
     return machine
 
 
 @pytest.fixture(scope="module")
 def full() -> ProcessorUnderTest:
-    return new(FEATURES)
+    return new(SIMD)
 
 
 @pytest.fixture(scope="module")
 def bare() -> ProcessorUnderTest:
-    return new(dict.fromkeys(FEATURES, 0))
+    return new(dict.fromkeys(SIMD, 0))
 
 
 def run(machine: ProcessorUnderTest, raw: int, state: State) -> Outcome:

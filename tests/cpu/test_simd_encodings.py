@@ -13,19 +13,21 @@ pytest.importorskip(
 pytest.importorskip("unicorn", reason="the harness uses it")
 
 from guestdbg.arm64.sysregs import SYSREGS
+from guestdbg.cpu.identification import identification
 from guestdbg.cpu.processor import PhysicalMemory, Processor
 from tests.cpu import scan
 from tests.cpu.oracle import SEED, random_encoding
-from tests.cpu.simd_cases import FEATURES, ROWS
+from tests.cpu.processor_features import SIMD
+from tests.cpu.simd_cases import ROWS
 from tests.cpu.support import CODE, RAM, Bench, branch
 
-#: LLVM's names of extensions, and the fields of identification registers that say the same.
+#: LLVM's names of extensions, and the identification registers that say the same.
 EXTENSIONS = {
     "+v8a,+crc": {},
-    "+v8a,+fullfp16": {"ID_AA64PFR0_EL1": 0x0011_0011},
-    "+v8a,+complxnum": {"ID_AA64ISAR1_EL1": 1 << 16},
-    "+v8.2a,+dotprod": {"ID_AA64ISAR0_EL1": 1 << 44 | 1 << 28 | 2 << 20},
-    "+v8.4a,+fullfp16,+fp16fml,+aes,+sha2,+sha3": FEATURES,
+    "+v8a,+fullfp16": identification("fp16"),
+    "+v8a,+complxnum": identification("fcma"),
+    "+v8.2a,+dotprod": identification("dotprod,rdm,lse"),
+    "+v8.4a,+fullfp16,+fp16fml,+aes,+sha2,+sha3": SIMD,
 }
 VBAR = RAM + 0x8000
 FROM_EL1 = 0x200  # vector: the current EL with SP_ELx
@@ -39,8 +41,8 @@ def test_encodings_with(extensions: str) -> None:
     """Every value of bits 31 to 10 where bits 28 to 25 are x111."""
     llvm = scan.Llvm(extensions)
     cpu = Processor(PhysicalMemory())
-    for name, value in EXTENSIONS[extensions].items():
-        cpu.set_sysreg(SYSREGS[name].encoding, value)
+    for encoding, value in EXTENSIONS[extensions].items():
+        cpu.set_sysreg(encoding, value)
     wrong: dict[tuple[int, bool], str] = {}
     scanned = accepted = 0
     for top in range(scan.TOPS):
@@ -65,8 +67,8 @@ def test_every_instruction_is_trapped() -> None:
     """CPACR_EL1.FPEN is 0: an exception with the class of SIMD and FP, and nothing is written."""
     rng = random.Random(f"{SEED} trapped")
     bench = Bench()
-    for name, value in FEATURES.items():
-        bench.p.set_sysreg(SYSREGS[name].encoding, value)
+    for encoding, value in SIMD.items():
+        bench.p.set_sysreg(encoding, value)
     words = []
     for row in ROWS:
         tries = array("I", [random_encoding(rng, row) for _ in range(64)])
