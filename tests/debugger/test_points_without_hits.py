@@ -87,7 +87,17 @@ def test_arguments_of_every_wrong_kind(guest: Guest, call: str) -> None:
             point.delete()
 
 
-LOADING = ["memory", "vcpus", "kind", "address", "symbols", "slide", "bootargs", "overwatch"]
+LOADING = [
+    "memory",
+    "vcpus",
+    "kind",
+    "address",
+    "symbols",
+    "slide",
+    "bootargs",
+    "initrd",
+    "overwatch",
+]
 
 
 @pytest.mark.parametrize("name", [*LOADING, "provider", "console"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import random
@@ -11,9 +12,20 @@ import sys
 import zlib
 from pathlib import Path
 
+import lz4.block
+import lz4.frame
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from guestdbg.machine import Board, LoadError, MalformedError, OutsideMemoryError, load
+from guestdbg.machine import (
+    Board,
+    LoadError,
+    MalformedError,
+    OutsideMemoryError,
+    TruncatedError,
+    load,
+)
 from guestdbg.machine.file_formats import identify
 from tests.machine.elfs import make_elf
 from tests.machine.fakes import FakeKvm
@@ -36,9 +48,18 @@ def make_uimage(
     return head[:4] + struct.pack(">I", zlib.crc32(head)) + head[8:] + data
 
 
-def zboot(payload: bytes) -> bytes:
-    head = b"MZ\0\0zimg" + struct.pack("<II", 64, len(payload)) + bytes(8) + b"gzip"
+def zboot(payload: bytes, kind: bytes = b"gzip") -> bytes:
+    head = b"MZ\0\0zimg" + struct.pack("<II", 64, len(payload)) + bytes(8) + kind
     return head.ljust(64, b"\0") + payload
+
+
+def lz4_legacy(data: bytes, block: int = 8 << 20) -> bytes:
+    """As `lz4 -l` writes it."""
+    packed = [
+        lz4.block.compress(data[at : at + block], store_size=False)
+        for at in range(0, len(data), block)
+    ]
+    return b"\x02\x21\x4c\x18" + b"".join(struct.pack("<I", len(p)) + p for p in packed)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +71,17 @@ def zboot(payload: bytes) -> bytes:
         lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
         lambda data: gzip.compress(bz2.compress(data)),
         lambda data: zboot(gzip.compress(data)),
+        lambda data: gzip.compress(data[:500]) + gzip.compress(data[500:]),
+        lambda data: gzip.compress(data) + b"a signature",
+        lz4.frame.compress,
+        lz4_legacy,
+        lambda data: lz4_legacy(data[:400]) + lz4_legacy(data[400:], block=99),
+        lambda data: zboot(lz4_legacy(data) + struct.pack("<I", len(data)), b"lz4"),
     ],
-    ids=["gzip", "bzip2", "xz", "lzma", "twice", "zboot"],
+    ids=[
+        *("gzip", "bzip2", "xz", "lzma", "twice", "zboot", "members", "signed"),
+        *("lz4", "lz4 -l", "lz4 -l, twice", "zboot of lz4"),
+    ],
 )
 def test_compressed_guests_are_unpacked(board: Board, tmp_path: Path, pack) -> None:  # type: ignore[no-untyped-def]
     image = make_image(image_size=8192)
@@ -74,13 +104,53 @@ def test_zstd(board: Board, tmp_path: Path) -> None:
 def test_unpacking_is_bounded(board: Board, tmp_path: Path) -> None:
     with pytest.raises(OutsideMemoryError, match="unpacks to more than 16 MiB"):
         load(board, write(tmp_path, gzip.compress(bytes(64 << 20))))
-    with pytest.raises(MalformedError, match="ends too early"):
+    with pytest.raises(TruncatedError, match="ends too early"):
         load(board, write(tmp_path, gzip.compress(make_elf())[:-20]))
     contents = make_elf()
     for _ in range(5):
         contents = gzip.compress(contents)
     with pytest.raises(LoadError, match="compressed more than 4 times"):
         load(board, write(tmp_path, contents))
+
+
+@pytest.mark.parametrize(
+    ("contents", "error", "message"),
+    [
+        (zboot(b"xxxx" * 9, b"brotli"), "UnknownFormatError", "compressed with 'brotli'"),
+        (zboot(gzip.compress(NOP))[:-1], "TruncatedError", "whose payload ends at"),
+        (zboot(b""), "MalformedError", "whose payload of 0 bytes begins at 64"),
+        (b"MZ\0\0zimg", "MalformedError", "whose payload of 0 bytes"),
+        (lz4_legacy(NOP * 99)[:-1], "TruncatedError", "the lz4 data ends too early"),
+        (lz4_legacy(NOP)[:8] + b"\xff" * 40, "MalformedError", "lz4 .legacy. data is damaged"),
+        (lz4_legacy(bytes(64 << 20)), "OutsideMemoryError", "unpacks to more than 16 MiB"),
+        (lz4.frame.compress(bytes(64 << 20)), "OutsideMemoryError", "more than 16 MiB"),
+        (lz4.frame.compress(NOP * 99)[:-9], "TruncatedError", "the lz4 data ends too early"),
+        (gzip.compress(make_image(flags=1)), "ForeignError", "a big-endian kernel"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_kernels_that_cannot_be_unpacked(
+    board: Board, tmp_path: Path, contents: bytes, error: str, message: str
+) -> None:
+    with pytest.raises(LoadError, match=message) as caught:
+        load(board, write(tmp_path, contents))
+    assert type(caught.value).__name__ == error
+    assert str(tmp_path) in str(caught.value)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_damaged_files_never_crash(data: st.DataObject) -> None:
+    """A compressed kernel with bytes changed or cut: it is loaded, or refused by name."""
+    pack = data.draw(
+        st.sampled_from([gzip.compress, lzma.compress, lz4.frame.compress, lz4_legacy])
+    )
+    packed = bytearray(pack(make_image(size=2000, image_size=8192)))
+    for at in data.draw(st.lists(st.integers(0, len(packed) - 1), max_size=4)):
+        packed[at] = data.draw(st.integers(0, 255))
+    contents = bytes(packed[: data.draw(st.integers(1, len(packed)))])
+    with Board(FakeKvm(), memory_size=16 << 20) as board, contextlib.suppress(LoadError):
+        load(board, contents)
 
 
 def test_uimage(board: Board, tmp_path: Path) -> None:

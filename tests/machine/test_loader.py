@@ -57,6 +57,18 @@ def make_image(
     return header + bytes(range(1, 256)) * (size // 255 + 1)
 
 
+def bzimage() -> bytes:
+    return b"MZ".ljust(510, b"\0") + b"\x55\xaa\xeb\x66HdrS" + bytes(999)
+
+
+def make_efi_image(sections: tuple[tuple[int, int], ...] = ((512, 1024), (1536, 2560))) -> bytes:
+    """A kernel that is an EFI program as well, with sections at (offset in the file, size)."""
+    head = struct.pack("<2sHIQQQQQQ4sI", b"MZ", 0, 0, 0, 8192, 0, 0, 0, 0, b"ARM\x64", 64)
+    pe = b"PE\0\0" + struct.pack("<HHIIIHH", 0xAA64, len(sections), 0, 0, 0, 8, 0) + bytes(8)
+    table = (struct.pack("<8sIIIIIIHHI", b".s", 0, 0, n, at, 0, 0, 0, 0, 0) for at, n in sections)
+    return (head + pe + b"".join(table)).ljust(4096, b"\xff")
+
+
 def test_elf(board: Board, tmp_path: Path) -> None:
     board.write_phys(0x40300000, b"\xff" * 200)
     path = write(
@@ -144,6 +156,11 @@ def test_an_old_image_without_a_size(board: Board, tmp_path: Path) -> None:
     assert loaded.entry == RAM + (2 << 20) + (512 << 10)
 
 
+def test_an_image_that_is_an_efi_program(board: Board, tmp_path: Path) -> None:
+    assert load(board, write(tmp_path, make_efi_image())).kind == "image"
+    assert load(board, write(tmp_path, make_efi_image() + b"signature")).kind == "image"
+
+
 def test_raw(board: Board, tmp_path: Path) -> None:
     path = write(tmp_path, NOP * 5)
     assert load(board, path, kind="raw").entry == RAM + (512 << 10)
@@ -177,7 +194,18 @@ def test_loading_again_starts_afresh(board: Board, tmp_path: Path) -> None:
         (NOP, {"kind": "elf"}, ForeignError, "not an ELF file"),
         (NOP, {"kind": "image"}, TruncatedError, "4 bytes, but an arm64 Image begins with"),
         (NOP * 99, {"kind": "image"}, ForeignError, "not an arm64 Linux Image"),
-        (make_image(flags=1), {}, ForeignError, "big-endian kernel"),
+        (make_image(flags=1), {}, ForeignError, "a big-endian kernel; .*CPU_BIG_ENDIAN"),
+        (bzimage(), {}, ForeignError, r"an x86 Linux kernel \(bzImage\); guests are arm64"),
+        (bzimage(), {"kind": "image"}, ForeignError, r"an x86 Linux kernel"),
+        (
+            bytes(36) + b"\x18\x28\x6f\x01" + bytes(99),
+            {},
+            ForeignError,
+            "a 32-bit Arm Linux kernel",
+        ),
+        (bytes(48) + b"RISCV\0\0\0RSC\5" + bytes(99), {}, ForeignError, "a RISC-V Linux kernel"),
+        (make_efi_image()[:-1], {}, TruncatedError, "whose last section ends at 4096; copy it"),
+        (make_elf([(0xFFFF_8000_8000_0000, NOP)]), {}, OutsideMemoryError, "the vmlinux of Linux"),
         (make_image(text_offset=2 << 20), {}, MalformedError, "text offset 0x200000"),
         (make_image(image_size=1 << 40), {}, OutsideMemoryError, "at least 1048578 MiB of memory"),
         (make_image(image_size=15 << 20), {}, OutsideMemoryError, "at least 17 MiB of memory"),

@@ -20,7 +20,8 @@ from guestdbg.kvm import KvmError, open_kvm
 from guestdbg.machine import Board, Console, Kind, parse_size
 from guestdbg.machine import load as load_into
 from guestdbg.machine.console import ByteSink, Sink
-from guestdbg.machine.loader import DEVICE_TREE_ALIGNMENT, Loaded
+from guestdbg.machine.loader import Loaded
+from guestdbg.machine.placement import DEVICE_TREE_ALIGNMENT
 from guestdbg.semihosting import Semihosting
 
 __all__ = ["load"]
@@ -44,6 +45,7 @@ def load(
     debug_dirs: Sequence[str | os.PathLike[str]] = (),
     console: Console | Sink | Literal["stdout"] = "stdout",
     bootargs: str = "",
+    initrd: str | os.PathLike[str] | bytes | None = None,
     overwatch: int = 0,
     semihosting: bool | Semihosting = False,
     **options: Any,
@@ -66,6 +68,8 @@ def load(
         console: where its console output goes: an open file (a text file gets it decoded), a
             callable that takes bytes, a ``guestdbg.machine.Console``, ``"stdout"``, or None.
         bootargs: the kernel command line, for the device tree.
+        initrd: the initial RAM file system of a kernel, a file or its contents: cpio archives,
+            compressed or not.
         overwatch: bytes that one register may watch for several watches, if there are not enough
             registers.
         semihosting: provide semihosting (HLT #0xF000): True, or a ``guestdbg.Semihosting`` with
@@ -94,7 +98,9 @@ def load(
     board: Board | None = None
     try:
         board = Board(kvm, memory_size=size, vcpus=vcpus, console=console, bootargs=bootargs)
-        into = partial(load_into, board, path, kind=cast(Kind, kind), address=address)
+        into = partial(
+            load_into, board, path, kind=cast(Kind, kind), address=address, initrd=initrd
+        )
         loaded = into()
         for note in loaded.notes:
             log.warning("%s", note)
@@ -133,6 +139,8 @@ def _heap(board: Board, loaded: Loaded) -> tuple[int, int, int, int]:
     ends = [s.end for s in loaded.segments if board.ram.base <= s.address < ram_end]
     if loaded.device_tree is not None:
         ends.append(loaded.device_tree + DEVICE_TREE_ALIGNMENT)
+    if loaded.initrd is not None:
+        ends.append(loaded.initrd.end)
     base = min(-(-max(ends, default=board.ram.base) // _HEAP_ALIGNMENT) * _HEAP_ALIGNMENT, ram_end)
     stack_limit = ram_end - min(_STACK_BYTES, (ram_end - base) // 2)
     return base, stack_limit, ram_end, stack_limit
@@ -143,6 +151,7 @@ _ELSEWHERE = {
     "append": "bootargs",
     "cmdline": "bootargs",
     "cpus": "vcpus",
+    "initramfs": "initrd",
     "ram": "memory",
     "size": "memory",
     "smp": "vcpus",

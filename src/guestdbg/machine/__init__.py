@@ -16,10 +16,12 @@ devicetree   the flattened device tree of the board
 board        all of these around a VM and its vCPUs
 elf          the loadable segments of an ELF file
 linux_image  the header of an arm64 Linux Image
+initrd       initial RAM file systems: whether Linux can unpack one
 file_formats what a file is, by its magic number, and how to get at what is in it
 uimage       U-Boot's legacy image format
 hex_records  Intel HEX and S-records
-unpacking    compressed guests, unpacked within bounds
+unpacking    compressed files, unpacked within bounds
+placement    where the device tree and the initrd go in RAM
 loader       a guest's file, loaded into a board
 """
 

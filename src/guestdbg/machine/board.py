@@ -193,9 +193,14 @@ class Board(Closing):
             self.flash = flash
         return self.flash
 
-    def device_tree(self) -> bytes:
-        """The flattened device tree of this board."""
-        return devicetree.build(self.memory_size, len(self.vcpus), bootargs=self.bootargs)
+    def device_tree(self, *, initrd: tuple[int, int] | None = None) -> bytes:
+        """The flattened device tree of this board.
+
+        ``initrd``: the first address of the initial RAM file system, and the first one after it.
+        """
+        return devicetree.build(
+            self.memory_size, len(self.vcpus), bootargs=self.bootargs, initrd=initrd
+        )
 
     def read_phys(self, address: int, length: int) -> bytes:
         """``length`` bytes of memory at guest-physical ``address``.

@@ -49,12 +49,14 @@ def build(
     *,
     bootargs: str = "",
     gic: GicFrames | None = None,
+    initrd: tuple[int, int] | None = None,
 ) -> bytes:
     """The flattened tree of a board with ``memory_size`` bytes of RAM and ``vcpus`` processors.
 
-    ``bootargs`` becomes /chosen/bootargs if it is not empty. The timer has its interrupts,
-    in the form of a GIC's; those of devices, and ``interrupt-parent``, are in the tree only if
-    there is an interrupt controller (``gic``).
+    ``bootargs`` becomes /chosen/bootargs if it is not empty. ``initrd``, the first address of the
+    initial RAM file system and the first one after it, becomes /chosen/linux,initrd-start and
+    linux,initrd-end. The timer has its interrupts, in the form of a GIC's; those of devices, and
+    ``interrupt-parent``, are in the tree only if there is an interrupt controller (``gic``).
 
     Raises:
         MachineError: ``bootargs`` cannot be the text of a property.
@@ -66,7 +68,7 @@ def build(
         tree.header.version = 17
         tree.header.last_comp_version = 16
         tree.header.boot_cpuid_phys = 0
-        for path, name, value in _properties(memory_size, vcpus, bootargs, gic):
+        for path, name, value in _properties(memory_size, vcpus, bootargs, gic, initrd):
             tree.set_property(name, value, path)
         blob: bytes = tree.to_dtb()
         return blob
@@ -76,7 +78,11 @@ Value: TypeAlias = str | bytes | list[str] | int | list[int] | None
 
 
 def _properties(
-    memory_size: int, vcpus: int, bootargs: str, gic: GicFrames | None
+    memory_size: int,
+    vcpus: int,
+    bootargs: str,
+    gic: GicFrames | None,
+    initrd: tuple[int, int] | None,
 ) -> Iterator[tuple[str, str, Value]]:
     yield "/", "compatible", "linux,dummy-virt"
     yield "/", "model", "linux,dummy-virt"
@@ -132,6 +138,9 @@ def _properties(
         # The library takes ASCII only as a string. A kernel gets the bytes of the command line.
         text = bootargs.encode("utf-8", "surrogateescape") + b"\0"
         yield "/chosen", "bootargs", bootargs if bootargs.isascii() else text
+    if initrd is not None:
+        yield "/chosen", "linux,initrd-start", _cells(initrd[0])
+        yield "/chosen", "linux,initrd-end", _cells(initrd[1])
 
 
 def _gic_properties(gic: GicFrames) -> Iterator[tuple[str, str, Value]]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from guestdbg.hexadecimal_repr import hexadecimal
-from guestdbg.machine import elf, file_formats, hex_records, linux_image, uimage, unpacking
+from guestdbg.machine import elf, file_formats, hex_records, initrd, linux_image, uimage, unpacking
 from guestdbg.machine.board import Board
 from guestdbg.machine.errors import (
     EmptyFileError,
+    ForeignError,
     LoadError,
     MalformedError,
     OutsideMemoryError,
@@ -26,17 +27,15 @@ from guestdbg.machine.layout import (
     RAM_BASE,
     RAW_OFFSET,
 )
+from guestdbg.machine.placement import DEVICE_TREE_ALIGNMENT, Places
 from guestdbg.machine.sizes import format_size
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
 
 FileKind = Literal["elf", "raw", "image", "firmware"]
 Kind = Literal["auto", "elf", "raw", "image", "firmware"]
 
-DEVICE_TREE_ALIGNMENT = 2 * MIB  # an arm64 kernel maps its device tree with blocks of this size
-
 _LAYERS_MAX = 4  # a compressed kernel in an EFI program in a compressed file, and one more
 _PIE_OFFSET = 2 * MIB  # in RAM, of an executable that can run anywhere and is linked at 0
-_DEVICE_TREE_AT_MOST = 128 * MIB  # after the start of RAM, as in QEMU, if the guest ends below
 
 
 @hexadecimal("address")
@@ -67,7 +66,8 @@ class Loaded:
     ``elf`` is the file with the symbols, if the guest is an ELF file. ``elf_contents`` are its
     bytes if the file itself is not the ELF (it was unpacked, or given as bytes). ``slide`` is how
     far an executable that can run anywhere was moved from its link addresses. ``device_tree`` is
-    None if the guest left no room for it. ``notes`` are messages for the user.
+    None if the guest left no room for it. ``initrd`` is where the initial RAM file system is, if
+    there is one. ``notes`` are messages for the user.
     """
 
     path: Path
@@ -79,6 +79,13 @@ class Loaded:
     elf_contents: bytes | None = None
     slide: int = 0
     notes: tuple[str, ...] = ()
+    initrd: Segment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Initrd:
+    path: Path
+    contents: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,7 @@ def load(
     *,
     kind: Kind = "auto",
     address: int | None = None,
+    initrd: str | os.PathLike[str] | bytes | None = None,
 ) -> Loaded:
     """Load a guest, and set the first vCPU to its entry point.
 
@@ -110,9 +118,13 @@ def load(
             an arm64 Linux Image. ``"firmware"``: goes to flash at 0 and starts there. ``"raw"``:
             bytes that go to ``address`` and start there. ``"auto"``: ELF and Image are recognised
             by their magic numbers, as are uImage, Intel HEX and S-records, and what is compressed
-            (gzip, bzip2, xz, lzma, zstd, EFI zboot) is unpacked; other known formats are refused by
-            name, and anything else is raw if there is an ``address``.
+            (gzip, bzip2, xz, lzma, zstd, lz4, EFI zboot) is unpacked; other known formats are
+            refused by name, and anything else is raw if there is an ``address``.
         address: of a raw file only; the default is 512 KiB after the start of RAM.
+        initrd: the initial RAM file system of a kernel, a file or its bytes: cpio archives in newc
+            format, compressed or not. They are checked, and passed to the guest as they are: at
+            half of RAM or 128 MiB, or after the guest. The device tree names the place
+            (/chosen/linux,initrd-start and -end).
 
     The vCPU starts at EL1 with the MMU off and exceptions masked; X0 is the address of the device
     tree. Everything is checked before anything is written.
@@ -124,13 +136,8 @@ def load(
         raise LoadError(f"address={address!r}: it must be an int")
     if kind not in get_args(Kind):
         raise LoadError(f"kind={kind!r}: one of {', '.join(get_args(Kind))}")
-    if isinstance(path, bytes | bytearray | memoryview):
-        path, contents, given = Path("<bytes>"), bytes(path), True
-        if not contents:
-            raise EmptyFileError("a guest of no bytes")
-    else:
-        path, given = Path(path), False
-        contents = _read(path)
+    path, contents, given = _contents(path, "guest")
+    ramdisk = None if initrd is None else _initrd(initrd, board.memory_size)
     unpacked = contents
     notes: list[str] = []
     if kind in ("auto", "elf", "image"):
@@ -139,7 +146,7 @@ def load(
     if special is not None:
         chosen, plan = special
         _check_places(board, path, plan)
-        return _load(board, path, chosen, plan, None)
+        return _load(board, path, chosen, plan, ramdisk, None)
     contents = unpacked if unpacked is not contents else contents
     chosen = _kind(contents, path, kind, address)
     if address is not None and chosen != "raw":
@@ -151,19 +158,53 @@ def load(
     _check_places(board, path, plan)
     plan = replace(plan, notes=(*notes, *plan.notes))
     is_file = not given and not notes
-    return _load(board, path, chosen, plan, None if is_file else contents)
+    return _load(board, path, chosen, plan, ramdisk, None if is_file else contents)
+
+
+def _contents(file: str | os.PathLike[str] | bytes, what: str) -> tuple[Path, bytes, bool]:
+    """The path, the contents, and whether these were given instead of a path."""
+    if not isinstance(file, bytes | bytearray | memoryview):
+        path = Path(file)
+        return path, _read(path, what), False
+    if not file:
+        raise EmptyFileError(f"{'an' if what[0] in 'aeiou' else 'a'} {what} of no bytes")
+    return Path("<bytes>"), bytes(file), True
+
+
+def _initrd(file: str | os.PathLike[str] | bytes, limit: int) -> _Initrd:
+    path, contents, _ = _contents(file, "initrd")
+    initrd.check(contents, str(path), limit)
+    return _Initrd(path, contents)
 
 
 def _load(
-    board: Board, path: Path, kind: FileKind, plan: _Plan, elf_contents: bytes | None
+    board: Board,
+    path: Path,
+    kind: FileKind,
+    plan: _Plan,
+    ramdisk: _Initrd | None,
+    elf_contents: bytes | None,
 ) -> Loaded:
-    tree = board.device_tree()
-    tree_address = _device_tree_address(board, plan, len(tree))
+    places = Places(board.ram.end, ((segment.address, segment.end) for segment, _ in plan.segments))
+    placed: Segment | None = None
+    if ramdisk is not None:
+        size = len(ramdisk.contents)
+        start = places.initrd(size, str(ramdisk.path))
+        placed = Segment(start, size, size, start)
+    tree = board.device_tree(initrd=None if placed is None else (placed.address, placed.end))
+    tree_address = places.device_tree(len(tree), at_base=plan.tree_at_base)
+    if tree_address is None and ramdisk is not None:
+        raise OutsideMemoryError(
+            f"{path}: there is no room for the device tree, without which the guest does not find "
+            "its initrd; give it more memory"
+        )
     if plan.needs_flash:
         board.map_flash(writable=plan.flash_writable)
     for segment, data in plan.segments:
         board.write_phys(segment.address, data)
         board.memory.zero(segment.address + segment.file_size, segment.size - segment.file_size)
+    if placed is not None and ramdisk is not None:
+        board.write_phys(placed.address, ramdisk.contents)
     if tree_address is not None:
         board.write_phys(tree_address, tree)
     board.start(plan.entry, tree_address or 0)
@@ -177,6 +218,7 @@ def _load(
         elf_contents=elf_contents if kind == "elf" else None,
         slide=plan.slide,
         notes=plan.notes,
+        initrd=placed,
     )
 
 
@@ -231,9 +273,9 @@ def _from_container(
     return "raw", _Plan(entry, pieces, needs_flash=in_flash, notes=tuple(notes), tree_at_base=False)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, what: str) -> bytes:
     try:
-        contents = read_regular_file(path, what="guest's file")
+        contents = read_regular_file(path, what=f"{what}'s file")
     except UnsuitableFile as error:
         raise UnreadableError(str(error)) from error
     if not contents:
@@ -251,6 +293,10 @@ def _kind(contents: bytes, path: Path, kind: str, address: int | None) -> FileKi
         return "elf"
     if linux_image.is_image(contents):
         return "image"
+    if (foreign := linux_image.foreign_kernel(contents)) is not None:
+        raise ForeignError(
+            f"{path}: {foreign}; guests are arm64: give an arm64 kernel (arch/arm64/boot/Image)"
+        )
     if known is not None:
         raise UnknownFormatError(f"{path}: {known.name}; {known.advice}")
     if address is not None:
@@ -354,28 +400,10 @@ def _check_places(board: Board, path: Path, plan: _Plan) -> None:
                 f"{what} do not fit: {ram} ({format_size(board.memory_size)}); give the guest at "
                 f"least {-(-need // MIB)} MiB of memory"
             )
-        raise OutsideMemoryError(
-            f"{what} are outside memory: {ram}; link the guest there, or below {FLASH_SIZE:#x} "
-            "for flash"
-        )
-
-
-def _device_tree_address(board: Board, plan: _Plan, size: int) -> int | None:
-    """Where QEMU's ``-kernel`` puts the tree on the same board; elsewhere if that is occupied."""
-    occupied = [segment for segment, _ in plan.segments]
-
-    def is_free(start: int) -> bool:
-        return start + size <= board.ram.end and all(
-            start + size <= segment.address or segment.end <= start for segment in occupied
-        )
-
-    last = max(max(segment.end for segment in occupied), RAM_BASE)
-    above = RAM_BASE + min(board.memory_size // 2, _DEVICE_TREE_AT_MOST)
-    candidates = [RAM_BASE, _aligned(last)]
-    if not plan.tree_at_base:
-        candidates = [_aligned(max(above, last)), _aligned(last), RAM_BASE]
-    return next((start for start in candidates if is_free(start)), None)
-
-
-def _aligned(address: int) -> int:
-    return -(-address // DEVICE_TREE_ALIGNMENT) * DEVICE_TREE_ALIGNMENT
+        advice = f"link the guest there, or below {FLASH_SIZE:#x} for flash"
+        if segment.address >> 48:
+            advice = (
+                "these are virtual addresses, as in the vmlinux of Linux: give its Image "
+                "(arch/arm64/boot/Image), and the vmlinux for the symbols (--symbols, symbols=)"
+            )
+        raise OutsideMemoryError(f"{what} are outside memory: {ram}; {advice}")

@@ -14,6 +14,7 @@ _REQUIREMENTS = (
     "click>=8.1",
     "demangle>=0.6",
     "fdt>=0.3.3",
+    "lz4>=4",
     "pyelftools>=0.31",
     "rich>=13",
 )
