@@ -161,9 +161,9 @@ def _code(rng: random.Random) -> bytes:
 
 def _device_tree(rng: random.Random) -> bytes:
     arguments = rng.choice(("", "console=ttyAMA0", "x" * 300, "\u00e4", "a\tb"))
-    return devicetree.build(
-        rng.choice((16 << 20, 1 << 40)), rng.randrange(1, 9), bootargs=arguments
-    )
+    memory = ((RAM, rng.choice((16 << 20, 1 << 40))),)
+    vcpus = tuple(range(rng.randrange(1, 9)))
+    return devicetree.build(devicetree.Contents(memory, vcpus, bootargs=arguments))
 
 
 def _raw(rng: random.Random) -> Files:

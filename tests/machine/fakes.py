@@ -1,5 +1,6 @@
 """A provider without a processor: its vCPUs return exits from a list, and record the calls."""
 
+import errno
 from collections.abc import Callable, Iterable, Sequence
 
 from guestdbg.kvm import (
@@ -8,6 +9,7 @@ from guestdbg.kvm import (
     ExitSystemEvent,
     GuestDebug,
     Kvm,
+    KvmError,
     Memory,
     Vcpu,
     VcpuEvents,
@@ -18,6 +20,7 @@ from guestdbg.kvm.constants import (
     KVM_CAP_ARM_INJECT_EXT_DABT,
     KVM_CAP_ARM_NISV_TO_USER,
     KVM_CAP_READONLY_MEM,
+    KVM_CREATE_DEVICE_TEST,
     KVM_SYSTEM_EVENT_SHUTDOWN,
 )
 from guestdbg.kvm.regs import name_of
@@ -109,9 +112,31 @@ class FakeVcpu(Vcpu):
         pass
 
 
+class FakeDevice(Device):
+    """A device in the kernel: records the attributes that are set."""
+
+    def __init__(self) -> None:
+        self.attributes: list[tuple[int, int, bytes]] = []
+
+    def set_attr(self, group: int, attr: int, value: bytes) -> None:
+        self.attributes.append((group, attr, value))
+
+    def get_attr(self, group: int, attr: int, size: int) -> bytes:
+        return (0x403).to_bytes(size, "little")  # ICC_CTLR_EL1: 5 priority bits, CBPR, EOImode
+
+    def has_attr(self, group: int, attr: int) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
 class FakeVm(Vm):
-    def __init__(self, caps: Iterable[int]) -> None:
+    def __init__(self, caps: Iterable[int], device_types: Iterable[int] = ()) -> None:
         self.caps = frozenset(caps)
+        self.device_types = frozenset(device_types)
+        self.devices: dict[int, FakeDevice] = {}
+        self.lines: list[tuple[int, int]] = []
         self.enabled: list[int] = []
         self.slots: dict[int, tuple[int, Memory | None, int]] = {}
         self.changed: list[tuple[int, int]] = []
@@ -142,10 +167,15 @@ class FakeVm(Vm):
         return VcpuInit(2)
 
     def create_device(self, device_type: int, flags: int = 0) -> Device:
-        raise NotImplementedError
+        if device_type not in self.device_types:
+            raise KvmError(errno.ENODEV, "KVM_CREATE_DEVICE", "no such device")
+        device = FakeDevice()
+        if not flags & KVM_CREATE_DEVICE_TEST:
+            self.devices[device_type] = device
+        return device
 
     def irq_line(self, irq: int, level: int) -> None:
-        raise NotImplementedError
+        self.lines.append((irq, level))
 
     def set_device_attr(self, group: int, attr: int, value: bytes) -> None:
         raise NotImplementedError
@@ -166,9 +196,10 @@ class FakeVm(Vm):
 class FakeKvm(Kvm):
     provider = "fake"
 
-    def __init__(self, caps: Iterable[int] = ALL_CAPS) -> None:
+    def __init__(self, caps: Iterable[int] = ALL_CAPS, device_types: Iterable[int] = ()) -> None:
         self.caps = caps
-        self.vm = FakeVm(caps)
+        self.device_types = device_types
+        self.vm = FakeVm(caps, device_types)
 
     def api_version(self) -> int:
         return 12
@@ -177,7 +208,7 @@ class FakeKvm(Kvm):
         return int(cap in self.vm.caps)
 
     def create_vm(self, vm_type: int = 0) -> Vm:
-        self.vm = FakeVm(self.caps)
+        self.vm = FakeVm(self.caps, self.device_types)
         return self.vm
 
     def close(self) -> None:

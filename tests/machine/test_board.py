@@ -179,8 +179,11 @@ def test_an_error_of_the_provider_says_where_the_guest_stood() -> None:
         ({"memory_size": 1 << 20}, "a board has 4 MiB to 255 GiB"),
         ({"memory_size": 1 << 40}, "a board has 4 MiB to 255 GiB"),
         ({"memory_size": (8 << 20) + 1}, "multiples of 4 KiB"),
-        ({"vcpus": 0}, "a board has 1 to 8"),
-        ({"vcpus": 9}, "a board has 1 to 8"),
+        ({"vcpus": 0}, "a board without an interrupt controller has 1 to 8"),
+        ({"vcpus": 9}, "a board without an interrupt controller has 1 to 8"),
+        ({"gic": 3}, "gic=3: this provider has no GICv3 for its guests; it has no interrupt"),
+        ({"gic": 4}, "gic=4: it must be 'auto', 2, 3 or None"),
+        ({"seed": "x"}, "seed='x': it must be an int or None"),
         ({"unmapped": "crash"}, "'abort' or 'zero'"),
     ],
 )

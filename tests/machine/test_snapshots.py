@@ -23,7 +23,7 @@ def test_every_attribute_of_the_devices_is_kept_or_wired() -> None:
     """A new attribute must be added to the state, or to this list."""
     console = Console(None)
     uart = Pl011(console)
-    wired = {"base", "size", "console", "_on_interrupt"}
+    wired = {"base", "size", "spi", "console", "_on_interrupt"}
     kept = {"stored": "_stored", "raised": "_raised", "received": "_receive", "level": "level"}
     assert set(vars(uart)) - wired == {*kept.values(), "_polled"}
     assert set(uart.snapshot()._fields) == {*kept, "polled"}

@@ -9,6 +9,7 @@ layout       the physical memory map
 memory       RAM and flash
 console      the host's end of the serial line
 device       what a device with MMIO registers must provide
+interrupts   the interrupt controller (GIC), which the provider emulates
 pl011        the UART
 virt_devices the devices of QEMU's board, and those that a guest misses here
 bus          MMIO exits, passed to the devices
@@ -42,6 +43,7 @@ from guestdbg.machine.errors import (
     UnknownFormatError,
     UnreadableError,
 )
+from guestdbg.machine.interrupts import GicVersion, InterruptController
 from guestdbg.machine.loader import FileKind, Kind, Loaded, Segment, load
 from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.pl011 import Pl011
@@ -58,6 +60,8 @@ __all__ = [
     "EmptyFileError",
     "FileKind",
     "ForeignError",
+    "GicVersion",
+    "InterruptController",
     "Kind",
     "LoadError",
     "Loaded",

@@ -1,4 +1,4 @@
-"""The board around the vCPUs: RAM, flash, a UART, and a device tree that describes them.
+"""The board around the vCPUs: RAM, flash, devices, and a device tree that describes them.
 
 It is compatible with QEMU's ``virt`` for bare-metal guests, U-Boot and kernels that read the device
 tree. The provider implements PSCI (the host's kernel, or the software KVM), so power-off and reset
@@ -7,6 +7,7 @@ arrive as ``ExitSystemEvent``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,7 +41,16 @@ from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.machine import devicetree
 from guestdbg.machine.bus import Bus
 from guestdbg.machine.console import Console, ConsoleState
+from guestdbg.machine.device import Device, SupportsDeviceTree, SupportsState
 from guestdbg.machine.errors import MachineError
+from guestdbg.machine.interrupts import (
+    GicVersion,
+    InterruptController,
+    SetLevel,
+    affinity,
+    choose_version,
+    no_interrupt,
+)
 from guestdbg.machine.layout import (
     FLASH_BASE,
     FLASH_SIZE,
@@ -49,13 +59,15 @@ from guestdbg.machine.layout import (
     RAM_BASE,
     RAM_MAX,
     RAM_MIN,
+    UART_SPI,
 )
 from guestdbg.machine.memory import PhysicalMemory, Region
-from guestdbg.machine.pl011 import Pl011, Pl011State
+from guestdbg.machine.pl011 import Pl011
 from guestdbg.machine.sizes import format_size
 
 DEFAULT_MEMORY_SIZE = 128 * MIB
-MAX_VCPUS = 8  # as QEMU's board with a GICv2
+MAX_VCPUS = 8  # of a GICv2, and of a board without an interrupt controller
+MAX_VCPUS_GICV3 = 64
 
 # PSTATE of a vCPU at its start: EL1h, with D, A, I and F set.
 PSTATE_START = 0x3C5
@@ -84,12 +96,15 @@ class BoardSnapshot:
     """The state of a board at one time, from ``Board.snapshot``.
 
     Attributes:
-        vm: the provider's part, with the vCPUs and memory. It knows how much memory it takes.
+        vm: the provider's part, with the vCPUs, memory and the interrupt controller. It knows how
+            much memory it takes.
+        devices: the states of the board's devices, in the order of their addresses; None for one
+            without state.
     """
 
     board: Board
     vm: Snapshot
-    uart: Pl011State
+    devices: tuple[object, ...]
     console: ConsoleState
 
 
@@ -103,12 +118,20 @@ class Board(Closing):
         vcpus: number of vCPUs; all but the first wait for PSCI CPU_ON.
         console: the terminal on the serial line; None drops the output.
         bootargs: the kernel command line, in the device tree.
+        gic: the version of the interrupt controller, 3 or 2; ``"auto"``: 3 if the provider has it,
+            otherwise 2, otherwise none; None: none. It is at the addresses of QEMU's, with 256
+            shared interrupts, and in the device tree. A GICv3 allows 64 vCPUs, otherwise there are
+            up to 8.
+        seed: for the device tree's ``kaslr-seed`` and ``rng-seed``: the same seed gives the same
+            bytes. None: the tree has neither, and a kernel stays where it is linked.
         unmapped: the result of an access at which neither this board nor QEMU's has a device:
             ``"abort"`` (an external abort, as in QEMU) or ``"zero"`` (it reads as zero).
 
     Attributes:
         vm, vcpus, memory, ram, uart, bus, console: the parts. ``flash`` is None until
-            ``map_flash``.
+            ``map_flash``. ``bus.devices`` has all devices.
+        gic: the interrupt controller, or None.
+        on_dma: called with (address, length) after a device has written guest memory.
 
     Raises:
         MachineError: a wrong argument, or memory that the host cannot map.
@@ -123,40 +146,72 @@ class Board(Closing):
         vcpus: int = 1,
         console: Console | None = None,
         bootargs: str = "",
+        gic: GicVersion = "auto",
+        seed: int | None = None,
         unmapped: Literal["abort", "zero"] = "abort",
     ) -> None:
-        _check(memory_size, vcpus, unmapped)
+        _check(memory_size, unmapped)
         if not isinstance(bootargs, str) or "\0" in bootargs:
             raise MachineError(f"bootargs={bootargs!r}: it must be a str without NUL characters")
         try:
             bootargs.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as error:
             raise MachineError(f"bootargs={bootargs!r}: it is not text ({error.reason})") from error
+        if seed is not None and not isinstance(seed, int):
+            raise MachineError(f"seed={seed!r}: it must be an int or None")
         self.kvm = kvm
         self.memory_size = memory_size
         self.bootargs = bootargs
+        self.seed = seed
         self.console = Console() if console is None else console
-        self.uart = Pl011(self.console)
         self.memory = PhysicalMemory()
         self.flash: Region | None = None
         self.ram = Region("RAM", RAM_BASE, memory_size)
         self.memory.add(self.ram)
+        self.on_dma: Callable[[int, int], object] | None = None
         self.vm: Vm = kvm.create_vm()
-        self.vm.set_user_memory_region(0, RAM_BASE, self.ram.buffer)
-        self.vcpus: tuple[Vcpu, ...] = self._create_vcpus(vcpus)
-        injects = bool(self.vm.check_extension(KVM_CAP_ARM_INJECT_EXT_DABT))
-        if injects and self.vm.check_extension(KVM_CAP_ARM_NISV_TO_USER):
-            self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
-        self.bus = Bus([self.uart], aborts=injects and unmapped == "abort")
+        try:
+            self.vm.set_user_memory_region(0, RAM_BASE, self.ram.buffer)
+            version = choose_version(self.vm, gic)
+            self.vcpus: tuple[Vcpu, ...] = self._create_vcpus(vcpus, version)
+            self.gic = None if version is None else InterruptController(self.vm, version)
+            self._create_devices(unmapped)
+        except BaseException:
+            self.vm.close()
+            raise
+        self._started = False
         self._code_changed = (
             self.vm.code_changed if isinstance(self.vm, SupportsCodeChanged) else None
         )
 
-    def _create_vcpus(self, count: int) -> tuple[Vcpu, ...]:
+    def _create_devices(self, unmapped: str) -> None:
+        injects = bool(self.vm.check_extension(KVM_CAP_ARM_INJECT_EXT_DABT))
+        if injects and self.vm.check_extension(KVM_CAP_ARM_NISV_TO_USER):
+            self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
+        self.uart = Pl011(self.console, on_interrupt=self.interrupt(UART_SPI))
+        devices: list[Device] = [self.uart]
+        self.bus = Bus(devices, aborts=injects and unmapped == "abort")
+
+    def _create_vcpus(self, count: int, gic: int | None) -> tuple[Vcpu, ...]:
+        most = MAX_VCPUS_GICV3 if gic == 3 else MAX_VCPUS
+        if not isinstance(count, int) or not 1 <= count <= most:
+            has = "without an interrupt controller" if gic is None else f"with a GICv{gic}"
+            raise MachineError(f"{count!r} vCPUs: a board {has} has 1 to {most}")
         limit = self.vm.check_extension(KVM_CAP_MAX_VCPUS)
         if limit and count > limit:
             raise MachineError(f"{count} vCPUs, but the maximum of this provider is {limit}")
         return tuple(self.vm.create_vcpu(number) for number in range(count))
+
+    def interrupt(self, spi: int) -> SetLevel:
+        """The line of a shared peripheral interrupt, for a device: a callable that sets its level.
+
+        SPI 0 is interrupt id 32. Without an interrupt controller it does nothing. It belongs to the
+        thread that runs the vCPUs.
+
+        Raises:
+            MachineError: there is no such interrupt.
+        """
+        return no_interrupt if self.gic is None else self.gic.spi(spi)
 
     def start(self, entry: int, x0: int = 0) -> None:
         """Reset everything except memory. The first vCPU will start at ``entry``, X0 = ``x0``.
@@ -169,7 +224,13 @@ class Board(Closing):
             init = init.with_feature(KVM_ARM_VCPU_PTRAUTH_ADDRESS, KVM_ARM_VCPU_PTRAUTH_GENERIC)
         for number, vcpu in enumerate(self.vcpus):
             vcpu.init(init if number == 0 else init.with_feature(KVM_ARM_VCPU_POWER_OFF))
-        self.uart.reset()
+        for device in self.bus.devices:
+            if isinstance(device, SupportsState):
+                device.reset()
+        # The controller has its reset values when it is created, and writing them takes time.
+        if self.gic is not None and self._started:
+            self.gic.reset(self.vcpus)
+        self._started = True
         boot = self.vcpus[0]
         for number in range(1, 31):
             boot.set_one_reg(core_reg(f"x{number}"), 0)
@@ -196,10 +257,24 @@ class Board(Closing):
     def device_tree(self, *, initrd: tuple[int, int] | None = None) -> bytes:
         """The flattened device tree of this board.
 
-        ``initrd``: the first address of the initial RAM file system, and the first one after it.
+        ``initrd``: the guest-physical address of an initial RAM disk, and the one after its end.
         """
+        gic = self.gic
         return devicetree.build(
-            self.memory_size, len(self.vcpus), bootargs=self.bootargs, initrd=initrd
+            devicetree.Contents(
+                memory=((RAM_BASE, self.memory_size),),
+                affinities=tuple(affinity(vcpu.id) for vcpu in self.vcpus),
+                gic=None if gic is None else devicetree.GicFrames(gic.version, gic.frames),
+                nodes=tuple(
+                    node
+                    for device in self.bus.devices
+                    if isinstance(device, SupportsDeviceTree)
+                    for node in device.device_tree_nodes()
+                ),
+                bootargs=self.bootargs,
+                initrd=initrd,
+                seed=self.seed,
+            )
         )
 
     def read_phys(self, address: int, length: int) -> bytes:
@@ -219,6 +294,17 @@ class Board(Closing):
         self.memory.write(address, data)
         if self._code_changed is not None and data:
             self._code_changed(address, len(data))
+
+    def dma_written(self, address: int, length: int) -> None:
+        """A device has written ``length`` bytes of memory at guest-physical ``address``.
+
+        Devices that access memory themselves call it after each write, so that decoded instructions
+        and watches follow.
+        """
+        if self._code_changed is not None and length:
+            self._code_changed(address, length)
+        if self.on_dma is not None:
+            self.on_dma(address, length)
 
     def run(self, vcpu: Vcpu) -> Exit:
         """Run ``vcpu`` until an exit that the board does not handle.
@@ -276,7 +362,11 @@ class Board(Closing):
             KvmError: EBUSY while a vCPU runs.
         """
         vm = self._snapshots()
-        return BoardSnapshot(self, vm.snapshot(), self.uart.snapshot(), self.console.snapshot())
+        devices = tuple(
+            device.snapshot() if isinstance(device, SupportsState) else None
+            for device in self.bus.devices
+        )
+        return BoardSnapshot(self, vm.snapshot(), devices, self.console.snapshot())
 
     def restore(self, snapshot: BoardSnapshot) -> None:
         """Return to the state of ``snapshot``. Console output since then is not taken back.
@@ -292,7 +382,9 @@ class Board(Closing):
             )
         self.console.flush()
         vm.restore(snapshot.vm)
-        self.uart.restore(snapshot.uart)
+        for device, state in zip(self.bus.devices, snapshot.devices, strict=True):
+            if isinstance(device, SupportsState):
+                device.restore(state)
         self.console.restore(snapshot.console)
 
     def _snapshots(self) -> SupportsSnapshots:
@@ -303,17 +395,17 @@ class Board(Closing):
     def close(self) -> None:
         """Close the VM and unmap its memory. Closing twice does nothing."""
         self.console.flush()
+        if self.gic is not None:
+            self.gic.close()
         self.vm.close()
         self.memory.close()
 
 
-def _check(memory_size: int, vcpus: int, unmapped: str) -> None:
+def _check(memory_size: int, unmapped: str) -> None:
     if memory_size % PAGE_SIZE or not RAM_MIN <= memory_size <= RAM_MAX:
         raise MachineError(
             f"memory of {format_size(memory_size)}: a board has {format_size(RAM_MIN)} to "
             f"{format_size(RAM_MAX)}, in multiples of {format_size(PAGE_SIZE)}"
         )
-    if not isinstance(vcpus, int) or not 1 <= vcpus <= MAX_VCPUS:
-        raise MachineError(f"{vcpus!r} vCPUs: a board has 1 to {MAX_VCPUS}")
     if unmapped not in ("abort", "zero"):
         raise MachineError(f"unmapped={unmapped!r}: it must be 'abort' or 'zero'")

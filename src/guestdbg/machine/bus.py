@@ -9,11 +9,13 @@ address. Each such device, or page without one, is also passed to ``Bus.on_missi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 
 from guestdbg.kvm import ExitArmNisv, ExitMmio, Vcpu, VcpuEvents
 from guestdbg.kvm.regs import PC
 from guestdbg.machine.device import Device, SupportsPeek
+from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import PAGE_SIZE, RAZ_WI_WINDOWS
 from guestdbg.machine.virt_devices import MissingDevice, device_at
 
@@ -36,13 +38,32 @@ class Bus:
     device that this board does not have, at most 64 times.
     """
 
-    def __init__(self, devices: Sequence[Device], *, aborts: bool) -> None:
-        self.devices = tuple(devices)
+    def __init__(self, devices: Iterable[Device] = (), *, aborts: bool) -> None:
+        self.devices: tuple[Device, ...] = ()
+        self._bases: list[int] = []
+        for device in devices:
+            self.add(device)
         self.aborts = aborts
         self.on_access: Callable[[Vcpu, ExitMmio, bytes], object] | None = None
         self.on_missing: Callable[[MissingDevice], object] | None = None
         self._logged: set[int] = set()
         self._missing: set[int] = set()
+
+    def add(self, device: Device) -> None:
+        """Add a device. ``devices`` are in the order of their addresses.
+
+        Raises:
+            MachineError: it overlaps another device.
+        """
+        index = bisect_right(self._bases, device.base)
+        for other in self.devices[max(index - 1, 0) : index + 1]:
+            if device.base < other.base + other.size and other.base < device.base + device.size:
+                raise MachineError(
+                    f"{device.name} at {device.base:#x}, {device.size:#x} bytes, overlaps "
+                    f"{other.name} at {other.base:#x}, {other.size:#x} bytes"
+                )
+        self._bases.insert(index, device.base)
+        self.devices = (*self.devices[:index], device, *self.devices[index:])
 
     def access(self, vcpu: Vcpu, exit_: ExitMmio) -> None:
         """Perform the access of an MMIO exit; a read is completed with the value."""
@@ -99,10 +120,11 @@ class Bus:
         vcpu.set_vcpu_events(_EXTERNAL_ABORT)
 
     def _device(self, address: int, length: int) -> Device | None:
-        for device in self.devices:
-            if device.base <= address and address + length <= device.base + device.size:
-                return device
-        return None
+        index = bisect_right(self._bases, address) - 1
+        if index < 0:
+            return None
+        device = self.devices[index]
+        return device if address + length <= device.base + device.size else None
 
     def _without_device(self, vcpu: Vcpu, exit_: ExitMmio) -> bool:
         """Handle an access at which there is no device. Returns whether the guest got an abort."""

@@ -1,6 +1,10 @@
-"""What a device with MMIO registers must provide."""
+"""What a device with MMIO registers must provide, and what it may provide."""
 
-from typing import Protocol, runtime_checkable
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from guestdbg.machine.devicetree import Node
 
 
 class Device(Protocol):
@@ -31,3 +35,28 @@ class SupportsPeek(Protocol):
 
         None if a load has a side effect, such as taking a byte from a FIFO. Changes nothing.
         """
+
+
+@runtime_checkable
+class SupportsState(Protocol):
+    """A device with state, which is reset and restored with the board."""
+
+    def reset(self) -> None:
+        """Set the registers to their values after a reset, and lower the interrupt."""
+
+    def snapshot(self) -> Any:
+        """The state: an object that does not change, for ``restore``."""
+
+    def restore(self, state: Any) -> None:
+        """Return to a state of ``snapshot``.
+
+        The level of the interrupt is not passed on: the interrupt controller is restored, too.
+        """
+
+
+@runtime_checkable
+class SupportsDeviceTree(Protocol):
+    """A device that is described to the guest in the device tree."""
+
+    def device_tree_nodes(self) -> tuple[Node, ...]:
+        """Its nodes; most devices have one."""

@@ -5,26 +5,31 @@ with the ``fdt`` library. Sources: the Devicetree Specification 0.4, and the bin
 Documentation/devicetree.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import fdt
 
 from guestdbg.library_errors import raised_as
 from guestdbg.machine.errors import MachineError
-from guestdbg.machine.layout import RAM_BASE, UART_BASE, UART_SIZE, UART_SPI
+from guestdbg.machine.layout import UART_BASE, Window
 
 CLOCK_PHANDLE = 1
 GIC_PHANDLE = 2
+GPIO_PHANDLE = 3
+_CPU_PHANDLE = 0x100  # of the first vCPU
 
-UART_CLOCK_HZ = 24_000_000
+CLOCK_HZ = 24_000_000
 
 # Cells of an interrupt specifier (GIC binding): kind, number, flags.
 GIC_SPI = 0
 GIC_PPI = 1
+EDGE_RISING = 1
 LEVEL_HIGH = 4
-PPI_LEVEL_LOW_ALL = 0x104  # level-sensitive, active low, with CPU 0 in the mask, as in QEMU
 
 # The generic timer's private interrupts: secure and non-secure physical, virtual, hypervisor.
 TIMER_PPIS = (13, 14, 11, 10)
@@ -34,56 +39,113 @@ PSCI_CPU_OFF = 0x8400_0002
 PSCI_CPU_ON = 0xC400_0003
 PSCI_MIGRATE = 0xC400_0005
 
+_KASLR_SEED_BYTES = 8
+_RNG_SEED_BYTES = 32
+
+#: The value of a property; None: it has none, and its presence is what counts.
+Value: TypeAlias = str | bytes | list[str] | int | list[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the device tree, for a device.
+
+    Attributes:
+        name: with the unit address: ``"pl031@9010000"``.
+        properties: by name, without ``interrupts``.
+        spis: the device's shared peripheral interrupts. They become ``interrupts`` if the board
+            has an interrupt controller.
+        trigger: of these interrupts: ``LEVEL_HIGH`` or ``EDGE_RISING``.
+        children: nodes inside this one.
+        parent: the path of the node that it is in: ``""`` is the root.
+    """
+
+    name: str
+    properties: Mapping[str, Value]
+    spis: Sequence[int] = ()
+    trigger: int = LEVEL_HIGH
+    children: Sequence[Node] = ()
+    parent: str = ""
+
+    @property
+    def path(self) -> str:
+        return f"{self.parent}/{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class GicFrames:
-    """The register frames of an interrupt controller: (base, size) in bytes."""
+    """The register frames of an interrupt controller."""
 
     version: int  # 2 or 3
-    frames: tuple[tuple[int, int], ...]
+    frames: tuple[Window, ...]
 
 
-def build(
-    memory_size: int,
-    vcpus: int = 1,
-    *,
-    bootargs: str = "",
-    gic: GicFrames | None = None,
-    initrd: tuple[int, int] | None = None,
-) -> bytes:
-    """The flattened tree of a board with ``memory_size`` bytes of RAM and ``vcpus`` processors.
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a tree describes.
 
-    ``bootargs`` becomes /chosen/bootargs if it is not empty. ``initrd``, the first address of the
-    initial RAM file system and the first one after it, becomes /chosen/linux,initrd-start and
-    linux,initrd-end. The timer has its interrupts, in the form of a GIC's; those of devices, and
-    ``interrupt-parent``, are in the tree only if there is an interrupt controller (``gic``).
+    Attributes:
+        memory: the ranges of RAM; the first is where guests are loaded. (base, size) in bytes.
+        affinities: MPIDR_EL1.Aff3 to Aff0 of each vCPU, as the property ``reg`` has them.
+        gic: the interrupt controller, if there is one.
+        nodes: of the devices.
+        bootargs: becomes /chosen/bootargs if it is not empty.
+        initrd: first address and the address after the last of an initial RAM disk.
+        seed: from which /chosen/kaslr-seed and rng-seed are computed; None: there are none.
+    """
+
+    memory: Sequence[tuple[int, int]]
+    affinities: Sequence[int] = (0,)
+    gic: GicFrames | None = None
+    nodes: Sequence[Node] = field(default_factory=tuple)
+    bootargs: str = ""
+    initrd: tuple[int, int] | None = None
+    seed: int | None = None
+
+
+def build(contents: Contents) -> bytes:
+    """The flattened tree.
+
+    The timer has its interrupts, in the form of a GIC's; those of devices, and
+    ``interrupt-parent``, are in the tree only if there is an interrupt controller.
 
     Raises:
         MachineError: ``bootargs`` cannot be the text of a property.
     """
-    if "\0" in bootargs:
+    if "\0" in contents.bootargs:
         raise MachineError("bootargs has a NUL, which would end it: leave it out")
     with raised_as(MachineError, "the device tree cannot be made"):
         tree = fdt.FDT()
         tree.header.version = 17
         tree.header.last_comp_version = 16
         tree.header.boot_cpuid_phys = 0
-        for path, name, value in _properties(memory_size, vcpus, bootargs, gic, initrd):
+        for path, name, value in _properties(contents):
             tree.set_property(name, value, path)
         blob: bytes = tree.to_dtb()
         return blob
 
 
-Value: TypeAlias = str | bytes | list[str] | int | list[int] | None
+def cells(*numbers: int) -> list[int]:
+    """64-bit numbers as pairs of 32-bit cells, the upper half first (#address-cells = 2)."""
+    return [cell for number in numbers for cell in (number >> 32, number & 0xFFFF_FFFF)]
 
 
-def _properties(
-    memory_size: int,
-    vcpus: int,
-    bootargs: str,
-    gic: GicFrames | None,
-    initrd: tuple[int, int] | None,
-) -> Iterator[tuple[str, str, Value]]:
+def primecell(name: str, kind: str, base: int, size: int, spi: int) -> Node:
+    """The node of an Arm PrimeCell with one interrupt: ``kind`` is such as ``"arm,pl031"``."""
+    properties: dict[str, Value] = {
+        "compatible": [kind, "arm,primecell"],
+        "reg": cells(base, size),
+        "clocks": CLOCK_PHANDLE,
+        "clock-names": "apb_pclk",
+    }
+    return Node(f"{name}@{base:x}", properties, (spi,))
+
+
+_Properties: TypeAlias = Iterator[tuple[str, str, Value]]
+
+
+def _properties(contents: Contents) -> _Properties:
+    gic = contents.gic
     yield "/", "compatible", "linux,dummy-virt"
     yield "/", "model", "linux,dummy-virt"
     yield "/", "#address-cells", 2
@@ -91,18 +153,11 @@ def _properties(
     if gic is not None:
         yield "/", "interrupt-parent", GIC_PHANDLE
 
-    memory = f"/memory@{RAM_BASE:x}"
-    yield memory, "device_type", "memory"
-    yield memory, "reg", _cells(RAM_BASE, memory_size)
+    for base, size in contents.memory:
+        yield f"/memory@{base:x}", "device_type", "memory"
+        yield f"/memory@{base:x}", "reg", cells(base, size)
 
-    yield "/cpus", "#address-cells", 1
-    yield "/cpus", "#size-cells", 0
-    for number in range(vcpus):
-        cpu = f"/cpus/cpu@{number:x}"
-        yield cpu, "device_type", "cpu"
-        yield cpu, "compatible", "arm,armv8"
-        yield cpu, "reg", number
-        yield cpu, "enable-method", "psci"
+    yield from _cpus(contents.affinities)
 
     yield "/psci", "compatible", ["arm,psci-1.0", "arm,psci-0.2", "arm,psci"]
     yield "/psci", "method", "hvc"
@@ -113,48 +168,85 @@ def _properties(
 
     yield "/timer", "compatible", ["arm,armv8-timer", "arm,armv7-timer"]
     yield "/timer", "always-on", None
-    # The binding requires them, also where there is no controller yet that they are wired to:
-    # guests read the numbers before they look for one.
-    specifiers = [(GIC_PPI, ppi, PPI_LEVEL_LOW_ALL) for ppi in TIMER_PPIS]
+    # The binding requires them, also where there is no controller that they are wired to: guests
+    # read the numbers before they look for one. On a GICv2 the flags have a mask of the vCPUs.
+    mask = 0 if gic is not None and gic.version == 3 else ((1 << len(contents.affinities)) - 1) << 8
+    specifiers = [(GIC_PPI, ppi, mask & 0xFF00 | LEVEL_HIGH) for ppi in TIMER_PPIS]
     yield "/timer", "interrupts", [cell for entry in specifiers for cell in entry]
 
     yield "/apb-pclk", "compatible", "fixed-clock"
     yield "/apb-pclk", "#clock-cells", 0
-    yield "/apb-pclk", "clock-frequency", UART_CLOCK_HZ
+    yield "/apb-pclk", "clock-frequency", CLOCK_HZ
     yield "/apb-pclk", "clock-output-names", "clk24mhz"
     yield "/apb-pclk", "phandle", CLOCK_PHANDLE
 
-    uart = f"/pl011@{UART_BASE:x}"
-    yield uart, "compatible", ["arm,pl011", "arm,primecell"]
-    yield uart, "reg", _cells(UART_BASE, UART_SIZE)
-    yield uart, "clocks", [CLOCK_PHANDLE, CLOCK_PHANDLE]
-    yield uart, "clock-names", ["uartclk", "apb_pclk"]
     if gic is not None:
-        yield uart, "interrupts", [GIC_SPI, UART_SPI, LEVEL_HIGH]
-        yield from _gic_properties(gic)
-
-    yield "/chosen", "stdout-path", uart
-    if bootargs:
-        # The library takes ASCII only as a string. A kernel gets the bytes of the command line.
-        text = bootargs.encode("utf-8", "surrogateescape") + b"\0"
-        yield "/chosen", "bootargs", bootargs if bootargs.isascii() else text
-    if initrd is not None:
-        yield "/chosen", "linux,initrd-start", _cells(initrd[0])
-        yield "/chosen", "linux,initrd-end", _cells(initrd[1])
+        yield from _gic(gic)
+    for node in contents.nodes:
+        yield from _device(node, node.path, interrupts=gic is not None)
+    yield from _chosen(contents)
 
 
-def _gic_properties(gic: GicFrames) -> Iterator[tuple[str, str, Value]]:
-    node = f"/intc@{gic.frames[0][0]:x}"
+def _cpus(affinities: Sequence[int]) -> _Properties:
+    yield "/cpus", "#address-cells", 1
+    yield "/cpus", "#size-cells", 0
+    for number in range(len(affinities)):
+        yield f"/cpus/cpu-map/socket0/cluster0/core{number}", "cpu", _CPU_PHANDLE + number
+    for number, affinity in enumerate(affinities):
+        cpu = f"/cpus/cpu@{affinity:x}"
+        yield cpu, "device_type", "cpu"
+        yield cpu, "compatible", "arm,armv8"
+        yield cpu, "reg", affinity
+        yield cpu, "enable-method", "psci"
+        yield cpu, "phandle", _CPU_PHANDLE + number
+
+
+def _gic(gic: GicFrames) -> _Properties:
+    node = f"/intc@{gic.frames[0].base:x}"
     yield node, "compatible", "arm,gic-v3" if gic.version == 3 else "arm,cortex-a15-gic"
-    yield node, "reg", _cells(*(number for frame in gic.frames for number in frame))
+    yield (
+        node,
+        "reg",
+        cells(*(number for frame in gic.frames for number in (frame.base, frame.size))),
+    )
     yield node, "interrupt-controller", None
     yield node, "#interrupt-cells", 3
     yield node, "#address-cells", 2
     yield node, "#size-cells", 2
     yield node, "ranges", None
+    if gic.version == 3:
+        yield node, "#redistributor-regions", 1
     yield node, "phandle", GIC_PHANDLE
 
 
-def _cells(*numbers: int) -> list[int]:
-    """64-bit numbers as pairs of 32-bit cells, the upper half first (#address-cells = 2)."""
-    return [cell for number in numbers for cell in (number >> 32, number & 0xFFFF_FFFF)]
+def _device(node: Node, path: str, *, interrupts: bool) -> _Properties:
+    for name, value in node.properties.items():
+        yield path, name, value
+    if node.spis and interrupts:
+        specifiers = [(GIC_SPI, spi, node.trigger) for spi in node.spis]
+        yield path, "interrupts", [cell for entry in specifiers for cell in entry]
+    for child in node.children:
+        yield from _device(child, f"{path}/{child.name}", interrupts=interrupts)
+
+
+def _chosen(contents: Contents) -> _Properties:
+    uart = next((n.path for n in contents.nodes if n.name == f"pl011@{UART_BASE:x}"), None)
+    if uart is not None:
+        yield "/aliases", "serial0", uart
+        yield "/chosen", "stdout-path", uart
+    if contents.bootargs:
+        # The library takes ASCII only as a string. A kernel gets the bytes of the command line.
+        text = contents.bootargs.encode("utf-8", "surrogateescape") + b"\0"
+        yield "/chosen", "bootargs", contents.bootargs if contents.bootargs.isascii() else text
+    if contents.initrd is not None:
+        start, end = contents.initrd
+        yield "/chosen", "linux,initrd-start", cells(start)
+        yield "/chosen", "linux,initrd-end", cells(end)
+    if contents.seed is not None:
+        yield "/chosen", "kaslr-seed", _random("kaslr-seed", contents.seed, _KASLR_SEED_BYTES)
+        yield "/chosen", "rng-seed", _random("rng-seed", contents.seed, _RNG_SEED_BYTES)
+
+
+def _random(name: str, seed: int, count: int) -> bytes:
+    """Bytes that look random and are the same for the same seed in every version."""
+    return hashlib.sha256(f"{name} {seed}".encode()).digest()[:count]

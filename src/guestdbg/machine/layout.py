@@ -15,9 +15,18 @@ PAGE_SIZE = 4 * KIB
 FLASH_BASE = 0x0
 FLASH_SIZE = 64 * MIB  # one bank of two; a firmware starts at the beginning of the first
 
+GICD_BASE = 0x0800_0000  # the distributor, of a GICv2 and of a GICv3
+GICD_SIZE = 64 * KIB
+GICC_BASE = 0x0801_0000  # the CPU interface of a GICv2
+GICC_SIZE = 64 * KIB  # 8 KiB of it are registers
+GICR_BASE = 0x080A_0000  # the redistributors of a GICv3, 128 KiB for each vCPU
+GICR_SIZE = 0x00F6_0000
+
+# Shared peripheral interrupt (SPI) n is interrupt id 32 + n.
+SPI_COUNT = 256
 UART_BASE = 0x0900_0000
 UART_SIZE = PAGE_SIZE
-UART_SPI = 1  # shared peripheral interrupt 1, so interrupt id 33
+UART_SPI = 1
 
 RAM_BASE = 0x4000_0000
 RAM_MIN = 4 * MIB

@@ -13,7 +13,8 @@ from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 from guestdbg.machine.console import Console
-from guestdbg.machine.layout import UART_BASE, UART_SIZE
+from guestdbg.machine.devicetree import CLOCK_PHANDLE, Node, Value, cells
+from guestdbg.machine.layout import UART_BASE, UART_SIZE, UART_SPI
 
 FIFO_DEPTH = 16
 ID_REGISTERS = 0xFE0
@@ -97,7 +98,7 @@ class Pl011State(NamedTuple):
 
 
 class Pl011:
-    """A PL011 at ``base``, connected to ``console``.
+    """A PL011 at ``base``, connected to ``console``; ``spi`` is its interrupt in the device tree.
 
     ``on_interrupt`` is called with the new level when the combined interrupt (UARTINTR) changes.
     """
@@ -109,8 +110,10 @@ class Pl011:
         console: Console,
         base: int = UART_BASE,
         on_interrupt: Callable[[bool], object] | None = None,
+        spi: int = UART_SPI,
     ) -> None:
         self.base = base
+        self.spi = spi
         self.size = UART_SIZE
         self.console = console
         self.level = False
@@ -127,6 +130,15 @@ class Pl011:
         self._raised = 0
         self._receive.clear()
         self._update()
+
+    def device_tree_nodes(self) -> tuple[Node, ...]:
+        properties: dict[str, Value] = {
+            "compatible": ["arm,pl011", "arm,primecell"],
+            "reg": cells(self.base, self.size),
+            "clocks": [CLOCK_PHANDLE, CLOCK_PHANDLE],
+            "clock-names": ["uartclk", "apb_pclk"],
+        }
+        return (Node(f"pl011@{self.base:x}", properties, (self.spi,)),)
 
     def snapshot(self) -> Pl011State:
         """Registers, the receive FIFO, and the level of the interrupt."""

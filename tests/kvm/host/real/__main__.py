@@ -5,7 +5,7 @@ import json
 import sys
 import traceback
 
-from . import bad_input, devices, machine, registers, running, served, signals  # noqa: F401
+from . import bad_input, board, devices, machine, registers, running, served, signals  # noqa: F401
 from .rig import CASES, descriptors
 
 #: Seconds for one case. A case that hangs fails with the place where it does.
