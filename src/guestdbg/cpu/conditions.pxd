@@ -68,6 +68,9 @@ cdef enum:
     FLE = 75
     FGT = 76
     FGE = 77
+    # Not of programs: load_condition() puts it for LOAD_CONST before a binary operation, which is then executed
+    # with the constant. Jumps to that operation stay valid.
+    CONST_OPERAND = 255
 
 cdef enum:
     KIND_WATCH = 0
@@ -117,7 +120,7 @@ cdef struct Program:
     bint written
 
 cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil
-"""Guest virtual memory within a page, whatever its permissions; NULL: there is none."""
+"""Guest virtual memory within a page, whatever its permissions, and c.tr_pa, where it is; NULL: there is none."""
 
 cdef bint has_hidden_word(const Hidden* h, uint64_t pa, uint64_t size) noexcept nogil
 """Is a hidden word among these bytes?"""

@@ -7,19 +7,24 @@ guest memory only. Where it cannot be evaluated (a fault, a division by zero), t
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
-from guestdbg.cpu.condition_floats cimport *
+from guestdbg.cpu.condition_floats cimport float_binary, float_unary
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.exception cimport get_spsr
-from guestdbg.cpu.mmu cimport translate
+from guestdbg.cpu.mmu cimport tlb_host, translate
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.sysreg cimport reg_get, sysreg_find
 
 
 cdef uint8_t* host_at(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
-    """Guest virtual memory within a page, whatever its permissions; NULL: there is none."""
-    if (va & PAGE_MASK) + size > 4096 or not translate(c, va, 0):
+    """Guest virtual memory within a page, whatever its permissions; NULL: there is none. c.tr_pa is its
+    physical address."""
+    cdef uint8_t* host
+    if (va & PAGE_MASK) + size > 4096:
         return NULL
-    return <uint8_t*>c.tr_host
+    host = tlb_host(c, va)
+    if host != NULL:
+        return host
+    return <uint8_t*>c.tr_host if translate(c, va, 0) else NULL
 
 
 # ---- evaluation -------------------------------------------------------------------------------
@@ -56,11 +61,15 @@ cdef s128 load_vector(const Cpu* c, const Operation* o) noexcept nogil:
     return <s128><u128>value
 
 
+cdef inline s128 constant(const Operation* o) noexcept nogil:
+    return (<s128><u128>o.low) | ((<s128><u128>o.high) << 64)
+
+
 cdef s128 push(Cpu* c, const Program* p, const Operation* o, uint64_t pc, uint64_t address, uint64_t size,
                bint* ok) noexcept nogil:
     """The value of an operation that takes nothing off the stack."""
     if o.op == LOAD_CONST:
-        return (<s128><u128>o.low) | ((<s128><u128>o.high) << 64)
+        return constant(o)
     if o.op == LOAD_NEW:
         return unsigned_value(p.new, p.size)
     if o.op == LOAD_OLD:
@@ -99,46 +108,9 @@ cdef inline s128 unary(Cpu* c, const Program* p, const Operation* o, s128 a, bin
         return load_memory(c, p, <uint64_t><u128>a, o.index, ok)
     if o.op == SEXT:
         return sign_extend(<uint64_t><u128>a, o.index)
-    if o.op == WIDEN:
-        return widen(a, o.index)
-    if o.op == TO_FLOAT:
-        return from_integer(a)
+    if o.op >= WIDEN:
+        return float_unary(o.op, a, o.index)
     return zero_extend(<uint64_t><u128>a, o.index)
-
-
-cdef inline s128 float_binary(uint32_t op, s128 a, s128 b, bint* ok) noexcept nogil:
-    cdef double x = as_double(a)
-    cdef double y = as_double(b)
-    if op == FADD:
-        return bits_of(x + y)
-    if op == FSUB:
-        return bits_of(x - y)
-    if op == FMUL:
-        return bits_of(x * y)
-    if op == COMPARE_FLOAT:
-        return compare_with_float(a, y)
-    if op == TRUEDIV:
-        # Python rounds the quotient of two integers once, however large they are.
-        if b == 0 or not is_exact(a) or not is_exact(b):
-            ok[0] = False
-            return 0
-        return bits_of(<double>a / <double>b)
-    if op <= FMOD:
-        if y == 0:
-            ok[0] = False
-            return 0
-        return bits_of(x / y) if op == FDIV else float_divide(x, y, op == FMOD)
-    if op == FEQ:
-        return x == y
-    if op == FNE:
-        return x != y
-    if op == FLT:
-        return x < y
-    if op == FLE:
-        return x <= y
-    if op == FGT:
-        return x > y
-    return x >= y
 
 
 cdef inline s128 binary(uint32_t op, s128 a, s128 b, bint* ok) noexcept nogil:
@@ -201,6 +173,10 @@ cdef bint condition_holds(Cpu* c, const Program* p, uint64_t pc, uint64_t addres
         if op <= LOAD_VECTOR and op != PICK:
             stack[n] = push(c, p, o, pc, address, size, ok)
             n += 1
+        elif op == CONST_OPERAND:
+            # The second operand of the next operation.
+            stack[n - 1] = binary(p.code[k].op, stack[n - 1], constant(o), ok)
+            k += 1
         elif op >= ADD:
             n -= 1
             stack[n - 1] = binary(op, stack[n - 1], stack[n], ok)
@@ -371,6 +347,9 @@ cdef int load_condition(Program* p, code) except -1:
         p.code[n].high = value >> 64
     if not {depth, depths[len(code)]} <= {1, None}:
         raise ValueError("a condition leaves exactly one value")
+    for n in range(p.operations - 1):
+        if p.code[n].op == LOAD_CONST and p.code[n + 1].op >= ADD:
+            p.code[n].op = CONST_OPERAND
     return 0
 
 

@@ -75,7 +75,12 @@ cdef bint step_past(Cpu* c) noexcept nogil:
 cdef uint32_t instruction_at(Cpu* c) noexcept nogil:
     """The instruction at c.pc, 0 where there is none to be read."""
     cdef uint32_t raw = 0
-    cdef uint8_t* host = host_at(c, c.pc, 4)
+    cdef const Itlbe* e = &c.itlb[c.el][(c.pc >> 12) & 63]
+    cdef uint8_t* host
+    if e.tag == ((c.pc & ~<uint64_t>PAGE_MASK) | 1):
+        host = e.host + (c.pc & PAGE_MASK)
+    else:
+        host = host_at(c, c.pc, 4)
     if host != NULL:
         memcpy(&raw, host, 4)
     return raw

@@ -27,6 +27,10 @@ cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noe
 """Where the code at pc is: its physical address, and the host address of its 4 KiB page. False: an
 exception was taken instead (c.pc is where to continue, or c.exit is set)."""
 
+cdef uint8_t* tlb_host(Cpu* c, uint64_t va) noexcept nogil
+"""Where the memory at va is, whatever its permissions, and c.tr_pa, if the data TLB has its page; otherwise
+NULL. No side effects but c.tr_pa."""
+
 cdef void tlb_flush(Cpu* c) noexcept nogil
 cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil
 """Look this page up again at the next load or store: its watch state changed."""

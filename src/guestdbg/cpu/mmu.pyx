@@ -286,6 +286,17 @@ cdef inline Region* region_of(Cpu* c, const Tlbe* e) noexcept nogil:
     return &c.phys.regions[(e.xpn >> X_REGION) & 63]
 
 
+cdef uint8_t* tlb_host(Cpu* c, uint64_t va) noexcept nogil:
+    cdef const Tlbe* e = &c.tlb[(va >> 12) & (TLB_SIZE - 1)]
+    cdef uint8_t* host = <uint8_t*>(va + e.add)
+    cdef const Region* r
+    if (e.xpn ^ va) & ~<uint64_t>PAGE_MASK or not e.xpn & X_PRESENT:
+        return NULL
+    r = region_of(c, e)
+    c.tr_pa = r.gpa + <uint64_t>(host - r.host)
+    return host
+
+
 cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noexcept nogil:
     cdef Itlbe* e = &c.itlb[c.el][(pc >> 12) & 63]
     cdef uint32_t ec
