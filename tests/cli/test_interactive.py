@@ -12,6 +12,7 @@ import pytest
 from guestdbg.cli.running import keyboard
 from tests.cli.guests import GUESTDBG, ROOT
 from tests.cli.on_terminal import Terminal
+from tests.machine.guests import U_BOOT
 
 
 def run(*arguments: str) -> Terminal:
@@ -125,3 +126,17 @@ def test_all_of_a_long_input_reaches_the_guest(
                 time.sleep(0.002)
     assert bytes(taken) == source.read_bytes()
     assert most < 80 << 10
+
+
+@pytest.mark.skipif(not U_BOOT.is_file(), reason=f"no {U_BOOT}: install Debian's u-boot-qemu")
+def test_with_raw_the_guest_gets_ctrl_c_and_ctrl_bracket_ends() -> None:
+    """U-Boot answers Ctrl-C at its prompt, and takes no Ctrl-Z for an end of the command."""
+    with run(str(U_BOOT), "--kind", "firmware", "--raw") as terminal:
+        terminal.wait_for(b"Hit any key to stop autoboot")
+        terminal.type(b"\x03")
+        terminal.wait_for(b"=> ")
+        terminal.type(b"echo\x1a \x03")
+        terminal.wait_for(b"<INTERRUPT>")
+        terminal.type(b"\x1d")
+        assert terminal.wait() == 130
+        assert "-- interrupted (Ctrl-])" in terminal.screen

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.guests import guestdbg, problem
+from tests.cli.guests import GUESTDBG, ROOT, guestdbg, problem
+from tests.cli.on_terminal import Terminal
 from tests.gdb.gdb_client import gdb, needs_gdb, server
 
 
@@ -138,3 +139,13 @@ def test_the_server_prints_the_console() -> None:
         assert "Hello from EL1" in results.text
         guest.wait_for("Hello from EL1\n", where="output")
         assert bytes(guest.output) == b"Hello from EL1\n"
+
+
+def test_with_raw_ctrl_bracket_ends_it() -> None:
+    command = [*GUESTDBG, "gdb", "examples/spin.elf", "--listen", "tcp:127.0.0.1:0"]
+    with Terminal([*command, "--raw", "--no-wait"], cwd=ROOT) as terminal:
+        terminal.wait_for(b"target remote")
+        terminal.type(b"\x03")  # a byte for the guest
+        terminal.type(b"\x1d")
+        assert terminal.wait() == 130
+        assert "Traceback" not in terminal.screen

@@ -1,6 +1,7 @@
 """`guestdbg gdb`: a guest that GDB or LLDB attaches to."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ Examples:
 
 \b
 Exit status: 0 the guest powered off, or the debugger ended it; 1 an error,
-see the message; 2 a wrong command line; 130 Ctrl-C.
+see the message; 2 a wrong command line; 130 Ctrl-C, or Ctrl-] with --raw.
 """,
 )
 @click.argument("guest", type=click.Path(path_type=Path))
@@ -66,6 +67,7 @@ see the message; 2 a wrong command line; 130 Ctrl-C.
     help="Who performs semihosting operations on files and the console: guestdbg, the attached GDB "
     "on its machine, or GDB while one is attached (auto).",
 )
+@keyboard.raw_option
 @guest_options
 @click.pass_context
 def gdb(
@@ -76,6 +78,7 @@ def gdb(
     wait: bool,
     on_disconnect: Any,
     allow_remote: bool,
+    raw: bool,
     **options: Any,
 ) -> None:
     """Run GUEST for GDB or LLDB, which can use its hardware breakpoints and watchpoints.
@@ -95,13 +98,26 @@ def gdb(
             announce=lambda text: terminal.line(f"-- {text}"),
         ) as server,
     ):
-        with _signals(server) as caught, keyboard.passed_on(server.type_in, server.pending_input):
+        escaped = threading.Event()
+
+        def escape() -> None:
+            escaped.set()
+            server.stop()
+
+        with (
+            _signals(server) as caught,
+            keyboard.passed_on(
+                server.type_in, server.pending_input, escaped=escape if raw else None
+            ),
+        ):
             terminal.line(f"-- {server.address}; in GDB: target remote {server.address.for_gdb}")
             outcome = server.serve()
         if outcome == "exited" and server.last is not None:
             terminal.line(f"-- the guest {server.last.detail or 'ended'}")
         if caught:
             ctx.exit(128 + caught[0])
+        if escaped.is_set():
+            ctx.exit(keyboard.ESCAPE_STATUS)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ Examples:
 \b
 Exit status: 0 the guest powered off, or there were enough hits (--count);
 1 an error, see the message; 2 a wrong command line; 124 a limit was reached;
-130 Ctrl-C.
+130 Ctrl-C, or Ctrl-] with --raw.
 """,
 )
 @click.argument("guest", type=click.Path(path_type=Path))
@@ -123,6 +123,7 @@ Exit status: 0 the guest powered off, or there were enough hits (--count);
     type=guest_text,
     help="When the guest has printed EXPECTED, type TEXT. Repeatable, in this order.",
 )
+@keyboard.raw_option
 @guest_options
 @click.pass_context
 def run(
@@ -145,6 +146,7 @@ def run(
     until: bytes | None,
     typed: bytes | None,
     answers: tuple[tuple[bytes, bytes], ...],
+    raw: bool,
     **options: Any,
 ) -> None:
     """Run GUEST with hardware breakpoints and watchpoints, and report each hit.
@@ -198,7 +200,12 @@ def run(
         show_messages(machine, None if trace_only else terminal, log.write if log else None)
         failure: GuestdbgError | None = None
         try:
-            with keyboard.passed_on(guest_run.type, guest_run.pending, guest_run.end_input):
+            with keyboard.passed_on(
+                guest_run.type,
+                guest_run.pending,
+                guest_run.end_input,
+                escaped=guest_run.escape if raw else None,
+            ):
                 outcome = guest_run.run()
         except GuestdbgError as error:
             failure = error

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
+from guestdbg.cli.running.keyboard import ESCAPE_STATUS
 from guestdbg.cli.running.summary import RunOutcome, Totals
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.cli.running.tracer import HitTracer
@@ -53,6 +54,7 @@ class GuestRun:
         self._lock = threading.Lock()
         self._signal: signal.Signals | None = None
         self._saw_text: str | None = None
+        self._escaped = False
         self._start = time.monotonic()
 
     # -- for other threads and for handlers --------------------------------------------------
@@ -67,6 +69,11 @@ class GuestRun:
         """Nothing more will be typed. Any thread may call it."""
         with self._lock:
             self._input_ended = True
+        self._guest.interrupt()
+
+    def escape(self) -> None:
+        """Ctrl-] was typed: end the run. Any thread may call it."""
+        self._escaped = True
         self._guest.interrupt()
 
     def pending(self) -> int:
@@ -128,6 +135,8 @@ class GuestRun:
         """Why the run has ended; None if it has not."""
         if self._signal is not None:
             return RunOutcome("interrupt", f"interrupted ({self._signal.name})", 128 + self._signal)
+        if self._escaped:
+            return RunOutcome("interrupt", "interrupted (Ctrl-])", ESCAPE_STATUS)
         if self._saw_text is not None:
             return RunOutcome("output", f"the guest printed {self._saw_text!r}")
         match stop.reason:

@@ -18,6 +18,11 @@ from guestdbg.cli.running.terminal import is_foreground
 # Indices into what tcgetattr() returns.
 _IFLAG, _LFLAG, _CC = 0, 3, 6
 
+# What the terminal's driver does with some keys, and does not with `raw`: signals (Ctrl-C, Ctrl-Z),
+# the next key as it is (Ctrl-V), and stopping the output (Ctrl-S).
+_KEY_LFLAGS = termios.ISIG | termios.IEXTEN
+_KEY_IFLAGS = termios.IXON
+
 # Signals that end a process by default. Left out are those of a fault, for which Python code cannot
 # run any more, and those that Python ignores (SIGPIPE, SIGXFSZ).
 _NAMES = (
@@ -30,11 +35,11 @@ if hasattr(signal, "SIGRTMIN"):
 
 
 @contextlib.contextmanager
-def unbuffered(fd: int) -> Iterator[None]:
+def unbuffered(fd: int, *, raw: bool = False) -> Iterator[None]:
     """Makes the terminal deliver each key at once, without an echo: the guest echoes.
 
-    Ctrl-C still interrupts guestdbg. Enter arrives as a carriage return, as from a serial terminal.
-    Does nothing for a file or pipe.
+    Ctrl-C still interrupts guestdbg, unless `raw` is set: then every key is delivered. Enter
+    arrives as a carriage return, as from a serial terminal. Does nothing for a file or pipe.
     """
     if not os.isatty(fd):
         yield
@@ -43,6 +48,9 @@ def unbuffered(fd: int) -> Iterator[None]:
     changed = termios.tcgetattr(fd)
     changed[_LFLAG] &= ~(termios.ICANON | termios.ECHO)
     changed[_IFLAG] &= ~termios.ICRNL
+    if raw:
+        changed[_LFLAG] &= ~_KEY_LFLAGS
+        changed[_IFLAG] &= ~_KEY_IFLAGS
     changed[_CC][termios.VMIN] = 1
     changed[_CC][termios.VTIME] = 0
     with _restored_by_signals(fd, before, changed):
