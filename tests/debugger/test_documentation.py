@@ -21,6 +21,7 @@ PAGES = [
         "python-api",
         "examples",
         "semihosting",
+        "virtio",
     )
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -112,6 +112,7 @@ def run_on_soft(
     dialogue: tuple[tuple[bytes, bytes], ...] = (),
     prepare: Callable[[Board], object] = lambda board: None,
     inspect: Callable[[Board], object] = lambda board: None,
+    drives: Sequence[str] = (),
 ) -> tuple[Exit, bytes]:
     """The exit that ends a guest on the software provider, and its console.
 
@@ -123,7 +124,7 @@ def run_on_soft(
         console = Console(output.extend)
         for expected, reply in dialogue:
             console.answer(expected, reply)
-        with Board(kvm, console=console) as board:
+        with Board(kvm, console=console, drives=drives) as board:
             load(board, path, kind=kind)
             prepare(board)
             vcpu = board.vcpus[0]

@@ -1,6 +1,9 @@
 """A real guest: Debian's U-Boot for QEMU's board, to its prompt, and commands there."""
 
+import random
 import re
+import zlib
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +146,74 @@ def test_at_its_prompt_it_can_be_asked_again_and_again() -> None:
             assert ask(command) == answer
         board.restore(later)
         assert board.read_phys(0x4100_0000, 4) != bytes.fromhex("feca0d60")
+
+
+def test_it_reads_and_writes_disks(tmp_path: Path) -> None:
+    """Its driver for virtio-mmio finds two disks, reads them, and writes the second."""
+    first, second = tmp_path / "first.img", tmp_path / "second.img"
+    contents = random.Random(1).randbytes(3 << 20)
+    first.write_bytes(contents)
+    second.write_bytes(bytes(1 << 20))
+    _, output = run_on_soft(
+        U_BOOT,
+        kind="firmware",
+        dialogue=session(
+            b"virtio info",
+            b"virtio device 0",
+            b"virtio read 0x41000000 3 1000",  # 2 MiB in one request
+            b"crc32 0x41000000 200000",
+            b"virtio device 1",
+            b"virtio write 0x41000000 10 4",
+            b"virtio read 0x43000000 10 4",
+            b"cmp.b 0x41000000 0x43000000 800",
+            b"virtio device 0",
+            b"virtio write 0x41000000 0 1",  # it is read-only
+        ),
+        drives=(f"{first},readonly", str(second)),
+    )
+    text = lines(output)
+    assert "Device 0: QEMU VirtIO Block Device" in text
+    assert "Capacity: 3.0 MB = 0.0 GB (6144 x 512)" in text
+    assert "Device 1: QEMU VirtIO Block Device" in text
+    read = contents[3 * 512 :][: 2 << 20]
+    assert f"crc32 for 41000000 ... 411fffff ==> {zlib.crc32(read):08x}" in text
+    assert "Total of 2048 byte(s) were the same" in text
+    assert "virtio write: device 0 block # 0, count 1 ... -5 blocks written: ERROR" in text
+    assert first.read_bytes() == contents
+    assert second.read_bytes()[0x10 * 512 :][: 4 * 512] == read[: 4 * 512]
+    assert second.read_bytes().count(0) >= (1 << 20) - 2048
+
+
+def test_a_disk_with_an_overlay_is_in_its_snapshot(tmp_path: Path) -> None:
+    """What was written after the snapshot is gone after the restore, and is never in the file."""
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(1 << 20))
+    output = bytearray()
+    console = Console(output.extend)
+    console.answer(*KEY)
+    with (
+        open_kvm("soft") as kvm,
+        Board(kvm, console=console, drives=[f"{path},overlay"]) as board,
+    ):
+        load(board, U_BOOT, kind="firmware")
+        vcpu = board.vcpus[0]
+        assert isinstance(vcpu, SupportsInstructionLimit)
+        assert isinstance(vcpu, SupportsInstructionCount)
+
+        def ask(command: bytes) -> str:
+            printed = len(output)
+            console.feed(command + b"\r")
+            while not output[printed:].endswith(PROMPT):
+                vcpu.max_instructions = vcpu.instructions + 1_000_000
+                assert isinstance(board.run(vcpu), ExitIntr)
+            return output[printed:].decode()
+
+        read = b"virtio read 0x43000000 8 1; md 0x43000000 1"
+        ask(b"virtio scan; mw.b 0x42000000 5a 200; virtio write 0x42000000 8 1")
+        at_the_prompt = board.snapshot()
+        assert "43000000: 5a5a5a5a" in ask(read)
+        ask(b"mw.b 0x42000000 a5 200; virtio write 0x42000000 8 1")
+        assert "43000000: a5a5a5a5" in ask(read)
+        board.restore(at_the_prompt)
+        assert "43000000: 5a5a5a5a" in ask(read)
+    assert path.read_bytes() == bytes(1 << 20)

@@ -11,6 +11,7 @@ console      the host's end of the serial line
 device       what a device with MMIO registers must provide
 interrupts   the interrupt controller (GIC), which the provider emulates
 pl011        the UART
+virtio       disks and other devices that a driver reaches by queues in memory
 virt_devices the devices of QEMU's board, and those that a guest misses here
 bus          MMIO exits, passed to the devices
 devicetree   the flattened device tree of the board
@@ -49,6 +50,7 @@ from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.pl011 import Pl011
 from guestdbg.machine.sizes import format_size, parse_size
 from guestdbg.machine.virt_devices import MissingDevice
+from guestdbg.machine.virtio import DriveError, DriveSpec, VirtioMmio, parse_drive
 
 __all__ = [
     "DEFAULT_MEMORY_SIZE",
@@ -57,6 +59,8 @@ __all__ = [
     "BoardSnapshot",
     "Bus",
     "Console",
+    "DriveError",
+    "DriveSpec",
     "EmptyFileError",
     "FileKind",
     "ForeignError",
@@ -78,8 +82,10 @@ __all__ = [
     "TruncatedError",
     "UnknownFormatError",
     "UnreadableError",
+    "VirtioMmio",
     "format_size",
     "load",
+    "parse_drive",
     "parse_size",
 ]
 

@@ -7,9 +7,10 @@ arrive as ``ExitSystemEvent``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeAlias
 
 from guestdbg.closing import Closing
 from guestdbg.kvm import (
@@ -64,6 +65,8 @@ from guestdbg.machine.layout import (
 from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.pl011 import Pl011
 from guestdbg.machine.sizes import format_size
+from guestdbg.machine.virtio.backend import Backend
+from guestdbg.machine.virtio.devices import Drives, connect, empty_transports, open_backends
 
 DEFAULT_MEMORY_SIZE = 128 * MIB
 MAX_VCPUS = 8  # of a GICv2, and of a board without an interrupt controller
@@ -71,6 +74,8 @@ MAX_VCPUS_GICV3 = 64
 
 # PSTATE of a vCPU at its start: EL1h, with D, A, I and F set.
 PSTATE_START = 0x3C5
+
+OnDeviceDma: TypeAlias = Callable[[Device, int, int], object]
 
 NO_SNAPSHOTS = (
     "this provider has no snapshots: its VMs do not have vm.snapshot() and vm.restore() (the "
@@ -126,12 +131,16 @@ class Board(Closing):
             bytes. None: the tree has neither, and a kernel stays where it is linked.
         unmapped: the result of an access at which neither this board nor QEMU's has a device:
             ``"abort"`` (an external abort, as in QEMU) or ``"zero"`` (it reads as zero).
+        drives: disks (virtio-blk), in this order from the first transport on: the path of a raw
+            image, ``"FILE[,readonly][,overlay]"``, or a ``DriveSpec``.
 
     Attributes:
         vm, vcpus, memory, ram, uart, bus, console: the parts. ``flash`` is None until
             ``map_flash``. ``bus.devices`` has all devices.
         gic: the interrupt controller, or None.
-        on_dma: called with (address, length) after a device has written guest memory.
+        virtio: the virtio devices, each at a transport of its own.
+        before_dma, on_dma: called with (device, address, length) before and after a device writes
+            guest memory.
 
     Raises:
         MachineError: a wrong argument, or memory that the host cannot map.
@@ -149,6 +158,7 @@ class Board(Closing):
         gic: GicVersion = "auto",
         seed: int | None = None,
         unmapped: Literal["abort", "zero"] = "abort",
+        drives: Drives = (),
     ) -> None:
         _check(memory_size, unmapped)
         if not isinstance(bootargs, str) or "\0" in bootargs:
@@ -159,6 +169,7 @@ class Board(Closing):
             raise MachineError(f"bootargs={bootargs!r}: it is not text ({error.reason})") from error
         if seed is not None and not isinstance(seed, int):
             raise MachineError(f"seed={seed!r}: it must be an int or None")
+        backends = open_backends(drives)
         self.kvm = kvm
         self.memory_size = memory_size
         self.bootargs = bootargs
@@ -168,28 +179,34 @@ class Board(Closing):
         self.flash: Region | None = None
         self.ram = Region("RAM", RAM_BASE, memory_size)
         self.memory.add(self.ram)
-        self.on_dma: Callable[[int, int], object] | None = None
+        self.on_dma: OnDeviceDma | None = None
         self.vm: Vm = kvm.create_vm()
         try:
             self.vm.set_user_memory_region(0, RAM_BASE, self.ram.buffer)
             version = choose_version(self.vm, gic)
             self.vcpus: tuple[Vcpu, ...] = self._create_vcpus(vcpus, version)
             self.gic = None if version is None else InterruptController(self.vm, version)
-            self._create_devices(unmapped)
+            self._create_devices(unmapped, backends)
         except BaseException:
             self.vm.close()
+            for backend in backends:
+                backend.close()
             raise
+        self._before_dma: OnDeviceDma | None = None
         self._started = False
         self._code_changed = (
             self.vm.code_changed if isinstance(self.vm, SupportsCodeChanged) else None
         )
 
-    def _create_devices(self, unmapped: str) -> None:
+    def _create_devices(self, unmapped: str, backends: Sequence[Backend]) -> None:
         injects = bool(self.vm.check_extension(KVM_CAP_ARM_INJECT_EXT_DABT))
         if injects and self.vm.check_extension(KVM_CAP_ARM_NISV_TO_USER):
             self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
         self.uart = Pl011(self.console, on_interrupt=self.interrupt(UART_SPI))
-        devices: list[Device] = [self.uart]
+        self.virtio = connect(backends, self.memory, self.interrupt)
+        for device in self.virtio:
+            device.dma.on_dma = partial(self.dma_written, device)
+        devices: list[Device] = [self.uart, *self.virtio, *empty_transports(len(self.virtio))]
         self.bus = Bus(devices, aborts=injects and unmapped == "abort")
 
     def _create_vcpus(self, count: int, gic: int | None) -> tuple[Vcpu, ...]:
@@ -295,8 +312,19 @@ class Board(Closing):
         if self._code_changed is not None and data:
             self._code_changed(address, len(data))
 
-    def dma_written(self, address: int, length: int) -> None:
-        """A device has written ``length`` bytes of memory at guest-physical ``address``.
+    @property
+    def before_dma(self) -> OnDeviceDma | None:
+        """See the class."""
+        return self._before_dma
+
+    @before_dma.setter
+    def before_dma(self, function: OnDeviceDma | None) -> None:
+        self._before_dma = function
+        for device in self.virtio:
+            device.dma.before_dma = None if function is None else partial(function, device)
+
+    def dma_written(self, device: Device, address: int, length: int) -> None:
+        """``device`` has written ``length`` bytes of memory at guest-physical ``address``.
 
         Devices that access memory themselves call it after each write, so that decoded instructions
         and watches follow.
@@ -304,7 +332,7 @@ class Board(Closing):
         if self._code_changed is not None and length:
             self._code_changed(address, length)
         if self.on_dma is not None:
-            self.on_dma(address, length)
+            self.on_dma(device, address, length)
 
     def run(self, vcpu: Vcpu) -> Exit:
         """Run ``vcpu`` until an exit that the board does not handle.
@@ -358,7 +386,7 @@ class Board(Closing):
         """The state of the whole board: vCPUs, memory, devices, and typed input not taken yet.
 
         Raises:
-            MachineError: the provider has no snapshots.
+            MachineError: the provider has no snapshots, or the guest writes the file of a drive.
             KvmError: EBUSY while a vCPU runs.
         """
         vm = self._snapshots()
@@ -398,6 +426,8 @@ class Board(Closing):
         if self.gic is not None:
             self.gic.close()
         self.vm.close()
+        for device in self.virtio:
+            device.close()
         self.memory.close()
 
 

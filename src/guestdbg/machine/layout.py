@@ -28,6 +28,11 @@ UART_BASE = 0x0900_0000
 UART_SIZE = PAGE_SIZE
 UART_SPI = 1
 
+VIRTIO_BASE = 0x0A00_0000
+VIRTIO_SIZE = 0x200  # of one transport
+VIRTIO_COUNT = 32
+VIRTIO_SPI = 16  # of the first; each has its own
+
 RAM_BASE = 0x4000_0000
 RAM_MIN = 4 * MIB
 RAM_MAX = 255 * GIB  # above it is the virt board's high I/O
@@ -61,7 +66,7 @@ RAZ_WI_WINDOWS = (
     Window("PL031 RTC", 0x0901_0000, PAGE_SIZE),
     Window("fw_cfg", 0x0902_0000, PAGE_SIZE),
     Window("PL061 GPIO", 0x0903_0000, PAGE_SIZE),
-    Window("virtio-mmio", 0x0A00_0000, 16 * KIB),
+    Window("virtio-mmio", VIRTIO_BASE, VIRTIO_COUNT * VIRTIO_SIZE),
     Window("PCI memory and I/O", 0x1000_0000, 0x2F00_0000),
     Window("PCI configuration (low)", 0x3F00_0000, 16 * MIB),
     Window("PCI configuration (high)", 0x40_1000_0000, 256 * MIB),

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from guestdbg.machine.layout import FLASH_BASE, FLASH_SIZE, GIB, KIB, MIB, PAGE_SIZE, Window
+from guestdbg.machine.layout import (
+    FLASH_BASE,
+    FLASH_SIZE,
+    GIB,
+    KIB,
+    MIB,
+    PAGE_SIZE,
+    VIRTIO_BASE,
+    VIRTIO_COUNT,
+    VIRTIO_SIZE,
+    Window,
+)
 
 __all__ = ["VIRT_DEVICES", "MissingDevice", "device_at"]
-
-_VIRTIO_BASE, _VIRTIO_SIZE, _VIRTIO_COUNT = 0x0A00_0000, 0x200, 32
 
 #: By address. A board of QEMU's has a GICv2 or a GICv3, so that two may lie at one address.
 VIRT_DEVICES: tuple[Window, ...] = (
@@ -35,8 +44,8 @@ VIRT_DEVICES: tuple[Window, ...] = (
     Window("stolen time of the processors (pvtime)", 0x090A_0000, 64 * KIB),
     Window("secure GPIO (PL061)", 0x090B_0000, PAGE_SIZE),
     *(
-        Window(f"virtio-mmio transport {n}", _VIRTIO_BASE + n * _VIRTIO_SIZE, _VIRTIO_SIZE)
-        for n in range(_VIRTIO_COUNT)
+        Window(f"virtio-mmio transport {n}", VIRTIO_BASE + n * VIRTIO_SIZE, VIRTIO_SIZE)
+        for n in range(VIRTIO_COUNT)
     ),
     Window("platform bus", 0x0C00_0000, 32 * MIB),
     Window("secure RAM", 0x0E00_0000, 16 * MIB),

@@ -1,0 +1,59 @@
+"""The virtio devices of a board, from its arguments, and their transports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from guestdbg.machine.device import Device
+from guestdbg.machine.errors import MachineError
+from guestdbg.machine.layout import VIRTIO_BASE, VIRTIO_COUNT, VIRTIO_SIZE, VIRTIO_SPI
+from guestdbg.machine.memory import PhysicalMemory
+from guestdbg.machine.virtio.backend import Backend
+from guestdbg.machine.virtio.block import Block
+from guestdbg.machine.virtio.disk_image import open_image
+from guestdbg.machine.virtio.drive_spec import DriveSpec, parse_drive
+from guestdbg.machine.virtio.transport import EmptyTransports, VirtioMmio
+
+__all__ = ["Drives", "connect", "empty_transports", "open_backends"]
+
+Drives: TypeAlias = Sequence[str | os.PathLike[str] | DriveSpec]
+
+
+def open_backends(drives: Drives) -> list[Backend]:
+    """The devices in the order of their transports, with their files open and locked.
+
+    Raises:
+        DriveError: a drive cannot be used.
+        MachineError: more devices than transports, or ``drives`` is not a list.
+    """
+    if isinstance(drives, str | os.PathLike | DriveSpec):
+        raise MachineError(f"drives={drives!r}: it must be a list of drives: [{drives!r}]")
+    if len(drives) > VIRTIO_COUNT:
+        raise MachineError(f"{len(drives)} drives: a board has {VIRTIO_COUNT} virtio devices")
+    return [
+        Block(open_image(parse_drive(drive)), f"drive{number}")
+        for number, drive in enumerate(drives)
+    ]
+
+
+def connect(
+    backends: Sequence[Backend],
+    memory: PhysicalMemory,
+    interrupt: Callable[[int], Callable[[bool], object]],
+) -> tuple[VirtioMmio, ...]:
+    """The devices at the first transports, each with its interrupt."""
+    return tuple(
+        VirtioMmio(
+            VIRTIO_BASE + number * VIRTIO_SIZE, backend, memory, interrupt(VIRTIO_SPI + number)
+        )
+        for number, backend in enumerate(backends)
+    )
+
+
+def empty_transports(count: int) -> list[Device]:
+    """The transports after ``count`` that have a device; none if no transport has one."""
+    used = count * VIRTIO_SIZE
+    whole = VIRTIO_COUNT * VIRTIO_SIZE
+    return [EmptyTransports(VIRTIO_BASE + used, whole - used)] if 0 < used < whole else []
