@@ -118,6 +118,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
         self.execution = Execution(target, scheduler, self._guard, self.points.software)
         self.vcpus: tuple[Cpu, ...] = tuple(vcpu.cpu for vcpu in scheduler.vcpus)
         board.bus.on_access = self.execution.device_accessed
+        board.before_dma = self.execution.device_will_write
+        board.on_dma = self.execution.device_wrote
         self._segments = tuple(segments)
         if not isinstance(semihosting, bool | Semihosting):
             raise SemihostingError(
@@ -430,7 +432,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
         if self._guard.running:
             raise GuestBusy("a running guest cannot be closed: interrupt() it first")
         self._closed = True
-        self.board.bus.on_access = None
+        self.board.bus.on_access = self.board.before_dma = self.board.on_dma = None
         if self._target.semihosting is not None:
             self._target.semihosting.close()
         self.board.close()

@@ -133,6 +133,8 @@ class Board(Closing):
             ``"abort"`` (an external abort, as in QEMU) or ``"zero"`` (it reads as zero).
         drives: disks (virtio-blk), in this order from the first transport on: the path of a raw
             image, ``"FILE[,readonly][,overlay]"``, or a ``DriveSpec``.
+        entropy: an entropy device (virtio-rng); its bytes are computed from ``seed``, or from 0.
+        virtio_console: a terminal at a console device (virtio-console), beside the serial line.
 
     Attributes:
         vm, vcpus, memory, ram, uart, bus, console: the parts. ``flash`` is None until
@@ -159,6 +161,8 @@ class Board(Closing):
         seed: int | None = None,
         unmapped: Literal["abort", "zero"] = "abort",
         drives: Drives = (),
+        entropy: bool = False,
+        virtio_console: Console | None = None,
     ) -> None:
         _check(memory_size, unmapped)
         if not isinstance(bootargs, str) or "\0" in bootargs:
@@ -169,7 +173,12 @@ class Board(Closing):
             raise MachineError(f"bootargs={bootargs!r}: it is not text ({error.reason})") from error
         if seed is not None and not isinstance(seed, int):
             raise MachineError(f"seed={seed!r}: it must be an int or None")
-        backends = open_backends(drives)
+        if virtio_console is not None and virtio_console is console:
+            raise MachineError(
+                "virtio_console is the console of the serial line: it must be a Console of its own"
+            )
+        entropy_seed = (seed or 0) if entropy else None
+        backends = open_backends(drives, entropy=entropy_seed, console=virtio_console)
         self.kvm = kvm
         self.memory_size = memory_size
         self.bootargs = bootargs

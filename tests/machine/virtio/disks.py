@@ -29,7 +29,7 @@ def disk(path: Path, sectors: int = SECTORS) -> bytes:
 
 @contextmanager
 def driving(drive: str) -> Iterator[Driver]:
-    driver = Driver(Block(open_image(parse_drive(drive)), "serial of the disk, long"))
+    driver = Driver.of(Block(open_image(parse_drive(drive)), "serial of the disk, long"))
     try:
         yield driver
     finally:

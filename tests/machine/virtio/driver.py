@@ -106,22 +106,28 @@ class Ring:
 
 
 class Driver:
-    """Drives ``backend`` at a transport."""
+    """Drives a device that has its rings and buffers in ``memory``."""
 
-    def __init__(self, backend: Backend) -> None:
-        self.memory = PhysicalMemory()
-        self.memory.add(Region("RAM", RAM, RAM_SIZE))
-        self.memory.add(Region("flash", FLASH, 1 << 16, read_only=True))
+    def __init__(self, device: VirtioMmio, memory: PhysicalMemory) -> None:
+        self.device, self.memory = device, memory
         self.levels: list[bool] = []
         self.dma: list[tuple[int, int]] = []
-        self.device = VirtioMmio(
-            BASE,
-            backend,
-            self.memory,
-            self.levels.append,
-            lambda address, length: self.dma.append((address, length)),
-        )
         self.rings: list[Ring] = []
+
+    @classmethod
+    def of(cls, backend: Backend) -> Driver:
+        """A driver of ``backend`` at a transport in a memory of its own."""
+        memory = PhysicalMemory()
+        memory.add(Region("RAM", RAM, RAM_SIZE))
+        memory.add(Region("flash", FLASH, 1 << 16, read_only=True))
+        levels: list[bool] = []
+        dma: list[tuple[int, int]] = []
+        device = VirtioMmio(
+            BASE, backend, memory, levels.append, lambda at, length: dma.append((at, length))
+        )
+        driver = cls(device, memory)
+        driver.levels, driver.dma = levels, dma
+        return driver
 
     def read(self, offset: int, size: int = 4) -> int:
         return self.device.read(offset, size)

@@ -91,7 +91,11 @@ def test_files_are_closed_with_the_board(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("drives", "message"),
-    [("a.img", "must be a list of drives"), ([3], "must be the path"), (["a"] * 33, "33 drives")],
+    [
+        ("a.img", "must be a list of drives"),
+        ([3], "must be the path"),
+        (["a"] * 33, "33 drives and 0 other"),
+    ],
 )
 def test_drives_that_cannot_be(drives: object, message: str) -> None:
     with pytest.raises(MachineError, match=message):

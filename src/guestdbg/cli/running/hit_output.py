@@ -29,12 +29,14 @@ def line(number: int, name: str, hit: Hit) -> Text:
         text.append(f"{hit.access} ", style="cyan")
         text.append(hit.shown_name if hit.element else name, style="bold")
         _append_values(text, hit)
+        if hit.device is not None:
+            text.append(f"  by {hit.device}", style="bold green")
     else:
         text.append("break ", style="cyan")
         text.append(name, style="bold")
     location = hit.location
     if location.function is not None:
-        text.append("  in ")
+        text.append("  in " if hit.device is None else "  during ")
         text.append(location.symbolic, style="bold green")
     if location.source is not None:
         text.append(f" ({location.source})", style="green")
@@ -127,6 +129,8 @@ def record(number: int, label: str, hit: Hit, backtrace: Backtrace | None) -> di
             "old": _plain(hit.old, hit.old_bytes, hit.point),
             "new": _plain(hit.new, hit.new_bytes, hit.point),
         }
+        if hit.device is not None:
+            found["device"] = hit.device
         if hit.new is None and hit.new_reason is not None:
             found["new_reason"] = hit.new_reason
     found["esr_el2"] = f"{hit.syndrome:#x}"

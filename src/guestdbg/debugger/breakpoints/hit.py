@@ -68,6 +68,9 @@ class Hit:
             breakpoint the address of the instruction that is executed next.
         old_bytes, new_bytes: the watched value before and after, as bytes; see ``old``.
         new_reason: why ``new`` is None.
+        device: the name of the device that wrote to memory, such as ``"virtio-blk"``. ``pc`` and
+            ``vcpu`` are those of the vCPU whose turn it was: the driver that notified the device,
+            or what an input from outside came in between. None: a vCPU made the access.
         count: the point's ``hits`` with this one.
 
     A hit can be kept: everything in it stays valid, except ``backtrace`` and the registers of
@@ -78,6 +81,7 @@ class Hit:
     # hits do not set have class-level defaults, and everything derived is computed when asked for.
     new_bytes: bytes | None = None
     new_reason: str | None = None
+    device: str | None = None
     count = 0
     _resume_count = 0
     _location: Location | None = None
@@ -164,8 +168,8 @@ class Hit:
     def syndrome(self) -> int:
         """ESR_EL2 as the provider reported it (``hsr``).
 
-        0 for an access to a device, and in an exclusive sequence that began at a breakpoint or with
-        a step: these make no watchpoint exit.
+        0 for an access to a device or by one, and in an exclusive sequence that began at a
+        breakpoint or with a step: these make no watchpoint exit.
         """
         return 0 if self._exit is None else self._exit.hsr
 
@@ -354,10 +358,13 @@ class Hit:
         where = f"vCPU {self.vcpu.id}: "
         if not isinstance(self.point, Watch):
             return f"{where}{self.point.name} reached at {self.location}"
-        text = (
-            f"{where}{self.access} of {self.shown_name} ({self.size} "
-            f"{'byte' if self.size == 1 else 'bytes'} at {self.address:#x}) by {self.location}"
-        )
+        size = f"{self.size} {'byte' if self.size == 1 else 'bytes'} at {self.address:#x}"
+        text = f"{where}{self.access} of {self.shown_name} ({size}) by {self.location}"
+        if self.device is not None:
+            text = (
+                f"{self.device} wrote {self.shown_name} ({size}) "
+                f"while vCPU {self.vcpu.id} was at {self.location}"
+            )
         if self.old_bytes is not None:
             old, new = self.float_texts or (_show(self.element_old), _show(self.element_new))
             text += f": {old}"

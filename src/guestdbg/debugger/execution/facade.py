@@ -10,6 +10,7 @@ from guestdbg.debugger.target import Target
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Reason, Stop
 from guestdbg.kvm import ExitMmio, GuestDebug, Vcpu
+from guestdbg.machine.device import Device
 from guestdbg.semihosting import RemoteHost
 
 __all__ = ["Execution"]
@@ -118,6 +119,16 @@ class Execution:
         for driver in self._scheduler.vcpus:
             if driver.vcpu is vcpu:
                 driver.mmio.device_accessed(exit_, data)
+
+    def device_will_write(self, device: Device, address: int, length: int) -> None:
+        """A device is about to write memory: the board calls this."""
+        if self._target.armed.watches:
+            self._scheduler.current.dma.will_write(address, length)
+
+    def device_wrote(self, device: Device, address: int, length: int) -> None:
+        """A device has written memory: the board calls this."""
+        if self._target.armed.watches:
+            self._scheduler.current.dma.written(device.name, address, length)
 
     # ---- guest-physical memory ---------------------------------------------------------------
 

@@ -12,6 +12,7 @@ resume_state          what has to be remembered from one stop to the next
 context               the state of the vCPU, and what is read from it
 dispatch              putting hits to their points: conditions, counts, handlers
 mmio_watchpoints      hits on device registers, from MMIO exits
+dma_watchpoints       hits of devices on memory, from what the board reports
 semihosting           a guest's semihosting calls
 single_step           executing one instruction
 exclusive_stepper     running over exclusive sequences, disarmed

@@ -15,6 +15,7 @@ from guestdbg.debugger.target import Target
 from guestdbg.debugger.vcpu.breakpoint_handler import BreakpointHandler
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.diagnosis import syndrome_words
+from guestdbg.debugger.vcpu.dma_watchpoints import DmaWatchpoints
 from guestdbg.debugger.vcpu.exception_injection import inject, would_take
 from guestdbg.debugger.vcpu.exclusive_stepper import ExclusiveStepper
 from guestdbg.debugger.vcpu.hit_programs import HitProgramSet
@@ -56,6 +57,7 @@ class VcpuDriver(VcpuContext):
     Attributes:
         stepper: executes single instructions.
         mmio: hits on device registers.
+        dma: hits of devices on memory.
         exclusives: runs over exclusive sequences.
         watchpoints, breakpoints: handle watchpoint and breakpoint exits.
         hit_programs: the hits that the provider decides by itself.
@@ -75,6 +77,7 @@ class VcpuDriver(VcpuContext):
         self._last_injected: tuple[int, int] | None = None
         self.stepper = SingleStepper(self)
         self.mmio = MmioWatchpoints(self)
+        self.dma = DmaWatchpoints(self, self.mmio)
         self.exclusives = ExclusiveStepper(self)
         self.watchpoints = WatchpointHandler(
             self, self.stepper, self.exclusives, self.mmio, self.inject_debug_exception

@@ -6,6 +6,8 @@ watchpoint exception would be, so no watchpoint exit comes from there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.vcpu.access_decoder import READ, WRITE, Touched
@@ -62,14 +64,24 @@ class MmioWatchpoints:
                 hit.old_bytes = value
                 hit.new_reason = ONLY_READS
             pending.append(hit)
+        self._report_soon()
+
+    def add(self, hits: Sequence[Hit]) -> None:
+        """Have hits of a device on memory reported in the same way."""
+        self._context.resume_state.device_hits.extend(hits)
+        self._report_soon()
+
+    def _report_soon(self) -> None:
+        context = self._context
         debug = context.guest_debug
-        if pending and not (debug is not None and debug.control & KVM_GUESTDBG_SINGLESTEP):
+        stepping = debug is not None and debug.control & KVM_GUESTDBG_SINGLESTEP
+        if context.resume_state.device_hits and not stepping:
             # The next KVM_RUN completes the access and exits before the next instruction. A step
             # ends there anyway; KVM would forget that it is complete, and step another instruction.
             context.vcpu.immediate_exit = True
 
     def report(self) -> Stop | None:
-        """Report the hits of the access that is complete now, if there are any."""
+        """Report the hits of the access that is complete now, and of devices, if there are any."""
         pending = self._context.resume_state.device_hits
         if not pending:
             return None

@@ -9,6 +9,8 @@ drive_spec   a drive as text
 file_lock    the lock on a disk image
 disk_image   raw images, and overlays over them
 block        the block device
+console      the console device
+entropy      the entropy device
 devices      the devices of a board, and their transports
 """
 

@@ -106,7 +106,7 @@ class Block:
                 self.image.flush()
                 status = _OK
             elif kind == RequestType.GET_ID:
-                written = self._fill(chain, self._identity)
+                written = chain.scatter(self._identity, self.port.dma)
                 status = _OK
             elif kind == RequestType.WRITE_ZEROES and not self.image.readonly:
                 status = self._write_zeroes(chain)
@@ -168,16 +168,6 @@ class Block:
         # 5.2.6.2: without the FLUSH feature a write is complete when it is on the disk.
         if not self.port.features & _F_FLUSH:
             self.image.flush()
-
-    def _fill(self, chain: Chain, data: bytes) -> int:
-        dma, done = self.port.dma, 0
-        for address, buffer in zip(chain.addresses, chain.writable, strict=True):
-            piece = data[done : done + len(buffer)]
-            dma.will_write(address, len(piece))
-            buffer[: len(piece)] = piece
-            dma.written(address, len(piece))
-            done += len(piece)
-        return done
 
     def _log(self, error: OSError) -> None:
         number = error.errno or errno.EIO

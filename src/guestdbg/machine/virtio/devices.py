@@ -6,14 +6,17 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from guestdbg.machine.console import Console
 from guestdbg.machine.device import Device
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import VIRTIO_BASE, VIRTIO_COUNT, VIRTIO_SIZE, VIRTIO_SPI
 from guestdbg.machine.memory import PhysicalMemory
 from guestdbg.machine.virtio.backend import Backend
 from guestdbg.machine.virtio.block import Block
+from guestdbg.machine.virtio.console import VirtioConsole
 from guestdbg.machine.virtio.disk_image import open_image
 from guestdbg.machine.virtio.drive_spec import DriveSpec, parse_drive
+from guestdbg.machine.virtio.entropy import Entropy
 from guestdbg.machine.virtio.transport import EmptyTransports, VirtioMmio
 
 __all__ = ["Drives", "connect", "empty_transports", "open_backends"]
@@ -21,21 +24,35 @@ __all__ = ["Drives", "connect", "empty_transports", "open_backends"]
 Drives: TypeAlias = Sequence[str | os.PathLike[str] | DriveSpec]
 
 
-def open_backends(drives: Drives) -> list[Backend]:
+def open_backends(
+    drives: Drives = (), *, entropy: int | None = None, console: Console | None = None
+) -> list[Backend]:
     """The devices in the order of their transports, with their files open and locked.
+
+    ``entropy`` is the seed of an entropy device, ``console`` the terminal of a console device;
+    None: there is none.
 
     Raises:
         DriveError: a drive cannot be used.
         MachineError: more devices than transports, or ``drives`` is not a list.
     """
+    others: list[Backend] = []
+    if console is not None:
+        others.append(VirtioConsole(console))
+    if entropy is not None:
+        others.append(Entropy(entropy))
     if isinstance(drives, str | os.PathLike | DriveSpec):
         raise MachineError(f"drives={drives!r}: it must be a list of drives: [{drives!r}]")
-    if len(drives) > VIRTIO_COUNT:
-        raise MachineError(f"{len(drives)} drives: a board has {VIRTIO_COUNT} virtio devices")
-    return [
+    if len(drives) + len(others) > VIRTIO_COUNT:
+        raise MachineError(
+            f"{len(drives)} drives and {len(others)} other virtio devices: a board has up to "
+            f"{VIRTIO_COUNT} of them"
+        )
+    disks = [
         Block(open_image(parse_drive(drive)), f"drive{number}")
         for number, drive in enumerate(drives)
     ]
+    return [*disks, *others]
 
 
 def connect(

@@ -77,6 +77,19 @@ class Chain:
                 break
         return bytes(data)
 
+    def scatter(self, data: bytes | memoryview, dma: DmaMemory) -> int:
+        """Write ``data`` to the buffers for that, and report it. Returns how much had room."""
+        done = 0
+        for address, buffer in zip(self.addresses, self.writable, strict=True):
+            piece = data[done : done + len(buffer)]
+            if not piece:
+                break
+            dma.will_write(address, len(piece))
+            buffer[: len(piece)] = piece
+            dma.written(address, len(piece))
+            done += len(piece)
+        return done
+
 
 class QueueState(NamedTuple):
     """The state of a queue: see ``Virtqueue.snapshot``."""
