@@ -96,6 +96,9 @@ LOADING = [
     "slide",
     "bootargs",
     "initrd",
+    "gic",
+    "seed",
+    "drives",
     "overwatch",
 ]
 

@@ -20,6 +20,7 @@ from guestdbg.cli.running.tracer import HitLines, HitLog, HitSink, HitTracer
 from guestdbg.debugger import load
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.errors import GuestdbgError
+from guestdbg.machine.virtio import parse_drive
 
 
 @click.command(
@@ -185,6 +186,7 @@ def run(
             # Last of all: a command that fails changes no file.
             inputs = [guest, *(p for p in options.values() if isinstance(p, Path))]
             inputs += [image.path for image in machine.images]
+            inputs += [Path(parse_drive(drive).path) for drive in options["drives"]]
             file = stack.enter_context(OutputFile(log_path or Path("-"), "--log", existing, inputs))
 
             def log_failed(error: OSError) -> None:

@@ -17,9 +17,10 @@ from guestdbg.debugger.guest import Guest
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.validation import integer
 from guestdbg.kvm import KvmError, open_kvm
-from guestdbg.machine import Board, Console, Kind, parse_size
+from guestdbg.machine import Board, Console, DriveSpec, Kind, parse_size
 from guestdbg.machine import load as load_into
 from guestdbg.machine.console import ByteSink, Sink
+from guestdbg.machine.interrupts import GicVersion
 from guestdbg.machine.loader import Loaded
 from guestdbg.machine.placement import DEVICE_TREE_ALIGNMENT
 from guestdbg.semihosting import Semihosting
@@ -46,6 +47,9 @@ def load(
     console: Console | Sink | Literal["stdout"] = "stdout",
     bootargs: str = "",
     initrd: str | os.PathLike[str] | bytes | None = None,
+    gic: GicVersion = "auto",
+    seed: int | None = None,
+    drives: Sequence[str | os.PathLike[str] | DriveSpec] = (),
     overwatch: int = 0,
     semihosting: bool | Semihosting = False,
     **options: Any,
@@ -70,6 +74,13 @@ def load(
         bootargs: the kernel command line, for the device tree.
         initrd: the initial RAM file system of a kernel, a file or its contents: cpio archives,
             compressed or not.
+        gic: the version of the interrupt controller: 2, 3, None (there is none), or ``"auto"``: 3
+            if the provider has it, otherwise 2, otherwise none.
+        seed: for the random numbers that the guest gets: the same seed gives the same ones. A
+            kernel chooses its addresses by them (KASLR). None: there are none, and it stays where
+            it is linked.
+        drives: disks (virtio-blk), in this order: paths of raw images,
+            ``"FILE[,readonly][,overlay]"``, or ``guestdbg.machine.DriveSpec``.
         overwatch: bytes that one register may watch for several watches, if there are not enough
             registers.
         semihosting: provide semihosting (HLT #0xF000): True, or a ``guestdbg.Semihosting`` with
@@ -97,7 +108,16 @@ def load(
         raise
     board: Board | None = None
     try:
-        board = Board(kvm, memory_size=size, vcpus=vcpus, console=console, bootargs=bootargs)
+        board = Board(
+            kvm,
+            memory_size=size,
+            vcpus=vcpus,
+            console=console,
+            bootargs=bootargs,
+            gic=gic,
+            seed=seed,
+            drives=drives,
+        )
         into = partial(
             load_into, board, path, kind=cast(Kind, kind), address=address, initrd=initrd
         )
@@ -151,6 +171,7 @@ _ELSEWHERE = {
     "append": "bootargs",
     "cmdline": "bootargs",
     "cpus": "vcpus",
+    "drive": "drives",
     "initramfs": "initrd",
     "ram": "memory",
     "size": "memory",

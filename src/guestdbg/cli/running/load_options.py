@@ -9,6 +9,7 @@ import click
 
 from guestdbg.cli.provider_options import provider_options
 from guestdbg.cli.running.option_types import number
+from guestdbg.machine.interrupts import GicVersion
 from guestdbg.semihosting import Semihosting, SemihostingError, Target
 
 KINDS = ("auto", "elf", "raw", "image", "firmware")
@@ -77,6 +78,27 @@ _OPTIONS = (
         help="The kernel command line.",
     ),
     click.option(
+        "--drive",
+        "drives",
+        metavar="FILE[,readonly][,overlay]",
+        multiple=True,
+        help="A disk: a raw image. overlay: what the guest writes is kept in memory only. "
+        "Repeatable.",
+    ),
+    click.option(
+        "--gic",
+        type=click.Choice(["auto", "2", "3", "none"]),
+        default="auto",
+        show_default=True,
+        help="Version of the interrupt controller. auto: 3 if the provider has it, then 2.",
+    ),
+    click.option(
+        "--seed",
+        metavar="N",
+        type=number,
+        help="Give the guest random numbers that follow from N; a kernel uses them for KASLR.",
+    ),
+    click.option(
         "--overwatch",
         metavar="N",
         type=number,
@@ -143,9 +165,22 @@ def _with_provider(command: Callable[..., Any]) -> Callable[..., Any]:
     return provider_options("What runs the guest: the software KVM, or the host kernel's.")(wrapper)
 
 
+_GICS: dict[str, GicVersion] = {"auto": "auto", "2": 2, "3": 3, "none": None}
+
+
+def _with_board(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Make arguments of ``load`` of the options whose values have other names there."""
+
+    @wraps(command)
+    def wrapper(*args: Any, gic: str, **options: Any) -> Any:
+        return command(*args, gic=_GICS[gic], **options)
+
+    return wrapper
+
+
 def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, which passes them on to ``load``."""
-    command = _with_semihosting(_with_provider(command))
+    command = _with_board(_with_semihosting(_with_provider(command)))
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
