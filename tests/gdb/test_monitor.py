@@ -231,7 +231,7 @@ def test_waiting_input_is_seen_and_stays(counter: Served, wire: Wire) -> None:
     for _ in range(3):
         assert word(wire, Reg.FR) == 0xC0, "the FIFO is off: one byte fills it"
     assert counter.guest.board.console.pending_input == 2
-    counter.guest.board.uart.poll()
+    counter.guest.board.deliver_inputs()
     assert word(wire, Reg.FR) == 0xC0
     assert word(wire, Reg.RIS) == 0x50
     assert counter.guest.board.uart.read(Reg.DR, 4) == ord("a")

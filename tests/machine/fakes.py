@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from guestdbg.kvm import (
     Device,
     Exit,
+    ExitIntr,
     ExitSystemEvent,
     GuestDebug,
     Kvm,
@@ -38,6 +39,8 @@ class FakeVcpu(Vcpu):
         self.events: list[VcpuEvents] = []
         self.regs: dict[str, int] = {}
         self.inits: list[VcpuInit] = []
+        self._immediate_exit = False
+        self.kicks = 0
         self.before_run: Callable[[], object] = lambda: None
 
     @property
@@ -77,6 +80,8 @@ class FakeVcpu(Vcpu):
         raise NotImplementedError
 
     def run(self) -> Exit:
+        if self._immediate_exit:
+            return ExitIntr()
         self.before_run()
         if not self.script:
             return POWER_OFF
@@ -89,15 +94,15 @@ class FakeVcpu(Vcpu):
         self.answers.append(data)
 
     def kick(self) -> None:
-        raise NotImplementedError
+        self.kicks += 1
 
     @property
     def immediate_exit(self) -> bool:
-        return False
+        return self._immediate_exit
 
     @immediate_exit.setter
     def immediate_exit(self, value: bool) -> None:
-        raise NotImplementedError
+        self._immediate_exit = value
 
     def set_device_attr(self, group: int, attr: int, value: bytes) -> None:
         raise NotImplementedError

@@ -7,6 +7,8 @@ sizes        memory sizes as text: 128M
 escapes      text to type to a guest, with escapes
 layout       the physical memory map
 memory       RAM and flash
+position     a place in the run of a board
+inputs       what comes from outside, at which position
 console      the host's end of the serial line
 device       what a device with MMIO registers must provide
 interrupts   the interrupt controller (GIC), which the provider emulates
@@ -40,14 +42,17 @@ from guestdbg.machine.errors import (
     OutsideMemoryError,
     OverlapError,
     PhysicalAddressError,
+    ReplayError,
     TruncatedError,
     UnknownFormatError,
     UnreadableError,
 )
+from guestdbg.machine.inputs import Input, InputLog, InputPort, Inputs
 from guestdbg.machine.interrupts import GicVersion, InterruptController
 from guestdbg.machine.loader import FileKind, Kind, Loaded, Segment, load
 from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.pl011 import Pl011
+from guestdbg.machine.position import Position
 from guestdbg.machine.sizes import format_size, parse_size
 from guestdbg.machine.virt_devices import MissingDevice
 from guestdbg.machine.virtio import DriveError, DriveSpec, VirtioMmio, parse_drive
@@ -65,6 +70,10 @@ __all__ = [
     "FileKind",
     "ForeignError",
     "GicVersion",
+    "Input",
+    "InputLog",
+    "InputPort",
+    "Inputs",
     "InterruptController",
     "Kind",
     "LoadError",
@@ -77,7 +86,9 @@ __all__ = [
     "PhysicalAddressError",
     "PhysicalMemory",
     "Pl011",
+    "Position",
     "Region",
+    "ReplayError",
     "Segment",
     "TruncatedError",
     "UnknownFormatError",

@@ -7,6 +7,7 @@ arrive as ``ExitSystemEvent``.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +17,13 @@ from guestdbg.closing import Closing
 from guestdbg.kvm import (
     Exit,
     ExitArmNisv,
+    ExitIntr,
     ExitMmio,
     Kvm,
     KvmError,
     Snapshot,
     SupportsCodeChanged,
+    SupportsInstructionLimit,
     SupportsSnapshots,
     Vcpu,
     Vm,
@@ -44,6 +47,7 @@ from guestdbg.machine.bus import Bus
 from guestdbg.machine.console import Console, ConsoleState
 from guestdbg.machine.device import Device, SupportsDeviceTree, SupportsState
 from guestdbg.machine.errors import MachineError
+from guestdbg.machine.inputs import Inputs
 from guestdbg.machine.interrupts import (
     GicVersion,
     InterruptController,
@@ -64,6 +68,7 @@ from guestdbg.machine.layout import (
 )
 from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.pl011 import Pl011
+from guestdbg.machine.position import Position
 from guestdbg.machine.sizes import format_size
 from guestdbg.machine.virtio.backend import Backend
 from guestdbg.machine.virtio.devices import Drives, connect, empty_transports, open_backends
@@ -105,12 +110,20 @@ class BoardSnapshot:
             much memory it takes.
         devices: the states of the board's devices, in the order of their addresses; None for one
             without state.
+        turn, vcpu: of the board's position.
     """
 
     board: Board
     vm: Snapshot
     devices: tuple[object, ...]
     console: ConsoleState
+    turn: int
+    vcpu: int
+
+    @property
+    def position(self) -> Position:
+        """Where the board was."""
+        return Position(self.turn, self.vcpu, self.vm.instructions[self.vcpu])
 
 
 class Board(Closing):
@@ -140,6 +153,7 @@ class Board(Closing):
         vm, vcpus, memory, ram, uart, bus, console: the parts. ``flash`` is None until
             ``map_flash``. ``bus.devices`` has all devices.
         gic: the interrupt controller, or None.
+        inputs: the way in for everything that comes from outside.
         virtio: the virtio devices, each at a transport of its own.
         before_dma, on_dma: called with (device, address, length) before and after a device writes
             guest memory.
@@ -194,6 +208,8 @@ class Board(Closing):
             self.vm.set_user_memory_region(0, RAM_BASE, self.ram.buffer)
             version = choose_version(self.vm, gic)
             self.vcpus: tuple[Vcpu, ...] = self._create_vcpus(vcpus, version)
+            self._turn = 0
+            self._turn_vcpu = self.vcpus[0]
             self.gic = None if version is None else InterruptController(self.vm, version)
             self._create_devices(unmapped, backends)
         except BaseException:
@@ -211,6 +227,11 @@ class Board(Closing):
         injects = bool(self.vm.check_extension(KVM_CAP_ARM_INJECT_EXT_DABT))
         if injects and self.vm.check_extension(KVM_CAP_ARM_NISV_TO_USER):
             self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
+        self.inputs = Inputs(lambda: self.position, self._wake)
+        # What was typed before there was a board comes in like everything else.
+        typed = self.console.take(self.console.received)
+        self.console.port = self.inputs.connect("console", self._typed)
+        self.console.feed(typed)
         self.uart = Pl011(self.console, on_interrupt=self.interrupt(UART_SPI))
         self.virtio = connect(backends, self.memory, self.interrupt)
         for device in self.virtio:
@@ -343,23 +364,81 @@ class Board(Closing):
         if self.on_dma is not None:
             self.on_dma(device, address, length)
 
+    @property
+    def position(self) -> Position:
+        """Where the board is. The vCPUs run one at a time; see ``Position`` for what a turn is."""
+        vcpu = self._turn_vcpu
+        return Position(self._turn, vcpu.id, getattr(vcpu, "instructions", 0))
+
+    def _typed(self, data: bytes) -> None:
+        """Typed bytes are delivered."""
+        self.console.receive(data)
+        if data:
+            self.uart.poll()
+
+    def _wake(self) -> None:
+        """Make the vCPU that runs return, so that inputs are delivered. From any thread."""
+        with contextlib.suppress(KvmError):  # closed meanwhile
+            self._turn_vcpu.kick()
+
     def run(self, vcpu: Vcpu) -> Exit:
         """Run ``vcpu`` until an exit that the board does not handle.
 
         Accesses to the board's devices are handled here. Console output is flushed before return.
+        An input that another thread posts makes it return ``ExitIntr``, and is delivered by the
+        next call.
 
         Raises:
             KvmError: an error of the provider; the text says where the vCPU is.
+            ReplayError: inputs are replayed, and the run is not the recorded one.
         """
-        if self.console.pending_input:
-            self.uart.poll()
+        if vcpu is not self._turn_vcpu:
+            self._turn_vcpu = vcpu
+            self._turn += 1
+        inputs = self.inputs
+        inputs.entered_by_this_thread()
+        if inputs.pending:
+            inputs.deliver()
+        if inputs.replaying:
+            return self._run_replayed(vcpu)
         return self.carry_on(vcpu, None)
+
+    def deliver_inputs(self) -> None:
+        """Deliver the inputs that are due now. For the thread that runs the vCPUs.
+
+        ``run`` does it. A debugger that answers for a device itself (semihosting) does it before.
+        """
+        self.inputs.deliver()
+        while self.inputs.deliver_recorded():
+            pass
+
+    def _run_replayed(self, vcpu: Vcpu) -> Exit:
+        """The same while inputs are replayed: stop where they were delivered, and go on."""
+        if not isinstance(vcpu, SupportsInstructionLimit):
+            raise MachineError("inputs can only be replayed on a provider that counts instructions")
+        inputs = self.inputs
+        while True:
+            self.deliver_inputs()
+            position, own = inputs.next_position(), vcpu.max_instructions
+            if position is None or position[:2] != (self._turn, vcpu.id):
+                return self.carry_on(vcpu, None)
+            limit = position.instructions
+            if own is not None and own <= limit:
+                return self.carry_on(vcpu, None)
+            vcpu.max_instructions = limit
+            try:
+                exit_ = self.carry_on(vcpu, None)
+            finally:
+                vcpu.max_instructions = own
+            if type(exit_) is not ExitIntr or exit_.idle or self.position < position:
+                return exit_
 
     def carry_on(self, vcpu: Vcpu, exit_: Exit | None) -> Exit:
         """As ``run``, starting with an exit that is not handled yet (None: there is none).
 
         For callers that run a vCPU themselves and leave only some exits to the board.
         """
+        inputs = self.inputs
         try:
             while True:
                 if exit_ is None:
@@ -370,11 +449,26 @@ class Board(Closing):
                     self.bus.undescribed(vcpu, exit_)
                 else:
                     return exit_
-                exit_ = None
+                exit_ = self._deliver_after_access(vcpu) if inputs.pending else None
         except KvmError as error:
             raise self.explained(vcpu, error) from error
         finally:
             self.console.flush()
+
+    def _deliver_after_access(self, vcpu: Vcpu) -> Exit | None:
+        """Complete the instruction that accesses a device, and deliver what was posted meanwhile.
+
+        Returns an exit that is not handled yet. Without this, a guest that prints a prompt and
+        waits (WFI) would not get the answer that the prompt has triggered.
+        """
+        before = vcpu.immediate_exit
+        vcpu.immediate_exit = True
+        try:
+            exit_ = vcpu.run()
+        finally:
+            vcpu.immediate_exit = before
+        self.inputs.deliver()
+        return None if type(exit_) is ExitIntr and not before else exit_
 
     def explained(self, vcpu: Vcpu, error: KvmError) -> KvmError:
         """An error of running ``vcpu``, with a text that says where it is."""
@@ -394,19 +488,31 @@ class Board(Closing):
     def snapshot(self) -> BoardSnapshot:
         """The state of the whole board: vCPUs, memory, devices, and typed input not taken yet.
 
+        Inputs that were posted are delivered first.
+
         Raises:
             MachineError: the provider has no snapshots, or the guest writes the file of a drive.
             KvmError: EBUSY while a vCPU runs.
         """
         vm = self._snapshots()
+        self.deliver_inputs()
         devices = tuple(
             device.snapshot() if isinstance(device, SupportsState) else None
             for device in self.bus.devices
         )
-        return BoardSnapshot(self, vm.snapshot(), devices, self.console.snapshot())
+        return BoardSnapshot(
+            self,
+            vm.snapshot(),
+            devices,
+            self.console.snapshot(),
+            self._turn,
+            self.vcpus.index(self._turn_vcpu),
+        )
 
     def restore(self, snapshot: BoardSnapshot) -> None:
         """Return to the state of ``snapshot``. Console output since then is not taken back.
+
+        Inputs that were posted and not delivered are dropped, and a replay ends.
 
         Raises:
             MachineError: a snapshot of another board, or a provider without snapshots.
@@ -419,6 +525,9 @@ class Board(Closing):
             )
         self.console.flush()
         vm.restore(snapshot.vm)
+        self.inputs.stop_replay()
+        self.inputs.discard()
+        self._turn, self._turn_vcpu = snapshot.turn, self.vcpus[snapshot.vcpu]
         for device, state in zip(self.bus.devices, snapshot.devices, strict=True):
             if isinstance(device, SupportsState):
                 device.restore(state)

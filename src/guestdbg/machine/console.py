@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from guestdbg.machine.errors import MachineError
+from guestdbg.machine.inputs import InputPort
 
 FLUSH_AT = 4096  # bytes of output that are buffered at most
 PENDING_MAX = 16 << 20  # bytes of input that wait for the guest at most
@@ -31,6 +32,7 @@ class ConsoleState(NamedTuple):
     answers: tuple[tuple[bytes, bytes], ...]
     recent: bytes
     sent: int
+    ended: bool
 
 
 Sink = ByteSink | io.TextIOBase | Callable[[bytes], object] | None
@@ -62,9 +64,9 @@ class Console:
         self.on_sink_error: Callable[[Exception], object] | None = None
         """Called with an error of the sink (a full disk, a reader that has gone); that piece of the
         output is lost. None: the error is raised where the guest runs."""
-        self.input_ended = False
-        """Nothing more will be typed: a guest that reads its console by semihosting gets the end of
-        the file when it has read all. The UART has no such thing."""
+        self.port: InputPort | None = None
+        """Where typed bytes come into the board, which sets it. None: they are there at once."""
+        self._input_ended = False
         self.sent = 0
         """Number of bytes that the guest has sent."""
 
@@ -74,14 +76,48 @@ class Console:
         Raises:
             MachineError: more than 16 MiB would wait for the guest to take them.
         """
+        waiting = self.pending_input
+        if waiting + len(data) > PENDING_MAX:
+            raise MachineError(
+                f"{waiting} typed bytes wait for the guest to take them, and {len(data)} "
+                f"more would be over the limit of {PENDING_MAX}: type them in pieces, as the "
+                "guest takes them (console.pending_input)"
+            )
+        if not data:
+            return
+        if self.port is None:
+            self.receive(data)
+        else:
+            self.port.post(data)
+
+    def receive(self, data: bytes) -> None:
+        """Typed bytes have come into the board: the UART can take them.
+
+        No bytes: nothing more will be typed.
+        """
+        if not data:
+            self._input_ended = True
         with self._lock:
-            if len(self._in) + len(data) > PENDING_MAX:
-                raise MachineError(
-                    f"{len(self._in)} typed bytes wait for the guest to take them, and {len(data)} "
-                    f"more would be over the limit of {PENDING_MAX}: type them in pieces, as the "
-                    "guest takes them (console.pending_input)"
-                )
             self._in += data
+
+    @property
+    def input_ended(self) -> bool:
+        """Nothing more will be typed.
+
+        A guest that reads its console by semihosting gets the end of the file when it has read all.
+        The UART has no such thing. Setting it is an input, too.
+        """
+        return self._input_ended
+
+    @input_ended.setter
+    def input_ended(self, ended: bool) -> None:
+        if not ended:
+            self._input_ended = False
+        elif not self._input_ended:
+            if self.port is None:
+                self.receive(b"")
+            else:
+                self.port.post(b"")
 
     def answer(self, expected: bytes, reply: bytes) -> None:
         """When the guest has printed ``expected``, type ``reply``.
@@ -101,6 +137,11 @@ class Console:
     @property
     def pending_input(self) -> int:
         """Number of typed bytes that the UART has not taken yet."""
+        return len(self._in) + (0 if self.port is None else self.port.pending)
+
+    @property
+    def received(self) -> int:
+        """How many of them have come into the board: the UART can take them."""
         return len(self._in)
 
     def take(self, limit: int) -> bytes:
@@ -153,7 +194,8 @@ class Console:
         self.flush()
         with self._lock:
             typed = bytes(self._in)
-        return ConsoleState(typed, tuple(self._answers), bytes(self._recent), self.sent)
+        answers, recent = tuple(self._answers), bytes(self._recent)
+        return ConsoleState(typed, answers, recent, self.sent, self._input_ended)
 
     def restore(self, state: ConsoleState) -> None:
         """Return to the state of ``snapshot``. Output that the sink got since then stays."""
@@ -163,6 +205,7 @@ class Console:
         self._answers = deque(state.answers)
         self._recent = bytearray(state.recent)
         self.sent = state.sent
+        self._input_ended = state.ended
 
     def _match(self, byte: int) -> None:
         self._recent.append(byte)

@@ -11,6 +11,10 @@ class MachineError(GuestdbgError):
     """A board cannot be made with these arguments, or cannot do what was requested."""
 
 
+class ReplayError(MachineError):
+    """Recorded inputs cannot be given again: the run differs from the recorded one."""
+
+
 class PhysicalAddressError(MachineError):
     """The host accessed guest-physical addresses at which the board has no memory."""
 

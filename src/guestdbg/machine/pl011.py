@@ -130,6 +130,7 @@ class Pl011:
         self._raised = 0
         self._receive.clear()
         self._update()
+        self.poll()
 
     def device_tree_nodes(self) -> tuple[Node, ...]:
         properties: dict[str, Value] = {
@@ -162,7 +163,7 @@ class Pl011:
         self._polled = state.polled
 
     def poll(self) -> None:
-        """Take typed input and raise its interrupts. The board calls it before each entry."""
+        """Take typed input and raise its interrupts. The board calls it when there is some."""
         room = self._depth - len(self._receive)
         data = self.console.take(room)
         if not data:
@@ -201,7 +202,7 @@ class Pl011:
         if offset == Reg.DR:
             return None
         if offset == Reg.FR:
-            # Reading UARTFR takes typed input into the FIFO, which is done here only in thought.
+            # Typed input that is not delivered yet will be when the guest goes on.
             received = len(self._receive) or min(self.console.pending_input, self._depth)
             if not received:
                 return _FLAGS_EMPTY
@@ -224,6 +225,7 @@ class Pl011:
                 self._receive.clear()  # a change of the FIFO's depth empties it
             self._stored[offset] = value & mask
             self._update()
+            self.poll()
 
     @property
     def _depth(self) -> int:
@@ -240,7 +242,7 @@ class Pl011:
             if self._polled:  # read twice without a write: the guest waits for input after a prompt
                 self.console.flush()
             self._polled = True  # read once: drivers check TXFF before they send each byte
-            if self.console.pending_input:
+            if self.console.received:
                 self.poll()
             if not self._receive:
                 return _FLAGS_EMPTY
@@ -250,6 +252,8 @@ class Pl011:
         if not self._receive:
             self.poll()
         byte = self._receive.popleft() if self._receive else 0
+        if self.console.received:
+            self.poll()
         if len(self._receive) < self._receive_trigger:
             self._raised &= ~_RX
         if not self._receive:

@@ -176,7 +176,8 @@ class VcpuDriver(VcpuContext):
                     exit_ = board.carry_on(vcpu, exit_)
             else:
                 exit_ = board.run(vcpu)
-                exits_before_poll = _EXITS_BETWEEN_BOARD_POLLS
+                # A replay stops the vCPU where an input was delivered: only the board does that.
+                exits_before_poll = 0 if board.inputs.replaying else _EXITS_BETWEEN_BOARD_POLLS
             if type(exit_) is ExitHit:
                 outcome = hit_programs.handle_hit(exit_)
             elif type(exit_) is not ExitDebug:

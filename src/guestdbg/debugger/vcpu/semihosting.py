@@ -60,6 +60,7 @@ class _CallingVcpu:
     def __init__(self, context: VcpuContext) -> None:
         self._context = context
         board = context.target.board
+        self._board = board
         self._console, self._uart = board.console, board.uart
         self.memory_size = board.memory_size
         self.heap = context.target.heap
@@ -85,6 +86,7 @@ class _CallingVcpu:
 
     def take_input(self, limit: int) -> bytes | None:
         self._console.flush()  # a prompt appears before its answer is waited for
+        self._board.deliver_inputs()
         data = self._uart.take_received(limit)
         data += self._console.take(limit - len(data))
         return None if not data and self._console.input_ended else data

@@ -1,0 +1,283 @@
+"""What comes into a board from outside: one way in, at defined positions, recorded and replayed.
+
+Typed text, network packets, the power button and the host's clock are not part of the guest's own
+state. Each comes in through an ``InputPort``, in one of two ways:
+
+- ``post``: it arrives by itself. Any thread may post; nothing reaches the device then. The board
+  delivers what was posted in order, in the thread that runs the vCPU, where no instruction is in
+  progress: when ``Board.run`` is entered, and after an access to a device.
+- ``sample``: the device asks for a value, such as the time of the host, in an access of the guest.
+
+Both are stamped with the ``Position`` and passed to ``Inputs.listener``. ``Inputs.replay`` gives
+them again at the same positions: the run is then the same, on a provider that counts instructions.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from guestdbg.machine.errors import MachineError, ReplayError
+from guestdbg.machine.position import Position
+
+__all__ = ["Input", "InputLog", "InputPort", "Inputs"]
+
+#: Bytes that wait to be delivered at most, over all ports: those who post do not fill the memory.
+PENDING_MAX = 64 << 20
+
+
+class Input(NamedTuple):
+    """One input.
+
+    Attributes:
+        position: where it was delivered, or sampled.
+        port: the name of the port: ``"console"``, ``"power"``, …
+        data: what came in.
+        sampled: the device asked for it (``InputPort.sample``).
+    """
+
+    position: Position
+    port: str
+    data: bytes
+    sampled: bool = False
+
+
+class InputLog:
+    """The inputs of a run in their order: ``board.inputs.listener = log.append`` records them."""
+
+    def __init__(self, inputs: Iterable[Input] = ()) -> None:
+        self._inputs = list(inputs)
+
+    def append(self, input_: Input) -> None:
+        """Add an input at the end.
+
+        Raises:
+            ValueError: its position is before that of the last.
+        """
+        if self._inputs and input_.position < self._inputs[-1].position:
+            raise ValueError(
+                f"an input at {input_.position} after one at {self._inputs[-1].position}: a log "
+                "is of one run (truncate it when the board goes back)"
+            )
+        self._inputs.append(input_)
+
+    def truncate(self, position: Position) -> None:
+        """Remove the inputs after ``position``."""
+        while self._inputs and self._inputs[-1].position > position:
+            self._inputs.pop()
+
+    def since(self, position: Position) -> InputLog:
+        """The inputs at ``position`` and after it, as a new log."""
+        return InputLog(item for item in self._inputs if item.position >= position)
+
+    def __iter__(self) -> Iterator[Input]:
+        return iter(self._inputs)
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def __getitem__(self, index: int) -> Input:
+        return self._inputs[index]
+
+
+class InputPort:
+    """Where one kind of input comes in: ``Inputs.connect`` makes it.
+
+    ``pending`` is the number of posted bytes that are not delivered yet.
+    """
+
+    def __init__(self, inputs: Inputs, name: str, deliver: Callable[[bytes], object]) -> None:
+        self.name = name
+        self.deliver = deliver
+        self.pending = 0
+        self._inputs = inputs
+
+    def post(self, data: bytes) -> bool:
+        """Have ``data`` delivered to the device at the next position where that is possible.
+
+        Any thread may call it. Returns whether it will be delivered: not while inputs are
+        replayed, nor if 64 MiB wait already.
+        """
+        return self._inputs.post(self, data)
+
+    def sample(self, take: Callable[[], bytes]) -> bytes:
+        """What ``take`` returns; in a replay, what it returned then.
+
+        Raises:
+            ReplayError: the device did not ask for it at this position then.
+        """
+        return self._inputs.sample(self, take)
+
+
+class Inputs:
+    """The way in for everything that comes from outside a board.
+
+    ``position`` gives where the board is, ``wake`` makes the vCPU that runs leave the guest.
+
+    Attributes:
+        listener: called with each ``Input``, after it was delivered. None: nobody listens.
+        pending: whether something is to be delivered.
+    """
+
+    def __init__(self, position: Callable[[], Position], wake: Callable[[], object]) -> None:
+        self.listener: Callable[[Input], object] | None = None
+        self.pending = False
+        self._position = position
+        self._wake = wake
+        self._ports: dict[str, InputPort] = {}
+        self._queue: deque[tuple[InputPort, bytes]] = deque()
+        self._lock = threading.Lock()
+        self._size = 0
+        self._replay: deque[Input] | None = None
+        self._thread: int | None = None
+
+    def connect(self, name: str, deliver: Callable[[bytes], object]) -> InputPort:
+        """A new port. ``deliver`` passes posted data to the device.
+
+        Raises:
+            MachineError: there is a port with this name.
+        """
+        if name in self._ports:
+            raise MachineError(f"there are two inputs with the name {name!r}: name one differently")
+        port = self._ports[name] = InputPort(self, name, deliver)
+        return port
+
+    def post(self, port: InputPort, data: bytes) -> bool:
+        """See ``InputPort.post``."""
+        with self._lock:
+            if self._replay is not None or self._size + len(data) > PENDING_MAX:
+                return False
+            self._queue.append((port, data))
+            self._size += len(data)
+            port.pending += len(data)
+            self.pending = True
+        if threading.get_ident() != self._thread:
+            self._wake()
+        return True
+
+    def sample(self, port: InputPort, take: Callable[[], bytes]) -> bytes:
+        """See ``InputPort.sample``."""
+        here = self._position()
+        if self._replay is None:
+            data = take()
+        else:
+            recorded = self._replay[0]
+            if (recorded.position, recorded.port, recorded.sampled) != (here, port.name, True):
+                raise ReplayError(_differs(recorded, f"{port.name} is read at {here}"))
+            data = recorded.data
+            self._taken()
+        if self.listener is not None:
+            self.listener(Input(here, port.name, data, True))
+        return data
+
+    def deliver(self) -> None:
+        """Deliver what was posted. For the board, in the thread that runs the vCPU."""
+        here = self._position()
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self.pending = False
+                    return
+                port, data = self._queue.popleft()
+                self._size -= len(data)
+                port.pending -= len(data)
+            self._pass_on(Input(here, port.name, data))
+
+    def discard(self) -> None:
+        """Forget what was posted and is not delivered."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._queue.clear()
+        self._size = 0
+        self.pending = False
+        for port in self._ports.values():
+            port.pending = 0
+
+    def entered_by_this_thread(self) -> None:
+        """Inputs that this thread posts from now on wake no vCPU: the board looks for them."""
+        self._thread = threading.get_ident()
+
+    # ---- replay ------------------------------------------------------------------------------
+
+    def replay(self, inputs: Iterable[Input]) -> None:
+        """Give these inputs again, at their positions, in place of what comes from outside.
+
+        The board must be where they begin: loaded in the same way, or restored from a snapshot.
+        What is posted meanwhile is dropped. After the last one, inputs come from outside again.
+
+        Raises:
+            ReplayError: one is before the present position, they are not in order, or one is for a
+                port that this board does not have.
+        """
+        recorded = deque(inputs)
+        last = self._position()
+        for item in recorded:
+            if item.port not in self._ports:
+                raise ReplayError(
+                    f"an input for {item.port!r}, and this board has {', '.join(self._ports)}"
+                )
+            if item.position < last:
+                raise ReplayError(f"an input at {item.position} is to be given after {last}")
+            last = item.position
+        with self._lock:
+            self._forget()
+            self._replay = recorded or None
+
+    def stop_replay(self) -> None:
+        """Drop the inputs that were not given again yet: they come from outside again."""
+        with self._lock:
+            self._replay = None
+
+    @property
+    def replaying(self) -> bool:
+        """Whether inputs are given again."""
+        return self._replay is not None
+
+    def next_position(self) -> Position | None:
+        """The position of the next input that is to be delivered in the replay.
+
+        None: there is none, or one that is sampled is before it.
+        """
+        if self._replay is None or self._replay[0].sampled:
+            return None
+        return self._replay[0].position
+
+    def deliver_recorded(self) -> bool:
+        """Deliver the next input of the replay if the board is at its position.
+
+        Raises:
+            ReplayError: the board is past it.
+        """
+        here = self._position()
+        if self._replay is None or self._replay[0].sampled:
+            return False
+        recorded = self._replay[0]
+        if recorded.position > here:
+            return False
+        if recorded.position < here:
+            raise ReplayError(_differs(recorded, f"the board is at {here}"))
+        self._taken()
+        self._pass_on(recorded)
+        return True
+
+    def _taken(self) -> None:
+        assert self._replay is not None
+        self._replay.popleft()
+        if not self._replay:
+            self._replay = None
+
+    def _pass_on(self, input_: Input) -> None:
+        self._ports[input_.port].deliver(input_.data)
+        if self.listener is not None:
+            self.listener(input_)
+
+
+def _differs(recorded: Input, found: str) -> str:
+    return (
+        f"this run is not the recorded one: the next input is for {recorded.port!r} at "
+        f"{recorded.position}, and {found}"
+    )
