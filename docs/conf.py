@@ -55,6 +55,7 @@ napoleon_use_ivar = True
 PUBLIC = [
     "guestdbg",
     "guestdbg.debugger",
+    "guestdbg.linux",
     "guestdbg.kvm",
     "guestdbg.machine",
     "guestdbg.gdb",

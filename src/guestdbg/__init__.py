@@ -19,6 +19,7 @@ docs/python-api.md describes the rest. The packages, lowest first::
     machine   a board around the vCPUs, and the loading of guests
     semihosting  what a guest asks of its debugger: console, files, exit
     debugger  breakpoints, watchpoints, steps, hits, symbols
+    linux     a Linux guest: its kernel's symbols, and where the kernel is
     lab       a real arm64 KVM on any machine
     check     the conformance suite, and random programs on two KVMs
     gdb       a server for GDB and LLDB
@@ -91,7 +92,7 @@ _HOMES = dict.fromkeys(__all__, "guestdbg.debugger") | {
     "Semihosting": "guestdbg.semihosting",
 }
 #: After `import guestdbg`, ``guestdbg.debugger.OutOfRegisters`` works without another import.
-_MODULES = ("arm64", "debugger", "errors", "gdb", "kvm", "machine")
+_MODULES = ("arm64", "debugger", "errors", "gdb", "kvm", "linux", "machine")
 
 
 def __getattr__(name: str) -> Any:

@@ -66,6 +66,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
         segments: where the guest was loaded; empty: not known.
         semihosting: provide semihosting, with the default options or with these.
         heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit.
+        linux_image: the guest-physical address and the size of the Linux Image that was loaded;
+            None: the guest is none.
         use_hit_programs: whether the provider may decide hits itself, if it can, which only makes
             them faster; None: unless ``GUESTDBG_PLAIN`` is set.
 
@@ -91,6 +93,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
         segments: Sequence[Segment] = (),
         semihosting: bool | Semihosting = False,
         heap: tuple[int, int, int, int] = (0, 0, 0, 0),
+        linux_image: tuple[int, int] | None = None,
         use_hit_programs: bool | None = None,
     ) -> None:
         if integer("overwatch", overwatch) < 0:
@@ -115,7 +118,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
         self._steps = StepCommands(scheduler, arm, self._info)
         self._guard = ResumeGuard(target, scheduler, self.points.software)
         self._snapshots = Snapshots(target, scheduler, self._guard)
-        self.execution = Execution(target, scheduler, self._guard, self.points.software)
+        self.execution = Execution(target, scheduler, self._guard, self.points)
         self.vcpus: tuple[Cpu, ...] = tuple(vcpu.cpu for vcpu in scheduler.vcpus)
         board.bus.on_access = self.execution.device_accessed
         board.before_dma = self.execution.device_will_write
@@ -136,6 +139,10 @@ class Guest(PointMethods, IntegerAccess, Closing):
                 target.semihosting.close()
             raise
         self.messages = GuestMessages(board, self._info.locate)
+        # linux is a layer above this one: it is imported only for a guest that has it.
+        self._linux: Any = None
+        if linux_image is not None:
+            self._linux = import_module("guestdbg.linux").attach(self, *linux_image)
 
     def _catch_calls(self) -> None:
         """Have semihosting calls of the guest caught, which has just been loaded."""
@@ -168,6 +175,18 @@ class Guest(PointMethods, IntegerAccess, Closing):
         if not isinstance(name, str):
             raise InvalidLocation(f"{name!r} is not the name of a symbol: it must be a str")
         return self._info.resolver.symbol(name)
+
+    @property
+    def linux(self) -> Any:
+        """The Linux kernel in the guest, a ``guestdbg.linux.Linux``: its names, and where it is.
+
+        For a guest that was loaded from an Image it is there from the start. Otherwise it is
+        searched for in memory; raises NoKernel if there is none (yet).
+        """
+        self._check_open()
+        if self._linux is None:
+            self._linux = import_module("guestdbg.linux").attach(self)
+        return self._linux
 
     def locate(self, address: int) -> Location:
         """What is known of an address: function (or variable), offset, file and line."""
@@ -396,6 +415,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
             for vcpu in self._scheduler.vcpus:
                 vcpu.reset()
             self._scheduler.select(0)
+        self._info.refresh_sources(reloaded=True)
         if self._target.semihosting is not None:
             self._target.semihosting.reset()
             self._target.loaded_at = time.monotonic_ns()

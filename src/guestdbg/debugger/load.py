@@ -145,12 +145,20 @@ def load(
             segments=loaded.segments,
             semihosting=semihosting,
             heap=_heap(board, loaded),
+            linux_image=_linux_image(loaded),
         )
     except BaseException:
         if board is not None:
             board.close()
         kvm.close()
         raise
+
+
+def _linux_image(loaded: Loaded) -> tuple[int, int] | None:
+    """The guest-physical address and the size of a Linux Image; None for other guests."""
+    if loaded.kind != "image":
+        return None
+    return loaded.segments[0].address, loaded.segments[0].file_size
 
 
 def _heap(board: Board, loaded: Loaded) -> tuple[int, int, int, int]:

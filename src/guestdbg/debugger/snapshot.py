@@ -93,6 +93,7 @@ class Snapshots:
         self._guard.ended = snapshot.ended
         for vcpu, state in zip(self._scheduler.vcpus, snapshot.resume_states, strict=True):
             vcpu.restore(state)
+        target.info.refresh_sources(reloaded=False)
 
     def _check_supported(self) -> None:
         if not isinstance(self._target.board.vm, SupportsSnapshots):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, get_args
 
-from guestdbg.arm64.debug import AccessKind, Privilege
+from guestdbg.arm64.debug import AccessKind, Privilege, canonical
 from guestdbg.debugger import validation
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.errors import InvalidLocation, VariableUnavailable
@@ -14,6 +14,7 @@ from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.float_format import FloatFormat
 from guestdbg.debugger.program.local_variables.scoped_variables import Place
 from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.program.symbol_source import SymbolSource
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import Hit
@@ -39,6 +40,7 @@ STOP: Final = Stopper()
 Handler = Callable[["Hit"], Any]
 Predicate = Callable[["Hit"], Any]
 Kind = Literal["hardware", "software", "auto"]
+_U64 = (1 << 64) - 1
 
 
 #: What the debugger itself uses of points.
@@ -54,7 +56,7 @@ _INTERNAL = {
         "request",
         "requests",
     ),
-    *("restricted", "room", "scalar", "take", "watch_pointers"),
+    *("restricted", "room", "scalar", "shift", "source", "take", "watch_pointers"),
 }
 
 
@@ -70,6 +72,7 @@ class Point:
         unavailable: those of them for which it was false because a local variable in it was not in
             scope, or was optimised out.
         why_unavailable: the first of these, as a message; None if there is none.
+        source: where the symbol comes from that it was named by, if that may move; None otherwise.
         placed: whether it has a place to be armed at. A watch that follows a pointer has none while
             that is NULL.
         fixed: whether it stays where it is.
@@ -92,6 +95,7 @@ class Point:
         "placed",
         "restricted",
         "seen",
+        "source",
         "unavailable",
         "why_unavailable",
     )
@@ -128,6 +132,7 @@ class Point:
         self.why_unavailable: str | None = None
         self.deleted = False
         self.placed = True
+        self.source: SymbolSource | None = None
         self._enabled = True
         self._changed = changed
 
@@ -277,6 +282,12 @@ class Watch(Point):
         self.address, self.end, self.placed = address, address + self.length, placed
         self._changed(self, "moved")
 
+    def shift(self, moved: range, distance: int) -> None:
+        """What was at ``moved`` is so many bytes further on; the point has to be armed again."""
+        if self.address in moved:
+            self.address = canonical(self.address + distance & _U64)
+            self.end = self.address + self.length
+
     def request(self) -> WatchRequest:
         """What it needs of the hardware."""
         return WatchRequest(
@@ -326,6 +337,15 @@ class Breakpoint(Point):
         self.why_software: str | None = None
         self.line = line
         self.functions = dict(functions)
+
+    def shift(self, moved: range, distance: int) -> None:
+        """What was at ``moved`` is so many bytes further on; the point has to be armed again."""
+
+        def new(address: int) -> int:
+            return canonical(address + distance & _U64) if address in moved else address
+
+        self.addresses = tuple(map(new, self.addresses))
+        self.functions = {new(address): name for address, name in self.functions.items()}
 
     @property
     def address(self) -> int:

@@ -11,7 +11,14 @@ from guestdbg.arm64.debug import MAX_MASK_BYTES, AccessKind, Privilege
 from guestdbg.debugger.breakpoints.armed_state import Armable, ArmedState, InternalBreakpoint, arm
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
 from guestdbg.debugger.breakpoints.followed_watch import POINTER_BYTES, FollowedWatch, Read
-from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Point, Predicate, Watch
+from guestdbg.debugger.breakpoints.point import (
+    Breakpoint,
+    Handler,
+    Kind,
+    Point,
+    Predicate,
+    Watch,
+)
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
@@ -19,6 +26,8 @@ from guestdbg.debugger.hardware.requests import WatchRequest
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.pointer_path import PointerPath
 from guestdbg.debugger.program.resolver import Code, Data
+from guestdbg.debugger.program.symbol_source import SymbolSource
+from guestdbg.errors import GuestdbgError
 
 __all__ = ["PointRegistry"]
 
@@ -58,7 +67,7 @@ class PointRegistry:
         self._overwatch = overwatch
         self._info = info
         self._points: dict[int, Point] = {}
-        self._pointers: set[int] = set()
+        self._hidden: set[int] = set()
         self.followed: list[FollowedWatch] = []
         self._internal: list[InternalBreakpoint] = []
         self._catches: tuple[int, ...] = ()
@@ -67,10 +76,10 @@ class PointRegistry:
         self._remembered: dict[tuple[object, ...], ArmedState] = {}
 
     def __iter__(self) -> Iterator[Point]:
-        return iter([p for p in self._points.values() if p.number not in self._pointers])
+        return iter([p for p in self._points.values() if p.number not in self._hidden])
 
     def __len__(self) -> int:
-        return len(self._points) - len(self._pointers)
+        return len(self._points) - len(self._hidden)
 
     def __repr__(self) -> str:
         return repr(list(self))
@@ -118,7 +127,7 @@ class PointRegistry:
             el=el,
             context=context,
         )
-        self._add(watch)
+        self._add(watch, data.source)
         return watch
 
     def follow(
@@ -159,7 +168,7 @@ class PointRegistry:
         )
         pointer.placed = False
         pointer(lambda hit: followed.follow())
-        self._pointers.add(pointer.number)
+        self._hidden.add(pointer.number)
         self._add(pointer)
         return pointer
 
@@ -196,7 +205,7 @@ class PointRegistry:
             float_format=data.float_format,
             when=when,
         )
-        self._add(recording)
+        self._add(recording, data.source)
         return recording
 
     def breakpoint(
@@ -232,11 +241,11 @@ class PointRegistry:
         if kind == "software":
             point = make("software")
             point.why_software = "asked for"
-            self._add(point)
+            self._add(point, code.source)
             return point
         point = make("hardware")
         try:
-            self._add(point)
+            self._add(point, code.source)
         except OutOfRegisters as error:
             if kind == "hardware":
                 raise
@@ -248,7 +257,7 @@ class PointRegistry:
             point.why_software = (
                 f"all {self._target.hardware.breakpoints} breakpoint registers are taken"
             )
-            self._add(point)
+            self._add(point, code.source)
             log.warning(
                 "%s is a software breakpoint, a BRK instruction in the guest's memory: %s",
                 point.name,
@@ -267,7 +276,8 @@ class PointRegistry:
         places = [point.place_at(self._info.locate(address)) for address in point.addresses]
         point.when.check(lambda expression: variables.check_at(expression, places))
 
-    def _add(self, point: Point) -> None:
+    def _add(self, point: Point, source: SymbolSource | None = None) -> None:
+        point.source = source
         self._check(point)
         self._points[point.number] = point
         try:
@@ -277,6 +287,45 @@ class PointRegistry:
             self._remembered.clear()  # another point will get the number
             raise
         self._next += 1
+        if source is not None:
+            source.follow()
+
+    def hidden_breakpoint(self, code: Code, handler: Handler) -> Breakpoint:
+        """A breakpoint of the debugger's own, which is not among the guest's points."""
+        point = self.breakpoint(
+            code, kind="auto", when=None, ignore=0, name=None, el="any", context=None
+        )
+        self._hidden.add(point.number)
+        return point(handler)
+
+    def uses(self, source: SymbolSource) -> bool:
+        """Whether a point is at a symbol of ``source``."""
+        return any(point.source is source for point in self._points.values())
+
+    def relocate(self, source: SymbolSource, addresses: range, distance: int) -> None:
+        """The symbols of ``source`` at these addresses have moved by so many bytes.
+
+        So do the points that were named by them.
+        """
+        moved = [point for point in self._points.values() if point.source is source]
+        # A BRK is taken out of its old place before, and put into the new one afterwards.
+        patched = [
+            point
+            for point in moved
+            if point.enabled and isinstance(point, Breakpoint) and point.kind == "software"
+        ]
+        for point in patched:
+            point.enabled = False
+        for each in moved:
+            if isinstance(each, Watch | Breakpoint):
+                each.shift(addresses, distance)
+        self._remembered.clear()
+        self._rearm()
+        for point in patched:
+            try:
+                point.enabled = True
+            except GuestdbgError as error:
+                log.warning("%s has moved by %#x, and stays disabled: %s", point, distance, error)
 
     def _changed(self, point: Point, what: str) -> None:
         if what == "given another condition":
@@ -290,7 +339,7 @@ class PointRegistry:
         self._rearm(point, more=more and isinstance(point, Watch))
         if point.deleted:
             self._points.pop(point.number, None)
-            self._pointers.discard(point.number)
+            self._hidden.discard(point.number)
             self.followed = [watch for watch in self.followed if watch is not point]
 
     def _rearm(self, point: Point | None = None, *, more: bool = False) -> None:

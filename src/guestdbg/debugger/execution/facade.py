@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from guestdbg.debugger.breakpoints.point import Breakpoint
-from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
+from collections.abc import Sequence
+
+from guestdbg.debugger.breakpoints.point import Breakpoint, Handler
+from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import Scheduler
+from guestdbg.debugger.program.resolver import Code
+from guestdbg.debugger.program.symbol_source import SymbolSource
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Reason, Stop
@@ -29,13 +33,14 @@ class Execution:
         target: Target,
         scheduler: Scheduler,
         guard: ResumeGuard,
-        software_breakpoints: SoftwareBreakpoints,
+        points: PointRegistry,
     ) -> None:
         self.vcpus: tuple[VcpuContext, ...] = scheduler.vcpus
         self._target = target
         self._scheduler = scheduler
         self._guard = guard
-        self._software_breakpoints = software_breakpoints
+        self._points = points
+        self._software_breakpoints = points.software
 
     # ---- vCPUs -------------------------------------------------------------------------------
 
@@ -129,6 +134,34 @@ class Execution:
         """A device has written memory: the board calls this."""
         if self._target.armed.watches:
             self._scheduler.current.dma.written(device.name, address, length)
+
+    # ---- symbols -----------------------------------------------------------------------------
+
+    def add_symbol_source(self, source: SymbolSource) -> None:
+        """Have names resolved, and addresses named, by ``source`` too, after the ELF files."""
+        self._target.info.add_source(source)
+
+    def symbols_moved(self, source: SymbolSource, addresses: range, distance: int) -> None:
+        """The symbols of ``source`` at these addresses have moved by so many bytes.
+
+        Points that were named by them move too.
+        """
+        self._target.info.forget_locations()
+        if distance:
+            self._points.relocate(source, addresses, distance)
+
+    def has_points_of(self, source: SymbolSource) -> bool:
+        """Whether any point is at a symbol of ``source``."""
+        return self._points.uses(source)
+
+    def hidden_breakpoint(
+        self, name: str, addresses: Sequence[int], handler: Handler
+    ) -> Breakpoint:
+        """A breakpoint of a tool's own, which is not among the guest's points.
+
+        Raises OutOfRegisters if there is no register, and no BRK can be used.
+        """
+        return self._points.hidden_breakpoint(Code(name, tuple(addresses)), handler)
 
     # ---- guest-physical memory ---------------------------------------------------------------
 

@@ -19,6 +19,7 @@ dwarf_names          in which compilation units a name occurs
 split_units          units whose debug information is in another file
 scopes               functions, inlined functions and lexical blocks
 image                one ELF file with all of these
+symbol_source        symbols that come from elsewhere, such as a kernel's own table
 drgn_import          drgn is optional: the error when it is missing
 cxx_abbreviations    references and base classes of C++ as drgn knows them
 float_format         formats of floating-point values

@@ -15,6 +15,7 @@ from guestdbg.debugger.program.local_variables.scoped_variables import ScopedVar
 from guestdbg.debugger.program.resolver import Resolver
 from guestdbg.debugger.program.scopes import Block
 from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.program.symbol_source import SymbolSource
 from guestdbg.errors import GuestdbgError
 
 __all__ = ["DebugInfo"]
@@ -29,6 +30,7 @@ class DebugInfo:
 
     Attributes:
         images: in the order in which they are searched.
+        sources: other sources of symbols, which are searched after them.
         types: their variables and types; ``read`` reads guest virtual memory.
         resolver: resolves locations as people write them.
         variables: names as the code at an address sees them.
@@ -37,7 +39,8 @@ class DebugInfo:
     def __init__(self, images: Iterable[Image], read: ReadMemory) -> None:
         self.images = list(images)
         self.types = DrgnProgram(read, self.images)
-        self.resolver = Resolver(self.images, self.types)
+        self.sources: list[SymbolSource] = []
+        self.resolver = Resolver(self.images, self.types, self.sources)
         self.variables = ScopedVariables(self.images, self.types)
         self._locations: dict[int, Location] = {}
 
@@ -65,6 +68,20 @@ class DebugInfo:
         self.types.replace(images)
         self._forget()
         return True
+
+    def add_source(self, source: SymbolSource) -> None:
+        """Add another source of symbols."""
+        self.sources.append(source)
+        self._forget()
+
+    def refresh_sources(self, *, reloaded: bool) -> None:
+        """The guest was put back to a snapshot, or reset: what moves may be elsewhere."""
+        for source in self.sources:
+            source.refresh(reloaded=reloaded)
+
+    def forget_locations(self) -> None:
+        """Symbols have moved."""
+        self._locations.clear()
 
     def _forget(self) -> None:
         self._locations.clear()
@@ -119,6 +136,10 @@ class DebugInfo:
             )
             inlined = [b for b in image.scopes.at(address) if b.kind == "inlined"]
             return _inside(location, inlined)
+        for source in self.sources:
+            symbol = source.at(address)
+            if symbol is not None:
+                return Location(address, symbol.name, address - symbol.address)
         return Location(address)
 
 

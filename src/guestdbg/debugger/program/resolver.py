@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from guestdbg.arm64.debug import canonical
@@ -27,6 +28,7 @@ from guestdbg.debugger.program.drgn_program import DrgnProgram, missing_files
 from guestdbg.debugger.program.float_format import BY_SIZE, FloatFormat
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.line_table import is_file
+from guestdbg.debugger.program.symbol_source import SymbolSource
 from guestdbg.debugger.program.symbol_table import Symbol, SymbolKind
 from guestdbg.debugger.validation import check_digits, integer
 from guestdbg.errors import GuestdbgError
@@ -53,13 +55,15 @@ class Code:
     """Where instructions are: all addresses of the location, and the actual source line.
 
     ``functions`` has those of the addresses at which a function begins that ``name`` names, each
-    with the name of the inlined function; None for one that is not inlined.
+    with the name of the inlined function; None for one that is not inlined. ``source``: where the
+    symbol comes from, if that may move; None: it is of an ELF file, or there is none.
     """
 
     name: str
     addresses: tuple[int, ...]
     line: int | None = None
     functions: tuple[tuple[int, str | None], ...] = ()
+    source: SymbolSource | None = field(default=None, repr=False)
 
 
 @hexadecimal("address")
@@ -68,7 +72,7 @@ class Data:
     """Where bytes are; ``length`` is None if the location does not include one.
 
     ``bit_field``: which bits of them are meant; None: all. ``float_format``: they are a
-    floating-point value.
+    floating-point value. ``source`` is that of ``Code``.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Data:
     type_name: str | None = None
     bit_field: BitField | None = None
     float_format: FloatFormat | None = None
+    source: SymbolSource | None = field(default=None, repr=False)
 
     def sized(self) -> Data:
         """With a length: the default is 8 bytes, or less if the alignment is smaller."""
@@ -86,11 +91,14 @@ class Data:
 
 
 class Resolver:
-    """Resolves locations in the loaded images."""
+    """Resolves locations in the loaded images, and in the other sources of symbols."""
 
-    def __init__(self, images: list[Image], types: DrgnProgram) -> None:
+    def __init__(
+        self, images: list[Image], types: DrgnProgram, sources: Sequence[SymbolSource] = ()
+    ) -> None:
         self._images = images
         self._types = types
+        self._sources = sources
 
     def symbol(self, name: str) -> Symbol:
         """The symbol of that name; raises UnknownSymbol with similar names."""
@@ -105,8 +113,12 @@ class Resolver:
         written = [symbol for image in self._images for symbol in image.symbols.demangled(name)]
         if written:
             return written
+        source = self._source(name)
+        if source is not None:
+            return source.named(name)
         self._check_local(name)
         known = [n for image in self._images for n in image.symbols.names()]
+        known += [n for source in self._sources for n in source.similar(name)]
         if not known:
             raise UnknownSymbol(
                 name + " (no image with symbols is loaded: add_symbols() takes one)", []
@@ -114,6 +126,12 @@ class Resolver:
         if len(known) <= _SHOWN_DEMANGLED:
             known = list(dict.fromkeys(map(display_name, known)))
         raise UnknownSymbol(name, near(name, known))
+
+    def _source(self, name: str) -> SymbolSource | None:
+        """The source that has a symbol of that name, which no image has."""
+        if not self._sources or self._is_symbol(name):
+            return None
+        return next((source for source in self._sources if source.named(name)), None)
 
     def _check_local(self, name: str) -> None:
         """Raise NotInScope for what only a function has."""
@@ -180,7 +198,12 @@ class Resolver:
         functions: dict[int, str | None] = dict.fromkeys(outer)
         functions |= {b.entry: b.name for b in inlined}
         addresses = dict.fromkeys(_code_address(a + offset, text) for a in functions)
-        return Code(text, tuple(addresses), functions=() if offset else tuple(functions.items()))
+        return Code(
+            text,
+            tuple(addresses),
+            functions=() if offset else tuple(functions.items()),
+            source=None if blocks else self._source(name),
+        )
 
     def _functions(self, name: str) -> list[Symbol]:
         """All functions that may be written so: of an overloaded one all that there are."""
@@ -245,6 +268,9 @@ class Resolver:
         if length is None:
             length = left or None
         found = _data(text, symbol.address + offset, length)
+        source = self._source(base)
+        if source is not None:
+            return replace(found, source=source)
         if offset or length != symbol.size:
             return found
         return replace(found, float_format=self._float_format(base, symbol))

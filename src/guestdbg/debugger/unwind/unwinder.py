@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from guestdbg.arm64.instructions import without_pac
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.source_location import Location
+from guestdbg.debugger.program.symbol_source import SymbolSource
+from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.unwind.backtrace import Backtrace, Frame
 from guestdbg.debugger.unwind.prologue_analysis import caller, frame_state
 
@@ -18,15 +20,17 @@ _U64 = (1 << 64) - 1
 
 
 class Unwinder:
-    """Finds frames from registers, over the images and memory of a guest."""
+    """Finds frames from registers, over the images, other symbols and memory of a guest."""
 
     def __init__(
         self,
         images: list[Image],
         locate: Callable[[int], Location],
         read: Callable[[int, int], bytes],
+        sources: Sequence[SymbolSource] = (),
     ) -> None:
         self._images = images
+        self._sources = sources
         self._locate = locate
         self._read = read
 
@@ -73,20 +77,23 @@ class Unwinder:
 
     def _caller(self, pc: int, state: dict[int, int], innermost: bool) -> dict[int, int] | None:
         image = next((i for i in self._images if i.covers(pc)), None)
-        if image is not None:
-            if _SP in state:
-                found = image.frames.caller(pc, state, self._read_u64)
-                if found is not None:
-                    return found
-            found = self._by_code(image, pc, state, innermost)
+        if image is not None and _SP in state:
+            found = image.frames.caller(pc, state, self._read_u64)
             if found is not None:
                 return found
+        found = self._by_code(self._symbol(image, pc), pc, state, innermost)
+        if found is not None:
+            return found
         return self._by_frame_record(state)
 
+    def _symbol(self, image: Image | None, pc: int) -> Symbol | None:
+        if image is not None:
+            return image.symbols.at(pc)
+        return next((s for source in self._sources if (s := source.at(pc)) is not None), None)
+
     def _by_code(
-        self, image: Image, pc: int, state: dict[int, int], innermost: bool
+        self, symbol: Symbol | None, pc: int, state: dict[int, int], innermost: bool
     ) -> dict[int, int] | None:
-        symbol = image.symbols.at(pc)
         if symbol is None or pc & 3 or not symbol.contains(pc):
             return None
         code = self._read(symbol.address, symbol.size & ~3)

@@ -182,7 +182,7 @@ class VcpuContext:
         # faulted, the PC is at a vector, and the frame is still that of the instruction itself.
         here = now if abs(now - pc) <= _SAME_FRAME_BYTES else pc
         innermost = self.locate(pc) if location is None else location
-        unwinder = Unwinder(info.images, self.locate, self.space.read)
+        unwinder = Unwinder(info.images, self.locate, self.space.read, info.sources)
         frames = unwinder.frames(registers, here, limit, innermost)
         for n in range(min(len(innermost.chain), len(frames))):
             frames[n] = replace(frames[n], pc=pc)

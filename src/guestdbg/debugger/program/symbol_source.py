@@ -1,0 +1,33 @@
+"""Symbols that come from elsewhere than an ELF file, such as a kernel's own symbol table."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from guestdbg.debugger.program.symbol_table import Symbol
+
+__all__ = ["SymbolSource"]
+
+
+class SymbolSource(Protocol):
+    """Symbols of a program that may move as a whole while the guest runs.
+
+    It is searched after the ELF files. What it says must be cheap until it is asked for a name.
+    """
+
+    def named(self, name: str) -> list[Symbol]:
+        """The symbols of that name, global ones first; empty if there are none."""
+
+    def similar(self, name: str) -> list[str]:
+        """Names among which one that looks like ``name`` can be searched for; at most some
+        thousand."""
+
+    def at(self, address: int) -> Symbol | None:
+        """The symbol that an address belongs to."""
+
+    def follow(self) -> None:
+        """A point is at one of the symbols: the source has the points moved when it moves."""
+
+    def refresh(self, *, reloaded: bool) -> None:
+        """The guest was put back to a snapshot, or ``reloaded`` by a reset: symbols may be
+        elsewhere, and after a reset others."""

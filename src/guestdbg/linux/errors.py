@@ -1,0 +1,15 @@
+"""The errors of what is known of a Linux guest."""
+
+from __future__ import annotations
+
+from guestdbg.debugger.errors import DebuggerError
+
+__all__ = ["BadKallsyms", "NoKernel"]
+
+
+class BadKallsyms(DebuggerError):
+    """No kallsyms tables, or tables that contradict themselves."""
+
+
+class NoKernel(DebuggerError):
+    """There is no arm64 Linux kernel in the guest's memory, or it cannot be found."""

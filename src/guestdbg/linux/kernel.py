@@ -1,0 +1,255 @@
+"""The Linux kernel in a guest: ``guest.linux``."""
+
+from __future__ import annotations
+
+import logging
+import re
+import zlib
+
+from guestdbg.debugger import Guest, OutOfRegisters, Symbol
+from guestdbg.errors import GuestdbgError
+from guestdbg.linux.errors import BadKallsyms, NoKernel
+from guestdbg.linux.kallsyms import Kallsyms
+from guestdbg.linux.kernel_symbols import KernelSymbols
+from guestdbg.linux.relocation import RelocationBreakpoint
+from guestdbg.linux.running_address import MAX_IMAGE, find_image, running_address
+from guestdbg.machine import linux_image
+
+__all__ = ["Linux", "attach"]
+
+log = logging.getLogger(__name__)
+
+_BANNER = re.compile(rb"Linux version ([\x21-\x7e]{1,64}) \(")
+
+
+class Linux:
+    """The kernel in a guest: where it is, and its symbols.
+
+    Its names are resolved by all that takes a location: ``guest.breakpoint("panic")``. A kernel
+    moves itself when it starts (KASLR): points at its names move with it, which takes a breakpoint
+    register until then. Names are read from the kernel's kallsyms when one is looked up.
+
+    Args:
+        guest: the guest with the kernel.
+        physical_address: where the kernel's Image is in guest-physical memory.
+        image_size: the Image of so many bytes was loaded there; None: the kernel runs already.
+
+    Attributes:
+        physical_address: the guest-physical address of the kernel's first byte.
+    """
+
+    def __init__(self, guest: Guest, physical_address: int, image_size: int | None = None) -> None:
+        self._guest = guest
+        self.physical_address = physical_address
+        self._image_size = image_size
+        self._image: bytes | None = None
+        self._checksum = 0
+        self._release: str | None = None
+        self._address: int | None = None
+        self._checking = False
+        self._relocation: RelocationBreakpoint | None = None
+        self._symbols = KernelSymbols(
+            self._read_tables, self, follow=self._follow, refresh=self._refresh
+        )
+        if image_size is not None:
+            self._use_image(guest.execution.read_phys(physical_address, image_size))
+        guest.execution.add_symbol_source(self._symbols)
+
+    def _use_image(self, image: bytes) -> None:
+        """The kernel as it was loaded: it changes when it runs."""
+        self._image = image
+        self._checksum = zlib.crc32(image)
+        self._release = None
+        self._symbols.forget()
+
+    # ---- what is known -----------------------------------------------------------------------
+
+    @property
+    def kallsyms(self) -> Kallsyms:
+        """The kernel's symbol table. Raises BadKallsyms if there is none, or if it is damaged."""
+        return self._symbols.kallsyms
+
+    @property
+    def release(self) -> str:
+        """The kernel's release, as ``uname -r`` prints it: ``6.1.0-44-cloud-arm64``.
+
+        Raises NoKernel if the kernel has no "Linux version".
+        """
+        release = self._read_release()
+        if not release:
+            raise NoKernel('the kernel has no "Linux version", which gives the release')
+        return release
+
+    def _read_release(self) -> str:
+        if self._release is None:
+            found = _BANNER.search(self._memory() if self._image is None else self._image)
+            self._release = "" if found is None else found[1].decode("ascii")
+        return self._release
+
+    @property
+    def link_address(self) -> int | None:
+        """The virtual address that the kernel was linked at, without KASLR.
+
+        None if that is not known: the kernel was found when it had moved itself already.
+        """
+        return self.kallsyms.address if self._image_size is not None else None
+
+    @property
+    def is_relocated(self) -> bool:
+        """Whether the kernel has got to its virtual address; it starts at the physical one."""
+        self._check_address()
+        return self._address is not None
+
+    @property
+    def address(self) -> int:
+        """The virtual address of the kernel's first byte; until it is relocated, as linked.
+
+        Raises NoKernel if neither is known.
+        """
+        self._check_address()
+        found = self._address if self._address is not None else self.kallsyms.address
+        if found is None:
+            raise NoKernel(
+                "the kernel's virtual address is not known: it has not relocated itself yet, and "
+                "no pointers in it say where it is linked"
+            )
+        return found
+
+    @property
+    def slide(self) -> int:
+        """How far KASLR has moved the kernel, in bytes; 0 until it has, and with ``nokaslr``.
+
+        Raises NoKernel if it is not known where the kernel was linked.
+        """
+        link = self.link_address
+        if link is None:
+            raise NoKernel(
+                "it is not known where the kernel was linked: it was found when it ran already. "
+                "Load its Image, or use linux.address"
+            )
+        return self.address - link
+
+    def symbols(self, name: str) -> list[Symbol]:
+        """All symbols of that name, global ones first: static functions may share a name."""
+        return self._symbols.named(name)
+
+    def physical(self, where: str | int) -> int:
+        """The guest-physical address of a symbol or of an address of the kernel.
+
+        There its code runs until the MMU is on. Raises UnknownSymbol, and NoKernel for an address
+        outside the kernel.
+        """
+        address = where if isinstance(where, int) else self._guest.symbol(where).address
+        for base in (self.address, self.physical_address):
+            if 0 <= address - base <= self.kallsyms.end:
+                return self.physical_address + address - base
+        raise NoKernel(
+            f"{address:#x} is not in the kernel, which is at {self.address:#x} to "
+            f"{self.address + self.kallsyms.end:#x}"
+        )
+
+    def __repr__(self) -> str:
+        if self._address is None:
+            return f"<Linux at {self.physical_address:#x}, not relocated>"
+        return f"<Linux at {self._address:#x}, physical {self.physical_address:#x}>"
+
+    # ---- tables ------------------------------------------------------------------------------
+
+    def _memory(self) -> bytes:
+        """The kernel as it is in memory now."""
+        read = self._guest.execution.read_phys
+        header = linux_image.parse(read(self.physical_address, linux_image.HEADER_SIZE))
+        region = self._guest.board.memory.find(self.physical_address)
+        end = self.physical_address + min(header.memory_size, MAX_IMAGE)
+        if region is not None:
+            end = min(end, region.end)
+        return read(self.physical_address, end - self.physical_address)
+
+    def _read_tables(self) -> Kallsyms:
+        try:
+            found = Kallsyms(self._memory() if self._image is None else self._image)
+            self._read_release()
+            self._image = None  # tens of megabytes that are not needed any more
+            return found
+        except GuestdbgError as error:
+            if isinstance(error, BadKallsyms):
+                raise
+            raise BadKallsyms(f"the kernel cannot be read: {error}") from error
+
+    # ---- where it runs -----------------------------------------------------------------------
+
+    def _check_address(self) -> None:
+        """Look whether the kernel has relocated itself since."""
+        if self._address is not None or self._checking:
+            return
+        self._checking = True  # reading the tables may ask for names
+        try:
+            found = running_address(self._guest, self.kallsyms, self.physical_address)
+        finally:
+            self._checking = False
+        if found is not None:
+            self._move(found)
+
+    def _move(self, address: int | None) -> None:
+        """The kernel is at ``address`` now; None: it has not relocated itself yet."""
+        link = self.kallsyms.address
+        before = self._address if self._address is not None else link
+        self._address = address
+        after = address if address is not None else link
+        if address is not None and self._relocation is not None:
+            self._relocation.delete()
+            self._relocation = None
+        if before is None or after is None:
+            before = after = 0
+        kernel = range(before, before + self.kallsyms.end)
+        self._guest.execution.symbols_moved(self._symbols, kernel, after - before)
+
+    def _follow(self) -> None:
+        """A point is at a name of the kernel: have it moved when the kernel moves."""
+        self._check_address()
+        if self._address is not None or (self._relocation is not None and self._relocation.armed):
+            return
+        try:
+            self._relocation = RelocationBreakpoint(
+                self._guest, self.kallsyms, self.physical_address, self._move
+            )
+        except OutOfRegisters as error:
+            log.warning(
+                "if the kernel moves itself (KASLR), its points move only when the guest has "
+                "stopped for another reason: %s",
+                str(error).splitlines()[0],
+            )
+
+    def _refresh(self, reloaded: bool) -> None:
+        if self._relocation is not None:
+            self._relocation.delete()
+            self._relocation = None
+        if reloaded and self._image_size:
+            image = self._guest.execution.read_phys(self.physical_address, self._image_size)
+            if zlib.crc32(image) != self._checksum:
+                self._use_image(image)
+        if not self._symbols.is_read:
+            self._address = None
+            return
+        self._move(running_address(self._guest, self.kallsyms, self.physical_address))
+        if self._address is None and self._guest.execution.has_points_of(self._symbols):
+            self._follow()
+
+
+def attach(
+    guest: Guest, physical_address: int | None = None, image_size: int | None = None
+) -> Linux:
+    """What is known of the Linux kernel in ``guest``; ``guest.linux`` calls this once.
+
+    Args:
+        guest: a guest in which the kernel runs, or into which its Image was loaded.
+        physical_address: where the kernel's first byte is; None: it is searched for.
+        image_size: the Image of so many bytes was loaded there, and the guest has not run since;
+            None: the kernel runs already.
+
+    Raises:
+        NoKernel: there is none.
+    """
+    if physical_address is None:
+        physical_address, _ = find_image(guest)
+    return Linux(guest, physical_address, image_size)

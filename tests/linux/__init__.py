@@ -1,0 +1,1 @@
+"""What is known of a Linux guest, against real kernels and synthetic tables."""
