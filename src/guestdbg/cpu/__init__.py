@@ -13,12 +13,14 @@ fp                   floating-point arithmetic
 pointer_auth         pointer authentication codes
 qarma                QARMA5, which computes them
 timer                the generic timer
+gic                  the virtual CPU interface of a GIC
 exception            taking exceptions to EL1 and EL2, ERET
 debug                breakpoints, watchpoints, software step
 mmu                  translation, the TLBs, the slow path of memory accesses
 sysreg_traps         which accesses to system registers are trapped
 sysreg               the system registers
 conditions           the conditions of hit programs
+condition_floats     their floating point
 hit_programs         breakpoint and watchpoint hits that are decided here
 core                 run loop, decode table, block cache
 memory               the physical memory of a VM

@@ -9,6 +9,7 @@
   fp                   floating-point arithmetic
   pointer_auth         pointer authentication codes; qarma: QARMA5, which computes them
   timer                the generic timer
+  gic                  the virtual CPU interface of a GIC
   sysreg_traps         which system register accesses are trapped; sysreg: the registers themselves
   debug                breakpoints, watchpoints, software step
   mmu                  translation, the TLBs, the slow paths of memory accesses
@@ -89,6 +90,7 @@ cdef enum:
     ACC_DCZVA = 2048
     ACC_ATOMIC = 4096      # read and write at once (LSE)
     ACC_PAN = 8192         # with ACC_AT: PSTATE.PAN applies (AT S1E1RP, S1E1WP)
+    ACC_ONCE = 16384       # from mem_load, mem_store: one access, as a register of a device needs it
 
 # Why run() returned.
 cdef enum:
@@ -100,6 +102,13 @@ cdef enum:
     EXIT_HIT = 6           # a hit program stopped the run after the access (hit_programs.pyx)
     EXIT_STUCK = 5         # an endless loop of exceptions: no instruction retires between them
     EXIT_HLT = 7           # the HLT that the owner asked for, which has not retired
+    EXIT_MAINTENANCE = 8   # a maintenance interrupt of the virtual CPU interface: ICH_MISR_EL2
+
+# What the virtual CPU interface signals: Cpu.gic_signals.
+cdef enum:
+    GIC_VIRQ = 1
+    GIC_VFIQ = 2
+    GIC_MAINTENANCE = 4
 
 cdef struct Cpu
 cdef struct Block
@@ -181,6 +190,17 @@ cdef struct PacEntry:      # a pointer authentication code that was computed
 cdef struct Timer:
     uint64_t cval
     uint64_t ctl           # ENABLE, IMASK as written (ISTATUS is computed)
+
+cdef struct Gic:           # the virtual CPU interface (gic/)
+    uint32_t version       # 0: none; 2: through the GICV frame; 3: through ICC_* registers
+    uint32_t list_registers    # implemented
+    uint64_t hcr           # ICH_HCR_EL2
+    uint64_t vmcr          # ICH_VMCR_EL2
+    uint64_t apr[2]        # ICH_AP0R0_EL2, ICH_AP1R0_EL2
+    uint64_t lr[16]        # ICH_LRn_EL2
+    uint64_t frame         # IPA of the GICV frame
+    uint64_t frame_size    # 0: there is none
+    uint64_t data[2]       # what an access to the frame reads or writes instead of memory
 
 cdef struct Cpu:
     # -- hot --
@@ -285,6 +305,7 @@ cdef struct Cpu:
     uint64_t hpfar_el2
     uint64_t vsesr_el2
     uint64_t vdisr_el2
+    Gic gic
     # -- the exceptions taken to EL1 since the last exception return (exception.pyx) --
     uint64_t first_elr     # of the first one: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1, and its vector
     uint64_t first_spsr
@@ -364,6 +385,8 @@ cdef struct Cpu:
     uint64_t time_offset   # virtual counter ticks added to what the instruction count gives
     uint32_t irq_level     # physical lines, for HCR_EL2.IMO/FMO clear
     uint32_t fiq_level
+    uint32_t gic_signals   # GIC_*: gic_update() keeps it
+    bint alone             # the next instruction is executed in a block of its own
     bint clock_host        # time follows the host, not the instruction count
     bint vtimer_was        # outputs as the owner last saw them
     bint ptimer_was

@@ -558,15 +558,17 @@ cdef bint interrupts(Cpu* c) noexcept nogil:
         # Without FEAT_RAS VSESR_EL2 is 0.
         take_el1(c, c.pc, <uint32_t>((EC_SERROR << 26) | (1 << 25) | c.vsesr_el2), 0x180, False, 0)
         return True
-    fiq = (c.hcr_el2 & (HCR_FMO | HCR_VF)) == (HCR_FMO | HCR_VF)
-    if not c.hcr_el2 & HCR_FMO and c.fiq_level:
-        fiq = True
+    if c.hcr_el2 & HCR_FMO:
+        fiq = c.hcr_el2 & HCR_VF or c.gic_signals & GIC_VFIQ
+    else:
+        fiq = c.fiq_level
     if fiq and not c.daif & 0x40:
         take_el1(c, c.pc, 0, 0x100, False, 0)
         return True
-    irq = (c.hcr_el2 & (HCR_IMO | HCR_VI)) == (HCR_IMO | HCR_VI)
-    if not c.hcr_el2 & HCR_IMO and c.irq_level:
-        irq = True
+    if c.hcr_el2 & HCR_IMO:
+        irq = c.hcr_el2 & HCR_VI or c.gic_signals & GIC_VIRQ
+    else:
+        irq = c.irq_level
     if irq and not c.daif & 0x80:
         take_el1(c, c.pc, 0, 0x80, False, 0)
         return True
@@ -628,12 +630,15 @@ cdef void run_loop(Cpu* c) noexcept nogil:
                 c.exit = EXIT_TIMER
                 return
             deadline = timer_deadline(c, now)
+        if c.gic_signals & GIC_MAINTENANCE:
+            c.exit = EXIT_MAINTENANCE
+            return
         stepping = False
         if c.step_enabled:
             if dbg_step_pending(c):
                 continue
             stepping = dbg_stepping(c)
-        if (c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE) or c.irq_level or c.fiq_level) and interrupts(c):
+        if (c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE) or c.irq_level or c.fiq_level or c.gic_signals) and interrupts(c):
             continue
         variant = VARIANT_CHECKED if c.bp_everywhere else VARIANT_PLAIN
         if stepping:
@@ -643,6 +648,9 @@ cdef void run_loop(Cpu* c) noexcept nogil:
             most = c.limit - now
         if deadline > now and deadline - now < most:
             most = deadline - now
+        if c.alone:
+            c.alone = False
+            most = 1
         i = NULL
         if not stepping and not c.il:
             j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]

@@ -11,6 +11,7 @@ from guestdbg.cpu.exception cimport (
 )
 from guestdbg.cpu.debug cimport dbg_raise_watchpoint, dbg_watch, dbg_watched
 from guestdbg.cpu.features cimport has_bti
+from guestdbg.cpu.gic.frame cimport gicv_read, gicv_write, in_frame
 from guestdbg.cpu.operands cimport encoding
 from guestdbg.cpu.register_bits cimport *
 
@@ -20,7 +21,9 @@ cdef enum:
     FSC_TRANSLATION = 0x04
     FSC_ACCESS = 0x08
     FSC_PERMISSION = 0x0C
+    FSC_EXTERNAL = 0x10
     FSC_ALIGNMENT = 0x21
+    FSC_EXCLUSIVE = 0x35       # unsupported exclusive or atomic access
 
     # Flags in the low bits of Tlbe.xpn
     X_VALID = 1
@@ -198,6 +201,8 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
         # An atomic without permission to read reports that first (WnR is 0).
         if (flags & ACC_READ and not r) or (flags & ACC_WRITE and not w):
             return fault(c, FSC_PERMISSION + level)
+    if in_frame(c, c.tr_pa):
+        return True                    # before any slot there
     region = find_region(c.phys, c.tr_pa)
     if region != NULL:
         c.tr_host = <uint64_t>region.host + (c.tr_pa - region.gpa)
@@ -382,6 +387,43 @@ cdef void stage2_abort(Cpu* c, const Insn* i, uint64_t va, uint64_t ipa, uint32_
     raise_el2_far(c, i, EC_DABT_LOW, iss, va)
 
 
+cdef bint frame_part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags,
+                     uint8_t** host) noexcept nogil:
+    """An access to the GICV frame, made here: the caller copies from and to Gic.data instead of memory.
+
+    Its pages are never in a TLB. The access may change which interrupts are pending, so the run loop must
+    follow it: unless it is the last of its block, the instruction is executed again, alone.
+    """
+    cdef uint64_t offset = c.tr_pa - c.gic.frame
+    if c.wp_live and not c.suspended and not flags & ACC_AT and dbg_watch(c, va, size, flags):
+        dbg_raise_watchpoint(c, i, flags)
+        return False
+    c.gic.data[0] = 0
+    c.gic.data[1] = 0
+    host[0] = <uint8_t*>c.gic.data
+    if flags & ACC_CACHE:
+        return True
+    if flags & (ACC_EXCLUSIVE | ACC_ATOMIC):
+        abort(c, i, va, flags, FSC_EXCLUSIVE, 0)
+        return False
+    if not flags & ACC_ONCE:
+        abort(c, i, va, flags, FSC_EXTERNAL, 0)
+        return False
+    if i.idx + 1 != i.len:
+        c.alone = True
+        abandon(c, i)
+        return False
+    c.end_count -= <uint64_t>c.budget
+    c.budget = 0
+    if c.pr_size != 4 or va & 3:
+        return True
+    if flags & ACC_WRITE:
+        gicv_write(c, offset, <uint32_t>c.lo)
+    else:
+        (<uint32_t*>c.gic.data)[0] = gicv_read(c, offset)
+    return True
+
+
 cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags, bint unaligned,
                uint8_t** host) noexcept nogil:
     """The part of an access that lies in one page: every check that precedes the access."""
@@ -412,6 +454,8 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
             elif missing:
                 translate(c, va, flags & (ACC_UNPRIV | ACC_CACHE | ACC_READ | ACC_WRITE))
                 abort(c, i, va, flags, c.tr_fsc, missing)
+            elif in_frame(c, c.tr_pa):
+                return frame_part(c, i, va, size, flags, host)
             else:
                 stage2_abort(c, i, va, c.tr_pa, flags, FSC_TRANSLATION + 1, 0)
             return False
@@ -499,7 +543,7 @@ cdef bint mem_probe(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t 
 
 
 cdef bint mem_load(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil:
-    if not mem_probe(c, i, va, size, flags | ACC_READ):
+    if not mem_probe(c, i, va, size, flags | ACC_READ | ACC_ONCE):
         return False
     c.lo = 0
     c.hi = 0
@@ -515,7 +559,7 @@ cdef bint mem_load(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t f
 
 
 cdef bint mem_store(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil:
-    if not mem_probe(c, i, va, size, flags | ACC_WRITE):
+    if not mem_probe(c, i, va, size, flags | ACC_WRITE | ACC_ONCE):
         return False
     if c.acc_len == size:
         if size == 8:

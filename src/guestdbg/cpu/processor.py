@@ -37,6 +37,7 @@ EXIT_KICK: int = processor_binding.EXIT_KICK_
 EXIT_TIMER: int = processor_binding.EXIT_TIMER_
 EXIT_HIT: int = processor_binding.EXIT_HIT_
 EXIT_HLT: int = processor_binding.EXIT_HLT_
+EXIT_MAINTENANCE: int = processor_binding.EXIT_MAINTENANCE_
 EXIT_STUCK: int = processor_binding.EXIT_STUCK_
 
 
@@ -58,6 +59,7 @@ __all__ = [
     "EXIT_HLT",
     "EXIT_KICK",
     "EXIT_LIMIT",
+    "EXIT_MAINTENANCE",
     "EXIT_STUCK",
     "EXIT_TIMER",
     "HitPrograms",

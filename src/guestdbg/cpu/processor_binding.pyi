@@ -13,6 +13,7 @@ EXIT_KICK_: Final[int]  # 3: kick() was called
 EXIT_TIMER_: Final[int]  # 4: a timer's output changed: see vtimer_output, ptimer_output
 EXIT_STUCK_: Final[int]  # 5: an endless loop of exceptions: no instruction retires between them
 EXIT_HLT_: Final[int]  # 7: the HLT of set_hlt_exit(), which has not retired
+EXIT_MAINTENANCE_: Final[int]  # 8: a maintenance interrupt: ICH_HCR_EL2.En and ICH_MISR_EL2
 EXIT_HIT_: Final[int]  # 6: a hit program stopped the run: see HitPrograms.hit()
 
 class Processor:
@@ -69,6 +70,34 @@ class Processor:
     def breakpoints(self) -> int: ...
     @property
     def watchpoints(self) -> int: ...
+    def set_gic(self, version: int, list_registers: int = 4) -> None:
+        """The processor gets a GIC's virtual CPU interface, in its reset state.
+
+        version: 0, none; 3, ICC_* registers at EL1; 2, the GICV frame (set_gicv). EL2 accesses
+        ICH_* by get_sysreg() and set_sysreg(). Raises ValueError for another version, and where
+        list_registers is not 1 to 16. ID_AA64PFR0_EL1.GIC does not change.
+        """
+    def set_gicv(self, base: int | None) -> None:
+        """Put the GICV frame of a GICv2, 8 KiB, at this IPA; None: there is none.
+
+        It has priority over memory there. Raises ValueError for an address that is not a multiple
+        of 4 KiB below 2**48 - 8 KiB, or without a GICv2.
+        """
+    @property
+    def gic_version(self) -> int: ...  # 0, 2, 3
+    @property
+    def list_registers(self) -> int: ...  # implemented; 0 without a GIC
+    def load_list_registers(self, lrs: Sequence[int]) -> None:
+        """Set ICH_LRn_EL2; those for which there is no value become 0.
+
+        Raises ValueError for more values than there are list registers, OverflowError for one that
+        does not fit into 64 bits; then nothing changes.
+        """
+    def save_list_registers(self) -> tuple[int, ...]: ...  # all that are implemented
+    @property
+    def virtual_irq(self) -> bool: ...  # signalled by the virtual CPU interface, masked or not
+    @property
+    def virtual_fiq(self) -> bool: ...
     irq: bool  # physical lines; virtual interrupts are HCR_EL2.VI, VF, VSE
     fiq: bool
     @property

@@ -9,6 +9,8 @@ from guestdbg.cpu.core cimport *
 from guestdbg.cpu.mmu cimport tlb_flush, translate
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.exception cimport get_spsr, set_pstate, take_el1
+from guestdbg.cpu.gic.frame cimport GICV_SIZE
+from guestdbg.cpu.gic.interface cimport gic_reset, gic_set_list_register, gic_update
 from guestdbg.cpu.fp.host_control cimport begin_host_arithmetic, end_host_arithmetic
 from guestdbg.cpu.memory cimport PhysicalMemory
 from guestdbg.cpu.hit_program_objects cimport HitPrograms
@@ -328,6 +330,77 @@ cdef class Processor:
         return (tuple([c.dbgbcr[n] for n in range(c.nbrp)]), tuple([c.dbgbvr[n] for n in range(c.nbrp)]),
                 tuple([c.dbgwcr[n] for n in range(c.nwrp)]), tuple([c.dbgwvr[n] for n in range(c.nwrp)]))
 
+    # ---- the virtual CPU interface of a GIC ---------------------------------------------------
+
+    def set_gic(self, int version, int list_registers=4):
+        """The processor gets a virtual CPU interface, in its reset state.
+
+        version: 0, none; 3, ICC_* registers at EL1; 2, the GICV frame (set_gicv). list_registers: how many
+        ICH_LRn_EL2 it has, 1 to 16. EL2 accesses ICH_* by get_sysreg() and set_sysreg(). Raises ValueError
+        for anything else. ID_AA64PFR0_EL1.GIC does not change.
+        """
+        if version not in (0, 2, 3):
+            raise ValueError(f"GIC version {version}: must be 0 (none), 2 or 3")
+        if not 1 <= list_registers <= 16:
+            raise ValueError(f"{list_registers} list registers: a GIC has 1 to 16")
+        gic_reset(self.c, version, list_registers if version else 0)
+        features_changed(self.c)
+
+    def set_gicv(self, base):
+        """Put the GICV frame of a GICv2, 8 KiB, at this IPA; None: there is none.
+
+        It has priority over memory there. Raises ValueError for an address that is not a multiple of 4 KiB
+        below 2**48 - 8 KiB, or without a GICv2.
+        """
+        cdef Cpu* c = self.c
+        if base is not None:
+            if c.gic.version != 2:
+                raise ValueError("the GICV frame is a GICv2's: set_gic(2) comes first")
+            if base % 4096 or not 0 <= base <= (1 << 48) - GICV_SIZE:
+                raise ValueError(f"GICV frame at {base:#x}: must be a multiple of 4 KiB below 2**48 - 8 KiB")
+        c.gic.frame = 0 if base is None else base
+        c.gic.frame_size = 0 if base is None else GICV_SIZE
+        tlb_flush(c)
+
+    @property
+    def gic_version(self):
+        return self.c.gic.version
+
+    @property
+    def list_registers(self):
+        return self.c.gic.list_registers
+
+    def load_list_registers(self, lrs):
+        """Set the list registers ICH_LRn_EL2; those for which there is no value become 0.
+
+        Raises ValueError for more values than there are list registers, OverflowError for one that does not
+        fit into 64 bits; nothing changes.
+        """
+        cdef Cpu* c = self.c
+        cdef uint64_t values[16]
+        cdef uint32_t n, count = <uint32_t>len(lrs)
+        if len(lrs) > c.gic.list_registers:
+            raise ValueError(f"{len(lrs)} values for {c.gic.list_registers} list registers")
+        for n in range(count):
+            values[n] = lrs[n]
+        for n in range(c.gic.list_registers):
+            gic_set_list_register(c, n, values[n] if n < count else 0)
+        gic_update(c)
+
+    def save_list_registers(self):
+        """The values of all list registers."""
+        return tuple([self.c.gic.lr[n] for n in range(self.c.gic.list_registers)])
+
+    @property
+    def virtual_irq(self):
+        """Does the virtual CPU interface signal an IRQ? (Masked or not; without HCR_EL2.VI.)"""
+        return bool(self.c.gic_signals & GIC_VIRQ)
+
+    @property
+    def virtual_fiq(self):
+        """Does the virtual CPU interface signal an FIQ?"""
+        return bool(self.c.gic_signals & GIC_VFIQ)
+
     # ---- lines and time -----------------------------------------------------------------------
 
     @property
@@ -515,3 +588,4 @@ EXIT_TIMER_ = EXIT_TIMER
 EXIT_HIT_ = EXIT_HIT
 EXIT_STUCK_ = EXIT_STUCK
 EXIT_HLT_ = EXIT_HLT
+EXIT_MAINTENANCE_ = EXIT_MAINTENANCE

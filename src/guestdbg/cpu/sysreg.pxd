@@ -18,6 +18,7 @@ cdef enum:
     DEBUGS = 4         # debug.dbg_changed()
     FP_ACCESS = 5      # whether SIMD and FP are trapped: core.fp_access_changed()
     FEATURES = 6       # what instructions and registers there are: features_changed()
+    ACKNOWLEDGES = 7   # interrupts, as LEAVES; a read does, too
 
 # The extension that a register belongs to: Reg.feature.
 cdef enum:
@@ -29,6 +30,9 @@ cdef enum:
     F_PAUTH = 5
     F_RAS = 6
     F_LOR = 7
+    F_GICV3 = 8        # ICC_*_EL1
+    F_ICH = 9          # ICH_*_EL2: any GIC
+    F_LR = 10          # ICH_LRn_EL2, by number
 
 cdef struct Reg
 

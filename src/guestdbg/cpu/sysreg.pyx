@@ -3,13 +3,15 @@
 
 A row has the encoding, where the value is (or the functions for it), which bits can be
 written (the others are RES0), who may access it, which controls trap the access, and what must
-be done after a write. Armv8.0-A without AArch32, EL3, PMU, trace and GIC system registers; registers of
-later extensions exist where the identification registers state the extension.
+be done after a write. Armv8.0-A without AArch32, EL3, PMU and trace registers; registers of later
+extensions exist where the identification registers state the extension, those of the GIC where there is
+one.
 """
 from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t
 from guestdbg.cpu.core cimport (
-    Cpu, drop_all_code, fp_access_changed, get_nzcv, get_sp_el, select_sp, select_tlb, set_nzcv, set_sp_el,
+    Cpu, drop_all_code, fp_access_changed, get_nzcv, get_sp_el, GIC_VFIQ, GIC_VIRQ, select_sp, select_tlb,
+    set_nzcv, set_sp_el,
 )
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.features cimport has_fp16
@@ -17,11 +19,19 @@ from guestdbg.cpu.fp.formats cimport FPCR_FZ16
 from guestdbg.cpu.features cimport (
     has_bti, has_dit, has_hpds, has_pacga, has_pan, has_pauth, has_ras, has_ssbs, has_ssbs2, has_ttcnp, has_uao,
 )
+from guestdbg.cpu.gic.interface cimport gic_peek
+from guestdbg.cpu.gic.system_registers cimport (
+    read_apr, read_icc_bpr, read_icc_ctlr, read_icc_hppir, read_icc_iar, read_icc_igrpen, read_icc_pmr,
+    read_icc_rpr, read_icc_sre, read_ich_eisr, read_ich_elrsr, read_ich_hcr, read_ich_lr, read_ich_misr,
+    read_ich_vmcr, read_ich_vtr, write_apr, write_icc_bpr, write_icc_ctlr, write_icc_dir, write_icc_eoir,
+    write_icc_igrpen, write_icc_pmr, write_ich_hcr, write_ich_lr, write_ich_vmcr,
+)
 from guestdbg.cpu.mmu cimport regime_changed, tlb_flush
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.sysreg_traps cimport (
-    T_ACTLR, T_APK, T_BRP, T_CPACR, T_CTR, T_DAIF, T_DBG, T_DBGOS, T_DBGRA, T_DCC, T_ERR, T_FP, T_FRQ, T_ID1, T_ID2, T_ID3,
-    T_IMPDEF, T_LOR, T_NONE, T_PCT, T_PMCR, T_PMU, T_PTIMER, T_SP_EL0, T_VCT, T_VM, T_VTIMER, T_WRP,
+    T_ACTLR, T_APK, T_BRP, T_CPACR, T_CTR, T_DAIF, T_DBG, T_DBGOS, T_DBGRA, T_DCC, T_DIR, T_ERR, T_FP, T_FRQ,
+    T_GICC, T_GROUP0, T_GROUP1, T_ID1, T_ID2, T_ID3, T_IMPDEF, T_LOR, T_NONE, T_PCT, T_PMCR, T_PMU, T_PTIMER,
+    T_SGI, T_SP_EL0, T_VCT, T_VM, T_VTIMER, T_WRP,
 )
 from guestdbg.cpu.timer cimport counter, timer_met
 
@@ -125,11 +135,17 @@ cdef uint64_t read_fpsr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
 cdef void write_fpsr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
     c.fpsr = <uint32_t>(value & r.mask)
 
+cdef inline bint virtual_irq(const Cpu* c) noexcept nogil:
+    return c.hcr_el2 & HCR_VI or c.gic_signals & GIC_VIRQ
+
+cdef inline bint virtual_fiq(const Cpu* c) noexcept nogil:
+    return c.hcr_el2 & HCR_VF or c.gic_signals & GIC_VFIQ
+
 cdef uint64_t read_isr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
     cdef uint64_t value = 0
-    if c.hcr_el2 & HCR_VI if c.hcr_el2 & HCR_IMO else c.irq_level:
+    if virtual_irq(c) if c.hcr_el2 & HCR_IMO else c.irq_level != 0:
         value |= 1 << 7
-    if c.hcr_el2 & HCR_VF if c.hcr_el2 & HCR_FMO else c.fiq_level:
+    if virtual_fiq(c) if c.hcr_el2 & HCR_FMO else c.fiq_level != 0:
         value |= 1 << 6
     if c.hcr_el2 & HCR_AMO and c.hcr_el2 & HCR_VSE:
         value |= 1 << 8
@@ -361,13 +377,19 @@ cdef bint is_implemented(const Cpu* c, const Reg* r) noexcept nogil:
         return has_pauth(c) or has_pacga(c)
     if r.feature == F_LOR:
         return ((c.id_aa64mmfr1 >> 16) & 15) != 0
+    if r.feature == F_GICV3:
+        return c.gic.version == 3
+    if r.feature == F_ICH:
+        return c.gic.version != 0
+    if r.feature == F_LR:
+        return r.number < c.gic.list_registers
     return has_ras(c)
 
 
 cdef bint interrupt_waits(Cpu* c) noexcept nogil:
     return (c.irq_level or c.fiq_level
-            or (c.hcr_el2 & HCR_VI and c.hcr_el2 & HCR_IMO)
-            or (c.hcr_el2 & HCR_VF and c.hcr_el2 & HCR_FMO)
+            or (c.hcr_el2 & HCR_IMO and virtual_irq(c))
+            or (c.hcr_el2 & HCR_FMO and virtual_fiq(c))
             or (c.hcr_el2 & HCR_VSE and c.hcr_el2 & HCR_AMO))
 
 
@@ -392,6 +414,8 @@ cdef bint sysreg_read(Cpu* c, uint32_t enc, uint64_t* value) noexcept:
         value[0] = c.oseccr_el1
     elif r.read == read_dczid:
         value[0] = c.dczid_el0
+    elif r.read == read_icc_iar:
+        value[0] = gic_peek(c, r.number)
     else:
         value[0] = reg_get(c, r, c.end_count - <uint64_t>c.budget)
     return True
@@ -724,6 +748,56 @@ cdef int pmu() except -1:
     return 0
 
 
+cdef int icc(const char* name, int crn, int crm, int op2, uint32_t access, uint32_t trap, uint32_t effect,
+             Read read, Write write, uint8_t group=0) except -1:
+    by(name, 3, 0, crn, crm, op2, access, trap, effect, read, write, NULL)
+    regs[nregs - 1].number = group
+    return of(F_GICV3)
+
+
+cdef int gic() except -1:
+    cdef int n
+    icc("ICC_PMR_EL1", 4, 6, 0, RW, T_GICC, LEAVES, read_icc_pmr, write_icc_pmr)
+    icc("ICC_IAR0_EL1", 12, 8, 0, RO, T_GROUP0, ACKNOWLEDGES, read_icc_iar, NULL, 0)
+    icc("ICC_EOIR0_EL1", 12, 8, 1, WO, T_GROUP0, LEAVES, NULL, write_icc_eoir, 0)
+    icc("ICC_HPPIR0_EL1", 12, 8, 2, RO, T_GROUP0, GOES_ON, read_icc_hppir, NULL, 0)
+    icc("ICC_BPR0_EL1", 12, 8, 3, RW, T_GROUP0, LEAVES, read_icc_bpr, write_icc_bpr, 0)
+    icc("ICC_AP0R0_EL1", 12, 8, 4, RW, T_GROUP0, LEAVES, read_apr, write_apr, 0)
+    icc("ICC_AP1R0_EL1", 12, 9, 0, RW, T_GROUP1, LEAVES, read_apr, write_apr, 1)
+    icc("ICC_DIR_EL1", 12, 11, 1, WO, T_DIR, LEAVES, NULL, write_icc_dir)
+    icc("ICC_RPR_EL1", 12, 11, 3, RO, T_GICC, GOES_ON, read_icc_rpr, NULL)
+    icc("ICC_SGI1R_EL1", 12, 11, 5, WO, T_SGI, GOES_ON, NULL, ignore)
+    icc("ICC_ASGI1R_EL1", 12, 11, 6, WO, T_SGI, GOES_ON, NULL, ignore)
+    icc("ICC_SGI0R_EL1", 12, 11, 7, WO, T_SGI, GOES_ON, NULL, ignore)
+    icc("ICC_IAR1_EL1", 12, 12, 0, RO, T_GROUP1, ACKNOWLEDGES, read_icc_iar, NULL, 1)
+    icc("ICC_EOIR1_EL1", 12, 12, 1, WO, T_GROUP1, LEAVES, NULL, write_icc_eoir, 1)
+    icc("ICC_HPPIR1_EL1", 12, 12, 2, RO, T_GROUP1, GOES_ON, read_icc_hppir, NULL, 1)
+    icc("ICC_BPR1_EL1", 12, 12, 3, RW, T_GROUP1, LEAVES, read_icc_bpr, write_icc_bpr, 1)
+    icc("ICC_CTLR_EL1", 12, 12, 4, RW, T_GICC, LEAVES, read_icc_ctlr, write_icc_ctlr)
+    icc("ICC_SRE_EL1", 12, 12, 5, RW, T_NONE, GOES_ON, read_icc_sre, ignore)
+    icc("ICC_IGRPEN0_EL1", 12, 12, 6, RW, T_GROUP0, LEAVES, read_icc_igrpen, write_icc_igrpen, 0)
+    icc("ICC_IGRPEN1_EL1", 12, 12, 7, RW, T_GROUP1, LEAVES, read_icc_igrpen, write_icc_igrpen, 1)
+    ich("ICH_AP0R0_EL2", 8, 0, read_apr, write_apr)
+    ich("ICH_AP1R0_EL2", 9, 0, read_apr, write_apr)
+    regs[nregs - 1].number = 1
+    ich("ICH_HCR_EL2", 11, 0, read_ich_hcr, write_ich_hcr)
+    ich("ICH_VTR_EL2", 11, 1, read_ich_vtr, ignore)
+    ich("ICH_MISR_EL2", 11, 2, read_ich_misr, ignore)
+    ich("ICH_EISR_EL2", 11, 3, read_ich_eisr, ignore)
+    ich("ICH_ELRSR_EL2", 11, 5, read_ich_elrsr, ignore)
+    ich("ICH_VMCR_EL2", 11, 7, read_ich_vmcr, write_ich_vmcr)
+    for n in range(16):
+        ich("ICH_LRn_EL2", 12 + (n >> 3), n & 7, read_ich_lr, write_ich_lr)
+        regs[nregs - 1].number = <uint8_t>n
+        of(F_LR)
+    return 0
+
+
+cdef int ich(const char* name, int crm, int op2, Read read, Write write) except -1:
+    by(name, 3, 4, 12, crm, op2, EL2, T_NONE, GOES_ON, read, write, NULL)
+    return of(F_ICH)
+
+
 cdef int el2() except -1:
     at("VPIDR_EL2", 3, 4, 0, 0, 0, EL2, T_NONE, GOES_ON, &layout.vpidr_el2, WORD)
     at("VMPIDR_EL2", 3, 4, 0, 0, 5, EL2, T_NONE, GOES_ON, &layout.vmpidr_el2, ALL)
@@ -749,6 +823,7 @@ extensions()
 timers()
 debug()
 pmu()
+gic()
 el2()
 
 

@@ -33,6 +33,11 @@ cdef enum:
     T_APK = 25         # HCR_EL2.APK clear
     T_ERR = 26         # HCR_EL2.TERR
     T_LOR = 27         # HCR_EL2.TLOR
+    T_GROUP0 = 28      # ICH_HCR_EL2.TALL0
+    T_GROUP1 = 29      # ICH_HCR_EL2.TALL1
+    T_GICC = 30        # ICH_HCR_EL2.TC
+    T_DIR = 31         # ICH_HCR_EL2.TC, TDIR
+    T_SGI = 32         # always, to EL2: only it can send to another processor
 
 # Why an access is not made: denied().
 cdef enum:

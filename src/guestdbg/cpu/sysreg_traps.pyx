@@ -2,6 +2,7 @@
 """Which accesses to system registers are trapped, and where to (Arm manual, D17: "Accessibility")."""
 from libc.stdint cimport uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu
+from guestdbg.cpu.gic.fields cimport ICH_HCR_TALL0, ICH_HCR_TALL1, ICH_HCR_TC, ICH_HCR_TDIR
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.sysreg cimport R0, R1, Reg, W0, W1
 
@@ -94,6 +95,16 @@ cdef uint32_t denied(Cpu* c, const Reg* r, bint read) noexcept nogil:
         return ALLOWED if c.hcr_el2 & HCR_APK else TO_EL2
     if t == T_LOR:
         return TO_EL2 if c.hcr_el2 & HCR_TLOR else ALLOWED
+    if t == T_GROUP1:
+        return TO_EL2 if c.gic.hcr & ICH_HCR_TALL1 else ALLOWED
+    if t == T_GICC:
+        return TO_EL2 if c.gic.hcr & ICH_HCR_TC else ALLOWED
+    if t == T_GROUP0:
+        return TO_EL2 if c.gic.hcr & ICH_HCR_TALL0 else ALLOWED
+    if t == T_DIR:
+        return TO_EL2 if c.gic.hcr & (ICH_HCR_TC | ICH_HCR_TDIR) else ALLOWED
+    if t == T_SGI:
+        return TO_EL2
     if t == T_ERR:
         return TO_EL2 if c.hcr_el2 & HCR_TERR else ALLOWED
     # T_IMPDEF

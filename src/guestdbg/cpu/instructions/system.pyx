@@ -26,7 +26,7 @@ from guestdbg.cpu.exception cimport (
 from guestdbg.cpu.features cimport has_dpb, has_dpb2, has_pan2, has_ras, has_sb
 from guestdbg.cpu.instructions.mem_zva cimport dc_zva as zva
 from guestdbg.cpu.mmu cimport find_region, mem_probe, tlb_flush, translate
-from guestdbg.cpu.sysreg cimport GOES_ON, interrupt_waits, is_implemented, R0, Reg, reg_get, reg_put, sysreg_find
+from guestdbg.cpu.sysreg cimport ACKNOWLEDGES, GOES_ON, interrupt_waits, is_implemented, R0, Reg, reg_get, reg_put, sysreg_find
 from guestdbg.cpu.sysreg_traps cimport ALLOWED, denied, FP_TO_EL1, FP_TO_EL2, TO_EL1, TO_EL2, UNDEFINED
 from guestdbg.cpu.timer cimport counter, timer_warp
 from guestdbg.cpu.operands cimport aux, encoding, imm, ra, rd, xn
@@ -73,6 +73,17 @@ cdef void mrs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
         return
     c.x[rd(i)] = reg_get(c, r, count_at(c, i))
     NEXT(c, i)
+
+
+cdef void mrs_leave(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    """A register whose read changes which interrupts are pending."""
+    cdef const Reg* r = <const Reg*>imm(i)
+    cdef uint32_t no = denied(c, r, True)
+    if unlikely(no != ALLOWED):
+        refuse(c, i, no)
+        return
+    c.x[rd(i)] = reg_get(c, r, count_at(c, i))
+    leave(c, i, pc_of(i) + 4)
 
 
 cdef void mrs_plain(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -165,7 +176,7 @@ cdef void msr_nzcv(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 cdef inline bint leaves_for_masks(Cpu* c, uint32_t now) noexcept nogil:
     """Could something be unmasked by new masks (DAIF as in SPSR): an interrupt, or a software step?"""
-    return (((now ^ c.daif) & PSTATE_D) or c.irq_level or c.fiq_level
+    return (((now ^ c.daif) & PSTATE_D) or c.irq_level or c.fiq_level or c.gic_signals
             or c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE))
 
 
@@ -197,6 +208,9 @@ cdef int fill_mrs(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
         o.f = mrs_daif
     elif r.enc == E_CNTVCT_EL0:
         o.f = mrs_cntvct
+    elif r.effect == ACKNOWLEDGES:
+        o.f = mrs_leave
+        return ENDS
     elif r.read == NULL and r.trap == 0 and r.access & 4:
         o.f = mrs_plain if r.access & R0 else mrs_plain_el1
     return OK
