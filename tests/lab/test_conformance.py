@@ -172,3 +172,13 @@ def test_with_el3_no_case_of_the_levels_is_skipped(lab_root: Path) -> None:
         report = on_the_real_kvm(lab, "host-secure", ["-k", "levels"])
     verdicts = Counter(case["verdict"] for case in report["cases"])
     assert verdicts == {"pass": 56}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_with_a_gicv2_no_case_of_it_is_skipped(lab_root: Path) -> None:
+    """The lab's usual machine has a GICv3, whose guests cannot have a GICv2."""
+    with Lab(root=lab_root, gic=2) as lab:
+        report = on_the_real_kvm(lab, "host-gicv2", ["-k", "interrupts.v2"])
+    verdicts = Counter(case["verdict"] for case in report["cases"])
+    assert verdicts == {"pass": 22}

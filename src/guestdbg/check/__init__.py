@@ -14,6 +14,8 @@ registry       ``Case``, ``@case`` and the list of all cases
 evidence       whether the processor itself lacks something
 handlers       exception handlers of a guest that debugs itself
 accesses       every sort of memory access, for cases about watchpoints
+controller     the machine's interrupt controller: the device, its attributes and lines
+interrupt_code what a guest does with its interrupt controller
 cases/         the cases, one file for each topic
 situation      the state of vCPU and guest when a case failed
 runner         runs cases and gives verdicts
@@ -54,6 +56,9 @@ differential/  random programs on two KVMs, compared exit by exit
   ``tests/check/test_nothing_stops.py`` finds every case that arms something and has no control.
 - Tag what Linux 6.14 and later answer differently ``until=(6, 14)``, and what Linux promises
   only since 5.19 ``since=(5, 19)``.
+- A case about interrupts starts with ``controller.ready(rig)``, which skips if there is none;
+  ``interrupt_code`` has what the guest does with it. Its handler reports each interrupt
+  (``rig.reports``), which is an exit: the case lowers lines and looks at registers there.
 - Put every new program into a new ``rig.code(...)``. Never overwrite code that has run: an
   instruction cache may still hold it.
 """

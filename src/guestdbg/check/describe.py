@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestdbg.arm64.esr import ESR
-from guestdbg.check.layout import DONE, TAKEN
+from guestdbg.check.layout import DONE, REPORTED, TAKEN
 from guestdbg.kvm import Exit, ExitDebug, ExitMmio
 
 _VECTOR_SIZE = 0x800
@@ -40,4 +40,7 @@ def exit_words(exit_: Exit) -> str:
         case ExitMmio() if exit_.is_write and exit_.phys_addr == DONE:
             value = int.from_bytes(exit_.data, "little")
             return f"the guest ran to its end and stored {value:#x}"
+        case ExitMmio() if exit_.is_write and exit_.phys_addr == REPORTED:
+            value = int.from_bytes(exit_.data, "little")
+            return f"the guest reported {value:#x} ({value})"
     return str(exit_)

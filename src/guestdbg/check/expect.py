@@ -136,6 +136,22 @@ class Expectations:
             self.expect("the value that the guest stored at its end", stored, value)
         return stored
 
+    def reports(self, what: str, value: int | None = None, exit_: Exit | None = None) -> int:
+        """Expect that the guest stores a value to REPORTED (``interrupt_code.report``), and which.
+
+        Returns the value; ``what`` says what it is.
+        """
+        seen = self.run() if exit_ is None else exit_
+        if not (isinstance(seen, ExitMmio) and seen.phys_addr == layout.REPORTED):
+            words = "" if value is None else f" = {_text(value)}"
+            raise Failure(
+                f"the guest to report {what}{words}", f"{exit_words(seen)}, PC {self.pc:#x}"
+            )
+        stored = int.from_bytes(seen.data, "little")
+        if value is not None:
+            self.expect(what, stored, value)
+        return stored
+
     def takes(self, ec: int, vector: int, exit_: Exit | None = None) -> int:
         """Expect that the guest took this exception itself, at this vector. Returns its ESR_EL1."""
         seen = self.run() if exit_ is None else exit_

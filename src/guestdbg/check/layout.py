@@ -25,6 +25,15 @@ NOWHERE = 0x09000000
 DONE = NOWHERE
 #: An exception vector stores ESR_EL1 at this plus its offset in the table.
 TAKEN = NOWHERE + 0x1000
+#: A guest stores values here that the case compares, such as the INTID that it has acknowledged.
+REPORTED = NOWHERE + 0x2000
+
+#: The frames of the interrupt controller, where QEMU's machine "virt" has them.
+GICD = 0x08000000
+GICC = 0x08010000
+GICR = 0x080A0000
+#: The redistributor of a vCPU has two frames of 64 KiB.
+GICR_SIZE = 0x20000
 
 _VALID_BLOCK, _VALID_TABLE = 0b01, 0b11
 _AF, _INNER_SHAREABLE = 1 << 10, 3 << 8

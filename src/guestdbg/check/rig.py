@@ -16,6 +16,7 @@ from guestdbg.check.verdict import Failure, Skipped
 from guestdbg.check.watchdog import Watchdog
 from guestdbg.kvm import (
     Exit,
+    ExitIntr,
     ExitMmio,
     GuestDebug,
     Kvm,
@@ -265,8 +266,12 @@ class Rig(Expectations):
         )
         self.vcpu.set_guest_debug(self.asked)
 
-    def run(self) -> Exit:
-        """KVM_RUN. A guest that does not stop is kicked out of it, and that is a failure."""
+    def run(self, *, may_be_idle: bool = False) -> Exit:
+        """KVM_RUN. A guest that does not stop is kicked out of it, and that is a failure.
+
+        ``may_be_idle``: the guest waits for the case, and a KVM that does not wait with it may
+        return (``ExitIntr.idle``).
+        """
         vcpu = self.vcpu
         if isinstance(vcpu, SupportsInstructionLimit):
             retired: int = getattr(vcpu, "instructions", 0)
@@ -279,6 +284,8 @@ class Rig(Expectations):
             exit_ = vcpu.run()
         self.last_exit = exit_
         self._unfinished = isinstance(exit_, ExitMmio)
+        if may_be_idle and isinstance(exit_, ExitIntr) and exit_.idle:
+            return exit_
         if watchdog.expired or (exit_.reason == 10 and not vcpu.immediate_exit):
             raise Failure("the guest to stop by itself", f"it ran on, to {self.pc:#x}: {exit_}")
         return exit_

@@ -25,6 +25,14 @@ ownership       what Linux 6.14 changed about who owns the debug registers
 lock            the OS Lock and the OS Double Lock
 migration       one-reg access to the debug registers; moving them to another machine
 vcpus           several vCPUs of one machine
+interrupt_controller  creating and configuring an interrupt controller
+interrupt_lines       lines: level and edge, pending and active, enabled
+interrupt_priorities  priorities, preemption, EOI modes, more than list registers
+interrupt_timers      the timers' interrupts
+interrupt_vcpus       SGIs, routes, PSCI
+interrupt_migration   register attributes, and restoring them
+interrupt_debug       interrupts and guest debug together
+interrupt_gicv2       a GICv2
 """
 
 from guestdbg.check.cases import (
@@ -38,6 +46,14 @@ from guestdbg.check.cases import (
     guest_and_host,
     guest_handlers,
     instructions,
+    interrupt_controller,
+    interrupt_debug,
+    interrupt_gicv2,
+    interrupt_lines,
+    interrupt_migration,
+    interrupt_priorities,
+    interrupt_timers,
+    interrupt_vcpus,
     levels,
     linked,
     lock,
@@ -63,6 +79,14 @@ __all__ = [
     "guest_and_host",
     "guest_handlers",
     "instructions",
+    "interrupt_controller",
+    "interrupt_debug",
+    "interrupt_gicv2",
+    "interrupt_lines",
+    "interrupt_migration",
+    "interrupt_priorities",
+    "interrupt_timers",
+    "interrupt_vcpus",
     "levels",
     "linked",
     "lock",
