@@ -42,8 +42,6 @@ def load_from(address: int) -> list[int]:
         (0x0800_0000, "GIC distributor", False),
         (0x0801_0004, "GICv2 CPU interface", False),
         (0x080A_0008, "GICv3 redistributors", False),
-        (0x0901_0000, "RTC (PL031)", False),
-        (0x0902_0000, "fw_cfg", False),
         (0x0904_0000, "second UART (PL011)", True),
         (0x0905_0000, "SMMUv3", True),
         (0x0A00_0208, "virtio-mmio transport 1", False),

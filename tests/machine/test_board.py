@@ -102,9 +102,7 @@ def test_unmapped_may_read_as_zero(why: str) -> None:
     assert vcpu.answers == [bytes(8)]
 
 
-@pytest.mark.parametrize(
-    "address", [0x04000000, 0x08000000, 0x09010000, 0x0A000E00, 0x3F000000, 0x4010000000]
-)
+@pytest.mark.parametrize("address", [0x04000000, 0x08000000, 0x0A000E00, 0x3F000000, 0x4010000000])
 def test_probing_hardware_that_is_not_there_reads_zero(address: int) -> None:
     board = Board(FakeKvm())
     vcpu = vcpu_of(board)

@@ -13,6 +13,10 @@ console      the host's end of the serial line
 device       what a device with MMIO registers must provide
 interrupts   the interrupt controller (GIC), which the provider emulates
 pl011        the UART
+pl031        the real-time clock
+pl061        the general-purpose I/O with the power button
+fw_cfg       what a firmware learns about the machine
+clock        the time of day that a board has
 virtio       disks and other devices that a driver reaches by queues in memory
 virt_devices the devices of QEMU's board, and those that a guest misses here
 bus          MMIO exits, passed to the devices
@@ -32,6 +36,7 @@ loader       a guest's file, loaded into a board
 from guestdbg.deprecation import deprecated_names
 from guestdbg.machine.board import DEFAULT_MEMORY_SIZE, NO_SNAPSHOTS, Board, BoardSnapshot
 from guestdbg.machine.bus import Bus
+from guestdbg.machine.clock import RTC_START, RtcStart
 from guestdbg.machine.console import Console
 from guestdbg.machine.errors import (
     EmptyFileError,
@@ -47,11 +52,14 @@ from guestdbg.machine.errors import (
     UnknownFormatError,
     UnreadableError,
 )
+from guestdbg.machine.fw_cfg import FwCfg
 from guestdbg.machine.inputs import Input, InputLog, InputPort, Inputs
 from guestdbg.machine.interrupts import GicVersion, InterruptController
 from guestdbg.machine.loader import FileKind, Kind, Loaded, Segment, load
 from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.pl011 import Pl011
+from guestdbg.machine.pl031 import Pl031
+from guestdbg.machine.pl061 import Pl061
 from guestdbg.machine.position import Position
 from guestdbg.machine.sizes import format_size, parse_size
 from guestdbg.machine.virt_devices import MissingDevice
@@ -60,6 +68,7 @@ from guestdbg.machine.virtio import DriveError, DriveSpec, VirtioMmio, parse_dri
 __all__ = [
     "DEFAULT_MEMORY_SIZE",
     "NO_SNAPSHOTS",
+    "RTC_START",
     "Board",
     "BoardSnapshot",
     "Bus",
@@ -69,6 +78,7 @@ __all__ = [
     "EmptyFileError",
     "FileKind",
     "ForeignError",
+    "FwCfg",
     "GicVersion",
     "Input",
     "InputLog",
@@ -86,9 +96,12 @@ __all__ = [
     "PhysicalAddressError",
     "PhysicalMemory",
     "Pl011",
+    "Pl031",
+    "Pl061",
     "Position",
     "Region",
     "ReplayError",
+    "RtcStart",
     "Segment",
     "TruncatedError",
     "UnknownFormatError",

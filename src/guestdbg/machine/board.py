@@ -44,9 +44,11 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.machine import devicetree
 from guestdbg.machine.bus import Bus
+from guestdbg.machine.clock import BoardClock, RtcStart
 from guestdbg.machine.console import Console, ConsoleState
 from guestdbg.machine.device import Device, SupportsDeviceTree, SupportsState
 from guestdbg.machine.errors import MachineError
+from guestdbg.machine.fw_cfg import FwCfg
 from guestdbg.machine.inputs import Inputs
 from guestdbg.machine.interrupts import (
     GicVersion,
@@ -59,19 +61,24 @@ from guestdbg.machine.interrupts import (
 from guestdbg.machine.layout import (
     FLASH_BASE,
     FLASH_SIZE,
+    GPIO_SPI,
     MIB,
     PAGE_SIZE,
     RAM_BASE,
     RAM_MAX,
     RAM_MIN,
+    RTC_SPI,
     UART_SPI,
 )
 from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.pl011 import Pl011
+from guestdbg.machine.pl031 import Pl031
+from guestdbg.machine.pl061 import Pl061
 from guestdbg.machine.position import Position
 from guestdbg.machine.sizes import format_size
 from guestdbg.machine.virtio.backend import Backend
 from guestdbg.machine.virtio.devices import Drives, connect, empty_transports, open_backends
+from guestdbg.machine.virtio.dma import DmaMemory
 
 DEFAULT_MEMORY_SIZE = 128 * MIB
 MAX_VCPUS = 8  # of a GICv2, and of a board without an interrupt controller
@@ -142,6 +149,9 @@ class Board(Closing):
             up to 8.
         seed: for the device tree's ``kaslr-seed`` and ``rng-seed``: the same seed gives the same
             bytes. None: the tree has neither, and a kernel stays where it is linked.
+        rtc: the time at which the real-time clock starts, in seconds since 1970; ``"host"``: the
+            host's time; ``"auto"``: the host's if guests have the host's time, otherwise the start
+            of 2025, so that every run is the same. From then on it follows the guest's time.
         unmapped: the result of an access at which neither this board nor QEMU's has a device:
             ``"abort"`` (an external abort, as in QEMU) or ``"zero"`` (it reads as zero).
         drives: disks (virtio-blk), in this order from the first transport on: the path of a raw
@@ -154,6 +164,7 @@ class Board(Closing):
             ``map_flash``. ``bus.devices`` has all devices.
         gic: the interrupt controller, or None.
         inputs: the way in for everything that comes from outside.
+        rtc, gpio, fw_cfg: the PL031, the PL061 with the power button, and fw_cfg.
         virtio: the virtio devices, each at a transport of its own.
         before_dma, on_dma: called with (device, address, length) before and after a device writes
             guest memory.
@@ -173,6 +184,7 @@ class Board(Closing):
         bootargs: str = "",
         gic: GicVersion = "auto",
         seed: int | None = None,
+        rtc: RtcStart = "auto",
         unmapped: Literal["abort", "zero"] = "abort",
         drives: Drives = (),
         entropy: bool = False,
@@ -211,7 +223,7 @@ class Board(Closing):
             self._turn = 0
             self._turn_vcpu = self.vcpus[0]
             self.gic = None if version is None else InterruptController(self.vm, version)
-            self._create_devices(unmapped, backends)
+            self._create_devices(unmapped, backends, rtc)
         except BaseException:
             self.vm.close()
             for backend in backends:
@@ -223,7 +235,7 @@ class Board(Closing):
             self.vm.code_changed if isinstance(self.vm, SupportsCodeChanged) else None
         )
 
-    def _create_devices(self, unmapped: str, backends: Sequence[Backend]) -> None:
+    def _create_devices(self, unmapped: str, backends: Sequence[Backend], rtc: RtcStart) -> None:
         injects = bool(self.vm.check_extension(KVM_CAP_ARM_INJECT_EXT_DABT))
         if injects and self.vm.check_extension(KVM_CAP_ARM_NISV_TO_USER):
             self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
@@ -233,10 +245,18 @@ class Board(Closing):
         self.console.port = self.inputs.connect("console", self._typed)
         self.console.feed(typed)
         self.uart = Pl011(self.console, on_interrupt=self.interrupt(UART_SPI))
+        self._rtc_port = self.inputs.connect("rtc", lambda data: self.rtc.poll())
+        clock = BoardClock(rtc, lambda: self._turn_vcpu, self._rtc_port)
+        self.rtc = Pl031(clock, set_level=self.interrupt(RTC_SPI))
+        self._power_port = self.inputs.connect("power", lambda data: self.gpio.press())
+        self.gpio = Pl061(set_level=self.interrupt(GPIO_SPI))
+        self.fw_cfg = FwCfg(self.memory, ram_size=self.memory_size, vcpus=len(self.vcpus))
         self.virtio = connect(backends, self.memory, self.interrupt)
-        for device in self.virtio:
-            device.dma.on_dma = partial(self.dma_written, device)
-        devices: list[Device] = [self.uart, *self.virtio, *empty_transports(len(self.virtio))]
+        devices: list[Device] = [self.uart, self.rtc, self.gpio, self.fw_cfg]
+        devices += [*self.virtio, *empty_transports(len(self.virtio))]
+        for device in devices:
+            if (dma := _dma(device)) is not None:
+                dma.on_dma = partial(self.dma_written, device)
         self.bus = Bus(devices, aborts=injects and unmapped == "abort")
 
     def _create_vcpus(self, count: int, gic: int | None) -> tuple[Vcpu, ...]:
@@ -350,8 +370,9 @@ class Board(Closing):
     @before_dma.setter
     def before_dma(self, function: OnDeviceDma | None) -> None:
         self._before_dma = function
-        for device in self.virtio:
-            device.dma.before_dma = None if function is None else partial(function, device)
+        for device in self.bus.devices:
+            if (dma := _dma(device)) is not None:
+                dma.before_dma = None if function is None else partial(function, device)
 
     def dma_written(self, device: Device, address: int, length: int) -> None:
         """``device`` has written ``length`` bytes of memory at guest-physical ``address``.
@@ -376,6 +397,13 @@ class Board(Closing):
         if data:
             self.uart.poll()
 
+    def press_power_button(self) -> None:
+        """Press the power button, as an input: a guest with a driver for it shuts down.
+
+        Any thread may call it.
+        """
+        self._power_port.post(b"")
+
     def _wake(self) -> None:
         """Make the vCPU that runs return, so that inputs are delivered. From any thread."""
         with contextlib.suppress(KvmError):  # closed meanwhile
@@ -397,6 +425,8 @@ class Board(Closing):
             self._turn += 1
         inputs = self.inputs
         inputs.entered_by_this_thread()
+        if self.rtc.armed and self.rtc.due:
+            self._rtc_port.post(b"")
         if inputs.pending:
             inputs.deliver()
         if inputs.replaying:
@@ -423,6 +453,8 @@ class Board(Closing):
             if position is None or position[:2] != (self._turn, vcpu.id):
                 return self.carry_on(vcpu, None)
             limit = position.instructions
+            if position <= self.position:  # what is sampled here comes first
+                return self.carry_on(vcpu, None)
             if own is not None and own <= limit:
                 return self.carry_on(vcpu, None)
             vcpu.max_instructions = limit
@@ -547,6 +579,12 @@ class Board(Closing):
         for device in self.virtio:
             device.close()
         self.memory.close()
+
+
+def _dma(device: Device) -> DmaMemory | None:
+    """Guest memory as ``device`` accesses it, if it does."""
+    found = getattr(device, "dma", None)
+    return found if isinstance(found, DmaMemory) else None
 
 
 def _check(memory_size: int, unmapped: str) -> None:

@@ -238,13 +238,11 @@ class Inputs:
         return self._replay is not None
 
     def next_position(self) -> Position | None:
-        """The position of the next input that is to be delivered in the replay.
+        """The position of the next input of the replay that is to be delivered, or None.
 
-        None: there is none, or one that is sampled is before it.
+        Inputs that are sampled may come before it.
         """
-        if self._replay is None or self._replay[0].sampled:
-            return None
-        return self._replay[0].position
+        return next((item.position for item in self._replay or () if not item.sampled), None)
 
     def deliver_recorded(self) -> bool:
         """Deliver the next input of the replay if the board is at its position.
@@ -252,14 +250,14 @@ class Inputs:
         Raises:
             ReplayError: the board is past it.
         """
+        if self._replay is None:
+            return False
         here = self._position()
-        if self._replay is None or self._replay[0].sampled:
-            return False
         recorded = self._replay[0]
-        if recorded.position > here:
-            return False
         if recorded.position < here:
             raise ReplayError(_differs(recorded, f"the board is at {here}"))
+        if recorded.position > here or recorded.sampled:
+            return False
         self._taken()
         self._pass_on(recorded)
         return True

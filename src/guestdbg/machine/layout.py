@@ -14,6 +14,7 @@ PAGE_SIZE = 4 * KIB
 
 FLASH_BASE = 0x0
 FLASH_SIZE = 64 * MIB  # one bank of two; a firmware starts at the beginning of the first
+FLASH_BLOCK = 256 * KIB  # what is erased at once
 
 GICD_BASE = 0x0800_0000  # the distributor, of a GICv2 and of a GICv3
 GICD_SIZE = 64 * KIB
@@ -27,6 +28,17 @@ SPI_COUNT = 256
 UART_BASE = 0x0900_0000
 UART_SIZE = PAGE_SIZE
 UART_SPI = 1
+
+RTC_BASE = 0x0901_0000
+RTC_SIZE = PAGE_SIZE
+RTC_SPI = 2
+
+FW_CFG_BASE = 0x0902_0000
+FW_CFG_SIZE = PAGE_SIZE  # 24 bytes of it are registers
+
+GPIO_BASE = 0x0903_0000
+GPIO_SIZE = PAGE_SIZE
+GPIO_SPI = 7
 
 VIRTIO_BASE = 0x0A00_0000
 VIRTIO_SIZE = 0x200  # of one transport
@@ -63,9 +75,6 @@ class Window:
 RAZ_WI_WINDOWS = (
     Window("flash", FLASH_BASE, 2 * FLASH_SIZE),
     Window("GIC", 0x0800_0000, 16 * MIB),
-    Window("PL031 RTC", 0x0901_0000, PAGE_SIZE),
-    Window("fw_cfg", 0x0902_0000, PAGE_SIZE),
-    Window("PL061 GPIO", 0x0903_0000, PAGE_SIZE),
     Window("virtio-mmio", VIRTIO_BASE, VIRTIO_COUNT * VIRTIO_SIZE),
     Window("PCI memory and I/O", 0x1000_0000, 0x2F00_0000),
     Window("PCI configuration (low)", 0x3F00_0000, 16 * MIB),
