@@ -17,6 +17,7 @@ pl031        the real-time clock
 pl061        the general-purpose I/O with the power button
 fw_cfg       what a firmware learns about the machine
 clock        the time of day that a board has
+usernet      a network for the guest: the host's loopback
 virtio       disks and other devices that a driver reaches by queues in memory
 virt_devices the devices of QEMU's board, and those that a guest misses here
 bus          MMIO exits, passed to the devices
@@ -62,6 +63,7 @@ from guestdbg.machine.pl031 import Pl031
 from guestdbg.machine.pl061 import Pl061
 from guestdbg.machine.position import Position
 from guestdbg.machine.sizes import format_size, parse_size
+from guestdbg.machine.usernet import Forward, NetSpec, NetworkError, parse_net
 from guestdbg.machine.virt_devices import MissingDevice
 from guestdbg.machine.virtio import DriveError, DriveSpec, VirtioMmio, parse_drive
 
@@ -78,6 +80,7 @@ __all__ = [
     "EmptyFileError",
     "FileKind",
     "ForeignError",
+    "Forward",
     "FwCfg",
     "GicVersion",
     "Input",
@@ -91,6 +94,8 @@ __all__ = [
     "MachineError",
     "MalformedError",
     "MissingDevice",
+    "NetSpec",
+    "NetworkError",
     "OutsideMemoryError",
     "OverlapError",
     "PhysicalAddressError",
@@ -110,6 +115,7 @@ __all__ = [
     "format_size",
     "load",
     "parse_drive",
+    "parse_net",
     "parse_size",
 ]
 

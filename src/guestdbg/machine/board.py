@@ -8,6 +8,7 @@ arrive as ``ExitSystemEvent``.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -76,6 +77,7 @@ from guestdbg.machine.pl031 import Pl031
 from guestdbg.machine.pl061 import Pl061
 from guestdbg.machine.position import Position
 from guestdbg.machine.sizes import format_size
+from guestdbg.machine.usernet import NetSpec
 from guestdbg.machine.virtio.backend import Backend
 from guestdbg.machine.virtio.devices import Drives, connect, empty_transports, open_backends
 from guestdbg.machine.virtio.dma import DmaMemory
@@ -156,6 +158,8 @@ class Board(Closing):
             ``"abort"`` (an external abort, as in QEMU) or ``"zero"`` (it reads as zero).
         drives: disks (virtio-blk), in this order from the first transport on: the path of a raw
             image, ``"FILE[,readonly][,overlay]"``, or a ``DriveSpec``.
+        net: a network device (virtio-net) at a user-mode network, which reaches 127.0.0.1 of the
+            host only: ``"user"``, ``"user,forward=tcp:HOSTPORT:GUESTPORT"``, or a ``NetSpec``.
         entropy: an entropy device (virtio-rng); its bytes are computed from ``seed``, or from 0.
         virtio_console: a terminal at a console device (virtio-console), beside the serial line.
 
@@ -187,6 +191,7 @@ class Board(Closing):
         rtc: RtcStart = "auto",
         unmapped: Literal["abort", "zero"] = "abort",
         drives: Drives = (),
+        net: str | NetSpec | None = None,
         entropy: bool = False,
         virtio_console: Console | None = None,
     ) -> None:
@@ -204,7 +209,7 @@ class Board(Closing):
                 "virtio_console is the console of the serial line: it must be a Console of its own"
             )
         entropy_seed = (seed or 0) if entropy else None
-        backends = open_backends(drives, entropy=entropy_seed, console=virtio_console)
+        backends = open_backends(drives, net=net, entropy=entropy_seed, console=virtio_console)
         self.kvm = kvm
         self.memory_size = memory_size
         self.bootargs = bootargs
@@ -239,6 +244,7 @@ class Board(Closing):
         injects = bool(self.vm.check_extension(KVM_CAP_ARM_INJECT_EXT_DABT))
         if injects and self.vm.check_extension(KVM_CAP_ARM_NISV_TO_USER):
             self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
+        self._input_came = threading.Event()
         self.inputs = Inputs(lambda: self.position, self._wake)
         # What was typed before there was a board comes in like everything else.
         typed = self.console.take(self.console.received)
@@ -252,6 +258,8 @@ class Board(Closing):
         self.gpio = Pl061(set_level=self.interrupt(GPIO_SPI))
         self.fw_cfg = FwCfg(self.memory, ram_size=self.memory_size, vcpus=len(self.vcpus))
         self.virtio = connect(backends, self.memory, self.interrupt)
+        for transport in self.virtio:
+            transport.backend.connect_inputs(self.inputs)
         devices: list[Device] = [self.uart, self.rtc, self.gpio, self.fw_cfg]
         devices += [*self.virtio, *empty_transports(len(self.virtio))]
         for device in devices:
@@ -406,6 +414,7 @@ class Board(Closing):
 
     def _wake(self) -> None:
         """Make the vCPU that runs return, so that inputs are delivered. From any thread."""
+        self._input_came.set()
         with contextlib.suppress(KvmError):  # closed meanwhile
             self._turn_vcpu.kick()
 
@@ -432,6 +441,17 @@ class Board(Closing):
         if inputs.replaying:
             return self._run_replayed(vcpu)
         return self.carry_on(vcpu, None)
+
+    def wait_for_input(self, seconds: float) -> bool:
+        """All vCPUs wait: wait for a network, too, ``seconds`` at most.
+
+        Returns False at once if nothing can come from one.
+        """
+        if not any(device.backend.waits() for device in self.virtio) or self.inputs.replaying:
+            return False
+        self._input_came.wait(seconds)
+        self._input_came.clear()
+        return True
 
     def deliver_inputs(self) -> None:
         """Deliver the inputs that are due now. For the thread that runs the vCPUs.
@@ -575,9 +595,9 @@ class Board(Closing):
         self.console.flush()
         if self.gic is not None:
             self.gic.close()
-        self.vm.close()
         for device in self.virtio:
             device.close()
+        self.vm.close()
         self.memory.close()
 
 

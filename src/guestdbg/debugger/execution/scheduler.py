@@ -29,6 +29,9 @@ _STEPS_PER_TURN = 500
 #: A limit that no guest reaches; the provider's count has 64 bits.
 _NO_LIMIT = 1 << 62
 
+#: How long all vCPUs wait for a network before an interruption or a time-out is looked at.
+_NETWORK_SECONDS = 0.05
+
 _IDLE = "every vCPU waits (WFI, or powered off) for an interrupt that nothing will raise"
 
 
@@ -250,13 +253,16 @@ class Scheduler:
         """Whether nothing will wake vCPUs that all wait: no stop is pending, nor console input.
 
         Input counts only if the guest has read some, or some was added, since it was idle last: a
-        guest that waits and does not read its console is not woken by it.
+        guest that waits and does not read its console is not woken by it. A guest with network
+        connections is woken by what comes from there: that is waited for here.
         """
         if self._target.attention:
             return False
         pending = self._target.board.console.pending_input
         changed, self._pending_input = pending != self._pending_input, pending
-        return not (pending and changed)
+        if pending and changed:
+            return False
+        return not self._target.board.wait_for_input(_NETWORK_SECONDS)
 
     def _pending_stop(self) -> Stop | None:
         """The Stop for an interruption, the end of the time or of the instructions."""

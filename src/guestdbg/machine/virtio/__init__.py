@@ -11,6 +11,7 @@ disk_image   raw images, and overlays over them
 block        the block device
 console      the console device
 entropy      the entropy device
+network      the network device
 devices      the devices of a board, and their transports
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from guestdbg.machine.inputs import Inputs
 from guestdbg.machine.virtio.dma import DmaMemory
 from guestdbg.machine.virtio.virtqueue import Virtqueue
 
@@ -53,6 +54,12 @@ class Backend(Protocol):
         Raises:
             QueueError: the driver has broken the queue or a request.
         """
+
+    def connect_inputs(self, inputs: Inputs) -> None:
+        """Have what comes from outside come in through ``inputs``. Called once, by the board."""
+
+    def waits(self) -> bool:
+        """Whether something may come from outside though no vCPU runs."""
 
     def reset(self) -> None:
         """The driver has reset the device."""

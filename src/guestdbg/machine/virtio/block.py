@@ -7,6 +7,7 @@ import logging
 import struct
 from enum import IntEnum
 
+from guestdbg.machine.inputs import Inputs
 from guestdbg.machine.virtio.backend import TransportPort
 from guestdbg.machine.virtio.constants import DeviceId
 from guestdbg.machine.virtio.disk_image import SECTOR, DiskImage
@@ -174,6 +175,12 @@ class Block:
         if number not in self._logged:
             self._logged.add(number)
             log.warning("%s: the guest gets an I/O error: %s", self.name, error)
+
+    def connect_inputs(self, inputs: Inputs) -> None:
+        pass
+
+    def waits(self) -> bool:
+        return False
 
     def reset(self) -> None:
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from guestdbg.machine.console import Console, ConsoleState
+from guestdbg.machine.inputs import Inputs
 from guestdbg.machine.virtio.backend import TransportPort
 from guestdbg.machine.virtio.constants import DeviceId
 from guestdbg.machine.virtio.virtqueue import Virtqueue
@@ -51,8 +52,14 @@ class VirtioConsole:
 
     def receive(self, data: bytes) -> None:
         """Typed ``data`` has come in from outside."""
-        self.console.feed(data)
+        self.console.receive(data)
         self.port.serve(RECEIVE)
+
+    def connect_inputs(self, inputs: Inputs) -> None:
+        console = self.console
+        typed = console.take(console.received)
+        console.port = inputs.connect(self.name, self.receive)
+        console.feed(typed)
 
     def serve(self, index: int, queue: Virtqueue) -> None:
         if index == RECEIVE:
@@ -62,7 +69,7 @@ class VirtioConsole:
 
     def _receive(self, queue: Virtqueue) -> None:
         console = self.console
-        while console.pending_input and (chain := queue.pop()) is not None:
+        while console.received and (chain := queue.pop()) is not None:
             data = console.take(chain.writable_length)
             chain.scatter(data, self.port.dma)
             queue.push(chain, len(data))
@@ -75,8 +82,11 @@ class VirtioConsole:
             queue.push(chain, 0)
         # A driver writes what belongs together at once: there may be a prompt at the end.
         self.console.flush()
-        if self.console.pending_input:  # an answer to what was written
+        if self.console.received:  # an answer to what was written
             self.port.serve(RECEIVE)
+
+    def waits(self) -> bool:
+        return False  # who waits for a guest that waits for text knows it from the Console
 
     def reset(self) -> None:
         pass

@@ -11,12 +11,15 @@ from guestdbg.machine.device import Device
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import VIRTIO_BASE, VIRTIO_COUNT, VIRTIO_SIZE, VIRTIO_SPI
 from guestdbg.machine.memory import PhysicalMemory
+from guestdbg.machine.usernet import NetSpec, UserNetwork, parse_net
+from guestdbg.machine.usernet.addresses import GUEST_MAC
 from guestdbg.machine.virtio.backend import Backend
 from guestdbg.machine.virtio.block import Block
 from guestdbg.machine.virtio.console import VirtioConsole
 from guestdbg.machine.virtio.disk_image import open_image
 from guestdbg.machine.virtio.drive_spec import DriveSpec, parse_drive
 from guestdbg.machine.virtio.entropy import Entropy
+from guestdbg.machine.virtio.network import VirtioNet
 from guestdbg.machine.virtio.transport import EmptyTransports, VirtioMmio
 
 __all__ = ["Drives", "connect", "empty_transports", "open_backends"]
@@ -25,34 +28,45 @@ Drives: TypeAlias = Sequence[str | os.PathLike[str] | DriveSpec]
 
 
 def open_backends(
-    drives: Drives = (), *, entropy: int | None = None, console: Console | None = None
+    drives: Drives = (),
+    *,
+    net: str | NetSpec | None = None,
+    entropy: int | None = None,
+    console: Console | None = None,
 ) -> list[Backend]:
     """The devices in the order of their transports, with their files open and locked.
 
-    ``entropy`` is the seed of an entropy device, ``console`` the terminal of a console device;
-    None: there is none.
+    ``net`` is a user-mode network, ``entropy`` the seed of an entropy device, ``console`` the
+    terminal of a console device; None: there is none.
 
     Raises:
         DriveError: a drive cannot be used.
+        NetworkError: the network cannot: a port is in use.
         MachineError: more devices than transports, or ``drives`` is not a list.
     """
-    others: list[Backend] = []
-    if console is not None:
-        others.append(VirtioConsole(console))
-    if entropy is not None:
-        others.append(Entropy(entropy))
     if isinstance(drives, str | os.PathLike | DriveSpec):
         raise MachineError(f"drives={drives!r}: it must be a list of drives: [{drives!r}]")
-    if len(drives) + len(others) > VIRTIO_COUNT:
+    others = sum(argument is not None for argument in (net, entropy, console))
+    if len(drives) + others > VIRTIO_COUNT:
         raise MachineError(
-            f"{len(drives)} drives and {len(others)} other virtio devices: a board has up to "
+            f"{len(drives)} drives and {others} other virtio devices: a board has up to "
             f"{VIRTIO_COUNT} of them"
         )
-    disks = [
-        Block(open_image(parse_drive(drive)), f"drive{number}")
-        for number, drive in enumerate(drives)
-    ]
-    return [*disks, *others]
+    backends: list[Backend] = []
+    try:
+        for number, drive in enumerate(drives):
+            backends.append(Block(open_image(parse_drive(drive)), f"drive{number}"))
+        if net is not None:
+            backends.append(VirtioNet(UserNetwork(parse_net(net)), GUEST_MAC))
+        if console is not None:
+            backends.append(VirtioConsole(console))
+        if entropy is not None:
+            backends.append(Entropy(entropy))
+    except BaseException:
+        for backend in backends:
+            backend.close()
+        raise
+    return backends
 
 
 def connect(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
+from guestdbg.machine.inputs import Inputs
 from guestdbg.machine.virtio.backend import TransportPort
 from guestdbg.machine.virtio.constants import DeviceId
 from guestdbg.machine.virtio.virtqueue import Chain, QueueError, Virtqueue
@@ -49,6 +50,12 @@ class Entropy:
         self._requests += 1
         chain.scatter(data, self.port.dma)
         return length
+
+    def connect_inputs(self, inputs: Inputs) -> None:
+        pass
+
+    def waits(self) -> bool:
+        return False
 
     def reset(self) -> None:
         pass  # a driver that begins again does not get the same bytes again

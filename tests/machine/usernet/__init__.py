@@ -1,0 +1,1 @@
+"""The user-mode network, with a guest's end of TCP in Python."""
