@@ -22,6 +22,7 @@ PAGES = [
         "examples",
         "semihosting",
         "virtio",
+        "boards",
     )
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -17,7 +17,16 @@ from guestdbg.debugger.guest import Guest
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.validation import integer
 from guestdbg.kvm import KvmError, open_kvm
-from guestdbg.machine import Board, Console, DriveSpec, Kind, parse_size
+from guestdbg.machine import (
+    Board,
+    Console,
+    DriveSpec,
+    Kind,
+    MmioDevice,
+    Region,
+    RtcStart,
+    parse_size,
+)
 from guestdbg.machine import load as load_into
 from guestdbg.machine.console import ByteSink, Sink
 from guestdbg.machine.interrupts import GicVersion
@@ -49,6 +58,9 @@ def load(
     initrd: str | os.PathLike[str] | bytes | None = None,
     gic: GicVersion = "auto",
     seed: int | None = None,
+    rtc: RtcStart = "auto",
+    regions: Sequence[Region] = (),
+    devices: Sequence[MmioDevice] = (),
     drives: Sequence[str | os.PathLike[str] | DriveSpec] = (),
     overwatch: int = 0,
     semihosting: bool | Semihosting = False,
@@ -79,6 +91,11 @@ def load(
         seed: for the random numbers that the guest gets: the same seed gives the same ones. A
             kernel chooses its addresses by them (KASLR). None: there are none, and it stays where
             it is linked.
+        rtc: where the real-time clock starts, in seconds since 1970; ``"host"``; or ``"auto"``:
+            the host's time if guests have that, otherwise the start of 2025.
+        regions: more memory (``guestdbg.machine.Region``), at other addresses than RAM.
+        devices: devices of your own (``guestdbg.machine.MmioDevice``). They and ``regions`` take
+            the place of the board's devices at the same addresses.
         drives: disks (virtio-blk), in this order: paths of raw images,
             ``"FILE[,readonly][,overlay]"``, or ``guestdbg.machine.DriveSpec``.
         overwatch: bytes that one register may watch for several watches, if there are not enough
@@ -116,6 +133,9 @@ def load(
             bootargs=bootargs,
             gic=gic,
             seed=seed,
+            rtc=rtc,
+            regions=regions,
+            devices=devices,
             drives=drives,
         )
         into = partial(

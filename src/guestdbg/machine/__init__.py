@@ -15,6 +15,7 @@ interrupts   the interrupt controller (GIC), which the provider emulates
 pl011        the UART
 pl031        the real-time clock
 pl061        the general-purpose I/O with the power button
+mmio_device  devices of your own
 fw_cfg       what a firmware learns about the machine
 clock        the time of day that a board has
 usernet      a network for the guest: the host's loopback
@@ -58,6 +59,7 @@ from guestdbg.machine.inputs import Input, InputLog, InputPort, Inputs
 from guestdbg.machine.interrupts import GicVersion, InterruptController
 from guestdbg.machine.loader import FileKind, Kind, Loaded, Segment, load
 from guestdbg.machine.memory import PhysicalMemory, Region
+from guestdbg.machine.mmio_device import DeviceAccess, MmioDevice, StubDevice
 from guestdbg.machine.pl011 import Pl011
 from guestdbg.machine.pl031 import Pl031
 from guestdbg.machine.pl061 import Pl061
@@ -75,6 +77,7 @@ __all__ = [
     "BoardSnapshot",
     "Bus",
     "Console",
+    "DeviceAccess",
     "DriveError",
     "DriveSpec",
     "EmptyFileError",
@@ -94,6 +97,7 @@ __all__ = [
     "MachineError",
     "MalformedError",
     "MissingDevice",
+    "MmioDevice",
     "NetSpec",
     "NetworkError",
     "OutsideMemoryError",
@@ -108,6 +112,7 @@ __all__ = [
     "ReplayError",
     "RtcStart",
     "Segment",
+    "StubDevice",
     "TruncatedError",
     "UnknownFormatError",
     "UnreadableError",

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from guestdbg.closing import Closing
 from guestdbg.kvm import (
@@ -72,6 +72,7 @@ from guestdbg.machine.layout import (
     UART_SPI,
 )
 from guestdbg.machine.memory import PhysicalMemory, Region
+from guestdbg.machine.mmio_device import MmioDevice
 from guestdbg.machine.pl011 import Pl011
 from guestdbg.machine.pl031 import Pl031
 from guestdbg.machine.pl061 import Pl061
@@ -85,6 +86,8 @@ from guestdbg.machine.virtio.dma import DmaMemory
 DEFAULT_MEMORY_SIZE = 128 * MIB
 MAX_VCPUS = 8  # of a GICv2, and of a board without an interrupt controller
 MAX_VCPUS_GICV3 = 64
+
+_FIRST_OWN_SLOT = 8  # of memory; those before it are RAM and flash
 
 # PSTATE of a vCPU at its start: EL1h, with D, A, I and F set.
 PSTATE_START = 0x3C5
@@ -156,6 +159,9 @@ class Board(Closing):
             of 2025, so that every run is the same. From then on it follows the guest's time.
         unmapped: the result of an access at which neither this board nor QEMU's has a device:
             ``"abort"`` (an external abort, as in QEMU) or ``"zero"`` (it reads as zero).
+        regions: more memory, at other addresses than RAM. It is not in the device tree.
+        devices: devices of your own. They, and ``regions``, take the place of the board's own
+            devices at the same addresses.
         drives: disks (virtio-blk), in this order from the first transport on: the path of a raw
             image, ``"FILE[,readonly][,overlay]"``, or a ``DriveSpec``.
         net: a network device (virtio-net) at a user-mode network, which reaches 127.0.0.1 of the
@@ -190,6 +196,8 @@ class Board(Closing):
         seed: int | None = None,
         rtc: RtcStart = "auto",
         unmapped: Literal["abort", "zero"] = "abort",
+        regions: Sequence[Region] = (),
+        devices: Sequence[MmioDevice] = (),
         drives: Drives = (),
         net: str | NetSpec | None = None,
         entropy: bool = False,
@@ -223,12 +231,14 @@ class Board(Closing):
         self.vm: Vm = kvm.create_vm()
         try:
             self.vm.set_user_memory_region(0, RAM_BASE, self.ram.buffer)
+            self._map_regions(regions)
             version = choose_version(self.vm, gic)
             self.vcpus: tuple[Vcpu, ...] = self._create_vcpus(vcpus, version)
             self._turn = 0
             self._turn_vcpu = self.vcpus[0]
             self.gic = None if version is None else InterruptController(self.vm, version)
             self._create_devices(unmapped, backends, rtc)
+            self._add_own(devices)
         except BaseException:
             self.vm.close()
             for backend in backends:
@@ -262,10 +272,46 @@ class Board(Closing):
             transport.backend.connect_inputs(self.inputs)
         devices: list[Device] = [self.uart, self.rtc, self.gpio, self.fw_cfg]
         devices += [*self.virtio, *empty_transports(len(self.virtio))]
-        for device in devices:
-            if (dma := _dma(device)) is not None:
-                dma.on_dma = partial(self.dma_written, device)
         self.bus = Bus(devices, aborts=injects and unmapped == "abort")
+
+    def _map_regions(self, regions: Sequence[Region]) -> None:
+        read_only = KVM_MEM_READONLY if self.vm.check_extension(KVM_CAP_READONLY_MEM) else 0
+        for slot, region in enumerate(regions, _FIRST_OWN_SLOT):
+            if not isinstance(region, Region):
+                raise MachineError(f"regions: {region!r} is not a Region")
+            self.memory.add(region)
+            flags = read_only if region.read_only else 0
+            self.vm.set_user_memory_region(slot, region.base, region.buffer, flags)
+
+    def _add_own(self, own: Sequence[MmioDevice]) -> None:
+        """Add the devices of the user, and remove those of the board that are in the way."""
+        gic = () if self.gic is None else self.gic.frames
+        for device in own:
+            if not isinstance(device, MmioDevice):
+                raise MachineError(f"devices: {device!r} is not an MmioDevice")
+        taken = [*self.memory, *own]
+        for device in taken:
+            for fixed in gic:
+                if _overlap(device, fixed):
+                    raise MachineError(
+                        f"{device.name} at {device.base:#x} is where the {fixed.name} is: choose "
+                        "another address, or gic=None"
+                    )
+        for region in self.memory:
+            for device in own:
+                if _overlap(device, region):
+                    raise MachineError(
+                        f"{device.name} at {device.base:#x} is in {region.name}, which is memory"
+                    )
+        for present in self.bus.devices:
+            if any(_overlap(present, other) for other in taken):
+                self.bus.remove(present)
+        for device in own:
+            self.bus.add(device)
+            device.connect(self.memory, self.inputs, self.interrupt)
+        for present in self.bus.devices:
+            if (dma := _dma(present)) is not None:
+                dma.on_dma = partial(self.dma_written, present)
 
     def _create_vcpus(self, count: int, gic: int | None) -> tuple[Vcpu, ...]:
         most = MAX_VCPUS_GICV3 if gic == 3 else MAX_VCPUS
@@ -599,6 +645,20 @@ class Board(Closing):
             device.close()
         self.vm.close()
         self.memory.close()
+
+
+class _Placed(Protocol):
+    """What has a place in guest-physical address space."""
+
+    @property
+    def base(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+def _overlap(one: _Placed, other: _Placed) -> bool:
+    return one.base < other.base + other.size and other.base < one.base + one.size
 
 
 def _dma(device: Device) -> DmaMemory | None:

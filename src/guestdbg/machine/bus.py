@@ -65,6 +65,11 @@ class Bus:
         self._bases.insert(index, device.base)
         self.devices = (*self.devices[:index], device, *self.devices[index:])
 
+    def remove(self, device: Device) -> None:
+        """Remove a device."""
+        self.devices = tuple(other for other in self.devices if other is not device)
+        self._bases = [other.base for other in self.devices]
+
     def access(self, vcpu: Vcpu, exit_: ExitMmio) -> None:
         """Perform the access of an MMIO exit; a read is completed with the value."""
         data = exit_.data
