@@ -71,6 +71,8 @@ def test_files_that_are_not_a_guest(tmp_path: Path, contents: bytes, message: st
         ([QUEUE, "--initrd", QUEUE], "queue.elf: neither a cpio archive nor compressed"),
         ([QUEUE, "--smp", "65"], "65 vCPUs"),
         ([QUEUE, "-m", "512"], "memory of 512 bytes"),
+        ([QUEUE, "--net", "tap"], "tap"),
+        ([QUEUE, "--net", "user,forward=tcp:99999:22"], "99999"),
         ([QUEUE, "--drive", "no-such-disk"], "drive no-such-disk: no such file"),
         ([QUEUE, "--drive", "examples"], "drive examples: a directory"),
         ([QUEUE, "--drive", "README.md"], "README.md"),

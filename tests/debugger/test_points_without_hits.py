@@ -99,6 +99,7 @@ LOADING = [
     "gic",
     "seed",
     "drives",
+    "net",
     "overwatch",
 ]
 

@@ -59,6 +59,18 @@ def test_without_fifo_one_byte_is_held(uart: Pl011, console: Console) -> None:
     assert uart.read(Reg.FR, 4) & Flag.RXFF
 
 
+def test_a_prompt_of_an_interrupt_driven_driver_is_shown() -> None:
+    """As Linux's does, it masks the transmit interrupt when it has nothing more to send."""
+    pieces: list[bytes] = []
+    uart = Pl011(Console(pieces.append))
+    uart.write(Reg.IMSC, 4, Interrupt.RX | Interrupt.RT | Interrupt.TX)
+    for byte in b"$ ":
+        uart.write(Reg.DR, 4, byte)
+    assert pieces == []
+    uart.write(Reg.IMSC, 4, Interrupt.RX | Interrupt.RT)
+    assert pieces == [b"$ "]
+
+
 def test_waiting_for_input_shows_the_prompt() -> None:
     pieces: list[bytes] = []
     uart = Pl011(Console(pieces.append))

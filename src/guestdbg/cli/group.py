@@ -107,7 +107,7 @@ def _complain(error: GuestdbgError | OSError) -> None:
 
 # The library names its arguments (kind=...); on the command line they are options (--kind ...).
 _ARGUMENT = re.compile(
-    r"\b(kind|address|memory|provider|overwatch|symbols|slide|vcpus|bootargs|initrd|drives|seed|smp|gic|append|machine|qemu|cpu)=('?)([^\s',;)]*)\2"
+    r"\b(kind|address|memory|provider|overwatch|symbols|slide|vcpus|bootargs|initrd|drives|net|seed|smp|gic|append|machine|qemu|cpu)=('?)([^\s',;)]*)\2"
 )
 
 

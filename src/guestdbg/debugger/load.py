@@ -23,6 +23,7 @@ from guestdbg.machine import (
     DriveSpec,
     Kind,
     MmioDevice,
+    NetSpec,
     Region,
     RtcStart,
     parse_size,
@@ -62,6 +63,8 @@ def load(
     regions: Sequence[Region] = (),
     devices: Sequence[MmioDevice] = (),
     drives: Sequence[str | os.PathLike[str] | DriveSpec] = (),
+    net: str | NetSpec | None = None,
+    entropy: bool = False,
     overwatch: int = 0,
     semihosting: bool | Semihosting = False,
     **options: Any,
@@ -98,6 +101,10 @@ def load(
             the place of the board's devices at the same addresses.
         drives: disks (virtio-blk), in this order: paths of raw images,
             ``"FILE[,readonly][,overlay]"``, or ``guestdbg.machine.DriveSpec``.
+        net: ``"user[,forward=tcp:PORT:GUEST_PORT]"``, or a ``guestdbg.machine.NetSpec``: a network
+            card (virtio-net) at a network of its own, from which the guest reaches **every service
+            at 127.0.0.1 of the host**. None: it has none.
+        entropy: a source of random numbers (virtio-rng), which follow from ``seed``.
         overwatch: bytes that one register may watch for several watches, if there are not enough
             registers.
         semihosting: provide semihosting (HLT #0xF000): True, or a ``guestdbg.Semihosting`` with
@@ -137,6 +144,8 @@ def load(
             regions=regions,
             devices=devices,
             drives=drives,
+            net=net,
+            entropy=entropy,
         )
         into = partial(
             load_into, board, path, kind=cast(Kind, kind), address=address, initrd=initrd

@@ -224,6 +224,8 @@ class Pl011:
             if offset == Reg.LCR_H and (value ^ self._stored[offset]) & LCR_FEN:
                 self._receive.clear()  # a change of the FIFO's depth empties it
             self._stored[offset] = value & mask
+            if offset == Reg.IMSC and not value & _TX:
+                self.console.flush()  # an interrupt-driven driver has sent all: this is a prompt
             self._update()
             self.poll()
 

@@ -86,6 +86,15 @@ _OPTIONS = (
         "Repeatable.",
     ),
     click.option(
+        "--net",
+        metavar="user[,forward=tcp:PORT:GUEST]",
+        help="A network card, which reaches every service at 127.0.0.1 of this machine. forward: "
+        "connections to PORT here go to port GUEST of the guest.",
+    ),
+    click.option(
+        "--entropy", is_flag=True, help="A source of random numbers (virtio-rng), from --seed."
+    ),
+    click.option(
         "--gic",
         type=click.Choice(["auto", "2", "3", "none"]),
         default="auto",
