@@ -12,9 +12,11 @@ from guestdbg.kvm.debug_state import DebugState
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "kvm-api.md").read_text()
 
 
-def test_its_program_runs() -> None:
-    [program] = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
-    exec(compile(program, "docs/kvm-api.md", "exec"), {})
+def test_its_programs_run() -> None:
+    programs = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert len(programs) == 2
+    for program in programs:
+        exec(compile(program, "docs/kvm-api.md", "exec"), {})
 
 
 def test_it_tells_every_call_exit_and_hidden_state() -> None:

@@ -34,8 +34,8 @@ PTRAUTH = {"APA", "API", "GPA", "GPI"}
 @pytest.mark.parametrize(
     ("linux", "register", "fields"),
     [
-        ("6.1", idregs.ID_AA64PFR0_EL1, {"SVE", "AMU"}),
-        ("6.14", idregs.ID_AA64PFR0_EL1, {"SVE", "AMU", "MPAM"}),
+        ("6.1", idregs.ID_AA64PFR0_EL1, {"SVE", "AMU", "GIC"}),
+        ("6.14", idregs.ID_AA64PFR0_EL1, {"SVE", "AMU", "MPAM", "GIC"}),
         ("6.1", idregs.ID_AA64PFR1_EL1, {"MTE", "SME"}),
         (
             "6.14",

@@ -292,7 +292,9 @@ def test_no_attribute_is_forgotten() -> None:
         "cntvoff",
         "has_run",
         "id_aa64dfr0_el1",
+        "max_vcpus",
         "nisv_to_user",
+        "timer_ppis",
         "virtual_time",
     }
     snapshot = guest.vm.snapshot()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from guestdbg.kvm import Exit, ExitIntr, SupportsInstructionLimit, open_kvm
-from guestdbg.machine import Board, Console, Kind, load
+from guestdbg.machine import Board, Console, GicVersion, Kind, load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 QEMU_BOARD = ("-M", "virt", "-cpu", "cortex-a57", "-m", "128M", "-nographic", "-net", "none")
@@ -113,6 +113,7 @@ def run_on_soft(
     prepare: Callable[[Board], object] = lambda board: None,
     inspect: Callable[[Board], object] = lambda board: None,
     drives: Sequence[str] = (),
+    gic: GicVersion = "auto",
 ) -> tuple[Exit, bytes]:
     """The exit that ends a guest on the software provider, and its console.
 
@@ -124,7 +125,7 @@ def run_on_soft(
         console = Console(output.extend)
         for expected, reply in dialogue:
             console.answer(expected, reply)
-        with Board(kvm, console=console, drives=drives) as board:
+        with Board(kvm, console=console, drives=drives, gic=gic) as board:
             load(board, path, kind=kind)
             prepare(board)
             vcpu = board.vcpus[0]

@@ -1,4 +1,4 @@
-"""A real guest: Debian's EDK2 for QEMU's board, as far as the devices of this board let it."""
+"""A real guest: Debian's EDK2 for QEMU's board, which stops on a board without a GIC."""
 
 import re
 import subprocess
@@ -61,7 +61,9 @@ def test_it_executes_no_instruction_that_is_not_implemented(tmp_path: Path) -> N
         board.vm.on_undefined = lambda vcpu, encoding, address: undefined.append(encoding)
         tree.write_bytes(device_tree(board))
 
-    exit_, output = run_on_soft(EDK2, kind="firmware", max_instructions=ENOUGH, prepare=prepare)
+    exit_, output = run_on_soft(
+        EDK2, kind="firmware", max_instructions=ENOUGH, prepare=prepare, gic=None
+    )
     assert isinstance(exit_, ExitIntr)
     assert undefined == []
     assert output.startswith(b"UEFI firmware (version")
@@ -72,7 +74,9 @@ def test_it_executes_no_instruction_that_is_not_implemented(tmp_path: Path) -> N
 def test_the_stop_is_named() -> None:
     """EDK2 prints where the exception was; the debugger says what it was."""
     output = bytearray()
-    with guestdbg.load(EDK2, provider="soft", kind="firmware", console=output.extend) as guest:
+    with guestdbg.load(
+        EDK2, provider="soft", kind="firmware", console=output.extend, gic=None
+    ) as guest:
         stop = guest.run(max_instructions=ENOUGH)
         assert stop.reason == "limit"
         (found,) = guest.diagnose()

@@ -152,8 +152,8 @@ class Vm(_Attributed):
             flags: KVM_CREATE_DEVICE_TEST: only find out whether it could be created; or 0.
 
         Raises:
-            KvmError: ENODEV: no device of this type (the soft provider has none); EEXIST, EBUSY:
-                the machine has an interrupt controller, or has run already.
+            KvmError: ENODEV: no device of this type; EEXIST, EBUSY: the machine has an interrupt
+                controller, or has run already; E2BIG: more vCPUs than a GICv2 can have.
         """
 
     @abstractmethod
@@ -161,8 +161,9 @@ class Vm(_Attributed):
         """KVM_IRQ_LINE (4.25): set an interrupt line.
 
         Args:
-            irq: type << 24 | vCPU << 16 | number. Type 0: a vCPU's own IRQ (0) or FIQ (1) line;
-                types 1 (SPI) and 2 (PPI) need an interrupt controller in the kernel.
+            irq: type << 24 | vCPU << 16 | number. Type 0: a vCPU's own IRQ (0) or FIQ (1) line,
+                without an interrupt controller in the kernel; with one, types 1 (SPI; the number is
+                its INTID, from 32) and 2 (PPI, 16 to 31).
             level: 0 or 1.
 
         Raises:

@@ -10,7 +10,24 @@ what is above it in this list:
     capabilities                  arm.c, reset.c   KVM_CHECK_EXTENSION, limits, the target
     processor_model               no counterpart   makes the processors of the machines
     run/fair_lock                 no counterpart   one vCPU of a machine runs at a time
+    vgic/arm_vgic                 include/kvm/arm_vgic.h
+                                                   the state of the interrupt controller
     state                         asm/kvm_host.h   the state of a vCPU and of a machine
+    vgic/vgic_v3                  vgic/vgic-v3.c   list registers, the virtual CPU interface
+    vgic/vgic                     vgic/vgic.c      which interrupts go to which vCPU
+    vgic/vgic_mmio                vgic/vgic-mmio.c
+                                                   registers of both GICs
+    vgic/vgic_mmio_v2             vgic/vgic-mmio-v2.c
+                                                   the GICv2's distributor
+    vgic/vgic_mmio_v3             vgic/vgic-mmio-v3.c
+                                                   the GICv3's distributor and redistributors
+    vgic/vgic_sys_reg_v3          vgic/vgic-sys-reg-v3.c
+                                                   the GICv3's CPU interface to userspace
+    vgic/vgic_init                vgic/vgic-init.c, vgic-v2.c
+                                                   creation, initialisation, the first run
+    vgic/vgic_kvm_device          vgic/vgic-kvm-device.c
+                                                   the device and its attributes
+    vgic/save                     no counterpart   its state for snapshots
     debug/guest_debug             guest.c          KVM_SET_GUEST_DEBUG
     debug/switch                  hyp/include/hyp/debug-sr.h
                                                    the world switch of the debug registers
@@ -19,7 +36,7 @@ what is above it in this list:
     debug/debug_regs              sys_regs.c       the guest's debug registers and OS Lock
     registers/id_regs             sys_regs.c       ID registers as a guest sees them
     registers/sys_regs            sys_regs.c       one-reg access to system registers
-    registers/timer               arch_timer.c     the generic timer's registers
+    registers/timer               arch_timer.c     the generic timer's registers and interrupts
     registers/reset               reset.c, arm.c   reset, KVM_ARM_VCPU_INIT
     registers/guest               guest.c          one-reg access to all other registers
     run/waiting                   arm.c            WFI, and sleeping while powered off

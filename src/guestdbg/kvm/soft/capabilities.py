@@ -32,6 +32,7 @@ _PA_RANGES: Final = (32, 36, 40, 42, 44, 48)
 
 #: Capabilities whose value does not depend on the processor.
 _ALWAYS: Final = {
+    kvm.KVM_CAP_IRQCHIP: 1,
     kvm.KVM_CAP_USER_MEMORY: 1,
     kvm.KVM_CAP_NR_VCPUS: MAX_VCPUS,
     kvm.KVM_CAP_MAX_VCPUS: MAX_VCPUS,
@@ -48,8 +49,10 @@ _ALWAYS: Final = {
     kvm.KVM_CAP_READONLY_MEM: 1,
     kvm.KVM_CAP_ARM_PSCI: 1,
     kvm.KVM_CAP_ARM_PSCI_0_2: 1,
+    kvm.KVM_CAP_DEVICE_CTRL: 1,
     kvm.KVM_CAP_ENABLE_CAP_VM: 1,
     kvm.KVM_CAP_CHECK_EXTENSION_VM: 1,
+    kvm.KVM_CAP_VCPU_ATTRIBUTES: 1,
     kvm.KVM_CAP_IMMEDIATE_EXIT: 1,
     kvm.KVM_CAP_ARM_IRQ_LINE_LAYOUT_2: 1,
     kvm.KVM_CAP_ARM_NISV_TO_USER: 1,

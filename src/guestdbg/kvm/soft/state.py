@@ -19,9 +19,11 @@ from guestdbg.cpu.processor import HitPrograms, PhysicalMemory, Processor
 from guestdbg.kvm.debug_state import DebugPtr, Owner
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Memory, Snapshot, Vcpu, Vm
+from guestdbg.kvm.soft.capabilities import MAX_VCPUS
 from guestdbg.kvm.soft.processor_model import Clock, ProcessorModel
 from guestdbg.kvm.soft.register_fields import U64
 from guestdbg.kvm.soft.run.fair_lock import FairLock
+from guestdbg.kvm.soft.vgic.arm_vgic import VgicCpu, VgicDist
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
 
 log = logging.getLogger("guestdbg.kvm")
@@ -43,6 +45,9 @@ INCREMENT_PC: Final = (0, None)
 
 #: Aff3 and Aff2 to Aff0 of MPIDR_EL1.
 MPIDR_AFFINITY: Final = 0xFF00FFFFFF
+
+#: The INTIDs of the virtual and the physical timer, if userspace sets no others.
+DEFAULT_TIMER_PPIS: Final = (27, 30)
 
 #: How many different things ``VmState.warn_once`` logs: a guest must not fill the log.
 _WARNINGS_MAX: Final = 256
@@ -142,6 +147,9 @@ class VcpuState(Vcpu):
         reset_state: (PC, X0) that PSCI CPU_ON gave; the next entry resets the vCPU to it.
         stopped: powered off (KVM_MP_STATE_STOPPED).
         waiting: in a WFI that only time, or another vCPU, can end.
+        vgic_cpu: its part of the interrupt controller; None: the machine has none, or it is not
+            initialised.
+        timer_enabled: the vCPU has run, so its timers' interrupts can no longer be changed.
         irq_lines: HCR_EL2.VI and VF, as KVM_IRQ_LINE set the lines.
         pc_adjustment: what happens to the PC before the next entry: INCREMENT_PC, or (ESR_EL1,
             FAR_EL1 or None) of the exception to take; None: nothing.
@@ -209,8 +217,10 @@ class VcpuState(Vcpu):
         "running",
         "spsr_aarch32",
         "stopped",
+        "timer_enabled",
         "unused_regs",
         "vcpu_debug_state",
+        "vgic_cpu",
         "vm",
         "waiting",
         "wake",
@@ -235,6 +245,8 @@ class VcpuState(Vcpu):
         self.stopped = False
         self.waiting = False
         self.irq_lines = 0
+        self.vgic_cpu: VgicCpu | None = None
+        self.timer_enabled = False
         self.psci_version = vm.linux.psci_versions[-1]
         self.spsr_aarch32 = [0] * 5
         self.unused_regs: dict[int, int] = {}
@@ -275,6 +287,9 @@ class VmState(Vm):
         phys: physical memory as the processors see it.
         slots: the memory slots, by number.
         soft_vcpus: the vCPUs, in the order of their creation.
+        vgic: the interrupt controller; None: there is none.
+        max_vcpus: how many vCPUs it can have.
+        timer_ppis: the INTIDs of the virtual timer and of the physical one.
         single_vcpu: there is no more than one vCPU, so none waits for another.
         run_lock: one vCPU runs at a time; changes of the machine take it too.
         cntvoff: CNTVOFF_EL2, the same for all vCPUs.
@@ -301,6 +316,9 @@ class VmState(Vm):
         self.phys = PhysicalMemory()
         self.run_lock = FairLock()
         self.single_vcpu = True
+        self.vgic: VgicDist | None = None
+        self.max_vcpus: int = MAX_VCPUS
+        self.timer_ppis: tuple[int, int] = DEFAULT_TIMER_PPIS
         # Virtual counters start at zero when the machine is created.
         self.cntvoff: int = model.template.counter & U64 if model.clock == "host" else 0
         self.virtual_time: int = 0

@@ -14,6 +14,7 @@ from guestdbg.cpu.processor import (
     EXIT_HLT,
     EXIT_KICK,
     EXIT_LIMIT,
+    EXIT_MAINTENANCE,
     EXIT_STUCK,
     EXIT_TIMER,
 )
@@ -39,7 +40,7 @@ from guestdbg.kvm.soft.registers import guest, timer
 from guestdbg.kvm.soft.registers.reset import check_init, initial_hcr, reset_vcpu
 from guestdbg.kvm.soft.registers.sys_regs import VSESR
 from guestdbg.kvm.soft.run import livelock, requests
-from guestdbg.kvm.soft.run.waiting import INTR
+from guestdbg.kvm.soft.run.waiting import INTR, continue_waiting
 from guestdbg.kvm.soft.state import (
     INCREMENT_PC,
     VcpuState,
@@ -265,11 +266,11 @@ class SoftVcpu(VcpuState):
 
     def set_device_attr(self, group: int, attr: int, value: bytes) -> None:
         self._check("KVM_SET_DEVICE_ATTR")
-        timer.set_attr(group, attr, value)
+        timer.set_attr(self, group, attr, value)
 
     def get_device_attr(self, group: int, attr: int, size: int) -> bytes:
         self._check("KVM_GET_DEVICE_ATTR")
-        return timer.get_attr(group, attr, size)
+        return timer.get_attr(self, group, attr, size)
 
     def has_device_attr(self, group: int, attr: int) -> bool:
         return timer.has_attr(group, attr)
@@ -305,7 +306,10 @@ class SoftVcpu(VcpuState):
             if self._immediate_exit:
                 return INTR
             cpu = self.cpu
-            self.waiting = False
+            if self.waiting:
+                waits = continue_waiting(self)
+                if waits is not None:
+                    return waits
             while True:
                 if self.request_pending or (
                     self.pc_adjustment is not None and self.pc_adjustment is not INCREMENT_PC
@@ -400,10 +404,13 @@ class SoftVcpu(VcpuState):
         elif reason == EXIT_HLT:
             assert self.hlt_exit is not None
             return ExitHlt(self.hlt_exit)
-        elif reason != EXIT_TIMER:
+        elif reason in (EXIT_TIMER, EXIT_MAINTENANCE):
+            # A timer's output has changed, or the list registers need a look. Without an interrupt
+            # controller in the kernel the guest reads CNTV_CTL_EL0.ISTATUS.
+            if self.vgic_cpu is not None:
+                self.request_pending = True
+        else:
             raise unexpected(reason)
-        # EXIT_TIMER: a timer's output has changed. There is no interrupt controller to pass it to;
-        # the guest reads CNTV_CTL_EL0.ISTATUS.
         return None
 
     def _report_undefined(self) -> None:

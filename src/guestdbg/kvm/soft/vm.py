@@ -11,11 +11,15 @@ from guestdbg.kvm.constants import (
     KVM_ARM_IRQ_CPU_FIQ,
     KVM_ARM_IRQ_NUM_MASK,
     KVM_ARM_IRQ_TYPE_CPU,
+    KVM_ARM_IRQ_TYPE_PPI,
     KVM_ARM_IRQ_TYPE_SHIFT,
+    KVM_ARM_IRQ_TYPE_SPI,
     KVM_ARM_IRQ_VCPU2_SHIFT,
     KVM_ARM_IRQ_VCPU_SHIFT,
     KVM_ARM_TARGET_GENERIC_V8,
     KVM_CAP_ARM_NISV_TO_USER,
+    KVM_CAP_MAX_VCPUS,
+    KVM_CREATE_DEVICE_TEST,
     KVM_MEM_READONLY,
     KVM_VM_TYPE_ARM_IPA_SIZE_MASK,
 )
@@ -24,7 +28,6 @@ from guestdbg.kvm.interface import Device, Memory, Snapshot
 from guestdbg.kvm.soft.capabilities import (
     DEFAULT_IPA_BITS,
     MAX_MEMSLOTS,
-    MAX_VCPUS,
     MIN_IPA_BITS,
     check_extension,
 )
@@ -34,6 +37,15 @@ from guestdbg.kvm.soft.snapshot import snapshots
 from guestdbg.kvm.soft.snapshot.snapshots import SoftSnapshot
 from guestdbg.kvm.soft.state import LinuxVersion, Slot, VmState
 from guestdbg.kvm.soft.vcpu import SoftVcpu
+from guestdbg.kvm.soft.vgic import vgic, vgic_init, vgic_mmio_v3
+from guestdbg.kvm.soft.vgic.arm_vgic import (
+    VGIC_NR_PRIVATE_IRQS,
+    VGIC_NR_SGIS,
+    VGIC_V2,
+    VGIC_V3,
+    VgicDist,
+)
+from guestdbg.kvm.soft.vgic.vgic_kvm_device import VgicDevice
 from guestdbg.kvm.structures import VcpuInit
 
 PAGE: Final = 4096
@@ -59,6 +71,8 @@ class SoftVm(VmState):
 
     def check_extension(self, cap: int) -> int:
         self.check_open("KVM_CHECK_EXTENSION")
+        if cap == KVM_CAP_MAX_VCPUS:
+            return self.max_vcpus
         return check_extension(self.model.template, cap)
 
     def enable_cap(self, cap: int, args: Sequence[int] = ()) -> None:
@@ -148,9 +162,12 @@ class SoftVm(VmState):
 
     def create_vcpu(self, vcpu_id: int = 0) -> SoftVcpu:
         self.check_open("KVM_CREATE_VCPU")
-        if not 0 <= vcpu_id < MAX_VCPUS:
+        vgic_init.check_vcpu(self)
+        if not 0 <= vcpu_id < self.max_vcpus:
             raise KvmError(
-                errno.EINVAL, "KVM_CREATE_VCPU", f"id {vcpu_id}: 0 to {MAX_VCPUS - 1} are possible"
+                errno.EINVAL,
+                "KVM_CREATE_VCPU",
+                f"id {vcpu_id}: 0 to {self.max_vcpus - 1} are possible",
             )
         if any(vcpu.id == vcpu_id for vcpu in self.soft_vcpus):
             raise KvmError(errno.EEXIST, "KVM_CREATE_VCPU", f"there is a vCPU {vcpu_id} already")
@@ -161,7 +178,21 @@ class SoftVm(VmState):
         with self._stopped():
             self.soft_vcpus.append(vcpu)
             self.single_vcpu = len(self.soft_vcpus) == 1
+            if self.vgic is not None and self.vgic.model == VGIC_V3:
+                self._add_redist(self.vgic, vcpu)
         return vcpu
+
+    def _add_redist(self, dist: VgicDist, vcpu: SoftVcpu) -> None:
+        """Give a new vCPU's redistributor its place, if the address is set already."""
+        if not vgic_mmio_v3.register_redist(self, dist, len(self.soft_vcpus) - 1):
+            self.soft_vcpus.remove(vcpu)
+            self.single_vcpu = len(self.soft_vcpus) == 1
+            raise KvmError(
+                errno.EINVAL,
+                "KVM_CREATE_VCPU",
+                f"the redistributor of vCPU {vcpu.id} does not fit at its address, or overlaps "
+                "another frame",
+            )
 
     def preferred_target(self) -> VcpuInit:
         self.check_open("KVM_ARM_PREFERRED_TARGET")
@@ -172,36 +203,72 @@ class SoftVm(VmState):
     # -- devices and lines ------------------------------------------------------------------------
 
     def create_device(self, device_type: int, flags: int = 0) -> Device:
-        self.check_open("KVM_CREATE_DEVICE")
-        raise KvmError(
-            errno.ENODEV,
-            "KVM_CREATE_DEVICE",
-            f"device type {device_type}: the soft provider has no devices in the kernel yet "
-            "(no GIC)",
-        )
+        call = "KVM_CREATE_DEVICE"
+        self.check_open(call)
+        if device_type not in (VGIC_V2, VGIC_V3):
+            raise KvmError(
+                errno.ENODEV,
+                call,
+                f"no device of type {device_type}: the soft provider has the GICv2 "
+                f"(KVM_DEV_TYPE_ARM_VGIC_V2, {VGIC_V2}) and the GICv3 (KVM_DEV_TYPE_ARM_VGIC_V3, "
+                f"{VGIC_V3})",
+            )
+        if flags & KVM_CREATE_DEVICE_TEST:
+            return VgicDevice(None, device_type)
+        vgic_init.create(self, device_type)
+        return VgicDevice(self, device_type)
 
     def irq_line(self, irq: int, level: int) -> None:
-        self.check_open("KVM_IRQ_LINE")
+        call = "KVM_IRQ_LINE"
+        self.check_open(call)
         kind = irq >> KVM_ARM_IRQ_TYPE_SHIFT & 15
-        vcpu_index = (irq >> KVM_ARM_IRQ_VCPU_SHIFT & 255) + 256 * (
-            irq >> KVM_ARM_IRQ_VCPU2_SHIFT & 15
-        )
         number = irq & KVM_ARM_IRQ_NUM_MASK
-        if kind != KVM_ARM_IRQ_TYPE_CPU:
+        if kind == KVM_ARM_IRQ_TYPE_CPU:
+            self._cpu_line(irq, number, bool(level))
+            return
+        if kind not in (KVM_ARM_IRQ_TYPE_SPI, KVM_ARM_IRQ_TYPE_PPI):
+            raise KvmError(errno.EINVAL, call, f"type {kind}: there are 0 (CPU), 1 (SPI), 2 (PPI)")
+        if self.vgic is None:
+            raise KvmError(
+                errno.ENXIO,
+                call,
+                f"type {kind}: SPIs and PPIs need an interrupt controller (create_device), and "
+                "the machine has none; a vCPU's own IRQ and FIQ lines (type 0) exist",
+            )
+        if kind == KVM_ARM_IRQ_TYPE_PPI:
+            place = self.soft_vcpus.index(self._irq_vcpu(irq))
+            if not VGIC_NR_SGIS <= number < VGIC_NR_PRIVATE_IRQS:
+                raise KvmError(errno.EINVAL, call, f"PPI {number}: they are 16 to 31")
+            vgic_init.lazy_init(self, call)
+            vgic.inject_irq(self, place, number, bool(level))
+        else:
+            if number < VGIC_NR_PRIVATE_IRQS:
+                raise KvmError(errno.EINVAL, call, f"SPI {number}: they begin at 32")
+            vgic_init.lazy_init(self, call)
+            vgic.inject_irq(self, None, number, bool(level))
+
+    def _irq_vcpu(self, irq: int) -> SoftVcpu:
+        """The vCPU that KVM_IRQ_LINE names, by its id."""
+        wanted = (irq >> KVM_ARM_IRQ_VCPU_SHIFT & 255) + 256 * (irq >> KVM_ARM_IRQ_VCPU2_SHIFT & 15)
+        vcpu = next((v for v in self.soft_vcpus if v.id == wanted), None)
+        if vcpu is None:
+            raise KvmError(errno.EINVAL, "KVM_IRQ_LINE", f"there is no vCPU {wanted}")
+        return vcpu
+
+    def _cpu_line(self, irq: int, number: int, level: bool) -> None:
+        if self.vgic is not None:
             raise KvmError(
                 errno.ENXIO,
                 "KVM_IRQ_LINE",
-                f"type {kind}: SPIs and PPIs need an interrupt controller, and there is none; a "
-                "vCPU's own IRQ and FIQ lines (type 0) exist",
+                "type 0: the interrupt controller drives the vCPUs' own lines; it takes SPIs "
+                "(type 1) and PPIs (type 2)",
             )
-        vcpu = next((v for v in self.soft_vcpus if v.id == vcpu_index), None)
-        if vcpu is None:
-            raise KvmError(errno.EINVAL, "KVM_IRQ_LINE", f"there is no vCPU {vcpu_index}")
+        vcpu = self._irq_vcpu(irq)
         if number > KVM_ARM_IRQ_CPU_FIQ:
             raise KvmError(
                 errno.EINVAL, "KVM_IRQ_LINE", f"line {number}: a vCPU has IRQ (0) and FIQ (1)"
             )
-        requests.set_line(vcpu, number, bool(level))
+        requests.set_line(vcpu, number, level)
 
     def set_device_attr(self, group: int, attr: int, value: bytes) -> None:
         self._no_attr("KVM_SET_DEVICE_ATTR", group, attr)

@@ -18,12 +18,15 @@ from guestdbg.kvm.soft.register_fields import (
     U64,
 )
 from guestdbg.kvm.soft.state import PendingMmio, VcpuState
+from guestdbg.kvm.soft.vgic import vgic_mmio
 
 _ZEROS = tuple(bytes(n) for n in range(9))
 
 
-def io_mem_abort(vcpu: VcpuState, esr: int, fault_ipa: int) -> Exit:
+def io_mem_abort(vcpu: VcpuState, esr: int, fault_ipa: int) -> Exit | None:
     """Turn the syndrome of a data abort at guest-physical ``fault_ipa`` into an exit.
+
+    Returns None if the interrupt controller in the kernel has answered the access.
 
     Raises:
         KvmError: ENOSYS if the syndrome does not describe the access (ISV is 0: a pair,
@@ -45,13 +48,18 @@ def io_mem_abort(vcpu: VcpuState, esr: int, fault_ipa: int) -> Exit:
     is_write = bool(esr & ISS_WNR)
     length = 1 << (esr >> 22 & 3)
     register = esr >> 16 & 31
-    vcpu.mmio = PendingMmio(is_write, length, register, bool(esr & ISS_SSE), bool(esr & ISS_SF))
+    value = 0
+    if is_write and register != 31:
+        value = vcpu.cpu.get_x(register) & (1 << 8 * length) - 1
+    pending = PendingMmio(is_write, length, register, bool(esr & ISS_SSE), bool(esr & ISS_SF))
+    if vcpu.vm.vgic is not None:
+        answer = vgic_mmio.access(vcpu, fault_ipa, length, value if is_write else None)
+        if answer is not None:
+            _complete(vcpu, pending, answer)
+            return None
+    vcpu.mmio = pending
     vcpu.mmio_data = None
-    if is_write:
-        value = vcpu.cpu.get_x(register) if register != 31 else 0
-        data = (value & (1 << 8 * length) - 1).to_bytes(length, "little")
-    else:
-        data = _ZEROS[length]
+    data = value.to_bytes(length, "little") if is_write else _ZEROS[length]
     return ExitMmio(fault_ipa, data, length, is_write)
 
 
@@ -82,8 +90,12 @@ def handle_mmio_return(vcpu: VcpuState) -> None:
     if pending is None:
         return
     vcpu.mmio = None
+    _complete(vcpu, pending, int.from_bytes(vcpu.mmio_data or b"", "little"))
+
+
+def _complete(vcpu: VcpuState, pending: PendingMmio, value: int) -> None:
+    """Write what a read gives to its register, and skip the instruction."""
     if not pending.is_write and pending.register != 31:
-        value = int.from_bytes(vcpu.mmio_data or b"", "little")
         if pending.sign_extend and value >> (8 * pending.length - 1):
             value |= U64 << 8 * pending.length & U64
         if not pending.sixty_four:

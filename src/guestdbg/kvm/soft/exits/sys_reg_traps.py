@@ -16,6 +16,7 @@ from guestdbg.kvm.soft.exits.inject_fault import inject_undef, skip_instr
 from guestdbg.kvm.soft.register_fields import HCR_TVM, SCTLR_C, SCTLR_M
 from guestdbg.kvm.soft.registers.sys_regs import ID_REGISTERS, encodings, get_sys_reg
 from guestdbg.kvm.soft.state import VcpuState
+from guestdbg.kvm.soft.vgic import vgic, vgic_mmio_v3
 
 #: MSR (register); with bit 21 set MRS. The register's encoding is in bits 20 to 5.
 _MSR: Final = 0xD500_0000
@@ -96,6 +97,16 @@ def _read_id_register(encoding: int) -> Read:
     return lambda vcpu: get_sys_reg(vcpu, encoding)
 
 
+def _send_sgi(vcpu: VcpuState, value: int) -> None:
+    """ICC_SGI1R_EL1: SGIs of either group."""
+    vgic_mmio_v3.dispatch_sgi(vcpu, value, allow_group1=True)
+
+
+def _send_group0_sgi(vcpu: VcpuState, value: int) -> None:
+    """ICC_SGI0R_EL1, and ICC_ASGI1R_EL1, because there is one Security state."""
+    vgic_mmio_v3.dispatch_sgi(vcpu, value, allow_group1=False)
+
+
 #: Trapped accesses: encoding -> (read, write); None: the access is UNDEFINED.
 TRAPS: Final[dict[int, tuple[Read | None, Write | None]]] = {
     **DEBUG_TRAPS,
@@ -108,6 +119,11 @@ TRAPS: Final[dict[int, tuple[Read | None, Write | None]]] = {
     **dict.fromkeys(_ERROR_RECORDS, (_read_zero, wi)),
     SYSREGS["ERRIDR_EL1"].encoding: (_read_zero, None),
     SYSREGS["ERXFR_EL1"].encoding: (_read_zero, None),
+    # Trapped of a machine with a GICv3: ICC_SGI1R_EL1, ASGI1R, SGI0R; ICC_DIR_EL1.
+    encode16(3, 0, 12, 11, 5): (None, _send_sgi),
+    encode16(3, 0, 12, 11, 6): (None, _send_group0_sgi),
+    encode16(3, 0, 12, 11, 7): (None, _send_group0_sgi),
+    encode16(3, 0, 12, 11, 1): (None, vgic.deactivate_irq),
 }
 
 

@@ -64,6 +64,7 @@ def _set_pc(vcpu: VcpuState, value: int) -> None:
     if value not in (vcpu.cpu.pc, vcpu.cpu.pc + 4):
         # Somebody sends the vCPU elsewhere, for example back from a handler of the guest's.
         vcpu.cpu.forget_exceptions()
+        vcpu.waiting = False
     vcpu.cpu.pc = value
 
 

@@ -21,6 +21,7 @@ from guestdbg.arm64.idregs import (
 from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.kvm.constants import KVM_ARM_VCPU_PTRAUTH_ADDRESS, KVM_ARM_VCPU_PTRAUTH_GENERIC
 from guestdbg.kvm.soft.state import VcpuState
+from guestdbg.kvm.soft.vgic.arm_vgic import VGIC_V3
 
 _MIDR: Final = SYSREGS["MIDR_EL1"].encoding
 _PFR0: Final = SYSREGS["ID_AA64PFR0_EL1"].encoding
@@ -66,6 +67,7 @@ _PTRAUTH_FIELDS: Final = _masks(
 )
 
 _CSV2, _CSV3 = ID_AA64PFR0_EL1.field("CSV2"), ID_AA64PFR0_EL1.field("CSV3")
+_GIC = ID_AA64PFR0_EL1.field("GIC")
 _DEBUG_VER = ID_AA64DFR0_EL1.field("DebugVer")
 
 
@@ -90,9 +92,15 @@ def sanitised_id_reg(vcpu: VcpuState, encoding: int, value: int) -> int:
 
 
 def _sanitised_pfr0(vcpu: VcpuState, value: int) -> int:
-    """CSV2 and CSV3 say "not affected" also for processors from before these fields."""
+    """CSV2 and CSV3 say "not affected" also for processors from before these fields.
+
+    GIC announces the GICv3's system registers, if the machine has a GICv3.
+    """
     midr = vcpu.cpu.get_sysreg(_MIDR)
     meltdown_safe = (midr >> 24 & 0xFF, midr >> 4 & 0xFFF) in _MELTDOWN_SAFE
     spectre = int(_CSV2.get(value) > 0)
     meltdown = int(_CSV3.get(value) > 0 or meltdown_safe)
-    return value & ~(_CSV2.mask | _CSV3.mask) | _CSV2.put(spectre) | _CSV3.put(meltdown)
+    vgic = vcpu.vm.vgic
+    gicv3 = int(vgic is not None and vgic.model == VGIC_V3)
+    value &= ~(_CSV2.mask | _CSV3.mask | _GIC.mask)
+    return value | _CSV2.put(spectre) | _CSV3.put(meltdown) | _GIC.put(gicv3)

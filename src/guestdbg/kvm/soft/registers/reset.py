@@ -41,6 +41,7 @@ from guestdbg.kvm.soft.register_fields import (
     PSTATE_DAIF,
     PSTATE_EL1H,
 )
+from guestdbg.kvm.soft.registers import timer
 from guestdbg.kvm.soft.registers.id_regs import has_ptrauth
 from guestdbg.kvm.soft.registers.sys_regs import UNUSED_RESET, VDISR
 from guestdbg.kvm.soft.state import HOST_DEBUG_STATE, OWNER_FREE, LinuxVersion, VcpuState
@@ -155,6 +156,7 @@ def reset_vcpu(vcpu: VcpuState) -> None:
     """
     cpu = vcpu.cpu
     cpu.reset()
+    timer.reset(vcpu)
     cpu.pstate = RESET_PSTATE
     cpu.cptr_el2 = 0
     cpu.cnthctl_el2 = CNTHCTL_EL1PCTEN | CNTHCTL_EL1PCEN
@@ -175,6 +177,7 @@ def reset_vcpu(vcpu: VcpuState) -> None:
     vcpu.preserved_ss = 0
     vcpu.pc_adjustment = None
     vcpu.mmio = None
+    vcpu.waiting = False
 
     # Entries write only what differs from what the hardware holds, so that must be known.
     cpu.mdcr_el2 = vcpu.mdcr_el2 = 0

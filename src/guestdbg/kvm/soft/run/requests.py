@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.soft.register_fields import HCR_VF, HCR_VI
+from guestdbg.kvm.soft.registers import timer
 from guestdbg.kvm.soft.registers.reset import reset_vcpu, update_lines
 from guestdbg.kvm.soft.run.waiting import sleep
 from guestdbg.kvm.soft.state import VcpuState
+from guestdbg.kvm.soft.vgic import vgic, vgic_init
 
 
 def request(vcpu: VcpuState) -> None:
@@ -45,7 +47,10 @@ def set_line(vcpu: VcpuState, line: int, level: bool) -> None:
 
 def handle(vcpu: VcpuState) -> Exit | None:
     """Handle the requests since the last entry. Returns the exit that ends a sleep, or None."""
-    vcpu.vm.has_run = True
+    vm = vcpu.vm
+    if not vcpu.timer_enabled:
+        _first_run(vcpu)
+    vm.has_run = True
     while vcpu.stopped:
         exit_ = sleep(vcpu, None)
         if exit_ is not None:
@@ -54,7 +59,7 @@ def handle(vcpu: VcpuState) -> Exit | None:
     if vcpu.reset_state is not None:
         entry, context = vcpu.reset_state
         vcpu.reset_state = None
-        linux = vcpu.vm.linux
+        linux = vm.linux
         if linux.put is not None:
             linux.put(vcpu)
         reset_vcpu(vcpu)
@@ -63,4 +68,18 @@ def handle(vcpu: VcpuState) -> Exit | None:
         if linux.load is not None:
             linux.load(vcpu)
     update_lines(vcpu)
+    if vcpu.vgic_cpu is not None:
+        timer.update_irqs(vcpu)
+        vgic.refresh(vcpu, vcpu.vgic_cpu)
     return None
+
+
+def _first_run(vcpu: VcpuState) -> None:
+    """What the machine has is in place from here on (kvm_arch_vcpu_run_pid_change).
+
+    Raises:
+        KvmError: ENXIO, EINVAL, EBUSY: the interrupt controller is not complete.
+    """
+    if vcpu.vm.vgic is not None:
+        vgic_init.map_resources(vcpu.vm)
+    timer.enable(vcpu)

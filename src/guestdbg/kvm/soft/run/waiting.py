@@ -8,9 +8,25 @@ from guestdbg.kvm.exits import Exit, ExitIntr
 from guestdbg.kvm.soft.register_fields import HCR_VSE
 from guestdbg.kvm.soft.registers.timer import COUNTER_HZ
 from guestdbg.kvm.soft.state import VcpuState
+from guestdbg.kvm.soft.vgic.vgic import vcpu_pending_irq
 
 INTR: Final = ExitIntr()
 _IDLE: Final = ExitIntr(idle=True)
+
+
+def is_runnable(vcpu: VcpuState) -> bool:
+    """Whether a vCPU in a WFI has something to do (kvm_arch_vcpu_runnable, kvm_timer_is_pending).
+
+    A timer's output ends the WFI also if its interrupt is masked.
+    """
+    cpu = vcpu.cpu
+    return bool(
+        vcpu.irq_lines
+        or cpu.hcr_el2 & HCR_VSE
+        or cpu.vtimer_output
+        or cpu.ptimer_output
+        or vcpu_pending_irq(vcpu)
+    )
 
 
 def wait_for_interrupt(vcpu: VcpuState) -> Exit | None:
@@ -22,18 +38,40 @@ def wait_for_interrupt(vcpu: VcpuState) -> Exit | None:
 
     Returns the exit, or None: the guest runs on.
     """
-    cpu = vcpu.cpu
-    if vcpu.irq_lines or cpu.hcr_el2 & HCR_VSE or cpu.vtimer_output or cpu.ptimer_output:
+    if is_runnable(vcpu):
         return None
-    ticks = cpu.next_timer()
+    cpu = vcpu.cpu
     if vcpu.vm.clock == "host":
-        return sleep(vcpu, None if ticks is None else ticks / COUNTER_HZ)
+        return _sleep_until_runnable(vcpu)
+    ticks = cpu.next_timer()
     if vcpu.vm.single_vcpu:
         if ticks is None:
+            vcpu.waiting = True
             return _IDLE
         cpu.advance_counter(ticks)
         return None
     return _wait_with_others(vcpu, ticks)
+
+
+def continue_waiting(vcpu: VcpuState) -> Exit | None:
+    """A vCPU that waits in a WFI is run again: it waits on, if nothing has come for it.
+
+    Without an interrupt controller in the kernel nothing but a timer would end the wait, so it ends
+    here. It also ends after a kick, as in the kernel after a signal.
+
+    Returns the exit, or None: the guest runs on.
+    """
+    vcpu.waiting = False
+    if vcpu.vgic_cpu is None or vcpu.stopped or vcpu.reset_state is not None:
+        return None
+    if vcpu.kicked:
+        vcpu.kicked = False
+        vcpu.wake.clear()
+        return INTR
+    late = vcpu.vm.virtual_time - vcpu.cpu.counter
+    if late > 0 and not vcpu.vm.single_vcpu:
+        vcpu.cpu.advance_counter(late)
+    return wait_for_interrupt(vcpu)
 
 
 def _wait_with_others(vcpu: VcpuState, ticks: int | None) -> Exit | None:
@@ -44,7 +82,7 @@ def _wait_with_others(vcpu: VcpuState, ticks: int | None) -> Exit | None:
     vm, cpu = vcpu.vm, vcpu.cpu
     vcpu.waiting = True
     others = [v for v in vm.soft_vcpus if v is not vcpu and not v.stopped]
-    if not all(v.waiting for v in others):
+    if not all(v.waiting and not vcpu_pending_irq(v) for v in others):
         return _IDLE
     now = cpu.counter
     times = [] if ticks is None else [now + ticks]
@@ -59,7 +97,27 @@ def _wait_with_others(vcpu: VcpuState, ticks: int | None) -> Exit | None:
     vm.virtual_time = cpu.counter
     # If the timer is another vCPU's, the caller must run that one.
     own = cpu.vtimer_output or cpu.ptimer_output
-    return None if own else INTR
+    if own:
+        vcpu.waiting = False
+        return None
+    return INTR
+
+
+def _sleep_until_runnable(vcpu: VcpuState) -> Exit | None:
+    """WFI by the host's clock: sleep until an interrupt, a timer or a kick.
+
+    Also if the vCPU is powered off or reset meanwhile. Returns the exit of a kick, or None.
+    """
+    while True:
+        ticks = vcpu.cpu.next_timer()
+        exit_ = sleep(vcpu, None if ticks is None else ticks / COUNTER_HZ)
+        if exit_ is not None:
+            return exit_
+        # Without an interrupt controller any wake-up will do.
+        if vcpu.vgic_cpu is None or vcpu.stopped or vcpu.reset_state is not None:
+            return None
+        if is_runnable(vcpu):
+            return None
 
 
 def sleep(vcpu: VcpuState, seconds: float | None) -> Exit | None:
@@ -75,8 +133,10 @@ def sleep(vcpu: VcpuState, seconds: float | None) -> Exit | None:
         return _IDLE
     run_lock = vcpu.vm.run_lock
     run_lock.release()
-    vcpu.wake.wait(seconds)
-    run_lock.acquire()
+    try:
+        vcpu.wake.wait(seconds)
+    finally:
+        run_lock.acquire()
     vcpu.wake.clear()
     if vcpu.kicked:
         vcpu.kicked = False

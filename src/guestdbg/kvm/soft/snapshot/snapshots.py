@@ -23,6 +23,7 @@ from guestdbg.kvm.soft.snapshot.present_pages import (
     present_pages,
 )
 from guestdbg.kvm.soft.state import PendingMmio, Slot, VcpuState, VmState
+from guestdbg.kvm.soft.vgic import save as vgic_save
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
 
 PAGE: Final = 4096
@@ -46,6 +47,7 @@ NOT_SAVED: Final = frozenset(
         "slots",
         "smc_calls",
         "soft_vcpus",
+        "vgic",
     }
 )
 VCPU_NOT_SAVED: Final = frozenset(
@@ -60,6 +62,7 @@ VCPU_NOT_SAVED: Final = frozenset(
         "refuses_calls",
         "request_pending",
         "running",
+        "vgic_cpu",
         "vm",
         "wake",
     }
@@ -128,6 +131,7 @@ class SoftSnapshot(Snapshot):
         self.vcpus: list[tuple[VcpuState, ProcessorState, State]] = [
             (vcpu, vcpu.cpu.save_state(), vcpu_state(vcpu)) for vcpu in vm.soft_vcpus
         ]
+        self.vgic = vgic_save.save(vm.vgic) if vm.vgic is not None else None
         self.ticks = vm.model.template.counter
         self._instructions = tuple(vcpu.cpu.instructions for vcpu in vm.soft_vcpus)
 
@@ -232,6 +236,8 @@ def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
         vcpu.refuses_calls = vcpu.closed or vcpu.initialised_with is None
         # Power and interrupt lines may have changed: the next entry must look at them.
         vcpu.request_pending = True
+    if vm.vgic is not None and snapshot.vgic is not None:
+        vgic_save.restore(vm.vgic, snapshot.vgic)
     for name, value in snapshot.machine.items():
         setattr(vm, name, _kept(value))
     vm.latest_snapshot = weakref.ref(snapshot)
@@ -246,6 +252,14 @@ def _check_same(vm: VmState, snapshot: SoftSnapshot) -> None:
             "restore",
             f"the machine has {len(vm.soft_vcpus)} vCPUs, and had {len(had)} when the snapshot "
             "was taken: create all of them before the first snapshot",
+        )
+    gic, had_gic = vm.vgic, snapshot.vgic
+    if (gic is not None and gic.initialized) != (had_gic is not None and had_gic.initialized):
+        raise KvmError(
+            errno.EINVAL,
+            "restore",
+            "the interrupt controller was initialised after the snapshot was taken, or before it "
+            "and no longer: initialise it before the first snapshot",
         )
     for number in sorted(snapshot.regions.keys() | vm.slots.keys()):
         region, slot = snapshot.regions.get(number), vm.slots.get(number)
