@@ -117,10 +117,10 @@ def test_firmware_is_flashed_at_zero(board: Board, tmp_path: Path) -> None:
     assert regs(board)["x0"] == RAM
     assert board.read_phys(0, 40) == NOP * 10
     assert board.read_phys(RAM, 4) == FDT_MAGIC
-    address, memory, flags = board.vm.slots[1]  # type: ignore[attr-defined]
-    assert address == 0
-    assert len(memory) == 128 << 20, "both banks"
-    assert flags == KVM_MEM_READONLY
+    for slot, base in ((1, 0), (2, 64 << 20)):
+        address, memory, flags = board.vm.slots[slot]  # type: ignore[attr-defined]
+        assert (address, len(memory), flags) == (base, 64 << 20, KVM_MEM_READONLY)
+    assert b"cfi-flash" in board.device_tree()
 
 
 def test_flash_is_writable_where_there_is_no_read_only_memory(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def load(
     gic: GicVersion = "auto",
     seed: int | None = None,
     rtc: RtcStart = "auto",
+    flash_file: str | os.PathLike[str] | None = None,
+    flash_save: bool = False,
     regions: Sequence[Region] = (),
     devices: Sequence[MmioDevice] = (),
     drives: Sequence[str | os.PathLike[str] | DriveSpec] = (),
@@ -96,6 +98,8 @@ def load(
             it is linked.
         rtc: where the real-time clock starts, in seconds since 1970; ``"host"``; or ``"auto"``:
             the host's time if guests have that, otherwise the start of 2025.
+        flash_file: what is in the second bank of flash (0x04000000) of a firmware: EDK2 keeps its
+            variables there. It is only read, if ``flash_save`` is not set.
         regions: more memory (``guestdbg.machine.Region``), at other addresses than RAM.
         devices: devices of your own (``guestdbg.machine.MmioDevice``). They and ``regions`` take
             the place of the board's devices at the same addresses.
@@ -141,6 +145,8 @@ def load(
             gic=gic,
             seed=seed,
             rtc=rtc,
+            flash_file=flash_file,
+            flash_save=flash_save,
             regions=regions,
             devices=devices,
             drives=drives,

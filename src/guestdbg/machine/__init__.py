@@ -15,6 +15,8 @@ interrupts   the interrupt controller (GIC), which the provider emulates
 pl011        the UART
 pl031        the real-time clock
 pl061        the general-purpose I/O with the power button
+cfi_flash    the commands of a bank of flash
+flash        both banks of the board, and a file for the second
 mmio_device  devices of your own
 fw_cfg       what a firmware learns about the machine
 clock        the time of day that a board has

@@ -8,6 +8,7 @@ arrive as ``ExitSystemEvent``.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -45,10 +46,12 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.machine import devicetree
 from guestdbg.machine.bus import Bus
+from guestdbg.machine.cfi_flash import CfiFlash, CfiFlashState
 from guestdbg.machine.clock import BoardClock, RtcStart
 from guestdbg.machine.console import Console, ConsoleState
 from guestdbg.machine.device import Device, SupportsDeviceTree, SupportsState
 from guestdbg.machine.errors import MachineError
+from guestdbg.machine.flash import Flash, FlashFile, flash_node
 from guestdbg.machine.fw_cfg import FwCfg
 from guestdbg.machine.inputs import Inputs
 from guestdbg.machine.interrupts import (
@@ -60,8 +63,6 @@ from guestdbg.machine.interrupts import (
     no_interrupt,
 )
 from guestdbg.machine.layout import (
-    FLASH_BASE,
-    FLASH_SIZE,
     GPIO_SPI,
     MIB,
     PAGE_SIZE,
@@ -159,6 +160,9 @@ class Board(Closing):
             of 2025, so that every run is the same. From then on it follows the guest's time.
         unmapped: the result of an access at which neither this board nor QEMU's has a device:
             ``"abort"`` (an external abort, as in QEMU) or ``"zero"`` (it reads as zero).
+        flash_file: what is in the second bank of flash (at 0x04000000), if a firmware is loaded: a
+            path. What the guest writes to flash is lost at the end, if ``flash_save`` is not set:
+            then it is in the file.
         regions: more memory, at other addresses than RAM. It is not in the device tree.
         devices: devices of your own. They, and ``regions``, take the place of the board's own
             devices at the same addresses.
@@ -196,6 +200,8 @@ class Board(Closing):
         seed: int | None = None,
         rtc: RtcStart = "auto",
         unmapped: Literal["abort", "zero"] = "abort",
+        flash_file: str | os.PathLike[str] | None = None,
+        flash_save: bool = False,
         regions: Sequence[Region] = (),
         devices: Sequence[MmioDevice] = (),
         drives: Drives = (),
@@ -224,6 +230,10 @@ class Board(Closing):
         self.seed = seed
         self.console = Console() if console is None else console
         self.memory = PhysicalMemory()
+        if flash_save and flash_file is None:
+            raise MachineError("flash_save: there is no flash_file to write to")
+        self._flash: Flash | None = None
+        self._flash_file = None if flash_file is None else FlashFile(flash_file, save=flash_save)
         self.flash: Region | None = None
         self.ram = Region("RAM", RAM_BASE, memory_size)
         self.memory.add(self.ram)
@@ -243,6 +253,8 @@ class Board(Closing):
             self.vm.close()
             for backend in backends:
                 backend.close()
+            if self._flash_file is not None:
+                self._flash_file.close()
             raise
         self._before_dma: OnDeviceDma | None = None
         self._started = False
@@ -360,24 +372,23 @@ class Board(Closing):
         boot.set_one_reg(core_reg("pc"), entry)
 
     def map_flash(self, *, writable: bool = False) -> Region:
-        """Map both banks of flash at 0: memory that the guest can read and execute, but not write.
+        """Map both banks of flash at 0: memory that the guest reads and executes.
 
-        The guest can write it if ``writable`` is set, or the provider has no read-only memory
-        (KVM_CAP_READONLY_MEM).
+        It programs and erases it with flash commands. If ``writable`` is set, or the provider has
+        no read-only memory (KVM_CAP_READONLY_MEM), it writes it as it does RAM.
         """
         if self.flash is None:
-            can = bool(self.vm.check_extension(KVM_CAP_READONLY_MEM))
-            read_only = can and not writable
-            flash = Region("flash", FLASH_BASE, 2 * FLASH_SIZE, read_only=read_only)
-            self.memory.add(flash)
-            flags = KVM_MEM_READONLY if read_only else 0
-            self.vm.set_user_memory_region(1, FLASH_BASE, flash.buffer, flags)
-            self.flash = flash
+            self._flash = Flash(self.vm, writable=writable, file=self._flash_file)
+            self.flash = self._flash.region
+            self.memory.add(self.flash)
+            for bank in self._flash.banks:
+                self.bus.add(bank)
         return self.flash
 
-    def device_tree(self, *, initrd: tuple[int, int] | None = None) -> bytes:
+    def device_tree(self, *, initrd: tuple[int, int] | None = None, flash: bool = False) -> bytes:
         """The flattened device tree of this board.
 
+        ``flash``: it has the flash, also if that is not mapped yet.
         ``initrd``: the guest-physical address of an initial RAM disk, and the one after its end.
         """
         gic = self.gic
@@ -391,7 +402,8 @@ class Board(Closing):
                     for device in self.bus.devices
                     if isinstance(device, SupportsDeviceTree)
                     for node in device.device_tree_nodes()
-                ),
+                )
+                + ((flash_node(),) if flash or (self._flash and self._flash.banks) else ()),
                 bootargs=self.bootargs,
                 initrd=initrd,
                 seed=self.seed,
@@ -589,10 +601,16 @@ class Board(Closing):
         Inputs that were posted are delivered first.
 
         Raises:
-            MachineError: the provider has no snapshots, or the guest writes the file of a drive.
+            MachineError: the provider has no snapshots, or the guest writes the file of a drive
+                or of flash.
             KvmError: EBUSY while a vCPU runs.
         """
         vm = self._snapshots()
+        if self._flash_file is not None and self._flash_file.save:
+            raise MachineError(
+                f"the guest writes {self._flash_file.path} (flash_save), which a restore does not "
+                "take back: leave flash_save out for snapshots"
+            )
         self.deliver_inputs()
         devices = tuple(
             device.snapshot() if isinstance(device, SupportsState) else None
@@ -622,6 +640,11 @@ class Board(Closing):
                 "the snapshot is of another board: it can only be restored on that one"
             )
         self.console.flush()
+        if self._flash is not None and len(snapshot.devices) == len(self.bus.devices):
+            # Whether a bank is memory now must be as it was before the memory is restored.
+            for device, state in zip(self.bus.devices, snapshot.devices, strict=True):
+                if isinstance(device, CfiFlash) and isinstance(state, CfiFlashState):
+                    device.restore(state)
         vm.restore(snapshot.vm)
         self.inputs.stop_replay()
         self.inputs.discard()
@@ -644,6 +667,10 @@ class Board(Closing):
         for device in self.virtio:
             device.close()
         self.vm.close()
+        if self._flash is not None:
+            self._flash.close()
+        if self._flash_file is not None:
+            self._flash_file.close()
         self.memory.close()
 
 

@@ -191,7 +191,10 @@ def _load(
         size = len(ramdisk.contents)
         start = places.initrd(size, str(ramdisk.path))
         placed = Segment(start, size, size, start)
-    tree = board.device_tree(initrd=None if placed is None else (placed.address, placed.end))
+    tree = board.device_tree(
+        initrd=None if placed is None else (placed.address, placed.end),
+        flash=plan.needs_flash and not plan.flash_writable,
+    )
     tree_address = places.device_tree(len(tree), at_base=plan.tree_at_base)
     if tree_address is None and ramdisk is not None:
         raise OutsideMemoryError(
