@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from guestdbg.cli.output_file import Existing, OutputFile
-from guestdbg.cli.running import diagnosis, keyboard
+from guestdbg.cli.running import diagnosis, keyboard, panic
 from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.load_options import guest_options
 from guestdbg.cli.running.messages import show_messages
@@ -46,8 +46,9 @@ Examples:
 
 \b
 Exit status: 0 the guest powered off, or there were enough hits (--count);
-1 an error, see the message; 2 a wrong command line; 124 a limit was reached;
-130 Ctrl-C, or Ctrl-] with --raw.
+1 an error, see the message; 2 a wrong command line; 3 the guest's kernel
+panicked (--on-panic); 124 a limit was reached; 130 Ctrl-C, or Ctrl-] with
+--raw.
 """,
 )
 @click.argument("guest", type=click.Path(path_type=Path))
@@ -214,11 +215,14 @@ def run(
             outcome = guest_run.failed(error)
         totals = guest_run.totals()
         if log is not None:
-            log.write(
-                record(machine, outcome, totals, armed) | {"vcpus": diagnosis.records(machine)}
-            )
+            end = record(machine, outcome, totals, armed) | {"vcpus": diagnosis.records(machine)}
+            if outcome.reason == "panic":
+                end["panic"] = panic.record(machine, backtrace_limit)
+            log.write(end)
         print_summary(terminal, machine, outcome, totals, armed)
-        if failure is None and outcome.reason not in ("exit", "count", "output"):
+        if outcome.reason == "panic":
+            terminal.line(*panic.lines(machine, backtrace_limit))
+        elif failure is None and outcome.reason not in ("exit", "count", "output"):
             terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
         incomplete = terminal.console_failure is not None or (log is not None and log.failed)
         ctx.exit(outcome.status or int(incomplete))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 from guestdbg.closing import Closing
 from guestdbg.debugger.breakpoints.registry import PointRegistry
@@ -28,6 +28,7 @@ from guestdbg.debugger.execution.step_commands import StepCommands
 from guestdbg.debugger.memory.address_space import AddressSpace, virtual
 from guestdbg.debugger.memory.integer_access import IntegerAccess
 from guestdbg.debugger.messages.guest_messages import GuestMessages
+from guestdbg.debugger.messages.kernel_panic import KernelReports
 from guestdbg.debugger.point_methods import PointMethods
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
@@ -47,6 +48,11 @@ from guestdbg.semihosting import Semihosting, SemihostingCalls, SemihostingError
 __all__ = ["Guest"]
 
 log = logging.getLogger(__name__)
+
+OnPanic = Literal["stop", "continue"]
+#: The functions of a kernel in which it prints that it panics, and how deep below the console is.
+_PANIC_FUNCTIONS = {"panic", "vpanic"}
+_FRAMES_TO_PANIC = 128
 
 
 class Guest(PointMethods, IntegerAccess, Closing):
@@ -68,6 +74,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
         heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit.
         linux_image: the guest-physical address and the size of the Linux Image that was loaded;
             None: the guest is none.
+        on_panic: ``"stop"``: the panic of a Linux kernel ends the run, with the reason
+            ``"panic"``; ``"continue"``: it does not.
         use_hit_programs: whether the provider may decide hits itself, if it can, which only makes
             them faster; None: unless ``GUESTDBG_PLAIN`` is set.
 
@@ -94,6 +102,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
         semihosting: bool | Semihosting = False,
         heap: tuple[int, int, int, int] = (0, 0, 0, 0),
         linux_image: tuple[int, int] | None = None,
+        on_panic: OnPanic = "stop",
         use_hit_programs: bool | None = None,
     ) -> None:
         if integer("overwatch", overwatch) < 0:
@@ -143,6 +152,11 @@ class Guest(PointMethods, IntegerAccess, Closing):
         self._linux: Any = None
         if linux_image is not None:
             self._linux = import_module("guestdbg.linux").attach(self, *linux_image)
+        if on_panic not in get_args(OnPanic):
+            raise InvalidLocation(f"on_panic is {on_panic!r}: it must be 'stop' or 'continue'")
+        self._stop_at_panic = on_panic == "stop"
+        self._reports = KernelReports(self._panicked)
+        board.console.observer = self._reports.feed
 
     def _catch_calls(self) -> None:
         """Have semihosting calls of the guest caught, which has just been loaded."""
@@ -151,6 +165,27 @@ class Guest(PointMethods, IntegerAccess, Closing):
         if target.vector_catch is not None:
             boot = self._scheduler.vcpus[0]
             target.vector_catch.refresh(boot.number, boot.vcpu, boot.space)
+
+    @property
+    def kernel_reports(self) -> tuple[str, ...]:
+        """The first lines on the console in which a Linux kernel has reported a fault (an oops)."""
+        return tuple(self._reports.notes)
+
+    def _panicked(self, text: str) -> None:
+        """A kernel's panic is on the console. A program may have printed the text of another."""
+        if not self._guard.running_here:
+            return
+        functions = {
+            frame.location.function
+            for vcpu in self._scheduler.vcpus
+            for frame in vcpu.cpu.backtrace(_FRAMES_TO_PANIC)
+        } - {None}
+        if functions and not functions & _PANIC_FUNCTIONS:
+            log.debug("no vCPU is in panic(): %s", text)
+        elif self._stop_at_panic:
+            self._scheduler.request_stop("panic", text)
+        else:
+            log.warning("the guest's kernel panics: %s", text)
 
     # ---- symbols and locations ---------------------------------------------------------------
 
@@ -453,6 +488,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
             raise GuestBusy("a running guest cannot be closed: interrupt() it first")
         self._closed = True
         self.board.bus.on_access = self.board.before_dma = self.board.on_dma = None
+        self.board.console.observer = None
         if self._target.semihosting is not None:
             self._target.semihosting.close()
         self.board.close()

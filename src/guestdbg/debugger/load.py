@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from guestdbg.debugger.errors import near
-from guestdbg.debugger.guest import Guest
+from guestdbg.debugger.guest import Guest, OnPanic
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.validation import integer
 from guestdbg.kvm import KvmError, open_kvm
@@ -67,6 +67,7 @@ def load(
     drives: Sequence[str | os.PathLike[str] | DriveSpec] = (),
     net: str | NetSpec | None = None,
     entropy: bool = False,
+    on_panic: OnPanic = "stop",
     overwatch: int = 0,
     semihosting: bool | Semihosting = False,
     **options: Any,
@@ -109,6 +110,8 @@ def load(
             card (virtio-net) at a network of its own, from which the guest reaches **every service
             at 127.0.0.1 of the host**. None: it has none.
         entropy: a source of random numbers (virtio-rng), which follow from ``seed``.
+        on_panic: ``"stop"``: the panic of a Linux kernel ends ``run()`` with the reason
+            ``"panic"``; ``"continue"``: it does not.
         overwatch: bytes that one register may watch for several watches, if there are not enough
             registers.
         semihosting: provide semihosting (HLT #0xF000): True, or a ``guestdbg.Semihosting`` with
@@ -181,6 +184,7 @@ def load(
             semihosting=semihosting,
             heap=_heap(board, loaded),
             linux_image=_linux_image(loaded),
+            on_panic=on_panic,
         )
     except BaseException:
         if board is not None:

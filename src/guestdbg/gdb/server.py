@@ -167,7 +167,7 @@ class Server(Closing):
                 self.last = stop
                 if self._had_client and not ended_before:
                     return "exited"
-            if stop.reason in ("exit", "error", "hit"):
+            if stop.reason in ("exit", "error", "hit", "panic"):
                 self._stopped = stop
                 self._announce(f"{_why(stop)}; it is stopped, and a debugger can attach")
             elif stop.reason == "idle":
@@ -292,6 +292,8 @@ def _why(stop: Stop) -> str:
         return f"the guest {stop.detail or 'ended'}"
     if stop.reason == "error":
         return f"the guest cannot run on: {stop.detail}"
+    if stop.reason == "panic":
+        return f"the guest's kernel panics: {stop.detail}"
     return str(stop)
 
 

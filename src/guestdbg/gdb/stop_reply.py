@@ -77,7 +77,7 @@ def stop_event(
     """
     if stop.reason == "interrupt":
         return StopEvent(index, SIGINT, b"", stop)
-    if stop.reason in ("error", "idle"):
+    if stop.reason in ("error", "idle", "panic"):
         return StopEvent(index, SIGABRT, b"", stop)
     reason = b""
     # Points that are not the client's also stop the guest: `monitor watch`, the serving program.

@@ -61,6 +61,8 @@ class Console:
         self._recent = bytearray()
         self.listener: Callable[[bytes], object] | None = None
         """Called with the output, in the same pieces as the sink."""
+        self.observer: Callable[[bytes], object] | None = None
+        """The same for the debugger, which looks for the panic of a kernel."""
         self.on_sink_error: Callable[[Exception], object] | None = None
         """Called with an error of the sink (a full disk, a reader that has gone); that piece of the
         output is lost. None: the error is raised where the guest runs."""
@@ -186,6 +188,8 @@ class Console:
             if self.on_sink_error is None:
                 raise
             self.on_sink_error(error)
+        if self.observer is not None:
+            self.observer(data)
         if self.listener is not None:
             self.listener(data)
 

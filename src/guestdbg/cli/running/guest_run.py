@@ -25,6 +25,7 @@ SLICE_SECONDS = 0.5
 # A guest that waits for input by semihosting is asked this often.
 INPUT_POLL_SECONDS = 0.02
 
+STATUS_PANIC = 3
 STATUS_LIMIT = 124
 
 
@@ -158,6 +159,10 @@ class GuestRun:
                 return self._timed_out()
             case "interrupt":
                 return None
+            case "panic":
+                return RunOutcome(
+                    "panic", f"the guest's kernel panicked: {stop.detail}", STATUS_PANIC
+                )
             case "idle" if stop.detail == WAITS_FOR_INPUT:
                 return self._wait_for_input()
             case "idle":

@@ -135,15 +135,20 @@ def record(number: int, label: str, hit: Hit, backtrace: Backtrace | None) -> di
             found["new_reason"] = hit.new_reason
     found["esr_el2"] = f"{hit.syndrome:#x}"
     if backtrace is not None:
-        found["backtrace"] = [
-            {
-                "pc": f"{frame.pc:#x}",
-                "function": frame.location.function,
-                "file": frame.location.file,
-                "line": frame.location.line,
-                "inlined": frame.inlined,
-            }
-            for frame in backtrace
-        ]
+        found["backtrace"] = frame_records(backtrace)
         found["backtrace_cut"] = backtrace.cut
     return found
+
+
+def frame_records(backtrace: Backtrace) -> list[dict[str, Any]]:
+    """The frames of a backtrace as JSON objects."""
+    return [
+        {
+            "pc": f"{frame.pc:#x}",
+            "function": frame.location.function,
+            "file": frame.location.file,
+            "line": frame.location.line,
+            "inlined": frame.inlined,
+        }
+        for frame in backtrace
+    ]

@@ -108,6 +108,13 @@ _OPTIONS = (
         help="Give the guest random numbers that follow from N; a kernel uses them for KASLR.",
     ),
     click.option(
+        "--on-panic",
+        type=click.Choice(["stop", "continue"]),
+        default="stop",
+        show_default=True,
+        help="Whether the panic of a Linux kernel ends the run.",
+    ),
+    click.option(
         "--overwatch",
         metavar="N",
         type=number,

@@ -73,6 +73,8 @@ def _notes(guest: Guest, armed: ArmedPoints) -> Iterator[str]:
     """What the counts do not say."""
     if missing := _unimplemented(guest):
         yield f"UNDEFINED to the guest: {'; '.join(missing)}"
+    for text in guest.kernel_reports:
+        yield f"the guest's kernel reported: {text}"
     if armed.waiting is not None:
         yield f"--after {armed.waiting} was never reached: nothing else was set"
     for label, point in armed.points:
@@ -111,6 +113,7 @@ def record(guest: Guest, outcome: RunOutcome, totals: Totals, armed: ArmedPoints
         "seconds": round(totals.seconds, 3),
         "instructions": totals.instructions,
         "unimplemented": _unimplemented(guest),
+        "kernel_reports": list(guest.kernel_reports),
         "points": [
             {
                 "point": label,

@@ -11,7 +11,7 @@ from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.driver import InternalBreakpoints, VcpuDriver
 from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
-from guestdbg.debugger.vcpu.stop import Outcome, Stop
+from guestdbg.debugger.vcpu.stop import Outcome, Reason, Stop
 from guestdbg.kvm import ExitIntr, SupportsInstructionCount, SupportsInstructionLimit
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
 
@@ -63,6 +63,8 @@ class Scheduler:
         )
         self._turn = 0
         self._interrupted = False
+        #: A stop that something beside the vCPU has asked for: its vCPU, reason and detail.
+        self._requested: tuple[int, Reason, str] | None = None
         self._timed_out = False
         self._timeout: float | None = None
         self._max_instructions: int | None = None
@@ -88,6 +90,16 @@ class Scheduler:
     def forget_interrupt(self) -> None:
         """Take back an ``interrupt`` that has not ended a run."""
         self._interrupted = False
+
+    def request_stop(self, reason: Reason, detail: str) -> None:
+        """End the run with the Stop of the current vCPU, which is in a device access.
+
+        Only the thread that runs the guest may call it.
+        """
+        self._requested = self._turn, reason, detail
+        self._target.attention = True
+        # The board goes on after a device access, until the vCPU is kicked.
+        self.current.vcpu.kick()
 
     def _wake(self) -> None:
         self._target.attention = True
@@ -269,6 +281,10 @@ class Scheduler:
         target = self._target
         if target.attention:
             target.attention = False
+            if self._requested is not None:
+                (self._turn, reason, detail), self._requested = self._requested, None
+                target.attention = self._interrupted or self._timed_out
+                return self.current.stop(reason, detail)
             if self._interrupted:
                 self._interrupted = False
                 return self.current.stop("interrupt")

@@ -1,8 +1,9 @@
-"""What a guest wants and does not get here: devices, instructions. Said once each.
+"""What a guest wants and does not get here, said once each; and what its kernel reports.
 
 extensions      the extension that an instruction belongs to
 unimplemented   instructions of extensions that the processor does not have
 guest_messages  the messages of one guest, and who is told of them
+kernel_panic    the panic of a Linux kernel, from the text on its console
 """
 
 from guestdbg.debugger.messages.guest_messages import GuestMessages

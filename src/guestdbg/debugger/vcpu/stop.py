@@ -13,7 +13,9 @@ from guestdbg.kvm import ExitIntr
 
 __all__ = ["Outcome", "Reason", "Stop"]
 
-Reason = Literal["hit", "step", "until", "exit", "timeout", "limit", "interrupt", "idle", "error"]
+Reason = Literal[
+    "hit", "step", "until", "exit", "panic", "timeout", "limit", "interrupt", "idle", "error"
+]
 
 
 @hexadecimal("pc")
@@ -25,6 +27,7 @@ class Stop:
         reason: ``"hit"``: a handler returned STOP, or a point without a handler was hit;
             ``"step"``: the step is complete; ``"until"``: the location to run to is reached;
             ``"exit"``: the guest powered off or asked for a reset (``detail`` says which);
+            ``"panic"``: a Linux kernel has printed that it panics (``detail`` has the text);
             ``"timeout"``, ``"limit"``, ``"interrupt"``: the time is over, the instructions are
             executed, ``interrupt()`` was called; ``"idle"``: every vCPU waits for an interrupt
             that nothing in the guest will raise; ``"error"``: the provider cannot continue.
