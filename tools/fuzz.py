@@ -7,10 +7,10 @@ thousand of each seed, compared with Unicorn), ``pieces`` (the same program, int
 anywhere), ``packets`` (a debugger's client that sends anything to the server), ``framing`` (streams
 of packets, compared with the tests' model; these two count packets as instructions), ``hits``
 (programs with points of every kind, evaluated by the provider and by Python), ``files`` (files that
-are damaged, or made to be expensive; counts changes as instructions). They run in separate
-processes; the processor is built with the address and undefined-behaviour sanitizers into
-build/sanitizer. A failing case is shrunk and saved under build/fuzz, with the command that runs it
-again.
+are damaged, or made to be expensive; counts changes as instructions), ``devices`` (registers and
+queues of a board's devices; counts accesses as instructions). They run in separate processes; the
+processor is built with the address and undefined-behaviour sanitizers into build/sanitizer. A
+failing case is shrunk and saved under build/fuzz, with the command that runs it again.
 
     make fuzz                          until interrupted
     make fuzz FUZZ_SECONDS=600         for ten minutes
@@ -36,7 +36,18 @@ ROOT = Path(__file__).parents[1]
 WORKER = ROOT / "tools" / "fuzz_worker.py"
 SANITIZED = ROOT / "build" / "sanitizer"
 FOUND = ROOT / "build" / "fuzz"
-KINDS = ("cpu", "soft", "translation", "pieces", "packets", "framing", "hits", "files", "simd")
+KINDS = (
+    "cpu",
+    "soft",
+    "translation",
+    "pieces",
+    "packets",
+    "framing",
+    "hits",
+    "files",
+    "simd",
+    "devices",
+)
 ACTIONS = 24
 BATCH = {
     "cpu": 100,
@@ -48,6 +59,7 @@ BATCH = {
     "hits": 200,
     "files": 100,
     "simd": 20,
+    "devices": 40,
 }
 SECONDS = 600  # for a batch: hundreds of times what it takes
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fuzz_cpu
+import fuzz_devices
 import fuzz_files
 import fuzz_framing
 import fuzz_packets
@@ -118,6 +119,7 @@ def _files(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> i
 
 KINDS: dict[str, Run] = {
     "cpu": _of(fuzz_cpu.CpuCase),
+    "devices": _of(fuzz_devices.DeviceCase),
     "soft": _of(fuzz_soft.SoftCase),
     "translation": _translation,
     "pieces": _pieces,

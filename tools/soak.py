@@ -34,6 +34,7 @@ COUNTS: dict[str, int] = {
     "soft": 8_000,
     "translation": 3_000,
     "pieces": 1_000,
+    "devices": 10_000,
 }
 PARTS = tuple(part for part in COUNTS if part in fuzz.KINDS)
 _EVERY = 10.0  # seconds between two lines of progress
