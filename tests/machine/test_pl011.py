@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guestdbg.machine.console import Console
-from guestdbg.machine.pl011 import FIFO_DEPTH, LCR_FEN, Flag, Interrupt, Pl011, Reg
+from guestdbg.machine.pl011 import (
+    CR_LBE,
+    DR_BE,
+    DR_OE,
+    FIFO_DEPTH,
+    LCR_BRK,
+    LCR_FEN,
+    Flag,
+    Interrupt,
+    Pl011,
+    Reg,
+)
 
 
 @pytest.fixture
@@ -156,3 +167,72 @@ def test_stored_registers_keep_the_bits_that_exist(value: int) -> None:
         assert uart.read(reg, 4) == value & mask
     uart.reset()
     assert uart.read(Reg.IBRD, 4) == 0
+
+
+# ---- loopback ------------------------------------------------------------------------------------
+
+LOOPBACK = 0x300 | CR_LBE
+
+
+def test_in_loopback_the_guest_hears_itself_and_nobody_else() -> None:
+    output = bytearray()
+    console = Console(output.extend)
+    uart = Pl011(console)
+    uart.write(Reg.CR, 4, LOOPBACK)
+    console.feed(b"typed")
+    uart.write(Reg.DR, 4, ord("x"))
+    console.flush()
+    assert (uart.read(Reg.DR, 4), bytes(output)) == (ord("x"), b"")
+    assert uart.read(Reg.FR, 4) & Flag.RXFE
+    uart.write(Reg.CR, 4, 0x300)
+    assert uart.read(Reg.DR, 4) == ord("t"), "the line is connected again"
+
+
+def test_an_overrun_loses_a_byte_and_marks_the_next(uart: Pl011) -> None:
+    uart.write(Reg.LCR_H, 4, LCR_FEN)
+    uart.write(Reg.CR, 4, LOOPBACK)
+    for byte in range(FIFO_DEPTH):
+        uart.write(Reg.DR, 4, byte)
+    assert not uart.read(Reg.RIS, 4) & Interrupt.OE
+    uart.write(Reg.DR, 4, 99)
+    assert uart.read(Reg.RIS, 4) & Interrupt.OE
+    assert [uart.read(Reg.DR, 4) for _ in range(FIFO_DEPTH)] == list(range(FIFO_DEPTH))
+    uart.write(Reg.DR, 4, 100)
+    assert uart.read(Reg.DR, 4) == DR_OE | 100
+    assert uart.read(Reg.RSR, 4) == 8
+    uart.write(Reg.RSR, 4, 0)
+    assert uart.read(Reg.RSR, 4) == 0
+
+
+def test_a_break_is_received_as_a_zero_with_its_error(uart: Pl011) -> None:
+    uart.write(Reg.CR, 4, LOOPBACK)
+    uart.write(Reg.LCR_H, 4, LCR_BRK)
+    assert uart.read(Reg.RIS, 4) & Interrupt.BE
+    assert (uart.read(Reg.DR, 4), uart.read(Reg.RSR, 4)) == (DR_BE, 4)
+    uart.write(Reg.LCR_H, 4, 0)
+    uart.write(Reg.ICR, 4, Interrupt.BE)
+    assert not uart.read(Reg.RIS, 4) & Interrupt.BE
+    assert uart.read(Reg.FR, 4) & Flag.RXFE, "one break, one byte"
+
+
+@pytest.mark.parametrize(
+    ("bit", "flag", "interrupt"),
+    [
+        (1 << 10, Flag.DSR, Interrupt.DSR),
+        (1 << 11, Flag.CTS, Interrupt.CTS),
+        (1 << 12, Flag.DCD, Interrupt.DCD),
+        (1 << 13, Flag.RI, Interrupt.RI),
+    ],
+)
+def test_modem_signals_come_back(bit: int, flag: Flag, interrupt: Interrupt) -> None:
+    levels: list[bool] = []
+    uart = Pl011(Console(), on_interrupt=levels.append)
+    uart.write(Reg.IMSC, 4, 0xF)
+    uart.write(Reg.CR, 4, 0x300 | bit)
+    assert (uart.read(Reg.FR, 4) & flag, levels) == (0, []), "only in loopback"
+    uart.write(Reg.CR, 4, LOOPBACK | bit)
+    assert uart.read(Reg.FR, 4) & flag == flag
+    assert (uart.read(Reg.MIS, 4), levels) == (interrupt, [True])
+    uart.write(Reg.ICR, 4, interrupt)
+    uart.write(Reg.CR, 4, LOOPBACK)
+    assert (uart.read(Reg.MIS, 4), levels) == (interrupt, [True, False, True]), "both edges"

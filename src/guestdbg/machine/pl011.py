@@ -1,14 +1,16 @@
-"""The PL011 UART, with what firmware and kernels use to print, to read, and to wait for input.
+"""The PL011 UART.
 
 Source: Arm PrimeCell UART (PL011) Technical Reference Manual, DDI 0183, chapter 3. The baud rate
 has no effect: a byte is sent at once, and the transmitter is never full or busy. As in QEMU, the
-UART also works before the guest has enabled it. DMA and modem lines do nothing.
+UART also works before the guest has enabled it. DMA does nothing. The console is a line without
+errors and without modem signals, so that breaks, overruns and the modem's interrupts come only in
+loopback, from what the guest sends itself.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
@@ -45,6 +47,10 @@ class Reg(IntEnum):
 class Flag(IntFlag):
     """Bits of UARTFR."""
 
+    CTS = 1 << 0
+    DSR = 1 << 1
+    DCD = 1 << 2
+    RI = 1 << 8
     RXFE = 1 << 4
     TXFF = 1 << 5
     RXFF = 1 << 6
@@ -52,11 +58,19 @@ class Flag(IntFlag):
 
 
 class Interrupt(IntFlag):
-    """The interrupts that this UART raises: bits of UARTIMSC, UARTRIS, UARTMIS and UARTICR."""
+    """The interrupts: bits of UARTIMSC, UARTRIS, UARTMIS and UARTICR."""
 
+    RI = 1 << 0
+    CTS = 1 << 1
+    DCD = 1 << 2
+    DSR = 1 << 3
     RX = 1 << 4
     TX = 1 << 5
     RT = 1 << 6
+    FE = 1 << 7
+    PE = 1 << 8
+    BE = 1 << 9
+    OE = 1 << 10
 
 
 # UARTFR with an empty, a partly filled and a full receive FIFO. They are constants because firmware
@@ -67,7 +81,20 @@ _FLAGS_FULL = int(Flag.TXFE | Flag.RXFF)
 
 _RX, _TX, _RT = int(Interrupt.RX), int(Interrupt.TX), int(Interrupt.RT)
 
+LCR_BRK = 1 << 0
 LCR_FEN = 1 << 4
+
+CR_LBE = 1 << 7
+# In loopback these bits of UARTCR are the modem's signals: (bit of UARTCR, of UARTFR, interrupt).
+_LOOPED = (
+    (1 << 10, int(Flag.DSR), int(Interrupt.DSR)),  # DTR
+    (1 << 11, int(Flag.CTS), int(Interrupt.CTS)),  # RTS
+    (1 << 12, int(Flag.DCD), int(Interrupt.DCD)),  # Out1
+    (1 << 13, int(Flag.RI), int(Interrupt.RI)),  # Out2
+)
+
+# UARTDR has the errors of a byte in bits 8 to 11; UARTRSR has those of the byte read last.
+DR_BE, DR_OE = 1 << 10, 1 << 11
 INTERRUPT_MASK = 0x7FF
 
 # Registers that only store what is written, with the bits that are implemented.
@@ -93,6 +120,8 @@ class Pl011State(NamedTuple):
     stored: tuple[tuple[int, int], ...]
     raised: int
     received: tuple[int, ...]
+    errors: int
+    overrun: bool
     level: bool
     polled: bool
 
@@ -121,14 +150,18 @@ class Pl011:
         self._polled = False
         self._stored: dict[int, int] = {}
         self._raised = 0
+        #: Bytes with their errors, as they are read from UARTDR.
         self._receive: deque[int] = deque()
+        self._errors = 0
+        self._overrun = False
         self.reset()
 
     def reset(self) -> None:
         """Set all registers to their reset values, and empty the receive FIFO."""
         self._stored = dict.fromkeys(_STORED, 0) | _RESET
-        self._raised = 0
+        self._raised = self._errors = 0
         self._receive.clear()
+        self._overrun = False
         self._update()
         self.poll()
 
@@ -147,6 +180,8 @@ class Pl011:
             tuple(self._stored.items()),
             self._raised,
             tuple(self._receive),
+            self._errors,
+            self._overrun,
             self.level,
             self._polled,
         )
@@ -159,15 +194,24 @@ class Pl011:
         self._stored = dict(state.stored)
         self._raised = state.raised
         self._receive = deque(state.received)
+        self._errors, self._overrun = state.errors, state.overrun
         self.level = state.level
         self._polled = state.polled
 
     def poll(self) -> None:
-        """Take typed input and raise its interrupts. The board calls it when there is some."""
+        """Take typed input and raise its interrupts. The board calls it when there is some.
+
+        In loopback the line is not connected to the receiver: typed input waits.
+        """
         room = self._depth - len(self._receive)
-        data = self.console.take(room)
-        if not data:
+        if room <= 0 or self._stored[Reg.CR] & CR_LBE:
             return
+        data = self.console.take(room)
+        if data:
+            self._received(data)
+
+    def _received(self, data: Iterable[int]) -> None:
+        """Put bytes into the FIFO, which has room for them."""
         self._receive.extend(data)
         if len(self._receive) >= self._receive_trigger:
             self._raised |= _RX
@@ -182,13 +226,15 @@ class Pl011:
         For a guest that reads its console by semihosting.
         """
         count = min(limit, len(self._receive))
-        return bytes(self._receive.popleft() for _ in range(count))
+        return bytes(self._receive.popleft() & 0xFF for _ in range(count))
 
     def read(self, offset: int, size: int) -> int:
         if offset == Reg.FR:
             return self._flags()
         if offset == Reg.DR:
             return self._read_data()
+        if offset == Reg.RSR:
+            return self._errors
         if offset == Reg.RIS:
             return self._raised
         if offset == Reg.MIS:
@@ -204,30 +250,66 @@ class Pl011:
         if offset == Reg.FR:
             # Typed input that is not delivered yet will be when the guest goes on.
             received = len(self._receive) or min(self.console.pending_input, self._depth)
-            if not received:
-                return _FLAGS_EMPTY
-            return _FLAGS_FULL if received >= self._depth else _FLAGS_SOME
+            return self._flags_for(received)
         return self.read(offset, 4)
 
     def write(self, offset: int, size: int, value: int) -> None:
         if offset == Reg.DR:
             self._polled = False
-            self.console.put(value & 0xFF)
+            if self._stored[Reg.CR] & CR_LBE:
+                self._loop_back(value & 0xFF)
+            else:
+                self.console.put(value & 0xFF)
             if not self._raised & _TX:
                 self._raised |= _TX
                 self._update()
         elif offset == Reg.ICR:
             self._raised &= ~value
             self._update()
+        elif offset == Reg.RSR:
+            self._errors = 0
+            self._overrun = False
         elif offset in self._stored:
             mask = _STORED[offset]
             if offset == Reg.LCR_H and (value ^ self._stored[offset]) & LCR_FEN:
                 self._receive.clear()  # a change of the FIFO's depth empties it
+            before = self._stored[offset]
             self._stored[offset] = value & mask
+            if self._stored[Reg.CR] & CR_LBE or offset == Reg.CR:
+                self._loop_signals(offset, before)
             if offset == Reg.IMSC and not value & _TX:
                 self.console.flush()  # an interrupt-driven driver has sent all: this is a prompt
             self._update()
             self.poll()
+
+    def _loop_back(self, value: int) -> None:
+        """The guest sends a byte, or a break, to itself."""
+        if len(self._receive) < self._depth:
+            self._received((value | DR_OE * self._overrun,))
+            self._overrun = False
+        else:  # the byte is lost, and the next one says so
+            self._overrun = True
+            self._raised |= Interrupt.OE
+            self._update()
+
+    def _loop_signals(self, offset: int, before: int) -> None:
+        """A register was written: in loopback it may have sent a break or moved modem signals."""
+        control = self._stored[Reg.CR]
+        if offset == Reg.LCR_H and self._stored[offset] & ~before & LCR_BRK:
+            self._raised |= Interrupt.BE
+            self._loop_back(DR_BE)
+        elif offset == Reg.CR:
+            old, new = self._modem_signals(before), self._modem_signals(control)
+            for _, flag, interrupt in _LOOPED:
+                if (old ^ new) & flag:
+                    self._raised |= interrupt
+
+    @staticmethod
+    def _modem_signals(control: int) -> int:
+        """The bits of UARTFR for a value of UARTCR."""
+        if not control & CR_LBE:
+            return 0
+        return sum(flag for bit, flag, _ in _LOOPED if control & bit)
 
     @property
     def _depth(self) -> int:
@@ -246,14 +328,20 @@ class Pl011:
             self._polled = True  # read once: drivers check TXFF before they send each byte
             if self.console.received:
                 self.poll()
-            if not self._receive:
-                return _FLAGS_EMPTY
-        return _FLAGS_FULL if len(self._receive) >= self._depth else _FLAGS_SOME
+        return self._flags_for(len(self._receive))
+
+    def _flags_for(self, received: int) -> int:
+        """UARTFR with this number of bytes in the receive FIFO."""
+        signals = self._modem_signals(self._stored[Reg.CR])
+        if not received:
+            return _FLAGS_EMPTY | signals
+        return (_FLAGS_FULL if received >= self._depth else _FLAGS_SOME) | signals
 
     def _read_data(self) -> int:
         if not self._receive:
             self.poll()
         byte = self._receive.popleft() if self._receive else 0
+        self._errors = byte >> 8
         if self.console.received:
             self.poll()
         if len(self._receive) < self._receive_trigger:
