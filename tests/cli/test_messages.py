@@ -13,7 +13,7 @@ SKIP = (0xD538402A, 0x9100114A, 0xD518402A, 0xD69F03E0)  # elr_el1 += 4, by x10;
 OFF = (0xD2B08000, 0xF2800100, 0xD4000002)  # x0 = 0x84000008; hvc: PSCI SYSTEM_OFF
 LDG = 0xD9600020
 LDADD = 0xB8210002
-GIC = (0xD2A10001, 0xB9400020)  # x1 = 0x08000000; ldr w0, [x1]
+PCI = (0xD2A7E001, 0xB9400020)  # x1 = 0x3f000000; ldr w0, [x1]
 
 
 def raw(path: Path, *code: int, handler: tuple[int, ...] = SKIP) -> str:
@@ -28,12 +28,12 @@ def raw(path: Path, *code: int, handler: tuple[int, ...] = SKIP) -> str:
 
 @pytest.mark.parametrize("plain", ["", "1"])
 def test_each_is_said_once_and_logged(tmp_path: Path, plain: str) -> None:
-    guest = raw(tmp_path / "guest.bin", *GIC, *GIC, LDG, LDG, LDADD, *OFF)
+    guest = raw(tmp_path / "guest.bin", *PCI, *PCI, LDG, LDG, LDADD, *OFF)
     log = tmp_path / "log.jsonl"
     command = ("run", guest, "--kind", "raw", "--log", str(log), "--cpu", "cortex-a57")
     result = guestdbg(*command, GUESTDBG_PLAIN=plain)
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count("GIC distributor, which this board does not have") == 1
+    assert result.stderr.count("(ECAM), which this board does not have") == 1
     assert result.stderr.count("'ldg x0, [x1]'") == 1
     assert "-march=armv8-a+nomemtag" in result.stderr
     lse = "LSE: LDADD (this processor, cortex-a57, has no FEAT_LSE; cpu='max' has it)"
@@ -41,8 +41,8 @@ def test_each_is_said_once_and_logged(tmp_path: Path, plain: str) -> None:
     assert f"UNDEFINED to the guest: MTE: LDG; {lse}" in summary
     events = [json.loads(line) for line in log.read_text().splitlines()]
     device, instruction, _, end = events
-    assert (device["event"], device["address"]) == ("missing_device", "0x8000000")
-    assert (device["device"], device["aborted"]) == ("GIC distributor", False)
+    assert (device["event"], device["address"]) == ("missing_device", "0x3f000000")
+    assert (device["device"], device["aborted"]) == ("PCI Express configuration space (ECAM)", False)
     assert instruction["event"] == "unimplemented_instruction"
     assert instruction["encoding"] == "0xd9600020"
     assert instruction["feature"] == "FEAT_MTE"
@@ -52,9 +52,9 @@ def test_each_is_said_once_and_logged(tmp_path: Path, plain: str) -> None:
 
 
 def test_trace_only_has_no_lines_for_people(tmp_path: Path) -> None:
-    guest = raw(tmp_path / "guest.bin", *GIC, *OFF)
+    guest = raw(tmp_path / "guest.bin", *PCI, *OFF)
     result = guestdbg("run", guest, "--kind", "raw", "--trace-only")
-    assert "GIC" not in result.stderr.split("--")[0]
+    assert "ECAM" not in result.stderr.split("--")[0]
     assert [json.loads(line)["event"] for line in result.stdout.splitlines()] == [
         "missing_device",
         "end",
