@@ -42,7 +42,10 @@ def test_each_is_said_once_and_logged(tmp_path: Path, plain: str) -> None:
     events = [json.loads(line) for line in log.read_text().splitlines()]
     device, instruction, _, end = events
     assert (device["event"], device["address"]) == ("missing_device", "0x3f000000")
-    assert (device["device"], device["aborted"]) == ("PCI Express configuration space (ECAM)", False)
+    assert (device["device"], device["aborted"]) == (
+        "PCI Express configuration space (ECAM)",
+        False,
+    )
     assert instruction["event"] == "unimplemented_instruction"
     assert instruction["encoding"] == "0xd9600020"
     assert instruction["feature"] == "FEAT_MTE"
