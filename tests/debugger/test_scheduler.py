@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
-from guestdbg.check.assembler import NOP, flat, mov
+from guestdbg.check.assembler import NOP, access, add, flat, mov
 from guestdbg.debugger import InvalidLocation
 from guestdbg.debugger.execution import ResumeAction
 
-from .assembled import CODE, assembled
+from .assembled import CODE, DATA, assembled
 from .conftest import Load
 
 SELF = 0x14000000
@@ -52,3 +55,36 @@ def test_bad_actions_are_refused(start: Load) -> None:
         guest.resume({})
     with pytest.raises(InvalidLocation, match="no vCPU 1"):
         guest.resume({1: ResumeAction()})
+
+
+def test_kicks_do_not_change_the_order_of_execution() -> None:
+    """Two vCPUs count in the same word, without atomics: each lost count shows the order."""
+    loop = [access("ldr", 0, 1), add(0, 0, 1), add(2, 2, 1), access("str", 0, 1), 0x17FFFFFC]
+
+    def play(kicks: bool) -> tuple[list[int], list[int], int]:
+        done = threading.Event()
+        with assembled(flat(mov(1, DATA), loop), vcpus=2) as guest:
+            vcpus = guest.board.vcpus
+            guest.vcpus[1].pc = CODE
+            vcpus[1].set_mp_state(0)
+
+            def disturb() -> None:
+                while not done.is_set():
+                    time.sleep(0.001)
+                    for vcpu in vcpus:
+                        vcpu.kick()
+
+            thread = threading.Thread(target=disturb)
+            if kicks:
+                thread.start()
+            try:
+                stop = guest.run(max_instructions=8_000_003)
+            finally:
+                done.set()
+                if kicks:
+                    thread.join()
+            assert stop.reason == "limit"
+            counts = [vcpu.instructions for vcpu in vcpus]  # type: ignore[attr-defined]
+            return counts, [cpu.x[2] for cpu in guest.vcpus], guest.read_u64(DATA)
+
+    assert play(True) == play(False)

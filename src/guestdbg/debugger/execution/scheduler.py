@@ -312,7 +312,18 @@ class Scheduler:
             self._target.limits[driver.number] = limit
             vcpu.max_instructions = limit
             self._target.limited = True
-            return driver.advance()
+            # A kick does not end the turn: when it comes depends on the host, and must not decide in
+            # which order the guest's instructions are executed. Nothing retired twice: the vCPU
+            # waits for another one.
+            futile = 0
+            while True:
+                before = vcpu.instructions
+                outcome = driver.advance()
+                if isinstance(outcome, Stop) or outcome.idle or self._target.attention:
+                    return outcome
+                futile = futile + 1 if vcpu.instructions == before else 0
+                if futile == 2 or vcpu.instructions >= limit:
+                    return outcome
         timer = threading.Timer(TURN_SECONDS, vcpu.kick)
         timer.daemon = True
         timer.start()

@@ -38,6 +38,7 @@ def wait_for_interrupt(vcpu: VcpuState) -> Exit | None:
 
     Returns the exit, or None: the guest runs on.
     """
+    vcpu.waiting = False
     if is_runnable(vcpu):
         return None
     cpu = vcpu.cpu
@@ -57,12 +58,13 @@ def continue_waiting(vcpu: VcpuState) -> Exit | None:
     """A vCPU that waits in a WFI is run again: it waits on, if nothing has come for it.
 
     Without an interrupt controller in the kernel nothing but a timer would end the wait, so it ends
-    here. It also ends after a kick, as in the kernel after a signal.
+    here. In the kernel it also ends with a signal; here a kick leaves the guest as it is, so that
+    it runs the same whenever it is kicked.
 
     Returns the exit, or None: the guest runs on.
     """
-    vcpu.waiting = False
     if vcpu.vgic_cpu is None or vcpu.stopped or vcpu.reset_state is not None:
+        vcpu.waiting = False
         return None
     if vcpu.kicked:
         vcpu.kicked = False
@@ -108,15 +110,20 @@ def _sleep_until_runnable(vcpu: VcpuState) -> Exit | None:
 
     Also if the vCPU is powered off or reset meanwhile. Returns the exit of a kick, or None.
     """
+    vcpu.waiting = True
     while True:
         ticks = vcpu.cpu.next_timer()
         exit_ = sleep(vcpu, None if ticks is None else ticks / COUNTER_HZ)
         if exit_ is not None:
             return exit_
         # Without an interrupt controller any wake-up will do.
-        if vcpu.vgic_cpu is None or vcpu.stopped or vcpu.reset_state is not None:
-            return None
-        if is_runnable(vcpu):
+        if (
+            vcpu.vgic_cpu is None
+            or vcpu.stopped
+            or vcpu.reset_state is not None
+            or is_runnable(vcpu)
+        ):
+            vcpu.waiting = False
             return None
 
 
