@@ -312,9 +312,9 @@ class Scheduler:
             self._target.limits[driver.number] = limit
             vcpu.max_instructions = limit
             self._target.limited = True
-            # A kick does not end the turn: when it comes depends on the host, and must not decide in
-            # which order the guest's instructions are executed. Nothing retired twice: the vCPU
-            # waits for another one.
+            # A kick does not end the turn: when it comes depends on the host, which must not decide
+            # in which order the guest's instructions are executed. If twice in succession nothing
+            # retires, the vCPU waits for another one.
             futile = 0
             while True:
                 before = vcpu.instructions
