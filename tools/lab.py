@@ -125,8 +125,13 @@ def on_the_software_kvm(linux: str, words: list[str]) -> dict[str, Any]:
 
 
 def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Report:
-    """Plays random programs from a seed on, on both sides. Prints unexplained differences."""
+    """Plays random programs from a seed on, on both sides, and a quarter more with interrupts.
+
+    Prints unexplained differences.
+    """
     last = seed + number - 1
+    programs = [generate(n) for n in range(seed, seed + number)]
+    programs += [generate(n, with_interrupts=True) for n in range(seed, seed + number // 4)]
     print(f"lab: {side} and soft: random programs of seeds {seed} to {last}", flush=True)
     report = campaign.Report()
     options = software_options(lab.description["kernel"], lab.description["cpu"])
@@ -136,7 +141,7 @@ def random_programs(lab: Lab, side: str, number: int, seed: int) -> campaign.Rep
         LabSide(lab) as there,
     ):
         here = campaign.LocalSide(brief, full)
-        for _ in campaign.run(map(generate, range(seed, last + 1)), here, there, report):
+        for _ in campaign.run(programs, here, there, report):
             pass
     for found in report.unexplained:
         print("\n".join(program_lines(found.program, instruction)))

@@ -26,7 +26,6 @@ EVERYTHING_THERE = {
     "ID_AA64PFR0_EL1.EL3 is 0: without EL3 these values are reserved",
     "Linux 6.14 and later promise otherwise (this is 6.14)",
     "Linux 6.19 and later promise this (this is 6.14)",
-    "KVM_CAP_IRQCHIP is 0: there is no interrupt controller",
 }
 
 

@@ -11,13 +11,13 @@ import click
 
 from guestdbg.check.differential import campaign
 from guestdbg.check.differential.compare import Difference
-from guestdbg.check.differential.generate import generate
+from guestdbg.check.differential.generate import generate, of_name
 from guestdbg.check.differential.lab_side import LabSide
 from guestdbg.check.differential.players import playing_on
 from guestdbg.check.differential.program import Program, ProgramError, dumps, loads
 from guestdbg.check.differential.rules import RULES
 from guestdbg.check.differential.show import comparison_lines, program_lines
-from guestdbg.check.differential.trace import Trace, TraceLine, from_json, to_json
+from guestdbg.check.differential.trace import Trace, from_json, to_json
 from guestdbg.cli.group import EXIT_PROBLEM
 from guestdbg.cli.lab_options import lab_options
 from guestdbg.cli.output_file import OutputFile
@@ -37,6 +37,9 @@ _NUMBER = click.option(
 )
 _SEED = click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the first program."
+)
+_INTERRUPTS = click.option(
+    "--interrupts", is_flag=True, help="Programs with interrupts, on a machine with a GICv3."
 )
 
 
@@ -61,6 +64,7 @@ def differential() -> None:
 @differential.command()
 @_NUMBER
 @_SEED
+@_INTERRUPTS
 @click.option(
     "--programs",
     type=click.File("r"),
@@ -80,13 +84,14 @@ def differential() -> None:
 def run(
     number: int,
     seed: int,
+    interrupts: bool,
     programs: IO[str] | None,
     kvm: dict[str, str],
     full: bool,
     traces: Path,
 ) -> None:
     """Run programs on one KVM and write their traces."""
-    chosen: Iterable[Program] = map(generate, range(seed, seed + number))
+    chosen: Iterable[Program] = _programs(number, seed, interrupts)
     if programs is not None:
         # One line at a time: the writer of the programs may wait for each trace (LabSide does).
         chosen = map(loads, iter(programs.readline, ""))
@@ -124,20 +129,19 @@ def compare(context: click.Context, a: IO[str], b: IO[str], programs: IO[str] | 
             raise ProgramError(
                 "the two files are not traces of the same programs in the same order"
             )
-        program = known.get(x.name) or _program_of(x)
+        program = known.get(x.name) or of_name(x.name)
         report.add(program, x, y)
     _print_report(context, report)
 
 
-def _program_of(line: TraceLine) -> Program:
-    if not line.name.lstrip("-").isdigit():
-        raise ProgramError(f"program {line.name} is not from a seed: give its file with --programs")
-    return generate(int(line.name))
+def _programs(number: int, seed: int, interrupts: bool) -> Iterable[Program]:
+    return (generate(n, with_interrupts=interrupts) for n in range(seed, seed + number))
 
 
 @differential.command(short_help="Compare the software KVM with the lab's.")
 @_NUMBER
 @_SEED
+@_INTERRUPTS
 @lab_options
 @click.option(
     "--shrink",
@@ -148,14 +152,19 @@ def _program_of(line: TraceLine) -> Program:
 )
 @click.pass_context
 def lab(
-    context: click.Context, number: int, seed: int, chosen: dict[str, Any], shrink: int
+    context: click.Context,
+    number: int,
+    seed: int,
+    interrupts: bool,
+    chosen: dict[str, Any],
+    shrink: int,
 ) -> None:
     """Compare the software KVM with the real one of the lab (see `guestdbg lab`).
 
     Exit status: 0 if every difference is explained, 1 otherwise.
     """
     started = time.monotonic()
-    programs = map(generate, range(seed, seed + number))
+    programs = _programs(number, seed, interrupts)
     with contextlib.ExitStack() as stack:
         machine = stack.enter_context(Lab(**chosen))
         there = stack.enter_context(LabSide(machine))
@@ -198,9 +207,10 @@ def _print_program(program: Program) -> None:
 @click.argument("seed", type=int)
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON that `run --programs` reads.")
 @click.option("--trace", is_flag=True, help="Print its trace on the software KVM, too.")
-def show(seed: int, as_json: bool, trace: bool) -> None:
+@_INTERRUPTS
+def show(seed: int, as_json: bool, trace: bool, interrupts: bool) -> None:
     """Print the program of a seed."""
-    program = generate(seed)
+    program = generate(seed, with_interrupts=interrupts)
     if as_json:
         click.echo(dumps(program))
         return

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from guestdbg.check import assembler as asm
 from guestdbg.check.differential import layout
-from guestdbg.check.differential.generate import generate
+from guestdbg.check.differential.generate import generate, of_name
 from guestdbg.check.differential.play import Player
 from guestdbg.check.differential.program import (
     Debug,
+    Line,
     Program,
     ProgramError,
     SetReg,
@@ -29,11 +30,11 @@ from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW
 seeds = st.integers(0, 1 << 40)
 
 
-@given(seeds)
+@given(seeds, st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_a_seed_is_a_program(seed: int) -> None:
-    program = generate(seed)
-    assert generate(seed) == program
+def test_a_seed_is_a_program(seed: int, interrupts: bool) -> None:
+    program = generate(seed, with_interrupts=interrupts)
+    assert of_name(program.name) == program
     assert loads(dumps(program)) == program
     assert all(0 <= word < 1 << 32 for word in program.code + program.vectors)
     assert 4 * len(program.code) <= layout.PAGE
@@ -86,6 +87,25 @@ def test_there_is_everything_in_them() -> None:
     assert {"DBGBC", "DBGBV", "DBGWC", "DBGWV", "MDSCR", "OSLSR"} <= names
 
 
+def test_programs_with_interrupts_have_them() -> None:
+    programs = [generate(seed, with_interrupts=True) for seed in range(100)]
+    words = Counter(word for p in programs for word in p.code)
+    for one in ("ICC_SGI1R_EL1", "ICC_PMR_EL1", "ICC_EOIR1_EL1", "ICC_IGRPEN1_EL1"):
+        assert any(word & ~0x1F == asm.msr(one, 0) for word in words), one
+    assert words[asm.daifclr(2)] > 100
+    lines = {a for p in programs for a in p.all_actions() if isinstance(a, Line)}
+    assert {(a.intid, a.level) for a in lines} == {
+        (intid, level) for intid in (layout.EDGE, layout.LEVEL) for level in (0, 1)
+    }
+    assert not any(isinstance(a, Line) for n in range(100) for a in generate(n).all_actions())
+
+
+@pytest.mark.parametrize("name", ["", "i", "x", "7:shrunk1", "7ii", "7I", "--7"])
+def test_names_of_no_seed(name: str) -> None:
+    with pytest.raises(ProgramError, match="not from a seed"):
+        of_name(name)
+
+
 @pytest.fixture(scope="module")
 def player() -> Iterator[Player]:
     pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
@@ -108,6 +128,17 @@ def test_they_end_and_meet_what_they_are_for(player: Player) -> None:
     taken = Counter(entry[0] >> 26 for trace in traces for entry in trace.taken)
     for ec in (0x00, 0x15, 0x24, 0x25, 0x30, 0x31, 0x33, 0x34, 0x35, 0x3C):
         assert taken[ec], f"no guest takes exception class {ec:#x} itself"
+
+
+def test_interrupts_are_taken(player: Player) -> None:
+    traces = [player.play(generate(seed, with_interrupts=True)) for seed in range(150)]
+    assert sum(trace.kicked for trace in traces) <= 3
+    taken = Counter(
+        entry[0] for trace in traces for entry in trace.taken if entry[4] in (0x280, 0x480)
+    )
+    for intid in (0, 1, 2, 3, layout.EDGE, layout.LEVEL):
+        assert taken[intid] >= 3, f"INTID {intid}"
+    assert {"GICD_ISPENDR1", "ICC_AP1R0_EL1"} <= traces[0].final.keys()
 
 
 @given(seeds)

@@ -506,6 +506,33 @@ def test_a_step_while_mdscr_is_written() -> None:
     assert rule(p, twice, other) is None
 
 
+def test_an_interrupt_or_a_debug_exception() -> None:
+    irq = (3, layout.CODE + 4, 0x145, 0, 0x280)
+    step = (EC.SOFTSTP_CUR << 26, layout.CODE + 4, 0x145, 0, 0x200)
+    one, other = trace(DONE, taken=(irq,)), trace(DONE, taken=(step,), memory=1)
+    p = replace(STORE, interrupts=True)
+    assert rule(p, one, other) == rule(p, other, one) == "interrupt-or-debug-exception"
+    assert rule(STORE, one, other) is None
+    elsewhere = trace(DONE, taken=((*step[:1], layout.CODE + 8, *step[2:]),), memory=1)
+    assert rule(p, one, elsewhere) is None
+    svc = trace(DONE, taken=((EC.SVC64 << 26, *step[1:]),), memory=1)
+    assert rule(p, one, svc) is None
+    # Another interrupt is not explained.
+    assert rule(p, one, trace(DONE, taken=((2, *irq[1:]),), memory=1)) is None
+
+
+def test_a_step_of_an_eoi() -> None:
+    p = replace(program(asm.msr("ICC_EOIR1_EL1", 3)), interrupts=True)
+    here = {"pc": layout.CODE + 4}
+    one = trace(("debug", STEP & ~(1 << 24), 0, -1), **here)
+    other = trace(("debug", STEP, 0, -1), **here)
+    assert rule(p, one, other) == "step-of-an-eoi"
+    # QEMU takes the step first.
+    assert rule(p, other, one) is None
+    assert rule(replace(p, interrupts=False), one, other) is None
+    assert rule(replace(p, code=(asm.msr("ICC_PMR_EL1", 3),)), one, other) is None
+
+
 def test_injected_syndromes() -> None:
     high = DABT | 0x10 | 0xFFFFFFFF << 32
     one, other = trace(DONE, ESR_EL1=DABT | 0x10), trace(DONE, ESR_EL1=high)

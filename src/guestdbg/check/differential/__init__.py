@@ -3,6 +3,7 @@
 layout              the memory map of a random program
 vectors             the guest's exception vectors
 program             a program: its code, its registers, and what the host does
+controller          the interrupt controller of a program with interrupts
 initial             registers and memory before a program runs
 trace               what was observed of a program, exit by exit
 generate/           makes the program of a seed

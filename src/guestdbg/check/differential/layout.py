@@ -29,6 +29,11 @@ DIGESTED |= {"read-only": READ_ONLY, "log": LOG, "stack": STACK}
 NOWHERE = 0x09000000
 DONE = NOWHERE + 0x800
 
+#: The frames of the interrupt controller of a program with interrupts, and the SPIs that it uses:
+#: one that is edge-triggered, one that is level-sensitive.
+GICD, GICR = 0x08000000, 0x080A0000
+EDGE, LEVEL = 40, 41
+
 MAIR = 0x04FF
 TCR = 25 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 2 << 32
 #: RES1 bits; EL0 may use cache operations, WFI and WFE, and write DAIF.

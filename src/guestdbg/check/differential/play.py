@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from guestdbg.arm64.esr import EC
-from guestdbg.check.differential import layout
+from guestdbg.check.differential import controller, layout
 from guestdbg.check.differential.initial import memory_of, system_registers
 from guestdbg.check.differential.program import (
     Action,
     Complete,
     Debug,
     HitPolicy,
+    Line,
     OnHit,
     Program,
     SetReg,
@@ -114,6 +115,7 @@ class Player:
             vm.set_user_memory_region(0, layout.RAM, memory)
             vcpu = vm.create_vcpu(0)
             vcpu.init(vm.preferred_target().with_feature(KVM_ARM_VCPU_PSCI_0_2))
+            device = controller.create(vm) if program.interrupts else None
             for name, value in system_registers(program):
                 vcpu.set_one_reg(sys_reg(name), value)
             for n, value in enumerate(program.x):
@@ -125,6 +127,8 @@ class Player:
             vcpu.set_one_reg(PSTATE, 0x3C5 if program.el else 0x3C0)
             where = Where(self._kvm.provider, self._kvm.linux, vcpu.get_one_reg(_MIDR))
             trace = _Playing(program, vcpu, memory, self._watchdog, self._full).trace()
+            if device is not None:
+                trace = replace(trace, final={**trace.final, **controller.final(device)})
             return replace(trace, where=where)
 
     def play_all(self, programs: Iterable[Program]) -> Iterator[Trace]:
@@ -228,6 +232,8 @@ class _Playing:
                 self.vcpu.set_one_reg(reg, action.value)
             case OnHit():
                 self.policy = action.policy
+            case Line():
+                controller.set_line(self.vcpu.vm, action.intid, action.level)
             case Complete():
                 self.vcpu.immediate_exit = True
                 try:

@@ -57,12 +57,21 @@ class Complete:
     """KVM_RUN with immediate_exit: KVM completes a pending access and does not enter the guest."""
 
 
-Action = Debug | SetReg | OnHit | Complete
+@dataclass(frozen=True, slots=True)
+class Line:
+    """KVM_IRQ_LINE of an SPI."""
+
+    intid: int
+    level: int
+
+
+Action = Debug | SetReg | OnHit | Complete | Line
 _ACTIONS: dict[str, type[Action]] = {
     "debug": Debug,
     "set": SetReg,
     "hit": OnHit,
     "complete": Complete,
+    "line": Line,
 }
 _NAMES = {kind: name for name, kind in _ACTIONS.items()}
 
@@ -82,6 +91,7 @@ class Program:
         sysregs: initial values of system registers, in addition to those of every program.
         script: (number of exits before them, the host's actions); 0: before the guest runs.
         variant: empty, or the number of a shrunk program.
+        interrupts: whether the machine has an interrupt controller (``controller``).
         exits: the maximum number of exits.
     """
 
@@ -95,12 +105,13 @@ class Program:
     sysregs: tuple[tuple[str, int], ...] = ()
     script: tuple[tuple[int, tuple[Action, ...]], ...] = ()
     variant: str = ""
+    interrupts: bool = False
     exits: int = field(default=MAX_EXITS)
 
     @property
     def name(self) -> str:
-        """The name that identifies it in traces: the seed and the variant."""
-        return f"{self.seed}{self.variant and ':' + self.variant}"
+        """The name that identifies it in traces: seed, "i" if it has interrupts, variant."""
+        return f"{self.seed}{'i' * self.interrupts}{self.variant and ':' + self.variant}"
 
     def actions(self, exits: int) -> tuple[Action, ...]:
         """What the host does after this number of exits."""

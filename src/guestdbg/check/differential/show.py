@@ -10,7 +10,7 @@ from guestdbg.arm64.exception_class import exception_class
 from guestdbg.check.assembler import NOP
 from guestdbg.check.differential import layout
 from guestdbg.check.differential.compare import Difference
-from guestdbg.check.differential.program import Complete, Debug, OnHit, Program, SetReg
+from guestdbg.check.differential.program import Complete, Debug, Line, OnHit, Program, SetReg
 from guestdbg.check.differential.trace import Seen, Trace
 from guestdbg.kvm.structures import control_names
 
@@ -27,7 +27,8 @@ Disassemble = Callable[[bytes, int], str | None]
 def program_lines(program: Program, disassemble: Disassemble | None = None) -> Iterator[str]:
     """The program in readable lines."""
     mmu = "on" if program.mmu else "off"
-    yield f"program {program.name}: EL{program.el}, MMU {mmu}, at most {program.exits} exits"
+    gic = ", a GICv3" if program.interrupts else ""
+    yield f"program {program.name}: EL{program.el}, MMU {mmu}{gic}, at most {program.exits} exits"
     x = [f"x{n}={v:#x}" for n, v in enumerate(program.x) if v and n not in (25, 26)]
     yield "  " + " ".join((*x, *(f"{n}={v:#x}" for n, v in program.sysregs)))
     for at, actions in program.script:
@@ -58,6 +59,8 @@ def _action(action: object) -> str:
             return f"{action.name} = {action.value:#x}"
         case OnHit():
             return f"after hits: {action.policy}"
+        case Line():
+            return f"KVM_IRQ_LINE of SPI {action.intid}: {action.level}"
         case Complete():
             return "KVM_RUN with immediate_exit"
     return str(action)

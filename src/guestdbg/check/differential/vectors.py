@@ -74,12 +74,36 @@ def _when_asked(bit: int, name: str, words: list[int]) -> list[asm.Item]:
     return [asm.tbz(24, bit.bit_length() - 1, name), words, asm.label(name)]
 
 
-def vectors(policy: str, step_policy: str) -> tuple[int, ...]:
-    """The instructions from ``layout.VECTORS`` on."""
+def _interrupt() -> list[asm.Item]:
+    """Acknowledge an interrupt, log its INTID in place of the syndrome, disable a level, EOI."""
+    return [
+        asm.label("interrupt"),
+        asm.mrs(28, "ICC_IAR1_EL1"),
+        asm.orr_reg(24, 31, 28),
+        asm.access("str", 28, 26, 8, mode="post"),
+        _log("ELR_EL1", "SPSR_EL1", "FAR_EL1"),
+        asm.access("str", 29, 26, 8, mode="post"),
+        asm.sub(25, 25, 1),
+        asm.cbz(25, "end"),
+        asm.sub(27, 24, layout.LEVEL),
+        asm.cbnz(27, "eoi"),
+        asm.mov(28, layout.GICD + 0x184),  # GICD_ICENABLER1
+        asm.mov(27, 1 << layout.LEVEL - 32),
+        asm.access("strw", 27, 28),
+        asm.label("eoi"),
+        asm.msr("ICC_EOIR1_EL1", 24),
+        asm.ISB,
+        asm.ERET,
+    ]
+
+
+def vectors(policy: str, step_policy: str, *, interrupts: bool = False) -> tuple[int, ...]:
+    """The instructions from ``layout.VECTORS`` on. ``interrupts``: IRQs are acknowledged."""
     table: list[asm.Item] = []
     for offset in range(0, 0x800, 0x80):
+        target = "interrupt" if interrupts and offset in (0x280, 0x480) else "taken"
         # QEMU clears the flags when an exception is taken: clear them on every KVM.
-        table += [asm.msr("NZCV", 31), asm.mov(29, offset), asm.b("taken"), [asm.NOP] * 29]
+        table += [asm.msr("NZCV", 31), asm.mov(29, offset), asm.b(target), [asm.NOP] * 29]
     choices: dict[str, list[asm.Item]] = {
         "skip": [asm.b("skip")],
         "off": [_clear("MDSCR_EL1", _MDE | _KDE)],
@@ -145,5 +169,6 @@ def vectors(policy: str, step_policy: str) -> tuple[int, ...]:
         asm.ERET,
         asm.label("end"),
         *ending(28),
+        *(_interrupt() if interrupts else []),
     )
     return code.words

@@ -12,6 +12,7 @@ simd    SIMD and floating-point instructions
 memory  loads and stores
 branch  branches, loops, calls
 system  exceptions, system registers, the guest's own debugging
+interrupts  interrupts, for programs that have them
 script  what the host does
 """
 
@@ -20,11 +21,11 @@ from __future__ import annotations
 from guestdbg.check import assembler as asm
 from guestdbg.check.assembler import Item
 from guestdbg.check.differential import layout
-from guestdbg.check.differential.generate import branch, data, memory, simd, system
+from guestdbg.check.differential.generate import branch, data, interrupts, memory, simd, system
 from guestdbg.check.differential.generate.debug import LENGTH
 from guestdbg.check.differential.generate.script import script
 from guestdbg.check.differential.generate.source import BASES, DATA, PLACES, SCRATCH, Source
-from guestdbg.check.differential.program import Program
+from guestdbg.check.differential.program import Program, ProgramError
 from guestdbg.check.differential.vectors import BUDGET, POLICIES, STEP_POLICIES, ending, vectors
 
 
@@ -37,6 +38,7 @@ def _simple(s: Source, own: int) -> list[Item]:
             (simd.MAKERS, 15),
             (system.MAKERS, 12),
             (system.OWN, own),
+            (interrupts.MAKERS, 40 if s.interrupts else 0),
         )
     )
     return s.weighted(makers)(s)
@@ -49,6 +51,8 @@ def _count(items: list[Item]) -> int:
 def _body(s: Source, own: int) -> list[Item]:
     """The program's instructions: about as many as ``LENGTH``."""
     items: list[Item] = []
+    if s.interrupts and s.chance(80):
+        items += [asm.daifclr(2), asm.ISB]
     if own:
         items += system.mask_debug(s)
         for _ in range(1 + s.below(3)):
@@ -72,9 +76,21 @@ def _body(s: Source, own: int) -> list[Item]:
     return items
 
 
-def generate(seed: int) -> Program:
-    """The program of a seed."""
-    s = Source(seed)
+def of_name(name: str) -> Program:
+    """The program of a seed by its name: "7", or "7i" with interrupts.
+
+    Raises:
+        ProgramError: it is the name of no such program.
+    """
+    seed = name.removesuffix("i")
+    if not seed.removeprefix("-").isdecimal():
+        raise ProgramError(f"program {name} is not from a seed: give its file with --programs")
+    return generate(int(seed), with_interrupts=name.endswith("i"))
+
+
+def generate(seed: int, *, with_interrupts: bool = False) -> Program:
+    """The program of a seed. ``with_interrupts``: another one, on a machine with a GICv3."""
+    s = Source(seed, interrupts=with_interrupts)
     s.mmu = s.chance(85)
     s.reserved = s.chance(5)
     s.el = start = 0 if s.chance(20) else 1
@@ -95,9 +111,10 @@ def generate(seed: int) -> Program:
         mmu=s.mmu,
         el=start,
         code=code.words,
-        vectors=vectors(s.choice(POLICIES), s.choice(STEP_POLICIES)),
+        vectors=vectors(s.choice(POLICIES), s.choice(STEP_POLICIES), interrupts=with_interrupts),
         x=tuple(x),
         data=s.bits(32),
         sysregs=(("CONTEXTIDR_EL1", s.below(4)),),
         script=script(s, host=host),
+        interrupts=with_interrupts,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestdbg.check.differential.generate import debug
+from guestdbg.check.differential.generate import debug, interrupts
 from guestdbg.check.differential.generate.source import DATA, Source
 from guestdbg.check.differential.program import (
     HIT_POLICIES,
@@ -87,6 +87,8 @@ def _set_guest(s: Source) -> list[Action]:
 
 
 def _between(s: Source) -> list[Action]:
+    if s.interrupts and s.chance(35):
+        return interrupts.raise_or_lower(s)
     kind = s.weighted((("debug", 6), ("own", 4), ("off", 2), ("hit", 3), ("guest", 3)))
     if kind == "debug":
         return [set_debug(s)]
@@ -104,10 +106,12 @@ def script(s: Source, *, host: bool) -> tuple[tuple[int, tuple[Action, ...]], ..
     first: list[Action] = [OnHit(s.weighted((("skip", 5), ("step", 6), ("off", 1), ("again", 1))))]
     if host:
         first.append(set_debug(s, least=2))
+    if s.interrupts and s.chance(30):
+        first += interrupts.raise_or_lower(s)
     if s.chance(25):
         first += [set_own_register(s) for _ in range(1 + s.below(4))]
     actions: list[tuple[int, tuple[Action, ...]]] = [(0, tuple(first))]
-    busy = s.choice((4, 10, 25))
+    busy = s.choice((10, 25, 40) if s.interrupts else (4, 10, 25))
     for at in range(1, MAX_EXITS):
         if s.chance(busy):
             actions.append((at, tuple(_between(s))))

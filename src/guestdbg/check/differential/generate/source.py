@@ -41,6 +41,7 @@ class Source:
         seed: of the program.
         mmu: whether the MMU is on.
         el: the Exception level at the place that is generated now.
+        interrupts: whether the machine has an interrupt controller.
         reserved: RES0 bits are written to the guest's debug registers. Such a program does not read
             them, because what it would read is the processor's choice.
         bases: the last known address of each base register.
@@ -51,12 +52,14 @@ class Source:
     mmu: bool = True
     el: int = 1
     reserved: bool = False
+    interrupts: bool = False
     bases: dict[int, int] = field(default_factory=dict)
     labels: int = 0
 
     def __post_init__(self) -> None:
         # The seed is a string, so that neighbouring seeds give unrelated sequences.
-        self.random = random.Random(f"guestdbg differential {self.seed}")
+        kind = " interrupts" if self.interrupts else ""
+        self.random = random.Random(f"guestdbg differential{kind} {self.seed}")
 
     def chance(self, percent: float) -> bool:
         """True with this probability, in percent."""

@@ -159,6 +159,8 @@ def _eret(s: Source, pstate: int) -> list[Item]:
         pstate &= ~(1 << 9)
     if s.chance(25):
         pstate |= 1 << 21  # SS: one instruction, if MDSCR_EL1.SS is set
+    if s.interrupts and s.chance(60):
+        pstate &= ~(1 << 7)
     if s.chance(3):
         pstate |= 1 << 20  # IL: an Illegal Execution state
     pstate |= s.bits(4) << 28

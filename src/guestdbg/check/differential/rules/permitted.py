@@ -137,6 +137,43 @@ def _own_step_of_a_trap(s: DifferenceContext) -> bool:
     return word & 0xFFD80000 == 0xD5100000 and real == soft ^ _ISV == soft & ~_ISV
 
 
+_EOI = asm.msr("ICC_EOIR1_EL1", 0)
+
+
+@rule(
+    "step-of-an-eoi",
+    "both",
+    "The end of a level-sensitive interrupt is a maintenance interrupt for KVM (ICH_LR_EL2.EOI). "
+    "If it is taken before the exception of the step, the step's ISS.ISV is 0. The order is not "
+    "defined (DDI 0487, D1.3.1: asynchronous exceptions); QEMU takes the step first.",
+)
+def _step_of_an_eoi(s: DifferenceContext) -> bool:
+    stepped = _stepped(s)
+    if stepped is None or not s.program.interrupts:
+        return False
+    word, soft, real = stepped
+    return word & ~0x1F == _EOI and real == soft ^ _ISV == soft | _ISV
+
+
+_IRQ_VECTORS, _SYNCHRONOUS = (0x280, 0x480), (0x200, 0x400)
+
+
+@rule(
+    "interrupt-or-debug-exception",
+    "both",
+    "With an interrupt and a debug exception of the guest's own at one instruction, either may "
+    "come first: the order of asynchronous exceptions is not defined (DDI 0487, D1.3.1).",
+)
+def _interrupt_or_debug_exception(s: DifferenceContext) -> bool:
+    if not s.program.interrupts:
+        return False
+    for n, (x, y) in enumerate((s.taken, s.taken[::-1])):
+        if x and y and x[4] in _IRQ_VECTORS and y[4] in _SYNCHRONOUS:
+            steps_or_breaks = (EC.SOFTSTP_LOW, EC.SOFTSTP_CUR, *BREAKPOINTS)
+            return x[1] == y[1] and s.taken_class(1 - n) in steps_or_breaks
+    return False
+
+
 @rule(
     "processor-with-s2fwb",
     "both",
