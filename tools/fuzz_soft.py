@@ -8,6 +8,7 @@ import random
 import threading
 from typing import cast
 
+import fuzz_gic
 import fuzz_memory
 import fuzz_snapshots
 import fuzz_words
@@ -64,6 +65,7 @@ class SoftCase(Case):
         self.ram.view[:0x800] = fuzz_words.vectors(rng)
         self.ram.view[0x1000:0x3000] = fuzz_words.code(rng, 0x800)
         self.near: list[int] = []
+        self.gic: fuzz_gic.FuzzedGic | None = None
         self._slot(0, RAM, self.ram, 0)
         if rng.random() < 0.5:
             self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
@@ -75,6 +77,10 @@ class SoftCase(Case):
             vcpu = self.vm.create_vcpu(n)
             vcpu.init(init)
             self.vcpus.append(vcpu)
+        if rng.random() < 0.4:
+            self.gic = fuzz_gic.FuzzedGic(self.vm, rng)
+            self._near()
+        for vcpu in self.vcpus:
             self._start(vcpu, rng)
         self.mmio: dict[int, Exit] = {}
         self.taken: list[Snapshot] = []
@@ -97,6 +103,8 @@ class SoftCase(Case):
         self.near = [
             at for base, size in self.bases.values() for at in (base, base + 0x1000, base + size)
         ]
+        if self.gic is not None:
+            self.near += self.gic.near
 
     @property
     def instructions(self) -> int:
@@ -125,6 +133,7 @@ class SoftCase(Case):
             (3, self.go_back),
             (2, self.run_twice),
             (2, self.events),
+            (2, self.interrupt_controller),
             (2, self.look),
             (2, self.refused),
             (1, self.init_again),
@@ -362,11 +371,24 @@ class SoftCase(Case):
         elif choice == 1:
             vcpu.set_vcpu_events(VcpuEvents(ext_dabt_pending=True))
         elif choice == 2:
-            self.vm.irq_line(vcpu.id << 16 | rng.getrandbits(1), rng.getrandbits(1))
+            self._line(rng, vcpu)
         elif choice == 3:
             vcpu.kick()
         else:
             vcpu.set_mp_state(rng.choice([0, 0, 5]))
+
+    def _line(self, rng: random.Random, vcpu: SoftVcpu) -> None:
+        if self.gic is not None:
+            self.gic.line(rng, vcpu.id)
+        else:
+            self.vm.irq_line(vcpu.id << 16 | rng.getrandbits(1), rng.getrandbits(1))
+
+    def interrupt_controller(self, rng: random.Random) -> None:
+        """Its registers, and some of its lines."""
+        if self.gic is not None:
+            self.gic.attributes(rng)
+            for _ in range(rng.getrandbits(3)):
+                self._line(rng, rng.choice(self.vcpus))
 
     def look(self, rng: random.Random) -> None:
         vcpu = rng.choice(self.vcpus)
@@ -391,7 +413,7 @@ class SoftCase(Case):
             lambda: vcpu.complete_mmio(rng.randbytes(rng.getrandbits(4))),
             lambda: vcpu.init(self.vm.preferred_target().with_feature(rng.getrandbits(5))),
             lambda: self.vm.create_vcpu(rng.choice([-1, 0, 1 << 20])),
-            lambda: self.vm.create_device(rng.getrandbits(4)),
+            lambda: self.vm.create_device(rng.choice([0, 6, 8, 9, -1])),
             lambda: self.vm.irq_line(anything, 1),
             lambda: self.vm.enable_cap(rng.getrandbits(8)),
             lambda: self.vm.set_user_memory_region(anything, 0, bytearray(4096)),
@@ -454,7 +476,7 @@ class SoftCase(Case):
             elif choice == 1:
                 self.write_code(rng)
             elif choice == 2:
-                self.vm.irq_line(rng.choice(self.vcpus).id << 16, rng.getrandbits(1))
+                self._line(rng, rng.choice(self.vcpus))
             else:
                 rng.choice(self.vcpus).kick()
         for thread in threads:
