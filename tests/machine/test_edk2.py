@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 import guestdbg
-from guestdbg.kvm import ExitIntr, SupportsUndefinedInstructions
-from guestdbg.machine import Board
+from guestdbg.kvm import (
+    Exit,
+    ExitIntr,
+    ExitSystemEvent,
+    SupportsUndefinedInstructions,
+    open_kvm,
+)
+from guestdbg.kvm.constants import KVM_SYSTEM_EVENT_SHUTDOWN
+from guestdbg.machine import Board, Console, load
 from guestdbg.machine.layout import RAM_BASE
 from tests.machine.guests import EDK2, QEMU_BOARD, qemu, run_on_soft
 
@@ -89,3 +96,37 @@ def test_the_stop_is_named() -> None:
     assert found.text.startswith(f"it has not returned from a fault at {found.first.pc:#x}")
     assert "Data Abort" in found.text
     assert "FAR_EL1 0x4)" in found.text
+
+
+VENDOR = b"11111111-2222-3333-4444-555555555555"
+ESCAPES = re.compile(rb"\x1b\[[0-9;=]*[A-Za-z]")
+
+
+@pytest.mark.slow
+def test_it_comes_to_its_shell_and_keeps_its_variables_in_flash(tmp_path: Path) -> None:
+    """A variable that is set in the shell is in the file, and EDK2 reads it back from flash."""
+    variables = tmp_path / "vars.fd"
+    variables.write_bytes(bytes(768 << 10))
+    output = bytearray()
+    console = Console(output.extend)
+    console.answer(b"in 5 seconds", b"\x1b")
+    for command in (
+        b"setvar Kept -guid " + VENDOR + b" -nv -bs =4142\r",
+        b"setvar Kept -guid " + VENDOR + b"\r",
+        b"reset -s\r",
+    ):
+        console.answer(b"Shell> ", command)
+    with (
+        open_kvm("soft") as kvm,
+        Board(kvm, console=console, flash_file=variables, flash_save=True) as board,
+    ):
+        load(board, EDK2, kind="firmware")
+        exit_: Exit = ExitIntr()
+        while isinstance(exit_, ExitIntr) and not exit_.idle:
+            exit_ = board.run(board.vcpus[0])
+    assert isinstance(exit_, ExitSystemEvent)
+    assert exit_.type == KVM_SYSTEM_EVENT_SHUTDOWN
+    text = ESCAPES.sub(b"", bytes(output))
+    assert VENDOR + b" - Kept - 0002 Bytes\r\n41 42" in text
+    assert b"_FVH" in variables.read_bytes()[:0x40], "a firmware volume"
+    assert "Kept\0".encode("utf-16-le") in variables.read_bytes()
