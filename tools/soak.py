@@ -2,10 +2,12 @@
 
     make soak                                       every part, with its full count
     make soak SOAK_OPTIONS="--part files --count 1000 --seed 7"
+    make soak SOAK_OPTIONS="--part tests"           the tests that are marked `soak` only
 
 The cases follow from their seeds, which are printed. They run in separate processes, with the
 processor as it is installed. A failing case is shrunk and saved under build/fuzz, with the command
-that runs it again, and the campaign goes on. The exit status is 1 if any case has failed.
+that runs it again, and the campaign goes on. At the end come the tests that take too long for
+`make test`. The exit status is 1 if any case or test has failed.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import itertools
 import os
 import random
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -37,6 +40,7 @@ COUNTS: dict[str, int] = {
     "devices": 10_000,
 }
 PARTS = tuple(part for part in COUNTS if part in fuzz.KINDS)
+TESTS = "tests"  # the part that runs the tests with the mark `soak`
 _EVERY = 10.0  # seconds between two lines of progress
 
 Run = Callable[[Mapping[str, str], str, int, int], fuzz.Outcome]
@@ -163,19 +167,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--part", choices=PARTS, action="append", help="one part only")
+    parser.add_argument("--part", choices=(*PARTS, TESTS), action="append", help="one part only")
     parser.add_argument("--count", type=_positive, help="so many cases of each part")
     parser.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--seed", type=int, help="the first seed (default: any)")
     options = parser.parse_args(arguments)
     first = options.seed if options.seed is not None else random.SystemRandom().getrandbits(40)
-    results = soak(options.part or PARTS, first=first, count=options.count, jobs=options.jobs)
+    parts = options.part or [*PARTS, TESTS]
+    cases = [part for part in parts if part != TESTS]
+    results = soak(cases, first=first, count=options.count, jobs=options.jobs)
     print("\nsummary")
     for result in results:
         print(result)
         for what, times in sorted(result.did.items()):
             print(f"    {times:>12,}  {what}")
-    return int(any(result.failed for result in results))
+    failed = any(result.failed for result in results)
+    if TESTS in parts:
+        print("\nthe long tests", flush=True)
+        command = [sys.executable, "-m", "pytest", "-m", "soak", "-n", str(options.jobs), "tests"]
+        failed |= subprocess.run(command, cwd=fuzz.ROOT, check=False).returncode != 0
+    return int(failed)
 
 
 if __name__ == "__main__":

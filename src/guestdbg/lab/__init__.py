@@ -8,6 +8,7 @@ cache    the directory for what was downloaded and built
 inside/  runs in the lab as its first process; the host uses its ``frames`` and ``connection``
 fetch/   downloads Debian packages and wheels
 image/   builds the kernel's initial file system from them
+guests/  builds Linux guests from them, for guestdbg itself
 machine/ starts QEMU, and runs commands in it
 """
 

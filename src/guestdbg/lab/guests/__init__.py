@@ -1,0 +1,5 @@
+"""Linux guests made from Debian's packages, without root and without running anything of them.
+
+linux   a kernel, and an initial RAM file system with busybox
+debian  a root file system of any packages, as a disk image
+"""
