@@ -18,6 +18,7 @@ from guestdbg.cpu.processor import (
     EXIT_HIT,
     EXIT_KICK,
     EXIT_LIMIT,
+    EXIT_MAINTENANCE,
     EXIT_STUCK,
     EXIT_TIMER,
     HitPrograms,
@@ -37,9 +38,12 @@ BASES = (
     0xFFF_FFFF_E000,
     0xFFFF_FFFF_E000,
 )
-REASONS = {EXIT_EL2, EXIT_LIMIT, EXIT_KICK, EXIT_TIMER, EXIT_STUCK, EXIT_HIT}
+REASONS = {
+    EXIT_EL2, EXIT_LIMIT, EXIT_KICK, EXIT_TIMER, EXIT_STUCK, EXIT_HIT, EXIT_MAINTENANCE,
+}  # fmt: skip
 VBAR, SCTLR, TCR, TTBR0, TTBR1, MAIR = 0xC600, 0xC080, 0xC102, 0xC100, 0xC101, 0xC510
 CPACR = 0xC082
+ICH_HCR, ICH_MISR, ICH_VMCR = 0xE658, 0xE65A, 0xE65F
 
 
 class CpuCase(Case):
@@ -120,6 +124,7 @@ class CpuCase(Case):
             (4, self.set_registers),
             (4, self.set_el2),
             (4, self.set_debug),
+            (4, self.set_gic),
             (3, self.set_programs),
             (3, self.change_memory),
             (3, self.write_data),
@@ -173,6 +178,8 @@ class CpuCase(Case):
                 cpu.set_sysreg(VBAR, RAM)
                 cpu.set_sysreg(SCTLR, cpu.get_sysreg(SCTLR) & ~1)
                 cpu.pc = RAM + 0x1000 + rng.getrandbits(10) * 4
+            elif reason == EXIT_MAINTENANCE:
+                self._maintenance(cpu, rng)
             elif reason == EXIT_HIT and cpu.programs is not None:
                 for n, *_ in cpu.programs.hit()[4]:
                     if cpu.programs.counts(n)[0] == 0:
@@ -182,6 +189,41 @@ class CpuCase(Case):
                         cpu.programs.clear(n)
                 elif cpu.esr_el2 >> 26 == 0x30:
                     cpu.skip_instruction()
+
+    def _maintenance(self, cpu: Processor, rng: random.Random) -> None:
+        """Remove the cause, or put something else into the list registers."""
+        if not cpu.get_sysreg(ICH_HCR) & 1 or not cpu.get_sysreg(ICH_MISR):
+            raise Failure("a maintenance interrupt without a cause")
+        self.did["maintenance interrupts"] += 1
+        self._list_registers(cpu, rng, 1 << 41 if rng.random() < 0.3 else 0)
+        if rng.random() < 0.8:
+            cpu.set_sysreg(ICH_HCR, rng.choice([1, 1, 0]))
+
+    def _list_registers(self, cpu: Processor, rng: random.Random, eoi: int) -> None:
+        count = rng.randint(0, cpu.list_registers)
+        cpu.load_list_registers(
+            [
+                rng.choice([1, 1, 2, 3, 0]) << 62 | rng.getrandbits(1) << 60
+                | rng.getrandbits(8) << 48 | eoi | rng.choice([rng.getrandbits(5), 1022, 9000])
+                for _ in range(count)
+            ]
+        )  # fmt: skip
+
+    def set_gic(self, rng: random.Random) -> None:
+        """A GIC of either version, most often enabled; its frame over memory or beside it."""
+        cpu = rng.choice(self.cpus)
+        if cpu.gic_version == 0 or rng.random() < 0.3:
+            cpu.set_gic(rng.choice([0, 2, 2, 3, 3]), rng.choice([1, 4, 4, 16]))
+        if cpu.gic_version == 0:
+            return
+        if cpu.gic_version == 2:
+            frame = rng.choice([*BASES, RAM + (rng.randrange(4, PAGES) << 12)])
+            cpu.set_gicv(None if rng.random() < 0.1 else min(frame, (1 << 48) - 0x2000))
+            self.near += [frame, frame + 0xC, frame + 0x10, frame + 0x1000]
+        cpu.hcr_el2 |= 3 << 3
+        cpu.set_sysreg(ICH_VMCR, rng.choice([0xF80000EB, 0xF80000E8, rng.getrandbits(32)]))
+        cpu.set_sysreg(ICH_HCR, rng.choice([1, 1, 1, rng.getrandbits(32)]))
+        self._list_registers(cpu, rng, rng.getrandbits(1) << 41)
 
     def _hypervisor(self, cpu: Processor, rng: random.Random) -> None:
         ec = cpu.esr_el2 >> 26

@@ -505,6 +505,17 @@ def test_a_snapshot_has_the_interface(version: int) -> None:
     assert finish() == first
 
 
+def test_a_state_with_another_gic_is_decoded_anew() -> None:
+    guest = Guest()
+    state = guest.p.save_state()
+    guest.p.set_gic(0)
+    assert guest.execute(mrs(0, "ICC_PMR_EL1"), el=1) == UNDEFINED
+    guest.p.restore_state(state)
+    guest.p.pc = CODE
+    guest.p.run(guest.p.instructions + 1)
+    assert (guest.p.pc, guest.p.get_x(0)) == (CODE + 4, 0xF8)
+
+
 # ---- the frame ------------------------------------------------------------------------------
 
 UNUSUAL = {

@@ -40,6 +40,8 @@ DONE = {
         "take_snapshot": 300,
         "snapshots gone back to": 300,
         "runs done twice": 150,
+        "set_gic": 300,
+        "maintenance interrupts": 60,
     },
     "soft": {
         "write_code": 200,

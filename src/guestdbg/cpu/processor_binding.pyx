@@ -81,7 +81,10 @@ cdef class Processor:
         free(self.c)
 
     def reset(self):
-        """As after a Warm reset into EL1: registers zero, EL1h, everything masked, MMU off."""
+        """As after a Warm reset into EL1: registers zero, EL1h, everything masked, MMU off.
+
+        Neither EL2's registers nor the virtual CPU interface change: they are the owner's.
+        """
         cdef Cpu* c = self.c
         memset(c.x, 0, sizeof(c.x))
         memset(c.v, 0, sizeof(c.v))

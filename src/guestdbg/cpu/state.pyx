@@ -3,7 +3,7 @@
 
 It is the whole of struct Cpu except the caches, so no field can be forgotten.
 """
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.debug cimport dbg_changed
@@ -63,6 +63,16 @@ cdef class ProcessorState:
         return self.data
 
 
+cdef struct Features:
+    # What decoding depends on.
+    uint64_t values[10]
+
+
+cdef void features_of(const Cpu* c, Features* f) noexcept:
+    f.values = [c.id_aa64pfr0, c.id_aa64pfr1, c.id_aa64dfr0, c.id_aa64isar0, c.id_aa64isar1, c.id_aa64mmfr0,
+                c.id_aa64mmfr1, c.id_aa64mmfr2, c.gic.version, c.gic.list_registers]
+
+
 cdef ProcessorState state_of(Cpu* c, object owner):
     cdef Held none
     cdef ProcessorState state = ProcessorState.__new__(ProcessorState)
@@ -84,12 +94,18 @@ cdef ProcessorState state_of(Cpu* c, object owner):
 
 cdef void put_state(Cpu* c, ProcessorState state, uint64_t ticks) noexcept:
     cdef Held held
+    cdef Features was
+    cdef Features now
     cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)
     cdef uint64_t after = <uint64_t>(<char*>&c.context - <char*>c)
+    features_of(c, &was)
     save_held(c, &held)
     memcpy(c, PyBytes_AS_STRING(state.data), first)
     memcpy(<char*>c + after, PyBytes_AS_STRING(state.data) + first, sizeof(Cpu) - after)
     restore_held(c, &held)
+    features_of(c, &now)
+    if memcmp(&was, &now, sizeof(was)):
+        drop_all_code(c)
     select_tlb(c)
     if c.clock_host:
         c.time_offset -= ticks
