@@ -568,6 +568,43 @@ def test_every_load_of_a_word_reads_a_register(text: str) -> None:
     assert guest.p.save_list_registers()[0] >> 62 == 2
 
 
+def test_an_access_in_a_block_is_made_once() -> None:
+    """With write-back, and an address that the instruction before has just computed."""
+    guest = frame_guest()
+    guest.p.load_list_registers([lr(42), lr(43)])
+    guest.p.set_x(5, 0)
+    guest.start(
+        [
+            0x910004A5,  # add x5, x5, #1
+            0x91008122,  # add x2, x9, #0x20
+            0xB8404443,  # ldr w3, [x2], #4
+            0x910004A5,
+            0xB8004443,  # str w3, [x2], #4
+            0x910004A5,
+            ldr_(4, 9, 0x20),
+            HLT,
+        ]
+    )
+    assert guest.p.run(guest.p.instructions + 100) == EXIT_HLT
+    assert [guest.p.get_x(n) for n in (2, 3, 4, 5)] == [GICV + 0x28, 42, 43, 3]
+    assert [value >> 62 for value in guest.p.save_list_registers()[:2]] == [0, 2]
+
+
+def test_an_access_across_pages_is_no_access_to_a_register() -> None:
+    """Half in memory, half in the frame, in Normal memory: the frame's half is RAZ/WI."""
+    guest = frame_guest()
+    guest.p.set_gicv(DATA + 0x1000)
+    guest.p.hcr_el2 |= 1 << 12  # DC: Normal memory without translation
+    before = guest.get("ICH_VMCR_EL2")
+    guest.p.set_x(2, DATA + 0xFFC)
+    guest.p.set_x(1, 0xFFFF_FFFF_FFFF_FFFF)
+    assert guest.execute(0xF9000041, el=1) == DONE  # str x1, [x2]
+    assert guest.ram[DATA - RAM + 0xFFC : DATA - RAM + 0x1004] == b"\xff" * 4 + bytes(4)
+    assert guest.get("ICH_VMCR_EL2") == before
+    assert guest.execute(0xF9400043, el=1) == DONE  # ldr x3, [x2]
+    assert guest.p.get_x(3) == 0xFFFF_FFFF
+
+
 @pytest.mark.parametrize("text", sorted(UNUSUAL))
 def test_other_sizes_read_as_zero(text: str) -> None:
     guest = frame_guest()

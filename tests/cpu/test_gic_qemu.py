@@ -15,6 +15,7 @@ pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compi
 from tests.cpu import bare_metal, gic_bare_metal
 from tests.cpu.gic_bare_metal import ICH, RECORDED, Step, run_on_qemu
 from tests.cpu.gic_model import Interface, ListRegister
+from tests.cpu.oracle import SCALE, SEED
 from tests.cpu.system_support import DONE, One, mrs, msr
 
 pytestmark = [
@@ -180,8 +181,9 @@ def expected(record: dict[str, int], step: Step) -> dict[str, int]:
     return found
 
 
-def test_random_accesses(tmp_path: Path) -> None:
-    rng = random.Random(1)
+@pytest.mark.parametrize("seed", range(SEED, SEED + SCALE))
+def test_random_accesses(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
     program = Program(rng)
     while len(program.steps) < gic_bare_metal.MOST - 50:
         program.restart()

@@ -104,11 +104,14 @@ cdef enum:
     EXIT_HLT = 7           # the HLT that the owner asked for, which has not retired
     EXIT_MAINTENANCE = 8   # a maintenance interrupt of the virtual CPU interface: ICH_MISR_EL2
 
-# What the virtual CPU interface signals: Cpu.gic_signals.
+# What the run loop has to look at between blocks: Cpu.signals.
 cdef enum:
-    GIC_VIRQ = 1
-    GIC_VFIQ = 2
-    GIC_MAINTENANCE = 4
+    LINE_IRQ = 1           # physical lines, for HCR_EL2.IMO/FMO clear
+    LINE_FIQ = 2
+    GIC_VIRQ = 4           # what the virtual CPU interface signals: gic_update()
+    GIC_VFIQ = 8
+    GIC_MAINTENANCE = 16
+    RUN_ALONE = 32         # the next instruction is executed in a block of its own
 
 cdef struct Cpu
 cdef struct Block
@@ -224,6 +227,7 @@ cdef struct Cpu:
     uint64_t end_count     # instruction count at which budget reaches 0
     uint64_t limit         # instruction count at which run() returns EXIT_LIMIT
     int kick               # set by another thread
+    uint32_t signals       # LINE_*, GIC_*, RUN_ALONE
     uint32_t hlt_exit      # 1 + the immediate of the HLT that returns EXIT_HLT at EL1; 0: none
     # -- PSTATE --
     uint32_t el            # 0 or 1
@@ -383,10 +387,6 @@ cdef struct Cpu:
     void* cache            # the block cache of core.pyx
     uint64_t context       # grows with every change that may move code: blocks are looked up again
     uint64_t time_offset   # virtual counter ticks added to what the instruction count gives
-    uint32_t irq_level     # physical lines, for HCR_EL2.IMO/FMO clear
-    uint32_t fiq_level
-    uint32_t gic_signals   # GIC_*: gic_update() keeps it
-    bint alone             # the next instruction is executed in a block of its own
     bint clock_host        # time follows the host, not the instruction count
     bint vtimer_was        # outputs as the owner last saw them
     bint ptimer_was

@@ -559,16 +559,16 @@ cdef bint interrupts(Cpu* c) noexcept nogil:
         take_el1(c, c.pc, <uint32_t>((EC_SERROR << 26) | (1 << 25) | c.vsesr_el2), 0x180, False, 0)
         return True
     if c.hcr_el2 & HCR_FMO:
-        fiq = c.hcr_el2 & HCR_VF or c.gic_signals & GIC_VFIQ
+        fiq = c.hcr_el2 & HCR_VF or c.signals & GIC_VFIQ
     else:
-        fiq = c.fiq_level
+        fiq = c.signals & LINE_FIQ
     if fiq and not c.daif & 0x40:
         take_el1(c, c.pc, 0, 0x100, False, 0)
         return True
     if c.hcr_el2 & HCR_IMO:
-        irq = c.hcr_el2 & HCR_VI or c.gic_signals & GIC_VIRQ
+        irq = c.hcr_el2 & HCR_VI or c.signals & GIC_VIRQ
     else:
-        irq = c.irq_level
+        irq = c.signals & LINE_IRQ
     if irq and not c.daif & 0x80:
         take_el1(c, c.pc, 0, 0x80, False, 0)
         return True
@@ -630,27 +630,28 @@ cdef void run_loop(Cpu* c) noexcept nogil:
                 c.exit = EXIT_TIMER
                 return
             deadline = timer_deadline(c, now)
-        if c.gic_signals & GIC_MAINTENANCE:
-            c.exit = EXIT_MAINTENANCE
-            return
         stepping = False
         if c.step_enabled:
             if dbg_step_pending(c):
                 continue
             stepping = dbg_stepping(c)
-        if (c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE) or c.irq_level or c.fiq_level or c.gic_signals) and interrupts(c):
-            continue
+        most = SLICE
+        if c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE) or c.signals:
+            if c.signals & GIC_MAINTENANCE:
+                c.exit = EXIT_MAINTENANCE
+                return
+            if interrupts(c):
+                continue
+            if c.signals & RUN_ALONE:
+                c.signals &= ~<uint32_t>RUN_ALONE
+                most = 1
         variant = VARIANT_CHECKED if c.bp_everywhere else VARIANT_PLAIN
         if stepping:
             variant |= VARIANT_ONE
-        most = SLICE
         if c.limit - now < most:
             most = c.limit - now
         if deadline > now and deadline - now < most:
             most = deadline - now
-        if c.alone:
-            c.alone = False
-            most = 1
         i = NULL
         if not stepping and not c.il:
             j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]

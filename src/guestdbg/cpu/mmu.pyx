@@ -410,7 +410,7 @@ cdef bint frame_part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t
         abort(c, i, va, flags, FSC_EXTERNAL, 0)
         return False
     if i.idx + 1 != i.len:
-        c.alone = True
+        c.signals |= RUN_ALONE
         abandon(c, i)
         return False
     c.end_count -= <uint64_t>c.budget

@@ -397,30 +397,30 @@ cdef class Processor:
     @property
     def virtual_irq(self):
         """Does the virtual CPU interface signal an IRQ? (Masked or not; without HCR_EL2.VI.)"""
-        return bool(self.c.gic_signals & GIC_VIRQ)
+        return bool(self.c.signals & GIC_VIRQ)
 
     @property
     def virtual_fiq(self):
         """Does the virtual CPU interface signal an FIQ?"""
-        return bool(self.c.gic_signals & GIC_VFIQ)
+        return bool(self.c.signals & GIC_VFIQ)
 
     # ---- lines and time -----------------------------------------------------------------------
 
     @property
     def irq(self):
-        return bool(self.c.irq_level)
+        return bool(self.c.signals & LINE_IRQ)
 
     @irq.setter
     def irq(self, bint level):
-        self.c.irq_level = level
+        self.c.signals = (self.c.signals & ~<uint32_t>LINE_IRQ) | (LINE_IRQ if level else 0)
 
     @property
     def fiq(self):
-        return bool(self.c.fiq_level)
+        return bool(self.c.signals & LINE_FIQ)
 
     @fiq.setter
     def fiq(self, bint level):
-        self.c.fiq_level = level
+        self.c.signals = (self.c.signals & ~<uint32_t>LINE_FIQ) | (LINE_FIQ if level else 0)
 
     cdef uint64_t now(self) noexcept:
         return self.c.end_count - <uint64_t>self.c.budget

@@ -10,8 +10,8 @@ one.
 from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t
 from guestdbg.cpu.core cimport (
-    Cpu, drop_all_code, fp_access_changed, get_nzcv, get_sp_el, GIC_VFIQ, GIC_VIRQ, select_sp, select_tlb,
-    set_nzcv, set_sp_el,
+    Cpu, drop_all_code, fp_access_changed, get_nzcv, get_sp_el, GIC_VFIQ, GIC_VIRQ, LINE_FIQ, LINE_IRQ,
+    select_sp, select_tlb, set_nzcv, set_sp_el,
 )
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.features cimport has_fp16
@@ -136,16 +136,16 @@ cdef void write_fpsr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexc
     c.fpsr = <uint32_t>(value & r.mask)
 
 cdef inline bint virtual_irq(const Cpu* c) noexcept nogil:
-    return c.hcr_el2 & HCR_VI or c.gic_signals & GIC_VIRQ
+    return (c.hcr_el2 & HCR_VI or c.signals & GIC_VIRQ) != 0
 
 cdef inline bint virtual_fiq(const Cpu* c) noexcept nogil:
-    return c.hcr_el2 & HCR_VF or c.gic_signals & GIC_VFIQ
+    return (c.hcr_el2 & HCR_VF or c.signals & GIC_VFIQ) != 0
 
 cdef uint64_t read_isr(Cpu* c, const Reg* r, uint64_t count) noexcept nogil:
     cdef uint64_t value = 0
-    if virtual_irq(c) if c.hcr_el2 & HCR_IMO else c.irq_level != 0:
+    if (c.hcr_el2 & HCR_IMO and virtual_irq(c)) or (not c.hcr_el2 & HCR_IMO and c.signals & LINE_IRQ):
         value |= 1 << 7
-    if virtual_fiq(c) if c.hcr_el2 & HCR_FMO else c.fiq_level != 0:
+    if (c.hcr_el2 & HCR_FMO and virtual_fiq(c)) or (not c.hcr_el2 & HCR_FMO and c.signals & LINE_FIQ):
         value |= 1 << 6
     if c.hcr_el2 & HCR_AMO and c.hcr_el2 & HCR_VSE:
         value |= 1 << 8
@@ -387,7 +387,7 @@ cdef bint is_implemented(const Cpu* c, const Reg* r) noexcept nogil:
 
 
 cdef bint interrupt_waits(Cpu* c) noexcept nogil:
-    return (c.irq_level or c.fiq_level
+    return (c.signals & (LINE_IRQ | LINE_FIQ)
             or (c.hcr_el2 & HCR_IMO and virtual_irq(c))
             or (c.hcr_el2 & HCR_FMO and virtual_fiq(c))
             or (c.hcr_el2 & HCR_VSE and c.hcr_el2 & HCR_AMO))

@@ -6,7 +6,7 @@ cdef void gic_reset(Cpu* c, uint32_t version, uint32_t list_registers) noexcept 
 """A new interface: disabled, nothing pending, binary points at their minima."""
 
 cdef void gic_update(Cpu* c) noexcept nogil
-"""After any change of the interface's state: what it signals now (Cpu.gic_signals)."""
+"""After any change of the interface's state: what it signals now (Cpu.signals)."""
 
 # Below, group is 0 or 1. What changes state ends with gic_update().
 

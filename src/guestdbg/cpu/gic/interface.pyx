@@ -172,7 +172,7 @@ cdef void gic_update(Cpu* c) noexcept nogil:
             signals = GIC_VFIQ if c.gic.vmcr & ICH_VMCR_VFIQEN else GIC_VIRQ
         if gic_misr(c):
             signals |= GIC_MAINTENANCE
-    c.gic_signals = signals
+    c.signals = (c.signals & ~<uint32_t>(GIC_VIRQ | GIC_VFIQ | GIC_MAINTENANCE)) | signals
 
 
 # ---- acknowledge, end of interrupt, deactivation ------------------------------------------------

@@ -176,7 +176,7 @@ cdef void msr_nzcv(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 
 cdef inline bint leaves_for_masks(Cpu* c, uint32_t now) noexcept nogil:
     """Could something be unmasked by new masks (DAIF as in SPSR): an interrupt, or a software step?"""
-    return (((now ^ c.daif) & PSTATE_D) or c.irq_level or c.fiq_level or c.gic_signals
+    return (((now ^ c.daif) & PSTATE_D) or c.signals
             or c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE))
 
 
