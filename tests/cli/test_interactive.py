@@ -140,3 +140,4 @@ def test_with_raw_the_guest_gets_ctrl_c_and_ctrl_bracket_ends() -> None:
         terminal.type(b"\x1d")
         assert terminal.wait() == 130
         assert "-- interrupted (Ctrl-])" in terminal.screen
+        assert "nothing hit yet" not in terminal.screen

@@ -25,6 +25,8 @@ def here(tmp_path: Path) -> Path:
         (["--symbols=sub/b.elf"], ["sub/b.elf"]),
         (["--load", "a.elf@0x40080000"], ["a.elf"]),
         (["odd,name@1"], ["odd,name@1"]),
+        (["--initrd", "a.elf", "--drive", "sub/b.elf,overlay"], ["a.elf", "sub/b.elf"]),
+        (["--initrd=a.elf", "--drive=sub/b.elf,readonly,overlay"], ["a.elf", "sub/b.elf"]),
         (["sub", ".", "", "no.elf", "a\0b", "x" * 5000], []),
         (["/bin/sh", "/etc/passwd", "/dev/null", "../../../../../../../../bin/sh"], []),
     ],

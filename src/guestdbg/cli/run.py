@@ -161,7 +161,7 @@ def run(
     existing = _existing(log_path, log_append, log_overwrite)
     frames = backtrace_limit or (DEFAULT_LIMIT if backtrace else None)
     terminal = Terminal(console=not trace_only)
-    terminal.quiet = terminal.quiet or trace_only
+    terminal.quiet = terminal.quiet or trace_only or raw
     with contextlib.ExitStack() as stack:
         guest_run: GuestRun | None = None
         finder = TextFinder(until) if until else None

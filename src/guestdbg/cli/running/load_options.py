@@ -102,6 +102,12 @@ _OPTIONS = (
         help="Version of the interrupt controller. auto: 3 if the provider has it, then 2.",
     ),
     click.option(
+        "--clock",
+        type=click.Choice(["virtual", "host"]),
+        help="The time of the software KVM: it follows from the instructions, and waiting takes "
+        "none (virtual, the default), or it is the host's.",
+    ),
+    click.option(
         "--seed",
         metavar="N",
         type=number,
@@ -188,7 +194,13 @@ def _with_board(command: Callable[..., Any]) -> Callable[..., Any]:
     """Make arguments of ``load`` of the options whose values have other names there."""
 
     @wraps(command)
-    def wrapper(*args: Any, gic: str, **options: Any) -> Any:
+    def wrapper(*args: Any, gic: str, clock: str | None, **options: Any) -> Any:
+        if clock is not None:
+            if options["provider"] == "host":
+                raise click.UsageError(
+                    "--clock is of the software KVM: with --provider host time is the host's."
+                )
+            options["clock"] = clock
         return command(*args, gic=_GICS[gic], **options)
 
     return wrapper
@@ -196,7 +208,7 @@ def _with_board(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, which passes them on to ``load``."""
-    command = _with_board(_with_semihosting(_with_provider(command)))
+    command = _with_semihosting(_with_provider(_with_board(command)))
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

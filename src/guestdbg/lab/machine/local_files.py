@@ -18,8 +18,13 @@ _SYSTEM = (
 
 
 def _candidates(word: str) -> Iterator[str]:
-    """The parts of a word that may be paths: all of it, and what is before or after = : @ or ,."""
+    """The parts of a word that may be paths: all of it, and what is before or after = : @ or ,.
+
+    The value of an option (--drive=disk.img,overlay) is a word of its own.
+    """
     yield word
+    if word.startswith("--") and "=" in word:
+        yield from _candidates(word.partition("=")[2])
     for mark in "=:@,":
         before, found, after = word.rpartition(mark)
         if found:
