@@ -8,6 +8,7 @@ qemu            QEMU, started stopped, and a small client for its GDB stub
 gdb_client      GDB with a Python script
 gdb_server      `guestdbg gdb`, started stopped
 uboot_prompt    the time from the start of a process to U-Boot's prompt
+linux_guest     Linux with a shell, on guestdbg and on QEMU
 python_api      guestdbg through its Python API
 suite_programs  the programs of bench/suite on guestdbg, QEMU and Unicorn
 host            measurements on a real KVM, in the lab

@@ -62,6 +62,27 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
         None,
     ),
     ("U-Boot, process start to prompt", "uboot_seconds", "qemu_uboot_seconds", None),
+    (
+        "Linux, process start to power-off",
+        "linux_boot_seconds",
+        "qemu_linux_boot_seconds",
+        None,
+    ),
+    ("the same with points armed on busy code and data", "linux_boot_armed_seconds", None, None),
+    (
+        "the same with four vCPUs",
+        "linux_boot_4_seconds",
+        "qemu_linux_boot_4_seconds",
+        None,
+    ),
+    (
+        "programs in Linux, geometric mean",
+        "linux_user_mips",
+        "qemu_linux_user_mips",
+        None,
+    ),
+    ("a snapshot of Linux at its prompt", "linux_snapshot_ms", None, None),
+    ("Linux put back to it", "linux_restore_ms", None, None),
 )
 
 _HOST_ROWS: tuple[tuple[str, str, str | None], ...] = (
@@ -91,7 +112,7 @@ _FP_PROGRAMS = {
     "product": "product of matrices, vectors of floats",
 }
 
-_UNITS = {"/s": " a second", "MIPS": " MIPS", "s": " s", "times": ""}
+_UNITS = {"/s": " a second", "MIPS": " MIPS", "ms": " ms", "s": " s", "times": ""}
 
 
 def run_of_page(text: str) -> str:

@@ -1,0 +1,219 @@
+"""Debian's Linux with a busybox shell, on guestdbg and on QEMU: `guestdbg.lab.guests` has it.
+
+A boot is timed from the start of the process to the end, by power-off: the shell's prompt is
+answered with `poweroff -f`. What is timed at the prompt is done in one guest, which is booted once.
+"""
+
+import functools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+import guestdbg
+from bench import qemu
+from bench.measurement import Unavailable
+from guestdbg.debugger import Guest, Point
+from guestdbg.kvm import SupportsInstructionCount
+from guestdbg.lab import LabError
+from guestdbg.lab.guests.linux import LinuxGuest, linux_guest
+
+PROMPT = b"guest# "
+BOOTARGS = "console=ttyAMA0 quiet"
+MEMORY = "256M"
+LIMIT_SECONDS = 240
+POWER_OFF = b"poweroff -f\n"
+
+GUESTDBG = [sys.executable, "-c", "from guestdbg.cli import main; main()"]
+ARMED = [sys.executable, "-c", "from bench import linux_guest; linux_guest.boot_armed()"]
+
+#: A compression, a hash and a product of matrices, of programs that busybox has.
+PROGRAMS = {
+    "compression": b"dd if=/bin/busybox bs=4k count=64 2>/dev/null | gzip -9 | wc -c",
+    "hash": b"cat /bin/busybox /bin/busybox | sha256sum",
+    "matrix": b"awk 'BEGIN { n = 24; for (i = 0; i < n; i++) for (j = 0; j < n; j++) "
+    b"{ a[i, j] = i + j; b[i, j] = i - j } for (i = 0; i < n; i++) for (j = 0; j < n; j++) "
+    b"{ s = 0; for (k = 0; k < n; k++) s += a[i, k] * b[k, j]; t += s } print t }'",
+}
+
+
+@functools.cache
+def files() -> LinuxGuest:
+    """The kernel and the initial RAM file system. Raises Unavailable if they cannot be had."""
+    try:
+        return linux_guest()
+    except LabError as error:
+        raise Unavailable(f"no Linux guest: {error}") from error
+
+
+def guestdbg_command(*, vcpus: int = 1) -> list[str]:
+    """The command that boots it on guestdbg's software provider."""
+    found = files()
+    words = ["run", str(found.kernel), "--initrd", str(found.initrd), "--bootargs", BOOTARGS]
+    return [*GUESTDBG, *words, "--memory", MEMORY, "--vcpus", str(vcpus), "--provider", "soft"]
+
+
+def qemu_command(*, vcpus: int = 1) -> list[str]:
+    """The command that boots it on QEMU's TCG."""
+    found = files()
+    words = ["-M", "virt,gic-version=3", "-cpu", "cortex-a57", "-m", MEMORY, "-smp", str(vcpus)]
+    words += ["-nographic", "-net", "none", "-no-reboot", "-kernel", str(found.kernel)]
+    words += ["-initrd", str(found.initrd), "-append", BOOTARGS]
+    return [qemu.program(qemu.QEMU), *words]
+
+
+class Session:
+    """A process that boots the guest on stdin and stdout."""
+
+    def __init__(self, stdin: IO[bytes], stdout: IO[bytes], name: str) -> None:
+        self._stdin, self._stdout, self._name = stdin, stdout, name
+        self._start = time.perf_counter()
+        self.output = b""
+
+    def type(self, line: bytes) -> None:
+        """Type a line."""
+        self._stdin.write(line)
+        self._stdin.flush()
+
+    def read_to(self, end: bytes) -> float:
+        """Read until the output ends with this; when that was, by time.perf_counter()."""
+        while not self.output.endswith(end):
+            if not self._read():
+                raise RuntimeError(f"{self._name} ended too early:\n{self.output[-2000:]!r}")
+        return time.perf_counter()
+
+    def read_to_end(self) -> float:
+        """Read until the process has ended; the seconds since its start."""
+        while self._read():
+            pass
+        return time.perf_counter() - self._start
+
+    def _read(self) -> bool:
+        if time.perf_counter() - self._start > LIMIT_SECONDS:
+            raise RuntimeError(f"{self._name}: nothing after {LIMIT_SECONDS} s")
+        data = os.read(self._stdout.fileno(), 4096)
+        # Busybox asks the terminal where its cursor is.
+        self.output = (self.output + data).replace(b"\x1b[6n", b"")
+        return bool(data)
+
+
+@contextmanager
+def session(command: Sequence[str]) -> Iterator[Session]:
+    """Start a command; it is killed at the end."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield Session(process.stdin, process.stdout, command[0])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def boot_seconds(command: Sequence[str]) -> float:
+    """From the start of the process to its end, after power-off at the prompt."""
+    with session(command) as guest:
+        guest.read_to(PROMPT)
+        guest.type(POWER_OFF)
+        seconds = guest.read_to_end()
+    if b"reboot: Power down" not in guest.output and b"Oops" in guest.output:
+        raise RuntimeError(f"no power-off:\n{guest.output[-2000:]!r}")
+    return seconds
+
+
+def boot_armed() -> None:
+    """Boot it with points armed on what the boot uses all the time, none of which is hit.
+
+    Breakpoints are on pages of busy code. The watchpoints are on the task and the kernel stack of
+    the first process, from its first instruction on; but only for accesses from EL0, which has
+    none to the kernel.
+    """
+    found = files()
+    output = bytearray()
+
+    def console(data: bytes) -> None:
+        output.extend(data)
+        os.write(1, data)
+
+    guest = guestdbg.load(
+        found.kernel,
+        initrd=found.initrd,
+        bootargs=BOOTARGS,
+        memory=MEMORY,
+        provider="soft",
+        console=console,
+    )
+    guest.board.console.answer(PROMPT, POWER_OFF)
+    functions = ("panic", "oops_enter", "emergency_restart")
+    never: list[Point] = [guest.break_(name) for name in functions]
+    first = guest.break_("kernel_init")
+    stop = guest.run(timeout=LIMIT_SECONDS)
+    assert stop.hit is not None
+    first.delete()
+    task, stack = stop.cpu.reg("SP_EL0"), stop.cpu.reg("sp") & ~0xFFF
+    never += [guest.watch(task, 8, "any", el="el0"), guest.watch(task + 16, 8, "any", el="el0")]
+    never += [guest.watch(stack, 64, "any", el="el0")]
+    stop = guest.run(timeout=LIMIT_SECONDS)
+    assert stop.reason == "exit", stop
+    assert not any(point.seen for point in never)
+
+
+# ---- at the prompt -------------------------------------------------------------------------------
+
+
+class Prompt:
+    """A guest of guestdbg's that has booted to its prompt."""
+
+    def __init__(self) -> None:
+        found = files()
+        self.output = bytearray()
+        self.guest: Guest = guestdbg.load(
+            found.kernel,
+            initrd=found.initrd,
+            bootargs=BOOTARGS,
+            memory=MEMORY,
+            provider="soft",
+            console=self._wrote,
+        )
+        self.run_to_prompt()
+
+    def _wrote(self, data: bytes) -> None:
+        self.output += data
+        if PROMPT in self.output:
+            self.guest.interrupt()
+
+    def instructions(self) -> int:
+        """How many instructions the guest has retired."""
+        counted = [cpu.vcpu for cpu in self.guest.vcpus]
+        return sum(v.instructions for v in counted if isinstance(v, SupportsInstructionCount))
+
+    def run_to_prompt(self) -> None:
+        """Run until the next prompt."""
+        stop = self.guest.run(timeout=LIMIT_SECONDS)
+        if stop.reason != "interrupt":
+            raise RuntimeError(f"{stop}:\n{bytes(self.output[-2000:])!r}")
+
+    def command(self, line: bytes) -> tuple[float, int]:
+        """Run a command; the seconds and the instructions that it takes."""
+        self.output.clear()
+        before, start = self.instructions(), time.perf_counter()
+        self.guest.board.console.feed(line + b"\n")
+        self.run_to_prompt()
+        return time.perf_counter() - start, self.instructions() - before
+
+
+@functools.cache
+def prompt() -> Prompt:
+    """The guest at its prompt, booted once."""
+    return Prompt()
+
+
+@functools.cache
+def instructions_of(program: str) -> int:
+    """How many instructions one of PROGRAMS takes, with the kernel's and the shell's."""
+    return prompt().command(PROGRAMS[program])[1]
