@@ -521,6 +521,23 @@ def test_an_interrupt_or_a_debug_exception() -> None:
     assert rule(p, one, trace(DONE, taken=((2, *irq[1:]),), memory=1)) is None
 
 
+def test_an_interrupt_or_a_pending_step() -> None:
+    p = replace(STORE, interrupts=True)
+    step = ("debug", STEP & ~(1 << 24), 0, -1)
+    here, vector = layout.CODE + 8, layout.VECTORS + 0x280
+    one = trace(step, pc=here)
+    other = trace(step, pc=vector, elr_el1=here, pstate=0x3C5)
+    assert rule(p, one, other) == "interrupt-or-pending-step"
+    # QEMU takes the interrupt first.
+    assert rule(p, other, one) is None
+    assert rule(STORE, one, other) is None
+    assert rule(p, one, trace(step, pc=vector, elr_el1=here + 4)) is None
+    assert rule(p, one, trace(step, pc=vector - 0x80, elr_el1=here)) is None
+    # The instruction was executed without an exit.
+    valid = ("debug", STEP, 0, -1)
+    assert rule(p, trace(valid, pc=here), trace(valid, pc=vector, elr_el1=here)) is None
+
+
 def test_a_step_of_an_eoi() -> None:
     p = replace(program(asm.msr("ICC_EOIR1_EL1", 3)), interrupts=True)
     here = {"pc": layout.CODE + 4}

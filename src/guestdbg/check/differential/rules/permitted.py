@@ -5,6 +5,7 @@ from __future__ import annotations
 from guestdbg.arm64.esr import EC
 from guestdbg.arm64.loadstore import memory_operand
 from guestdbg.check import assembler as asm
+from guestdbg.check.differential import layout
 from guestdbg.check.differential.difference_context import DifferenceContext
 from guestdbg.check.differential.reserved import (
     breakpoint_is_reserved,
@@ -172,6 +173,22 @@ def _interrupt_or_debug_exception(s: DifferenceContext) -> bool:
             steps_or_breaks = (EC.SOFTSTP_LOW, EC.SOFTSTP_CUR, *BREAKPOINTS)
             return x[1] == y[1] and s.taken_class(1 - n) in steps_or_breaks
     return False
+
+
+@rule(
+    "interrupt-or-pending-step",
+    "both",
+    "The step of an instruction that KVM emulates is pending at the next entry. If the instruction "
+    "has made an interrupt pending, either comes first (DDI 0487, D1.3.1): QEMU takes the "
+    "interrupt, and then the step at the vector.",
+)
+def _interrupt_or_pending_step(s: DifferenceContext) -> bool:
+    if not s.program.interrupts or s.exits[0] != s.exits[1]:
+        return False
+    here, there = (registers["pc"] for registers in s.registers)
+    if s.debug_class(0) != EC.SOFTSTP_LOW or there - layout.VECTORS not in _IRQ_VECTORS:
+        return False
+    return s.registers[1]["elr_el1"] == here and not int(s.exits[0][1]) & _ISV
 
 
 @rule(
