@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import guestdbg
 from guestdbg.check import assembler as asm
-from guestdbg.kvm import ExitIntr, ExitMmio, SupportsInstructionLimit, open_kvm
+from guestdbg.kvm import Exit, ExitIntr, ExitMmio, SupportsInstructionLimit, Vcpu, open_kvm
 from guestdbg.kvm.regs import PC, core_reg
 from guestdbg.machine import (
     Board,
@@ -390,3 +392,22 @@ def test_what_is_posted_is_in_a_snapshot_and_dropped_at_restore() -> None:
         assert run.board.uart.peek(Reg.FR) == 0xC0, "one byte in a FIFO of one"
     finally:
         run.close()
+
+
+def test_a_guest_that_waits_gets_what_is_posted_at_that_moment(tmp_path: Path) -> None:
+    """The power button is pressed when the guest has gone to sleep: it is not idle for ever."""
+    path = tmp_path / "guest.bin"
+    path.write_bytes(b"".join(w.to_bytes(4, "little") for w in (asm.WFI, asm.WFI, asm.b(-8))))
+    with guestdbg.load(path, provider="soft", kind="raw", memory="16M", console=None) as guest:
+        run, pressed = guest.board.run, []
+
+        def run_and_press(vcpu: Vcpu) -> Exit:
+            exit_ = run(vcpu)
+            if not pressed:
+                pressed.append(exit_)
+                guest.board.press_power_button()
+            return exit_
+
+        guest.board.run = run_and_press  # type: ignore[method-assign]
+        assert guest.run(timeout=20).reason == "idle"
+        assert guest.board.gpio.peek(0x20) == 8, "pressed"

@@ -262,13 +262,13 @@ class Scheduler:
         return self.current.stop("idle", _IDLE)
 
     def _is_idle(self) -> bool:
-        """Whether nothing will wake vCPUs that all wait: no stop is pending, nor console input.
+        """Whether nothing will wake vCPUs that all wait: no stop is pending, nor any input.
 
         Input counts only if the guest has read some, or some was added, since it was idle last: a
         guest that waits and does not read its console is not woken by it. A guest with network
         connections is woken by what comes from there: that is waited for here.
         """
-        if self._target.attention:
+        if self._target.attention or self._target.board.inputs.pending:
             return False
         pending = self._target.board.console.pending_input
         changed, self._pending_input = pending != self._pending_input, pending
