@@ -461,6 +461,30 @@ def test_a_line_interrupts_a_running_guest_from_another_thread(version: int) -> 
     assert guest.log() == [SPI]
 
 
+def test_by_the_hosts_clock_one_thread_runs_all_vcpus_in_turns() -> None:
+    """One that waits gives up its turn; when all wait, the thread sleeps until the next timer."""
+    guest = GicGuest(*wait_forever(), vcpus=2, clock="host")
+    guest.logging_handler()
+    send = [*asm.mov(1, 3 << 24 | 1), asm.msr("ICC_SGI1R_EL1", 1)]
+    guest.place(RAM + 0x100, *send, *wait_forever())
+    guest.vcpus[1].set_one_reg(PC, RAM + 0x100)
+    guest.enable(VTIMER)
+    assert guest.go(0) == guest.go(1) == ExitIntr()
+    assert guest.vcpus[0].waiting
+    watchdog = threading.Timer(20, lambda: [vcpu.kick() for vcpu in guest.vcpus])
+    watchdog.start()
+    timer = 6_000_000  # ticks of 16 ns: 0.1 s
+    guest.set_reg("CNTV_CVAL_EL0", guest.reg("CNTVCT_EL0") + timer)
+    guest.set_reg("CNTV_CTL_EL0", 1)
+    started = time.monotonic()
+    while VTIMER not in guest.log(0) and time.monotonic() < started + 15:
+        guest.go(0, 30)
+        guest.go(1, 30)
+    watchdog.cancel()
+    assert guest.log(0)[:2] == [3, VTIMER]
+    assert time.monotonic() < started + 10, "no kick was needed"
+
+
 def test_vcpus_in_threads_send_each_other_sgis() -> None:
     """By the host's clock: each waits for the other's SGI, 50 times."""
     guest = GicGuest(vcpus=2, clock="host")

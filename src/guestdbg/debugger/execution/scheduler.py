@@ -26,6 +26,9 @@ TURN_BESIDE_STEPS = 2_000
 #: Steps within a range after which the others get their turn again.
 _STEPS_PER_TURN = 500
 
+#: Runs in succession that retire nothing, after which a vCPU gives up its turn.
+_FUTILE_RUNS = 8
+
 #: A limit that no guest reaches; the provider's count has 64 bits.
 _NO_LIMIT = 1 << 62
 
@@ -313,8 +316,8 @@ class Scheduler:
             vcpu.max_instructions = limit
             self._target.limited = True
             # A kick does not end the turn: when it comes depends on the host, which must not decide
-            # in which order the guest's instructions are executed. If twice in succession nothing
-            # retires, the vCPU waits for another one.
+            # in which order the guest's instructions are executed. If nothing retires again and
+            # again, it is not kicks: the vCPU waits for another one.
             futile = 0
             while True:
                 before = vcpu.instructions
@@ -322,7 +325,7 @@ class Scheduler:
                 if isinstance(outcome, Stop) or outcome.idle or self._target.attention:
                     return outcome
                 futile = futile + 1 if vcpu.instructions == before else 0
-                if futile == 2 or vcpu.instructions >= limit:
+                if futile == _FUTILE_RUNS or vcpu.instructions >= limit:
                     return outcome
         timer = threading.Timer(TURN_SECONDS, vcpu.kick)
         timer.daemon = True

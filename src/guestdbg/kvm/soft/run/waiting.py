@@ -108,11 +108,16 @@ def _wait_with_others(vcpu: VcpuState, ticks: int | None) -> Exit | None:
 def _sleep_until_runnable(vcpu: VcpuState) -> Exit | None:
     """WFI by the host's clock: sleep until an interrupt, a timer or a kick.
 
-    Also if the vCPU is powered off or reset meanwhile. Returns the exit of a kick, or None.
+    Also if the vCPU is powered off or reset meanwhile. Returns the exit of a kick, or of a vCPU
+    that gives up its turn, or None.
     """
     vcpu.waiting = True
     while True:
-        ticks = vcpu.cpu.next_timer()
+        in_turns = _others_in_turns(vcpu)
+        if any(not v.waiting or is_runnable(v) for v in in_turns):
+            return INTR
+        timers = (v.cpu.next_timer() for v in (vcpu, *in_turns))
+        ticks = min((t for t in timers if t is not None), default=None)
         exit_ = sleep(vcpu, None if ticks is None else ticks / COUNTER_HZ)
         if exit_ is not None:
             return exit_
@@ -125,6 +130,17 @@ def _sleep_until_runnable(vcpu: VcpuState) -> Exit | None:
         ):
             vcpu.waiting = False
             return None
+
+
+def _others_in_turns(vcpu: VcpuState) -> list[VcpuState]:
+    """The vCPUs that have turns in the same thread as this one, whose sleep would stop them.
+
+    A turn has a limit of instructions, and meanwhile none of the others is inside run().
+    """
+    vm = vcpu.vm
+    if vm.single_vcpu or vcpu.vgic_cpu is None or vcpu._max_instructions is None:
+        return []
+    return [v for v in vm.soft_vcpus if v is not vcpu and not v.running and not v.stopped]
 
 
 def sleep(vcpu: VcpuState, seconds: float | None) -> Exit | None:

@@ -30,7 +30,9 @@ def kick_vcpu(vcpu: VcpuState) -> None:
     """
     vcpu.request_pending = True
     if vcpu.vm.clock == "host":
-        vcpu.wake.set()
+        # All of them: one that sleeps may have its turns in the same thread as this one.
+        for other in vcpu.vm.soft_vcpus:
+            other.wake.set()
 
 
 def target_oracle(dist: VgicDist, irq: VgicIrq) -> int | None:
