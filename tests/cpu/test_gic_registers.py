@@ -52,11 +52,21 @@ class Rig:
         if self.version == 2:
             self.p.set_gicv(GICV)
         self.model = Interface(self.version)
-        # What a guest does first: most programs get to something.
-        for name, value in (("ICH_HCR_EL2", 1), ("ICH_VMCR_EL2", 0xF8 << 24 | 0xB)):
+        self.enable()
+
+    def enable(self) -> None:
+        """Everything is enabled and nothing active: what follows gets to something."""
+        vmcr = self.model.get_vmcr() & ~0xFF << 24 | 0xF8 << 24 | 0xB
+        for name, value in (
+            ("ICH_HCR_EL2", 1),
+            ("ICH_VMCR_EL2", vmcr),
+            ("ICH_AP0R0_EL2", 0),
+            ("ICH_AP1R0_EL2", 0),
+        ):
             self.one.set(name, value)
         self.model.set_hcr(1)
-        self.model.set_vmcr(0xF8 << 24 | 0xB)
+        self.model.set_vmcr(vmcr)
+        self.model.active = [set(), set()]
 
     def execute(self, word: int) -> None:
         if self.model.hcr & 1 and self.model.misr():
@@ -128,6 +138,7 @@ WORDS = st.one_of(
 def el2_steps(intids: st.SearchStrategy[int]) -> st.SearchStrategy[tuple[object, ...]]:
     return st.one_of(
         st.tuples(st.just("set"), st.sampled_from(sorted(EL2)), WORDS),
+        st.tuples(st.just("enable"), st.lists(list_registers(intids), min_size=4, max_size=4)),
         st.tuples(st.just("lr"), st.integers(0, 3), list_registers(intids)),
         st.tuples(st.just("lrs"), st.lists(list_registers(intids), max_size=4)),
     )
@@ -141,6 +152,10 @@ def el2_step(rig: Rig, step: tuple[object, ...]) -> bool:
         name, value = operands
         rig.one.set(str(name), int(value) & ~0x7C00 if name == "ICH_HCR_EL2" else int(value))
         EL2[str(name)](model, int(value) & ~0x7C00 if name == "ICH_HCR_EL2" else int(value))
+    elif kind == "enable":
+        rig.enable()
+        rig.p.load_list_registers(operands[0])
+        model.lrs = [ListRegister.of(value) for value in operands[0]]
     elif kind == "lr":
         n, value = operands
         rig.one.set(f"ICH_LR{n}_EL2", int(value))
@@ -198,12 +213,15 @@ WRITES = {
 }
 ENDS = ["ICC_EOIR0_EL1", "ICC_EOIR1_EL1", "ICC_DIR_EL1"]
 ACKNOWLEDGES = ["ICC_IAR0_EL1", "ICC_IAR1_EL1"]
+BPRS = st.integers(0, 7)
 V3_STEPS = st.one_of(
     el2_steps(INTIDS),
     st.tuples(st.just("read"), st.sampled_from(ACKNOWLEDGES)),
     st.tuples(st.just("read"), st.sampled_from(sorted(READS))),
     st.tuples(st.just("write"), st.sampled_from(ENDS), st.one_of(INTIDS, st.just("last"))),
     st.tuples(st.just("write"), st.sampled_from(ENDS), st.just("last")),
+    st.tuples(st.just("write"), st.just("ICC_CTLR_EL1"), st.integers(0, 3)),
+    st.tuples(st.just("write"), st.sampled_from(["ICC_BPR0_EL1", "ICC_BPR1_EL1"]), BPRS),
     st.tuples(
         st.just("write"),
         st.sampled_from(sorted(set(WRITES) - set(ENDS))),
@@ -213,8 +231,8 @@ V3_STEPS = st.one_of(
 v3, v2 = Rig(3), Rig(2)
 
 
-@settings(max_examples=250, deadline=None)
-@given(st.lists(V3_STEPS, max_size=40))
+@settings(max_examples=200, deadline=None)
+@given(st.lists(V3_STEPS, min_size=20, max_size=60))
 def test_system_registers_are_the_models(steps: list[tuple[object, ...]]) -> None:
     rig = v3
     rig.restart()
@@ -255,8 +273,8 @@ V2_STEPS = st.one_of(
 )
 
 
-@settings(max_examples=250, deadline=None)
-@given(st.lists(V2_STEPS, max_size=40))
+@settings(max_examples=200, deadline=None)
+@given(st.lists(V2_STEPS, min_size=20, max_size=60))
 def test_the_frame_is_the_models(steps: list[tuple[object, ...]]) -> None:
     rig = v2
     rig.restart()
