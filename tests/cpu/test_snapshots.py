@@ -49,9 +49,13 @@ def test_what_is_left_out_is_caches_and_nothing_else() -> None:
     assert names[start:end] == [
         "tlbs",
         "lines",
-        "tlbs_filled",
-        "jumps",
-        "itlb",
+        "jump_tables",
+        "space",
+        "spaces",
+        "nspaces",
+        "space_uses",
+        "jumps_epoch",
+        "tlb_counts",
         "pacs",
         "phys",
         "cache",
@@ -65,7 +69,7 @@ def test_what_stays_with_the_processor_is_named() -> None:
     stays = set(re.findall(r"\bc\.(\w+)", body))
     of_the_holder = {"hlt_exit", "kick", "programs"}
     of_caches = {"bp_checks", "n_bp_checks", "was_wvr", "was_wcr", "was_wp_live"}
-    pointers = {"ip", "tlb", "line_tlb", "unpriv_tlb", "acc", "acc2", "tr_host"}
+    pointers = {"ip", "tlb", "line_tlb", "unpriv_tlb", "jumps", "acc", "acc2", "tr_host"}
     assert stays == of_the_holder | of_caches | pointers
     assert stays < set(fields("Cpu"))
 

@@ -293,7 +293,7 @@ def test_shared_tlbi_reaches_the_other_processors(name: str, force: bool) -> Non
     other = Processor(one.memory)
     for register in ("SCTLR_EL1", "TCR_EL1", "TTBR0_EL1", "MAIR_EL1", "VBAR_EL1"):
         other.set_sysreg(enc(register), one.get(register))
-    one.map(VA, DATA, AF)
+    one.map(VA, DATA, AF | NG)  # TLBI ASIDE1 is for these only
     one.store64(DATA, 0x1111)
     one.store64(DATA + 0x1000, 0x2222)
     one.store32(CODE + 0x100, [0xF9400122])
@@ -305,7 +305,7 @@ def test_shared_tlbi_reaches_the_other_processors(name: str, force: bool) -> Non
         return other.get_x(2)
 
     assert read() == 0x1111
-    one.map(VA, DATA + 0x1000, AF)
+    one.map(VA, DATA + 0x1000, AF | NG)
     one.p.hcr_el2 = RW | (1 << 9 if force else 0)
     one.p.set_x(3, VA >> 12)
     assert one.execute(TLBI[name].word(3), el=1) == DONE

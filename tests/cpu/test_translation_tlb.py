@@ -5,6 +5,10 @@ that takes it away: an access must be by the tables as they are, or by one of th
 else. So after a proper TLBI only the tables count, and what was a fault is never remembered. (The
 manual: D5.9 and D5.10, TLB maintenance requirements and the TLBI instructions.)
 
+One to three processors share the tables; each has its own TLB, ASID and address space. A TLBI that
+is not Inner Shareable takes away what the processor holds that executes it, the others what all
+hold.
+
 Descriptors are changed by the guest's own stores and from outside; TLBI, DSB, ISB and the access
 run as one sequence, so that nothing but the TLBI itself can make the change seen.
 """
@@ -21,7 +25,7 @@ pytest.importorskip(
     "guestdbg.cpu.processor", reason="the processor is not compiled here", exc_type=ImportError
 )
 
-from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT
+from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT, Processor
 
 from .model_translation import (
     Access,
@@ -106,6 +110,15 @@ class Tlb:
     unsure: set[tuple[int, int]] = field(default_factory=set)
 
 
+@dataclass
+class Element:
+    """A processor: what it executes in, and what its TLB might hold."""
+
+    processor: Processor
+    now: Context
+    tlb: Tlb = field(default_factory=Tlb)
+
+
 #: (name, op2, by address, by ASID, last level only)
 KINDS = [
     ("VMALLE1", 0, False, False, False),
@@ -118,60 +131,92 @@ KINDS = [
 
 
 class Play:
-    """One seed: address spaces, changes, TLBIs and accesses."""
+    """One seed: address spaces, changes, TLBIs and accesses.
 
-    def __init__(self, world: World, seed: int) -> None:
-        self.w, self.p = world, world.p
+    spaces: how many ASIDs; more than three share three sets of tables.
+    """
+
+    def __init__(self, world: World, seed: int, processors: int = 1, spaces: int = 3) -> None:
+        self.w = world
         self.seed = seed
         self.rng = rng = random.Random(seed)
         self.counts: Counter[str] = Counter()
-        self.tlb = Tlb()
         world.clear_tables()
         self.granule = rng.choice([12, 14, 16])
         txsz = rng.choice([25, 28, 32, 36])
         wide = rng.getrandbits(1)
         self.a1 = a1 = rng.getrandbits(1)
         self.asid_mask = 0xFFFF if wide else 0xFF
-        asids = rng.sample(range(1, 200), 3)
-        self.contexts = [
-            Context(
-                Builder(
-                    world,
-                    rng,
-                    upper=False,
-                    granule=self.granule,
-                    txsz=txsz,
-                    ips=5,
-                    contiguous=False,
-                ),
-                asid,
-                bool(a1),
-                rng.choice(asids),
-            )
-            for asid in asids
-        ]
+        asids = rng.sample(range(1, 200), spaces)
+        builders: list[Builder] = []
+        self.contexts = []
+        for k, asid in enumerate(asids):
+            if k < 3:
+                builders.append(
+                    Builder(
+                        world,
+                        rng,
+                        upper=False,
+                        granule=self.granule,
+                        txsz=txsz,
+                        ips=5,
+                        contiguous=False,
+                    )
+                )
+            decoy = rng.choice(asids)
+            self.contexts.append(Context(builders[k % 3], asid, bool(a1), decoy))
+        # Few addresses, so that they are accessed again while a TLB may still hold them.
         self.addresses = sorted(
-            {self.contexts[0].builder.address() + rng.randrange(0, 0x1000, 16) for _ in range(10)}
+            {
+                builders[0].address() + rng.randrange(0, 0x1000, 16)
+                for _ in range(10 if processors == 1 and spaces == 3 else 3)
+            }
         )
-        for context in self.contexts:
+        for builder in builders:
             for va in self.addresses:
-                context.builder.grow(va)
+                builder.grow(va)
         self.upper = self._upper_half()
         tcr = txsz | GRANULES[self.granule][0] << 14 | 25 << 16 | 2 << 30 | 5 << 32 | wide << 36
         tcr |= a1 << 22
         self.mair = 0xFF4404FF | rng.getrandbits(32) << 32
         self.tcr = tcr
-        self.now = self.contexts[0]
-        world.flush()
-        for name, value in (
-            ("MAIR_EL1", self.mair),
-            ("TCR_EL1", tcr),
-            ("TTBR0_EL1", self.now.ttbr0),
-            ("TTBR1_EL1", self.now.ttbr1(self.upper)),
-            ("VBAR_EL1", CODE_AT + 0x800),
-            ("SCTLR_EL1", SCTLR | 1),
-        ):
-            world.set(name, value)
+        first = world.p
+        others = [world.new_processor() for _ in range(processors - 1)]
+        self.elements = [Element(first, self.contexts[0])]
+        self.elements += [Element(p, rng.choice(self.contexts)) for p in others]
+        for element in reversed(self.elements):
+            self.use(element)
+            world.flush()
+            for name, value in (
+                ("MAIR_EL1", self.mair),
+                ("TCR_EL1", tcr),
+                ("TTBR0_EL1", self.now.ttbr0),
+                ("TTBR1_EL1", self.now.ttbr1(self.upper)),
+                ("VBAR_EL1", CODE_AT + 0x800),
+                ("SCTLR_EL1", SCTLR | 1),
+            ):
+                world.set(name, value)
+
+    def use(self, element: Element) -> None:
+        """What follows is executed by this processor."""
+        self.element = element
+        self.w.p = element.processor
+
+    def close(self) -> None:
+        """The world has its own processor again."""
+        self.w.p = self.elements[0].processor
+
+    @property
+    def p(self) -> Processor:
+        return self.element.processor
+
+    @property
+    def tlb(self) -> Tlb:
+        return self.element.tlb
+
+    @property
+    def now(self) -> Context:
+        return self.element.now
 
     def _upper_half(self) -> int:
         """4 KiB granule, 39 bits: a page of code for both levels, and the RAM by 2 MiB blocks."""
@@ -203,7 +248,14 @@ class Play:
         return replace(self.regime(), ttbr0=context.ttbr0, ttbr1=ttbr1)
 
     def remember(self) -> None:
-        """What is true now may be held from now on."""
+        """What is true now may be held from now on, by the processor that this concerns."""
+        here = self.element
+        for element in self.elements:
+            self.use(element)
+            self._remember()
+        self.use(here)
+
+    def _remember(self) -> None:
         regime = self.regime()
         for va in self.addresses:
             found = walk(regime, va, self.w.read_u64)
@@ -211,10 +263,12 @@ class Play:
                 asid = self.now.asid if found.ng else None
                 self.tlb.kept.setdefault(va, set()).add(Kept(found, asid))
 
-    def invalidate(self, kind: tuple[str, int, bool, bool, bool], va: int, asid: int) -> None:
+    def invalidate(
+        self, tlb: Tlb, kind: tuple[str, int, bool, bool, bool], va: int, asid: int
+    ) -> None:
         """Take away what the TLBI says must be gone."""
         _, _, by_address, by_asid, last_only = kind
-        for at, kept in self.tlb.kept.items():
+        for at, kept in tlb.kept.items():
             for entry in list(kept):
                 bits = max(entry.found.bits, 12)
                 if by_address and at >> bits != va >> bits:
@@ -222,12 +276,12 @@ class Play:
                 if by_asid and entry.asid != asid and (entry.asid is not None or not by_address):
                     continue
                 kept.discard(entry)
-        for at, of in list(self.tlb.unsure):
+        for at, of in list(tlb.unsure):
             if last_only or (by_asid and of != asid):
                 continue
             if by_address and at >> self.granule != va >> self.granule:
                 continue
-            self.tlb.unsure.discard((at, of))
+            tlb.unsure.discard((at, of))
 
     def outcomes(self, va: int, access: Access, el: int) -> list[Done | Stopped]:
         """All that an access may come to: the present tables' answer first."""
@@ -296,7 +350,8 @@ class Play:
                 walk(regime, va, read)
                 last = len(seen) - 1 + context.builder.first == 3
                 if at in (seen[:-1] if last else seen):
-                    self.tlb.unsure.add((va, context.asid))
+                    for element in self.elements:
+                        element.tlb.unsure.add((va, context.asid))
 
     def put(self, words: list[int]) -> int:
         at = RAM + ROOM
@@ -305,7 +360,9 @@ class Play:
         return CODE_AT + ROOM
 
     def step(self) -> None:
-        rng, p = self.rng, self.p
+        rng = self.rng
+        self.use(rng.choice(self.elements))
+        p = self.p
         words: list[int] = []
         what = []
         self.remember()
@@ -324,7 +381,7 @@ class Play:
         else:
             about = rng.choice(self.addresses)
         if rng.random() < 0.25:
-            self.now = rng.choice(self.contexts)
+            self.element.now = rng.choice(self.contexts)
             ttbr1 = self.now.ttbr1(self.upper)
             what.append(f"TTBR0_EL1 = {self.now.ttbr0:#x}, TTBR1_EL1 = {ttbr1:#x}")
             p.set_x(7, self.now.ttbr0)
@@ -340,8 +397,10 @@ class Play:
             shared = rng.getrandbits(1)
             what.append(f"TLBI {kind[0]}{'IS' * shared} {target:#x}, ASID {asid}")
             words += [DSB, sys(0, 8, 3 if shared else 7, kind[1], 8), DSB, ISB]
-            self.invalidate(kind, target, asid)
+            for element in self.elements if shared else [self.element]:
+                self.invalidate(element.tlb, kind, target, asid)
             self.counts[kind[0]] += 1
+            self.counts["of all processors" if shared else "of one processor"] += 1
         elif words and words[-1] == CHANGE:
             words += [DSB, ISB]
         el = rng.getrandbits(1)
@@ -448,6 +507,27 @@ def test_random_maintenance(batch: int, world: World) -> None:
     assert counts["by the tables"] > 500
     assert counts["switch by TTBR0"] > 50
     assert counts["switch by TTBR1"] > 50
+
+
+@pytest.mark.parametrize(("processors", "spaces"), [(2, 3), (3, 5), (1, 20), (2, 24)])
+def test_random_maintenance_of_several_processors_and_spaces(
+    processors: int, spaces: int, world: World
+) -> None:
+    """Also with more ASIDs than the processor has tables for."""
+    counts: Counter[str] = Counter()
+    for seed in range(1000, 1030):
+        play = Play(world, seed, processors, spaces)
+        try:
+            for _ in range(80):
+                play.step()
+        finally:
+            play.close()
+        counts.update(play.counts)
+    assert all(counts[kind[0]] > 30 for kind in KINDS)
+    assert counts["of one processor"] > 200
+    assert counts["of all processors"] > 200
+    assert counts["one answer only"] > counts["by the TLB"]
+    assert counts["by the TLB"]
 
 
 def test_a_descriptor_that_was_invalid_is_never_remembered(world: World) -> None:

@@ -159,12 +159,17 @@ class World:
         ram[: 4 * len(words_of_code)] = struct.pack(f"<{len(words_of_code)}I", *words_of_code)
         for vector in range(0x800, 0x1000, 0x80):
             ram[vector : vector + 4] = struct.pack("<I", B_SELF)
-        self.p = Processor(self.memory, identification=LSE)
-        self.p.cptr_el2 = 0
-        self.set("CPACR_EL1", 3 << 20)
+        self.p = self.new_processor()
         self.saved = {base: bytes(buffer) for base, buffer in self.slots.items()}
         self.tables: list[tuple[int, int]] = []  # where and how long: cleared for the next one
         self.next_table = TABLES
+
+    def new_processor(self) -> Processor:
+        """A further processor with this memory; `p` is the one that executes."""
+        p = Processor(self.memory, identification=LSE)
+        p.cptr_el2 = 0
+        p.set_sysreg(enc("CPACR_EL1"), 3 << 20)
+        return p
 
     def set(self, name: str, value: int) -> None:
         self.p.set_sysreg(enc(name), value)

@@ -107,6 +107,9 @@ class PlainVm(Vm):
     ) -> None:
         self._vm.set_user_memory_region(slot, guest_phys_addr, memory, flags)
 
+    def get_dirty_log(self, slot: int) -> bytes:
+        return self._vm.get_dirty_log(slot)
+
     def create_vcpu(self, vcpu_id: int = 0) -> Vcpu:
         return self._vm.create_vcpu(vcpu_id)
 

@@ -9,7 +9,7 @@ import pytest
 
 from guestdbg.check import assembler as asm
 from guestdbg.kvm import ExitMmio, KvmError, open_kvm
-from guestdbg.kvm.constants import KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY
+from guestdbg.kvm.constants import KVM_MEM_READONLY
 
 from .support import RAM, RAM_SIZE, Guest
 
@@ -49,7 +49,7 @@ def test_errors_of_bad_regions_say_what_would_be_right() -> None:
     assert refused(guest, 1, 0, memoryview(bytes(PAGE)))[0] == errno.EFAULT
     assert refused(guest, 1, 1 << 40, page)[0] == errno.EFAULT
     assert refused(guest, 1, 0, None)[0] == errno.EINVAL
-    assert refused(guest, 1, 0, page, KVM_MEM_LOG_DIRTY_PAGES)[0] == errno.EINVAL
+    assert refused(guest, 1, 0, page, 4)[0] == errno.EINVAL
     assert refused(guest, 0, RAM, page)[0] == errno.EINVAL  # cannot change its size
     code, text = refused(guest, 1, RAM + RAM_SIZE - PAGE, bytearray(2 * PAGE))
     assert code == errno.EEXIST

@@ -163,6 +163,9 @@ class FakeVm(Vm):
     ) -> None:
         self.slots[slot] = (guest_phys_addr, memory, flags)
 
+    def get_dirty_log(self, slot: int) -> bytes:
+        raise NotImplementedError
+
     def create_vcpu(self, vcpu_id: int = 0) -> Vcpu:
         vcpu = FakeVcpu(self, vcpu_id)
         self._vcpus.append(vcpu)

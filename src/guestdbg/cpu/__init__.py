@@ -16,7 +16,9 @@ timer                the generic timer
 gic                  the virtual CPU interface of a GIC
 exception            taking exceptions to EL1 and EL2, ERET
 debug                breakpoints, watchpoints, software step
-mmu                  translation, the TLBs, the slow path of memory accesses
+mmu                  translation, the slow path of memory accesses
+address_space        the tables of an address space (.pxd only)
+tlb                  the TLBs and jump tables of address spaces, and their maintenance
 sysreg_traps         which accesses to system registers are trapped
 sysreg               the system registers
 conditions           the conditions of hit programs
@@ -24,6 +26,7 @@ condition_floats     their floating point
 hit_programs         breakpoint and watchpoint hits that are decided here
 core                 run loop, decode table, block cache
 memory               the physical memory of a VM
+dirty_pages          which pages of it were written
 page_store           the contents of guest memory in snapshots
 state                the whole state of a processor, for snapshots
 hit_program_objects  hit programs as Python objects

@@ -12,7 +12,8 @@
   gic                  the virtual CPU interface of a GIC
   sysreg_traps         which system register accesses are trapped; sysreg: the registers themselves
   debug                breakpoints, watchpoints, software step
-  mmu                  translation, the TLBs, the slow paths of memory accesses
+  mmu                  translation, the slow paths of memory accesses
+  tlb                  the TLBs and jump tables of address spaces, and their maintenance
   conditions           conditions of hit programs; condition_floats: their floating point
   hit_programs         hits that are decided here
   core.pyx             run loop, decode table, block cache
@@ -163,12 +164,26 @@ cdef struct Region:        # a memory slot
     uint64_t* code         # a bit for each 64 bytes of each 4 KiB page: decoded code is there
     bint readonly
     int slot
+    uint8_t* fast          # FAST_*, for each page
+    # Dirty pages (dirty_pages.pyx). NULL while nobody reads them.
+    uint64_t* written      # [page] the last epoch in which the guest wrote to it
+    uint64_t* touched      # [page] the last epoch in which userspace or a device did
+    uint64_t* chunks       # [page >> CHUNK] the last epoch of either, in so many pages
+
+cdef enum:
+    # What the TLBs of any processor may have for a page; not set means that they have not.
+    FAST_PAGE = 1          # an entry that writes to it without the slow path
+    FAST_LINE = 2          # such an entry of a line
+    CHUNK = 9              # log2 of the pages in a chunk
 
 cdef struct Phys:          # the VM's physical memory, shared by its processors
     Region regions[64]
     int count
     int last
     bint shared            # two slots share host memory
+    int readers            # of dirty pages
+    uint64_t epoch         # it grows when a reader is opened, or reads
+    uint64_t noted         # the last epoch in which the guest wrote to a page
     Cpu* cpus[64]
     int ncpus
 
@@ -181,6 +196,7 @@ cdef struct Itlbe:         # where a page of code is
     uint64_t pa
     uint8_t* host
     bint guarded           # GP of the page: its branch targets are checked (FEAT_BTI)
+    uint32_t origin        # ORIGIN_* of tlb.pxd
 
 cdef struct PacEntry:      # a pointer authentication code that was computed
     uint64_t data
@@ -216,13 +232,14 @@ cdef struct Cpu:
     Tlbe* tlb              # data TLB of the current EL
     Tlbe* line_tlb         # and its lines
     Tlbe* unpriv_tlb       # the data TLB of LDTR and STTR
+    Jump* jumps            # where code of the current EL is
+    uint64_t pc            # valid whenever no block runs
     const Insn* ip         # GUESTDBG_LOOP: the next instruction, and the value forwarded to it
     uint64_t forwarded
     uint64_t lo            # what mem_load read (up to 16 bytes); what mem_store writes
     uint64_t hi
     uint64_t v[64]         # V0..V31, low half then high half
     # -- the processor between blocks --
-    uint64_t pc            # valid whenever no block runs
     int exit               # EXIT_*; any but EXIT_NONE makes the loop return
     uint64_t end_count     # instruction count at which budget reaches 0
     uint64_t limit         # instruction count at which run() returns EXIT_LIMIT
@@ -374,14 +391,19 @@ cdef struct Cpu:
     uint32_t tr_s1ptw      # the fault is a stage 2 fault on a stage 1 table walk
     uint64_t tr_ipa        # IPA of a stage 2 fault
     uint32_t tr_ns
+    uint32_t tr_origin     # ORIGIN_* of tlb.pxd
     bint tr_guarded        # GP of the page
     bint fetch_guarded     # of the page that fetch_page() found last
     # -- caches --
-    Tlbe tlbs[3][512]      # [regime_of()]
-    Tlbe lines[3][256]     # 64-byte lines, of pages in which other lines need the slow path
-    uint32_t tlbs_filled   # bit n: tlbs[n] or lines[n] may have entries; otherwise they are empty
-    Jump jumps[2][1024]    # [EL]
-    Itlbe itlb[2][64]
+    Tlbe* tlbs[3]          # [regime_of()] of the address space in use (tlb.pxd)
+    Tlbe* lines[3]         # 64-byte lines, of pages in which other lines need the slow path
+    Jump* jump_tables[2]   # [EL]
+    void* space            # the AddressSpace in use, and all that there are
+    void* spaces[16]
+    uint32_t nspaces
+    uint64_t space_uses    # how often an address space was selected
+    uint64_t jumps_epoch   # grows when the jump tables of all address spaces become invalid
+    uint64_t tlb_counts[8] # what happened to the TLBs, for Processor.statistics()
     PacEntry pacs[256]     # pointer_auth.pyx
     Phys* phys
     void* cache            # the block cache of core.pyx
@@ -454,6 +476,7 @@ cdef inline void select_tlb(Cpu* c) noexcept nogil:
     c.tlb = c.tlbs[n]
     c.line_tlb = c.lines[n]
     c.unpriv_tlb = c.tlbs[n if c.pstate & PSTATE_UAO else 0]
+    c.jumps = c.jump_tables[c.el]
 
 cdef inline void fp_access_changed(Cpu* c) noexcept nogil:
     """PSTATE.EL, CPACR_EL1 or CPTR_EL2 has changed."""
@@ -499,7 +522,7 @@ cdef inline void abandon(Cpu* c, const Insn* i) noexcept nogil:
 # ---- fast path of memory ----------------------------------------------------------------------
 
 cdef inline Tlbe* tlbe(Cpu* c, uint64_t va) noexcept nogil:
-    return &c.tlb[(va >> 12) & 511]
+    return &c.tlb[(va >> 12) & (TLB_SIZE - 1)]
 
 cdef inline bint miss_r(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogil:
     """Not a plain aligned read of a page in the TLB: take the slow path."""
@@ -512,7 +535,7 @@ cdef inline bint miss_w(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogi
 # concerned need the slow path. mem_probe finds out which do, line by line.
 
 cdef inline Tlbe* line(Cpu* c, uint64_t va) noexcept nogil:
-    return &c.line_tlb[(va >> 6) & 255]
+    return &c.line_tlb[(va >> 6) & (LINES - 1)]
 
 cdef inline bint line_miss_r(const Tlbe* e, uint64_t va, uint64_t size) noexcept nogil:
     return e.rtag != (va & (~<uint64_t>0x3F | (size - 1)))
@@ -549,7 +572,7 @@ cdef inline uint64_t branch_address(Cpu* c, uint64_t pc) noexcept nogil:
 
 cdef inline void goto_pc(Cpu* c, uint64_t pc) noexcept nogil:
     """An indirect branch: through the jump cache, or through the run loop."""
-    cdef const Jump* j = &c.jumps[c.el][(pc >> 2) & 1023]
+    cdef const Jump* j = &c.jumps[(pc >> 2) & (JUMP_SIZE - 1)]
     if unlikely(j.pc != pc):
         c.pc = pc
         c.ip = NULL
@@ -568,16 +591,13 @@ cdef inline uint32_t get_btype(const Cpu* c) noexcept nogil:
 cdef inline void goto_pc_btype(Cpu* c, uint64_t pc, uint32_t btype) noexcept nogil:
     """As goto_pc(), for branches that set PSTATE.BTYPE. Only these, and the run loop, look whether the
     target accepts it (Block.refuses)."""
-    cdef const Jump* j = &c.jumps[c.el][(pc >> 2) & 1023]
+    cdef const Jump* j = &c.jumps[(pc >> 2) & (JUMP_SIZE - 1)]
     set_btype(c, btype)
     if unlikely(j.pc != pc or ((<Block*>j.target - 1).refuses >> btype) & 1):
         c.pc = pc
         c.ip = NULL
         return
     follow(c, j.target)
-
-cdef void flush_jumps(Cpu* c) noexcept nogil
-"""Forget where code is: after any change of translation, EL or debug registers."""
 
 cdef void code_written(Cpu* c, Region* r, uint64_t offset, uint64_t size) noexcept nogil
 """Memory from which code was decoded has been written: drop that code, on every processor."""

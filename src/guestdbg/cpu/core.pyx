@@ -13,6 +13,7 @@ from guestdbg.cpu.operand_forwarding cimport forward_operands
 from guestdbg.cpu.timer cimport timer_deadline, timer_output
 from guestdbg.cpu.operands cimport aux, encoding, link_target, set_link_target
 from guestdbg.cpu.register_bits cimport *
+from guestdbg.cpu.tlb cimport flush_jumps, note_jump, write_lines_slowly, write_slowly
 
 THREADED = bool(GUESTDBG_THREADED)  # how it was built: instructions jump to the next one
 
@@ -201,17 +202,9 @@ cdef Block* find(Cpu* c, uint64_t pc, uint64_t pa, uint32_t variant) noexcept no
     return NULL
 
 
-cdef void flush_jumps(Cpu* c) noexcept nogil:
-    # An empty entry holds a PC that belongs into the next entry, so that no lookup matches it.
-    cdef int k
-    for k in range(JUMP_SIZE):
-        c.jumps[0][k].pc = 4 * (k + 1)
-        c.jumps[1][k].pc = 4 * (k + 1)
-
-
 cdef void stale(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """An instruction of a dropped block, reached through a link or after a store of the block itself
-    changed its code. Look the code up again."""
+    """An instruction of a dropped block, reached through a link or a jump table, or after a store of the block
+    itself changed its code. Look the code up again."""
     abandon(c, i)
 
 
@@ -234,17 +227,14 @@ cdef void drop_physical_page(Cpu* c, uint64_t pa) noexcept nogil:
     cdef Cache* k = <Cache*>c.cache
     cdef Block** p = &k.pages[(pa >> 12) & (PAGES_SIZE - 1)]
     cdef Block* b
-    cdef bint any = False
+    # Jump tables and links may still lead to these blocks: see stale().
     while p[0] != NULL:
         b = p[0]
         if b.pa >> 12 == pa >> 12:
             p[0] = b.page_next
             drop(k, b)
-            any = True
         else:
             p = &b.page_next
-    if any:
-        flush_jumps(c)
 
 
 cdef void drop_blocks_of_page(Cpu* c, uint64_t va) noexcept nogil:
@@ -323,40 +313,15 @@ cdef void code_decoded(Phys* p, uint8_t* host, uint64_t size) noexcept nogil:
             end = high if high < end else end
             host_page = r.host + (page << 12)
             lines = ~<uint64_t>0 << ((low & 0xFFF) >> 6) & ~<uint64_t>0 >> (63 - (((end - 1) & 0xFFF) >> 6))
-            if r.code[page] == 0:
+            if r.fast[page] & FAST_PAGE:
                 write_slowly(p, host_page)
+                r.fast[page] &= <uint8_t>~FAST_PAGE
             if lines & ~r.code[page]:
-                write_lines_slowly(p, host_page)
+                if r.fast[page] & FAST_LINE:
+                    write_lines_slowly(p, host_page)
+                    r.fast[page] &= <uint8_t>~FAST_LINE
                 r.code[page] |= lines
             low = end
-
-
-cdef void write_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
-    """Code was decoded from a page that had none: from now on, writes to it take the slow path."""
-    cdef int k, el, n
-    cdef Tlbe* e
-    for k in range(p.ncpus):
-        for el in range(3):
-            if not (p.cpus[k].tlbs_filled >> el) & 1:
-                continue
-            for n in range(TLB_SIZE):
-                e = &p.cpus[k].tlbs[el][n]
-                if e.xpn and (e.xpn & ~<uint64_t>0xFFF) + e.add == <uint64_t>host_page:
-                    e.wtag |= TAG_SLOW
-
-
-cdef void write_lines_slowly(Phys* p, uint8_t* host_page) noexcept nogil:
-    """Code was decoded from more lines of a page."""
-    cdef int k, el, n
-    cdef Tlbe* e
-    for k in range(p.ncpus):
-        for el in range(3):
-            if not (p.cpus[k].tlbs_filled >> el) & 1:
-                continue
-            for n in range(LINES):
-                e = &p.cpus[k].lines[el][n]
-                if e.wtag != LINE_NONE and e.wtag + e.add - <uint64_t>host_page < 4096:
-                    e.wtag = LINE_NONE
 
 
 cdef void bp_check(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -654,7 +619,7 @@ cdef void run_loop(Cpu* c) noexcept nogil:
             most = deadline - now
         i = NULL
         if not stepping and not c.il:
-            j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]
+            j = &c.jumps[(c.pc >> 2) & (JUMP_SIZE - 1)]
             if j.pc == c.pc:
                 i = <Insn*>j.target
                 if i.f == stale or i.len > most:
@@ -673,9 +638,7 @@ cdef void run_loop(Cpu* c) noexcept nogil:
                 variant |= VARIANT_ONE
                 i = insns_at(c, pa, host_page, variant)
             elif not variant & VARIANT_ONE:
-                j = &c.jumps[c.el][(c.pc >> 2) & (JUMP_SIZE - 1)]
-                j.pc = c.pc
-                j.target = i
+                note_jump(c, c.pc, i)
         if unlikely(c.btype_at == now) and branch_target_exception(c, i):
             continue
         if stepping:

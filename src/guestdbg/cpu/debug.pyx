@@ -17,8 +17,8 @@ from guestdbg.cpu.exception cimport (
     EC_BREAKPT_LOW, EC_BRK64, EC_SOFTSTP_LOW, EC_WATCHPT_LOW, raise_el1, raise_el1_far, raise_el2,
     raise_el2_far, take_el1, take_el2,
 )
-from guestdbg.cpu.mmu cimport tlb_forget_data
 from guestdbg.cpu.register_bits cimport *
+from guestdbg.cpu.tlb cimport flush_jumps, tlb_forget_all_data, tlb_forget_data
 
 cdef enum:
     DEBUG_FSC = 0x22           # a debug exception, in IFSC or DFSC
@@ -344,8 +344,9 @@ cdef void unwatch(Cpu* c, uint64_t value, uint64_t control) noexcept nogil:
     """Drop the TLB entries of pages that a watchpoint of this value and control covers."""
     cdef uint32_t k = (control >> 24) & 31
     cdef uint64_t n
-    if k >= 12 + 9:
-        k = 12 + 9                 # all of the TLB
+    if k >= 12 + 9:                # as many pages as a TLB has entries
+        tlb_forget_all_data(c)
+        return
     value &= ~(((<uint64_t>1 << k) - 1) | 7)
     for n in range(1 if k <= 12 else <uint64_t>1 << (k - 12)):
         tlb_forget_data(c, value + (n << 12))

@@ -8,6 +8,7 @@ are evaluated. Only a hit that a program reports ends the run.
 A hit that cannot be decided exactly as a debugger would goes to EL2 as usual.
 """
 from libc.string cimport memcpy
+from guestdbg.cpu.address_space cimport space_of
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.exception cimport EC_BREAKPT_LOW, EC_WATCHPT_LOW
 
@@ -75,7 +76,7 @@ cdef bint step_past(Cpu* c) noexcept nogil:
 cdef uint32_t instruction_at(Cpu* c) noexcept nogil:
     """The instruction at c.pc, 0 where there is none to be read."""
     cdef uint32_t raw = 0
-    cdef const Itlbe* e = &c.itlb[c.el][(c.pc >> 12) & 63]
+    cdef const Itlbe* e = &space_of(c).itlbs[c.el][(c.pc >> 12) & 63]
     cdef uint8_t* host
     if e.tag == ((c.pc & ~<uint64_t>PAGE_MASK) | 1):
         host = e.host + (c.pc & PAGE_MASK)

@@ -3,7 +3,8 @@
 from libc.stdlib cimport calloc, free
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
 from guestdbg.cpu.core cimport *
-from guestdbg.cpu.mmu cimport tlb_flush
+from guestdbg.cpu.dirty_pages cimport free_notes, note_touched
+from guestdbg.cpu.tlb cimport tlb_flush
 
 
 cdef class PhysicalMemory:
@@ -12,8 +13,21 @@ cdef class PhysicalMemory:
     def __dealloc__(self):
         cdef int k
         for k in range(self.p.count):
-            free(self.p.regions[k].code)
-            PyBuffer_Release(&self.views[k])
+            self.release(k)
+
+    cdef Region* region(self, int slot) noexcept:
+        cdef int k
+        for k in range(self.p.count):
+            if self.p.regions[k].slot == slot:
+                return &self.p.regions[k]
+        return NULL
+
+    cdef void release(self, int k) noexcept:
+        free(self.p.regions[k].code)
+        free(self.p.regions[k].fast)
+        free_notes(&self.p.regions[k])
+        self.p.readers -= self.readers[k]
+        PyBuffer_Release(&self.views[k])
 
     def map(self, int slot, uint64_t gpa, buffer, bint readonly=False):
         """Put a buffer (page-aligned length) at gpa, in place of what the slot held before.
@@ -41,11 +55,20 @@ cdef class PhysicalMemory:
                 raise ValueError("there are 64 regions already")
             r = &self.p.regions[self.p.count]
             r.code = <uint64_t*>calloc(<size_t>(view.len >> 12), 8)
-            if r.code == NULL:
+            r.fast = <uint8_t*>calloc(<size_t>(view.len >> 12), 1)
+            if r.code == NULL or r.fast == NULL:
+                free(r.code)
+                free(r.fast)
                 raise MemoryError
         except BaseException:
             PyBuffer_Release(&view)
             raise
+        self.maps += 1
+        self.serials[self.p.count] = self.maps
+        self.readers[self.p.count] = 0
+        r.written = NULL
+        r.touched = NULL
+        r.chunks = NULL
         r.gpa = gpa
         r.size = <uint64_t>view.len
         r.host = <uint8_t*>view.buf
@@ -60,11 +83,12 @@ cdef class PhysicalMemory:
         cdef int k
         for k in range(self.p.count):
             if self.p.regions[k].slot == slot:
-                free(self.p.regions[k].code)
-                PyBuffer_Release(&self.views[k])
+                self.release(k)
                 self.p.count -= 1
                 self.p.regions[k] = self.p.regions[self.p.count]
                 self.views[k] = self.views[self.p.count]
+                self.serials[k] = self.serials[self.p.count]
+                self.readers[k] = self.readers[self.p.count]
                 self.forget()
                 return
 
@@ -98,3 +122,13 @@ cdef class PhysicalMemory:
             high = min(end, r.gpa + r.size)
             if low < high:
                 code_written(self.p.cpus[0], r, low - r.gpa, high - low)
+
+    def written(self, uint64_t gpa, uint64_t length):
+        """The caller, or a device, has written to the memory: its pages are dirty. Parts that are no memory
+        do not matter."""
+        note_touched(&self.p, gpa, length)
+
+    @property
+    def has_readers(self):
+        """Does anybody read dirty pages?"""
+        return self.p.readers != 0

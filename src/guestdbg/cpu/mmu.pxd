@@ -31,12 +31,6 @@ cdef uint8_t* tlb_host(Cpu* c, uint64_t va) noexcept nogil
 """Where the memory at va is, whatever its permissions, and c.tr_pa, if the data TLB has its page; otherwise
 NULL. No side effects but c.tr_pa."""
 
-cdef void tlb_flush(Cpu* c) noexcept nogil
-cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil
-"""Look this page up again at the next load or store: its watch state changed."""
-cdef void regime_changed(Cpu* c) noexcept nogil
-"""After EL, SCTLR_EL1, TCR_EL1, TTBRn_EL1 ... changed: pick the TLB, forget jumps (and pages)."""
-
 cdef inline uint64_t largest_tnsz(const Cpu* c, bint using64k) noexcept nogil:
     """The largest TCR_EL1.TnSZ for this granule: larger values count as this one."""
     if not has_ttst(c):

@@ -1,11 +1,15 @@
 # cython: language_level=3
-"""Translation (D5: the VMSAv8-64 stage 1 EL1&0 regime), the TLBs, and the slow path of memory accesses.
+"""Translation (D5: the VMSAv8-64 stage 1 EL1&0 regime), and the slow path of memory accesses.
 
 Stage 2 is the VM's memory slots: a flat map, whose holes a hypervisor sees as MMIO.
 """
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
+from guestdbg.cpu.address_space cimport (
+    AddressSpace, ORIGIN_NG, space_of, X_DEVICE, X_PRESENT, X_READ, X_READONLY, X_REGION, X_VALID, X_WRITE,
+)
 from guestdbg.cpu.core cimport *
+from guestdbg.cpu.dirty_pages cimport note_written
 from guestdbg.cpu.exception cimport (
     EC_DABT_LOW, EC_IABT_CUR, EC_IABT_LOW, EC_PC_ALIGN, raise_el1_far, raise_el2_far, take_el1, take_el2,
 )
@@ -14,6 +18,7 @@ from guestdbg.cpu.features cimport has_bti
 from guestdbg.cpu.gic.frame cimport gicv_read, gicv_write, in_frame
 from guestdbg.cpu.operands cimport encoding
 from guestdbg.cpu.register_bits cimport *
+from guestdbg.cpu.tlb cimport COUNT_WALKS, note_origin, origin_of, tlb_forget_data
 
 
 cdef enum:
@@ -24,15 +29,6 @@ cdef enum:
     FSC_EXTERNAL = 0x10
     FSC_ALIGNMENT = 0x21
     FSC_EXCLUSIVE = 0x35       # unsupported exclusive or atomic access
-
-    # Flags in the low bits of Tlbe.xpn
-    X_VALID = 1
-    X_READ = 2
-    X_WRITE = 4
-    X_DEVICE = 8
-    X_READONLY = 16            # a read-only slot: a write is a stage 2 permission fault
-    X_PRESENT = 32             # memory is there
-    X_REGION = 6               # and from this bit on, the number of the slot that it is in (64 at most)
 
 
 # ---- translation ------------------------------------------------------------------------------
@@ -88,9 +84,11 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
     cdef bint upper, pxn, uxn, pxntable = False, uxntable = False, priv, r, w, xn, user_w, device
     cdef uint64_t tcr = c.tcr_el1, ttbr, table, desc, top, tnsz, pa, most
     cdef Region* region
+    c.tlb_counts[COUNT_WALKS] += 1
     c.tr_fsc = 0
     c.tr_s1ptw = 0
     c.tr_host = 0
+    c.tr_origin = 0
     c.tr_guarded = False
     parange = pa_bits(c.id_aa64mmfr0 & 15)
     top = 55 if tbi(c, va) else 63
@@ -196,6 +194,7 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
             c.tr_sh = 2
         c.tr_device = device
         c.tr_guarded = (desc >> 50) & 1 and has_bti(c)
+        c.tr_origin = origin_of(low, (desc >> 11) & 1)
         if flags & ACC_EXEC and xn:
             return fault(c, FSC_PERMISSION + level)
         # An atomic without permission to read reports that first (WnR is 0).
@@ -210,55 +209,30 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
     return True
 
 
-# ---- TLBs -------------------------------------------------------------------------------------
+# ---- TLB entries ------------------------------------------------------------------------------
 
-cdef void tlb_flush(Cpu* c) noexcept nogil:
-    cdef int el, n
-    for el in range(3):
-        if not (c.tlbs_filled >> el) & 1:
-            continue
-        for n in range(TLB_SIZE):
-            c.tlbs[el][n].rtag = TAG_SLOW
-            c.tlbs[el][n].wtag = TAG_SLOW
-            c.tlbs[el][n].xpn = 0
-        for n in range(LINES):
-            c.lines[el][n].rtag = LINE_NONE
-            c.lines[el][n].wtag = LINE_NONE
-    c.tlbs_filled = 0
-    memset(c.itlb, 0, sizeof(c.itlb))
-    flush_jumps(c)
+cdef inline bint noted(const Phys* p, const Region* r, uint64_t page) noexcept nogil:
+    """Need no store to this page be noted any more, as long as the epoch lasts?"""
+    return r.written == NULL or r.written[page] == p.epoch
 
 
-cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil:
-    cdef int el, n
-    cdef Tlbe* e
-    for el in range(3):
-        if not (c.tlbs_filled >> el) & 1:
-            continue
-        e = &c.lines[el][((va & ~<uint64_t>PAGE_MASK) >> 6) & (LINES - 1)]
-        for n in range(64):
-            e[n].rtag = LINE_NONE
-            e[n].wtag = LINE_NONE
-        e = &c.tlbs[el][(va >> 12) & (TLB_SIZE - 1)]
-        e.rtag = TAG_SLOW
-        e.wtag = TAG_SLOW
-        e.xpn = 0
-
-
-cdef void regime_changed(Cpu* c) noexcept nogil:
-    """Invalidating too much is always allowed. A change of EL alone does not call this."""
-    tlb_flush(c)
-
-
-cdef void fill(Cpu* c, Tlbe* e, uint64_t va) noexcept nogil:
-    """Put what translate() found into the TLB entry."""
+cdef void fill(Cpu* c, uint32_t el, uint64_t va) noexcept nogil:
+    """Put what translate() found into the TLB."""
+    cdef AddressSpace* s = space_of(c)
+    cdef uint32_t n = <uint32_t>(va >> 12) & (TLB_SIZE - 1)
+    cdef Tlbe* e = &s.tlbs[el][n]
     cdef uint64_t page = va & ~<uint64_t>PAGE_MASK
     cdef uint64_t x = X_VALID
     cdef uint32_t watched = dbg_watched(c, va, 4096)
+    cdef uint64_t k
     cdef Region* r
+    s.filled |= 1 << el
     e.rtag = TAG_SLOW
     e.wtag = TAG_SLOW
     e.add = c.tr_host - va
+    if c.tr_host == 0:
+        e.xpn = 0              # no slot: looked up each time
+        return
     if c.tr_prot & ACC_READ:
         x |= X_READ
         e.rtag = page
@@ -267,11 +241,6 @@ cdef void fill(Cpu* c, Tlbe* e, uint64_t va) noexcept nogil:
         e.wtag = page
     if c.tr_device:
         x |= X_DEVICE
-    if c.tr_host == 0:
-        e.xpn = 0              # no slot: looked up each time
-        e.rtag = TAG_SLOW
-        e.wtag = TAG_SLOW
-        return
     x |= X_PRESENT
     if c.tr_readonly:
         x |= X_READONLY
@@ -281,9 +250,14 @@ cdef void fill(Cpu* c, Tlbe* e, uint64_t va) noexcept nogil:
     if watched & ACC_WRITE:
         e.wtag |= TAG_SLOW
     r = find_region(c.phys, c.tr_pa)
-    if r.code[(c.tr_pa - r.gpa) >> 12]:
+    k = (c.tr_pa - r.gpa) >> 12
+    if r.code[k] or not noted(c.phys, r, k):
         e.wtag |= TAG_SLOW
+    if not e.wtag & TAG_SLOW:
+        r.fast[k] |= FAST_PAGE
     e.xpn = page | x | <uint64_t>(r - c.phys.regions) << X_REGION
+    s.origins[el][n] = <uint8_t>c.tr_origin
+    note_origin(c, va, c.tr_origin)
 
 
 cdef inline Region* region_of(Cpu* c, const Tlbe* e) noexcept nogil:
@@ -303,7 +277,8 @@ cdef uint8_t* tlb_host(Cpu* c, uint64_t va) noexcept nogil:
 
 
 cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noexcept nogil:
-    cdef Itlbe* e = &c.itlb[c.el][(pc >> 12) & 63]
+    cdef AddressSpace* s = space_of(c)
+    cdef Itlbe* e = &s.itlbs[c.el][(pc >> 12) & 63]
     cdef uint32_t ec
     if pc & 3:
         take_el1(c, pc, (<uint32_t>EC_PC_ALIGN << 26) | (1 << 25), 0, True, pc)
@@ -327,6 +302,11 @@ cdef bint fetch_page(Cpu* c, uint64_t pc, uint64_t* pa, uint8_t** host_page) noe
         e.pa = c.tr_pa & ~<uint64_t>PAGE_MASK
         e.host = <uint8_t*>(c.tr_host - (pc & PAGE_MASK))      # a buffer need not be aligned in the host
         e.guarded = c.tr_guarded
+        e.origin = c.tr_origin
+        note_origin(c, pc, c.tr_origin)
+        s.code_filled |= 1 << c.el
+        if c.tr_origin & ORIGIN_NG:
+            s.code_not_global |= 1 << c.el
     pa[0] = e.pa | (pc & PAGE_MASK)
     host_page[0] = e.host
     c.fetch_guarded = e.guarded
@@ -431,7 +411,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
     cdef uint64_t x
     cdef uint32_t missing
     cdef Region* r
-    cdef uint64_t offset, first, last, k
+    cdef uint64_t offset
     # PSTATE.PAN has no effect on cache maintenance.
     cdef uint32_t el = 0 if flags & ACC_UNPRIV else c.el if flags & ACC_CACHE else regime_of(c)
     e = &c.tlbs[el][(va >> 12) & (TLB_SIZE - 1)]
@@ -444,8 +424,7 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
             else:
                 abort(c, i, va, flags, c.tr_fsc, 0)
             return False
-        fill(c, e, va)
-        c.tlbs_filled |= 1 << el
+        fill(c, el, va)
         if c.tr_host == 0:
             # No slot: a stage 2 fault. Stage 1 faults have priority.
             missing = (flags & (ACC_READ | ACC_WRITE)) & ~c.tr_prot
@@ -492,17 +471,27 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
         r = region_of(c, e)
         offset = va + e.add - <uint64_t>r.host
         c.tr_pa = r.gpa + offset
-        if flags & ACC_WRITE and r.code[offset >> 12]:
-            first = (offset & PAGE_MASK) >> 6
-            last = ((offset & PAGE_MASK) + size - 1) >> 6
-            k = ones(<uint32_t>(last + 1)) & ~ones(<uint32_t>first)
-            if r.code[offset >> 12] & k:
-                code_written(c, r, offset, size)
-                tlb_forget_data(c, va)         # plain again until code is decoded there
-                return True
+        if flags & ACC_WRITE and e.wtag & TAG_SLOW:
+            page_written(c, r, e, va, offset, size)
     if (e.rtag | e.wtag) & TAG_SLOW:
         fill_line(c, e, va, el)
     return True
+
+
+cdef void page_written(Cpu* c, Region* r, Tlbe* e, uint64_t va, uint64_t offset, uint64_t size) noexcept nogil:
+    """A store was allowed on a page that takes the slow path: what is to be done, and is it over?"""
+    cdef uint64_t page = offset >> 12, first, last, lines
+    if r.code[page]:
+        first = (offset & PAGE_MASK) >> 6
+        last = ((offset & PAGE_MASK) + size - 1) >> 6
+        lines = ones(<uint32_t>(last + 1)) & ~ones(<uint32_t>first)
+        if r.code[page] & lines:
+            code_written(c, r, offset, size)
+    if not noted(c.phys, r, page):
+        note_written(c.phys, r, page)
+    if not r.code[page] and not dbg_watched(c, va, 4096) & ACC_WRITE:
+        e.wtag = va & ~<uint64_t>PAGE_MASK
+        r.fast[page] |= FAST_PAGE
 
 
 cdef void fill_line(Cpu* c, const Tlbe* e, uint64_t va, uint32_t el) noexcept nogil:
@@ -510,16 +499,19 @@ cdef void fill_line(Cpu* c, const Tlbe* e, uint64_t va, uint32_t el) noexcept no
     cdef uint64_t x = e.xpn, offset
     cdef uint64_t base = va & ~<uint64_t>0x3F
     cdef uint32_t watched = dbg_watched(c, va, 64)
-    cdef Tlbe* f = &c.lines[el][(va >> 6) & (LINES - 1)]
+    cdef AddressSpace* s = space_of(c)
+    cdef Tlbe* f = &s.lines[el][(va >> 6) & (LINES - 1)]
     cdef Region* r
+    s.lines_filled |= 1 << el
     f.add = e.add
     f.rtag = base if x & X_READ and not watched & ACC_READ else LINE_NONE
     f.wtag = LINE_NONE
     if x & X_WRITE and not x & X_READONLY and not watched & ACC_WRITE:
         r = region_of(c, e)
         offset = va + e.add - <uint64_t>r.host
-        if not (r.code[offset >> 12] >> ((offset & PAGE_MASK) >> 6)) & 1:
+        if not (r.code[offset >> 12] >> ((offset & PAGE_MASK) >> 6)) & 1 and noted(c.phys, r, offset >> 12):
             f.wtag = base
+            r.fast[offset >> 12] |= FAST_LINE
 
 
 cdef bint mem_probe(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil:

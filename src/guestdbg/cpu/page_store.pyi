@@ -6,17 +6,26 @@ from typing import Any
 class Pages:
     """The pages of a buffer that are not zero; those that equal pages of ``before`` are shared.
 
-    ``touched``: (first page, pages) ascending; all other pages are zero. Raises ValueError for a
+    ``touched``: (first page, pages) ascending; all other pages are zero, or with
+    ``only`` as in ``before``. Raises ValueError for a
     length that is not a multiple of 4096, or for ranges outside the buffer.
     """
 
     def __init__(
-        self, buffer: Any, touched: Sequence[tuple[int, int]], before: Pages | None = None
+        self,
+        buffer: Any,
+        touched: Sequence[tuple[int, int]],
+        before: Pages | None = None,
+        only: bool = False,
     ) -> None: ...
     def __len__(self) -> int: ...  # pages kept
     @property
     def length(self) -> int: ...  # of the buffer, in pages
     def owned(self) -> int: ...  # pages that no other snapshot shares
+    def unlike(self, other: Pages) -> list[tuple[int, int]]: ...  # pages that are not shared
+    def differing_in(
+        self, buffer: Any, runs: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]: ...
     def differing(
         self, buffer: Any, touched: Sequence[tuple[int, int]]
     ) -> list[tuple[int, int]]: ...

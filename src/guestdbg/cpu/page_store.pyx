@@ -45,13 +45,14 @@ cdef class Pages:
 
     buffer: its length a multiple of 4096. touched: (first page, pages) in ascending order; all other
     pages are zero. before: Pages of the same buffer, with which unchanged pages are shared; or None.
+    only: all other pages are as in `before` instead.
     """
     cdef Kept* kept
     cdef uint64_t count
     cdef uint64_t room
     cdef readonly uint64_t length      # of the buffer, in pages
 
-    def __cinit__(self, buffer, touched, Pages before=None):
+    def __cinit__(self, buffer, touched, Pages before=None, bint only=False):
         cdef Py_buffer view
         cdef const uint8_t* at
         cdef uint64_t n, first, pages, k = 0
@@ -59,7 +60,12 @@ cdef class Pages:
         PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
         try:
             self.length = self.whole_pages(view.len)
+            if only and (before is None or before.length != self.length):
+                raise ValueError("there are no pages before, or of another buffer")
             for first, pages in checked(touched, self.length):
+                while only and k < before.count and before.kept[k].number < first:
+                    self.add(before.kept[k].number, NULL, before.kept[k].page)
+                    k += 1
                 for n in range(first, first + pages):
                     at = <const uint8_t*>view.buf + n * PAGE
                     if memcmp(at, zeros, PAGE) == 0:
@@ -72,6 +78,11 @@ cdef class Pages:
                                 and memcmp(at, before.kept[k].page.data, PAGE) == 0):
                             page = before.kept[k].page
                     self.add(n, at, page)
+                while only and k < before.count and before.kept[k].number < first + pages:
+                    k += 1
+            while only and k < before.count:
+                self.add(before.kept[k].number, NULL, before.kept[k].page)
+                k += 1
         finally:
             PyBuffer_Release(&view)
 
@@ -118,6 +129,51 @@ cdef class Pages:
         for k in range(self.count):
             own += self.kept[k].page.users == 1
         return own
+
+    def unlike(self, Pages other not None):
+        """[(first page, pages)] that may differ between the two: they are not shared."""
+        cdef uint64_t k = 0, n = 0
+        runs = []
+        if self.length != other.length:
+            raise ValueError(f"{other.length} pages: there are {self.length}")
+        while k < self.count or n < other.count:
+            if n == other.count or (k < self.count and self.kept[k].number < other.kept[n].number):
+                note(runs, self.kept[k].number)
+                k += 1
+            elif k == self.count or self.kept[k].number > other.kept[n].number:
+                note(runs, other.kept[n].number)
+                n += 1
+            else:
+                if self.kept[k].page != other.kept[n].page:
+                    note(runs, self.kept[k].number)
+                k += 1
+                n += 1
+        return runs
+
+    def differing_in(self, buffer, runs):
+        """[(first page, pages)] among these where the buffer has changed."""
+        cdef Py_buffer view
+        cdef const uint8_t* at
+        cdef const uint8_t* kept
+        cdef uint64_t n, first, pages, k = 0
+        found = []
+        PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
+        try:
+            if self.whole_pages(view.len) != self.length:
+                raise ValueError(f"{view.len} bytes: there were {self.length * PAGE}")
+            for first, pages in checked(runs, self.length):
+                for n in range(first, first + pages):
+                    while k < self.count and self.kept[k].number < n:
+                        k += 1
+                    at = <const uint8_t*>view.buf + n * PAGE
+                    kept = &zeros[0]
+                    if k < self.count and self.kept[k].number == n:
+                        kept = &self.kept[k].page.data[0]
+                    if memcmp(at, kept, PAGE) != 0:
+                        note(found, n)
+        finally:
+            PyBuffer_Release(&view)
+        return found
 
     def differing(self, buffer, touched):
         """[(first page, pages)] where the buffer has changed; touched as above."""

@@ -11,6 +11,7 @@ _ROWS: dict[str, slice] = {}
 
 try:
     from guestdbg.cpu import core, instructions, processor_binding
+    from guestdbg.cpu.dirty_pages import DirtyPages
     from guestdbg.cpu.hit_program_objects import HitPrograms
     from guestdbg.cpu.memory import PhysicalMemory
     from guestdbg.cpu.page_store import Pages, address_of
@@ -62,6 +63,7 @@ __all__ = [
     "EXIT_MAINTENANCE",
     "EXIT_STUCK",
     "EXIT_TIMER",
+    "DirtyPages",
     "HitPrograms",
     "Pages",
     "PhysicalMemory",

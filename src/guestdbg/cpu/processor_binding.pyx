@@ -6,7 +6,7 @@ from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_SIMPLE
 from guestdbg.cpu.core cimport *
-from guestdbg.cpu.mmu cimport tlb_flush, translate
+from guestdbg.cpu.mmu cimport translate
 from guestdbg.cpu.debug cimport dbg_changed
 from guestdbg.cpu.exception cimport get_spsr, set_pstate, take_el1
 from guestdbg.cpu.gic.frame cimport GICV_SIZE
@@ -15,6 +15,7 @@ from guestdbg.cpu.fp.host_control cimport begin_host_arithmetic, end_host_arithm
 from guestdbg.cpu.memory cimport PhysicalMemory
 from guestdbg.cpu.hit_program_objects cimport HitPrograms
 from guestdbg.cpu.state cimport ProcessorState, put_state, state_of
+from guestdbg.cpu.tlb cimport regime_changed, tlb_flush, tlb_free, tlb_new
 from guestdbg.cpu.timer cimport counter, timer_output, timer_ticks
 from guestdbg.cpu.sysreg cimport (
     features_changed, sysreg_identify, sysreg_list, sysreg_read, sysreg_reset, sysreg_write,
@@ -46,13 +47,13 @@ cdef class Processor:
         if c == NULL:
             raise MemoryError
         c.cache = cache_new()
-        if c.cache == NULL:
+        if c.cache == NULL or not tlb_new(c):
+            cache_free(c.cache)
             free(c)
             raise MemoryError
         self.c = c
         self.memory = memory
         c.phys = &memory.p
-        c.tlbs_filled = 7      # with entries of zeros, which reset() removes
         c.nbrp = breakpoints
         c.nwrp = watchpoints
         c.nctx = context_aware
@@ -78,6 +79,7 @@ cdef class Processor:
                 self.memory.p.cpus[k] = self.memory.p.cpus[self.memory.p.ncpus]
                 break
         cache_free(self.c.cache)
+        tlb_free(self.c)
         free(self.c)
 
     def reset(self):
@@ -100,6 +102,7 @@ cdef class Processor:
         sysreg_reset(c)
         set_pstate(c, 0x3C5)
         tlb_flush(c)
+        regime_changed(c)
         dbg_changed(c)
 
     # ---- all of it at once --------------------------------------------------------------------
@@ -538,10 +541,14 @@ cdef class Processor:
         return self.c.tr_pa if ok else None
 
     def statistics(self):
-        """Blocks decoded and dropped, flushes of the block cache, bytes of it in use, regions."""
+        """Of the block cache: blocks decoded and dropped, flushes, bytes in use. Of the TLBs: translations,
+        changes of the address space, and those to one without tables; flushes, TLBI, searches of the tables."""
         cdef uint64_t out[4]
+        cdef const uint64_t* tlb = self.c.tlb_counts
         cache_statistics(self.c, out)
-        return {"decoded": out[0], "dropped": out[1], "flushed": out[2], "bytes": out[3]}
+        return {"decoded": out[0], "dropped": out[1], "flushed": out[2], "bytes": out[3],
+                "walks": tlb[0], "switches": tlb[1], "new_spaces": tlb[2], "tlb_flushes": tlb[3],
+                "invalidations": tlb[4], "scans": tlb[5]}
 
     def decodes(self, encodings):
         """For a buffer of 32-bit encodings, one byte each: 0 unallocated (UNDEFINED), 1 the following

@@ -84,6 +84,8 @@ cdef extern from *:
     #define GUESTDBG_SCTLR_BT0 (1ULL << 35)
     #define GUESTDBG_SCTLR_BT1 (1ULL << 36)
     #define GUESTDBG_SCTLR_DSSBS (1ULL << 44)
+    #define GUESTDBG_TCR_A1 (1ULL << 22)
+    #define GUESTDBG_TCR_AS (1ULL << 36)
     #define GUESTDBG_TCR_HPD0 (1ULL << 41)
     #define GUESTDBG_TCR_HPD1 (1ULL << 42)
     #define GUESTDBG_TCR_TBID0 (1ULL << 51)
@@ -95,6 +97,8 @@ cdef extern from *:
     const unsigned long long SCTLR_BT0 "GUESTDBG_SCTLR_BT0"
     const unsigned long long SCTLR_BT1 "GUESTDBG_SCTLR_BT1"
     const unsigned long long SCTLR_DSSBS "GUESTDBG_SCTLR_DSSBS"
+    const unsigned long long TCR_A1 "GUESTDBG_TCR_A1"
+    const unsigned long long TCR_AS "GUESTDBG_TCR_AS"
     const unsigned long long TCR_HPD0 "GUESTDBG_TCR_HPD0"
     const unsigned long long TCR_HPD1 "GUESTDBG_TCR_HPD1"
     const unsigned long long TCR_TBID0 "GUESTDBG_TCR_TBID0"

@@ -7,7 +7,7 @@ from libc.string cimport memcmp, memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.debug cimport dbg_changed
-from guestdbg.cpu.mmu cimport tlb_flush
+from guestdbg.cpu.tlb cimport regime_changed, tlb_flush
 
 
 cdef struct Held:
@@ -47,6 +47,7 @@ cdef void restore_held(Cpu* c, const Held* h) noexcept:
     c.tlb = NULL
     c.line_tlb = NULL
     c.unpriv_tlb = NULL
+    c.jumps = NULL
     c.acc = NULL
     c.acc2 = NULL
     c.tr_host = 0
@@ -110,4 +111,5 @@ cdef void put_state(Cpu* c, ProcessorState state, uint64_t ticks) noexcept:
     if c.clock_host:
         c.time_offset -= ticks
     tlb_flush(c)
+    regime_changed(c)
     dbg_changed(c)

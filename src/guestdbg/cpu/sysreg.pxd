@@ -13,8 +13,8 @@ cdef enum:
 cdef enum:
     GOES_ON = 0        # nothing: execution continues in the same block
     LEAVES = 1         # interrupts, timers, or others that are checked between blocks
-    REGIME = 2         # translation: mmu.regime_changed()
-    RETAGS = 3         # translation, and what the TLB holds: mmu.tlb_flush() too
+    REGIME = 2         # the ASID: tlb.regime_changed(); execution continues in the same block
+    RETAGS = 3         # translation: tlb.tlb_flush() too
     DEBUGS = 4         # debug.dbg_changed()
     FP_ACCESS = 5      # whether SIMD and FP are trapped: core.fp_access_changed()
     FEATURES = 6       # what instructions and registers there are: features_changed()

@@ -26,7 +26,7 @@ from guestdbg.cpu.gic.system_registers cimport (
     read_ich_vmcr, read_ich_vtr, write_apr, write_icc_bpr, write_icc_ctlr, write_icc_dir, write_icc_eoir,
     write_icc_igrpen, write_icc_pmr, write_ich_hcr, write_ich_lr, write_ich_vmcr,
 )
-from guestdbg.cpu.mmu cimport regime_changed, tlb_flush
+from guestdbg.cpu.tlb cimport regime_changed, tlb_flush
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.sysreg_traps cimport (
     T_ACTLR, T_APK, T_BRP, T_CPACR, T_CTR, T_DAIF, T_DBG, T_DBGOS, T_DBGRA, T_DCC, T_DIR, T_ERR, T_FP, T_FRQ,
@@ -164,7 +164,10 @@ cdef uint64_t sctlr_mask(const Cpu* c) noexcept nogil:
     return mask
 
 cdef void write_sctlr(Cpu* c, const Reg* r, uint64_t value, uint64_t count) noexcept nogil:
-    c.sctlr_el1 = value & sctlr_mask(c)
+    cdef uint64_t now = value & sctlr_mask(c)
+    if (now ^ c.sctlr_el1) & (SCTLR_M | SCTLR_WXN):
+        tlb_flush(c)
+    c.sctlr_el1 = now
 
 cdef uint64_t tcr_mask(const Cpu* c) noexcept nogil:
     cdef uint64_t mask = TCR_MASK
@@ -576,7 +579,7 @@ cdef int identification() except -1:
 
 
 cdef int control() except -1:
-    at("SCTLR_EL1", 3, 0, 1, 0, 0, RW, T_VM, RETAGS, &layout.sctlr_el1, ALL)
+    at("SCTLR_EL1", 3, 0, 1, 0, 0, RW, T_VM, LEAVES, &layout.sctlr_el1, ALL)
     with_write(write_sctlr, NULL)
     at("ACTLR_EL1", 3, 0, 1, 0, 1, RW, T_ACTLR, GOES_ON, &layout.actlr_el1, ALL)
     at("CPACR_EL1", 3, 0, 1, 0, 2, RW, T_CPACR, FP_ACCESS, &layout.cpacr_el1, 3 << 20)
@@ -600,7 +603,7 @@ cdef int control() except -1:
     at("AMAIR_EL1", 3, 0, 10, 3, 0, RW, T_VM, GOES_ON, &layout.amair_el1, ALL)
     at("VBAR_EL1", 3, 0, 12, 0, 0, RW, T_NONE, GOES_ON, &layout.vbar_el1, ~<uint64_t>0x7FF)
     by("ISR_EL1", 3, 0, 12, 1, 0, RO, T_NONE, GOES_ON, read_isr, NULL, NULL)
-    at("CONTEXTIDR_EL1", 3, 0, 13, 0, 1, RW, T_VM, DEBUGS, &layout.contextidr_el1, WORD)
+    at("CONTEXTIDR_EL1", 3, 0, 13, 0, 1, RW, T_VM, LEAVES, &layout.contextidr_el1, WORD)
     at("TPIDR_EL1", 3, 0, 13, 0, 4, RW, T_NONE, GOES_ON, &layout.tpidr_el1, ALL)
     by("NZCV", 3, 3, 4, 2, 0, RW0, T_NONE, GOES_ON, read_nzcv, write_nzcv, NULL, 0xF0000000)
     by("DAIF", 3, 3, 4, 2, 1, RW0, T_DAIF, LEAVES, read_daif, write_daif, NULL, 0x3C0)

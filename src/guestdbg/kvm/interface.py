@@ -122,13 +122,28 @@ class Vm(_Attributed):
             slot: number of the slot, below KVM_CAP_NR_MEMSLOTS.
             guest_phys_addr: where the guest has the memory, a multiple of the page size.
             memory: the buffer; None deletes the slot.
-            flags: KVM_MEM_READONLY: the guest's writes exit as ``ExitMmio``; or 0.
+            flags: KVM_MEM_READONLY: the guest's writes exit as ``ExitMmio``;
+                KVM_MEM_LOG_DIRTY_PAGES: ``get_dirty_log`` has the pages that the guest writes, from
+                now on; or 0. A second call with the same memory turns the log on or off.
 
         Raises:
             KvmError: EINVAL: alignment, no bytes, an unknown flag, a slot out of range, another
                 size than the slot has, or deleting a slot that is not in use; EEXIST: the range
                 overlaps another slot; EFAULT: beyond the machine's physical addresses, or a
                 read-only buffer.
+        """
+
+    @abstractmethod
+    def get_dirty_log(self, slot: int) -> bytes:
+        """KVM_GET_DIRTY_LOG (4.8): the pages of a slot that the guest wrote since the last call.
+
+        A bit for each page of the size that slots have, the first page in bit 0 of byte 0; whole
+        64-bit words. What userspace writes to the buffer is not in it. Call it between runs; during
+        a run a page may be missing, and then it is in the next log.
+
+        Raises:
+            KvmError: EINVAL: a slot out of range; ENOENT: the slot is not in use, or was set
+                without KVM_MEM_LOG_DIRTY_PAGES.
         """
 
     @abstractmethod
@@ -377,6 +392,44 @@ class SupportsCodeChanged(Protocol):
         """Forget what was decoded or cached of ``length`` bytes at ``guest_phys_addr``.
 
         Call it after every write of instructions. The guest's own writes need no call.
+        """
+
+
+class DirtyPageReader(Protocol):
+    """A reader of ``SupportsDirtyPages``."""
+
+    def pages(self) -> list[tuple[int, int]]:
+        """(first page, pages) of the slot, in ascending order, in units of 4 KiB: what was written
+        since the last call, or since the reader was opened.
+
+        Raises:
+            KvmError: ENOENT: it is closed, or the slot was replaced.
+        """
+
+    def close(self) -> None:
+        """Nothing is noted for this reader any more."""
+
+
+@runtime_checkable
+class SupportsDirtyPages(Protocol):
+    """A machine that knows which pages of memory were written. Any number of readers may be open.
+
+    Attributes:
+        reports_writes: userspace calls ``memory_written`` after each of its writes. Then a snapshot
+            looks only at the pages that were written since the last one. False at the start.
+    """
+
+    reports_writes: bool
+
+    def memory_written(self, guest_phys_addr: int, length: int) -> None:
+        """Userspace, or a device, has written ``length`` bytes of memory. See ``code_changed`` for
+        instructions. The guest's own writes need no call."""
+
+    def dirty_pages(self, slot: int) -> DirtyPageReader:
+        """Open a reader. Unlike ``get_dirty_log``, it knows of ``memory_written``, too.
+
+        Raises:
+            KvmError: ENOENT: the slot is not in use.
         """
 
 

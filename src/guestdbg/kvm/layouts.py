@@ -65,6 +65,12 @@ class kvm_userspace_memory_region(LittleEndianStructure):
     )
 
 
+class kvm_dirty_log(LittleEndianStructure):
+    """Of KVM_GET_DIRTY_LOG. ``dirty_bitmap`` is the address of the bitmap."""
+
+    _fields_ = (("slot", c_uint32), ("padding1", c_uint32), ("dirty_bitmap", c_uint64))
+
+
 class kvm_vcpu_init(LittleEndianStructure):
     """Of KVM_ARM_VCPU_INIT and KVM_ARM_PREFERRED_TARGET."""
 

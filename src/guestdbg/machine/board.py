@@ -25,6 +25,7 @@ from guestdbg.kvm import (
     KvmError,
     Snapshot,
     SupportsCodeChanged,
+    SupportsDirtyPages,
     SupportsInstructionLimit,
     SupportsSnapshots,
     Vcpu,
@@ -256,6 +257,9 @@ class Board(Closing):
             if self._flash_file is not None:
                 self._flash_file.close()
             raise
+        if isinstance(self.vm, SupportsDirtyPages):
+            self.vm.reports_writes = True
+            self.memory.on_write = self.vm.memory_written
         self._before_dma: OnDeviceDma | None = None
         self._started = False
         self._code_changed = (
@@ -448,6 +452,8 @@ class Board(Closing):
         """
         if self._code_changed is not None and length:
             self._code_changed(address, length)
+        if self.memory.on_write is not None:
+            self.memory.on_write(address, length)
         if self.on_dma is not None:
             self.on_dma(device, address, length)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from guestdbg.machine.errors import MachineError, PhysicalAddressError
 from guestdbg.machine.layout import PAGE_SIZE
@@ -61,6 +61,8 @@ class PhysicalMemory:
 
     def __init__(self) -> None:
         self._regions: list[Region] = []
+        #: Called with the address and the length of each write.
+        self.on_write: Callable[[int, int], None] | None = None
 
     def __iter__(self) -> Iterator[Region]:
         return iter(self._regions)
@@ -102,6 +104,8 @@ class PhysicalMemory:
         region = self._require(address, len(data), "write")
         start = address - region.base
         region.buffer[start : start + len(data)] = data
+        if self.on_write is not None:
+            self.on_write(address, len(data))
 
     def zero(self, address: int, length: int) -> None:
         """Write ``length`` zero bytes at ``address``, except to pages that are zero already.
@@ -116,6 +120,8 @@ class PhysicalMemory:
             if region.buffer[start : start + length_here] != _ZEROS[:length_here]:
                 region.buffer[start : start + length_here] = _ZEROS[:length_here]
             start += length_here
+        if self.on_write is not None:
+            self.on_write(address, length)
 
     def describe(self) -> str:
         """The regions as text."""

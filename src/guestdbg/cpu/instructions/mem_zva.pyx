@@ -8,7 +8,8 @@ address of the block for a watchpoint. On Device memory it is an alignment fault
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
-from guestdbg.cpu.core cimport ACC_DCZVA, ACC_NOISV, ACC_WRITE, Cpu, Insn, NEXT
+from guestdbg.cpu.address_space cimport X_DEVICE
+from guestdbg.cpu.core cimport ACC_DCZVA, ACC_NOISV, ACC_WRITE, Cpu, Insn, NEXT, PAGE_MASK, Tlbe, tlbe
 from guestdbg.cpu.mmu cimport mem_probe
 from guestdbg.cpu.operands cimport xd
 
@@ -28,6 +29,10 @@ cdef bint zero(Cpu* c, const Insn* i) noexcept nogil:
     cdef uint64_t at = va & ~(size - 1)
     cdef uint64_t step = MOST if size > MOST else size
     cdef uint64_t end = at + size
+    cdef const Tlbe* e = tlbe(c, at)
+    if e.wtag == at & ~<uint64_t>PAGE_MASK and not e.xpn & X_DEVICE:
+        memset(<void*>(at + e.add), 0, size)
+        return True
     if not mem_probe(c, i, va, 1, FLAGS):
         return False
     while at != end:

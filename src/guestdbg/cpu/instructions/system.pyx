@@ -25,10 +25,13 @@ from guestdbg.cpu.exception cimport (
 )
 from guestdbg.cpu.features cimport has_dpb, has_dpb2, has_pan2, has_ras, has_sb
 from guestdbg.cpu.instructions.mem_zva cimport dc_zva as zva
-from guestdbg.cpu.mmu cimport find_region, mem_probe, tlb_flush, translate
-from guestdbg.cpu.sysreg cimport ACKNOWLEDGES, GOES_ON, interrupt_waits, is_implemented, R0, Reg, reg_get, reg_put, sysreg_find
+from guestdbg.cpu.mmu cimport find_region, mem_probe, translate
+from guestdbg.cpu.sysreg cimport (
+    ACKNOWLEDGES, GOES_ON, interrupt_waits, is_implemented, R0, Reg, reg_get, reg_put, REGIME, sysreg_find,
+)
 from guestdbg.cpu.sysreg_traps cimport ALLOWED, denied, FP_TO_EL1, FP_TO_EL2, TO_EL1, TO_EL2, UNDEFINED
 from guestdbg.cpu.timer cimport counter, timer_warp
+from guestdbg.cpu.tlb cimport tlb_invalidate
 from guestdbg.cpu.operands cimport aux, encoding, imm, ra, rd, xn
 from guestdbg.cpu.register_bits cimport *
 
@@ -228,7 +231,7 @@ cdef int fill_msr(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
         o.f = msr_nzcv
     elif r.enc == E_DAIF:
         o.f = msr_daif
-    elif r.effect != GOES_ON:
+    elif r.effect != GOES_ON and r.effect != REGIME:
         o.f = msr_leave
         return ENDS
     elif r.write == NULL and r.trap == 0 and (r.access & 0xA) == 8:
@@ -531,21 +534,19 @@ cdef void drop_line(Cpu* c, uint64_t va) noexcept nogil:
 
 
 cdef void tlbi(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    """All of them drop all: the TLB does not know which of its pages come from one large block, and
-    invalidating too much is always allowed. rd: Inner Shareable."""
+    """ra: op2; rd: Inner Shareable. The block goes on: the guest needs an ISB before what it changed counts for
+    the instructions that follow."""
     cdef uint32_t no = sys_denied(c, i)
-    cdef bint shared
     cdef int k
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
         return
-    shared = rd(i) or c.hcr_el2 & HCR_FB
-    leave(c, i, pc_of(i) + 4)
-    if shared:
+    if rd(i) or c.hcr_el2 & HCR_FB:
         for k in range(c.phys.ncpus):
-            tlb_flush(c.phys.cpus[k])
+            tlb_invalidate(c.phys.cpus[k], ra(i), xn(c, i))
     else:
-        tlb_flush(c)
+        tlb_invalidate(c, ra(i), xn(c, i))
+    NEXT(c, i)
 
 
 cdef void at_s1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
@@ -649,8 +650,9 @@ cdef int fill_sys(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
     if (key & ~7 == TLBI or key & ~7 == TLBI_IS) and op2 != 4 and op2 != 6:
         o.f = tlbi
         o.imm = HCR_TTLB
+        o.ra = <uint8_t>op2
         o.rd = key & ~7 == TLBI_IS
-        return ENDS
+        return OK
     return UNDEF
 
 

@@ -122,6 +122,11 @@ class Slots:
             "KVM_CAP_READONLY_MEM)"
         )
 
+    def size(self, slot: int) -> int:
+        """Bytes of a slot; 0 if it is not in use."""
+        has = self._slots.get(slot)
+        return 0 if has is None else has.size
+
     def pieces(self, start: int, length: int) -> Iterator[tuple[Slot, int, int]]:
         """The parts of a guest-physical range that slots cover.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 from collections.abc import Sequence
+from ctypes import addressof, c_char
 
 from guestdbg.kvm.constants import (
     KVM_ARM_PREFERRED_TARGET,
@@ -14,6 +16,7 @@ from guestdbg.kvm.constants import (
     KVM_CREATE_DEVICE_TEST,
     KVM_CREATE_VCPU,
     KVM_ENABLE_CAP,
+    KVM_GET_DIRTY_LOG,
     KVM_IRQ_LINE,
 )
 from guestdbg.kvm.errors import KvmError
@@ -26,6 +29,7 @@ from guestdbg.kvm.host.vcpu import HostVcpu
 from guestdbg.kvm.interface import Memory, Vm
 from guestdbg.kvm.layouts import (
     kvm_create_device,
+    kvm_dirty_log,
     kvm_enable_cap,
     kvm_irq_level,
     kvm_vcpu_init,
@@ -84,6 +88,24 @@ class HostVm(Vm):
         self, slot: int, guest_phys_addr: int, memory: Memory | None, flags: int = 0
     ) -> None:
         self._slots.set(self._fd, slot, guest_phys_addr, memory, flags)
+
+    def get_dirty_log(self, slot: int) -> bytes:
+        name = "KVM_GET_DIRTY_LOG"
+
+        def explain(number: int) -> str | None:
+            return {
+                errno.EINVAL: f"slot {slot} must be below KVM_CAP_NR_MEMSLOTS",
+                errno.ENOENT: f"slot {slot} is not in use, or was set without "
+                "KVM_MEM_LOG_DIRTY_PAGES",
+            }.get(number)
+
+        if not 0 <= slot < 1 << 32:
+            raise KvmError(errno.EINVAL, name, f"slot {slot} is not 32 bits wide")
+        # The kernel writes as many bytes as the slot needs.
+        bitmap = bytearray(-(-self._slots.size(slot) // mmap.PAGESIZE // 64) * 8 or 8)
+        place = (c_char * len(bitmap)).from_buffer(bitmap)
+        call(self._fd, name, KVM_GET_DIRTY_LOG, kvm_dirty_log(slot, 0, addressof(place)), explain)
+        return bytes(bitmap)
 
     def make_visible(self, make: MakeVisible, guest_phys_addr: int, length: int) -> None:
         """Make instructions that userspace wrote visible to the guest's fetches."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from guestdbg.arm64.extension_encodings import extension_instruction
-from guestdbg.cpu.processor import HitPrograms, PhysicalMemory, Processor
+from guestdbg.cpu.processor import DirtyPages, HitPrograms, PhysicalMemory, Processor
 from guestdbg.kvm.debug_state import DebugPtr, Owner
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Memory, Snapshot, Vcpu, Vm
@@ -119,7 +119,7 @@ class Slot(NamedTuple):
     Attributes:
         start: guest-physical address, in bytes.
         size: bytes.
-        flags: KVM_MEM_READONLY or 0.
+        flags: KVM_MEM_READONLY, KVM_MEM_LOG_DIRTY_PAGES, or 0.
         memory: the caller's buffer.
     """
 
@@ -296,6 +296,8 @@ class VmState(Vm):
         virtual_time: the furthest that the counter of any vCPU has come, in ticks.
         on_undefined: the extension SupportsUndefinedInstructions.
         latest_snapshot: the snapshot last taken or restored; the next one shares pages with it.
+        snapshot_readers: the pages written since, by slot; only with ``reports_writes``.
+        reports_writes: the extension SupportsDirtyPages.
         has_run: a vCPU has run, so what describes the processor can no longer be changed.
         id_aa64dfr0_el1: ID_AA64DFR0_EL1 as userspace has set it; None: the processor's own.
         closed: ``close()`` was called.
@@ -325,6 +327,8 @@ class VmState(Vm):
         self.soft_vcpus: Sequence[VcpuState] = ()
         self.slots: dict[int, Slot] = {}
         self.latest_snapshot: weakref.ref[Snapshot] | None = None
+        self.snapshot_readers: dict[int, DirtyPages] = {}
+        self.reports_writes = False
         self.closed = False
         self.on_undefined: Callable[[Vcpu, int, int], object] | None = None
         self._warned: set[Hashable] = set()

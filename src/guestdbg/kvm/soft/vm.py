@@ -20,6 +20,7 @@ from guestdbg.kvm.constants import (
     KVM_CAP_ARM_NISV_TO_USER,
     KVM_CAP_MAX_VCPUS,
     KVM_CREATE_DEVICE_TEST,
+    KVM_MEM_LOG_DIRTY_PAGES,
     KVM_MEM_READONLY,
     KVM_VM_TYPE_ARM_IPA_SIZE_MASK,
 )
@@ -31,6 +32,7 @@ from guestdbg.kvm.soft.capabilities import (
     MIN_IPA_BITS,
     check_extension,
 )
+from guestdbg.kvm.soft.dirty_log import DirtyLog, SoftDirtyPages
 from guestdbg.kvm.soft.processor_model import MPIDR_RES1, ProcessorModel
 from guestdbg.kvm.soft.run import requests
 from guestdbg.kvm.soft.snapshot import snapshots
@@ -61,6 +63,7 @@ class SoftVm(VmState):
     ) -> None:
         super().__init__(model, _ipa_bits(vm_type, model.ipa_limit), linux, smc_calls=smc_calls)
         self.soft_vcpus = []
+        self.dirty_logs: dict[int, DirtyLog] = {}
 
     def __repr__(self) -> str:
         return f"<SoftVm {len(self.slots)} slots, {len(self.soft_vcpus)} vCPUs>"
@@ -98,13 +101,23 @@ class SoftVm(VmState):
         if memory is None:
             if slot not in self.slots:
                 raise KvmError(errno.EINVAL, call, f"slot {slot} is not in use")
-            with self._stopped():
+            with self.stopped():
                 self.phys.unmap(slot)
+            self.dirty_logs.pop(slot, None)
             del self.slots[slot]
             return
-        if flags & ~KVM_MEM_READONLY:
+        new = self._checked(slot, guest_phys_addr, memory, flags)
+        self._map(slot, new)
+
+    def _checked(self, slot: int, guest_phys_addr: int, memory: Memory, flags: int) -> Slot:
+        """The slot as it is to be; a KvmError if it cannot be so."""
+        call = "KVM_SET_USER_MEMORY_REGION"
+        if flags & ~(KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES):
             raise KvmError(
-                errno.EINVAL, call, f"flags {flags:#x}: only KVM_MEM_READONLY (2) is supported"
+                errno.EINVAL,
+                call,
+                f"flags {flags:#x}: only KVM_MEM_LOG_DIRTY_PAGES (1) and KVM_MEM_READONLY (2) are "
+                "supported",
             )
         size = _size_of(memory)
         if guest_phys_addr % PAGE or size % PAGE or not size:
@@ -137,20 +150,65 @@ class SoftVm(VmState):
                     f"{size:#x} bytes at {guest_phys_addr:#x} overlap slot {other}, "
                     f"{length:#x} bytes at {start:#x}",
                 )
-        with self._stopped():
-            if old is not None:
-                self.phys.unmap(slot)
-            self.phys.map(slot, guest_phys_addr, memory, bool(flags & KVM_MEM_READONLY))
-        self.slots[slot] = Slot(guest_phys_addr, size, flags, memory)
+        return Slot(guest_phys_addr, size, flags, memory)
+
+    def _map(self, slot: int, new: Slot) -> None:
+        old = self.slots.get(slot)
+        log = self.dirty_logs.get(slot)
+        with self.stopped():
+            if not _only_log_changes(old, new):
+                if log is not None:
+                    log.collect()
+                if old is not None:
+                    self.phys.unmap(slot)
+                self.phys.map(slot, new.start, new.memory, bool(new.flags & KVM_MEM_READONLY))
+                if log is not None:
+                    log.move(self.phys, slot)
+            if not new.flags & KVM_MEM_LOG_DIRTY_PAGES:
+                if log is not None:
+                    log.close()
+                    del self.dirty_logs[slot]
+            elif log is None:
+                self.dirty_logs[slot] = DirtyLog(self.phys, slot, new.size)
+        self.slots[slot] = new
+
+    def get_dirty_log(self, slot: int) -> bytes:
+        call = "KVM_GET_DIRTY_LOG"
+        self.check_open(call)
+        if not 0 <= slot < MAX_MEMSLOTS:
+            raise KvmError(errno.EINVAL, call, f"slot {slot}: 0 to {MAX_MEMSLOTS - 1} exist")
+        log = self.dirty_logs.get(slot)
+        if log is None:
+            raise KvmError(
+                errno.ENOENT,
+                call,
+                f"slot {slot} is not in use, or was set without KVM_MEM_LOG_DIRTY_PAGES",
+            )
+        with self.stopped():
+            return log.take()
+
+    def memory_written(self, guest_phys_addr: int, length: int) -> None:
+        """The extension SupportsDirtyPages."""
+        self.check_open("memory_written")
+        if self.phys.has_readers:
+            with self.stopped():
+                self.phys.written(guest_phys_addr, length)
+
+    def dirty_pages(self, slot: int) -> SoftDirtyPages:
+        """The extension SupportsDirtyPages."""
+        self.check_open("dirty_pages")
+        if slot not in self.slots:
+            raise KvmError(errno.ENOENT, "dirty_pages", f"slot {slot} is not in use")
+        return SoftDirtyPages(self, slot)
 
     def code_changed(self, guest_phys_addr: int, length: int) -> None:
         """The extension SupportsCodeChanged: forget what was decoded from there."""
         self.check_open("code_changed")
-        with self._stopped():
+        with self.stopped():
             self.phys.code_changed(guest_phys_addr, length)
 
     @contextmanager
-    def _stopped(self) -> Iterator[None]:
+    def stopped(self) -> Iterator[None]:
         """Hold the run lock, so that no vCPU is inside the guest; running vCPUs are interrupted."""
         for vcpu in self.soft_vcpus:
             if vcpu.running:
@@ -175,7 +233,7 @@ class SoftVm(VmState):
         mpidr = MPIDR_RES1 | (vcpu_id >> 4) << 8 | vcpu_id & 15
         cpu = self.model.new_processor(self.phys, mpidr)
         vcpu = SoftVcpu(self, vcpu_id, cpu, mpidr)
-        with self._stopped():
+        with self.stopped():
             self.soft_vcpus.append(vcpu)
             self.single_vcpu = len(self.soft_vcpus) == 1
             if self.vgic is not None and self.vgic.model == VGIC_V3:
@@ -305,7 +363,18 @@ class SoftVm(VmState):
         for slot in list(self.slots):
             self.phys.unmap(slot)
         self.slots.clear()
+        self.dirty_logs.clear()
         self.closed = True
+
+
+def _only_log_changes(old: Slot | None, new: Slot) -> bool:
+    """Whether the slot stays as it is, but for KVM_MEM_LOG_DIRTY_PAGES (KVM_MR_FLAGS_ONLY)."""
+    return (
+        old is not None
+        and old.memory is new.memory
+        and old.start == new.start
+        and old.flags ^ new.flags == KVM_MEM_LOG_DIRTY_PAGES
+    )
 
 
 def _size_of(memory: Memory) -> int:

@@ -8,12 +8,13 @@ forgotten.
 from __future__ import annotations
 
 import errno
+import heapq
 import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from guestdbg.cpu.processor import Pages, ProcessorState, address_of
-from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW
+from guestdbg.cpu.processor import DirtyPages, Pages, ProcessorState, address_of
+from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW, KVM_MEM_LOG_DIRTY_PAGES
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Snapshot
 from guestdbg.kvm.soft.snapshot.present_pages import (
@@ -35,6 +36,7 @@ NOT_SAVED: Final = frozenset(
         "_warned",
         "clock",
         "closed",
+        "dirty_logs",
         "ipa_bits",
         "ipa_limit",
         "latest_snapshot",
@@ -42,10 +44,12 @@ NOT_SAVED: Final = frozenset(
         "on_undefined",
         "phys",
         "linux",
+        "reports_writes",
         "run_lock",
         "single_vcpu",
         "slots",
         "smc_calls",
+        "snapshot_readers",
         "soft_vcpus",
         "vgic",
     }
@@ -91,9 +95,13 @@ def _kept(value: object) -> object:
 
 
 class _Region:
-    """A memory slot and its contents. ``before``: the same slot in an earlier snapshot, or None."""
+    """A memory slot and its contents.
 
-    def __init__(self, slot: Slot, before: _Region | None) -> None:
+    ``before``: the same slot in the snapshot last taken or restored, or None. ``written``: the
+    pages that were written since then; None if that is not known.
+    """
+
+    def __init__(self, slot: Slot, before: _Region | None, written: Runs | None) -> None:
         self.address, self.size, self.flags, memory = slot
         self.host, _ = address_of(memory)
         known: Pages | None = None
@@ -103,7 +111,11 @@ class _Region:
             known = before.pages
         else:
             self.private = is_private_anonymous(self.host, self.size)
-        self.pages: Pages = Pages(memory, self.present_pages(), known)
+        self.pages: Pages
+        if known is not None and written is not None:
+            self.pages = Pages(memory, written, known, only=True)
+        else:
+            self.pages = Pages(memory, self.present_pages(), known)
 
     def present_pages(self) -> Runs:
         return present_pages(self.host, self.size) if self.private else all_pages(self.size)
@@ -111,8 +123,10 @@ class _Region:
     def matches(self, slot: Slot) -> bool:
         """Whether a slot is still that memory, at that address, with those flags."""
         address, size, flags, memory = slot
-        here = (address, size, flags, address_of(memory)[0])
-        return here == (self.address, self.size, self.flags, self.host)
+        # Whether writes are logged is no property of the memory.
+        changed = (flags ^ self.flags) & ~KVM_MEM_LOG_DIRTY_PAGES
+        here = (address, size, address_of(memory)[0])
+        return not changed and here == (self.address, self.size, self.host)
 
 
 class SoftSnapshot(Snapshot):
@@ -122,8 +136,10 @@ class SoftSnapshot(Snapshot):
         self.vm = vm
         before = vm.latest_snapshot() if vm.latest_snapshot is not None else None
         known: dict[int, _Region] = before.regions if isinstance(before, SoftSnapshot) else {}
+        written = _written(vm) if known else {}
         self.regions: dict[int, _Region] = {
-            number: _Region(slot, known.get(number)) for number, slot in vm.slots.items()
+            number: _Region(slot, known.get(number), written.get(number))
+            for number, slot in vm.slots.items()
         }
         self.machine: State = {
             name: _kept(value) for name, value in vars(vm).items() if name not in NOT_SAVED
@@ -210,22 +226,91 @@ def _check_not_running(vm: VmState, call: str) -> None:
 
 
 def _take(vm: VmState) -> SoftSnapshot:
-    snapshot = SoftSnapshot(vm)
+    try:
+        snapshot = SoftSnapshot(vm)
+        _begin_reading(vm)
+    except BaseException:
+        _stop_reading(vm)
+        raise
     vm.latest_snapshot = weakref.ref(snapshot)
     return snapshot
+
+
+# ---- the pages that were written since the latest snapshot --------------------------------------
+# A reader is open for each slot whose contents are those of ``latest_snapshot`` but for the pages
+# that the reader returns. Where there is none, all pages are compared.
+
+
+def _written(vm: VmState) -> dict[int, Runs]:
+    """The pages written since the latest snapshot, by slot. This can be asked only once."""
+    found = {
+        number: reader.pages() for number, reader in vm.snapshot_readers.items() if reader.is_open
+    }
+    return found if vm.reports_writes else {}
+
+
+def _begin_reading(vm: VmState) -> None:
+    """The contents of all slots are those of a snapshot now."""
+    if not vm.reports_writes:
+        _stop_reading(vm)
+        return
+    for number in vm.snapshot_readers.keys() - vm.slots.keys():
+        del vm.snapshot_readers[number]
+    for number in vm.slots:
+        reader = vm.snapshot_readers.get(number)
+        if reader is not None and reader.is_open:
+            reader.pages()
+        else:
+            vm.snapshot_readers[number] = DirtyPages(vm.phys, number)
+
+
+def _stop_reading(vm: VmState) -> None:
+    for reader in vm.snapshot_readers.values():
+        reader.close()
+    vm.snapshot_readers.clear()
+
+
+def _changes(vm: VmState, snapshot: SoftSnapshot) -> dict[int, Runs]:
+    """The pages of each slot in which memory and the snapshot differ."""
+    latest = vm.latest_snapshot() if vm.latest_snapshot is not None else None
+    known = latest.regions if isinstance(latest, SoftSnapshot) else {}
+    written = _written(vm) if known else {}
+    found: dict[int, Runs] = {}
+    for number, region in snapshot.regions.items():
+        memory = vm.slots[number][3]
+        if number in written and number in known:
+            runs = _union(written[number], region.pages.unlike(known[number].pages))
+            found[number] = region.pages.differing_in(memory, runs)
+        else:
+            found[number] = region.pages.differing(memory, region.present_pages())
+    return found
+
+
+def _union(one: Runs, other: Runs) -> Runs:
+    """The pages of both, each in ascending order."""
+    runs: Runs = []
+    for first, count in heapq.merge(one, other):
+        if runs and first <= sum(runs[-1]):
+            runs[-1] = (runs[-1][0], max(sum(runs[-1]), first + count) - runs[-1][0])
+        else:
+            runs.append((first, count))
+    return runs
 
 
 def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
     _check_same(vm, snapshot)
     # All slots are compared before any is written, because two slots may be the same memory.
-    changes = []
-    for number, region in snapshot.regions.items():
-        memory = vm.slots[number][3]
-        changes.append((region, memory, region.pages.differing(memory, region.present_pages())))
-    for region, memory, runs in changes:
-        region.pages.put_back(memory, runs, region.private)
-        for first, count in runs:
-            vm.phys.code_changed(region.address + first * PAGE, count * PAGE)
+    try:
+        for number, runs in _changes(vm, snapshot).items():
+            region = snapshot.regions[number]
+            region.pages.put_back(vm.slots[number][3], runs, region.private)
+            for first, count in runs:
+                vm.phys.code_changed(region.address + first * PAGE, count * PAGE)
+                vm.phys.written(region.address + first * PAGE, count * PAGE)
+        _begin_reading(vm)
+    except BaseException:
+        _stop_reading(vm)
+        raise
     ticks = vm.model.template.counter - snapshot.ticks
     for vcpu, processor, state in snapshot.vcpus:
         vcpu.cpu.restore_state(processor, ticks)
