@@ -496,6 +496,9 @@ cdef inline void select_sp(Cpu* c, uint32_t el, uint32_t spsel) noexcept nogil:
 cdef inline Block* block_of(const Insn* i) noexcept nogil:
     return (<Block*>(i - i.idx)) - 1
 
+cdef inline bint ends_block(const Insn* i) noexcept nogil:
+    return i.idx + 1 == i.len
+
 cdef inline uint64_t pc_of(const Insn* i) noexcept nogil:
     return block_of(i).pc + 4 * <uint64_t>i.idx
 

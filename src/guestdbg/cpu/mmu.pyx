@@ -389,7 +389,7 @@ cdef bint frame_part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t
     if not flags & ACC_ONCE:
         abort(c, i, va, flags, FSC_EXTERNAL, 0)
         return False
-    if i.idx + 1 != i.len:
+    if not ends_block(i):
         c.signals |= RUN_ALONE
         abandon(c, i)
         return False
