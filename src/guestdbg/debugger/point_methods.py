@@ -183,7 +183,7 @@ class PointMethods(ABC):
         return reasons[0] if all(reasons) else None
 
     def _warn_if_absent(self, watch: Watch) -> None:
-        if any(image.covers(watch.address) for image in self.images):
+        if watch.source is not None or any(image.covers(watch.address) for image in self.images):
             return  # the guest's own memory, which it maps in time
         reason = self.why_unreachable(watch)
         if reason is not None:
