@@ -14,6 +14,7 @@ pytest.importorskip(
 )
 
 from guestdbg.cpu.processor import (
+    EXIT_EL2,
     EXIT_LIMIT,
     HitPrograms,
     Pages,
@@ -70,7 +71,8 @@ def test_what_stays_with_the_processor_is_named() -> None:
     of_the_holder = {"hlt_exit", "kick", "programs"}
     of_caches = {"bp_checks", "n_bp_checks", "was_wvr", "was_wcr", "was_wp_live"}
     pointers = {"ip", "tlb", "line_tlb", "unpriv_tlb", "jumps", "acc", "acc2", "tr_host"}
-    assert stays == of_the_holder | of_caches | pointers
+    between_instructions = {"forwarded"}
+    assert stays == of_the_holder | of_caches | pointers | between_instructions
     assert stays < set(fields("Cpu"))
 
 
@@ -166,6 +168,22 @@ def test_random_programs_that_go_back(batch: int) -> None:
         same(whole, returning)
         went_back += returning.went_back
     assert went_back > 500
+
+
+def test_what_an_instruction_forwards_is_not_state() -> None:
+    """Builds with GUESTDBG_LOOP keep it in the processor, but only for the next instruction."""
+    bench = Bench([0x91000421, 0xD4000002])  # add x1, x1, #1; hvc #0
+    p = bench.p
+    start = p.save_state()
+    states = []
+    for value in (0x1234, 0x5678):
+        p.restore_state(start)
+        p.set_x(1, value)
+        assert p.run(p.instructions + 100) == EXIT_EL2
+        assert p.get_x(1) == value + 1
+        p.set_x(1, 0)
+        states.append(bytes(p.save_state()))
+    assert states[0] == states[1]
 
 
 def test_a_state_is_one_processors() -> None:

@@ -42,8 +42,10 @@ cdef void restore_held(Cpu* c, const Held* h) noexcept:
     memcpy(c.was_wcr, h.was_wcr, sizeof(h.was_wcr))
     c.was_wp_live = h.was_wp_live
     c.hlt_exit = h.hlt_exit
-    # Pointers: into the processor, or unused between runs.
+    # Pointers: into the processor, or unused between runs. And in builds with GUESTDBG_LOOP, the value that
+    # the last instruction received, which may be whatever a register of the host held: UNSPECIFIED().
     c.ip = NULL
+    c.forwarded = 0
     c.tlb = NULL
     c.line_tlb = NULL
     c.unpriv_tlb = NULL
