@@ -206,24 +206,28 @@ class Scheduler:
         if len(running) == len(vcpus):
             return self.run_all()
         turn = TURN_BESIDE_STEPS if stepping else TURN_INSTRUCTIONS
+        futile = 0
         while True:
             idle = True
-            for vcpu in running:
+            moved = False
+            for vcpu in running + stepping:
                 self._turn = vcpu.number
                 before = vcpu.progress()
-                outcome = self._pending_stop() or self._take_turn(vcpu, turn)
+                if actions[vcpu.number].step:
+                    action = actions[vcpu.number]
+                    outcome = self._step_range(vcpu, action, alone=not running)
+                else:
+                    outcome = self._pending_stop() or self._take_turn(vcpu, turn)
                 if isinstance(outcome, Stop):
                     return outcome
-                idle = idle and outcome.idle and vcpu.progress() == before
-            for vcpu in stepping:
-                self._turn = vcpu.number
-                before = vcpu.progress()
-                outcome = self._step_range(vcpu, actions[vcpu.number], alone=not running)
-                if isinstance(outcome, Stop):
-                    return outcome
-                idle = idle and outcome.idle and vcpu.progress() == before
-            if idle and self._is_idle():
+                unmoved = vcpu.progress() == before
+                idle = idle and outcome.idle and unmoved
+                moved = moved or before is None or not unmoved
+            # A vCPU in a WFI may wait for one that is paused, whose timer is the next to expire.
+            futile = 0 if moved else futile + 1
+            if (idle or futile == _FUTILE_RUNS) and self._is_idle():
                 return self._idle_stop()
+            futile %= _FUTILE_RUNS
 
     def _step_range(
         self, vcpu: VcpuDriver, action: ResumeAction, *, alone: bool
@@ -271,13 +275,18 @@ class Scheduler:
         guest that waits and does not read its console is not woken by it. A guest with network
         connections is woken by what comes from there: that is waited for here.
         """
-        if self._target.attention or self._target.board.inputs.pending:
+        board = self._target.board
+        if self._target.attention:
             return False
-        pending = self._target.board.console.pending_input
+        if board.inputs.pending:
+            # A board delivers them when a vCPU is run, and one that is powered off is not.
+            board.deliver_inputs()
+            return False
+        pending = board.console.pending_input
         changed, self._pending_input = pending != self._pending_input, pending
         if pending and changed:
             return False
-        return not self._target.board.wait_for_input(_NETWORK_SECONDS)
+        return not board.wait_for_input(_NETWORK_SECONDS)
 
     def _pending_stop(self) -> Stop | None:
         """The Stop for an interruption, the end of the time or of the instructions."""
