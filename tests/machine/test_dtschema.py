@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -14,7 +15,11 @@ from guestdbg.machine.layout import MIB
 from tests.machine.fakes import ALL_CAPS, FakeKvm
 from tests.machine.test_interrupts import V2, V3
 
-pytest.importorskip("dtschema", reason="dtschema is not installed (pip install dtschema)")
+# Not imported here: it sets a handler of SIGINT that ends the process.
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("dtschema") is None,
+    reason="dtschema is not installed (pip install dtschema)",
+)
 
 # What Linux's own bindings define is not in the package, so that it does not know their types.
 UNKNOWN_TYPE = r"is not of type 'object', 'integer', 'array', 'boolean', 'null'$"
