@@ -307,10 +307,10 @@ class SoftVm(VmState):
 
     def _irq_vcpu(self, irq: int) -> SoftVcpu:
         """The vCPU that KVM_IRQ_LINE names, by its id."""
-        wanted = (irq >> KVM_ARM_IRQ_VCPU_SHIFT & 255) + 256 * (irq >> KVM_ARM_IRQ_VCPU2_SHIFT & 15)
-        vcpu = next((v for v in self.soft_vcpus if v.id == wanted), None)
+        number = (irq >> KVM_ARM_IRQ_VCPU_SHIFT & 255) + 256 * (irq >> KVM_ARM_IRQ_VCPU2_SHIFT & 15)
+        vcpu = next((v for v in self.soft_vcpus if v.id == number), None)
         if vcpu is None:
-            raise KvmError(errno.EINVAL, "KVM_IRQ_LINE", f"there is no vCPU {wanted}")
+            raise KvmError(errno.EINVAL, "KVM_IRQ_LINE", f"there is no vCPU {number}")
         return vcpu
 
     def _cpu_line(self, irq: int, number: int, level: bool) -> None:

@@ -35,8 +35,8 @@ def answer(message: bytes) -> bytes | None:
     if kind == bytes((_DISCOVER,)):
         reply = _OFFER
     elif kind == bytes((_REQUEST_TYPE,)) and server == GATEWAY:
-        wanted = options.get(_OPTION_REQUESTED, client)
-        reply = _ACK if wanted == GUEST else _NAK
+        requested = options.get(_OPTION_REQUESTED, client)
+        reply = _ACK if requested == GUEST else _NAK
     else:
         return None
     given = bytes(4) if reply == _NAK else GUEST

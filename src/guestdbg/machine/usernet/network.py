@@ -275,16 +275,16 @@ class UserNetwork:
                 selector.unregister(sock)
             sock.close()
         self._ended.clear()
-        wanted: dict[socket.socket, tuple[int, object]] = {
+        watched: dict[socket.socket, tuple[int, object]] = {
             listener: (selectors.EVENT_READ, forward)
             for listener, forward in self._listeners.items()
         }
         for key, sock in self._datagrams.items():
-            wanted[sock] = selectors.EVENT_READ, key
+            watched[sock] = selectors.EVENT_READ, key
         for flow in self._flows.values():
             events = selectors.EVENT_READ * flow.wants_read
-            wanted[flow.socket] = events | selectors.EVENT_WRITE * flow.wants_write, flow
-        for sock, (events, data) in wanted.items():
+            watched[flow.socket] = events | selectors.EVENT_WRITE * flow.wants_write, flow
+        for sock, (events, data) in watched.items():
             before = registered.get(sock, 0)
             if events == before:
                 continue
