@@ -88,3 +88,9 @@ def test_kicks_do_not_change_the_order_of_execution() -> None:
             return counts, [cpu.x[2] for cpu in guest.vcpus], guest.read_u64(DATA)
 
     assert play(True) == play(False)
+
+
+def test_an_input_does_not_keep_a_run_of_a_vcpu_that_is_off_going() -> None:
+    with assembled(flat(NOP), vcpus=2) as guest:
+        guest.board.console.feed(b"typed")
+        assert guest.resume({1: ResumeAction()}, timeout=20).reason == "idle"
