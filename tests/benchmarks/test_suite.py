@@ -16,7 +16,7 @@ from bench.suite_programs import (
     on_qemu,
     on_unicorn,
 )
-from guestdbg.machine import elf
+from guestdbg.machine.loading import elf
 from tests.machine.test_examples import COMPILER, producers
 
 from .suite_reference import REFERENCE

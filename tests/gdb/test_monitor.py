@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from guestdbg.gdb.monitor.snapshots import MAX_SNAPSHOTS
+from guestdbg.machine.devices.pl011 import Reg
 from guestdbg.machine.layout import UART_BASE
-from guestdbg.machine.pl011 import Reg
 from tests.gdb.gdb_client import gdb, needs_gdb, server
 from tests.gdb.rsp_client import Served, Wire, served
 

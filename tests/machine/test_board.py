@@ -23,7 +23,7 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.machine import Board, Console, MachineError
 from guestdbg.machine.bus import LOGGED_ADDRESSES_MAX
-from guestdbg.machine.pl011 import Reg
+from guestdbg.machine.devices.pl011 import Reg
 from tests.machine.fakes import POWER_OFF, FakeKvm, FakeVcpu
 
 UART = 0x0900_0000

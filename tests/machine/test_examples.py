@@ -9,7 +9,7 @@ from elftools.elf.elffile import ELFFile
 
 from guestdbg.kvm import Exit, ExitInternalError, ExitIntr, ExitSystemEvent
 from guestdbg.kvm.constants import KVM_SYSTEM_EVENT_SHUTDOWN
-from guestdbg.machine import elf
+from guestdbg.machine.loading import elf
 from tests.machine.guests import ENDLESS, EXAMPLES, OUTPUT, guest, run_on_qemu, run_on_soft
 
 COMPILER = "aarch64-linux-gnu-gcc"

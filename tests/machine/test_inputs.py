@@ -24,7 +24,7 @@ from guestdbg.machine import (
     Position,
     ReplayError,
 )
-from guestdbg.machine.pl011 import Reg
+from guestdbg.machine.devices.pl011 import Reg
 from tests.machine.fakes import FakeKvm
 from tests.machine.test_board import UART, read, store, vcpu_of
 

@@ -16,7 +16,7 @@ from guestdbg.kvm.constants import (
     KVM_DEV_TYPE_ARM_VGIC_V3,
 )
 from guestdbg.machine import Board, GicVersion, MachineError
-from guestdbg.machine.pl011 import Reg
+from guestdbg.machine.devices.pl011 import Reg
 from tests.machine.fakes import ALL_CAPS, FakeDevice, FakeKvm
 from tests.machine.test_board import store, vcpu_of
 

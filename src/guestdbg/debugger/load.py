@@ -31,8 +31,8 @@ from guestdbg.machine import (
 from guestdbg.machine import load as load_into
 from guestdbg.machine.console import ByteSink, Sink
 from guestdbg.machine.interrupts import GicVersion
-from guestdbg.machine.loader import Loaded
-from guestdbg.machine.placement import DEVICE_TREE_ALIGNMENT
+from guestdbg.machine.loading.loader import Loaded
+from guestdbg.machine.loading.placement import DEVICE_TREE_ALIGNMENT
 from guestdbg.semihosting import Semihosting
 
 __all__ = ["load"]

@@ -13,7 +13,7 @@ from guestdbg.linux.kallsyms import Kallsyms
 from guestdbg.linux.kernel_symbols import KernelSymbols
 from guestdbg.linux.relocation import RelocationBreakpoint
 from guestdbg.linux.running_address import MAX_IMAGE, find_image, running_address
-from guestdbg.machine import linux_image
+from guestdbg.machine.loading import linux_image
 
 __all__ = ["Linux", "attach"]
 

@@ -9,7 +9,7 @@ from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.regs import PC, sys_reg
 from guestdbg.linux.errors import NoKernel
 from guestdbg.linux.kallsyms import Kallsyms
-from guestdbg.machine import linux_image
+from guestdbg.machine.loading import linux_image
 
 __all__ = ["MAX_IMAGE", "find_image", "is_mapped_at", "running_address"]
 

@@ -1,7 +1,5 @@
 """A board around the vCPUs: memory, devices, a device tree, and the loading of guests.
 
-More than fifteen modules because each format of a guest's file has its own.
-
 errors       what is wrong with a board, or with a guest that is to be loaded
 sizes        memory sizes as text: 128M
 escapes      text to type to a guest, with escapes
@@ -10,31 +8,20 @@ memory       RAM and flash
 position     a place in the run of a board
 inputs       what comes from outside, at which position
 console      the host's end of the serial line
+clock        the time of day that a board has
+devicetree   the flattened device tree of the board
 device       what a device with MMIO registers must provide
 interrupts   the interrupt controller (GIC), which the provider emulates
-pl011        the UART
-pl031        the real-time clock
-pl061        the general-purpose I/O with the power button
-cfi_flash    the commands of a bank of flash
-flash        both banks of the board, and a file for the second
-mmio_device  devices of your own
-fw_cfg       what a firmware learns about the machine
-clock        the time of day that a board has
-usernet      a network for the guest: the host's loopback
-virtio       disks and other devices that a driver reaches by queues in memory
-virt_devices the devices of QEMU's board, and those that a guest misses here
+usernet/     a network for the guest: the host's loopback
+virtio/      disks and other devices that a driver reaches by queues in memory
+devices/     all other devices, and those of your own
 bus          MMIO exits, passed to the devices
-devicetree   the flattened device tree of the board
+construction what a board is made of: vCPUs, and the memory and devices that users add
 board        all of these around a VM and its vCPUs
-elf          the loadable segments of an ELF file
-linux_image  the header of an arm64 Linux Image
-initrd       initial RAM file systems: whether Linux can unpack one
-file_formats what a file is, by its magic number, and how to get at what is in it
-uimage       U-Boot's legacy image format
-hex_records  Intel HEX and S-records
-unpacking    compressed files, unpacked within bounds
-placement    where the device tree and the initrd go in RAM
-loader       a guest's file, loaded into a board
+loading/     a guest's file, loaded into a board
+
+There are more than fifteen modules because the board's memory, time, inputs, serial line and
+interrupts are one each.
 """
 
 from guestdbg.deprecation import deprecated_names
@@ -42,6 +29,12 @@ from guestdbg.machine.board import DEFAULT_MEMORY_SIZE, NO_SNAPSHOTS, Board, Boa
 from guestdbg.machine.bus import Bus
 from guestdbg.machine.clock import RTC_START, RtcStart
 from guestdbg.machine.console import Console
+from guestdbg.machine.devices.fw_cfg import FwCfg
+from guestdbg.machine.devices.mmio_device import DeviceAccess, MmioDevice, StubDevice
+from guestdbg.machine.devices.pl011 import Pl011
+from guestdbg.machine.devices.pl031 import Pl031
+from guestdbg.machine.devices.pl061 import Pl061
+from guestdbg.machine.devices.virt_devices import MissingDevice
 from guestdbg.machine.errors import (
     EmptyFileError,
     ForeignError,
@@ -56,19 +49,13 @@ from guestdbg.machine.errors import (
     UnknownFormatError,
     UnreadableError,
 )
-from guestdbg.machine.fw_cfg import FwCfg
 from guestdbg.machine.inputs import Input, InputLog, InputPort, Inputs
 from guestdbg.machine.interrupts import GicVersion, InterruptController
-from guestdbg.machine.loader import FileKind, Kind, Loaded, Segment, load
+from guestdbg.machine.loading.loader import FileKind, Kind, Loaded, Segment, load
 from guestdbg.machine.memory import PhysicalMemory, Region
-from guestdbg.machine.mmio_device import DeviceAccess, MmioDevice, StubDevice
-from guestdbg.machine.pl011 import Pl011
-from guestdbg.machine.pl031 import Pl031
-from guestdbg.machine.pl061 import Pl061
 from guestdbg.machine.position import Position
 from guestdbg.machine.sizes import format_size, parse_size
 from guestdbg.machine.usernet import Forward, NetSpec, NetworkError, parse_net
-from guestdbg.machine.virt_devices import MissingDevice
 from guestdbg.machine.virtio import DriveError, DriveSpec, VirtioMmio, parse_drive
 
 __all__ = [

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 from guestdbg.closing import Closing
 from guestdbg.kvm import (
@@ -40,20 +40,28 @@ from guestdbg.kvm.constants import (
     KVM_CAP_ARM_NISV_TO_USER,
     KVM_CAP_ARM_PTRAUTH_ADDRESS,
     KVM_CAP_ARM_PTRAUTH_GENERIC,
-    KVM_CAP_MAX_VCPUS,
-    KVM_CAP_READONLY_MEM,
-    KVM_MEM_READONLY,
 )
 from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.machine import devicetree
 from guestdbg.machine.bus import Bus
-from guestdbg.machine.cfi_flash import CfiFlash, CfiFlashState
 from guestdbg.machine.clock import BoardClock, RtcStart
 from guestdbg.machine.console import Console, ConsoleState
+from guestdbg.machine.construction import (
+    check_arguments,
+    create_vcpus,
+    dma_of,
+    make_room,
+    map_regions,
+)
 from guestdbg.machine.device import Device, SupportsDeviceTree, SupportsState
+from guestdbg.machine.devices.cfi_flash import CfiFlash, CfiFlashState
+from guestdbg.machine.devices.flash import Flash, FlashFile, flash_node
+from guestdbg.machine.devices.fw_cfg import FwCfg
+from guestdbg.machine.devices.mmio_device import MmioDevice
+from guestdbg.machine.devices.pl011 import Pl011
+from guestdbg.machine.devices.pl031 import Pl031
+from guestdbg.machine.devices.pl061 import Pl061
 from guestdbg.machine.errors import MachineError
-from guestdbg.machine.flash import Flash, FlashFile, flash_node
-from guestdbg.machine.fw_cfg import FwCfg
 from guestdbg.machine.inputs import Inputs
 from guestdbg.machine.interrupts import (
     GicVersion,
@@ -66,30 +74,17 @@ from guestdbg.machine.interrupts import (
 from guestdbg.machine.layout import (
     GPIO_SPI,
     MIB,
-    PAGE_SIZE,
     RAM_BASE,
-    RAM_MAX,
-    RAM_MIN,
     RTC_SPI,
     UART_SPI,
 )
 from guestdbg.machine.memory import PhysicalMemory, Region
-from guestdbg.machine.mmio_device import MmioDevice
-from guestdbg.machine.pl011 import Pl011
-from guestdbg.machine.pl031 import Pl031
-from guestdbg.machine.pl061 import Pl061
 from guestdbg.machine.position import Position
-from guestdbg.machine.sizes import format_size
 from guestdbg.machine.usernet import NetSpec
 from guestdbg.machine.virtio.backend import Backend
 from guestdbg.machine.virtio.devices import Drives, connect, empty_transports, open_backends
-from guestdbg.machine.virtio.dma import DmaMemory
 
 DEFAULT_MEMORY_SIZE = 128 * MIB
-MAX_VCPUS = 8  # of a GICv2, and of a board without an interrupt controller
-MAX_VCPUS_GICV3 = 64
-
-_FIRST_OWN_SLOT = 8  # of memory; those before it are RAM and flash
 
 # PSTATE of a vCPU at its start: EL1h, with D, A, I and F set.
 PSTATE_START = 0x3C5
@@ -210,15 +205,7 @@ class Board(Closing):
         entropy: bool = False,
         virtio_console: Console | None = None,
     ) -> None:
-        _check(memory_size, unmapped)
-        if not isinstance(bootargs, str) or "\0" in bootargs:
-            raise MachineError(f"bootargs={bootargs!r}: it must be a str without NUL characters")
-        try:
-            bootargs.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError as error:
-            raise MachineError(f"bootargs={bootargs!r}: it is not text ({error.reason})") from error
-        if seed is not None and not isinstance(seed, int):
-            raise MachineError(f"seed={seed!r}: it must be an int or None")
+        check_arguments(memory_size, unmapped, bootargs, seed)
         if virtio_console is not None and virtio_console is console:
             raise MachineError(
                 "virtio_console is the console of the serial line: it must be a Console of its own"
@@ -242,9 +229,9 @@ class Board(Closing):
         self.vm: Vm = kvm.create_vm()
         try:
             self.vm.set_user_memory_region(0, RAM_BASE, self.ram.buffer)
-            self._map_regions(regions)
+            map_regions(self.vm, self.memory, regions)
             version = choose_version(self.vm, gic)
-            self.vcpus: tuple[Vcpu, ...] = self._create_vcpus(vcpus, version)
+            self.vcpus: tuple[Vcpu, ...] = create_vcpus(self.vm, vcpus, version)
             self._turn = 0
             self._turn_vcpu = self.vcpus[0]
             self.gic = None if version is None else InterruptController(self.vm, version)
@@ -290,54 +277,14 @@ class Board(Closing):
         devices += [*self.virtio, *empty_transports(len(self.virtio))]
         self.bus = Bus(devices, aborts=injects and unmapped == "abort")
 
-    def _map_regions(self, regions: Sequence[Region]) -> None:
-        read_only = KVM_MEM_READONLY if self.vm.check_extension(KVM_CAP_READONLY_MEM) else 0
-        for slot, region in enumerate(regions, _FIRST_OWN_SLOT):
-            if not isinstance(region, Region):
-                raise MachineError(f"regions: {region!r} is not a Region")
-            self.memory.add(region)
-            flags = read_only if region.read_only else 0
-            self.vm.set_user_memory_region(slot, region.base, region.buffer, flags)
-
     def _add_own(self, own: Sequence[MmioDevice]) -> None:
-        """Add the devices of the user, and remove those of the board that are in the way."""
-        gic = () if self.gic is None else self.gic.frames
-        for device in own:
-            if not isinstance(device, MmioDevice):
-                raise MachineError(f"devices: {device!r} is not an MmioDevice")
-        taken = [*self.memory, *own]
-        for device in taken:
-            for fixed in gic:
-                if _overlap(device, fixed):
-                    raise MachineError(
-                        f"{device.name} at {device.base:#x} is where the {fixed.name} is: choose "
-                        "another address, or gic=None"
-                    )
-        for region in self.memory:
-            for device in own:
-                if _overlap(device, region):
-                    raise MachineError(
-                        f"{device.name} at {device.base:#x} is in {region.name}, which is memory"
-                    )
-        for present in self.bus.devices:
-            if any(_overlap(present, other) for other in taken):
-                self.bus.remove(present)
+        make_room(self.bus, self.memory, () if self.gic is None else self.gic.frames, own)
         for device in own:
             self.bus.add(device)
             device.connect(self.memory, self.inputs, self.interrupt)
         for present in self.bus.devices:
-            if (dma := _dma(present)) is not None:
+            if (dma := dma_of(present)) is not None:
                 dma.on_dma = partial(self.dma_written, present)
-
-    def _create_vcpus(self, count: int, gic: int | None) -> tuple[Vcpu, ...]:
-        most = MAX_VCPUS_GICV3 if gic == 3 else MAX_VCPUS
-        if not isinstance(count, int) or not 1 <= count <= most:
-            has = "without an interrupt controller" if gic is None else f"with a GICv{gic}"
-            raise MachineError(f"{count!r} vCPUs: a board {has} has 1 to {most}")
-        limit = self.vm.check_extension(KVM_CAP_MAX_VCPUS)
-        if limit and count > limit:
-            raise MachineError(f"{count} vCPUs, but the maximum of this provider is {limit}")
-        return tuple(self.vm.create_vcpu(number) for number in range(count))
 
     def interrupt(self, spi: int) -> SetLevel:
         """The line of a shared peripheral interrupt, for a device: a callable that sets its level.
@@ -441,7 +388,7 @@ class Board(Closing):
     def before_dma(self, function: OnDeviceDma | None) -> None:
         self._before_dma = function
         for device in self.bus.devices:
-            if (dma := _dma(device)) is not None:
+            if (dma := dma_of(device)) is not None:
                 dma.before_dma = None if function is None else partial(function, device)
 
     def dma_written(self, device: Device, address: int, length: int) -> None:
@@ -678,33 +625,3 @@ class Board(Closing):
         if self._flash_file is not None:
             self._flash_file.close()
         self.memory.close()
-
-
-class _Placed(Protocol):
-    """What has a place in guest-physical address space."""
-
-    @property
-    def base(self) -> int: ...
-
-    @property
-    def size(self) -> int: ...
-
-
-def _overlap(one: _Placed, other: _Placed) -> bool:
-    return one.base < other.base + other.size and other.base < one.base + one.size
-
-
-def _dma(device: Device) -> DmaMemory | None:
-    """Guest memory as ``device`` accesses it, if it does."""
-    found = getattr(device, "dma", None)
-    return found if isinstance(found, DmaMemory) else None
-
-
-def _check(memory_size: int, unmapped: str) -> None:
-    if memory_size % PAGE_SIZE or not RAM_MIN <= memory_size <= RAM_MAX:
-        raise MachineError(
-            f"memory of {format_size(memory_size)}: a board has {format_size(RAM_MIN)} to "
-            f"{format_size(RAM_MAX)}, in multiples of {format_size(PAGE_SIZE)}"
-        )
-    if unmapped not in ("abort", "zero"):
-        raise MachineError(f"unmapped={unmapped!r}: it must be 'abort' or 'zero'")

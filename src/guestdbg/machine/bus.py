@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from guestdbg.kvm import ExitArmNisv, ExitMmio, Vcpu, VcpuEvents
 from guestdbg.kvm.regs import PC
 from guestdbg.machine.device import Device, SupportsPeek
+from guestdbg.machine.devices.virt_devices import MissingDevice, device_at
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import PAGE_SIZE, RAZ_WI_WINDOWS
-from guestdbg.machine.virt_devices import MissingDevice, device_at
 
 log = logging.getLogger("guestdbg.machine")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from guestdbg.hexadecimal_repr import hexadecimal
-from guestdbg.machine import elf, file_formats, hex_records, initrd, linux_image, uimage, unpacking
 from guestdbg.machine.board import Board
 from guestdbg.machine.errors import (
     EmptyFileError,
@@ -27,7 +26,16 @@ from guestdbg.machine.layout import (
     RAM_BASE,
     RAW_OFFSET,
 )
-from guestdbg.machine.placement import DEVICE_TREE_ALIGNMENT, Places
+from guestdbg.machine.loading import (
+    elf,
+    file_formats,
+    hex_records,
+    initrd,
+    linux_image,
+    uimage,
+    unpacking,
+)
+from guestdbg.machine.loading.placement import DEVICE_TREE_ALIGNMENT, Places
 from guestdbg.machine.sizes import format_size
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
 

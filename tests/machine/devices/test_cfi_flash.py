@@ -10,7 +10,7 @@ import pytest
 from guestdbg.kvm import ExitIntr, open_kvm
 from guestdbg.kvm.regs import PC, core_reg
 from guestdbg.machine import Board, MachineError
-from guestdbg.machine.cfi_flash import CfiFlash
+from guestdbg.machine.devices.cfi_flash import CfiFlash
 from tests.machine.fakes import FakeKvm
 
 SIZE, BLOCK, BANK = 64 << 20, 256 << 10, 0x0400_0000

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from guestdbg.machine import Board, FwCfg, MachineError
-from guestdbg.machine.fw_cfg import Key
+from guestdbg.machine.devices.fw_cfg import Key
 from tests.machine.fakes import FakeKvm
 
 RAM = 0x4000_0000

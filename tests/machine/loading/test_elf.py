@@ -7,17 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from guestdbg.machine import (
-    ForeignError,
-    LoadError,
-    MalformedError,
-    OverlapError,
-    TruncatedError,
-    elf,
-)
-from tests.machine.elfs import PT_INTERP, make_elf, program_header
+from guestdbg.machine import ForeignError, LoadError, MalformedError, OverlapError, TruncatedError
+from guestdbg.machine.loading import elf
+from tests.machine.loading.elfs import PT_INTERP, make_elf, program_header
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 NOP = b"\x1f\x20\x03\xd5"
 
 

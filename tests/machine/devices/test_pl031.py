@@ -6,7 +6,7 @@ from guestdbg.kvm import open_kvm
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.machine import Board, InputLog, MachineError
 from guestdbg.machine.clock import RTC_START
-from guestdbg.machine.pl031 import Pl031, Reg
+from guestdbg.machine.devices.pl031 import Pl031, Reg
 from tests.machine.fakes import FakeKvm
 from tests.machine.test_board import read, store, vcpu_of
 

@@ -25,13 +25,13 @@ from guestdbg.machine import (
     TruncatedError,
     UnknownFormatError,
     UnreadableError,
-    initrd,
     load,
 )
-from tests.machine.elfs import make_elf
+from guestdbg.machine.loading import initrd
 from tests.machine.fakes import FakeKvm
-from tests.machine.test_file_formats import lz4_legacy
-from tests.machine.test_loader import NOP, RAM, make_image, regs, write
+from tests.machine.loading.elfs import make_elf
+from tests.machine.loading.test_file_formats import lz4_legacy
+from tests.machine.loading.test_loader import NOP, RAM, make_image, regs, write
 
 MIB = 1 << 20
 LIMIT = 16 * MIB

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guestdbg.machine.console import Console
-from guestdbg.machine.pl011 import (
+from guestdbg.machine.devices.pl011 import (
     CR_LBE,
     DR_BE,
     DR_OE,

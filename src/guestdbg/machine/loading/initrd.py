@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 
-from guestdbg.machine import unpacking
 from guestdbg.machine.errors import (
     LoadError,
     MalformedError,
@@ -19,6 +18,7 @@ from guestdbg.machine.errors import (
     TruncatedError,
     UnknownFormatError,
 )
+from guestdbg.machine.loading import unpacking
 from guestdbg.machine.sizes import format_size
 
 __all__ = ["check"]

@@ -7,7 +7,7 @@ from functools import partial
 
 from guestdbg.kvm import Vm
 from guestdbg.kvm.constants import KVM_CAP_READONLY_MEM, KVM_MEM_READONLY
-from guestdbg.machine.cfi_flash import CfiFlash
+from guestdbg.machine.devices.cfi_flash import CfiFlash
 from guestdbg.machine.devicetree import Node, Value, cells
 from guestdbg.machine.errors import MachineError
 from guestdbg.machine.layout import FLASH_BASE, FLASH_SIZE

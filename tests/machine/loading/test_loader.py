@@ -23,8 +23,8 @@ from guestdbg.machine import (
     load,
 )
 from guestdbg.machine.board import PSTATE_START
-from tests.machine.elfs import make_elf
 from tests.machine.fakes import ALL_CAPS, FakeKvm, FakeVcpu
+from tests.machine.loading.elfs import make_elf
 
 RAM = 0x4000_0000
 NOP = b"\x1f\x20\x03\xd5"

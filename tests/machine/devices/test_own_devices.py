@@ -12,8 +12,8 @@ import pytest
 import guestdbg
 from guestdbg.kvm.constants import KVM_MEM_READONLY
 from guestdbg.machine import Board, GicVersion, MachineError, MmioDevice, Region, StubDevice
-from tests.machine.elfs import make_elf
 from tests.machine.fakes import ALL_CAPS, FakeKvm
+from tests.machine.loading.elfs import make_elf
 from tests.machine.test_board import ABORT, read, store, vcpu_of
 from tests.machine.test_interrupts import V3
 

@@ -3,7 +3,7 @@
 import pytest
 
 from guestdbg.machine import Board, InputLog
-from guestdbg.machine.pl061 import POWER_PIN, Pl061, Reg
+from guestdbg.machine.devices.pl061 import POWER_PIN, Pl061, Reg
 from tests.machine.fakes import FakeKvm
 
 BUTTON = 1 << POWER_PIN

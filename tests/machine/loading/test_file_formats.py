@@ -26,10 +26,10 @@ from guestdbg.machine import (
     TruncatedError,
     load,
 )
-from guestdbg.machine.file_formats import identify
-from tests.machine.elfs import make_elf
+from guestdbg.machine.loading.file_formats import identify
 from tests.machine.fakes import FakeKvm
-from tests.machine.test_loader import NOP, RAM, make_image, regs, write
+from tests.machine.loading.elfs import make_elf
+from tests.machine.loading.test_loader import NOP, RAM, make_image, regs, write
 
 MIB = 1 << 20
 IHEX = ":0200000440209A\n:04000000201E00D5E9\n:0400000540200000 97\n:00000001FF\n".replace(" ", "")

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestdbg.machine import Board
-from guestdbg.machine.cfi_flash import CfiFlashState
 from guestdbg.machine.device import SupportsPeek, SupportsState
+from guestdbg.machine.devices.cfi_flash import CfiFlashState
 from tests.machine.fakes import FakeKvm
 from tests.machine.test_board import read, store, vcpu_of
 
