@@ -62,9 +62,10 @@ def assembled(
     use_hit_programs = options.pop("use_hit_programs", None)
     semihosting = options.pop("semihosting", False)
     console = options.pop("console", None)
-    kvm = open_kvm("soft", **options)
     # Without an interrupt controller, so that tests can set the IRQ line of a vCPU itself.
-    board = Board(kvm, memory_size=16 << 20, vcpus=vcpus, console=Console(console), gic=None)
+    gic = options.pop("gic", None)
+    kvm = open_kvm("soft", **options)
+    board = Board(kvm, memory_size=16 << 20, vcpus=vcpus, console=Console(console), gic=gic)
     board.write_phys(CODE, words(*code))
     for offset, handler in (vectors or {}).items():
         board.write_phys(VECTORS + offset, words(*handler))

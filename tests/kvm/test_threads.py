@@ -147,7 +147,7 @@ def test_host_clock_wfi_sleeps_until_kicked() -> None:
     with Running(guest) as running:
         time.sleep(0.02)
         assert running.vcpu.running
-    assert running.exits == [ExitIntr()]
+    assert running.exits == [ExitIntr(waiting=True)]
 
 
 def test_host_clock_wfi_sleeps_until_the_timer() -> None:

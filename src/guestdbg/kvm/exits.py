@@ -167,10 +167,13 @@ class ExitIntr(Exit):
         idle: the vCPU waits (WFI, or PSCI CPU_OFF) for something that only the caller can cause:
             an interrupt, a run of another vCPU, or time. Soft provider only; on the host it is
             False, because the kernel waits.
+        waiting: the vCPU is in a WFI that has not ended, and waits on when it is run again: it was
+            kicked, or the next thing to happen is the timer of another vCPU. Soft provider only.
     """
 
     reason: ClassVar[int] = KVM_EXIT_INTR
     idle: bool = False
+    waiting: bool = False
 
     def __str__(self) -> str:
         return "interrupted: idle" if self.idle else "interrupted"

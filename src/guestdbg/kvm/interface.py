@@ -372,6 +372,18 @@ class SupportsInstructionLimit(Protocol):
 
 
 @runtime_checkable
+class SupportsPausedVcpus(Protocol):
+    """A machine in which a vCPU that waits (WFI) may wait for the timer of another one.
+
+    Attributes:
+        paused: the ids of vCPUs that userspace does not run for now. None waits for their timers,
+            or for what they might do: time goes on without them. Empty at the start.
+    """
+
+    paused: frozenset[int]
+
+
+@runtime_checkable
 class SupportsFinalize(Protocol):
     """A vCPU with features whose configuration is fixed after ``init`` (SVE)."""
 

@@ -12,7 +12,12 @@ from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.driver import InternalBreakpoints, VcpuDriver
 from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
 from guestdbg.debugger.vcpu.stop import Outcome, Reason, Stop
-from guestdbg.kvm import ExitIntr, SupportsInstructionCount, SupportsInstructionLimit
+from guestdbg.kvm import (
+    ExitIntr,
+    SupportsInstructionCount,
+    SupportsInstructionLimit,
+    SupportsPausedVcpus,
+)
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
 
 __all__ = ["ResumeAction", "Scheduler"]
@@ -65,6 +70,10 @@ class Scheduler:
             for number, vcpu in enumerate(target.vcpus)
         )
         self._turn = 0
+        vm, ids = target.board.vm, frozenset(vcpu.id for vcpu in target.vcpus)
+        #: Where vCPUs may wait for each other, the machine knows which of them are paused.
+        self._pausing = vm if len(ids) > 1 and isinstance(vm, SupportsPausedVcpus) else None
+        self._others = tuple(ids - {vcpu.id} for vcpu in target.vcpus)
         self._interrupted = False
         #: A stop that something beside the vCPU has asked for: its vCPU, reason and detail.
         self._requested: tuple[int, Reason, str] | None = None
@@ -143,8 +152,19 @@ class Scheduler:
         """Repeat an action of the current vCPU until it is complete (None) or the run ends.
 
         A turn may be given up for other reasons than a pending stop: a kick that came late, a
-        timer of the host.
+        timer of the host. The other vCPUs are paused.
         """
+        pausing = self._pausing
+        if pausing is None:
+            return self._settle(action)
+        before = pausing.paused
+        pausing.paused = self._others[self._turn]
+        try:
+            return self._settle(action)
+        finally:
+            pausing.paused = before
+
+    def _settle(self, action: Callable[[], Outcome]) -> Stop | None:
         while True:
             if self._target.attention or self._stop_at is not None:
                 stop = self._pending_stop()
@@ -205,11 +225,24 @@ class Scheduler:
         running = [vcpu for vcpu in running if not actions[vcpu.number].step]
         if len(running) == len(vcpus):
             return self.run_all()
+        pausing = self._pausing
+        if pausing is None:
+            return self._run_some(running, stepping, actions)
+        pausing.paused = frozenset(v.vcpu.id for v in vcpus if v.number not in actions)
+        try:
+            return self._run_some(running, stepping, actions)
+        finally:
+            pausing.paused = frozenset()
+
+    def _run_some(
+        self,
+        running: list[VcpuDriver],
+        stepping: list[VcpuDriver],
+        actions: Mapping[int, ResumeAction],
+    ) -> Stop:
         turn = TURN_BESIDE_STEPS if stepping else TURN_INSTRUCTIONS
-        futile = 0
         while True:
             idle = True
-            moved = False
             for vcpu in running + stepping:
                 self._turn = vcpu.number
                 before = vcpu.progress()
@@ -220,14 +253,9 @@ class Scheduler:
                     outcome = self._pending_stop() or self._take_turn(vcpu, turn)
                 if isinstance(outcome, Stop):
                     return outcome
-                unmoved = vcpu.progress() == before
-                idle = idle and outcome.idle and unmoved
-                moved = moved or before is None or not unmoved
-            # A vCPU in a WFI may wait for one that is paused, whose timer is the next to expire.
-            futile = 0 if moved else futile + 1
-            if (idle or futile == _FUTILE_RUNS) and self._is_idle():
+                idle = idle and outcome.idle and vcpu.progress() == before
+            if idle and self._is_idle():
                 return self._idle_stop()
-            futile %= _FUTILE_RUNS
 
     def _step_range(
         self, vcpu: VcpuDriver, action: ResumeAction, *, alone: bool
@@ -248,7 +276,7 @@ class Scheduler:
                 return outcome
             if outcome is not None:
                 assert isinstance(outcome, ExitIntr)
-                if outcome.idle:
+                if outcome.idle or (outcome.waiting and not alone):
                     return outcome
                 continue
             after = vcpu.progress()

@@ -140,6 +140,7 @@ class VcpuDriver(VcpuContext):
         exits_before_poll = 0
         if state.last_stop_pc is not None:
             self.note_resumed()
+        state.unfinished_step = None
         if state.sequence is not None:
             self.exclusives.note_resumed()
         while not target.attention:
@@ -215,6 +216,8 @@ class VcpuDriver(VcpuContext):
         state = self.resume_state
         if state.last_stop_pc is not None:
             self.note_resumed()
+        if state.unfinished_step is not None and state.unfinished_step == pc:
+            return self._finish_wait(pc)
         state.needs_step_over = None
         if state.sequence is None:
             if self.target.armed.reports_before:
@@ -237,6 +240,9 @@ class VcpuDriver(VcpuContext):
 
     def _step_plain(self, pc: int) -> Outcome:
         exit_ = self.stepper.step(pc, self.target.armed.step_watching)
+        if type(exit_) is ExitIntr:
+            after = self.get(PC)
+            self.resume_state.unfinished_step = after if after != pc else None
         if type(exit_) is not ExitDebug or exit_.hsr & EC_EITHER_EL != STEPPED:
             return self.handle_other_exit(exit_)
         if self.get(PC) != pc + 4 and self.vectors.taken_instead(pc):
@@ -246,6 +252,22 @@ class VcpuDriver(VcpuContext):
         # An access that was reported before has been made now, without its watch.
         self.resume_state.reported_before_access = None
         return self.mmio.report() if self.resume_state.device_hits else None
+
+    def _finish_wait(self, pc: int) -> Outcome:
+        """Complete the step of a WFI, which the vCPU waits in: until it is at ``pc``, after it.
+
+        The handler of an interrupt that ends the wait runs first, if it is not masked.
+        """
+        state = self.resume_state
+        with self._internal_breakpoints([InternalBreakpoint(pc, self.number, self.sp())]):
+            outcome = self.advance()
+        if type(outcome) is ExitIntr:
+            state.unfinished_step = pc
+            return outcome
+        if outcome.reason != "until":
+            return outcome
+        state.last_stop_pc = None
+        return None
 
     def _step_after_interrupt(self, pc: int, sp: int) -> Outcome:
         """An interrupt was taken instead of the instruction: run its handler, then step."""
@@ -265,6 +287,7 @@ class VcpuDriver(VcpuContext):
     def note_resumed(self) -> None:
         """The vCPU is resumed after a Stop: if the PC was set by hand, nothing is pending."""
         state = self.resume_state
+        state.unfinished_step = None
         if self.get(PC) != state.last_stop_pc:
             self.exclusives.abandon()
             state.forget_instruction()

@@ -32,7 +32,7 @@ class SingleStepper:
     def step(self, pc: int, debug: GuestDebug) -> Exit:
         """Execute the instruction at ``pc``, armed with ``debug``; the exit that ended it.
 
-        A kick does not end it: the scheduler remembers what it was for.
+        A kick does not end it, except a WFI: the scheduler remembers what it was for.
         """
         context = self._context
         if pc in self._target.armed.brk_addresses:
@@ -67,7 +67,8 @@ class SingleStepper:
     def run_to_step_exit(self, exit_: Exit | None) -> Exit:
         """Complete a step; ``exit_`` is the last exit of the vCPU, None before the first run.
 
-        What KVM emulates (MMIO, system registers, hypercalls) exits before the step does.
+        What KVM emulates (MMIO, system registers, hypercalls) exits before the step does. A vCPU
+        that waits in a WFI gives up its turn (ExitIntr): a step of it has no end that is known.
         """
         target, vcpu, board = self._target, self._vcpu, self._target.board
         try:
@@ -81,7 +82,7 @@ class SingleStepper:
                     report_call(self._context, exit_)
                     exit_ = None
                     continue
-                if type(exit_) is not ExitIntr or exit_.idle:
+                if type(exit_) is not ExitIntr or exit_.idle or exit_.waiting:
                     if type(exit_) is not ExitDebug:
                         self._context.forget_step()
                     return exit_

@@ -294,6 +294,7 @@ class VmState(Vm):
         run_lock: one vCPU runs at a time; changes of the machine take it too.
         cntvoff: CNTVOFF_EL2, the same for all vCPUs.
         virtual_time: the furthest that the counter of any vCPU has come, in ticks.
+        paused: the extension SupportsPausedVcpus.
         on_undefined: the extension SupportsUndefinedInstructions.
         latest_snapshot: the snapshot last taken or restored; the next one shares pages with it.
         snapshot_readers: the pages written since, by slot; only with ``reports_writes``.
@@ -324,6 +325,7 @@ class VmState(Vm):
         # Virtual counters start at zero when the machine is created.
         self.cntvoff: int = model.template.counter & U64 if model.clock == "host" else 0
         self.virtual_time: int = 0
+        self.paused: frozenset[int] = frozenset()
         self.soft_vcpus: Sequence[VcpuState] = ()
         self.slots: dict[int, Slot] = {}
         self.latest_snapshot: weakref.ref[Snapshot] | None = None

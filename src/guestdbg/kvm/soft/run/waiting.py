@@ -12,6 +12,7 @@ from guestdbg.kvm.soft.vgic.vgic import vcpu_pending_irq
 
 INTR: Final = ExitIntr()
 _IDLE: Final = ExitIntr(idle=True)
+_WAITING: Final = ExitIntr(waiting=True)
 
 
 def is_runnable(vcpu: VcpuState) -> bool:
@@ -34,7 +35,7 @@ def wait_for_interrupt(vcpu: VcpuState) -> Exit | None:
 
     With virtual time no thread sleeps. When every vCPU that is powered on waits, time advances to
     the earliest of their timers. If none has a timer set, or another vCPU can still run, the exit
-    says ``idle``. With the host's clock the thread sleeps.
+    says ``idle``. Those that are paused do not count. With the host's clock the thread sleeps.
 
     Returns the exit, or None: the guest runs on.
     """
@@ -69,7 +70,7 @@ def continue_waiting(vcpu: VcpuState) -> Exit | None:
     if vcpu.kicked:
         vcpu.kicked = False
         vcpu.wake.clear()
-        return INTR
+        return _WAITING
     late = vcpu.vm.virtual_time - vcpu.cpu.counter
     if late > 0 and not vcpu.vm.single_vcpu:
         vcpu.cpu.advance_counter(late)
@@ -83,7 +84,7 @@ def _wait_with_others(vcpu: VcpuState, ticks: int | None) -> Exit | None:
     """
     vm, cpu = vcpu.vm, vcpu.cpu
     vcpu.waiting = True
-    others = [v for v in vm.soft_vcpus if v is not vcpu and not v.stopped]
+    others = [v for v in vm.soft_vcpus if v is not vcpu and not v.stopped and v.id not in vm.paused]
     if not all(v.waiting and not vcpu_pending_irq(v) for v in others):
         return _IDLE
     now = cpu.counter
@@ -102,7 +103,7 @@ def _wait_with_others(vcpu: VcpuState, ticks: int | None) -> Exit | None:
     if own:
         vcpu.waiting = False
         return None
-    return INTR
+    return _WAITING
 
 
 def _sleep_until_runnable(vcpu: VcpuState) -> Exit | None:
@@ -115,7 +116,7 @@ def _sleep_until_runnable(vcpu: VcpuState) -> Exit | None:
     while True:
         in_turns = _others_in_turns(vcpu)
         if any(not v.waiting or is_runnable(v) for v in in_turns):
-            return INTR
+            return _WAITING
         timers = (v.cpu.next_timer() for v in (vcpu, *in_turns))
         ticks = min((t for t in timers if t is not None), default=None)
         exit_ = sleep(vcpu, None if ticks is None else ticks / COUNTER_HZ)
@@ -140,7 +141,11 @@ def _others_in_turns(vcpu: VcpuState) -> list[VcpuState]:
     vm = vcpu.vm
     if vm.single_vcpu or vcpu.vgic_cpu is None or vcpu._max_instructions is None:
         return []
-    return [v for v in vm.soft_vcpus if v is not vcpu and not v.running and not v.stopped]
+    return [
+        v
+        for v in vm.soft_vcpus
+        if v is not vcpu and not v.running and not v.stopped and v.id not in vm.paused
+    ]
 
 
 def sleep(vcpu: VcpuState, seconds: float | None) -> Exit | None:
@@ -163,5 +168,5 @@ def sleep(vcpu: VcpuState, seconds: float | None) -> Exit | None:
     vcpu.wake.clear()
     if vcpu.kicked:
         vcpu.kicked = False
-        return INTR
+        return _WAITING
     return None

@@ -42,6 +42,7 @@ NOT_SAVED: Final = frozenset(
         "latest_snapshot",
         "model",
         "on_undefined",
+        "paused",
         "phys",
         "linux",
         "reports_writes",
