@@ -8,10 +8,11 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from guestdbg.lab.errors import LabError
-from guestdbg.lab.fetch.debian_archive import distributions
+from guestdbg.lab.fetch.debian_archive import Package, distributions, parse
 
 MIRROR = "http://deb.debian.org"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -68,6 +69,16 @@ class Apt:
     def download(self, packages: list[str], directory: Path) -> None:
         """Puts the packages' files into ``directory``; apt checks signatures and hashes."""
         self._run("apt-get", "download", *packages, cwd=directory)
+
+    def find(self, package: str, version: str | None = None) -> Package:
+        """Where a package is. Raises LabError if the lists do not have it, or not this version."""
+        name = package if version is None else f"{package}={version}"
+        shown = parse(self._run("apt-cache", "show", name), "")
+        uris = self._run("apt-get", "download", "--print-uris", name)
+        url = re.match(r"'([^']+)'", uris)
+        if url is None or package not in shown:
+            raise LabError(f"Debian's lists have no package {name}")
+        return replace(shown[package], url=url[1])
 
     def _run(
         self, program: str, *arguments: str, cwd: Path | None = None, check: bool = True

@@ -50,18 +50,19 @@ class Archive:
 
     def depends(self, package: str) -> list[str]:
         """What ``package`` depends on directly, alternatives included."""
-        return self._find(package).depends
+        return self.find(package).depends
 
     def download(self, packages: list[str], directory: Path) -> None:
         """Puts the packages' files into ``directory``, each checked against the lists."""
         for name in packages:
-            package = self._find(name)
+            package = self.find(name)
             data = _get(package.url, package.size)
             if len(data) != package.size or hashlib.sha256(data).hexdigest() != package.sha256:
                 raise LabError(f"{package.url} is not the file that Debian's lists describe")
             (directory / urllib.parse.unquote(package.url.rpartition("/")[2])).write_bytes(data)
 
-    def _find(self, name: str) -> Package:
+    def find(self, name: str) -> Package:
+        """Where a package is; raises LabError if the lists do not have it."""
         try:
             return self._packages[name]
         except KeyError:

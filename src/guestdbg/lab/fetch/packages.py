@@ -2,12 +2,13 @@
 
 import re
 import tempfile
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
 from guestdbg.lab.errors import LabError
 from guestdbg.lab.fetch import apt
-from guestdbg.lab.fetch.debian_archive import Archive
+from guestdbg.lab.fetch.debian_archive import Archive, Package
 
 #: The release whose kernel and Python the lab runs.
 SUITE = "bookworm"
@@ -92,3 +93,23 @@ def download(
         debian = apt.Apt(suite, Path(state), architecture)
         debian.update()
         debian.download(names(debian.depends), directory)
+
+
+def find(suite: str, architecture: str, name: str, version: str | None) -> Package:
+    """Where a package is, by Debian's lists: its URL, size and hash.
+
+    ``version``: this one; None: the newest. Raises LabError if the lists do not have it.
+    """
+    if not apt.available():
+        package = Archive(suite, architecture=architecture).find(name)
+    else:
+        with tempfile.TemporaryDirectory(prefix="guestdbg-apt-") as state:
+            debian = apt.Apt(suite, Path(state), architecture)
+            debian.update()
+            package = debian.find(name, version)
+    if version is not None and f"_{version}_" not in urllib.parse.unquote(package.url):
+        raise LabError(
+            f"Debian's lists have {package.url}, but not {name} {version}: remove the cache's "
+            f"debs-{suite} to download the newer kernel too"
+        )
+    return package

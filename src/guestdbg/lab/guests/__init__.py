@@ -1,5 +1,6 @@
 """Linux guests made from Debian's packages, without root and without running anything of them.
 
-linux   a kernel, and an initial RAM file system with busybox
-debian  a root file system of any packages, as a disk image
+linux    a kernel, and an initial RAM file system with busybox
+vmlinux  the kernel's vmlinux with its debug information
+debian   a root file system of any packages, as a disk image
 """
