@@ -29,23 +29,27 @@ def per_second(
     `stopped` starts the server with the guest, and yields the path of its socket. `values` are
     constants of the script.
     """
+    with tempfile.TemporaryDirectory() as name:
+        guest = loop_guest.write(Path(name), TURNS)
+        with stopped(guest) as socket:
+            return figure(script, socket, DATA=loop_guest.DATA, LOOP=loop_guest.LOOP, **values)
+
+
+def figure(script: str, socket: Path, **values: int) -> float:
+    """Run a script in GDB, connected to the server at a socket: the figure of its `RATE` line."""
     gdb = qemu.program(qemu.GDB)
     with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        guest = loop_guest.write(directory, TURNS)
-        with stopped(guest) as socket:
-            file = directory / "script.py"
-            addresses = {"DATA": loop_guest.DATA, "LOOP": loop_guest.LOOP} | values
-            constants = "".join(f"{key} = {value}\n" for key, value in addresses.items())
-            file.write_text(constants + _PROLOGUE.format(socket=socket) + script)
-            result = subprocess.run(
-                [gdb, "-nx", "-batch", "-x", str(file)],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
+        file = Path(name) / "script.py"
+        constants = "".join(f"{key} = {value}\n" for key, value in values.items())
+        file.write_text(constants + _PROLOGUE.format(socket=socket) + script)
+        result = subprocess.run(
+            [gdb, "-nx", "-batch", "-x", str(file)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
     for line in result.stdout.splitlines():
         if line.startswith("RATE "):
             return float(line.split()[1])

@@ -83,6 +83,12 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
     ),
     ("a snapshot of Linux at its prompt", "linux_snapshot_ms", None, None),
     ("Linux put back to it", "linux_restore_ms", None, None),
+    (
+        "GDB: all page tables of Linux",
+        "page_walk_seconds",
+        "qemu_page_walk_seconds",
+        None,
+    ),
 )
 
 _HOST_ROWS: tuple[tuple[str, str, str | None], ...] = (

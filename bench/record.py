@@ -36,6 +36,7 @@ RATIOS = (
     ("linux_boot_armed_seconds", "linux_boot_seconds"),
     ("linux_boot_4_seconds", "qemu_linux_boot_4_seconds"),
     ("linux_user_mips", "qemu_linux_user_mips"),
+    ("page_walk_seconds", "qemu_page_walk_seconds"),
 )
 
 

@@ -176,6 +176,12 @@ def _object(words: Words) -> bytes:
     return b":" + name + b":" + words.hex(0x300) + b"," + words.hex(0x800)
 
 
+def _search(words: Words) -> bytes:
+    length = words.known(words.length(), words.length(), words.hex(1 << 28))
+    what = words.rng.randbytes(words.rng.choice((1, 4, 4, 8, 0, 300)))
+    return b":memory:" + words.address() + b";" + length + b";" + escape(what)
+
+
 def _file(words: Words) -> bytes:
     return b":" + words.known(
         b"setfs:0",
@@ -202,6 +208,8 @@ def _monitor(words: Words) -> bytes:
         + (b"translate 0x" + words.address(), b"watch counter if counter > 5", b"watch 0x10")
         + (b"watch 0x%b,%d:%b" % (words.address(), rng.randrange(20), rng.choice((b"r", b"rw"))),)
         + (b"status", b"register x0", b"register d3", b"phys 0x9000018 4")
+        + (b"info mem", b"info mtree -f", b"info registers", b"info cpus", b"info status")
+        + (b"info", b"info version", b"info x", b"gpa2hva 0", b"gva2gpa 0x" + words.address())
         + (b"snapshot a", b"snapshot", b"snapshots", b"snapshots delete all", b"restore a")
         + (rng.randbytes(8), b"'", b"reset" if rng.random() < 0.1 else b"res", b"c")
     )
@@ -230,6 +238,7 @@ _ARGUMENTS: dict[bytes, Make] = {
     b"QNonStop": lambda w: w.known(b":0", b":1", b":2", b"", b":0"),
     b"qXfer": _object,
     b"vFile": _file,
+    b"qSearch": _search,
     b"qRcmd": _monitor,
     b"qSupported": lambda w: w.known(
         b"",

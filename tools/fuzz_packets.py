@@ -41,6 +41,7 @@ RAM = 0x4000_0000
 _RUNS = (20, 0, 100, 1, 5, 3)
 _ASKS = re.compile(
     rb"[mxpgT]|qC|q[fs]ThreadInfo|qThreadExtraInfo|qXfer|qOffsets|qAttached|qHostInfo|qProcessInfo"
+    rb"|qSearch"
     rb"|qGDBServerVersion|qRegisterInfo|qWatchpointSupportInfo|qMemoryRegionInfo|jThreadsInfo"
     rb"|vCont\?|qSymbol|qqemu\.[A-Za-z]+\Z"
 )

@@ -58,6 +58,8 @@ KEYS = {
     "qemu_linux_user_mips",
     "linux_snapshot_ms",
     "linux_restore_ms",
+    "page_walk_seconds",
+    "qemu_page_walk_seconds",
     "host_exit_ratio",
     "host_stops_per_second",
     "qemu_kvm_gdb_stops_per_second",

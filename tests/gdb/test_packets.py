@@ -14,6 +14,7 @@ from guestdbg.gdb.packets import (
     Mark,
     Packet,
     PacketEvent,
+    checksum,
     escape,
     frame,
 )
@@ -41,6 +42,12 @@ def test_any_bytes_give_the_same_events_in_any_pieces(data: bytes, cuts: list[in
     # A cut-off packet is reported once or twice: that depends on the pieces.
     whole = [event for event in decode(data) if not isinstance(event, Damaged)]
     assert [event for event in decode(data, *cuts) if not isinstance(event, Damaged)] == whole
+
+
+@given(st.binary(max_size=40), st.integers(0, 3000))
+def test_the_checksum_is_the_sum(data: bytes, times: int) -> None:
+    for whole in (data, data * times, bytes([255]) * times):
+        assert checksum(whole) == sum(whole) & 0xFF
 
 
 def test_marks_between_packets() -> None:

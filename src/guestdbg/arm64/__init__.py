@@ -27,6 +27,7 @@ Exceptions
 
 Memory and instructions
     translate           the translation table walk
+    mappings            all that the translation tables map
     branches            where a branch goes
     loadstore           what a load or store accesses
     instructions        accesses, classes and properties of an instruction

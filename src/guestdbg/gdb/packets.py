@@ -9,8 +9,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from zlib import adler32
 
-__all__ = ["MAX_PACKET", "Damaged", "Decoder", "Mark", "Packet", "PacketEvent", "escape", "frame"]
+__all__ = [
+    "MAX_PACKET",
+    "Damaged",
+    "Decoder",
+    "Mark",
+    "Packet",
+    "PacketEvent",
+    "checksum",
+    "escape",
+    "frame",
+]
 
 #: The longest packet in bytes, after escapes and runs are expanded; ``PacketSize`` is one less.
 MAX_PACKET = 0x10000
@@ -21,6 +32,9 @@ _INTERRUPT, _DOLLAR, _HASH, _PLUS, _MINUS = 0x03, 0x24, 0x23, 0x2B, 0x2D
 _ESCAPE, _REPEAT, _ESCAPE_XOR = 0x7D, 0x2A, 0x20
 # A repeat count is a printable character: the number of further copies, plus 29.
 _MIN_COUNT, _MAX_COUNT, _COUNT_BIAS = 0x20, 0x7E, 29
+
+# The lower half of Adler-32 is the sum of the bytes modulo 65521: for so many bytes the sum itself.
+_EXACT = 256
 
 _SPECIAL = re.compile(rb"[#$*}]")
 _END_OR_START = re.compile(rb"[#$]")
@@ -129,14 +143,14 @@ _MARKS = {_INTERRUPT: Mark.INTERRUPT, _PLUS: Mark.ACK, _MINUS: Mark.NAK}
 
 def _unframe(body: bytes, digits: bytes) -> Packet | Damaged:
     try:
-        checksum = int(digits, 16) if digits.isalnum() else -1
+        written = int(digits, 16) if digits.isalnum() else -1
     except ValueError:
-        checksum = -1
-    if checksum < 0:
+        written = -1
+    if written < 0:
         return Damaged(f"its checksum is {digits!r}, and must be two hexadecimal digits")
-    actual = sum(body) & 0xFF
-    if actual != checksum:
-        return Damaged(f"its checksum is {checksum:02x}, and the sum of its bytes is {actual:02x}")
+    actual = checksum(body)
+    if actual != written:
+        return Damaged(f"its checksum is {written:02x}, and the sum of its bytes is {actual:02x}")
     if b"}" in body or b"*" in body:
         return _expand(body)
     if len(body) > MAX_PACKET:
@@ -182,4 +196,13 @@ def escape(data: bytes) -> bytes:
 
 def frame(payload: bytes) -> bytes:
     """The packet with this payload, which must be escaped already."""
-    return b"$%b#%02x" % (payload, sum(payload) & 0xFF)
+    return b"$%b#%02x" % (payload, checksum(payload))
+
+
+def checksum(data: bytes) -> int:
+    """The sum of the bytes, modulo 256."""
+    if len(data) <= _EXACT:
+        return sum(data) & 0xFF
+    # A tenth of the time of sum(), for replies that are kilobytes of memory.
+    parts = range(0, len(data), _EXACT)
+    return sum([adler32(data[at : at + _EXACT], 0) & 0xFFFF for at in parts]) & 0xFF

@@ -1,8 +1,8 @@
 """The registers by their numbers in the target description; access by KVM_GET/SET_ONE_REG.
 
 X0 to X30, SP, PC, CPSR (PSTATE), then V0 to V31, FPSR, FPCR, then the system registers that the
-provider has. The order of the first two groups is fixed for an AArch64 target ("Debugging with
-GDB", appendix G.5.1).
+provider has, and some of them again by the names that QEMU gives them. The order of the first two
+groups is fixed for an AArch64 target ("Debugging with GDB", appendix G.5.1).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from guestdbg.debugger import Guest
     from guestdbg.debugger.vcpu.context import VcpuContext
 
-__all__ = ["CPSR", "EXPEDITED", "PC", "SP", "Register", "RegisterFile"]
+__all__ = ["CPSR", "EXPEDITED", "PC", "QEMU_ALIASES", "SP", "Register", "RegisterFile"]
 
 SP, PC, CPSR, V0, FPSR, FPCR, SYSTEM = 31, 32, 33, 34, 66, 67, 68
 #: The registers in every stop reply, which GDB needs to find the frame: X29, X30, SP, PC.
@@ -37,6 +37,37 @@ _KVM_CORE_REGISTERS = (
     ("elr_el1", core_reg("elr_el1")),
     ("spsr_el1", core_reg("spsr[0]")),
 )
+
+#: Up to QEMU 7.2 these had the names of their AArch32 halves.
+QEMU_ALIASES = {"CPACR": "cpacr_el1", "SCTLR": "sctlr_el1", "VBAR": "vbar_el1"}
+#: Scripts for QEMU's gdbstub (pwndbg, gef) ask for these names, and GDB's are case-sensitive.
+_QEMU_NAMES = {
+    **QEMU_ALIASES,
+    "CONTEXTIDR_EL1": "contextidr_el1",
+    "ELR_EL1": "elr_el1",
+    "ESR_EL1": "esr_el1",
+    "FAR_EL1": "far_el1",
+    "ID_AA64ISAR0_EL1": "id_aa64isar0_el1",
+    "ID_AA64ISAR1_EL1": "id_aa64isar1_el1",
+    "ID_AA64MMFR0_EL1": "id_aa64mmfr0_el1",
+    "ID_AA64MMFR1_EL1": "id_aa64mmfr1_el1",
+    "ID_AA64MMFR2_EL1": "id_aa64mmfr2_el1",
+    "ID_AA64PFR0_EL1": "id_aa64pfr0_el1",
+    "MAIR_EL1": "mair_el1",
+    "MDSCR_EL1": "mdscr_el1",
+    "PAR_EL1": "par_el1",
+    "SCTLR_EL1": "sctlr_el1",
+    "SPSR_EL1": "spsr_el1",
+    "SP_EL0": "sp_el0",
+    "SP_EL1": "sp_el1",
+    "TCR_EL1": "tcr_el1",
+    "TPIDRRO_EL0": "tpidrro_el0",
+    "TPIDR_EL0": "tpidr_el0",
+    "TPIDR_EL1": "tpidr_el1",
+    "TTBR0_EL1": "ttbr0_el1",
+    "TTBR1_EL1": "ttbr1_el1",
+    "VBAR_EL1": "vbar_el1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +130,23 @@ class RegisterFile:
         ]
 
     @cached_property
+    def qemu(self) -> list[Register]:
+        """Those of ``system`` that QEMU's gdbstub has, once more by its names."""
+        ids = {register.name: register.reg_id for register in self.system}
+        names = sorted(name for name, same in _QEMU_NAMES.items() if same in ids)
+        first = SYSTEM + len(self.system)
+        return [
+            Register(first + n, name, 8, "system", ids[_QEMU_NAMES[name]])
+            for n, name in enumerate(names)
+        ]
+
+    @cached_property
     def _all(self) -> list[Register]:
-        return [*self._basic, *self.system]
+        return [*self._basic, *self.system, *self.qemu]
 
     def __iter__(self) -> Iterator[Register]:
-        return iter(self._all)
+        """All registers, each once: without ``qemu``."""
+        return iter([*self._basic, *self.system])
 
     def by_number(self, number: int) -> Register:
         """The register of this number; raises PacketError if there is none."""

@@ -15,6 +15,7 @@ __all__ = ["SYSTEM_FEATURE", "target_xml"]
 CORE_FEATURE = "org.gnu.gdb.aarch64.core"
 FPU_FEATURE = "org.gnu.gdb.aarch64.fpu"
 SYSTEM_FEATURE = "org.guestdbg.aarch64.system"
+QEMU_FEATURE = "org.qemu.gdb.arm.sys.regs"
 
 # PSTATE as SPSR_EL1 lays it out (DDI 0487, C5.2.18).
 _CPSR = (
@@ -85,6 +86,8 @@ def target_xml(registers: RegisterFile) -> bytes:
         *(_register(register, _fpu_type(register)) for register in registers.fpu),
         f'</feature>\n<feature name="{SYSTEM_FEATURE}">\n',
         *_system(registers.system),
+        f'</feature>\n<feature name="{QEMU_FEATURE}">\n',
+        *_system(registers.qemu),
         "</feature>\n</target>\n",
     ]
     return "".join(parts).encode()

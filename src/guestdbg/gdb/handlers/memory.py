@@ -1,4 +1,4 @@
-"""Memory by virtual address, in physical memory mode by physical address: m, M, x, X.
+"""Memory by virtual address, in physical memory mode by physical address: m, M, x, X, qSearch.
 
 Device registers can be read if reading them has no effect on the guest, and never be written.
 
@@ -21,6 +21,9 @@ FEATURES = (b"binary-upload+",)
 _PAGE = 0x1000
 #: The most bytes that one packet reads: in hexadecimal they fill a packet.
 _MAX_READ = (MAX_PACKET - 16) // 2
+#: GDB waits two seconds for a reply.
+_MAX_SEARCH = 64 << 20
+_SEARCH_CHUNK = 1 << 16
 
 
 def _read(session: SessionState, address: int, length: int) -> bytes:
@@ -109,7 +112,39 @@ def write_binary(session: SessionState, rest: bytes) -> bytes:
     return _write(session, address, data)
 
 
+def search(session: SessionState, rest: bytes) -> bytes:
+    """qSearch:memory:ADDRESS;LENGTH;PATTERN: the first place of some bytes, or 0.
+
+    There is no reply to a range that takes long: the client then searches by itself.
+    """
+    _, kind, rest = rest.split(b":", 2) if rest.count(b":") > 1 else (b"", b"", b"")
+    if kind != b"memory":
+        return b""
+    fields = rest.split(b";", 2)
+    if len(fields) != 3 or not fields[2]:
+        raise PacketError("qSearch is qSearch:memory:ADDRESS;LENGTH;PATTERN")
+    address, length = parse_range(b",".join(fields[:2]))
+    pattern = fields[2]
+    if length > _MAX_SEARCH:
+        return b""
+    read = session.execution.read_phys if session.physical_memory else session.context.space.read
+    kept, at = b"", address
+    while at < address + length:
+        here = min(address + length - at, _SEARCH_CHUNK - at % _SEARCH_CHUNK)
+        try:
+            kept += read(at, here)
+        except (AddressError, MachineError) as error:
+            raise PacketError(str(error), errno.EFAULT) from error
+        at += here
+        found = kept.find(pattern)
+        if found >= 0:
+            return b"1,%x" % (at - len(kept) + found)
+        kept = kept[len(kept) - len(pattern) + 1 :] if len(kept) >= len(pattern) else kept
+    return b"0"
+
+
 HANDLERS: dict[bytes, Handler] = {
+    b"qSearch": search,
     b"m": read,
     b"M": write,
     b"x": read_binary,

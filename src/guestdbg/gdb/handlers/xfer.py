@@ -92,9 +92,12 @@ def transfer(session: SessionState, rest: bytes) -> bytes:
 
 
 def offsets(session: SessionState, rest: bytes) -> bytes:
-    """qOffsets: how far the guest is loaded from the addresses it was linked at."""
+    """qOffsets: how far the guest is loaded from the addresses it was linked at.
+
+    None, as QEMU for a machine: pwndbg and gef take a target with any reply for a process.
+    """
     images = session.guest.images
-    if not images:
+    if not images or not images[0].slide:
         return b""
     return b"Text=%x;Data=%x;Bss=%x" % ((images[0].slide,) * 3)
 

@@ -10,5 +10,6 @@ memory     phys, translate
 snapshots  snapshot, restore, snapshots
 console    console, type
 watch      watch, unwatch
+qemu       info, gva2gpa, gpa2hva: as in QEMU's monitor
 registry   all commands by name, help, and the execution of a line
 """

@@ -8,6 +8,7 @@ from guestdbg.arm64 import registers
 from guestdbg.arm64.errors import UnknownName
 from guestdbg.debugger.program.float_format import BY_SIZE
 from guestdbg.gdb.monitor.command import Command, MonitorError
+from guestdbg.gdb.register_file import QEMU_ALIASES
 from guestdbg.gdb.session_state import SessionState
 
 # The views of V0 to V31, with their bits (DDI 0487, B1.2.1).
@@ -25,6 +26,7 @@ def register(session: SessionState, words: list[str]) -> str:
     if len(words) != 1:
         raise MonitorError("monitor register NAME, as in: monitor register esr_el1")
     name = words[0].lower().removeprefix("$")
+    name = QEMU_ALIASES.get(name.upper(), name)
     view = _VIEW.fullmatch(name)
     if view is not None and int(view[2]) < _VECTOR_REGISTERS:
         bits = _VIEWS[view[1]]

@@ -1,0 +1,320 @@
+"""GDB, pwndbg's and gef's questions on a running kernel, over one boot of Debian's newest kernel.
+
+What pwndbg and gef send is replayed: to find out that a machine is debugged, to read system
+registers and page tables, to find the kernel and its symbols in memory, to read physical memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guestdbg.debugger import Guest, GuestSnapshot
+from tests.gdb.gdb_client import gdb, needs_gdb
+from tests.gdb.rsp_client import Served, Wire
+
+from .support import PROMPT, load
+
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), needs_gdb]
+
+SECONDS = 200
+
+
+@pytest.fixture(scope="module")
+def booted() -> Iterator[tuple[Guest, GuestSnapshot]]:
+    """The guest at its prompt. It has moved itself (KASLR)."""
+    output = bytearray()
+
+    def console(data: bytes) -> None:
+        output.extend(data)
+        if PROMPT in output:
+            output.clear()
+            guest.interrupt()
+
+    with load("sid", console=console, vcpus=2, seed=7) as guest:
+        stop = guest.run(timeout=SECONDS)
+        assert stop.reason == "interrupt", (stop, bytes(output[-500:]))
+        assert guest.linux.slide
+        yield guest, guest.snapshot()
+
+
+@pytest.fixture
+def here(booted: tuple[Guest, GuestSnapshot], tmp_path: Path) -> Iterator[Served]:
+    guest, snapshot = booted
+    guest.restore(snapshot)
+    found = Served(guest, str(tmp_path / "gdb"), {"on_disconnect": "stop"})
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def wire(here: Served) -> Iterator[Wire]:
+    with here.client() as client:
+        yield client
+
+
+# ---- pwndbg ------------------------------------------------------------------------------------
+
+#: The functions of a pwndbg session by what they send, over GDB's own Python.
+PWNDBG = """
+import struct
+connect()
+connection = gdb.selected_inferior().connection
+inferior = gdb.selected_inferior()
+U64 = (1 << 64) - 1
+
+def send(packet):
+    return connection.send_packet(packet) or b""
+
+def register(*names):
+    # By the name, and then in capitals.
+    for name in names:
+        for one in (name, name.upper()):
+            try:
+                return int(gdb.selected_frame().read_register(one)) & U64
+            except ValueError:
+                pass
+
+def monitor(command):
+    return gdb.execute("monitor " + command, to_string=True)
+
+def physical(function):
+    before = send("qqemu.PhyMemMode").decode()
+    send("Qqemu.PhyMemMode:1")
+    assert send("qqemu.PhyMemMode") == b"1"
+    try:
+        return function()
+    finally:
+        send("Qqemu.PhyMemMode:" + before)
+
+TCR = register("TCR_EL1")
+LEVELS = (64 - (TCR >> 16 & 63) - 12 + 8) // 9
+MASK = (1 << 48) - (1 << 12)
+
+def flags(entry):
+    writable = entry >> 6 & 3 in (0, 1)
+    return "r" + "-w"[writable] + "-x"[entry >> 53 & 3 != 3]
+
+def scan(address, level, start, found):
+    size = 1 << 12 + 9 * (level - 1)
+    for entry in struct.unpack("<512Q", inferior.read_memory(address, 4096)):
+        if entry & 1:
+            if level == 1 or entry & 3 == 1:
+                if found and found[-1][1] == start and found[-1][2] == flags(entry):
+                    found[-1][1] = start + size
+                else:
+                    found.append([start, start + size, flags(entry)])
+            else:
+                scan(entry & MASK, level - 1, start, found)
+        start += size
+
+def vmmap():
+    found = []
+    physical(lambda: scan(register("TTBR0_EL1") & MASK, LEVELS, 0, found))
+    upper = (1 << 64) - (1 << 12 + 9 * LEVELS)
+    physical(lambda: scan(register("TTBR1_EL1") & MASK, LEVELS, upper, found))
+    return found
+"""
+
+
+def test_pwndbg_takes_the_server_for_a_machine(here: Served) -> None:
+    """`is_qemu`, `is_usermode` and the version; then whether paging is on."""
+    results = gdb(
+        here.path,
+        PWNDBG
+        + """
+report(bits=send("Qqemu.sstepbits").decode(), offsets=send("qOffsets").decode(),
+       version=send("qGDBServerVersion").decode(), paging=register("SCTLR") & 1,
+       large=register("ID_AA64MMFR2_EL1") >> 16 & 15, granule=TCR >> 30 & 3,
+       unknown=monitor("chardev-add file,id=x,path=/nonexistent"),
+       hva=monitor("gpa2hva 0x40000000"), done=1)
+""",
+    )
+    assert results["bits"].startswith("ENABLE=1")
+    assert results["offsets"] == ""
+    assert re.search(r"version:\d+\.\d+", results["version"])
+    assert (results["paging"], results["large"], results["granule"]) == (1, 0, 2)
+    assert "there is no monitor command" in results["unknown"]
+    # pwndbg takes the last word for the address, if it is a number, and reads a process's memory.
+    assert not re.fullmatch(r"(0x)?[0-9a-f]+", results["hva"].split()[-1])
+
+
+def test_pwndbg_vmmap_and_the_kernel_base(here: Served) -> None:
+    """All tables by reads of physical memory, and `monitor info mem`; the base from VBAR_EL1."""
+    results = gdb(
+        here.path,
+        PWNDBG
+        + """
+maps = vmmap()
+vbar = register("vbar_el1", "vbar")
+base = next(start for start, end, _ in maps if start <= vbar < end)
+report(maps=maps, base=base, mem=monitor("info mem"), mtree=monitor("info mtree -f"),
+       pc=register("pc"), stack=register("SP_EL0"), done=1)
+""",
+    )
+    linux = here.guest.linux
+    assert 0 <= results["base"] - linux.address < 1 << 21
+    text = next(m for m in results["maps"] if m[0] <= results["pc"] < m[1])
+    assert text[2] == "r-x"
+    assert any(start <= results["stack"] < end for start, end, _ in results["maps"])
+    # The server's own list: user, read, write, execute.
+    mem = []
+    for line in results["mem"].split("\n")[:-1]:
+        between, size, letters = line.split()
+        start, end = (int(part, 16) for part in between.split("-"))
+        assert end - start == int(size, 16)
+        assert len(letters) == 4
+        mem.append([start, end, letters[1:]])
+    kernel = [m for m in results["maps"] if m[0] >> 63]
+    assert len(kernel) > 50
+    assert covered(mem) == covered(results["maps"])
+    assert [m[1] for m in mem if m[0] >> 63 and "w" in m[2]] == [
+        m[1] for m in kernel if "w" in m[2]
+    ]
+    head, _, rows = results["mtree"].partition("Root memory region: system\n")
+    assert head
+    ram = next(row for row in rows.splitlines() if "ram" in row)
+    assert int(ram.split("-")[0], 16) == 0x4000_0000
+
+
+def covered(maps: list[list[int]]) -> list[tuple[int, int]]:
+    """The addresses in the ranges, whatever their permissions."""
+    found: list[tuple[int, int]] = []
+    for start, end, *_ in maps:
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def test_pwndbg_finds_version_and_kallsyms_in_memory(here: Served) -> None:
+    """The first read-only mapping with the banner; in it kallsyms' table of tokens."""
+    results = gdb(
+        here.path,
+        PWNDBG
+        + """
+maps = vmmap()
+vbar = register("vbar_el1")
+base = next(start for start, end, _ in maps if start <= vbar < end)
+banner = None
+for start, end, kind in maps:
+    if start < base or kind != "r--":
+        continue
+    banner = inferior.search_memory(start, end - start, b"Linux version")
+    if banner is not None:
+        break
+version = bytes(inferior.read_memory(banner, 64))
+data = bytes(inferior.read_memory(start, end - start))
+digits = b"".join(b"%c\\0" % n for n in range(0x30, 0x3A))
+report(version=version.decode(), tokens=data.count(digits), size=len(data),
+       index=data.index(b"Linux version") + start == banner,
+       absent=inferior.search_memory(start, end - start, b"no such text in this kernel") is None,
+       done=1)
+""",
+    )
+    assert results["version"].startswith(f"Linux version {here.guest.linux.release} (")
+    assert results["tokens"] >= 1
+    assert results["index"]
+    assert results["absent"]
+    assert results["size"] > 1 << 20
+
+
+def test_pwndbg_walks_to_one_address(here: Served) -> None:
+    """`pagewalk`: the same physical address as the server's, from the register to the page."""
+    results = gdb(
+        here.path,
+        PWNDBG
+        + """
+def walk(target):
+    table = register("TTBR1_EL1" if target >> 63 else "TTBR0_EL1") & MASK
+    for level in range(LEVELS, 0, -1):
+        shift = 12 + 9 * (level - 1)
+        entry, = struct.unpack("<Q", inferior.read_memory(table + 8 * (target >> shift & 511), 8))
+        if not entry & 1:
+            return None
+        if level == 1 or entry & 3 == 1:
+            return (entry & MASK & -1 << shift) + (target & (1 << shift) - 1)
+        table = entry & MASK
+
+pages = {}
+for target in (register("pc"), register("vbar_el1"), register("SP_EL0"), 0xffff123400000000):
+    found = physical(lambda: walk(target))
+    pages[hex(target)] = [found, monitor("gva2gpa %#x" % target)]
+    if found is not None:
+        there = physical(lambda: bytes(inferior.read_memory(found, 16)))
+        assert there == bytes(inferior.read_memory(target, 16)), hex(target)
+report(pages=pages, done=1)
+""",
+    )
+    pages = list(results["pages"].values())
+    assert pages[-1] == [None, "Unmapped\n"]
+    for found, said in pages[:-1]:
+        assert said == f"gpa: {found:#x}\n"
+
+
+# ---- gef ---------------------------------------------------------------------------------------
+
+
+GEF_REGISTERS = (
+    "TTBR0_EL1 TTBR1_EL1 TCR_EL1 VBAR SCTLR MAIR_EL1 ESR_EL1 FAR_EL1 ELR_EL1 SPSR_EL1 SP_EL0 "
+    "TPIDR_EL1"
+)
+
+
+@pytest.fixture
+def expected(booted: tuple[Guest, GuestSnapshot]) -> dict[str, int]:
+    """The registers that gef reads. (Comes before ``here``, which uses the guest.)"""
+    guest, snapshot = booted
+    guest.restore(snapshot)
+    cpu = guest.vcpus[guest.execution.current]
+    full = {"VBAR": "VBAR_EL1", "SCTLR": "SCTLR_EL1"}
+    return {name: cpu.reg(full.get(name, name)) for name in GEF_REGISTERS.split()}
+
+
+def test_gef_reads_registers_and_physical_memory(expected: dict[str, int], here: Served) -> None:
+    """gef recognises the machine by two packets, and switches GDB to physical addresses."""
+    results = gdb(
+        here.path,
+        f"""
+        NAMES = {GEF_REGISTERS!r}
+        connect()
+        def packet(text):
+            return gdb.execute("maintenance packet " + text, to_string=True, from_tty=False)
+
+        system = "ENABLE=" in packet("Qqemu.sstepbits") and 'received: ""' in packet("qOffsets")
+        before = packet("qqemu.PhyMemMode")
+        values = dict((n, value("(unsigned long)$" + n)) for n in NAMES.split())
+        where = values["VBAR"]
+        virtual = bytes(gdb.selected_inferior().read_memory(where, 64))
+        page = int(run("monitor gva2gpa %#x" % where).split()[-1], 16)
+        packet("Qqemu.PhyMemMode:1")
+        assert 'received: "1"' in packet("qqemu.PhyMemMode")
+        run("maintenance flush dcache")
+        there = bytes(gdb.selected_inferior().read_memory(page, 64))
+        packet("Qqemu.PhyMemMode:0")
+        run("maintenance flush dcache")
+        report(system=system, before=before, values=values, same=there == virtual,
+               lower=value("(unsigned long)$ttbr1_el1"), maps=run("monitor info mem"),
+               gic=run("monitor info mtree -f"), done=1)
+        """,
+    )
+    assert results["system"]
+    assert 'received: "0"' in results["before"]
+    assert results["same"]
+    assert results["values"] == expected
+    assert results["lower"] == results["values"]["TTBR1_EL1"]
+    assert re.search(
+        r"^  0000000008000000-([0-9a-f]+) \(prio 0, i/o\): gic_dist$", results["gic"], re.MULTILINE
+    )
+    # As gef's parser takes the lines of `info mem` apart.
+    for line in results["maps"].splitlines():
+        ranges, offset, permissions = line.split()
+        assert len([int(part, 16) for part in ranges.split("-")]) == 2
+        assert int(offset, 16)
+        assert permissions[1] == "r"
