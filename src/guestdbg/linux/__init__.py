@@ -6,13 +6,24 @@ from the start; for one that firmware has started, ``guest.linux`` finds the ker
 errors           the exceptions
 kallsyms         the kernel's own symbol table, in all its layouts
 kernel_symbols   its symbols as a source of the debugger's resolver
+btf              BTF, the kernel's own description of its types
 running_address  where a kernel runs: its image in memory, KASLR
 relocation       the moment at which the kernel relocates itself
 kernel           ``Linux``, which brings all of this together
 """
 
-from guestdbg.linux.errors import BadKallsyms, NoKernel
+from guestdbg.linux.btf import Btf
+from guestdbg.linux.errors import BadBtf, BadKallsyms, NoKernel
 from guestdbg.linux.kallsyms import Kallsyms, KernelSymbol
 from guestdbg.linux.kernel import Linux, attach
 
-__all__ = ["BadKallsyms", "Kallsyms", "KernelSymbol", "Linux", "NoKernel", "attach"]
+__all__ = [
+    "BadBtf",
+    "BadKallsyms",
+    "Btf",
+    "Kallsyms",
+    "KernelSymbol",
+    "Linux",
+    "NoKernel",
+    "attach",
+]

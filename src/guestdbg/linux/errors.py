@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from guestdbg.debugger.errors import DebuggerError
 
-__all__ = ["BadKallsyms", "NoKernel"]
+__all__ = ["BadBtf", "BadKallsyms", "NoKernel"]
+
+
+class BadBtf(DebuggerError):
+    """No BTF (the kernel's description of its types), or BTF that is damaged."""
 
 
 class BadKallsyms(DebuggerError):
