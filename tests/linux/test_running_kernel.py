@@ -15,49 +15,22 @@ from guestdbg.arm64.instructions import branch
 from guestdbg.arm64.translate import walk
 from guestdbg.debugger import Guest, GuestSnapshot, Hit
 
-from .support import PROMPT, load
+from .shell import SECONDS, Shell, at_prompt
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-SECONDS = 200
 #: In struct pt_regs: X0 to X30, then SP and PC of the program.
 PT_SP, PT_PC = 248, 256
 CLONE_VM = 0x100
 LINEAR_MAP, RAM = 0xFFFF_0000_0000_0000, 0x4000_0000
 
 
-class Shell:
-    """The guest at its prompt."""
-
-    def __init__(self, guest: Guest, output: bytearray) -> None:
-        self.guest = guest
-        self.output = output
-
-    def type(self, line: bytes) -> None:
-        self.output.clear()
-        self.guest.board.console.feed(line + b"\n")
-
-    def to_prompt(self) -> str:
-        stop = self.guest.run(timeout=SECONDS)
-        assert stop.reason == "interrupt", (stop, bytes(self.output[-500:]))
-        return self.output.decode(errors="replace")
-
-
 @pytest.fixture(scope="module")
 def booted() -> Iterator[tuple[Shell, GuestSnapshot]]:
-    output = bytearray()
-
-    def console(data: bytes) -> None:
-        output.extend(data)
-        if PROMPT in output:
-            guest.interrupt()
-
-    with load("sid", console=console, vcpus=4) as guest:
-        shell = Shell(guest, output)
-        shell.to_prompt()
-        yield shell, guest.snapshot()
+    with at_prompt("sid", vcpus=4) as shell:
+        yield shell, shell.guest.snapshot()
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from the start; for one that firmware has started, ``guest.linux`` finds the ker
 
 errors           the exceptions
 kallsyms         the kernel's own symbol table, in all its layouts
+memory           its virtual memory, whatever the vCPUs execute
+symbols          its variables, where kallsyms has none; vmcoreinfo
 kernel_symbols   its symbols as a source of the debugger's resolver
 btf              BTF, the kernel's own description of its types
 running_address  where a kernel runs: its image in memory, KASLR
@@ -13,17 +15,27 @@ kernel           ``Linux``, which brings all of this together
 """
 
 from guestdbg.linux.btf import Btf
-from guestdbg.linux.errors import BadBtf, BadKallsyms, NoKernel
+from guestdbg.linux.errors import (
+    BadBtf,
+    BadKallsyms,
+    CorruptedGuestData,
+    MissingKernelData,
+    NoKernel,
+)
 from guestdbg.linux.kallsyms import Kallsyms, KernelSymbol
 from guestdbg.linux.kernel import Linux, attach
+from guestdbg.linux.symbols import VmcoreInfo
 
 __all__ = [
     "BadBtf",
     "BadKallsyms",
     "Btf",
+    "CorruptedGuestData",
     "Kallsyms",
     "KernelSymbol",
     "Linux",
+    "MissingKernelData",
     "NoKernel",
+    "VmcoreInfo",
     "attach",
 ]

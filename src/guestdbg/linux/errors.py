@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestdbg.debugger.errors import DebuggerError
 
-__all__ = ["BadBtf", "BadKallsyms", "NoKernel"]
+__all__ = ["BadBtf", "BadKallsyms", "CorruptedGuestData", "MissingKernelData", "NoKernel"]
 
 
 class BadBtf(DebuggerError):
@@ -13,6 +13,15 @@ class BadBtf(DebuggerError):
 
 class BadKallsyms(DebuggerError):
     """No kallsyms tables, or tables that contradict themselves."""
+
+
+class CorruptedGuestData(DebuggerError):
+    """The guest's own structures contradict themselves: a list with a loop, a wild pointer."""
+
+
+class MissingKernelData(DebuggerError):
+    """The kernel has not what was asked for, or it is not known where; the text says what would
+    provide it."""
 
 
 class NoKernel(DebuggerError):

@@ -8,17 +8,22 @@ import zlib
 
 from guestdbg.debugger import Guest, OutOfRegisters, Symbol
 from guestdbg.errors import GuestdbgError
-from guestdbg.linux.errors import BadKallsyms, NoKernel
+from guestdbg.linux.errors import BadKallsyms, MissingKernelData, NoKernel
 from guestdbg.linux.kallsyms import Kallsyms
 from guestdbg.linux.kernel_symbols import KernelSymbols
+from guestdbg.linux.memory import KernelMemory
 from guestdbg.linux.relocation import RelocationBreakpoint
 from guestdbg.linux.running_address import MAX_IMAGE, find_image, running_address
+from guestdbg.linux.symbols import DataSymbols, VmcoreInfo
+from guestdbg.linux.symbols.vmcoreinfo import search
 from guestdbg.machine.loading import linux_image
 
 __all__ = ["Linux", "attach"]
 
 log = logging.getLogger(__name__)
 
+#: Of a kernel whose header is overwritten.
+_UNKNOWN_SIZE = 64 << 20
 _BANNER = re.compile(rb"Linux version ([\x21-\x7e]{1,64}) \(")
 
 
@@ -45,11 +50,21 @@ class Linux:
         self._image: bytes | None = None
         self._checksum = 0
         self._release: str | None = None
+        self._size: int | None = None
         self._address: int | None = None
         self._checking = False
         self._relocation: RelocationBreakpoint | None = None
+        self._vmcoreinfo: VmcoreInfo | None = None
+        #: The kernel's virtual memory, whatever the vCPUs execute.
+        self.memory = KernelMemory(
+            guest,
+            lambda: (self.address, self.physical_address),
+            self._mapped_page,
+            self._page_tables,
+        )
+        self._data_symbols = DataSymbols(self)
         self._symbols = KernelSymbols(
-            self._read_tables, self, follow=self._follow, refresh=self._refresh
+            self._read_tables, self, self._data_symbols, follow=self._follow, refresh=self._refresh
         )
         if image_size is not None:
             self._use_image(guest.execution.read_phys(physical_address, image_size))
@@ -60,6 +75,9 @@ class Linux:
         self._image = image
         self._checksum = zlib.crc32(image)
         self._release = None
+        self._size = None
+        if linux_image.is_image(image):
+            self._size = self._inside_memory(linux_image.parse(image).memory_size)
         self._symbols.forget()
 
     # ---- what is known -----------------------------------------------------------------------
@@ -82,7 +100,7 @@ class Linux:
 
     def _read_release(self) -> str:
         if self._release is None:
-            found = _BANNER.search(self._memory() if self._image is None else self._image)
+            found = _BANNER.search(self.read_image() if self._image is None else self._image)
             self._release = "" if found is None else found[1].decode("ascii")
         return self._release
 
@@ -90,9 +108,15 @@ class Linux:
     def link_address(self) -> int | None:
         """The virtual address that the kernel was linked at, without KASLR.
 
-        None if that is not known: the kernel was found when it had moved itself already.
+        For a kernel that was found when it had moved itself already, its vmcoreinfo says it; None
+        if it has none (yet).
         """
-        return self.kallsyms.address if self._image_size is not None else None
+        if self._image_size is not None:
+            return self.kallsyms.address
+        info = self._find_vmcoreinfo()
+        if info is None or info.kernel_offset is None:
+            return None
+        return self.address - info.kernel_offset
 
     @property
     def is_relocated(self) -> bool:
@@ -124,8 +148,8 @@ class Linux:
         link = self.link_address
         if link is None:
             raise NoKernel(
-                "it is not known where the kernel was linked: it was found when it ran already. "
-                "Load its Image, or use linux.address"
+                "it is not known where the kernel was linked: it was found when it ran already, "
+                "and has no vmcoreinfo (yet), which says so. Load its Image, or use linux.address"
             )
         return self.address - link
 
@@ -141,11 +165,11 @@ class Linux:
         """
         address = where if isinstance(where, int) else self._guest.symbol(where).address
         for base in (self.address, self.physical_address):
-            if 0 <= address - base <= self.kallsyms.end:
+            if 0 <= address - base < self.size:
                 return self.physical_address + address - base
         raise NoKernel(
             f"{address:#x} is not in the kernel, which is at {self.address:#x} to "
-            f"{self.address + self.kallsyms.end:#x}"
+            f"{self.address + self.size:#x}"
         )
 
     def __repr__(self) -> str:
@@ -153,21 +177,71 @@ class Linux:
             return f"<Linux at {self.physical_address:#x}, not relocated>"
         return f"<Linux at {self._address:#x}, physical {self.physical_address:#x}>"
 
+    @property
+    def size(self) -> int:
+        """The bytes that the kernel takes in memory, up to its ``_end``.
+
+        A running kernel may have put other data over its header. Then this is more.
+        """
+        if self._size is None:
+            read = self._guest.execution.read_phys
+            try:
+                header = read(self.physical_address, linux_image.HEADER_SIZE)
+                self._size = self._inside_memory(linux_image.parse(header).memory_size)
+            except GuestdbgError:
+                self._size = self._inside_memory(_UNKNOWN_SIZE)
+        return self._size
+
+    def _inside_memory(self, size: int) -> int:
+        region = self._guest.board.memory.find(self.physical_address)
+        end = self.physical_address + min(size, MAX_IMAGE)
+        return (end if region is None else min(end, region.end)) - self.physical_address
+
+    @property
+    def vmcoreinfo(self) -> VmcoreInfo:
+        """What the kernel notes for crash dumps: addresses of variables, offsets of members.
+
+        Raises MissingKernelData if it has no vmcoreinfo, or not yet.
+        """
+        info = self._find_vmcoreinfo()
+        if info is None:
+            raise MissingKernelData(
+                "the kernel has no vmcoreinfo: it notes it when its drivers start, if it was built "
+                "with CONFIG_VMCORE_INFO (until 6.8: CONFIG_CRASH_CORE)"
+            )
+        return info
+
+    def _find_vmcoreinfo(self) -> VmcoreInfo | None:
+        """By the kernel's pointer to it, else by a search of all memory."""
+        found = self._data_symbols.vmcoreinfo()
+        if found is not None or not self.is_relocated:
+            return found
+        if self._vmcoreinfo is None:
+            regions = [(region.base, region.end) for region in self._guest.board.memory]
+            candidates = search(self._guest.execution.read_phys, regions)
+            is_it = self._data_symbols.is_of_this_kernel
+            self._vmcoreinfo = next((each for each in candidates if is_it(each)), None)
+        return self._vmcoreinfo
+
     # ---- tables ------------------------------------------------------------------------------
 
-    def _memory(self) -> bytes:
-        """The kernel as it is in memory now."""
-        read = self._guest.execution.read_phys
-        header = linux_image.parse(read(self.physical_address, linux_image.HEADER_SIZE))
-        region = self._guest.board.memory.find(self.physical_address)
-        end = self.physical_address + min(header.memory_size, MAX_IMAGE)
-        if region is not None:
-            end = min(end, region.end)
-        return read(self.physical_address, end - self.physical_address)
+    def read_image(self) -> bytes:
+        """A copy of the kernel as it is in memory now, from its first byte to its ``_end``."""
+        return self._guest.execution.read_phys(self.physical_address, self.size)
+
+    def _mapped_page(self) -> int:
+        """The offset of a page that is mapped wherever the kernel itself is."""
+        found = self.kallsyms.named("vectors") or [self.kallsyms.symbol(0)]
+        return found[0].offset
+
+    def _page_tables(self) -> int | None:
+        """The physical address of ``swapper_pg_dir``; None if kallsyms does not say."""
+        found = self.kallsyms.named("swapper_pg_dir")
+        return self.physical_address + found[0].offset if found else None
 
     def _read_tables(self) -> Kallsyms:
         try:
-            found = Kallsyms(self._memory() if self._image is None else self._image)
+            found = Kallsyms(self.read_image() if self._image is None else self._image)
             self._read_release()
             self._image = None  # tens of megabytes that are not needed any more
             return found
@@ -201,7 +275,7 @@ class Linux:
             self._relocation = None
         if before is None or after is None:
             before = after = 0
-        kernel = range(before, before + self.kallsyms.end)
+        kernel = range(before, before + self.size)
         self._guest.execution.symbols_moved(self._symbols, kernel, after - before)
 
     def _follow(self) -> None:
@@ -221,6 +295,9 @@ class Linux:
             )
 
     def _refresh(self, reloaded: bool) -> None:
+        self._vmcoreinfo = None
+        self.memory.forget()
+        self._data_symbols.forget(reloaded=reloaded)
         if self._relocation is not None:
             self._relocation.delete()
             self._relocation = None
@@ -251,5 +328,5 @@ def attach(
         NoKernel: there is none.
     """
     if physical_address is None:
-        physical_address, _ = find_image(guest)
+        physical_address = find_image(guest)
     return Linux(guest, physical_address, image_size)

@@ -48,6 +48,16 @@ class KernelPlace(Protocol):
     def is_relocated(self) -> bool: ...
 
 
+class MoreSymbols(Protocol):
+    """Symbols that a kernel's kallsyms has not: see ``DataSymbols``."""
+
+    def named(self, name: str) -> list[KernelSymbol]: ...
+
+    def names(self) -> list[str]: ...
+
+    def at(self, offset: int) -> KernelSymbol | None: ...
+
+
 class KernelSymbols:
     """The symbols of a kernel's kallsyms, as a source of the resolver.
 
@@ -59,6 +69,7 @@ class KernelSymbols:
         read: gives the tables; it is called when a name is looked up for the first time, and may
             raise BadKallsyms.
         place: where the kernel is.
+        more: the symbols that are looked up when kallsyms does not have a name.
         follow: is called when a point is made at a symbol.
         refresh: is called when the guest was put back to a snapshot, or (True) reset.
     """
@@ -67,12 +78,14 @@ class KernelSymbols:
         self,
         read: Callable[[], Kallsyms],
         place: KernelPlace,
+        more: MoreSymbols,
         *,
         follow: Callable[[], None],
         refresh: Callable[[bool], None],
     ) -> None:
         self._read = read
         self._place = place
+        self._more = more
         self.follow = follow
         self._refresh = refresh
         self._kallsyms: Kallsyms | None = None
@@ -110,7 +123,8 @@ class KernelSymbols:
         tables = self._tables()
         if tables is None:
             return []
-        return [self._symbol(tables, found) for found in tables.named(name)]
+        found = tables.named(name) or self._more.named(name)
+        return [self._symbol(tables, each) for each in found]
 
     def similar(self, name: str) -> list[str]:
         """Names that begin like ``name`` and are about as long, or contain it."""
@@ -120,7 +134,7 @@ class KernelSymbols:
         near = range(len(name) - _SIMILAR_LENGTH, len(name) + _SIMILAR_LENGTH + 1)
         found = [
             each
-            for each in tables.names()
+            for each in (*tables.names(), *self._more.names())
             if (len(each) in near and each[:1] == name[:1])
             or (2 < len(name) < len(each) < _MAX_NAME and name in each)
         ]
@@ -139,7 +153,7 @@ class KernelSymbols:
             return None
         if not is_virtual and place.is_relocated and offset not in self._identity:
             return None
-        found = tables.at(offset)
+        found = tables.at(offset) or self._more.at(offset)
         return None if found is None else _as_symbol(tables, found, base + found.offset)
 
     def refresh(self, *, reloaded: bool) -> None:

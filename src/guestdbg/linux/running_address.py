@@ -9,6 +9,7 @@ from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.regs import PC, sys_reg
 from guestdbg.linux.errors import NoKernel
 from guestdbg.linux.kallsyms import Kallsyms
+from guestdbg.linux.kallsyms.layout import PLACE
 from guestdbg.machine.loading import linux_image
 
 __all__ = ["MAX_IMAGE", "find_image", "is_mapped_at", "running_address"]
@@ -20,38 +21,70 @@ _BIT_OF_TTBR1 = 55
 _U64 = (1 << 64) - 1
 #: An arm64 kernel with everything built in is smaller.
 MAX_IMAGE = 256 << 20
+#: So far around a place in the kernel its symbol table is searched for.
+_AROUND = 64 << 20
 #: Where loaders put a kernel: at 2 MiB; EFI also at 64 KiB.
 _ALIGNMENTS = (2 << 20, 64 << 10)
 
 #: The difference of the kernel's virtual and physical addresses, which it notes when it starts.
 _VOFFSET = "kimage_voffset"
 _VECTORS = "vectors"
+_TEXT = "_text"
 
 
-def find_image(guest: Guest) -> tuple[int, linux_image.ImageHeader]:
-    """The guest-physical address of the kernel's first byte, and the header there.
+def find_image(guest: Guest) -> int:
+    """The guest-physical address of the kernel's first byte.
 
     The kernel is the one that a vCPU executes, or has its exception vectors in; if there is none
-    yet, the first Image in memory.
+    yet, the first Image in memory. A running kernel may have put other data over its header (since
+    Linux 6.0 it frees what is before its code): then its symbol table says where it begins.
 
     Raises:
-        NoKernel: there is no header of an arm64 Image.
+        NoKernel: there is no header of an arm64 Image, and no symbol table.
     """
-    for inside in _places_in_kernel(guest):
+    places = list(_places_in_kernel(guest))
+    for inside in places:
         for address in range(inside & -_PAGE, max(0, inside - MAX_IMAGE), -_PAGE):
             header = _header(guest, address)
             if header is not None and inside - address < header.memory_size:
-                return address, header
+                return address
+    for inside in places:
+        found = _by_symbols(guest, inside)
+        if found is not None:
+            return found
     for alignment in _ALIGNMENTS:
         for region in guest.board.memory:
             for address in range(-(-region.base // alignment) * alignment, region.end, alignment):
                 header = _header(guest, address)
                 if header is not None:
-                    return address, header
+                    return address
     raise NoKernel(
         "no Linux kernel is in the guest's memory: no header of an arm64 Image is at a multiple of "
         "64 KiB, and none is before the code that the vCPUs execute"
     )
+
+
+def _by_symbols(guest: Guest, inside: int) -> int | None:
+    """Where the kernel around a guest-physical address begins, by its kallsyms; None without."""
+    region = guest.board.memory.find(inside)
+    if region is None:
+        return None
+    low = max(region.base, inside - _AROUND) & -_PAGE
+    try:
+        tables = Kallsyms(guest.execution.read_phys(low, min(region.end, inside + _AROUND) - low))
+    except GuestdbgError:
+        return None
+    if tables.form == PLACE:
+        start = tables.named(_TEXT)
+        return low + start[0].offset if start else None
+    offset = (tables.named(_VECTORS) or [tables.symbol(0)])[0].offset
+    for context in guest.execution.vcpus:
+        if tables.address is not None and context.get(_SCTLR) & _SCTLR_M:
+            try:
+                return context.space.translate(tables.address + offset & _U64) - offset
+            except AddressError:
+                continue
+    return None
 
 
 def _places_in_kernel(guest: Guest) -> Iterator[int]:
