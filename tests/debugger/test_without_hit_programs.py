@@ -47,6 +47,7 @@ LEFT_OUT = (
         "memory_use",
         "one_count",
         "symbol_variables",
+        "table_filters",
         "variable_names",
         "without_hit_programs",
     ),

@@ -8,6 +8,7 @@ import pytest
 from guestdbg.check import assembler as asm
 from guestdbg.kvm import DebugRegisters, ExitDebug
 from guestdbg.kvm.soft import SoftVcpu
+from guestdbg.kvm.table_filters import Tables
 
 from .support import BREAK_ANY, ENABLE, MDSCR_KDE, MDSCR_MDE, RAM, STEP, USE_HW, Guest
 
@@ -32,9 +33,9 @@ class Counted:
             def __setattr__(self, name: str, value: object) -> None:
                 setattr(cpu, name, value)
 
-            def load_debug(self, *sets: tuple[int, ...]) -> None:
+            def load_debug(self, *sets: tuple[int, ...], **tables: tuple[Tables, ...]) -> None:
                 outer.loads += 1
-                cpu.load_debug(*sets)
+                cpu.load_debug(*sets, **tables)
 
             def save_debug(self) -> tuple[tuple[int, ...], ...]:
                 outer.saves += 1

@@ -22,6 +22,21 @@ cdef enum:
     X_PRESENT = 32             # memory is there
     X_REGION = 6               # and from this bit on, the number of the slot that it is in (64 at most)
 
+# Which tables (TTBR0_EL1.BADDR) debug registers match with. The architecture has no such filter: it is
+# the owner's, who would make the same comparison at each hit.
+cdef enum:
+    MAX_TABLES = 64        # of one register
+
+cdef struct TableFilter:
+    uint32_t count
+    uint64_t table[64]
+
+cdef struct TableFilters:
+    uint32_t wp            # bit n: watchpoint n has a filter
+    uint32_t bp
+    TableFilter watch[16]
+    TableFilter breaks[16]
+
 cdef struct AddressSpace:
     Tlbe tlbs[3][512]      # [regime_of()]
     Tlbe lines[3][256]
@@ -39,6 +54,10 @@ cdef struct AddressSpace:
     uint64_t code_pages[16]   # a bit, by hash, for each page that has entries in jumps
     uint64_t used          # Cpu.space_uses when it was last selected
     uint64_t jumps_epoch   # Cpu.jumps_epoch when its jump tables were valid
+    TableFilters* filters  # the processor's, NULL if it never had any
+    uint32_t wp_off        # of the space in use, bit n: watchpoint n does not match with this TTBR0_EL1
+    uint32_t bp_off
+    uint32_t wp_unflagged  # bit n: entries may let accesses that watchpoint n covers take the fast path
 
 cdef inline AddressSpace* space_of(const Cpu* c) noexcept nogil:
     return <AddressSpace*>c.space

@@ -6,6 +6,10 @@ cdef void dbg_changed(Cpu* c) noexcept nogil
 """After any write of a debug register, MDSCR_EL1, the OS Locks, MDCR_EL2 or CONTEXTIDR_EL1:
 recompute what is derived from them, drop the TLB pages and blocks that this concerns."""
 
+cdef void dbg_tables_changed(Cpu* c, uint32_t watches) noexcept nogil
+"""After the filters of these watchpoints, as a mask, or of breakpoints have changed, and before
+dbg_changed()."""
+
 cdef uint32_t dbg_watched(Cpu* c, uint64_t va, uint64_t size) noexcept nogil
 """ACC_READ | ACC_WRITE: which accesses to the naturally aligned block of size (a power of two, 8 at
 least) bytes around va some live watchpoint might match."""

@@ -12,13 +12,14 @@ then, too. DBGBCR.BAS: without AArch32 it would be RES1 and ignored; here it cou
 value stops here if and only if it stops on real hardware.
 """
 from libc.stdint cimport int64_t
+from guestdbg.cpu.address_space cimport AddressSpace, space_of
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.exception cimport (
     EC_BREAKPT_LOW, EC_BRK64, EC_SOFTSTP_LOW, EC_WATCHPT_LOW, raise_el1, raise_el1_far, raise_el2,
     raise_el2_far, take_el1, take_el2,
 )
 from guestdbg.cpu.register_bits cimport *
-from guestdbg.cpu.tlb cimport flush_jumps, tlb_forget_all_data, tlb_forget_data
+from guestdbg.cpu.tlb cimport flush_jumps, tables_changed, tlb_forget_all_data, tlb_forget_data
 
 cdef enum:
     DEBUG_FSC = 0x22           # a debug exception, in IFSC or DFSC
@@ -121,7 +122,7 @@ cdef bint dbg_breakpoint_matches(Cpu* c, uint64_t pc) noexcept nogil:
     if not c.bp_live or c.suspended or c.skip_bp_once or not enabled(c):
         return False
     for n in range(c.nbrp):
-        if (c.bp_live >> n) & 1:
+        if ((c.bp_live & ~space_of(c).bp_off) >> n) & 1:
             control = c.dbgbcr[n]
             if value_matches(c, n, pc, False) and state_matches(c, control, ((control >> 20) & 11) == 1, False, False):
                 return True
@@ -208,6 +209,7 @@ cdef bint watched_bytes(Cpu* c, uint32_t n, uint64_t* base, uint64_t* mask, uint
 cdef uint32_t dbg_watched(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
     cdef uint32_t n, r = 0, bas, top
     cdef uint64_t base, mask, both
+    cdef AddressSpace* s = space_of(c)
     if not c.wp_live:
         return 0
     top = address_top(c, va)
@@ -215,7 +217,11 @@ cdef uint32_t dbg_watched(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
         if (c.wp_live >> n) & 1 and watched_bytes(c, n, &base, &mask, &bas):
             # Of two naturally aligned blocks that overlap one contains the other.
             both = mask & ~(size - 1)
-            if same(va & both, base & both, top, 0):
+            if not same(va & both, base & both, top, 0):
+                continue
+            if (s.wp_off >> n) & 1:
+                s.wp_unflagged |= 1 << n
+            else:
                 r |= (c.dbgwcr[n] >> 3) & 3
     return r
 
@@ -264,7 +270,7 @@ cdef bint dbg_watch(Cpu* c, uint64_t va, uint64_t size, uint32_t flags) noexcept
         kind = ACC_WRITE
     c.wp_read = False
     for n in range(c.nwrp):
-        if not (c.wp_live >> n) & 1:
+        if not ((c.wp_live & ~space_of(c).wp_off) >> n) & 1:
             continue
         control = c.dbgwcr[n]
         if not (control >> 3) & kind:
@@ -350,6 +356,15 @@ cdef void unwatch(Cpu* c, uint64_t value, uint64_t control) noexcept nogil:
     value &= ~(((<uint64_t>1 << k) - 1) | 7)
     for n in range(1 if k <= 12 else <uint64_t>1 << (k - 12)):
         tlb_forget_data(c, value + (n << 12))
+
+
+cdef void dbg_tables_changed(Cpu* c, uint32_t watches) noexcept nogil:
+    cdef uint32_t n
+    for n in range(c.nwrp):
+        if ((watches & c.was_wp_live) >> n) & 1:
+            unwatch(c, c.was_wvr[n], c.was_wcr[n])
+    c.was_wp_live &= ~watches
+    tables_changed(c)
 
 
 cdef void dbg_changed(Cpu* c) noexcept nogil:

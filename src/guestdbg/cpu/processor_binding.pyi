@@ -61,8 +61,17 @@ class Processor:
     # The hardware debug registers, all at once (up to the implemented number; longer is ignored,
     # shorter a ValueError)
     def load_debug(
-        self, bcr: Sequence[int], bvr: Sequence[int], wcr: Sequence[int], wvr: Sequence[int]
-    ) -> None: ...
+        self,
+        bcr: Sequence[int],
+        bvr: Sequence[int],
+        wcr: Sequence[int],
+        wvr: Sequence[int],
+        *,
+        break_tables: Sequence[Sequence[int] | None] = (),
+        watch_tables: Sequence[Sequence[int] | None] = (),
+    ) -> None:
+        """break_tables, watch_tables: by register, the tables (TTBR0_EL1 without ASID and CnP, at
+        most 64) that it matches with; None, or no value: any."""
     def save_debug(
         self,
     ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]: ...

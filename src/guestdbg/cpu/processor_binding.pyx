@@ -2,12 +2,13 @@
 """The processor as a Python object. The caller acts as its EL2."""
 cimport cython
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcmp, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_SIMPLE
+from guestdbg.cpu.address_space cimport MAX_TABLES, space_of, TableFilter, TableFilters
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.mmu cimport translate
-from guestdbg.cpu.debug cimport dbg_changed
+from guestdbg.cpu.debug cimport dbg_changed, dbg_tables_changed
 from guestdbg.cpu.exception cimport get_spsr, set_pstate, take_el1
 from guestdbg.cpu.gic.frame cimport GICV_SIZE
 from guestdbg.cpu.gic.interface cimport gic_reset, gic_set_list_register, gic_update
@@ -15,11 +16,27 @@ from guestdbg.cpu.fp.host_control cimport begin_host_arithmetic, end_host_arithm
 from guestdbg.cpu.memory cimport PhysicalMemory
 from guestdbg.cpu.hit_program_objects cimport HitPrograms
 from guestdbg.cpu.state cimport ProcessorState, put_state, state_of
-from guestdbg.cpu.tlb cimport regime_changed, tlb_flush, tlb_free, tlb_new
+from guestdbg.cpu.tlb cimport regime_changed, tables_filtered, tlb_flush, tlb_free, tlb_new
 from guestdbg.cpu.timer cimport counter, timer_output, timer_ticks
 from guestdbg.cpu.sysreg cimport (
     features_changed, sysreg_identify, sysreg_list, sysreg_read, sysreg_reset, sysreg_write,
 )
+
+
+cdef int set_tables(TableFilter* f, object tables) except -1:
+    """Have a filter of these tables, or none. Returns whether that changes it."""
+    cdef TableFilter new
+    cdef uint32_t n
+    if len(tables) > MAX_TABLES:
+        raise ValueError(f"{len(tables)} tables for one debug register: there can be {MAX_TABLES}")
+    memset(&new, 0, sizeof(new))
+    for n, table in enumerate(tables):
+        new.table[n] = table
+    new.count = len(tables)
+    if memcmp(&new, f, sizeof(new)) == 0:
+        return 0
+    f[0] = new
+    return 1
 
 
 # no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory, to leave its list.
@@ -311,10 +328,13 @@ cdef class Processor:
     def watchpoints(self):
         return self.c.nwrp
 
-    def load_debug(self, bcr, bvr, wcr, wvr):
+    def load_debug(self, bcr, bvr, wcr, wvr, *, break_tables=(), watch_tables=()):
         """Set all implemented breakpoint and watchpoint registers; further values are ignored.
 
-        Raises ValueError for fewer values than registers, and changes nothing.
+        break_tables and watch_tables have for each register, or for the first ones, a sequence of the
+        tables (TTBR0_EL1 without ASID and CnP) that it matches with; None: any.
+
+        Raises ValueError for fewer values than registers, and changes nothing; for too many tables.
         """
         cdef Cpu* c = self.c
         cdef uint32_t n
@@ -327,7 +347,38 @@ cdef class Processor:
         for n in range(c.nwrp):
             c.dbgwcr[n] = wcr[n] & 0x1F1FFFFF
             c.dbgwvr[n] = wvr[n] & ~<uint64_t>3
+        if break_tables or watch_tables or space_of(c).filters != NULL:
+            self.load_tables(break_tables, watch_tables)
         dbg_changed(c)
+
+    cdef int load_tables(self, break_tables, watch_tables) except -1:
+        """The tables that each debug register matches with; those of a disabled one do not matter."""
+        cdef Cpu* c = self.c
+        cdef TableFilters* f
+        cdef uint32_t n, bit, changed = 0
+        if not tables_filtered(c):
+            raise MemoryError("the tables of debug registers")
+        f = space_of(c).filters
+        for n in range(c.nbrp):
+            bit = <uint32_t>1 << n
+            tables = break_tables[n] if n < len(break_tables) else None
+            if tables is not None:
+                f.bp |= bit
+                set_tables(&f.breaks[n], tables)
+            elif c.dbgbcr[n] & 1:
+                f.bp &= ~bit
+        for n in range(c.nwrp):
+            bit = <uint32_t>1 << n
+            tables = watch_tables[n] if n < len(watch_tables) else None
+            if tables is not None:
+                if set_tables(&f.watch[n], tables) or not f.wp & bit:
+                    changed |= bit
+                f.wp |= bit
+            elif c.dbgwcr[n] & 1 and f.wp & bit:
+                f.wp &= ~bit
+                changed |= bit
+        dbg_tables_changed(c, changed)
+        return 0
 
     def save_debug(self):
         """(bcr, bvr, wcr, wvr): tuples with one value for each implemented register."""

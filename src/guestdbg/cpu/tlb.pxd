@@ -43,6 +43,12 @@ cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil
 """Look this page up again at the next load or store: its watch state changed."""
 cdef void tlb_forget_all_data(Cpu* c) noexcept nogil
 
+cdef bint tables_filtered(Cpu* c) noexcept nogil
+"""Have Cpu.space.filters; False: no memory."""
+cdef void tables_changed(Cpu* c) noexcept nogil
+"""TTBR0_EL1 or the filters have changed: which debug registers match in this address space. If one
+does that did not, pages that it covers are looked up again."""
+
 cdef void flush_jumps(Cpu* c) noexcept nogil
 """Forget where code is: blocks become invalid, or the kind of block that is executed changes."""
 

@@ -11,7 +11,9 @@ matches no lookup in any other.
 from libc.stdlib cimport free
 from libc.string cimport memset
 from guestdbg.cpu.core cimport *
-from guestdbg.cpu.address_space cimport AddressSpace, NO_ASID, ORIGIN_NG, ORIGIN_SIZE, space_of, SPACES
+from guestdbg.cpu.address_space cimport (
+    AddressSpace, NO_ASID, ORIGIN_NG, ORIGIN_SIZE, space_of, SPACES, TableFilter, TableFilters,
+)
 from guestdbg.cpu.register_bits cimport TCR_A1, TCR_AS
 
 cdef extern from *:
@@ -29,6 +31,7 @@ cdef extern from *:
 cdef uint32_t[8] SIZE_BITS
 SIZE_BITS[:] = [12, 14, 16, 21, 25, 29, 30, 56]
 
+cdef uint64_t TABLE_BITS = 0xFFFFFFFFFFFE    # of TTBR0_EL1: neither the ASID nor CnP
 cdef uint64_t VA_BITS = (<uint64_t>1 << 56) - 1        # above them are tags
 
 
@@ -120,6 +123,7 @@ cdef void empty_space(AddressSpace* s) noexcept nogil:
     s.code_not_global = 0
     s.globals = 0
     s.sizes = 0
+    s.wp_unflagged = 0
     memset(s.blocks, 0, sizeof(s.blocks))
     memset(s.code_pages, 0, sizeof(s.code_pages))
 
@@ -135,6 +139,8 @@ cdef AddressSpace* new_space(Cpu* c) noexcept nogil:
         return NULL
     memset(s, 0, sizeof(AddressSpace))
     s.asid = NO_ASID
+    if c.space != NULL:
+        s.filters = space_of(c).filters
     s.filled = 7               # nothing is; what an empty table has besides zeros is to be written
     s.lines_filled = 7
     s.code_filled = 3
@@ -185,10 +191,16 @@ cdef inline uint32_t asid_mask(const Cpu* c) noexcept nogil:
 cdef void regime_changed(Cpu* c) noexcept nogil:
     cdef uint64_t ttbr = c.ttbr1_el1 if c.tcr_el1 & TCR_A1 else c.ttbr0_el1
     cdef uint32_t asid = <uint32_t>(ttbr >> 48) & asid_mask(c)
+    if space_of(c).asid != asid:
+        use_asid(c, asid)
+    if space_of(c).filters != NULL:
+        tables_changed(c)
+
+
+cdef void use_asid(Cpu* c, uint32_t asid) noexcept nogil:
+    """Select the tables of this ASID."""
     cdef AddressSpace* s
     cdef uint32_t k
-    if space_of(c).asid == asid:
-        return
     c.tlb_counts[COUNT_SWITCHES] += 1
     for k in range(c.nspaces):
         s = <AddressSpace*>c.spaces[k]
@@ -220,6 +232,8 @@ cdef bint tlb_new(Cpu* c) noexcept nogil:
 
 cdef void tlb_free(Cpu* c) noexcept nogil:
     cdef uint32_t k
+    if c.space != NULL:
+        free(space_of(c).filters)
     for k in range(c.nspaces):
         free(c.spaces[k])
 
@@ -264,32 +278,94 @@ cdef inline void drop_lines(AddressSpace* s, uint32_t el, uint64_t va) noexcept 
         e[n].wtag = LINE_NONE
 
 
+cdef void forget_page(AddressSpace* s, uint64_t va) noexcept nogil:
+    cdef uint32_t el
+    for el in range(3):
+        if (s.lines_filled >> el) & 1:
+            drop_lines(s, el, va)
+        if (s.filled >> el) & 1:
+            drop_entry(&s.tlbs[el][(va >> 12) & (TLB_SIZE - 1)])
+
+
+cdef void forget_all_pages(AddressSpace* s) noexcept nogil:
+    cdef uint32_t el
+    for el in range(3):
+        if (s.lines_filled >> el) & 1:
+            empty_lines(s, el)
+        if (s.filled >> el) & 1:
+            empty_tlb(s, el)
+
+
 cdef void tlb_forget_data(Cpu* c, uint64_t va) noexcept nogil:
     cdef AddressSpace* s
-    cdef uint32_t k, el
+    cdef uint32_t k
     for k in range(c.nspaces):
         s = <AddressSpace*>c.spaces[k]
-        if s.asid == NO_ASID:
-            continue
-        for el in range(3):
-            if (s.lines_filled >> el) & 1:
-                drop_lines(s, el, va)
-            if (s.filled >> el) & 1:
-                drop_entry(&s.tlbs[el][(va >> 12) & (TLB_SIZE - 1)])
+        if s.asid != NO_ASID:
+            forget_page(s, va)
 
 
 cdef void tlb_forget_all_data(Cpu* c) noexcept nogil:
     cdef AddressSpace* s
-    cdef uint32_t k, el
+    cdef uint32_t k
     for k in range(c.nspaces):
         s = <AddressSpace*>c.spaces[k]
-        if s.asid == NO_ASID:
-            continue
-        for el in range(3):
-            if (s.lines_filled >> el) & 1:
-                empty_lines(s, el)
-            if (s.filled >> el) & 1:
-                empty_tlb(s, el)
+        if s.asid != NO_ASID:
+            forget_all_pages(s)
+
+
+# ---- debug registers that match with some tables only -----------------------------------------
+
+cdef inline bint has_table(const TableFilter* f, uint64_t table) noexcept nogil:
+    cdef uint32_t k
+    for k in range(f.count):
+        if f.table[k] == table:
+            return True
+    return False
+
+
+cdef bint tables_filtered(Cpu* c) noexcept nogil:
+    cdef TableFilters* f
+    cdef uint32_t k
+    if space_of(c).filters == NULL:
+        f = <TableFilters*>guestdbg_cache_aligned(sizeof(TableFilters))
+        if f == NULL:
+            return False
+        memset(f, 0, sizeof(TableFilters))
+        for k in range(c.nspaces):
+            (<AddressSpace*>c.spaces[k]).filters = f
+    return True
+
+
+cdef void tables_changed(Cpu* c) noexcept nogil:
+    cdef AddressSpace* s = space_of(c)
+    cdef const TableFilters* f = s.filters
+    cdef uint64_t table = c.ttbr0_el1 & TABLE_BITS
+    cdef uint64_t va, page
+    cdef uint32_t n, k, stale
+    s.wp_off = 0
+    s.bp_off = 0
+    if not f.wp | f.bp:
+        return
+    for n in range(16):
+        if (f.wp >> n) & 1 and not has_table(&f.watch[n], table):
+            s.wp_off |= 1 << n
+        if (f.bp >> n) & 1 and not has_table(&f.breaks[n], table):
+            s.bp_off |= 1 << n
+    # A space whose TTBR0_EL1 changes without its ASID, or whose filter does.
+    stale = s.wp_unflagged & ~s.wp_off
+    s.wp_unflagged &= s.wp_off
+    n = 0
+    while stale >> n:
+        if (stale >> n) & 1:
+            k = (c.dbgwcr[n] >> 24) & 31
+            if k >= 12 + 9:        # as many pages as a TLB has entries
+                forget_all_pages(s)
+            else:
+                va = c.dbgwvr[n] & ~((<uint64_t>1 << k) - 1)
+                for page in range(1 if k <= 12 else <uint64_t>1 << (k - 12)):
+                    forget_page(s, va + (page << 12))
+        n += 1
 
 
 # ---- TLBI -------------------------------------------------------------------------------------

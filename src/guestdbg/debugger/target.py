@@ -12,7 +12,7 @@ from guestdbg.debugger.breakpoints.vector_catch import VectorCatch
 from guestdbg.debugger.hardware.requests import Hardware
 from guestdbg.debugger.memory.brk_patches import PatchedMemory
 from guestdbg.debugger.program.debug_info import DebugInfo
-from guestdbg.kvm import SupportsInstructionLimit, Vcpu
+from guestdbg.kvm import SupportsInstructionLimit, SupportsTableFilters, Vcpu
 from guestdbg.kvm.constants import (
     KVM_CAP_GUEST_DEBUG_HW_BPS,
     KVM_CAP_GUEST_DEBUG_HW_WPS,
@@ -105,8 +105,10 @@ class Target:
 def _hardware(board: Board) -> Hardware:
     vm = board.vm
     dfr0 = board.vcpus[0].get_one_reg(_ID_AA64DFR0)
+    first = board.vcpus[0]
     return Hardware(
         breakpoints=vm.check_extension(KVM_CAP_GUEST_DEBUG_HW_BPS),
         watchpoints=vm.check_extension(KVM_CAP_GUEST_DEBUG_HW_WPS),
         contexts=(dfr0 >> _CTX_CMPS_SHIFT & 0xF) + 1,
+        tables=first.max_tables if isinstance(first, SupportsTableFilters) and not PLAIN else 0,
     )

@@ -1,6 +1,7 @@
 """The KVM API for arm64 guests in Python: one interface, and two providers that implement it.
 
-Start with ``open_kvm()``; docs/kvm-api.md describes every call.
+Start with ``open_kvm()``; docs/kvm-api.md describes every call. There are more than fifteen
+modules because each optional interface has its own.
 
 constants       numbers of the API, named as in the kernel's headers
 linux_release   releases of Linux, and the versions of the software provider
@@ -13,6 +14,7 @@ exits           why run() returned
 interface       the calls: Kvm, Vm, Vcpu, Device, and optional interfaces
 hit_programs    an optional interface: hits that the provider decides itself
 hlt_exit        an optional interface: HLT instructions that exit to userspace
+table_filters   an optional interface: debug registers for some address spaces only
 guest_faults    optional interfaces: how exceptions began, what is not implemented
 processor       an optional interface: which processor the provider emulates
 soft            the software provider
@@ -63,6 +65,7 @@ from guestdbg.kvm.interface import (
 from guestdbg.kvm.processor import SupportsCpuModel
 from guestdbg.kvm.provider import open_kvm
 from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
+from guestdbg.kvm.table_filters import SupportsTableFilters
 
 __all__ = [
     "DebugRegisters",
@@ -102,6 +105,7 @@ __all__ = [
     "SupportsInstructionLimit",
     "SupportsPausedVcpus",
     "SupportsSnapshots",
+    "SupportsTableFilters",
     "SupportsUndefinedInstructions",
     "Vcpu",
     "VcpuEvents",

@@ -14,6 +14,7 @@ from guestdbg.kvm.constants import (
     KVM_GUESTDBG_USE_SW_BP,
 )
 from guestdbg.kvm.errors import KvmError
+from guestdbg.kvm.table_filters import Tables, check_tables
 
 _U64: Final = (1 << 64) - 1
 _U32: Final = (1 << 32) - 1
@@ -27,12 +28,15 @@ class DebugRegisters:
     Attributes:
         bcr, bvr: DBGBCR<n>_EL1 and DBGBVR<n>_EL1, 64 bits each, by number.
         wcr, wvr: DBGWCR<n>_EL1 and DBGWVR<n>_EL1.
+        break_tables, watch_tables: see ``guestdbg.kvm.table_filters``; empty: no filters.
     """
 
     bcr: tuple[int, ...] = _NO_REGISTERS
     bvr: tuple[int, ...] = _NO_REGISTERS
     wcr: tuple[int, ...] = _NO_REGISTERS
     wvr: tuple[int, ...] = _NO_REGISTERS
+    break_tables: tuple[Tables | None, ...] = ()
+    watch_tables: tuple[Tables | None, ...] = ()
 
     def __str__(self) -> str:
         used = [
@@ -70,6 +74,7 @@ class GuestDebug:
         control: the sum of KVM_GUESTDBG_ENABLE, SINGLESTEP, USE_SW_BP and USE_HW; 32 bits.
         dbg_bcr, dbg_bvr: values of DBGBCR<n>_EL1 and DBGBVR<n>_EL1; up to 16, the rest are zero.
         dbg_wcr, dbg_wvr: values of DBGWCR<n>_EL1 and DBGWVR<n>_EL1; up to 16, the rest are zero.
+        break_tables, watch_tables: for vCPUs that support them, see ``guestdbg.kvm.table_filters``.
         registers: the same values as one immutable set.
 
     Raises:
@@ -81,6 +86,8 @@ class GuestDebug:
     dbg_bvr: tuple[int, ...] = ()
     dbg_wcr: tuple[int, ...] = ()
     dbg_wvr: tuple[int, ...] = ()
+    break_tables: tuple[Tables | None, ...] = ()
+    watch_tables: tuple[Tables | None, ...] = ()
     registers: DebugRegisters = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +99,16 @@ class GuestDebug:
             )
         for name in ("dbg_bcr", "dbg_bvr", "dbg_wcr", "dbg_wvr"):
             object.__setattr__(self, name, _padded(name, getattr(self, name)))
-        registers = DebugRegisters(self.dbg_bcr, self.dbg_bvr, self.dbg_wcr, self.dbg_wvr)
+        check_tables("break_tables", self.break_tables)
+        check_tables("watch_tables", self.watch_tables)
+        registers = DebugRegisters(
+            self.dbg_bcr,
+            self.dbg_bvr,
+            self.dbg_wcr,
+            self.dbg_wvr,
+            self.break_tables,
+            self.watch_tables,
+        )
         object.__setattr__(self, "registers", registers)
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 conditions            the condition language, evaluated here or compiled for the provider
 point                 watches and breakpoints, with handlers, conditions and counts
+restriction           the tasks of the guest's operating system that a point is for
 followed_watch        watches that move with the pointers on their way
 hit                   what a handler is called with
 recording             watches that keep a record of every hit

@@ -121,23 +121,30 @@ def arm(
     brk_addresses = frozenset(
         address for p in breakpoints if p.kind == "software" for address in p.addresses
     )
-    requests = [request for p in breakpoints for request in p.requests()]
+    requests = [request for p in breakpoints for request in p.requests(hardware.tables)]
     requests += [
         BreakRequest("a place to come back to", i.address)
         for i in internal
         if i.address not in brk_addresses
     ]
     requests += [BreakRequest("semihosting", address, el="el1") for address in catches]
-    watched = tuple(dict.fromkeys((*(watch.request() for watch in watches), *beside)))
+    watched = tuple(
+        dict.fromkeys((*(watch.request(hardware.tables) for watch in watches), *beside))
+    )
     allocation = allocate(hardware, watched, requests, overwatch=overwatch)
     uses_hardware = bool(watches or requests)
     control = _control(uses_hardware, bool(brk_addresses))
     step = control | KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP
     bcr, bvr = allocation.dbg_bcr, allocation.dbg_bvr
     wcr, wvr = allocation.dbg_wcr, allocation.dbg_wvr
+    break_tables, watch_tables = allocation.break_tables, allocation.watch_tables
     return ArmedState(
-        running=GuestDebug(control, bcr, bvr, wcr, wvr) if control else OFF,
-        step_watching=GuestDebug(step, *allocation.contexts, wcr, wvr),
+        running=GuestDebug(control, bcr, bvr, wcr, wvr, break_tables, watch_tables)
+        if control
+        else OFF,
+        step_watching=GuestDebug(
+            step, *allocation.contexts, wcr, wvr, watch_tables=allocation.watch_tables
+        ),
         # With USE_HW and no register enabled the guest's own are not in the hardware either.
         step_unarmed=GuestDebug(step),
         watches=watches,

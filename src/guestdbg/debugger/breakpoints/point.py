@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, get_args
 from guestdbg.arm64.debug import AccessKind, Privilege, canonical
 from guestdbg.debugger import validation
 from guestdbg.debugger.breakpoints.conditions.expression import Condition
+from guestdbg.debugger.breakpoints.restriction import TaskRestriction
 from guestdbg.debugger.errors import InvalidLocation, VariableUnavailable
 from guestdbg.debugger.hardware.requests import ACCESS_BITS, BreakRequest, WatchRequest
 from guestdbg.debugger.program.bit_field import BitField
@@ -15,6 +16,7 @@ from guestdbg.debugger.program.float_format import FloatFormat
 from guestdbg.debugger.program.local_variables.scoped_variables import Place
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.program.symbol_source import SymbolSource
+from guestdbg.kvm.table_filters import Tables
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import Hit
@@ -76,6 +78,7 @@ class Point:
         placed: whether it has a place to be armed at. A watch that follows a pointer has none while
             that is NULL.
         fixed: whether it stays where it is.
+        task: the tasks of the guest's operating system that it is for; None: all.
     """
 
     fixed: ClassVar[bool] = True
@@ -96,6 +99,7 @@ class Point:
         "restricted",
         "seen",
         "source",
+        "task",
         "unavailable",
         "why_unavailable",
     )
@@ -110,6 +114,7 @@ class Point:
         ignore: int,
         el: Privilege,
         context: int | None,
+        task: TaskRestriction | None = None,
     ) -> None:
         _choice("el", el, get_args(Privilege))
         if validation.integer("ignore", ignore) < 0:
@@ -124,7 +129,8 @@ class Point:
         self.ignore = ignore
         self.el: Privilege = el
         self.context = context
-        self.restricted = el != "any" or context is not None
+        self.task = task
+        self.restricted = el != "any" or context is not None or task is not None
         self._handler: Handler | None = None
         self.hits: int = 0
         self.seen: int = 0
@@ -214,6 +220,13 @@ class Point:
         self._enabled = False
         self.deleted = True
         self._changed(self, "deleted")
+        if self.task is not None:
+            self.task.release()
+
+    def _tables(self, most: int) -> Tables | None:
+        """The translation tables that its debug registers are to be limited to."""
+        tables = None if self.task is None or not most else self.task.tables
+        return None if tables is None or len(tables) > most else tables
 
 
 class Watch(Point):
@@ -261,9 +274,12 @@ class Watch(Point):
         ignore: int = 0,
         el: Privilege = "any",
         context: int | None = None,
+        task: TaskRestriction | None = None,
     ) -> None:
         _choice("access", access, get_args(AccessKind))
-        super().__init__(number, name, changed, when=when, ignore=ignore, el=el, context=context)
+        super().__init__(
+            number, name, changed, when=when, ignore=ignore, el=el, context=context, task=task
+        )
         self.address = address
         self.length = length
         self.end = address + length
@@ -288,10 +304,16 @@ class Watch(Point):
             self.address = canonical(self.address + distance & _U64)
             self.end = self.address + self.length
 
-    def request(self) -> WatchRequest:
-        """What it needs of the hardware."""
+    def request(self, tables: int = 0) -> WatchRequest:
+        """What it needs of the hardware, whose registers can be limited to so many tables."""
         return WatchRequest(
-            self.name, self.address, self.length, self.access, self.el, self.context
+            self.name,
+            self.address,
+            self.length,
+            self.access,
+            self.el,
+            self.context,
+            self._tables(tables),
         )
 
     def __repr__(self) -> str:
@@ -330,8 +352,11 @@ class Breakpoint(Point):
         ignore: int = 0,
         el: Privilege = "any",
         context: int | None = None,
+        task: TaskRestriction | None = None,
     ) -> None:
-        super().__init__(number, name, changed, when=when, ignore=ignore, el=el, context=context)
+        super().__init__(
+            number, name, changed, when=when, ignore=ignore, el=el, context=context, task=task
+        )
         self.addresses = tuple(addresses)
         self.kind: Literal["hardware", "software"] = kind
         self.why_software: str | None = None
@@ -367,11 +392,17 @@ class Breakpoint(Point):
         """The same for looking up names: the instruction, and which of its functions."""
         return Place.of(self.location_at(found), found.chain)
 
-    def requests(self) -> list[BreakRequest]:
-        """What it needs of the hardware; nothing if it is a software breakpoint."""
+    def requests(self, tables: int = 0) -> list[BreakRequest]:
+        """What it needs of the hardware, whose registers can be limited to so many tables.
+
+        Nothing if it is a software breakpoint.
+        """
         if self.kind == "software":
             return []
-        return [BreakRequest(self.name, a, self.el, self.context) for a in self.addresses]
+        limited_to = self._tables(tables)
+        return [
+            BreakRequest(self.name, a, self.el, self.context, limited_to) for a in self.addresses
+        ]
 
     def __repr__(self) -> str:
         where = ", ".join(f"{a:#x}" for a in self.addresses)

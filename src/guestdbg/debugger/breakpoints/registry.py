@@ -20,6 +20,7 @@ from guestdbg.debugger.breakpoints.point import (
     Watch,
 )
 from guestdbg.debugger.breakpoints.recording import Recording
+from guestdbg.debugger.breakpoints.restriction import TaskRestriction
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
 from guestdbg.debugger.hardware.requests import WatchRequest
@@ -34,6 +35,8 @@ __all__ = ["PointRegistry"]
 log = logging.getLogger(__name__)
 
 _KINDS = ("hardware", "software", "auto")
+#: This bit of an address says which of the two tables translates it.
+_UPPER_HALF = 55
 #: So many armed states are remembered: a client that takes its points out at every stop, and puts
 #: them back, alternates between a few.
 _MAX_REMEMBERED = 64
@@ -107,6 +110,7 @@ class PointRegistry:
         name: str | None = None,
         el: Privilege = "any",
         context: int | None = None,
+        task: TaskRestriction | None = None,
     ) -> Watch:
         """Make and arm a watch."""
         assert data.length is not None
@@ -126,6 +130,7 @@ class PointRegistry:
             ignore=ignore,
             el=el,
             context=context,
+            task=task,
         )
         self._add(watch, data.source)
         return watch
@@ -186,6 +191,7 @@ class PointRegistry:
         registers: Sequence[int],
         limit: int | None,
         name: str | None,
+        task: TaskRestriction | None = None,
     ) -> Recording:
         """Make and arm a recording."""
         assert data.length is not None
@@ -204,6 +210,7 @@ class PointRegistry:
             bit_field=data.bit_field,
             float_format=data.float_format,
             when=when,
+            task=task,
         )
         self._add(recording, data.source)
         return recording
@@ -218,10 +225,18 @@ class PointRegistry:
         name: str | None,
         el: Privilege,
         context: int | None,
+        task: TaskRestriction | None = None,
     ) -> Breakpoint:
         """Make and arm a breakpoint."""
         if kind not in _KINDS:
             raise InvalidLocation(f"a breakpoint is 'hardware', 'software' or 'auto', not {kind!r}")
+        if task is not None and not code.addresses[0] >> _UPPER_HALF & 1:
+            if kind == "software":
+                raise Unsupported(
+                    f"{name or code.name}: a BRK would be put where this vCPU has the address "
+                    "mapped, which may be another process: use a hardware breakpoint"
+                )
+            kind = "hardware"
 
         def make(kind: Literal["hardware", "software"]) -> Breakpoint:
             return Breakpoint(
@@ -236,6 +251,7 @@ class PointRegistry:
                 ignore=ignore,
                 el=el,
                 context=context,
+                task=task,
             )
 
         if kind == "software":
@@ -290,13 +306,20 @@ class PointRegistry:
         if source is not None:
             source.follow()
 
-    def hidden_breakpoint(self, code: Code, handler: Handler) -> Breakpoint:
+    def hidden_breakpoint(
+        self, code: Code, handler: Handler, when: Predicate | None = None
+    ) -> Breakpoint:
         """A breakpoint of the debugger's own, which is not among the guest's points."""
         point = self.breakpoint(
-            code, kind="auto", when=None, ignore=0, name=None, el="any", context=None
+            code, kind="auto", when=when, ignore=0, name=None, el="any", context=None
         )
         self._hidden.add(point.number)
         return point(handler)
+
+    def tasks_changed(self) -> None:
+        """The tables of points that are for some tasks have changed: arm them with the new ones."""
+        self._remembered.clear()
+        self._rearm()
 
     def uses(self, source: SymbolSource) -> bool:
         """Whether a point is at a symbol of ``source``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from guestdbg.debugger.breakpoints.point import Breakpoint, Handler
+from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Predicate
 from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import Scheduler
@@ -155,13 +155,23 @@ class Execution:
         return self._points.uses(source)
 
     def hidden_breakpoint(
-        self, name: str, addresses: Sequence[int], handler: Handler
+        self,
+        name: str,
+        addresses: Sequence[int],
+        handler: Handler,
+        when: Predicate | None = None,
     ) -> Breakpoint:
         """A breakpoint of a tool's own, which is not among the guest's points.
 
+        ``when`` is a condition on the hit.
+
         Raises OutOfRegisters if there is no register, and no BRK can be used.
         """
-        return self._points.hidden_breakpoint(Code(name, tuple(addresses)), handler)
+        return self._points.hidden_breakpoint(Code(name, tuple(addresses)), handler, when)
+
+    def tasks_changed(self) -> None:
+        """The tables of a ``TaskRestriction`` have changed."""
+        self._points.tasks_changed()
 
     # ---- guest-physical memory ---------------------------------------------------------------
 

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from guestdbg.arm64 import debug as arm64_debug
-from guestdbg.arm64.debug import AccessKind, Privilege
+from guestdbg.arm64.debug import AccessKind
 from guestdbg.debugger.errors import BadRange, OutOfRegisters
 from guestdbg.debugger.hardware.requests import BreakRequest, Hardware, WatchRequest
 from guestdbg.debugger.hardware.shortage import (
+    BreakpointKey,
     breakpoint_shortage,
     context_shortage,
     watchpoint_shortage,
@@ -24,6 +25,7 @@ from guestdbg.debugger.hardware.watched_ranges import (
     share_registers,
     watched_ranges,
 )
+from guestdbg.kvm.table_filters import Tables
 
 __all__ = ["Allocation", "allocate"]
 
@@ -35,6 +37,7 @@ _ACCESS_NAMES: dict[int, AccessKind] = {1: "read", 2: "write", 3: "any"}
 class Allocation:
     """The values of the debug registers.
 
+    ``break_tables`` and ``watch_tables`` are those of GuestDebug; empty: there are none.
     ``over_covered`` are the (address, length) of the watchpoint registers that cover more than was
     asked.
     """
@@ -44,6 +47,8 @@ class Allocation:
     dbg_wcr: tuple[int, ...] = ()
     dbg_wvr: tuple[int, ...] = ()
     over_covered: tuple[tuple[int, int], ...] = ()
+    break_tables: tuple[Tables | None, ...] = ()
+    watch_tables: tuple[Tables | None, ...] = ()
 
     @property
     def contexts(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -87,9 +92,10 @@ def allocate(
         raise OutOfRegisters(
             watchpoint_shortage(needed, hardware.watchpoints, watched_ranges(watches))
         )
-    bcr, bvr, links = _breakpoints(hardware, breaks, ranges)
+    bcr, bvr, break_tables, links = _breakpoints(hardware, breaks, ranges)
     wcr: list[int] = []
     wvr: list[int] = []
+    watch_tables: list[Tables | None] = []
     for watched in sorted(ranges, key=lambda p: p.start):
         try:
             pairs = arm64_debug.watchpoint(
@@ -104,9 +110,20 @@ def allocate(
         for control, value in pairs:
             wcr.append(control)
             wvr.append(value)
+            watch_tables.append(watched.tables)
     return Allocation(
-        tuple(bcr), tuple(bvr), tuple(wcr), tuple(wvr), _over_covered(ranges, watches)
+        tuple(bcr),
+        tuple(bvr),
+        tuple(wcr),
+        tuple(wvr),
+        _over_covered(ranges, watches),
+        break_tables=_if_any(break_tables),
+        watch_tables=_if_any(watch_tables),
     )
+
+
+def _if_any(tables: Sequence[Tables | None]) -> tuple[Tables | None, ...]:
+    return () if all(each is None for each in tables) else tuple(tables)
 
 
 def _over_covered(
@@ -123,15 +140,16 @@ def _over_covered(
 
 def _breakpoints(
     hardware: Hardware, breaks: Sequence[BreakRequest], ranges: Sequence[WatchedRange]
-) -> tuple[list[int], list[int], dict[int, int]]:
-    """DBGBCR and DBGBVR, and the number of the breakpoint that matches each context."""
-    names_at: dict[tuple[int, Privilege, int | None], list[str]] = {}
+) -> tuple[list[int], list[int], list[Tables | None], dict[int, int]]:
+    """DBGBCR, DBGBVR, tables, and the number of the breakpoint that matches each context."""
+    names_at: dict[BreakpointKey, list[str]] = {}
     for request in breaks:
-        names = names_at.setdefault((request.address, request.el, request.context), [])
+        key = (request.address, request.el, request.context, request.tables)
+        names = names_at.setdefault(key, [])
         if request.name not in names:
             names.append(request.name)
     contexts: dict[int, None] = {}
-    for _address, _el, context in names_at:
+    for _address, _el, context, _tables in names_at:
         if context is not None:
             contexts[context] = None
     for watched in ranges:
@@ -143,15 +161,17 @@ def _breakpoints(
     if len(names_at) + len(contexts) > total:
         raise OutOfRegisters(breakpoint_shortage(total, names_at, list(contexts)))
     bcr, bvr = [0] * total, [0] * total
+    tables: list[Tables | None] = [None] * total
     links: dict[int, int] = {}
     for number, context in zip(range(total - 1, -1, -1), contexts, strict=False):
         bcr[number], bvr[number] = arm64_debug.context_breakpoint(context, linked=True)
         links[context] = number
-    for number, (address, el, linked) in enumerate(names_at):
+    for number, (address, el, linked, limited_to) in enumerate(names_at):
+        tables[number] = limited_to
         try:
             bcr[number], bvr[number] = arm64_debug.breakpoint(
                 address, el=el, linked_to=None if linked is None else links[linked]
             )
         except ValueError as error:
             raise BadRange(str(error)) from error
-    return bcr, bvr, links
+    return bcr, bvr, tables, links

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guestdbg.arm64.debug import AccessKind, Privilege
+from guestdbg.kvm.table_filters import Tables
 
 __all__ = ["ACCESS_BITS", "BreakRequest", "Hardware", "WatchRequest"]
 
@@ -20,16 +21,22 @@ class Hardware:
         breakpoints, watchpoints: pairs of DBGBCR and DBGBVR, of DBGWCR and DBGWVR.
         contexts: how many of the highest-numbered breakpoints are context-aware: they can match
             CONTEXTIDR_EL1 (ID_AA64DFR0_EL1.CTX_CMPs).
+        tables: how many translation tables each of them can be limited to
+            (``kvm.SupportsTableFilters``); 0: it cannot.
     """
 
     breakpoints: int
     watchpoints: int
     contexts: int = 2
+    tables: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class WatchRequest:
-    """``length`` bytes at ``address`` to watch; ``name`` is for messages."""
+    """``length`` bytes at ``address`` to watch; ``name`` is for messages.
+
+    ``tables``: only with these translation tables; None: with any.
+    """
 
     name: str
     address: int
@@ -37,13 +44,15 @@ class WatchRequest:
     access: AccessKind
     el: Privilege = "any"
     context: int | None = None
+    tables: Tables | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BreakRequest:
-    """An instruction to stop before; ``name`` is for messages."""
+    """An instruction to stop before; ``name`` and ``tables`` as for ``WatchRequest``."""
 
     name: str
     address: int
     el: Privilege = "any"
     context: int | None = None
+    tables: Tables | None = None

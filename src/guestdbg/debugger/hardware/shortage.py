@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from guestdbg.arm64 import debug as arm64_debug
 from guestdbg.arm64.debug import Privilege
 from guestdbg.debugger.hardware.watched_ranges import WatchedRange, share_registers
+from guestdbg.kvm.table_filters import Tables
 
-__all__ = ["breakpoint_shortage", "context_shortage", "watchpoint_shortage"]
+__all__ = ["BreakpointKey", "breakpoint_shortage", "context_shortage", "watchpoint_shortage"]
 
-#: Address, Exception level and context of a breakpoint.
-BreakpointKey = tuple[int, Privilege, int | None]
+#: Address, Exception level, context and tables of a breakpoint.
+BreakpointKey = tuple[int, Privilege, int | None, Tables | None]
 
 
 def context_shortage(contexts: Sequence[int], context_aware: int, total: int) -> str:
@@ -86,7 +87,7 @@ def breakpoint_shortage(
     lines = [
         f"{_plural(needed, 'breakpoint register')} would be needed, and this guest has {total}:"
     ]
-    lines += [f"  {', '.join(names)}: {a:#x}" for (a, _el, _c), names in breakpoints.items()]
+    lines += [f"  {', '.join(names)}: {a:#x}" for (a, _el, _c, _t), names in breakpoints.items()]
     lines += [f"  context {c:#x}, which breakpoints or watches are bound to" for c in contexts]
     lines.append("delete or disable some, or ask for software ones (kind='software')")
     return "\n".join(lines)

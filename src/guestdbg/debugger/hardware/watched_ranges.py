@@ -9,6 +9,7 @@ from itertools import pairwise
 from guestdbg.arm64 import debug as arm64_debug
 from guestdbg.arm64.debug import Privilege
 from guestdbg.debugger.hardware.requests import ACCESS_BITS, WatchRequest
+from guestdbg.kvm.table_filters import Tables
 
 __all__ = ["WatchedRange", "covering_range", "share_registers", "watched_ranges"]
 
@@ -17,8 +18,8 @@ __all__ = ["WatchedRange", "covering_range", "share_registers", "watched_ranges"
 class WatchedRange:
     """Bytes from ``start`` to ``end`` (exclusive) that are watched for the same accesses.
 
-    ``bits`` are the accesses (ACCESS_BITS); ``el`` and ``context`` restrict who makes them;
-    ``names`` are those of the requests, for messages.
+    ``bits`` are the accesses (ACCESS_BITS); ``el``, ``context`` and ``tables`` restrict who makes
+    them; ``names`` are those of the requests, for messages.
     """
 
     start: int
@@ -27,11 +28,17 @@ class WatchedRange:
     el: Privilege
     context: int | None
     names: list[str] = field(default_factory=list)
+    tables: Tables | None = None
+
+    @property
+    def who(self) -> tuple[Privilege, int | None, Tables | None]:
+        """What restricts who makes the accesses: a register has one such restriction."""
+        return self.el, self.context, self.tables
 
     def covers(self, other: WatchedRange) -> bool:
         """Whether this range watches everything that ``other`` watches."""
         return (
-            (self.el, self.context) == (other.el, other.context)
+            self.who == other.who
             and self.start <= other.start
             and other.end <= self.end
             and other.bits & ~self.bits == 0
@@ -52,11 +59,12 @@ class WatchedRange:
 
 def watched_ranges(requests: Iterable[WatchRequest]) -> list[WatchedRange]:
     """The ranges to watch: overlapping requests are cut, adjoining equal ones are joined."""
-    groups: dict[tuple[Privilege, int | None], list[WatchRequest]] = {}
+    groups: dict[tuple[Privilege, int | None, Tables | None], list[WatchRequest]] = {}
     for request in requests:
-        groups.setdefault((request.el, request.context), []).append(request)
+        who = (request.el, request.context, request.tables)
+        groups.setdefault(who, []).append(request)
     ranges: list[WatchedRange] = []
-    for (el, context), members in groups.items():
+    for (el, context, tables), members in groups.items():
         edges = sorted({e for r in members for e in (r.address, r.address + r.length)})
         last: WatchedRange | None = None
         for start, end in pairwise(edges):
@@ -72,7 +80,7 @@ def watched_ranges(requests: Iterable[WatchRequest]) -> list[WatchedRange]:
                 last.end = end
                 last.names += [n for n in names if n not in last.names]
             else:
-                last = WatchedRange(start, end, bits, el, context, names)
+                last = WatchedRange(start, end, bits, el, context, names, tables)
                 ranges.append(last)
     return ranges
 
@@ -103,7 +111,7 @@ def share_registers(ranges: list[WatchedRange], available: int, limit: int) -> l
         for i, a in enumerate(merged):
             for j in range(i, len(merged)):
                 b = merged[j]
-                if (a.el, a.context) != (b.el, b.context) or (i == j and a.registers == 1):
+                if a.who != b.who or (i == j and a.registers == 1):
                     continue
                 start, length = covering_range(min(a.start, b.start), max(a.end, b.end))
                 saved = a.registers + (b.registers if i != j else 0) - 1
@@ -113,7 +121,7 @@ def share_registers(ranges: list[WatchedRange], available: int, limit: int) -> l
                 if best is None or extra < best[0]:
                     names = a.names + [n for n in b.names if n not in a.names]
                     shared = WatchedRange(
-                        start, start + length, a.bits | b.bits, a.el, a.context, names
+                        start, start + length, a.bits | b.bits, a.el, a.context, names, a.tables
                     )
                     best = (extra, i, j, shared)
         if best is None:

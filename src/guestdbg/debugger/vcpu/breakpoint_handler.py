@@ -92,7 +92,7 @@ class BreakpointHandler:
         hits = [
             Hit(context, point, pc, Touched(pc, 4, 0), exit_, None)
             for point in points
-            if not point.restricted or context.matches(point.el, point.context, False)
+            if not point.restricted or context.matches(point, False)
         ]
         stop = dispatch(context, hits) if hits else None
         return stop or reached

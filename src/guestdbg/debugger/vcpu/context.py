@@ -9,6 +9,7 @@ from typing import Any
 from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.debugger.breakpoints.armed_state import OFF
 from guestdbg.debugger.breakpoints.hit import Hit
+from guestdbg.debugger.breakpoints.point import Point
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.debugger.program.element_name import Element
@@ -137,16 +138,19 @@ class VcpuContext:
         """X0 to X30, and the stack pointer in use."""
         return [*map(self.get, X), self.sp()]
 
-    def matches(self, el: str, context: int | None, unprivileged: bool) -> bool:
-        """Whether a point for this exception level and context is for the present ones.
+    def matches(self, point: Point, unprivileged: bool) -> bool:
+        """Whether a point is for the present exception level, context and task.
 
         ``unprivileged``: the access is one of EL0 though the vCPU may be at EL1 (LDTR, STTR).
         """
+        el, context = point.el, point.context
         if el != "any":
             at_el0 = unprivileged or exception_level(self.get(PSTATE)) == 0
             if at_el0 != (el == "el0"):
                 return False
-        return context is None or self.get(_CONTEXTIDR_EL1) & 0xFFFF_FFFF == context
+        if context is not None and self.get(_CONTEXTIDR_EL1) & 0xFFFF_FFFF != context:
+            return False
+        return point.task is None or point.task.matches(self)
 
     def instruction(self, pc: int) -> int | None:
         """The instruction at ``pc``; None if that cannot be read."""

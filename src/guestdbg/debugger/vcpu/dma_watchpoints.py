@@ -71,7 +71,7 @@ class DmaWatchpoints:
             except AddressError:
                 continue
             overlaps = physical < address + length and address < physical + watch.length
-            if overlaps and context.matches(watch.el, watch.context, False):
+            if overlaps and context.matches(watch, False):
                 found.append((watch, physical))
         return found
 

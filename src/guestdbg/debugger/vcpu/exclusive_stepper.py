@@ -101,7 +101,7 @@ class ExclusiveStepper:
     ) -> Iterator[tuple[Watch, bool, int, int]]:
         """Those of the watches that an access may hit now: (watch, by its read, value's range)."""
         for watch in watches:
-            if watch.restricted and not self._context.matches(watch.el, watch.context, False):
+            if watch.restricted and not self._context.matches(watch, False):
                 continue
             low, length = _value_range(watch, touched)
             if length:

@@ -53,7 +53,7 @@ class MmioWatchpoints:
                 continue
             low = max(physical, exit_.phys_addr)
             high = min(physical + watch.length, exit_.phys_addr + exit_.len)
-            if low >= high or not context.matches(watch.el, watch.context, False):
+            if low >= high or not context.matches(watch, False):
                 continue
             touched = Touched(watch.address + exit_.phys_addr - physical, exit_.len, bits)
             hit = Hit(context, watch, context.get(PC), touched, None, None)

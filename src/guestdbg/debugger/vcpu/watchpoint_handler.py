@@ -273,7 +273,7 @@ class WatchpointHandler:
         if not bits & watch.bits or address >= watch.end or end <= watch.address:
             return None
         context = self._context
-        if watch.restricted and not context.matches(watch.el, watch.context, unprivileged):
+        if watch.restricted and not context.matches(watch, unprivileged):
             return None
         if watch.scalar:
             old = context.try_read(watch.address, watch.length)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import struct
 from typing import Final
 
 from guestdbg.kvm.constants import KVM_SET_GUEST_DEBUG
+from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.host.calls import call, refused
 from guestdbg.kvm.host.explain import guest_debug_of
 from guestdbg.kvm.interface import Vm
@@ -42,6 +44,12 @@ class DebugRequests:
             raise refused(_NAME, error, guest_debug_of(self._vm, debug.control)) from error
 
     def _prepare(self, debug: GuestDebug) -> bytes:
+        if debug.break_tables or debug.watch_tables:
+            raise KvmError(
+                errno.EINVAL,
+                _NAME,
+                "the kernel has no table filters: only vCPUs that support them (max_tables) do",
+            )
         request = _GUEST_DEBUG.pack(
             debug.control, 0, *debug.dbg_bcr, *debug.dbg_bvr, *debug.dbg_wcr, *debug.dbg_wvr
         )

@@ -46,6 +46,7 @@ from guestdbg.kvm.soft.state import (
     VcpuState,
 )
 from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
+from guestdbg.kvm.table_filters import MAX_TABLES
 
 _GETTERS: Final = guest.GETTERS
 
@@ -118,6 +119,11 @@ class SoftVcpu(VcpuState):
         if value is not None and value < 0:
             raise KvmError(errno.EINVAL, "max_instructions", f"{value} is negative")
         self._max_instructions = value
+
+    @property
+    def max_tables(self) -> int:
+        """The extension SupportsTableFilters."""
+        return MAX_TABLES
 
     # -- calls ------------------------------------------------------------------------------------
 

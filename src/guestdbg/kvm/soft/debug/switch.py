@@ -43,7 +43,14 @@ def load_set(vcpu: VcpuState, chosen: DebugRegisters) -> None:
     if chosen is held:
         return
     if chosen != held:
-        vcpu.cpu.load_debug(chosen.bcr, chosen.bvr, chosen.wcr, chosen.wvr)
+        vcpu.cpu.load_debug(
+            chosen.bcr,
+            chosen.bvr,
+            chosen.wcr,
+            chosen.wvr,
+            break_tables=chosen.break_tables,
+            watch_tables=chosen.watch_tables,
+        )
     if chosen is vcpu.vcpu_debug_state:
         # The next exit saves the guest's set from the hardware, which does not keep RES0 bits.
         chosen = vcpu.vcpu_debug_state = _in_hardware(vcpu, chosen)
@@ -75,5 +82,5 @@ def _in_hardware(vcpu: VcpuState, before: DebugRegisters) -> DebugRegisters:
 def read_hardware(vcpu: VcpuState) -> DebugRegisters:
     """The set that the hardware holds, padded with zeros to 16 registers of each kind."""
     sets = vcpu.cpu.save_debug()
-    padded = [values + (0,) * (KVM_ARM_MAX_DBG_REGS - len(values)) for values in sets]
-    return DebugRegisters(*padded)
+    bcr, bvr, wcr, wvr = (values + (0,) * (KVM_ARM_MAX_DBG_REGS - len(values)) for values in sets)
+    return DebugRegisters(bcr, bvr, wcr, wvr)

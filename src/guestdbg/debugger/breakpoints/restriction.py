@@ -1,0 +1,46 @@
+"""Points that are for some tasks of the guest's operating system only.
+
+What a task is, and how it is recognised, only those know who know that system: a layer above gives
+points a ``TaskRestriction``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from guestdbg.kvm import Vcpu
+from guestdbg.kvm.table_filters import Tables
+
+__all__ = ["HitContext", "TaskRestriction"]
+
+
+class HitContext(Protocol):
+    """The vCPU that an access or arrival is on.
+
+    Attributes:
+        vcpu: the KVM vCPU.
+    """
+
+    @property
+    def vcpu(self) -> Vcpu: ...
+
+
+class TaskRestriction(Protocol):
+    """The tasks that a point is for."""
+
+    @property
+    def tables(self) -> Tables | None:
+        """The translation tables (``kvm.table_of``) without which the point cannot be hit.
+
+        Where the vCPUs have table filters, its debug registers match with these only. None: that
+        does not depend on tables; each hit is compared by ``matches``.
+        """
+
+    def matches(self, context: HitContext) -> bool:
+        """Whether a hit on this vCPU, now, is one of the tasks. It is asked at every hit."""
+
+    def describe(self) -> str:
+        """The tasks as one names them: ``"process 123 (bash)"``."""
+
+    def release(self) -> None:
+        """The point has been deleted."""
