@@ -276,8 +276,12 @@ class Guest(PointMethods, IntegerAccess, Closing):
 
     @property
     def program(self) -> Any:
-        """The ``drgn.Program`` over this guest, for everything else that drgn can do."""
-        return self._info.types.program
+        """The ``drgn.Program`` over this guest, for everything else that drgn can do.
+
+        Of a Linux guest it is one of a Linux kernel: ``drgn.helpers.linux`` takes it.
+        """
+        self._check_open()
+        return self._info.types.refreshed()
 
     def _patches_change(self) -> None:
         """The set of BRK instructions in guest memory changes: hit programs depend on it."""

@@ -9,6 +9,7 @@ memory           its virtual memory, whatever the vCPUs execute
 symbols          its variables, where kallsyms has none; vmcoreinfo
 kernel_symbols   its symbols as a source of the debugger's resolver
 btf              BTF, the kernel's own description of its types
+program          the drgn program of a running kernel
 running_address  where a kernel runs: its image in memory, KASLR
 relocation       the moment at which the kernel relocates itself
 kernel           ``Linux``, which brings all of this together

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import re
 import zlib
+from typing import Any
 
 from guestdbg.debugger import Guest, OutOfRegisters, Symbol
 from guestdbg.errors import GuestdbgError
+from guestdbg.linux.btf import Btf
 from guestdbg.linux.errors import BadKallsyms, MissingKernelData, NoKernel
 from guestdbg.linux.kallsyms import Kallsyms
 from guestdbg.linux.kernel_symbols import KernelSymbols
 from guestdbg.linux.memory import KernelMemory
+from guestdbg.linux.program import KernelProgram
 from guestdbg.linux.relocation import RelocationBreakpoint
 from guestdbg.linux.running_address import MAX_IMAGE, find_image, running_address
 from guestdbg.linux.symbols import DataSymbols, VmcoreInfo
@@ -66,9 +69,11 @@ class Linux:
         self._symbols = KernelSymbols(
             self._read_tables, self, self._data_symbols, follow=self._follow, refresh=self._refresh
         )
+        self._program = KernelProgram(guest, self)
         if image_size is not None:
             self._use_image(guest.execution.read_phys(physical_address, image_size))
         guest.execution.add_symbol_source(self._symbols)
+        guest.execution.use_program(self._program)
 
     def _use_image(self, image: bytes) -> None:
         """The kernel as it was loaded: it changes when it runs."""
@@ -79,6 +84,7 @@ class Linux:
         if linux_image.is_image(image):
             self._size = self._inside_memory(linux_image.parse(image).memory_size)
         self._symbols.forget()
+        self._program.forget()
 
     # ---- what is known -----------------------------------------------------------------------
 
@@ -103,6 +109,20 @@ class Linux:
             found = _BANNER.search(self.read_image() if self._image is None else self._image)
             self._release = "" if found is None else found[1].decode("ascii")
         return self._release
+
+    @property
+    def program(self) -> Any:
+        """The ``drgn.Program`` of the kernel: ``drgn.helpers.linux`` takes it.
+
+        It is that of the guest, ``guest.program``. Its types are those of the kernel's BTF, and of
+        the vmlinux if there is one. Raises MissingDependency without drgn.
+        """
+        return self._guest.program
+
+    @property
+    def btf(self) -> Btf:
+        """The kernel's own description of its types. Raises BadBtf if it has none."""
+        return self._program.btf
 
     @property
     def link_address(self) -> int | None:
@@ -305,6 +325,7 @@ class Linux:
             image = self._guest.execution.read_phys(self.physical_address, self._image_size)
             if zlib.crc32(image) != self._checksum:
                 self._use_image(image)
+                self._guest.execution.use_program(self._program)
         if not self._symbols.is_read:
             self._address = None
             return

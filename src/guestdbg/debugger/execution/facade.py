@@ -8,8 +8,10 @@ from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Predicate
 from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import Scheduler
+from guestdbg.debugger.program.program_source import ProgramSource
 from guestdbg.debugger.program.resolver import Code
 from guestdbg.debugger.program.symbol_source import SymbolSource
+from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Reason, Stop
@@ -141,6 +143,18 @@ class Execution:
         """Have names resolved, and addresses named, by ``source`` too, after the ELF files."""
         self._target.info.add_source(source)
 
+    def use_program(self, source: ProgramSource) -> None:
+        """Have variables and types come from ``source`` too, after the debug information."""
+        self._target.info.types.use_source(source)
+
+    def symbols_named(self, name: str) -> list[Symbol]:
+        """The symbols of exactly that name, those of ELF files first."""
+        return self._target.info.named(name)
+
+    def symbol_at(self, address: int) -> Symbol | None:
+        """The symbol that an address belongs to."""
+        return self._target.info.symbol_at(address)
+
     def symbols_moved(self, source: SymbolSource, addresses: range, distance: int) -> None:
         """The symbols of ``source`` at these addresses have moved by so many bytes.
 
@@ -148,6 +162,7 @@ class Execution:
         """
         self._target.info.forget_locations()
         if distance:
+            self._target.info.types.forget()
             self._points.relocate(source, addresses, distance)
 
     def has_points_of(self, source: SymbolSource) -> bool:

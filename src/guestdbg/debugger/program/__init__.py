@@ -32,6 +32,7 @@ bit_field            the value of a bit-field, from the bytes that it lies in
 static_address       numbers that are found without drgn, for conditions
 element_name         which member or element some bytes of a variable are
 pointer_path         the pointers on the way to a variable
+program_source       a drgn program that comes from elsewhere, such as a kernel's
 drgn_program         the variables and types of all images, by drgn
 resolver             from a location as a person writes it to addresses
 local_variables      parameters and local variables of functions

@@ -16,6 +16,7 @@ from guestdbg.debugger.program.resolver import Resolver
 from guestdbg.debugger.program.scopes import Block
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.program.symbol_source import SymbolSource
+from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.errors import GuestdbgError
 
 __all__ = ["DebugInfo"]
@@ -82,6 +83,20 @@ class DebugInfo:
     def forget_locations(self) -> None:
         """Symbols have moved."""
         self._locations.clear()
+
+    def named(self, name: str) -> list[Symbol]:
+        """The symbols of exactly that name, in the order in which they are searched."""
+        found = [s for image in self.images if (s := image.symbols.find(name)) is not None]
+        for source in self.sources:
+            found += source.named(name)
+        return found
+
+    def symbol_at(self, address: int) -> Symbol | None:
+        """The symbol that an address belongs to."""
+        for image in self.images:
+            if image.covers(address) and (symbol := image.symbols.at(address)) is not None:
+                return symbol
+        return next((s for source in self.sources if (s := source.at(address))), None)
 
     def _forget(self) -> None:
         self._locations.clear()

@@ -32,6 +32,7 @@ from guestdbg.errors import GuestdbgError
 
 if TYPE_CHECKING:
     from guestdbg.debugger.program.image import Image
+    from guestdbg.debugger.program.program_source import ProgramSource
 
 __all__ = ["DrgnProgram", "ReadMemory"]
 
@@ -91,6 +92,7 @@ class DrgnProgram:
     def __init__(self, read: ReadMemory, images: Iterable[Image]) -> None:
         self._read = read
         self._images = list(images)
+        self._source: ProgramSource | None = None
         self._program: Any = None
         self._known: dict[str, Any] = {}
         self._has_memory = True
@@ -112,6 +114,23 @@ class DrgnProgram:
             self._program = self._make()
         return self._program
 
+    def use_source(self, source: ProgramSource) -> None:
+        """Have the program begin with what ``source`` makes, before the images are added."""
+        self._source = source
+        self.forget()
+
+    def forget(self) -> None:
+        """What ``source`` describes has moved: the program is made anew when it is next used."""
+        self._known.clear()
+        if self._source is not None:
+            self._program = None
+
+    def refreshed(self) -> Any:
+        """The program, made anew if its source knows more now."""
+        if self._source is not None and self._program is not None and self._source.is_outdated:
+            self.forget()
+        return self.program
+
     def add(self, image: Image) -> None:
         """Add another image's debug information."""
         self._images.append(image)
@@ -128,6 +147,16 @@ class DrgnProgram:
         self.references = References(self._images)
 
     def _make(self) -> Any:
+        if self._source is not None:
+            program = self._source.make(lambda: self._has_memory)
+        else:
+            program = self._plain()
+        for image in self._images:
+            self._add_module(program, image)
+        return program
+
+    def _plain(self) -> Any:
+        """A program with the guest's memory and nothing else."""
         drgn = drgn_import.drgn()
         flags = drgn.PlatformFlags
         program = drgn.Program(
@@ -143,8 +172,6 @@ class DrgnProgram:
                 raise drgn.FaultError(str(error), address) from error
 
         program.add_memory_segment(0, 0xFFFF_FFFF_FFFF_FFFF, read, False)
-        for image in self._images:
-            self._add_module(program, image)
         return program
 
     def _add_module(self, program: Any, image: Image) -> None:
@@ -180,8 +207,13 @@ class DrgnProgram:
                 f"drgn cannot read the types of {image.path}: {damage(error)}"
             ) from error
 
+    def _has_types(self) -> bool:
+        return any(image.has_types for image in self._images) or (
+            self._source is not None and self._source.has_types
+        )
+
     def _need_types(self, what: str) -> None:
-        if not any(image.has_types for image in self._images):
+        if not self._has_types():
             raise NoDebugInfo(
                 f"{what!r} needs the debug information of the guest (DWARF, as from `gcc -g`), "
                 "and no loaded image has any" + missing_files(self._images)
@@ -194,10 +226,12 @@ class DrgnProgram:
         UnknownSymbol with near matches.
         """
         drgn = drgn_import.drgn()
-        if not any(image.has_types for image in self._images):
+        if not self._has_types():
             symbol = self._symbol(name) if file is None else None
             if symbol is not None:
                 return symbol
+            if self._source is not None and (error := self._source.unknown(name)) is not None:
+                raise error
             self._need_types(name)
         try:
             if file is not None:
@@ -210,6 +244,8 @@ class DrgnProgram:
             symbol = self._symbol(name) if file is None else None
             if symbol is not None:
                 return symbol
+            if self._source is not None and (error := self._source.unknown(name)) is not None:
+                raise error from None
             where = f" in {file}" if file else ""
             raise UnknownSymbol(
                 name + where, near(name, self._variable_names()), "variable"

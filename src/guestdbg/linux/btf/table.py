@@ -64,12 +64,17 @@ class Btf:
 
     Raises:
         BadBtf: it is damaged, or of a kind that is not known.
+
+    Attributes:
+        data: its bytes.
+        first: the number of the first type that is its own.
     """
 
     def __init__(self, data: bytes, base: Btf | None = None) -> None:
         if len(data) > MAX_BTF:
             raise BadBtf(f"BTF has {len(data)} bytes, and at most {MAX_BTF} are read")
         header = parse_header(data)
+        self.data = data[: max(header.types[1], header.strings[1])]
         self._types = data[slice(*header.types)]
         self._strings = data[slice(*header.strings)]
         self._base = base

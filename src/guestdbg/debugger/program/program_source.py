@@ -1,0 +1,28 @@
+"""A drgn program that comes from elsewhere than ELF files, such as that of a running kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from guestdbg.debugger.errors import DebuggerError
+
+__all__ = ["ProgramSource"]
+
+
+class ProgramSource(Protocol):
+    """Makes the ``drgn.Program`` that the debug information of the images is added to."""
+
+    @property
+    def has_types(self) -> bool:
+        """Whether it has any types."""
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a program that is made now would know more than the last one."""
+
+    def make(self, has_memory: Callable[[], bool]) -> Any:
+        """A new program, with memory. Its reads fail while ``has_memory`` is false."""
+
+    def unknown(self, name: str) -> DebuggerError | None:
+        """The error for a variable whose type is not known; None: there is no such symbol."""

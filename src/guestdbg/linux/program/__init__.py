@@ -1,0 +1,14 @@
+"""The drgn program of a running kernel, which drgn's own helpers for Linux accept.
+
+source           ``KernelProgram``, which makes it
+vmcoreinfo_text  the vmcoreinfo that drgn is given, also before the kernel has made its own
+well_known       the types of variables that BTF does not have
+per_cpu          where the variables of each CPU are
+objects          variables, functions and constants by name
+symbols          symbols by name and address
+btf_cache        BTF that was parsed already
+"""
+
+from guestdbg.linux.program.source import KernelProgram
+
+__all__ = ["KernelProgram"]
