@@ -10,6 +10,7 @@ symbols          its variables, where kallsyms has none; vmcoreinfo
 kernel_symbols   its symbols as a source of the debugger's resolver
 btf              BTF, the kernel's own description of its types
 program          the drgn program of a running kernel
+state            what it does: tasks, log, modules, mounts, interrupts, pages
 running_address  where a kernel runs: its image in memory, KASLR
 relocation       the moment at which the kernel relocates itself
 kernel           ``Linux``, which brings all of this together
@@ -22,9 +23,11 @@ from guestdbg.linux.errors import (
     CorruptedGuestData,
     MissingKernelData,
     NoKernel,
+    NoSuchTask,
 )
 from guestdbg.linux.kallsyms import Kallsyms, KernelSymbol
 from guestdbg.linux.kernel import Linux, attach
+from guestdbg.linux.state import Interrupt, LogRecord, Module, Mount, Page, Records, Task
 from guestdbg.linux.symbols import VmcoreInfo
 
 __all__ = [
@@ -32,11 +35,19 @@ __all__ = [
     "BadKallsyms",
     "Btf",
     "CorruptedGuestData",
+    "Interrupt",
     "Kallsyms",
     "KernelSymbol",
     "Linux",
+    "LogRecord",
     "MissingKernelData",
+    "Module",
+    "Mount",
     "NoKernel",
+    "NoSuchTask",
+    "Page",
+    "Records",
+    "Task",
     "VmcoreInfo",
     "attach",
 ]

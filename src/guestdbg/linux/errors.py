@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from guestdbg.debugger.errors import DebuggerError
 
-__all__ = ["BadBtf", "BadKallsyms", "CorruptedGuestData", "MissingKernelData", "NoKernel"]
+__all__ = [
+    "BadBtf",
+    "BadKallsyms",
+    "CorruptedGuestData",
+    "MissingKernelData",
+    "NoKernel",
+    "NoSuchTask",
+]
 
 
 class BadBtf(DebuggerError):
@@ -26,3 +33,7 @@ class MissingKernelData(DebuggerError):
 
 class NoKernel(DebuggerError):
     """There is no arm64 Linux kernel in the guest's memory, or it cannot be found."""
+
+
+class NoSuchTask(DebuggerError):
+    """The guest has no task of that number, or the task has ended since it was looked at."""

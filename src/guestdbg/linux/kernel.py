@@ -7,7 +7,8 @@ import re
 import zlib
 from typing import Any
 
-from guestdbg.debugger import Guest, OutOfRegisters, Symbol
+from guestdbg.debugger import Cpu, Guest, InvalidLocation, OutOfRegisters, Symbol
+from guestdbg.debugger.validation import integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.linux.btf import Btf
 from guestdbg.linux.errors import BadKallsyms, MissingKernelData, NoKernel
@@ -17,6 +18,18 @@ from guestdbg.linux.memory import KernelMemory
 from guestdbg.linux.program import KernelProgram
 from guestdbg.linux.relocation import RelocationBreakpoint
 from guestdbg.linux.running_address import MAX_IMAGE, find_image, running_address
+from guestdbg.linux.state import (
+    Interrupt,
+    KernelState,
+    LogRecord,
+    Module,
+    Mount,
+    Page,
+    Records,
+    Task,
+)
+from guestdbg.linux.state.layouts import Layouts
+from guestdbg.linux.state.view import KernelView
 from guestdbg.linux.symbols import DataSymbols, VmcoreInfo
 from guestdbg.linux.symbols.vmcoreinfo import search
 from guestdbg.machine.loading import linux_image
@@ -27,6 +40,8 @@ log = logging.getLogger(__name__)
 
 #: Of a kernel whose header is overwritten.
 _UNKNOWN_SIZE = 64 << 20
+_VERSION = re.compile(rb"(Linux version [\x20-\x7e]+)\n")
+_BUILD = re.compile(rb"#\d+ ")
 _BANNER = re.compile(rb"Linux version ([\x21-\x7e]{1,64}) \(")
 
 
@@ -58,6 +73,8 @@ class Linux:
         self._checking = False
         self._relocation: RelocationBreakpoint | None = None
         self._vmcoreinfo: VmcoreInfo | None = None
+        self._state: KernelState | None = None
+        self._layouts: Layouts | None = None
         #: The kernel's virtual memory, whatever the vCPUs execute.
         self.memory = KernelMemory(
             guest,
@@ -80,7 +97,7 @@ class Linux:
         self._image = image
         self._checksum = zlib.crc32(image)
         self._release = None
-        self._size = None
+        self._size = self._layouts = None
         if linux_image.is_image(image):
             self._size = self._inside_memory(linux_image.parse(image).memory_size)
         self._symbols.forget()
@@ -242,6 +259,104 @@ class Linux:
             is_it = self._data_symbols.is_of_this_kernel
             self._vmcoreinfo = next((each for each in candidates if is_it(each)), None)
         return self._vmcoreinfo
+
+    # ---- state -------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> KernelState:
+        """What the kernel does now, read from its structures: see ``tasks`` and the like."""
+        if self._state is None:
+            self._state = KernelState(
+                KernelView(
+                    self._guest,
+                    self.memory,
+                    self._layouts_of_btf,
+                    self._symbols.named,
+                    lambda: self.vmcoreinfo,
+                    self._data_symbols.references,
+                )
+            )
+        return self._state
+
+    def _layouts_of_btf(self) -> Layouts:
+        if self._layouts is None:
+            self._layouts = Layouts(self.btf)
+        return self._layouts
+
+    @property
+    def version(self) -> str:
+        """The kernel's version, as /proc/version has it. Raises NoKernel."""
+        # There may be a second text, from before the kernel's build had a number and a time.
+        texts = _VERSION.findall(self.read_image())
+        found = next((text for text in texts if _BUILD.search(text)), texts[0] if texts else None)
+        if found is None:
+            raise NoKernel('the kernel has no text "Linux version"')
+        return str(found.decode("latin-1"))
+
+    @property
+    def command_line(self) -> str:
+        """The kernel's command line, as /proc/cmdline has it. Raises MissingKernelData."""
+        return self.state.command_line()
+
+    def dmesg(self) -> Records[LogRecord]:
+        """The records in the kernel's log, the oldest first. Raises MissingKernelData, BadBtf."""
+        return self.state.dmesg()
+
+    def tasks(self, *, threads: bool = False) -> Records[Task]:
+        """The processes, kernel threads among them; with ``threads`` all threads of each.
+
+        Raises MissingKernelData, BadBtf.
+        """
+        return self.state.tasks.all(threads)
+
+    def task(self, pid: int) -> Task:
+        """The task of that number. Raises NoSuchTask, MissingKernelData, BadBtf."""
+        return self.state.tasks.find(integer("pid", pid))
+
+    def current(self, vcpu: int | Cpu | None = None) -> Task:
+        """The task that a vCPU executes, or in which it handles an interrupt.
+
+        Args:
+            vcpu: its place in ``guest.vcpus``, or one of those; None: that which stopped last.
+
+        Raises NoSuchTask, MissingKernelData, BadBtf.
+        """
+        return self.state.tasks.current(self._place_of(vcpu))
+
+    def _place_of(self, vcpu: int | Cpu | None) -> int:
+        if vcpu is None:
+            return self._guest.execution.current
+        count = len(self._guest.vcpus)
+        place = vcpu if isinstance(vcpu, int) else self._guest.vcpus.index(vcpu)
+        if not 0 <= place < count:
+            raise InvalidLocation(f"there is no vCPU {place}: the guest has {count}")
+        return place
+
+    def modules(self) -> Records[Module]:
+        """The modules that are loaded, the newest first. Raises MissingKernelData, BadBtf."""
+        return self.state.modules()
+
+    def mounts(self, pid: int = 1) -> Records[Mount]:
+        """What is mounted in the namespace of a task. Raises NoSuchTask, MissingKernelData, BadBtf.
+
+        Args:
+            pid: the task; 1 is the first process.
+        """
+        return self.state.mounts(integer("pid", pid))
+
+    def interrupts(self) -> Records[Interrupt]:
+        """The interrupts that have a handler, with their counts. Raises MissingKernelData, BadBtf.
+
+        The kernel's own (IPIs) are among them.
+        """
+        return self.state.interrupts()
+
+    def page(self, physical: int) -> Page:
+        """The page that a guest-physical address is in: flags, counts, and who has it.
+
+        Raises InvalidLocation for an address without memory, MissingKernelData, BadBtf.
+        """
+        return self.state.page(integer("physical", physical))
 
     # ---- tables ------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Predicate
 from guestdbg.debugger.breakpoints.registry import PointRegistry
@@ -13,6 +13,8 @@ from guestdbg.debugger.program.resolver import Code
 from guestdbg.debugger.program.symbol_source import SymbolSource
 from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.target import Target
+from guestdbg.debugger.unwind.backtrace import Backtrace, check_limit
+from guestdbg.debugger.unwind.unwinder import Unwinder
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Reason, Stop
 from guestdbg.kvm import ExitMmio, GuestDebug, Vcpu
@@ -187,6 +189,19 @@ class Execution:
     def tasks_changed(self) -> None:
         """The tables of a ``TaskRestriction`` have changed."""
         self._points.tasks_changed()
+
+    def frames(
+        self, registers: list[int], pc: int, limit: int, read: Callable[[int, int], bytes]
+    ) -> Backtrace:
+        """The frames of a stack that no vCPU is on, at most ``limit``, from ``pc`` outwards.
+
+        ``registers`` are X0 to X30 and SP; ``read`` gives memory by virtual address, and raises
+        AddressError.
+        """
+        check_limit(limit)
+        info = self._target.info
+        unwinder = Unwinder(info.images, info.locate, read, info.sources)
+        return unwinder.frames(registers, pc, limit, info.locate(pc))
 
     # ---- guest-physical memory ---------------------------------------------------------------
 

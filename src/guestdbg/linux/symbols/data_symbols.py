@@ -145,7 +145,7 @@ class DataSymbols:
         kernel = self._kernel
         for symbol in kernel.kallsyms.named("vmcoreinfo_data"):
             yield kernel.address + symbol.offset
-        yield from self._references("vmcoreinfo_append_str")
+        yield from self.references("vmcoreinfo_append_str")
 
     def is_of_this_kernel(self, info: VmcoreInfo) -> bool:
         """Whether a vmcoreinfo has the addresses of this kernel, and is no copy of another's."""
@@ -157,7 +157,7 @@ class DataSymbols:
 
     # ---- from code ---------------------------------------------------------------------------
 
-    def _references(self, function: str) -> list[int]:
+    def references(self, function: str) -> list[int]:
         """The addresses that the code of a function of this name refers to."""
         kernel = self._kernel
         found: list[int] = []
@@ -177,7 +177,7 @@ class DataSymbols:
             functions, is_it = _REFERRED[name]
             try:
                 for function in functions:
-                    for address in self._references(function):
+                    for address in self.references(function):
                         if is_it(self._kernel.memory, address):
                             self._referred[name] = address - self._kernel.address
                             return self._referred[name]
