@@ -35,7 +35,9 @@ WHOLE = [(0, SIZE // 4096)]
 def fields(structure: str) -> list[str]:
     """The names of a struct's fields, in order."""
     text = (CPU / "core.pxd").read_text()
-    found = re.search(rf"^cdef struct {structure}:\n(.*?)\n(?=\S)", text, re.DOTALL | re.MULTILINE)
+    found = re.search(
+        rf"^cdef struct {structure}:[^\n]*\n(.*?)\n(?=\S)", text, re.DOTALL | re.MULTILINE
+    )
     assert found
     lines = [line.split("#")[0].rstrip() for line in found[1].splitlines()]
     return [re.sub(r"\[.*", "", line).split()[-1].lstrip("*") for line in lines if line.strip()]
@@ -186,16 +188,75 @@ def test_what_an_instruction_forwards_is_not_state() -> None:
     assert states[0] == states[1]
 
 
-def test_a_state_is_one_processors() -> None:
-    memory = PhysicalMemory()
-    one, other = Processor(memory), Processor(memory)
-    with pytest.raises(ValueError, match="another processor's"):
-        other.restore_state(one.save_state())
+def test_a_state_is_for_processors_that_are_alike() -> None:
+    one, like = Processor(PhysicalMemory()), Processor(PhysicalMemory())
+    one.set_x(3, 5)
+    like.restore_state(one.save_state())
+    assert bytes(like.save_state()) == bytes(one.save_state())
+    more = Processor(PhysicalMemory(), watchpoints=5)
+    with pytest.raises(ValueError, match=r"and 4 watchpoints, and this one has 6 \(2\) and 5"):
+        more.restore_state(one.save_state())
+    other_clock = Processor(PhysicalMemory(), clock="host")
+    with pytest.raises(ValueError, match="another clock"):
+        other_clock.restore_state(one.save_state())
     anything: Any = None
     with pytest.raises(TypeError):
         one.restore_state(anything)
     with pytest.raises(TypeError, match="save_state"):
         ProcessorState()
+
+
+def test_the_form_for_files_has_every_field_that_lasts() -> None:
+    """A field of struct Cpu is in the form for files (state_fields.pyx), or listed here."""
+    from guestdbg.cpu import state_fields
+
+    names = fields("Cpu")
+    caches = names[names.index("tlbs") : names.index("context")]
+    stays = {"hlt_exit", "kick", "programs"}
+    stays |= {"bp_checks", "n_bp_checks", "was_wvr", "was_wcr", "was_wp_live"}
+    stays |= {"ip", "tlb", "line_tlb", "unpriv_tlb", "jumps", "acc", "acc2", "tr_host"}
+    between_instructions = {"forwarded", "budget", "acc_len"}
+    of_the_processor = {"context", "clock_host"}
+    expected = set(names) - {*caches, *stays, *between_instructions, *of_the_processor}
+    parts = {"gic": fields("Gic"), "vtimer": fields("Timer"), "ptimer": fields("Timer")}
+    flat = {f"{name}.{part}" for name, of in parts.items() for part in of}
+    assert set(state_fields.names) == expected - set(parts) | flat
+    assert len(set(state_fields.names)) == len(state_fields.names)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_state_goes_through_its_form_for_files(seed: int) -> None:
+    guest = Guest(seed)
+    for _ in range(10):
+        guest_run(guest, random.Random(seed))
+    state = guest.p.save_state()
+    twin = Guest(seed).p
+    twin.restore_state(twin.parse_state(state.serialize()))
+    assert twin.save_state().serialize() == state.serialize()
+
+
+def test_damaged_states_are_refused() -> None:
+    p = Processor(PhysicalMemory())
+    data = p.save_state().serialize()
+    with pytest.raises(ValueError, match="version 2; 1 is known"):
+        p.parse_state(b"\2\0" + data[2:])
+    with pytest.raises(ValueError, match="more bytes"):
+        p.parse_state(data + b"x")
+    with pytest.raises(ValueError, match="no field"):
+        p.parse_state(data.replace(b"\5vbar_", b"\5vbaz_").replace(b"vbar_el1", b"vbaz_el1"))
+    for length in (0, 3, 10, 1000, len(data) - 1):
+        with pytest.raises(ValueError, match="truncated"):
+            p.parse_state(data[:length])
+    for name, size, value, words in (
+        (b"el", 4, 2, "el of the processor is 0x2; it is 1 at most"),
+        (b"undef_count", 4, 33, "it is 32 at most"),
+        (b"nbrp", 4, 16, "another processor: nbrp is 0x10 there, and 0x6 here"),
+        (b"dczid_el0", 8, 15, "another processor: dczid_el0"),
+    ):
+        at = data.index(bytes((len(name),)) + name) + 1 + len(name) + 2
+        bad = data[:at] + value.to_bytes(size, "little") + data[at + size :]
+        with pytest.raises(ValueError, match=words):
+            p.parse_state(bad)
 
 
 def test_a_kick_and_programs_are_not_the_guests() -> None:

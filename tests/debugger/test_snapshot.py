@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 
 import pytest
@@ -226,9 +227,60 @@ def test_not_from_within_a_handler(start: Load) -> None:
     assert guest.cpu.pc == stop.pc
 
 
+def rest_of(guest: Guest, output: bytearray) -> tuple[object, ...]:
+    """Run to the end; all that a run leaves behind."""
+    printed = len(output)
+    stop = guest.run(max_instructions=3_000_000)
+    memory = hashlib.sha256(b"".join(region.buffer[:] for region in guest.board.memory)).digest()
+    counts = [vcpu.instructions for vcpu in guest.board.vcpus]  # type: ignore[attr-defined]
+    registers = [(*cpu.x, cpu.pc, cpu.pstate) for cpu in guest.vcpus]
+    return stop.reason, stop.detail, bytes(output[printed:]), memory, counts, registers
+
+
+@pytest.mark.parametrize(("name", "vcpus"), [("queue", 1), ("mmu", 1), ("smp", 2), ("flood", 1)])
+def test_a_twin_goes_on_as_the_guest_does(start: Load, name: str, vcpus: int) -> None:
+    """With points in the one and none in the other; the twin has only been loaded."""
+    outputs = bytearray(), bytearray()
+    one = start(name, vcpus=vcpus, console=outputs[0].extend)
+    twin = start(name, vcpus=vcpus, console=outputs[1].extend)
+    breakpoint_ = one.break_("main", kind="hardware" if name == "mmu" else "software")
+    one.run(max_instructions=100_000)
+    breakpoint_.delete()
+    one.run(max_instructions=7777)
+    snapshot = one.snapshot()
+    expected = rest_of(one, outputs[0])
+    twin.restore(snapshot)
+    assert rest_of(twin, outputs[1]) == expected
+    twin.restore(snapshot)
+    shared = twin.snapshot()
+    assert shared.board.vm.own_memory_size == 0
+    one.restore(shared)
+    assert rest_of(one, outputs[0]) == expected
+
+
+def test_the_software_breakpoints_of_another_guest_are_not_there(start: Load) -> None:
+    one, twin = start("queue"), start("queue")
+    one.break_("main", kind="software")
+    assert one.run().reason == "hit"
+    plain = bytes(twin.board.ram.buffer)
+    twin.restore(one.snapshot())
+    assert twin.cpu.pc == one.cpu.pc
+    at = twin.translate(twin.cpu.pc) - twin.board.ram.base
+    assert twin.board.ram.buffer[at : at + 4] == plain[at : at + 4]
+
+
+def test_a_guest_that_has_ended_in_another(start: Load) -> None:
+    one, twin = start("hello"), start("hello")
+    stop = one.run()
+    twin.restore(one.snapshot())
+    ended = twin.run()
+    assert (ended.reason, ended.detail) == (stop.reason, stop.detail) == ("exit", stop.detail)
+    assert ended.cpu is twin.vcpus[0]
+
+
 def test_what_is_refused(start: Load) -> None:
-    one, other = start("hello"), start("hello")
-    with pytest.raises(BadSnapshot, match="another guest"):
+    one, other = start("hello"), start("hello", vcpus=2)
+    with pytest.raises(BadSnapshot, match="differs in its vCPUs: 2 there, 1 here"):
         one.restore(other.snapshot())
     snapshot = one.snapshot()
     one.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestdbg.kvm import ExitIntr, KvmError, SupportsInstructionLimit, open_kvm
-from guestdbg.machine import Board, Console, MachineError, Pl011, load
+from guestdbg.kvm import ExitIntr, SupportsInstructionLimit, open_kvm
+from guestdbg.machine import Board, Console, DriveSpec, MachineError, Pl011, load
 from tests.machine.guests import EXAMPLES
 
 from .fakes import FakeKvm
@@ -142,12 +143,26 @@ def test_examples_go_on_as_they_did(name: str, vcpus: int) -> None:
 
 
 def test_snapshots_of_other_boards_are_refused(tmp_path: Path) -> None:
-    with open_kvm("soft") as kvm, Board(kvm) as one, Board(kvm) as other:
-        with pytest.raises(MachineError, match="another board"):
-            one.restore(other.snapshot())
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(4096))
+    with open_kvm("soft") as kvm, Board(kvm, drives=[DriveSpec(disk, overlay=True)]) as one:
+        for options, words in (
+            ({}, "devices: virtio-blk of 0x200 bytes at 0xa000000"),
+            ({"drives": [DriveSpec(disk, readonly=True)]}, "devices: .*overlay.*read-only"),
+            ({"memory_size": 64 << 20}, "memory: RAM of 0x8000000"),
+            ({"gic": 2}, "interrupt controller: GICv3 there, GICv2 here"),
+            ({"vcpus": 2}, "vCPUs: 1 there, 2 here"),
+            ({"rtc": 7}, "time of day: 1735689600 there, 7 here"),
+        ):
+            same: dict[str, Any] = {"drives": [DriveSpec(disk, overlay=True)]}
+            with Board(kvm, **(same if options else {}) | options) as other:
+                before = other.snapshot()
+                with pytest.raises(MachineError, match=words):
+                    other.restore(one.snapshot())
+                other.restore(before)
         snapshot = one.snapshot()
         one.map_flash()
-        with pytest.raises(KvmError, match=r"slot 1 is .* and was not there"):
+        with pytest.raises(MachineError, match="memory: nothing else there, flash of 0x8000000"):
             one.restore(snapshot)
 
 

@@ -29,6 +29,7 @@ memory               the physical memory of a VM
 dirty_pages          which pages of it were written
 page_store           the contents of guest memory in snapshots
 state                the whole state of a processor, for snapshots
+state_fields         the same field by field, for files
 hit_program_objects  hit programs as Python objects
 processor_binding    the processor as a Python object
 identification       the identification registers of a processor model

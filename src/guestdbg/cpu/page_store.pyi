@@ -18,6 +18,11 @@ class Pages:
         before: Pages | None = None,
         only: bool = False,
     ) -> None: ...
+    @staticmethod
+    def over(buffer: Any, runs: Sequence[tuple[int, int]]) -> Pages:
+        """These pages of a buffer, not copied: it is kept, and must never change again."""
+    def numbers(self) -> list[tuple[int, int]]: ...  # (first page, pages) that are kept
+    def contents(self, start: int, count: int) -> bytes: ...  # of kept pages, by their place
     def __len__(self) -> int: ...  # pages kept
     @property
     def length(self) -> int: ...  # of the buffer, in pages

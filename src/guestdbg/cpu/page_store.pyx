@@ -6,6 +6,8 @@ Consecutive snapshots share the pages that did not change between them.
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport malloc, realloc, free
 from libc.string cimport memcmp, memcpy, memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
 
 cdef extern from *:
@@ -33,7 +35,8 @@ memset(zeros, 0, PAGE)
 
 cdef struct Page:
     int64_t users          # that hold it; only accessed under the GIL
-    uint8_t data[4096]
+    const uint8_t* data    # 4096 bytes, which follow this struct if nobody else owns them
+    void* owner            # the object that they belong to, referenced; NULL: nobody else
 
 cdef struct Kept:
     uint64_t number        # of the page, counted from the start of the buffer
@@ -100,11 +103,13 @@ cdef class Pages:
             self.kept = more
             self.room = 2 * self.room + 64
         if shared == NULL:
-            shared = <Page*>malloc(sizeof(Page))
+            shared = <Page*>malloc(sizeof(Page) + PAGE)
             if shared == NULL:
                 raise MemoryError
             shared.users = 0
-            memcpy(shared.data, at, PAGE)
+            shared.owner = NULL
+            shared.data = <const uint8_t*>shared + sizeof(Page)
+            memcpy(<uint8_t*>shared + sizeof(Page), at, PAGE)
         shared.users += 1
         self.kept[self.count].number = number
         self.kept[self.count].page = shared
@@ -116,8 +121,58 @@ cdef class Pages:
         for k in range(self.count):
             self.kept[k].page.users -= 1
             if self.kept[k].page.users == 0:
+                if self.kept[k].page.owner != NULL:
+                    Py_DECREF(<object>self.kept[k].page.owner)
                 free(self.kept[k].page)
         free(self.kept)
+
+    @staticmethod
+    def over(buffer, runs):
+        """Pages that are not copied: these pages of a buffer, whose contents never change from now on."""
+        cdef Pages pages = Pages.__new__(Pages, b"", ())
+        cdef object owner = memoryview(buffer)     # while it exists, the buffer stays where it is
+        cdef Py_buffer view
+        cdef const uint8_t* start
+        cdef uint64_t n, first, count
+        cdef Page* page
+        PyObject_GetBuffer(owner, &view, PyBUF_SIMPLE)
+        start = <const uint8_t*>view.buf
+        PyBuffer_Release(&view)
+        pages.length = pages.whole_pages(owner.nbytes)
+        for first, count in checked(runs, pages.length):
+            for n in range(first, first + count):
+                page = <Page*>malloc(sizeof(Page))
+                if page == NULL:
+                    raise MemoryError
+                page.users = 0
+                page.data = start + n * PAGE
+                page.owner = <void*>owner
+                Py_INCREF(owner)
+                try:
+                    pages.add(n, NULL, page)
+                except MemoryError:
+                    Py_DECREF(owner)
+                    free(page)
+                    raise
+        return pages
+
+    def numbers(self):
+        """[(first page, pages)] that are kept."""
+        cdef uint64_t k
+        runs = []
+        for k in range(self.count):
+            note(runs, self.kept[k].number)
+        return runs
+
+    def contents(self, uint64_t start, uint64_t count):
+        """The bytes of `count` kept pages, from the one in place `start` on."""
+        cdef uint64_t k
+        if start > self.count or count > self.count - start:
+            raise ValueError(f"{count} pages from place {start} on: there are {self.count}")
+        data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(count * PAGE))
+        for k in range(count):
+            memcpy(PyBytes_AS_STRING(data) + k * PAGE, self.kept[start + k].page.data, PAGE)
+        return data
 
     def __len__(self):
         """How many pages are kept."""

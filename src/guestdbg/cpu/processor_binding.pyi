@@ -144,8 +144,9 @@ class Processor:
     def reset(self) -> None: ...
     def save_state(self) -> ProcessorState:
         """Everything that the guest, its EL2 or time can observe. The TLBs are empty afterwards."""
+    def parse_state(self, data: bytes) -> ProcessorState: ...  # of serialize(); ValueError
     def restore_state(self, state: ProcessorState, ticks: int = 0) -> None:
-        """Restore the state of save_state(); ValueError: it is another processor's.
+        """Restore the state of save_state(); ValueError: of a processor unlike this.
 
         ticks: how far the host's clock has advanced since, with clock="host".
         """

@@ -15,7 +15,7 @@ from guestdbg.cpu.gic.interface cimport gic_reset, gic_set_list_register, gic_up
 from guestdbg.cpu.fp.host_control cimport begin_host_arithmetic, end_host_arithmetic
 from guestdbg.cpu.memory cimport PhysicalMemory
 from guestdbg.cpu.hit_program_objects cimport HitPrograms
-from guestdbg.cpu.state cimport ProcessorState, put_state, state_of
+from guestdbg.cpu.state cimport ProcessorState, difference, parsed_state, put_state, state_of
 from guestdbg.cpu.tlb cimport regime_changed, tables_filtered, tlb_flush, tlb_free, tlb_new
 from guestdbg.cpu.timer cimport counter, timer_output, timer_ticks
 from guestdbg.cpu.sysreg cimport (
@@ -130,17 +130,25 @@ cdef class Processor:
         The TLBs are empty afterwards, as they are after restore_state(). So a run from here and a run
         after restoring are equal, even if the guest changes its tables without a TLBI.
         """
-        return state_of(self.c, self)
+        return state_of(self.c)
 
     def restore_state(self, ProcessorState state not None, uint64_t ticks=0):
         """Restore the state of save_state(). ticks: how far the host's clock has advanced since, with
         clock="host".
 
-        Raises ValueError for the state of another processor.
+        It may be the state of another processor, which is like this one. Raises ValueError otherwise.
         """
-        if state.owner is not self:
-            raise ValueError("the state is another processor's")
+        other = difference(self.c, state)
+        if other is not None:
+            raise ValueError(f"the state is of another kind of processor: {other}")
         put_state(self.c, state, ticks)
+
+    def parse_state(self, bytes data not None):
+        """The state that ProcessorState.serialize() gave, for restore_state().
+
+        Raises ValueError: it is damaged, of another version, or of a processor unlike this one.
+        """
+        return parsed_state(self.c, data)
 
     # ---- registers ----------------------------------------------------------------------------
 

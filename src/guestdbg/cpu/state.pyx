@@ -3,10 +3,12 @@
 
 It is the whole of struct Cpu except the caches, so no field can be forgotten.
 """
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.debug cimport dbg_changed
+from guestdbg.cpu.state_fields cimport parse_into, serialized
 from guestdbg.cpu.tlb cimport regime_changed, tlb_flush
 
 
@@ -65,6 +67,62 @@ cdef class ProcessorState:
         """The bytes, to compare states: equal if both executed the same and left the same state."""
         return self.data
 
+    def serialize(self):
+        """The state in a form for files: by the names of its fields, with a version (state_fields.pyx)."""
+        cdef Cpu* whole = <Cpu*>calloc(1, sizeof(Cpu))
+        if whole == NULL:
+            raise MemoryError
+        try:
+            unpack(whole, self.data)
+            return serialized(whole)
+        finally:
+            free(whole)
+
+
+cdef ProcessorState parsed_state(const Cpu* own, bytes data):
+    cdef ProcessorState state = ProcessorState.__new__(ProcessorState)
+    cdef Cpu* whole = <Cpu*>calloc(1, sizeof(Cpu))
+    if whole == NULL:
+        raise MemoryError
+    try:
+        parse_into(whole, own, data)
+        whole.clock_host = own.clock_host
+        state.data = pack(whole)
+    finally:
+        free(whole)
+    return state
+
+
+cdef bytes pack(const Cpu* c):
+    """The struct without its caches."""
+    cdef Py_ssize_t first = <const char*>c.tlbs - <const char*>c            # up to the caches
+    cdef Py_ssize_t after = <const char*>&c.context - <const char*>c        # and from after them
+    cdef bytes data = PyBytes_FromStringAndSize(NULL, first + <Py_ssize_t>sizeof(Cpu) - after)
+    memcpy(PyBytes_AS_STRING(data), c, first)
+    memcpy(PyBytes_AS_STRING(data) + first, <const char*>c + after, sizeof(Cpu) - after)
+    return data
+
+
+cdef void unpack(Cpu* c, bytes data) noexcept:
+    """What pack() left out is not changed."""
+    cdef Py_ssize_t first = <char*>c.tlbs - <char*>c
+    cdef Py_ssize_t after = <char*>&c.context - <char*>c
+    memcpy(c, PyBytes_AS_STRING(data), first)
+    memcpy(<char*>c + after, PyBytes_AS_STRING(data) + first, sizeof(Cpu) - after)
+
+
+cdef str difference(const Cpu* own, ProcessorState state):
+    """How the processor that a state is of differs from this one in what does not change; None: not at all."""
+    cdef const Cpu* was = <const Cpu*>PyBytes_AS_STRING(state.data)     # these lie before the caches
+    cdef Py_ssize_t clock = <const char*>&own.clock_host - <const char*>&own.context
+    clock += <const char*>own.tlbs - <const char*>own
+    if (was.nbrp, was.nwrp, was.nctx) != (own.nbrp, own.nwrp, own.nctx):
+        return (f"it has {was.nbrp} breakpoints ({was.nctx} context-aware) and {was.nwrp} watchpoints, and this "
+                f"one has {own.nbrp} ({own.nctx}) and {own.nwrp}")
+    if memcmp(PyBytes_AS_STRING(state.data) + clock, &own.clock_host, sizeof(own.clock_host)):
+        return "its time follows another clock"
+    return None
+
 
 cdef struct Features:
     # What decoding depends on.
@@ -76,35 +134,58 @@ cdef void features_of(const Cpu* c, Features* f) noexcept:
                 c.id_aa64mmfr1, c.id_aa64mmfr2, c.gic.version, c.gic.list_registers]
 
 
-cdef ProcessorState state_of(Cpu* c, object owner):
+cdef ProcessorState state_of(Cpu* c):
     cdef Held none
     cdef ProcessorState state = ProcessorState.__new__(ProcessorState)
-    cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)         # up to the caches
-    cdef uint64_t after = <uint64_t>(<char*>&c.context - <char*>c)    # and from after them
     tlb_flush(c)
     # Between runs only their difference matters. Normalized, so that where a run was interrupted does not
     # show.
     c.end_count -= <uint64_t>c.budget
     c.budget = 0
-    state.owner = owner
-    state.data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(first + sizeof(Cpu) - after))
-    memcpy(PyBytes_AS_STRING(state.data), c, first)
-    memcpy(PyBytes_AS_STRING(state.data) + first, <char*>c + after, sizeof(Cpu) - after)
+    state.data = pack(c)
     memset(&none, 0, sizeof(none))
     restore_held(<Cpu*>PyBytes_AS_STRING(state.data), &none)
+    # The fields of the exclusive monitor lie before the caches.
+    monitor_to_guest(c.phys, <Cpu*>PyBytes_AS_STRING(state.data))
     return state
+
+
+# The exclusive monitor has a host address (mem_sync_slow.pyx). A state has the guest-physical address
+# instead: the memory of another machine is elsewhere.
+
+cdef void monitor_to_guest(const Phys* memory, Cpu* c) noexcept:
+    cdef const Region* r
+    cdef int k
+    if c.ex_open:
+        for k in range(memory.count):
+            r = &memory.regions[k]
+            if <uint64_t>r.host <= c.ex_pa < <uint64_t>r.host + r.size:
+                c.ex_pa = r.gpa + (c.ex_pa - <uint64_t>r.host)
+                return
+    c.ex_open = 0
+    c.ex_pa = 0
+
+
+cdef void monitor_to_host(const Phys* memory, Cpu* c) noexcept:
+    cdef const Region* r
+    cdef int k
+    if c.ex_open:
+        for k in range(memory.count):
+            r = &memory.regions[k]
+            if r.gpa <= c.ex_pa < r.gpa + r.size:
+                c.ex_pa = <uint64_t>r.host + (c.ex_pa - r.gpa)
+                return
+    c.ex_open = 0
 
 
 cdef void put_state(Cpu* c, ProcessorState state, uint64_t ticks) noexcept:
     cdef Held held
     cdef Features was
     cdef Features now
-    cdef uint64_t first = <uint64_t>(<char*>c.tlbs - <char*>c)
-    cdef uint64_t after = <uint64_t>(<char*>&c.context - <char*>c)
     features_of(c, &was)
     save_held(c, &held)
-    memcpy(c, PyBytes_AS_STRING(state.data), first)
-    memcpy(<char*>c + after, PyBytes_AS_STRING(state.data) + first, sizeof(Cpu) - after)
+    unpack(c, state.data)
+    monitor_to_host(c.phys, c)
     restore_held(c, &held)
     features_of(c, &now)
     if memcmp(&was, &now, sizeof(was)):

@@ -428,8 +428,9 @@ class Guest(PointMethods, IntegerAccess, Closing):
         """Put the guest back to where it was: it goes on from there as it did then.
 
         The points stay as they are now, with their counts, and so do symbols and printed output.
-        Snapshots can be restored in any order, and as often as needed. Raises BadSnapshot for a
-        snapshot of another guest, and Unsupported and GuestBusy as ``snapshot`` does.
+        Snapshots can be restored in any order, and as often as needed, also to another guest on a
+        board that is like this one: made with the same arguments. Raises BadSnapshot for a snapshot
+        of a board that differs, saying in what, and Unsupported and GuestBusy as ``snapshot`` does.
         """
         self._check_open()
         self._guard.check_stopped("only a stopped guest can be restored")

@@ -6,7 +6,8 @@ with their counts, and are armed over the state that is restored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from errno import EINVAL
 
 from guestdbg.debugger.errors import BadSnapshot, Unsupported
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
@@ -14,8 +15,8 @@ from guestdbg.debugger.execution.scheduler import Scheduler
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.debugger.vcpu.stop import Stop
-from guestdbg.kvm import SupportsSnapshots
-from guestdbg.machine import NO_SNAPSHOTS, BoardSnapshot
+from guestdbg.kvm import KvmError, SupportsSnapshots
+from guestdbg.machine import NO_SNAPSHOTS, BoardSnapshot, MachineError
 
 __all__ = ["GuestSnapshot", "Snapshots"]
 
@@ -24,8 +25,10 @@ __all__ = ["GuestSnapshot", "Snapshots"]
 class GuestSnapshot:
     """A guest as it was at one time, of ``guest.snapshot()``.
 
+    It can be restored to that guest, and to every guest on a board that is like its board.
+
     Attributes:
-        target: the guest under the debugger: it can be restored there only.
+        taken_by: the guest that it was taken of; None: it comes from a file.
         board: the part of it that is the guest's: vCPUs, memory, devices.
         resume_states: what each vCPU had to remember from its last stop.
         current: the place of the vCPU that had stopped last.
@@ -34,7 +37,7 @@ class GuestSnapshot:
             guest-physical address.
     """
 
-    target: Target
+    taken_by: Target | None
     board: BoardSnapshot
     resume_states: tuple[ResumeState, ...]
     current: int
@@ -78,22 +81,37 @@ class Snapshots:
         )
 
     def restore(self, snapshot: GuestSnapshot) -> None:
-        """Put the guest back. Raises BadSnapshot for a snapshot of another guest."""
+        """Put the guest back. Raises BadSnapshot for a snapshot that is not for this board."""
         self._check_supported()
         target = self._target
         if not isinstance(snapshot, GuestSnapshot):
             raise BadSnapshot(f"{snapshot!r} is no snapshot: snapshot() makes them")
-        if snapshot.target is not target:
-            raise BadSnapshot("the snapshot is of another guest: it can only be restored there")
-        target.board.restore(snapshot.board)
+        try:
+            target.board.restore(snapshot.board)
+        except MachineError as error:
+            raise BadSnapshot(str(error)) from error
+        except KvmError as error:
+            if error.errno != EINVAL:
+                raise
+            raise BadSnapshot(error.text) from error
         target.memory.restored(snapshot.under_breakpoints)
         if target.vector_catch is not None:
             target.vector_catch.replaced(target.powered_off())
         self._scheduler.select(snapshot.current)
-        self._guard.ended = snapshot.ended
+        # What another guest remembered of its points and hits means nothing here. A vCPU that was
+        # running over an exclusive sequence for their sake just goes on: no guest sees that.
+        own = snapshot.taken_by is target
+        self._guard.ended = snapshot.ended if own else self._own_stop(snapshot.ended)
         for vcpu, state in zip(self._scheduler.vcpus, snapshot.resume_states, strict=True):
-            vcpu.restore(state)
+            vcpu.restore(state if own else replace(state, sequence=None, device_hits=[]))
         target.info.refresh_sources(reloaded=False)
+
+    def _own_stop(self, stop: Stop | None) -> Stop | None:
+        """The Stop of another guest as one of this guest."""
+        if stop is None:
+            return None
+        vcpus = [vcpu.cpu for vcpu in self._scheduler.vcpus]
+        return replace(stop, cpu=next(cpu for cpu in vcpus if cpu.id == stop.cpu.id), hits=())
 
     def _check_supported(self) -> None:
         if not isinstance(self._target.board.vm, SupportsSnapshots):

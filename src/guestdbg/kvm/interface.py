@@ -482,9 +482,10 @@ class SupportsSnapshots(Protocol):
     def restore(self, snapshot: Snapshot) -> None:
         """Give the machine the state of ``snapshot``: from here it runs as it ran from there.
 
-        Between runs only.
+        Between runs only. The snapshot may be of another machine with the same provider options,
+        vCPUs, interrupt controller and memory slots (addresses, sizes and flags).
 
         Raises:
-            KvmError: EBUSY and EBADF as above; EINVAL: the snapshot is of another machine, or the
-                vCPUs or memory slots are not the same as then. Nothing has changed then.
+            KvmError: EBUSY and EBADF as above; EINVAL: these are not the same; the text says what
+                differs. Nothing has changed then.
         """

@@ -80,6 +80,7 @@ from guestdbg.machine.layout import (
 )
 from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.position import Position
+from guestdbg.machine.shape import board_shape, check_shape
 from guestdbg.machine.usernet import NetSpec
 from guestdbg.machine.virtio.backend import Backend
 from guestdbg.machine.virtio.devices import Drives, connect, empty_transports, open_backends
@@ -114,18 +115,23 @@ _DESCRIBED = (
 class BoardSnapshot:
     """The state of a board at one time, from ``Board.snapshot``.
 
+    It belongs to no board: every board of the same ``shape`` can be given this state.
+
     Attributes:
+        shape: what the board is: see ``Board.shape``.
         vm: the provider's part, with the vCPUs, memory and the interrupt controller. It knows how
             much memory it takes.
         devices: the states of the board's devices, in the order of their addresses; None for one
             without state.
+        clock: the start of the board's time of day, if it was read already.
         turn, vcpu: of the board's position.
     """
 
-    board: Board
+    shape: dict[str, object]
     vm: Snapshot
     devices: tuple[object, ...]
     console: ConsoleState
+    clock: int | None
     turn: int
     vcpu: int
 
@@ -174,6 +180,7 @@ class Board(Closing):
             ``map_flash``. ``bus.devices`` has all devices.
         gic: the interrupt controller, or None.
         inputs: the way in for everything that comes from outside.
+        clock: the board's time of day.
         rtc, gpio, fw_cfg: the PL031, the PL061 with the power button, and fw_cfg.
         virtio: the virtio devices, each at a transport of its own.
         before_dma, on_dma: called with (device, address, length) before and after a device writes
@@ -265,8 +272,8 @@ class Board(Closing):
         self.console.feed(typed)
         self.uart = Pl011(self.console, on_interrupt=self.interrupt(UART_SPI))
         self._rtc_port = self.inputs.connect("rtc", lambda data: self.rtc.poll())
-        clock = BoardClock(rtc, lambda: self._turn_vcpu, self._rtc_port)
-        self.rtc = Pl031(clock, set_level=self.interrupt(RTC_SPI))
+        self.clock = BoardClock(rtc, lambda: self._turn_vcpu, self._rtc_port)
+        self.rtc = Pl031(self.clock, set_level=self.interrupt(RTC_SPI))
         self._power_port = self.inputs.connect("power", lambda data: self.gpio.press())
         self.gpio = Pl061(set_level=self.interrupt(GPIO_SPI))
         self.fw_cfg = FwCfg(self.memory, ram_size=self.memory_size, vcpus=len(self.vcpus))
@@ -570,10 +577,11 @@ class Board(Closing):
             for device in self.bus.devices
         )
         return BoardSnapshot(
-            self,
+            self.shape(),
             vm.snapshot(),
             devices,
             self.console.snapshot(),
+            self.clock.base,
             self._turn,
             self.vcpus.index(self._turn_vcpu),
         )
@@ -581,19 +589,20 @@ class Board(Closing):
     def restore(self, snapshot: BoardSnapshot) -> None:
         """Return to the state of ``snapshot``. Console output since then is not taken back.
 
-        Inputs that were posted and not delivered are dropped, and a replay ends.
+        The snapshot may be of another board of the same ``shape``. The files of its drives must
+        have the same contents. Inputs that were posted and not delivered are dropped, and a replay
+        ends.
 
         Raises:
-            MachineError: a snapshot of another board, or a provider without snapshots.
-            KvmError: EBUSY while a vCPU runs; EINVAL if memory was mapped after the snapshot.
+            MachineError: a snapshot of a board that is not like this one (the text says what
+                differs), or a provider without snapshots.
+            KvmError: EBUSY while a vCPU runs; EINVAL if the machines differ (their processors,
+                their memory slots).
         """
         vm = self._snapshots()
-        if snapshot.board is not self:
-            raise MachineError(
-                "the snapshot is of another board: it can only be restored on that one"
-            )
+        check_shape(snapshot.shape, self.shape())
         self.console.flush()
-        if self._flash is not None and len(snapshot.devices) == len(self.bus.devices):
+        if self._flash is not None:
             # Whether a bank is memory now must be as it was before the memory is restored.
             for device, state in zip(self.bus.devices, snapshot.devices, strict=True):
                 if isinstance(device, CfiFlash) and isinstance(state, CfiFlashState):
@@ -606,6 +615,12 @@ class Board(Closing):
             if isinstance(device, SupportsState):
                 device.restore(state)
         self.console.restore(snapshot.console)
+        self.clock.base = snapshot.clock
+        self._started = True
+
+    def shape(self) -> dict[str, object]:
+        """What the board is, as numbers and text: a snapshot can be restored on boards like it."""
+        return board_shape(self.memory, self.bus, self.gic, len(self.vcpus), self.clock.start)
 
     def _snapshots(self) -> SupportsSnapshots:
         if not isinstance(self.vm, SupportsSnapshots):

@@ -34,6 +34,11 @@ class BoardClock:
             ``RTC_START`` if the time is the guest's, otherwise ``"host"``.
         vcpu: gives the vCPU that runs.
 
+    Attributes:
+        start: the time at which the board starts; None: it is the host's.
+        base: what is added to the time that passes, of the guest or of the host. None: not known
+            yet.
+
     Raises:
         MachineError: no such ``start``.
     """
@@ -50,16 +55,15 @@ class BoardClock:
         self._of_guest = isinstance(vcpu(), SupportsCounterFrequency)
         if start == "auto":
             start = RTC_START if self._of_guest else "host"
-        self._start = start if isinstance(start, int) else None
-        #: What is added to the time that passes, of the guest or of the host. None: not known yet.
-        self._base = self._start if self._of_guest else None
+        self.start = start if isinstance(start, int) else None
+        self.base = self.start if self._of_guest else None
 
     def __call__(self) -> int:
         passed = self._passed()
-        if self._base is None:
-            start = self._sample() if self._start is None else self._start
-            self._base = start - passed
-        return self._base + passed
+        if self.base is None:
+            start = self._sample() if self.start is None else self.start
+            self.base = start - passed
+        return self.base + passed
 
     def _passed(self) -> int:
         vcpu = self._vcpu()

@@ -46,6 +46,11 @@ class ProcessorModel:
         self.ipa_limit = ipa_limit(self.template)
         self.target = target(self.template)
 
+    @property
+    def debug_registers(self) -> tuple[int, int, int]:
+        """How many breakpoints, context-aware ones among them, and watchpoints they have."""
+        return self._breakpoints, self._context_aware, self._watchpoints
+
     def new_processor(self, memory: PhysicalMemory, mpidr: int) -> Processor:
         """A processor on ``memory`` whose MPIDR_EL1 reads ``mpidr``."""
         return Processor(

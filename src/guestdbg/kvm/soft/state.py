@@ -297,6 +297,8 @@ class VmState(Vm):
         paused: the extension SupportsPausedVcpus.
         on_undefined: the extension SupportsUndefinedInstructions.
         latest_snapshot: the snapshot last taken or restored; the next one shares pages with it.
+        private_memory: by slot, its buffer's host address and length, and whether the host can
+            have its pages back.
         snapshot_readers: the pages written since, by slot; only with ``reports_writes``.
         reports_writes: the extension SupportsDirtyPages.
         has_run: a vCPU has run, so what describes the processor can no longer be changed.
@@ -330,6 +332,7 @@ class VmState(Vm):
         self.slots: dict[int, Slot] = {}
         self.latest_snapshot: weakref.ref[Snapshot] | None = None
         self.snapshot_readers: dict[int, DirtyPages] = {}
+        self.private_memory: dict[int, tuple[tuple[int, int], bool]] = {}
         self.reports_writes = False
         self.closed = False
         self.on_undefined: Callable[[Vcpu, int, int], object] | None = None

@@ -104,6 +104,7 @@ class SoftVm(VmState):
             with self.stopped():
                 self.phys.unmap(slot)
             self.dirty_logs.pop(slot, None)
+            self.private_memory.pop(slot, None)
             del self.slots[slot]
             return
         new = self._checked(slot, guest_phys_addr, memory, flags)
@@ -161,6 +162,7 @@ class SoftVm(VmState):
                     log.collect()
                 if old is not None:
                     self.phys.unmap(slot)
+                    self.private_memory.pop(slot, None)
                 self.phys.map(slot, new.start, new.memory, bool(new.flags & KVM_MEM_READONLY))
                 if log is not None:
                     log.move(self.phys, slot)

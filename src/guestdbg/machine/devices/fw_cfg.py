@@ -55,11 +55,16 @@ class Key:
 
 
 class FwCfgState(NamedTuple):
-    """The state of the device: see ``FwCfg.snapshot``."""
+    """The state of the device: see ``FwCfg.snapshot``.
+
+    ``items`` are the data by key, ``files`` the keys by name.
+    """
 
     key: int
     offset: int
     dma_high: int
+    items: tuple[tuple[int, bytes], ...]
+    files: tuple[tuple[str, int], ...]
 
 
 class FwCfg:
@@ -146,12 +151,19 @@ class FwCfg:
         return (Node(f"fw-cfg@{self.base:x}", properties),)
 
     def snapshot(self) -> FwCfgState:
-        """What is selected, and how much of it was read. The items are no state."""
-        return FwCfgState(self._key, self._offset, self._dma_high)
+        """The items, what is selected, and how much of it was read."""
+        return FwCfgState(
+            self._key,
+            self._offset,
+            self._dma_high,
+            tuple(self._items.items()),
+            tuple(self._files.items()),
+        )
 
     def restore(self, state: FwCfgState) -> None:
         """Return to the state of ``snapshot``."""
-        self._key, self._offset, self._dma_high = state
+        self._key, self._offset, self._dma_high = state[:3]
+        self._items, self._files = dict(state.items), dict(state.files)
 
     def read(self, offset: int, size: int) -> int:
         if offset < _DATA_END:

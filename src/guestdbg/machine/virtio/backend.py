@@ -64,6 +64,9 @@ class Backend(Protocol):
     def reset(self) -> None:
         """The driver has reset the device."""
 
+    def describe(self) -> str:
+        """What decides how it works and is no state: equal where a snapshot is for."""
+
     def snapshot(self) -> object:
         """The state that is neither in guest memory nor in the transport."""
 

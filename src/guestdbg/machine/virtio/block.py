@@ -185,6 +185,9 @@ class Block:
     def reset(self) -> None:
         pass
 
+    def describe(self) -> str:
+        return f"{self.image.kind} image of {self.image.size} bytes"
+
     def snapshot(self) -> object:
         return self.image.snapshot()
 

@@ -91,6 +91,9 @@ class VirtioConsole:
     def reset(self) -> None:
         pass
 
+    def describe(self) -> str:
+        return "one port"
+
     def snapshot(self) -> object:
         return self._size, self.console.snapshot()
 

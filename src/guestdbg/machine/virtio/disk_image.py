@@ -46,10 +46,16 @@ class DiskImage(Protocol):
     """A disk of ``size`` bytes; offsets and lengths are multiples of 512, and are inside it.
 
     Errors of the host are OSError.
+
+    Attributes:
+        kind: ``"read-only"``, ``"overlay"``, or ``"written"``: the guest writes the file.
     """
 
     size: int
     readonly: bool
+
+    @property
+    def kind(self) -> str: ...
 
     def read(self, offset: int, buffers: Buffers) -> None:
         """Fill the buffers from ``offset`` on."""
@@ -85,6 +91,10 @@ class RawFile:
         self._path = path
         self.size = size
         self.readonly = readonly
+
+    @property
+    def kind(self) -> str:
+        return "read-only" if self.readonly else "written"
 
     def read(self, offset: int, buffers: Buffers) -> None:
         for at, piece, length in _pieces(offset, buffers):
@@ -157,6 +167,7 @@ class Overlay:
     """
 
     readonly = False
+    kind = "overlay"
 
     def __init__(self, image: DiskImage, limit: int = OVERLAY_MAX) -> None:
         self._image = image
@@ -227,6 +238,9 @@ class Overlay:
 
     def restore(self, state: object) -> None:
         assert isinstance(state, dict)
+        last = -(-self.size // _CLUSTER)
+        if not all(0 <= number < last and len(data) == _CLUSTER for number, data in state.items()):
+            raise DriveError("the state of an overlay has data that is not of this disk")
         self._clusters = dict(state)
 
     def close(self) -> None:

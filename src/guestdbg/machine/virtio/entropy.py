@@ -60,6 +60,9 @@ class Entropy:
     def reset(self) -> None:
         pass  # a driver that begins again does not get the same bytes again
 
+    def describe(self) -> str:
+        return f"seed {self._seed}"
+
     def snapshot(self) -> object:
         return self._requests
 

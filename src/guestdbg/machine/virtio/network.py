@@ -111,6 +111,9 @@ class VirtioNet:
         self._waiting.clear()
         self.network.reset()
 
+    def describe(self) -> str:
+        return "user-mode network"
+
     def snapshot(self) -> object:
         return tuple(self._waiting)
 

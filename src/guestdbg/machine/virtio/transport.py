@@ -262,6 +262,10 @@ class VirtioMmio:
         if self._set_level is not None and bool(before) != bool(status):
             self._set_level(status != 0)
 
+    def describe(self) -> str:
+        """What the device is beside its type, in a form to compare (shape.py)."""
+        return f"features {self.offered:#x}, {self.backend.describe()}"
+
     def snapshot(self) -> TransportState:
         """The registers, the queues' state and the device's.
 

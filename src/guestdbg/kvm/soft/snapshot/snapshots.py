@@ -23,8 +23,9 @@ from guestdbg.kvm.soft.snapshot.present_pages import (
     is_private_anonymous,
     present_pages,
 )
-from guestdbg.kvm.soft.state import PendingMmio, Slot, VcpuState, VmState
+from guestdbg.kvm.soft.state import PendingMmio, VcpuState, VmState
 from guestdbg.kvm.soft.vgic import save as vgic_save
+from guestdbg.kvm.soft.vgic.arm_vgic import VGIC_V2, VGIC_V3
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
 
 PAGE: Final = 4096
@@ -44,6 +45,7 @@ NOT_SAVED: Final = frozenset(
         "on_undefined",
         "paused",
         "phys",
+        "private_memory",
         "linux",
         "reports_writes",
         "run_lock",
@@ -75,6 +77,8 @@ VCPU_NOT_SAVED: Final = frozenset(
 
 _VCPU_SAVED: Final = tuple(name for name in VcpuState.__slots__ if name not in VCPU_NOT_SAVED)
 
+_GIC_NAMES: Final = {VGIC_V2: "GICv2", VGIC_V3: "GICv3"}
+
 #: Types whose values can be kept without a copy, because they cannot change.
 _IMMUTABLE: Final = (bool, int, str, bytes, type(None), DebugRegisters, PendingMmio, VcpuInit)
 
@@ -102,51 +106,64 @@ class _Region:
     pages that were written since then; None if that is not known.
     """
 
-    def __init__(self, slot: Slot, before: _Region | None, written: Runs | None) -> None:
-        self.address, self.size, self.flags, memory = slot
-        self.host, _ = address_of(memory)
-        known: Pages | None = None
-        self.private: bool
-        if before is not None and (before.host, before.size) == (self.host, self.size):
-            self.private = before.private
-            known = before.pages
-        else:
-            self.private = is_private_anonymous(self.host, self.size)
+    def __init__(
+        self, vm: VmState, number: int, before: _Region | None, written: Runs | None
+    ) -> None:
+        self.address, self.size, self.flags, memory = vm.slots[number]
+        known = before.pages if before is not None and before.size == self.size else None
         self.pages: Pages
         if known is not None and written is not None:
             self.pages = Pages(memory, written, known, only=True)
         else:
-            self.pages = Pages(memory, self.present_pages(), known)
+            self.pages = Pages(memory, _present(vm, number), known)
 
-    def present_pages(self) -> Runs:
-        return present_pages(self.host, self.size) if self.private else all_pages(self.size)
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """What a slot must be to be given these contents."""
+        return self.address, self.size, _kept_flags(self.flags)
 
-    def matches(self, slot: Slot) -> bool:
-        """Whether a slot is still that memory, at that address, with those flags."""
-        address, size, flags, memory = slot
-        # Whether writes are logged is no property of the memory.
-        changed = (flags ^ self.flags) & ~KVM_MEM_LOG_DIRTY_PAGES
-        here = (address, size, address_of(memory)[0])
-        return not changed and here == (self.address, self.size, self.host)
+
+def _kept_flags(flags: int) -> int:
+    """Whether writes are logged is no property of the memory."""
+    return flags & ~KVM_MEM_LOG_DIRTY_PAGES
+
+
+def _is_private(vm: VmState, number: int) -> bool:
+    """Whether the memory of a slot is private anonymous memory, which the host can have back."""
+    memory = vm.slots[number].memory
+    place = address_of(memory)
+    known = vm.private_memory.get(number)
+    if known is None or known[0] != place:
+        known = vm.private_memory[number] = (place, is_private_anonymous(*place))
+    return known[1]
+
+
+def _present(vm: VmState, number: int) -> Runs:
+    """The pages of a slot that may not be zero."""
+    host, size = address_of(vm.slots[number].memory)
+    return present_pages(host, size) if _is_private(vm, number) else all_pages(size)
 
 
 class SoftSnapshot(Snapshot):
-    """The state of a machine at one time. It is never changed, and belongs to its machine."""
+    """The state of a machine at one time. It is never changed.
+
+    It belongs to no machine: every machine of the same ``shape`` can be given this state.
+    """
 
     def __init__(self, vm: VmState) -> None:
-        self.vm = vm
+        self.shape = machine_shape(vm)
         before = vm.latest_snapshot() if vm.latest_snapshot is not None else None
         known: dict[int, _Region] = before.regions if isinstance(before, SoftSnapshot) else {}
         written = _written(vm) if known else {}
         self.regions: dict[int, _Region] = {
-            number: _Region(slot, known.get(number), written.get(number))
-            for number, slot in vm.slots.items()
+            number: _Region(vm, number, known.get(number), written.get(number))
+            for number in vm.slots
         }
         self.machine: State = {
             name: _kept(value) for name, value in vars(vm).items() if name not in NOT_SAVED
         }
-        self.vcpus: list[tuple[VcpuState, ProcessorState, State]] = [
-            (vcpu, vcpu.cpu.save_state(), vcpu_state(vcpu)) for vcpu in vm.soft_vcpus
+        self.vcpus: list[tuple[ProcessorState, State]] = [
+            (vcpu.cpu.save_state(), vcpu_state(vcpu)) for vcpu in vm.soft_vcpus
         ]
         self.vgic = vgic_save.save(vm.vgic) if vm.vgic is not None else None
         self.ticks = vm.model.template.counter
@@ -192,13 +209,6 @@ def restore(vm: VmState, snapshot: Snapshot) -> None:
     call = "restore"
     if not isinstance(snapshot, SoftSnapshot):
         raise KvmError(errno.EINVAL, call, f"{snapshot!r} is not a snapshot of the soft provider")
-    if snapshot.vm is not vm:
-        raise KvmError(
-            errno.EINVAL,
-            call,
-            "the snapshot is of another machine: it can only be restored to the machine that it "
-            "was taken of",
-        )
     _exclusively(vm, call, lambda: _restore(vm, snapshot))
 
 
@@ -283,7 +293,7 @@ def _changes(vm: VmState, snapshot: SoftSnapshot) -> dict[int, Runs]:
             runs = _union(written[number], region.pages.unlike(known[number].pages))
             found[number] = region.pages.differing_in(memory, runs)
         else:
-            found[number] = region.pages.differing(memory, region.present_pages())
+            found[number] = region.pages.differing(memory, _present(vm, number))
     return found
 
 
@@ -304,7 +314,7 @@ def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
     try:
         for number, runs in _changes(vm, snapshot).items():
             region = snapshot.regions[number]
-            region.pages.put_back(vm.slots[number][3], runs, region.private)
+            region.pages.put_back(vm.slots[number][3], runs, _is_private(vm, number))
             for first, count in runs:
                 vm.phys.code_changed(region.address + first * PAGE, count * PAGE)
                 vm.phys.written(region.address + first * PAGE, count * PAGE)
@@ -313,7 +323,7 @@ def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
         _stop_reading(vm)
         raise
     ticks = vm.model.template.counter - snapshot.ticks
-    for vcpu, processor, state in snapshot.vcpus:
+    for vcpu, (processor, state) in zip(vm.soft_vcpus, snapshot.vcpus, strict=True):
         vcpu.cpu.restore_state(processor, ticks)
         for name, value in state.items():
             setattr(vcpu, name, _kept(value))
@@ -329,34 +339,46 @@ def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
     vm.latest_snapshot = weakref.ref(snapshot)
 
 
+def machine_shape(vm: VmState) -> dict[str, object]:
+    """What a machine is, and does not change by running: all but its memory slots."""
+    gic = vm.vgic
+    return {
+        "processor": str(vm.model.cpu),
+        "debug registers (breakpoints, context-aware, watchpoints)": vm.model.debug_registers,
+        "clock": vm.clock,
+        "Linux version": vm.linux.name,
+        "SMC calls": vm.smc_calls,
+        "bits of physical addresses": vm.ipa_bits,
+        "vCPUs": [vcpu.id for vcpu in vm.soft_vcpus],
+        "interrupt controller": None if gic is None else _GIC_NAMES[gic.model],
+        "interrupt controller initialised": gic is not None and gic.initialized,
+        "shared interrupts": 0 if gic is None else len(gic.spis),
+    }
+
+
 def _check_same(vm: VmState, snapshot: SoftSnapshot) -> None:
-    """Raise KvmError (EINVAL) if the machine has other vCPUs or memory slots than it had."""
-    had = [vcpu for vcpu, _, _ in snapshot.vcpus]
-    if had != vm.soft_vcpus:
-        raise KvmError(
-            errno.EINVAL,
-            "restore",
-            f"the machine has {len(vm.soft_vcpus)} vCPUs, and had {len(had)} when the snapshot "
-            "was taken: create all of them before the first snapshot",
-        )
-    gic, had_gic = vm.vgic, snapshot.vgic
-    if (gic is not None and gic.initialized) != (had_gic is not None and had_gic.initialized):
-        raise KvmError(
-            errno.EINVAL,
-            "restore",
-            "the interrupt controller was initialised after the snapshot was taken, or before it "
-            "and no longer: initialise it before the first snapshot",
-        )
+    """Raise KvmError (EINVAL) if the machine has not the shape that it had, or that another had."""
+    now = machine_shape(vm)
+    for what, was in snapshot.shape.items():
+        if now[what] != was:
+            raise KvmError(
+                errno.EINVAL,
+                "restore",
+                f"the machines differ in their {what}: {was} in the snapshot, {now[what]} here; "
+                "vCPUs and interrupt controller are made before the first snapshot, and a machine "
+                "that is given the snapshot of another is made in the same way",
+            )
     for number in sorted(snapshot.regions.keys() | vm.slots.keys()):
         region, slot = snapshot.regions.get(number), vm.slots.get(number)
-        if region is not None and slot is not None and region.matches(slot):
+        here = None if slot is None else (slot.start, slot.size, _kept_flags(slot.flags))
+        if region is not None and region.shape == here:
             continue
         was = "not there" if region is None else f"{region.size:#x} bytes at {region.address:#x}"
-        now = "not there" if slot is None else f"{slot[1]:#x} bytes at {slot[0]:#x}"
-        same = " (other flags, or another buffer)" if was == now else ""
+        present = "not there" if slot is None else f"{slot[1]:#x} bytes at {slot[0]:#x}"
+        same = " (with other flags)" if was == present else ""
         raise KvmError(
             errno.EINVAL,
             "restore",
-            f"memory slot {number} is {now}, and was {was} when the snapshot was taken{same}: "
+            f"memory slot {number} is {present}, and was {was} when the snapshot was taken{same}: "
             "map the slots as they were, then restore",
         )
