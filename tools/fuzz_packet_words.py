@@ -187,6 +187,7 @@ def _file(words: Words) -> bytes:
         b"setfs:0",
         b"open:" + words.known(b"2f", words.bytes_(8), b"zz") + b",0,0",
         b"open:2f,1,0",
+        b"open:" + b"/linux-symbols".hex().encode() + b",0,0",
         b"pread:" + words.hex(3) + b"," + words.length() + b"," + words.address(),
         b"fstat:" + words.hex(20),
         b"close:" + words.hex(20),

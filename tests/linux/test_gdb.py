@@ -258,6 +258,64 @@ report(pages=pages, done=1)
         assert said == f"gpa: {found:#x}\n"
 
 
+# ---- the kernel's names, without a file ---------------------------------------------------------
+
+
+def test_names_and_backtraces_without_a_vmlinux(here: Served) -> None:
+    """GDB reads an ELF file of the server's: names, functions and variables, frames.
+
+    Frames are found through interrupts, through functions in their first instructions, and through
+    return addresses with authentication codes.
+    """
+    results = gdb(
+        here.path,
+        """
+        connect()
+        run("symbol-file target:/linux-symbols")
+
+        def names():
+            found, frame = [], gdb.newest_frame()
+            while frame is not None:
+                found.append(frame.name())
+                frame = frame.older()
+            return found
+
+        threads = []
+        for thread in gdb.selected_inferior().threads():
+            thread.switch()
+            threads.append(names())
+        report(threads=threads,
+               text=value("(unsigned long)&_text"), hex=value("(unsigned long)&commit_creds"),
+               jiffies=value("*(unsigned long *)&jiffies_64"))
+        gdb.Breakpoint("*&handle_percpu_devid_irq", gdb.BP_HARDWARE_BREAKPOINT)
+        run("continue")
+        first = names()
+        run("stepi 6")
+        report(first=first, inside=names())
+        caller = gdb.newest_frame().older().pc()
+        run("delete")
+        run("finish")
+        report(finished=pc() == caller, done=1)
+        """,
+    )
+    assert results["text"] == here.guest.linux.address
+    assert results["hex"] > results["text"]
+    assert results["jiffies"] > 0
+    for frames in results["threads"]:
+        assert frames[-1] in ("ret_from_fork", "__secondary_switched", "__primary_switched"), frames
+        assert None not in frames
+        assert len(frames) > 3
+    for frames in (results["first"], results["inside"]):
+        assert frames[0] == "handle_percpu_devid_irq"
+        entry = next(n for n, name in enumerate(frames) if name.endswith("_64_irq"))
+        assert frames[entry - 1] == f"{frames[entry]}_handler"
+        assert "gic_handle_irq" in frames[:entry]
+        if frames[entry] == "el1h_64_irq":
+            assert len(frames) > entry + 2, frames
+            assert frames[-1] in ("ret_from_fork", "__secondary_switched", "el0t_64_sync"), frames
+    assert results["finished"]
+
+
 # ---- gef ---------------------------------------------------------------------------------------
 
 

@@ -223,6 +223,11 @@ class Guest(PointMethods, IntegerAccess, Closing):
             self._linux = import_module("guestdbg.linux").attach(self)
         return self._linux
 
+    @property
+    def has_linux(self) -> bool:
+        """Whether ``linux`` is known already, so that no memory is searched for it."""
+        return self._linux is not None
+
     def locate(self, address: int) -> Location:
         """What is known of an address: function (or variable), offset, file and line."""
         return self._info.locate(virtual(address))

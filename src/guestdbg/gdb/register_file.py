@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from guestdbg.arm64.translate import SCTLR_M
 from guestdbg.gdb.errors import PacketError
 from guestdbg.kvm import KvmError
-from guestdbg.kvm.regs import core_reg, name_of
+from guestdbg.kvm.regs import core_reg, name_of, sys_reg
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
@@ -68,6 +69,19 @@ _QEMU_NAMES = {
     "TTBR1_EL1": "ttbr1_el1",
     "VBAR_EL1": "vbar_el1",
 }
+_PAUTH_NAMES = ("pauth_dmask", "pauth_cmask", "pauth_dmask_high", "pauth_cmask_high")
+#: 48 bits of addresses in both halves.
+_TCR_MMU_OFF = 16 | 16 << 16
+_ISAR1, _ISAR2 = sys_reg("ID_AA64ISAR1_EL1"), sys_reg("ID_AA64ISAR2_EL1")
+_SCTLR, _TCR = sys_reg("SCTLR_EL1"), sys_reg("TCR_EL1")
+
+
+def _not_address(context: VcpuContext, *, upper: bool) -> int:
+    """The bits of a pointer that are a pointer authentication code (DDI 0487, D8.10)."""
+    tcr = context.get(_TCR) if context.get(_SCTLR) & SCTLR_M else _TCR_MMU_OFF
+    size = tcr >> 16 & 63 if upper else tcr & 63
+    tagged = tcr >> (38 if upper else 37) & 1
+    return (1 << (56 if tagged else 64)) - (1 << 64 - size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +89,7 @@ class Register:
     """One register: number in the target description, name, size in bytes, group, KVM register id.
 
     ``group`` is GDB's: ``"general"``, ``"vector"``, ``"float"`` or ``"system"``. ``reg_id`` is None
-    for SP, which is SP_EL0 or SP_EL1 according to PSTATE.
+    for SP, which is SP_EL0 or SP_EL1 according to PSTATE, and for the masks of pointers.
     """
 
     number: int
@@ -141,11 +155,26 @@ class RegisterFile:
         ]
 
     @cached_property
+    def pauth(self) -> list[Register]:
+        """Which bits of a pointer are not of its address; none without pointer authentication.
+
+        The feature org.gnu.gdb.aarch64.pauth_v2: of data and code, of the lower and upper half.
+        """
+        first = SYSTEM + len(self.system) + len(self.qemu)
+        get = self._guest.board.vcpus[0].get_one_reg
+        try:
+            has_pauth = get(_ISAR1) >> 4 & 0xFF or get(_ISAR2) >> 12 & 0xF
+        except KvmError:
+            return []
+        names = _PAUTH_NAMES if has_pauth else ()
+        return [Register(first + n, name, 8, "system", None) for n, name in enumerate(names)]
+
+    @cached_property
     def _all(self) -> list[Register]:
-        return [*self._basic, *self.system, *self.qemu]
+        return [*self._basic, *self.system, *self.qemu, *self.pauth]
 
     def __iter__(self) -> Iterator[Register]:
-        """All registers, each once: without ``qemu``."""
+        """All registers, each once: without ``qemu`` and ``pauth``."""
         return iter([*self._basic, *self.system])
 
     def by_number(self, number: int) -> Register:
@@ -166,10 +195,13 @@ class RegisterFile:
     def read(self, context: VcpuContext, number: int) -> bytes:
         """The register's bytes, little-endian."""
         register = self.by_number(number)
-        if register.reg_id is None:
+        if register.number == SP:
             return context.sp().to_bytes(8, "little")
         try:
-            value = context.get(register.reg_id)
+            if register.reg_id is None:
+                value = _not_address(context, upper=register.name.endswith("_high"))
+            else:
+                value = context.get(register.reg_id)
         except KvmError as error:
             raise PacketError(f"{register.name}: {error}", error.errno or errno.EIO) from error
         return (value & (1 << 8 * register.size) - 1).to_bytes(register.size, "little")
@@ -180,9 +212,11 @@ class RegisterFile:
         if len(data) != register.size:
             raise PacketError(f"{register.name} has {register.size} bytes, not {len(data)}")
         value = int.from_bytes(data, "little")
-        if register.reg_id is None:
+        if register.number == SP:
             context.cpu.sp = value
             return
+        if register.reg_id is None:
+            raise PacketError(f"{register.name} follows from TCR_EL1: it cannot be written")
         try:
             context.vcpu.set_one_reg(register.reg_id, value)
         except KvmError as error:

@@ -15,6 +15,7 @@ __all__ = ["SYSTEM_FEATURE", "target_xml"]
 CORE_FEATURE = "org.gnu.gdb.aarch64.core"
 FPU_FEATURE = "org.gnu.gdb.aarch64.fpu"
 SYSTEM_FEATURE = "org.guestdbg.aarch64.system"
+PAUTH_FEATURE = "org.gnu.gdb.aarch64.pauth_v2"
 QEMU_FEATURE = "org.qemu.gdb.arm.sys.regs"
 
 # PSTATE as SPSR_EL1 lays it out (DDI 0487, C5.2.18).
@@ -88,6 +89,7 @@ def target_xml(registers: RegisterFile) -> bytes:
         *_system(registers.system),
         f'</feature>\n<feature name="{QEMU_FEATURE}">\n',
         *_system(registers.qemu),
+        *_pauth(registers),
         "</feature>\n</target>\n",
     ]
     return "".join(parts).encode()
@@ -131,6 +133,13 @@ def _vector_types() -> list[str]:
         unions.append(f'<field name="{letter}" type="v{letter}"/>\n')
     parts += ['<union id="aarch64v">\n', *unions, "</union>\n"]
     return parts
+
+
+def _pauth(registers: RegisterFile) -> list[str]:
+    """GDB since 14 takes authentication codes out of return addresses by these."""
+    if not registers.pauth:
+        return []
+    return [f'</feature>\n<feature name="{PAUTH_FEATURE}">\n', *_system(registers.pauth)]
 
 
 def _system(system: Iterable[Register]) -> list[str]:

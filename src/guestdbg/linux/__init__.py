@@ -11,6 +11,8 @@ kernel_symbols   its symbols as a source of the debugger's resolver
 btf              BTF, the kernel's own description of its types
 program          the drgn program of a running kernel
 state            what it does: tasks, log, modules, mounts, interrupts, pages
+call_frames      call frame information, from the kernel's code
+symbol_file      the names and the call frame information as an ELF file
 running_address  where a kernel runs: its image in memory, KASLR
 relocation       the moment at which the kernel relocates itself
 kernel           ``Linux``, which brings all of this together

@@ -10,6 +10,7 @@ from typing import Any
 from guestdbg.debugger import Cpu, Guest, InvalidLocation, OutOfRegisters, Symbol
 from guestdbg.debugger.validation import integer
 from guestdbg.errors import GuestdbgError
+from guestdbg.kvm.regs import sys_reg
 from guestdbg.linux.btf import Btf
 from guestdbg.linux.errors import BadKallsyms, MissingKernelData, NoKernel
 from guestdbg.linux.kallsyms import Kallsyms
@@ -30,6 +31,7 @@ from guestdbg.linux.state import (
 )
 from guestdbg.linux.state.layouts import Layouts
 from guestdbg.linux.state.view import KernelView
+from guestdbg.linux.symbol_file import symbol_file
 from guestdbg.linux.symbols import DataSymbols, VmcoreInfo
 from guestdbg.linux.symbols.vmcoreinfo import search
 from guestdbg.machine.loading import linux_image
@@ -38,6 +40,7 @@ __all__ = ["Linux", "attach"]
 
 log = logging.getLogger(__name__)
 
+_TCR = sys_reg("TCR_EL1")
 #: Of a kernel whose header is overwritten.
 _UNKNOWN_SIZE = 64 << 20
 _VERSION = re.compile(rb"(Linux version [\x20-\x7e]+)\n")
@@ -193,6 +196,20 @@ class Linux:
     def symbols(self, name: str) -> list[Symbol]:
         """All symbols of that name, global ones first: static functions may share a name."""
         return self._symbols.named(name)
+
+    def symbol_file(self) -> bytes:
+        """An ELF file with the kernel's symbols and call frame information, as they are now.
+
+        For programs that read them from files only. GDB need not have the file: it reads it from
+        the server as ``target:/linux-symbols``. Raises NoKernel if the kernel's address is not
+        known.
+        """
+        return symbol_file(self._symbols, self.read_image(), self.address, self._address_bits())
+
+    def _address_bits(self) -> int:
+        """How many bits of addresses the upper half has (TCR_EL1.T1SZ)."""
+        sizes = [context.get(_TCR) >> 16 & 63 for context in self._guest.execution.vcpus]
+        return 64 - next((size for size in sizes if size), 16)
 
     def physical(self, where: str | int) -> int:
         """The guest-physical address of a symbol or of an address of the kernel.

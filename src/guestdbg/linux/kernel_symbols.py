@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from guestdbg.arm64.debug import canonical
@@ -125,6 +125,14 @@ class KernelSymbols:
             return []
         found = tables.named(name) or self._more.named(name)
         return [self._symbol(tables, each) for each in found]
+
+    def __iter__(self) -> Iterator[Symbol]:
+        """All symbols at their virtual addresses; none if there is no table."""
+        tables = self._tables()
+        if tables is not None:
+            base = self._place.address
+            for found in tables:
+                yield _as_symbol(tables, found, base + found.offset)
 
     def similar(self, name: str) -> list[str]:
         """Names that begin like ``name`` and are about as long, or contain it."""

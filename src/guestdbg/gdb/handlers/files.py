@@ -1,5 +1,7 @@
 """Host I/O: vFile, read-only and only for the guest's ELF files, from which clients read symbols.
 
+The names of a Linux guest's kernel are such a file, too: ``/linux-symbols``.
+
 Source: "Debugging with GDB", appendix E.7 (host I/O packets) and E.13.9 (file-I/O: struct stat,
 errno values).
 """
@@ -7,16 +9,22 @@ errno values).
 from __future__ import annotations
 
 import errno
+import logging
 import struct
 from collections.abc import Callable
 
+from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_hex_bytes, parse_number
 from guestdbg.gdb.packets import MAX_PACKET, escape
 from guestdbg.gdb.session_state import Handler, SessionState
 
+log = logging.getLogger(__name__)
+
 _MAX_READ = (MAX_PACKET - 32) // 2
 _MAX_OPEN = 16
+#: `symbol-file target:/linux-symbols` in GDB.
+_LINUX_SYMBOLS = "/linux-symbols"
 # The flags of open, and the mode in struct stat. The protocol's errno values are, for the errors
 # here, the same numbers as Linux's.
 _READ_ONLY = 0
@@ -44,7 +52,7 @@ def _open(session: SessionState, args: list[bytes]) -> bytes:
         for image in session.guest.images
         for path, contents in image.files.items()
     }
-    contents = files.get(name)
+    contents = _linux_symbols(session) if name == _LINUX_SYMBOLS else files.get(name)
     if contents is None:
         raise _FileError(errno.ENOENT)
     free = [n for n in range(_MAX_OPEN) if n not in session.open_files]
@@ -52,6 +60,16 @@ def _open(session: SessionState, args: list[bytes]) -> bytes:
         raise _FileError(errno.EMFILE)
     session.open_files[free[0]] = contents
     return b"F%x" % free[0]
+
+
+def _linux_symbols(session: SessionState) -> bytes | None:
+    """The names of the kernel as they are now; None if it has none."""
+    try:
+        contents: bytes = session.guest.linux.symbol_file()
+    except GuestdbgError as error:
+        log.info("no %s: %s", _LINUX_SYMBOLS, error)
+        return None
+    return contents
 
 
 def _contents(session: SessionState, text: bytes) -> bytes:

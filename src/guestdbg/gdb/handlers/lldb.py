@@ -44,7 +44,8 @@ _NO_SUCH_REGISTER = b"E45"
 def host(session: SessionState, rest: bytes) -> bytes:
     """qHostInfo: the target. A watchpoint hit is reported before the access, as on Arm hardware."""
     session.is_lldb = True
-    return _MACHINE + b"watchpoint_exceptions_received:before;"
+    # By it LLDB takes pointer authentication codes out of return addresses, in both halves.
+    return _MACHINE + b"watchpoint_exceptions_received:before;addressing_bits:48;"
 
 
 def process(session: SessionState, rest: bytes) -> bytes:

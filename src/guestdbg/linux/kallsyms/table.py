@@ -105,7 +105,8 @@ class Kallsyms:
         return self._layout.count - self._first
 
     def __iter__(self) -> Iterator[KernelSymbol]:
-        return map(self.symbol, range(len(self)))
+        for name, offset in zip(self._names, self._offsets, strict=True):
+            yield KernelSymbol(name[1:], offset, name[0])
 
     # ---- names -------------------------------------------------------------------------------
 
