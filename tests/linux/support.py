@@ -36,7 +36,8 @@ def load(suite: str = "bookworm", *, console: Any = None, **options: Any) -> Gue
     """The guest, ready to run on the software provider."""
     found = linux(suite)
     given = {"provider": "soft", "memory": "256M", "bootargs": BOOTARGS} | options
-    return guestdbg.load(found.kernel, initrd=found.initrd, console=console, **given)
+    given.setdefault("initrd", found.initrd)
+    return guestdbg.load(found.kernel, console=console, **given)
 
 
 def commands(*lines: bytes) -> Dialogue:

@@ -12,7 +12,8 @@ from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
 from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Predicate, Watch
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.registry import PointRegistry
-from guestdbg.debugger.errors import DebuggerError, InvalidLocation
+from guestdbg.debugger.breakpoints.restriction import TaskRestriction
+from guestdbg.debugger.errors import DebuggerError, InvalidLocation, Unsupported
 from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.debugger.memory.presence import absence
 from guestdbg.debugger.program.debug_info import DebugInfo
@@ -21,6 +22,9 @@ from guestdbg.debugger.program.resolver import Where
 from guestdbg.machine import Board
 
 __all__ = ["PointMethods"]
+
+#: A process of a Linux guest by its pid or name.
+Task = int | str
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +41,11 @@ class PointMethods(ABC):
     @abstractmethod
     def space(self) -> AddressSpace:
         """The virtual memory as the current vCPU sees it."""
+
+    @property
+    @abstractmethod
+    def linux(self) -> Any:
+        """The Linux kernel in the guest."""
 
     @abstractmethod
     def read(self, address: int, length: int) -> bytes:
@@ -58,6 +67,7 @@ class PointMethods(ABC):
         name: str | None = None,
         el: Privilege = "any",
         context: int | None = None,
+        task: Task | None = None,
         follow: bool = False,
     ) -> Watch:
         """Watch bytes: a variable or member, a symbol, or ``length`` bytes at an address.
@@ -69,7 +79,8 @@ class PointMethods(ABC):
         ``access`` is ``"read"``, ``"write"`` or ``"any"``; ``when`` is a condition on the hit, a
         function or a text; the first ``ignore`` hits are counted without calling the handler;
         ``before`` calls the handler before the access; ``el`` watches one Exception level only
-        (``"el0"``, ``"el1"``), ``context`` one value of CONTEXTIDR_EL1.
+        (``"el0"``, ``"el1"``), ``context`` one value of CONTEXTIDR_EL1; ``task`` is a process of a
+        Linux guest, by pid or name, or one of its threads (see docs/linux.md).
 
         A watch stays where it is when a pointer on its way changes. With ``follow`` it moves: each
         pointer is watched too, which takes a register for each. One that is NULL may be set later.
@@ -88,6 +99,7 @@ class PointMethods(ABC):
                 before=before,
                 el=el,
                 context=context,
+                task=task,
             )
         data = self._info.resolver.data(where, length).sized()
         watch = self.points.watch(
@@ -99,6 +111,7 @@ class PointMethods(ABC):
             name=name,
             el=el,
             context=context,
+            task=self._restriction(task, data.address),
         )
         self._warn_if_absent(watch)
         return watch
@@ -136,6 +149,8 @@ class PointMethods(ABC):
             raise InvalidLocation(f"{where!r}: only a variable has pointers that can be followed")
         if length is not None:
             raise InvalidLocation(f"{where!r}: what is followed has the length of its type")
+        if options.pop("task") is not None:
+            raise Unsupported(f"{where!r}: a watch that follows pointers is for all tasks")
         path = self._info.types.pointer_path(where)
         return self.points.follow(where, path, self.read, name, **options)
 
@@ -149,6 +164,7 @@ class PointMethods(ABC):
         registers: Sequence[int] = (),
         limit: int | None = None,
         name: str | None = None,
+        task: Task | None = None,
     ) -> Recording:
         """Watch 1, 2, 4 or 8 bytes and keep a record of every hit; no handler is called.
 
@@ -159,13 +175,15 @@ class PointMethods(ABC):
         Raises what ``watch`` raises; BadRange for other lengths.
         """
         self._check_open()
+        data = self._info.resolver.data(where, length).sized()
         recording = self.points.record(
-            self._info.resolver.data(where, length).sized(),
+            data,
             access=access,
             when=when,
             registers=registers,
             limit=limit,
             name=name,
+            task=self._restriction(task, data.address),
         )
         self._warn_if_absent(recording)
         return recording
@@ -204,6 +222,7 @@ class PointMethods(ABC):
         name: str | None = None,
         el: Privilege = "any",
         context: int | None = None,
+        task: Task | None = None,
     ) -> Breakpoint:
         """Stop before an instruction: a symbol, ``symbol+offset``, address, or ``file:line``.
 
@@ -215,12 +234,21 @@ class PointMethods(ABC):
         BadRange, UnknownSymbol, UnknownLine.
         """
         self._check_open()
+        code = self._info.resolver.code(where)
         return self.points.breakpoint(
-            self._info.resolver.code(where),
+            code,
             kind=kind,
             when=when,
             ignore=ignore,
             name=name,
             el=el,
             context=context,
+            task=self._restriction(task, code.addresses[0]),
         )
+
+    def _restriction(self, task: Task | None, address: int) -> TaskRestriction | None:
+        """The restriction of a point at ``address`` to a task. Raises what ``guest.linux`` does."""
+        if task is None:
+            return None
+        found: TaskRestriction = self.linux.processes.restriction(task, address)
+        return found

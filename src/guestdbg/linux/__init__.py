@@ -13,6 +13,7 @@ program          the drgn program of a running kernel
 state            what it does: tasks, log, modules, mounts, interrupts, pages
 call_frames      call frame information, from the kernel's code
 symbol_file      the names and the call frame information as an ELF file
+processes        its processes: their memory, and points in one of them
 running_address  where a kernel runs: its image in memory, KASLR
 relocation       the moment at which the kernel relocates itself
 kernel           ``Linux``, which brings all of this together
@@ -29,6 +30,7 @@ from guestdbg.linux.errors import (
 )
 from guestdbg.linux.kallsyms import Kallsyms, KernelSymbol
 from guestdbg.linux.kernel import Linux, attach
+from guestdbg.linux.processes import Mapping, Processes, ProcessMemory, TaskSummary
 from guestdbg.linux.state import Interrupt, LogRecord, Module, Mount, Page, Records, Task
 from guestdbg.linux.symbols import VmcoreInfo
 
@@ -42,14 +44,18 @@ __all__ = [
     "KernelSymbol",
     "Linux",
     "LogRecord",
+    "Mapping",
     "MissingKernelData",
     "Module",
     "Mount",
     "NoKernel",
     "NoSuchTask",
     "Page",
+    "ProcessMemory",
+    "Processes",
     "Records",
     "Task",
+    "TaskSummary",
     "VmcoreInfo",
     "attach",
 ]

@@ -16,6 +16,7 @@ from guestdbg.linux.errors import BadKallsyms, MissingKernelData, NoKernel
 from guestdbg.linux.kallsyms import Kallsyms
 from guestdbg.linux.kernel_symbols import KernelSymbols
 from guestdbg.linux.memory import KernelMemory
+from guestdbg.linux.processes import Processes
 from guestdbg.linux.program import KernelProgram
 from guestdbg.linux.relocation import RelocationBreakpoint
 from guestdbg.linux.running_address import MAX_IMAGE, find_image, running_address
@@ -86,6 +87,8 @@ class Linux:
             self._page_tables,
         )
         self._data_symbols = DataSymbols(self)
+        #: Its processes.
+        self.processes = Processes(guest, lambda: self.state.tasks.view, self.memory)
         self._symbols = KernelSymbols(
             self._read_tables, self, self._data_symbols, follow=self._follow, refresh=self._refresh
         )
@@ -293,6 +296,7 @@ class Linux:
                     self._data_symbols.references,
                 )
             )
+            self._state.tasks.programs = self.processes
         return self._state
 
     def _layouts_of_btf(self) -> Layouts:

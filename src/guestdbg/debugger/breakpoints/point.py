@@ -50,6 +50,7 @@ _INTERNAL = {
     *(
         "bits",
         "buffer",
+        "decided_by_tables",
         "fixed",
         "note",
         "note_unavailable",
@@ -222,6 +223,18 @@ class Point:
         self._changed(self, "deleted")
         if self.task is not None:
             self.task.release()
+
+    def decided_by_tables(self, most: int) -> bool:
+        """Whether the hardware, whose registers can be limited to so many tables, reports no hit
+        that is not one of the point's tasks."""
+        task = self.task
+        only_task = self.el == "any" and self.context is None
+        return (
+            only_task
+            and task is not None
+            and task.by_tables_alone
+            and (self._tables(most) is not None)
+        )
 
     def _tables(self, most: int) -> Tables | None:
         """The translation tables that its debug registers are to be limited to."""

@@ -36,6 +36,10 @@ class TaskRestriction(Protocol):
         does not depend on tables; each hit is compared by ``matches``.
         """
 
+    @property
+    def by_tables_alone(self) -> bool:
+        """Whether every hit with one of ``tables`` is one of the tasks."""
+
     def matches(self, context: HitContext) -> bool:
         """Whether a hit on this vCPU, now, is one of the tasks. It is asked at every hit."""
 

@@ -122,7 +122,12 @@ class HitProgramSet:
         self, armed: ArmedState, programs: list[HitProgram], excluded: list[tuple[int, int]]
     ) -> None:
         for watch in armed.watches:
-            if watch.before or watch.restricted or len(programs) == MAX_PROGRAMS:
+            restricted = watch.restricted and not (
+                # A program sees every access to its range: of other registers, too.
+                watch.decided_by_tables(self._target.hardware.tables)
+                and not _overlaps_another(watch, armed)
+            )
+            if watch.before or restricted or len(programs) == MAX_PROGRAMS:
                 excluded.append((watch.address, watch.end))
                 continue
             if watch.scalar and watch.length not in (1, 2, 4, 8):
@@ -161,6 +166,7 @@ class HitProgramSet:
     ) -> None:
         for address in (*armed.internal, *armed.catches):
             excluded.append((address, address))
+        tables = self._target.hardware.tables
         for address, points in armed.breakpoints.items():
             # Of several points at a BRK one may be a hardware one. In an exclusive sequence every
             # stop clears the monitor, so that the sequence is run as a whole from here on.
@@ -171,7 +177,10 @@ class HitProgramSet:
             # Without a condition every hit makes an exit: a program would gain nothing.
             if (
                 None in conditions
-                or any(point.restricted for point in points)
+                or (
+                    any(point.restricted for point in points)
+                    and not (len(points) == 1 and points[0].decided_by_tables(tables))
+                )
                 or address in armed.internal
                 or address in armed.catches
                 or len(programs) + len(points) > MAX_PROGRAMS

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Protocol
 
 from guestdbg.arm64.branches import without_pac
 from guestdbg.debugger import AddressError, Backtrace
@@ -40,6 +41,7 @@ _MAX_STACK = 1 << 20
 _DEFAULT_STACK = 16 << 10
 _EL_MASK = 0xF
 _TASK = "task_struct"
+_UPPER_HALF = 55
 
 
 @hexadecimal("address")
@@ -107,18 +109,57 @@ class Task:
         return self._tasks.user_registers(self)
 
     def read(self, address: int, length: int) -> bytes:
-        """Memory of the kernel at a virtual address."""
-        return self._tasks.view.memory.read(address, length)
+        """Its memory, through its page tables, or memory of the kernel, by virtual address.
+
+        Raises AddressError for a page that is not there, and NoSuchTask if it has ended, or has no
+        memory of its own: a kernel thread.
+        """
+        if address >> _UPPER_HALF & 1 or self._tasks.programs is None:
+            return self._tasks.view.memory.read(address, length)
+        self._tasks.structure(self)
+        return self._tasks.programs.memory_of(self.address).read(address, length)
+
+    def mappings(self) -> list[Any]:
+        """Its memory mappings, by address, as /proc/PID/maps has them: ``Mapping`` objects.
+
+        Raises as ``read``, and CorruptedGuestData.
+        """
+        self._tasks.structure(self)
+        if self._tasks.programs is None:
+            return []
+        return list(self._tasks.programs.mappings_of(self.address))
 
 
 _HEADINGS = (">pid", ">tgid", ">ppid", "st", ">cpu", "address", "comm")
 
 
+class Readable(Protocol):
+    """Memory that can be read."""
+
+    def read(self, address: int, length: int) -> bytes:
+        """Bytes at a virtual address. Raises AddressError."""
+
+
+class Programs(Protocol):
+    """What reads the memory of a task's program: see ``guestdbg.linux.processes``."""
+
+    def memory_of(self, task: int) -> Readable:
+        """The memory of the process of a ``task_struct``."""
+
+    def mappings_of(self, task: int) -> Sequence[object]:
+        """Its mappings."""
+
+
 class Tasks:
-    """Reads the tasks of a kernel."""
+    """Reads the tasks of a kernel.
+
+    Attributes:
+        programs: reads the memory of their programs.
+    """
 
     def __init__(self, view: KernelView) -> None:
         self.view = view
+        self.programs: Programs | None = None
 
     # ---- which there are ---------------------------------------------------------------------
 

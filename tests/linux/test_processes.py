@@ -1,0 +1,185 @@
+"""Points in one process, on Debian's kernel: processes of the same program, at the same addresses.
+
+The guest is booted once; each test begins at the snapshot of the shell's prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from guestdbg.debugger import AddressError, GuestSnapshot, Hit, InvalidLocation, Point
+from guestdbg.linux import Mapping, NoSuchTask
+
+from .workers import NEEDS_GCC, Workers, workers
+
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), NEEDS_GCC]
+
+#: How often a worker writes at a signal.
+N = 5
+
+
+@pytest.fixture(scope="module")
+def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workers, GuestSnapshot]]:
+    with workers("bookworm", tmp_path_factory.mktemp("worker"), vcpus=2, seed=5) as found:
+        yield found, found.guest.snapshot()
+
+
+@pytest.fixture
+def work(booted: tuple[Workers, GuestSnapshot]) -> Workers:
+    found, snapshot = booted
+    for point in found.guest.points:
+        point.delete()
+    found.guest.restore(snapshot)
+    return found
+
+
+def noted(work: Workers, task: int | str, **options: object) -> tuple[list[int], list[object]]:
+    """The pids of the tasks that hit a watch of the counter of ``task``, and the values."""
+    pids: list[int] = []
+    values: list[object] = []
+    processes = work.guest.linux.processes
+
+    def note(hit: Hit) -> None:
+        current = processes.current(hit.vcpu)
+        pids.append(current.pid)
+        values.append(hit.new)
+
+    work.guest.watch(work.counter, 8, task=task, **options)(note)  # type: ignore[arg-type]
+    return pids, values
+
+
+def test_only_one_of_two_processes_is_watched(work: Workers) -> None:
+    first, second = work.start(N), work.start(N)
+    pids, values = noted(work, first)
+    work.signal(first)
+    work.signal(second)
+    work.signal(first)
+    assert pids == [first] * 2 * N
+    assert values == [1, 2, 3, 4, 5] * 2
+    (watch,) = work.guest.points
+    assert watch.seen == 2 * N  # the other's are not counted
+
+
+def test_python_compares_where_the_provider_does_not(
+    work: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a provider without table filters."""
+    monkeypatch.setattr(Point, "_tables", lambda point, most: None)
+    first, second = work.start(N), work.start(N)
+    pids, values = noted(work, first)
+    work.signal(second)
+    work.signal(first)
+    assert (pids, values) == ([first] * N, [1, 2, 3, 4, 5])
+
+
+def test_a_name_means_all_processes_that_have_it(work: Workers) -> None:
+    first, second = work.start(N), work.start(N)
+    pids, _ = noted(work, "worker")
+    work.signal(second)
+    work.signal(first)
+    assert pids == [second] * N + [first] * N
+
+
+def test_it_stays_when_the_process_executes_a_program(work: Workers) -> None:
+    first, second = work.start(N), work.start(N)
+    pids, values = noted(work, first)
+    before = work.guest.linux.processes.memory(first)
+    work.signal(first, "HUP")
+    work.signal(second)
+    work.signal(first)
+    # The first write is the kernel's, which clears the rest of the page before the program runs.
+    assert (pids, values) == ([first] * (N + 1), [0, 1, 2, 3, 4, 5])
+    now = work.guest.linux.processes.memory(first)
+    assert int.from_bytes(now.read(work.counter, 8), "little") == N
+    with pytest.raises((AddressError, AssertionError)):
+        assert before.read(work.counter, 8) == now.read(work.counter, 8)
+
+
+def test_children_and_threads(work: Workers) -> None:
+    """A child has memory of its own, threads have that of their process."""
+    first = work.start(N)
+    pids, values = noted(work, first)
+    work.signal(first, "USR2")
+    assert (pids, values) == ([first] * N, [1, 2, 3, 4, 5])
+    pids.clear()
+    work.signal(first, "ALRM")
+    assert pids[N:] == [first] * N
+    assert len(set(pids[:N])) == 1
+    assert pids[0] != first
+
+
+def test_a_process_that_ends(work: Workers) -> None:
+    first, second = work.start(N), work.start(N)
+    pids, _ = noted(work, first)
+    (watch,) = work.guest.points
+    assert watch.task is not None
+    assert watch.task.describe() == f"process {first} ({first})"
+    work.signal(first, "TERM")
+    assert watch.task.tables == ()
+    assert "pending" in watch.task.describe()
+    third = work.start(N)  # which may get the same page tables
+    work.signal(second)
+    work.signal(third)
+    assert pids == []
+    with pytest.raises(NoSuchTask, match=f"no process or thread {first}"):
+        work.guest.watch(work.counter, 8, task=first)
+
+
+def test_breakpoints_in_one_process(work: Workers) -> None:
+    """In its program, and in the kernel when it calls that."""
+    first, second = work.start(N), work.start(N)
+    there = work.guest.break_(work.work, task=first)
+    call = work.guest.break_("__arm64_sys_rt_sigtimedwait", task=first)
+    hits: list[object] = []
+    there(lambda hit: hits.append("work"))
+    call(lambda hit: hits.append("sigwait"))
+    work.signal(second)
+    assert hits == []
+    work.signal(first)
+    assert hits == ["work", "sigwait"]
+
+
+def test_memory_and_mappings_of_a_process(work: Workers) -> None:
+    first, second = work.start(3), work.start(9)
+    work.signal(first)
+    work.signal(second)
+    processes = work.guest.linux.processes
+    assert int.from_bytes(processes.read(first, work.counter, 8), "little") == 3
+    assert int.from_bytes(processes.read(second, work.counter, 8), "little") == 9
+    task = work.guest.linux.task(first)
+    assert task.read(work.counter, 8) == processes.read(first, work.counter, 8)
+    assert task.read(task.address, 8) == work.guest.linux.memory.read(task.address, 8)
+    assert task.mappings() == processes.mappings(first)
+    found: list[Mapping] = processes.mappings(first)
+    shown = work.shell.ask(f"cat /proc/{first}/maps").splitlines()
+    assert len(shown) == len(found) > 6
+    for line, mapping in zip(shown, found, strict=True):
+        span, permissions, offset, *_ = line.split()
+        assert span == f"{mapping.start:08x}-{mapping.end:08x}"
+        assert permissions == mapping.permissions
+        assert line.endswith((mapping.path or "", "]"))
+        assert int(offset, 16) == mapping.offset
+    assert found[0].path == "/worker"
+    with pytest.raises(AddressError, match="the page is not there"):
+        processes.read(first, 0x1000, 1)
+    with pytest.raises(AddressError, match="no address of a process"):
+        processes.read(first, 0xFFFF_8000_0000_0000, 1)
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (99999, "the guest has no process or thread 99999"),
+        (2, "kthreadd .2. has no memory of its own"),
+        ("nothing", "has no process 'nothing' with memory"),
+        ("", "empty name"),
+    ],
+)
+def test_tasks_that_can_not_be(work: Workers, task: int | str, message: str) -> None:
+    with pytest.raises((NoSuchTask, InvalidLocation), match=message):
+        work.guest.watch(work.counter, 8, task=task)
+    assert not list(work.guest.points)
