@@ -67,6 +67,7 @@ class Words:
         return self.rng.choice(
             (b"1", b"1", b"2", b"0", b"-1", b"p1.1", b"p1.2", b"p1.-1", b"p-1.-1", b"p0.0")
             + (b"p1", b"3", b"p2.1", b"", b"-2", b"p", b"ffffffffffffffffff", b"p1.1.1")
+            + (b"f4241", b"p1.f4241", b"p1.ffffff", b"f4240")
         )
 
     def bytes_(self, count: int) -> bytes:
@@ -210,6 +211,8 @@ def _monitor(words: Words) -> bytes:
         + (b"watch 0x%b,%d:%b" % (words.address(), rng.randrange(20), rng.choice((b"r", b"rw"))),)
         + (b"status", b"register x0", b"register d3", b"phys 0x9000018 4")
         + (b"info mem", b"info mtree -f", b"info registers", b"info cpus", b"info status")
+        + (b"linux", b"linux ps", b"linux threads on", b"linux threads off", b"linux page 1")
+        + (b"linux task 1", b"linux dmesg x", b"linux current", b"linux symbols main")
         + (b"info", b"info version", b"info x", b"gpa2hva 0", b"gva2gpa 0x" + words.address())
         + (b"snapshot a", b"snapshot", b"snapshots", b"snapshots delete all", b"restore a")
         + (rng.randbytes(8), b"'", b"reset" if rng.random() < 0.1 else b"res", b"c")

@@ -14,6 +14,7 @@ import pytest
 
 from guestdbg.debugger import Guest, GuestSnapshot
 from tests.gdb.gdb_client import gdb, needs_gdb
+from tests.gdb.lldb_client import lldb, needs_lldb
 from tests.gdb.rsp_client import Served, Wire
 
 from .support import PROMPT, load
@@ -376,3 +377,220 @@ def test_gef_reads_registers_and_physical_memory(expected: dict[str, int], here:
         assert len([int(part, 16) for part in ranges.split("-")]) == 2
         assert int(offset, 16)
         assert permissions[1] == "r"
+
+
+# ---- monitor linux -----------------------------------------------------------------------------
+
+
+def test_monitor_linux(wire: Wire, here: Served) -> None:
+    ask = wire.monitor
+    topics = [line.split()[2] for line in ask("linux").splitlines()]
+    assert {"ps", "lsmod", "dmesg", "mounts", "interrupts", "page", "version"} <= set(topics)
+    assert "linux" in ask("help")
+    version = ask("linux version")
+    assert version.startswith("Linux version ")
+    assert "command line: console=ttyAMA0 quiet" in version
+    rows = [row.split() for row in ask("linux ps").splitlines()]
+    assert rows[0][0] == "pid"
+    names = {row[0]: row[-1] for row in rows[1:]}
+    assert (names["1"], names["2"]) == ("init", "[kthreadd]")
+    assert len(ask("linux ps -T").splitlines()) >= len(rows)
+    task = ask("linux task 1")
+    assert "in do_wait+0x" in task
+    assert "in el0t_64_sync+0x" in task
+    assert re.search(r"\n +pc 0000[0-9a-f]{12} pstate ", task)
+    assert "virtio_blk" in ask("linux lsmod")
+    assert len(ask("linux dmesg 3").splitlines()) == 3
+    assert "Booting Linux on physical CPU" in ask("linux dmesg 0")
+    assert "/proc proc" in ask("linux mounts")
+    assert ask("linux mounts 1") == ask("linux mounts")
+    assert "arch_timer" in ask("linux interrupts")
+    assert ask("linux page 0x40200000").startswith("page 0x40200000: ")
+    assert ask("linux symbols commit_creds").endswith(" function commit_creds\n")
+    assert "target:/linux-symbols" in ask("linux symbols")
+    current = ask("linux current").splitlines()
+    assert [line.split(":")[0] for line in current] == ["vCPU 0", "vCPU 1"]
+    # An abbreviation, and what is wrong.
+    assert ask("linux int") == ask("linux interrupts")
+    for wrong, said in (
+        ("linux nothing", "knows no 'nothing': version, ps,"),
+        ("linux m x", "monitor linux mounts [PID]"),
+        ("linux page", "page PHYSICAL-ADDRESS"),
+        ("linux page 0", "no memory"),
+        ("linux task 4000000", "has no task 4000000"),
+        ("linux task -1", "not a negative number"),
+        ("linux lsmod x", "takes no arguments"),
+        ("linux ps x", "monitor linux ps -T"),
+        ("linux symbols nothing_of_that_name", "no symbol 'nothing_of_that_name'"),
+        ("linux threads maybe", "threads [on | off]"),
+    ):
+        assert said in ask(wrong), (wrong, ask(wrong))
+
+
+def test_damaged_lists_end(wire: Wire, here: Served) -> None:
+    """A list of tasks that leads into nothing, and one that is a circle without its head."""
+    linux = here.guest.linux
+    tasks = linux.state.view.layouts.struct("task_struct").field("tasks").offset
+    head = linux.symbols("init_task")[0].address + tasks
+    first = int.from_bytes(bytes.fromhex(wire.ask(b"m%x,8" % head).decode()), "little")
+    for value in (0xDEAD_0000_0000_0100, first):
+        # The first process's next one: nothing, or itself.
+        before = wire.ask(b"m%x,8" % first)
+        assert wire.ask(b"M%x,8:%b" % (first, value.to_bytes(8, "little").hex().encode())) == b"OK"
+        assert len(wire.monitor("linux ps").splitlines()) < 10
+        assert "the rest cannot be read" in wire.monitor("linux ps")
+        wire.monitor("linux threads on")
+        assert len(wire.ask(b"qfThreadInfo").split(b",")) < 10
+        wire.monitor("linux threads off")
+        assert wire.ask(b"M%x,8:%b" % (first, before)) == b"OK"
+
+
+# ---- tasks as threads --------------------------------------------------------------------------
+
+
+def ids(wire: Wire) -> list[int]:
+    return [int(one, 16) for one in wire.ask(b"qfThreadInfo")[1:].split(b",")]
+
+
+def test_tasks_are_threads_where_asked(wire: Wire) -> None:
+    assert ids(wire) == [1, 2]
+    assert wire.monitor("linux threads") == "only vCPUs are threads\n"
+    assert "tasks are threads" not in wire.ask(b"qThreadExtraInfo,1").decode()
+    assert "are threads" in wire.monitor("linux threads on")
+    threads = ids(wire)
+    assert threads[:2] == [1, 2], "the vCPUs stay what they are"
+    assert {1_000_001, 1_000_002} <= set(threads)
+    assert len(threads) > 40
+    extra = bytes.fromhex(wire.ask(b"qThreadExtraInfo,%x" % 1_000_001).decode()).decode()
+    assert extra == "init, pid 1, sleeping"
+    # A task that sleeps: what the kernel keeps has values, the rest has none.
+    assert wire.ask(b"Hg%x" % 1_000_001) == b"OK"
+    general = wire.ask(b"g")
+    assert general.startswith(b"x" * 16 * 19)
+    assert b"x" not in general[16 * 19 : 16 * 33]
+    assert general[16 * 33 :] == b"x" * 8
+    assert wire.ask(b"p20") == general[16 * 32 : 16 * 33]
+    assert wire.ask(b"p0") == b"x" * 16
+    stack = int.from_bytes(bytes.fromhex(general[16 * 31 : 16 * 32].decode()), "little")
+    assert len(wire.ask(b"m%x,10" % stack)) == 32
+    for refused in (b"P13=" + b"00" * 8, b"G" + b"00" * 268):
+        assert wire.ask(refused).startswith(b"E"), refused
+    assert wire.ask(b"T%x" % 1_000_001) == b"OK"
+    for gone in (b"T%x" % 1_999_999, b"Hg%x" % 1_999_999, b"qThreadExtraInfo,%x" % 4_000_000):
+        assert wire.ask(gone).startswith(b"E"), gone
+    # Only vCPUs run.
+    for resumed in (b"vCont;s:%x", b"vCont;s:%x;c", b"Hc%x"):
+        assert wire.ask(resumed % 1_000_001).startswith(b"E"), resumed
+    assert wire.ask(b"qC") == b"QC%x" % 1_000_001
+    wire.send(b"vCont;s:1")
+    assert b"thread:1;" in wire.reply()
+    assert wire.ask(b"qC") == b"QC1"
+    assert b"x" not in wire.ask(b"g")
+    assert wire.monitor("linux threads off") == "only vCPUs are threads\n"
+    assert ids(wire) == [1, 2]
+
+
+def test_a_task_that_a_vcpu_executes(wire: Wire) -> None:
+    """It has the vCPU's registers, which can be written."""
+    wire.monitor("linux threads on")
+    found = None
+    for thread in ids(wire)[2:]:
+        extra = bytes.fromhex(wire.ask(b"qThreadExtraInfo,%x" % thread).decode()).decode()
+        if (match := re.search(r"running on vCPU (\d)", extra)) is not None:
+            found = thread, int(match[1])
+    if found is None:
+        pytest.skip("all vCPUs are idle at this prompt")
+    thread, vcpu = found
+    words = bytes.fromhex(wire.ask(b"qThreadExtraInfo,%x" % (vcpu + 1)).decode()).decode()
+    assert words.endswith(f" {thread - 1_000_000}")
+    assert wire.ask(b"Hg%x" % (vcpu + 1)) == b"OK"
+    general = wire.ask(b"g")
+    assert wire.ask(b"Hg%x" % thread) == b"OK"
+    assert wire.ask(b"g") == general
+    assert wire.ask(b"P0=1122334455667788") == b"OK"
+    assert wire.ask(b"Hg%x" % (vcpu + 1)) == b"OK"
+    assert wire.ask(b"p0") == b"1122334455667788"
+
+
+def test_a_task_that_ends_while_it_is_looked_at(wire: Wire, here: Served) -> None:
+    wire.monitor("linux threads on")
+    assert wire.ask(b"Hg%x" % 1_000_002) == b"OK"
+    linux = here.guest.linux
+    pid = linux.state.view.layouts.struct("task_struct").field("pid").offset
+    row = next(r for r in wire.monitor("linux ps").splitlines() if r.split()[0] == "2")
+    address = int(re.search(r"0x[0-9a-f]+", row)[0], 16)  # type: ignore[index]
+    # Its structure is now that of another one.
+    assert wire.ask(b"M%x,4:ffff0000" % (address + pid)) == b"OK"
+    assert wire.ask(b"g").startswith(b"E")
+    assert wire.ask(b"p20").startswith(b"E")
+    assert "has no task 2" in wire.monitor("linux task 2")
+    assert wire.ask(b"Hg1") == b"OK"
+    assert b"x" not in wire.ask(b"g")
+
+
+def test_threads_in_gdb(here: Served) -> None:
+    results = gdb(
+        here.path,
+        """
+        connect()
+        run("symbol-file target:/linux-symbols")
+        vcpus = run("info threads")
+        said = run("monitor linux threads on")
+        begin = time.perf_counter()
+        listed = run("info threads")
+        seconds = time.perf_counter() - begin
+        threads = {t.ptid[1]: t for t in gdb.selected_inferior().threads()}
+        threads[1000001].switch()
+        names, frame = [], gdb.newest_frame()
+        while frame is not None:
+            names.append(frame.name())
+            frame = frame.older()
+        x0 = run("info registers x0")
+        try:
+            run("set var $x19 = 1")
+            written = True
+        except gdb.error:
+            written = False
+        gdb.Breakpoint("*&handle_percpu_devid_irq", gdb.BP_HARDWARE_BREAKPOINT, temporary=True)
+        run("continue")
+        stopped = gdb.selected_thread()
+        report(vcpus=vcpus, said=said, listed=listed, seconds=seconds, names=names, x0=x0,
+               written=written, stopped=stopped.ptid[1], where=gdb.newest_frame().name(), done=1)
+        """,
+    )
+    assert re.search(r'Thread 1\.1 "vCPU 0" \(EL[01], \S+ \d+\)', results["vcpus"])
+    assert re.search(r'Thread 1\.1000001 "init" \(pid 1, sleeping\)', results["listed"])
+    assert results["names"][0] == "__switch_to"
+    assert "do_wait" in results["names"]
+    assert results["names"][-1] == "el0t_64_sync"
+    assert "<unavailable>" in results["x0"]
+    assert not results["written"]
+    assert results["stopped"] in (1, 2)
+    assert results["where"] == "handle_percpu_devid_irq"
+
+
+@needs_lldb
+def test_threads_in_lldb(here: Served) -> None:
+    results = lldb(
+        here.path,
+        """
+        connect()
+        run("process plugin packet monitor linux threads on")
+        run("thread step-inst")
+        names = [t.GetName() for t in process.threads]
+        init = next(t for t in process.threads if t.GetName() == "init (1)")
+        frames = [f.GetPC() for f in init.frames]
+        known = init.GetFrameAtIndex(0).FindRegister("x19")
+        lost = init.GetFrameAtIndex(0).FindRegister("x0")
+        report(names=names, frames=frames, known=known.GetValue() is not None,
+               lost=lost.GetValue(), first=process.threads[0].GetName())
+        run("process detach")
+        """,
+    )
+    assert sum(name.startswith("vCPU ") for name in results["names"]) == 2
+    assert len(results["names"]) > 40
+    # Return addresses without their authentication codes.
+    assert len(results["frames"]) > 8
+    assert all(pc >> 48 == 0xFFFF for pc in results["frames"])
+    assert results["known"]
+    assert results["lost"] is None

@@ -14,6 +14,7 @@ breakpoint_key      what a Z packet names
 brk_guards          watchpoints over BRK instructions
 breakpoints         the client's breakpoints and watchpoints
 stop_reply          stop events and their replies
+task_threads        the tasks of a Linux guest as threads
 step_flags          the flags of single steps
 thread_states       which vCPUs run, which are stopped; non-stop mode
 connection          the socket, and the thread that watches it while the guest runs

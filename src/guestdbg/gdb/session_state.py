@@ -22,6 +22,7 @@ from guestdbg.gdb.packet_channel import PacketChannel
 from guestdbg.gdb.register_file import RegisterFile
 from guestdbg.gdb.step_flags import StepFlags
 from guestdbg.gdb.stop_reply import NO_SIGNAL, SIGINT, StopEvent, stop_event
+from guestdbg.gdb.task_threads import TaskThread, TaskThreads
 from guestdbg.gdb.thread_states import ThreadStates
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class SessionState(PacketChannel):
         breakpoints: the client's breakpoints and watchpoints.
         monitor_watches: the watches of `monitor watch`, by their numbers.
         threads: which vCPUs run, which are stopped, and which are selected.
+        tasks: the tasks of a Linux guest, as threads where the user wants that.
+        task: the task whose registers and memory packets access, instead of those of a vCPU.
         open_files: the contents of the files that the client has open (vFile), by descriptor.
         features: the features that the client named in qSupported, such as ``"swbreak+"``.
         multiprocess: the client knows the multiprocess extension.
@@ -94,6 +97,8 @@ class SessionState(PacketChannel):
         self.breakpoints = ClientBreakpoints(guest, self.notify_user, self.registers.name)
         self.monitor_watches: dict[int, Watch] = {}
         self.threads = ThreadStates(len(self.execution.vcpus), self.execution.current)
+        self.tasks = TaskThreads(guest)
+        self.task: TaskThread | None = None
         self.open_files: dict[int, bytes] = {}
         self.features: frozenset[str] = frozenset()
         self.multiprocess = False
@@ -151,12 +156,18 @@ class SessionState(PacketChannel):
         if not self.step_flags & StepFlags.ENABLE:
             actions = dict.fromkeys(actions, ResumeAction())
         threads.resumed(actions)
+        self._forget_tasks()
         self.stopped = None
         self.interrupt_requested = False
         if threads.count > 1 and not any(go.step for go in threads.resume_actions.values()):
             # The next vCPU gets the first turn. Otherwise, with a client that resumes often, the
             # vCPU that stopped last would reach its next stop before the others had a turn.
             self.execution.select((self.execution.current + 1) % threads.count)
+
+    def _forget_tasks(self) -> None:
+        """The guest runs, or is at another time."""
+        self.tasks.forget()
+        self.task = None
 
     def set_step_flags(self, flags: StepFlags) -> None:
         """Set what a single step does."""
@@ -203,6 +214,7 @@ class SessionState(PacketChannel):
 
     def _report(self, event: StopEvent) -> None:
         """Report a stop: by a stop reply, or in non-stop mode by a notification."""
+        self._forget_tasks()
         self.threads.stopped(event)
         if self.threads.non_stop:
             self.report_later(event)
@@ -260,6 +272,7 @@ class SessionState(PacketChannel):
         self.last_hit = None
         self.exit_reply = self.exit_stop = self.stopped = None
         self._killed = self.detached = False
+        self._forget_tasks()
         self.threads.all_stopped(general)
         self.threads.forget_unfetched()
 

@@ -9,10 +9,12 @@ __all__ = ["describe"]
 
 
 def describe(session: SessionState, index: int) -> str:
-    """The state of a vCPU in words, for lists of threads."""
+    """The state of a vCPU in words, for lists of threads; with the task of a Linux guest."""
     context = session.execution.vcpus[index]
     if index in session.threads.resume_actions:
         return "running"
     if context.vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
         return "powered off"
-    return f"EL{context.cpu.el}"
+    level = f"EL{context.cpu.el}"
+    task = session.tasks.current(index)
+    return level if task is None else f"{level}, {task.comm} {task.pid}"

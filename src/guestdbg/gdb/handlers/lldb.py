@@ -18,6 +18,7 @@ from guestdbg.gdb.packets import escape
 from guestdbg.gdb.register_file import CPSR, PC, SP, V0, Register
 from guestdbg.gdb.session_state import Handler, SessionState
 from guestdbg.gdb.stop_reply import SIGTRAP, StopEvent
+from guestdbg.gdb.task_threads import TaskThread
 
 _TRIPLE = b"aarch64-unknown-none-elf"
 _MACHINE = b"triple:%s;ptrsize:8;endian:little;" % _TRIPLE.hex().encode()
@@ -125,6 +126,7 @@ def threads_info(session: SessionState, rest: bytes) -> bytes:
         for index in range(session.threads.count)
         if index not in session.threads.resume_actions
     ]
+    rows += [_task(session, one) for one in session.tasks.all()]
     return escape(json.dumps(rows, separators=(",", ":")).encode())
 
 
@@ -141,6 +143,11 @@ def _thread(session: SessionState, index: int) -> dict[str, Any]:
     }
     event = session.threads.stop_events.get(index)
     return row | ({"reason": "none"} if event is None else _stop_reason(event))
+
+
+def _task(session: SessionState, thread: TaskThread) -> dict[str, Any]:
+    """A task as a thread. Its registers are read one by one."""
+    return {"tid": thread.number, "name": f"{thread.name} ({thread.task.pid})", "reason": "none"}
 
 
 def _stop_reason(event: StopEvent) -> dict[str, Any]:

@@ -8,8 +8,10 @@ Source: "Debugging with GDB", appendix E.2 (packets).
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 
 from guestdbg.debugger import AddressError
+from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.packet_fields import parse_hex_bytes, parse_range
 from guestdbg.gdb.packets import MAX_PACKET, escape
@@ -26,6 +28,16 @@ _MAX_SEARCH = 64 << 20
 _SEARCH_CHUNK = 1 << 16
 
 
+def _reader(session: SessionState) -> Callable[[int, int], bytes]:
+    """Reads memory as the selected thread sees it, or physical memory."""
+    if session.physical_memory:
+        return session.execution.read_phys
+    task = session.task
+    if task is not None and task.vcpu is None:
+        return task.task.read
+    return session.context.space.read
+
+
 def _read(session: SessionState, address: int, length: int) -> bytes:
     """As much of it as can be read, at least one byte. The client asks again for the rest."""
     length = min(length, _MAX_READ)
@@ -33,10 +45,10 @@ def _read(session: SessionState, address: int, length: int) -> bytes:
         pointed_to = session.file_io_request.read(address, length)
         if pointed_to is not None:
             return pointed_to
-    read = session.execution.read_phys if session.physical_memory else session.context.space.read
+    read = _reader(session)
     try:
         return read(address, length)
-    except (AddressError, MachineError) as error:
+    except GuestdbgError as error:
         failure = error
     data = b""
     while len(data) < length:
@@ -44,7 +56,7 @@ def _read(session: SessionState, address: int, length: int) -> bytes:
         here = min(length - len(data), _PAGE - at % _PAGE)
         try:
             data += read(at, here)
-        except (AddressError, MachineError):
+        except GuestdbgError:
             registers = _device(session, at, here)
             data += registers or b""
             if registers is None or len(registers) < here:
@@ -127,13 +139,13 @@ def search(session: SessionState, rest: bytes) -> bytes:
     pattern = fields[2]
     if length > _MAX_SEARCH:
         return b""
-    read = session.execution.read_phys if session.physical_memory else session.context.space.read
+    read = _reader(session)
     kept, at = b"", address
     while at < address + length:
         here = min(address + length - at, _SEARCH_CHUNK - at % _SEARCH_CHUNK)
         try:
             kept += read(at, here)
-        except (AddressError, MachineError) as error:
+        except GuestdbgError as error:
             raise PacketError(str(error), errno.EFAULT) from error
         at += here
         found = kept.find(pattern)

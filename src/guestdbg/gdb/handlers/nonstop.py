@@ -16,6 +16,8 @@ def select_mode(session: SessionState, rest: bytes) -> bytes:
     if rest not in (b":0", b":1"):
         raise PacketError("QNonStop is QNonStop:0 or QNonStop:1")
     session.threads.set_non_stop(rest == b":1")
+    if session.threads.non_stop:
+        session.tasks.enabled = False  # they are those of one stop of the whole guest
     return b"OK"
 
 

@@ -80,7 +80,13 @@ def vcont_actions(session: SessionState, rest: bytes) -> bytes:
 def vcont(session: SessionState, rest: bytes) -> bytes | None:
     """vCont;ACTION[:THREAD]...: each thread takes the first action that names it or no thread."""
     threads = session.threads
-    actions = _parse_actions(rest, threads.count)
+    try:
+        actions = _parse_actions(rest, threads.count)
+    except PacketError as error:
+        if session.tasks.enabled and not session.error_messages:
+            # GDB shows a number only, and the thread as stopped.
+            session.refused(error.text)
+        raise
     if session.exit_reply is not None:
         return session.exit_reply
     halted = [index for index, action in actions.items() if action is None]

@@ -8,11 +8,18 @@ from __future__ import annotations
 from guestdbg.gdb import thread_id
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.session_state import Handler, SessionState
+from guestdbg.gdb.task_threads import TaskThread
 from guestdbg.gdb.thread_words import describe
 
 
 def _parse(session: SessionState, text: bytes) -> int:
     return thread_id.parse(text, len(session.execution.vcpus))
+
+
+def _task(session: SessionState, text: bytes) -> TaskThread | None:
+    """The task that a thread-id names; None if it names a vCPU. Raises PacketError."""
+    number = thread_id.task_number(text)
+    return None if number is None else session.tasks.find(number)
 
 
 def _is_any(text: bytes) -> bool:
@@ -29,10 +36,17 @@ def select(session: SessionState, rest: bytes) -> bytes:
     resume (c)."""
     which, text = rest[:1], rest[1:]
     if which == b"g":
+        task = _task(session, text)
+        if task is not None:
+            session.task = task
+            if task.vcpu is not None:
+                session.threads.general = task.vcpu
+            return b"OK"
         index = _parse(session, text)
         # For "any thread" the selected one stays.
         if index != thread_id.ALL and not _is_any(text):
             session.threads.general = index
+            session.task = None
     elif which == b"c":
         index = _parse(session, text)
         # As in gdbserver, "any thread" resumes all.
@@ -44,12 +58,16 @@ def select(session: SessionState, rest: bytes) -> bytes:
 
 def alive(session: SessionState, rest: bytes) -> bytes:
     """T THREAD: whether a thread is alive. A vCPU is alive as long as the guest."""
-    _parse(session, rest)
+    if _task(session, rest) is None:
+        _parse(session, rest)
     return b"OK"
 
 
 def selected(session: SessionState, rest: bytes) -> bytes:
     """qC: the selected thread."""
+    if session.task is not None:
+        number = session.task.number
+        return b"QC" + thread_id.format_number(number, multiprocess=session.multiprocess)
     return b"QC" + _show(session, session.threads.general)
 
 
@@ -57,7 +75,12 @@ def first(session: SessionState, rest: bytes) -> bytes:
     """qfThreadInfo: all threads; they fit in one packet."""
     if session.detached:
         return b"l"
-    return b"m" + b",".join(_show(session, n) for n in range(len(session.execution.vcpus)))
+    ids = [_show(session, n) for n in range(len(session.execution.vcpus))]
+    ids += [
+        thread_id.format_number(one.number, multiprocess=session.multiprocess)
+        for one in session.tasks.all()
+    ]
+    return b"m" + b",".join(ids)
 
 
 def more(session: SessionState, rest: bytes) -> bytes:
@@ -67,7 +90,11 @@ def more(session: SessionState, rest: bytes) -> bytes:
 
 def extra(session: SessionState, rest: bytes) -> bytes:
     """qThreadExtraInfo,THREAD: the name and state of a thread, for lists of threads."""
-    index = _parse(session, rest.removeprefix(b","))
+    named = rest.removeprefix(b",")
+    task = _task(session, named)
+    if task is not None:
+        return f"{task.name}, {task.words}".encode().hex().encode()
+    index = _parse(session, named)
     if index == thread_id.ALL:
         raise PacketError("qThreadExtraInfo is for one thread")
     text = f"vCPU {session.execution.vcpus[index].vcpu.id}, {describe(session, index)}"

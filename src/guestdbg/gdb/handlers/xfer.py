@@ -57,6 +57,10 @@ def _threads(session: SessionState, annex: bytes) -> bytes:
         name = quoteattr(f"vCPU {context.vcpu.id}")
         words = xml_escape(describe(session, index))
         rows.append(f'<thread id="{thread}" core="{index}" name={name}>{words}</thread>\n')
+    for task in () if session.detached else session.tasks.all():
+        thread = thread_id.format_number(task.number, multiprocess=session.multiprocess).decode()
+        name, words = quoteattr(task.name), xml_escape(task.words)
+        rows.append(f'<thread id="{thread}" name={name}>{words}</thread>\n')
     return f'<?xml version="1.0"?>\n<threads>\n{"".join(rows)}</threads>\n'.encode()
 
 

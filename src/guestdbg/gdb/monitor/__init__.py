@@ -10,6 +10,7 @@ memory     phys, translate
 snapshots  snapshot, restore, snapshots
 console    console, type
 watch      watch, unwatch
+linux      linux: tasks, modules, log, mounts, interrupts, pages
 qemu       info, gva2gpa, gpa2hva: as in QEMU's monitor
 registry   all commands by name, help, and the execution of a line
 """

@@ -27,6 +27,10 @@ def register(session: SessionState, words: list[str]) -> str:
         raise MonitorError("monitor register NAME, as in: monitor register esr_el1")
     name = words[0].lower().removeprefix("$")
     name = QEMU_ALIASES.get(name.upper(), name)
+    for mask in session.registers.pauth:
+        if mask.name == name:
+            data = session.registers.read(session.context, mask.number)
+            return f"{name} = {int.from_bytes(data, 'little'):#x}\n"
     view = _VIEW.fullmatch(name)
     if view is not None and int(view[2]) < _VECTOR_REGISTERS:
         bits = _VIEWS[view[1]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from guestdbg.gdb.monitor import console, general, memory, qemu, registers, snapshots, watch
+from guestdbg.gdb.monitor import console, general, linux, memory, qemu, registers, snapshots, watch
 from guestdbg.gdb.monitor.command import Command, MonitorError
 from guestdbg.gdb.session_state import SessionState
 
@@ -34,6 +34,7 @@ COMMANDS: dict[str, Command] = _by_name(
     *console.COMMANDS,
     *watch.COMMANDS,
     *qemu.COMMANDS,
+    *linux.COMMANDS,
 )
 
 

@@ -100,6 +100,14 @@ class Task:
         """
         return self._tasks.backtrace(self, limit)
 
+    def kernel_registers(self) -> dict[str, int]:
+        """Those that the kernel keeps while it does not run: ``x19`` to ``x30``, ``sp``, ``pc``.
+
+        With them it goes on in the kernel. The others are lost, as over any call. Raises
+        NoSuchTask if it has ended.
+        """
+        return self._tasks.kernel_registers(self)
+
     def registers(self) -> dict[str, int]:
         """The registers of its program: ``x0`` to ``x30``, ``sp``, ``pc``, ``pstate``.
 
@@ -284,16 +292,16 @@ class Tasks:
             vcpu = self._vcpu_of(task)
             if vcpu is not None:
                 return guest.vcpus[vcpu].backtrace(limit)
-        context = found.inner("thread.cpu_context")
-        registers = [0] * 32
-        for n in _CALLEE_SAVED:
-            registers[n] = context.number(f"x{n}")
-        registers[29], registers[31] = context.number("fp"), context.number("sp")
-        pc = without_pac(context.number("pc"))
-        frames = guest.execution.frames(registers, pc, limit, self.view.memory.read)
+        saved = _saved_registers(found)
+        registers = [saved.get(f"x{n}", 0) for n in range(31)] + [saved["sp"]]
+        frames = guest.execution.frames(registers, saved["pc"], limit, self.view.memory.read)
         kernel = [frame for frame in frames if is_kernel_pointer(frame.pc)]
         # What follows the kernel's entry is the program, whose memory is not the kernel's.
         return Backtrace(kernel, frames.cut if len(kernel) == len(frames) else None)
+
+    def kernel_registers(self, task: Task) -> dict[str, int]:
+        """See ``Task.kernel_registers``."""
+        return _saved_registers(self.structure(task))
 
     @cached_property
     def _stack_size(self) -> int:
@@ -324,6 +332,16 @@ class Tasks:
             f"x{n}": int.from_bytes(raw[8 * n : 8 * n + 8], "little") for n in range(len(raw) // 8)
         }
         return values | {name: saved.number(name) for name in ("sp", "pc", "pstate")}
+
+
+def _saved_registers(found: Object) -> dict[str, int]:
+    """Those in ``struct cpu_context`` (arch/arm64/include/asm/processor.h)."""
+    context = found.inner("thread.cpu_context")
+    values = {f"x{n}": context.number(f"x{n}") for n in _CALLEE_SAVED}
+    values["x29"], values["sp"] = context.number("fp"), context.number("sp")
+    # cpu_switch_to returns there by X30.
+    values["x30"] = values["pc"] = without_pac(context.number("pc"))
+    return values
 
 
 def state_of(state: int, exit_state: int) -> tuple[str, str]:
