@@ -9,6 +9,7 @@ gdb_client      GDB with a Python script
 gdb_server      `guestdbg gdb`, started stopped
 uboot_prompt    the time from the start of a process to U-Boot's prompt
 linux_guest     Linux with a shell, on guestdbg and on QEMU
+linux_tasks     the tasks of Linux, listed by drgn
 page_walk       the page tables of Linux through GDB
 python_api      guestdbg through its Python API
 suite_programs  the programs of bench/suite on guestdbg, QEMU and Unicorn

@@ -16,6 +16,7 @@ from bench import comparison, environment, history, page, record, tables
 from bench.measurement import Measurement, take_all
 from bench.measurements import (
     decided_per_second,
+    drgn_ps_seconds,
     fp_suite_mips,
     gdb_conditional_per_second,
     gdb_steps_per_second,
@@ -90,6 +91,7 @@ MEASUREMENTS: list[Measurement] = [
     qemu_linux_user_mips.MEASUREMENT,
     linux_snapshot_ms.MEASUREMENT,
     linux_restore_ms.MEASUREMENT,
+    drgn_ps_seconds.MEASUREMENT,
     page_walk_seconds.MEASUREMENT,
     qemu_page_walk_seconds.MEASUREMENT,
     host_exit_ratio.MEASUREMENT,

@@ -83,6 +83,7 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
     ),
     ("a snapshot of Linux at its prompt", "linux_snapshot_ms", None, None),
     ("Linux put back to it", "linux_restore_ms", None, None),
+    ("drgn: 200 tasks of Linux, as its `ps` shows them", "drgn_ps_seconds", None, None),
     (
         "GDB: all page tables of Linux",
         "page_walk_seconds",

@@ -50,7 +50,8 @@ def test_variables_have_names(shell: Shell) -> None:
 
 def test_what_code_refers_to_is_what_kallsyms_has(sid: Shell) -> None:
     linux = sid.guest.linux
-    for name in ("modules", "saved_command_line"):
+    names = ("modules", "saved_command_line", "task_state_array", "slab_caches", "tainted_mask")
+    for name in (*names, "btf_modules"):
         offset = linux._data_symbols._from_code(name)
         assert [offset] == [symbol.offset for symbol in linux.kallsyms.named(name)]
 

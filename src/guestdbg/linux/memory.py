@@ -53,10 +53,15 @@ class _Physical:
     def __init__(self, guest: Guest) -> None:
         self.read_phys = guest.execution.read_phys
         self.write_phys = guest.execution.write_phys
+        self._regions = guest.board.memory
 
     def find(self, address: int, length: int) -> View | None:
-        """No views are given: they may have BRK instructions of the debugger."""
-        return None
+        """The host memory there, with BRK instructions of the debugger, which no tables have."""
+        region = self._regions.find(address, length)
+        if region is None:
+            return None
+        start = address - region.base
+        return region.buffer, start, start + length
 
 
 class KernelMemory:
@@ -84,11 +89,12 @@ class KernelMemory:
         self._physical = _Physical(guest)
         self._spaces: dict[tuple[int, int, int, int], AddressSpace] = {}
         self._last: AddressSpace | None = None
+        self._probed: int | None = None
 
     def forget(self) -> None:
         """The guest was put back to a snapshot, or reset."""
         self._spaces.clear()
-        self._last = None
+        self._last = self._probed = None
 
     def space(self) -> AddressSpace:
         """The kernel's address space. Raises NoKernel if its page tables are not found."""
@@ -125,7 +131,9 @@ class KernelMemory:
 
     def _maps_kernel(self, space: AddressSpace) -> bool:
         address, physical = self._place()
-        page = self._probe() & -_PAGE
+        page = self._probed
+        if page is None:
+            page = self._probed = self._probe() & -_PAGE
         try:
             return space.translate(address + page & _MASK) == physical + page
         except AddressError:

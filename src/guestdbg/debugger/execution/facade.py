@@ -146,8 +146,8 @@ class Execution:
         self._target.info.add_source(source)
 
     def use_program(self, source: ProgramSource) -> None:
-        """Have variables and types come from ``source`` too, after the debug information."""
-        self._target.info.types.use_source(source)
+        """Have types, variables and parameters come from ``source`` too, after the images'."""
+        self._target.info.use_program(source)
 
     def symbols_named(self, name: str) -> list[Symbol]:
         """The symbols of exactly that name, those of ELF files first."""
@@ -165,6 +165,8 @@ class Execution:
         self._target.info.forget_locations()
         if distance:
             self._target.info.types.forget()
+            for vcpu in self._scheduler.vcpus:
+                vcpu.hit_programs.invalidate()  # they have addresses of variables
             self._points.relocate(source, addresses, distance)
 
     def has_points_of(self, source: SymbolSource) -> bool:

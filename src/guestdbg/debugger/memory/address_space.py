@@ -24,6 +24,9 @@ _TTBR0 = sys_reg("TTBR0_EL1")
 _TTBR1 = sys_reg("TTBR1_EL1")
 _MAIR = sys_reg("MAIR_EL1")
 
+#: Where 8 bytes are in host memory, and what they were.
+Evidence = tuple[mmap, int, int, bytes]
+
 _PAGE = 0x1000
 _CACHED_PAGES = 4096
 _U64 = (1 << 64) - 1
@@ -61,12 +64,15 @@ class PhysicalMemory(Protocol):
 
 
 class _Page:
-    """One cached translation, with the registers and descriptors that it depends on."""
+    """One cached translation, with the registers and descriptors that it depends on.
+
+    ``evidence`` has the host memory of each descriptor, and its 8 bytes.
+    """
 
     __slots__ = ("evidence", "pa", "registers")
 
     def __init__(
-        self, pa: int, registers: tuple[int, int, int, int], evidence: list[tuple[int, bytes]]
+        self, pa: int, registers: tuple[int, int, int, int], evidence: list[Evidence]
     ) -> None:
         self.pa = pa
         self.registers = registers
@@ -118,9 +124,8 @@ class AddressSpace:
         registers = (sctlr, get(_TCR), get(_TTBR0), get(_TTBR1))
         page = self._pages.get(va >> 12)
         if page is not None and page.registers == registers:
-            read = self._read_phys
-            for address, value in page.evidence:
-                if read(address, 8) != value:
+            for memory, start, end, value in page.evidence:
+                if memory[start:end] != value:
                     break
             else:
                 return page.pa | va & 0xFFF
@@ -128,11 +133,17 @@ class AddressSpace:
 
     def _walk(self, va: int, registers: tuple[int, int, int, int]) -> int:
         sctlr, tcr, ttbr0, ttbr1 = registers
-        evidence: list[tuple[int, bytes]] = []
+        evidence: list[Evidence] | None = []
 
         def read_u64(address: int) -> int:
-            data = self._read_phys(address, 8)
-            evidence.append((address, data))
+            nonlocal evidence
+            view = self._memory.find(address, 8)
+            if view is None or evidence is None:
+                evidence = None
+                return int.from_bytes(self._read_phys(address, 8), "little")
+            memory, start, end = view
+            data = memory[start:end]
+            evidence.append((memory, start, end, data))
             return int.from_bytes(data, "little")
 
         try:
@@ -149,6 +160,8 @@ class AddressSpace:
                 f"({error})",
                 va,
             ) from error
+        if evidence is None:
+            return found.pa
         if len(self._pages) >= _CACHED_PAGES:
             self._pages.clear()
         self._pages[va >> 12] = _Page(found.pa & ~0xFFF, registers, evidence)

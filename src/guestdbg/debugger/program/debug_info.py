@@ -12,6 +12,7 @@ from guestdbg.debugger.program.drgn_program import DrgnProgram, ReadMemory
 from guestdbg.debugger.program.element_name import Element, element_path
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.local_variables.scoped_variables import ScopedVariables
+from guestdbg.debugger.program.program_source import ProgramSource
 from guestdbg.debugger.program.resolver import Resolver
 from guestdbg.debugger.program.scopes import Block
 from guestdbg.debugger.program.source_location import Location
@@ -74,6 +75,11 @@ class DebugInfo:
         """Add another source of symbols."""
         self.sources.append(source)
         self._forget()
+
+    def use_program(self, source: ProgramSource) -> None:
+        """Have types, variables and parameters come from ``source`` too."""
+        self.types.use_source(source)
+        self.variables.use_scope(source.scope)
 
     def refresh_sources(self, *, reloaded: bool) -> None:
         """The guest was put back to a snapshot, or reset: what moves may be elsewhere."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from guestdbg.debugger.errors import DebuggerError
+from guestdbg.debugger.program.local_variables.scope_source import ScopeSource
 
 __all__ = ["ProgramSource"]
 
@@ -20,6 +21,10 @@ class ProgramSource(Protocol):
     @property
     def is_outdated(self) -> bool:
         """Whether a program that is made now would know more than the last one."""
+
+    @property
+    def scope(self) -> ScopeSource:
+        """Names that code sees, apart from the debug information of the images."""
 
     def make(self, has_memory: Callable[[], bool]) -> Any:
         """A new program, with memory. Its reads fail while ``has_memory`` is false."""

@@ -50,6 +50,10 @@ class VcpuCodeState:
         """V0 to V31, as they are now."""
         return self._vcpu.get(V[number])
 
+    def get(self, register: int) -> int:
+        """A register by its one-reg id, as it is now."""
+        return self._vcpu.get(register)
+
     @cached_property
     def now(self) -> int:
         """The PC as it is now."""

@@ -5,6 +5,7 @@ vmcoreinfo_text  the vmcoreinfo that drgn is given, also before the kernel has m
 well_known       the types of variables that BTF does not have
 per_cpu          where the variables of each CPU are
 objects          variables, functions and constants by name
+scope            parameters of functions where they are entered; the current task
 symbols          symbols by name and address
 btf_cache        BTF that was parsed already
 """

@@ -18,6 +18,7 @@ from guestdbg.linux.btf import Btf, DrgnTypes, find_btf
 from guestdbg.linux.errors import BadBtf, NoKernel
 from guestdbg.linux.program.btf_cache import parsed
 from guestdbg.linux.program.objects import ObjectFinder
+from guestdbg.linux.program.scope import KernelScope
 from guestdbg.linux.program.symbols import SymbolFinder
 from guestdbg.linux.program.vmcoreinfo_text import minimal_vmcoreinfo
 
@@ -68,7 +69,11 @@ class Kernel(Protocol):
 
 
 class KernelProgram:
-    """Makes the ``drgn.Program`` of a kernel; the debugger's ``DrgnProgram`` asks for it."""
+    """Makes the ``drgn.Program`` of a kernel; the debugger's ``DrgnProgram`` asks for it.
+
+    Attributes:
+        scope: the parameters of functions, and ``current``.
+    """
 
     def __init__(self, guest: Guest, kernel: Kernel) -> None:
         self._guest = guest
@@ -77,6 +82,8 @@ class KernelProgram:
         self._damage: BadBtf | None = None
         self._types: list[DrgnTypes] = []
         self._is_complete = False
+        self._program: Any = None
+        self.scope = KernelScope(guest, lambda: (self._program, self._types))
 
     @property
     def btf(self) -> Btf:
@@ -147,6 +154,8 @@ class KernelProgram:
         program.set_linux_kernel_custom(text, True)
         self._add_memory(program, has_memory)
         self._add_finders(program)
+        self.scope.forget()
+        self._program = program
         return program
 
     def _vmcoreinfo(self) -> Vmcoreinfo | None:

@@ -59,7 +59,7 @@ WELL_KNOWN = {
     "tk_core": "struct tk_data",  # kernel/time/timekeeping.c, 6.13 to 6.16
     "timekeeper_data": "struct tk_data []",  # kernel/time/timekeeping.c, since 6.17
     # interrupts
-    "irq_desc_tree": "struct radix_tree_root",  # kernel/irq/irqdesc.c, before 6.5
+    "irq_desc_tree": "struct xarray",  # kernel/irq/irqdesc.c, before 6.5: a radix_tree_root
     "sparse_irqs": "struct maple_tree",  # kernel/irq/irqdesc.c
     "nr_irqs": "int",  # include/linux/irqnr.h, before 6.13
     "total_nr_irqs": "unsigned int",  # kernel/irq/irqdesc.c

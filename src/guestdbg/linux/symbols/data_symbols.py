@@ -18,6 +18,8 @@ __all__ = ["DataSymbols", "KernelImage"]
 _VARIABLE = "init_task"
 _MAX_FUNCTION = 4096
 _MAX_COMMAND_LINE = 2048
+_FIRST_STATE = "R (running)"
+_MOST_TAINTS = 32
 #: Symbols of vmcoreinfo whose value is what they point to.
 _POINTED_TO = frozenset({"mem_section", "vmemmap"})
 
@@ -207,8 +209,37 @@ def _is_text(memory: KernelMemory, address: int) -> bool:
     return text.isprintable()
 
 
+def _is_states(memory: KernelMemory, address: int) -> bool:
+    """Whether pointers to the names of the states of tasks are there."""
+    try:
+        return memory.string(memory.u64(address), len(_FIRST_STATE)) == _FIRST_STATE
+    except GuestdbgError:
+        return False
+
+
+def _is_tree(memory: KernelMemory, address: int) -> bool:
+    """Whether a ``struct radix_tree_root`` with entries is there: a lock, flags, a pointer."""
+    try:
+        return is_kernel_pointer(memory.u64(address + 8))
+    except GuestdbgError:
+        return False
+
+
+def _is_taint(memory: KernelMemory, address: int) -> bool:
+    """Whether a mask of the few reasons for which a kernel is tainted is there."""
+    try:
+        return memory.u64(address) < 1 << _MOST_TAINTS
+    except GuestdbgError:
+        return False
+
+
 #: Variables that are found by the functions which refer to them, and by what they have.
 _REFERRED: dict[str, tuple[tuple[str, ...], Callable[[KernelMemory, int], bool]]] = {
     "modules": (("module_kallsyms_lookup_name", "find_module_all"), _is_list),
     "saved_command_line": (("cmdline_proc_show",), _is_text),
+    "task_state_array": (("do_task_stat",), _is_states),
+    "slab_caches": (("slab_start",), _is_list),
+    "irq_desc_tree": (("irq_to_desc",), _is_tree),
+    "tainted_mask": (("get_taint",), _is_taint),
+    "btf_modules": (("btf_try_get_module",), _is_list),
 }

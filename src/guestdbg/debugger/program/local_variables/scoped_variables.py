@@ -32,6 +32,7 @@ from guestdbg.debugger.program.local_variables.location import (
     needs_vectors,
     variable_location,
 )
+from guestdbg.debugger.program.local_variables.scope_source import ScopeSource
 from guestdbg.debugger.program.local_variables.stack_frame import frame_variable, register_value
 from guestdbg.debugger.program.local_variables.type_size import MOST_IN_REGISTERS, type_size
 from guestdbg.debugger.program.scopes import Block
@@ -81,6 +82,9 @@ class CodeState(Protocol):
     def vector(self, number: int) -> int:
         """V0 to V31."""
 
+    def get(self, register: int) -> int:
+        """A register by its one-reg id."""
+
     @property
     def now(self) -> int:
         """The PC that the registers belong to.
@@ -104,6 +108,9 @@ class _NoRegisters:
         self.now = place.pc
 
     def vector(self, number: int) -> int:
+        return 0
+
+    def get(self, register: int) -> int:
         return 0
 
 
@@ -135,9 +142,14 @@ class ScopedVariables:
     def __init__(self, images: Sequence[Image], types: DrgnProgram) -> None:
         self._images = images
         self._types = types
+        self._scope: ScopeSource | None = None
         self._local: dict[str, bool | None] = {}
         self._locations: dict[tuple[Image, int, int], VariableLocation | None] = {}
         self._warned: set[Path] = set()
+
+    def use_scope(self, scope: ScopeSource) -> None:
+        """Have names come from ``scope`` too, after the debug information of the images."""
+        self._scope = scope
 
     def forget(self) -> None:
         """Look names up anew: the images are others now."""
@@ -153,13 +165,21 @@ class ScopedVariables:
         InvalidLocation, AddressError.
         """
         parsed = parse(expression)
-        if not self._may_be_local(parsed):
-            return self._types.evaluate(expression)
-        declared = self._declared(parsed, state.place)
+        declared = self._declared(parsed, state.place) if self._may_be_local(parsed) else None
         if declared is None:
+            found = self._scoped(parsed, state)
+            if found is not None:
+                return self._types.follow(expression, found, parsed)[0]
             return self.of_guest(expression, state.place)
         value = self._value(declared, parsed.name, state)
         return self._types.follow(expression, value, parsed)[0]
+
+    def _scoped(self, parsed: Expression, state: CodeState) -> Any | None:
+        """What a name means to the code there, apart from the images' debug information."""
+        if self._scope is None or parsed.file is not None:
+            return None
+        with drgn_errors(repr(parsed.name), self._types.program):
+            return self._scope.value(parsed.name, state.place.pc, state)
 
     def of_guest(self, expression: str, place: Place | None = None) -> Any:
         """A variable of the guest. ``place`` is for the message of NotInScope."""
@@ -299,7 +319,7 @@ class ScopedVariables:
         """Raise an error for what neither the guest nor any of its functions has."""
         parsed = parse(expression)
         self._warn_of_split(expression, self._images)
-        if self._may_be_local(parsed):
+        if self._may_be_local(parsed) or self._is_everywhere(parsed):
             return  # which of the variables of that name it is, a hit decides
         with contextlib.suppress(AddressError):
             self._types.evaluate(expression)
@@ -310,7 +330,7 @@ class ScopedVariables:
             parsed = parse(expression)
             declared = self._declared(parsed, place)
             if declared is None:
-                return self._types.static_address(expression)
+                return self._static_in_scope(expression, parsed, place)
             if self._types.references:
                 return None  # there may be one of them on the way
             return self._static_address(declared, parsed, place)
@@ -320,10 +340,28 @@ class ScopedVariables:
     def static_address_anywhere(self, expression: str) -> StaticAddress | None:
         """Where an integer of the guest is; None if a function may have another of that name."""
         try:
-            if self._may_be_local(parse(expression)):
+            parsed = parse(expression)
+            if self._may_be_local(parsed) or self._is_everywhere(parsed):
                 return None
         except GuestdbgError:
             return None
+        return self._types.static_address(expression)
+
+    def _is_everywhere(self, parsed: Expression) -> bool:
+        scope = self._scope
+        return scope is not None and parsed.file is None and scope.is_everywhere(parsed.name)
+
+    def _static_in_scope(
+        self, expression: str, parsed: Expression, place: Place
+    ) -> StaticAddress | None:
+        """That of a parameter which no image has; else of a variable of the guest."""
+        if self._scope is not None and parsed.file is None:
+            if self._is_everywhere(parsed):
+                return None
+            argument = self._scope.argument(parsed.name, place.pc)
+            if argument is not None:
+                found = static_address(0, argument.type, parsed.path)
+                return None if parsed.stars else _in_register(found, parsed, argument.register)
         return self._types.static_address(expression)
 
     def _static_address(
@@ -342,9 +380,7 @@ class ScopedVariables:
         if found is None:
             return None
         if not location.in_memory:
-            if found.address or (parsed.path and not found.pointer_offsets):
-                return None  # a member of a structure in registers
-            return found._replace(register=location.register, in_register=True)
+            return _in_register(found, parsed, location.register)
         offset = location.offset + found.address
         return found._replace(address=offset, register=location.register)
 
@@ -442,6 +478,15 @@ class ScopedVariables:
             f"at {pc:#x}, {declared.owner} has not yet stored {declared.name!r}, and the debug "
             f"information does not say where it is before: name a later instruction ({after})"
         )
+
+
+def _in_register(
+    found: StaticAddress | None, parsed: Expression, register: int | None
+) -> StaticAddress | None:
+    """What begins in a register; None for a member of a structure in registers."""
+    if found is None or found.address or (parsed.path and not found.pointer_offsets):
+        return None
+    return found._replace(register=register, in_register=True)
 
 
 def _stays(location: VariableLocation | None, state: CodeState) -> bool:
