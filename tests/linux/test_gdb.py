@@ -490,6 +490,19 @@ def test_tasks_are_threads_where_asked(wire: Wire) -> None:
     assert ids(wire) == [1, 2]
 
 
+def test_the_memory_of_a_sleeping_task(wire: Wire) -> None:
+    """Its program's memory is read through its own page tables, whatever the vCPU executes."""
+    row = next(r for r in wire.monitor("linux ps").splitlines() if r.split()[-1] == "sh")
+    pid = int(row.split()[0])
+    pc = re.search(r" pc ([0-9a-f]{16})", wire.monitor(f"linux task {pid}"))
+    assert pc is not None
+    wire.monitor("linux threads on")
+    assert wire.ask(b"Hg%x" % (1_000_000 + pid)) == b"OK"
+    # Before the instruction that it returns to there is SVC #0.
+    assert wire.ask(b"m%x,4" % (int(pc[1], 16) - 4)) == b"010000d4"
+    assert wire.ask(b"m10,4").startswith(b"E")
+
+
 def test_a_task_that_a_vcpu_executes(wire: Wire) -> None:
     """It has the vCPU's registers, which can be written."""
     wire.monitor("linux threads on")
@@ -552,9 +565,9 @@ def test_threads_in_gdb(here: Served) -> None:
         except gdb.error:
             written = False
         gdb.Breakpoint("*&handle_percpu_devid_irq", gdb.BP_HARDWARE_BREAKPOINT, temporary=True)
-        run("continue")
+        resumed = run("continue")
         stopped = gdb.selected_thread()
-        report(vcpus=vcpus, said=said, listed=listed, seconds=seconds, names=names, x0=x0,
+        report(resumed=resumed, vcpus=vcpus, said=said, listed=listed, seconds=seconds, names=names, x0=x0,
                written=written, stopped=stopped.ptid[1], where=gdb.newest_frame().name(), done=1)
         """,
     )
@@ -566,6 +579,8 @@ def test_threads_in_gdb(here: Served) -> None:
     assert "<unavailable>" in results["x0"]
     assert not results["written"]
     assert results["stopped"] in (1, 2)
+    # The stop's message names the task.
+    assert re.search(r"guestdbg: vCPU \d executes \d+ \S+ running, on CPU \d", results["resumed"])
     assert results["where"] == "handle_percpu_devid_irq"
 
 

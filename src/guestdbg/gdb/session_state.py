@@ -99,6 +99,7 @@ class SessionState(PacketChannel):
         self.threads = ThreadStates(len(self.execution.vcpus), self.execution.current)
         self.tasks = TaskThreads(guest)
         self.task: TaskThread | None = None
+        self._named_task: tuple[int, int] | None = None
         self.open_files: dict[int, bytes] = {}
         self.features: frozenset[str] = frozenset()
         self.multiprocess = False
@@ -205,9 +206,24 @@ class SessionState(PacketChannel):
         if stop.hits:
             self.last_hit = stop
         if not self.detached:
+            self._name_task(stop)
             self._report_stop(stop)
         elif stop.reason == "error":
             self.threads.none_runs()
+
+    def _name_task(self, stop: Stop) -> None:
+        """Say in which task the guest has stopped, if tasks are threads: a stop is of a vCPU.
+
+        Only if it is another one than before: a `next` of GDB's has many stops.
+        """
+        if not self.tasks.enabled or stop.reason == "step":
+            return
+        self.tasks.forget()
+        place = self.execution.current
+        task = self.tasks.current(place)
+        if task is not None and (place, task.address) != self._named_task:
+            self._named_task = place, task.address
+            self.show(f"vCPU {self.execution.vcpus[place].vcpu.id} executes {task}")
 
     def _report_stop(self, stop: Stop) -> None:
         self._report(stop_event(stop, self.execution.current, self.breakpoints, self.features))

@@ -64,11 +64,18 @@ def _threads(session: SessionState, annex: bytes) -> bytes:
     return f'<?xml version="1.0"?>\n<threads>\n{"".join(rows)}</threads>\n'.encode()
 
 
+def _has_program(session: SessionState) -> bool:
+    """Whether the client should read the guest's file through this connection by itself.
+
+    Not the vmlinux of a kernel: it has hundreds of megabytes.
+    """
+    return bool(session.guest.images) and not session.guest.has_linux
+
+
 def _program(session: SessionState, annex: bytes) -> bytes:
-    images = session.guest.images
-    if not images:
+    if not _has_program(session):
         raise PacketError("the guest was not loaded from a file with symbols", errno.ENOENT)
-    return str(images[0].path.absolute()).encode()
+    return str(session.guest.images[0].path.absolute()).encode()
 
 
 _OBJECTS: dict[bytes, Callable[[SessionState, bytes], bytes]] = {
@@ -109,7 +116,7 @@ def offsets(session: SessionState, rest: bytes) -> bytes:
 def features(session: SessionState) -> list[bytes]:
     """The documents of this guest."""
     found = [b"qXfer:features:read+", b"qXfer:memory-map:read+", b"qXfer:threads:read+"]
-    if session.guest.images:
+    if _has_program(session):
         found.append(b"qXfer:exec-file:read+")
     return found
 
