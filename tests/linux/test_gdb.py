@@ -568,7 +568,8 @@ def test_threads_in_gdb(here: Served) -> None:
         resumed = run("continue")
         stopped = gdb.selected_thread()
         report(resumed=resumed, vcpus=vcpus, said=said, listed=listed, seconds=seconds)
-        report(names=names, x0=x0, written=written, stopped=stopped.ptid[1], where=gdb.newest_frame().name(), done=1)
+        report(names=names, x0=x0, written=written, stopped=stopped.ptid[1],
+               where=gdb.newest_frame().name(), done=1)
         """,
     )
     assert re.search(r'Thread 1\.1 "vCPU 0" \(EL[01], \S+ \d+\)', results["vcpus"])
