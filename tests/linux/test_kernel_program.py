@@ -99,6 +99,33 @@ def test_variables_that_6_1_does_not_name(shell: Shell) -> None:
     assert set(slabs) <= caches
 
 
+def test_types_of_modules_come_and_go(shell: Shell) -> None:
+    guest = shell.guest
+    program = guest.program
+    assert program.type("struct ovl_fs").has_member("numlayer")
+    assert program.type("struct ovl_fs").member("config").type.has_member("workdir")
+    # Types of the kernel in those of a module.
+    mount = program.type("struct ovl_layer").member("mnt").type.type
+    assert str(mount) == str(program.type("struct vfsmount"))
+    assert shell.ask("rmmod overlay; echo $?").strip() == "0"
+    with pytest.raises(LookupError):
+        program.type("struct ovl_fs")
+    assert program.type("struct virtio_blk").is_complete()
+
+
+def test_a_list_of_modules_without_an_end(sid: Shell) -> None:
+    guest = sid.guest
+    program = guest.program
+    head = program["btf_modules"]
+    first = head.next.value_()
+    guest.write(first, first.to_bytes(8, "little"))  # it is its own successor
+    with pytest.raises(LookupError):
+        program.type("struct no_such_structure")
+    guest.write(head.address_, (0xDEAD_0000_0000_0100).to_bytes(8, "little"))
+    with pytest.raises(LookupError):
+        program.type("struct no_such_structure")
+
+
 def test_symbols(shell: Shell) -> None:
     guest = shell.guest
     program = guest.program

@@ -80,12 +80,12 @@ class DrgnTypes:
         return incomplete
 
     def enumerator(self, name: str) -> Any:
-        """The constant of that name, as an object; None if no enumeration has it."""
+        """The constant of that name, as an object; None if none of its own enumerations has it."""
         found = self.btf.enumerator(name)
-        if found is not None:
-            number, value = found
-            return self._drgn.Object(self._program, self.type(number), value=value)
-        return self._base.enumerator(name) if self._base is not None else None
+        if found is None:
+            return None
+        number, value = found
+        return self._drgn.Object(self._program, self.type(number), value=value)
 
     def type(self, number: int) -> Any:
         """The type of that number."""

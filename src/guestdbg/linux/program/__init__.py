@@ -4,6 +4,7 @@ source           ``KernelProgram``, which makes it
 vmcoreinfo_text  the vmcoreinfo that drgn is given, also before the kernel has made its own
 well_known       the types of variables that BTF does not have
 per_cpu          where the variables of each CPU are
+module_types     the types of the modules that are loaded
 objects          variables, functions and constants by name
 scope            parameters of functions where they are entered; the current task
 symbols          symbols by name and address

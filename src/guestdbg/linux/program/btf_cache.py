@@ -9,17 +9,19 @@ from guestdbg.linux.btf import Btf
 
 __all__ = ["parsed"]
 
-_MOST = 4
-_known: OrderedDict[bytes, Btf] = OrderedDict()
+_MOST_KERNELS, _MOST_MODULES = 4, 256
+_kernels: OrderedDict[bytes, Btf] = OrderedDict()
+_modules: OrderedDict[bytes, Btf] = OrderedDict()
 
 
-def parsed(data: bytes) -> Btf:
+def parsed(data: bytes, base: Btf | None = None) -> Btf:
     """The BTF in ``data``, which is not parsed again if it was. Raises BadBtf."""
     key = hashlib.sha256(data).digest()
-    found = _known.get(key)
-    if found is None:
-        found = _known[key] = Btf(data)
-        while len(_known) > _MOST:
-            _known.popitem(last=False)
-    _known.move_to_end(key)
+    known, most = (_kernels, _MOST_KERNELS) if base is None else (_modules, _MOST_MODULES)
+    found = known.get(key)
+    if found is None or found.base is not base:
+        found = known[key] = Btf(data, base)
+        while len(known) > most:
+            known.popitem(last=False)
+    known.move_to_end(key)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from guestdbg.debugger import Symbol
@@ -23,18 +23,21 @@ class ObjectFinder:
     """What the kernel's BTF and its symbols say about a name.
 
     Args:
-        types: the types of the kernel, and of each of its modules, the kernel's first.
+        kernel: the types of the kernel.
+        types: gives those, and then those of each module.
         symbols: the symbols of a name.
         read_word: 8 bytes at a kernel address, as a number.
     """
 
     def __init__(
         self,
-        types: Callable[[], list[DrgnTypes]],
+        kernel: DrgnTypes,
+        types: Callable[[], Iterator[DrgnTypes]],
         symbols: Callable[[str], list[Symbol]],
         read_word: Callable[[int], int],
     ) -> None:
         self._drgn = drgn_import.drgn()
+        self._kernel = kernel
         self._types = types
         self._symbols = symbols
         self._read_word = read_word
@@ -48,24 +51,20 @@ class ObjectFinder:
         found = None
         if flags & kinds.VARIABLE:
             found = self._variable(program, name)
-        if found is None and flags & kinds.CONSTANT:
-            found = self._constant(name)
-        if found is None and flags & kinds.FUNCTION:
-            found = self._function(program, name)
-        return found
-
-    def _constant(self, name: str) -> Any:
+        if found is not None or not flags & (kinds.CONSTANT | kinds.FUNCTION):
+            return found
         for types in self._types():
-            found = types.enumerator(name)
+            if flags & kinds.CONSTANT:
+                found = types.enumerator(name)
+            if found is None and flags & kinds.FUNCTION:
+                found = self._function(program, types, name)
             if found is not None:
                 return found
         return None
 
-    def _function(self, program: Any, name: str) -> Any:
-        for types in self._types():
-            numbers = types.btf.find(name, (Kind.FUNC,))
-            if not numbers:
-                continue
+    def _function(self, program: Any, types: DrgnTypes, name: str) -> Any:
+        numbers = types.btf.find(name, (Kind.FUNC,))
+        if numbers:
             for symbol in self._symbols(name):
                 if symbol.kind is SymbolKind.FUNCTION:
                     type_ = types.type(numbers[0])
@@ -80,7 +79,7 @@ class ObjectFinder:
         return data[0].address if data else None
 
     def _variable(self, program: Any, name: str) -> Any:
-        kernel = self._types()[0]
+        kernel = self._kernel
         if self._per_cpu is None:
             self._per_cpu = PerCpu(kernel.btf, self._address)
         placed = self._per_cpu.find(name)

@@ -7,7 +7,7 @@ X0 to X7.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from guestdbg.debugger import Guest, Symbol
@@ -39,12 +39,19 @@ class KernelScope:
 
     Args:
         guest: the guest.
-        made: the ``drgn.Program``, and the types of the kernel and its modules.
+        program: gives the ``drgn.Program``.
+        types: gives the types of the kernel and of its modules.
     """
 
-    def __init__(self, guest: Guest, made: Callable[[], tuple[Any, list[DrgnTypes]]]) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        program: Callable[[], Any],
+        types: Callable[[], Iterator[DrgnTypes]],
+    ) -> None:
         self._guest = guest
-        self._made = made
+        self._program = program
+        self._types = types
         self._arguments: dict[tuple[str, int], Argument | NotInScope | None] = {}
 
     def forget(self) -> None:
@@ -67,7 +74,7 @@ class KernelScope:
                 f"{name!r} is a parameter, and its register may have another value after the "
                 f"instruction at {pc:#x}"
             )
-        program, _ = self._made()
+        program = self._program()
         return register_value(program, argument.type, registers.registers[argument.register])
 
     def argument(self, name: str, pc: int) -> Argument | None:
@@ -89,7 +96,7 @@ class KernelScope:
         symbol = self._guest.execution.symbol_at(pc)
         if symbol is None:
             return None
-        for types in self._made()[1]:
+        for types in self._types():
             for number in types.btf.find(symbol.name, (Kind.FUNC,)):
                 function = types.btf[number]
                 assert isinstance(function, Reference)
@@ -102,7 +109,7 @@ class KernelScope:
         return None
 
     def _current(self, registers: Registers) -> Any:
-        program, _ = self._made()
+        program = self._program()
         address = registers.get(SP_EL0)
         in_program = registers.get(PSTATE) & _EL_MASK == 0
         if in_program or not is_kernel_pointer(address):

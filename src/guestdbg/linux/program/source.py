@@ -6,7 +6,7 @@ vmcoreinfo. All of these come from the guest: nothing is read from files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from guestdbg.debugger import AddressError, Guest
@@ -17,6 +17,7 @@ from guestdbg.kvm.regs import sys_reg
 from guestdbg.linux.btf import Btf, DrgnTypes, find_btf
 from guestdbg.linux.errors import BadBtf, NoKernel
 from guestdbg.linux.program.btf_cache import parsed
+from guestdbg.linux.program.module_types import ModuleTypes
 from guestdbg.linux.program.objects import ObjectFinder
 from guestdbg.linux.program.scope import KernelScope
 from guestdbg.linux.program.symbols import SymbolFinder
@@ -80,10 +81,11 @@ class KernelProgram:
         self._kernel = kernel
         self._btf: Btf | None = None
         self._damage: BadBtf | None = None
-        self._types: list[DrgnTypes] = []
+        self._types: DrgnTypes | None = None
+        self._modules: Iterable[DrgnTypes] = ()
         self._is_complete = False
         self._program: Any = None
-        self.scope = KernelScope(guest, lambda: (self._program, self._types))
+        self.scope = KernelScope(guest, lambda: self._program, self._all_types)
 
     @property
     def btf(self) -> Btf:
@@ -195,24 +197,34 @@ class KernelProgram:
 
     def _add_finders(self, program: Any) -> None:
         try:
-            self._types = [DrgnTypes(program, self.btf)]
+            self._types = types = DrgnTypes(program, self.btf)
+            self._modules = ModuleTypes(program, types, self.read)
         except BadBtf:
-            self._types = []  # DWARF may have what is asked for; if not, ``unknown`` says why
+            # DWARF may have what is asked for; if not, ``unknown`` says why.
+            self._types, self._modules = None, ()
         execution = self._guest.execution
         program.register_symbol_finder(_NAME, SymbolFinder(self._guest), enable_index=0)
-        if self._types:
-            objects = ObjectFinder(lambda: self._types, execution.symbols_named, self._read_word)
+        if self._types is not None:
+            objects = ObjectFinder(
+                self._types, self._all_types, execution.symbols_named, self._read_word
+            )
             program.register_type_finder(_NAME, self._find_type, enable_index=-1)
             program.register_object_finder(_NAME, objects, enable_index=-1)
 
     def _find_type(self, _program: Any, kinds: Any, name: str, filename: str | None) -> Any:
         if filename is not None:
             return None  # BTF has no names of source files
-        for types in self._types:
+        for types in self._all_types():
             found = types.find(kinds, name)
             if found is not None:
                 return found
         return None
+
+    def _all_types(self) -> Iterator[DrgnTypes]:
+        """Those of the kernel, then those of the modules that it has loaded now."""
+        if self._types is not None:
+            yield self._types
+        yield from self._modules
 
     # ---- memory ------------------------------------------------------------------------------
 

@@ -197,6 +197,11 @@ def _is_list(memory: KernelMemory, address: int) -> bool:
         return False
 
 
+def _is_filled_list(memory: KernelMemory, address: int) -> bool:
+    """Whether a list with entries is there: the one of those who wait for a mutex has none."""
+    return _is_list(memory, address) and memory.u64(address) != address
+
+
 def _is_text(memory: KernelMemory, address: int) -> bool:
     """Whether a pointer to text of one line is there."""
     try:
@@ -241,5 +246,5 @@ _REFERRED: dict[str, tuple[tuple[str, ...], Callable[[KernelMemory, int], bool]]
     "slab_caches": (("slab_start",), _is_list),
     "irq_desc_tree": (("irq_to_desc",), _is_tree),
     "tainted_mask": (("get_taint",), _is_taint),
-    "btf_modules": (("btf_try_get_module",), _is_list),
+    "btf_modules": (("btf_module_notify",), _is_filled_list),
 }
