@@ -243,7 +243,7 @@ class PointMethods(ABC):
             name=name,
             el=el,
             context=context,
-            task=self._restriction(task, code.addresses[0]),
+            task=self._restriction(task, code.some_address),
         )
 
     def _restriction(self, task: Task | None, address: int) -> TaskRestriction | None:

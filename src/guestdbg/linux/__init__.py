@@ -14,6 +14,7 @@ state            what it does: tasks, log, modules, mounts, interrupts, pages
 call_frames      call frame information, from the kernel's code
 symbol_file      the names and the call frame information as an ELF file
 processes        its processes: their memory, and points in one of them
+module_symbols   the symbols of modules and BPF programs, and points that wait for a module
 running_address  where a kernel runs: its image in memory, KASLR
 relocation       the moment at which the kernel relocates itself
 kernel           ``Linux``, which brings all of this together

@@ -16,6 +16,7 @@ from guestdbg.linux.errors import BadKallsyms, MissingKernelData, NoKernel
 from guestdbg.linux.kallsyms import Kallsyms
 from guestdbg.linux.kernel_symbols import KernelSymbols
 from guestdbg.linux.memory import KernelMemory
+from guestdbg.linux.module_symbols import ModuleSymbols
 from guestdbg.linux.processes import Processes
 from guestdbg.linux.program import KernelProgram
 from guestdbg.linux.relocation import RelocationBreakpoint
@@ -63,6 +64,8 @@ class Linux:
 
     Attributes:
         physical_address: the guest-physical address of the kernel's first byte.
+        memory: the kernel's virtual memory, whatever the vCPUs execute.
+        module_symbols: the symbols of its modules and BPF programs, as they are loaded now.
     """
 
     def __init__(self, guest: Guest, physical_address: int, image_size: int | None = None) -> None:
@@ -96,6 +99,14 @@ class Linux:
         if image_size is not None:
             self._use_image(guest.execution.read_phys(physical_address, image_size))
         guest.execution.add_symbol_source(self._symbols)
+        self.module_symbols = ModuleSymbols(
+            guest,
+            lambda: self.state.view,
+            self._symbols,
+            lambda: self.is_relocated,
+            lambda: range(self.address, self.address + self.size),
+        )
+        guest.execution.add_symbol_source(self.module_symbols)
         guest.execution.use_program(self._program)
 
     def _use_image(self, image: bytes) -> None:

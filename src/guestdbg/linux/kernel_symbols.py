@@ -86,6 +86,7 @@ class KernelSymbols:
         self._read = read
         self._place = place
         self._more = more
+        self.is_stable = True
         self.follow = follow
         self._refresh = refresh
         self._kallsyms: Kallsyms | None = None
@@ -163,6 +164,10 @@ class KernelSymbols:
             return None
         found = tables.at(offset) or self._more.at(offset)
         return None if found is None else _as_symbol(tables, found, base + found.offset)
+
+    def may_appear(self, part: str) -> bool:
+        """The kernel itself has all its symbols from the start."""
+        return False
 
     def refresh(self, *, reloaded: bool) -> None:
         """The guest was put back to a snapshot, or reset."""

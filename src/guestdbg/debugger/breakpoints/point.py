@@ -340,7 +340,9 @@ class Breakpoint(Point):
     """One or several instructions before which the guest is stopped.
 
     Attributes:
-        addresses: where; several for a source line that was compiled into several places.
+        addresses: where; several for a source line that was compiled into several places. None
+            while it waits for a module of the guest's kernel to be loaded.
+        where: the location as it was given.
         kind: ``"hardware"`` or ``"software"``. A software breakpoint is a BRK instruction in the
             guest's memory, which a guest that reads its own code sees.
         why_software: why an ``"auto"`` breakpoint became a software one; None otherwise.
@@ -349,7 +351,7 @@ class Breakpoint(Point):
             name of the inlined function, or None.
     """
 
-    __slots__ = ("addresses", "functions", "kind", "line", "why_software")
+    __slots__ = ("addresses", "functions", "kind", "line", "where", "why_software")
 
     def __init__(
         self,
@@ -359,6 +361,7 @@ class Breakpoint(Point):
         *,
         addresses: Sequence[int],
         kind: Literal["hardware", "software"],
+        where: str = "",
         line: int | None = None,
         functions: Iterable[tuple[int, str | None]] = (),
         when: Predicate | str | None = None,
@@ -371,6 +374,8 @@ class Breakpoint(Point):
             number, name, changed, when=when, ignore=ignore, el=el, context=context, task=task
         )
         self.addresses = tuple(addresses)
+        self.placed = bool(self.addresses)
+        self.where = where
         self.kind: Literal["hardware", "software"] = kind
         self.why_software: str | None = None
         self.line = line
@@ -385,10 +390,24 @@ class Breakpoint(Point):
         self.addresses = tuple(map(new, self.addresses))
         self.functions = {new(address): name for address, name in self.functions.items()}
 
+    def put(self, addresses: Sequence[int]) -> None:
+        """Have it somewhere else, or nowhere. Raises OutOfRegisters: then it is nowhere."""
+        if self.placed:
+            self.placed = False
+            self._changed(self, "moved")
+        self.addresses, self.functions = tuple(addresses), {}
+        if self.addresses:
+            self.placed = True
+            try:
+                self._changed(self, "moved")
+            except Exception:
+                self.placed = False
+                raise
+
     @property
     def address(self) -> int:
-        """The first of ``addresses``."""
-        return self.addresses[0]
+        """The first of ``addresses``; 0 while there is none."""
+        return self.addresses[0] if self.addresses else 0
 
     def location_at(self, found: Location) -> Location:
         """Which of the functions at an address was meant: the one that was named there.

@@ -230,7 +230,7 @@ class PointRegistry:
         """Make and arm a breakpoint."""
         if kind not in _KINDS:
             raise InvalidLocation(f"a breakpoint is 'hardware', 'software' or 'auto', not {kind!r}")
-        if task is not None and not code.addresses[0] >> _UPPER_HALF & 1:
+        if task is not None and not code.some_address >> _UPPER_HALF & 1:
             if kind == "software":
                 raise Unsupported(
                     f"{name or code.name}: a BRK would be put where this vCPU has the address "
@@ -245,6 +245,7 @@ class PointRegistry:
                 self._changed,
                 addresses=code.addresses,
                 kind=kind,
+                where=code.name,
                 line=code.line,
                 functions=code.functions,
                 when=when,
@@ -305,6 +306,11 @@ class PointRegistry:
         self._next += 1
         if source is not None:
             source.follow()
+
+    def breakpoints_of(self, source: SymbolSource) -> list[Breakpoint]:
+        """The breakpoints at symbols of ``source``."""
+        points = self._points.values()
+        return [p for p in points if isinstance(p, Breakpoint) and p.source is source]
 
     def hidden_breakpoint(
         self, code: Code, handler: Handler, when: Predicate | None = None

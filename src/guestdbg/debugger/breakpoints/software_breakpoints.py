@@ -44,7 +44,7 @@ class SoftwareBreakpoints:
         """Put a breakpoint's BRK into memory, or take it out, as the point is enabled or not."""
         memory = self._memory
         self._on_change()
-        if not point.enabled:
+        if not point.enabled or not point.placed:
             for address in self._patched.pop(point, ()):
                 memory.restore(address)
         elif point not in self._patched:

@@ -173,20 +173,34 @@ class Execution:
         """Whether any point is at a symbol of ``source``."""
         return self._points.uses(source)
 
+    def breakpoints_of(self, source: SymbolSource) -> list[Breakpoint]:
+        """The breakpoints at symbols of ``source``."""
+        return self._points.breakpoints_of(source)
+
+    def resolve(self, where: str) -> Code:
+        """Where a location is now. Raises UnknownSymbol and the like."""
+        return self._target.info.resolver.code(where)
+
+    def forget_locations(self) -> None:
+        """What is at an address may have another name now."""
+        self._target.info.forget_locations()
+
     def hidden_breakpoint(
         self,
         name: str,
         addresses: Sequence[int],
         handler: Handler,
         when: Predicate | None = None,
+        source: SymbolSource | None = None,
     ) -> Breakpoint:
         """A breakpoint of a tool's own, which is not among the guest's points.
 
-        ``when`` is a condition on the hit.
+        ``when`` is a condition on the hit. It moves with the symbols of ``source``.
 
         Raises OutOfRegisters if there is no register, and no BRK can be used.
         """
-        return self._points.hidden_breakpoint(Code(name, tuple(addresses)), handler, when)
+        code = Code(name, tuple(addresses), source=source)
+        return self._points.hidden_breakpoint(code, handler, when)
 
     def tasks_changed(self) -> None:
         """The tables of a ``TaskRestriction`` have changed."""

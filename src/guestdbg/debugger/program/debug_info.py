@@ -114,7 +114,9 @@ class DebugInfo:
         if found is None:
             if len(self._locations) >= _LOCATIONS:
                 self._locations.clear()
-            found = self._locations[address] = self._locate(address)
+            found, is_stable = self._locate(address)
+            if is_stable:
+                self._locations[address] = found
         return found
 
     def element(self, address: int, size: int, variable: tuple[str, int] | None) -> Element | None:
@@ -140,7 +142,8 @@ class DebugInfo:
         except (GuestdbgError, LookupError, TypeError, ValueError, AttributeError):
             return None  # no drgn, no debug information, or it is damaged
 
-    def _locate(self, address: int) -> Location:
+    def _locate(self, address: int) -> tuple[Location, bool]:
+        """An address with its names, and whether it keeps them until symbols move."""
         for image in self.images:
             if not image.covers(address):
                 continue
@@ -156,12 +159,13 @@ class DebugInfo:
                 row.line if row is not None else None,
             )
             inlined = [b for b in image.scopes.at(address) if b.kind == "inlined"]
-            return _inside(location, inlined)
+            return _inside(location, inlined), True
         for source in self.sources:
             symbol = source.at(address)
             if symbol is not None:
-                return Location(address, symbol.name, address - symbol.address)
-        return Location(address)
+                location = Location(address, symbol.name, address - symbol.address)
+                return location, source.is_stable
+        return Location(address), all(source.is_stable for source in self.sources)
 
 
 def _inside(location: Location, inlined: list[Block]) -> Location:

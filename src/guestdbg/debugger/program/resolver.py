@@ -45,6 +45,7 @@ _LINE = re.compile(r"(.+):(\d+)\Z")
 _IN_FILE = re.compile(r"(?P<file>[^:]*[^:\s]):(?P<name>[^:].*)")
 _EXPRESSION = re.compile(r"\.|->|\[|\A\*|:")
 _TOP = 1 << 64
+_KERNEL_ADDRESS = 0xFFFF_8000_0000_0000
 #: Similar names are searched for among so many symbols as people write them; else as they are.
 _SHOWN_DEMANGLED = 20_000
 
@@ -64,6 +65,11 @@ class Code:
     line: int | None = None
     functions: tuple[tuple[int, str | None], ...] = ()
     source: SymbolSource | None = field(default=None, repr=False)
+
+    @property
+    def some_address(self) -> int:
+        """One of the addresses; for what is not loaded yet one of the kernel's, which loads it."""
+        return self.addresses[0] if self.addresses else _KERNEL_ADDRESS
 
 
 @hexadecimal("address")
@@ -160,8 +166,17 @@ class Resolver:
             return self._line(text, line[1], int(line[2]))
         base, offset = _offset(text)
         if (parts := _IN_FILE.fullmatch(base)) is not None and not self._is_symbol(base):
+            for source in self._sources:
+                if source.may_appear(parts["file"]):
+                    return self._function_of_part(text, source, base, offset)
             return self._function_of_file(text, parts["file"], parts["name"], offset)
         return self._function(text, base, offset)
+
+    def _function_of_part(self, text: str, source: SymbolSource, base: str, offset: int) -> Code:
+        """The function of a part of a program, which may not be loaded yet: then nowhere."""
+        symbols = [s for s in source.named(base) if s.kind is SymbolKind.FUNCTION]
+        addresses = dict.fromkeys(_code_address(s.address + offset, text) for s in symbols)
+        return Code(text, tuple(addresses), source=source)
 
     def _function_of_file(self, text: str, file: str, name: str, offset: int) -> Code:
         """The function that this source file defines; several files may have one of that name."""

@@ -13,7 +13,13 @@ class SymbolSource(Protocol):
     """Symbols of a program that may move as a whole while the guest runs.
 
     It is searched after the ELF files. What it says must be cheap until it is asked for a name.
+
+    Attributes:
+        is_stable: whether an address keeps its symbol until it is said that symbols have moved.
     """
+
+    @property
+    def is_stable(self) -> bool: ...
 
     def named(self, name: str) -> list[Symbol]:
         """The symbols of that name, global ones first; empty if there are none."""
@@ -24,6 +30,10 @@ class SymbolSource(Protocol):
 
     def at(self, address: int) -> Symbol | None:
         """The symbol that an address belongs to."""
+
+    def may_appear(self, part: str) -> bool:
+        """Whether ``part:name`` is a name that may have an address later, when the program has
+        loaded that part."""
 
     def follow(self) -> None:
         """A point is at one of the symbols: the source has the points moved when it moves."""

@@ -10,7 +10,7 @@ from guestdbg.linux.errors import CorruptedGuestData
 from guestdbg.linux.state.records import Records, collect
 from guestdbg.linux.state.view import KernelView, Object, list_entries
 
-__all__ = ["Module", "module_objects", "read_modules"]
+__all__ = ["Module", "module_objects", "module_parts", "read_modules"]
 
 _STATES = ("live", "coming", "going", "unformed")  # enum module_state
 _MAX_MODULES = 4096
@@ -74,7 +74,7 @@ def module_objects(view: KernelView) -> Iterator[Object]:
         yield view.object(layout, at - node).fetch()
 
 
-def parts(module: Object) -> list[tuple[int, int]]:
+def module_parts(module: Object) -> list[tuple[int, int]]:
     """The address and the size of each part of a module in memory, that with its code first."""
     if module.has("mem"):  # since 6.4: an array by mod_mem_type
         layouts = module.view.layouts
@@ -92,7 +92,7 @@ def parts(module: Object) -> list[tuple[int, int]]:
 def _module(found: Object) -> Module:
     view = found.view
     state = found.number("state")
-    pieces = parts(found)
+    pieces = module_parts(found)
     size = sum(size for _, size in pieces)
     if not 0 <= state < len(_STATES) or not 0 <= size <= _MAX_SIZE:
         raise CorruptedGuestData(

@@ -241,6 +241,7 @@ def _is_taint(memory: KernelMemory, address: int) -> bool:
 #: Variables that are found by the functions which refer to them, and by what they have.
 _REFERRED: dict[str, tuple[tuple[str, ...], Callable[[KernelMemory, int], bool]]] = {
     "modules": (("module_kallsyms_lookup_name", "find_module_all"), _is_list),
+    "bpf_kallsyms": (("bpf_get_kallsym",), _is_list),
     "saved_command_line": (("cmdline_proc_show",), _is_text),
     "task_state_array": (("do_task_stat",), _is_states),
     "slab_caches": (("slab_start",), _is_list),
