@@ -1,4 +1,4 @@
-"""vCPUs that wait in a WFI while others are paused, or while they are stepped over it.
+"""vCPUs that wait for others: in a WFI, or in an interrupt handler, while they are stepped.
 
 With an interrupt controller in the kernel a WFI ends by an interrupt or the vCPU's timer only. In
 virtual time no thread sleeps: when all vCPUs wait, the next timer of any of them is due.
@@ -12,12 +12,26 @@ from typing import Any
 
 import pytest
 
-from guestdbg.check.assembler import NOP, WFI, flat, mov, movz, msr
+from guestdbg.check.assembler import (
+    ERET,
+    NOP,
+    WFI,
+    cbnz,
+    cbz,
+    daifclr,
+    flat,
+    ldr,
+    mov,
+    movz,
+    msr,
+    str_,
+    sub,
+)
 from guestdbg.debugger import Guest
 from guestdbg.debugger.execution import ResumeAction
 from guestdbg.machine.layout import GICD_BASE, GICR_BASE
 
-from .assembled import CODE, assembled
+from .assembled import CODE, DATA, IRQ_LINE_CPU, VECTORS, assembled
 
 SECONDS = 20  # what hangs ends with a Stop, unless nothing ends it
 SELF = 0x14000000
@@ -203,3 +217,46 @@ def test_a_wait_that_was_left_does_not_end_a_later_step() -> None:
         cpu.pc = CODE + 8
         cpu.pc = CODE + 4
         assert guest.step().pc == CODE + 8
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside a run", "step command"])
+def test_an_interrupt_that_comes_first_waits_for_another_vcpu(beside: bool) -> None:
+    """The handler takes a lock, which the other vCPU gives back after 50,000 instructions."""
+    enable = flat(mov(1, DATA), mov(2, VECTORS), msr("VBAR_EL1", 2), daifclr(2))
+    holder = flat(mov(1, DATA), mov(3, 50_000), sub(3, 3, 1), cbnz(3, -4), movz(0, 1), str_(0, 1))
+    handler = [ldr(4, 1), cbz(4, -4), ERET]
+    code = flat(enable, NOP, NOP, SELF)
+    code += [NOP] * ((SECOND - CODE) // 4 - len(code))
+    with assembled([*code, *holder, SELF], {0x280: handler}, vcpus=2) as guest:
+        guest.vcpus[1].pc = SECOND
+        guest.board.vcpus[1].set_mp_state(0)
+        at = CODE + 4 * len(enable)
+        guest.run(until=at, timeout=SECONDS)
+        guest.resume({1: ResumeAction()}, max_instructions=100)
+        guest.board.vm.irq_line(IRQ_LINE_CPU, 1)
+        guest.break_(VECTORS + 0x280)(lambda hit: guest.board.vm.irq_line(IRQ_LINE_CPU, 0))
+        guest.select(guest.vcpus[0])
+        if beside:
+            stop = guest.resume({0: STEP, 1: ONE}, timeout=SECONDS)
+        else:
+            stop = guest.step(timeout=SECONDS)
+        assert (stop.reason, stop.cpu.id, stop.pc) == ("step", 0, at + 4)
+        assert guest.read_u64(DATA) == 1
+
+
+def test_with_the_others_paused_the_user_ends_the_wait_for_one() -> None:
+    """Only vCPU 0 is to run: its handler cannot end, and the step can be interrupted."""
+    enable = flat(mov(1, DATA), mov(2, VECTORS), msr("VBAR_EL1", 2), daifclr(2))
+    with assembled(
+        flat(enable, NOP, NOP, SELF), {0x280: [ldr(4, 1), cbz(4, -4), ERET]}, vcpus=2
+    ) as guest:
+        at = CODE + 4 * len(enable)
+        guest.run(until=at, timeout=SECONDS)
+        guest.board.vm.irq_line(IRQ_LINE_CPU, 1)
+        stop = guest.resume({0: STEP}, timeout=0.2)
+        assert (stop.reason, stop.pc & -16) == ("timeout", VECTORS + 0x280)
+        # It goes on from there: the step is given up.
+        guest.board.vm.irq_line(IRQ_LINE_CPU, 0)
+        guest.write_u64(DATA, 1)
+        assert guest.run(until=at + 4, timeout=SECONDS).pc == at + 4
+        assert guest.step(timeout=SECONDS).pc == at + 8

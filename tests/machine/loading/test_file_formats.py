@@ -117,6 +117,7 @@ def test_unpacking_is_bounded(board: Board, tmp_path: Path) -> None:
     ("contents", "error", "message"),
     [
         (zboot(b"xxxx" * 9, b"brotli"), "UnknownFormatError", "compressed with 'brotli'"),
+        (zboot(b"xxxx" * 9), "MalformedError", "says 'gzip', but its payload is not compressed so"),
         (zboot(gzip.compress(NOP))[:-1], "TruncatedError", "whose payload ends at"),
         (zboot(b""), "MalformedError", "whose payload of 0 bytes begins at 64"),
         (b"MZ\0\0zimg", "MalformedError", "whose payload of 0 bytes"),

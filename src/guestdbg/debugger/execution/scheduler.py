@@ -11,7 +11,7 @@ from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.driver import InternalBreakpoints, VcpuDriver
 from guestdbg.debugger.vcpu.semihosting import WAITS_FOR_INPUT
-from guestdbg.debugger.vcpu.stop import Outcome, Reason, Stop
+from guestdbg.debugger.vcpu.stop import Reason, Stop
 from guestdbg.kvm import (
     ExitIntr,
     SupportsInstructionCount,
@@ -30,6 +30,9 @@ TURN_SECONDS = 0.005
 TURN_BESIDE_STEPS = 2_000
 #: Steps within a range after which the others get their turn again.
 _STEPS_PER_TURN = 500
+
+#: Turns that a step has, with the handler of an interrupt, before the others have turns too.
+_TURNS_ALONE = 100
 
 #: Runs in succession that retire nothing, after which a vCPU gives up its turn.
 _FUTILE_RUNS = 8
@@ -66,7 +69,7 @@ class Scheduler:
     def __init__(self, target: Target, internal_breakpoints: InternalBreakpoints) -> None:
         self._target = target
         self.vcpus: tuple[VcpuDriver, ...] = tuple(
-            VcpuDriver(target, number, vcpu, internal_breakpoints, self.settle)
+            VcpuDriver(target, number, vcpu, internal_breakpoints, self.take_short_turn)
             for number, vcpu in enumerate(target.vcpus)
         )
         self._turn = 0
@@ -148,34 +151,56 @@ class Scheduler:
             self._stop_at = None
             self._target.lift_limits()
 
-    def settle(self, action: Callable[[], Outcome]) -> Stop | None:
-        """Repeat an action of the current vCPU until it is complete (None) or the run ends.
+    def step_alone(self, vcpu: VcpuDriver) -> Stop | None:
+        """Step the current vCPU, while the others are paused. None: the step is complete.
 
-        A turn may be given up for other reasons than a pending stop: a kick that came late, a
-        timer of the host. The other vCPUs are paused.
+        If an interrupt is taken first, its handler may wait for another vCPU, which has a lock.
+        When it takes long, the others have their turns too.
         """
         pausing = self._pausing
         if pausing is None:
-            return self._settle(action)
-        before = pausing.paused
-        pausing.paused = self._others[self._turn]
+            return self._step_alone(vcpu)
+        pausing.paused = self._others[vcpu.number]
         try:
-            return self._settle(action)
+            return self._step_alone(vcpu)
         finally:
-            pausing.paused = before
+            pausing.paused = frozenset()
 
-    def _settle(self, action: Callable[[], Outcome]) -> Stop | None:
+    def _step_alone(self, vcpu: VcpuDriver) -> Stop | None:
+        turns = 0
         while True:
+            stop = None
             if self._target.attention or self._stop_at is not None:
                 stop = self._pending_stop()
-                if stop is not None:
-                    return stop
-            outcome = action()
-            if outcome is None or type(outcome) is Stop:
-                return outcome
-            assert isinstance(outcome, ExitIntr)
-            if outcome.idle and self._is_idle():
-                return self._idle_stop()
+            if stop is None:
+                outcome = vcpu.step()
+                if outcome is None:
+                    return None
+                if type(outcome) is Stop:
+                    stop = outcome
+                else:
+                    assert isinstance(outcome, ExitIntr)
+                    turns += 1
+                    if outcome.idle and self._is_idle():
+                        stop = self._idle_stop()
+                    elif turns >= _TURNS_ALONE:
+                        stop = self._run_others(vcpu)
+            if stop is not None:
+                vcpu.unfinished_step = None
+                return stop
+
+    def _run_others(self, stepped: VcpuDriver) -> Stop | None:
+        """Give each of the other vCPUs a turn."""
+        if self._pausing is not None:
+            self._pausing.paused = frozenset()
+        for vcpu in self.vcpus:
+            if vcpu is not stepped:
+                self._turn = vcpu.number
+                outcome = self._pending_stop() or self.take_short_turn(vcpu)
+                if isinstance(outcome, Stop):
+                    return outcome
+        self._turn = stepped.number
+        return None
 
     def run_all(self) -> Stop:
         """Let all vCPUs run, in turns, until something stops one of them."""
@@ -226,13 +251,15 @@ class Scheduler:
         if len(running) == len(vcpus):
             return self.run_all()
         pausing = self._pausing
-        if pausing is None:
-            return self._run_some(running, stepping, actions)
-        pausing.paused = frozenset(v.vcpu.id for v in vcpus if v.number not in actions)
+        if pausing is not None:
+            pausing.paused = frozenset(v.vcpu.id for v in vcpus if v.number not in actions)
         try:
             return self._run_some(running, stepping, actions)
         finally:
-            pausing.paused = frozenset()
+            if pausing is not None:
+                pausing.paused = frozenset()
+            for vcpu in stepping:
+                vcpu.unfinished_step = None
 
     def _run_some(
         self,
@@ -276,7 +303,7 @@ class Scheduler:
                 return outcome
             if outcome is not None:
                 assert isinstance(outcome, ExitIntr)
-                if outcome.idle or (outcome.waiting and not alone):
+                if outcome.idle or not alone:
                     return outcome
                 continue
             after = vcpu.progress()
@@ -334,6 +361,10 @@ class Scheduler:
         if self._stop_at is not None and self.retired() >= self._stop_at:
             return self.current.stop("limit", f"after {self._max_instructions} instructions")
         return None
+
+    def take_short_turn(self, driver: VcpuDriver) -> Stop | ExitIntr:
+        """Let a vCPU run for a turn as they are between steps."""
+        return self._take_turn(driver, TURN_BESIDE_STEPS)
 
     def _take_turn(self, driver: VcpuDriver, turn: int = TURN_INSTRUCTIONS) -> Stop | ExitIntr:
         if len(self.vcpus) == 1:

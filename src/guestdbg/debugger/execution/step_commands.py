@@ -19,8 +19,8 @@ __all__ = ["StepCommands"]
 class StepCommands:
     """The step commands of one guest.
 
-    Stepping pauses the other vCPUs; running to an address, as over a call, does not: the vCPU may
-    wait for one of them.
+    Stepping pauses the other vCPUs, unless the handler of an interrupt comes first and takes long.
+    Running to an address, as over a call, does not: the vCPU may wait for one of them.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class StepCommands:
 
     def step(self, count: int = 1) -> Stop:
         """``count`` instructions, or fewer if something stops the guest before."""
-        vcpu, settle = self._scheduler.current, self._scheduler.settle
+        vcpu, step_alone = self._scheduler.current, self._scheduler.step_alone
         for _ in range(count):
-            stop = settle(vcpu.step)
+            stop = step_alone(vcpu)
             if stop is not None:
                 return stop
         return vcpu.stop("step")

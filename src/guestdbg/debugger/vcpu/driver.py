@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import NamedTuple
 
 from guestdbg.arm64.exception_class import BREAKPT, BRK64, EC_SHIFT, SOFTSTP, WATCHPT
 from guestdbg.debugger.breakpoints.armed_state import STEP_DISARMED, InternalBreakpoint
@@ -34,14 +35,14 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.regs import PC
 
-__all__ = ["InternalBreakpoints", "Settle", "VcpuDriver"]
+__all__ = ["InternalBreakpoints", "TakeTurn", "VcpuDriver"]
 
 log = logging.getLogger(__name__)
 
 #: Arms breakpoints of the debugger's own inside a ``with`` block.
 InternalBreakpoints = Callable[[Sequence[InternalBreakpoint]], AbstractContextManager[None]]
-#: Repeats something until it is complete or the run of the guest has to end: ``Scheduler.settle``.
-Settle = Callable[[Callable[[], Outcome]], Stop | None]
+#: Lets a vCPU run for a short turn: ``Scheduler.take_short_turn``.
+TakeTurn = Callable[["VcpuDriver"], Stop | ExitIntr]
 
 _BRK_COMMENT = 0xFFFF
 _STEP_CONTROL = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW | KVM_GUESTDBG_SINGLESTEP
@@ -49,6 +50,20 @@ _STEP_CONTROL = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW | KVM_GUESTDBG_SINGLES
 _STEP_EXIT = ExitDebug(STEPPED | 1 << 25)  # ESR_ELx.IL: a 32-bit instruction
 #: Debug exits and hits that are handled before the board is asked for pending work again.
 _EXITS_BETWEEN_BOARD_POLLS = 256
+
+
+class UnfinishedStep(NamedTuple):
+    """A step that is complete, or can be made, when the vCPU gets to an address.
+
+    Attributes:
+        address: that of the instruction; of a WFI, that of the next one.
+        sp: the least stack pointer there: an interrupt handler has a lower one.
+        interrupted: an interrupt was taken instead of the instruction, which is yet to be executed.
+    """
+
+    address: int
+    sp: int
+    interrupted: bool
 
 
 class VcpuDriver(VcpuContext):
@@ -61,6 +76,8 @@ class VcpuDriver(VcpuContext):
         exclusives: runs over exclusive sequences.
         watchpoints, breakpoints: handle watchpoint and breakpoint exits.
         hit_programs: the hits that the provider decides by itself.
+        unfinished_step: the step that the next ``step()`` goes on with. The scheduler forgets it at
+            the end of a run.
     """
 
     def __init__(
@@ -69,11 +86,12 @@ class VcpuDriver(VcpuContext):
         number: int,
         vcpu: Vcpu,
         internal_breakpoints: InternalBreakpoints,
-        settle: Settle,
+        take_turn: TakeTurn,
     ) -> None:
         super().__init__(target, number, vcpu)
         self._internal_breakpoints = internal_breakpoints
-        self._settle = settle
+        self._take_turn = take_turn
+        self.unfinished_step: UnfinishedStep | None = None
         self._last_injected: tuple[int, int] | None = None
         self.stepper = SingleStepper(self)
         self.mmio = MmioWatchpoints(self)
@@ -140,7 +158,6 @@ class VcpuDriver(VcpuContext):
         exits_before_poll = 0
         if state.last_stop_pc is not None:
             self.note_resumed()
-        state.unfinished_step = None
         if state.sequence is not None:
             self.exclusives.note_resumed()
         while not target.attention:
@@ -193,7 +210,7 @@ class VcpuDriver(VcpuContext):
         return ExitIntr()
 
     def step(self) -> Outcome:
-        """Execute one instruction, with watches armed.
+        """Execute one instruction, with watches armed. ExitIntr: call it again to go on.
 
         An exclusive sequence counts as one instruction. If an interrupt is taken instead of the
         instruction, its handler runs first. A breakpoint at the address that the step reaches is
@@ -216,8 +233,8 @@ class VcpuDriver(VcpuContext):
         state = self.resume_state
         if state.last_stop_pc is not None:
             self.note_resumed()
-        if state.unfinished_step is not None and state.unfinished_step == pc:
-            return self._finish_wait(pc)
+        if self.unfinished_step is not None:
+            return self._finish_step(self.unfinished_step)
         state.needs_step_over = None
         if state.sequence is None:
             if self.target.armed.reports_before:
@@ -242,44 +259,38 @@ class VcpuDriver(VcpuContext):
         exit_ = self.stepper.step(pc, self.target.armed.step_watching)
         if type(exit_) is ExitIntr:
             after = self.get(PC)
-            self.resume_state.unfinished_step = after if after != pc else None
+            if after != pc:  # a WFI is complete when its vCPU does not wait any more
+                self.unfinished_step = UnfinishedStep(after, self.sp(), interrupted=False)
         if type(exit_) is not ExitDebug or exit_.hsr & EC_EITHER_EL != STEPPED:
             return self.handle_other_exit(exit_)
         if self.get(PC) != pc + 4 and self.vectors.taken_instead(pc):
             if self.target.step_into_interrupts:
                 return None
-            return self._step_after_interrupt(pc, self.vectors.sp_before())
+            sp = self.vectors.sp_before()
+            if pc in self.target.armed.breakpoints:
+                # The step began at it: coming back to it is not a new hit.
+                self.resume_state.interrupted.add((pc, sp))
+            self.unfinished_step = UnfinishedStep(pc, sp, interrupted=True)
+            return self._finish_step(self.unfinished_step)
         # An access that was reported before has been made now, without its watch.
         self.resume_state.reported_before_access = None
         return self.mmio.report() if self.resume_state.device_hits else None
 
-    def _finish_wait(self, pc: int) -> Outcome:
-        """Complete the step of a WFI, which the vCPU waits in: until it is at ``pc``, after it.
-
-        The handler of an interrupt that ends the wait runs first, if it is not masked.
-        """
-        state = self.resume_state
-        with self._internal_breakpoints([InternalBreakpoint(pc, self.number, self.sp())]):
-            outcome = self.advance()
+    def _finish_step(self, unfinished: UnfinishedStep) -> Outcome:
+        """Go on with a step for one turn. ExitIntr: it is not complete yet."""
+        pc = unfinished.address
+        with self._internal_breakpoints([InternalBreakpoint(pc, self.number, unfinished.sp)]):
+            outcome = self._take_turn(self)
         if type(outcome) is ExitIntr:
-            state.unfinished_step = pc
             return outcome
+        self.unfinished_step = None
         if outcome.reason != "until":
             return outcome
-        state.last_stop_pc = None
-        return None
-
-    def _step_after_interrupt(self, pc: int, sp: int) -> Outcome:
-        """An interrupt was taken instead of the instruction: run its handler, then step."""
-        if pc in self.target.armed.breakpoints:
-            # The step began at it: coming back to it is not a new hit.
-            self.resume_state.interrupted.add((pc, sp))
-        with self._internal_breakpoints([InternalBreakpoint(pc, self.number, sp)]):
-            outcome = self._settle(self.advance)
-            if outcome is None or outcome.reason != "until":
-                return outcome
         state = self.resume_state
-        state.needs_step_over = state.last_stop_pc = None
+        state.last_stop_pc = None
+        if not unfinished.interrupted:
+            return None
+        state.needs_step_over = None
         return self._step_plain(pc)
 
     # ---- the state that resuming depends on --------------------------------------------------
@@ -287,7 +298,6 @@ class VcpuDriver(VcpuContext):
     def note_resumed(self) -> None:
         """The vCPU is resumed after a Stop: if the PC was set by hand, nothing is pending."""
         state = self.resume_state
-        state.unfinished_step = None
         if self.get(PC) != state.last_stop_pc:
             self.exclusives.abandon()
             state.forget_instruction()

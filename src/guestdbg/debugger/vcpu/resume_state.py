@@ -49,7 +49,6 @@ class ResumeState:
             executed because an interrupt came first: coming back to one is not a new hit.
         reported_before_access: PC and SP of the access that was reported before it was made.
         sequence: the exclusive sequence that the vCPU is running over.
-        unfinished_step: the address after a WFI that is stepped, while the vCPU waits in it.
         waits_for_input: it waits in a semihosting call for console input.
         device_hits: hits on device registers, reported once the MMIO access is complete.
     """
@@ -59,7 +58,6 @@ class ResumeState:
     interrupted: set[tuple[int, int]] = field(default_factory=set)
     reported_before_access: tuple[int, int] | None = None
     sequence: ActiveSequence | None = None
-    unfinished_step: int | None = None
     waits_for_input: bool = False
     device_hits: list[Hit] = field(default_factory=list)
 
@@ -74,7 +72,6 @@ class ResumeState:
         self.interrupted.clear()
         self.reported_before_access = None
         self.sequence = None
-        self.unfinished_step = None
         self.waits_for_input = False
 
     def copy(self) -> ResumeState:

@@ -29,6 +29,7 @@ _PIECE = 1 << 20  # bytes that are read or written at once
 
 _ZIMG_AT = 4
 _ZBOOT_KIND = slice(24, 56)  # the name of the compression, with zeros after it
+_ZBOOT_KNOWN = ("gzip", "lz4", "lzma", "xzkern", "zstd22")
 _GZIP_WINDOW = 31  # a gzip header, and the largest window
 
 _LZ4_LEGACY = "lz4 (legacy)"
@@ -212,7 +213,8 @@ def unpacked_zboot(contents: bytes, name: str) -> bytes | None:
     """The compressed payload of a Linux EFI zboot image; None if the file is none.
 
     Raises:
-        TruncatedError, MalformedError: the payload lies outside the file.
+        TruncatedError, MalformedError: the payload lies outside the file, or is not compressed as
+            the header says.
         UnknownFormatError: the payload is compressed in an unknown way.
     """
     if contents[:2] != b"MZ" or contents[_ZIMG_AT : _ZIMG_AT + 4] != b"zimg":
@@ -228,6 +230,11 @@ def unpacked_zboot(contents: bytes, name: str) -> bytes | None:
     payload = contents[at : at + size]
     if compression(payload) is None:
         kind = contents[_ZBOOT_KIND].split(b"\0")[0].decode("ascii", "replace")
+        if kind in _ZBOOT_KNOWN:
+            raise MalformedError(
+                f"{what}, whose header says {kind!r}, but its payload is not compressed so; copy "
+                "it again"
+            )
         raise UnknownFormatError(
             f"{what}, compressed with {kind!r}, which is not known here; give its Image "
             "(arch/arm64/boot/Image)"
