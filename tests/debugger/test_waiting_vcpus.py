@@ -224,7 +224,7 @@ def test_an_interrupt_that_comes_first_waits_for_another_vcpu(beside: bool) -> N
     """The handler takes a lock, which the other vCPU gives back after 50,000 instructions."""
     enable = flat(mov(1, DATA), mov(2, VECTORS), msr("VBAR_EL1", 2), daifclr(2))
     holder = flat(mov(1, DATA), mov(3, 50_000), sub(3, 3, 1), cbnz(3, -4), movz(0, 1), str_(0, 1))
-    handler = [ldr(4, 1), cbz(4, -4), ERET]
+    handler = [NOP, ldr(4, 1), cbz(4, -4), ERET]  # the breakpoint is at the NOP
     code = flat(enable, NOP, NOP, SELF)
     code += [NOP] * ((SECOND - CODE) // 4 - len(code))
     with assembled([*code, *holder, SELF], {0x280: handler}, vcpus=2) as guest:

@@ -1,11 +1,13 @@
-"""Long runs of Linux, by `make soak`: a hundred boots, Python's own tests and a compiler."""
+"""Long runs of Linux, by `make soak`: a hundred boots, steps, Python's tests and a compiler."""
 
 from pathlib import Path
 
 import pytest
 
+from guestdbg.debugger.execution import ResumeAction
 from guestdbg.lab import LabError
 from guestdbg.lab.guests.debian import debian_disk
+from tests.linux.shell import at_prompt
 from tests.linux.support import BOOTARGS, commands, run
 
 pytestmark = pytest.mark.soak
@@ -23,6 +25,29 @@ def test_a_hundred_boots_are_equal() -> None:
             dialogue=commands(b"cat /proc/uptime", b"cat /proc/interrupts"), vcpus=2, seed=1
         )
         assert (again.output, again.instructions) == (first.output, first.instructions)
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("suite", ["bookworm", "sid"])
+def test_steps_beside_busy_vcpus_end(suite: str) -> None:
+    """Of a CPU with an interrupt pending, whose handler needs locks that the others hold."""
+    rounds, steps, interrupts_off = 2000, 3, 0x80
+    work = "while :; do (cat /proc/interrupts; /bin/true) > /dev/null; done & "
+    with at_prompt(suite, vcpus=4) as shell:
+        guest = shell.guest
+        shell.ask(work * 4)
+        shell.output.clear()  # a prompt in it would end each run
+        guest.run(max_instructions=300_000_000)
+        stepped = guest.vcpus[0]
+        for n in range(rounds):
+            guest.run(max_instructions=20_011 + 7 * n)
+            while stepped.reg("pstate") & interrupts_off:
+                guest.run(max_instructions=301)
+            guest.board.console.feed(b"k")  # the UART's interrupt is CPU 0's
+            for _ in range(steps):
+                actions = {v: ResumeAction(step=v == 0) for v in range(4)}
+                stop = guest.resume(actions, timeout=120)
+                assert (stop.reason, stop.cpu.id) == ("step", 0), (n, stop)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A program in the guest that uses hardware breakpoints and watchpoints by ptrace.
+"""Programs in the guest that use hardware breakpoints and watchpoints, by ptrace and by perf.
 
 As KVM has it: while debug registers are armed from outside, those of the guest do not fire, but
 keep their values and read back; afterwards they fire again.
@@ -35,7 +35,7 @@ pytestmark = [
 
 
 class Shell:
-    """The guest at its prompt, with the program as /hwdbg."""
+    """The guest at its prompt, with the programs as /hwdbg and /perfmem."""
 
     def __init__(self, initrd: bytes, version: str) -> None:
         self.version = version
@@ -60,10 +60,10 @@ class Shell:
         stop = self.guest.run(timeout=SECONDS)
         assert stop.reason == "interrupt", (stop, bytes(self.output[-500:]))
 
-    def program(self) -> str:
+    def program(self, name: str = "hwdbg") -> str:
         """What the program prints."""
         self.output.clear()
-        self.guest.board.console.feed(b"/hwdbg\n")
+        self.guest.board.console.feed(f"/{name}\n".encode())
         self.to_prompt()
         return self.output.decode(errors="replace").replace("\r", "").split("\n")[1]
 
@@ -72,11 +72,12 @@ class Shell:
 def shell(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Shell]:
-    built = tmp_path_factory.mktemp("hwdbg") / "hwdbg"
-    source = Path(__file__).with_name("hwdbg.c")
-    subprocess.run([GCC, "-O1", "-static", "-o", built, source], check=True)
     archive = Cpio()
-    archive.file("hwdbg", built.read_bytes(), 0o755)
+    for name in ("hwdbg", "perfmem"):
+        built = tmp_path_factory.mktemp(name) / name
+        source = Path(__file__).with_name(f"{name}.c")
+        subprocess.run([GCC, "-O1", "-static", "-o", built, source], check=True)
+        archive.file(name, built.read_bytes(), 0o755)
     shell = Shell(linux().initrd.read_bytes() + archive.finish(), request.param)
     yield shell
     shell.guest.close()
@@ -100,6 +101,16 @@ def test_they_keep_their_values_while_registers_are_armed(shell: Shell) -> None:
     for point in points:
         point.delete()
     assert shell.program() == FIRES
+
+
+def test_perf_counts_what_it_watches_unless_registers_are_armed(shell: Shell) -> None:
+    """`perf record -e mem:ADDR:w`, by its system call. The program goes on as always."""
+    guest = shell.guest
+    assert shell.program("perfmem") == "value 15 counted 5"
+    watch = guest.watch(guest.linux.address + 0x10000, 8)
+    assert shell.program("perfmem") == "value 15 counted 0"
+    watch.delete()
+    assert shell.program("perfmem") == "value 15 counted 5"
 
 
 def test_hits_from_outside_at_the_system_calls_that_set_them(shell: Shell) -> None:

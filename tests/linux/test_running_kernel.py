@@ -29,7 +29,7 @@ LINEAR_MAP, RAM = 0xFFFF_0000_0000_0000, 0x4000_0000
 
 @pytest.fixture(scope="module")
 def booted() -> Iterator[tuple[Shell, GuestSnapshot]]:
-    with at_prompt("sid", vcpus=4) as shell:
+    with at_prompt("sid", vcpus=4, entropy=True) as shell:
         yield shell, shell.guest.snapshot()
 
 
@@ -144,6 +144,25 @@ def test_a_page_table_entry(shell: Shell) -> None:
     assert "copy_page_range" in [f.location.function for f in stop.cpu.backtrace()]
     watch.delete()
     assert "done-42" in shell.to_prompt()
+
+
+def test_memory_that_a_device_writes(shell: Shell) -> None:
+    """The ring in which the entropy device gives back the buffers that the driver has given it."""
+    guest = shell.guest
+    queue = guest.board.virtio[0].queues[0]
+    index = LINEAR_MAP + queue.device + 2 - RAM
+    before = int.from_bytes(guest.read(index, 2), "little")
+    watch = guest.watch(index, 2)
+    shell.type(b"head -c 16 /dev/hwrng | wc -c")
+    stop = guest.run(timeout=SECONDS)
+    assert stop.hit is not None
+    assert stop.hit.device == "virtio-rng"
+    assert (stop.hit.address, stop.hit.size) == (index, 2)
+    assert (stop.hit.old, stop.hit.new) == (before, before + 1)
+    functions = [frame.location.function for frame in stop.cpu.backtrace()]
+    assert "rng_dev_read" in functions, functions
+    watch.delete()
+    assert "16" in shell.to_prompt()
 
 
 def successors(guest: Guest, pc: int) -> set[int]:
