@@ -287,7 +287,8 @@ def test_names_and_backtraces_without_a_vmlinux(here: Served) -> None:
             threads.append(names())
         report(threads=threads,
                text=value("(unsigned long)&_text"), hex=value("(unsigned long)&commit_creds"),
-               jiffies=value("*(unsigned long *)&jiffies_64"))
+               jiffies=value("*(unsigned long *)&jiffies_64"),
+               module=run("info symbol virtio_queue_rq"))
         gdb.Breakpoint("*&handle_percpu_devid_irq", gdb.BP_HARDWARE_BREAKPOINT)
         run("continue")
         first = names()
@@ -302,6 +303,7 @@ def test_names_and_backtraces_without_a_vmlinux(here: Served) -> None:
     assert results["text"] == here.guest.linux.address
     assert results["hex"] > results["text"]
     assert results["jiffies"] > 0
+    assert results["module"].startswith("virtio_queue_rq in section .text")
     for frames in results["threads"]:
         assert frames[-1] in ("ret_from_fork", "__secondary_switched", "__primary_switched"), frames
         assert None not in frames

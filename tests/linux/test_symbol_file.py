@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from guestdbg.debugger import Symbol
 from guestdbg.debugger.program.symbol_table import SymbolKind
-from guestdbg.linux.call_frames import debug_frame
+from guestdbg.linux.call_frames import Code, debug_frame
 from guestdbg.linux.symbol_file import symbol_file
 
 BASE = 0xFFFF_8000_8000_0000
@@ -44,7 +44,7 @@ def sections(data: bytes) -> dict[str, list[tuple[int, ...]]]:
 @settings(max_examples=60)
 @given(st.lists(symbols, max_size=40))
 def test_all_symbols_are_in_it(given_symbols: list[Symbol]) -> None:
-    data = symbol_file(given_symbols, bytes(4096), BASE, 48)
+    data = symbol_file(given_symbols, [(BASE, bytes(4096))], 48)
     found = sections(data)
     (table,), (strings,) = found[".symtab"], found[".strtab"]
     assert table[6] == strings_number(data)
@@ -81,7 +81,7 @@ def strings_number(data: bytes) -> int:
 
 def frames(words: list[int], name: str = "f", bits: int = 64) -> bytes:
     code = struct.pack(f"<{len(words)}I", *words)
-    return debug_frame(code, BASE, [(BASE, name)], bits)
+    return debug_frame([Code(code, BASE, [(BASE, name)])], bits)
 
 
 def test_random_code_has_call_frames() -> None:
@@ -93,7 +93,8 @@ def test_random_code_has_call_frames() -> None:
         code = struct.pack(f"<{len(words)}I", *words)
         starts = sorted(rng.sample(range(0, len(code) + 64, 4), min(20, len(words))))
         name = rng.choice(("f", "el1h_64_irq", "el0t_64_sync", "ret_from_fork"))
-        found = debug_frame(code, BASE, [(BASE + at, name) for at in starts], rng.choice((48, 52)))
+        functions = [(BASE + at, name) for at in starts]
+        found = debug_frame([Code(code, BASE, functions)] * 2, rng.choice((48, 52)))
         at = 0
         while at < len(found):
             at += 4 + struct.unpack_from("<I", found, at)[0]

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["debug_frame"]
+__all__ = ["Code", "debug_frame"]
 
 #: DWARF for the Arm 64-bit Architecture, 4.1. struct pt_regs has them in the same order.
 _FP, _LR, _SP, _PC = 29, 30, 31, 32
@@ -59,21 +59,41 @@ class _Frame:
     record: int
 
 
-def debug_frame(
-    text: bytes, address: int, functions: Sequence[tuple[int, str]], address_bits: int
-) -> bytes:
-    """The section .debug_frame for some code.
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Some code.
 
-    Args:
+    Attributes:
         text: the code.
         address: its virtual address.
         functions: the addresses and names of the functions in it, in their order.
+    """
+
+    text: bytes
+    address: int
+    functions: Sequence[tuple[int, str]]
+
+
+def debug_frame(areas: Sequence[Code], address_bits: int) -> bytes:
+    """The section .debug_frame for some code.
+
+    Args:
+        areas: the code.
         address_bits: how many low bits of a pointer are its address: the others may be a pointer
             authentication code.
     """
-    signed = address_bits if _PACIASP in text else 64
+    signed = address_bits if any(_PACIASP in area.text for area in areas) else 64
     out = bytearray(_entry(b"\xff\xff\xff\xff", _common(signed)))
-    end = address + len(text)
+    for area in areas:
+        for entry in _entries(area, signed):
+            out += entry
+    return bytes(out)
+
+
+def _entries(area: Code, signed: int) -> Iterator[bytes]:
+    """The FDEs of some code."""
+    address, functions = area.address, area.functions
+    end = address + len(area.text)
     starts = [at for at, _ in functions] + [end]
     for first in range(0, len(functions), _FUNCTIONS_IN_ONE):
         part = functions[first : first + _FUNCTIONS_IN_ONE]
@@ -82,10 +102,8 @@ def debug_frame(
             continue
         program = _Program(low, signed)
         for (start, name), (stop, _) in itertools.pairwise([*part, (high, "")]):
-            code = text[start - address : stop - address]
-            program.function(start, name, code)
-        out += _entry(bytes(4), struct.pack("<QQ", low, high - low) + bytes(program.code))
-    return bytes(out)
+            program.function(start, name, area.text[start - address : stop - address])
+        yield _entry(bytes(4), struct.pack("<QQ", low, high - low) + bytes(program.code))
 
 
 def _entry(head: bytes, body: bytes) -> bytes:

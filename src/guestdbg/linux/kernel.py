@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import re
 import zlib
 from typing import Any
 
-from guestdbg.debugger import Cpu, Guest, InvalidLocation, OutOfRegisters, Symbol
+from guestdbg.debugger import AddressError, Cpu, Guest, InvalidLocation, OutOfRegisters, Symbol
 from guestdbg.debugger.validation import integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.regs import sys_reg
@@ -212,13 +214,19 @@ class Linux:
         return self._symbols.named(name)
 
     def symbol_file(self) -> bytes:
-        """An ELF file with the kernel's symbols and call frame information, as they are now.
+        """An ELF file with symbols and call frame information, of the kernel and its modules.
 
-        For programs that read them from files only. GDB need not have the file: it reads it from
-        the server as ``target:/linux-symbols``. Raises NoKernel if the kernel's address is not
-        known.
+        They are those of now. For programs that read them from files only. GDB need not have the
+        file: it reads it from the server as ``target:/linux-symbols``. Raises NoKernel if the
+        kernel's address is not known.
         """
-        return symbol_file(self._symbols, self.read_image(), self.address, self._address_bits())
+        code = [(self.address, self.read_image())]
+        for part in self.module_symbols.code():
+            # What is not mapped is of a module that the kernel loads or unloads at this moment.
+            with contextlib.suppress(AddressError):
+                code.append((part.start, self.memory.read(part.start, len(part))))
+        symbols = itertools.chain(self._symbols, self.module_symbols)
+        return symbol_file(symbols, code, self._address_bits())
 
     def _address_bits(self) -> int:
         """How many bits of addresses the upper half has (TCR_EL1.T1SZ)."""

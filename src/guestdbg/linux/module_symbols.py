@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from guestdbg.debugger import Breakpoint, Guest, Hit, OutOfRegisters, Symbol
@@ -151,6 +151,20 @@ class ModuleSymbols:
         if not module and not found and name.startswith("bpf_"):
             found = [symbol for symbol in self._programs() if symbol.name == name]
         return sorted(found, key=lambda symbol: not symbol.is_global)
+
+    def __iter__(self) -> Iterator[Symbol]:
+        """The symbols of all modules that are loaded now, and the BPF programs."""
+        for module in self._loaded():
+            yield from module.symbols
+        yield from self._programs()
+
+    def code(self) -> Iterator[range]:
+        """Where modules have functions."""
+        for module in self._loaded():
+            starts = [s.address for s in module.symbols if s.kind is SymbolKind.FUNCTION]
+            for part in module.parts:
+                if any(start in part for start in starts):
+                    yield part
 
     def similar(self, name: str) -> list[str]:
         """Names that begin like ``name``, or contain it."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 import itertools
 import re
 import struct
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 
 from guestdbg.debugger import Symbol
 from guestdbg.debugger.program.symbol_table import SymbolKind
-from guestdbg.linux.call_frames import debug_frame
+from guestdbg.linux.call_frames import Code, debug_frame
 
 __all__ = ["symbol_file"]
 
@@ -38,15 +39,16 @@ _MAX_SECTIONS = 0xFE00
 _MADE_UP = re.compile(r"__(?:compound_literal|flags_|func__|UNIQUE_ID|already_done|msg\b)|\$|.*\0")
 
 
-def symbol_file(symbols: Iterable[Symbol], image: bytes, address: int, address_bits: int) -> bytes:
+def symbol_file(
+    symbols: Iterable[Symbol], code: Sequence[tuple[int, bytes]], address_bits: int
+) -> bytes:
     """An ELF file with these symbols, at the addresses that they have now.
 
     Those without a name of their own in the source, such as string literals, are left out.
 
     Args:
         symbols: the symbols.
-        image: the kernel as it is in memory, from its first byte.
-        address: the virtual address of that.
+        code: the code that the symbols are in, as (address, contents).
         address_bits: how many bits of a pointer are its address.
     """
     kept = {(s.address, s.name): s for s in symbols if s.name and not _MADE_UP.match(s.name)}
@@ -63,9 +65,14 @@ def symbol_file(symbols: Iterable[Symbol], image: bytes, address: int, address_b
     table = b"".join([*local, *entries[True]])
     functions: dict[int, str] = {}
     for symbol in ordered:
-        if symbol.kind is SymbolKind.FUNCTION and 0 <= symbol.address - address < len(image):
+        if symbol.kind is SymbolKind.FUNCTION:
             functions.setdefault(symbol.address, symbol.name)
-    frames = debug_frame(image, address, [*functions.items()], address_bits)
+    places = [*functions]
+    areas = []
+    for address, text in code:
+        inside = places[bisect_left(places, address) : bisect_left(places, address + len(text))]
+        areas.append(Code(text, address, [(at, functions[at]) for at in inside]))
+    frames = debug_frame(areas, address_bits)
     return _file(sections, table, len(local), strings, frames)
 
 
