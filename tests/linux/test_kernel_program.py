@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from guestdbg.debugger import AddressError, Hit, NoDebugInfo, UnknownSymbol
-from guestdbg.debugger.errors import MissingDependency, NotInScope
+from guestdbg.debugger.errors import NotInScope
+from guestdbg.linux import BadKallsyms, Linux
 from guestdbg.linux.program import source
 from guestdbg.linux.program.vmcoreinfo_text import minimal_vmcoreinfo
 
@@ -18,7 +19,7 @@ from .support import load
 
 drgn = pytest.importorskip("drgn")
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
-if not hasattr(drgn.Program, "set_linux_kernel_custom"):
+if not source.can_debug_kernels(drgn):
     pytest.skip("drgn is older than 0.3", allow_module_level=True)
 from drgn.helpers import linux as helpers  # noqa: E402
 
@@ -271,15 +272,44 @@ def test_before_the_kernel_runs() -> None:
         assert program["UTS_RELEASE"].string_().decode() == guest.linux.release
 
 
-def test_an_older_drgn(monkeypatch: pytest.MonkeyPatch, sid: Shell) -> None:
+def test_an_older_drgn(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sid: Shell
+) -> None:
+    """It has types and variables all the same."""
+
     class Old:
         __version__ = "0.0.30"
         Program = object
 
-    monkeypatch.setattr(source.drgn_import, "drgn", Old)
-    made: Any = sid.guest.linux._program
-    with pytest.raises(MissingDependency, match=r"drgn 0\.0\.30 .* 0\.3"):
-        made.make(lambda: True)
+    assert not source.can_debug_kernels(Old)
+    assert "drgn 0.0.30" in caplog.text
+    assert "0.3 or later" in caplog.text
+    monkeypatch.setattr(source, "can_debug_kernels", lambda drgn: False)
+    guest = sid.guest
+    guest.execution.use_program(guest.linux._program)
+    assert not guest.program.flags & drgn.ProgramFlags.IS_LINUX_KERNEL
+    assert guest["init_task.comm"].string_() == b"swapper/0"
+    monkeypatch.undo()
+    guest.execution.use_program(guest.linux._program)
+    assert guest.program.flags & drgn.ProgramFlags.IS_LINUX_KERNEL
+
+
+def test_a_kernel_without_kallsyms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Types and memory are there; where its variables are, only a vmlinux says."""
+
+    def none(self: Any) -> Any:
+        raise BadKallsyms("the kernel has no kallsyms")
+
+    monkeypatch.setattr(Linux, "_read_tables", none)
+    with load("bookworm") as guest:
+        program = guest.program
+        assert program.type("struct task_struct").has_member("comm")
+        base = guest.linux.physical_address
+        assert program.read(base, 64, physical=True) == program.read(base, 64)
+        with pytest.raises(drgn.FaultError):
+            program.read(0xFFFF_8000_0800_0000, 8)
+        with pytest.raises(UnknownSymbol):
+            _ = guest["init_task.comm"]
 
 
 def test_what_drgn_demands_of_a_vmcoreinfo() -> None:

@@ -6,16 +6,17 @@ vmcoreinfo. All of these come from the guest: nothing is read from files.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from guestdbg.debugger import AddressError, Guest
-from guestdbg.debugger.errors import DebuggerError, MissingDependency, NoDebugInfo
+from guestdbg.debugger.errors import DebuggerError, NoDebugInfo
 from guestdbg.debugger.program import drgn_import
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.linux.btf import Btf, DrgnTypes, find_btf
-from guestdbg.linux.errors import BadBtf, NoKernel
+from guestdbg.linux.errors import BadBtf
 from guestdbg.linux.program.btf_cache import parsed
 from guestdbg.linux.program.module_types import ModuleTypes
 from guestdbg.linux.program.objects import ObjectFinder
@@ -26,6 +27,8 @@ from guestdbg.linux.program.vmcoreinfo_text import minimal_vmcoreinfo
 __all__ = ["Kernel", "KernelProgram"]
 
 _TCR = sys_reg("TCR_EL1")
+log = logging.getLogger(__name__)
+
 _NAME = "guestdbg"
 _ALL = (1 << 64) - 1
 _BIT_OF_TTBR1 = 55
@@ -67,6 +70,19 @@ class Kernel(Protocol):
     def vmcoreinfo(self) -> Vmcoreinfo: ...
 
     def read_image(self) -> bytes: ...
+
+
+def can_debug_kernels(drgn: Any) -> bool:
+    """Whether a ``drgn.Program`` can be one of a Linux kernel without a core dump; if not, a
+    warning says what does not work."""
+    if hasattr(drgn.Program, "set_linux_kernel_custom"):
+        return True
+    log.warning(
+        "drgn %s has variables and types of a Linux guest, but most of drgn.helpers.linux does not "
+        "work: 0.3 or later is needed for that (`pip install -U drgn`)",
+        drgn.__version__,
+    )
+    return False
 
 
 class KernelProgram:
@@ -124,41 +140,45 @@ class KernelProgram:
         found = self._guest.execution.symbols_named(name)
         if not found:
             return None
+        why = "the kernel's BTF has the types of per-CPU variables only"
         try:
-            release, why = self._kernel.release, "its BTF has the types of per-CPU variables only"
             _ = self.btf
-        except BadBtf as error:
+        except GuestdbgError as error:
             why = str(error)
         return NoDebugInfo(
             f"the type of {name!r} is not known, which is at {found[0].address:#x}: {why}. The "
-            f"vmlinux of {release} with debug information has it; or read it by its address, such "
-            f"as u64[{found[0].address:#x}] in a condition"
+            "kernel's vmlinux with debug information has it; or read it by its address, such as "
+            f"u64[{found[0].address:#x}] in a condition"
         )
 
     def make(self, has_memory: Callable[[], bool]) -> Any:
         """A new program. Its reads fail while ``has_memory`` is false.
 
-        Raises MissingDependency if drgn is not installed, or is older than 0.3.
+        Raises MissingDependency if drgn is not installed.
         """
         drgn = drgn_import.drgn()
-        if not hasattr(drgn.Program, "set_linux_kernel_custom"):
-            raise MissingDependency(
-                f"drgn {drgn.__version__} cannot debug Linux guests: 0.3 or later can "
-                "(`pip install -U drgn`)"
-            )
         flags = drgn.PlatformFlags
         program = drgn.Program(
             drgn.Platform(drgn.Architecture.AARCH64, flags.IS_64_BIT | flags.IS_LITTLE_ENDIAN)
         )
-        vmcoreinfo = self._vmcoreinfo()
-        self._is_complete = vmcoreinfo is not None
-        text = vmcoreinfo.text if vmcoreinfo is not None else self._minimal_vmcoreinfo()
-        program.set_linux_kernel_custom(text, True)
+        text = self._vmcoreinfo_text()
+        if text is not None and can_debug_kernels(drgn):
+            program.set_linux_kernel_custom(text, True)
         self._add_memory(program, has_memory)
         self._add_finders(program)
         self.scope.forget()
         self._program = program
         return program
+
+    def _vmcoreinfo_text(self) -> str | None:
+        """What drgn is given; None if not even what it demands is known: there is no kallsyms."""
+        vmcoreinfo = self._vmcoreinfo()
+        self._is_complete = vmcoreinfo is not None
+        try:
+            return vmcoreinfo.text if vmcoreinfo is not None else self._minimal_vmcoreinfo()
+        except GuestdbgError as error:
+            log.debug("the drgn program is not one of a Linux kernel: %s", error)
+            return None
 
     def _vmcoreinfo(self) -> Vmcoreinfo | None:
         """What the kernel has noted; None if it has not yet."""
@@ -199,7 +219,7 @@ class KernelProgram:
         try:
             self._types = types = DrgnTypes(program, self.btf)
             self._modules = ModuleTypes(program, types, self.read)
-        except BadBtf:
+        except GuestdbgError:
             # DWARF may have what is asked for; if not, ``unknown`` says why.
             self._types, self._modules = None, ()
         execution = self._guest.execution
@@ -231,18 +251,20 @@ class KernelProgram:
     def read(self, address: int, length: int) -> bytes:
         """Bytes at a virtual address: of the kernel, whatever the vCPUs execute; below that of
         the program that the current vCPU has in its page tables. Raises AddressError."""
-        if not address >> _BIT_OF_TTBR1 & 1:
-            return self._guest.read(address, length)
-        kernel = self._kernel
-        if not kernel.is_relocated:
-            # Its variables are where they were loaded, and the MMU is off.
-            return self._guest.execution.read_phys(
-                address - kernel.address + kernel.physical_address & _ALL, length
-            )
-        try:
-            return kernel.memory.read(address, length)
-        except NoKernel as error:
-            raise AddressError(str(error), address) from error
+        if address >> _BIT_OF_TTBR1 & 1:
+            kernel = self._kernel
+            try:
+                if kernel.is_relocated:
+                    return kernel.memory.read(address, length)
+                physical = address - kernel.address + kernel.physical_address & _ALL
+            except AddressError:
+                raise
+            except GuestdbgError as error:
+                log.debug("the kernel's page tables are not known: %s", error)
+            else:
+                # Its variables are where they were loaded, and the MMU is off.
+                return self._guest.execution.read_phys(physical, length)
+        return self._guest.read(address, length)
 
     def _read_word(self, address: int) -> int:
         return int.from_bytes(self.read(address, 8), "little")
