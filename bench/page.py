@@ -83,6 +83,7 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
     ),
     ("a snapshot of Linux at its prompt", "linux_snapshot_ms", None, None),
     ("Linux put back to it", "linux_restore_ms", None, None),
+    ("the symbols of a Linux kernel (160,000), from its memory", "kallsyms_seconds", None, None),
     ("drgn: 200 tasks of Linux, as its `ps` shows them", "drgn_ps_seconds", None, None),
     (
         "GDB: all page tables of Linux",

@@ -58,6 +58,7 @@ KEYS = {
     "qemu_linux_user_mips",
     "linux_snapshot_ms",
     "linux_restore_ms",
+    "kallsyms_seconds",
     "drgn_ps_seconds",
     "page_walk_seconds",
     "qemu_page_walk_seconds",

@@ -39,6 +39,8 @@ def test_the_command_ends_with_text_registers_and_backtrace(kernel: Path, tmp_pa
     end = json.loads(log.read_text().splitlines()[-1])
     assert (end["event"], end["reason"], end["status"]) == ("end", "panic", 3)
     assert end["panic"]["vcpu"] == 0
+    assert end["panic"]["task"] == {"pid": 1, "comm": "swapper/0"}
+    assert "printed by vCPU 0, task 1 (swapper/0), in" in result.output
     assert [f["function"] for f in end["panic"]["backtrace"]][at + 1] == "panic"
     assert end["panic"]["registers"]["pc"] == end["vcpus"][0]["pc"]
 

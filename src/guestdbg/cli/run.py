@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from guestdbg.cli.output_file import Existing, OutputFile
-from guestdbg.cli.running import diagnosis, keyboard, panic
+from guestdbg.cli.running import diagnosis, keyboard, linux_state, panic
 from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.load_options import guest_options
 from guestdbg.cli.running.messages import show_messages
@@ -92,6 +92,14 @@ panicked (--on-panic); 124 a limit was reached; 130 Ctrl-C, or Ctrl-] with
     help=f"Show at most N frames (default {DEFAULT_LIMIT}); means --backtrace.",
 )
 @click.option(
+    "--show",
+    "shown",
+    metavar="WHAT",
+    type=linux_state.what,
+    help="At the end show tasks, threads, dmesg, modules, mounts or interrupts of a Linux guest; "
+    "several with commas.",
+)
+@click.option(
     "--log",
     "log_path",
     metavar="FILE.jsonl",
@@ -139,6 +147,7 @@ def run(
     count: int | None,
     backtrace: bool,
     backtrace_limit: int | None,
+    shown: tuple[str, ...] | None,
     log_path: Path | None,
     log_append: bool,
     log_overwrite: bool,
@@ -224,6 +233,7 @@ def run(
             terminal.line(*panic.lines(machine, backtrace_limit))
         elif failure is None and outcome.reason not in ("exit", "count", "output"):
             terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
+        terminal.line(*linux_state.lines(machine, shown or ()))
         incomplete = terminal.console_failure is not None or (log is not None and log.failed)
         ctx.exit(outcome.status or int(incomplete))
 

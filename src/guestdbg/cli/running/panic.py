@@ -1,4 +1,4 @@
-"""A guest whose kernel has panicked: registers and backtrace of the vCPU that printed it."""
+"""A guest whose kernel has panicked: task, registers and backtrace of the vCPU that printed it."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from rich.text import Text
 from guestdbg.cli.running.hit_output import frame_records, frames
 from guestdbg.debugger import Cpu, Guest
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
+from guestdbg.errors import GuestdbgError
 
 _IN_A_ROW = 4
 _REGISTERS = (*(f"x{n}" for n in range(31)), "sp", "pc", "pstate", "ESR_EL1", "FAR_EL1", "ELR_EL1")
@@ -17,7 +18,9 @@ def lines(guest: Guest, limit: int | None) -> list[Text]:
     cpu = _stopped(guest)
     words = [f"{name:>7} {value:016x}" for name, value in _registers(cpu).items()]
     rows = [words[n : n + _IN_A_ROW] for n in range(0, len(words), _IN_A_ROW)]
-    where = Text(f"   printed by vCPU {cpu.id} in {cpu.location.symbolic}  ", "bold")
+    task = _task(guest)
+    of = "" if task is None else f", task {task['pid']} ({task['comm']}),"
+    where = Text(f"   printed by vCPU {cpu.id}{of} in {cpu.location.symbolic}  ", "bold")
     where.append(f"pc {cpu.pc:#x}", style="not bold dim")
     called = frames(cpu.backtrace(limit or DEFAULT_LIMIT))
     return [where, called, *(Text("   " + " ".join(row), "dim") for row in rows)]
@@ -29,6 +32,7 @@ def record(guest: Guest, limit: int | None) -> dict[str, Any]:
     backtrace = cpu.backtrace(limit or DEFAULT_LIMIT)
     return {
         "vcpu": cpu.id,
+        "task": _task(guest),
         "registers": {name: f"{value:#x}" for name, value in _registers(cpu).items()},
         "backtrace": frame_records(backtrace),
         "backtrace_cut": backtrace.cut,
@@ -37,6 +41,15 @@ def record(guest: Guest, limit: int | None) -> dict[str, Any]:
 
 def _stopped(guest: Guest) -> Cpu:
     return guest.vcpus[guest.execution.current]
+
+
+def _task(guest: Guest) -> dict[str, Any] | None:
+    """The task that the vCPU executes; None if that is not known."""
+    try:
+        found = guest.linux.current(_stopped(guest))
+    except GuestdbgError:
+        return None
+    return {"pid": found.pid, "comm": found.comm}
 
 
 def _registers(cpu: Cpu) -> dict[str, int]:
