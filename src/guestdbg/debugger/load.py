@@ -22,6 +22,7 @@ from guestdbg.machine import (
     Console,
     DriveSpec,
     Kind,
+    LoadError,
     MmioDevice,
     NetSpec,
     Region,
@@ -53,6 +54,7 @@ def load(
     address: int | None = None,
     symbols: str | os.PathLike[str] | None = None,
     slide: int = 0,
+    vmlinux: str | os.PathLike[str] | None = None,
     debug_dirs: Sequence[str | os.PathLike[str]] = (),
     console: Console | Sink | Literal["stdout"] = "stdout",
     bootargs: str = "",
@@ -85,6 +87,8 @@ def load(
         address: the guest-physical address at which a ``"raw"`` file is loaded.
         symbols: an ELF file with the symbols, if the guest's own file has none.
         slide: how far the guest moves itself from where it was linked, in bytes.
+        vmlinux: the vmlinux of the Linux kernel that ``path`` is, for symbols, lines and types. It
+            is moved as the kernel moves itself.
         debug_dirs: directories in which separate debug files are searched for, by build ID and
             ``.gnu_debuglink``, before the guest's own and ``/usr/lib/debug``.
         console: where its console output goes: an open file (a text file gets it decoded), a
@@ -122,6 +126,7 @@ def load(
     Raises:
         LoadError: the file is not a guest, or does not fit the board.
         MachineError: no such board. BadImage: the file's symbols are damaged.
+        guestdbg.linux.BadVmlinux: ``vmlinux`` is none, or that of another build than the kernel.
         KvmError: the provider is not available.
         ArchitectureError: ``cpu`` is no processor; a ValueError.
     """
@@ -174,7 +179,7 @@ def load(
                     contents=loaded.elf_contents if own else None,
                 )
             )
-        return Guest(
+        guest = Guest(
             board,
             images,
             overwatch=overwatch,
@@ -186,6 +191,14 @@ def load(
             linux_image=_linux_image(loaded),
             on_panic=on_panic,
         )
+        if vmlinux is not None:
+            if loaded.kind != "image":
+                raise LoadError(
+                    "a vmlinux is given for a guest that is not loaded from a Linux Image. If the "
+                    "guest starts a kernel: guest.linux.use_vmlinux(file), once that runs"
+                )
+            guest.linux.use_vmlinux(vmlinux)
+        return guest
     except BaseException:
         if board is not None:
             board.close()

@@ -16,6 +16,7 @@ symbol_file      the names and the call frame information as an ELF file
 processes        its processes: their memory, and points in one of them
 module_symbols   the symbols of modules and BPF programs, and points that wait for a module
 running_address  where a kernel runs: its image in memory, KASLR
+vmlinux          its vmlinux: symbols of everything, lines and types
 relocation       the moment at which the kernel relocates itself
 kernel           ``Linux``, which brings all of this together
 """
@@ -24,6 +25,7 @@ from guestdbg.linux.btf import Btf
 from guestdbg.linux.errors import (
     BadBtf,
     BadKallsyms,
+    BadVmlinux,
     CorruptedGuestData,
     MissingKernelData,
     NoKernel,
@@ -34,10 +36,12 @@ from guestdbg.linux.kernel import Linux, attach
 from guestdbg.linux.processes import Mapping, Processes, ProcessMemory, TaskSummary
 from guestdbg.linux.state import Interrupt, LogRecord, Module, Mount, Page, Records, Task
 from guestdbg.linux.symbols import VmcoreInfo
+from guestdbg.linux.vmlinux import Vmlinux
 
 __all__ = [
     "BadBtf",
     "BadKallsyms",
+    "BadVmlinux",
     "Btf",
     "CorruptedGuestData",
     "Interrupt",
@@ -58,5 +62,6 @@ __all__ = [
     "Task",
     "TaskSummary",
     "VmcoreInfo",
+    "Vmlinux",
     "attach",
 ]

@@ -7,6 +7,7 @@ from guestdbg.debugger.errors import DebuggerError
 __all__ = [
     "BadBtf",
     "BadKallsyms",
+    "BadVmlinux",
     "CorruptedGuestData",
     "MissingKernelData",
     "NoKernel",
@@ -20,6 +21,10 @@ class BadBtf(DebuggerError):
 
 class BadKallsyms(DebuggerError):
     """No kallsyms tables, or tables that contradict themselves."""
+
+
+class BadVmlinux(DebuggerError):
+    """A file that is no vmlinux, or that of another build than the kernel in the guest."""
 
 
 class CorruptedGuestData(DebuggerError):

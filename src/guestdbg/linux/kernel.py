@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 import re
 import zlib
 from typing import Any
 
 from guestdbg.debugger import AddressError, Cpu, Guest, InvalidLocation, OutOfRegisters, Symbol
+from guestdbg.debugger.errors import DebuggerError
 from guestdbg.debugger.validation import integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.regs import sys_reg
@@ -38,6 +40,7 @@ from guestdbg.linux.state.view import KernelView
 from guestdbg.linux.symbol_file import symbol_file
 from guestdbg.linux.symbols import DataSymbols, VmcoreInfo
 from guestdbg.linux.symbols.vmcoreinfo import search
+from guestdbg.linux.vmlinux import Vmlinux, release_of
 from guestdbg.machine.loading import linux_image
 
 __all__ = ["Linux", "attach"]
@@ -49,7 +52,6 @@ _TCR = sys_reg("TCR_EL1")
 _UNKNOWN_SIZE = 64 << 20
 _VERSION = re.compile(rb"(Linux version [\x20-\x7e]+)\n")
 _BUILD = re.compile(rb"#\d+ ")
-_BANNER = re.compile(rb"Linux version ([\x21-\x7e]{1,64}) \(")
 
 
 class Linux:
@@ -81,6 +83,7 @@ class Linux:
         self._address: int | None = None
         self._checking = False
         self._relocation: RelocationBreakpoint | None = None
+        self._vmlinux: Vmlinux | None = None
         self._vmcoreinfo: VmcoreInfo | None = None
         self._state: KernelState | None = None
         self._layouts: Layouts | None = None
@@ -105,7 +108,7 @@ class Linux:
             guest,
             lambda: self.state.view,
             self._symbols,
-            lambda: self.is_relocated,
+            lambda: not self._symbols.is_damaged and self.is_relocated,
             lambda: range(self.address, self.address + self.size),
         )
         guest.execution.add_symbol_source(self.module_symbols)
@@ -142,8 +145,7 @@ class Linux:
 
     def _read_release(self) -> str:
         if self._release is None:
-            found = _BANNER.search(self.read_image() if self._image is None else self._image)
-            self._release = "" if found is None else found[1].decode("ascii")
+            self._release = release_of(self.read_image() if self._image is None else self._image)
         return self._release
 
     @property
@@ -164,9 +166,11 @@ class Linux:
     def link_address(self) -> int | None:
         """The virtual address that the kernel was linked at, without KASLR.
 
-        For a kernel that was found when it had moved itself already, its vmcoreinfo says it; None
-        if it has none (yet).
+        For a kernel that was found when it had moved itself already, its vmlinux or its vmcoreinfo
+        says it; None if it has none (yet).
         """
+        if self._vmlinux is not None:
+            return self._vmlinux.link_address
         if self._image_size is not None:
             return self.kallsyms.address
         info = self._find_vmcoreinfo()
@@ -187,7 +191,7 @@ class Linux:
         Raises NoKernel if neither is known.
         """
         self._check_address()
-        found = self._address if self._address is not None else self.kallsyms.address
+        found = self._address if self._address is not None else self._linked
         if found is None:
             raise NoKernel(
                 "the kernel's virtual address is not known: it has not relocated itself yet, and "
@@ -205,9 +209,62 @@ class Linux:
         if link is None:
             raise NoKernel(
                 "it is not known where the kernel was linked: it was found when it ran already, "
-                "and has no vmcoreinfo (yet), which says so. Load its Image, or use linux.address"
+                "and has no vmcoreinfo (yet), which says so. Load its Image, give its vmlinux, or "
+                "use linux.address"
             )
         return self.address - link
+
+    @property
+    def vmlinux(self) -> Vmlinux | None:
+        """The kernel's vmlinux, if one was given."""
+        return self._vmlinux
+
+    def use_vmlinux(self, path: str | os.PathLike[str]) -> Vmlinux:
+        """Take symbols, source lines and types from the kernel's vmlinux, wherever the kernel is.
+
+        They move with the kernel, also when it relocates itself later (KASLR), is reset, or put
+        back to a snapshot. A vmlinux that was given before is replaced.
+
+        Raises:
+            BadVmlinux: the file is no vmlinux, or not that of this kernel.
+        """
+        found = Vmlinux(path)
+        found.check(self.read_image() if self._image is None else self._image)
+        if not found.image.has_types:
+            log.warning(
+                "%s has no debug information (it was stripped, or built without "
+                "CONFIG_DEBUG_INFO): there are symbols, but no lines and types",
+                found.path,
+            )
+        self._drop_vmlinux()
+        self._vmlinux = found
+        found.image.moves_with = self._symbols
+        self._guest.execution.add_image(found.image)
+        try:
+            self._follow()
+        except BadKallsyms as error:
+            log.warning("if the kernel moves itself (KASLR), its vmlinux does not: %s", error)
+        self._place_vmlinux()
+        return found
+
+    def _drop_vmlinux(self) -> None:
+        if self._vmlinux is not None:
+            self._guest.execution.remove_image(self._vmlinux.image)
+            self._vmlinux = None
+
+    def _place_vmlinux(self) -> None:
+        """Put it where the kernel is."""
+        found = self._vmlinux
+        if found is None:
+            return
+        slide = 0 if self._address is None else self._address - found.link_address
+        if slide != found.image.slide:
+            found.image = self._guest.execution.move_image(found.image, slide)
+
+    @property
+    def _linked(self) -> int | None:
+        """Where the kernel is as long as it has not relocated itself."""
+        return self.kallsyms.address if self._vmlinux is None else self._vmlinux.link_address
 
     def symbols(self, name: str) -> list[Symbol]:
         """All symbols of that name, global ones first: static functions may share a name."""
@@ -441,7 +498,7 @@ class Linux:
 
     def _move(self, address: int | None) -> None:
         """The kernel is at ``address`` now; None: it has not relocated itself yet."""
-        link = self.kallsyms.address
+        link = self._linked
         before = self._address if self._address is not None else link
         self._address = address
         after = address if address is not None else link
@@ -451,10 +508,11 @@ class Linux:
         if before is None or after is None:
             before = after = 0
         kernel = range(before, before + self.size)
+        self._place_vmlinux()
         self._guest.execution.symbols_moved(self._symbols, kernel, after - before)
 
     def _follow(self) -> None:
-        """A point is at a name of the kernel: have it moved when the kernel moves."""
+        """Have the vmlinux, and points at names of the kernel, moved when the kernel moves."""
         self._check_address()
         if self._address is not None or (self._relocation is not None and self._relocation.armed):
             return
@@ -469,6 +527,17 @@ class Linux:
                 str(error).splitlines()[0],
             )
 
+    def _check_vmlinux(self, image: bytes) -> None:
+        """The guest has another kernel, of which there may be a new vmlinux."""
+        if self._vmlinux is None:
+            return
+        path = self._vmlinux.path
+        self._drop_vmlinux()
+        try:
+            self.use_vmlinux(path)
+        except DebuggerError as error:
+            log.warning("the kernel goes on without its vmlinux: %s", error)
+
     def _refresh(self, reloaded: bool) -> None:
         self._vmcoreinfo = None
         self.memory.forget()
@@ -481,11 +550,15 @@ class Linux:
             if zlib.crc32(image) != self._checksum:
                 self._use_image(image)
                 self._guest.execution.use_program(self._program)
+                self._check_vmlinux(image)
         if not self._symbols.is_read:
             self._address = None
+            self._place_vmlinux()
             return
         self._move(running_address(self._guest, self.kallsyms, self.physical_address))
-        if self._address is None and self._guest.execution.has_points_of(self._symbols):
+        if self._address is None and (
+            self._vmlinux is not None or self._guest.execution.has_points_of(self._symbols)
+        ):
             self._follow()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from guestdbg.arm64.debug import canonical
@@ -169,6 +170,21 @@ class KernelSymbols:
         """The kernel itself has all its symbols from the start."""
         return False
 
+    def placed(self, symbol: Symbol) -> Symbol:
+        """A symbol of the kernel's vmlinux: some code is executed at its physical address."""
+        tables = self._tables()
+        if tables is None or symbol.kind is SymbolKind.OBJECT:
+            return symbol
+        offset = symbol.address - self._place.address
+        if offset in self._identity or symbol.name == _ENTRY:
+            return replace(symbol, address=self._place.physical_address + offset)
+        return symbol
+
+    def image_address(self, symbol: Symbol) -> int | None:
+        """Where the kernel's vmlinux has a symbol that is at its physical address."""
+        offset = symbol.address - self._place.physical_address
+        return self._place.address + offset if 0 <= offset < _MAX_KERNEL else None
+
     def refresh(self, *, reloaded: bool) -> None:
         """The guest was put back to a snapshot, or reset."""
         self._refresh(reloaded)
@@ -176,6 +192,11 @@ class KernelSymbols:
     def forget(self) -> None:
         """Read the tables again: the guest has another kernel."""
         self._kallsyms = self._damage = None
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether there are no tables, as was found out when they were read."""
+        return self._damage is not None
 
     @property
     def is_read(self) -> bool:

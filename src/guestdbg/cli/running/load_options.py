@@ -38,6 +38,12 @@ _OPTIONS = (
         help="Distance in bytes from the link address to where the guest moves itself.",
     ),
     click.option(
+        "--vmlinux",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="The vmlinux of a Linux kernel: symbols, lines and types, wherever the kernel is.",
+    ),
+    click.option(
         "--debug-dir",
         "debug_dirs",
         metavar="DIR",

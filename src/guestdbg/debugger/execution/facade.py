@@ -8,6 +8,7 @@ from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Predicate
 from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import Scheduler
+from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.program_source import ProgramSource
 from guestdbg.debugger.program.resolver import Code
 from guestdbg.debugger.program.symbol_source import SymbolSource
@@ -168,6 +169,18 @@ class Execution:
             for vcpu in self._scheduler.vcpus:
                 vcpu.hit_programs.invalidate()  # they have addresses of variables
             self._points.relocate(source, addresses, distance)
+
+    def add_image(self, image: Image) -> None:
+        """Have names, lines and types of an ELF file, before those of the others."""
+        self._target.info.add(image, first=True)
+
+    def move_image(self, image: Image, slide: int) -> Image:
+        """An ELF file is at another place now; the result takes its place."""
+        return self._target.info.move(image, slide)
+
+    def remove_image(self, image: Image) -> None:
+        """Do without an ELF file."""
+        self._target.info.remove(image)
 
     def has_points_of(self, source: SymbolSource) -> bool:
         """Whether any point is at a symbol of ``source``."""

@@ -9,6 +9,8 @@ section_header       the section headers of an ELF file
 debug_files          separate debug files: build ID, .gnu_debuglink, .gnu_debugaltlink
 decompression        compressed debug sections, decompressed within bounds
 tombstones           the addresses of what the linker has removed
+unit_scan            where entries begin, for files with very many
+line_files           which units have lines of a source file, for such files
 line_table           DWARF line numbers, by file and by address
 call_frames          DWARF call frame information, for unwinding
 elf_bounds           checks of sizes and counts before a library believes them
@@ -17,6 +19,7 @@ dwarf_entries        names and calls of DWARF entries
 code_ranges          code addresses of DWARF entries
 dwarf_names          in which compilation units a name occurs
 split_units          units whose debug information is in another file
+function_finder      the functions of a name, for files with very many
 scopes               functions, inlined functions and lexical blocks
 image                one ELF file with all of these
 symbol_source        symbols that come from elsewhere, such as a kernel's own table

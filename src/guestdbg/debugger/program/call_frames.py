@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from guestdbg.debugger.program.elf_bounds import check_call_frames, section_bytes
@@ -16,6 +17,10 @@ __all__ = ["FrameTable"]
 # DWARF register numbers of AArch64 (DWARF for the Arm 64-bit Architecture, section 4.1).
 _SP, _LR = 31, 30
 _BACK = 8
+#: The entries of a section of more bytes are read when they are needed.
+_LARGE = 1 << 20
+_WIDE = _CIE = 0xFFFF_FFFF
+_HEADER = struct.Struct("<IIQQ")
 
 Registers = dict[int, int]
 ReadWord = Callable[[int], int]
@@ -43,13 +48,21 @@ class FrameTable:
         from elftools.dwarf.callframe import FDE
 
         parsed: list[Any] = []
+        entries: list[tuple[int, int, Any, int]] = []
         if dwarf.has_CFI():
-            check_call_frames(section_bytes(dwarf.debug_frame_sec), eh=False)
-            parsed += dwarf.CFI_entries()
+            section = section_bytes(dwarf.debug_frame_sec)
+            check_call_frames(section, eh=False)
+            if len(section) < _LARGE:
+                parsed += dwarf.CFI_entries()
+            else:
+                entries += [
+                    (start + slide, start + length + slide, entry, slide)
+                    for start, length, entry in _unread(dwarf, section)
+                    if is_code(start, length)
+                ]
         if dwarf.has_EH_CFI():
             check_call_frames(section_bytes(dwarf.eh_frame_sec), eh=True)
             parsed += dwarf.EH_CFI_entries()
-        entries = []
         for entry in parsed:
             if isinstance(entry, FDE) and is_code(
                 entry["initial_location"], entry["address_range"]
@@ -132,3 +145,37 @@ class FrameTable:
                 caller[_LR] = 0  # marks the outermost frame, which has no caller
         caller[_SP] = cfa
         return caller
+
+
+class _Unread:
+    """An entry of ``.debug_frame`` that is read when an address in its function is unwound."""
+
+    __slots__ = ("_at", "_frames")
+
+    def __init__(self, frames: Any, at: int) -> None:
+        self._frames = frames
+        self._at = at
+
+    def get_decoded(self) -> Any:
+        return self._frames._parse_entry_at(self._at).get_decoded()
+
+
+def _unread(dwarf: DWARFInfo, section: bytes) -> Iterator[tuple[int, int, _Unread]]:
+    """(address as linked, length, entry) of the functions; 32-bit DWARF, 64-bit addresses."""
+    from elftools.dwarf.callframe import CallFrameInfo
+
+    described: Any = dwarf.debug_frame_sec
+    frames = CallFrameInfo(
+        stream=described.stream,
+        size=described.size,
+        address=described.address,
+        base_structs=dwarf.structs,
+    )
+    at = 0
+    while at + _HEADER.size <= len(section):
+        length, cie, start, size = _HEADER.unpack_from(section, at)
+        if length == _WIDE:
+            raise ValueError("the call frame information is in 64-bit DWARF")
+        if cie != _CIE:
+            yield start, size, _Unread(frames, at)
+        at += 4 + length

@@ -46,10 +46,24 @@ class DebugInfo:
         self.variables = ScopedVariables(self.images, self.types)
         self._locations: dict[int, Location] = {}
 
-    def add(self, image: Image) -> None:
-        """Add another image."""
-        self.images.append(image)
+    def add(self, image: Image, *, first: bool = False) -> None:
+        """Add another image; ``first``: it is searched before the others."""
+        self.images.insert(0 if first else len(self.images), image)
         self.types.add(image)
+        self._forget()
+
+    def move(self, image: Image, slide: int) -> Image:
+        """Put an image to another place; the result takes its place."""
+        moved = image.moved(slide)
+        self.images[self.images.index(image)] = moved
+        self.types.replace(self.images)
+        self._forget()
+        return moved
+
+    def remove(self, image: Image) -> None:
+        """Do without an image."""
+        self.images.remove(image)
+        self.types.replace(self.images)
         self._forget()
 
     def reread(self) -> bool:
@@ -145,27 +159,48 @@ class DebugInfo:
     def _locate(self, address: int) -> tuple[Location, bool]:
         """An address with its names, and whether it keeps them until symbols move."""
         for image in self.images:
-            if not image.covers(address):
-                continue
-            symbol = image.symbols.at(address)
-            row = image.lines.at(address)
-            if symbol is None and row is None:
-                continue
-            location = Location(
-                address,
-                display_name(symbol.name) if symbol is not None else None,
-                address - symbol.address if symbol is not None else 0,
-                row.file if row is not None else None,
-                row.line if row is not None else None,
-            )
-            inlined = [b for b in image.scopes.at(address) if b.kind == "inlined"]
-            return _inside(location, inlined), True
+            if (location := _in_image(image, address)) is not None:
+                return location, True
         for source in self.sources:
             symbol = source.at(address)
             if symbol is not None:
-                location = Location(address, symbol.name, address - symbol.address)
-                return location, source.is_stable
+                return self._of_source(address, source, symbol), source.is_stable
         return Location(address), all(source.is_stable for source in self.sources)
+
+    def _of_source(self, address: int, source: SymbolSource, symbol: Symbol) -> Location:
+        """With its line, if an image belongs to the source.
+
+        The source may have found only now where the image is, or the code runs elsewhere.
+        """
+        location = Location(address, symbol.name, address - symbol.address)
+        for image in self.images:
+            if image.moves_with is source:
+                if (found := _in_image(image, address)) is not None:
+                    return found
+                start = image.moves_with.image_address(symbol)
+                row = None if start is None else image.lines.at(start + location.offset)
+                if row is not None:
+                    return replace(location, file=row.file, line=row.line)
+        return location
+
+
+def _in_image(image: Image, address: int) -> Location | None:
+    """What an image has at an address; None if that is nothing."""
+    if not image.covers(address):
+        return None
+    symbol = image.symbols.at(address)
+    row = image.lines.at(address)
+    if symbol is None and row is None:
+        return None
+    location = Location(
+        address,
+        display_name(symbol.name) if symbol is not None else None,
+        address - symbol.address if symbol is not None else 0,
+        row.file if row is not None else None,
+        row.line if row is not None else None,
+    )
+    inlined = [b for b in image.scopes.at(address) if b.kind == "inlined"]
+    return _inside(location, inlined)
 
 
 def _inside(location: Location, inlined: list[Block]) -> Location:

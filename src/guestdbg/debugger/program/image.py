@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from guestdbg.debugger.program.decompression import with_plain_sections
 from guestdbg.debugger.program.line_table import LineTable
 from guestdbg.debugger.program.scopes import Scopes
 from guestdbg.debugger.program.split_units import SplitUnits, split_units
+from guestdbg.debugger.program.symbol_source import MovingSource
 from guestdbg.debugger.program.symbol_table import SymbolTable
 from guestdbg.library_errors import raised_as, reason
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
@@ -48,6 +50,8 @@ class Image:
 
     Attributes:
         contents: the file's bytes.
+        moves_with: the source of symbols that the file belongs to, if it moves while the guest
+            runs.
         debug: the separate file with the debug information, found by build ID or ``.gnu_debuglink``
             in ``debug_dirs`` and where GDB looks, if this file has none itself.
         frames_damage: why ``frames`` is empty, if the call frame information is damaged.
@@ -81,6 +85,7 @@ class Image:
             find_supplementary_file, with_dwarf, self.debug.path or self.path
         )
         self.symbols = self._symbols()
+        self.moves_with: MovingSource | None = None
         self.frames_damage: str | None = None
 
     def _read(self) -> bytes:
@@ -92,8 +97,11 @@ class Image:
     def reread(self) -> Image:
         """This image if its files are as they were, else a new one of what they are now.
 
-        Raises BadImage.
+        One that belongs to a source stays: that knows whether it is still the right one. Raises
+        BadImage.
         """
+        if self.moves_with is not None:
+            return self
         new = Image(self.path, self.slide, self._debug_dirs, contents=self._given)
         same = (new.contents, new.debug, new.supplementary) == (
             self.contents,
@@ -101,6 +109,15 @@ class Image:
             self.supplementary,
         )
         return self if same else new
+
+    def moved(self, slide: int) -> Image:
+        """The same file at another place. What has been read of it is not read again."""
+        new = copy(self)
+        new.slide = slide
+        new.symbols = self.symbols.moved(slide - self.slide)
+        for name in ("segments", "_sections", "lines", "scopes", "frames"):
+            new.__dict__.pop(name, None)
+        return new
 
     @property
     def files(self) -> dict[Path, bytes]:
@@ -172,6 +189,16 @@ class Image:
                     start = segment["p_vaddr"] + self.slide
                     found.append((start, start + segment["p_memsz"]))
         return sorted(found)
+
+    @property
+    def notes(self) -> bytes:
+        """The notes of the file (sections of type SHT_NOTE), one after the other."""
+        with raised_as(BadImage, f"the sections of {self.path} are damaged"):
+            return b"".join(
+                section.data()
+                for section in self._elf.iter_sections()
+                if section["sh_type"] == "SHT_NOTE"
+            )
 
     def covers(self, address: int) -> bool:
         """Whether ``address`` lies in one of the file's segments."""

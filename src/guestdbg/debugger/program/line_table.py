@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
-from guestdbg.debugger.errors import UnknownLine, near
+from guestdbg.debugger.errors import InvalidLocation, UnknownLine, near
 from guestdbg.debugger.program.elf_bounds import (
     check_aranges,
     check_line_header,
     section_bytes,
     table_size,
 )
+from guestdbg.debugger.program.line_files import line_files
 from guestdbg.library_errors import reason
 
 if TYPE_CHECKING:
@@ -27,7 +28,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-__all__ = ["IsCode", "LineRow", "LineTable", "Statement", "file_names", "is_file", "line_program"]
+__all__ = [
+    "IsCode",
+    "LineRow",
+    "LineTable",
+    "Statement",
+    "address_ranges",
+    "file_names",
+    "is_file",
+    "line_program",
+]
 
 #: Whether code of a unit from an address (as linked) up to another one is in the image. Linkers
 #: leave the line numbers of functions that they remove, at addresses where there is nothing.
@@ -36,6 +46,10 @@ IsCode = Callable[["CompileUnit", int, int], bool]
 
 #: Units of these have no code: their line tables are those of others, for the names of files.
 _WITHOUT_CODE = ("DW_TAG_type_unit", "DW_TAG_partial_unit")
+#: Files that are the main file of their unit.
+_SOURCES = (".c", ".S", ".s", ".cc", ".cpp", ".rs")
+#: So many bytes of line tables are read to find all code of one source file.
+_MAX_READ = 2 << 20
 #: The names of source files by the line program.
 _FILE_NAMES: WeakKeyDictionary[object, list[str]] = WeakKeyDictionary()
 
@@ -78,17 +92,19 @@ class LineTable:
         self.damage: str | None = None
         """Why the line numbers are ignored, if they are damaged."""
         try:
-            self._aranges = _aranges(dwarf) if dwarf is not None else None
+            self._aranges = address_ranges(dwarf) if dwarf is not None else None
         except Exception:
             self._aranges = None
         self._units: dict[int, _Unit] = {}
         self._by_table: dict[int, _Unit] = {}
         self._bytes = 0
         self._by_file: dict[str, dict[int, list[int]]] | None = None
+        #: Of a file with very many units: in which of them a source file is.
+        self._index = line_files(dwarf)
 
     def __bool__(self) -> bool:
         """Whether there are any line numbers."""
-        return bool(self._files())
+        return self._dwarf is not None if self._index is not None else bool(self._files())
 
     @property
     def files(self) -> list[str]:
@@ -169,18 +185,39 @@ class LineTable:
     def _files(self) -> dict[str, dict[int, list[int]]]:
         """The addresses of all statements, by file and line."""
         if self._by_file is None:
-            found: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
-            try:
-                for unit in self._dwarf.iter_CUs() if self._dwarf is not None else ():
-                    for address, file, line in self._unit(unit.cu_offset).statements:
-                        found[file][line].add(address)
-            except Exception as error:
-                self._damaged(error)
-            self._by_file = {
-                file: {line: sorted(addresses) for line, addresses in lines.items()}
-                for file, lines in found.items()
-            }
+            self._by_file = self._read_files(None)
         return self._by_file
+
+    def _files_like(self, file: str) -> dict[str, dict[int, list[int]]]:
+        """The same, of the units that may have a source file; all where that is not known."""
+        if self._index is None:
+            return self._files()
+        units = self._index.units(file)
+        if PurePosixPath(file).suffix in _SOURCES:
+            # Most are the main file of their unit. Otherwise they are included by another.
+            own = [unit for unit in units if is_file(_main_file(unit), file)]
+            units = own or units
+        if self._index.size(units) > _MAX_READ:
+            raise InvalidLocation(
+                f"{file!r} has code in up to {len(units)} compilation units, which are too many to "
+                "read: name a function"
+            )
+        return self._read_files(units)
+
+    def _read_files(self, units: Iterable[CompileUnit] | None) -> dict[str, dict[int, list[int]]]:
+        found: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+        try:
+            if units is None:
+                units = self._dwarf.iter_CUs() if self._dwarf is not None else ()
+            for unit in units:
+                for address, file, line in self._unit(unit.cu_offset).statements:
+                    found[file][line].add(address)
+        except Exception as error:
+            self._damaged(error)
+        return {
+            file: {line: sorted(addresses) for line, addresses in lines.items()}
+            for file, lines in found.items()
+        }
 
     def addresses(self, file: str, line: int) -> tuple[list[int], int, str]:
         """Where statements of ``file:line`` begin: (addresses, the actual line, the file's name).
@@ -188,8 +225,9 @@ class LineTable:
         ``file`` is matched from its end (``queue.c``, ``src/queue.c``). For a line without code the
         next line with code is taken, as in other debuggers. Raises UnknownLine.
         """
-        name = self._file(file)
-        lines = self._files()[name]
+        files = self._files_like(file)
+        name = self._file(file, files)
+        lines = files[name]
         known = sorted(lines)
         i = bisect_left(known, line)
         if i == len(known):
@@ -200,12 +238,13 @@ class LineTable:
         taken = known[i]
         return lines[taken], taken, name
 
-    def _file(self, file: str) -> str:
-        found = [known for known in self._files() if is_file(known, file)]
+    def _file(self, file: str, files: Collection[str]) -> str:
+        found = [known for known in files if is_file(known, file)]
         if len(found) == 1:
             return found[0]
         if not found:
-            names = [PurePosixPath(f).name for f in self._files()]
+            known = files if self._index is None else self._index.names
+            names = list(dict.fromkeys(PurePosixPath(f).name for f in known))
             text = f"there is no code from a source file named {file!r}"
             matches = near(PurePosixPath(file).name, names)
             if matches:
@@ -282,7 +321,13 @@ def _sequences(program: LineProgram) -> Iterator[list[_State]]:
         yield rows
 
 
-def _aranges(dwarf: DWARFInfo) -> ARanges | None:
+def _main_file(unit: CompileUnit) -> str:
+    name = unit.get_top_DIE().attributes.get("DW_AT_name")
+    return "" if name is None else _text(name.value)
+
+
+def address_ranges(dwarf: DWARFInfo) -> ARanges | None:
+    """``.debug_aranges``; None if there is none. Raises ValueError if it is damaged."""
     if dwarf.debug_aranges_sec is not None:
         check_aranges(section_bytes(dwarf.debug_aranges_sec))
     return dwarf.get_aranges()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,6 +46,8 @@ _IN_FILE = re.compile(r"(?P<file>[^:]*[^:\s]):(?P<name>[^:].*)")
 _EXPRESSION = re.compile(r"\.|->|\[|\A\*|:")
 _TOP = 1 << 64
 _KERNEL_ADDRESS = 0xFFFF_8000_0000_0000
+#: The NOPs before the first instruction of a function that the kernel may patch, in bytes.
+_PATCH_AREA = 16
 #: Similar names are searched for among so many symbols as people write them; else as they are.
 _SHOWN_DEMANGLED = 20_000
 
@@ -115,7 +117,7 @@ class Resolver:
         for image in self._images:
             found = image.symbols.find(name)
             if found is not None:
-                return [found]
+                return [found if image.moves_with is None else image.moves_with.placed(found)]
         written = [symbol for image in self._images for symbol in image.symbols.demangled(name)]
         if written:
             return written
@@ -138,6 +140,12 @@ class Resolver:
         if not self._sources or self._is_symbol(name):
             return None
         return next((source for source in self._sources if source.named(name)), None)
+
+    def _moving(self, addresses: Iterable[int]) -> SymbolSource | None:
+        """The source that one of these addresses moves with, if that is in an image of it."""
+        images = [image for image in self._images if image.moves_with is not None]
+        found = (i.moves_with for a in addresses for i in images if i.covers(a))
+        return next(found, None) if images else None
 
     def _check_local(self, name: str) -> None:
         """Raise NotInScope for what only a function has."""
@@ -193,7 +201,7 @@ class Resolver:
             raise UnknownSymbol(f"{name} in {file}", [f"{each}:{name}" for each in known_files[:3]])
         functions = tuple(each for each in found.functions if each[0] in here)
         addresses = tuple(_code_address(a + offset, text) for a in here)
-        return Code(text, addresses, functions=() if offset else functions)
+        return Code(text, addresses, functions=() if offset else functions, source=found.source)
 
     def _file_of(self, address: int) -> str | None:
         for image in self._images:
@@ -209,7 +217,8 @@ class Resolver:
             inlined = [b for b in inlined if b.covers(b.entry + offset)]
         outer = [b.entry for b in blocks if b.kind == "function"]
         if not blocks or self._is_symbol(name):
-            outer[:0] = [symbol.address for symbol in self._functions(name)]
+            symbols = self._functions(name)
+            outer[:0] = [s.address for s in symbols if not _after_patch_area(s, outer)]
         functions: dict[int, str | None] = dict.fromkeys(outer)
         functions |= {b.entry: b.name for b in inlined}
         addresses = dict.fromkeys(_code_address(a + offset, text) for a in functions)
@@ -217,7 +226,7 @@ class Resolver:
             text,
             tuple(addresses),
             functions=() if offset else tuple(functions.items()),
-            source=None if blocks else self._source(name),
+            source=self._moving(addresses) or (None if blocks else self._source(name)),
         )
 
     def _functions(self, name: str) -> list[Symbol]:
@@ -238,7 +247,8 @@ class Resolver:
             except UnknownLine as error:
                 unknown = unknown or error
                 continue
-            return Code(text, tuple(_first_in_each(addresses, image)), taken)
+            first = tuple(_first_in_each(addresses, image))
+            return Code(text, first, taken, source=image.moves_with)
         if unknown is not None:
             raise unknown
         if damage is not None:
@@ -286,6 +296,7 @@ class Resolver:
         source = self._source(base)
         if source is not None:
             return replace(found, source=source)
+        found = replace(found, source=self._moving([symbol.address]))
         if offset or length != symbol.size:
             return found
         return replace(found, float_format=self._float_format(base, symbol))
@@ -314,7 +325,7 @@ class Resolver:
                 self._check_local(error.name)
             raise
         extent = drgn_objects.extent(self._types.evaluate(base), base)
-        return _of_extent(text, extent, length)
+        return replace(_of_extent(text, extent, length), source=self._moving([extent.address]))
 
     def _check_pointers(self, text: str, expression: str) -> None:
         """Raise NullPointer for a pointer on the way that is NULL."""
@@ -325,6 +336,14 @@ class Resolver:
                     "watch yet; let the guest run until it has been set (run --after), or let the "
                     "watch follow it (follow=True, --follow-pointer)"
                 )
+
+
+def _after_patch_area(symbol: Symbol, entries: list[int]) -> bool:
+    """Whether the function begins after its symbol, by its debug information.
+
+    GCC has DW_AT_low_pc after the NOPs of -fpatchable-function-entry, and parameters from there on.
+    """
+    return any(0 < entry - symbol.address <= _PATCH_AREA for entry in entries)
 
 
 def _first_in_each(addresses: list[int], image: Image) -> list[int]:

@@ -15,7 +15,8 @@ from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.program import dwarf_entries
 from guestdbg.debugger.program.code_ranges import Ranges, code_ranges, entry_address
 from guestdbg.debugger.program.dwarf_names import NameIndex
-from guestdbg.debugger.program.line_table import IsCode
+from guestdbg.debugger.program.function_finder import FunctionFinder, function_finder
+from guestdbg.debugger.program.line_table import IsCode, address_ranges
 from guestdbg.library_errors import reason
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ __all__ = ["Block", "Scopes"]
 _MAX_DEPTH = 256
 #: So many bytes of .debug_info are read to find all copies of one function.
 _MAX_READ = 32 << 20
+#: The same for a file with very many units.
+_MAX_INLINED = 4 << 20
 _KINDS: dict[str, Literal["function", "inlined", "lexical"]] = {
     "DW_TAG_subprogram": "function",
     "DW_TAG_inlined_subroutine": "inlined",
@@ -180,6 +183,13 @@ class Scopes:
         self._functions: dict[int, list[Block]] = {}
         self._named: dict[str, list[Block]] = {}
         self._names: NameIndex | None = None
+        self._finder: FunctionFinder | None = None
+        self._listed = False
+        if dwarf is not None:
+            try:
+                self._finder = function_finder(dwarf)
+            except Exception as error:
+                self._damaged(error)
 
     def _damaged(self, error: Exception) -> None:
         """Warn, and do without from now on."""
@@ -240,6 +250,8 @@ class Scopes:
         """
         if self._dwarf is None:
             return False
+        if self._finder is not None:
+            return None
         try:
             names = self.names
             assert names is not None
@@ -260,6 +272,8 @@ class Scopes:
             return False
 
     def _find(self, name: str) -> list[Block]:
+        if self._finder is not None:
+            return self._find_in(self._finder, name)
         names = self.names
         assert names is not None
         units = {u.cu_offset: u for u in names.with_name(name.rpartition("::")[2])}
@@ -281,6 +295,34 @@ class Scopes:
         ]
         return sorted(found, key=lambda block: block.entry)
 
+    def _find_in(self, finder: FunctionFinder, name: str) -> list[Block]:
+        """The same in a file with very many units."""
+        functions = finder.named(name)
+        size = sum(function.size for function in functions)
+        if size > _MAX_INLINED:
+            raise InvalidLocation(
+                f"{name!r} is in {len(functions)} functions, most of which inline it; these are "
+                "too many to look for all its copies: name a line, as in file.c:12"
+            )
+        found = [
+            block
+            for function in functions
+            if (outer := self._block(function.unit, function.die)) is not None
+            for block in outer.walk()
+            if block.kind != "lexical" and dwarf_entries.is_named(block.die, name)
+        ]
+        return sorted(found, key=lambda block: block.entry)
+
+    def _block(self, unit: CompileUnit, die: DIE) -> Block | None:
+        """A function's block; None if it has no code."""
+        linked = code_ranges(die, 0)
+        ranges = Ranges(
+            (start + self._slide, end + self._slide)
+            for start, end in linked
+            if self._is_code(unit, start, end)
+        )
+        return Block("function", die, ranges, self._slide, self._damaged) if ranges else None
+
     def _check_size(self, name: str, units: Collection[CompileUnit]) -> None:
         if sum(unit.size for unit in units) > _MAX_READ:
             raise InvalidLocation(
@@ -291,12 +333,38 @@ class Scopes:
     def _units_at(self, address: int) -> list[int]:
         """The offsets of the compilation units that have code at ``address``."""
         assert self._dwarf is not None
-        if self._units is None:
-            found = []
-            for unit in self._dwarf.iter_CUs():
-                for start, end in code_ranges(unit.get_top_DIE(), self._slide):
-                    found.append((start, end, unit.cu_offset))
-            self._units = sorted(found)
+        if self._units is None and self._finder is not None:
+            self._units = self._listed_units()
+            self._listed = bool(self._units)
+        found = self._units_in_list(address) if self._units is not None else []
+        if self._units is None or (self._listed and not found):
+            self._units, self._listed = self._all_units(), False
+            found = self._units_in_list(address)
+        return found
+
+    def _all_units(self) -> list[tuple[int, int, int]]:
+        """(start, end, offset) of the code of all units, by their entries."""
+        assert self._dwarf is not None
+        return sorted(
+            (start, end, unit.cu_offset)
+            for unit in self._dwarf.iter_CUs()
+            for start, end in code_ranges(unit.get_top_DIE(), self._slide)
+        )
+
+    def _listed_units(self) -> list[tuple[int, int, int]] | None:
+        """The same of those in ``.debug_aranges``, which takes no reading; None if it is empty."""
+        assert self._dwarf is not None
+        table = address_ranges(self._dwarf)
+        if table is None or not table.entries:
+            return None
+        slide = self._slide
+        return sorted(
+            (e.begin_addr + slide, e.begin_addr + e.length + slide, e.info_offset)
+            for e in table.entries
+        )
+
+    def _units_in_list(self, address: int) -> list[int]:
+        assert self._units is not None
         i = bisect_right(self._units, (address, 1 << 64, 0))
         # Ranges may overlap, as those of code that the linker removed do: look back a little.
         return [u for start, end, u in self._units[max(0, i - 8) : i] if start <= address < end]
@@ -306,17 +374,9 @@ class Scopes:
         if functions is None:
             assert self._dwarf is not None
             unit = self._dwarf.get_CU_at(offset)
-            functions = []
-            for die in _functions(unit):
-                linked = code_ranges(die, 0)
-                ranges = Ranges(
-                    (start + self._slide, end + self._slide)
-                    for start, end in linked
-                    if self._is_code(unit, start, end)
-                )
-                if ranges:
-                    functions.append(Block("function", die, ranges, self._slide, self._damaged))
-            self._functions[offset] = functions
+            dies = self._finder.functions(unit) if self._finder is not None else None
+            blocks = (self._block(unit, die) for die in dies or _functions(unit))
+            functions = self._functions[offset] = [b for b in blocks if b is not None]
         return functions
 
 

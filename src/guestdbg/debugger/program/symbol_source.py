@@ -6,7 +6,7 @@ from typing import Protocol
 
 from guestdbg.debugger.program.symbol_table import Symbol
 
-__all__ = ["SymbolSource"]
+__all__ = ["MovingSource", "SymbolSource"]
 
 
 class SymbolSource(Protocol):
@@ -41,3 +41,13 @@ class SymbolSource(Protocol):
     def refresh(self, *, reloaded: bool) -> None:
         """The guest was put back to a snapshot, or ``reloaded`` by a reset: symbols may be
         elsewhere, and after a reset others."""
+
+
+class MovingSource(SymbolSource, Protocol):
+    """A source that ELF files belong to: they move with it."""
+
+    def placed(self, symbol: Symbol) -> Symbol:
+        """A symbol of such a file, where its code is executed."""
+
+    def image_address(self, symbol: Symbol) -> int | None:
+        """Where such a file has a symbol of this source; None if it has none."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from guestdbg.debugger.program.demangled import hint, is_mangled, spellings
@@ -39,6 +40,7 @@ class Symbol:
         return self.address <= address < self.address + self.size
 
 
+_U64 = (1 << 64) - 1
 _ENTRY = struct.Struct("<IBBHQQ")
 _SHN_UNDEF, _SHN_ABS, _SHN_COMMON = 0, 0xFFF1, 0xFFF2
 _NAMES_MIN, _NAMES_SHARED = 1 << 20, 8
@@ -55,7 +57,9 @@ _PREFERENCE = {
 class SymbolTable:
     """The symbols of one image, moved by ``slide`` bytes from the addresses it was linked at."""
 
-    def __init__(self, symbols: list[Symbol]) -> None:
+    def __init__(self, symbols: list[Symbol], absolute: frozenset[str] = frozenset()) -> None:
+        self._absolute = absolute
+        self._distance = 0
         self._by_name: dict[str, Symbol] = {}
         for symbol in symbols:
             known = self._by_name.get(symbol.name)
@@ -78,6 +82,7 @@ class SymbolTable:
         disassemblers (``$x``).
         """
         found: list[Symbol] = []
+        absolute: set[str] = set()
         # Names may share their ends, so they may be a little more than the strings.
         room = _NAMES_MIN + _NAMES_SHARED * len(strtab)
         for name_at, info, _other, shndx, value, size in _ENTRY.iter_unpack(
@@ -97,23 +102,37 @@ class SymbolTable:
             name = strtab[name_at:end].decode("utf-8", "replace")
             if name[0] == "$":
                 continue
-            address = value + slide if shndx != _SHN_ABS else value
+            address = value + slide
+            if shndx == _SHN_ABS:
+                address = value
+                absolute.add(name)
             found.append(
                 Symbol(
                     name,
-                    address & 0xFFFF_FFFF_FFFF_FFFF,
-                    min(size, (1 << 64) - (address & 0xFFFF_FFFF_FFFF_FFFF)),
+                    address & _U64,
+                    min(size, (1 << 64) - (address & _U64)),
                     _STT.get(kind_number, SymbolKind.OTHER),
                     info >> 4 != 0,
                 )
             )
-        return cls(found)
+        return cls(found, frozenset(absolute))
+
+    def moved(self, distance: int) -> SymbolTable:
+        """The symbols of the same image, so many bytes further on; absolute ones stay."""
+        moved = copy(self)
+        moved._distance = self._distance + distance
+        return moved
+
+    def _moved(self, symbol: Symbol) -> Symbol:
+        if not self._distance or symbol.name in self._absolute:
+            return symbol
+        return replace(symbol, address=symbol.address + self._distance & _U64)
 
     def __len__(self) -> int:
         return len(self._all)
 
     def __iter__(self) -> Iterator[Symbol]:
-        return iter(self._all)
+        return map(self._moved, self._all)
 
     def names(self) -> list[str]:
         """Every name, once each."""
@@ -121,13 +140,14 @@ class SymbolTable:
 
     def find(self, name: str) -> Symbol | None:
         """The symbol of that name, a global one rather than a local one; None if there is none."""
-        return self._by_name.get(name)
+        found = self._by_name.get(name)
+        return None if found is None else self._moved(found)
 
     def demangled(self, written: str) -> list[Symbol]:
         """The symbols of C++ and Rust that may be written so, with or without parameters."""
         word, text = hint(written), "".join(written.split())
         return [
-            symbol
+            self._moved(symbol)
             for symbol in self._by_name.values()
             if word and is_mangled(symbol.name) and word in symbol.name
             if text in spellings(symbol.name)
@@ -138,21 +158,25 @@ class SymbolTable:
 
         A symbol without a size (a label of an assembly file) extends to the next symbol.
         """
+        address = address - self._distance & _U64
         i = bisect_right(self._starts, address) - 1
         if i < 0:
             return None
         best = self._sorted[i]
         if best.contains(address) or best.size == 0:
             if best.size or best.address == address:
-                return best
+                return self._moved(best)
             # A label inside a function that has a size belongs to that function.
-            return self._enclosing(i, address) or best
-        return self._enclosing(i, address)
+            return self._moved(self._enclosing(i, address) or best)
+        around = self._enclosing(i, address)
+        return None if around is None else self._moved(around)
 
     def starting_at(self, address: int) -> list[Symbol]:
         """The symbols at ``address``."""
+        address = address - self._distance & _U64
         first = bisect_left(self._starts, address)
-        return self._sorted[first : bisect_right(self._starts, address)]
+        last = bisect_right(self._starts, address)
+        return [self._moved(symbol) for symbol in self._sorted[first:last]]
 
     def _enclosing(self, i: int, address: int) -> Symbol | None:
         for symbol in reversed(self._sorted[max(0, i - 64) : i]):

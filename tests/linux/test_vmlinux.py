@@ -1,0 +1,178 @@
+"""A kernel with its vmlinux: lines, inlined functions, types and variables, under KASLR.
+
+Debian 12's kernel, booted once.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from guestdbg.debugger import Breakpoint, Guest, GuestSnapshot, Hit
+from guestdbg.lab import LabError
+from guestdbg.lab.guests.vmlinux import debian_vmlinux
+from guestdbg.linux import BadVmlinux
+
+from .shell import SECONDS, Shell
+from .support import PROMPT, load
+
+pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+LINKED = 0xFFFF_8000_0800_0000
+#: Of the processor; it takes two seconds.
+FIRST_LINE_SECONDS = 12
+
+
+def vmlinux_of(suite: str) -> Path:
+    try:
+        return debian_vmlinux(suite)
+    except LabError as error:
+        pytest.skip(f"no vmlinux: {error}")
+
+
+class Booted(NamedTuple):
+    """The guest at its prompt, and what was seen on the way there."""
+
+    shell: Shell
+    snapshot: GuestSnapshot
+    line: Breakpoint
+    first: Hit
+    functions: list[str | None]
+
+
+@pytest.fixture(scope="module")
+def booted() -> Iterator[Booted]:
+    output = bytearray()
+
+    def console(data: bytes) -> None:
+        output.extend(data)
+        if PROMPT in output:
+            guest.interrupt()
+
+    path = vmlinux_of("bookworm")
+    start = time.process_time()
+    with load("bookworm", console=console, seed=7, vmlinux=path) as guest:
+        line = guest.break_("kernel/fork.c:copy_process")
+        assert time.process_time() - start < FIRST_LINE_SECONDS
+        assert line.address in range(LINKED, LINKED + (32 << 20))
+        stop = guest.run(timeout=SECONDS)
+        assert stop.hit is not None
+        functions = [frame.location.function for frame in stop.cpu.backtrace()]
+        first = stop.hit
+        line.enabled = False
+        shell = Shell(guest, output)
+        shell.to_prompt()
+        yield Booted(shell, guest.snapshot(), line, first, functions)
+
+
+@pytest.fixture
+def shell(booted: Booted) -> Shell:
+    for point in booted.shell.guest.points:
+        if point is not booted.line:
+            point.delete()
+    booted.shell.guest.restore(booted.snapshot)
+    return booted.shell
+
+
+def test_a_point_from_before_the_boot(booted: Booted) -> None:
+    """It has moved with the kernel, whose slide is not zero."""
+    guest, first = booted.shell.guest, booted.first
+    assert guest.linux.slide
+    assert guest.linux.vmlinux.image.slide == guest.linux.slide
+    assert first.pc == booted.line.address
+    assert first.location.function == "copy_process"
+    assert first.location.file == "kernel/fork.c"
+    assert "rest_init" in booted.functions
+    assert booted.functions[-1] == "__primary_switched"
+
+
+def test_addresses_are_the_guests_own(shell: Shell) -> None:
+    text = shell.ask("grep -E ' (vfs_read|schedule|_printk|do_one_initcall)$' /proc/kallsyms")
+    found = {name: int(address, 16) for address, name in re.findall(r"(\w+) . (\w+)", text)}
+    assert len(found) == 4
+    for name, address in found.items():
+        assert shell.guest.symbol(name).address == address
+        location = shell.guest.locate(address + 8)
+        assert location.outermost.function == name
+        assert location.line
+
+
+def test_data_has_names_types_and_sizes(shell: Shell) -> None:
+    """This kernel's kallsyms has none of them."""
+    pytest.importorskip("drgn")
+    guest = shell.guest
+    assert guest["init_task"].comm.string_() == b"swapper/0"
+    assert guest.resolve("jiffies_64").length == 8
+    assert guest.resolve("init_task.tasks.next").length == 8
+    assert guest.linux.vmlinux.release == shell.ask("uname -r").strip()
+
+
+def test_parameters_and_inlined_functions(shell: Shell) -> None:
+    pytest.importorskip("drgn")
+    guest = shell.guest
+    text = b"0123456789-123456789-1"
+    write = guest.break_("vfs_write", when="x2 == 23")
+    shell.type(b"echo " + text)
+    hit = guest.run(timeout=SECONDS).hit
+    assert hit is not None
+    assert hit.point is write
+    assert int(hit["count"]) == 23
+    assert int(hit["count"]) == 23
+    assert bytes(guest.read(int(hit["buf"]), 23)) == text + b"\n"
+    write.delete()
+    inlined = guest.break_("__do_sys_newuname")
+    shell.to_prompt()
+    shell.type(b"uname -r")
+    stop = guest.run(timeout=SECONDS)
+    assert stop.hit is not None, stop
+    assert stop.hit.point is inlined
+    functions = [frame.location.function for frame in stop.cpu.backtrace()]
+    assert "__do_sys_newuname" in functions
+    assert functions.index("__invoke_syscall") < functions.index("invoke_syscall")
+
+
+def test_a_line_of_a_file_whose_name_many_have(shell: Shell) -> None:
+    guest = shell.guest
+    point = guest.break_("kernel/sched/core.c:6653")
+    shell.type(b"sleep 1")
+    stop = guest.run(timeout=SECONDS)
+    assert stop.hit is not None
+    assert stop.hit.point is point
+    assert stop.hit.location.file == "kernel/sched/core.c"
+    assert any(frame.location.function == "schedule" for frame in stop.cpu.backtrace())
+
+
+def test_reset_and_restore_take_it_along(booted: Booted, shell: Shell) -> None:
+    guest = shell.guest
+    slide = guest.linux.slide
+    watch = guest.watch("jiffies_64")
+    moved = watch.address
+    guest.reset()
+    assert guest.linux.vmlinux.image.slide == 0
+    assert watch.address == moved - slide
+    guest.restore(booted.snapshot)
+    assert guest.linux.vmlinux.image.slide == slide
+    assert watch.address == moved
+
+
+def test_given_to_a_kernel_that_runs(shell: Shell) -> None:
+    guest: Guest = shell.guest
+    linux = guest.linux
+    path = linux.vmlinux.path
+    assert linux.use_vmlinux(path).image.slide == linux.slide
+    assert sum(image.path == path for image in guest.images) == 1
+    assert guest.locate(guest.symbol("schedule").address + 8).line
+
+
+def test_of_another_build(booted: Booted) -> None:
+    path = booted.shell.guest.linux.vmlinux.path
+    own = booted.shell.guest.linux.vmlinux.build_id.hex()
+    with pytest.raises(BadVmlinux, match=rf"is of build {own} \(6\.1\..*in the guest is of build "):
+        load("sid", vmlinux=path)
