@@ -7,10 +7,13 @@ loop_guest      the guest of most measurements: a loop of six instructions
 qemu            QEMU, started stopped, and a small client for its GDB stub
 gdb_client      GDB with a Python script
 gdb_server      `guestdbg gdb`, started stopped
+process         how guestdbg is started as a process that is measured
 uboot_prompt    the time from the start of a process to U-Boot's prompt
 linux_guest     Linux with a shell, on guestdbg and on QEMU
 linux_tasks     the tasks of Linux, listed by drgn
 page_walk       the page tables of Linux through GDB
+linux_armed     Linux booted with points armed, a process of its own
+linux_memory    Linux booted, and the memory that it took, a process of its own
 python_api      guestdbg through its Python API
 suite_programs  the programs of bench/suite on guestdbg, QEMU and Unicorn
 host            measurements on a real KVM, in the lab

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from typing import IO
 
 import guestdbg
-from bench import qemu
+from bench import process, qemu
 from bench.measurement import Unavailable
-from guestdbg.debugger import Guest, Point
+from guestdbg.debugger import Guest
 from guestdbg.kvm import SupportsInstructionCount
 from guestdbg.lab import LabError
 from guestdbg.lab.guests.linux import LinuxGuest, linux_guest
@@ -27,8 +27,6 @@ MEMORY = "256M"
 LIMIT_SECONDS = 240
 POWER_OFF = b"poweroff -f\n"
 
-GUESTDBG = [sys.executable, "-c", "from guestdbg.cli import main; main()"]
-ARMED = [sys.executable, "-c", "from bench import linux_guest; linux_guest.boot_armed()"]
 
 #: A compression, a hash and a product of matrices, of programs that busybox has.
 PROGRAMS = {
@@ -53,7 +51,8 @@ def guestdbg_command(*, vcpus: int = 1) -> list[str]:
     """The command that boots it on guestdbg's software provider."""
     found = files()
     words = ["run", str(found.kernel), "--initrd", str(found.initrd), "--bootargs", BOOTARGS]
-    return [*GUESTDBG, *words, "--memory", MEMORY, "--vcpus", str(vcpus), "--provider", "soft"]
+    words += ["--memory", MEMORY, "--vcpus", str(vcpus), "--provider", "soft"]
+    return [*process.GUESTDBG, *words]
 
 
 def qemu_command(*, vcpus: int = 1) -> list[str]:
@@ -103,16 +102,20 @@ class Session:
 @contextmanager
 def session(command: Sequence[str]) -> Iterator[Session]:
     """Start a command; it is killed at the end."""
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    started = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=process.environment(),
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
+    assert started.stdin is not None
+    assert started.stdout is not None
     try:
-        yield Session(process.stdin, process.stdout, command[0])
+        yield Session(started.stdin, started.stdout, command[0])
     finally:
-        process.kill()
-        process.communicate()
+        started.kill()
+        started.communicate()
 
 
 def boot_seconds(command: Sequence[str]) -> float:
@@ -126,41 +129,31 @@ def boot_seconds(command: Sequence[str]) -> float:
     return seconds
 
 
-def boot_armed() -> None:
-    """Boot it with points armed on what the boot uses all the time, none of which is hit.
+@functools.cache
+def _addresses() -> list[str]:
+    """Of the functions for `linux_armed`. Without a seed the kernel runs where it is linked."""
+    names = ("kernel_init", "panic", "oops_enter", "emergency_restart")
+    guest = guestdbg.load(files().kernel, memory=MEMORY, provider="soft")
+    try:
+        return [hex(guest.symbol(name).address) for name in names]
+    finally:
+        guest.close()
 
-    Breakpoints are on pages of busy code. The watchpoints are on the task and the kernel stack of
-    the first process, from its first instruction on; but only for accesses from EL0, which has
-    none to the kernel.
-    """
+
+def _boot_words() -> list[str]:
     found = files()
-    output = bytearray()
+    words = [str(found.kernel), str(found.initrd), BOOTARGS, MEMORY]
+    return [*words, PROMPT.decode(), POWER_OFF.decode()]
 
-    def console(data: bytes) -> None:
-        output.extend(data)
-        os.write(1, data)
 
-    guest = guestdbg.load(
-        found.kernel,
-        initrd=found.initrd,
-        bootargs=BOOTARGS,
-        memory=MEMORY,
-        provider="soft",
-        console=console,
-    )
-    guest.board.console.answer(PROMPT, POWER_OFF)
-    functions = ("panic", "oops_enter", "emergency_restart")
-    never: list[Point] = [guest.break_(name) for name in functions]
-    first = guest.break_("kernel_init")
-    stop = guest.run(timeout=LIMIT_SECONDS)
-    assert stop.hit is not None
-    first.delete()
-    task, stack = stop.cpu.reg("SP_EL0"), stop.cpu.reg("sp") & ~0xFFF
-    never += [guest.watch(task, 8, "any", el="el0"), guest.watch(task + 16, 8, "any", el="el0")]
-    never += [guest.watch(stack, 64, "any", el="el0")]
-    stop = guest.run(timeout=LIMIT_SECONDS)
-    assert stop.reason == "exit", stop
-    assert not any(point.seen for point in never)
+def armed_command() -> list[str]:
+    """The command that boots it on guestdbg with points armed."""
+    return [sys.executable, "-m", "bench.linux_armed", *_boot_words(), *_addresses()]
+
+
+def memory_command() -> list[str]:
+    """The command that boots it on guestdbg and prints how much memory that took."""
+    return [sys.executable, "-m", "bench.linux_memory", *_boot_words()]
 
 
 # ---- at the prompt -------------------------------------------------------------------------------

@@ -91,6 +91,7 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
         "qemu_page_walk_seconds",
         None,
     ),
+    ("the host's memory for its boot", "linux_host_mib", None, None),
 )
 
 _HOST_ROWS: tuple[tuple[str, str, str | None], ...] = (
@@ -120,7 +121,7 @@ _FP_PROGRAMS = {
     "product": "product of matrices, vectors of floats",
 }
 
-_UNITS = {"/s": " a second", "MIPS": " MIPS", "ms": " ms", "s": " s", "times": ""}
+_UNITS = {"/s": " a second", "MIPS": " MIPS", "ms": " ms", "MiB": " MiB", "s": " s", "times": ""}
 
 
 def run_of_page(text: str) -> str:

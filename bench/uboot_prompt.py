@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from bench.measurement import Unavailable
+from bench.process import environment
 
 UBOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
 LIMIT_SECONDS = 60
@@ -26,7 +27,11 @@ def seconds(command: list[str]) -> float:
     pressed = False
     start = time.perf_counter()
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
     )
     assert process.stdin is not None
     assert process.stdout is not None

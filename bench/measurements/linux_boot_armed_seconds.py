@@ -5,8 +5,7 @@ from bench.measurement import Measurement
 
 
 def run() -> float:
-    linux_guest.files()
-    with linux_guest.session(linux_guest.ARMED) as guest:
+    with linux_guest.session(linux_guest.armed_command()) as guest:
         seconds = guest.read_to_end()
     if linux_guest.PROMPT not in guest.output:
         raise RuntimeError(f"no prompt:\n{guest.output[-2000:]!r}")

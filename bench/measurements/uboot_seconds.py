@@ -1,11 +1,8 @@
 """`guestdbg run` from the start of its process to U-Boot's prompt, with Python and imports."""
 
-import sys
-
 from bench import uboot_prompt
 from bench.measurement import Measurement
-
-GUESTDBG = [sys.executable, "-c", "from guestdbg.cli import main; main()"]
+from bench.process import GUESTDBG
 
 
 def run() -> float:

@@ -62,6 +62,7 @@ KEYS = {
     "drgn_ps_seconds",
     "page_walk_seconds",
     "qemu_page_walk_seconds",
+    "linux_host_mib",
     "host_exit_ratio",
     "host_stops_per_second",
     "qemu_kvm_gdb_stops_per_second",

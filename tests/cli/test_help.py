@@ -2,6 +2,9 @@
 
 import re
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +58,22 @@ def test_the_version() -> None:
     result = guestdbg("--version")
     assert result.returncode == 0
     assert result.stdout.startswith("guestdbg, version ")
+
+
+def test_a_run_imports_no_more_than_it_uses(tmp_path: Path) -> None:
+    """The time until the guest's first instruction is mostly that of imports."""
+    image = tmp_path / "guest.bin"
+    image.write_bytes(bytes.fromhex("000080d200000014"))  # mov x0, #0; b .
+    command = ["run", str(image), "--provider", "soft", "--max-instructions", "5"]
+    program = "import sys; from guestdbg.cli import main\n"
+    program += f"main({command}, standalone_mode=False)\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+    imported = set(done.stdout.split())
+    assert {"guestdbg.cli.run", "guestdbg.cpu.processor"} <= imported
+    needless = {"capstone", "drgn", "elftools", "guestdbg.arm64.iss", "importlib.metadata"}
+    assert not imported & needless
 
 
 @pytest.mark.parametrize("command", sorted(Commands.modules))

@@ -19,7 +19,7 @@ from guestdbg.cpu.processor import PhysicalMemory, Processor, encodings
 
 MAX = CPU_MODELS["max"]
 #: Features that no instruction of A64 outside the hint space, and no register, needs.
-NO_ENCODINGS = {"BTI", "CSV2", "CSV3", "HPDS", "PACQARMA5", "SSBS", "TTCNP", "TTST", "XNX"}
+NO_ENCODINGS = {"BTI", "CSV2", "CSV3", "HPDS", "PACIMP", "SSBS", "TTCNP", "TTST", "XNX"}
 #: Where a register is not decoded but looked up: MSR and MRS are one row each.
 SYSTEM = range(0xD500_0000, 0xD540_0000)
 
@@ -32,7 +32,7 @@ def without(name: str) -> CpuModel:
         if not more:
             break
         gone |= more
-    if name == "FEAT_PACQARMA5":
+    if name == "FEAT_PACIMP":
         gone.add("FEAT_PAuth")
     return CpuModel(f"max without {name}", MAX.features - gone, MAX.midr)
 

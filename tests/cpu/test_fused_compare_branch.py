@@ -1,4 +1,4 @@
-"""A comparison and the branch after it: fused or not, the results must be equal.
+"""A comparison or a counter and the branch after it: fused or not, the results must be equal.
 
 The expected result is computed in Python. In one run the processor can fuse them; in pieces of one
 instruction it cannot.
@@ -98,6 +98,50 @@ def test_the_flags_and_the_way_taken(kind: str, width: int, condition: str) -> N
                 n, z, c, v = flags(a, b, width)
                 assert p.pstate == EL1H | n << 31 | z << 30 | c << 29 | v << 28, what
                 assert p.instructions == retired + 3
+
+
+MOV_X1_X1 = 0xAA01_03E1
+
+
+def counted(a: int, b: int, width: int, subtract: bool) -> tuple[int, bool, bool]:
+    """The result of ADDS or SUBS, C and V."""
+    mask, top = (1 << width) - 1, 1 << width - 1
+    a &= mask
+    if subtract:
+        _, _, c, v = flags(a, b, width)
+        return a - b & mask, c, v
+    signed = (a ^ top) - top + b
+    return a + b & mask, a + b > mask, not -top <= signed < top
+
+
+@pytest.mark.parametrize("condition", ["eq", "ne", "mi", "cs"])
+@pytest.mark.parametrize("to", [1, 9, 31], ids=["same", "other", "zero"])
+@pytest.mark.parametrize("subtract", [False, True], ids=["adds", "subs"])
+@pytest.mark.parametrize("width", [32, 64])
+def test_a_counter_and_the_way_taken(width: int, subtract: bool, to: int, condition: str) -> None:
+    for b in (0, 1, 2, 0xFFF):
+        count = (width == 64) << 31 | subtract << 30 | 0x3100_0000 | b << 10 | 1 << 5 | to
+        branch = 0x5400_0000 | 3 << 5 | CONDITIONS.index(condition)
+        # The first operand comes from the instruction before, where both are in one block.
+        bench = Bench([MOV_X1_X1, count, branch, movz(10, 1), B_SELF, movz(10, 2), B_SELF])
+        for pieces in ([4], [1, 1, 1, 1], [1, 3], [2, 2]):
+            for a in [*VALUES, b, (1 << width) - b & (1 << 64) - 1]:
+                p = bench.p
+                p.pc, p.pstate = CODE, EL1H
+                p.set_x(1, a)
+                p.set_x(9, 7)
+                retired = p.instructions
+                for piece in pieces:
+                    assert bench.run(piece) == EXIT_LIMIT
+                value, c, v = counted(a, b, width, subtract)
+                n, z = bool(value >> width - 1), value == 0
+                what = f"{a:#x} {b:#x} in {pieces}"
+                assert p.pstate == EL1H | n << 31 | z << 30 | c << 29 | v << 28, what
+                taken = {"eq": z, "ne": not z, "mi": n, "cs": c}[condition]
+                assert p.get_x(10) == 1 + taken, what
+                assert p.get_x(1) == (value if to == 1 else a), what
+                assert p.get_x(9) == (value if to == 9 else 7), what
+                assert p.instructions == retired + 4
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -5,11 +5,11 @@ Exit status: 0 success; 1 an error in the request or the guest; 2 a wrong comman
 """
 
 import contextlib
+import gc
 import importlib
 import os
 import re
 import sys
-from importlib import metadata
 from typing import Any, ClassVar
 
 import click
@@ -43,7 +43,14 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.modules:
             return None
-        command = getattr(importlib.import_module(self.modules[cmd_name]), cmd_name)
+        # What a command imports lives as long as the process, so the garbage collector has nothing
+        # to find in it, now or later.
+        gc.disable()
+        try:
+            command = getattr(importlib.import_module(self.modules[cmd_name]), cmd_name)
+        finally:
+            gc.freeze()
+            gc.enable()
         assert isinstance(command, click.Command)
         return command
 
@@ -119,10 +126,18 @@ def describe(error: GuestdbgError | OSError) -> str:
 
 
 def _version() -> str:
+    from importlib import metadata
+
     try:
         return metadata.version("guestdbg")
     except metadata.PackageNotFoundError:
         return "unknown (run from a tree that is not installed)"
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"guestdbg, version {_version()}")
+        ctx.exit()
 
 
 @click.group(
@@ -130,6 +145,13 @@ def _version() -> str:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="The --help of each command has an example.",
 )
-@click.version_option(version=_version(), prog_name="guestdbg")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Stop an arm64 guest with the processor's hardware breakpoints and watchpoints."""

@@ -40,7 +40,7 @@ cdef struct TableFilters:
 cdef struct AddressSpace:
     Tlbe tlbs[3][512]      # [regime_of()]
     Tlbe lines[3][256]
-    Jump jumps[2][1024]    # [EL]
+    Jump jumps[2][4096]    # [EL]
     Itlbe itlbs[2][64]
     uint8_t origins[3][512]   # ORIGIN_* of the entries of tlbs
     uint32_t asid

@@ -67,7 +67,7 @@ cdef enum:
     MAX_BLOCK = 64   # instructions in a block
     TLB_SIZE = 512
     LINES = 256
-    JUMP_SIZE = 1024
+    JUMP_SIZE = 4096 # not less than the instructions of a page: tlb.drop_jumps()
 
 # What a Fill returns.
 cdef enum:

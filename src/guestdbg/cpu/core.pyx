@@ -67,31 +67,37 @@ cdef int add(const char* name, const char* pattern, Fill fill, Op op) except -1:
     return 0
 
 
+cdef void into_buckets(int r, bint count_only) noexcept:
+    """Append a row to its buckets: one for every value of the bits 31..21 that the row leaves open."""
+    cdef uint32_t free = ~(rows[r].mask >> 21) & 2047
+    cdef uint32_t some = free
+    cdef Bucket* b
+    while True:
+        b = &buckets[rows[r].value >> 21 | some]
+        if not count_only:
+            b.rows[b.count] = <uint16_t>r
+        b.count += 1
+        if some == 0:
+            return
+        some = (some - 1) & free
+
+
 def seal():
     """Sort the table into buckets; no row can be added afterwards. Rows with more fixed bits go first."""
     global sealed
-    cdef int b, k, r
-    cdef uint32_t free, some
+    cdef int b, r
     # A store of 16 bytes that crosses a cache line makes the load after it wait several times as long.
     if OFFSET_OF_V % 16:
         raise RuntimeError("core.pxd: Cpu.v is not at a multiple of 16 bytes")
-    found = [[] for _ in range(2048)]
-    for r in sorted(range(nrows), key=lambda r: -rows[r].weight):
-        free = ~(rows[r].mask >> 21) & 2047
-        some = free
-        while True:                    # every value of the bits that the row leaves open
-            found[rows[r].value >> 21 | some].append(r)
-            if some == 0:
-                break
-            some = (some - 1) & free
+    for r in range(nrows):
+        into_buckets(r, True)
     for b in range(2048):
-        here = found[b]
-        buckets[b].count = len(here)
-        buckets[b].rows = <uint16_t*>malloc(max(1, len(here)) * sizeof(uint16_t))
+        buckets[b].rows = <uint16_t*>malloc((buckets[b].count + 1) * sizeof(uint16_t))
         if buckets[b].rows == NULL:
             raise MemoryError
-        for k in range(buckets[b].count):
-            buckets[b].rows[k] = here[k]
+        buckets[b].count = 0
+    for r in sorted(range(nrows), key=lambda r: -rows[r].weight):
+        into_buckets(r, False)
     sealed = True
 
 
@@ -133,7 +139,7 @@ cdef void undefined(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 # ---- the block cache --------------------------------------------------------------------------
 
 cdef enum:
-    HASH_SIZE = 16384
+    HASH_SIZE = 65536
     PAGES_SIZE = 4096
 
 cdef enum:
@@ -149,10 +155,34 @@ cdef extern from "dispatch.h" nogil:
 cdef extern from "<stddef.h>" nogil:
     const uint64_t OFFSET_OF_V "offsetof(struct __pyx_t_8guestdbg_3cpu_4core_Cpu, v)"
 
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #endif
+    /* The host allocates pages as they are touched. From the third MiB on these are large pages, if it has
+       them: a guest with that much code misses the host's TLB often, and small guests take no more memory. */
+    static void *guestdbg_arena(size_t size)
+    {
+        const size_t large = 2 << 20;
+        void *p;
+        if (posix_memalign(&p, large, size))
+            return NULL;
+    #if defined(MADV_HUGEPAGE)
+        if (size > large)
+            (void)madvise((char *)p + large, size - large, MADV_HUGEPAGE);
+    #endif
+        return p;
+    }
+    """
+    void* guestdbg_arena(size_t size) nogil
+
 cdef struct Cache:
     uint8_t* arena
     uint64_t used
-    Block* hash[16384]
+    uint64_t blocks                # put into the tables since they were empty
+    Block* hash[65536]
     Block* pages[4096]
     uint64_t decoded
     uint64_t dropped
@@ -163,7 +193,7 @@ cdef void* cache_new() noexcept nogil:
     cdef Cache* k = <Cache*>calloc(1, sizeof(Cache))
     if k == NULL:
         return NULL
-    k.arena = <uint8_t*>malloc(GUESTDBG_ARENA)     # the kernel allocates pages as they are touched
+    k.arena = <uint8_t*>guestdbg_arena(GUESTDBG_ARENA)
     if k.arena == NULL:
         free(k)
         return NULL
@@ -259,6 +289,8 @@ cdef void drop_all_code(Cpu* c) noexcept nogil:
     cdef Cache* k = <Cache*>c.cache
     cdef int n
     cdef Block* b
+    if k.blocks == 0:
+        return
     for n in range(PAGES_SIZE):
         b = k.pages[n]
         while b != NULL:
@@ -267,6 +299,7 @@ cdef void drop_all_code(Cpu* c) noexcept nogil:
             b = b.page_next
     memset(k.hash, 0, sizeof(k.hash))
     memset(k.pages, 0, sizeof(k.pages))
+    k.blocks = 0
     flush_jumps(c)
 
 
@@ -346,18 +379,23 @@ cdef void link_resolve(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     # idx of a link is its place in the block, so block_of() works for it, too.
     cdef Block* b = block_of(i)
     cdef uint64_t pc = b.pc + <int64_t><int32_t>aux(i)
-    cdef Block* t
-    if pc >> 12 == b.pc >> 12:
-        # The same page: the link holds for as long as the block does.
-        t = find(c, pc, (b.pa & ~<uint64_t>0xFFF) | (pc & 0xFFF), b.variant)
-        if t != NULL:
-            set_link_target(i, insns_of(t))
-            follow(c, insns_of(t))
-            return
-        c.pc = pc
-        c.ip = NULL
+    cdef Block* t = find(c, pc, (b.pa & ~<uint64_t>0xFFF) | (pc & 0xFFF), b.variant)
+    if t != NULL:
+        set_link_target(i, insns_of(t))
+        follow(c, insns_of(t))
         return
-    goto_pc(c, pc)
+    c.pc = pc
+    c.ip = NULL
+
+
+cdef void link_far(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    """The function of a link into another page, which is looked up each time."""
+    goto_pc(c, block_of(i).pc + <int64_t><int32_t>aux(i))
+
+
+cdef inline Op link_function(const Block* b, int32_t distance) noexcept nogil:
+    """Within the page, a link holds for as long as its block does."""
+    return link_resolve if (b.pc + <int64_t>distance) >> 12 == b.pc >> 12 else link_far
 
 
 # ---- branch targets in guarded pages (FEAT_BTI) ------------------------------------------------
@@ -467,27 +505,25 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     memset(o, 0, 2 * sizeof(Insn))
     o[0].idx = <uint8_t>n
     o[1].idx = <uint8_t>(n + 1)
+    o[1].aux = 4 * n
     if r == OK:
         o[0].f = fall_through
-        o[1].f = link_resolve
-        o[1].imm = <uint64_t>&o[1]
-        o[1].aux = 4 * n
     else:
-        o[0].f = link_resolve
         o[0].imm = <uint64_t>&o[0]
         o[0].aux = insns_of(b)[n - 1].aux      # set by the branch's Fill
-        o[1].f = link_resolve
-        o[1].imm = <uint64_t>&o[1]
-        o[1].aux = 4 * n
-    if r != OK and r != UNDEF:
-        # A branch's Fill gives the target's distance from the branch, a link has it from the block.
-        o[0].aux = <uint32_t>(<int32_t>o[0].aux + 4 * (<int32_t>n - 1))
+        if r != UNDEF:
+            # A branch's Fill gives the target's distance from the branch, a link has it from the block.
+            o[0].aux = <uint32_t>(<int32_t>o[0].aux + 4 * (<int32_t>n - 1))
+        o[0].f = link_function(b, <int32_t>o[0].aux)
+    o[1].imm = <uint64_t>&o[1]
+    o[1].f = link_function(b, <int32_t>o[1].aux)
     if b.originals != NULL:
         k.used += sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + n * sizeof(Op)
     else:
         k.used += sizeof(Block) + (n + 2) * sizeof(Insn)
     k.used = (k.used + 31) & ~<uint64_t>31
     k.decoded += 1
+    k.blocks += 1
     j = hash_of(pc, pa, variant)
     b.hash_next = k.hash[j]
     k.hash[j] = b

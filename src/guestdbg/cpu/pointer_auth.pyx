@@ -62,7 +62,7 @@ cdef inline bint tag_ignored(const Cpu* c, bint upper, bint data) noexcept nogil
     return c.tcr_el1 & TCR_TBI0 and (data or not c.tcr_el1 & TCR_TBID0)
 
 
-cdef uint64_t below_code(const Cpu* c, bint upper) noexcept nogil:
+cdef inline uint64_t below_code(const Cpu* c, bint upper) noexcept nogil:
     """The bits of an address that translation uses: all under CalculateBottomPACBit()."""
     cdef uint64_t tnsz = (c.tcr_el1 >> (16 if upper else 0)) & 63
     cdef bint using64k = (c.tcr_el1 >> 30 & 3) == 3 if upper else (c.tcr_el1 >> 14 & 3) == 1

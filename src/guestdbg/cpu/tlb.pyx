@@ -377,12 +377,14 @@ cdef inline bint differs(uint64_t a, uint64_t b, uint32_t bits) noexcept nogil:
 cdef void drop_jumps(AddressSpace* s, uint64_t va, uint32_t bits) noexcept nogil:
     """Code at 2**bits bytes around va."""
     cdef uint32_t el
-    cdef int n
+    cdef int n, count, first
     cdef Jump* j
+    count = JUMP_SIZE if bits >= 14 else 1 << (bits - 2)       # as many as there are instructions
+    first = <int>((va >> 2) & (JUMP_SIZE - 1)) & ~(count - 1)
     for el in range(2):
         if not (s.code_filled >> el) & 1:
             continue
-        for n in range(JUMP_SIZE):
+        for n in range(first, first + count):
             j = &s.jumps[el][n]
             if j.target != NULL and not differs(j.pc, va, bits):
                 j.pc = 4 * (n + 1)         # a PC that belongs into the next entry

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from guestdbg.arm64.registers import by_name
+from guestdbg.arm64.control import MDCR_EL2, MDSCR_EL1
+from guestdbg.arm64.fields import Register
 from guestdbg.kvm.structures import DebugRegisters, control_names
 
 
-def _named(register: str, *fields: str) -> tuple[tuple[int, str], ...]:
+def _named(register: Register, *fields: str) -> tuple[tuple[int, str], ...]:
     """(mask, name) of fields of one bit."""
-    return tuple((by_name(register).encode(**{name: 1}), name) for name in fields)
+    return tuple((register.encode(**{name: 1}), name) for name in fields)
 
 
-_MDCR_BITS = _named("mdcr_el2", "TDRA", "TDOSA", "TDA", "TDE", "TPM", "TPMCR")
-_MDSCR_BITS = _named("mdscr_el1", "MDE", "KDE", "TDCC", "SS")
+_MDCR_BITS = _named(MDCR_EL2, "TDRA", "TDOSA", "TDA", "TDE", "TPM", "TPMCR")
+_MDSCR_BITS = _named(MDSCR_EL1, "MDE", "KDE", "TDCC", "SS")
 
 
 def _bits(value: int, names: tuple[tuple[int, str], ...]) -> str:

@@ -1,16 +1,18 @@
 # cython: language_level=3
 """CMP and the B.cond after it, executed by one function: the last two instructions of a block.
 
-Both are decoded in the block, each in its place. The function of the CMP does the work of both: it
+Likewise ADDS and SUBS with an immediate, which count the turns of loops, and B.EQ or B.NE.
+
+Both are decoded in the block, each in its place. The function of the first does the work of both: it
 branches by the operands instead of the flags (which it also sets), and continues through the links
 after the B.cond. Neither can raise an exception, and a block is entered only at its first instruction.
 In a block in which a breakpoint may match, they are not fused (core.pyx).
 """
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.instructions.branch_common cimport choose
-from guestdbg.cpu.instructions.data_common cimport sub_nzcv32, sub_nzcv64
+from guestdbg.cpu.instructions.data_common cimport add_nzcv32, add_nzcv64, sub_nzcv32, sub_nzcv64
 from guestdbg.cpu.operand_forwarding cimport FORWARDS_NOTHING, fwd_xm, fwd_xn, NONE, RM, RN, specialize
-from guestdbg.cpu.operands cimport imm
+from guestdbg.cpu.operands cimport imm, rd
 
 # The first operand (n) or the second (m) may be forwarded by the instruction before.
 
@@ -322,6 +324,64 @@ cdef inline void cmp_imm32_le_(Cpu* c, const Insn* i, uint64_t last, int forward
 cdef void cmp_imm32_le(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp_imm32_le_(c, i, last, NONE)
 cdef void cmp_imm32_le_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: cmp_imm32_le_(c, i, last, RN)
 
+# ---- ADDS and SUBS with an immediate ----------------------------------------------------------
+
+cdef inline void adds_imm32_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t value = add_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i))
+    c.x[rd(i)] = value
+    choose(c, i + 1, value == 0)
+cdef void adds_imm32_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm32_eq_(c, i, last, NONE)
+cdef void adds_imm32_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm32_eq_(c, i, last, RN)
+
+cdef inline void adds_imm32_ne_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t value = add_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i))
+    c.x[rd(i)] = value
+    choose(c, i + 1, value != 0)
+cdef void adds_imm32_ne(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm32_ne_(c, i, last, NONE)
+cdef void adds_imm32_ne_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm32_ne_(c, i, last, RN)
+
+cdef inline void adds_imm64_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t value = add_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i))
+    c.x[rd(i)] = value
+    choose(c, i + 1, value == 0)
+cdef void adds_imm64_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm64_eq_(c, i, last, NONE)
+cdef void adds_imm64_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm64_eq_(c, i, last, RN)
+
+cdef inline void adds_imm64_ne_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t value = add_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i))
+    c.x[rd(i)] = value
+    choose(c, i + 1, value != 0)
+cdef void adds_imm64_ne(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm64_ne_(c, i, last, NONE)
+cdef void adds_imm64_ne_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm64_ne_(c, i, last, RN)
+
+cdef inline void subs_imm32_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t value = sub_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i))
+    c.x[rd(i)] = value
+    choose(c, i + 1, value == 0)
+cdef void subs_imm32_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm32_eq_(c, i, last, NONE)
+cdef void subs_imm32_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm32_eq_(c, i, last, RN)
+
+cdef inline void subs_imm32_ne_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t value = sub_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i))
+    c.x[rd(i)] = value
+    choose(c, i + 1, value != 0)
+cdef void subs_imm32_ne(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm32_ne_(c, i, last, NONE)
+cdef void subs_imm32_ne_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm32_ne_(c, i, last, RN)
+
+cdef inline void subs_imm64_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t value = sub_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i))
+    c.x[rd(i)] = value
+    choose(c, i + 1, value == 0)
+cdef void subs_imm64_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm64_eq_(c, i, last, NONE)
+cdef void subs_imm64_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm64_eq_(c, i, last, RN)
+
+cdef inline void subs_imm64_ne_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
+    cdef uint64_t value = sub_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i))
+    c.x[rd(i)] = value
+    choose(c, i + 1, value != 0)
+cdef void subs_imm64_ne(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm64_ne_(c, i, last, NONE)
+cdef void subs_imm64_ne_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm64_ne_(c, i, last, RN)
+
 # ---- which are fused_op -----------------------------------------------------------------------
 
 cdef Op FUSED[4][16]      # [register 32, 64, immediate 32, 64][condition]; NULL: not fused
@@ -366,6 +426,16 @@ FUSED[3][11] = cmp_imm64_lt
 FUSED[3][12] = cmp_imm64_gt
 FUSED[3][13] = cmp_imm64_le
 
+cdef Op COUNTING[4][2]    # [ADDS 32, 64, SUBS 32, 64][EQ, NE]
+COUNTING[0][0] = adds_imm32_eq
+COUNTING[0][1] = adds_imm32_ne
+COUNTING[1][0] = adds_imm64_eq
+COUNTING[1][1] = adds_imm64_ne
+COUNTING[2][0] = subs_imm32_eq
+COUNTING[2][1] = subs_imm32_ne
+COUNTING[3][0] = subs_imm64_eq
+COUNTING[3][1] = subs_imm64_ne
+
 
 cdef Op fused_op(uint32_t first, uint32_t second) noexcept nogil:
     """The function for two consecutive encodings; NULL: they are not fused."""
@@ -376,6 +446,8 @@ cdef Op fused_op(uint32_t first, uint32_t second) noexcept nogil:
         return FUSED[sf][second & 15]
     if (first & 0x7F80001F) == 0x7100001F:              # SUBS (immediate) to XZR
         return FUSED[2 + sf][second & 15]
+    if (first & 0x3F800000) == 0x31000000 and first & 31 != 31 and second & 15 < 2:    # ADDS, SUBS (immediate)
+        return COUNTING[(first >> 29 & 2) + sf][second & 15]
     return NULL
 
 cdef int register() except -1:
@@ -419,6 +491,14 @@ cdef int register() except -1:
     specialize(FORWARDS_NOTHING, cmp_imm32_lt, cmp_imm32_lt_n, NULL)
     specialize(FORWARDS_NOTHING, cmp_imm32_gt, cmp_imm32_gt_n, NULL)
     specialize(FORWARDS_NOTHING, cmp_imm32_le, cmp_imm32_le_n, NULL)
+    specialize(FORWARDS_NOTHING, adds_imm32_eq, adds_imm32_eq_n, NULL)
+    specialize(FORWARDS_NOTHING, adds_imm32_ne, adds_imm32_ne_n, NULL)
+    specialize(FORWARDS_NOTHING, adds_imm64_eq, adds_imm64_eq_n, NULL)
+    specialize(FORWARDS_NOTHING, adds_imm64_ne, adds_imm64_ne_n, NULL)
+    specialize(FORWARDS_NOTHING, subs_imm32_eq, subs_imm32_eq_n, NULL)
+    specialize(FORWARDS_NOTHING, subs_imm32_ne, subs_imm32_ne_n, NULL)
+    specialize(FORWARDS_NOTHING, subs_imm64_eq, subs_imm64_eq_n, NULL)
+    specialize(FORWARDS_NOTHING, subs_imm64_ne, subs_imm64_ne_n, NULL)
     return 0
 
 def install() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-from guestdbg.arm64.esr import ESR_EL1
 from guestdbg.arm64.exception_class import EC, exception_class
 from guestdbg.arm64.pstate import exception_level
 from guestdbg.debugger.errors import AddressError
@@ -202,5 +201,8 @@ def _vector_text(context: Diagnosed) -> str:
 
 def syndrome_words(esr: int) -> str:
     """A syndrome in one sentence."""
+    # The classes of all syndromes take a while to import, and most guests need no diagnosis.
+    from guestdbg.arm64.esr import ESR_EL1
+
     assert ESR_EL1.summary is not None
     return ESR_EL1.summary(esr)

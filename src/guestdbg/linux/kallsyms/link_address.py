@@ -8,8 +8,7 @@ symbol makes nearly all of them fit.
 
 from __future__ import annotations
 
-import sys
-from array import array
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -20,6 +19,7 @@ _STRIDE = 7  # in words: a relocation has three
 _SAMPLE = 1024
 _SHARE = 16  # one pointer of so many has to fit
 _KERNEL_BITS = 52
+_TOP_BYTE = re.compile(b"\xff")  # of an address in the upper half
 _KERNEL_TOP = (1 << 64) - (1 << 30)  # error numbers and other small negative values are above
 
 _MAGIC_AT, _MAGIC = 56, b"ARM\x64"
@@ -52,11 +52,13 @@ def first_symbol_address(data: bytes, distances: Sequence[int]) -> int | None:
 
 def _pointers(data: bytes, size: int) -> list[int]:
     """Some of the words that look like addresses in the kernel."""
-    words = array("Q")
-    words.frombytes(memoryview(data)[: len(data) // 8 * 8])
-    if sys.byteorder == "big":  # pragma: no cover - no such host in the tests
-        words.byteswap()
-    found = {w for w in words[::_STRIDE] if w >> _KERNEL_BITS == 0xFFF and w < _KERNEL_TOP}
+    # Of most words the top byte says already that they are no such address.
+    found = set()
+    for match in _TOP_BYTE.finditer(data[7 : len(data) // 8 * 8 : 8 * _STRIDE]):
+        at = 8 * _STRIDE * match.start()
+        word = int.from_bytes(data[at : at + 8], "little")
+        if word >> _KERNEL_BITS == 0xFFF and word < _KERNEL_TOP:
+            found.add(word)
     # The kernel is one piece: most of its pointers lie as close together as its symbols do.
     pointers = sorted(found)
     if not pointers:

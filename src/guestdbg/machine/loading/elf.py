@@ -1,7 +1,8 @@
 """The loadable segments and the entry point of an ELF file.
 
 Source: System V ABI, chapters 4 and 5; ELF for the Arm 64-bit Architecture (AAELF64). The program
-headers are parsed with pyelftools. No number in the file is trusted: all are checked here.
+headers are parsed with pyelftools, which is imported for the first file. No number in the file is
+trusted: all are checked here.
 """
 
 from __future__ import annotations
@@ -10,9 +11,6 @@ import io
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
-
-from elftools.common.utils import struct_parse
-from elftools.elf.elffile import ELFFile
 
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.machine.errors import (
@@ -155,6 +153,9 @@ def _program_headers(contents: bytes, name: str) -> list[tuple[int, dict[str, An
     visible[58:64] = bytes(6)  # e_shentsize, e_shnum, e_shstrndx
     visible[32:40] = HEADER_SIZE.to_bytes(8, "little")
     visible += contents[offset : offset + count * entry_size]
+    from elftools.common.utils import struct_parse
+    from elftools.elf.elffile import ELFFile
+
     try:
         elf = ELFFile(io.BytesIO(bytes(visible)))
         layout, table = elf.structs.Elf_Phdr, io.BytesIO(bytes(visible[HEADER_SIZE:]))
