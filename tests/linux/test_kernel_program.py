@@ -173,6 +173,16 @@ def test_expressions(shell: Shell) -> None:
         _ = guest["panic_timeout"]
 
 
+def test_the_size_of_a_variable_is_that_of_its_type(shell: Shell) -> None:
+    guest = shell.guest
+    sizes = {"jiffies": 8, "nr_cpu_ids": 4, "init_task": 8, "panic_timeout": None}
+    for name, size in sizes.items():
+        watch = guest.watch(name)
+        assert size is None or watch.length == size
+        assert watch.address == guest.symbol(name).address
+        watch.delete()
+
+
 def test_conditions_on_parameters(shell: Shell) -> None:
     """By BTF, where the function is entered; the provider decides them itself."""
     guest = shell.guest

@@ -84,10 +84,12 @@ class ModuleSymbols:
 
     def _loaded(self) -> list[_Loaded]:
         """The modules that are loaded now; those that are known already are not read again."""
-        if self._reading or not self._is_ready():
+        if self._reading:
             return []
         self._reading = True  # reading them asks for names of the kernel
         try:
+            if not self._is_ready():
+                return []
             self._update()
         except GuestdbgError as error:
             log.debug("the modules of the kernel cannot be read: %s", error)

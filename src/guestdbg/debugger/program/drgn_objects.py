@@ -20,6 +20,7 @@ __all__ = [
     "float_format",
     "follow",
     "is_pointer",
+    "is_scalar",
     "number",
     "plain",
     "scalar",
@@ -141,6 +142,14 @@ def scalar(value: Any) -> int | float:
 def is_pointer(value: Any) -> bool:
     """Whether its members are reached by reading guest memory."""
     return bool(plain(value.type_).kind == drgn_import.drgn().TypeKind.POINTER)
+
+
+def is_scalar(type_: Any) -> bool:
+    """Whether it is a number, a pointer, an enumeration or a truth value."""
+    kinds = drgn_import.drgn().TypeKind
+    type_ = plain(type_)
+    scalars = (kinds.INT, kinds.BOOL, kinds.FLOAT, kinds.POINTER, kinds.ENUM)
+    return type_.kind in scalars and bool(type_.is_complete())
 
 
 def target(expression: str, value: Any) -> Any:

@@ -295,11 +295,23 @@ class Resolver:
         found = _data(text, symbol.address + offset, length)
         source = self._source(base)
         if source is not None:
+            if length is None and not offset:
+                found = self._of_scalar(found, base)
             return replace(found, source=source)
         found = replace(found, source=self._moving([symbol.address]))
         if offset or length != symbol.size:
             return found
         return replace(found, float_format=self._float_format(base, symbol))
+
+    def _of_scalar(self, data: Data, name: str) -> Data:
+        """With the size and type of a number or pointer whose symbol has no size."""
+        try:
+            value = self._types.evaluate(name)
+            if value.address_ != data.address or not drgn_objects.is_scalar(value.type_):
+                return data
+            return _of_extent(name, drgn_objects.extent(value, name), None)
+        except GuestdbgError:
+            return data  # no drgn, or the type is not known
 
     def _float_format(self, name: str, symbol: Symbol) -> FloatFormat | None:
         """The format of a variable of floating-point type; None where its type is not known."""

@@ -27,6 +27,7 @@ class Nesting:
         self._btf = btf
         self._contained: dict[int, int] = {}
         self._unnamed: dict[int, int] = {}
+        self._referred: dict[int, int] = {}
 
     def check(self, number: int) -> None:
         """Raises BadBtf for a type that contains itself, or nests too deeply."""
@@ -34,6 +35,8 @@ class Nesting:
             self._levels(number, self._values_in, self._contained, 0)
         if number not in self._unnamed:
             self._levels(number, self._parts_of, self._unnamed, 0)
+        if number not in self._referred:
+            self._levels(number, self._refers_to, self._referred, 0)
 
     def _levels(
         self, number: int, inner: Callable[[int], Iterator[int]], known: dict[int, int], depth: int
@@ -72,3 +75,11 @@ class Nesting:
             isinstance(record, Reference) and record.kind is not Kind.TYPEDEF
         ):
             yield record.target
+
+    def _refers_to(self, number: int) -> Iterator[int]:
+        """The types that must be there before this type is: not those of members."""
+        record = self._btf[number]
+        if isinstance(record, Array | Reference):
+            yield record.target
+        elif isinstance(record, Prototype):
+            yield record.result

@@ -13,7 +13,7 @@ from typing import Any
 from guestdbg.debugger import Guest, Symbol
 from guestdbg.debugger.errors import NotInScope
 from guestdbg.debugger.program import drgn_import
-from guestdbg.debugger.program.drgn_objects import plain
+from guestdbg.debugger.program.drgn_objects import is_scalar, plain
 from guestdbg.debugger.program.local_variables.scope_source import Argument, Registers
 from guestdbg.debugger.program.local_variables.stack_frame import register_value
 from guestdbg.kvm.regs import PSTATE, SP_EL0, sys_reg
@@ -141,7 +141,7 @@ def _place(types: DrgnTypes, function: Prototype, index: int, symbol: Symbol, pc
     used = 0
     for parameter in function.parameters[: index + 1]:
         type_ = types.type(parameter.target)
-        if not _is_scalar(type_):
+        if not _in_one_register(type_):
             raise NotInScope(
                 f"{what} it is passed: "
                 + ("it is" if parameter.name == name else f"before it there is {parameter.name!r},")
@@ -153,13 +153,9 @@ def _place(types: DrgnTypes, function: Prototype, index: int, symbol: Symbol, pc
     return Argument(types.type(function.parameters[index].target), used - 1)
 
 
-def _is_scalar(type_: Any) -> bool:
+def _in_one_register(type_: Any) -> bool:
     """Whether a value is passed in one X register."""
     drgn = drgn_import.drgn()
-    type_ = plain(type_)
-    kinds = drgn.TypeKind
-    if type_.kind == kinds.POINTER:
-        return True
-    if type_.kind not in (kinds.INT, kinds.BOOL, kinds.ENUM) or not type_.is_complete():
+    if not is_scalar(type_) or plain(type_).kind == drgn.TypeKind.FLOAT:
         return False
     return int(drgn.sizeof(type_)) <= _WORD
