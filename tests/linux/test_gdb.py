@@ -6,6 +6,7 @@ registers and page tables, to find the kernel and its symbols in memory, to read
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +25,14 @@ pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compi
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), needs_gdb]
 
 SECONDS = 200
+#: Where backtraces end: entries from programs, new tasks, processors. The code that called
+#: rest_init is freed.
+OUTERMOST = ("el0t_64_sync", "el0t_64_irq", "ret_from_fork", "__secondary_switched")
+OUTERMOST += ("__primary_switched", "arch_call_rest_init", "rest_init")
 
 
-@pytest.fixture(scope="module")
-def booted() -> Iterator[tuple[Guest, GuestSnapshot]]:
+@pytest.fixture(scope="module", params=["sid", pytest.param("bookworm", marks=pytest.mark.soak)])
+def booted(request: pytest.FixtureRequest) -> Iterator[tuple[Guest, GuestSnapshot]]:
     """The guest at its prompt. It has moved itself (KASLR)."""
     output = bytearray()
 
@@ -37,7 +42,7 @@ def booted() -> Iterator[tuple[Guest, GuestSnapshot]]:
             output.clear()
             guest.interrupt()
 
-    with load("sid", console=console, vcpus=2, seed=7) as guest:
+    with load(request.param, console=console, vcpus=2, seed=7) as guest:
         stop = guest.run(timeout=SECONDS)
         assert stop.reason == "interrupt", (stop, bytes(output[-500:]))
         assert guest.linux.slide
@@ -286,8 +291,7 @@ def test_names_and_backtraces_without_a_vmlinux(here: Served) -> None:
             thread.switch()
             threads.append(names())
         report(threads=threads,
-               text=value("(unsigned long)&_text"), hex=value("(unsigned long)&commit_creds"),
-               jiffies=value("*(unsigned long *)&jiffies_64"),
+               code=value("(unsigned long)&commit_creds"), task=value("(unsigned long)&init_task"),
                module=run("info symbol virtio_queue_rq"))
         gdb.Breakpoint("*&handle_percpu_devid_irq", gdb.BP_HARDWARE_BREAKPOINT)
         run("continue")
@@ -300,12 +304,12 @@ def test_names_and_backtraces_without_a_vmlinux(here: Served) -> None:
         report(finished=pc() == caller, done=1)
         """,
     )
-    assert results["text"] == here.guest.linux.address
-    assert results["hex"] > results["text"]
-    assert results["jiffies"] > 0
+    linux = here.guest.linux
+    assert results["code"] == linux.symbols("commit_creds")[0].address
+    assert results["task"] == linux.symbols("init_task")[0].address
     assert results["module"].startswith("virtio_queue_rq in section .text")
     for frames in results["threads"]:
-        assert frames[-1] in ("ret_from_fork", "__secondary_switched", "__primary_switched"), frames
+        assert frames[-1] in OUTERMOST, frames
         assert None not in frames
         assert len(frames) > 3
     for frames in (results["first"], results["inside"]):
@@ -315,7 +319,7 @@ def test_names_and_backtraces_without_a_vmlinux(here: Served) -> None:
         assert "gic_handle_irq" in frames[:entry]
         if frames[entry] == "el1h_64_irq":
             assert len(frames) > entry + 2, frames
-            assert frames[-1] in ("ret_from_fork", "__secondary_switched", "el0t_64_sync"), frames
+            assert frames[-1] in OUTERMOST, frames
     assert results["finished"]
 
 
@@ -427,6 +431,74 @@ def test_monitor_linux(wire: Wire, here: Served) -> None:
         ("linux threads maybe", "threads [on | off]"),
     ):
         assert said in ask(wrong), (wrong, ask(wrong))
+
+
+@pytest.fixture
+def with_200(booted: tuple[Guest, GuestSnapshot], tmp_path: Path) -> Iterator[Served]:
+    """The guest with 200 more tasks."""
+    guest, snapshot = booted
+    guest.restore(snapshot)
+    guest.board.console.feed(b"for i in $(seq 200); do sleep 9999 & done; echo\n")
+    for _ in range(5):  # the shell may show its prompt again while the line is typed
+        assert guest.run(timeout=SECONDS).reason == "interrupt"
+        if len(guest.linux.tasks()) > 240:
+            break
+    found = Served(guest, str(tmp_path / "gdb"), {"on_disconnect": "stop"})
+    yield found
+    found.stop()
+
+
+@pytest.mark.soak
+def test_two_hundred_tasks(with_200: Served) -> None:
+    """Their list, and the frames of all of them."""
+    results = gdb(
+        with_200.path,
+        """
+        connect()
+        run("symbol-file target:/linux-symbols")
+        run("monitor linux threads on")
+        begin = time.perf_counter()
+        listed = run("info threads")
+        middle = time.perf_counter()
+        frames = run("thread apply all backtrace")
+        report(count=len(gdb.selected_inferior().threads()), first=middle - begin,
+               all=time.perf_counter() - middle, ends=frames.count(" in ret_from_fork ()")
+               + frames.count(" in el0t_64_sync ()"), done=1)
+        """,
+    )
+    assert results["count"] > 240
+    assert results["first"] < 5
+    assert results["all"] < 30
+    assert results["ends"] > 230
+
+
+@pytest.mark.soak
+def test_a_damaged_kernel_is_always_answered(
+    booted: tuple[Guest, GuestSnapshot], tmp_path: Path
+) -> None:
+    """Random words all over the structures of tasks: no command hangs, and none is a defect."""
+    guest, snapshot = booted
+    for seed in range(30):
+        guest.restore(snapshot)
+        rng = random.Random(seed)
+        tasks = [task.address for task in guest.linux.tasks()]
+        for _ in range(rng.choice((1, 20, 400))):
+            at = rng.choice(tasks) + rng.randrange(0, 4096, 8)
+            value = rng.choice((0, rng.choice(tasks), rng.getrandbits(64), 0xDEAD_0000_0000_0100))
+            guest.linux.memory.space().write(at, value.to_bytes(8, "little"))
+        here = Served(guest, str(tmp_path / f"gdb{seed}"), {"on_disconnect": "stop"})
+        with here.client() as wire:
+            for command in ("threads on", "ps -T", "current", "task 1", "mounts", "lsmod"):
+                said = wire.monitor(f"linux {command}")
+                assert said
+                assert "defect" not in said, (seed, command, said)
+            for thread in ids(wire)[:40]:
+                wire.ask(b"Hg%x" % thread)
+                assert wire.ask(b"g")
+                wire.ask(b"qThreadExtraInfo,%x" % thread)
+            assert wire.ask(b"qXfer:threads:read::0,7000")[:1] in b"ml"
+        here.stop()
+        assert not any("defect" in text for text in here.announced)
 
 
 def test_damaged_lists_end(wire: Wire, here: Served) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -133,7 +134,8 @@ class KernelSymbols:
         tables = self._tables()
         if tables is not None:
             base = self._place.address
-            for found in tables:
+            more = (each for name in self._more.names() for each in self._more.named(name))
+            for found in itertools.chain(tables, more):
                 yield _as_symbol(tables, found, base + found.offset)
 
     def similar(self, name: str) -> list[str]:
