@@ -61,6 +61,7 @@ PUBLIC = [
     "guestdbg.gdb",
     "guestdbg.check",
     "guestdbg.lab",
+    "guestdbg.workers",
 ]
 
 # -- the site --------------------------------------------------------------------------------------

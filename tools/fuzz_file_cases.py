@@ -11,6 +11,7 @@ import gzip
 import lzma
 import random
 import struct
+import tempfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +21,16 @@ from pathlib import Path
 import fuzz_dwarf_damage
 from fuzz_elf import SEGMENT, Elf, compressed, zstd_compressed
 
+from guestdbg.container import ContainerFile, Section, write_container
+from guestdbg.debugger import load
 from guestdbg.debugger.program.section_header import SECTION_HEADER, SHF_COMPRESSED
 from guestdbg.machine import devicetree
 
 GUESTS = Path(__file__).parent / "fuzz_guests"
 NAMES = ("dwarf4", "dwarf5", "plain")
 RAM = 0x4000_0000
+SMP = Path(__file__).parents[1] / "examples" / "smp.elf"
+_SAVED = ("manifest", "machine", "devices", "debugger", "pages")
 
 _NUMBERS = (
     0, 1, 2, 3, 4, 7, 8, 0x10, 0x18, 0x38, 0x40, 0x7F, 0x80, 0xFF, 0x100, 0xFFF, 0x1000, 0x7FFF,
@@ -256,6 +261,38 @@ def _uimage(rng: random.Random) -> Files:
     return Files("uimage", {"guest.uimage": struct.pack(">7I4B32s", *fields) + data})
 
 
+@cache
+def _saved_sections() -> tuple[Section, ...]:
+    """A guest of two vCPUs in the middle of its run, as the sections of a file."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "saved"
+        with load(SMP, memory="4M", vcpus=2, provider="soft", console=None) as guest:
+            guest.run(max_instructions=20_000)
+            guest.save(path)
+        file = ContainerFile(path)
+        return tuple(Section(name, data) for name in _SAVED for data in file.sections(name))
+
+
+def _saved(rng: random.Random) -> Files:
+    """A file of a guest's state, often with other contents and the digest of these."""
+    sections = list(_saved_sections())
+    for _ in range(rng.choice((0, 1, 1, 1, 2))):
+        place = rng.randrange(len(sections))
+        name, data = sections[place]
+        changed = bytearray(data)
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            at = rng.randrange(len(changed))
+            changed[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, changed[at] ^ 1 << rng.randrange(8)))
+        if rng.random() < 0.1:
+            del changed[rng.randrange(len(changed)) :]
+        sections[place] = Section(name, bytes(changed) or b"\0")
+    with tempfile.TemporaryDirectory() as directory:
+        write_container(Path(directory) / "saved", sections)
+        contents = (Path(directory) / "saved").read_bytes()
+    # The size of memory is the file's: 128M is what load() takes for "not given".
+    return Files("saved guest", {"guest.saved": contents}, {"memory": "128M"})
+
+
 _SHAPES: tuple[tuple[int, Callable[[random.Random], Files]], ...] = (
     (40, _compiled),
     (30, _made),
@@ -267,6 +304,7 @@ _SHAPES: tuple[tuple[int, Callable[[random.Random], Files]], ...] = (
     (4, _packed),
     (2, _hex),
     (2, _uimage),
+    (2, _saved),
 )
 
 

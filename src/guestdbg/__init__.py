@@ -13,6 +13,8 @@
 docs/python-api.md describes the rest. The packages, lowest first::
 
     errors, closing, deprecation, hexadecimal_repr, library_errors, regular_file   shared by all
+    workers   worker processes that run functions on what each is sent once
+    container  the form of files that hold a guest
     arm64     registers, syndromes, page tables and encodings of the architecture
     cpu       the processor of the software KVM (Cython)
     kvm       the KVM interface, with two providers: the host's KVM and the software KVM
@@ -52,8 +54,10 @@ if TYPE_CHECKING:
         Symbol,
         Watch,
         cond,
-        load,
     )
+
+    # From its module: while mypy resolves a cycle, the package's name is the module's.
+    from guestdbg.debugger.load import load
     from guestdbg.errors import GuestdbgError
     from guestdbg.semihosting import Semihosting
 

@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guestdbg.container import expand, page_sections
 from guestdbg.kvm import (
     ExitDebug,
     ExitIntr,
@@ -38,6 +39,7 @@ from guestdbg.kvm import (
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_PSCI_0_2,
     KVM_CAP_ARM_NISV_TO_USER,
+    KVM_DEV_TYPE_ARM_VGIC_V3,
     KVM_MEM_READONLY,
     KVM_REG_SIZE_SHIFT,
 )
@@ -52,8 +54,9 @@ import fuzz_words
 from guestdbg.cpu.processor import Pages
 from guestdbg.kvm.soft import SoftVm
 from guestdbg.kvm.soft.registers.timer import COUNTER_HZ
-from guestdbg.kvm.soft.snapshot import present_pages, snapshots
+from guestdbg.kvm.soft.snapshot import present_pages, serial, snapshots
 from guestdbg.kvm.soft.state import VcpuState
+from guestdbg.kvm.soft.vgic import save as vgic_save
 
 PAGE = 4096
 MIB = 1 << 20
@@ -751,3 +754,35 @@ def test_while_another_thread_changes_the_machine() -> None:
     with guest.vm.run_lock, pytest.raises(KvmError, match="another thread"):
         guest.vm.snapshot()
     guest.vm.snapshot()
+
+
+# ---- as bytes, for files ------------------------------------------------------------------------
+
+
+def test_every_attribute_has_a_type_in_files() -> None:
+    """An attribute that a snapshot keeps is checked when it is read from a file."""
+    guest = Guest(B_SELF)
+    snapshot = guest.vm.snapshot()
+    assert serial.MACHINE.keys() == snapshot.machine.keys()
+    assert serial.VCPU.keys() == snapshots.vcpu_state(guest.vm.soft_vcpus[0]).keys()
+    guest.vm.create_device(KVM_DEV_TYPE_ARM_VGIC_V3)
+    state = guest.vm.snapshot().vgic
+    assert state is not None
+    assert vgic_save.DIST.keys() == state.dist.keys()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_machine_goes_through_bytes(seed: int) -> None:
+    with contextlib.closing(Program(seed)) as one, contextlib.closing(Program(seed)) as other:
+        for _ in range(40):
+            one.tick()
+        saved = one.vm.save_snapshot(one.vm.snapshot())
+        at = one.at
+        expected = [one.tick() for _ in range(40)], one.state()
+        sections = [
+            data for slot, pages in saved.pages.items() for data in page_sections(slot, pages)
+        ]
+        with expand(sections, saved.sizes) as image:
+            other.vm.restore(other.vm.load_snapshot(saved.state, image, ()))
+        other.at = at
+        assert ([other.tick() for _ in range(40)], other.state()) == expected

@@ -16,10 +16,13 @@ vcpu           one vCPU: from a debug exit to the handlers
 execution      letting the vCPUs run: turns, limits, steps
 snapshot       snapshots of a guest under the debugger
 point_methods  making watches, recordings and breakpoints
+origin         how a guest was made
 guest          ``Guest``, which brings all of this together
+guest_file     the whole state of a guest in a file
 load           ``guestdbg.load``: from a file to a guest
 """
 
+from guestdbg.container import ContainerError
 from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
 from guestdbg.debugger.breakpoints.conditions.expression import Condition as cond
 from guestdbg.debugger.breakpoints.followed_watch import FollowedWatch
@@ -49,6 +52,7 @@ from guestdbg.debugger.errors import (
     VariableUnavailable,
 )
 from guestdbg.debugger.guest import Guest
+from guestdbg.debugger.guest_file import Manifest, SavedDrive, SavedGuest, SavedImage
 from guestdbg.debugger.load import load
 from guestdbg.debugger.messages import GuestMessages, UnimplementedInstruction
 from guestdbg.debugger.program.image import Image
@@ -71,6 +75,7 @@ __all__ = [
     "Breakpoint",
     "Condition",
     "ConditionError",
+    "ContainerError",
     "Cpu",
     "DebuggerError",
     "Diagnosis",
@@ -85,6 +90,7 @@ __all__ = [
     "Image",
     "InvalidLocation",
     "Location",
+    "Manifest",
     "MissingDependency",
     "NoDebugInfo",
     "NotInScope",
@@ -94,6 +100,9 @@ __all__ = [
     "Point",
     "Record",
     "Recording",
+    "SavedDrive",
+    "SavedGuest",
+    "SavedImage",
     "StaleHit",
     "Stop",
     "Symbol",

@@ -29,6 +29,7 @@ from guestdbg.debugger.memory.address_space import AddressSpace, virtual
 from guestdbg.debugger.memory.integer_access import IntegerAccess
 from guestdbg.debugger.messages.guest_messages import GuestMessages
 from guestdbg.debugger.messages.kernel_panic import KernelReports
+from guestdbg.debugger.origin import Origin
 from guestdbg.debugger.point_methods import PointMethods
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
@@ -78,6 +79,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
             ``"panic"``; ``"continue"``: it does not.
         use_hit_programs: whether the provider may decide hits itself, if it can, which only makes
             them faster; None: unless ``GUESTDBG_PLAIN`` is set.
+        origin: how it was made, for ``save``; None: it cannot be saved.
 
     Attributes:
         vcpus: the vCPUs, each with its registers: ``guest.vcpus[0].x[0]``.
@@ -104,6 +106,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
         linux_image: tuple[int, int] | None = None,
         on_panic: OnPanic = "stop",
         use_hit_programs: bool | None = None,
+        origin: Origin | None = None,
     ) -> None:
         if integer("overwatch", overwatch) < 0:
             raise InvalidLocation(f"overwatch is {overwatch}: it counts bytes, and is 0 or more")
@@ -133,6 +136,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
         board.before_dma = self.execution.device_will_write
         board.on_dma = self.execution.device_wrote
         self._segments = tuple(segments)
+        self._origin = origin
         if not isinstance(semihosting, bool | Semihosting):
             raise SemihostingError(
                 f"semihosting is {semihosting!r}: it must be True, False or a guestdbg.Semihosting"
@@ -440,6 +444,31 @@ class Guest(PointMethods, IntegerAccess, Closing):
         self._check_open()
         self._guard.check_stopped("only a stopped guest can be restored")
         self._snapshots.restore(snapshot)
+
+    def save(self, path: str | os.PathLike[str], snapshot: GuestSnapshot | None = None) -> str:
+        """Write the guest as it is, or a snapshot of it, to a file for ``guestdbg.load``.
+
+        In the file are vCPUs, memory, devices, time, and what was written over disks with an
+        overlay; not the disks and not the files with symbols. It is written whole, or an old file
+        stays as it is. Returns the file's digest, in hexadecimal digits.
+
+        Raises:
+            Unsupported: the provider has no snapshots, or the guest was not made by ``load``.
+            BadSnapshot: a drive or a flash file is written directly; a device of yours has state
+                that a file cannot have.
+            ContainerError: the file cannot be written. GuestBusy: see ``snapshot``.
+        """
+        if snapshot is None:
+            snapshot = self.snapshot()
+        self._check_open()
+        # It makes guests, so it lies above this module.
+        module = import_module("guestdbg.debugger.guest_file")
+        return str(module.save(self, snapshot, path, self._origin))
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Where the guest was loaded; empty: not known."""
+        return self._segments
 
     def reset(self) -> None:
         """Load the guest again and put its first vCPU to the entry; points stay.

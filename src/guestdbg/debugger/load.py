@@ -12,8 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from guestdbg.container import MAGIC, ContainerError
 from guestdbg.debugger.errors import near
 from guestdbg.debugger.guest import Guest, OnPanic
+from guestdbg.debugger.guest_file import SavedGuest
+from guestdbg.debugger.origin import Origin
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.validation import integer
 from guestdbg.kvm import KvmError, open_kvm
@@ -27,6 +30,7 @@ from guestdbg.machine import (
     NetSpec,
     Region,
     RtcStart,
+    parse_drive,
     parse_size,
 )
 from guestdbg.machine import load as load_into
@@ -77,8 +81,8 @@ def load(
     """Load a guest on a new board, ready to run.
 
     Args:
-        path: an ELF file, an arm64 Linux Image, a raw image or a firmware; or its contents, as
-            bytes.
+        path: an ELF file, an arm64 Linux Image, a raw image or a firmware; or a file of
+            ``Guest.save``, which goes on where it was saved; or its contents, as bytes.
         provider: ``"soft"``, ``"host"`` (KVM of an arm64 machine), or ``"auto"``.
         memory: size of RAM: ``"128M"``, or bytes.
         vcpus: how many vCPUs; all but the first wait for PSCI CPU_ON.
@@ -124,16 +128,40 @@ def load(
             processor of the software provider.
 
     Raises:
+        ContainerError: a file of ``Guest.save`` is damaged, or lacks something: see ``SavedGuest``.
         LoadError: the file is not a guest, or does not fit the board.
         MachineError: no such board. BadImage: the file's symbols are damaged.
         guestdbg.linux.BadVmlinux: ``vmlinux`` is none, or that of another build than the kernel.
         KvmError: the provider is not available.
         ArchitectureError: ``cpu`` is no processor; a ValueError.
     """
+    arguments = dict(locals())
     if console == "stdout":
         console = _to_stdout()
     if not isinstance(console, Console):
         console = Console(console)
+    if _is_saved(path):
+        _check_saved_arguments(arguments)
+        with SavedGuest(path) as saved:
+            guest = saved.guest(
+                console=console,
+                devices=devices,
+                drives=drives,
+                net=net,
+                symbols=symbols,
+                slide=slide,
+                debug_dirs=debug_dirs,
+                on_panic=on_panic,
+                overwatch=overwatch,
+                semihosting=semihosting,
+            )
+        try:
+            if vmlinux is not None:
+                guest.linux.use_vmlinux(vmlinux)
+        except BaseException:
+            guest.close()
+            raise
+        return guest
     size = parse_size(memory)
     integer("slide", slide)
     try:
@@ -190,6 +218,17 @@ def load(
             heap=_heap(board, loaded),
             linux_image=_linux_image(loaded),
             on_panic=on_panic,
+            origin=Origin(
+                rtc,
+                tuple(parse_drive(drive) for drive in drives),
+                tuple(device.name for device in devices),
+                tuple(region.base for region in regions),
+                net is not None,
+                entropy,
+                bool(semihosting),
+                _heap(board, loaded),
+                _linux_image(loaded),
+            ),
         )
         if vmlinux is not None:
             if loaded.kind != "image":
@@ -204,6 +243,43 @@ def load(
             board.close()
         kvm.close()
         raise
+
+
+def _is_saved(path: str | os.PathLike[str] | bytes) -> bool:
+    """Whether it is a file of ``Guest.save``."""
+    if isinstance(path, bytes | bytearray | memoryview):
+        return bytes(path[: len(MAGIC)]) == MAGIC
+    try:
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except (OSError, ValueError):
+        return False  # loading it says why
+
+
+#: What a file of ``Guest.save`` does not say, so that it can be given.
+_NOT_SAVED = frozenset(
+    {"path", "console", "devices", "drives", "net", "symbols", "slide", "debug_dirs", "on_panic"}
+    | {"overwatch", "semihosting", "vmlinux"}
+)
+
+
+def _check_saved_arguments(arguments: dict[str, Any]) -> None:
+    """Raises ContainerError for arguments that a saved guest has already."""
+    parameters = inspect.signature(load).parameters
+    given = [
+        name
+        for name, value in arguments.items()
+        if name not in _NOT_SAVED and name != "options" and value != parameters[name].default
+    ]
+    given = [name for name in given if (name, arguments[name]) != ("provider", "soft")]
+    given += arguments["options"]
+    if given:
+        raise ContainerError(
+            f"{', '.join(given)}: a saved guest has its own; leave them out for a file of "
+            "guest.save()"
+        )
 
 
 def _linux_image(loaded: Loaded) -> tuple[int, int] | None:

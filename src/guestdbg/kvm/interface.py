@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from guestdbg.closing import Closing
+from guestdbg.container import MemoryImage, PageSource
 from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
@@ -466,6 +467,55 @@ class Snapshot(ABC):
     @abstractmethod
     def own_memory_size(self) -> int:
         """Bytes of these that no other snapshot holds too."""
+
+
+@runtime_checkable
+class SupportsOptions(Protocol):
+    """A provider that says how it was opened.
+
+    Attributes:
+        options: the keyword arguments of ``open_kvm`` for another one like it: text, numbers and
+            truth values.
+    """
+
+    @property
+    def options(self) -> dict[str, str | int | bool]: ...
+
+
+class SavedSnapshot(NamedTuple):
+    """A snapshot as it is written to a file: see ``SupportsSnapshotFiles``.
+
+    Attributes:
+        state: all of it except the contents of memory.
+        pages: the pages of each memory slot that are not zero, by its number.
+        sizes: the size of each slot in bytes.
+    """
+
+    state: bytes
+    pages: Mapping[int, PageSource]
+    sizes: Mapping[int, int]
+
+
+@runtime_checkable
+class SupportsSnapshotFiles(Protocol):
+    """A machine whose snapshots can be written to files, and read by another process."""
+
+    def save_snapshot(self, snapshot: Snapshot) -> SavedSnapshot:
+        """A snapshot of this or another machine, as it is written to a file.
+
+        Raises:
+            KvmError: EINVAL: it is of another provider.
+        """
+
+    def load_snapshot(self, state: bytes, image: MemoryImage, mapped: Iterable[int]) -> Snapshot:
+        """The snapshot of ``SavedSnapshot.state``, for ``restore``. ``image`` has its memory.
+
+        ``mapped``: the slots whose buffers are mapped from ``image`` (``MemoryImage.private``) and
+        have not been written since: restoring it does not look at their pages.
+
+        Raises:
+            KvmError: EINVAL: it is damaged, or this machine differs from that of the snapshot.
+        """
 
 
 @runtime_checkable

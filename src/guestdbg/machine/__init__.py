@@ -16,6 +16,7 @@ usernet/     a network for the guest: the host's loopback
 virtio/      disks and other devices that a driver reaches by queues in memory
 devices/     all other devices, and those of your own
 bus          MMIO exits, passed to the devices
+serial       the state of its devices as bytes, for files
 shape        what a board is, to compare it with that of a snapshot
 construction what a board is made of: vCPUs, and the memory and devices that users add
 board        all of these around a VM and its vCPUs

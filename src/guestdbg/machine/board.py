@@ -8,6 +8,7 @@ arrive as ``ExitSystemEvent``.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 from guestdbg.closing import Closing
+from guestdbg.container import MemoryImage
 from guestdbg.kvm import (
     Exit,
     ExitArmNisv,
@@ -27,6 +29,7 @@ from guestdbg.kvm import (
     SupportsCodeChanged,
     SupportsDirtyPages,
     SupportsInstructionLimit,
+    SupportsSnapshotFiles,
     SupportsSnapshots,
     Vcpu,
     Vm,
@@ -80,6 +83,7 @@ from guestdbg.machine.layout import (
 )
 from guestdbg.machine.memory import PhysicalMemory, Region
 from guestdbg.machine.position import Position
+from guestdbg.machine.serial import SavedBoard, decode_devices, encode_devices
 from guestdbg.machine.shape import board_shape, check_shape
 from guestdbg.machine.usernet import NetSpec
 from guestdbg.machine.virtio.backend import Backend
@@ -89,6 +93,8 @@ DEFAULT_MEMORY_SIZE = 128 * MIB
 
 # PSTATE of a vCPU at its start: EL1h, with D, A, I and F set.
 PSTATE_START = 0x3C5
+
+_RAM_SLOT = 0
 
 OnDeviceDma: TypeAlias = Callable[[Device, int, int], object]
 
@@ -174,6 +180,7 @@ class Board(Closing):
             host only: ``"user"``, ``"user,forward=tcp:HOSTPORT:GUESTPORT"``, or a ``NetSpec``.
         entropy: an entropy device (virtio-rng); its bytes are computed from ``seed``, or from 0.
         virtio_console: a terminal at a console device (virtio-console), beside the serial line.
+        ram_buffer: the memory for RAM, mapped privately, which the board closes; None: new memory.
 
     Attributes:
         vm, vcpus, memory, ram, uart, bus, console: the parts. ``flash`` is None until
@@ -211,6 +218,7 @@ class Board(Closing):
         net: str | NetSpec | None = None,
         entropy: bool = False,
         virtio_console: Console | None = None,
+        ram_buffer: mmap.mmap | None = None,
     ) -> None:
         check_arguments(memory_size, unmapped, bootargs, seed)
         if virtio_console is not None and virtio_console is console:
@@ -230,12 +238,12 @@ class Board(Closing):
         self._flash: Flash | None = None
         self._flash_file = None if flash_file is None else FlashFile(flash_file, save=flash_save)
         self.flash: Region | None = None
-        self.ram = Region("RAM", RAM_BASE, memory_size)
+        self.ram = Region("RAM", RAM_BASE, memory_size, buffer=ram_buffer)
         self.memory.add(self.ram)
         self.on_dma: OnDeviceDma | None = None
         self.vm: Vm = kvm.create_vm()
         try:
-            self.vm.set_user_memory_region(0, RAM_BASE, self.ram.buffer)
+            self.vm.set_user_memory_region(_RAM_SLOT, RAM_BASE, self.ram.buffer)
             map_regions(self.vm, self.memory, regions)
             version = choose_version(self.vm, gic)
             self.vcpus: tuple[Vcpu, ...] = create_vcpus(self.vm, vcpus, version)
@@ -621,6 +629,53 @@ class Board(Closing):
     def shape(self) -> dict[str, object]:
         """What the board is, as numbers and text: a snapshot can be restored on boards like it."""
         return board_shape(self.memory, self.bus, self.gic, len(self.vcpus), self.clock.start)
+
+    def save_snapshot(self, snapshot: BoardSnapshot) -> SavedBoard:
+        """A snapshot as it is written to a file.
+
+        Raises:
+            MachineError: the provider cannot, or a device of the user's has state that is not of
+                plain values.
+        """
+        if not isinstance(self.vm, SupportsSnapshotFiles):
+            raise MachineError(NO_SNAPSHOTS)
+        return SavedBoard(
+            encode_devices(
+                snapshot.shape,
+                [device.name for device in self.bus.devices],
+                snapshot.devices,
+                (snapshot.console, snapshot.clock, snapshot.turn, snapshot.vcpu),
+            ),
+            self.vm.save_snapshot(snapshot.vm),
+        )
+
+    def load_snapshot(
+        self, devices: bytes, state: bytes, image: MemoryImage, *, ram_is_mapped: bool
+    ) -> BoardSnapshot:
+        """A snapshot from ``save_snapshot``, for ``restore`` on this board.
+
+        ``image`` has its memory; ``ram_is_mapped``: the board's ``ram_buffer`` is from there.
+
+        Raises:
+            MachineError: it is damaged, or of a board that differs from this one.
+        """
+        if not isinstance(self.vm, SupportsSnapshotFiles):
+            raise MachineError(NO_SNAPSHOTS)
+        now = [
+            device.snapshot() if isinstance(device, SupportsState) else None
+            for device in self.bus.devices
+        ]
+        try:
+            shape, states, rest = decode_devices(devices, now, self.shape())
+            mapped = (_RAM_SLOT,) if ram_is_mapped else ()
+            vm = self.vm.load_snapshot(state, image, mapped)
+        except (KvmError, ValueError) as error:
+            text = error.text if isinstance(error, KvmError) else str(error)
+            raise MachineError(f"the snapshot cannot be used: {text}") from error
+        console, clock, turn, vcpu = rest
+        if not 0 <= vcpu < len(self.vcpus):
+            raise MachineError(f"the snapshot cannot be used: it has no vCPU {vcpu}")
+        return BoardSnapshot(shape, vm, states, console, clock, turn, vcpu)
 
     def _snapshots(self) -> SupportsSnapshots:
         if not isinstance(self.vm, SupportsSnapshots):

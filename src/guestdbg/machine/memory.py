@@ -21,13 +21,21 @@ class Region:
     """``size`` bytes at guest-physical ``base``, zero at first.
 
     The host allocates a page when it is first touched. ``read_only``: the guest may not write it
-    (the host may). ``buffer`` is the memory itself.
+    (the host may). ``buffer`` is the memory itself; one that is given must be private.
 
     Raises:
         MachineError: a wrong base or size, or the host cannot map that much.
     """
 
-    def __init__(self, name: str, base: int, size: int, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        base: int,
+        size: int,
+        *,
+        read_only: bool = False,
+        buffer: mmap.mmap | None = None,
+    ) -> None:
         if base % PAGE_SIZE or size % PAGE_SIZE or size <= 0:
             raise MachineError(
                 f"{name} of {size:#x} bytes at {base:#x}: both must be multiples of "
@@ -37,7 +45,9 @@ class Region:
         self.base = base
         self.size = size
         self.read_only = read_only
-        self.buffer = _anonymous(name, size)
+        if buffer is not None and len(buffer) != size:
+            raise MachineError(f"the buffer for {name} has {len(buffer):#x} bytes, not {size:#x}")
+        self.buffer = _anonymous(name, size) if buffer is None else buffer
 
     @property
     def end(self) -> int:

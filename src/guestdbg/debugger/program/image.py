@@ -50,8 +50,9 @@ class Image:
 
     Attributes:
         contents: the file's bytes.
-        moves_with: the source of symbols that the file belongs to, if it moves while the guest
-            runs.
+        if self.moves_with is not None:
+            return self
+        new = Image(self.path, self.slide, self._debug_dirs, contents=self.given)
         debug: the separate file with the debug information, found by build ID or ``.gnu_debuglink``
             in ``debug_dirs`` and where GDB looks, if this file has none itself.
         frames_damage: why ``frames`` is empty, if the call frame information is damaged.
@@ -69,7 +70,7 @@ class Image:
         self.path = Path(path)
         self.slide = slide
         self._debug_dirs = tuple(Path(directory) for directory in debug_dirs)
-        self._given = contents
+        self.given = contents
         self.contents = self._read() if contents is None else contents
         if self.contents[:4] != b"\x7fELF":
             raise BadImage(f"{self.path} is not an ELF file")
@@ -102,7 +103,7 @@ class Image:
         """
         if self.moves_with is not None:
             return self
-        new = Image(self.path, self.slide, self._debug_dirs, contents=self._given)
+        new = Image(self.path, self.slide, self._debug_dirs, contents=self.given)
         same = (new.contents, new.debug, new.supplementary) == (
             self.contents,
             self.debug,

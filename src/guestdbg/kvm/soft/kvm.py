@@ -114,6 +114,20 @@ class SoftKvm(Kvm):
             clock=clock,
         )
 
+    @property
+    def options(self) -> dict[str, str | int | bool]:
+        """The extension SupportsOptions."""
+        breakpoints, context_aware, watchpoints = self._model.debug_registers
+        return {
+            "cpu": str(self.cpu),
+            "breakpoints": breakpoints,
+            "watchpoints": watchpoints,
+            "context_aware": context_aware,
+            "clock": self._model.clock,
+            "linux": self.linux,
+            "psci_smc": self._smc_calls,
+        }
+
     def __repr__(self) -> str:
         return f"<SoftKvm cpu={self.cpu} linux={self.linux} clock={self._model.clock}>"
 

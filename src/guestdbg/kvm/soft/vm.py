@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from guestdbg.container import MemoryImage
 from guestdbg.kvm.constants import (
     KVM_ARM_IRQ_CPU_FIQ,
     KVM_ARM_IRQ_NUM_MASK,
@@ -25,7 +26,7 @@ from guestdbg.kvm.constants import (
     KVM_VM_TYPE_ARM_IPA_SIZE_MASK,
 )
 from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.interface import Device, Memory, Snapshot
+from guestdbg.kvm.interface import Device, Memory, SavedSnapshot, Snapshot
 from guestdbg.kvm.soft.capabilities import (
     DEFAULT_IPA_BITS,
     MAX_MEMSLOTS,
@@ -35,7 +36,7 @@ from guestdbg.kvm.soft.capabilities import (
 from guestdbg.kvm.soft.dirty_log import DirtyLog, SoftDirtyPages
 from guestdbg.kvm.soft.processor_model import MPIDR_RES1, ProcessorModel
 from guestdbg.kvm.soft.run import requests
-from guestdbg.kvm.soft.snapshot import snapshots
+from guestdbg.kvm.soft.snapshot import serial, snapshots
 from guestdbg.kvm.soft.snapshot.snapshots import SoftSnapshot
 from guestdbg.kvm.soft.state import LinuxVersion, Slot, VmState
 from guestdbg.kvm.soft.vcpu import SoftVcpu
@@ -356,6 +357,24 @@ class SoftVm(VmState):
     def restore(self, snapshot: Snapshot) -> None:
         """The extension SupportsSnapshots."""
         snapshots.restore(self, snapshot)
+
+    def save_snapshot(self, snapshot: Snapshot) -> SavedSnapshot:
+        """The extension SupportsSnapshotFiles."""
+        data = serial.save(snapshot)
+        assert isinstance(snapshot, SoftSnapshot)
+        regions = snapshot.regions
+        return SavedSnapshot(
+            data,
+            {number: region.pages for number, region in regions.items()},
+            {number: region.size for number, region in regions.items()},
+        )
+
+    def load_snapshot(self, state: bytes, image: MemoryImage, mapped: Iterable[int]) -> Snapshot:
+        """The extension SupportsSnapshotFiles."""
+        self.check_open("load_snapshot")
+        snapshot = serial.load(self, state, image)
+        serial.known_contents(self, snapshot, set(mapped))
+        return snapshot
 
     def close(self) -> None:
         if self.closed:

@@ -114,6 +114,10 @@ _RESET: dict[int, int] = {Reg.CR: 0x300, Reg.IFLS: 0x12}
 _RX_LEVELS = {0: 2, 1: 4, 2: 8, 3: 12, 4: 14}
 
 
+#: A received byte with its error flags (UARTDR).
+_ENTRY_MAX = 0xFFF
+
+
 class Pl011State(NamedTuple):
     """The state of the device: see ``Pl011.snapshot``."""
 
@@ -191,6 +195,10 @@ class Pl011:
 
         ``on_interrupt`` is not called: the interrupt controller is restored, too.
         """
+        if dict(state.stored).keys() != self._stored.keys() or not all(
+            0 <= entry <= _ENTRY_MAX for entry in state.received
+        ):
+            raise ValueError("the state of the PL011 has other registers, or no received bytes")
         self._stored = dict(state.stored)
         self._raised = state.raised
         self._receive = deque(state.received)

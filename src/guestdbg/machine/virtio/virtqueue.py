@@ -344,6 +344,8 @@ class Virtqueue:
 
     def restore(self, state: QueueState) -> None:
         """Return to the state of ``snapshot``."""
+        if not 0 <= state.size <= self.max_size:
+            raise ValueError(f"a queue of {state.size} descriptors; there are {self.max_size}")
         self.size = state.size
         self.descriptors, self.driver, self.device = state.addresses
         self._event_index, self._indirect = state.event_index, state.indirect

@@ -99,15 +99,22 @@ def _kept(value: object) -> object:
     raise TypeError(f"a snapshot cannot keep a {type(value).__name__}")
 
 
-class _Region:
+class Region:
     """A memory slot and its contents.
 
     ``before``: the same slot in the snapshot last taken or restored, or None. ``written``: the
     pages that were written since then; None if that is not known.
     """
 
+    @classmethod
+    def of_pages(cls, address: int, size: int, flags: int, pages: Pages) -> Region:
+        """A slot whose pages are known."""
+        region = cls.__new__(cls)
+        region.address, region.size, region.flags, region.pages = address, size, flags, pages
+        return region
+
     def __init__(
-        self, vm: VmState, number: int, before: _Region | None, written: Runs | None
+        self, vm: VmState, number: int, before: Region | None, written: Runs | None
     ) -> None:
         self.address, self.size, self.flags, memory = vm.slots[number]
         known = before.pages if before is not None and before.size == self.size else None
@@ -153,10 +160,10 @@ class SoftSnapshot(Snapshot):
     def __init__(self, vm: VmState) -> None:
         self.shape = machine_shape(vm)
         before = vm.latest_snapshot() if vm.latest_snapshot is not None else None
-        known: dict[int, _Region] = before.regions if isinstance(before, SoftSnapshot) else {}
+        known: dict[int, Region] = before.regions if isinstance(before, SoftSnapshot) else {}
         written = _written(vm) if known else {}
-        self.regions: dict[int, _Region] = {
-            number: _Region(vm, number, known.get(number), written.get(number))
+        self.regions: dict[int, Region] = {
+            number: Region(vm, number, known.get(number), written.get(number))
             for number in vm.slots
         }
         self.machine: State = {
@@ -168,6 +175,10 @@ class SoftSnapshot(Snapshot):
         self.vgic = vgic_save.save(vm.vgic) if vm.vgic is not None else None
         self.ticks = vm.model.template.counter
         self._instructions = tuple(vcpu.cpu.instructions for vcpu in vm.soft_vcpus)
+
+    def set_instructions(self, counts: tuple[int, ...]) -> None:
+        """How many each vCPU had retired, of a snapshot that is made from a file."""
+        self._instructions = counts
 
     @property
     def instructions(self) -> tuple[int, ...]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
+from guestdbg.container.values import conforms
+from guestdbg.kvm.soft.vgic import vgic_mmio_v2, vgic_mmio_v3
 from guestdbg.kvm.soft.vgic.arm_vgic import (
+    VGIC_NR_LR,
     VGIC_NR_PRIVATE_IRQS,
+    Frame,
+    RedistRegion,
     VgicCpu,
     VgicDist,
     VgicIrq,
@@ -91,3 +97,108 @@ def _irq(dist: VgicDist, cpu: VgicCpu, intid: int) -> VgicIrq:
     if intid < VGIC_NR_PRIVATE_IRQS:
         return cpu.private_irqs[intid]
     return dist.spis[intid - VGIC_NR_PRIVATE_IRQS]
+
+
+# ---- for files ----------------------------------------------------------------------------------
+
+#: The register tables of frames, which are named in files.
+_TABLES: Final = {
+    "GICv2 distributor": vgic_mmio_v2.DIST_REGISTERS,
+    "GICv3 distributor": vgic_mmio_v3.DIST_REGISTERS,
+    "GICv3 redistributor": vgic_mmio_v3.REDIST_REGISTERS,
+}
+
+#: The attributes of the distributor that a snapshot keeps, and what they are.
+DIST: Final[Mapping[str, Any]] = {
+    "initialized": bool,
+    "ready": bool,
+    "nr_spis": int,
+    "dist_base": int | None,
+    "cpu_base": int | None,
+    "rd_regions": list[RedistRegion],
+    "redists": dict[int, tuple[int, int]],
+    "frames": list[tuple[int, int, str, int | None]],
+    "enabled": bool,
+    "implementation_rev": int,
+    "v2_groups_user_writable": bool,
+    "propbaser": int,
+}
+#: Those of an interrupt and of a vCPU's part; the others are int.
+_IRQ_BOOLS: Final = frozenset(
+    {"active", "edge", "enabled", "line_level", "mapped", "owned", "pending_latch"}
+)
+_IRQ_VCPUS: Final = frozenset({"vcpu", "target_vcpu"})
+
+_Irqs = list[tuple[int | bool | None, ...]]
+SavedVgic = tuple[
+    int,
+    dict[str, object],
+    _Irqs,
+    list[tuple[tuple[int, ...], _Irqs, list[int], list[int]]],
+]
+#: The records in a saved controller.
+RECORDS: Final = (RedistRegion,)
+
+
+def to_values(state: VgicState) -> SavedVgic:
+    """The state as plain values."""
+    names = {id(table): name for name, table in _TABLES.items()}
+    dist = dict(state.dist)
+    dist["frames"] = [
+        (frame.base, frame.end, names[id(frame.registers)], frame.vcpu) for frame in dist["frames"]
+    ]
+    return state.model, dist, state.spis, state.cpus
+
+
+def from_values(dist: VgicDist, saved: SavedVgic) -> VgicState:
+    """A state from ``to_values``, for this controller.
+
+    Raises:
+        ValueError: it is damaged, or of another controller.
+    """
+    model, attributes, spis, cpus = saved
+    if model != dist.model or (len(spis), len(cpus)) != (len(dist.spis), len(dist.cpus)):
+        raise ValueError("it is of another interrupt controller")
+    if attributes.keys() != DIST.keys():
+        raise ValueError("the state of the interrupt controller has other attributes")
+    for name, annotation in DIST.items():
+        if not conforms(attributes[name], annotation):
+            raise ValueError(f"the interrupt controller's {name} is {attributes[name]!r:.60}")
+    for irq in (*spis, *(irq for _, private, _, _ in cpus for irq in private)):
+        _check_irq(irq, len(cpus))
+    for fields, private, queued, loaded in cpus:
+        if len(fields) != len(_CPU_FIELDS) or len(private) != VGIC_NR_PRIVATE_IRQS:
+            raise ValueError("a vCPU's part of the interrupt controller has other fields")
+        if not all(0 <= intid < VGIC_NR_PRIVATE_IRQS + len(spis) for intid in (*queued, *loaded)):
+            raise ValueError("a vCPU has an interrupt that there is not")
+        if len(loaded) > VGIC_NR_LR or len(set(queued)) != len(queued):
+            raise ValueError("a vCPU has an interrupt twice, or too many in list registers")
+    checked: dict[str, Any] = dict(attributes)
+    _check_places(checked, len(cpus))
+    checked["frames"] = [
+        Frame(base, end, _TABLES[table], vcpu) for base, end, table, vcpu in checked["frames"]
+    ]
+    return VgicState(model, bool(checked["initialized"]), checked, spis, cpus)
+
+
+def _check_irq(irq: tuple[int | bool | None, ...], vcpus: int) -> None:
+    if len(irq) != len(_IRQ_FIELDS):
+        raise ValueError("an interrupt has other fields")
+    for name, value in zip(_IRQ_FIELDS, irq, strict=True):
+        if name in _IRQ_VCPUS:
+            good = value is None or (type(value) is int and 0 <= value < vcpus)
+        else:
+            good = type(value) is (bool if name in _IRQ_BOOLS else int)
+        if not good:
+            raise ValueError(f"an interrupt's {name} is {value!r}")
+
+
+def _check_places(attributes: dict[str, Any], vcpus: int) -> None:
+    """What frames and redistributors name must exist."""
+    regions = len(attributes["rd_regions"])
+    for place, (region, _) in attributes["redists"].items():
+        if not (0 <= place < max(vcpus, 1) and 0 <= region < regions):
+            raise ValueError("a redistributor is in a region that there is not")
+    for _, _, table, vcpu in attributes["frames"]:
+        if table not in _TABLES or (vcpu is not None and not 0 <= vcpu < vcpus):
+            raise ValueError(f"a frame of registers is of {table!r:.40}, vCPU {vcpu}")

@@ -1,0 +1,15 @@
+"""A small pool of worker processes, which knows nothing of guests.
+
+Each worker is a new Python process, never a fork of one that has threads. Functions are named
+("module:function"), and get something large that was sent to the worker once, by its digest.
+
+errors   what goes wrong with a worker
+channel  what parent and worker say to each other
+process  what a worker does
+pool     the pool, in the parent
+"""
+
+from guestdbg.workers.errors import WorkerDied, WorkerError
+from guestdbg.workers.pool import WorkerPool
+
+__all__ = ["WorkerDied", "WorkerError", "WorkerPool"]

@@ -1,0 +1,13 @@
+"""What goes wrong with a worker."""
+
+from guestdbg.errors import GuestdbgError
+
+__all__ = ["WorkerDied", "WorkerError"]
+
+
+class WorkerError(GuestdbgError):
+    """A function in a worker raised what cannot be sent; the text has its traceback."""
+
+
+class WorkerDied(WorkerError):
+    """A worker ended before its function returned: it was killed, or it took too long."""

@@ -1,0 +1,241 @@
+"""The pool: workers that run functions, each with a thread of the parent that waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from guestdbg.closing import Closing
+from guestdbg.workers.channel import Answer, Channel, Drop, Job, Share
+from guestdbg.workers.errors import WorkerDied, WorkerError
+
+__all__ = ["WorkerPool"]
+
+#: What one worker keeps at most; what was used least recently is closed first.
+_KEPT = 4
+
+
+class _Shared(NamedTuple):
+    message: Share
+    descriptor: int
+
+
+class _Task(NamedTuple):
+    future: Future[Any]
+    job: Job
+    shared: _Shared
+    timeout: float | None
+
+
+class WorkerPool(Closing):
+    """Worker processes, which are started when they are first needed.
+
+    They import what the parent can import, but not its ``__main__``. They end with the pool, and
+    when the parent ends in whatever way.
+
+    Args:
+        workers: how many; None: as many as the host has processors.
+
+    Raises:
+        ValueError: fewer than 1.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        count = (os.cpu_count() or 1) if workers is None else workers
+        if count < 1:
+            raise ValueError(f"{count} workers: 1 is the least")
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._shared: dict[str, _Shared] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self._workers = [_Worker() for _ in range(count)]
+        self._threads = [
+            threading.Thread(target=worker.serve, args=(self._tasks,), daemon=True)
+            for worker in self._workers
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __len__(self) -> int:
+        """How many workers there are."""
+        return len(self._workers)
+
+    def share(self, digest: str, opener: str, data: bytes, descriptor: int) -> None:
+        """Have something for functions, which each worker is sent once, when it first needs it.
+
+        ``opener`` names the function ("module:function") that makes it in the worker, of ``data``
+        and a copy of ``descriptor``. Nothing happens if the digest is known.
+
+        Raises:
+            WorkerError: the pool is closed.
+        """
+        with self._lock:
+            self._check_open()
+            if digest not in self._shared:
+                message = Share(digest, opener, data)
+                self._shared[digest] = _Shared(message, os.dup(descriptor))
+
+    def submit(
+        self, function: str, digest: str, *arguments: Any, timeout: float | None = None
+    ) -> Future[Any]:
+        """Run ``function`` ("module:function") with what was shared, and ``arguments``.
+
+        Arguments and result must be of types that pickle takes. ``timeout``: seconds after which
+        the worker is killed. The future raises what the function raises; ``WorkerDied`` if the
+        worker ended or was killed (the pool goes on with a new one); ``WorkerError`` if the
+        exception cannot be sent.
+
+        Raises:
+            WorkerError: the pool is closed, or nothing was shared with this digest.
+        """
+        with self._lock:
+            self._check_open()
+            if digest not in self._shared:
+                raise WorkerError(f"nothing was shared with the digest {digest!r}: share() it")
+            future: Future[Any] = Future()
+            job = Job(function, digest, arguments)
+            self._tasks.put(_Task(future, job, self._shared[digest], timeout))
+            return future
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise WorkerError("the pool of workers is closed")
+
+    def close(self) -> None:
+        """Kill the workers; what is not done is cancelled. Closing twice does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                task = self._tasks.get_nowait()
+                if task is not None:
+                    task.future.cancel()
+        for _ in self._threads:
+            self._tasks.put(None)
+        for worker in self._workers:
+            worker.kill()
+        for thread in self._threads:
+            thread.join()
+        for shared in self._shared.values():
+            os.close(shared.descriptor)
+        self._shared.clear()
+
+
+class _Worker:
+    """One worker, and what it has been sent. All but ``kill`` belongs to its thread."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._life = -1
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._killed = False
+
+    def serve(self, tasks: queue.SimpleQueue[_Task | None]) -> None:
+        """Do tasks until there is a None."""
+        while (task := tasks.get()) is not None:
+            if not task.future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = self._do(task)
+            except BaseException as error:
+                task.future.set_exception(error)
+            else:
+                task.future.set_result(result)
+        self._end()
+
+    def kill(self) -> None:
+        """End the process, and start no other."""
+        self._killed = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def _do(self, task: _Task) -> Any:
+        try:
+            channel = self._started()
+            self._share(channel, task.shared)
+            channel.send(task.job)
+            if not channel.waits(task.timeout):
+                self._end()
+                raise WorkerDied(
+                    f"{task.job.function} took longer than {task.timeout} s in a worker, which was "
+                    "killed"
+                )
+            answer: Answer = channel.receive()
+        except (EOFError, OSError) as error:
+            raise WorkerDied(f"a worker that ran {task.job.function} {self._end()}") from error
+        if answer.error is not None:
+            answer.error.add_note(f"In a worker:\n{answer.traceback}")
+            raise answer.error
+        if answer.traceback:
+            raise WorkerError(f"{task.job.function} failed in a worker:\n{answer.traceback}")
+        return answer.result
+
+    def _share(self, channel: Channel, shared: _Shared) -> None:
+        digest = shared.message.digest
+        if digest in self._known:
+            self._known.move_to_end(digest)
+            return
+        while len(self._known) >= _KEPT:
+            channel.send(Drop(self._known.popitem(last=False)[0]))
+        channel.send(shared.message)
+        channel.send_descriptor(shared.descriptor)
+        self._known[digest] = None
+
+    def _started(self) -> Channel:
+        if self._channel is not None:
+            return self._channel
+        if self._killed:
+            raise EOFError
+        ours, theirs = socket.socketpair()
+        life, self._life = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "guestdbg.workers.process"),
+                    *(str(theirs.fileno()), str(life)),
+                ],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), life),
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                # Ctrl-C at the terminal is for the parent.
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            os.close(life)
+        if self._killed:  # meanwhile
+            self._process.kill()
+        self._channel = Channel(ours.detach())
+        return self._channel
+
+    def _end(self) -> str:
+        """End the process; how it had ended, in words."""
+        if self._channel is not None:
+            self._channel.close()
+        if self._life >= 0:
+            os.close(self._life)
+        process, self._process, self._channel, self._life = self._process, None, None, -1
+        self._known.clear()
+        if process is None:
+            return "was not started: the pool was closed"
+        try:
+            status = process.wait(1)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        if status < 0:
+            return f"was killed by {signal.Signals(-status).name}"
+        return f"ended with the status {status}"
