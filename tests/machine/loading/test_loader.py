@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guestdbg.kvm import open_kvm
 from guestdbg.kvm.constants import KVM_CAP_READONLY_MEM, KVM_MEM_READONLY
 from guestdbg.machine import (
     Board,
@@ -149,6 +150,14 @@ def test_image(board: Board, tmp_path: Path) -> None:
     assert board.read_phys(loaded.entry, len(contents)) == contents
     assert loaded.segments[0].size == 0x9000
     assert regs(board)["x0"] == loaded.device_tree == RAM + (8 << 20)
+
+
+@pytest.mark.parametrize(("size", "said"), [(2047, False), (2048, True)])
+def test_a_command_line_that_linux_cuts(tmp_path: Path, size: int, said: bool) -> None:
+    with open_kvm("soft") as kvm, Board(kvm, memory_size=32 << 20, bootargs="x" * size) as board:
+        notes = load(board, write(tmp_path, make_image(text_offset=0, image_size=0x9000))).notes
+        assert any("takes 2047, and ignores the rest" in note for note in notes) == said
+        assert not load(board, write(tmp_path, make_elf([(RAM, NOP)]))).notes
 
 
 def test_an_old_image_without_a_size(board: Board, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ MAGIC = b"ARM\x64"
 FLAG_BIG_ENDIAN = 1 << 0
 OLD_TEXT_OFFSET = 512 << 10  # of kernels before 3.17, whose image_size is zero
 ALIGNMENT = 2 * MIB
+COMMAND_LINE_SIZE = 2048  # arch/arm64/include/uapi/asm/setup.h; with the zero at its end
 
 
 #: (offset, magic number, the kernel) of other architectures.

@@ -228,8 +228,19 @@ def _load(
         device_tree=tree_address,
         elf_contents=elf_contents if kind == "elf" else None,
         slide=plan.slide,
-        notes=plan.notes,
+        notes=(*plan.notes, *_bootargs_notes(kind, board.bootargs)),
         initrd=placed,
+    )
+
+
+def _bootargs_notes(kind: FileKind, bootargs: str) -> tuple[str, ...]:
+    """What Linux would do silently with a command line that is too long."""
+    size = len(bootargs.encode("utf-8", "surrogateescape"))
+    most = linux_image.COMMAND_LINE_SIZE - 1
+    if kind != "image" or size <= most:
+        return ()
+    return (
+        f"the command line has {size} bytes: an arm64 Linux takes {most}, and ignores the rest",
     )
 
 
