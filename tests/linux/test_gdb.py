@@ -28,7 +28,7 @@ SECONDS = 200
 #: Where backtraces end: entries from programs, new tasks, processors. The code that called
 #: rest_init is freed.
 OUTERMOST = ("el0t_64_sync", "el0t_64_irq", "ret_from_fork", "__secondary_switched")
-OUTERMOST += ("__primary_switched", "arch_call_rest_init", "rest_init")
+OUTERMOST += ("__primary_switched", "start_kernel", "arch_call_rest_init", "rest_init")
 
 
 @pytest.fixture(scope="module", params=["sid", pytest.param("bookworm", marks=pytest.mark.soak)])

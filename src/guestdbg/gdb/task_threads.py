@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from guestdbg.arm64.translate import SCTLR_M
 from guestdbg.errors import GuestdbgError
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.register_file import PC, SP
 from guestdbg.gdb.thread_id import FIRST_TASK
+from guestdbg.kvm.regs import sys_reg
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_TASKS", "TaskThread", "TaskThreads"]
 
+_SCTLR = sys_reg("SCTLR_EL1")
 #: Threads that a client is given at most: it asks for all of them again and again.
 MAX_TASKS = 4096
 #: By their names in ``Task.kernel_registers``.
@@ -135,9 +138,12 @@ class TaskThreads:
 
     def _read_current(self, vcpu: int) -> Task | None:
         guest = self._guest
-        if not guest.has_linux or not guest.linux.is_relocated:
+        # Before its MMU is on a vCPU has no task, and the kernel's tables need not be read.
+        if not guest.has_linux or not guest.execution.vcpus[vcpu].get(_SCTLR) & SCTLR_M:
             return None
         try:
+            if not guest.linux.is_relocated:
+                return None
             found: Task = guest.linux.current(vcpu)
         except GuestdbgError:
             return None
