@@ -14,6 +14,7 @@ import pytest
 
 import guestdbg
 from guestdbg.container import ContainerError, ContainerFile, Section, write_container
+from guestdbg.container.values import encode
 from guestdbg.debugger import BadSnapshot, Guest, SavedGuest, Unsupported
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import open_kvm
@@ -196,6 +197,39 @@ def test_what_is_refused(start: Load, tmp_path: Path, caplog: pytest.LogCaptureF
         guestdbg.load(path, console=None)
 
 
+def test_time_that_follows_the_host(start: Load, tmp_path: Path) -> None:
+    """The host's counter may be behind that of the host that wrote the file."""
+    from guestdbg.kvm.soft.snapshot import serial
+
+    guest = start("counter", clock="host")
+    guest.run(max_instructions=500)
+    before = guest.cpu.reg("CNTVCT_EL0")
+    guest.save(tmp_path / "saved")
+    sections = sections_of(tmp_path / "saved")
+    (machine,) = (data for name, data in sections if name == "machine")
+    *parts, ticks, instructions = serial.decode(machine, serial._RECORDS)
+    later = encode((*parts, ticks + (1 << 50), instructions))
+    for data in (machine, later):
+        changed = [Section(n, data if n == "machine" else old) for n, old in sections]
+        write_container(tmp_path / "again", changed)
+        with guestdbg.load(tmp_path / "again", console=None) as twin:
+            assert 0 <= twin.cpu.reg("CNTVCT_EL0") - before < 1 << 36 or data is later
+            twin.run(max_instructions=500)
+
+
+def test_files_that_are_no_disks(start: Load, tmp_path: Path) -> None:
+    """A file may name any path of the host; those that never end are not read."""
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(4096))
+    start("hello", drives=[DriveSpec(disk, readonly=True)]).save(tmp_path / "saved")
+    disk.unlink()
+    for target in ("/proc/kcore", "/dev/zero", tmp_path):
+        disk.symlink_to(target)
+        with pytest.raises(ContainerError, match="drive 0 is not there"):
+            guestdbg.load(tmp_path / "saved", console=None)
+        disk.unlink()
+
+
 def test_symbols_that_have_changed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     elf = tmp_path / "guest.elf"
     elf.write_bytes((EXAMPLES / "hello.elf").read_bytes())
@@ -204,7 +238,7 @@ def test_symbols_that_have_changed(tmp_path: Path, caplog: pytest.LogCaptureFixt
     elf.write_bytes((EXAMPLES / "queue.elf").read_bytes())
     with guestdbg.load(tmp_path / "saved", console=None) as twin:
         assert twin.images == []
-        assert "guest.elf, which is another file now" in caplog.text
+        assert "guest.elf: it is another file now" in caplog.text
     elf.unlink()
     with guestdbg.load(tmp_path / "saved", console=None, symbols=EXAMPLES / "hello.elf") as twin:
         assert twin.symbol("main").address

@@ -55,6 +55,7 @@ from guestdbg.machine import (
     Segment,
     parse_drive,
 )
+from guestdbg.regular_file import UnsuitableFile, read_regular_file
 from guestdbg.semihosting import Semihosting
 from guestdbg.workers import WorkerPool
 
@@ -544,7 +545,10 @@ class SavedGuest(Closing):
             spec = DriveSpec(path, readonly=saved.readonly, overlay=saved.overlay)
             if not (saved.readonly or saved.overlay):
                 raise self._error(f"the guest writes {path} itself, which no snapshot can have")
-            if not os.path.isfile(path):
+            real = os.path.realpath(path)
+            if not os.path.isfile(real) or any(
+                Path(real).is_relative_to(each) for each in _NO_DISKS
+            ):
                 raise self._error(
                     f"the guest's drive {number} is not there: {path}; say where it is (drives=)"
                 )
@@ -571,23 +575,29 @@ class SavedGuest(Closing):
         images = []
         for saved in self.manifest.images:
             try:
-                image = Image(Path(saved.path), saved.slide, directories, contents=saved.contents)
-            except BadImage as error:
+                images.append(_image(saved, directories))
+            except (BadImage, UnsuitableFile) as error:
                 log.warning("%s: without the symbols of %s: %s", self.path, saved.path, error)
-                continue
-            if hashlib.sha256(image.contents).hexdigest() != saved.digest:
-                log.warning(
-                    "%s: without the symbols of %s, which is another file now",
-                    self.path,
-                    saved.path,
-                )
-                continue
-            images.append(image)
         return images
 
     def close(self) -> None:
         """Close the memory; guests that were made go on. Closing twice does nothing."""
         self.image.close()
+
+
+def _image(saved: SavedImage, debug_dirs: Sequence[Path]) -> Image:
+    """The image again. Nothing is made of a file that is not the one that it was."""
+    path = Path(saved.path)
+    contents = saved.contents
+    if contents is None:
+        contents = read_regular_file(path, what="file with the symbols")
+    if hashlib.sha256(contents).hexdigest() != saved.digest:
+        raise BadImage("it is another file now")
+    return Image(path, saved.slide, debug_dirs, contents=saved.contents)
+
+
+#: Where files have no end, or do something when they are read.
+_NO_DISKS: Final = ("/proc", "/sys", "/dev")
 
 
 def open_shared(data: bytes, descriptor: int) -> SavedGuest:

@@ -17,6 +17,7 @@ from guestdbg.cpu.processor import DirtyPages, Pages, ProcessorState, address_of
 from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW, KVM_MEM_LOG_DIRTY_PAGES
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Snapshot
+from guestdbg.kvm.soft.register_fields import U64
 from guestdbg.kvm.soft.snapshot.present_pages import (
     Runs,
     all_pages,
@@ -333,7 +334,8 @@ def _restore(vm: VmState, snapshot: SoftSnapshot) -> None:
     except BaseException:
         _stop_reading(vm)
         raise
-    ticks = vm.model.template.counter - snapshot.ticks
+    # A snapshot from a file may be of a host whose counter is further.
+    ticks = (vm.model.template.counter - snapshot.ticks) & U64
     for vcpu, (processor, state) in zip(vm.soft_vcpus, snapshot.vcpus, strict=True):
         vcpu.cpu.restore_state(processor, ticks)
         for name, value in state.items():
