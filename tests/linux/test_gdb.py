@@ -315,7 +315,7 @@ def test_names_and_backtraces_without_a_vmlinux(here: Served) -> None:
     for frames in (results["first"], results["inside"]):
         assert frames[0] == "handle_percpu_devid_irq"
         entry = next(n for n, name in enumerate(frames) if name.endswith("_64_irq"))
-        assert frames[entry - 1] == f"{frames[entry]}_handler"
+        assert "handler" in frames[entry - 1]  # that of programs has two functions
         assert "gic_handle_irq" in frames[:entry]
         if frames[entry] == "el1h_64_irq":
             assert len(frames) > entry + 2, frames
