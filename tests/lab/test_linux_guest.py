@@ -28,6 +28,7 @@ def test_to_a_shell_and_powered_off(lab: Lab, vcpus: int) -> None:
             *("guestdbg", "run", "/guest/vmlinuz", "--initrd", "/guest/initrd"),
             *("--provider", "host", "--memory", "256M", "--vcpus", str(vcpus)),
             *("--bootargs", "console=ttyAMA0 quiet", "--timeout", "240", *answers),
+            *("--show", "tasks,modules"),
         ],
         files={"/guest/vmlinuz": guest.kernel, "/guest/initrd": guest.initrd},
         timeout=280,
@@ -38,6 +39,9 @@ def test_to_a_shell_and_powered_off(lab: Lab, vcpus: int) -> None:
     assert f"{PROMPT}nproc\n{vcpus}\n" in text
     assert "arch_timer" in text
     assert b"the guest powered off" in result.stderr
+    # There is no drgn in the lab: what the kernel did is read by its BTF.
+    assert re.search(rb"^ *2 +2 +0 S +0 0xffff[0-9a-f]{12} \[kthreadd\]$", result.stderr, re.M)
+    assert re.search(rb"^virtio_net +57344 +0 live +0xffff[0-9a-f]{12}$", result.stderr, re.M)
 
 
 @pytest.mark.slow

@@ -52,6 +52,14 @@ _TCR = sys_reg("TCR_EL1")
 _UNKNOWN_SIZE = 64 << 20
 _VERSION = re.compile(rb"(Linux version [\x20-\x7e]+)\n")
 _BUILD = re.compile(rb"#\d+ ")
+#: Variables that every kernel of the last years has.
+_WELL_KNOWN = (
+    *("init_task", "init_pid_ns", "init_uts_ns", "init_net", "modules", "runqueues", "prb"),
+    *("saved_command_line", "jiffies", "jiffies_64", "total_forks", "nr_threads", "tasklist_lock"),
+    *("__per_cpu_offset", "__entry_task", "kstat", "irq_stat", "slab_caches", "mem_section"),
+    *("vm_node_stat", "vm_zone_stat", "super_blocks", "file_systems", "root_task_group"),
+    *("chrdevs", "bpf_kallsyms", "panic_on_oops", "system_state", "tainted_mask", "swapper_pg_dir"),
+)
 
 
 class Linux:
@@ -355,6 +363,17 @@ class Linux:
             is_it = self._data_symbols.is_of_this_kernel
             self._vmcoreinfo = next((each for each in candidates if is_it(each)), None)
         return self._vmcoreinfo
+
+    @property
+    def unknown_symbols(self) -> tuple[str, ...]:
+        """The variables that people look at most and that have no name in this kernel.
+
+        They are those that a kernel without CONFIG_KALLSYMS_ALL does not export, note, or let be
+        found by its code. Its vmlinux has them. Empty for other kernels. Raises BadKallsyms.
+        """
+        if not self._data_symbols.needed:
+            return ()
+        return tuple(name for name in _WELL_KNOWN if not self._symbols.named(name))
 
     # ---- state -------------------------------------------------------------------------------
 
