@@ -84,6 +84,40 @@ def test_a_name_means_all_processes_that_have_it(work: Workers) -> None:
     assert pids == [second] * N + [first] * N
 
 
+def test_a_name_waits_for_its_process(work: Workers) -> None:
+    pids, _ = noted(work, "worker")
+    (watch,) = work.guest.points
+    assert watch.task is not None
+    assert "pending" in watch.task.describe()
+    first, second = work.start(N), work.start(N)
+    assert watch.task.describe() == f"worker ({first}, {second})"
+    work.signal(second)
+    work.signal(first)
+    assert pids == [second] * N + [first] * N
+
+
+def test_a_hit_says_in_which_task_it_happened(work: Workers) -> None:
+    first = work.start(1)
+    tasks: list[object] = []
+    kept: list[Hit] = []
+
+    def note(hit: Hit) -> None:
+        tasks.append((hit.task.pid, hit.task.comm, hit.task.context))  # type: ignore[union-attr]
+        kept.append(hit)
+
+    work.guest.watch(work.counter, 8, task=first)(note)
+    interrupt = work.guest.break_("generic_handle_domain_irq")
+    timer = work.guest.break_("run_timer_softirq")
+    call = work.guest.break_("__arm64_sys_rt_sigtimedwait", task=first)
+    call(note)
+    interrupt(lambda hit: tasks.append(hit.task.context))
+    timer(lambda hit: tasks.append(hit.task.context))
+    work.signal(first)
+    assert [each for each in tasks if isinstance(each, tuple)] == [(first, "worker", "process")] * 2
+    assert {each for each in tasks if isinstance(each, str)} == {"hardirq", "softirq"}
+    assert (kept[0].task.pid, str(kept[0].task)) == (first, f"worker ({first})")
+
+
 def test_it_stays_when_the_process_executes_a_program(work: Workers) -> None:
     first, second = work.start(N), work.start(N)
     pids, values = noted(work, first)
@@ -175,7 +209,6 @@ def test_memory_and_mappings_of_a_process(work: Workers) -> None:
     [
         (99999, "the guest has no process or thread 99999"),
         (2, "kthreadd .2. has no memory of its own"),
-        ("nothing", "has no process 'nothing' with memory"),
         ("", "empty name"),
     ],
 )

@@ -74,6 +74,11 @@ panicked (--on-panic); 124 a limit was reached; 130 Ctrl-C, or Ctrl-] with
     help="Set --break and --watch when this code is reached for the first time.",
 )
 @click.option(
+    "--task",
+    metavar="PID|NAME",
+    help="Only in this process of a Linux guest; one of that name may begin later.",
+)
+@click.option(
     "--follow-pointer",
     is_flag=True,
     help="Let a --watch through pointers move when these change; takes a register for each.",
@@ -143,6 +148,7 @@ def run(
     breaks: tuple[str, ...],
     watches: tuple[str, ...],
     after: str | None,
+    task: str | None,
     follow_pointer: bool,
     count: int | None,
     backtrace: bool,
@@ -164,7 +170,7 @@ def run(
 
     The guest's console is stdout and stdin; hits and the summary go to stderr.
     """
-    specs = PointSpecs(breaks, watches, after, follow_pointer)
+    specs = PointSpecs(breaks, watches, after, follow_pointer, task)
     if count is not None and not breaks and not watches:
         raise click.UsageError("--count without --break or --watch: there is nothing to count.")
     existing = _existing(log_path, log_append, log_overwrite)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from guestdbg.debugger.breakpoints.armed_state import ArmedState, arm
@@ -49,6 +49,7 @@ class Target:
         semihosting: performs the guest's semihosting calls; None: there is none.
         vector_catch: catches those calls at the exception vectors; None: there are none, or the
             provider exits at HLT.
+        name_task: gives the task of a Linux guest that a vCPU executes; None: that is not known.
         loaded_at: when the guest was loaded, by time.monotonic_ns().
         heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit; 0: not known.
         step_into_interrupts: a step ends in the handler of an interrupt that is taken instead of
@@ -74,6 +75,7 @@ class Target:
         self.use_hit_programs = use_hit_programs
         self.semihosting: SemihostingCalls | None = None
         self.vector_catch: VectorCatch | None = None
+        self.name_task: Callable[[Vcpu], Any] | None = None
         self.loaded_at = time.monotonic_ns()
         self.heap: tuple[int, int, int, int] = (0, 0, 0, 0)
 

@@ -121,6 +121,7 @@ class Linux:
         )
         guest.execution.add_symbol_source(self.module_symbols)
         guest.execution.use_program(self._program)
+        guest.execution.name_tasks(self.processes.name_task)
 
     def _use_image(self, image: bytes) -> None:
         """The kernel as it was loaded: it changes when it runs."""

@@ -47,6 +47,8 @@ def line(number: int, name: str, hit: Hit) -> Text:
         text.append(f"  {hit.size} byte{'s' * (hit.size != 1)} at {hit.address:#x}", style="dim")
     if hit.vcpu.id:
         text.append(f"  vcpu {hit.vcpu.id}", style="dim")
+    if (task := hit.task) is not None:
+        text.append(f"  task {task}", style="dim")
     return text
 
 
@@ -133,6 +135,13 @@ def record(number: int, label: str, hit: Hit, backtrace: Backtrace | None) -> di
             found["device"] = hit.device
         if hit.new is None and hit.new_reason is not None:
             found["new_reason"] = hit.new_reason
+    if (task := hit.task) is not None:
+        found["task"] = {
+            "pid": task.pid,
+            "tgid": task.tgid,
+            "comm": task.comm,
+            "context": task.context,
+        }
     found["esr_el2"] = f"{hit.syndrome:#x}"
     if backtrace is not None:
         found["backtrace"] = frame_records(backtrace)

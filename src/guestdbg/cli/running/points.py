@@ -18,18 +18,26 @@ Attach = Callable[[Watch | Breakpoint, BreakSpec | WatchSpec], None]
 
 
 class PointSpecs:
-    """What --break, --watch, --after and --follow-pointer say.
+    """What --break, --watch, --after, --task and --follow-pointer say.
 
     Raises UsageError for options without what they are about, and what the parsers do.
     """
 
     def __init__(
-        self, breaks: Iterable[str], watches: Iterable[str], after: str | None, follow: bool
+        self,
+        breaks: Iterable[str],
+        watches: Iterable[str],
+        after: str | None,
+        follow: bool,
+        task: str | None = None,
     ) -> None:
         self.breaks = [parse_break(text) for text in breaks]
         self.watches = [parse_watch(text) for text in watches]
         self.after = None if after is None else parse_break(after, "--after")
         self.follow = follow
+        self.task = int(task) if task is not None and task.isascii() and task.isdigit() else task
+        if task is not None and not self.breaks and not self.watches:
+            raise click.UsageError("--task without --break or --watch: there is nothing to set.")
         if after is not None and not self.breaks and not self.watches:
             raise click.UsageError("--after without --break or --watch: there is nothing to set.")
 
@@ -108,7 +116,7 @@ def _arm(
     armed: ArmedPoints,
 ) -> None:
     for spec in specs.breaks:
-        breakpoint_ = guest.break_(spec.where, when=spec.condition, kind="auto")
+        breakpoint_ = guest.break_(spec.where, when=spec.condition, kind="auto", task=specs.task)
         if breakpoint_.why_software:
             terminal.line(
                 f"-- {spec.text} is a software breakpoint (BRK): {breakpoint_.why_software}"
@@ -121,6 +129,7 @@ def _arm(
             each.length,
             access=each.access,
             when=each.condition,
+            task=specs.task,
             follow=each.text in followed,
         )
         armed.points.append((each.text, watch))

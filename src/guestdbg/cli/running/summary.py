@@ -80,6 +80,8 @@ def _notes(guest: Guest, armed: ArmedPoints) -> Iterator[str]:
     for label, point in armed.points:
         if isinstance(point, FollowedWatch) and point.moves:
             yield f"{label}: it moved {point.moves:,} times with its pointers"
+        if point.task is not None:
+            yield f"{label}: only in {point.task.describe()}"
         if point.unavailable:
             yield (
                 f"{label}: the condition had no value at {point.unavailable:,} of "
@@ -122,6 +124,7 @@ def record(guest: Guest, outcome: RunOutcome, totals: Totals, armed: ArmedPoints
                 "unavailable": point.unavailable,
                 "addresses": _addresses(point),
                 "size": point.length if isinstance(point, Watch) else _INSTRUCTION,
+                "task": None if point.task is None else point.task.describe(),
                 "unreachable": None if point.seen else guest.why_unreachable(point),
             }
             for label, point in armed.points

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     # vCPU as the user has them. Nothing here uses what they can do.
     from guestdbg.debugger import Cpu, Guest
 
-__all__ = ["AccessName", "Hit", "HitSource", "Value"]
+__all__ = ["AccessName", "Hit", "HitSource", "TaskName", "Value"]
 
 AccessName = Literal["read", "write", "readwrite", "execute"]
 Value = int | float | bytes
@@ -30,6 +30,22 @@ def _unsigned(data: bytes) -> int:
 
 def _value(data: bytes) -> Value:
     return _unsigned(data) if len(data) in (1, 2, 4, 8) else data
+
+
+class TaskName(Protocol):
+    """A task of a Linux guest: see ``guestdbg.linux.TaskSummary``."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def tgid(self) -> int: ...
+
+    @property
+    def comm(self) -> str: ...
+
+    @property
+    def context(self) -> str: ...
 
 
 class HitSource(Protocol):
@@ -57,6 +73,9 @@ class HitSource(Protocol):
 
     def variable(self, expression: str, location: Location) -> Any:
         """A variable as the code at this location sees it, as a drgn object."""
+
+    def task(self) -> TaskName | None:
+        """The task that the vCPU executes; None where that is not known."""
 
 
 class Hit:
@@ -87,6 +106,7 @@ class Hit:
     _location: Location | None = None
     _backtrace: Backtrace | None = None
     _element: tuple[()] | tuple[Element | None] = ()
+    _task: tuple[()] | tuple[TaskName | None] = ()
     #: Of a watch that moves, where it was then.
     _range: tuple[int, int] | None = None
 
@@ -312,6 +332,19 @@ class Hit:
             point = self.point
             self._location = point.location_at(found) if isinstance(point, Breakpoint) else found
         return self._location
+
+    @property
+    def task(self) -> TaskName | None:
+        """The task of a Linux guest that it happened in, and what for: a process, an interrupt.
+
+        None for other guests, and where it cannot be found out, as before the kernel has started.
+        It is read when it is asked for: raises StaleHit when the guest has run since, unless it was
+        asked for before.
+        """
+        if not self._task:
+            self._fresh("its task")
+            self._task = (self._source.task(),)
+        return self._task[0]
 
     def backtrace(self, limit: int = DEFAULT_LIMIT) -> Backtrace:
         """The frames from here outwards, by call frame information or frame records.

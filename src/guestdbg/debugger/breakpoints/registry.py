@@ -313,7 +313,7 @@ class PointRegistry:
         return [p for p in points if isinstance(p, Breakpoint) and p.source is source]
 
     def hidden_breakpoint(
-        self, code: Code, handler: Handler, when: Predicate | None = None
+        self, code: Code, handler: Handler, when: Predicate | str | None = None
     ) -> Breakpoint:
         """A breakpoint of the debugger's own, which is not among the guest's points."""
         point = self.breakpoint(

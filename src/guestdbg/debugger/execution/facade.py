@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from guestdbg.debugger.breakpoints.hit import TaskName
 from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Predicate
 from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
@@ -201,19 +202,27 @@ class Execution:
     def hidden_breakpoint(
         self,
         name: str,
-        addresses: Sequence[int],
+        addresses: Sequence[int] | str,
         handler: Handler,
-        when: Predicate | None = None,
+        when: Predicate | str | None = None,
         source: SymbolSource | None = None,
     ) -> Breakpoint:
         """A breakpoint of a tool's own, which is not among the guest's points.
 
-        ``when`` is a condition on the hit. It moves with the symbols of ``source``.
+        ``addresses`` may be a symbol, with which the breakpoint moves. ``when`` is a condition on
+        the hit. Addresses move with the symbols of ``source``.
 
-        Raises OutOfRegisters if there is no register, and no BRK can be used.
+        Raises OutOfRegisters if there is no register, and no BRK can be used; UnknownSymbol.
         """
-        code = Code(name, tuple(addresses), source=source)
+        if isinstance(addresses, str):
+            code = self._target.info.resolver.code(addresses)
+        else:
+            code = Code(name, tuple(addresses), source=source)
         return self._points.hidden_breakpoint(code, handler, when)
+
+    def name_tasks(self, name_task: Callable[[Vcpu], TaskName | None]) -> None:
+        """Have hits say in which task they happened."""
+        self._target.name_task = name_task
 
     def tasks_changed(self) -> None:
         """The tables of a ``TaskRestriction`` have changed."""

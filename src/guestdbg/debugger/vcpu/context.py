@@ -8,7 +8,7 @@ from typing import Any
 
 from guestdbg.arm64.pstate import exception_level, uses_sp_elx
 from guestdbg.debugger.breakpoints.armed_state import OFF
-from guestdbg.debugger.breakpoints.hit import Hit
+from guestdbg.debugger.breakpoints.hit import Hit, TaskName
 from guestdbg.debugger.breakpoints.point import Point
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
@@ -173,6 +173,11 @@ class VcpuContext:
     def variable(self, expression: str, location: Location) -> Any:
         """A variable as the code at this location sees it, as a drgn object."""
         return self.target.info.variables.value(expression, VcpuCodeState(self, location))
+
+    def task(self) -> TaskName | None:
+        """The task of a Linux guest that it executes; None where that is not known."""
+        name_task = self.target.name_task
+        return None if name_task is None else name_task(self.vcpu)
 
     def backtrace(
         self, pc: int, limit: int = DEFAULT_LIMIT, location: Location | None = None

@@ -26,6 +26,9 @@ __all__ = ["FollowedProcess", "ProcessFollower"]
 
 log = logging.getLogger(__name__)
 
+#: Is called with the ``task_struct`` of a process that has executed a program.
+Awaited = Callable[[int], None]
+
 #: Conditions are evaluated by the provider; for more processes than this by Python.
 _MAX_IN_CONDITION = 16
 
@@ -60,6 +63,8 @@ class ProcessFollower:
         self._table_of_mm = table_of_mm
         self._users: dict[FollowedProcess, int] = {}
         self._hook: Breakpoint | None = None
+        self._awaited: list[Awaited] = []
+        self._execs: Breakpoint | None = None
 
     def follow(self, process: FollowedProcess) -> None:
         """Keep it up to date until ``forget``. Raises OutOfRegisters and MissingKernelData."""
@@ -96,21 +101,49 @@ class ProcessFollower:
                 self._hook = None
             return
         if self._hook is None:
-            try:
-                place = self._guest.symbol("mmput").address
-            except UnknownSymbol as error:
-                raise MissingKernelData(
-                    "the kernel's symbols have no mmput(), at which it is noticed that a process "
-                    "ends or executes another program"
-                ) from error
-            self._hook = self._guest.execution.hidden_breakpoint(
-                "the end of a process", [place], self._given_back
-            )
+            self._hook = self._break("mmput", "ends or executes a program", self._given_back)
         if len(structs) <= _MAX_IN_CONDITION:
             self._hook.when = " or ".join(f"x0 == {mm:#x}" for mm in structs)
         else:
             among = frozenset(structs)
             self._hook.when = lambda hit: hit.vcpu.x[0] in among
+
+    def _break(self, function: str, what: str, handler: Callable[[Hit], None]) -> Breakpoint:
+        try:
+            return self._guest.execution.hidden_breakpoint(f"a process {what}", function, handler)
+        except UnknownSymbol as error:
+            raise MissingKernelData(
+                f"the kernel's symbols have no {function}(), at which it is noticed that a process "
+                f"{what}"
+            ) from error
+
+    def expect(self, awaited: Awaited) -> None:
+        """Have ``awaited`` called for each process that executes a program.
+
+        Raises OutOfRegisters and MissingKernelData.
+        """
+        self._awaited.append(awaited)
+        try:
+            if self._execs is None:
+                self._execs = self._break("finalize_exec", "executes a program", self._executed)
+        except BaseException:
+            self._awaited.remove(awaited)
+            raise
+
+    def expect_no_more(self, awaited: Awaited) -> None:
+        """Undo ``expect``."""
+        if awaited in self._awaited:
+            self._awaited.remove(awaited)
+        if not self._awaited and self._execs is not None:
+            self._execs.delete()
+            self._execs = None
+
+    def _executed(self, hit: Hit) -> None:
+        """``finalize_exec()``: the program is mapped, and its first instruction comes next."""
+        task = self._tasks.current(hit.vcpu.vcpu)
+        if task is not None:
+            for awaited in list(self._awaited):
+                awaited(task)
 
     def _given_back(self, hit: Hit) -> None:
         """``mmput(mm)`` of a process that is followed."""

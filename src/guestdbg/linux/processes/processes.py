@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from guestdbg.debugger import Cpu, Guest, InvalidLocation
+from guestdbg.debugger import AddressError, Cpu, Guest, InvalidLocation
 from guestdbg.debugger.validation import integer
+from guestdbg.errors import GuestdbgError
+from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.kvm.table_filters import table_of
-from guestdbg.linux.errors import NoSuchTask
+from guestdbg.linux.errors import NoKernel, NoSuchTask
 from guestdbg.linux.memory import KernelMemory
 from guestdbg.linux.processes.files import Paths
 from guestdbg.linux.processes.followed import FollowedProcess, ProcessFollower
@@ -17,7 +19,7 @@ from guestdbg.linux.processes.layout import KernelLayout
 from guestdbg.linux.processes.mappings import Mapping, mappings
 from guestdbg.linux.processes.memory import ProcessMemory
 from guestdbg.linux.processes.restriction import ProcessRestriction
-from guestdbg.linux.processes.tasks import KernelContext, TaskStructs, TaskSummary
+from guestdbg.linux.processes.tasks import TaskStructs, TaskSummary
 from guestdbg.linux.state.view import KernelView
 
 __all__ = ["Processes"]
@@ -106,17 +108,22 @@ class Processes:
         return ProcessMemory(self._guest, self._table(self._mm(task)))
 
     def current(self, cpu: Cpu) -> TaskSummary | None:
-        """The task that a vCPU executes; None if that cannot be found out."""
-        task = self.tasks.current(cpu.vcpu)
-        return None if task is None else self.tasks.summary(task)
+        """The task that a vCPU executes, and what for; None if that cannot be found out.
 
-    def context(self, cpu: Cpu) -> KernelContext | None:
-        """What a vCPU executes for: ``"process"``, ``"softirq"``, ``"hardirq"`` or ``"nmi"``.
-
-        None if its task cannot be found out.
+        Raises AddressError, CorruptedGuestData, NoKernel, MissingKernelData, BadBtf.
         """
-        task = self.tasks.current(cpu.vcpu)
-        return None if task is None else self.tasks.context(cpu.vcpu, task)
+        return self._current(cpu.vcpu)
+
+    def _current(self, vcpu: Vcpu) -> TaskSummary | None:
+        task = self.tasks.current(vcpu)
+        return None if task is None else self.tasks.summary(task, self.tasks.context(vcpu, task))
+
+    def name_task(self, vcpu: Vcpu) -> TaskSummary | None:
+        """The same for hits, which have no task where there is an error."""
+        try:
+            return self._current(vcpu)
+        except GuestdbgError:
+            return None
 
     # ---- points ------------------------------------------------------------------------------
 
@@ -128,6 +135,7 @@ class Processes:
         CorruptedGuestData.
         """
         thread = None
+        awaited: Callable[[int], None] | None = None
         if isinstance(task, str):
             name = task
             leaders = self._named(task)
@@ -139,13 +147,22 @@ class Processes:
                 thread, name = found, f"thread {task} of process"
         in_kernel = bool(address >> _UPPER_HALF & 1)
         chosen = [self._followed(leader) for leader in leaders]
+
+        def released(_: ProcessRestriction) -> None:
+            self._follower.forget(chosen)
+            if awaited is not None:
+                self._follower.expect_no_more(awaited)
+
+        if isinstance(task, str):
+            awaited = self._adds(_short(task), chosen)
+            self._follower.expect(awaited)
         restriction = ProcessRestriction(
             self.tasks,
             chosen,
             name,
             thread=thread,
             in_kernel=in_kernel,
-            on_release=lambda _: self._follower.forget(chosen),
+            on_release=released,
         )
         followed: list[FollowedProcess] = []
         try:
@@ -154,8 +171,24 @@ class Processes:
                 followed.append(process)
         except BaseException:
             self._follower.forget(followed)
+            if awaited is not None:
+                self._follower.expect_no_more(awaited)
             raise
         return restriction
+
+    def _adds(self, comm: str, chosen: list[FollowedProcess]) -> Callable[[int], None]:
+        """What adds a process to those that are chosen when it executes a program of that name."""
+
+        def add(task: int) -> None:
+            if self.tasks.summary(task).comm != comm:
+                return
+            process = self._followed(task)
+            if process not in chosen:
+                chosen.append(process)
+                self._follower.follow(process)
+                self._guest.execution.tasks_changed()
+
+        return add
 
     def _followed(self, leader: int) -> FollowedProcess:
         tgid = self.tasks.tgid(leader)
@@ -166,15 +199,19 @@ class Processes:
         return FollowedProcess(tgid, mm, self._table(mm))
 
     def _named(self, name: str) -> list[int]:
-        """The processes with this name that have memory."""
+        """The processes with this name that have memory; none before the kernel has started."""
         if not name:
             raise InvalidLocation("task is an empty name: give a pid, or a name as ps shows it")
-        short = name.encode()[:_MAX_COMM].decode("utf-8", "ignore")
-        found = [
-            leader
-            for leader in self.tasks.processes()
-            if self.tasks.summary(leader).comm == short and self.tasks.mm(leader)
-        ]
-        if not found:
-            raise NoSuchTask(f"the guest has no process {name!r} with memory of its own now")
-        return found
+        try:
+            return [
+                leader
+                for leader in self.tasks.processes()
+                if self.tasks.summary(leader).comm == _short(name) and self.tasks.mm(leader)
+            ]
+        except (NoKernel, AddressError):
+            return []
+
+
+def _short(name: str) -> str:
+    """A name as the kernel keeps it."""
+    return name.encode()[:_MAX_COMM].decode("utf-8", "ignore")

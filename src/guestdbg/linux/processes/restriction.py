@@ -88,7 +88,7 @@ class ProcessRestriction:
     def describe(self) -> str:
         """The processes, by name and number."""
         alive = [str(each.tgid) for each in self._chosen if each.mm is not None]
-        return f"{self._name} ({', '.join(alive) or 'pending: there is no such process'})"
+        return f"{self._name} ({', '.join(alive) or 'pending: there is no such process now'})"
 
     def release(self) -> None:
         """The point has been deleted."""

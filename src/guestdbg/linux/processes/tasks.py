@@ -47,15 +47,19 @@ class TaskSummary:
         tgid: of its process.
         comm: its name, of at most 15 bytes.
         address: of its ``task_struct``.
+        context: what its vCPU executed for: ``"process"``, also in system calls, ``"softirq"``,
+            ``"hardirq"`` or ``"nmi"``.
     """
 
     pid: int
     tgid: int
     comm: str
     address: int
+    context: KernelContext = "process"
 
     def __str__(self) -> str:
-        return f"{self.comm} ({self.pid})"
+        where = "" if self.context == "process" else f", {self.context}"
+        return f"{self.comm} ({self.pid}){where}"
 
 
 class TaskStructs:
@@ -82,13 +86,12 @@ class TaskStructs:
         at, size = self._layout.field("task_struct", path)[:2]
         return self._memory.number(task + at, size)
 
-    def summary(self, task: int) -> TaskSummary:
+    def summary(self, task: int, context: KernelContext = "process") -> TaskSummary:
         """The names of a task. Raises AddressError."""
         at = self._layout.field("task_struct", "comm").offset
         comm = self._memory.read(task + at, _COMM).split(b"\0")[0]
-        return TaskSummary(
-            self.pid(task), self.tgid(task), comm.decode("utf-8", "backslashreplace"), task
-        )
+        name = comm.decode("utf-8", "backslashreplace")
+        return TaskSummary(self.pid(task), self.tgid(task), name, task, context)
 
     def pid(self, task: int) -> int:
         """The thread's number."""
