@@ -59,6 +59,7 @@ KEYS = {
     "linux_snapshot_ms",
     "linux_restore_ms",
     "kallsyms_seconds",
+    "task_watch_ratio",
     "drgn_ps_seconds",
     "page_walk_seconds",
     "qemu_page_walk_seconds",

@@ -186,3 +186,23 @@ def test_the_summary_has_places_and_what_was_never_mapped(guest: str) -> None:
     for what in ("0x88880000", "0x99990000,2"):
         assert f"{what}: nothing could reach it at the end: this board has neither" in result.stderr
     assert "never: nothing" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (("--task", "sh"), 2, "--task without --break or --watch"),
+        (("--exec", "main"), 2, "a path in the guest and a function, as /usr/bin/foo:main"),
+        (("--exec", "/bin/sh:main", "--follow-fork", "all"), 2, "'all' is not one of"),
+        (("--watch", "never", "--task", "sh"), 1, "Linux"),
+        (("--exec", "/bin/sh:main"), 1, "Linux"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_tasks_of_what_is_no_linux(
+    guest: str, options: tuple[str, ...], status: int, message: str
+) -> None:
+    result = guestdbg("run", guest, *options)
+    assert result.returncode == status
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

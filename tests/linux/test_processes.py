@@ -6,11 +6,13 @@ The guest is booted once; each test begins at the snapshot of the shell's prompt
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from guestdbg.debugger import AddressError, GuestSnapshot, Hit, InvalidLocation, Point
-from guestdbg.linux import Mapping, NoSuchTask
+from guestdbg.linux import CorruptedGuestData, Mapping, NoSuchTask
+from guestdbg.linux.processes.program import FollowFork
 
 from .workers import NEEDS_GCC, Workers, workers
 
@@ -202,6 +204,83 @@ def test_memory_and_mappings_of_a_process(work: Workers) -> None:
         processes.read(first, 0x1000, 1)
     with pytest.raises(AddressError, match="no address of a process"):
         processes.read(first, 0xFFFF_8000_0000_0000, 1)
+
+
+@pytest.mark.parametrize("program", ["/worker", "/pie"])
+def test_a_program_is_armed_before_it_runs(work: Workers, program: str) -> None:
+    """Also one that is elsewhere in each process; its symbols come out of the page cache."""
+    processes = work.guest.linux.processes
+    reached = processes.break_in(program, "work")
+    assert reached.pending
+    pids: list[int] = []
+    callers: list[list[str | None]] = []
+
+    def note(hit: Hit) -> None:
+        pid = hit.task.pid  # type: ignore[union-attr]
+        pids.append(pid)
+        frames = processes.backtrace(pid)
+        callers.append([frame.location.function for frame in frames][:3])
+
+    reached(note)
+    other = work.start(N, {"/worker": "/pie", "/pie": "/worker"}[program])
+    first, second = work.start(N, program), work.start(N, program)
+    work.signal(first)
+    work.signal(other)
+    work.signal(second)
+    assert pids == [first, second]
+    assert callers == [["work", "act", "main"]] * 2
+    assert reached.hits == 2
+    assert len(reached.points) == (1 if program == "/worker" else 2)
+    work.signal(first, "TERM")
+    work.signal(second, "TERM")
+    assert reached.pending
+    reached.delete()
+    assert not list(work.guest.points)
+
+
+@pytest.mark.parametrize(("follow", "who"), [("parent", "p"), ("child", "c"), ("both", "cp")])
+def test_a_program_that_forks(work: Workers, follow: FollowFork, who: str) -> None:
+    reached = work.guest.linux.processes.break_in("/worker", "work", follow_fork=follow)
+    pids: list[int] = []
+    reached(lambda hit: pids.append(hit.task.pid))
+    first = work.start(N)
+    work.signal(first, "USR2")
+    assert "".join("p" if pid == first else "c" for pid in pids) == who
+
+
+def test_a_folder_with_the_guests_files(work: Workers, tmp_path: Path) -> None:
+    """Another build of the program is refused; a name that leads out of it is not read."""
+    processes = work.guest.linux.processes
+    processes.sysroot = tmp_path
+    try:
+        first = work.start(N)
+        (tmp_path / "worker").write_bytes(work.program.read_bytes())
+        assert processes.images(first)[0].symbols.find("work").address == work.work
+    finally:
+        processes.sysroot = None
+    with pytest.raises(InvalidLocation, match="is no folder"):
+        processes.sysroot = tmp_path / "worker"
+
+
+def test_damaged_structures_of_the_guest(work: Workers) -> None:
+    """A list of tasks with a loop, mappings that lead nowhere: errors, and no walk without end."""
+    first = work.start(N)
+    linux = work.guest.linux
+    processes, memory = linux.processes, linux.memory
+    task = linux.task(first).address
+    write = work.guest.execution.write_phys
+    mm = processes.tasks.mm(task)
+    root = mm + processes.layout.field("mm_struct", "mm_mt.ma_root").offset
+    node = memory.u64(root)
+    for wrong in (node & ~0xFF | 0x7E, 0xFFFF_8000_DEAD_0000 | 0x0E):
+        write(memory.translate(root), wrong.to_bytes(8, "little"))
+        with pytest.raises((CorruptedGuestData, AddressError)):
+            processes.mappings(first)
+    tasks = task + processes.layout.field("task_struct", "tasks").offset
+    write(memory.translate(tasks), tasks.to_bytes(8, "little"))
+    with pytest.raises(CorruptedGuestData, match="is in it twice"):
+        work.guest.watch(work.counter, 8, task="worker")
+    assert not list(work.guest.points)
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ class Workers:
         symbols = {symbol.name: symbol.address for symbol in Image(program).symbols}
         self.counter, self.work = symbols["counter"], symbols["work"]
 
-    def start(self, writes: int = 5) -> int:
+    def start(self, writes: int = 5, program: str = "/worker") -> int:
         """Start a worker that writes so often at each signal; its pid."""
-        answer = self.shell.ask(f"/worker {writes} & sleep 0.1; echo $!")
+        answer = self.shell.ask(f"{program} {writes} & sleep 0.1; echo $!")
         return int(answer.split()[-1])
 
     def signal(self, pid: int, name: str = "USR1") -> None:
@@ -48,7 +48,10 @@ def workers(suite: str, directory: Path, **options: object) -> Iterator[Workers]
     program = directory / "worker"
     source = Path(__file__).with_name("worker.c")
     subprocess.run([GCC, "-O1", "-g", "-static", "-o", program, source], check=True)
+    pie = directory / "pie"
+    subprocess.run([GCC, "-O1", "-g", "-static-pie", "-o", pie, source], check=True)
     archive = Cpio()
+    archive.file("pie", pie.read_bytes(), 0o755)
     archive.file("worker", program.read_bytes(), 0o755)
     initrd = linux(suite).initrd.read_bytes() + archive.finish()
     with at_prompt(suite, initrd=initrd, **options) as shell:

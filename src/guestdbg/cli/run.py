@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -79,6 +79,26 @@ panicked (--on-panic); 124 a limit was reached; 130 Ctrl-C, or Ctrl-] with
     help="Only in this process of a Linux guest; one of that name may begin later.",
 )
 @click.option(
+    "--exec",
+    "programs",
+    metavar="FILE:FUNCTION",
+    multiple=True,
+    help="Report each time a program of a Linux guest, /usr/bin/foo:main, gets there. Repeatable.",
+)
+@click.option(
+    "--follow-fork",
+    type=click.Choice(["parent", "child", "both"]),
+    default="parent",
+    show_default=True,
+    help="Who keeps the breakpoints of --exec when a process forks.",
+)
+@click.option(
+    "--sysroot",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder with the guest's files, for --exec; otherwise its page cache has them.",
+)
+@click.option(
     "--follow-pointer",
     is_flag=True,
     help="Let a --watch through pointers move when these change; takes a register for each.",
@@ -149,6 +169,9 @@ def run(
     watches: tuple[str, ...],
     after: str | None,
     task: str | None,
+    programs: tuple[str, ...],
+    follow_fork: Literal["parent", "child", "both"],
+    sysroot: Path | None,
     follow_pointer: bool,
     count: int | None,
     backtrace: bool,
@@ -170,8 +193,8 @@ def run(
 
     The guest's console is stdout and stdin; hits and the summary go to stderr.
     """
-    specs = PointSpecs(breaks, watches, after, follow_pointer, task)
-    if count is not None and not breaks and not watches:
+    specs = PointSpecs(breaks, watches, after, follow_pointer, task, programs)
+    if count is not None and not breaks and not watches and not programs:
         raise click.UsageError("--count without --break or --watch: there is nothing to count.")
     existing = _existing(log_path, log_append, log_overwrite)
     frames = backtrace_limit or (DEFAULT_LIMIT if backtrace else None)
@@ -192,7 +215,9 @@ def run(
         guest_run = GuestRun(
             machine, terminal, tracer, timeout=timeout, max_instructions=max_instructions
         )
-        armed = arm(machine, terminal, specs, tracer.attach)
+        if sysroot is not None:
+            machine.linux.processes.sysroot = sysroot
+        armed = arm(machine, terminal, specs, tracer.attach, follow_fork)
         for expected, reply in answers:
             machine.board.console.answer(expected, reply)
         if typed:

@@ -33,7 +33,13 @@ from guestdbg.linux.errors import (
 )
 from guestdbg.linux.kallsyms import Kallsyms, KernelSymbol
 from guestdbg.linux.kernel import Linux, attach
-from guestdbg.linux.processes import Mapping, Processes, ProcessMemory, TaskSummary
+from guestdbg.linux.processes import (
+    Mapping,
+    Processes,
+    ProcessMemory,
+    ProgramBreakpoint,
+    TaskSummary,
+)
 from guestdbg.linux.state import Interrupt, LogRecord, Module, Mount, Page, Records, Task
 from guestdbg.linux.symbols import VmcoreInfo
 from guestdbg.linux.vmlinux import Vmlinux
@@ -58,6 +64,7 @@ __all__ = [
     "Page",
     "ProcessMemory",
     "Processes",
+    "ProgramBreakpoint",
     "Records",
     "Task",
     "TaskSummary",

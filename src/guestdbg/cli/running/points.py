@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +13,13 @@ from guestdbg.cli.running.terminal import Terminal
 from guestdbg.debugger import AddressError, Breakpoint, Guest, NullPointer, Watch
 from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec, parse_break, parse_watch
 
+if TYPE_CHECKING:
+    # Imported only for a guest with Linux.
+    from guestdbg.linux.processes.program import FollowFork, ProgramBreakpoint
+
 __all__ = ["ArmedPoints", "PointSpecs", "arm"]
 
-Attach = Callable[[Watch | Breakpoint, BreakSpec | WatchSpec], None]
+Attach = Callable[["Watch | Breakpoint | ProgramBreakpoint", BreakSpec | WatchSpec], None]
 
 
 class PointSpecs:
@@ -30,11 +35,13 @@ class PointSpecs:
         after: str | None,
         follow: bool,
         task: str | None = None,
+        programs: Iterable[str] = (),
     ) -> None:
         self.breaks = [parse_break(text) for text in breaks]
         self.watches = [parse_watch(text) for text in watches]
         self.after = None if after is None else parse_break(after, "--after")
         self.follow = follow
+        self.programs = [_program(text) for text in programs]
         self.task = int(task) if task is not None and task.isascii() and task.isdigit() else task
         if task is not None and not self.breaks and not self.watches:
             raise click.UsageError("--task without --break or --watch: there is nothing to set.")
@@ -42,15 +49,27 @@ class PointSpecs:
             raise click.UsageError("--after without --break or --watch: there is nothing to set.")
 
 
+def _program(text: str) -> tuple[BreakSpec, str, str]:
+    """--exec FILE:FUNCTION as a breakpoint's text, the file and the function."""
+    file, colon, function = text.rpartition(":")
+    if not colon or not function or not file.startswith("/"):
+        raise click.UsageError(
+            f"--exec {text}: it is a path in the guest and a function, as /usr/bin/foo:main."
+        )
+    return BreakSpec(text, text, text, None), file, function
+
+
 @dataclass
 class ArmedPoints:
     """The points, each with its text of the command line.
 
+    `programs`: the breakpoints of --exec, likewise.
     `waiting`: the text of --after until it has been reached; then None.
     """
 
     points: list[tuple[str, Watch | Breakpoint]] = field(default_factory=list)
     waiting: str | None = None
+    programs: list[tuple[str, ProgramBreakpoint]] = field(default_factory=list)
 
 
 def _followed(guest: Guest, specs: PointSpecs) -> set[str]:
@@ -66,7 +85,13 @@ def _followed(guest: Guest, specs: PointSpecs) -> set[str]:
     }
 
 
-def arm(guest: Guest, terminal: Terminal, specs: PointSpecs, attach: Attach) -> ArmedPoints:
+def arm(
+    guest: Guest,
+    terminal: Terminal,
+    specs: PointSpecs,
+    attach: Attach,
+    follow_fork: FollowFork = "parent",
+) -> ArmedPoints:
     """Set all breakpoints and watches, or have them set at --after.
 
     Raises UsageError for --follow-pointer without a pointer, and what setting them does.
@@ -90,6 +115,10 @@ def arm(guest: Guest, terminal: Terminal, specs: PointSpecs, attach: Attach) -> 
             armed.waiting = None
             set_points()
 
+    for program, file, function in specs.programs:
+        reached = guest.linux.processes.break_in(file, function, follow_fork=follow_fork)
+        attach(reached, program)
+        armed.programs.append((program.text, reached))
     if specs.follow and not followed:
         raise click.UsageError(
             "--follow-pointer: there is no --watch through a pointer, such as head->next.id."

@@ -37,8 +37,9 @@ def print_summary(
     text = Text(f"-- {outcome.text}", style="bold" if outcome.status == 0 else "bold red")
     text.append(f" ({_progress(totals)})", style="not bold dim")
     lines = [text]
-    if armed.points:
+    if armed.points or armed.programs:
         rows = [_HEADER, *(row for label, point in armed.points for row in _rows(label, point))]
+        rows += [(f"{each.hits:,}", "", "", "", f"exec {label}") for label, each in armed.programs]
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         for row in rows:
             hits, seen, address, size = (
@@ -77,6 +78,9 @@ def _notes(guest: Guest, armed: ArmedPoints) -> Iterator[str]:
         yield f"the guest's kernel reported: {text}"
     if armed.waiting is not None:
         yield f"--after {armed.waiting} was never reached: nothing else was set"
+    for label, program in armed.programs:
+        if program.missed:
+            yield f"{label}: no breakpoint register was left in {program.missed:,} processes"
     for label, point in armed.points:
         if isinstance(point, FollowedWatch) and point.moves:
             yield f"{label}: it moved {point.moves:,} times with its pointers"
@@ -128,6 +132,10 @@ def record(guest: Guest, outcome: RunOutcome, totals: Totals, armed: ArmedPoints
                 "unreachable": None if point.seen else guest.why_unreachable(point),
             }
             for label, point in armed.points
+        ],
+        "programs": [
+            {"point": label, "hits": each.hits, "missed": each.missed}
+            for label, each in armed.programs
         ],
         "waiting": armed.waiting,
     }

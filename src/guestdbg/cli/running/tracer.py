@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.running import hit_output
 from guestdbg.cli.running.terminal import Terminal
-from guestdbg.debugger import STOP, Hit, Point
+from guestdbg.debugger import STOP, Hit
 from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec
 
 
@@ -62,6 +62,12 @@ class HitLog:
             self._on_failure(error)
 
 
+class Attachable(Protocol):
+    """A point, or what stands for several: it takes a handler."""
+
+    def __call__(self, handler: Callable[[Hit], Any], /) -> object: ...
+
+
 @dataclass
 class HitTracer:
     """Passes every hit to the sinks, and stops the run after `limit` hits (None: never).
@@ -73,7 +79,7 @@ class HitTracer:
     limit: int | None
     total: int = 0
 
-    def attach(self, point: Point, spec: BreakSpec | WatchSpec) -> None:
+    def attach(self, point: Attachable, spec: BreakSpec | WatchSpec) -> None:
         """Handle the hits of this point from now on."""
 
         def handler(hit: Hit) -> object:

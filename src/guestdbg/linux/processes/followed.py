@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 #: Is called with the ``task_struct`` of a process that has executed a program.
 Awaited = Callable[[int], None]
 
+#: Is called with the number of a process and the ``task_struct`` of a child that it has forked.
+#: Says whether the child is to be followed.
+AwaitedFork = Callable[[int, int], bool]
+
 #: Conditions are evaluated by the provider; for more processes than this by Python.
 _MAX_IN_CONDITION = 16
 
@@ -65,6 +69,8 @@ class ProcessFollower:
         self._hook: Breakpoint | None = None
         self._awaited: list[Awaited] = []
         self._execs: Breakpoint | None = None
+        self._awaited_forks: list[AwaitedFork] = []
+        self._forks: Breakpoint | None = None
 
     def follow(self, process: FollowedProcess) -> None:
         """Keep it up to date until ``forget``. Raises OutOfRegisters and MissingKernelData."""
@@ -137,6 +143,31 @@ class ProcessFollower:
         if not self._awaited and self._execs is not None:
             self._execs.delete()
             self._execs = None
+
+    def expect_forks(self, awaited: AwaitedFork) -> None:
+        """Have ``awaited`` called for each child that is forked. Raises as ``expect``."""
+        if self._forks is None:
+            self._forks = self._break("wake_up_new_task", "forks", self._forked)
+        self._awaited_forks.append(awaited)
+
+    def expect_no_more_forks(self, awaited: AwaitedFork) -> None:
+        """Undo ``expect_forks``."""
+        if awaited in self._awaited_forks:
+            self._awaited_forks.remove(awaited)
+        if not self._awaited_forks and self._forks is not None:
+            self._forks.delete()
+            self._forks = None
+
+    def _forked(self, hit: Hit) -> None:
+        """``wake_up_new_task(task)``: a new process, or a new thread of one."""
+        child = hit.vcpu.x[0]
+        current = self._tasks.current(hit.vcpu.vcpu)
+        if current is None or self._tasks.mm(child) in (0, self._tasks.mm(current)):
+            return
+        parent = self._tasks.tgid(current)
+        changed = [awaited(parent, child) for awaited in self._awaited_forks]
+        if any(changed):
+            self._guest.execution.tasks_changed()
 
     def _executed(self, hit: Hit) -> None:
         """``finalize_exec()``: the program is mapped, and its first instruction comes next."""

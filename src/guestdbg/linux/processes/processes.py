@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
+from collections.abc import Mapping as Mapping_
+from pathlib import Path
+from typing import get_args
 
-from guestdbg.debugger import AddressError, Cpu, Guest, InvalidLocation
+from guestdbg.debugger import (
+    AddressError,
+    Backtrace,
+    Breakpoint,
+    Cpu,
+    Guest,
+    InvalidLocation,
+)
+from guestdbg.debugger.program.debug_info import DebugInfo
+from guestdbg.debugger.program.image import Image
+from guestdbg.debugger.program.resolver import Code
+from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
+from guestdbg.debugger.unwind.unwinder import Unwinder
 from guestdbg.debugger.validation import integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm import Vcpu
@@ -13,13 +29,16 @@ from guestdbg.kvm.regs import sys_reg
 from guestdbg.kvm.table_filters import table_of
 from guestdbg.linux.errors import NoKernel, NoSuchTask
 from guestdbg.linux.memory import KernelMemory
-from guestdbg.linux.processes.files import Paths
+from guestdbg.linux.processes.executables import Executables
+from guestdbg.linux.processes.files import PageCache, Paths
 from guestdbg.linux.processes.followed import FollowedProcess, ProcessFollower
 from guestdbg.linux.processes.layout import KernelLayout
 from guestdbg.linux.processes.mappings import Mapping, mappings
 from guestdbg.linux.processes.memory import ProcessMemory
+from guestdbg.linux.processes.program import FollowFork, ProgramBreakpoint, address_in
 from guestdbg.linux.processes.restriction import ProcessRestriction
 from guestdbg.linux.processes.tasks import TaskStructs, TaskSummary
+from guestdbg.linux.state.pages import page_size, vmemmap
 from guestdbg.linux.state.view import KernelView
 
 __all__ = ["Processes"]
@@ -28,6 +47,8 @@ log = logging.getLogger(__name__)
 
 _UPPER_HALF = 55
 _MAX_COMM = 15
+_EL_MASK = 0xF
+_U64 = (1 << 64) - 1
 _TCR = sys_reg("TCR_EL1")
 #: The page sizes of TCR_EL1.TG0 (DDI 0487, D19.2); the reserved value acts as the first.
 _PAGES = (4 << 10, 64 << 10, 16 << 10, 4 << 10)
@@ -54,6 +75,8 @@ class Processes:
         self.layout = KernelLayout(lambda: view().layouts)
         self.tasks = TaskStructs(self._memory, self.layout, lambda: view().address("init_task"))
         self._follower = ProcessFollower(guest, self.tasks, self._table)
+        cache = PageCache(memory, self.layout, self._frame, guest.execution.read_phys)
+        self._executables = Executables(cache)
 
     def _table(self, mm: int) -> int:
         return table_of(self._memory.translate(self.tasks.pgd(mm)))
@@ -124,6 +147,181 @@ class Processes:
             return self._current(vcpu)
         except GuestdbgError:
             return None
+
+    # ---- programs ----------------------------------------------------------------------------
+
+    def _frame(self, page: int) -> tuple[int, int]:
+        """The guest-physical address of the page of a ``struct page``, and its size."""
+        view = self._view()
+        size = page_size(view)
+        number = (page - vmemmap(view) & _U64) // self.layout.size("page")
+        return number * size, size
+
+    @property
+    def sysroot(self) -> Path | None:
+        """A folder of the host with the guest's files, from which its programs are read.
+
+        None: they are read from the guest's page cache.
+        """
+        return self._executables.sysroot
+
+    @sysroot.setter
+    def sysroot(self, folder: str | os.PathLike[str] | None) -> None:
+        if folder is not None and not Path(folder).is_dir():
+            raise InvalidLocation(f"{folder} is no folder: sysroot is one with the guest's files")
+        self._executables.sysroot = None if folder is None else Path(folder)
+
+    def images(self, pid: int) -> list[Image]:
+        """The ELF files that a process executes code of, where it has them.
+
+        Files that cannot be read are left out. Raises as ``mappings``.
+        """
+        return self._images(self._task(pid))
+
+    def _images(self, task: int) -> list[Image]:
+        found: list[Image] = []
+        by_file: dict[int, list[Mapping]] = {}
+        for mapping in self.mappings_of(task):
+            if mapping.file:
+                by_file.setdefault(mapping.file, []).append(mapping)
+        for mapped in by_file.values():
+            if any("x" in each.permissions for each in mapped):
+                try:
+                    found.append(self._executables.image(mapped, self._page_size))
+                except GuestdbgError as error:
+                    log.info("%s", error)
+        return found
+
+    def backtrace(
+        self, pid: int, registers: Mapping_[str, int] | None = None, limit: int = DEFAULT_LIMIT
+    ) -> Backtrace:
+        """The frames of a process's program, where it has entered the kernel, or executes now.
+
+        By call frame information and frame records, with the symbols of its mappings.
+        ``registers`` (x0 to x30, sp, pc) begin it: those of ``task.registers()``, or of a vCPU at
+        EL0. None: of the vCPU that executes it at EL0. Raises NoSuchTask where that is none.
+        """
+        task = self._task(pid)
+        if registers is None:
+            registers = self._registers_at_el0(task)
+        memory = self.memory_of(task)
+        info = DebugInfo(self._images(task), memory.read)
+        values = [registers[f"x{n}"] for n in range(31)] + [registers["sp"]]
+        pc = registers["pc"]
+        unwinder = Unwinder(info.images, info.locate, memory.read)
+        return unwinder.frames(values, pc, limit, info.locate(pc))
+
+    def _registers_at_el0(self, task: int) -> dict[str, int]:
+        for cpu in self._guest.vcpus:
+            if not cpu.reg("pstate") & _EL_MASK and self.tasks.executes(cpu.vcpu, task):
+                values = {f"x{n}": cpu.x[n] for n in range(31)}
+                return values | {"sp": cpu.reg("SP_EL0"), "pc": cpu.pc}
+        raise NoSuchTask(
+            f"task {self.tasks.summary(task)} executes its program on no vCPU now: give the "
+            "registers, as linux.task(pid).registers() has them"
+        )
+
+    def break_in(
+        self, file: str, function: str, *, follow_fork: FollowFork = "parent"
+    ) -> ProgramBreakpoint:
+        """A breakpoint in every process that executes a program, now or later.
+
+        Args:
+            file: the program's path in the guest, such as ``/usr/bin/foo``.
+            function: a symbol of it, ``symbol+offset``, or an address as it is linked. The symbols
+                are read when it is executed, from ``sysroot`` or the page cache.
+            follow_fork: whether a child that it forks has the breakpoint too: ``"parent"``: not;
+                ``"child"``: instead of its parent; ``"both"``.
+
+        Raises InvalidLocation, OutOfRegisters, MissingKernelData.
+        """
+        if not file.startswith("/"):
+            raise InvalidLocation(f"{file!r} is no path in the guest: it begins with /")
+        if follow_fork not in get_args(FollowFork):
+            raise InvalidLocation(f"follow_fork is {follow_fork!r}: parent, child or both")
+        program = ProgramBreakpoint(file, function, follow_fork, self._set_in, self._program_ends)
+
+        def executed(task: int) -> None:
+            self._add_program(program, task)
+
+        program.awaited = executed
+        self._follower.expect(executed)
+        if follow_fork != "parent":
+            try:
+                program.awaited_fork = program.forks(self._followed_child)
+                self._follower.expect_forks(program.awaited_fork)
+            except BaseException:
+                self._follower.expect_no_more(executed)
+                raise
+        try:
+            running = list(self.tasks.processes())
+        except (NoKernel, AddressError):
+            running = []  # the kernel has not started
+        for leader in running:
+            if self.tasks.mm(leader):
+                executed(leader)
+        return program
+
+    def _program_ends(self, program: ProgramBreakpoint) -> None:
+        self._follower.expect_no_more(program.awaited)
+        if program.awaited_fork is not None:
+            self._follower.expect_no_more_forks(program.awaited_fork)
+
+    def _followed_child(self, task: int) -> FollowedProcess:
+        child = self._followed(task)
+        self._follower.follow(child)
+        return child
+
+    def _set_in(self, address: int, chosen: list[FollowedProcess]) -> Breakpoint:
+        """A hardware breakpoint at an address of these processes."""
+        restriction = ProcessRestriction(
+            self.tasks,
+            chosen,
+            "processes",
+            thread=None,
+            in_kernel=False,
+            on_release=lambda _: self._follower.forget(chosen),
+        )
+        point = self._guest.points.breakpoint(
+            Code(f"{address:#x}", (address,)),
+            kind="hardware",
+            when=None,
+            ignore=0,
+            name=None,
+            el="any",
+            context=None,
+            task=restriction,
+        )
+        for process in chosen:
+            self._follower.follow(process)
+        return point
+
+    def _add_program(self, program: ProgramBreakpoint, task: int) -> None:
+        """A process has executed a program: is it this one? Then set the breakpoint in it."""
+        mm = self.tasks.mm(task)
+        file = self._memory.u64(mm + self.layout.field("mm_struct", "exe_file").offset)
+        if not file:
+            return
+        paths = Paths(self._memory, self.layout, self._page_size)
+        if paths.of_file(file) != program.file:
+            return
+        everything = self.mappings_of(task)
+        mapped = [each for each in everything if each.file and each.path == program.file]
+        if not mapped:
+            return
+        try:
+            image = self._executables.image(mapped, self._page_size)
+        except GuestdbgError as error:
+            log.warning("%s: no breakpoint is set in it: %s", program.file, error)
+            return
+        address = address_in(image, program.function)
+        if address is None:
+            log.warning("%s has no %s: no breakpoint is set", program.file, program.function)
+            return
+        process = self._followed(task)
+        if program.add(address, process):
+            self._follower.follow(process)
+            self._guest.execution.tasks_changed()
 
     # ---- points ------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from guestdbg.linux.memory import is_kernel_pointer
 from guestdbg.linux.state.mounts import dentry_path
 from guestdbg.linux.state.view import KernelView, Object
 
-__all__ = ["Page", "read_page"]
+__all__ = ["Page", "page_size", "read_page", "vmemmap"]
 
 _PAGE = "page"
 _U64 = (1 << 64) - 1
@@ -85,11 +85,11 @@ def read_page(view: KernelView, physical: int) -> Page:
     """
     if view.guest.board.memory.find(physical) is None:
         raise InvalidLocation(f"the guest has no memory at the physical address {physical:#x}")
-    size = _page_size(view)
+    size = page_size(view)
     layout = view.layouts.struct(_PAGE)
     number = physical // size
     try:
-        page = view.object(layout, _vmemmap(view) + number * layout.size & _U64).fetch()
+        page = view.object(layout, vmemmap(view) + number * layout.size & _U64).fetch()
     except AddressError as error:
         raise MissingKernelData(
             f"the kernel has no struct page for {physical:#x}: it is not memory for it ({error})"
@@ -111,7 +111,8 @@ def read_page(view: KernelView, physical: int) -> Page:
     )
 
 
-def _page_size(view: KernelView) -> int:
+def page_size(view: KernelView) -> int:
+    """The size of a page of the kernel, in bytes."""
     try:
         found = int(view.vmcoreinfo.values.get("PAGESIZE", "4096"))
     except (ValueError, MissingKernelData):
@@ -119,7 +120,7 @@ def _page_size(view: KernelView) -> int:
     return found if found in (4096, 16384, 65536) else 4096
 
 
-def _vmemmap(view: KernelView) -> int:
+def vmemmap(view: KernelView) -> int:
     """The address of the struct page of the page at the physical address 0."""
     info = view.vmcoreinfo
     if "vmemmap" in info.symbols:  # since 6.14: the kernel notes its value
@@ -131,7 +132,7 @@ def _vmemmap(view: KernelView) -> int:
         )
     base = view.memory.u64(view.address("memstart_addr"))
     base -= (1 << 64) if base >> 63 else 0
-    pages = base // _page_size(view)
+    pages = base // page_size(view)
     return start - pages * view.layouts.struct(_PAGE).size & _U64
 
 
