@@ -95,10 +95,12 @@ def test_points_made_before_the_boot(kernel: object) -> None:
         point = guest.break_("virtio_ring:vring_create_virtqueue")
         init = guest.break_("virtio_mmio:init_module")
         assert not point.placed
+        assert guest.why_unreachable(point) == "the module that it is in is not loaded"
         stop = guest.run(timeout=SECONDS)
         assert stop.hit is not None
         assert stop.hit.point is init
         assert guest.locate(point.address).symbolic == "vring_create_virtqueue"
+        assert guest.why_unreachable(point) is None
 
 
 def test_a_bpf_program(bookworm: Shell) -> None:

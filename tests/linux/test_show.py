@@ -17,9 +17,12 @@ def test_what_the_kernel_did() -> None:
     found = linux()
     words = ["run", str(found.kernel), "--initrd", str(found.initrd), "--memory", "256M"]
     words += ["--bootargs", BOOTARGS, "--break", "__arm64_sys_newuname", "--count", "1"]
+    words += ["--break", "no_such_module:init_module"]
     shown = "tasks,threads,dmesg,modules,mounts,interrupts"
     result = CliRunner().invoke(main, [*words, "--show", shown, "--timeout", "180"])
     assert result.exit_code == 0, result.output
+    assert "no_such_module:init_module: nothing could reach it" in result.output
+    assert "nowhere" in result.output
     parts = dict(
         part.split("\n", 1) for part in result.output.partition("\n-- tasks")[2].split("\n-- ")
     ) | {"tasks": result.output.partition("\n-- tasks\n")[2]}

@@ -196,6 +196,8 @@ class PointMethods(ABC):
         self._check_open()
         if isinstance(point, FollowedWatch) and point.nowhere is not None:
             return point.nowhere
+        if isinstance(point, Breakpoint) and not point.placed:
+            return "the module that it is in is not loaded"
         addresses = point.addresses if isinstance(point, Breakpoint) else (point.address,)
         reasons = [absence(self.space, self.board, address) for address in addresses]
         return reasons[0] if all(reasons) else None
