@@ -50,9 +50,9 @@ class Image:
 
     Attributes:
         contents: the file's bytes.
-        if self.moves_with is not None:
-            return self
-        new = Image(self.path, self.slide, self._debug_dirs, contents=self.given)
+        given: the bytes, if they are not those of the file ``path``.
+        moves_with: the source of symbols that the file belongs to, if it moves while the guest
+            runs.
         debug: the separate file with the debug information, found by build ID or ``.gnu_debuglink``
             in ``debug_dirs`` and where GDB looks, if this file has none itself.
         frames_damage: why ``frames`` is empty, if the call frame information is damaged.
