@@ -114,10 +114,11 @@ def test_without_debug_information(tmp_path: Path) -> None:
     [
         (b"", "not an ELF file"),
         (b"MZ" + bytes(54) + b"ARM\x64" + bytes(60), "but an Image, which has no debug info"),
-        (gzip.compress(b"\x7fELF"), r"compressed \(gzip\): decompress it"),
+        (gzip.compress(b"\x7fELF", mtime=0), r"compressed \(gzip\): decompress it"),
         (b"\x7fELF" + bytes(10), "not a complete ELF file"),
         (None, "no such file"),
     ],
+    ids=["empty", "image", "compressed", "truncated", "missing"],
 )
 def test_other_files(tmp_path: Path, contents: bytes | None, message: str) -> None:
     path = tmp_path / "vmlinux"
