@@ -1,0 +1,104 @@
+"""The recipes of docs/linux-recipes.md, run as the page has them, one after the other.
+
+What they print is compared with the page by its words; numbers and addresses may differ.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import guestdbg
+from guestdbg.lab import LabError
+from guestdbg.lab.guests.linux import linux_guest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+PAGE = (Path(__file__).parents[2] / "docs" / "linux-recipes.md").read_text()
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_NUMBER = re.compile(r"\b(0x[0-9a-f]+|\d+)\b")
+
+BOOT, *SECTIONS = PAGE.split("\n## ")[1:]
+RECIPES = {section.partition("\n")[0]: _BLOCK.findall(section) for section in SECTIONS}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the guest is saved by the page's first program."""
+    pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
+    try:
+        linux_guest("sid")
+    except LabError as error:
+        pytest.skip(f"no Linux guest: {error}")
+    path = tmp_path_factory.mktemp("recipes")
+    ((_, program),) = _BLOCK.findall(BOOT)
+    printed_by_program(path, program)
+    with guestdbg.load(path / "booted", console=None) as guest:
+        release = guest.linux.release.partition("+")[0]
+    if f"({release})" not in PAGE:
+        pytest.skip(f"the page shows the output of another kernel than {release}")
+    return path
+
+
+def printed_by_command(folder: Path, arguments: list[str]) -> str:
+    """The hits and the summary of ``guestdbg``, run in the folder."""
+    done = subprocess.run(
+        [sys.executable, "-m", "guestdbg", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def printed_by_program(folder: Path, program: str) -> str:
+    """What a program prints, run in the folder."""
+    output = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(output):
+        exec(compile(program, "recipe", "exec"), {})
+    return output.getvalue()
+
+
+def lines_of(text: str) -> list[str]:
+    return [_NUMBER.sub("N", " ".join(line.split())) for line in text.splitlines() if line.strip()]
+
+
+def assert_has(lines: list[str], expected: list[str]) -> None:
+    """The lines begin with those expected, in their order; ``...`` stands for any lines."""
+    at, skip = 0, False
+    for line in expected:
+        if line == "...":
+            skip = True
+            continue
+        found = [n for n in range(at, len(lines)) if lines[n].startswith(line)]
+        assert found, (line, lines[at:])
+        assert skip or found[0] == at, (line, lines[at])
+        at, skip = found[0] + 1, False
+    assert skip or at == len(lines) or expected[-1].startswith("--"), lines[at:]
+
+
+def test_there_are_seven() -> None:
+    assert len(RECIPES) == 7
+
+
+@pytest.mark.parametrize("title", list(RECIPES))
+def test_recipe(title: str, folder: Path) -> None:
+    (kind, text), *follows = RECIPES[title]
+    if kind == "python":
+        assert len(text.splitlines()) <= 25
+        output = printed_by_program(folder, text)
+        ((_, expected),) = follows
+    else:
+        line, _, expected = text.removeprefix("$ guestdbg ").partition("\n")
+        output = printed_by_command(folder, shlex.split(line))
+    assert_has(lines_of(output), lines_of(expected))
