@@ -61,6 +61,9 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
         "qemu_gdb_conditional_per_second",
         None,
     ),
+    ("history: the suite with it, as a part of its speed without", "history_cost", None, None),
+    ("history: who wrote this last, 10^9 instructions ago", "last_write_seconds", None, None),
+    ("history: a step back in 10^9 instructions", "reverse_step_seconds", None, None),
     ("U-Boot, process start to prompt", "uboot_seconds", "qemu_uboot_seconds", None),
     (
         "Linux, process start to power-off",

@@ -78,17 +78,19 @@ def symbols(path: Path) -> dict[str, int]:
 
 
 @contextmanager
-def loaded(program: Program, rounds: int | None) -> Iterator[guestdbg.Guest]:
+def loaded(
+    program: Program, rounds: int | None, *, history: bool = False
+) -> Iterator[guestdbg.Guest]:
     """A program on guestdbg, not started; `rounds` None: the number in its ELF file."""
-    with guestdbg.load(program.path, console=None) as guest:
+    with guestdbg.load(program.path, console=None, history=history) as guest:
         if rounds is not None:
             guest.write_u64(guest.symbol("rounds").address, rounds)
         yield guest
 
 
-def on_guestdbg(program: Program, rounds: int | None = None) -> Run:
+def on_guestdbg(program: Program, rounds: int | None = None, *, history: bool = False) -> Run:
     """Run on guestdbg; only this run has the number of instructions."""
-    with loaded(program, rounds) as guest:
+    with loaded(program, rounds, history=history) as guest:
         start = time.perf_counter()
         stop = guest.run(timeout=LIMIT_SECONDS)
         seconds = time.perf_counter() - start

@@ -22,6 +22,7 @@ docs/python-api.md describes the rest. The packages, lowest first::
     semihosting  what a guest asks of its debugger: console, files, exit
     debugger  breakpoints, watchpoints, steps, hits, symbols
     linux     a Linux guest: its kernel's symbols, and where the kernel is
+    history   the past of a guest: going back, and asking who did what
     lab       a real arm64 KVM on any machine
     check     the conformance suite, and random programs on two KVMs
     gdb       a server for GDB and LLDB
@@ -96,7 +97,7 @@ _HOMES = dict.fromkeys(__all__, "guestdbg.debugger") | {
     "Semihosting": "guestdbg.semihosting",
 }
 #: After `import guestdbg`, ``guestdbg.debugger.OutOfRegisters`` works without another import.
-_MODULES = ("arm64", "debugger", "errors", "gdb", "kvm", "linux", "machine")
+_MODULES = ("arm64", "debugger", "errors", "gdb", "history", "kvm", "linux", "machine")
 
 
 def __getattr__(name: str) -> Any:

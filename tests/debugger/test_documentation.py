@@ -23,6 +23,7 @@ PAGES = [
         "semihosting",
         "virtio",
         "boards",
+        "time-travel",
     )
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

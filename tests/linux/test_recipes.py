@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -29,9 +30,19 @@ BOOT, *SECTIONS = PAGE.split("\n## ")[1:]
 RECIPES = {section.partition("\n")[0]: _BLOCK.findall(section) for section in SECTIONS}
 
 
+class Booted(NamedTuple):
+    """Where the page's first program has saved the guest, and whether the page shows its kernel.
+
+    Debian's newest kernel is another one from time to time: its functions may have other names.
+    """
+
+    folder: Path
+    is_shown: bool
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the guest is saved by the page's first program."""
+def booted(tmp_path_factory: pytest.TempPathFactory) -> Booted:
+    """The guest of the recipes."""
     pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
     try:
         linux_guest("sid")
@@ -42,9 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     printed_by_program(path, program)
     with guestdbg.load(path / "booted", console=None) as guest:
         release = guest.linux.release.partition("+")[0]
-    if f"({release})" not in PAGE:
-        pytest.skip(f"the page shows the output of another kernel than {release}")
-    return path
+    return Booted(path, f"({release})" in PAGE)
 
 
 def printed_by_command(folder: Path, arguments: list[str]) -> str:
@@ -92,13 +101,16 @@ def test_there_are_seven() -> None:
 
 
 @pytest.mark.parametrize("title", list(RECIPES))
-def test_recipe(title: str, folder: Path) -> None:
+def test_recipe(title: str, booted: Booted) -> None:
     (kind, text), *follows = RECIPES[title]
     if kind == "python":
         assert len(text.splitlines()) <= 25
-        output = printed_by_program(folder, text)
+        output = printed_by_program(booted.folder, text)
         ((_, expected),) = follows
     else:
         line, _, expected = text.removeprefix("$ guestdbg ").partition("\n")
-        output = printed_by_command(folder, shlex.split(line))
-    assert_has(lines_of(output), lines_of(expected))
+        output = printed_by_command(booted.folder, shlex.split(line))
+    if booted.is_shown:
+        assert_has(lines_of(output), lines_of(expected))
+    else:
+        assert len(lines_of(output)) > 1

@@ -17,7 +17,9 @@ DOCS = ROOT / "docs"
 #: What a reader is shown: the pages, and the documents at the root and beside the examples.
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md")), ROOT / "examples" / "README.md"]
 #: Their `__all__` is public, and documented on the site.
-PUBLIC = ["debugger", "linux", "kvm", "machine", "gdb", "check", "lab", "workers"]
+PUBLIC = [
+    *("debugger", "linux", "history", "kvm", "machine", "gdb", "check", "lab", "workers"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ def skeleton(directory: Path) -> None:
         ("debugger/hardware", "guestdbg.debugger.breakpoints"),
         ("debugger/breakpoints/point", "guestdbg.debugger.target"),
         ("debugger/vcpu/driver", "guestdbg.debugger.guest"),
-        ("debugger/execution", "guestdbg.debugger.snapshot"),
+        ("debugger/execution", "guestdbg.debugger.point_methods"),
     ],
 )
 def test_a_wrong_import_is_noticed(tmp_path: Path, module: str, imported: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import click
 
 from guestdbg.cli.output_file import Existing, OutputFile
-from guestdbg.cli.running import diagnosis, keyboard, linux_state, panic
+from guestdbg.cli.running import diagnosis, keyboard, last_writes, linux_state, panic
 from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.load_options import guest_options
 from guestdbg.cli.running.messages import show_messages
@@ -41,6 +41,7 @@ Examples:
       --watch "queue.tail if function != 'queue_push'" --count 1 --backtrace
   guestdbg run examples/queue.elf --watch queue.tail:rw --trace-only \\
       --log q.jsonl
+  guestdbg run examples/queue.elf --last-write queue.tail
   guestdbg run u-boot.bin --kind firmware --answer "Hit any key" " " \\
       --answer "=> " "version\\n" --until "=> " --timeout 60
 
@@ -138,6 +139,13 @@ panicked (--on-panic); 124 a limit was reached; 130 Ctrl-C, or Ctrl-] with
     is_flag=True,
     help="Only JSON lines, to --log or stdout: no hit lines, no console, no progress.",
 )
+@click.option(
+    "--last-write",
+    "last_write",
+    metavar="WHAT",
+    multiple=True,
+    help="At the end, show the last write to this memory; means --history. Repeatable.",
+)
 @click.option("--timeout", metavar="S", type=Seconds(0, min_open=True), help="End after S seconds.")
 @click.option(
     "--max-instructions",
@@ -181,6 +189,7 @@ def run(
     log_append: bool,
     log_overwrite: bool,
     trace_only: bool,
+    last_write: tuple[str, ...],
     timeout: float | None,
     max_instructions: int | None,
     until: bytes | None,
@@ -209,7 +218,9 @@ def run(
             if finder is not None and until is not None and finder.feed(data) and guest_run:
                 guest_run.text_seen(until.decode(errors="replace"))
 
+        options["history"] = options["history"] or bool(last_write)
         machine = stack.enter_context(load(guest, console=console, **options))
+        last_writes.check(machine, last_write)
         sinks: list[HitSink] = [] if trace_only else [HitLines(terminal, backtrace=frames)]
         tracer = HitTracer(sinks, count)
         guest_run = GuestRun(
@@ -265,8 +276,11 @@ def run(
         elif failure is None and outcome.reason not in ("exit", "count", "output"):
             terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
         terminal.line(*linux_state.lines(machine, shown or ()))
+        status = outcome.status or last_writes.show(
+            terminal, machine, last_write, limit=frames, log=log.write if log else None
+        )
         incomplete = terminal.console_failure is not None or (log is not None and log.failed)
-        ctx.exit(outcome.status or int(incomplete))
+        ctx.exit(status or int(incomplete))
 
 
 def _existing(path: Path | None, append: bool, overwrite: bool) -> Existing:

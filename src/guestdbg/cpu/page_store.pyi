@@ -27,6 +27,7 @@ class Pages:
     @property
     def length(self) -> int: ...  # of the buffer, in pages
     def owned(self) -> int: ...  # pages that no other snapshot shares
+    def count_beside(self, other: Pages) -> int: ...  # pages that ``other`` does not share
     def unlike(self, other: Pages) -> list[tuple[int, int]]: ...  # pages that are not shared
     def differing_in(
         self, buffer: Any, runs: Sequence[tuple[int, int]]

@@ -185,6 +185,17 @@ cdef class Pages:
             own += self.kept[k].page.users == 1
         return own
 
+    def count_beside(self, Pages other not None):
+        """How many of them `other`, of the same buffer, does not share."""
+        cdef uint64_t k, n = 0, own = 0
+        if self.length != other.length:
+            raise ValueError(f"{other.length} pages: there are {self.length}")
+        for k in range(self.count):
+            while n < other.count and other.kept[n].number < self.kept[k].number:
+                n += 1
+            own += not (n < other.count and other.kept[n].page == self.kept[k].page)
+        return own
+
     def unlike(self, Pages other not None):
         """[(first page, pages)] that may differ between the two: they are not shared."""
         cdef uint64_t k = 0, n = 0

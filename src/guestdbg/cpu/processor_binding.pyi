@@ -34,6 +34,7 @@ class Processor:
 
         Without them it is an Armv8.0-A processor with CRC32.
         """
+    keeps_monitor: bool  # over debug exceptions that EL2 takes
     pc: int
     sp_el0: int
     sp_el1: int

@@ -39,6 +39,11 @@ cdef int set_tables(TableFilter* f, object tables) except -1:
     return 1
 
 
+cdef inline bint stopped_by_debug(const Cpu* c) noexcept:
+    """The last run ended with a hit, or with a debug exception (ESR_EL2.EC 0x30 to 0x3C)."""
+    return c.exit == EXIT_HIT or (c.exit == EXIT_EL2 and 0x30 <= (c.esr_el2 >> 26 & 0x3F) <= 0x3C)
+
+
 # no_gc_clear: when a cycle is collected, __dealloc__ still needs the memory, to leave its list.
 @cython.no_gc_clear
 cdef class Processor:
@@ -46,6 +51,7 @@ cdef class Processor:
     cdef Cpu* c
     cdef readonly PhysicalMemory memory
     cdef readonly HitPrograms programs
+    cdef public bint keeps_monitor    # over debug exceptions that EL2 takes
 
     def __cinit__(self, PhysicalMemory memory not None, *, uint64_t mpidr=0x80000000, int breakpoints=6,
                   int watchpoints=4, int context_aware=2, dict identification=None, str clock="virtual"):
@@ -523,14 +529,16 @@ cdef class Processor:
         limit: the value of `instructions` at which to stop. Returns EXIT_*. Like the exception return
         into the guest, it clears the exclusive monitor, and the tag of the PC where translation ignores
         tags. After EXIT_LIMIT and EXIT_KICK it continues as if it had not stopped: no exception was
-        taken to EL2, and the guest must not see where its execution was interrupted.
+        taken to EL2, and the guest must not see where its execution was interrupted. With keeps_monitor
+        it is the same after EXIT_HIT, and after a debug exception that EL2 has taken.
         """
         cdef Cpu* c = self.c
         cdef uint64_t host
         c.pc = branch_address(c, c.pc)
         c.limit = ~<uint64_t>0 if limit is None else limit
         if c.exit != EXIT_LIMIT and c.exit != EXIT_KICK:
-            c.ex_open = 0          # as the exception return into the guest does
+            if not (self.keeps_monitor and stopped_by_debug(c)):
+                c.ex_open = 0      # as the exception return into the guest does
             c.did_step = False
         c.exit = EXIT_NONE
         with nogil:

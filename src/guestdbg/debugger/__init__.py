@@ -14,7 +14,6 @@ breakpoints    watches, breakpoints, conditions, hits
 target         what the debugger of one guest works on
 vcpu           one vCPU: from a debug exit to the handlers
 execution      letting the vCPUs run: turns, limits, steps
-snapshot       snapshots of a guest under the debugger
 point_methods  making watches, recordings and breakpoints
 origin         how a guest was made
 guest          ``Guest``, which brings all of this together
@@ -51,6 +50,7 @@ from guestdbg.debugger.errors import (
     Unsupported,
     VariableUnavailable,
 )
+from guestdbg.debugger.execution.snapshot import GuestSnapshot
 from guestdbg.debugger.guest import Guest
 from guestdbg.debugger.guest_file import Manifest, SavedDrive, SavedGuest, SavedImage
 from guestdbg.debugger.load import load
@@ -58,7 +58,6 @@ from guestdbg.debugger.messages import GuestMessages, UnimplementedInstruction
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.program.symbol_table import Symbol
-from guestdbg.debugger.snapshot import GuestSnapshot
 from guestdbg.debugger.unwind.backtrace import Backtrace, Frame
 from guestdbg.debugger.vcpu.diagnosis import Diagnosis
 from guestdbg.debugger.vcpu.registers import Cpu

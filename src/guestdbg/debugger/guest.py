@@ -24,6 +24,7 @@ from guestdbg.debugger.errors import (
 from guestdbg.debugger.execution.facade import Execution
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import ResumeAction, Scheduler
+from guestdbg.debugger.execution.snapshot import GuestSnapshot, Snapshots
 from guestdbg.debugger.execution.step_commands import StepCommands
 from guestdbg.debugger.memory.address_space import AddressSpace, virtual
 from guestdbg.debugger.memory.integer_access import IntegerAccess
@@ -36,7 +37,6 @@ from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.resolver import Data, Where
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.program.symbol_table import Symbol
-from guestdbg.debugger.snapshot import GuestSnapshot, Snapshots
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
 from guestdbg.debugger.vcpu.diagnosis import Diagnosis, diagnose
@@ -130,7 +130,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
         self._steps = StepCommands(scheduler, arm, self._info)
         self._guard = ResumeGuard(target, scheduler, self.points.software)
         self._snapshots = Snapshots(target, scheduler, self._guard)
-        self.execution = Execution(target, scheduler, self._guard, self.points)
+        self.execution = Execution(target, scheduler, self._guard, self.points, self._snapshots)
         self.vcpus: tuple[Cpu, ...] = tuple(vcpu.cpu for vcpu in scheduler.vcpus)
         board.bus.on_access = self.execution.device_accessed
         board.before_dma = self.execution.device_will_write
@@ -156,6 +156,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
         self._linux: Any = None
         if linux_image is not None:
             self._linux = import_module("guestdbg.linux").attach(self, *linux_image)
+        self._history: Any = None
         if on_panic not in get_args(OnPanic):
             raise InvalidLocation(f"on_panic is {on_panic!r}: it must be 'stop' or 'continue'")
         self._stop_at_panic = on_panic == "stop"
@@ -231,6 +232,38 @@ class Guest(PointMethods, IntegerAccess, Closing):
     def has_linux(self) -> bool:
         """Whether ``linux`` is known already, so that no memory is searched for it."""
         return self._linux is not None
+
+    @property
+    def has_history(self) -> bool:
+        """Whether the guest's run is recorded: ``history.on``."""
+        return self._history is not None and bool(self._history.on)
+
+    @property
+    def history(self) -> Any:
+        """The guest's past, a ``guestdbg.history.History``: going back, and asking who did what.
+
+        It has one from ``guest.history.start()`` on; ``load(..., history=True)`` calls that.
+        """
+        if self._history is None:
+            self._check_open()
+            # history is a layer above this one: it is imported only for a guest that has one.
+            self._history = import_module("guestdbg.history").History(self)
+        return self._history
+
+    def goto(self, where: Any) -> Any:
+        """Put the guest to a time of its history: see ``guestdbg.history.History.goto``."""
+        return self.history.goto(where)
+
+    def reverse_step(self, n: int = 1) -> Any:
+        """Go ``n`` instructions back: see ``guestdbg.history.History.reverse_step``."""
+        if integer("n", n) < 1:
+            raise InvalidLocation(f"{n} steps: 1 is the least")
+        return self.history.reverse_step(n)
+
+    def reverse_run(self) -> Stop:
+        """Go back to the last hit of a point: see ``guestdbg.history.History.reverse_run``."""
+        stop: Stop = self.history.reverse_run()
+        return stop
 
     def locate(self, address: int) -> Location:
         """What is known of an address: function (or variable), offset, file and line."""
@@ -444,6 +477,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
         self._check_open()
         self._guard.check_stopped("only a stopped guest can be restored")
         self._snapshots.restore(snapshot)
+        if self._history is not None:
+            self._history.restart("it was restored to a snapshot")
 
     def save(self, path: str | os.PathLike[str], snapshot: GuestSnapshot | None = None) -> str:
         """Write the guest as it is, or a snapshot of it, to a file for ``guestdbg.load``.
@@ -480,6 +515,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
         """
         self._check_open()
         self._guard.check_stopped("only a stopped guest can be reset")
+        self._target.will_write()
         if self._reload is None:
             raise Unsupported("this guest was not loaded from a file that could be loaded again")
         with self.points.software.out_of_memory():
@@ -489,6 +525,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
             for vcpu in self._scheduler.vcpus:
                 vcpu.reset()
             self._scheduler.select(0)
+            self._scheduler.turn_ends = [None] * len(self.vcpus)
         self._info.refresh_sources(reloaded=True)
         if self._target.semihosting is not None:
             self._target.semihosting.reset()

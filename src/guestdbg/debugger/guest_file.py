@@ -35,10 +35,10 @@ from guestdbg.container import (
 from guestdbg.container.pages import PAGE, SECTION_BYTES, Slice
 from guestdbg.container.values import decode, encode, record_types
 from guestdbg.debugger.errors import BadImage, BadSnapshot, Unsupported
+from guestdbg.debugger.execution.snapshot import GuestSnapshot
 from guestdbg.debugger.guest import Guest, OnPanic
 from guestdbg.debugger.origin import Origin
 from guestdbg.debugger.program.image import Image
-from guestdbg.debugger.snapshot import GuestSnapshot
 from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import KvmError, SupportsOptions, open_kvm
@@ -158,7 +158,9 @@ _Pair = tuple[int, int]
 _Resume = tuple[int | None, int | None, set[_Pair], _Pair | None, bool]
 #: Of the Stop with which the guest ended: reason, the vCPU's id, PC, detail, status.
 _Ended = tuple[Literal["exit", "panic", "error"], int, int, str, int]
-_Debugger = tuple[list[_Resume], int, _Ended | None, dict[int, bytes]]
+#: Of the debugger: what each vCPU had to remember, the current one, how the guest ended, where the
+#: turns end that a stop has broken off, and the instructions under BRKs.
+_Debugger = tuple[list[_Resume], int, _Ended | None, list[int | None], dict[int, bytes]]
 
 
 # ---- writing ---------------------------------------------------------------------------------
@@ -270,6 +272,7 @@ def _debugger_state(snapshot: GuestSnapshot) -> bytes:
             None
             if ended is None
             else (ended.reason, ended.cpu.id, ended.pc, ended.detail, ended.status),
+            list(snapshot.turn_ends),
             snapshot.under_breakpoints,
         )
     )
@@ -478,9 +481,9 @@ class SavedGuest(Closing):
             raise
 
     def _guest_snapshot(self, guest: Guest, board: Any) -> GuestSnapshot:
-        resume, current, ended, under = self._debugger
+        resume, current, ended, turn_ends, under = self._debugger
         vcpus = len(guest.vcpus)
-        if len(resume) != vcpus or not 0 <= current < vcpus:
+        if len(resume) != vcpus or len(turn_ends) != vcpus or not 0 <= current < vcpus:
             raise ValueError(f"the debugger's state is not of {vcpus} vCPUs")
         stop = None
         if ended is not None:
@@ -504,6 +507,7 @@ class SavedGuest(Closing):
             ),
             current,
             stop,
+            tuple(turn_ends),
             {at: data for at, data in under.items() if len(data) == 4},
         )
 

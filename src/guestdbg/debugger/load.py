@@ -76,6 +76,7 @@ def load(
     on_panic: OnPanic = "stop",
     overwatch: int = 0,
     semihosting: bool | Semihosting = False,
+    history: bool | str | int = False,
     **options: Any,
 ) -> Guest:
     """Load a guest on a new board, ready to run.
@@ -124,6 +125,8 @@ def load(
             registers.
         semihosting: provide semihosting (HLT #0xF000): True, or a ``guestdbg.Semihosting`` with
             its options.
+        history: record the run, so that the guest can go back: ``guest.history``. True, or what the
+            snapshots may take of the host's memory (``"512M"``, or bytes); True: a quarter of it.
         options: of the provider (``guestdbg.kvm.open_kvm``), such as ``cpu="armv8.2"``, the
             processor of the software provider.
 
@@ -133,6 +136,7 @@ def load(
         MachineError: no such board. BadImage: the file's symbols are damaged.
         guestdbg.linux.BadVmlinux: ``vmlinux`` is none, or that of another build than the kernel.
         KvmError: the provider is not available.
+        HistoryError: the guest cannot have a history, or not in so little memory.
         ArchitectureError: ``cpu`` is no processor; a ValueError.
     """
     arguments = dict(locals())
@@ -237,6 +241,8 @@ def load(
                     "guest starts a kernel: guest.linux.use_vmlinux(file), once that runs"
                 )
             guest.linux.use_vmlinux(vmlinux)
+        if history is not False:
+            guest.history.start(None if history is True else history)
         return guest
     except BaseException:
         if board is not None:

@@ -19,7 +19,7 @@ from guestdbg.kvm.constants import (
     KVM_MP_STATE_STOPPED,
 )
 from guestdbg.kvm.regs import sys_reg
-from guestdbg.machine import Board
+from guestdbg.machine import Board, Time
 from guestdbg.semihosting import SemihostingCalls
 
 __all__ = ["PLAIN", "Target"]
@@ -51,6 +51,7 @@ class Target:
             provider exits at HLT.
         name_task: gives the task of a Linux guest that a vCPU executes; None: that is not known.
         loaded_at: when the guest was loaded, by time.monotonic_ns().
+        keeps_time: whether the guest has a history, so that stops have their time.
         heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit; 0: not known.
         step_into_interrupts: a step ends in the handler of an interrupt that is taken instead of
             the instruction; otherwise that handler runs first.
@@ -77,7 +78,17 @@ class Target:
         self.vector_catch: VectorCatch | None = None
         self.name_task: Callable[[Vcpu], Any] | None = None
         self.loaded_at = time.monotonic_ns()
+        self.keeps_time = False
         self.heap: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def time(self, pc: int) -> Time | None:
+        """Now, where the current vCPU is at ``pc``; None: the guest has no history."""
+        return Time(self.board.position, pc) if self.keeps_time else None
+
+    def will_write(self) -> None:
+        """The user of the debugger is about to write a register or memory."""
+        if self.memory.before_write is not None:
+            self.memory.before_write()
 
     def apply_limits(self) -> None:
         """Set ``limits`` at the provider, where a single step may have lifted them."""

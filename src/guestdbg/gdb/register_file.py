@@ -218,7 +218,7 @@ class RegisterFile:
         if register.reg_id is None:
             raise PacketError(f"{register.name} follows from TCR_EL1: it cannot be written")
         try:
-            context.vcpu.set_one_reg(register.reg_id, value)
+            context.set_register(register.reg_id, value)
         except KvmError as error:
             raise PacketError(f"{register.name}: {error}", error.errno or errno.EIO) from error
 

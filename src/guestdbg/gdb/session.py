@@ -23,10 +23,11 @@ __all__ = ["Session"]
 
 log = logging.getLogger(__name__)
 
-# Packets that begin with one of these letters are named by a word, all others by the letter alone.
+# Packets that begin with one of these letters are named by a word, all others by the letter alone:
+# also bs and bc.
 # LLDB writes the word qRegisterInfo and a number without anything between them.
-_WORD = re.compile(rb"qRegisterInfo|[qQvj][A-Za-z0-9_-]*\??")
-_WORD_LETTERS = frozenset(b"qQvj")
+_WORD = re.compile(rb"qRegisterInfo|b[cs]?|[qQvj][A-Za-z0-9_-]*\??")
+_WORD_LETTERS = frozenset(b"bqQvj")
 # What a client may still send after it has detached from the guest and kept the connection.
 _WITHOUT_GUEST = frozenset(
     b"qSupported QStartNoAckMode ! vMustReplyEmpty qSymbol ? vAttach vRun R k QNonStop vStopped "

@@ -21,7 +21,7 @@ from guestdbg.gdb.file_io_request import FileIoRequest
 from guestdbg.gdb.packet_channel import PacketChannel
 from guestdbg.gdb.register_file import RegisterFile
 from guestdbg.gdb.step_flags import StepFlags
-from guestdbg.gdb.stop_reply import NO_SIGNAL, SIGINT, StopEvent, stop_event
+from guestdbg.gdb.stop_reply import NO_SIGNAL, SIGINT, SIGTRAP, StopEvent, stop_event
 from guestdbg.gdb.task_threads import TaskThread, TaskThreads
 from guestdbg.gdb.thread_states import ThreadStates
 
@@ -63,6 +63,7 @@ class SessionState(PacketChannel):
         open_files: the contents of the files that the client has open (vFile), by descriptor.
         features: the features that the client named in qSupported, such as ``"swbreak+"``.
         multiprocess: the client knows the multiprocess extension.
+        end_reported: the client knows that the history ends, where the guest has powered off.
         extended: the client has selected extended mode (``!``, `target extended-remote`).
         forward_console: the guest's console output is shown to the client's user as well.
         last_hit: the last stop at a breakpoint or watchpoint.
@@ -104,6 +105,7 @@ class SessionState(PacketChannel):
         self.features: frozenset[str] = frozenset()
         self.multiprocess = False
         self.extended = False
+        self.end_reported = False
         self.forward_console = False
         self.last_hit: Stop | None = None
         self.detached = False
@@ -253,6 +255,13 @@ class SessionState(PacketChannel):
         return reply + b";process:%x" % thread_id.PROCESS if self.multiprocess else reply
 
     def _handle_exit(self, stop: Stop) -> None:
+        if self.guest.has_history and not self.end_reported and not self.detached:
+            # The client could not go back from a process that has exited.
+            self.end_reported = True
+            text = f"guestdbg: {stop.detail}, the end of the history: go back, or continue to exit"
+            self.notify_user(f"{text}\n".encode())
+            self._report(StopEvent(self.execution.current, SIGTRAP, b"replaylog:end;", stop))
+            return
         self.threads.none_runs()
         self.exit_reply = self.process_reply(b"W%02x" % stop.status)
         self.exit_stop = stop

@@ -446,6 +446,23 @@ class SupportsDirtyPages(Protocol):
         """
 
 
+@runtime_checkable
+class SupportsRepeatedRuns(Protocol):
+    """A machine that does the same again, from a snapshot and with the same inputs.
+
+    Attributes:
+        stops_are_invisible: an exit that userspace's debugging has caused does not clear the
+            exclusive monitor, as the exception return of real hardware does when the vCPU goes on:
+            a guest runs the same whether it is stopped or not. False at the start.
+    """
+
+    stops_are_invisible: bool
+
+    @property
+    def runs_repeat(self) -> bool:
+        """Whether it does now: not while its time is the host's."""
+
+
 class Snapshot(ABC):
     """The state of a machine at one time: vCPUs, memory, pending work. See ``SupportsSnapshots``.
 
@@ -467,6 +484,10 @@ class Snapshot(ABC):
     @abstractmethod
     def own_memory_size(self) -> int:
         """Bytes of these that no other snapshot holds too."""
+
+    @abstractmethod
+    def memory_size_beside(self, other: Snapshot | None) -> int:
+        """Bytes of these that ``other`` does not hold too; None: all."""
 
 
 @runtime_checkable

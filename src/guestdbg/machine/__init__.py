@@ -55,7 +55,7 @@ from guestdbg.machine.inputs import Input, InputLog, InputPort, Inputs
 from guestdbg.machine.interrupts import GicVersion, InterruptController
 from guestdbg.machine.loading.loader import FileKind, Kind, Loaded, Segment, load
 from guestdbg.machine.memory import PhysicalMemory, Region
-from guestdbg.machine.position import Position
+from guestdbg.machine.position import Position, Time
 from guestdbg.machine.sizes import format_size, parse_size
 from guestdbg.machine.usernet import Forward, NetSpec, NetworkError, parse_net
 from guestdbg.machine.virtio import DriveError, DriveSpec, VirtioMmio, parse_drive
@@ -104,6 +104,7 @@ __all__ = [
     "RtcStart",
     "Segment",
     "StubDevice",
+    "Time",
     "TruncatedError",
     "UnknownFormatError",
     "UnreadableError",

@@ -188,8 +188,11 @@ class Board(Closing):
         gic: the interrupt controller, or None.
         inputs: the way in for everything that comes from outside.
         clock: the board's time of day.
+        semihosting: where the results of semihosting calls come in, which a debugger performs.
         rtc, gpio, fw_cfg: the PL031, the PL061 with the power button, and fw_cfg.
         virtio: the virtio devices, each at a transport of its own.
+        on_turn: called with the position at which a turn ends, when the next one begins; None:
+            nobody is.
         before_dma, on_dma: called with (device, address, length) before and after a device writes
             guest memory.
 
@@ -241,6 +244,7 @@ class Board(Closing):
         self.ram = Region("RAM", RAM_BASE, memory_size, buffer=ram_buffer)
         self.memory.add(self.ram)
         self.on_dma: OnDeviceDma | None = None
+        self.on_turn: Callable[[Position], object] | None = None
         self.vm: Vm = kvm.create_vm()
         try:
             self.vm.set_user_memory_region(_RAM_SLOT, RAM_BASE, self.ram.buffer)
@@ -282,6 +286,7 @@ class Board(Closing):
         self._rtc_port = self.inputs.connect("rtc", lambda data: self.rtc.poll())
         self.clock = BoardClock(rtc, lambda: self._turn_vcpu, self._rtc_port)
         self.rtc = Pl031(self.clock, set_level=self.interrupt(RTC_SPI))
+        self.semihosting = self.inputs.connect("semihosting", lambda data: None)
         self._power_port = self.inputs.connect("power", lambda data: self.gpio.press())
         self.gpio = Pl061(set_level=self.interrupt(GPIO_SPI))
         self.fw_cfg = FwCfg(self.memory, ram_size=self.memory_size, vcpus=len(self.vcpus))
@@ -425,6 +430,11 @@ class Board(Closing):
         vcpu = self._turn_vcpu
         return Position(self._turn, vcpu.id, getattr(vcpu, "instructions", 0))
 
+    @property
+    def turn(self) -> int:
+        """The number of the turn, as in ``position``."""
+        return self._turn
+
     def _typed(self, data: bytes) -> None:
         """Typed bytes are delivered."""
         self.console.receive(data)
@@ -456,6 +466,8 @@ class Board(Closing):
             ReplayError: inputs are replayed, and the run is not the recorded one.
         """
         if vcpu is not self._turn_vcpu:
+            if self.on_turn is not None:
+                self.on_turn(self.position)
             self._turn_vcpu = vcpu
             self._turn += 1
         inputs = self.inputs

@@ -68,6 +68,10 @@ class InputLog:
         while self._inputs and self._inputs[-1].position > position:
             self._inputs.pop()
 
+    def truncate_to(self, count: int) -> None:
+        """Remove all inputs but the first ``count``."""
+        del self._inputs[count:]
+
     def since(self, position: Position) -> InputLog:
         """The inputs at ``position`` and after it, as a new log."""
         return InputLog(item for item in self._inputs if item.position >= position)
@@ -131,6 +135,7 @@ class Inputs:
         self._lock = threading.Lock()
         self._size = 0
         self._replay: deque[Input] | None = None
+        self._to_the_end = False
         self._thread: int | None = None
 
     def connect(self, name: str, deliver: Callable[[bytes], object]) -> InputPort:
@@ -163,6 +168,10 @@ class Inputs:
         if self._replay is None:
             data = take()
         else:
+            if not self._replay:
+                raise ReplayError(
+                    f"this run is not the recorded one: {port.name} is read at {here}"
+                )
             recorded = self._replay[0]
             if (recorded.position, recorded.port, recorded.sampled) != (here, port.name, True):
                 raise ReplayError(_differs(recorded, f"{port.name} is read at {here}"))
@@ -203,11 +212,12 @@ class Inputs:
 
     # ---- replay ------------------------------------------------------------------------------
 
-    def replay(self, inputs: Iterable[Input]) -> None:
+    def replay(self, inputs: Iterable[Input], *, to_the_end: bool = False) -> None:
         """Give these inputs again, at their positions, in place of what comes from outside.
 
         The board must be where they begin: loaded in the same way, or restored from a snapshot.
-        What is posted meanwhile is dropped. After the last one, inputs come from outside again.
+        What is posted meanwhile is dropped. After the last one, inputs come from outside again;
+        ``to_the_end``: only after ``stop_replay``.
 
         Raises:
             ReplayError: one is before the present position, they are not in order, or one is for a
@@ -225,12 +235,29 @@ class Inputs:
             last = item.position
         with self._lock:
             self._forget()
-            self._replay = recorded or None
+            self._replay = recorded if recorded or to_the_end else None
+            self._to_the_end = to_the_end
 
     def stop_replay(self) -> None:
         """Drop the inputs that were not given again yet: they come from outside again."""
         with self._lock:
             self._replay = None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether inputs are recorded, or given again."""
+        return self.listener is not None or self._replay is not None
+
+    def has_sample(self, port: InputPort) -> bool:
+        """Whether the next input of the replay is what ``port`` sampled here."""
+        if not self._replay:
+            return False
+        recorded = self._replay[0]
+        return (recorded.position, recorded.port, recorded.sampled) == (
+            self._position(),
+            port.name,
+            True,
+        )
 
     @property
     def replaying(self) -> bool:
@@ -250,7 +277,7 @@ class Inputs:
         Raises:
             ReplayError: the board is past it.
         """
-        if self._replay is None:
+        if not self._replay:
             return False
         here = self._position()
         recorded = self._replay[0]
@@ -265,7 +292,7 @@ class Inputs:
     def _taken(self) -> None:
         assert self._replay is not None
         self._replay.popleft()
-        if not self._replay:
+        if not self._replay and not self._to_the_end:
             self._replay = None
 
     def _pass_on(self, input_: Input) -> None:

@@ -150,6 +150,16 @@ _OPTIONS = (
     click.option(
         "--semihosting-args", metavar="TEXT", default="", help="The guest's own command line."
     ),
+    click.option(
+        "--history",
+        is_flag=True,
+        help="Record the run, so that its past can be asked about (software KVM only).",
+    ),
+    click.option(
+        "--history-memory",
+        metavar="SIZE",
+        help="What history may take of the host's memory; means --history. [default: a quarter]",
+    ),
 )
 
 
@@ -212,9 +222,19 @@ def _with_board(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def _with_history(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Make one argument, ``history``, of those options."""
+
+    @wraps(command)
+    def wrapper(*args: Any, history: bool, history_memory: str | None, **options: Any) -> Any:
+        return command(*args, history=history_memory or history, **options)
+
+    return wrapper
+
+
 def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, which passes them on to ``load``."""
-    command = _with_semihosting(_with_provider(_with_board(command)))
+    command = _with_semihosting(_with_provider(_with_board(_with_history(command))))
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

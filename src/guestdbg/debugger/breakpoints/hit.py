@@ -11,6 +11,7 @@ from guestdbg.debugger.program.float_format import FloatFormat
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace, check_limit
 from guestdbg.kvm import ExitDebug, Vcpu
+from guestdbg.machine import Time
 
 if TYPE_CHECKING:
     # The types of two public attributes, by their public names: a handler gets the guest and the
@@ -91,6 +92,8 @@ class Hit:
             ``vcpu`` are those of the vCPU whose turn it was: the driver that notified the device,
             or what an input from outside came in between. None: a vCPU made the access.
         count: the point's ``hits`` with this one.
+        time: when the guest was stopped for it, for ``guest.goto``. None: the guest has no history,
+            or was not stopped.
 
     A hit can be kept: everything in it stays valid, except ``backtrace`` and the registers of
     ``vcpu``, which are read from the guest when they are asked for.
@@ -102,6 +105,7 @@ class Hit:
     new_reason: str | None = None
     device: str | None = None
     count = 0
+    time: Time | None = None
     _resume_count = 0
     _location: Location | None = None
     _backtrace: Backtrace | None = None

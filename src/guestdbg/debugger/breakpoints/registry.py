@@ -356,6 +356,12 @@ class PointRegistry:
             except GuestdbgError as error:
                 log.warning("%s has moved by %#x, and stays disabled: %s", point, distance, error)
 
+    def report_before(self, watch: Watch, *, before: bool) -> None:
+        """Have a watch report accesses before they are made, or after that."""
+        watch.before = before
+        self._remembered.clear()
+        self._rearm()
+
     def _changed(self, point: Point, what: str) -> None:
         if what == "given another condition":
             self._check(point)

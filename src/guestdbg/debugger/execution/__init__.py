@@ -3,6 +3,7 @@
 scheduler           turns of the vCPUs, time and instruction limits, interruption
 keyboard_interrupt  Ctrl-C while a guest runs
 step_commands       steps by instruction, call, function and source line
+snapshot            snapshots of a guest under the debugger
 resume_guard        one run or step at a time, until the guest has powered off
 facade              ``guest.execution``: what the layers above may use of all this
 """

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.breakpoints.hit import TaskName
-from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Predicate
+from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Point, Predicate, Watch
 from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
-from guestdbg.debugger.execution.scheduler import Scheduler
+from guestdbg.debugger.execution.scheduler import Checkpoints, RecordedTurns, Scheduler
+from guestdbg.debugger.execution.snapshot import GuestSnapshot, Snapshots
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.program_source import ProgramSource
 from guestdbg.debugger.program.resolver import Code
@@ -40,12 +43,14 @@ class Execution:
         scheduler: Scheduler,
         guard: ResumeGuard,
         points: PointRegistry,
+        snapshots: Snapshots,
     ) -> None:
         self.vcpus: tuple[VcpuContext, ...] = scheduler.vcpus
         self._target = target
         self._scheduler = scheduler
         self._guard = guard
         self._points = points
+        self._snapshots = snapshots
         self._software_breakpoints = points.software
 
     # ---- vCPUs -------------------------------------------------------------------------------
@@ -67,6 +72,10 @@ class Execution:
     def running(self) -> bool:
         """Whether a run or step of the guest is under way."""
         return self._guard.running
+
+    def check_stopped(self, problem: str) -> None:
+        """Raises GuestBusy, with the problem and who runs the guest, while that is running."""
+        self._guard.check_stopped(problem)
 
     def retired(self) -> int:
         """Instructions retired by all vCPUs. Raises Unsupported if the provider counts none."""
@@ -140,6 +149,76 @@ class Execution:
         """A device has written memory: the board calls this."""
         if self._target.armed.watches:
             self._scheduler.current.dma.written(device.name, address, length)
+
+    # ---- going back --------------------------------------------------------------------------
+
+    def snapshot(self) -> GuestSnapshot:
+        """The state of the guest, also in a pause of its run. Raises Unsupported without any."""
+        return self._snapshots.take()
+
+    def restore(self, snapshot: GuestSnapshot) -> None:
+        """Put the guest back to a snapshot."""
+        self._snapshots.restore(snapshot)
+
+    def record(
+        self, checkpoints: Checkpoints | None, before_write: Callable[[], object] | None
+    ) -> None:
+        """Have snapshots taken as the guest runs, and a function called before the user writes its
+        memory or registers; None: no more."""
+        self._scheduler.checkpoints = checkpoints
+        self._target.memory.before_write = before_write
+        self._target.keeps_time = before_write is not None
+
+    def look_up(self) -> None:
+        """Have the ``Checkpoints`` asked before the guest executes its next instruction."""
+        self._target.attention = True
+
+    def repeat(self, turns: RecordedTurns | None) -> None:
+        """When it runs next, the vCPUs have these turns; None: turns of their own."""
+        self._scheduler.recorded = turns
+
+    def replay(self, turns: RecordedTurns) -> Stop | None:
+        """Run through these turns; the Stop of what ends the run before they are over, or None."""
+        over = False
+
+        def action() -> Stop:
+            nonlocal over
+            stop = self._scheduler.replay(turns)
+            over = stop is None
+            return self._scheduler.current.stop("limit") if stop is None else stop
+
+        stop = self._guard.resume(action, None, None)
+        return None if over else stop
+
+    @contextmanager
+    def only(self, point: Point | None) -> Iterator[None]:
+        """Have no other point armed inside a ``with`` block."""
+        others = [p for p in self._points if p.enabled and p is not point]
+        for other in others:
+            other.enabled = False
+        try:
+            yield
+        finally:
+            for other in others:
+                other.enabled = True
+
+    @contextmanager
+    def reporting_after_accesses(self) -> Iterator[None]:
+        """Have all watches report an access when it is made, inside a ``with`` block."""
+        watches = [p for p in self._points if isinstance(p, Watch) and p.before]
+        for watch in watches:
+            self._points.report_before(watch, before=False)
+        try:
+            yield
+        finally:
+            for watch in watches:
+                self._points.report_before(watch, before=True)
+
+    def replay_to_pc(self, turns: RecordedTurns, pc: int) -> Stop | None:
+        """The same until the current vCPU is at ``pc``."""
+        here = InternalBreakpoint(pc, self._scheduler.current.number)
+        with self._points.internal_breakpoints([here]):
+            return self.replay(turns)
 
     # ---- symbols -----------------------------------------------------------------------------
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from guestdbg.debugger.errors import InvalidLocation, Unsupported
 from guestdbg.debugger.target import Target
@@ -19,8 +20,9 @@ from guestdbg.kvm import (
     SupportsPausedVcpus,
 )
 from guestdbg.kvm.constants import KVM_MP_STATE_STOPPED
+from guestdbg.machine import ReplayError
 
-__all__ = ["ResumeAction", "Scheduler"]
+__all__ = ["Checkpoints", "RecordedTurns", "ResumeAction", "Scheduler"]
 
 #: A vCPU's turn where several share the thread: instructions, or seconds if the provider does not
 #: count instructions.
@@ -59,11 +61,53 @@ class ResumeAction:
     end: int = 0
 
 
+class Checkpoints(Protocol):
+    """Who takes snapshots of the guest while it runs.
+
+    Attributes:
+        due: so many instructions over all vCPUs are retired when the next one is to be taken.
+    """
+
+    due: int
+
+    def take(self) -> None:
+        """It is due. No vCPU runs."""
+
+
+class RecordedTurns(Protocol):
+    """The turns that the vCPUs had in a run before, which are to be the same again."""
+
+    def of(self, turn: int) -> tuple[int, int] | None:
+        """The place of the vCPU that had this turn of the board, and its instruction count at the
+        end of it; None: there was no such turn."""
+
+    def ended(self) -> None:
+        """The last one is over: there are others now (``of``), or the vCPUs have turns of their own
+        (``Scheduler.recorded`` is None)."""
+
+
+class _Until:
+    """Recorded turns up to the start of one of them."""
+
+    def __init__(self, turns: RecordedTurns, turn: int) -> None:
+        self._turns = turns
+        self._turn = turn
+
+    def of(self, turn: int) -> tuple[int, int] | None:
+        """See ``RecordedTurns``."""
+        return self._turns.of(turn) if turn < self._turn else None
+
+    def ended(self) -> None:
+        """The turn begins now."""
+
+
 class Scheduler:
     """Runs the vCPUs of a guest in turns, in one thread, and stops them all together.
 
     Attributes:
         vcpus: the vCPUs by their place.
+        checkpoints: takes snapshots as the guest runs; None: nobody does.
+        recorded: the turns to repeat; None: the guest runs for the first time.
     """
 
     def __init__(self, target: Target, internal_breakpoints: InternalBreakpoints) -> None:
@@ -77,6 +121,10 @@ class Scheduler:
         #: Where vCPUs may wait for each other, the machine knows which of them are paused.
         self._pausing = vm if len(ids) > 1 and isinstance(vm, SupportsPausedVcpus) else None
         self._others = tuple(ids - {vcpu.id} for vcpu in target.vcpus)
+        #: By place, the instruction count at which a turn ends that a stop has broken off.
+        self._turn_ends: list[int | None] = [None] * len(self.vcpus)
+        self.checkpoints: Checkpoints | None = None
+        self.recorded: RecordedTurns | None = None
         self._interrupted = False
         #: A stop that something beside the vCPU has asked for: its vCPU, reason and detail.
         self._requested: tuple[int, Reason, str] | None = None
@@ -202,8 +250,107 @@ class Scheduler:
         self._turn = stepped.number
         return None
 
+    @property
+    def turn_ends(self) -> tuple[int | None, ...]:
+        """By place, the instruction count at which a turn ends that a stop has broken off."""
+        return tuple(self._turn_ends)
+
+    @turn_ends.setter
+    def turn_ends(self, ends: Sequence[int | None]) -> None:
+        self._turn_ends = list(ends)
+
     def run_all(self) -> Stop:
         """Let all vCPUs run, in turns, until something stops one of them."""
+        while self.recorded is not None:
+            stop = self.replay(self.recorded)
+            if stop is None:
+                # It is where it has stopped then, perhaps at a breakpoint.
+                outcome = self.current.report_reached()
+                stop = outcome if isinstance(outcome, Stop) else None
+            if stop is not None:
+                return stop
+            self.recorded.ended()
+        return self._run_all()
+
+    def replay(self, turns: RecordedTurns) -> Stop | None:
+        """Let the vCPUs have these turns, until something stops one of them, or all are over.
+
+        Returns None in the second case. Raises ReplayError if the guest does not do what it did.
+        """
+        board = self._target.board
+        while True:
+            if (stop := self._pending_stop()) is not None:
+                return stop
+            turn = board.turn
+            place, end = turns.of(turn) or (self._turn, -1)
+            if self._counter(place).instructions >= end:
+                turn += 1
+                following = turns.of(turn)
+                if following is None:
+                    return None
+                place, end = following
+            self._turn = place
+            stop = self._take_recorded_turn(turn, end)
+            if stop is not None:
+                return stop
+
+    def _take_recorded_turn(self, turn: int, end: int) -> Stop | None:
+        """Let the current vCPU run to the end of a turn, or of what may run now.
+
+        A turn of no instructions is taken too: a vCPU may have waited in it, until a timer.
+        """
+        driver, vcpu = self.current, self._counter(self._turn)
+        while True:
+            limit = end
+            if self._stop_at is not None:
+                limit = min(limit, vcpu.instructions + self._stop_at - self.retired())
+            self._limit(driver.number, limit)
+            before = driver.progress()
+            outcome = driver.advance()
+            if isinstance(outcome, Stop):
+                return outcome
+            if vcpu.instructions >= limit or self._target.attention:
+                return None
+            if outcome.idle or driver.progress() == before:
+                raise ReplayError(
+                    f"this run is not the recorded one: vCPU {driver.vcpu.id} had turn {turn} "
+                    f"until it had retired {end} instructions, and waits after "
+                    f"{vcpu.instructions}"
+                )
+
+    def replay_turn_of(self, driver: VcpuDriver) -> Stop | None:
+        """While turns are repeated: go to the next place where this vCPU has one.
+
+        So it can be stepped. Returns the Stop of what happens before.
+        """
+        while (turns := self.recorded) is not None:
+            turn = self._target.board.turn
+            while (found := turns.of(turn)) is not None:
+                place, end = found
+                if place == driver.number and self._counter(place).instructions < end:
+                    return self.replay(_Until(turns, turn))
+                turn += 1
+            stop = self.replay(turns)
+            if stop is not None:
+                return stop
+            turns.ended()
+        return None
+
+    def _counter(self, place: int) -> SupportsInstructionCount:
+        vcpu = self._target.vcpus[place]
+        assert isinstance(vcpu, SupportsInstructionCount)  # only such turns are recorded
+        return vcpu
+
+    def _limit(self, place: int, instructions: int) -> None:
+        """End the next run of a vCPU when it has retired so many instructions."""
+        vcpu = self._target.vcpus[place]
+        assert isinstance(vcpu, SupportsInstructionLimit)
+        self._target.limits[place] = instructions
+        vcpu.max_instructions = instructions
+        self._target.limited = True
+
+    def _run_all(self) -> Stop:
+        """The same where the guest runs for the first time."""
         vcpus = self.vcpus
         idle = 0
         while True:
@@ -215,6 +362,8 @@ class Scheduler:
             outcome = self._take_turn(vcpu)
             if isinstance(outcome, Stop):
                 return outcome
+            if self._turn_ends[self._turn] is not None:
+                continue  # the run may end here; the turn goes on when it is continued
             if not outcome.idle:
                 idle = 0
             # One that did something before it waited may have woken those that waited before.
@@ -248,8 +397,10 @@ class Scheduler:
         running = [vcpu for vcpu in vcpus if vcpu.number in actions]
         stepping = [vcpu for vcpu in running if actions[vcpu.number].step]
         running = [vcpu for vcpu in running if not actions[vcpu.number].step]
-        if len(running) == len(vcpus):
+        if len(running) == len(vcpus) or (self.recorded is not None and not stepping):
             return self.run_all()
+        if self.recorded is not None:
+            return self._step_recorded(stepping[0], actions[stepping[0].number])
         pausing = self._pausing
         if pausing is not None:
             pausing.paused = frozenset(v.vcpu.id for v in vcpus if v.number not in actions)
@@ -260,6 +411,17 @@ class Scheduler:
                 pausing.paused = frozenset()
             for vcpu in stepping:
                 vcpu.unfinished_step = None
+
+    def _step_recorded(self, driver: VcpuDriver, action: ResumeAction) -> Stop:
+        """Step where turns are repeated: the others have those that they had."""
+        while True:
+            stop = self.replay_turn_of(driver)
+            if stop is not None:
+                return stop
+            self._turn = driver.number
+            outcome = self._step_range(driver, action, alone=True)
+            if isinstance(outcome, Stop):
+                return outcome
 
     def _run_some(
         self,
@@ -358,6 +520,9 @@ class Scheduler:
             if self._timed_out:
                 self._timed_out = False
                 return self.current.stop("timeout", f"after {self._timeout:g} seconds")
+        checkpoints = self.checkpoints
+        if checkpoints is not None and self.recorded is None and self.retired() >= checkpoints.due:
+            checkpoints.take()
         if self._stop_at is not None and self.retired() >= self._stop_at:
             return self.current.stop("limit", f"after {self._max_instructions} instructions")
         return None
@@ -368,6 +533,9 @@ class Scheduler:
 
     def _take_turn(self, driver: VcpuDriver, turn: int = TURN_INSTRUCTIONS) -> Stop | ExitIntr:
         if len(self.vcpus) == 1:
+            if self.checkpoints is not None:
+                due = self.checkpoints.due
+                self._limit(0, due if self._stop_at is None else min(due, self._stop_at))
             return driver.advance()
         vcpu = driver.vcpu
         if vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
@@ -377,12 +545,15 @@ class Scheduler:
         if isinstance(vcpu, SupportsInstructionLimit) and isinstance(
             vcpu, SupportsInstructionCount
         ):
+            # A stop does not end the turn either: with points and without, a guest runs the same.
+            end = self._turn_ends[driver.number]
+            if end is None or end <= vcpu.instructions:
+                end = vcpu.instructions + turn
+            limit = end
             if self._stop_at is not None:
-                turn = min(turn, self._stop_at - self.retired())
-            limit = vcpu.instructions + turn
-            self._target.limits[driver.number] = limit
-            vcpu.max_instructions = limit
-            self._target.limited = True
+                limit = min(limit, vcpu.instructions + self._stop_at - self.retired())
+            self._turn_ends[driver.number] = end
+            self._limit(driver.number, limit)
             # A kick does not end the turn: when it comes depends on the host, which must not decide
             # in which order the guest's instructions are executed. If nothing retires again and
             # again, it is not kicks: the vCPU waits for another one.
@@ -390,10 +561,13 @@ class Scheduler:
             while True:
                 before = vcpu.instructions
                 outcome = driver.advance()
-                if isinstance(outcome, Stop) or outcome.idle or self._target.attention:
+                if isinstance(outcome, Stop):
                     return outcome
                 futile = futile + 1 if vcpu.instructions == before else 0
-                if futile == _FUTILE_RUNS or vcpu.instructions >= limit:
+                if outcome.idle or futile == _FUTILE_RUNS or vcpu.instructions >= end:
+                    self._turn_ends[driver.number] = None
+                    return outcome
+                if self._target.attention or vcpu.instructions >= limit:
                     return outcome
         timer = threading.Timer(TURN_SECONDS, vcpu.kick)
         timer.daemon = True

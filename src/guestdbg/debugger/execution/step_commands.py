@@ -34,7 +34,7 @@ class StepCommands:
         """``count`` instructions, or fewer if something stops the guest before."""
         vcpu, step_alone = self._scheduler.current, self._scheduler.step_alone
         for _ in range(count):
-            stop = step_alone(vcpu)
+            stop = self._scheduler.replay_turn_of(vcpu) or step_alone(vcpu)
             if stop is not None:
                 return stop
         return vcpu.stop("step")

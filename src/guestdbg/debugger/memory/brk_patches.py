@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from guestdbg.debugger.errors import Unsupported
 from guestdbg.debugger.memory.address_space import View
@@ -39,6 +39,8 @@ class PatchedMemory:
         self._vm = board.vm
         self._original: dict[int, bytes] = {}
         self._users: dict[int, int] = {}
+        #: Called before the user of the debugger writes memory.
+        self.before_write: Callable[[], object] | None = None
 
     @property
     def patched(self) -> tuple[int, ...]:
@@ -145,6 +147,8 @@ class PatchedMemory:
 
     def write_phys(self, address: int, data: bytes) -> None:
         """Write guest-physical memory; bytes under a BRK become the new original."""
+        if self.before_write is not None:
+            self.before_write()
         originals: dict[int, bytes] = {}
         if self._original:
             visible = bytearray(data)

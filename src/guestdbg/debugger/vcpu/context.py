@@ -70,7 +70,7 @@ class VcpuContext:
         self.number = number
         self.vcpu = vcpu
         self.locate = target.info.locate
-        self.cpu = Cpu(vcpu, self.locate, self.backtrace, self.variable)
+        self.cpu = Cpu(vcpu, self.locate, self.backtrace, self.variable, self.set_register)
         self.space = AddressSpace(vcpu, target.memory)
         self.get = vcpu.get_one_reg
         self._counting = vcpu if isinstance(vcpu, SupportsInstructionCount) else None
@@ -82,6 +82,11 @@ class VcpuContext:
 
     def __reduce__(self) -> str:
         raise TypeError(UNPICKLABLE)
+
+    def set_register(self, reg_id: int, value: int) -> None:
+        """Write a register for the user, by its one-reg id."""
+        self.target.will_write()
+        self.vcpu.set_one_reg(reg_id, value)
 
     def set_guest_debug(self, debug: GuestDebug) -> None:
         """KVM_SET_GUEST_DEBUG, unless that is what is set."""
@@ -105,7 +110,10 @@ class VcpuContext:
     ) -> Stop:
         """A Stop at the present PC."""
         self.resume_state.last_stop_pc = pc = self.get(PC)
-        return Stop(reason, self.cpu, pc, tuple(hits), detail, status)
+        time = self.target.time(pc)
+        for hit in hits:
+            hit.time = time
+        return Stop(reason, self.cpu, pc, tuple(hits), detail, status, time)
 
     def stop_for_exit(self, exit_: Exit) -> Stop | ExitIntr:
         """What an exit results in that has nothing to do with debugging."""

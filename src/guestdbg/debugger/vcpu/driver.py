@@ -220,9 +220,15 @@ class VcpuDriver(VcpuContext):
         if catch is not None:
             catch.refresh(self.number, self.vcpu, self.space)
         outcome = self._step()
-        if outcome is not None or not self.target.armed.breakpoints:
+        if outcome is not None:
             return outcome
         # No breakpoint is armed during a step, and its address is reached all the same.
+        return self.report_reached()
+
+    def report_reached(self) -> Outcome:
+        """Report a breakpoint at the PC, which the vCPU has reached without running into it."""
+        if not self.target.armed.breakpoints:
+            return None
         pc = self.get(PC)
         if pc not in self.target.armed.breakpoints or pc == self.resume_state.needs_step_over:
             return None

@@ -11,7 +11,12 @@ from guestdbg.arm64.sysregs import SYSREGS
 from guestdbg.debugger.errors import InvalidLocation, UnknownRegister, near
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace
-from guestdbg.debugger.vcpu.simd_registers import FloatRegisters, LaneRegisters, VectorRegisters
+from guestdbg.debugger.vcpu.simd_registers import (
+    FloatRegisters,
+    LaneRegisters,
+    SetRegister,
+    VectorRegisters,
+)
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import CORE_REGS, FPCR, FPSR, PC, PSTATE, SP_EL0, SP_EL1, X, sys_reg
 
@@ -42,10 +47,11 @@ _FIELDS_OF_PSTATE = ("nzcv", "daif", "currentel", "spsel", "pan", "uao", "dit", 
 class GeneralRegisters:
     """``cpu.x``: X0 to X30 as a sequence that can be assigned to."""
 
-    __slots__ = ("_vcpu",)
+    __slots__ = ("_set", "_vcpu")
 
-    def __init__(self, vcpu: Vcpu) -> None:
+    def __init__(self, vcpu: Vcpu, set_register: SetRegister) -> None:
         self._vcpu = vcpu
+        self._set = set_register
 
     def __len__(self) -> int:
         return 31
@@ -54,7 +60,7 @@ class GeneralRegisters:
         return self._vcpu.get_one_reg(X[_number(n)])
 
     def __setitem__(self, n: int, value: int) -> None:
-        self._vcpu.set_one_reg(X[_number(n)], _as_int(value) & _U64)
+        self._set(X[_number(n)], _as_int(value) & _U64)
 
     def __iter__(self) -> Iterator[int]:
         return (self._vcpu.get_one_reg(reg) for reg in X)
@@ -103,7 +109,9 @@ class Cpu:
     guest is stopped, also in a handler, by the thread that runs it.
     """
 
-    __slots__ = ("_backtrace", "_variable", "d", "h", "lanes", "locate", "s", "v", "vcpu", "x")
+    __slots__ = (
+        *("_backtrace", "_set", "_variable", "d", "h", "lanes", "locate", "s", "v", "vcpu", "x"),
+    )
 
     def __init__(
         self,
@@ -111,10 +119,12 @@ class Cpu:
         locate: Callable[[int], Location],
         backtrace: Callable[[int, int], Backtrace],
         variable: Callable[[str, Location], Any],
+        set_register: SetRegister,
     ) -> None:
         self.vcpu = vcpu
-        self.x = GeneralRegisters(vcpu)
-        self.v = VectorRegisters(vcpu)
+        self._set = set_register
+        self.x = GeneralRegisters(vcpu, set_register)
+        self.v = VectorRegisters(vcpu, set_register)
         self.d = FloatRegisters(self.v, "d", 8)
         self.s = FloatRegisters(self.v, "s", 4)
         self.h = FloatRegisters(self.v, "h", 2)
@@ -139,7 +149,7 @@ class Cpu:
 
     @pc.setter
     def pc(self, value: int) -> None:
-        self.vcpu.set_one_reg(PC, _as_int(value) & _U64)
+        self._set(PC, _as_int(value) & _U64)
 
     @property
     def pstate(self) -> int:
@@ -148,7 +158,7 @@ class Cpu:
 
     @pstate.setter
     def pstate(self, value: int) -> None:
-        self.vcpu.set_one_reg(PSTATE, _as_int(value) & _U64)
+        self._set(PSTATE, _as_int(value) & _U64)
 
     @property
     def el(self) -> int:
@@ -162,7 +172,7 @@ class Cpu:
 
     @sp.setter
     def sp(self, value: int) -> None:
-        self.vcpu.set_one_reg(self._sp_reg(), _as_int(value) & _U64)
+        self._set(self._sp_reg(), _as_int(value) & _U64)
 
     def _sp_reg(self) -> int:
         return SP_EL1 if uses_sp_elx(self.pstate) else SP_EL0
@@ -174,7 +184,7 @@ class Cpu:
 
     @fpcr.setter
     def fpcr(self, value: int) -> None:
-        self.vcpu.set_one_reg(FPCR, _as_int(value) & _U32)
+        self._set(FPCR, _as_int(value) & _U32)
 
     @property
     def fpsr(self) -> int:
@@ -183,7 +193,7 @@ class Cpu:
 
     @fpsr.setter
     def fpsr(self, value: int) -> None:
-        self.vcpu.set_one_reg(FPSR, _as_int(value) & _U32)
+        self._set(FPSR, _as_int(value) & _U32)
 
     @property
     def location(self) -> Location:
@@ -222,7 +232,7 @@ class Cpu:
         bits = 128 if key[0] in "qv" and key[1:].isdigit() else 64
         if reg_id in (FPSR, FPCR):
             bits = 32
-        self.vcpu.set_one_reg(reg_id, value & (1 << bits) - 1)
+        self._set(reg_id, value & (1 << bits) - 1)
 
     def _reg_id(self, name: str) -> int:
         key = name.lower()

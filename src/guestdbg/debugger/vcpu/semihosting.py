@@ -21,6 +21,7 @@ from guestdbg.debugger.breakpoints.vector_catch import (
 from guestdbg.debugger.errors import AddressError, OutOfRegisters
 from guestdbg.debugger.target import PLAIN, Target
 from guestdbg.debugger.vcpu.context import VcpuContext
+from guestdbg.debugger.vcpu.recorded_call import RecordedCall
 from guestdbg.debugger.vcpu.stop import Outcome
 from guestdbg.kvm import ExitHlt, ExitIntr, SupportsCounterFrequency, SupportsHltExit
 from guestdbg.kvm.regs import PC, PSTATE, X, sys_reg
@@ -30,6 +31,7 @@ from guestdbg.semihosting import (
     Exited,
     NeedsInput,
     RemoteInterrupted,
+    SemihostingCalls,
     operation_name,
 )
 
@@ -99,6 +101,23 @@ class _CallingVcpu:
         return time.monotonic_ns() - self._context.target.loaded_at, _NANOSECONDS
 
 
+class _RecordingCaller(_CallingVcpu):
+    """The same, and keeps what the call takes and writes."""
+
+    def __init__(self, context: VcpuContext) -> None:
+        super().__init__(context)
+        self.takes: list[int] = []
+        self.writes: list[tuple[int, bytes]] = []
+
+    def take_input(self, limit: int) -> bytes | None:
+        self.takes.append(limit)
+        return super().take_input(limit)
+
+    def write(self, address: int, data: bytes) -> None:
+        super().write(address, data)
+        self.writes.append((address, bytes(data)))
+
+
 def catch_calls(
     target: Target,
     segments: Sequence[Segment],
@@ -139,7 +158,7 @@ def perform_call(context: VcpuContext, exit_: ExitHlt) -> Outcome:
     # The operation number is in W0: the upper half of X0 does not count.
     operation = context.get(X[0]) & 0xFFFF_FFFF
     try:
-        result = calls.call(_CallingVcpu(context), operation, context.get(X[1]))
+        result = _result(context, calls, operation)
     except _SinkFailed as failed:
         raise failed.error from None
     except RemoteInterrupted:
@@ -162,6 +181,36 @@ def perform_call(context: VcpuContext, exit_: ExitHlt) -> Outcome:
     if result is not None:
         context.vcpu.set_one_reg(X[0], result)
     return None
+
+
+def _result(context: VcpuContext, calls: SemihostingCalls, operation: int) -> int | Exited | None:
+    """Perform the call, or repeat what it did when this run was recorded."""
+    board, memory = context.target.board, context.target.memory
+    block = context.get(X[1])
+    if not board.inputs.recorded:
+        return calls.call(_CallingVcpu(context), operation, block)
+    caller = _RecordingCaller(context)
+
+    def perform() -> bytes:
+        result = calls.call(caller, operation, block)
+        return RecordedCall(result, caller.takes, caller.writes).encode()
+
+    board.deliver_inputs()
+    replaying = board.inputs.replaying
+    if replaying and not board.inputs.has_sample(board.semihosting):
+        raise NeedsInput  # as then: the vCPU waited, and made the call again
+    # What the call writes is the guest's doing, not the user's.
+    before, memory.before_write = memory.before_write, None
+    try:
+        call = RecordedCall.decode(board.semihosting.sample(perform))
+        if replaying:
+            for limit in call.takes:
+                caller.take_input(limit)
+            for address, data in call.writes:
+                context.space.write(address, data)
+    finally:
+        memory.before_write = before
+    return call.result
 
 
 def report_call(context: VcpuContext, exit_: ExitHlt) -> None:

@@ -7,7 +7,7 @@ write of a lane leaves the other lanes as they are (DDI 0487, B1.2.1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from guestdbg.debugger.errors import InvalidLocation, UnknownRegister
@@ -15,7 +15,17 @@ from guestdbg.debugger.program.float_format import BY_SIZE, FloatFormat
 from guestdbg.kvm import Vcpu
 from guestdbg.kvm.regs import V
 
-__all__ = ["FloatRegisters", "LaneRegisters", "Lanes", "VectorLanes", "VectorRegisters"]
+__all__ = [
+    "FloatRegisters",
+    "LaneRegisters",
+    "Lanes",
+    "SetRegister",
+    "VectorLanes",
+    "VectorRegisters",
+]
+
+#: Writes a register, by its one-reg id.
+SetRegister = Callable[[int, int], object]
 
 _BYTES = 16
 _WORDS = {1: "b", 2: "h", 4: "s", 8: "d"}
@@ -49,10 +59,11 @@ def _float(value: Any) -> float:
 class VectorRegisters:
     """``cpu.v``: V0 to V31 as integers of 128 bits, which can be assigned to."""
 
-    __slots__ = ("_vcpu",)
+    __slots__ = ("_set", "_vcpu")
 
-    def __init__(self, vcpu: Vcpu) -> None:
+    def __init__(self, vcpu: Vcpu, set_register: SetRegister) -> None:
         self._vcpu = vcpu
+        self._set = set_register
 
     def __len__(self) -> int:
         return len(V)
@@ -61,7 +72,7 @@ class VectorRegisters:
         return self._vcpu.get_one_reg(V[_number(n, "v")])
 
     def __setitem__(self, n: int, value: int) -> None:
-        self._vcpu.set_one_reg(V[_number(n, "v")], _integer(value) & (1 << 8 * _BYTES) - 1)
+        self._set(V[_number(n, "v")], _integer(value) & (1 << 8 * _BYTES) - 1)
 
     def __iter__(self) -> Iterator[int]:
         return (self._vcpu.get_one_reg(reg) for reg in V)

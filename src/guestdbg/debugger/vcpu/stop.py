@@ -10,11 +10,22 @@ from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.vcpu.registers import Cpu
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm import ExitIntr
+from guestdbg.machine import Time
 
 __all__ = ["Outcome", "Reason", "Stop"]
 
 Reason = Literal[
-    "hit", "step", "until", "exit", "panic", "timeout", "limit", "interrupt", "idle", "error"
+    "hit",
+    "step",
+    "until",
+    "exit",
+    "panic",
+    "timeout",
+    "limit",
+    "interrupt",
+    "idle",
+    "error",
+    "history",
 ]
 
 
@@ -30,12 +41,14 @@ class Stop:
             ``"panic"``: a Linux kernel has printed that it panics (``detail`` has the text);
             ``"timeout"``, ``"limit"``, ``"interrupt"``: the time is over, the instructions are
             executed, ``interrupt()`` was called; ``"idle"``: every vCPU waits for an interrupt
-            that nothing in the guest will raise; ``"error"``: the provider cannot continue.
+            that nothing in the guest will raise; ``"error"``: the provider cannot continue;
+            ``"history"``: going back has come to the beginning of the guest's history.
         cpu: the vCPU that stopped.
         pc: the address of its next instruction.
         hits: the hits that ended the run: one instruction may hit several points.
         detail: more, in words.
         status: the exit status of a guest that gave one by semihosting (0 to 255); otherwise 0.
+        time: when it was, for ``guest.goto``; None: the guest has no history.
     """
 
     reason: Reason
@@ -44,6 +57,7 @@ class Stop:
     hits: tuple[Hit, ...] = ()
     detail: str = ""
     status: int = 0
+    time: Time | None = None
 
     @property
     def hit(self) -> Hit | None:

@@ -5,6 +5,7 @@ takes the session and what follows the name (see ``session_state.Handler``). A m
 are announced in qSupported has ``FEATURES``, or ``features(session)`` where they depend on the
 guest. ``registry`` lists the modules.
 
+reverse      bs, bc: going back
 connection   qSupported, acknowledgements, extended mode
 registers    g, G, p, P
 memory       m, M, x, X

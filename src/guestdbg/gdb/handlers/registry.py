@@ -15,6 +15,7 @@ from guestdbg.gdb.handlers import (
     qemu,
     registers,
     resume,
+    reverse,
     threads,
     xfer,
 )
@@ -29,6 +30,7 @@ _MODULES = (
     breakpoints,
     threads,
     resume,
+    reverse,
     nonstop,
     file_io,
     xfer,
@@ -62,4 +64,4 @@ _FEATURES: tuple[bytes, ...] = (
 
 def server_features(session: SessionState) -> list[bytes]:
     """The features of all modules, for the reply to qSupported."""
-    return [*_FEATURES, *xfer.features(session)]
+    return [*_FEATURES, *xfer.features(session), *reverse.features(session)]

@@ -8,6 +8,7 @@ general    caps, debug-state, hit, reset, status
 registers  register
 memory     phys, translate
 snapshots  snapshot, restore, snapshots
+history    history, goto, last: the past of the guest
 console    console, type
 watch      watch, unwatch
 linux      linux: tasks, modules, log, mounts, interrupts, pages

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import shlex
 
-from guestdbg.gdb.monitor import console, general, linux, memory, qemu, registers, snapshots, watch
+from guestdbg.gdb.monitor import (
+    console,
+    general,
+    history,
+    linux,
+    memory,
+    qemu,
+    registers,
+    snapshots,
+    watch,
+)
 from guestdbg.gdb.monitor.command import Command, MonitorError
 from guestdbg.gdb.session_state import SessionState
 
@@ -31,6 +41,7 @@ COMMANDS: dict[str, Command] = _by_name(
     *registers.COMMANDS,
     *memory.COMMANDS,
     *snapshots.COMMANDS,
+    *history.COMMANDS,
     *console.COMMANDS,
     *watch.COMMANDS,
     *qemu.COMMANDS,

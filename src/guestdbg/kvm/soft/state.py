@@ -301,6 +301,7 @@ class VmState(Vm):
             have its pages back.
         snapshot_readers: the pages written since, by slot; only with ``reports_writes``.
         reports_writes: the extension SupportsDirtyPages.
+        keeps_monitor: an exit for the debugger does not clear the exclusive monitor.
         has_run: a vCPU has run, so what describes the processor can no longer be changed.
         id_aa64dfr0_el1: ID_AA64DFR0_EL1 as userspace has set it; None: the processor's own.
         closed: ``close()`` was called.
@@ -334,6 +335,7 @@ class VmState(Vm):
         self.snapshot_readers: dict[int, DirtyPages] = {}
         self.private_memory: dict[int, tuple[tuple[int, int], bool]] = {}
         self.reports_writes = False
+        self.keeps_monitor = False
         self.closed = False
         self.on_undefined: Callable[[Vcpu, int, int], object] | None = None
         self._warned: set[Hashable] = set()

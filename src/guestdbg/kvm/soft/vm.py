@@ -90,6 +90,22 @@ class SoftVm(VmState):
             )
         self.nisv_to_user = True
 
+    @property
+    def runs_repeat(self) -> bool:
+        """The extension SupportsRepeatedRuns."""
+        return self.clock == "virtual"
+
+    @property
+    def stops_are_invisible(self) -> bool:
+        """The extension SupportsRepeatedRuns."""
+        return self.keeps_monitor
+
+    @stops_are_invisible.setter
+    def stops_are_invisible(self, value: bool) -> None:
+        self.keeps_monitor = bool(value)
+        for vcpu in self.soft_vcpus:
+            vcpu.cpu.keeps_monitor = self.keeps_monitor
+
     # -- memory -----------------------------------------------------------------------------------
 
     def set_user_memory_region(

@@ -41,6 +41,7 @@ NOT_SAVED: Final = frozenset(
         "dirty_logs",
         "ipa_bits",
         "ipa_limit",
+        "keeps_monitor",
         "latest_snapshot",
         "model",
         "on_undefined",
@@ -192,6 +193,15 @@ class SoftSnapshot(Snapshot):
     @property
     def own_memory_size(self) -> int:
         return sum(region.pages.owned() for region in self.regions.values()) * PAGE
+
+    def memory_size_beside(self, other: Snapshot | None) -> int:
+        known = other.regions if isinstance(other, SoftSnapshot) else {}
+        return PAGE * sum(
+            region.pages.count_beside(known[number].pages)
+            if number in known and known[number].pages.length == region.pages.length
+            else len(region.pages)
+            for number, region in self.regions.items()
+        )
 
     def __repr__(self) -> str:
         counts = ", ".join(map(str, self._instructions))

@@ -33,6 +33,7 @@ class GuestSnapshot:
         resume_states: what each vCPU had to remember from its last stop.
         current: the place of the vCPU that had stopped last.
         ended: the Stop with which the guest had powered off, or None.
+        turn_ends: by place, where a turn ends that a stop has broken off.
         under_breakpoints: the instructions under the BRKs that are in the board's memory, by
             guest-physical address.
     """
@@ -42,6 +43,7 @@ class GuestSnapshot:
     resume_states: tuple[ResumeState, ...]
     current: int
     ended: Stop | None
+    turn_ends: tuple[int | None, ...]
     under_breakpoints: dict[int, bytes]
 
     @property
@@ -77,6 +79,7 @@ class Snapshots:
             tuple(vcpu.resume_state.copy() for vcpu in self._scheduler.vcpus),
             self._scheduler.current.number,
             self._guard.ended,
+            self._scheduler.turn_ends,
             target.memory.snapshot(),
         )
 
@@ -98,6 +101,7 @@ class Snapshots:
         if target.vector_catch is not None:
             target.vector_catch.replaced(target.powered_off())
         self._scheduler.select(snapshot.current)
+        self._scheduler.turn_ends = snapshot.turn_ends
         # What another guest remembered of its points and hits means nothing here. A vCPU that was
         # running over an exclusive sequence for their sake just goes on: no guest sees that.
         own = snapshot.taken_by is target

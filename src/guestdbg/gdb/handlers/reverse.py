@@ -1,0 +1,76 @@
+"""Going back: bs, bc. They need a guest with a history.
+
+Source: "Debugging with GDB", appendix E.2 (packets) and E.3 (stop reply packets: replaylog).
+
+A watchpoint is reported after its access, which is not undone yet: GDB undoes it with a step back,
+as it executes it with a step when it runs forwards.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from guestdbg.debugger import Guest
+from guestdbg.gdb import thread_id
+from guestdbg.gdb.errors import PacketError
+from guestdbg.gdb.session_state import Handler, SessionState
+from guestdbg.gdb.stop_reply import SIGTRAP, StopEvent, stop_event
+
+_AT_BEGIN = b"replaylog:begin;"
+
+
+def features(session: SessionState) -> list[bytes]:
+    """What is announced for a guest with a history."""
+    return [b"ReverseStep+", b"ReverseContinue+"] if session.guest.has_history else []
+
+
+def reverse_step(session: SessionState, rest: bytes) -> bytes:
+    """bs: one instruction back."""
+    guest = _stopped_guest(session)
+    threads = session.threads
+    index = threads.general if threads.resumed_by_c == thread_id.ALL else threads.resumed_by_c
+    session.execution.select(index)
+    if guest.history.now.position <= guest.history.begin:
+        return _reply(session, StopEvent(index, SIGTRAP, _AT_BEGIN))
+    guest.reverse_step()
+    session.execution.select(index)
+    return _reply(session, StopEvent(index, SIGTRAP))
+
+
+def reverse_continue(session: SessionState, rest: bytes) -> bytes:
+    """bc: back to the last hit of a breakpoint or watchpoint, or to the beginning."""
+    guest = _stopped_guest(session)
+    if guest.history.now.position <= guest.history.begin:
+        return _reply(session, StopEvent(session.execution.current, SIGTRAP, _AT_BEGIN))
+    with session.execution.reporting_after_accesses():
+        stop = guest.reverse_run()
+    index = session.execution.current
+    if stop.reason == "history":
+        return _reply(session, StopEvent(index, SIGTRAP, _AT_BEGIN, stop))
+    event = stop_event(stop, index, session.breakpoints, session.features)
+    return _reply(session, event)
+
+
+def _stopped_guest(session: SessionState) -> Guest:
+    guest = session.guest
+    if not guest.has_history:
+        raise PacketError(
+            "this guest has no history: start the server with --history, or use "
+            "`monitor history on`",
+            errno.ENOTSUP,
+        )
+    if session.threads.non_stop or session.threads.resume_actions:
+        raise PacketError(
+            "going back is only possible in all-stop mode, while the guest is stopped"
+        )
+    return guest
+
+
+def _reply(session: SessionState, event: StopEvent) -> bytes:
+    session.threads.stopped(event)
+    session.exit_reply = None
+    session.end_reported = False
+    return session.stop_reply(event)
+
+
+HANDLERS: dict[bytes, Handler] = {b"bs": reverse_step, b"bc": reverse_continue}

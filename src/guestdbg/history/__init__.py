@@ -1,0 +1,34 @@
+"""The past of a guest: going back to it, and asking who did what there.
+
+``guest.history`` gives it. The software provider's guests are deterministic: from a snapshot, with
+the same inputs and the same turns of the vCPUs, a guest does the same again. So what is kept is
+little, and everything else is computed when it is asked for.
+
+errors       the exceptions
+turns        which vCPU ran how long, in its order
+checkpoints  snapshots of the run, within a budget
+recorder     what is noted while the guest runs
+travel       going to a time
+search       the last and the next hit of a point
+history      ``History``, which brings all of this together
+"""
+
+from guestdbg.history.errors import (
+    BudgetTooSmall,
+    HistoryError,
+    HistoryUnavailable,
+    InThePast,
+    NotRecorded,
+    OutsideHistory,
+)
+from guestdbg.history.history import History
+
+__all__ = [
+    "BudgetTooSmall",
+    "History",
+    "HistoryError",
+    "HistoryUnavailable",
+    "InThePast",
+    "NotRecorded",
+    "OutsideHistory",
+]

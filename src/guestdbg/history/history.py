@@ -1,0 +1,346 @@
+"""The history of a guest: ``guest.history``."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from guestdbg.arm64.debug import AccessKind
+from guestdbg.debugger import Guest, Hit, Point, Stop
+from guestdbg.history.errors import (
+    BudgetTooSmall,
+    HistoryUnavailable,
+    NotRecorded,
+    OutsideHistory,
+)
+from guestdbg.history.search import Search
+from guestdbg.history.travel import Travel
+from guestdbg.kvm import (
+    SupportsInstructionCount,
+    SupportsInstructionLimit,
+    SupportsRepeatedRuns,
+    SupportsSnapshots,
+)
+from guestdbg.machine import MachineError, Position, Time, parse_size
+
+__all__ = ["History"]
+
+log = logging.getLogger(__name__)
+
+#: What part of the host's memory the snapshots may take, if the user says nothing.
+_PART_OF_MEMORY = 4
+
+
+class History:
+    """The past of one guest: ``guest.history``.
+
+    It is there from ``start`` on. While it is on, snapshots are taken as the guest runs, and what
+    comes in from outside is noted, so that the guest can be put to every time since then.
+    """
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self._travel: Travel | None = None
+
+    # ---- recording ---------------------------------------------------------------------------
+
+    def start(self, budget: str | int | None = None) -> None:
+        """Record from here on. Nothing happens if that is on already.
+
+        Args:
+            budget: what the snapshots may take of the host's memory, as bytes or as text such as
+                ``"512M"``; None: a quarter of the host's memory. The oldest history is dropped when
+                it is used up, which is logged.
+
+        Raises:
+            HistoryUnavailable: the provider does not repeat a run, or the guest's time is the
+                host's.
+            BudgetTooSmall: it does not suffice for one snapshot of this guest.
+            GuestBusy: the guest runs.
+        """
+        guest = self._guest
+        guest.execution.check_stopped("history is started for a stopped guest")
+        if self._travel is not None:
+            return
+        _check_available(guest)
+        size = _budget(budget)
+        vm = guest.board.vm
+        assert isinstance(vm, SupportsRepeatedRuns)
+        vm.stops_are_invisible = True
+        try:
+            self._travel = Travel(guest, size)
+        except BaseException:
+            vm.stops_are_invisible = False
+            raise
+
+    def stop(self) -> None:
+        """Go to the end of the history, forget it, and record no more."""
+        travel = self._travel
+        if travel is None:
+            return
+        travel.stop()
+        vm = self._guest.board.vm
+        assert isinstance(vm, SupportsRepeatedRuns)
+        vm.stops_are_invisible = False
+        self._travel = None
+
+    def restart(self, why: str) -> None:
+        """The guest was put to a state that it did not come to by running: begin anew here."""
+        travel = self._travel
+        if travel is None:
+            return
+        travel.leave()
+        self._travel = Travel(self._guest, travel.recorder.checkpoints.budget)
+        log.warning("the history of the guest begins at %s now: %s", self.begin, why)
+
+    @property
+    def on(self) -> bool:
+        """Whether the guest's run is recorded."""
+        return self._travel is not None
+
+    @property
+    def memory_size(self) -> int:
+        """Bytes that the snapshots take."""
+        return self._there.recorder.checkpoints.memory_size
+
+    @property
+    def _there(self) -> Travel:
+        if self._travel is None:
+            raise NotRecorded(
+                "this guest has no history: load it with history=True (--history), or call "
+                "guest.history.start() at the place from which on it is to be recorded"
+            )
+        return self._travel
+
+    # ---- times -------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> Time:
+        """Where the guest is. Raises NotRecorded without a history, as everything below."""
+        return self._there.now
+
+    @property
+    def begin(self) -> Position:
+        """Where the history begins."""
+        return self._there.begin
+
+    @property
+    def end(self) -> Position:
+        """Where it ends: the present."""
+        return self._there.end
+
+    @property
+    def in_past(self) -> bool:
+        """Whether the guest is in its past."""
+        return self._travel is not None and not self._travel.live
+
+    # ---- going -------------------------------------------------------------------------------
+
+    def goto(self, where: Time | Position | Hit | Stop | int) -> Time:
+        """Put the guest to a time: memory, registers and devices are as they were then.
+
+        Args:
+            where: a time, or a hit or stop that has one; a number is how many instructions the
+                guest's only vCPU had retired.
+
+        Raises:
+            OutsideHistory: it is before the beginning or after the end.
+        """
+        travel = self._there
+        self._check_stopped()
+        position, pc = self._position(where)
+        travel.goto(position, pc)
+        return travel.now
+
+    def goto_end(self) -> Time:
+        """Put the guest to the end of its history: the present."""
+        travel = self._there
+        self._check_stopped()
+        travel.goto(travel.end)
+        return travel.now
+
+    def branch(self) -> None:
+        """Make the past where the guest is its present: what came after it is forgotten.
+
+        The guest can be changed from there, and its future is another one.
+        """
+        self._check_stopped()
+        self._there.branch()
+
+    def reverse_step(self, count: int = 1) -> Time:
+        """Put the current vCPU ``count`` instructions back, and the others to where they were then.
+
+        At the beginning of the history the guest stays there. Raises OutsideHistory if it is there
+        already.
+        """
+        travel = self._there
+        self._check_stopped()
+        here = travel.now.position
+        own = self._own_position(here)
+        found = travel.recorder.turns.back(own, count)
+        if found is None:
+            self._check_not_at_begin(here)
+            found = travel.begin
+        travel.goto(found)
+        return travel.now
+
+    def reverse_run(self) -> Stop:
+        """Go back to the last hit of any enabled point, or to the beginning of the history.
+
+        The conditions of the points count, their handlers are not called, and their counts stay.
+        The Stop has the reason ``"hit"``, or ``"history"`` at the beginning.
+        """
+        travel = self._there
+        self._check_stopped()
+        here = travel.now.position
+        self._check_not_at_begin(here)
+        points = [p for p in self._guest.points if p.enabled]
+        stop = self._search.last(points, here) if points else None
+        if stop is None:
+            travel.goto(travel.begin)
+            return self._guest.execution.stop("history", "the beginning of the history")
+        return stop
+
+    # ---- asking ------------------------------------------------------------------------------
+
+    def last_write(self, where: Any, length: int | None = None, **options: Any) -> Hit | None:
+        """The last write to a variable or address before now, without moving the guest.
+
+        ``options`` are those of ``guest.watch``. The hit has its values, its ``time``, and a
+        backtrace as of then. None: nothing has written there since the history began.
+        """
+        return self._last_access(where, length, "write", options)
+
+    def last_read(self, where: Any, length: int | None = None, **options: Any) -> Hit | None:
+        """The last read of it."""
+        return self._last_access(where, length, "read", options)
+
+    def last_execution(self, where: Any, **options: Any) -> Hit | None:
+        """The last time that the instruction at ``where`` was about to be executed.
+
+        ``options`` are those of ``guest.break_``.
+        """
+        return self._find(lambda: self._guest.break_(where, **options), last=True)
+
+    def next_write(self, where: Any, length: int | None = None, **options: Any) -> Hit | None:
+        """The next write to it, between now and the end of the history."""
+        return self._find(lambda: self._guest.watch(where, length, "write", **options), last=False)
+
+    def next_read(self, where: Any, length: int | None = None, **options: Any) -> Hit | None:
+        """The next read of it."""
+        return self._find(lambda: self._guest.watch(where, length, "read", **options), last=False)
+
+    def next_execution(self, where: Any, **options: Any) -> Hit | None:
+        """The next time that the instruction at ``where`` is about to be executed."""
+        return self._find(lambda: self._guest.break_(where, **options), last=False)
+
+    def _last_access(
+        self, where: Any, length: int | None, access: AccessKind, options: dict[str, Any]
+    ) -> Hit | None:
+        return self._find(lambda: self._guest.watch(where, length, access, **options), last=True)
+
+    def _find(self, make: Any, *, last: bool) -> Hit | None:
+        travel = self._there
+        self._check_stopped()
+        here = travel.now.position
+        with travel.elsewhere(), self._guest.execution.only(None):
+            point: Point = make()
+            try:
+                if last:
+                    stop = self._search.last([point], here)
+                else:
+                    stop = self._search.next([point], travel.end)
+                if stop is None or stop.hit is None:
+                    return None
+                hit = stop.hit
+                hit.backtrace()  # as of then: the guest goes back
+                hit.time = travel.now
+                return hit
+            finally:
+                point.delete()
+
+    # ---- parts -------------------------------------------------------------------------------
+
+    @property
+    def _search(self) -> Search:
+        return Search(self._guest, self._there)
+
+    def _check_stopped(self) -> None:
+        self._guest.execution.check_stopped("a guest goes to another time when it is stopped")
+
+    def _check_not_at_begin(self, here: Position) -> None:
+        if here <= self._there.begin:
+            raise OutsideHistory(
+                f"the guest is at the beginning of its history, {here}: nothing before it was "
+                "recorded"
+            )
+
+    def _own_position(self, here: Position) -> Position:
+        """Where the vCPU that the user has selected had its last turn."""
+        number = self._guest.execution.current
+        turns = self._there.recorder.turns
+        if here.vcpu == number:
+            return here
+        for turn in range(here.turn - 1, turns.start.turn - 1, -1):
+            found = turns.of(turn)
+            if found is not None and found[0] == number:
+                return Position(turn, *found)
+        raise OutsideHistory(f"vCPU {number} has not run since the history began")
+
+    def _position(self, where: Time | Position | Hit | Stop | int) -> tuple[Position, int | None]:
+        if isinstance(where, Hit | Stop):
+            if where.time is None:
+                raise OutsideHistory(f"{where} has no time: there was no history then")
+            where = where.time
+        if isinstance(where, Time):
+            return where.position, where.pc
+        if isinstance(where, Position):
+            return where, None
+        if not isinstance(where, int) or isinstance(where, bool):
+            raise OutsideHistory(
+                f"{where!r} is no time: guest.history.now, a hit, a stop, or a number of "
+                "instructions is one"
+            )
+        if len(self._guest.vcpus) > 1:
+            raise OutsideHistory(
+                f"{where} instructions: of which of the {len(self._guest.vcpus)} vCPUs? Give a "
+                "time such as that of a hit"
+            )
+        return self._there.begin._replace(instructions=where), None
+
+    def __repr__(self) -> str:
+        if self._travel is None:
+            return "<History: not recorded>"
+        return f"<History from {self.begin} to {self.end}>"
+
+
+def _check_available(guest: Guest) -> None:
+    vm, vcpus = guest.board.vm, guest.board.vcpus
+    if (
+        not isinstance(vm, SupportsSnapshots)
+        or not isinstance(vm, SupportsRepeatedRuns)
+        or not all(isinstance(vcpu, SupportsInstructionLimit) for vcpu in vcpus)
+        or not all(isinstance(vcpu, SupportsInstructionCount) for vcpu in vcpus)
+    ):
+        raise HistoryUnavailable(
+            "this provider cannot repeat a run exactly: history needs the software provider "
+            "(--provider soft)"
+        )
+    if not vm.runs_repeat:
+        raise HistoryUnavailable(
+            "with clock='host' a guest's time is the host's, which is another one when the run is "
+            "repeated: use clock='virtual' for history"
+        )
+
+
+def _budget(budget: str | int | None) -> int:
+    if budget is None or budget is True:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _PART_OF_MEMORY
+    try:
+        size = parse_size(budget) if isinstance(budget, str) else int(budget)
+    except MachineError as error:
+        raise BudgetTooSmall(f"history={budget!r}: {error}") from error
+    if size <= 0:
+        raise BudgetTooSmall(f"history={budget!r}: a budget is a number of bytes, such as '512M'")
+    return size

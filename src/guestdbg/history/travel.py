@@ -1,0 +1,256 @@
+"""Going to a time in a guest's past, and from there on again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from guestdbg.debugger import Guest, Stop
+from guestdbg.debugger.execution.snapshot import GuestSnapshot
+from guestdbg.history.checkpoints import Checkpoint
+from guestdbg.history.errors import InThePast, OutsideHistory
+from guestdbg.history.recorder import Recorder
+from guestdbg.history.turns import UpTo
+from guestdbg.machine import Input, Position, ReplayError, Time
+
+__all__ = ["Travel"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where the guest was.
+
+    Attributes:
+        snapshot: the guest as it was.
+        inputs: how many inputs had come in before.
+        written: the last checkpoint before at which the user had changed the guest.
+        live: whether history ended there.
+    """
+
+    snapshot: GuestSnapshot
+    inputs: int
+    written: Checkpoint | None
+    live: bool = False
+
+
+class Travel:
+    """Moves a guest in its history.
+
+    A guest that is ``live`` is at the end of its history and makes more of it. Otherwise it is in
+    its past: it repeats what it did, up to the end, from where it is live again.
+
+    Attributes:
+        recorder: what is known of the run.
+        live: whether the guest is at the end of its history.
+    """
+
+    def __init__(self, guest: Guest, budget: int) -> None:
+        self._guest = guest
+        self._console = guest.board.console
+        self.live = True
+        #: The end of the history, while the guest is in its past.
+        self._end: _Place | None = None
+        self._inputs_given = 0
+        #: The last checkpoint that the guest has passed at which the user had changed it.
+        self._written: Checkpoint | None = None
+        self.recorder = Recorder(guest, budget, self._may_write)
+
+    def _may_write(self) -> None:
+        if not self.live:
+            raise InThePast(
+                f"the guest is in its past, at {self.now}: a change there would make another "
+                "future. guest.history.branch() makes that the present, and forgets what came "
+                "after it; guest.history.goto_end() goes back to the present"
+            )
+
+    # ---- where it is -------------------------------------------------------------------------
+
+    @property
+    def now(self) -> Time:
+        """Where the guest is."""
+        return Time(self._guest.board.position, self._guest.cpu.pc)
+
+    @property
+    def begin(self) -> Position:
+        """Where the history begins."""
+        return self.recorder.turns.start
+
+    @property
+    def end(self) -> Position:
+        """Where the history ends."""
+        if self.live:
+            self.recorder.note_end()
+        return self.recorder.turns.end
+
+    # ---- between present and past --------------------------------------------------------------
+
+    def _leave_present(self) -> None:
+        """Keep the end of the history: the guest goes into its past."""
+        if not self.live:
+            return
+        snapshot = self._guest.execution.snapshot()  # delivers what was posted
+        self.recorder.note_end()
+        checkpoints = self.recorder.checkpoints
+        written = checkpoints.written_before(len(checkpoints) - 1)
+        self._end = _Place(snapshot, len(self.recorder.inputs), written, live=True)
+        self.live = False
+        self.recorder.pause()
+
+    def ended(self) -> None:
+        """The guest has repeated all that it did, or all up to a change by the user.
+
+        See ``RecordedTurns``. In the first case it is live again.
+        """
+        following = self.recorder.checkpoints.written_after(self._written)
+        if following is not None:
+            self._put(_Place(following.snapshot, following.inputs, following))
+            return
+        assert self._end is not None
+        if self._inputs_given != self._end.inputs:
+            raise ReplayError(
+                f"{self._inputs_given} of {self._end.inputs} inputs came in again before the end "
+                "of the history"
+            )
+        self._end = None
+        self.live = True
+        self._guest.execution.repeat(None)
+        self._guest.board.inputs.stop_replay()
+        self._console.flush()
+        self._console.muted = False
+        self.recorder.resume()
+
+    def of(self, turn: int) -> tuple[int, int] | None:
+        """See ``RecordedTurns``: the turns that the guest repeats are those of its history."""
+        following = self.recorder.checkpoints.written_after(self._written)
+        turns = self.recorder.turns
+        return turns.of(turn) if following is None else UpTo(turns, following.position).of(turn)
+
+    def _put(self, place: _Place) -> None:
+        """Put the guest to a place in its history."""
+        execution, inputs = self._guest.execution, self._guest.board.inputs
+        self._console.flush()
+        self._console.muted = True
+        execution.restore(place.snapshot)
+        self._written = place.written
+        if place.live:
+            self._inputs_given = place.inputs
+            self.ended()
+            return
+        execution.repeat(self)
+        self._inputs_given = place.inputs
+        recorded = self.recorder.inputs
+        inputs.replay([recorded[n] for n in range(place.inputs, len(recorded))], to_the_end=True)
+        inputs.listener = self._count_input
+
+    def _count_input(self, input_: Input) -> None:
+        self._inputs_given += 1
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Put the guest back to where it is now at the end of a ``with`` block."""
+        self._leave_present()
+        here = self._end if self._end is not None and self._is_at_end else None
+        if here is None:
+            here = _Place(self._guest.execution.snapshot(), self._inputs_given, self._written)
+        try:
+            yield
+        finally:
+            self._put(here)
+
+    @property
+    def _is_at_end(self) -> bool:
+        end = self._end
+        return end is not None and self._guest.board.position == self.recorder.turns.end
+
+    # ---- going -------------------------------------------------------------------------------
+
+    def checkpoint_before(self, position: Position) -> int:
+        """The place of the last checkpoint at or before a position. Raises OutsideHistory."""
+        place = self.recorder.checkpoints.place_before(position)
+        if place < 0 or position > self.end:
+            raise OutsideHistory(
+                f"{position} is not in the history of this guest, which goes from {self.begin} to "
+                f"{self.end}"
+            )
+        return place
+
+    def put_at_checkpoint(self, place: int) -> None:
+        """Put the guest to a checkpoint."""
+        self._leave_present()
+        checkpoints = self.recorder.checkpoints
+        checkpoint = checkpoints[place]
+        written = checkpoints.written_before(place)
+        self._put(_Place(checkpoint.snapshot, checkpoint.inputs, written))
+
+    def goto(self, position: Position, pc: int | None = None) -> None:
+        """Put the guest to a time: every bit of it as it was then.
+
+        Raises OutsideHistory for a time outside the history; ReplayError if the guest does not do
+        what it did.
+        """
+        place = self.checkpoint_before(position)
+        if not self.live and self._end is not None and position == self.recorder.turns.end:
+            self._put(self._end)
+        if self.live and position == self.end and pc in (None, self._guest.cpu.pc):
+            return
+        checkpoints = self.recorder.checkpoints
+        while (
+            place > 0
+            and checkpoints[place].position == position
+            and checkpoints[place].after_write
+            and pc not in (None, checkpoints[place].pc)
+        ):
+            place -= 1  # the user has moved the PC there: it was elsewhere before
+        with self._guest.execution.only(None):
+            self.put_at_checkpoint(place)
+            stop = self.run_to(position)
+            if stop is not None and self._guest.board.position != position:
+                raise ReplayError(f"the guest has stopped on the way to {position}: {stop}")
+            if pc is not None and self._guest.cpu.pc != pc:
+                self._take_exception(position, pc)
+
+    def run_to(self, position: Position) -> Stop | None:
+        """Repeat what the guest did up to a position; the Stop of what happens before."""
+        while True:
+            following = self.recorder.checkpoints.written_after(self._written)
+            if following is None or following.position >= position:
+                return self._guest.execution.replay(UpTo(self.recorder.turns, position))
+            stop = self._guest.execution.replay(UpTo(self.recorder.turns, following.position))
+            if stop is not None:
+                return stop
+            self._put(_Place(following.snapshot, following.inputs, following))
+
+    def _take_exception(self, position: Position, pc: int) -> None:
+        """Go to where an exception, or a semihosting call, after ``position`` leads."""
+        following = position._replace(instructions=position.instructions + 1)
+        stop = self._guest.execution.replay_to_pc(UpTo(self.recorder.turns, following), pc)
+        if stop is None or self._guest.board.position != position:
+            raise ReplayError(f"the guest was not at {pc:#x} at {position}")
+
+    def branch(self) -> None:
+        """Make the past where the guest is its present, and forget what came after it."""
+        if self.live:
+            return
+        board = self._guest.board
+        self.recorder.truncate(board.position, self._inputs_given)
+        self._end = None
+        self.live = True
+        self._guest.execution.repeat(None)
+        board.inputs.stop_replay()
+        self._console.flush()
+        self._console.muted = False
+        self.recorder.resume()
+
+    def stop(self) -> None:
+        """Go to the end of the history, and record no more."""
+        if self._end is not None:
+            self._put(self._end)
+        self.leave()
+
+    def leave(self) -> None:
+        """Record no more, and repeat nothing: the guest stays where it is."""
+        self._guest.execution.repeat(None)
+        self._guest.board.inputs.stop_replay()
+        self._console.muted = False
+        self.recorder.stop()
