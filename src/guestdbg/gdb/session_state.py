@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 #: Tracebacks that one client can put into the log.
 _MAX_LOGGED_DEFECTS = 20
-#: Refused breakpoints of one client that the server's user is told of.
+#: Refused breakpoints of one client that the server's user hears of.
 _MAX_REFUSALS = 100
 
 

@@ -199,26 +199,26 @@ class _Worker:
             return self._channel
         if self._killed:
             raise EOFError
-        ours, theirs = socket.socketpair()
+        local, remote = socket.socketpair()
         life, self._life = os.pipe()
         try:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "guestdbg.workers.process"),
-                    *(str(theirs.fileno()), str(life)),
+                    *(str(remote.fileno()), str(life)),
                 ],
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), life),
+                pass_fds=(remote.fileno(), life),
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
                 # Ctrl-C at the terminal is for the parent.
                 start_new_session=True,
             )
         finally:
-            theirs.close()
+            remote.close()
             os.close(life)
         if self._killed:  # meanwhile
             self._process.kill()
-        self._channel = Channel(ours.detach())
+        self._channel = Channel(local.detach())
         return self._channel
 
     def _end(self) -> str:

@@ -54,11 +54,11 @@ class LineFiles:
         for reference in self._references(name):
             places += self._occurrences(self._lines, reference)
         tables = {self._tables[max(0, bisect_right(self._tables, at) - 1)] for at in places}
-        wanted = [table.to_bytes(4, "little") for table in tables]
+        entries = [table.to_bytes(4, "little") for table in tables]
         found = []
         for unit in self._units:
             entry = self._info[unit.cu_die_offset : unit.cu_die_offset + _ENTRY]
-            if any(table in entry for table in wanted):
+            if any(table in entry for table in entries):
                 found.append(unit)
         return found
 

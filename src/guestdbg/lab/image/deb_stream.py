@@ -21,8 +21,8 @@ class Source(Protocol):
     def read(self, count: int, /) -> bytes: ...
 
 
-def copy_file(source: Source, wanted: Callable[[str], bool], to: IO[bytes], most: int) -> str:
-    """Writes the first regular file of the package with a ``wanted`` name to ``to``.
+def copy_file(source: Source, matches: Callable[[str], bool], to: IO[bytes], most: int) -> str:
+    """Writes the first regular file of the package whose name ``matches`` to ``to``.
 
     Returns its name, without a leading "./". ``most``: its size, in bytes, at most. Raises LabError
     if the package has no such file, is damaged before the end of the file, or cannot be read.
@@ -32,7 +32,7 @@ def copy_file(source: Source, wanted: Callable[[str], bool], to: IO[bytes], most
         with tarfile.open(fileobj=data, mode="r|*") as archive:
             for info in archive:
                 name = info.name.removeprefix("./")
-                if not info.isreg() or not wanted(name):
+                if not info.isreg() or not matches(name):
                     continue
                 if info.size > most:
                     raise LabError(f"{name} has {info.size} bytes; the maximum is {most}")

@@ -43,7 +43,7 @@ class _Physical:
 
 
 class ProcessMemory:
-    """The memory behind one set of page tables (``kvm.table_of``)."""
+    """The memory that one set of page tables maps (``kvm.table_of``)."""
 
     def __init__(self, guest: Guest, table: int) -> None:
         vcpu = guest.execution.vcpus[0].vcpu

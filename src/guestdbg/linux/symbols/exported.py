@@ -112,8 +112,8 @@ def _tables(
             for width in (12, 8):
                 yield _around(at, width, lambda p: _relative(data, size, p), data)
         if address is not None:
-            wanted = {(value + address & _U64, place + address & _U64) for place in places}
-            for at in _absolute_entries(data, places, wanted):
+            entries = {(value + address & _U64, place + address & _U64) for place in places}
+            for at in _absolute_entries(data, places, entries):
                 yield _around(at, 16, lambda p: _absolute(data, size, p, address), data)
 
 
@@ -147,11 +147,11 @@ def _relative_entries(data: bytes, names: set[int], value: int) -> Iterator[int]
                     yield at
 
 
-def _absolute_entries(data: bytes, names: set[int], wanted: set[_Entry]) -> Iterator[int]:
+def _absolute_entries(data: bytes, names: set[int], entries: set[_Entry]) -> Iterator[int]:
     for low, high in _windows(names, 8):
         words = _words(data[low:high], "Q")
         for n in range(len(words) - 1):
-            if (words[n], words[n + 1]) in wanted:
+            if (words[n], words[n + 1]) in entries:
                 yield low + 8 * n
 
 
