@@ -10,7 +10,9 @@ gdb_server      `guestdbg gdb`, started stopped
 process         how guestdbg is started as a process that is measured
 uboot_prompt    the time from the start of a process to U-Boot's prompt
 linux_guest     Linux with a shell, on guestdbg and on QEMU
+linux_gdb       GDB connected to it, on guestdbg and on QEMU
 linux_tasks     the tasks of Linux, listed by drgn
+linux_scripts   the same through GDB, by the kernel's own scripts
 page_walk       the page tables of Linux through GDB
 linux_armed     Linux booted with points armed, a process of its own
 linux_memory    Linux booted, and the memory that it took, a process of its own

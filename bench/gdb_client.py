@@ -2,7 +2,7 @@
 
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -32,18 +32,28 @@ def per_second(
     with tempfile.TemporaryDirectory() as name:
         guest = loop_guest.write(Path(name), TURNS)
         with stopped(guest) as socket:
-            return figure(script, socket, DATA=loop_guest.DATA, LOOP=loop_guest.LOOP, **values)
+            constants = {"DATA": loop_guest.DATA, "LOOP": loop_guest.LOOP, **values}
+            return figure(script, socket, constants)
 
 
-def figure(script: str, socket: Path, **values: int) -> float:
-    """Run a script in GDB, connected to the server at a socket: the figure of its `RATE` line."""
+def figure(
+    script: str,
+    socket: Path,
+    constants: Mapping[str, int | str] | None = None,
+    *,
+    program: Path | None = None,
+) -> float:
+    """Run a script in GDB, connected to the server at a socket: the figure of its `RATE` line.
+
+    `constants` are names of the script; `program` is the ELF file that GDB reads symbols from.
+    """
     gdb = qemu.program(qemu.GDB)
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "script.py"
-        constants = "".join(f"{key} = {value}\n" for key, value in values.items())
-        file.write_text(constants + _PROLOGUE.format(socket=socket) + script)
+        named = "".join(f"{key} = {value!r}\n" for key, value in (constants or {}).items())
+        file.write_text(named + _PROLOGUE.format(socket=socket) + script)
         result = subprocess.run(
-            [gdb, "-nx", "-batch", "-x", str(file)],
+            [gdb, "-nx", "-batch", "-x", str(file), *([str(program)] if program else [])],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -55,12 +55,12 @@ def guestdbg_command(*, vcpus: int = 1) -> list[str]:
     return [*process.GUESTDBG, *words]
 
 
-def qemu_command(*, vcpus: int = 1) -> list[str]:
+def qemu_command(*, vcpus: int = 1, bootargs: str = BOOTARGS) -> list[str]:
     """The command that boots it on QEMU's TCG."""
     found = files()
     words = ["-M", "virt,gic-version=3", "-cpu", "cortex-a57", "-m", MEMORY, "-smp", str(vcpus)]
     words += ["-nographic", "-net", "none", "-no-reboot", "-kernel", str(found.kernel)]
-    words += ["-initrd", str(found.initrd), "-append", BOOTARGS]
+    words += ["-initrd", str(found.initrd), "-append", bootargs]
     return [qemu.program(qemu.QEMU), *words]
 
 

@@ -5,12 +5,27 @@ drgn's own helpers. They read the guest's memory some twenty times for each.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bench import linux_guest
 from bench.measurement import Unavailable
 
 TASKS = 200
+#: Starts them at the guest's prompt.
+START = f"for i in $(seq {TASKS}); do sleep 9999 & done >/dev/null 2>&1; sleep 1".encode()
+
+
+@contextmanager
+def sleeping(prompt: linux_guest.Prompt) -> Iterator[None]:
+    """TASKS tasks in the guest, which is put back at the end."""
+    snapshot = prompt.guest.snapshot()
+    prompt.command(START)
+    try:
+        yield
+    finally:
+        prompt.guest.restore(snapshot)
 
 
 def _memory(task: Any, page: int, percpu_counter_sum: Any) -> tuple[int, int]:
@@ -58,15 +73,11 @@ def seconds() -> float:
     if not hasattr(drgn.Program, "set_linux_kernel_custom"):
         raise Unavailable(f"drgn {drgn.__version__} cannot debug Linux guests; 0.3 can")
     prompt = linux_guest.prompt()
-    guest = prompt.guest
-    snapshot = guest.snapshot()
-    start_tasks = f"for i in $(seq {TASKS}); do sleep 9999 & done >/dev/null 2>&1; sleep 1"
-    prompt.command(start_tasks.encode())
-    start = time.perf_counter()
-    found = listed(guest.program)
-    taken = time.perf_counter() - start
-    sleeping = sum(line.endswith(" sleep") for line in found)
-    guest.restore(snapshot)
-    if sleeping != TASKS:
-        raise RuntimeError(f"{sleeping} tasks sleep, not {TASKS}: {found[-3:]}")
+    with sleeping(prompt):
+        start = time.perf_counter()
+        found = listed(prompt.guest.program)
+        taken = time.perf_counter() - start
+    asleep = sum(line.endswith(" sleep") for line in found)
+    if asleep != TASKS:
+        raise RuntimeError(f"{asleep} tasks sleep, not {TASKS}: {found[-3:]}")
     return taken * TASKS / len(found)

@@ -87,11 +87,23 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
     ("a snapshot of Linux at its prompt", "linux_snapshot_ms", None, None),
     ("Linux put back to it", "linux_restore_ms", None, None),
     ("the symbols of a Linux kernel (160,000), from its memory", "kallsyms_seconds", None, None),
+    (
+        "a watch in one process, another uses the address all the time: speed, of unarmed",
+        "task_watch_ratio",
+        None,
+        None,
+    ),
     ("drgn: 200 tasks of Linux, as its `ps` shows them", "drgn_ps_seconds", None, None),
     (
         "GDB: all page tables of Linux",
         "page_walk_seconds",
         "qemu_page_walk_seconds",
+        None,
+    ),
+    (
+        "GDB: 200 tasks of Linux, by the kernel's own script `lx-ps`",
+        "lx_ps_seconds",
+        "qemu_lx_ps_seconds",
         None,
     ),
     ("the host's memory for its boot", "linux_host_mib", None, None),
@@ -125,6 +137,12 @@ _FP_PROGRAMS = {
 }
 
 _UNITS = {"/s": " a second", "MIPS": " MIPS", "ms": " ms", "MiB": " MiB", "s": " s", "times": ""}
+
+
+def keys() -> set[str]:
+    """The keys of all rows and columns of the tables."""
+    rows = (*_ROWS, *_HOST_ROWS)
+    return {key for row in rows for key in row[1:] if key is not None}
 
 
 def run_of_page(text: str) -> str:

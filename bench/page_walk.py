@@ -1,11 +1,6 @@
 """All page tables of Linux at its prompt, read through GDB as pwndbg does for `vmmap`."""
 
-import tempfile
-import threading
-from pathlib import Path
-
-from bench import gdb_client, linux_guest
-from guestdbg.gdb import Server
+from bench import linux_gdb
 
 #: Finds the mappings of both halves, 4 KiB granules and four levels, in physical memory mode.
 #: It prints `TABLES <count>` and `RATE <seconds>`.
@@ -58,34 +53,9 @@ print("RATE", best)
 
 def guestdbg_seconds() -> float:
     """On guestdbg's server."""
-    prompt = linux_guest.prompt()
-    with tempfile.TemporaryDirectory() as directory:
-        socket = Path(directory) / "gdb"
-        with Server(prompt.guest, listen=f"unix:{socket}", announce=lambda text: None) as server:
-            figures: list[float] = []
-
-            # The guest is used by the thread that created it; GDB by this one.
-            def measure() -> None:
-                try:
-                    figures.append(gdb_client.figure(SCRIPT, socket))
-                finally:
-                    server.stop()
-
-            client = threading.Thread(target=measure)
-            client.start()
-            server.serve()
-            client.join()
-    if not figures:
-        raise RuntimeError("GDB gave no figure")
-    return figures[0]
+    return linux_gdb.figure_on_guestdbg(SCRIPT)
 
 
 def qemu_seconds() -> float:
     """On QEMU's gdbstub."""
-    with tempfile.TemporaryDirectory() as directory:
-        socket = Path(directory) / "gdb"
-        chardev = f"socket,path={socket},server=on,wait=off,id=gdb"
-        command = [*linux_guest.qemu_command(), "-chardev", chardev, "-gdb", "chardev:gdb"]
-        with linux_guest.session(command) as guest:
-            guest.read_to(linux_guest.PROMPT)
-            return gdb_client.figure(SCRIPT, socket)
+    return linux_gdb.figure_on_qemu(SCRIPT)

@@ -37,6 +37,7 @@ RATIOS = (
     ("linux_boot_4_seconds", "qemu_linux_boot_4_seconds"),
     ("linux_user_mips", "qemu_linux_user_mips"),
     ("page_walk_seconds", "qemu_page_walk_seconds"),
+    ("lx_ps_seconds", "qemu_lx_ps_seconds"),
 )
 
 

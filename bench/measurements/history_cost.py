@@ -19,7 +19,7 @@ def run() -> dict[str, float]:
 
 MEASUREMENT = Measurement(
     "history_cost",
-    "of the speed",
+    "times",
     "guestdbg: the suite with history, as a part of its speed without",
     run,
     repeat=3,

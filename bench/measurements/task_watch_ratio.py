@@ -67,7 +67,7 @@ def _seconds(prompt: linux_guest.Prompt) -> float:
 
 MEASUREMENT = Measurement(
     "task_watch_ratio",
-    "",
+    "times",
     "guestdbg: a watch in one process, another uses the address all the time: speed, of unarmed",
     run,
     repeat=3,

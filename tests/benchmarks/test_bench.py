@@ -15,6 +15,7 @@ import bench.__main__ as bench_main
 from bench import (
     environment,
     loop_guest,
+    page,
     qemu,
     record,
     uboot_prompt,
@@ -66,6 +67,8 @@ KEYS = {
     "drgn_ps_seconds",
     "page_walk_seconds",
     "qemu_page_walk_seconds",
+    "lx_ps_seconds",
+    "qemu_lx_ps_seconds",
     "linux_host_mib",
     "host_exit_ratio",
     "host_stops_per_second",
@@ -81,6 +84,10 @@ def _end_the_lab() -> Iterator[None]:
 
 def test_every_key_is_measured() -> None:
     assert set(bench_main.BY_KEY) == KEYS
+
+
+def test_every_key_is_on_the_page() -> None:
+    assert page.keys() == KEYS
 
 
 def test_ratios_divide_keys_that_exist() -> None:
@@ -208,11 +215,22 @@ def test_tools_for_the_lab_that_cannot_be_downloaded(
 
 # QEMU and GDB are slow on an emulated processor.
 SLOW = {"qemu_kvm_gdb_stops_per_second"}
+# The package of the kernel's sources has 138 MB.
+SOAK = {"lx_ps_seconds", "qemu_lx_ps_seconds"}
 
 
 @pytest.mark.parametrize(
     "key",
-    [pytest.param(key, marks=[pytest.mark.slow] * (key in SLOW)) for key in sorted(KEYS)],
+    [
+        pytest.param(
+            key,
+            marks=[
+                *[pytest.mark.slow] * (key in SLOW),
+                *[pytest.mark.soak, pytest.mark.timeout(900)] * (key in SOAK),
+            ],
+        )
+        for key in sorted(KEYS)
+    ],
 )
 def test_each_measurement_runs(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With few repetitions; each measurement checks that the guest did what it should."""

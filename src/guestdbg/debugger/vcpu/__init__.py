@@ -14,6 +14,7 @@ dispatch              putting hits to their points: conditions, counts, handlers
 mmio_watchpoints      hits on device registers, from MMIO exits
 dma_watchpoints       hits of devices on memory, from what the board reports
 semihosting           a guest's semihosting calls
+recorded_call         what such a call did to the guest, as bytes
 single_step           executing one instruction
 exclusive_stepper     running over exclusive sequences, disarmed
 watchpoint_handler    watchpoint exits

@@ -21,4 +21,6 @@ monitor      qRcmd
 lldb         packets that only LLDB sends
 qemu         packets of QEMU's gdbstub
 registry     all of them by their names
+
+There are more than fifteen modules because there are so many groups.
 """
