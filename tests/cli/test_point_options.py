@@ -193,6 +193,8 @@ def test_the_summary_has_places_and_what_was_never_mapped(guest: str) -> None:
     [
         (("--task", "sh"), 2, "--task without --break or --watch"),
         (("--exec", "main"), 2, "a path in the guest and a function, as /usr/bin/foo:main"),
+        (("--exec", "/bin/sh:main if x0 >"), 1, "is not an expression"),
+        (("--exec", "if x0 > 1"), 2, "a path in the guest and a function"),
         (("--exec", "/bin/sh:main", "--follow-fork", "all"), 2, "'all' is not one of"),
         (("--watch", "never", "--task", "sh"), 1, "Linux"),
         (("--exec", "/bin/sh:main"), 1, "Linux"),

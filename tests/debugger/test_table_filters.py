@@ -63,6 +63,13 @@ class Only:
         self.asked += 1
         return table_of(context.vcpu.get_one_reg(TTBR0)) in self.accepted
 
+    @property
+    def pending(self) -> bool:
+        return not self.accepted
+
+    def translate(self, address: int) -> int | None:
+        return None
+
     def describe(self) -> str:
         return "some tables"
 

@@ -43,7 +43,9 @@ def at_prompt(suite: str, **options: Any) -> Iterator[Shell]:
 
     def console(data: bytes) -> None:
         output.extend(data)
-        if PROMPT in output:
+        # Only when it comes: what the shell prints after it, to ask where the cursor is, may come
+        # in another piece, in the next run.
+        if PROMPT in output[-(len(data) + len(PROMPT) - 1) :]:
             guest.interrupt()
 
     with load(suite, console=console, **options) as guest:

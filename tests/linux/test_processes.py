@@ -1,6 +1,8 @@
 """Points in one process, on Debian's kernel: processes of the same program, at the same addresses.
 
-The guest is booted once; each test begins at the snapshot of the shell's prompt.
+The guest is booted once; each test begins at the snapshot of the shell's prompt. They run on
+Debian's 6.1, by `make soak` also on its newest kernel, for which test_running_processes.py is
+quicker.
 """
 
 from __future__ import annotations
@@ -10,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from guestdbg.debugger import AddressError, GuestSnapshot, Hit, InvalidLocation, Point
+from guestdbg.debugger import (
+    AddressError,
+    ConditionError,
+    GuestSnapshot,
+    Hit,
+    InvalidLocation,
+    Point,
+    UnknownSymbol,
+)
 from guestdbg.linux import CorruptedGuestData, Mapping, NoSuchTask
 from guestdbg.linux.processes.program import FollowFork
 
@@ -24,9 +34,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), NEEDS_GCC]
 N = 5
 
 
-@pytest.fixture(scope="module")
-def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workers, GuestSnapshot]]:
-    with workers("bookworm", tmp_path_factory.mktemp("worker"), vcpus=2, seed=5) as found:
+@pytest.fixture(scope="module", params=["bookworm", pytest.param("sid", marks=pytest.mark.soak)])
+def booted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Workers, GuestSnapshot]]:
+    directory = tmp_path_factory.mktemp("worker")
+    with workers(request.param, directory, vcpus=2, seed=5) as found:
         yield found, found.guest.snapshot()
 
 
@@ -236,6 +249,44 @@ def test_a_program_is_armed_before_it_runs(work: Workers, program: str) -> None:
     assert reached.pending
     reached.delete()
     assert not list(work.guest.points)
+
+
+def test_a_condition_on_a_program(work: Workers) -> None:
+    """It is checked when the breakpoint is made, not when a process executes the program."""
+    processes = work.guest.linux.processes
+    with pytest.raises(ConditionError, match="is not an expression"):
+        processes.break_in("/worker", "work", when="x0 ==")
+    with pytest.raises((UnknownSymbol, ConditionError), match="nothing_like_it"):
+        processes.break_in("/worker", "work", when="nothing_like_it > 1")
+    with pytest.raises(InvalidLocation, match="it must be a text or a function"):
+        processes.break_in("/worker", "work", when=1)  # type: ignore[arg-type]
+    assert not list(work.guest.points)
+    reached = processes.break_in("/worker", "work", when="x0 > 4")
+    pids: list[int] = []
+    reached(lambda hit: pids.append(hit.task.pid))
+    first, second = work.start(4), work.start(5)
+    work.signal(first)
+    work.signal(second)
+    assert (pids, reached.hits) == ([second], 1)
+    (point,) = reached.points
+    assert point.seen == 2
+
+
+def test_whether_a_process_has_the_page(work: Workers, caplog: pytest.LogCaptureFixture) -> None:
+    """Not whether that has it which the vCPU executes at the moment, the shell."""
+    guest = work.guest
+    hits: list[Hit] = []
+    pending = guest.watch(work.counter, 8, task="worker")(hits.append)
+    assert guest.why_unreachable(pending) == "there is no such process now"
+    first = work.start(N)
+    work.signal(first)  # the kernel gives it the page when it writes first
+    assert len(hits) == N
+    watch = guest.watch(work.counter, 8, task=first)
+    assert guest.why_unreachable(watch) is guest.why_unreachable(pending) is None
+    assert "watched at" not in caplog.text
+    nowhere = guest.watch(0x1000, 8, task=first)
+    assert guest.why_unreachable(nowhere) == "the guest's page tables do not map it now"
+    assert "0x1000 is watched at 0x1000, where nothing" in caplog.text
 
 
 @pytest.mark.parametrize(("follow", "who"), [("parent", "p"), ("child", "c"), ("both", "cp")])

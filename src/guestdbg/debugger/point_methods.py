@@ -199,12 +199,21 @@ class PointMethods(ABC):
         if isinstance(point, Breakpoint) and not point.placed:
             return "the module that it is in is not loaded"
         addresses = point.addresses if isinstance(point, Breakpoint) else (point.address,)
-        reasons = [absence(self.space, self.board, address) for address in addresses]
+        if point.task is not None and point.task.pending:
+            return "there is no such process now"
+
+        def translate(address: int) -> int:
+            own = None if point.task is None else point.task.translate(address)
+            return self.space.translate(address) if own is None else own
+
+        reasons = [absence(translate, self.board, address) for address in addresses]
         return reasons[0] if all(reasons) else None
 
     def _warn_if_absent(self, watch: Watch) -> None:
         if watch.source is not None or any(image.covers(watch.address) for image in self.images):
             return  # the guest's own memory, which it maps in time
+        if watch.task is not None and watch.task.pending:
+            return  # it is made for a process to come
         reason = self.why_unreachable(watch)
         if reason is not None:
             log.warning(

@@ -50,13 +50,14 @@ class PointSpecs:
 
 
 def _program(text: str) -> tuple[BreakSpec, str, str]:
-    """--exec FILE:FUNCTION as a breakpoint's text, the file and the function."""
-    file, colon, function = text.rpartition(":")
+    """--exec FILE:FUNCTION [if CONDITION] as a breakpoint, the file and the function."""
+    spec = parse_break(text, "--exec")
+    file, colon, function = spec.name.rpartition(":")
     if not colon or not function or not file.startswith("/"):
         raise click.UsageError(
             f"--exec {text}: it is a path in the guest and a function, as /usr/bin/foo:main."
         )
-    return BreakSpec(text, text, text, None), file, function
+    return spec, file, function
 
 
 @dataclass
@@ -116,7 +117,9 @@ def arm(
             set_points()
 
     for program, file, function in specs.programs:
-        reached = guest.linux.processes.break_in(file, function, follow_fork=follow_fork)
+        reached = guest.linux.processes.break_in(
+            file, function, when=program.condition, follow_fork=follow_fork
+        )
         attach(reached, program)
         armed.programs.append((program.text, reached))
     if specs.follow and not followed:

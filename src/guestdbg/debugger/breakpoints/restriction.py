@@ -40,8 +40,18 @@ class TaskRestriction(Protocol):
     def by_tables_alone(self) -> bool:
         """Whether every hit with one of ``tables`` is one of the tasks."""
 
+    @property
+    def pending(self) -> bool:
+        """Whether there is none of the tasks now."""
+
     def matches(self, context: HitContext) -> bool:
         """Whether a hit on this vCPU, now, is one of the tasks. It is asked at every hit."""
+
+    def translate(self, address: int) -> int | None:
+        """The guest-physical address as the tasks see it. Raises AddressError where they see none.
+
+        None: they see what every vCPU does.
+        """
 
     def describe(self) -> str:
         """The tasks as one names them: ``"process 123 (bash)"``."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from guestdbg.debugger.errors import AddressError
-from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.machine import Board
 
 __all__ = ["absence"]
 
 
-def absence(space: AddressSpace, board: Board, address: int) -> str | None:
+def absence(translate: Callable[[int], int], board: Board, address: int) -> str | None:
     """Why an access to ``address`` reaches nothing as the guest is now; None if it does.
 
-    The guest may map the address later.
+    ``translate`` gives the guest-physical address. The guest may map the address later.
     """
     try:
-        physical = space.translate(address)
+        physical = translate(address)
     except AddressError:
         return "the guest's page tables do not map it now"
     if board.memory.find(physical, 1) is not None:

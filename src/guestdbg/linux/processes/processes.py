@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Mapping_
 from pathlib import Path
 from typing import get_args
@@ -17,6 +18,7 @@ from guestdbg.debugger import (
     Guest,
     InvalidLocation,
 )
+from guestdbg.debugger.breakpoints.point import Predicate
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.resolver import Code
@@ -130,6 +132,16 @@ class Processes:
         """The same for the address of a ``task_struct``."""
         return ProcessMemory(self._guest, self._table(self._mm(task)))
 
+    def _translate_in(self, address: int, tables: Iterable[int]) -> int:
+        """The guest-physical address in the first process that has the page.
+
+        Raises AddressError.
+        """
+        for table in tables:
+            with contextlib.suppress(AddressError):
+                return ProcessMemory(self._guest, table).translate(address)
+        raise AddressError(f"no page at {address:#x}", address)
+
     def current(self, cpu: Cpu) -> TaskSummary | None:
         """The task that a vCPU executes, and what for; None if that cannot be found out.
 
@@ -222,7 +234,12 @@ class Processes:
         )
 
     def break_in(
-        self, file: str, function: str, *, follow_fork: FollowFork = "parent"
+        self,
+        file: str,
+        function: str,
+        *,
+        when: Predicate | str | None = None,
+        follow_fork: FollowFork = "parent",
     ) -> ProgramBreakpoint:
         """A breakpoint in every process that executes a program, now or later.
 
@@ -230,16 +247,20 @@ class Processes:
             file: the program's path in the guest, such as ``/usr/bin/foo``.
             function: a symbol of it, ``symbol+offset``, or an address as it is linked. The symbols
                 are read when it is executed, from ``sysroot`` or the page cache.
+            when: a condition, as that of ``guest.break_``: of registers and memory, not of the
+                program's variables.
             follow_fork: whether a child that it forks has the breakpoint too: ``"parent"``: not;
                 ``"child"``: instead of its parent; ``"both"``.
 
-        Raises InvalidLocation, OutOfRegisters, MissingKernelData.
+        Raises InvalidLocation, ConditionError, UnknownSymbol, OutOfRegisters, MissingKernelData.
         """
         if not file.startswith("/"):
             raise InvalidLocation(f"{file!r} is no path in the guest: it begins with /")
         if follow_fork not in get_args(FollowFork):
             raise InvalidLocation(f"follow_fork is {follow_fork!r}: parent, child or both")
-        program = ProgramBreakpoint(file, function, follow_fork, self._set_in, self._program_ends)
+        program = ProgramBreakpoint(
+            file, function, follow_fork, self._checked(when), self._set_in, self._program_ends
+        )
 
         def executed(task: int) -> None:
             self._add_program(program, task)
@@ -272,7 +293,31 @@ class Processes:
         self._follower.follow(child)
         return child
 
-    def _set_in(self, address: int, chosen: list[FollowedProcess]) -> Breakpoint:
+    def _checked(self, when: Predicate | str | None) -> Predicate | None:
+        """A condition for points in programs. Raises what a breakpoint with it would."""
+        with self._guest.detached():
+            point = self._breakpoint(0, when, None)
+            condition = point.when
+            point.delete()
+        return condition
+
+    def _breakpoint(
+        self, address: int, when: Predicate | str | None, task: ProcessRestriction | None
+    ) -> Breakpoint:
+        return self._guest.points.breakpoint(
+            Code(f"{address:#x}", (address,)),
+            kind="hardware",
+            when=when,
+            ignore=0,
+            name=None,
+            el="any",
+            context=None,
+            task=task,
+        )
+
+    def _set_in(
+        self, address: int, chosen: list[FollowedProcess], when: Predicate | None
+    ) -> Breakpoint:
         """A hardware breakpoint at an address of these processes."""
         restriction = ProcessRestriction(
             self.tasks,
@@ -280,18 +325,10 @@ class Processes:
             "processes",
             thread=None,
             in_kernel=False,
+            translate=self._translate_in,
             on_release=lambda _: self._follower.forget(chosen),
         )
-        point = self._guest.points.breakpoint(
-            Code(f"{address:#x}", (address,)),
-            kind="hardware",
-            when=None,
-            ignore=0,
-            name=None,
-            el="any",
-            context=None,
-            task=restriction,
-        )
+        point = self._breakpoint(address, when, restriction)
         for process in chosen:
             self._follower.follow(process)
         return point
@@ -360,6 +397,7 @@ class Processes:
             name,
             thread=thread,
             in_kernel=in_kernel,
+            translate=self._translate_in,
             on_release=released,
         )
         followed: list[FollowedProcess] = []

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Self
 
 from guestdbg.debugger import Breakpoint, Hit, OutOfRegisters
+from guestdbg.debugger.breakpoints.point import Predicate
 from guestdbg.debugger.program.image import Image
 from guestdbg.linux.processes.followed import FollowedProcess
 
@@ -20,8 +21,8 @@ __all__ = ["FollowFork", "ProgramBreakpoint"]
 log = logging.getLogger(__name__)
 
 FollowFork = Literal["parent", "child", "both"]
-#: What sets a breakpoint at an address of these processes.
-SetBreakpoint = Callable[[int, list[FollowedProcess]], Breakpoint]
+#: What sets a breakpoint at an address of these processes, with a condition.
+SetBreakpoint = Callable[[int, list[FollowedProcess], Predicate | None], Breakpoint]
 
 
 def _nothing(task: int) -> None:
@@ -34,6 +35,7 @@ class ProgramBreakpoint:
     Attributes:
         file: the program's path in the guest.
         function: where in it.
+        when: only hits for which it is true count; None: all.
         missed: processes that had no breakpoint, because no register was left.
     """
 
@@ -42,12 +44,14 @@ class ProgramBreakpoint:
         file: str,
         function: str,
         follow_fork: FollowFork,
+        when: Predicate | None,
         set_breakpoint: SetBreakpoint,
         release: Callable[[ProgramBreakpoint], None],
     ) -> None:
         self.file = file
         self.function = function
         self.follow_fork = follow_fork
+        self.when = when
         self.missed = 0
         #: Called with the ``task_struct`` of a process that has executed a program.
         self.awaited: Callable[[int], None] = _nothing
@@ -105,7 +109,7 @@ class ProgramBreakpoint:
             return True
         chosen = [process]
         try:
-            point = self._set(address, chosen)
+            point = self._set(address, chosen, self.when)
         except OutOfRegisters as error:
             self.missed += 1
             log.warning(

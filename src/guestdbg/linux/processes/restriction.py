@@ -34,6 +34,8 @@ class ProcessRestriction:
         name: as the user names them.
         thread: the ``task_struct`` of a thread, if the point is for one only.
         in_kernel: the point is at an address of the kernel.
+        translate: gives the guest-physical address of one by page tables of processes. Raises
+            AddressError.
         on_release: called with this object when the point is deleted.
     """
 
@@ -45,6 +47,7 @@ class ProcessRestriction:
         *,
         thread: int | None,
         in_kernel: bool,
+        translate: Callable[[int, Tables], int],
         on_release: Callable[[ProcessRestriction], None],
     ) -> None:
         self._tasks = tasks
@@ -52,6 +55,7 @@ class ProcessRestriction:
         self._name = name
         self._thread = thread
         self._in_kernel = in_kernel
+        self._translate = translate
         self._on_release = on_release
 
     @property
@@ -84,6 +88,14 @@ class ProcessRestriction:
             return False
         tgid = self._tasks.tgid(current)
         return any(each.tgid == tgid for each in self._chosen if each.mm is not None)
+
+    def translate(self, address: int) -> int | None:
+        """The guest-physical address of one of the processes' memory. Raises AddressError.
+
+        None for an address of the kernel.
+        """
+        tables = self.tables
+        return None if tables is None else self._translate(address, tables)
 
     def describe(self) -> str:
         """The processes, by name and number."""
