@@ -18,7 +18,6 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -200,7 +199,7 @@ def _manifest(
     if board.flash is not None:
         flash = "flash" if board.flash.read_only else "memory"
     return Manifest(
-        guestdbg=metadata.version("guestdbg"),
+        guestdbg=_version(),
         provider=board.kvm.provider,
         options=board.kvm.options,
         memory=board.memory_size,
@@ -244,6 +243,13 @@ def _saved_drive(spec: DriveSpec) -> SavedDrive:
     except OSError as error:
         raise ContainerError(f"drive {path}: cannot be read: {error.strerror}") from error
     return SavedDrive(path, spec.readonly, spec.overlay, status.st_size, status.st_mtime_ns, digest)
+
+
+def _version() -> str:
+    # Imported here: it takes a while, and most guests are not saved.
+    from importlib import metadata
+
+    return metadata.version("guestdbg")
 
 
 def _saved_image(image: Image) -> SavedImage:

@@ -254,7 +254,9 @@ class History:
                 if stop is None or stop.hit is None:
                     return None
                 hit = stop.hit
-                hit.backtrace()  # as of then: the guest goes back
+                # As of then: the guest goes back.
+                hit.backtrace()
+                _ = hit.task
                 hit.time = travel.now
                 return hit
             finally:

@@ -539,6 +539,7 @@ class Scheduler:
             return driver.advance()
         vcpu = driver.vcpu
         if vcpu.get_mp_state() == KVM_MP_STATE_STOPPED:
+            self._turn_ends[driver.number] = None  # it may have been in one when it powered off
             if self._target.vector_catch is not None:
                 self._target.vector_catch.powered_off(driver.number)
             return ExitIntr(idle=True)
