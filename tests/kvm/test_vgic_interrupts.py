@@ -377,7 +377,7 @@ def test_a_kick_does_not_end_the_wait() -> None:
     guest = GicGuest(asm.WFI, *stop(1))
     assert guest.go() == ExitIntr(idle=True)
     guest.vcpu.kick()
-    assert guest.go() == ExitIntr()
+    assert guest.go() == ExitIntr(waiting=True)
     assert guest.go() == ExitIntr(idle=True)
     guest.pc += 8  # another place: there it runs
     guest.go()
@@ -469,7 +469,7 @@ def test_by_the_hosts_clock_one_thread_runs_all_vcpus_in_turns() -> None:
     guest.place(RAM + 0x100, *send, *wait_forever())
     guest.vcpus[1].set_one_reg(PC, RAM + 0x100)
     guest.enable(VTIMER)
-    assert guest.go(0) == guest.go(1) == ExitIntr()
+    assert guest.go(0) == guest.go(1) == ExitIntr(waiting=True)
     assert guest.vcpus[0].waiting
     watchdog = threading.Timer(20, lambda: [vcpu.kick() for vcpu in guest.vcpus])
     watchdog.start()

@@ -55,6 +55,7 @@ what is above it in this list:
     exits/hit_programs            no counterpart   an extension of the seam
     snapshot/present_pages        no counterpart   which pages of memory the host has
     snapshot/snapshots            no counterpart   an extension of the seam
+    snapshot/serial               no counterpart   snapshots as bytes, for files
     dirty_log                     virt/kvm/kvm_main.c
                                                    the log of dirty pages, and their readers
     linux_versions                no counterpart   the kernel versions, side by side
