@@ -27,7 +27,7 @@ MANY = 10_000_000
 
 
 def rest_of(guest: Guest, output: bytearray) -> tuple[object, ...]:
-    """Run to the end; all that a run leaves behind."""
+    """Run to the end; all that a run leaves."""
     printed = len(output)
     stop = guest.run(max_instructions=MANY)
     memory = hashlib.sha256(b"".join(region.buffer[:] for region in guest.board.memory)).digest()
@@ -198,7 +198,7 @@ def test_what_is_refused(start: Load, tmp_path: Path, caplog: pytest.LogCaptureF
 
 
 def test_time_that_follows_the_host(start: Load, tmp_path: Path) -> None:
-    """The host's counter may be behind that of the host that wrote the file."""
+    """The host's counter may be less than that of the host that wrote the file."""
     from guestdbg.kvm.soft.snapshot import serial
 
     guest = start("counter", clock="host")

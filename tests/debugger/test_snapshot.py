@@ -228,7 +228,7 @@ def test_not_from_within_a_handler(start: Load) -> None:
 
 
 def rest_of(guest: Guest, output: bytearray) -> tuple[object, ...]:
-    """Run to the end; all that a run leaves behind."""
+    """Run to the end; all that a run leaves."""
     printed = len(output)
     stop = guest.run(max_instructions=3_000_000)
     memory = hashlib.sha256(b"".join(region.buffer[:] for region in guest.board.memory)).digest()

@@ -85,7 +85,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def assert_has(lines: list[str], expected: list[str]) -> None:
-    """The lines begin with those expected, in their order; ``...`` stands for any lines."""
+    """The lines begin with those expected, in their order; ``...`` is any lines."""
     at, skip = 0, False
     for line in expected:
         if line == "...":

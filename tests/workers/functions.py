@@ -62,7 +62,7 @@ def unpicklable(opened: Opened) -> object:
 
 
 def run_on(saved: SavedGuest, most: int) -> tuple[object, ...]:
-    """Run a saved guest; all that the run leaves behind."""
+    """Run a saved guest; all that the run leaves."""
     output = bytearray()
     with saved.guest(console=Console(output.extend)) as guest:
         stop = guest.run(max_instructions=most)

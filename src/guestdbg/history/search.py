@@ -106,23 +106,17 @@ class Search:
         self, counted: Sequence[_Counted], place: int, start: Position, end: Position
     ) -> Stop | None:
         """The last hit at ``start`` and before ``end``, an instruction later."""
-        travel, board = self._travel, self._guest.board
         found = 0
-        while True:
-            self._run_to_start(counted, place, start)
-            stop: Stop | None = None
-            for _ in range(found):
-                stop = travel.run_to(end)
-            if stop is not None and found and not self._stops_again(end, start):
-                break
-            if not found and not self._stops_again(end, start):
-                return None
-            found += 1
-        # One too many was looked at: the guest has to be at the last one.
         self._run_to_start(counted, place, start)
+        while self._stops_again(end, start):
+            found += 1
+        if not found:
+            return None
+        # One too many was looked for: the guest has to be at the last one.
+        self._run_to_start(counted, place, start)
+        stop: Stop | None = None
         for _ in range(found):
-            stop = travel.run_to(end)
-        assert board.position == start
+            stop = self._travel.run_to(end)
         return stop
 
     def _stops_again(self, end: Position, start: Position) -> bool:

@@ -63,7 +63,7 @@ class HitLog:
 
 
 class Attachable(Protocol):
-    """A point, or what stands for several: it takes a handler."""
+    """A point, or one name for several: it takes a handler."""
 
     def __call__(self, handler: Callable[[Hit], Any], /) -> object: ...
 
