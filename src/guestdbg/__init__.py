@@ -12,7 +12,8 @@
 
 docs/python-api.md describes the rest. The packages, lowest first::
 
-    errors, closing, deprecation, hexadecimal_repr, library_errors, regular_file   shared by all
+    errors, closing, deprecation, hexadecimal_repr, library_errors, object_size,
+        regular_file   shared by all
     workers   worker processes that run functions on what each is sent once
     container  the form of files that hold a guest
     arm64     registers, syndromes, page tables and encodings of the architecture

@@ -169,6 +169,24 @@ cdef class DirtyPages:
         self.begin()
         return found
 
+    def count(self):
+        """How many pages() would return now. The next call of that is not changed by it.
+
+        Raises ValueError if it is not open.
+        """
+        cdef Region* r = self.region()
+        cdef uint64_t chunk, page, total, found = 0
+        if r == NULL:
+            raise ValueError(f"the reader of slot {self.slot} is closed, or the slot was removed")
+        total = r.size >> 12
+        for chunk in range(((total - 1) >> CHUNK) + 1):
+            if r.chunks[chunk] < self.since:
+                continue
+            for page in range(chunk << CHUNK, min((chunk + 1) << CHUNK, total)):
+                found += r.written[page] >= self.since or (
+                    not self.guest_only and r.touched[page] >= self.since)
+        return found
+
     def close(self):
         """Note nothing for this reader any more."""
         cdef Region* r = self.region()

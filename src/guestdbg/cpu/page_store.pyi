@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+PAGE_COST: int  # bytes that a page takes in memory, with what malloc() adds
+PAGE_ENTRY: int  # and its entry in the list of each snapshot that has it
+
 class Pages:
     """The pages of a buffer that are not zero; those that equal pages of ``before`` are shared.
 
@@ -26,6 +29,8 @@ class Pages:
     def __len__(self) -> int: ...  # pages kept
     @property
     def length(self) -> int: ...  # of the buffer, in pages
+    @property
+    def index_size(self) -> int: ...  # bytes of the list of pages, which is not shared
     def owned(self) -> int: ...  # pages that no other snapshot shares
     def count_beside(self, other: Pages) -> int: ...  # pages that ``other`` does not share
     def unlike(self, other: Pages) -> list[tuple[int, int]]: ...  # pages that are not shared

@@ -43,6 +43,12 @@ cdef struct Kept:
     Page* page
 
 
+#: Bytes that a page takes in memory, with what malloc() adds.
+PAGE_COST = sizeof(Page) + PAGE + 8
+#: Bytes of it in the list of each snapshot that has it.
+PAGE_ENTRY = sizeof(Kept)
+
+
 cdef class Pages:
     """The pages of a buffer that are not zero.
 
@@ -86,8 +92,18 @@ cdef class Pages:
             while only and k < before.count:
                 self.add(before.kept[k].number, NULL, before.kept[k].page)
                 k += 1
+            self.trim()
         finally:
             PyBuffer_Release(&view)
+
+    cdef void trim(self) noexcept:
+        """Give back the room for more entries, of which there will be none."""
+        cdef Kept* less
+        if self.count < self.room and self.count:
+            less = <Kept*>realloc(self.kept, self.count * sizeof(Kept))
+            if less != NULL:
+                self.kept = less
+                self.room = self.count
 
     cdef uint64_t whole_pages(self, Py_ssize_t size) except? 0:
         if size % PAGE:
@@ -177,6 +193,11 @@ cdef class Pages:
     def __len__(self):
         """How many pages are kept."""
         return self.count
+
+    @property
+    def index_size(self):
+        """Bytes that the list of them takes, which is not shared."""
+        return self.room * sizeof(Kept)
 
     def owned(self):
         """How many of them no other snapshot shares."""

@@ -14,7 +14,7 @@ try:
     from guestdbg.cpu.dirty_pages import DirtyPages
     from guestdbg.cpu.hit_program_objects import HitPrograms
     from guestdbg.cpu.memory import PhysicalMemory
-    from guestdbg.cpu.page_store import Pages, address_of
+    from guestdbg.cpu.page_store import PAGE_COST, PAGE_ENTRY, Pages, address_of
     from guestdbg.cpu.processor_binding import Processor
     from guestdbg.cpu.state import ProcessorState
 
@@ -63,6 +63,8 @@ __all__ = [
     "EXIT_MAINTENANCE",
     "EXIT_STUCK",
     "EXIT_TIMER",
+    "PAGE_COST",
+    "PAGE_ENTRY",
     "DirtyPages",
     "HitPrograms",
     "Pages",

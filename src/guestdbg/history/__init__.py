@@ -4,13 +4,15 @@
 the same inputs and the same turns of the vCPUs, a guest does the same again. So what is kept is
 little, and everything else is computed when it is asked for.
 
-errors       the exceptions
-turns        which vCPU ran how long, in its order
-checkpoints  snapshots of the run, within a budget
-recorder     what is noted while the guest runs
-travel       going to a time
-search       the last and the next hit of a point
-history      ``History``, which brings all of this together
+errors           the exceptions
+turns            which vCPU ran how long, in its order
+recorded_inputs  what came in from outside
+thinning         which snapshots to do without
+checkpoints      snapshots of the run, within a budget
+recorder         what is noted while the guest runs
+travel           going to a time
+search           the last and the next hit of a point
+history          ``History``, which brings all of this together
 """
 
 from guestdbg.history.errors import (

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from guestdbg.debugger.execution.snapshot import GuestSnapshot
+from guestdbg.history.thinning import thinned
 from guestdbg.machine import Position
 
 __all__ = ["Checkpoint", "CheckpointStore"]
 
-#: Beside its pages, a snapshot has so many bytes at most: registers, TLBs, devices.
-OVERHEAD = 64 << 10
+#: When snapshots are left out, this part of the budget is freed, so that it is not done each time.
+_SLACK = 16
+#: What a checkpoint takes beside its snapshot, and the lists that it is in.
+_OVERHEAD = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,18 +41,29 @@ class Checkpoint:
     after_write: bool
 
 
+_position = attrgetter("position")
+
+
 class CheckpointStore:
     """The snapshots of a run, in their order.
 
     Args:
-        budget: bytes that they may take.
+        budget: bytes that they may take, with all else that is kept of the run.
+
+    Attributes:
+        memory_size: bytes that they take: what several of them have counts once.
+        others: bytes that all else takes.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
+        self.memory_size = 0
+        self.others = 0
         self._checkpoints: list[Checkpoint] = []
-        #: Of each, the bytes of the pages that the one before it does not have.
+        #: Of each, the bytes that the one before it does not have.
         self._sizes: list[int] = []
+        #: Those at which the user had changed the guest.
+        self._written: list[Checkpoint] = []
 
     def __iter__(self) -> Iterator[Checkpoint]:
         return iter(self._checkpoints)
@@ -62,71 +76,105 @@ class CheckpointStore:
 
     def add(self, checkpoint: Checkpoint) -> None:
         """Add one at the end."""
+        before = self._checkpoints[-1] if self._checkpoints else None
+        size = _size(checkpoint, before)
         self._checkpoints.append(checkpoint)
-        self._sizes.append(self._size(len(self._checkpoints) - 1))
+        self._sizes.append(size)
+        self.memory_size += size
+        if checkpoint.after_write:
+            self._written.append(checkpoint)
 
-    def _size(self, place: int) -> int:
-        own = self._checkpoints[place].snapshot.board.vm
-        before = self._checkpoints[place - 1].snapshot.board.vm if place else None
-        return OVERHEAD + own.memory_size_beside(before)
-
-    def _remove(self, place: int) -> None:
-        del self._checkpoints[place], self._sizes[place]
-        if place < len(self._checkpoints):
-            self._sizes[place] = self._size(place)
+    # ---- finding them ------------------------------------------------------------------------
 
     def place_before(self, position: Position) -> int:
         """The place of the last one at ``position`` or before it; -1: there is none."""
-        return bisect.bisect_right(self._checkpoints, position, key=attrgetter("position")) - 1
+        return bisect.bisect_right(self._checkpoints, position, key=_position) - 1
 
     def written_after(self, checkpoint: Checkpoint | None) -> Checkpoint | None:
-        """The first one after ``checkpoint`` at which the user had changed the guest."""
-        start = 0 if checkpoint is None else self._place_of(checkpoint) + 1
-        return next((c for c in self._checkpoints[start:] if c.after_write), None)
+        """The first one after ``checkpoint`` at which the user had changed the guest.
+
+        ``checkpoint`` is such a one itself, or None: the first of all.
+        """
+        written = self._written
+        if checkpoint is None:
+            return written[0] if written else None
+        place = bisect.bisect_left(written, checkpoint.position, key=_position)
+        at = place
+        while at < len(written) and written[at].position == checkpoint.position:
+            at += 1
+            if written[at - 1] is checkpoint:
+                return written[at] if at < len(written) else None
+        return written[place] if place < len(written) else None  # it is not here any more
 
     def written_before(self, place: int) -> Checkpoint | None:
         """The last such one up to a place."""
-        return next((c for c in self._checkpoints[place::-1] if c.after_write), None)
+        here = self._checkpoints[place]
+        if here.after_write:
+            return here
+        at = bisect.bisect_right(self._written, here.position, key=_position) - 1
+        while at >= 0 and self._written[at].position == here.position:
+            if self._place_of(self._written[at]) < place:
+                break
+            at -= 1
+        return self._written[at] if at >= 0 else None
 
     def _place_of(self, checkpoint: Checkpoint) -> int:
         place = self.place_before(checkpoint.position)
-        while place >= 0 and self._checkpoints[place] is not checkpoint:
+        while self._checkpoints[place] is not checkpoint:
             place -= 1
         return place
+
+    # ---- keeping within the budget -----------------------------------------------------------
 
     def truncate(self, position: Position) -> None:
         """Forget those after ``position``."""
         kept = self.place_before(position) + 1
+        self.memory_size -= sum(self._sizes[kept:])
         del self._checkpoints[kept:], self._sizes[kept:]
+        self._written = [c for c in self._checkpoints if c.after_write]
 
-    @property
-    def memory_size(self) -> int:
-        """Bytes that they take: pages that several of them have count once."""
-        return sum(self._sizes)
+    def clear(self) -> None:
+        """Forget all of them."""
+        self.memory_size = 0
+        self._checkpoints.clear()
+        self._sizes.clear()
+        self._written.clear()
 
-    def fit(self) -> bool:
-        """Keep within the budget; whether the beginning of the history was dropped for it."""
-        dropped = False
-        while self.memory_size > self.budget and len(self._checkpoints) > 1:
-            place = self._least_useful()
-            if place is None:
-                place, dropped = 0, True
-            self._remove(place)
-        return dropped
+    def room_for(self, size: int) -> bool:
+        """Whether so many bytes fit in beside all that is kept."""
+        return self.memory_size + self.others + size <= self.budget
 
-    def _least_useful(self) -> int | None:
-        """The one whose neighbours are closest together for their distance from the end.
+    def thin_out(self, size: int = 0) -> None:
+        """Leave snapshots out, but not the first nor the last, so that so many bytes fit in."""
+        if self.room_for(size):
+            return
+        sizes, all_ = self._sizes, self._checkpoints
+        room = self.budget - self.others - size
+        room -= min(self.budget // _SLACK, max(0, room) // 2)
 
-        None: no one can be left out but the first.
-        """
-        all_ = self._checkpoints
-        end = all_[-1].retired
-        best: tuple[float, int] | None = None
-        for place in range(1, len(all_) - 1):
-            if all_[place].after_write:
-                continue
-            gap = all_[place + 1].retired - all_[place - 1].retired
-            value = gap / (end - all_[place].retired + 1)
-            if best is None or value < best[0]:
-                best = value, place
-        return None if best is None else best[1]
+        def leave_out(place: int, before: int, after: int) -> bool:
+            if self.memory_size <= room:
+                return False
+            following = _size(all_[after], all_[before])
+            self.memory_size -= sizes[place] + sizes[after] - following
+            sizes[after] = following
+            return True
+
+        gone = set(thinned(all_, leave_out))
+        self._checkpoints = [c for place, c in enumerate(all_) if place not in gone]
+        self._sizes = [s for place, s in enumerate(sizes) if place not in gone]
+
+    def drop_first(self) -> None:
+        """Forget the first one: the history begins at the second."""
+        first, following = self._checkpoints[0], self._checkpoints[1]
+        size = _size(following, None)
+        self.memory_size -= self._sizes[0] + self._sizes[1] - size
+        self._sizes[1] = size
+        del self._checkpoints[0], self._sizes[0]
+        if first.after_write:
+            del self._written[0]
+
+
+def _size(checkpoint: Checkpoint, before: Checkpoint | None) -> int:
+    """Bytes of a checkpoint that the one before it does not have."""
+    return _OVERHEAD + checkpoint.snapshot.size_beside(None if before is None else before.snapshot)

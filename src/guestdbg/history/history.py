@@ -101,8 +101,8 @@ class History:
 
     @property
     def memory_size(self) -> int:
-        """Bytes that the snapshots take."""
-        return self._there.recorder.checkpoints.memory_size
+        """Bytes that all that is kept of it takes: snapshots, inputs and turns."""
+        return self._there.recorder.memory_size
 
     @property
     def _there(self) -> Travel:

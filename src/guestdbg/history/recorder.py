@@ -9,8 +9,10 @@ from collections.abc import Callable
 from guestdbg.debugger import Guest
 from guestdbg.history.checkpoints import Checkpoint, CheckpointStore
 from guestdbg.history.errors import BudgetTooSmall
+from guestdbg.history.recorded_inputs import RecordedInputs
 from guestdbg.history.turns import Turns
-from guestdbg.machine import InputLog, Position, format_size
+from guestdbg.kvm import SupportsRepeatedRuns
+from guestdbg.machine import Input, Position, format_size
 
 __all__ = ["Recorder"]
 
@@ -22,6 +24,14 @@ MAX_DISTANCE = 1_000_000_000
 #: The part of the time that snapshots may take.
 _MOST_COST = 0.05
 _LEAST_COST = 0.01
+#: What a turn takes, and an input beside its data, with what arrays allocate for more.
+_TURN_SIZE = 10
+_INPUT_SIZE = 40
+#: Inputs and turns may take this part of the budget: then the beginning of the history is dropped.
+_LOG_PART = 2
+#: Before they have used up the budget, a snapshot is taken: this part of it remains for what comes
+#: until that happens.
+_LOG_RESERVE = 32
 
 
 class Recorder:
@@ -29,7 +39,7 @@ class Recorder:
 
     Args:
         guest: the guest.
-        budget: bytes that the snapshots may take.
+        budget: bytes that all of it may take.
         may_write: called before the user changes the guest; it may raise an error.
 
     Attributes:
@@ -47,26 +57,39 @@ class Recorder:
         self._written = False
         self._taken_at = 0.0
         self._dropped = False
+        #: Bytes that inputs and turns have taken since the last snapshot, and may take until the
+        #: next.
+        self._log_growth = self._log_room = 0
         board = guest.board
-        self.inputs = InputLog()
+        self.inputs = RecordedInputs()
         snapshot = guest.execution.snapshot()
         self.turns = Turns(board.position, snapshot.instructions)
         self._add(
             Checkpoint(board.position, sum(snapshot.instructions), snapshot, 0, guest.cpu.pc, True)
         )
-        if self.checkpoints.memory_size > budget:
-            raise BudgetTooSmall(
-                f"a budget of {format_size(budget)} for history: one snapshot of this guest takes "
-                f"{format_size(self.checkpoints.memory_size)} already; give more"
-            )
+        #: What a snapshot takes beside the guest's memory, about.
+        self._state_size = self.checkpoints.memory_size - snapshot.memory_size
+        if self.memory_size > budget:
+            raise BudgetTooSmall(self._too_small(self.memory_size))
+        self._note_room()
         self.due = sum(snapshot.instructions) + self._distance
         self.resume()
+
+    @property
+    def memory_size(self) -> int:
+        """Bytes that all of it takes."""
+        return self.checkpoints.memory_size + self._others
+
+    @property
+    def _others(self) -> int:
+        """Bytes of all that is no checkpoint."""
+        return self.turns.memory_size + self.inputs.memory_size
 
     def resume(self) -> None:
         """Record from here on."""
         self._guest.execution.record(self, self._will_write)
-        self._guest.board.inputs.listener = self.inputs.append
-        self._guest.board.on_turn = self.turns.append
+        self._guest.board.inputs.listener = self._note_input
+        self._guest.board.on_turn = self._note_turn
         self._taken_at = time.perf_counter()
 
     def pause(self) -> None:
@@ -80,28 +103,63 @@ class Recorder:
         self.pause()
         self._guest.execution.record(None, None)
 
+    # ---- inputs and turns --------------------------------------------------------------------
+
+    def _note_turn(self, position: Position) -> None:
+        self.turns.append(position)
+        self._log_growth += _TURN_SIZE
+        if self._log_growth > self._log_room:
+            self._take_soon()
+
+    def _note_input(self, input_: Input) -> None:
+        self.inputs.append(input_)
+        self._log_growth += _INPUT_SIZE + len(input_.data)
+        if self._log_growth > self._log_room:
+            self._take_soon()
+
     def _will_write(self) -> None:
         self._may_write()
         self._written = True
-        # The next checkpoint is taken before the guest goes on.
+        self._take_soon()
+
+    def _take_soon(self) -> None:
+        """Take the next checkpoint before the guest goes on."""
         self.due = 0
         self._guest.execution.look_up()
 
+    def _note_room(self) -> None:
+        """What inputs and turns may take until a checkpoint is taken for their sake."""
+        checkpoints = self.checkpoints
+        free = checkpoints.budget - self.memory_size - checkpoints.budget // _LOG_RESERVE
+        self._log_growth, self._log_room = 0, max(0, free)
+
+    # ---- checkpoints -------------------------------------------------------------------------
+
     def take(self) -> None:
-        """See ``Checkpoints`` of the scheduler."""
+        """See ``Checkpoints`` of the scheduler.
+
+        Raises:
+            BudgetTooSmall: a snapshot of the guest as it is now does not fit in the budget, and
+                without one the history cannot go on.
+        """
         began = time.perf_counter()
+        if not self._make_room():
+            return
         snapshot = self._guest.execution.snapshot()
         position = self._guest.board.position
         self.turns.end = position
         retired = sum(snapshot.instructions)
+        begins_here = not len(self.checkpoints)
         self._add(
             Checkpoint(
                 position, retired, snapshot, len(self.inputs), self._guest.cpu.pc, self._written
             )
         )
         self._written = False
-        if self.checkpoints.fit():
-            self._beginning_dropped()
+        if begins_here:
+            self._begin_at_first()
+        self._keep_log_small()
+        self._note_room()
         cost = time.perf_counter() - began
         ran, self._taken_at = began - self._taken_at, began + cost
         if cost > _MOST_COST * ran and self._distance < MAX_DISTANCE:
@@ -113,9 +171,60 @@ class Recorder:
     def _add(self, checkpoint: Checkpoint) -> None:
         self.checkpoints.add(checkpoint)
 
-    def _beginning_dropped(self) -> None:
+    def _next_size(self, last: Checkpoint | None) -> int:
+        """Bytes that a checkpoint takes now, at most, beside the last one."""
+        vm = self._guest.board.vm
+        assert isinstance(vm, SupportsRepeatedRuns)
+        beside = None if last is None else last.snapshot.board.vm
+        return self._state_size + vm.next_memory_size(beside)
+
+    def _make_room(self) -> bool:
+        """Make room for the next checkpoint; False: it is not taken now."""
+        checkpoints = self.checkpoints
+        checkpoints.others = self._others
+        size = self._next_size(checkpoints[-1])
+        checkpoints.thin_out(size)
+        while not checkpoints.room_for(size) and len(checkpoints) > 1:
+            checkpoints.drop_first()
+            self._begin_at_first()
+        if checkpoints.room_for(size):
+            return True
+        # Only the last one is left, and this one does not fit beside it.
+        needed = self._written or self._log_growth > self._log_room
+        retired = self._guest.execution.retired()
+        if not needed and retired - checkpoints[-1].retired < MAX_DISTANCE:
+            return self._postpone(retired)
+        alone = self._next_size(None)
+        if alone > checkpoints.budget:
+            if not needed:
+                return self._postpone(retired)
+            raise BudgetTooSmall(self._too_small(alone))
+        checkpoints.clear()
+        return True
+
+    def _postpone(self, retired: int) -> bool:
+        """Go on from the checkpoint that there is: the way from there becomes longer."""
+        self._distance = min(2 * self._distance, MAX_DISTANCE)
+        self.due = retired + self._distance
+        return False
+
+    def _keep_log_small(self) -> None:
+        """Drop the beginning of the history while inputs and turns take too much."""
+        checkpoints = self.checkpoints
+        while self._others > checkpoints.budget // _LOG_PART and len(checkpoints) > 1:
+            checkpoints.drop_first()
+            self._begin_at_first()
+        checkpoints.others = self._others
+        while not checkpoints.room_for(0) and len(checkpoints) > 1:
+            checkpoints.drop_first()
+            self._begin_at_first()
+
+    def _begin_at_first(self) -> None:
+        """The history begins at another checkpoint than before: what led to it is forgotten."""
         first = self.checkpoints[0]
         self.turns.forget(first.position, first.snapshot.instructions)
+        self.inputs.forget(first.inputs)
+        self.checkpoints.others = self._others
         if not self._dropped:
             self._dropped = True
             log.warning(
@@ -123,6 +232,13 @@ class Recorder:
                 first.position,
                 format_size(self.checkpoints.budget),
             )
+
+    def _too_small(self, size: int) -> str:
+        return (
+            f"a budget of {format_size(self.checkpoints.budget)} for history: one snapshot of this "
+            f"guest takes {format_size(size)} already; give more, or do without "
+            "(guest.history.stop())"
+        )
 
     def note_end(self) -> None:
         """The guest has stopped: the record goes as far as here."""
@@ -133,5 +249,6 @@ class Recorder:
         self.checkpoints.truncate(position)
         self.turns.truncate(position)
         self.inputs.truncate_to(inputs)
+        self._note_room()
         self._written = True  # the next checkpoint belongs to another future
         self.due = 0

@@ -140,7 +140,7 @@ class Travel:
         execution.repeat(self)
         self._inputs_given = place.inputs
         recorded = self.recorder.inputs
-        inputs.replay([recorded[n] for n in range(place.inputs, len(recorded))], to_the_end=True)
+        inputs.replay_own(recorded.since(place.inputs))
         inputs.listener = self._count_input
 
     def _count_input(self, input_: Input) -> None:

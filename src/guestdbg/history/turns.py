@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Sequence
 
@@ -88,8 +89,8 @@ class Turns:
 
     @property
     def memory_size(self) -> int:
-        """Bytes."""
-        return len(self._ends) * 9
+        """Bytes: nine for each turn, and what the arrays have allocated for more."""
+        return sys.getsizeof(self._ends) + sys.getsizeof(self._vcpus)
 
 
 class UpTo:

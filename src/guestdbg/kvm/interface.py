@@ -462,6 +462,14 @@ class SupportsRepeatedRuns(Protocol):
     def runs_repeat(self) -> bool:
         """Whether it does now: not while its time is the host's."""
 
+    def next_memory_size(self, beside: Snapshot | None) -> int:
+        """Bytes of the host's memory that the guest memory in a snapshot takes, if it is taken now,
+        at most, without what ``beside`` holds too. Between runs only.
+
+        Raises:
+            KvmError: EINVAL: that is a snapshot of another provider.
+        """
+
 
 class Snapshot(ABC):
     """The state of a machine at one time: vCPUs, memory, pending work. See ``SupportsSnapshots``.
@@ -486,8 +494,8 @@ class Snapshot(ABC):
         """Bytes of these that no other snapshot holds too."""
 
     @abstractmethod
-    def memory_size_beside(self, other: Snapshot | None) -> int:
-        """Bytes of these that ``other`` does not hold too; None: all."""
+    def size_beside(self, other: Snapshot | None) -> int:
+        """Bytes of the host's memory that all of it takes, without what ``other`` holds too."""
 
 
 @runtime_checkable

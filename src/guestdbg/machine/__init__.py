@@ -51,7 +51,7 @@ from guestdbg.machine.errors import (
     UnknownFormatError,
     UnreadableError,
 )
-from guestdbg.machine.inputs import Input, InputLog, InputPort, Inputs
+from guestdbg.machine.inputs import Input, InputLog, InputPort, Inputs, InputSource
 from guestdbg.machine.interrupts import GicVersion, InterruptController
 from guestdbg.machine.loading.loader import FileKind, Kind, Loaded, Segment, load
 from guestdbg.machine.memory import PhysicalMemory, Region
@@ -80,6 +80,7 @@ __all__ = [
     "Input",
     "InputLog",
     "InputPort",
+    "InputSource",
     "Inputs",
     "InterruptController",
     "Kind",

@@ -88,6 +88,7 @@ from guestdbg.machine.shape import board_shape, check_shape
 from guestdbg.machine.usernet import NetSpec
 from guestdbg.machine.virtio.backend import Backend
 from guestdbg.machine.virtio.devices import Drives, connect, empty_transports, open_backends
+from guestdbg.object_size import size_beside
 
 DEFAULT_MEMORY_SIZE = 128 * MIB
 
@@ -145,6 +146,14 @@ class BoardSnapshot:
     def position(self) -> Position:
         """Where the board was."""
         return Position(self.turn, self.vcpu, self.vm.instructions[self.vcpu])
+
+    def size_beside(self, other: BoardSnapshot | None) -> int:
+        """Bytes of the host's memory that it takes, without what ``other`` holds too."""
+        if other is None:
+            return self.vm.size_beside(None) + size_beside((self.devices, self.console, self.shape))
+        return self.vm.size_beside(other.vm) + size_beside(
+            (self.devices, self.console, self.shape), (other.devices, other.console, other.shape)
+        )
 
 
 class Board(Closing):

@@ -17,12 +17,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from guestdbg.machine.errors import MachineError, ReplayError
 from guestdbg.machine.position import Position
 
-__all__ = ["Input", "InputLog", "InputPort", "Inputs"]
+__all__ = ["Input", "InputLog", "InputPort", "InputSource", "Inputs"]
 
 #: Bytes that wait to be delivered at most, over all ports: those who post do not fill the memory.
 PENDING_MAX = 64 << 20
@@ -42,6 +42,73 @@ class Input(NamedTuple):
     port: str
     data: bytes
     sampled: bool = False
+
+
+class InputSource(Protocol):
+    """Inputs of a run in their order, which need not be in memory as such."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Input: ...
+
+    def next_posted(self, index: int) -> int:
+        """The index of the first one from ``index`` on that was not sampled; the length if there
+        is none."""
+
+
+class _Listed:
+    """The inputs of a list as an ``InputSource``."""
+
+    def __init__(self, inputs: list[Input]) -> None:
+        self._inputs = inputs
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def __getitem__(self, index: int) -> Input:
+        return self._inputs[index]
+
+    def next_posted(self, index: int) -> int:
+        """See ``InputSource``."""
+        while index < len(self._inputs) and self._inputs[index].sampled:
+            index += 1
+        return index
+
+
+class _Replay:
+    """Where a replay of inputs has come to.
+
+    Attributes:
+        next: the next one; None: there is none left.
+    """
+
+    def __init__(self, inputs: InputSource) -> None:
+        self._inputs = inputs
+        self._index = -1
+        self._posted = 0
+        self._posted_at: Position | None = None
+        self.next: Input | None = None
+        self._find_posted()
+        self.take()
+
+    def take(self) -> None:
+        """The next one has been given."""
+        self._index += 1
+        left = self._index < len(self._inputs)
+        self.next = self._inputs[self._index] if left else None
+        if self._index > self._posted:
+            self._posted = self._index
+            self._find_posted()
+
+    def _find_posted(self) -> None:
+        self._posted = self._inputs.next_posted(self._posted)
+        left = self._posted < len(self._inputs)
+        self._posted_at = self._inputs[self._posted].position if left else None
+
+    @property
+    def posted_at(self) -> Position | None:
+        """The position of the next one that was not sampled, or None."""
+        return self._posted_at
 
 
 class InputLog:
@@ -134,7 +201,7 @@ class Inputs:
         self._queue: deque[tuple[InputPort, bytes]] = deque()
         self._lock = threading.Lock()
         self._size = 0
-        self._replay: deque[Input] | None = None
+        self._replay: _Replay | None = None
         self._to_the_end = False
         self._thread: int | None = None
 
@@ -168,11 +235,11 @@ class Inputs:
         if self._replay is None:
             data = take()
         else:
-            if not self._replay:
+            recorded = self._replay.next
+            if recorded is None:
                 raise ReplayError(
                     f"this run is not the recorded one: {port.name} is read at {here}"
                 )
-            recorded = self._replay[0]
             if (recorded.position, recorded.port, recorded.sampled) != (here, port.name, True):
                 raise ReplayError(_differs(recorded, f"{port.name} is read at {here}"))
             data = recorded.data
@@ -223,7 +290,7 @@ class Inputs:
             ReplayError: one is before the present position, they are not in order, or one is for a
                 port that this board does not have.
         """
-        recorded = deque(inputs)
+        recorded = list(inputs)
         last = self._position()
         for item in recorded:
             if item.port not in self._ports:
@@ -233,9 +300,19 @@ class Inputs:
             if item.position < last:
                 raise ReplayError(f"an input at {item.position} is to be given after {last}")
             last = item.position
+        self._begin_replay(_Listed(recorded) if recorded or to_the_end else None, to_the_end)
+
+    def replay_own(self, inputs: InputSource) -> None:
+        """Give inputs again that this board had, from where it is now, until ``stop_replay``.
+
+        They are not looked at before it is their turn, so many of them cost nothing.
+        """
+        self._begin_replay(inputs, to_the_end=True)
+
+    def _begin_replay(self, inputs: InputSource | None, to_the_end: bool) -> None:
         with self._lock:
             self._forget()
-            self._replay = recorded if recorded or to_the_end else None
+            self._replay = None if inputs is None else _Replay(inputs)
             self._to_the_end = to_the_end
 
     def stop_replay(self) -> None:
@@ -250,9 +327,9 @@ class Inputs:
 
     def has_sample(self, port: InputPort) -> bool:
         """Whether the next input of the replay is what ``port`` sampled here."""
-        if not self._replay:
+        recorded = None if self._replay is None else self._replay.next
+        if recorded is None:
             return False
-        recorded = self._replay[0]
         return (recorded.position, recorded.port, recorded.sampled) == (
             self._position(),
             port.name,
@@ -269,7 +346,7 @@ class Inputs:
 
         Inputs that are sampled may come before it.
         """
-        return next((item.position for item in self._replay or () if not item.sampled), None)
+        return None if self._replay is None else self._replay.posted_at
 
     def deliver_recorded(self) -> bool:
         """Deliver the next input of the replay if the board is at its position.
@@ -277,10 +354,10 @@ class Inputs:
         Raises:
             ReplayError: the board is past it.
         """
-        if not self._replay:
+        recorded = None if self._replay is None else self._replay.next
+        if recorded is None:
             return False
         here = self._position()
-        recorded = self._replay[0]
         if recorded.position < here:
             raise ReplayError(_differs(recorded, f"the board is at {here}"))
         if recorded.position > here or recorded.sampled:
@@ -291,8 +368,8 @@ class Inputs:
 
     def _taken(self) -> None:
         assert self._replay is not None
-        self._replay.popleft()
-        if not self._replay and not self._to_the_end:
+        self._replay.take()
+        if self._replay.next is None and not self._to_the_end:
             self._replay = None
 
     def _pass_on(self, input_: Input) -> None:

@@ -17,8 +17,13 @@ from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.kvm import KvmError, SupportsSnapshots
 from guestdbg.machine import NO_SNAPSHOTS, BoardSnapshot, MachineError
+from guestdbg.object_size import size_beside
 
 __all__ = ["GuestSnapshot", "Snapshots"]
+
+
+#: What a snapshot keeps for each vCPU beside the state of the board, at most.
+_OVERHEAD = 2048
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +60,11 @@ class GuestSnapshot:
     def memory_size(self) -> int:
         """Bytes of guest memory in it; what it shares with other snapshots is stored once."""
         return self.board.vm.memory_size
+
+    def size_beside(self, other: GuestSnapshot | None) -> int:
+        """Bytes of the host's memory that it takes, without what ``other`` holds too."""
+        own = _OVERHEAD * len(self.resume_states) + size_beside(self.under_breakpoints)
+        return own + self.board.size_beside(None if other is None else other.board)
 
     def __repr__(self) -> str:
         counts = ", ".join(map(str, self.instructions))

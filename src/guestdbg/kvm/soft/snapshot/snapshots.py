@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import errno
 import heapq
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from guestdbg.cpu.processor import DirtyPages, Pages, ProcessorState, address_of
+from guestdbg.cpu.processor import (
+    PAGE_COST,
+    PAGE_ENTRY,
+    DirtyPages,
+    Pages,
+    ProcessorState,
+    address_of,
+)
 from guestdbg.kvm.constants import KVM_GUESTDBG_USE_HW, KVM_MEM_LOG_DIRTY_PAGES
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Snapshot
@@ -28,6 +36,7 @@ from guestdbg.kvm.soft.state import PendingMmio, VcpuState, VmState
 from guestdbg.kvm.soft.vgic import save as vgic_save
 from guestdbg.kvm.soft.vgic.arm_vgic import VGIC_V2, VGIC_V3
 from guestdbg.kvm.structures import DebugRegisters, VcpuInit
+from guestdbg.object_size import size_beside
 
 PAGE: Final = 4096
 
@@ -83,6 +92,9 @@ _GIC_NAMES: Final = {VGIC_V2: "GICv2", VGIC_V3: "GICv3"}
 
 #: Types whose values can be kept without a copy, because they cannot change.
 _IMMUTABLE: Final = (bool, int, str, bytes, type(None), DebugRegisters, PendingMmio, VcpuInit)
+
+#: What the objects of a snapshot take that are not counted one by one.
+_SLACK: Final = 2048
 
 State = dict[str, Any]
 Result = TypeVar("Result")
@@ -175,6 +187,8 @@ class SoftSnapshot(Snapshot):
             (vcpu.cpu.save_state(), vcpu_state(vcpu)) for vcpu in vm.soft_vcpus
         ]
         self.vgic = vgic_save.save(vm.vgic) if vm.vgic is not None else None
+        if isinstance(before, SoftSnapshot) and self.vgic is not None and before.vgic is not None:
+            self.vgic = vgic_save.sharing(self.vgic, before.vgic)
         self.ticks = vm.model.template.counter
         self._instructions = tuple(vcpu.cpu.instructions for vcpu in vm.soft_vcpus)
 
@@ -194,13 +208,20 @@ class SoftSnapshot(Snapshot):
     def own_memory_size(self) -> int:
         return sum(region.pages.owned() for region in self.regions.values()) * PAGE
 
-    def memory_size_beside(self, other: Snapshot | None) -> int:
-        known = other.regions if isinstance(other, SoftSnapshot) else {}
-        return PAGE * sum(
-            region.pages.count_beside(known[number].pages)
-            if number in known and known[number].pages.length == region.pages.length
-            else len(region.pages)
-            for number, region in self.regions.items()
+    def size_beside(self, other: Snapshot | None) -> int:
+        other = other if isinstance(other, SoftSnapshot) else None
+        total = _SLACK
+        for number, region in self.regions.items():
+            known = None if other is None else other.regions.get(number)
+            total += region.pages.index_size
+            if known is not None and known.pages.length == region.pages.length:
+                total += region.pages.count_beside(known.pages) * PAGE_COST
+            else:
+                total += len(region.pages) * PAGE_COST
+        total += sum(sys.getsizeof(bytes(processor)) for processor, _ in self.vcpus)
+        return total + size_beside(
+            (self.shape, self.machine, [state for _, state in self.vcpus], self.vgic),
+            other and (other.shape, other.machine, [s for _, s in other.vcpus], other.vgic),
         )
 
     def __repr__(self) -> str:
@@ -280,6 +301,35 @@ def _written(vm: VmState) -> dict[int, Runs]:
         number: reader.pages() for number, reader in vm.snapshot_readers.items() if reader.is_open
     }
     return found if vm.reports_writes else {}
+
+
+def next_memory_size(vm: VmState, beside: Snapshot | None) -> int:
+    """See ``SupportsRepeatedRuns``.
+
+    Raises:
+        KvmError: EINVAL: ``beside`` is of another provider.
+    """
+    if beside is not None and not isinstance(beside, SoftSnapshot):
+        raise KvmError(errno.EINVAL, "next_memory_size", f"{beside!r} is of another provider")
+    latest = vm.latest_snapshot() if vm.latest_snapshot is not None else None
+    total = 0
+    for number in vm.slots:
+        reader = vm.snapshot_readers.get(number)
+        known = None if beside is None else beside.regions.get(number)
+        before = latest.regions.get(number) if isinstance(latest, SoftSnapshot) else None
+        if before is not None:
+            total += len(before.pages) * PAGE_ENTRY
+        if reader is not None and reader.is_open and vm.reports_writes and before is not None:
+            written = reader.count()
+            if known is None or known.pages.length != before.pages.length:
+                written += len(before.pages)
+            elif known is not before:
+                written += sum(count for _, count in before.pages.unlike(known.pages))
+        else:
+            written = sum(count for _, count in _present(vm, number))
+        # The list of pages is grown by doubling.
+        total += written * (PAGE_COST + 2 * PAGE_ENTRY)
+    return total
 
 
 def _begin_reading(vm: VmState) -> None:

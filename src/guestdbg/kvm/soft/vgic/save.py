@@ -72,6 +72,28 @@ def save(dist: VgicDist) -> VgicState:
         )
 
 
+def sharing(state: VgicState, before: VgicState) -> VgicState:
+    """The same state, with the interrupts that are as they were in ``before`` taken from there."""
+    if len(state.spis) != len(before.spis) or len(state.cpus) != len(before.cpus):
+        return state
+    return state._replace(
+        spis=_sharing(state.spis, before.spis),
+        cpus=[
+            (fields, _sharing(private, known), queued, loaded)
+            for (fields, private, queued, loaded), (_, known, _, _) in zip(
+                state.cpus, before.cpus, strict=True
+            )
+        ],
+    )
+
+
+def _sharing(irqs: list[tuple[Any, ...]], before: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    # Most interrupts are never used.
+    if irqs == before:
+        return before
+    return [was if was == irq else irq for irq, was in zip(irqs, before, strict=True)]
+
+
 def restore(dist: VgicDist, state: VgicState) -> None:
     """Give the controller a state that it had since it was initialised."""
     with dist.lock:
