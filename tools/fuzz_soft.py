@@ -69,6 +69,8 @@ class SoftCase(Case):
         self._slot(0, RAM, self.ram, 0)
         if rng.random() < 0.5:
             self.vm.enable_cap(KVM_CAP_ARM_NISV_TO_USER)
+        # With it the TLBs follow the guest's tables; it goes on and off with snapshots, too.
+        self.vm.stops_are_invisible = rng.random() < 0.4
         self.vcpus: list[SoftVcpu] = []
         init = self.vm.preferred_target()
         if rng.random() < 0.8:

@@ -19,6 +19,7 @@ debug                breakpoints, watchpoints, software step
 mmu                  translation, the slow path of memory accesses
 address_space        the tables of an address space (.pxd only)
 tlb                  the TLBs and jump tables of address spaces, and their maintenance
+page_tables          TLBs that follow the tables, for runs that are to be repeated
 sysreg_traps         which accesses to system registers are trapped
 sysreg               the system registers
 conditions           the conditions of hit programs

@@ -2,6 +2,7 @@
 """The tables of an address space: what tlb.pyx maintains and mmu.pyx fills."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu, Itlbe, Jump, Tlbe
+from guestdbg.cpu.page_tables cimport WalkedTables
 
 cdef enum:
     SPACES = 16            # ASIDs that have tables at the same time
@@ -57,6 +58,9 @@ cdef struct AddressSpace:
     TableFilters* filters  # the processor's, NULL if it never had any
     uint32_t wp_off        # of the space in use, bit n: watchpoint n does not match with this TTBR0_EL1
     uint32_t bp_off
+    WalkedTables* walked   # the VM's, NULL if a TLBI is what drops entries (page_tables.pyx)
+    uint64_t ttbr0         # if walked is not NULL: what the entries belong to
+    uint64_t ttbr1
     uint32_t wp_unflagged  # bit n: entries may let accesses that watchpoint n covers take the fast path
 
 cdef inline AddressSpace* space_of(const Cpu* c) noexcept nogil:

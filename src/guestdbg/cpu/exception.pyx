@@ -1,6 +1,7 @@
 # cython: language_level=3
 """Taking exceptions to EL1 and EL2, and returning from EL1 (D1.10, D1.11)."""
 from guestdbg.cpu.core cimport *
+from guestdbg.cpu.address_space cimport space_of
 from guestdbg.cpu.debug cimport dbg_eret_ss
 from guestdbg.cpu.register_bits cimport *
 
@@ -77,6 +78,10 @@ cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has
     elif c.spsel:
         base += 0x200
     c.spsr_el1 = get_spsr(c)
+    if unlikely(c.step_enabled) and c.mdcr_el2 & MDCR_TDE and space_of(c).walked != NULL:
+        # PSTATE.SS is EL2's, which steps the guest. On hardware the guest can see that here; one whose run is
+        # to be repeated must not: it will not be stepped at the same places.
+        c.spsr_el1 &= ~(<uint64_t>1 << 21)
     c.elr_el1 = ret
     if vector == 0:
         note_first(c, ret, esr, base, has_far, far)

@@ -4,6 +4,7 @@ from libc.stdlib cimport calloc, free
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_WRITABLE, PyBUF_SIMPLE
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.dirty_pages cimport free_notes, note_touched
+from guestdbg.cpu.page_tables cimport memory_written, tables_follow, WalkedPage
 from guestdbg.cpu.tlb cimport tlb_flush
 
 
@@ -26,6 +27,8 @@ cdef class PhysicalMemory:
         free(self.p.regions[k].code)
         free(self.p.regions[k].fast)
         free_notes(&self.p.regions[k])
+        free(self.tables.pages[k])
+        self.tables.pages[k] = NULL
         self.p.readers -= self.readers[k]
         PyBuffer_Release(&self.views[k])
 
@@ -38,6 +41,7 @@ cdef class PhysicalMemory:
         cdef Py_buffer view
         cdef int k
         cdef Region* r
+        cdef WalkedPage* walked = NULL
         if gpa & 0xFFF:
             raise ValueError(f"guest address {gpa:#x} is not a multiple of 4096")
         PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
@@ -56,9 +60,12 @@ cdef class PhysicalMemory:
             r = &self.p.regions[self.p.count]
             r.code = <uint64_t*>calloc(<size_t>(view.len >> 12), 8)
             r.fast = <uint8_t*>calloc(<size_t>(view.len >> 12), 1)
-            if r.code == NULL or r.fast == NULL:
+            if self.follows_tables:
+                walked = <WalkedPage*>calloc(<size_t>(view.len >> 12), sizeof(WalkedPage))
+            if r.code == NULL or r.fast == NULL or (walked == NULL and self.follows_tables):
                 free(r.code)
                 free(r.fast)
+                free(walked)
                 raise MemoryError
         except BaseException:
             PyBuffer_Release(&view)
@@ -75,6 +82,7 @@ cdef class PhysicalMemory:
         r.readonly = readonly
         r.slot = slot
         self.views[self.p.count] = view
+        self.tables.pages[self.p.count] = walked
         self.p.count += 1
         self.forget()
 
@@ -87,6 +95,8 @@ cdef class PhysicalMemory:
                 self.p.count -= 1
                 self.p.regions[k] = self.p.regions[self.p.count]
                 self.views[k] = self.views[self.p.count]
+                self.tables.pages[k] = self.tables.pages[self.p.count]
+                self.tables.pages[self.p.count] = NULL
                 self.serials[k] = self.serials[self.p.count]
                 self.readers[k] = self.readers[self.p.count]
                 self.forget()
@@ -122,11 +132,39 @@ cdef class PhysicalMemory:
             high = min(end, r.gpa + r.size)
             if low < high:
                 code_written(self.p.cpus[0], r, low - r.gpa, high - low)
+        memory_written(self.p.cpus[0], gpa, length)
 
     def written(self, uint64_t gpa, uint64_t length):
         """The caller, or a device, has written to the memory: its pages are dirty. Parts that are no memory
         do not matter."""
         note_touched(&self.p, gpa, length)
+        if self.p.ncpus:
+            memory_written(self.p.cpus[0], gpa, length)
+
+    def follow_tables(self, bint value):
+        """Have the TLBs never hold what the tables do not: for runs that are to be repeated (page_tables.pyx).
+
+        False: an entry is kept until a TLBI. No processor of the memory may run. Raises MemoryError.
+        """
+        cdef int k
+        if value == self.follows_tables:
+            return
+        if value:
+            for k in range(self.p.count):
+                self.tables.pages[k] = <WalkedPage*>calloc(<size_t>(self.p.regions[k].size >> 12), sizeof(WalkedPage))
+                if self.tables.pages[k] == NULL:
+                    self.forget_tables()
+                    raise MemoryError
+        tables_follow(&self.p, &self.tables if value else NULL)
+        self.follows_tables = value
+        if not value:
+            self.forget_tables()
+
+    cdef void forget_tables(self) noexcept:
+        cdef int k
+        for k in range(self.p.count):
+            free(self.tables.pages[k])
+            self.tables.pages[k] = NULL
 
     @property
     def has_readers(self):

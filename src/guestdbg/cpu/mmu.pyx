@@ -17,6 +17,7 @@ from guestdbg.cpu.debug cimport dbg_raise_watchpoint, dbg_watch, dbg_watched
 from guestdbg.cpu.features cimport has_bti
 from guestdbg.cpu.gic.frame cimport gicv_read, gicv_write, in_frame
 from guestdbg.cpu.operands cimport encoding
+from guestdbg.cpu.page_tables cimport is_table, note_walk, table_written, tables_unknown, WalkedTables
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.tlb cimport COUNT_WALKS, note_origin, origin_of, tlb_forget_data
 
@@ -142,6 +143,8 @@ cdef bint translate(Cpu* c, uint64_t va, uint32_t flags) noexcept nogil:
             memcpy(&desc, region.host + (pa - region.gpa), 8)
             if not desc & 1:
                 return fault(c, FSC_TRANSLATION + level)
+            if space_of(c).walked != NULL:
+                note_walk(c, region, pa, va, low)
             if level == 3:
                 if not desc & 2:
                     return fault(c, FSC_TRANSLATION + level)
@@ -251,7 +254,7 @@ cdef void fill(Cpu* c, uint32_t el, uint64_t va) noexcept nogil:
         e.wtag |= TAG_SLOW
     r = find_region(c.phys, c.tr_pa)
     k = (c.tr_pa - r.gpa) >> 12
-    if r.code[k] or not noted(c.phys, r, k):
+    if r.code[k] or not noted(c.phys, r, k) or is_table(s.walked, c.phys, r, k):
         e.wtag |= TAG_SLOW
     if not e.wtag & TAG_SLOW:
         r.fast[k] |= FAST_PAGE
@@ -471,15 +474,17 @@ cdef bint part(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags
         r = region_of(c, e)
         offset = va + e.add - <uint64_t>r.host
         c.tr_pa = r.gpa + offset
-        if flags & ACC_WRITE and e.wtag & TAG_SLOW:
-            page_written(c, r, e, va, offset, size)
+        if flags & ACC_WRITE and e.wtag & TAG_SLOW and not page_written(c, i, r, e, va, offset, size):
+            return True
     if (e.rtag | e.wtag) & TAG_SLOW:
         fill_line(c, e, va, el)
     return True
 
 
-cdef void page_written(Cpu* c, Region* r, Tlbe* e, uint64_t va, uint64_t offset, uint64_t size) noexcept nogil:
-    """A store was allowed on a page that takes the slow path: what is to be done, and is it over?"""
+cdef bint page_written(Cpu* c, const Insn* i, Region* r, Tlbe* e, uint64_t va, uint64_t offset,
+                       uint64_t size) noexcept nogil:
+    """A store was allowed on a page that takes the slow path: what is to be done, and is it over? False: the
+    entry may have been dropped."""
     cdef uint64_t page = offset >> 12, first, last, lines
     if r.code[page]:
         first = (offset & PAGE_MASK) >> 6
@@ -489,9 +494,12 @@ cdef void page_written(Cpu* c, Region* r, Tlbe* e, uint64_t va, uint64_t offset,
             code_written(c, r, offset, size)
     if not noted(c.phys, r, page):
         note_written(c.phys, r, page)
+    if is_table(space_of(c).walked, c.phys, r, page):
+        return not table_written(c, i, r, offset, size)
     if not r.code[page] and not dbg_watched(c, va, 4096) & ACC_WRITE:
         e.wtag = va & ~<uint64_t>PAGE_MASK
         r.fast[page] |= FAST_PAGE
+    return True
 
 
 cdef void fill_line(Cpu* c, const Tlbe* e, uint64_t va, uint32_t el) noexcept nogil:
@@ -509,7 +517,8 @@ cdef void fill_line(Cpu* c, const Tlbe* e, uint64_t va, uint32_t el) noexcept no
     if x & X_WRITE and not x & X_READONLY and not watched & ACC_WRITE:
         r = region_of(c, e)
         offset = va + e.add - <uint64_t>r.host
-        if not (r.code[offset >> 12] >> ((offset & PAGE_MASK) >> 6)) & 1 and noted(c.phys, r, offset >> 12):
+        if (not (r.code[offset >> 12] >> ((offset & PAGE_MASK) >> 6)) & 1 and noted(c.phys, r, offset >> 12)
+                and not is_table(s.walked, c.phys, r, offset >> 12)):
             f.wtag = base
             r.fast[offset >> 12] |= FAST_LINE
 
@@ -518,6 +527,7 @@ cdef bint mem_probe(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t 
     cdef uint64_t each = size >> 1 if flags & ACC_PAIR and not flags & ACC_ALIGNED else size
     cdef bint unaligned = (va & (each - 1)) != 0
     cdef uint64_t here
+    cdef WalkedTables* t
     c.pr_va = va
     c.pr_size = size
     c.pr_flags = flags
@@ -529,9 +539,16 @@ cdef bint mem_probe(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t 
         c.acc_len = size
         return part(c, i, va, size, flags, unaligned, &c.acc)
     c.acc_len = here
+    t = space_of(c).walked
+    if t != NULL:
+        t.dropped = False
     if not part(c, i, va, here, flags, unaligned, &c.acc):
         return False
-    return part(c, i, va + here, size - here, flags, unaligned, &c.acc2)
+    if not part(c, i, va + here, size - here, flags, unaligned, &c.acc2):
+        return False
+    if t != NULL and t.dropped:
+        tables_unknown(c)      # the second page was looked up before the store to the first one
+    return True
 
 
 cdef bint mem_load(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t flags) noexcept nogil:

@@ -84,6 +84,8 @@ cdef class Processor:
         c.mpidr_el1 = mpidr
         memory.p.cpus[memory.p.ncpus] = c
         memory.p.ncpus += 1
+        if memory.follows_tables:
+            space_of(c).walked = &memory.tables
         sysreg_identify(c)
         features_changed(c)
         self.reset()

@@ -141,6 +141,7 @@ cdef AddressSpace* new_space(Cpu* c) noexcept nogil:
     s.asid = NO_ASID
     if c.space != NULL:
         s.filters = space_of(c).filters
+        s.walked = space_of(c).walked
     s.filled = 7               # nothing is; what an empty table has besides zeros is to be written
     s.lines_filled = 7
     s.code_filled = 3
@@ -184,6 +185,11 @@ cdef void select_space(Cpu* c, AddressSpace* s) noexcept nogil:
     select_tlb(c)
 
 
+cdef inline bint has_tables(const Cpu* c, const AddressSpace* s) noexcept nogil:
+    """An ASID may have other tables than before, where that must not need a TLBI."""
+    return s.walked == NULL or s.ttbr0 == c.ttbr0_el1 and s.ttbr1 == c.ttbr1_el1
+
+
 cdef inline uint32_t asid_mask(const Cpu* c) noexcept nogil:
     return 0xFFFF if c.tcr_el1 & TCR_AS else 0xFF
 
@@ -191,7 +197,7 @@ cdef inline uint32_t asid_mask(const Cpu* c) noexcept nogil:
 cdef void regime_changed(Cpu* c) noexcept nogil:
     cdef uint64_t ttbr = c.ttbr1_el1 if c.tcr_el1 & TCR_A1 else c.ttbr0_el1
     cdef uint32_t asid = <uint32_t>(ttbr >> 48) & asid_mask(c)
-    if space_of(c).asid != asid:
+    if space_of(c).asid != asid or not has_tables(c, space_of(c)):
         use_asid(c, asid)
     if space_of(c).filters != NULL:
         tables_changed(c)
@@ -204,7 +210,7 @@ cdef void use_asid(Cpu* c, uint32_t asid) noexcept nogil:
     c.tlb_counts[COUNT_SWITCHES] += 1
     for k in range(c.nspaces):
         s = <AddressSpace*>c.spaces[k]
-        if s.asid == asid:
+        if s.asid == asid and has_tables(c, s):
             select_space(c, s)
             return
     c.tlb_counts[COUNT_NEW_SPACES] += 1
@@ -218,6 +224,8 @@ cdef void use_asid(Cpu* c, uint32_t asid) noexcept nogil:
             s = space_of(c)        # no memory for a second one
     empty_space(s)
     s.asid = asid
+    s.ttbr0 = c.ttbr0_el1
+    s.ttbr1 = c.ttbr1_el1
     select_space(c, s)
 
 

@@ -451,9 +451,11 @@ class SupportsRepeatedRuns(Protocol):
     """A machine that does the same again, from a snapshot and with the same inputs.
 
     Attributes:
-        stops_are_invisible: an exit that userspace's debugging has caused does not clear the
-            exclusive monitor, as the exception return of real hardware does when the vCPU goes on:
-            a guest runs the same whether it is stopped or not. False at the start.
+        stops_are_invisible: a guest runs the same whether it is stopped and stepped or not. An exit
+            that userspace's debugging has caused does not clear the exclusive monitor, as the
+            exception return of real hardware does when the vCPU goes on; the TLBs never hold a
+            translation that the guest's tables do not have, so that it does not matter when they
+            are emptied; and SPSR_EL1 does not show userspace's steps. False at the start.
     """
 
     stops_are_invisible: bool

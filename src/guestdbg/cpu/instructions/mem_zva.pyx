@@ -12,6 +12,7 @@ from guestdbg.cpu.address_space cimport X_DEVICE
 from guestdbg.cpu.core cimport ACC_DCZVA, ACC_NOISV, ACC_WRITE, Cpu, Insn, NEXT, PAGE_MASK, Tlbe, tlbe
 from guestdbg.cpu.mmu cimport mem_probe
 from guestdbg.cpu.operands cimport xd
+from guestdbg.cpu.page_tables cimport tables_unknown
 
 cdef enum:
     FLAGS = ACC_WRITE | ACC_DCZVA | ACC_NOISV
@@ -39,6 +40,8 @@ cdef bint zero(Cpu* c, const Insn* i) noexcept nogil:
         if not mem_probe(c, i, at, step, FLAGS):
             return False
         at += step
+    if size > step:
+        tables_unknown(c)                  # steps were looked up before what they depend on is written
     # c.acc is the host address of the last step. A block lies within a page.
     memset(c.acc + step - size, 0, size)
     return True

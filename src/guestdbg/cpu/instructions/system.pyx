@@ -13,6 +13,7 @@ TLB maintenance acts on the other processors of the VM directly (Inner Shareable
 owner runs one of them at a time.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from guestdbg.cpu.address_space cimport space_of
 from guestdbg.cpu.core cimport (
     abandon, ACC_AT, ACC_CACHE, ACC_PAN, ACC_READ, ACC_UNPRIV, ACC_WRITE, add, bits, code_written, count_at, Cpu,
     drop_all_code, dst, ENDS, EXIT_HLT, get_nzcv, Insn, leave, likely, NEXT, OK, pc_of, Region, select_sp, set_nzcv, sp_bank,
@@ -135,8 +136,15 @@ cdef void mrs_cntvct(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 cdef void msr(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     cdef const Reg* r = <const Reg*>imm(i)
     cdef uint32_t no = denied(c, r, False)
+    cdef uint64_t count
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
+        return
+    if r.effect == REGIME and space_of(c).walked != NULL:
+        # The instructions that follow may be elsewhere. As if they had been fetched after this one, always.
+        count = count_at(c, i)
+        leave(c, i, pc_of(i) + 4)
+        reg_put(c, r, xn(c, i), count)
         return
     reg_put(c, r, xn(c, i), count_at(c, i))
     NEXT(c, i)

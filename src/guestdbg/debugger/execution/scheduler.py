@@ -300,6 +300,7 @@ class Scheduler:
         A turn of no instructions is taken too: a vCPU may have waited in it, until a timer.
         """
         driver, vcpu = self.current, self._counter(self._turn)
+        futile = 0
         while True:
             limit = end
             if self._stop_at is not None:
@@ -311,7 +312,9 @@ class Scheduler:
                 return outcome
             if vcpu.instructions >= limit or self._target.attention:
                 return None
-            if outcome.idle or driver.progress() == before:
+            # A kick, which may be from before, ends a run that has done nothing yet.
+            futile = futile + 1 if driver.progress() == before else 0
+            if outcome.idle or futile == _FUTILE_RUNS:
                 raise ReplayError(
                     f"this run is not the recorded one: vCPU {driver.vcpu.id} had turn {turn} "
                     f"until it had retired {end} instructions, and waits after "

@@ -102,6 +102,8 @@ class SoftVm(VmState):
 
     @stops_are_invisible.setter
     def stops_are_invisible(self, value: bool) -> None:
+        with self.stopped():
+            self.phys.follow_tables(bool(value))
         self.keeps_monitor = bool(value)
         for vcpu in self.soft_vcpus:
             vcpu.cpu.keeps_monitor = self.keeps_monitor
