@@ -55,6 +55,15 @@ def test_what_is_written_is_read(release: str, data: st.DataObject) -> None:
         assert int.from_bytes(kernel.image[at : at + 8], "little") - offset == LINK
 
 
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("count", [512, 768, 1024])
+def test_counts_whose_lowest_byte_is_zero(release: str, count: int) -> None:
+    """With the zeros before it, the number of symbols looks like another number there."""
+    for seed in range(3):
+        kernel = made(RELEASES[release], seed, count)
+        assert [tuple(symbol) for symbol in Kallsyms(kernel.image)] == kernel.symbols
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(-8, 1 << 23))
 def test_an_offset_belongs_to_the_first_of_the_last_symbols_before_it(

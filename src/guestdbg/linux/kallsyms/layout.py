@@ -40,8 +40,11 @@ _LONG = 0x80
 _ALIGNMENT = 8
 #: Bytes of the names after the last marker: 256 names of 512 characters, not compressed.
 _MAX_BLOCK = _PER_MARKER * (512 + 2) + _ALIGNMENT
-#: num_syms (below 2^22, with what may follow it up to 8 bytes) and the length of the first name.
-_COUNT = re.compile(rb"[\x00-\xff]{2}[\x00-\x3f]\x00(?=(\x00{4})?[\x02-\xff])")
+#: The upper two bytes of num_syms (below 2^22), with what may follow it up to 8 bytes, and the
+#: length of the first name. Two matches cannot overlap; with the lower bytes, which may be 0, they
+#: could.
+_COUNT = re.compile(rb"[\x00-\x3f]\x00(?=(?:\x00{4})?[\x02-\xff])")
+_LOWER_BYTES = 2
 _CHUNK = 1 << 20
 #: The work for a search, in names read. A kernel of 160,000 symbols takes a hundredth of it.
 _BUDGET = 32 << 20
@@ -151,8 +154,9 @@ def _count_places(data: bytes, end: int) -> Iterator[int]:
     top = end
     while top > first:
         low = max(first, top - _CHUNK)
-        places = [m.start() for m in _COUNT.finditer(data, low, min(end, top + 16))]
-        yield from (at for at in reversed(places) if at % 4 == 0 and at < top)
+        found = _COUNT.finditer(data, low, min(end, top + 16))
+        places = [m.start() - _LOWER_BYTES for m in found]
+        yield from (at for at in reversed(places) if at % 4 == 0 and low <= at < top)
         top = low
 
 
