@@ -28,6 +28,7 @@ from guestdbg.kvm.constants import (
 from guestdbg.kvm.hit_programs import (
     MAX_DEPTH,
     MAX_EXCLUDED,
+    MAX_FIELDS,
     MAX_HIDDEN,
     MAX_OPERATIONS,
     MAX_PROGRAMS,
@@ -89,6 +90,7 @@ def test_the_codes_are_the_same_on_both_sides() -> None:
         "record_words": RECORD_WORDS,
         "plain": MAX_EXCLUDED,
         "hidden": MAX_HIDDEN,
+        "fields": MAX_FIELDS,
     }
 
 
@@ -231,6 +233,53 @@ def test_records_until_the_buffer_is_full() -> None:
     assert programs.recorded(0) == 7
 
 
+def test_fields_of_records_are_computed() -> None:
+    """After the access; guest-physical memory is that of the slots, whatever the MMU maps."""
+    guest = Guest()
+    tables(guest)
+    guest.ram[0x10040:0x10048] = struct.pack("<q", -5)
+    fields = (
+        ((Op.NEW, 0, 0), (Op.CONST, 0, 2), (Op.MUL, 0, 0)),
+        ((Op.CONST, 0, DATA + 0x40), (Op.PHYSICAL, 17, 0)),
+        ((Op.CONST, 0, DATA), (Op.PHYSICAL, 8, 0)),
+        ((Op.X, 0, 0),),
+    )
+    buffer = bytearray(3 * 8 * (RECORD_WORDS + 1 + len(fields)))
+    programs = guest.vcpu.set_hit_programs(
+        [HitProgram("watch", DATA, 8, 2, buffer=buffer, registers=(1,), fields=fields, vcpu=513)]
+    )
+    assert isinstance(guest.vcpu.run(), ExitHit)
+    assert programs.recorded(0) == 3
+    for n, record in enumerate(struct.iter_unpack("=12Q", buffer), start=1):
+        assert record[5] == 8 | 2 << 8 | 1 << 16 | 513 << 32
+        assert record[7:] == (DATA, 2 * n, (1 << 64) - 5, n, n)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        ((Op.CONST, 0, 1), (Op.CONST, 0, 0), (Op.DIV, 0, 0)),
+        ((Op.CONST, 0, 0x123_0000_0000), (Op.LOAD, 8, 0)),
+        ((Op.CONST, 0, 0x123_0000_0000), (Op.PHYSICAL, 8, 0)),
+        ((Op.CONST, 0, DATA + 0xFFC), (Op.PHYSICAL, 8, 0)),  # across pages
+        ((Op.CONST, 0, RAM + (1 << 20)), (Op.PHYSICAL, 1, 0)),  # after the slot
+        ((Op.CONST, 0, DATA + 0x80), (Op.PHYSICAL, 4, 0)),  # hidden
+    ],
+)
+def test_a_record_whose_fields_cannot_be_computed_is_left_to_the_caller(
+    field: tuple[Operation, ...],
+) -> None:
+    guest = Guest()
+    buffer = bytearray(3 * 8 * (RECORD_WORDS + 1))
+    program = HitProgram("watch", DATA, 8, 2, buffer=buffer, fields=(field,))
+    programs = guest.vcpu.set_hit_programs([program], hidden=[DATA + 0x80])
+    exit_ = guest.vcpu.run()
+    assert isinstance(exit_, ExitHit)
+    assert exit_.hits[0].decided is False
+    assert exit_.hits[0].new == (1).to_bytes(8, "little")
+    assert (programs.recorded(0), programs.counts(0)) == (0, (1, 0))
+
+
 @pytest.mark.parametrize(
     ("word", "offset", "why"),
     [
@@ -361,6 +410,10 @@ def test_conditions_that_cannot_be_evaluated_go_to_the_caller() -> None:
     ("program", "text"),
     [
         (HitProgram("watch", DATA, 0, 2), "for 0 bytes"),
+        (HitProgram("watch", DATA, 8, 2, fields=(((Op.PC, 0, 0),),) * 9), "more than 8 fields"),
+        (HitProgram("watch", DATA, 8, 2, fields=(((Op.ADD, 0, 0),),)), "stack"),
+        (HitProgram("watch", DATA, 8, 2, fields=((),)), "without operations"),
+        (HitProgram("watch", DATA, 8, 2, vcpu=1 << 16), "must have 16 bits"),
         (HitProgram("watch", DATA, 8, 2, condition=()), "without operations"),
         (HitProgram("watch", DATA, 8, 2, condition=((Op.ADD, 0, 0),)), "stack"),
         (HitProgram("watch", DATA, 8, 2, condition=((Op.PC, 0, 0),) * 2), "one value"),

@@ -212,7 +212,7 @@ def test_conditions_on_parameters(shell: Shell) -> None:
 def test_the_current_task(shell: Shell) -> None:
     guest = shell.guest
     shell.type(b"sh -c 'exec sleep 1'")
-    point = guest.break_("__arm64_sys_execve", when="current->tgid != 1")
+    point = guest.break_("__arm64_sys_execve", when="current->tgid != 1 and jiffies_64 > 0")
     stop = guest.run(timeout=100)
     assert stop.hit is not None
     assert stop.hit.point is point

@@ -19,6 +19,8 @@ from guestdbg.debugger import (
     Hit,
     InvalidLocation,
     Point,
+    Record,
+    Recording,
     UnknownSymbol,
 )
 from guestdbg.linux import CorruptedGuestData, Mapping, NoSuchTask
@@ -131,6 +133,105 @@ def test_a_hit_says_in_which_task_it_happened(work: Workers) -> None:
     assert [each for each in tasks if isinstance(each, tuple)] == [(first, "worker", "process")] * 2
     assert {each for each in tasks if isinstance(each, str)} == {"hardirq", "softirq"}
     assert (kept[0].task.pid, str(kept[0].task)) == (first, f"worker ({first})")
+
+
+def recorded(work: Workers, pids: list[int], where: int | str, **options: object) -> list[Record]:
+    """The records of what happens while both processes work."""
+    rows = work.guest.record(where, 8, **options)  # type: ignore[arg-type]
+    for pid in pids:
+        work.signal(pid)
+    rows.delete()
+    return list(rows)
+
+
+def test_records_say_in_which_task_it_happened(
+    work: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In programs, in the kernel for them, and in interrupts; also where the provider records."""
+    guest = work.guest
+    pids = [work.start(N), work.start(N)]
+    start = guest.snapshot()
+    by_python: list[Hit] = []
+    note = Recording.note
+
+    def counted(rows: Recording, hit: Hit) -> None:
+        by_python.append(hit)
+        note(rows, hit)
+
+    for where in (work.counter, "jiffies_64" if guest.linux.symbols("jiffies_64") else "jiffies"):
+        guest.restore(start)
+        by_python.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Recording, "note", counted)
+            fast = recorded(work, pids, where)
+        assert len(by_python) <= 1  # before it is known where the kernel keeps the tasks
+        guest.restore(start)
+        # Python evaluates this condition, and makes the records.
+        slow = recorded(work, pids, where, when=lambda hit: True)
+        assert fast == slow
+        assert {row.vcpu for row in fast} <= {0, 1}
+        tasks = [row.task for row in fast if row.task is not None]
+        assert len(tasks) == len(fast) > N
+        if where == work.counter:
+            assert [task.pid for task in tasks] == [pids[0]] * N + [pids[1]] * N
+            assert {str(task) for task in tasks} == {f"worker ({pid})" for pid in pids}
+        else:
+            assert {task.context for task in tasks} == {"hardirq"}
+            assert {"swapper/0"} < {task.comm for task in tasks} | {"sleep"}
+    guest.restore(start)
+    rows = guest.record(work.counter, 8, limit=N, registers=(0,))
+    assert rows.columns[-7:] == ("x0", *guest.linux.processes.recorded.names)
+    work.guest.board.console.feed(f"kill -USR1 {pids[1]}; sleep 1\n".encode())
+    assert guest.run().reason == "hit"
+    assert list(rows.column("pid")) == [pids[1]] * N
+    assert list(rows.column("vcpu")) == [row.vcpu for row in rows]
+    assert rows.data().shape == (N, 7 + 1 + 6)
+    without = guest.record(work.counter, 8, tasks=False)
+    assert without.columns[-1] == "number"
+
+
+def test_names_of_a_program(work: Workers) -> None:
+    """Of the files that the process has mapped: for points, in hits and in their backtraces."""
+    guest = work.guest
+    first, second = work.start(N), work.start(N)
+    point = guest.break_("work", task=first)
+    assert (point.address, guest.break_("worker:work", task="worker").address) == (work.work,) * 2
+    line = guest.break_("worker.c:25", task=second)
+    assert line.address > work.work
+    watch = guest.watch("/worker:counter", task=first)
+    assert (watch.address, watch.length) == (work.counter, 8)
+    pytest.importorskip("drgn")
+    element = guest.watch("worker:other[3]", task=first)
+    assert (element.address - guest.watch("worker:other", 8, task=first).address) == 24
+    assert guest.record("worker:counter", task=first).address == work.counter
+    for each in guest.points:
+        each.delete()
+    seen: list[object] = []
+
+    def note(hit: Hit) -> None:
+        frames = [frame.location for frame in hit.backtrace()]
+        seen.append((str(hit.location), [at.function for at in frames][:3], frames[1].file))
+
+    guest.break_("work", task=first)(note)
+    guest.watch("worker:counter", task=first, ignore=N - 1)(note)
+    work.signal(second)
+    work.signal(first)
+    (at, functions, file), (at_write, *_) = seen  # type: ignore[misc]
+    assert at.startswith("work (worker.c:2")
+    assert at_write.startswith("work+0x")
+    assert functions == ["work", "act", "main"]
+    assert str(file).endswith("worker.c")
+    pies = [work.start(N, "/pie") for _ in range(2)]
+    with pytest.raises(InvalidLocation, match=rf"in process {pies[0]}, .* process {pies[1]}: give"):
+        guest.break_("work", task="pie")
+    own = [guest.break_("work", task=pid).address for pid in pies]
+    assert own[0] != own[1]
+    assert guest.break_("__arm64_sys_openat", task=first).address >> 55 == 0x1FF
+    for where, task in (("no_such_name", first), ("work", "nobody"), ("worker:nothing", first)):
+        with pytest.raises(UnknownSymbol, match="--exec FILE:FUNCTION"):
+            guest.break_(where, task=task)
+        with pytest.raises(UnknownSymbol, match="--exec FILE:FUNCTION"):
+            guest.watch(where, task=task)
 
 
 def test_it_stays_when_the_process_executes_a_program(work: Workers) -> None:

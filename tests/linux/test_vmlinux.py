@@ -16,7 +16,7 @@ import pytest
 from guestdbg.debugger import Breakpoint, Guest, GuestSnapshot, Hit
 from guestdbg.lab import LabError
 from guestdbg.lab.guests.vmlinux import debian_vmlinux
-from guestdbg.linux import BadVmlinux
+from guestdbg.linux import BadBtf, BadVmlinux, Linux
 
 from .shell import SECONDS, Shell
 from .support import PROMPT, load
@@ -184,6 +184,47 @@ def test_reset_and_restore_take_it_along(booted: Booted, shell: Shell) -> None:
     guest.restore(booted.snapshot)
     assert guest.linux.vmlinux.image.slide == slide
     assert watch.address == moved
+
+
+def state_of(linux: Linux) -> list[str]:
+    """What the kernel does, as text."""
+    return [
+        *map(str, linux.tasks(threads=True)),
+        str(linux.current(0)),
+        str(linux.task(1).backtrace()),
+        str(linux.modules()),
+        str(linux.mounts()),
+        str(linux.interrupts()),
+        str(linux.page(linux.memory.translate(linux.task(1).address))),
+        *map(str, linux.task(1).mappings()),
+        str(linux.processes.current(linux._guest.vcpus[0])),
+    ]
+
+
+def test_the_state_of_a_kernel_without_btf(shell: Shell) -> None:
+    """The vmlinux has the types; without it, an error says which file would."""
+    pytest.importorskip("drgn")
+    guest, linux = shell.guest, shell.guest.linux
+    path, release = linux.vmlinux.path, linux.release
+    with_btf = state_of(linux)
+    header = linux.read_image().index(b"\x9f\xeb\x01\0\x18\0\0\0")
+    guest.execution.write_phys(linux.physical_address + header, bytes(8))
+    linux._program.forget()
+    try:
+        linux.use_vmlinux(path)
+        with pytest.raises(BadBtf, match="the kernel has no BTF"):
+            _ = linux.btf
+        assert state_of(linux) == with_btf
+        assert guest["init_task"].comm.string_() == b"swapper/0"
+        linux._drop_vmlinux()
+        match = rf"no BTF.*The vmlinux of {re.escape(release)} .*-dbg has it\): --vmlinux FILE"
+        for ask in (linux.tasks, linux.modules, linux.mounts, linux.interrupts):
+            with pytest.raises(BadBtf, match=match):
+                ask()
+        assert linux.dmesg()[0].text.startswith("Booting Linux")
+    finally:
+        linux._program.forget()
+        linux.use_vmlinux(path)
 
 
 def test_given_to_a_kernel_that_runs(shell: Shell) -> None:

@@ -20,6 +20,7 @@ cdef enum:
     PICK = 12              # index: how far below the top
     LOAD_SYSTEM = 13       # value: the register's encoding
     LOAD_VECTOR = 14       # index: of V0 to V31; value: the first byte | bytes << 8
+    LOAD_PHYSICAL = 15     # guest-physical memory at the address on the stack; index: bytes | 16 if signed
     NEG = 16
     INVERT = 17
     NOT = 18
@@ -83,6 +84,7 @@ cdef enum:
     RECORD_WORDS = 7       # of a record, before the registers
     MAX_PLAIN = 64             # ranges without a program
     MAX_HIDDEN = 64            # words that conditions must not read
+    MAX_FIELDS = 8             # words of a record that operations compute
 
 cdef struct Operation:
     uint8_t op
@@ -110,6 +112,10 @@ cdef struct Program:
     uint64_t used
     uint8_t registers[16]
     uint32_t nregisters
+    Operation* field[8]    # what computes the words of a record after the registers
+    uint32_t field_operations[8]
+    uint32_t nfields
+    uint64_t vcpu          # bits 32 to 47 of the word with the size
     uint64_t seen          # hits
     uint64_t passed        # hits whose condition held
     # the last hit
@@ -128,5 +134,11 @@ cdef bint has_hidden_word(const Hidden* h, uint64_t pa, uint64_t size) noexcept 
 cdef bint condition_holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil
 """Evaluate a condition. ok is False where it cannot be evaluated."""
 
+cdef uint64_t field_value(Cpu* c, const Program* p, uint32_t n, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil
+"""The word of a record that field n computes. ok is False where it cannot be evaluated."""
+
 cdef int load_condition(Program* p, code) except -1
 """Set a program's condition: operations as in guestdbg.kvm.hit_programs. Raises ValueError."""
+
+cdef int load_field(Program* p, code) except -1
+"""Add a field to a program: operations as those of a condition. Raises ValueError."""

@@ -10,7 +10,7 @@ from libc.string cimport memcpy
 from guestdbg.cpu.condition_floats cimport float_binary, float_unary
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.exception cimport get_spsr
-from guestdbg.cpu.mmu cimport tlb_host, translate
+from guestdbg.cpu.mmu cimport find_region, tlb_host, translate
 from guestdbg.cpu.register_bits cimport *
 from guestdbg.cpu.sysreg cimport reg_get, sysreg_find
 
@@ -45,6 +45,17 @@ cdef s128 load_memory(Cpu* c, const Program* p, uint64_t va, uint32_t index, bin
         ok[0] = False
         return 0
     memcpy(&value, host, size)
+    return sign_extend(value, size * 8) if index & 16 else <s128><u128>value
+
+
+cdef s128 load_physical(Cpu* c, const Program* p, uint64_t pa, uint32_t index, bint* ok) noexcept nogil:
+    cdef uint32_t size = index & 15
+    cdef Region* region = find_region(c.phys, pa)
+    cdef uint64_t value = 0
+    if region == NULL or (pa & PAGE_MASK) + size > 4096 or has_hidden_word(p.hidden, pa, size):
+        ok[0] = False
+        return 0
+    memcpy(&value, region.host + (pa - region.gpa), size)
     return sign_extend(value, size * 8) if index & 16 else <s128><u128>value
 
 
@@ -106,6 +117,8 @@ cdef inline s128 unary(Cpu* c, const Program* p, const Operation* o, s128 a, bin
         return 1 if a == 0 else 0
     if o.op == LOAD:
         return load_memory(c, p, <uint64_t><u128>a, o.index, ok)
+    if o.op == LOAD_PHYSICAL:
+        return load_physical(c, p, <uint64_t><u128>a, o.index, ok)
     if o.op == SEXT:
         return sign_extend(<uint64_t><u128>a, o.index)
     if o.op >= WIDEN:
@@ -155,19 +168,16 @@ cdef inline s128 binary(uint32_t op, s128 a, s128 b, bint* ok) noexcept nogil:
     return 1 if a != 0 or b != 0 else 0
 
 
-cdef bint condition_holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil:
-    """Evaluate a condition. load_condition() has verified that it stays within its stack and only jumps
-    forward.
-
-    A condition with `new` where nothing was written is for the caller. ok is False where the condition
-    cannot be evaluated: no memory at an address, or a division by zero.
-    """
+cdef s128 evaluate(Cpu* c, const Program* p, const Operation* code, uint32_t operations, uint64_t pc,
+                   uint64_t address, uint64_t size, bint* ok) noexcept nogil:
+    """The value that operations leave. verified() has verified that they stay within their stack and only
+    jump forward. ok is False where there is none: no memory at an address, or a division by zero."""
     cdef s128 stack[32]
     cdef s128 top
     cdef uint32_t n = 0, k = 0, op
     cdef const Operation* o
-    while k < p.operations:
-        o = &p.code[k]
+    while k < operations:
+        o = &code[k]
         op = o.op
         k += 1
         if op <= LOAD_VECTOR and op != PICK:
@@ -175,7 +185,7 @@ cdef bint condition_holds(Cpu* c, const Program* p, uint64_t pc, uint64_t addres
             n += 1
         elif op == CONST_OPERAND:
             # The second operand of the next operation.
-            stack[n - 1] = binary(p.code[k].op, stack[n - 1], constant(o), ok)
+            stack[n - 1] = binary(code[k].op, stack[n - 1], constant(o), ok)
             k += 1
         elif op >= ADD:
             n -= 1
@@ -203,8 +213,17 @@ cdef bint condition_holds(Cpu* c, const Program* p, uint64_t pc, uint64_t addres
             if stack[n] != 0:
                 k = <uint32_t>o.low
         if not ok[0]:
-            return False
-    return stack[n - 1] != 0
+            return 0
+    return stack[n - 1]
+
+
+cdef bint condition_holds(Cpu* c, const Program* p, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil:
+    """Evaluate a condition. One with `new` where nothing was written is for the caller."""
+    return evaluate(c, p, p.code, p.operations, pc, address, size, ok) != 0
+
+
+cdef uint64_t field_value(Cpu* c, const Program* p, uint32_t n, uint64_t pc, uint64_t address, uint64_t size, bint* ok) noexcept nogil:
+    return <uint64_t><u128>evaluate(c, p, p.field[n], p.field_operations[n], pc, address, size, ok)
 
 
 cdef extern from *:
@@ -250,7 +269,7 @@ cdef extern from *:
 # ---- verification -----------------------------------------------------------------------------
 
 # (pops, pushes) of each operation.
-STACK_EFFECT = {NEG: (1, 1), INVERT: (1, 1), NOT: (1, 1), LOAD: (1, 1), SEXT: (1, 1), ZEXT: (1, 1),
+STACK_EFFECT = {NEG: (1, 1), INVERT: (1, 1), NOT: (1, 1), LOAD: (1, 1), LOAD_PHYSICAL: (1, 1), SEXT: (1, 1), ZEXT: (1, 1),
                   WIDEN: (1, 1), TO_FLOAT: (1, 1),
                   DROP: (1, 0), SWAP: (2, 2), ROT: (3, 3), JUMP: (0, 0), JUMP_IF: (1, 0),
                   BOTH: (2, 1), EITHER: (2, 1)}
@@ -292,7 +311,7 @@ cdef check_operation(Program* p, op, index, value, depth):
         raise ValueError(f"x{index}: general registers are x0 to x30")
     if op in (LOAD_NEW, LOAD_OLD) and not p.scalar:
         raise ValueError("only a watch of 1, 2, 4 or 8 bytes has values to compute with")
-    if op in (LOAD_MEMORY, LOAD) and index & ~16 not in (1, 2, 4, 8):
+    if op in (LOAD_MEMORY, LOAD, LOAD_PHYSICAL) and index & ~16 not in (1, 2, 4, 8):
         raise ValueError(f"{index & 15} bytes of memory: must be 1, 2, 4 or 8")
     if op == LOAD_SYSTEM and value not in SYSTEM_REGISTERS:
         raise ValueError(f"{value:#x} is not the encoding of a system register for conditions")
@@ -313,16 +332,34 @@ cdef check_operation(Program* p, op, index, value, depth):
 
 
 cdef int load_condition(Program* p, code) except -1:
+    verified(p, code, &p.code, &p.operations)
+    return 0
+
+
+cdef int load_field(Program* p, code) except -1:
+    cdef uint32_t n = p.nfields
+    cdef bint uses_new = p.uses_new
+    if n == MAX_FIELDS:
+        raise ValueError(f"more than {MAX_FIELDS} fields of a record")
+    p.nfields += 1
+    verified(p, code, &p.field[n], &p.field_operations[n])
+    p.uses_new = uses_new                  # that is said of the condition
+    return 0
+
+
+cdef int verified(Program* p, code, Operation** place, uint32_t* count) except -1:
     """Verify that the operations stay within the stack and leave one value, then store them."""
     cdef uint32_t n
+    cdef Operation* to
     if not code:
         raise ValueError("a condition without operations")
     if len(code) > MAX_OPERATIONS:
         raise ValueError(f"a condition of {len(code)} operations: there can be {MAX_OPERATIONS}")
-    p.code = <Operation*>calloc(len(code), sizeof(Operation))
-    if p.code == NULL:
+    to = <Operation*>calloc(len(code), sizeof(Operation))
+    if to == NULL:
         raise MemoryError
-    p.operations = len(code)
+    place[0] = to                          # freed with the program, also if this raises
+    count[0] = len(code)
     depths = [None] * (len(code) + 1)      # of the stack before each operation; None: not reached
     depth = 0
     for n, (op, index, value) in enumerate(code):
@@ -341,15 +378,15 @@ cdef int load_condition(Program* p, code) except -1:
             if op == JUMP:
                 depth = None
         value &= (1 << 128) - 1
-        p.code[n].op = op
-        p.code[n].index = index
-        p.code[n].low = value & 0xFFFFFFFFFFFFFFFF
-        p.code[n].high = value >> 64
+        to[n].op = op
+        to[n].index = index
+        to[n].low = value & 0xFFFFFFFFFFFFFFFF
+        to[n].high = value >> 64
     if not {depth, depths[len(code)]} <= {1, None}:
         raise ValueError("a condition leaves exactly one value")
-    for n in range(p.operations - 1):
-        if p.code[n].op == LOAD_CONST and p.code[n + 1].op >= ADD:
-            p.code[n].op = CONST_OPERAND
+    for n in range(count[0] - 1):
+        if to[n].op == LOAD_CONST and to[n + 1].op >= ADD:
+            to[n].op = CONST_OPERAND
     return 0
 
 
@@ -362,12 +399,12 @@ OPS = {
     "JUMP_IF": JUMP_IF, "ADD": ADD, "SUB": SUB, "DIV": DIV, "REM": REM,
     "MUL": MUL, "FLOORDIV": FLOORDIV, "MOD": MOD, "AND": AND, "OR": OR, "XOR": XOR,
     "LSHIFT": LSHIFT, "RSHIFT": RSHIFT, "EQ": EQ, "NE": NE, "LT": LT, "LE": LE, "GT": GT, "GE": GE,
-    "BOTH": BOTH, "EITHER": EITHER, "VECTOR": LOAD_VECTOR, "WIDEN": WIDEN, "TO_FLOAT": TO_FLOAT,
+    "BOTH": BOTH, "EITHER": EITHER, "VECTOR": LOAD_VECTOR, "PHYSICAL": LOAD_PHYSICAL, "WIDEN": WIDEN, "TO_FLOAT": TO_FLOAT,
     "FADD": FADD, "FSUB": FSUB, "FMUL": FMUL, "FDIV": FDIV, "FFLOORDIV": FFLOORDIV, "FMOD": FMOD,
     "TRUEDIV": TRUEDIV, "COMPARE_FLOAT": COMPARE_FLOAT, "FEQ": FEQ, "FNE": FNE, "FLT": FLT,
     "FLE": FLE, "FGT": FGT, "FGE": FGE,
 }
 LIMITS = {
     "depth": MAX_DEPTH, "operations": MAX_OPERATIONS, "programs": MAX_PROGRAMS, "record_words": RECORD_WORDS, "plain": MAX_PLAIN,
-    "hidden": MAX_HIDDEN,
+    "hidden": MAX_HIDDEN, "fields": MAX_FIELDS,
 }

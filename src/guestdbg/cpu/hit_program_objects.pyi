@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 class HitPrograms:
-    """Programs for hits. programs: (kind, address, length, access, code, buffer, registers) each.
+    """Programs for hits. programs: (kind, address, length, access, code, buffer, registers) each,
+    and where something is recorded also fields, vcpu.
 
     kind 0: watch of length bytes; 1: breakpoint. access: 1 reads, 2 writes. code: operations (op,
     index, value) as in guestdbg.kvm.hit_programs, or None. buffer: where to record, or None to
-    stop. plain: (address, end) of other watches, (pc, pc) of other breakpoints. hidden: physical
+    stop. fields: operations for each further word of a record. vcpu: its number in records.
+    plain: (address, end) of other watches, (pc, pc) of other breakpoints. hidden: physical
     addresses of words that must not be read. Raises ValueError for anything invalid.
     """
 
@@ -22,6 +24,17 @@ class HitPrograms:
                 Sequence[tuple[int, int, int]] | None,
                 object,
                 Sequence[int],
+            ]
+            | tuple[
+                int,
+                int,
+                int,
+                int,
+                Sequence[tuple[int, int, int]] | None,
+                object,
+                Sequence[int],
+                Sequence[Sequence[tuple[int, int, int]]],
+                int,
             ]
         ],
         plain: Sequence[tuple[int, int]] = (),

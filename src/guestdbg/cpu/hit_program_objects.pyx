@@ -6,6 +6,10 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from guestdbg.cpu.hit_programs cimport *
 
 
+cdef inline uint64_t record_size(const Program* p) noexcept nogil:
+    return (RECORD_WORDS + p.nregisters + p.nfields) * 8
+
+
 cdef class HitPrograms:
     """Programs for hits, checked and prepared; see Processor.set_programs()."""
 
@@ -25,7 +29,8 @@ cdef class HitPrograms:
             self.k.plain_address[n] = address
             self.k.plain_end[n] = end & 0xFFFFFFFFFFFFFFFF     # 0: the end of the address space
         self.k.plain_count = len(plain)
-        for kind, address, length, access, code, buffer, registers in programs:
+        for kind, address, length, access, code, buffer, registers, *more in programs:
+            fields, vcpu = more or ((), 0)
             p = &self.k.program[self.k.count]
             if kind not in (KIND_WATCH, KIND_BREAK) or length < (1 if kind == KIND_WATCH else 0):
                 raise ValueError(f"a hit program of kind {kind} for {length} bytes")
@@ -43,18 +48,25 @@ cdef class HitPrograms:
             if code is not None:
                 load_condition(p, code)
             self.k.count += 1
+            if not 0 <= vcpu < 1 << 16:
+                raise ValueError(f"vCPU {vcpu} in a record: must have 16 bits")
+            p.vcpu = vcpu
+            for code in fields:
+                load_field(p, code)
             if buffer is not None:
                 p.action = ACTION_RECORD
                 PyObject_GetBuffer(buffer, &self.buffers[self.k.count - 1], PyBUF_SIMPLE | PyBUF_WRITABLE)
                 p.buffer = <uint8_t*>self.buffers[self.k.count - 1].buf
-                p.capacity = <uint64_t>self.buffers[self.k.count - 1].len // ((RECORD_WORDS + p.nregisters) * 8)
+                p.capacity = <uint64_t>self.buffers[self.k.count - 1].len // record_size(p)
                 if p.capacity == 0:
                     raise ValueError("the buffer is too small for one record")
 
     def __dealloc__(self):
-        cdef uint32_t n
+        cdef uint32_t n, m
         for n in range(MAX_PROGRAMS):
             free(self.k.program[n].code)
+            for m in range(MAX_FIELDS):
+                free(self.k.program[n].field[m])
             if self.k.program[n].buffer != NULL:
                 PyBuffer_Release(&self.buffers[n])
 
@@ -88,7 +100,7 @@ cdef class HitPrograms:
         p = &self.k.program[n]
         p.used = 0
         if p.buffer != NULL:
-            p.capacity = <uint64_t>self.buffers[n].len // ((RECORD_WORDS + p.nregisters) * 8)
+            p.capacity = <uint64_t>self.buffers[n].len // record_size(p)
             if room:
                 p.capacity = min(p.capacity, room)
 

@@ -31,22 +31,26 @@ cdef bint count_hit(Cpu* c, Programs* k, uint32_t n, uint64_t address, uint64_t 
         if not ok:
             p.decided = False
             return True
+    if p.action == ACTION_RECORD and not record(c, p, k.pc, address, size, k.access):
+        p.decided = False                  # the debugger may find out what a field would have
+        return True
     p.passed += 1
     if p.action == ACTION_RECORD:
-        record(c, p, k.pc, address, size, k.access)
         if p.used == p.capacity:
             k.full |= <uint32_t>1 << n
         return False
     return True
 
 
-cdef void record(Cpu* c, Program* p, uint64_t pc, uint64_t address, uint64_t size, uint32_t access) noexcept nogil:
-    """pc, address, old, new, instructions retired, size | access << 8 | written << 16, count, registers."""
+cdef bint record(Cpu* c, Program* p, uint64_t pc, uint64_t address, uint64_t size, uint32_t access) noexcept nogil:
+    """pc, address, old, new, instructions retired, size | access << 8 | written << 16 | vcpu << 32, count,
+    registers, fields. False: a field cannot be evaluated, and there is no record."""
     cdef uint64_t* to
     cdef uint32_t n
+    cdef bint ok = True
     if p.used >= p.capacity:
-        return
-    to = <uint64_t*>(p.buffer + p.used * (RECORD_WORDS + p.nregisters) * 8)
+        return True
+    to = <uint64_t*>(p.buffer + p.used * (RECORD_WORDS + p.nregisters + p.nfields) * 8)
     to[0] = pc
     to[1] = address
     to[2] = 0
@@ -55,11 +59,16 @@ cdef void record(Cpu* c, Program* p, uint64_t pc, uint64_t address, uint64_t siz
         memcpy(&to[2], p.old, p.size)
         memcpy(&to[3], p.new, p.size)
     to[4] = c.end_count - <uint64_t>c.budget
-    to[5] = size | (<uint64_t>access << 8) | (<uint64_t>p.written << 16)
+    to[5] = size | (<uint64_t>access << 8) | (<uint64_t>p.written << 16) | (p.vcpu << 32)
     to[6] = p.seen
     for n in range(p.nregisters):
         to[RECORD_WORDS + n] = c.x[p.registers[n]]
+    for n in range(p.nfields):
+        to[RECORD_WORDS + p.nregisters + n] = field_value(c, p, n, pc, address, size, &ok)
+        if not ok:
+            return False
     p.used += 1
+    return True
 
 
 # ---- hits -------------------------------------------------------------------------------------

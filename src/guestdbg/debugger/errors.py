@@ -67,12 +67,19 @@ class NullPointer(InvalidLocation):
 
 
 class UnknownSymbol(DebuggerError):
-    """No loaded image defines the name; ``matches`` holds names that look like it."""
+    """No loaded image defines the name; ``matches`` holds names that look like it.
 
-    def __init__(self, name: str, matches: list[str], what: str = "symbol") -> None:
+    ``hint`` says what would have more names.
+    """
+
+    def __init__(
+        self, name: str, matches: list[str], what: str = "symbol", *, hint: str = ""
+    ) -> None:
         text = f"there is no {what} named {name!r}"
         if matches:
             text += "; did you mean " + " or ".join(repr(m) for m in matches) + "?"
+        if hint:
+            text += f" ({hint})"
         super().__init__(text)
         self.name = name
         self.matches = matches

@@ -267,7 +267,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
 
     def locate(self, address: int) -> Location:
         """What is known of an address: function (or variable), offset, file and line."""
-        return self._info.locate(virtual(address))
+        return self._scheduler.current.locate(virtual(address))
 
     def resolve(self, where: Where, length: int | None = None) -> Data:
         """The bytes that ``where`` names; ``length`` is None if it is not known."""

@@ -13,12 +13,15 @@ from guestdbg.debugger.breakpoints.point import Breakpoint, Kind, Predicate, Wat
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.breakpoints.restriction import TaskRestriction
+from guestdbg.debugger.breakpoints.task_words import TaskWords
 from guestdbg.debugger.errors import DebuggerError, InvalidLocation, Unsupported
 from guestdbg.debugger.memory.address_space import AddressSpace
 from guestdbg.debugger.memory.presence import absence
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
-from guestdbg.debugger.program.resolver import Where
+from guestdbg.debugger.program.resolver import Code, Data, Where
+from guestdbg.debugger.target import Target
+from guestdbg.errors import GuestdbgError
 from guestdbg.machine import Board
 
 __all__ = ["PointMethods"]
@@ -36,6 +39,7 @@ class PointMethods(ABC):
     images: list[Image]
     points: PointRegistry
     _info: DebugInfo
+    _target: Target
 
     @property
     @abstractmethod
@@ -101,7 +105,7 @@ class PointMethods(ABC):
                 context=context,
                 task=task,
             )
-        data = self._info.resolver.data(where, length).sized()
+        data = self._data(where, length, task)
         watch = self.points.watch(
             data,
             access=access,
@@ -165,17 +169,19 @@ class PointMethods(ABC):
         limit: int | None = None,
         name: str | None = None,
         task: Task | None = None,
+        tasks: bool | None = None,
     ) -> Recording:
         """Watch 1, 2, 4 or 8 bytes and keep a record of every hit; no handler is called.
 
         ``registers``: those of x0 to x30 (numbers, at most 16) that go into a record; ``limit``: a
-        run ends after so many records. The other arguments are those of ``watch``. Providers with
-        hit programs record millions of hits a second, also with a condition of ``guestdbg.cond``.
+        run ends after so many records; ``tasks``: whether they name the task of a Linux guest
+        (None: where that is known). The other arguments are those of ``watch``. Providers with hit
+        programs record millions of hits a second, also with a condition of ``guestdbg.cond``.
 
         Raises what ``watch`` raises; BadRange for other lengths.
         """
         self._check_open()
-        data = self._info.resolver.data(where, length).sized()
+        data = self._data(where, length, task)
         recording = self.points.record(
             data,
             access=access,
@@ -184,9 +190,28 @@ class PointMethods(ABC):
             limit=limit,
             name=name,
             task=self._restriction(task, data.address),
+            task_words=self._task_words(tasks),
         )
         self._warn_if_absent(recording)
         return recording
+
+    def _task_words(self, tasks: bool | None) -> TaskWords | None:
+        """What a record keeps of the task; None where that is not known, or not asked for."""
+        words = self._target.task_words
+        if tasks is False or (words is None and not tasks):
+            return None
+        if words is None:
+            raise Unsupported(
+                "tasks=True: nothing is known of tasks in this guest: it is no Linux guest, or a "
+                "firmware has loaded its kernel, and guest.linux has not found it yet"
+            )
+        try:
+            words.check()
+        except GuestdbgError:
+            if tasks:
+                raise
+            return None
+        return words
 
     def why_unreachable(self, point: Watch | Breakpoint) -> str | None:
         """Why no access or instruction can reach a point as the guest is now; None if one can.
@@ -245,7 +270,7 @@ class PointMethods(ABC):
         BadRange, UnknownSymbol, UnknownLine.
         """
         self._check_open()
-        code = self._info.resolver.code(where)
+        code = self._code(where, task)
         return self.points.breakpoint(
             code,
             kind=kind,
@@ -256,6 +281,28 @@ class PointMethods(ABC):
             context=context,
             task=self._restriction(task, code.some_address),
         )
+
+    def _code(self, where: Where, task: Task | None) -> Code:
+        """A location in code, which may be in the program of a task."""
+        if task is None or not isinstance(where, str):
+            return self._info.resolver.code(where)
+        found: Code = self.linux.processes.names(task).resolve(
+            where,
+            lambda: self._info.resolver.code(where),
+            lambda info, name: info.resolver.code(name),
+        )
+        return found
+
+    def _data(self, where: Where, length: int | None, task: Task | None) -> Data:
+        """A location in data, likewise."""
+        if task is None or not isinstance(where, str):
+            return self._info.resolver.data(where, length).sized()
+        found: Data = self.linux.processes.names(task).resolve(
+            where,
+            lambda: self._info.resolver.data(where, length),
+            lambda info, name: info.resolver.data(name, length),
+        )
+        return found.sized()
 
     def _restriction(self, task: Task | None, address: int) -> TaskRestriction | None:
         """The restriction of a point at ``address`` to a task. Raises what ``guest.linux`` does."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from guestdbg.debugger.breakpoints.armed_state import ArmedState, arm
+from guestdbg.debugger.breakpoints.task_words import TaskWords
 from guestdbg.debugger.breakpoints.vector_catch import VectorCatch
 from guestdbg.debugger.hardware.requests import Hardware
 from guestdbg.debugger.memory.brk_patches import PatchedMemory
@@ -50,6 +51,9 @@ class Target:
         vector_catch: catches those calls at the exception vectors; None: there are none, or the
             provider exits at HLT.
         name_task: gives the task of a Linux guest that a vCPU executes; None: that is not known.
+        task_words: what records keep of that task; None: nothing.
+        program_of: gives the files and the memory of the program that a vCPU executes in a process
+            of a Linux guest; None: nothing is known of processes.
         loaded_at: when the guest was loaded, by time.monotonic_ns().
         keeps_time: whether the guest has a history, so that stops have their time.
         heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit; 0: not known.
@@ -77,6 +81,8 @@ class Target:
         self.semihosting: SemihostingCalls | None = None
         self.vector_catch: VectorCatch | None = None
         self.name_task: Callable[[Vcpu], Any] | None = None
+        self.task_words: TaskWords | None = None
+        self.program_of: Callable[[Vcpu], DebugInfo | None] | None = None
         self.loaded_at = time.monotonic_ns()
         self.keeps_time = False
         self.heap: tuple[int, int, int, int] = (0, 0, 0, 0)

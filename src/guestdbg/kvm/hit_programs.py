@@ -31,13 +31,14 @@ Operation = tuple[int, int, int]
 
 # Limits: values on a condition's stack, and operations of it; programs of a vCPU, excluded ranges
 # and hidden words; registers in a record, and the words before them. The processor has the same
-# numbers (cpu/conditions.pxd), and a test compares them.
+# numbers (cpu/conditions.pxd), and a test compares them. MAX_FIELDS: computed words of a record.
 MAX_DEPTH = 32
 MAX_OPERATIONS = 4096
 MAX_PROGRAMS = 32
 MAX_EXCLUDED = 64
 MAX_HIDDEN = 64
 MAX_REGISTERS = 16
+MAX_FIELDS = 8
 RECORD_WORDS = 7
 
 
@@ -86,6 +87,7 @@ class Op(IntEnum):
     PICK = 12  # a copy of the value that is index places below the top
     SYSTEM = 13  # a system register; value: its encoding, one of SYSTEM_REGISTERS
     VECTOR = 14  # 1, 2, 4 or 8 bytes of v[index], aligned; value: the first byte | bytes << 8
+    PHYSICAL = 15  # guest-physical memory at the address that it pops; index as for MEMORY
     NEG = 16
     INVERT = 17
     NOT = 18
@@ -148,10 +150,15 @@ class HitProgram:
         access: of a watch: 1 reads, 2 writes, 3 both.
         condition: operations; None: every hit counts.
         buffer: None: a hit whose condition holds ends the run (ExitHit). A writable buffer: the hit
-            is recorded there instead, as RECORD_WORDS + len(registers) native 64-bit words: pc,
-            address, old, new, instructions retired, size | access << 8 | written << 16, hits so
-            far, registers after the access. The run ends when the buffer is full.
+            is recorded there instead, as RECORD_WORDS + len(registers) + len(fields) native 64-bit
+            words: pc, address, old, new, instructions retired, size | access << 8 | written << 16 |
+            vcpu << 32, hits so far, registers after the access, fields. The run ends when the
+            buffer is full.
         registers: numbers of the registers x0 to x30 that a record has, at most 16.
+        fields: operations, as those of a condition, for each further word of a record, at most
+            MAX_FIELDS. They are evaluated after the access. A hit for which one of them cannot be
+            evaluated is not recorded, but left to the caller (ExitHit).
+        vcpu: the number that records have, of 16 bits.
     """
 
     kind: Literal["watch", "break"]
@@ -161,6 +168,8 @@ class HitProgram:
     condition: tuple[Operation, ...] | None = None
     buffer: bytearray | memoryview | None = None
     registers: tuple[int, ...] = ()
+    fields: tuple[tuple[Operation, ...], ...] = ()
+    vcpu: int = 0
 
 
 class ProgramHit(NamedTuple):
@@ -169,7 +178,8 @@ class ProgramHit(NamedTuple):
     Attributes:
         program: index of the program in ``set_hit_programs``.
         decided: False: the caller must evaluate the condition, because the provider could not
-            (memory that cannot be read, a division by zero, the new value of a read).
+            (memory that cannot be read, a division by zero, the new value of a read), or make the
+            record, because a field of it could not be evaluated.
         old, new: the watched bytes before and after the access; ``new`` is None if nothing was
             written.
     """

@@ -16,13 +16,15 @@ from guestdbg.debugger.validation import integer
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.regs import sys_reg
 from guestdbg.linux.btf import Btf
-from guestdbg.linux.errors import BadKallsyms, MissingKernelData, NoKernel
+from guestdbg.linux.errors import BadBtf, BadKallsyms, MissingKernelData, NoKernel
 from guestdbg.linux.kallsyms import Kallsyms
 from guestdbg.linux.kernel_symbols import KernelSymbols
 from guestdbg.linux.memory import KernelMemory
 from guestdbg.linux.module_symbols import ModuleSymbols
 from guestdbg.linux.processes import Processes
 from guestdbg.linux.program import KernelProgram
+from guestdbg.linux.program.dwarf_types import DwarfTypes
+from guestdbg.linux.program.per_cpu import PerCpu
 from guestdbg.linux.relocation import RelocationBreakpoint
 from guestdbg.linux.running_address import MAX_IMAGE, find_image, running_address
 from guestdbg.linux.state import (
@@ -36,6 +38,7 @@ from guestdbg.linux.state import (
     Task,
 )
 from guestdbg.linux.state.layouts import Layouts
+from guestdbg.linux.state.types import TypeTable
 from guestdbg.linux.state.view import KernelView
 from guestdbg.linux.symbol_file import symbol_file
 from guestdbg.linux.symbols import DataSymbols, VmcoreInfo
@@ -50,8 +53,12 @@ log = logging.getLogger(__name__)
 _TCR = sys_reg("TCR_EL1")
 #: Of a kernel whose header is overwritten.
 _UNKNOWN_SIZE = 64 << 20
+#: The task of each CPU while a program runs (arch/arm64/kernel/process.c).
+_ENTRY_TASK = "__entry_task"
 _VERSION = re.compile(rb"(Linux version [\x20-\x7e]+)\n")
 _BUILD = re.compile(rb"#\d+ ")
+#: The releases of Debian's packages: 6.1.0-44-cloud-arm64, 7.2.13+deb14-arm64.
+_DEBIAN = re.compile(r"[\d.]+(\+deb\d+\w*|-\d+)(-[a-z0-9-]+)?-arm64(-16k)?\Z").match
 #: Variables that every kernel of the last years has.
 _WELL_KNOWN = (
     *("init_task", "init_pid_ns", "init_uts_ns", "init_net", "modules", "runqueues", "prb"),
@@ -104,9 +111,16 @@ class Linux:
         )
         self._data_symbols = DataSymbols(self)
         #: Its processes.
-        self.processes = Processes(guest, lambda: self.state.tasks.view, self.memory)
+        self.processes = Processes(
+            guest, lambda: self.state.tasks.view, self.memory, self._entry_task
+        )
         self._symbols = KernelSymbols(
-            self._read_tables, self, self._data_symbols, follow=self._follow, refresh=self._refresh
+            self._read_tables,
+            self,
+            self._data_symbols,
+            more_names=lambda: self.more_names,
+            follow=self._follow,
+            refresh=self._refresh,
         )
         self._program = KernelProgram(guest, self)
         if image_size is not None:
@@ -121,7 +135,8 @@ class Linux:
         )
         guest.execution.add_symbol_source(self.module_symbols)
         guest.execution.use_program(self._program)
-        guest.execution.name_tasks(self.processes.name_task)
+        guest.execution.name_tasks(self.processes.name_task, self.processes.recorded)
+        guest.execution.name_programs(self.processes.program_of)
 
     def _use_image(self, image: bytes) -> None:
         """The kernel as it was loaded: it changes when it runs."""
@@ -224,6 +239,16 @@ class Linux:
         return self.address - link
 
     @property
+    def more_names(self) -> str:
+        """What would have names that the kernel does not have, for a message."""
+        if self._vmlinux is not None:
+            return ""
+        return (
+            "the kernel's vmlinux has more names, those of all variables and of inlined functions: "
+            "--vmlinux FILE, or linux.use_vmlinux(FILE)"
+        )
+
+    @property
     def vmlinux(self) -> Vmlinux | None:
         """The kernel's vmlinux, if one was given."""
         return self._vmlinux
@@ -247,6 +272,7 @@ class Linux:
             )
         self._drop_vmlinux()
         self._vmlinux = found
+        self._layouts = None
         found.image.moves_with = self._symbols
         self._guest.execution.add_image(found.image)
         try:
@@ -260,6 +286,7 @@ class Linux:
         if self._vmlinux is not None:
             self._guest.execution.remove_image(self._vmlinux.image)
             self._vmlinux = None
+            self._layouts = None
 
     def _place_vmlinux(self) -> None:
         """Put it where the kernel is."""
@@ -386,8 +413,8 @@ class Linux:
                 KernelView(
                     self._guest,
                     self.memory,
-                    self._layouts_of_btf,
-                    self._symbols.named,
+                    self._known_layouts,
+                    self._named,
                     lambda: self.vmcoreinfo,
                     self._data_symbols.references,
                 )
@@ -395,10 +422,46 @@ class Linux:
             self._state.tasks.programs = self.processes
         return self._state
 
-    def _layouts_of_btf(self) -> Layouts:
+    def _entry_task(self) -> int | None:
+        """The address of ``__entry_task``, as ``per_cpu_ptr`` takes it; None if it is not known."""
+        named = self.state.view.find
+        found = named(_ENTRY_TASK)
+        if found is not None:
+            return found
+        placed = PerCpu(self.btf, named).find(_ENTRY_TASK)
+        return None if placed is None else placed[1]
+
+    def _known_layouts(self) -> Layouts:
+        """By its BTF, else by its vmlinux."""
         if self._layouts is None:
-            self._layouts = Layouts(self.btf)
+            self._layouts = Layouts(self._types())
         return self._layouts
+
+    def _types(self) -> TypeTable:
+        try:
+            return self.btf
+        except BadBtf as error:
+            found = self._vmlinux
+            if found is None or not found.image.has_types:
+                raise BadBtf(f"{error}. {self._what_has_types()}") from error
+            return DwarfTypes(self._guest.program, found.path)
+
+    def _what_has_types(self) -> str:
+        """The file that would have the types, and where it is given."""
+        release = self._read_release()
+        package = f" (Debian's package linux-image-{release}-dbg has it)"
+        return (
+            f"The vmlinux of {release or 'this kernel'} with its debug information has the types"
+            f"{package if _DEBIAN(release) else ''}: --vmlinux FILE, or linux.use_vmlinux(FILE)"
+        )
+
+    def _named(self, name: str) -> list[Symbol]:
+        """The symbols of a name: its own, else those of its vmlinux."""
+        found = self._symbols.named(name)
+        if not found and self._vmlinux is not None:
+            symbol = self._vmlinux.image.symbols.find(name)
+            found = [] if symbol is None else [self._symbols.placed(symbol)]
+        return found
 
     @property
     def version(self) -> str:
@@ -561,6 +624,7 @@ class Linux:
     def _refresh(self, reloaded: bool) -> None:
         self._vmcoreinfo = None
         self.memory.forget()
+        self.processes.recorded.forget()
         self._data_symbols.forget(reloaded=reloaded)
         if self._relocation is not None:
             self._relocation.delete()

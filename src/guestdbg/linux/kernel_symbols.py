@@ -72,6 +72,7 @@ class KernelSymbols:
             raise BadKallsyms.
         place: where the kernel is.
         more: the symbols that are looked up when kallsyms does not have a name.
+        more_names: gives what would have more names, for a message; empty: nothing.
         follow: is called when a point is made at a symbol.
         refresh: is called when the guest was put back to a snapshot, or (True) reset.
     """
@@ -82,6 +83,7 @@ class KernelSymbols:
         place: KernelPlace,
         more: MoreSymbols,
         *,
+        more_names: Callable[[], str],
         follow: Callable[[], None],
         refresh: Callable[[bool], None],
     ) -> None:
@@ -89,6 +91,7 @@ class KernelSymbols:
         self._place = place
         self._more = more
         self.is_stable = True
+        self._more_names = more_names
         self.follow = follow
         self._refresh = refresh
         self._kallsyms: Kallsyms | None = None
@@ -167,6 +170,11 @@ class KernelSymbols:
             return None
         found = tables.at(offset) or self._more.at(offset)
         return None if found is None else _as_symbol(tables, found, base + found.offset)
+
+    @property
+    def more_names(self) -> str:
+        """What would have names that the kernel does not have."""
+        return self._more_names()
 
     def may_appear(self, part: str) -> bool:
         """The kernel itself has all its symbols from the start."""

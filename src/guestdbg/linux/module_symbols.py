@@ -76,6 +76,7 @@ class ModuleSymbols:
         self._is_ready = is_ready
         self._image = image
         self.is_stable = False
+        self.more_names = ""
         self._modules: dict[int, _Loaded] = {}
         self._point: Breakpoint | None = None
         self._reading = False

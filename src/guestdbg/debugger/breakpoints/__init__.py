@@ -6,6 +6,7 @@ restriction           the tasks of the guest's operating system that a point is 
 followed_watch        watches that move with the pointers on their way
 hit                   what a handler is called with
 recording             watches that keep a record of every hit
+task_words            what their records keep of the task of a hit
 spec_parser           points as text, for command lines
 armed_state           the enabled points as KVM_SET_GUEST_DEBUG takes them
 software_breakpoints  which point has its BRK instructions where

@@ -7,7 +7,9 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from guestdbg.debugger.breakpoints.hit import TaskName
 from guestdbg.debugger.breakpoints.point import Handler, Point, Watch
+from guestdbg.debugger.breakpoints.task_words import TaskWords
 from guestdbg.debugger.errors import BadRange, InvalidLocation
 from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.validation import integer
@@ -22,10 +24,11 @@ __all__ = ["Record", "Recording"]
 
 _ACCESS = {"read": 1, "write": 2, "readwrite": 3}
 _CHUNK = 65536
-#: The columns by name; three of them are parts of one word.
-_COLUMNS = ("pc", "address", "old", "new", "instructions", "size", "access", "written", "number")
-_PACKED = 5
-_PARTS = {"size": (0, 0xFF), "access": (8, 3), "written": (16, 1)}
+#: The columns by name; some of them are parts of one word.
+_FIRST = ("pc", "address", "old", "new", "instructions")
+_PACKED = len(_FIRST)
+_PARTS = {"size": (0, 0xFF), "access": (8, 3), "written": (16, 1), "vcpu": (32, 0xFFFF)}
+_COLUMNS = (*_FIRST, *_PARTS, "number")
 _PLACES_MORE = len(_PARTS) - 1
 _U64 = (1 << 64) - 1
 
@@ -44,7 +47,9 @@ class Record(NamedTuple):
 
     ``new`` is None if nothing was written; ``instructions`` is how many the vCPU had retired, the
     access included (0 if the provider does not count them); ``number`` counts the point's hits,
-    those for which its condition was false included.
+    those for which its condition was false included. ``vcpu`` is the number of the vCPU, and
+    ``task`` is what ``hit.task`` is for a hit: the task of a Linux guest, and what it was for; None
+    where that is not known.
     """
 
     pc: int
@@ -56,6 +61,8 @@ class Record(NamedTuple):
     access: str
     number: int
     registers: tuple[int, ...]
+    vcpu: int = 0
+    task: TaskName | None = None
 
 
 class Recording(Watch):
@@ -63,10 +70,14 @@ class Recording(Watch):
 
     ``len(recording)`` records; iterate over them, or take them as an array. ``registers`` are those
     of x0 to x30 that a record has. After ``limit`` records the run ends, and the recording is
-    disabled.
+    disabled. ``task_words`` says which words of a record name the task of a hit; None: there are
+    none.
     """
 
-    __slots__ = ("_buffer", "_chunks", "_count", "_layout", "_words", "limit", "registers")
+    __slots__ = (
+        *("_buffer", "_chunks", "_count", "_layout", "_words"),
+        *("limit", "registers", "task_words"),
+    )
 
     def __init__(
         self,
@@ -76,6 +87,7 @@ class Recording(Watch):
         *,
         registers: Iterable[int],
         limit: int | None,
+        task_words: TaskWords | None = None,
         **watch: Any,
     ) -> None:
         super().__init__(number, name, changed, **watch)
@@ -92,7 +104,9 @@ class Recording(Watch):
             raise InvalidLocation(f"a recording of {limit} records: at least 1")
         self.registers = registers
         self.limit = limit
-        self._words = RECORD_WORDS + len(self.registers)
+        self.task_words = task_words
+        names = () if task_words is None else task_words.names
+        self._words = RECORD_WORDS + len(self.registers) + len(names)
         self._layout = struct.Struct(f"={self._words}Q")
         self._chunks: list[bytes] = []
         self._count = 0
@@ -165,6 +179,7 @@ class Recording(Watch):
     def note(self, hit: Hit) -> None:
         """Make a record of a hit that the provider has not recorded."""
         vcpu, retired = hit.vcpu, hit.provider
+        task = () if self.task_words is None else self.task_words.read(hit.provider)
         self._count += 1
         self._chunks.append(
             self._layout.pack(
@@ -173,9 +188,10 @@ class Recording(Watch):
                 self._word(hit.old, hit.old_bytes),
                 self._word(hit.new, hit.new_bytes),
                 retired.instructions if isinstance(retired, SupportsInstructionCount) else 0,
-                hit.size | _ACCESS[hit.access] << 8 | (hit.new is not None) << 16,
+                hit.size | _ACCESS[hit.access] << 8 | (hit.new is not None) << 16 | vcpu.id << 32,
                 self.seen,
                 *(vcpu.x[n] for n in self.registers),
+                *task,
             )
         )
 
@@ -193,8 +209,9 @@ class Recording(Watch):
     def data(self) -> memoryview:
         """All records as unsigned 64-bit words, ``(len, 7 + len(registers))``.
 
-        pc, address, old, new, instructions, size | access << 8 | written << 16, count, registers;
-        a negative value of a bit-field is its two's complement, and a float is its bits;
+        pc, address, old, new, instructions, size | access << 8 | written << 16 | vcpu << 32, count,
+        registers, and of a Linux guest six more words for the task (see ``columns``); a negative
+        value of a bit-field is its two's complement, and a float is its bits;
         ``numpy.asarray`` takes it as it is.
         """
         if len(self._chunks) > 1:
@@ -207,7 +224,8 @@ class Recording(Watch):
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns: those of a Record, ``written``, and the registers."""
-        return (*_COLUMNS, *(f"x{n}" for n in self.registers))
+        task = () if self.task_words is None else self.task_words.names
+        return (*_COLUMNS, *(f"x{n}" for n in self.registers), *task)
 
     def column(self, name: str) -> memoryview:
         """One column as unsigned 64-bit numbers, ``(len,)``; ``numpy.asarray`` takes it as it is.
@@ -237,6 +255,7 @@ class Recording(Watch):
 
     def __iter__(self) -> Iterator[Record]:
         are_words = self.float_format is None and self.bit_field is None
+        words, first = self.task_words, len(self.registers)
         for chunk in list(self._chunks):
             for pc, address, old, new, retired, bits, count, *registers in self._layout.iter_unpack(
                 chunk
@@ -253,5 +272,7 @@ class Recording(Watch):
                     bits & 0xFF,
                     access,
                     count,
-                    tuple(registers),
+                    tuple(registers[:first]),
+                    bits >> 32 & 0xFFFF,
+                    None if words is None else words.name(registers[first:]),
                 )

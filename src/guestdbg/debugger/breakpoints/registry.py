@@ -22,6 +22,7 @@ from guestdbg.debugger.breakpoints.point import (
 from guestdbg.debugger.breakpoints.recording import Recording
 from guestdbg.debugger.breakpoints.restriction import TaskRestriction
 from guestdbg.debugger.breakpoints.software_breakpoints import SoftwareBreakpoints
+from guestdbg.debugger.breakpoints.task_words import TaskWords
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters, Unsupported
 from guestdbg.debugger.hardware.requests import WatchRequest
 from guestdbg.debugger.program.debug_info import DebugInfo
@@ -192,6 +193,7 @@ class PointRegistry:
         limit: int | None,
         name: str | None,
         task: TaskRestriction | None = None,
+        task_words: TaskWords | None = None,
     ) -> Recording:
         """Make and arm a recording."""
         assert data.length is not None
@@ -201,6 +203,7 @@ class PointRegistry:
             self._changed,
             registers=registers,
             limit=limit,
+            task_words=task_words,
             address=data.address,
             length=data.length,
             access=access,

@@ -9,9 +9,11 @@ from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.breakpoints.hit import TaskName
 from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Point, Predicate, Watch
 from guestdbg.debugger.breakpoints.registry import PointRegistry
+from guestdbg.debugger.breakpoints.task_words import TaskWords
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import Checkpoints, RecordedTurns, Scheduler
 from guestdbg.debugger.execution.snapshot import GuestSnapshot, Snapshots
+from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.program_source import ProgramSource
 from guestdbg.debugger.program.resolver import Code
@@ -299,9 +301,19 @@ class Execution:
             code = Code(name, tuple(addresses), source=source)
         return self._points.hidden_breakpoint(code, handler, when)
 
-    def name_tasks(self, name_task: Callable[[Vcpu], TaskName | None]) -> None:
-        """Have hits say in which task they happened."""
+    def name_tasks(self, name_task: Callable[[Vcpu], TaskName | None], words: TaskWords) -> None:
+        """Have hits and records say in which task they happened."""
         self._target.name_task = name_task
+        self._target.task_words = words
+
+    def name_programs(self, program_of: Callable[[Vcpu], DebugInfo | None]) -> None:
+        """Have addresses of programs that the guest's system executes named as these have them."""
+        self._target.program_of = program_of
+
+    @property
+    def task_words(self) -> TaskWords | None:
+        """What records keep of the task of a hit; None: nothing is known of tasks."""
+        return self._target.task_words
 
     def tasks_changed(self) -> None:
         """The tables of a ``TaskRestriction`` have changed."""

@@ -248,7 +248,10 @@ class DrgnProgram:
                 raise error from None
             where = f" in {file}" if file else ""
             raise UnknownSymbol(
-                name + where, near(name, self._variable_names()), "variable"
+                name + where,
+                near(name, self._variable_names()),
+                "variable",
+                hint="" if self._source is None else self._source.more_names,
             ) from None
         except Exception as error:
             # The return type of a function in assembly is one that drgn does not know.

@@ -23,6 +23,10 @@ class ProgramSource(Protocol):
         """Whether a program that is made now would know more than the last one."""
 
     @property
+    def more_names(self) -> str:
+        """What would have names that it does not have, for a message; empty: nothing."""
+
+    @property
     def scope(self) -> ScopeSource:
         """Names that code sees, apart from the debug information of the images."""
 

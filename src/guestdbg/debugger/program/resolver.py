@@ -133,7 +133,8 @@ class Resolver:
             )
         if len(known) <= _SHOWN_DEMANGLED:
             known = list(dict.fromkeys(map(display_name, known)))
-        raise UnknownSymbol(name, near(name, known))
+        hint = next((hint for source in self._sources if (hint := source.more_names)), "")
+        raise UnknownSymbol(name, near(name, known), hint=hint)
 
     def _source(self, name: str) -> SymbolSource | None:
         """The source that has a symbol of that name, which no image has."""

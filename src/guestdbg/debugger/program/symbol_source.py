@@ -16,7 +16,11 @@ class SymbolSource(Protocol):
 
     Attributes:
         is_stable: whether an address keeps its symbol until it is said that symbols have moved.
+        more_names: what would have names that it does not have, for a message; empty: nothing.
     """
+
+    @property
+    def more_names(self) -> str: ...
 
     @property
     def is_stable(self) -> bool: ...

@@ -12,6 +12,7 @@ from guestdbg.debugger.breakpoints.hit import Hit, TaskName
 from guestdbg.debugger.breakpoints.point import Point
 from guestdbg.debugger.errors import AddressError
 from guestdbg.debugger.memory.address_space import AddressSpace
+from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.element_name import Element
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.target import Target
@@ -39,6 +40,8 @@ __all__ = ["VcpuContext"]
 
 _CONTEXTIDR_EL1 = sys_reg("CONTEXTIDR_EL1")
 _ZERO_REGISTER = 31
+#: This bit of an address says which of the two tables translates it.
+_UPPER_HALF = 55
 #: A PC at most so many bytes from a hit's is taken to be in the same frame.
 _SAME_FRAME_BYTES = 128
 
@@ -69,7 +72,7 @@ class VcpuContext:
         self.guest = target.guest
         self.number = number
         self.vcpu = vcpu
-        self.locate = target.info.locate
+        self._program: tuple[int, DebugInfo | None] = (-1, None)
         self.cpu = Cpu(vcpu, self.locate, self.backtrace, self.variable, self.set_register)
         self.space = AddressSpace(vcpu, target.memory)
         self.get = vcpu.get_one_reg
@@ -129,6 +132,25 @@ class VcpuContext:
         return self.stop("error", str(exit_))
 
     # ---- reading -----------------------------------------------------------------------------
+
+    def locate(self, address: int) -> Location:
+        """An address with its function, file and line: of the guest, else of the process that this
+        vCPU executes."""
+        found = self.target.info.locate(address)
+        if found.function is None and not address >> _UPPER_HALF & 1:
+            program = self._running_program()
+            if program is not None:
+                return program.locate(address)
+        return found
+
+    def _running_program(self) -> DebugInfo | None:
+        """The program of the process that it executes; None for a guest without processes."""
+        program_of = self.target.program_of
+        if program_of is None:
+            return None
+        if self._program[0] != self.resume_count:
+            self._program = (self.resume_count, program_of(self.vcpu))
+        return self._program[1]
 
     def sp(self) -> int:
         """The stack pointer in use."""
@@ -199,7 +221,10 @@ class VcpuContext:
         # faulted, the PC is at a vector, and the frame is still that of the instruction itself.
         here = now if abs(now - pc) <= _SAME_FRAME_BYTES else pc
         innermost = self.locate(pc) if location is None else location
-        unwinder = Unwinder(info.images, self.locate, self.space.read, info.sources)
+        images = info.images
+        if not exception_level(self.get(PSTATE)) and (program := self._running_program()):
+            images = [*images, *program.images]
+        unwinder = Unwinder(images, self.locate, self.space.read, info.sources)
         frames = unwinder.frames(registers, here, limit, innermost)
         for n in range(min(len(innermost.chain), len(frames))):
             frames[n] = replace(frames[n], pc=pc)

@@ -137,6 +137,7 @@ class HitProgramSet:
             condition = self._compiled_watch(watch)
             buffer: memoryview | None = None
             registers: tuple[int, ...] = ()
+            fields: tuple[tuple[Operation, ...], ...] = ()
             if (
                 condition is None
                 and watch.when is not None
@@ -148,6 +149,7 @@ class HitProgramSet:
                 continue
             if isinstance(watch, Recording):
                 buffer, registers = watch.buffer, watch.registers
+                fields = () if watch.task_words is None else watch.task_words.operations
             self._points.append(watch)
             programs.append(
                 HitProgram(
@@ -158,6 +160,8 @@ class HitProgramSet:
                     condition,
                     buffer,
                     registers,
+                    fields,
+                    self._context.cpu.id,
                 )
             )
 
@@ -252,8 +256,11 @@ class HitProgramSet:
         done: list[Done] = []
         for number, evaluated, old, new in found:
             point = self._points[number]
-            if type(point) is Recording and evaluated and not point.limit_reached:
-                continue  # only its buffer was full
+            if type(point) is Recording:
+                if evaluated and not point.limit_reached:
+                    continue  # only its buffer was full
+                if not evaluated and point.task_words is not None and point.task_words.learn():
+                    self.invalidate()
             if type(point) is Breakpoint:
                 hits.append(Hit(context, point, pc, Touched(pc, 4, 0), exit_.debug, None))
                 context.resume_state.needs_step_over = pc

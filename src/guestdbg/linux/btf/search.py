@@ -44,8 +44,8 @@ def find_btf(image: bytes, parse: Callable[[bytes], Btf] = Btf) -> Btf:
     if damage is not None:
         raise BadBtf(f"the kernel's BTF is damaged: {damage}")
     raise BadBtf(
-        "the kernel has no BTF: it was built without CONFIG_DEBUG_INFO_BTF. Types then come from "
-        "its vmlinux with debug information"
+        "the kernel has no BTF, its description of its own types: it was built without "
+        "CONFIG_DEBUG_INFO_BTF"
     )
 
 

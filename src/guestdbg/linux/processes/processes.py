@@ -37,7 +37,9 @@ from guestdbg.linux.processes.followed import FollowedProcess, ProcessFollower
 from guestdbg.linux.processes.layout import KernelLayout
 from guestdbg.linux.processes.mappings import Mapping, mappings
 from guestdbg.linux.processes.memory import ProcessMemory
+from guestdbg.linux.processes.names import ProgramNames
 from guestdbg.linux.processes.program import FollowFork, ProgramBreakpoint, address_in
+from guestdbg.linux.processes.recorded_tasks import RecordedTasks
 from guestdbg.linux.processes.restriction import ProcessRestriction
 from guestdbg.linux.processes.tasks import TaskStructs, TaskSummary
 from guestdbg.linux.state.pages import page_size, vmemmap
@@ -64,18 +66,30 @@ class Processes:
         guest: the guest.
         view: gives what the kernel's structures are read with.
         memory: the kernel's memory.
+        entry_task: gives the address of ``__entry_task``, which the offset of a CPU is added to;
+            None if it is not known.
 
     Attributes:
+        recorded: what records keep of a task.
         tasks: reads ``task_struct``.
         layout: the members of the kernel's structures.
     """
 
-    def __init__(self, guest: Guest, view: Callable[[], KernelView], memory: KernelMemory) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        view: Callable[[], KernelView],
+        memory: KernelMemory,
+        entry_task: Callable[[], int | None],
+    ) -> None:
         self._guest = guest
         self._view = view
         self._memory = memory
         self.layout = KernelLayout(lambda: view().layouts)
         self.tasks = TaskStructs(self._memory, self.layout, lambda: view().address("init_task"))
+        self.recorded = RecordedTasks(
+            memory, self.layout, self.tasks, entry_task, lambda: view().per_cpu_offsets()
+        )
         self._follower = ProcessFollower(guest, self.tasks, self._table)
         cache = PageCache(memory, self.layout, self._frame, guest.execution.read_phys)
         self._executables = Executables(cache)
@@ -217,11 +231,31 @@ class Processes:
         if registers is None:
             registers = self._registers_at_el0(task)
         memory = self.memory_of(task)
-        info = DebugInfo(self._images(task), memory.read)
+        info = self._program(task)
         values = [registers[f"x{n}"] for n in range(31)] + [registers["sp"]]
         pc = registers["pc"]
         unwinder = Unwinder(info.images, info.locate, memory.read)
         return unwinder.frames(values, pc, limit, info.locate(pc))
+
+    def _program(self, task: int) -> DebugInfo:
+        """The files that a process executes code of, with its memory."""
+        return DebugInfo(self._images(task), self.memory_of(task).read)
+
+    def program_of(self, vcpu: Vcpu) -> DebugInfo | None:
+        """Those of the process that a vCPU executes; None where that is not known, or is none."""
+        try:
+            task = self.tasks.current(vcpu)
+            return None if task is None else self._program(task)
+        except GuestdbgError:
+            return None
+
+    def names(self, task: int | str) -> ProgramNames:
+        """Names in the programs of processes, by their number or their name.
+
+        Raises NoSuchTask, CorruptedGuestData, AddressError, BadBtf.
+        """
+        leaders = self._named(task) if isinstance(task, str) else [self._task(task)]
+        return ProgramNames((self.tasks.tgid(each), self._program(each)) for each in leaders)
 
     def _registers_at_el0(self, task: int) -> dict[str, int]:
         for cpu in self._guest.vcpus:

@@ -19,7 +19,7 @@ from guestdbg.linux.errors import CorruptedGuestData
 from guestdbg.linux.memory import KernelMemory, is_kernel_pointer
 from guestdbg.linux.processes.layout import KernelLayout
 
-__all__ = ["KernelContext", "TaskStructs", "TaskSummary"]
+__all__ = ["KernelContext", "TaskStructs", "TaskSummary", "context_of"]
 
 #: PID_MAX_LIMIT of 64-bit kernels.
 MAX_TASKS = 1 << 22
@@ -209,9 +209,13 @@ class TaskStructs:
         if not exception_level(vcpu.get_one_reg(PSTATE)):
             return "process"
         at = self._layout.field("task_struct", "thread_info.preempt_count").offset
-        count = self._memory.number(task + at, 4)
-        if count & _NMI_MASK:
-            return "nmi"
-        if count & _HARDIRQ_MASK:
-            return "hardirq"
-        return "softirq" if count & _SERVING_SOFTIRQ else "process"
+        return context_of(self._memory.number(task + at, 4))
+
+
+def context_of(count: int) -> KernelContext:
+    """What a vCPU executes for that has this preemption count."""
+    if count & _NMI_MASK:
+        return "nmi"
+    if count & _HARDIRQ_MASK:
+        return "hardirq"
+    return "softirq" if count & _SERVING_SOFTIRQ else "process"

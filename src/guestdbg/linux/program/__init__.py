@@ -9,6 +9,7 @@ objects          variables, functions and constants by name
 scope            parameters of functions where they are entered; the current task
 symbols          symbols by name and address
 btf_cache        BTF that was parsed already
+dwarf_types      the types of a vmlinux in terms of BTF, for a kernel without
 """
 
 from guestdbg.linux.program.source import KernelProgram

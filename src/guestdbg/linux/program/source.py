@@ -69,6 +69,9 @@ class Kernel(Protocol):
     @property
     def vmcoreinfo(self) -> Vmcoreinfo: ...
 
+    @property
+    def more_names(self) -> str: ...
+
     def read_image(self) -> bytes: ...
 
 
@@ -134,6 +137,11 @@ class KernelProgram:
     def is_outdated(self) -> bool:
         """Whether another program would know more: the kernel has got its vmcoreinfo since."""
         return not self._is_complete and self._vmcoreinfo() is not None
+
+    @property
+    def more_names(self) -> str:
+        """What would have names that the kernel does not have."""
+        return self._kernel.more_names
 
     def unknown(self, name: str) -> DebuggerError | None:
         """The error for a variable of which there is a symbol, but no type; None without one."""

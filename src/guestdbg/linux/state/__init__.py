@@ -1,6 +1,7 @@
 """What a running kernel does, read from its structures.
 
-layouts     where the members of structures are, by BTF
+types       what layouts are made of: BTF, or the debug information of a vmlinux
+layouts     where the members of structures are, by BTF or a vmlinux
 view        variables and structures as objects; lists
 trees       the kernel's trees: xarray, maple tree, red-black tree
 records     lists of records as tables

@@ -1,13 +1,13 @@
-"""Where the members of the kernel's structures are, by its BTF."""
+"""Where the members of the kernel's structures are, by its BTF or its vmlinux."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from guestdbg.linux.btf import Btf
 from guestdbg.linux.btf.records import Array, Composite, Enumeration, Int, Kind, Member, Reference
 from guestdbg.linux.errors import BadBtf, MissingKernelData
+from guestdbg.linux.state.types import TypeTable
 
 __all__ = ["Field", "Layouts", "StructLayout"]
 
@@ -99,10 +99,10 @@ class StructLayout:
 
 
 class Layouts:
-    """The structures, constants and sizes that a kernel's BTF describes."""
+    """The structures, constants and sizes that a kernel's BTF or vmlinux describes."""
 
-    def __init__(self, btf: Btf) -> None:
-        self._btf = btf
+    def __init__(self, types: TypeTable) -> None:
+        self._types = types
         self._by_number: dict[int, StructLayout] = {}
         self._by_name: dict[str, StructLayout | None] = {}
         self._constants: dict[str, dict[str, int]] = {}
@@ -110,7 +110,7 @@ class Layouts:
     def find(self, name: str) -> StructLayout | None:
         """The structure or union of that name; None if there is none."""
         if name not in self._by_name:
-            numbers = self._btf.find(name, _COMPOSITES)
+            numbers = self._types.find(name, _COMPOSITES)
             self._by_name[name] = self.of(numbers[0]) if numbers else None
         return self._by_name[name]
 
@@ -118,7 +118,7 @@ class Layouts:
         """The structure or union of that name. Raises MissingKernelData if there is none."""
         found = self.find(name)
         if found is None:
-            raise MissingKernelData(f"the kernel's BTF has no struct {name}")
+            raise MissingKernelData(f"the kernel's types have no struct {name}")
         return found
 
     def of(self, number: int) -> StructLayout:
@@ -132,8 +132,8 @@ class Layouts:
         """The enumerators of an enumeration, in their order; empty if there is none."""
         if enumeration not in self._constants:
             self._constants[enumeration] = {}
-            for number in self._btf.find(enumeration, (Kind.ENUM, Kind.ENUM64)):
-                record = self._btf[number]
+            for number in self._types.find(enumeration, (Kind.ENUM, Kind.ENUM64)):
+                record = self._types[number]
                 if isinstance(record, Enumeration) and record.values:
                     self._constants[enumeration] = dict(record.values)
                     break
@@ -141,15 +141,15 @@ class Layouts:
 
     def kind(self, number: int) -> Kind:
         """The kind of a type, without typedefs and qualifiers."""
-        return self._btf.kind(self._plain(number))
+        return self._types.kind(self._plain(number))
 
     def record(self, number: int) -> object:
         """A type, without typedefs and qualifiers."""
-        return self._btf[self._plain(number)]
+        return self._types[self._plain(number)]
 
     def _plain(self, number: int, through: tuple[Kind, ...] = ()) -> int:
         for _ in range(_MAX_STEPS):
-            record = self._btf[number]
+            record = self._types[number]
             if not isinstance(record, Reference | Array):
                 return number
             if record.kind not in _ALIASES and record.kind not in through:

@@ -37,6 +37,8 @@ def install(
                     p.condition,
                     p.buffer,
                     p.registers,
+                    p.fields,
+                    p.vcpu,
                 )
                 for p in programs
             ],
