@@ -2,10 +2,12 @@
 
 The guest (examples/queue, bare metal) keeps jobs in a queue. At the end it has done more jobs than
 it made, and its console does not say why. A hardware watchpoint on one member of a structure does.
+So does the past of the first run, which had none.
 """
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +15,7 @@ from rich.syntax import Syntax
 
 import guestdbg
 from guestdbg.debugger import Location
+from guestdbg.history import HistoryUnavailable
 
 EXAMPLES = Path(__file__).resolve().parent
 GUEST = EXAMPLES / "queue.elf"
@@ -47,15 +50,18 @@ def argument(guest: guestdbg.Guest, hit: guestdbg.Hit) -> str:
     return f"stats = &source_stats[{index}], but the array has {array.type_.length} elements"
 
 
-def run_alone(console: Console) -> None:
+def load(show: Callable[[bytes], object]) -> guestdbg.Guest:
+    """The guest, with a history where it can have one: not on real hardware."""
+    try:
+        return guestdbg.load(GUEST, console=show, history=True)
+    except HistoryUnavailable:
+        return guestdbg.load(GUEST, console=show)
+
+
+def run_alone(console: Console, guest: guestdbg.Guest) -> None:
     """Run the guest by itself: it reports that something is wrong, but not what."""
     console.rule("the guest alone", align="left")
-
-    def show(data: bytes) -> None:
-        console.out(data.decode(errors="replace"), end="", highlight=False)
-
-    with guestdbg.load(GUEST, console=show) as guest:
-        stop = guest.run(timeout=120)
+    stop = guest.run(timeout=120)
     console.out(f"({stop.detail})", highlight=False)
 
 
@@ -100,14 +106,47 @@ def hunt(console: Console) -> bool:
     return True
 
 
+def ask_the_past(console: Console, guest: guestdbg.Guest) -> bool:
+    """Who wrote it last, in the run that is over? Returns whether the wrong write was found."""
+    console.rule("the first run: it had no watchpoint, but its past can be asked", align="left")
+    wrong = "new != (old + 1) % queue.size"
+    found = True
+    for question, when in (
+        ('last_write("queue.tail")', None),
+        (f'last_write("queue.tail", when="{wrong}")', wrong),
+    ):
+        start = time.perf_counter()
+        hit = guest.history.last_write("queue.tail", when=when)
+        seconds = time.perf_counter() - start
+        console.print(f"guest.history.{question}", highlight=False)
+        if hit is None or hit.time is None:
+            console.print("    none")
+            found = False
+            continue
+        console.print(
+            f"    [bold]{hit.location}[/]  {hit.old} -> {hit.new}\n"
+            f"    after {hit.time.instructions:,} instructions, found in {seconds:.2f} s",
+            highlight=False,
+        )
+    return found
+
+
 def main() -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=80)
+
+    def show(data: bytes) -> None:
+        console.out(data.decode(errors="replace"), end="", highlight=False)
+
     try:
-        run_alone(console)
-        console.print()
-        found = hunt(console)
+        with load(show) as guest:
+            run_alone(console, guest)
+            console.print()
+            found = hunt(console)
+            if guest.has_history:
+                console.print()
+                found = ask_the_past(console, guest) and found
     except guestdbg.GuestdbgError as error:
         console.print(f"demo: {error}", highlight=False)
         return 1
@@ -116,7 +155,8 @@ def main() -> int:
         console.print("The same from the command line:\n", highlight=False)
         console.print(
             "  .venv/bin/guestdbg run examples/queue.elf --backtrace --count 1 \\\n"
-            "      --watch 'queue.tail if new != (old + 1) % queue.size'",
+            "      --watch 'queue.tail if new != (old + 1) % queue.size'\n"
+            "  .venv/bin/guestdbg run examples/queue.elf --last-write queue.tail",
             highlight=False,
         )
     return 0 if found else 1

@@ -23,6 +23,9 @@ def test_the_demo_names_function_line_values_and_callers() -> None:
     assert "queue corrupt" in output, "the guest alone"
     assert "note_worst wrote queue.tail" in output
     assert f"stats.c:{WRONG_LINE}" in output
+    assert "queue_push+0x54 (queue.c:17)  29 -> 30" in output, "the last write, from its past"
+    assert f"note_worst+0xc (stats.c:{WRONG_LINE})  28 -> 932" in output, "the last wrong one"
+    assert max(map(len, output.splitlines())) <= 80
     assert output.index("stats_record (") < output.index("job_finish (") < output.index("worker (")
 
 

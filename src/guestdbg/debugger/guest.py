@@ -265,6 +265,21 @@ class Guest(PointMethods, IntegerAccess, Closing):
         stop: Stop = self.history.reverse_run()
         return stop
 
+    def reverse_step_over(self) -> Stop:
+        """One instruction back, or a call: see ``guestdbg.history.History.reverse_step_over``."""
+        stop: Stop = self.history.reverse_step_over()
+        return stop
+
+    def reverse_step_out(self) -> Stop:
+        """Back to the call of the function: ``guestdbg.history.History.reverse_step_out``."""
+        stop: Stop = self.history.reverse_step_out()
+        return stop
+
+    def reverse_step_line(self, *, into: bool = False) -> Stop:
+        """Back by source line: see ``guestdbg.history.History.reverse_step_line``."""
+        stop: Stop = self.history.reverse_step_line(into=into)
+        return stop
+
     def locate(self, address: int) -> Location:
         """What is known of an address: function (or variable), offset, file and line."""
         return self._scheduler.current.locate(virtual(address))

@@ -12,6 +12,8 @@ checkpoints      snapshots of the run, within a budget
 recorder         what is noted while the guest runs
 travel           going to a time
 search           the last and the next hit of a point
+frame_walk       back through what a vCPU executed, over calls and handlers
+reverse_steps    back by line, over calls, and out of functions
 history          ``History``, which brings all of this together
 """
 

@@ -14,6 +14,7 @@ from guestdbg.history.errors import (
     NotRecorded,
     OutsideHistory,
 )
+from guestdbg.history.reverse_steps import ReverseSteps
 from guestdbg.history.search import Search
 from guestdbg.history.travel import Travel
 from guestdbg.kvm import (
@@ -201,6 +202,40 @@ class History:
             travel.goto(travel.begin)
             return self._guest.execution.stop("history", "the beginning of the history")
         return stop
+
+    def reverse_step_over(self) -> Stop:
+        """One instruction back; a call that is over together with all that it called.
+
+        So is the handler of an exception that has returned. Of a call that began before the
+        history, the last instruction is gone back to. The Stop has the reason ``"step"``; ``"hit"``
+        if a point was hit on the way; ``"history"`` at the beginning of the history.
+        """
+        return self._steps.over()
+
+    def reverse_step_out(self) -> Stop:
+        """Back to the call of the current function; the Stop is as for ``reverse_step_over``.
+
+        It is the call after which the function returns: for one that was entered by a jump from
+        another function's end, the call of that. Raises Unsupported without a caller.
+        """
+        return self._steps.out()
+
+    def reverse_step_line(self, *, into: bool = False) -> Stop:
+        """Back to the beginning of the line, or from there to that of the line before.
+
+        Over calls, or ``into`` those that have lines, to the beginning of the last line that they
+        executed. The Stop is as for ``reverse_step_over``. Raises NoDebugInfo if no line is known
+        here.
+        """
+        return self._steps.line(into=into)
+
+    @property
+    def _steps(self) -> ReverseSteps:
+        travel = self._there
+        self._check_stopped()
+        here = travel.now.position
+        self._check_not_at_begin(here)
+        return ReverseSteps(self._guest, travel, self._search, self._own_position(here))
 
     # ---- asking ------------------------------------------------------------------------------
 

@@ -80,8 +80,10 @@ class Search:
         self._guest = guest
         self._travel = travel
 
-    def last(self, points: Sequence[Point], before: Position) -> Stop | None:
-        """Put the guest to the last hit of one of ``points`` before a position.
+    def last(
+        self, points: Sequence[Point], before: Position, after: Position | None = None
+    ) -> Stop | None:
+        """Put the guest to the last hit of one of ``points`` before a position (and ``after`` one).
 
         Returns its Stop, or None: there was none, and the guest is somewhere in its past.
         """
@@ -95,11 +97,14 @@ class Search:
             # The last instruction by itself: what it hits is at ``before``, and not before it.
             stop = self._last_step(counted, place, previous, before)
             end = previous
-            while stop is None and place >= 0:
+            while stop is None and place >= 0 and (after is None or after < end):
                 if checkpoints[place].position < end:
                     stop = self._last_between(counted, place, end)
                 end = checkpoints[place].position
                 place -= 1
+        if stop is not None and after is not None:
+            assert stop.time is not None
+            return stop if after < stop.time.position else None
         return stop
 
     def _last_step(

@@ -106,9 +106,11 @@ class StepCommands:
             if now.row.start == now.pc:
                 return stop
             if now.function != line.function:
-                if not now.is_below(line):
+                if now.sp < line.sp:
                     return stop
-                line = now  # returned into the middle of the caller's line: complete that
+                # Returned into the middle of the caller's line: complete that. The stack pointer
+                # is the same there as in a function that has no frame.
+                line = now
 
     def _step_within_line(self, vcpu: VcpuDriver, into: bool) -> Stop:
         """One instruction; a call is stepped into if it has lines and ``into`` is given."""
@@ -132,7 +134,9 @@ class StepCommands:
         """
         with self._internal_breakpoints([InternalBreakpoint(address, vcpu.number, minimum_sp)]):
             stop = self._scheduler.run_all()
-        return Stop("step", stop.cpu, stop.pc) if stop.reason == "until" else stop
+        if stop.reason != "until":
+            return stop
+        return Stop("step", stop.cpu, stop.pc, time=stop.time)
 
 
 class _Line:
