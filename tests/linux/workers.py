@@ -42,9 +42,11 @@ class Workers:
         self.shell.ask(f"kill -{name} {pid}; sleep 0.2")
 
 
-@contextmanager
-def workers(suite: str, directory: Path, **options: object) -> Iterator[Workers]:
-    """Debian's kernel of this suite, booted to its prompt."""
+def build(directory: Path) -> tuple[Path, bytes]:
+    """The program, and an archive with it as /worker, and as /pie, which is moved when it starts.
+
+    The archive is appended to an initial RAM file system.
+    """
     program = directory / "worker"
     source = Path(__file__).with_name("worker.c")
     subprocess.run([GCC, "-O1", "-g", "-static", "-o", program, source], check=True)
@@ -53,6 +55,13 @@ def workers(suite: str, directory: Path, **options: object) -> Iterator[Workers]
     archive = Cpio()
     archive.file("pie", pie.read_bytes(), 0o755)
     archive.file("worker", program.read_bytes(), 0o755)
-    initrd = linux(suite).initrd.read_bytes() + archive.finish()
+    return program, archive.finish()
+
+
+@contextmanager
+def workers(suite: str, directory: Path, **options: object) -> Iterator[Workers]:
+    """Debian's kernel of this suite, booted to its prompt."""
+    program, archive = build(directory)
+    initrd = linux(suite).initrd.read_bytes() + archive
     with at_prompt(suite, initrd=initrd, **options) as shell:
         yield Workers(shell, program)
