@@ -18,7 +18,7 @@ class DirtyPages:
     def pages(self) -> list[tuple[int, int]]:
         """(first page, pages), ascending. Raises ValueError if it is not open."""
 
-    def count(self) -> int:
-        """How many ``pages`` would return now. Raises ValueError if it is not open."""
+    def peek(self) -> list[tuple[int, int]]:
+        """What ``pages`` would return now. Raises ValueError if it is not open."""
 
     def close(self) -> None: ...

@@ -144,6 +144,15 @@ cdef class DirtyPages:
 
         Raises ValueError if it is not open.
         """
+        found = self.peek()
+        self.begin()
+        return found
+
+    def peek(self):
+        """The same, and the next call returns them again.
+
+        Raises ValueError if it is not open.
+        """
         cdef Region* r = self.region()
         cdef uint64_t chunk, page, end, first = 0, count = 0, total
         if r == NULL:
@@ -166,25 +175,6 @@ cdef class DirtyPages:
                 count = 1
         if count:
             found.append((first, count))
-        self.begin()
-        return found
-
-    def count(self):
-        """How many pages() would return now. The next call of that is not changed by it.
-
-        Raises ValueError if it is not open.
-        """
-        cdef Region* r = self.region()
-        cdef uint64_t chunk, page, total, found = 0
-        if r == NULL:
-            raise ValueError(f"the reader of slot {self.slot} is closed, or the slot was removed")
-        total = r.size >> 12
-        for chunk in range(((total - 1) >> CHUNK) + 1):
-            if r.chunks[chunk] < self.since:
-                continue
-            for page in range(chunk << CHUNK, min((chunk + 1) << CHUNK, total)):
-                found += r.written[page] >= self.since or (
-                    not self.guest_only and r.touched[page] >= self.since)
         return found
 
     def close(self):

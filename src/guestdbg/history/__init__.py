@@ -9,6 +9,7 @@ turns            which vCPU ran how long, in its order
 recorded_inputs  what came in from outside
 thinning         which snapshots to do without
 checkpoints      snapshots of the run, within a budget
+aside            where the guest is left when it goes elsewhere
 recorder         what is noted while the guest runs
 travel           going to a time
 search           the last and the next hit of a point

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
 
 from guestdbg.debugger import Guest
+from guestdbg.history.aside import Aside
 from guestdbg.history.checkpoints import Checkpoint, CheckpointStore
 from guestdbg.history.errors import BudgetTooSmall
 from guestdbg.history.recorded_inputs import RecordedInputs
 from guestdbg.history.turns import Turns
 from guestdbg.kvm import SupportsRepeatedRuns
-from guestdbg.machine import Input, Position, format_size
+from guestdbg.machine import Input, Position, Time, format_size
 
 __all__ = ["Recorder"]
 
@@ -57,6 +59,8 @@ class Recorder:
         self._written = False
         self._taken_at = 0.0
         self._dropped = False
+        #: Bytes of the snapshots that are no checkpoints: of where the guest is put back to.
+        self._aside = 0
         #: Bytes that inputs and turns have taken since the last snapshot, and may take until the
         #: next.
         self._log_growth = self._log_room = 0
@@ -83,7 +87,7 @@ class Recorder:
     @property
     def _others(self) -> int:
         """Bytes of all that is no checkpoint."""
-        return self.turns.memory_size + self.inputs.memory_size
+        return self.turns.memory_size + self.inputs.memory_size + self._aside
 
     def resume(self) -> None:
         """Record from here on."""
@@ -160,6 +164,9 @@ class Recorder:
             self._begin_at_first()
         self._keep_log_small()
         self._note_room()
+        if self.memory_size > self.checkpoints.budget:
+            # Its devices have more state than they had.
+            raise BudgetTooSmall(self._too_small(self.memory_size))
         cost = time.perf_counter() - began
         ran, self._taken_at = began - self._taken_at, began + cost
         if cost > _MOST_COST * ran and self._distance < MAX_DISTANCE:
@@ -168,15 +175,22 @@ class Recorder:
             self._distance //= 2
         self.due = retired + self._distance
 
+    def stopped(self) -> None:
+        """See ``Checkpoints`` of the scheduler: the budget is not exceeded meanwhile either."""
+        if self.due == 0:
+            with contextlib.suppress(BudgetTooSmall):  # the next run raises it
+                self.take()
+
     def _add(self, checkpoint: Checkpoint) -> None:
         self.checkpoints.add(checkpoint)
 
     def _next_size(self, last: Checkpoint | None) -> int:
         """Bytes that a checkpoint takes now, at most, beside the last one."""
-        vm = self._guest.board.vm
-        assert isinstance(vm, SupportsRepeatedRuns)
+        board = self._guest.board
+        assert isinstance(board.vm, SupportsRepeatedRuns)
         beside = None if last is None else last.snapshot.board.vm
-        return self._state_size + vm.next_memory_size(beside)
+        size = board.vm.prepare_snapshot(beside) + board.console.pending_input
+        return self._state_size + size
 
     def _make_room(self) -> bool:
         """Make room for the next checkpoint; False: it is not taken now."""
@@ -201,6 +215,36 @@ class Recorder:
             raise BudgetTooSmall(self._too_small(alone))
         checkpoints.clear()
         return True
+
+    def set_aside(self) -> Aside:
+        """Keep where the guest is now, to put it back there. ``give_up`` frees the memory.
+
+        The beginning of the history is not dropped for it: the guest may be on its way there.
+        """
+        execution, board, checkpoints = self._guest.execution, self._guest.board, self.checkpoints
+        board.deliver_inputs()
+        time_, resume = Time(board.position, self._guest.cpu.pc), execution.resume_point()
+        place = max(0, checkpoints.place_before(time_.position))
+        beside = checkpoints[place]
+        checkpoints.others = self._others
+        size = self._next_size(beside)
+        if place == len(checkpoints) - 1:  # that one is never left out
+            checkpoints.thin_out(size)
+        if not checkpoints.room_for(size):
+            return Aside(time_, resume, None, 0)
+        snapshot = execution.snapshot()
+        size = snapshot.size_beside(beside.snapshot)
+        self._aside += size
+        return Aside(time_, resume, snapshot, size)
+
+    def prepare(self) -> None:
+        """The guest goes on from the end of the history: the next checkpoint will share the pages
+        of the last one."""
+        self._next_size(self.checkpoints[-1])
+
+    def give_up(self, aside: Aside) -> None:
+        """It is not needed any more."""
+        self._aside -= aside.size
 
     def _postpone(self, retired: int) -> bool:
         """Go on from the checkpoint that there is: the way from there becomes longer."""

@@ -88,6 +88,7 @@ class Search:
         Returns its Stop, or None: there was none, and the guest is somewhere in its past.
         """
         travel = self._travel
+        travel.leave_present()
         checkpoints = travel.recorder.checkpoints
         previous = travel.recorder.turns.before(before)
         if previous is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from guestdbg.debugger import Guest, Stop
 from guestdbg.debugger.execution.snapshot import GuestSnapshot
+from guestdbg.history.aside import Aside
 from guestdbg.history.checkpoints import Checkpoint
 from guestdbg.history.errors import InThePast, OutsideHistory
 from guestdbg.history.recorder import Recorder
@@ -22,13 +23,13 @@ class _Place:
     """Where the guest was.
 
     Attributes:
-        snapshot: the guest as it was.
+        snapshot: the guest as it was; or where it was set aside.
         inputs: how many inputs had come in before.
         written: the last checkpoint before at which the user had changed the guest.
         live: whether history ended there.
     """
 
-    snapshot: GuestSnapshot
+    snapshot: GuestSnapshot | Aside
     inputs: int
     written: Checkpoint | None
     live: bool = False
@@ -85,11 +86,11 @@ class Travel:
 
     # ---- between present and past --------------------------------------------------------------
 
-    def _leave_present(self) -> None:
+    def leave_present(self) -> None:
         """Keep the end of the history: the guest goes into its past."""
         if not self.live:
             return
-        snapshot = self._guest.execution.snapshot()  # delivers what was posted
+        snapshot = self.recorder.set_aside()  # delivers what was posted
         self.recorder.note_end()
         checkpoints = self.recorder.checkpoints
         written = checkpoints.written_before(len(checkpoints) - 1)
@@ -112,13 +113,22 @@ class Travel:
                 f"{self._inputs_given} of {self._end.inputs} inputs came in again before the end "
                 "of the history"
             )
-        self._end = None
+        if isinstance(self._end.snapshot, Aside):
+            # A turn that was under way goes on, as if the guest had never been elsewhere.
+            self._guest.execution.continue_turns(self._end.snapshot.resume)
+        self._forget_end()
         self.live = True
         self._guest.execution.repeat(None)
         self._guest.board.inputs.stop_replay()
         self._console.flush()
         self._console.muted = False
         self.recorder.resume()
+
+    def _forget_end(self) -> None:
+        if self._end is not None and isinstance(self._end.snapshot, Aside):
+            self.recorder.prepare()
+            self.recorder.give_up(self._end.snapshot)
+        self._end = None
 
     def of(self, turn: int) -> tuple[int, int] | None:
         """See ``RecordedTurns``: the turns that the guest repeats are those of its history."""
@@ -131,7 +141,13 @@ class Travel:
         execution, inputs = self._guest.execution, self._guest.board.inputs
         self._console.flush()
         self._console.muted = True
-        execution.restore(place.snapshot)
+        aside = place.snapshot
+        snapshot = aside.snapshot if isinstance(aside, Aside) else aside
+        if snapshot is not None:
+            execution.restore(snapshot)
+        else:
+            assert isinstance(aside, Aside)
+            self._repeat_to(aside, place.inputs)
         self._written = place.written
         if place.live:
             self._inputs_given = place.inputs
@@ -149,14 +165,19 @@ class Travel:
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
         """Put the guest back to where it is now at the end of a ``with`` block."""
-        self._leave_present()
+        self.leave_present()
         here = self._end if self._end is not None and self._is_at_end else None
         if here is None:
-            here = _Place(self._guest.execution.snapshot(), self._inputs_given, self._written)
+            aside = self.recorder.set_aside()
+            here = _Place(aside, self._inputs_given, self._written)
         try:
             yield
         finally:
+            if not here.live:
+                self.leave_present()
             self._put(here)
+            if not here.live and isinstance(here.snapshot, Aside):
+                self.recorder.give_up(here.snapshot)
 
     @property
     def _is_at_end(self) -> bool:
@@ -177,7 +198,7 @@ class Travel:
 
     def put_at_checkpoint(self, place: int) -> None:
         """Put the guest to a checkpoint."""
-        self._leave_present()
+        self.leave_present()
         checkpoints = self.recorder.checkpoints
         checkpoint = checkpoints[place]
         written = checkpoints.written_before(place)
@@ -189,11 +210,27 @@ class Travel:
         Raises OutsideHistory for a time outside the history; ReplayError if the guest does not do
         what it did.
         """
-        place = self.checkpoint_before(position)
+        self.checkpoint_before(position)
         if not self.live and self._end is not None and position == self.recorder.turns.end:
             self._put(self._end)
         if self.live and position == self.end and pc in (None, self._guest.cpu.pc):
             return
+        self._go(position, pc)
+
+    def _repeat_to(self, aside: Aside, inputs: int) -> None:
+        """Put the guest to a place of which there is no snapshot."""
+        self._go(aside.time.position, aside.time.pc)
+        while self._inputs_given < inputs:
+            if not self._guest.board.inputs.deliver_recorded():
+                raise ReplayError(
+                    f"{self._inputs_given} of {inputs} inputs came in again before {aside.time}"
+                )
+        self._guest.execution.resume_from(aside.resume)
+
+    def _go(self, position: Position, pc: int | None) -> None:
+        """Repeat what led to a time, from the last checkpoint before it."""
+        self.leave_present()  # some checkpoints may have to go for it
+        place = self.checkpoint_before(position)
         checkpoints = self.recorder.checkpoints
         while (
             place > 0
@@ -234,7 +271,7 @@ class Travel:
             return
         board = self._guest.board
         self.recorder.truncate(board.position, self._inputs_given)
-        self._end = None
+        self._forget_end()
         self.live = True
         self._guest.execution.repeat(None)
         board.inputs.stop_replay()

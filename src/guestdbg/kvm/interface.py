@@ -464,12 +464,16 @@ class SupportsRepeatedRuns(Protocol):
     def runs_repeat(self) -> bool:
         """Whether it does now: not while its time is the host's."""
 
-    def next_memory_size(self, beside: Snapshot | None) -> int:
+    def prepare_snapshot(self, beside: Snapshot | None) -> int:
         """Bytes of the host's memory that the guest memory in a snapshot takes, if it is taken now,
         at most, without what ``beside`` holds too. Between runs only.
 
+        The next snapshot shares the pages of ``beside`` that are as they were then; otherwise those
+        of the snapshot that was taken or restored last.
+
         Raises:
-            KvmError: EINVAL: that is a snapshot of another provider.
+            KvmError: EBUSY and EBADF as ``SupportsSnapshots.snapshot``; EINVAL: that is a snapshot
+                of another provider, or of a machine that differs from this one.
         """
 
 

@@ -12,7 +12,7 @@ from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.breakpoints.task_words import TaskWords
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import Checkpoints, RecordedTurns, Scheduler
-from guestdbg.debugger.execution.snapshot import GuestSnapshot, Snapshots
+from guestdbg.debugger.execution.snapshot import GuestSnapshot, ResumePoint, Snapshots
 from guestdbg.debugger.program.debug_info import DebugInfo
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.program.program_source import ProgramSource
@@ -161,6 +161,18 @@ class Execution:
     def restore(self, snapshot: GuestSnapshot) -> None:
         """Put the guest back to a snapshot."""
         self._snapshots.restore(snapshot)
+
+    def resume_point(self) -> ResumePoint:
+        """What the debugger remembers of where the guest has stopped."""
+        return self._snapshots.resume_point()
+
+    def resume_from(self, point: ResumePoint) -> None:
+        """The guest is there again, by repeating what led there: have it go on in the same way."""
+        self._snapshots.resume_from(point)
+
+    def continue_turns(self, point: ResumePoint) -> None:
+        """The same, but for the turns only: the guest has stopped there by itself."""
+        self._scheduler.turn_ends = point.turn_ends
 
     def record(
         self, checkpoints: Checkpoints | None, before_write: Callable[[], object] | None

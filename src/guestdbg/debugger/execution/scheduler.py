@@ -73,6 +73,9 @@ class Checkpoints(Protocol):
     def take(self) -> None:
         """It is due. No vCPU runs."""
 
+    def stopped(self) -> None:
+        """A run of the guest has ended. It was not repeated."""
+
 
 class RecordedTurns(Protocol):
     """The turns that the vCPUs had in a run before, which are to be the same again."""
@@ -192,7 +195,10 @@ class Scheduler:
         try:
             if timer is not None:
                 timer.start()
-            return action()
+            stop = action()
+            if self.checkpoints is not None and self.recorded is None:
+                self.checkpoints.stopped()
+            return stop
         finally:
             if timer is not None:
                 timer.cancel()

@@ -19,7 +19,7 @@ from guestdbg.kvm import KvmError, SupportsSnapshots
 from guestdbg.machine import NO_SNAPSHOTS, BoardSnapshot, MachineError
 from guestdbg.object_size import size_beside
 
-__all__ = ["GuestSnapshot", "Snapshots"]
+__all__ = ["GuestSnapshot", "ResumePoint", "Snapshots"]
 
 
 #: What a snapshot keeps for each vCPU beside the state of the board, at most.
@@ -71,6 +71,21 @@ class GuestSnapshot:
         return f"<GuestSnapshot at {counts} instructions, {self.memory_size >> 10} KiB of memory>"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ResumePoint:
+    """What the debugger remembers of where a guest has stopped: of a ``GuestSnapshot``, what is
+    not the guest's own.
+
+    Attributes:
+        resume_states, current, ended, turn_ends: see ``GuestSnapshot``.
+    """
+
+    resume_states: tuple[ResumeState, ...]
+    current: int
+    ended: Stop | None
+    turn_ends: tuple[int | None, ...]
+
+
 class Snapshots:
     """Takes and restores the snapshots of one guest."""
 
@@ -92,6 +107,23 @@ class Snapshots:
             self._scheduler.turn_ends,
             target.memory.snapshot(),
         )
+
+    def resume_point(self) -> ResumePoint:
+        """How the guest would go on from here."""
+        return ResumePoint(
+            tuple(vcpu.resume_state.copy() for vcpu in self._scheduler.vcpus),
+            self._scheduler.current.number,
+            self._guard.ended,
+            self._scheduler.turn_ends,
+        )
+
+    def resume_from(self, point: ResumePoint) -> None:
+        """The guest is where ``resume_point`` was called: it goes on as it would have then."""
+        self._scheduler.select(point.current)
+        self._scheduler.turn_ends = point.turn_ends
+        self._guard.ended = point.ended
+        for vcpu, state in zip(self._scheduler.vcpus, point.resume_states, strict=True):
+            vcpu.restore(state)
 
     def restore(self, snapshot: GuestSnapshot) -> None:
         """Put the guest back. Raises BadSnapshot for a snapshot that is not for this board."""

@@ -376,9 +376,9 @@ class SoftVm(VmState):
         """The extension SupportsSnapshots."""
         snapshots.restore(self, snapshot)
 
-    def next_memory_size(self, beside: Snapshot | None) -> int:
+    def prepare_snapshot(self, beside: Snapshot | None) -> int:
         """The extension SupportsRepeatedRuns."""
-        return snapshots.next_memory_size(self, beside)
+        return snapshots.prepare(self, beside)
 
     def save_snapshot(self, snapshot: Snapshot) -> SavedSnapshot:
         """The extension SupportsSnapshotFiles."""

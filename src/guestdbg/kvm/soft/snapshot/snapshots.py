@@ -303,33 +303,48 @@ def _written(vm: VmState) -> dict[int, Runs]:
     return found if vm.reports_writes else {}
 
 
-def next_memory_size(vm: VmState, beside: Snapshot | None) -> int:
-    """See ``SupportsRepeatedRuns``.
-
-    Raises:
-        KvmError: EINVAL: ``beside`` is of another provider.
-    """
+def prepare(vm: VmState, beside: Snapshot | None) -> int:
+    """See ``SupportsRepeatedRuns.prepare_snapshot``."""
     if beside is not None and not isinstance(beside, SoftSnapshot):
-        raise KvmError(errno.EINVAL, "next_memory_size", f"{beside!r} is of another provider")
+        raise KvmError(errno.EINVAL, "prepare_snapshot", f"{beside!r} is of another provider")
+    return _exclusively(vm, "prepare_snapshot", lambda: _prepare(vm, beside))
+
+
+def _prepare(vm: VmState, beside: SoftSnapshot | None) -> int:
     latest = vm.latest_snapshot() if vm.latest_snapshot is not None else None
+    if beside is not None and latest is not beside:
+        _check_same(vm, beside)
+        _share(vm, beside)
+        latest = beside
     total = 0
     for number in vm.slots:
         reader = vm.snapshot_readers.get(number)
-        known = None if beside is None else beside.regions.get(number)
         before = latest.regions.get(number) if isinstance(latest, SoftSnapshot) else None
-        if before is not None:
-            total += len(before.pages) * PAGE_ENTRY
         if reader is not None and reader.is_open and vm.reports_writes and before is not None:
-            written = reader.count()
-            if known is None or known.pages.length != before.pages.length:
-                written += len(before.pages)
-            elif known is not before:
-                written += sum(count for _, count in before.pages.unlike(known.pages))
+            total += len(before.pages) * PAGE_ENTRY
+            changed = reader.peek()
+            if beside is None:
+                changed = _union(changed, before.pages.numbers())
         else:
-            written = sum(count for _, count in _present(vm, number))
+            changed = _present(vm, number)
         # The list of pages is grown by doubling.
-        total += written * (PAGE_COST + 2 * PAGE_ENTRY)
+        total += sum(count for _, count in changed) * (PAGE_COST + 2 * PAGE_ENTRY)
     return total
+
+
+def _share(vm: VmState, snapshot: SoftSnapshot) -> None:
+    """Make a snapshot the latest one, as if it had been restored and then changed to what is now
+    there."""
+    try:
+        changes = _changes(vm, snapshot)
+        _begin_reading(vm)
+        for number, runs in changes.items():
+            for first, count in runs:
+                vm.phys.written(snapshot.regions[number].address + first * PAGE, count * PAGE)
+    except BaseException:
+        _stop_reading(vm)
+        raise
+    vm.latest_snapshot = weakref.ref(snapshot)
 
 
 def _begin_reading(vm: VmState) -> None:
