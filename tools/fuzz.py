@@ -7,10 +7,11 @@ thousand of each seed, compared with Unicorn), ``pieces`` (the same program, int
 anywhere), ``packets`` (a debugger's client that sends anything to the server), ``framing`` (streams
 of packets, compared with the tests' model; these two count packets as instructions), ``hits``
 (programs with points of every kind, evaluated by the provider and by Python), ``files`` (files that
-are damaged, or made to be expensive; counts changes as instructions), ``devices`` (registers and
-queues of a board's devices; counts accesses as instructions). They run in separate processes; the
-processor is built with the address and undefined-behaviour sanitizers into build/sanitizer. A
-failing case is shrunk and saved under build/fuzz, with the command that runs it again.
+are damaged, or made to be expensive; counts changes as instructions), ``btf`` (a kernel's damaged
+description of its types; likewise), ``devices`` (registers and queues of a board's devices; counts
+accesses as instructions). They run in separate processes; the processor is built with the address
+and undefined-behaviour sanitizers into build/sanitizer. A failing case is shrunk and saved under
+build/fuzz, with the command that runs it again.
 
     make fuzz                          until interrupted
     make fuzz FUZZ_SECONDS=600         for ten minutes
@@ -45,6 +46,7 @@ KINDS = (
     "framing",
     "hits",
     "files",
+    "btf",
     "simd",
     "devices",
 )
@@ -58,6 +60,7 @@ BATCH = {
     "framing": 20,
     "hits": 200,
     "files": 100,
+    "btf": 200,
     "simd": 20,
     "devices": 40,
 }

@@ -23,6 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import fuzz_btf
 import fuzz_cpu
 import fuzz_devices
 import fuzz_files
@@ -117,6 +118,11 @@ def _files(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> i
     return fuzz_files.run(seed, DID)
 
 
+def _btf(seed: int, actions: int, leave_out: Collection[int], tell: Tell) -> int:
+    """Damaged BTF; fuzz_btf shrinks failures itself."""
+    return fuzz_btf.run(seed, DID)
+
+
 KINDS: dict[str, Run] = {
     "cpu": _of(fuzz_cpu.CpuCase),
     "devices": _of(fuzz_devices.DeviceCase),
@@ -128,6 +134,7 @@ KINDS: dict[str, Run] = {
     "framing": _framing,
     "hits": _hits,
     "files": _files,
+    "btf": _btf,
 }
 
 

@@ -29,6 +29,7 @@ import fuzz
 #: The parts, each a kind of tools/fuzz.py, and how many cases each has.
 COUNTS: dict[str, int] = {
     "files": 100_000,
+    "btf": 100_000,
     "hits": 100_000,
     "packets": 5_000,
     "framing": 5_000,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,11 @@ from guestdbg.linux.btf.records import Kind
 
 from . import btf_writer as write
 from .btf_writer import Writer
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import fuzz  # noqa: E402
 
 drgn = pytest.importorskip("drgn")
 
@@ -366,6 +373,16 @@ def test_damaged_btf_is_refused_or_read(compiled_btf: bytes, data: st.DataObject
         value = data.draw(st.one_of(st.integers(0, 80), st.integers(0, 0xFFFF_FFFF)))
         damage(damaged, at, value, data.draw(st.sampled_from((1, 2, 4))))
     look_at_all(bytes(damaged))
+
+
+def test_hostile_tables() -> None:
+    """Tables with types of every kind, damaged; a failing one: tools/fuzz.py --replay btf:SEED."""
+    where = {**os.environ, "PYTHONPATH": f"{ROOT / 'tools'}:{ROOT}"}
+    outcome = fuzz.run(where, "btf", 0, 400)
+    assert outcome.failed is None, outcome.output[-3000:]
+    for what in ("parse", "search", "find", "layout", "type"):
+        assert outcome.did[f"btf {what}: done"] > 100
+        assert outcome.did[f"btf {what}: refused"] > 10
 
 
 @pytest.mark.soak
