@@ -533,7 +533,7 @@ class Guest(PointMethods, IntegerAccess, Closing):
         self._target.will_write()
         if self._reload is None:
             raise Unsupported("this guest was not loaded from a file that could be loaded again")
-        with self.points.software.out_of_memory():
+        with self._target.memory.own_writes(), self.points.software.out_of_memory():
             self._segments = self._reload().segments
             if self._info.reread():
                 self._patches_change()

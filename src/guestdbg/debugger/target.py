@@ -56,6 +56,7 @@ class Target:
             of a Linux guest; None: nothing is known of processes.
         loaded_at: when the guest was loaded, by time.monotonic_ns().
         keeps_time: whether the guest has a history, so that stops have their time.
+        in_handler: whether a function of the user's, of a point, is being called.
         heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit; 0: not known.
         step_into_interrupts: a step ends in the handler of an interrupt that is taken instead of
             the instruction; otherwise that handler runs first.
@@ -85,6 +86,7 @@ class Target:
         self.program_of: Callable[[Vcpu], DebugInfo | None] | None = None
         self.loaded_at = time.monotonic_ns()
         self.keeps_time = False
+        self.in_handler = False
         self.heap: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def time(self, pc: int) -> Time | None:

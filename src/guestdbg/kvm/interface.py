@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from guestdbg.closing import Closing
@@ -456,9 +456,13 @@ class SupportsRepeatedRuns(Protocol):
             exception return of real hardware does when the vCPU goes on; the TLBs never hold a
             translation that the guest's tables do not have, so that it does not matter when they
             are emptied; and SPSR_EL1 does not show userspace's steps. False at the start.
+        before_change: called with the name of a call of userspace that may change the machine
+            (``"KVM_SET_ONE_REG"``, ``"KVM_RUN"``, ``"restore"``, …), before it does; an error that
+            it raises is the call's. None at the start.
     """
 
     stops_are_invisible: bool
+    before_change: Callable[[str], object] | None
 
     @property
     def runs_repeat(self) -> bool:

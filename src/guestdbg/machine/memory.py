@@ -71,6 +71,8 @@ class PhysicalMemory:
 
     def __init__(self) -> None:
         self._regions: list[Region] = []
+        #: Called before each write.
+        self.before_write: Callable[[], object] | None = None
         #: Called with the address and the length of each write.
         self.on_write: Callable[[int, int], None] | None = None
 
@@ -112,6 +114,8 @@ class PhysicalMemory:
             PhysicalAddressError: some of it is not memory.
         """
         region = self._require(address, len(data), "write")
+        if self.before_write is not None:
+            self.before_write()
         start = address - region.base
         region.buffer[start : start + len(data)] = data
         if self.on_write is not None:
@@ -124,6 +128,8 @@ class PhysicalMemory:
             PhysicalAddressError: some of it is not memory.
         """
         region = self._require(address, length, "write")
+        if self.before_write is not None:
+            self.before_write()
         start, end = address - region.base, address - region.base + length
         while start < end:
             length_here = min(end - start, PAGE_SIZE - start % PAGE_SIZE)

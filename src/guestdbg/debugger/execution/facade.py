@@ -10,6 +10,7 @@ from guestdbg.debugger.breakpoints.hit import TaskName
 from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Point, Predicate, Watch
 from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.breakpoints.task_words import TaskWords
+from guestdbg.debugger.errors import Unsupported
 from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import Checkpoints, RecordedTurns, Scheduler
 from guestdbg.debugger.execution.snapshot import GuestSnapshot, ResumePoint, Snapshots
@@ -24,11 +25,21 @@ from guestdbg.debugger.unwind.backtrace import Backtrace, check_limit
 from guestdbg.debugger.unwind.unwinder import Unwinder
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Reason, Stop
-from guestdbg.kvm import ExitMmio, GuestDebug, Vcpu
+from guestdbg.kvm import ExitMmio, GuestDebug, SupportsRepeatedRuns, Vcpu
 from guestdbg.machine.device import Device
 from guestdbg.semihosting import RemoteHost
 
 __all__ = ["Execution"]
+
+#: Calls of the provider that a repetition of the run cannot make again, and what can be done.
+_CANNOT_BE_RECORDED = {
+    "restore": "guest.restore(snapshot), after which history begins anew,",
+    "KVM_RUN": "guest.run()",
+    "KVM_ENABLE_CAP": "it before guest.history.start()",
+    "KVM_CREATE_VCPU": "it before guest.history.start()",
+    "KVM_CREATE_DEVICE": "it before guest.history.start()",
+    "KVM_SET_USER_MEMORY_REGION": "it before guest.history.start()",
+}
 
 
 class Execution:
@@ -177,11 +188,38 @@ class Execution:
     def record(
         self, checkpoints: Checkpoints | None, before_write: Callable[[], object] | None
     ) -> None:
-        """Have snapshots taken as the guest runs, and a function called before the user writes its
-        memory or registers; None: no more."""
+        """Have snapshots taken as the guest runs, and a function called before the user changes the
+        guest, by the debugger, its board or the provider; None: no more."""
+        target, noticed = self._target, before_write is not None
         self._scheduler.checkpoints = checkpoints
-        self._target.memory.before_write = before_write
-        self._target.keeps_time = before_write is not None
+        target.memory.before_write = before_write
+        target.keeps_time = noticed
+        target.board.memory.before_write = self._will_write_memory if noticed else None
+        vm = target.board.vm
+        if isinstance(vm, SupportsRepeatedRuns):
+            vm.before_change = self._will_change if noticed else None
+
+    def _will_write_memory(self) -> None:
+        """Somebody is about to write the board's memory."""
+        if self._is_user:
+            self._target.will_write()
+
+    def _will_change(self, call: str) -> None:
+        """Somebody is about to call the provider."""
+        if not self._is_user:
+            return
+        if (instead := _CANNOT_BE_RECORDED.get(call)) is not None:
+            raise Unsupported(
+                f"{call}: a guest whose history is on cannot repeat that. Use {instead} or "
+                "guest.history.stop() first"
+            )
+        self._target.will_write()
+
+    @property
+    def _is_user(self) -> bool:
+        """Whether what changes the guest now is neither its run nor the debugger."""
+        target = self._target
+        return not target.memory.is_writing and (target.in_handler or not self._guard.running)
 
     def look_up(self) -> None:
         """Have the ``Checkpoints`` asked before the guest executes its next instruction."""

@@ -98,9 +98,11 @@ class Snapshots:
         """The guest as it is. Raises Unsupported if the provider has no snapshots."""
         self._check_supported()
         target = self._target
+        with target.memory.own_writes():  # of inputs that are delivered
+            board = target.board.snapshot()
         return GuestSnapshot(
             target,
-            target.board.snapshot(),
+            board,
             tuple(vcpu.resume_state.copy() for vcpu in self._scheduler.vcpus),
             self._scheduler.current.number,
             self._guard.ended,
@@ -132,7 +134,8 @@ class Snapshots:
         if not isinstance(snapshot, GuestSnapshot):
             raise BadSnapshot(f"{snapshot!r} is no snapshot: snapshot() makes them")
         try:
-            target.board.restore(snapshot.board)
+            with target.memory.own_writes():
+                target.board.restore(snapshot.board)
         except MachineError as error:
             raise BadSnapshot(str(error)) from error
         except KvmError as error:

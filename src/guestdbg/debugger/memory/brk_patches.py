@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from guestdbg.debugger.errors import Unsupported
 from guestdbg.debugger.memory.address_space import View
@@ -34,13 +35,15 @@ class PatchedMemory:
 
     def __init__(self, board: Board) -> None:
         self._read = board.read_phys
-        self._write = board.write_phys
+        self._write_phys = board.write_phys
         self._find = board.memory.find
         self._vm = board.vm
         self._original: dict[int, bytes] = {}
         self._users: dict[int, int] = {}
         #: Called before the user of the debugger writes memory.
         self.before_write: Callable[[], object] | None = None
+        #: The debugger changes the guest, and not the user: for those who are notified of changes.
+        self.is_writing = False
 
     @property
     def patched(self) -> tuple[int, ...]:
@@ -49,6 +52,19 @@ class PatchedMemory:
 
     def __contains__(self, address: int) -> bool:
         return address in self._original
+
+    def _write(self, address: int, data: bytes) -> None:
+        with self.own_writes():
+            self._write_phys(address, data)
+
+    @contextmanager
+    def own_writes(self) -> Iterator[None]:
+        """What changes the guest inside a ``with`` block is no change by the user."""
+        before, self.is_writing = self.is_writing, True
+        try:
+            yield
+        finally:
+            self.is_writing = before
 
     def check_patchable(self) -> None:
         """Raises Unsupported if the guest's instructions cannot be changed under this provider.

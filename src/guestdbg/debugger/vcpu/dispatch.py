@@ -58,7 +58,7 @@ def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = (
                 point.seen += 1
             when = point._when
             try:
-                if when is not None and not _holds(hit, when):
+                if when is not None and not _holds(context, hit, when):
                     continue
             except Exception as error:
                 # The other points have been hit all the same, and the provider may have counted it.
@@ -74,13 +74,30 @@ def dispatch(context: VcpuContext, hits: Sequence[Hit], done: Sequence[Done] = (
     return _report(context, reported)
 
 
-def _holds(hit: Hit, when: Predicate) -> bool:
+def _holds(context: VcpuContext, hit: Hit, when: Predicate) -> bool:
     """Whether a condition is true; it is false where a local variable in it has no value."""
+    target = context.target
+    target.in_handler = True
     try:
         return bool(when(hit))
     except VariableUnavailable as error:
         hit.point.note_unavailable(error)
         return False
+    finally:
+        target.in_handler = False
+
+
+def _ends(context: VcpuContext, hit: Hit) -> bool:
+    """Call the handler of a hit's point; whether it ends the run. A point without one does."""
+    handler = hit.point._handler
+    if handler is None:
+        return True
+    target = context.target
+    target.in_handler = True
+    try:
+        return handler(hit) is STOP
+    finally:
+        target.in_handler = False
 
 
 def _report(context: VcpuContext, reported: Sequence[Hit]) -> Stop | None:
@@ -94,7 +111,7 @@ def _report(context: VcpuContext, reported: Sequence[Hit]) -> Stop | None:
             if point.limit_reached:
                 point.enabled = False
                 ending.append(hit)
-        elif point._handler is None or point._handler(hit) is STOP:
+        elif _ends(context, hit):
             ending.append(hit)
     if not ending:
         return None
@@ -113,11 +130,11 @@ def _dispatch_one(context: VcpuContext, hit: Hit) -> Stop | None:
     hit._resume_count = context.resume_count
     point.seen += 1
     when = point._when
-    if when is not None and not _holds(hit, when):
+    if when is not None and not _holds(context, hit, when):
         return None
     point.hits = hit.count = point.hits + 1
     if not point._enabled or hit.count <= point.ignore:
         return None
-    if point._handler is None or point._handler(hit) is STOP:
+    if _ends(context, hit):
         return context.stop("hit", point.name, (hit,))
     return None

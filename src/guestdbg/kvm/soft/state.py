@@ -302,6 +302,7 @@ class VmState(Vm):
         snapshot_readers: the pages written since, by slot; only with ``reports_writes``.
         reports_writes: the extension SupportsDirtyPages.
         keeps_monitor: an exit for the debugger does not clear the exclusive monitor.
+        before_change: the extension SupportsRepeatedRuns.
         has_run: a vCPU has run, so what describes the processor can no longer be changed.
         id_aa64dfr0_el1: ID_AA64DFR0_EL1 as userspace has set it; None: the processor's own.
         closed: ``close()`` was called.
@@ -336,9 +337,15 @@ class VmState(Vm):
         self.private_memory: dict[int, tuple[tuple[int, int], bool]] = {}
         self.reports_writes = False
         self.keeps_monitor = False
+        self.before_change: Callable[[str], object] | None = None
         self.closed = False
         self.on_undefined: Callable[[Vcpu, int, int], object] | None = None
         self._warned: set[Hashable] = set()
+
+    def will_change(self, call: str) -> None:
+        """Userspace's ``call`` is about to change the machine."""
+        if self.before_change is not None:
+            self.before_change(call)
 
     def check_open(self, call: str) -> None:
         """Raise KvmError (EBADF) for ``call`` on a machine that is closed."""

@@ -142,6 +142,7 @@ class SoftVcpu(VcpuState):
     def init(self, init: VcpuInit) -> None:
         self._check("KVM_ARM_VCPU_INIT")
         check_init(self, init)
+        self.vm.will_change("KVM_ARM_VCPU_INIT")
         self.initialised_with = init
         self.reset_state = None
         self.cpu.hcr_el2 = initial_hcr(self)
@@ -160,6 +161,8 @@ class SoftVcpu(VcpuState):
     def set_one_reg(self, reg_id: int, value: int) -> None:
         if self.refuses_calls:
             self._check("KVM_SET_ONE_REG", initialised=True)
+        if self.vm.before_change is not None:
+            self.vm.before_change("KVM_SET_ONE_REG")
         guest.set_reg(self, reg_id, value)
 
     def get_reg_list(self) -> list[int]:
@@ -176,6 +179,7 @@ class SoftVcpu(VcpuState):
 
     def set_vcpu_events(self, events: VcpuEvents) -> None:
         self._check("KVM_SET_VCPU_EVENTS")
+        self.vm.will_change("KVM_SET_VCPU_EVENTS")
         ras = has_ras(self.cpu)
         if events.serror_has_esr and not ras:
             raise KvmError(
@@ -207,6 +211,7 @@ class SoftVcpu(VcpuState):
 
     def set_mp_state(self, state: int) -> None:
         self._check("KVM_SET_MP_STATE")
+        self.vm.will_change("KVM_SET_MP_STATE")
         if state == KVM_MP_STATE_STOPPED:
             requests.power_off(self)
         elif state == KVM_MP_STATE_RUNNABLE:
@@ -255,6 +260,7 @@ class SoftVcpu(VcpuState):
 
     def complete_mmio(self, data: bytes) -> None:
         self._check("complete_mmio")
+        self.vm.will_change("complete_mmio")
         mmio.complete_mmio(self, data)
 
     def kick(self) -> None:
@@ -272,6 +278,7 @@ class SoftVcpu(VcpuState):
 
     def set_device_attr(self, group: int, attr: int, value: bytes) -> None:
         self._check("KVM_SET_DEVICE_ATTR")
+        self.vm.will_change("KVM_SET_DEVICE_ATTR")
         timer.set_attr(self, group, attr, value)
 
     def get_device_attr(self, group: int, attr: int, size: int) -> bytes:
@@ -297,6 +304,8 @@ class SoftVcpu(VcpuState):
         if self.refuses_calls:
             self._check("KVM_RUN", initialised=True)
         vm = self.vm
+        if vm.before_change is not None:
+            vm.before_change("KVM_RUN")
         run_lock = vm.run_lock
         if run_lock.waiters or not run_lock.try_acquire(False):
             run_lock.acquire()

@@ -88,6 +88,7 @@ class SoftVm(VmState):
                 f"capability {cap} cannot be enabled; KVM_CAP_ARM_NISV_TO_USER "
                 f"({KVM_CAP_ARM_NISV_TO_USER}) can",
             )
+        self.will_change("KVM_ENABLE_CAP")
         self.nisv_to_user = True
 
     @property
@@ -117,6 +118,7 @@ class SoftVm(VmState):
         self.check_open(call)
         if not 0 <= slot < MAX_MEMSLOTS:
             raise KvmError(errno.EINVAL, call, f"slot {slot}: 0 to {MAX_MEMSLOTS - 1} exist")
+        self.will_change(call)
         if memory is None:
             if slot not in self.slots:
                 raise KvmError(errno.EINVAL, call, f"slot {slot} is not in use")
@@ -241,6 +243,7 @@ class SoftVm(VmState):
 
     def create_vcpu(self, vcpu_id: int = 0) -> SoftVcpu:
         self.check_open("KVM_CREATE_VCPU")
+        self.will_change("KVM_CREATE_VCPU")
         vgic_init.check_vcpu(self)
         if not 0 <= vcpu_id < self.max_vcpus:
             raise KvmError(
@@ -294,12 +297,14 @@ class SoftVm(VmState):
             )
         if flags & KVM_CREATE_DEVICE_TEST:
             return VgicDevice(None, device_type)
+        self.will_change(call)
         vgic_init.create(self, device_type)
         return VgicDevice(self, device_type)
 
     def irq_line(self, irq: int, level: int) -> None:
         call = "KVM_IRQ_LINE"
         self.check_open(call)
+        self.will_change(call)
         kind = irq >> KVM_ARM_IRQ_TYPE_SHIFT & 15
         number = irq & KVM_ARM_IRQ_NUM_MASK
         if kind == KVM_ARM_IRQ_TYPE_CPU:
@@ -374,6 +379,7 @@ class SoftVm(VmState):
 
     def restore(self, snapshot: Snapshot) -> None:
         """The extension SupportsSnapshots."""
+        self.will_change("restore")
         snapshots.restore(self, snapshot)
 
     def prepare_snapshot(self, beside: Snapshot | None) -> int:

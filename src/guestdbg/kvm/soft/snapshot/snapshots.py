@@ -45,6 +45,7 @@ PAGE: Final = 4096
 NOT_SAVED: Final = frozenset(
     {
         "_warned",
+        "before_change",
         "clock",
         "closed",
         "dirty_logs",

@@ -75,6 +75,7 @@ class VgicDevice(Device):
 
     def set_attr(self, group: int, attr: int, value: bytes) -> None:
         vm, dist = self._open(_SET)
+        vm.will_change(_SET)
         if (self._model, group) in _TABLES:
             self._set_register(vm, dist, group, attr, value)
         elif self._model == VGIC_V3 and group == kvm.KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS:
