@@ -56,7 +56,7 @@ def test_each_is_said_once_and_logged(tmp_path: Path, plain: str) -> None:
 
 def test_trace_only_has_no_lines_for_people(tmp_path: Path) -> None:
     guest = raw(tmp_path / "guest.bin", *PCI, *OFF)
-    result = guestdbg("run", guest, "--kind", "raw", "--trace-only")
+    result = guestdbg("run", guest, "--kind", "raw", "--log-only")
     assert "ECAM" not in result.stderr.split("--")[0]
     assert [json.loads(line)["event"] for line in result.stdout.splitlines()] == [
         "missing_device",
@@ -69,7 +69,7 @@ def test_a_loop_of_exceptions_that_a_limit_ends(tmp_path: Path) -> None:
     guest = raw(tmp_path / "guest.bin", 0xD4000001, handler=(nop, nop, 0))
     result = guestdbg(
         *("run", guest, "--kind", "raw", "--max-instructions", "5000"),
-        *("--vcpus", "2", "--trace-only"),
+        *("--vcpus", "2", "--log-only"),
     )
     assert result.returncode == 124
     end = json.loads(result.stdout.splitlines()[-1])

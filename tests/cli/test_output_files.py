@@ -95,7 +95,7 @@ def test_a_full_disk_ends_the_log_and_not_the_run() -> None:
     assert "the log ends here: /dev/full: No space left on device" in result.stderr
     assert "#2 write queue.tail" in result.stderr
     assert "-- stopped after 2 hits" in result.stderr
-    alone = problem(*RUN, "--log", "/dev/full", "--trace-only")
+    alone = problem(*RUN, "--log", "/dev/full", "--log-only")
     assert "/dev/full: No space left on device" in alone
 
 

@@ -87,7 +87,7 @@ def test_conditions_evaluated_by_the_provider_give_the_same_result(
     found = []
     for plain in ("", "1"):
         result = guestdbg(
-            *("run", QUEUE, *arguments, "--backtrace", "--trace-only"), GUESTDBG_PLAIN=plain
+            *("run", QUEUE, *arguments, "--backtrace", "--log-only"), GUESTDBG_PLAIN=plain
         )
         events = [json.loads(line) for line in result.stdout.splitlines()]
         hits, end = events[:-1], events[-1]
@@ -106,7 +106,7 @@ def test_breakpoints_and_watches_of_every_kind_in_one_run(tmp_path: Path) -> Non
     result = guestdbg(
         *("run", QUEUE, "--break", "job_finish", "--break", "queue.c:25", "--break", "main+4"),
         *("--watch", "queue.tail:rw", "--watch", "queue.head:r", "--count", "200"),
-        *("--log", str(log), "--trace-only"),
+        *("--log", str(log), "--log-only"),
     )
     assert result.returncode == 0
     events = [json.loads(line) for line in log.read_text().splitlines()]
@@ -144,7 +144,7 @@ def test_breakpoints_and_watches_of_every_kind_in_one_run(tmp_path: Path) -> Non
 
 
 def test_tracing_only_leaves_nothing_but_the_trace_on_stdout() -> None:
-    result = guestdbg("run", QUEUE, "--watch", "queue.tail", "--trace-only", "--count", "5")
+    result = guestdbg("run", QUEUE, "--watch", "queue.tail", "--log-only", "--count", "5")
     events = [json.loads(line)["event"] for line in result.stdout.splitlines()]
     assert events == ["hit"] * 5 + ["end"]
     assert "#1" not in result.stderr
@@ -152,7 +152,7 @@ def test_tracing_only_leaves_nothing_but_the_trace_on_stdout() -> None:
 
 def test_the_log_carries_the_backtrace() -> None:
     result = guestdbg(
-        *("run", QUEUE, "--break", "note_worst", "--trace-only", "--count", "1", "--backtrace")
+        *("run", QUEUE, "--break", "note_worst", "--log-only", "--count", "1", "--backtrace")
     )
     frames = json.loads(result.stdout.splitlines()[0])["backtrace"]
     functions = [frame["function"] for frame in frames]
@@ -172,14 +172,14 @@ def test_addresses_lengths_and_wide_watches(tmp_path: Path) -> None:
         "512",
         "--count",
         "9",
-        "--trace-only",
+        "--log-only",
         "--log",
         str(log),
     )
     assert whole.returncode == 0, whole.stderr
     first = json.loads(log.read_text().splitlines()[0])
     bytes_only = guestdbg(
-        *("run", QUEUE, "-w", f"{first['address']},{first['size']}:w", "--trace-only"),
+        *("run", QUEUE, "-w", f"{first['address']},{first['size']}:w", "--log-only"),
         *("--count", "1"),
     )
     again = json.loads(bytes_only.stdout.splitlines()[0])
@@ -234,12 +234,12 @@ def test_more_breakpoints_than_registers_become_software_ones_and_that_is_said()
 
 def test_the_same_point_twice_is_two_points_and_the_limit_holds() -> None:
     """Both are hit by one instruction; what is beyond --count is neither shown nor logged."""
-    both = guestdbg("run", "examples/hello.elf", "-b", "main", "-b", "main", "--trace-only")
+    both = guestdbg("run", "examples/hello.elf", "-b", "main", "-b", "main", "--log-only")
     events = [json.loads(line) for line in both.stdout.splitlines()]
     assert [event["event"] for event in events] == ["hit", "hit", "end"]
     assert [point["hits"] for point in events[-1]["points"]] == [1, 1]
     one = guestdbg(
-        *("run", "examples/hello.elf", "-b", "main", "-b", "main", "--count", "1", "--trace-only")
+        *("run", "examples/hello.elf", "-b", "main", "-b", "main", "--count", "1", "--log-only")
     )
     assert [json.loads(line)["event"] for line in one.stdout.splitlines()] == ["hit", "end"]
 

@@ -10,7 +10,7 @@ from tests.cli.guests import GUESTDBG, ROOT
 COMMANDS = {
     "run": ["run", "examples/hello.elf"],
     "hits": ["run", "examples/queue.elf", "-w", "queue.tail", "--count", "2", "--backtrace"],
-    "trace": ["run", "examples/queue.elf", "-w", "queue.tail", "--count", "2", "--trace-only"],
+    "trace": ["run", "examples/queue.elf", "-w", "queue.tail", "--count", "2", "--log-only"],
     "caps": ["caps", "--provider", "soft"],
     "explain": ["explain", "esr_el2", "0xc2000022"],
     "help": ["--help"],

@@ -24,6 +24,7 @@ PAGES = [
         "virtio",
         "boards",
         "time-travel",
+        "tables",
     )
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -6,7 +6,7 @@ import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, Self
+from typing import BinaryIO, Literal, Self, cast
 
 from guestdbg.errors import GuestdbgError
 
@@ -94,11 +94,35 @@ class OutputFile:
             )
         self._truncate = existing == "overwrite"
 
-    def begin(self) -> None:
-        """The guest begins to run: now an overwritten file loses its contents."""
+    def begin(self, room: int = 0) -> None:
+        """The guest begins to run: now an overwritten file loses its contents.
+
+        Raises OSError if there is no room for `room` bytes; the file is as it was then.
+        """
+        if room and self._regular:
+            self._check_room(room)
         self._begun = True
         if self._truncate:
             os.ftruncate(self._fd, 0)
+
+    def _check_room(self, room: int) -> None:
+        size = os.fstat(self._fd).st_size
+        try:
+            os.posix_fallocate(self._fd, 0, room)
+        except OSError as error:
+            error.filename = self.name
+            raise
+        finally:
+            os.ftruncate(self._fd, size)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is in it: what is written begins the file."""
+        return not (self._regular and os.fstat(self._fd).st_size)
+
+    def binary(self) -> BinaryIO:
+        """The file for bytes, unbuffered. The caller closes it, besides this."""
+        return cast(BinaryIO, os.fdopen(os.dup(self._fd), "wb", buffering=0))
 
     def line(self, text: str) -> None:
         """Write a line at once, so that `tail -f` and `| jq` see it.

@@ -9,15 +9,16 @@ import click
 from guestdbg.cli.output_file import Existing, OutputFile
 from guestdbg.cli.running import diagnosis, keyboard, last_writes, linux_state, panic
 from guestdbg.cli.running.guest_run import GuestRun
+from guestdbg.cli.running.hit_log import HitLog, NoLog, check_log_path, make_log
 from guestdbg.cli.running.load_options import guest_options
 from guestdbg.cli.running.messages import show_messages
 from guestdbg.cli.running.option_types import Seconds, guest_text
-from guestdbg.cli.running.points import PointSpecs, arm
-from guestdbg.cli.running.summary import print_summary, record
+from guestdbg.cli.running.points import ArmedPoints, PointSpecs, arm
+from guestdbg.cli.running.summary import RunOutcome, Totals, print_summary, record
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.cli.running.text_finder import TextFinder
-from guestdbg.cli.running.tracer import HitLines, HitLog, HitSink, HitTracer
-from guestdbg.debugger import load
+from guestdbg.cli.running.tracer import HitLines, HitSink, HitTracer
+from guestdbg.debugger import Guest, load
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.errors import GuestdbgError
 from guestdbg.machine.virtio import parse_drive
@@ -39,7 +40,7 @@ Examples:
   guestdbg run examples/queue.elf --watch queue.tail --count 5 --backtrace
   guestdbg run examples/queue.elf \\
       --watch "queue.tail if function != 'queue_push'" --count 1 --backtrace
-  guestdbg run examples/queue.elf --watch queue.tail:rw --trace-only \\
+  guestdbg run examples/queue.elf --watch queue.tail:rw --log-only \\
       --log q.jsonl
   guestdbg run examples/queue.elf --last-write queue.tail
   guestdbg run u-boot.bin --kind firmware --answer "Hit any key" " " \\
@@ -128,17 +129,19 @@ panicked (--on-panic); 124 a limit was reached; 130 Ctrl-C, or Ctrl-] with
 @click.option(
     "--log",
     "log_path",
-    metavar="FILE.jsonl",
+    metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    help="Write hits, and how the run ended, as JSON lines, to a new file.",
+    help="Write hits, and how the run ended, to a new file: JSON lines, or a table if its name "
+    "ends in .parquet or .csv.",
 )
 @click.option("--log-append", is_flag=True, help="The log may exist: write at its end.")
 @click.option("--log-overwrite", is_flag=True, help="The log may exist: replace its contents.")
 @click.option(
-    "--trace-only",
+    "--log-only",
     is_flag=True,
-    help="Only JSON lines, to --log or stdout: no hit lines, no console, no progress.",
+    help="Only the log, to --log or stdout: no hit lines, no console, no progress.",
 )
+@click.option("--trace-only", is_flag=True, hidden=True)
 @click.option(
     "--last-write",
     "last_write",
@@ -188,6 +191,7 @@ def run(
     log_path: Path | None,
     log_append: bool,
     log_overwrite: bool,
+    log_only: bool,
     trace_only: bool,
     last_write: tuple[str, ...],
     timeout: float | None,
@@ -206,9 +210,11 @@ def run(
     if count is not None and not breaks and not watches and not programs:
         raise click.UsageError("--count without --break or --watch: there is nothing to count.")
     existing = _existing(log_path, log_append, log_overwrite)
+    check_log_path(log_path, existing)
+    log_only = log_only or _deprecated(trace_only)
     frames = backtrace_limit or (DEFAULT_LIMIT if backtrace else None)
-    terminal = Terminal(console=not trace_only)
-    terminal.quiet = terminal.quiet or trace_only or raw
+    terminal = Terminal(console=not log_only)
+    terminal.quiet = terminal.quiet or log_only or raw
     with contextlib.ExitStack() as stack:
         guest_run: GuestRun | None = None
         finder = TextFinder(until) if until else None
@@ -221,7 +227,7 @@ def run(
         options["history"] = options["history"] or bool(last_write)
         machine = stack.enter_context(load(guest, console=console, **options))
         last_writes.check(machine, last_write)
-        sinks: list[HitSink] = [] if trace_only else [HitLines(terminal, backtrace=frames)]
+        sinks: list[HitSink] = [] if log_only else [HitLines(terminal, backtrace=frames)]
         tracer = HitTracer(sinks, count)
         guest_run = GuestRun(
             machine, terminal, tracer, timeout=timeout, max_instructions=max_instructions
@@ -233,25 +239,26 @@ def run(
             machine.board.console.answer(expected, reply)
         if typed:
             machine.board.console.feed(typed)
-        log: HitLog | None = None
-        if log_path is not None or trace_only:
+        log: HitLog = NoLog()
+        if log_path is not None or log_only:
             # Last of all: a command that fails changes no file.
-            inputs = [guest, *(p for p in options.values() if isinstance(p, Path))]
-            inputs += [image.path for image in machine.images]
-            inputs += [Path(parse_drive(drive).path) for drive in options["drives"]]
-            file = stack.enter_context(OutputFile(log_path or Path("-"), "--log", existing, inputs))
+            file = stack.enter_context(
+                OutputFile(
+                    log_path or Path("-"), "--log", existing, _inputs(guest, machine, options)
+                )
+            )
 
             def log_failed(error: OSError) -> None:
-                if trace_only:
+                if log_only:
                     raise error  # there would be no other report of what the guest does
                 terminal.line(
                     f"-- the log ends here: {error.filename}: {error.strerror}; the run goes on"
                 )
 
-            log = HitLog(file, backtrace=frames, on_failure=log_failed)
+            log = make_log(file, log_path, backtrace=frames, on_failure=log_failed)
+            stack.callback(log.close)
             sinks.append(log)
-            file.begin()
-        show_messages(machine, None if trace_only else terminal, log.write if log else None)
+        show_messages(machine, None if log_only else terminal, log.write)
         failure: GuestdbgError | None = None
         try:
             with keyboard.passed_on(
@@ -265,11 +272,7 @@ def run(
             failure = error
             outcome = guest_run.failed(error)
         totals = guest_run.totals()
-        if log is not None:
-            end = record(machine, outcome, totals, armed) | {"vcpus": diagnosis.records(machine)}
-            if outcome.reason == "panic":
-                end["panic"] = panic.record(machine, backtrace_limit)
-            log.write(end)
+        log.write(_end(machine, outcome, totals, armed, backtrace_limit))
         print_summary(terminal, machine, outcome, totals, armed)
         if outcome.reason == "panic":
             terminal.line(*panic.lines(machine, backtrace_limit))
@@ -277,10 +280,38 @@ def run(
             terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
         terminal.line(*linux_state.lines(machine, shown or ()))
         status = outcome.status or last_writes.show(
-            terminal, machine, last_write, limit=frames, log=log.write if log else None
+            terminal, machine, last_write, limit=frames, log=log.write
         )
-        incomplete = terminal.console_failure is not None or (log is not None and log.failed)
+        log.close()
+        incomplete = terminal.console_failure is not None or log.failed
         ctx.exit(status or int(incomplete))
+
+
+def _end(
+    machine: Guest, outcome: RunOutcome, totals: Totals, armed: ArmedPoints, limit: int | None
+) -> dict[str, Any]:
+    """What the log has of the end of the run."""
+    end = record(machine, outcome, totals, armed) | {"vcpus": diagnosis.records(machine)}
+    if outcome.reason == "panic":
+        end["panic"] = panic.record(machine, limit)
+    return end
+
+
+def _inputs(guest: Path, machine: Guest, options: dict[str, Any]) -> list[Path]:
+    """The files that the run reads."""
+    return [
+        guest,
+        *(option for option in options.values() if isinstance(option, Path)),
+        *(image.path for image in machine.images),
+        *(Path(parse_drive(drive).path) for drive in options["drives"]),
+    ]
+
+
+def _deprecated(trace_only: bool) -> bool:
+    if trace_only:
+        name = "--trace-only is now called --log-only; the next version will not have the old name"
+        click.echo(f"guestdbg: {name}", err=True)
+    return trace_only
 
 
 def _existing(path: Path | None, append: bool, overwrite: bool) -> Existing:

@@ -8,6 +8,8 @@ keyboard       stdin, passed on to the guest
 text_finder    a text looked for in what the guest prints
 disassembly    an instruction as text
 hit_output     a hit as a line for people and as a JSON object
+hit_table      a hit as a row of a table
+hit_log        the log of hits: JSON lines or a table
 tracer         what is done at each hit: count, print, log, stop
 messages       devices and instructions that the guest misses
 summary        how a run ended, and the table of hits

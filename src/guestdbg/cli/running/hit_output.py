@@ -7,6 +7,7 @@ from rich.text import Text
 from guestdbg.cli.running import disassembly
 from guestdbg.debugger import Backtrace, Frame, Hit, Watch
 from guestdbg.debugger.unwind.backtrace import repeated
+from guestdbg.kvm import SupportsInstructionCount
 
 # Larger numbers are shown in hexadecimal: more often than not they are addresses or flags.
 _HEXADECIMAL_FROM = 1 << 16
@@ -101,6 +102,12 @@ def _plain(value: Any, data: bytes | None, point: Watch) -> int | float | str | 
     return point.float_format.plain(int.from_bytes(data, "little"))
 
 
+def retired(hit: Hit) -> int | None:
+    """How many instructions the vCPU had retired; None if the provider does not count them."""
+    provider = hit.provider
+    return provider.instructions if isinstance(provider, SupportsInstructionCount) else None
+
+
 def record(number: int, label: str, hit: Hit, backtrace: Backtrace | None) -> dict[str, Any]:
     """A hit as a JSON object: addresses and the syndrome as hexadecimal text, values as numbers.
 
@@ -115,6 +122,7 @@ def record(number: int, label: str, hit: Hit, backtrace: Backtrace | None) -> di
         "kind": "watch" if isinstance(hit.point, Watch) else "break",
         "count": hit.count,
         "vcpu": hit.vcpu.id,
+        "instructions": retired(hit),
         "pc": f"{hit.pc:#x}",
         "instruction": disassembly.of_hit(hit),
         "function": location.function,

@@ -1,11 +1,9 @@
-"""What `guestdbg run` does at each hit: count it, print it, log it, and stop at the limit."""
+"""What `guestdbg run` does at each hit: count it, print it, and stop at the limit."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.running import hit_output
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.debugger import STOP, Hit
@@ -29,37 +27,6 @@ class HitLines:
         line = hit_output.line(number, spec.name, hit)
         frames = hit_output.frames(hit.backtrace(self._backtrace)) if self._backtrace else None
         self._terminal.line(*([line, frames] if frames else [line]))
-
-
-class HitLog:
-    """Writes hits as JSON lines, with `backtrace` frames at most.
-
-    The member `event` of each object is its type. If the file cannot be written any more (a full
-    disk), `on_failure` is called once, and the log ends with its last whole line.
-    """
-
-    def __init__(
-        self, file: OutputFile, *, backtrace: int | None, on_failure: Callable[[OSError], object]
-    ) -> None:
-        self._file = file
-        self._backtrace = backtrace
-        self._on_failure = on_failure
-        self.failed = False
-
-    def hit(self, number: int, spec: BreakSpec | WatchSpec, hit: Hit) -> None:
-        backtrace = hit.backtrace(self._backtrace) if self._backtrace else None
-        self.write(hit_output.record(number, spec.text, hit, backtrace))
-
-    def write(self, document: dict[str, Any]) -> None:
-        if self.failed:
-            return
-        try:
-            self._file.line(json.dumps(document))
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            self.failed = True
-            self._on_failure(error)
 
 
 class Attachable(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from guestdbg.debugger.breakpoints.hit import TaskName
 from guestdbg.debugger.breakpoints.point import Handler, Point, Watch
@@ -16,6 +16,7 @@ from guestdbg.debugger.validation import integer
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.kvm import SupportsInstructionCount
 from guestdbg.kvm.hit_programs import MAX_REGISTERS, RECORD_WORDS
+from guestdbg.tables import Column, Table, Tabular, Values
 
 if TYPE_CHECKING:
     from guestdbg.debugger.breakpoints.hit import Hit
@@ -31,6 +32,15 @@ _PARTS = {"size": (0, 0xFF), "access": (8, 3), "written": (16, 1), "vcpu": (32, 
 _COLUMNS = (*_FIRST, *_PARTS, "number")
 _PLACES_MORE = len(_PARTS) - 1
 _U64 = (1 << 64) - 1
+_ACCESS_NAMES = ("", "read", "write", "readwrite")
+_PC = Column("pc", "u64", "the instruction that made the access", "address")
+_ADDRESS = Column("address", "u64", "the first watched byte that was accessed", "address")
+_INSTRUCTIONS = Column(
+    "instructions", "u64", "how many the vCPU had retired, the access included", "instructions"
+)
+_SIZE = Column("size", "u8", "how many watched bytes were accessed", "bytes")
+_ACCESS_COLUMN = Column("access", "text", "read, write or readwrite")
+_NUMBER = Column("number", "u64", "the point's hits with this one")
 
 
 def _numbers(registers: object) -> tuple[int, ...]:
@@ -65,7 +75,7 @@ class Record(NamedTuple):
     task: TaskName | None = None
 
 
-class Recording(Watch):
+class Recording(Watch, Tabular):
     """A watch that keeps a record of every hit, and has no handler to call.
 
     ``len(recording)`` records; iterate over them, or take them as an array. ``registers`` are those
@@ -246,6 +256,49 @@ class Recording(Watch):
         place = self.columns.index(name)
         return words[place - _PLACES_MORE if place > _PACKED else place :: self._words]
 
+    def table(self) -> Table:
+        """The records as a table: for NumPy, pandas, Polars, Arrow, and as a file.
+
+        Its columns are those of a Record, and one for each register. ``old`` and ``new`` are
+        unsigned, of a bit-field with a sign signed, and of a float floating point of 64 bits.
+        """
+        words = memoryview(self.data().tobytes()).cast("Q")
+        packed = words[_PACKED :: self._words]
+        written = bytes(word >> 16 & 1 for word in packed)
+        kind = self._kind
+        found = [
+            Values.of_words(_PC, words[0 :: self._words]),
+            Values.of_words(_ADDRESS, words[1 :: self._words]),
+            self._values_of(Column("old", kind, "the value before"), words[2 :: self._words]),
+            self._values_of(
+                Column("new", kind, "the value after a write", optional=True),
+                words[3 :: self._words],
+                written,
+            ),
+            Values.of_words(_INSTRUCTIONS, words[4 :: self._words]),
+            Values(_SIZE, (word & 0xFF for word in packed)),
+            Values(_ACCESS_COLUMN, (_ACCESS_NAMES[word >> 8 & 3] for word in packed)),
+            Values.of_words(_NUMBER, words[6 :: self._words]),
+        ]
+        for place, number in enumerate(self.registers, RECORD_WORDS):
+            register = Column(f"x{number}", "u64", f"register x{number}")
+            found.append(Values.of_words(register, words[place :: self._words]))
+        return Table(found)
+
+    @property
+    def _kind(self) -> Literal["u64", "i64", "f64"]:
+        if self.float_format is not None:
+            return "f64"
+        return "i64" if self.bit_field is not None and self.bit_field.signed else "u64"
+
+    def _values_of(self, column: Column, words: memoryview, written: bytes | None = None) -> Values:
+        if self.float_format is None:
+            return Values.of_words(column, words, written)
+        floats = map(self.float_format.value, words)
+        if written is None:
+            return Values(column, floats)
+        return Values(column, (v if w else None for v, w in zip(floats, written, strict=True)))
+
     def _value(self, word: int) -> int | float:
         """The value that a word of a record has: of a bit-field with a sign, of a float."""
         if self.float_format is not None:
@@ -262,7 +315,7 @@ class Recording(Watch):
             ):
                 if not are_words:
                     old, new = self._value(old), self._value(new)
-                access = ("", "read", "write", "readwrite")[bits >> 8 & 3]
+                access = _ACCESS_NAMES[bits >> 8 & 3]
                 yield Record(
                     pc,
                     address,
