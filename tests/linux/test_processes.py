@@ -186,6 +186,9 @@ def test_records_say_in_which_task_it_happened(
     assert list(rows.column("pid")) == [pids[1]] * N
     assert list(rows.column("vcpu")) == [row.vcpu for row in rows]
     assert rows.data().shape == (N, 7 + 1 + 6)
+    table = rows.table()
+    for name in ("pid", "tgid", "comm", "context"):
+        assert list(table.column(name)) == [getattr(row.task, name) for row in rows]
     without = guest.record(work.counter, 8, tasks=False)
     assert without.columns[-1] == "number"
 

@@ -41,6 +41,13 @@ _INSTRUCTIONS = Column(
 _SIZE = Column("size", "u8", "how many watched bytes were accessed", "bytes")
 _ACCESS_COLUMN = Column("access", "text", "read, write or readwrite")
 _NUMBER = Column("number", "u64", "the point's hits with this one")
+_VCPU = Column("vcpu", "u32", "number of the vCPU")
+_TASK = (
+    Column("pid", "u32", "Linux: PID of the task", optional=True),
+    Column("tgid", "u32", "Linux: PID of its process", optional=True),
+    Column("comm", "text", "Linux: name of the task", optional=True),
+    Column("context", "text", "Linux: process, softirq, hardirq or nmi", optional=True),
+)
 
 
 def _numbers(registers: object) -> tuple[int, ...]:
@@ -259,8 +266,9 @@ class Recording(Watch, Tabular):
     def table(self) -> Table:
         """The records as a table: for NumPy, pandas, Polars, Arrow, and as a file.
 
-        Its columns are those of a Record, and one for each register. ``old`` and ``new`` are
-        unsigned, of a bit-field with a sign signed, and of a float floating point of 64 bits.
+        Its columns are those of a Record, one for each register, and of a Linux guest the task.
+        ``old`` and ``new`` are unsigned, of a bit-field with a sign signed, and of a float
+        floating point of 64 bits.
         """
         words = memoryview(self.data().tobytes()).cast("Q")
         packed = words[_PACKED :: self._words]
@@ -279,11 +287,30 @@ class Recording(Watch, Tabular):
             Values(_SIZE, (word & 0xFF for word in packed)),
             Values(_ACCESS_COLUMN, (_ACCESS_NAMES[word >> 8 & 3] for word in packed)),
             Values.of_words(_NUMBER, words[6 :: self._words]),
+            Values(_VCPU, (word >> 32 & 0xFFFF for word in packed)),
         ]
         for place, number in enumerate(self.registers, RECORD_WORDS):
             register = Column(f"x{number}", "u64", f"register x{number}")
             found.append(Values.of_words(register, words[place :: self._words]))
+        if self.task_words is not None:
+            found += self._tasks(self.task_words, words)
         return Table(found)
+
+    def _tasks(self, task_words: TaskWords, words: memoryview) -> list[Values]:
+        """Columns of the tasks that the hits happened in."""
+        start = RECORD_WORDS + len(self.registers)
+        rows = zip(
+            *(words[place :: self._words] for place in range(start, self._words)), strict=True
+        )
+        names: dict[tuple[int, ...], TaskName | None] = {}
+        tasks = [
+            names[row] if row in names else names.setdefault(row, task_words.name(row))
+            for row in rows
+        ]
+        return [
+            Values(column, (None if task is None else getattr(task, column.name) for task in tasks))
+            for column in _TASK
+        ]
 
     @property
     def _kind(self) -> Literal["u64", "i64", "f64"]:
