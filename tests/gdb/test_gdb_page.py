@@ -1,4 +1,4 @@
-"""The sessions of docs/gdb.md, typed as they stand there: GDB answers to the letter."""
+"""The sessions of docs/gdb.md and time-travel.md, typed as they are there: GDB answers the same."""
 
 from __future__ import annotations
 
@@ -16,30 +16,46 @@ from tests.gdb.lldb_client import needs_lldb
 pytestmark = needs_gdb
 
 TEXT = (ROOT / "docs" / "gdb.md").read_text()
+TIME_TRAVEL = (ROOT / "docs" / "time-travel.md").read_text()
 PROMPT = "(gdb) "
 #: GDB compares the times of the files, which are those of the checkout here.
 OF_THE_CHECKOUT = "warning: Source file is more recent than executable.\n"
 
 
-def sessions() -> list[tuple[str, str, str]]:
+def parts(text: str) -> list[tuple[str, str, str]]:
     """(server's command line, GDB's, what is typed and answered) of each session."""
     pattern = (
-        r"^    (guestdbg gdb \S+)\n.*?^    (gdb-multiarch [^\n]*)\n\n((?:    [^\n]*\n|\n(?=    ))+)"
+        r"^    (guestdbg gdb \S+(?: --history)?)\n.*?"
+        r"^    (gdb-multiarch [^\n]*)\n\n((?:    [^\n]*\n|\n(?=    ))+)"
     )
     return [
         (ours, theirs, re.sub(r"^    ", "", block, flags=re.MULTILINE))
-        for ours, theirs, block in re.findall(pattern, TEXT, re.MULTILINE | re.DOTALL)
+        for ours, theirs, block in re.findall(pattern, text, re.MULTILINE | re.DOTALL)
     ]
 
 
+def with_history() -> tuple[str, str, str]:
+    """That of time-travel.md, which has text between its parts."""
+    section = TIME_TRAVEL.split("\n## In GDB\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("    ") or not line]
+    return parts(re.sub(r"\n\n+", "\n\n", "\n".join(lines)))[0]
+
+
+def sessions() -> list[tuple[str, str, str]]:
+    """All of them."""
+    return [*parts(TEXT), with_history()]
+
+
 def test_there_are_sessions() -> None:
-    assert len(sessions()) == 2
+    assert len(sessions()) == 3
+    assert all(session.count("(gdb) kill\n") == 1 for _, _, session in sessions())
 
 
 @pytest.mark.parametrize(("ours", "theirs", "session"), sessions(), ids=lambda text: text[-16:])
 def test_a_session(ours: str, theirs: str, session: str) -> None:
     typed = [line.removeprefix(PROMPT) for line in session.splitlines() if line.startswith(PROMPT)]
-    with server(Path(shlex.split(ours)[2]), listen="tcp:127.0.0.1:0") as guest:
+    _, _, path, *options = shlex.split(ours)
+    with server(Path(path), *options, listen="tcp:127.0.0.1:0") as guest:
         result = subprocess.run(
             [GDB, "-nx", *shlex.split(theirs)[1:]],
             input="".join(line.replace(":1234", guest.target) + "\n" for line in typed),

@@ -15,6 +15,7 @@ from guestdbg.gdb.errors import PacketError, defect
 from guestdbg.gdb.file_io import FileIo
 from guestdbg.gdb.handlers.registry import HANDLERS, server_features
 from guestdbg.gdb.session_state import SessionState
+from guestdbg.history import InThePast
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest, GuestSnapshot, Stop
@@ -128,6 +129,8 @@ class Session(SessionState):
             return self.error_reply(error)
         except GuestdbgError as error:
             log.debug("%r refused: %s", packet[:64], error)
+            if isinstance(error, InThePast) and not self.error_messages:
+                self.refused(str(error))  # GDB shows a number only
             return self.error_reply(PacketError(str(error)))
         except Hangup:
             raise

@@ -24,6 +24,7 @@ from guestdbg.gdb.step_flags import StepFlags
 from guestdbg.gdb.stop_reply import NO_SIGNAL, SIGINT, SIGTRAP, StopEvent, stop_event
 from guestdbg.gdb.task_threads import TaskThread, TaskThreads
 from guestdbg.gdb.thread_states import ThreadStates
+from guestdbg.machine import Time
 
 if TYPE_CHECKING:
     from guestdbg.debugger import Guest
@@ -63,6 +64,8 @@ class SessionState(PacketChannel):
         open_files: the contents of the files that the client has open (vFile), by descriptor.
         features: the features that the client named in qSupported, such as ``"swbreak+"``.
         multiprocess: the client knows the multiprocess extension.
+        access_undone_at: the time of the access that was reported as undone, and is undone by the
+            next step back.
         end_reported: the client knows that the history ends, where the guest has powered off.
         extended: the client has selected extended mode (``!``, `target extended-remote`).
         forward_console: the guest's console output is shown to the client's user as well.
@@ -105,6 +108,7 @@ class SessionState(PacketChannel):
         self.features: frozenset[str] = frozenset()
         self.multiprocess = False
         self.extended = False
+        self.access_undone_at: Time | None = None
         self.end_reported = False
         self.forward_console = False
         self.last_hit: Stop | None = None
@@ -201,17 +205,24 @@ class SessionState(PacketChannel):
             return
         if stop.reason == "error":
             self.notify_user(f"guestdbg: {stop.detail}\n".encode())
-        for number, watch in self.monitor_watches.items():
-            for hit in stop.hits:
-                if hit.point is watch:
-                    self.notify_user(f"watch {number}: {hit}\n".encode())
-        if stop.hits:
-            self.last_hit = stop
+        for line in self.note_hits(stop):
+            self.notify_user(line)
         if not self.detached:
             self._name_task(stop)
             self._report_stop(stop)
         elif stop.reason == "error":
             self.threads.none_runs()
+
+    def note_hits(self, stop: Stop) -> list[bytes]:
+        """Keep a stop for `monitor hit`; the lines about the hits of `monitor watch`."""
+        if stop.hits:
+            self.last_hit = stop
+        return [
+            f"watch {number}: {hit}\n".encode()
+            for number, watch in self.monitor_watches.items()
+            for hit in stop.hits
+            if hit.point is watch
+        ]
 
     def _name_task(self, stop: Stop) -> None:
         """Say in which task the guest has stopped, if tasks are threads: a stop is of a vCPU.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from guestdbg.arm64.debug import AccessKind
@@ -228,6 +229,21 @@ class History:
         here.
         """
         return self._steps.line(into=into)
+
+    def reverse_step_instruction(self) -> Stop:
+        """One instruction back, and the handler of an exception that has returned as a whole.
+
+        As ``guest.step`` does forwards. No point stops it. The Stop has the reason ``"step"``, or
+        ``"history"`` at the beginning.
+        """
+        return self._steps.instruction()
+
+    def last_instruction_hits(self, points: Sequence[Point]) -> Stop | None:
+        """The Stop at what the current vCPU's last instruction has hit, without moving the guest.
+
+        ``points`` are watches, which report after the access. None: it has hit none of them.
+        """
+        return self._steps.accesses(points)
 
     @property
     def _steps(self) -> ReverseSteps:

@@ -6,11 +6,11 @@ table from another line, or by a call. It is gone back to there, also out of a l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from guestdbg.arm64.instructions import is_call
-from guestdbg.debugger import Guest, NoDebugInfo, Stop, Unsupported
+from guestdbg.arm64.instructions import InstructionClass, classify, is_call
+from guestdbg.debugger import Guest, NoDebugInfo, Point, Stop, Unsupported
 from guestdbg.history.frame_walk import FrameWalk, Instruction, Way
 from guestdbg.history.search import Search
 from guestdbg.history.travel import Travel
@@ -54,6 +54,40 @@ class ReverseSteps:
         self._lines: dict[int, _Line | None] = {}
 
     # ---- the steps ---------------------------------------------------------------------------
+
+    def instruction(self) -> Stop:
+        """One instruction back; the handler of an exception that has returned as a whole.
+
+        The points are left alone.
+        """
+        travel, context = self._travel, self._guest.execution.vcpus[self._place]
+        here = travel.now
+        previous = travel.recorder.turns.back(self._position, 1)
+        if previous is not None:
+            travel.goto(previous)
+            raw = context.instruction(context.cpu.pc)
+            if raw is None or classify(raw) is not InstructionClass.EXCEPTION_RETURN:
+                return self._stop()
+            travel.goto(here.position, here.pc)
+        return self._go(lambda walk: None if walk.back(_always) is None else walk.at, ())
+
+    def accesses(self, points: Sequence[Point]) -> Stop | None:
+        """The Stop at the hits of the last instruction, without moving the guest; None: no hits."""
+        travel = self._travel
+        previous = travel.recorder.turns.back(self._position, 1)
+        if previous is None:
+            return None
+        with travel.elsewhere(), self._guest.execution.only(None):
+            try:
+                for point in points:
+                    point.enabled = True
+                travel.goto(previous)
+                stop = self._search.next(points, self._position)
+            finally:
+                for point in points:
+                    point.enabled = False
+        self._guest.execution.select(self._place)
+        return stop if stop is not None and stop.hits else None
 
     def over(self) -> Stop:
         """One instruction back; a call together with all that it called."""
@@ -132,12 +166,18 @@ class ReverseSteps:
 
     # ---- going there -------------------------------------------------------------------------
 
-    def _go(self, find: Callable[[FrameWalk], Instruction | None]) -> Stop:
+    def _go(
+        self,
+        find: Callable[[FrameWalk], Instruction | None],
+        points: Sequence[Point] | None = None,
+    ) -> Stop:
+        """``points``: those that stop it on the way; None: all that are enabled."""
         guest, travel = self._guest, self._travel
         with travel.elsewhere(), guest.execution.only(None):
             walk = FrameWalk(guest, travel, self._search, self._place, self._position)
             found = find(walk)
-        points = [p for p in guest.points if p.enabled]
+        if points is None:
+            points = [p for p in guest.points if p.enabled]
         if points:
             after = None if found is None else found.position
             stop = self._search.last(points, travel.now.position, after)
@@ -147,9 +187,16 @@ class ReverseSteps:
             travel.goto(travel.begin)
             return guest.execution.stop("history", _AT_BEGIN)
         travel.goto(found.position, found.pc)
-        guest.execution.select(self._place)
-        return guest.execution.stop("step")
+        return self._stop()
+
+    def _stop(self) -> Stop:
+        self._guest.execution.select(self._place)
+        return self._guest.execution.stop("step")
 
 
 def _never(pc: int) -> bool:
     return False
+
+
+def _always(pc: int) -> bool:
+    return True

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import errno
 
-from guestdbg.debugger import Guest
+from guestdbg.debugger import Guest, Stop
 from guestdbg.gdb import thread_id
 from guestdbg.gdb.errors import PacketError
 from guestdbg.gdb.session_state import Handler, SessionState
+from guestdbg.gdb.step_flags import StepFlags
 from guestdbg.gdb.stop_reply import SIGTRAP, StopEvent, stop_event
 
 _AT_BEGIN = b"replaylog:begin;"
@@ -30,16 +31,42 @@ def reverse_step(session: SessionState, rest: bytes) -> bytes:
     threads = session.threads
     index = threads.general if threads.resumed_by_c == thread_id.ALL else threads.resumed_by_c
     session.execution.select(index)
-    if guest.history.now.position <= guest.history.begin:
+    history = guest.history
+    now = history.now
+    if now.position <= history.begin:
         return _reply(session, StopEvent(index, SIGTRAP, _AT_BEGIN))
-    guest.reverse_step()
+    if session.access_undone_at != now:
+        stop = _last_access(session)
+        if stop is not None:
+            session.access_undone_at = now
+            return _reply(session, stop_event(stop, index, session.breakpoints, session.features))
+    session.access_undone_at = None
+    if session.step_flags & StepFlags.NOIRQ:
+        begin = history.reverse_step_instruction().reason == "history"
+    else:
+        guest.reverse_step()
+        begin = False
     session.execution.select(index)
-    return _reply(session, StopEvent(index, SIGTRAP))
+    return _reply(session, StopEvent(index, SIGTRAP, _AT_BEGIN if begin else b""))
+
+
+def _last_access(session: SessionState) -> Stop | None:
+    """The Stop at the watchpoints that the instruction to be undone has hit.
+
+    It is reported first, and undone by the next bs: GDB then sees the value from before.
+    """
+    watches = [point for key, point in session.breakpoints if key.is_watch and point.enabled]
+    if not watches:
+        return None
+    with session.execution.reporting_after_accesses():
+        stop: Stop | None = session.guest.history.last_instruction_hits(watches)
+    return stop
 
 
 def reverse_continue(session: SessionState, rest: bytes) -> bytes:
     """bc: back to the last hit of a breakpoint or watchpoint, or to the beginning."""
     guest = _stopped_guest(session)
+    session.access_undone_at = None
     if guest.history.now.position <= guest.history.begin:
         return _reply(session, StopEvent(session.execution.current, SIGTRAP, _AT_BEGIN))
     with session.execution.reporting_after_accesses():
@@ -47,6 +74,9 @@ def reverse_continue(session: SessionState, rest: bytes) -> bytes:
     index = session.execution.current
     if stop.reason == "history":
         return _reply(session, StopEvent(index, SIGTRAP, _AT_BEGIN, stop))
+    session.access_undone_at = guest.history.now
+    for line in session.note_hits(stop):
+        session.send_console_output(line)
     event = stop_event(stop, index, session.breakpoints, session.features)
     return _reply(session, event)
 
