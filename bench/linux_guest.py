@@ -6,6 +6,7 @@ answered with `poweroff -f`. What is timed at the prompt is done in one guest, w
 
 import functools
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -47,12 +48,12 @@ def files() -> LinuxGuest:
         raise Unavailable(f"no Linux guest: {error}") from error
 
 
-def guestdbg_command(*, vcpus: int = 1) -> list[str]:
+def guestdbg_command(*, vcpus: int = 1, history: bool = False) -> list[str]:
     """The command that boots it on guestdbg's software provider."""
     found = files()
     words = ["run", str(found.kernel), "--initrd", str(found.initrd), "--bootargs", BOOTARGS]
     words += ["--memory", MEMORY, "--vcpus", str(vcpus), "--provider", "soft"]
-    return [*process.GUESTDBG, *words]
+    return [*process.GUESTDBG, *words, *(["--history"] if history else [])]
 
 
 def qemu_command(*, vcpus: int = 1, bootargs: str = BOOTARGS) -> list[str]:
@@ -129,6 +130,14 @@ def boot_seconds(command: Sequence[str]) -> float:
     return seconds
 
 
+def boot_cpu_seconds(command: Sequence[str]) -> float:
+    """The same in seconds of the host's processors, which other load changes little."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    boot_seconds(command)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
 @functools.cache
 def _addresses() -> list[str]:
     """Of the functions for `linux_armed`. Without a seed the kernel runs where it is linked."""
@@ -162,7 +171,7 @@ def memory_command() -> list[str]:
 class Prompt:
     """A guest of guestdbg's that has booted to its prompt."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, history: bool = False) -> None:
         found = files()
         self.output = bytearray()
         self.guest: Guest = guestdbg.load(
@@ -172,6 +181,7 @@ class Prompt:
             memory=MEMORY,
             provider="soft",
             console=self._wrote,
+            history=history,
         )
         self.run_to_prompt()
 
