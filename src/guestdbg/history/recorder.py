@@ -23,9 +23,8 @@ log = logging.getLogger(__name__)
 #: Instructions from one snapshot to the next: at least, and at most.
 MIN_DISTANCE = 10_000_000
 MAX_DISTANCE = 1_000_000_000
-#: The part of the time that snapshots may take.
-_MOST_COST = 0.05
-_LEAST_COST = 0.01
+#: The part of the time that snapshots take where the distance allows it.
+_COST = 0.05
 #: What a turn takes, and an input beside its data, with what arrays allocate for more.
 _TURN_SIZE = 10
 _INPUT_SIZE = 40
@@ -57,7 +56,9 @@ class Recorder:
         self.checkpoints = CheckpointStore(budget)
         self._distance = MIN_DISTANCE
         self._written = False
-        self._taken_at = 0.0
+        #: When the guest went on from the last snapshot, in the thread's processor time, which the
+        #: load of the host does not change, and in instructions; and what one costs of that time.
+        self._taken_at, self._retired_at, self._cost = 0.0, 0, 0.0
         self._dropped = False
         #: Bytes of the snapshots that are no checkpoints: of where the guest is put back to.
         self._aside = 0
@@ -94,7 +95,8 @@ class Recorder:
         self._guest.execution.record(self, self._will_write)
         self._guest.board.inputs.listener = self._note_input
         self._guest.board.on_turn = self._note_turn
-        self._taken_at = time.perf_counter()
+        self._taken_at = time.thread_time()
+        self._retired_at = self._guest.execution.retired()
 
     def pause(self) -> None:
         """Do not record what the guest does: it repeats what it did."""
@@ -146,7 +148,7 @@ class Recorder:
             BudgetTooSmall: a snapshot of the guest as it is now does not fit in the budget, and
                 without one the history cannot go on.
         """
-        began = time.perf_counter()
+        began = time.thread_time()
         if not self._make_room():
             return
         snapshot = self._guest.execution.snapshot()
@@ -167,13 +169,21 @@ class Recorder:
         if self.memory_size > self.checkpoints.budget:
             # Its devices have more state than they had.
             raise BudgetTooSmall(self._too_small(self.memory_size))
-        cost = time.perf_counter() - began
-        ran, self._taken_at = began - self._taken_at, began + cost
-        if cost > _MOST_COST * ran and self._distance < MAX_DISTANCE:
-            self._distance *= 2
-        elif cost < _LEAST_COST * ran and self._distance > MIN_DISTANCE:
-            self._distance //= 2
+        self._choose_distance(began, retired)
         self.due = retired + self._distance
+
+    def _choose_distance(self, began: float, retired: int) -> None:
+        """A snapshot has been taken, and that began then: where is the next one to be?"""
+        cost = time.thread_time() - began
+        ran, executed = began - self._taken_at, retired - self._retired_at
+        self._taken_at, self._retired_at = began + cost, retired
+        self._cost = cost if not self._cost else (3 * self._cost + cost) / 4
+        if executed > MIN_DISTANCE // 2:  # otherwise it says little
+            wanted = int(self._cost / _COST * executed / max(ran, 1e-6))
+            # Step by step: it was measured once.
+            least, most = self._distance // 2, self._distance * 2
+            wanted = max(least, min(wanted, most))
+            self._distance = max(MIN_DISTANCE, min(wanted, MAX_DISTANCE))
 
     def stopped(self) -> None:
         """See ``Checkpoints`` of the scheduler: the budget is not exceeded meanwhile either."""
