@@ -1,10 +1,12 @@
 """Who did it last: compared with a run that was watched from the start."""
 
 import random
+import threading
 
 import pytest
 
 import guestdbg
+from guestdbg.history import HistoryInterrupted
 from tests.history.digest import digest
 from tests.machine.guests import EXAMPLES
 
@@ -112,3 +114,36 @@ def test_the_last_execution_and_read() -> None:
         assert read.time < hit.time
         assert guest.history.next_execution("queue_pop").time > hit.time
         assert guest.history.next_read("queue.tail").time > hit.time
+
+
+def test_an_interrupted_question_has_no_answer() -> None:
+    """What was counted until then is not all: another hit would be called the last one."""
+    with guestdbg.load(QUEUE, console=None, provider="soft", memory="8M", history=True) as guest:
+        guest.run(max_instructions=5_000_000)
+        there, now = digest(guest), guest.history.now
+        expected = guest.history.last_write("queue.tail")
+        assert expected is not None
+        guest.break_("queue_pop")
+        for ask in (
+            lambda: guest.history.last_write("queue.tail"),
+            lambda: guest.history.next_write("queue.tail"),
+            lambda: guest.history.last_execution("_start"),
+        ):
+            guest.interrupt()
+            with pytest.raises(HistoryInterrupted, match="on the way to"):
+                ask()
+            assert digest(guest) == there
+        guest.interrupt()
+        assert guest.reverse_run().reason == "interrupt"
+        assert (guest.history.now, digest(guest)) == (now, there)
+        for delay in (0.001, 0.003, 0.01, 0.03):
+            timer = threading.Timer(delay, guest.interrupt)
+            timer.start()
+            try:
+                found = guest.history.last_write("queue.tail")
+            except HistoryInterrupted:
+                pass
+            else:
+                assert (found.time, found.new) == (expected.time, expected.new)
+            timer.join()
+            assert (guest.history.now, digest(guest)) == (now, there)

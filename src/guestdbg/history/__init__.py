@@ -21,6 +21,7 @@ history          ``History``, which brings all of this together
 from guestdbg.history.errors import (
     BudgetTooSmall,
     HistoryError,
+    HistoryInterrupted,
     HistoryUnavailable,
     InThePast,
     NotRecorded,
@@ -32,6 +33,7 @@ __all__ = [
     "BudgetTooSmall",
     "History",
     "HistoryError",
+    "HistoryInterrupted",
     "HistoryUnavailable",
     "InThePast",
     "NotRecorded",

@@ -7,6 +7,7 @@ from guestdbg.errors import GuestdbgError
 __all__ = [
     "BudgetTooSmall",
     "HistoryError",
+    "HistoryInterrupted",
     "HistoryUnavailable",
     "InThePast",
     "NotRecorded",
@@ -28,6 +29,10 @@ class NotRecorded(HistoryError):
 
 class OutsideHistory(HistoryError):
     """A time before the beginning of the history, or after its end."""
+
+
+class HistoryInterrupted(HistoryError):
+    """``guest.interrupt()`` was called while the guest was on its way to another time."""
 
 
 class InThePast(HistoryError):

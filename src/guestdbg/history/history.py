@@ -11,6 +11,7 @@ from guestdbg.arm64.debug import AccessKind
 from guestdbg.debugger import Guest, Hit, Point, Stop
 from guestdbg.history.errors import (
     BudgetTooSmall,
+    HistoryInterrupted,
     HistoryUnavailable,
     NotRecorded,
     OutsideHistory,
@@ -191,14 +192,20 @@ class History:
         """Go back to the last hit of any enabled point, or to the beginning of the history.
 
         The conditions of the points count, their handlers are not called, and their counts stay.
-        The Stop has the reason ``"hit"``, or ``"history"`` at the beginning.
+        The Stop has the reason ``"hit"``, or ``"history"`` at the beginning. After
+        ``guest.interrupt()`` it is ``"interrupt"``, and the guest is where it was.
         """
         travel = self._there
         self._check_stopped()
         here = travel.now.position
         self._check_not_at_begin(here)
         points = [p for p in self._guest.points if p.enabled]
-        stop = self._search.last(points, here) if points else None
+        pc = travel.now.pc
+        try:
+            stop = self._search.last(points, here) if points else None
+        except HistoryInterrupted:
+            travel.goto(here, pc)
+            return self._guest.execution.stop("interrupt")
         if stop is None:
             travel.goto(travel.begin)
             return self._guest.execution.stop("history", "the beginning of the history")

@@ -10,7 +10,7 @@ from guestdbg.debugger import Guest, Stop
 from guestdbg.debugger.execution.snapshot import GuestSnapshot
 from guestdbg.history.aside import Aside
 from guestdbg.history.checkpoints import Checkpoint
-from guestdbg.history.errors import InThePast, OutsideHistory
+from guestdbg.history.errors import HistoryInterrupted, InThePast, OutsideHistory
 from guestdbg.history.recorder import Recorder
 from guestdbg.history.turns import UpTo
 from guestdbg.machine import Input, Position, ReplayError, Time
@@ -248,15 +248,26 @@ class Travel:
                 self._take_exception(position, pc)
 
     def run_to(self, position: Position) -> Stop | None:
-        """Repeat what the guest did up to a position; the Stop of what happens before."""
+        """Repeat what the guest did up to a position; the Stop of what happens before.
+
+        Raises HistoryInterrupted if that is an interruption: the guest has not done so much.
+        """
         while True:
             following = self.recorder.checkpoints.written_after(self._written)
             if following is None or following.position >= position:
-                return self._guest.execution.replay(UpTo(self.recorder.turns, position))
-            stop = self._guest.execution.replay(UpTo(self.recorder.turns, following.position))
+                return self._replay(position)
+            stop = self._replay(following.position)
             if stop is not None:
                 return stop
             self._put(_Place(following.snapshot, following.inputs, following))
+
+    def _replay(self, position: Position) -> Stop | None:
+        stop = self._guest.execution.replay(UpTo(self.recorder.turns, position))
+        if stop is not None and stop.reason in ("interrupt", "timeout"):
+            raise HistoryInterrupted(
+                f"interrupted at {self.now}, on the way to {position}: nothing was found out"
+            )
+        return stop
 
     def _take_exception(self, position: Position, pc: int) -> None:
         """Go to where an exception, or a semihosting call, after ``position`` leads."""
