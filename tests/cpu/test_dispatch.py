@@ -70,7 +70,7 @@ def going_on(functions: Iterable[Function]) -> set[Function]:
             for function in functions
             if function not in found
             and any(
-                call in ("NEXT", "FORWARD", "DISPATCH")
+                call in ("NEXT", "FORWARD", "DISPATCH", "GO_ON")
                 or (
                     (function.module, call) in names
                     if (function.module, call) in here

@@ -24,6 +24,7 @@ sysreg_traps         which accesses to system registers are trapped
 sysreg               the system registers
 conditions           the conditions of hit programs
 condition_floats     their floating point
+coverage             which instructions were executed
 hit_programs         breakpoint and watchpoint hits that are decided here
 core                 run loop, decode table, block cache
 memory               the physical memory of a VM

@@ -7,6 +7,9 @@ from guestdbg.cpu.exception cimport EC_BTI, EC_ILL, EC_SERROR, raise_undefined, 
 from guestdbg.cpu.debug cimport (
     dbg_block_has_breakpoint, dbg_breakpoint_matches, dbg_step_pending, dbg_stepping, dbg_take_breakpoint,
 )
+from guestdbg.cpu.coverage cimport (
+    CacheHead, Coverage, coverage_free, coverage_hook, coverage_of, coverage_settle, Hook,
+)
 from guestdbg.cpu.hit_programs cimport run_hit_programs
 from guestdbg.cpu.instructions.fused_compare_branch cimport fused_op
 from guestdbg.cpu.operand_forwarding cimport forward_operands
@@ -148,6 +151,8 @@ cdef enum:
     VARIANT_ONE = 1        # a single instruction: for steps, and for the last one before a limit
     VARIANT_CHECKED = 2    # a breakpoint check at every instruction
     VARIANT_GUARDED = 4    # of a guarded page (FEAT_BTI)
+    VARIANT_COVERED = 8    # with a hook (coverage.pyx),
+    VARIANT_EL1 = 16       # which counts for one EL
 
 cdef extern from "dispatch.h" nogil:
     const uint64_t GUESTDBG_ARENA
@@ -179,6 +184,7 @@ cdef extern from *:
     void* guestdbg_arena(size_t size) nogil
 
 cdef struct Cache:
+    CacheHead head
     uint8_t* arena
     uint64_t used
     uint64_t blocks                # put into the tables since they were empty
@@ -203,6 +209,7 @@ cdef void* cache_new() noexcept nogil:
 cdef void cache_free(void* p) noexcept nogil:
     cdef Cache* k = <Cache*>p
     if k != NULL:
+        coverage_free(k.head.coverage)
         free(k.arena)
         free(k)
 
@@ -454,7 +461,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
         most = MAX_BLOCK
     if variant & VARIANT_ONE:
         most = 1
-    need = sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + MAX_BLOCK * sizeof(Op)
+    need = sizeof(Hook) + sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + MAX_BLOCK * sizeof(Op)
     if k.used + need > GUESTDBG_ARENA:
         drop_all_code(c)
         if GUESTDBG_ARENA < 1 << 20:
@@ -462,6 +469,8 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
             memset(k.arena, 0, k.used)
         k.used = 0
         k.flushed += 1
+    if variant & VARIANT_COVERED:
+        k.used += sizeof(Hook)
     b = <Block*>(k.arena + k.used)
     b.pc = pc
     b.pa = pa
@@ -522,6 +531,8 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     else:
         k.used += sizeof(Block) + (n + 2) * sizeof(Insn)
     k.used = (k.used + 31) & ~<uint64_t>31
+    if variant & VARIANT_COVERED:
+        coverage_hook(k.head.coverage, b, raw, (variant & VARIANT_EL1) != 0)
     k.decoded += 1
     k.blocks += 1
     j = hash_of(pc, pa, variant)
@@ -537,8 +548,11 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
 cdef Insn* insns_at(Cpu* c, uint64_t pa, uint8_t* host_page, uint32_t variant) noexcept nogil:
     """The block at c.pc, where fetch_page() found it; decoded if it is not yet."""
     cdef Block* b
+    cdef const Coverage* v = coverage_of(c)
     if c.fetch_guarded:
         variant |= VARIANT_GUARDED
+    if v != NULL and v.active:
+        variant |= VARIANT_COVERED | (VARIANT_EL1 if c.el else 0)
     b = find(c, c.pc, pa, variant)
     if b == NULL:
         b = translate_block(c, c.pc, pa, host_page, variant)
@@ -578,6 +592,7 @@ cdef bint interrupts(Cpu* c) noexcept nogil:
 
 cdef void execute(Cpu* c, const Insn* i) noexcept nogil:
     cdef const Insn* ip
+    cdef Coverage* v = coverage_of(c)
     if GUESTDBG_THREADED:
         i.f(c, i, 0)
     else:
@@ -586,6 +601,8 @@ cdef void execute(Cpu* c, const Insn* i) noexcept nogil:
         while c.ip != NULL:
             ip = c.ip
             ip.f(c, ip, c.forwarded)
+    if v != NULL:
+        coverage_settle(c, v)
 
 
 cdef void run_loop(Cpu* c) noexcept nogil:

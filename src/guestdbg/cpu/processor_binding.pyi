@@ -151,6 +151,21 @@ class Processor:
 
         ticks: how far the host's clock has advanced since, with clock="host".
         """
+    def start_coverage(self, form: int) -> None:
+        """Note from here on what is executed; forget what was. ValueError: not a form.
+
+        form: 1 whether instructions were executed, 2 how often, 3 also where each branch went.
+        """
+    def stop_coverage(self) -> None: ...  # and forget what was noted
+    covering: bool  # it is noted now; ValueError: start_coverage() was not called
+    def coverage(self) -> tuple[bytes, bytes, bool]:
+        """(blocks, edges, complete): what was noted, in native 64-bit words, three each.
+
+        A block is pc | EL | branch << 1, instructions, how often they were executed one after the
+        other; branch: the last one is a branch. Blocks overlap: the count of an instruction is the
+        sum over its blocks. An edge is the branch's address | EL, target, count; it may occur more
+        than once. Not complete: there was no room for some of them.
+        """
     def translate(self, va: int, write: bool = False, el: int = 1) -> int | None:
         """Physical address in the current stage 1 regime; None: a fault."""
     def statistics(self) -> dict[str, int]: ...  # blocks decoded, dropped, …

@@ -7,6 +7,10 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_SIMPLE
 from guestdbg.cpu.address_space cimport MAX_TABLES, space_of, TableFilter, TableFilters
 from guestdbg.cpu.core cimport *
+from guestdbg.cpu.coverage cimport (
+    coverage_activate, coverage_blocks, coverage_edges, coverage_emulated, coverage_of, coverage_start, coverage_stop,
+    FORM_EDGES, FORM_FIRST,
+)
 from guestdbg.cpu.mmu cimport translate
 from guestdbg.cpu.debug cimport dbg_changed, dbg_tables_changed
 from guestdbg.cpu.exception cimport get_spsr, set_pstate, take_el1
@@ -569,6 +573,7 @@ cdef class Processor:
 
     def skip_instruction(self):
         """The instruction at the PC was emulated: it has retired, and an active step is complete."""
+        coverage_emulated(self.c)
         self.c.pc += 4
         self.c.ss = 0
         self.c.end_count += 1
@@ -594,6 +599,38 @@ cdef class Processor:
     def forget_exceptions(self):
         """The vCPU has left the handlers of its exceptions without an exception return."""
         self.c.nested = 0
+
+    # ---- coverage -----------------------------------------------------------------------------
+
+    def start_coverage(self, int form):
+        """Note from here on what is executed, and forget what was noted. form: 1 whether instructions were
+        executed, 2 how often, 3 also how often each branch went where."""
+        if not FORM_FIRST <= form <= FORM_EDGES:
+            raise ValueError(f"form {form}: must be 1 (first execution), 2 (counts) or 3 (counts and edges)")
+        if not coverage_start(self.c, form):
+            raise MemoryError("coverage")
+
+    def stop_coverage(self):
+        """Note nothing any more, and forget what was noted."""
+        coverage_stop(self.c)
+
+    @property
+    def covering(self):
+        """Whether it is noted now. It can be set to False, and to True again, after start_coverage()."""
+        return coverage_of(self.c) != NULL and bool(coverage_of(self.c).active)
+
+    @covering.setter
+    def covering(self, bint value):
+        if coverage_of(self.c) == NULL:
+            raise ValueError("coverage was never started")
+        coverage_activate(self.c, value)
+
+    def coverage(self):
+        """(blocks, edges, complete): what was noted; see processor_binding.pyi."""
+        if coverage_of(self.c) == NULL:
+            raise ValueError("coverage was never started")
+        return (coverage_blocks(coverage_of(self.c)), coverage_edges(coverage_of(self.c)),
+                not coverage_of(self.c).lost)
 
     # ---- to look at ---------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ exits           why run() returned
 interface       the calls: Kvm, Vm, Vcpu, Device, and optional interfaces
 hit_programs    an optional interface: hits that the provider decides itself
 hlt_exit        an optional interface: HLT instructions that exit to userspace
+coverage        an optional interface: which instructions were executed
 table_filters   an optional interface: debug registers for some address spaces only
 guest_faults    optional interfaces: how exceptions began, what is not implemented
 processor       an optional interface: which processor the provider emulates
@@ -23,6 +24,7 @@ provider        open_kvm()
 programs        the former name of hit_programs, for one version
 """
 
+from guestdbg.kvm.coverage import CoverageData, SupportsCoverage
 from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import (
@@ -72,6 +74,7 @@ from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, Vcpu
 from guestdbg.kvm.table_filters import SupportsTableFilters
 
 __all__ = [
+    "CoverageData",
     "DebugRegisters",
     "DebugState",
     "Device",
@@ -99,6 +102,7 @@ __all__ = [
     "Snapshot",
     "SupportsCodeChanged",
     "SupportsCounterFrequency",
+    "SupportsCoverage",
     "SupportsCpuModel",
     "SupportsDebugState",
     "SupportsDirtyPages",

@@ -23,6 +23,7 @@ from guestdbg.kvm.constants import (
     KVM_MP_STATE_RUNNABLE,
     KVM_MP_STATE_STOPPED,
 )
+from guestdbg.kvm.coverage import CoverageData, CoverageForm
 from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.exits import Exit, ExitDebug
@@ -49,6 +50,9 @@ from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
 from guestdbg.kvm.table_filters import MAX_TABLES
 
 _GETTERS: Final = guest.GETTERS
+
+#: The forms of coverage as the processor numbers them.
+_COVERAGE_FORMS: Final[dict[str, int]] = {"first": 1, "counts": 2, "edges": 3}
 
 #: Instructions that a vCPU runs before the vCPUs that wait in other threads may run.
 TIME_SLICE: Final = 100_000
@@ -257,6 +261,45 @@ class SoftVcpu(VcpuState):
             raise KvmError(errno.EINVAL, "set_hlt_exit", f"immediate {immediate}: it has 16 bits")
         self.hlt_exit = immediate
         self.cpu.set_hlt_exit(immediate)
+
+    def start_coverage(self, form: CoverageForm) -> None:
+        """The extension SupportsCoverage."""
+        self._check("start_coverage")
+        number = _COVERAGE_FORMS.get(form)
+        if number is None:
+            raise KvmError(
+                errno.EINVAL, "start_coverage", f"{form!r} is not one of {[*_COVERAGE_FORMS]}"
+            )
+        try:
+            self.cpu.start_coverage(number)
+        except MemoryError as error:
+            raise KvmError(errno.ENOMEM, "start_coverage", "no memory for its tables") from error
+
+    def stop_coverage(self) -> None:
+        """Note nothing any more, and forget what was noted."""
+        self._check("stop_coverage")
+        self.cpu.stop_coverage()
+
+    def coverage(self) -> CoverageData:
+        """What was executed since ``start_coverage``."""
+        self._check("coverage")
+        try:
+            return CoverageData(*self.cpu.coverage())
+        except ValueError as error:
+            raise KvmError(errno.EINVAL, "coverage", str(error)) from error
+
+    @property
+    def coverage_paused(self) -> bool:
+        """Whether nothing is noted for now."""
+        return not self.cpu.covering
+
+    @coverage_paused.setter
+    def coverage_paused(self, value: bool) -> None:
+        self._check("coverage_paused")
+        try:
+            self.cpu.covering = not value
+        except ValueError as error:
+            raise KvmError(errno.EINVAL, "coverage_paused", str(error)) from error
 
     def complete_mmio(self, data: bytes) -> None:
         self._check("complete_mmio")

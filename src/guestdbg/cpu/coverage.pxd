@@ -1,0 +1,83 @@
+# cython: language_level=3
+"""Which instructions were executed, and how often: hooks at the entries of blocks (coverage.pyx)."""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from guestdbg.cpu.core cimport Block, Cpu, Insn
+
+cdef enum:
+    FORM_FIRST = 1         # whether an instruction was executed
+    FORM_COUNTS = 2        # how often
+    FORM_EDGES = 3         # and how often each branch went where
+
+    MAX_RECORDS = 1 << 20
+    MAX_EDGES = 1 << 20
+
+cdef struct Record:        # instructions that were executed one after the other
+    uint64_t pc
+    uint64_t count         # how often
+    Record* source[2]      # records from which it was entered most: the first ones, not the most frequent
+    uint64_t times[2]      # how often from each
+    uint32_t length        # instructions
+    uint8_t el
+    uint8_t branch         # whether the last one is a branch
+
+cdef struct Edge:
+    uint64_t source        # address of the branch | EL
+    uint64_t target
+    uint64_t count         # 0: an entry of the table that is not in use
+
+cdef struct Coverage:
+    int form
+    bint active            # blocks have hooks
+    bint lost              # there was no room for something
+    # Since execute() was called:
+    const Insn* running    # the block that was entered last (FORM_FIRST); NULL: none that has a hook
+    Record* last           # the same for the other forms; &none: none
+    Record* previous       # the block before it, for enter_from_elsewhere()
+    void* elsewhere        # enter_from_elsewhere()
+    uint64_t end           # instructions retired when all of that block will have been executed
+    Record none
+    Record overflow        # of blocks for which there is no room
+    Record** table         # by hash
+    uint64_t table_size
+    Record** chunks        # the records, so many in each
+    uint64_t count
+    Edge* edges            # by hash: what Record.source has no room for
+    uint64_t edges_size
+    uint64_t edge_count
+
+cdef struct Hook:          # lies before its Block
+    void* f                # an Op: the function of the block's first instruction, which the hook replaces
+    Record* record
+    Coverage* coverage
+    uint64_t unused
+
+cdef struct CacheHead:     # what the block cache of core.pyx begins with
+    Coverage* coverage     # NULL: it was never started
+
+
+cdef inline Coverage* coverage_of(const Cpu* c) noexcept nogil:
+    return (<CacheHead*>c.cache).coverage
+
+cdef void coverage_hook(Coverage* v, Block* b, uint32_t raw, uint32_t el) noexcept nogil
+"""Put the hook into a block that has been decoded; raw: its last instruction."""
+
+cdef void coverage_settle(Cpu* c, Coverage* v) noexcept nogil
+"""Between blocks: the one that was entered last may not have been executed to its end."""
+
+cdef void coverage_emulated(Cpu* c) noexcept nogil
+"""The owner has executed the instruction at c.pc."""
+
+cdef bint coverage_start(Cpu* c, int form) noexcept nogil
+"""Begin with nothing counted. False: there is no memory for it."""
+
+cdef void coverage_stop(Cpu* c) noexcept nogil
+
+cdef void coverage_activate(Cpu* c, bint active) noexcept nogil
+"""Go on counting, or count nothing for now."""
+
+cdef void coverage_free(Coverage* v) noexcept nogil
+
+cdef object coverage_blocks(Coverage* v)
+cdef object coverage_edges(Coverage* v)
+"""Results, as processor_binding.pyi describes them."""
