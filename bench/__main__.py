@@ -15,6 +15,7 @@ from rich.console import Console
 from bench import comparison, environment, history, page, record, tables
 from bench.measurement import Measurement, take_all
 from bench.measurements import (
+    coverage_ratio,
     decided_per_second,
     drgn_ps_seconds,
     fp_suite_mips,
@@ -93,6 +94,7 @@ MEASUREMENTS: list[Measurement] = [
     gdb_steps_per_second.MEASUREMENT,
     uboot_seconds.MEASUREMENT,
     qemu_uboot_seconds.MEASUREMENT,
+    coverage_ratio.MEASUREMENT,
     history_cost.MEASUREMENT,
     history_loop_cost.MEASUREMENT,
     last_write_seconds.MEASUREMENT,

@@ -61,6 +61,7 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
         "qemu_gdb_conditional_per_second",
         None,
     ),
+    ("coverage: the suite with it, as a part of its speed without", "coverage_ratio", None, None),
     ("history: the suite with it, as a part of its speed without", "history_cost", None, None),
     ("history: the loop with it, in the same way", "history_loop_cost", None, None),
     (

@@ -19,6 +19,7 @@ import guestdbg
 from bench import qemu
 from bench.measurement import Unavailable
 from guestdbg.kvm import SupportsInstructionCount
+from guestdbg.kvm.coverage import CoverageForm
 
 DIRECTORY = Path(__file__).parent / "suite"
 RAM = 0x4000_0000
@@ -88,9 +89,17 @@ def loaded(
         yield guest
 
 
-def on_guestdbg(program: Program, rounds: int | None = None, *, history: bool = False) -> Run:
+def on_guestdbg(
+    program: Program,
+    rounds: int | None = None,
+    *,
+    history: bool = False,
+    coverage: CoverageForm | None = None,
+) -> Run:
     """Run on guestdbg; only this run has the number of instructions."""
     with loaded(program, rounds, history=history) as guest:
+        if coverage is not None:
+            guest.coverage(counts=coverage == "counts", edges=coverage == "edges")
         start = time.perf_counter()
         stop = guest.run(timeout=LIMIT_SECONDS)
         seconds = time.perf_counter() - start

@@ -24,6 +24,7 @@ docs/python-api.md describes the rest. The packages, lowest first::
     debugger  breakpoints, watchpoints, steps, hits, symbols
     linux     a Linux guest: its kernel's symbols, and where the kernel is
     history   the past of a guest: going back, and asking who did what
+    trace     what a guest did, taken down as it ran: coverage
     lab       a real arm64 KVM on any machine
     check     the conformance suite, and random programs on two KVMs
     gdb       a server for GDB and LLDB
@@ -98,7 +99,7 @@ _HOMES = dict.fromkeys(__all__, "guestdbg.debugger") | {
     "Semihosting": "guestdbg.semihosting",
 }
 #: After `import guestdbg`, ``guestdbg.debugger.OutOfRegisters`` works without another import.
-_MODULES = ("arm64", "debugger", "errors", "gdb", "history", "kvm", "linux", "machine")
+_MODULES = ("arm64", "debugger", "errors", "gdb", "history", "kvm", "linux", "machine", "trace")
 
 
 def __getattr__(name: str) -> Any:

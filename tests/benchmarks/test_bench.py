@@ -49,6 +49,7 @@ KEYS = {
     "fp_suite_mips",
     "qemu_fp_suite_mips",
     "unicorn_fp_suite_mips",
+    "coverage_ratio",
     "history_cost",
     "history_loop_cost",
     "linux_boot_history_ratio",

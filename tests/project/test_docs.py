@@ -18,7 +18,8 @@ DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md")), ROOT / "examples" / "README.md"]
 #: Their `__all__` is public, and documented on the site.
 PUBLIC = [
-    *("debugger", "linux", "history", "kvm", "machine", "gdb", "check", "lab", "workers", "tables"),
+    *("debugger", "linux", "history", "trace", "kvm", "machine", "gdb", "check", "lab"),
+    *("workers", "tables"),
 ]
 
 

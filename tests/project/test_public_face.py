@@ -26,6 +26,7 @@ def test_the_version_is_that_of_the_package() -> None:
 def test_every_exported_name_is_there_and_nothing_else_is_completed() -> None:
     names = {name for name in dir(guestdbg) if not name.startswith("_")}
     modules = {"arm64", "debugger", "errors", "gdb", "history", "kvm", "linux", "machine"}
+    modules |= {"trace"}
     assert names == {*guestdbg.__all__, *modules} - {"__version__"}
     assert all(getattr(guestdbg, name) is not None for name in guestdbg.__all__)
     fresh = "import guestdbg; print('import_module' in dir(guestdbg), 'Any' in dir(guestdbg))"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import click
 
 from guestdbg.cli.output_file import Existing, OutputFile
-from guestdbg.cli.running import diagnosis, keyboard, last_writes, linux_state, panic
+from guestdbg.cli.running import coverage, diagnosis, keyboard, last_writes, linux_state, panic
 from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.hit_log import HitLog, NoLog, check_log_path, make_log
 from guestdbg.cli.running.load_options import guest_options
@@ -149,6 +149,7 @@ panicked (--on-panic); 124 a limit was reached; 130 Ctrl-C, or Ctrl-] with
     multiple=True,
     help="At the end, show the last write to this memory; means --history. Repeatable.",
 )
+@coverage.coverage_options
 @click.option("--timeout", metavar="S", type=Seconds(0, min_open=True), help="End after S seconds.")
 @click.option(
     "--max-instructions",
@@ -194,6 +195,9 @@ def run(
     log_only: bool,
     trace_only: bool,
     last_write: tuple[str, ...],
+    coverage_paths: tuple[Path, ...],
+    coverage_form: str | None,
+    coverage_overwrite: bool,
     timeout: float | None,
     max_instructions: int | None,
     until: bytes | None,
@@ -216,6 +220,9 @@ def run(
     terminal = Terminal(console=not log_only)
     terminal.quiet = terminal.quiet or log_only or raw
     with contextlib.ExitStack() as stack:
+        covered = stack.enter_context(
+            coverage.CoverageFiles(coverage_paths, coverage_form, overwrite=coverage_overwrite)
+        )
         guest_run: GuestRun | None = None
         finder = TextFinder(until) if until else None
 
@@ -258,6 +265,7 @@ def run(
             log = make_log(file, log_path, backtrace=frames, on_failure=log_failed)
             stack.callback(log.close)
             sinks.append(log)
+        covered.begin(machine)
         show_messages(machine, None if log_only else terminal, log.write)
         failure: GuestdbgError | None = None
         try:
@@ -279,12 +287,13 @@ def run(
         elif failure is None and outcome.reason not in ("exit", "count", "output"):
             terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
         terminal.line(*linux_state.lines(machine, shown or ()))
+        is_written = covered.write(terminal)
         status = outcome.status or last_writes.show(
             terminal, machine, last_write, limit=frames, log=log.write
         )
         log.close()
         incomplete = terminal.console_failure is not None or log.failed
-        ctx.exit(status or int(incomplete))
+        ctx.exit(status or int(incomplete or not is_written))
 
 
 def _end(

@@ -250,6 +250,16 @@ class Guest(PointMethods, IntegerAccess, Closing):
             self._history = import_module("guestdbg.history").History(self)
         return self._history
 
+    def coverage(self, *, counts: bool = False, edges: bool = False) -> Any:
+        """Note from here on what the guest executes: a ``guestdbg.trace.Coverage``, which is on.
+
+        ``counts``: how often, not only whether; ``edges``: also where each branch went. Raises
+        CoverageUnavailable: the provider does not say; CoverageError: another one is on.
+        """
+        self._check_open()
+        # trace is a layer above this one: it is imported only if this is called.
+        return import_module("guestdbg.trace").Coverage(self, counts=counts, edges=edges)
+
     def goto(self, where: Any) -> Any:
         """Put the guest to a time of its history: see ``guestdbg.history.History.goto``."""
         return self.history.goto(where)

@@ -14,6 +14,7 @@ tracer         what is done at each hit: count, print, log, stop
 messages       devices and instructions that the guest misses
 summary        how a run ended, and the table of hits
 diagnosis      where the guest was when it was stopped
+coverage       which code ran, in files (--coverage)
 last_writes    who wrote to memory last
 panic          task, registers and backtrace of a kernel that has panicked
 linux_state    what a Linux guest's kernel did at the end (--show)

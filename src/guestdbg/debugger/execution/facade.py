@@ -48,6 +48,8 @@ class Execution:
     Attributes:
         vcpus: the vCPUs by their place: ``number``, ``cpu`` (registers), ``vcpu`` (the KVM vCPU)
             and ``space`` (virtual memory) of each.
+        on_repeat: called with True when the guest is about to repeat recorded turns, and with
+            False when it goes on by itself; None: nobody asks.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Execution:
         self._points = points
         self._snapshots = snapshots
         self._software_breakpoints = points.software
+        self.on_repeat: Callable[[bool], object] | None = None
 
     # ---- vCPUs -------------------------------------------------------------------------------
 
@@ -228,6 +231,13 @@ class Execution:
     def repeat(self, turns: RecordedTurns | None) -> None:
         """When it runs next, the vCPUs have these turns; None: turns of their own."""
         self._scheduler.recorded = turns
+        if self.on_repeat is not None:
+            self.on_repeat(turns is not None)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it repeats recorded turns when it runs next."""
+        return self._scheduler.recorded is not None
 
     def replay(self, turns: RecordedTurns) -> Stop | None:
         """Run through these turns; the Stop of what ends the run before they are over, or None."""

@@ -122,6 +122,26 @@ class LineTable:
             self._damaged(error)
         return None
 
+    def rows(self, executed: Iterable[int]) -> list[LineRow]:
+        """All rows, by address. Of a file with very much debug information, those of the units
+        that one of the addresses ``executed`` is in."""
+        units: list[_Unit] = []
+        try:
+            if self._index is None:
+                for unit in self._dwarf.iter_CUs() if self._dwarf is not None else ():
+                    units.append(self._unit(unit.cu_offset))
+            else:
+                row: LineRow | None = None
+                for address in executed:
+                    if row is None or not row.start <= address < row.end:
+                        row = self.at(address)
+                units += self._units.values()
+        except Exception as error:
+            self._damaged(error)
+        # Units may share a table.
+        distinct = {id(unit): unit for unit in units}.values()
+        return sorted(row for unit in distinct for row in unit.rows)
+
     def _damaged(self, error: Exception) -> None:
         """Warn, and do without line numbers from now on."""
         if self._dwarf is None:
@@ -262,19 +282,19 @@ class _Unit:
     """The rows and statements of one compilation unit, sorted by address."""
 
     def __init__(self, sequences: Iterable[list[_State]], slide: int) -> None:
-        self._rows: list[LineRow] = []
+        self.rows: list[LineRow] = []
         self.statements: list[Statement] = []
         for sequence in sequences:
             self._add(sequence, slide)
-        self._rows.sort()
-        self._starts = [row.start for row in self._rows]
+        self.rows.sort()
+        self._starts = [row.start for row in self.rows]
 
     def _add(self, sequence: list[_State], slide: int) -> None:
         last: _State | None = None
         for state in sequence:
             address = state.address + slide
             if last is not None and state.address > last.address and last.line:
-                self._rows.append(LineRow(last.address + slide, address, last.file, last.line))
+                self.rows.append(LineRow(last.address + slide, address, last.file, last.line))
             # A row without length also marks the beginning of a statement.
             if state.is_stmt and state.line and not state.ends:
                 self.statements.append(Statement(address, state.file, state.line))
@@ -282,8 +302,8 @@ class _Unit:
 
     def at(self, address: int) -> LineRow | None:
         i = bisect_right(self._starts, address) - 1
-        if i >= 0 and self._rows[i].start <= address < self._rows[i].end:
-            return self._rows[i]
+        if i >= 0 and self.rows[i].start <= address < self.rows[i].end:
+            return self.rows[i]
         return None
 
 
