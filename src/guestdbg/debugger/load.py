@@ -59,6 +59,7 @@ def load(
     symbols: str | os.PathLike[str] | None = None,
     slide: int = 0,
     vmlinux: str | os.PathLike[str] | None = None,
+    modules: str | os.PathLike[str] | None = None,
     debug_dirs: Sequence[str | os.PathLike[str]] = (),
     console: Console | Sink | Literal["stdout"] = "stdout",
     bootargs: str = "",
@@ -94,6 +95,8 @@ def load(
         slide: how far the guest moves itself from where it was linked, in bytes.
         vmlinux: the vmlinux of the Linux kernel that ``path`` is, for symbols, lines and types. It
             is moved as the kernel moves itself.
+        modules: a folder with the files of its modules (``.ko``, ``.ko.debug``), for their lines
+            and types as they are loaded.
         debug_dirs: directories in which separate debug files are searched for, by build ID and
             ``.gnu_debuglink``, before the guest's own and ``/usr/lib/debug``.
         console: where its console output goes: an open file (a text file gets it decoded), a
@@ -160,8 +163,7 @@ def load(
                 semihosting=semihosting,
             )
         try:
-            if vmlinux is not None:
-                guest.linux.use_vmlinux(vmlinux)
+            _use_linux_files(guest, vmlinux, modules)
         except BaseException:
             guest.close()
             raise
@@ -234,13 +236,7 @@ def load(
                 _linux_image(loaded),
             ),
         )
-        if vmlinux is not None:
-            if loaded.kind != "image":
-                raise LoadError(
-                    "a vmlinux is given for a guest that is not loaded from a Linux Image. If the "
-                    "guest starts a kernel: guest.linux.use_vmlinux(file), once that runs"
-                )
-            guest.linux.use_vmlinux(vmlinux)
+        _use_linux_files(guest, vmlinux, modules, is_linux=loaded.kind == "image")
         if history is not False:
             guest.history.start(None if history is True else history)
         return guest
@@ -249,6 +245,29 @@ def load(
             board.close()
         kvm.close()
         raise
+
+
+def _use_linux_files(
+    guest: Guest,
+    vmlinux: str | os.PathLike[str] | None,
+    modules: str | os.PathLike[str] | None,
+    *,
+    is_linux: bool = True,
+) -> None:
+    """Give the kernel its vmlinux, and the folder with the files of its modules."""
+    for what, use, given in (
+        ("a vmlinux is", "use_vmlinux(file)", vmlinux),
+        ("files of modules are", "use_modules(folder)", modules),
+    ):
+        if given is not None and not is_linux:
+            raise LoadError(
+                f"{what} given for a guest that is not loaded from a Linux Image. If the guest "
+                f"starts a kernel: guest.linux.{use}, once that runs"
+            )
+    if vmlinux is not None:
+        guest.linux.use_vmlinux(vmlinux)
+    if modules is not None:
+        guest.linux.use_modules(modules)
 
 
 def _is_saved(path: str | os.PathLike[str] | bytes) -> bool:
@@ -267,7 +286,7 @@ def _is_saved(path: str | os.PathLike[str] | bytes) -> bool:
 #: What a file of ``Guest.save`` does not say, so that it can be given.
 _NOT_SAVED = frozenset(
     {"path", "console", "devices", "drives", "net", "symbols", "slide", "debug_dirs", "on_panic"}
-    | {"overwatch", "semihosting", "vmlinux"}
+    | {"overwatch", "semihosting", "vmlinux", "modules"}
 )
 
 

@@ -15,6 +15,8 @@ call_frames      call frame information, from the kernel's code
 symbol_file      the names and the call frame information as an ELF file
 processes        its processes: their memory, and points in one of them
 module_symbols   the symbols of modules and BPF programs, and points that wait for a module
+module_file      a module's file, put where it is loaded
+module_images    the files of the loaded modules: lines and types
 running_address  where a kernel runs: its image in memory, KASLR
 vmlinux          its vmlinux: symbols of everything, lines and types
 relocation       the moment at which the kernel relocates itself

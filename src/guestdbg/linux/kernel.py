@@ -20,6 +20,7 @@ from guestdbg.linux.errors import BadBtf, BadKallsyms, MissingKernelData, NoKern
 from guestdbg.linux.kallsyms import Kallsyms
 from guestdbg.linux.kernel_symbols import KernelSymbols
 from guestdbg.linux.memory import KernelMemory
+from guestdbg.linux.module_images import ModuleImages
 from guestdbg.linux.module_symbols import ModuleSymbols
 from guestdbg.linux.processes import Processes
 from guestdbg.linux.program import KernelProgram
@@ -101,6 +102,7 @@ class Linux:
         self._vmlinux: Vmlinux | None = None
         self._vmcoreinfo: VmcoreInfo | None = None
         self._state: KernelState | None = None
+        self._module_images: ModuleImages | None = None
         self._layouts: Layouts | None = None
         #: The kernel's virtual memory, whatever the vCPUs execute.
         self.memory = KernelMemory(
@@ -281,6 +283,19 @@ class Linux:
             log.warning("if the kernel moves itself (KASLR), its vmlinux does not: %s", error)
         self._place_vmlinux()
         return found
+
+    def use_modules(self, folder: str | os.PathLike[str]) -> None:
+        """Take symbols, source lines and types of modules from their files, as they are loaded.
+
+        They are files of a build of the kernel, ``NAME.ko`` or ``NAME.ko.debug``, anywhere in the
+        folder. One of another build is not used, which a warning says. Two breakpoint registers are
+        taken, at which modules come and go. Raises InvalidLocation for a folder that is none.
+        """
+        files = ModuleImages(self._guest, folder, lambda: self.state.view, self.module_symbols)
+        if self._module_images is not None:
+            self._module_images.close()
+        self._module_images = files
+        self.module_symbols.use_files(files)
 
     def _drop_vmlinux(self) -> None:
         if self._vmlinux is not None:

@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from guestdbg.debugger import Breakpoint, Guest, Hit, OutOfRegisters, Symbol
 from guestdbg.debugger.program.symbol_source import SymbolSource
@@ -46,6 +47,12 @@ class _Loaded:
     by_name: dict[str, list[Symbol]] = field(default_factory=dict)
 
 
+class ModuleFiles(Protocol):
+    """The files of the loaded modules: see ``ModuleImages``."""
+
+    def update(self, going: int | None = None) -> None: ...
+
+
 class ModuleSymbols:
     """The symbols of modules and BPF programs, as a source of the resolver.
 
@@ -80,6 +87,14 @@ class ModuleSymbols:
         self._modules: dict[int, _Loaded] = {}
         self._point: Breakpoint | None = None
         self._reading = False
+        self._files: ModuleFiles | None = None
+
+    def use_files(self, files: ModuleFiles | None) -> None:
+        """Have these updated when modules are loaded and unloaded."""
+        self._files = files
+        if files is not None:
+            files.update()
+            self.follow()
 
     # ---- what is loaded ----------------------------------------------------------------------
 
@@ -203,6 +218,14 @@ class ModuleSymbols:
                     return None
         return None
 
+    def placed(self, symbol: Symbol) -> Symbol:
+        """A symbol of a module's file, where its code is executed."""
+        return symbol
+
+    def image_address(self, symbol: Symbol) -> int | None:
+        """Where a module's file has a symbol."""
+        return symbol.address
+
     def may_appear(self, module: str) -> bool:
         """Whether ``module:name`` may be a name of a module that is not loaded yet."""
         return _NAME.match(module.replace("-", "_")) is not None
@@ -230,6 +253,8 @@ class ModuleSymbols:
     def refresh(self, *, reloaded: bool) -> None:
         """The guest was put back to a snapshot, or reset: there may be other modules."""
         self._modules = {}
+        if self._files is not None:
+            self._files.update()
         self._place_all(range(0))
 
     # ---- points ------------------------------------------------------------------------------
@@ -247,8 +272,10 @@ class ModuleSymbols:
                     going = tuple(range(at, at + size) for at, size in module_parts(module))
                 except GuestdbgError as error:
                     log.warning("a module that is freed cannot be read: %s", error)
+        if self._files is not None:
+            self._files.update(hit.vcpu.x[0] if hit.pc in freed else None)
         self._place_all(*going)
-        if not self._guest.execution.has_points_of(self):
+        if self._files is None and not self._guest.execution.has_points_of(self):
             hit.point.delete()
 
     def _place_all(self, *going: range) -> None:

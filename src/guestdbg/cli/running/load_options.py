@@ -44,6 +44,12 @@ _OPTIONS = (
         help="The vmlinux of a Linux kernel: symbols, lines and types, wherever the kernel is.",
     ),
     click.option(
+        "--modules",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="The files of a Linux kernel's modules: lines and types, as they are loaded.",
+    ),
+    click.option(
         "--debug-dir",
         "debug_dirs",
         metavar="DIR",

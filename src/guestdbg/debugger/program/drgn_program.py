@@ -188,8 +188,11 @@ class DrgnProgram:
         # as the bias of all its addresses. So the range starts at the page of that segment.
         start = image.segments[0][0] & ~_PAGE
         end = max(e for _, e in image.segments)
+        ranges = [(start, end)]
+        if image.is_scattered:
+            ranges = [(start, image.segments[0][1]), *image.segments[1:]]
         try:
-            module.address_ranges = [(start, end)]
+            module.address_ranges = ranges
         except ValueError:
             log.warning("the types of %s are ignored: another image is there already", image.path)
             return

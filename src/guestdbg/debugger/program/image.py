@@ -55,6 +55,7 @@ class Image:
             runs.
         debug: the separate file with the debug information, found by build ID or ``.gnu_debuglink``
             in ``debug_dirs`` and where GDB looks, if this file has none itself.
+        is_scattered: whether other images may be between its segments.
         frames_damage: why ``frames`` is empty, if the call frame information is damaged.
         supplementary: the file that ``.gnu_debugaltlink`` names (of dwz).
     """
@@ -87,6 +88,7 @@ class Image:
         )
         self.symbols = self._symbols()
         self.moves_with: MovingSource | None = None
+        self.is_scattered = False
         self.frames_damage: str | None = None
 
     def _read(self) -> bytes:

@@ -5,7 +5,7 @@ For packages of hundreds of megabytes of which one file is needed.
 
 import io
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Protocol, cast
 
 from guestdbg.lab.errors import LabError
@@ -49,6 +49,28 @@ def copy_file(source: Source, matches: Callable[[str], bool], to: IO[bytes], mos
     except (tarfile.TarError, EOFError, OSError) as error:
         raise LabError(f"the package cannot be read: {error}") from error
     raise LabError("the package does not have the file")
+
+
+def matching_files(
+    source: Source, matches: Callable[[str], bool], most: int
+) -> Iterator[tuple[str, bytes]]:
+    """The regular files of the package whose names ``matches``, as they come: names and contents.
+
+    Raises LabError for one of more than ``most`` bytes, and for a package that is damaged.
+    """
+    try:
+        with tarfile.open(fileobj=_data_member(source), mode="r|*") as archive:
+            for info in archive:
+                name = info.name.removeprefix("./")
+                if not info.isreg() or not matches(name):
+                    continue
+                if info.size > most:
+                    raise LabError(f"{name} has {info.size} bytes; the maximum is {most}")
+                contents = archive.extractfile(info)
+                assert contents is not None
+                yield name, contents.read()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise LabError(f"the package cannot be read: {error}") from error
 
 
 class _Member(io.RawIOBase):

@@ -17,6 +17,8 @@ _COMPOSITES = (Kind.STRUCT, Kind.UNION)
 #: Types that a type may lead to; BTF of a hostile guest may go in circles.
 _MAX_STEPS = 32
 _MAX_ELEMENTS = 1 << 20
+#: Members of a structure and of the anonymous ones in it: the kernel has some hundred.
+_MAX_MEMBERS = 1 << 14
 
 
 class Field(NamedTuple):
@@ -51,9 +53,15 @@ class StructLayout:
         self._layouts = layouts
         self._members: dict[str, tuple[Member, int]] = {}
         self._fields: dict[str, Field] = {}
+        self._left = _MAX_MEMBERS
         self._add(record, 0, 0)
 
     def _add(self, record: Composite, bit_offset: int, depth: int) -> None:
+        self._left -= 1 + len(record.members)
+        if self._left < 0:
+            raise BadBtf(
+                f"struct {self.name} of BTF contains itself, or has over {_MAX_MEMBERS} members"
+            )
         for member in record.members:
             at = bit_offset + member.bit_offset
             if member.name:
