@@ -9,12 +9,13 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def stopped(guest: Path) -> Iterator[Path]:
+def stopped(guest: Path, *options: str) -> Iterator[Path]:
     """Start `guestdbg gdb` with an ELF file loaded and stopped; yields the path of its socket."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "gdb"
         process = subprocess.Popen(
-            [sys.executable, "-m", "guestdbg", "gdb", str(guest), "--listen", f"unix:{path}"],
+            [sys.executable, "-m", "guestdbg", "gdb", str(guest), *options]
+            + ["--listen", f"unix:{path}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

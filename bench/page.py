@@ -78,6 +78,13 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
     ),
     ("history: who wrote this last, 10^9 instructions ago", "last_write_seconds", None, None),
     ("history: a step back in 10^9 instructions", "reverse_step_seconds", None, None),
+    (
+        "GDB: a step back at the end of 8.6 million instructions",
+        "gdb_reverse_step_seconds",
+        "qemu_reverse_step_seconds",
+        None,
+    ),
+    ("history: back from hit to hit", "reverse_continue_hits_per_second", None, None),
     ("U-Boot, process start to prompt", "uboot_seconds", "qemu_uboot_seconds", None),
     (
         "Linux, process start to power-off",
