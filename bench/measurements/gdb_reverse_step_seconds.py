@@ -13,7 +13,7 @@ def run() -> float:
 MEASUREMENT = Measurement(
     "gdb_reverse_step_seconds",
     "s",
-    "GDB on `guestdbg gdb`: a step back at the end of 8.6 million instructions (median of 20)",
+    "GDB on `guestdbg gdb`: a step back (median of 20)",
     run,
     repeat=3,
     summary="median",

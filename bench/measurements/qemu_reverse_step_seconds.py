@@ -29,7 +29,7 @@ def run() -> float:
 MEASUREMENT = Measurement(
     "qemu_reverse_step_seconds",
     "s",
-    "GDB on QEMU (rr=replay): a step back at the end of 8.6 million instructions (median of 20)",
+    "GDB on QEMU (rr=replay): a step back (median of 20)",
     run,
     repeat=3,
     summary="median",

@@ -372,3 +372,21 @@ def test_what_lldb_21_sends(tmp_path: Path) -> None:
         assert b"replaylog:begin;" in wire.ask(b"bs")
         assert wire.ask(b"QNonStop:1") == b"OK"
         assert wire.ask(b"bc").startswith(b"E")
+
+
+def test_ctrl_c_ends_going_back(tmp_path: Path) -> None:
+    with (
+        served(tmp_path, "loop-endless", load_options={"history": True}) as running,
+        running.client() as wire,
+    ):
+        guest = running.guest
+        guest.run(max_instructions=100_000_000)
+        now = guest.history.now
+        assert wire.ask(b"Z2,40100000,8") == b"OK"  # nothing writes there
+        wire.send(b"bc")
+        wire.socket.sendall(b"\x03")
+        reply = wire.reply()
+        if b"replaylog:begin;" not in reply:
+            assert reply.startswith(b"T02")
+            assert guest.history.now == now
+        assert wire.ask(b"bs").startswith(b"T05"), "it was for that one only"

@@ -339,3 +339,16 @@ def test_handlers_of_interrupts_are_passed(length: int, tmp_path: Path) -> None:
         inside = guest.symbol("twice")
         main = [pc for pc in pcs if not inside.contains(pc)]
         assert again == main[::-1]
+
+
+def test_an_interrupted_step_stays_where_it_was() -> None:
+    with load(EXAMPLES / "queue.elf") as guest:
+        guest.run(max_instructions=300_000)
+        guest.step_line()
+        guest.goto(guest.history.now)
+        here = guest.history.now
+        for step in (guest.reverse_step_line, guest.reverse_step_over):
+            guest.interrupt()
+            assert step().reason == "interrupt"
+            assert guest.history.now == here
+        assert guest.reverse_step_line().reason == "step"

@@ -216,7 +216,8 @@ class History:
 
         So is the handler of an exception that has returned. Of a call that began before the
         history, the last instruction is gone back to. The Stop has the reason ``"step"``; ``"hit"``
-        if a point was hit on the way; ``"history"`` at the beginning of the history.
+        if a point was hit on the way; ``"history"`` at the beginning of the history;
+        ``"interrupt"`` after ``guest.interrupt()``, and the guest is where it was.
         """
         return self._steps.over()
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from guestdbg.arm64.instructions import InstructionClass, classify, is_call
 from guestdbg.debugger import Guest, NoDebugInfo, Point, Stop, Unsupported
+from guestdbg.history.errors import HistoryInterrupted
 from guestdbg.history.frame_walk import FrameWalk, Instruction, Way
 from guestdbg.history.search import Search
 from guestdbg.history.travel import Travel
@@ -172,6 +173,17 @@ class ReverseSteps:
         points: Sequence[Point] | None = None,
     ) -> Stop:
         """``points``: those that stop it on the way; None: all that are enabled."""
+        travel, here = self._travel, self._travel.now
+        try:
+            return self._find_and_go(find, points)
+        except HistoryInterrupted:
+            travel.goto(here.position, here.pc)
+            self._guest.execution.select(self._place)
+            return self._guest.execution.stop("interrupt")
+
+    def _find_and_go(
+        self, find: Callable[[FrameWalk], Instruction | None], points: Sequence[Point] | None
+    ) -> Stop:
         guest, travel = self._guest, self._travel
         with travel.elsewhere(), guest.execution.only(None):
             walk = FrameWalk(guest, travel, self._search, self._place, self._position)

@@ -93,6 +93,10 @@ class Execution:
         """Raises GuestBusy, with the problem and who runs the guest, while that is running."""
         self._guard.check_stopped(problem)
 
+    def forget_interrupt(self) -> None:
+        """Take back an ``interrupt`` that came when its run was over."""
+        self._scheduler.forget_interrupt()
+
     def retired(self) -> int:
         """Instructions retired by all vCPUs. Raises Unsupported if the provider counts none."""
         return self._scheduler.retired()

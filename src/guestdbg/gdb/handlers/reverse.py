@@ -69,12 +69,15 @@ def reverse_continue(session: SessionState, rest: bytes) -> bytes:
     session.access_undone_at = None
     if guest.history.now.position <= guest.history.begin:
         return _reply(session, StopEvent(session.execution.current, SIGTRAP, _AT_BEGIN))
-    with session.execution.reporting_after_accesses():
+    with session.execution.reporting_after_accesses(), session.connection.watched():
         stop = guest.reverse_run()
+    # Ctrl-C may have come when the hit was found.
+    session.execution.forget_interrupt()
     index = session.execution.current
     if stop.reason == "history":
         return _reply(session, StopEvent(index, SIGTRAP, _AT_BEGIN, stop))
-    session.access_undone_at = guest.history.now
+    if stop.hits:
+        session.access_undone_at = guest.history.now
     for line in session.note_hits(stop):
         session.send_console_output(line)
     event = stop_event(stop, index, session.breakpoints, session.features)
