@@ -9,7 +9,8 @@ from typing import cast
 
 import pytest
 
-from guestdbg.debugger import InvalidLocation
+from guestdbg.debugger import BadImage, InvalidLocation
+from guestdbg.linux import Mapping
 from guestdbg.linux.errors import MissingKernelData
 from guestdbg.linux.processes.executables import Executables, build_id
 from guestdbg.linux.processes.files import PageCache
@@ -78,6 +79,28 @@ def test_the_same_build_or_one_that_is_not_known(folder: Path, guest: bytes | No
     """What is not in the page cache reads as zeros: also the build ID may be missing there."""
     found = executables(folder, guest, frozenset({1}))
     assert found.contents("/usr/bin/foo", FILE) == (elf(NEW, b"from the host"), "")
+
+
+def test_what_cannot_be_read_is_not_read_again_until_there_is_more_of_it() -> None:
+    """Each hit in a program asks for its files."""
+    reads: list[int] = []
+    pages = 3
+
+    def read(file: int, size: int) -> tuple[bytes, frozenset[int]]:
+        reads.append(file)
+        return elf(OLD), frozenset({1})
+
+    cache = SimpleNamespace(read=read, present=lambda file: pages)
+    found = Executables(cast("PageCache", cache))
+    mapping = Mapping(0x40_0000, 0x40_1000, "r-xp", 0, "/usr/bin/foo", FILE, 0)
+    for expected in (1, 1):
+        with pytest.raises(BadImage, match="no ELF file that is mapped"):
+            found.image([mapping], 4096)
+        assert len(reads) == expected
+    pages = 4
+    with pytest.raises(BadImage):
+        found.image([mapping], 4096)
+    assert len(reads) == 2
 
 
 @pytest.mark.parametrize("path", ["/usr/bin/none", "/usr/bin/out", "/../secret", "/usr/bin"])

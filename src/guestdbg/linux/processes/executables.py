@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from guestdbg.debugger import BadImage, InvalidLocation
+from guestdbg.debugger.errors import DebuggerError
 from guestdbg.debugger.program.image import Image
 from guestdbg.errors import GuestdbgError
 from guestdbg.linux.errors import MissingKernelData
@@ -90,6 +91,8 @@ class Executables:
         self._cache = cache
         self.sysroot: Path | None = None
         self._kept: dict[tuple[str, int, int], Image] = {}
+        #: Files that could not be read, with what would have to change for another attempt.
+        self._refused: dict[tuple[str, int, int], tuple[int, Path | None, DebuggerError]] = {}
 
     def contents(self, path: str, file: int) -> tuple[bytes, str]:
         """The bytes of a file, and why some are zeros (empty if none are).
@@ -141,12 +144,29 @@ class Executables:
         known = self._kept.get(key)
         if known is not None:
             return known
-        contents, why = self.contents(first.path, first.file)
+        present = self._cache.present(first.file)
+        refused = self._refused.get(key)
+        if refused is not None and refused[:2] == (present, self.sysroot):
+            raise refused[2]
+        try:
+            image = self._read_image(first.path, first.file, mapped, page_size)
+        except (BadImage, InvalidLocation) as error:
+            if len(self._refused) >= _MAX_KEPT:
+                self._refused.clear()
+            self._refused[key] = present, self.sysroot, type(error)(str(error))
+            raise
+        if len(self._kept) >= _MAX_KEPT:
+            self._kept.clear()
+        self._kept[key] = image
+        return image
+
+    def _read_image(self, path: str, file: int, mapped: Sequence[Mapping], page_size: int) -> Image:
+        contents, why = self.contents(path, file)
         bias = load_bias(contents, mapped, page_size)
         if bias is None:
-            raise BadImage(f"{first.path} is no ELF file that is mapped")
+            raise BadImage(f"{path} is no ELF file that is mapped")
         try:
-            image = Image(first.path, bias, contents=contents)
+            image = Image(path, bias, contents=contents)
         except BadImage as error:
             if not why:
                 raise
@@ -155,10 +175,7 @@ class Executables:
             ) from error
         if why and not len(image.symbols):
             raise BadImage(
-                f"{first.path} has no symbols that can be read: {why}. Give a folder with the "
-                "guest's files: processes.sysroot"
+                f"{path} has no symbols that can be read: {why}. Give a folder with the guest's "
+                "files: processes.sysroot"
             )
-        if len(self._kept) >= _MAX_KEPT:
-            self._kept.clear()
-        self._kept[key] = image
         return image

@@ -96,6 +96,11 @@ class PageCache:
         """The ``address_space`` of a ``struct file``."""
         return self._memory.u64(file + self._layout.field("file", "f_mapping").offset)
 
+    def present(self, file: int) -> int:
+        """How many pages of the file are in memory."""
+        at, size = self._layout.field("address_space", "nrpages")[:2]
+        return self._memory.number(self.mapping(file) + at, size)
+
     def size(self, file: int) -> int:
         """The length of the file in bytes."""
         layout = self._layout
