@@ -226,10 +226,11 @@ class Recorder:
         checkpoints.clear()
         return True
 
-    def set_aside(self) -> Aside:
+    def set_aside(self, *, thin: bool = True) -> Aside:
         """Keep where the guest is now, to put it back there. ``give_up`` frees the memory.
 
         The beginning of the history is not dropped for it: the guest may be on its way there.
+        ``thin``: checkpoints may be left out for it.
         """
         execution, board, checkpoints = self._guest.execution, self._guest.board, self.checkpoints
         board.deliver_inputs()
@@ -238,7 +239,7 @@ class Recorder:
         beside = checkpoints[place]
         checkpoints.others = self._others
         size = self._next_size(beside)
-        if place == len(checkpoints) - 1:  # that one is never left out
+        if thin and place == len(checkpoints) - 1:  # that one is never left out
             checkpoints.thin_out(size)
         if not checkpoints.room_for(size):
             return Aside(time_, resume, None, 0)

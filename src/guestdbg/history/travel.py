@@ -17,6 +17,10 @@ from guestdbg.machine import Input, Position, ReplayError, Time
 
 __all__ = ["Travel"]
 
+#: Where the guest goes farther than this from a checkpoint, a snapshot is kept so much before.
+_FAR = 2_000_000
+_NEAR = 500_000
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
@@ -53,6 +57,8 @@ class Travel:
         #: The end of the history, while the guest is in its past.
         self._end: _Place | None = None
         self._inputs_given = 0
+        #: A little before where the guest has gone to last.
+        self._near: _Place | None = None
         #: The last checkpoint that the guest has passed at which the user had changed it.
         self._written: Checkpoint | None = None
         self.recorder = Recorder(guest, budget, self._may_write)
@@ -125,6 +131,7 @@ class Travel:
         self.recorder.resume()
 
     def _forget_end(self) -> None:
+        self._drop_near()
         if self._end is not None and isinstance(self._end.snapshot, Aside):
             self.recorder.prepare()
             self.recorder.give_up(self._end.snapshot)
@@ -204,6 +211,36 @@ class Travel:
         written = checkpoints.written_before(place)
         self._put(_Place(checkpoint.snapshot, checkpoint.inputs, written))
 
+    def _put_before(self, place: int, position: Position) -> None:
+        """Put the guest to where it repeats what leads to a position: a checkpoint, or nearer.
+
+        Who goes to a time often goes to others near it: a snapshot is kept a little before it.
+        """
+        checkpoint, near = self.recorder.checkpoints[place], self._near
+        if near is not None:
+            there = near.snapshot
+            assert isinstance(there, Aside)
+            if checkpoint.position < there.time.position <= position:
+                self._put(near)
+                return
+            self._drop_near()
+        self.put_at_checkpoint(place)
+        start = self.recorder.turns.back(position, _NEAR)
+        if start is None or start <= checkpoint.position:
+            return
+        way = position.instructions - checkpoint.snapshot.instructions[position.vcpu]
+        if way < _FAR or self.run_to(start) is not None:
+            return
+        aside = self.recorder.set_aside(thin=False)
+        if aside.snapshot is not None:
+            self._near = _Place(aside, self._inputs_given, self._written)
+
+    def _drop_near(self) -> None:
+        if self._near is not None:
+            assert isinstance(self._near.snapshot, Aside)
+            self.recorder.give_up(self._near.snapshot)
+            self._near = None
+
     def goto(self, position: Position, pc: int | None = None) -> None:
         """Put the guest to a time: every bit of it as it was then.
 
@@ -240,7 +277,7 @@ class Travel:
         ):
             place -= 1  # the user has moved the PC there: it was elsewhere before
         with self._guest.execution.only(None):
-            self.put_at_checkpoint(place)
+            self._put_before(place, position)
             stop = self.run_to(position)
             if stop is not None and self._guest.board.position != position:
                 raise ReplayError(f"the guest has stopped on the way to {position}: {stop}")
