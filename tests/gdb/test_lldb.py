@@ -245,3 +245,31 @@ def test_killing_ends_the_guest_and_the_server() -> None:
     assert results["exited"]
     assert results["status"] == 9
     assert "failed" not in (results["words"] or "")
+
+
+def test_the_past_by_monitor_commands() -> None:
+    """LLDB before 21 has no commands that go back; the packets and `monitor goto` do it."""
+    with server("queue", "--history", listen=TCP) as guest:
+        results = lldb(
+            guest.target,
+            """
+            connect()
+            run("continue")
+            report(at=function())
+            last = run("process plugin packet monitor last write queue.tail")
+            report(last=bytes.fromhex(last.split("response: ")[1]).decode())
+            run("process plugin packet monitor goto 8592534")
+            run("thread step-inst")
+            report(after=function(), tail=value("queue.tail"))
+            report(back=run("process plugin packet send bc"))
+            run("thread step-inst")
+            report(begin=function())
+            """,
+            symbols="queue",
+        )
+    assert results["at"] == "power_off"
+    assert "write of queue.tail (4 bytes" in results["last"]
+    assert "queue_push+0x54 (queue.c:17): 0x1d -> 0x1e" in results["last"]
+    assert (results["after"], results["tail"]) == ("queue_push", 30)
+    assert "replaylog:begin;" in results["back"]
+    assert results["begin"] == "_start"
