@@ -19,8 +19,8 @@ def compare(console: Console, names: tuple[str, str], runs: tuple[Record, Record
     for letter, name, run in zip("AB", names, runs, strict=True):
         console.print(Text(f"{letter}  {name}: {_description(run)}"))
     a, b = (run.figures for run in runs)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("key", no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("key", no_wrap=True, min_width=max(map(len, a), default=0))
     table.add_column("A", justify="right", no_wrap=True)
     table.add_column("B", justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
