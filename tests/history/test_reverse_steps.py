@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import guestdbg
+from guestdbg.arm64.pstate import exception_level
 from guestdbg.debugger import Guest, NoDebugInfo, Stop, Unsupported
 from guestdbg.history import NotRecorded, OutsideHistory
 from guestdbg.machine import Time
@@ -321,7 +322,7 @@ def test_handlers_of_interrupts_are_passed(length: int, tmp_path: Path) -> None:
         start = guest.history.now
         taken = guest.break_(guest.symbol("vectors").address + 0x280, name="taken")
         taken(lambda hit: None)
-        ahead = forward(guest, 60, into=True)
+        ahead = forward(guest, 40, into=True)
         assert taken.hits > 5, "interrupts come in"
         taken.delete()
         guest.goto(ahead[-1][0])
@@ -329,7 +330,7 @@ def test_handlers_of_interrupts_are_passed(length: int, tmp_path: Path) -> None:
         assert [each for _, each in once(found)] == [each for _, each in once(ahead[::-1])]
         guest.goto(start)
         pcs = [guest.cpu.pc]
-        while len(pcs) < 50 or guest.cpu.location.function != "main":
+        while len(pcs) < 40 or guest.cpu.location.function != "main":
             guest.step()
             pcs.append(guest.cpu.pc)
         again = [guest.cpu.pc]
@@ -352,3 +353,41 @@ def test_an_interrupted_step_stays_where_it_was() -> None:
             assert step().reason == "interrupt"
             assert guest.history.now == here
         assert guest.reverse_step_line().reason == "step"
+
+
+def test_steps_back_over_what_the_user_has_written() -> None:
+    with load(EXAMPLES / "queue.elf") as guest:
+        point = guest.break_("queue_push", ignore=40)
+        guest.run()
+        point.delete()
+        start = guest.history.now
+        ahead = forward(guest, 5, into=True)
+        guest.cpu.x[20] = 7
+        guest.write(guest.symbol("queue").address + 0x100, b"\7")
+        ahead += forward(guest, 5, into=True)
+        found = back(guest, start, into=True)
+        assert once(found) == once(ahead[::-1])
+        assert guest.cpu.x[20] != 7
+        guest.goto(ahead[-1][0])
+        stop = guest.reverse_step_out()
+        assert stop.reason == "step"
+        assert guest.step_over().time is not None
+
+
+def test_system_calls_and_faults_of_a_program_are_passed() -> None:
+    """Back from EL0, what the kernel does for the program is as one instruction."""
+    with load(EXAMPLES / "mmu.elf") as guest:
+        guest.run(until="user_start")
+        guest.step()
+        seen = [(guest.history.now, guest.cpu.pc)]
+        for _ in range(3000):
+            stop = guest.step()
+            assert stop.time is not None
+            if exception_level(guest.cpu.reg("pstate")) == 0:
+                seen.append((stop.time, stop.pc))
+        assert len(seen) > 50
+        guest.goto(seen[-1][0])
+        back = [guest.cpu.pc]
+        while guest.history.now > seen[0][0]:
+            back.append(guest.reverse_step_over().pc)
+        assert back == [pc for _, pc in seen[::-1]]
