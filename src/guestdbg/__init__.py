@@ -16,6 +16,7 @@ docs/python-api.md describes the rest. The packages, lowest first::
         regular_file   shared by all
     workers   worker processes that run functions on what each is sent once
     container  the form of files that hold a guest
+    tables    tables for NumPy, pandas, Polars and Arrow, and their files
     arm64     registers, syndromes, page tables and encodings of the architecture
     cpu       the processor of the software KVM (Cython)
     kvm       the KVM interface, with two providers: the host's KVM and the software KVM
@@ -25,6 +26,7 @@ docs/python-api.md describes the rest. The packages, lowest first::
     linux     a Linux guest: its kernel's symbols, and where the kernel is
     history   the past of a guest: going back, and asking who did what
     trace     what a guest did, taken down as it ran: coverage
+    report    a run as one page of HTML
     lab       a real arm64 KVM on any machine
     check     the conformance suite, and random programs on two KVMs
     gdb       a server for GDB and LLDB

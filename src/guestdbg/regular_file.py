@@ -10,11 +10,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from guestdbg.errors import GuestdbgError
 
-__all__ = ["FILE_SIZE_MAX", "UnsuitableFile", "read_regular_file"]
+__all__ = ["FILE_SIZE_MAX", "UnsuitableFile", "open_regular_file", "read_regular_file"]
 
 #: The size of the largest file that is read, in bytes.
 FILE_SIZE_MAX = 4 << 30
@@ -39,15 +42,37 @@ def read_regular_file(path: str | os.PathLike[str], *, what: str = "file") -> by
         UnsuitableFile: it does not exist or may not be read; it is a directory, a device, a FIFO or
             a socket; it is too large; it changes its size while it is read.
     """
-    path = Path(path)
-    try:
-        _check(path, os.stat(path), what)
+    with open_regular_file(path, what=what) as file, _reasons(path):
+        size = os.fstat(file.fileno()).st_size
+        contents = file.read(size + 1)
+    if len(contents) != size:
+        raise UnsuitableFile(
+            f"{path}: it had {size} bytes and changed its size while it was read; try "
+            "again when the program that writes it has finished"
+        )
+    return contents
+
+
+def open_regular_file(path: str | os.PathLike[str], *, what: str = "file") -> BinaryIO:
+    """A regular file of at most 4 GiB, open for reading; as ``read_regular_file`` otherwise."""
+    with _reasons(path):
+        _check(Path(path), os.stat(path), what)
         # Should it have become a FIFO since: O_NONBLOCK opens one without waiting for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            _check(path, status, what)
-            contents = file.read(status.st_size + 1)
+        file = os.fdopen(
+            os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb"
+        )
+        try:
+            _check(Path(path), os.fstat(file.fileno()), what)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+
+@contextmanager
+def _reasons(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise UnsuitableFile(f"{path}: no such file") from None
     except PermissionError:
@@ -59,12 +84,6 @@ def read_regular_file(path: str | os.PathLike[str], *, what: str = "file") -> by
         raise UnsuitableFile(f"{path}: cannot be read: {reason}") from error
     except ValueError as error:  # a NUL byte in the name
         raise UnsuitableFile(f"{path}: cannot be read: {error}") from error
-    if len(contents) != status.st_size:
-        raise UnsuitableFile(
-            f"{path}: it had {status.st_size} bytes and changed its size while it was read; try "
-            "again when the program that writes it has finished"
-        )
-    return contents
 
 
 def _check(path: Path, status: os.stat_result, what: str) -> None:

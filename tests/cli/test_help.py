@@ -48,6 +48,8 @@ def test_the_examples_work() -> None:
             continue
         if example.startswith("guestdbg gdb "):
             continue  # it waits for a debugger: see tests/gdb/test_command.py
+        if example.startswith("guestdbg report "):
+            continue  # it reads what the one before has written: see tests/report
         result = guestdbg(*shlex.split(example)[1:])
         assert result.returncode == 0, (example, result.stderr)
         tried += 1

@@ -25,6 +25,7 @@ PAGES = [
         "boards",
         "time-travel",
         "tables",
+        "report",
     )
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -7,6 +7,7 @@ check         the conformance suite
 differential  random programs on two KVMs, compared exit by exit
 lab           a command on a real arm64 KVM, in an emulated machine
 gdb           a guest for GDB or LLDB
+report        a page of HTML from the log of a run
 run           a guest with breakpoints and watchpoints
 provider_options  --provider, --cpu and --linux
 lab_options   the options that choose the lab's machine

@@ -85,7 +85,9 @@ class OutputFile:
             return
         if existing == "refuse":
             what = "give the name of a new file"
-            if option == "--log":
+            if option == "--output":
+                what = "add --overwrite to replace it"
+            elif option == "--log":
                 what = "add --log-append to write at its end, or --log-overwrite to replace it"
             raise OutputFileError(f"{option} {self.name}: the file exists; {what}")
         if os.path.samestat(found, os.fstat(1)):

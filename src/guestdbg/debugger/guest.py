@@ -260,6 +260,20 @@ class Guest(PointMethods, IntegerAccess, Closing):
         # trace is a layer above this one: it is imported only if this is called.
         return import_module("guestdbg.trace").Coverage(self, counts=counts, edges=edges)
 
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        title: str | None = None,
+        sources: tuple[str | os.PathLike[str], ...] = (),
+    ) -> str:
+        """The guest's recordings as a page of HTML: see ``guestdbg.report.guest_report``."""
+        # report is a layer above this one: it is imported only where a page is made.
+        made = import_module("guestdbg.report").guest_report(
+            self, path, title=title, sources=sources
+        )
+        return str(made)
+
     def goto(self, where: Any) -> Any:
         """Put the guest to a time of its history: see ``guestdbg.history.History.goto``."""
         return self.history.goto(where)

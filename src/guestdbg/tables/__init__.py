@@ -13,6 +13,7 @@ parquet    rows written to a Parquet file, which can be read also when the disk 
 from guestdbg.tables.columns import Column, Values
 from guestdbg.tables.csv_file import CsvWriter
 from guestdbg.tables.errors import MissingLibrary, TableError
+from guestdbg.tables.libraries import library
 from guestdbg.tables.parquet import ParquetWriter
 from guestdbg.tables.table import FORMATS, Table, Tabular, check_format
 
@@ -27,4 +28,5 @@ __all__ = [
     "Tabular",
     "Values",
     "check_format",
+    "library",
 ]
