@@ -30,18 +30,19 @@ def _print_figures(console: Console, figures: Mapping[str, Figure]) -> None:
 
 
 def _print_parts(console: Console, figures: Mapping[str, Figure]) -> None:
-    """A table for each set of parts: the figures that have the same parts are compared."""
-    by_parts: dict[tuple[str, ...], list[Figure]] = {}
+    """A table for each set of parts: figures of one unit with the same parts are compared."""
+    by_parts: dict[tuple[str, tuple[str, ...]], list[Figure]] = {}
     for figure in figures.values():
         if figure.parts:
-            by_parts.setdefault(tuple(figure.parts), []).append(figure)
-    for parts, in_parts in by_parts.items():
-        table = Table(title="part by part, MIPS", title_justify="left")
+            by_parts.setdefault((figure.unit, tuple(figure.parts)), []).append(figure)
+    for (unit, parts), in_parts in by_parts.items():
+        digits = 2 if unit == "times" else 0
+        table = Table(title=f"part by part, {unit}", title_justify="left")
         table.add_column("part")
         for figure in in_parts:
             table.add_column(figure.key, justify="right")
         for part in parts:
-            table.add_row(part, *(f"{figure.parts[part]:,.0f}" for figure in in_parts))
+            table.add_row(part, *(f"{figure.parts[part]:,.{digits}f}" for figure in in_parts))
         console.print()
         console.print(table)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from guestdbg.debugger import Guest
 from guestdbg.kvm.coverage import CoverageForm
+from guestdbg.tables import Table
+from guestdbg.trace.coverage.as_tables import TableName, table_of
 from guestdbg.trace.coverage.executed import Block, Executed
 from guestdbg.trace.coverage.source_code import (
     FunctionCoverage,
@@ -115,6 +117,14 @@ class CoverageResult:
         be closed then."""
         executed = self.instructions(vcpu=vcpu, el=el)
         return functions_of(self._guest, executed, counted=self.counted)
+
+    def table(self, what: TableName) -> Table:
+        """A table of ``"instructions"``, ``"lines"``, ``"functions"`` or ``"edges"``.
+
+        For pandas and the like: ``table("lines").to_pandas()``. The first and the last are by vCPU
+        and exception level. Raises CoverageError for another name.
+        """
+        return table_of(self, what)
 
     @property
     def has_lines(self) -> bool:
