@@ -36,8 +36,8 @@ class TaskWords(Protocol):
     def read(self, vcpu: Vcpu) -> tuple[int, ...]:
         """The words for a hit on this vCPU, now; UNKNOWN for what cannot be found out."""
 
-    def learn(self) -> bool:
-        """A provider could not compute them. Whether ``operations`` are others now, which may."""
+    def learn(self) -> None:
+        """A provider could not compute them: have other ``operations``, if there are any now."""
 
     def name(self, words: Sequence[int]) -> TaskName | None:
         """The task that the words are of; None where that is not known."""

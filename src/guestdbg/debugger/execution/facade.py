@@ -312,8 +312,7 @@ class Execution:
         self._target.info.forget_locations()
         if distance:
             self._target.info.types.forget()
-            for vcpu in self._scheduler.vcpus:
-                vcpu.hit_programs.invalidate()  # they have addresses of variables
+            self.outdate_hit_programs()  # they have addresses of variables
             self._points.relocate(source, addresses, distance)
 
     def add_image(self, image: Image) -> None:
@@ -373,6 +372,11 @@ class Execution:
     def name_programs(self, program_of: Callable[[Vcpu], DebugInfo | None]) -> None:
         """Have addresses of programs that the guest's system executes named as these have them."""
         self._target.program_of = program_of
+
+    def outdate_hit_programs(self) -> None:
+        """What hit programs were made from has changed: each vCPU gets them anew."""
+        for vcpu in self._scheduler.vcpus:
+            vcpu.hit_programs.invalidate()
 
     @property
     def task_words(self) -> TaskWords | None:

@@ -259,8 +259,8 @@ class HitProgramSet:
             if type(point) is Recording:
                 if evaluated and not point.limit_reached:
                     continue  # only its buffer was full
-                if not evaluated and point.task_words is not None and point.task_words.learn():
-                    self.invalidate()
+                if not evaluated and point.task_words is not None:
+                    point.task_words.learn()
             if type(point) is Breakpoint:
                 hits.append(Hit(context, point, pc, Touched(pc, 4, 0), exit_.debug, None))
                 context.resume_state.needs_step_over = pc

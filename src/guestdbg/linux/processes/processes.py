@@ -88,7 +88,12 @@ class Processes:
         self.layout = KernelLayout(lambda: view().layouts)
         self.tasks = TaskStructs(self._memory, self.layout, lambda: view().address("init_task"))
         self.recorded = RecordedTasks(
-            memory, self.layout, self.tasks, entry_task, lambda: view().per_cpu_offsets()
+            memory,
+            self.layout,
+            self.tasks,
+            entry_task,
+            lambda: view().per_cpu_offsets(),
+            guest.execution.outdate_hit_programs,
         )
         self._follower = ProcessFollower(guest, self.tasks, self._table)
         cache = PageCache(memory, self.layout, self._frame, guest.execution.read_phys)

@@ -55,6 +55,7 @@ class RecordedTasks:
         entry: gives the address of ``__entry_task``, which the offset of a CPU is added to; None
             if it is not known.
         offsets: gives the offsets of the CPUs' variables. Raises MissingKernelData, AddressError.
+        on_change: called when ``operations`` are others than before.
     """
 
     names = ("task_struct", "pid", "tgid", "comm", "comm_8", "preempt_count")
@@ -66,12 +67,14 @@ class RecordedTasks:
         tasks: TaskStructs,
         entry: Callable[[], int | None],
         offsets: Callable[[], list[int]],
+        on_change: Callable[[], None],
     ) -> None:
         self._memory = memory
         self._layout = layout
         self._tasks = tasks
         self._entry = entry
         self._offsets = offsets
+        self._on_change = on_change
         #: The address of ``__entry_task``, and the distance of the linear map from physical memory.
         self._place: tuple[int, int] | None = None
         self._failures = 0
@@ -83,8 +86,10 @@ class RecordedTasks:
 
     def forget(self) -> None:
         """The guest was put back to a snapshot, or reset: its memory may be elsewhere."""
-        self._place = None
         self._failures, self._next_try = 0, 1
+        if self._place is not None:
+            self._place = None
+            self._on_change()
 
     def _members(self) -> list[tuple[int, int]]:
         """Offset and size of what the words after the first have."""
@@ -135,19 +140,20 @@ class RecordedTasks:
             (Op.PHYSICAL, _WORD, 0),
         )
 
-    def learn(self) -> bool:
-        """A provider could not compute a word. Whether ``operations`` are others now."""
+    def learn(self) -> None:
+        """A provider could not compute a word: find out where the kernel keeps the tasks."""
         if self._place is not None:
-            return False
+            return
         self._failures += 1
         if self._failures < self._next_try:
-            return False
+            return
         self._next_try *= 2  # a kernel that boots has many hits before it maps its memory
         try:
             self._place = self._found_place()
         except GuestdbgError:
-            return False
-        return self._place is not None
+            return
+        if self._place is not None:
+            self._on_change()
 
     def _found_place(self) -> tuple[int, int] | None:
         """Where ``__entry_task`` and the linear map are, if all of them are in that map."""
