@@ -12,6 +12,7 @@ import guestdbg
 from guestdbg.debugger import GuestBusy
 from guestdbg.trace import Block, CoverageError, CoverageUnavailable, Executed, Run
 from tests.debugger.assembled import CODE, assembled
+from tests.debugger.compiled import compiled, needs_gcc
 from tests.machine.guests import EXAMPLES
 
 QUEUE = EXAMPLES / "queue.elf"
@@ -233,3 +234,31 @@ def test_code_is_found_where_no_symbols_are(tmp_path: Path) -> None:
         assert result.functions() == []
         assert list(result.instructions()) == [Run(CODE, CODE + 8, 5)]
         assert result.edges() == {(CODE + 4, CODE): 5}
+
+
+@needs_gcc
+def test_lines_of_a_file_with_very_much_debug_information(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the units of which something ran are read, also those in the middle of a run."""
+    sources = {
+        "main.c": "int two(int), three(int);\nint main(void) {\n  return two(1) + three(2);\n}\n",
+        "two.c": "int two(int x) {\n  return x + 2;\n}\n",
+        "three.c": "int three(int x) {\n  return x + 3;\n}\n",
+        "never.c": "int never(int x) {\n  return x;\n}\n",
+    }
+    path = compiled(tmp_path, sources, ("-g", "-O0"))
+
+    def lines() -> dict[tuple[str, int], int]:
+        with guestdbg.load(path, **OPTIONS) as guest:
+            with guest.coverage() as coverage:
+                guest.run()
+            return {(each.file, each.line): each.count for each in coverage.result().lines()}
+
+    everything = lines()
+    assert ("never.c", 2) in everything
+    monkeypatch.setattr("guestdbg.debugger.program.line_files.LARGE", 0)
+    some = lines()
+    assert {key for key, count in everything.items() if count} <= some.keys()
+    assert everything.keys() - some.keys() == {("never.c", n) for n in (1, 2, 3)}
+    assert all(everything[key] == count for key, count in some.items())

@@ -48,6 +48,7 @@ IsCode = Callable[["CompileUnit", int, int], bool]
 _WITHOUT_CODE = ("DW_TAG_type_unit", "DW_TAG_partial_unit")
 #: Files that are the main file of their unit.
 _SOURCES = (".c", ".S", ".s", ".cc", ".cpp", ".rs")
+_INSTRUCTION = 4
 #: So many bytes of line tables are read to find all code of one source file.
 _MAX_READ = 2 << 20
 #: The names of source files by the line program.
@@ -122,19 +123,19 @@ class LineTable:
             self._damaged(error)
         return None
 
-    def rows(self, executed: Iterable[int]) -> list[LineRow]:
+    def rows(self, executed: Iterable[tuple[int, int]]) -> list[LineRow]:
         """All rows, by address. Of a file with very much debug information, those of the units
-        that one of the addresses ``executed`` is in."""
+        that have code in one of the ranges (start, end) of ``executed``."""
         units: list[_Unit] = []
         try:
             if self._index is None:
                 for unit in self._dwarf.iter_CUs() if self._dwarf is not None else ():
                     units.append(self._unit(unit.cu_offset))
             else:
-                row: LineRow | None = None
-                for address in executed:
-                    if row is None or not row.start <= address < row.end:
-                        row = self.at(address)
+                for start, end in executed:
+                    while start < end:
+                        row = self.at(start)
+                        start = start + _INSTRUCTION if row is None else row.end
                 units += self._units.values()
         except Exception as error:
             self._damaged(error)

@@ -75,8 +75,9 @@ class Executed:
 
     def between(self, start: int, end: int) -> Iterator[Run]:
         """What was executed from ``start`` up to ``end`` (exclusive)."""
-        place = max(0, bisect_right(self._starts, start) - 1)
-        for run in self._runs[place:]:
+        first = max(0, bisect_right(self._starts, start) - 1)
+        for place in range(first, len(self._runs)):
+            run = self._runs[place]
             if run.start >= end:
                 break
             if run.end > start:

@@ -73,7 +73,7 @@ def lines_of(guest: Guest, executed: Executed, *, counted: bool) -> list[LineCov
     paths: dict[str, Path | None] = {}
     for image in guest.images:
         by_function: defaultdict[tuple[str, int, int], int] = defaultdict(int)
-        for row in image.lines.rows(run.start for run in executed):
+        for row in image.lines.rows((run.start, run.end) for run in executed):
             function = image.symbols.at(row.start)
             key = (row.file, row.line, 0 if function is None else function.address)
             most = max((run.count for run in executed.between(row.start, row.end)), default=0)
