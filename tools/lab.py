@@ -26,6 +26,7 @@ from typing import Any
 
 import click
 
+from guestdbg.arm64.disassembly import instruction
 from guestdbg.check.differential import campaign
 from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.lab_side import LabSide
@@ -34,7 +35,6 @@ from guestdbg.check.differential.show import comparison_lines, program_lines
 from guestdbg.check.registry import select
 from guestdbg.cli.group import describe
 from guestdbg.cli.lab_options import lab_options
-from guestdbg.cli.running.disassembly import instruction
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.linux_release import software_options, software_version
 from guestdbg.lab import Lab

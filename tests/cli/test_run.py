@@ -49,6 +49,32 @@ def test_the_parts_of_a_hit_line() -> None:
     assert summary(result.stderr) == {"queue.tail": (2, 2)}
 
 
+def test_the_past_is_asked_where_the_run_has_stopped(tmp_path: Path) -> None:
+    asked = ("--last-write", "queue.tail", "--origin", "queue.tail", "--origin", "w3")
+    log = tmp_path / "log.jsonl"
+    result = guestdbg("run", QUEUE, *asked, "--max-instructions", "300000", "--log", str(log))
+    assert result.returncode == 124, "a limit has its status all the same"
+    lines = result.stderr.splitlines()
+    assert any(line.startswith("-- last write of queue.tail: turn 0, ") for line in lines)
+    assert any(re.match(r"-- origin of queue\.tail = \w+$", line) for line in lines)
+    assert re.search(
+        r"^queue\.tail = \w+ by str w1, \[x19, #4\] in queue_push", result.stderr, re.M
+    )
+    assert re.search(
+        r"^it was computed by `msub w1, w2, w3, w1` at queue_push", result.stderr, re.M
+    )
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    origins = [event for event in events if event["event"] == "origin"]
+    assert [event["of"] for event in origins] == ["queue.tail", "w3"]
+    assert origins[0]["reason"] == "computed"
+    assert origins[0]["steps"][0]["target"] == "queue.tail"
+    assert origins[0]["steps"][0]["instructions"] <= 300_000
+    refused = guestdbg("run", QUEUE, "--origin", "queue.tial")
+    assert refused.returncode == 1
+    assert "no member of struct queue named 'tial'" in refused.stderr
+    assert "queue: start" not in refused.stdout
+
+
 def test_a_condition_on_the_command_line_finds_the_wrong_write() -> None:
     """The search of the demo, without Python."""
     what = "queue.tail if new != (old + 1) % queue.size"

@@ -99,7 +99,10 @@ def test_the_monitor_answers_who_wrote_last() -> None:
             connect()
             run("continue")
             at = pc()
-            report(last=run("monitor last write queue.tail"), same=pc() == at)
+            report(last=run("monitor last write queue.tail"))
+            report(origin=run("monitor origin queue.tail"), register=run("monitor origin x0"))
+            report(unknown=run("monitor origin queue.tial"), none=run("monitor origin"))
+            report(same=pc() == at)
             report(history=run("monitor history"))
             report(gone=run("monitor goto 8592534"), bad=run("monitor goto nowhere"))
             """,
@@ -107,6 +110,12 @@ def test_the_monitor_answers_who_wrote_last() -> None:
         )
     assert "write of queue.tail (4 bytes" in found["last"]
     assert "submit+0x2c (main.c:29)" in found["last"]
+    assert "queue.tail = 0x1e by str w1, [x19, #4] in queue_push+0x54" in found["origin"]
+    assert "(monitor goto 0:0:859253" in found["origin"]
+    assert "it was computed by `msub w1, w2, w3, w1`" in found["origin"]
+    assert "a call to the hypervisor" in found["register"]
+    assert "no member of struct queue named 'tial'" in found["unknown"]
+    assert "monitor origin EXPRESSION" in found["none"]
     assert found["same"]
     assert "end:   turn 0, vCPU 0, 8594841 instructions" in found["history"]
     assert "queue_push+0x58" in found["gone"]

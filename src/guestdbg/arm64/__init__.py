@@ -30,7 +30,10 @@ Memory and instructions
     mappings            all that the translation tables map
     branches            where a branch goes
     loadstore           what a load or store accesses
+    structures          which byte of which register LD1 to LD4 and ST1 to ST4 access
     instructions        accesses, classes and properties of an instruction
+    data_flow           where an instruction takes the bytes from that it writes
+    disassembly         instructions as text
     exclusive_sequence  load-exclusive/store-exclusive sequences
     extension_encodings       the extension that an instruction belongs to
     extension_encodings_simd  its rows for SIMD and floating point

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import click
 
+from guestdbg.arm64.disassembly import instruction
 from guestdbg.check.differential import campaign
 from guestdbg.check.differential.compare import Difference
 from guestdbg.check.differential.generate import generate, of_name
@@ -22,7 +23,6 @@ from guestdbg.cli.group import EXIT_PROBLEM
 from guestdbg.cli.lab_options import lab_options
 from guestdbg.cli.output_file import OutputFile
 from guestdbg.cli.provider_options import provider_options
-from guestdbg.cli.running.disassembly import instruction
 from guestdbg.cli.wrapping import wrapped
 from guestdbg.kvm.linux_release import dotted, software_options
 from guestdbg.lab import Lab

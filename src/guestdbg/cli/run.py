@@ -7,7 +7,15 @@ from typing import Any, Literal
 import click
 
 from guestdbg.cli.output_file import Existing, OutputFile
-from guestdbg.cli.running import coverage, diagnosis, keyboard, last_writes, linux_state, panic
+from guestdbg.cli.running import (
+    coverage,
+    diagnosis,
+    keyboard,
+    last_writes,
+    linux_state,
+    origins,
+    panic,
+)
 from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.hit_log import HitLog, NoLog, check_log_path, make_log
 from guestdbg.cli.running.load_options import guest_options
@@ -149,6 +157,13 @@ panicked (--on-panic); 124 a limit was reached; 130 Ctrl-C, or Ctrl-] with
     multiple=True,
     help="At the end, show the last write to this memory; means --history. Repeatable.",
 )
+@click.option(
+    "--origin",
+    "origin",
+    metavar="WHAT",
+    multiple=True,
+    help="At the end, show where the value of WHAT came from; means --history. Repeatable.",
+)
 @coverage.coverage_options
 @click.option("--timeout", metavar="S", type=Seconds(0, min_open=True), help="End after S seconds.")
 @click.option(
@@ -195,6 +210,7 @@ def run(
     log_only: bool,
     trace_only: bool,
     last_write: tuple[str, ...],
+    origin: tuple[str, ...],
     coverage_paths: tuple[Path, ...],
     coverage_form: str | None,
     coverage_overwrite: bool,
@@ -231,9 +247,10 @@ def run(
             if finder is not None and until is not None and finder.feed(data) and guest_run:
                 guest_run.text_seen(until.decode(errors="replace"))
 
-        options["history"] = options["history"] or bool(last_write)
+        options["history"] = options["history"] or bool(last_write or origin)
         machine = stack.enter_context(load(guest, console=console, **options))
         last_writes.check(machine, last_write)
+        origins.check(machine, origin)
         sinks: list[HitSink] = [] if log_only else [HitLines(terminal, backtrace=frames)]
         tracer = HitTracer(sinks, count)
         guest_run = GuestRun(
@@ -288,9 +305,10 @@ def run(
             terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
         terminal.line(*linux_state.lines(machine, shown or ()))
         is_written = covered.write(terminal)
-        status = outcome.status or last_writes.show(
-            terminal, machine, last_write, limit=frames, log=log.write
-        )
+        # Asked wherever the run has stopped, also at a limit, which has a status of its own.
+        asked = last_writes.show(terminal, machine, last_write, limit=frames, log=log.write)
+        asked = origins.show(terminal, machine, origin, log=log.write) or asked
+        status = outcome.status or asked
         log.close()
         incomplete = terminal.console_failure is not None or log.failed
         ctx.exit(status or int(incomplete or not is_written))

@@ -13,6 +13,7 @@ aside            where the guest is left when it goes elsewhere
 recorder         what is noted while the guest runs
 travel           going to a time
 search           the last and the next hit of a point
+questions        all that happened in an interval, and where values came from
 frame_walk       back through what a vCPU executed, over calls and handlers
 reverse_steps    back by line, over calls, and out of functions
 history          ``History``, which brings all of this together
@@ -28,14 +29,32 @@ from guestdbg.history.errors import (
     OutsideHistory,
 )
 from guestdbg.history.history import History
+from guestdbg.history.questions import (
+    Accesses,
+    AccessRow,
+    Call,
+    Calls,
+    Origin,
+    OriginStep,
+    Value,
+    Values,
+)
 
 __all__ = [
+    "AccessRow",
+    "Accesses",
     "BudgetTooSmall",
+    "Call",
+    "Calls",
     "History",
     "HistoryError",
     "HistoryInterrupted",
     "HistoryUnavailable",
     "InThePast",
     "NotRecorded",
+    "Origin",
+    "OriginStep",
     "OutsideHistory",
+    "Value",
+    "Values",
 ]

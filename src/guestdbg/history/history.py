@@ -16,6 +16,12 @@ from guestdbg.history.errors import (
     NotRecorded,
     OutsideHistory,
 )
+from guestdbg.history.questions import Accesses, Calls, Origin, Values
+from guestdbg.history.questions.accesses import DEFAULT_LIMIT, accesses
+from guestdbg.history.questions.arrivals import executions
+from guestdbg.history.questions.calls import DEFAULT_CALLS, CallsUntil, calls
+from guestdbg.history.questions.origin import origin
+from guestdbg.history.questions.values import values
 from guestdbg.history.reverse_steps import ReverseSteps
 from guestdbg.history.search import Search
 from guestdbg.history.travel import Travel
@@ -28,6 +34,9 @@ from guestdbg.kvm import (
 from guestdbg.machine import MachineError, Position, Time, parse_size
 
 __all__ = ["History"]
+
+#: A time as one gives it; None: the beginning or the end of the history.
+When = Time | Position | Hit | Stop | int | None
 
 log = logging.getLogger(__name__)
 
@@ -321,7 +330,126 @@ class History:
             finally:
                 point.delete()
 
+    def accesses(
+        self,
+        where: Any,
+        start: When = None,
+        end: When = None,
+        *,
+        access: AccessKind = "any",
+        length: int | None = None,
+        limit: int = DEFAULT_LIMIT,
+        **options: Any,
+    ) -> Accesses:
+        """Every access to a variable or address after ``start`` and up to ``end``, as a table.
+
+        Args:
+            where, length, access: as for ``guest.watch``.
+            start, end: times as for ``goto``; None: the beginning and the end of the history.
+            limit: so many rows are kept. What is beyond is said in ``cut`` of the result, and
+                logged. A row takes 64 bytes; parts of the history are repeated one by one, so
+                that nothing else grows with the interval.
+            options: ``when=`` and ``task=`` of ``guest.watch``.
+
+        Raises:
+            OutsideHistory: the interval is not in the history, or begins after its end. The other
+                errors are those of ``guest.watch``.
+        """
+        travel = self._there
+        self._check_stopped()
+        limits = self._interval(start, end)
+        return accesses(self._guest, travel, *limits, where, length, access, limit, options)
+
+    def writes(self, where: Any, start: When = None, end: When = None, **options: Any) -> Accesses:
+        """Every write to it, those of devices included: see ``accesses``."""
+        return self.accesses(where, start, end, access="write", **options)
+
+    def reads(self, where: Any, start: When = None, end: When = None, **options: Any) -> Accesses:
+        """Every read of it: see ``accesses``."""
+        return self.accesses(where, start, end, access="read", **options)
+
+    def executions(
+        self,
+        where: str | int,
+        start: When = None,
+        end: When = None,
+        *,
+        when: Any = None,
+        limit: int = DEFAULT_LIMIT,
+    ) -> Accesses:
+        """Every time from ``start`` to before ``end`` that the code at ``where`` was executed.
+
+        ``where`` and ``when`` are those of ``guest.break_``; the positions are those before the
+        instruction. The rest is as for ``accesses``.
+        """
+        travel = self._there
+        self._check_stopped()
+        limits = self._interval(start, end)
+        return executions(self._guest, travel, *limits, where, when, limit)
+
+    def value(
+        self, where: Any, start: When = None, end: When = None, *, limit: int = DEFAULT_LIMIT
+    ) -> Values:
+        """The value of a variable of 1, 2, 4 or 8 bytes over time: at ``start``, and each change.
+
+        Changes by devices and by the user of the debugger are among them. ``limit`` is how many
+        writes are looked at; what is beyond is said in ``cut``. The rest is as for ``accesses``.
+        """
+        travel = self._there
+        self._check_stopped()
+        return values(self._guest, travel, *self._interval(start, end), where, limit)
+
+    def calls(
+        self,
+        function: str | int,
+        what: CallsUntil = "return",
+        start: When = None,
+        end: When = None,
+        *,
+        when: Any = None,
+        limit: int = DEFAULT_CALLS,
+    ) -> Calls:
+        """Every call of a function from ``start`` to before ``end``, with its arguments.
+
+        Args:
+            function: its name or address.
+            what: ``"return"``: also when each call returned, and what; ``"entry"``: only the calls,
+                which takes half of the time.
+            start, end: see ``accesses``.
+            when: a condition at the function's first instruction, as for ``guest.break_``.
+            limit: so many calls are kept; what is beyond is said in ``cut``.
+
+        Raises Unsupported if all of its calls were inlined, and what ``accesses`` and
+        ``guest.break_`` raise.
+        """
+        travel = self._there
+        self._check_stopped()
+        return calls(self._guest, travel, *self._interval(start, end), function, what, when, limit)
+
+    def origin(self, where: Any, length: int | None = None) -> Origin:
+        """Where the value that ``where`` has now came from, as far back as it is a copy.
+
+        It is followed through loads, stores, moves, extensions and selections, one instruction
+        after the other; ``reason`` and ``text`` of the result say what is at the end.
+
+        Args:
+            where: a variable, an address, or a register of the current vCPU (``"x0"``, ``"w3"``,
+                ``"d1"``, ``"sp"``); a register hides a variable of that name.
+            length: bytes at an address; the default is that of ``guest.watch``.
+
+        Raises OptimizedOut for a local variable that is neither in memory nor in a register,
+        Unsupported for more than 64 bytes, and the errors of names and addresses.
+        """
+        travel = self._there
+        self._check_stopped()
+        return origin(self._guest, travel, where, length)
+
     # ---- parts -------------------------------------------------------------------------------
+
+    def _interval(self, start: When, end: When) -> tuple[Position, Position]:
+        """The positions of an interval: by default of the whole history."""
+        first = self.begin if start is None else self._position(start)[0]
+        return first, self.end if end is None else self._position(end)[0]
 
     @property
     def _search(self) -> Search:

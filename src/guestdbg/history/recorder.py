@@ -90,6 +90,11 @@ class Recorder:
         """Bytes of all that is no checkpoint."""
         return self.turns.memory_size + self.inputs.memory_size + self._aside
 
+    @property
+    def changed(self) -> bool:
+        """Whether the user has changed the guest since it stopped where it is."""
+        return self._written
+
     def resume(self) -> None:
         """Record from here on."""
         self._guest.execution.record(self, self._will_write)

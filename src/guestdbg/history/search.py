@@ -89,7 +89,6 @@ class Search:
         """
         travel = self._travel
         travel.leave_present()
-        checkpoints = travel.recorder.checkpoints
         previous = travel.recorder.turns.before(before)
         if previous is None:
             return None
@@ -97,16 +96,38 @@ class Search:
             place = travel.checkpoint_before(previous)
             # The last instruction by itself: what it hits is at ``before``, and not before it.
             stop = self._last_step(counted, place, previous, before)
-            end = previous
-            while stop is None and place >= 0 and (after is None or after < end):
-                if checkpoints[place].position < end:
-                    stop = self._last_between(counted, place, end)
-                end = checkpoints[place].position
-                place -= 1
+            if stop is None:
+                stop = self._last_from(counted, place, previous, after)
         if stop is not None and after is not None:
             assert stop.time is not None
             return stop if after < stop.time.position else None
         return stop
+
+    def last_access(self, watches: Sequence[Point], end: Position) -> Stop | None:
+        """The same for accesses that have been made at ``end``, those of the last instruction too.
+
+        Where the guest may not go on, at the end of its history, they can be asked for too.
+        """
+        with _counting(watches) as counted:
+            return self._last_from(counted, self._travel.checkpoint_before(end), end)
+
+    def _last_from(
+        self,
+        counted: Sequence[_Counted],
+        place: int,
+        end: Position,
+        after: Position | None = None,
+    ) -> Stop | None:
+        """The last hit up to ``end``, from the checkpoint at ``place`` on or before that."""
+        checkpoints = self._travel.recorder.checkpoints
+        while place >= 0 and (after is None or after < end):
+            if checkpoints[place].position < end:
+                stop = self._last_between(counted, place, end)
+                if stop is not None:
+                    return stop
+            end = checkpoints[place].position
+            place -= 1
+        return None
 
     def _last_step(
         self, counted: Sequence[_Counted], place: int, start: Position, end: Position

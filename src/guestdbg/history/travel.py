@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from guestdbg.debugger import Guest, Stop
+from guestdbg.debugger.execution.scheduler import RecordedTurns
 from guestdbg.debugger.execution.snapshot import GuestSnapshot
 from guestdbg.history.aside import Aside
 from guestdbg.history.checkpoints import Checkpoint
@@ -252,11 +253,11 @@ class Travel:
             self._put(self._end)
         if self.live and position == self.end and pc in (None, self._guest.cpu.pc):
             return
-        self._go(position, pc)
+        self.visit(position, pc)
 
     def _repeat_to(self, aside: Aside, inputs: int) -> None:
         """Put the guest to a place of which there is no snapshot."""
-        self._go(aside.time.position, aside.time.pc)
+        self.visit(aside.time.position, aside.time.pc)
         while self._inputs_given < inputs:
             if not self._guest.board.inputs.deliver_recorded():
                 raise ReplayError(
@@ -264,8 +265,8 @@ class Travel:
                 )
         self._guest.execution.resume_from(aside.resume)
 
-    def _go(self, position: Position, pc: int | None) -> None:
-        """Repeat what led to a time, from the last checkpoint before it."""
+    def visit(self, position: Position, pc: int | None = None) -> None:
+        """Put the guest to a time as ``goto`` does, and into its past also at the history's end."""
         self.leave_present()  # some checkpoints may have to go for it
         place = self.checkpoint_before(position)
         checkpoints = self.recorder.checkpoints
@@ -289,17 +290,45 @@ class Travel:
 
         Raises HistoryInterrupted if that is an interruption: the guest has not done so much.
         """
+        return self._run_to(position, self._guest.execution.replay)
+
+    def run_to_each(
+        self,
+        position: Position,
+        vcpu: int,
+        visit: Callable[[], object],
+        changed: Callable[[], object],
+    ) -> Stop | None:
+        """The same, and ``visit`` is called after each instruction of a vCPU.
+
+        ``changed`` is called where the user of the debugger has changed the guest.
+        """
+        execution = self._guest.execution
+        return self._run_to(
+            position, lambda turns: execution.replay_instructions(turns, vcpu, visit), changed
+        )
+
+    def _run_to(
+        self,
+        position: Position,
+        replay: Callable[[RecordedTurns], Stop | None],
+        changed: Callable[[], object] | None = None,
+    ) -> Stop | None:
         while True:
             following = self.recorder.checkpoints.written_after(self._written)
             if following is None or following.position >= position:
-                return self._replay(position)
-            stop = self._replay(following.position)
+                return self._replay(position, replay)
+            stop = self._replay(following.position, replay)
             if stop is not None:
                 return stop
             self._put(_Place(following.snapshot, following.inputs, following))
+            if changed is not None:
+                changed()
 
-    def _replay(self, position: Position) -> Stop | None:
-        stop = self._guest.execution.replay(UpTo(self.recorder.turns, position))
+    def _replay(
+        self, position: Position, replay: Callable[[RecordedTurns], Stop | None]
+    ) -> Stop | None:
+        stop = replay(UpTo(self.recorder.turns, position))
         if stop is not None and stop.reason in ("interrupt", "timeout"):
             raise HistoryInterrupted(
                 f"interrupted at {self.now}, on the way to {position}: nothing was found out"

@@ -75,6 +75,27 @@ class Turns:
                 return here._replace(instructions=target)
         return None
 
+    def first(self, vcpu: int) -> Position | None:
+        """Where a vCPU was when its first turn began; None: it has had none."""
+        for turn in range(self.start.turn, self.end.turn + 1):
+            here = self._end_of(turn)
+            if here.vcpu == vcpu:
+                return here._replace(instructions=self._counts[vcpu])
+        return None
+
+    def last(self, vcpu: int, before: Position) -> Position | None:
+        """Where a vCPU is at ``before``: the end of its last turn, or that position.
+
+        None: it has had no turn.
+        """
+        if before.vcpu == vcpu:
+            return before
+        for turn in range(before.turn - 1, self.start.turn - 1, -1):
+            here = self._end_of(turn)
+            if here.vcpu == vcpu:
+                return here
+        return None
+
     def _end_of(self, turn: int) -> Position:
         found = self.of(turn)
         assert found is not None

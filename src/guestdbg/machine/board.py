@@ -13,8 +13,8 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal, TypeAlias
+from functools import lru_cache, partial
+from typing import Literal, TypeAlias, cast
 
 from guestdbg.closing import Closing
 from guestdbg.container import MemoryImage
@@ -116,6 +116,15 @@ _DESCRIBED = (
     ("VBAR_EL1", sys_reg("VBAR_EL1")),
     ("SCTLR_EL1", sys_reg("SCTLR_EL1")),
 )
+
+
+@lru_cache
+def _counts(kind: type[Vcpu]) -> bool:
+    """Whether such vCPUs have an instruction limit: ``SupportsInstructionLimit``.
+
+    Asked before each entry of a replay: isinstance() with a protocol costs as much as an entry.
+    """
+    return hasattr(kind, "max_instructions")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -511,12 +520,13 @@ class Board(Closing):
 
     def _run_replayed(self, vcpu: Vcpu) -> Exit:
         """The same while inputs are replayed: stop where they were delivered, and go on."""
-        if not isinstance(vcpu, SupportsInstructionLimit):
+        if not _counts(type(vcpu)):
             raise MachineError("inputs can only be replayed on a provider that counts instructions")
+        limited = cast(SupportsInstructionLimit, vcpu)
         inputs = self.inputs
         while True:
             self.deliver_inputs()
-            position, own = inputs.next_position(), vcpu.max_instructions
+            position, own = inputs.next_position(), limited.max_instructions
             if position is None or position[:2] != (self._turn, vcpu.id):
                 return self.carry_on(vcpu, None)
             limit = position.instructions
@@ -524,11 +534,11 @@ class Board(Closing):
                 return self.carry_on(vcpu, None)
             if own is not None and own <= limit:
                 return self.carry_on(vcpu, None)
-            vcpu.max_instructions = limit
+            limited.max_instructions = limit
             try:
                 exit_ = self.carry_on(vcpu, None)
             finally:
-                vcpu.max_instructions = own
+                limited.max_instructions = own
             if type(exit_) is not ExitIntr or exit_.idle or self.position < position:
                 return exit_
 

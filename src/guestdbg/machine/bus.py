@@ -107,6 +107,11 @@ class Bus:
             data += value.to_bytes(4, "little")
         return bytes(data[offset & 3 :][: end - offset])
 
+    def name_at(self, address: int) -> str | None:
+        """The name of the device at a guest-physical address; None if there is none."""
+        device = self._device(address, 1)
+        return None if device is None else device.name
+
     def undescribed(self, vcpu: Vcpu, exit_: ExitArmNisv) -> None:
         """Handle KVM_EXIT_ARM_NISV: an MMIO access without a valid instruction syndrome.
 

@@ -16,6 +16,7 @@ summary        how a run ended, and the table of hits
 diagnosis      where the guest was when it was stopped
 coverage       which code ran, in files (--coverage)
 last_writes    who wrote to memory last
+origins        where values came from
 panic          task, registers and backtrace of a kernel that has panicked
 linux_state    what a Linux guest's kernel did at the end (--show)
 points         the breakpoints and watches, and when they are set

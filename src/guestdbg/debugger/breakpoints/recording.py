@@ -205,7 +205,11 @@ class Recording(Watch, Tabular):
                 self._word(hit.old, hit.old_bytes),
                 self._word(hit.new, hit.new_bytes),
                 retired.instructions if isinstance(retired, SupportsInstructionCount) else 0,
-                hit.size | _ACCESS[hit.access] << 8 | (hit.new is not None) << 16 | vcpu.id << 32,
+                hit.size
+                | _ACCESS[hit.access] << 8
+                | (hit.new is not None) << 16
+                | (hit.device is not None) << 17
+                | vcpu.id << 32,
                 self.seen,
                 *(vcpu.x[n] for n in self.registers),
                 *task,
@@ -226,9 +230,10 @@ class Recording(Watch, Tabular):
     def data(self) -> memoryview:
         """All records as unsigned 64-bit words, ``(len, 7 + len(registers))``.
 
-        pc, address, old, new, instructions, size | access << 8 | written << 16 | vcpu << 32, count,
-        registers, and of a Linux guest six more words for the task (see ``columns``); a negative
-        value of a bit-field is its two's complement, and a float is its bits;
+        pc, address, old, new, instructions, size | access << 8 | written << 16 | device << 17 |
+        vcpu << 32 (device: one has written, and not a vCPU), count, registers, and of a Linux guest
+        six more words for the task (see ``columns``); a negative value of a bit-field is its two's
+        complement, and a float is its bits;
         ``numpy.asarray`` takes it as it is.
         """
         if len(self._chunks) > 1:

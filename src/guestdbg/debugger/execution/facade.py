@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
-from guestdbg.debugger.breakpoints.hit import TaskName
+from guestdbg.debugger.breakpoints.hit import Hit, TaskName
 from guestdbg.debugger.breakpoints.point import Breakpoint, Handler, Point, Predicate, Watch
 from guestdbg.debugger.breakpoints.registry import PointRegistry
 from guestdbg.debugger.breakpoints.task_words import TaskWords
@@ -23,6 +23,7 @@ from guestdbg.debugger.program.symbol_table import Symbol
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.unwind.backtrace import Backtrace, check_limit
 from guestdbg.debugger.unwind.unwinder import Unwinder
+from guestdbg.debugger.vcpu.code_state import VcpuCodeState
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Reason, Stop
 from guestdbg.kvm import ExitMmio, GuestDebug, SupportsRepeatedRuns, Vcpu
@@ -31,6 +32,7 @@ from guestdbg.semihosting import RemoteHost
 
 __all__ = ["Execution"]
 
+_INSTRUCTION = 4
 #: Calls of the provider that a repetition of the run cannot make again, and what can be done.
 _CANNOT_BE_RECORDED = {
     "restore": "guest.restore(snapshot), after which history begins anew,",
@@ -245,11 +247,20 @@ class Execution:
 
     def replay(self, turns: RecordedTurns) -> Stop | None:
         """Run through these turns; the Stop of what ends the run before they are over, or None."""
+        return self._replay(lambda: self._scheduler.replay(turns))
+
+    def replay_instructions(
+        self, turns: RecordedTurns, place: int, visit: Callable[[], object]
+    ) -> Stop | None:
+        """The same, and ``visit`` is called after each instruction of the vCPU at this place."""
+        return self._replay(lambda: self._scheduler.replay_instructions(turns, place, visit))
+
+    def _replay(self, replay: Callable[[], Stop | None]) -> Stop | None:
         over = False
 
         def action() -> Stop:
             nonlocal over
-            stop = self._scheduler.replay(turns)
+            stop = replay()
             over = stop is None
             return self._scheduler.current.stop("limit") if stop is None else stop
 
@@ -334,6 +345,27 @@ class Execution:
     def breakpoints_of(self, source: SymbolSource) -> list[Breakpoint]:
         """The breakpoints at symbols of ``source``."""
         return self._points.breakpoints_of(source)
+
+    def element_name(self, address: int, size: int) -> str | None:
+        """Which variable, member or element has these bytes; None: that is not known."""
+        found = self._target.info.element(address, size, None)
+        return None if found is None else found.name
+
+    def local_register(self, name: str) -> int | None:
+        """The DWARF number of the register that a local variable is, to the code at the PC of the
+        current vCPU. None: it is in no register, or that is not simple."""
+        context = self._scheduler.current
+        state = VcpuCodeState(context, context.locate(context.cpu.pc))
+        return self._target.info.variables.register(name, state)
+
+    def arrival(self, point: Breakpoint) -> Hit:
+        """The hit of a breakpoint at the PC of the current vCPU, without running to it."""
+        context = self._scheduler.current
+        pc = context.cpu.pc
+        hit = Hit(context, point, pc, (pc, _INSTRUCTION, 0), None, None)
+        hit._resume_count = context.resume_count
+        hit.time = self._target.time(pc)
+        return hit
 
     def resolve(self, where: str) -> Code:
         """Where a location is now. Raises UnknownSymbol and the like."""

@@ -120,6 +120,13 @@ class Scheduler:
             for number, vcpu in enumerate(target.vcpus)
         )
         self._turn = 0
+        # Asked at each turn that is repeated: isinstance() with a protocol costs as much as a turn.
+        self._counters = tuple(
+            vcpu if isinstance(vcpu, SupportsInstructionCount) else None for vcpu in target.vcpus
+        )
+        self._limited = tuple(
+            vcpu if isinstance(vcpu, SupportsInstructionLimit) else None for vcpu in target.vcpus
+        )
         vm, ids = target.board.vm, frozenset(vcpu.id for vcpu in target.vcpus)
         #: Where vCPUs may wait for each other, the machine knows which of them are paused.
         self._pausing = vm if len(ids) > 1 and isinstance(vm, SupportsPausedVcpus) else None
@@ -283,6 +290,30 @@ class Scheduler:
 
         Returns None in the second case. Raises ReplayError if the guest does not do what it did.
         """
+        return self._replay(turns, self._take_recorded_turn)
+
+    def replay_instructions(
+        self, turns: RecordedTurns, place: int, visit: Callable[[], object]
+    ) -> Stop | None:
+        """The same, and ``visit`` is called after each instruction of the vCPU at this place."""
+
+        def take_turn(turn: int, end: int) -> Stop | None:
+            vcpu = self._counter(self._turn)
+            if self._turn != place or vcpu.instructions >= end:
+                return self._take_recorded_turn(turn, end)
+            while (count := vcpu.instructions) < end:
+                stop = self._take_recorded_turn(turn, count + 1)
+                if vcpu.instructions > count:
+                    visit()
+                if stop is not None or self._target.attention:
+                    return stop
+            return None
+
+        return self._replay(turns, take_turn)
+
+    def _replay(
+        self, turns: RecordedTurns, take_turn: Callable[[int, int], Stop | None]
+    ) -> Stop | None:
         board = self._target.board
         while True:
             if (stop := self._pending_stop()) is not None:
@@ -296,7 +327,7 @@ class Scheduler:
                     return None
                 place, end = following
             self._turn = place
-            stop = self._take_recorded_turn(turn, end)
+            stop = take_turn(turn, end)
             if stop is not None:
                 return stop
 
@@ -346,14 +377,14 @@ class Scheduler:
         return None
 
     def _counter(self, place: int) -> SupportsInstructionCount:
-        vcpu = self._target.vcpus[place]
-        assert isinstance(vcpu, SupportsInstructionCount)  # only such turns are recorded
+        vcpu = self._counters[place]
+        assert vcpu is not None  # only such turns are recorded
         return vcpu
 
     def _limit(self, place: int, instructions: int) -> None:
         """End the next run of a vCPU when it has retired so many instructions."""
-        vcpu = self._target.vcpus[place]
-        assert isinstance(vcpu, SupportsInstructionLimit)
+        vcpu = self._limited[place]
+        assert vcpu is not None
         self._target.limits[place] = instructions
         vcpu.max_instructions = instructions
         self._target.limited = True

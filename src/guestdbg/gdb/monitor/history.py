@@ -1,4 +1,4 @@
-"""`monitor history`, `goto` and `last`: the guest's past, asked and gone to."""
+"""`monitor history`, `goto`, `last` and `origin`: the guest's past, asked and gone to."""
 
 from __future__ import annotations
 
@@ -68,6 +68,19 @@ def last(session: SessionState, words: list[str]) -> str:
     return "\n".join([*rows, *(str(frame) for frame in hit.backtrace())]) + "\n"
 
 
+def origin(session: SessionState, words: list[str]) -> str:
+    """Show where a value came from, without moving the guest."""
+    _check_stopped(session)
+    if not words:
+        raise MonitorError("monitor origin EXPRESSION | REGISTER")
+    found = session.guest.history.origin(" ".join(words))
+    head, *steps, end = str(found).splitlines()
+    rows = [head]
+    for text, step in zip(steps, found, strict=True):
+        rows.append(f"{text}  (monitor goto {':'.join(map(str, step.hit.time.position))})")
+    return "\n".join([*rows, end]) + "\n"
+
+
 def _numbers(text: str) -> list[int] | None:
     try:
         found = [int(part, 0) for part in text.split(":")]
@@ -84,5 +97,6 @@ def _check_stopped(session: SessionState) -> None:
 COMMANDS = (
     Command("history", "[on | off | branch]", "show or record the guest's past", history),
     Command("goto", "TIME | begin | end", "go to a time of the history", goto),
+    Command("origin", "EXPRESSION | REGISTER", "where its value came from", origin),
     Command("last", "write|read|execution EXPRESSION", "who did it last", last),
 )

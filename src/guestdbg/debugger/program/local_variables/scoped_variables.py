@@ -273,6 +273,21 @@ class ScopedVariables:
         image = next((image for image in self._images if image.covers(call)), None)
         return image is not None and image.frames.keeps_return_address(call)
 
+    def register(self, name: str, state: CodeState) -> int | None:
+        """The DWARF number of the register that is the variable ``name`` to the code there.
+
+        None: it is in no register, or that is not simple.
+        """
+        parsed = parse(name)
+        declared = self._declared(parsed, state.place)
+        if declared is None or parsed.path or parsed.stars:
+            return None
+        with drgn_errors(repr(name), self._types.program):
+            if self._before_it_is_stored(declared, state.place.pc):
+                return self._argument(declared, state.place.pc)
+            location = self._location(declared, state.place.pc)
+        return None if location is None or location.in_memory else location.register
+
     # ---- conditions that are given -----------------------------------------------------------
 
     def check_at(self, expression: str, places: Iterable[Place]) -> None:
