@@ -30,3 +30,25 @@ def lab(booted: Lab) -> Lab:
     """The shared lab, booted again if an earlier test has ended it."""
     booted.boot()
     return booted
+
+
+def booted_suite(root: Path, suite: str) -> Iterator[Lab]:
+    """A lab with the kernel of another Debian release. Skips if that cannot be fetched."""
+    try:
+        prepare(root, suite)
+    except LabError as error:
+        pytest.skip(f"no kernel of {suite}: {error}")
+    with Lab(root=root, suite=suite) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def trixie(lab_root: Path) -> Iterator[Lab]:
+    """The stable release after the lab's own: Linux 6.12, Python 3.13."""
+    yield from booted_suite(lab_root, "trixie")
+
+
+@pytest.fixture(scope="session")
+def newest(lab_root: Path) -> Iterator[Lab]:
+    """Debian's newest kernel, which is that of `sid`."""
+    yield from booted_suite(lab_root, "sid")

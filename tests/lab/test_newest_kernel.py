@@ -6,13 +6,12 @@ a warning: `make lab-matrix` is where a new kernel is judged.
 
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from guestdbg.kvm.linux_release import software_version
-from guestdbg.lab import Lab, LabError, prepare
+from guestdbg.lab import Lab
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled")
 
@@ -22,20 +21,9 @@ from lab_verdicts import Record, predicted, read
 
 from tools.lab import on_the_real_kvm, random_programs
 
-SUITE = "sid"
 #: What the ownership of the debug registers has to do with, and some of every other sort.
 PATTERNS = ["guest.*", "identity.*", "lock.*", "step.*", "control.*", "order.*", "vcpus.*", "brk.*"]
 PROGRAMS, SEED = 100, 900_000
-
-
-@pytest.fixture(scope="module")
-def newest(lab_root: Path) -> Iterator[Lab]:
-    try:
-        prepare(lab_root, SUITE)
-    except LabError as error:
-        pytest.skip(f"no kernel of {SUITE}: {error}")
-    with Lab(root=lab_root, suite=SUITE) as lab:
-        yield lab
 
 
 def record_of(lab: Lab) -> Record | None:
