@@ -89,7 +89,13 @@ class Booted:
         answer = self.ask(f"{program} {WRITES} & sleep 0.1; echo pid $!")
         found = re.search(r"^pid (\d+)$", answer, re.MULTILINE)
         assert found is not None, answer
-        return int(found[1])
+        pid = int(found[1])
+        self.until(lambda: self._waits(pid, program[1:]))
+        return pid
+
+    def _waits(self, pid: int, name: str) -> bool:
+        task = self.linux.task(pid)
+        return (task.comm, task.state) == (name, "S")
 
     def value(self, pid: int) -> int:
         """The worker's counter; 0 as long as it has no page for it."""
@@ -368,6 +374,7 @@ def points_in_one_process(booted: Booted) -> None:
     with points(watch, program, kernel):
         booted.signal(second)
         assert values == []
+        booted.until(lambda: called.total() == 2)
         assert called == {f"work {second}": 1, f"wait {second}": 1}
         booted.signal(first)
         assert values == [(first, n) for n in range(1, WRITES + 1)]
