@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guestdbg.arm64 import exclusive_sequence
-from guestdbg.check.assembler import NOP, RET, add, br, svc
+from guestdbg.check.assembler import NOP, RET, add, b, br, cbz, svc
 from tests.debugger.assembled import cbnz, cbnz_w, ldaxr, stlxr
 
 AT = 0x4008_0000
+
+
+def cbz_w(register: int, offset: int) -> int:
+    return cbz(register, offset) & ~(1 << 31)
+
+
 BL = 0x94000400
 
 
@@ -49,6 +55,18 @@ def test_spinning_within() -> None:
     found = find(code, 0)
     assert found is not None
     assert found.exits == (AT + 16,)
+
+
+def test_an_endless_loop_around_it_is_no_retry() -> None:
+    """Run as a whole, it would never be left."""
+    code = [NOP, ldaxr(0, 1), stlxr(2, 0, 1), NOP, b(-16), NOP]
+    found = find(code, 1)
+    assert found is not None
+    assert (found.start, found.last, found.exits) == (AT + 4, AT + 8, (AT + 12,))
+    retries = [NOP, ldaxr(0, 1), stlxr(2, 0, 1), cbz_w(2, 8), b(-12), NOP]
+    found = find(retries, 1)
+    assert found is not None
+    assert (found.last, found.exits) == (AT + 16, (AT + 20,))
 
 
 @pytest.mark.parametrize("inside", [RET, br(3), svc(), BL])

@@ -62,12 +62,16 @@ def find(pc: int, word: ReadWord) -> ExclusiveSequence | None:
     store_raw = word(store)
     assert store_raw is not None
     start, last = load, store
+    conditional = False
     for n in range(1, _RETRY_WITHIN + 1):
         at = store + 4 * n
         raw = word(at)
         if raw is None or _leaves(raw):
             break
         target = _target(raw, at)
+        if raw >> 26 == _B and not conditional:
+            break  # the loop around it, which it would never leave, or something else
+        conditional = conditional or target is not None
         if (
             target is not None
             and load - 4 * _LIMIT <= target <= store
@@ -108,6 +112,7 @@ def _store_after(load: int, word: ReadWord) -> int | None:
 
 
 _CLREX = 0xD503305F
+_B = 0b000101
 
 
 def _target(raw: int, pc: int) -> int | None:

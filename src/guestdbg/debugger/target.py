@@ -19,7 +19,7 @@ from guestdbg.kvm.constants import (
     KVM_CAP_GUEST_DEBUG_HW_WPS,
     KVM_MP_STATE_STOPPED,
 )
-from guestdbg.kvm.regs import sys_reg
+from guestdbg.kvm.regs import core_reg, sys_reg
 from guestdbg.machine import Board, Time
 from guestdbg.semihosting import SemihostingCalls
 
@@ -30,6 +30,8 @@ PLAIN = os.environ.get("GUESTDBG_PLAIN", "") not in ("", "0")
 
 _ID_AA64DFR0 = sys_reg("ID_AA64DFR0_EL1")
 _CTX_CMPS_SHIFT = 28
+
+_PC = core_reg("pc")
 
 
 class Target:
@@ -89,9 +91,12 @@ class Target:
         self.in_handler = False
         self.heap: tuple[int, int, int, int] = (0, 0, 0, 0)
 
-    def time(self, pc: int) -> Time | None:
-        """Now, where the current vCPU is at ``pc``; None: the guest has no history."""
-        return Time(self.board.position, pc) if self.keeps_time else None
+    def now(self) -> Time:
+        """Where the guest is. The PC is that of the vCPU that had the last turn, which need not be
+        the current one: a run may end where the next turn would begin."""
+        position = self.board.position
+        vcpu = next(vcpu for vcpu in self.vcpus if vcpu.id == position.vcpu)
+        return Time(position, vcpu.get_one_reg(_PC))
 
     def will_write(self) -> None:
         """The user of the debugger is about to write a register or memory."""

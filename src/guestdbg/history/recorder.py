@@ -14,7 +14,7 @@ from guestdbg.history.errors import BudgetTooSmall
 from guestdbg.history.recorded_inputs import RecordedInputs
 from guestdbg.history.turns import Turns
 from guestdbg.kvm import SupportsRepeatedRuns
-from guestdbg.machine import Input, Position, Time, format_size
+from guestdbg.machine import Input, Position, format_size
 
 __all__ = ["Recorder"]
 
@@ -70,7 +70,14 @@ class Recorder:
         snapshot = guest.execution.snapshot()
         self.turns = Turns(board.position, snapshot.instructions)
         self._add(
-            Checkpoint(board.position, sum(snapshot.instructions), snapshot, 0, guest.cpu.pc, True)
+            Checkpoint(
+                board.position,
+                sum(snapshot.instructions),
+                snapshot,
+                0,
+                guest.execution.now.pc,
+                True,
+            )
         )
         #: What a snapshot takes beside the guest's memory, about.
         self._state_size = self.checkpoints.memory_size - snapshot.memory_size
@@ -163,7 +170,12 @@ class Recorder:
         begins_here = not len(self.checkpoints)
         self._add(
             Checkpoint(
-                position, retired, snapshot, len(self.inputs), self._guest.cpu.pc, self._written
+                position,
+                retired,
+                snapshot,
+                len(self.inputs),
+                self._guest.execution.now.pc,
+                self._written,
             )
         )
         self._written = False
@@ -239,7 +251,7 @@ class Recorder:
         """
         execution, board, checkpoints = self._guest.execution, self._guest.board, self.checkpoints
         board.deliver_inputs()
-        time_, resume = Time(board.position, self._guest.cpu.pc), execution.resume_point()
+        time_, resume = execution.now, execution.resume_point()
         place = max(0, checkpoints.place_before(time_.position))
         beside = checkpoints[place]
         checkpoints.others = self._others

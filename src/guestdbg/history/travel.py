@@ -77,7 +77,7 @@ class Travel:
     @property
     def now(self) -> Time:
         """Where the guest is."""
-        return Time(self._guest.board.position, self._guest.cpu.pc)
+        return self._guest.execution.now
 
     @property
     def begin(self) -> Position:
@@ -251,7 +251,7 @@ class Travel:
         self.checkpoint_before(position)
         if not self.live and self._end is not None and position == self.recorder.turns.end:
             self._put(self._end)
-        if self.live and position == self.end and pc in (None, self._guest.cpu.pc):
+        if self.live and position == self.end and pc in (None, self.now.pc):
             return
         self.visit(position, pc)
 
@@ -282,7 +282,7 @@ class Travel:
             stop = self.run_to(position)
             if stop is not None and self._guest.board.position != position:
                 raise ReplayError(f"the guest has stopped on the way to {position}: {stop}")
-            if pc is not None and self._guest.cpu.pc != pc:
+            if pc is not None and self.now.pc != pc:
                 self._take_exception(position, pc)
 
     def run_to(self, position: Position) -> Stop | None:

@@ -27,6 +27,7 @@ from guestdbg.debugger.vcpu.code_state import VcpuCodeState
 from guestdbg.debugger.vcpu.context import VcpuContext
 from guestdbg.debugger.vcpu.stop import Reason, Stop
 from guestdbg.kvm import ExitMmio, GuestDebug, SupportsRepeatedRuns, Vcpu
+from guestdbg.machine import Time
 from guestdbg.machine.device import Device
 from guestdbg.semihosting import RemoteHost
 
@@ -229,6 +230,11 @@ class Execution:
         """Whether what changes the guest now is neither its run nor the debugger."""
         target = self._target
         return not target.memory.is_writing and (target.in_handler or not self._guard.running)
+
+    @property
+    def now(self) -> Time:
+        """Where the guest is, with the PC of the vCPU that had the last turn."""
+        return self._target.now()
 
     def look_up(self) -> None:
         """Have the ``Checkpoints`` asked before the guest executes its next instruction."""

@@ -113,7 +113,7 @@ class VcpuContext:
     ) -> Stop:
         """A Stop at the present PC."""
         self.resume_state.last_stop_pc = pc = self.get(PC)
-        time = self.target.time(pc)
+        time = self.target.now() if self.target.keeps_time else None
         for hit in hits:
             hit.time = time
         return Stop(reason, self.cpu, pc, tuple(hits), detail, status, time)
