@@ -3,8 +3,8 @@
 errors       the exceptions
 executed     instructions that were executed
 source_code  lines and functions of the guest's program, and what of them ran
-as_tables    it as tables, for pandas and the like
 result       what was executed at one time, by vCPU and exception level
+as_tables    as tables, for pandas and the like
 lcov         as an lcov file (.info)
 drcov        as a drcov file (.drcov)
 json_form    as JSON

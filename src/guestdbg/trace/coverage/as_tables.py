@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, get_args
 
 from guestdbg.tables import Column, Table, Values
 from guestdbg.trace.coverage.errors import CoverageError
+from guestdbg.trace.coverage.result import CoverageResult, TableName
 
-if TYPE_CHECKING:
-    from guestdbg.trace.coverage.result import CoverageResult
-
-__all__ = ["TableName", "table_of"]
-
-#: What there is a table of.
-TableName = Literal["instructions", "lines", "functions", "edges"]
+__all__ = ["table_of"]
 
 _VCPU = (
     Column("vcpu", "u32", "number of the vCPU"),

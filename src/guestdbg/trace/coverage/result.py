@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 from guestdbg.debugger import Guest
 from guestdbg.kvm.coverage import CoverageForm
 from guestdbg.tables import Table
-from guestdbg.trace.coverage.as_tables import TableName, table_of
 from guestdbg.trace.coverage.executed import Block, Executed
 from guestdbg.trace.coverage.source_code import (
     FunctionCoverage,
@@ -22,7 +22,10 @@ from guestdbg.trace.coverage.source_code import (
     lines_of,
 )
 
-__all__ = ["CoverageResult", "VcpuCoverage"]
+__all__ = ["CoverageResult", "TableName", "VcpuCoverage"]
+
+#: What there is a table of.
+TableName = Literal["instructions", "lines", "functions", "edges"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +127,9 @@ class CoverageResult:
         For pandas and the like: ``table("lines").to_pandas()``. The first and the last are by vCPU
         and exception level. Raises CoverageError for another name.
         """
-        return table_of(self, what)
+        # It lies above this module.
+        table: Table = import_module("guestdbg.trace.coverage.as_tables").table_of(self, what)
+        return table
 
     @property
     def has_lines(self) -> bool:
