@@ -370,7 +370,7 @@ class Execution:
         pc = context.cpu.pc
         hit = Hit(context, point, pc, (pc, _INSTRUCTION, 0), None, None)
         hit._resume_count = context.resume_count
-        hit.time = self._target.time(pc)
+        hit.time = self._target.now() if self._target.keeps_time else None
         return hit
 
     def resolve(self, where: str) -> Code:
