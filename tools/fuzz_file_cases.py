@@ -21,7 +21,14 @@ from pathlib import Path
 import fuzz_dwarf_damage
 from fuzz_elf import SEGMENT, Elf, compressed, zstd_compressed
 
-from guestdbg.container import ContainerFile, Section, write_container
+from guestdbg.container import (
+    RECORDED_RUN,
+    SNAPSHOT,
+    ContainerFile,
+    Form,
+    Section,
+    write_container,
+)
 from guestdbg.debugger import load
 from guestdbg.debugger.program.section_header import SECTION_HEADER, SHF_COMPRESSED
 from guestdbg.machine import devicetree
@@ -31,6 +38,7 @@ NAMES = ("dwarf4", "dwarf5", "plain")
 RAM = 0x4000_0000
 SMP = Path(__file__).parents[1] / "examples" / "smp.elf"
 _SAVED = ("manifest", "machine", "devices", "debugger", "pages")
+_RUN = (*_SAVED, "run", "turns", "inputs", "checkpoint", "changed")
 
 _NUMBERS = (
     0, 1, 2, 3, 4, 7, 8, 0x10, 0x18, 0x38, 0x40, 0x7F, 0x80, 0xFF, 0x100, 0xFFF, 0x1000, 0x7FFF,
@@ -273,9 +281,34 @@ def _saved_sections() -> tuple[Section, ...]:
         return tuple(Section(name, data) for name in _SAVED for data in file.sections(name))
 
 
+@cache
+def _run_sections() -> tuple[Section, ...]:
+    """The run of a guest of two vCPUs that is typed to and written to, in the same way."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "run"
+        with load(SMP, memory="4M", vcpus=2, provider="soft", console=None, history=True) as guest:
+            guest.run(max_instructions=1_000)
+            guest.board.console.feed(b"typed")
+            guest.run(max_instructions=210_000)
+            guest.cpu.x[28] = 7
+            guest.run(max_instructions=5_000)
+            guest.history.save(path)
+        file = ContainerFile(path, form=RECORDED_RUN)
+        return tuple(Section(name, data) for name in _RUN for data in file.sections(name))
+
+
 def _saved(rng: random.Random) -> Files:
     """A file of a guest's state, often with other contents and the digest of these."""
-    sections = list(_saved_sections())
+    return _damaged_sections(rng, _saved_sections(), SNAPSHOT)
+
+
+def _run(rng: random.Random) -> Files:
+    """The same of a recorded run."""
+    return _damaged_sections(rng, _run_sections(), RECORDED_RUN)
+
+
+def _damaged_sections(rng: random.Random, whole: Sequence[Section], form: Form) -> Files:
+    sections = list(whole)
     for _ in range(rng.choice((0, 1, 1, 1, 2))):
         place = rng.randrange(len(sections))
         name, data = sections[place]
@@ -287,10 +320,10 @@ def _saved(rng: random.Random) -> Files:
             del changed[rng.randrange(len(changed)) :]
         sections[place] = Section(name, bytes(changed) or b"\0")
     with tempfile.TemporaryDirectory() as directory:
-        write_container(Path(directory) / "saved", sections)
+        write_container(Path(directory) / "saved", sections, form)
         contents = (Path(directory) / "saved").read_bytes()
     # The size of memory is the file's: 128M is what load() takes for "not given".
-    return Files("saved guest", {"guest.saved": contents}, {"memory": "128M"})
+    return Files(form.name, {"guest.saved": contents}, {"memory": "128M"})
 
 
 _SHAPES: tuple[tuple[int, Callable[[random.Random], Files]], ...] = (
@@ -305,6 +338,7 @@ _SHAPES: tuple[tuple[int, Callable[[random.Random], Files]], ...] = (
     (2, _hex),
     (2, _uimage),
     (2, _saved),
+    (2, _run),
 )
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guestdbg.container import (
-    MAGIC,
+    SNAPSHOT,
     ContainerError,
     ContainerFile,
     Section,
@@ -157,7 +157,7 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path: Path) -> None:
         (good[:200], "truncated: its end is missing"),
         (good + b"x", "truncated: its end is missing"),
         (good[:60] + bytes([good[60] ^ 1]) + good[61:], "damaged: its digest"),
-        (MAGIC + b"\x07\0\0\0" + good[20:], "of version 7; this guestdbg reads version 1"),
+        (SNAPSHOT.magic + b"\x07\0\0\0" + good[20:], "of version 7; this guestdbg reads version 1"),
     ):
         path.write_bytes(contents)
         with pytest.raises(ContainerError, match=words) as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from guestdbg.container.values import encode
 from guestdbg.debugger import Guest
 
 _REGISTERS = (
@@ -19,5 +20,6 @@ def digest(guest: Guest) -> str:
         values += [cpu.vcpu.instructions, cpu.vcpu.get_mp_state()]
         found.update(repr(values).encode())
     snapshot = guest.board.snapshot()
-    found.update(repr((snapshot.devices, snapshot.console, snapshot.turn)).encode())
+    # As bytes, which do not depend on the process: a register's name may be its number there.
+    found.update(encode((snapshot.devices, snapshot.console, snapshot.turn)))
     return found.hexdigest()

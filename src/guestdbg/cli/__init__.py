@@ -9,6 +9,7 @@ lab           a command on a real arm64 KVM, in an emulated machine
 gdb           a guest for GDB or LLDB
 report        a page of HTML from the log of a run
 run           a guest with breakpoints and watchpoints
+replay        a recorded run again
 provider_options  --provider, --cpu and --linux
 lab_options   the options that choose the lab's machine
 output_file   a file that a command writes, without harm to another one

@@ -34,6 +34,7 @@ class Commands(click.Group):
         "explain": "guestdbg.cli.explain",
         "gdb": "guestdbg.cli.gdb",
         "lab": "guestdbg.cli.lab",
+        "replay": "guestdbg.cli.replay",
         "report": "guestdbg.cli.report",
         "run": "guestdbg.cli.run",
     }

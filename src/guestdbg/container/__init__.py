@@ -8,18 +8,39 @@ pages        pages of memory in sections, and the memory image that they are exp
 """
 
 from guestdbg.container.errors import ContainerError
-from guestdbg.container.file_form import MAGIC, VERSION, ContainerFile, Section, write_container
-from guestdbg.container.pages import MemoryImage, PageSource, expand, page_sections
+from guestdbg.container.file_form import (
+    MAGIC_SIZE,
+    RECORDED_RUN,
+    SNAPSHOT,
+    ContainerFile,
+    Form,
+    Section,
+    form_of,
+    write_container,
+)
+from guestdbg.container.pages import (
+    MemoryImage,
+    PageRuns,
+    PageSource,
+    expand,
+    page_runs,
+    page_sections,
+)
 
 __all__ = [
-    "MAGIC",
-    "VERSION",
+    "MAGIC_SIZE",
+    "RECORDED_RUN",
+    "SNAPSHOT",
     "ContainerError",
     "ContainerFile",
+    "Form",
     "MemoryImage",
+    "PageRuns",
     "PageSource",
     "Section",
     "expand",
+    "form_of",
+    "page_runs",
     "page_sections",
     "write_container",
 ]

@@ -25,18 +25,45 @@ from guestdbg.container.compression import best_method, compress, expand_to
 from guestdbg.container.errors import ContainerError
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
 
-__all__ = ["MAGIC", "VERSION", "ContainerFile", "Section", "write_container"]
+__all__ = [
+    "MAGIC_SIZE",
+    "RECORDED_RUN",
+    "SNAPSHOT",
+    "ContainerFile",
+    "Form",
+    "Section",
+    "form_of",
+    "write_container",
+]
 
-#: As PNG's: a transfer as text, or through seven bits, is noticed.
-MAGIC: Final = b"\x89guestdbg\r\n\x1a\n\0\0\0"
-#: Of this form. It grows with every change that older versions cannot read.
-VERSION: Final = 1
+
+class Form(NamedTuple):
+    """What a file is, which its first bytes say.
+
+    Attributes:
+        magic: these bytes. As PNG's: a transfer as text, or through seven bits, is noticed.
+        version: it grows with every change that older versions cannot read.
+        name: what such a file is called in messages.
+    """
+
+    magic: bytes
+    version: int
+    name: str
+
+
+#: A guest at one time.
+SNAPSHOT: Final = Form(b"\x89guestdbg\r\n\x1a\n\0\0\0", 1, "snapshot file")
+#: A guest, and what it did from there.
+RECORDED_RUN: Final = Form(b"\x89guestdbg\r\n\x1a\nrun", 1, "recorded run")
+_FORMS: Final = (SNAPSHOT, RECORDED_RUN)
+#: How many bytes ``form_of`` needs.
+MAGIC_SIZE: Final = len(SNAPSHOT.magic)
 
 _VERSION: Final = struct.Struct("<I")
 _SIZES: Final = struct.Struct("<BQQ")
 _DIGEST: Final = "digest"
 _DIGEST_SIZE: Final = 32
-_START: Final = len(MAGIC) + _VERSION.size
+_START: Final = MAGIC_SIZE + _VERSION.size
 #: The name's length and the name, the sizes, the digest.
 _END: Final = 1 + len(_DIGEST) + _SIZES.size + _DIGEST_SIZE
 #: No section expands to more than that.
@@ -50,7 +77,14 @@ class Section(NamedTuple):
     data: bytes
 
 
-def write_container(path: str | os.PathLike[str], sections: Iterable[Section]) -> str:
+def form_of(start: bytes) -> Form | None:
+    """The form of a file that begins with these bytes; None: it is none of guestdbg."""
+    return next((form for form in _FORMS if start[:MAGIC_SIZE] == form.magic), None)
+
+
+def write_container(
+    path: str | os.PathLike[str], sections: Iterable[Section], form: Form = SNAPSHOT
+) -> str:
     """Write a file whole or not at all: until it is complete, an old one stays as it is.
 
     Returns the digest, as 64 hexadecimal digits.
@@ -68,7 +102,7 @@ def write_container(path: str | os.PathLike[str], sections: Iterable[Section]) -
     try:
         with open(descriptor, "wb") as file:
             digest = hashlib.sha256()
-            for piece in _pieces(sections):
+            for piece in _pieces(sections, form):
                 digest.update(piece)
                 file.write(piece)
             file.write(_header(_DIGEST, 0, _DIGEST_SIZE, _DIGEST_SIZE) + digest.digest())
@@ -85,9 +119,9 @@ def write_container(path: str | os.PathLike[str], sections: Iterable[Section]) -
     return digest.hexdigest()
 
 
-def _pieces(sections: Iterable[Section]) -> Iterator[bytes]:
+def _pieces(sections: Iterable[Section], form: Form) -> Iterator[bytes]:
     method = best_method()
-    yield MAGIC + _VERSION.pack(VERSION)
+    yield form.magic + _VERSION.pack(form.version)
     for name, data in sections:
         how, stored = compress(data, method)
         yield _header(name, how, len(data), len(stored))
@@ -120,6 +154,7 @@ class ContainerFile:
 
     Attributes:
         path: the file.
+        form: what it is.
         digest: of its contents, as 64 hexadecimal digits.
 
     Raises:
@@ -127,11 +162,17 @@ class ContainerFile:
             version that this one does not read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], contents: bytes | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        contents: bytes | None = None,
+        form: Form = SNAPSHOT,
+    ) -> None:
         self.path = Path(path)
+        self.form = form
         if contents is None:
             try:
-                contents = read_regular_file(self.path, what="snapshot file")
+                contents = read_regular_file(self.path, what=form.name)
             except UnsuitableFile as error:
                 raise ContainerError(str(error)) from error
         self._contents = contents
@@ -144,28 +185,31 @@ class ContainerFile:
         return ContainerError(f"{self.path}: {text}")
 
     def _check(self) -> None:
-        contents = self._contents
-        if contents[: len(MAGIC)] != MAGIC:
-            begins = contents[:2] == MAGIC[:2] or contents[1:9] == MAGIC[1:9]
+        contents, (magic, known, name) = self._contents, self.form
+        if contents[: len(magic)] != magic:
+            other = form_of(contents)
+            begins = contents[:2] == magic[:2] or contents[1:9] == magic[1:9]
             raise self.error(
-                "a snapshot file that was changed on its way (as text?), or is truncated"
+                f"a {other.name} of guestdbg, and not a {name}"
+                if other is not None
+                else f"a {name} that was changed on its way (as text?), or is truncated"
                 if begins
-                else "not a snapshot file of guestdbg"
+                else f"not a {name} of guestdbg"
             )
         if len(contents) < _START:
-            raise self.error("the snapshot file is truncated")
-        (version,) = _VERSION.unpack_from(contents, len(MAGIC))
-        if version != VERSION:
+            raise self.error(f"the {name} is truncated")
+        (version,) = _VERSION.unpack_from(contents, len(magic))
+        if version != known:
             raise self.error(
-                f"a snapshot file of version {version}; this guestdbg reads version {VERSION}: use "
-                f"the version of guestdbg that wrote it"
+                f"a {name} of version {version}; this guestdbg reads version {known}: use the "
+                "version of guestdbg that wrote it"
             )
         end = len(contents) - _END
         header = _header(_DIGEST, 0, _DIGEST_SIZE, _DIGEST_SIZE)
         if end < _START or contents[end : end + len(header)] != header:
-            raise self.error("the snapshot file is truncated: its end is missing")
+            raise self.error(f"the {name} is truncated: its end is missing")
         if hashlib.sha256(memoryview(contents)[:end]).digest() != contents[-_DIGEST_SIZE:]:
-            raise self.error("the snapshot file is damaged: its digest is not that of its contents")
+            raise self.error(f"the {name} is damaged: its digest is not that of its contents")
 
     def _headers(self) -> Iterator[tuple[str, int, int, int, int]]:
         """(name, how it is compressed, size, where it is stored, stored size) of each section."""
@@ -175,15 +219,15 @@ class ContainerFile:
             name = self._contents[at + 1 : at + 1 + length].decode("ascii", "backslashreplace")
             at += 1 + length
             if at + _SIZES.size > end:
-                raise self.error("a section of the snapshot file is truncated")
+                raise self.error(f"a section of the {self.form.name} is truncated")
             how, size, stored = _SIZES.unpack_from(self._contents, at)
             at += _SIZES.size
             if stored > end - at:
-                raise self.error(f"the section {name!r} of the snapshot file is truncated")
+                raise self.error(f"the section {name!r} of the {self.form.name} is truncated")
             if size > SECTION_MAX:
                 raise self.error(
-                    f"the section {name!r} of the snapshot file would have {size} bytes; it may "
-                    f"have {SECTION_MAX}"
+                    f"the section {name!r} of the {self.form.name} would have {size} bytes; it "
+                    f"may have {SECTION_MAX}"
                 )
             yield name, how, size, at, stored
             at += stored
@@ -217,5 +261,5 @@ class ContainerFile:
         """
         count = sum(each == name for each, *_ in self._index)
         if count != 1:
-            raise self.error(f"the snapshot file has {count} sections {name!r}, and not one")
+            raise self.error(f"the {self.form.name} has {count} sections {name!r}, and not one")
         return next(self.sections(name, most))

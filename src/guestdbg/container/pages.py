@@ -25,7 +25,17 @@ from typing import Final, NamedTuple, Protocol
 from guestdbg.closing import Closing
 from guestdbg.container.errors import ContainerError
 
-__all__ = ["PAGE", "SECTION_BYTES", "MemoryImage", "PageSource", "Slice", "expand", "page_sections"]
+__all__ = [
+    "PAGE",
+    "SECTION_BYTES",
+    "MemoryImage",
+    "PageRuns",
+    "PageSource",
+    "Slice",
+    "expand",
+    "page_runs",
+    "page_sections",
+]
 
 PAGE: Final = 4096
 _PAGES_MAX: Final = 256
@@ -68,6 +78,20 @@ def page_sections(slot: int, pages: PageSource) -> Iterator[bytes]:
 def _packed(slot: int, runs: Runs, contents: bytes) -> bytes:
     head = _HEAD.pack(slot, len(runs))
     return b"".join((head, *(_RUN.pack(*run) for run in runs), contents))
+
+
+class PageRuns(NamedTuple):
+    """Pages of one memory slot: what is in a section.
+
+    Attributes:
+        slot: its number.
+        runs: (first page, number of pages).
+        contents: the bytes of all of them.
+    """
+
+    slot: int
+    runs: Runs
+    contents: memoryview
 
 
 class Slice(NamedTuple):
@@ -144,7 +168,7 @@ def expand(sections: Iterable[bytes], sizes: Mapping[int, int]) -> MemoryImage:
     descriptor = _anonymous_file(offset)
     try:
         for section in sections:
-            slot, found, contents = _parsed(section)
+            slot, found, contents = page_runs(section)
             if slot not in sizes:
                 raise ValueError(f"it has pages of memory slot {slot}, which there is not")
             _check_runs(found, runs[slot], sizes[slot] // PAGE)
@@ -166,7 +190,8 @@ def expand(sections: Iterable[bytes], sizes: Mapping[int, int]) -> MemoryImage:
     )
 
 
-def _parsed(section: bytes) -> tuple[int, Runs, memoryview]:
+def page_runs(section: bytes) -> PageRuns:
+    """What is in a section. Raises ValueError: it is damaged."""
     if len(section) < _HEAD.size:
         raise ValueError("a section of pages is truncated")
     slot, count = _HEAD.unpack_from(section)
@@ -177,7 +202,7 @@ def _parsed(section: bytes) -> tuple[int, Runs, memoryview]:
     pages = sum(count for _, count in runs)
     if pages > _PAGES_MAX or pages * PAGE != len(section) - start:
         raise ValueError(f"a section of pages has {len(section) - start} bytes for {pages} pages")
-    return slot, runs, memoryview(section)[start:]
+    return PageRuns(slot, runs, memoryview(section)[start:])
 
 
 def _check_runs(found: Runs, before: Runs, pages: int) -> None:

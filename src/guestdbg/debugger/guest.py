@@ -540,6 +540,11 @@ class Guest(PointMethods, IntegerAccess, Closing):
         return str(module.save(self, snapshot, path, self._origin))
 
     @property
+    def origin(self) -> Origin | None:
+        """How the guest was made, for files of its state; None: not by ``guestdbg.load``."""
+        return self._origin
+
+    @property
     def segments(self) -> tuple[Segment, ...]:
         """Where the guest was loaded; empty: not known."""
         return self._segments

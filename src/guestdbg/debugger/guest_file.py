@@ -15,17 +15,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from guestdbg.closing import Closing
 from guestdbg.container import (
     ContainerError,
     ContainerFile,
     MemoryImage,
+    PageRuns,
+    PageSource,
     Section,
     expand,
     page_sections,
@@ -58,7 +60,16 @@ from guestdbg.regular_file import UnsuitableFile, read_regular_file
 from guestdbg.semihosting import Semihosting
 from guestdbg.workers import WorkerPool
 
-__all__ = ["Manifest", "SavedDrive", "SavedGuest", "SavedImage", "save"]
+__all__ = [
+    "Manifest",
+    "SavedDrive",
+    "SavedGuest",
+    "SavedImage",
+    "SnapshotParts",
+    "guest_sections",
+    "save",
+    "snapshot_parts",
+]
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +109,8 @@ class SavedImage:
         path: where it was.
         slide: how far it was moved, in bytes.
         digest: the SHA-256 of its contents.
-        contents: these, if they were given as bytes; otherwise None: they are in the file.
+        contents: these, if they were given as bytes, or belong to a recorded run; otherwise None:
+            they are in the file at ``path``.
     """
 
     path: str
@@ -169,29 +181,80 @@ def save(
     guest: Guest, snapshot: GuestSnapshot, path: str | os.PathLike[str], origin: Origin | None
 ) -> str:
     """Write a snapshot of ``guest`` to a file; see ``Guest.save``. Returns the file's digest."""
-    board = guest.board
-    if origin is None or not isinstance(board.kvm, SupportsOptions):
+    return write_container(path, guest_sections(guest, snapshot, origin))
+
+
+def guest_sections(
+    guest: Guest, snapshot: GuestSnapshot, origin: Origin | None, *, with_images: bool = False
+) -> Iterator[Section]:
+    """The sections of a file that ``SavedGuest`` reads; the errors of ``Guest.save`` come at once.
+
+    ``with_images``: the files with the symbols are in it, and not only the names of these.
+    """
+    if origin is None or not isinstance(guest.board.kvm, SupportsOptions):
         raise Unsupported("only a guest that was made by guestdbg.load can be saved to a file")
+    parts = snapshot_parts(guest, snapshot)
+    manifest = _manifest(guest, snapshot, origin, parts.sizes, with_images)
+    return _sections(manifest, parts)
+
+
+def _sections(manifest: Manifest, parts: SnapshotParts) -> Iterator[Section]:
+    yield Section("manifest", encode(manifest))
+    yield Section("machine", parts.machine)
+    yield Section("devices", parts.devices)
+    yield Section("debugger", parts.debugger)
+    for data in parts.pages():
+        yield Section("pages", data)
+
+
+class SnapshotParts(NamedTuple):
+    """A snapshot as bytes.
+
+    Attributes:
+        machine, devices, debugger: its state, as three parts of the guest keep it.
+        sizes: of the memory slots by number, in bytes.
+        sources: the pages of each.
+    """
+
+    machine: bytes
+    devices: bytes
+    debugger: bytes
+    sizes: dict[int, int]
+    sources: Mapping[int, PageSource]
+
+    def pages(self) -> Iterator[bytes]:
+        """The contents of sections with the pages."""
+        for slot, source in sorted(self.sources.items()):
+            yield from page_sections(slot, source)
+
+
+def snapshot_parts(
+    guest: Guest, snapshot: GuestSnapshot, before: GuestSnapshot | None = None
+) -> SnapshotParts:
+    """A snapshot of ``guest`` as bytes; ``before``: of pages only those that differ from it.
+
+    Raises:
+        BadSnapshot: a device of the user's has state that a file cannot have.
+    """
     try:
-        saved = board.save_snapshot(snapshot.board)
+        saved = guest.board.save_snapshot(snapshot.board, None if before is None else before.board)
     except MachineError as error:
         raise BadSnapshot(str(error)) from error
-    manifest = _manifest(guest, snapshot, origin, dict(saved.vm.sizes))
-
-    def sections() -> Iterator[Section]:
-        yield Section("manifest", encode(manifest))
-        yield Section("machine", saved.vm.state)
-        yield Section("devices", saved.devices)
-        yield Section("debugger", _debugger_state(snapshot))
-        for slot, pages in sorted(saved.vm.pages.items()):
-            for data in page_sections(slot, pages):
-                yield Section("pages", data)
-
-    return write_container(path, sections())
+    return SnapshotParts(
+        saved.vm.state,
+        saved.devices,
+        _debugger_state(snapshot),
+        dict(saved.vm.sizes),
+        saved.vm.pages,
+    )
 
 
 def _manifest(
-    guest: Guest, snapshot: GuestSnapshot, origin: Origin, slots: dict[int, int]
+    guest: Guest,
+    snapshot: GuestSnapshot,
+    origin: Origin,
+    slots: dict[int, int],
+    with_images: bool,
 ) -> Manifest:
     board = guest.board
     assert isinstance(board.kvm, SupportsOptions)
@@ -221,7 +284,7 @@ def _manifest(
         drives=[_saved_drive(spec) for spec in origin.drives],
         images=[
             # A vmlinux is moved by the kernel that it belongs to: it is given again.
-            _saved_image(image)
+            _saved_image(image, with_images)
             for image in guest.images
             if image.moves_with is None
         ],
@@ -252,8 +315,8 @@ def _version() -> str:
     return metadata.version("guestdbg")
 
 
-def _saved_image(image: Image) -> SavedImage:
-    given = image.contents if image.given is not None else None
+def _saved_image(image: Image, with_contents: bool) -> SavedImage:
+    given = image.contents if with_contents or image.given is not None else None
     if given is not None and len(given) > _EMBEDDED_MAX:
         given = None
     digest = hashlib.sha256(image.contents).hexdigest()
@@ -315,8 +378,18 @@ class SavedGuest(Closing):
 
     def __init__(self, path: str | os.PathLike[str] | bytes) -> None:
         given = (Path("<bytes>"), path) if isinstance(path, bytes) else (path, None)
-        file = ContainerFile(*given)
+        self._read(ContainerFile(*given))
+
+    @classmethod
+    def of_file(cls, file: ContainerFile) -> SavedGuest:
+        """The guest of a file that was read already, and may have more in it. Raises the same."""
+        saved = cls.__new__(cls)
+        saved._read(file)
+        return saved
+
+    def _read(self, file: ContainerFile) -> None:
         self.path = file.path
+        self._name = file.form.name
         self.digest = file.digest
         self._manifest_data = file.section("manifest", _MANIFEST_MAX)
         self._machine = file.section("machine")
@@ -336,14 +409,17 @@ class SavedGuest(Closing):
             self.manifest: Manifest = decode(self._manifest_data, _RECORDS, Manifest)
             self._debugger: _Debugger = decode(self._debugger_data, {}, _Debugger)
         except ValueError as error:
-            raise self._error(f"the snapshot file is damaged: {error}") from error
+            raise self._damaged(str(error)) from error
         slots = self.manifest.slots
         if len(slots) > _SLOTS_MAX or any(
             not 0 < size < 1 << 48 or size % PAGE for size in slots.values()
         ):
-            raise self._error("the snapshot file is damaged: it has impossible memory slots")
+            raise self._damaged("it has impossible memory slots")
         if slots.get(_RAM_SLOT) != self.manifest.memory:
-            raise self._error("the snapshot file is damaged: its RAM is not that of its board")
+            raise self._damaged("its RAM is not that of its board")
+
+    def _damaged(self, text: str) -> ContainerError:
+        return self._error(f"the {self._name} is damaged: {text}")
 
     def _error(self, text: str) -> ContainerError:
         return ContainerError(f"{self.path}: {text}")
@@ -355,6 +431,7 @@ class SavedGuest(Closing):
         slices = {slot: tuple(each) for slot, each in self.image.slices.items()}
         data = (
             str(self.path),
+            self._name,
             self.digest,
             *(self._manifest_data, self._machine, self._devices, self._debugger_data),
             slices,
@@ -365,8 +442,8 @@ class SavedGuest(Closing):
     def from_shared(cls, data: bytes, descriptor: int) -> SavedGuest:
         """The same in another process of this program, which was sent both and owns the latter."""
         saved = cls.__new__(cls)
-        path, saved.digest, manifest, machine, devices, debugger, slices = decode(data, {})
-        saved.path = Path(path)
+        path, name, digest, manifest, machine, devices, debugger, slices = decode(data, {})
+        saved.path, saved._name, saved.digest = Path(path), name, digest
         saved._manifest_data, saved._machine = manifest, machine
         saved._devices, saved._debugger_data = devices, debugger
         saved._parse()
@@ -420,13 +497,15 @@ class SavedGuest(Closing):
                 f"{len(drives)} drives are given, and the guest has {len(manifest.drives)}"
             )
         images = self._images(symbols, slide, debug_dirs)
-        with raised_as(self._error, "the snapshot file is damaged"):
+        with raised_as(self._error, f"the {self._name} is damaged"):
             if manifest.provider != "soft":
-                raise self._error(f"a snapshot of the provider {manifest.provider!r} is unknown")
+                raise self._error(
+                    f"a {self._name} of the provider {manifest.provider!r} is unknown"
+                )
             kvm = open_kvm("soft", **manifest.options)
         board: Board | None = None
         try:
-            with raised_as(self._error, "the snapshot file is damaged"):
+            with raised_as(self._error, f"the {self._name} is damaged"):
                 board = Board(
                     kvm,
                     memory_size=manifest.memory,
@@ -476,7 +555,7 @@ class SavedGuest(Closing):
                     on_panic=on_panic,
                     origin=origin,
                 )
-                guest.restore(self._guest_snapshot(guest, snapshot))
+                guest.restore(_guest_snapshot(guest, snapshot, self._debugger))
             return guest
         except BaseException as error:
             if board is not None:
@@ -486,36 +565,27 @@ class SavedGuest(Closing):
                 raise self._error(str(error)) from error
             raise
 
-    def _guest_snapshot(self, guest: Guest, board: Any) -> GuestSnapshot:
-        resume, current, ended, turn_ends, under = self._debugger
-        vcpus = len(guest.vcpus)
-        if len(resume) != vcpus or len(turn_ends) != vcpus or not 0 <= current < vcpus:
-            raise ValueError(f"the debugger's state is not of {vcpus} vCPUs")
-        stop = None
-        if ended is not None:
-            reason, vcpu, pc, detail, status = ended
-            cpu = next((each for each in guest.vcpus if each.id == vcpu), None)
-            if cpu is None:
-                raise ValueError(f"the guest ended on vCPU {vcpu}, which there is not")
-            stop = Stop(reason, cpu, pc, (), detail, status)
-        return GuestSnapshot(
-            None,
-            board,
-            tuple(
-                ResumeState(
-                    last_stop_pc=pc,
-                    needs_step_over=over,
-                    interrupted=interrupted,
-                    reported_before_access=before,
-                    waits_for_input=waits,
-                )
-                for pc, over, interrupted, before, waits in resume
-            ),
-            current,
-            stop,
-            tuple(turn_ends),
-            {at: data for at, data in under.items() if len(data) == 4},
-        )
+    def changed_snapshot(
+        self,
+        guest: Guest,
+        before: GuestSnapshot,
+        parts: tuple[bytes, bytes, bytes],
+        changed: Iterable[PageRuns],
+    ) -> GuestSnapshot:
+        """A later snapshot of ``guest`` than ``before``, from the same file.
+
+        ``parts``: machine, devices and debugger of ``SnapshotParts``; ``changed``: its pages.
+
+        Raises:
+            ContainerError: it is damaged.
+        """
+        machine, devices, debugger = parts
+        with raised_as(self._error, f"the {self._name} is damaged"):
+            try:
+                board = guest.board.load_changed_snapshot(devices, machine, before.board, changed)
+                return _guest_snapshot(guest, board, decode(debugger, {}, _Debugger))
+            except (MachineError, KvmError) as error:
+                raise self._error(str(error)) from error
 
     def _check_devices(
         self,
@@ -593,6 +663,39 @@ class SavedGuest(Closing):
     def close(self) -> None:
         """Close the memory; guests that were made go on. Closing twice does nothing."""
         self.image.close()
+
+
+def _guest_snapshot(guest: Guest, board: Any, debugger: _Debugger) -> GuestSnapshot:
+    """A snapshot from its parts. Raises ValueError: they do not fit together."""
+    resume, current, ended, turn_ends, under = debugger
+    vcpus = len(guest.vcpus)
+    if len(resume) != vcpus or len(turn_ends) != vcpus or not 0 <= current < vcpus:
+        raise ValueError(f"the debugger's state is not of {vcpus} vCPUs")
+    stop = None
+    if ended is not None:
+        reason, vcpu, pc, detail, status = ended
+        cpu = next((each for each in guest.vcpus if each.id == vcpu), None)
+        if cpu is None:
+            raise ValueError(f"the guest ended on vCPU {vcpu}, which there is not")
+        stop = Stop(reason, cpu, pc, (), detail, status)
+    return GuestSnapshot(
+        None,
+        board,
+        tuple(
+            ResumeState(
+                last_stop_pc=pc,
+                needs_step_over=over,
+                interrupted=interrupted,
+                reported_before_access=before,
+                waits_for_input=waits,
+            )
+            for pc, over, interrupted, before, waits in resume
+        ),
+        current,
+        stop,
+        tuple(turn_ends),
+        {at: data for at, data in under.items() if len(data) == 4},
+    )
 
 
 def _image(saved: SavedImage, debug_dirs: Sequence[Path]) -> Image:

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from errno import EINVAL
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from guestdbg.container import MAGIC, ContainerError
+from guestdbg.container import MAGIC_SIZE, RECORDED_RUN, SNAPSHOT, ContainerError, Form, form_of
 from guestdbg.debugger.errors import near
 from guestdbg.debugger.guest import Guest, OnPanic
 from guestdbg.debugger.guest_file import SavedGuest
@@ -84,7 +85,8 @@ def load(
 
     Args:
         path: an ELF file, an arm64 Linux Image, a raw image or a firmware; or a file of
-            ``Guest.save``, which goes on where it was saved; or its contents, as bytes.
+            ``Guest.save``, which goes on where it was saved; or one of ``guest.history.save``,
+            which is at the beginning of its run and repeats it; or its contents, as bytes.
         provider: ``"soft"``, ``"host"`` (KVM of an arm64 machine), or ``"auto"``.
         memory: size of RAM: ``"128M"``, or bytes.
         vcpus: how many vCPUs; all but the first wait for PSCI CPU_ON.
@@ -130,11 +132,13 @@ def load(
             its options.
         history: record the run, so that the guest can go back: ``guest.history``. True, or what the
             snapshots may take of the host's memory (``"512M"``, or bytes); True: a quarter of it.
+            A recorded run has a history in any case.
         options: of the provider (``guestdbg.kvm.open_kvm``), such as ``cpu="armv8.2"``, the
             processor of the software provider.
 
     Raises:
-        ContainerError: a file of ``Guest.save`` is damaged, or lacks something: see ``SavedGuest``.
+        ContainerError: a file of ``Guest.save`` or ``guest.history.save`` is damaged, or lacks
+            something: see ``SavedGuest``.
         LoadError: the file is not a guest, or does not fit the board.
         MachineError: no such board. BadImage: the file's symbols are damaged.
         guestdbg.linux.BadVmlinux: ``vmlinux`` is none, or that of another build than the kernel.
@@ -147,27 +151,26 @@ def load(
         console = _to_stdout()
     if not isinstance(console, Console):
         console = Console(console)
-    if _is_saved(path):
-        _check_saved_arguments(arguments)
-        with SavedGuest(path) as saved:
-            guest = saved.guest(
-                console=console,
-                devices=devices,
-                drives=drives,
-                net=net,
-                symbols=symbols,
-                slide=slide,
-                debug_dirs=debug_dirs,
-                on_panic=on_panic,
-                overwatch=overwatch,
-                semihosting=semihosting,
-            )
-        try:
-            _use_linux_files(guest, vmlinux, modules)
-        except BaseException:
-            guest.close()
-            raise
-        return guest
+    form = _saved_form(path)
+    if form is not None:
+        _check_saved_arguments(arguments, form)
+        return _load_saved(
+            path,
+            form,
+            vmlinux,
+            modules,
+            history,
+            console=console,
+            devices=devices,
+            drives=drives,
+            net=net,
+            symbols=symbols,
+            slide=slide,
+            debug_dirs=debug_dirs,
+            on_panic=on_panic,
+            overwatch=overwatch,
+            semihosting=semihosting,
+        )
     size = parse_size(memory)
     integer("slide", slide)
     try:
@@ -270,27 +273,54 @@ def _use_linux_files(
         guest.linux.use_modules(modules)
 
 
-def _is_saved(path: str | os.PathLike[str] | bytes) -> bool:
-    """Whether it is a file of ``Guest.save``."""
+def _saved_form(path: str | os.PathLike[str] | bytes) -> Form | None:
+    """What it is, of the files that guestdbg writes; None: it is none of these."""
     if isinstance(path, bytes | bytearray | memoryview):
-        return bytes(path[: len(MAGIC)]) == MAGIC
+        return form_of(bytes(path[:MAGIC_SIZE]))
     try:
         if not os.path.isfile(path):
-            return False
+            return None
         with open(path, "rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
+            return form_of(file.read(MAGIC_SIZE))
     except (OSError, ValueError):
-        return False  # loading it says why
+        return None  # loading it says why
 
 
-#: What a file of ``Guest.save`` does not say, so that it can be given.
+def _load_saved(
+    path: str | os.PathLike[str] | bytes,
+    form: Form,
+    vmlinux: str | os.PathLike[str] | None,
+    modules: str | os.PathLike[str] | None,
+    history: bool | str | int,
+    **arguments: Any,
+) -> Guest:
+    """A guest of a file that guestdbg has written."""
+    if form is RECORDED_RUN:
+        # history is a layer above this one.
+        load_run = import_module("guestdbg.history.run_file").load_run
+        guest: Guest = load_run(path, history=history, **arguments)
+    else:
+        assert form is SNAPSHOT
+        with SavedGuest(path) as saved:
+            guest = saved.guest(**arguments)
+    try:
+        _use_linux_files(guest, vmlinux, modules)
+        if form is SNAPSHOT and history is not False:
+            guest.history.start(None if history is True else history)
+    except BaseException:
+        guest.close()
+        raise
+    return guest
+
+
+#: What such a file does not say, so that it can be given.
 _NOT_SAVED = frozenset(
     {"path", "console", "devices", "drives", "net", "symbols", "slide", "debug_dirs", "on_panic"}
-    | {"overwatch", "semihosting", "vmlinux", "modules"}
+    | {"overwatch", "semihosting", "vmlinux", "modules", "history"}
 )
 
 
-def _check_saved_arguments(arguments: dict[str, Any]) -> None:
+def _check_saved_arguments(arguments: dict[str, Any], form: Form) -> None:
     """Raises ContainerError for arguments that a saved guest has already."""
     parameters = inspect.signature(load).parameters
     given = [
@@ -302,8 +332,7 @@ def _check_saved_arguments(arguments: dict[str, Any]) -> None:
     given += arguments["options"]
     if given:
         raise ContainerError(
-            f"{', '.join(given)}: a saved guest has its own; leave them out for a file of "
-            "guest.save()"
+            f"{', '.join(given)}: a saved guest has its own; leave them out for a {form.name}"
         )
 
 

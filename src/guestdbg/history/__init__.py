@@ -10,8 +10,11 @@ recorded_inputs  what came in from outside
 thinning         which snapshots to do without
 checkpoints      snapshots of the run, within a budget
 aside            where the guest is left when it goes elsewhere
+recorded_run     what was noted of a run, apart from the guest
+filling          snapshots of a run from a file, taken as it is repeated
 recorder         what is noted while the guest runs
 travel           going to a time
+run_file         a run in a file: writing it, and a guest that repeats it
 search           the last and the next hit of a point
 questions        all that happened in an interval, and where values came from
 frame_walk       back through what a vCPU executed, over calls and handlers

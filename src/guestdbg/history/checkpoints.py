@@ -84,6 +84,19 @@ class CheckpointStore:
         if checkpoint.after_write:
             self._written.append(checkpoint)
 
+    def insert(self, checkpoint: Checkpoint) -> None:
+        """Add one at its place. The user had not changed the guest there."""
+        place = self.place_before(checkpoint.position) + 1
+        before = self._checkpoints[place - 1] if place else None
+        size = _size(checkpoint, before)
+        self._checkpoints.insert(place, checkpoint)
+        self._sizes.insert(place, size)
+        self.memory_size += size
+        if place + 1 < len(self._sizes):
+            following = _size(self._checkpoints[place + 1], checkpoint)
+            self.memory_size += following - self._sizes[place + 1]
+            self._sizes[place + 1] = following
+
     # ---- finding them ------------------------------------------------------------------------
 
     def place_before(self, position: Position) -> int:

@@ -22,7 +22,9 @@ from guestdbg.history.questions.arrivals import executions
 from guestdbg.history.questions.calls import DEFAULT_CALLS, CallsUntil, calls
 from guestdbg.history.questions.origin import origin
 from guestdbg.history.questions.values import values
+from guestdbg.history.recorded_run import RecordedRun
 from guestdbg.history.reverse_steps import ReverseSteps
+from guestdbg.history.run_file import save_run
 from guestdbg.history.search import Search
 from guestdbg.history.travel import Travel
 from guestdbg.kvm import (
@@ -125,6 +127,32 @@ class History:
             )
         return self._travel
 
+    # ---- files -------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write the whole history to a file: ``guestdbg.load`` makes a guest at its beginning.
+
+        In it are the guest as it was there, what came in from outside, the turns of the vCPUs, what
+        the user has written, and the ELF files with the symbols (up to 64 MiB each). Not in it are
+        disks and a vmlinux, which are given again. It is written whole, or an old file stays as it
+        is. Returns its digest, in hexadecimal digits. Where the guest is does not matter.
+
+        Raises:
+            HistoryError: it would be larger than such a file may be.
+            Unsupported, BadSnapshot, ContainerError: see ``guest.save``.
+        """
+        travel = self._there
+        self._check_stopped()
+        return save_run(self._guest, travel, path)
+
+    def play(self, run: RecordedRun, budget: str | int | None = None) -> None:
+        """Have a run of another guest as history; for ``guestdbg.load``, which has made this guest.
+
+        It is the state where that run begins. Raises ValueError: it is not.
+        """
+        self.start(budget)
+        self._there.play(run)
+
     # ---- times -------------------------------------------------------------------------------
 
     @property
@@ -211,7 +239,8 @@ class History:
         points = [p for p in self._guest.points if p.enabled]
         pc = travel.now.pc
         try:
-            stop = self._search.last(points, here) if points else None
+            with travel.silently():
+                stop = self._search.last(points, here) if points else None
         except HistoryInterrupted:
             travel.goto(here, pc)
             return self._guest.execution.stop("interrupt")

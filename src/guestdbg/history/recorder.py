@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 
 from guestdbg.debugger import Guest
+from guestdbg.debugger.execution.scheduler import Checkpoints
 from guestdbg.history.aside import Aside
 from guestdbg.history.checkpoints import Checkpoint, CheckpointStore
 from guestdbg.history.errors import BudgetTooSmall
 from guestdbg.history.recorded_inputs import RecordedInputs
+from guestdbg.history.recorded_run import RecordedRun
 from guestdbg.history.turns import Turns
 from guestdbg.kvm import SupportsRepeatedRuns
 from guestdbg.machine import Input, Position, format_size
@@ -116,6 +118,10 @@ class Recorder:
         self._guest.board.inputs.listener = None
         self._guest.board.on_turn = None
 
+    def repeat(self, checkpoints: Checkpoints) -> None:
+        """The guest repeats what it did, and these are taken meanwhile."""
+        self._guest.execution.record(checkpoints, self._may_write)
+
     def stop(self) -> None:
         """Do not record any more."""
         self.pause()
@@ -210,6 +216,11 @@ class Recorder:
 
     def _add(self, checkpoint: Checkpoint) -> None:
         self.checkpoints.add(checkpoint)
+
+    def has_room(self, before: Checkpoint) -> bool:
+        """Whether a checkpoint of the guest as it is fits in beside all that there is."""
+        self.checkpoints.others = self._others
+        return self.checkpoints.room_for(self._next_size(before))
 
     def _next_size(self, last: Checkpoint | None) -> int:
         """Bytes that a checkpoint takes now, at most, beside the last one."""
@@ -311,6 +322,30 @@ class Recorder:
             f"guest takes {format_size(size)} already; give more, or do without "
             "(guest.history.stop())"
         )
+
+    def note_writes(self) -> None:
+        """The guest has stopped: have a checkpoint after what the user has written since."""
+        if self._written:
+            self.take()
+
+    def adopt(self, run: RecordedRun) -> None:
+        """Have what was recorded of another guest, whose run began in the state that this one has.
+
+        Raises:
+            ValueError: it does not fit together.
+            BudgetTooSmall: it takes more than the budget.
+        """
+        self.turns.adopt(run.turns, run.end.position)
+        self.inputs = RecordedInputs(run.inputs)
+        for checkpoint in run.checkpoints:
+            self._add(checkpoint)
+        self.checkpoints.others = self._others
+        if not self.checkpoints.room_for(0):
+            raise BudgetTooSmall(
+                f"a budget of {format_size(self.checkpoints.budget)} for history: this recorded "
+                f"run takes {format_size(self.memory_size)} already; give more"
+            )
+        self._note_room()
 
     def note_end(self) -> None:
         """The guest has stopped: the record goes as far as here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from guestdbg.debugger import Guest, Stop
@@ -12,11 +12,16 @@ from guestdbg.debugger.execution.snapshot import GuestSnapshot
 from guestdbg.history.aside import Aside
 from guestdbg.history.checkpoints import Checkpoint
 from guestdbg.history.errors import HistoryInterrupted, InThePast, OutsideHistory
+from guestdbg.history.filling import Filling
+from guestdbg.history.recorded_run import RecordedEnd, RecordedRun
 from guestdbg.history.recorder import Recorder
 from guestdbg.history.turns import UpTo
 from guestdbg.machine import Input, Position, ReplayError, Time
 
-__all__ = ["Travel"]
+__all__ = ["END_OF_RECORDED_RUN", "Travel"]
+
+#: The detail of a Stop with the reason "history" there.
+END_OF_RECORDED_RUN = "the end of the recorded run"
 
 #: Where the guest goes farther than this from a checkpoint, a snapshot is kept so much before.
 _FAR = 2_000_000
@@ -57,9 +62,14 @@ class Travel:
         self.live = True
         #: The end of the history, while the guest is in its past.
         self._end: _Place | None = None
+        self._end_pc = 0
         self._inputs_given = 0
         #: A little before where the guest has gone to last.
         self._near: _Place | None = None
+        #: Of a run that was recorded elsewhere: where it ends, until the guest has been there.
+        self._unseen_end: RecordedEnd | None = None
+        self._played_end: Position | None = None
+        self._filling: Filling | None = None
         #: The last checkpoint that the guest has passed at which the user had changed it.
         self._written: Checkpoint | None = None
         self.recorder = Recorder(guest, budget, self._may_write)
@@ -91,19 +101,48 @@ class Travel:
             self.recorder.note_end()
         return self.recorder.turns.end
 
+    def play(self, run: RecordedRun) -> None:
+        """Have the history of another guest, whose run began in the state that this guest has.
+
+        What the guest prints when it repeats it was not seen yet.
+
+        Raises:
+            ValueError: what was recorded does not fit together.
+        """
+        unknown = {each.port for each in run.inputs} - self._guest.board.inputs.ports
+        if unknown:
+            raise ValueError(f"inputs for {', '.join(sorted(unknown))}, which the guest has not")
+        self.recorder.pause()
+        self.recorder.adopt(run)
+        self.live = False
+        self._unseen_end, self._end_pc = run.end, run.end.pc
+        self._played_end = run.end.position
+        self._filling = Filling(self._guest, self.recorder, lambda: self._inputs_given)
+        self._console.seen = self._console.sent
+        self._written = self.recorder.checkpoints.written_before(0)
+        self._repeat(0)
+
     # ---- between present and past --------------------------------------------------------------
 
     def leave_present(self) -> None:
         """Keep the end of the history: the guest goes into its past."""
         if not self.live:
             return
+        self._end_pc = self.now.pc
         snapshot = self.recorder.set_aside()  # delivers what was posted
+        self._console.flush()
+        self._console.seen = self._console.sent
         self.recorder.note_end()
         checkpoints = self.recorder.checkpoints
         written = checkpoints.written_before(len(checkpoints) - 1)
         self._end = _Place(snapshot, len(self.recorder.inputs), written, live=True)
         self.live = False
         self.recorder.pause()
+
+    def last_pc(self) -> int | None:
+        """See ``RecordedTurns``."""
+        following = self.recorder.checkpoints.written_after(self._written)
+        return self._end_pc if following is None else None
 
     def ended(self) -> None:
         """The guest has repeated all that it did, or all up to a change by the user.
@@ -114,21 +153,51 @@ class Travel:
         if following is not None:
             self._put(_Place(following.snapshot, following.inputs, following))
             return
-        assert self._end is not None
-        if self._inputs_given != self._end.inputs:
+        end = self.recorder.turns.end
+        if self._end is not None and self.recorder.changed:
+            self._put(self._end)  # no checkpoint has what the user has written there
+        else:
+            self._go_live()
+        if end == self._played_end:
+            # Here the guest's future begins that nobody has seen: the user decides about it.
+            self._guest.execution.request_stop("history", END_OF_RECORDED_RUN)
+
+    def _arrive(self) -> None:
+        """If the guest is at the very end of its history, it is live again."""
+        if (
+            not self.live
+            and self._is_at_end
+            and self.now.pc == self._end_pc
+            and self._inputs_given == len(self.recorder.inputs)
+            and self.recorder.checkpoints.written_after(self._written) is None
+        ):
+            self._go_live()
+
+    def _go_live(self) -> None:
+        """The guest is at the end of its history: from here it makes more of it."""
+        inputs = len(self.recorder.inputs)
+        if self._inputs_given != inputs:
             raise ReplayError(
-                f"{self._inputs_given} of {self._end.inputs} inputs came in again before the end "
-                "of the history"
+                f"{self._inputs_given} of {inputs} inputs came in again before the end of the "
+                "history"
             )
-        if isinstance(self._end.snapshot, Aside):
+        unseen, end = self._unseen_end, self._end
+        if end is not None and isinstance(end.snapshot, Aside):
             # A turn that was under way goes on, as if the guest had never been elsewhere.
-            self._guest.execution.continue_turns(self._end.snapshot.resume)
+            self._guest.execution.continue_turns(end.snapshot.resume)
+        self._present()
+        if unseen is not None:
+            with self._guest.detached():
+                snapshot = self._guest.execution.snapshot()
+            unseen.check(self._guest, snapshot)
+
+    def _present(self) -> None:
         self._forget_end()
+        self._unseen_end = None
         self.live = True
         self._guest.execution.repeat(None)
         self._guest.board.inputs.stop_replay()
         self._console.flush()
-        self._console.muted = False
         self.recorder.resume()
 
     def _forget_end(self) -> None:
@@ -146,26 +215,55 @@ class Travel:
 
     def _put(self, place: _Place) -> None:
         """Put the guest to a place in its history."""
-        execution, inputs = self._guest.execution, self._guest.board.inputs
-        self._console.flush()
-        self._console.muted = True
+        console = self._console
+        console.flush()
+        if not console.muted:
+            console.seen = max(console.seen, console.sent)
         aside = place.snapshot
         snapshot = aside.snapshot if isinstance(aside, Aside) else aside
         if snapshot is not None:
-            execution.restore(snapshot)
+            self._guest.execution.restore(snapshot)
         else:
             assert isinstance(aside, Aside)
-            self._repeat_to(aside, place.inputs)
+            with self._muted():
+                self._repeat_to(aside, place.inputs)
         self._written = place.written
         if place.live:
             self._inputs_given = place.inputs
-            self.ended()
+            self._go_live()
             return
-        execution.repeat(self)
-        self._inputs_given = place.inputs
-        recorded = self.recorder.inputs
-        inputs.replay_own(recorded.since(place.inputs))
+        self._repeat(place.inputs)
+
+    def _repeat(self, given: int) -> None:
+        """The guest is in its past, where so many inputs had come in: it repeats what it did."""
+        inputs, recorded = self._guest.board.inputs, self.recorder.inputs
+        self._guest.execution.repeat(self)
+        self._inputs_given = given
+        inputs.replay_own(recorded.since(given))
         inputs.listener = self._count_input
+        if self._filling is not None:
+            self._filling.put(self._guest.execution.retired())
+            self.recorder.repeat(self._filling)
+
+    @contextmanager
+    def silently(self) -> Iterator[None]:
+        """Inside a ``with`` block the guest is repeated for a question.
+
+        What it prints is not new, and the places of checkpoints stay as they are.
+        """
+        with self._muted(), nullcontext() if self._filling is None else self._filling.off():
+            yield
+
+    @contextmanager
+    def _muted(self) -> Iterator[None]:
+        console = self._console
+        console.flush()
+        before, console.muted = console.muted, True
+        try:
+            yield
+        finally:
+            console.flush()
+            console.muted = before
 
     def _count_input(self, input_: Input) -> None:
         self._inputs_given += 1
@@ -173,24 +271,24 @@ class Travel:
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
         """Put the guest back to where it is now at the end of a ``with`` block."""
-        self.leave_present()
-        here = self._end if self._end is not None and self._is_at_end else None
-        if here is None:
-            aside = self.recorder.set_aside()
-            here = _Place(aside, self._inputs_given, self._written)
-        try:
-            yield
-        finally:
-            if not here.live:
-                self.leave_present()
-            self._put(here)
-            if not here.live and isinstance(here.snapshot, Aside):
-                self.recorder.give_up(here.snapshot)
+        with self.silently():
+            self.leave_present()
+            here = self._end if self._is_at_end else None
+            if here is None:
+                aside = self.recorder.set_aside()
+                here = _Place(aside, self._inputs_given, self._written)
+            try:
+                yield
+            finally:
+                if not here.live:
+                    self.leave_present()
+                self._put(here)
+                if not here.live and isinstance(here.snapshot, Aside):
+                    self.recorder.give_up(here.snapshot)
 
     @property
     def _is_at_end(self) -> bool:
-        end = self._end
-        return end is not None and self._guest.board.position == self.recorder.turns.end
+        return self._guest.board.position == self.recorder.turns.end
 
     # ---- going -------------------------------------------------------------------------------
 
@@ -248,12 +346,22 @@ class Travel:
         Raises OutsideHistory for a time outside the history; ReplayError if the guest does not do
         what it did.
         """
+        with self._muted():
+            self._goto(position, pc)
+
+    def _goto(self, position: Position, pc: int | None) -> None:
         self.checkpoint_before(position)
+        self._arrive()
         if not self.live and self._end is not None and position == self.recorder.turns.end:
             self._put(self._end)
         if self.live and position == self.end and pc in (None, self.now.pc):
             return
+        unseen = self._unseen_end if position == self.recorder.turns.end else None
+        if unseen is not None and pc is None:
+            pc = unseen.pc
         self.visit(position, pc)
+        if unseen is not None and pc == unseen.pc:
+            self._go_live()
 
     def _repeat_to(self, aside: Aside, inputs: int) -> None:
         """Put the guest to a place of which there is no snapshot."""
@@ -348,23 +456,19 @@ class Travel:
             return
         board = self._guest.board
         self.recorder.truncate(board.position, self._inputs_given)
-        self._forget_end()
-        self.live = True
-        self._guest.execution.repeat(None)
-        board.inputs.stop_replay()
-        self._console.flush()
-        self._console.muted = False
-        self.recorder.resume()
+        self._present()
+        self._console.seen = 0
 
     def stop(self) -> None:
         """Go to the end of the history, and record no more."""
-        if self._end is not None:
-            self._put(self._end)
+        if not self.live:
+            self.goto(self.end)
         self.leave()
 
     def leave(self) -> None:
         """Record no more, and repeat nothing: the guest stays where it is."""
         self._guest.execution.repeat(None)
         self._guest.board.inputs.stop_replay()
-        self._console.muted = False
+        self._console.flush()
+        self._console.seen = 0
         self.recorder.stop()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from guestdbg.machine import Position
 
 __all__ = ["Turns", "UpTo"]
+
+#: No vCPU retires so many instructions.
+_MOST = 1 << 62
 
 
 class Turns:
@@ -39,8 +42,55 @@ class Turns:
             return self._vcpus[place], self._ends[place]
         return (self.end.vcpu, self.end.instructions) if turn == self.end.turn else None
 
+    def last_pc(self) -> int | None:
+        """Not known here."""
+        return None
+
     def ended(self) -> None:
         """Nothing is to be done: who repeats the turns looks at what the guest does then."""
+
+    def __len__(self) -> int:
+        """How many are over."""
+        return len(self._ends)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Of each that is over, its vCPU, and the instruction count of that at the end."""
+        return zip(self._vcpus, self._ends, strict=True)
+
+    @property
+    def retired(self) -> int:
+        """How many instructions all vCPUs had retired at ``end``."""
+        counts = list(self._counts)
+        for vcpu, instructions in (*self, (self.end.vcpu, self.end.instructions)):
+            counts[vcpu] = instructions
+        return sum(counts)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many instructions each vCPU had retired at ``start``, by its place."""
+        return self._counts
+
+    def adopt(self, turns: Iterable[tuple[int, int]], end: Position) -> None:
+        """Have these turns after ``start``, and then one that goes on to ``end``.
+
+        Raises:
+            ValueError: a vCPU that there is not, or one that goes back.
+        """
+        counts = list(self._counts)
+        vcpus, ends = array("B"), array("Q")
+        for vcpu, instructions in (*turns, (end.vcpu, end.instructions)):
+            if not 0 <= vcpu < len(counts):
+                raise ValueError(f"a turn of vCPU {vcpu}, which there is not")
+            if not counts[vcpu] <= instructions < _MOST:
+                raise ValueError(
+                    f"a turn of vCPU {vcpu} from {counts[vcpu]} to {instructions} instructions"
+                )
+            counts[vcpu] = instructions
+            vcpus.append(vcpu)
+            ends.append(instructions)
+        if end.turn != self.start.turn + len(ends) - 1:
+            raise ValueError(f"{len(ends)} turns from turn {self.start.turn} on to {end.turn}")
+        self._vcpus, self._ends, self.end = vcpus[:-1], ends[:-1], end
 
     def truncate(self, end: Position) -> None:
         """Forget what came after ``end``."""
@@ -126,6 +176,10 @@ class UpTo:
         if turn < self._end.turn:
             return self._turns.of(turn)
         return (self._end.vcpu, self._end.instructions) if turn == self._end.turn else None
+
+    def last_pc(self) -> int | None:
+        """The guest is there as soon as it has retired so many instructions."""
+        return None
 
     def ended(self) -> None:
         """The guest is there."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from guestdbg.closing import Closing
-from guestdbg.container import MemoryImage, PageSource
+from guestdbg.container import MemoryImage, PageRuns, PageSource
 from guestdbg.kvm.debug_state import DebugState
 from guestdbg.kvm.exits import Exit
 from guestdbg.kvm.structures import GuestDebug, VcpuEvents, VcpuInit
@@ -526,7 +526,7 @@ class SavedSnapshot(NamedTuple):
 
     Attributes:
         state: all of it except the contents of memory.
-        pages: the pages of each memory slot that are not zero, by its number.
+        pages: the pages of each memory slot that are not zero, or that have changed, by its number.
         sizes: the size of each slot in bytes.
     """
 
@@ -539,8 +539,11 @@ class SavedSnapshot(NamedTuple):
 class SupportsSnapshotFiles(Protocol):
     """A machine whose snapshots can be written to files, and read by another process."""
 
-    def save_snapshot(self, snapshot: Snapshot) -> SavedSnapshot:
+    def save_snapshot(self, snapshot: Snapshot, before: Snapshot | None = None) -> SavedSnapshot:
         """A snapshot of this or another machine, as it is written to a file.
+
+        ``before``: the file has this snapshot of the same machine too: only pages that differ from
+        it are given, also those that are zero now.
 
         Raises:
             KvmError: EINVAL: it is of another provider.
@@ -554,6 +557,15 @@ class SupportsSnapshotFiles(Protocol):
 
         Raises:
             KvmError: EINVAL: it is damaged, or this machine differs from that of the snapshot.
+        """
+
+    def load_changed_snapshot(
+        self, state: bytes, before: Snapshot, changed: Iterable[PageRuns]
+    ) -> Snapshot:
+        """The same for a snapshot that was saved with ``before``, and these pages.
+
+        Raises:
+            KvmError: EINVAL: as above, or a page is outside its slot, or twice there.
         """
 
 

@@ -11,13 +11,13 @@ import contextlib
 import mmap
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Literal, TypeAlias, cast
 
 from guestdbg.closing import Closing
-from guestdbg.container import MemoryImage
+from guestdbg.container import MemoryImage, PageRuns
 from guestdbg.kvm import (
     Exit,
     ExitArmNisv,
@@ -661,8 +661,10 @@ class Board(Closing):
         """What the board is, as numbers and text: a snapshot can be restored on boards like it."""
         return board_shape(self.memory, self.bus, self.gic, len(self.vcpus), self.clock.start)
 
-    def save_snapshot(self, snapshot: BoardSnapshot) -> SavedBoard:
-        """A snapshot as it is written to a file.
+    def save_snapshot(
+        self, snapshot: BoardSnapshot, before: BoardSnapshot | None = None
+    ) -> SavedBoard:
+        """A snapshot as it is written to a file; ``before`` is an earlier one that it has too.
 
         Raises:
             MachineError: the provider cannot, or a device of the user's has state that is not of
@@ -677,7 +679,7 @@ class Board(Closing):
                 snapshot.devices,
                 (snapshot.console, snapshot.clock, snapshot.turn, snapshot.vcpu),
             ),
-            self.vm.save_snapshot(snapshot.vm),
+            self.vm.save_snapshot(snapshot.vm, None if before is None else before.vm),
         )
 
     def load_snapshot(
@@ -690,6 +692,20 @@ class Board(Closing):
         Raises:
             MachineError: it is damaged, or of a board that differs from this one.
         """
+        mapped = (_RAM_SLOT,) if ram_is_mapped else ()
+        return self._load_snapshot(devices, lambda vm: vm.load_snapshot(state, image, mapped))
+
+    def load_changed_snapshot(
+        self, devices: bytes, state: bytes, before: BoardSnapshot, changed: Iterable[PageRuns]
+    ) -> BoardSnapshot:
+        """The same for one that was saved with ``before``, and has these pages. Raises the same."""
+        return self._load_snapshot(
+            devices, lambda vm: vm.load_changed_snapshot(state, before.vm, changed)
+        )
+
+    def _load_snapshot(
+        self, devices: bytes, load: Callable[[SupportsSnapshotFiles], Snapshot]
+    ) -> BoardSnapshot:
         if not isinstance(self.vm, SupportsSnapshotFiles):
             raise MachineError(NO_SNAPSHOTS)
         now = [
@@ -698,8 +714,7 @@ class Board(Closing):
         ]
         try:
             shape, states, rest = decode_devices(devices, now, self.shape())
-            mapped = (_RAM_SLOT,) if ram_is_mapped else ()
-            vm = self.vm.load_snapshot(state, image, mapped)
+            vm = load(self.vm)
         except (KvmError, ValueError) as error:
             text = error.text if isinstance(error, KvmError) else str(error)
             raise MachineError(f"the snapshot cannot be used: {text}") from error

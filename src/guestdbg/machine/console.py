@@ -72,7 +72,9 @@ class Console:
         self.sent = 0
         """Number of bytes that the guest has sent."""
         self.muted = False
-        """Drop the output: a part of a run is repeated, whose output was seen before."""
+        """Drop the output: a part of a run is repeated on the way to somewhere else."""
+        self.seen = 0
+        """Drop what comes before so many bytes of output: it was seen when the guest ran first."""
 
     def feed(self, data: bytes) -> None:
         """Type ``data``. The UART takes it when its receive FIFO has room.
@@ -183,7 +185,8 @@ class Console:
             return
         data = bytes(self._out)
         self._out.clear()
-        if self.muted:
+        data = data[max(0, self.seen - (self.sent - len(data))) :]
+        if self.muted or not data:
             return
         try:
             self._write(data)

@@ -216,6 +216,11 @@ class Inputs:
         port = self._ports[name] = InputPort(self, name, deliver)
         return port
 
+    @property
+    def ports(self) -> frozenset[str]:
+        """The names of all ports."""
+        return frozenset(self._ports)
+
     def post(self, port: InputPort, data: bytes) -> bool:
         """See ``InputPort.post``."""
         with self._lock:

@@ -8,9 +8,11 @@ options      what the user allows: ``Semihosting``
 files        files of the host below one directory
 remote       files of the machine where an attached debugger runs
 handles      handles that are not files: the console, the features
+call_log     what a call does beside its result
 calls        the operations themselves
 """
 
+from guestdbg.semihosting.call_log import CallLog
 from guestdbg.semihosting.calls import Exited, SemihostingCalls
 from guestdbg.semihosting.handles import NeedsInput
 from guestdbg.semihosting.operations import HLT_IMMEDIATE, operation_name
@@ -30,6 +32,7 @@ __all__ = [
     "TARGETS",
     "Argument",
     "Buffer",
+    "CallLog",
     "Data",
     "Exited",
     "Name",

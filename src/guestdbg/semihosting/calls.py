@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from guestdbg.semihosting.call_log import CallLog
 from guestdbg.semihosting.files import Files, HostFile
 from guestdbg.semihosting.handles import Console, Features, Handle, Terminal
 from guestdbg.semihosting.operations import Operation
@@ -61,9 +62,11 @@ class SemihostingCalls:
     Attributes:
         remote: the attached debugger that can perform file and console operations; None: there is
             none.
+        log: whoever performs a call for ``Machine`` notes here what it does; None: nobody asks.
     """
 
     def __init__(self, options: Semihosting) -> None:
+        self.log: CallLog | None = None
         self._options = options
         self._files = Files(options)
         self._remote_files = RemoteFiles(options)

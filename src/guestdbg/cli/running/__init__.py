@@ -1,4 +1,5 @@
-"""What the commands that run a guest share. `run` uses all of it, `gdb` the first five modules.
+"""What the commands that run a guest share. `run` and `replay` use all of it, `gdb` the first five
+modules.
 
 option_types   option values: numbers, and text with escapes
 load_options   the options that say which guest is loaded, and on what board
@@ -21,6 +22,9 @@ panic          task, registers and backtrace of a kernel that has panicked
 linux_state    what a Linux guest's kernel did at the end (--show)
 points         the breakpoints and watches, and when they are set
 guest_run      the run itself: in slices, up to its end
+report_options the options that say what is reported of a run
+saved_run      the run goes to a file (--save)
+session        all of this together
 
 There are more than fifteen modules because each kind of output has its own.
 """

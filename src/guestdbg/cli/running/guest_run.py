@@ -159,6 +159,8 @@ class GuestRun:
                 return self._timed_out()
             case "interrupt":
                 return None
+            case "history":
+                return RunOutcome("history", f"{stop.detail} is reached")
             case "panic":
                 return RunOutcome(
                     "panic", f"the guest's kernel panicked: {stop.detail}", STATUS_PANIC

@@ -238,6 +238,31 @@ def _with_history(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+#: Of a guest that comes from a recorded run, which says all that decides what it does.
+_OF_REPLAY = frozenset(
+    {"symbols", "slide", "vmlinux", "modules", "debug_dirs", "drives", "on_panic", "overwatch"}
+)
+
+
+def replay_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add those options to a command that replays a run, which passes them on to ``load``."""
+
+    @wraps(command)
+    def wrapper(*args: Any, history_memory: str | None, **options: Any) -> Any:
+        return command(*args, history=history_memory or True, **options)
+
+    result: Callable[..., Any] = click.option(
+        "--history-memory",
+        metavar="SIZE",
+        help="What history may take of the host's memory. [default: a quarter]",
+    )(wrapper)
+    for option in reversed(_OPTIONS):
+        probe: Any = option(lambda: None)
+        if probe.__click_params__[0].name in _OF_REPLAY:
+            result = option(result)
+    return result
+
+
 def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, which passes them on to ``load``."""
     command = _with_semihosting(_with_provider(_with_board(_with_history(command))))

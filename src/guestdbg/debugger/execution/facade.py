@@ -251,6 +251,10 @@ class Execution:
         """Whether it repeats recorded turns when it runs next."""
         return self._scheduler.recorded is not None
 
+    def request_stop(self, reason: Reason, detail: str) -> None:
+        """End the run that is under way; for the thread that runs the guest."""
+        self._scheduler.request_stop(reason, detail)
+
     def replay(self, turns: RecordedTurns) -> Stop | None:
         """Run through these turns; the Stop of what ends the run before they are over, or None."""
         return self._replay(lambda: self._scheduler.replay(turns))

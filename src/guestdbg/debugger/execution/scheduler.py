@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from guestdbg.debugger.breakpoints.armed_state import InternalBreakpoint
 from guestdbg.debugger.errors import InvalidLocation, Unsupported
 from guestdbg.debugger.target import Target
 from guestdbg.debugger.validation import integer
@@ -84,6 +85,12 @@ class RecordedTurns(Protocol):
         """The place of the vCPU that had this turn of the board, and its instruction count at the
         end of it; None: there was no such turn."""
 
+    def last_pc(self) -> int | None:
+        """The PC of the vCPU of the last turn when that was over; None: that does not matter.
+
+        After its last instruction an exception may have been taken, or a semihosting call made.
+        """
+
     def ended(self) -> None:
         """The last one is over: there are others now (``of``), or the vCPUs have turns of their own
         (``Scheduler.recorded`` is None)."""
@@ -99,6 +106,10 @@ class _Until:
     def of(self, turn: int) -> tuple[int, int] | None:
         """See ``RecordedTurns``."""
         return self._turns.of(turn) if turn < self._turn else None
+
+    def last_pc(self) -> int | None:
+        """See ``RecordedTurns``."""
+        return None
 
     def ended(self) -> None:
         """The turn begins now."""
@@ -119,6 +130,7 @@ class Scheduler:
             VcpuDriver(target, number, vcpu, internal_breakpoints, self.take_short_turn)
             for number, vcpu in enumerate(target.vcpus)
         )
+        self._internal_breakpoints = internal_breakpoints
         self._turn = 0
         # Asked at each turn that is repeated: isinstance() with a protocol costs as much as a turn.
         self._counters = tuple(
@@ -280,10 +292,36 @@ class Scheduler:
                 # It is where it has stopped then, perhaps at a breakpoint.
                 outcome = self.current.report_reached()
                 stop = outcome if isinstance(outcome, Stop) else None
+            if stop is None:
+                stop = self._go_to_last_pc(self.recorded)
             if stop is not None:
                 return stop
             self.recorded.ended()
         return self._run_all()
+
+    def _go_to_last_pc(self, turns: RecordedTurns) -> Stop | None:
+        """The turns are over but for what happened after the last instruction.
+
+        Returns the Stop of what ends the run there.
+        """
+        board, pc = self._target.board, turns.last_pc()
+        board.deliver_inputs()
+        driver = next(each for each in self.vcpus if each.vcpu.id == board.position.vcpu)
+        if pc is None or driver.cpu.pc == pc:
+            return None
+        self._turn = driver.number
+        count = self._counter(driver.number).instructions
+        self._limit(driver.number, count + 1)
+        with self._internal_breakpoints([InternalBreakpoint(pc, driver.number)]):
+            outcome = driver.advance()
+        if isinstance(outcome, Stop) and outcome.reason != "until":
+            return outcome
+        if driver.cpu.pc != pc or self._counter(driver.number).instructions != count:
+            raise ReplayError(
+                f"this run is not the recorded one: vCPU {driver.vcpu.id} came to {pc:#x} after "
+                f"{count} instructions"
+            )
+        return None
 
     def replay(self, turns: RecordedTurns) -> Stop | None:
         """Let the vCPUs have these turns, until something stops one of them, or all are over.
@@ -342,6 +380,9 @@ class Scheduler:
             limit = end
             if self._stop_at is not None:
                 limit = min(limit, vcpu.instructions + self._stop_at - self.retired())
+            if self.checkpoints is not None:
+                left = self.checkpoints.due - self.retired()
+                limit = min(limit, vcpu.instructions + max(0, left))
             self._limit(driver.number, limit)
             before = driver.progress()
             outcome = driver.advance()
@@ -561,7 +602,7 @@ class Scheduler:
                 self._timed_out = False
                 return self.current.stop("timeout", f"after {self._timeout:g} seconds")
         checkpoints = self.checkpoints
-        if checkpoints is not None and self.recorded is None and self.retired() >= checkpoints.due:
+        if checkpoints is not None and self.retired() >= checkpoints.due:
             checkpoints.take()
         if self._stop_at is not None and self.retired() >= self._stop_at:
             return self.current.stop("limit", f"after {self._max_instructions} instructions")

@@ -25,9 +25,10 @@ from guestdbg.debugger.vcpu.recorded_call import RecordedCall
 from guestdbg.debugger.vcpu.stop import Outcome
 from guestdbg.kvm import ExitHlt, ExitIntr, SupportsCounterFrequency, SupportsHltExit
 from guestdbg.kvm.regs import PC, PSTATE, X, sys_reg
-from guestdbg.machine import Segment
+from guestdbg.machine import ReplayError, Segment
 from guestdbg.semihosting import (
     HLT_IMMEDIATE,
+    CallLog,
     Exited,
     NeedsInput,
     RemoteInterrupted,
@@ -57,7 +58,10 @@ class _SinkFailed(Exception):
 
 
 class _CallingVcpu:
-    """What the operations need of the vCPU that calls: see ``guestdbg.semihosting.calls``."""
+    """What the operations need of the vCPU that calls: see ``guestdbg.semihosting.calls``.
+
+    An open console keeps the one that has opened it, so what is logged is not kept here.
+    """
 
     def __init__(self, context: VcpuContext) -> None:
         self._context = context
@@ -78,8 +82,17 @@ class _CallingVcpu:
             self._context.space.write(address, data)
         except AddressError as error:
             raise LookupError(str(error)) from error
+        if self._log is not None:
+            self._log.writes.append((address, bytes(data)))
+
+    @property
+    def _log(self) -> CallLog | None:
+        calls = self._context.target.semihosting
+        return None if calls is None else calls.log
 
     def print(self, data: bytes) -> None:
+        if self._log is not None:
+            self._log.printed += data
         try:
             self._console.put_all(data)
         except OSError as error:
@@ -87,6 +100,8 @@ class _CallingVcpu:
             raise _SinkFailed(error) from error
 
     def take_input(self, limit: int) -> bytes | None:
+        if self._log is not None:
+            self._log.takes.append(limit)
         self._console.flush()  # a prompt appears before its answer is waited for
         self._board.deliver_inputs()
         data = self._uart.take_received(limit)
@@ -99,23 +114,6 @@ class _CallingVcpu:
             return vcpu.get_one_reg(_CNTVCT), vcpu.counter_frequency
         # KVM does not tell the frequency of the counter; its guests' time is the host's.
         return time.monotonic_ns() - self._context.target.loaded_at, _NANOSECONDS
-
-
-class _RecordingCaller(_CallingVcpu):
-    """The same, and keeps what the call takes and writes."""
-
-    def __init__(self, context: VcpuContext) -> None:
-        super().__init__(context)
-        self.takes: list[int] = []
-        self.writes: list[tuple[int, bytes]] = []
-
-    def take_input(self, limit: int) -> bytes | None:
-        self.takes.append(limit)
-        return super().take_input(limit)
-
-    def write(self, address: int, data: bytes) -> None:
-        super().write(address, data)
-        self.writes.append((address, bytes(data)))
 
 
 def catch_calls(
@@ -187,13 +185,17 @@ def _result(context: VcpuContext, calls: SemihostingCalls, operation: int) -> in
     """Perform the call, or repeat what it did when this run was recorded."""
     board, memory = context.target.board, context.target.memory
     block = context.get(X[1])
+    caller = _CallingVcpu(context)
     if not board.inputs.recorded:
-        return calls.call(_CallingVcpu(context), operation, block)
-    caller = _RecordingCaller(context)
+        return calls.call(caller, operation, block)
 
     def perform() -> bytes:
-        result = calls.call(caller, operation, block)
-        return RecordedCall(result, caller.takes, caller.writes).encode()
+        calls.log = log = CallLog()
+        try:
+            result = calls.call(caller, operation, block)
+        finally:
+            calls.log = None
+        return RecordedCall(result, log.takes, log.writes, bytes(log.printed)).encode()
 
     board.deliver_inputs()
     replaying = board.inputs.replaying
@@ -202,8 +204,14 @@ def _result(context: VcpuContext, calls: SemihostingCalls, operation: int) -> in
     # What the call writes is the guest's doing, not the user's.
     before, memory.before_write = memory.before_write, None
     try:
-        call = RecordedCall.decode(board.semihosting.sample(perform))
+        data = board.semihosting.sample(perform)
+        try:
+            call = RecordedCall.decode(data)
+        except ValueError as error:  # the log is from a file
+            raise ReplayError(f"this run cannot be repeated: {error}") from error
         if replaying:
+            if call.printed:
+                caller.print(call.printed)
             for limit in call.takes:
                 caller.take_input(limit)
             for address, data in call.writes:

@@ -42,7 +42,8 @@ class Stop:
             ``"timeout"``, ``"limit"``, ``"interrupt"``: the time is over, the instructions are
             executed, ``interrupt()`` was called; ``"idle"``: every vCPU waits for an interrupt
             that nothing in the guest will raise; ``"error"``: the provider cannot continue;
-            ``"history"``: going back has come to the beginning of the guest's history.
+            ``"history"``: going back has come to the beginning of the guest's history, or a run
+            from a file to its end (``detail`` says which).
         cpu: the vCPU that stopped.
         pc: the address of its next instruction.
         hits: the hits that ended the run: one instruction may hit several points.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from guestdbg.container import MemoryImage
+from guestdbg.container import MemoryImage, PageRuns
 from guestdbg.kvm.constants import (
     KVM_ARM_IRQ_CPU_FIQ,
     KVM_ARM_IRQ_NUM_MASK,
@@ -37,6 +37,7 @@ from guestdbg.kvm.soft.dirty_log import DirtyLog, SoftDirtyPages
 from guestdbg.kvm.soft.processor_model import MPIDR_RES1, ProcessorModel
 from guestdbg.kvm.soft.run import requests
 from guestdbg.kvm.soft.snapshot import serial, snapshots
+from guestdbg.kvm.soft.snapshot.changed_pages import ChangedPages
 from guestdbg.kvm.soft.snapshot.snapshots import SoftSnapshot
 from guestdbg.kvm.soft.state import LinuxVersion, Slot, VmState
 from guestdbg.kvm.soft.vcpu import SoftVcpu
@@ -386,14 +387,20 @@ class SoftVm(VmState):
         """The extension SupportsRepeatedRuns."""
         return snapshots.prepare(self, beside)
 
-    def save_snapshot(self, snapshot: Snapshot) -> SavedSnapshot:
+    def save_snapshot(self, snapshot: Snapshot, before: Snapshot | None = None) -> SavedSnapshot:
         """The extension SupportsSnapshotFiles."""
         data = serial.save(snapshot)
         assert isinstance(snapshot, SoftSnapshot)
         regions = snapshot.regions
+        known = before.regions if isinstance(before, SoftSnapshot) else {}
         return SavedSnapshot(
             data,
-            {number: region.pages for number, region in regions.items()},
+            {
+                number: ChangedPages(region.pages, known[number].pages)
+                if number in known and known[number].size == region.size
+                else region.pages
+                for number, region in regions.items()
+            },
             {number: region.size for number, region in regions.items()},
         )
 
@@ -403,6 +410,13 @@ class SoftVm(VmState):
         snapshot = serial.load(self, state, image)
         serial.known_contents(self, snapshot, set(mapped))
         return snapshot
+
+    def load_changed_snapshot(
+        self, state: bytes, before: Snapshot, changed: Iterable[PageRuns]
+    ) -> Snapshot:
+        """The extension SupportsSnapshotFiles."""
+        self.check_open("load_snapshot")
+        return serial.load_changed(self, state, before, changed)
 
     def close(self) -> None:
         if self.closed:

@@ -33,9 +33,13 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class NetSpec:
-    """A user-mode network with these forwards."""
+    """A user-mode network with these forwards.
+
+    ``plugged_in=False``: the guest has its network card, and nothing is at the other end.
+    """
 
     forwards: tuple[Forward, ...] = ()
+    plugged_in: bool = True
 
     def __post_init__(self) -> None:
         ports = [forward.host_port for forward in self.forwards]

@@ -19,7 +19,7 @@ from guestdbg.machine.virtio.console import VirtioConsole
 from guestdbg.machine.virtio.disk_image import open_image
 from guestdbg.machine.virtio.drive_spec import DriveSpec, parse_drive
 from guestdbg.machine.virtio.entropy import Entropy
-from guestdbg.machine.virtio.network import VirtioNet
+from guestdbg.machine.virtio.network import Unplugged, VirtioNet
 from guestdbg.machine.virtio.transport import EmptyTransports, VirtioMmio
 
 __all__ = ["Drives", "connect", "empty_transports", "open_backends"]
@@ -57,7 +57,9 @@ def open_backends(
         for number, drive in enumerate(drives):
             backends.append(Block(open_image(parse_drive(drive)), f"drive{number}"))
         if net is not None:
-            backends.append(VirtioNet(UserNetwork(parse_net(net)), GUEST_MAC))
+            spec = parse_net(net)
+            network = UserNetwork(spec) if spec.plugged_in else Unplugged()
+            backends.append(VirtioNet(network, GUEST_MAC))
         if console is not None:
             backends.append(VirtioConsole(console))
         if entropy is not None:

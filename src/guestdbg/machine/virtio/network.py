@@ -11,7 +11,7 @@ from guestdbg.machine.virtio.backend import TransportPort
 from guestdbg.machine.virtio.constants import DeviceId
 from guestdbg.machine.virtio.virtqueue import QueueError, Virtqueue
 
-__all__ = ["Network", "VirtioNet"]
+__all__ = ["Network", "Unplugged", "VirtioNet"]
 
 RECEIVE, TRANSMIT = 0, 1
 FRAME_MAX = 1514
@@ -48,6 +48,22 @@ class Network(Protocol):
 
     def close(self) -> None:
         """Release everything."""
+
+
+class Unplugged:
+    """A network with nobody in it: what the guest sends is lost."""
+
+    deliver: Callable[[bytes], object] | None = None
+    active = False
+
+    def send(self, frame: bytes) -> None:
+        """Nobody receives it."""
+
+    def reset(self) -> None:
+        """Nothing begins again."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class VirtioNet:

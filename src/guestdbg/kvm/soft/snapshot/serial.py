@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import errno
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
-from guestdbg.container import MemoryImage
+from guestdbg.container import MemoryImage, PageRuns
 from guestdbg.container.values import conforms, decode, encode, record_types
 from guestdbg.cpu.processor import DirtyPages, Pages
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Snapshot
+from guestdbg.kvm.soft.snapshot.changed_pages import changed_pages
 from guestdbg.kvm.soft.snapshot.snapshots import PAGE, Region, SoftSnapshot, machine_shape
 from guestdbg.kvm.soft.state import (
     DEBUG_PTR_EXTERNAL,
@@ -127,12 +128,34 @@ def load(vm: VmState, data: bytes, image: MemoryImage) -> SoftSnapshot:
         KvmError: EINVAL: it is damaged, or is for a machine that differs from this one.
     """
     try:
-        return _load(vm, data, image)
+        return _load(vm, data, lambda number, shape: _region(number, shape, image))
     except (ValueError, LookupError) as error:
         raise KvmError(errno.EINVAL, "load_snapshot", str(error)) from error
 
 
-def _load(vm: VmState, data: bytes, image: MemoryImage) -> SoftSnapshot:
+def load_changed(
+    vm: VmState, data: bytes, before: Snapshot, changed: Iterable[PageRuns]
+) -> SoftSnapshot:
+    """The same for a snapshot that has the memory of ``before`` but for these pages.
+
+    Raises:
+        KvmError: EINVAL: as above, or a page is outside its slot, or twice there.
+    """
+    try:
+        if not isinstance(before, SoftSnapshot):
+            raise ValueError(f"{before!r} is not a snapshot of this provider")
+        pages = changed_pages(
+            {number: region.pages for number, region in before.regions.items()}, changed
+        )
+        return _load(vm, data, lambda number, shape: Region.of_pages(*shape, pages[number]))
+    except (ValueError, LookupError) as error:
+        raise KvmError(errno.EINVAL, "load_snapshot", str(error)) from error
+
+
+_MakeRegion = Callable[[int, tuple[int, int, int]], Region]
+
+
+def _load(vm: VmState, data: bytes, make_region: _MakeRegion) -> SoftSnapshot:
     shape, slots, machine, vcpus, vgic, ticks, instructions = decode(data, _RECORDS, _WHOLE)
     here = machine_shape(vm)
     if shape != here:
@@ -153,8 +176,11 @@ def _load(vm: VmState, data: bytes, image: MemoryImage) -> SoftSnapshot:
     snapshot = SoftSnapshot.__new__(SoftSnapshot)
     snapshot.shape = here
     snapshot.regions = {
-        number: _region(number, shape_, image) for number, shape_ in sorted(slots.items())
+        number: make_region(number, shape_) for number, shape_ in sorted(slots.items())
     }
+    for number, region in snapshot.regions.items():
+        if region.size != region.pages.length * PAGE:
+            raise ValueError(f"memory slot {number} has {region.size:#x} bytes, and other pages")
     snapshot.machine = machine
     snapshot.vcpus = [
         (vcpu.cpu.parse_state(cpu), state)

@@ -1,0 +1,234 @@
+"""One run of a guest with everything that is reported of it: what `run` and `replay` do."""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from guestdbg.cli.output_file import Existing, OutputFile
+from guestdbg.cli.running import (
+    coverage,
+    diagnosis,
+    keyboard,
+    last_writes,
+    linux_state,
+    origins,
+    panic,
+)
+from guestdbg.cli.running.guest_run import GuestRun
+from guestdbg.cli.running.hit_log import HitLog, NoLog, check_log_path, make_log
+from guestdbg.cli.running.messages import show_messages
+from guestdbg.cli.running.points import ArmedPoints, PointSpecs, arm
+from guestdbg.cli.running.saved_run import SavedAtEnd
+from guestdbg.cli.running.summary import RunOutcome, Totals, print_summary, record
+from guestdbg.cli.running.terminal import Terminal
+from guestdbg.cli.running.text_finder import TextFinder
+from guestdbg.cli.running.tracer import HitLines, HitSink, HitTracer
+from guestdbg.debugger import Guest
+from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
+from guestdbg.errors import GuestdbgError
+
+#: Makes the guest; its console's output goes to the function.
+MakeGuest = Callable[[Callable[[bytes], None]], Guest]
+
+
+@dataclass(frozen=True)
+class Reports:
+    """What is reported of a run, and when it ends: the options with these names."""
+
+    breaks: tuple[str, ...]
+    watches: tuple[str, ...]
+    after: str | None
+    task: str | None
+    programs: tuple[str, ...]
+    follow_fork: Literal["parent", "child", "both"]
+    sysroot: Path | None
+    follow_pointer: bool
+    count: int | None
+    backtrace: bool
+    backtrace_limit: int | None
+    shown: tuple[str, ...] | None
+    log_path: Path | None
+    log_append: bool
+    log_overwrite: bool
+    log_only: bool
+    trace_only: bool
+    last_write: tuple[str, ...]
+    origin: tuple[str, ...]
+    coverage_paths: tuple[Path, ...]
+    coverage_form: str | None
+    coverage_overwrite: bool
+    timeout: float | None
+    max_instructions: int | None
+    until: bytes | None
+
+
+@dataclass(frozen=True)
+class Typing:
+    """What the guest gets from the keyboard: the options with these names."""
+
+    typed: bytes | None
+    answers: tuple[tuple[bytes, bytes], ...]
+    raw: bool
+
+
+def perform(
+    ctx: click.Context,
+    make: MakeGuest,
+    reports: Reports,
+    typing: Typing | None,
+    inputs: Iterable[Path],
+    save: Path | None = None,
+) -> None:
+    """Make a guest, run it and report; ends the command with its exit status.
+
+    ``inputs``: files that the command reads. ``typing`` is None: the guest gets nothing that is
+    typed. ``save``: where the run goes to a file at its end.
+    """
+    specs = PointSpecs(
+        reports.breaks,
+        reports.watches,
+        reports.after,
+        reports.follow_pointer,
+        reports.task,
+        reports.programs,
+    )
+    armable = reports.breaks or reports.watches or reports.programs
+    if reports.count is not None and not armable:
+        raise click.UsageError("--count without --break or --watch: there is nothing to count.")
+    existing = _existing(reports)
+    check_log_path(reports.log_path, existing)
+    log_only = reports.log_only or _deprecated(reports.trace_only)
+    frames = reports.backtrace_limit or (DEFAULT_LIMIT if reports.backtrace else None)
+    until = reports.until
+    raw = typing is not None and typing.raw
+    terminal = Terminal(console=not log_only)
+    terminal.quiet = terminal.quiet or log_only or raw
+    with contextlib.ExitStack() as stack:
+        covered = stack.enter_context(
+            coverage.CoverageFiles(
+                reports.coverage_paths, reports.coverage_form, overwrite=reports.coverage_overwrite
+            )
+        )
+        guest_run: GuestRun | None = None
+        finder = TextFinder(until) if until else None
+
+        def console(data: bytes) -> None:
+            terminal.guest_wrote(data)
+            if finder is not None and until is not None and finder.feed(data) and guest_run:
+                guest_run.text_seen(until.decode(errors="replace"))
+
+        machine = stack.enter_context(make(console))
+        inputs = [*inputs, *(image.path for image in machine.images)]
+        saved = None if save is None else SavedAtEnd(save, inputs)
+        last_writes.check(machine, reports.last_write)
+        origins.check(machine, reports.origin)
+        sinks: list[HitSink] = [] if log_only else [HitLines(terminal, backtrace=frames)]
+        tracer = HitTracer(sinks, reports.count)
+        guest_run = GuestRun(
+            machine,
+            terminal,
+            tracer,
+            timeout=reports.timeout,
+            max_instructions=reports.max_instructions,
+        )
+        if reports.sysroot is not None:
+            machine.linux.processes.sysroot = reports.sysroot
+        armed = arm(machine, terminal, specs, tracer.attach, reports.follow_fork)
+        for expected, reply in typing.answers if typing is not None else ():
+            machine.board.console.answer(expected, reply)
+        if typing is not None and typing.typed:
+            machine.board.console.feed(typing.typed)
+        log: HitLog = NoLog()
+        if reports.log_path is not None or log_only:
+            # Last of all: a command that fails changes no file.
+            file = stack.enter_context(
+                OutputFile(reports.log_path or Path("-"), "--log", existing, inputs)
+            )
+            on_failure = _on_failure(terminal, log_only)
+            log = make_log(file, reports.log_path, backtrace=frames, on_failure=on_failure)
+            stack.callback(log.close)
+            sinks.append(log)
+        covered.begin(machine)
+        show_messages(machine, None if log_only else terminal, log.write)
+        failure: GuestdbgError | None = None
+        try:
+            with _keys(guest_run, typing):
+                outcome = guest_run.run()
+            if typing is None and outcome.reason == "exit":
+                machine.history.goto_end()  # which checks that it is as it was
+        except GuestdbgError as error:
+            failure = error
+            outcome = guest_run.failed(error)
+        totals = guest_run.totals()
+        log.write(_end(machine, outcome, totals, armed, reports.backtrace_limit))
+        print_summary(terminal, machine, outcome, totals, armed)
+        if outcome.reason == "panic":
+            terminal.line(*panic.lines(machine, reports.backtrace_limit))
+        elif failure is None and outcome.reason not in ("exit", "count", "output", "history"):
+            terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
+        terminal.line(*linux_state.lines(machine, reports.shown or ()))
+        is_written = covered.write(terminal)
+        if saved is not None:
+            saved.write(machine, terminal)
+        # Asked wherever the run has stopped, also at a limit, which has a status of its own.
+        asked = last_writes.show(terminal, machine, reports.last_write, limit=frames, log=log.write)
+        asked = origins.show(terminal, machine, reports.origin, log=log.write) or asked
+        status = outcome.status or asked
+        log.close()
+        incomplete = terminal.console_failure is not None or log.failed
+        ctx.exit(status or int(incomplete or not is_written))
+
+
+def _keys(guest_run: GuestRun, typing: Typing | None) -> contextlib.AbstractContextManager[None]:
+    """Standard input goes to the guest inside this context, if anything does."""
+    if typing is None:
+        return contextlib.nullcontext()
+    return keyboard.passed_on(
+        guest_run.type,
+        guest_run.pending,
+        guest_run.end_input,
+        escaped=guest_run.escape if typing.raw else None,
+    )
+
+
+def _on_failure(terminal: Terminal, log_only: bool) -> Callable[[OSError], None]:
+    """What is done where the log cannot be written any more."""
+
+    def failed(error: OSError) -> None:
+        if log_only:
+            raise error  # there would be no other report of what the guest does
+        terminal.line(f"-- the log ends here: {error.filename}: {error.strerror}; the run goes on")
+
+    return failed
+
+
+def _end(
+    machine: Guest, outcome: RunOutcome, totals: Totals, armed: ArmedPoints, limit: int | None
+) -> dict[str, Any]:
+    """What the log has of the end of the run."""
+    end = record(machine, outcome, totals, armed) | {"vcpus": diagnosis.records(machine)}
+    if outcome.reason == "panic":
+        end["panic"] = panic.record(machine, limit)
+    return end
+
+
+def _deprecated(trace_only: bool) -> bool:
+    if trace_only:
+        name = "--trace-only is now called --log-only; the next version will not have the old name"
+        click.echo(f"guestdbg: {name}", err=True)
+    return trace_only
+
+
+def _existing(reports: Reports) -> Existing:
+    """What to do with a log that exists."""
+    append, overwrite = reports.log_append, reports.log_overwrite
+    if append and overwrite:
+        raise click.UsageError("--log-append and --log-overwrite: give one of them.")
+    if (append or overwrite) and reports.log_path is None:
+        option = "--log-append" if append else "--log-overwrite"
+        raise click.UsageError(f"{option} without --log: there is no file to write.")
+    return "append" if append else "overwrite" if overwrite else "refuse"
