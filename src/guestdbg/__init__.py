@@ -25,7 +25,7 @@ docs/python-api.md describes the rest. The packages, lowest first::
     debugger  breakpoints, watchpoints, steps, hits, symbols
     linux     a Linux guest: its kernel's symbols, and where the kernel is
     history   the past of a guest: going back, and asking who did what
-    trace     what a guest did, taken down as it ran: coverage
+    trace     what a guest did, taken down as it ran: coverage, profiles
     report    a run as one page of HTML
     lab       a real arm64 KVM on any machine
     check     the conformance suite, and random programs on two KVMs

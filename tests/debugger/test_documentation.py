@@ -25,6 +25,7 @@ PAGES = [
         "boards",
         "time-travel",
         "tables",
+        "profiles",
         "report",
     )
 ]

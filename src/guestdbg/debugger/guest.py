@@ -260,6 +260,12 @@ class Guest(PointMethods, IntegerAccess, Closing):
         # trace is a layer above this one: it is imported only if this is called.
         return import_module("guestdbg.trace").Coverage(self, counts=counts, edges=edges)
 
+    def sample(self, every: int = 1_000_000) -> Any:
+        """A ``guestdbg.trace.Sampler``, whose ``run`` takes a sample every so many instructions."""
+        self._check_open()
+        # trace is a layer above this one: it is imported only if this is called.
+        return import_module("guestdbg.trace").Sampler(self, every)
+
     def report(
         self,
         path: str | os.PathLike[str] | None = None,

@@ -1,6 +1,8 @@
 """What a guest did, taken down while it ran and shown in the tools that people have.
 
 coverage  which instructions, lines and functions ran: ``guest.coverage()``
+sampling  where it spends its instructions: ``guest.sample()``
+whole_file  a file that is written whole, or not at all
 """
 
 from guestdbg.trace.coverage import (
@@ -15,6 +17,7 @@ from guestdbg.trace.coverage import (
     Run,
     VcpuCoverage,
 )
+from guestdbg.trace.sampling import Profile, Sampler, SamplingError
 
 __all__ = [
     "Block",
@@ -25,6 +28,9 @@ __all__ = [
     "Executed",
     "FunctionCoverage",
     "LineCoverage",
+    "Profile",
     "Run",
+    "Sampler",
+    "SamplingError",
     "VcpuCoverage",
 ]

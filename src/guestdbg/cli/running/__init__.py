@@ -16,6 +16,7 @@ messages       devices and instructions that the guest misses
 summary        how a run ended, and the table of hits
 diagnosis      where the guest was when it was stopped
 coverage       which code ran, in files (--coverage)
+sampling       --sample: where the guest spends its instructions
 last_writes    who wrote to memory last
 origins        where values came from
 panic          task, registers and backtrace of a kernel that has panicked

@@ -8,7 +8,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from guestdbg.cli.running.keyboard import ESCAPE_STATUS
@@ -46,6 +46,8 @@ class GuestRun:
         max_instructions: int | None,
     ) -> None:
         self._guest = guest
+        #: What lets the guest run, with limits as those of ``Guest.run``.
+        self.resume: Callable[..., Stop] = guest.run
         self._terminal = terminal
         self._tracer = tracer
         self._timeout = timeout
@@ -96,7 +98,7 @@ class GuestRun:
         with self._signals():
             while True:
                 self._feed()
-                stop = self._guest.run(
+                stop = self.resume(
                     timeout=self._slice(), max_instructions=self._instructions_left()
                 )
                 outcome = self._outcome(stop)

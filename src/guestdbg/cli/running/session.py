@@ -17,6 +17,7 @@ from guestdbg.cli.running import (
     linux_state,
     origins,
     panic,
+    sampling,
 )
 from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.hit_log import HitLog, NoLog, check_log_path, make_log
@@ -61,6 +62,9 @@ class Reports:
     coverage_paths: tuple[Path, ...]
     coverage_form: str | None
     coverage_overwrite: bool
+    sample_path: Path | None
+    sample_every: int | None
+    sample_overwrite: bool
     timeout: float | None
     max_instructions: int | None
     until: bytes | None
@@ -113,6 +117,11 @@ def perform(
                 reports.coverage_paths, reports.coverage_form, overwrite=reports.coverage_overwrite
             )
         )
+        sampled = stack.enter_context(
+            sampling.SampleFile(
+                reports.sample_path, reports.sample_every, overwrite=reports.sample_overwrite
+            )
+        )
         guest_run: GuestRun | None = None
         finder = TextFinder(until) if until else None
 
@@ -153,6 +162,7 @@ def perform(
             stack.callback(log.close)
             sinks.append(log)
         covered.begin(machine)
+        sampled.begin(machine, guest_run)
         show_messages(machine, None if log_only else terminal, log.write)
         failure: GuestdbgError | None = None
         try:
@@ -171,7 +181,7 @@ def perform(
         elif failure is None and outcome.reason not in ("exit", "count", "output", "history"):
             terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
         terminal.line(*linux_state.lines(machine, reports.shown or ()))
-        is_written = covered.write(terminal)
+        is_written = covered.write(terminal) & sampled.write(terminal)
         if saved is not None:
             saved.write(machine, terminal)
         # Asked wherever the run has stopped, also at a limit, which has a status of its own.

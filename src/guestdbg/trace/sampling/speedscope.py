@@ -1,0 +1,36 @@
+"""A file of speedscope (https://www.speedscope.app/file-format-schema.json)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+__all__ = ["speedscope"]
+
+
+def speedscope(title: str, every: int, stacks: Counter[tuple[str, ...]]) -> Iterator[bytes]:
+    """One profile of the kind ``sampled``, whose weights are instructions."""
+    frames: dict[str, int] = {}
+    samples, weights = [], []
+    for stack, count in sorted(stacks.items()):
+        samples.append([frames.setdefault(name, len(frames)) for name in stack])
+        weights.append(count * every)
+    document = {
+        "$schema": "https://www.speedscope.app/file-format-schema.json",
+        "exporter": "guestdbg",
+        "name": title,
+        "shared": {"frames": [{"name": name} for name in frames]},
+        "profiles": [
+            {
+                "type": "sampled",
+                "name": title,
+                "unit": "none",
+                "startValue": 0,
+                "endValue": sum(weights),
+                "samples": samples,
+                "weights": weights,
+            }
+        ],
+    }
+    yield json.dumps(document).encode()
