@@ -1,6 +1,8 @@
 """`run --save` and `replay`: the run of one process is played by another."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,26 @@ def test_a_run_is_saved_and_played(tmp_path: Path) -> None:
     assert (played.returncode, played.stdout) == (0, run.stdout)
     assert run.stderr.split("-- last write")[1] == played.stderr.split("-- last write")[1]
     assert path.read_bytes() == old
+    again = guestdbg("run", QUEUE, "--save", str(path))
+    assert (again.returncode, "add --save-overwrite" in again.stderr) == (1, True)
+    assert path.read_bytes() == old
+    again = guestdbg(
+        "run", QUEUE, "--save", str(path), "--save-overwrite", "--count", "1", "-b", "main"
+    )
+    assert (again.returncode, path.read_bytes() != old) == (0, True)
+    alone = guestdbg("run", QUEUE, "--save-overwrite")
+    assert (alone.returncode, "without --save" in alone.stderr) == (2, True)
+
+
+def test_the_examples_of_its_help_work(tmp_path: Path) -> None:
+    text = re.sub(r"\s*\\\n\s*", " ", guestdbg("replay", "--help").stdout.split("Examples:")[-1])
+    lines = re.findall(r"^ {4}guestdbg (.*?)(?: {2}.*)?$", text, re.MULTILINE)
+    assert lines
+    for line in lines:
+        if line.startswith("gdb "):
+            continue  # it waits for a debugger
+        words = shlex.split(line.replace("queue.guestrun", f"{tmp_path}/queue.guestrun"))
+        assert guestdbg(*words).returncode == 0, line
 
 
 def test_a_limit_ends_what_is_saved(tmp_path: Path) -> None:

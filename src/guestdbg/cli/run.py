@@ -10,6 +10,7 @@ from guestdbg.cli.running import keyboard
 from guestdbg.cli.running.load_options import guest_options
 from guestdbg.cli.running.option_types import guest_text
 from guestdbg.cli.running.report_options import report_options
+from guestdbg.cli.running.saved_run import SaveOptions
 from guestdbg.cli.running.session import Reports, Typing, perform
 from guestdbg.debugger import Guest, load
 from guestdbg.machine.virtio import parse_drive
@@ -64,6 +65,7 @@ panicked (--on-panic); 124 a limit was reached; 130 Ctrl-C, or Ctrl-] with
     type=click.Path(path_type=Path, dir_okay=False),
     help="At the end, write the run to this file, for guestdbg replay; means --history.",
 )
+@click.option("--save-overwrite", is_flag=True, help="The file of --save may exist: replace it.")
 @guest_options
 @click.pass_context
 def run(
@@ -74,12 +76,15 @@ def run(
     answers: tuple[tuple[bytes, bytes], ...],
     raw: bool,
     save: Path | None,
+    save_overwrite: bool,
     **options: Any,
 ) -> None:
     """Run GUEST with hardware breakpoints and watchpoints, and report each hit.
 
     The guest's console is stdout and stdin; hits and the summary go to stderr.
     """
+    if save_overwrite and save is None:
+        raise click.UsageError("--save-overwrite without --save: there is no file to write.")
     reports = Reports(**{name: options.pop(name) for name in Reports.__dataclass_fields__})
     options["history"] = options["history"] or bool(reports.last_write or reports.origin)
     options["history"] = options["history"] or save is not None
@@ -89,4 +94,5 @@ def run(
 
     inputs = [guest, *(path for path in options.values() if isinstance(path, Path))]
     inputs += [Path(parse_drive(drive).path) for drive in options["drives"]]
-    perform(ctx, make, reports, Typing(typed, answers, raw), inputs, save)
+    saving = None if save is None else SaveOptions(save, save_overwrite)
+    perform(ctx, make, reports, Typing(typed, answers, raw), inputs, saving)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from guestdbg.cli.running.terminal import Terminal
@@ -13,20 +14,26 @@ class SaveError(GuestdbgError):
     """A file that the run cannot be saved to: known before it begins."""
 
 
+@dataclass(frozen=True)
+class SaveOptions:
+    """Where a run is saved to, and whether the file may exist: the options with these names."""
+
+    path: Path
+    overwrite: bool
+
+
 class SavedAtEnd:
     """Where the run is written to. What cannot be is refused before it begins.
 
-    A file that exists is replaced when the new one is complete.
-
     Args:
-        path: the file.
+        options: the file; one that exists is replaced when the new one is complete.
         inputs: files that the command reads, and must not replace.
 
     Raises SaveError.
     """
 
-    def __init__(self, path: Path, inputs: Iterable[Path]) -> None:
-        self._path = path
+    def __init__(self, options: SaveOptions, inputs: Iterable[Path]) -> None:
+        self._path = path = options.path
         try:
             for each in inputs:
                 if path.exists() and each.exists() and path.samefile(each):
@@ -35,6 +42,10 @@ class SavedAtEnd:
                     )
             if path.exists() and not path.is_file():
                 raise SaveError(f"--save {path}: not a regular file; give the name of a file")
+            if path.exists() and not options.overwrite:
+                raise SaveError(
+                    f"--save {path}: the file exists; add --save-overwrite to replace it"
+                )
             if not path.parent.is_dir():
                 raise SaveError(f"--save {path}: there is no directory {path.parent}")
             if not os.access(path.parent, os.W_OK):
@@ -46,4 +57,4 @@ class SavedAtEnd:
         """Write the file, and say so."""
         guest.history.save(self._path)
         size = self._path.stat().st_size
-        terminal.line(f"-- saved: {self._path} ({size / 1e6:.1f} MB); guestdbg replay plays it")
+        terminal.line(f"-- saved: {self._path}, {size:,} bytes; guestdbg replay plays it")

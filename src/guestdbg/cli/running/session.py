@@ -23,7 +23,7 @@ from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.hit_log import HitLog, NoLog, check_log_path, make_log
 from guestdbg.cli.running.messages import show_messages
 from guestdbg.cli.running.points import ArmedPoints, PointSpecs, arm
-from guestdbg.cli.running.saved_run import SavedAtEnd
+from guestdbg.cli.running.saved_run import SavedAtEnd, SaveOptions
 from guestdbg.cli.running.summary import RunOutcome, Totals, print_summary, record
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.cli.running.text_finder import TextFinder
@@ -85,7 +85,7 @@ def perform(
     reports: Reports,
     typing: Typing | None,
     inputs: Iterable[Path],
-    save: Path | None = None,
+    save: SaveOptions | None = None,
 ) -> None:
     """Make a guest, run it and report; ends the command with its exit status.
 
