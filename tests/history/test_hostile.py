@@ -9,39 +9,21 @@ from collections.abc import Iterator
 
 import pytest
 
-import guestdbg
 from guestdbg.debugger import Guest
 from guestdbg.machine import Time
 from tests.history.digest import digest
 from tests.history.hostile_guest import CODE, PAGES, WINDOW, image
+from tests.history.raw_guest import load, retired
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 MOST = 60_000
 
 
-def load(seed: int, vcpus: int = 1) -> Guest:
-    contents, address = image(seed)
-    return guestdbg.load(
-        contents,
-        kind="raw",
-        address=address,
-        provider="soft",
-        memory="8M",
-        vcpus=vcpus,
-        console=None,
-        history=True,
-    )
-
-
-def retired(guest: Guest) -> int:
-    return sum(cpu.vcpu.instructions for cpu in guest.vcpus)
-
-
 def undisturbed(seed: int, vcpus: int, counts: list[int]) -> list[tuple[Time, str]]:
     """The guest at these counts of instructions, in a run that does nothing else."""
     found = []
-    with load(seed, vcpus) as guest:
+    with load(image(seed), vcpus) as guest:
         for count in counts:
             guest.run(max_instructions=count - retired(guest))
             found.append((guest.history.now, digest(guest)))
@@ -86,7 +68,7 @@ def test_nothing_that_is_done_to_it_changes_a_guest(seed: int, vcpus: int) -> No
     rnd = random.Random(seed)
     counts = sorted(rnd.sample(list(counts_of(rnd)), 25))
     expected = undisturbed(seed, vcpus, [counts[-1]])
-    with load(seed, vcpus) as guest:
+    with load(image(seed), vcpus) as guest:
         seen = []
         for count in counts:
             disturb(guest, rnd)
@@ -103,7 +85,7 @@ def test_nothing_that_is_done_to_it_changes_a_guest(seed: int, vcpus: int) -> No
 
 
 def test_steps_find_the_same_as_a_run() -> None:
-    with load(5) as guest:
+    with load(image(5)) as guest:
         guest.run(max_instructions=500)
         while retired(guest) < 2000:  # a step that takes an exception retires nothing
             guest.step()

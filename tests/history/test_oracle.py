@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
-import guestdbg
 from guestdbg.debugger import Guest, Hit
 from guestdbg.debugger.execution.scheduler import Scheduler
 from guestdbg.machine import Position
 from tests.history.random_guest import CODE, DATA, image
+from tests.history.raw_guest import load, retired
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
@@ -22,25 +22,6 @@ MOST = 2500
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns of a few instructions, so that the vCPUs are interleaved."""
     monkeypatch.setattr(Scheduler._take_turn, "__defaults__", (37,))
-
-
-def load(seed: int, vcpus: int, *, history: bool = True) -> Guest:
-    contents, address = image(seed)
-    return guestdbg.load(
-        contents,
-        kind="raw",
-        address=address,
-        provider="soft",
-        memory="8M",
-        vcpus=vcpus,
-        cpu="armv8.2",
-        console=None,
-        history=history,
-    )
-
-
-def retired(guest: Guest) -> int:
-    return sum(cpu.vcpu.instructions for cpu in guest.vcpus)
 
 
 @dataclass(frozen=True)
@@ -74,7 +55,7 @@ def stepped(guest: Guest) -> list[Step]:
 @pytest.mark.parametrize(("seed", "vcpus"), [(n, 1 + n % 4) for n in range(8)])
 def test_the_last_and_next_write_and_execution(seed: int, vcpus: int) -> None:
     rng = random.Random(seed)
-    with load(seed, vcpus) as guest:
+    with load(image(seed), vcpus) as guest:
         while retired(guest) < MOST:
             guest.run(max_instructions=rng.choice([100, 333, 1000]))
         steps = stepped(guest)

@@ -21,38 +21,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import guestdbg
 from guestdbg.debugger import Guest
 from guestdbg.debugger.execution.scheduler import Scheduler
 from guestdbg.history import InThePast
 from guestdbg.machine import Position, Time
 from tests.history import hostile_guest, random_guest
 from tests.history.digest import digest
+from tests.history.raw_guest import load, retired
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
 
 KINDS: dict[str, Any] = {"random": random_guest, "hostile": hostile_guest}
 FREE = 0x4070_0000
 COUNTS = st.sampled_from([1, 2, 7, 40, 150, 600, 2000])
-
-
-def load(kind: str, seed: int, vcpus: int) -> Guest:
-    contents, address = KINDS[kind].image(seed)
-    return guestdbg.load(
-        contents,
-        kind="raw",
-        address=address,
-        provider="soft",
-        memory="8M",
-        vcpus=vcpus,
-        cpu="armv8.2",
-        console=None,
-        history=True,
-    )
-
-
-def retired(guest: Guest) -> int:
-    return sum(cpu.vcpu.instructions for cpu in guest.vcpus)
 
 
 class Travels(RuleBasedStateMachine):
@@ -72,7 +53,7 @@ class Travels(RuleBasedStateMachine):
     )
     def begin(self, kind: str, seed: int, vcpus: int) -> None:
         self.made = kind, seed, vcpus
-        self.guest = load(kind, seed, vcpus)
+        self.guest = load(KINDS[kind].image(seed), vcpus)
         self.see()
 
     def see(self) -> None:
@@ -202,7 +183,8 @@ class Travels(RuleBasedStateMachine):
             guest.close()
 
     def compare_with_a_plain_run(self, count: int, now: Time, expected: str) -> None:
-        with load(*self.made) as fresh:
+        kind, seed, vcpus = self.made
+        with load(KINDS[kind].image(seed), vcpus) as fresh:
             for at, value in self.written:
                 while retired(fresh) < at:
                     fresh.run(max_instructions=at - retired(fresh))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from guestdbg.arm64.structures import MULTIPLE_STRUCTURES
+
 #: As a base register: the address is relative to the instruction's own.
 PC = 32
 #: As a base register: SP; as any other: the zero register.
@@ -481,18 +483,6 @@ def _authenticated(raw: int) -> MemoryOperand | None:
     )
 
 
-#: opcode -> (registers, elements of one structure), for the multiple-structure forms.
-_MULTIPLE = {
-    0b0000: (4, 4),
-    0b0010: (4, 1),
-    0b0100: (3, 3),
-    0b0110: (3, 1),
-    0b0111: (1, 1),
-    0b1000: (2, 2),
-    0b1010: (2, 1),
-}
-
-
 def _structures(raw: int) -> MemoryOperand | None:
     """LD1 to LD4, ST1 to ST4, LD1R to LD4R."""
     if raw >> 31:
@@ -502,7 +492,7 @@ def _structures(raw: int) -> MemoryOperand | None:
     rm, rn, rt = (_field(raw, b + 4, b) for b in (16, 5, 0))
     ordered = False
     if raw >> 24 & 1 == 0:
-        known = _MULTIPLE.get(_field(raw, 15, 12))
+        known = MULTIPLE_STRUCTURES.get(_field(raw, 15, 12))
         if known is None or raw >> 21 & 1 or (not post and rm):
             return None
         count, structure = known

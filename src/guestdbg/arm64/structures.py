@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Structures", "structures"]
+__all__ = ["MULTIPLE_STRUCTURES", "Structures", "structures"]
 
 #: opcode -> (registers, elements of one structure), for the multiple-structure forms.
-_MULTIPLE = {
+MULTIPLE_STRUCTURES = {
     0b0000: (4, 4),
     0b0010: (4, 1),
     0b0100: (3, 3),
@@ -65,7 +65,7 @@ def structures(raw: int) -> Structures | None:
     wide, size, first = raw >> 30 & 1, raw >> 10 & 3, raw & 31
     width = 16 if wide else 8
     if raw >> 24 & 1 == 0:
-        known = _MULTIPLE.get(raw >> 12 & 15)
+        known = MULTIPLE_STRUCTURES.get(raw >> 12 & 15)
         return None if known is None else Structures(first, *known, 1 << size, width)
     opcode, s = raw >> 13 & 7, raw >> 12 & 1
     count = ((opcode & 1) << 1 | raw >> 21 & 1) + 1

@@ -7,14 +7,15 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
+from guestdbg.closing import Closing
 from guestdbg.tables.columns import Column, Value, Values
 
 __all__ = ["CsvWriter"]
 
 
-class CsvWriter:
+class CsvWriter(Closing):
     """Writes rows as comma-separated values (RFC 4180), UTF-8, with a line of names.
 
     Addresses are hexadecimal text (``0x40201688``): a spreadsheet would take such a number for one
@@ -59,12 +60,6 @@ class CsvWriter:
 
     def close(self) -> None:
         """All of it is in the file already."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 def _shown(column: Column, values: Iterable[Value]) -> Iterable[Value]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
+from guestdbg.closing import Closing
 from guestdbg.tables.columns import Column, Values
 from guestdbg.tables.libraries import library
 
@@ -97,7 +98,7 @@ class _Sink:
         """Whoever opened the file closes it."""
 
 
-class ParquetWriter:
+class ParquetWriter(Closing):
     """Writes rows as Parquet; each call of ``write`` makes a row group.
 
     A Parquet file can be read only if its end was written. So room for that is reserved before each
@@ -165,9 +166,3 @@ class ParquetWriter:
         self._writer.close()
         if self._regular:
             os.ftruncate(self._file.fileno(), self._sink.position)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()

@@ -7,14 +7,14 @@ import os
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Self
 
+from guestdbg.closing import Closing
 from guestdbg.errors import GuestdbgError
 
 __all__ = ["WholeFile"]
 
 
-class WholeFile:
+class WholeFile(Closing):
     """A file that something will be written to: whole, or not at all.
 
     What it will hold is written beside it, and takes its name when it is complete. So it is known
@@ -96,9 +96,3 @@ class WholeFile:
     def _failure(self, cause: OSError | ValueError) -> GuestdbgError:
         why = cause.strerror if isinstance(cause, OSError) else str(cause)
         return self._error(f"{self.path}: {self._what} cannot be written there: {why or cause}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from guestdbg.cli.running.terminal import Terminal
+from guestdbg.closing import Closing
 from guestdbg.debugger import Guest
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def coverage_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-class CoverageFiles:
+class CoverageFiles(Closing):
     """The files of --coverage: opened before the guest runs, written when it has ended.
 
     Raises CoverageError for a file that cannot be written, and if the guest's provider has no
@@ -108,17 +108,6 @@ class CoverageFiles:
         """Remove what was not written."""
         for file in self._files:
             file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _notes(result: CoverageResult, files: list[CoverageFile]) -> list[str]:

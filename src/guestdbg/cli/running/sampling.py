@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.terminal import Terminal
+from guestdbg.closing import Closing
 from guestdbg.debugger import Guest
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-class SampleFile:
+class SampleFile(Closing):
     """The file of --sample: opened before the guest runs, written when it has ended.
 
     Raises SamplingError for a file that cannot be written, and if the guest's provider does not
@@ -105,14 +105,3 @@ class SampleFile:
         """Remove what was not written."""
         if self._file is not None:
             self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
