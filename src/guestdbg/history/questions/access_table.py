@@ -2,27 +2,33 @@
 
 ``Accesses`` and ``Values`` have the interface of arrays of NumPy (``__array_interface__``):
 ``numpy.asarray`` takes them as a structured array as they are, without a copy. Nothing here needs
-NumPy.
+NumPy. ``table()`` of each of them is a table for pandas, Polars, Arrow, and as a file.
 """
 
 from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, overload
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, overload
 
 from guestdbg.debugger.breakpoints.hit import AccessName
 from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.program.float_format import FloatFormat
-from guestdbg.debugger.program.source_location import Location
 from guestdbg.hexadecimal_repr import hexadecimal
+from guestdbg.history.questions.as_tables import (
+    table_of_accesses,
+    table_of_calls,
+    table_of_values,
+)
+from guestdbg.history.questions.call_result import Call
 from guestdbg.history.questions.repeating import ROW
 from guestdbg.machine import Position
+from guestdbg.tables import Table, Tabular
 
-__all__ = ["VALUE_ROW", "AccessRow", "Accesses", "Call", "Calls", "Value", "ValueDecoder", "Values"]
+__all__ = ["VALUE_ROW", "AccessRow", "Accesses", "Calls", "Value", "ValueDecoder", "Values"]
 
 _NAMES: tuple[AccessName, ...] = ("execute", "read", "write", "readwrite")
 #: turn, instructions, value, vCPU, by, padding.
@@ -65,6 +71,13 @@ class ValueDecoder:
     bit_field: BitField | None = None
     float_format: FloatFormat | None = None
 
+    @property
+    def kind(self) -> Literal["u64", "i64", "f64"]:
+        """The type of the values as a column of a table."""
+        if self.float_format is not None:
+            return "f64"
+        return "i64" if self.bit_field is not None and self.bit_field.signed else "u64"
+
     def value(self, word: int) -> int | float:
         """The value: a float, a bit-field with its sign, or an unsigned number."""
         if self.float_format is not None:
@@ -73,7 +86,7 @@ class ValueDecoder:
         return word - (1 << 64) if signed and word >> 63 else word
 
 
-class _Table:
+class _Rows(Tabular):
     """Rows of numbers.
 
     Attributes:
@@ -145,6 +158,12 @@ class _Table:
         place = self.columns.index(name)
         return memoryview(array("Q", (row[place] for row in self._row.iter_unpack(self._rows))))
 
+    def _fields(self) -> dict[str, Sequence[int]]:
+        """The words of each field of the rows, ``(len,)`` each."""
+        names = self.columns
+        found = tuple(zip(*self._row.iter_unpack(self._rows), strict=True))
+        return dict(zip(names, found or ((),) * len(names), strict=True))
+
     def _unpacked(self, number: int) -> tuple[int, ...]:
         count = len(self)
         if not -count <= number < count:
@@ -159,7 +178,7 @@ class _Table:
         )
 
 
-class Accesses(_Table):
+class Accesses(_Rows):
     """All accesses to a variable in an interval, in the order of time.
 
     Iterate over them, or take one by its number, as ``AccessRow``; ``numpy.asarray`` makes a
@@ -191,6 +210,15 @@ class Accesses(_Table):
 
     def __iter__(self) -> Iterator[AccessRow]:
         return map(self._access, self._row.iter_unpack(self._rows))
+
+    def table(self) -> Table:
+        """The accesses as a table: for NumPy, pandas, Polars, Arrow, and as a file.
+
+        Its columns are the position (``turn``, ``vcpu``, ``instructions``) and the fields of an
+        ``AccessRow``. ``old`` and ``new`` are unsigned, of a bit-field with a sign signed, and of a
+        float floating point of 64 bits.
+        """
+        return table_of_accesses(self._fields(), self._decoder.kind, self._decoder.value)
 
     def _access(self, row: tuple[int, ...]) -> AccessRow:
         turn, instructions, pc, address, old, new, number, vcpu, size, access, written, device = row
@@ -225,7 +253,7 @@ class Value(NamedTuple):
     by: str
 
 
-class Values(_Table):
+class Values(_Rows):
     """The value of a variable over time: a row for the start, and one for each change.
 
     Iterate over them, or take one by its number, as ``Value``; ``numpy.asarray`` makes a structured
@@ -261,6 +289,14 @@ class Values(_Table):
         position = Position(turn, vcpu, instructions)
         return Value(position, self._decoder.value(value), CHANGED_BY[by])
 
+    def table(self) -> Table:
+        """The values as a table: for NumPy, pandas, Polars, Arrow, and as a file.
+
+        Its columns are the position (``turn``, ``vcpu``, ``instructions``), ``value`` and ``by``.
+        """
+        decoder = self._decoder
+        return table_of_values(self._fields(), decoder.kind, decoder.value, CHANGED_BY)
+
     def at(self, position: Position) -> int | float | None:
         """The value at a time; None before the first row."""
         found: int | float | None = None
@@ -271,60 +307,7 @@ class Values(_Table):
         return found
 
 
-@hexadecimal("caller")
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a function.
-
-    Attributes:
-        function: its name.
-        position: when its first instruction was about to be executed.
-        vcpu: the number of the vCPU.
-        caller: the address to which it returns.
-        arguments: the values of its parameters by name, as Python has them: numbers, lists, and
-            dicts for structures; without debug information ``x0`` to ``x7``.
-        unavailable: why other parameters have no value, by name.
-        returned: when it had returned; None: it had not by the end of the interval.
-        result: what it returned; None: nothing, or that is not known, see ``note``.
-        registers: X0 and X1 when it had returned; None: it had not.
-        note: what is to be known of ``result``: the call has ended in another function (a tail
-            call), or it has not returned.
-    """
-
-    function: str
-    position: Position
-    vcpu: int
-    caller: int
-    arguments: dict[str, Any]
-    unavailable: dict[str, str] = field(default_factory=dict)
-    returned: Position | None = None
-    result: Any = None
-    registers: tuple[int, int] | None = None
-    note: str | None = None
-    _locate: Callable[[int], Location] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def location(self) -> Location | None:
-        """Where the call was made: the instruction before the one that it returns to.
-
-        After a tail call that is where the function was called that has ended in this one.
-        """
-        return None if self._locate is None else self._locate(self.caller - 4)
-
-    def __str__(self) -> str:
-        shown = ", ".join(
-            [
-                *(f"{name}={value}" for name, value in self.arguments.items()),
-                *(f"{name}=?" for name in self.unavailable),
-            ]
-        )
-        text = f"{self.function}({shown})"
-        if self.returned is not None:
-            text += f" = {self.result}" if self.result is not None else ", returned"
-        return f"{text}, {self.note}" if self.note else text
-
-
-class Calls(Sequence[Call]):
+class Calls(Sequence[Call], Tabular):
     """All calls of a function in an interval, in the order of time.
 
     Attributes:
@@ -349,6 +332,15 @@ class Calls(Sequence[Call]):
         self.cut = cut
         self.note = note
         self._calls = tuple(calls)
+
+    def table(self) -> Table:
+        """The calls as a table: for NumPy, pandas, Polars, Arrow, and as a file.
+
+        ``arg_NAME`` is the argument of this name. ``result`` and the arguments are numbers where
+        all of a column are, otherwise JSON text (structures, arrays); a value that is not known is
+        missing.
+        """
+        return table_of_calls(self)
 
     @overload
     def __getitem__(self, number: int) -> Call: ...

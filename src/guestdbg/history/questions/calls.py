@@ -16,9 +16,10 @@ from guestdbg.arm64.branches import BranchKind, branch
 from guestdbg.debugger import Guest
 from guestdbg.debugger.errors import AddressError, InvalidLocation, Unsupported
 from guestdbg.errors import GuestdbgError
-from guestdbg.history.questions.access_table import Call, Calls
+from guestdbg.history.questions.access_table import Calls
 from guestdbg.history.questions.accesses import check_limit
 from guestdbg.history.questions.arrivals import arrivals
+from guestdbg.history.questions.call_result import Call
 from guestdbg.history.questions.intervals import check_interval
 from guestdbg.history.questions.procedure_calls import Result, argument, result_of
 from guestdbg.history.questions.repeating import Arrival, CodeQuery
