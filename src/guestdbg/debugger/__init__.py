@@ -15,6 +15,7 @@ target         what the debugger of one guest works on
 vcpu           one vCPU: from a debug exit to the handlers
 execution      letting the vCPUs run: turns, limits, steps
 point_methods  making watches, recordings and breakpoints
+guest_html     a guest as notebooks show it
 origin         how a guest was made
 guest          ``Guest``, which brings all of this together
 guest_file     the whole state of a guest in a file

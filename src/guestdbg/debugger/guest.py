@@ -26,6 +26,7 @@ from guestdbg.debugger.execution.resume_guard import ResumeGuard
 from guestdbg.debugger.execution.scheduler import ResumeAction, Scheduler
 from guestdbg.debugger.execution.snapshot import GuestSnapshot, Snapshots
 from guestdbg.debugger.execution.step_commands import StepCommands
+from guestdbg.debugger.guest_html import guest_html
 from guestdbg.debugger.memory.address_space import AddressSpace, virtual
 from guestdbg.debugger.memory.integer_access import IntegerAccess
 from guestdbg.debugger.messages.guest_messages import GuestMessages
@@ -640,3 +641,20 @@ class Guest(PointMethods, IntegerAccess, Closing):
     def __repr__(self) -> str:
         names = ", ".join(image.path.name for image in self.images) or "no symbols"
         return f"<Guest {names}: {len(self.vcpus)} vCPU, {len(self.points)} points>"
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it: its files, its vCPUs and its points."""
+        running, ended = self._guard.running, self._guard.ended
+        state = "it runs" if running else "it is stopped"
+        if self._closed:
+            state = "closed"
+        elif ended is not None and not running:
+            state = str(ended)
+        return guest_html(
+            [image.path for image in self.images],
+            self.vcpus,
+            list(self.points),
+            state=state,
+            memory=self.board.memory_size,
+            readable=not self._closed and (not running or self._guard.running_here),
+        )

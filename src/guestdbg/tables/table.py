@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from guestdbg.html_table import EDGE_ROWS, table_html
 from guestdbg.tables.columns import Column, Value, Values
 from guestdbg.tables.csv_file import CsvWriter
 from guestdbg.tables.errors import TableError
@@ -75,6 +76,27 @@ class Table:
 
     def __repr__(self) -> str:
         return f"<Table of {len(self)} rows: {', '.join(self._values)}>"
+
+    def html(self, title: str, *, count: int | None = None) -> str:
+        """The first and the last rows as a table of HTML.
+
+        ``count`` is how many rows there are in all, if this table has only those; None: it has all.
+        """
+        rows: Sequence[int] = range(len(self))
+        total = len(rows) if count is None else count
+        if len(rows) > 2 * EDGE_ROWS:
+            rows = [*rows[:EDGE_ROWS], *rows[-EDGE_ROWS:]]
+        columns = self.columns
+        return table_html(
+            title,
+            [column.name for column in columns],
+            [[_shown(each, n) for each in self._values.values()] for n in rows],
+            count=total,
+            hints=[column.what for column in columns],
+        )
+
+    def _repr_html_(self) -> str:
+        return self.html(f"Table of {len(self):,} rows")
 
     def to_numpy(self) -> Any:
         """A structured array, ``(len,)``, a field for each column.
@@ -152,6 +174,11 @@ class Table:
                 raise
 
 
+def _shown(values: Values, row: int) -> Value:
+    value = values[row]
+    return f"{value:#x}" if values.column.unit == "address" and value is not None else value
+
+
 class Tabular:
     """What has a table: it is given to the libraries in the same way."""
 
@@ -160,6 +187,16 @@ class Tabular:
     def table(self) -> Table:
         """All of it as a table; its ``columns`` say what they are."""
         raise NotImplementedError
+
+    def _excerpt(self) -> tuple[Table, int]:
+        """The first and the last ``EDGE_ROWS`` rows of the table, or all; how many it has."""
+        table = self.table()
+        return table, len(table)
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it: the first and the last rows."""
+        table, count = self._excerpt()
+        return table.html(repr(self).removeprefix("<").removesuffix(">"), count=count)
 
     def to_numpy(self) -> Any:
         """``table().to_numpy()``."""

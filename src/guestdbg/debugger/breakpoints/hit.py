@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from guestdbg.debugger.breakpoints.point import Breakpoint, Point, Watch
@@ -10,6 +12,8 @@ from guestdbg.debugger.program.element_name import Element
 from guestdbg.debugger.program.float_format import FloatFormat
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT, Backtrace, check_limit
+from guestdbg.errors import GuestdbgError
+from guestdbg.html_table import details, fields_html, table_html
 from guestdbg.kvm import ExitDebug, Vcpu
 from guestdbg.machine import Time
 
@@ -22,6 +26,8 @@ __all__ = ["AccessName", "Hit", "HitSource", "TaskName", "Value"]
 
 AccessName = Literal["read", "write", "readwrite", "execute"]
 Value = int | float | bytes
+#: Notebooks show the registers in so many rows.
+_REGISTER_ROWS = 9
 _NAMES: tuple[AccessName, ...] = ("execute", "read", "write", "readwrite")
 
 
@@ -413,6 +419,53 @@ class Hit:
 
     def __repr__(self) -> str:
         return f"<Hit {self}>"
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it, with the backtrace and the registers while they are there."""
+        note = None
+        parts = []
+        try:
+            frames = self.backtrace()
+            parts.append(frames._repr_html_())
+            self._fresh("the state of its vCPU")
+            parts.append(details("Registers", _registers(self.vcpu)))
+        except GuestdbgError as error:
+            # The guest has run since, or is closed: the hit itself stays.
+            note = str(error)
+        return fields_html(f"Hit of {self.point.name}", self._fields(), note=note) + "".join(parts)
+
+    def _fields(self) -> Iterator[tuple[str, object]]:
+        """What a hit is, by name, as text; None for what it does not have."""
+        location, watched = self.location, isinstance(self.point, Watch)
+        yield "access", self.access
+        if watched:
+            yield "of", self.shown_name
+            yield "address", f"{self.address:#x}, {self.size} bytes"
+            old, new = self.float_texts or (_show(self.element_old), _show(self.element_new))
+            yield "old", old
+            yield "new", self.new_reason if self.new_bytes is None else new
+        yield "device", self.device
+        yield "where", location.symbolic
+        yield "source", location.source
+        yield "pc", f"{self.pc:#x}"
+        yield "vCPU", self.vcpu.id
+        task = None
+        with contextlib.suppress(GuestdbgError):
+            task = self.task
+        yield "task", None if task is None else f"{task.comm} ({task.pid}), {task.context}"
+        yield "count", self.count or None
+        yield "time", self.time
+
+
+def _registers(cpu: Cpu) -> str:
+    """The registers as a table of HTML."""
+    named = [*((f"x{n}", value) for n, value in enumerate(cpu.x)), ("sp", cpu.sp)]
+    named += [("pc", cpu.pc), ("pstate", cpu.pstate)]
+    rows = [
+        [text for name, value in named[n::_REGISTER_ROWS] for text in (name, f"{value:#x}")]
+        for n in range(_REGISTER_ROWS)
+    ]
+    return table_html("", [""] * 2 * -(-len(named) // _REGISTER_ROWS), rows)
 
 
 def _show(value: Value | None) -> str:

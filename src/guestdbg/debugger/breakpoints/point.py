@@ -331,8 +331,8 @@ class Watch(Point):
 
     def __repr__(self) -> str:
         return (
-            f"<Watch {self.number} {self.name}: {self.access} of {self.length} bytes at "
-            f"{self.address:#x}, {self.hits} hits>"
+            f"<{type(self).__name__} {self.number} {self.name}: {self.access} of {self.length} "
+            f"bytes at {self.address:#x}, {self.hits} hits>"
         )
 
 

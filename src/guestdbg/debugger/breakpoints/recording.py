@@ -14,6 +14,7 @@ from guestdbg.debugger.errors import BadRange, InvalidLocation
 from guestdbg.debugger.program.bit_field import BitField
 from guestdbg.debugger.validation import integer
 from guestdbg.hexadecimal_repr import hexadecimal
+from guestdbg.html_table import EDGE_ROWS
 from guestdbg.kvm import SupportsInstructionCount
 from guestdbg.kvm.hit_programs import MAX_REGISTERS, RECORD_WORDS
 from guestdbg.tables import Column, Table, Tabular, Values
@@ -275,7 +276,17 @@ class Recording(Watch, Tabular):
         ``old`` and ``new`` are unsigned, of a bit-field with a sign signed, and of a float
         floating point of 64 bits.
         """
-        words = memoryview(self.data().tobytes()).cast("Q")
+        return self._table(self.data().tobytes())
+
+    def _excerpt(self) -> tuple[Table, int]:
+        data, edge = self.data().cast("B"), EDGE_ROWS * self._layout.size
+        if len(data) > 2 * edge:
+            return self._table(bytes(data[:edge]) + bytes(data[-edge:])), len(self)
+        return self._table(bytes(data)), len(self)
+
+    def _table(self, records: bytes) -> Table:
+        """Some records as a table."""
+        words = memoryview(records).cast("Q")
         packed = words[_PACKED :: self._words]
         written = bytes(word >> 16 & 1 for word in packed)
         kind = self._kind

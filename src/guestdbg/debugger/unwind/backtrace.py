@@ -10,6 +10,7 @@ from guestdbg.debugger.errors import InvalidLocation
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.validation import integer
 from guestdbg.hexadecimal_repr import hexadecimal
+from guestdbg.html_table import table_html
 
 __all__ = ["DEFAULT_LIMIT", "Backtrace", "Frame", "Run", "check_limit"]
 
@@ -79,6 +80,24 @@ class Backtrace(list[Frame]):
                     break
             yield Run(self[at : at + period], times)
             at += period * times
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it: a row for each frame, those of a recursion once."""
+        rows: list[tuple[object, ...]] = []
+        for frames, times in self.runs():
+            rows += [
+                (
+                    f"#{frame.number}",
+                    f"{frame.pc:#x}",
+                    frame.location.symbolic,
+                    frame.location.source,
+                    "inlined" if frame.inlined else "",
+                )
+                for frame in frames
+            ]
+            if times > 1:
+                rows.append(("", "", repeated(len(frames), times), "", ""))
+        return table_html("Backtrace", ("", "pc", "function", "source", ""), rows, note=self.cut)
 
     def __str__(self) -> str:
         lines = []

@@ -8,12 +8,16 @@ from typing import Literal, TypeAlias
 from guestdbg.debugger.breakpoints.hit import Hit
 from guestdbg.debugger.program.source_location import Location
 from guestdbg.debugger.vcpu.registers import Cpu
+from guestdbg.errors import GuestdbgError
 from guestdbg.hexadecimal_repr import hexadecimal
+from guestdbg.html_table import fields_html
 from guestdbg.kvm import ExitIntr
 from guestdbg.machine import Time
 
 __all__ = ["Outcome", "Reason", "Stop"]
 
+#: Notebooks show so many hits of a stop.
+_MOST_HITS = 4
 Reason = Literal[
     "hit",
     "step",
@@ -69,6 +73,26 @@ class Stop:
     def location(self) -> Location:
         """Where ``pc`` is: function, offset, file and line, those that are known."""
         return self.cpu.locate(self.pc)
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it, with its hits."""
+        try:
+            location: Location | None = self.location
+        except GuestdbgError:
+            location = None  # the guest is closed, and its symbols with it
+        fields = [
+            ("detail", self.detail),
+            ("where", None if location is None else location.symbolic),
+            ("source", None if location is None else location.source),
+            ("pc", f"{self.pc:#x}"),
+            ("vCPU", self.cpu.id),
+            ("exit status", self.status or None),
+            ("time", self.time),
+        ]
+        more = len(self.hits) - _MOST_HITS
+        note = f"{more:,} more hits" if more > 0 else None
+        shown = "".join(hit._repr_html_() for hit in self.hits[:_MOST_HITS])
+        return fields_html(f"Stop: {self.reason}", fields, note=note) + shown
 
     def __str__(self) -> str:
         if self.hit is not None:

@@ -25,6 +25,7 @@ from guestdbg.history.questions.as_tables import (
 )
 from guestdbg.history.questions.call_result import Call
 from guestdbg.history.questions.repeating import ROW
+from guestdbg.html_table import EDGE_ROWS
 from guestdbg.machine import Position
 from guestdbg.tables import Table, Tabular
 
@@ -169,6 +170,13 @@ class _Rows(Tabular):
         if not -count <= number < count:
             raise IndexError(f"row {number} of {count}")
         return self._row.unpack_from(self._rows, number % count * self._row.size)
+
+    def _excerpt(self) -> tuple[Table, int]:
+        rows, edge = self._rows, EDGE_ROWS * self._row.size
+        if len(rows) > 2 * edge:
+            rows = rows[:edge] + rows[-edge:]
+        some = type(self)(self.name, self.start, self.end, rows, self._decoder, self.cut)
+        return some.table(), len(self)
 
     def __repr__(self) -> str:
         cut = f", {self.cut}" if self.cut else ""
@@ -341,6 +349,12 @@ class Calls(Sequence[Call], Tabular):
         missing.
         """
         return table_of_calls(self)
+
+    def _excerpt(self) -> tuple[Table, int]:
+        some = self._calls
+        if len(some) > 2 * EDGE_ROWS:
+            some = some[:EDGE_ROWS] + some[-EDGE_ROWS:]
+        return table_of_calls(some), len(self)
 
     @overload
     def __getitem__(self, number: int) -> Call: ...

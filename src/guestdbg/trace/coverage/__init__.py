@@ -5,6 +5,7 @@ executed     instructions that were executed
 source_code  lines and functions of the guest's program, and what of them ran
 result       what was executed at one time, by vCPU and exception level
 as_tables    as tables, for pandas and the like
+as_html      as notebooks show it
 lcov         as an lcov file (.info)
 drcov        as a drcov file (.drcov)
 json_form    as JSON

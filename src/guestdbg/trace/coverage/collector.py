@@ -114,6 +114,12 @@ class Coverage:
         ]
         return CoverageResult(self._guest, vcpus, self._form, complete=complete)
 
+    def _repr_html_(self) -> str | None:
+        """How notebooks show it: as the result until now; None: as its repr."""
+        if self._on and self._guest.execution.running:
+            return None
+        return self.result()._repr_html_()
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what was executed until now: see ``CoverageResult.save``."""
         self.result().save(path)

@@ -155,5 +155,14 @@ class CoverageResult:
     def _chosen(self, vcpu: int | None, el: int | None) -> list[VcpuCoverage]:
         return [each for each in self.vcpus if vcpu in (None, each.vcpu) and el in (None, each.el)]
 
+    def _repr_html_(self) -> str:
+        """How notebooks show it: by source file, and the functions that were executed.
+
+        Of a Linux guest the instructions alone: the lines of a kernel take seconds to read.
+        """
+        # It lies above this module.
+        text: str = import_module("guestdbg.trace.coverage.as_html").html_of(self)
+        return text
+
     def __repr__(self) -> str:
         return f"<CoverageResult {self.form}: {len(self.instructions())} instructions>"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from guestdbg.html_table import table_html
 from guestdbg.tables import Column, Table, Tabular, Values
 from guestdbg.trace.sampling.errors import SamplingError
 from guestdbg.trace.sampling.folded import folded
@@ -16,6 +17,8 @@ __all__ = ["FORMS", "MOST_STACKS", "OTHERS", "Profile", "check_ending"]
 
 #: So many different stacks are kept; more are counted as ``OTHERS``.
 MOST_STACKS = 100_000
+#: Notebooks show so many stacks.
+_SHOWN = 15
 #: The stack of samples for whose own there is no room.
 OTHERS = ("(other stacks)",)
 
@@ -74,6 +77,19 @@ class Profile(Tabular):
                 Values(Column("samples", "u64", "how often it was found"), (n for _, n in stacks)),
             ]
         )
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it: the stacks that were found most often."""
+        total = self.samples or 1
+        rows = [
+            (n, f"{100 * n / total:.1f} %", stack[-1] if stack else "", ";".join(stack))
+            for stack, n in self.stacks.most_common(_SHOWN)
+        ]
+        note = f"{len(self.stacks) - _SHOWN:,} more stacks" if len(self.stacks) > _SHOWN else None
+        names = ("samples", "share", "function", "stack")
+        title = f"Profile of {self.title}: {self.samples:,} samples, every {self.every:,}"
+        title += " instructions"
+        return table_html(title, names, rows, note=note)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write it to a new file: ``.folded``, ``.json`` (speedscope), ``.parquet`` or ``.csv``.
