@@ -13,6 +13,7 @@ aside            where the guest is left when it goes elsewhere
 recorded_run     what was noted of a run, apart from the guest
 filling          snapshots of a run from a file, taken as it is repeated
 recorder         what is noted while the guest runs
+waypoints        snapshots on the way to where something was looked for
 travel           going to a time
 run_file         a run in a file: writing it, and a guest that repeats it
 search           the last and the next hit of a point
@@ -20,6 +21,9 @@ questions        all that happened in an interval, and where values came from
 frame_walk       back through what a vCPU executed, over calls and handlers
 reverse_steps    back by line, over calls, and out of functions
 history          ``History``, which brings all of this together
+
+There are more than fifteen modules because what is noted, what is kept of it, how it is repeated
+and what is asked have their own.
 """
 
 from guestdbg.history.errors import (

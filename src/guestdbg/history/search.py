@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from guestdbg.debugger import Guest, Point, Recording, Stop
+from guestdbg.debugger import Condition, Guest, Point, Recording, Stop
 from guestdbg.history.travel import Travel
+from guestdbg.history.waypoints import Waypoint, cuts
 from guestdbg.machine import Position, ReplayError
 
 __all__ = ["Search"]
 
 #: So many hits are passed over at most: more than any run has.
 _ALL = 1 << 62
+_COUNT = re.compile(r"\bcount\b")
 
 
 class _Counted:
@@ -31,6 +35,14 @@ class _Counted:
         self._by_condition = point.when is None and not isinstance(point, Recording)
         if not isinstance(point, Recording):
             point.handler = None  # each hit stops the guest
+
+    @property
+    def begins_anywhere(self) -> bool:
+        """Whether its hits are the same from wherever the history is repeated."""
+        when = self._when
+        if isinstance(self.point, Recording):
+            return False
+        return when is None or (isinstance(when, Condition) and _COUNT.search(when.text) is None)
 
     def count(self) -> None:
         """Count hits from here on, and do not stop at any."""
@@ -69,11 +81,27 @@ class _Counted:
             self.point.handler = self._handler
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of the history that was repeated, and the hits in it.
+
+    Attributes:
+        begin: the waypoint or the place of the checkpoint where it begins.
+        end: where it ends.
+        found: of those that were hit, how often.
+    """
+
+    begin: int | Waypoint
+    end: Position
+    found: dict[_Counted, int]
+
+
 class Search:
     """Finds hits of a guest's points in its history, by repeating parts of it.
 
-    An interval between two checkpoints is repeated twice: hits are counted first, and then the
-    guest is stopped at the last of them.
+    Hits are counted first, in an interval between two checkpoints; then the guest is stopped at the
+    last of them. Snapshots are kept in between, closer together towards the end of the interval:
+    the second run, and the search for the hit before that, start from one of them.
     """
 
     def __init__(self, guest: Guest, travel: Travel) -> None:
@@ -94,10 +122,14 @@ class Search:
             return None
         with _counting(points) as counted:
             place = travel.checkpoint_before(previous)
+            begin = self._begin(counted, place, previous, at=True)
+            parts = self._count(counted, begin, previous, keep=True)
             # The last instruction by itself: what it hits is at ``before``, and not before it.
-            stop = self._last_step(counted, place, previous, before)
+            stop = self._last_step(counted, parts[-1].begin, previous, before)
             if stop is None:
-                stop = self._last_from(counted, place, previous, after)
+                stop = self._last_of(counted, parts)
+            if stop is None:
+                stop = self._last_from(counted, place, self._position(begin), after)
         if stop is not None and after is not None:
             assert stop.time is not None
             return stop if after < stop.time.position else None
@@ -111,6 +143,22 @@ class Search:
         with _counting(watches) as counted:
             return self._last_from(counted, self._travel.checkpoint_before(end), end)
 
+    def _begin(
+        self, counted: Sequence[_Counted], place: int, end: Position, *, at: bool
+    ) -> int | Waypoint:
+        """Where to begin, to look for hits before ``end``; or ``at`` it, to be there.
+
+        A condition that counts, or that does what it likes, is evaluated from the checkpoint on.
+        """
+        if not all(each.begins_anywhere for each in counted):
+            return place
+        return self._travel.begin_before(place, end, at=at)
+
+    def _position(self, begin: int | Waypoint) -> Position:
+        if isinstance(begin, int):
+            return self._travel.recorder.checkpoints[begin].position
+        return begin.position
+
     def _last_from(
         self,
         counted: Sequence[_Counted],
@@ -118,29 +166,44 @@ class Search:
         end: Position,
         after: Position | None = None,
     ) -> Stop | None:
-        """The last hit up to ``end``, from the checkpoint at ``place`` on or before that."""
-        checkpoints = self._travel.recorder.checkpoints
+        """The last hit up to ``end``, from the checkpoint at ``place`` on or before that.
+
+        Waypoints are kept in the first interval only: most of those before it have no hits.
+        """
+        first = place
         while place >= 0 and (after is None or after < end):
-            if checkpoints[place].position < end:
-                stop = self._last_between(counted, place, end)
+            begin = self._begin(counted, place, end, at=False)
+            start = self._position(begin)
+            if start < end:
+                stop = self._last_of(counted, self._count(counted, begin, end, keep=place == first))
                 if stop is not None:
                     return stop
-            end = checkpoints[place].position
-            place -= 1
+            end = start
+            if isinstance(begin, int):
+                place -= 1
         return None
 
     def _last_step(
-        self, counted: Sequence[_Counted], place: int, start: Position, end: Position
+        self, counted: Sequence[_Counted], begin: int | Waypoint, start: Position, end: Position
     ) -> Stop | None:
-        """The last hit at ``start`` and before ``end``, an instruction later."""
+        """The last hit at ``start``, where the guest is, and before ``end``, an instruction later.
+
+        ``begin`` is before ``start``, or there.
+        """
         found = 0
-        self._run_to_start(counted, place, start)
+        for each in counted:
+            each.stop_at_each()
         while self._stops_again(end, start):
             found += 1
         if not found:
             return None
         # One too many was looked for: the guest has to be at the last one.
-        self._run_to_start(counted, place, start)
+        self._travel.put_at(begin)
+        for each in counted:
+            each.count()
+        self._travel.run_to(start)
+        for each in counted:
+            each.stop_at_each()
         stop: Stop | None = None
         for _ in range(found):
             stop = self._travel.run_to(end)
@@ -150,33 +213,47 @@ class Search:
         stop = self._travel.run_to(end)
         return stop is not None and stop.reason == "hit" and self._guest.board.position == start
 
-    def _run_to_start(self, counted: Sequence[_Counted], place: int, start: Position) -> None:
-        self._travel.put_at_checkpoint(place)
-        for each in counted:
-            each.count()
-        self._travel.run_to(start)
-        for each in counted:
-            each.stop_at_each()
+    def _count(
+        self, counted: Sequence[_Counted], begin: int | Waypoint, end: Position, *, keep: bool
+    ) -> list[_Part]:
+        """Go from ``begin`` to ``end``, and count the hits on the way.
 
-    def _last_between(self, counted: Sequence[_Counted], place: int, end: Position) -> Stop | None:
-        """The last hit from a checkpoint on, up to ``end``."""
+        ``keep``: waypoints are kept, and there is a part from each to the next.
+        """
         travel = self._travel
-        travel.put_at_checkpoint(place)
+        travel.put_at(begin)
         for each in counted:
             each.count()
+        parts: list[_Part] = []
+        before: dict[_Counted, int] = {}
+        if keep and all(each.begins_anywhere for each in counted):
+            for cut in cuts(travel.recorder.turns, self._position(begin), end):
+                if travel.run_to(cut) is not None:
+                    break
+                waypoint = travel.keep_waypoint() if self._guest.board.position == cut else None
+                if waypoint is not None:
+                    parts.append(_Part(begin, cut, _since(counted, before)))
+                    before = {each: each.counted for each in counted}
+                    begin = waypoint
         travel.run_to(end)
-        found = {each: each.counted for each in counted if each.counted}
-        if not found:
+        parts.append(_Part(begin, end, _since(counted, before)))
+        return parts
+
+    def _last_of(self, counted: Sequence[_Counted], parts: Sequence[_Part]) -> Stop | None:
+        """Go to the last hit in parts of the history; None: there are none."""
+        part = next((part for part in reversed(parts) if part.found), None)
+        if part is None:
             return None
-        travel.put_at_checkpoint(place)
+        travel, found = self._travel, part.found
+        travel.put_at(part.begin)
         for each in counted:
             each.stop_at(found.get(each, _ALL))
         waiting = {each.point.number for each in found}
         stop: Stop | None = None
         while waiting:
-            stop = travel.run_to(end)
+            stop = travel.run_to(part.end)
             if stop is None or not stop.hits:
-                raise ReplayError(f"a hit that was counted before {end} did not come again")
+                raise ReplayError(f"a hit that was counted before {part.end} did not come again")
             waiting -= {hit.point.number for hit in stop.hits}
         return stop
 
@@ -186,6 +263,12 @@ class Search:
             for each in counted:
                 each.stop_at_each()
             return self._travel.run_to(end)
+
+
+def _since(counted: Sequence[_Counted], before: dict[_Counted, int]) -> dict[_Counted, int]:
+    """How many hits there were since there were so many before; those of which there were some."""
+    found = {each: each.counted - before.get(each, 0) for each in counted}
+    return {each: hits for each, hits in found.items() if hits}
 
 
 @contextmanager

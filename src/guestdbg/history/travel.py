@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from guestdbg.debugger import Guest, Stop
 from guestdbg.debugger.execution.scheduler import RecordedTurns
 from guestdbg.debugger.execution.snapshot import GuestSnapshot
+from guestdbg.debugger.vcpu.resume_state import ResumeState
 from guestdbg.history.aside import Aside
 from guestdbg.history.checkpoints import Checkpoint
 from guestdbg.history.errors import HistoryInterrupted, InThePast, OutsideHistory
@@ -16,6 +17,8 @@ from guestdbg.history.filling import Filling
 from guestdbg.history.recorded_run import RecordedEnd, RecordedRun
 from guestdbg.history.recorder import Recorder
 from guestdbg.history.turns import UpTo
+from guestdbg.history.waypoints import Waypoint, Waypoints
+from guestdbg.kvm import SupportsInstructionCount
 from guestdbg.machine import Input, Position, ReplayError, Time
 
 __all__ = ["END_OF_RECORDED_RUN", "Travel"]
@@ -66,6 +69,7 @@ class Travel:
         self._inputs_given = 0
         #: A little before where the guest has gone to last.
         self._near: _Place | None = None
+        self._waypoints = Waypoints()
         #: Of a run that was recorded elsewhere: where it ends, until the guest has been there.
         self._unseen_end: RecordedEnd | None = None
         self._played_end: Position | None = None
@@ -202,6 +206,8 @@ class Travel:
 
     def _forget_end(self) -> None:
         self._drop_near()
+        for waypoint in self._waypoints.drop():
+            self.recorder.give_up(waypoint.aside)
         if self._end is not None and isinstance(self._end.snapshot, Aside):
             self.recorder.prepare()
             self.recorder.give_up(self._end.snapshot)
@@ -310,6 +316,42 @@ class Travel:
         written = checkpoints.written_before(place)
         self._put(_Place(checkpoint.snapshot, checkpoint.inputs, written))
 
+    def begin_before(self, place: int, position: Position, *, at: bool) -> int | Waypoint:
+        """The waypoint before a position, or ``at`` it, and after the checkpoint at ``place``.
+
+        Without one it is that place.
+        """
+        after = self.recorder.checkpoints[place].position
+        waypoint = self._waypoints.between(after, position, at=at)
+        return place if waypoint is None else waypoint
+
+    def put_at(self, begin: int | Waypoint) -> None:
+        """Put the guest to a waypoint, or to the checkpoint at a place."""
+        if isinstance(begin, int):
+            self.put_at_checkpoint(begin)
+            return
+        self.leave_present()
+        self._put(_Place(begin.aside, begin.inputs, begin.written))
+
+    def keep_waypoint(self) -> Waypoint | None:
+        """Keep a snapshot of where the guest is in its past; None: there is no room for it.
+
+        There is none where the debugger remembers something of the points that there are now, such
+        as a hit whose instruction was not executed yet: others may be looked for from there.
+        """
+        aside = self.recorder.set_aside(thin=False)
+        if aside.snapshot is None:
+            return None
+        if any(_remembers_points(each) for each in aside.resume.resume_states):
+            self.recorder.give_up(aside)
+            return None
+        retired = sum(aside.snapshot.instructions)
+        waypoint = Waypoint(aside, self._inputs_given, self._written, retired)
+        gone = self._waypoints.add(waypoint, self.recorder.checkpoints.budget)
+        for each in gone:
+            self.recorder.give_up(each.aside)
+        return None if waypoint in gone else waypoint
+
     def _put_before(self, place: int, position: Position) -> None:
         """Put the guest to where it repeats what leads to a position: a checkpoint, or nearer.
 
@@ -323,16 +365,23 @@ class Travel:
                 self._put(near)
                 return
             self._drop_near()
-        self.put_at_checkpoint(place)
+        waypoint = self._waypoints.between(checkpoint.position, position, at=True)
+        self.put_at(place if waypoint is None else waypoint)
         start = self.recorder.turns.back(position, _NEAR)
-        if start is None or start <= checkpoint.position:
+        if start is None or start <= self._guest.board.position:
             return
-        way = position.instructions - checkpoint.snapshot.instructions[position.vcpu]
+        way = position.instructions - self._instructions(position.vcpu)
         if way < _FAR or self.run_to(start) is not None:
             return
         aside = self.recorder.set_aside(thin=False)
         if aside.snapshot is not None:
             self._near = _Place(aside, self._inputs_given, self._written)
+
+    def _instructions(self, vcpu: int) -> int:
+        """How many a vCPU has retired."""
+        provider = self._guest.board.vcpus[vcpu]
+        assert isinstance(provider, SupportsInstructionCount)
+        return provider.instructions
 
     def _drop_near(self) -> None:
         if self._near is not None:
@@ -472,3 +521,13 @@ class Travel:
         self._console.flush()
         self._console.seen = 0
         self.recorder.stop()
+
+
+def _remembers_points(state: ResumeState) -> bool:
+    return bool(
+        state.needs_step_over is not None
+        or state.interrupted
+        or state.reported_before_access
+        or state.sequence
+        or state.device_hits
+    )
