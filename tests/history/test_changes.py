@@ -158,3 +158,27 @@ def test_points_are_no_change() -> None:
         guest.board.console.feed(b"x")
         guest.snapshot()
         guest.history.goto_end()
+
+
+def test_an_input_that_raises_an_interrupt_is_no_change() -> None:
+    """Wherever it is delivered: by a run, for a snapshot, for a question, in the past."""
+    with load() as guest:
+        line = guest.board.interrupt(5)
+        port = guest.board.inputs.connect("test", lambda data: line(data == b"1"))
+        guest.run(max_instructions=20_000)
+        seen = []
+        for data in (b"1", b"0", b"1"):
+            port.post(data)
+            time = guest.history.now
+            if data == b"0":  # for a question of the present
+                guest.history.last_write("counter")
+            seen.append((time, digest(guest)))
+            guest.run(max_instructions=5_000)
+        assert len(guest.history._there.recorder.checkpoints) == 1, "no change by the user"
+        for time, expected in (*seen, *reversed(seen)):
+            guest.goto(time)
+            guest.history.last_write("counter")  # it is put back there
+            assert digest(guest) == expected
+            guest.history.next_write("counter")  # and to after the input
+            assert digest(guest) == expected
+            guest.board.snapshot()

@@ -190,11 +190,13 @@ class Inputs:
     Attributes:
         listener: called with each ``Input``, after it was delivered. None: nobody listens.
         pending: whether something is to be delivered.
+        delivering: whether a device is given what came in.
     """
 
     def __init__(self, position: Callable[[], Position], wake: Callable[[], object]) -> None:
         self.listener: Callable[[Input], object] | None = None
         self.pending = False
+        self.delivering = False
         self._position = position
         self._wake = wake
         self._ports: dict[str, InputPort] = {}
@@ -378,7 +380,11 @@ class Inputs:
             self._replay = None
 
     def _pass_on(self, input_: Input) -> None:
-        self._ports[input_.port].deliver(input_.data)
+        self.delivering = True
+        try:
+            self._ports[input_.port].deliver(input_.data)
+        finally:
+            self.delivering = False
         if self.listener is not None:
             self.listener(input_)
 

@@ -227,9 +227,11 @@ class Execution:
 
     @property
     def _is_user(self) -> bool:
-        """Whether what changes the guest now is neither its run nor the debugger."""
+        """Whether what changes the guest now is neither its run, an input, nor the debugger."""
         target = self._target
-        return not target.memory.is_writing and (target.in_handler or not self._guard.running)
+        if target.memory.is_writing or target.board.inputs.delivering:
+            return False  # inputs are also delivered while it is stopped, such as for a snapshot
+        return bool(target.in_handler or not self._guard.running)
 
     @property
     def now(self) -> Time:

@@ -60,21 +60,27 @@ def continue_waiting(vcpu: VcpuState) -> Exit | None:
 
     Without an interrupt controller in the kernel nothing but a timer would end the wait, so it ends
     here. In the kernel it also ends with a signal; here a kick leaves the guest as it is, so that
-    it runs the same whenever it is kicked.
+    it runs the same whenever it is kicked. And it is the same how often it is run again: a guest
+    whose run is repeated waits as long as it did.
 
     Returns the exit, or None: the guest runs on.
     """
     if vcpu.vgic_cpu is None or vcpu.stopped or vcpu.reset_state is not None:
         vcpu.waiting = False
         return None
-    if vcpu.kicked:
+    if vcpu.kicked and vcpu.vm.clock == "host":
         vcpu.kicked = False
         vcpu.wake.clear()
         return _WAITING
     late = vcpu.vm.virtual_time - vcpu.cpu.counter
     if late > 0 and not vcpu.vm.single_vcpu:
         vcpu.cpu.advance_counter(late)
-    return wait_for_interrupt(vcpu)
+    exit_ = wait_for_interrupt(vcpu)
+    if exit_ is not None and vcpu.kicked:
+        vcpu.kicked = False
+        vcpu.wake.clear()
+        return _WAITING
+    return exit_
 
 
 def _wait_with_others(vcpu: VcpuState, ticks: int | None) -> Exit | None:
@@ -97,7 +103,8 @@ def _wait_with_others(vcpu: VcpuState, ticks: int | None) -> Exit | None:
         return _IDLE
     if min(times) > now:
         cpu.advance_counter(min(times) - now)
-    vm.virtual_time = cpu.counter
+        # Only here: when it is run again, the WFI has been retired, which may have taken a tick.
+        vm.virtual_time = cpu.counter
     # If the timer is another vCPU's, the caller must run that one.
     own = cpu.vtimer_output or cpu.ptimer_output
     if own:
