@@ -56,7 +56,12 @@ from guestdbg.machine.construction import (
     make_room,
     map_regions,
 )
-from guestdbg.machine.device import Device, SupportsDeviceTree, SupportsState
+from guestdbg.machine.device import (
+    Device,
+    SupportsDeviceTree,
+    SupportsFiles,
+    SupportsState,
+)
 from guestdbg.machine.devices.cfi_flash import CfiFlash, CfiFlashState
 from guestdbg.machine.devices.flash import Flash, FlashFile, flash_node
 from guestdbg.machine.devices.fw_cfg import FwCfg
@@ -634,12 +639,16 @@ class Board(Closing):
 
         Raises:
             MachineError: a snapshot of a board that is not like this one (the text says what
-                differs), or a provider without snapshots.
+                differs), a provider without snapshots, or a drive's file that another program has
+                changed. The board is as before.
             KvmError: EBUSY while a vCPU runs; EINVAL if the machines differ (their processors,
                 their memory slots).
         """
         vm = self._snapshots()
         check_shape(snapshot.shape, self.shape())
+        for device in self.bus.devices:
+            if isinstance(device, SupportsFiles):
+                device.check_files()
         self.console.flush()
         if self._flash is not None:
             # Whether a bank is memory now must be as it was before the memory is restored.

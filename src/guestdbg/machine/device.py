@@ -38,6 +38,14 @@ class SupportsPeek(Protocol):
 
 
 @runtime_checkable
+class SupportsFiles(Protocol):
+    """A device whose state lies over files of the host."""
+
+    def check_files(self) -> None:
+        """Raise MachineError if another program has changed one that the guest does not write."""
+
+
+@runtime_checkable
 class SupportsState(Protocol):
     """A device with state, which is reset and restored with the board."""
 

@@ -98,8 +98,8 @@ class Hit:
             ``vcpu`` are those of the vCPU whose turn it was: the driver that notified the device,
             or what an input from outside came in between. None: a vCPU made the access.
         count: the point's ``hits`` with this one.
-        time: when the guest was stopped for it, for ``guest.goto``. None: the guest has no history,
-            or was not stopped.
+        time: when its handler was called, or the guest stopped for it, for ``guest.goto``. None:
+            the guest has no history.
 
     A hit can be kept: everything in it stays valid, except ``backtrace`` and the registers of
     ``vcpu``, which are read from the guest when they are asked for.

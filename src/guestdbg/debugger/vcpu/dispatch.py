@@ -93,6 +93,8 @@ def _ends(context: VcpuContext, hit: Hit) -> bool:
     if handler is None:
         return True
     target = context.target
+    if target.keeps_time:
+        hit.time = target.now()
     target.in_handler = True
     try:
         return handler(hit) is STOP

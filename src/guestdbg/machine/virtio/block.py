@@ -194,6 +194,9 @@ class Block:
     def restore(self, state: object) -> None:
         self.image.restore(state)
 
+    def check_files(self) -> None:
+        self.image.check_unchanged()
+
     def close(self) -> None:
         self.image.close()
 

@@ -79,6 +79,9 @@ class DiskImage(Protocol):
     def restore(self, state: object) -> None:
         """Return to the contents of ``snapshot``."""
 
+    def check_unchanged(self) -> None:
+        """Raise DriveError if another program has changed a file that the guest does not write."""
+
     def close(self) -> None:
         """Close the file."""
 
@@ -91,6 +94,12 @@ class RawFile:
         self._path = path
         self.size = size
         self.readonly = readonly
+        self._opened = self._identity()
+
+    def _identity(self) -> tuple[int, int]:
+        """Its size and when it was written, in nanoseconds: another program may do that."""
+        status = os.fstat(self._descriptor)
+        return status.st_size, status.st_mtime_ns
 
     @property
     def kind(self) -> str:
@@ -133,6 +142,22 @@ class RawFile:
 
     def restore(self, state: object) -> None:
         pass
+
+    def check_unchanged(self) -> None:
+        if not self.readonly:
+            return
+        size, written = self._identity()
+        if size != self._opened[0]:
+            what = f"it had {self._opened[0]} bytes, and has {size}"
+        elif written != self._opened[1]:
+            what = "it was written"
+        else:
+            return
+        raise DriveError(
+            f"drive {self._path}: another program has changed the file since it was opened "
+            f"({what}), so the guest cannot be put back to what it was: end the program that "
+            "writes it, and begin anew"
+        )
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
@@ -242,6 +267,9 @@ class Overlay:
         if not all(0 <= number < last and len(data) == _CLUSTER for number, data in state.items()):
             raise DriveError("the state of an overlay has data that is not of this disk")
         self._clusters = dict(state)
+
+    def check_unchanged(self) -> None:
+        self._image.check_unchanged()
 
     def close(self) -> None:
         self._image.close()

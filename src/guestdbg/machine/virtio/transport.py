@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from guestdbg.machine.device import SupportsFiles
 from guestdbg.machine.devicetree import Node, cells
 from guestdbg.machine.layout import VIRTIO_BASE, VIRTIO_SIZE, VIRTIO_SPI
 from guestdbg.machine.memory import PhysicalMemory
@@ -293,6 +294,11 @@ class VirtioMmio:
         for queue, queue_state in zip(self.queues, state.queues, strict=True):
             queue.restore(queue_state)
         self.backend.restore(state.backend)
+
+    def check_files(self) -> None:
+        """See ``SupportsFiles``."""
+        if isinstance(self.backend, SupportsFiles):
+            self.backend.check_files()
 
     def device_tree_nodes(self) -> tuple[Node, ...]:
         """See ``SupportsDeviceTree``."""
