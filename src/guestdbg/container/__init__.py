@@ -15,6 +15,7 @@ from guestdbg.container.file_form import (
     ContainerFile,
     Form,
     Section,
+    container_bytes,
     form_of,
     write_container,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "PageRuns",
     "PageSource",
     "Section",
+    "container_bytes",
     "expand",
     "form_of",
     "page_runs",

@@ -32,6 +32,7 @@ __all__ = [
     "ContainerFile",
     "Form",
     "Section",
+    "container_bytes",
     "form_of",
     "write_container",
 ]
@@ -117,6 +118,12 @@ def write_container(
         _remove(temporary)
         raise
     return digest.hexdigest()
+
+
+def container_bytes(sections: Iterable[Section], form: Form = SNAPSHOT) -> bytes:
+    """What ``write_container`` would write, for another process of this program."""
+    data = b"".join(_pieces(sections, form))
+    return data + _header(_DIGEST, 0, _DIGEST_SIZE, _DIGEST_SIZE) + hashlib.sha256(data).digest()
 
 
 def _pieces(sections: Iterable[Section], form: Form) -> Iterator[bytes]:

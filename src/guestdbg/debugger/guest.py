@@ -614,6 +614,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
         if self._guard.running:
             raise GuestBusy("a running guest cannot be closed: interrupt() it first")
         self._closed = True
+        if self._history is not None:
+            self._history.close()
         self.board.bus.on_access = self.board.before_dma = self.board.on_dma = None
         self.board.console.observer = None
         if self._target.semihosting is not None:

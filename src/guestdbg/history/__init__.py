@@ -19,6 +19,7 @@ run_file         a run in a file: writing it, and a guest that repeats it
 search           the last and the next hit of a point
 questions        all that happened in an interval, and where values came from
 frame_walk       back through what a vCPU executed, over calls and handlers
+side_by_side     questions answered by several processes
 reverse_steps    back by line, over calls, and out of functions
 history          ``History``, which brings all of this together
 

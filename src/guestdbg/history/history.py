@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from guestdbg.arm64.debug import AccessKind
 from guestdbg.debugger import Guest, Hit, Point, Stop
+from guestdbg.debugger.validation import integer
 from guestdbg.history.errors import (
     BudgetTooSmall,
     HistoryInterrupted,
@@ -26,6 +28,7 @@ from guestdbg.history.recorded_run import RecordedRun
 from guestdbg.history.reverse_steps import ReverseSteps
 from guestdbg.history.run_file import save_run
 from guestdbg.history.search import Search
+from guestdbg.history.side_by_side import SideBySide
 from guestdbg.history.travel import Travel
 from guestdbg.kvm import (
     SupportsInstructionCount,
@@ -56,6 +59,7 @@ class History:
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
         self._travel: Travel | None = None
+        self._side_by_side = SideBySide(guest)
 
     # ---- recording ---------------------------------------------------------------------------
 
@@ -93,6 +97,7 @@ class History:
         travel = self._travel
         if travel is None:
             return
+        self.close()
         travel.stop()
         vm = self._guest.board.vm
         assert isinstance(vm, SupportsRepeatedRuns)
@@ -104,9 +109,34 @@ class History:
         travel = self._travel
         if travel is None:
             return
+        self.close()
         travel.leave()
         self._travel = Travel(self._guest, travel.recorder.checkpoints.budget)
         log.warning("the history of the guest begins at %s now: %s", self.begin, why)
+
+    def close(self) -> None:
+        """End the worker processes, which a question about a long interval has started.
+
+        ``guest.close`` and ``stop`` do that. The next such question starts others.
+        """
+        self._side_by_side.close()
+
+    @property
+    def workers(self) -> int | None:
+        """How many worker processes repeat a long interval beside this one.
+
+        None: as many as there are further processors that this process may use, up to 8. With 0,
+        this process answers all questions by itself.
+
+        Raises ValueError for a number below 0 when it is set.
+        """
+        return self._side_by_side.workers
+
+    @workers.setter
+    def workers(self, workers: int | None) -> None:
+        if workers is not None and integer("workers", workers) < 0:
+            raise ValueError(f"{workers} workers: 0 is the least")
+        self._side_by_side.workers = workers
 
     @property
     def on(self) -> bool:
@@ -387,7 +417,10 @@ class History:
         travel = self._there
         self._check_stopped()
         limits = self._interval(start, end)
-        return accesses(self._guest, travel, *limits, where, length, access, limit, options)
+        helpers = partial(self._side_by_side.helpers, travel)
+        return accesses(
+            self._guest, travel, *limits, where, length, access, limit, options, helpers
+        )
 
     def writes(self, where: Any, start: When = None, end: When = None, **options: Any) -> Accesses:
         """Every write to it, those of devices included: see ``accesses``."""
@@ -414,7 +447,8 @@ class History:
         travel = self._there
         self._check_stopped()
         limits = self._interval(start, end)
-        return executions(self._guest, travel, *limits, where, when, limit)
+        helpers = partial(self._side_by_side.helpers, travel)
+        return executions(self._guest, travel, *limits, where, when, limit, helpers)
 
     def value(
         self, where: Any, start: When = None, end: When = None, *, limit: int = DEFAULT_LIMIT
@@ -426,7 +460,9 @@ class History:
         """
         travel = self._there
         self._check_stopped()
-        return values(self._guest, travel, *self._interval(start, end), where, limit)
+        helpers = partial(self._side_by_side.helpers, travel)
+        limits = self._interval(start, end)
+        return values(self._guest, travel, *limits, where, limit, helpers)
 
     def calls(
         self,

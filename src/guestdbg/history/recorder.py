@@ -49,6 +49,7 @@ class Recorder:
         inputs: what came in from outside.
         turns: which vCPU ran how long.
         checkpoints: snapshots of the run.
+        branches: how often its end was forgotten, for another one.
         due: when the next one is to be taken.
     """
 
@@ -56,6 +57,7 @@ class Recorder:
         self._guest = guest
         self._may_write = may_write
         self.checkpoints = CheckpointStore(budget)
+        self.branches = 0
         self._distance = MIN_DISTANCE
         self._written = False
         #: When the guest went on from the last snapshot, in the thread's processor time, which the
@@ -353,6 +355,7 @@ class Recorder:
 
     def truncate(self, position: Position, inputs: int) -> None:
         """Forget what came after ``position``, and after so many inputs."""
+        self.branches += 1
         self.checkpoints.truncate(position)
         self.turns.truncate(position)
         self.inputs.truncate_to(inputs)

@@ -31,6 +31,7 @@ from guestdbg.container import (
     ContainerFile,
     PageRuns,
     Section,
+    container_bytes,
     page_runs,
     write_container,
 )
@@ -46,7 +47,7 @@ from guestdbg.library_errors import raised_as
 from guestdbg.machine import Input, NetSpec, Position
 from guestdbg.semihosting import Semihosting
 
-__all__ = ["SavedRun", "load_run", "save_run"]
+__all__ = ["SavedRun", "load_run", "run_bytes", "save_run"]
 
 log = logging.getLogger(__name__)
 
@@ -121,15 +122,33 @@ def save_run(guest: Guest, travel: Travel, path: str | os.PathLike[str]) -> str:
     with guest.detached():
         digest = state_digest(guest, guest.execution.snapshot())
     recorder.note_end()
-    first, *rest = recorder.checkpoints
-    changes = [each for each in rest if each.after_write]
+    changes = [each for each in list(recorder.checkpoints)[1:] if each.after_write]
+    sections = _run_sections(guest, travel, changes, travel.now.pc, digest)
+    return write_container(path, sections, RECORDED_RUN)
+
+
+def run_bytes(guest: Guest, travel: Travel, checkpoints: Sequence[Checkpoint]) -> bytes:
+    """The history with some checkpoints after the first, for other processes of this program.
+
+    The guest is in its past. For ``SavedRun``, which has to be told which of the checkpoints are
+    after a change by the user. The end of the run is not checked there.
+    """
+    return container_bytes(_run_sections(guest, travel, checkpoints, 0, ""), RECORDED_RUN)
+
+
+def _run_sections(
+    guest: Guest, travel: Travel, changes: Sequence[Checkpoint], end_pc: int, digest: str
+) -> Iterator[Section]:
+    """The sections of a run, with some checkpoints after the first; the errors come at once."""
+    recorder = travel.recorder
+    first = recorder.checkpoints[0]
     inputs = [recorder.inputs[n] for n in range(first.inputs, len(recorder.inputs))]
     _check_size(len(recorder.turns), inputs, len(changes))
     head = RunHead(
         recorder.turns.start,
         recorder.turns.end,
         recorder.turns.counts,
-        travel.now.pc,
+        end_pc,
         digest,
         len(recorder.turns),
         len(inputs),
@@ -147,7 +166,7 @@ def save_run(guest: Guest, travel: Travel, path: str | os.PathLike[str]) -> str:
             yield from _change_sections(guest, number, change, before, first.inputs)
             before = change.snapshot
 
-    return write_container(path, sections(), RECORDED_RUN)
+    return sections()
 
 
 def _check_size(turns: int, inputs: Sequence[Input], changes: int) -> None:
@@ -222,6 +241,8 @@ class SavedRun(Closing):
 
     Args:
         path: the file; or its contents, as bytes.
+        saved: the guest where the run begins, if somebody has read that already.
+        after_write: of each checkpoint, whether the user had changed the guest; None: of all.
 
     Attributes:
         saved: the guest where the run begins.
@@ -232,7 +253,13 @@ class SavedRun(Closing):
             version, or the host has not enough memory.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | bytes) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | bytes,
+        *,
+        saved: SavedGuest | None = None,
+        after_write: Sequence[bool] | None = None,
+    ) -> None:
         if isinstance(path, bytes):
             self._file = ContainerFile(Path("<bytes>"), path, form=RECORDED_RUN)
         else:
@@ -242,7 +269,10 @@ class SavedRun(Closing):
         self._changes: list[_Change] = []
         with raised_as(self._file.error, "the recorded run is damaged"):
             self._parse()
-        self.saved = SavedGuest.of_file(self._file)
+        if after_write is None:
+            after_write = [True] * len(self._changes)
+        self._after_write = after_write
+        self.saved = SavedGuest.of_file(self._file) if saved is None else saved
 
     def _parse(self) -> None:
         file = self._file
@@ -357,7 +387,12 @@ class SavedRun(Closing):
             if sum(before.instructions) != change.retired:
                 raise ValueError(f"a checkpoint at {change.retired} instructions is elsewhere")
             yield Checkpoint(
-                change.position, change.retired, before, change.inputs, change.pc, True
+                change.position,
+                change.retired,
+                before,
+                change.inputs,
+                change.pc,
+                self._after_write[number],
             )
         pages.check_end()
 

@@ -296,6 +296,11 @@ class Travel:
     def _is_at_end(self) -> bool:
         return self._guest.board.position == self.recorder.turns.end
 
+    @property
+    def inputs_given(self) -> int:
+        """How many inputs have come in again, of a guest that is in its past."""
+        return self._inputs_given
+
     # ---- going -------------------------------------------------------------------------------
 
     def checkpoint_before(self, position: Position) -> int:

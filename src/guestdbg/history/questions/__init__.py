@@ -2,6 +2,7 @@
 
 intervals        parts of the history between checkpoints, which are repeated one by one
 repeating        repeating such a part with points installed, and what they have seen
+ahead            what others find in later parts meanwhile
 access_table     accesses, values and calls, as they are given to the user
 call_result      one call of a function
 as_tables        accesses, values and calls for pandas, Polars and the like

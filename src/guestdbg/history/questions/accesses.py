@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from guestdbg.debugger import Guest
 from guestdbg.debugger.errors import InvalidLocation, OutOfRegisters
 from guestdbg.debugger.validation import integer
 from guestdbg.history.questions.access_table import Accesses, ValueDecoder
+from guestdbg.history.questions.ahead import Helpers, nobody
 from guestdbg.history.questions.intervals import Interval, check_interval, intervals
 from guestdbg.history.questions.repeating import ROW, AccessQuery, Found, repeat
 from guestdbg.history.travel import Travel
@@ -26,6 +28,9 @@ DEFAULT_LIMIT = 1_000_000
 #: A part of the history is repeated so often at most, for a variable that takes more registers than
 #: there are.
 _MOST_PASSES = 64
+#: Where the number of a hit is in a row.
+_NUMBER = struct.Struct("<Q")
+_NUMBER_AT = 6 * _NUMBER.size
 
 
 def check_limit(limit: int) -> int:
@@ -36,7 +41,12 @@ def check_limit(limit: int) -> int:
 
 
 def parts(
-    guest: Guest, travel: Travel, start: Position, end: Position, queries: Sequence[AccessQuery]
+    guest: Guest,
+    travel: Travel,
+    start: Position,
+    end: Position,
+    queries: Sequence[AccessQuery],
+    helpers: Helpers = nobody,
 ) -> Iterator[tuple[Interval, Found]]:
     """What each part of an interval has, until the limit of the queries is reached.
 
@@ -44,17 +54,38 @@ def parts(
     part after the other.
     """
     left, queries = queries[0].limit, list(queries)
-    for interval in intervals(travel, start, end):
-        each = [repeat(guest, travel, interval, replace(query, limit=left)) for query in queries]
-        found = each[0] if len(each) == 1 else _merged(each)
-        yield interval, found
-        left -= len(found.rows) // ROW.size
-        if found.full or left <= 0:
-            return
-        queries = [
-            replace(query, seen=query.seen + one.seen)
-            for query, one in zip(queries, each, strict=True)
-        ]
+    all_parts = list(intervals(travel, start, end))
+    # What several queries find is put together here.
+    with (helpers if len(queries) == 1 else nobody)(all_parts, queries[0]) as ahead:
+        for interval in all_parts:
+            queries = [replace(query, limit=left) for query in queries]
+            known = ahead(interval)
+            if known is not None:
+                each = [_continued(known, queries[0])]
+            else:
+                each = [repeat(guest, travel, interval, query) for query in queries]
+            found = each[0] if len(each) == 1 else _merged(each)
+            yield interval, found
+            left -= len(found.rows) // ROW.size
+            if found.full or left <= 0:
+                return
+            queries = [
+                replace(query, seen=query.seen + one.seen)
+                for query, one in zip(queries, each, strict=True)
+            ]
+
+
+def _continued(found: Found, query: AccessQuery) -> Found:
+    """What was found as if there were no hits before, as this query would have found it."""
+    size = query.limit * ROW.size
+    rows = bytearray(found.rows[:size])
+    if query.seen:
+        for at in range(_NUMBER_AT, len(rows), ROW.size):
+            (number,) = _NUMBER.unpack_from(rows, at)
+            _NUMBER.pack_into(rows, at, number + query.seen)
+    if len(found.rows) >= size:
+        return replace(found, rows=bytes(rows), last=None, full=True)
+    return replace(found, rows=bytes(rows))
 
 
 def _merged(found: Sequence[Found]) -> Found:
@@ -126,6 +157,7 @@ def accesses(
     access: AccessKind,
     limit: int,
     options: dict[str, Any],
+    helpers: Helpers = nobody,
 ) -> Accesses:
     """All accesses after ``start`` up to ``end``, and what is said if they are more than ``limit``.
 
@@ -138,7 +170,7 @@ def accesses(
         data = guest.resolve(where, length).sized()
         # One more than asked for: whether there are more is known then.
         queries = access_queries(guest, where, length, access, limit + 1, options)
-        for _, found in parts(guest, travel, start, end, queries):
+        for _, found in parts(guest, travel, start, end, queries, helpers):
             rows += found.rows
     cut = None
     if len(rows) > limit * ROW.size:

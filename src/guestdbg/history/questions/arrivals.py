@@ -9,6 +9,7 @@ from typing import Any
 from guestdbg.debugger import Guest
 from guestdbg.history.questions.access_table import Accesses, ValueDecoder
 from guestdbg.history.questions.accesses import check_limit
+from guestdbg.history.questions.ahead import Helpers, nobody
 from guestdbg.history.questions.intervals import check_interval, intervals
 from guestdbg.history.questions.repeating import ROW, Arrival, CodeQuery, repeat
 from guestdbg.history.travel import Travel
@@ -22,7 +23,12 @@ _INSTRUCTION = 4
 
 
 def arrivals(
-    guest: Guest, travel: Travel, start: Position, end: Position, query: CodeQuery
+    guest: Guest,
+    travel: Travel,
+    start: Position,
+    end: Position,
+    query: CodeQuery,
+    helpers: Helpers = nobody,
 ) -> tuple[list[Arrival], bool]:
     """All arrivals from ``start`` to before ``end``, in their order; whether there are more.
 
@@ -31,18 +37,25 @@ def arrivals(
     """
     found: list[Arrival] = []
     at_once = guest.hardware.breakpoints
-    for interval in intervals(travel, start, end):
-        part: list[Arrival] = []
-        full = False
-        for first in range(0, len(query.addresses), at_once):
-            addresses = query.addresses[first : first + at_once]
-            limit = query.limit and query.limit - len(found)
-            each = repeat(guest, travel, interval, replace(query, addresses=addresses, limit=limit))
-            part += each.arrivals
-            full = full or each.full
-        found += sorted(part, key=lambda arrival: arrival.position)
-        if full or (query.limit and len(found) >= query.limit):
-            return found[: query.limit], True
+    all_parts = list(intervals(travel, start, end))
+    with (helpers if len(query.addresses) <= at_once else nobody)(all_parts, query) as ahead:
+        for interval in all_parts:
+            part: list[Arrival] = []
+            full = False
+            known = ahead(interval)
+            if known is not None:
+                found += known.arrivals
+            else:
+                for first in range(0, len(query.addresses), at_once):
+                    addresses = query.addresses[first : first + at_once]
+                    limit = query.limit and query.limit - len(found)
+                    some = replace(query, addresses=addresses, limit=limit)
+                    each = repeat(guest, travel, interval, some)
+                    part += each.arrivals
+                    full = full or each.full
+                found += sorted(part, key=lambda arrival: arrival.position)
+            if full or (query.limit and len(found) >= query.limit):
+                return found[: query.limit], True
     return found, False
 
 
@@ -54,6 +67,7 @@ def executions(
     where: str | int,
     when: Any,
     limit: int,
+    helpers: Helpers = nobody,
 ) -> Accesses:
     """All executions of a place in the program, as accesses of the kind ``"execute"``."""
     check_interval(travel, start, end)
@@ -61,7 +75,7 @@ def executions(
     with travel.elsewhere(), guest.execution.only(None):
         code = _checked(guest, where, when)
         query = CodeQuery(code, limit=limit + 1, options={"when": when})
-        found, more = arrivals(guest, travel, start, end, query)
+        found, more = arrivals(guest, travel, start, end, query, helpers)
     rows = bytearray()
     for number, each in enumerate(found[:limit], 1):
         turn, vcpu, instructions = each.position

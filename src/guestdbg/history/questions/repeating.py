@@ -21,7 +21,7 @@ from guestdbg.history.questions.intervals import Interval
 from guestdbg.history.travel import Travel
 from guestdbg.machine import Position, ReplayError
 
-__all__ = ["ROW", "AccessQuery", "Arrival", "CodeQuery", "Found", "repeat"]
+__all__ = ["ROW", "AccessQuery", "Arrival", "CodeQuery", "Found", "repeat", "repeat_from_here"]
 
 #: turn, instructions, pc, address, old, new, number, vCPU, size, access, written, device, padding.
 ROW = struct.Struct("<QQQQQQQHHBBBx")
@@ -277,6 +277,13 @@ def repeat(
     travel.put_at_checkpoint(interval.place)
     if interval.start > travel.recorder.checkpoints[interval.place].position:
         travel.run_to(interval.start)
+    return repeat_from_here(guest, travel, interval, query)
+
+
+def repeat_from_here(
+    guest: Guest, travel: Travel, interval: Interval, query: AccessQuery | CodeQuery
+) -> Found:
+    """The same, for a guest that has come to ``interval.start``. Raises the same."""
     for context in guest.execution.vcpus:
         # What was at a breakpoint of the user's when the checkpoint was taken arrives here anew.
         context.resume_state.needs_step_over = None

@@ -11,6 +11,7 @@ from guestdbg.debugger.errors import BadRange
 from guestdbg.debugger.program.resolver import Data
 from guestdbg.history.questions.access_table import CHANGED_BY, VALUE_ROW, ValueDecoder, Values
 from guestdbg.history.questions.accesses import check_limit, parts
+from guestdbg.history.questions.ahead import Helpers, nobody
 from guestdbg.history.questions.intervals import Interval, check_interval
 from guestdbg.history.questions.repeating import ROW, AccessQuery, Found
 from guestdbg.history.travel import Travel
@@ -69,7 +70,13 @@ class _Changes:
 
 
 def values(
-    guest: Guest, travel: Travel, start: Position, end: Position, where: Any, limit: int
+    guest: Guest,
+    travel: Travel,
+    start: Position,
+    end: Position,
+    where: Any,
+    limit: int,
+    helpers: Helpers = nobody,
 ) -> Values:
     """The value at ``start`` and each change up to ``end``, of the first ``limit`` writes.
 
@@ -94,7 +101,7 @@ def values(
             value = guest.read(data.address, data.length)
             changes.change(start, changes.word(value), _START)
         count = 0
-        for interval, found in parts(guest, travel, start, end, queries):
+        for interval, found in parts(guest, travel, start, end, queries, helpers):
             written = checkpoints[interval.place].after_write
             first = interval.start == start
             count += len(found.rows) // ROW.size
