@@ -473,11 +473,12 @@ class SupportsRepeatedRuns(Protocol):
         at most, without what ``beside`` holds too. Between runs only.
 
         The next snapshot shares the pages of ``beside`` that are as they were then; otherwise those
-        of the snapshot that was taken or restored last.
+        of the snapshot that was taken or restored last. Where the memory slots were others then,
+        nothing is shared.
 
         Raises:
             KvmError: EBUSY and EBADF as ``SupportsSnapshots.snapshot``; EINVAL: that is a snapshot
-                of another provider, or of a machine that differs from this one.
+                of another provider.
         """
 
 

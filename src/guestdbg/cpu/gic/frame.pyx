@@ -9,8 +9,8 @@ ones, are for Group 1.
 """
 from guestdbg.cpu.gic.fields cimport *
 from guestdbg.cpu.gic.interface cimport (
-    gic_acknowledge, gic_deactivate, gic_end, gic_get_bpr, gic_pending, gic_running_priority, gic_set_bpr,
-    gic_set_vmcr, gic_signalled_group, gic_update,
+    gic_acknowledge, gic_deactivate, gic_end, gic_get_bpr, gic_pending, gic_pending_group, gic_running_priority,
+    gic_set_bpr, gic_set_vmcr, gic_signalled_group, gic_update,
 )
 
 cdef enum:
@@ -42,10 +42,10 @@ cdef uint32_t acknowledge(Cpu* c) noexcept nogil:
 
 
 cdef uint32_t highest_pending(Cpu* c) noexcept nogil:
-    cdef uint32_t intid = gic_pending(c, 1)
-    if intid == INTID_SPURIOUS:
+    # By the group, not by the number: a list register can hold 1023, too.
+    if gic_pending_group(c) != 1:
         return gic_pending(c, 0)
-    return intid if c.gic.vmcr & ICH_VMCR_VACKCTL else INTID_GROUP1
+    return gic_pending(c, 1) if c.gic.vmcr & ICH_VMCR_VACKCTL else INTID_GROUP1
 
 
 cdef uint32_t gicv_read(Cpu* c, uint64_t offset) noexcept nogil:

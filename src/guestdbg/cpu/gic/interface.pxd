@@ -10,6 +10,9 @@ cdef void gic_update(Cpu* c) noexcept nogil
 
 # Below, group is 0 or 1. What changes state ends with gic_update().
 
+cdef int gic_pending_group(Cpu* c) noexcept nogil
+"""The group of the highest priority pending interrupt; -1: there is none."""
+
 cdef uint32_t gic_pending(Cpu* c, uint32_t group) noexcept nogil
 """INTID of the highest priority pending interrupt, if it is of this group: ICV_HPPIRn_EL1."""
 cdef uint32_t gic_acknowledge(Cpu* c, uint32_t group) noexcept nogil

@@ -105,6 +105,11 @@ cdef int gic_signalled_group(Cpu* c) noexcept nogil:
     return -1 if n < 0 else <int>group_of(c.gic.lr[n])
 
 
+cdef int gic_pending_group(Cpu* c) noexcept nogil:
+    cdef int n = highest_pending(c)
+    return -1 if n < 0 else <int>group_of(c.gic.lr[n])
+
+
 cdef uint32_t gic_pending(Cpu* c, uint32_t group) noexcept nogil:
     cdef int n = highest_pending(c)
     if n < 0 or group_of(c.gic.lr[n]) != group:

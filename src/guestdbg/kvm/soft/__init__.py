@@ -54,6 +54,7 @@ what is above it in this list:
     exits/handle_exit             handle_exit.c    a handler for each exception class
     exits/hit_programs            no counterpart   an extension of the seam
     snapshot/present_pages        no counterpart   which pages of memory the host has
+    snapshot/changed_pages        no counterpart   in which pages two snapshots differ
     snapshot/snapshots            no counterpart   an extension of the seam
     snapshot/serial               no counterpart   snapshots as bytes, for files
     dirty_log                     virt/kvm/kvm_main.c
