@@ -10,6 +10,7 @@ import pytest
 import guestdbg
 from guestdbg.check import assembler as asm
 from guestdbg.debugger import Guest
+from guestdbg.debugger.execution import ResumeAction
 from tests.history.digest import digest
 
 pytest.importorskip("guestdbg.cpu.processor", reason="the processor is not compiled here")
@@ -77,3 +78,39 @@ def test_every_time_is_as_it_was(seed: int, vcpus: int) -> None:
         guest.goto(guest.history.begin)
         guest.goto(time)
         assert digest(guest) == expected
+
+
+@pytest.mark.parametrize("vcpus", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(2))
+def test_steps_over_a_wait_are_repeated(seed: int, vcpus: int) -> None:
+    """Steps, which hold the other vCPUs, and runs of some of them; back, and forward again."""
+    rng = random.Random(seed)
+    with load(seed, vcpus) as guest:
+        guest.run(max_instructions=400)
+        seen = []
+        for _ in range(60):
+            guest.select(rng.randrange(vcpus))
+            if rng.random() < 0.8:
+                stop = guest.step(rng.randrange(1, 12), timeout=20)
+            elif vcpus > 1:
+                some = rng.sample(range(vcpus), rng.randrange(1, vcpus))
+                moves = {n: ResumeAction(step=rng.random() < 0.5) for n in some}
+                stop = guest.resume(moves, max_instructions=rng.randrange(1, 300), timeout=20)
+            else:
+                stop = guest.run(max_instructions=rng.randrange(1, 300))
+            assert stop.reason in ("step", "limit")
+            seen.append((guest.history.now, digest(guest)))
+        final = seen[-1]
+        for time, expected in rng.sample(seen, 25):
+            guest.goto(time)
+            assert digest(guest) == expected
+            if rng.random() < 0.5:
+                guest.select(rng.randrange(vcpus))
+                guest.step(rng.randrange(1, 12), timeout=20)
+                here = guest.history.now, digest(guest)
+                guest.goto(guest.history.begin)
+                guest.goto(here[0])
+                assert digest(guest) == here[1]
+        guest.goto(guest.history.begin)
+        guest.goto(final[0])
+        assert digest(guest) == final[1]

@@ -454,6 +454,11 @@ class Board(Closing):
         return Position(self._turn, vcpu.id, getattr(vcpu, "instructions", 0))
 
     @property
+    def turn_vcpu(self) -> Vcpu:
+        """The vCPU that has the turn: ``run`` of another one begins the next."""
+        return self._turn_vcpu
+
+    @property
     def turn(self) -> int:
         """The number of the turn, as in ``position``."""
         return self._turn

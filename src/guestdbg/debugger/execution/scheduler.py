@@ -228,16 +228,25 @@ class Scheduler:
         """Step the current vCPU, while the others are paused. None: the step is complete.
 
         If an interrupt is taken first, its handler may wait for another vCPU, which has a lock.
-        When it takes long, the others have their turns too.
+        When it takes long, the others have their turns too. With a history they have them also
+        when the vCPU waits.
         """
         pausing = self._pausing
-        if pausing is None:
+        if pausing is None or self._has_history:
             return self._step_alone(vcpu)
         pausing.paused = self._others[vcpu.number]
         try:
             return self._step_alone(vcpu)
         finally:
             pausing.paused = frozenset()
+
+    @property
+    def _has_history(self) -> bool:
+        """Whether the run is recorded or repeated.
+
+        Then a WFI does not depend on which vCPUs are paused: turns are recorded, and pauses not.
+        """
+        return self.checkpoints is not None or self.recorded is not None
 
     def _step_alone(self, vcpu: VcpuDriver) -> Stop | None:
         turns = 0
@@ -254,26 +263,42 @@ class Scheduler:
                 else:
                     assert isinstance(outcome, ExitIntr)
                     turns += 1
-                    if outcome.idle and self._is_idle():
+                    if self.recorded is not None:
+                        stop = self.replay_turn_of(vcpu)
+                    elif outcome.idle and self._has_history and len(self.vcpus) > 1:
+                        stop = self._let_others_wake(vcpu)
+                    elif outcome.idle and self._is_idle():
                         stop = self._idle_stop()
                     elif turns >= _TURNS_ALONE:
-                        stop = self._run_others(vcpu)
+                        others = self._run_others(vcpu)
+                        stop = others if isinstance(others, Stop) else None
             if stop is not None:
                 vcpu.unfinished_step = None
                 return stop
 
-    def _run_others(self, stepped: VcpuDriver) -> Stop | None:
-        """Give each of the other vCPUs a turn."""
+    def _let_others_wake(self, vcpu: VcpuDriver) -> Stop | None:
+        """A vCPU that is stepped waits: let the others run, which may wake it."""
+        outcome = self._run_others(vcpu)
+        if outcome is False and self._is_idle():
+            return self._idle_stop()
+        return outcome if isinstance(outcome, Stop) else None
+
+    def _run_others(self, *stepped: VcpuDriver) -> Stop | bool:
+        """Give each of the other vCPUs a turn; whether one of them has done something, or time
+        has advanced."""
         if self._pausing is not None:
             self._pausing.paused = frozenset()
+        is_active = False
         for vcpu in self.vcpus:
-            if vcpu is not stepped:
+            if vcpu not in stepped:
                 self._turn = vcpu.number
+                before = vcpu.progress()
                 outcome = self._pending_stop() or self.take_short_turn(vcpu)
                 if isinstance(outcome, Stop):
                     return outcome
-        self._turn = stepped.number
-        return None
+                is_active = is_active or not outcome.idle or vcpu.progress() != before
+        self._turn = stepped[0].number
+        return is_active
 
     @property
     def turn_ends(self) -> tuple[int | None, ...]:
@@ -483,7 +508,7 @@ class Scheduler:
         if self.recorded is not None:
             return self._step_recorded(stepping[0], actions[stepping[0].number])
         pausing = self._pausing
-        if pausing is not None:
+        if pausing is not None and not self._has_history:
             pausing.paused = frozenset(v.vcpu.id for v in vcpus if v.number not in actions)
         try:
             return self._run_some(running, stepping, actions)
@@ -512,7 +537,7 @@ class Scheduler:
     ) -> Stop:
         turn = TURN_BESIDE_STEPS if stepping else TURN_INSTRUCTIONS
         while True:
-            idle = True
+            idle = is_still = True
             for vcpu in running + stepping:
                 self._turn = vcpu.number
                 before = vcpu.progress()
@@ -523,7 +548,15 @@ class Scheduler:
                     outcome = self._pending_stop() or self._take_turn(vcpu, turn)
                 if isinstance(outcome, Stop):
                     return outcome
-                idle = idle and outcome.idle and vcpu.progress() == before
+                is_still = is_still and vcpu.progress() == before
+                idle = idle and outcome.idle and is_still
+            if is_still and self._has_history and len(actions) < len(self.vcpus):
+                # They wait, perhaps for what a paused one does: see _has_history.
+                others = self._run_others(*running, *stepping)
+                if isinstance(others, Stop):
+                    return others
+                if others:
+                    continue
             if idle and self._is_idle():
                 return self._idle_stop()
 
@@ -546,7 +579,7 @@ class Scheduler:
                 return outcome
             if outcome is not None:
                 assert isinstance(outcome, ExitIntr)
-                if outcome.idle or not alone:
+                if outcome.idle or not alone or self._has_history:
                     return outcome
                 continue
             after = vcpu.progress()

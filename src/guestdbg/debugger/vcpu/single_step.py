@@ -43,7 +43,9 @@ class SingleStepper:
         if context.guest_debug is not debug:
             context.set_guest_debug(debug)
         context.resume_count += 1
-        exit_ = self._vcpu.run()
+        # The board need only know where another vCPU's turn begins.
+        board, vcpu = self._target.board, self._vcpu
+        exit_ = vcpu.run() if board.turn_vcpu is vcpu else board.run(vcpu)
         return exit_ if type(exit_) is ExitDebug else self.run_to_step_exit(exit_)
 
     def step_under_brk(self, pc: int, debug: GuestDebug) -> Exit:
