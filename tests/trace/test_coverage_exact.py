@@ -164,7 +164,7 @@ def test_random_programs() -> None:
 
     check()
     # The others see that they are stepped, by their own debug registers for example.
-    assert tried.count(True) > len(tried) // 6
+    assert tried.count(True) > 10
 
 
 def is_as_stepped(program: Program, pieces: int) -> Iterator[bool]:

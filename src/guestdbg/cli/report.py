@@ -13,7 +13,7 @@ from guestdbg.report import Sources, page, read_log
     epilog="""\b
 Examples:
   guestdbg run examples/queue.elf --watch queue.tail --backtrace \\
-      --log run.jsonl
+      --count 500 --log run.jsonl
   guestdbg report run.jsonl -o report.html --source examples
 """,
 )
