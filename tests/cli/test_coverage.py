@@ -66,7 +66,7 @@ def test_options_without_a_file(option: tuple[str, ...]) -> None:
 
 
 def test_a_disk_that_is_full(tmp_path: Path) -> None:
-    """A limit of the process stands for it: the other file is written, and the status says so."""
+    """A limit of the process does the same: the other file is written, and the status says so."""
     program = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
     program += GUESTDBG[2]
     small, large = tmp_path / "q.drcov", tmp_path / "q.json"

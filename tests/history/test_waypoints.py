@@ -1,4 +1,4 @@
-"""Snapshots that a search leaves behind change no answer: the same with them and without."""
+"""Snapshots that a search keeps change no answer: the same with them and without."""
 
 from __future__ import annotations
 

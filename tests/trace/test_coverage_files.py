@@ -167,7 +167,7 @@ def test_names_that_cannot_be_written(files: tuple[Path, CoverageResult], tmp_pa
 def test_an_old_file_stays_if_the_new_one_cannot_be_written_whole(
     files: tuple[Path, CoverageResult], tmp_path: Path
 ) -> None:
-    """A limit of the process stands for a disk that is full."""
+    """A limit of the process is used in place of a full disk."""
     _, result = files
     path = tmp_path / "x.json"
     path.write_text("old")

@@ -204,11 +204,11 @@ class Recorder:
         self._taken_at, self._retired_at = began + cost, retired
         self._cost = cost if not self._cost else (3 * self._cost + cost) / 4
         if executed > MIN_DISTANCE // 2:  # otherwise it says little
-            wanted = int(self._cost / _COST * executed / max(ran, 1e-6))
+            distance = int(self._cost / _COST * executed / max(ran, 1e-6))
             # Step by step: it was measured once.
             least, most = self._distance // 2, self._distance * 2
-            wanted = max(least, min(wanted, most))
-            self._distance = max(MIN_DISTANCE, min(wanted, MAX_DISTANCE))
+            distance = max(least, min(distance, most))
+            self._distance = max(MIN_DISTANCE, min(distance, MAX_DISTANCE))
 
     def stopped(self) -> None:
         """See ``Checkpoints`` of the scheduler: the budget is not exceeded meanwhile either."""

@@ -130,7 +130,7 @@ def save_run(guest: Guest, travel: Travel, path: str | os.PathLike[str]) -> str:
 def run_bytes(guest: Guest, travel: Travel, checkpoints: Sequence[Checkpoint]) -> bytes:
     """The history with some checkpoints after the first, for other processes of this program.
 
-    The guest is in its past. For ``SavedRun``, which has to be told which of the checkpoints are
+    The guest is in its past. For ``SavedRun``, which has to know which of the checkpoints are
     after a change by the user. The end of the run is not checked there.
     """
     return container_bytes(_run_sections(guest, travel, checkpoints, 0, ""), RECORDED_RUN)

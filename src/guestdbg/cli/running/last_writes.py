@@ -24,7 +24,7 @@ def show(
     wheres: Iterable[str],
     *,
     limit: int | None,
-    log: Callable[[dict[str, Any]], object] | None,
+    log: Callable[[dict[str, Any]], object],
 ) -> int:
     """Write the last write to each of these, with its callers; the exit status."""
     status = 0
@@ -39,8 +39,7 @@ def show(
             terminal.line(Text(f"-- last write of {where}: none since the start of the history"))
         else:
             terminal.line(*_lines(where, hit, limit))
-        if log is not None:
-            log(_record(where, hit, limit))
+        log(_record(where, hit, limit))
     return status
 
 

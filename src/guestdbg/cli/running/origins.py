@@ -27,7 +27,7 @@ def show(
     guest: Guest,
     wheres: Iterable[str],
     *,
-    log: Callable[[dict[str, Any]], object] | None,
+    log: Callable[[dict[str, Any]], object],
 ) -> int:
     """Write where each of these has its value from; the exit status."""
     status = 0
@@ -39,8 +39,7 @@ def show(
             status = 1
             continue
         terminal.line(*_lines(found))
-        if log is not None:
-            log(_record(where, found))
+        log(_record(where, found))
     return status
 
 

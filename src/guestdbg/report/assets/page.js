@@ -281,8 +281,8 @@
   };
 
   // ---- the list and the details ---------------------------------------------------------------
-  const setFilter = (wanted) => {
-    filter = wanted;
+  const setFilter = (chosen) => {
+    filter = chosen;
     page = 0;
     makeList();
     if (filter) byId("list-section").scrollIntoView({ behavior: "smooth" });
