@@ -2,6 +2,7 @@
 
 coverage  which instructions, lines and functions ran: ``guest.coverage()``
 sampling  where it spends its instructions: ``guest.sample()``
+tracing   what happened, one event after the other
 whole_file  a file that is written whole, or not at all
 """
 
