@@ -1,18 +1,15 @@
 """The page in a browser: what is clicked leads to the hit; light, dark, and at a phone's width."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.browser import chromium
 from tests.cli.guests import EXAMPLES, guestdbg
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-if not (shutil.which("chromium") and shutil.which("chromedriver")):
-    pytest.skip("no chromium: tools/setup-tests installs it", allow_module_level=True)
 
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import Select  # noqa: E402
@@ -31,20 +28,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    profile = tmp_path_factory.mktemp("profile")
-    arguments = ["--headless=new", "--disable-gpu", f"--user-data-dir={profile}"]
-    if os.geteuid() == 0:
-        arguments.append("--no-sandbox")
-    for argument in arguments:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    browser = webdriver.Chrome(options, service)
-    try:
+    with chromium(tmp_path_factory.mktemp("profile")) as browser:
         yield browser
-    finally:
-        browser.quit()
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ def speedscope(title: str, every: int, stacks: Counter[tuple[str, ...]]) -> Iter
     document = {
         "$schema": "https://www.speedscope.app/file-format-schema.json",
         "exporter": "guestdbg",
-        "name": title,
-        "shared": {"frames": [{"name": name} for name in frames]},
+        "name": _readable(title),
+        "shared": {"frames": [{"name": _readable(name)} for name in frames]},
         "profiles": [
             {
                 "type": "sampled",
-                "name": title,
+                "name": _readable(title),
                 "unit": "none",
                 "startValue": 0,
                 "endValue": sum(weights),
@@ -34,3 +34,8 @@ def speedscope(title: str, every: int, stacks: Counter[tuple[str, ...]]) -> Iter
         ],
     }
     yield json.dumps(document).encode()
+
+
+def _readable(name: str) -> str:
+    """Half a surrogate pair, of a name that is no UTF-8, is one that many JSON readers refuse."""
+    return name.encode("utf-8", "backslashreplace").decode()
