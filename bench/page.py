@@ -85,6 +85,8 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
         None,
     ),
     ("history: back from hit to hit", "reverse_continue_hits_per_second", None, None),
+    ("a guest of 246 instructions, whole process", "startup_seconds", None, None),
+    ("process start to the first output of a guest", "startup_output_seconds", None, None),
     ("U-Boot, process start to prompt", "uboot_seconds", "qemu_uboot_seconds", None),
     (
         "Linux, process start to power-off",

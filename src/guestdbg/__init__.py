@@ -12,8 +12,8 @@
 
 docs/python-api.md describes the rest. The packages, lowest first::
 
-    errors, closing, deprecation, hexadecimal_repr, html_table, library_errors,
-        object_size, regular_file   shared by all
+    errors, closing, deprecation, hexadecimal_repr, html_table, lazy_names,
+        library_errors, object_size, regular_file   shared by all
     workers   worker processes that run functions on what each is sent once
     container  the form of files that hold a guest
     tables    tables for NumPy, pandas, Polars and Arrow, and their files

@@ -11,7 +11,9 @@ from typing import Any
 __all__ = ["deprecated_names", "moved_module"]
 
 
-def deprecated_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+def deprecated_names(
+    module: str, names: Mapping[str, str], otherwise: Callable[[str], Any] | None = None
+) -> Callable[[str], Any]:
     """A ``__getattr__`` for a module that answers to former names.
 
         __getattr__ = deprecated_names(__name__, {"BadWhere": "InvalidLocation"})
@@ -19,6 +21,7 @@ def deprecated_names(module: str, names: Mapping[str, str]) -> Callable[[str], A
     Args:
         module: the module's ``__name__``.
         names: from the former name to the present one, which the module defines.
+        otherwise: is asked for all other names (see ``lazy_names``); None: there are none.
 
     The first access from each place gives a DeprecationWarning.
     """
@@ -26,6 +29,8 @@ def deprecated_names(module: str, names: Mapping[str, str]) -> Callable[[str], A
     def __getattr__(name: str) -> Any:
         new = names.get(name)
         if new is None:
+            if otherwise is not None:
+                return otherwise(name)
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         warnings.warn(
             f"{module}.{name} is now called {new}; the next version will not have the old name",

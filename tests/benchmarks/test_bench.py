@@ -35,6 +35,8 @@ KEYS = {
     "decided_per_second",
     "recorded_per_second",
     "steps_per_second",
+    "startup_seconds",
+    "startup_output_seconds",
     "uboot_seconds",
     "qemu_loop_mips",
     "qemu_loop_mips_armed",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from guestdbg.cli.group import Commands
-from tests.cli.guests import guestdbg
+from tests.cli.guests import EXAMPLES, guestdbg
 
 
 def test_the_list_of_commands() -> None:
@@ -78,7 +78,31 @@ def test_a_run_imports_no_more_than_it_uses(tmp_path: Path) -> None:
     imported = set(done.stdout.split())
     assert {"guestdbg.cli.run", "guestdbg.cpu.processor"} <= imported
     needless = {"capstone", "drgn", "elftools", "guestdbg.arm64.iss", "importlib.metadata"}
+    needless |= {"guestdbg.debugger.guest_file", "guestdbg.history.questions", "guestdbg.linux"}
+    needless |= {"guestdbg.history.history", "guestdbg.trace", "guestdbg.gdb", "guestdbg.report"}
+    needless |= {"guestdbg.workers", "multiprocessing", "pkgutil"}
     assert not imported & needless
+
+
+def test_to_load_an_elf_file_takes_no_library() -> None:
+    program = "import sys; from guestdbg.machine.loading import elf\n"
+    program += "elf.parse(open(sys.argv[1], 'rb').read())\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(EXAMPLES / "hello.elf")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert "elftools" not in done.stdout.split()
+
+
+def test_the_host_provider_is_imported_where_it_can_be_used() -> None:
+    program = "import sys; from guestdbg.kvm import host; host.unusable(); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "guestdbg.kvm.host.kvm" not in done.stdout.split()
 
 
 @pytest.mark.parametrize("command", sorted(Commands.modules))

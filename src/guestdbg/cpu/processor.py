@@ -4,7 +4,26 @@ Raises ImportError, saying what to do, where the processor is not compiled.
 """
 
 import importlib
-import pkgutil
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+
+def _compiled_modules(package: str, folder: Path) -> list[str]:
+    """The full names of the compiled modules in a package and in the packages inside it.
+
+    ``pkgutil.walk_packages`` would do, but takes as long as loading all of them.
+    """
+    names = []
+    for entry in sorted(folder.iterdir()):
+        if entry.suffix in (".pyx", ".pxd", ".py"):
+            continue
+        name = entry.name.partition(".")[0]
+        if entry.name.removeprefix(name) in EXTENSION_SUFFIXES:
+            names.append(f"{package}.{name}")
+        elif entry.is_dir() and name.isidentifier() and name != "__pycache__":
+            names += _compiled_modules(f"{package}.{name}", entry)
+    return names
+
 
 #: The rows of the decode table that each module has put there.
 _ROWS: dict[str, slice] = {}
@@ -18,12 +37,12 @@ try:
     from guestdbg.cpu.processor_binding import Processor
     from guestdbg.cpu.state import ProcessorState
 
-    for _found in pkgutil.walk_packages(instructions.__path__, f"{instructions.__name__}."):
-        _module = importlib.import_module(_found.name)
+    for _name in _compiled_modules(instructions.__name__, Path(instructions.__path__[0])):
+        _module = importlib.import_module(_name)
         if hasattr(_module, "install"):  # not the slow paths
             _first = len(core.row_names)
             _module.install()
-            _ROWS[_found.name] = slice(_first, len(core.row_names))
+            _ROWS[_name] = slice(_first, len(core.row_names))
     core.seal()
 except ImportError as error:
     raise ImportError(

@@ -22,6 +22,8 @@ guest_file     the whole state of a guest in a file
 load           ``guestdbg.load``: from a file to a guest
 """
 
+from typing import TYPE_CHECKING
+
 from guestdbg.container import ContainerError
 from guestdbg.debugger.breakpoints.conditions.expression import Condition, ConditionError
 from guestdbg.debugger.breakpoints.conditions.expression import Condition as cond
@@ -53,7 +55,6 @@ from guestdbg.debugger.errors import (
 )
 from guestdbg.debugger.execution.snapshot import GuestSnapshot
 from guestdbg.debugger.guest import Guest
-from guestdbg.debugger.guest_file import Manifest, SavedDrive, SavedGuest, SavedImage
 from guestdbg.debugger.load import load
 from guestdbg.debugger.messages import GuestMessages, UnimplementedInstruction
 from guestdbg.debugger.program.image import Image
@@ -64,6 +65,10 @@ from guestdbg.debugger.vcpu.diagnosis import Diagnosis
 from guestdbg.debugger.vcpu.registers import Cpu
 from guestdbg.debugger.vcpu.stop import Stop
 from guestdbg.deprecation import deprecated_names
+from guestdbg.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from guestdbg.debugger.guest_file import Manifest, SavedDrive, SavedGuest, SavedImage
 
 __all__ = [
     "STOP",
@@ -117,4 +122,9 @@ __all__ = [
     "load",
 ]
 
-__getattr__ = deprecated_names(__name__, {"BadWhere": "InvalidLocation"})
+# Few guests are saved to files, or come from one.
+_lazy_name, __dir__ = lazy_names(
+    __name__,
+    {"guestdbg.debugger.guest_file": ("Manifest", "SavedDrive", "SavedGuest", "SavedImage")},
+)
+__getattr__ = deprecated_names(__name__, {"BadWhere": "InvalidLocation"}, otherwise=_lazy_name)

@@ -16,7 +16,6 @@ from typing import Any, Literal, cast
 from guestdbg.container import MAGIC_SIZE, RECORDED_RUN, SNAPSHOT, ContainerError, Form, form_of
 from guestdbg.debugger.errors import near
 from guestdbg.debugger.guest import Guest, OnPanic
-from guestdbg.debugger.guest_file import SavedGuest
 from guestdbg.debugger.origin import Origin
 from guestdbg.debugger.program.image import Image
 from guestdbg.debugger.validation import integer
@@ -301,6 +300,8 @@ def _load_saved(
         guest: Guest = load_run(path, history=history, **arguments)
     else:
         assert form is SNAPSHOT
+        from guestdbg.debugger.guest_file import SavedGuest  # few guests come from a file
+
         with SavedGuest(path) as saved:
             guest = saved.guest(**arguments)
     try:

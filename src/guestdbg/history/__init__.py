@@ -27,6 +27,8 @@ There are more than fifteen modules because what is noted, what is kept of it, h
 and what is asked have their own.
 """
 
+from typing import TYPE_CHECKING
+
 from guestdbg.history.errors import (
     BudgetTooSmall,
     HistoryError,
@@ -36,17 +38,20 @@ from guestdbg.history.errors import (
     NotRecorded,
     OutsideHistory,
 )
-from guestdbg.history.history import History
-from guestdbg.history.questions import (
-    Accesses,
-    AccessRow,
-    Call,
-    Calls,
-    Origin,
-    OriginStep,
-    Value,
-    Values,
-)
+from guestdbg.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from guestdbg.history.history import History
+    from guestdbg.history.questions import (
+        Accesses,
+        AccessRow,
+        Call,
+        Calls,
+        Origin,
+        OriginStep,
+        Value,
+        Values,
+    )
 
 __all__ = [
     "AccessRow",
@@ -66,3 +71,21 @@ __all__ = [
     "Value",
     "Values",
 ]
+
+# Servers and the command line need the errors; most guests have no history.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "guestdbg.history.history": ("History",),
+        "guestdbg.history.questions": (
+            "AccessRow",
+            "Accesses",
+            "Call",
+            "Calls",
+            "Origin",
+            "OriginStep",
+            "Value",
+            "Values",
+        ),
+    },
+)

@@ -58,12 +58,12 @@ def _host(options: dict[str, Any]) -> Kvm:
 
 def _host_if_usable() -> Kvm | None:
     """The host provider, or None if it cannot be used here, for whatever reason."""
-    from guestdbg.kvm.host import HostKvm, unusable
+    from guestdbg.kvm import host
 
-    if unusable() is not None:
+    if host.unusable() is not None:
         return None
     try:
-        return HostKvm()
+        return host.HostKvm()
     except KvmError as error:
         log.info("not the host provider: %s", error)
         return None

@@ -1,20 +1,27 @@
 """Where values came from, asked when a run has ended: `--origin`."""
 
+from __future__ import annotations
+
 import contextlib
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.debugger import Guest, NotInScope
 from guestdbg.errors import GuestdbgError
-from guestdbg.history import Origin, OriginStep
-from guestdbg.history.questions.origin import is_register
+
+if TYPE_CHECKING:
+    from guestdbg.history import Origin, OriginStep
 
 
-def check(guest: Guest, wheres: Iterable[str]) -> None:
+def check(guest: Guest, wheres: Sequence[str]) -> None:
     """Raise the error of a name that does not exist: before the run."""
+    if not wheres:
+        return
+    from guestdbg.history.questions.origin import is_register  # most runs have no history
+
     for where in wheres:
         # A local variable has a place where the run has stopped, perhaps.
         with contextlib.suppress(NotInScope):

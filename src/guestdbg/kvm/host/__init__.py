@@ -18,7 +18,15 @@ entry             ``run()``
 vcpu, vm, kvm     the calls of the seam
 """
 
+from typing import TYPE_CHECKING
+
 from guestdbg.kvm.host.available import unusable
-from guestdbg.kvm.host.kvm import HostKvm
+from guestdbg.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.host.kvm import HostKvm
 
 __all__ = ["HostKvm", "unusable"]
+
+# On most machines it is only asked whether the provider can be used.
+__getattr__, __dir__ = lazy_names(__name__, {"guestdbg.kvm.host.kvm": ("HostKvm",)})

@@ -1,16 +1,16 @@
 """The loadable segments and the entry point of an ELF file.
 
-Source: System V ABI, chapters 4 and 5; ELF for the Arm 64-bit Architecture (AAELF64). The program
-headers are parsed with pyelftools, which is imported for the first file. No number in the file is
-trusted: all are checked here.
+Source: System V ABI, chapters 4 and 5; ELF for the Arm 64-bit Architecture (AAELF64). No number in
+the file is trusted: all are checked here. The few fields that loading needs are read here: to
+import pyelftools takes longer than most guests of a few instructions run.
 """
 
 from __future__ import annotations
 
-import io
+import struct
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import NamedTuple
 
 from guestdbg.hexadecimal_repr import hexadecimal
 from guestdbg.machine.errors import (
@@ -23,6 +23,7 @@ from guestdbg.machine.errors import (
 MAGIC = b"\x7fELF"
 HEADER_SIZE = 64
 PROGRAM_HEADER_SIZE = 56
+PT_LOAD, PT_INTERP = 1, 3
 MAX_PROGRAM_HEADERS = 0xFFFE  # 0xffff is PN_XNUM, "more than that", which is not supported
 
 EI_CLASS, EI_DATA = 4, 5
@@ -130,7 +131,23 @@ def _check_identity(contents: bytes, name: str) -> None:
         raise MalformedError(f"{name}: ELF type {kind} is not an executable's")
 
 
-def _program_headers(contents: bytes, name: str) -> list[tuple[int, dict[str, Any]]]:
+class _ProgramHeader(NamedTuple):
+    """``Elf64_Phdr``, with its fields in their order."""
+
+    p_type: int
+    p_flags: int
+    p_offset: int
+    p_vaddr: int
+    p_paddr: int
+    p_filesz: int
+    p_memsz: int
+    p_align: int
+
+
+_PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
+
+
+def _program_headers(contents: bytes, name: str) -> list[tuple[int, _ProgramHeader]]:
     offset = int.from_bytes(contents[32:40], "little")
     entry_size = int.from_bytes(contents[54:56], "little")
     count = int.from_bytes(contents[56:58], "little")
@@ -146,23 +163,10 @@ def _program_headers(contents: bytes, name: str) -> list[tuple[int, dict[str, An
             f"{name}: {len(contents)} bytes, but its program headers end at "
             f"{offset + count * entry_size}; copy or build the file again"
         )
-    # Loading needs the ELF header and the program headers only. The section headers are hidden from
-    # the parser: a stripped or truncated file may not have them.
-    visible = bytearray(contents[:HEADER_SIZE])
-    visible[40:48] = bytes(8)  # e_shoff
-    visible[58:64] = bytes(6)  # e_shentsize, e_shnum, e_shstrndx
-    visible[32:40] = HEADER_SIZE.to_bytes(8, "little")
-    visible += contents[offset : offset + count * entry_size]
-    from elftools.common.utils import struct_parse
-    from elftools.elf.elffile import ELFFile
-
-    try:
-        elf = ELFFile(io.BytesIO(bytes(visible)))
-        layout, table = elf.structs.Elf_Phdr, io.BytesIO(bytes(visible[HEADER_SIZE:]))
-        segments = [dict(struct_parse(layout, table)) for _ in range(count)]
-    except Exception as error:  # the parser raises many kinds of exception for malformed headers
-        raise MalformedError(f"{name}: its program headers are malformed: {error}") from error
-    if any(header["p_type"] == "PT_INTERP" for header in segments):
+    # The section headers are not looked at: a stripped or truncated file may not have them.
+    table = memoryview(contents)[offset : offset + count * entry_size]
+    segments = [_ProgramHeader(*fields) for fields in _PROGRAM_HEADER.iter_unpack(table)]
+    if any(header.p_type == PT_INTERP for header in segments):
         raise ForeignError(
             f"{name}: a program for an operating system (it asks for a dynamic linker); "
             "a guest is bare metal: link with -static -nostdlib"
@@ -170,12 +174,12 @@ def _program_headers(contents: bytes, name: str) -> list[tuple[int, dict[str, An
     return list(enumerate(segments))
 
 
-def _segment(contents: bytes, name: str, index: int, header: dict[str, Any]) -> ElfSegment | None:
-    if header["p_type"] != "PT_LOAD" or not header["p_memsz"]:
+def _segment(contents: bytes, name: str, index: int, header: _ProgramHeader) -> ElfSegment | None:
+    if header.p_type != PT_LOAD or not header.p_memsz:
         return None
-    offset, file_size = header["p_offset"], header["p_filesz"]
-    memory_size, virtual = header["p_memsz"], header["p_vaddr"]
-    physical = header["p_paddr"]
+    offset, file_size = header.p_offset, header.p_filesz
+    memory_size, virtual = header.p_memsz, header.p_vaddr
+    physical = header.p_paddr
     if file_size > memory_size:
         raise MalformedError(
             f"{name}: segment {index} has {file_size:#x} bytes in the file but room for only "
@@ -194,7 +198,7 @@ def _segment(contents: bytes, name: str, index: int, header: dict[str, Any]) -> 
             f"{virtual:#x}) extends beyond the end of the address space"
         )
     data = memoryview(contents)[offset : offset + file_size]  # segments may claim the same bytes
-    writable = bool(header["p_flags"] & PF_W)
+    writable = bool(header.p_flags & PF_W)
     return ElfSegment(index, virtual, physical, memory_size, data, writable)
 
 
