@@ -21,8 +21,10 @@ RUN = ("run", "examples/queue.elf", "-w", "queue.tail", "-w", "queue.head:rw", "
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     log = folder / "run.jsonl"
-    guestdbg(*RUN, "--count", "400", "--backtrace", "--log", str(log))
-    guestdbg("report", str(log), "--source", str(EXAMPLES))
+    coverage = str(folder / "run.json")
+    files = ("--log", str(log), "--coverage", coverage, "--coverage-form", "counts")
+    guestdbg(*RUN, "--count", "400", "--backtrace", *files)
+    guestdbg("report", str(log), "--coverage", coverage, "--source", str(EXAMPLES))
     return folder / "run.html"
 
 
@@ -111,6 +113,24 @@ def test_lanes_and_a_part_of_the_run(open_page: Any) -> None:
     assert text(open_page, "#range") == ""
 
 
+def test_from_coverage_to_its_lines_and_their_hits(open_page: Any) -> None:
+    assert "88 of 189 lines" in text(open_page, "#coverage-total")
+    rows = open_page.find_elements(By.CSS_SELECTOR, "#coverage-functions tbody tr")
+    (push,) = [row for row in rows if "queue_push" in row.text]
+    open_page.execute_script("arguments[0].scrollIntoView({block: 'center'})", push)
+    push.click()
+    assert text(open_page, "#coverage-file") == "queue/queue.c"
+    assert text(open_page, "#coverage-source tr.wanted").split()[1:] == ["11", "{"]
+    assert "return false;" in text(open_page, "#coverage-source tr.missed")
+    click(open_page, "#coverage-source tr.leads")
+    assert text(open_page, "#filter") == "queue.c:7"
+    assert text(open_page, "#shown").startswith("1 to ")
+    which = Select(open_page.find_element(By.ID, "coverage-which"))
+    which.select_by_visible_text("never executed")
+    assert "memcpy" in text(open_page, "#coverage-functions")
+    assert "queue_push" not in text(open_page, "#coverage-functions")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1200])
 def test_it_can_be_read(open_page: Any, scheme: str, width: int) -> None:
@@ -119,6 +139,7 @@ def test_it_can_be_read(open_page: Any, scheme: str, width: int) -> None:
     open_page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     metrics = {"width": width, "height": 800, "deviceScaleFactor": 2, "mobile": width < 500}
     open_page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    click(open_page, "#coverage-files tbody tr")
     click(open_page, "#timeline canvas")
     assert open_page.execute_script("return document.documentElement.scrollWidth") <= width
     heights = "return [...document.querySelectorAll('.wide tr')].map((row) => row.offsetHeight)"

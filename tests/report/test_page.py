@@ -212,11 +212,10 @@ def test_the_example_of_its_help_works(tmp_path: Path) -> None:
     text = command("report", "--help").stdout.split("Examples:")[-1]
     lines = re.findall(r"^ {4}guestdbg (.*)$", re.sub(r"\s*\\\n\s*", " ", text), re.MULTILINE)
     for line in lines:
-        words = line.replace("run.jsonl", f"{tmp_path}/run.jsonl").replace(
-            "report.html", f"{tmp_path}/report.html"
-        )
+        words = re.sub(r"(run\.jsonl|report\.html|queue\.json)", rf"{tmp_path}/\1", line)
         assert command(*words.split()).returncode == 0
     assert (tmp_path / "report.html").is_file()
+    assert (tmp_path / "queue.html").is_file()
 
 
 def test_the_assets_are_in_the_package() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from guestdbg.cli.output_file import Existing, OutputFile
-from guestdbg.report import Sources, page, read_log
+from guestdbg.report import Hits, Sources, page, read_coverage, read_log
 
 
 @click.command(
@@ -15,9 +15,21 @@ Examples:
   guestdbg run examples/queue.elf --watch queue.tail --backtrace \\
       --count 500 --log run.jsonl
   guestdbg report run.jsonl -o report.html --source examples
+
+\b
+  guestdbg run examples/queue.elf --coverage queue.json \\
+      --coverage-form counts
+  guestdbg report --coverage queue.json --source examples
 """,
 )
-@click.argument("log", type=click.Path(path_type=Path))
+@click.argument("log", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--coverage",
+    "coverage_path",
+    metavar="FILE.json",
+    type=click.Path(path_type=Path),
+    help="What `guestdbg run --coverage FILE.json` has written; with LOG, or alone.",
+)
 @click.option(
     "-o",
     "--output",
@@ -34,23 +46,37 @@ Examples:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="A folder with source files of the guest, whose lines are shown. Repeatable.",
 )
-@click.option("--title", metavar="TEXT", help="The title of the page. [default: the log's name]")
+@click.option("--title", metavar="TEXT", help="The title of the page. [default: the name of LOG]")
 def report(
-    log: Path, output: Path | None, overwrite: bool, folders: tuple[Path, ...], title: str | None
+    log: Path | None,
+    coverage_path: Path | None,
+    output: Path | None,
+    overwrite: bool,
+    folders: tuple[Path, ...],
+    title: str | None,
 ) -> None:
     """Make one page of HTML from LOG, which `guestdbg run --log` has written.
 
     It shows the hits on a timeline, watched values over time, who made the accesses, source lines
-    with counts, and every hit. It opens from a file, and loads nothing.
+    with counts, and every hit; with --coverage, also which lines and functions were executed. It
+    opens from a file, and loads nothing.
     """
-    hits = read_log(log)
+    inputs = [path for path in (log, coverage_path) if path is not None]
+    if not inputs:
+        raise click.UsageError("What is to be shown? Give a LOG, --coverage FILE.json, or both.")
+    coverage = None if coverage_path is None else read_coverage(coverage_path)
+    hits = Hits(inputs[0].name) if log is None else read_log(log)
     if title is not None:
         hits.title = title
-    text = page(hits, Sources(folders))
-    path = output or log.with_suffix(".html")
+    text = page(hits, Sources(folders), coverage=coverage)
+    path = output or inputs[0].with_suffix(".html")
     existing: Existing = "overwrite" if overwrite else "refuse"
-    with OutputFile(path, "--output", existing, [log]) as file:
+    with OutputFile(path, "--output", existing, inputs) as file:
         file.begin(len(text.encode()))
         file.line(text)
-    if str(path) != "-":
-        click.echo(f"{path}: {hits.total:,} hits", err=True)
+    if str(path) == "-":
+        return
+    shown = [] if log is None else [f"{hits.total:,} hits"]
+    if coverage is not None:
+        shown.append(f"{sum(map(len, coverage.lines.values())):,} lines with code")
+    click.echo(f"{path}: {', '.join(shown)}", err=True)

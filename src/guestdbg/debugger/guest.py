@@ -273,11 +273,13 @@ class Guest(PointMethods, IntegerAccess, Closing):
         *,
         title: str | None = None,
         sources: tuple[str | os.PathLike[str], ...] = (),
+        coverage: Any = None,
     ) -> str:
-        """The guest's recordings as a page of HTML: see ``guestdbg.report.guest_report``."""
+        """The guest's recordings, and its coverage, as a page of HTML: see
+        ``guestdbg.report.guest_report``."""
         # report is a layer above this one: it is imported only where a page is made.
         made = import_module("guestdbg.report").guest_report(
-            self, path, title=title, sources=sources
+            self, path, title=title, sources=sources, coverage=coverage
         )
         return str(made)
 

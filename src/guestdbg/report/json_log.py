@@ -67,6 +67,8 @@ def _parsed(path: Path, number: int, line: bytes) -> Any:
 
 def _add(hits: Hits, document: Any, path: Path, number: int) -> None:
     if not isinstance(document, dict) or not isinstance(document.get("event"), str):
+        if isinstance(document, dict) and document.get("format") == "guestdbg coverage":
+            raise ReportError(f"{path}: this is coverage, and no log: give it as --coverage FILE")
         raise _no_log(path, number)
     if document["event"] != "hit":
         hits.events.append(document)

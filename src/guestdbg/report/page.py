@@ -12,6 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from guestdbg.report.coverage_data import coverage_data
+from guestdbg.report.executed_lines import ExecutedLines
 from guestdbg.report.hits import HitRow, Hits
 from guestdbg.report.sources import Sources
 
@@ -23,17 +25,24 @@ _MOST_PLACES = 1000
 _MOST_EVENTS = 200
 
 
-def page(hits: Hits, sources: Sources | None = None) -> str:
+def page(
+    hits: Hits, sources: Sources | None = None, *, coverage: ExecutedLines | None = None
+) -> str:
     """The page of a run. It loads nothing from elsewhere.
 
     Text of the guest is data of the page, never part of its HTML or script.
     """
+    sources = sources or Sources()
+    data = _data(hits, sources)
+    data["coverage"] = None if coverage is None else coverage_data(coverage, sources)
     assets = files("guestdbg.report") / "assets"
     parts = {
-        "TITLE": escape(hits.title),
+        # Half a surrogate pair, of a name that is no UTF-8, cannot be in a file.
+        "TITLE": escape(hits.title.encode("utf-8", "backslashreplace").decode()),
         "STYLE": (assets / "page.css").read_text("utf-8"),
         "SCRIPT": (assets / "page.js").read_text("utf-8"),
-        "DATA": _json(_data(hits, sources or Sources())),
+        "COVERAGE": (assets / "coverage.js").read_text("utf-8"),
+        "DATA": _json(data),
     }
     template = (assets / "page.html").read_text("utf-8")
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: parts[match[1]], template)

@@ -11,15 +11,16 @@ from guestdbg.report.hits import HitRow, Hits
 __all__ = ["recorded_hits"]
 
 
-def recorded_hits(guest: Guest) -> Hits:
+def recorded_hits(guest: Guest, *, may_be_none: bool = False) -> Hits:
     """The records of all recordings, in the order of the vCPUs' instruction counts.
 
-    Raises ReportError if the guest has no recordings.
+    Raises ReportError if the guest has no recordings, unless there ``may_be_none``.
     """
     recordings = [point for point in guest.points if isinstance(point, Recording)]
-    if not recordings:
+    if not recordings and not may_be_none:
         raise ReportError(
-            "this guest has no recordings: guest.record(WHAT) makes one before the guest runs"
+            "this guest has no recordings: guest.record(WHAT) makes one before the guest runs, "
+            "and coverage=RESULT shows what it executed"
         )
     hits = Hits(guest.images[0].path.name if guest.images else "a guest")
     places: dict[int, tuple[str | None, int | None, str | None, int | None]] = {}

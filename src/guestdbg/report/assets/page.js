@@ -43,13 +43,13 @@
 
   // ---- the head -------------------------------------------------------------------------------
   byId("title").textContent = data.title;
-  const facts = [`${format(data.total)} hit${data.total === 1 ? "" : "s"}`];
+  const facts = data.total || !data.coverage ? [`${format(data.total)} hit${data.total === 1 ? "" : "s"}`] : [];
   if (data.end && data.end.instructions) facts.push(`${format(data.end.instructions)} instructions`);
   if (data.end && typeof data.end.seconds === "number") facts.push(`${data.end.seconds} s`);
-  byId("end").textContent = `${data.end ? data.end.text + ": " : ""}${facts.join(", ")}`;
+  byId("end").textContent = [data.end ? data.end.text : null, facts.join(", ")].filter(Boolean).join(": ");
   const notes = [...data.events];
   if (data.incomplete) notes.unshift(data.incomplete);
-  if (!data.end && !data.incomplete) notes.unshift("how the run ended is not known");
+  if (!data.end && !data.incomplete && (data.total || !data.coverage)) notes.unshift("how the run ended is not known");
   if (count < data.total) notes.unshift(`the timeline and the list have the first ${format(count)} hits; the counts are of all`);
   if (data.end) {
     for (const [point, pointHits] of data.end.points) {
@@ -367,6 +367,17 @@
   makeValues();
   makePlaces();
   makeSources();
+  if (data.coverage) {
+    const hitsByLine = new Map(data.sources.map(([file, counts]) => [file, new Map(counts)]));
+    showCoverage(data.coverage, {
+      byId, element, format, baseName, clickable, head,
+      hitsOfLine: (file, line) => hitsByLine.get(file)?.get(line) ?? 0,
+      showHits: (file, line) => setFilter({
+        text: `${baseName(file)}:${line}`,
+        members: matching((i) => textOf("file", i) === file && of("line", i) === line),
+      }),
+    });
+  }
   makeList();
   draw();
   window.addEventListener("resize", draw);
