@@ -27,6 +27,8 @@ docs/python-api.md describes the rest. The packages, lowest first::
     history   the past of a guest: going back, and asking who did what
     trace     what a guest did, taken down as it ran: coverage, profiles
     report    a run as one page of HTML
+    terminal_text  hits and backtraces as lines for terminals
+    tui       the interface in a terminal, `guestdbg tui`
     lab       a real arm64 KVM on any machine
     check     the conformance suite, and random programs on two KVMs
     gdb       a server for GDB and LLDB

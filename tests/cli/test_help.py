@@ -49,6 +49,8 @@ def test_the_examples_work(tmp_path: Path) -> None:
             continue
         if "--coverage queue.json" in example:
             continue  # for a report: see tests/report
+        if example.startswith("guestdbg tui "):
+            continue  # it needs a terminal: see tests/tui
         if example.startswith("guestdbg gdb "):
             continue  # it waits for a debugger: see tests/gdb/test_command.py
         if example.startswith(("guestdbg report ", "guestdbg replay ")) or "--save" in example:

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from guestdbg.check.assembler import NOP, flat, hvc, ldr, mov
-from guestdbg.cli.running.hit_output import line, record
+from guestdbg.cli.running.hit_output import record
 from guestdbg.debugger import STOP, Guest, Hit
 from guestdbg.kvm import open_kvm
 from guestdbg.machine import Board, Console
 from guestdbg.machine.virtio.constants import Reg
+from guestdbg.terminal_text.hits import line
 from tests.machine.virtio.disks import DATA_AT, HEADER_AT, IN, STATUS_AT, disk
 from tests.machine.virtio.driver import BASE, RAM, Driver
 

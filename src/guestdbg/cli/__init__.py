@@ -10,12 +10,15 @@ gdb           a guest for GDB or LLDB
 report        a page of HTML from the log of a run
 run           a guest with breakpoints and watchpoints
 replay        a recorded run again
+tui           a guest in an interface in the terminal
 provider_options  --provider, --cpu and --linux
 lab_options   the options that choose the lab's machine
 output_file   a file that a command writes, without harm to another one
 standard_streams  stdin, stdout and stderr, also where they are closed
 wrapping      long lines, broken at the width of the terminal
 group         the command `guestdbg` itself: finds the others and turns errors into messages
+
+There are more than fifteen modules because each command is one.
 """
 
 from guestdbg.cli.group import main

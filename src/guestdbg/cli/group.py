@@ -37,6 +37,7 @@ class Commands(click.Group):
         "replay": "guestdbg.cli.replay",
         "report": "guestdbg.cli.report",
         "run": "guestdbg.cli.run",
+        "tui": "guestdbg.cli.tui",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

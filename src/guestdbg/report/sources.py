@@ -29,7 +29,7 @@ class Sources:
 
     def lines(self, file: str, numbers: Iterable[int]) -> list[tuple[int, str]]:
         """The lines with these numbers, and some around each; none if the file is not found."""
-        path = self._find(file)
+        path = self.find(file)
         if path is None:
             return []
         try:
@@ -45,7 +45,8 @@ class Sources:
         }
         return [(number, lines[number - 1][:_LONGEST_LINE]) for number in sorted(shown)]
 
-    def _find(self, file: str) -> Path | None:
+    def find(self, file: str) -> Path | None:
+        """The file below one of the folders; None: it is not there."""
         parts = [part for part in PurePosixPath(file).parts if part not in ("/", "..", ".")]
         if "\0" in file:
             return None

@@ -7,8 +7,7 @@ terminal       where console output, guestdbg's lines and the progress line meet
 terminal_mode  the terminal's mode for that, and its return after signals
 keyboard       stdin, passed on to the guest
 text_finder    a text looked for in what the guest prints
-disassembly    an instruction as text
-hit_output     a hit as a line for people and as a JSON object
+hit_output     a hit as a JSON object
 hit_table      a hit as a row of a table
 hit_log        the log of hits: JSON lines or a table
 tracer         what is done at each hit: count, print, log, stop

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from guestdbg.cli.running import disassembly
 from guestdbg.cli.running.hit_output import retired
 from guestdbg.debugger import Backtrace, Hit, Watch
 from guestdbg.tables import Column
+from guestdbg.terminal_text import disassembly
 
 __all__ = ["COLUMNS", "row"]
 

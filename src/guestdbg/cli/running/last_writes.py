@@ -10,6 +10,7 @@ from guestdbg.cli.running.terminal import Terminal
 from guestdbg.debugger import Guest, Hit
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.errors import GuestdbgError
+from guestdbg.terminal_text import hits
 
 
 def check(guest: Guest, wheres: Iterable[str]) -> None:
@@ -45,7 +46,7 @@ def show(
 
 def _lines(where: str, hit: Hit, limit: int | None) -> list[Text]:
     head = Text(f"-- last write of {where}: {hit.time}", "bold")
-    return [head, hit_output.line(1, where, hit), hit_output.frames(_backtrace(hit, limit))]
+    return [head, hits.line(1, where, hit), hits.frames(_backtrace(hit, limit))]
 
 
 def _record(where: str, hit: Hit | None, limit: int | None) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from typing import Any
 
 from rich.text import Text
 
-from guestdbg.cli.running.hit_output import frame_records, frames
+from guestdbg.cli.running.hit_output import frame_records
 from guestdbg.debugger import Cpu, Guest
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 from guestdbg.errors import GuestdbgError
+from guestdbg.terminal_text.hits import frames
 
 _IN_A_ROW = 4
 _REGISTERS = (*(f"x{n}" for n in range(31)), "sp", "pc", "pstate", "ESR_EL1", "FAR_EL1", "ELR_EL1")

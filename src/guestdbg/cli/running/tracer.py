@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from guestdbg.cli.running import hit_output
 from guestdbg.cli.running.terminal import Terminal
 from guestdbg.debugger import STOP, Hit
 from guestdbg.debugger.breakpoints.spec_parser import BreakSpec, WatchSpec
+from guestdbg.terminal_text import hits
 
 
 class HitSink(Protocol):
@@ -24,8 +24,8 @@ class HitLines:
         self._backtrace = backtrace
 
     def hit(self, number: int, spec: BreakSpec | WatchSpec, hit: Hit) -> None:
-        line = hit_output.line(number, spec.name, hit)
-        frames = hit_output.frames(hit.backtrace(self._backtrace)) if self._backtrace else None
+        line = hits.line(number, spec.name, hit)
+        frames = hits.frames(hit.backtrace(self._backtrace)) if self._backtrace else None
         self._terminal.line(*([line, frames] if frames else [line]))
 
 

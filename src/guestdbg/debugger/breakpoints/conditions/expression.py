@@ -115,8 +115,12 @@ class Condition:
         Raises ConditionError if that is not possible, and VariableUnavailable where a local
         variable has no value: there the condition counts as false.
         """
+        return bool(self.value(hit))
+
+    def value(self, hit: HitView) -> Value:
+        """The value of the expression at a hit; raises what calling it does."""
         try:
-            return bool(self._evaluate(hit))
+            return self._evaluate(hit)
         except (TypeError, ValueError, ZeroDivisionError, OverflowError, AddressError) as error:
             raise self._error(f"cannot be evaluated at {hit.location}: {error}") from None
 
