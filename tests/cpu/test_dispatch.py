@@ -121,6 +121,8 @@ class Image:
 
 def goes_on(symbol: str) -> bool:
     """The symbol of a function, or of the variable in which Cython keeps one of another module."""
+    if "flow_trace_msr_of_" in symbol:
+        return True  # flow_trace.pyx: a variable that has the function of an MSR
     if not SYMBOL.match(symbol):
         return False
     name = SYMBOL.sub("", symbol).split(".")[0]

@@ -36,7 +36,7 @@ def test_every_attribute_of_the_devices_is_kept_or_wired() -> None:
     assert set(vars(uart)) - wired == {*kept.values(), "_polled"}
     assert set(uart.snapshot()._fields) == {*kept, "polled"}
     wired = {"_write", "_sink_flush", "_lock", "_out", "listener", "on_sink_error", "port"}
-    wired |= {"observer", "muted", "seen"}
+    wired |= {"observer", "trace", "muted", "seen"}
     kept = {"_in", "_answers", "_recent", "sent", "_input_ended"}
     assert set(vars(console)) - wired == kept
 

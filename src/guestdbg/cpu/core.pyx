@@ -10,6 +10,7 @@ from guestdbg.cpu.debug cimport (
 from guestdbg.cpu.coverage cimport (
     CacheHead, Coverage, coverage_free, coverage_hook, coverage_of, coverage_settle, Hook,
 )
+from guestdbg.cpu.flow_trace cimport EXIT_TRACE, flow_hook, flow_of, TRACE_FULL
 from guestdbg.cpu.hit_programs cimport run_hit_programs
 from guestdbg.cpu.instructions.fused_compare_branch cimport fused_op
 from guestdbg.cpu.operand_forwarding cimport forward_operands
@@ -153,6 +154,8 @@ cdef enum:
     VARIANT_GUARDED = 4    # of a guarded page (FEAT_BTI)
     VARIANT_COVERED = 8    # with a hook (coverage.pyx),
     VARIANT_EL1 = 16       # which counts for one EL
+    VARIANT_TRACED = 32    # with hooks at its branches (flow_trace.pyx)
+    VARIANT_HOOKED = 40    # either
 
 cdef extern from "dispatch.h" nogil:
     const uint64_t GUESTDBG_ARENA
@@ -469,7 +472,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
             memset(k.arena, 0, k.used)
         k.used = 0
         k.flushed += 1
-    if variant & VARIANT_COVERED:
+    if variant & VARIANT_HOOKED:
         k.used += sizeof(Hook)
     b = <Block*>(k.arena + k.used)
     b.pc = pc
@@ -531,6 +534,8 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     else:
         k.used += sizeof(Block) + (n + 2) * sizeof(Insn)
     k.used = (k.used + 31) & ~<uint64_t>31
+    if variant & VARIANT_TRACED:
+        flow_hook(c, b, r == ENDS)
     if variant & VARIANT_COVERED:
         coverage_hook(k.head.coverage, b, raw, (variant & VARIANT_EL1) != 0)
     k.decoded += 1
@@ -553,6 +558,8 @@ cdef Insn* insns_at(Cpu* c, uint64_t pa, uint8_t* host_page, uint32_t variant) n
         variant |= VARIANT_GUARDED
     if v != NULL and v.active:
         variant |= VARIANT_COVERED | (VARIANT_EL1 if c.el else 0)
+    if flow_of(c) != NULL:
+        variant |= VARIANT_TRACED
     b = find(c, c.pc, pa, variant)
     if b == NULL:
         b = translate_block(c, c.pc, pa, host_page, variant)
@@ -655,6 +662,10 @@ cdef void run_loop(Cpu* c) noexcept nogil:
             stepping = dbg_stepping(c)
         most = SLICE
         if c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE) or c.signals:
+            # Without an instruction in between, the exceptions are counted above: this is no time to leave.
+            if c.signals & TRACE_FULL and not futile:
+                c.exit = EXIT_TRACE
+                return
             if c.signals & GIC_MAINTENANCE:
                 c.exit = EXIT_MAINTENANCE
                 return

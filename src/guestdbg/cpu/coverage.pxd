@@ -46,14 +46,17 @@ cdef struct Coverage:
     uint64_t edges_size
     uint64_t edge_count
 
-cdef struct Hook:          # lies before its Block
+cdef struct Hook:          # lies before its Block, if that is a variant with hooks
     void* f                # an Op: the function of the block's first instruction, which the hook replaces
     Record* record
     Coverage* coverage
-    uint64_t unused
+    void* branch           # an Op: that of its last instruction, if flow_trace.pyx has replaced it
 
 cdef struct CacheHead:     # what the block cache of core.pyx begins with
     Coverage* coverage     # NULL: it was never started
+    void* flow             # Flow of flow_trace.pxd; NULL: nothing is recorded
+    uint64_t others        # instructions that the other processors had retired when this one began to run
+    uint32_t number        # of this processor, in records
 
 
 cdef inline Coverage* coverage_of(const Cpu* c) noexcept nogil:

@@ -3,6 +3,7 @@
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.address_space cimport space_of
 from guestdbg.cpu.debug cimport dbg_eret_ss
+from guestdbg.cpu.flow_trace cimport flow_exception, flow_exception_return, flow_of
 from guestdbg.cpu.register_bits cimport *
 
 
@@ -98,6 +99,8 @@ cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has
     set_el(c, 1, 1)
     c.pc = branch_address(c, base + vector)
     c.ip = NULL
+    if unlikely(flow_of(c) != NULL):
+        flow_exception(c, ret, esr, vector)
 
 
 cdef void take_el2(Cpu* c, uint32_t ec, uint32_t iss) noexcept nogil:
@@ -170,6 +173,7 @@ cdef void after_el2(Cpu* c, const Insn* i, uint32_t ec, uint32_t iss) noexcept n
 cdef void do_eret(Cpu* c, const Insn* i, uint64_t to) noexcept nogil:
     cdef uint64_t spsr = c.spsr_el1
     cdef uint32_t ss = dbg_eret_ss(c, spsr)
+    cdef uint64_t source = pc_of(i)
     leave(c, i, branch_address(c, to))
     c.ex_open = 0
     c.event = 1                # for WFE
@@ -182,3 +186,5 @@ cdef void do_eret(Cpu* c, const Insn* i, uint64_t to) noexcept nogil:
         select_tlb(c)
         c.il = 1
     c.ss = ss
+    if unlikely(flow_of(c) != NULL):
+        flow_exception_return(c, source)

@@ -31,6 +31,7 @@ _ROWS: dict[str, slice] = {}
 try:
     from guestdbg.cpu import core, instructions, processor_binding
     from guestdbg.cpu.dirty_pages import DirtyPages
+    from guestdbg.cpu.flow_trace import FlowBuffer
     from guestdbg.cpu.hit_program_objects import HitPrograms
     from guestdbg.cpu.memory import PhysicalMemory
     from guestdbg.cpu.page_store import PAGE_COST, PAGE_ENTRY, Pages, address_of
@@ -59,6 +60,7 @@ EXIT_HIT: int = processor_binding.EXIT_HIT_
 EXIT_HLT: int = processor_binding.EXIT_HLT_
 EXIT_MAINTENANCE: int = processor_binding.EXIT_MAINTENANCE_
 EXIT_STUCK: int = processor_binding.EXIT_STUCK_
+EXIT_TRACE: int = processor_binding.EXIT_TRACE_
 
 
 def encodings() -> list[tuple[str, int, int]]:
@@ -82,9 +84,11 @@ __all__ = [
     "EXIT_MAINTENANCE",
     "EXIT_STUCK",
     "EXIT_TIMER",
+    "EXIT_TRACE",
     "PAGE_COST",
     "PAGE_ENTRY",
     "DirtyPages",
+    "FlowBuffer",
     "HitPrograms",
     "Pages",
     "PhysicalMemory",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from guestdbg.cpu.flow_trace import FlowBuffer
 from guestdbg.cpu.hit_program_objects import HitPrograms
 from guestdbg.cpu.memory import PhysicalMemory
 from guestdbg.cpu.state import ProcessorState
@@ -14,6 +15,7 @@ EXIT_TIMER_: Final[int]  # 4: a timer's output changed: see vtimer_output, ptime
 EXIT_STUCK_: Final[int]  # 5: an endless loop of exceptions: no instruction retires between them
 EXIT_HLT_: Final[int]  # 7: the HLT of set_hlt_exit(), which has not retired
 EXIT_MAINTENANCE_: Final[int]  # 8: a maintenance interrupt: ICH_HCR_EL2.En and ICH_MISR_EL2
+EXIT_TRACE_: Final[int]  # 9: the buffer of a trace is full
 EXIT_HIT_: Final[int]  # 6: a hit program stopped the run: see HitPrograms.hit()
 
 class Processor:
@@ -124,7 +126,7 @@ class Processor:
         """Run until something ends it; limit: the value of `instructions` at which to stop.
 
         Returns EXIT_*. The GIL is released for long runs. Clears the exclusive monitor (an
-        exception return does), unless the last run ended with EXIT_LIMIT or EXIT_KICK.
+        exception return does), unless the last run ended with EXIT_LIMIT, EXIT_KICK or EXIT_TRACE.
         """
     def skip_instruction(self) -> None: ...  # emulated: PC += 4, PSTATE.SS = 0, retired
     def set_hlt_exit(self, immediate: int | None) -> None: ...  # HLT at EL1: EXIT_HLT
@@ -165,6 +167,15 @@ class Processor:
         other; branch: the last one is a branch. Blocks overlap: the count of an instruction is the
         sum over its blocks. An edge is the branch's address | EL, target, count; it may occur more
         than once. Not complete: there was no room for some of them.
+        """
+    def start_flow(self, buffer: FlowBuffer, number: int) -> None:
+        """Record from here on where control goes. number: of this processor in the records."""
+    def stop_flow(self) -> None: ...  # record nothing any more
+    recording_flow: bool  # it is recorded now; ValueError: start_flow() was not called
+    def context_written(self, detail: int, value: int) -> None:
+        """EL2 is about to write a context register for the instruction at the PC.
+
+        detail: 0 CONTEXTIDR_EL1, 1 TTBR0_EL1.
         """
     def translate(self, va: int, write: bool = False, el: int = 1) -> int | None:
         """Physical address in the current stage 1 regime; None: a fault."""

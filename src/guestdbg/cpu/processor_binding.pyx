@@ -11,6 +11,7 @@ from guestdbg.cpu.coverage cimport (
     coverage_activate, coverage_blocks, coverage_edges, coverage_emulated, coverage_of, coverage_start, coverage_stop,
     FORM_EDGES, FORM_FIRST,
 )
+from guestdbg.cpu.flow_trace cimport EXIT_TRACE, flow_begin, flow_emulated, flow_of, flow_start, FlowBuffer, TRACE_FULL
 from guestdbg.cpu.mmu cimport translate
 from guestdbg.cpu.debug cimport dbg_changed, dbg_tables_changed
 from guestdbg.cpu.exception cimport get_spsr, set_pstate, take_el1
@@ -56,6 +57,8 @@ cdef class Processor:
     cdef readonly PhysicalMemory memory
     cdef readonly HitPrograms programs
     cdef public bint keeps_monitor    # over debug exceptions that EL2 takes
+    cdef readonly FlowBuffer flow     # the trace that it writes to; None: there is none
+    cdef uint32_t number              # in that
 
     def __cinit__(self, PhysicalMemory memory not None, *, uint64_t mpidr=0x80000000, int breakpoints=6,
                   int watchpoints=4, int context_aware=2, dict identification=None, str clock="virtual"):
@@ -535,22 +538,26 @@ cdef class Processor:
         limit: the value of `instructions` at which to stop. Returns EXIT_*. Like the exception return
         into the guest, it clears the exclusive monitor, and the tag of the PC where translation ignores
         tags. After EXIT_LIMIT and EXIT_KICK it continues as if it had not stopped: no exception was
-        taken to EL2, and the guest must not see where its execution was interrupted. With keeps_monitor
+        taken to EL2, and the guest must not see where its execution was interrupted; so it does after EXIT_TRACE,
+        when the buffer of a trace is full: the caller flushes that. With keeps_monitor
         it is the same after EXIT_HIT, and after a debug exception that EL2 has taken.
         """
         cdef Cpu* c = self.c
         cdef uint64_t host
         c.pc = branch_address(c, c.pc)
         c.limit = ~<uint64_t>0 if limit is None else limit
-        if c.exit != EXIT_LIMIT and c.exit != EXIT_KICK:
+        if c.exit != EXIT_LIMIT and c.exit != EXIT_KICK and c.exit != EXIT_TRACE:
             if not (self.keeps_monitor and stopped_by_debug(c)):
                 c.ex_open = 0      # as the exception return into the guest does
             c.did_step = False
         c.exit = EXIT_NONE
+        if flow_of(c) != NULL:
+            flow_begin(c)
         with nogil:
             host = begin_host_arithmetic()
             run_loop(c)
             end_host_arithmetic(host)
+        c.signals &= ~<uint32_t>TRACE_FULL     # flow_begin() looks again
         return c.exit
 
     def set_programs(self, HitPrograms programs):
@@ -580,10 +587,14 @@ cdef class Processor:
 
     def take_exception(self, uint32_t esr, far=None):
         """Take a synchronous exception to EL1 at the current PC. esr: the value of ESR_EL1, with the class."""
+        flow_begin(self.c)
         take_el1(self.c, self.c.pc, esr, 0, far is not None, 0 if far is None else far)
+        self.c.signals &= ~<uint32_t>TRACE_FULL
 
     def take_serror(self, uint32_t esr):
+        flow_begin(self.c)
         take_el1(self.c, self.c.pc, esr, 0x180, False, 0)
+        self.c.signals &= ~<uint32_t>TRACE_FULL
 
     def first_exception(self):
         """The first of the synchronous exceptions to EL1 since the last exception return; None: none.
@@ -631,6 +642,39 @@ cdef class Processor:
             raise ValueError("coverage was never started")
         return (coverage_blocks(coverage_of(self.c)), coverage_edges(coverage_of(self.c)),
                 not coverage_of(self.c).lost)
+
+    # ---- traces -------------------------------------------------------------------------------
+
+    def start_flow(self, FlowBuffer buffer not None, uint32_t number):
+        """Record from here on where control goes. number: of this processor in the records."""
+        self.stop_flow()
+        self.flow = buffer
+        self.number = number
+        flow_start(self.c, &buffer.f, number)
+
+    def stop_flow(self):
+        """Record nothing any more."""
+        if self.flow is not None:
+            flow_start(self.c, NULL, 0)
+            # Blocks have hooks for what this trace records.
+            drop_all_code(self.c)
+            self.flow = None
+
+    @property
+    def recording_flow(self):
+        """Whether it is recorded now. It can be set to False, and to True again, after start_flow()."""
+        return flow_of(self.c) != NULL
+
+    @recording_flow.setter
+    def recording_flow(self, bint value):
+        if self.flow is None:
+            raise ValueError("start_flow() was not called")
+        flow_start(self.c, &self.flow.f if value else NULL, self.number)
+
+    def context_written(self, uint32_t detail, uint64_t value):
+        """EL2 is about to write a context register (CONTEXT_* of flow_trace.pxd) for the instruction at the PC."""
+        flow_emulated(self.c, detail, value)
+        self.c.signals &= ~<uint32_t>TRACE_FULL
 
     # ---- to look at ---------------------------------------------------------------------------
 
@@ -703,5 +747,6 @@ EXIT_KICK_ = EXIT_KICK
 EXIT_TIMER_ = EXIT_TIMER
 EXIT_HIT_ = EXIT_HIT
 EXIT_STUCK_ = EXIT_STUCK
+EXIT_TRACE_ = EXIT_TRACE
 EXIT_HLT_ = EXIT_HLT
 EXIT_MAINTENANCE_ = EXIT_MAINTENANCE

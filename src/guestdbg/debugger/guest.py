@@ -267,6 +267,26 @@ class Guest(PointMethods, IntegerAccess, Closing):
         # trace is a layer above this one: it is imported only if this is called.
         return import_module("guestdbg.trace").Sampler(self, every)
 
+    def trace(
+        self,
+        start: str | int | None = None,
+        stop: str | int | None = None,
+        *,
+        what: Sequence[str] = ("calls", "exceptions", "contexts", "console", "hits"),
+        to: Any = None,
+        arguments: bool = False,
+    ) -> Any:
+        """Record from here on what happens: a ``guestdbg.trace.Trace``, which is on.
+
+        ``start`` and ``stop`` are locations (``"main"``) or numbers of instructions of all vCPUs.
+        ``to`` is the path of a file, or a writer. Raises TracingError.
+        """
+        self._check_open()
+        # trace is a layer above this one: it is imported only if this is called.
+        return import_module("guestdbg.trace").Trace(
+            self, start, stop, what=what, to=to, arguments=arguments
+        )
+
     def report(
         self,
         path: str | os.PathLike[str] | None = None,
@@ -615,6 +635,8 @@ class Guest(PointMethods, IntegerAccess, Closing):
             )
         if self._guard.running:
             raise GuestBusy("a running guest cannot be closed: interrupt() it first")
+        for finish in list(self.execution.before_close):
+            finish()
         self._closed = True
         if self._history is not None:
             self._history.close()

@@ -57,6 +57,7 @@ class Target:
         program_of: gives the files and the memory of the program that a vCPU executes in a process
             of a Linux guest; None: nothing is known of processes.
         loaded_at: when the guest was loaded, by time.monotonic_ns().
+        on_hit: called with each hit that counts, before its handler; None: nobody asks.
         keeps_time: whether the guest has a history, so that stops have their time.
         in_handler: whether a function of the user's, of a point, is being called.
         heap: what SYS_HEAPINFO gives: heap base and limit, stack base and limit; 0: not known.
@@ -87,6 +88,7 @@ class Target:
         self.task_words: TaskWords | None = None
         self.program_of: Callable[[Vcpu], DebugInfo | None] | None = None
         self.loaded_at = time.monotonic_ns()
+        self.on_hit: Callable[[Any], object] | None = None
         self.keeps_time = False
         self.in_handler = False
         self.heap: tuple[int, int, int, int] = (0, 0, 0, 0)

@@ -15,6 +15,7 @@ interface       the calls: Kvm, Vm, Vcpu, Device, and optional interfaces
 hit_programs    an optional interface: hits that the provider decides itself
 hlt_exit        an optional interface: HLT instructions that exit to userspace
 coverage        an optional interface: which instructions were executed
+tracing         an optional interface: where control went
 table_filters   an optional interface: debug registers for some address spaces only
 guest_faults    optional interfaces: how exceptions began, what is not implemented
 processor       an optional interface: which processor the provider emulates
@@ -72,6 +73,7 @@ from guestdbg.kvm.processor import SupportsCpuModel
 from guestdbg.kvm.provider import open_kvm
 from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
 from guestdbg.kvm.table_filters import SupportsTableFilters
+from guestdbg.kvm.tracing import FlowTrace, SupportsFlowTrace
 
 __all__ = [
     "CoverageData",
@@ -92,6 +94,7 @@ __all__ = [
     "ExitSystemEvent",
     "ExitUnknown",
     "FirstException",
+    "FlowTrace",
     "GuestDebug",
     "HitProgram",
     "InstalledPrograms",
@@ -108,6 +111,7 @@ __all__ = [
     "SupportsDirtyPages",
     "SupportsFinalize",
     "SupportsFirstException",
+    "SupportsFlowTrace",
     "SupportsHitPrograms",
     "SupportsHltExit",
     "SupportsInstructionCount",

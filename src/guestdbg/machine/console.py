@@ -63,6 +63,8 @@ class Console:
         """Called with the output, in the same pieces as the sink."""
         self.observer: Callable[[bytes], object] | None = None
         """The same for the debugger, which looks for the panic of a kernel."""
+        self.trace: Callable[[bytes], object] | None = None
+        """The same for a trace of the guest."""
         self.on_sink_error: Callable[[Exception], object] | None = None
         """Called with an error of the sink (a full disk, a reader that has gone); that piece of the
         output is lost. None: the error is raised where the guest runs."""
@@ -197,6 +199,8 @@ class Console:
             self.on_sink_error(error)
         if self.observer is not None:
             self.observer(data)
+        if self.trace is not None:
+            self.trace(data)
         if self.listener is not None:
             self.listener(data)
 

@@ -2,7 +2,7 @@
 
 coverage  which instructions, lines and functions ran: ``guest.coverage()``
 sampling  where it spends its instructions: ``guest.sample()``
-tracing   what happened, one event after the other
+tracing   what happened, one event after the other: ``guest.trace()``
 whole_file  a file that is written whole, or not at all
 """
 
@@ -19,6 +19,7 @@ from guestdbg.trace.coverage import (
     VcpuCoverage,
 )
 from guestdbg.trace.sampling import Profile, Sampler, SamplingError
+from guestdbg.trace.tracing import Event, EventWriter, Trace, TracingError
 
 __all__ = [
     "Block",
@@ -26,6 +27,8 @@ __all__ = [
     "CoverageError",
     "CoverageResult",
     "CoverageUnavailable",
+    "Event",
+    "EventWriter",
     "Executed",
     "FunctionCoverage",
     "LineCoverage",
@@ -33,5 +36,7 @@ __all__ = [
     "Run",
     "Sampler",
     "SamplingError",
+    "Trace",
+    "TracingError",
     "VcpuCoverage",
 ]

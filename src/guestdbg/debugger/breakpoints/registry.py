@@ -325,6 +325,10 @@ class PointRegistry:
         self._hidden.add(point.number)
         return point(handler)
 
+    def is_listed(self, point: Point) -> bool:
+        """Whether it is one of the user's, and not of the debugger or a tool."""
+        return point.number not in self._hidden
+
     def tasks_changed(self) -> None:
         """The tables of points that are for some tasks have changed: arm them with the new ones."""
         self._remembered.clear()

@@ -51,8 +51,9 @@ class Execution:
     Attributes:
         vcpus: the vCPUs by their place: ``number``, ``cpu`` (registers), ``vcpu`` (the KVM vCPU)
             and ``space`` (virtual memory) of each.
-        on_repeat: called with True when the guest is about to repeat recorded turns, and with
-            False when it goes on by itself; None: nobody asks.
+        on_repeat: what asks for repetitions, by name: each is called with True when the guest is
+            about to repeat recorded turns, and with False when it goes on by itself.
+        before_close: called when the guest is about to be closed.
     """
 
     def __init__(
@@ -70,7 +71,8 @@ class Execution:
         self._points = points
         self._snapshots = snapshots
         self._software_breakpoints = points.software
-        self.on_repeat: Callable[[bool], object] | None = None
+        self.on_repeat: dict[str, Callable[[bool], object]] = {}
+        self.before_close: list[Callable[[], object]] = []
 
     # ---- vCPUs -------------------------------------------------------------------------------
 
@@ -144,6 +146,19 @@ class Execution:
     def refresh_software_breakpoints(self) -> None:
         """Put the BRK instructions where the breakpoints' addresses are mapped now."""
         self._software_breakpoints.refresh()
+
+    def observe_hits(self, observer: Callable[[Hit], object] | None) -> None:
+        """Have a function called with each hit that counts, before its handler; None: no more.
+
+        Not with those of recordings, and of breakpoints that are not among the guest's points.
+        """
+        points = self._points
+
+        def listed(hit: Hit) -> None:
+            if observer is not None and points.is_listed(hit.point):
+                observer(hit)
+
+        self._target.on_hit = None if observer is None else listed
 
     def report_accesses_again(self) -> None:
         """Forget which access of each vCPU was reported before it was made.
@@ -245,8 +260,8 @@ class Execution:
     def repeat(self, turns: RecordedTurns | None) -> None:
         """When it runs next, the vCPUs have these turns; None: turns of their own."""
         self._scheduler.recorded = turns
-        if self.on_repeat is not None:
-            self.on_repeat(turns is not None)
+        for listener in list(self.on_repeat.values()):
+            listener(turns is not None)
 
     @property
     def repeats(self) -> bool:

@@ -90,9 +90,11 @@ def _holds(context: VcpuContext, hit: Hit, when: Predicate) -> bool:
 def _ends(context: VcpuContext, hit: Hit) -> bool:
     """Call the handler of a hit's point; whether it ends the run. A point without one does."""
     handler = hit.point._handler
+    target = context.target
+    if target.on_hit is not None:
+        target.on_hit(hit)
     if handler is None:
         return True
-    target = context.target
     if target.keeps_time:
         hit.time = target.now()
     target.in_handler = True

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from guestdbg.arm64.extension_encodings import extension_instruction
-from guestdbg.cpu.processor import DirtyPages, HitPrograms, PhysicalMemory, Processor
+from guestdbg.cpu.processor import (
+    DirtyPages,
+    FlowBuffer,
+    HitPrograms,
+    PhysicalMemory,
+    Processor,
+)
 from guestdbg.kvm.debug_state import DebugPtr, Owner
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Memory, Snapshot, Vcpu, Vm
@@ -303,6 +309,7 @@ class VmState(Vm):
         reports_writes: the extension SupportsDirtyPages.
         keeps_monitor: an exit for the debugger does not clear the exclusive monitor.
         before_change: the extension SupportsRepeatedRuns.
+        flow_buffer: the extension SupportsFlowTrace: that of the trace that is on.
         has_run: a vCPU has run, so what describes the processor can no longer be changed.
         id_aa64dfr0_el1: ID_AA64DFR0_EL1 as userspace has set it; None: the processor's own.
         closed: ``close()`` was called.
@@ -338,6 +345,7 @@ class VmState(Vm):
         self.reports_writes = False
         self.keeps_monitor = False
         self.before_change: Callable[[str], object] | None = None
+        self.flow_buffer: FlowBuffer | None = None
         self.closed = False
         self.on_undefined: Callable[[Vcpu, int, int], object] | None = None
         self._warned: set[Hashable] = set()

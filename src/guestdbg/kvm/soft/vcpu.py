@@ -17,6 +17,7 @@ from guestdbg.cpu.processor import (
     EXIT_MAINTENANCE,
     EXIT_STUCK,
     EXIT_TIMER,
+    EXIT_TRACE,
 )
 from guestdbg.kvm.constants import (
     KVM_ARM_VCPU_POWER_OFF,
@@ -459,6 +460,8 @@ class SoftVcpu(VcpuState):
             return livelock.livelock_exit(self)
         elif reason == EXIT_HIT:
             return hit_programs.hit_exit(self)
+        elif reason == EXIT_TRACE:
+            self._drain_trace()
         elif reason == EXIT_HLT:
             assert self.hlt_exit is not None
             return ExitHlt(self.hlt_exit)
@@ -470,6 +473,16 @@ class SoftVcpu(VcpuState):
         else:
             raise unexpected(reason)
         return None
+
+    def _drain_trace(self) -> None:
+        """The buffer of a trace is full: give it to the sink, which may look at the machine."""
+        buffer = self.vm.flow_buffer
+        assert buffer is not None
+        self.running = self.refuses_calls = False
+        try:
+            buffer.flush()
+        finally:
+            self.running = self.refuses_calls = True
 
     def _report_undefined(self) -> None:
         """Report, once each, the encodings that the processor does not implement."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -27,6 +27,7 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Device, Memory, SavedSnapshot, Snapshot
+from guestdbg.kvm.soft import flow_trace
 from guestdbg.kvm.soft.capabilities import (
     DEFAULT_IPA_BITS,
     MAX_MEMSLOTS,
@@ -51,6 +52,7 @@ from guestdbg.kvm.soft.vgic.arm_vgic import (
 )
 from guestdbg.kvm.soft.vgic.vgic_kvm_device import VgicDevice
 from guestdbg.kvm.structures import VcpuInit
+from guestdbg.kvm.tracing import FlowKind
 
 PAGE: Final = 4096
 
@@ -230,6 +232,18 @@ class SoftVm(VmState):
         self.check_open("code_changed")
         with self.stopped():
             self.phys.code_changed(guest_phys_addr, length)
+
+    def start_flow_trace(
+        self,
+        what: Collection[FlowKind],
+        sink: Callable[[bytes], object],
+        *,
+        arguments: bool = False,
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> flow_trace.SoftFlowTrace:
+        """The extension SupportsFlowTrace."""
+        return flow_trace.start(self, what, sink, arguments=arguments, first=start, last=stop)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

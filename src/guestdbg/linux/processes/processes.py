@@ -242,6 +242,13 @@ class Processes:
         unwinder = Unwinder(info.images, info.locate, memory.read)
         return unwinder.frames(values, pc, limit, info.locate(pc))
 
+    def program_in(self, task: int) -> DebugInfo:
+        """The files that the process of a ``task_struct`` executes code of, with its memory.
+
+        Raises as ``mappings``.
+        """
+        return self._program(task)
+
     def _program(self, task: int) -> DebugInfo:
         """The files that a process executes code of, with its memory."""
         return DebugInfo(self._images(task), self.memory_of(task).read)

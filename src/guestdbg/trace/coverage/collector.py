@@ -16,6 +16,8 @@ from guestdbg.trace.coverage.result import CoverageResult, VcpuCoverage
 
 __all__ = ["Coverage"]
 
+#: In ``Execution.on_repeat``.
+_NAME = "coverage"
 #: The number of a vCPU, and an exception level.
 _Key = tuple[int, int]
 
@@ -62,13 +64,13 @@ class Coverage:
         execution.check_stopped("coverage is switched on for a stopped guest")
         if self._on:
             return
-        if execution.on_repeat is not None:
+        if _NAME in execution.on_repeat:
             raise CoverageError(
                 "another coverage of this guest is on: stop() it first, or use that one"
             )
         for vcpu in self._vcpus.values():
             vcpu.start_coverage(self._form)
-        execution.on_repeat = self._pause
+        execution.on_repeat[_NAME] = self._pause
         self._on = True
         self._pause(execution.repeats)
 
@@ -90,7 +92,7 @@ class Coverage:
             ) from error
         finally:
             self._on = False
-            self._guest.execution.on_repeat = None
+            self._guest.execution.on_repeat.pop(_NAME, None)
 
     def reset(self) -> None:
         """Forget what was executed so far."""

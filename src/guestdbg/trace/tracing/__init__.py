@@ -10,10 +10,17 @@ chrome         slices in the JSON of Chrome's viewer
 streamed_file  a file that grows, and can be opened at any time
 slice_writer   a file for a viewer of timelines
 json_lines     a trace as lines of JSON
+flow_records   the provider's records of calls, returns, exceptions and contexts
+guest_names    names of functions and tasks, for writers
+hit_record     a hit as an event's detail
+call_arguments the arguments of calls
+event_table    events as a table
+tracer         ``guest.trace()``: on, off, and what it has
 writers        which form a file has, by the ending of its name
 """
 
 from guestdbg.trace.tracing.errors import TracingError
 from guestdbg.trace.tracing.event import About, Event, EventKind, EventWriter, Task
+from guestdbg.trace.tracing.tracer import Trace
 
-__all__ = ["About", "Event", "EventKind", "EventWriter", "Task", "TracingError"]
+__all__ = ["About", "Event", "EventKind", "EventWriter", "Task", "Trace", "TracingError"]

@@ -41,6 +41,11 @@ _MEMORY_CONTROLS: Final = encodings(
         "CONTEXTIDR_EL1",
     )
 )
+#: Those of them that a trace records, with their numbers in its records.
+_CONTEXTS: Final = {
+    SYSREGS["CONTEXTIDR_EL1"].encoding: 0,
+    SYSREGS["TTBR0_EL1"].encoding: 1,
+}
 #: DC ISW, CSW and CISW, which HCR_EL2.TSW traps.
 _BY_SET_AND_WAY: Final = frozenset(encode16(1, 0, 7, crm, 2) for crm in (6, 10, 14))
 
@@ -67,9 +72,12 @@ def _write_memory_control(encoding: int) -> Write:
     The kernel must know when the guest turns its caches on, to clean what was written to memory
     without them. After that the trap is not needed, and the guest writes the registers itself.
     """
+    context = _CONTEXTS.get(encoding)
 
     def write(vcpu: VcpuState, value: int) -> None:
         cpu = vcpu.cpu
+        if context is not None and vcpu.vm.flow_buffer is not None:
+            cpu.context_written(context, value)
         cpu.set_sysreg(encoding, value)
         if _caches_on(vcpu):
             cpu.hcr_el2 &= ~HCR_TVM

@@ -49,6 +49,7 @@ NOT_SAVED: Final = frozenset(
         "clock",
         "closed",
         "dirty_logs",
+        "flow_buffer",
         "ipa_bits",
         "ipa_limit",
         "keeps_monitor",
