@@ -25,6 +25,7 @@ sysreg               the system registers
 conditions           the conditions of hit programs
 condition_floats     their floating point
 coverage             which instructions were executed
+flow_trace           where control went: calls, returns, exceptions, contexts
 hit_programs         breakpoint and watchpoint hits that are decided here
 core                 run loop, decode table, block cache
 memory               the physical memory of a VM

@@ -17,6 +17,9 @@ call_arguments the arguments of calls
 event_table    events as a table
 tracer         ``guest.trace()``: on, off, and what it has
 writers        which form a file has, by the ending of its name
+
+There are more than fifteen modules because each form of file and each kind of event has one of
+its own.
 """
 
 from guestdbg.trace.tracing.errors import TracingError
