@@ -27,6 +27,7 @@ PAGES = [
         "tables",
         "profiles",
         "report",
+        "trace",
     )
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

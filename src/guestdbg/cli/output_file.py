@@ -87,6 +87,8 @@ class OutputFile:
             what = "give the name of a new file"
             if option == "--output":
                 what = "add --overwrite to replace it"
+            elif option == "--trace":
+                what = "add --trace-overwrite to replace it"
             elif option == "--log":
                 what = "add --log-append to write at its end, or --log-overwrite to replace it"
             raise OutputFileError(f"{option} {self.name}: the file exists; {what}")

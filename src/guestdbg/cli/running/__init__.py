@@ -16,6 +16,7 @@ summary        how a run ended, and the table of hits
 diagnosis      where the guest was when it was stopped
 coverage       which code ran, in files (--coverage)
 sampling       --sample: where the guest spends its instructions
+tracing        --trace: what the guest did, one event after the other
 last_writes    who wrote to memory last
 origins        where values came from
 panic          task, registers and backtrace of a kernel that has panicked

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from guestdbg.cli.running import coverage, linux_state, sampling
+from guestdbg.cli.running import coverage, linux_state, sampling, tracing
 from guestdbg.cli.running.option_types import Seconds, guest_text
 from guestdbg.debugger.unwind.backtrace import DEFAULT_LIMIT
 
@@ -134,4 +134,5 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, which makes ``session.Reports`` of them."""
     for option in reversed(_OPTIONS):
         command = option(command)
-    return coverage.coverage_options(sampling.sampling_options(command))
+    command = tracing.tracing_options(sampling.sampling_options(command))
+    return coverage.coverage_options(command)

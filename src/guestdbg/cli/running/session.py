@@ -18,6 +18,7 @@ from guestdbg.cli.running import (
     origins,
     panic,
     sampling,
+    tracing,
 )
 from guestdbg.cli.running.guest_run import GuestRun
 from guestdbg.cli.running.hit_log import HitLog, NoLog, check_log_path, make_log
@@ -65,9 +66,27 @@ class Reports:
     sample_path: Path | None
     sample_every: int | None
     sample_overwrite: bool
+    trace_path: Path | None
+    trace_what: tuple[str, ...] | None
+    trace_start: str | None
+    trace_stop: str | None
+    trace_arguments: bool
+    trace_overwrite: bool
     timeout: float | None
     max_instructions: int | None
     until: bytes | None
+
+    @property
+    def trace(self) -> tracing.TraceOptions:
+        """The options of --trace."""
+        return tracing.TraceOptions(
+            self.trace_path,
+            self.trace_what,
+            self.trace_start,
+            self.trace_stop,
+            self.trace_arguments,
+            self.trace_overwrite,
+        )
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,7 @@ def perform(
         raise click.UsageError("--count without --break or --watch: there is nothing to count.")
     existing = _existing(reports)
     check_log_path(reports.log_path, existing)
+    reports.trace.check()
     log_only = reports.log_only or _deprecated(reports.trace_only)
     frames = reports.backtrace_limit or (DEFAULT_LIMIT if reports.backtrace else None)
     until = reports.until
@@ -161,6 +181,8 @@ def perform(
             log = make_log(file, reports.log_path, backtrace=frames, on_failure=on_failure)
             stack.callback(log.close)
             sinks.append(log)
+        traced = stack.enter_context(tracing.TraceFile(reports.trace, inputs))
+        traced.begin(machine)
         covered.begin(machine)
         sampled.begin(machine, guest_run)
         show_messages(machine, None if log_only else terminal, log.write)
@@ -182,7 +204,7 @@ def perform(
         elif failure is None and outcome.reason not in ("exit", "count", "output", "history"):
             terminal.line(*diagnosis.diagnose(machine, lost=outcome.reason != "error"))
         terminal.line(*linux_state.lines(machine, reports.shown or ()))
-        is_written = covered.write(terminal) & sampled.write(terminal)
+        is_written = traced.end(terminal) & covered.write(terminal) & sampled.write(terminal)
         if saved is not None:
             saved.write(machine, terminal)
         # Asked wherever the run has stopped, also at a limit, which has a status of its own.

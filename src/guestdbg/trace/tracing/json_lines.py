@@ -13,6 +13,8 @@ from guestdbg.trace.tracing.streamed_file import StreamedFile
 __all__ = ["JsonLinesWriter"]
 
 _VERSION = 1
+#: Events that are written at once: of what has no room on a disk, little is lost.
+_PIECE = 50
 
 
 class JsonLinesWriter(Closing):
@@ -37,9 +39,10 @@ class JsonLinesWriter(Closing):
 
     def write(self, events: Sequence[Event]) -> None:
         """See EventWriter."""
-        lines = "".join(json.dumps(self._record(event)) + "\n" for event in events)
-        if lines:
-            self._file.add(lines.encode())
+        for first in range(0, len(events), _PIECE):
+            piece = events[first : first + _PIECE]
+            lines = [json.dumps(self._record(event)) + "\n" for event in piece]
+            self._file.add("".join(lines).encode())
 
     def close(self) -> None:
         """See EventWriter."""

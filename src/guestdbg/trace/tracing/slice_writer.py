@@ -12,6 +12,9 @@ from guestdbg.trace.tracing.streamed_file import StreamedFile
 
 __all__ = ["SliceForm", "SliceWriter"]
 
+#: Events that are written at once.
+_PIECE = 200
+
 
 class SliceForm(SliceFile, Protocol):
     """What a viewer reads."""
@@ -44,8 +47,10 @@ class SliceWriter(Closing):
         assert self._slices is not None
         if self._failure is not None:
             raise self._failure
-        self._slices.add(events)
-        self._put()
+        # In pieces: of what has no room on a disk, little is lost.
+        for first in range(0, len(events), _PIECE):
+            self._slices.add(events[first : first + _PIECE])
+            self._put()
 
     def close(self) -> None:
         """See EventWriter."""

@@ -121,11 +121,9 @@ class Trace:
         self, machine: SupportsFlowTrace, start: str | int | None, stop: str | int | None
     ) -> None:
         execution = self._guest.execution
-        if self._writer is not None:
-            try:
-                self._writer.begin(self._names)
-            except OSError as error:
-                raise TracingError(f"the trace cannot be written: {error}") from error
+        for where, handler in ((start, self._enter), (stop, self._leave)):
+            if isinstance(where, str):
+                self._points.append(execution.hidden_breakpoint(where, where, handler))
         flow: tuple[FlowKind, ...] = tuple(
             each for each in get_args(FlowKind) if each in self._what
         )
@@ -137,9 +135,12 @@ class Trace:
                 start=self._first,
                 stop=self._last,
             )
-        for where, handler in ((start, self._enter), (stop, self._leave)):
-            if isinstance(where, str):
-                self._points.append(execution.hidden_breakpoint(where, where, handler))
+        # Last of what can fail: a trace that cannot be made changes no file.
+        if self._writer is not None:
+            try:
+                self._writer.begin(self._names)
+            except OSError as error:
+                raise TracingError(f"the trace cannot be written: {error}") from error
         if "console" in self._what:
             self._guest.board.console.flush()
             self._guest.board.console.trace = self._console
