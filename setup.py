@@ -5,6 +5,7 @@ Environment:
                                       threaded; loop is for builds where the compiler cannot
                                       make jumps of tail calls: sanitizers, coverage, -O0)
     GUESTDBG_SANITIZE=address,undefined   build the processor under these sanitizers
+    GUESTDBG_STENCILS=0   build no stencils: the processor interprets only (cpu/translation.pyx)
     GUESTDBG_PREBUILT=1   compile nothing: an editable install of a tree in which the processor has
                           been built already (tools/setup-venv; pip would compile it all anew)
     GUESTDBG_REQUIRE_CPU=1            fail where the processor cannot be compiled, instead of
@@ -12,15 +13,51 @@ Environment:
 """
 
 import os
+import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
 CPU = Path("src/guestdbg/cpu")
 # Loops over the elements of a vector become the host's vector instructions.
 VECTORIZE = ["-O3"]
 REQUIRED = bool(os.environ.get("GUESTDBG_REQUIRE_CPU"))
+HEADERS = [CPU / "dispatch.h", CPU / "operands.h", CPU / "stencil_table.h"]
+# What makes stencils is a part of guestdbg, which cannot be imported yet.
+sys.path.insert(0, str(HERE / CPU))
+
+from stencils.build import NoStencils, compiler_for, with_stencils  # noqa: E402
+
+sys.path.remove(str(HERE / CPU))
+
+
+class BuildProcessor(build_ext):
+    """Compiles modules of instructions with their stencils, where these can be made."""
+
+    def build_extension(self, ext: Extension) -> None:
+        (source,) = [Path(name) for name in ext.sources]
+        if self.has_stencils(ext, source):
+            try:
+                compiler = compiler_for(self.compiler.compiler_so)
+                folders = [*ext.include_dirs, *self.compiler.include_dirs]
+                options = [*ext.extra_compile_args, *(f"-I{folder}" for folder in folders)]
+                depends = [Path(name) for name in ext.depends]
+                made, _ = with_stencils(compiler, source, options, [source, *depends])
+                ext.sources = [str(made)]
+            except NoStencils as why:
+                print(f"{ext.name} has no stencils: {why}", file=sys.stderr)
+        super().build_extension(ext)
+
+    @staticmethod
+    def has_stencils(ext: Extension, source: Path) -> bool:
+        if (
+            os.environ.get("GUESTDBG_STENCILS") == "0"
+            or ("GUESTDBG_LOOP", "1") in ext.define_macros
+        ):
+            return False
+        return "instructions" in source.parts or source.stem == "link_stencils"
 
 
 def extensions() -> list[Extension]:
@@ -61,7 +98,7 @@ def extensions() -> list[Extension]:
                 define_macros=macros,
                 extra_compile_args=compile_args + (VECTORIZE if "simd" in source.parts else []),
                 extra_link_args=link_args,
-                depends=[str(CPU / "dispatch.h")],
+                depends=[str(header) for header in HEADERS],
             )
             for source in sources
         ],
@@ -75,4 +112,4 @@ def extensions() -> list[Extension]:
     return modules
 
 
-setup(ext_modules=extensions())
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildProcessor})

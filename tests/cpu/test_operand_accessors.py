@@ -19,6 +19,7 @@ import pytest
 
 SOURCES = Path(__file__).parents[2] / "src" / "guestdbg" / "cpu"
 ACCESSORS = SOURCES / "operands.pxd"
+MACROS = SOURCES / "operands.h"
 
 OPERANDS = ("rd", "rn", "rm", "ra", "imm", "aux", "raw", "mispredicts")
 #: The instruction's place in its block: read by helpers of core.pxd (pc_of, leave, …) and core.pyx.
@@ -84,8 +85,21 @@ def test_every_field_is_covered() -> None:
 
 def test_every_operand_has_an_accessor() -> None:
     accessors = code_of(ACCESSORS.read_text(encoding="utf-8"))
+    macros = MACROS.read_text(encoding="utf-8")
     for field in OPERANDS:
-        assert re.search(rf"return (?:<[^>]*>)?\w+\.{field}$", accessors, re.MULTILINE), field
+        macro = re.search(rf"^#define (\w+)\(i\) \(\(i\)->{field}\)$", macros, re.MULTILINE)
+        function = re.search(rf"return (?:<[^>]*>)?\w+\.{field}$", accessors, re.MULTILINE)
+        assert function or (macro and f'"{macro[1]}"(const Insn* i)' in accessors), field
+
+
+def test_a_stencil_has_every_accessor() -> None:
+    """The macros of operands.h, as they are with and without GUESTDBG_STENCIL."""
+    macros = MACROS.read_text(encoding="utf-8")
+    plain, stencil = macros.split("#elif defined(__x86_64__)")
+    defined = re.compile(
+        r"^#define (GUESTDBG_(?!OPERANDS|HOLE|LOAD|STORE|VECTOR|SHIFT|PLUS\b)\w+)", re.MULTILINE
+    )
+    assert sorted(defined.findall(plain)) == sorted(defined.findall(stencil))
 
 
 def test_the_modules_that_execute_are_seen() -> None:

@@ -6,7 +6,7 @@ import click
 
 from guestdbg.cli.provider_options import provider_options, who
 from guestdbg.cli.wrapping import wrapped
-from guestdbg.kvm import Kvm, SupportsCpuModel, constants, open_kvm
+from guestdbg.kvm import Kvm, SupportsCpuModel, SupportsTier, constants, open_kvm
 
 NOTES = {
     "KVM_CAP_SET_GUEST_DEBUG": "guest debugging",
@@ -55,6 +55,8 @@ def caps(as_json: bool, show_all: bool, kvm: dict[str, str]) -> None:
             }
             if isinstance(opened, SupportsCpuModel):
                 document["cpu"] = {"model": opened.cpu.name, "features": opened.cpu.feature_names}
+            if isinstance(opened, SupportsTier):
+                document["tier"] = opened.tier
             click.echo(json.dumps(document, indent=2))
             return
         click.echo(f"provider {who(opened)}, KVM API version {opened.api_version()}")
@@ -65,3 +67,5 @@ def caps(as_json: bool, show_all: bool, kvm: dict[str, str]) -> None:
         if isinstance(opened, SupportsCpuModel):
             names = " ".join(opened.cpu.feature_names)
             click.echo(wrapped(f"processor {opened.cpu}: {names}", hanging="  "))
+        if isinstance(opened, SupportsTier):
+            click.echo(wrapped(f"executed by {opened.tier}", hanging="  "))

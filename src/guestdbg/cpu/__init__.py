@@ -5,6 +5,8 @@ to EL2 ends `Processor.run()`.
 
 core.pxd             what the modules share: struct Cpu, decoded instructions, fast paths
 dispatch.h           how one instruction's function reaches the next
+operands.h           where operands come from; stencil_table.h: what a module's stencils are
+stencils             cuts them when the processor is built
 register_bits        bits of control registers (.pxd only)
 features             which optional instructions there are (.pxd only)
 operands             the operands of a decoded instruction (.pxd only)
@@ -27,6 +29,9 @@ condition_floats     their floating point
 coverage             which instructions were executed
 flow_trace           where control went: calls, returns, exceptions, contexts
 hit_programs         breakpoint and watchpoint hits that are decided here
+link_stencils        what stencils of instructions are joined with
+translation          blocks that are executed often: machine code from stencils
+tier                 whether they are, as the environment says
 core                 run loop, decode table, block cache
 memory               the physical memory of a VM
 dirty_pages          which pages of it were written

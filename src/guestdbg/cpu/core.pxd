@@ -17,6 +17,7 @@
   conditions           conditions of hit programs; condition_floats: their floating point
   hit_programs         hits that are decided here
   core.pyx             run loop, decode table, block cache
+  translation          blocks that are executed often: machine code from stencils; link_stencils: what joins them
   memory               physical memory of a VM; page_store: its contents in snapshots
   state                the whole state, for snapshots
   hit_program_objects  hit programs as Python objects
@@ -139,6 +140,9 @@ cdef struct Block:
     uint16_t variant
     uint16_t refuses       # bit n: with PSTATE.BTYPE n it may not be entered (FEAT_BTI, core.pyx)
     uint32_t length
+    Op first               # where entries are counted: the first instruction's own function (translation.pyx)
+    uint32_t entries       # how many more, until the block is translated
+    uint32_t place         # of its translation, in units of 16 bytes; 0: there is none
     # Insn insns[length + 2] follow: the instructions, then two links. A link's imm points to the
     # first instruction of the next block; until that is known, to the link itself, whose len is 0
     # and whose function looks for the block. Its aux is the target's distance from block.pc.

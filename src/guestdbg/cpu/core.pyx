@@ -17,6 +17,9 @@ from guestdbg.cpu.operand_forwarding cimport forward_operands
 from guestdbg.cpu.timer cimport timer_deadline, timer_output
 from guestdbg.cpu.operands cimport aux, encoding, link_target, set_link_target
 from guestdbg.cpu.register_bits cimport *
+from guestdbg.cpu.translation cimport (
+    tier_dropped, tier_dropping, tier_emptied, tier_free, tier_full, tier_new, tier_watch,
+)
 from guestdbg.cpu.tlb cimport flush_jumps, note_jump, write_lines_slowly, write_slowly
 
 THREADED = bool(GUESTDBG_THREADED)  # how it was built: instructions jump to the next one
@@ -206,6 +209,7 @@ cdef void* cache_new() noexcept nogil:
     if k.arena == NULL:
         free(k)
         return NULL
+    k.head.tier = tier_new(k.arena, GUESTDBG_ARENA)
     return k
 
 
@@ -213,6 +217,7 @@ cdef void cache_free(void* p) noexcept nogil:
     cdef Cache* k = <Cache*>p
     if k != NULL:
         coverage_free(k.head.coverage)
+        tier_free(k.head.tier)
         free(k.arena)
         free(k)
 
@@ -260,6 +265,8 @@ cdef void drop(Cache* k, Block* b) noexcept nogil:
     # instructions after that one must be what memory holds now.
     for n in range(b.length):
         insns_of(b)[n].f = stale
+    if b.place:
+        tier_dropped(k.head.tier, b)
     k.dropped += 1
 
 
@@ -301,12 +308,18 @@ cdef void drop_all_code(Cpu* c) noexcept nogil:
     cdef Block* b
     if k.blocks == 0:
         return
+    if k.head.tier != NULL:
+        tier_dropping(k.head.tier, True)
     for n in range(PAGES_SIZE):
         b = k.pages[n]
         while b != NULL:
             insns_of(b).f = stale
+            if b.place:
+                tier_dropped(k.head.tier, b)
             k.dropped += 1
             b = b.page_next
+    if k.head.tier != NULL:
+        tier_dropping(k.head.tier, False)
     memset(k.hash, 0, sizeof(k.hash))
     memset(k.pages, 0, sizeof(k.pages))
     k.blocks = 0
@@ -465,13 +478,15 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     if variant & VARIANT_ONE:
         most = 1
     need = sizeof(Hook) + sizeof(Block) + (MAX_BLOCK + 2) * sizeof(Insn) + MAX_BLOCK * sizeof(Op)
-    if k.used + need > GUESTDBG_ARENA:
+    if k.used + need > GUESTDBG_ARENA or (k.head.tier != NULL and tier_full(k.head.tier)):
         drop_all_code(c)
         if GUESTDBG_ARENA < 1 << 20:
             # A build for fuzzing: executing a stale instruction must be noticed.
             memset(k.arena, 0, k.used)
         k.used = 0
         k.flushed += 1
+        if k.head.tier != NULL:
+            tier_emptied(k.head.tier)
     if variant & VARIANT_HOOKED:
         k.used += sizeof(Hook)
     b = <Block*>(k.arena + k.used)
@@ -480,6 +495,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     b.variant = <uint16_t>variant
     b.refuses = 0
     b.originals = NULL
+    b.place = 0
     o = insns_of(b)
     while n < most:
         memcpy(&raw, host_page + offset, 4)
@@ -538,6 +554,8 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
         flow_hook(c, b, r == ENDS)
     if variant & VARIANT_COVERED:
         coverage_hook(k.head.coverage, b, raw, (variant & VARIANT_EL1) != 0)
+    if k.head.tier != NULL and b.originals == NULL and not variant & (VARIANT_ONE | VARIANT_CHECKED | VARIANT_HOOKED):
+        tier_watch(k.head.tier, b)
     k.decoded += 1
     k.blocks += 1
     j = hash_of(pc, pa, variant)

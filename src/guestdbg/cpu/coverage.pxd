@@ -54,6 +54,7 @@ cdef struct Hook:          # lies before its Block, if that is a variant with ho
 
 cdef struct CacheHead:     # what the block cache of core.pyx begins with
     Coverage* coverage     # NULL: it was never started
+    void* tier             # a Tier (translation.pxd); NULL: blocks are interpreted
     void* flow             # Flow of flow_trace.pxd; NULL: nothing is recorded
     uint64_t others        # instructions that the other processors had retired when this one began to run
     uint32_t number        # of this processor, in records

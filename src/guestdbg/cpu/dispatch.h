@@ -24,6 +24,17 @@
 #define GUESTDBG_TAIL return
 #endif
 
+#ifdef GUESTDBG_STENCIL
+/* How a stencil ends (tools/stencils): the one after it follows, or the instruction at hand has no stencil. */
+struct __pyx_t_8guestdbg_3cpu_4core_Cpu;
+#define GUESTDBG_END(name, ...) \
+    __attribute__((visibility("hidden"))) void name(struct __pyx_t_8guestdbg_3cpu_4core_Cpu *, ##__VA_ARGS__)
+GUESTDBG_END(guestdbg_hole_next, unsigned long long, unsigned long long);
+GUESTDBG_END(guestdbg_hole_next_plain);
+GUESTDBG_END(guestdbg_hole_taken);
+GUESTDBG_END(guestdbg_hole_not_taken);
+#endif
+
 #ifdef GUESTDBG_LOOP
 #define GUESTDBG_THREADED 0
 #define DISPATCH(c, i, value) do { (c)->ip = (i); (c)->forwarded = (value); return; } while (0)
@@ -34,8 +45,13 @@
     GUESTDBG_TAIL go_to->f((c), go_to, (value)); \
 } while (0)
 #endif
+#ifdef GUESTDBG_STENCIL
+#define FORWARD(c, i, value) do { return guestdbg_hole_next((c), guestdbg_unspecified(), (value)); } while (0)
+#define NEXT(c, i) do { return guestdbg_hole_next_plain(c); } while (0)
+#else
 #define FORWARD(c, i, value) DISPATCH((c), FOLLOWING(i), (value))
 #define NEXT(c, i) FORWARD((c), (i), UNSPECIFIED())
+#endif
 
 /* i + 1, without the compiler knowing that it is a sum. Otherwise it would keep i and i + 1 at the same
    time, which costs two more host instructions for each guest instruction. */

@@ -1,7 +1,7 @@
 # cython: language_level=3
 from libc.stdint cimport uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu, FORWARD, Insn, Op
-from guestdbg.cpu.operands cimport rd, xa, xd, xm, xn
+from guestdbg.cpu.operands cimport set_xd, xa, xd, xm, xn
 
 # An instruction function's third argument, `last`, is what the function before it forwarded.
 
@@ -36,7 +36,7 @@ cdef inline uint64_t fwd_xd(const Cpu* c, const Insn* i, uint64_t last, int forw
 
 cdef inline void write_xd(Cpu* c, const Insn* i, uint64_t value) noexcept nogil:
     """Write x[rd], and forward it to the next instruction."""
-    c.x[rd(i)] = value
+    set_xd(c, i, value)
     FORWARD(c, i, value)
 
 # Each module declares at import what its functions forward (FORWARDS_*), and their specializations: the

@@ -29,7 +29,7 @@ def _compiled_modules(package: str, folder: Path) -> list[str]:
 _ROWS: dict[str, slice] = {}
 
 try:
-    from guestdbg.cpu import core, instructions, processor_binding
+    from guestdbg.cpu import core, instructions, processor_binding, tier
     from guestdbg.cpu.dirty_pages import DirtyPages
     from guestdbg.cpu.flow_trace import FlowBuffer
     from guestdbg.cpu.hit_program_objects import HitPrograms
@@ -38,13 +38,16 @@ try:
     from guestdbg.cpu.processor_binding import Processor
     from guestdbg.cpu.state import ProcessorState
 
+    _imported = [importlib.import_module("guestdbg.cpu.link_stencils")]
     for _name in _compiled_modules(instructions.__name__, Path(instructions.__path__[0])):
         _module = importlib.import_module(_name)
+        _imported.append(_module)
         if hasattr(_module, "install"):  # not the slow paths
             _first = len(core.row_names)
             _module.install()
             _ROWS[_name] = slice(_first, len(core.row_names))
     core.seal()
+    tier.choose(_imported)
 except ImportError as error:
     raise ImportError(
         "the software provider needs guestdbg's compiled processor, which is not built here "

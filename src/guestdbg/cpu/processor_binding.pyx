@@ -8,11 +8,12 @@ from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_SIMPLE
 from guestdbg.cpu.address_space cimport MAX_TABLES, space_of, TableFilter, TableFilters
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.coverage cimport (
-    coverage_activate, coverage_blocks, coverage_edges, coverage_emulated, coverage_of, coverage_start, coverage_stop,
-    FORM_EDGES, FORM_FIRST,
+    CacheHead, coverage_activate, coverage_blocks, coverage_edges, coverage_emulated, coverage_of, coverage_start,
+    coverage_stop, FORM_EDGES, FORM_FIRST,
 )
 from guestdbg.cpu.flow_trace cimport EXIT_TRACE, flow_begin, flow_emulated, flow_of, flow_start, FlowBuffer, TRACE_FULL
 from guestdbg.cpu.mmu cimport translate
+from guestdbg.cpu.translation cimport tier_machine_code, tier_statistics
 from guestdbg.cpu.debug cimport dbg_changed, dbg_tables_changed
 from guestdbg.cpu.exception cimport get_spsr, set_pstate, take_el1
 from guestdbg.cpu.gic.frame cimport GICV_SIZE
@@ -699,6 +700,20 @@ cdef class Processor:
         return {"decoded": out[0], "dropped": out[1], "flushed": out[2], "bytes": out[3],
                 "walks": tlb[0], "switches": tlb[1], "new_spaces": tlb[2], "tlb_flushes": tlb[3],
                 "invalidations": tlb[4], "scans": tlb[5]}
+
+    def tier_statistics(self):
+        """Of the blocks that were translated: how many, instructions in them and those of these without a stencil,
+        blocks dropped since, how often the memory was emptied, bytes in use. All 0 with the interpreter alone."""
+        cdef uint64_t out[6]
+        tier_statistics((<CacheHead*>self.c.cache).tier, out)
+        return {"translated": out[0], "instructions": out[1], "bridges": out[2], "dropped": out[3],
+                "emptied": out[4], "bytes": out[5]}
+
+    def machine_code(self):
+        """(address, bytes) of the machine code of blocks that were translated."""
+        cdef uint64_t address = 0
+        code = tier_machine_code((<CacheHead*>self.c.cache).tier, &address)
+        return address, code
 
     def decodes(self, encodings):
         """For a buffer of 32-bit encodings, one byte each: 0 unallocated (UNDEFINED), 1 the following

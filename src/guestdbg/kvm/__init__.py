@@ -69,7 +69,7 @@ from guestdbg.kvm.interface import (
     Vcpu,
     Vm,
 )
-from guestdbg.kvm.processor import SupportsCpuModel
+from guestdbg.kvm.processor import SupportsCpuModel, SupportsTier
 from guestdbg.kvm.provider import open_kvm
 from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
 from guestdbg.kvm.table_filters import SupportsTableFilters
@@ -122,6 +122,7 @@ __all__ = [
     "SupportsSnapshotFiles",
     "SupportsSnapshots",
     "SupportsTableFilters",
+    "SupportsTier",
     "SupportsUndefinedInstructions",
     "Vcpu",
     "VcpuEvents",

@@ -1,4 +1,4 @@
-"""An optional interface: which processor the provider emulates.
+"""Optional interfaces: which processor the provider emulates, and how.
 
 The host provider's processors are the machine's own. Their ID registers describe them:
 ``guestdbg.arm64.features.features_of``.
@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from guestdbg.arm64.cpu_models import CpuModel
 
-__all__ = ["SupportsCpuModel"]
+__all__ = ["SupportsCpuModel", "SupportsTier"]
 
 
 @runtime_checkable
@@ -23,3 +23,12 @@ class SupportsCpuModel(Protocol):
     """
 
     cpu: CpuModel
+
+
+@runtime_checkable
+class SupportsTier(Protocol):
+    """A provider whose processor has several ways to execute a guest, with the same results."""
+
+    @property
+    def tier(self) -> str:
+        """Which one it uses: "stencils", "interpreter", or "interpreter (why)"."""

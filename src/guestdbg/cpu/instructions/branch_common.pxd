@@ -6,17 +6,26 @@ Only inline functions: there is no module of this name at run time.
 from libc.stdint cimport uint32_t
 
 from guestdbg.cpu.core cimport Cpu, follow, Insn
-from guestdbg.cpu.operands cimport link_target
+from guestdbg.cpu.operands cimport go_not_taken, go_taken, IS_STENCIL, link_target
 
 cdef inline void taken(Cpu* c, const Insn* i) noexcept nogil:
+    if IS_STENCIL:
+        go_taken(c)
+        return
     follow(c, link_target(i + 1))
+
+cdef inline void not_taken(Cpu* c, const Insn* i) noexcept nogil:
+    if IS_STENCIL:
+        go_not_taken(c)
+        return
+    follow(c, link_target(i + 2))
 
 cdef inline void choose(Cpu* c, const Insn* i, bint take) noexcept nogil:
     """After the branch i: through the first link or the second. The only branch is the compiler's."""
     if take:
-        follow(c, link_target(i + 1))
+        taken(c, i)
         return
-    follow(c, link_target(i + 2))
+    not_taken(c, i)
 
 # PSTATE.BTYPE after an indirect branch (D5.4.4).
 cdef enum:

@@ -5,7 +5,7 @@ Only inline functions: there is no module of this name at run time.
 """
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport Cpu, Insn
-from guestdbg.cpu.operands cimport aux, imm, xm
+from guestdbg.cpu.operands cimport aux, imm, sar32, sar64, shl32, shl64, shr32, shr64, xm
 
 # ---- NZCV -------------------------------------------------------------------------------------
 # The arguments are values, so operands are read before a flag is written.
@@ -79,35 +79,35 @@ cdef inline uint64_t logic_nzcv32(Cpu* c, uint32_t r) noexcept nogil:
 # *_of take the value of the register, the others read the register.
 
 cdef inline uint64_t lsl64_of(uint64_t v, const Insn* i) noexcept nogil:
-    return v << aux(i)
+    return shl64(v, i)
 
 cdef inline uint32_t lsl32_of(uint64_t v, const Insn* i) noexcept nogil:
-    return <uint32_t>v << aux(i)
+    return shl32(v, i)
 
 cdef inline uint64_t lsr64_of(uint64_t v, const Insn* i) noexcept nogil:
-    return v >> aux(i)
+    return shr64(v, i)
 
 cdef inline uint32_t lsr32_of(uint64_t v, const Insn* i) noexcept nogil:
-    return <uint32_t>v >> aux(i)
+    return shr32(v, i)
 
 cdef inline uint64_t asr64_of(uint64_t v, const Insn* i) noexcept nogil:
-    return <uint64_t>(<int64_t>v >> aux(i))
+    return sar64(v, i)
 
 cdef inline uint32_t asr32_of(uint64_t v, const Insn* i) noexcept nogil:
-    return <uint32_t>(<int32_t>v >> aux(i))
+    return sar32(v, i)
 
 cdef inline uint64_t ror64_of(uint64_t v, const Insn* i) noexcept nogil:
-    return (v >> aux(i)) | (v << (-aux(i) & 63))
+    return shr64(v, i) | (v << (-aux(i) & 63))
 
 cdef inline uint32_t ror32_of(uint64_t v, const Insn* i) noexcept nogil:
-    return (<uint32_t>v >> aux(i)) | (<uint32_t>v << (-aux(i) & 31))
+    return shr32(v, i) | (<uint32_t>v << (-aux(i) & 31))
 
 cdef inline uint64_t zext_of(uint64_t v, const Insn* i) noexcept nogil:
     """UXTB to UXTX with a shift: left by aux, then right by imm."""
-    return (v << aux(i)) >> imm(i)
+    return shl64(v, i) >> imm(i)
 
 cdef inline uint64_t sext_of(uint64_t v, const Insn* i) noexcept nogil:
-    return <uint64_t>(<int64_t>(v << aux(i)) >> imm(i))
+    return <uint64_t>(<int64_t>shl64(v, i) >> imm(i))
 
 cdef inline uint64_t lsl64(const Cpu* c, const Insn* i) noexcept nogil:
     return lsl64_of(xm(c, i), i)

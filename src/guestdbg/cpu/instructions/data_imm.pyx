@@ -13,7 +13,7 @@ from guestdbg.cpu.operand_forwarding cimport (
 from guestdbg.cpu.instructions.data_common cimport (
     add_nzcv32, add_nzcv64, logic_nzcv32, logic_nzcv64, sub_nzcv32, sub_nzcv64,
 )
-from guestdbg.cpu.operands cimport aux, imm
+from guestdbg.cpu.operands cimport aux, imm, plus_imm, sar32, sar64, shl32, shl64, shr32, shr64
 
 # ---- shared by several classes ----------------------------------------------------------------
 
@@ -44,12 +44,12 @@ cdef int fill_adr(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogil:
 # ---- add and subtract -------------------------------------------------------------------------
 
 cdef inline void add_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    write_xd(c, i, fwd_xn(c, i, last, forwarded) + imm(i))
+    write_xd(c, i, plus_imm(fwd_xn(c, i, last, forwarded), i))
 cdef void add_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: add_imm64_(c, i, last, NONE)
 cdef void add_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: add_imm64_(c, i, last, RN)
 
 cdef inline void add_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    write_xd(c, i, <uint32_t>(fwd_xn(c, i, last, forwarded) + imm(i)))
+    write_xd(c, i, <uint32_t>(plus_imm(fwd_xn(c, i, last, forwarded), i)))
 cdef void add_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: add_imm32_(c, i, last, NONE)
 cdef void add_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: add_imm32_(c, i, last, RN)
 
@@ -251,32 +251,32 @@ cdef int fill_movewide(Cpu* c, Insn* o, uint32_t raw, uint64_t pc) noexcept nogi
 # its place, works for the signed and the unsigned kind.
 
 cdef inline void lsl_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    write_xd(c, i, fwd_xn(c, i, last, forwarded) << aux(i))
+    write_xd(c, i, shl64(fwd_xn(c, i, last, forwarded), i))
 cdef void lsl_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsl_imm64_(c, i, last, NONE)
 cdef void lsl_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsl_imm64_(c, i, last, RN)
 
 cdef inline void lsl_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    write_xd(c, i, <uint32_t>fwd_xn(c, i, last, forwarded) << aux(i))
+    write_xd(c, i, shl32(fwd_xn(c, i, last, forwarded), i))
 cdef void lsl_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsl_imm32_(c, i, last, NONE)
 cdef void lsl_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsl_imm32_(c, i, last, RN)
 
 cdef inline void lsr_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    write_xd(c, i, fwd_xn(c, i, last, forwarded) >> aux(i))
+    write_xd(c, i, shr64(fwd_xn(c, i, last, forwarded), i))
 cdef void lsr_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsr_imm64_(c, i, last, NONE)
 cdef void lsr_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsr_imm64_(c, i, last, RN)
 
 cdef inline void lsr_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    write_xd(c, i, <uint32_t>fwd_xn(c, i, last, forwarded) >> aux(i))
+    write_xd(c, i, shr32(fwd_xn(c, i, last, forwarded), i))
 cdef void lsr_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsr_imm32_(c, i, last, NONE)
 cdef void lsr_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: lsr_imm32_(c, i, last, RN)
 
 cdef inline void asr_imm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    write_xd(c, i, <uint64_t>(<int64_t>fwd_xn(c, i, last, forwarded) >> aux(i)))
+    write_xd(c, i, sar64(fwd_xn(c, i, last, forwarded), i))
 cdef void asr_imm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asr_imm64_(c, i, last, NONE)
 cdef void asr_imm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asr_imm64_(c, i, last, RN)
 
 cdef inline void asr_imm32_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
-    write_xd(c, i, <uint32_t>(<int32_t>fwd_xn(c, i, last, forwarded) >> aux(i)))
+    write_xd(c, i, sar32(fwd_xn(c, i, last, forwarded), i))
 cdef void asr_imm32(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asr_imm32_(c, i, last, NONE)
 cdef void asr_imm32_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: asr_imm32_(c, i, last, RN)
 
@@ -307,19 +307,19 @@ cdef void sxtw_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sxtw_(c, 
 
 cdef inline void ubfx_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     """Both sizes. imm: the mask after the shift."""
-    write_xd(c, i, (fwd_xn(c, i, last, forwarded) >> aux(i)) & imm(i))
+    write_xd(c, i, shr64(fwd_xn(c, i, last, forwarded), i) & imm(i))
 cdef void ubfx(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfx_(c, i, last, NONE)
 cdef void ubfx_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfx_(c, i, last, RN)
 
 cdef inline void ubfiz_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     """Both sizes. imm: the mask after the shift."""
-    write_xd(c, i, (fwd_xn(c, i, last, forwarded) << aux(i)) & imm(i))
+    write_xd(c, i, shl64(fwd_xn(c, i, last, forwarded), i) & imm(i))
 cdef void ubfiz(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfiz_(c, i, last, NONE)
 cdef void ubfiz_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ubfiz_(c, i, last, RN)
 
 cdef inline void sbfm64_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     """aux: shift left; imm: shift right."""
-    write_xd(c, i, <uint64_t>(<int64_t>(fwd_xn(c, i, last, forwarded) << aux(i)) >> imm(i)))
+    write_xd(c, i, <uint64_t>(<int64_t>shl64(fwd_xn(c, i, last, forwarded), i) >> imm(i)))
 cdef void sbfm64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sbfm64_(c, i, last, NONE)
 cdef void sbfm64_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sbfm64_(c, i, last, RN)
 

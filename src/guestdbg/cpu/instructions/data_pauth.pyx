@@ -9,7 +9,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport add, Cpu, dst, Fill, Insn, NEXT, OK, Op, SP, spreg, src, UNDEF, unlikely, ZR
 from guestdbg.cpu.exception cimport EC_PAC, raise_el2
 from guestdbg.cpu.features cimport has_pacga, has_pauth
-from guestdbg.cpu.operands cimport rd, xd, xm, xn
+from guestdbg.cpu.operands cimport set_xd, xd, xm, xn
 from guestdbg.cpu.pointer_auth cimport (
     add_pac, auth, generic_code, KEY_DA, KEY_DB, KEY_IA, KEY_IB, key_enabled, strip,
 )
@@ -20,7 +20,7 @@ cdef inline void sign(Cpu* c, const Insn* i, uint32_t key) noexcept nogil:
         if unlikely(not c.hcr_el2 & HCR_API):
             raise_el2(c, i, EC_PAC, 0)
             return
-        c.x[rd(i)] = add_pac(c, xd(c, i), xn(c, i), key)
+        set_xd(c, i, add_pac(c, xd(c, i), xn(c, i), key))
     NEXT(c, i)
 
 cdef inline void authenticate(Cpu* c, const Insn* i, uint32_t key) noexcept nogil:
@@ -28,7 +28,7 @@ cdef inline void authenticate(Cpu* c, const Insn* i, uint32_t key) noexcept nogi
         if unlikely(not c.hcr_el2 & HCR_API):
             raise_el2(c, i, EC_PAC, 0)
             return
-        c.x[rd(i)] = auth(c, xd(c, i), xn(c, i), key)
+        set_xd(c, i, auth(c, xd(c, i), xn(c, i), key))
     NEXT(c, i)
 
 cdef void pacia(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: sign(c, i, KEY_IA)
@@ -41,18 +41,18 @@ cdef void autda(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: authentica
 cdef void autdb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: authenticate(c, i, KEY_DB)
 
 cdef void xpaci(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    c.x[rd(i)] = strip(c, xd(c, i), False)
+    set_xd(c, i, strip(c, xd(c, i), False))
     NEXT(c, i)
 
 cdef void xpacd(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    c.x[rd(i)] = strip(c, xd(c, i), True)
+    set_xd(c, i, strip(c, xd(c, i), True))
     NEXT(c, i)
 
 cdef void pacga(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(not c.hcr_el2 & HCR_API):
         raise_el2(c, i, EC_PAC, 0)
         return
-    c.x[rd(i)] = generic_code(c, xn(c, i), xm(c, i))
+    set_xd(c, i, generic_code(c, xn(c, i), xm(c, i)))
     NEXT(c, i)
 
 cdef void nop(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:

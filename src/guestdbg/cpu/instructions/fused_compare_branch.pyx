@@ -12,7 +12,7 @@ from guestdbg.cpu.core cimport *
 from guestdbg.cpu.instructions.branch_common cimport choose
 from guestdbg.cpu.instructions.data_common cimport add_nzcv32, add_nzcv64, sub_nzcv32, sub_nzcv64
 from guestdbg.cpu.operand_forwarding cimport FORWARDS_NOTHING, fwd_xm, fwd_xn, NONE, RM, RN, specialize
-from guestdbg.cpu.operands cimport imm, rd
+from guestdbg.cpu.operands cimport imm, set_xd
 
 # The first operand (n) or the second (m) may be forwarded by the instruction before.
 
@@ -328,56 +328,56 @@ cdef void cmp_imm32_le_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: c
 
 cdef inline void adds_imm32_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t value = add_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i))
-    c.x[rd(i)] = value
+    set_xd(c, i, value)
     choose(c, i + 1, value == 0)
 cdef void adds_imm32_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm32_eq_(c, i, last, NONE)
 cdef void adds_imm32_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm32_eq_(c, i, last, RN)
 
 cdef inline void adds_imm32_ne_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t value = add_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i))
-    c.x[rd(i)] = value
+    set_xd(c, i, value)
     choose(c, i + 1, value != 0)
 cdef void adds_imm32_ne(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm32_ne_(c, i, last, NONE)
 cdef void adds_imm32_ne_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm32_ne_(c, i, last, RN)
 
 cdef inline void adds_imm64_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t value = add_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i))
-    c.x[rd(i)] = value
+    set_xd(c, i, value)
     choose(c, i + 1, value == 0)
 cdef void adds_imm64_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm64_eq_(c, i, last, NONE)
 cdef void adds_imm64_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm64_eq_(c, i, last, RN)
 
 cdef inline void adds_imm64_ne_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t value = add_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i))
-    c.x[rd(i)] = value
+    set_xd(c, i, value)
     choose(c, i + 1, value != 0)
 cdef void adds_imm64_ne(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm64_ne_(c, i, last, NONE)
 cdef void adds_imm64_ne_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: adds_imm64_ne_(c, i, last, RN)
 
 cdef inline void subs_imm32_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t value = sub_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i))
-    c.x[rd(i)] = value
+    set_xd(c, i, value)
     choose(c, i + 1, value == 0)
 cdef void subs_imm32_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm32_eq_(c, i, last, NONE)
 cdef void subs_imm32_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm32_eq_(c, i, last, RN)
 
 cdef inline void subs_imm32_ne_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t value = sub_nzcv32(c, <uint32_t>fwd_xn(c, i, last, forwarded), <uint32_t>imm(i))
-    c.x[rd(i)] = value
+    set_xd(c, i, value)
     choose(c, i + 1, value != 0)
 cdef void subs_imm32_ne(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm32_ne_(c, i, last, NONE)
 cdef void subs_imm32_ne_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm32_ne_(c, i, last, RN)
 
 cdef inline void subs_imm64_eq_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t value = sub_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i))
-    c.x[rd(i)] = value
+    set_xd(c, i, value)
     choose(c, i + 1, value == 0)
 cdef void subs_imm64_eq(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm64_eq_(c, i, last, NONE)
 cdef void subs_imm64_eq_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm64_eq_(c, i, last, RN)
 
 cdef inline void subs_imm64_ne_(Cpu* c, const Insn* i, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t value = sub_nzcv64(c, fwd_xn(c, i, last, forwarded), imm(i))
-    c.x[rd(i)] = value
+    set_xd(c, i, value)
     choose(c, i + 1, value != 0)
 cdef void subs_imm64_ne(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm64_ne_(c, i, last, NONE)
 cdef void subs_imm64_ne_n(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: subs_imm64_ne_(c, i, last, RN)

@@ -16,7 +16,7 @@ from guestdbg.cpu.instructions.mem_common cimport host_read, host_write, readabl
 from guestdbg.cpu.instructions.mem_sync_slow cimport (
     result, slow_modify, slow_swap_if, slow_swap_pair_if, truncate,
 )
-from guestdbg.cpu.operands cimport aux, ra, rd, xd, xm, xn
+from guestdbg.cpu.operands cimport aux, ra, set_xd, xd, xm, xn
 
 cdef inline void modify(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     """LDADD ... SWP: x[rd] receives the value from memory, x[rm] is the operand."""
@@ -28,7 +28,7 @@ cdef inline void modify(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
         return
     old = host_read(va + e.add, log2)
     host_write(va + e.add, result(c, i, old, log2), log2)
-    c.x[rd(i)] = old
+    set_xd(c, i, old)
     NEXT(c, i)
 
 cdef inline void swap_if(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:

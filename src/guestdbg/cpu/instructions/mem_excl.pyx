@@ -14,7 +14,7 @@ from guestdbg.cpu.features cimport has_lrcpc
 from guestdbg.cpu.instructions.mem_common cimport host_read, host_write, LD, readable, set_base, ST, writable
 from guestdbg.cpu.instructions.mem_sync_slow cimport slow_load_exclusive, slow_store_exclusive
 from guestdbg.cpu.instructions.mem_slow cimport slow_ordered
-from guestdbg.cpu.operands cimport aux, ra, rd, rm, xd, xn
+from guestdbg.cpu.operands cimport aux, ra, set_xd, set_xm, xd, xn
 
 cdef inline void load(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept nogil:
     cdef uint64_t va = xn(c, i)
@@ -31,12 +31,12 @@ cdef inline void load(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept 
     if log2 == 4:
         c.ex_hi = host_read(p + 8, 3)
     if not pair:
-        c.x[rd(i)] = c.ex_lo
+        set_xd(c, i, c.ex_lo)
     elif log2 == 4:
-        c.x[rd(i)] = c.ex_lo
+        set_xd(c, i, c.ex_lo)
         c.x[aux(i)] = c.ex_hi
     else:
-        c.x[rd(i)] = <uint32_t>c.ex_lo
+        set_xd(c, i, <uint32_t>c.ex_lo)
         c.x[aux(i)] = c.ex_lo >> 32
     NEXT(c, i)
 
@@ -60,7 +60,7 @@ cdef inline void store(Cpu* c, const Insn* i, uint32_t log2, bint pair) noexcept
             host_write(p, xd(c, i), log2 - 1)
             host_write(p + (1 << (log2 - 1)), c.x[aux(i)], log2 - 1)
     c.ex_open = 0
-    c.x[rm(i)] = not good
+    set_xm(c, i, not good)
     NEXT(c, i)
 
 cdef void ldxrb(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, 0, False)
@@ -84,7 +84,7 @@ cdef inline void acquire(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
     if unlikely(e == NULL or (va & ra(i)) != 0):
         slow_ordered(c, i, log2 << 2 | LD, va)
         return
-    c.x[rd(i)] = host_read(va + e.add, log2)
+    set_xd(c, i, host_read(va + e.add, log2))
     NEXT(c, i)
 
 cdef inline void release(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:

@@ -16,7 +16,7 @@ from guestdbg.cpu.instructions.mem_common cimport (
 )
 from guestdbg.cpu.instructions.mem_slow cimport slow_fp_ldp, slow_fp_load, slow_fp_store, slow_fp_stp
 from guestdbg.cpu.instructions.simd.simd_common cimport copy_vector, store_halves
-from guestdbg.cpu.operands cimport aux, encoding, imm, ra, rd, rm, rn, xm, xn
+from guestdbg.cpu.operands cimport encoding, imm, plus_aux, plus_imm, ra, set_xn, vd, vm, xm, xn
 
 # ---- one register -----------------------------------------------------------------------------
 
@@ -32,10 +32,10 @@ cdef inline void load_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noex
         return
     p = va + e.add
     if log2 == 4:
-        copy_vector(&c.v[2 * rd(i)], <const uint64_t*>p)
+        copy_vector(vd(c, i), <const uint64_t*>p)
     else:
-        store_halves(&c.v[2 * rd(i)], host_read(p, log2), 0)
-    c.x[rn(i)] += sext32(aux(i))
+        store_halves(vd(c, i), host_read(p, log2), 0)
+    set_xn(c, i, plus_aux(xn(c, i), i))
     NEXT(c, i)
 
 cdef inline void store_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
@@ -46,10 +46,10 @@ cdef inline void store_at(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noe
         return
     p = va + e.add
     if log2 == 4:
-        copy_vector(<uint64_t*>p, &c.v[2 * rd(i)])
+        copy_vector(<uint64_t*>p, vd(c, i))
     else:
-        host_write(p, c.v[2 * rd(i)], log2)
-    c.x[rn(i)] += sext32(aux(i))
+        host_write(p, vd(c, i)[0], log2)
+    set_xn(c, i, plus_aux(xn(c, i), i))
     NEXT(c, i)
 
 cdef inline uint64_t register_offset(Cpu* c, const Insn* i) noexcept nogil:
@@ -61,16 +61,16 @@ cdef inline uint64_t register_offset(Cpu* c, const Insn* i) noexcept nogil:
         m = sext32(<uint32_t>m)
     return xn(c, i) + (m << imm(i))
 
-cdef void ldr_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, xn(c, i) + imm(i), 0)
-cdef void ldr_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, xn(c, i) + imm(i), 1)
-cdef void ldr_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, xn(c, i) + imm(i), 2)
-cdef void ldr_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, xn(c, i) + imm(i), 3)
-cdef void ldr_q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, xn(c, i) + imm(i), 4)
-cdef void str_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, xn(c, i) + imm(i), 0)
-cdef void str_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, xn(c, i) + imm(i), 1)
-cdef void str_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, xn(c, i) + imm(i), 2)
-cdef void str_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, xn(c, i) + imm(i), 3)
-cdef void str_q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, xn(c, i) + imm(i), 4)
+cdef void ldr_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, plus_imm(xn(c, i), i), 0)
+cdef void ldr_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, plus_imm(xn(c, i), i), 1)
+cdef void ldr_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, plus_imm(xn(c, i), i), 2)
+cdef void ldr_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, plus_imm(xn(c, i), i), 3)
+cdef void ldr_q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, plus_imm(xn(c, i), i), 4)
+cdef void str_b(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, plus_imm(xn(c, i), i), 0)
+cdef void str_h(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, plus_imm(xn(c, i), i), 1)
+cdef void str_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, plus_imm(xn(c, i), i), 2)
+cdef void str_d(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, plus_imm(xn(c, i), i), 3)
+cdef void str_q(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_at(c, i, plus_imm(xn(c, i), i), 4)
 
 cdef void ldr_b_reg(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, register_offset(c, i), 0)
 cdef void ldr_h_reg(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load_at(c, i, register_offset(c, i), 1)
@@ -86,7 +86,7 @@ cdef void str_q_reg(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: store_
 # ---- two registers ----------------------------------------------------------------------------
 
 cdef inline void ldp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
-    cdef uint64_t va = xn(c, i) + imm(i)
+    cdef uint64_t va = plus_imm(xn(c, i), i)
     cdef const Tlbe* e = pair_readable(c, va, 1 << log2)
     cdef uint64_t p
     if unlikely(e == NULL or special(c, i)):
@@ -94,16 +94,16 @@ cdef inline void ldp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
         return
     p = va + e.add
     if log2 == 4:
-        copy_vector(&c.v[2 * rd(i)], <const uint64_t*>p)
-        copy_vector(&c.v[2 * rm(i)], <const uint64_t*>(p + 16))
+        copy_vector(vd(c, i), <const uint64_t*>p)
+        copy_vector(vm(c, i), <const uint64_t*>(p + 16))
     else:
-        store_halves(&c.v[2 * rd(i)], host_read(p, log2), 0)
-        store_halves(&c.v[2 * rm(i)], host_read(p + (1 << log2), log2), 0)
-    c.x[rn(i)] += sext32(aux(i))
+        store_halves(vd(c, i), host_read(p, log2), 0)
+        store_halves(vm(c, i), host_read(p + (1 << log2), log2), 0)
+    set_xn(c, i, plus_aux(xn(c, i), i))
     NEXT(c, i)
 
 cdef inline void stp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
-    cdef uint64_t va = xn(c, i) + imm(i)
+    cdef uint64_t va = plus_imm(xn(c, i), i)
     cdef const Tlbe* e = pair_writable(c, va, 1 << log2)
     cdef uint64_t p
     if unlikely(e == NULL or special(c, i)):
@@ -111,12 +111,12 @@ cdef inline void stp(Cpu* c, const Insn* i, uint32_t log2) noexcept nogil:
         return
     p = va + e.add
     if log2 == 4:
-        copy_vector(<uint64_t*>p, &c.v[2 * rd(i)])
-        copy_vector(<uint64_t*>(p + 16), &c.v[2 * rm(i)])
+        copy_vector(<uint64_t*>p, vd(c, i))
+        copy_vector(<uint64_t*>(p + 16), vm(c, i))
     else:
-        host_write(p, c.v[2 * rd(i)], log2)
-        host_write(p + (1 << log2), c.v[2 * rm(i)], log2)
-    c.x[rn(i)] += sext32(aux(i))
+        host_write(p, vd(c, i)[0], log2)
+        host_write(p + (1 << log2), vm(c, i)[0], log2)
+    set_xn(c, i, plus_aux(xn(c, i), i))
     NEXT(c, i)
 
 cdef void ldp_s(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: ldp(c, i, 2)

@@ -15,9 +15,9 @@ from guestdbg.cpu.core cimport (
     add, bits, Cpu, dst, Fill, FORWARD, Insn, line, line_miss_r, miss_r, miss_w, NEXT, OK, Op, sbits, Tlbe,
     tlbe, unlikely, ZR,
 )
-from guestdbg.cpu.instructions.mem_common cimport extend, host_read, host_write, post_offset, sext32, ST
+from guestdbg.cpu.instructions.mem_common cimport extend, host_read, host_write, ST
 from guestdbg.cpu.instructions.mem_single cimport (
-    at, kind, LDRB, LDRH, LDRSB32, LDRSB64, LDRSH32, LDRSH64, LDRSW, LDRW, LDRX, offset, operands,
+    at, kind, LDRB, LDRH, LDRSB32, LDRSB64, LDRSH32, LDRSH64, LDRSW, LDRW, LDRX, operands, plus_offset,
     set_offset, STRB, STRH, STRW, STRX,
 )
 from guestdbg.cpu.instructions.mem_slow cimport slow, slow_unpriv
@@ -25,22 +25,22 @@ from guestdbg.cpu.operand_forwarding cimport (
     forwards, FORWARDS_NOTHING, FORWARDS_RESULT, FORWARDS_SAME, fwd_xn, NONE, RD, RN, specialize,
     specialize_all, write_xd, WRITES_BACK,
 )
-from guestdbg.cpu.operands cimport aux, imm, ra, xd, xn
+from guestdbg.cpu.operands cimport imm, plus_aux, plus_aux_high, ra, xd, xn
 
 cdef inline void xn_imm(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
-    at(c, i, fwd_xn(c, i, last, forwarded) + offset(i, k), k, 0, False, 0, last, forwarded)
+    at(c, i, plus_offset(fwd_xn(c, i, last, forwarded), i, k), k, 0, False, 0, last, forwarded)
 
 cdef inline void sp_imm(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
-    at(c, i, xn(c, i) + offset(i, k), k, xn(c, i), False, 0, last, forwarded)
+    at(c, i, plus_offset(xn(c, i), i, k), k, xn(c, i), False, 0, last, forwarded)
 
 cdef inline void wb(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t base = fwd_xn(c, i, last, forwarded)
-    cdef uint64_t back = base + (sext32(aux(i)) if (k & 3) == ST else post_offset(i))
-    at(c, i, base + offset(i, k), k, base, True, back, last, forwarded)
+    cdef uint64_t back = plus_aux(base, i) if (k & 3) == ST else plus_aux_high(base, i)
+    at(c, i, plus_offset(base, i, k), k, base, True, back, last, forwarded)
 
 cdef inline void unpriv(Cpu* c, const Insn* i, uint32_t k) noexcept nogil:
     # The TLB with the permissions of EL0, whatever the current EL; with PSTATE.UAO, of this EL.
-    cdef uint64_t va = xn(c, i) + offset(i, k)
+    cdef uint64_t va = plus_offset(xn(c, i), i, k)
     cdef const Tlbe* e = &c.unpriv_tlb[(va >> 12) & 511]
     if (k & 3) == ST:
         if unlikely(miss_w(e, va, 1 << (k >> 2)) or (xn(c, i) & ra(i)) != 0):

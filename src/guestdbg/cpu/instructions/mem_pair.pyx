@@ -21,7 +21,7 @@ from guestdbg.cpu.instructions.mem_slow cimport slow_pair, slow_pair_wb
 from guestdbg.cpu.operand_forwarding cimport (
     FORWARDS_NOTHING, FORWARDS_RESULT, fwd_xn, NONE, RN, specialize, WRITES_BACK,
 )
-from guestdbg.cpu.operands cimport aux, imm, ra, rd, rm, rn, xd, xm
+from guestdbg.cpu.operands cimport plus_aux, plus_imm, ra, set_xd, set_xm, set_xn, xd, xm
 
 cdef enum:
     STW = 2 << 2 | ST
@@ -54,13 +54,13 @@ cdef inline uint64_t access(Cpu* c, const Insn* i, uint64_t p, uint32_t k) noexc
         host_write(p + size, xm(c, i), k >> 2)
         return UNSPECIFIED()
     first = extend(host_read(p, k >> 2), k)
-    c.x[rm(i)] = extend(host_read(p + size, k >> 2), k)
-    c.x[rd(i)] = first
+    set_xm(c, i, extend(host_read(p + size, k >> 2), k))
+    set_xd(c, i, first)
     return first
 
 cdef inline void offset(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t base = fwd_xn(c, i, last, forwarded)
-    cdef uint64_t va = base + imm(i)
+    cdef uint64_t va = plus_imm(base, i)
     cdef const Tlbe* e = tlbe(c, va)
     if unlikely(miss(e, va, k)):
         e = line(c, va)
@@ -74,8 +74,8 @@ cdef inline void offset(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int fo
 
 cdef inline void wb(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwarded) noexcept nogil:
     cdef uint64_t base = fwd_xn(c, i, last, forwarded)
-    cdef uint64_t va = base + imm(i)
-    cdef uint64_t back = base + sext32(aux(i))
+    cdef uint64_t va = plus_imm(base, i)
+    cdef uint64_t back = plus_aux(base, i)
     cdef uint64_t first
     cdef const Tlbe* e = tlbe(c, va)
     if unlikely(miss(e, va, k)):
@@ -87,7 +87,7 @@ cdef inline void wb(Cpu* c, const Insn* i, uint32_t k, uint64_t last, int forwar
         slow_pair_wb(c, i, k, va)
         return
     first = access(c, i, va + e.add, k)
-    c.x[rn(i)] = back
+    set_xn(c, i, back)
     FORWARD(c, i, first)
 
 cdef void stp_w(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: offset(c, i, STW, last, NONE)

@@ -7,7 +7,7 @@ from guestdbg.cpu.exception cimport EC_PAC, raise_el2
 from guestdbg.cpu.features cimport has_pauth
 from guestdbg.cpu.instructions.mem_common cimport check_sp, host_read, readable, set_base
 from guestdbg.cpu.instructions.mem_slow cimport slow_authenticated
-from guestdbg.cpu.operands cimport imm, ra, rd, rn, xn
+from guestdbg.cpu.operands cimport imm, ra, set_xd, set_xn, xn
 from guestdbg.cpu.pointer_auth cimport auth, KEY_DA, KEY_DB, key_enabled
 from guestdbg.cpu.register_bits cimport HCR_API
 
@@ -26,9 +26,9 @@ cdef inline void load(Cpu* c, const Insn* i, uint32_t key, bint write_back) noex
     if unlikely(e == NULL):
         slow_authenticated(c, i, va, write_back)
         return
-    c.x[rd(i)] = host_read(va + e.add, 3)
+    set_xd(c, i, host_read(va + e.add, 3))
     if write_back:
-        c.x[rn(i)] = va
+        set_xn(c, i, va)
     NEXT(c, i)
 
 cdef void ldraa(Cpu* c, const Insn* i, uint64_t last) noexcept nogil: load(c, i, KEY_DA, False)

@@ -16,7 +16,7 @@ from guestdbg.cpu.instructions.mem_common cimport (
 )
 from guestdbg.cpu.instructions.mem_slow cimport slow, slow_wb
 from guestdbg.cpu.operand_forwarding cimport fwd_xd
-from guestdbg.cpu.operands cimport imm, predicted_add, ra, rd, rn
+from guestdbg.cpu.operands cimport imm, plus_aux_low, plus_imm, predicted_add, ra, set_xd, set_xn
 
 cdef enum:
     STRB = 0 << 2 | ST
@@ -42,15 +42,15 @@ cdef inline void stored(Cpu* c, const Insn* i, uint64_t p, uint32_t k, uint64_t 
     """The store at host address p, and on to the next instruction."""
     host_write(p, fwd_xd(c, i, last, forwarded), k >> 2)
     if write_back:
-        c.x[rn(i)] = back
+        set_xn(c, i, back)
     NEXT(c, i)
 
 cdef inline void loaded(Cpu* c, const Insn* i, uint64_t p, uint32_t k, bint write_back,
                         uint64_t back) noexcept nogil:
     cdef uint64_t value = extend(host_read(p, k >> 2), k)
-    c.x[rd(i)] = value
+    set_xd(c, i, value)
     if write_back:
-        c.x[rn(i)] = back
+        set_xn(c, i, back)
     FORWARD(c, i, value)
 
 cdef inline void go_slow(Cpu* c, const Insn* i, uint64_t va, uint32_t k,
@@ -92,6 +92,9 @@ cdef inline void at(Cpu* c, const Insn* i, uint64_t va, uint32_t k, uint64_t bas
 
 cdef inline uint64_t offset(const Insn* i, uint32_t k) noexcept nogil:
     return imm(i) if (k & 3) == ST else pre_offset(i)
+
+cdef inline uint64_t plus_offset(uint64_t base, const Insn* i, uint32_t k) noexcept nogil:
+    return plus_imm(base, i) if (k & 3) == ST else plus_aux_low(base, i)
 
 cdef inline void set_offset(Insn* o, uint32_t k, int64_t n) noexcept nogil:
     if (k & 3) == ST:

@@ -10,7 +10,7 @@ from guestdbg.cpu.instructions.mem_common cimport (
 )
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
-from guestdbg.cpu.operands cimport aux, imm, rd, rm, rn, xd, xm
+from guestdbg.cpu.operands cimport aux, imm, set_xd, set_xm, set_xn, vd, vm, xd, xm, xn
 from guestdbg.cpu.register_bits cimport PSTATE_UAO
 
 # ---- one general-purpose register -------------------------------------------------------------
@@ -28,12 +28,12 @@ cdef inline void single(Cpu* c, const Insn* i, uint64_t va, uint32_t k, uint32_t
         if not mem_load(c, i, va, 1 << (k >> 2), flags | ACC_READ):
             return
         value = extend(c.lo, k)
-        c.x[rd(i)] = value
+        set_xd(c, i, value)
     if write_back:
         if (k & 3) == ST:
-            c.x[rn(i)] = va - imm(i) + sext32(aux(i))
+            set_xn(c, i, va - imm(i) + sext32(aux(i)))
         else:
-            c.x[rn(i)] = va - pre_offset(i) + post_offset(i)
+            set_xn(c, i, va - pre_offset(i) + post_offset(i))
     FORWARD(c, i, value)
 
 cdef void slow(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
@@ -53,9 +53,9 @@ cdef void slow_authenticated(Cpu* c, const Insn* i, uint64_t va, bint write_back
     """LDRAA, LDRAB, whose base has been checked. It is the authenticated address that is written back."""
     if not mem_load(c, i, va, 8, ACC_READ | (ACC_NOISV if write_back else 0)):
         return
-    c.x[rd(i)] = c.lo
+    set_xd(c, i, c.lo)
     if write_back:
-        c.x[rn(i)] = va
+        set_xn(c, i, va)
     NEXT(c, i)
 
 # ---- two general-purpose registers ------------------------------------------------------------
@@ -76,11 +76,11 @@ cdef inline void pair(Cpu* c, const Insn* i, uint64_t va, uint32_t k, bint write
         if not mem_load(c, i, va, 2 << (k >> 2), ACC_READ | ACC_PAIR | ACC_NOISV):
             return
         second = c.hi if (k >> 2) == 3 else c.lo >> 32
-        c.x[rm(i)] = extend(second, k)
+        set_xm(c, i, extend(second, k))
         first = extend(c.lo if (k >> 2) == 3 else <uint32_t>c.lo, k)
-        c.x[rd(i)] = first
+        set_xd(c, i, first)
     if write_back:
-        c.x[rn(i)] = va - imm(i) + sext32(aux(i))
+        set_xn(c, i, va - imm(i) + sext32(aux(i)))
     FORWARD(c, i, first)
 
 cdef void slow_pair(Cpu* c, const Insn* i, uint32_t k, uint64_t va) noexcept nogil:
@@ -97,19 +97,19 @@ cdef void slow_fp_load(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexce
         return
     if not mem_load(c, i, va, 1 << log2, ACC_READ | ACC_NOISV):
         return
-    c.v[2 * rd(i)] = c.lo
-    c.v[2 * rd(i) + 1] = c.hi if log2 == 4 else 0
-    c.x[rn(i)] += sext32(aux(i))
+    vd(c, i)[0] = c.lo
+    vd(c, i)[1] = c.hi if log2 == 4 else 0
+    set_xn(c, i, xn(c, i) + sext32(aux(i)))
     NEXT(c, i)
 
 cdef void slow_fp_store(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
     if fp_is_trapped(c, i) or not check_sp(c, i):
         return
-    c.lo = c.v[2 * rd(i)]
-    c.hi = c.v[2 * rd(i) + 1]
+    c.lo = vd(c, i)[0]
+    c.hi = vd(c, i)[1]
     if not mem_store(c, i, va, 1 << log2, ACC_WRITE | ACC_NOISV):
         return
-    c.x[rn(i)] += sext32(aux(i))
+    set_xn(c, i, xn(c, i) + sext32(aux(i)))
     NEXT(c, i)
 
 # A pair of Q registers is too large for one mem_load: all of it is checked, then moved in halves.
@@ -123,23 +123,23 @@ cdef void slow_fp_ldp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcep
             return
         if not mem_load(c, i, va, 16, ACC_READ | ACC_NOISV):
             return
-        c.v[2 * rd(i)] = c.lo
-        c.v[2 * rd(i) + 1] = c.hi
+        vd(c, i)[0] = c.lo
+        vd(c, i)[1] = c.hi
         if not mem_load(c, i, va + 16, 16, ACC_READ | ACC_NOISV):
             return
-        c.v[2 * rm(i)] = c.lo
-        c.v[2 * rm(i) + 1] = c.hi
+        vm(c, i)[0] = c.lo
+        vm(c, i)[1] = c.hi
     else:
         if not mem_load(c, i, va, 2 << log2, flags):
             return
         if log2 == 2:
             c.hi = c.lo >> 32
             c.lo = <uint32_t>c.lo
-        c.v[2 * rd(i)] = c.lo
-        c.v[2 * rd(i) + 1] = 0
-        c.v[2 * rm(i)] = c.hi
-        c.v[2 * rm(i) + 1] = 0
-    c.x[rn(i)] += sext32(aux(i))
+        vd(c, i)[0] = c.lo
+        vd(c, i)[1] = 0
+        vm(c, i)[0] = c.hi
+        vm(c, i)[1] = 0
+    set_xn(c, i, xn(c, i) + sext32(aux(i)))
     NEXT(c, i)
 
 cdef void slow_fp_stp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:
@@ -149,21 +149,21 @@ cdef void slow_fp_stp(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcep
     if log2 == 4:
         if not mem_probe(c, i, va, 32, flags):
             return
-        c.lo = c.v[2 * rd(i)]
-        c.hi = c.v[2 * rd(i) + 1]
+        c.lo = vd(c, i)[0]
+        c.hi = vd(c, i)[1]
         if not mem_store(c, i, va, 16, ACC_WRITE | ACC_NOISV):
             return
-        c.lo = c.v[2 * rm(i)]
-        c.hi = c.v[2 * rm(i) + 1]
+        c.lo = vm(c, i)[0]
+        c.hi = vm(c, i)[1]
         if not mem_store(c, i, va + 16, 16, ACC_WRITE | ACC_NOISV):
             return
     else:
         if log2 == 2:
-            c.lo = <uint64_t><uint32_t>c.v[2 * rd(i)] | (c.v[2 * rm(i)] << 32)
+            c.lo = <uint64_t><uint32_t>vd(c, i)[0] | (vm(c, i)[0] << 32)
         else:
-            c.lo = c.v[2 * rd(i)]
-            c.hi = c.v[2 * rm(i)]
+            c.lo = vd(c, i)[0]
+            c.hi = vm(c, i)[0]
         if not mem_store(c, i, va, 2 << log2, flags):
             return
-    c.x[rn(i)] += sext32(aux(i))
+    set_xn(c, i, xn(c, i) + sext32(aux(i)))
     NEXT(c, i)

@@ -13,7 +13,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from guestdbg.cpu.core cimport (
     Cpu, Insn, likely, line, line_miss_r, line_miss_w, miss_r, miss_w, Tlbe, tlbe,
 )
-from guestdbg.cpu.operands cimport aux, imm, rn, xm
+from guestdbg.cpu.operands cimport aux, imm, set_xn, xm, xn
 
 # Insn.aux: bits 1..0 log2 of the element's bytes; 4..2 registers of a structure; 7..5 repetitions;
 # 12..8 elements of a register (16 at most); 16..13 element index (single structure); 17: Q.
@@ -40,7 +40,7 @@ cdef inline uint8_t* element(Cpu* c, uint32_t register, uint32_t n, uint32_t log
 
 cdef inline void finish(Cpu* c, const Insn* i) noexcept nogil:
     """Post-index; adds 0 without it."""
-    c.x[rn(i)] += imm(i) + xm(c, i)
+    set_xn(c, i, xn(c, i) + imm(i) + xm(c, i))
 
 # ---- plain memory -----------------------------------------------------------------------------
 # Aligned elements, all in one page of the TLB, or in one line, that needs no slow path: the host address.

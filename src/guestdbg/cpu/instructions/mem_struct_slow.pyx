@@ -16,7 +16,7 @@ from guestdbg.cpu.instructions.simd.lanes cimport (
 )
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, store_halves
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
-from guestdbg.cpu.operands cimport rd, xn
+from guestdbg.cpu.operands cimport rd, vd, xn
 
 cdef bint permitted(Cpu* c, const Insn* i, uint64_t va, uint32_t count, uint32_t flags) noexcept nogil:
     """Check count elements at va. False: an exception was raised."""
@@ -89,11 +89,11 @@ cdef inline void load_two(Cpu* c, const Insn* i, uint64_t p, uint32_t log2) noex
         high = host_read(p + 16 * k + 8, 3)
         first[k] = even_elements(log2, low) | even_elements(log2, high) << 32
         second[k] = odd_elements(log2, low) | odd_elements(log2, high) << 32
-    store_halves(&c.v[2 * rd(i)], first[0], first[1])
+    store_halves(vd(c, i), first[0], first[1])
     store_halves(&c.v[2 * ((rd(i) + 1) & 31)], second[0], second[1])
 
 cdef inline void store_two(Cpu* c, const Insn* i, uint64_t p, uint32_t log2) noexcept nogil:
-    cdef const uint64_t* first = &c.v[2 * rd(i)]
+    cdef const uint64_t* first = vd(c, i)
     cdef const uint64_t* second = &c.v[2 * ((rd(i) + 1) & 31)]
     cdef uint32_t k
     for k in range(2 if has_128_bits(i) else 1):

@@ -23,7 +23,7 @@ from guestdbg.cpu.core cimport (
 )
 from guestdbg.cpu.instructions.mem_common cimport check_sp, host_read
 from guestdbg.cpu.mmu cimport mem_load, mem_probe, mem_store
-from guestdbg.cpu.operands cimport aux, encoding, rd, rm, xd, xm
+from guestdbg.cpu.operands cimport aux, encoding, rd, rm, set_xd, set_xm, xd, xm
 
 cdef inline uint32_t flags_of(const Insn* i) noexcept nogil:
     # Bit 15: LDAXR, STLXR and their pairs.
@@ -40,12 +40,12 @@ cdef void slow_load_exclusive(Cpu* c, const Insn* i, uint64_t va, uint32_t log2,
     c.ex_lo = c.lo
     c.ex_hi = c.hi if log2 == 4 else 0
     if not pair:
-        c.x[rd(i)] = c.lo
+        set_xd(c, i, c.lo)
     elif log2 == 4:
-        c.x[rd(i)] = c.lo
+        set_xd(c, i, c.lo)
         c.x[aux(i)] = c.hi
     else:
-        c.x[rd(i)] = <uint32_t>c.lo
+        set_xd(c, i, <uint32_t>c.lo)
         c.x[aux(i)] = c.lo >> 32
     NEXT(c, i)
 
@@ -80,7 +80,7 @@ cdef void slow_store_exclusive(Cpu* c, const Insn* i, uint64_t va, uint32_t log2
         if not mem_store(c, i, va, 1 << log2, flags):
             return
     c.ex_open = 0
-    c.x[rm(i)] = 0 if done else 1
+    set_xm(c, i, 0 if done else 1)
     NEXT(c, i)
 
 # ---- LSE atomics ------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ cdef void slow_modify(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcep
     c.lo = result(c, i, old, log2)
     if not mem_store(c, i, va, 1 << log2, ATOMIC | ACC_WRITE):
         return
-    c.x[rd(i)] = old
+    set_xd(c, i, old)
     NEXT(c, i)
 
 cdef void slow_swap_if(Cpu* c, const Insn* i, uint64_t va, uint32_t log2) noexcept nogil:

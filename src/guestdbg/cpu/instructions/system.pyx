@@ -33,7 +33,7 @@ from guestdbg.cpu.sysreg cimport (
 from guestdbg.cpu.sysreg_traps cimport ALLOWED, denied, FP_TO_EL1, FP_TO_EL2, TO_EL1, TO_EL2, UNDEFINED
 from guestdbg.cpu.timer cimport counter, timer_warp
 from guestdbg.cpu.tlb cimport tlb_invalidate
-from guestdbg.cpu.operands cimport aux, encoding, imm, ra, rd, xn
+from guestdbg.cpu.operands cimport aux, encoding, imm, ra, rd, set_xd, xn
 from guestdbg.cpu.register_bits cimport *
 
 cdef enum:
@@ -75,7 +75,7 @@ cdef void mrs(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
         return
-    c.x[rd(i)] = reg_get(c, r, count_at(c, i))
+    set_xd(c, i, reg_get(c, r, count_at(c, i)))
     NEXT(c, i)
 
 
@@ -86,13 +86,13 @@ cdef void mrs_leave(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(no != ALLOWED):
         refuse(c, i, no)
         return
-    c.x[rd(i)] = reg_get(c, r, count_at(c, i))
+    set_xd(c, i, reg_get(c, r, count_at(c, i)))
     leave(c, i, pc_of(i) + 4)
 
 
 cdef void mrs_plain(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     """A field of Cpu whose register nothing traps, readable at EL0."""
-    c.x[rd(i)] = (<uint64_t*>(<char*>c + aux(i)))[0]
+    set_xd(c, i, (<uint64_t*>(<char*>c + aux(i)))[0])
     NEXT(c, i)
 
 
@@ -100,7 +100,7 @@ cdef void mrs_plain_el1(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(c.el == 0):
         raise_undefined(c, i)
         return
-    c.x[rd(i)] = (<uint64_t*>(<char*>c + aux(i)))[0]
+    set_xd(c, i, (<uint64_t*>(<char*>c + aux(i)))[0])
     NEXT(c, i)
 
 
@@ -108,12 +108,12 @@ cdef void mrs_sp_el0(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(sp_bank(c.el, c.spsel) == 0):
         raise_undefined(c, i)
         return
-    c.x[rd(i)] = c.sp_el[0]
+    set_xd(c, i, c.sp_el[0])
     NEXT(c, i)
 
 
 cdef void mrs_nzcv(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
-    c.x[rd(i)] = get_nzcv(c)
+    set_xd(c, i, get_nzcv(c))
     NEXT(c, i)
 
 
@@ -121,7 +121,7 @@ cdef void mrs_daif(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(c.el == 0 and not c.sctlr_el1 & SCTLR_UMA):
         refuse(c, i, TO_EL1)
         return
-    c.x[rd(i)] = c.daif
+    set_xd(c, i, c.daif)
     NEXT(c, i)
 
 
@@ -129,7 +129,7 @@ cdef void mrs_cntvct(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if unlikely(c.el == 0 and not c.cntkctl_el1 & 2):
         refuse(c, i, TO_EL1)
         return
-    c.x[rd(i)] = counter(c, count_at(c, i)) - c.cntvoff_el2
+    set_xd(c, i, counter(c, count_at(c, i)) - c.cntvoff_el2)
     NEXT(c, i)
 
 

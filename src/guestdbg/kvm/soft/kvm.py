@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from guestdbg.arm64.cpu_models import DEFAULT_CPU, CpuModel, cpu_model
+from guestdbg.cpu.tier import status
 from guestdbg.kvm.constants import KVM_API_VERSION, KVM_ARM_MAX_DBG_REGS
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Kvm
@@ -127,6 +128,11 @@ class SoftKvm(Kvm):
             "linux": self.linux,
             "psci_smc": self._smc_calls,
         }
+
+    @property
+    def tier(self) -> str:
+        """The extension SupportsTier."""
+        return status()
 
     def __repr__(self) -> str:
         return f"<SoftKvm cpu={self.cpu} linux={self.linux} clock={self._model.clock}>"

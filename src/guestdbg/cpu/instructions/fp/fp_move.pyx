@@ -10,7 +10,7 @@ from guestdbg.cpu.instructions.condition_codes cimport cs, eq, ge, gt, hi, mi, p
 from guestdbg.cpu.instructions.fp.fp_common cimport element_mask, ptype, row, rows, write_scalar
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers, vm, vn
 from guestdbg.cpu.operand_forwarding cimport forwards, FORWARDS_RESULT, write_xd
-from guestdbg.cpu.operands cimport imm, rd, xn
+from guestdbg.cpu.operands cimport imm, vd, vm, vn, xn
 
 # ---- between SIMD and FP registers ------------------------------------------------------------
 
@@ -47,7 +47,7 @@ cdef void fmov_from_general_high(Cpu* c, const Insn* i, uint64_t last) noexcept 
     """FMOV Vd.D[1], Xn: the other half stays."""
     if fp_is_trapped(c, i):
         return
-    c.v[2 * rd(i) + 1] = xn(c, i)
+    vd(c, i)[1] = xn(c, i)
     NEXT(c, i)
 
 cdef void fmov_to_general(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:

@@ -10,7 +10,7 @@ from guestdbg.cpu.fp.host cimport host_add, host_value, HostValue, is_sum, store
 from guestdbg.cpu.instructions.simd.fp_each cimport Binary, pair_to_scalar, reduce_all
 from guestdbg.cpu.instructions.simd.fp_shape cimport row, set_shape_half, set_shape_sd
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, vn
-from guestdbg.cpu.operands cimport rd
+from guestdbg.cpu.operands cimport vd, vn
 
 cdef inline void across(Cpu* c, const Insn* i, Binary f) noexcept nogil:
     if fp_is_trapped(c, i): return
@@ -40,7 +40,7 @@ cdef inline void add_pair(Cpu* c, const Insn* i, int fmt) noexcept nogil:
     if fp_is_trapped(c, i): return
     r = host_add(fmt, host_value(fmt, vn(c, i)), host_value(fmt, second_element(vn(c, i), fmt)))
     if is_sum(c, fmt, r):
-        store_host_value(&c.v[2 * <uint64_t>rd(i)], fmt, r)
+        store_host_value(vd(c, i), fmt, r)
     else:
         pair_to_scalar(c, i, fp_add)
     NEXT(c, i)

@@ -24,7 +24,7 @@ from guestdbg.cpu.instructions.simd.fp_shape cimport (
     FBITS, FLAG, flag_of, get_element, ROUNDING, row, set_shape, set_shape_half, set_shape_sd,
 )
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers, vd, vn, write_vd
-from guestdbg.cpu.operands cimport rd
+from guestdbg.cpu.operands cimport vd, vn
 
 cdef void to_fixed(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i): return
@@ -77,7 +77,7 @@ cdef inline void cvtf_scalar(Cpu* c, const Insn* i, bint is_unsigned, int fmt) n
     if fp_is_trapped(c, i): return
     a = get_element(vn(c, i), 0, fmt)
     if is_from_uint(c, fmt, width, a) if is_unsigned else is_from_int(c, fmt, width, a):
-        store_host_value(&c.v[2 * <uint64_t>rd(i)], fmt,
+        store_host_value(vd(c, i), fmt,
                          host_from_uint(fmt, width, a) if is_unsigned else host_from_int(fmt, width, a))
     else:
         each_from_fixed(c, i)

@@ -67,7 +67,8 @@ cdef inline int lanes(lane kind) noexcept nogil:
         return 2
 
 cdef inline int width(lane kind) noexcept nogil:
-    return 128 // lanes(kind)
+    # Without a sign it is C's division, which needs none of Python's.
+    return <int>(<uint32_t>128 // <uint32_t>lanes(kind))
 
 cdef inline bint has_sign(lane kind) noexcept nogil:
     return lane is int8_t or lane is int16_t or lane is int32_t or lane is int64_t

@@ -10,7 +10,7 @@ from guestdbg.cpu.core cimport add, bits, Cpu, Insn, NEXT, OK, u128, UNDEF
 from guestdbg.cpu.features cimport has_pmull
 from guestdbg.cpu.instructions.simd.host_simd cimport host_has_product, host_pmull
 from guestdbg.cpu.instructions.simd.simd_common cimport fp_is_trapped, set_registers, vm, vn, write_vd
-from guestdbg.cpu.operands cimport aux, rd
+from guestdbg.cpu.operands cimport aux, vd, vm, vn
 
 cdef inline uint16_t bit_of_product(uint16_t n, uint16_t m, int bit) noexcept nogil:
     """n shifted to the bit, if m has it."""
@@ -60,7 +60,7 @@ cdef void pmull64(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
 cdef void pmull64_at_once(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
     if fp_is_trapped(c, i):
         return
-    host_pmull(&c.v[2 * rd(i)], vn(c, i)[aux(i)], vm(c, i)[aux(i)])
+    host_pmull(vd(c, i), vn(c, i)[aux(i)], vm(c, i)[aux(i)])
     NEXT(c, i)
 
 # ---- decode -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from guestdbg.cpu.core cimport Cpu, Insn, unlikely
 from guestdbg.cpu.exception cimport raise_fp_trap
-from guestdbg.cpu.operands cimport imm, ra, rd, rm, rn
+from guestdbg.cpu.operands cimport imm, va, vd, vm, vn
 
 cdef extern from *:
     """
@@ -44,31 +44,18 @@ cdef inline bint fp_is_trapped(Cpu* c, const Insn* i) noexcept nogil:
         return True
     return False
 
-# ---- registers --------------------------------------------------------------------------------
-
-cdef inline const uint64_t* vd(const Cpu* c, const Insn* i) noexcept nogil:
-    """The two halves of Vd, the low one first."""
-    return &c.v[2 * <uint64_t>rd(i)]
-
-cdef inline const uint64_t* vn(const Cpu* c, const Insn* i) noexcept nogil:
-    return &c.v[2 * <uint64_t>rn(i)]
-
-cdef inline const uint64_t* vm(const Cpu* c, const Insn* i) noexcept nogil:
-    return &c.v[2 * <uint64_t>rm(i)]
-
-cdef inline const uint64_t* va(const Cpu* c, const Insn* i) noexcept nogil:
-    return &c.v[2 * <uint64_t>ra(i)]
+# ---- results ----------------------------------------------------------------------------------
 
 cdef inline void write_vd(Cpu* c, const Insn* i, uint64_t low, uint64_t high) noexcept nogil:
-    store_halves(&c.v[2 * <uint64_t>rd(i)], low, high)
+    store_halves(vd(c, i), low, high)
 
 cdef inline void write_vector(Cpu* c, const Insn* i, const uint64_t* result) noexcept nogil:
     """result: 128 bits. What a 64-bit vector does not have is cleared by imm."""
-    copy_masked(&c.v[2 * <uint64_t>rd(i)], result, imm(i))
+    copy_masked(vd(c, i), result, imm(i))
 
 cdef inline void write_full(Cpu* c, const Insn* i, const uint64_t* result) noexcept nogil:
     """result: 128 bits, all of which the vector has."""
-    store_halves(&c.v[2 * <uint64_t>rd(i)], result[0], result[1])
+    store_halves(vd(c, i), result[0], result[1])
 
 # ---- decode -----------------------------------------------------------------------------------
 

@@ -1,0 +1,684 @@
+# cython: language_level=3
+"""Blocks that are executed often become machine code: the stencils of their instructions, end to end.
+
+A stencil is the machine code of an instruction's own function, with holes for the operands (stencils/,
+operands.h). A block that has been entered often enough is translated: its stencils are copied one after the
+other, and the operands are put into the holes. Nothing else changes. Registers and flags are where the functions
+have them, so that the state is complete at each instruction. Then each instruction's `f` is the place of
+its stencil, and whoever goes on to the instruction as the functions do executes the machine code: a slow path
+returns to it, links and jump tables lead to it, and a block that is dropped, whose `f` are then stale(), is
+left at the next instruction after a slow path. A stencil never returns into machine code, because nothing
+in it is called.
+
+An instruction that has no stencil is executed by its function, to which a bridge jumps. From a block to another
+one, machine code jumps directly. If the other one is dropped, its first two bytes become a jump to a bridge, 16
+bytes before, which goes on to its first instruction's `f`.
+
+Machine code lies in memory that is either writable or executable, for each processor near its decoded blocks,
+because stencils address them relative to themselves. It is private: a process that forks has its own.
+"""
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+
+from guestdbg.cpu.core cimport Block, block_of, Cpu, Insn, Op
+from guestdbg.cpu.coverage cimport CacheHead
+from guestdbg.cpu.link_stencils cimport bridge, link_by_memory, link_direct, link_far, link_known
+from guestdbg.cpu.operands cimport aux, link_target
+
+cdef extern from *:
+    """
+    #define GO_ON(c, i, function, value) do { GUESTDBG_TAIL (function)((c), (i), (value)); } while (0)
+
+    #include <stddef.h>
+    #include "stencil_table.h"
+    #if defined(__linux__)
+    #include <dlfcn.h>
+    #include <errno.h>
+    #include <stdio.h>
+    #include <string.h>
+    #include <sys/mman.h>
+    #include <unistd.h>
+
+    /* Memory for machine code, all of it within 2 GiB of `near`; NULL, and why, if the host has none. */
+    static uint8_t *guestdbg_code_memory(const uint8_t *near, size_t near_size, size_t size, const char **why)
+    {
+        static char text[160];
+        uint8_t *p = MAP_FAILED;
+        uintptr_t low, high;
+        int n;
+        /* The host puts memory near other memory; if it did not, ask for places before and after. */
+        for (n = 0; n < 16; n++) {
+            void *hint = n == 0 ? NULL : (n & 1) ? (void *)(near + near_size + ((size_t)n << 26))
+                                                 : (void *)(near - size - ((size_t)n << 26));
+            p = mmap(hint, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+            if (p == MAP_FAILED)
+                break;
+            low = (uintptr_t)(p < near ? p : near);
+            high = (uintptr_t)(p + size > near + near_size ? p + size : near + near_size);
+            if (high - low < ((uintptr_t)1 << 31) - (1 << 20))
+                break;
+            munmap(p, size);
+            p = NULL;
+        }
+        if (!p || p == MAP_FAILED) {
+            *why = "the host has no memory near enough to the decoded blocks";
+            return NULL;
+        }
+        /* Some hosts forbid it: SELinux without execmem, seccomp filters, PaX. */
+        p[0] = 0xC3;
+        if (mprotect(p, 4096, PROT_READ | PROT_EXEC) || mprotect(p, 4096, PROT_READ | PROT_WRITE)) {
+            snprintf(text, sizeof text, "the host forbids executable memory (mprotect: %s)", strerror(errno));
+            *why = text;
+            munmap(p, size);
+            return NULL;
+        }
+        return p;
+    }
+    static int guestdbg_protect(uint8_t *p, size_t size, int executable)
+    {
+        uintptr_t start = (uintptr_t)p & ~(uintptr_t)4095;
+        uintptr_t end = ((uintptr_t)p + size + 4095) & ~(uintptr_t)4095;
+        return mprotect((void *)start, end - start, PROT_READ | (executable ? PROT_EXEC : PROT_WRITE));
+    }
+    static void guestdbg_unmap(uint8_t *p, size_t size) { munmap(p, size); }
+    static const struct guestdbg_stencils *guestdbg_stencils_of(const char *path)
+    {
+        void *library = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
+        return library ? (const struct guestdbg_stencils *)dlsym(library, "guestdbg_stencils") : NULL;
+    }
+    #else
+    static uint8_t *guestdbg_code_memory(const uint8_t *near, size_t near_size, size_t size, const char **why)
+    { *why = "there are no stencils for this system"; return NULL; }
+    static int guestdbg_protect(uint8_t *p, size_t size, int executable) { return -1; }
+    static void guestdbg_unmap(uint8_t *p, size_t size) { }
+    static const void *guestdbg_stencils_of(const char *path) { return NULL; }
+    #endif
+    """
+    void GO_ON(Cpu* c, const Insn* i, Op function, uint64_t value) nogil
+    enum:
+        GUESTDBG_ABS32
+        GUESTDBG_ABS64
+        GUESTDBG_PC32
+        GUESTDBG_ABS8
+    struct guestdbg_patch:
+        uint16_t offset
+        uint8_t kind
+        uint8_t target
+        int32_t addend
+    struct guestdbg_stencil:
+        void* op
+        uint32_t code
+        uint32_t patches
+        uint16_t hot
+        uint16_t cold
+        uint16_t count
+        uint16_t last
+    struct guestdbg_stencils:
+        uint32_t count
+        uint32_t externals
+        uint32_t data_size
+        const guestdbg_stencil* stencils
+        const guestdbg_patch* patches
+        const uint8_t* code
+        const uint8_t* data
+        const char* const* names
+    uint8_t* guestdbg_code_memory(const uint8_t* near, size_t near_size, size_t size, const char** why) nogil
+    int guestdbg_protect(uint8_t* p, size_t size, bint executable) nogil
+    void guestdbg_unmap(uint8_t* p, size_t size) nogil
+    const guestdbg_stencils* guestdbg_stencils_of(const char* path)
+
+cdef extern from "<stddef.h>" nogil:
+    const uint64_t OFFSET_OF_X "offsetof(struct __pyx_t_8guestdbg_3cpu_4core_Cpu, x)"
+    const uint64_t OFFSET_OF_V "offsetof(struct __pyx_t_8guestdbg_3cpu_4core_Cpu, v)"
+
+cdef enum Hole:                # stencils/holes.py
+    HOLE_NONE
+    HOLE_NEXT
+    HOLE_TAKEN
+    HOLE_NOT_TAKEN
+    HOLE_HOT
+    HOLE_COLD
+    HOLE_DATA
+    HOLE_I
+    HOLE_RD
+    HOLE_RN
+    HOLE_RM
+    HOLE_RA
+    HOLE_IMM
+    HOLE_AUX
+    HOLE_RAW
+    HOLE_XD
+    HOLE_XN
+    HOLE_XM
+    HOLE_XA
+    HOLE_VD
+    HOLE_VN
+    HOLE_VM
+    HOLE_VA
+    HOLE_AUX_LOW
+    HOLE_AUX_HIGH
+    HOLES = 32                 # from here on: functions of other modules
+
+cdef enum:
+    CODE_SIZE = 48 << 20
+    LARGEST = 1 << 18          # of a block's machine code: 64 instructions and links of 2 KiB at most
+    PLACES = 8192              # of stencils, by hash: a power of two, more than twice as many as there are
+    VENEER = 16                # bytes of a jump to a function that may be anywhere
+    ENTRY = 16                 # bytes before a block's machine code: its bridge
+    MOST_MODULES = 128
+    JUMP = 5                   # bytes of a jump
+
+
+# ---- the stencils -----------------------------------------------------------------------------
+
+cdef struct Module:
+    const guestdbg_stencils* table
+    uint32_t* veneers          # of its externals: offsets from the start of a tier's memory
+    uint32_t data              # offset of its constants
+
+cdef struct Known:
+    void* op
+    const guestdbg_stencil* stencil
+    const Module* module
+
+cdef Module modules[128]
+cdef int nmodules = 0
+cdef Known known[8192]
+cdef uint32_t nknown = 0
+cdef uint8_t* head = NULL      # what each tier's memory begins with: veneers and constants
+cdef uint32_t head_size = 0
+cdef const char* refused = NULL    # why the host gave no memory
+
+# What is to be done (configure).
+cdef bint enabled = False
+cdef uint32_t threshold = 0
+cdef bint at_random = False    # thresholds between 1 and `threshold`, for tests
+cdef uint64_t randomness = 1
+
+
+cdef const Known* known_of(const void* op) noexcept nogil:
+    """The stencil of a function; NULL: it has none."""
+    cdef uint64_t n = (<uint64_t>op >> 4) * <uint64_t>0x9E3779B97F4A7C15 >> 51
+    while known[n].op != NULL:
+        if known[n].op == op:
+            return &known[n]
+        n = (n + 1) & (PLACES - 1)
+    return NULL
+
+
+cdef int remember(const Module* m, const guestdbg_stencil* s, void* op) except -1:
+    global nknown
+    cdef uint64_t n = (<uint64_t>op >> 4) * <uint64_t>0x9E3779B97F4A7C15 >> 51
+    nknown += 1
+    if nknown > PLACES // 2:
+        raise RuntimeError("translation.pyx: PLACES is too small")
+    while known[n].op != NULL:
+        n = (n + 1) & (PLACES - 1)
+    known[n].op = op
+    known[n].stencil = s
+    known[n].module = m
+    return 0
+
+
+def load(imported):
+    """Collect the stencils of these imported modules; the number that there are now. imported: module objects;
+    the functions that stencils jump to are found in the modules that export them."""
+    global nmodules, head, head_size
+    import importlib
+    cdef const guestdbg_stencils* t
+    cdef Module* m
+    cdef uint32_t k, place
+    veneers = {}
+    blobs = []
+    size = 0
+    if nknown:
+        return nknown
+    for module in imported:
+        path = getattr(module, "__file__", None)
+        if path is None or nmodules == MOST_MODULES:
+            continue
+        encoded = path.encode("utf-8", "surrogateescape")
+        t = guestdbg_stencils_of(encoded)
+        if t == NULL or t.count == 0:
+            continue
+        m = &modules[nmodules]
+        nmodules += 1
+        m.table = t
+        m.veneers = <uint32_t*>calloc(t.externals + 1, sizeof(uint32_t))
+        if m.veneers == NULL:
+            raise MemoryError
+        for k in range(t.externals):
+            where, name = (<bytes>t.names[k]).decode().split(" ")
+            capsule = importlib.import_module(where).__pyx_capi__[name]
+            address = <uint64_t>PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+            # FF 25 00000000: jmp [rip]; the address
+            place = veneers.setdefault(address, len(veneers) * VENEER)
+            m.veneers[k] = place
+        blobs.append((nmodules - 1, (<const char*>t.data)[:t.data_size]))
+        for k in range(t.count):
+            remember(m, &t.stencils[k], t.stencils[k].op)
+    data = b"".join(b"\xff\x25\0\0\0\0" + (<object>address).to_bytes(8, "little") + b"\0\0" for address in veneers)
+    for n, blob in blobs:
+        data += bytes(-len(data) % 64)
+        modules[n].data = <uint32_t>len(data)
+        data += blob
+    data += bytes(-len(data) % 4096)
+    head_size = <uint32_t>len(data)
+    head = <uint8_t*>malloc(head_size + 1)
+    if head == NULL:
+        raise MemoryError
+    memcpy(head, <const char*>data, head_size)
+    return nknown
+
+
+def configure(bint on, uint32_t entries, bint random=False):
+    """Of processors made from now on: whether blocks are translated, after how many entries (at least 1)."""
+    global enabled, threshold, at_random
+    enabled = on and nknown > 0
+    threshold = entries if entries else 1
+    at_random = random
+
+
+def stencils():
+    """For tests, (module, function's address, hot part, cold part, last, patches) of each stencil. A patch is
+    (offset, kind, target, addend); a target from 32 on is a function of another module, by its name."""
+    cdef uint32_t n, k
+    cdef const guestdbg_stencil* s
+    cdef const guestdbg_patch* patch
+    cdef const Module* m
+    found = []
+    for n in range(PLACES):
+        s = known[n].stencil
+        if s == NULL:
+            continue
+        m = known[n].module
+        patches = []
+        for k in range(s.count):
+            patch = &m.table.patches[s.patches + k]
+            target = <int>patch.target
+            patches.append((patch.offset, patch.kind,
+                            (<bytes>m.table.names[target - HOLES]).decode() if target >= HOLES else target, patch.addend))
+        code = (<const char*>m.table.code)[s.code:s.code + s.hot + s.cold]
+        found.append((<int>(m - modules), <uint64_t>s.op, code[:s.hot], code[s.hot:], s.last, patches))
+    return found
+
+
+def why_not():
+    """Why the host gave no memory for machine code, or None."""
+    return refused.decode() if refused != NULL else None
+
+
+def probe():
+    """Whether the host has executable memory; if not, see why_not()."""
+    cdef uint8_t* near = <uint8_t*>malloc(1 << 16)
+    cdef void* tier
+    if near == NULL:
+        raise MemoryError
+    tier = tier_new(near, 1 << 16) if enabled else NULL
+    free(near)
+    found = tier != NULL
+    tier_free(tier)
+    return found
+
+
+# ---- the memory -------------------------------------------------------------------------------
+
+cdef struct Tier:
+    uint8_t* code
+    uint64_t used
+    uint64_t blocks            # translated since the start
+    uint64_t instructions      # in them
+    uint64_t bridges           # of these, those without a stencil
+    uint64_t dropped
+    uint64_t emptied
+    bint full
+    bint writable              # while tier_dropped() is called for all blocks
+
+
+cdef void* tier_new(const void* arena, uint64_t arena_size) noexcept nogil:
+    global refused
+    cdef Tier* t
+    if not enabled:
+        return NULL
+    t = <Tier*>calloc(1, sizeof(Tier))
+    if t == NULL:
+        return NULL
+    t.code = guestdbg_code_memory(<const uint8_t*>arena, arena_size, CODE_SIZE, &refused)
+    if t.code == NULL:
+        free(t)
+        return NULL
+    memcpy(t.code, head, head_size)
+    t.used = head_size
+    if guestdbg_protect(t.code, head_size, True):
+        tier_free(t)
+        return NULL
+    return t
+
+
+cdef void tier_free(void* tier) noexcept nogil:
+    cdef Tier* t = <Tier*>tier
+    if t != NULL:
+        guestdbg_unmap(t.code, CODE_SIZE)
+        free(t)
+
+
+cdef void tier_emptied(void* tier) noexcept nogil:
+    cdef Tier* t = <Tier*>tier
+    t.used = head_size
+    t.full = False
+    t.emptied += 1
+
+
+cdef bint tier_full(void* tier) noexcept nogil:
+    return (<Tier*>tier).full
+
+
+cdef void tier_statistics(void* tier, uint64_t* out) noexcept nogil:
+    cdef Tier* t = <Tier*>tier
+    memset(out, 0, 6 * sizeof(uint64_t))
+    if t != NULL:
+        out[0] = t.blocks
+        out[1] = t.instructions
+        out[2] = t.bridges
+        out[3] = t.dropped
+        out[4] = t.emptied
+        out[5] = t.used
+
+
+cdef bytes tier_machine_code(void* tier, uint64_t* address):
+    cdef Tier* t = <Tier*>tier
+    if t == NULL:
+        return b""
+    address[0] = <uint64_t>(t.code + head_size)
+    return (<const char*>t.code)[head_size:t.used]
+
+
+cdef inline uint8_t* machine_code(const Tier* t, const Block* b) noexcept nogil:
+    return t.code + <uint64_t>b.place * 16
+
+
+cdef void tier_dropped(void* tier, Block* b) noexcept nogil:
+    cdef Tier* t = <Tier*>tier
+    cdef uint8_t* p
+    if not b.place:
+        return
+    p = machine_code(t, b)
+    b.place = 0
+    t.dropped += 1
+    if not t.writable and guestdbg_protect(p, 2, False):
+        return                 # cannot happen: it was writable before
+    p[0] = 0xEB                # jmp to the bridge
+    p[1] = <uint8_t>(256 - ENTRY - 2)
+    if not t.writable:
+        guestdbg_protect(p, 2, True)
+
+
+cdef void tier_dropping(void* tier, bint all_of_them) noexcept nogil:
+    cdef Tier* t = <Tier*>tier
+    t.writable = all_of_them
+    guestdbg_protect(t.code + head_size, t.used - head_size, not all_of_them)
+
+
+# ---- counting ---------------------------------------------------------------------------------
+
+cdef void count_entry(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
+    """Instead of the function of a block's first instruction."""
+    cdef Block* b = block_of(i)
+    b.entries -= 1
+    if not b.entries:
+        translate(c, b)
+    else:
+        GO_ON(c, i, b.first, last)
+        return
+    GO_ON(c, i, i.f, last)
+
+
+cdef void tier_watch(void* tier, Block* b) noexcept nogil:
+    global randomness
+    b.first = (<Insn*>(b + 1)).f
+    b.entries = threshold
+    if at_random:
+        randomness = randomness * <uint64_t>6364136223846793005 + <uint64_t>1442695040888963407
+        b.entries = 1 + <uint32_t>(randomness >> 33) % threshold
+    (<Insn*>(b + 1)).f = count_entry
+
+
+# ---- translation ------------------------------------------------------------------------------
+
+cdef struct Piece:
+    const Known* what
+    const Insn* i
+    uint64_t immediate         # Insn.imm and aux, where they are operands
+    uint32_t auxiliary
+    uint32_t hot               # where its parts are, relative to the block's machine code
+    uint32_t cold
+    uint32_t taken             # where its exits lead
+    uint32_t not_taken
+    const uint8_t* next        # absolute
+    bint jumps                 # its dropped jump is needed
+
+
+cdef bint uses(const Known* what, uint32_t target) noexcept nogil:
+    cdef const guestdbg_stencil* s = what.stencil
+    cdef uint32_t n
+    if s.last == target:
+        return True
+    for n in range(s.count):
+        if what.module.table.patches[s.patches + n].target == target:
+            return True
+    return False
+
+
+cdef bint fits(const Known* what, uint64_t immediate) noexcept nogil:
+    """A literal's address, which is imm, does not fit where the same function usually has an offset."""
+    cdef const guestdbg_stencil* s = what.stencil
+    cdef const guestdbg_patch* patch
+    cdef uint32_t n
+    if immediate == <uint64_t><int64_t><int32_t>immediate:
+        return True
+    for n in range(s.count):
+        patch = &what.module.table.patches[s.patches + n]
+        if patch.target == HOLE_IMM and patch.kind != GUESTDBG_ABS64:
+            return False
+    return True
+
+
+cdef void link_piece(const Tier* t, Block* b, uint8_t* code, const Insn* link, Piece* p) noexcept nogil:
+    """How to go on through a link, as it is known now. code: where the block's machine code will be."""
+    cdef uint64_t pc = b.pc + <uint64_t><int64_t><int32_t>aux(link)
+    cdef const Insn* target = link_target(link)
+    cdef Block* other
+    p.i = link
+    if target != link:
+        other = <Block*>target - 1
+        p.i = target
+        p.auxiliary = other.length
+        if other.place or other == b:
+            p.what = known_of(<void*>link_direct)
+            p.next = code if other == b else machine_code(t, other)
+            p.jumps = True
+        else:
+            p.what = known_of(<void*>link_known)
+    elif pc >> 12 != b.pc >> 12:
+        p.what = known_of(<void*>link_far)
+        p.immediate = pc
+    else:
+        p.what = known_of(<void*>link_by_memory)
+
+
+cdef void put(Tier* t, uint8_t* code, const Piece* p) noexcept nogil:
+    """Copy the parts of a piece, and patch them."""
+    cdef const guestdbg_stencil* s = p.what.stencil
+    cdef const Module* m = p.what.module
+    cdef const uint8_t* source = m.table.code + s.code
+    cdef const guestdbg_patch* patch
+    cdef const Insn* i = p.i
+    cdef uint8_t* at
+    cdef uint64_t value
+    cdef uint32_t n, value32
+    cdef int32_t distance
+    memcpy(code + p.hot, source, s.hot)
+    memcpy(code + p.cold, source + s.hot, s.cold)
+    if p.jumps:
+        code[p.hot + s.hot] = 0xE9
+        distance = <int32_t>(p.next - (code + p.hot + s.hot + JUMP))
+        memcpy(code + p.hot + s.hot + 1, &distance, 4)
+    for n in range(s.count):
+        patch = &m.table.patches[s.patches + n]
+        at = code + (p.hot + patch.offset if patch.offset < s.hot else p.cold + patch.offset - s.hot)
+        if patch.target >= HOLES:
+            value = <uint64_t>(t.code + m.veneers[patch.target - HOLES])
+        elif patch.target == HOLE_XD:
+            value = OFFSET_OF_X + 8 * <uint64_t>i.rd
+        elif patch.target == HOLE_XN:
+            value = OFFSET_OF_X + 8 * <uint64_t>i.rn
+        elif patch.target == HOLE_XM:
+            value = OFFSET_OF_X + 8 * <uint64_t>i.rm
+        elif patch.target == HOLE_XA:
+            value = OFFSET_OF_X + 8 * <uint64_t>i.ra
+        elif patch.target == HOLE_I:
+            value = <uint64_t>i
+        elif patch.target == HOLE_NEXT:
+            value = <uint64_t>p.next
+        elif patch.target == HOLE_TAKEN:
+            value = <uint64_t>(code + p.taken)
+        elif patch.target == HOLE_NOT_TAKEN:
+            value = <uint64_t>(code + p.not_taken)
+        elif patch.target == HOLE_HOT:
+            value = <uint64_t>(code + p.hot)
+        elif patch.target == HOLE_COLD:
+            value = <uint64_t>(code + p.cold)
+        elif patch.target == HOLE_DATA:
+            value = <uint64_t>(t.code + m.data)
+        elif patch.target == HOLE_RD:
+            value = i.rd
+        elif patch.target == HOLE_RN:
+            value = i.rn
+        elif patch.target == HOLE_RM:
+            value = i.rm
+        elif patch.target == HOLE_RA:
+            value = i.ra
+        elif patch.target == HOLE_IMM:
+            value = p.immediate
+        elif patch.target == HOLE_AUX:
+            value = p.auxiliary
+        elif patch.target == HOLE_RAW:
+            value = i.raw
+        elif patch.target == HOLE_VD:
+            value = OFFSET_OF_V + 16 * <uint64_t>i.rd
+        elif patch.target == HOLE_VN:
+            value = OFFSET_OF_V + 16 * <uint64_t>i.rn
+        elif patch.target == HOLE_VM:
+            value = OFFSET_OF_V + 16 * <uint64_t>i.rm
+        elif patch.target == HOLE_AUX_LOW:
+            value = <uint64_t><int64_t><int16_t>p.auxiliary
+        elif patch.target == HOLE_AUX_HIGH:
+            value = <uint64_t><int64_t>(<int32_t>p.auxiliary >> 16)
+        else:
+            value = OFFSET_OF_V + 16 * <uint64_t>i.ra
+        value += <uint64_t><int64_t>patch.addend
+        if patch.kind == GUESTDBG_ABS64:
+            memcpy(at, &value, 8)
+        elif patch.kind == GUESTDBG_ABS8:
+            at[0] = <uint8_t>value
+        else:
+            if patch.kind == GUESTDBG_PC32:
+                value -= <uint64_t>at
+            value32 = <uint32_t>value
+            memcpy(at, &value32, 4)
+
+
+cdef void translate(Cpu* c, Block* b) noexcept nogil:
+    """The block's instructions get their places in machine code; or, if there is no room or no use, the first
+    one its own function back."""
+    cdef Tier* t = <Tier*>(<CacheHead*>c.cache).tier
+    cdef Insn* insns = <Insn*>(b + 1)
+    cdef Piece pieces[68]
+    cdef Piece* p = NULL
+    cdef uint32_t n, count = 0, instructions, bridges = 0, size
+    cdef const Known* bridging = known_of(<void*>bridge)
+    cdef uint8_t* code
+    cdef bint taken, not_taken
+    insns.f = b.first
+    if t == NULL:
+        return
+    if t.used + LARGEST > CODE_SIZE:
+        t.full = True
+        return
+    code = t.code + ((t.used + 15) & ~<uint64_t>15) + ENTRY
+    memset(pieces, 0, sizeof(pieces))
+    # The bridge comes first, 16 bytes before the code.
+    pieces[0].what = bridging
+    pieces[0].i = insns
+    count = 1
+    for n in range(b.length):
+        p = &pieces[count]
+        p.i = &insns[n]
+        p.immediate = p.i.imm
+        p.auxiliary = p.i.aux
+        p.what = known_of(<void*>p.i.f)
+        count += 1
+        if p.what == NULL or not fits(p.what, p.immediate):
+            p.what = bridging
+            bridges += 1
+        elif n + 2 == b.length and uses(p.what, HOLE_TAKEN):
+            break              # with the branch after it, in one function
+    instructions = count - 1
+    if bridges == instructions:
+        return
+    # Where the last one leads.
+    taken = uses(p.what, HOLE_TAKEN)
+    not_taken = uses(p.what, HOLE_NOT_TAKEN)
+    if p.what != bridging and uses(p.what, HOLE_NEXT):
+        # b.length instructions, then fall_through() and its link
+        link_piece(t, b, code, &insns[b.length + 1], &pieces[count])
+        count += 1
+    if taken and p.what.stencil.last != HOLE_NOT_TAKEN:
+        link_piece(t, b, code, &insns[b.length], &pieces[count])
+        count += 1
+    if not_taken:
+        link_piece(t, b, code, &insns[b.length + 1], &pieces[count])
+        count += 1
+    if taken and p.what.stencil.last == HOLE_NOT_TAKEN:
+        link_piece(t, b, code, &insns[b.length], &pieces[count])
+        count += 1
+    # Places, relative to the code: hot parts, then cold parts.
+    size = 0
+    pieces[0].hot = 0          # is moved below
+    for n in range(1, count):
+        pieces[n].hot = size
+        size += pieces[n].what.stencil.hot + (JUMP if pieces[n].jumps else 0)
+        if not pieces[n].jumps:
+            pieces[n].next = code + size
+    for n in range(1, count):
+        pieces[n].cold = size
+        size += pieces[n].what.stencil.cold
+    if taken:
+        n = instructions + 1
+        if not_taken and p.what.stencil.last == HOLE_NOT_TAKEN:
+            p.not_taken = pieces[n].hot
+            p.taken = pieces[n + 1].hot
+        else:
+            p.taken = pieces[n].hot
+            p.not_taken = pieces[n + 1].hot
+    if bridging.stencil.hot > ENTRY or bridging.stencil.cold:
+        return                 # cannot happen: test_stencils.py looks at it
+    if guestdbg_protect(t.code + t.used, <uint64_t>(code + size - t.code) - t.used, False):
+        return
+    memset(t.code + t.used, 0x90, <uint64_t>(code - t.code) - t.used)      # NOPs, for who disassembles it
+    put(t, code - ENTRY, &pieces[0])
+    for n in range(1, count):
+        put(t, code, &pieces[n])
+    if guestdbg_protect(t.code + t.used, <uint64_t>(code + size - t.code) - t.used, True):
+        t.full = True          # it cannot be executed
+        return
+    b.place = <uint32_t>((code - t.code) // 16)
+    t.used = <uint64_t>(code + size - t.code)
+    t.blocks += 1
+    t.instructions += instructions
+    t.bridges += bridges
+    for n in range(1, instructions + 1):
+        if pieces[n].what != bridging:
+            (<Insn*>pieces[n].i).f = <Op><void*>(code + pieces[n].hot)

@@ -1,0 +1,311 @@
+"""Blocks that become machine code (translation.pyx) do what the interpreter does.
+
+The same guests run on both, with thresholds between one entry and many, in pieces that end
+anywhere, armed and not. And the machine code itself is looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import capstone
+import pytest
+
+pytest.importorskip(
+    "guestdbg.cpu.processor", reason="the processor is not compiled here", exc_type=ImportError
+)
+
+from guestdbg.cpu import tier, translation
+from guestdbg.cpu.processor import EXIT_LIMIT, PhysicalMemory, Processor
+
+from .test_determinism import TOTAL, Armed, Guest, same
+
+ROOT = Path(__file__).parents[2]
+NEXT, TAKEN, NOT_TAKEN = 1, 2, 3  # stencils/holes.py
+
+
+@contextmanager
+def processors(which: str, entries: int = 1, *, at_random: bool = False) -> Iterator[None]:
+    """Processors made inside execute so."""
+    why = tier.use(which, entries, random=at_random)
+    try:
+        if why is not None:
+            pytest.skip(f"no stencils: {why}")
+        yield
+    finally:
+        tier.use("interpreter")
+
+
+def guest(
+    kind: type[Guest], seed: int, which: str, entries: int = 1, *, at_random: bool = False
+) -> Guest:
+    with processors(which, entries, at_random=at_random):
+        return kind(seed)
+
+
+# ---- equality ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_programs(seed: int) -> None:
+    """At random limits; the interpreter in one piece."""
+    reference = guest(Guest, seed, "interpreter")
+    reference.run()
+    for entries, at_random in ((1, False), (6, True)):
+        one = guest(Guest, seed, "stencils", entries, at_random=at_random)
+        one.run(random.Random(seed))
+        same(one, reference)
+        assert one.p.tier_statistics()["translated"] > 50
+    assert reference.p.tier_statistics()["translated"] == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_programs_armed(seed: int) -> None:
+    """Each with its own points, which are hit and stepped past, so at other places."""
+    reference = guest(Armed, seed, "interpreter")
+    reference.run(random.Random(seed))
+    one = guest(Armed, seed, "stencils", 3, at_random=True)
+    one.run(random.Random(-seed))
+    assert one.p.instructions >= TOTAL
+    same(one, reference)
+    assert one.p.tier_statistics()["dropped"] > 0
+
+
+# add x0, x0, #1; str x0, [x1]; ldr d0, .+64; str d0, [x1, #8]; cmp x0, x2; b.ne .-20; b .
+LOOP_WORDS = [
+    *(0x9100_0400, 0xF900_0020, 0x5C00_0200, 0xFD00_0420, 0xEB02_001F, 0x54FF_FF61),
+    0x1400_0000,
+]
+
+
+def looping(base: int) -> tuple[Processor, bytearray]:
+    memory = PhysicalMemory()
+    ram = bytearray(0x4000)
+    memory.map(0, base, ram)
+    for n, word in enumerate(LOOP_WORDS):
+        ram[4 * n : 4 * n + 4] = word.to_bytes(4, "little")
+    ram[0x48:0x50] = bytes(range(1, 9))  # what the literal is
+    p = Processor(memory)
+    p.pc = base
+    p.pstate = 0x3C5
+    p.set_sysreg(0xC082, 3 << 20)  # CPACR_EL1.FPEN
+    p.set_x(1, base + 0x1000)
+    p.set_x(2, 1 << 40)
+    return p, ram
+
+
+@pytest.mark.parametrize("base", [0x4000_0000, 0x8000_0000, 0x12_3456_0000])
+def test_a_literal_anywhere(base: int) -> None:
+    """Its address has more than the 32 bits of other instructions' offsets."""
+    with processors("stencils", 2):
+        p, ram = looping(base)
+        assert p.run(600) == EXIT_LIMIT
+        assert (p.get_x(0), p.tier_statistics()["translated"]) == (100, 1)
+        assert ram[0x1008:0x1010] == bytes(range(1, 9))
+
+
+@pytest.mark.parametrize("step", [4, 8, 12, 20])
+def test_code_that_changes_itself(step: int) -> None:
+    """The stores go through the loop's own instructions: it must not go on in old code."""
+    ends = []
+    for which in ("interpreter", "stencils"):
+        with processors(which, 2):
+            p, ram = looping(0x4000_0000)
+            assert p.run(600) == EXIT_LIMIT
+            for n in range(40):
+                p.set_x(1, 0x4000_0000 + step * n % 28)
+                p.set_x(0, (0xD503_201F << 32 | 0x9100_0400 + (n % 5 << 10)) - 1)
+                p.run(p.instructions + 50)
+                p.pc = 0x4000_0000
+            ends.append((p.instructions, [p.get_x(k) for k in range(31)], bytes(ram)))
+            dropped = p.tier_statistics()["dropped"]
+    assert ends[0] == ends[1]
+    assert dropped > 0
+
+
+def test_a_process_that_forks() -> None:
+    """Both have machine code of their own, which they extend differently."""
+    with processors("stencils", 2):
+        p, ram = looping(0x4000_0000)
+        for n in range(3):  # add x0, x0, #n; b .-4, each a page's part that was not executed yet
+            at = 0x800 + 0x40 * n
+            ram[at : at + 8] = (0x17FF_FFFF << 32 | 0x9100_0400 + (n << 10)).to_bytes(8, "little")
+        p.run(600)
+        read, write = os.pipe()
+        child = os.fork()
+        places = [0x4000_0840, 0x4000_0880] if child else [0x4000_0880, 0x4000_0840, 0x4000_0880]
+        p.set_x(0, 0)
+        for place in places:
+            p.pc = place
+            p.run(p.instructions + 2000)
+        if not child:
+            os.write(write, p.get_x(0).to_bytes(8, "little"))
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert int.from_bytes(os.read(read, 8), "little") == 8000
+        assert p.get_x(0) == 5000
+
+
+# ---- the machine code -------------------------------------------------------------------------
+
+
+def engine() -> capstone.Cs:
+    return capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+
+
+def test_stencils_call_nothing() -> None:
+    """A return address in machine code would be one into memory that may be emptied."""
+    with processors("stencils"):
+        found = translation.stencils()
+    assert len(found) > 1000
+    for module, op, hot, cold, last, patches in found:
+        for part in (hot, cold):
+            code = list(engine().disasm(part, 0))
+            assert sum(len(insn.bytes) for insn in code) == len(part), (module, hex(op))
+            assert not [
+                insn for insn in code if insn.mnemonic.startswith(("call", "syscall", "int"))
+            ]
+        # It ends with a jump, unless that was cut off because it leads to what follows.
+        end = (list(engine().disasm(cold or hot, 0)) or [None])[-1]
+        if cold or not last:
+            assert end is not None
+            assert end.mnemonic in ("jmp", "ret", "ud2"), (module, hex(op))
+        assert last in (0, NEXT, TAKEN, NOT_TAKEN)
+        assert all(offset < len(hot) + len(cold) for offset, *_ in patches)
+
+
+# What lies before each block: lea rsi, [rip + ...]; jmp [rip + ...]; three NOPs.
+BRIDGE = re.compile(rb"\x48\x8d\x35....\xff\x25....\x90\x90\x90", re.DOTALL)
+DROPPED = b"\xeb\xee"  # a jump to the bridge
+
+
+def test_blocks_are_jumps_all_the_way() -> None:
+    with processors("stencils", 1):
+        it = Guest(3)
+        it.run()
+        _address, code = it.p.machine_code()
+    blocks = [block for block in BRIDGE.split(code) if block.rstrip(b"\x90")]
+    assert sum(block.startswith(DROPPED) for block in blocks) > 10
+    alive = [block for block in blocks if not block.startswith(DROPPED)]
+    assert len(alive) > 10
+    for block in alive:
+        found = list(engine().disasm(block, 0))
+        assert sum(len(insn.bytes) for insn in found) == len(block)
+        assert not [insn for insn in found if insn.mnemonic.startswith(("call", "int", "syscall"))]
+        # Jumps lead to instructions, of this block or elsewhere.
+        starts = {insn.address for insn in found}
+        for insn in found:
+            if insn.mnemonic.startswith("j") and insn.op_str.startswith("0x"):
+                target = int(insn.op_str, 16)
+                assert target in starts or not 0 <= target < len(block)
+
+
+def test_it_is_not_writable() -> None:
+    if sys.platform != "linux":
+        pytest.skip("/proc")
+    with processors("stencils", 1):
+        it = Guest(3)
+        it.run()
+        address, _ = it.p.machine_code()
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, rights = line.split()[:2]
+        first, end = (int(part, 16) for part in place.split("-"))
+        if first <= address < end:
+            assert rights == "r-xp"
+        assert "wx" not in rights
+
+
+# ---- what the environment says ----------------------------------------------------------------
+
+
+def told(**environment: str) -> tuple[str, str]:
+    """(the tier, what was reported) of a process with this environment."""
+    code = "import guestdbg.cpu.processor; from guestdbg.cpu import tier; print(tier.status())"
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("GUESTDBG_TIER")}
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    return result.stdout.strip(), result.stderr
+
+
+def test_a_tier_that_does_not_exist_is_reported_once() -> None:
+    found, text = told(GUESTDBG_TIER="fast")
+    assert found.startswith(tier.DEFAULT)
+    assert text.count("GUESTDBG_TIER='fast': must be one of interpreter, stencils, auto") == 1
+
+
+def test_a_threshold_that_is_none_is_reported() -> None:
+    _, text = told(GUESTDBG_TIER="stencils", GUESTDBG_TIER_ENTRIES="0")
+    assert "GUESTDBG_TIER_ENTRIES='0': must be 1 to 2147483647, or 'random'" in text
+
+
+def test_the_tiers_that_exist() -> None:
+    assert told(GUESTDBG_TIER="interpreter") == ("interpreter", "")
+    with processors("stencils"):
+        pass
+    assert told(GUESTDBG_TIER="stencils") == ("stencils", "")
+
+
+def test_a_host_that_forbids_executable_memory() -> None:
+    """As SELinux or a seccomp filter does: here the processor's limit of the address space."""
+    with processors("stencils"):
+        pass
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))\n"
+        "import warnings; warnings.simplefilter('always')\n"
+        "import guestdbg.cpu.processor\n"
+        "from guestdbg.cpu import tier, translation\n"
+        "blocks = [bytearray(16 << 20) for _ in range(6)]\n"
+        "held = []\n"
+        "try:\n"
+        "    while True: held.append(bytearray(8 << 20))\n"
+        "except MemoryError: pass\n"
+        "print(tier.use('stencils'))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "memory" in result.stdout
+
+
+# ---- the processor's own tests ----------------------------------------------------------------
+
+
+def on_stencils(entries: str, *tests: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+        env=os.environ | {"GUESTDBG_TIER": "stencils", "GUESTDBG_TIER_ENTRIES": entries},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+
+
+@pytest.mark.parametrize("entries", ["1", "random"])
+def test_the_tests_of_what_is_most_delicate_pass_on_stencils(entries: str) -> None:
+    with processors("stencils"):
+        pass
+    names = ("code_written", "address_prediction", "fused_compare_branch", "tlb_lines")
+    on_stencils(entries, *(f"tests/cpu/test_{name}.py" for name in names))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("entries", ["1", "random"])
+def test_all_tests_of_the_processor_pass_on_stencils(entries: str) -> None:
+    with processors("stencils"):
+        pass
+    on_stencils(entries, "-m", "not soak", "tests/cpu")
