@@ -57,6 +57,9 @@ class BuildProcessor(build_ext):
             or ("GUESTDBG_LOOP", "1") in ext.define_macros
         ):
             return False
+        # Vectors are slower as stencils than as functions: docs/performance.md.
+        if "simd" in source.parts:
+            return False
         return "instructions" in source.parts or source.stem == "link_stencils"
 
 
