@@ -28,6 +28,7 @@ conditions           the conditions of hit programs
 condition_floats     their floating point
 coverage             which instructions were executed
 flow_trace           where control went: calls, returns, exceptions, contexts
+instruction_trace    what each instruction did: registers and accesses
 hit_programs         breakpoint and watchpoint hits that are decided here
 link_stencils        what stencils of instructions are joined with
 translation          blocks that are executed often: machine code from stencils

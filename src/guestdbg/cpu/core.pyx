@@ -11,6 +11,7 @@ from guestdbg.cpu.coverage cimport (
     CacheHead, Coverage, coverage_free, coverage_hook, coverage_of, coverage_settle, Hook,
 )
 from guestdbg.cpu.flow_trace cimport EXIT_TRACE, flow_hook, flow_of, TRACE_FULL
+from guestdbg.cpu.instruction_trace cimport CpuLog, log_begin, log_end, log_is_full, log_of
 from guestdbg.cpu.hit_programs cimport run_hit_programs
 from guestdbg.cpu.instructions.fused_compare_branch cimport fused_op
 from guestdbg.cpu.operand_forwarding cimport forward_operands
@@ -618,6 +619,9 @@ cdef bint interrupts(Cpu* c) noexcept nogil:
 cdef void execute(Cpu* c, const Insn* i) noexcept nogil:
     cdef const Insn* ip
     cdef Coverage* v = coverage_of(c)
+    cdef CpuLog* w = log_of(c)
+    if w != NULL:
+        log_begin(c, w, i)
     if GUESTDBG_THREADED:
         i.f(c, i, 0)
     else:
@@ -628,6 +632,8 @@ cdef void execute(Cpu* c, const Insn* i) noexcept nogil:
             ip.f(c, ip, c.forwarded)
     if v != NULL:
         coverage_settle(c, v)
+    if w != NULL:
+        log_end(c, w, c.budget == 0)
 
 
 cdef void run_loop(Cpu* c) noexcept nogil:
@@ -640,6 +646,7 @@ cdef void run_loop(Cpu* c) noexcept nogil:
     cdef uint32_t raw
     cdef uint64_t was = ~<uint64_t>0
     cdef uint32_t futile = 0       # iterations since an instruction retired
+    cdef const CpuLog* w = log_of(c)
     while True:
         now = c.end_count - <uint64_t>c.budget
         if c.exit:
@@ -679,6 +686,11 @@ cdef void run_loop(Cpu* c) noexcept nogil:
                 continue
             stepping = dbg_stepping(c)
         most = SLICE
+        if w != NULL:
+            if log_is_full(w) and not futile:
+                c.exit = EXIT_TRACE
+                return
+            most = 1
         if c.hcr_el2 & (HCR_VF | HCR_VI | HCR_VSE) or c.signals:
             # Without an instruction in between, the exceptions are counted above: this is no time to leave.
             if c.signals & TRACE_FULL and not futile:

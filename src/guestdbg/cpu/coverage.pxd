@@ -58,6 +58,7 @@ cdef struct CacheHead:     # what the block cache of core.pyx begins with
     void* flow             # Flow of flow_trace.pxd; NULL: nothing is recorded
     uint64_t others        # instructions that the other processors had retired when this one began to run
     uint32_t number        # of this processor, in records
+    void* log              # CpuLog of instruction_trace.pxd; NULL: nothing is recorded
 
 
 cdef inline Coverage* coverage_of(const Cpu* c) noexcept nogil:

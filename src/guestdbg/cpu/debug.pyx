@@ -12,6 +12,7 @@ then, too. DBGBCR.BAS: without AArch32 it would be RES1 and ignored; here it cou
 value stops here if and only if it stops on real hardware.
 """
 from libc.stdint cimport int64_t
+from guestdbg.cpu.instruction_trace cimport log_of
 from guestdbg.cpu.address_space cimport AddressSpace, space_of
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.exception cimport (
@@ -210,6 +211,8 @@ cdef uint32_t dbg_watched(Cpu* c, uint64_t va, uint64_t size) noexcept nogil:
     cdef uint32_t n, r = 0, bas, top
     cdef uint64_t base, mask, both
     cdef AddressSpace* s = space_of(c)
+    if log_of(c) != NULL:
+        return ACC_READ | ACC_WRITE        # a trace of instructions is to see all accesses
     if not c.wp_live:
         return 0
     top = address_top(c, va)

@@ -3,6 +3,7 @@
 from guestdbg.cpu.core cimport *
 from guestdbg.cpu.address_space cimport space_of
 from guestdbg.cpu.debug cimport dbg_eret_ss
+from guestdbg.cpu.instruction_trace cimport log_exception, log_of
 from guestdbg.cpu.flow_trace cimport flow_exception, flow_exception_return, flow_of
 from guestdbg.cpu.register_bits cimport *
 
@@ -101,6 +102,8 @@ cdef void take_el1(Cpu* c, uint64_t ret, uint32_t esr, uint32_t vector, bint has
     c.ip = NULL
     if unlikely(flow_of(c) != NULL):
         flow_exception(c, ret, esr, vector)
+    if unlikely(log_of(c) != NULL):
+        log_exception(c, log_of(c), ret, esr, vector)
 
 
 cdef void take_el2(Cpu* c, uint32_t ec, uint32_t iss) noexcept nogil:

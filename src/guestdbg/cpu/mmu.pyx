@@ -5,6 +5,7 @@ Stage 2 is the VM's memory slots: a flat map, whose holes a hypervisor sees as M
 """
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
+from guestdbg.cpu.instruction_trace cimport log_access, log_of
 from guestdbg.cpu.address_space cimport (
     AddressSpace, ORIGIN_NG, space_of, X_DEVICE, X_PRESENT, X_READ, X_READONLY, X_REGION, X_VALID, X_WRITE,
 )
@@ -564,6 +565,8 @@ cdef bint mem_load(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t f
     else:
         memcpy(&c.lo, c.acc, c.acc_len)
         memcpy(<uint8_t*>&c.lo + c.acc_len, c.acc2, size - c.acc_len)
+    if unlikely(log_of(c) != NULL):
+        log_access(log_of(c), va, size, False, c.lo, c.hi)
     return True
 
 
@@ -578,4 +581,6 @@ cdef bint mem_store(Cpu* c, const Insn* i, uint64_t va, uint64_t size, uint32_t 
     else:
         memcpy(c.acc, &c.lo, c.acc_len)
         memcpy(c.acc2, <uint8_t*>&c.lo + c.acc_len, size - c.acc_len)
+    if unlikely(log_of(c) != NULL):
+        log_access(log_of(c), va, size, True, c.lo, c.hi)
     return True

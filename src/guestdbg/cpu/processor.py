@@ -33,6 +33,7 @@ try:
     from guestdbg.cpu.dirty_pages import DirtyPages
     from guestdbg.cpu.flow_trace import FlowBuffer
     from guestdbg.cpu.hit_program_objects import HitPrograms
+    from guestdbg.cpu.instruction_trace import InstructionBuffer
     from guestdbg.cpu.memory import PhysicalMemory
     from guestdbg.cpu.page_store import PAGE_COST, PAGE_ENTRY, Pages, address_of
     from guestdbg.cpu.processor_binding import Processor
@@ -93,6 +94,7 @@ __all__ = [
     "DirtyPages",
     "FlowBuffer",
     "HitPrograms",
+    "InstructionBuffer",
     "Pages",
     "PhysicalMemory",
     "Processor",

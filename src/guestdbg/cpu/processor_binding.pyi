@@ -5,6 +5,7 @@ from typing import Final
 
 from guestdbg.cpu.flow_trace import FlowBuffer
 from guestdbg.cpu.hit_program_objects import HitPrograms
+from guestdbg.cpu.instruction_trace import InstructionBuffer
 from guestdbg.cpu.memory import PhysicalMemory
 from guestdbg.cpu.state import ProcessorState
 
@@ -177,6 +178,10 @@ class Processor:
 
         detail: 0 CONTEXTIDR_EL1, 1 TTBR0_EL1.
         """
+    def start_instruction_log(self, buffer: InstructionBuffer, number: int) -> None:
+        """Record from here on what each instruction does. number: of this processor in it."""
+    def stop_instruction_log(self) -> None: ...  # record nothing any more
+    recording_instructions: bool  # ValueError: start_instruction_log() was not called
     def translate(self, va: int, write: bool = False, el: int = 1) -> int | None:
         """Physical address in the current stage 1 regime; None: a fault."""
     def tier_statistics(self) -> dict[str, int]: ...

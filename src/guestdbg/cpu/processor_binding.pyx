@@ -11,6 +11,7 @@ from guestdbg.cpu.coverage cimport (
     CacheHead, coverage_activate, coverage_blocks, coverage_edges, coverage_emulated, coverage_of, coverage_start,
     coverage_stop, FORM_EDGES, FORM_FIRST,
 )
+from guestdbg.cpu.instruction_trace cimport CpuLog, InstructionBuffer, log_emulated, log_of, log_owner, log_settle
 from guestdbg.cpu.flow_trace cimport EXIT_TRACE, flow_begin, flow_emulated, flow_of, flow_start, FlowBuffer, TRACE_FULL
 from guestdbg.cpu.mmu cimport translate
 from guestdbg.cpu.translation cimport tier_machine_code, tier_statistics
@@ -22,7 +23,9 @@ from guestdbg.cpu.fp.host_control cimport begin_host_arithmetic, end_host_arithm
 from guestdbg.cpu.memory cimport PhysicalMemory
 from guestdbg.cpu.hit_program_objects cimport HitPrograms
 from guestdbg.cpu.state cimport ProcessorState, difference, parsed_state, put_state, state_of
-from guestdbg.cpu.tlb cimport regime_changed, tables_filtered, tlb_flush, tlb_free, tlb_new
+from guestdbg.cpu.tlb cimport (
+    regime_changed, tables_filtered, tlb_flush, tlb_forget_all_data, tlb_free, tlb_new,
+)
 from guestdbg.cpu.timer cimport counter, timer_output, timer_ticks
 from guestdbg.cpu.sysreg cimport (
     features_changed, sysreg_identify, sysreg_list, sysreg_read, sysreg_reset, sysreg_write,
@@ -60,6 +63,8 @@ cdef class Processor:
     cdef public bint keeps_monitor    # over debug exceptions that EL2 takes
     cdef readonly FlowBuffer flow     # the trace that it writes to; None: there is none
     cdef uint32_t number              # in that
+    cdef readonly InstructionBuffer instructions_log
+    cdef CpuLog* log                  # in that; NULL: there is none
 
     def __cinit__(self, PhysicalMemory memory not None, *, uint64_t mpidr=0x80000000, int breakpoints=6,
                   int watchpoints=4, int context_aware=2, dict identification=None, str clock="virtual"):
@@ -114,6 +119,7 @@ cdef class Processor:
         cache_free(self.c.cache)
         tlb_free(self.c)
         free(self.c)
+        free(self.log)
 
     def reset(self):
         """As after a Warm reset into EL1: registers zero, EL1h, everything masked, MMU off.
@@ -552,8 +558,10 @@ cdef class Processor:
                 c.ex_open = 0      # as the exception return into the guest does
             c.did_step = False
         c.exit = EXIT_NONE
-        if flow_of(c) != NULL:
+        if flow_of(c) != NULL or log_of(c) != NULL:
             flow_begin(c)
+        if log_of(c) != NULL:
+            log_owner(c, log_of(c))
         with nogil:
             host = begin_host_arithmetic()
             run_loop(c)
@@ -582,6 +590,9 @@ cdef class Processor:
     def skip_instruction(self):
         """The instruction at the PC was emulated: it has retired, and an active step is complete."""
         coverage_emulated(self.c)
+        if log_of(self.c) != NULL:
+            flow_begin(self.c)
+            log_emulated(self.c, log_of(self.c))
         self.c.pc += 4
         self.c.ss = 0
         self.c.end_count += 1
@@ -676,6 +687,45 @@ cdef class Processor:
         """EL2 is about to write a context register (CONTEXT_* of flow_trace.pxd) for the instruction at the PC."""
         flow_emulated(self.c, detail, value)
         self.c.signals &= ~<uint32_t>TRACE_FULL
+
+    def start_instruction_log(self, InstructionBuffer buffer not None, uint32_t number):
+        """Record from here on what each instruction does. number: of this processor in the records."""
+        self.stop_instruction_log()
+        self.log = <CpuLog*>calloc(1, sizeof(CpuLog))
+        if self.log == NULL:
+            raise MemoryError("the registers of a trace")
+        self.instructions_log = buffer
+        self.log.log = &buffer.w
+        self.log.number = number
+        self.recording_instructions = True
+
+    def stop_instruction_log(self):
+        """Record nothing any more."""
+        if self.log != NULL:
+            self.recording_instructions = False
+            free(self.log)
+            self.log = NULL
+            self.instructions_log = None
+
+    @property
+    def recording_instructions(self):
+        """Whether it is recorded now. It can be set to False, and to True again, after start_instruction_log()."""
+        return log_of(self.c) != NULL
+
+    @recording_instructions.setter
+    def recording_instructions(self, bint value):
+        if self.log == NULL:
+            raise ValueError("start_instruction_log() was not called")
+        if value == (log_of(self.c) != NULL):
+            return
+        if value:
+            log_settle(self.c, self.log)
+        else:
+            flow_begin(self.c)
+            log_owner(self.c, self.log)
+        (<CacheHead*>self.c.cache).log = self.log if value else NULL
+        # All accesses take the slow path, or need not any more.
+        tlb_forget_all_data(self.c)
 
     # ---- to look at ---------------------------------------------------------------------------
 

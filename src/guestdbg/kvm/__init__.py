@@ -16,6 +16,7 @@ hit_programs    an optional interface: hits that the provider decides itself
 hlt_exit        an optional interface: HLT instructions that exit to userspace
 coverage        an optional interface: which instructions were executed
 tracing         an optional interface: where control went
+instruction_trace  an optional interface: what each instruction did
 table_filters   an optional interface: debug registers for some address spaces only
 guest_faults    optional interfaces: how exceptions began, what is not implemented
 processor       an optional interface: which processor the provider emulates
@@ -47,6 +48,7 @@ from guestdbg.kvm.guest_faults import (
 )
 from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
 from guestdbg.kvm.hlt_exit import ExitHlt, SupportsHltExit
+from guestdbg.kvm.instruction_trace import SupportsInstructionTrace
 from guestdbg.kvm.interface import (
     Device,
     DirtyPageReader,
@@ -116,6 +118,7 @@ __all__ = [
     "SupportsHltExit",
     "SupportsInstructionCount",
     "SupportsInstructionLimit",
+    "SupportsInstructionTrace",
     "SupportsOptions",
     "SupportsPausedVcpus",
     "SupportsRepeatedRuns",

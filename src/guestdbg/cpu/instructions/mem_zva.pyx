@@ -10,6 +10,7 @@ from libc.string cimport memset
 
 from guestdbg.cpu.address_space cimport X_DEVICE
 from guestdbg.cpu.core cimport ACC_DCZVA, ACC_NOISV, ACC_WRITE, Cpu, Insn, NEXT, PAGE_MASK, Tlbe, tlbe
+from guestdbg.cpu.instruction_trace cimport log_access, log_of
 from guestdbg.cpu.mmu cimport mem_probe
 from guestdbg.cpu.operands cimport xd
 from guestdbg.cpu.page_tables cimport tables_unknown
@@ -44,4 +45,6 @@ cdef bint zero(Cpu* c, const Insn* i) noexcept nogil:
         tables_unknown(c)                  # steps were looked up before what they depend on is written
     # c.acc is the host address of the last step. A block lies within a page.
     memset(c.acc + step - size, 0, size)
+    if log_of(c) != NULL:
+        log_access(log_of(c), va & ~(size - 1), size, True, 0, 0)
     return True

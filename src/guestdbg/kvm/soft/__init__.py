@@ -58,6 +58,7 @@ what is above it in this list:
     snapshot/snapshots            no counterpart   an extension of the seam
     snapshot/serial               no counterpart   snapshots as bytes, for files
     flow_trace                    no counterpart   an extension of the seam
+    instruction_trace             no counterpart   an extension of the seam
     dirty_log                     virt/kvm/kvm_main.c
                                                    the log of dirty pages, and their readers
     linux_versions                no counterpart   the kernel versions, side by side

@@ -19,6 +19,7 @@ from guestdbg.cpu.processor import (
     DirtyPages,
     FlowBuffer,
     HitPrograms,
+    InstructionBuffer,
     PhysicalMemory,
     Processor,
 )
@@ -310,6 +311,7 @@ class VmState(Vm):
         keeps_monitor: an exit for the debugger does not clear the exclusive monitor.
         before_change: the extension SupportsRepeatedRuns.
         flow_buffer: the extension SupportsFlowTrace: that of the trace that is on.
+        instruction_buffer: the extension SupportsInstructionTrace: that of the trace that is on.
         has_run: a vCPU has run, so what describes the processor can no longer be changed.
         id_aa64dfr0_el1: ID_AA64DFR0_EL1 as userspace has set it; None: the processor's own.
         closed: ``close()`` was called.
@@ -346,6 +348,7 @@ class VmState(Vm):
         self.keeps_monitor = False
         self.before_change: Callable[[str], object] | None = None
         self.flow_buffer: FlowBuffer | None = None
+        self.instruction_buffer: InstructionBuffer | None = None
         self.closed = False
         self.on_undefined: Callable[[Vcpu, int, int], object] | None = None
         self._warned: set[Hashable] = set()

@@ -476,11 +476,11 @@ class SoftVcpu(VcpuState):
 
     def _drain_trace(self) -> None:
         """The buffer of a trace is full: give it to the sink, which may look at the machine."""
-        buffer = self.vm.flow_buffer
-        assert buffer is not None
         self.running = self.refuses_calls = False
         try:
-            buffer.flush()
+            for buffer in (self.vm.flow_buffer, self.vm.instruction_buffer):
+                if buffer is not None:
+                    buffer.flush()
         finally:
             self.running = self.refuses_calls = True
 

@@ -27,7 +27,7 @@ from guestdbg.kvm.constants import (
 )
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.interface import Device, Memory, SavedSnapshot, Snapshot
-from guestdbg.kvm.soft import flow_trace
+from guestdbg.kvm.soft import flow_trace, instruction_trace
 from guestdbg.kvm.soft.capabilities import (
     DEFAULT_IPA_BITS,
     MAX_MEMSLOTS,
@@ -244,6 +244,16 @@ class SoftVm(VmState):
     ) -> flow_trace.SoftFlowTrace:
         """The extension SupportsFlowTrace."""
         return flow_trace.start(self, what, sink, arguments=arguments, first=start, last=stop)
+
+    def start_instruction_trace(
+        self,
+        sink: Callable[[bytes], object],
+        *,
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> instruction_trace.SoftInstructionTrace:
+        """The extension SupportsInstructionTrace."""
+        return instruction_trace.start(self, sink, first=start, last=stop)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

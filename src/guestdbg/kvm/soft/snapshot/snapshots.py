@@ -50,6 +50,7 @@ NOT_SAVED: Final = frozenset(
         "closed",
         "dirty_logs",
         "flow_buffer",
+        "instruction_buffer",
         "ipa_bits",
         "ipa_limit",
         "keeps_monitor",

@@ -1,0 +1,220 @@
+"""A trace of instructions has what single steps find, and leads from the first state to the end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip(
+    "guestdbg.cpu.processor", reason="the processor is not compiled here", exc_type=ImportError
+)
+
+import guestdbg
+from guestdbg.check.differential import layout
+from guestdbg.check.differential.generate import generate
+from guestdbg.check.differential.initial import memory_of
+from guestdbg.check.differential.program import Program
+from guestdbg.kvm import ExitDebug, GuestDebug, KvmError, Vcpu
+from guestdbg.kvm.constants import KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP
+from guestdbg.kvm.regs import PC, PSTATE, core_reg
+from tests.machine.guests import EXAMPLES
+from tests.trace.instruction_records import (
+    EMULATED,
+    EXCEPTION,
+    FPSR,
+    HOST,
+    NZCV,
+    RETIRED,
+    SP,
+    V0,
+    Record,
+    records_of,
+)
+from tests.trace.test_coverage_exact import MOST, end_state, ends, machine, run, run_in_pieces
+
+STEP = GuestDebug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP)
+
+Registers = dict[int, int]
+
+
+def registers_of(vcpu: Vcpu) -> Registers:
+    """As records number them; SP is the current one."""
+    found = {n: vcpu.get_one_reg(core_reg(f"x{n}")) for n in range(31)}
+    pstate = vcpu.get_one_reg(PSTATE)
+    found[SP] = vcpu.get_one_reg(core_reg("sp_el1" if pstate & 0xD == 5 else "sp"))
+    found[NZCV] = pstate & 0xF0000000
+    found[FPSR] = vcpu.get_one_reg(core_reg("fpsr"))
+    found |= {V0 + n: vcpu.get_one_reg(core_reg(f"v{n}")) for n in range(32)}
+    return found
+
+
+def stepped(program: Program) -> tuple[list[tuple[int, int, Registers]], int, Any]:
+    """Each instruction that has retired: EL, address, registers that changed."""
+    found = []
+    with machine(program) as (vcpu, memory):
+        vcpu.set_guest_debug(STEP)
+        before = registers_of(vcpu)
+        for _ in range(2 * MOST):
+            pc, el = vcpu.get_one_reg(PC), vcpu.get_one_reg(PSTATE) >> 2 & 1
+            retired = vcpu.instructions
+            exit_ = run(vcpu)
+            after = registers_of(vcpu)
+            if vcpu.instructions != retired:
+                changed = {n: value for n, value in after.items() if before[n] != value}
+                found.append((el, pc, changed))
+            before = after
+            if not isinstance(exit_, ExitDebug) and ends(exit_):
+                break
+        return found, vcpu.instructions, end_state(vcpu, memory)
+
+
+def combined(records: list[Record]) -> list[tuple[int, int, Registers]]:
+    """A hypervisor call has what the provider has written for it."""
+    found: list[tuple[int, int, Registers]] = []
+    for record in records:
+        if record.what & RETIRED:
+            found.append((record.el, record.pc, record.registers))
+        elif record.what & HOST:
+            found[-1][2].update(record.registers)
+    return found
+
+
+def replayed(memory: bytearray, records: list[Record], mask: int) -> None:
+    """Make the accesses of a trace: what is read must be there."""
+    for record in records:
+        assert not record.accesses or record.what & RETIRED
+        for made in record.accesses:
+            at = (made.address & mask) - layout.RAM
+            if not 0 <= at <= len(memory) - made.size:
+                assert record.what & EMULATED
+                continue
+            if made.write:
+                memory[at : at + made.size] = made.value or bytes(made.size)
+            else:
+                assert memory[at : at + made.size] == made.value, record
+
+
+def test_random_programs() -> None:
+    tried: list[bool] = []
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.integers(0, 1 << 32), st.integers(0, 1 << 32))
+    def check(seed: int, pieces: int) -> None:
+        tried.extend(is_as_stepped(generate(seed), pieces))
+
+    check()
+    assert tried.count(True) > 10
+
+
+def is_as_stepped(program: Program, pieces: int) -> Iterator[bool]:
+    oracle, total, state = stepped(program)
+    for whole in (True, False):
+        with machine(program) as (vcpu, memory):
+            data: list[bytes] = []
+            trace = vcpu.vm.start_instruction_trace(data.append)  # type: ignore[attr-defined]
+            if whole:
+                vcpu.max_instructions = total  # type: ignore[attr-defined]
+                while not ends(run(vcpu)):
+                    pass
+            else:
+                run_in_pieces(vcpu, total, random.Random(pieces))
+            trace.close()
+            assert trace.lost == 0
+            assert trace.error is None
+            records = list(records_of(b"".join(data)))
+            again = bytearray(memory_of(program))
+            replayed(again, records, (1 << 32) - 1)
+            start, end = layout.DATA - layout.RAM, layout.TABLES - layout.RAM
+            assert again[start:end] == memory[start:end]
+            done = [record for record in records if record.what & RETIRED]
+            assert [record.time for record in done] == [*range(1, len(done) + 1)]
+            same = vcpu.instructions == total and end_state(vcpu, memory) == state
+            yield same
+            if same:
+                assert combined(records) == oracle
+
+
+def test_a_traced_run_is_as_one_that_is_not() -> None:
+    """Instructions one at a time, and all accesses on the slow path, change nothing."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.integers(0, 1 << 32))
+    def check(seed: int) -> None:
+        program = generate(seed)
+        results = []
+        for traced in (False, True):
+            with machine(program) as (vcpu, memory):
+                if traced:
+                    vcpu.vm.start_instruction_trace(len)  # type: ignore[attr-defined]
+                vcpu.max_instructions = MOST  # type: ignore[attr-defined]
+                while not ends(exit_ := run(vcpu)):
+                    pass
+                end = str(exit_) if isinstance(exit_, KvmError) else exit_
+                results.append((vcpu.instructions, end, end_state(vcpu, memory), memory[:]))
+        assert results[0] == results[1]
+
+    check()
+
+
+@pytest.mark.parametrize("name", ["queue", "fault", "mmu", "pid", "smp"])
+def test_example_guests(name: str) -> None:
+    """With exceptions, EL0, devices, interrupts of a timer, and several vCPUs."""
+    most = 300_000
+    digests = []
+    for traced in (False, True):
+        with guestdbg.load(
+            EXAMPLES / f"{name}.elf", provider="soft", memory="16M", console=None
+        ) as guest:
+            vm: Any = guest.board.vm
+            data: list[bytes] = []
+            if traced:
+                trace = vm.start_instruction_trace(data.append)
+            guest.run(max_instructions=most)
+            if traced:
+                trace.close()
+            digests.append(
+                (
+                    [vcpu.instructions for vcpu in guest.board.vcpus],
+                    [registers_of(vcpu) for vcpu in guest.board.vcpus],
+                    bytes(guest.board.ram.buffer),
+                )
+            )
+    assert digests[0] == digests[1]
+    records = list(records_of(b"".join(data)))
+    check_end(records, digests[1][0], digests[1][1])
+
+
+def check_end(records: list[Record], counts: list[int], registers: list[Registers]) -> None:
+    """The last value of each register in the records is that at the end."""
+    for vcpu, (count, end) in enumerate(zip(counts, registers, strict=True)):
+        mine = [record for record in records if record.vcpu == vcpu]
+        assert sum(record.what & RETIRED for record in mine) == count
+        last: Registers = {}
+        for record in mine:
+            if record.what & EXCEPTION:
+                last.pop(SP, None)
+            last |= record.registers
+        assert {n: end[n] for n in last} == last
+
+
+def test_nothing_is_recorded_in_a_pause() -> None:
+    options: Any = {"provider": "soft", "memory": "16M", "console": None}
+    with guestdbg.load(EXAMPLES / "queue.elf", **options) as guest:
+        vm: Any = guest.board.vm
+        data: list[bytes] = []
+        trace = vm.start_instruction_trace(data.append)
+        guest.run(max_instructions=1000)
+        trace.paused = True
+        guest.run(max_instructions=1000)
+        trace.paused = False
+        guest.run(max_instructions=1000)
+        trace.close()
+        trace.close()
+        guest.run(max_instructions=1000)
+    times = [record.time for record in records_of(b"".join(data)) if record.what & RETIRED]
+    assert times == [*range(1, 1001), *range(2001, 3001)]
