@@ -10,6 +10,7 @@ gdb           a guest for GDB or LLDB
 report        a page of HTML from the log of a run
 run           a guest with breakpoints and watchpoints
 replay        a recorded run again
+trace         a recorded trace of instructions in another form
 tui           a guest in an interface in the terminal
 provider_options  --provider, --cpu and --linux
 lab_options   the options that choose the lab's machine

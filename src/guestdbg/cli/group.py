@@ -37,6 +37,7 @@ class Commands(click.Group):
         "replay": "guestdbg.cli.replay",
         "report": "guestdbg.cli.report",
         "run": "guestdbg.cli.run",
+        "trace": "guestdbg.cli.trace",
         "tui": "guestdbg.cli.tui",
     }
 

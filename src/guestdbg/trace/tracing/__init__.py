@@ -16,6 +16,7 @@ hit_record     a hit as an event's detail
 call_arguments the arguments of calls
 event_table    events as a table
 tracer         ``guest.trace()``: on, off, and what it has
+instructions   what each instruction did: its binary file, and other forms of it
 writers        which form a file has, by the ending of its name
 
 There are more than fifteen modules because each form of file and each kind of event has one of
