@@ -157,3 +157,32 @@ def test_a_full_disk_ends_the_trace_and_not_the_run(tmp_path: Path) -> None:
     from tests.trace.timelines import read_perfetto
 
     assert read_perfetto(path.read_bytes())["vCPU 0"].slices
+
+
+def test_every_instruction_and_what_becomes_of_it(tmp_path: Path) -> None:
+    path, text = tmp_path / "q.gdtrace", tmp_path / "q.tarmac"
+    options = ("--trace", str(path), "--trace-from", "worker", "--trace-to", "3000")
+    result = guestdbg(*RUN, *options)
+    assert f"-- trace: {path}" in result.stderr.splitlines()
+    assert guestdbg("trace", str(path), "-o", str(text)).returncode == 0
+    times = [int(line.split()[0]) for line in text.read_text().splitlines() if " IT " in line]
+    assert times == [*range(times[0], 3001)]
+    # The same instructions are in the trace of calls, at the same times.
+    calls = tmp_path / "q.jsonl"
+    options = ("--trace", str(calls), "--trace-from", "worker", "--trace-to", "3000")
+    assert guestdbg(*RUN, *options, "--trace-what", "calls").returncode == 0
+    found = [json.loads(line) for line in calls.read_text().splitlines()[1:]]
+    at = {
+        (int(line.split()[0]), int(line.split()[4].split(":")[0].strip("()"), 16))
+        for line in text.read_text().splitlines()
+        if " IT " in line
+    }
+    assert {(each["time"], int(each["from"], 16)) for each in found} <= at
+
+
+def test_a_trace_of_instructions_has_no_choice_of_events(tmp_path: Path) -> None:
+    for option in (("--trace-what", "calls"), ("--trace-arguments",)):
+        result = guestdbg(*RUN, "--trace", str(tmp_path / "q.gdtrace"), *option)
+        assert result.returncode == 2
+        assert "a .gdtrace file has every instruction" in result.stderr
+    assert list(tmp_path.iterdir()) == []

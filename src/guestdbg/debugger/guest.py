@@ -279,13 +279,19 @@ class Guest(PointMethods, IntegerAccess, Closing):
         """Record from here on what happens: a ``guestdbg.trace.Trace``, which is on.
 
         ``start`` and ``stop`` are locations (``"main"``) or numbers of instructions of all vCPUs.
-        ``to`` is the path of a file, or a writer. Raises TracingError.
+        ``to`` is the path of a file, or a writer. With ``what="instructions"`` each instruction is
+        written to a file: a ``guestdbg.trace.InstructionTrace``. Raises TracingError.
         """
         self._check_open()
         # trace is a layer above this one: it is imported only if this is called.
-        return import_module("guestdbg.trace").Trace(
-            self, start, stop, what=what, to=to, arguments=arguments
-        )
+        trace = import_module("guestdbg.trace")
+        if what == "instructions":
+            if to is None or arguments:
+                raise trace.TracingError(
+                    'what="instructions": they go to a file, with to=, and have no arguments'
+                )
+            return trace.InstructionTrace(self, to, start, stop)
+        return trace.Trace(self, start, stop, what=what, to=to, arguments=arguments)
 
     def report(
         self,

@@ -19,7 +19,7 @@ from guestdbg.trace.coverage import (
     VcpuCoverage,
 )
 from guestdbg.trace.sampling import Profile, Sampler, SamplingError
-from guestdbg.trace.tracing import Event, EventWriter, Trace, TracingError
+from guestdbg.trace.tracing import Event, EventWriter, InstructionTrace, Trace, TracingError
 
 __all__ = [
     "Block",
@@ -31,6 +31,7 @@ __all__ = [
     "EventWriter",
     "Executed",
     "FunctionCoverage",
+    "InstructionTrace",
     "LineCoverage",
     "Profile",
     "Run",

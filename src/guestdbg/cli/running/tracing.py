@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -16,7 +16,7 @@ from guestdbg.debugger import Guest
 
 if TYPE_CHECKING:
     # At run time they are imported only for a run with a trace.
-    from guestdbg.trace import Trace
+    from guestdbg.trace import InstructionTrace, Trace
     from guestdbg.trace.tracing import About, Event
     from guestdbg.trace.tracing.writers import FileWriter
 
@@ -34,8 +34,20 @@ class TraceOptions:
     arguments: bool
     overwrite: bool
 
+    @property
+    def of_instructions(self) -> bool:
+        """Whether the file has every instruction."""
+        return self.path is not None and self.path.suffix.lower() == ".gdtrace"
+
     def check(self) -> None:
         """Raise click.UsageError for options without a file, TracingError for an unknown form."""
+        if self.path is not None and self.of_instructions:
+            if self.what or self.arguments:
+                option = "--trace-what" if self.what else "--trace-arguments"
+                raise click.UsageError(
+                    f"{option} with --trace {self.path}: a .gdtrace file has every instruction."
+                )
+            return
         if self.path is not None:
             from guestdbg.trace.tracing.writers import check_ending
 
@@ -75,7 +87,7 @@ def tracing_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="FILE",
                 type=click.Path(path_type=Path, dir_okay=False),
                 help="Write calls, exceptions, context switches, console and hits to FILE.pftrace "
-                "(Perfetto), .json (Chrome's viewer) or .jsonl.",
+                "(Perfetto), .json (Chrome's viewer) or .jsonl; to FILE.gdtrace every instruction.",
             ),
             click.option(
                 "--trace-what",
@@ -148,19 +160,20 @@ class TraceFile(Closing):
         self._options = options
         self._file: OutputFile | None = None
         self._writer: _LateWriter | None = None
-        self._trace: Trace | None = None
+        self._trace: Trace | InstructionTrace | None = None
         if options.path is None:
             return
-        from guestdbg.trace.tracing.writers import check_ending
-
-        ending = check_ending(options.path)
         existing: Existing = "overwrite" if options.overwrite else "refuse"
         self._file = OutputFile(options.path, "--trace", existing, inputs)
-        self._writer = _LateWriter(self._file, ending)
+        if not options.of_instructions:
+            self._writer = _LateWriter(self._file, options.path.suffix.lower())
 
     def begin(self, guest: Guest) -> None:
         """The guest is about to run."""
-        if self._writer is not None:
+        if self._file is not None and self._writer is None:
+            start, stop = _place(self._options.start), _place(self._options.stop)
+            self._trace = guest.trace(start, stop, what="instructions", to=self._opened)
+        elif self._writer is not None:
             self._trace = guest.trace(
                 _place(self._options.start),
                 _place(self._options.stop),
@@ -169,9 +182,15 @@ class TraceFile(Closing):
                 arguments=self._options.arguments,
             )
 
+    def _opened(self) -> BinaryIO:
+        """The file, of which nothing else can fail now."""
+        assert self._file is not None
+        self._file.begin()
+        return self._file.binary()
+
     def end(self, terminal: Terminal) -> bool:
         """The run has ended. Returns whether the file is complete; if not, that is said."""
-        if self._trace is None or self._writer is None:
+        if self._trace is None:
             return True
         from guestdbg.trace import TracingError
 
@@ -181,7 +200,7 @@ class TraceFile(Closing):
             terminal.line(f"-- {error}")
             return False
         finally:
-            for note in self._writer.notes:
+            for note in self._writer.notes if self._writer is not None else ():
                 terminal.line(f"-- trace: {note}")
         terminal.line(f"-- trace: {self._options.path}")
         return True

@@ -15,7 +15,9 @@ guest_names    names of functions and tasks, for writers
 hit_record     a hit as an event's detail
 call_arguments the arguments of calls
 event_table    events as a table
+places         where a trace begins and ends
 tracer         ``guest.trace()``: on, off, and what it has
+instruction_tracer  a trace of every instruction, in a file
 instructions   what each instruction did: its binary file, and other forms of it
 writers        which form a file has, by the ending of its name
 
@@ -25,6 +27,16 @@ its own.
 
 from guestdbg.trace.tracing.errors import TracingError
 from guestdbg.trace.tracing.event import About, Event, EventKind, EventWriter, Task
+from guestdbg.trace.tracing.instruction_tracer import InstructionTrace
 from guestdbg.trace.tracing.tracer import Trace
 
-__all__ = ["About", "Event", "EventKind", "EventWriter", "Task", "Trace", "TracingError"]
+__all__ = [
+    "About",
+    "Event",
+    "EventKind",
+    "EventWriter",
+    "InstructionTrace",
+    "Task",
+    "Trace",
+    "TracingError",
+]

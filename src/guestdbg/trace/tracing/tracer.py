@@ -21,6 +21,7 @@ from guestdbg.trace.tracing.event_table import table_of
 from guestdbg.trace.tracing.flow_records import events_of
 from guestdbg.trace.tracing.guest_names import GuestNames
 from guestdbg.trace.tracing.hit_record import hit_record
+from guestdbg.trace.tracing.places import instructions_at
 
 __all__ = ["MOST_EVENTS", "WHAT", "Trace"]
 
@@ -91,8 +92,8 @@ class Trace:
             )
         if _NAME in execution.on_repeat:
             raise TracingError("another trace of this guest is on: stop() it first")
-        self._first = _count("start", start)
-        self._last = _count("stop", stop)
+        self._first = instructions_at("start", start)
+        self._last = instructions_at("stop", stop)
         self._names = GuestNames(guest)
         self._arguments = CallArguments(guest) if arguments else None
         self._events: list[Event] = []
@@ -350,17 +351,6 @@ def _checked(what: Sequence[str]) -> tuple[str, ...]:
     if isinstance(what, str) or not what or any(each not in WHAT for each in what):
         raise TracingError(f"what={what!r}: it is a tuple of {', '.join(WHAT)}, or some of them")
     return tuple(each for each in WHAT if each in what)
-
-
-def _count(name: str, where: str | int | None) -> int | None:
-    """A number of instructions; None if it is none."""
-    if where is None or isinstance(where, str):
-        return None
-    if isinstance(where, bool) or not isinstance(where, int) or not 0 <= where < 1 << 62:
-        raise TracingError(
-            f"{name}={where!r}: it is a location, such as 'main', or a number of instructions"
-        )
-    return where
 
 
 def _writer(to: str | os.PathLike[str] | EventWriter | None) -> EventWriter | None:

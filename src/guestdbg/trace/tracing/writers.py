@@ -28,7 +28,7 @@ def check_ending(path: Path) -> str:
     if ending not in ENDINGS:
         raise TracingError(
             f"{path}: a trace's file is .pftrace or .perfetto-trace (Perfetto), .json (Chrome's "
-            "viewer) or .jsonl (lines of JSON)"
+            "viewer), .jsonl (lines of JSON) or .gdtrace (every instruction)"
         )
     return ending
 
