@@ -53,7 +53,10 @@ def test_the_examples_work(tmp_path: Path) -> None:
             continue  # it needs a terminal: see tests/tui
         if example.startswith("guestdbg gdb "):
             continue  # it waits for a debugger: see tests/gdb/test_command.py
-        if example.startswith(("guestdbg report ", "guestdbg replay ")) or "--save" in example:
+        if (
+            example.startswith(("guestdbg report ", "guestdbg replay ", "guestdbg trace "))
+            or "--save" in example
+        ):
             continue  # they write files, and read them: see tests/report and test_replay.py
         # A recorded run is written by one of them, and read by others.
         example = example.replace(" queue.guestrun", f" {tmp_path / 'queue.guestrun'}")

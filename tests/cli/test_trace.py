@@ -173,7 +173,7 @@ def test_every_instruction_and_what_becomes_of_it(tmp_path: Path) -> None:
     assert guestdbg(*RUN, *options, "--trace-what", "calls").returncode == 0
     found = [json.loads(line) for line in calls.read_text().splitlines()[1:]]
     at = {
-        (int(line.split()[0]), int(line.split()[4].split(":")[0].strip("()"), 16))
+        (int(line.split()[0]), int(line.split()[5], 16))
         for line in text.read_text().splitlines()
         if " IT " in line
     }
