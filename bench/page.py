@@ -62,6 +62,13 @@ _ROWS: tuple[tuple[str, str, str | None, str | None], ...] = (
         None,
     ),
     ("coverage: the suite with it, as a part of its speed without", "coverage_ratio", None, None),
+    ("traces: events, for Perfetto", "trace_calls_per_second", None, None),
+    (
+        "traces: every instruction with what it changed",
+        "trace_instructions_per_second",
+        "qemu_trace_instructions_per_second",
+        None,
+    ),
     ("history: the suite with it, as a part of its speed without", "history_cost", None, None),
     ("history: the loop with it, in the same way", "history_loop_cost", None, None),
     (
