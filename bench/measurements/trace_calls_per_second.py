@@ -21,7 +21,8 @@ def run() -> float:
         seconds = time.perf_counter() - start
         if stop.reason != "exit" or not trace.complete:
             raise RuntimeError(f"the trace is not of the whole run: {stop}, {trace.ended}")
-        return trace.written / seconds
+        written: int = trace.written
+        return written / seconds
 
 
 MEASUREMENT = Measurement(

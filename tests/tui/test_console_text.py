@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -93,6 +93,7 @@ def test_nothing_but_printable_cells_whatever_comes_in_any_pieces(
 
 
 @given(st.text(max_size=200))
+@example("\u0b3e")
 def test_printable_text_has_the_cells_that_it_is_measured_with(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable()

@@ -31,14 +31,22 @@ class OutputFile:
         option: what it is called in messages, `--log`.
         existing: what to do with a regular file that exists.
         inputs: files that the command reads, and must not write.
+        replace: the option that lets it replace a file, where its name does not follow from
+            ``option``.
 
     Raises OutputFileError for a file that must not be written, OSError for one that cannot be.
     """
 
     def __init__(
-        self, path: Path, option: str, existing: Existing = "refuse", inputs: Iterable[Path] = ()
+        self,
+        path: Path,
+        option: str,
+        existing: Existing = "refuse",
+        inputs: Iterable[Path] = (),
+        replace: str | None = None,
     ) -> None:
         self.name = str(path)
+        self._replace = replace
         self._created = False
         self._truncate = False
         self._begun = False
@@ -87,8 +95,8 @@ class OutputFile:
             what = "give the name of a new file"
             if option == "--output":
                 what = "add --overwrite to replace it"
-            elif option == "--trace":
-                what = "add --trace-overwrite to replace it"
+            elif self._replace is not None:
+                what = f"add {self._replace} to replace it"
             elif option == "--log":
                 what = "add --log-append to write at its end, or --log-overwrite to replace it"
             raise OutputFileError(f"{option} {self.name}: the file exists; {what}")

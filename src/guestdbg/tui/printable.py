@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from rich.cells import cell_len
+
 __all__ = ["LONGEST", "printable"]
 
 #: A longer line is cut.
@@ -32,4 +34,7 @@ def printable(text: str, longest: int = LONGEST) -> str:
 def _shown(letter: str) -> str:
     if unicodedata.category(letter) in _WITHOUT_WIDTH:
         return ""
-    return letter if letter.isprintable() else _NOT_PRINTABLE
+    if not letter.isprintable():
+        return _NOT_PRINTABLE
+    # What Textual lays out without a cell, marks beside a letter in Indian scripts for example.
+    return letter if cell_len(letter) else ""

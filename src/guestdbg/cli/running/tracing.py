@@ -164,7 +164,9 @@ class TraceFile(Closing):
         if options.path is None:
             return
         existing: Existing = "overwrite" if options.overwrite else "refuse"
-        self._file = OutputFile(options.path, "--trace", existing, inputs)
+        self._file = OutputFile(
+            options.path, "--trace", existing, inputs, replace="--trace-overwrite"
+        )
         if not options.of_instructions:
             self._writer = _LateWriter(self._file, options.path.suffix.lower())
 
