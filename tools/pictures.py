@@ -1,12 +1,15 @@
 """The pictures of docs/pictures that are pages in a browser: made anew by headless Chromium.
 
-    .venv/bin/python tools/pictures.py
+    .venv/bin/python tools/pictures.py [NAME.png...]
 
 It needs selenium, chromium and chromedriver, as the tests of reports do.
 """
 
+import base64
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,15 @@ ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 sys.path.insert(0, str(ROOT))
 
+import guestdbg as guestdbg_library  # noqa: E402
 from tests.browser import chromium  # noqa: E402
 from tests.cli.guests import EXAMPLES, guestdbg  # noqa: E402
+
+
+def set_size(browser: Any, width: int, height: int) -> None:
+    """Of what is seen of a page."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 def coverage(browser: Any, folder: Path) -> str:
@@ -35,17 +45,65 @@ def coverage(browser: Any, folder: Path) -> str:
     return "#coverage-section"
 
 
-PAGES: dict[str, Callable[[Any, Path], str]] = {"report-coverage.png": coverage}
+def genhtml(browser: Any, folder: Path) -> str:
+    """A source file as lcov's genhtml shows it."""
+    made = folder / "queue.info"
+    guestdbg("run", "examples/queue.elf", "--coverage", str(made), "--coverage-form", "counts")
+    subprocess.run(["genhtml", "-q", "-o", folder / "html", made], check=True, cwd=ROOT)
+    (page,) = (folder / "html").rglob("queue.c.gcov.html")
+    set_size(browser, 900, 560)
+    browser.get(page.as_uri())
+    browser.execute_script(
+        "const source = document.querySelector('pre.source');"
+        "source.style.height = '26em'; source.style.overflow = 'hidden'"
+    )
+    return "body"
+
+
+def speedscope(browser: Any, folder: Path) -> str:
+    """A profile in speedscope, which tools/setup-tests fetches."""
+    made, script = folder / "queue.json", folder / "profile.js"
+    guestdbg("run", "examples/queue.elf", "--sample", str(made), "--sample-every", "10000")
+    data = base64.b64encode(made.read_bytes()).decode()
+    script.write_text(f'speedscope.loadFileFromBase64("queue.json", "{data}")')
+    release = ROOT / ".cache" / "speedscope" / "package" / "dist" / "release"
+    set_size(browser, 900, 300)
+    browser.get(f"{(release / 'index.html').as_uri()}#localProfilePath={script}")
+    time.sleep(3)
+    return "body"
+
+
+def notebook(browser: Any, folder: Path) -> str:
+    """A recording as a notebook shows it."""
+    with guestdbg_library.load(EXAMPLES / "queue.elf", console=None) as guest:
+        recording = guest.record("queue.tail")
+        guest.run()
+        html = recording._repr_html_()
+    (folder / "shown.html").write_text(
+        f"<body style='font: 13px sans-serif; background: #fff'>{html}</body>"
+    )
+    set_size(browser, 680, 560)
+    browser.get((folder / "shown.html").as_uri())
+    return "body"
+
+
+PAGES: dict[str, Callable[[Any, Path], str]] = {
+    "report-coverage.png": coverage,
+    "genhtml.png": genhtml,
+    "speedscope.png": speedscope,
+    "notebook.png": notebook,
+}
 
 
 def main() -> None:
     """Make them all."""
     for name, page in PAGES.items():
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made)
             with chromium(folder / "browser") as browser:
-                size = {"width": 900, "height": 2400, "deviceScaleFactor": 1, "mobile": False}
-                browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+                set_size(browser, 900, 2400)
                 element = browser.find_element("css selector", page(browser, folder))
                 element.screenshot(str(PICTURES / name))
         print(PICTURES / name)
