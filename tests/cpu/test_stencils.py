@@ -225,7 +225,7 @@ def test_it_is_not_writable() -> None:
 # ---- what the environment says ----------------------------------------------------------------
 
 
-def told(**environment: str) -> tuple[str, str]:
+def reported_tier(**environment: str) -> tuple[str, str]:
     """(the tier, what was reported) of a process with this environment."""
     code = "import guestdbg.cpu.processor; from guestdbg.cpu import tier; print(tier.status())"
     clean = {k: v for k, v in os.environ.items() if not k.startswith("GUESTDBG_TIER")}
@@ -241,21 +241,21 @@ def told(**environment: str) -> tuple[str, str]:
 
 
 def test_a_tier_that_does_not_exist_is_reported_once() -> None:
-    found, text = told(GUESTDBG_TIER="fast")
+    found, text = reported_tier(GUESTDBG_TIER="fast")
     assert found.startswith(tier.DEFAULT)
     assert text.count("GUESTDBG_TIER='fast': must be one of interpreter, stencils, auto") == 1
 
 
 def test_a_threshold_that_is_none_is_reported() -> None:
-    _, text = told(GUESTDBG_TIER="stencils", GUESTDBG_TIER_ENTRIES="0")
+    _, text = reported_tier(GUESTDBG_TIER="stencils", GUESTDBG_TIER_ENTRIES="0")
     assert "GUESTDBG_TIER_ENTRIES='0': must be 1 to 2147483647, or 'random'" in text
 
 
 def test_the_tiers_that_exist() -> None:
-    assert told(GUESTDBG_TIER="interpreter") == ("interpreter", "")
+    assert reported_tier(GUESTDBG_TIER="interpreter") == ("interpreter", "")
     with processors("stencils"):
         pass
-    assert told(GUESTDBG_TIER="stencils") == ("stencils", "")
+    assert reported_tier(GUESTDBG_TIER="stencils") == ("stencils", "")
 
 
 def test_a_host_that_forbids_executable_memory() -> None:

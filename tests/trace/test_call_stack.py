@@ -26,7 +26,7 @@ class Frame:
 
 @dataclass
 class Program:
-    """A program that keeps to AAPCS64, and a stack that is told of its branches."""
+    """A program that keeps to AAPCS64, and a stack that gets its branches."""
 
     stack: CallStack = field(default_factory=CallStack)
     frames: list[Frame] = field(default_factory=lambda: [Frame(0, 0, TOP, 64)])

@@ -23,7 +23,7 @@ A record, little-endian and without padding:
   registers: uint8 number, and uint64 value: 0 to 30 are X0 to X30, 31 is SP, 32 NZCV as in SPSR, 33 FPSR; or
            64 to 95: V0 to V31, whose value is two uint64, the low half first
   accesses: uint8 size | 128 for a write, uint64 address, and of up to 16 bytes the value, in as many bytes. A size
-           of 0 stands for a uint16 with the size after the address: that many bytes have been zeroed (DC ZVA)
+           of 0 means that a uint16 with the size follows the address: so many bytes have been zeroed (DC ZVA)
   of an exception: uint64 address of its vector
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t

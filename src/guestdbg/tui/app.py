@@ -184,7 +184,7 @@ class GuestApp(App[None]):
     # ---- what the user does ------------------------------------------------------------------
 
     def submit(self, line: str) -> None:
-        """A line was typed, or a key stands for it."""
+        """A line was typed, or the key for it."""
         if line:
             self._lines("messages").write([Text(f"(guestdbg) {printable(line)}", "bold")])
         self._running_text = ""
@@ -197,7 +197,7 @@ class GuestApp(App[None]):
         self._lines("messages").write([Text(text, "dim")])
 
     def action_line(self, line: str) -> None:
-        """A key that stands for a command."""
+        """A key for a command."""
         self.submit(line)
 
     def action_stop(self) -> None:

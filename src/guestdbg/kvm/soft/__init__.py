@@ -57,6 +57,7 @@ what is above it in this list:
     snapshot/changed_pages        no counterpart   in which pages two snapshots differ
     snapshot/snapshots            no counterpart   an extension of the seam
     snapshot/serial               no counterpart   snapshots as bytes, for files
+    vcpu_trace                    no counterpart   what both kinds of traces share
     flow_trace                    no counterpart   an extension of the seam
     instruction_trace             no counterpart   an extension of the seam
     dirty_log                     virt/kvm/kvm_main.c

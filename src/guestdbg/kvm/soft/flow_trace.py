@@ -9,6 +9,7 @@ from typing import Final
 from guestdbg.cpu.processor import FlowBuffer
 from guestdbg.kvm.errors import KvmError
 from guestdbg.kvm.soft.state import VcpuState, VmState
+from guestdbg.kvm.soft.vcpu_trace import VcpuTrace, check_start
 
 __all__ = ["SoftFlowTrace", "start"]
 
@@ -16,62 +17,22 @@ __all__ = ["SoftFlowTrace", "start"]
 _WHAT: Final[dict[str, int]] = {"calls": 1, "exceptions": 2, "contexts": 4}
 
 
-class SoftFlowTrace:
-    """A trace of a machine, whose vCPUs write to one buffer: see ``kvm.tracing.FlowTrace``."""
+class SoftFlowTrace(VcpuTrace):
+    """A trace of where control goes."""
 
-    def __init__(self, vm: VmState, buffer: FlowBuffer) -> None:
-        self._vm = vm
-        self._vcpus: tuple[VcpuState, ...] = tuple(vm.soft_vcpus)
-        self._buffer = buffer
-        self._paused = False
-        self._open = True
-        for vcpu in self._vcpus:
-            vcpu.cpu.start_flow(buffer, vcpu.id)
+    _buffer: FlowBuffer
 
-    @property
-    def error(self) -> Exception | None:
-        """See ``FlowTrace``."""
-        return self._buffer.error
+    def _start(self, vcpu: VcpuState) -> None:
+        vcpu.cpu.start_flow(self._buffer, vcpu.id)
 
-    @property
-    def lost(self) -> int:
-        """See ``FlowTrace``."""
-        return self._buffer.lost
+    def _record(self, vcpu: VcpuState, on: bool) -> None:
+        vcpu.cpu.recording_flow = on
 
-    @property
-    def reached(self) -> bool:
-        """See ``FlowTrace``."""
-        return self._buffer.reached
+    def _stop(self, vcpu: VcpuState) -> None:
+        vcpu.cpu.stop_flow()
 
-    @property
-    def paused(self) -> bool:
-        """See ``FlowTrace``."""
-        return self._paused
-
-    @paused.setter
-    def paused(self, value: bool) -> None:
-        _check_still(self._vm, "paused")
-        self._paused = value
-        if self._open:
-            for vcpu in self._vcpus:
-                vcpu.cpu.recording_flow = not value
-
-    def flush(self) -> None:
-        """See ``FlowTrace``."""
-        _check_still(self._vm, "flush")
-        if self._open:
-            self._buffer.flush()
-
-    def close(self) -> None:
-        """See ``FlowTrace``."""
-        if not self._open:
-            return
-        _check_still(self._vm, "close")
-        self._open = False
-        for vcpu in self._vcpus:
-            vcpu.cpu.stop_flow()
+    def _forget(self) -> None:
         self._vm.flow_buffer = None
-        self._buffer.flush()
 
 
 def start(
@@ -85,16 +46,10 @@ def start(
 ) -> SoftFlowTrace:
     """``SupportsFlowTrace.start_flow_trace``."""
     call = "start_flow_trace"
-    vm.check_open(call)
-    _check_still(vm, call)
-    if vm.flow_buffer is not None:
-        raise KvmError(errno.EBUSY, call, "another trace of this machine is on: close() it first")
+    check_start(vm, call, vm.flow_buffer, first, last)
     unknown = [name for name in what if name not in _WHAT]
     if unknown or not what or isinstance(what, str):
         raise KvmError(errno.EINVAL, call, f"what={what!r}: it has some of {[*_WHAT]}")
-    for name, time in (("start", first), ("stop", last)):
-        if time is not None and not 0 <= time < 1 << 63:
-            raise KvmError(errno.EINVAL, call, f"{name}={time}: it counts instructions, from 0")
     number = 0
     for name in what:
         number |= _WHAT[name]
@@ -104,9 +59,3 @@ def start(
         raise KvmError(errno.ENOMEM, call, "no memory for its buffer") from error
     vm.flow_buffer = buffer
     return SoftFlowTrace(vm, buffer)
-
-
-def _check_still(vm: VmState, call: str) -> None:
-    for vcpu in vm.soft_vcpus:
-        if vcpu.running:
-            raise KvmError(errno.EBUSY, call, f"vCPU {vcpu.id} is running")

@@ -1,6 +1,6 @@
 """Which calls are open: calls and returns matched, as far as a guest lets them be matched.
 
-A return belongs to the call behind whose instruction it goes on, with the stack pointer that the
+A return belongs to the call after whose instruction it goes on, with the stack pointer that the
 call had (AAPCS64 6.4: a function restores it). What was called since has ended with it, too:
 ``longjmp``, tail calls and returns that were not seen leave nothing open once a caller returns.
 A return to nowhere, into a function that is being executed, is a ``longjmp``: what that function
