@@ -27,8 +27,8 @@ class InstructionTrace:
     """Writes each instruction, with the registers and the memory that it changed, to a file.
 
     ``guest.trace(what="instructions", to=FILE)``. It is on when it is made, until ``stop()`` or the
-    end of a ``with`` statement. What a history repeats is not written again.
-    ``docs/instruction-trace.md`` has the file's form; ``guestdbg trace`` makes text and tables of it.
+    end of a ``with`` statement. What a history repeats is not written again. The file's form is
+    in ``docs/instruction-trace.md``; ``guestdbg trace`` makes text and tables of it.
 
     Args:
         guest: the guest.
