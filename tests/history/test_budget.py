@@ -217,5 +217,6 @@ def test_the_host_sees_no_more_than_that() -> None:
     assert counted <= 24 * MIB
     assert snapshots >= 5
     assert counted > 12 * MIB, "the budget is used"
-    assert grown <= 1.05 * counted + 2 * MIB
+    # Not of what is counted: the host's allocator may keep for a while what was given back.
+    assert grown <= 1.05 * 24 * MIB + 2 * MIB
     assert grown >= 0.9 * counted - 2 * MIB, "what is counted is there"

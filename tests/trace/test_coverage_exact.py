@@ -47,6 +47,7 @@ from tests.trace.stepped import Key, Stepped
 
 FORMS: tuple[CoverageForm, ...] = ("first", "counts", "edges")
 MOST = 4000
+KINDS = ("run", "limit", "step", "break", "watch")
 
 
 def counts_of(vcpu: SupportsCoverage) -> Counter[Key]:
@@ -122,10 +123,12 @@ def stepped(program: Program) -> tuple[Stepped, int, tuple[object, ...]]:
         return oracle, vcpu.instructions, end_state(vcpu, memory)
 
 
-def run_in_pieces(vcpu: Vcpu, total: int, rnd: random.Random) -> None:
+def run_in_pieces(
+    vcpu: Vcpu, total: int, rnd: random.Random, kinds: tuple[str, ...] = KINDS
+) -> None:
     """Run up to so many instructions, with limits, breakpoints, watchpoints and steps at random."""
     while vcpu.instructions < total:
-        kind = rnd.choice(("run", "limit", "step", "break", "watch"))
+        kind = rnd.choice(kinds)
         vcpu.max_instructions = total
         if kind == "limit":
             vcpu.max_instructions = min(total, vcpu.instructions + rnd.randrange(1, 40))

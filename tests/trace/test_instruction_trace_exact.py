@@ -1,9 +1,8 @@
-"""A trace of instructions has what single steps find, and leads from the first state to the end."""
+"""A trace of instructions has what limits of one instruction find, and leads to the end's state."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,8 +18,7 @@ from guestdbg.check.differential import layout
 from guestdbg.check.differential.generate import generate
 from guestdbg.check.differential.initial import memory_of
 from guestdbg.check.differential.program import Program
-from guestdbg.kvm import ExitDebug, GuestDebug, KvmError, Vcpu
-from guestdbg.kvm.constants import KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP
+from guestdbg.kvm import ExitIntr, KvmError, Vcpu
 from guestdbg.kvm.regs import PC, PSTATE, core_reg
 from tests.machine.guests import EXAMPLES
 from tests.trace.instruction_records import (
@@ -35,9 +33,15 @@ from tests.trace.instruction_records import (
     Record,
     records_of,
 )
-from tests.trace.test_coverage_exact import MOST, end_state, ends, machine, run, run_in_pieces
-
-STEP = GuestDebug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP)
+from tests.trace.test_coverage_exact import (
+    KINDS,
+    MOST,
+    end_state,
+    ends,
+    machine,
+    run,
+    run_in_pieces,
+)
 
 Registers = dict[int, int]
 
@@ -53,22 +57,26 @@ def registers_of(vcpu: Vcpu) -> Registers:
     return found
 
 
-def stepped(program: Program) -> tuple[list[tuple[int, int, Registers]], int, Any]:
-    """Each instruction that has retired: EL, address, registers that changed."""
+def limited(program: Program) -> tuple[list[tuple[int, int, Registers]], int, Any]:
+    """Each instruction that has retired: EL, address, registers that changed.
+
+    By limits of one instruction: programs see single steps (SPSR_EL1, a store-exclusive that
+    fails), and can forget what they saw before their end.
+    """
     found = []
     with machine(program) as (vcpu, memory):
-        vcpu.set_guest_debug(STEP)
         before = registers_of(vcpu)
         for _ in range(2 * MOST):
             pc, el = vcpu.get_one_reg(PC), vcpu.get_one_reg(PSTATE) >> 2 & 1
             retired = vcpu.instructions
+            vcpu.max_instructions = retired + 1  # type: ignore[attr-defined]
             exit_ = run(vcpu)
             after = registers_of(vcpu)
             if vcpu.instructions != retired:
                 changed = {n: value for n, value in after.items() if before[n] != value}
                 found.append((el, pc, changed))
             before = after
-            if not isinstance(exit_, ExitDebug) and ends(exit_):
+            if vcpu.instructions == MOST or (not isinstance(exit_, ExitIntr) and ends(exit_)):
                 break
         return found, vcpu.instructions, end_state(vcpu, memory)
 
@@ -82,6 +90,21 @@ def combined(records: list[Record]) -> list[tuple[int, int, Registers]]:
         elif record.what & HOST:
             found[-1][2].update(record.registers)
     return found
+
+
+def assert_same(records: list[Record], oracle: list[tuple[int, int, Registers]]) -> None:
+    """A limit sees nothing of an exception: it has the place and the SP from before that."""
+    found, after, taken = combined(records), [], False
+    for record in records:
+        if record.what & RETIRED:
+            after.append(taken)
+        taken = bool(record.what & EXCEPTION) or (taken and not record.what & RETIRED)
+    assert len(found) == len(oracle)
+    for mine, right, elsewhere in zip(found, oracle, after, strict=True):
+        if elsewhere:
+            assert {**mine[2], SP: 0} == {**right[2], SP: 0}
+        else:
+            assert mine == right
 
 
 def replayed(memory: bytearray, records: list[Record], mask: int) -> None:
@@ -100,43 +123,44 @@ def replayed(memory: bytearray, records: list[Record], mask: int) -> None:
 
 
 def test_random_programs() -> None:
-    tried: list[bool] = []
-
     @settings(max_examples=40, deadline=None)
     @given(st.integers(0, 1 << 32), st.integers(0, 1 << 32))
     def check(seed: int, pieces: int) -> None:
-        tried.extend(is_as_stepped(generate(seed), pieces))
+        program = generate(seed)
+        oracle, total, state = limited(program)
+        for kinds in ((), ("limit",), KINDS):
+            rnd = random.Random(pieces)
+            records, count, end, registers = traced(program, total, kinds, rnd)
+            if kinds == KINDS:
+                # The program may see steps and stops: then it is another one, and goes on.
+                check_end(records, [count], [registers])
+            else:
+                assert count == total
+                assert end == state
+                assert_same(records, oracle)
 
     check()
-    assert tried.count(True) > 10
 
 
-def is_as_stepped(program: Program, pieces: int) -> Iterator[bool]:
-    oracle, total, state = stepped(program)
-    for whole in (True, False):
-        with machine(program) as (vcpu, memory):
-            data: list[bytes] = []
-            trace = vcpu.vm.start_instruction_trace(data.append)  # type: ignore[attr-defined]
-            if whole:
-                vcpu.max_instructions = total  # type: ignore[attr-defined]
-                while not ends(run(vcpu)):
-                    pass
-            else:
-                run_in_pieces(vcpu, total, random.Random(pieces))
-            trace.close()
-            assert trace.lost == 0
-            assert trace.error is None
-            records = list(records_of(b"".join(data)))
-            again = bytearray(memory_of(program))
-            replayed(again, records, (1 << 32) - 1)
-            start, end = layout.DATA - layout.RAM, layout.TABLES - layout.RAM
-            assert again[start:end] == memory[start:end]
-            done = [record for record in records if record.what & RETIRED]
-            assert [record.time for record in done] == [*range(1, len(done) + 1)]
-            same = vcpu.instructions == total and end_state(vcpu, memory) == state
-            yield same
-            if same:
-                assert combined(records) == oracle
+def traced(
+    program: Program, total: int, kinds: tuple[str, ...], rnd: random.Random
+) -> tuple[list[Record], int, Any, Registers]:
+    """Its records, the instructions, the state and the registers at its end."""
+    with machine(program) as (vcpu, memory):
+        data: list[bytes] = []
+        trace = vcpu.vm.start_instruction_trace(data.append)  # type: ignore[attr-defined]
+        run_in_pieces(vcpu, total, rnd, kinds or ("run",))
+        trace.close()
+        assert trace.lost == 0
+        assert trace.error is None
+        records = list(records_of(b"".join(data)))
+        again = bytearray(memory_of(program))
+        replayed(again, records, (1 << 32) - 1)
+        start, end = layout.DATA - layout.RAM, layout.TABLES - layout.RAM
+        assert again[start:end] == memory[start:end]
+        done = [record for record in records if record.what & RETIRED]
+        assert [record.time for record in done] == [*range(1, len(done) + 1)]
+        return records, vcpu.instructions, end_state(vcpu, memory), registers_of(vcpu)
 
 
 def test_a_traced_run_is_as_one_that_is_not() -> None:
