@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 CPU = Path("src/guestdbg/cpu")
 # Loops over the elements of a vector become the host's vector instructions.
 VECTORIZE = ["-O3"]
+# Elsewhere two stores side by side, as of flags, are cheaper than one of a vector made of both.
+SCALAR = ["-fno-tree-slp-vectorize"]
 REQUIRED = bool(os.environ.get("GUESTDBG_REQUIRE_CPU"))
 HEADERS = [CPU / "dispatch.h", CPU / "operands.h", CPU / "stencil_table.h"]
 # What makes stencils is a part of guestdbg, which cannot be imported yet.
@@ -57,7 +59,7 @@ class BuildProcessor(build_ext):
             or ("GUESTDBG_LOOP", "1") in ext.define_macros
         ):
             return False
-        # Vectors are slower as stencils than as functions: docs/performance.md.
+        # The machine code of vectors is long: docs/performance.md.
         if "simd" in source.parts:
             return False
         return "instructions" in source.parts or source.stem == "link_stencils"
@@ -99,7 +101,7 @@ def extensions() -> list[Extension]:
                 [str(source)],
                 include_dirs=[str(CPU)],
                 define_macros=macros,
-                extra_compile_args=compile_args + (VECTORIZE if "simd" in source.parts else []),
+                extra_compile_args=compile_args + (VECTORIZE if "simd" in source.parts else SCALAR),
                 extra_link_args=link_args,
                 depends=[str(header) for header in HEADERS],
             )

@@ -5,7 +5,7 @@ Only their stencils are executed, never these functions.
 """
 from libc.stdint cimport uint64_t
 
-from guestdbg.cpu.core cimport Block, Cpu, DISPATCH, follow, FORWARD, goto_pc, Insn, unlikely, UNSPECIFIED
+from guestdbg.cpu.core cimport Block, Cpu, DISPATCH, follow, goto_pc, Insn, NEXT, unlikely, UNSPECIFIED
 from guestdbg.cpu.operands cimport aux, imm, link_target, spend
 
 
@@ -41,4 +41,4 @@ cdef void link_direct(Cpu* c, const Insn* i, uint64_t last) noexcept nogil:
         c.pc = (<Block*>i - 1).pc
         c.ip = NULL
         return
-    FORWARD(c, i, UNSPECIFIED())
+    NEXT(c, i)
