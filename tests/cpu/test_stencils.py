@@ -23,9 +23,11 @@ pytest.importorskip(
 )
 
 from guestdbg.cpu import tier, translation
-from guestdbg.cpu.processor import EXIT_LIMIT, PhysicalMemory, Processor
+from guestdbg.cpu.processor import EXIT_EL2, EXIT_LIMIT, PhysicalMemory, Processor
 
-from .test_determinism import TOTAL, Armed, Guest, same
+from .support import MDE
+from .test_coverage import counted, edges
+from .test_determinism import TDE_TDA, TOTAL, Armed, Guest, same
 
 ROOT = Path(__file__).parents[2]
 NEXT, TAKEN, NOT_TAKEN = 1, 2, 3  # stencils/holes.py
@@ -78,6 +80,21 @@ def test_random_programs_armed(seed: int) -> None:
     assert one.p.tier_statistics()["dropped"] > 0
 
 
+@pytest.mark.parametrize("form", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_coverage(seed: int, form: int) -> None:
+    """It finds the same, and what it counts is machine code all the same."""
+    found = []
+    for which in ("interpreter", "stencils"):
+        one = guest(Guest, seed, which, 2, at_random=True)
+        one.p.start_coverage(form)
+        one.run(random.Random(seed + form))
+        found.append((counted(one.p), edges(one.p), one))
+    assert found[0][:2] == found[1][:2]
+    same(found[0][2], found[1][2])
+    assert found[1][2].p.tier_statistics()["translated"] > 20
+
+
 # add x0, x0, #1; str x0, [x1]; ldr d0, .+64; str d0, [x1, #8]; cmp x0, x2; b.ne .-20; b .
 LOOP_WORDS = [
     *(0x9100_0400, 0xF900_0020, 0x5C00_0200, 0xFD00_0420, 0xEB02_001F, 0x54FF_FF61),
@@ -99,6 +116,47 @@ def looping(base: int) -> tuple[Processor, bytearray]:
     p.set_x(1, base + 0x1000)
     p.set_x(2, 1 << 40)
     return p, ram
+
+
+def without_stencils(p: Processor) -> int:
+    """Of the instructions of blocks that were translated."""
+    found = p.tier_statistics()
+    assert found["translated"] == 1
+    return found["bridges"]
+
+
+@pytest.mark.parametrize("form", [1, 2, 3])
+def test_a_loop_that_is_counted(form: int) -> None:
+    """The hook is executed before the first instruction's machine code, and removed with form 1."""
+    with processors("stencils", 2):
+        p, _ = looping(0x4000_0000)
+        p.start_coverage(form)
+        for n in range(1, 5):
+            assert p.run(600 * n) == EXIT_LIMIT
+        assert p.get_x(0) == 400
+        assert without_stencils(p) == 0
+        assert counted(p) == {(1, 0x4000_0000 + 4 * n): 1 if form == 1 else 400 for n in range(6)}
+        assert edges(p) == ({((1, 0x4000_0014), 0x4000_0000): 400} if form == 3 else {})
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_a_loop_with_a_breakpoint(at: int) -> None:
+    """For another context: compared each time; the other instructions are machine code."""
+    with processors("stencils", 2):
+        p, _ = looping(0x4000_0000)
+        p.pstate = 0x1C5
+        p.mdscr_el1 = MDE
+        p.mdcr_el2 = TDE_TDA
+        bcr, bvr, nothing = [0] * p.breakpoints, [0] * p.breakpoints, [0] * 16
+        bcr[0], bvr[0] = 1 << 20 | 4 << 16 | 0x1E7, 0x4000_0000 + 4 * at
+        bcr[4], bvr[4] = 3 << 20 | 0x1E7, 77
+        p.load_debug(bcr, bvr, nothing, nothing)
+        assert p.run(600) == EXIT_LIMIT
+        assert (p.get_x(0), without_stencils(p)) == (100, 1)
+        bcr[0] = 0x1E7
+        p.load_debug(bcr, bvr, nothing, nothing)
+        assert p.run(1200) == EXIT_EL2
+        assert p.pc == 0x4000_0000 + 4 * at
 
 
 @pytest.mark.parametrize("base", [0x4000_0000, 0x8000_0000, 0x12_3456_0000])

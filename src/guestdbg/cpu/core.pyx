@@ -8,7 +8,7 @@ from guestdbg.cpu.debug cimport (
     dbg_block_has_breakpoint, dbg_breakpoint_matches, dbg_step_pending, dbg_stepping, dbg_take_breakpoint,
 )
 from guestdbg.cpu.coverage cimport (
-    CacheHead, Coverage, coverage_free, coverage_hook, coverage_of, coverage_settle, Hook,
+    CacheHead, Coverage, coverage_free, coverage_hook, coverage_of, coverage_settle, Hook, VARIANT_COVERED,
 )
 from guestdbg.cpu.flow_trace cimport EXIT_TRACE, flow_hook, flow_of, TRACE_FULL
 from guestdbg.cpu.instruction_trace cimport CpuLog, log_begin, log_end, log_is_full, log_of
@@ -156,10 +156,9 @@ cdef enum:
     VARIANT_ONE = 1        # a single instruction: for steps, and for the last one before a limit
     VARIANT_CHECKED = 2    # a breakpoint check at every instruction
     VARIANT_GUARDED = 4    # of a guarded page (FEAT_BTI)
-    VARIANT_COVERED = 8    # with a hook (coverage.pyx),
-    VARIANT_EL1 = 16       # which counts for one EL
+    VARIANT_EL1 = 16       # with VARIANT_COVERED: its hook counts for one EL
     VARIANT_TRACED = 32    # with hooks at its branches (flow_trace.pyx)
-    VARIANT_HOOKED = 40    # either
+    VARIANT_HOOKED = VARIANT_COVERED | VARIANT_TRACED
 
 cdef extern from "dispatch.h" nogil:
     const uint64_t GUESTDBG_ARENA
@@ -473,6 +472,7 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     cdef Block* b
     cdef Insn* o
     cdef Op fused
+    cdef bint once             # it has a hook that will be removed
     cdef uint64_t here = pc, need
     if most > MAX_BLOCK:
         most = MAX_BLOCK
@@ -553,9 +553,8 @@ cdef Block* translate_block(Cpu* c, uint64_t pc, uint64_t pa, uint8_t* host_page
     k.used = (k.used + 31) & ~<uint64_t>31
     if variant & VARIANT_TRACED:
         flow_hook(c, b, r == ENDS)
-    if variant & VARIANT_COVERED:
-        coverage_hook(k.head.coverage, b, raw, (variant & VARIANT_EL1) != 0)
-    if k.head.tier != NULL and b.originals == NULL and not variant & (VARIANT_ONE | VARIANT_CHECKED | VARIANT_HOOKED):
+    once = variant & VARIANT_COVERED and coverage_hook(k.head.coverage, b, raw, (variant & VARIANT_EL1) != 0)
+    if k.head.tier != NULL and not once and not variant & (VARIANT_ONE | VARIANT_CHECKED):
         tier_watch(k.head.tier, b)
     k.decoded += 1
     k.blocks += 1

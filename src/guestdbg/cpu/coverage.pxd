@@ -46,6 +46,9 @@ cdef struct Coverage:
     uint64_t edges_size
     uint64_t edge_count
 
+cdef enum:
+    VARIANT_COVERED = 8    # of a block: it has a hook of this module
+
 cdef struct Hook:          # lies before its Block, if that is a variant with hooks
     void* f                # an Op: the function of the block's first instruction, which the hook replaces
     Record* record
@@ -64,8 +67,9 @@ cdef struct CacheHead:     # what the block cache of core.pyx begins with
 cdef inline Coverage* coverage_of(const Cpu* c) noexcept nogil:
     return (<CacheHead*>c.cache).coverage
 
-cdef void coverage_hook(Coverage* v, Block* b, uint32_t raw, uint32_t el) noexcept nogil
-"""Put the hook into a block that has been decoded; raw: its last instruction."""
+cdef bint coverage_hook(Coverage* v, Block* b, uint32_t raw, uint32_t el) noexcept nogil
+"""Put the hook into a block that has been decoded; raw: its last instruction. Whether it will be removed
+after the block's first execution (then this module calls tier_watch())."""
 
 cdef void coverage_settle(Cpu* c, Coverage* v) noexcept nogil
 """Between blocks: the one that was entered last may not have been executed to its end."""

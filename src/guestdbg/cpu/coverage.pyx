@@ -21,6 +21,7 @@ from libc.stdlib cimport calloc, free
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from guestdbg.cpu.core cimport Block, Cpu, drop_all_code, Insn, likely, Op, retired
 from guestdbg.cpu.tlb cimport flush_jumps
+from guestdbg.cpu.translation cimport tier_watch
 
 cdef extern from *:
     """
@@ -228,7 +229,7 @@ cdef bint is_branch(uint32_t raw) noexcept nogil:
             or (raw & <uint32_t>0x7C000000) == 0x34000000 or (raw & <uint32_t>0xFE800000) == <uint32_t>0xD6000000)
 
 
-cdef void coverage_hook(Coverage* v, Block* b, uint32_t raw, uint32_t el) noexcept nogil:
+cdef bint coverage_hook(Coverage* v, Block* b, uint32_t raw, uint32_t el) noexcept nogil:
     cdef Hook* h = <Hook*>b - 1
     cdef Insn* i = <Insn*>(b + 1)
     cdef Record* r = record_of(v, b.pc, b.length, el, is_branch(raw))
@@ -241,6 +242,8 @@ cdef void coverage_hook(Coverage* v, Block* b, uint32_t raw, uint32_t el) noexce
         i.f = enter_from
     elif not r.count and r != &v.overflow:
         i.f = enter_first
+        return True
+    return False
 
 
 cdef void coverage_settle(Cpu* c, Coverage* v) noexcept nogil:
@@ -269,6 +272,8 @@ cdef void coverage_settle(Cpu* c, Coverage* v) noexcept nogil:
         r.count = 1
         if i.f == enter_first:     # not if the block was dropped
             (<Insn*>i).f = <Op>hook_of(i).f
+            if (<CacheHead*>c.cache).tier != NULL:
+                tier_watch((<CacheHead*>c.cache).tier, <Block*>i - 1)
     elif v.form == FORM_EDGES and r.branch:
         count_edge(v, source_of(r), c.pc)
 

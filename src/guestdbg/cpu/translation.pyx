@@ -10,7 +10,8 @@ returns to it, links and jump tables lead to it, and a block that is dropped, wh
 left at the next instruction after a slow path. A stencil never returns into machine code, because nothing
 in it is called.
 
-An instruction that has no stencil is executed by its function, to which a bridge jumps. From a block to another
+An instruction that has no stencil is executed by its function, to which a bridge jumps. So is one that has a
+breakpoint or is traced; and a hook of coverage.pyx, which then goes on to the first instruction's stencil. From a block to another
 one, machine code jumps directly. If the other one is dropped, its first two bytes become a jump to a bridge, 16
 bytes before, which goes on to its first instruction's `f`.
 
@@ -23,7 +24,7 @@ from libc.string cimport memcpy, memset
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 
 from guestdbg.cpu.core cimport Block, block_of, Cpu, Insn, Op
-from guestdbg.cpu.coverage cimport CacheHead
+from guestdbg.cpu.coverage cimport CacheHead, Hook, VARIANT_COVERED
 from guestdbg.cpu.link_stencils cimport bridge, link_by_memory, link_direct, link_far, link_known
 from guestdbg.cpu.operands cimport aux, link_target
 
@@ -590,14 +591,22 @@ cdef void put(Tier* t, uint8_t* code, const Piece* p) noexcept nogil:
             memcpy(at, &value32, 4)
 
 
+cdef bint has_hook(Block* b) noexcept nogil:
+    """Whether the first instruction has a hook of coverage.pyx that goes on to a function with a stencil."""
+    cdef Hook* hook = <Hook*>b - 1
+    cdef const Known* what = known_of(hook.f)
+    return hook.f != <void*>b.first and what != NULL and fits(what, (<Insn*>(b + 1)).imm)
+
+
 cdef void translate(Cpu* c, Block* b) noexcept nogil:
     """The block's instructions get their places in machine code; or, if there is no room or no use, the first
     one its own function back."""
     cdef Tier* t = <Tier*>(<CacheHead*>c.cache).tier
     cdef Insn* insns = <Insn*>(b + 1)
-    cdef Piece pieces[68]
+    cdef Piece pieces[72]
     cdef Piece* p = NULL
-    cdef uint32_t n, count = 0, instructions, bridges = 0, size
+    cdef Hook* hook = NULL     # of coverage.pyx, if the first instruction has it and a stencil
+    cdef uint32_t n, count = 0, body, bridges = 0, size
     cdef const Known* bridging = known_of(<void*>bridge)
     cdef uint8_t* code
     cdef bint taken, not_taken
@@ -613,20 +622,25 @@ cdef void translate(Cpu* c, Block* b) noexcept nogil:
     pieces[0].what = bridging
     pieces[0].i = insns
     count = 1
+    if b.variant & VARIANT_COVERED and has_hook(b):
+        pieces[count].what = bridging
+        pieces[count].i = insns
+        count += 1
+        hook = <Hook*>b - 1
     for n in range(b.length):
         p = &pieces[count]
         p.i = &insns[n]
         p.immediate = p.i.imm
         p.auxiliary = p.i.aux
-        p.what = known_of(<void*>p.i.f)
+        p.what = known_of(<void*>p.i.f if n or hook == NULL else hook.f)
         count += 1
         if p.what == NULL or not fits(p.what, p.immediate):
             p.what = bridging
             bridges += 1
         elif n + 2 == b.length and uses(p.what, HOLE_TAKEN):
             break              # with the branch after it, in one function
-    instructions = count - 1
-    if bridges == instructions:
+    body = count - 1
+    if bridges == body:
         return
     # Where the last one leads.
     taken = uses(p.what, HOLE_TAKEN)
@@ -656,7 +670,7 @@ cdef void translate(Cpu* c, Block* b) noexcept nogil:
         pieces[n].cold = size
         size += pieces[n].what.stencil.cold
     if taken:
-        n = instructions + 1
+        n = body + 1
         if not_taken and p.what.stencil.last == HOLE_NOT_TAKEN:
             p.not_taken = pieces[n].hot
             p.taken = pieces[n + 1].hot
@@ -677,8 +691,12 @@ cdef void translate(Cpu* c, Block* b) noexcept nogil:
     b.place = <uint32_t>((code - t.code) // 16)
     t.used = <uint64_t>(code + size - t.code)
     t.blocks += 1
-    t.instructions += instructions
+    t.instructions += body - (hook != NULL)
     t.bridges += bridges
-    for n in range(1, instructions + 1):
-        if pieces[n].what != bridging:
+    for n in range(1, body + 1):
+        if pieces[n].what == bridging:
+            continue
+        if hook != NULL and pieces[n].i == insns:
+            hook.f = <void*>(code + pieces[n].hot)
+        else:
             (<Insn*>pieces[n].i).f = <Op><void*>(code + pieces[n].hot)
