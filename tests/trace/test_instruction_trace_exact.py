@@ -147,13 +147,7 @@ def traced(
 ) -> tuple[list[Record], int, Any, Registers]:
     """Its records, the instructions, the state and the registers at its end."""
     with machine(program) as (vcpu, memory):
-        data: list[bytes] = []
-        trace = vcpu.vm.start_instruction_trace(data.append)  # type: ignore[attr-defined]
-        run_in_pieces(vcpu, total, rnd, kinds or ("run",))
-        trace.close()
-        assert trace.lost == 0
-        assert trace.error is None
-        records = list(records_of(b"".join(data)))
+        records = recorded(vcpu, total, kinds, rnd)
         again = bytearray(memory_of(program))
         replayed(again, records, (1 << 32) - 1)
         start, end = layout.DATA - layout.RAM, layout.TABLES - layout.RAM
@@ -161,6 +155,64 @@ def traced(
         done = [record for record in records if record.what & RETIRED]
         assert [record.time for record in done] == [*range(1, len(done) + 1)]
         return records, vcpu.instructions, end_state(vcpu, memory), registers_of(vcpu)
+
+
+def recorded(
+    vcpu: Vcpu, total: int, kinds: tuple[str, ...], rnd: random.Random, **window: int
+) -> list[Record]:
+    data: list[bytes] = []
+    trace = vcpu.vm.start_instruction_trace(data.append, **window)  # type: ignore[attr-defined]
+    run_in_pieces(vcpu, total, rnd, kinds or ("run",))
+    trace.close()
+    assert trace.lost == 0
+    assert trace.error is None
+    return list(records_of(b"".join(data)))
+
+
+def test_a_part_of_a_run() -> None:
+    """From an instruction to another one: what the whole trace has there."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.integers(0, 1 << 32),
+        st.integers(0, 1 << 32),
+        st.integers(0, 300),
+        st.integers(0, 300),
+        st.sampled_from(((), ("limit",), KINDS)),
+    )
+    def check(seed: int, pieces: int, start: int, size: int, kinds: tuple[str, ...]) -> None:
+        program, stop = generate(seed), start + size
+        found, ends = [], []
+        for window in ({}, {"start": start, "stop": stop}):
+            with machine(program) as (vcpu, memory):
+                found.append(recorded(vcpu, MOST, kinds, random.Random(pieces), **window))
+                ends.append((vcpu.instructions, end_state(vcpu, memory)))
+        assert ends[0] == ends[1]
+        assert found[1] == [record for record in found[0] if start < record.time <= stop]
+
+    check()
+
+
+@pytest.mark.parametrize("name", ["queue", "fault", "mmu", "pid", "smp"])
+def test_a_part_of_an_example_guest(name: str) -> None:
+    """Before it, blocks are executed as they always are: not one instruction at a time."""
+    found, decoded = [], []
+    for window in (None, {"start": 250_000, "stop": 251_000}, {}):
+        options: Any = {"provider": "soft", "memory": "16M", "console": None}
+        with guestdbg.load(EXAMPLES / f"{name}.elf", **options) as guest:
+            vm: Any = guest.board.vm
+            data: list[bytes] = []
+            if window is not None:
+                trace = vm.start_instruction_trace(data.append, **window)
+            guest.run(max_instructions=240_000)
+            decoded.append([vcpu.cpu.statistics()["decoded"] for vcpu in guest.board.vcpus])
+            guest.run(max_instructions=60_000)
+            if window is not None:
+                trace.close()
+        found.append(list(records_of(b"".join(data))))
+    assert found[1] == [record for record in found[2] if 250_000 < record.time <= 251_000]
+    assert bool(found[1]) == (found[2][-1].time > 250_000)
+    assert decoded[1] == decoded[0] != decoded[2]
 
 
 def test_a_traced_run_is_as_one_that_is_not() -> None:

@@ -11,7 +11,7 @@ from guestdbg.cpu.coverage cimport (
     CacheHead, Coverage, coverage_free, coverage_hook, coverage_of, coverage_settle, Hook, VARIANT_COVERED,
 )
 from guestdbg.cpu.flow_trace cimport EXIT_TRACE, flow_hook, flow_of, TRACE_FULL
-from guestdbg.cpu.instruction_trace cimport CpuLog, log_begin, log_end, log_is_full, log_of
+from guestdbg.cpu.instruction_trace cimport CpuLog, log_begin, log_end, log_is_full, log_of, log_window
 from guestdbg.cpu.hit_programs cimport run_hit_programs
 from guestdbg.cpu.instructions.fused_compare_branch cimport fused_op
 from guestdbg.cpu.operand_forwarding cimport forward_operands
@@ -645,7 +645,7 @@ cdef void run_loop(Cpu* c) noexcept nogil:
     cdef uint32_t raw
     cdef uint64_t was = ~<uint64_t>0
     cdef uint32_t futile = 0       # iterations since an instruction retired
-    cdef const CpuLog* w = log_of(c)
+    cdef const CpuLog* w
     while True:
         now = c.end_count - <uint64_t>c.budget
         if c.exit:
@@ -684,7 +684,8 @@ cdef void run_loop(Cpu* c) noexcept nogil:
             if dbg_step_pending(c):
                 continue
             stepping = dbg_stepping(c)
-        most = SLICE
+        most = min(SLICE, log_window(c))
+        w = log_of(c)
         if w != NULL:
             if log_is_full(w) and not futile:
                 c.exit = EXIT_TRACE

@@ -62,6 +62,7 @@ cdef struct CacheHead:     # what the block cache of core.pyx begins with
     uint64_t others        # instructions that the other processors had retired when this one began to run
     uint32_t number        # of this processor, in records
     void* log              # CpuLog of instruction_trace.pxd; NULL: nothing is recorded
+    void* waiting          # the same, before the time that is to be recorded, and after it
 
 
 cdef inline Coverage* coverage_of(const Cpu* c) noexcept nogil:

@@ -53,6 +53,10 @@ cdef inline CpuLog* log_of(const Cpu* c) noexcept nogil:
 cdef inline bint log_is_full(const CpuLog* w) noexcept nogil:
     return w.log.used >= w.log.capacity
 
+cdef uint64_t log_window(Cpu* c) noexcept nogil
+"""Begin to record if the next instruction is to be recorded, or cease. Returns after how many instructions this
+must be called again; recording, it is called after each."""
+
 cdef void log_begin(Cpu* c, CpuLog* w, const Insn* i) noexcept nogil
 """The instruction is about to be executed, alone."""
 

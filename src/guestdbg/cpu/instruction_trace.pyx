@@ -1,8 +1,8 @@
 # cython: language_level=3
 """What each instruction did: records with the registers that it changed and the accesses that it made.
 
-While a trace is on, the run loop executes instructions one at a time, each in a block of its own. What is in
-registers afterwards is compared with what was there before. Every page counts as watched then (dbg_watched), so
+While something is to be recorded, the run loop executes instructions one at a time, each in a block of its own; before
+the trace's first instruction and after its last one it does what it always does (log_window). What is in registers afterwards is compared with what was there before. Every page counts as watched then (dbg_watched), so
 all accesses take the slow path, which notes them.
 
 The processors of a VM write to one buffer, in the order of time, because their owner runs one of them at a time.
@@ -32,6 +32,7 @@ from libc.string cimport memcmp, memcpy
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from guestdbg.cpu.core cimport get_nzcv, retired, SP, unlikely, ZR
 from guestdbg.cpu.operands cimport encoding
+from guestdbg.cpu.tlb cimport tlb_forget_all_data
 
 cdef enum:
     RECORD_RETIRED = 1
@@ -101,6 +102,26 @@ cdef void log_settle(Cpu* c, CpuLog* w) noexcept nogil:
     w.nzcv = get_nzcv(c)
     w.fpsr = c.fpsr
     w.open = False
+
+
+cdef uint64_t log_window(Cpu* c) noexcept nogil:
+    cdef CacheHead* head = <CacheHead*>c.cache
+    cdef CpuLog* w = <CpuLog*>(head.log if head.log != NULL else head.waiting)
+    cdef uint64_t time
+    cdef bint on
+    if w == NULL:
+        return ~<uint64_t>0
+    time = time_of(c, w, retired(c))
+    # An exception has the time of the instruction before it: so until the one after the last.
+    on = time + 1 >= w.log.first and time <= w.log.stop
+    if on != (head.log != NULL):
+        if on:
+            log_settle(c, w)
+        head.log = w if on else NULL
+        head.waiting = NULL if on else w
+        # All accesses take the slow path, or need not any more.
+        tlb_forget_all_data(c)
+    return ~<uint64_t>0 if on or time > w.log.stop else w.log.first - 1 - time
 
 
 cdef void log_begin(Cpu* c, CpuLog* w, const Insn* i) noexcept nogil:

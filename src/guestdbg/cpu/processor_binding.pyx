@@ -11,7 +11,7 @@ from guestdbg.cpu.coverage cimport (
     CacheHead, coverage_activate, coverage_blocks, coverage_edges, coverage_emulated, coverage_of, coverage_start,
     coverage_stop, FORM_EDGES, FORM_FIRST,
 )
-from guestdbg.cpu.instruction_trace cimport CpuLog, InstructionBuffer, log_emulated, log_of, log_owner, log_settle
+from guestdbg.cpu.instruction_trace cimport CpuLog, InstructionBuffer, log_emulated, log_of, log_owner, log_window
 from guestdbg.cpu.flow_trace cimport EXIT_TRACE, flow_begin, flow_emulated, flow_of, flow_start, FlowBuffer, TRACE_FULL
 from guestdbg.cpu.mmu cimport translate
 from guestdbg.cpu.translation cimport tier_machine_code, tier_statistics
@@ -558,8 +558,9 @@ cdef class Processor:
                 c.ex_open = 0      # as the exception return into the guest does
             c.did_step = False
         c.exit = EXIT_NONE
-        if flow_of(c) != NULL or log_of(c) != NULL:
+        if flow_of(c) != NULL or self.recording_instructions:
             flow_begin(c)
+            log_window(c)
         if log_of(c) != NULL:
             log_owner(c, log_of(c))
         with nogil:
@@ -590,8 +591,10 @@ cdef class Processor:
     def skip_instruction(self):
         """The instruction at the PC was emulated: it has retired, and an active step is complete."""
         coverage_emulated(self.c)
-        if log_of(self.c) != NULL:
+        if self.recording_instructions:
             flow_begin(self.c)
+            log_window(self.c)
+        if log_of(self.c) != NULL:
             log_emulated(self.c, log_of(self.c))
         self.c.pc += 4
         self.c.ss = 0
@@ -600,11 +603,13 @@ cdef class Processor:
     def take_exception(self, uint32_t esr, far=None):
         """Take a synchronous exception to EL1 at the current PC. esr: the value of ESR_EL1, with the class."""
         flow_begin(self.c)
+        log_window(self.c)
         take_el1(self.c, self.c.pc, esr, 0, far is not None, 0 if far is None else far)
         self.c.signals &= ~<uint32_t>TRACE_FULL
 
     def take_serror(self, uint32_t esr):
         flow_begin(self.c)
+        log_window(self.c)
         take_el1(self.c, self.c.pc, esr, 0x180, False, 0)
         self.c.signals &= ~<uint32_t>TRACE_FULL
 
@@ -709,23 +714,27 @@ cdef class Processor:
 
     @property
     def recording_instructions(self):
-        """Whether it is recorded now. It can be set to False, and to True again, after start_instruction_log()."""
-        return log_of(self.c) != NULL
+        """Whether it is recorded, in the time that the buffer is for. It can be set to False, and to True again, after
+        start_instruction_log()."""
+        cdef CacheHead* head = <CacheHead*>self.c.cache
+        return head.log != NULL or head.waiting != NULL
 
     @recording_instructions.setter
     def recording_instructions(self, bint value):
+        cdef CacheHead* head = <CacheHead*>self.c.cache
         if self.log == NULL:
             raise ValueError("start_instruction_log() was not called")
-        if value == (log_of(self.c) != NULL):
+        if value == self.recording_instructions:
             return
+        flow_begin(self.c)
         if value:
-            log_settle(self.c, self.log)
-        else:
-            flow_begin(self.c)
+            head.waiting = self.log
+            log_window(self.c)
+            return
+        if head.log != NULL:
             log_owner(self.c, self.log)
-        (<CacheHead*>self.c.cache).log = self.log if value else NULL
-        # All accesses take the slow path, or need not any more.
-        tlb_forget_all_data(self.c)
+            tlb_forget_all_data(self.c)
+        head.log = head.waiting = NULL
 
     # ---- to look at ---------------------------------------------------------------------------
 
