@@ -7,26 +7,31 @@ file_form    sections with a digest over everything: written whole or not at all
 pages        pages of memory in sections, and the memory image that they are expanded into
 """
 
-from guestdbg.container.errors import ContainerError
-from guestdbg.container.file_form import (
-    MAGIC_SIZE,
-    RECORDED_RUN,
-    SNAPSHOT,
-    ContainerFile,
-    Form,
-    Section,
-    container_bytes,
-    form_of,
-    write_container,
-)
-from guestdbg.container.pages import (
-    MemoryImage,
-    PageRuns,
-    PageSource,
-    expand,
-    page_runs,
-    page_sections,
-)
+from typing import TYPE_CHECKING
+
+from guestdbg.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from guestdbg.container.errors import ContainerError
+    from guestdbg.container.file_form import (
+        MAGIC_SIZE,
+        RECORDED_RUN,
+        SNAPSHOT,
+        ContainerFile,
+        Form,
+        Section,
+        container_bytes,
+        form_of,
+        write_container,
+    )
+    from guestdbg.container.pages import (
+        MemoryImage,
+        PageRuns,
+        PageSource,
+        expand,
+        page_runs,
+        page_sections,
+    )
 
 __all__ = [
     "MAGIC_SIZE",
@@ -46,3 +51,29 @@ __all__ = [
     "page_sections",
     "write_container",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "guestdbg.container.errors": ("ContainerError",),
+        "guestdbg.container.file_form": (
+            "MAGIC_SIZE",
+            "RECORDED_RUN",
+            "SNAPSHOT",
+            "ContainerFile",
+            "Form",
+            "Section",
+            "container_bytes",
+            "form_of",
+            "write_container",
+        ),
+        "guestdbg.container.pages": (
+            "MemoryImage",
+            "PageRuns",
+            "PageSource",
+            "expand",
+            "page_runs",
+            "page_sections",
+        ),
+    },
+)

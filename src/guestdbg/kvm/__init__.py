@@ -26,56 +26,66 @@ provider        open_kvm()
 programs        the former name of hit_programs, for one version
 """
 
-from guestdbg.kvm.coverage import CoverageData, SupportsCoverage
-from guestdbg.kvm.debug_state import DebugState
-from guestdbg.kvm.errors import KvmError
-from guestdbg.kvm.exits import (
-    Exit,
-    ExitArmNisv,
-    ExitDebug,
-    ExitFailEntry,
-    ExitInternalError,
-    ExitIntr,
-    ExitMmio,
-    ExitShutdown,
-    ExitSystemEvent,
-    ExitUnknown,
-)
-from guestdbg.kvm.guest_faults import (
-    FirstException,
-    SupportsFirstException,
-    SupportsUndefinedInstructions,
-)
-from guestdbg.kvm.hit_programs import ExitHit, HitProgram, InstalledPrograms, SupportsHitPrograms
-from guestdbg.kvm.hlt_exit import ExitHlt, SupportsHltExit
-from guestdbg.kvm.instruction_trace import SupportsInstructionTrace
-from guestdbg.kvm.interface import (
-    Device,
-    DirtyPageReader,
-    Kvm,
-    Memory,
-    SavedSnapshot,
-    Snapshot,
-    SupportsCodeChanged,
-    SupportsCounterFrequency,
-    SupportsDebugState,
-    SupportsDirtyPages,
-    SupportsFinalize,
-    SupportsInstructionCount,
-    SupportsInstructionLimit,
-    SupportsOptions,
-    SupportsPausedVcpus,
-    SupportsRepeatedRuns,
-    SupportsSnapshotFiles,
-    SupportsSnapshots,
-    Vcpu,
-    Vm,
-)
-from guestdbg.kvm.processor import SupportsCpuModel, SupportsTier
-from guestdbg.kvm.provider import open_kvm
-from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
-from guestdbg.kvm.table_filters import SupportsTableFilters
-from guestdbg.kvm.tracing import FlowTrace, SupportsFlowTrace
+from typing import TYPE_CHECKING
+
+from guestdbg.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from guestdbg.kvm.coverage import CoverageData, SupportsCoverage
+    from guestdbg.kvm.debug_state import DebugState
+    from guestdbg.kvm.errors import KvmError
+    from guestdbg.kvm.exits import (
+        Exit,
+        ExitArmNisv,
+        ExitDebug,
+        ExitFailEntry,
+        ExitInternalError,
+        ExitIntr,
+        ExitMmio,
+        ExitShutdown,
+        ExitSystemEvent,
+        ExitUnknown,
+    )
+    from guestdbg.kvm.guest_faults import (
+        FirstException,
+        SupportsFirstException,
+        SupportsUndefinedInstructions,
+    )
+    from guestdbg.kvm.hit_programs import (
+        ExitHit,
+        HitProgram,
+        InstalledPrograms,
+        SupportsHitPrograms,
+    )
+    from guestdbg.kvm.hlt_exit import ExitHlt, SupportsHltExit
+    from guestdbg.kvm.instruction_trace import SupportsInstructionTrace
+    from guestdbg.kvm.interface import (
+        Device,
+        DirtyPageReader,
+        Kvm,
+        Memory,
+        SavedSnapshot,
+        Snapshot,
+        SupportsCodeChanged,
+        SupportsCounterFrequency,
+        SupportsDebugState,
+        SupportsDirtyPages,
+        SupportsFinalize,
+        SupportsInstructionCount,
+        SupportsInstructionLimit,
+        SupportsOptions,
+        SupportsPausedVcpus,
+        SupportsRepeatedRuns,
+        SupportsSnapshotFiles,
+        SupportsSnapshots,
+        Vcpu,
+        Vm,
+    )
+    from guestdbg.kvm.processor import SupportsCpuModel, SupportsTier
+    from guestdbg.kvm.provider import open_kvm
+    from guestdbg.kvm.structures import DebugRegisters, GuestDebug, VcpuEvents, VcpuInit
+    from guestdbg.kvm.table_filters import SupportsTableFilters
+    from guestdbg.kvm.tracing import FlowTrace, SupportsFlowTrace
 
 __all__ = [
     "CoverageData",
@@ -133,3 +143,81 @@ __all__ = [
     "Vm",
     "open_kvm",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "guestdbg.kvm.coverage": (
+            "CoverageData",
+            "SupportsCoverage",
+        ),
+        "guestdbg.kvm.debug_state": ("DebugState",),
+        "guestdbg.kvm.errors": ("KvmError",),
+        "guestdbg.kvm.exits": (
+            "Exit",
+            "ExitArmNisv",
+            "ExitDebug",
+            "ExitFailEntry",
+            "ExitInternalError",
+            "ExitIntr",
+            "ExitMmio",
+            "ExitShutdown",
+            "ExitSystemEvent",
+            "ExitUnknown",
+        ),
+        "guestdbg.kvm.guest_faults": (
+            "FirstException",
+            "SupportsFirstException",
+            "SupportsUndefinedInstructions",
+        ),
+        "guestdbg.kvm.hit_programs": (
+            "ExitHit",
+            "HitProgram",
+            "InstalledPrograms",
+            "SupportsHitPrograms",
+        ),
+        "guestdbg.kvm.hlt_exit": (
+            "ExitHlt",
+            "SupportsHltExit",
+        ),
+        "guestdbg.kvm.instruction_trace": ("SupportsInstructionTrace",),
+        "guestdbg.kvm.interface": (
+            "Device",
+            "DirtyPageReader",
+            "Kvm",
+            "Memory",
+            "SavedSnapshot",
+            "Snapshot",
+            "SupportsCodeChanged",
+            "SupportsCounterFrequency",
+            "SupportsDebugState",
+            "SupportsDirtyPages",
+            "SupportsFinalize",
+            "SupportsInstructionCount",
+            "SupportsInstructionLimit",
+            "SupportsOptions",
+            "SupportsPausedVcpus",
+            "SupportsRepeatedRuns",
+            "SupportsSnapshotFiles",
+            "SupportsSnapshots",
+            "Vcpu",
+            "Vm",
+        ),
+        "guestdbg.kvm.processor": (
+            "SupportsCpuModel",
+            "SupportsTier",
+        ),
+        "guestdbg.kvm.provider": ("open_kvm",),
+        "guestdbg.kvm.structures": (
+            "DebugRegisters",
+            "GuestDebug",
+            "VcpuEvents",
+            "VcpuInit",
+        ),
+        "guestdbg.kvm.table_filters": ("SupportsTableFilters",),
+        "guestdbg.kvm.tracing": (
+            "FlowTrace",
+            "SupportsFlowTrace",
+        ),
+    },
+)

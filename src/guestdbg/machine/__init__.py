@@ -26,39 +26,44 @@ There are more than fifteen modules because the board's memory, time, inputs, se
 interrupts are one each.
 """
 
+from typing import TYPE_CHECKING
+
 from guestdbg.deprecation import deprecated_names
-from guestdbg.machine.board import DEFAULT_MEMORY_SIZE, NO_SNAPSHOTS, Board, BoardSnapshot
-from guestdbg.machine.bus import Bus
-from guestdbg.machine.clock import RTC_START, RtcStart
-from guestdbg.machine.console import Console
-from guestdbg.machine.devices.fw_cfg import FwCfg
-from guestdbg.machine.devices.mmio_device import DeviceAccess, MmioDevice, StubDevice
-from guestdbg.machine.devices.pl011 import Pl011
-from guestdbg.machine.devices.pl031 import Pl031
-from guestdbg.machine.devices.pl061 import Pl061
-from guestdbg.machine.devices.virt_devices import MissingDevice
-from guestdbg.machine.errors import (
-    EmptyFileError,
-    ForeignError,
-    LoadError,
-    MachineError,
-    MalformedError,
-    OutsideMemoryError,
-    OverlapError,
-    PhysicalAddressError,
-    ReplayError,
-    TruncatedError,
-    UnknownFormatError,
-    UnreadableError,
-)
-from guestdbg.machine.inputs import Input, InputLog, InputPort, Inputs, InputSource
-from guestdbg.machine.interrupts import GicVersion, InterruptController
-from guestdbg.machine.loading.loader import FileKind, Kind, Loaded, Segment, load
-from guestdbg.machine.memory import PhysicalMemory, Region
-from guestdbg.machine.position import Position, Time
-from guestdbg.machine.sizes import format_size, parse_size
-from guestdbg.machine.usernet import Forward, NetSpec, NetworkError, parse_net
-from guestdbg.machine.virtio import DriveError, DriveSpec, VirtioMmio, parse_drive
+from guestdbg.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from guestdbg.machine.board import DEFAULT_MEMORY_SIZE, NO_SNAPSHOTS, Board, BoardSnapshot
+    from guestdbg.machine.bus import Bus
+    from guestdbg.machine.clock import RTC_START, RtcStart
+    from guestdbg.machine.console import Console
+    from guestdbg.machine.devices.fw_cfg import FwCfg
+    from guestdbg.machine.devices.mmio_device import DeviceAccess, MmioDevice, StubDevice
+    from guestdbg.machine.devices.pl011 import Pl011
+    from guestdbg.machine.devices.pl031 import Pl031
+    from guestdbg.machine.devices.pl061 import Pl061
+    from guestdbg.machine.devices.virt_devices import MissingDevice
+    from guestdbg.machine.errors import (
+        EmptyFileError,
+        ForeignError,
+        LoadError,
+        MachineError,
+        MalformedError,
+        OutsideMemoryError,
+        OverlapError,
+        PhysicalAddressError,
+        ReplayError,
+        TruncatedError,
+        UnknownFormatError,
+        UnreadableError,
+    )
+    from guestdbg.machine.inputs import Input, InputLog, InputPort, Inputs, InputSource
+    from guestdbg.machine.interrupts import GicVersion, InterruptController
+    from guestdbg.machine.loading.loader import FileKind, Kind, Loaded, Segment, load
+    from guestdbg.machine.memory import PhysicalMemory, Region
+    from guestdbg.machine.position import Position, Time
+    from guestdbg.machine.sizes import format_size, parse_size
+    from guestdbg.machine.usernet import Forward, NetSpec, NetworkError, parse_net
+    from guestdbg.machine.virtio import DriveError, DriveSpec, VirtioMmio, parse_drive
 
 __all__ = [
     "DEFAULT_MEMORY_SIZE",
@@ -117,4 +122,89 @@ __all__ = [
     "parse_size",
 ]
 
-__getattr__ = deprecated_names(__name__, {"AddressError": "PhysicalAddressError"})
+_lazy_name, __dir__ = lazy_names(
+    __name__,
+    {
+        "guestdbg.machine.board": (
+            "DEFAULT_MEMORY_SIZE",
+            "NO_SNAPSHOTS",
+            "Board",
+            "BoardSnapshot",
+        ),
+        "guestdbg.machine.bus": ("Bus",),
+        "guestdbg.machine.clock": (
+            "RTC_START",
+            "RtcStart",
+        ),
+        "guestdbg.machine.console": ("Console",),
+        "guestdbg.machine.devices.fw_cfg": ("FwCfg",),
+        "guestdbg.machine.devices.mmio_device": (
+            "DeviceAccess",
+            "MmioDevice",
+            "StubDevice",
+        ),
+        "guestdbg.machine.devices.pl011": ("Pl011",),
+        "guestdbg.machine.devices.pl031": ("Pl031",),
+        "guestdbg.machine.devices.pl061": ("Pl061",),
+        "guestdbg.machine.devices.virt_devices": ("MissingDevice",),
+        "guestdbg.machine.errors": (
+            "EmptyFileError",
+            "ForeignError",
+            "LoadError",
+            "MachineError",
+            "MalformedError",
+            "OutsideMemoryError",
+            "OverlapError",
+            "PhysicalAddressError",
+            "ReplayError",
+            "TruncatedError",
+            "UnknownFormatError",
+            "UnreadableError",
+        ),
+        "guestdbg.machine.inputs": (
+            "Input",
+            "InputLog",
+            "InputPort",
+            "Inputs",
+            "InputSource",
+        ),
+        "guestdbg.machine.interrupts": (
+            "GicVersion",
+            "InterruptController",
+        ),
+        "guestdbg.machine.loading.loader": (
+            "FileKind",
+            "Kind",
+            "Loaded",
+            "Segment",
+            "load",
+        ),
+        "guestdbg.machine.memory": (
+            "PhysicalMemory",
+            "Region",
+        ),
+        "guestdbg.machine.position": (
+            "Position",
+            "Time",
+        ),
+        "guestdbg.machine.sizes": (
+            "format_size",
+            "parse_size",
+        ),
+        "guestdbg.machine.usernet": (
+            "Forward",
+            "NetSpec",
+            "NetworkError",
+            "parse_net",
+        ),
+        "guestdbg.machine.virtio": (
+            "DriveError",
+            "DriveSpec",
+            "VirtioMmio",
+            "parse_drive",
+        ),
+    },
+)
+__getattr__ = deprecated_names(
+    __name__, {"AddressError": "PhysicalAddressError"}, otherwise=_lazy_name
+)

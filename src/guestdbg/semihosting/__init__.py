@@ -12,20 +12,25 @@ call_log     what a call does beside its result
 calls        the operations themselves
 """
 
-from guestdbg.semihosting.call_log import CallLog
-from guestdbg.semihosting.calls import Exited, SemihostingCalls
-from guestdbg.semihosting.handles import NeedsInput
-from guestdbg.semihosting.operations import HLT_IMMEDIATE, operation_name
-from guestdbg.semihosting.options import TARGETS, Semihosting, SemihostingError, Target
-from guestdbg.semihosting.remote import (
-    Argument,
-    Buffer,
-    Data,
-    Name,
-    RemoteGone,
-    RemoteHost,
-    RemoteInterrupted,
-)
+from typing import TYPE_CHECKING
+
+from guestdbg.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from guestdbg.semihosting.call_log import CallLog
+    from guestdbg.semihosting.calls import Exited, SemihostingCalls
+    from guestdbg.semihosting.handles import NeedsInput
+    from guestdbg.semihosting.operations import HLT_IMMEDIATE, operation_name
+    from guestdbg.semihosting.options import TARGETS, Semihosting, SemihostingError, Target
+    from guestdbg.semihosting.remote import (
+        Argument,
+        Buffer,
+        Data,
+        Name,
+        RemoteGone,
+        RemoteHost,
+        RemoteInterrupted,
+    )
 
 __all__ = [
     "HLT_IMMEDIATE",
@@ -46,3 +51,34 @@ __all__ = [
     "Target",
     "operation_name",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "guestdbg.semihosting.call_log": ("CallLog",),
+        "guestdbg.semihosting.calls": (
+            "Exited",
+            "SemihostingCalls",
+        ),
+        "guestdbg.semihosting.handles": ("NeedsInput",),
+        "guestdbg.semihosting.operations": (
+            "HLT_IMMEDIATE",
+            "operation_name",
+        ),
+        "guestdbg.semihosting.options": (
+            "TARGETS",
+            "Semihosting",
+            "SemihostingError",
+            "Target",
+        ),
+        "guestdbg.semihosting.remote": (
+            "Argument",
+            "Buffer",
+            "Data",
+            "Name",
+            "RemoteGone",
+            "RemoteHost",
+            "RemoteInterrupted",
+        ),
+    },
+)

@@ -8,7 +8,25 @@ spec       a network as text
 network    the gateway, and the host's sockets
 """
 
-from guestdbg.machine.usernet.network import UserNetwork
-from guestdbg.machine.usernet.spec import Forward, NetSpec, NetworkError, parse_net
+from typing import TYPE_CHECKING
+
+from guestdbg.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from guestdbg.machine.usernet.network import UserNetwork
+    from guestdbg.machine.usernet.spec import Forward, NetSpec, NetworkError, parse_net
 
 __all__ = ["Forward", "NetSpec", "NetworkError", "UserNetwork", "parse_net"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "guestdbg.machine.usernet.network": ("UserNetwork",),
+        "guestdbg.machine.usernet.spec": (
+            "Forward",
+            "NetSpec",
+            "NetworkError",
+            "parse_net",
+        ),
+    },
+)

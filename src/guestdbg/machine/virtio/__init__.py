@@ -15,10 +15,15 @@ network      the network device
 devices      the devices of a board, and their transports
 """
 
-from guestdbg.machine.virtio.block import Block
-from guestdbg.machine.virtio.disk_image import open_image
-from guestdbg.machine.virtio.drive_spec import DriveError, DriveSpec, parse_drive
-from guestdbg.machine.virtio.transport import EmptyTransports, VirtioMmio
+from typing import TYPE_CHECKING
+
+from guestdbg.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from guestdbg.machine.virtio.block import Block
+    from guestdbg.machine.virtio.disk_image import open_image
+    from guestdbg.machine.virtio.drive_spec import DriveError, DriveSpec, parse_drive
+    from guestdbg.machine.virtio.transport import EmptyTransports, VirtioMmio
 
 __all__ = [
     "Block",
@@ -29,3 +34,20 @@ __all__ = [
     "open_image",
     "parse_drive",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "guestdbg.machine.virtio.block": ("Block",),
+        "guestdbg.machine.virtio.disk_image": ("open_image",),
+        "guestdbg.machine.virtio.drive_spec": (
+            "DriveError",
+            "DriveSpec",
+            "parse_drive",
+        ),
+        "guestdbg.machine.virtio.transport": (
+            "EmptyTransports",
+            "VirtioMmio",
+        ),
+    },
+)
