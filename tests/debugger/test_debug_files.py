@@ -12,6 +12,7 @@ import pytest
 
 from guestdbg.debugger import BadImage, Guest, Image, NoDebugInfo, load
 from guestdbg.debugger.program import decompression
+from guestdbg.debugger.program.section_table import SectionTable
 
 GCC = shutil.which("aarch64-linux-gnu-gcc")
 OBJCOPY = shutil.which("aarch64-linux-gnu-objcopy")
@@ -78,10 +79,9 @@ def test_a_compressed_section_cannot_grow_without_limit(plain: Path, tmp_path: P
     path = tmp_path / "packed.elf"
     objcopy("--compress-debug-sections=zlib-gabi", plain, path)
     data = bytearray(path.read_bytes())
-    sections, names = decompression._sections(bytes(data))
-    for section in sections:
-        if decompression._name(names, section.name) == b".debug_info":
-            struct.pack_into("<Q", data, section.offset + 8, 1 << 60)
+    section = SectionTable(bytes(data)).named(b".debug_info")
+    assert section is not None
+    struct.pack_into("<Q", data, section.offset + 8, 1 << 60)
     path.write_bytes(data)
     with pytest.raises(BadImage, match="claim to unpack to 1099511627776 MiB"):
         bool(Image(path).lines)

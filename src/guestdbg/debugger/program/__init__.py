@@ -6,6 +6,7 @@ source_location      an address with its function and source line
 symbol_table         ELF symbols, by name and by address
 demangled            names of C++ and Rust as people write them
 section_header       the section headers of an ELF file
+section_table        its sections by name
 debug_files          separate debug files: build ID, .gnu_debuglink, .gnu_debugaltlink
 decompression        compressed debug sections, decompressed within bounds
 tombstones           the addresses of what the linker has removed

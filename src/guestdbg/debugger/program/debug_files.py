@@ -10,12 +10,13 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from guestdbg.debugger.errors import BadImage
+from guestdbg.debugger.program import elf_bounds
+from guestdbg.debugger.program.decompression import section_contents
+from guestdbg.debugger.program.section_table import SectionTable
 from guestdbg.regular_file import UnsuitableFile, read_regular_file
-
-if TYPE_CHECKING:
-    from elftools.elf.elffile import ELFFile
 
 __all__ = ["DEFAULT_DEBUG_DIRS", "DebugFile", "find_debug_file", "find_supplementary_file"]
 
@@ -34,7 +35,7 @@ class DebugFile(NamedTuple):
     missing: str | None = None
 
 
-def find_debug_file(elf: ELFFile, path: Path, directories: Sequence[Path]) -> DebugFile:
+def find_debug_file(table: SectionTable, path: Path, directories: Sequence[Path]) -> DebugFile:
     """The separate debug file of ``path``: the one of its build ID, else that of its debug link.
 
     ``directories`` are searched before the usual ones. A file counts only if its build ID is the
@@ -42,12 +43,12 @@ def find_debug_file(elf: ELFFile, path: Path, directories: Sequence[Path]) -> De
     """
     tried: list[str] = []
     everywhere = [*directories, *DEFAULT_DEBUG_DIRS]
-    own = build_id(elf)
+    own = build_id(table)
     if own:
         found = _by_build_id(own, everywhere)
         if found is not None:
             return found
-    name, crc = _debug_link(elf)
+    name, crc = _debug_link(table)
     if not name:
         return DebugFile(None, b"")
     for candidate in _link_candidates(path, name, everywhere):
@@ -66,12 +67,14 @@ def find_debug_file(elf: ELFFile, path: Path, directories: Sequence[Path]) -> De
     )
 
 
-def find_supplementary_file(elf: ELFFile, path: Path, directories: Sequence[Path]) -> DebugFile:
+def find_supplementary_file(
+    table: SectionTable, path: Path, directories: Sequence[Path]
+) -> DebugFile:
     """The file that ``.gnu_debugaltlink`` names (dwz moves what several files share there)."""
-    section = elf.get_section_by_name(".gnu_debugaltlink")
+    section = table.named(b".gnu_debugaltlink")
     if section is None:
         return DebugFile(None, b"")
-    name, _, wanted = section.data().partition(b"\0")
+    name, _, wanted = section_contents(table, section).partition(b"\0")
     link = os.fsdecode(name)
     found = _by_build_id(wanted, [*directories, *DEFAULT_DEBUG_DIRS])
     if found is not None:
@@ -90,28 +93,25 @@ def find_supplementary_file(elf: ELFFile, path: Path, directories: Sequence[Path
     )
 
 
-def build_id(elf: ELFFile) -> bytes:
+def build_id(table: SectionTable) -> bytes:
     """The contents of the NT_GNU_BUILD_ID note; empty if there is none."""
-    section = elf.get_section_by_name(".note.gnu.build-id")
+    section = table.named(b".note.gnu.build-id")
     if section is None:
         return b""
-    data = section.data()
+    data = section_contents(table, section)
     if len(data) < 16:
         return b""
     name_size = int.from_bytes(data[0:4], "little")
     size = int.from_bytes(data[4:8], "little")
     start = 12 + (name_size + 3 & ~3)
-    return bytes(data[start : start + size])
+    return data[start : start + size]
 
 
 def _id_of(contents: bytes) -> bytes:
-    import io
-
-    from elftools.elf.elffile import ELFFile
-
     try:
-        return build_id(ELFFile(io.BytesIO(contents)))
-    except Exception:  # not an ELF file, or a damaged one: it is not the one that is looked for
+        elf_bounds.check_file(contents)
+        return build_id(SectionTable(contents))
+    except (ValueError, BadImage):  # damaged: it is not the one that is looked for
         return b""
 
 
@@ -125,11 +125,11 @@ def _by_build_id(wanted: bytes, directories: Sequence[Path]) -> DebugFile | None
     return None
 
 
-def _debug_link(elf: ELFFile) -> tuple[str, int]:
-    section = elf.get_section_by_name(".gnu_debuglink")
+def _debug_link(table: SectionTable) -> tuple[str, int]:
+    section = table.named(b".gnu_debuglink")
     if section is None:
         return "", 0
-    data = section.data()
+    data = section_contents(table, section)
     name, _, _ = data.partition(b"\0")
     return os.fsdecode(name), int.from_bytes(data[-4:], "little")
 

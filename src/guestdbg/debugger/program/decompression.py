@@ -13,14 +13,10 @@ import sys
 import zlib
 
 from guestdbg.debugger.errors import BadImage
-from guestdbg.debugger.program.section_header import (
-    SECTION_HEADER,
-    SHF_COMPRESSED,
-    SHT_NOBITS,
-    SectionHeader,
-)
+from guestdbg.debugger.program.section_header import SHF_COMPRESSED, SHT_NOBITS, SectionHeader
+from guestdbg.debugger.program.section_table import SectionTable
 
-__all__ = ["MAX_DECOMPRESSED", "decompress", "with_plain_sections"]
+__all__ = ["MAX_DECOMPRESSED", "decompress", "section_contents", "with_plain_sections"]
 
 #: More bytes of decompressed sections than this are refused.
 MAX_DECOMPRESSED = 2 << 30
@@ -44,16 +40,16 @@ def with_plain_sections(data: bytes, path: object) -> bytes:
 
 
 def _with_plain_sections(data: bytes) -> bytes:
-    sections, names = _sections(data)
-    if not any(_is_compressed(section, _name(names, section.name)) for section in sections):
+    table = SectionTable(data)
+    sections = table.headers
+    if not any(_is_compressed(section, table.name(section)) for section in sections):
         return data
     out = bytearray(data)
-    strings = bytearray(names)
+    strings = bytearray(table.names)
     headers = []
     left = MAX_DECOMPRESSED
-    names_index = struct.unpack_from("<H", data, 62)[0]
     for section in sections:
-        name = _name(names, section.name)
+        name = table.name(section)
         if not _is_compressed(section, name):
             headers.append(section)
             continue
@@ -73,12 +69,20 @@ def _with_plain_sections(data: bytes) -> bytes:
                 alignment=alignment,
             )
         )
-    headers[names_index] = headers[names_index]._replace(
+    headers[table.names_index] = headers[table.names_index]._replace(
         offset=_append(out, bytes(strings)), size=len(strings)
     )
-    table = _append(out, b"".join(header.packed() for header in headers))
-    struct.pack_into("<Q", out, 40, table)
+    headers_at = _append(out, b"".join(header.packed() for header in headers))
+    struct.pack_into("<Q", out, 40, headers_at)
     return bytes(out)
+
+
+def section_contents(table: SectionTable, section: SectionHeader) -> bytes:
+    """The contents of a section, decompressed. Raises BadImage."""
+    name = table.name(section)
+    if not _is_compressed(section, name):
+        return table.contents(section)
+    return _contents(table.data, section, name, MAX_DECOMPRESSED)[0]
 
 
 def _append(out: bytearray, contents: bytes) -> int:
@@ -86,24 +90,6 @@ def _append(out: bytearray, contents: bytes) -> int:
     at = len(out)
     out += contents
     return at
-
-
-def _sections(data: bytes) -> tuple[list[SectionHeader], bytes]:
-    """The section headers and the section names; nothing if they are not all in the file."""
-    if len(data) < 64:
-        return [], b""
-    (at,) = struct.unpack_from("<Q", data, 40)
-    size, count, names = struct.unpack_from("<HHH", data, 58)
-    if size != SECTION_HEADER or names >= count or at + size * count > len(data):
-        return [], b""
-    sections = [SectionHeader.read(data, at + size * n) for n in range(count)]
-    strings = sections[names]
-    return sections, data[strings.offset : strings.offset + strings.size]
-
-
-def _name(names: bytes, at: int) -> bytes:
-    end = names.find(b"\0", at)
-    return names[at:end] if 0 <= at < end else b""
 
 
 def _is_compressed(section: SectionHeader, name: bytes) -> bool:

@@ -18,9 +18,10 @@ from guestdbg.debugger.program.debug_files import (
     find_debug_file,
     find_supplementary_file,
 )
-from guestdbg.debugger.program.decompression import with_plain_sections
+from guestdbg.debugger.program.decompression import section_contents, with_plain_sections
 from guestdbg.debugger.program.line_table import LineTable
 from guestdbg.debugger.program.scopes import Scopes
+from guestdbg.debugger.program.section_table import SectionTable
 from guestdbg.debugger.program.split_units import SplitUnits, split_units
 from guestdbg.debugger.program.symbol_source import MovingSource
 from guestdbg.debugger.program.symbol_table import SymbolTable
@@ -75,16 +76,15 @@ class Image:
         self.contents = self._read() if contents is None else contents
         if self.contents[:4] != b"\x7fELF":
             raise BadImage(f"{self.path} is not an ELF file")
-        self._elf = self._open(self.path, self.contents)
+        self._table = self._section_table(self.path, self.contents)
         self.debug = DebugFile(None, b"")
-        if not self._has_debug_info(self._elf):
-            self.debug = self._find(find_debug_file, self._elf, self.path)
-        with_dwarf = self._elf
+        if not _has_debug_info(self._table):
+            self.debug = self._find(find_debug_file, self._table, self.path)
+        self._debug_table = self._table
         if self.debug.path is not None:
-            with_dwarf = self._open(self.debug.path, self.debug.contents)
-        self._dwarf_file = with_dwarf
+            self._debug_table = self._section_table(self.debug.path, self.debug.contents)
         self.supplementary = self._find(
-            find_supplementary_file, with_dwarf, self.debug.path or self.path
+            find_supplementary_file, self._debug_table, self.debug.path or self.path
         )
         self.symbols = self._symbols()
         self.moves_with: MovingSource | None = None
@@ -133,15 +133,27 @@ class Image:
 
     def _find(
         self,
-        find: Callable[[ELFFile, Path, Sequence[Path]], DebugFile],
-        elf: ELFFile,
+        find: Callable[[SectionTable, Path, Sequence[Path]], DebugFile],
+        table: SectionTable,
         path: Path,
     ) -> DebugFile:
         with raised_as(BadImage, f"the sections of {path} are damaged"):
-            return find(elf, path, self._debug_dirs)
+            return find(table, path, self._debug_dirs)
 
     def __repr__(self) -> str:
         return f"<Image {self.path}>"
+
+    @staticmethod
+    def _section_table(path: Path, data: bytes) -> SectionTable:
+        with raised_as(BadImage, f"{path} is not a complete ELF file"):
+            elf_bounds.check_file(data)
+        if (data[4], data[5], int.from_bytes(data[18:20], "little")) != (2, 1, _EM_AARCH64):
+            Image._open(path, data)  # which says what it is
+        return SectionTable(data)
+
+    @cached_property
+    def _elf(self) -> ELFFile:
+        return self._open(self.path, self.contents)
 
     @staticmethod
     def _open(path: Path, data: bytes) -> ELFFile:
@@ -160,27 +172,22 @@ class Image:
             raise BadImage(f"{path} is big-endian; only little-endian guests are supported")
         return elf
 
-    def _has_debug_info(self, elf: ELFFile) -> bool:
-        names = (".debug_info", ".zdebug_info")
-        with raised_as(BadImage, f"the sections of {self.path} are damaged"):
-            return any(elf.get_section_by_name(name) is not None for name in names)
-
     def _symbols(self) -> SymbolTable:
         with raised_as(BadImage, f"the symbol table of {self.path} is damaged"):
-            elf, table = self._elf, self._elf.get_section_by_name(".symtab")
-            if table is None:
-                elf, table = self._dwarf_file, self._dwarf_file.get_section_by_name(".symtab")
-            if table is None:
-                elf, table = self._elf, self._elf.get_section_by_name(".dynsym")
-            if table is None:
-                return SymbolTable([])
-            strings = elf.get_section(table["sh_link"])
-            return SymbolTable.parse(
-                table.data(),
-                strings.data(),
-                slide=self.slide,
-                sections=elf.num_sections(),
-            )
+            for table, name in (
+                (self._table, b".symtab"),
+                (self._debug_table, b".symtab"),
+                (self._table, b".dynsym"),
+            ):
+                section = table.named(name)
+                if section is not None:
+                    return SymbolTable.parse(
+                        section_contents(table, section),
+                        section_contents(table, table.headers[section.link]),
+                        slide=self.slide,
+                        sections=len(table.headers),
+                    )
+            return SymbolTable([])
 
     @cached_property
     def segments(self) -> list[tuple[int, int]]:
@@ -323,7 +330,7 @@ class Image:
     @property
     def has_types(self) -> bool:
         """Whether there is DWARF type information (``.debug_info``), here or in a separate file."""
-        return self._has_debug_info(self._dwarf_file)
+        return _has_debug_info(self._debug_table)
 
     @property
     def no_debug_info(self) -> str:
@@ -374,6 +381,10 @@ class Image:
         except Exception as error:
             self.frames_damage = reason(error)
             return FrameTable([])  # the unwinder then uses frame records
+
+
+def _has_debug_info(table: SectionTable) -> bool:
+    return any(table.named(name) is not None for name in (b".debug_info", b".zdebug_info"))
 
 
 def _dwarf_of(elf: ELFFile) -> DWARFInfo:
