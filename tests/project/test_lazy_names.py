@@ -10,7 +10,18 @@ import pytest
 
 from guestdbg.lazy_names import lazy_names
 
-PACKAGES = ["guestdbg.debugger", "guestdbg.history", "guestdbg.kvm.host"]
+PACKAGES = [
+    "guestdbg.container",
+    "guestdbg.debugger",
+    "guestdbg.history",
+    "guestdbg.kvm",
+    "guestdbg.kvm.host",
+    "guestdbg.machine",
+    "guestdbg.machine.usernet",
+    "guestdbg.machine.virtio",
+    "guestdbg.semihosting",
+    "guestdbg.tables",
+]
 
 
 @pytest.mark.parametrize("name", PACKAGES)

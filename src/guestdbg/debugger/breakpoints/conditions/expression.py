@@ -45,7 +45,7 @@ from guestdbg.debugger.program.drgn_objects import scalar
 from guestdbg.errors import GuestdbgError
 from guestdbg.kvm.hit_programs import Operation
 
-__all__ = ["Condition", "ConditionError"]
+__all__ = ["Condition", "ConditionError", "cond"]
 
 Value = Any
 Evaluate = Callable[[HitView], Value]
@@ -303,6 +303,10 @@ class Condition:
         name = ast.unparse(node)
         self._paths += (name,)
         return lambda hit: scalar(hit[name])
+
+
+#: The name that programs use: ``when=guestdbg.cond("new > 4")``.
+cond = Condition
 
 
 def _is_change(left: ast.expr, op: ast.cmpop, right: ast.expr) -> bool:
